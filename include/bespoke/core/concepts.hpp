@@ -1,0 +1,260 @@
+#pragma once
+
+#include "fault.hpp"
+#include "threads.hpp"
+#include "view.hpp"
+
+#include <array>
+#include <concepts>
+#include <span>
+#include <string_view>
+#include <tuple>
+#include <type_traits>
+
+/// What a layer owes, and the vocabulary in which it says so. This is the reference page for whoever adds
+/// a layer: the ones in layers/ have no other means than these.
+namespace bespoke {
+
+// --- hyper-parameters -------------------------------------------------------------------------------
+
+/// A hyper-parameter and its name in the Core ML specification's JSON mapping.
+template <class Owner, class Value>
+struct field {
+    std::string_view name;
+    Value Owner::*member;
+};
+template <class Owner, class Value>
+field(const char*, Value Owner::*) -> field<Owner, Value>;
+
+/// A `oneof` of the specification: a std::variant whose alternatives each carry a `key`.
+template <class Owner, class Variant>
+struct oneof {
+    Variant Owner::*member;
+};
+
+/// An enumeration of the specification declares `constexpr std::array<std::string_view, N>
+/// enumerators(E)`: the names of the values 0 to N - 1.
+template <class E>
+concept specified_enum = std::is_enum_v<E> && requires(E e) { enumerators(e).size(); };
+
+// --- parameters -------------------------------------------------------------------------------------
+
+/// What a parameter holds before training or loading.
+enum class initial {
+    zero,
+    one,
+    glorot,  ///< uniform on +-sqrt(6 / (fan in + fan out)); Glorot and Bengio, AISTATS 2010
+};
+
+/// One array of a layer's `parameters<T>` and its name in the specification.
+template <class Parameters, class T>
+struct parameter_field {
+    std::string_view name;
+    T Parameters::*member;
+    initial start = initial::zero;
+    bool learned = true;  ///< false: never changed by training (running statistics)
+};
+template <class Parameters, class T>
+parameter_field(const char*, T Parameters::*) -> parameter_field<Parameters, T>;
+template <class Parameters, class T>
+parameter_field(const char*, T Parameters::*, initial) -> parameter_field<Parameters, T>;
+template <class Parameters, class T>
+parameter_field(const char*, T Parameters::*, initial, bool) -> parameter_field<Parameters, T>;
+
+/// The `parameters<T>` of a layer that has none.
+struct no_parameters {};
+
+/// The shape of an array that a layer does without (`has_bias = false`).
+inline constexpr shape absent{0};
+
+/// A layer with weights: `template <class T> struct parameters { T weights, bias; }` serves for the
+/// weights (views), their gradient (views) and their shapes; `parameter_fields<T>` lists the members and
+/// `parameter_shapes(x)` gives their shapes for the input shape (or span of shapes) x.
+template <class L>
+concept parametric_layer = requires {
+    typename L::template parameters<shape>;
+    L::template parameter_fields<shape>.size();
+};
+
+template <class L>
+inline constexpr std::size_t parameter_count = [] {
+    if constexpr (parametric_layer<L>)
+        return L::template parameter_fields<shape>.size();
+    else
+        return std::size_t{0};
+}();
+
+template <class L, class T>
+struct parameters_of {
+    using type = no_parameters;
+};
+template <parametric_layer L, class T>
+struct parameters_of<L, T> {
+    using type = typename L::template parameters<T>;
+};
+template <class L, class T>
+using parameters_t = typename parameters_of<L, T>::type;
+
+// --- what a layer may say about itself ----------------------------------------------------------------
+
+/// How many inputs a layer takes. Not declared: exactly one.
+struct input_count {
+    std::size_t least = 1, most = 1;
+};
+inline constexpr std::size_t any_number = static_cast<std::size_t>(-1);
+
+/// Which values of the forward pass `backward` reads. Not declared: both.
+struct backward_needs {
+    bool input = true, output = true;
+};
+
+/// What a layer works with besides its blobs and parameters.
+template <class T>
+struct workspace {
+    T* scratch = nullptr;         ///< `scratch_size` elements, contents undefined
+    const T* prepared = nullptr;  ///< what `prepare` wrote; null while a layer trains
+    thread_pool* threads = nullptr;
+};
+
+// --- the ladder of concepts ---------------------------------------------------------------------------
+
+/// Every layer: a copyable aggregate with its JSON key and its fields.
+template <class L>
+concept described = std::copyable<L> && std::equality_comparable<L> && requires {
+    { L::key } -> std::convertible_to<std::string_view>;
+    std::tuple_size_v<std::remove_cvref_t<decltype(L::fields)>>;
+};
+
+/// y = f(x) for each element: `f(v)` and `f.derivative(x, y)` for a float, a double or a SIMD batch of
+/// them alike. Nothing else is needed: shapes, loops, gradients and fusion follow.
+template <class L>
+concept elementwise_layer = described<L> && requires(const L& f, float x) {
+    { f(x) } -> std::convertible_to<float>;
+    { f.derivative(x, x) } -> std::convertible_to<float>;
+};
+
+/// One input and a shape rule for it.
+template <class L>
+concept unary_layer = described<L> && requires(const L& layer, const shape& x) {
+    { layer.output_shape(x) } -> std::convertible_to<outcome>;
+};
+
+/// Any number of inputs (`static constexpr input_count inputs`) and a shape rule for them.
+template <class L>
+concept variadic_layer = described<L> && requires(const L& layer, std::span<const shape> xs) {
+    { layer.output_shape(xs) } -> std::convertible_to<outcome>;
+    { L::inputs } -> std::convertible_to<input_count>;
+};
+
+/// Branches, loops and what leaves them: `plan`, `forward` and `backward` over an engine.
+template <class L>
+concept control_layer = described<L> && requires {
+    { L::control } -> std::convertible_to<bool>;
+};
+
+/// What can stand in a network.
+template <class L>
+concept layer = elementwise_layer<L> || unary_layer<L> || variadic_layer<L> || control_layer<L>;
+
+/// `batched = true`: forward and backward take all examples in one call. Else they run one by one.
+template <class L>
+inline constexpr bool is_batched = [] {
+    if constexpr (elementwise_layer<L>)
+        return true;
+    else if constexpr (requires { L::batched; })
+        return bool{L::batched};
+    else
+        return false;
+}();
+
+/// `in_place = true`: forward may write y over x.
+template <class L>
+inline constexpr bool is_in_place = [] {
+    if constexpr (elementwise_layer<L>)
+        return true;
+    else if constexpr (requires { L::in_place; })
+        return bool{L::in_place};
+    else
+        return false;
+}();
+
+/// `overwrites = true`: the output may be a blob that exists already (copy).
+template <class L>
+inline constexpr bool is_overwriting = [] {
+    if constexpr (requires { L::overwrites; })
+        return bool{L::overwrites};
+    else
+        return false;
+}();
+
+/// `probabilities = true`: y is a softmax of x over the whole example, so that a cross-entropy loss may
+/// be taken from x directly.
+template <class L>
+inline constexpr bool gives_probabilities = [] {
+    if constexpr (requires { L::probabilities; })
+        return bool{L::probabilities};
+    else
+        return false;
+}();
+
+template <class L>
+inline constexpr input_count inputs_of = [] {
+    if constexpr (requires { L::inputs; })
+        return input_count{L::inputs};
+    else
+        return input_count{};
+}();
+
+template <class L>
+inline constexpr backward_needs needs_of = [] {
+    if constexpr (requires { L::needs; })
+        return backward_needs{L::needs};
+    else
+        return backward_needs{};
+}();
+
+/// `differentiable = false`: no gradient passes this layer.
+template <class L>
+inline constexpr bool is_differentiable = [] {
+    if constexpr (requires { L::differentiable; })
+        return bool{L::differentiable};
+    else
+        return true;
+}();
+
+// --- asking a layer, whatever rung it stands on ---------------------------------------------------------
+
+/// The specification's key, with the nested one of a family behind a dot: "activation.ReLU".
+template <class L>
+constexpr sentence key_of() {
+    sentence name(std::string_view{L::key});
+    if constexpr (requires { L::nested_key; }) name.append(sentence(".", std::string_view{L::nested_key}));
+    return name;
+}
+
+/// The shape rule: the same question for the compiler and for the loader.
+template <class L>
+constexpr outcome output_shapes(const L& layer, std::span<const shape> inputs) {
+    if constexpr (variadic_layer<L>)
+        return layer.output_shape(inputs);
+    else if constexpr (unary_layer<L>)
+        return layer.output_shape(inputs[0]);
+    else
+        return inputs[0];
+}
+
+/// Shapes of the parameters, in the order of `parameter_fields`, for inputs that passed the shape rule.
+template <parametric_layer L>
+constexpr std::array<shape, parameter_count<L>> parameter_shapes(const L& layer, std::span<const shape> inputs) {
+    typename L::template parameters<shape> shapes;
+    if constexpr (variadic_layer<L>)
+        shapes = layer.parameter_shapes(inputs);
+    else
+        shapes = layer.parameter_shapes(inputs[0]);
+    std::array<shape, parameter_count<L>> list{};
+    for (std::size_t i = 0; i < list.size(); ++i)
+        list[i] = shapes.*(L::template parameter_fields<shape>[i].member);
+    return list;
+}
+
+}  // namespace bespoke

@@ -1,0 +1,104 @@
+#pragma once
+
+#include "shape.hpp"
+
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace bespoke {
+
+/// What kind of thing went wrong; the sentence beside it says where, what was wanted and what came.
+enum class errc {
+    bad_argument,    ///< a value given by the caller cannot be used
+    bad_value,       ///< a field of a description or file has a value outside its range
+    shape_mismatch,  ///< extents do not fit together
+    unknown_name,    ///< a blob, feature, layer or tensor that nobody defines
+    duplicate_name,  ///< two definitions of one name
+    unknown_layer,   ///< a layer type outside the chosen set of layers
+    malformed_file,  ///< the bytes do not follow their format
+    unsupported,     ///< part of the specification that is not implemented
+    not_updatable,   ///< the model cannot be trained as asked
+    io,              ///< the operating system refused a read or a write
+};
+
+/// A short text that is built alike at compile time and at run time. Longer text is cut at the end.
+class sentence {
+public:
+    static constexpr std::size_t capacity = 320;
+
+    constexpr sentence() = default;
+    template <class... Parts>
+    constexpr explicit sentence(const Parts&... parts) {
+        (append(parts), ...);
+    }
+
+    constexpr std::string_view view() const { return {text_, size_}; }
+
+    constexpr void append(std::string_view part) {
+        for (char c : part)
+            if (size_ < capacity) text_[size_++] = c;
+    }
+    constexpr void append(const char* part) { append(std::string_view(part)); }
+    constexpr void append(const sentence& part) { append(part.view()); }
+    constexpr void append(extent value) {
+        char digits[20]{};
+        std::size_t count = 0;
+        auto rest = value < 0 ? ~static_cast<std::uint64_t>(value) + 1 : static_cast<std::uint64_t>(value);
+        do {
+            digits[count++] = static_cast<char>('0' + rest % 10);
+            rest /= 10;
+        } while (rest != 0);
+        if (value < 0) append("-");
+        while (count > 0) append(std::string_view(&digits[--count], 1));
+    }
+    constexpr void append(int value) { append(static_cast<extent>(value)); }
+    constexpr void append(std::size_t value) { append(static_cast<extent>(value)); }
+    constexpr void append(const shape& s) {
+        append("[");
+        for (std::size_t axis = 0; axis < s.rank(); ++axis) {
+            if (axis > 0) append(", ");
+            append(s[axis]);
+        }
+        append("]");
+    }
+
+private:
+    char text_[capacity]{};
+    std::size_t size_ = 0;
+};
+
+/// One thing that does not hold. The compiler prints it for a composed network, `error` carries it at
+/// run time.
+struct fault {
+    errc code = errc::bad_argument;
+    sentence what;
+};
+
+template <class... Parts>
+constexpr fault shape_fault(const Parts&... parts) {
+    return {errc::shape_mismatch, sentence(parts...)};
+}
+template <class... Parts>
+constexpr fault value_fault(const Parts&... parts) {
+    return {errc::bad_value, sentence(parts...)};
+}
+
+/// The answer of a layer's shape rule: the shapes of its outputs, or a fault.
+class outcome {
+public:
+    constexpr outcome(const shape& only) : shapes_{only} {}
+    constexpr outcome(std::vector<shape> shapes) : shapes_(std::move(shapes)) {}
+    constexpr outcome(const fault& problem) : problem_(problem), failed_(true) {}
+
+    constexpr explicit operator bool() const { return !failed_; }
+    constexpr const std::vector<shape>& shapes() const { return shapes_; }
+    constexpr const fault& problem() const { return problem_; }
+
+private:
+    std::vector<shape> shapes_;
+    fault problem_;
+    bool failed_ = false;
+};
+
+}  // namespace bespoke

@@ -1,0 +1,107 @@
+#pragma once
+
+#include "shape.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+namespace bespoke {
+
+/// A fixed set of worker threads that run pieces of one loop.
+///
+/// Made once, before the first prediction; `run` makes no thread and allocates nothing. A pool of one
+/// thread has no worker: everything runs on the caller. One caller at a time.
+class thread_pool {
+public:
+    explicit thread_pool(std::size_t threads = 1) {
+        for (std::size_t i = 1; i < threads; ++i) workers_.emplace_back([this, i] { work(i); });
+    }
+    thread_pool(const thread_pool&) = delete;
+    thread_pool& operator=(const thread_pool&) = delete;
+    ~thread_pool() {
+        {
+            std::lock_guard lock(mutex_);
+            stopping_ = true;
+            ++generation_;
+        }
+        wake_.notify_all();
+        for (auto& worker : workers_) worker.join();
+    }
+
+    /// Number of threads that take part, the caller included.
+    std::size_t size() const { return workers_.size() + 1; }
+
+    /// Calls `task(context, i)` for each i in [0, size()), each on a thread of its own, and waits.
+    void run(void (*task)(void*, std::size_t), void* context) {
+        if (workers_.empty()) return task(context, 0);
+        {
+            std::lock_guard lock(mutex_);
+            task_ = task;
+            context_ = context;
+            pending_.store(workers_.size(), std::memory_order_relaxed);
+            ++generation_;
+        }
+        wake_.notify_all();
+        task(context, 0);
+        for (int spin = 0; pending_.load(std::memory_order_acquire) != 0; ++spin)
+            if (spin > 1000) std::this_thread::yield();
+    }
+
+private:
+    void work(std::size_t index) {
+        std::size_t seen = 0;
+        for (;;) {
+            {
+                std::unique_lock lock(mutex_);
+                wake_.wait(lock, [&] { return generation_ != seen; });
+                seen = generation_;
+                if (stopping_) return;
+            }
+            task_(context_, index);
+            pending_.fetch_sub(1, std::memory_order_release);
+        }
+    }
+
+    std::vector<std::thread> workers_;
+    std::mutex mutex_;
+    std::condition_variable wake_;
+    std::size_t generation_ = 0;
+    std::atomic<std::size_t> pending_ = 0;
+    bool stopping_ = false;
+    void (*task_)(void*, std::size_t) = nullptr;
+    void* context_ = nullptr;
+};
+
+/// Calls `body(begin, end)` over disjoint ranges that cover [0, count), one range a thread.
+///
+/// Ranges split outputs, never a sum, and begin at multiples of `grain`: what is computed for an index
+/// does not depend on the number of threads. `pool` may be null: then the caller does it all.
+template <class Body>
+void parallel_for(thread_pool* pool, extent count, extent grain, const Body& body) {
+    const extent pieces = (count + grain - 1) / grain;
+    const extent threads = pool ? std::min<extent>(pieces, static_cast<extent>(pool->size())) : 1;
+    if (threads <= 1) {
+        if (count > 0) body(extent{0}, count);
+        return;
+    }
+    struct job {
+        const Body& body;
+        extent count, grain, pieces, threads;
+    } work{body, count, grain, pieces, threads};
+    pool->run(
+        [](void* context, std::size_t index) {
+            const job& j = *static_cast<job*>(context);
+            const extent i = static_cast<extent>(index);
+            if (i >= j.threads) return;
+            const extent begin = j.pieces * i / j.threads * j.grain;
+            const extent end = std::min(j.pieces * (i + 1) / j.threads * j.grain, j.count);
+            if (begin < end) j.body(begin, end);
+        },
+        &work);
+}
+
+}  // namespace bespoke
