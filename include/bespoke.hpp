@@ -1,0 +1,2 @@
+#pragma once
+#include "bespoke/bespoke.hpp"

@@ -1,0 +1,4 @@
+#include <bespoke.hpp>
+
+const void* second_version();
+const void* second_version() { return &bespoke::version_major; }
