@@ -1,0 +1,142 @@
+#pragma once
+
+#include "../core/shape.hpp"
+
+#include <cmath>
+#include <concepts>
+#include <cstddef>
+#include <cstring>
+#include <type_traits>
+#include <utility>
+#include <xsimd/xsimd.hpp>
+
+namespace bespoke::kernels {
+
+/// One register of elements, of the widest instruction set that the compiler was told to use.
+template <class T>
+using batch = xsimd::batch<T, xsimd::default_arch>;
+
+/// Elements in one batch: 16 floats with AVX-512, 8 with AVX2, 4 with SSE2.
+template <class T>
+inline constexpr extent lanes = static_cast<extent>(batch<T>::size);
+
+template <class Arch>
+inline constexpr bool is_avx512 = std::is_base_of_v<xsimd::avx512f, Arch>;
+
+/// Vector registers of the instruction set; tile sizes follow from it.
+inline constexpr std::size_t vector_registers =
+    is_avx512<xsimd::default_arch> || std::is_base_of_v<xsimd::neon64, xsimd::default_arch> ? 32 : 16;
+
+/// Whether the machine rounds a multiply-add once.
+inline constexpr bool has_fma = is_avx512<xsimd::default_arch> || XSIMD_WITH_FMA3_AVX2 || XSIMD_WITH_FMA3_AVX ||
+                                XSIMD_WITH_FMA3_SSE || XSIMD_WITH_FMA4 || XSIMD_WITH_NEON64;
+
+/// a * b + c; rounded once where the machine has the instruction, twice where not (SSE2).
+///
+/// xsimd 8.1 has no fma for AVX-512 and leaves it to the compiler whether to fuse: always call this one.
+template <class T>
+[[gnu::always_inline]] inline batch<T> fma(const batch<T>& a, const batch<T>& b, const batch<T>& c) noexcept {
+#if XSIMD_WITH_AVX512F
+    if constexpr (is_avx512<xsimd::default_arch> && std::is_same_v<T, float>)
+        return _mm512_fmadd_ps(a, b, c);
+    else if constexpr (is_avx512<xsimd::default_arch> && std::is_same_v<T, double>)
+        return _mm512_fmadd_pd(a, b, c);
+    else
+#endif
+        return xsimd::fma(a, b, c);
+}
+template <std::floating_point T>
+[[gnu::always_inline]] inline T fma(T a, T b, T c) noexcept {
+    if constexpr (has_fma)
+        return std::fma(a, b, c);
+    else
+        return a * b + c;
+}
+
+/// Calls f(integral_constant<size_t, 0>) ... f(integral_constant<size_t, Count - 1>), written out.
+template <std::size_t Count, class F>
+[[gnu::always_inline]] inline void unroll(const F& f) noexcept {
+    [&]<std::size_t... I>(std::index_sequence<I...>) __attribute__((always_inline)) {
+        (f(std::integral_constant<std::size_t, I>{}), ...);
+    }(std::make_index_sequence<Count>{});
+}
+
+template <class T>
+[[gnu::always_inline]] inline batch<T> load(const T* p) noexcept {
+    return batch<T>::load_unaligned(p);
+}
+
+template <class T>
+[[gnu::always_inline]] inline void store(T* p, const batch<T>& v) noexcept {
+    v.store_unaligned(p);
+}
+
+/// The first `n` elements at `p`, zero in the other lanes; 0 <= n <= lanes. Reads nothing beyond them.
+template <class T>
+[[gnu::always_inline]] inline batch<T> load_partial(const T* p, extent n) noexcept {
+#if XSIMD_WITH_AVX512F
+    if constexpr (is_avx512<xsimd::default_arch> && std::is_same_v<T, float>)
+        return _mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << n) - 1u), p);
+    else if constexpr (is_avx512<xsimd::default_arch> && std::is_same_v<T, double>)
+        return _mm512_maskz_loadu_pd(static_cast<__mmask8>((1u << n) - 1u), p);
+    else
+#endif
+    {
+        alignas(64) T copy[lanes<T>] = {};
+        if (n > 0) std::memcpy(copy, p, static_cast<std::size_t>(n) * sizeof(T));
+        return batch<T>::load_aligned(copy);
+    }
+}
+
+/// Stores the first `n` lanes; 0 <= n <= lanes. Writes nothing beyond them.
+template <class T>
+[[gnu::always_inline]] inline void store_partial(T* p, const batch<T>& v, extent n) noexcept {
+#if XSIMD_WITH_AVX512F
+    if constexpr (is_avx512<xsimd::default_arch> && std::is_same_v<T, float>)
+        _mm512_mask_storeu_ps(p, static_cast<__mmask16>((1u << n) - 1u), v);
+    else if constexpr (is_avx512<xsimd::default_arch> && std::is_same_v<T, double>)
+        _mm512_mask_storeu_pd(p, static_cast<__mmask8>((1u << n) - 1u), v);
+    else
+#endif
+    {
+        alignas(64) T copy[lanes<T>];
+        v.store_aligned(copy);
+        if (n > 0) std::memcpy(p, copy, static_cast<std::size_t>(n) * sizeof(T));
+    }
+}
+
+/// The lane that stands for a scalar, so that one element gets the bits that it gets in a batch.
+template <class T>
+[[gnu::always_inline]] inline T first_lane(const batch<T>& v) noexcept {
+    alignas(64) T copy[lanes<T>];
+    v.store_aligned(copy);
+    return copy[0];
+}
+
+/// Calls body(offset, load, store) for each batch of [0, n): `load(p)` and `store(p, v)` move
+/// the elements that are there. The last, partial batch runs the same code on a padded copy.
+template <class T, class N, class Body>
+[[gnu::always_inline]] inline void for_each_batch(N n, const Body& body) noexcept {
+    const extent size = n;
+    extent i = 0;
+    for (; i + lanes<T> <= size; i += lanes<T>)
+        body(
+            i, [](const T* p) __attribute__((always_inline)) { return kernels::load(p); },
+            [](T* p, const batch<T>& v) __attribute__((always_inline)) { kernels::store(p, v); });
+    if (const extent rest = size - i; rest > 0)
+        body(
+            i, [rest](const T* p) __attribute__((always_inline)) { return load_partial(p, rest); },
+            [rest](T* p, const batch<T>& v) __attribute__((always_inline)) { store_partial(p, v, rest); });
+}
+
+/// The lanes of `v`, added as a balanced tree: (0 + 1) + (2 + 3) and so on.
+template <class T>
+[[gnu::always_inline]] inline T sum_lanes(const batch<T>& v) noexcept {
+    alignas(64) T copy[lanes<T>];
+    v.store_aligned(copy);
+    for (extent width = 1; width < lanes<T>; width *= 2)
+        for (extent i = 0; i < lanes<T>; i += 2 * width) copy[i] += copy[i + width];
+    return copy[0];
+}
+
+}  // namespace bespoke::kernels
