@@ -12,6 +12,9 @@
 // 105593). Through these wrappers it stays silent, so call kernels::max rather than xsimd::max.
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wuninitialized"
+#ifndef __clang__
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
 
 namespace bespoke::kernels {
 

@@ -1,0 +1,43 @@
+#pragma once
+
+#include "../core/threads.hpp"
+#include "math.hpp"
+
+#include <algorithm>
+
+namespace bespoke::kernels {
+
+/// The sum of x[0, n): `lanes` chains, element i in lane i mod lanes, then the lanes as in `sum_lanes`.
+template <class T>
+T sum(extent n, const T* x) noexcept {
+    batch<T> total(T(0));
+    for_each_batch<T>(n, [&](extent i, auto in, auto) __attribute__((always_inline)) {
+        total = total + in(x + i);
+    });
+    return sum_lanes<T>(total);
+}
+
+/// The sum of x[i] * y[i], i in [0, n): chains of fma in the order of `sum`.
+template <class T>
+T dot(extent n, const T* x, const T* y) noexcept {
+    batch<T> total(T(0));
+    for_each_batch<T>(n, [&](extent i, auto in, auto) __attribute__((always_inline)) {
+        total = kernels::fma<T>(in(x + i), in(y + i), total);
+    });
+    return sum_lanes<T>(total);
+}
+
+/// out[j] += sum over rows of x[row * stride + j], j in [0, n): one chain from out[j], rows ascending.
+template <class T>
+void column_sums(extent rows, extent n, const T* x, extent stride, T* out, thread_pool* threads = nullptr) noexcept {
+    if (rows * n < (1 << 15)) threads = nullptr;
+    parallel_for(threads, n, lanes<T>, [&](extent first, extent last) {
+        for_each_batch<T>(last - first, [&](extent j, auto in, auto put) __attribute__((always_inline)) {
+            batch<T> total = in(out + first + j);
+            for (extent row = 0; row < rows; ++row) total = total + in(x + row * stride + first + j);
+            put(out + first + j, total);
+        });
+    });
+}
+
+}  // namespace bespoke::kernels
