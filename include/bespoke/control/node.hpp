@@ -1,0 +1,170 @@
+#pragma once
+
+#include "../core/concepts.hpp"
+
+#include <algorithm>
+#include <array>
+
+namespace bespoke {
+
+/// Names of blobs, in a value that can be a constant of the program.
+struct name_list {
+    static constexpr std::size_t capacity = 8;
+
+    std::array<std::string_view, capacity> names{};
+    std::size_t count = 0;
+
+    constexpr name_list() = default;
+    template <std::convertible_to<std::string_view>... Names>
+        requires(sizeof...(Names) > 0)
+    constexpr explicit name_list(const Names&... list) : names{std::string_view(list)...}, count(sizeof...(Names)) {
+        static_assert(sizeof...(Names) <= capacity, "a composed layer takes at most 8 blobs; join them in steps");
+    }
+    constexpr operator std::span<const std::string_view>() const { return {names.data(), count}; }
+    friend bool operator==(const name_list&, const name_list&) = default;
+};
+
+/// What a layer run says to the sequence around it.
+enum class flow { on, loop_break, loop_continue };
+
+/// Whether running a part can end the sequence around it early (loop_break, loop_continue).
+template <class Part>
+inline constexpr bool may_stop = [] {
+    if constexpr (requires { Part::stops; })
+        return bool{Part::stops};
+    else
+        return false;
+}();
+
+/// How many steps of the plan a part takes, nested ones included.
+template <class Part>
+inline constexpr std::size_t steps_of = [] {
+    if constexpr (requires { Part::steps; })
+        return std::size_t{Part::steps};
+    else
+        return std::size_t{1};
+}();
+
+/// The step `Offset` after `step`, as a constant where `step` is one.
+template <std::size_t Offset, class Step>
+constexpr auto advanced(Step step) {
+    if constexpr (std::is_same_v<Step, std::size_t>)
+        return step + Offset;
+    else
+        return std::integral_constant<std::size_t, Step::value + Offset>{};
+}
+
+/// The first step behind `part`, which begins at `step`. A part that was read from a file counts its steps
+/// itself.
+template <class Part, class Step>
+constexpr auto behind(const Part& part, Step step) {
+    if constexpr (requires { part.step_count(); })
+        return step + part.step_count();
+    else
+        return advanced<steps_of<Part>>(step);
+}
+
+/// `may_stop` of a part that may have been read from a file.
+template <class Part>
+constexpr bool can_stop(const Part& part) {
+    if constexpr (requires { part.can_stop(); })
+        return part.can_stop();
+    else
+        return may_stop<Part>;
+}
+
+/// A layer and its place in a network: its name, what it reads, what it writes, whether it learns.
+template <layer L>
+struct node {
+    L layer;
+    std::string_view name{};
+    name_list inputs{}, outputs{};
+    bool updatable = false;
+
+    static constexpr bool stops = may_stop<L>;
+    static constexpr std::size_t steps = steps_of<L>;
+
+    template <class Planner>
+    constexpr void plan(Planner& p) const {
+        p.add(layer, name, inputs, outputs, updatable);
+    }
+    template <class Engine, class Step>
+    flow forward(Engine& e, Step step) const {
+        return e.forward(layer, step);
+    }
+    template <class Engine>
+    void backward(Engine& e, std::size_t step) const {
+        e.backward(layer, step);
+    }
+    /// Calls `visit(layer, step)` for this layer and those inside it.
+    template <class Visit>
+    constexpr void each(std::size_t step, const Visit& visit) const {
+        visit(layer, step);
+        if constexpr (control_layer<L>) layer.each(step, visit);
+    }
+    friend bool operator==(const node&, const node&) = default;
+};
+
+/// Gives a layer its name; its only output is called so as well, unless `to` says otherwise.
+struct named {
+    std::string_view name;
+    constexpr explicit named(std::string_view text) : name(text) {}
+};
+
+/// Names the blobs that a layer reads, instead of what the layer before it writes.
+struct from : name_list {
+    using name_list::name_list;
+};
+
+/// Names the blobs that a layer writes.
+struct to : name_list {
+    using name_list::name_list;
+};
+
+/// Marks a layer whose parameters an update may change.
+struct updatable_mark {};
+inline constexpr updatable_mark updatable{};
+
+template <class Part>
+inline constexpr bool is_node = false;
+template <class L>
+inline constexpr bool is_node<node<L>> = true;
+
+template <class Part>
+concept nodelike = is_node<Part> || layer<Part>;
+
+template <nodelike Part>
+constexpr auto as_node(const Part& part) {
+    if constexpr (is_node<Part>)
+        return part;
+    else
+        return node<Part>{.layer = part};
+}
+
+template <nodelike Part>
+constexpr auto operator|(const Part& part, named name) {
+    auto result = as_node(part);
+    result.name = name.name;
+    return result;
+}
+template <nodelike Part>
+constexpr auto operator|(const Part& part, from blobs) {
+    auto result = as_node(part);
+    result.inputs = blobs;
+    return result;
+}
+template <nodelike Part>
+constexpr auto operator|(const Part& part, to blobs) {
+    auto result = as_node(part);
+    result.outputs = blobs;
+    return result;
+}
+template <nodelike Part>
+constexpr auto operator|(const Part& part, updatable_mark) {
+    auto result = as_node(part);
+    static_assert(parametric_layer<decltype(result.layer)>, "only a layer with parameters can be updatable");
+    result.updatable = true;
+    return result;
+}
+
+}  // namespace bespoke

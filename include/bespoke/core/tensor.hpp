@@ -1,0 +1,64 @@
+#pragma once
+
+#include "concepts.hpp"
+
+#include <xtensor/xadapt.hpp>
+#include <xtensor/xarray.hpp>
+#include <xtensor/xfunction.hpp>
+#include <xtensor/xtensor.hpp>
+
+#include <algorithm>
+#include <ranges>
+
+/// The only file that includes xtensor: arrays as users hand them in and get them back.
+namespace bespoke {
+
+/// An array that owns its elements, row-major, of any rank.
+template <class T>
+using tensor = xt::xarray<T, xt::layout_type::row_major>;
+
+/// A look at elements that live elsewhere, as an xtensor expression of fixed rank.
+template <class T, std::size_t Rank>
+auto adapt(T* data, const std::array<std::size_t, Rank>& extents) {
+    std::size_t size = 1;
+    for (std::size_t e : extents) size *= e;
+    return xt::adapt<xt::layout_type::row_major>(data, size, xt::no_ownership(), extents);
+}
+
+template <class T>
+shape shape_of(const tensor<T>& t) {
+    shape s;
+    for (auto e : t.shape()) s.push_back(static_cast<extent>(e));
+    return s;
+}
+
+/// An array of zeros.
+template <class T>
+tensor<T> zeros(const shape& s) {
+    return tensor<T>(typename tensor<T>::shape_type(s.begin(), s.end()), T{});
+}
+
+/// What can be handed to a network: an xtensor expression, a span, an array, a vector.
+template <class X>
+concept array_like = requires(const X& x) {
+    x.size();
+    *x.begin();
+    x.end();
+};
+
+/// Copies the elements of `x` in row-major order. They must be as many as `to` has room for.
+template <array_like X, class T>
+void copy_elements(const X& x, T* to) {
+    if constexpr (requires { { x.data() } -> std::convertible_to<const T*>; } && std::ranges::contiguous_range<const X>)
+        std::copy_n(x.data(), x.size(), to);
+    else
+        std::transform(x.begin(), x.end(), to, [](auto value) { return static_cast<T>(value); });
+}
+
+/// The layer f as an xtensor function: `apply(gelu{}, x + y)` is an expression, evaluated when assigned.
+template <elementwise_layer F, class E>
+auto apply(const F& f, E&& expression) {
+    return xt::make_lambda_xfunction([f](const auto& v) { return f(v); }, std::forward<E>(expression));
+}
+
+}  // namespace bespoke

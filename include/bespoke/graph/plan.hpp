@@ -1,0 +1,152 @@
+#pragma once
+
+#include "../core/concepts.hpp"
+
+#include <algorithm>
+#include <array>
+#include <span>
+#include <string_view>
+#include <vector>
+
+namespace bespoke {
+
+/// A piece of the plan's text pool.
+struct text_range {
+    std::size_t begin = 0, size = 0;
+};
+
+/// One array of the network: an input, or what a layer writes.
+struct blob_facts {
+    text_range name;
+    shape dimensions;
+    bool per_example = true;     ///< stored once an example; false: once for all
+    bool conditional = false;    ///< written on one side of a branch only: must not be read
+    std::size_t side = npos;     ///< the side of a branch (2 step + 0 or 1) on which it was made
+    std::size_t maker = npos;    ///< the first step that writes it; npos: an input
+    std::size_t first = 0, last = 0;  ///< steps between which it is alive in a prediction
+    extent offset = 0;           ///< place in the arena, in elements of one example
+
+    static constexpr std::size_t npos = static_cast<std::size_t>(-1);
+};
+
+/// One layer in the order of execution. Steps of nested networks follow their control step.
+struct step_facts {
+    text_range name;   ///< with the prefixes of `repeat`
+    text_range place;  ///< "layers/3 "fc" (innerProduct)", for errors
+    std::size_t first_link = 0, input_count = 0, output_count = 0;
+    std::size_t first_parameter = 0, parameter_count = 0;
+    std::size_t end = 0;      ///< one past the last step nested in this one
+    std::size_t parent = blob_facts::npos;   ///< the control step around this one
+    std::size_t watched = blob_facts::npos;  ///< the blob that a loop's condition network writes
+    bool control = false;
+    bool loop = false;
+    bool in_loop = false;
+    bool logged = false;      ///< overwrites values that a backward pass may still want
+    bool in_place = false;
+    bool updatable = false;
+    bool differentiable = true;
+    bool probabilities = false;
+    backward_needs needs;
+};
+
+/// One parameter array.
+struct parameter_facts {
+    std::size_t step = 0;
+    std::string_view name;
+    shape dimensions;
+    extent offset = 0;  ///< place in the block of all parameters, in elements
+    initial start = initial::zero;
+    bool learned = true;
+};
+
+/// What the planner knows of a network, behind spans: the same for compile time and run time.
+struct plan_view {
+    std::span<const step_facts> steps;
+    std::span<const blob_facts> blobs;
+    std::span<const std::size_t> links;  ///< blob numbers: inputs, then outputs, step after step
+    std::span<const parameter_facts> parameters;
+    std::span<const std::size_t> inputs, outputs;
+    std::span<const char> text;
+    extent arena_size = 0;      ///< elements an example
+    extent shared_size = 0;     ///< elements stored once
+    extent parameters_size = 0;
+
+    constexpr std::string_view operator[](text_range range) const {
+        return {text.data() + range.begin, range.size};
+    }
+    constexpr std::span<const std::size_t> inputs_of(std::size_t step) const {
+        return links.subspan(steps[step].first_link, steps[step].input_count);
+    }
+    constexpr std::span<const std::size_t> outputs_of(std::size_t step) const {
+        return links.subspan(steps[step].first_link + steps[step].input_count, steps[step].output_count);
+    }
+    constexpr std::span<const parameter_facts> parameters_of(std::size_t step) const {
+        return parameters.subspan(steps[step].first_parameter, steps[step].parameter_count);
+    }
+    /// The number of the blob called `name`, or npos.
+    constexpr std::size_t find_blob(std::string_view name) const {
+        for (std::size_t i = 0; i < blobs.size(); ++i)
+            if ((*this)[blobs[i].name] == name) return i;
+        return blob_facts::npos;
+    }
+    /// The number of the step called `name`, or npos.
+    constexpr std::size_t find_step(std::string_view name) const {
+        for (std::size_t i = 0; i < steps.size(); ++i)
+            if ((*this)[steps[i].name] == name) return i;
+        return blob_facts::npos;
+    }
+};
+
+/// A plan that owns its lists.
+struct plan {
+    std::vector<step_facts> steps;
+    std::vector<blob_facts> blobs;
+    std::vector<std::size_t> links;
+    std::vector<parameter_facts> parameters;
+    std::vector<std::size_t> inputs, outputs;
+    std::vector<char> text;
+    extent arena_size = 0, shared_size = 0, parameters_size = 0;
+
+    constexpr plan_view view() const {
+        return {steps, blobs, links, parameters, inputs, outputs, text, arena_size, shared_size, parameters_size};
+    }
+};
+
+/// How long the lists of a plan are: what turns one into a `static_plan`.
+struct plan_sizes {
+    std::size_t steps, blobs, links, parameters, inputs, outputs, text;
+
+    constexpr explicit plan_sizes(const plan& p)
+        : steps(p.steps.size()), blobs(p.blobs.size()), links(p.links.size()), parameters(p.parameters.size()),
+          inputs(p.inputs.size()), outputs(p.outputs.size()), text(p.text.size()) {}
+};
+
+/// A plan in arrays, which can be a constant of the program.
+template <std::size_t Steps, std::size_t Blobs, std::size_t Links, std::size_t Parameters, std::size_t Inputs,
+          std::size_t Outputs, std::size_t Text>
+struct static_plan {
+    std::array<step_facts, Steps> steps{};
+    std::array<blob_facts, Blobs> blobs{};
+    std::array<std::size_t, Links> links{};
+    std::array<parameter_facts, Parameters> parameters{};
+    std::array<std::size_t, Inputs> inputs{};
+    std::array<std::size_t, Outputs> outputs{};
+    std::array<char, Text> text{};
+    extent arena_size, shared_size, parameters_size;
+
+    constexpr explicit static_plan(const plan& p)
+        : arena_size(p.arena_size), shared_size(p.shared_size), parameters_size(p.parameters_size) {
+        std::copy(p.steps.begin(), p.steps.end(), steps.begin());
+        std::copy(p.blobs.begin(), p.blobs.end(), blobs.begin());
+        std::copy(p.links.begin(), p.links.end(), links.begin());
+        std::copy(p.parameters.begin(), p.parameters.end(), parameters.begin());
+        std::copy(p.inputs.begin(), p.inputs.end(), inputs.begin());
+        std::copy(p.outputs.begin(), p.outputs.end(), outputs.begin());
+        std::copy(p.text.begin(), p.text.end(), text.begin());
+    }
+    constexpr plan_view view() const {
+        return {steps, blobs, links, parameters, inputs, outputs, text, arena_size, shared_size, parameters_size};
+    }
+};
+
+}  // namespace bespoke

@@ -1,0 +1,378 @@
+#pragma once
+
+#include "allocate.hpp"
+#include "plan.hpp"
+
+#include <optional>
+
+namespace bespoke {
+
+/// Turns layers, told one after the other, into a plan: names become edges, edges shapes, shapes lifetimes
+/// and lifetimes offsets. The compiler runs it for composed networks, the loader for files.
+///
+/// The first fault ends the planning; everything told after it is ignored.
+class planner {
+public:
+    static constexpr std::size_t npos = blob_facts::npos;
+    /// More elements than any machine of today could hold: a size gone wrong.
+    static constexpr extent largest = extent{1} << 40;
+
+    /// `root` stands before every place in an error: "/neuralNetwork/" for a file.
+    constexpr explicit planner(std::string_view root = "") : place_(root) {}
+
+    constexpr bool failed() const { return problem_.has_value(); }
+    /// Where and what, in one sentence.
+    constexpr const fault& problem() const { return *problem_; }
+    constexpr void fail(const fault& problem) {
+        if (!failed())
+            problem_ = fault{problem.code, sentence(current_, current_.view().empty() ? "" : ": ", problem.what)};
+    }
+
+    /// An input of the network; it becomes the default input of the next layer.
+    constexpr void input(std::string_view name, const shape& dimensions) {
+        if (failed()) return;
+        current_ = sentence("input \"", name, "\"");
+        if (name.empty()) return fail(value_fault("an input needs a name"));
+        if (find(name) != npos) return fail({errc::duplicate_name, sentence("this name is taken already")});
+        if (checked_size(dimensions, largest) < 0)
+            return fail(shape_fault("extents from 0 up wanted, ", dimensions, " given"));
+        previous_ = plan_.blobs.size();
+        plan_.inputs.push_back(previous_);
+        plan_.blobs.push_back({.name = keep(name), .dimensions = dimensions});
+    }
+
+    /// Declares an output of the network. Without any, it is what the last layer writes.
+    constexpr void output(std::string_view name) {
+        if (failed()) return;
+        current_ = sentence("output \"", name, "\"");
+        const std::size_t blob = find(name);
+        if (blob == npos) return fail({errc::unknown_name, sentence("no layer writes a blob of this name")});
+        if (plan_.blobs[blob].conditional)
+            return fail(value_fault("this blob is written on one side of a branch only"));
+        plan_.outputs.push_back(blob);
+    }
+
+    /// Adds a layer. No input named: the blob before. No output named: a blob of the layer's name.
+    template <class L>
+    constexpr void add(const L& layer, std::string_view name, std::span<const std::string_view> inputs,
+                       std::span<const std::string_view> outputs, bool updatable) {
+        static_assert(bespoke::layer<L>, "not a layer: see the concepts in core/concepts.hpp");
+        if (failed()) return;
+        const std::size_t number = begin_step(key_of<L>(), name);
+        read(number, inputs, inputs_of<L>);
+        if (failed()) return;
+        if constexpr (control_layer<L>) {
+            plan_.steps[number].control = true;
+            if (!outputs.empty()) return fail(value_fault("no output wanted, ", outputs.size(), " named"));
+            layer.plan(*this, number);
+        } else {
+            std::vector<shape> shapes;
+            for (std::size_t blob : plan_.view().inputs_of(number)) shapes.push_back(plan_.blobs[blob].dimensions);
+            const outcome result = output_shapes(layer, std::span<const shape>(shapes));
+            if (!result) return fail(result.problem());
+            step_facts& step = plan_.steps[number];
+            step.in_place = is_in_place<L>;
+            step.updatable = updatable;
+            step.differentiable = is_differentiable<L>;
+            step.probabilities = gives_probabilities<L>;
+            step.needs = needs_of<L>;
+            if constexpr (parametric_layer<L>) {
+                const auto dimensions = parameter_shapes(layer, std::span<const shape>(shapes));
+                for (std::size_t i = 0; i < dimensions.size(); ++i) {
+                    constexpr auto fields = L::template parameter_fields<shape>;
+                    add_parameter(number, dimensions[i], fields[i].name, fields[i].start, fields[i].learned);
+                }
+            }
+            write(number, outputs, result.shapes(), is_overwriting<L>);
+        }
+        if (!failed()) plan_.steps[number].end = plan_.steps.size();
+    }
+
+    /// Adds a layer that reads blobs by number instead of by name.
+    template <class L>
+    constexpr void add_on(const L& layer, std::string_view name, std::initializer_list<std::size_t> blobs) {
+        fixed_inputs_ = std::span<const std::size_t>(blobs.begin(), blobs.size());
+        add(layer, name, {}, {}, false);
+        fixed_inputs_ = {};
+    }
+
+    // --- for composites and control layers --------------------------------------------------------
+
+    /// The default input of the next layer.
+    constexpr std::size_t previous() const { return previous_; }
+    constexpr const shape& dimensions(std::size_t blob) const { return plan_.blobs[blob].dimensions; }
+    constexpr std::size_t input_count_of(std::size_t number) const { return plan_.steps[number].input_count; }
+    /// The first input of the layer that is being added.
+    constexpr std::size_t input_of(std::size_t number) const { return plan_.view().inputs_of(number)[0]; }
+    constexpr bool in_loop() const { return loops_ > 0; }
+    constexpr std::size_t step_count() const { return plan_.steps.size(); }
+
+    /// Plans `body` with "name." before the names of its layers and blobs.
+    template <class Body>
+    constexpr void prefixed(const sentence& name, const Body& body) {
+        const sentence prefix = prefix_;
+        prefix_.append(name);
+        prefix_.append(".");
+        body();
+        prefix_ = prefix;
+    }
+
+    /// Plans a network inside the layer that is being added; errors in it are at "<layer>/part/layers/n".
+    template <class Body>
+    constexpr void nested(std::size_t number, std::string_view part, const Body& body) {
+        if (failed()) return;
+        const sentence place = place_;
+        const std::size_t layers = layers_;
+        place_.append(sentence("layers/", layers - 1, "/", part, "/"));
+        layers_ = 0;
+        const std::size_t first = plan_.steps.size(), before = previous_;
+        body();
+        for (std::size_t s = first; s < plan_.steps.size(); ++s)
+            if (plan_.steps[s].parent == npos) plan_.steps[s].parent = number;
+        previous_ = before;
+        place_ = place;
+        layers_ = layers;
+        if (!failed()) current_ = sentence(text(plan_.steps[number].place));
+    }
+
+    /// Plans one side (0: if, 1: else) of branch `number`. What side 0 made is hidden from side 1, which may
+    /// make it again; what only one side makes is hidden afterwards.
+    template <class Body>
+    constexpr void branch_side(std::size_t number, std::size_t side, const Body& body) {
+        const std::size_t outer = side_;
+        side_ = 2 * number + side;
+        for (auto& blob : plan_.blobs)
+            if (side == 1 && blob.side == 2 * number) blob.conditional = true;
+        body();
+        side_ = outer;
+    }
+    constexpr void end_branch(std::size_t number) {
+        for (auto& blob : plan_.blobs) {
+            if (blob.side == npos || blob.side / 2 != number) continue;
+            if (blob.side % 2 == 1) blob.conditional = true;
+            blob.side = side_;
+        }
+    }
+
+    template <class Body>
+    constexpr void loop(std::size_t number, const Body& body) {
+        plan_.steps[number].loop = true;
+        ++loops_;
+        body();
+        --loops_;
+    }
+
+    /// The blob that a control layer looks at must be there and hold one number.
+    constexpr void want_scalar(std::string_view name, std::size_t blob) {
+        if (failed()) return;
+        if (blob == npos) return fail({errc::unknown_name, sentence("no layer writes \"", name, "\"")});
+        if (plan_.blobs[blob].dimensions.size() != 1)
+            fail(shape_fault("one number wanted in \"", text(plan_.blobs[blob].name), "\", its shape is ",
+                             plan_.blobs[blob].dimensions));
+    }
+    constexpr std::size_t find(std::string_view name) const {
+        if (!prefix_.view().empty()) {
+            const std::size_t blob = plan_.view().find_blob(sentence(prefix_, name).view());
+            if (blob != npos) return blob;
+        }
+        return plan_.view().find_blob(name);
+    }
+    /// Lets a control layer read one blob more, by name (a loop's condition).
+    constexpr std::size_t watch(std::size_t number, std::string_view name) {
+        const std::size_t blob = find(name);
+        if (!failed()) plan_.steps[number].watched = blob;
+        return blob;
+    }
+
+    /// Ends the planning. Only after this is the plan whole.
+    constexpr void finish() {
+        current_ = {};
+        if (failed()) return;
+        if (plan_.steps.empty()) return fail(value_fault("a network needs at least one layer"));
+        if (plan_.outputs.empty()) {
+            if (plan_.blobs[previous_].conditional) return fail(value_fault("no output"));
+            plan_.outputs.push_back(previous_);
+        }
+        find_lifetimes();
+        place_blobs();
+    }
+    constexpr const plan& result() const { return plan_; }
+
+private:
+    constexpr std::string_view text(text_range range) const {
+        return {plan_.text.data() + range.begin, range.size};
+    }
+    constexpr text_range keep(std::string_view words) {
+        const text_range range{plan_.text.size(), words.size()};
+        plan_.text.insert(plan_.text.end(), words.begin(), words.end());
+        return range;
+    }
+
+    constexpr std::size_t begin_step(const sentence& key, std::string_view name) {
+        const std::size_t number = plan_.steps.size();
+        step_facts step;
+        current_ = sentence(place_, "layers/", layers_);
+        if (!name.empty()) current_.append(sentence(" \"", name, "\""));
+        current_.append(sentence(" (", key, ")"));
+        step.place = keep(current_.view());
+        step.name = name.empty() ? keep(sentence(prefix_, key, "_", number).view())
+                                 : keep(sentence(prefix_, name).view());
+        if (plan_.view().find_step(text(step.name)) != npos)
+            fail({errc::duplicate_name, sentence("another layer has this name")});
+        step.first_link = plan_.links.size();
+        step.in_loop = in_loop();
+        step.first_parameter = plan_.parameters.size();
+        step.end = number + 1;
+        plan_.steps.push_back(step);
+        ++layers_;
+        return number;
+    }
+
+    constexpr void read(std::size_t number, std::span<const std::string_view> names, input_count wanted) {
+        if (failed()) return;
+        if (!fixed_inputs_.empty()) {
+            plan_.links.insert(plan_.links.end(), fixed_inputs_.begin(), fixed_inputs_.end());
+            plan_.steps[number].input_count = fixed_inputs_.size();
+            fixed_inputs_ = {};
+        } else if (names.empty() && wanted.least > 0) {
+            if (previous_ == npos) return fail({errc::unknown_name, sentence("no input: there is no layer before it")});
+            plan_.links.push_back(previous_);
+            plan_.steps[number].input_count = 1;
+        } else {
+            for (std::string_view name : names) {
+                const std::size_t blob = find(name);
+                if (blob == npos)
+                    return fail({errc::unknown_name, sentence("no layer before it writes its input \"", name, "\"")});
+                plan_.links.push_back(blob);
+            }
+            plan_.steps[number].input_count = names.size();
+        }
+        const std::size_t count = plan_.steps[number].input_count;
+        if (count < wanted.least || count > wanted.most) {
+            sentence range(wanted.least);
+            if (wanted.most == any_number) range.append(" or more");
+            else if (wanted.most != wanted.least) range.append(sentence(" to ", wanted.most));
+            return fail(value_fault(range, wanted.least == 1 && wanted.most == 1 ? " input wanted, " : " inputs wanted, ",
+                                    count, " named"));
+        }
+        for (std::size_t blob : plan_.view().inputs_of(number))
+            if (plan_.blobs[blob].conditional)
+                return fail(value_fault("its input \"", text(plan_.blobs[blob].name),
+                                        "\" is written on one side of a branch only"));
+    }
+
+    constexpr void write(std::size_t number, std::span<const std::string_view> names,
+                         const std::vector<shape>& shapes, bool overwrites) {
+        if (failed()) return;
+        if (names.empty() ? shapes.size() != 1 : names.size() != shapes.size())
+            return fail(value_fault(shapes.size(), shapes.size() == 1 ? " output wanted, " : " outputs wanted, ",
+                                    names.size(), " named"));
+        bool per_example = loops_ > 0 || side_ != npos;
+        for (std::size_t blob : plan_.view().inputs_of(number)) per_example |= plan_.blobs[blob].per_example;
+        for (std::size_t i = 0; i < shapes.size(); ++i) {
+            const sentence name(names.empty() ? text(plan_.steps[number].name)
+                                              : sentence(prefix_, names[i]).view());
+            if (checked_size(shapes[i], largest) < 0)
+                return fail(shape_fault("its output would have the shape ", shapes[i]));
+            // only a copy reaches out of its prefix: it overwrites what is there
+            std::size_t blob = overwrites && !names.empty() ? find(names[i]) : plan_.view().find_blob(name.view());
+            if (blob == npos) {
+                blob = plan_.blobs.size();
+                plan_.blobs.push_back({.name = keep(name.view()), .dimensions = shapes[i],
+                                       .per_example = per_example, .side = side_, .maker = number});
+            } else {
+                blob_facts& old = plan_.blobs[blob];
+                const bool other_side = side_ != npos && side_ % 2 == 1 && old.side == side_ - 1 && old.conditional;
+                if (!other_side && !overwrites)
+                    return fail({errc::duplicate_name, sentence("its output \"", name, "\" is written already")});
+                if (!(old.dimensions == shapes[i]))
+                    return fail(shape_fault("its output \"", name, "\" has the shape ", shapes[i],
+                                            ", where it was written before it has ", old.dimensions));
+                if (!old.per_example && per_example)
+                    return fail({errc::unsupported, sentence("\"", name, "\" does not depend on an input and is "
+                                                             "overwritten by what does")});
+                old.conditional = false;
+                if (!other_side) plan_.steps[number].logged = true;
+            }
+            plan_.links.push_back(blob);
+            ++plan_.steps[number].output_count;
+            previous_ = blob;
+        }
+        if (in_loop()) plan_.steps[number].logged = true;
+    }
+
+    constexpr void add_parameter(std::size_t number, const shape& dimensions, std::string_view name, initial start,
+                                 bool learned) {
+        const extent size = checked_size(dimensions, largest);
+        if (size < 0)
+            return fail(shape_fault("its ", name, " would have the shape ", dimensions));
+        plan_.parameters.push_back({number, name, dimensions, plan_.parameters_size, start, learned});
+        plan_.parameters_size += aligned_size<float>(size);
+        ++plan_.steps[number].parameter_count;
+    }
+
+    constexpr void find_lifetimes() {
+        const plan_view view = plan_.view();
+        for (auto& blob : plan_.blobs) blob.first = npos;
+        for (std::size_t blob : plan_.inputs) plan_.blobs[blob].first = 0;
+        const auto touch = [&](std::size_t blob, std::size_t first, std::size_t last) {
+            plan_.blobs[blob].first = std::min(plan_.blobs[blob].first, first);
+            plan_.blobs[blob].last = std::max(plan_.blobs[blob].last, last);
+        };
+        for (std::size_t s = 0; s < plan_.steps.size(); ++s) {
+            for (std::size_t blob : view.inputs_of(s)) touch(blob, s, s);
+            for (std::size_t blob : view.outputs_of(s)) touch(blob, s, s);
+        }
+        // a loop comes back to its first step: what it touches lives as long as it runs
+        for (std::size_t s = 0; s < plan_.steps.size(); ++s) {
+            if (!plan_.steps[s].loop) continue;
+            for (std::size_t inner = s; inner < plan_.steps[s].end; ++inner) {
+                for (std::size_t blob : view.inputs_of(inner)) touch(blob, s, plan_.steps[s].end - 1);
+                for (std::size_t blob : view.outputs_of(inner)) touch(blob, s, plan_.steps[s].end - 1);
+            }
+            if (plan_.steps[s].watched != npos) touch(plan_.steps[s].watched, s, plan_.steps[s].end - 1);
+        }
+        for (std::size_t blob : plan_.outputs) plan_.blobs[blob].last = plan_.steps.size();
+        for (auto& blob : plan_.blobs)
+            if (blob.first == npos) blob.first = 0;
+    }
+
+    /// Offsets in the arena of a prediction. A layer that may work in place does so where its input dies.
+    constexpr void place_blobs() {
+        const plan_view view = plan_.view();
+        std::vector<std::size_t> home;
+        std::vector<tenancy> all;
+        for (const blob_facts& blob : plan_.blobs) {
+            home.push_back(home.size());
+            all.push_back({blob.dimensions.size(), blob.first, blob.last});
+        }
+        for (std::size_t s = 0; s < plan_.steps.size(); ++s) {
+            const step_facts& step = plan_.steps[s];
+            if (!step.in_place || step.logged || step.parent != npos || step.input_count == 0) continue;
+            const std::size_t x = view.inputs_of(s)[0], y = view.outputs_of(s)[0];
+            if (plan_.blobs[x].last != s || plan_.blobs[y].first != s || all[x].size != all[y].size ||
+                plan_.blobs[x].per_example != plan_.blobs[y].per_example)
+                continue;
+            home[y] = home[x];
+            all[home[x]].last = std::max(all[home[x]].last, all[y].last);
+        }
+        for (const bool per_example : {true, false}) {
+            std::vector<tenancy> some;
+            for (std::size_t i = 0; i < all.size(); ++i)
+                if (home[i] == i && plan_.blobs[i].per_example == per_example) some.push_back(all[i]);
+            (per_example ? plan_.arena_size : plan_.shared_size) = allocate(some);
+            for (std::size_t i = 0, next = 0; i < all.size(); ++i)
+                if (home[i] == i && plan_.blobs[i].per_example == per_example)
+                    plan_.blobs[i].offset = some[next++].offset;
+        }
+        for (std::size_t i = 0; i < home.size(); ++i) plan_.blobs[i].offset = plan_.blobs[home[i]].offset;
+    }
+
+    plan plan_;
+    std::optional<fault> problem_;
+    sentence place_, prefix_, current_;
+    std::size_t layers_ = 0, loops_ = 0, side_ = npos, previous_ = npos;
+    std::span<const std::size_t> fixed_inputs_;
+};
+
+}  // namespace bespoke

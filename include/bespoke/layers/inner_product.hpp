@@ -1,0 +1,138 @@
+#pragma once
+
+#include "../core/concepts.hpp"
+#include "../kernels/gemm.hpp"
+#include "../kernels/reduction.hpp"
+
+
+namespace bespoke {
+
+/// Fully connected layer: y = x Wᵀ + b.
+///
+/// W [output_channels, input_channels], b [output_channels]. x is a matrix of rows of input_channels:
+///
+/// | x                | y                        |
+/// |------------------|--------------------------|
+/// | [C]              | [output_channels]        |
+/// | [n, C]           | [n, output_channels]     |
+/// | [m, n, C]        | [m, n, output_channels]  |
+/// | [C, 1, 1]        | [output_channels, 1, 1], what `flatten` gives of one [C, H, W] |
+/// | [n, C, H, W]     | [n, output_channels, 1, 1]; C H W = input_channels |
+/// | [m, n, C, H, W]  | [m, n, output_channels, 1, 1] |
+///
+/// Core ML specification, InnerProductLayerParams; [C, 1, 1] goes beyond it.
+struct inner_product {
+    extent input_channels = unset;
+    extent output_channels = unset;
+    bool has_bias = true;
+
+    static constexpr auto key = "innerProduct";
+    static constexpr auto fields = std::tuple{field{"inputChannels", &inner_product::input_channels},
+                                              field{"outputChannels", &inner_product::output_channels},
+                                              field{"hasBias", &inner_product::has_bias}};
+    static constexpr bool batched = true;
+    static constexpr backward_needs needs{.input = true, .output = false};
+
+    template <class T>
+    struct parameters {
+        T weights, bias;
+    };
+    template <class T>
+    static constexpr auto parameter_fields =
+        std::array{parameter_field{"weights", &parameters<T>::weights, initial::glorot},
+                   parameter_field{"bias", &parameters<T>::bias, initial::zero}};
+
+    constexpr outcome output_shape(const shape& x) const {
+        if (x.rank() < 1 || x.rank() > 5)
+            return shape_fault("an input of rank 1 to 5 wanted, its shape is ", x);
+        if (output_channels < 1) return value_fault("outputChannels from 1 up wanted, ", output_channels, " given");
+        const extent channels = columns(x);
+        if (channels < 1) return shape_fault("an input that is not empty wanted, its shape is ", x);
+        if (input_channels != unset && input_channels != channels)
+            return shape_fault(input_channels, " input channels declared, its input has ", channels, " (shape ", x, ")");
+        shape y;
+        for (std::size_t axis = 0; axis < leading(x); ++axis) y.push_back(x[axis]);
+        y.push_back(output_channels);
+        while (y.rank() < x.rank()) y.push_back(1);
+        return y;
+    }
+    constexpr inner_product resolved(const shape& x) const {
+        return {.input_channels = columns(x), .output_channels = output_channels, .has_bias = has_bias};
+    }
+    constexpr parameters<shape> parameter_shapes(const shape& x) const {
+        return {.weights = {output_channels, columns(x)}, .bias = has_bias ? shape{output_channels} : absent};
+    }
+
+    template <class T>
+    extent prepared_size(const shape& x) const {
+        return kernels::packed_size<T>(columns(x), output_channels);
+    }
+    template <class P, class T>
+    void prepare(const P& p, T* prepared) const noexcept {
+        const extent k = p.weights[1];
+        kernels::pack(p.weights.data, extent{1}, k, k, output_channels, prepared);
+    }
+
+    template <class X, class Y, class P, class W>
+    void forward(X x, Y y, const P& p, W& w) const noexcept {
+        const auto k = columns_of(x);
+        const auto n = columns_of(y);
+        const auto rows = rows_of(x, k);
+        kernels::gemm(rows, n, k, x.data, extent{k}, extent{1}, w.prepared, y.data, extent{n}, p.bias.data, false,
+                      w.threads);
+    }
+
+    template <class T>
+    extent scratch_size(const shape& x, extent examples, extent) const {
+        const extent k = columns(x), rows = x.size() / k * examples;
+        return std::max(kernels::packed_size<T>(output_channels, k), kernels::packed_size<T>(rows, k));
+    }
+    template <class X, class Y, class Dy, class Dx, class P, class Dp, class W>
+    void backward(X x, Y, Dy dy, Dx dx, const P& p, const Dp& dp, W& w) const noexcept {
+        using T = typename X::value_type;
+        const extent k = p.weights[1], n = output_channels, rows = dy.total() / n;
+        T* packed = w.scratch;
+        if (dp.weights) {
+            kernels::pack(x.data, k, extent{1}, rows, k, packed, w.threads);
+            kernels::gemm(n, k, rows, dy.data, extent{1}, n, packed, dp.weights.data, k,
+                          static_cast<const T*>(nullptr), true, w.threads);
+        }
+        if (dp.bias) kernels::column_sums(rows, n, dy.data, n, dp.bias.data, w.threads);
+        if (dx) {
+            kernels::pack(p.weights.data, k, extent{1}, n, k, packed, w.threads);
+            kernels::gemm(rows, k, n, dy.data, n, extent{1}, packed, dx.data, k, static_cast<const T*>(nullptr), true,
+                          w.threads);
+        }
+    }
+    friend bool operator==(const inner_product&, const inner_product&) = default;
+
+private:
+    template <class S>
+    static constexpr bool one_example(const S& x) {
+        return x.rank() == 3 && x[1] == 1 && x[2] == 1;
+    }
+    /// Number of leading axes that count rows.
+    template <class S>
+    static constexpr std::size_t leading(const S& x) {
+        return x.rank() > 3 ? x.rank() - 3 : one_example(x) ? 0 : x.rank() - 1;
+    }
+    static constexpr extent columns(const shape& x) { return x.product(leading(x), x.rank()); }
+
+    template <class View>
+    static constexpr auto columns_of(const View& x) {
+        using S = std::remove_cvref_t<decltype(x.dimensions)>;
+        if constexpr (std::is_same_v<S, shape>)
+            return columns(x.dimensions);
+        else
+            return constant<columns(S::value)>{};
+    }
+    template <class View, class K>
+    static constexpr auto rows_of(const View& x, K k) {
+        if constexpr (std::is_same_v<K, extent> || std::is_same_v<std::remove_cvref_t<decltype(x.total())>, extent>)
+            return static_cast<extent>(x.total()) / extent{k};
+        else
+            return constant<decltype(x.total())::value / K::value>{};
+    }
+};
+
+}  // namespace bespoke

@@ -1,0 +1,204 @@
+#pragma once
+
+#include "../control/sequence.hpp"
+#include "../core/error.hpp"
+#include "../core/tensor.hpp"
+#include "../graph/planner.hpp"
+#include "engine.hpp"
+
+#include <memory>
+
+namespace bespoke {
+
+/// A text that can be a template argument.
+template <std::size_t Size>
+struct message {
+    char text[Size]{};
+};
+
+/// Declared, never defined: when a composed network does not fit together, the compiler's one error names
+/// this type, and its argument says which layer, what was wanted and what came.
+template <message Problem>
+struct network_error;
+
+/// The plan of a composed network, as a constant of the program.
+template <const auto& Description>
+struct composed_plan {
+    static constexpr planner run() {
+        planner p;
+        Description.plan(p);
+        p.finish();
+        return p;
+    }
+    static constexpr bool fits = !run().failed();
+
+    /// The fault as a template argument.
+    static constexpr auto explain() {
+        constexpr std::size_t size = run().problem().what.view().size();
+        message<size + 1> text;
+        const planner p = run();
+        for (std::size_t i = 0; i < size; ++i) text.text[i] = p.problem().what.view()[i];
+        return text;
+    }
+    static constexpr auto make() {
+        if constexpr (fits) {
+            constexpr plan_sizes n(run().result());
+            return static_plan<n.steps, n.blobs, n.links, n.parameters, n.inputs, n.outputs, n.text>(run().result());
+        } else {
+            return static_plan<0, 0, 0, 0, 0, 0, 0>(bespoke::plan{});
+        }
+    }
+    static constexpr auto value = make();
+    static constexpr plan_view view() { return value.view(); }
+};
+
+/// A network composed in code: `network<digits> net;` where `inline constexpr auto digits = compose(...)`.
+///
+/// Shapes, offsets and the order of execution are constants of the program. All memory is taken in the
+/// constructor; a call allocates nothing. One thread at a time may use a network.
+template <const auto& Description, class Element = float, bool Fits = composed_plan<Description>::fits>
+class network {
+    using plan_type = composed_plan<Description>;
+
+public:
+    using value_type = Element;
+    using engine_type = engine<Element, plan_type>;
+    static constexpr const auto& description = Description;
+    static constexpr plan_view plan() { return plan_type::view(); }
+
+    /// Parameters begin as each layer says (Glorot uniform for weights), from `seed`. Kernels use `threads`
+    /// threads, the caller included.
+    explicit network(std::uint64_t seed = 0, std::size_t threads = 1)
+        : threads_(threads > 1 ? std::make_unique<thread_pool>(threads) : nullptr), engine_(plan()) {
+        engine_.use(threads_.get());
+        engine_.reserve(1);
+        initialize(seed);
+    }
+
+    void initialize(std::uint64_t seed) {
+        engine_.initialize(seed);
+        engine_.prepare_all(description);
+    }
+
+    /// Runs one example: one argument for each input, each with as many elements as its shape. The result
+    /// is a look at the output (a tuple of them where there are several), valid until the next call.
+    template <array_like... Inputs>
+    auto operator()(const Inputs&... inputs) {
+        static_assert(sizeof...(Inputs) == input_count, "one argument for each input of the network");
+        engine_.reserve(1);
+        set_inputs<0>(1, inputs...);
+        description.forward(engine_, std::integral_constant<std::size_t, 0>{});
+        return results<0>(1);
+    }
+
+    /// Runs as many examples as the arguments hold, one after the other along a new first axis.
+    template <array_like... Inputs>
+    auto predict_batch(const Inputs&... inputs) {
+        static_assert(sizeof...(Inputs) == input_count, "one argument for each input of the network");
+        const extent examples = count_examples(inputs...);
+        engine_.reserve(examples);
+        engine_.measure(description);
+        set_inputs<0>(examples, inputs...);
+        description.forward(engine_, std::size_t{0});
+        return results<1>(examples);
+    }
+
+    /// The parameter array `field` ("weights") of the layer `layer`, to read and to write. Call `prepare`
+    /// after writing.
+    std::span<Element> parameter(std::string_view layer, std::string_view field) {
+        const std::size_t step = plan().find_step(layer);
+        if (step != blob_facts::npos)
+            for (std::size_t i = 0; i < plan().steps[step].parameter_count; ++i) {
+                const std::size_t number = plan().steps[step].first_parameter + i;
+                const auto& facts = plan().parameters[number];
+                if (facts.name == field)
+                    return {engine_.parameter(number), static_cast<std::size_t>(facts.dimensions.size())};
+            }
+        throw error(errc::unknown_name, "no layer \"" + std::string(layer) + "\" with a parameter \"" +
+                                            std::string(field) + "\" in this network");
+    }
+    /// Lets the kernels know that parameters have changed.
+    void prepare() { engine_.prepare_all(description); }
+
+    // What a trainer or a loader works with.
+    engine_type& core() { return engine_; }
+    const engine_type& core() const { return engine_; }
+    void forward() { description.forward(engine_, std::size_t{0}); }
+    void backward() { description.backward(engine_, 0); }
+    template <class Visit>
+    void each(const Visit& visit) const {
+        description.each(0, visit);
+    }
+    void prepare_step(std::size_t wanted) {
+        description.each(0, [&](const auto& layer, std::size_t step) {
+            if (step == wanted) engine_.prepare(layer, step);
+        });
+    }
+
+private:
+    static constexpr std::size_t input_count = plan().inputs.size();
+
+    template <std::size_t Number, class First, class... Rest>
+    void set_inputs(extent examples, const First& first, const Rest&... rest) {
+        constexpr std::size_t blob = plan().inputs[Number];
+        constexpr extent size = plan().blobs[blob].dimensions.size();
+        if (static_cast<extent>(first.size()) != size * examples)
+            throw error(errc::shape_mismatch, wrong_size(Number, static_cast<extent>(first.size()), examples));
+        copy_elements(first, engine_.value(blob));
+        if constexpr (sizeof...(Rest) > 0) set_inputs<Number + 1>(examples, rest...);
+    }
+    template <std::size_t Number>
+    void set_inputs(extent) {}
+
+    static std::string wrong_size(std::size_t number, extent came, extent examples) {
+        const blob_facts& facts = plan().blobs[plan().inputs[number]];
+        return std::string(sentence("input \"", plan()[facts.name], "\": ", examples, " times the shape ",
+                                    facts.dimensions, " wanted (", examples * facts.dimensions.size(),
+                                    " elements), ", came, " came")
+                               .view());
+    }
+    template <class First, class... Rest>
+    static extent count_examples(const First& first, const Rest&...) {
+        constexpr extent size = plan().blobs[plan().inputs[0]].dimensions.size();
+        const extent came = static_cast<extent>(first.size());
+        if (size == 0 || came % size != 0)
+            throw error(errc::shape_mismatch, wrong_size(0, came, std::max<extent>(size == 0 ? 0 : came / size, 1)));
+        return came / size;
+    }
+
+    template <std::size_t Leading, std::size_t Number>
+    auto result(extent examples) const {
+        constexpr std::size_t blob = plan().outputs[Number];
+        constexpr shape s = plan().blobs[blob].dimensions;
+        std::array<std::size_t, s.rank() + Leading> extents{};
+        if constexpr (Leading == 1) extents[0] = static_cast<std::size_t>(examples);
+        for (std::size_t axis = 0; axis < s.rank(); ++axis) extents[axis + Leading] = static_cast<std::size_t>(s[axis]);
+        return adapt(static_cast<const Element*>(engine_.value(blob)), extents);
+    }
+    template <std::size_t Leading>
+    auto results(extent examples) const {
+        constexpr std::size_t count = plan().outputs.size();
+        if constexpr (count == 1)
+            return result<Leading, 0>(examples);
+        else
+            return [&]<std::size_t... I>(std::index_sequence<I...>) {
+                return std::tuple{result<Leading, I>(examples)...};
+            }(std::make_index_sequence<count>{});
+    }
+
+    std::unique_ptr<thread_pool> threads_;
+    engine_type engine_;
+};
+
+/// A network that does not fit together: one error, and nothing that follows from it.
+template <const auto& Description, class Element>
+class network<Description, Element, false> {
+    network_error<composed_plan<Description>::explain()> problem_;
+
+public:
+    explicit network(const auto&...) {}
+    std::array<Element, 1> operator()(const auto&...) { return {}; }
+    std::array<Element, 1> predict_batch(const auto&...) { return {}; }
+};
+
+}  // namespace bespoke
