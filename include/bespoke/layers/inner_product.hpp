@@ -4,7 +4,6 @@
 #include "../kernels/gemm.hpp"
 #include "../kernels/reduction.hpp"
 
-
 namespace bespoke {
 
 /// Fully connected layer: y = x Wᵀ + b.

@@ -38,6 +38,14 @@ public:
           prepared_offsets_(plan.steps.size()) {}
 
     const plan_view& plan() const { return plan_; }
+    /// Another plan of the same layers, for other input shapes. The parameters stay.
+    void replan(plan_view plan) {
+        plan_ = plan;
+        values_.assign(plan.blobs.size(), nullptr);
+        gradients_.assign(plan.blobs.size(), nullptr);
+        planned_ = false;
+        measured_ = 0;
+    }
 
     // --- memory -----------------------------------------------------------------------------------
 
@@ -86,48 +94,57 @@ public:
     /// Asks every layer for its working memory. `network` walks through the layers.
     template <class Network>
     void measure(const Network& network) {
-        if (measured_ >= examples_) return;
-        extent prepared = 0, scratch = 0;
-        const extent threads = threads_ ? static_cast<extent>(threads_->size()) : 1;
-        network.each(0, [&]<class L>(const L& layer, std::size_t step) {
-            if constexpr (!control_layer<L>) {
-                const std::vector<shape> shapes = input_shapes(step);
-                const auto ask = [&](const auto& question) {
-                    if constexpr (variadic_layer<L>)
-                        return question(std::span<const shape>(shapes));
-                    else
-                        return question(shapes[0]);
-                };
-                if constexpr (requires { layer.template prepared_size<T>(shapes[0]); } ||
-                              requires { layer.template prepared_size<T>(std::span<const shape>(shapes)); }) {
-                    prepared_offsets_[step] = prepared;
-                    prepared += aligned_size<T>(
-                        ask([&](const auto& x) { return layer.template prepared_size<T>(x); }));
-                }
-                if constexpr (requires { layer.template scratch_size<T>(shapes[0], threads, threads); } ||
-                              requires { layer.template scratch_size<T>(std::span<const shape>(shapes), threads, threads); })
-                    scratch = std::max<extent>(
-                        scratch, ask([&](const auto& x) { return layer.template scratch_size<T>(x, examples_, threads); }));
-            }
-        });
-        if (prepared_.size() != prepared) prepared_.resize(prepared);
-        scratch_.reserve(scratch);
-        measured_ = examples_;
+        if (measured_ >= examples_ && measured_ > 0) return;
+        prepared_size_ = scratch_size_ = 0;
+        network.each(0, [&](const auto& part, std::size_t step) { measure_step(part, step); });
+        if (prepared_.size() != prepared_size_) prepared_.resize(prepared_size_);
+        scratch_.reserve(scratch_size_);
+        measured_ = std::max<extent>(examples_, 1);
+    }
+    template <class Part>
+    void measure_step(const Part& part, std::size_t step) {
+        if constexpr (!layer<Part>) {
+            part.measure(*this, step);  // a layer behind a virtual call
+        } else if constexpr (!control_layer<Part>) {
+            const std::vector<shape> shapes = input_shapes(step);
+            const auto ask = [&](const auto& question) -> extent {
+                if constexpr (variadic_layer<Part>)
+                    return question(std::span<const shape>(shapes));
+                else
+                    return question(shapes[0]);
+            };
+            prepared_offsets_[step] = prepared_size_;
+            prepared_size_ += aligned_size<T>(ask([&](const auto& x) {
+                if constexpr (requires { part.template prepared_size<T>(x); })
+                    return part.template prepared_size<T>(x);
+                else
+                    return extent{0};
+            }));
+            const extent threads = threads_ ? static_cast<extent>(threads_->size()) : 1;
+            scratch_size_ = std::max(scratch_size_, ask([&](const auto& x) {
+                if constexpr (requires { part.template scratch_size<T>(x, examples_, threads); })
+                    return part.template scratch_size<T>(x, std::max<extent>(examples_, 1), threads);
+                else
+                    return extent{0};
+            }));
+        }
     }
 
     /// Lets a layer bring its parameters into the order in which its kernel reads them. To be done whenever
     /// they have changed.
-    template <layer L>
-    void prepare(const L& layer, std::size_t step) {
-        if constexpr (requires(T* to) {
-                          layer.prepare(std::declval<const parameters_t<L, dynamic_view<const T>>&>(), to);
-                      })
-            layer.prepare(parameter_views<L>(step), prepared_.data() + prepared_offsets_[step]);
+    template <class Part>
+    void prepare(const Part& part, std::size_t step) {
+        if constexpr (!layer<Part>)
+            part.prepare(*this, step);
+        else if constexpr (requires(T* to) {
+                               part.prepare(std::declval<const parameters_t<Part, dynamic_view<const T>>&>(), to);
+                           })
+            part.prepare(parameter_views<Part>(step), prepared_.data() + prepared_offsets_[step]);
     }
     template <class Network>
     void prepare_all(const Network& network) {
         measure(network);
-        network.each(0, [&](const auto& layer, std::size_t step) { prepare(layer, step); });
+        network.each(0, [&](const auto& part, std::size_t step) { prepare(part, step); });
     }
 
     /// Fills the parameters as each layer says, from numbers that depend on the seed alone.
@@ -525,6 +542,7 @@ private:
     buffer<T> parameters_, arena_, shared_, prepared_, scratch_;
     std::vector<T*> parameter_gradients_;
     std::vector<extent> prepared_offsets_;
+    extent prepared_size_ = 0, scratch_size_ = 0;
     extent examples_ = 0, measured_ = 0, first_ = 0, count_ = 0;
     bool planned_ = false;
     thread_pool* threads_ = nullptr;

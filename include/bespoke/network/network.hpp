@@ -75,6 +75,13 @@ public:
         initialize(seed);
     }
 
+    network(const network& other) : network(0, other.threads_ ? other.threads_->size() : 1) {
+        std::copy_n(other.engine_.parameters().data(), other.engine_.parameters().size(), engine_.parameters().data());
+        prepare();
+    }
+    network(network&&) = default;
+    network& operator=(network&&) = default;
+
     void initialize(std::uint64_t seed) {
         engine_.initialize(seed);
         engine_.prepare_all(description);
@@ -125,10 +132,7 @@ public:
     const engine_type& core() const { return engine_; }
     void forward() { description.forward(engine_, std::size_t{0}); }
     void backward() { description.backward(engine_, 0); }
-    template <class Visit>
-    void each(const Visit& visit) const {
-        description.each(0, visit);
-    }
+    void measure() { engine_.measure(description); }
     void prepare_step(std::size_t wanted) {
         description.each(0, [&](const auto& layer, std::size_t step) {
             if (step == wanted) engine_.prepare(layer, step);

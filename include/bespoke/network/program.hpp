@@ -1,0 +1,102 @@
+#pragma once
+
+#include "../core/error.hpp"
+#include "layer_list.hpp"
+
+#include <optional>
+
+namespace bespoke {
+
+/// A network that was read at load time: the run-time twin of `network<description>`. Planned for the
+/// shapes that come; plans are kept.
+class program {
+public:
+    struct named_shape {
+        std::string name;
+        shape dimensions;
+        friend bool operator==(const named_shape&, const named_shape&) = default;
+    };
+
+    /// Plans `layers` for inputs of the given shapes. `root` stands before the places in errors; `outputs`
+    /// may be empty: then it is what the last layer writes. Throws `error`.
+    program(layer_list layers, std::vector<named_shape> inputs, std::vector<std::string> outputs,
+            std::string root = "")
+        : layers_(std::move(layers)), outputs_(std::move(outputs)), root_(std::move(root)),
+          plans_{{inputs, make_plan(inputs)}}, engine_(plans_.front().second->view()) {}
+
+    program(const program& other)
+        : layers_(other.layers_), outputs_(other.outputs_), root_(other.root_),
+          plans_{{other.plans_.front().first, std::make_shared<const bespoke::plan>(*other.plans_.front().second)}},
+          engine_(plans_.front().second->view()) {
+        std::copy_n(other.engine_.parameters().data(), other.engine_.parameters().size(), engine_.parameters().data());
+        use_threads(other.thread_count());
+        prepare();
+    }
+    program(program&&) = default;
+    program& operator=(program&&) = default;
+
+    using engine_type = engine<float>;
+    using value_type = float;
+    const layer_list& layers() const { return layers_; }
+    const plan_view& plan() const { return engine_.plan(); }
+    engine_type& core() { return engine_; }
+    const engine_type& core() const { return engine_; }
+
+    /// Makes the plan for these input shapes the current one. Throws `error` where they do not fit.
+    void reshape(const std::vector<named_shape>& inputs) {
+        for (const auto& [shapes, plan] : plans_)
+            if (shapes == inputs) {
+                if (engine_.plan().steps.data() != plan->steps.data()) engine_.replan(plan->view());
+                return;
+            }
+        auto next = make_plan(inputs);
+        for (std::size_t i = 0; i < next->parameters.size(); ++i)
+            if (!(next->parameters[i].dimensions == plans_.front().second->parameters[i].dimensions)) {
+                const auto view = next->view();
+                const auto& facts = next->parameters[i];
+                throw error(shape_fault(view[view.steps[facts.step].place], ": its ", facts.name,
+                                        " would have the shape ", facts.dimensions, " for this input, it has ",
+                                        plans_.front().second->parameters[i].dimensions));
+            }
+        plans_.emplace_back(inputs, std::move(next));
+        engine_.replan(plans_.back().second->view());
+        prepare();
+    }
+
+    void use_threads(std::size_t count) {
+        threads_ = count > 1 ? std::make_unique<thread_pool>(count) : nullptr;
+        engine_.use(threads_.get());
+    }
+    std::size_t thread_count() const { return threads_ ? threads_->size() : 1; }
+
+    /// Lets the kernels know that parameters have changed.
+    void prepare() { engine_.prepare_all(layers_); }
+    void prepare_step(std::size_t step) {
+        layers_.each(0, [&](const any_node& node, std::size_t first) {
+            if (step >= first && step < first + node.step_count()) node.prepare(engine_, first);
+        });
+    }
+    void measure() { engine_.measure(layers_); }
+    void forward() { layers_.forward(engine_, 0); }
+    void backward() { layers_.backward(engine_, 0); }
+
+private:
+    std::shared_ptr<const bespoke::plan> make_plan(const std::vector<named_shape>& inputs) const {
+        planner p(root_);
+        for (const auto& in : inputs) p.input(in.name, in.dimensions);
+        layers_.plan(p);
+        for (const auto& name : outputs_) p.output(name);
+        p.finish();
+        if (p.failed()) throw error(p.problem());
+        return std::make_shared<const bespoke::plan>(p.result());
+    }
+
+    layer_list layers_;
+    std::vector<std::string> outputs_;
+    std::string root_;
+    std::vector<std::pair<std::vector<named_shape>, std::shared_ptr<const bespoke::plan>>> plans_;
+    std::unique_ptr<thread_pool> threads_;
+    engine<float> engine_;
+};
+
+}  // namespace bespoke
