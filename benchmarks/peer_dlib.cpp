@@ -97,6 +97,7 @@ work_function training(dlib::resizable_tensor x, Solver solver, double learning_
 
 work_function make(std::string_view work, int batch, int threads) {
     blas_threads(threads);
+    keep_freed_memory();
     if (work == "lenet_forward")
         return forward<lenet>(tensor(batch, 1, 28, 28), [](auto& net) { fill_lenet<1>(net); });
     if (work == "lenet_train")

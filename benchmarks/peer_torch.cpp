@@ -52,7 +52,7 @@ struct lenet {
         return at::max_pool2d(x, {2, 2}, {2, 2}, {0, 0}, {1, 1}); // backward has no defaults for these
     }
     torch::Tensor logits(const torch::Tensor& x) const {
-        auto features = pool(conv2(pool(conv1(x.to_mkldnn()).relu())).relu());
+        auto features = pool(conv2(pool(conv1(x.to_mkldnn()).relu_())).relu_());
         return dense2(dense1(features.to_dense().flatten(1)).relu_());
     }
     std::vector<torch::Tensor> parameters() const {
@@ -129,6 +129,7 @@ work_function training(const Network& net, torch::Tensor x, std::shared_ptr<Opti
 work_function make(std::string_view work, int batch, int threads) {
     at::set_num_threads(threads);
     blas_threads(threads);
+    keep_freed_memory();
     if (work == "lenet_forward") return lenet_forward(batch);
     if (work == "mlp_forward") return mlp_forward(batch, {784, 256, 128, 10}, false);
     if (work == "mlp32_tanh") return mlp_forward(batch, {32, 64, 64, 8}, true);
