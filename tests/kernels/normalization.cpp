@@ -1,0 +1,256 @@
+#include <bespoke/kernels/normalization.hpp>
+
+#include "check.hpp"
+
+#include <catch2/catch.hpp>
+
+using namespace bespoke;
+using check::array;
+namespace kernels = bespoke::kernels;
+
+namespace {
+
+template <class T>
+double real(T v) {
+    return static_cast<double>(v);
+}
+
+/// Central differences of sum(dy * f(x)) with respect to x[i], f given in double.
+template <class F>
+double slope(const F& f, std::vector<double> x, std::size_t i) {
+    const double h = 1e-5, at = x[i];
+    x[i] = at + h;
+    const double up = f(x);
+    x[i] = at - h;
+    return (up - f(x)) / (2 * h);
+}
+
+std::vector<std::tuple<extent, extent, extent>> channel_cases() {
+    return {{1, 1, 1}, {3, 4, 1}, {5, 40, 1}, {1, 3, 64}, {2, 3, 7}, {3, 5, 33}, {2, 17, 16}, {0, 3, 4}, {4, 0, 2}};
+}
+
+}  // namespace
+
+TEMPLATE_TEST_CASE("normalization: channel_affine and channel_moments", "[normalization]", float, double) {
+    using T = TestType;
+    for (const auto& [outer, channels, inner] : channel_cases()) {
+        CAPTURE(outer, channels, inner);
+        const extent size = outer * channels * inner;
+        array<T> x(size, 1, 1);
+        for (extent i = 0; i < size; ++i) x[i] += T(100);  // the squares would cancel in one pass
+        const array<T> scale(channels, 2, 1), shift(channels, 3, 1);
+        array<T> y(size, 4, 1), in_place = x, mean(channels, 5, 1), variance(channels, 6, 1);
+        kernels::channel_affine(outer, channels, inner, x.data(), scale.data(), shift.data(), y.data());
+        kernels::channel_affine(outer, channels, inner, in_place.data(), scale.data(), shift.data(), in_place.data());
+        REQUIRE(y.intact());
+        CHECK(check::same_bits(y, in_place));
+        for (extent i = 0; i < size; ++i) {
+            const extent c = i / inner % channels;
+            REQUIRE(y[i] == kernels::fma(scale[c], x[i], shift[c]));
+        }
+        if (size == 0) continue;
+        kernels::channel_moments(outer, channels, inner, x.data(), mean.data(), variance.data());
+        REQUIRE(mean.intact());
+        REQUIRE(variance.intact());
+        for (extent c = 0; c < channels; ++c) {
+            double sum = 0, squares = 0;
+            for (extent i = 0; i < size; ++i)
+                if (i / inner % channels == c) sum += real(x[i]);
+            const double centre = sum / real(outer * inner);
+            for (extent i = 0; i < size; ++i)
+                if (i / inner % channels == c) squares += (real(x[i]) - centre) * (real(x[i]) - centre);
+            REQUIRE(std::abs(real(mean[c]) - centre) <= check::epsilon<T> * 1000);
+            REQUIRE(std::abs(real(variance[c]) - squares / real(outer * inner)) <= check::epsilon<T> * 1000);
+        }
+    }
+}
+
+TEST_CASE("normalization: gradients of batch normalization by central differences", "[normalization]") {
+    for (const auto& [outer, channels, inner] : channel_cases()) {
+        if (outer * channels * inner < 2 || outer * inner == 1) continue;
+        CAPTURE(outer, channels, inner);
+        const double epsilon = 1e-3;
+        const extent size = outer * channels * inner, each = outer * inner, c_of = channels, in_of = inner;
+        const array<double> x(size, 1, 1), dy(size, 2, 1), gamma(channels, 3), fixed_mean(channels, 4);
+        array<double> mean(channels, 5), variance(channels, 6), inverse(channels, 7), sums(2 * channels, 8);
+        for (bool computed : {false, true}) {
+            const auto value = [&](const std::vector<double>& v) {
+                double total = 0;
+                for (extent c = 0; c < c_of; ++c) {
+                    double m = 0, s = 0;
+                    for (extent i = 0; i < size; ++i)
+                        if (i / in_of % c_of == c) m += v[static_cast<std::size_t>(i)] / real(each);
+                    for (extent i = 0; i < size; ++i)
+                        if (i / in_of % c_of == c) s += std::pow(v[static_cast<std::size_t>(i)] - m, 2) / real(each);
+                    if (!computed) {
+                        m = fixed_mean[c];
+                        s = 0.5;
+                    }
+                    for (extent i = 0; i < size; ++i)
+                        if (i / in_of % c_of == c)
+                            total += dy[i] * gamma[c] * (v[static_cast<std::size_t>(i)] - m) / std::sqrt(s + epsilon);
+                }
+                return total;
+            };
+            kernels::channel_moments(outer, channels, inner, x.data(), mean.data(), variance.data());
+            if (!computed) mean = fixed_mean;
+            for (extent c = 0; c < channels; ++c) inverse[c] = 1 / std::sqrt((computed ? variance[c] : 0.5) + epsilon);
+            array<double> dx(size, 9, 1), dgamma(channels, 10), dbeta(channels, 11);
+            const array<double> held = dx, held_gamma = dgamma, held_beta = dbeta;
+            if (computed)
+                kernels::batch_normalization_backward_computed(outer, channels, inner, x.data(), dy.data(), mean.data(),
+                                                               inverse.data(), gamma.data(), dx.data(), sums.data());
+            else
+                kernels::batch_normalization_backward_fixed(outer, channels, inner, dy.data(), inverse.data(),
+                                                            gamma.data(), dx.data());
+            kernels::batch_normalization_backward_parameters(outer, channels, inner, x.data(), dy.data(), mean.data(),
+                                                             inverse.data(), dgamma.data(), dbeta.data());
+            REQUIRE(dx.intact());
+            REQUIRE(dgamma.intact());
+            REQUIRE(dbeta.intact());
+            const std::vector<double> point(x.data(), x.data() + size);
+            for (extent i = 0; i < size; ++i)
+                REQUIRE(dx[i] - held[i] == Approx(slope(value, point, static_cast<std::size_t>(i))).margin(1e-7));
+            for (extent c = 0; c < channels; ++c) {
+                double products = 0, total = 0;
+                for (extent i = 0; i < size; ++i)
+                    if (i / inner % channels == c) {
+                        products += dy[i] * (x[i] - mean[c]) * inverse[c];
+                        total += dy[i];
+                    }
+                REQUIRE(dgamma[c] - held_gamma[c] == Approx(products).margin(1e-10));
+                REQUIRE(dbeta[c] - held_beta[c] == Approx(total).margin(1e-10));
+            }
+        }
+    }
+}
+
+TEMPLATE_TEST_CASE("normalization: layer_normalization", "[normalization]", float, double) {
+    using T = TestType;
+    for (extent outer : {0, 1, 3})
+        for (extent n : check::sizes<T>()) {
+            if (n == 0) continue;
+            CAPTURE(outer, n);
+            array<T> x(outer * n, 1, 1);
+            for (extent i = 0; i < x.size(); ++i) x[i] += T(10);
+            const array<T> gamma(n, 2, 1), beta(n, 3, 1);
+            array<T> y(outer * n, 4, 1), plain = y, in_place = x;
+            const T epsilon = T(1e-3);
+            kernels::layer_normalization(outer, n, x.data(), gamma.data(), beta.data(), epsilon, y.data());
+            kernels::layer_normalization<T>(outer, n, x.data(), nullptr, nullptr, epsilon, plain.data());
+            kernels::layer_normalization(outer, n, in_place.data(), gamma.data(), beta.data(), epsilon, in_place.data());
+            REQUIRE(y.intact());
+            CHECK(check::same_bits(y, in_place));
+            for (extent row = 0; row < outer; ++row) {
+                double mean = 0, variance = 0;
+                for (extent i = 0; i < n; ++i) mean += real(x[row * n + i]) / real(n);
+                for (extent i = 0; i < n; ++i) variance += std::pow(real(x[row * n + i]) - mean, 2) / real(n);
+                for (extent i = 0; i < n; ++i) {
+                    const double h = (real(x[row * n + i]) - mean) / std::sqrt(variance + real(epsilon));
+                    REQUIRE(std::abs(real(plain[row * n + i]) - h) <= check::epsilon<T> * 1000);
+                    REQUIRE(std::abs(real(y[row * n + i]) - (h * real(gamma[i]) + real(beta[i]))) <=
+                            check::epsilon<T> * 1000);
+                }
+            }
+        }
+}
+
+TEST_CASE("normalization: gradients of layer_normalization by central differences", "[normalization]") {
+    for (extent n : {extent{2}, extent{5}, kernels::lanes<double> * 2 + 3})
+        for (bool with_gamma : {false, true}) {
+            const extent outer = 3;
+            const double epsilon = 1e-3;
+            const array<double> x(outer * n, 1), dy(outer * n, 2), weights(n, 3);
+            const double* gamma = with_gamma ? weights.data() : nullptr;
+            array<double> dx(outer * n, 4), dgamma(n, 5), dbeta(n, 6), moments(2 * outer, 7);
+            const array<double> held = dx, held_gamma = dgamma, held_beta = dbeta;
+            kernels::layer_normalization_backward(outer, n, x.data(), gamma, epsilon, dy.data(), dx.data(),
+                                                  dgamma.data(), dbeta.data(), moments.data());
+            for (const auto* a : {&dx, &dgamma, &dbeta, &moments}) REQUIRE(a->intact());
+            const auto value = [&](const std::vector<double>& v) {
+                std::vector<double> y(v.size());
+                kernels::layer_normalization<double>(outer, n, v.data(), gamma, nullptr, epsilon, y.data());
+                double total = 0;
+                for (std::size_t i = 0; i < v.size(); ++i) total += y[i] * dy[static_cast<extent>(i)];
+                return total;
+            };
+            const std::vector<double> point(x.data(), x.data() + x.size());
+            for (extent i = 0; i < x.size(); ++i)
+                REQUIRE(dx[i] - held[i] == Approx(slope(value, point, static_cast<std::size_t>(i))).margin(1e-7));
+            std::vector<double> h(point.size());
+            kernels::layer_normalization<double>(outer, n, x.data(), nullptr, nullptr, epsilon, h.data());
+            for (extent i = 0; i < n; ++i) {
+                double products = 0, total = 0;
+                for (extent row = 0; row < outer; ++row) {
+                    products += dy[row * n + i] * h[static_cast<std::size_t>(row * n + i)];
+                    total += dy[row * n + i];
+                }
+                REQUIRE(dgamma[i] - held_gamma[i] == Approx(products).margin(1e-10));
+                REQUIRE(dbeta[i] - held_beta[i] == Approx(total).margin(1e-10));
+            }
+            // Parts may be left out.
+            array<double> only = held_beta;
+            kernels::layer_normalization_backward<double>(outer, n, x.data(), gamma, epsilon, dy.data(), nullptr, nullptr,
+                                                          only.data(), moments.data());
+            CHECK(check::same_bits(only, dbeta));
+        }
+}
+
+TEMPLATE_TEST_CASE("normalization: threads and static sizes do not change a bit", "[normalization]", float, double) {
+    using T = TestType;
+    thread_pool two(2), five(5);
+    for (const auto& [outer, channels, inner] : {std::tuple{90, 403, 1}, {7, 33, 203}}) {
+        const extent size = outer * channels * inner;
+        const array<T> x(size, 1), dy(size, 2), scale(channels, 3), shift(channels, 4);
+        const auto all = [&](thread_pool* threads) {
+            array<T> y(size, 5), moments(4 * channels, 6), dx(size, 7), grad(2 * channels, 8);
+            T *mean = moments.data(), *variance = mean + channels;
+            kernels::channel_affine(outer, channels, inner, x.data(), scale.data(), shift.data(), y.data(), threads);
+            kernels::channel_moments(outer, channels, inner, x.data(), mean, variance, threads);
+            kernels::batch_normalization_backward_computed(outer, channels, inner, x.data(), dy.data(), mean, variance,
+                                                           scale.data(), dx.data(), variance + channels, threads);
+            kernels::batch_normalization_backward_fixed(outer, channels, inner, dy.data(), variance, scale.data(),
+                                                        dx.data(), threads);
+            kernels::batch_normalization_backward_parameters(outer, channels, inner, x.data(), dy.data(), mean, variance,
+                                                             grad.data(), grad.data() + channels, threads);
+            std::vector<T> result(y.data(), y.data() + size);
+            result.insert(result.end(), dx.data(), dx.data() + size);
+            result.insert(result.end(), mean, mean + 4 * channels);
+            result.insert(result.end(), grad.data(), grad.data() + 2 * channels);
+            return result;
+        };
+        const auto one = all(nullptr);
+        CHECK(check::same_bits(one.data(), all(&two).data(), static_cast<extent>(one.size())));
+        CHECK(check::same_bits(one.data(), all(&five).data(), static_cast<extent>(one.size())));
+    }
+    const extent outer = 500;
+    const array<T> x(outer * 67, 1), dy(outer * 67, 2), gamma(67, 3), beta(67, 4);
+    const auto all = [&](auto n, thread_pool* threads) {
+        array<T> y(outer * 67, 5), dx(outer * 67, 6), dgamma(67, 7), dbeta(67, 8), moments(2 * outer, 9);
+        kernels::layer_normalization(outer, n, x.data(), gamma.data(), beta.data(), T(1e-5), y.data(), threads);
+        kernels::layer_normalization_backward(outer, n, x.data(), gamma.data(), T(1e-5), dy.data(), dx.data(),
+                                              dgamma.data(), dbeta.data(), moments.data(), threads);
+        std::vector<T> result(y.data(), y.data() + y.size());
+        for (const auto* a : {&dx, &dgamma, &dbeta}) result.insert(result.end(), a->data(), a->data() + a->size());
+        return result;
+    };
+    const auto one = all(extent{67}, nullptr);
+    CHECK(check::same_bits(one.data(), all(extent{67}, &two).data(), static_cast<extent>(one.size())));
+    CHECK(check::same_bits(one.data(), all(constant<67>{}, &five).data(), static_cast<extent>(one.size())));
+}
+
+TEST_CASE("normalization: NaN stays in its channel or row", "[normalization]") {
+    array<float> x(3 * 4 * 20, 1), y(240, 2), mean(4, 3), variance(4, 4);
+    x[1 * 20 + 7] = check::nan<float>;
+    kernels::channel_moments(3, 4, 20, x.data(), mean.data(), variance.data());
+    for (extent c = 0; c < 4; ++c) {
+        CHECK(std::isnan(mean[c]) == (c == 1));
+        CHECK(std::isnan(variance[c]) == (c == 1));
+    }
+    kernels::layer_normalization<float>(12, 20, x.data(), nullptr, nullptr, 1e-5f, y.data());
+    for (extent i = 0; i < 240; ++i) CHECK(std::isnan(y[i]) == (i / 20 == 1));
+    // A constant row is zero, not 0 / 0.
+    std::fill_n(x.data(), 20, 3.0f);
+    kernels::layer_normalization<float>(1, 20, x.data(), nullptr, nullptr, 1e-5f, y.data());
+    for (extent i = 0; i < 20; ++i) CHECK(y[i] == 0);
+}

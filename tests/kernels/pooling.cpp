@@ -1,0 +1,182 @@
+#include <bespoke/kernels/pooling.hpp>
+
+#include "check.hpp"
+
+#include <catch2/catch.hpp>
+
+using namespace bespoke;
+using check::array;
+namespace kernels = bespoke::kernels;
+using geometry = kernels::pooling_geometry;
+using kernels::pooling_kind;
+
+namespace {
+
+geometry make(extent channels, extent height, extent width, extent ky, extent kx, extent sy, extent sx, extent top = 0,
+              extent left = 0, extent bottom = 0, extent right = 0, bool exclude = false) {
+    return {channels, height, width, (height + top + bottom - ky) / sy + 1, (width + left + right - kx) / sx + 1,
+            ky, kx, sy, sx, top, left, exclude};
+}
+
+std::vector<geometry> cases() {
+    std::vector<geometry> all{
+        make(2, 8, 8, 2, 2, 2, 2),   make(1, 9, 11, 2, 2, 2, 2),  make(2, 6, 67, 2, 2, 2, 2),
+        make(1, 12, 40, 2, 2, 2, 2), make(3, 7, 7, 7, 7, 1, 1),   make(2, 3, 43, 3, 43, 1, 1),
+        make(1, 1, 1, 1, 1, 1, 1),   make(2, 9, 75, 3, 3, 1, 1),  make(2, 10, 41, 3, 2, 2, 3),
+        make(2, 5, 5, 1, 1, 3, 3),   make(1, 20, 20, 4, 4, 1, 1), make(1, 5, 1, 3, 1, 2, 1),
+    };
+    for (bool exclude : {false, true}) {
+        all.push_back(make(2, 8, 40, 3, 3, 1, 1, 1, 1, 1, 1, exclude));
+        all.push_back(make(2, 9, 9, 3, 3, 2, 2, 1, 0, 1, 2, exclude));
+        all.push_back(make(1, 3, 3, 2, 2, 1, 1, 3, 3, 3, 3, exclude));   // windows wholly in the padding
+        all.push_back(make(1, 2, 3, 5, 5, 1, 1, 2, 2, 2, 2, exclude));   // window larger than the image
+        all.push_back(make(1, 4, 4, 6, 6, 1, 1, 1, 1, 1, 1, exclude));   // one window over everything
+    }
+    return all;
+}
+
+template <class T>
+struct run_of {
+    geometry g;
+    extent examples, x_stride, y_stride;
+    array<T> x, dy, dx;
+    run_of(const geometry& geometry_, extent n, extent offset)
+        : g(geometry_), examples(n), x_stride(g.channels * g.height * g.width + 1),
+          y_stride(g.channels * g.output_height * g.output_width + 2), x(n * x_stride, 1, offset),
+          dy(n * y_stride, 2, offset), dx(n * x_stride, 3, offset) {
+        for (extent i = 0; i < x.size(); ++i) x[i] = std::round(4 * x[i]);  // ties
+    }
+    array<T> forward(pooling_kind kind, thread_pool* threads = nullptr) const {
+        array<T> y(examples * y_stride, 4, 1);
+        kernels::pooling_forward(kind, g, examples, x.data(), x_stride, y.data(), y_stride, threads);
+        REQUIRE(y.intact());
+        return y;
+    }
+    array<T> backward(pooling_kind kind, const array<T>& y, thread_pool* threads = nullptr) const {
+        array<T> to = dx;
+        kernels::pooling_backward(kind, g, examples, x.data(), x_stride, y.data(), y_stride, dy.data(), y_stride,
+                                  to.data(), x_stride, threads);
+        REQUIRE(to.intact());
+        return to;
+    }
+    void compare(pooling_kind kind) const {
+        const array<T> y = forward(kind);
+        const array<T> gradient = backward(kind, y);
+        std::vector<double> expected(static_cast<std::size_t>(dx.size()));
+        for (extent i = 0; i < dx.size(); ++i) expected[static_cast<std::size_t>(i)] = static_cast<double>(dx[i]);
+        for (extent e = 0; e < examples; ++e)
+            for (extent c = 0; c < g.channels; ++c)
+                for (extent oy = 0; oy < g.output_height; ++oy)
+                    for (extent ox = 0; ox < g.output_width; ++ox) {
+                        std::vector<extent> inside;
+                        for (extent i = 0; i < g.kernel_height; ++i)
+                            for (extent j = 0; j < g.kernel_width; ++j) {
+                                const extent iy = oy * g.stride_y + i - g.pad_top, ix = ox * g.stride_x + j - g.pad_left;
+                                if (iy >= 0 && iy < g.height && ix >= 0 && ix < g.width)
+                                    inside.push_back(e * x_stride + (c * g.height + iy) * g.width + ix);
+                            }
+                        double sum = 0, squares = 0, most = -std::numeric_limits<double>::infinity();
+                        extent first = -1;
+                        for (extent at : inside) {
+                            const double v = static_cast<double>(x[at]);
+                            sum += v;
+                            squares += v * v;
+                            if (v > most) {
+                                most = v;
+                                first = at;
+                            }
+                        }
+                        const auto count = static_cast<double>(
+                            g.exclude_padding ? std::max<std::size_t>(inside.size(), 1)
+                                              : static_cast<std::size_t>(g.kernel_height * g.kernel_width));
+                        const double result = kind == pooling_kind::max       ? most
+                                              : kind == pooling_kind::average ? sum / count
+                                                                              : std::sqrt(squares);
+                        const extent out = e * y_stride + (c * g.output_height + oy) * g.output_width + ox;
+                        CAPTURE(static_cast<int>(kind), e, c, oy, ox);
+                        REQUIRE(check::ulp(y[out], result) < (kind == pooling_kind::max ? 0.01 : 4));
+                        const double d = static_cast<double>(dy[out]);
+                        if (kind == pooling_kind::max && first >= 0) expected[static_cast<std::size_t>(first)] += d;
+                        for (extent at : inside) {
+                            if (kind == pooling_kind::average) expected[static_cast<std::size_t>(at)] += d / count;
+                            if (kind == pooling_kind::l2 && result > 0)
+                                expected[static_cast<std::size_t>(at)] += d * static_cast<double>(x[at]) / result;
+                        }
+                    }
+        for (extent i = 0; i < dx.size(); ++i) {
+            CAPTURE(static_cast<int>(kind), i);
+            REQUIRE(std::abs(static_cast<double>(gradient[i]) - expected[static_cast<std::size_t>(i)]) <=
+                    60 * check::epsilon<T>);
+        }
+    }
+};
+
+constexpr pooling_kind kinds[] = {pooling_kind::max, pooling_kind::average, pooling_kind::l2};
+
+}  // namespace
+
+TEMPLATE_TEST_CASE("pooling: forward and backward against the window", "[pooling]", float, double) {
+    int number = 0;
+    for (const geometry& g : cases()) {
+        CAPTURE(number);
+        for (pooling_kind kind : kinds) {
+            run_of<TestType>(g, 1, 0).compare(kind);
+            run_of<TestType>(g, 3, 1).compare(kind);
+        }
+        ++number;
+    }
+}
+
+TEMPLATE_TEST_CASE("pooling: the number of threads does not change a bit", "[pooling]", float, double) {
+    thread_pool two(2), five(5);
+    for (const geometry& g : {make(7, 40, 42, 2, 2, 2, 2), make(7, 30, 30, 3, 3, 1, 1, 1, 1, 1, 1), make(9, 60, 60, 60, 60, 1, 1)}) {
+        const run_of<TestType> run(g, 3, 0);
+        for (pooling_kind kind : kinds) {
+            const auto y = run.forward(kind);
+            const auto dx = run.backward(kind, y);
+            for (thread_pool* pool : {&two, &five}) {
+                CHECK(check::same_bits(y, run.forward(kind, pool)));
+                CHECK(check::same_bits(dx, run.backward(kind, y, pool)));
+            }
+        }
+    }
+}
+
+TEST_CASE("pooling: the first largest element takes the gradient", "[pooling]") {
+    const geometry g = make(1, 2, 2, 2, 2, 1, 1);
+    const float x[] = {1, 5, 5, 5}, dy[] = {3};
+    float y[1], dx[4] = {10, 10, 10, 10};
+    kernels::pooling_forward(pooling_kind::max, g, 1, x, 4, y, 1);
+    kernels::pooling_backward(pooling_kind::max, g, 1, x, 4, y, 1, dy, 1, dx, 4);
+    CHECK(y[0] == 5);
+    CHECK(dx[0] == 10);
+    CHECK(dx[1] == 13);
+    CHECK(dx[2] == 10);
+    CHECK(dx[3] == 10);
+}
+
+TEMPLATE_TEST_CASE("pooling: NaN, infinities and padding", "[pooling]", float, double) {
+    using T = TestType;
+    for (const geometry& g : {make(1, 4, 80, 2, 2, 2, 2), make(1, 4, 80, 4, 80, 1, 1), make(1, 4, 80, 3, 3, 1, 1, 1, 1, 1, 1)}) {
+        run_of<T> run(g, 1, 0);
+        std::fill_n(run.x.data(), run.x.size(), T(-3));
+        // Padding never wins a maximum.
+        for (extent i = 0; i < g.output_height * g.output_width; ++i)
+            CHECK(run.forward(pooling_kind::max)[i] == T(-3));
+        run.x[81] = check::nan<T>;
+        run.x[0] = check::infinity<T>;
+        for (pooling_kind kind : kinds) CHECK(std::isnan(run.forward(kind)[0]));
+        const auto y = run.forward(pooling_kind::max);
+        const auto dx = run.backward(pooling_kind::max, y);
+        CHECK(dx[81] != run.dx[81]);
+        CHECK(dx[0] == run.dx[0]);
+        run.x[81] = T(0);
+        CHECK(run.forward(pooling_kind::max)[0] == check::infinity<T>);
+    }
+    // Nothing in sight: -infinity for a maximum, zero otherwise, and no gradient.
+    const geometry nothing = make(1, 1, 1, 1, 1, 1, 1, 2, 2, 0, 0);
+    const run_of<T> run(nothing, 1, 0);
+    CHECK(run.forward(pooling_kind::max)[0] == -check::infinity<T>);
+    CHECK(run.forward(pooling_kind::average)[0] == T(0));
+    CHECK(run.forward(pooling_kind::l2)[0] == T(0));
+}

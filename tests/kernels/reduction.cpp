@@ -1,0 +1,69 @@
+#include <bespoke/kernels/reduction.hpp>
+
+#include "check.hpp"
+
+#include <catch2/catch.hpp>
+
+using namespace bespoke;
+using check::array;
+namespace kernels = bespoke::kernels;
+
+namespace {
+
+/// The documented order: lane chains, then a balanced tree.
+template <class T, class Step>
+T in_lanes(extent n, const Step& step) {
+    T lane[kernels::lanes<T>] = {};
+    for (extent i = 0; i < n; ++i) lane[i % kernels::lanes<T>] = step(lane[i % kernels::lanes<T>], i);
+    for (extent width = 1; width < kernels::lanes<T>; width *= 2)
+        for (extent i = 0; i < kernels::lanes<T>; i += 2 * width) lane[i] += lane[i + width];
+    return lane[0];
+}
+
+}  // namespace
+
+TEMPLATE_TEST_CASE("reduction: sum and dot", "[reduction]", float, double) {
+    using T = TestType;
+    for (extent n : check::sizes<T>()) {
+        const array<T> x(n, 1, 1), y(n, 2, 3);
+        double sum = 0, dot = 0;
+        for (extent i = 0; i < n; ++i) {
+            sum += static_cast<double>(x[i]);
+            dot += static_cast<double>(x[i]) * static_cast<double>(y[i]);
+        }
+        const double bound = check::epsilon<T> * static_cast<double>(n + 1);
+        CHECK(std::abs(static_cast<double>(kernels::sum(n, x.data())) - sum) <= bound * static_cast<double>(n));
+        CHECK(std::abs(static_cast<double>(kernels::dot(n, x.data(), y.data())) - dot) <= bound * static_cast<double>(n));
+        CHECK(kernels::sum(n, x.data()) == in_lanes<T>(n, [&](T s, extent i) { return s + x[i]; }));
+        CHECK(kernels::dot(n, x.data(), y.data()) ==
+              in_lanes<T>(n, [&](T s, extent i) { return kernels::fma(x[i], y[i], s); }));
+    }
+}
+
+TEMPLATE_TEST_CASE("reduction: column sums add rows in order, for any number of threads", "[reduction]", float, double) {
+    using T = TestType;
+    thread_pool two(2), five(5);
+    for (extent rows : {0, 1, 7, 300})
+        for (extent n : check::sizes<T>()) {
+            const extent stride = n + 2;
+            const array<T> x(rows * stride, 1);
+            array<T> one(n, 2), chain = one, many = one, more = one;
+            kernels::column_sums(rows, n, x.data(), stride, one.data());
+            kernels::column_sums(rows, n, x.data(), stride, many.data(), &two);
+            kernels::column_sums(rows, n, x.data(), stride, more.data(), &five);
+            for (extent r = 0; r < rows; ++r)
+                for (extent j = 0; j < n; ++j) chain[j] += x[r * stride + j];
+            CHECK(one.intact());
+            CHECK(check::same_bits(one, chain));
+            CHECK(check::same_bits(one, many));
+            CHECK(check::same_bits(one, more));
+        }
+}
+
+TEST_CASE("reduction: infinities and NaN", "[reduction]") {
+    float x[40] = {};
+    x[37] = check::infinity<float>;
+    CHECK(kernels::sum(40, x) == check::infinity<float>);
+    x[3] = -check::infinity<float>;
+    CHECK(std::isnan(kernels::sum(40, x)));
+}

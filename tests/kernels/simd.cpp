@@ -1,0 +1,60 @@
+#include <bespoke/kernels/simd.hpp>
+
+#include "check.hpp"
+
+#include <catch2/catch.hpp>
+
+namespace kernels = bespoke::kernels;
+using bespoke::extent;
+using check::array;
+
+TEMPLATE_TEST_CASE("simd: partial loads and stores touch what they should", "[simd]", float, double) {
+    using T = TestType;
+    const extent w = kernels::lanes<T>;
+    for (extent offset : {0, 1, 3})
+        for (extent n = 0; n <= w; ++n) {
+            const array<T> from(n, 1, offset);
+            array<T> to(n, 2, offset);
+            const auto v = kernels::load_partial(from.data(), n);
+            for (extent lane = 0; lane < w; ++lane)
+                CHECK(v.get(static_cast<std::size_t>(lane)) == (lane < n ? from[lane] : T(0)));
+            kernels::store_partial<T>(to.data(), v, n);
+            CHECK(to.intact());
+            CHECK(check::same_bits(from, to));
+        }
+}
+
+TEMPLATE_TEST_CASE("simd: fma rounds as the scalar one", "[simd]", float, double) {
+    using T = TestType;
+    // (1 + e)^2 - 1 - 2 e = e^2 is lost when the product is rounded first.
+    const T e = std::numeric_limits<T>::epsilon(), a = T(1) + e, c = T(-1) - 2 * e;
+    const T scalar = kernels::fma(a, a, c);
+    CHECK(kernels::first_lane<T>(kernels::fma<T>(kernels::batch<T>(a), kernels::batch<T>(a), kernels::batch<T>(c))) ==
+          scalar);
+    CHECK(scalar == (kernels::has_fma ? e * e : T(0)));
+}
+
+TEMPLATE_TEST_CASE("simd: the lanes are added as a balanced tree", "[simd]", float, double) {
+    using T = TestType;
+    const array<T> x(kernels::lanes<T>, 1);
+    std::vector<T> level(x.data(), x.data() + x.size());
+    while (level.size() > 1) {
+        std::vector<T> next;
+        for (std::size_t i = 0; i < level.size(); i += 2) next.push_back(level[i] + level[i + 1]);
+        level = next;
+    }
+    CHECK(kernels::sum_lanes<T>(kernels::load(x.data())) == level[0]);
+}
+
+TEMPLATE_TEST_CASE("simd: every element is visited once", "[simd]", float, double) {
+    using T = TestType;
+    for (extent n : check::sizes<T>()) {
+        array<T> x(n, 1, 1);
+        const array<T> before = x;
+        kernels::for_each_batch<T>(n, [&](extent i, auto in, auto out) {
+            out(x.data() + i, in(x.data() + i) + kernels::batch<T>(T(1)));
+        });
+        CHECK(x.intact());
+        for (extent i = 0; i < n; ++i) CHECK(x[i] == before[i] + T(1));
+    }
+}
