@@ -148,6 +148,14 @@ TEMPLATE_TEST_CASE("math: arithmetic means the same for scalars and batches", "[
             CHECK(same(kernels::first_lane<T>(kernels::copysign<T>(B(a), B(b))), kernels::copysign(a, b)));
             CHECK(same(kernels::first_lane<T>(kernels::abs<T>(B(a))), kernels::abs(a)));
         }
+    for (T a : values)
+        for (T b : values) {
+            const T expected = std::isnan(a) || std::isnan(b) ? check::nan<T> : std::max(a, b);
+            CHECK(same(kernels::running_max(a, b), expected));
+            CHECK(same(kernels::first_lane<T>(kernels::running_max<T>(B(a), B(b))), expected));
+            CHECK(kernels::is_nan(a) == std::isnan(a));
+            CHECK(xsimd::all(kernels::is_nan<T>(B(a))) == std::isnan(a));
+        }
     CHECK(std::isnan(kernels::max(T(0), check::nan<T>)));
     CHECK(kernels::max(check::nan<T>, T(0)) == T(0));
     CHECK(std::isnan(kernels::min(T(0), check::nan<T>)));

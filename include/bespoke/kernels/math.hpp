@@ -210,6 +210,26 @@ constexpr T min(T a, T b) noexcept {
     return a < b ? a : b;
 }
 
+/// Whether x is NaN, lane by lane. Never x != x: xsimd 8.1 compares that as ordered on AVX, so it is false for NaN.
+template <class T>
+[[gnu::always_inline]] inline xsimd::batch_bool<T, xsimd::default_arch> is_nan(const batch<T>& x) noexcept {
+    return xsimd::isnan(x);
+}
+template <std::floating_point T>
+constexpr bool is_nan(T x) noexcept {
+    return x != x;
+}
+
+/// The larger of both, NaN where either is: what a running maximum (`a`) becomes with the next element.
+template <class T>
+[[gnu::always_inline]] inline batch<T> running_max(const batch<T>& a, const batch<T>& next) noexcept {
+    return xsimd::select(next > a || xsimd::isnan(next), next, a);
+}
+template <std::floating_point T>
+constexpr T running_max(T a, T next) noexcept {
+    return next > a || is_nan(next) ? next : a;
+}
+
 template <class T>
 [[gnu::always_inline]] inline batch<T> abs(const batch<T>& x) noexcept {
     return xsimd::abs(x);

@@ -57,11 +57,20 @@ constexpr T pooling_divisor(const pooling_geometry& g, const window& w) {
     return static_cast<T>(g.exclude_padding ? inside : g.kernel_height * g.kernel_width);
 }
 
-/// One step of the running result: `v` joins `sum`. For T and for a batch of T.
-template <pooling_kind Kind, class V>
-[[gnu::always_inline]] inline V pooling_step(const V& sum, const V& v) noexcept {
+/// One step of the running result: `v` joins `sum`.
+template <pooling_kind Kind, class T>
+[[gnu::always_inline]] inline batch<T> pooling_step(const batch<T>& sum, const batch<T>& v) noexcept {
     if constexpr (Kind == pooling_kind::max)
-        return kernels::select(v != v || v > sum, v, sum);
+        return kernels::running_max<T>(sum, v);
+    else if constexpr (Kind == pooling_kind::average)
+        return sum + v;
+    else
+        return kernels::fma<T>(v, v, sum);
+}
+template <pooling_kind Kind, std::floating_point T>
+[[gnu::always_inline]] inline T pooling_step(T sum, T v) noexcept {
+    if constexpr (Kind == pooling_kind::max)
+        return kernels::running_max(sum, v);
     else if constexpr (Kind == pooling_kind::average)
         return sum + v;
     else
@@ -77,13 +86,7 @@ template <pooling_kind Kind, class T>
 inline T pool_window(const pooling_geometry& g, const window& w, const T* x) noexcept {
     T sum = pooling_start<Kind, T>();
     for (extent iy = w.top; iy < w.bottom; ++iy)
-        for (extent ix = w.left; ix < w.right; ++ix) {
-            const T v = x[iy * g.width + ix];
-            if constexpr (Kind == pooling_kind::max)
-                sum = v != v || v > sum ? v : sum;
-            else
-                sum = pooling_step<Kind>(sum, v);
-        }
+        for (extent ix = w.left; ix < w.right; ++ix) sum = pooling_step<Kind>(sum, x[iy * g.width + ix]);
     if constexpr (Kind == pooling_kind::average) sum /= pooling_divisor<T>(g, w);
     if constexpr (Kind == pooling_kind::l2) sum = kernels::sqrt(sum);
     return sum;
@@ -94,22 +97,16 @@ inline T pool_image(const pooling_geometry& g, const T* x) noexcept {
     const extent n = g.height * g.width;
     batch<T> sum(pooling_start<Kind, T>());
     extent i = 0;
-    for (; i + lanes<T> <= n; i += lanes<T>) {
-        const batch<T> v = load(x + i);
-        if constexpr (Kind == pooling_kind::max)
-            sum = xsimd::select(v != v, v, xsimd::select(v > sum, v, sum));
-        else
-            sum = pooling_step<Kind>(sum, v);
-    }
-    alignas(64) T lane[lanes<T>];
+    for (; i + lanes<T> <= n; i += lanes<T>) sum = pooling_step<Kind, T>(sum, load(x + i));
     if constexpr (Kind == pooling_kind::max) {
+        alignas(64) T lane[lanes<T>];
         sum.store_aligned(lane);
         T most = lane[0];
-        for (extent l = 1; l < lanes<T>; ++l) most = lane[l] != lane[l] || lane[l] > most ? lane[l] : most;
-        for (; i < n; ++i) most = x[i] != x[i] || x[i] > most ? x[i] : most;
+        for (extent l = 1; l < lanes<T>; ++l) most = kernels::running_max(most, lane[l]);
+        for (; i < n; ++i) most = kernels::running_max(most, x[i]);
         return most;
     } else {
-        if (i < n) sum = pooling_step<Kind>(sum, load_partial(x + i, n - i));
+        if (i < n) sum = pooling_step<Kind, T>(sum, load_partial(x + i, n - i));
         const T total = sum_lanes<T>(sum);
         if constexpr (Kind == pooling_kind::average) return total / pooling_divisor<T>(g, window_at(g, 0, 0));
         return kernels::sqrt(total);
@@ -134,10 +131,7 @@ inline void pool_inside(const pooling_geometry& g, const T* x, extent begin, ext
                     for (extent l = 0; l < count; ++l) gathered[l] = p[l * g.stride_x];
                     v = batch<T>::load_aligned(gathered);
                 }
-                if constexpr (Kind == pooling_kind::max)
-                    sum = xsimd::select(v != v, v, xsimd::select(v > sum, v, sum));
-                else
-                    sum = pooling_step<Kind>(sum, v);
+                sum = pooling_step<Kind, T>(sum, v);
             }
         if constexpr (Kind == pooling_kind::average) sum = sum / batch<T>(divisor);
         if constexpr (Kind == pooling_kind::l2) sum = kernels::sqrt<T>(sum);
@@ -174,13 +168,13 @@ inline void pool_channel_backward(const pooling_geometry& g, const T* x, const T
             const window w = window_at(g, oy, ox);
             if (w.size() == 0) continue;
             if constexpr (Kind == pooling_kind::max) {
-                // The first element equal to the result; x != x finds the first NaN where that is the result.
+                // The first element equal to the result, or the first NaN where that is the result.
                 const T most = *y;
                 extent at = -1;
                 for (extent iy = w.top; iy < w.bottom && at < 0; ++iy)
                     for (extent ix = w.left; ix < w.right; ++ix) {
                         const T v = x[iy * g.width + ix];
-                        if (v == most || (v != v && most != most)) {
+                        if (v == most || (is_nan(v) && is_nan(most))) {
                             at = iy * g.width + ix;
                             break;
                         }

@@ -23,20 +23,20 @@ template <class T, class N>
     extent i = 0;
     for (; i + lanes<T> <= n; i += lanes<T>) {
         const batch<T> v = load(x + i);
-        most = xsimd::select(v != v, v, kernels::max<T>(v, most));
+        most = kernels::running_max<T>(most, v);
     }
     if (i < n) {
         alignas(64) T copy[lanes<T>];
         std::fill(copy, copy + lanes<T>, low);
         std::copy(x + i, x + n, copy);
         const batch<T> v = batch<T>::load_aligned(copy);
-        most = xsimd::select(v != v, v, kernels::max<T>(v, most));
+        most = kernels::running_max<T>(most, v);
     }
     alignas(64) T lane[lanes<T>];
     most.store_aligned(lane);
     T result = lane[0];
     for (extent l = 1; l < lanes<T>; ++l)
-        result = lane[l] != lane[l] || lane[l] > result ? lane[l] : result;
+        result = kernels::running_max(result, lane[l]);
     return result;
 }
 
@@ -91,7 +91,7 @@ void softmax(extent outer, N n, extent inner, const T* x, T* y, thread_pool* thr
             batch<T> most = load_partial(from, count);
             for (extent i = 1; i < size; ++i) {
                 const batch<T> v = load_partial(from + i * inner, count);
-                most = xsimd::select(v != v, v, kernels::max<T>(v, most));
+                most = kernels::running_max<T>(most, v);
             }
             batch<T> sum(T(0));
             for (extent i = 0; i < size; ++i) {
@@ -154,10 +154,7 @@ void softmax_backward(extent outer, N n, extent inner, const T* y, const T* dy, 
 template <class T>
 T log_sum_exp(extent n, const T* x, extent stride) noexcept {
     T most = -std::numeric_limits<T>::infinity();
-    for (extent i = 0; i < n; ++i) {
-        const T v = x[i * stride];
-        most = v != v || v > most ? v : most;
-    }
+    for (extent i = 0; i < n; ++i) most = kernels::running_max(most, x[i * stride]);
     // NaN, all -infinity, or +infinity: the answer, and x - most would be NaN.
     if (!(most - most == T(0))) return most;
     alignas(64) T copy[lanes<T>];
