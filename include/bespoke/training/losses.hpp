@@ -1,0 +1,104 @@
+#pragma once
+
+#include "../core/concepts.hpp"
+#include "../kernels/softmax.hpp"
+
+#include <cmath>
+#include <string>
+#include <variant>
+
+namespace bespoke {
+
+/// Categorical cross-entropy: the mean over the examples of the mini-batch of -log p[target].
+///
+/// `input` names the blob of the N probabilities, the output of a softmax (empty: the first output of the
+/// network); `target` is one class index an example, from 0 to N - 1. Computed from what goes into the
+/// softmax, as log sum exp(x) - x[target], with the gradient (p - onehot) / examples: no logarithm of 0.
+/// Core ML specification, CategoricalCrossEntropyLossLayer.
+struct categorical_cross_entropy {
+    std::string input{}, target{};
+
+    static constexpr bool from_softmax = true;
+
+    static extent target_size(const shape&) { return 1; }
+
+    /// What does not hold of this target, for inputs of the shape `x`: empty if all is well.
+    template <class T>
+    static sentence check_target(const shape& x, const T* target) {
+        if (target[0] >= T(0) && target[0] < static_cast<T>(x.size()) && target[0] == std::floor(target[0])) return {};
+        return sentence("a class from 0 to ", x.size() - 1, " wanted, ", static_cast<extent>(target[0]), " came");
+    }
+
+    /// The loss; adds its gradient with respect to x where dx is wanted. `p` is softmax(x).
+    template <class T>
+    double operator()(dynamic_view<const T> x, dynamic_view<const T> p, const T* target, dynamic_view<T> dx) const {
+        const extent n = x.size(), examples = x.examples;
+        const T share = T(1) / static_cast<T>(examples);
+        double sum = 0;
+        for (extent i = 0; i < examples; ++i) {
+            const auto label = static_cast<extent>(target[i]);
+            sum += static_cast<double>(kernels::log_sum_exp(n, x.example(i), extent{1})) -
+                   static_cast<double>(x.example(i)[label]);
+            if (!dx) continue;
+            kernels::accumulate_scaled(n, share, p.example(i), dx.example(i));
+            dx.example(i)[label] -= share;
+        }
+        return sum / static_cast<double>(examples);
+    }
+    friend bool operator==(const categorical_cross_entropy&, const categorical_cross_entropy&) = default;
+};
+
+/// Mean squared error: the mean over all elements of the mini-batch of (x - target)².
+///
+/// `input` names the blob (empty: the first output of the network); `target` has its shape.
+/// Core ML specification, MeanSquaredErrorLossLayer.
+struct mean_squared_error {
+    std::string input{}, target{};
+
+    static constexpr bool from_softmax = false;
+
+    static extent target_size(const shape& x) { return x.size(); }
+
+    template <class T>
+    static sentence check_target(const shape& x, const T* target) {
+        for (extent i = 0; i < x.size(); ++i)
+            if (!std::isfinite(target[i])) return sentence("finite numbers wanted, element ", i, " is not");
+        return {};
+    }
+
+    template <class T>
+    double operator()(dynamic_view<const T> x, dynamic_view<const T>, const T* target, dynamic_view<T> dx) const {
+        const extent n = x.size(), examples = x.examples;
+        const double count = static_cast<double>(n) * static_cast<double>(examples);
+        const T scale = static_cast<T>(2 / count);
+        double sum = 0;
+        for (extent i = 0; i < examples; ++i)
+            for (extent j = 0; j < n; ++j) {
+                const T difference = x.example(i)[j] - target[i * n + j];
+                sum = std::fma(static_cast<double>(difference), static_cast<double>(difference), sum);
+                if (dx) dx.example(i)[j] = kernels::fma(scale, difference, dx.example(i)[j]);
+            }
+        return sum / count;
+    }
+    friend bool operator==(const mean_squared_error&, const mean_squared_error&) = default;
+};
+
+/// What a trainer asks of a loss; a loss of your own has these four members.
+template <class L>
+concept loss = std::copyable<L> && requires(const L& l, const shape& s, const float* target,
+                                            dynamic_view<const float> x, dynamic_view<float> dx) {
+    { l.input } -> std::convertible_to<std::string>;
+    { L::from_softmax } -> std::convertible_to<bool>;
+    { l.target_size(s) } -> std::convertible_to<extent>;
+    { l.check_target(s, target) } -> std::convertible_to<sentence>;
+    { l(x, x, target, dx) } -> std::convertible_to<double>;
+};
+
+/// A loss chosen at run time, or losses of several kinds in one network.
+template <class... Losses>
+using any_loss = std::variant<Losses...>;
+
+/// The losses of the Core ML specification.
+using specified_loss = any_loss<categorical_cross_entropy, mean_squared_error>;
+
+}  // namespace bespoke

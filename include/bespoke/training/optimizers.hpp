@@ -1,0 +1,179 @@
+#pragma once
+
+#include "../core/buffer.hpp"
+#include "../core/concepts.hpp"
+#include "../kernels/math.hpp"
+
+#include <cmath>
+#include <variant>
+
+namespace bespoke {
+
+/// One parameter array while it is being updated: its weights, and the step to be subtracted from them,
+/// which is the gradient at first.
+template <class T>
+struct update_slot {
+    const T* weights;
+    T* step;
+    extent size;
+    extent offset;  ///< place of its moments in each array of state
+};
+
+/// A gradient transformation turns gradients into steps, one after the other in a `chain`; what the last one
+/// leaves is subtracted from the weights: w -= u. A transformation of your own has two members:
+/// `moments()`, how many arrays of state it keeps for each weight (zero at first), and `apply`.
+template <class O>
+concept optimizer = std::copyable<O> && requires(const O& o, std::span<const update_slot<float>> slots, float* state) {
+    { o.moments() } -> std::convertible_to<extent>;
+    o.apply(slots, state, extent{}, std::uint64_t{});
+};
+
+/// Stochastic gradient descent with momentum: v = momentum v + u; u = learning_rate v.
+/// Sutskever et al., ICML 2013, in PyTorch's form; Core ML specification, SGDOptimizer.
+struct sgd {
+    double learning_rate = 0.01;
+    double momentum = 0;
+
+    constexpr extent moments() const { return momentum == 0 ? 0 : 1; }
+
+    template <class T>
+    void apply(std::span<const update_slot<T>> slots, T* state, extent, std::uint64_t) const {
+        using batch = kernels::batch<T>;
+        const batch rate(static_cast<T>(learning_rate)), keep(static_cast<T>(momentum));
+        for (const auto& slot : slots) {
+            T* u = slot.step;
+            if (momentum == 0) {
+                kernels::for_each_batch<T>(slot.size, [&](extent i, auto in, auto out) { out(u + i, rate * in(u + i)); });
+                continue;
+            }
+            T* v = state + slot.offset;
+            kernels::for_each_batch<T>(slot.size, [&](extent i, auto in, auto out) {
+                const batch velocity = kernels::fma<T>(keep, in(v + i), in(u + i));
+                out(v + i, velocity);
+                out(u + i, rate * velocity);
+            });
+        }
+    }
+    friend bool operator==(const sgd&, const sgd&) = default;
+};
+
+/// Adam: m = beta1 m + (1 - beta1) u; v = beta2 v + (1 - beta2) u²;
+/// u = learning_rate m / (1 - beta1ᵗ) / (sqrt(v / (1 - beta2ᵗ)) + eps).
+/// Kingma and Ba, ICLR 2015; Core ML specification, AdamOptimizer.
+struct adam {
+    double learning_rate = 1e-3;
+    double beta1 = 0.9, beta2 = 0.999;
+    double eps = 1e-8;
+
+    constexpr extent moments() const { return 2; }
+
+    template <class T>
+    void apply(std::span<const update_slot<T>> slots, T* state, extent total, std::uint64_t step) const {
+        using batch = kernels::batch<T>;
+        const auto t = static_cast<double>(step);
+        const batch rate(static_cast<T>(learning_rate / (1 - std::pow(beta1, t))));
+        const batch unbias(static_cast<T>(1 / std::sqrt(1 - std::pow(beta2, t))));
+        const batch b1(static_cast<T>(beta1)), c1(static_cast<T>(1 - beta1));
+        const batch b2(static_cast<T>(beta2)), c2(static_cast<T>(1 - beta2)), small(static_cast<T>(eps));
+        for (const auto& slot : slots) {
+            T *u = slot.step, *m = state + slot.offset, *v = m + total;
+            kernels::for_each_batch<T>(slot.size, [&](extent i, auto in, auto out) {
+                const batch g = in(u + i);
+                const batch first = kernels::fma<T>(b1, in(m + i), c1 * g);
+                const batch second = kernels::fma<T>(b2, in(v + i), (c2 * g) * g);
+                out(m + i, first);
+                out(v + i, second);
+                out(u + i, rate * first / kernels::fma<T>(kernels::sqrt<T>(second), unbias, small));
+            });
+        }
+    }
+    friend bool operator==(const adam&, const adam&) = default;
+};
+
+/// Scales all gradients together so that their Euclidean norm is at most `limit`.
+/// Pascanu et al., ICML 2013.
+struct clip_by_global_norm {
+    double limit = 1;
+
+    constexpr extent moments() const { return 0; }
+
+    template <class T>
+    void apply(std::span<const update_slot<T>> slots, T*, extent, std::uint64_t) const {
+        double square = 0;
+        for (const auto& slot : slots)
+            for (extent i = 0; i < slot.size; ++i) {
+                const auto g = static_cast<double>(slot.step[i]);
+                square = std::fma(g, g, square);
+            }
+        const double norm = std::sqrt(square);
+        if (!(norm > limit)) return;
+        const kernels::batch<T> scale(static_cast<T>(limit / norm));
+        for (const auto& slot : slots) {
+            T* u = slot.step;
+            kernels::for_each_batch<T>(slot.size, [&](extent i, auto in, auto out) { out(u + i, scale * in(u + i)); });
+        }
+    }
+    friend bool operator==(const clip_by_global_norm&, const clip_by_global_norm&) = default;
+};
+
+/// Decoupled weight decay: u += rate w. Behind `adam`, AdamW with the product of its learning rate and its
+/// decay as `rate`; before, L2 regularisation. Loshchilov and Hutter, ICLR 2019.
+struct decay_weights {
+    double rate = 0;
+
+    constexpr extent moments() const { return 0; }
+
+    template <class T>
+    void apply(std::span<const update_slot<T>> slots, T*, extent, std::uint64_t) const {
+        const kernels::batch<T> share(static_cast<T>(rate));
+        for (const auto& slot : slots) {
+            T* u = slot.step;
+            const T* w = slot.weights;
+            kernels::for_each_batch<T>(slot.size, [&](extent i, auto in, auto out) {
+                out(u + i, kernels::fma<T>(share, in(w + i), in(u + i)));
+            });
+        }
+    }
+    friend bool operator==(const decay_weights&, const decay_weights&) = default;
+};
+
+/// Transformations one after the other: `chain(clip_by_global_norm{1}, adam{}, decay_weights{1e-5})`.
+template <optimizer... Links>
+struct chain {
+    std::tuple<Links...> links;
+
+    constexpr explicit chain(const Links&... list) : links(list...) {}
+
+    constexpr extent moments() const {
+        return std::apply([](const Links&... link) { return (link.moments() + ... + extent{0}); }, links);
+    }
+    template <class T>
+    void apply(std::span<const update_slot<T>> slots, T* state, extent total, std::uint64_t step) const {
+        std::apply(
+            [&](const Links&... link) {
+                ((link.apply(slots, state, total, step), state += link.moments() * total), ...);
+            },
+            links);
+    }
+    friend bool operator==(const chain&, const chain&) = default;
+};
+
+/// An optimizer chosen at run time.
+template <optimizer... Kinds>
+struct any_optimizer {
+    std::variant<Kinds...> kind;
+
+    extent moments() const {
+        return std::visit([](const auto& o) { return o.moments(); }, kind);
+    }
+    template <class T>
+    void apply(std::span<const update_slot<T>> slots, T* state, extent total, std::uint64_t step) const {
+        std::visit([&](const auto& o) { o.apply(slots, state, total, step); }, kind);
+    }
+    friend bool operator==(const any_optimizer&, const any_optimizer&) = default;
+};
+
+/// The optimizers of the Core ML specification.
+using specified_optimizer = any_optimizer<sgd, adam>;
+
+}  // namespace bespoke
