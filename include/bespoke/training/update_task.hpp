@@ -251,9 +251,9 @@ Model update(const Model& model, const Examples& examples, const update_options&
 template <class T, class Loss, optimizer Optimizer>
 struct training_setup {
     std::size_t examples = 0;
-    std::vector<example_data<T>> inputs;
-    std::vector<Loss> losses;
-    std::vector<example_data<T>> targets;
+    std::vector<example_data<T>> inputs{};
+    std::vector<Loss> losses{};
+    std::vector<example_data<T>> targets{};
     Optimizer with{};
     train which = train::updatable_layers;
 };
