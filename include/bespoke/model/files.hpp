@@ -1,0 +1,209 @@
+#pragma once
+
+#include "../core/error.hpp"
+
+#include <cstddef>
+#include <filesystem>
+#include <initializer_list>
+#include <span>
+#include <vector>
+
+namespace bespoke {
+
+/// A file to be written: where, and what it shall hold.
+struct file_content {
+    std::filesystem::path path;
+    std::span<const std::byte> bytes;
+};
+
+/// Functions that the program lacks unless one of its source files says
+///
+///     #define BESPOKE_IMPLEMENTATION
+///     #include <bespoke.hpp>
+namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
+std::vector<std::byte> read_file(const std::filesystem::path& path);
+void write_files_atomically(std::span<const file_content> files);
+}  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
+
+/// The bytes of a regular file (or of what a link to one leads to). Throws errc::io with path and reason.
+inline std::vector<std::byte> read_file(const std::filesystem::path& path) {
+    return define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::read_file(path);
+}
+
+/// Writes files so that whoever looks, even after a crash, finds each one whole: old or new.
+///
+/// All contents are first written and synced under other names in the same folders, then renamed in the
+/// order given, then the folders are synced. So a file that refers to another comes after it. A crash
+/// between two renames leaves the first file new and the second old; whoever must never see that gives the
+/// first file a new name. Throws errc::io with path and reason; no file has changed then, unless a rename
+/// after the first one was refused, and nothing is left over. Existing permissions are kept.
+inline void write_files_atomically(std::span<const file_content> files) {
+    define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::write_files_atomically(files);
+}
+inline void write_files_atomically(std::initializer_list<file_content> files) {
+    write_files_atomically(std::span(files.begin(), files.size()));
+}
+inline void write_file_atomically(const std::filesystem::path& path, std::span<const std::byte> bytes) {
+    write_files_atomically({{path, bytes}});
+}
+
+}  // namespace bespoke
+
+#ifdef BESPOKE_IMPLEMENTATION
+
+#include <cerrno>
+#include <cstdio>
+#include <memory>
+#include <optional>
+#include <string>
+#include <system_error>
+#include <utility>
+
+#ifdef _WIN32
+#include <process.h>
+#else
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#endif
+
+namespace bespoke {
+namespace detail {
+
+[[noreturn]] inline void throw_io(const std::filesystem::path& path, const std::string& what, int reason) {
+    throw error(errc::io, path.string() + ": " + what + ": " + std::generic_category().message(reason));
+}
+
+struct close_file {
+    void operator()(std::FILE* file) const { std::fclose(file); }
+};
+using file_handle = std::unique_ptr<std::FILE, close_file>;
+
+inline file_handle open_file(const std::filesystem::path& path, const char* mode) {
+#ifdef _WIN32
+    return file_handle(
+        ::_wfopen(path.c_str(), std::wstring(mode, mode + std::char_traits<char>::length(mode)).c_str()));
+#else
+    return file_handle(std::fopen(path.c_str(), mode));
+#endif
+}
+
+/// A new file beside `target` that vanishes with this object unless it is renamed.
+class temporary_file {
+public:
+    explicit temporary_file(const std::filesystem::path& target) : target_(resolved(target)) {}
+    temporary_file(temporary_file&& other) noexcept
+        : target_(std::move(other.target_)), path_(std::move(other.path_)),
+          exists_(std::exchange(other.exists_, false)) {}
+    temporary_file& operator=(temporary_file&&) = delete;
+    ~temporary_file() {
+        std::error_code ignored;
+        if (exists_) std::filesystem::remove(path_, ignored);
+    }
+
+    /// Written and synced on return.
+    void write(std::span<const std::byte> bytes) {
+        std::error_code problem;
+        const auto status = std::filesystem::status(target_, problem);
+        const bool replaces = std::filesystem::exists(status);
+        if (replaces && !std::filesystem::is_regular_file(status))
+            throw error(errc::io, target_.string() + ": cannot write: not a regular file");
+        const file_handle file = make();
+        if (replaces) std::filesystem::permissions(path_, status.permissions(), problem);
+        if (std::fwrite(bytes.data(), 1, bytes.size(), file.get()) != bytes.size() ||
+            std::fflush(file.get()) != 0 || !sync(file.get()))
+            throw_io(target_, "cannot write", errno);
+    }
+    void rename_to_target() {
+        std::error_code problem;
+        std::filesystem::rename(path_, target_, problem);
+        if (problem) throw_io(target_, "cannot replace", problem.value());
+        exists_ = false;
+    }
+    /// Makes the new name itself outlive a crash.
+    void sync_folder() const {
+#ifndef _WIN32
+        const auto folder = target_.has_parent_path() ? target_.parent_path() : std::filesystem::path(".");
+        const int handle = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        // Some file systems cannot sync a folder and say EINVAL; there is nothing more to be done there.
+        const bool failed = handle < 0 || (::fsync(handle) != 0 && errno != EINVAL);
+        const int reason = errno;
+        if (handle >= 0) ::close(handle);
+        if (failed) throw_io(target_, "written, but its folder cannot be synced", reason);
+#endif
+    }
+
+private:
+    /// Opens a file that did not exist. A killed process may have left some.
+    file_handle make() {
+        constexpr int attempts = 100;
+        for (int i = 0;; ++i) {
+            path_ = target_;
+            path_ += "." + std::to_string(process()) + "-" + std::to_string(i) + ".tmp";
+            file_handle file = open_file(path_, "wbx");
+            exists_ = file != nullptr;
+            if (exists_) return file;
+            if (errno != EEXIST || i + 1 == attempts) throw_io(target_, "cannot write", errno);
+        }
+    }
+    /// A link stays a link: what it leads to is replaced.
+    static std::filesystem::path resolved(const std::filesystem::path& path) {
+        std::error_code problem;
+        const auto end = std::filesystem::canonical(path, problem);
+        return problem ? path : end;
+    }
+    static bool sync(std::FILE* file) {
+#ifdef _WIN32
+        static_cast<void>(file);
+        return true;
+#else
+        return ::fsync(::fileno(file)) == 0;
+#endif
+    }
+    static int process() {
+#ifdef _WIN32
+        return ::_getpid();
+#else
+        return ::getpid();
+#endif
+    }
+
+    std::filesystem::path target_, path_;
+    bool exists_ = false;
+};
+
+}  // namespace detail
+
+namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
+
+std::vector<std::byte> read_file(const std::filesystem::path& path) {
+    std::error_code problem;
+    const auto status = std::filesystem::status(path, problem);
+    if (!std::filesystem::status_known(status)) detail::throw_io(path, "cannot read", problem.value());
+    if (!std::filesystem::exists(status)) detail::throw_io(path, "cannot read", ENOENT);
+    if (!std::filesystem::is_regular_file(status))
+        throw error(errc::io, path.string() + ": cannot read: not a regular file");
+    const detail::file_handle file = detail::open_file(path, "rb");
+    if (!file) detail::throw_io(path, "cannot read", errno);
+    const auto size = std::filesystem::file_size(path, problem);
+    if (problem) detail::throw_io(path, "cannot read", problem.value());
+    std::vector<std::byte> bytes(static_cast<std::size_t>(size));
+    const std::size_t count = std::fread(bytes.data(), 1, bytes.size(), file.get());
+    if (std::ferror(file.get()) != 0) detail::throw_io(path, "cannot read", errno);
+    if (count != bytes.size() || std::fgetc(file.get()) != EOF)
+        throw error(errc::io, path.string() + ": cannot read: its size changes meanwhile");
+    return bytes;
+}
+
+void write_files_atomically(std::span<const file_content> files) {
+    std::vector<detail::temporary_file> written;
+    written.reserve(files.size());
+    for (const file_content& file : files) written.emplace_back(file.path).write(file.bytes);
+    for (detail::temporary_file& file : written) file.rename_to_target();
+    for (const detail::temporary_file& file : written) file.sync_folder();
+}
+
+}  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
+}  // namespace bespoke
+
+#endif
