@@ -3,9 +3,13 @@
 #include "../core/concepts.hpp"
 #include "../kernels/math.hpp"
 
+#include <limits>
+
 /// The activations of the Core ML specification, ActivationParams. Each is a layer and a function: f(v) for
 /// a float, a double or a SIMD batch. PReLU and parametric softplus, which have parameters, are in
 /// parametric_activation.hpp.
+///
+/// NaN gives NaN. Where f has a kink, `derivative` is the slope on its left.
 namespace bespoke {
 
 /// y = alpha x + beta
@@ -25,19 +29,53 @@ struct linear {
     friend bool operator==(const linear&, const linear&) = default;
 };
 
-/// y = max(0, x); the slope at 0 is 0.
+/// y = max(0, x)
 struct relu {
     static constexpr auto key = "activation", nested_key = "ReLU";
     static constexpr auto fields = std::tuple{};
     template <class V>
     V operator()(const V& x) const noexcept {
-        return kernels::max(x, V(0));
+        return kernels::max(V(0), x);
     }
     template <class V>
     V derivative(const V& x, const V&) const noexcept {
         return kernels::select(x > V(0), V(1), V(0));
     }
     friend bool operator==(const relu&, const relu&) = default;
+};
+
+/// y = x for x >= 0, else alpha x
+struct leaky_relu {
+    float alpha = 0.01f;
+
+    static constexpr auto key = "activation", nested_key = "leakyReLU";
+    static constexpr auto fields = std::tuple{field{"alpha", &leaky_relu::alpha}};
+    template <class V>
+    V operator()(const V& x) const noexcept {
+        return kernels::select(x >= V(0), x, V(alpha) * x);
+    }
+    template <class V>
+    V derivative(const V& x, const V&) const noexcept {
+        return kernels::select(x > V(0), V(1), V(alpha));
+    }
+    friend bool operator==(const leaky_relu&, const leaky_relu&) = default;
+};
+
+/// y = x for x >= alpha, else 0. A jump, not a kink: at alpha the slope is that on its right, 1.
+struct thresholded_relu {
+    float alpha = 1;
+
+    static constexpr auto key = "activation", nested_key = "thresholdedReLU";
+    static constexpr auto fields = std::tuple{field{"alpha", &thresholded_relu::alpha}};
+    template <class V>
+    V operator()(const V& x) const noexcept {
+        return kernels::select(x < V(alpha), V(0), x);
+    }
+    template <class V>
+    V derivative(const V& x, const V&) const noexcept {
+        return kernels::select(x < V(alpha), V(0), V(1));
+    }
+    friend bool operator==(const thresholded_relu&, const thresholded_relu&) = default;
 };
 
 /// y = tanh x
@@ -53,6 +91,109 @@ struct tanh {
         return kernels::fma(-y, y, V(1));
     }
     friend bool operator==(const tanh&, const tanh&) = default;
+};
+
+/// y = alpha tanh(beta x). The defaults are those of LeCun et al., "Efficient BackProp", 1998.
+struct scaled_tanh {
+    float alpha = 1.7159f, beta = 2.0f / 3.0f;
+
+    static constexpr auto key = "activation", nested_key = "scaledTanh";
+    static constexpr auto fields = std::tuple{field{"alpha", &scaled_tanh::alpha}, field{"beta", &scaled_tanh::beta}};
+    template <class V>
+    V operator()(const V& x) const noexcept {
+        return V(alpha) * kernels::tanh(V(beta) * x);
+    }
+    template <class V>
+    V derivative(const V&, const V& y) const noexcept {
+        const V t = alpha == 0 ? V(0) : y / V(alpha);
+        return V(alpha) * V(beta) * kernels::fma(-t, t, V(1));
+    }
+    friend bool operator==(const scaled_tanh&, const scaled_tanh&) = default;
+};
+
+/// y = 1 / (1 + e^-x)
+struct sigmoid {
+    static constexpr auto key = "activation", nested_key = "sigmoid";
+    static constexpr auto fields = std::tuple{};
+    template <class V>
+    V operator()(const V& x) const noexcept {
+        return kernels::sigmoid(x);
+    }
+    template <class V>
+    V derivative(const V&, const V& y) const noexcept {
+        return kernels::fma(-y, y, y);
+    }
+    friend bool operator==(const sigmoid&, const sigmoid&) = default;
+};
+
+/// y = min(max(alpha x + beta, 0), 1); flat at both ends.
+struct sigmoid_hard {
+    float alpha = 0.2f, beta = 0.5f;
+
+    static constexpr auto key = "activation", nested_key = "sigmoidHard";
+    static constexpr auto fields =
+        std::tuple{field{"alpha", &sigmoid_hard::alpha}, field{"beta", &sigmoid_hard::beta}};
+    template <class V>
+    V operator()(const V& x) const noexcept {
+        return kernels::min(V(1), kernels::max(V(0), kernels::fma(V(alpha), x, V(beta))));
+    }
+    template <class V>
+    V derivative(const V&, const V& y) const noexcept {
+        return kernels::select(y > V(0), kernels::select(y < V(1), V(alpha), V(0)), V(0));
+    }
+    friend bool operator==(const sigmoid_hard&, const sigmoid_hard&) = default;
+};
+
+/// y = x for x >= 0, else alpha (e^x - 1). Clevert et al., ICLR 2016.
+struct elu {
+    float alpha = 1;
+
+    static constexpr auto key = "activation", nested_key = "ELU";
+    static constexpr auto fields = std::tuple{field{"alpha", &elu::alpha}};
+    template <class V>
+    V operator()(const V& x) const noexcept {
+        // e^x - 1 = 2 t / (1 - t), t = tanh(x / 2): no cancellation where x is small
+        const V t = kernels::tanh(kernels::min(V(0), x) * V(0.5f));
+        return kernels::select(x >= V(0), x, V(alpha) * ((t + t) / (V(1) - t)));
+    }
+    template <class V>
+    V derivative(const V& x, const V& y) const noexcept {
+        return kernels::select(x > V(0), V(1), y + V(alpha));
+    }
+    friend bool operator==(const elu&, const elu&) = default;
+};
+
+/// y = x / (1 + |x|)
+struct softsign {
+    static constexpr auto key = "activation", nested_key = "softsign";
+    static constexpr auto fields = std::tuple{};
+    template <class V>
+    V operator()(const V& x) const noexcept {
+        const V size = kernels::abs(x);
+        const V infinite(std::numeric_limits<float>::infinity());
+        return kernels::select(size < infinite, x / (V(1) + size), kernels::min(V(1), kernels::max(V(-1), x)));
+    }
+    template <class V>
+    V derivative(const V& x, const V&) const noexcept {
+        const V d = V(1) / (V(1) + kernels::abs(x));
+        return d * d;
+    }
+    friend bool operator==(const softsign&, const softsign&) = default;
+};
+
+/// y = log(1 + e^x), as max(0, x) + log(1 + e^-|x|), which neither overflows nor cancels.
+struct softplus {
+    static constexpr auto key = "activation", nested_key = "softplus";
+    static constexpr auto fields = std::tuple{};
+    template <class V>
+    V operator()(const V& x) const noexcept {
+        return kernels::max(V(0), x) + kernels::log1p(kernels::exp(-kernels::abs(x)));
+    }
+    template <class V>
+    V derivative(const V& x, const V&) const noexcept {
+        return kernels::sigmoid(x);
+    }
+    friend bool operator==(const softplus&, const softplus&) = default;
 };
 
 }  // namespace bespoke
