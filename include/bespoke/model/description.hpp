@@ -1,0 +1,108 @@
+#pragma once
+
+#include "feature.hpp"
+
+#include <map>
+#include <set>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+/// What a model says about itself. Core ML specification, Model.proto.
+namespace bespoke {
+
+/// A named input or output.
+struct feature_description {
+    std::string name;
+    std::string short_description;
+    feature_type type;
+
+    friend bool operator==(const feature_description&, const feature_description&) = default;
+};
+
+struct metadata {
+    std::string short_description;
+    std::string version_string;
+    std::string author;
+    std::string license;
+    std::map<std::string, std::string> user_defined;
+
+    friend bool operator==(const metadata&, const metadata&) = default;
+};
+
+struct model_description {
+    std::vector<feature_description> input;
+    std::vector<feature_description> output;
+    std::vector<feature_description> training_input;
+    std::string predicted_feature_name;  ///< of classifiers and regressors: the output that answers
+    std::string
+        predicted_probabilities_name;  ///< of classifiers: the output with a probability for each label
+    bespoke::metadata metadata;
+
+    friend bool operator==(const model_description&, const model_description&) = default;
+};
+
+/// Null where no description has the name.
+inline const feature_description* find_feature(std::span<const feature_description> descriptions,
+                                               std::string_view name) {
+    for (const feature_description& d : descriptions)
+        if (d.name == name) return &d;
+    return nullptr;
+}
+
+/// What is wrong with the description itself, or nothing: a name that is empty or comes twice, a type that
+/// contradicts itself, a predicted feature that is no output.
+inline std::optional<fault> check(const model_description& description) {
+    const auto check_list = [](std::string_view role,
+                               const std::vector<feature_description>& list) -> std::optional<fault> {
+        std::set<std::string_view> names;
+        for (std::size_t i = 0; i < list.size(); ++i) {
+            if (list[i].name.empty()) return value_fault(role, " ", i, ": the name is empty");
+            if (!names.insert(list[i].name).second)
+                return fault{errc::duplicate_name,
+                             sentence(role, " \"", list[i].name, "\": the name comes twice")};
+            if (const auto problem = check(list[i].type))
+                return fault{problem->code, sentence(role, " \"", list[i].name, "\": ", problem->what)};
+        }
+        return std::nullopt;
+    };
+    const auto check_output = [&](std::string_view role, const std::string& name) -> std::optional<fault> {
+        if (name.empty() || find_feature(description.output, name)) return std::nullopt;
+        return fault{errc::unknown_name,
+                     sentence(role, ": the name of an output wanted, but it is \"", name, "\"")};
+    };
+    if (auto problem = check_list("input", description.input)) return problem;
+    if (auto problem = check_list("output", description.output)) return problem;
+    if (auto problem = check_list("training input", description.training_input)) return problem;
+    if (auto problem = check_output("predicted feature", description.predicted_feature_name)) return problem;
+    return check_output("predicted probabilities", description.predicted_probabilities_name);
+}
+
+/// Throws unless `values` has a fitting value for each description that is not optional, and nothing else.
+/// `role` is what they are to the model: "input". errc::unknown_name, errc::shape_mismatch or
+/// errc::bad_value, with the name, what was wanted and what came.
+inline void check_features(std::string_view role, std::span<const feature_description> descriptions,
+                           const features& values) {
+    const auto place = [&](std::string_view name) {
+        return std::string(role) + " \"" + std::string(name) + "\": ";
+    };
+    for (const feature_description& d : descriptions) {
+        const feature_value* value = values.find(d.name);
+        if (!value) {
+            if (d.type.is_optional) continue;
+            throw error(errc::unknown_name, place(d.name) + to_text(d.type) + " wanted, but none is given");
+        }
+        if (accepts(d.type, *value)) continue;
+        const array_feature_type* array = d.type.multi_array_type();
+        const bool only_shape = array && std::holds_alternative<multi_array>(*value) &&
+                                array->accepts(std::get<multi_array>(*value).data_type());
+        throw error(only_shape ? errc::shape_mismatch : errc::bad_value,
+                    place(d.name) + to_text(d.type) + " wanted, but " + to_text(*value) + " came");
+    }
+    for (const auto& [name, value] : values)
+        if (!find_feature(descriptions, name))
+            throw error(errc::unknown_name, place(name) + "the model declares no such " + std::string(role));
+}
+
+}  // namespace bespoke
