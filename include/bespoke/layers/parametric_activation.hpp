@@ -1,0 +1,210 @@
+#pragma once
+
+#include "../kernels/map.hpp"
+#include "activation.hpp"
+
+/// The activations of the Core ML specification that have parameters: one a channel (axis -3), or one for
+/// all. Which of the two is no field of the specification but the length of its arrays: `shared_alpha` and
+/// `shared_beta` say it, and who reads a file sets them from the data with `set_lengths`.
+namespace bespoke {
+
+namespace detail {
+
+/// x [..., C, H, W] of all examples as runs of elements: H W of one channel, or C where H W = 1.
+struct channel_runs {
+    extent outer, channels, inner, runs, length;
+
+    template <class X>
+    explicit channel_runs(const X& x) noexcept {
+        const shape s = x.dimensions;
+        channels = s.from_end(3);
+        inner = s.product(s.rank() - 2, s.rank());
+        outer = s.product(0, s.rank() - 3) * x.examples;
+        runs = inner == 1 ? outer : outer * channels;
+        length = inner == 1 ? channels : inner;
+    }
+    extent channel(extent run) const { return inner == 1 ? 0 : run % channels; }
+};
+
+/// A parameter as it meets the elements of a run.
+template <class T>
+struct channel_parameter {
+    const T* data;
+    bool shared, moves;
+
+    template <class P>
+    channel_parameter(const P& p, bool is_shared, const channel_runs& r) noexcept
+        : data(p.data), shared(is_shared), moves(!is_shared && r.inner == 1) {}
+    /// For the elements from i on in a run of `channel`.
+    template <class In>
+    kernels::batch<T> operator()(extent channel, extent i, const In& in) const noexcept {
+        return moves ? in(data + i) : kernels::batch<T>(shared ? data[0] : data[channel]);
+    }
+};
+
+/// Calls body(channel, offset of the run in x); runs are spread over the threads.
+template <class Body>
+void each_channel_run(const channel_runs& r, thread_pool* threads, const Body& body) noexcept {
+    if (r.runs * r.length < (1 << 14)) threads = nullptr;
+    parallel_for(threads, r.runs, 1, [&](extent first, extent last) {
+        for (extent run = first; run < last; ++run) body(r.channel(run), run * r.length);
+    });
+}
+
+/// dp += the sum of value(channel, offset, i, in) over the elements that meet each parameter.
+template <class T, class Value>
+void sum_to_channels(const channel_runs& r, bool shared, T* dp, const Value& value) noexcept {
+    using kernels::batch;
+    const auto along_run = [&](extent channel, extent offset, T* to) {
+        batch<T> sum(T(0));
+        kernels::for_each_batch<T>(r.length, [&](extent i, auto in, auto) { sum = sum + value(channel, offset, i, in); });
+        *to += kernels::sum_lanes<T>(sum);
+    };
+    for (extent run = 0; run < r.runs; ++run) {
+        const extent channel = r.channel(run), offset = run * r.length;
+        if (shared)
+            along_run(channel, offset, dp);
+        else if (r.inner != 1)
+            along_run(channel, offset, dp + channel);
+        else
+            kernels::for_each_batch<T>(r.length, [&](extent i, auto in, auto out) {
+                out(dp + i, in(dp + i) + value(channel, offset, i, in));
+            });
+    }
+}
+
+constexpr outcome channel_activation_shape(const shape& x) {
+    if (x.rank() < 3) return shape_fault("an input of rank 3 or more wanted, its shape is ", x);
+    return x;
+}
+
+}  // namespace detail
+
+/// y = x for x >= 0, else alpha x; alpha [C], or [1] with `shared_alpha`. x [..., C, H, W].
+/// At 0 the slope is alpha. He et al., ICCV 2015.
+struct prelu {
+    bool shared_alpha = false;  ///< one alpha for all channels
+
+    static constexpr auto key = "activation", nested_key = "PReLU";
+    static constexpr auto fields = std::tuple{};
+    static constexpr bool batched = true;
+    static constexpr bool in_place = true;
+    static constexpr backward_needs needs{.input = true, .output = false};
+
+    template <class T>
+    struct parameters {
+        T alpha;
+    };
+    template <class T>
+    static constexpr auto parameter_fields = std::array{parameter_field{"alpha", &parameters<T>::alpha}};
+
+    constexpr outcome output_shape(const shape& x) const { return detail::channel_activation_shape(x); }
+    constexpr parameters<shape> parameter_shapes(const shape& x) const {
+        return {.alpha = {shared_alpha ? 1 : x.from_end(3)}};
+    }
+    /// Takes from the lengths of the arrays of a file, in the order of `parameter_fields`, what is shared.
+    constexpr void set_lengths(std::span<const extent> lengths) { shared_alpha = lengths[0] == 1; }
+
+    template <class X, class Y, class P, class W>
+    void forward(X x, Y y, const P& p, W& w) const noexcept {
+        using T = typename X::value_type;
+        const detail::channel_runs r(x);
+        const detail::channel_parameter<T> alpha(p.alpha, shared_alpha, r);
+        detail::each_channel_run(r, w.threads, [&](extent channel, extent offset) {
+            kernels::for_each_batch<T>(r.length, [&](extent i, auto in, auto out) {
+                const auto v = in(x.data + offset + i);
+                out(y.data + offset + i, kernels::select(v >= kernels::batch<T>(T(0)), v, alpha(channel, i, in) * v));
+            });
+        });
+    }
+    template <class X, class Y, class Dy, class Dx, class P, class Dp, class W>
+    void backward(X x, Y, Dy dy, Dx dx, const P& p, const Dp& dp, W& w) const noexcept {
+        using T = typename X::value_type;
+        using batch = kernels::batch<T>;
+        const detail::channel_runs r(x);
+        const detail::channel_parameter<T> alpha(p.alpha, shared_alpha, r);
+        if (dx)
+            detail::each_channel_run(r, w.threads, [&](extent channel, extent offset) {
+                kernels::for_each_batch<T>(r.length, [&](extent i, auto in, auto out) {
+                    const batch slope = kernels::select(in(x.data + offset + i) > batch(T(0)), batch(T(1)),
+                                                        alpha(channel, i, in));
+                    T* to = dx.data + offset + i;
+                    out(to, kernels::fma<T>(in(dy.data + offset + i), slope, in(to)));
+                });
+            });
+        if (dp.alpha)
+            detail::sum_to_channels(r, shared_alpha, dp.alpha.data, [&](extent, extent offset, extent i, auto in) {
+                return kernels::min<T>(batch(T(0)), in(x.data + offset + i)) * in(dy.data + offset + i);
+            });
+    }
+    friend bool operator==(const prelu&, const prelu&) = default;
+};
+
+/// y = alpha log(1 + e^(beta x)); alpha, beta [C], or [1] with `shared_alpha`, `shared_beta`. x [..., C, H, W].
+struct parametric_softplus {
+    bool shared_alpha = false, shared_beta = false;  ///< one for all channels
+
+    static constexpr auto key = "activation", nested_key = "parametricSoftplus";
+    static constexpr auto fields = std::tuple{};
+    static constexpr bool batched = true;
+    static constexpr bool in_place = true;
+    static constexpr backward_needs needs{.input = true, .output = false};
+
+    template <class T>
+    struct parameters {
+        T alpha, beta;
+    };
+    template <class T>
+    static constexpr auto parameter_fields = std::array{parameter_field{"alpha", &parameters<T>::alpha, initial::one},
+                                                        parameter_field{"beta", &parameters<T>::beta, initial::one}};
+
+    constexpr outcome output_shape(const shape& x) const { return detail::channel_activation_shape(x); }
+    constexpr parameters<shape> parameter_shapes(const shape& x) const {
+        return {.alpha = {shared_alpha ? 1 : x.from_end(3)}, .beta = {shared_beta ? 1 : x.from_end(3)}};
+    }
+    /// Takes from the lengths of the arrays of a file, in the order of `parameter_fields`, what is shared.
+    constexpr void set_lengths(std::span<const extent> lengths) {
+        shared_alpha = lengths[0] == 1;
+        shared_beta = lengths[1] == 1;
+    }
+
+    template <class X, class Y, class P, class W>
+    void forward(X x, Y y, const P& p, W& w) const noexcept {
+        using T = typename X::value_type;
+        const detail::channel_runs r(x);
+        const detail::channel_parameter<T> alpha(p.alpha, shared_alpha, r), beta(p.beta, shared_beta, r);
+        detail::each_channel_run(r, w.threads, [&](extent channel, extent offset) {
+            kernels::for_each_batch<T>(r.length, [&](extent i, auto in, auto out) {
+                const auto v = beta(channel, i, in) * in(x.data + offset + i);
+                out(y.data + offset + i, alpha(channel, i, in) * softplus{}(v));
+            });
+        });
+    }
+    template <class X, class Y, class Dy, class Dx, class P, class Dp, class W>
+    void backward(X x, Y, Dy dy, Dx dx, const P& p, const Dp& dp, W& w) const noexcept {
+        using T = typename X::value_type;
+        const detail::channel_runs r(x);
+        const detail::channel_parameter<T> alpha(p.alpha, shared_alpha, r), beta(p.beta, shared_beta, r);
+        if (dx)
+            detail::each_channel_run(r, w.threads, [&](extent channel, extent offset) {
+                kernels::for_each_batch<T>(r.length, [&](extent i, auto in, auto out) {
+                    const auto b = beta(channel, i, in);
+                    const auto slope = alpha(channel, i, in) * b * kernels::sigmoid(b * in(x.data + offset + i));
+                    T* to = dx.data + offset + i;
+                    out(to, kernels::fma<T>(in(dy.data + offset + i), slope, in(to)));
+                });
+            });
+        if (dp.alpha)
+            detail::sum_to_channels(r, shared_alpha, dp.alpha.data, [&](extent channel, extent offset, extent i, auto in) {
+                return softplus{}(beta(channel, i, in) * in(x.data + offset + i)) * in(dy.data + offset + i);
+            });
+        if (dp.beta)
+            detail::sum_to_channels(r, shared_beta, dp.beta.data, [&](extent channel, extent offset, extent i, auto in) {
+                const auto v = in(x.data + offset + i);
+                return alpha(channel, i, in) * v * kernels::sigmoid(beta(channel, i, in) * v) * in(dy.data + offset + i);
+            });
+    }
+    friend bool operator==(const parametric_softplus&, const parametric_softplus&) = default;
+};
+
+}  // namespace bespoke

@@ -1,0 +1,91 @@
+#pragma once
+
+#include "../core/concepts.hpp"
+#include "../kernels/softmax.hpp"
+
+namespace bespoke {
+
+namespace detail {
+
+/// y = e^x / (sum of e^x along one axis).
+template <class X, class Y, class W>
+void softmax_along(std::size_t axis, X x, Y y, W& w) noexcept {
+    const shape s = x.dimensions;
+    kernels::softmax(s.product(0, axis) * x.examples, s[axis], s.product(axis + 1, s.rank()), x.data, y.data,
+                     w.threads);
+}
+template <class Y, class Dy, class Dx, class W>
+void softmax_along_backward(std::size_t axis, Y y, Dy dy, Dx dx, W& w) noexcept {
+    const shape s = y.dimensions;
+    if (dx)
+        kernels::softmax_backward(s.product(0, axis) * y.examples, s[axis], s.product(axis + 1, s.rank()), y.data,
+                                  dy.data, dx.data, w.threads);
+}
+
+}  // namespace detail
+
+/// y_c = e^(x_c) / sum of e^(x_c) over the channels c, axis -3. x [..., C, H, W].
+/// A row with NaN or +infinity is NaN. Core ML specification, SoftmaxLayerParams.
+struct softmax {
+    static constexpr auto key = "softmax";
+    static constexpr auto fields = std::tuple{};
+    static constexpr bool batched = true;
+    static constexpr bool in_place = true;
+    /// Where C is the whole example; the loss looks at the shape.
+    static constexpr bool probabilities = true;
+    static constexpr backward_needs needs{.input = false, .output = true};
+
+    constexpr outcome output_shape(const shape& x) const {
+        if (x.rank() < 3)
+            return shape_fault("an input of rank 3 or more wanted, its shape is ", x,
+                               "; softmax_nd takes any rank");
+        return x;
+    }
+    template <class X, class Y, class P, class W>
+    void forward(X x, Y y, const P&, W& w) const noexcept {
+        detail::softmax_along(x.rank() - 3, x, y, w);
+    }
+    template <class X, class Y, class Dy, class Dx, class P, class Dp, class W>
+    void backward(X, Y y, Dy dy, Dx dx, const P&, const Dp&, W& w) const noexcept {
+        detail::softmax_along_backward(y.rank() - 3, y, dy, dx, w);
+    }
+    friend bool operator==(const softmax&, const softmax&) = default;
+};
+
+/// y = e^x / (sum of e^x along `axis`), which counts from the end where it is negative.
+/// A row with NaN or +infinity is NaN. Core ML specification, SoftmaxNDLayerParams.
+struct softmax_nd {
+    extent axis = -1;
+
+    static constexpr auto key = "softmaxND";
+    static constexpr auto fields = std::tuple{field{"axis", &softmax_nd::axis}};
+    static constexpr bool batched = true;
+    static constexpr bool in_place = true;
+    /// Where the axis is the whole example; the loss looks at the shape.
+    static constexpr bool probabilities = true;
+    static constexpr backward_needs needs{.input = false, .output = true};
+
+    constexpr outcome output_shape(const shape& x) const {
+        const auto rank = static_cast<extent>(x.rank());
+        if (axis < -rank || axis >= rank)
+            return value_fault("an axis from ", -rank, " to ", rank - 1, " wanted for the shape ", x, ", ", axis,
+                               " given");
+        return x;
+    }
+    template <class X, class Y, class P, class W>
+    void forward(X x, Y y, const P&, W& w) const noexcept {
+        detail::softmax_along(place(x.rank()), x, y, w);
+    }
+    template <class X, class Y, class Dy, class Dx, class P, class Dp, class W>
+    void backward(X, Y y, Dy dy, Dx dx, const P&, const Dp&, W& w) const noexcept {
+        detail::softmax_along_backward(place(y.rank()), y, dy, dx, w);
+    }
+    friend bool operator==(const softmax_nd&, const softmax_nd&) = default;
+
+private:
+    constexpr std::size_t place(std::size_t rank) const {
+        return static_cast<std::size_t>(axis < 0 ? axis + static_cast<extent>(rank) : axis);
+    }
+};
+
+}  // namespace bespoke
