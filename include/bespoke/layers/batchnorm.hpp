@@ -1,0 +1,139 @@
+#pragma once
+
+#include "../core/concepts.hpp"
+#include "../kernels/map.hpp"
+#include "../kernels/normalization.hpp"
+#include "../kernels/reduction.hpp"
+
+#include <limits>
+
+namespace bespoke {
+
+/// Batch normalisation over the channels: y = gamma (x - mean) / sqrt(variance + epsilon) + beta.
+/// Ioffe and Szegedy, ICML 2015; Core ML specification, BatchnormLayerParams.
+///
+/// x [.., C, H, W] of rank 3 or more -> y of the same shape; gamma, beta, mean, variance [C]. Mean and variance are
+///   parameters that no training changes, unless compute_mean_var; with it they do not exist, and mean and
+///   (biased) variance are taken from x:
+///   instance_normalization   for each channel over H and W, each example and each index of the leading axes apart
+///   otherwise                for each channel over H, W, the leading axes and all examples that run together, so
+///                            that the result of one example depends on the others; the gradient knows of it
+struct batchnorm {
+    extent channels = unset;
+    bool compute_mean_var = false;
+    bool instance_normalization = false;
+    float epsilon = 1e-5F;  ///< 0 means 1e-5
+
+    static constexpr auto key = "batchnorm";
+    static constexpr auto fields = std::tuple{field{"channels", &batchnorm::channels},
+                                              field{"computeMeanVar", &batchnorm::compute_mean_var},
+                                              field{"instanceNormalization", &batchnorm::instance_normalization},
+                                              field{"epsilon", &batchnorm::epsilon}};
+    static constexpr bool batched = true;
+    static constexpr backward_needs needs{.input = true, .output = false};
+
+    template <class T>
+    struct parameters {
+        T gamma, beta, mean, variance;
+    };
+    template <class T>
+    static constexpr auto parameter_fields =
+        std::array{parameter_field{"gamma", &parameters<T>::gamma, initial::one},
+                   parameter_field{"beta", &parameters<T>::beta, initial::zero},
+                   parameter_field{"mean", &parameters<T>::mean, initial::zero, false},
+                   parameter_field{"variance", &parameters<T>::variance, initial::one, false}};
+
+    constexpr outcome output_shape(const shape& x) const {
+        if (x.rank() < 3) return shape_fault("an input [.., channels, height, width] wanted, its shape is ", x);
+        for (extent e : x)
+            if (e < 1) return shape_fault("an input that is not empty wanted, its shape is ", x);
+        if (channels != unset && channels != x.from_end(3))
+            return shape_fault(channels, " channels declared, its input has ", x.from_end(3), " (shape ", x, ")");
+        if (!(epsilon >= 0) || epsilon > std::numeric_limits<float>::max())
+            return value_fault("a finite epsilon from 0 up wanted");
+        return x;
+    }
+    constexpr batchnorm resolved(const shape& x) const {
+        batchnorm result = *this;
+        result.channels = x.from_end(3);
+        return result;
+    }
+    constexpr parameters<shape> parameter_shapes(const shape& x) const {
+        const shape each{x.from_end(3)}, fixed = compute_mean_var ? absent : each;
+        return {.gamma = each, .beta = each, .mean = fixed, .variance = fixed};
+    }
+
+    template <class T>
+    extent scratch_size(const shape& x, extent examples, extent) const {
+        return arrays * groups_of(x, x.size() * examples).groups;
+    }
+    template <class X, class Y, class P, class W>
+    void forward(X x, Y y, const P& p, W& w) const noexcept {
+        using T = typename X::value_type;
+        const auto [rows, groups, inner] = groups_of(x.dimensions, x.total());
+        T *mean = w.scratch, *scale = mean + groups, *shift = scale + groups;
+        moments(x, p, w, mean, scale);
+        for (extent i = 0; i < groups; ++i) {
+            const extent c = i % p.gamma.size();
+            scale[i] *= p.gamma.data[c];
+            shift[i] = kernels::fma(-mean[i], scale[i], p.beta.data[c]);
+        }
+        kernels::channel_affine(rows, groups, inner, x.data, scale, shift, y.data, w.threads);
+    }
+
+    template <class X, class Y, class Dy, class Dx, class P, class Dp, class W>
+    void backward(X x, Y, Dy dy, Dx dx, const P& p, const Dp& dp, W& w) const noexcept {
+        using T = typename X::value_type;
+        const auto [rows, groups, inner] = groups_of(x.dimensions, x.total());
+        T *mean = w.scratch, *inverse = mean + groups, *gamma = inverse + groups, *sums = gamma + groups;
+        moments(x, p, w, mean, inverse);
+        const extent channel_count = p.gamma.size();
+        if (dp.gamma || dp.beta) {
+            kernels::fill(2 * groups, T(0), sums);
+            kernels::batch_normalization_backward_parameters(rows, groups, inner, x.data, dy.data, mean, inverse, sums,
+                                                             sums + groups, w.threads);
+            const extent count = groups / channel_count;
+            if (dp.gamma) kernels::column_sums(count, channel_count, sums, channel_count, dp.gamma.data, w.threads);
+            if (dp.beta)
+                kernels::column_sums(count, channel_count, sums + groups, channel_count, dp.beta.data, w.threads);
+        }
+        if (!dx) return;
+        for (extent i = 0; i < groups; ++i) gamma[i] = p.gamma.data[i % channel_count];
+        if (compute_mean_var)
+            kernels::batch_normalization_backward_computed(rows, groups, inner, x.data, dy.data, mean, inverse, gamma,
+                                                           dx.data, sums, w.threads);
+        else
+            kernels::batch_normalization_backward_fixed(rows, groups, inner, dy.data, inverse, gamma, dx.data,
+                                                        w.threads);
+    }
+    friend bool operator==(const batchnorm&, const batchnorm&) = default;
+
+private:
+    /// Arrays of one element a group in the scratch: mean, inverse, gamma and two sums.
+    static constexpr extent arrays = 5;
+
+    /// x seen as [rows, groups, inner], where all elements of a group share mean and variance.
+    struct grouping {
+        extent rows, groups, inner;
+    };
+    constexpr grouping groups_of(const shape& x, extent total) const {
+        const extent inner = x.from_end(2) * x.from_end(1), rows = total / (x.from_end(3) * inner);
+        if (compute_mean_var && instance_normalization) return {1, rows * x.from_end(3), inner};
+        return {rows, x.from_end(3), inner};
+    }
+    /// Mean and 1 / sqrt(variance + epsilon) of each group.
+    template <class X, class P, class W, class T>
+    void moments(const X& x, const P& p, W& w, T* mean, T* inverse) const noexcept {
+        const auto [rows, groups, inner] = groups_of(x.dimensions, x.total());
+        if (compute_mean_var) {
+            kernels::channel_moments(rows, groups, inner, x.data, mean, inverse, w.threads);
+        } else {
+            kernels::copy(groups, p.mean.data, mean);
+            kernels::copy(groups, p.variance.data, inverse);
+        }
+        const T offset = static_cast<T>(epsilon == 0 ? 1e-5F : epsilon);
+        for (extent i = 0; i < groups; ++i) inverse[i] = T(1) / kernels::sqrt(inverse[i] + offset);
+    }
+};
+
+}  // namespace bespoke
