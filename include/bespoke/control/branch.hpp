@@ -19,12 +19,14 @@ struct branch {
     static constexpr bool stops = may_stop<If> || may_stop<Else>;
     static constexpr std::size_t steps = 1 + steps_of<If> + steps_of<Else>;
 
+    /// `stops` of sides that may have been read from a file.
+    constexpr bool can_stop() const { return bespoke::can_stop(if_branch) || bespoke::can_stop(else_branch); }
+
     template <class Planner>
     constexpr void plan(Planner& p, std::size_t step) const {
         p.want_scalar("", p.input_of(step));
-        p.branch_side(step, 0, [&] { p.nested(step, "branch/ifBranch", [&] { if_branch.plan(p); }); });
-        p.branch_side(step, 1, [&] { p.nested(step, "branch/elseBranch", [&] { else_branch.plan(p); }); });
-        p.end_branch(step);
+        p.branch([&] { p.nested(step, "branch/ifBranch", [&] { if_branch.plan(p); }); },
+                 [&] { p.nested(step, "branch/elseBranch", [&] { else_branch.plan(p); }); });
     }
 
     template <class Engine, class Step>

@@ -31,6 +31,9 @@ struct loop {
     constexpr void plan(Planner& p, std::size_t step) const {
         if (max_loop_iterations < 0)
             return p.fail(value_fault("maxLoopIterations from 0 up wanted, ", max_loop_iterations, " given"));
+        if (can_stop(condition_network))
+            return p.fail(value_fault("a loopBreak or loopContinue belongs into the bodyNetwork, not into the "
+                                      "conditionNetwork"));
         if (p.input_count_of(step) == 1) p.want_scalar("", p.input_of(step));
         p.loop(step, [&] {
             const std::size_t first = p.step_count();

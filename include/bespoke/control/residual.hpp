@@ -5,7 +5,7 @@
 
 namespace bespoke {
 
-/// y = x + part(x).
+/// y = x + part(x), both of one shape.
 template <class Part>
 struct residual_connection {
     Part part;
@@ -17,6 +17,7 @@ struct residual_connection {
     constexpr void plan(Planner& p) const {
         const std::size_t x = p.previous();
         part.plan(p);
+        p.want_same_shape("residual", x, p.previous());
         p.add_on(add{}, "", {x, p.previous()});
     }
     template <class Engine, class Step>

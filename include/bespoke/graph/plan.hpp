@@ -20,8 +20,6 @@ struct blob_facts {
     text_range name;
     shape dimensions;
     bool per_example = true;     ///< stored once an example; false: once for all
-    bool conditional = false;    ///< written on one side of a branch only: must not be read
-    std::size_t side = npos;     ///< the side of a branch (2 step + 0 or 1) on which it was made
     std::size_t maker = npos;    ///< the first step that writes it; npos: an input
     std::size_t first = 0, last = 0;  ///< steps between which it is alive in a prediction
     extent offset = 0;           ///< place in the arena, in elements of one example

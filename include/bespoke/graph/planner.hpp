@@ -3,6 +3,8 @@
 #include "allocate.hpp"
 #include "plan.hpp"
 
+#include <algorithm>
+#include <cstddef>
 #include <optional>
 
 namespace bespoke {
@@ -33,12 +35,14 @@ public:
         if (failed()) return;
         current_ = sentence("input \"", name, "\"");
         if (name.empty()) return fail(value_fault("an input needs a name"));
+        if (name.size() > longest_name) return fail_long_name(name);
         if (find(name) != npos) return fail({errc::duplicate_name, sentence("this name is taken already")});
         if (checked_size(dimensions, largest) < 0)
             return fail(shape_fault("extents from 0 up wanted, ", dimensions, " given"));
         previous_ = plan_.blobs.size();
         plan_.inputs.push_back(previous_);
         plan_.blobs.push_back({.name = keep(name), .dimensions = dimensions});
+        known_.push_back(known::written);
     }
 
     /// Declares an output of the network. Without any, it is what the last layer writes.
@@ -47,7 +51,7 @@ public:
         current_ = sentence("output \"", name, "\"");
         const std::size_t blob = find(name);
         if (blob == npos) return fail({errc::unknown_name, sentence("no layer writes a blob of this name")});
-        if (plan_.blobs[blob].conditional)
+        if (known_[blob] != known::written)
             return fail(value_fault("this blob is written on one side of a branch only"));
         plan_.outputs.push_back(blob);
     }
@@ -65,6 +69,7 @@ public:
             plan_.steps[number].control = true;
             if (!outputs.empty()) return fail(value_fault("no output wanted, ", outputs.size(), " named"));
             layer.plan(*this, number);
+            previous_ = npos;  // it writes nothing of its own
         } else {
             std::vector<shape> shapes;
             for (std::size_t blob : plan_.view().inputs_of(number)) shapes.push_back(plan_.blobs[blob].dimensions);
@@ -107,14 +112,17 @@ public:
     constexpr bool in_loop() const { return loops_ > 0; }
     constexpr std::size_t step_count() const { return plan_.steps.size(); }
 
-    /// Plans `body` with "name." before the names of its layers and blobs.
+    /// Plans `body` with "name." before the names of its layers and blobs. A name that it reads is looked for
+    /// inside first, then one prefix further out, and so on.
     template <class Body>
     constexpr void prefixed(const sentence& name, const Body& body) {
         const sentence prefix = prefix_;
+        scopes_.push_back(prefix.view().size());
         prefix_.append(name);
         prefix_.append(".");
         body();
         prefix_ = prefix;
+        scopes_.pop_back();
     }
 
     /// Plans a network inside the layer that is being added; errors in it are at "<layer>/part/layers/n".
@@ -135,23 +143,21 @@ public:
         if (!failed()) current_ = sentence(text(plan_.steps[number].place));
     }
 
-    /// Plans one side (0: if, 1: else) of branch `number`. What side 0 made is hidden from side 1, which may
-    /// make it again; what only one side makes is hidden afterwards.
-    template <class Body>
-    constexpr void branch_side(std::size_t number, std::size_t side, const Body& body) {
-        const std::size_t outer = side_;
-        side_ = 2 * number + side;
-        for (auto& blob : plan_.blobs)
-            if (side == 1 && blob.side == 2 * number) blob.conditional = true;
-        body();
-        side_ = outer;
-    }
-    constexpr void end_branch(std::size_t number) {
-        for (auto& blob : plan_.blobs) {
-            if (blob.side == npos || blob.side / 2 != number) continue;
-            if (blob.side % 2 == 1) blob.conditional = true;
-            blob.side = side_;
-        }
+    /// Plans the two sides of a branch. What one side writes is hidden from the other, which may write it too.
+    /// Behind the branch only what both have written may be read.
+    template <class If, class Else>
+    constexpr void branch(const If& if_side, const Else& else_side) {
+        const std::vector<known> before = known_;
+        ++branches_;
+        if_side();
+        std::vector<known> after = known_;
+        std::copy(before.begin(), before.end(), known_.begin());
+        std::fill(known_.begin() + static_cast<std::ptrdiff_t>(before.size()), known_.end(), known::unwritten);
+        else_side();
+        --branches_;
+        after.resize(known_.size(), known::unwritten);
+        for (std::size_t i = 0; i < known_.size(); ++i)
+            if (known_[i] != after[i]) known_[i] = known::perhaps;
     }
 
     template <class Body>
@@ -166,16 +172,29 @@ public:
     constexpr void want_scalar(std::string_view name, std::size_t blob) {
         if (failed()) return;
         if (blob == npos) return fail({errc::unknown_name, sentence("no layer writes \"", name, "\"")});
+        if (known_[blob] != known::written) return fail_conditional(blob);
         if (plan_.blobs[blob].dimensions.size() != 1)
             fail(shape_fault("one number wanted in \"", text(plan_.blobs[blob].name), "\", its shape is ",
                              plan_.blobs[blob].dimensions));
     }
+    /// What a composite adds up or chooses from has one shape.
+    constexpr void want_same_shape(std::string_view what, std::size_t x, std::size_t y) {
+        if (failed() || x == npos || y == npos || plan_.blobs[x].dimensions == plan_.blobs[y].dimensions) return;
+        fail(shape_fault("the ", what, " around it wants an output of the shape of its input, ",
+                         plan_.blobs[x].dimensions, ", its shape is ", plan_.blobs[y].dimensions));
+    }
     constexpr std::size_t find(std::string_view name) const {
-        if (!prefix_.view().empty()) {
-            const std::size_t blob = plan_.view().find_blob(sentence(prefix_, name).view());
-            if (blob != npos) return blob;
+        for (std::size_t depth = scopes_.size() + 1; depth-- > 0;) {
+            const std::string_view prefix =
+                depth == scopes_.size() ? prefix_.view() : prefix_.view().substr(0, scopes_[depth]);
+            for (std::size_t i = 0; i < plan_.blobs.size(); ++i) {
+                const std::string_view full = text(plan_.blobs[i].name);
+                if (full.size() == prefix.size() + name.size() && full.substr(0, prefix.size()) == prefix &&
+                    full.substr(prefix.size()) == name)
+                    return i;
+            }
         }
-        return plan_.view().find_blob(name);
+        return npos;
     }
     /// Lets a control layer read one blob more, by name (a loop's condition).
     constexpr std::size_t watch(std::size_t number, std::string_view name) {
@@ -190,7 +209,9 @@ public:
         if (failed()) return;
         if (plan_.steps.empty()) return fail(value_fault("a network needs at least one layer"));
         if (plan_.outputs.empty()) {
-            if (plan_.blobs[previous_].conditional) return fail(value_fault("no output"));
+            if (previous_ == npos)
+                return fail(value_fault("no output: the last layer writes nothing of its own, so name the blob that "
+                                        "is the output of the network"));
             plan_.outputs.push_back(previous_);
         }
         find_lifetimes();
@@ -199,6 +220,25 @@ public:
     constexpr const plan& result() const { return plan_; }
 
 private:
+    /// Whether a blob holds a value where the planning stands.
+    enum class known : char { unwritten, perhaps, written };
+    static constexpr std::size_t longest_name = sentence::capacity;
+
+    constexpr void fail_long_name(std::string_view name) {
+        current_ = {};
+        fail(value_fault("names of up to ", longest_name, " characters wanted, one of ", name.size(), " came: \"",
+                         name.substr(0, 60), "...\""));
+    }
+    constexpr void fail_conditional(std::size_t blob) {
+        fail(value_fault("its input \"", text(plan_.blobs[blob].name), "\" is written on one side of a branch only"));
+    }
+
+    constexpr void fail_no_input() {
+        fail({errc::unknown_name, sentence(plan_.blobs.empty() ? "no input: there is no layer before it"
+                                                               : "no input: the layer before it writes nothing of its "
+                                                                 "own, so the input has to be named")});
+    }
+
     constexpr std::string_view text(text_range range) const {
         return {plan_.text.data() + range.begin, range.size};
     }
@@ -214,6 +254,7 @@ private:
         current_ = sentence(place_, "layers/", layers_);
         if (!name.empty()) current_.append(sentence(" \"", name, "\""));
         current_.append(sentence(" (", key, ")"));
+        if (prefix_.view().size() + name.size() > longest_name) fail_long_name(name);
         step.place = keep(current_.view());
         step.name = name.empty() ? keep(sentence(prefix_, key, "_", number).view())
                                  : keep(sentence(prefix_, name).view());
@@ -233,9 +274,11 @@ private:
         if (!fixed_inputs_.empty()) {
             plan_.links.insert(plan_.links.end(), fixed_inputs_.begin(), fixed_inputs_.end());
             plan_.steps[number].input_count = fixed_inputs_.size();
+            const bool missing = std::find(fixed_inputs_.begin(), fixed_inputs_.end(), npos) != fixed_inputs_.end();
             fixed_inputs_ = {};
+            if (missing) return fail_no_input();
         } else if (names.empty() && wanted.least > 0) {
-            if (previous_ == npos) return fail({errc::unknown_name, sentence("no input: there is no layer before it")});
+            if (previous_ == npos) return fail_no_input();
             plan_.links.push_back(previous_);
             plan_.steps[number].input_count = 1;
         } else {
@@ -256,9 +299,7 @@ private:
                                     count, " named"));
         }
         for (std::size_t blob : plan_.view().inputs_of(number))
-            if (plan_.blobs[blob].conditional)
-                return fail(value_fault("its input \"", text(plan_.blobs[blob].name),
-                                        "\" is written on one side of a branch only"));
+            if (known_[blob] != known::written) return fail_conditional(blob);
     }
 
     constexpr void write(std::size_t number, std::span<const std::string_view> names,
@@ -267,9 +308,11 @@ private:
         if (names.empty() ? shapes.size() != 1 : names.size() != shapes.size())
             return fail(value_fault(shapes.size(), shapes.size() == 1 ? " output wanted, " : " outputs wanted, ",
                                     names.size(), " named"));
-        bool per_example = loops_ > 0 || side_ != npos;
+        bool per_example = loops_ > 0 || branches_ > 0;
         for (std::size_t blob : plan_.view().inputs_of(number)) per_example |= plan_.blobs[blob].per_example;
         for (std::size_t i = 0; i < shapes.size(); ++i) {
+            if (!names.empty() && prefix_.view().size() + names[i].size() > longest_name)
+                return fail_long_name(names[i]);
             const sentence name(names.empty() ? text(plan_.steps[number].name)
                                               : sentence(prefix_, names[i]).view());
             if (checked_size(shapes[i], largest) < 0)
@@ -279,26 +322,38 @@ private:
             if (blob == npos) {
                 blob = plan_.blobs.size();
                 plan_.blobs.push_back({.name = keep(name.view()), .dimensions = shapes[i],
-                                       .per_example = per_example, .side = side_, .maker = number});
+                                       .per_example = per_example, .maker = number});
+                known_.push_back(known::written);
             } else {
-                blob_facts& old = plan_.blobs[blob];
-                const bool other_side = side_ != npos && side_ % 2 == 1 && old.side == side_ - 1 && old.conditional;
-                if (!other_side && !overwrites)
+                const blob_facts& old = plan_.blobs[blob];
+                if (known_[blob] != known::unwritten && !overwrites)
                     return fail({errc::duplicate_name, sentence("its output \"", name, "\" is written already")});
                 if (!(old.dimensions == shapes[i]))
                     return fail(shape_fault("its output \"", name, "\" has the shape ", shapes[i],
                                             ", where it was written before it has ", old.dimensions));
-                if (!old.per_example && per_example)
-                    return fail({errc::unsupported, sentence("\"", name, "\" does not depend on an input and is "
-                                                             "overwritten by what does")});
-                old.conditional = false;
-                if (!other_side) plan_.steps[number].logged = true;
+                for (std::size_t read : plan_.view().inputs_of(number))
+                    if (read == blob) return fail(value_fault("its output \"", name, "\" is its input"));
+                if (per_example) store_per_example(blob);
+                if (known_[blob] != known::unwritten) plan_.steps[number].logged = true;
+                known_[blob] = known::written;
             }
             plan_.links.push_back(blob);
             ++plan_.steps[number].output_count;
             previous_ = blob;
         }
         if (in_loop()) plan_.steps[number].logged = true;
+    }
+
+    /// A blob that was to be stored once is overwritten by what depends on an input: each example gets its own.
+    /// All outputs of a layer are stored alike, so those beside it follow.
+    constexpr void store_per_example(std::size_t blob) {
+        if (plan_.blobs[blob].per_example) return;
+        plan_.blobs[blob].per_example = true;
+        for (std::size_t s = 0; s < plan_.steps.size(); ++s) {
+            const auto outputs = plan_.view().outputs_of(s);
+            if (std::find(outputs.begin(), outputs.end(), blob) == outputs.end()) continue;
+            for (std::size_t beside : outputs) store_per_example(beside);
+        }
     }
 
     constexpr void add_parameter(std::size_t number, const shape& dimensions, std::string_view name, initial start,
@@ -323,9 +378,10 @@ private:
             for (std::size_t blob : view.inputs_of(s)) touch(blob, s, s);
             for (std::size_t blob : view.outputs_of(s)) touch(blob, s, s);
         }
-        // a loop comes back to its first step: what it touches lives as long as it runs
+        // A loop comes back to its first step, and where examples run one by one a branch does so for the next
+        // example: what is touched inside lives as long as the control step runs.
         for (std::size_t s = 0; s < plan_.steps.size(); ++s) {
-            if (!plan_.steps[s].loop) continue;
+            if (!plan_.steps[s].control) continue;
             for (std::size_t inner = s; inner < plan_.steps[s].end; ++inner) {
                 for (std::size_t blob : view.inputs_of(inner)) touch(blob, s, plan_.steps[s].end - 1);
                 for (std::size_t blob : view.outputs_of(inner)) touch(blob, s, plan_.steps[s].end - 1);
@@ -371,7 +427,9 @@ private:
     plan plan_;
     std::optional<fault> problem_;
     sentence place_, prefix_, current_;
-    std::size_t layers_ = 0, loops_ = 0, side_ = npos, previous_ = npos;
+    std::vector<std::size_t> scopes_;  // how long the prefix was outside of each part of it
+    std::vector<known> known_;         // for each blob
+    std::size_t layers_ = 0, loops_ = 0, branches_ = 0, previous_ = npos;
     std::span<const std::size_t> fixed_inputs_;
 };
 

@@ -171,15 +171,10 @@ private:
         for (std::size_t s = 0; s < n; ++s) {
             if (!trained_steps[s]) continue;
             const step_facts& step = p.steps[s];
-            // around a loop time comes back: whatever it touches lives from its begin to its end, both ways
-            std::size_t first = s, last = s, outermost_loop = npos;
-            for (std::size_t up = s; up != npos; up = p.steps[up].parent)
-                if (p.steps[up].loop) outermost_loop = up;
-            if (outermost_loop != npos) {
-                first = outermost_loop;
-                last = p.steps[outermost_loop].end - 1;
-            }
-            const bool looped = outermost_loop != npos;
+            // Around a loop time comes back, and so it does in a branch that takes its examples one by one: whatever
+            // a control step touches lives from its begin to its end, both ways.
+            const std::size_t first = unit(p, s), last = p.steps[first].end - 1;
+            const bool looped = p.steps[first].control;
             const auto visit = [&](std::size_t b, bool needed, bool reads) {
                 values[b].touch(first, needed || looped ? 2 * n - first : last);
                 if (has_gradient[b]) gradients[b].touch(2 * n - last, 2 * n - first);
