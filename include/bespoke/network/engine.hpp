@@ -222,8 +222,9 @@ public:
         const T value = scalar(blob, first_);
         return value > T(0) ? static_cast<extent>(std::min(std::round(value), T(1e15))) : 0;
     }
-    /// Whether all examples of the window hold the same number.
+    /// Whether all examples of the window hold the same number. No example: false, there is nothing to look at.
     bool agrees(std::size_t blob) const {
+        if (count_ == 0) return false;
         for (extent i = 1; i < count_; ++i)
             if (!(scalar(blob, first_ + i) == scalar(blob, first_))) return false;
         return true;
@@ -377,13 +378,27 @@ private:
         return list;
     }
 
-    /// Calls `body` once for all examples, or once for each where the layer wants it so.
+    /// Whether a layer of one input would read a blob that is stored once and write one example after the other:
+    /// then it runs example by example, so that layers need not know of it.
+    template <class L>
+    bool spreads(std::size_t step, extent examples) const {
+        return !variadic_layer<L> && examples > 1 && !plan_.blobs[plan_.inputs_of(step)[0]].per_example;
+    }
+    /// Calls `body` once for all examples (-1), or once for each where the layer wants it so.
     template <class L, class Body>
-    static void by_examples(extent examples, const Body& body) {
-        if constexpr (is_batched<L>)
+    void by_examples(std::size_t step, extent examples, const Body& body) const {
+        if (is_batched<L> && !spreads<L>(step, examples))
             body(extent{-1});
         else
             for (extent i = 0; i < examples; ++i) body(i);
+    }
+    /// Calls `body(x, y, n)` with the first elements of the first input and output of an element-wise layer and
+    /// their number.
+    template <class L, class Body>
+    void by_elements(std::size_t step, extent examples, const Body& body) const {
+        const extent size = plan_.blobs[plan_.outputs_of(step)[0]].dimensions.size();
+        if (!spreads<L>(step, examples)) return body(extent{0}, extent{0}, size * examples);
+        for (extent i = 0; i < examples; ++i) body(extent{0}, i * size, size);
     }
     template <class U>
     static dynamic_view<U> only(dynamic_view<U> v, extent example) {
@@ -406,14 +421,17 @@ private:
         const extent examples = step_examples(step);
         const auto inputs = plan_.inputs_of(step), outputs = plan_.outputs_of(step);
         if constexpr (elementwise_layer<L>) {
-            const T* x = window<const T>(values_[inputs[0]], inputs[0]);
-            T* y = window(values_[outputs[0]], outputs[0]);
-            parallel_for(threads_, plan_.blobs[outputs[0]].dimensions.size() * examples, 4096,
-                         [&](extent begin, extent end) { kernels::map(end - begin, layer, x + begin, y + begin); });
+            by_elements<L>(step, examples, [&](extent x_first, extent y_first, extent size) {
+                const T* x = window<const T>(values_[inputs[0]], inputs[0]) + x_first;
+                T* y = window(values_[outputs[0]], outputs[0]) + y_first;
+                parallel_for(threads_, size, 4096, [&](extent begin, extent end) {
+                    kernels::map(end - begin, layer, x + begin, y + begin);
+                });
+            });
         } else {
             const auto p = parameter_views<L>(step);
             workspace<T> w = work(step);
-            by_examples<L>(examples, [&](extent i) {
+            by_examples<L>(step, examples, [&](extent i) {
                 if constexpr (variadic_layer<L>) {
                     const auto xs = only(views<const T>(inputs, values_, examples), i);
                     const auto ys = only(views<T>(outputs, values_, examples), i);
@@ -434,9 +452,12 @@ private:
         if constexpr (elementwise_layer<L>) {
             const std::size_t x = inputs[0], y = outputs[0];
             if (gradients_[x] == nullptr || gradients_[y] == nullptr) return;
-            parallel_for(threads_, plan_.blobs[y].dimensions.size() * examples, 4096, [&](extent begin, extent end) {
-                kernels::map_backward(end - begin, layer, window(values_[x], x) + begin, window(values_[y], y) + begin,
-                                      window(gradients_[y], y) + begin, window(gradients_[x], x) + begin);
+            by_elements<L>(step, examples, [&](extent x_first, extent y_first, extent size) {
+                parallel_for(threads_, size, 4096, [&](extent begin, extent end) {
+                    const extent in = x_first + begin, out = y_first + begin;
+                    kernels::map_backward(end - begin, layer, window(values_[x], x) + in, window(values_[y], y) + out,
+                                          window(gradients_[y], y) + out, window(gradients_[x], x) + in);
+                });
             });
         } else {
             bool any = false;
@@ -445,7 +466,7 @@ private:
             const auto p = parameter_views<L>(step);
             const auto dp = gradient_views<L>(step);
             workspace<T> w = work(step);
-            by_examples<L>(examples, [&](extent i) {
+            by_examples<L>(step, examples, [&](extent i) {
                 if constexpr (variadic_layer<L>) {
                     const auto xs = only(views<const T>(inputs, values_, examples), i);
                     const auto ys = only(views<const T>(outputs, values_, examples), i);
@@ -492,11 +513,13 @@ private:
     void run_static(const L& layer, Step) {
         constexpr std::size_t step = Step::value;
         constexpr std::size_t x = Plan::view().inputs_of(step)[0], y = Plan::view().outputs_of(step)[0];
-        constexpr extent x_offset = Plan::view().blobs[x].offset, y_offset = Plan::view().blobs[y].offset;
+        constexpr blob_facts x_facts = Plan::view().blobs[x], y_facts = Plan::view().blobs[y];
         using x_shape = decltype(shape_type<x>());
         using y_shape = decltype(shape_type<y>());
-        const view<const T, x_shape, constant<1>> from{arena_.data() + x_offset, {}, {}, x_shape::size()};
-        const view<T, y_shape, constant<1>> to{arena_.data() + y_offset, {}, {}, y_shape::size()};
+        const view<const T, x_shape, constant<1>> from{
+            (x_facts.per_example ? arena_ : shared_).data() + x_facts.offset, {}, {}, x_shape::size()};
+        const view<T, y_shape, constant<1>> to{
+            (y_facts.per_example ? arena_ : shared_).data() + y_facts.offset, {}, {}, y_shape::size()};
         if constexpr (elementwise_layer<L>) {
             kernels::map(to.size(), layer, from.data, to.data);
         } else {

@@ -102,12 +102,7 @@ public:
     explicit node_of(L value) : layer(std::move(value)) {}
 
     const void* type() const override { return &layer_type_tag<L>; }
-    bool can_stop() const override {
-        if constexpr (requires { layer.can_stop(); })
-            return layer.can_stop();
-        else
-            return may_stop<L>;
-    }
+    bool can_stop() const override { return bespoke::can_stop(layer); }
     std::size_t step_count() const override {
         std::size_t count = 1;
         if constexpr (control_layer<L>)

@@ -26,8 +26,7 @@ public:
 
     program(const program& other)
         : layers_(other.layers_), outputs_(other.outputs_), root_(other.root_),
-          plans_{{other.plans_.front().first, std::make_shared<const bespoke::plan>(*other.plans_.front().second)}},
-          engine_(plans_.front().second->view()) {
+          plans_(other.plans_), engine_(other.plan()) {
         std::copy_n(other.engine_.parameters().data(), other.engine_.parameters().size(), engine_.parameters().data());
         use_threads(other.thread_count());
         prepare();
@@ -46,8 +45,9 @@ public:
     void reshape(const std::vector<named_shape>& inputs) {
         for (const auto& [shapes, plan] : plans_)
             if (shapes == inputs) {
-                if (engine_.plan().steps.data() != plan->steps.data()) engine_.replan(plan->view());
-                return;
+                if (engine_.plan().steps.data() == plan->steps.data()) return;
+                engine_.replan(plan->view());
+                return prepare();  // what is prepared may depend on the shapes
             }
         auto next = make_plan(inputs);
         for (std::size_t i = 0; i < next->parameters.size(); ++i)
