@@ -18,8 +18,13 @@ struct message {
 
 /// Declared, never defined: when a composed network does not fit together, the compiler's one error names
 /// this type, and its argument says which layer, what was wanted and what came.
+#ifdef __clang__  // prints an array as numbers, but characters one by one
+template <char... Problem>
+struct network_error;
+#else
 template <message Problem>
 struct network_error;
+#endif
 
 /// The plan of a composed network, as a constant of the program.
 template <const auto& Description>
@@ -197,7 +202,15 @@ private:
 /// A network that does not fit together: one error, and nothing that follows from it.
 template <const auto& Description, class Element>
 class network<Description, Element, false> {
-    network_error<composed_plan<Description>::explain()> problem_;
+    static constexpr auto problem = composed_plan<Description>::explain();
+#ifdef __clang__
+    template <std::size_t... I>
+    static network_error<problem.text[I]...> spelled(std::index_sequence<I...>);
+    using error_type = decltype(spelled(std::make_index_sequence<sizeof(problem.text) - 1>{}));
+    static_assert(sizeof(error_type) > 0);
+#else
+    static_assert(sizeof(network_error<problem>) > 0);
+#endif
 
 public:
     explicit network(const auto&...) {}
