@@ -3,9 +3,8 @@
 #include "shape.hpp"
 
 #include <array>
-#include <cmath>
-#include <numbers>
 #include <span>
+#include <utility>
 
 namespace bespoke {
 

@@ -47,8 +47,11 @@ public:
         }
         wake_.notify_all();
         task(context, 0);
-        for (int spin = 0; pending_.load(std::memory_order_acquire) != 0; ++spin)
-            if (spin > 1000) std::this_thread::yield();
+        for (int spin = 0; pending_.load(std::memory_order_acquire) != 0;)
+            if (spin < 1000)
+                ++spin;
+            else
+                std::this_thread::yield();
     }
 
 private:
