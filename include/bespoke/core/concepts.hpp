@@ -112,7 +112,7 @@ struct backward_needs {
 template <class T>
 struct workspace {
     T* scratch = nullptr;         ///< `scratch_size` elements, contents undefined
-    const T* prepared = nullptr;  ///< what `prepare` wrote; null while a layer trains
+    const T* prepared = nullptr;  ///< what `prepare` wrote, for the parameters as they are now
     thread_pool* threads = nullptr;
 };
 
@@ -187,16 +187,6 @@ inline constexpr bool is_overwriting = [] {
         return false;
 }();
 
-/// `probabilities = true`: y is a softmax of x over the whole example, so that a cross-entropy loss may
-/// be taken from x directly.
-template <class L>
-inline constexpr bool gives_probabilities = [] {
-    if constexpr (requires { L::probabilities; })
-        return bool{L::probabilities};
-    else
-        return false;
-}();
-
 template <class L>
 inline constexpr input_count inputs_of = [] {
     if constexpr (requires { L::inputs; })
@@ -241,6 +231,16 @@ constexpr outcome output_shapes(const L& layer, std::span<const shape> inputs) {
         return layer.output_shape(inputs[0]);
     else
         return inputs[0];
+}
+
+/// `constexpr bool probabilities(const shape& x) const`: whether y is a softmax of x over the whole example,
+/// so that a cross-entropy loss may be taken from x directly. Asked for shapes that passed the shape rule.
+template <class L>
+constexpr bool gives_probabilities(const L& layer, std::span<const shape> inputs) {
+    if constexpr (requires { layer.probabilities(inputs[0]); })
+        return inputs.size() == 1 && layer.probabilities(inputs[0]);
+    else
+        return false;
 }
 
 /// Shapes of the parameters, in the order of `parameter_fields`, for inputs that passed the shape rule.

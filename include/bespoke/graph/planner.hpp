@@ -79,7 +79,7 @@ public:
             step.in_place = is_in_place<L>;
             step.updatable = updatable;
             step.differentiable = is_differentiable<L>;
-            step.probabilities = gives_probabilities<L>;
+            step.probabilities = gives_probabilities(layer, std::span<const shape>(shapes));
             step.needs = needs_of<L>;
             if constexpr (parametric_layer<L>) {
                 const auto dimensions = parameter_shapes(layer, std::span<const shape>(shapes));

@@ -31,8 +31,6 @@ struct softmax {
     static constexpr auto fields = std::tuple{};
     static constexpr bool batched = true;
     static constexpr bool in_place = true;
-    /// Where C is the whole example; the loss looks at the shape.
-    static constexpr bool probabilities = true;
     static constexpr backward_needs needs{.input = false, .output = true};
 
     constexpr outcome output_shape(const shape& x) const {
@@ -41,6 +39,9 @@ struct softmax {
                                "; softmax_nd takes any rank");
         return x;
     }
+    /// Where C is the whole example.
+    constexpr bool probabilities(const shape& x) const { return x.size() == x.from_end(3); }
+
     template <class X, class Y, class P, class W>
     void forward(X x, Y y, const P&, W& w) const noexcept {
         detail::softmax_along(x.rank() - 3, x, y, w);
@@ -61,8 +62,6 @@ struct softmax_nd {
     static constexpr auto fields = std::tuple{field{"axis", &softmax_nd::axis}};
     static constexpr bool batched = true;
     static constexpr bool in_place = true;
-    /// Where the axis is the whole example; the loss looks at the shape.
-    static constexpr bool probabilities = true;
     static constexpr backward_needs needs{.input = false, .output = true};
 
     constexpr outcome output_shape(const shape& x) const {
@@ -72,6 +71,9 @@ struct softmax_nd {
                                " given");
         return x;
     }
+    /// Where the axis is the whole example.
+    constexpr bool probabilities(const shape& x) const { return x.size() == x[place(x.rank())]; }
+
     template <class X, class Y, class P, class W>
     void forward(X x, Y y, const P&, W& w) const noexcept {
         detail::softmax_along(place(x.rank()), x, y, w);
