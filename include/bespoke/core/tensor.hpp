@@ -8,6 +8,7 @@
 #include <xtensor/xtensor.hpp>
 
 #include <algorithm>
+#include <memory>
 #include <ranges>
 
 /// The only file that includes xtensor: arrays as users hand them in and get them back.
@@ -49,8 +50,9 @@ concept array_like = requires(const X& x) {
 /// Copies the elements of `x` in row-major order. They must be as many as `to` has room for.
 template <array_like X, class T>
 void copy_elements(const X& x, T* to) {
-    if constexpr (requires { { x.data() } -> std::convertible_to<const T*>; } && std::ranges::contiguous_range<const X>)
-        std::copy_n(x.data(), x.size(), to);
+    // not x.data(): of a view of an xtensor that is where the whole tensor begins
+    if constexpr (std::ranges::contiguous_range<const X> && std::is_same_v<std::remove_cvref_t<decltype(*x.begin())>, T>)
+        std::copy_n(std::to_address(x.begin()), x.size(), to);
     else
         std::transform(x.begin(), x.end(), to, [](auto value) { return static_cast<T>(value); });
 }
