@@ -58,3 +58,36 @@ TEMPLATE_TEST_CASE("simd: every element is visited once", "[simd]", float, doubl
         for (extent i = 0; i < n; ++i) CHECK(x[i] == before[i] + T(1));
     }
 }
+
+TEMPLATE_TEST_CASE("simd: every second lane", "[simd]", float, double) {
+    using T = TestType;
+    const extent w = kernels::lanes<T>;
+    const array<T> x(2 * w, 1);
+    const auto a = kernels::load(x.data()), b = kernels::load(x.data() + w);
+    for (extent i = 0; i < w; ++i) {
+        CHECK(kernels::even_lanes<T>(a, b).get(static_cast<std::size_t>(i)) == x[2 * i]);
+        CHECK(kernels::odd_lanes<T>(a, b).get(static_cast<std::size_t>(i)) == x[2 * i + 1]);
+    }
+}
+
+TEMPLATE_TEST_CASE("simd: transpose", "[simd]", float, double) {
+    using T = TestType;
+    for (extent rows : check::sizes<T>())
+        for (extent columns : check::sizes<T>()) {
+            const extent from_stride = columns + 2, to_stride = rows + 3;
+            const array<T> from(rows * from_stride, 1, 1);
+            array<T> to(columns * to_stride, 2, 1);
+            const array<T> before = to;
+            kernels::transpose(from.data(), from_stride, rows, columns, to.data(), to_stride);
+            REQUIRE(to.intact());
+            bool moved = true, kept = true;
+            for (extent j = 0; j < columns; ++j)
+                for (extent i = 0; i < to_stride; ++i)
+                    if (i < rows)
+                        moved = moved && to[j * to_stride + i] == from[i * from_stride + j];
+                    else
+                        kept = kept && to[j * to_stride + i] == before[j * to_stride + i];
+            CHECK(moved);
+            CHECK(kept);
+        }
+}

@@ -95,8 +95,13 @@ inline void copy_image(const image_layout& layout, extent channels, extent heigh
                 std::fill(to, to + begin, T(0));
                 if (layout.phases == 1)
                     kernels::copy(end - begin, from + begin + shift, to + begin);
-                else
-                    for (extent j = begin; j < end; ++j) to[j] = from[j * layout.phases + shift];
+                else {
+                    extent j = begin;
+                    if (layout.phases == 2)
+                        for (const T* p = from + 2 * j + shift; j + lanes<T> < end; j += lanes<T>, p += 2 * lanes<T>)
+                            store<T>(to + j, even_lanes<T>(load(p), load(p + lanes<T>)));
+                    for (; j < end; ++j) to[j] = from[j * layout.phases + shift];
+                }
                 std::fill(to + end, to + layout.phase_stride, T(0));
             }
         }
@@ -616,9 +621,9 @@ void convolution_backward_weights(const convolution_geometry& g, extent examples
             const extent end = std::min(size, (last - group * blocks) * grain);
             T* total = sums + group * size * row;
             T* target = dweights + group * output_channels * size;
+            transpose(target + begin, size, output_channels, end - begin, total + begin * row, row);
             for (extent k = begin; k < end; ++k)
-                for (extent o = 0; o < row; ++o)
-                    total[k * row + o] = o < output_channels ? target[o * size + k] : T(0);
+                std::fill(total + k * row + output_channels, total + (k + 1) * row, T(0));
             const extent first_channel = begin / taps, last_channel = (end + taps - 1) / taps;
             for (extent e = 0; e < examples; ++e) {
                 const T* planes = x + e * x_stride + (group * channels + first_channel) * g.height * g.width;
@@ -645,8 +650,7 @@ void convolution_backward_weights(const convolution_geometry& g, extent examples
                     }
                 }
             }
-            for (extent o = 0; o < output_channels; ++o)
-                for (extent k = begin; k < end; ++k) target[o * size + k] = total[k * row + o];
+            transpose(total + begin * row, row, end - begin, output_channels, target + begin, size);
         }
     });
 }

@@ -233,16 +233,14 @@ void pack(const T* b, extent row_stride, extent column_stride, extent k, extent 
                     std::memcpy(to, from + i * row_stride, static_cast<std::size_t>(columns) * sizeof(T));
                     std::fill(to + columns, to + width, T(0));
                 }
+            } else if (row_stride == 1) {
+                transpose(from, column_stride, columns, k, to, width);
+                for (extent i = 0; columns < width && i < k; ++i)
+                    std::fill(to + i * width + columns, to + (i + 1) * width, T(0));
             } else {
-                // Column after column over a few rows at a time: reads run along k, writes stay near.
-                constexpr extent block = 64;
-                for (extent i0 = 0; i0 < k; i0 += block) {
-                    const extent rows = std::min(k - i0, block);
+                for (extent i = 0; i < k; ++i)
                     for (extent j = 0; j < width; ++j)
-                        for (extent i = i0; i < i0 + rows; ++i)
-                            to[i * width + j] =
-                                j < columns ? from[i * row_stride + j * column_stride] : T(0);
-                }
+                        to[i * width + j] = j < columns ? from[i * row_stride + j * column_stride] : T(0);
             }
         }
     });

@@ -126,7 +126,12 @@ inline void pool_inside(const pooling_geometry& g, const T* x, extent begin, ext
                 batch<T> v;
                 if (g.stride_x == 1)
                     v = load_partial(p, count);
-                else {
+                else if (g.stride_x == 2) {
+                    // Of 2 * count - 1 elements every second.
+                    const extent second = std::max<extent>(2 * count - 1 - lanes<T>, 0);
+                    v = even_lanes<T>(load_partial(p, std::min(2 * count - 1, lanes<T>)),
+                                      second ? load_partial(p + lanes<T>, second) : batch<T>(T(0)));
+                } else {
                     alignas(64) T gathered[lanes<T>] = {};
                     for (extent l = 0; l < count; ++l) gathered[l] = p[l * g.stride_x];
                     v = batch<T>::load_aligned(gathered);
@@ -139,63 +144,112 @@ inline void pool_inside(const pooling_geometry& g, const T* x, extent begin, ext
     }
 }
 
+/// Output columns [begin, end) whose windows lie inside the image.
+struct columns_inside {
+    extent begin, end;
+};
+constexpr columns_inside inside_columns(const pooling_geometry& g) {
+    const extent begin = std::min((g.pad_left + g.stride_x - 1) / g.stride_x, g.output_width);
+    const extent room = g.width + g.pad_left - g.kernel_width;
+    return {begin, std::max(begin, std::min(room < 0 ? extent{0} : room / g.stride_x + 1, g.output_width))};
+}
+
 template <pooling_kind Kind, class T>
 inline void pool_channel(const pooling_geometry& g, const T* x, T* y) noexcept {
     if (is_global(g)) {
         *y = pool_image<Kind>(g, x);
         return;
     }
-    // Columns of the output whose windows lie inside the image.
-    const extent begin = std::min((g.pad_left + g.stride_x - 1) / g.stride_x, g.output_width);
-    const extent room = g.width + g.pad_left - g.kernel_width;
-    const extent end =
-        std::max(begin, std::min(room < 0 ? extent{0} : room / g.stride_x + 1, g.output_width));
+    const columns_inside columns = inside_columns(g);
     for (extent oy = 0; oy < g.output_height; ++oy, y += g.output_width) {
         const extent top = oy * g.stride_y - g.pad_top;
         const bool inside = top >= 0 && top + g.kernel_height <= g.height;
-        const extent first = inside ? begin : g.output_width, last = inside ? end : g.output_width;
+        const extent first = inside ? columns.begin : g.output_width, last = inside ? columns.end : g.output_width;
         for (extent ox = 0; ox < first; ++ox) y[ox] = pool_window<Kind>(g, window_at(g, oy, ox), x);
         if (inside) pool_inside<Kind>(g, x + top * g.width, first, last, y);
         for (extent ox = last; ox < g.output_width; ++ox) y[ox] = pool_window<Kind>(g, window_at(g, oy, ox), x);
     }
 }
 
+/// dx of one window; y and dy are its result and its gradient.
+template <pooling_kind Kind, class T>
+inline void pool_window_backward(const pooling_geometry& g, const window& w, const T* x, T y, T dy, T* dx) noexcept {
+    if (w.size() == 0) return;
+    if constexpr (Kind == pooling_kind::max) {
+        // The first element equal to the result, or the first NaN where that is the result: from the last to the
+        // first, so that there is no branch to guess.
+        extent at = -1;
+        for (extent iy = w.bottom; iy-- > w.top;)
+            for (extent ix = w.right; ix-- > w.left;) {
+                const T v = x[iy * g.width + ix];
+                at = (v == y) | (is_nan(v) & is_nan(y)) ? iy * g.width + ix : at;
+            }
+        if (at >= 0) dx[at] += dy;
+    } else {
+        if (Kind == pooling_kind::l2 && y == T(0)) return;
+        const T slope = dy / (Kind == pooling_kind::l2 ? y : pooling_divisor<T>(g, w));
+        for (extent iy = w.top; iy < w.bottom; ++iy)
+            for (extent ix = w.left; ix < w.right; ++ix) {
+                T& to = dx[iy * g.width + ix];
+                to = Kind == pooling_kind::average ? to + slope : kernels::fma(slope, x[iy * g.width + ix], to);
+            }
+    }
+}
+
+/// dx of `count` neighbouring windows, two wide and two apart, inside the image; count <= lanes. x and dx point to the
+/// first element of the first window.
+template <pooling_kind Kind, class T>
+inline void pool_pairs_backward(const pooling_geometry& g, extent count, const T* x, const batch<T>& y,
+                                const batch<T>& dy, T* dx) noexcept {
+    const extent low = std::min(2 * count, lanes<T>), high = 2 * count - low;
+    const batch<T> zero(T(0));
+    auto open = zero == zero;
+    batch<T> slope = dy;
+    if constexpr (Kind == pooling_kind::average) slope = dy / batch<T>(static_cast<T>(g.kernel_height * 2));
+    if constexpr (Kind == pooling_kind::l2) {
+        open = !(y == zero);
+        slope = dy / y;
+    }
+    for (extent i = 0; i < g.kernel_height; ++i, x += g.width, dx += g.width) {
+        const batch<T> x_low = load_partial(x, low), x_high = load_partial(x + low, high);
+        const batch<T> dx_low = load_partial<T>(dx, low), dx_high = load_partial<T>(dx + low, high);
+        const auto tap = [&](const batch<T>& v, const batch<T>& held) __attribute__((always_inline)) {
+            if constexpr (Kind == pooling_kind::max) {
+                const auto taken = open && (v == y || (is_nan<T>(v) && is_nan<T>(y)));
+                open = open && !taken;
+                return xsimd::select(taken, held + slope, held);
+            } else if constexpr (Kind == pooling_kind::average)
+                return held + slope;
+            else
+                return xsimd::select(open, kernels::fma<T>(slope, v, held), held);
+        };
+        const batch<T> even = tap(even_lanes<T>(x_low, x_high), even_lanes<T>(dx_low, dx_high));
+        const batch<T> odd = tap(odd_lanes<T>(x_low, x_high), odd_lanes<T>(dx_low, dx_high));
+        store_partial<T>(dx, interleave_low<T>(even, odd), low);
+        store_partial<T>(dx + low, interleave_high<T>(even, odd), high);
+    }
+}
+
 template <pooling_kind Kind, class T>
 inline void pool_channel_backward(const pooling_geometry& g, const T* x, const T* y, const T* dy,
                                   T* dx) noexcept {
-    for (extent oy = 0; oy < g.output_height; ++oy)
-        for (extent ox = 0; ox < g.output_width; ++ox, ++y, ++dy) {
-            const window w = window_at(g, oy, ox);
-            if (w.size() == 0) continue;
-            if constexpr (Kind == pooling_kind::max) {
-                // The first element equal to the result, or the first NaN where that is the result.
-                const T most = *y;
-                extent at = -1;
-                for (extent iy = w.top; iy < w.bottom && at < 0; ++iy)
-                    for (extent ix = w.left; ix < w.right; ++ix) {
-                        const T v = x[iy * g.width + ix];
-                        if (v == most || (is_nan(v) && is_nan(most))) {
-                            at = iy * g.width + ix;
-                            break;
-                        }
-                    }
-                if (at >= 0) dx[at] += *dy;
+    const columns_inside columns = inside_columns(g);
+    for (extent oy = 0; oy < g.output_height; ++oy, y += g.output_width, dy += g.output_width) {
+        const extent top = oy * g.stride_y - g.pad_top;
+        const bool pairs =
+            g.kernel_width == 2 && g.stride_x == 2 && top >= 0 && top + g.kernel_height <= g.height;
+        extent ox = 0;
+        while (ox < g.output_width)
+            if (pairs && ox >= columns.begin && ox < columns.end) {
+                const extent at = top * g.width + 2 * ox - g.pad_left, count = std::min(columns.end - ox, lanes<T>);
+                pool_pairs_backward<Kind, T>(g, count, x + at, load_partial(y + ox, count),
+                                             load_partial(dy + ox, count), dx + at);
+                ox += count;
             } else {
-                T slope = *dy;
-                if constexpr (Kind == pooling_kind::average)
-                    slope /= pooling_divisor<T>(g, w);
-                else {
-                    if (*y == T(0)) continue;
-                    slope /= *y;
-                }
-                for (extent iy = w.top; iy < w.bottom; ++iy)
-                    for (extent ix = w.left; ix < w.right; ++ix) {
-                        T& to = dx[iy * g.width + ix];
-                        to = Kind == pooling_kind::average ? to + slope
-                                                           : kernels::fma(slope, x[iy * g.width + ix], to);
-                    }
+                pool_window_backward<Kind>(g, window_at(g, oy, ox), x, y[ox], dy[ox], dx);
+                ++ox;
             }
-        }
+    }
 }
 
 /// Calls body(integral_constant<pooling_kind, kind>).

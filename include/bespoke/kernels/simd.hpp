@@ -139,4 +139,87 @@ template <class T>
     return copy[0];
 }
 
+namespace detail {
+
+/// Lanes of the two batches a, b taken as one of twice the length: lane i of the result is lane Index(i).
+template <class T, class Index, std::size_t... I>
+[[gnu::always_inline]] inline batch<T> pick(const batch<T>& a, const batch<T>& b, Index index,
+                                            std::index_sequence<I...>) noexcept {
+    using raw [[gnu::vector_size(sizeof(batch<T>))]] = T;
+    return batch<T>(static_cast<typename batch<T>::register_type>(
+        __builtin_shufflevector((raw)a.data, (raw)b.data, index(I)...)));
+}
+
+}  // namespace detail
+
+/// Every second element of the 2 * lanes elements a, b, from the first on.
+template <class T>
+[[gnu::always_inline]] inline batch<T> even_lanes(const batch<T>& a, const batch<T>& b) noexcept {
+    constexpr auto index = [](std::size_t i) { return static_cast<int>(2 * i); };
+    return detail::pick<T>(a, b, index, std::make_index_sequence<batch<T>::size>{});
+}
+
+/// Every second element of the 2 * lanes elements a, b, from the second on.
+template <class T>
+[[gnu::always_inline]] inline batch<T> odd_lanes(const batch<T>& a, const batch<T>& b) noexcept {
+    constexpr auto index = [](std::size_t i) { return static_cast<int>(2 * i + 1); };
+    return detail::pick<T>(a, b, index, std::make_index_sequence<batch<T>::size>{});
+}
+
+/// a[0], b[0], a[1], b[1], ...: as many elements as one batch holds.
+template <class T>
+[[gnu::always_inline]] inline batch<T> interleave_low(const batch<T>& a, const batch<T>& b) noexcept {
+    constexpr std::size_t n = batch<T>::size;
+    constexpr auto index = [](std::size_t i) { return static_cast<int>(i / 2 + i % 2 * n); };
+    return detail::pick<T>(a, b, index, std::make_index_sequence<n>{});
+}
+
+/// The rest of what `interleave_low` begins.
+template <class T>
+[[gnu::always_inline]] inline batch<T> interleave_high(const batch<T>& a, const batch<T>& b) noexcept {
+    constexpr std::size_t n = batch<T>::size;
+    constexpr auto index = [](std::size_t i) { return static_cast<int>(i / 2 + i % 2 * n + n / 2); };
+    return detail::pick<T>(a, b, index, std::make_index_sequence<n>{});
+}
+
+/// The square v, lanes x lanes elements, reflected: lane i of v[j] and lane j of v[i] change places.
+template <class T>
+[[gnu::always_inline]] inline void transpose(batch<T> (&v)[static_cast<std::size_t>(lanes<T>)]) noexcept {
+    constexpr std::size_t n = batch<T>::size;
+    // Interleaving the halves of the list of rows rotates the bits of (row, lane) by one.
+    for (std::size_t stage = 1; stage < n; stage *= 2) {
+        batch<T> next[n];
+        unroll<n / 2>([&](auto i) __attribute__((always_inline)) {
+            next[2 * i] = interleave_low<T>(v[i], v[i + n / 2]);
+            next[2 * i + 1] = interleave_high<T>(v[i], v[i + n / 2]);
+        });
+        unroll<n>([&](auto i) __attribute__((always_inline)) { v[i] = next[i]; });
+    }
+}
+
+/// to[j * to_stride + i] = from[i * from_stride + j], i in [0, rows), j in [0, columns).
+template <class T>
+inline void transpose(const T* from, extent from_stride, extent rows, extent columns, T* to,
+                      extent to_stride) noexcept {
+    constexpr extent n = lanes<T>;
+    for (extent j = 0; j < columns; j += n)
+        for (extent i = 0; i < rows; i += n) {
+            const extent height = rows - i < n ? rows - i : n, width = columns - j < n ? columns - j : n;
+            const T* source = from + i * from_stride + j;
+            T* target = to + j * to_stride + i;
+            if (height == n && width == n) {
+                batch<T> block[static_cast<std::size_t>(n)];
+                unroll<static_cast<std::size_t>(n)>([&](auto r) __attribute__((always_inline)) {
+                    block[r] = load(source + static_cast<extent>(r()) * from_stride);
+                });
+                transpose<T>(block);
+                unroll<static_cast<std::size_t>(n)>([&](auto r) __attribute__((always_inline)) {
+                    store<T>(target + static_cast<extent>(r()) * to_stride, block[r]);
+                });
+            } else
+                for (extent r = 0; r < height; ++r)
+                    for (extent c = 0; c < width; ++c) target[c * to_stride + r] = source[r * from_stride + c];
+        }
+}
+
 }  // namespace bespoke::kernels
