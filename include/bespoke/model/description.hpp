@@ -14,31 +14,32 @@ namespace bespoke {
 
 /// A named input or output.
 struct feature_description {
-    std::string name;
-    std::string short_description;
-    feature_type type;
+    std::string name = {};
+    std::string short_description = {};
+    feature_type type = {};
 
     friend bool operator==(const feature_description&, const feature_description&) = default;
 };
 
 struct metadata {
-    std::string short_description;
-    std::string version_string;
-    std::string author;
-    std::string license;
-    std::map<std::string, std::string> user_defined;
+    std::string short_description = {};
+    std::string version_string = {};
+    std::string author = {};
+    std::string license = {};
+    std::map<std::string, std::string> user_defined = {};
 
     friend bool operator==(const metadata&, const metadata&) = default;
 };
 
 struct model_description {
-    std::vector<feature_description> input;
-    std::vector<feature_description> output;
-    std::vector<feature_description> training_input;
-    std::string predicted_feature_name;  ///< of classifiers and regressors: the output that answers
-    std::string
-        predicted_probabilities_name;  ///< of classifiers: the output with a probability for each label
-    bespoke::metadata metadata;
+    std::vector<feature_description> input = {};
+    std::vector<feature_description> output = {};
+    std::vector<feature_description> training_input = {};
+    /// Of classifiers and regressors: the output that answers.
+    std::string predicted_feature_name = {};
+    /// Of classifiers: the output with a probability for each label.
+    std::string predicted_probabilities_name = {};
+    bespoke::metadata metadata = {};
 
     friend bool operator==(const model_description&, const model_description&) = default;
 };
@@ -53,7 +54,7 @@ inline const feature_description* find_feature(std::span<const feature_descripti
 
 /// What is wrong with the description itself, or nothing: a name that is empty or comes twice, a type that
 /// contradicts itself, a predicted feature that is no output.
-inline std::optional<fault> check(const model_description& description) {
+inline std::optional<fault> fault_of(const model_description& description) {
     const auto check_list = [](std::string_view role,
                                const std::vector<feature_description>& list) -> std::optional<fault> {
         std::set<std::string_view> names;
@@ -62,7 +63,7 @@ inline std::optional<fault> check(const model_description& description) {
             if (!names.insert(list[i].name).second)
                 return fault{errc::duplicate_name,
                              sentence(role, " \"", list[i].name, "\": the name comes twice")};
-            if (const auto problem = check(list[i].type))
+            if (const auto problem = fault_of(list[i].type))
                 return fault{problem->code, sentence(role, " \"", list[i].name, "\": ", problem->what)};
         }
         return std::nullopt;

@@ -283,23 +283,23 @@ struct string_feature_type {
 };
 
 struct enumerated_shapes {
-    std::vector<bespoke::shape> shapes;
+    std::vector<bespoke::shape> shapes = {};
     friend bool operator==(const enumerated_shapes&, const enumerated_shapes&) = default;
 };
 /// One range for each axis.
 struct shape_range {
-    std::vector<size_range> size_ranges;
+    std::vector<size_range> size_ranges = {};
     friend bool operator==(const shape_range&, const shape_range&) = default;
 };
 
 struct array_feature_type {
     /// The required shape, or the default one where `shape_flexibility` is given. Rank 0 with no flexibility
     /// is undeclared: any shape.
-    bespoke::shape shape;
+    bespoke::shape shape = {};
     array_data_type data_type = array_data_type::invalid_array_data_type;
-    std::variant<std::monostate, enumerated_shapes, shape_range> shape_flexibility;
+    std::variant<std::monostate, enumerated_shapes, shape_range> shape_flexibility = {};
     /// What every element is where an optional feature is not given.
-    std::variant<std::monostate, std::int32_t, float, double> default_optional_value;
+    std::variant<std::monostate, std::int32_t, float, double> default_optional_value = {};
 
     friend bool operator==(const array_feature_type&, const array_feature_type&) = default;
 
@@ -336,14 +336,14 @@ struct dictionary_feature_type {
 struct sequence_feature_type {
     enum class element { int64_type, string_type };
     element type = element::int64_type;
-    bespoke::size_range size_range;
+    bespoke::size_range size_range = {};
     friend bool operator==(const sequence_feature_type&, const sequence_feature_type&) = default;
 };
 
 struct feature_type {
     std::variant<int64_feature_type, double_feature_type, string_feature_type, array_feature_type,
                  dictionary_feature_type, sequence_feature_type>
-        type;
+        type = {};
     bool is_optional = false;
 
     friend bool operator==(const feature_type&, const feature_type&) = default;
@@ -423,7 +423,7 @@ inline bool accepts(const feature_type& type, const feature_value& value) {
 }
 
 /// What is wrong with a declared type itself, or nothing.
-inline std::optional<fault> check(const feature_type& type) {
+inline std::optional<fault> fault_of(const feature_type& type) {
     const auto check_range = [](const size_range& r) -> std::optional<fault> {
         if (r.lower_bound >= 0 && (r.upper_bound < 0 || r.lower_bound <= r.upper_bound)) return std::nullopt;
         return value_fault("a range from a lower bound of 0 or more up to an upper bound wanted, but it is ",
