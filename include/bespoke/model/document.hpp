@@ -1,0 +1,539 @@
+#pragma once
+
+#include "../core/error.hpp"
+#include "json.hpp"
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace bespoke {
+namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
+
+/// `text` in quotes for an error: cut after 60 characters, what is not printable ASCII as '?'.
+std::string in_quotes(std::string_view text);
+
+/// Reads one object of a document in protobuf's JSON mapping, member after member. A member that is absent
+/// or null has the default of its type. Throws `error` with the place of what does not fit:
+/// "/neuralNetwork/layers/7/convolution/kernelSize/1: an integer wanted, "x" came".
+class object_reader {
+public:
+    /// `json` is the nlohmann::json of the object; it must outlive the reader.
+    object_reader(const void* json, std::string place);
+
+    /// JSON pointer of the object.
+    const std::string& place() const { return place_; }
+    std::string place(std::string_view key) const;
+    /// Whether the member is there and not null. Does not count as reading it.
+    bool has(std::string_view key) const;
+    /// Names of all members that are not null.
+    std::vector<std::string_view> keys() const;
+
+    bool boolean(std::string_view key);
+    /// A number without a fraction, or one in a string.
+    std::int64_t integer(std::string_view key);
+    double number(std::string_view key);
+    /// A number that a float can hold.
+    float real(std::string_view key);
+    std::string text(std::string_view key);
+    std::vector<std::int64_t> integers(std::string_view key);
+    std::vector<float> reals(std::string_view key);
+    std::vector<std::string> texts(std::string_view key);
+    /// The position of the enumerator in `names`, given by name or by its number in `numbers` (0, 1, ... where
+    /// that is empty). Absent: the one whose number is 0.
+    std::size_t enumerator(std::string_view key, std::span<const std::string_view> names,
+                           std::span<const std::int64_t> numbers = {});
+    std::map<std::string, std::string> map_of_texts(std::string_view key);
+    /// The member as an object; an empty one where it is absent.
+    object_reader object(std::string_view key);
+    std::vector<object_reader> objects(std::string_view key);
+    /// How many elements the array has, without reading it; 0 where it is absent or no array.
+    std::size_t length(std::string_view key) const;
+
+    /// The member there is of these; empty: none. Two are an error.
+    std::string_view one_of(std::span<const std::string_view> keys);
+    /// Every member must have been read.
+    void finish() const;
+    [[noreturn]] void fail(errc code, std::string_view key, const std::string& what) const;
+
+private:
+    const void* find(std::string_view key) const;
+    const void* take(std::string_view key);
+
+    const void* json_;
+    std::string place_;
+    std::vector<std::string> asked_;
+};
+
+/// Writes one object of a document in the canonical form of protobuf's JSON mapping: defaults left out,
+/// 64-bit integers as strings, the shortest number that reads back as the same float.
+class object_writer {
+public:
+    object_writer();
+    object_writer(object_writer&&) = default;
+    object_writer& operator=(object_writer&&) = default;
+
+    void boolean(std::string_view key, bool value);
+    void integer(std::string_view key, std::int64_t value);
+    void small_integer(std::string_view key, std::int32_t value);
+    void number(std::string_view key, double value);
+    void real(std::string_view key, float value);
+    void text(std::string_view key, std::string_view value);
+    void enumerator(std::string_view key, std::span<const std::string_view> names, std::size_t value);
+    void integers(std::string_view key, std::span<const std::int64_t> values);
+    void reals(std::string_view key, std::span<const float> values);
+    void texts(std::string_view key, std::span<const std::string> values);
+    void map_of_texts(std::string_view key, const std::map<std::string, std::string>& values);
+    /// Numbers of a oneof: written even where they are zero.
+    void present(std::string_view key, std::int32_t value);
+    void present(std::string_view key, float value);
+    void present(std::string_view key, double value);
+    /// Written even where it is empty: a message that is there.
+    void object(std::string_view key, object_writer value);
+    void objects(std::string_view key, std::vector<object_writer> values);
+
+    bool empty() const;
+    /// Members in the order in which they were written, two blanks an indent; short arrays in one line.
+    std::string dump() const;
+    /// What differs first between two objects: "outputChannels 12, not 10". Empty: nothing.
+    std::string difference(const object_writer& other) const;
+
+private:
+    struct release {
+        void operator()(void* json) const;
+    };
+    std::unique_ptr<void, release> json_;
+};
+
+}  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
+
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::object_reader;
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::object_writer;
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::in_quotes;
+
+}  // namespace bespoke
+
+#ifdef BESPOKE_IMPLEMENTATION
+
+#include <charconv>
+#include <cmath>
+#include <limits>
+
+namespace bespoke {
+namespace detail {
+
+using ordered = nlohmann::ordered_json;
+
+inline const json& as_json(const void* opaque) { return *static_cast<const json*>(opaque); }
+
+/// `name` as a step of a JSON pointer (RFC 6901).
+inline std::string pointer_step(std::string_view name) {
+    std::string step = "/";
+    for (char c : name.substr(0, 60)) {
+        if (c == '~')
+            step += "~0";
+        else if (c == '/')
+            step += "~1";
+        else
+            step += c < ' ' || c > '~' ? '?' : c;
+    }
+    return step;
+}
+
+/// What a value is, for an error.
+inline std::string described_value(const json& value) {
+    if (value.is_string()) return in_quotes(value.get_ref<const std::string&>());
+    if (value.is_object()) return "an object";
+    if (value.is_array()) return "an array";
+    return value.dump();
+}
+
+[[noreturn]] inline void unfit(const std::string& place, std::string_view wanted, const json& value) {
+    throw error(errc::bad_value, place + ": " + std::string(wanted) + " wanted, " + described_value(value) + " came");
+}
+
+inline std::int64_t to_integer(const json& value, const std::string& place) {
+    constexpr std::string_view wanted = "an integer of 64 bits";
+    if (value.is_number_unsigned()) {
+        const auto number = value.get<std::uint64_t>();
+        if (number <= static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()))
+            return static_cast<std::int64_t>(number);
+    } else if (value.is_number_integer()) {
+        return value.get<std::int64_t>();
+    } else if (value.is_number_float()) {
+        const auto number = value.get<double>();
+        if (number == std::floor(number) && std::abs(number) < 0x1p62) return static_cast<std::int64_t>(number);
+    } else if (value.is_string()) {
+        const auto& digits = value.get_ref<const std::string&>();
+        std::int64_t number = 0;
+        const auto [end, problem] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
+        if (problem == std::errc() && end == digits.data() + digits.size()) return number;
+    }
+    unfit(place, wanted, value);
+}
+
+inline double to_number(const json& value, const std::string& place) {
+    if (value.is_number()) return value.get<double>();
+    if (value.is_string()) {
+        const auto& text = value.get_ref<const std::string&>();
+        if (text == "NaN") return std::numeric_limits<double>::quiet_NaN();
+        if (text == "Infinity") return std::numeric_limits<double>::infinity();
+        if (text == "-Infinity") return -std::numeric_limits<double>::infinity();
+        double number = 0;
+        const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), number);
+        if (problem == std::errc() && end == text.data() + text.size() && std::isfinite(number)) return number;
+    }
+    unfit(place, "a number", value);
+}
+
+inline float to_real(const json& value, const std::string& place) {
+    const double number = to_number(value, place);
+    // beyond the largest float by half a unit: it would round to infinity
+    if (std::isfinite(number) && std::abs(number) >= 0x1.ffffffp127) unfit(place, "a number of 32 bits", value);
+    return static_cast<float>(number);
+}
+
+inline const std::string& to_text(const json& value, const std::string& place) {
+    if (!value.is_string()) unfit(place, "a string", value);
+    return value.get_ref<const std::string&>();
+}
+
+/// Calls `body(element, place)` for each element of an array.
+template <class Body>
+void each_element(const json& value, const std::string& place, const Body& body) {
+    if (!value.is_array()) unfit(place, "an array", value);
+    std::size_t number = 0;
+    for (const json& element : value) body(element, place + "/" + std::to_string(number++));
+}
+
+template <class T>
+ordered spelled(T number) {
+    if (std::isnan(number)) return "NaN";
+    if (std::isinf(number)) return number > 0 ? "Infinity" : "-Infinity";
+    // the double with the decimal digits of the shortest float
+    char digits[40];
+    const auto shortest = std::to_chars(std::begin(digits), std::end(digits), number);
+    double value = 0;
+    std::from_chars(digits, shortest.ptr, value);
+    if (static_cast<T>(value) != number) value = number;
+    if (value == std::floor(value) && std::abs(value) < 1e15 && !(value == 0 && std::signbit(value)))
+        return static_cast<std::int64_t>(value);
+    return value;
+}
+
+inline ordered& as_ordered(void* opaque) { return *static_cast<ordered*>(opaque); }
+inline const ordered& as_ordered(const void* opaque) { return *static_cast<const ordered*>(opaque); }
+
+/// How many edits (insert, delete, replace) lead from a to b.
+inline std::size_t edits(std::string_view a, std::string_view b) {
+    std::vector<std::size_t> row(b.size() + 1);
+    for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
+    for (std::size_t i = 1; i <= a.size(); ++i) {
+        std::size_t diagonal = row[0];
+        row[0] = i;
+        for (std::size_t j = 1; j <= b.size(); ++j) {
+            const std::size_t above = row[j];
+            row[j] = std::min({row[j] + 1, row[j - 1] + 1, diagonal + (a[i - 1] == b[j - 1] ? 0u : 1u)});
+            diagonal = above;
+        }
+    }
+    return row[b.size()];
+}
+
+/// ", did you mean "convolution"?", or nothing where no candidate is near.
+inline std::string suggestion(std::string_view name, std::span<const std::string> candidates) {
+    const auto plain = [](std::string_view text) {
+        std::string result;
+        for (char c : text.substr(0, 60))
+            if (c != '_') result += c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+        return result;
+    };
+    std::string_view best;
+    std::size_t least = 1 + std::min<std::size_t>(name.size() / 3, 3);
+    for (const auto& candidate : candidates) {
+        const std::size_t distance = edits(plain(name), plain(candidate));
+        if (distance >= least) continue;
+        least = distance;
+        best = candidate;
+    }
+    return best.empty() ? "" : ", did you mean " + in_quotes(best) + "?";
+}
+
+inline void dump_to(const ordered& value, std::string& out, std::size_t indent) {
+    const auto line = [&](std::size_t depth) { out += "\n" + std::string(2 * depth, ' '); };
+    if (value.is_object() && !value.empty()) {
+        out += '{';
+        bool first = true;
+        for (const auto& [key, member] : value.items()) {
+            if (!first) out += ',';
+            first = false;
+            line(indent + 1);
+            out += ordered(key).dump() + ": ";
+            dump_to(member, out, indent + 1);
+        }
+        line(indent);
+        out += '}';
+    } else if (value.is_array() && !value.empty() && value.front().is_object()) {
+        out += '[';
+        for (std::size_t i = 0; i < value.size(); ++i) {
+            if (i > 0) out += ',';
+            line(indent + 1);
+            dump_to(value[i], out, indent + 1);
+        }
+        line(indent);
+        out += ']';
+    } else if (value.is_array()) {
+        out += '[';
+        for (std::size_t i = 0; i < value.size(); ++i) {
+            if (i > 0) out += ", ";
+            out += value[i].dump();
+        }
+        out += ']';
+    } else {
+        out += value.dump();
+    }
+}
+
+}  // namespace detail
+
+namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
+
+std::string in_quotes(std::string_view text) { return "\"" + detail::excerpt(text) + "\""; }
+
+// --- reading ----------------------------------------------------------------------------------------
+
+object_reader::object_reader(const void* json, std::string place) : json_(json), place_(std::move(place)) {
+    if (json_ != nullptr && !detail::as_json(json_).is_object())
+        detail::unfit(place_.empty() ? "/" : place_, "an object", detail::as_json(json_));
+}
+std::string object_reader::place(std::string_view key) const { return place_ + detail::pointer_step(key); }
+
+const void* object_reader::find(std::string_view key) const {
+    if (json_ == nullptr) return nullptr;
+    const auto& object = detail::as_json(json_).get_ref<const detail::json::object_t&>();
+    const auto member = object.find(key);
+    return member == object.end() || member->second.is_null() ? nullptr : &member->second;
+}
+const void* object_reader::take(std::string_view key) {
+    asked_.emplace_back(key);
+    return find(key);
+}
+bool object_reader::has(std::string_view key) const { return find(key) != nullptr; }
+std::vector<std::string_view> object_reader::keys() const {
+    std::vector<std::string_view> names;
+    if (json_ != nullptr)
+        for (const auto& [key, value] : detail::as_json(json_).get_ref<const detail::json::object_t&>())
+            if (!value.is_null()) names.push_back(key);
+    return names;
+}
+std::size_t object_reader::length(std::string_view key) const {
+    const void* member = find(key);
+    return member != nullptr && detail::as_json(member).is_array() ? detail::as_json(member).size() : 0;
+}
+
+bool object_reader::boolean(std::string_view key) {
+    const void* member = take(key);
+    if (member == nullptr) return false;
+    const auto& value = detail::as_json(member);
+    if (!value.is_boolean()) detail::unfit(place(key), "true or false", value);
+    return value.get<bool>();
+}
+std::int64_t object_reader::integer(std::string_view key) {
+    const void* member = take(key);
+    return member == nullptr ? 0 : detail::to_integer(detail::as_json(member), place(key));
+}
+double object_reader::number(std::string_view key) {
+    const void* member = take(key);
+    return member == nullptr ? 0 : detail::to_number(detail::as_json(member), place(key));
+}
+float object_reader::real(std::string_view key) {
+    const void* member = take(key);
+    return member == nullptr ? 0 : detail::to_real(detail::as_json(member), place(key));
+}
+std::string object_reader::text(std::string_view key) {
+    const void* member = take(key);
+    return member == nullptr ? "" : detail::to_text(detail::as_json(member), place(key));
+}
+std::vector<std::int64_t> object_reader::integers(std::string_view key) {
+    std::vector<std::int64_t> values;
+    if (const void* member = take(key))
+        detail::each_element(detail::as_json(member), place(key), [&](const auto& element, const auto& where) {
+            values.push_back(detail::to_integer(element, where));
+        });
+    return values;
+}
+std::vector<float> object_reader::reals(std::string_view key) {
+    std::vector<float> values;
+    if (const void* member = take(key)) {
+        const auto& array = detail::as_json(member);
+        if (!array.is_array()) detail::unfit(place(key), "an array", array);
+        values.reserve(array.size());
+        // the place is spelled out only for what does not fit: there may be millions
+        for (const auto& element : array)
+            values.push_back(element.is_number_float() && std::abs(element.template get<double>()) < 1e38
+                                 ? static_cast<float>(element.template get<double>())
+                                 : detail::to_real(element, place(key) + "/" + std::to_string(values.size())));
+    }
+    return values;
+}
+std::vector<std::string> object_reader::texts(std::string_view key) {
+    std::vector<std::string> values;
+    if (const void* member = take(key))
+        detail::each_element(detail::as_json(member), place(key), [&](const auto& element, const auto& where) {
+            values.push_back(detail::to_text(element, where));
+        });
+    return values;
+}
+std::size_t object_reader::enumerator(std::string_view key, std::span<const std::string_view> names,
+                                      std::span<const std::int64_t> numbers) {
+    const auto number_of = [&](std::size_t i) { return numbers.empty() ? static_cast<std::int64_t>(i) : numbers[i]; };
+    const void* member = take(key);
+    const detail::json zero = 0;
+    const auto& value = member == nullptr ? zero : detail::as_json(member);
+    for (std::size_t i = 0; i < names.size(); ++i)
+        if (value.is_string() ? value.get_ref<const std::string&>() == names[i]
+                              : value.is_number_integer() && value.get<std::int64_t>() == number_of(i))
+            return i;
+    std::string wanted;
+    for (std::size_t i = 0; i < names.size(); ++i)
+        wanted += (i == 0 ? "" : i + 1 == names.size() ? " or " : ", ") + std::string(names[i]);
+    if (member == nullptr) fail(errc::bad_value, key, wanted + " wanted, none came");
+    detail::unfit(place(key), wanted, value);
+}
+std::map<std::string, std::string> object_reader::map_of_texts(std::string_view key) {
+    std::map<std::string, std::string> values;
+    if (const void* member = take(key)) {
+        const auto& object = detail::as_json(member);
+        if (!object.is_object()) detail::unfit(place(key), "an object", object);
+        for (const auto& [name, value] : object.items())
+            values.emplace(name, detail::to_text(value, place(key) + detail::pointer_step(name)));
+    }
+    return values;
+}
+object_reader object_reader::object(std::string_view key) { return {take(key), place(key)}; }
+std::vector<object_reader> object_reader::objects(std::string_view key) {
+    std::vector<object_reader> readers;
+    if (const void* member = take(key))
+        detail::each_element(detail::as_json(member), place(key),
+                             [&](const auto& element, const auto& where) { readers.emplace_back(&element, where); });
+    return readers;
+}
+
+std::string_view object_reader::one_of(std::span<const std::string_view> keys) {
+    std::string_view found;
+    for (std::string_view key : keys) {
+        asked_.emplace_back(key);
+        if (!has(key)) continue;
+        if (!found.empty())
+            throw error(errc::bad_value, place_ + ": " + in_quotes(found) + " and " + in_quotes(key) +
+                                             " exclude each other");
+        found = key;
+    }
+    return found;
+}
+void object_reader::finish() const {
+    if (json_ == nullptr) return;
+    for (const auto& [key, value] : detail::as_json(json_).get_ref<const detail::json::object_t&>())
+        if (std::find(asked_.begin(), asked_.end(), key) == asked_.end())
+            throw error(errc::unknown_name,
+                        (place_.empty() ? "/" : place_) + ": unknown field " + in_quotes(key) +
+                            detail::suggestion(key, asked_));
+}
+void object_reader::fail(errc code, std::string_view key, const std::string& what) const {
+    throw error(code, (!key.empty() ? place(key) : place_.empty() ? "/" : place_) + ": " + what);
+}
+
+// --- writing ----------------------------------------------------------------------------------------
+
+object_writer::object_writer() : json_(new detail::ordered(detail::ordered::object())) {}
+void object_writer::release::operator()(void* json) const { delete static_cast<detail::ordered*>(json); }
+
+void object_writer::boolean(std::string_view key, bool value) {
+    if (value) detail::as_ordered(json_.get())[std::string(key)] = value;
+}
+void object_writer::integer(std::string_view key, std::int64_t value) {
+    if (value != 0) detail::as_ordered(json_.get())[std::string(key)] = std::to_string(value);
+}
+void object_writer::small_integer(std::string_view key, std::int32_t value) {
+    if (value != 0) detail::as_ordered(json_.get())[std::string(key)] = value;
+}
+void object_writer::number(std::string_view key, double value) {
+    if (value != 0 || std::signbit(value)) detail::as_ordered(json_.get())[std::string(key)] = detail::spelled(value);
+}
+void object_writer::real(std::string_view key, float value) {
+    if (value != 0 || std::signbit(value)) detail::as_ordered(json_.get())[std::string(key)] = detail::spelled(value);
+}
+void object_writer::text(std::string_view key, std::string_view value) {
+    if (!value.empty()) detail::as_ordered(json_.get())[std::string(key)] = value;
+}
+void object_writer::enumerator(std::string_view key, std::span<const std::string_view> names, std::size_t value) {
+    if (value != 0) text(key, names[value]);
+}
+void object_writer::integers(std::string_view key, std::span<const std::int64_t> values) {
+    if (values.empty()) return;
+    auto& array = detail::as_ordered(json_.get())[std::string(key)] = detail::ordered::array();
+    for (std::int64_t value : values) array.push_back(std::to_string(value));
+}
+void object_writer::reals(std::string_view key, std::span<const float> values) {
+    if (values.empty()) return;
+    auto& array = detail::as_ordered(json_.get())[std::string(key)] = detail::ordered::array();
+    for (float value : values) array.push_back(detail::spelled(value));
+}
+void object_writer::texts(std::string_view key, std::span<const std::string> values) {
+    if (values.empty()) return;
+    auto& array = detail::as_ordered(json_.get())[std::string(key)] = detail::ordered::array();
+    for (const auto& value : values) array.push_back(value);
+}
+void object_writer::map_of_texts(std::string_view key, const std::map<std::string, std::string>& values) {
+    if (values.empty()) return;
+    auto& object = detail::as_ordered(json_.get())[std::string(key)] = detail::ordered::object();
+    for (const auto& [name, value] : values) object[name] = value;
+}
+void object_writer::present(std::string_view key, std::int32_t value) {
+    detail::as_ordered(json_.get())[std::string(key)] = value;
+}
+void object_writer::present(std::string_view key, float value) {
+    detail::as_ordered(json_.get())[std::string(key)] = detail::spelled(value);
+}
+void object_writer::present(std::string_view key, double value) {
+    detail::as_ordered(json_.get())[std::string(key)] = detail::spelled(value);
+}
+void object_writer::object(std::string_view key, object_writer value) {
+    detail::as_ordered(json_.get())[std::string(key)] = std::move(detail::as_ordered(value.json_.get()));
+}
+void object_writer::objects(std::string_view key, std::vector<object_writer> values) {
+    if (values.empty()) return;
+    auto& array = detail::as_ordered(json_.get())[std::string(key)] = detail::ordered::array();
+    for (auto& value : values) array.push_back(std::move(detail::as_ordered(value.json_.get())));
+}
+bool object_writer::empty() const { return detail::as_ordered(json_.get()).empty(); }
+std::string object_writer::dump() const {
+    std::string out;
+    try {
+        detail::dump_to(detail::as_ordered(json_.get()), out, 0);
+    } catch (const detail::ordered::exception&) {
+        throw error(errc::bad_value, "a text that is not UTF-8 cannot be written");
+    }
+    return out + "\n";
+}
+std::string object_writer::difference(const object_writer& other) const {
+    const auto& mine = detail::as_ordered(json_.get());
+    const auto& theirs = detail::as_ordered(other.json_.get());
+    const auto spell = [](const detail::ordered& object, const std::string& key) {
+        return object.contains(key) ? object[key].dump() : std::string("left out");
+    };
+    for (const auto* object : {&mine, &theirs})
+        for (const auto& [key, value] : object->items())
+            if (spell(mine, key) != spell(theirs, key))
+                return key + " " + spell(mine, key) + ", not " + spell(theirs, key);
+    return "";
+}
+
+}  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
+}  // namespace bespoke
+
+#endif
