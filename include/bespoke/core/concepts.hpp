@@ -243,6 +243,16 @@ constexpr bool gives_probabilities(const L& layer, std::span<const shape> inputs
         return false;
 }
 
+/// `constexpr bool mixes_examples() const`: whether the result of one example depends on the others that run
+/// with it, so that a training cannot run the layer once an example.
+template <class L>
+constexpr bool mixes_examples(const L& layer) {
+    if constexpr (requires { layer.mixes_examples(); })
+        return layer.mixes_examples();
+    else
+        return false;
+}
+
 /// Shapes of the parameters, in the order of `parameter_fields`, for inputs that passed the shape rule.
 template <parametric_layer L>
 constexpr std::array<shape, parameter_count<L>> parameter_shapes(const L& layer, std::span<const shape> inputs) {

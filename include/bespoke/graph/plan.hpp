@@ -44,6 +44,7 @@ struct step_facts {
     bool updatable = false;
     bool differentiable = true;
     bool probabilities = false;
+    bool mixes_examples = false;
     backward_needs needs;
 };
 

@@ -80,6 +80,7 @@ public:
             step.updatable = updatable;
             step.differentiable = is_differentiable<L>;
             step.probabilities = gives_probabilities(layer, std::span<const shape>(shapes));
+            step.mixes_examples = mixes_examples(layer);
             step.needs = needs_of<L>;
             if constexpr (parametric_layer<L>) {
                 const auto dimensions = parameter_shapes(layer, std::span<const shape>(shapes));

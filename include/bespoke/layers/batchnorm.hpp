@@ -53,6 +53,7 @@ struct batchnorm {
             return value_fault("a finite epsilon from 0 up wanted");
         return x;
     }
+    constexpr bool mixes_examples() const { return compute_mean_var && !instance_normalization; }
     constexpr batchnorm resolved(const shape& x) const {
         batchnorm result = *this;
         result.channels = x.from_end(3);
