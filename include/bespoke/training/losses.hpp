@@ -1,9 +1,11 @@
 #pragma once
 
 #include "../core/concepts.hpp"
+#include "../kernels/map.hpp"
 #include "../kernels/softmax.hpp"
 
 #include <cmath>
+#include <cstdio>
 #include <string>
 #include <variant>
 
@@ -25,13 +27,18 @@ struct categorical_cross_entropy {
     /// What does not hold of this target, for inputs of the shape `x`: empty if all is well.
     template <class T>
     static sentence check_target(const shape& x, const T* target) {
-        if (target[0] >= T(0) && target[0] < static_cast<T>(x.size()) && target[0] == std::floor(target[0])) return {};
-        return sentence("a class from 0 to ", x.size() - 1, " wanted, ", static_cast<extent>(target[0]), " came");
+        if (target[0] >= T(0) && target[0] < static_cast<T>(x.size()) && target[0] == std::floor(target[0]))
+            return {};
+        char came[32];
+        std::snprintf(came, sizeof came, "%g", static_cast<double>(target[0]));
+        return sentence("a class from 0 to ", x.size() - 1, " wanted, ", static_cast<const char*>(came),
+                        " came");
     }
 
     /// The loss; adds its gradient with respect to x where dx is wanted. `p` is softmax(x).
     template <class T>
-    double operator()(dynamic_view<const T> x, dynamic_view<const T> p, const T* target, dynamic_view<T> dx) const {
+    double operator()(dynamic_view<const T> x, dynamic_view<const T> p, const T* target,
+                      dynamic_view<T> dx) const {
         const extent n = x.size(), examples = x.examples;
         const T share = T(1) / static_cast<T>(examples);
         double sum = 0;
@@ -67,7 +74,8 @@ struct mean_squared_error {
     }
 
     template <class T>
-    double operator()(dynamic_view<const T> x, dynamic_view<const T>, const T* target, dynamic_view<T> dx) const {
+    double operator()(dynamic_view<const T> x, dynamic_view<const T>, const T* target,
+                      dynamic_view<T> dx) const {
         const extent n = x.size(), examples = x.examples;
         const double count = static_cast<double>(n) * static_cast<double>(examples);
         const T scale = static_cast<T>(2 / count);
@@ -83,7 +91,8 @@ struct mean_squared_error {
     friend bool operator==(const mean_squared_error&, const mean_squared_error&) = default;
 };
 
-/// What a trainer asks of a loss; a loss of your own has these four members.
+/// What a trainer asks of a loss; a loss of your own has these members. x has the stride 0 where the blob does
+/// not depend on an input: it is the same for every example, and dx sums over them.
 template <class L>
 concept loss = std::copyable<L> && requires(const L& l, const shape& s, const float* target,
                                             dynamic_view<const float> x, dynamic_view<float> dx) {

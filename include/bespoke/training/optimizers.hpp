@@ -5,6 +5,8 @@
 #include "../kernels/math.hpp"
 
 #include <cmath>
+#include <span>
+#include <tuple>
 #include <variant>
 
 namespace bespoke {
@@ -23,7 +25,8 @@ struct update_slot {
 /// leaves is subtracted from the weights: w -= u. A transformation of your own has two members:
 /// `moments()`, how many arrays of state it keeps for each weight (zero at first), and `apply`.
 template <class O>
-concept optimizer = std::copyable<O> && requires(const O& o, std::span<const update_slot<float>> slots, float* state) {
+concept optimizer = std::copyable<O> &&
+    requires(const O& o, std::span<const update_slot<float>> slots, float* state) {
     { o.moments() } -> std::convertible_to<extent>;
     o.apply(slots, state, extent{}, std::uint64_t{});
 };
@@ -43,7 +46,8 @@ struct sgd {
         for (const auto& slot : slots) {
             T* u = slot.step;
             if (momentum == 0) {
-                kernels::for_each_batch<T>(slot.size, [&](extent i, auto in, auto out) { out(u + i, rate * in(u + i)); });
+                kernels::for_each_batch<T>(
+                    slot.size, [&](extent i, auto in, auto out) { out(u + i, rate * in(u + i)); });
                 continue;
             }
             T* v = state + slot.offset;
@@ -110,7 +114,8 @@ struct clip_by_global_norm {
         const kernels::batch<T> scale(static_cast<T>(limit / norm));
         for (const auto& slot : slots) {
             T* u = slot.step;
-            kernels::for_each_batch<T>(slot.size, [&](extent i, auto in, auto out) { out(u + i, scale * in(u + i)); });
+            kernels::for_each_batch<T>(slot.size,
+                                       [&](extent i, auto in, auto out) { out(u + i, scale * in(u + i)); });
         }
     }
     friend bool operator==(const clip_by_global_norm&, const clip_by_global_norm&) = default;
