@@ -1,11 +1,16 @@
 #pragma once
 
+#include "../core/error.hpp"
 #include "../network/engine.hpp"
 #include "losses.hpp"
 #include "optimizers.hpp"
 #include "training_plan.hpp"
 
 #include <algorithm>
+#include <cmath>
+#include <string>
+#include <variant>
+#include <vector>
 
 namespace bespoke {
 
@@ -26,7 +31,8 @@ public:
 
     /// The network must outlive the trainer and must not run elsewhere meanwhile. Throws `error`
     /// (errc::not_updatable) with every reason why it cannot be trained.
-    trainer(Network& network, std::vector<Loss> losses, Optimizer optimizer, train which = train::updatable_layers)
+    trainer(Network& network, std::vector<Loss> losses, Optimizer optimizer,
+            train which = train::updatable_layers)
         : network_(network), losses_(std::move(losses)), optimizer_(std::move(optimizer)),
           sites_(find_sites(network.plan(), losses_)), plan_(network.plan(), which, sites_) {
         std::vector<std::string> reasons = loss_reasons(network.plan(), losses_, sites_);
@@ -58,21 +64,33 @@ public:
         check(examples, inputs, targets);
         examples_ = examples;
         targets_.resize(targets.size());
-        for (std::size_t l = 0; l < targets.size(); ++l) targets_[l].assign(targets[l].begin(), targets[l].end());
+        for (std::size_t l = 0; l < targets.size(); ++l)
+            targets_[l].assign(targets[l].begin(), targets[l].end());
         kept_.resize(plan_.borders.size());
         for (std::size_t k = 0; k < plan_.borders.size(); ++k) {
-            const blob_facts& blob = p.blobs[plan_.borders[k]];
-            kept_[k].resize(static_cast<std::size_t>(blob.dimensions.size()) * (blob.per_example ? examples : 1));
+            const std::size_t b = plan_.borders[k];
+            kept_[k].assign(static_cast<std::size_t>(p.blobs[b].dimensions.size()) *
+                                (p.blobs[b].per_example ? examples : 1),
+                            T(0));
+            for (std::size_t i = 0; i < inputs.size(); ++i)
+                if (p.inputs[i] == b) kept_[k].assign(inputs[i].begin(), inputs[i].end());
         }
-        constexpr std::size_t batch = 64;
-        for (std::size_t first = 0; first < examples; first += batch) run_frozen(first, std::min(batch, examples - first), inputs);
+        if (std::all_of(plan_.trained_steps.begin(), plan_.trained_steps.end(),
+                        [](char trained) { return trained != 0; }))
+            return;
+        constexpr extent most_elements = 1 << 22;
+        const auto batch = static_cast<std::size_t>(
+            std::clamp<extent>(most_elements / std::max<extent>(p.arena_size, 1), 1, 64));
+        for (std::size_t first = 0; first < examples; first += batch)
+            run_frozen(first, std::min(batch, examples - first), inputs);
     }
     std::size_t examples() const { return examples_; }
 
-    /// One mini-batch of the given examples: forward, backward, update. Returns the loss before the update,
-    /// summed over the losses.
+    /// One mini-batch of the given examples (from 0 to examples() - 1): forward, backward, update. Returns the
+    /// loss before the update, summed over the losses. A loss that is not finite updates nothing.
     double step(std::span<const std::size_t> batch) {
         const double loss = gradient(batch);
+        if (!std::isfinite(loss)) return loss;
         ++steps_;
         const extent moments = optimizer_.moments() * gradients_.size();
         if (state_.size() < moments) state_.resize(moments);
@@ -95,7 +113,8 @@ public:
     double gradient(std::span<const std::size_t> batch) {
         auto& engine = network_.core();
         for (auto& g : engine.parameter_gradients()) g = nullptr;
-        for (std::size_t k = 0; k < slots_.size(); ++k) engine.parameter_gradients()[slot_parameters_[k]] = slots_[k].step;
+        for (std::size_t k = 0; k < slots_.size(); ++k)
+            engine.parameter_gradients()[slot_parameters_[k]] = slots_[k].step;
         kernels::fill(gradients_.size(), T(0), gradients_.data());
         const double loss = forward(batch, true);
         engine.set_births(plan_.births);
@@ -108,6 +127,14 @@ public:
         const double loss = forward(batch, false);
         network_.core().select(pass::all, {});
         return loss;
+    }
+
+    /// Whether every learning parameter is a finite number.
+    bool finite() const {
+        for (const auto& slot : slots_)
+            for (extent i = 0; i < slot.size; ++i)
+                if (!std::isfinite(slot.weights[i])) return false;
+        return true;
     }
 
     Optimizer& chosen_optimizer() { return optimizer_; }
@@ -142,9 +169,8 @@ private:
                 site.output = std::string_view(one.input).empty() ? p.outputs[0] : p.find_blob(one.input);
                 site.input = site.output;
                 if (L::from_softmax && site.output != blob_facts::npos) {
-                    const std::size_t maker = p.blobs[site.output].maker;
-                    const bool softmax = maker != blob_facts::npos && p.steps[maker].probabilities;
-                    site.input = softmax ? p.inputs_of(maker)[0] : blob_facts::npos;
+                    const std::size_t softmax = softmax_of(p, site.output);
+                    site.input = softmax == blob_facts::npos ? softmax : p.inputs_of(softmax)[0];
                 }
                 sites.push_back(site);
             });
@@ -154,11 +180,13 @@ private:
                                                  const std::vector<loss_site>& sites) {
         std::vector<std::string> reasons;
         for (std::size_t i = 0; i < losses.size(); ++i) {
-            const std::string name = visit_loss(losses[i], [](const auto& l) { return std::string(l.input); });
+            const std::string name =
+                visit_loss(losses[i], [](const auto& l) { return std::string(l.input); });
             if (sites[i].output == blob_facts::npos)
                 reasons.push_back("the loss looks at \"" + name + "\", which no layer writes");
             else if (sites[i].input == blob_facts::npos)
-                reasons.push_back("the cross-entropy looks at \"" + std::string(p[p.blobs[sites[i].output].name]) +
+                reasons.push_back("the cross-entropy looks at \"" +
+                                  std::string(p[p.blobs[sites[i].output].name]) +
                                   "\", which is not the output of a softmax over a whole example");
         }
         return reasons;
@@ -177,15 +205,16 @@ private:
             const blob_facts& blob = p.blobs[p.inputs[i]];
             const auto size = static_cast<std::size_t>(blob.dimensions.size());
             if (inputs[i].size() != size * examples)
-                wrong("input \"", p[blob.name], "\": ", examples, " times the shape ", blob.dimensions, " wanted (",
-                      size * examples, " elements), ", inputs[i].size(), " came");
+                wrong("input \"", p[blob.name], "\": ", examples, " times the shape ", blob.dimensions,
+                      " wanted (", size * examples, " elements), ", inputs[i].size(), " came");
         }
         for (std::size_t l = 0; l < targets.size(); ++l)
             visit_loss(losses_[l], [&](const auto& loss) {
                 const shape& x = p.blobs[sites_[l].input].dimensions;
                 const auto size = static_cast<std::size_t>(loss.target_size(x));
                 if (targets[l].size() != size * examples)
-                    wrong("target of loss ", l, ": ", size * examples, " elements wanted, ", targets[l].size(), " came");
+                    wrong("target of loss ", l, ": ", size * examples, " elements wanted, ",
+                          targets[l].size(), " came");
                 for (std::size_t i = 0; i < examples; ++i) {
                     const sentence problem = loss.check_target(x, targets[l].data() + i * size);
                     if (!problem.view().empty())
@@ -212,7 +241,6 @@ private:
         for (std::size_t i = 0; i < inputs.size(); ++i) {
             const auto size = static_cast<std::size_t>(p.blobs[p.inputs[i]].dimensions.size());
             std::copy_n(inputs[i].data() + first * size, count * size, engine.value(p.inputs[i]));
-            keep(p.inputs[i]);
         }
         engine.select(pass::frozen, plan_.trained_steps);
         const auto hook = [&](std::size_t step) {
@@ -225,6 +253,10 @@ private:
     }
 
     double forward(std::span<const std::size_t> batch, bool with_gradient) {
+        if (batch.empty()) throw error(errc::bad_argument, "a mini-batch of at least one example wanted");
+        for (std::size_t i : batch)
+            if (i >= examples_)
+                throw error(value_fault("mini-batch: an example below ", examples_, " wanted, ", i, " came"));
         auto& engine = network_.core();
         const plan_view& p = network_.plan();
         const auto count = static_cast<extent>(batch.size());
@@ -243,10 +275,8 @@ private:
         network_.forward();
         if (with_gradient)
             for (const auto& site : sites_)
-                if (blob_gradients_[site.input]) {
-                    const extent size = p.blobs[site.input].dimensions.size() * count;
-                    kernels::fill(size, T(0), blob_gradients_[site.input]);
-                }
+                if (blob_gradients_[site.input])
+                    kernels::fill(engine.elements(site.input), T(0), blob_gradients_[site.input]);
         double total = 0;
         for (std::size_t l = 0; l < losses_.size(); ++l)
             visit_loss(losses_[l], [&](const auto& loss) {
@@ -255,16 +285,17 @@ private:
                 batch_targets_.resize(size * batch.size());
                 for (std::size_t i = 0; i < batch.size(); ++i)
                     std::copy_n(targets_[l].data() + batch[i] * size, size, batch_targets_.data() + i * size);
-                total += loss(blob_view<const T>(values_[x], x, count), blob_view<const T>(values_[y], y, count),
-                              static_cast<const T*>(batch_targets_.data()),
-                              blob_view<T>(with_gradient ? blob_gradients_[x] : nullptr, x, count));
+                total +=
+                    loss(blob_view<const T>(values_[x], x, count), blob_view<const T>(values_[y], y, count),
+                         static_cast<const T*>(batch_targets_.data()),
+                         blob_view<T>(with_gradient ? blob_gradients_[x] : nullptr, x, count));
             });
         return total;
     }
     template <class U>
     dynamic_view<U> blob_view(U* data, std::size_t blob, extent examples) const {
         const blob_facts& facts = network_.plan().blobs[blob];
-        return {data, facts.dimensions, examples, facts.dimensions.size()};
+        return {data, facts.dimensions, examples, facts.per_example ? facts.dimensions.size() : 0};
     }
 
     void place(extent examples) {
