@@ -36,6 +36,9 @@ struct peer {
 /// Defined in the source file of each, so only what is linked may be named.
 extern const peer torch_peer, dlib_peer, eigen_peer, loops_peer, vector_loops_peer;
 
+/// bespoke itself, through each of its doors.
+extern const peer composed_peer, loaded_peer;
+
 /// `count` reproducible numbers, uniform in [-limit, limit).
 inline std::vector<float> numbers(std::uint64_t stream, std::size_t count, double limit) {
     std::vector<float> values(count);
