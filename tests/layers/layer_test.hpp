@@ -177,6 +177,48 @@ double distance(const std::vector<T>& got, const std::vector<double>& expected) 
     return worst;
 }
 
+/// Largest |a - b| / |b|, in units of T's epsilon; infinite where only one is NaN.
+template <class T>
+double relative_distance(const std::vector<T>& got, const std::vector<double>& expected) {
+    double worst = 0;
+    if (got.size() != expected.size()) return std::numeric_limits<double>::infinity();
+    for (std::size_t i = 0; i < got.size(); ++i) {
+        const double a = static_cast<double>(got[i]), b = expected[i];
+        if (a == b || (std::isnan(a) && std::isnan(b))) continue;
+        const double smallest = static_cast<double>(std::numeric_limits<T>::min());
+        const double d = std::abs(a - b) / std::max(std::abs(b), smallest) / std::numeric_limits<T>::epsilon();
+        worst = std::isnan(d) ? std::numeric_limits<double>::infinity() : std::max(worst, d);
+    }
+    return worst;
+}
+
+/// Shapes that a hostile file could ask for.
+inline std::vector<shape> hostile_shapes() {
+    constexpr extent huge = extent{1} << 40;
+    return {{},           {0},         {1},           {3},          {huge},          {0, huge},
+            {huge, 0},    {3, 0},      {0, 3},        {2, 3},       {1 << 20, 1 << 20}, {2, 3, 4},
+            {0, 1, 1},    {1, 0, 1},   {3, 1, 1},     {huge, 1, 1}, {1, 1, huge},    {1, 2, 3, 4},
+            {2, 0, 3, 1}, {2, 1, 3, 4}, {1, 2, 3, 4, 5}, {0, 0, 0, 0, 0}, {1, 1, 1, 1, 1, 1, 1, 1}, {2, 2, 2, 2, 2, 2, 2, 2}};
+}
+
+/// Numbers that a hostile file could hold in an integer field.
+inline std::vector<extent> hostile_extents() {
+    using limits = std::numeric_limits<extent>;
+    return {limits::min(), limits::min() + 1, -5, -1, 0, 1, 2, 3, 7, 1 << 20, extent{1} << 40, limits::max() - 1, limits::max()};
+}
+
+/// Asks the shape rule for every hostile shape, and every pair of them where the layer takes two inputs.
+/// For sanitizers: what counts is that the answer is a plan or a fault.
+template <class L>
+void ask_everything(const L& layer) {
+    const std::vector<shape> shapes = hostile_shapes();
+    for (const shape& a : shapes) {
+        if (bespoke::inputs_of<L>.least <= 1) plan_of(layer, {a});
+        if (bespoke::inputs_of<L>.most >= 2)
+            for (const shape& b : shapes) plan_of(layer, {a, b});
+    }
+}
+
 /// REQUIREs the gradients, with the reason where they are wrong.
 template <class L>
 void require_gradients(const L& layer, const std::vector<shape>& inputs, const bespoke::gradient_options& options = {}) {

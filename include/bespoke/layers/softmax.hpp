@@ -66,6 +66,7 @@ struct softmax_nd {
 
     constexpr outcome output_shape(const shape& x) const {
         const auto rank = static_cast<extent>(x.rank());
+        if (rank == 0) return shape_fault("an input of rank 1 or more wanted, its shape is ", x);
         if (axis < -rank || axis >= rank)
             return value_fault("an axis from ", -rank, " to ", rank - 1, " wanted for the shape ", x, ", ", axis,
                                " given");
