@@ -51,7 +51,8 @@ concept array_like = requires(const X& x) {
 template <array_like X, class T>
 void copy_elements(const X& x, T* to) {
     // not x.data(): of a view of an xtensor that is where the whole tensor begins
-    if constexpr (std::ranges::contiguous_range<const X> && std::is_same_v<std::remove_cvref_t<decltype(*x.begin())>, T>)
+    using value_type = std::remove_cvref_t<decltype(*x.begin())>;
+    if constexpr (std::ranges::contiguous_range<const X> && std::is_same_v<value_type, T>)
         std::copy_n(std::to_address(x.begin()), x.size(), to);
     else
         std::transform(x.begin(), x.end(), to, [](auto value) { return static_cast<T>(value); });
