@@ -18,6 +18,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -206,8 +207,10 @@ public:
     void check_cover(const std::vector<tensor_entry>& entries) const {
         std::vector<const tensor_entry*> order;
         for (const tensor_entry& e : entries) order.push_back(&e);
-        std::ranges::stable_sort(
-            order, {}, [](const tensor_entry* e) { return std::pair(e->bytes.data(), e->bytes.size()); });
+        std::ranges::sort(order, {}, [](const tensor_entry* e) {
+            return std::tuple(e->bytes.data(), e->bytes.size(),
+                              e);  // entries lie in the order of their names
+        });
         std::size_t covered = 0;
         for (const tensor_entry* e : order) {
             const auto begin = static_cast<std::size_t>(e->bytes.data() - data_.data());
