@@ -99,7 +99,8 @@ public:
     bool empty() const;
     /// Members in the order in which they were written, two blanks an indent; short arrays in one line.
     std::string dump() const;
-    /// What differs first between two objects: "outputChannels 12, not 10". Empty: nothing.
+    /// What differs first from an object of this program: "outputChannels is "12" in the file, "10"". Empty:
+    /// nothing.
     std::string difference(const object_writer& other) const;
 
 private:
@@ -529,7 +530,7 @@ std::string object_writer::difference(const object_writer& other) const {
     for (const auto* object : {&mine, &theirs})
         for (const auto& [key, value] : object->items())
             if (spell(mine, key) != spell(theirs, key))
-                return key + " " + spell(mine, key) + ", not " + spell(theirs, key);
+                return key + " is " + spell(mine, key) + " in the file, " + spell(theirs, key);
     return "";
 }
 

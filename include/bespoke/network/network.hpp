@@ -6,6 +6,7 @@
 #include "../graph/planner.hpp"
 #include "engine.hpp"
 
+#include <filesystem>
 #include <memory>
 
 namespace bespoke {
@@ -132,6 +133,13 @@ public:
     /// Lets the kernels know that parameters have changed.
     void prepare() { engine_.prepare_all(description); }
 
+    /// Takes over the parameters of the model at `path`, which must describe this very network: the same
+    /// layers with the same hyper-parameters, shapes and wires. Throws `error` with the first difference;
+    /// nothing has changed then. Defined in model/network_files.hpp, as is `save`.
+    void load(const std::filesystem::path& path);
+    /// Writes the network as a model.
+    void save(const std::filesystem::path& path) const;
+
     // What a trainer or a loader works with.
     engine_type& core() { return engine_; }
     const engine_type& core() const { return engine_; }
@@ -216,6 +224,8 @@ public:
     explicit network(const auto&...) {}
     std::array<Element, 1> operator()(const auto&...) { return {}; }
     std::array<Element, 1> predict_batch(const auto&...) { return {}; }
+    void load(const auto&) {}
+    void save(const auto&) const {}
 };
 
 }  // namespace bespoke
