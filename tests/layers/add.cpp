@@ -1,0 +1,53 @@
+#include <bespoke/layers/add.hpp>
+
+#include <bespoke/network/network.hpp>
+
+#include "arithmetic_test.hpp"
+
+using namespace bespoke;
+using namespace arithmetic_test;
+
+TEST_CASE("add: values with every way of broadcasting") {
+    const auto plus = [](double a, double b) { return a + b; };
+    check_values<float>(add{}, plus);
+    check_values<double>(add{}, plus);
+}
+
+TEST_CASE("add: by hand") {
+    REQUIRE(evaluate<float>(add{.alpha = 0.5f}, {{{2}, {1, -2, 3, 4}}}).first() == std::vector<float>{1.5f, -1.5f, 3.5f, 4.5f});
+    // alpha is only for a single input
+    REQUIRE(evaluate<float>(add{.alpha = 9}, {{{2, 1, 1}, {1, 2}}, {{2, 1, 2}, {10, 20, 30, 40}}}).first() ==
+            std::vector<float>{11, 21, 32, 42});
+    const float infinity = std::numeric_limits<float>::infinity();
+    REQUIRE(std::isnan(evaluate<float>(add{}, {{{1}, {infinity}}, {{1}, {-infinity}}}).first()[0]));
+}
+
+TEST_CASE("add: gradients") {
+    check_gradients_of(add{.alpha = 2});
+}
+
+TEST_CASE("add: the same bits with threads where there is much to do") {
+    const shape s{8, 40, 60};
+    evaluate<float>(add{}, {{s, numbers<float>(3 * s.size())}, {s, numbers<float>(3 * s.size(), 2)}});
+    evaluate<float>(add{}, {{s, numbers<float>(3 * s.size())}, {{8, 1, 1}, numbers<float>(8, 2), true}});
+}
+
+TEST_CASE("add: shapes and faults") {
+    REQUIRE(fault_of(add{}, {{2, 3}, {3}}) ==
+            "layers/0 \"layer\" (add): inputs of one rank wanted, their shapes are [2, 3] and [3]");
+    REQUIRE(fault_of(add{}, {{3, 4, 4}, {3, 4, 5}}) ==
+            "layers/0 \"layer\" (add): inputs wanted whose extents are equal or 1, input 1 has the shape [3, 4, 5], those "
+            "before it have [3, 4, 4]");
+    ask_everything(add{});
+}
+
+namespace {
+inline constexpr auto twice = compose(input{"x", {2, 3}}, add{.alpha = 1} | named("more"), add{} | from("x", "more", "x"));
+}
+
+TEST_CASE("add: composed, one blob several times") {
+    network<twice> net;
+    const auto y = net(std::vector<float>{1, 2, 3, 4, 5, 6});
+    REQUIRE(std::vector<float>(y.begin(), y.end()) == std::vector<float>{4, 7, 10, 13, 16, 19});
+    REQUIRE(same_bits_unrolled(net, numbers<float>(6)));
+}

@@ -1,0 +1,85 @@
+#include <bespoke/layers/concat.hpp>
+
+#include <bespoke/network/network.hpp>
+
+#include "layer_test.hpp"
+
+using namespace bespoke;
+using namespace layer_test;
+
+namespace {
+constexpr concat channels{}, sequences{.sequence_concat = true};
+}
+
+TEST_CASE("concat: by hand") {
+    REQUIRE(evaluate<float>(channels, {{{1, 1, 2}, {1, 2, 11, 12}}, {{2, 1, 2}, {3, 4, 5, 6, 13, 14, 15, 16}}}).first() ==
+            std::vector<float>{1, 2, 3, 4, 5, 6, 11, 12, 13, 14, 15, 16});
+    // an input that is stored once comes again in every example
+    REQUIRE(evaluate<float>(channels, {{{1, 1, 2}, {1, 2, 11, 12}}, {{1, 1, 2}, {8, 9}, true}}).first() ==
+            std::vector<float>{1, 2, 8, 9, 11, 12, 8, 9});
+}
+
+TEST_CASE("concat: every element in its place") {
+    const shape a{2, 3, 4, 2}, b{2, 1, 4, 2}, c{2, 2, 4, 2};
+    const auto x = numbers<double>(3 * a.size(), 1), y = numbers<double>(3 * b.size(), 2), z = numbers<double>(3 * c.size(), 3);
+    const auto got = evaluate<double>(channels, {{a, x}, {b, y}, {c, z}});
+    REQUIRE(got.dimensions() == shape{2, 6, 4, 2});
+    for (std::size_t row = 0; row < 6; ++row)
+        for (std::size_t channel = 0; channel < 6; ++channel)
+            for (std::size_t i = 0; i < 8; ++i) {
+                const double expected = channel < 3    ? x[row * 24 + channel * 8 + i]
+                                        : channel == 3 ? y[row * 8 + i]
+                                                       : z[row * 16 + (channel - 4) * 8 + i];
+                REQUIRE(got.first()[(row * 6 + channel) * 8 + i] == expected);
+            }
+    const auto along = evaluate<double>(sequences, {{{2, 1, 3, 1, 1}, numbers<double>(6)}, {{1, 1, 3, 1, 1}, {7, 8, 9}}});
+    REQUIRE(along.dimensions() == shape{3, 1, 3, 1, 1});
+    REQUIRE(std::vector<double>(along.first().end() - 3, along.first().end()) == std::vector<double>{7, 8, 9});
+}
+
+TEST_CASE("concat: gradients") {
+    require_gradients(channels, {{2, 3, 4}, {1, 3, 4}});
+    require_gradients(channels, {{5, 2, 3, 1}, {5, 1, 3, 1}, {5, 4, 3, 1}});
+    require_gradients(sequences, {{2, 2, 1, 3, 4}, {1, 2, 1, 3, 4}});
+    require_gradients(channels, {{2, 3, 4}, {1, 3, 4}}, {.arguments = {0, 1, 0, 0}});
+}
+
+TEST_CASE("concat: more inputs than fit into a short list") {
+    std::vector<blob<float>> xs;
+    for (extent i = 0; i < 11; ++i) xs.push_back({{1, 1, 1}, {static_cast<float>(i)}});
+    REQUIRE(evaluate<float>(channels, xs).first() == std::vector<float>{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10});
+}
+
+TEST_CASE("concat: the same bits with threads where there is much to do") {
+    evaluate<float>(channels, {{{7, 5, 4, 50, 50}, numbers<float>(2 * 350000)}, {{7, 5, 1, 50, 50}, numbers<float>(87500), true}});
+}
+
+TEST_CASE("concat: shapes and faults") {
+    const std::string place = "layers/0 \"layer\" (concat): ";
+    REQUIRE(fault_of(channels, {{3, 4, 4}}) == place + "2 or more inputs wanted, 1 named");
+    REQUIRE(fault_of(channels, {{4, 4}, {4, 4}}) ==
+            place + "inputs of rank 3 or more wanted, the first has the shape [4, 4]");
+    REQUIRE(fault_of(sequences, {{2, 3, 4, 4}, {2, 3, 4, 4}}) ==
+            place + "inputs of rank 5 or more wanted, the first has the shape [2, 3, 4, 4]");
+    REQUIRE(fault_of(channels, {{1, 4, 4}, {2, 4, 4}, {2, 4, 5}}) ==
+            place + "shapes wanted that differ in axis -3 only, the first is [1, 4, 4], input 2 has [2, 4, 5]");
+    REQUIRE(fault_of(channels, {{1, 4, 4}, {1, 1, 4, 4}}) ==
+            place + "shapes wanted that differ in axis -3 only, the first is [1, 4, 4], input 1 has [1, 1, 4, 4]");
+    REQUIRE(fault_of(sequences, {{1, 2, 3, 4, 4}, {1, 2, 4, 4, 4}}) ==
+            place + "shapes wanted that differ in axis -5 only, the first is [1, 2, 3, 4, 4], input 1 has [1, 2, 4, 4, 4]");
+    constexpr extent most = std::numeric_limits<extent>::max();
+    const shape huge[] = {{most, 0, 0}, {1, 0, 0}};
+    REQUIRE(std::string(channels.output_shape(huge).problem().what.view()) == "its output would be too large");
+    ask_everything(channels);
+    ask_everything(sequences);
+}
+
+namespace {
+inline constexpr auto small = compose(input{"a", {1, 2, 2}}, input{"b", {2, 2, 2}}, concat{} | from("b", "a", "b"));
+}
+
+TEST_CASE("concat: the same bits composed and at run time") {
+    network<small> net;
+    REQUIRE(net(numbers<float>(4), numbers<float>(8)).shape(0) == 5);
+    REQUIRE(same_bits_unrolled(net, numbers<float>(4), numbers<float>(8)));
+}
