@@ -93,12 +93,12 @@ inline object_writer write_array_type(const array_feature_type& type) {
     std::vector<object_writer> list;
     if (const auto* enumerated = std::get_if<enumerated_shapes>(&type.shape_flexibility)) {
         for (const shape& s : enumerated->shapes) write_shape(list.emplace_back(), "shape", s);
-        inner.objects("shapes", std::move(list));
-        out.object("enumeratedShapes", std::move(inner));
+        inner.objects("shapes", list);
+        out.object("enumeratedShapes", inner);
     } else if (const auto* ranges = std::get_if<shape_range>(&type.shape_flexibility)) {
         for (const size_range& r : ranges->size_ranges) list.push_back(write_size_range(r));
-        inner.objects("sizeRanges", std::move(list));
-        out.object("shapeRange", std::move(inner));
+        inner.objects("sizeRanges", list);
+        out.object("shapeRange", inner);
     }
     // members of a oneof are written even where they are zero
     if (const auto* whole = std::get_if<std::int32_t>(&type.default_optional_value))
@@ -154,22 +154,22 @@ inline feature_type read_feature_type(object_reader& in) {
 inline object_writer write_feature_type(const feature_type& type) {
     object_writer out, inner;
     if (std::holds_alternative<int64_feature_type>(type.type)) {
-        out.object("int64Type", std::move(inner));
+        out.object("int64Type", inner);
     } else if (std::holds_alternative<double_feature_type>(type.type)) {
-        out.object("doubleType", std::move(inner));
+        out.object("doubleType", inner);
     } else if (std::holds_alternative<string_feature_type>(type.type)) {
-        out.object("stringType", std::move(inner));
+        out.object("stringType", inner);
     } else if (const auto* array = type.multi_array_type()) {
         out.object("multiArrayType", write_array_type(*array));
     } else if (const auto* dictionary = std::get_if<dictionary_feature_type>(&type.type)) {
         inner.object(dictionary->key_type == dictionary_feature_type::key::int64_key_type ? "int64KeyType"
                                                                                           : "stringKeyType",
                      {});
-        out.object("dictionaryType", std::move(inner));
+        out.object("dictionaryType", inner);
     } else if (const auto* sequence = std::get_if<sequence_feature_type>(&type.type)) {
         inner.object(sequence->type == sequence_feature_type::element::int64_type ? "int64Type" : "stringType", {});
         if (!(sequence->size_range == size_range{})) inner.object("sizeRange", write_size_range(sequence->size_range));
-        out.object("sequenceType", std::move(inner));
+        out.object("sequenceType", inner);
     }
     out.boolean("isOptional", type.is_optional);
     return out;
@@ -196,7 +196,7 @@ inline void write_feature_descriptions(object_writer& outer, std::string_view ke
         out.text("shortDescription", d.short_description);
         out.object("type", write_feature_type(d.type));
     }
-    outer.objects(key, std::move(elements));
+    outer.objects(key, elements);
 }
 
 }  // namespace detail
@@ -236,7 +236,7 @@ object_writer write_description(const model_description& description) {
     about.text("author", description.metadata.author);
     about.text("license", description.metadata.license);
     about.map_of_texts("userDefined", description.metadata.user_defined);
-    if (!about.empty()) out.object("metadata", std::move(about));
+    if (!about.empty()) out.object("metadata", about);
     return out;
 }
 

@@ -5,10 +5,10 @@
 
 #include <cstdint>
 #include <map>
-#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace bespoke {
@@ -73,10 +73,6 @@ private:
 /// 64-bit integers as strings, the shortest number that reads back as the same float.
 class object_writer {
 public:
-    object_writer();
-    object_writer(object_writer&&) = default;
-    object_writer& operator=(object_writer&&) = default;
-
     void boolean(std::string_view key, bool value);
     void integer(std::string_view key, std::int64_t value);
     void small_integer(std::string_view key, std::int32_t value);
@@ -93,21 +89,22 @@ public:
     void present(std::string_view key, float value);
     void present(std::string_view key, double value);
     /// Written even where it is empty: a message that is there.
-    void object(std::string_view key, object_writer value);
-    void objects(std::string_view key, std::vector<object_writer> values);
+    void object(std::string_view key, const object_writer& value);
+    void objects(std::string_view key, std::span<const object_writer> values);
 
-    bool empty() const;
-    /// Members in the order in which they were written, two blanks an indent; short arrays in one line.
+    bool empty() const { return members_.empty(); }
+    /// Members in the order in which they were written, two blanks an indent, arrays of numbers and
+    /// strings in one line.
     std::string dump() const;
     /// What differs first from an object of this program: "outputChannels is "12" in the file, "10"". Empty:
     /// nothing.
     std::string difference(const object_writer& other) const;
 
 private:
-    struct release {
-        void operator()(void* json) const;
-    };
-    std::unique_ptr<void, release> json_;
+    void put(std::string_view key, std::string text);
+
+    /// Names and the JSON text of the values, which begins in the first column.
+    std::vector<std::pair<std::string, std::string>> members_;
 };
 
 }  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
@@ -126,8 +123,6 @@ using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::in_quotes;
 
 namespace bespoke {
 namespace detail {
-
-using ordered = nlohmann::ordered_json;
 
 inline const json& as_json(const void* opaque) { return *static_cast<const json*>(opaque); }
 
@@ -211,23 +206,50 @@ void each_element(const json& value, const std::string& place, const Body& body)
     for (const json& element : value) body(element, place + "/" + std::to_string(number++));
 }
 
+/// The shortest text that reads back as the same float or double.
 template <class T>
-ordered spelled(T number) {
-    if (std::isnan(number)) return "NaN";
-    if (std::isinf(number)) return number > 0 ? "Infinity" : "-Infinity";
-    // the double with the decimal digits of the shortest float
+std::string spelled(T number) {
+    if (std::isnan(number)) return "\"NaN\"";
+    if (std::isinf(number)) return number > 0 ? "\"Infinity\"" : "\"-Infinity\"";
     char digits[40];
-    const auto shortest = std::to_chars(std::begin(digits), std::end(digits), number);
+    char* end = std::to_chars(std::begin(digits), std::end(digits), number).ptr;
     double value = 0;
-    std::from_chars(digits, shortest.ptr, value);
-    if (static_cast<T>(value) != number) value = number;
-    if (value == std::floor(value) && std::abs(value) < 1e15 && !(value == 0 && std::signbit(value)))
-        return static_cast<std::int64_t>(value);
-    return value;
+    std::from_chars(digits, end, value);
+    // most readers make a double of it first, and round twice
+    if (static_cast<T>(value) != number)
+        end = std::to_chars(std::begin(digits), std::end(digits), static_cast<double>(number)).ptr;
+    return std::string(std::begin(digits), end);
 }
-
-inline ordered& as_ordered(void* opaque) { return *static_cast<ordered*>(opaque); }
-inline const ordered& as_ordered(const void* opaque) { return *static_cast<const ordered*>(opaque); }
+inline std::string spelled(std::string_view text) {
+    try {
+        return json(text).dump();
+    } catch (const json::exception&) {
+        throw error(errc::bad_value, "a text that is not UTF-8 cannot be written: " + in_quotes(text));
+    }
+}
+/// Members or elements, each in lines of its own, between brackets.
+inline std::string spelled_in_lines(std::string_view brackets, std::span<const std::string> parts) {
+    if (parts.empty()) return std::string(brackets);
+    std::string text(1, brackets[0]);
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+        text += i == 0 ? "\n  " : ",\n  ";
+        for (char c : parts[i]) {
+            text += c;
+            if (c == '\n') text += "  ";  // in a string it would be escaped
+        }
+    }
+    return text + "\n" + brackets[1];
+}
+/// Elements in one line.
+template <class Values, class Spell>
+std::string spelled_in_line(const Values& values, const Spell& spell) {
+    std::string text = "[";
+    for (const auto& value : values) {
+        if (text.size() > 1) text += ", ";
+        text += spell(value);
+    }
+    return text + "]";
+}
 
 /// How many edits (insert, delete, replace) lead from a to b.
 inline std::size_t edits(std::string_view a, std::string_view b) {
@@ -262,41 +284,6 @@ inline std::string suggestion(std::string_view name, std::span<const std::string
         best = candidate;
     }
     return best.empty() ? "" : ", did you mean " + in_quotes(best) + "?";
-}
-
-inline void dump_to(const ordered& value, std::string& out, std::size_t indent) {
-    const auto line = [&](std::size_t depth) { out += "\n" + std::string(2 * depth, ' '); };
-    if (value.is_object() && !value.empty()) {
-        out += '{';
-        bool first = true;
-        for (const auto& [key, member] : value.items()) {
-            if (!first) out += ',';
-            first = false;
-            line(indent + 1);
-            out += ordered(key).dump() + ": ";
-            dump_to(member, out, indent + 1);
-        }
-        line(indent);
-        out += '}';
-    } else if (value.is_array() && !value.empty() && value.front().is_object()) {
-        out += '[';
-        for (std::size_t i = 0; i < value.size(); ++i) {
-            if (i > 0) out += ',';
-            line(indent + 1);
-            dump_to(value[i], out, indent + 1);
-        }
-        line(indent);
-        out += ']';
-    } else if (value.is_array()) {
-        out += '[';
-        for (std::size_t i = 0; i < value.size(); ++i) {
-            if (i > 0) out += ", ";
-            out += value[i].dump();
-        }
-        out += ']';
-    } else {
-        out += value.dump();
-    }
 }
 
 }  // namespace detail
@@ -450,87 +437,71 @@ void object_reader::fail(errc code, std::string_view key, const std::string& wha
 
 // --- writing ----------------------------------------------------------------------------------------
 
-object_writer::object_writer() : json_(new detail::ordered(detail::ordered::object())) {}
-void object_writer::release::operator()(void* json) const { delete static_cast<detail::ordered*>(json); }
+void object_writer::put(std::string_view key, std::string text) { members_.emplace_back(key, std::move(text)); }
 
 void object_writer::boolean(std::string_view key, bool value) {
-    if (value) detail::as_ordered(json_.get())[std::string(key)] = value;
+    if (value) put(key, "true");
 }
 void object_writer::integer(std::string_view key, std::int64_t value) {
-    if (value != 0) detail::as_ordered(json_.get())[std::string(key)] = std::to_string(value);
+    if (value != 0) put(key, "\"" + std::to_string(value) + "\"");
 }
 void object_writer::small_integer(std::string_view key, std::int32_t value) {
-    if (value != 0) detail::as_ordered(json_.get())[std::string(key)] = value;
+    if (value != 0) present(key, value);
 }
 void object_writer::number(std::string_view key, double value) {
-    if (value != 0 || std::signbit(value)) detail::as_ordered(json_.get())[std::string(key)] = detail::spelled(value);
+    if (value != 0 || std::signbit(value)) present(key, value);
 }
 void object_writer::real(std::string_view key, float value) {
-    if (value != 0 || std::signbit(value)) detail::as_ordered(json_.get())[std::string(key)] = detail::spelled(value);
+    if (value != 0 || std::signbit(value)) present(key, value);
 }
 void object_writer::text(std::string_view key, std::string_view value) {
-    if (!value.empty()) detail::as_ordered(json_.get())[std::string(key)] = value;
+    if (!value.empty()) put(key, detail::spelled(value));
 }
 void object_writer::enumerator(std::string_view key, std::span<const std::string_view> names, std::size_t value) {
     if (value != 0) text(key, names[value]);
 }
 void object_writer::integers(std::string_view key, std::span<const std::int64_t> values) {
-    if (values.empty()) return;
-    auto& array = detail::as_ordered(json_.get())[std::string(key)] = detail::ordered::array();
-    for (std::int64_t value : values) array.push_back(std::to_string(value));
+    if (!values.empty())
+        put(key, detail::spelled_in_line(values, [](auto v) { return "\"" + std::to_string(v) + "\""; }));
 }
 void object_writer::reals(std::string_view key, std::span<const float> values) {
-    if (values.empty()) return;
-    auto& array = detail::as_ordered(json_.get())[std::string(key)] = detail::ordered::array();
-    for (float value : values) array.push_back(detail::spelled(value));
+    if (!values.empty()) put(key, detail::spelled_in_line(values, [](float v) { return detail::spelled(v); }));
 }
 void object_writer::texts(std::string_view key, std::span<const std::string> values) {
-    if (values.empty()) return;
-    auto& array = detail::as_ordered(json_.get())[std::string(key)] = detail::ordered::array();
-    for (const auto& value : values) array.push_back(value);
+    if (!values.empty())
+        put(key, detail::spelled_in_line(values, [](std::string_view v) { return detail::spelled(v); }));
 }
 void object_writer::map_of_texts(std::string_view key, const std::map<std::string, std::string>& values) {
     if (values.empty()) return;
-    auto& object = detail::as_ordered(json_.get())[std::string(key)] = detail::ordered::object();
-    for (const auto& [name, value] : values) object[name] = value;
+    object_writer map;
+    for (const auto& [name, value] : values) map.put(name, detail::spelled(std::string_view(value)));
+    object(key, map);
 }
-void object_writer::present(std::string_view key, std::int32_t value) {
-    detail::as_ordered(json_.get())[std::string(key)] = value;
-}
-void object_writer::present(std::string_view key, float value) {
-    detail::as_ordered(json_.get())[std::string(key)] = detail::spelled(value);
-}
-void object_writer::present(std::string_view key, double value) {
-    detail::as_ordered(json_.get())[std::string(key)] = detail::spelled(value);
-}
-void object_writer::object(std::string_view key, object_writer value) {
-    detail::as_ordered(json_.get())[std::string(key)] = std::move(detail::as_ordered(value.json_.get()));
-}
-void object_writer::objects(std::string_view key, std::vector<object_writer> values) {
+void object_writer::present(std::string_view key, std::int32_t value) { put(key, std::to_string(value)); }
+void object_writer::present(std::string_view key, float value) { put(key, detail::spelled(value)); }
+void object_writer::present(std::string_view key, double value) { put(key, detail::spelled(value)); }
+void object_writer::object(std::string_view key, const object_writer& value) { put(key, value.dump()); }
+void object_writer::objects(std::string_view key, std::span<const object_writer> values) {
     if (values.empty()) return;
-    auto& array = detail::as_ordered(json_.get())[std::string(key)] = detail::ordered::array();
-    for (auto& value : values) array.push_back(std::move(detail::as_ordered(value.json_.get())));
+    std::vector<std::string> elements;
+    for (const object_writer& value : values) elements.push_back(value.dump());
+    put(key, detail::spelled_in_lines("[]", elements));
 }
-bool object_writer::empty() const { return detail::as_ordered(json_.get()).empty(); }
 std::string object_writer::dump() const {
-    std::string out;
-    try {
-        detail::dump_to(detail::as_ordered(json_.get()), out, 0);
-    } catch (const detail::ordered::exception&) {
-        throw error(errc::bad_value, "a text that is not UTF-8 cannot be written");
-    }
-    return out + "\n";
+    std::vector<std::string> members;
+    for (const auto& [key, value] : members_) members.push_back(detail::spelled(std::string_view(key)) + ": " + value);
+    return detail::spelled_in_lines("{}", members);
 }
 std::string object_writer::difference(const object_writer& other) const {
-    const auto& mine = detail::as_ordered(json_.get());
-    const auto& theirs = detail::as_ordered(other.json_.get());
-    const auto spell = [](const detail::ordered& object, const std::string& key) {
-        return object.contains(key) ? object[key].dump() : std::string("left out");
+    const auto spell = [](const object_writer& object, const std::string& key) -> std::string {
+        for (const auto& [name, value] : object.members_)
+            if (name == key) return value;
+        return "left out";
     };
-    for (const auto* object : {&mine, &theirs})
-        for (const auto& [key, value] : object->items())
-            if (spell(mine, key) != spell(theirs, key))
-                return key + " is " + spell(mine, key) + " in the file, " + spell(theirs, key);
+    for (const auto* object : {this, &other})
+        for (const auto& [key, value] : object->members_)
+            if (spell(*this, key) != spell(other, key))
+                return key + " is " + spell(*this, key) + " in the file, " + spell(other, key);
     return "";
 }
 

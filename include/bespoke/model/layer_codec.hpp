@@ -6,6 +6,7 @@
 #include "../network/layer_list.hpp"
 #include "base64.hpp"
 #include "document.hpp"
+#include "feature.hpp"
 #include "float16.hpp"
 #include "safetensors.hpp"
 
@@ -66,6 +67,9 @@ layer_list read_subnetwork(network_reader& networks, object_reader& fields, std:
 std::vector<object_writer> write_layers(network_writer& networks, const layer_list& layers);
 void write_subnetwork(network_writer& networks, const layer_list& layers, object_writer& fields,
                       std::string_view key, bool required);
+/// How many numbers the document gives for each of these parameters.
+std::vector<extent> weight_lengths(const network_reader& networks, object_reader& fields,
+                                   std::span<const std::string_view> parameters);
 }  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
 
 /// The state of reading the layers of one document.
@@ -77,9 +81,11 @@ public:
         std::string layer;  ///< place and name of the layer
     };
 
-    explicit network_reader(std::span<const layer_codec> table) : codecs(table) {}
+    explicit network_reader(std::span<const layer_codec> table, const safetensors* weights_file = nullptr)
+        : codecs(table), tensors(weights_file) {}
 
     std::span<const layer_codec> codecs;
+    const safetensors* tensors;
     std::vector<pending_weight> weights;
     std::vector<layer_notes> notes;  ///< in the order of the plan's steps
     /// Places of fields with a default other than zero that the document leaves out.
@@ -254,7 +260,7 @@ void write_value(const T& value, std::string_view key, object_writer& out, netwo
         std::vector<object_writer> elements;
         for (std::size_t i = 0; i < value.size(); ++i)
             elements.push_back(written_message(value[i], std::string(key) + "/" + std::to_string(i), networks));
-        out.objects(key, std::move(elements));
+        out.objects(key, elements);
     } else {
         out.integers(key, value);
     }
@@ -281,6 +287,14 @@ void write_fields(const Owner& owner, object_writer& out, network_writer& networ
     std::apply([&](const auto&... f) { (write_field(owner, f, out, networks), ...); }, Owner::fields);
 }
 
+template <class L>
+inline constexpr auto parameter_names = [] {
+    std::array<std::string_view, parameter_count<L>> names{};
+    if constexpr (parametric_layer<L>)
+        for (std::size_t i = 0; i < names.size(); ++i) names[i] = L::template parameter_fields<shape>[i].name;
+    return names;
+}();
+
 /// A node and the strings that its layer looks at.
 template <class L>
 struct node_and_texts {
@@ -292,6 +306,9 @@ template <class L>
 std::shared_ptr<any_node> read_layer(object_reader& in, network_reader& networks) {
     const auto both = std::make_shared<node_and_texts<L>>();
     read_fields(both->node.layer, in, networks, both->texts);
+    if constexpr (requires(L& l, std::span<const extent> lengths) { l.set_lengths(lengths); })
+        both->node.layer.set_lengths(define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::weight_lengths(
+            networks, in, parameter_names<L>));
     if constexpr (requires(L& l) { l.if_branch.nodes; }) {
         using namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit;
         if (!in.has("ifBranch")) in.fail(errc::bad_value, "ifBranch", "a network wanted, none came");
@@ -325,14 +342,6 @@ void write_layer(const any_node& node, std::span<const shape> inputs, object_wri
         write_subnetwork(networks, layer.body_network, out, "bodyNetwork", true);
     }
 }
-
-template <class L>
-inline constexpr auto parameter_names = [] {
-    std::array<std::string_view, parameter_count<L>> names{};
-    if constexpr (parametric_layer<L>)
-        for (std::size_t i = 0; i < names.size(); ++i) names[i] = L::template parameter_fields<shape>[i].name;
-    return names;
-}();
 
 template <class L>
 constexpr std::string_view nested_key_of() {
@@ -401,32 +410,37 @@ constexpr const layer_codec* find_codec(std::span<const layer_codec> codecs, con
 namespace bespoke {
 namespace detail {
 
+inline std::vector<std::byte> read_bytes(object_reader& in, std::string_view key, std::size_t size) {
+    auto bytes = decode_base64(in.text(key));
+    if (!bytes) in.fail(errc::malformed_file, key, "base64 wanted");
+    if (bytes->size() % size != 0)
+        in.fail(errc::malformed_file, key, "a multiple of " + std::to_string(size) + " bytes wanted, " +
+                                               std::to_string(bytes->size()) + " came");
+    return *std::move(bytes);
+}
+inline const tensor_entry& find_tensor(object_reader& in, const safetensors* tensors) {
+    const std::string name = in.text("tensor");
+    if (tensors == nullptr)
+        in.fail(errc::unknown_name, "tensor", "tensor " + in_quotes(name) + " needs a \"weightsFile\" in the model");
+    const tensor_entry* entry = tensors->find(name);
+    if (entry == nullptr) in.fail(errc::unknown_name, "tensor", "no tensor " + in_quotes(name) + " in the weights file");
+    return *entry;
+}
+
 /// The weights of one parameter array as a document gives them, for the shape that the plan asks for. Without
 /// `to`, only compares how many there are.
 inline void read_weights(object_reader in, const std::string& place, const shape& dimensions,
                          const safetensors* tensors, weight_source& source, float* to) {
     const extent wanted = dimensions.size();
     const auto wrong_count = [&](extent came) {
-        throw error(errc::shape_mismatch,
-                    place + ": " +
-                        std::string(sentence(wanted, wanted == 1 ? " number wanted" : " numbers wanted").view()) +
-                        (wanted == 0 ? "" : " (shape " + std::string(sentence(dimensions).view()) + ")") + ", " +
-                        (came == 0 ? "none" : std::to_string(came)) + " came");
+        throw error(errc::shape_mismatch, place + ": " + std::to_string(wanted) +
+                                              (wanted == 1 ? " number wanted" : " numbers wanted") +
+                                              (wanted == 0 ? "" : " (shape " + bespoke::to_text(dimensions) + ")") + ", " +
+                                              (came == 0 ? "none" : std::to_string(came)) + " came");
     };
     const auto check_count = [&](std::size_t came) {
         if (static_cast<extent>(came) != wanted) wrong_count(static_cast<extent>(came));
     };
-    const auto decoded = [&](object_reader& object, std::string_view key, std::size_t size) {
-        const std::string text = object.text(key);
-        auto bytes = decode_base64(text);
-        if (!bytes) object.fail(errc::malformed_file, key, "base64 wanted");
-        if (bytes->size() % size != 0)
-            object.fail(errc::malformed_file, key, "a multiple of " + std::to_string(size) + " bytes wanted, " +
-                                                       std::to_string(bytes->size()) + " came");
-        check_count(bytes->size() / size);
-        return *std::move(bytes);
-    };
-
     source.updatable = in.boolean("isUpdatable");
     static constexpr std::string_view kinds[] = {"floatValue", "float16Value", "tensor", "bespoke",
                                                  "rawValue",   "int8RawValue"};
@@ -442,30 +456,28 @@ inline void read_weights(object_reader in, const std::string& place, const shape
         if (to != nullptr) std::copy(values.begin(), values.end(), to);
     } else if (kind == "float16Value") {
         source.kind = weight_source::float16_value;
-        const auto bytes = decoded(in, kind, 2);
+        const auto bytes = read_bytes(in, kind, 2);
+        check_count(bytes.size() / 2);
         for (extent i = 0; i < wanted && to != nullptr; ++i)
             to[i] = float16_to_float(load_little_endian<std::uint16_t>(bytes.data() + 2 * i));
     } else if (kind == "bespoke") {
         source.kind = weight_source::float32_value;
         object_reader inner = in.object(kind);
-        const auto bytes = decoded(inner, "float32Value", 4);
+        const auto bytes = read_bytes(inner, "float32Value", 4);
+        check_count(bytes.size() / 4);
         for (extent i = 0; i < wanted && to != nullptr; ++i)
             to[i] = std::bit_cast<float>(load_little_endian<std::uint32_t>(bytes.data() + 4 * i));
         inner.finish();
     } else if (kind == "tensor") {
         source.kind = weight_source::tensor;
-        source.name = in.text(kind);
-        if (tensors == nullptr)
-            in.fail(errc::unknown_name, kind, "tensor " + in_quotes(source.name) + " needs a \"weightsFile\" in the model");
-        const tensor_entry* entry = tensors->find(source.name);
-        if (entry == nullptr)
-            in.fail(errc::unknown_name, kind, "no tensor " + in_quotes(source.name) + " in the weights file");
-        if (!(entry->dimensions == dimensions))
+        const tensor_entry& entry = find_tensor(in, tensors);
+        source.name = entry.name;
+        if (!(entry.dimensions == dimensions))
             in.fail(errc::shape_mismatch, kind,
-                    std::string(sentence("the shape ", dimensions, " wanted, tensor \"").view()) + source.name +
-                        std::string(sentence("\" has ", entry->dimensions).view()));
+                    "the shape " + bespoke::to_text(dimensions) + " wanted, tensor " + in_quotes(entry.name) + " has " +
+                        bespoke::to_text(entry.dimensions));
         if (to == nullptr) return;
-        const auto values = to_floats(*entry);
+        const auto values = to_floats(entry);
         check_count(values.size());
         if (to != nullptr) std::copy(values.begin(), values.end(), to);
     } else {
@@ -492,7 +504,7 @@ inline void write_tensor_notes(object_writer& layer, std::string_view key, const
         list.emplace_back().small_integer("rank", static_cast<std::int32_t>(note.rank));
         list.back().integers("dimValue", note.dimensions);
     }
-    layer.objects(key, std::move(list));
+    layer.objects(key, list);
 }
 
 /// What the table calls its layers, for "did you mean".
@@ -582,6 +594,25 @@ layer_list read_subnetwork(network_reader& networks, object_reader& fields, std:
     return list;
 }
 
+std::vector<extent> weight_lengths(const network_reader& networks, object_reader& fields,
+                                   std::span<const std::string_view> parameters) {
+    std::vector<extent> lengths;
+    for (std::string_view key : parameters) {
+        object_reader in = fields.object(key);
+        std::size_t length = in.length("floatValue");
+        if (in.has("float16Value")) {
+            length = detail::read_bytes(in, "float16Value", 2).size() / 2;
+        } else if (in.has("bespoke")) {
+            object_reader inner = in.object("bespoke");
+            length = detail::read_bytes(inner, "float32Value", 4).size() / 4;
+        } else if (in.has("tensor")) {
+            length = static_cast<std::size_t>(detail::find_tensor(in, networks.tensors).dimensions.size());
+        }
+        lengths.push_back(static_cast<extent>(length));
+    }
+    return lengths;
+}
+
 std::vector<object_writer> write_layers(network_writer& networks, const layer_list& layers) {
     std::vector<object_writer> list;
     const std::string outer = networks.place;
@@ -606,10 +637,10 @@ std::vector<object_writer> write_layers(network_writer& networks, const layer_li
         if (networks.write_weights) networks.write_weights(networks.context, step, *codec, fields);
         if (!codec->nested_key.empty()) {
             object_writer family;
-            family.object(codec->nested_key, std::move(fields));
+            family.object(codec->nested_key, fields);
             fields = std::move(family);
         }
-        layer.object(codec->key, std::move(fields));
+        layer.object(codec->key, fields);
     }
     networks.place = outer;
     return list;
@@ -623,7 +654,7 @@ void write_subnetwork(network_writer& networks, const layer_list& layers, object
     object_writer network;
     network.objects("layers", write_layers(networks, layers));
     networks.place.resize(outer);
-    fields.object(key, std::move(network));
+    fields.object(key, network);
 }
 
 }  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit

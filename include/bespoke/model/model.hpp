@@ -102,6 +102,12 @@ public:
     const program& network() const { return *program_; }
     /// The parameter array `field` ("weights") of the layer `layer`. Throws `error` where there is none.
     std::span<float> parameter(std::string_view layer, std::string_view field);
+    /// Plans the network for the shapes of these inputs.
+    void reshape(const features& inputs) { program_->reshape(shapes_of(inputs)); }
+    bool is_planned_for(const features& inputs) const { return program_->is_planned_for(shapes_of(inputs)); }
+    /// Writes the value of input `number` to a blob of the shape that it is planned for.
+    void read_input(std::size_t number, const features& inputs, float* to) const;
+
     std::span<const layer_codec> codecs() const { return codecs_; }
     /// Whether the document marks parameter `number` of the plan as updatable ("isUpdatable" of its weights).
     bool marked_updatable(std::size_t number) const;
@@ -222,7 +228,6 @@ inline shape declared_shape(const feature_description& feature, array_shape_mapp
 /// the plan, then, when there is memory, the values are read.
 struct weights_to_read {
     network_reader& networks;
-    const safetensors* tensors;
     std::vector<layer_notes>& notes;
 
     static void fill(void* context, const plan_view& plan, engine<float>* core) {
@@ -231,7 +236,7 @@ struct weights_to_read {
             const std::size_t number = plan.steps[pending.step].first_parameter + pending.number;
             const std::string place = pending.value.place();
             auto& source = self.notes[pending.step].weights[pending.number];
-            read_weights(pending.value, place, plan.parameters[number].dimensions, self.tensors, source,
+            read_weights(pending.value, place, plan.parameters[number].dimensions, self.networks.tensors, source,
                          core == nullptr ? nullptr : core->parameter(number));
         }
     }
@@ -319,17 +324,16 @@ model read_model(const json& root, std::span<const layer_codec> codecs, const lo
     if (type.empty()) top.fail(errc::bad_value, "", "a model type wanted (\"neuralNetwork\"), none came");
     settings.type = static_cast<model_type>(std::find(std::begin(types), std::end(types), type) - std::begin(types));
 
-    network_reader networks(codecs);
+    const safetensors* tensors = weights_file.empty() ? nullptr : tensors_in(weights_file, top);
+    network_reader networks(codecs, tensors);
     object_reader network = top.object(type);
     content.layers = read_network(network, settings, networks);
-    const safetensors* tensors = weights_file.empty() ? nullptr : tensors_in(weights_file, top);
-
     content.codecs = codecs;
     content.notes = std::move(networks.notes);
     content.implied = std::make_shared<const std::set<std::string>>(std::move(networks.implied));
     if (tensors != nullptr) content.weights_metadata = tensors->metadata();
     content.threads = options.threads;
-    weights_to_read weights{networks, tensors, content.notes};
+    weights_to_read weights{networks, content.notes};
     content.fill = &weights_to_read::fill;
     content.context = &weights;
     return model(std::move(content));
@@ -395,7 +399,7 @@ struct weights_to_write {
             } else if (kind == weight_source::float32_value) {
                 object_writer inner;
                 inner.text("float32Value", base64_of(values, 4));
-                out.object("bespoke", std::move(inner));
+                out.object("bespoke", inner);
             } else {
                 out.text("tensor", add_tensor(source.name.empty() ? std::string(plan[plan.steps[step].name]) + "." +
                                                                         std::string(facts.name)
@@ -403,7 +407,7 @@ struct weights_to_write {
                                               facts.dimensions, values));
             }
             out.boolean("isUpdatable", source.updatable);
-            fields.object(facts.name, std::move(out));
+            fields.object(facts.name, out);
         }
     }
 };
@@ -607,18 +611,8 @@ void model::run(std::span<const features> inputs, std::vector<features>& results
     const plan_view& plan = program_->plan();
     for (std::size_t e = 0; e < inputs.size(); ++e)
         for (std::size_t i = 0; i < plan.inputs.size(); ++i) {
-            const feature_description& feature = settings_.description.input[i];
             const extent size = plan.blobs[plan.inputs[i]].dimensions.size();
-            float* to = core.value(plan.inputs[i]) + static_cast<extent>(e) * size;
-            const feature_value* value = inputs[e].find(feature.name);
-            if (value == nullptr) {
-                const auto* array = feature.type.multi_array_type();
-                std::fill_n(to, size, array == nullptr ? 0.0f : detail::number_of(array->default_optional_value));
-            } else if (const auto* array = std::get_if<multi_array>(value)) {
-                std::visit([&](const auto& values) { copy_elements(values, to); }, array->values());
-            } else {
-                *to = detail::scalar_of(*value);
-            }
+            read_input(i, inputs[e], core.value(plan.inputs[i]) + static_cast<extent>(e) * size);
         }
     program_->forward();
     for (std::size_t e = 0; e < inputs.size(); ++e) {
@@ -629,6 +623,21 @@ void model::run(std::span<const features> inputs, std::vector<features>& results
                 result.set(feature.name, output_value(feature, outputs_[i], static_cast<extent>(e)));
             }
         if (probabilities_ != detail::no_output) answer(result, static_cast<extent>(e));
+    }
+}
+
+void model::read_input(std::size_t number, const features& inputs, float* to) const {
+    const plan_view& plan = program_->plan();
+    const feature_description& feature = settings_.description.input[number];
+    const feature_value* value = inputs.find(feature.name);
+    if (value == nullptr) {
+        const auto* array = feature.type.multi_array_type();
+        std::fill_n(to, plan.blobs[plan.inputs[number]].dimensions.size(),
+                    array == nullptr ? 0.0f : detail::number_of(array->default_optional_value));
+    } else if (const auto* array = std::get_if<multi_array>(value)) {
+        std::visit([&](const auto& values) { copy_elements(values, to); }, array->values());
+    } else {
+        *to = detail::scalar_of(*value);
     }
 }
 
@@ -708,10 +717,10 @@ model::document model::write(std::string_view weights_file) const {
     object_writer labels;
     if (const auto* names = std::get_if<string_sequence>(&settings_.class_labels)) {
         labels.texts("vector", *names);
-        network.object("stringClassLabels", std::move(labels));
+        network.object("stringClassLabels", labels);
     } else if (const auto* numbers = std::get_if<int64_sequence>(&settings_.class_labels)) {
         labels.integers("vector", *numbers);
-        network.object("int64ClassLabels", std::move(labels));
+        network.object("int64ClassLabels", labels);
     }
     network.text("labelProbabilityLayerName", settings_.label_probability_layer_name);
 
@@ -720,8 +729,8 @@ model::document model::write(std::string_view weights_file) const {
     top.object("description", write_description(settings_.description));
     top.boolean("isUpdatable", settings_.is_updatable);
     if (!weights.tensors.empty()) top.text("weightsFile", weights_file);
-    top.object(detail::key_of_type(settings_.type), std::move(network));
-    document result{top.dump(), {}};
+    top.object(detail::key_of_type(settings_.type), network);
+    document result{top.dump() + "\n", {}};
     if (!weights.tensors.empty()) result.weights = bespoke::to_safetensors(weights.tensors, weights_metadata_);
     return result;
 }

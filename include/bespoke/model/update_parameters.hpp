@@ -152,9 +152,9 @@ inline void write_parameter(object_writer& outer, std::string_view key, const st
         object_writer range;
         range.number("minValue", from->range->min_value);
         range.number("maxValue", from->range->max_value);
-        out.object("range", std::move(range));
+        out.object("range", range);
     }
-    outer.object(key, std::move(out));
+    outer.object(key, out);
 }
 inline void write_parameter(object_writer& outer, std::string_view key, const std::optional<int64_parameter>& from) {
     if (!from) return;
@@ -163,12 +163,12 @@ inline void write_parameter(object_writer& outer, std::string_view key, const st
     if (const auto* range = std::get_if<int64_range>(&from->allowed_values)) {
         allowed.integer("minValue", range->min_value);
         allowed.integer("maxValue", range->max_value);
-        out.object("range", std::move(allowed));
+        out.object("range", allowed);
     } else if (const auto* set = std::get_if<int64_set>(&from->allowed_values)) {
         allowed.integers("values", set->values);
-        out.object("set", std::move(allowed));
+        out.object("set", allowed);
     }
-    outer.object(key, std::move(out));
+    outer.object(key, out);
 }
 
 }  // namespace detail
@@ -236,31 +236,31 @@ object_writer write_update_parameters(const network_update_parameters& parameter
                 object_writer type;
                 type.text("input", fields.input);
                 type.text("target", fields.target);
-                loss.object(fields.key, std::move(type));
+                loss.object(fields.key, type);
             },
             layer.type);
     }
-    out.objects("lossLayers", std::move(losses));
+    out.objects("lossLayers", losses);
     object_writer optimizer, type;
     if (const auto* sgd = std::get_if<sgd_optimizer>(&parameters.optimizer)) {
         detail::write_parameter(type, "learningRate", sgd->learning_rate);
         detail::write_parameter(type, "miniBatchSize", sgd->mini_batch_size);
         detail::write_parameter(type, "momentum", sgd->momentum);
-        optimizer.object(sgd->key, std::move(type));
+        optimizer.object(sgd->key, type);
     } else if (const auto* adam = std::get_if<adam_optimizer>(&parameters.optimizer)) {
         detail::write_parameter(type, "learningRate", adam->learning_rate);
         detail::write_parameter(type, "miniBatchSize", adam->mini_batch_size);
         detail::write_parameter(type, "beta1", adam->beta1);
         detail::write_parameter(type, "beta2", adam->beta2);
         detail::write_parameter(type, "eps", adam->eps);
-        optimizer.object(adam->key, std::move(type));
+        optimizer.object(adam->key, type);
     }
-    if (!optimizer.empty()) out.object("optimizer", std::move(optimizer));
+    if (!optimizer.empty()) out.object("optimizer", optimizer);
     detail::write_parameter(out, "epochs", parameters.epochs);
     if (parameters.shuffle) {
         object_writer shuffle;
         shuffle.boolean("defaultValue", *parameters.shuffle);
-        out.object("shuffle", std::move(shuffle));
+        out.object("shuffle", shuffle);
     }
     detail::write_parameter(out, "seed", parameters.seed);
     return out;
