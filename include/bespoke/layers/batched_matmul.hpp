@@ -46,7 +46,8 @@ struct batched_matmul {
                    parameter_field{"bias", &parameters<T>::bias, initial::zero}};
 
     constexpr outcome output_shape(std::span<const shape> xs) const {
-        return xs.size() == 1 ? weighted_shape(xs[0]) : product_shape(xs[0], xs[1]);
+        if (xs.size() == 1) return weighted_shape(xs[0]);  // g++ 12 destroys the result of a ?: too early
+        return product_shape(xs[0], xs[1]);
     }
     constexpr batched_matmul resolved(std::span<const shape> xs) const {
         batched_matmul result = *this;
