@@ -90,7 +90,8 @@ std::string fault_of(const L& layer, const std::vector<shape>& inputs) {
     return p.failed() ? std::string(p.problem().what.view()) : std::string();
 }
 
-/// Runs a layer through a run-time engine, with `parameters` in the order of its `parameter_fields`.
+/// Runs a layer through a run-time engine, with `parameters` in the order of its `parameter_fields`; those it does
+/// without may be left out at the end.
 /// The number of examples is that of the values given. `threads`: null for none.
 template <class T, class L>
 result<T> evaluate_with(bespoke::thread_pool* threads, const L& layer, const std::vector<blob<T>>& inputs,
@@ -110,10 +111,11 @@ result<T> evaluate_with(bespoke::thread_pool* threads, const L& layer, const std
     bespoke::engine<T> engine(plan);
     engine.use(threads);
     engine.reserve(examples);
-    REQUIRE(plan.parameters.size() == parameters.size());
-    for (std::size_t i = 0; i < parameters.size(); ++i) {
-        REQUIRE(static_cast<extent>(parameters[i].size()) == plan.parameters[i].dimensions.size());
-        std::copy(parameters[i].begin(), parameters[i].end(), engine.parameter(i));
+    REQUIRE(plan.parameters.size() >= parameters.size());
+    for (std::size_t i = 0; i < plan.parameters.size(); ++i) {
+        const extent given = i < parameters.size() ? static_cast<extent>(parameters[i].size()) : 0;
+        REQUIRE(given == plan.parameters[i].dimensions.size());
+        if (given > 0) std::copy(parameters[i].begin(), parameters[i].end(), engine.parameter(i));
     }
     engine.prepare_all(only<L>{layer, step});
     for (std::size_t i = 0; i < inputs.size(); ++i) {
