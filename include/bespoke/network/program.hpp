@@ -41,6 +41,12 @@ public:
     engine_type& core() { return engine_; }
     const engine_type& core() const { return engine_; }
 
+    /// Whether the current plan is for these input shapes.
+    bool is_planned_for(const std::vector<named_shape>& inputs) const {
+        for (const auto& [shapes, plan] : plans_)
+            if (shapes == inputs) return engine_.plan().steps.data() == plan->steps.data();
+        return false;
+    }
     /// Makes the plan for these input shapes the current one. Throws `error` where they do not fit.
     void reshape(const std::vector<named_shape>& inputs) {
         for (const auto& [shapes, plan] : plans_)

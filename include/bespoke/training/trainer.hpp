@@ -35,9 +35,7 @@ public:
             train which = train::updatable_layers)
         : network_(network), losses_(std::move(losses)), optimizer_(std::move(optimizer)),
           sites_(find_sites(network.plan(), losses_)), plan_(network.plan(), which, sites_) {
-        std::vector<std::string> reasons = loss_reasons(network.plan(), losses_, sites_);
-        reasons.insert(reasons.end(), plan_.reasons.begin(), plan_.reasons.end());
-        if (!reasons.empty()) {
+        if (const auto reasons = check_trainable(network.plan(), losses_, which); !reasons.empty()) {
             std::string all = "this network cannot be trained";
             for (const auto& reason : reasons) all += "\n  " + reason;
             throw error(errc::not_updatable, all);
@@ -54,6 +52,15 @@ public:
         for (auto& slot : slots_) slot.step = gradients_.data() + slot.offset;
         values_.resize(network_.plan().blobs.size());
         blob_gradients_.resize(values_.size());
+    }
+
+    /// Every reason why a network of this plan cannot be trained so; none: it can.
+    static std::vector<std::string> check_trainable(const plan_view& p, const std::vector<Loss>& losses, train which) {
+        const std::vector<loss_site> sites = find_sites(p, losses);
+        std::vector<std::string> reasons = loss_reasons(p, losses, sites);
+        const training_plan plan(p, which, sites);
+        reasons.insert(reasons.end(), plan.reasons.begin(), plan.reasons.end());
+        return reasons;
     }
 
     /// Takes over examples: for each input of the network and for each loss the values of all of them.
@@ -155,7 +162,7 @@ public:
 private:
     template <class Visit>
     static decltype(auto) visit_loss(const Loss& l, const Visit& visit) {
-        if constexpr (requires { visit(l); } && loss<Loss>)
+        if constexpr (loss<Loss>)
             return visit(l);
         else
             return std::visit(visit, l);

@@ -1,0 +1,29 @@
+#pragma once
+
+/// bespoke: neural networks, made to measure.
+///
+/// One header for everything. Composed networks need nothing more. Files and models that are loaded are
+/// defined where one translation unit of the program says `#define BESPOKE_IMPLEMENTATION` before it
+/// includes this.
+
+#include "version.hpp"
+
+#include "core/tensor.hpp"
+
+#include "layers/all.hpp"
+
+#include "control/branch.hpp"
+#include "control/loop.hpp"
+#include "control/repeat.hpp"
+#include "control/residual.hpp"
+#include "control/sequence.hpp"
+
+#include "network/network.hpp"
+#include "network/program.hpp"
+
+#include "training/check_gradients.hpp"
+#include "training/update_task.hpp"
+
+#include "model/model.hpp"
+#include "model/network_files.hpp"
+#include "model/update.hpp"

@@ -1,0 +1,207 @@
+#pragma once
+
+#include "../training/update_task.hpp"
+#include "model.hpp"
+
+/// How a loaded model learns: `update_task task{m, examples, {.epochs = 10}, handlers}` or
+/// `update(m, examples, {.epochs = 10})`, where each example is the `features` that the model's
+/// `trainingInput` describes.
+namespace bespoke {
+
+using model_trainer = trainer<program, specified_optimizer, specified_loss>;
+extern template class trainer<program, specified_optimizer, specified_loss>;
+
+namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
+
+/// What `update_task` and `update` need. Losses, optimizer and numbers are the model's own; `options` may
+/// choose other numbers within the ranges that it allows. Throws `error`: errc::not_updatable with every
+/// reason of `check_updatable`, or what does not fit in which example.
+learner<model_trainer> make_learner(model& m, const std::vector<features>& examples, const update_options& options);
+
+/// Every reason why the model cannot be updated, each with its layer and what would help; none: it can.
+std::vector<std::string> check_updatable(const model& m);
+
+}  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
+
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::check_updatable;
+
+}  // namespace bespoke
+
+#ifdef BESPOKE_IMPLEMENTATION
+
+namespace bespoke {
+
+template class trainer<program, specified_optimizer, specified_loss>;
+
+namespace detail {
+
+inline std::vector<specified_loss> losses_of(const network_update_parameters& update) {
+    std::vector<specified_loss> losses;
+    for (const loss_layer& layer : update.loss_layers)
+        std::visit(
+            overloaded{[&](const categorical_cross_entropy_loss_layer& l) {
+                           losses.push_back(categorical_cross_entropy{.input = l.input, .target = l.target});
+                       },
+                       [&](const mean_squared_error_loss_layer& l) {
+                           losses.push_back(mean_squared_error{.input = l.input, .target = l.target});
+                       }},
+            layer.type);
+    return losses;
+}
+
+/// The value that the caller chose, which the model must allow, or the model's own.
+template <class Parameter, class Value>
+void choose(const char* name, const std::optional<Parameter>& parameter, const std::optional<Value>& chosen, Value& to) {
+    if (parameter) to = static_cast<Value>(parameter->default_value);
+    if (!chosen) return;
+    if (parameter && !parameter->allows(static_cast<decltype(parameter->default_value)>(*chosen)))
+        throw error(errc::bad_argument, std::string("update: the model does not allow the ") + name + " " +
+                                            std::to_string(*chosen));
+    to = *chosen;
+}
+
+/// The optimizer and the settings that the model wants, or the caller where the model allows it.
+inline specified_optimizer optimizer_of(const network_update_parameters& update, const update_options& options,
+                                        update_settings& settings) {
+    specified_optimizer result{adam{}};
+    choose("number of epochs", update.epochs, options.epochs, settings.epochs);
+    choose("seed", update.seed, options.seed, settings.seed);
+    settings.shuffle = options.shuffle.value_or(update.shuffle.value_or(true));
+    if (const auto* o = std::get_if<sgd_optimizer>(&update.optimizer)) {
+        sgd chosen;
+        choose("learning rate", o->learning_rate, options.learning_rate, chosen.learning_rate);
+        choose("momentum", o->momentum, options.momentum, chosen.momentum);
+        choose("mini-batch size", o->mini_batch_size, options.mini_batch_size, settings.mini_batch_size);
+        result.kind = chosen;
+    } else if (const auto* a = std::get_if<adam_optimizer>(&update.optimizer)) {
+        adam chosen;
+        choose("learning rate", a->learning_rate, options.learning_rate, chosen.learning_rate);
+        choose("beta1", a->beta1, options.beta1, chosen.beta1);
+        choose("beta2", a->beta2, options.beta2, chosen.beta2);
+        choose("eps", a->eps, options.eps, chosen.eps);
+        choose("mini-batch size", a->mini_batch_size, options.mini_batch_size, settings.mini_batch_size);
+        result.kind = chosen;
+    }
+    apply_options(options, settings, result);
+    return result;
+}
+
+/// The numbers of one example for a target of `size` elements.
+inline void read_target(const model_settings& settings, const std::string& name, const feature_value& value,
+                        std::size_t size, const std::string& place, std::vector<float>& to) {
+    const bool is_label = name == settings.description.predicted_feature_name;
+    const auto class_of = [&](const auto& labels, const auto& label, const std::string& text) {
+        const auto found = std::find(labels.begin(), labels.end(), label);
+        if (found == labels.end())
+            throw error(errc::bad_value, place + ": a class label of the model wanted, " + text + " came");
+        to.push_back(static_cast<float>(found - labels.begin()));
+    };
+    if (const auto* text = std::get_if<std::string>(&value)) {
+        const auto* labels = std::get_if<string_sequence>(&settings.class_labels);
+        if (!is_label || labels == nullptr)
+            throw error(errc::bad_value, place + ": a number wanted, " + in_quotes(*text) + " came");
+        return class_of(*labels, *text, in_quotes(*text));
+    }
+    if (const auto* number = std::get_if<std::int64_t>(&value)) {
+        const auto* labels = std::get_if<int64_sequence>(&settings.class_labels);
+        if (is_label && labels != nullptr) return class_of(*labels, *number, std::to_string(*number));
+        to.push_back(static_cast<float>(*number));
+        return;
+    }
+    if (const auto* number = std::get_if<double>(&value)) {
+        to.push_back(static_cast<float>(*number));
+        return;
+    }
+    const auto* array = std::get_if<multi_array>(&value);
+    if (array == nullptr || static_cast<std::size_t>(array->shape().size()) != size)
+        throw error(errc::bad_value, place + ": " + std::to_string(size) + (size == 1 ? " number" : " numbers") +
+                                         " wanted, " + bespoke::to_text(value) + " came");
+    to.resize(to.size() + size);
+    std::visit([&](const auto& values) { copy_elements(values, to.data() + (to.size() - size)); }, array->values());
+}
+
+}  // namespace detail
+
+namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
+
+std::vector<std::string> check_updatable(const model& m) {
+    const model_settings& settings = m.settings();
+    std::vector<std::string> reasons;
+    if (!settings.is_updatable) reasons.push_back("the model is not marked updatable (\"isUpdatable\")");
+    if (!settings.update_parameters) {
+        reasons.push_back("the model does not say how (\"updateParams\")");
+        return reasons;
+    }
+    const plan_view& plan = m.network().plan();
+    for (std::size_t i = 0; i < plan.parameters.size(); ++i) {
+        const parameter_facts& p = plan.parameters[i];
+        if (plan.steps[p.step].updatable && p.learned && p.dimensions.size() > 0 && !m.marked_updatable(i))
+            reasons.push_back(std::string(plan[plan.steps[p.step].place]) + ": it is updatable, but its " +
+                              std::string(p.name) + " are not marked so (\"isUpdatable\")");
+    }
+    if (std::holds_alternative<std::monostate>(settings.update_parameters->optimizer))
+        reasons.push_back("no optimizer: name one in \"updateParams\"");
+    const auto losses = detail::losses_of(*settings.update_parameters);
+    for (const specified_loss& l : losses) {
+        const std::string target = std::visit([](const auto& one) { return one.target; }, l);
+        bool found = false;
+        for (const auto& feature : settings.description.training_input) found |= feature.name == target;
+        if (!found)
+            reasons.push_back("the loss wants the target " + in_quotes(target) +
+                              ", which \"trainingInput\" does not describe");
+    }
+    const auto more = model_trainer::check_trainable(plan, losses, train::updatable_layers);
+    reasons.insert(reasons.end(), more.begin(), more.end());
+    return reasons;
+}
+
+learner<model_trainer> make_learner(model& m, const std::vector<features>& examples, const update_options& options) {
+    const model_settings& settings = m.settings();
+    if (const auto reasons = check_updatable(m); !reasons.empty()) {
+        std::string all = "this model cannot be updated";
+        for (const auto& reason : reasons) all += "\n  " + reason;
+        throw error(errc::not_updatable, all);
+    }
+    if (examples.empty()) throw error(errc::bad_argument, "update: at least one example wanted, none came");
+    const network_update_parameters& update = *settings.update_parameters;
+    learner<model_trainer> result;
+    const specified_optimizer optimizer = detail::optimizer_of(update, options, result.settings);
+    const auto losses = detail::losses_of(update);
+
+    check_features("example 0: training input", settings.description.training_input, examples.front());
+    m.reshape(examples.front());
+    result.trainer = std::make_unique<model_trainer>(m.network(), losses, optimizer);
+    const plan_view& plan = m.network().plan();
+    std::vector<std::vector<float>> inputs(plan.inputs.size()), targets(losses.size());
+    for (std::size_t e = 0; e < examples.size(); ++e) {
+        const std::string place = "example " + std::to_string(e);
+        check_features(place + ": training input", settings.description.training_input, examples[e]);
+        if (!m.is_planned_for(examples[e]))
+            throw error(errc::shape_mismatch, place + ": it has other shapes than example 0");
+        for (std::size_t i = 0; i < inputs.size(); ++i) {
+            const auto size = static_cast<std::size_t>(plan.blobs[plan.inputs[i]].dimensions.size());
+            inputs[i].resize((e + 1) * size);
+            m.read_input(i, examples[e], inputs[i].data() + e * size);
+        }
+        for (std::size_t l = 0; l < losses.size(); ++l)
+            std::visit(
+                [&](const auto& one) {
+                    const std::size_t blob = plan.find_blob(one.input);
+                    const auto size = static_cast<std::size_t>(one.target_size(plan.blobs[blob].dimensions));
+                    detail::read_target(settings, one.target, examples[e].at(one.target), size,
+                                        place + ": target " + in_quotes(one.target), targets[l]);
+                    if (targets[l].size() != (e + 1) * size)
+                        throw error(errc::bad_value, place + ": target " + in_quotes(one.target) + ": " +
+                                                         std::to_string(size) + " numbers wanted, 1 came");
+                },
+                losses[l]);
+    }
+    const std::vector<example_data<float>> in(inputs.begin(), inputs.end()), wanted(targets.begin(), targets.end());
+    result.trainer->load(examples.size(), in, wanted);
+    return result;
+}
+
+}  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
+}  // namespace bespoke
+
+#endif  // BESPOKE_IMPLEMENTATION
