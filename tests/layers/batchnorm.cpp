@@ -21,7 +21,9 @@ std::vector<double> naive(const batchnorm& layer, const shape& s, const std::vec
     const extent channels = s.from_end(3), inner = s.from_end(2) * s.from_end(1);
     const extent rows = static_cast<extent>(x.size()) / (channels * inner);
     const double epsilon = layer.epsilon == 0 ? 1e-5F : layer.epsilon;
-    const auto at = [](const auto& v, extent i) { return static_cast<double>(v[static_cast<std::size_t>(i)]); };
+    const auto at = [](const auto& v, extent i) {
+        return static_cast<double>(v[static_cast<std::size_t>(i)]);
+    };
     std::vector<double> y(x.size());
     for (extent row = 0; row < rows; ++row)
         for (extent c = 0; c < channels; ++c) {
@@ -80,7 +82,8 @@ TEST_CASE("batchnorm: shapes at compile time") {
 }
 
 TEST_CASE("batchnorm: training changes gamma and beta only") {
-    for (const auto& f : batchnorm::parameter_fields<shape>) CHECK(f.learned == (f.name == "gamma" || f.name == "beta"));
+    for (const auto& f : batchnorm::parameter_fields<shape>)
+        CHECK(f.learned == (f.name == "gamma" || f.name == "beta"));
 }
 
 TEST_CASE("batchnorm: the formula, written out") {
@@ -116,16 +119,19 @@ TEST_CASE("batchnorm: numbers of PyTorch") {
     for (float& v : variance) v = std::abs(v) + 0.5F;
     const float epsilon = 1e-3F;
     layer_test::require_summary(
-        evaluate<float>(batchnorm{.epsilon = epsilon}, x, {gamma, beta, steps<float>(4, 4), variance}).first(),
+        evaluate<float>(batchnorm{.epsilon = epsilon}, x, {gamma, beta, steps<float>(4, 4), variance})
+            .first(),
         {240, -55.615128993, 95.333774994, {-0.324502767, -0.625, -0.925497233}, 0.122814373}, 2e-6);
     layer_test::require_summary(
-        evaluate<float>(batchnorm{.compute_mean_var = true, .epsilon = epsilon}, x, {gamma, beta, {}, {}}).first(),
+        evaluate<float>(batchnorm{.compute_mean_var = true, .epsilon = epsilon}, x, {gamma, beta, {}, {}})
+            .first(),
         {240, -15, 93.615069692, {0.405843864, -0.052308964, -0.510461793}, 0.219210182}, 2e-6);
-    layer_test::require_summary(evaluate<float>(batchnorm{.compute_mean_var = true, .instance_normalization = true,
-                                                          .epsilon = epsilon},
-                                                x, {gamma, beta, {}, {}})
-                                    .first(),
-                                {240, -15, 93.614895138, {0.378628543, -0.073004301, -0.524637146}, 0.229043324}, 2e-6);
+    layer_test::require_summary(
+        evaluate<float>(
+            batchnorm{.compute_mean_var = true, .instance_normalization = true, .epsilon = epsilon}, x,
+            {gamma, beta, {}, {}})
+            .first(),
+        {240, -15, 93.614895138, {0.378628543, -0.073004301, -0.524637146}, 0.229043324}, 2e-6);
 }
 
 TEST_CASE("batchnorm: gradients") {
@@ -142,9 +148,10 @@ TEST_CASE("batchnorm: gradients") {
 }
 
 namespace {
-constexpr auto small = compose(input{"x", {3, 4, 5}}, fixed | named("a"), instance | named("b"), batch | named("c"));
+constexpr auto small =
+    compose(input{"x", {3, 4, 5}}, fixed | named("a"), instance | named("b"), batch | named("c"));
 constexpr auto pixels = compose(input{"x", {2, 5, 1, 1}}, batch | named("a"), fixed | named("b"));
-}
+}  // namespace
 
 TEST_CASE("batchnorm: composed and run-time networks give the same bits") {
     network<small> net;
@@ -154,8 +161,9 @@ TEST_CASE("batchnorm: composed and run-time networks give the same bits") {
 }
 
 TEST_CASE("batchnorm: what does not fit is said") {
-    CHECK(fault_of(fixed, {{8, 9}}) ==
-          "layers/0 \"layer\" (batchnorm): an input [.., channels, height, width] wanted, its shape is [8, 9]");
+    CHECK(
+        fault_of(fixed, {{8, 9}}) ==
+        "layers/0 \"layer\" (batchnorm): an input [.., channels, height, width] wanted, its shape is [8, 9]");
     CHECK(fault_of(fixed, {{2, 0, 9}}) ==
           "layers/0 \"layer\" (batchnorm): an input that is not empty wanted, its shape is [2, 0, 9]");
     CHECK(fault_of(batchnorm{.channels = 4}, {{2, 3, 8, 9}}) ==
@@ -165,7 +173,8 @@ TEST_CASE("batchnorm: what does not fit is said") {
               std::string(sentence("layers/0 \"layer\" (batchnorm): ", channels,
                                    " channels declared, its input has 3 (shape [3, 8, 9])")
                               .view()));
-    for (float epsilon : {-1e-5F, std::numeric_limits<float>::infinity(), std::numeric_limits<float>::quiet_NaN()})
+    for (float epsilon :
+         {-1e-5F, std::numeric_limits<float>::infinity(), std::numeric_limits<float>::quiet_NaN()})
         CHECK(fault_of(batchnorm{.epsilon = epsilon}, {{3, 8, 9}}) ==
               "layers/0 \"layer\" (batchnorm): a finite epsilon from 0 up wanted");
 }

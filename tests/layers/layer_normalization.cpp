@@ -13,8 +13,8 @@ namespace {
 
 /// The formula, row after row.
 template <class T>
-std::vector<double> naive(const layer_normalization& layer, const std::vector<T>& x, const std::vector<T>& gamma,
-                          const std::vector<T>& beta) {
+std::vector<double> naive(const layer_normalization& layer, const std::vector<T>& x,
+                          const std::vector<T>& gamma, const std::vector<T>& beta) {
     const std::size_t n = gamma.size();
     std::vector<double> y;
     for (std::size_t row = 0; row < x.size(); row += n) {
@@ -48,8 +48,12 @@ void compare(const layer_normalization& layer, const shape& s, double tolerance)
 struct test_case {
     shape x, normalized;
 };
-const std::vector<test_case> cases{{{2}, {2}},           {{5, 4}, {4}},          {{5, 4}, {5, 4}},
-                                   {{3, 5, 2, 2}, {2, 2}}, {{3, 1, 2, 17}, {17}}, {{2, 2, 2, 3, 3}, {2, 2, 3, 3}},
+const std::vector<test_case> cases{{{2}, {2}},
+                                   {{5, 4}, {4}},
+                                   {{5, 4}, {5, 4}},
+                                   {{3, 5, 2, 2}, {2, 2}},
+                                   {{3, 1, 2, 17}, {17}},
+                                   {{2, 2, 2, 3, 3}, {2, 2, 3, 3}},
                                    {{1, 33}, {33}}};
 
 }  // namespace
@@ -70,7 +74,8 @@ TEST_CASE("layer_normalization: the formula, written out") {
 }
 
 TEST_CASE("layer_normalization: a row of one element leaves beta") {
-    const auto r = evaluate<float>(layer_normalization{.normalized_shape = {1}}, {{{3, 1}, {1, -2, 7}}}, {{5}, {0.5F}});
+    const auto r =
+        evaluate<float>(layer_normalization{.normalized_shape = {1}}, {{{3, 1}, {1, -2, 7}}}, {{5}, {0.5F}});
     CHECK(r.first() == std::vector<float>{0.5F, 0.5F, 0.5F});
 }
 
@@ -86,13 +91,15 @@ TEST_CASE("layer_normalization: numbers of PyTorch") {
 TEST_CASE("layer_normalization: gradients") {
     for (const auto& [x, normalized] : cases) {
         INFO(sentence(x, " by ", normalized).view());
-        require_gradients(layer_normalization{.normalized_shape = normalized, .eps = 0.05F}, {x}, {.examples = 3});
+        require_gradients(layer_normalization{.normalized_shape = normalized, .eps = 0.05F}, {x},
+                          {.examples = 3});
     }
 }
 
 namespace {
-constexpr auto small = compose(input{"x", {3, 4, 5}}, layer_normalization{.normalized_shape = {5}} | named("a"),
-                               layer_normalization{.normalized_shape = {3, 4, 5}} | named("b"));
+constexpr auto small =
+    compose(input{"x", {3, 4, 5}}, layer_normalization{.normalized_shape = {5}} | named("a"),
+            layer_normalization{.normalized_shape = {3, 4, 5}} | named("b"));
 }
 
 TEST_CASE("layer_normalization: composed and run-time networks give the same bits") {
@@ -107,16 +114,21 @@ TEST_CASE("layer_normalization: what does not fit is said") {
     CHECK(fault({}, {4, 5}) ==
           "layers/0 \"layer\" (layerNormalization): normalizedShape of one extent or more wanted, [] given");
     CHECK(fault({4}, {4, 5}) ==
-          "layers/0 \"layer\" (layerNormalization): an input whose last extents are [4] wanted, its shape is [4, 5]");
+          "layers/0 \"layer\" (layerNormalization): an input whose last extents are [4] wanted, its shape is "
+          "[4, 5]");
     CHECK(fault({3, 4, 5}, {4, 5}) ==
-          "layers/0 \"layer\" (layerNormalization): an input whose last extents are [3, 4, 5] wanted, its shape is [4, 5]");
+          "layers/0 \"layer\" (layerNormalization): an input whose last extents are [3, 4, 5] wanted, its "
+          "shape is [4, 5]");
     CHECK(fault({-5}, {4, 5}) ==
-          "layers/0 \"layer\" (layerNormalization): an input whose last extents are [-5] wanted, its shape is [4, 5]");
+          "layers/0 \"layer\" (layerNormalization): an input whose last extents are [-5] wanted, its shape "
+          "is [4, 5]");
     CHECK(fault({extent{1} << 62, extent{1} << 62}, {4, 5}) ==
           "layers/0 \"layer\" (layerNormalization): an input whose last extents are [4611686018427387904, "
           "4611686018427387904] wanted, its shape is [4, 5]");
     CHECK(fault({5}, {0, 5}) ==
           "layers/0 \"layer\" (layerNormalization): an input that is not empty wanted, its shape is [0, 5]");
-    for (float eps : {-1e-5F, std::numeric_limits<float>::infinity(), std::numeric_limits<float>::quiet_NaN()})
-        CHECK(fault({5}, {4, 5}, eps) == "layers/0 \"layer\" (layerNormalization): a finite eps from 0 up wanted");
+    for (float eps :
+         {-1e-5F, std::numeric_limits<float>::infinity(), std::numeric_limits<float>::quiet_NaN()})
+        CHECK(fault({5}, {4, 5}, eps) ==
+              "layers/0 \"layer\" (layerNormalization): a finite eps from 0 up wanted");
 }

@@ -31,8 +31,10 @@ TEST_CASE("same windows: as many as size / stride rounded up, over the least pad
                 extent outputs = 0, total = 0;
                 for (extent at = 0; at < size; at += stride) ++outputs;
                 while (count_windows(size + total, kernel, stride) < outputs) ++total;
-                const window_axis right = same_windows(size, same_padding_mode::bottom_right_heavy, kernel, stride);
-                const window_axis left = same_windows(size, same_padding_mode::top_left_heavy, kernel, stride);
+                const window_axis right =
+                    same_windows(size, same_padding_mode::bottom_right_heavy, kernel, stride);
+                const window_axis left =
+                    same_windows(size, same_padding_mode::top_left_heavy, kernel, stride);
                 INFO(size << " " << kernel << " " << stride);
                 REQUIRE(right.outputs == outputs);
                 REQUIRE(left.outputs == outputs);
@@ -43,7 +45,8 @@ TEST_CASE("same windows: as many as size / stride rounded up, over the least pad
 
 TEST_CASE("values outside the range of windows are named") {
     CHECK(!check_window("stride", {1, largest_window}, 1));
-    CHECK(check_window("stride", {0, 1}, 1)->what.view() == "stride from 1 to 2147483647 wanted, [0, 1] given");
+    CHECK(check_window("stride", {0, 1}, 1)->what.view() ==
+          "stride from 1 to 2147483647 wanted, [0, 1] given");
     CHECK(check_window("stride", {1, largest_window + 1}, 1)->what.view() ==
           "stride from 1 to 2147483647 wanted, [1, 2147483648] given");
     CHECK(!check_padding(valid));

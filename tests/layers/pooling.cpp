@@ -21,22 +21,25 @@ struct test_case {
 };
 
 const std::vector<test_case>& cases() {
+    // clang-format off
     static const std::vector<test_case> list{
         {{}, {1, 5, 6}, {1, 3, 4}, 0, 0},
         {{.kernel_size = {2, 2}, .stride = {2, 2}}, {3, 7, 6}, {3, 3, 3}, 0, 0},
-        {{.kernel_size = {3, 2}, .stride = {2, 1}, .padding = padded(1, 2, 0, 1)}, {2, 6, 5}, {2, 4, 5}, 1, 0},
+        {{.kernel_size = {3, 2}, .stride = {2, 1}, .padding = padded(1, 2, 0, 1)},
+         {2, 6, 5}, {2, 4, 5}, 1, 0},
         {{.stride = {2, 2}, .padding = same}, {2, 7, 6}, {2, 4, 3}, 1, 0},
         {{.stride = {2, 2}, .padding = top_left}, {2, 7, 6}, {2, 4, 3}, 1, 1},
         {{.kernel_size = {2, 2}, .padding = top_left}, {1, 2, 2}, {1, 2, 2}, 1, 1},
         {{.kernel_size = {1, 3}, .stride = {2, 3}, .padding = same}, {2, 3, 7}, {2, 2, 3}, 0, 1},
         // the rest of 1 row takes a window of its own
-        {{.kernel_size = {2, 2}, .stride = {2, 2}, .padding = include_last_pixel}, {2, 7, 6}, {2, 4, 3}, 0, 0},
+        {{.kernel_size = {2, 2}, .stride = {2, 2}, .padding = include_last_pixel},
+         {2, 7, 6}, {2, 4, 3}, 0, 0},
         {{.kernel_size = {3, 3}, .stride = {2, 2}, .padding = valid_complete_padding{{1, 1}}},
          {2, 6, 5}, {2, 4, 3}, 1, 1},
         // ceil((5 + 2 - 2) / 2) + 1 = 4 windows, the last would begin at 5 + 1: dropped
         {{.kernel_size = {2, 2}, .stride = {2, 2}, .padding = valid_complete_padding{{1, 0}}},
          {1, 5, 6}, {1, 3, 3}, 1, 0},
-        // padding of the height drops empty windows of the width as well: ceil((6 - 1) / 4) + 1 = 3 begins at 8
+        // padding of the height drops empty windows of the width too: ceil((6 - 1) / 4) + 1 = 3, at 8
         {{.kernel_size = {2, 1}, .stride = {1, 4}, .padding = valid_complete_padding{{1, 0}}},
          {1, 2, 6}, {1, 3, 2}, 1, 0},
         {{.kernel_size = {0, -1}, .stride = {0, 0}, .global_pooling = true}, {3, 4, 5}, {3, 1, 1}, 0, 0},
@@ -44,11 +47,13 @@ const std::vector<test_case>& cases() {
         {{.kernel_size = {2, 3}}, {2, 2, 3, 4, 5}, {2, 2, 3, 3, 3}, 0, 0},
         {{.kernel_size = {4, 5}, .stride = {largest_window, 9}}, {2, 4, 7}, {2, 1, 1}, 0, 0},
     };
+    // clang-format on
     return list;
 }
 
 template <class T>
-std::vector<double> naive(const test_case& t, pooling_type type, bool exclude, extent examples, const std::vector<T>& x) {
+std::vector<double> naive(const test_case& t, pooling_type type, bool exclude, extent examples,
+                          const std::vector<T>& x) {
     const extent h = t.x.from_end(2), w = t.x.from_end(1), channels = examples * t.x.size() / (h * w);
     const extent kh = t.layer.global_pooling ? h : t.layer.kernel_size[0],
                  kw = t.layer.global_pooling ? w : t.layer.kernel_size[1];
@@ -60,9 +65,11 @@ std::vector<double> naive(const test_case& t, pooling_type type, bool exclude, e
                 extent inside = 0;
                 for (extent u = 0; u < kh; ++u)
                     for (extent v = 0; v < kw; ++v) {
-                        const extent row = i * t.layer.stride[0] + u - t.top, column = j * t.layer.stride[1] + v - t.left;
+                        const extent row = i * t.layer.stride[0] + u - t.top,
+                                     column = j * t.layer.stride[1] + v - t.left;
                         if (row < 0 || row >= h || column < 0 || column >= w) continue;
-                        const double value = static_cast<double>(x[static_cast<std::size_t>((c * h + row) * w + column)]);
+                        const double value =
+                            static_cast<double>(x[static_cast<std::size_t>((c * h + row) * w + column)]);
                         ++inside;
                         most = std::max(most, value);
                         sum += value;
@@ -98,8 +105,9 @@ constexpr extent huge = extent{1} << 62;
 TEST_CASE("pooling: shapes at compile time") {
     static_assert(pooling{.kernel_size = {2, 2}, .stride = {2, 2}}.output_shape(shape{3, 8, 9}).shapes()[0] ==
                   shape{3, 4, 4});
-    static_assert(pooling{.kernel_size = {2, 2}, .stride = {2, 2}, .padding = same}.output_shape(shape{5, 3, 8, 9}).shapes()[0] ==
-                  shape{5, 3, 4, 5});
+    static_assert(pooling{.kernel_size = {2, 2}, .stride = {2, 2}, .padding = same}
+                      .output_shape(shape{5, 3, 8, 9})
+                      .shapes()[0] == shape{5, 3, 4, 5});
     static_assert(pooling{.global_pooling = true}.output_shape(shape{3, 8, 9}).shapes()[0] == shape{3, 1, 1});
     SUCCEED();
 }
@@ -120,21 +128,31 @@ TEST_CASE("pooling: numbers of PyTorch") {
         inside{72, -0.083333333, 11.977864583, {0.0625, -0.4375, 0.3125}, -0.4375},
         last{72, 29.875, 31.171875, {1, 0.25, 0.625}, -0.25},
         l2{64, 90.957571618, 144.40625, {2.034852575, 1.536025716, 0.819679816}, 0.819679816};
-    layer_test::require_summary(of({.kernel_size = {3, 2}, .stride = {2, 1}, .padding = padded(1, 1, 0, 0)}), most, 1e-6);
-    layer_test::require_summary(of({.type = pooling_type::average, .kernel_size = {3, 2}, .stride = {2, 2},
+    layer_test::require_summary(of({.kernel_size = {3, 2}, .stride = {2, 1}, .padding = padded(1, 1, 0, 0)}),
+                                most, 1e-6);
+    layer_test::require_summary(of({.type = pooling_type::average,
+                                    .kernel_size = {3, 2},
+                                    .stride = {2, 2},
                                     .padding = padded(1, 1, 1, 1)}),
                                 average, 1e-6);
-    layer_test::require_summary(of({.type = pooling_type::average, .kernel_size = {3, 2}, .stride = {2, 2},
-                                    .padding = padded(1, 1, 1, 1), .avg_pool_exclude_padding = true}),
+    layer_test::require_summary(of({.type = pooling_type::average,
+                                    .kernel_size = {3, 2},
+                                    .stride = {2, 2},
+                                    .padding = padded(1, 1, 1, 1),
+                                    .avg_pool_exclude_padding = true}),
                                 inside, 1e-6);
-    layer_test::require_summary(of({.kernel_size = {2, 2}, .stride = {2, 2}, .padding = include_last_pixel}), last, 1e-6);
-    layer_test::require_summary(of({.type = pooling_type::l2, .kernel_size = {3, 2}, .stride = {2, 1}}), l2, 1e-6);
+    layer_test::require_summary(of({.kernel_size = {2, 2}, .stride = {2, 2}, .padding = include_last_pixel}),
+                                last, 1e-6);
+    layer_test::require_summary(of({.type = pooling_type::l2, .kernel_size = {3, 2}, .stride = {2, 1}}), l2,
+                                1e-6);
 }
 
 TEST_CASE("pooling: a window wholly in the padding") {
     const std::vector<layer_test::blob<double>> x{{shape{1, 1, 2}, {-3, -4}}};
     const auto of = [&](pooling_type type, bool exclude) {
-        return evaluate<double>(pooling{.type = type, .kernel_size = {1, 2}, .padding = padded(0, 0, 2, 0),
+        return evaluate<double>(pooling{.type = type,
+                                        .kernel_size = {1, 2},
+                                        .padding = padded(0, 0, 2, 0),
                                         .avg_pool_exclude_padding = exclude},
                                 x)
             .first();
@@ -158,14 +176,16 @@ TEST_CASE("pooling: gradients") {
 }
 
 TEST_CASE("pooling: gradient where the result has none") {
-    const auto gradient = [](const pooling& layer, const std::vector<double>& x, const std::vector<double>& y) {
+    const auto gradient = [](const pooling& layer, const std::vector<double>& x,
+                             const std::vector<double>& y) {
         std::vector<double> dy(y.size(), 2), dx(x.size(), 10);
         const shape in{1, 1, static_cast<extent>(x.size())}, out{1, 1, static_cast<extent>(y.size())};
         workspace<double> w;
         layer.backward(dynamic_view<const double>{x.data(), in, 1, in.size()},
                        dynamic_view<const double>{y.data(), out, 1, out.size()},
                        dynamic_view<const double>{dy.data(), out, 1, out.size()},
-                       dynamic_view<double>{dx.data(), in, 1, in.size()}, no_parameters{}, no_parameters{}, w);
+                       dynamic_view<double>{dx.data(), in, 1, in.size()}, no_parameters{}, no_parameters{},
+                       w);
         return dx;
     };
     CHECK(gradient({.kernel_size = {1, 3}}, {5, 7, 7, 7}, {7, 7}) == std::vector<double>{10, 14, 10, 10});
@@ -174,9 +194,10 @@ TEST_CASE("pooling: gradient where the result has none") {
 }
 
 namespace {
-constexpr auto small = compose(input{"x", {2, 7, 6}}, pooling{.kernel_size = {2, 2}} | named("a"),
-                               pooling{.type = pooling_type::average, .stride = {2, 2}, .padding = same} | named("b"),
-                               pooling{.type = pooling_type::l2, .global_pooling = true} | named("c"));
+constexpr auto small =
+    compose(input{"x", {2, 7, 6}}, pooling{.kernel_size = {2, 2}} | named("a"),
+            pooling{.type = pooling_type::average, .stride = {2, 2}, .padding = same} | named("b"),
+            pooling{.type = pooling_type::l2, .global_pooling = true} | named("c"));
 }
 
 TEST_CASE("pooling: composed and run-time networks give the same bits") {
@@ -202,9 +223,11 @@ TEST_CASE("pooling: what does not fit is said") {
     CHECK(fault_of(pooling{.padding = valid_complete_padding{{-1, 0}}}, {x}) ==
           "layers/0 \"layer\" (pooling): paddingAmounts from 0 to 2147483647 wanted, [-1, 0] given");
     CHECK(fault_of(pooling{.kernel_size = {9, 1}}, {x}) ==
-          "layers/0 \"layer\" (pooling): the kernel covers a height of 9, the padded input has 8 (shape [4, 8, 9])");
+          "layers/0 \"layer\" (pooling): the kernel covers a height of 9, the padded input has 8 (shape [4, "
+          "8, 9])");
     CHECK(fault_of(pooling{.kernel_size = {1, 14}, .padding = valid_complete_padding{{0, 2}}}, {x}) ==
-          "layers/0 \"layer\" (pooling): the kernel covers a width of 14, the padded input has 13 (shape [4, 8, 9])");
+          "layers/0 \"layer\" (pooling): the kernel covers a width of 14, the padded input has 13 (shape [4, "
+          "8, 9])");
     CHECK(fault_of(pooling{.padding = padded(largest_window, 0, largest_window, 0)}, {x}) ==
           "layers/0 \"layer\" (pooling): its output would have the shape [4, 2147483653, 2147483654]");
 }
@@ -213,14 +236,19 @@ TEST_CASE("pooling: any hyper-parameters give a shape or a fault") {
     const std::vector<extent> odd{-huge, -1, 0, 1, 2, 3, 1000, largest_window, largest_window + 1, huge};
     const std::vector<shape> xs{{1, 1, 1}, {2, 3, 4}, {6, 1, 1 << 20}, {2, huge, 3}};
     philox random(1);
-    const auto pick = [&] { return odd[static_cast<std::size_t>(random.uniform() * static_cast<double>(odd.size()))]; };
+    const auto pick = [&] {
+        return odd[static_cast<std::size_t>(random.uniform() * static_cast<double>(odd.size()))];
+    };
     std::size_t shapes = 0, faults = 0;
     for (int i = 0; i < 20000; ++i) {
         pooling p{.kernel_size = {pick(), pick()}, .stride = {pick(), pick()}, .global_pooling = i % 9 == 0};
         const double which = random.uniform();
-        if (which < 0.25) p.padding = same;
-        else if (which < 0.5) p.padding = padded(pick(), pick(), pick(), pick());
-        else if (which < 0.75) p.padding = valid_complete_padding{{pick(), pick()}};
+        if (which < 0.25)
+            p.padding = same;
+        else if (which < 0.5)
+            p.padding = padded(pick(), pick(), pick(), pick());
+        else if (which < 0.75)
+            p.padding = valid_complete_padding{{pick(), pick()}};
         const auto y = p.output_shape(xs[static_cast<std::size_t>(i) % xs.size()]);
         ++(y ? shapes : faults);
         if (y)

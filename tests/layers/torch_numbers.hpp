@@ -31,7 +31,8 @@ void require_summary(const std::vector<T>& y, const summary& expected, double to
     }
     CHECK(sum == Approx(expected.sum).margin(tolerance * static_cast<double>(y.size())));
     CHECK(squares == Approx(expected.squares).margin(tolerance * static_cast<double>(y.size())));
-    for (std::size_t i = 0; i < 3; ++i) CHECK(static_cast<double>(y[i]) == Approx(expected.first[i]).margin(tolerance));
+    for (std::size_t i = 0; i < 3; ++i)
+        CHECK(static_cast<double>(y[i]) == Approx(expected.first[i]).margin(tolerance));
     CHECK(static_cast<double>(y.back()) == Approx(expected.last).margin(tolerance));
 }
 

@@ -12,12 +12,13 @@ namespace bespoke {
 /// Batch normalisation over the channels: y = gamma (x - mean) / sqrt(variance + epsilon) + beta.
 /// Ioffe and Szegedy, ICML 2015; Core ML specification, BatchnormLayerParams.
 ///
-/// x [.., C, H, W] of rank 3 or more -> y of the same shape; gamma, beta, mean, variance [C]. Mean and variance are
-///   parameters that no training changes, unless compute_mean_var; with it they do not exist, and mean and
-///   (biased) variance are taken from x:
-///   instance_normalization   for each channel over H and W, each example and each index of the leading axes apart
-///   otherwise                for each channel over H, W, the leading axes and all examples that run together, so
-///                            that the result of one example depends on the others; the gradient knows of it
+/// x [.., C, H, W] of rank 3 or more -> y of the same shape; gamma, beta, mean, variance [C].
+/// Mean and variance are parameters that no training changes, unless compute_mean_var; with it they do not
+/// exist, and mean and (biased) variance are taken from x:
+///   instance_normalization   for each channel over H and W; each example and each index of the leading axes
+///                            for itself
+///   otherwise                for each channel over H, W, the leading axes and all examples that run at once:
+///                            the result of one example depends on the others, and the gradient knows of it
 struct batchnorm {
     extent channels = unset;
     bool compute_mean_var = false;
@@ -25,10 +26,10 @@ struct batchnorm {
     float epsilon = 1e-5F;  ///< 0 means 1e-5
 
     static constexpr auto key = "batchnorm";
-    static constexpr auto fields = std::tuple{field{"channels", &batchnorm::channels},
-                                              field{"computeMeanVar", &batchnorm::compute_mean_var},
-                                              field{"instanceNormalization", &batchnorm::instance_normalization},
-                                              field{"epsilon", &batchnorm::epsilon}};
+    static constexpr auto fields = std::tuple{
+        field{"channels", &batchnorm::channels}, field{"computeMeanVar", &batchnorm::compute_mean_var},
+        field{"instanceNormalization", &batchnorm::instance_normalization},
+        field{"epsilon", &batchnorm::epsilon}};
     static constexpr bool batched = true;
     static constexpr backward_needs needs{.input = true, .output = false};
 
@@ -44,11 +45,13 @@ struct batchnorm {
                    parameter_field{"variance", &parameters<T>::variance, initial::one, false}};
 
     constexpr outcome output_shape(const shape& x) const {
-        if (x.rank() < 3) return shape_fault("an input [.., channels, height, width] wanted, its shape is ", x);
+        if (x.rank() < 3)
+            return shape_fault("an input [.., channels, height, width] wanted, its shape is ", x);
         for (extent e : x)
             if (e < 1) return shape_fault("an input that is not empty wanted, its shape is ", x);
         if (channels != unset && channels != x.from_end(3))
-            return shape_fault(channels, " channels declared, its input has ", x.from_end(3), " (shape ", x, ")");
+            return shape_fault(channels, " channels declared, its input has ", x.from_end(3), " (shape ", x,
+                               ")");
         if (!(epsilon >= 0) || epsilon > std::numeric_limits<float>::max())
             return value_fault("a finite epsilon from 0 up wanted");
         return x;
@@ -91,18 +94,20 @@ struct batchnorm {
         const extent channel_count = p.gamma.size();
         if (dp.gamma || dp.beta) {
             kernels::fill(2 * groups, T(0), sums);
-            kernels::batch_normalization_backward_parameters(rows, groups, inner, x.data, dy.data, mean, inverse, sums,
-                                                             sums + groups, w.threads);
+            kernels::batch_normalization_backward_parameters(rows, groups, inner, x.data, dy.data, mean,
+                                                             inverse, sums, sums + groups, w.threads);
             const extent count = groups / channel_count;
-            if (dp.gamma) kernels::column_sums(count, channel_count, sums, channel_count, dp.gamma.data, w.threads);
+            if (dp.gamma)
+                kernels::column_sums(count, channel_count, sums, channel_count, dp.gamma.data, w.threads);
             if (dp.beta)
-                kernels::column_sums(count, channel_count, sums + groups, channel_count, dp.beta.data, w.threads);
+                kernels::column_sums(count, channel_count, sums + groups, channel_count, dp.beta.data,
+                                     w.threads);
         }
         if (!dx) return;
         for (extent i = 0; i < groups; ++i) gamma[i] = p.gamma.data[i % channel_count];
         if (compute_mean_var)
-            kernels::batch_normalization_backward_computed(rows, groups, inner, x.data, dy.data, mean, inverse, gamma,
-                                                           dx.data, sums, w.threads);
+            kernels::batch_normalization_backward_computed(rows, groups, inner, x.data, dy.data, mean,
+                                                           inverse, gamma, dx.data, sums, w.threads);
         else
             kernels::batch_normalization_backward_fixed(rows, groups, inner, dy.data, inverse, gamma, dx.data,
                                                         w.threads);

@@ -17,13 +17,14 @@ namespace bespoke {
 ///
 /// x [.., C, H, W], leading axes are rows -> y [.., output_channels, H', W']
 /// weights [output_channels, C / n_groups, kernel height, kernel width],
-///     of a deconvolution [C, output_channels / n_groups, kernel height, kernel width]; bias [output_channels].
+///     of a deconvolution [C, output_channels / n_groups, kernel height, kernel width]
+/// bias [output_channels]
 /// A second input, if there is one, is the weights of a convolution; then only the bias is a parameter.
 ///
-/// H' of a convolution as in padding.hpp, with kernel = (kernel_size - 1) dilation + 1. H' of a deconvolution:
-/// (H - 1) stride + kernel - start - end with valid padding, H stride with same padding, output_size where that
-/// is given (the padding is ignored then). What it crops for `same` and output_size is split as `same` splits
-/// padding; what lies behind the last window is the bias.
+/// H' of a convolution as in padding.hpp, with kernel = (kernel_size - 1) dilation + 1.
+/// H' of a deconvolution: (H - 1) stride + kernel - start - end with valid padding, H stride with `same`,
+/// output_size where that is given (the padding is ignored then). What it crops for `same` and output_size is
+/// split as `same` splits padding; what lies behind the last window is the bias.
 ///
 /// Core ML specification, ConvolutionLayerParams (output_size is its outputShape).
 struct convolution {
@@ -39,17 +40,17 @@ struct convolution {
     shape output_size{};  ///< [H', W'] of a deconvolution; empty: from the padding
 
     static constexpr auto key = "convolution";
-    static constexpr auto fields = std::tuple{field{"outputChannels", &convolution::output_channels},
-                                              field{"kernelChannels", &convolution::kernel_channels},
-                                              field{"nGroups", &convolution::n_groups},
-                                              field{"kernelSize", &convolution::kernel_size},
-                                              field{"stride", &convolution::stride},
-                                              field{"dilationFactor", &convolution::dilation_factor},
-                                              oneof<convolution, std::variant<valid_padding, same_padding>>{
-                                                  &convolution::padding},
-                                              field{"isDeconvolution", &convolution::is_deconvolution},
-                                              field{"hasBias", &convolution::has_bias},
-                                              field{"outputShape", &convolution::output_size}};
+    static constexpr auto fields =
+        std::tuple{field{"outputChannels", &convolution::output_channels},
+                   field{"kernelChannels", &convolution::kernel_channels},
+                   field{"nGroups", &convolution::n_groups},
+                   field{"kernelSize", &convolution::kernel_size},
+                   field{"stride", &convolution::stride},
+                   field{"dilationFactor", &convolution::dilation_factor},
+                   oneof<convolution, std::variant<valid_padding, same_padding>>{&convolution::padding},
+                   field{"isDeconvolution", &convolution::is_deconvolution},
+                   field{"hasBias", &convolution::has_bias},
+                   field{"outputShape", &convolution::output_size}};
     static constexpr input_count inputs{1, 2};
     static constexpr bool batched = true;
     static constexpr backward_needs needs{.input = true, .output = false};
@@ -65,10 +66,12 @@ struct convolution {
 
     constexpr outcome output_shape(std::span<const shape> xs) const {
         const shape& x = xs[0];
-        if (x.rank() < 3) return shape_fault("an input [.., channels, height, width] wanted, its shape is ", x);
+        if (x.rank() < 3)
+            return shape_fault("an input [.., channels, height, width] wanted, its shape is ", x);
         if (checked_size(x, largest_image) < 1)
             return shape_fault("an input that is not empty wanted, its shape is ", x);
-        if (output_channels < 1) return value_fault("outputChannels from 1 up wanted, ", output_channels, " given");
+        if (output_channels < 1)
+            return value_fault("outputChannels from 1 up wanted, ", output_channels, " given");
         if (n_groups < 0) return value_fault("nGroups from 0 up wanted, ", n_groups, " given");
         if (const auto wrong = check_window("kernelSize", kernel_size, 1)) return *wrong;
         if (const auto wrong = check_window("stride", stride, 1)) return *wrong;
@@ -88,13 +91,14 @@ struct convolution {
         if (xs.size() == 2) {
             if (is_deconvolution) return value_fault("a deconvolution takes one input, 2 given");
             if (!(xs[1] == weights_shape(x)))
-                return shape_fault("weights of the shape ", weights_shape(x), " wanted as second input, their shape is ",
-                                   xs[1]);
+                return shape_fault("weights of the shape ", weights_shape(x),
+                                   " wanted as second input, their shape is ", xs[1]);
         }
         for (std::size_t axis : {std::size_t{0}, std::size_t{1}})
             if (const auto wrong = check_axis(x, axis)) return *wrong;
         if (!is_deconvolution && padded_elements(x) < 0)
-            return shape_fault("a padded input of up to ", largest_image, " elements wanted, its shape is ", x);
+            return shape_fault("a padded input of up to ", largest_image, " elements wanted, its shape is ",
+                               x);
 
         shape y = x;
         y.from_end(3) = output_channels;
@@ -129,7 +133,8 @@ struct convolution {
                 const extent rows = examples * rows_of(x.dimensions), size = x.size() / rows_of(x.dimensions);
                 auto* out = y.example(example);
                 for (extent i = 0; i < rows * output_channels; ++i)
-                    kernels::fill(plane, p.bias ? p.bias.data[i % output_channels] : value_of<X>(0), out + i * plane);
+                    kernels::fill(plane, p.bias ? p.bias.data[i % output_channels] : value_of<X>(0),
+                                  out + i * plane);
                 kernels::convolution_backward_input(g, rows, x.example(example), size, p.weights.data, out,
                                                     output_channels * plane, w.scratch, w.threads);
             });
@@ -138,8 +143,9 @@ struct convolution {
         each_call(xs, y.examples, [&](extent example, extent examples) {
             const extent rows = rows_of(x.dimensions);
             const auto* weights = xs.size() == 2 ? xs[1].example(example) : p.weights.data;
-            kernels::convolution_forward(g, examples * rows, x.example(example), x.size() / rows, weights, p.bias.data,
-                                         y.example(example), y.size() / rows, false, w.scratch, w.threads);
+            kernels::convolution_forward(g, examples * rows, x.example(example), x.size() / rows, weights,
+                                         p.bias.data, y.example(example), y.size() / rows, false, w.scratch,
+                                         w.threads);
         });
     }
 
@@ -152,8 +158,8 @@ struct convolution {
         const extent x_size = x.size() / rows_of(x.dimensions), y_size = dy.size() / rows_of(x.dimensions);
         if (dp.bias) {
             const extent rows = dy.examples * rows_of(x.dimensions);
-            kernels::channel_sums(rows, output_channels, y_size / output_channels, dy.data, y_size, dp.bias.data,
-                                  w.threads);
+            kernels::channel_sums(rows, output_channels, y_size / output_channels, dy.data, y_size,
+                                  dp.bias.data, w.threads);
         }
         each_call(xs, dy.examples, [&](extent example, extent examples) {
             const extent rows = examples * rows_of(x.dimensions);
@@ -162,19 +168,19 @@ struct convolution {
             auto* dweights = xs.size() == 1 ? dp.weights.data : dxs[1] ? dxs[1].example(example) : nullptr;
             if (dweights != nullptr) {
                 if (is_deconvolution)
-                    kernels::convolution_backward_weights(g, rows, slope, y_size, from, x_size, dweights, w.scratch,
-                                                          w.threads);
+                    kernels::convolution_backward_weights(g, rows, slope, y_size, from, x_size, dweights,
+                                                          w.scratch, w.threads);
                 else
-                    kernels::convolution_backward_weights(g, rows, from, x_size, slope, y_size, dweights, w.scratch,
-                                                          w.threads);
+                    kernels::convolution_backward_weights(g, rows, from, x_size, slope, y_size, dweights,
+                                                          w.scratch, w.threads);
             }
             if (!dx) return;
             if (is_deconvolution)
-                kernels::convolution_forward(g, rows, slope, y_size, weights, no_bias<X>, dx.example(example), x_size,
-                                             true, w.scratch, w.threads);
+                kernels::convolution_forward(g, rows, slope, y_size, weights, no_bias<X>, dx.example(example),
+                                             x_size, true, w.scratch, w.threads);
             else
-                kernels::convolution_backward_input(g, rows, slope, y_size, weights, dx.example(example), x_size,
-                                                    w.scratch, w.threads);
+                kernels::convolution_backward_input(g, rows, slope, y_size, weights, dx.example(example),
+                                                    x_size, w.scratch, w.threads);
         });
     }
     friend bool operator==(const convolution&, const convolution&) = default;
@@ -190,7 +196,8 @@ private:
         return is_deconvolution ? x.from_end(3) : x.from_end(3) / groups();
     }
     constexpr shape weights_shape(const shape& x) const {
-        if (is_deconvolution) return {x.from_end(3), output_channels / groups(), kernel_size[0], kernel_size[1]};
+        if (is_deconvolution)
+            return {x.from_end(3), output_channels / groups(), kernel_size[0], kernel_size[1]};
         return {output_channels, x.from_end(3) / groups(), kernel_size[0], kernel_size[1]};
     }
     /// Number of images in one example.
@@ -211,22 +218,26 @@ private:
         const std::string_view side = axis == 0 ? "height" : "width";
         if (is_deconvolution) {
             if (checked_product(x.from_end(2 - axis), stride[axis], largest_image) < 0)
-                return shape_fault("a stride of ", stride[axis], " is too much for an input of the shape ", x);
+                return shape_fault("a stride of ", stride[axis], " is too much for an input of the shape ",
+                                   x);
             if (output_size.rank() != 0) {
-                if (output_size.rank() != 2) return value_fault("outputShape [H, W] wanted, ", output_size, " given");
+                if (output_size.rank() != 2)
+                    return value_fault("outputShape [H, W] wanted, ", output_size, " given");
                 const extent most = uncropped(x, axis) + stride[axis] - 1;
                 if (output_size[axis] < 1 || output_size[axis] > most)
-                    return value_fault("an output ", side, " from 1 to ", most, " wanted, outputShape is ", output_size);
+                    return value_fault("an output ", side, " from 1 to ", most, " wanted, outputShape is ",
+                                       output_size);
                 return {};
             }
         }
         if (axis_of(x, axis).outputs < 1) {
             if (is_deconvolution)
                 return shape_fault("nothing is left of the output ", side, " of ", uncropped(x, axis),
-                                   " after cropping ", edges(axis).start_edge_size, " and ", edges(axis).end_edge_size);
+                                   " after cropping ", edges(axis).start_edge_size, " and ",
+                                   edges(axis).end_edge_size);
             return shape_fault("the kernel covers a ", side, " of ", reach(axis), ", the padded input has ",
-                               x.from_end(2 - axis) + edges(axis).start_edge_size + edges(axis).end_edge_size, " (shape ",
-                               x, ")");
+                               x.from_end(2 - axis) + edges(axis).start_edge_size + edges(axis).end_edge_size,
+                               " (shape ", x, ")");
         }
         return {};
     }
@@ -248,7 +259,8 @@ private:
     /// Elements of the padded image that the kernel works on, or -1 where there are too many.
     constexpr extent padded_elements(const shape& x) const {
         const auto covered = [&](std::size_t axis) {
-            return std::max((axis_of(x, axis).outputs - 1) * stride[axis] + reach(axis), x.from_end(2 - axis));
+            return std::max((axis_of(x, axis).outputs - 1) * stride[axis] + reach(axis),
+                            x.from_end(2 - axis));
         };
         return checked_size({x.from_end(3), covered(0), covered(1)}, largest_image);
     }

@@ -7,8 +7,8 @@
 
 namespace bespoke {
 
-/// Layer normalisation: y = gamma (x - mean) / sqrt(variance + eps) + beta, mean and (biased) variance over the last
-/// axes, whose extents are normalized_shape; the axes before them are rows.
+/// Layer normalisation: y = gamma (x - mean) / sqrt(variance + eps) + beta, mean and (biased) variance over
+/// the last axes, whose extents are normalized_shape; the axes before them are rows.
 /// x [.., normalized_shape] -> y of the same shape; gamma, beta [normalized_shape].
 /// Ba, Kiros and Hinton, 2016 (arXiv 1607.06450); Core ML specification, LayerNormalizationLayerParams.
 struct layer_normalization {
@@ -16,8 +16,9 @@ struct layer_normalization {
     float eps = 1e-5F;
 
     static constexpr auto key = "layerNormalization";
-    static constexpr auto fields = std::tuple{field{"normalizedShape", &layer_normalization::normalized_shape},
-                                              field{"eps", &layer_normalization::eps}};
+    static constexpr auto fields =
+        std::tuple{field{"normalizedShape", &layer_normalization::normalized_shape},
+                   field{"eps", &layer_normalization::eps}};
     static constexpr bool batched = true;
     static constexpr backward_needs needs{.input = true, .output = false};
 
@@ -36,7 +37,8 @@ struct layer_normalization {
         bool fits = rank <= x.rank();
         for (std::size_t i = 1; fits && i <= rank; ++i) fits = x.from_end(i) == normalized_shape.from_end(i);
         if (!fits)
-            return shape_fault("an input whose last extents are ", normalized_shape, " wanted, its shape is ", x);
+            return shape_fault("an input whose last extents are ", normalized_shape, " wanted, its shape is ",
+                               x);
         for (extent e : x)
             if (e < 1) return shape_fault("an input that is not empty wanted, its shape is ", x);
         if (!(eps >= 0) || eps > std::numeric_limits<float>::max())
@@ -51,7 +53,8 @@ struct layer_normalization {
     void forward(X x, Y y, const P& p, W& w) const noexcept {
         using T = typename X::value_type;
         const extent n = normalized_shape.size(), rows = x.total() / n;
-        kernels::layer_normalization(rows, n, x.data, p.gamma.data, p.beta.data, static_cast<T>(eps), y.data, w.threads);
+        kernels::layer_normalization(rows, n, x.data, p.gamma.data, p.beta.data, static_cast<T>(eps), y.data,
+                                     w.threads);
     }
 
     template <class T>
@@ -62,8 +65,8 @@ struct layer_normalization {
     void backward(X x, Y, Dy dy, Dx dx, const P& p, const Dp& dp, W& w) const noexcept {
         using T = typename X::value_type;
         const extent n = normalized_shape.size(), rows = x.total() / n;
-        kernels::layer_normalization_backward(rows, n, x.data, p.gamma.data, static_cast<T>(eps), dy.data, dx.data,
-                                              dp.gamma.data, dp.beta.data, w.scratch, w.threads);
+        kernels::layer_normalization_backward(rows, n, x.data, p.gamma.data, static_cast<T>(eps), dy.data,
+                                              dx.data, dp.gamma.data, dp.beta.data, w.scratch, w.threads);
     }
     friend bool operator==(const layer_normalization&, const layer_normalization&) = default;
 };

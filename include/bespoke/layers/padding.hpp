@@ -34,8 +34,8 @@ struct border_amounts {
     friend bool operator==(const border_amounts&, const border_amounts&) = default;
 };
 
-/// Windows lie wholly inside the image that `padding_amounts` (none unless said) have made larger; a rest at the
-/// end that takes no window is left out. A deconvolution crops its result by the same amounts.
+/// Windows lie wholly inside the image that `padding_amounts` (none unless said) have made larger; a rest at
+/// the end that takes no window is left out. A deconvolution crops its result by the same amounts.
 struct valid_padding {
     border_amounts padding_amounts{};
 
@@ -52,7 +52,7 @@ constexpr valid_padding padded(extent top, extent bottom, extent left, extent ri
     return padding;
 }
 
-/// As many windows as the extent divided by the stride, rounded up; a deconvolution gives extent times stride.
+/// Windows: extent / stride, rounded up. A deconvolution gives extent times stride.
 struct same_padding {
     same_padding_mode asymmetry_mode = same_padding_mode::bottom_right_heavy;
 
@@ -75,13 +75,16 @@ struct window_axis {
 };
 
 /// The fault of a pair [H, W] that is not in [least, largest_window].
-constexpr std::optional<fault> check_window(std::string_view name, const std::array<extent, 2>& pair, extent least) {
+constexpr std::optional<fault> check_window(std::string_view name, const std::array<extent, 2>& pair,
+                                            extent least) {
     if (std::min(pair[0], pair[1]) >= least && std::max(pair[0], pair[1]) <= largest_window) return {};
-    return value_fault(name, " from ", least, " to ", largest_window, " wanted, ", shape{pair[0], pair[1]}, " given");
+    return value_fault(name, " from ", least, " to ", largest_window, " wanted, ", shape{pair[0], pair[1]},
+                       " given");
 }
 constexpr std::optional<fault> check_padding(const valid_padding& padding) {
     for (const edge_sizes& e : padding.padding_amounts.edges)
-        if (const auto wrong = check_window("paddingAmounts", {e.start_edge_size, e.end_edge_size}, 0)) return wrong;
+        if (const auto wrong = check_window("paddingAmounts", {e.start_edge_size, e.end_edge_size}, 0))
+            return wrong;
     return {};
 }
 constexpr std::optional<fault> check_padding(const same_padding&) { return {}; }

@@ -10,15 +10,17 @@ namespace bespoke {
 enum class pooling_type { max, average, l2 };
 constexpr std::array<std::string_view, 3> enumerators(pooling_type) { return {"MAX", "AVERAGE", "L2"}; }
 
-/// As `valid` with as much padding at the end as at the start, but the last window may reach beyond the padded
-/// image, so that no rest is left out: outputs = ceil((size + 2 padding - kernel) / stride) + 1. Where any padding is
-/// given, a last window that would begin at size + padding or later is dropped; without padding it stays, empty.
+/// As `valid` with as much padding at the end as at the start, but the last window may reach beyond the
+/// padded image, so that no rest is left out: outputs = ceil((size + 2 padding - kernel) / stride) + 1.
+/// Where any padding is given, a last window that would begin at size + padding or later is dropped; without
+/// padding it stays, empty.
 /// Core ML specification, PoolingLayerParams.ValidCompletePadding.
 struct valid_complete_padding {
     std::array<extent, 2> padding_amounts{0, 0};
 
     static constexpr auto key = "includeLastPixel";
-    static constexpr auto fields = std::tuple{field{"paddingAmounts", &valid_complete_padding::padding_amounts}};
+    static constexpr auto fields =
+        std::tuple{field{"paddingAmounts", &valid_complete_padding::padding_amounts}};
     friend bool operator==(const valid_complete_padding&, const valid_complete_padding&) = default;
 };
 inline constexpr valid_complete_padding include_last_pixel{};
@@ -29,8 +31,8 @@ inline constexpr valid_complete_padding include_last_pixel{};
 /// AVERAGE  the sum / elements of the window, or / those inside the image with avg_pool_exclude_padding
 /// L2       the square root of the sum of squares
 ///
-/// x [.., H, W] of rank 3 or more -> y [.., H', W'], see padding.hpp; [.., 1, 1] with global_pooling, whose only
-/// window is the image, whatever kernel, stride and padding say.
+/// x [.., H, W] of rank 3 or more -> y [.., H', W'], see padding.hpp; [.., 1, 1] with global_pooling, whose
+/// only window is the image, whatever kernel, stride and padding say.
 /// Gradient: MAX to the first largest element, L2 none where y = 0.
 /// Core ML specification, PoolingLayerParams.
 struct pooling {
@@ -42,17 +44,18 @@ struct pooling {
     bool global_pooling = false;
 
     static constexpr auto key = "pooling";
-    static constexpr auto fields =
-        std::tuple{field{"type", &pooling::type},
-                   field{"kernelSize", &pooling::kernel_size},
-                   field{"stride", &pooling::stride},
-                   oneof<pooling, std::variant<valid_padding, same_padding, valid_complete_padding>>{&pooling::padding},
-                   field{"avgPoolExcludePadding", &pooling::avg_pool_exclude_padding},
-                   field{"globalPooling", &pooling::global_pooling}};
+    static constexpr auto fields = std::tuple{
+        field{"type", &pooling::type},
+        field{"kernelSize", &pooling::kernel_size},
+        field{"stride", &pooling::stride},
+        oneof<pooling, std::variant<valid_padding, same_padding, valid_complete_padding>>{&pooling::padding},
+        field{"avgPoolExcludePadding", &pooling::avg_pool_exclude_padding},
+        field{"globalPooling", &pooling::global_pooling}};
     static constexpr bool batched = true;
 
     constexpr outcome output_shape(const shape& x) const {
-        if (x.rank() < 3) return shape_fault("an input [.., channels, height, width] wanted, its shape is ", x);
+        if (x.rank() < 3)
+            return shape_fault("an input [.., channels, height, width] wanted, its shape is ", x);
         if (checked_size(x, largest_image) < 1)
             return shape_fault("an input that is not empty wanted, its shape is ", x);
         if (static_cast<int>(type) < 0 || static_cast<int>(type) > 2)
@@ -63,14 +66,16 @@ struct pooling {
             if (const auto* edges = std::get_if<valid_padding>(&padding))
                 if (const auto wrong = check_padding(*edges)) return *wrong;
             if (const auto* complete = std::get_if<valid_complete_padding>(&padding))
-                if (const auto wrong = check_window("paddingAmounts", complete->padding_amounts, 0)) return *wrong;
+                if (const auto wrong = check_window("paddingAmounts", complete->padding_amounts, 0))
+                    return *wrong;
         }
         shape y = x;
         for (std::size_t axis : {std::size_t{0}, std::size_t{1}}) {
             y.from_end(2 - axis) = axis_of(x, axis).outputs;
             if (y.from_end(2 - axis) < 1)
-                return shape_fault("the kernel covers a ", axis == 0 ? "height" : "width", " of ", kernel_size[axis],
-                                   ", the padded input has ", padded_extent(x, axis), " (shape ", x, ")");
+                return shape_fault("the kernel covers a ", axis == 0 ? "height" : "width", " of ",
+                                   kernel_size[axis], ", the padded input has ", padded_extent(x, axis),
+                                   " (shape ", x, ")");
         }
         return y;
     }
@@ -82,7 +87,8 @@ struct pooling {
     template <class X, class Y, class Dy, class Dx, class P, class Dp, class W>
     void backward(X x, Y y, Dy dy, Dx dx, const P&, const Dp&, W& w) const noexcept {
         if (dx)
-            kernels::pooling_backward(kind(), geometry(x), 1, x.data, 0, y.data, 0, dy.data, 0, dx.data, 0, w.threads);
+            kernels::pooling_backward(kind(), geometry(x), 1, x.data, 0, y.data, 0, dy.data, 0, dx.data, 0,
+                                      w.threads);
     }
     friend bool operator==(const pooling&, const pooling&) = default;
 
