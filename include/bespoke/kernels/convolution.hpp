@@ -5,6 +5,13 @@
 
 #include <numeric>
 
+// Loops over the rows and batches of a tile: so short that they are to be written out.
+#ifdef __clang__
+#define BESPOKE_UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define BESPOKE_UNROLL _Pragma("GCC unroll 16")
+#endif
+
 namespace bespoke::kernels {
 
 /// Sizes of a two-dimensional convolution of one example.
@@ -311,35 +318,35 @@ inline void backward_block(const convolution_geometry& g, const image_layout& la
 template <class T, std::size_t Rows, std::size_t Batches>
 inline void weights_tile(const pixel_grid& grid, const T* const* taps, const T* dy, T* sums,
                          extent sums_row) noexcept {
+    constexpr auto rows = static_cast<extent>(Rows), batches = static_cast<extent>(Batches);
     batch<T> sum[Rows][Batches];
     const T* row[Rows];
-    unroll<Rows>([&](auto i) __attribute__((always_inline)) {
+    BESPOKE_UNROLL
+    for (extent i = 0; i < rows; ++i) {
         row[i] = taps[i];
-        unroll<Batches>([&](auto j) __attribute__((always_inline)) {
-            sum[i][j] = load(sums + static_cast<extent>(i()) * sums_row + static_cast<extent>(j()) * lanes<T>);
-        });
-    });
+        BESPOKE_UNROLL
+        for (extent j = 0; j < batches; ++j) sum[i][j] = load<T>(sums + i * sums_row + j * lanes<T>);
+    }
     for (extent y = 0; y < grid.height; ++y) {
         const extent begin = y * grid.row_step;
         for (extent x = begin; x < begin + grid.width; ++x) {
             batch<T> right[Batches];
-            unroll<Batches>([&](auto j) __attribute__((always_inline)) {
-                right[j] = load(dy + static_cast<extent>(j()) * lanes<T>);
-            });
-            unroll<Rows>([&](auto i) __attribute__((always_inline)) {
+            BESPOKE_UNROLL
+            for (extent j = 0; j < batches; ++j) right[j] = load(dy + j * lanes<T>);
+            BESPOKE_UNROLL
+            for (extent i = 0; i < rows; ++i) {
                 const batch<T> left(row[i][x]);
-                unroll<Batches>([&](auto j) __attribute__((always_inline)) {
-                    sum[i][j] = kernels::fma<T>(left, right[j], sum[i][j]);
-                });
-            });
+                BESPOKE_UNROLL
+                for (extent j = 0; j < batches; ++j) sum[i][j] = kernels::fma<T>(left, right[j], sum[i][j]);
+            }
             dy += panel_width<T>;
         }
     }
-    unroll<Rows>([&](auto i) __attribute__((always_inline)) {
-        unroll<Batches>([&](auto j) __attribute__((always_inline)) {
-            store<T>(sums + static_cast<extent>(i()) * sums_row + static_cast<extent>(j()) * lanes<T>, sum[i][j]);
-        });
-    });
+    BESPOKE_UNROLL
+    for (extent i = 0; i < rows; ++i) {
+        BESPOKE_UNROLL
+        for (extent j = 0; j < batches; ++j) store<T>(sums + i * sums_row + j * lanes<T>, sum[i][j]);
+    }
 }
 
 template <class T, std::size_t Batches, std::size_t Rows = tile_rows>
@@ -350,7 +357,7 @@ inline void weights_tiles(extent rows, const pixel_grid& grid, const T* const* t
     for (; i + step <= rows; i += step)
         weights_tile<T, Rows, Batches>(grid, taps + i, dy, sums + i * sums_row, sums_row);
     if constexpr (Rows > 1) {
-        constexpr std::size_t next = Rows > 8 ? 8 : Rows > 4 ? 4 : Rows / 2;
+        constexpr std::size_t next = Rows > 4 ? Rows / 3 : Rows / 2;
         if (i < rows)
             weights_tiles<T, Batches, next>(rows - i, grid, taps + i, dy, sums + i * sums_row, sums_row);
     }
@@ -675,3 +682,5 @@ void channel_sums(extent examples, extent channels, extent inner, const T* dy, e
 }
 
 }  // namespace bespoke::kernels
+
+#undef BESPOKE_UNROLL

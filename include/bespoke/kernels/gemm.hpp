@@ -5,6 +5,13 @@
 
 #include <algorithm>
 
+// Loops over the rows and batches of a tile: so short that they are to be written out.
+#ifdef __clang__
+#define BESPOKE_UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define BESPOKE_UNROLL _Pragma("GCC unroll 16")
+#endif
+
 namespace bespoke::kernels {
 
 // Matrix products over a packed right-hand side.
@@ -36,57 +43,51 @@ inline constexpr extent k_block = 1024 / static_cast<extent>(sizeof(T));
 
 /// C[Rows, columns] = start + A B for one panel: `Batches` batches wide, of which `columns` columns are stored.
 /// The start is C, or `row_bias` (one a row), or `bias` (one a column), or zero.
+///
+/// The loops over Rows and Batches are written out by the compiler, and the sums stay in registers.
 template <class T, std::size_t Rows, std::size_t Batches>
 inline void tile(extent k, const T* a, extent a_row, extent a_column, const T* b, T* c, extent c_row,
                  extent columns, const T* bias, const T* row_bias, bool load_c) noexcept {
-    constexpr extent width = static_cast<extent>(Batches) * lanes<T>;
-    const bool whole = columns == width;
-    const auto valid = [&](std::size_t j) __attribute__((always_inline)) {
-        return std::clamp(columns - static_cast<extent>(j) * lanes<T>, extent{0}, lanes<T>);
-    };
-    const auto at = [](auto* p, std::size_t j) __attribute__((always_inline)) {
-        return p + static_cast<extent>(j) * lanes<T>;
-    };
+    constexpr auto rows = static_cast<extent>(Rows), batches = static_cast<extent>(Batches);
     batch<T> sum[Rows][Batches];
-    if (load_c)
-        unroll<Rows>([&](auto i) __attribute__((always_inline)) {
-            unroll<Batches>([&](auto j) __attribute__((always_inline)) {
-                const T* p = at(c + static_cast<extent>(i()) * c_row, j);
-                sum[i][j] = whole ? load(p) : load_partial(p, valid(j));
-            });
-        });
-    else if (row_bias)
-        unroll<Rows>([&](auto i) __attribute__((always_inline)) {
-            unroll<Batches>([&](auto j) __attribute__((always_inline)) { sum[i][j] = batch<T>(row_bias[i]); });
-        });
-    else
-        unroll<Batches>([&](auto j) __attribute__((always_inline)) {
-            const batch<T> start = !bias   ? batch<T>(T(0))
-                                   : whole ? load(at(bias, j))
-                                           : load_partial(at(bias, j), valid(j));
-            unroll<Rows>([&](auto i) __attribute__((always_inline)) { sum[i][j] = start; });
-        });
+    extent valid[Batches];
+    for (extent j = 0; j < batches; ++j) valid[j] = std::clamp(columns - j * lanes<T>, extent{0}, lanes<T>);
+    const bool whole = columns == batches * lanes<T>;
+    BESPOKE_UNROLL
+    for (extent i = 0; i < rows; ++i) {
+        BESPOKE_UNROLL
+        for (extent j = 0; j < batches; ++j) {
+            const T* p = load_c ? c + i * c_row + j * lanes<T> : bias + j * lanes<T>;
+            if (load_c || (bias && !row_bias))
+                sum[i][j] = whole ? load(p) : load_partial(p, valid[j]);
+            else
+                sum[i][j] = batch<T>(row_bias ? row_bias[i] : T(0));
+        }
+    }
     for (extent p = 0; p < k; ++p) {
         batch<T> right[Batches];
-        unroll<Batches>([&](auto j) __attribute__((always_inline)) { right[j] = load(at(b, j)); });
-        unroll<Rows>([&](auto i) __attribute__((always_inline)) {
-            const batch<T> left(a[static_cast<extent>(i()) * a_row]);
-            unroll<Batches>([&](auto j) __attribute__((always_inline)) {
-                sum[i][j] = kernels::fma<T>(left, right[j], sum[i][j]);
-            });
-        });
+        BESPOKE_UNROLL
+        for (extent j = 0; j < batches; ++j) right[j] = load(b + j * lanes<T>);
+        BESPOKE_UNROLL
+        for (extent i = 0; i < rows; ++i) {
+            const batch<T> left(a[i * a_row]);
+            BESPOKE_UNROLL
+            for (extent j = 0; j < batches; ++j) sum[i][j] = kernels::fma<T>(left, right[j], sum[i][j]);
+        }
         a += a_column;
         b += panel_width<T>;
     }
-    unroll<Rows>([&](auto i) __attribute__((always_inline)) {
-        unroll<Batches>([&](auto j) __attribute__((always_inline)) {
-            T* p = at(c + static_cast<extent>(i()) * c_row, j);
+    BESPOKE_UNROLL
+    for (extent i = 0; i < rows; ++i) {
+        BESPOKE_UNROLL
+        for (extent j = 0; j < batches; ++j) {
+            T* p = c + i * c_row + j * lanes<T>;
             if (whole)
                 store<T>(p, sum[i][j]);
             else
-                store_partial<T>(p, sum[i][j], valid(j));
-        });
-    });
+                store_partial<T>(p, sum[i][j], valid[j]);
+        }
+    }
 }
 
 /// `tile` for any number of rows.
@@ -99,7 +100,7 @@ inline void tiles(extent m, extent k, const T* a, extent a_row, extent a_column,
         tile<T, Rows, Batches>(k, a + i * a_row, a_row, a_column, b, c + i * c_row, c_row, columns, bias,
                                row_bias ? row_bias + i : nullptr, load_c);
     if constexpr (Rows > 1) {
-        constexpr std::size_t next = Rows > 8 ? 8 : Rows > 4 ? 4 : Rows / 2;
+        constexpr std::size_t next = Rows > 4 ? Rows / 3 : Rows / 2;
         if (i < m)
             tiles<T, Batches, next>(m - i, k, a + i * a_row, a_row, a_column, b, c + i * c_row, c_row, columns,
                                     bias, row_bias ? row_bias + i : nullptr, load_c);
@@ -138,58 +139,54 @@ constexpr std::size_t row_chains(extent n, extent k) {
     return n <= 2 * lanes<T> ? 4 : n <= 4 * lanes<T> ? 2 : 1;
 }
 
-/// `Batches` batches of C's single row from `column` on, which is a multiple of the batch.
+/// `Batches` batches of C's single row from `column` on, which is a multiple of the batch. Batches beyond the matrix
+/// are computed from the zeros of the last panel, if that reaches so far.
 template <class T, std::size_t Batches, std::size_t Chains, class K>
 [[gnu::always_inline]] inline void row_tile(K size, extent column, extent n, const T* a, extent a_column,
                                             const T* packed, T* c, const T* bias, bool accumulate) noexcept {
+    constexpr auto batches = static_cast<extent>(Batches), chains = static_cast<extent>(Chains);
     const extent k = size;
-    const auto valid = [&](std::size_t j) __attribute__((always_inline)) {
-        return std::min(n - column - static_cast<extent>(j) * lanes<T>, lanes<T>);
-    };
     const T* b = packed + column / panel_width<T> * panel_width<T> * k + column % panel_width<T>;
-    const auto right = [&](std::size_t j, std::size_t step) __attribute__((always_inline)) {
-        return load(b + static_cast<extent>(j / 2) * panel_width<T> * k + static_cast<extent>(j % 2) * lanes<T> +
-                    static_cast<extent>(step) * panel_width<T>);
-    };
     batch<T> sum[Chains][Batches];
-    unroll<Batches>([&](auto j) __attribute__((always_inline)) {
+    BESPOKE_UNROLL
+    for (extent j = 0; j < batches; ++j) {
         const T* start = accumulate ? c : bias;
-        const T* p = start + column + static_cast<extent>(j()) * lanes<T>;
-        sum[0][j] = !start ? batch<T>(T(0)) : valid(j) == lanes<T> ? load(p) : load_partial(p, valid(j));
-        unroll<Chains - 1>([&](auto chain) __attribute__((always_inline)) {
-            sum[chain + 1][j] = batch<T>(T(0));
-        });
-    });
-    constexpr auto chains = static_cast<extent>(Chains);
+        const extent valid = std::clamp(n - column - j * lanes<T>, extent{0}, lanes<T>);
+        const T* p = start + column + j * lanes<T>;
+        sum[0][j] = !start ? batch<T>(T(0)) : valid == lanes<T> ? load(p) : load_partial(p, valid);
+        BESPOKE_UNROLL
+        for (extent chain = 1; chain < chains; ++chain) sum[chain][j] = batch<T>(T(0));
+    }
+    const auto step = [&](extent chain) __attribute__((always_inline)) {
+        const batch<T> left(a[chain * a_column]);
+        BESPOKE_UNROLL
+        for (extent j = 0; j < batches; ++j) {
+            const T* right = b + j / 2 * panel_width<T> * k + j % 2 * lanes<T> + chain * panel_width<T>;
+            sum[chain][j] = kernels::fma<T>(left, load(right), sum[chain][j]);
+        }
+    };
     extent p = 0;
     for (; p + chains <= k; p += chains) {
-        unroll<Chains>([&](auto chain) __attribute__((always_inline)) {
-            const batch<T> left(a[static_cast<extent>(chain()) * a_column]);
-            unroll<Batches>([&](auto j) __attribute__((always_inline)) {
-                sum[chain][j] = kernels::fma<T>(left, right(j, chain), sum[chain][j]);
-            });
-        });
+        BESPOKE_UNROLL
+        for (extent chain = 0; chain < chains; ++chain) step(chain);
         a += chains * a_column;
         b += chains * panel_width<T>;
     }
-    unroll<Chains - 1>([&](auto chain) __attribute__((always_inline)) {
-        if (p + static_cast<extent>(chain()) < k) {
-            const batch<T> left(a[static_cast<extent>(chain()) * a_column]);
-            unroll<Batches>([&](auto j) __attribute__((always_inline)) {
-                sum[chain][j] = kernels::fma<T>(left, right(j, chain), sum[chain][j]);
-            });
-        }
-    });
-    unroll<Batches>([&](auto j) __attribute__((always_inline)) {
+    BESPOKE_UNROLL
+    for (extent chain = 0; chain + 1 < chains; ++chain)
+        if (p + chain < k) step(chain);
+    BESPOKE_UNROLL
+    for (extent j = 0; j < batches; ++j) {
         batch<T> total = sum[0][j];
         if constexpr (Chains == 2) total = total + sum[1][j];
         if constexpr (Chains == 4) total = (total + sum[1][j]) + (sum[2][j] + sum[3][j]);
-        T* q = c + column + static_cast<extent>(j()) * lanes<T>;
-        if (valid(j) == lanes<T>)
+        const extent valid = std::clamp(n - column - j * lanes<T>, extent{0}, lanes<T>);
+        T* q = c + column + j * lanes<T>;
+        if (valid == lanes<T>)
             store<T>(q, total);
         else
-            store_partial<T>(q, total, valid(j));
-    });
+            store_partial<T>(q, total, valid);
+    }
 }
 
 /// C[1, n] in the columns [begin, end), multiples of a panel but for the end of the matrix.
@@ -197,17 +194,16 @@ template <class T, std::size_t Chains, class N, class K>
 [[gnu::always_inline]] inline void row(N size, K k, extent begin, extent end, const T* a, extent a_column,
                                        const T* packed, T* c, const T* bias, bool accumulate) noexcept {
     const extent n = size;
-    constexpr extent many = Chains > 1 ? 4 : 8;
+    constexpr extent most = Chains == 1 ? 8 : Chains == 2 ? 4 : 2;
     extent j = begin;
+    if (Chains == 4 && n <= lanes<T>)
+        return row_tile<T, 1, Chains>(k, j, n, a, a_column, packed, c, bias, accumulate);
+    // More than most - 2 batches are left: the last panel holds them all.
+    for (; j + (most - 2) * lanes<T> < end; j += most * lanes<T>)
+        row_tile<T, most, Chains>(k, j, n, a, a_column, packed, c, bias, accumulate);
     if constexpr (Chains == 1)
-        for (; j + (many - 1) * lanes<T> < end; j += many * lanes<T>)
-            row_tile<T, 8, Chains>(k, j, n, a, a_column, packed, c, bias, accumulate);
-    if constexpr (Chains <= 2)
-        for (; j + 3 * lanes<T> < end; j += 4 * lanes<T>)
-            row_tile<T, 4, Chains>(k, j, n, a, a_column, packed, c, bias, accumulate);
-    for (; j + lanes<T> < end; j += 2 * lanes<T>)
-        row_tile<T, 2, Chains>(k, j, n, a, a_column, packed, c, bias, accumulate);
-    if (j < end) row_tile<T, 1, Chains>(k, j, n, a, a_column, packed, c, bias, accumulate);
+        for (; j < end; j += 2 * lanes<T>)
+            row_tile<T, 2, Chains>(k, j, n, a, a_column, packed, c, bias, accumulate);
 }
 
 /// Below this many multiply-adds waking threads costs more than it brings.
@@ -292,3 +288,5 @@ void gemm(M m_size, N n_size, K k_size, const T* a, extent a_row_stride, extent 
 }
 
 }  // namespace bespoke::kernels
+
+#undef BESPOKE_UNROLL
