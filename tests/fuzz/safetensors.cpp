@@ -1,5 +1,5 @@
-// Any bytes are a safetensors file or a bespoke::error; what is accepted is written and read back as the same file.
-// Memory is bounded by the size of the input.
+// Any bytes are a safetensors file or a bespoke::error, and memory is bounded by their number.
+// What is accepted is written and read back as the same file.
 #define BESPOKE_IMPLEMENTATION
 #include <bespoke/model/safetensors.hpp>
 

@@ -52,7 +52,8 @@ failure refused_entry(std::string_view entry, std::size_t data = 8) {
 TEST_CASE("safetensors: a file written by hand") {
     const std::string header =
         R"({"__metadata__":{"format":"pt"},"b":{"dtype":"F32","shape":[2,1],"data_offsets":[2,10]},)"
-        R"("a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},"scalar":{"shape":[],"data_offsets":[10,12],"dtype":"F16"}}  )";
+        R"("a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},)"
+        R"("scalar":{"shape":[],"data_offsets":[10,12],"dtype":"F16"}}  )";
     auto bytes = file(header);
     for (unsigned b : {7u, 9u, 0u, 0u, 0x80u, 0x3fu, 0u, 0u, 0u, 0xc0u, 0x00u, 0x3cu})
         bytes.push_back(static_cast<std::byte>(b));

@@ -52,6 +52,11 @@ inline constexpr array_data_type data_type_of = std::same_as<T, float>    ? arra
                                                 : std::same_as<T, double> ? array_data_type::float64
                                                                           : array_data_type::int32;
 
+/// An xtensor expression of these, evaluated or not.
+template <class E>
+concept array_expression =
+    xt::is_xexpression<std::decay_t<E>>::value && array_element<typename std::decay_t<E>::value_type>;
+
 /// An array of float, double or int32 behind one type. Made from any xtensor expression of these.
 class multi_array {
 public:
@@ -60,65 +65,64 @@ public:
     /// One float32 zero of rank 0.
     multi_array() = default;
     /// Throws errc::bad_argument where `values` has more than `max_rank` axes.
-    template <class E>
-        requires xt::is_xexpression<E>::value && array_element<typename std::decay_t<E>::value_type>
-        multi_array(E&& values)
-            : multi_array(tensor<typename std::decay_t<E>::value_type>(std::forward<E>(values)), checked()) {}
+    template <array_expression E>
+    multi_array(E&& values)
+        : multi_array(tensor<typename std::decay_t<E>::value_type>(std::forward<E>(values)), checked()) {}
 
-        bespoke::shape shape() const {
-            return std::visit([](const auto& values) { return shape_of(values); }, values_);
-        }
-        array_data_type data_type() const {
-            return std::visit(
-                [](const auto& values) {
-                    return data_type_of<typename std::decay_t<decltype(values)>::value_type>;
-                },
-                values_);
-        }
-        /// Null where the elements are of another type.
-        template <array_element T>
-        const tensor<T>* get_if() const {
-            return std::get_if<tensor<T>>(&values_);
-        }
-        /// A copy whose elements are of type T. Fractions are cut off and what int32 cannot hold is clamped to
-        /// its range (NaN to 0).
-        template <array_element T>
-        tensor<T> cast() const {
-            return std::visit(
-                [](const auto& values) {
-                    tensor<T> result(values.shape());
-                    std::transform(values.begin(), values.end(), result.begin(),
-                                   [](auto v) { return converted<T>(v); });
-                    return result;
-                },
-                values_);
-        }
-        const variant& values() const { return values_; }
+    bespoke::shape shape() const {
+        return std::visit([](const auto& values) { return shape_of(values); }, values_);
+    }
+    array_data_type data_type() const {
+        return std::visit(
+            [](const auto& values) {
+                return data_type_of<typename std::decay_t<decltype(values)>::value_type>;
+            },
+            values_);
+    }
+    /// Null where the elements are of another type.
+    template <array_element T>
+    const tensor<T>* get_if() const {
+        return std::get_if<tensor<T>>(&values_);
+    }
+    /// A copy whose elements are of type T. Fractions are cut off and what int32 cannot hold is clamped to
+    /// its range (NaN to 0).
+    template <array_element T>
+    tensor<T> cast() const {
+        return std::visit(
+            [](const auto& values) {
+                tensor<T> result(values.shape());
+                std::transform(values.begin(), values.end(), result.begin(),
+                               [](auto v) { return converted<T>(v); });
+                return result;
+            },
+            values_);
+    }
+    const variant& values() const { return values_; }
 
-        friend bool operator==(const multi_array&, const multi_array&) = default;
+    friend bool operator==(const multi_array&, const multi_array&) = default;
 
-    private:
-        struct checked {};
-        template <class T>
-        multi_array(tensor<T>&& values, checked) : values_(std::move(values)) {
-            const std::size_t rank = std::get<tensor<T>>(values_).dimension();
-            if (rank > max_rank)
-                throw error(errc::bad_argument, "multi-array: at most " + std::to_string(max_rank) +
-                                                    " axes wanted, but " + std::to_string(rank) + " came");
+private:
+    struct checked {};
+    template <class T>
+    multi_array(tensor<T>&& values, checked) : values_(std::move(values)) {
+        const std::size_t rank = std::get<tensor<T>>(values_).dimension();
+        if (rank > max_rank)
+            throw error(errc::bad_argument, "multi-array: at most " + std::to_string(max_rank) +
+                                                " axes wanted, but " + std::to_string(rank) + " came");
+    }
+    template <class T, class U>
+    static T converted(U value) {
+        if constexpr (std::same_as<T, std::int32_t> && std::floating_point<U>) {
+            using limits = std::numeric_limits<std::int32_t>;
+            if (value != value) return 0;
+            const auto wide = static_cast<double>(value);
+            return static_cast<T>(std::clamp(wide, double{limits::min()}, double{limits::max()}));
+        } else {
+            return static_cast<T>(value);
         }
-        template <class T, class U>
-        static T converted(U value) {
-            if constexpr (std::same_as<T, std::int32_t> && std::floating_point<U>) {
-                using limits = std::numeric_limits<std::int32_t>;
-                if (value != value) return 0;
-                const auto wide = static_cast<double>(value);
-                return static_cast<T>(std::clamp(wide, double{limits::min()}, double{limits::max()}));
-            } else {
-                return static_cast<T>(value);
-            }
-        }
+    }
 
-        variant values_;
+    variant values_;
 };
 
 using string_dictionary = std::map<std::string, double>;
