@@ -69,16 +69,16 @@ struct loss_layer {
 
 /// What the document leaves out is empty here: the trainer has its own default then.
 struct sgd_optimizer {
-    std::optional<double_parameter> learning_rate;
-    std::optional<int64_parameter> mini_batch_size;
-    std::optional<double_parameter> momentum;
+    std::optional<double_parameter> learning_rate{};
+    std::optional<int64_parameter> mini_batch_size{};
+    std::optional<double_parameter> momentum{};
     static constexpr auto key = "sgdOptimizer";
     friend bool operator==(const sgd_optimizer&, const sgd_optimizer&) = default;
 };
 struct adam_optimizer {
-    std::optional<double_parameter> learning_rate;
-    std::optional<int64_parameter> mini_batch_size;
-    std::optional<double_parameter> beta1, beta2, eps;
+    std::optional<double_parameter> learning_rate{};
+    std::optional<int64_parameter> mini_batch_size{};
+    std::optional<double_parameter> beta1{}, beta2{}, eps{};
     static constexpr auto key = "adamOptimizer";
     friend bool operator==(const adam_optimizer&, const adam_optimizer&) = default;
 };
@@ -86,9 +86,9 @@ struct adam_optimizer {
 struct network_update_parameters {
     std::vector<loss_layer> loss_layers;
     std::variant<std::monostate, sgd_optimizer, adam_optimizer> optimizer;
-    std::optional<int64_parameter> epochs;
+    std::optional<int64_parameter> epochs{};
     std::optional<bool> shuffle;  ///< whether the examples are drawn in a new order each epoch
-    std::optional<int64_parameter> seed;
+    std::optional<int64_parameter> seed{};
     friend bool operator==(const network_update_parameters&, const network_update_parameters&) = default;
 };
 

@@ -1,0 +1,202 @@
+#include <bespoke/layers/all.hpp>
+#include <bespoke/model/network_files.hpp>
+#include <bespoke/model/update.hpp>
+
+#include <catch2/catch.hpp>
+
+#include "failure.hpp"
+
+#include <cstring>
+
+using namespace bespoke;
+
+namespace {
+
+constexpr auto description =
+    compose(input{"x", {4, 1, 1}}, inner_product{.output_channels = 6} | named("stem"), bespoke::tanh{} | named("t"),
+            inner_product{.output_channels = 3} | named("head") | updatable, softmax{} | named("p"));
+
+/// A classifier of three names with everything that an update wants.
+model_settings classifier_settings() {
+    model_settings s{.is_updatable = true, .type = model_type::neural_network_classifier};
+    const feature_type x{array_feature_type{.shape = {4, 1, 1}, .data_type = array_data_type::float32}};
+    s.description.input = {{"x", "", x}};
+    s.description.output = {{"name", "", {string_feature_type{}}}};
+    s.description.training_input = {{"x", "", x}, {"name", "", {string_feature_type{}}}};
+    s.description.predicted_feature_name = "name";
+    s.class_labels = string_sequence{"ant", "bee", "cat"};
+    s.label_probability_layer_name = "p";
+    auto& u = s.update_parameters.emplace();
+    u.loss_layers = {{"loss", categorical_cross_entropy_loss_layer{"p", "name"}}};
+    u.optimizer = sgd_optimizer{.learning_rate = double_parameter{0.5, double_range{0, 1}},
+                                .mini_batch_size = int64_parameter{5, int64_set{{5, 10}}},
+                                .momentum = double_parameter{0.5, {}}};
+    u.epochs = int64_parameter{8, int64_range{1, 50}};
+    u.shuffle = true;
+    u.seed = int64_parameter{3, {}};
+    return s;
+}
+model classifier() {
+    network<description> net(1);
+    model m = to_model(net);
+    m.set_settings(classifier_settings());
+    return m;
+}
+
+const char* const names[] = {"ant", "bee", "cat"};
+
+tensor<float> point(std::size_t i) {
+    philox random(9, i);
+    tensor<float> x = zeros<float>({4, 1, 1});
+    for (std::size_t j = 0; j < 4; ++j) x(j, 0, 0) = static_cast<float>(random.uniform() + (j == i % 3 ? 1 : 0));
+    return x;
+}
+std::vector<features> examples(std::size_t count) {
+    std::vector<features> all;
+    for (std::size_t i = 0; i < count; ++i) all.push_back({{"x", point(i)}, {"name", std::string(names[i % 3])}});
+    return all;
+}
+std::vector<float> parameters(const model& m) {
+    return {m.network().core().parameters().begin(), m.network().core().parameters().end()};
+}
+bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
+    return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
+}
+int right(model& m) {
+    int count = 0;
+    for (std::size_t i = 0; i < 30; ++i)
+        count += m.predict({{"x", point(i)}}).get<std::string>("name") == names[i % 3];
+    return count;
+}
+
+}  // namespace
+
+TEST_CASE("a model learns from features, and the one it was made from stays") {
+    model m = classifier();
+    const auto before = parameters(m);
+    std::vector<double> losses;
+    update_handlers<model> handlers{.events = static_cast<unsigned>(update_event::epoch_end)};
+    handlers.progress = [&](auto& context) { losses.push_back(context.metrics.loss); };
+    update_task task{m, examples(30), {}, handlers};
+    model learned = task.result();
+
+    CHECK(losses.size() == 8);
+    CHECK(losses.back() < losses.front() / 2);
+    CHECK(right(learned) >= right(m) + 8);
+    CHECK(same_bits(parameters(m), before));
+    const auto stem = [](model& of) { return std::vector<float>(of.parameter("stem", "weights").begin(), of.parameter("stem", "weights").end()); };
+    const auto head = [](model& of) { return std::vector<float>(of.parameter("head", "weights").begin(), of.parameter("head", "weights").end()); };
+    CHECK(same_bits(stem(m), stem(learned)));
+    CHECK_FALSE(same_bits(head(m), head(learned)));
+
+    // what was learned goes through a file to the last bit
+    model read = parse(learned.write("").json);
+    CHECK(same_bits(parameters(read), parameters(learned)));
+    CHECK(check_updatable(read).empty());
+}
+
+TEST_CASE("the composed network learns the same bits, for any number of threads") {
+    model m = classifier();
+    const model learned = update(m, examples(23), {.epochs = 4});
+
+    network<description> net(1);
+    std::vector<float> x, labels;
+    for (std::size_t i = 0; i < 23; ++i) {
+        const auto p = point(i);
+        x.insert(x.end(), p.begin(), p.end());
+        labels.push_back(static_cast<float>(i % 3));
+    }
+    const training_setup<float, categorical_cross_entropy, sgd> setup{
+        .examples = 23, .inputs = {x}, .losses = {{.input = "p"}}, .targets = {labels},
+        .with = {.learning_rate = 0.5, .momentum = 0.5}};
+    const auto composed = update(net, setup, {.epochs = 4, .mini_batch_size = 5, .shuffle = true, .seed = 3});
+    CHECK(same_bits(parameters(learned), {composed.core().parameters().begin(), composed.core().parameters().end()}));
+
+    for (std::size_t threads : {2, 5}) {
+        m.network().use_threads(threads);
+        CHECK(same_bits(parameters(update(m, examples(23), {.epochs = 4})), parameters(learned)));
+    }
+}
+
+TEST_CASE("an update takes other numbers where the model allows them") {
+    const model m = classifier();
+    const auto base = parameters(update(m, examples(10)));
+    CHECK(same_bits(parameters(update(m, examples(10), {.epochs = 8})), base));
+    CHECK_FALSE(same_bits(parameters(update(m, examples(10), {.learning_rate = 0.25})), base));
+    CHECK_FALSE(same_bits(parameters(update(m, examples(10), {.momentum = 0.25})), base));
+    CHECK_FALSE(same_bits(parameters(update(m, examples(10), {.mini_batch_size = 10})), base));
+    CHECK_FALSE(same_bits(parameters(update(m, examples(10), {.seed = 4})), base));
+
+    const auto refused = [&](const update_options& options) {
+        return check::failure([&] { (void)update(m, examples(10), options); }).text;
+    };
+    CHECK(refused({.epochs = 51}) == "update: the model does not allow the number of epochs 51");
+    CHECK(refused({.mini_batch_size = 7}) == "update: the model does not allow the mini-batch size 7");
+    CHECK(refused({.learning_rate = 2}) == "update: the model does not allow the learning rate 2.000000");
+}
+
+TEST_CASE("examples that do not fit are named") {
+    const model m = classifier();
+    const auto refused = [&](const features& second) {
+        return check::failure([&] { (void)update(m, std::vector<features>{examples(1)[0], second}); }).text;
+    };
+    CHECK(check::failure([&] { (void)update(m, std::vector<features>{}); }).text ==
+          "update: at least one example wanted, none came");
+    CHECK(refused({{"x", point(0)}, {"name", std::string("dog")}}) ==
+          "example 1: target \"name\": a class label of the model wanted, \"dog\" came");
+    CHECK(refused({{"x", point(0)}}) == "example 1: training input \"name\": a string wanted, but none is given");
+    CHECK(refused({{"x", point(0)}, {"name", 3.5}}) ==
+          "example 1: training input \"name\": a string wanted, but a double came");
+    const tensor<float> small = zeros<float>({3, 1, 1});
+    CHECK(refused({{"x", small}, {"name", std::string("ant")}}) ==
+          "example 1: training input \"x\": a multi-array FLOAT32 [4, 1, 1] wanted, but a multi-array FLOAT32 "
+          "[3, 1, 1] came");
+}
+
+TEST_CASE("every reason why a model cannot be updated is told at once") {
+    network<description> net(1);
+    model m = to_model(net);
+    CHECK(check_updatable(m) == std::vector<std::string>{"the model is not marked updatable (\"isUpdatable\")",
+                                                         "the model does not say how (\"updateParams\")"});
+    model_settings s = classifier_settings();
+    s.is_updatable = false;
+    s.update_parameters->optimizer = {};
+    s.update_parameters->loss_layers = {{"loss", categorical_cross_entropy_loss_layer{"t", "label"}}};
+    m.set_settings(s);
+    const auto reasons = check_updatable(m);
+    REQUIRE(reasons.size() >= 4);
+    CHECK(reasons[0] == "the model is not marked updatable (\"isUpdatable\")");
+    CHECK(reasons[1] == "no optimizer: name one in \"updateParams\"");
+    CHECK(reasons[2] == "the loss wants the target \"label\", which \"trainingInput\" does not describe");
+    CHECK(reasons[3] == "the cross-entropy looks at \"t\", which is not the output of a softmax over a whole example");
+    const check::failure refused([&] { (void)update(m, examples(3)); });
+    CHECK(refused.is(errc::not_updatable));
+    CHECK(refused.text.find("this model cannot be updated\n  the model is not marked updatable") == 0);
+}
+
+TEST_CASE("mean squared error takes arrays and numbers as targets") {
+    static constexpr auto line = compose(input{"x", {2}}, inner_product{.output_channels = 2} | named("y") | updatable);
+    network<line> net(4);
+    model m = to_model(net);
+    model_settings s = m.settings();
+    s.is_updatable = true;
+    const feature_type two{array_feature_type{.shape = {2}, .data_type = array_data_type::float64}};
+    s.description.training_input = s.description.input;
+    s.description.training_input.push_back({"want", "", two});
+    auto& u = s.update_parameters.emplace();
+    u.loss_layers = {{"loss", mean_squared_error_loss_layer{"y", "want"}}};
+    u.optimizer = adam_optimizer{.learning_rate = double_parameter{0.05, {}}};
+    u.epochs = int64_parameter{300, {}};
+    m.set_settings(s);
+
+    std::vector<features> pairs;
+    for (int i = 0; i < 8; ++i) {
+        const float a = static_cast<float>(i % 3) - 1, b = static_cast<float>(i % 5) - 2;
+        pairs.push_back({{"x", tensor<float>{a, b}}, {"want", tensor<double>{2.0 * a - b, 0.5 + b}}});
+    }
+    model learned = update(m, pairs);
+    const features answer = learned.predict({{"x", tensor<float>{3.0f, 1.0f}}});
+    const auto& y = answer.get<tensor<float>>("y");
+    CHECK(y(0) == Approx(5.0).margin(0.1));
+    CHECK(y(1) == Approx(1.5).margin(0.1));
+}
