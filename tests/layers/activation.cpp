@@ -15,7 +15,8 @@ const double nan = std::numeric_limits<double>::quiet_NaN();
 template <class T>
 std::vector<T> points() {
     std::vector<T> x;
-    for (double v : {0.0, 1e-30, 1e-8, 1e-3, 0.1, 0.5, 0.9, 1.0, 1.5, 2.0, 2.7, 3.0, 5.0, 10.0, 20.0, 100.0, 1e10, infinity})
+    for (double v : {0.0, 1e-30, 1e-8, 1e-3, 0.1, 0.5, 0.9, 1.0, 1.5, 2.0, 2.7, 3.0, 5.0, 10.0, 20.0, 100.0,
+                     1e10, infinity})
         for (double sign : {1.0, -1.0}) x.push_back(static_cast<T>(sign * v));
     x.push_back(static_cast<T>(nan));
     return x;
@@ -75,18 +76,22 @@ TEST_CASE("activations: values, special values and gradients") {
         check_layer(sigmoid{}, [](double x) { return 1 / (1 + std::exp(-x)); });
     }
     SECTION("sigmoidHard") {
-        check_layer(sigmoid_hard{}, [](double x) { return std::clamp(d(0.2f) * x + 0.5, 0.0, 1.0); }, {-2.5, 2.5});
-        check_layer(sigmoid_hard{.alpha = -1, .beta = 0}, [](double x) { return std::clamp(-x, 0.0, 1.0); }, {-1, 0});
+        check_layer(sigmoid_hard{}, [](double x) { return std::clamp(d(0.2f) * x + 0.5, 0.0, 1.0); },
+                    {-2.5, 2.5});
+        check_layer(sigmoid_hard{.alpha = -1, .beta = 0}, [](double x) { return std::clamp(-x, 0.0, 1.0); },
+                    {-1, 0});
     }
     SECTION("ELU") {
         check_layer(elu{}, [](double x) { return x >= 0 ? x : std::expm1(x); });
         check_layer(elu{.alpha = 0.3f}, [](double x) { return x >= 0 ? x : d(0.3f) * std::expm1(x); }, {0});
     }
     SECTION("softsign") {
-        check_layer(softsign{}, [](double x) { return std::isinf(x) ? std::copysign(1, x) : x / (1 + std::abs(x)); });
+        check_layer(softsign{},
+                    [](double x) { return std::isinf(x) ? std::copysign(1, x) : x / (1 + std::abs(x)); });
     }
     SECTION("softplus") {
-        check_layer(softplus{}, [](double x) { return x > 0 ? x + std::log1p(std::exp(-x)) : std::log1p(std::exp(x)); });
+        check_layer(softplus{},
+                    [](double x) { return x > 0 ? x + std::log1p(std::exp(-x)) : std::log1p(std::exp(x)); });
     }
 }
 
@@ -116,9 +121,9 @@ TEST_CASE("activations: one element alone gets the bits that it gets in an array
 }
 
 namespace {
-inline constexpr auto every_activation =
-    compose(input{"x", {7}}, linear{.alpha = 2, .beta = 0.5f}, leaky_relu{}, bespoke::tanh{}, scaled_tanh{}, elu{}, softsign{},
-            softplus{}, sigmoid{}, sigmoid_hard{}, thresholded_relu{.alpha = 0.1f}, relu{});
+inline constexpr auto every_activation = compose(
+    input{"x", {7}}, linear{.alpha = 2, .beta = 0.5f}, leaky_relu{}, bespoke::tanh{}, scaled_tanh{}, elu{},
+    softsign{}, softplus{}, sigmoid{}, sigmoid_hard{}, thresholded_relu{.alpha = 0.1f}, relu{});
 }
 
 TEST_CASE("activations: the same bits composed and at run time") {

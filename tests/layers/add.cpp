@@ -14,7 +14,8 @@ TEST_CASE("add: values with every way of broadcasting") {
 }
 
 TEST_CASE("add: by hand") {
-    REQUIRE(evaluate<float>(add{.alpha = 0.5f}, {{{2}, {1, -2, 3, 4}}}).first() == std::vector<float>{1.5f, -1.5f, 3.5f, 4.5f});
+    REQUIRE(evaluate<float>(add{.alpha = 0.5f}, {{{2}, {1, -2, 3, 4}}}).first() ==
+            std::vector<float>{1.5f, -1.5f, 3.5f, 4.5f});
     // alpha is only for a single input
     REQUIRE(evaluate<float>(add{.alpha = 9}, {{{2, 1, 1}, {1, 2}}, {{2, 1, 2}, {10, 20, 30, 40}}}).first() ==
             std::vector<float>{11, 21, 32, 42});
@@ -22,9 +23,7 @@ TEST_CASE("add: by hand") {
     REQUIRE(std::isnan(evaluate<float>(add{}, {{{1}, {infinity}}, {{1}, {-infinity}}}).first()[0]));
 }
 
-TEST_CASE("add: gradients") {
-    check_gradients_of(add{.alpha = 2});
-}
+TEST_CASE("add: gradients") { check_gradients_of(add{.alpha = 2}); }
 
 TEST_CASE("add: the same bits with threads where there is much to do") {
     const shape s{8, 40, 60};
@@ -36,13 +35,15 @@ TEST_CASE("add: shapes and faults") {
     REQUIRE(fault_of(add{}, {{2, 3}, {3}}) ==
             "layers/0 \"layer\" (add): inputs of one rank wanted, their shapes are [2, 3] and [3]");
     REQUIRE(fault_of(add{}, {{3, 4, 4}, {3, 4, 5}}) ==
-            "layers/0 \"layer\" (add): inputs wanted whose extents are equal or 1, input 1 has the shape [3, 4, 5], those "
+            "layers/0 \"layer\" (add): inputs wanted whose extents are equal or 1, input 1 has the shape [3, "
+            "4, 5], those "
             "before it have [3, 4, 4]");
     ask_everything(add{});
 }
 
 namespace {
-inline constexpr auto twice = compose(input{"x", {2, 3}}, add{.alpha = 1} | named("more"), add{} | from("x", "more", "x"));
+inline constexpr auto twice =
+    compose(input{"x", {2, 3}}, add{.alpha = 1} | named("more"), add{} | from("x", "more", "x"));
 }
 
 TEST_CASE("add: composed, one blob several times") {

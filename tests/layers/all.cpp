@@ -25,9 +25,9 @@ std::multiset<std::string> keys(layer_set<Ls...>) {
 TEST_CASE("core_layers: every key once") {
     const auto all = keys(core_layers{});
     REQUIRE(std::set<std::string>(all.begin(), all.end()).size() == all.size());
-    for (const char* key : {"activation.PReLU", "add", "batchedMatmul", "batchnorm", "concat", "convolution", "copy",
-                            "flatten", "gelu", "innerProduct", "layerNormalization", "multiply", "pooling",
-                            "reshapeStatic", "softmax", "softmaxND"})
+    for (const char* key : {"activation.PReLU", "add", "batchedMatmul", "batchnorm", "concat", "convolution",
+                            "copy", "flatten", "gelu", "innerProduct", "layerNormalization", "multiply",
+                            "pooling", "reshapeStatic", "softmax", "softmaxND"})
         REQUIRE(all.count(key) == 1);
 }
 

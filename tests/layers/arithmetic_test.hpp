@@ -58,7 +58,8 @@ void check_values(const L& layer, const F& f) {
         for (std::size_t once = 0; once <= shapes.size(); ++once) {  // the last: none
             std::vector<blob<T>> xs;
             for (std::size_t k = 0; k < shapes.size(); ++k)
-                xs.push_back({shapes[k], numbers<T>(shapes[k].size() * (k == once ? 1 : examples), k + 1), k == once});
+                xs.push_back(
+                    {shapes[k], numbers<T>(shapes[k].size() * (k == once ? 1 : examples), k + 1), k == once});
             const auto got = evaluate<T>(layer, xs);
             CAPTURE(shapes.size(), got.dimensions().rank(), got.dimensions().size(), once);
             REQUIRE(distance(got.first(), by_element(xs, got.dimensions(), examples, f)) <=

@@ -21,8 +21,8 @@ shape transposed_if(bool transpose, shape s) {
 extent back_or_one(const shape& s, std::size_t back) { return s.rank() >= back ? s.from_end(back) : 1; }
 
 /// Element [leading index of y, i, j] of a blob whose leading axes are repeated.
-double element(const shape& s, const std::vector<double>& values, std::size_t first, const shape& y, extent leading,
-               extent i, extent j) {
+double element(const shape& s, const std::vector<double>& values, std::size_t first, const shape& y,
+               extent leading, extent i, extent j) {
     const extent columns = s.from_end(1);
     extent at = i * columns + j, step = columns * s.from_end(2);
     for (std::size_t back = 3; back <= y.rank(); ++back) {
@@ -35,8 +35,9 @@ double element(const shape& s, const std::vector<double>& values, std::size_t fi
 }
 
 /// y = a b by the definition, for a and b of rank 2 or more. `once`: input that is stored once (2: none).
-std::vector<double> by_definition(bool ta, bool tb, const shape& a, const std::vector<double>& x, const shape& b,
-                                  const std::vector<double>& z, const shape& y, extent examples, std::size_t once) {
+std::vector<double> by_definition(bool ta, bool tb, const shape& a, const std::vector<double>& x,
+                                  const shape& b, const std::vector<double>& z, const shape& y,
+                                  extent examples, std::size_t once) {
     const extent m = y.from_end(2), n = y.from_end(1), k = ta ? a.from_end(2) : a.from_end(1);
     std::vector<double> values;
     for (extent e = 0; e < examples; ++e) {
@@ -59,9 +60,18 @@ struct pair_of_shapes {
     shape a, b;  ///< without transposition
 };
 const std::vector<pair_of_shapes> pairs{
-    {{2, 3}, {3, 4}},          {{1, 1}, {1, 1}},          {{1, 37}, {37, 5}},     {{5, 2, 3}, {3, 4}},
-    {{2, 3}, {5, 3, 4}},       {{5, 2, 3}, {5, 3, 1}},    {{2, 1, 2, 3}, {5, 3, 4}}, {{2, 2, 17, 3}, {2, 2, 3, 19}},
-    {{2, 3, 1, 1, 2}, {1, 3, 4, 2, 1}}, {{3, 0}, {0, 2}}, {{0, 3}, {3, 2}},       {{0, 2, 3}, {3, 2}},
+    {{2, 3}, {3, 4}},
+    {{1, 1}, {1, 1}},
+    {{1, 37}, {37, 5}},
+    {{5, 2, 3}, {3, 4}},
+    {{2, 3}, {5, 3, 4}},
+    {{5, 2, 3}, {5, 3, 1}},
+    {{2, 1, 2, 3}, {5, 3, 4}},
+    {{2, 2, 17, 3}, {2, 2, 3, 19}},
+    {{2, 3, 1, 1, 2}, {1, 3, 4, 2, 1}},
+    {{3, 0}, {0, 2}},
+    {{0, 3}, {3, 2}},
+    {{0, 2, 3}, {3, 2}},
 };
 
 template <class T>
@@ -78,8 +88,9 @@ void check_products() {
                     if (a.size() * b.size() == 0) continue;
                     const auto got = evaluate<T>(product(ta, tb), {{a, x, once == 0}, {b, z, once == 1}});
                     CAPTURE(a.rank(), b.rank(), ta, tb, once);
-                    REQUIRE(distance(got.first(), by_definition(ta, tb, a, {x.begin(), x.end()}, b, {z.begin(), z.end()},
-                                                                got.dimensions(), examples, once)) <=
+                    REQUIRE(distance(got.first(),
+                                     by_definition(ta, tb, a, {x.begin(), x.end()}, b, {z.begin(), z.end()},
+                                                   got.dimensions(), examples, once)) <=
                             32 * static_cast<double>(std::numeric_limits<T>::epsilon()));
                 }
 }
@@ -99,7 +110,8 @@ TEST_CASE("batched_matmul: two inputs, by hand") {
     REQUIRE(evaluate<float>(product(false, true), {{{2, 2}, {1, 2, 3, 4}}, {{2, 2}, {5, 6, 7, 8}}}).first() ==
             std::vector<float>{17, 23, 39, 53});
     // a sum of nothing
-    REQUIRE(evaluate<float>(product(), {{{2, 0}, {}}, {{0, 2}, {}}}).first() == std::vector<float>{0, 0, 0, 0});
+    REQUIRE(evaluate<float>(product(), {{{2, 0}, {}}, {{0, 2}, {}}}).first() ==
+            std::vector<float>{0, 0, 0, 0});
     REQUIRE(evaluate<float>(product(), {{{1, 0}, {}}, {{0, 2}, {}}}).first() == std::vector<float>{0, 0});
 }
 
@@ -108,10 +120,12 @@ TEST_CASE("batched_matmul: vectors") {
         const auto dot = evaluate<float>(product(transpose, transpose), {{{3}, {1, 2, 3}}, {{3}, {4, 5, 6}}});
         REQUIRE(dot.dimensions() == shape{1, 1});
         REQUIRE(dot.first() == std::vector<float>{32});
-        const auto row = evaluate<float>(product(transpose, false), {{{2}, {1, 2}}, {{2, 2, 3}, {1, 2, 3, 4, 5, 6, 0, 0, 1, 1, 0, 0}}});
+        const auto row = evaluate<float>(product(transpose, false),
+                                         {{{2}, {1, 2}}, {{2, 2, 3}, {1, 2, 3, 4, 5, 6, 0, 0, 1, 1, 0, 0}}});
         REQUIRE(row.dimensions() == shape{2, 1, 3});
         REQUIRE(row.first() == std::vector<float>{9, 12, 15, 2, 0, 1});
-        const auto column = evaluate<float>(product(false, transpose), {{{2, 3}, {1, 2, 3, 4, 5, 6}}, {{3}, {1, 0, 2}}});
+        const auto column =
+            evaluate<float>(product(false, transpose), {{{2, 3}, {1, 2, 3, 4, 5, 6}}, {{3}, {1, 0, 2}}});
         REQUIRE(column.dimensions() == shape{2, 1});
         REQUIRE(column.first() == std::vector<float>{7, 16});
     }
@@ -119,7 +133,8 @@ TEST_CASE("batched_matmul: vectors") {
 
 TEST_CASE("batched_matmul: one input and weights") {
     // W = [[1, 2, 3], [4, 5, 6]] of shape [X1, X2] = [2, 3], stored column after column
-    const batched_matmul layer{.weight_matrix_first_dimension = 2, .weight_matrix_second_dimension = 3, .has_bias = true};
+    const batched_matmul layer{
+        .weight_matrix_first_dimension = 2, .weight_matrix_second_dimension = 3, .has_bias = true};
     for (const shape& s : {shape{2}, shape{1, 2}, shape{1, 1, 1, 2}}) {
         const auto got = evaluate<float>(layer, {{s, {10, 1, 0, 2}}}, {{1, 4, 2, 5, 3, 6}, {100, 200, 300}});
         REQUIRE(got.dimensions().from_end(1) == 3);
@@ -151,24 +166,29 @@ TEST_CASE("batched_matmul: gradients") {
 }
 
 TEST_CASE("batched_matmul: the same bits with threads where there is much to do") {
-    evaluate<float>(product(), {{{4, 3, 30, 40}, numbers<float>(3 * 14400)}, {{4, 3, 40, 50}, numbers<float>(3 * 24000)}});
-    evaluate<float>(product(false, true), {{{300, 60}, numbers<float>(18000)}, {{70, 60}, numbers<float>(4200)}});
-    evaluate<float>(batched_matmul{.weight_matrix_second_dimension = 200}, {{{100, 90}, numbers<float>(9000)}},
-                    {numbers<float>(18000), {}});
+    evaluate<float>(product(), {{{4, 3, 30, 40}, numbers<float>(3 * 14400)},
+                                {{4, 3, 40, 50}, numbers<float>(3 * 24000)}});
+    evaluate<float>(product(false, true),
+                    {{{300, 60}, numbers<float>(18000)}, {{70, 60}, numbers<float>(4200)}});
+    evaluate<float>(batched_matmul{.weight_matrix_second_dimension = 200},
+                    {{{100, 90}, numbers<float>(9000)}}, {numbers<float>(18000), {}});
 }
 
 TEST_CASE("batched_matmul: gradients are the same bits for any number of threads") {
     const shape a{6, 30, 20}, b{6, 20, 40}, y{6, 30, 40};
-    const auto x = numbers<float>(2 * a.size(), 1), z = numbers<float>(2 * b.size(), 2), g = numbers<float>(2 * y.size(), 3);
+    const auto x = numbers<float>(2 * a.size(), 1), z = numbers<float>(2 * b.size(), 2),
+               g = numbers<float>(2 * y.size(), 3);
     const auto run = [&](const shape& b_shape, extent b_stride, std::size_t count) {
         thread_pool threads(count);
         std::vector<float> da(x.size(), 0.5f), db(z.size(), 0.25f);
         const shape shapes[] = {a, b_shape};
         const auto threads_wanted = static_cast<extent>(count);
-        std::vector<float> scratch(static_cast<std::size_t>(product().scratch_size<float>(shapes, 2, threads_wanted)));
+        std::vector<float> scratch(
+            static_cast<std::size_t>(product().scratch_size<float>(shapes, 2, threads_wanted)));
         using in = dynamic_view<const float>;
         using out = dynamic_view<float>;
-        const in xs[] = {{x.data(), a, 2, a.size()}, {z.data(), b_shape, 2, b_stride}}, dys[] = {{g.data(), y, 2, y.size()}};
+        const in xs[] = {{x.data(), a, 2, a.size()}, {z.data(), b_shape, 2, b_stride}},
+                 dys[] = {{g.data(), y, 2, y.size()}};
         const out dxs[] = {{da.data(), a, 2, a.size()}, {db.data(), b_shape, 2, b_stride}};
         workspace<float> w{scratch.data(), nullptr, &threads};
         using none = batched_matmul::parameters<in>;
@@ -191,24 +211,31 @@ TEST_CASE("batched_matmul: shapes and faults") {
     REQUIRE(fault_of(product(), {{2, 3}, {4, 5}}) ==
             place + "a matrix of 3 rows wanted on the right, it has 4 (shapes [2, 3] and [4, 5])");
     REQUIRE(fault_of(product(true, true), {{1, 3}, {4, 5}}) ==
-            place + "a matrix of 1 row wanted on the right, it has 5 (shapes [1, 3] transposed and [4, 5] transposed)");
+            place +
+                "a matrix of 1 row wanted on the right, it has 5 (shapes [1, 3] transposed and [4, 5] "
+                "transposed)");
     REQUIRE(fault_of(product(), {{2, 2, 3}, {3, 3, 5}}) ==
             place + "leading axes wanted that are equal or 1, the shapes are [2, 2, 3] and [3, 3, 5]");
-    REQUIRE(fault_of(product(), {{}, {3}}) == place + "inputs of rank 1 or more wanted, their shapes are [] and [3]");
+    REQUIRE(fault_of(product(), {{}, {3}}) ==
+            place + "inputs of rank 1 or more wanted, their shapes are [] and [3]");
     REQUIRE(fault_of(product(), {{}}) == place + "an input of rank 1 or more wanted, its shape is []");
-    REQUIRE(fault_of(product(), {{4, 3}}) == place + "weightMatrixSecondDimension from 1 up wanted, -1 given");
+    REQUIRE(fault_of(product(), {{4, 3}}) ==
+            place + "weightMatrixSecondDimension from 1 up wanted, -1 given");
     REQUIRE(fault_of(batched_matmul{.weight_matrix_second_dimension = 2}, {{4, 0}}) ==
             place + "an input that is not empty wanted, its shape is [4, 0]");
-    REQUIRE(fault_of(batched_matmul{.weight_matrix_first_dimension = 5, .weight_matrix_second_dimension = 2}, {{4, 3}}) ==
+    REQUIRE(fault_of(batched_matmul{.weight_matrix_first_dimension = 5, .weight_matrix_second_dimension = 2},
+                     {{4, 3}}) ==
             place + "a last axis of 5 (weightMatrixFirstDimension) wanted, the shape of its input is [4, 3]");
-    REQUIRE(fault_of(batched_matmul{.weight_matrix_second_dimension = 2, .int8_dynamic_quantize = true}, {{4, 3}}) ==
-            place + "int8DynamicQuantize is not supported");
+    REQUIRE(fault_of(batched_matmul{.weight_matrix_second_dimension = 2, .int8_dynamic_quantize = true},
+                     {{4, 3}}) == place + "int8DynamicQuantize is not supported");
     const shape one[] = {{7, 3}};
-    REQUIRE(batched_matmul{.weight_matrix_second_dimension = 2}.resolved(one).weight_matrix_first_dimension == 3);
+    REQUIRE(batched_matmul{.weight_matrix_second_dimension = 2}.resolved(one).weight_matrix_first_dimension ==
+            3);
     ask_everything(product(true, false));
     for (extent first : hostile_extents())
         for (extent second : hostile_extents()) {
-            const batched_matmul garbage{.weight_matrix_first_dimension = first, .weight_matrix_second_dimension = second};
+            const batched_matmul garbage{.weight_matrix_first_dimension = first,
+                                         .weight_matrix_second_dimension = second};
             for (const shape& s : hostile_shapes()) plan_of(garbage, {s});
         }
 }
@@ -216,7 +243,8 @@ TEST_CASE("batched_matmul: shapes and faults") {
 namespace {
 inline constexpr auto attention =
     compose(input{"x", {2, 3, 4}}, batched_matmul{.transpose_b = true} | from("x", "x") | named("scores"),
-            batched_matmul{} | from("scores", "x"), batched_matmul{.weight_matrix_second_dimension = 5, .has_bias = true});
+            batched_matmul{} | from("scores", "x"),
+            batched_matmul{.weight_matrix_second_dimension = 5, .has_bias = true});
 }
 
 TEST_CASE("batched_matmul: the same bits composed and at run time") {

@@ -12,9 +12,7 @@ namespace {
 constexpr outcome of(std::initializer_list<shape> xs) {
     return broadcast_shape(std::span<const shape>(xs.begin(), xs.size()));
 }
-std::string fault_in(std::initializer_list<shape> xs) {
-    return std::string(of(xs).problem().what.view());
-}
+std::string fault_in(std::initializer_list<shape> xs) { return std::string(of(xs).problem().what.view()); }
 
 static_assert(of({{2, 3}}).shapes()[0] == shape{2, 3});
 static_assert(of({{2, 3, 4}, {2, 1, 1}}).shapes()[0] == shape{2, 3, 4});
@@ -29,9 +27,11 @@ static_assert(!of({{2, 3}, {2, 2}}));
 TEST_CASE("broadcast_shape: faults") {
     REQUIRE(fault_in({{2, 3}, {2, 3}, {3}}) == "inputs of one rank wanted, their shapes are [2, 3] and [3]");
     REQUIRE(fault_in({{2, 1}, {1, 3}, {2, 4}}) ==
-            "inputs wanted whose extents are equal or 1, input 2 has the shape [2, 4], those before it have [2, 3]");
-    REQUIRE(fault_in({{0}, {2}}) ==
-            "inputs wanted whose extents are equal or 1, input 1 has the shape [2], those before it have [0]");
+            "inputs wanted whose extents are equal or 1, input 2 has the shape [2, 4], those before it have "
+            "[2, 3]");
+    REQUIRE(
+        fault_in({{0}, {2}}) ==
+        "inputs wanted whose extents are equal or 1, input 1 has the shape [2], those before it have [0]");
 }
 
 TEST_CASE("walk_together: equal shapes, example after example") {

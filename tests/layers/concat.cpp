@@ -12,8 +12,9 @@ constexpr concat channels{}, sequences{.sequence_concat = true};
 }
 
 TEST_CASE("concat: by hand") {
-    REQUIRE(evaluate<float>(channels, {{{1, 1, 2}, {1, 2, 11, 12}}, {{2, 1, 2}, {3, 4, 5, 6, 13, 14, 15, 16}}}).first() ==
-            std::vector<float>{1, 2, 3, 4, 5, 6, 11, 12, 13, 14, 15, 16});
+    REQUIRE(
+        evaluate<float>(channels, {{{1, 1, 2}, {1, 2, 11, 12}}, {{2, 1, 2}, {3, 4, 5, 6, 13, 14, 15, 16}}})
+            .first() == std::vector<float>{1, 2, 3, 4, 5, 6, 11, 12, 13, 14, 15, 16});
     // an input that is stored once comes again in every example
     REQUIRE(evaluate<float>(channels, {{{1, 1, 2}, {1, 2, 11, 12}}, {{1, 1, 2}, {8, 9}, true}}).first() ==
             std::vector<float>{1, 2, 8, 9, 11, 12, 8, 9});
@@ -21,7 +22,8 @@ TEST_CASE("concat: by hand") {
 
 TEST_CASE("concat: every element in its place") {
     const shape a{2, 3, 4, 2}, b{2, 1, 4, 2}, c{2, 2, 4, 2};
-    const auto x = numbers<double>(3 * a.size(), 1), y = numbers<double>(3 * b.size(), 2), z = numbers<double>(3 * c.size(), 3);
+    const auto x = numbers<double>(3 * a.size(), 1), y = numbers<double>(3 * b.size(), 2),
+               z = numbers<double>(3 * c.size(), 3);
     const auto got = evaluate<double>(channels, {{a, x}, {b, y}, {c, z}});
     REQUIRE(got.dimensions() == shape{2, 6, 4, 2});
     for (std::size_t row = 0; row < 6; ++row)
@@ -32,9 +34,11 @@ TEST_CASE("concat: every element in its place") {
                                                        : z[row * 16 + (channel - 4) * 8 + i];
                 REQUIRE(got.first()[(row * 6 + channel) * 8 + i] == expected);
             }
-    const auto along = evaluate<double>(sequences, {{{2, 1, 3, 1, 1}, numbers<double>(6)}, {{1, 1, 3, 1, 1}, {7, 8, 9}}});
+    const auto along =
+        evaluate<double>(sequences, {{{2, 1, 3, 1, 1}, numbers<double>(6)}, {{1, 1, 3, 1, 1}, {7, 8, 9}}});
     REQUIRE(along.dimensions() == shape{3, 1, 3, 1, 1});
-    REQUIRE(std::vector<double>(along.first().end() - 3, along.first().end()) == std::vector<double>{7, 8, 9});
+    REQUIRE(std::vector<double>(along.first().end() - 3, along.first().end()) ==
+            std::vector<double>{7, 8, 9});
 }
 
 TEST_CASE("concat: gradients") {
@@ -51,7 +55,8 @@ TEST_CASE("concat: more inputs than fit into a short list") {
 }
 
 TEST_CASE("concat: the same bits with threads where there is much to do") {
-    evaluate<float>(channels, {{{7, 5, 4, 50, 50}, numbers<float>(2 * 350000)}, {{7, 5, 1, 50, 50}, numbers<float>(87500), true}});
+    evaluate<float>(channels, {{{7, 5, 4, 50, 50}, numbers<float>(2 * 350000)},
+                               {{7, 5, 1, 50, 50}, numbers<float>(87500), true}});
 }
 
 TEST_CASE("concat: shapes and faults") {
@@ -62,20 +67,27 @@ TEST_CASE("concat: shapes and faults") {
     REQUIRE(fault_of(sequences, {{2, 3, 4, 4}, {2, 3, 4, 4}}) ==
             place + "inputs of rank 5 or more wanted, the first has the shape [2, 3, 4, 4]");
     REQUIRE(fault_of(channels, {{1, 4, 4}, {2, 4, 4}, {2, 4, 5}}) ==
-            place + "shapes wanted that differ in axis -3 only, the first is [1, 4, 4], input 2 has [2, 4, 5]");
-    REQUIRE(fault_of(channels, {{1, 4, 4}, {1, 1, 4, 4}}) ==
-            place + "shapes wanted that differ in axis -3 only, the first is [1, 4, 4], input 1 has [1, 1, 4, 4]");
+            place +
+                "shapes wanted that differ in axis -3 only, the first is [1, 4, 4], input 2 has [2, 4, 5]");
+    REQUIRE(
+        fault_of(channels, {{1, 4, 4}, {1, 1, 4, 4}}) ==
+        place +
+            "shapes wanted that differ in axis -3 only, the first is [1, 4, 4], input 1 has [1, 1, 4, 4]");
     REQUIRE(fault_of(sequences, {{1, 2, 3, 4, 4}, {1, 2, 4, 4, 4}}) ==
-            place + "shapes wanted that differ in axis -5 only, the first is [1, 2, 3, 4, 4], input 1 has [1, 2, 4, 4, 4]");
+            place +
+                "shapes wanted that differ in axis -5 only, the first is [1, 2, 3, 4, 4], input 1 has [1, 2, "
+                "4, 4, 4]");
     constexpr extent most = std::numeric_limits<extent>::max();
     const shape huge[] = {{most, 0, 0}, {1, 0, 0}};
-    REQUIRE(std::string(channels.output_shape(huge).problem().what.view()) == "its output would be too large");
+    REQUIRE(std::string(channels.output_shape(huge).problem().what.view()) ==
+            "its output would be too large");
     ask_everything(channels);
     ask_everything(sequences);
 }
 
 namespace {
-inline constexpr auto small = compose(input{"a", {1, 2, 2}}, input{"b", {2, 2, 2}}, concat{} | from("b", "a", "b"));
+inline constexpr auto small =
+    compose(input{"a", {1, 2, 2}}, input{"b", {2, 2, 2}}, concat{} | from("b", "a", "b"));
 }
 
 TEST_CASE("concat: the same bits composed and at run time") {

@@ -18,7 +18,8 @@ TEST_CASE("copy: gives what it takes, to the bit") {
 }
 
 TEST_CASE("copy: gradients") {
-    for (const shape& s : {shape{}, shape{1}, shape{33}, shape{2, 3, 4}}) require_gradients(bespoke::copy{}, {s});
+    for (const shape& s : {shape{}, shape{1}, shape{33}, shape{2, 3, 4}})
+        require_gradients(bespoke::copy{}, {s});
 }
 
 TEST_CASE("copy: shapes") {
@@ -42,10 +43,12 @@ struct doubled {
     }
     friend bool operator==(const doubled&, const doubled&) = default;
 };
-inline constexpr auto twice = compose(input{"x", {3}}, bespoke::copy{} | to("y"), doubled{} | from("y") | named("more"),
-                                      bespoke::copy{} | from("more") | to("y"), output{"y"});
+inline constexpr auto twice =
+    compose(input{"x", {3}}, bespoke::copy{} | to("y"), doubled{} | from("y") | named("more"),
+            bespoke::copy{} | from("more") | to("y"), output{"y"});
 inline constexpr auto misfit =
-    compose(input{"x", {3}}, input{"z", {2}}, bespoke::copy{} | from("x") | to("y"), bespoke::copy{} | from("z") | to("y"));
+    compose(input{"x", {3}}, input{"z", {2}}, bespoke::copy{} | from("x") | to("y"),
+            bespoke::copy{} | from("z") | to("y"));
 }  // namespace
 
 TEST_CASE("copy: may write a blob which exists, of the same shape") {

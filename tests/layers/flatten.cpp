@@ -28,7 +28,8 @@ TEST_CASE("flatten: leading axes and examples stay apart") {
     REQUIRE(got.dimensions() == shape{2, 105, 1, 1});
     for (std::size_t n = 0; n < 6; ++n)
         for (std::size_t c = 0; c < 3; ++c)
-            for (std::size_t p = 0; p < 35; ++p) REQUIRE(got.first()[n * 105 + p * 3 + c] == x[n * 105 + c * 35 + p]);
+            for (std::size_t p = 0; p < 35; ++p)
+                REQUIRE(got.first()[n * 105 + p * 3 + c] == x[n * 105 + c * 35 + p]);
     REQUIRE(evaluate<double>(first, {{s, x}}).first() == x);
 }
 

@@ -35,7 +35,8 @@ void check_values(gelu_mode mode) {
 }  // namespace
 
 TEST_CASE("gelu: values, special values and gradients") {
-    for (gelu_mode mode : {gelu_mode::exact, gelu_mode::tanh_approximation, gelu_mode::sigmoid_approximation}) {
+    for (gelu_mode mode :
+         {gelu_mode::exact, gelu_mode::tanh_approximation, gelu_mode::sigmoid_approximation}) {
         INFO(enumerators(mode)[static_cast<std::size_t>(mode)]);
         check_values<float>(mode);
         check_values<double>(mode);

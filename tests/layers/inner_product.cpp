@@ -11,15 +11,16 @@ namespace {
 
 /// y[row, j] = bias[j] + sum over k of x[row, k] W[j, k]
 template <class T>
-std::vector<double> by_definition(const std::vector<T>& x, const std::vector<T>& weights, const std::vector<T>& bias,
-                                  std::size_t channels) {
+std::vector<double> by_definition(const std::vector<T>& x, const std::vector<T>& weights,
+                                  const std::vector<T>& bias, std::size_t channels) {
     const std::size_t inputs = weights.size() / channels;
     std::vector<double> y;
     for (std::size_t row = 0; row < x.size() / inputs; ++row)
         for (std::size_t j = 0; j < channels; ++j) {
             double sum = bias.empty() ? 0 : static_cast<double>(bias[j]);
             for (std::size_t k = 0; k < inputs; ++k)
-                sum += static_cast<double>(x[row * inputs + k]) * static_cast<double>(weights[j * inputs + k]);
+                sum +=
+                    static_cast<double>(x[row * inputs + k]) * static_cast<double>(weights[j * inputs + k]);
             y.push_back(sum);
         }
     return y;
@@ -46,12 +47,14 @@ TEST_CASE("inner_product: by the definition") {
                     check_values<float>({inputs}, inputs, channels, examples, has_bias);
                     check_values<double>({inputs}, inputs, channels, examples, has_bias);
                 }
-    for (const shape& s : {shape{4, 6}, shape{2, 3, 6}, shape{6, 1, 1}, shape{2, 1, 2, 3}, shape{2, 2, 3, 1, 2}})
+    for (const shape& s :
+         {shape{4, 6}, shape{2, 3, 6}, shape{6, 1, 1}, shape{2, 1, 2, 3}, shape{2, 2, 3, 1, 2}})
         check_values<double>(s, 6, 5, 3, true);
 }
 
 TEST_CASE("inner_product: special values") {
-    const float infinity = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN();
+    const float infinity = std::numeric_limits<float>::infinity(),
+                nan = std::numeric_limits<float>::quiet_NaN();
     const inner_product layer{.output_channels = 1, .has_bias = false};
     REQUIRE(evaluate<float>(layer, {{{2}, {infinity, 1}}}, {{2, 3}, {}}).first()[0] == infinity);
     REQUIRE(std::isnan(evaluate<float>(layer, {{{2}, {infinity, 1}}}, {{0, 3}, {}}).first()[0]));
@@ -60,9 +63,11 @@ TEST_CASE("inner_product: special values") {
 
 TEST_CASE("inner_product: gradients") {
     for (bool has_bias : {false, true})
-        for (const shape& s : {shape{1}, shape{5}, shape{3, 4}, shape{2, 2, 3}, shape{6, 1, 1}, shape{2, 1, 2, 3}})
+        for (const shape& s :
+             {shape{1}, shape{5}, shape{3, 4}, shape{2, 2, 3}, shape{6, 1, 1}, shape{2, 1, 2, 3}})
             for (extent channels : {1, 3, 18})
-                require_gradients(inner_product{.output_channels = channels, .has_bias = has_bias}, {s}, {.examples = 3});
+                require_gradients(inner_product{.output_channels = channels, .has_bias = has_bias}, {s},
+                                  {.examples = 3});
 }
 
 TEST_CASE("inner_product: the same bits with threads where there is much to do") {
@@ -82,13 +87,16 @@ TEST_CASE("inner_product: shapes and faults") {
     static_assert(layer.output_shape(shape{9, 2, 3, 4, 5}).shapes()[0] == shape{9, 2, 7, 1, 1});
     static_assert(layer.resolved({2, 3, 4, 5}).input_channels == 60);
     static_assert(layer.parameter_shapes({5, 1, 1}).weights == shape{7, 5});
-    static_assert(inner_product{.output_channels = 7, .has_bias = false}.parameter_shapes({5}).bias == absent);
+    static_assert(inner_product{.output_channels = 7, .has_bias = false}.parameter_shapes({5}).bias ==
+                  absent);
     const std::string place = "layers/0 \"layer\" (innerProduct): ";
     REQUIRE(fault_of(layer, {{}}) == place + "an input of rank 1 to 5 wanted, its shape is []");
-    REQUIRE(fault_of(layer, {{1, 1, 1, 1, 1, 5}}) == place + "an input of rank 1 to 5 wanted, its shape is [1, 1, 1, 1, 1, 5]");
+    REQUIRE(fault_of(layer, {{1, 1, 1, 1, 1, 5}}) ==
+            place + "an input of rank 1 to 5 wanted, its shape is [1, 1, 1, 1, 1, 5]");
     REQUIRE(fault_of(layer, {{0}}) == place + "an input that is not empty wanted, its shape is [0]");
     REQUIRE(fault_of(inner_product{}, {{3}}) == place + "outputChannels from 1 up wanted, -1 given");
-    REQUIRE(fault_of(inner_product{.output_channels = 0}, {{3}}) == place + "outputChannels from 1 up wanted, 0 given");
+    REQUIRE(fault_of(inner_product{.output_channels = 0}, {{3}}) ==
+            place + "outputChannels from 1 up wanted, 0 given");
     REQUIRE(fault_of(inner_product{.input_channels = 512, .output_channels = 10}, {{784, 1, 1}}) ==
             place + "512 input channels declared, its input has 784 (shape [784, 1, 1])");
     REQUIRE(fault_of(inner_product{.output_channels = std::numeric_limits<extent>::max()}, {{3}}) ==

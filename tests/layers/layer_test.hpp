@@ -61,7 +61,8 @@ struct only {
 };
 
 template <class L>
-bespoke::planner plan_of(const L& layer, const std::vector<shape>& inputs, const std::vector<bool>& once = {}) {
+bespoke::planner plan_of(const L& layer, const std::vector<shape>& inputs,
+                         const std::vector<bool>& once = {}) {
     bespoke::planner p;
     std::vector<std::string> names;
     for (std::size_t i = 0; i < inputs.size(); ++i) names.push_back("x" + std::to_string(i));
@@ -73,7 +74,8 @@ bespoke::planner plan_of(const L& layer, const std::vector<shape>& inputs, const
     const std::vector<std::string_view> from(names.begin(), names.end());
     std::vector<std::string> outputs;
     if (inputs.size() >= bespoke::inputs_of<L>.least && inputs.size() <= bespoke::inputs_of<L>.most)
-        if (const auto o = bespoke::output_shapes(layer, std::span<const shape>(inputs)); o && o.shapes().size() != 1)
+        if (const auto o = bespoke::output_shapes(layer, std::span<const shape>(inputs));
+            o && o.shapes().size() != 1)
             for (std::size_t i = 0; i < o.shapes().size(); ++i) outputs.push_back("y" + std::to_string(i));
     const std::vector<std::string_view> to(outputs.begin(), outputs.end());
     p.add(layer, "layer", from, to, false);
@@ -90,8 +92,8 @@ std::string fault_of(const L& layer, const std::vector<shape>& inputs) {
     return p.failed() ? std::string(p.problem().what.view()) : std::string();
 }
 
-/// Runs a layer through a run-time engine, with `parameters` in the order of its `parameter_fields`; those it does
-/// without may be left out at the end.
+/// Runs a layer through a run-time engine, with `parameters` in the order of its `parameter_fields`; those
+/// it does without may be left out at the end.
 /// The number of examples is that of the values given. `threads`: null for none.
 template <class T, class L>
 result<T> evaluate_with(bespoke::thread_pool* threads, const L& layer, const std::vector<blob<T>>& inputs,
@@ -102,7 +104,8 @@ result<T> evaluate_with(bespoke::thread_pool* threads, const L& layer, const std
     for (const auto& in : inputs) {
         shapes.push_back(in.dimensions);
         once.push_back(in.once);
-        if (!in.once && in.dimensions.size() > 0) examples = static_cast<extent>(in.values.size()) / in.dimensions.size();
+        if (!in.once && in.dimensions.size() > 0)
+            examples = static_cast<extent>(in.values.size()) / in.dimensions.size();
     }
     const bespoke::planner planner = plan_of(layer, shapes, once);
     if (planner.failed()) FAIL(planner.problem().what.view());
@@ -188,7 +191,8 @@ double relative_distance(const std::vector<T>& got, const std::vector<double>& e
         const double a = static_cast<double>(got[i]), b = expected[i];
         if (a == b || (std::isnan(a) && std::isnan(b))) continue;
         const double smallest = static_cast<double>(std::numeric_limits<T>::min());
-        const double d = std::abs(a - b) / std::max(std::abs(b), smallest) / std::numeric_limits<T>::epsilon();
+        const double d =
+            std::abs(a - b) / std::max(std::abs(b), smallest) / std::numeric_limits<T>::epsilon();
         worst = std::isnan(d) ? std::numeric_limits<double>::infinity() : std::max(worst, d);
     }
     return worst;
@@ -197,16 +201,37 @@ double relative_distance(const std::vector<T>& got, const std::vector<double>& e
 /// Shapes that a hostile file could ask for.
 inline std::vector<shape> hostile_shapes() {
     constexpr extent huge = extent{1} << 40;
-    return {{},           {0},         {1},           {3},          {huge},          {0, huge},
-            {huge, 0},    {3, 0},      {0, 3},        {2, 3},       {1 << 20, 1 << 20}, {2, 3, 4},
-            {0, 1, 1},    {1, 0, 1},   {3, 1, 1},     {huge, 1, 1}, {1, 1, huge},    {1, 2, 3, 4},
-            {2, 0, 3, 1}, {2, 1, 3, 4}, {1, 2, 3, 4, 5}, {0, 0, 0, 0, 0}, {1, 1, 1, 1, 1, 1, 1, 1}, {2, 2, 2, 2, 2, 2, 2, 2}};
+    return {{},
+            {0},
+            {1},
+            {3},
+            {huge},
+            {0, huge},
+            {huge, 0},
+            {3, 0},
+            {0, 3},
+            {2, 3},
+            {1 << 20, 1 << 20},
+            {2, 3, 4},
+            {0, 1, 1},
+            {1, 0, 1},
+            {3, 1, 1},
+            {huge, 1, 1},
+            {1, 1, huge},
+            {1, 2, 3, 4},
+            {2, 0, 3, 1},
+            {2, 1, 3, 4},
+            {1, 2, 3, 4, 5},
+            {0, 0, 0, 0, 0},
+            {1, 1, 1, 1, 1, 1, 1, 1},
+            {2, 2, 2, 2, 2, 2, 2, 2}};
 }
 
 /// Numbers that a hostile file could hold in an integer field.
 inline std::vector<extent> hostile_extents() {
     using limits = std::numeric_limits<extent>;
-    return {limits::min(), limits::min() + 1, -5, -1, 0, 1, 2, 3, 7, 1 << 20, extent{1} << 40, limits::max() - 1, limits::max()};
+    return {limits::min(),   limits::min() + 1, -5,           -1, 0, 1, 2, 3, 7, 1 << 20,
+            extent{1} << 40, limits::max() - 1, limits::max()};
 }
 
 /// Asks the shape rule for every hostile shape, and every pair of them where the layer takes two inputs.
@@ -223,7 +248,8 @@ void ask_everything(const L& layer) {
 
 /// REQUIREs the gradients, with the reason where they are wrong.
 template <class L>
-void require_gradients(const L& layer, const std::vector<shape>& inputs, const bespoke::gradient_options& options = {}) {
+void require_gradients(const L& layer, const std::vector<shape>& inputs,
+                       const bespoke::gradient_options& options = {}) {
     const bespoke::gradient_report report = bespoke::check_gradients(layer, inputs, options);
     INFO(report.what);
     REQUIRE(report.ok);

@@ -14,24 +14,25 @@ TEST_CASE("multiply: values with every way of broadcasting") {
 }
 
 TEST_CASE("multiply: by hand") {
-    REQUIRE(evaluate<float>(multiply{.alpha = -2}, {{{2}, {1, -2, 3, 4}}}).first() == std::vector<float>{-2, 4, -6, -8});
+    REQUIRE(evaluate<float>(multiply{.alpha = -2}, {{{2}, {1, -2, 3, 4}}}).first() ==
+            std::vector<float>{-2, 4, -6, -8});
     // alpha is only for a single input
-    REQUIRE(evaluate<float>(multiply{.alpha = 9}, {{{2, 1, 1}, {1, 2}}, {{2, 1, 2}, {10, 20, 30, 40}}}).first() ==
-            std::vector<float>{10, 20, 60, 80});
-    REQUIRE(evaluate<float>(multiply{}, {{{1}, {2}}, {{1}, {3}}, {{1}, {5}}, {{1}, {7}}}).first() == std::vector<float>{210});
+    REQUIRE(
+        evaluate<float>(multiply{.alpha = 9}, {{{2, 1, 1}, {1, 2}}, {{2, 1, 2}, {10, 20, 30, 40}}}).first() ==
+        std::vector<float>{10, 20, 60, 80});
+    REQUIRE(evaluate<float>(multiply{}, {{{1}, {2}}, {{1}, {3}}, {{1}, {5}}, {{1}, {7}}}).first() ==
+            std::vector<float>{210});
     const float infinity = std::numeric_limits<float>::infinity();
     REQUIRE(std::isnan(evaluate<float>(multiply{}, {{{1}, {infinity}}, {{1}, {0}}}).first()[0]));
 }
 
-TEST_CASE("multiply: gradients") {
-    check_gradients_of(multiply{.alpha = 3});
-}
+TEST_CASE("multiply: gradients") { check_gradients_of(multiply{.alpha = 3}); }
 
 TEST_CASE("multiply: a factor of 0 has the gradient of the others") {
     // y = 0 * 0.5: a gradient that divided y by the factor would be NaN
-    const gradient_report r = check_gradients(multiply{}, {{2, 3}, {2, 3}, {1, 1}}, {}, [](std::size_t input, philox& random) {
-        return input == 0 ? 0 : random.uniform();
-    });
+    const gradient_report r =
+        check_gradients(multiply{}, {{2, 3}, {2, 3}, {1, 1}}, {},
+                        [](std::size_t input, philox& random) { return input == 0 ? 0 : random.uniform(); });
     INFO(r.what);
     REQUIRE(r.ok);
 }
@@ -44,7 +45,8 @@ TEST_CASE("multiply: the same bits with threads where there is much to do") {
 
 TEST_CASE("multiply: shapes and faults") {
     REQUIRE(fault_of(multiply{}, {{3, 4, 4}, {2, 4, 4}}) ==
-            "layers/0 \"layer\" (multiply): inputs wanted whose extents are equal or 1, input 1 has the shape [2, 4, 4], "
+            "layers/0 \"layer\" (multiply): inputs wanted whose extents are equal or 1, input 1 has the "
+            "shape [2, 4, 4], "
             "those before it have [3, 4, 4]");
     ask_everything(multiply{});
 }

@@ -15,7 +15,8 @@ std::vector<double> by_channel(const shape& s, const std::vector<T>& x, const F&
     const extent channels = s.from_end(3), pixels = s.from_end(2) * s.from_end(1);
     std::vector<double> y;
     for (std::size_t i = 0; i < x.size(); ++i)
-        y.push_back(formula(static_cast<std::size_t>(static_cast<extent>(i) / pixels % channels), static_cast<double>(x[i])));
+        y.push_back(formula(static_cast<std::size_t>(static_cast<extent>(i) / pixels % channels),
+                            static_cast<double>(x[i])));
     return y;
 }
 template <class T>
@@ -23,7 +24,8 @@ double at(const std::vector<T>& parameter, std::size_t channel) {
     return static_cast<double>(parameter.size() == 1 ? parameter[0] : parameter[channel]);
 }
 
-const std::vector<shape> shapes{{1, 1, 1}, {5, 1, 1}, {19, 1, 1}, {3, 4, 7}, {2, 3, 1, 1}, {2, 3, 2, 17}, {2, 2, 3, 2, 1}};
+const std::vector<shape> shapes{{1, 1, 1},    {5, 1, 1},     {19, 1, 1},     {3, 4, 7},
+                                {2, 3, 1, 1}, {2, 3, 2, 17}, {2, 2, 3, 2, 1}};
 
 template <class T>
 void check_values() {
@@ -31,7 +33,8 @@ void check_values() {
         for (bool shared : {false, true}) {
             CAPTURE(s.rank(), s.size(), shared);
             const std::vector<T> x = numbers<T>(3 * s.size());
-            const std::vector<T> alpha = numbers<T>(shared ? 1 : s.from_end(3), 2), beta = numbers<T>(s.from_end(3), 3);
+            const std::vector<T> alpha = numbers<T>(shared ? 1 : s.from_end(3), 2),
+                                 beta = numbers<T>(s.from_end(3), 3);
             REQUIRE(relative_distance(evaluate<T>(prelu{shared}, {{s, x}}, {alpha}).first(),
                                       by_channel(s, x, [&](std::size_t c, double v) {
                                           return v >= 0 ? v : at(alpha, c) * v;
@@ -52,7 +55,8 @@ TEST_CASE("parametric activations: values") {
 }
 
 TEST_CASE("parametric activations: special values") {
-    const float infinity = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN();
+    const float infinity = std::numeric_limits<float>::infinity(),
+                nan = std::numeric_limits<float>::quiet_NaN();
     const std::vector<float> x{infinity, -infinity, 100, -100, 0, nan};
     REQUIRE(distance(evaluate<float>(prelu{true}, {{{6, 1, 1}, x}}, {{0.5f}}).first(),
                      {infinity, -infinity, 100, -50, 0, nan}) == 0);
@@ -97,15 +101,16 @@ TEST_CASE("parametric activations: shapes") {
     static_assert(!prelu{}.output_shape(shape{5, 3}));
     REQUIRE(fault_of(prelu{}, {{5, 3}}) ==
             "layers/0 \"layer\" (activation.PReLU): an input of rank 3 or more wanted, its shape is [5, 3]");
-    REQUIRE(fault_of(parametric_softplus{}, {{}}) == "layers/0 \"layer\" (activation.parametricSoftplus): an input of "
-                                                     "rank 3 or more wanted, its shape is []");
+    REQUIRE(fault_of(parametric_softplus{}, {{}}) ==
+            "layers/0 \"layer\" (activation.parametricSoftplus): an input of "
+            "rank 3 or more wanted, its shape is []");
     ask_everything(prelu{});
     ask_everything(parametric_softplus{.shared_alpha = true});
 }
 
 namespace {
-inline constexpr auto small =
-    compose(input{"x", {3, 2, 3}}, prelu{} | named("p"), parametric_softplus{.shared_beta = true} | named("s"));
+inline constexpr auto small = compose(input{"x", {3, 2, 3}}, prelu{} | named("p"),
+                                      parametric_softplus{.shared_beta = true} | named("s"));
 }
 
 TEST_CASE("parametric activations: the same bits composed and at run time") {

@@ -33,7 +33,8 @@ void check_values(const L& layer, const shape& s, std::size_t axis) {
 }  // namespace
 
 TEST_CASE("softmax: values and gradients") {
-    for (const shape& s : {shape{10, 1, 1}, shape{37, 1, 1}, shape{3, 5, 7}, shape{2, 4, 1, 3}, shape{1, 2, 2, 3, 1}}) {
+    for (const shape& s :
+         {shape{10, 1, 1}, shape{37, 1, 1}, shape{3, 5, 7}, shape{2, 4, 1, 3}, shape{1, 2, 2, 3, 1}}) {
         check_values<float>(bespoke::softmax{}, s, s.rank() - 3);
         check_values<double>(bespoke::softmax{}, s, s.rank() - 3);
         require_gradients(bespoke::softmax{}, {s}, {.low = -3, .high = 3});
@@ -43,7 +44,8 @@ TEST_CASE("softmax: values and gradients") {
 TEST_CASE("softmax_nd: values and gradients along every axis") {
     for (const shape& s : {shape{6}, shape{3, 5}, shape{2, 3, 4}, shape{2, 1, 3, 2, 2}})
         for (std::size_t axis = 0; axis < s.rank(); ++axis)
-            for (extent given : {static_cast<extent>(axis), static_cast<extent>(axis) - static_cast<extent>(s.rank())}) {
+            for (extent given :
+                 {static_cast<extent>(axis), static_cast<extent>(axis) - static_cast<extent>(s.rank())}) {
                 const softmax_nd layer{.axis = given};
                 check_values<float>(layer, s, axis);
                 check_values<double>(layer, s, axis);
@@ -52,7 +54,8 @@ TEST_CASE("softmax_nd: values and gradients along every axis") {
 }
 
 TEST_CASE("softmax: special values") {
-    const float infinity = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN();
+    const float infinity = std::numeric_limits<float>::infinity(),
+                nan = std::numeric_limits<float>::quiet_NaN();
     const auto of = [](std::vector<float> x) {
         const auto n = static_cast<extent>(x.size());
         const auto across = evaluate<float>(bespoke::softmax{}, {{{n, 1, 1}, x}}).first();
@@ -81,8 +84,9 @@ TEST_CASE("softmax: the same bits with threads where there is much to do") {
 TEST_CASE("softmax: shapes and faults") {
     static_assert(!bespoke::softmax{}.output_shape(shape{10}));
     static_assert(softmax_nd{.axis = -2}.output_shape(shape{3, 4}).shapes()[0] == shape{3, 4});
-    REQUIRE(fault_of(bespoke::softmax{}, {{10}}) == "layers/0 \"layer\" (softmax): an input of rank 3 or more wanted, "
-                                                    "its shape is [10]; softmax_nd takes any rank");
+    REQUIRE(fault_of(bespoke::softmax{}, {{10}}) ==
+            "layers/0 \"layer\" (softmax): an input of rank 3 or more wanted, "
+            "its shape is [10]; softmax_nd takes any rank");
     REQUIRE(fault_of(softmax_nd{.axis = 2}, {{3, 4}}) ==
             "layers/0 \"layer\" (softmaxND): an axis from -2 to 1 wanted for the shape [3, 4], 2 given");
     REQUIRE(fault_of(softmax_nd{.axis = -3}, {{3, 4}}) ==

@@ -27,14 +27,16 @@ struct square {
     static constexpr auto key = "square";
     static constexpr auto fields = std::tuple{};
     static constexpr bool batched = true;
-    static constexpr backward_needs needs{.input = Mistake != mistake::reads_beyond_its_needs, .output = false};
+    static constexpr backward_needs needs{.input = Mistake != mistake::reads_beyond_its_needs,
+                                          .output = false};
 
     template <class T>
     struct parameters {
         T a;
     };
     template <class T>
-    static constexpr auto parameter_fields = std::array{parameter_field{"a", &parameters<T>::a, initial::one}};
+    static constexpr auto parameter_fields =
+        std::array{parameter_field{"a", &parameters<T>::a, initial::one}};
 
     constexpr outcome output_shape(const shape& x) const {
         if (x.rank() == 0) return shape_fault("rank 1 wanted");
@@ -76,7 +78,9 @@ std::string verdict() {
     REQUIRE(static_cast<bool>(r) == r.ok);
     return r.what;
 }
-bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+bool contains(const std::string& text, const std::string& part) {
+    return text.find(part) != std::string::npos;
+}
 
 /// Two inputs; forgets that one of them may be stored once for all examples.
 struct forgetful_sum {
@@ -88,7 +92,8 @@ struct forgetful_sum {
     constexpr outcome output_shape(std::span<const shape> xs) const { return xs[0]; }
     void forward(auto xs, auto ys, const auto&, auto&) const noexcept {
         for (extent e = 0; e < ys[0].examples; ++e)
-            for (extent i = 0; i < ys[0].size(); ++i) ys[0].example(e)[i] = xs[0].example(e)[i] + xs[1].example(e)[i];
+            for (extent i = 0; i < ys[0].size(); ++i)
+                ys[0].example(e)[i] = xs[0].example(e)[i] + xs[1].example(e)[i];
     }
     void backward(auto, auto, auto dys, auto dxs, const auto&, const auto&, auto&) const noexcept {
         for (const auto& dx : dxs)
@@ -134,13 +139,15 @@ TEST_CASE("check_gradients: right layers pass") {
 }
 
 TEST_CASE("check_gradients: every mistake is found and named") {
-    REQUIRE(contains(verdict<mistake::overwrites_input_gradient>(), "gradient of input 0, example 0, element 0: "));
+    REQUIRE(contains(verdict<mistake::overwrites_input_gradient>(),
+                     "gradient of input 0, example 0, element 0: "));
     REQUIRE(contains(verdict<mistake::overwrites_parameter_gradient>(), "gradient of a, element 0: "));
     REQUIRE(contains(verdict<mistake::wrong_factor>(), "gradient of input 0, example 0, element "));
     REQUIRE(contains(verdict<mistake::misses_an_element>(), "gradient of input 0, example 0, element 0: "));
     REQUIRE(contains(verdict<mistake::misses_an_example>(), "gradient of input 0, example 1, element 0: "));
     REQUIRE(contains(verdict<mistake::reads_beyond_its_needs>(), "nan came"));
-    REQUIRE(contains(verdict<mistake::needs_every_gradient>(), " came where no parameter gradient is wanted"));
+    REQUIRE(
+        contains(verdict<mistake::needs_every_gradient>(), " came where no parameter gradient is wanted"));
     REQUIRE(contains(verdict<mistake::uses_the_forward_input_twice>(), "gradient of a, element 0: "));
 }
 
@@ -173,7 +180,8 @@ TEST_CASE("check_gradients: one blob as several arguments") {
 }
 
 TEST_CASE("check_gradients: a layer that refuses its inputs, or has no gradient") {
-    REQUIRE(check_gradients(square<mistake::none>{}, {{}}).what == "layers/0 \"layer\" (square): rank 1 wanted");
+    REQUIRE(check_gradients(square<mistake::none>{}, {{}}).what ==
+            "layers/0 \"layer\" (square): rank 1 wanted");
     REQUIRE(check_gradients(square<mistake::none>{}, {{2}, {2}}).what ==
             "layers/0 \"layer\" (square): 1 input wanted, 2 named");
     REQUIRE(check_gradients(step{}, {{2}}).what == "no gradient passes this layer: differentiable = false");

@@ -98,7 +98,8 @@ struct scaled_tanh {
     float alpha = 1.7159f, beta = 2.0f / 3.0f;
 
     static constexpr auto key = "activation", nested_key = "scaledTanh";
-    static constexpr auto fields = std::tuple{field{"alpha", &scaled_tanh::alpha}, field{"beta", &scaled_tanh::beta}};
+    static constexpr auto fields =
+        std::tuple{field{"alpha", &scaled_tanh::alpha}, field{"beta", &scaled_tanh::beta}};
     template <class V>
     V operator()(const V& x) const noexcept {
         return V(alpha) * kernels::tanh(V(beta) * x);
@@ -171,7 +172,8 @@ struct softsign {
     V operator()(const V& x) const noexcept {
         const V size = kernels::abs(x);
         const V infinite(std::numeric_limits<float>::infinity());
-        return kernels::select(size < infinite, x / (V(1) + size), kernels::min(V(1), kernels::max(V(-1), x)));
+        return kernels::select(size < infinite, x / (V(1) + size),
+                               kernels::min(V(1), kernels::max(V(-1), x)));
     }
     template <class V>
     V derivative(const V& x, const V&) const noexcept {

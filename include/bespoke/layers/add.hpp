@@ -37,11 +37,11 @@ struct add {
         }
         const auto plus = [](const auto& a, const auto& b) { return a + b; };
         detail::each_example(y, true, w.threads, [&](extent e) {
-            kernels::binary(plus, y.dimensions, xs[0].example(e), xs[0].dimensions, xs[1].example(e), xs[1].dimensions,
-                            y.example(e));
+            kernels::binary(plus, y.dimensions, xs[0].example(e), xs[0].dimensions, xs[1].example(e),
+                            xs[1].dimensions, y.example(e));
             for (std::size_t k = 2; k < xs.size(); ++k)
-                kernels::binary(plus, y.dimensions, static_cast<const T*>(y.example(e)), y.dimensions, xs[k].example(e),
-                                xs[k].dimensions, y.example(e));
+                kernels::binary(plus, y.dimensions, static_cast<const T*>(y.example(e)), y.dimensions,
+                                xs[k].example(e), xs[k].dimensions, y.example(e));
         });
     }
     template <class Xs, class Ys, class Dys, class Dxs, class P, class Dp, class W>

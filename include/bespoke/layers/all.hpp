@@ -24,10 +24,9 @@ template <class... Ls>
 struct layer_set {};
 
 /// Every layer of this library but for control flow, which a loader adds by itself.
-using core_layers =
-    layer_set<linear, relu, leaky_relu, thresholded_relu, prelu, tanh, scaled_tanh, sigmoid, sigmoid_hard, elu,
-              softsign, softplus, parametric_softplus, add, batched_matmul, batchnorm, concat, convolution, copy,
-              flatten, gelu, inner_product, layer_normalization, multiply, pooling, reshape_static, softmax,
-              softmax_nd>;
+using core_layers = layer_set<linear, relu, leaky_relu, thresholded_relu, prelu, tanh, scaled_tanh, sigmoid,
+                              sigmoid_hard, elu, softsign, softplus, parametric_softplus, add, batched_matmul,
+                              batchnorm, concat, convolution, copy, flatten, gelu, inner_product,
+                              layer_normalization, multiply, pooling, reshape_static, softmax, softmax_nd>;
 
 }  // namespace bespoke

@@ -10,8 +10,8 @@ namespace bespoke {
 ///
 /// Two inputs: y = a b, a [..., m, k], b [..., k, n] -> y [..., m, n]. The leading axes are aligned at the
 /// last one and repeated where they are 1 or missing. With `transpose_a`, a is [..., k, m]; with
-/// `transpose_b`, b is [..., n, k]. A vector a [k] is a row [1, k], a vector b [k] a column [k, 1], transposed
-/// or not; y has rank 2 or more.
+/// `transpose_b`, b is [..., n, k]. A vector a [k] is a row [1, k], a vector b [k] a column [k, 1],
+/// transposed or not; y has rank 2 or more.
 ///
 /// One input: y = a Wᵀ + bias, a [..., X1] -> y [..., X2]. W [X2, X1] is the weight matrix of the
 /// specification, [X1, X2] in column-major order. `transpose_a` and `transpose_b` do nothing.
@@ -62,7 +62,8 @@ struct batched_matmul {
 
     template <class T>
     extent prepared_size(std::span<const shape> xs) const {
-        return xs.size() == 1 ? kernels::packed_size<T>(xs[0].from_end(1), weight_matrix_second_dimension) : 0;
+        return xs.size() == 1 ? kernels::packed_size<T>(xs[0].from_end(1), weight_matrix_second_dimension)
+                              : 0;
     }
     template <class P, class T>
     void prepare(const P& p, T* prepared) const noexcept {
@@ -87,8 +88,8 @@ struct batched_matmul {
         const auto& y = ys[0];
         if (xs.size() == 1) {
             const extent k = a.dimensions.from_end(1), n = weight_matrix_second_dimension;
-            kernels::gemm(a.total() / k, n, k, a.data, k, extent{1}, w.prepared, y.data, n, p.bias.data, false,
-                          w.threads);
+            kernels::gemm(a.total() / k, n, k, a.data, k, extent{1}, w.prepared, y.data, n, p.bias.data,
+                          false, w.threads);
             return;
         }
         using T = typename Ys::value_type::value_type;
@@ -100,10 +101,11 @@ struct batched_matmul {
                                                                     thread_pool* threads) mutable {
                          if (packed_b != b.data + j) {  // once for all matrices that meet the same one
                              packed_b = b.data + j;
-                             kernels::pack(packed_b, right.row_step, right.column_step, k, n, packed, threads);
+                             kernels::pack(packed_b, right.row_step, right.column_step, k, n, packed,
+                                           threads);
                          }
-                         kernels::gemm(m, n, k, a.data + i, left.row_step, left.column_step, packed, y.data + o, n,
-                                       static_cast<const T*>(nullptr), false, threads);
+                         kernels::gemm(m, n, k, a.data + i, left.row_step, left.column_step, packed,
+                                       y.data + o, n, static_cast<const T*>(nullptr), false, threads);
                      });
     }
     template <class Xs, class Ys, class Dys, class Dxs, class P, class Dp, class W>
@@ -122,7 +124,8 @@ struct batched_matmul {
             if (dp.bias) kernels::column_sums(rows, n, dy.data, n, dp.bias.data, w.threads);
             if (dxs[0]) {
                 kernels::pack(p.weights.data, k, extent{1}, n, k, w.scratch, w.threads);
-                kernels::gemm(rows, k, n, dy.data, n, extent{1}, w.scratch, dxs[0].data, k, no_bias, true, w.threads);
+                kernels::gemm(rows, k, n, dy.data, n, extent{1}, w.scratch, dxs[0].data, k, no_bias, true,
+                              w.threads);
             }
             return;
         }
@@ -136,21 +139,21 @@ struct batched_matmul {
                          const T *at = a.data + i, *bt = b.data + j, *g = dy.data + o;
                          if (dxs[0] && !left.transposed) {  // da += dy bᵀ
                              kernels::pack(bt, right.column_step, right.row_step, n, k, packed, threads);
-                             kernels::gemm(m, k, n, g, n, extent{1}, packed, dxs[0].data + i, k, no_bias, true,
-                                           threads);
+                             kernels::gemm(m, k, n, g, n, extent{1}, packed, dxs[0].data + i, k, no_bias,
+                                           true, threads);
                          } else if (dxs[0]) {  // daᵀ += b dyᵀ
                              kernels::pack(g, extent{1}, n, n, m, packed, threads);
-                             kernels::gemm(k, m, n, bt, right.row_step, right.column_step, packed, dxs[0].data + i, m,
-                                           no_bias, true, threads);
+                             kernels::gemm(k, m, n, bt, right.row_step, right.column_step, packed,
+                                           dxs[0].data + i, m, no_bias, true, threads);
                          }
                          if (dxs[1] && !right.transposed) {  // db += aᵀ dy
                              kernels::pack(g, n, extent{1}, m, n, packed, threads);
-                             kernels::gemm(k, n, m, at, left.column_step, left.row_step, packed, dxs[1].data + j, n,
-                                           no_bias, true, threads);
+                             kernels::gemm(k, n, m, at, left.column_step, left.row_step, packed,
+                                           dxs[1].data + j, n, no_bias, true, threads);
                          } else if (dxs[1]) {  // dbᵀ += dyᵀ a
                              kernels::pack(at, left.row_step, left.column_step, m, k, packed, threads);
-                             kernels::gemm(n, k, m, g, extent{1}, n, packed, dxs[1].data + j, k, no_bias, true,
-                                           threads);
+                             kernels::gemm(n, k, m, g, extent{1}, n, packed, dxs[1].data + j, k, no_bias,
+                                           true, threads);
                          }
                      });
     }
@@ -162,7 +165,8 @@ private:
         extent rows, columns, row_step, column_step;
         bool transposed;
 
-        constexpr matrix(const shape& s, bool transpose, bool is_left) : transposed(transpose && s.rank() > 1) {
+        constexpr matrix(const shape& s, bool transpose, bool is_left)
+            : transposed(transpose && s.rank() > 1) {
             const bool vector = s.rank() == 1;
             const extent first = !vector ? s.from_end(2) : is_left ? 1 : s[0];
             const extent second = !vector ? s.from_end(1) : is_left ? s[0] : 1;
@@ -193,8 +197,9 @@ private:
         const matrix left(a, transpose_a, true), right(b, transpose_b, false);
         if (left.columns != right.rows)
             return shape_fault("a matrix of ", left.columns, left.columns == 1 ? " row" : " rows",
-                               " wanted on the right, it has ", right.rows, " (shapes ", a, transpose_a ? " transposed" : "",
-                               " and ", b, transpose_b ? " transposed" : "", ")");
+                               " wanted on the right, it has ", right.rows, " (shapes ", a,
+                               transpose_a ? " transposed" : "", " and ", b, transpose_b ? " transposed" : "",
+                               ")");
         shape y;
         const std::size_t rank = leading(a, b);
         for (std::size_t axis = 0; axis < rank; ++axis) {
@@ -228,13 +233,15 @@ private:
     template <class X, class Y>
     static bool is_apart(const X& x, const Y& y, extent matrix_size) {
         const shape s = y.dimensions;
-        return x.dimensions.size() == matrix_size * s.product(0, s.rank() - 2) && (x.stride != 0 || y.examples == 1);
+        return x.dimensions.size() == matrix_size * s.product(0, s.rank() - 2) &&
+               (x.stride != 0 || y.examples == 1);
     }
 
     /// Calls body(offset of the matrix in a, in b, in y, scratch, threads) for each matrix of y in order,
     /// a copy of `body` for each thread; or one after the other, where each may use all threads.
     template <class A, class B, class Y, class W, class T, class Body>
-    void each_product(const A& a, const B& b, const Y& y, bool apart, W& w, T slot, const Body& body) const noexcept {
+    void each_product(const A& a, const B& b, const Y& y, bool apart, W& w, T slot,
+                      const Body& body) const noexcept {
         const shape s = y.dimensions;
         const std::size_t rank = s.rank() - 2;
         const extent products = s.product(0, rank), all = products * y.examples;
@@ -247,8 +254,8 @@ private:
                 Body mine = body;
                 for (extent i = all * slot_number / slots; i < all * (slot_number + 1) / slots; ++i)
                     mine(i / products * a.stride + offset(a.dimensions, s, rank, i % products),
-                         i / products * b.stride + offset(b.dimensions, s, rank, i % products), i * matrix_size,
-                         w.scratch + slot_number * slot, spread ? nullptr : w.threads);
+                         i / products * b.stride + offset(b.dimensions, s, rank, i % products),
+                         i * matrix_size, w.scratch + slot_number * slot, spread ? nullptr : w.threads);
             }
         });
     }

@@ -16,8 +16,8 @@ constexpr outcome broadcast_shape(std::span<const shape> xs) {
         for (std::size_t axis = 0; axis < y.rank(); ++axis) {
             if (y[axis] == xs[i][axis] || xs[i][axis] == 1) continue;
             if (y[axis] != 1)
-                return shape_fault("inputs wanted whose extents are equal or 1, input ", i, " has the shape ", xs[i],
-                                   ", those before it have ", y);
+                return shape_fault("inputs wanted whose extents are equal or 1, input ", i, " has the shape ",
+                                   xs[i], ", those before it have ", y);
             y[axis] = xs[i][axis];
         }
     }

@@ -7,7 +7,8 @@
 
 namespace bespoke {
 
-/// Joins blobs along axis -3 (channels), or -5 (sequence) with `sequence_concat`: all other extents are equal.
+/// Joins blobs along axis -3 (channels), or -5 (sequence) with `sequence_concat`. All other extents are
+/// equal.
 /// Core ML specification, ConcatLayerParams.
 struct concat {
     bool sequence_concat = false;
@@ -34,15 +35,16 @@ struct concat {
                 y.from_end(back()) += more;
             }
             if (!fits)
-                return shape_fault("shapes wanted that differ in axis -", back(), " only, the first is ", xs[0],
-                                   ", input ", i, " has ", xs[i]);
+                return shape_fault("shapes wanted that differ in axis -", back(), " only, the first is ",
+                                   xs[0], ", input ", i, " has ", xs[i]);
         }
         return y;
     }
 
     template <class Xs, class Ys, class P, class W>
     void forward(Xs xs, Ys ys, const P&, W& w) const noexcept {
-        each_row(xs, ys[0], w.threads, [](extent n, const auto* from, auto* to) { kernels::copy(n, from, to); });
+        each_row(xs, ys[0], w.threads,
+                 [](extent n, const auto* from, auto* to) { kernels::copy(n, from, to); });
     }
     template <class Xs, class Ys, class Dys, class Dxs, class P, class Dp, class W>
     void backward(Xs, Ys, Dys dys, Dxs dxs, const P&, const Dp&, W& w) const noexcept {

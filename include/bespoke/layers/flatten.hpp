@@ -8,9 +8,12 @@
 namespace bespoke {
 
 enum class flatten_order { channel_first, channel_last };
-constexpr std::array<std::string_view, 2> enumerators(flatten_order) { return {"CHANNEL_FIRST", "CHANNEL_LAST"}; }
+constexpr std::array<std::string_view, 2> enumerators(flatten_order) {
+    return {"CHANNEL_FIRST", "CHANNEL_LAST"};
+}
 
-/// x [..., C, H, W] -> y [..., C H W, 1, 1], in the order C, H, W (`channel_first`) or H, W, C (`channel_last`).
+/// x [..., C, H, W] -> y [..., C H W, 1, 1], in the order C, H, W (`channel_first`) or H, W, C
+/// (`channel_last`).
 /// Core ML specification, FlattenLayerParams.
 struct flatten {
     flatten_order mode = flatten_order::channel_first;

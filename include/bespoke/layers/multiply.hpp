@@ -29,14 +29,16 @@ struct multiply {
                 kernels::for_each_batch<T>(end - begin, [&](extent i, auto in, auto out) {
                     batch<T> product = in(xs[0].data + begin + i);
                     if (xs.size() == 1) product = product * batch<T>(alpha);
-                    for (std::size_t k = 1; k < xs.size(); ++k) product = product * in(xs[k].data + begin + i);
+                    for (std::size_t k = 1; k < xs.size(); ++k)
+                        product = product * in(xs[k].data + begin + i);
                     out(y.data + begin + i, product);
                 });
             });
             return;
         }
-        detail::each_example(y, true, w.threads,
-                             [&](extent e) { product_without(xs.size(), xs, e, y.dimensions, y.example(e)); });
+        detail::each_example(y, true, w.threads, [&](extent e) {
+            product_without(xs.size(), xs, e, y.dimensions, y.example(e));
+        });
     }
 
     template <class T>
@@ -58,7 +60,8 @@ struct multiply {
                 const T* other = xs[1 - k].data;
                 parallel_for(w.threads, dy.total(), 4096, [&](extent begin, extent end) {
                     const shape part{end - begin};
-                    kernels::multiply_reduce_to(part, dy.data + begin, other + begin, part, part, dx.data + begin);
+                    kernels::multiply_reduce_to(part, dy.data + begin, other + begin, part, part,
+                                                dx.data + begin);
                 });
             } else {
                 detail::each_example(dy, dx.stride != 0, w.threads, [&](extent e) {
@@ -71,8 +74,8 @@ struct multiply {
                         others = product;
                         others_shape = dy.dimensions;
                     }
-                    kernels::multiply_reduce_to(dy.dimensions, dy.example(e), others, others_shape, dx.dimensions,
-                                                dx.example(e));
+                    kernels::multiply_reduce_to(dy.dimensions, dy.example(e), others, others_shape,
+                                                dx.dimensions, dx.example(e));
                 });
             }
         }
@@ -82,15 +85,16 @@ struct multiply {
 private:
     /// y = the product of all inputs but `left_out`, of which at least two remain, in example e.
     template <class Xs, class T>
-    static void product_without(std::size_t left_out, const Xs& xs, extent e, const shape& y_shape, T* y) noexcept {
+    static void product_without(std::size_t left_out, const Xs& xs, extent e, const shape& y_shape,
+                                T* y) noexcept {
         const auto times = [](const auto& a, const auto& b) { return a * b; };
         const std::size_t first = left_out == 0 ? 1 : 0, second = left_out == 1 ? 2 : first + 1;
         kernels::binary(times, y_shape, xs[first].example(e), xs[first].dimensions, xs[second].example(e),
                         xs[second].dimensions, y);
         for (std::size_t k = second + 1; k < xs.size(); ++k)
             if (k != left_out)
-                kernels::binary(times, y_shape, static_cast<const T*>(y), y_shape, xs[k].example(e), xs[k].dimensions,
-                                y);
+                kernels::binary(times, y_shape, static_cast<const T*>(y), y_shape, xs[k].example(e),
+                                xs[k].dimensions, y);
     }
 };
 

@@ -57,7 +57,8 @@ void sum_to_channels(const channel_runs& r, bool shared, T* dp, const Value& val
     using kernels::batch;
     const auto along_run = [&](extent channel, extent offset, T* to) {
         batch<T> sum(T(0));
-        kernels::for_each_batch<T>(r.length, [&](extent i, auto in, auto) { sum = sum + value(channel, offset, i, in); });
+        kernels::for_each_batch<T>(
+            r.length, [&](extent i, auto in, auto) { sum = sum + value(channel, offset, i, in); });
         *to += kernels::sum_lanes<T>(sum);
     };
     for (extent run = 0; run < r.runs; ++run) {
@@ -113,7 +114,8 @@ struct prelu {
         detail::each_channel_run(r, w.threads, [&](extent channel, extent offset) {
             kernels::for_each_batch<T>(r.length, [&](extent i, auto in, auto out) {
                 const auto v = in(x.data + offset + i);
-                out(y.data + offset + i, kernels::select(v >= kernels::batch<T>(T(0)), v, alpha(channel, i, in) * v));
+                out(y.data + offset + i,
+                    kernels::select(v >= kernels::batch<T>(T(0)), v, alpha(channel, i, in) * v));
             });
         });
     }
@@ -133,14 +135,16 @@ struct prelu {
                 });
             });
         if (dp.alpha)
-            detail::sum_to_channels(r, shared_alpha, dp.alpha.data, [&](extent, extent offset, extent i, auto in) {
-                return kernels::min<T>(batch(T(0)), in(x.data + offset + i)) * in(dy.data + offset + i);
-            });
+            detail::sum_to_channels(
+                r, shared_alpha, dp.alpha.data, [&](extent, extent offset, extent i, auto in) {
+                    return kernels::min<T>(batch(T(0)), in(x.data + offset + i)) * in(dy.data + offset + i);
+                });
     }
     friend bool operator==(const prelu&, const prelu&) = default;
 };
 
-/// y = alpha log(1 + e^(beta x)); alpha, beta [C], or [1] with `shared_alpha`, `shared_beta`. x [..., C, H, W].
+/// y = alpha log(1 + e^(beta x)); alpha, beta [C], or [1] with `shared_alpha`, `shared_beta`.
+/// x [..., C, H, W].
 struct parametric_softplus {
     bool shared_alpha = false, shared_beta = false;  ///< one for all channels
 
@@ -155,8 +159,9 @@ struct parametric_softplus {
         T alpha, beta;
     };
     template <class T>
-    static constexpr auto parameter_fields = std::array{parameter_field{"alpha", &parameters<T>::alpha, initial::one},
-                                                        parameter_field{"beta", &parameters<T>::beta, initial::one}};
+    static constexpr auto parameter_fields =
+        std::array{parameter_field{"alpha", &parameters<T>::alpha, initial::one},
+                   parameter_field{"beta", &parameters<T>::beta, initial::one}};
 
     constexpr outcome output_shape(const shape& x) const { return detail::channel_activation_shape(x); }
     constexpr parameters<shape> parameter_shapes(const shape& x) const {
@@ -189,20 +194,25 @@ struct parametric_softplus {
             detail::each_channel_run(r, w.threads, [&](extent channel, extent offset) {
                 kernels::for_each_batch<T>(r.length, [&](extent i, auto in, auto out) {
                     const auto b = beta(channel, i, in);
-                    const auto slope = alpha(channel, i, in) * b * kernels::sigmoid(b * in(x.data + offset + i));
+                    const auto slope =
+                        alpha(channel, i, in) * b * kernels::sigmoid(b * in(x.data + offset + i));
                     T* to = dx.data + offset + i;
                     out(to, kernels::fma<T>(in(dy.data + offset + i), slope, in(to)));
                 });
             });
         if (dp.alpha)
-            detail::sum_to_channels(r, shared_alpha, dp.alpha.data, [&](extent channel, extent offset, extent i, auto in) {
-                return softplus{}(beta(channel, i, in) * in(x.data + offset + i)) * in(dy.data + offset + i);
-            });
+            detail::sum_to_channels(r, shared_alpha, dp.alpha.data,
+                                    [&](extent channel, extent offset, extent i, auto in) {
+                                        return softplus{}(beta(channel, i, in) * in(x.data + offset + i)) *
+                                               in(dy.data + offset + i);
+                                    });
         if (dp.beta)
-            detail::sum_to_channels(r, shared_beta, dp.beta.data, [&](extent channel, extent offset, extent i, auto in) {
-                const auto v = in(x.data + offset + i);
-                return alpha(channel, i, in) * v * kernels::sigmoid(beta(channel, i, in) * v) * in(dy.data + offset + i);
-            });
+            detail::sum_to_channels(
+                r, shared_beta, dp.beta.data, [&](extent channel, extent offset, extent i, auto in) {
+                    const auto v = in(x.data + offset + i);
+                    return alpha(channel, i, in) * v * kernels::sigmoid(beta(channel, i, in) * v) *
+                           in(dy.data + offset + i);
+                });
     }
     friend bool operator==(const parametric_softplus&, const parametric_softplus&) = default;
 };

@@ -28,7 +28,8 @@ struct reshape_static {
             if (y[axis] == -1 && open == y.rank())
                 open = axis;
             else if (y[axis] < 0)
-                return value_fault("a targetShape of extents from 0 up and one -1 at most wanted, ", y, " given");
+                return value_fault("a targetShape of extents from 0 up and one -1 at most wanted, ", y,
+                                   " given");
             else
                 known.push_back(y[axis]);
         }
@@ -36,8 +37,8 @@ struct reshape_static {
         if (open < y.rank() && elements > 0 && size % elements == 0)
             y[open] = size / elements;
         else if (open < y.rank() || elements != size)
-            return shape_fault("targetShape ", y, " does not fit its input of shape ", x, ", which has ", size,
-                               size == 1 ? " element" : " elements");
+            return shape_fault("targetShape ", y, " does not fit its input of shape ", x, ", which has ",
+                               size, size == 1 ? " element" : " elements");
         return y;
     }
 

@@ -18,8 +18,8 @@ template <class Y, class Dy, class Dx, class W>
 void softmax_along_backward(std::size_t axis, Y y, Dy dy, Dx dx, W& w) noexcept {
     const shape s = y.dimensions;
     if (dx)
-        kernels::softmax_backward(s.product(0, axis) * y.examples, s[axis], s.product(axis + 1, s.rank()), y.data,
-                                  dy.data, dx.data, w.threads);
+        kernels::softmax_backward(s.product(0, axis) * y.examples, s[axis], s.product(axis + 1, s.rank()),
+                                  y.data, dy.data, dx.data, w.threads);
 }
 
 }  // namespace detail
@@ -68,8 +68,8 @@ struct softmax_nd {
         const auto rank = static_cast<extent>(x.rank());
         if (rank == 0) return shape_fault("an input of rank 1 or more wanted, its shape is ", x);
         if (axis < -rank || axis >= rank)
-            return value_fault("an axis from ", -rank, " to ", rank - 1, " wanted for the shape ", x, ", ", axis,
-                               " given");
+            return value_fault("an axis from ", -rank, " to ", rank - 1, " wanted for the shape ", x, ", ",
+                               axis, " given");
         return x;
     }
     /// Where the axis is the whole example.

@@ -56,9 +56,10 @@ public:
     static constexpr std::size_t none = blob_facts::npos;
 
     /// `once`: the input that is stored once for all examples; none: each is stored example after example.
-    gradient_check(const L& layer, const std::vector<shape>& inputs, const gradient_options& options, std::size_t once)
-        : layer_(layer), options_(options), planner_(make_plan(inputs, once)), engine_(planner_.result().view()),
-          step_(planner_.result().steps.size() - 1) {
+    gradient_check(const L& layer, const std::vector<shape>& inputs, const gradient_options& options,
+                   std::size_t once)
+        : layer_(layer), options_(options), planner_(make_plan(inputs, once)),
+          engine_(planner_.result().view()), step_(planner_.result().steps.size() - 1) {
         if (once != none) manner_ = sentence(" (input ", once, " stored once for all examples)").view();
     }
 
@@ -70,20 +71,26 @@ public:
         const result all = backward(none, true, true);
         for (std::size_t i = 0; i < input_count(); ++i)
             for (std::size_t e = 0; e < all.inputs[i].size(); ++e)
-                if (gradient_report r = compare(input_name(i, e), all.inputs[i][e], values_[blob_of_input(i)][e]); !r)
+                if (gradient_report r =
+                        compare(input_name(i, e), all.inputs[i][e], values_[blob_of_input(i)][e]);
+                    !r)
                     return r;
         for (std::size_t i = 0; i < all.parameters.size(); ++i) {
             const parameter_facts& facts = plan().parameters[i];
             if (!facts.learned) continue;
             for (std::size_t e = 0; e < all.parameters[i].size(); ++e)
-                if (gradient_report r = compare(parameter_name(i, e), all.parameters[i][e], engine_.parameter(i)[e]); !r)
+                if (gradient_report r =
+                        compare(parameter_name(i, e), all.parameters[i][e], engine_.parameter(i)[e]);
+                    !r)
                     return r;
         }
         // what is not wanted must change nothing of the rest
         if (gradient_report r = same(all, backward(none, false, true), "no input gradient"); !r) return r;
         if (gradient_report r = same(all, backward(none, true, false), "no parameter gradient"); !r) return r;
         for (std::size_t i = 0; input_count() > 1 && i < input_count(); ++i)
-            if (gradient_report r = same(all, backward(i, true, true), "the gradients of some inputs only"); !r) return r;
+            if (gradient_report r = same(all, backward(i, true, true), "the gradients of some inputs only");
+                !r)
+                return r;
         return {};
     }
 
@@ -114,7 +121,8 @@ private:
         }
         std::vector<sentence> outputs;
         if (shapes.size() >= inputs_of<L>.least && shapes.size() <= inputs_of<L>.most)
-            if (const outcome o = output_shapes(layer_, std::span<const shape>(shapes)); o && o.shapes().size() != 1)
+            if (const outcome o = output_shapes(layer_, std::span<const shape>(shapes));
+                o && o.shapes().size() != 1)
                 for (std::size_t i = 0; i < o.shapes().size(); ++i) outputs.push_back(sentence("y", i));
         std::vector<std::string_view> output_names;
         for (const sentence& name : outputs) output_names.push_back(name.view());
@@ -147,9 +155,9 @@ private:
         // what begins at one is a scale or a variance: positive
         for (std::size_t i = 0; i < p.parameters.size(); ++i)
             for (extent e = 0; e < p.parameters[i].dimensions.size(); ++e)
-                engine_.parameter(i)[e] = beside_kinks(p.parameters[i].start == initial::one
-                                                           ? random.uniform() + 0.5
-                                                           : 2 * random.uniform() - 1);
+                engine_.parameter(i)[e] =
+                    beside_kinks(p.parameters[i].start == initial::one ? random.uniform() + 0.5
+                                                                       : 2 * random.uniform() - 1);
         const std::vector<double*> nowhere(p.blobs.size());
         engine_.place(options_.examples, places, nowhere);
         engine_.prepare_all(*this);
@@ -188,9 +196,11 @@ private:
         sums.parameters.resize(p.parameters.size());
         for (std::size_t i = 0; i < p.parameters.size(); ++i)
             if (parameters && p.parameters[i].learned)
-                sums.parameters[i] = noise(static_cast<std::size_t>(p.parameters[i].dimensions.size()), i + 100);
+                sums.parameters[i] =
+                    noise(static_cast<std::size_t>(p.parameters[i].dimensions.size()), i + 100);
         for (std::size_t i = 0; i < p.parameters.size(); ++i)
-            engine_.parameter_gradients()[i] = sums.parameters[i].empty() ? nullptr : sums.parameters[i].data();
+            engine_.parameter_gradients()[i] =
+                sums.parameters[i].empty() ? nullptr : sums.parameters[i].data();
 
         // what backward says it does not need is not there
         kept = values_;
@@ -201,7 +211,8 @@ private:
             if (!needs_of<L>.output) values_[b].assign(values_[b].size(), nan);
         engine_.place(options_.examples, places, to);
         engine_.backward(layer_, step_);
-        for (std::size_t b = 0; b < kept.size(); ++b) std::copy(kept[b].begin(), kept[b].end(), values_[b].begin());
+        for (std::size_t b = 0; b < kept.size(); ++b)
+            std::copy(kept[b].begin(), kept[b].end(), values_[b].begin());
 
         for (std::size_t i = 0; i < sums.inputs.size(); ++i) subtract(sums.inputs[i], i);
         for (std::size_t i = 0; i < sums.parameters.size(); ++i) subtract(sums.parameters[i], i + 100);
@@ -235,7 +246,8 @@ private:
         double sum = 0;
         std::size_t i = 0;
         for (std::size_t b : plan().outputs_of(step_)) {
-            for (std::size_t e = 0; e < after[i].size(); ++e) sum += gradients_[b][e] * (after[i][e] - before[i][e]);
+            for (std::size_t e = 0; e < after[i].size(); ++e)
+                sum += gradients_[b][e] * (after[i][e] - before[i][e]);
             ++i;
         }
         return sum / (right - left);
@@ -252,24 +264,27 @@ private:
                 distance = error;
             }
         }
-        return wrong("gradient of " + std::string(name.view()) + ": " + number(nearest) + " expected, " + number(came) +
-                     " came");
+        return wrong("gradient of " + std::string(name.view()) + ": " + number(nearest) + " expected, " +
+                     number(came) + " came");
     }
     gradient_report same(const result& all, const result& some, const char* when) const {
         for (std::size_t i = 0; i < some.inputs.size(); ++i)
             for (std::size_t e = 0; e < some.inputs[i].size(); ++e)
                 if (!near(all.inputs[i][e], some.inputs[i][e]))
-                    return wrong("gradient of " + std::string(input_name(i, e).view()) + ": " + number(all.inputs[i][e]) +
-                                 " expected, " + number(some.inputs[i][e]) + " came where " + when + " is wanted");
+                    return wrong("gradient of " + std::string(input_name(i, e).view()) + ": " +
+                                 number(all.inputs[i][e]) + " expected, " + number(some.inputs[i][e]) +
+                                 " came where " + when + " is wanted");
         for (std::size_t i = 0; i < some.parameters.size(); ++i)
             for (std::size_t e = 0; e < some.parameters[i].size(); ++e)
                 if (!near(all.parameters[i][e], some.parameters[i][e]))
                     return wrong("gradient of " + std::string(parameter_name(i, e).view()) + ": " +
-                                 number(all.parameters[i][e]) + " expected, " + number(some.parameters[i][e]) +
-                                 " came where " + when + " is wanted");
+                                 number(all.parameters[i][e]) + " expected, " +
+                                 number(some.parameters[i][e]) + " came where " + when + " is wanted");
         return {};
     }
-    bool near(double a, double b) const { return std::abs(a - b) <= options_.tolerance * std::max(1.0, std::abs(a)); }
+    bool near(double a, double b) const {
+        return std::abs(a - b) <= options_.tolerance * std::max(1.0, std::abs(a));
+    }
 
     sentence input_name(std::size_t i, std::size_t element) const {
         const std::size_t size = static_cast<std::size_t>(plan().blobs[blob_of_input(i)].dimensions.size());
@@ -318,20 +333,22 @@ private:
 ///
 /// `generate(input, random)` draws one element of an input from a `philox`.
 template <layer L, class Generate>
-    requires std::invocable<const Generate&, std::size_t, philox&>
-gradient_report check_gradients(const L& layer, const std::vector<shape>& inputs, const gradient_options& options,
-                                const Generate& generate) {
-    static_assert(!control_layer<L>, "control layers have no values of their own: check the layers inside them");
-    using check = detail::gradient_check<L>;
-    gradient_report r = check(layer, inputs, options, check::none).run(generate);
-    if (inputs.size() > 1)
-        for (std::size_t once = 0; r && once < inputs.size(); ++once)
-            r = check(layer, inputs, options, once).run(generate);
-    return r;
-}
+    requires std::invocable<const Generate&, std::size_t, philox&> gradient_report
+    check_gradients(const L& layer, const std::vector<shape>& inputs, const gradient_options& options,
+                    const Generate& generate) {
+        static_assert(!control_layer<L>,
+                      "control layers have no values of their own: check the layers inside them");
+        using check = detail::gradient_check<L>;
+        gradient_report r = check(layer, inputs, options, check::none).run(generate);
+        if (inputs.size() > 1)
+            for (std::size_t once = 0; r && once < inputs.size(); ++once)
+                r = check(layer, inputs, options, once).run(generate);
+        return r;
+    }
 
 template <layer L>
-gradient_report check_gradients(const L& layer, const std::vector<shape>& inputs, const gradient_options& options = {}) {
+gradient_report check_gradients(const L& layer, const std::vector<shape>& inputs,
+                                const gradient_options& options = {}) {
     return check_gradients(layer, inputs, options, [&](std::size_t, philox& random) {
         return options.low + (options.high - options.low) * random.uniform();
     });
