@@ -1,0 +1,200 @@
+#include "failure.hpp"
+
+#include <bespoke/model/document.hpp>
+
+#include <catch2/catch.hpp>
+#include <nlohmann/json.hpp>
+
+#include <cmath>
+#include <limits>
+
+using bespoke::errc;
+using bespoke::object_reader;
+using bespoke::object_writer;
+using nlohmann::json;
+
+namespace {
+
+/// An object, and a reader at the place "/a".
+struct reading {
+    json root;
+    object_reader in;
+    explicit reading(const char* text) : root(json::parse(text)), in(&root, "/a") {}
+};
+
+}  // namespace
+
+TEST_CASE("an absent or null member is the default") {
+    reading r(R"({"n": null})");
+    CHECK_FALSE(r.in.has("n"));
+    CHECK(r.in.integer("n") == 0);
+    CHECK(r.in.integer("i") == 0);
+    CHECK(r.in.real("f") == 0);
+    CHECK(r.in.number("d") == 0);
+    CHECK_FALSE(r.in.boolean("b"));
+    CHECK(r.in.text("t").empty());
+    CHECK(r.in.integers("is").empty());
+    CHECK(r.in.objects("os").empty());
+    object_reader inner = r.in.object("o");
+    CHECK(inner.integer("deep") == 0);
+    CHECK_NOTHROW(inner.finish());
+    CHECK_NOTHROW(r.in.finish());
+}
+
+TEST_CASE("integers are numbers or strings") {
+    reading r(R"({"a": 12, "b": "12", "c": -9223372036854775808, "d": "9223372036854775807", "e": 3.0, "f": 1e3})");
+    CHECK(r.in.integer("a") == 12);
+    CHECK(r.in.integer("b") == 12);
+    CHECK(r.in.integer("c") == std::numeric_limits<std::int64_t>::min());
+    CHECK(r.in.integer("d") == std::numeric_limits<std::int64_t>::max());
+    CHECK(r.in.integer("e") == 3);
+    CHECK(r.in.integer("f") == 1000);
+    for (const char* wrong : {"18446744073709551615", "\"18446744073709551615\"", "1.5", "\"1.5\"", "\"\"", "\"12 \"",
+                              "true", "[]", "{}", "1e300"}) {
+        const std::string text = std::string("{\"a\": ") + wrong + "}";
+        reading bad(text.c_str());
+        CHECK(check::failure([&] { bad.in.integer("a"); }).is(errc::bad_value));
+    }
+    reading bad(R"({"a": "x"})");
+    CHECK(check::failure([&] { bad.in.integer("a"); }).text == R"(/a/a: an integer of 64 bits wanted, "x" came)");
+}
+
+TEST_CASE("elements of arrays have places") {
+    reading r(R"({"kernelSize": [3, "x"], "n": 3})");
+    CHECK(check::failure([&] { r.in.integers("kernelSize"); }).text ==
+          R"(/a/kernelSize/1: an integer of 64 bits wanted, "x" came)");
+    CHECK(check::failure([&] { r.in.integers("n"); }).text == "/a/n: an array wanted, 3 came");
+    CHECK(check::failure([&] { r.in.texts("kernelSize"); }).text == "/a/kernelSize/0: a string wanted, 3 came");
+    CHECK(r.in.length("kernelSize") == 2);
+    CHECK(r.in.length("n") == 0);
+}
+
+TEST_CASE("floats are numbers or strings and must fit") {
+    reading r(R"({"a": 0.1, "b": "0.1", "n": "NaN", "i": "Infinity", "m": "-Infinity", "h": 1e39, "s": 1e-60,
+                  "l": 3.4028234663852886e38, "x": [1, 0.5, "NaN"]})");
+    CHECK(r.in.real("a") == 0.1f);
+    CHECK(r.in.real("b") == 0.1f);
+    CHECK(r.in.number("a") == 0.1);
+    CHECK(std::isnan(r.in.real("n")));
+    CHECK(r.in.real("i") == std::numeric_limits<float>::infinity());
+    CHECK(r.in.real("m") == -std::numeric_limits<float>::infinity());
+    CHECK(r.in.real("s") == 0.0f);
+    CHECK(r.in.real("l") == std::numeric_limits<float>::max());
+    CHECK(check::failure([&] { r.in.real("h"); }).text == "/a/h: a number of 32 bits wanted, 1e+39 came");
+    CHECK(r.in.number("h") == 1e39);
+    const auto list = r.in.reals("x");
+    REQUIRE(list.size() == 3);
+    CHECK(list[1] == 0.5f);
+    CHECK(std::isnan(list[2]));
+    reading bad(R"({"a": "1x", "b": [1, true]})");
+    CHECK(check::failure([&] { bad.in.number("a"); }).text == R"(/a/a: a number wanted, "1x" came)");
+    CHECK(check::failure([&] { bad.in.reals("b"); }).text == "/a/b/1: a number wanted, true came");
+}
+
+TEST_CASE("enumerators are names or numbers") {
+    static constexpr std::string_view names[] = {"MAX", "AVERAGE"};
+    static constexpr std::int64_t numbers[] = {0, 65568};
+    reading r(R"({"a": "AVERAGE", "b": 1, "c": 65568, "d": "MEAN", "e": 2})");
+    CHECK(r.in.enumerator("a", names) == 1);
+    CHECK(r.in.enumerator("b", names) == 1);
+    CHECK(r.in.enumerator("c", names, numbers) == 1);
+    CHECK(r.in.enumerator("absent", names) == 0);
+    CHECK(check::failure([&] { r.in.enumerator("d", names); }).text == R"(/a/d: MAX or AVERAGE wanted, "MEAN" came)");
+    CHECK(check::failure([&] { r.in.enumerator("e", names); }).text == "/a/e: MAX or AVERAGE wanted, 2 came");
+}
+
+TEST_CASE("what nobody reads is an error that names what is like it") {
+    reading r(R"({"output_channels": 3})");
+    r.in.integer("inputChannels");
+    r.in.integer("outputChannels");
+    const check::failure failed([&] { r.in.finish(); });
+    CHECK(failed.is(errc::unknown_name));
+    CHECK(failed.text == R"(/a: unknown field "output_channels", did you mean "outputChannels"?)");
+    reading other(R"({"zzz": 3})");
+    other.in.integer("inputChannels");
+    CHECK(check::failure([&] { other.in.finish(); }).text == R"(/a: unknown field "zzz")");
+}
+
+TEST_CASE("members of a oneof exclude each other") {
+    static constexpr std::string_view keys[] = {"valid", "same"};
+    reading r(R"({"valid": {}, "same": {}})");
+    CHECK(check::failure([&] { r.in.one_of(keys); }).text == R"(/a: "valid" and "same" exclude each other)");
+    reading one(R"({"valid": null, "same": {}})");
+    CHECK(one.in.one_of(keys) == "same");
+    CHECK(reading("{}").in.one_of(keys).empty());
+}
+
+TEST_CASE("text in errors is cut and printable") {
+    CHECK(bespoke::in_quotes("a\nb") == "\"a?b\"");
+    CHECK(bespoke::in_quotes(std::string(100, 'x')) == "\"" + std::string(60, 'x') + "...\"");
+    reading r(R"({"a/b~c": 1})");
+    CHECK(check::failure([&] { r.in.text("a/b~c"); }).text == "/a/a~1b~0c: a string wanted, 1 came");
+}
+
+TEST_CASE("what is written leaves out defaults") {
+    object_writer out;
+    out.boolean("b", false);
+    out.integer("i", 0);
+    out.real("f", 0);
+    out.text("t", "");
+    out.integers("is", {});
+    out.objects("os", {});
+    CHECK(out.empty());
+    CHECK(out.dump() == "{}");
+    out.boolean("b", true);
+    out.integer("i", -12);
+    out.small_integer("v", 4);
+    out.text("t", "a\"b\n");
+    out.integers("is", std::vector<std::int64_t>{1, 8});
+    object_writer inner;
+    inner.present("z", 0);
+    out.objects("os", std::vector{inner, object_writer()});
+    CHECK(out.dump() == R"({
+  "b": true,
+  "i": "-12",
+  "v": 4,
+  "t": "a\"b\n",
+  "is": ["1", "8"],
+  "os": [
+    {
+      "z": 0
+    },
+    {}
+  ]
+})");
+    CHECK_NOTHROW(json::parse(out.dump()));
+    CHECK(check::failure([&] { out.text("u", "\xff"); }).is(errc::bad_value));
+}
+
+TEST_CASE("floats are written as short as they read back") {
+    const auto written = [](auto value) {
+        object_writer out;
+        out.present("x", value);
+        return out.dump().substr(9, out.dump().size() - 11);
+    };
+    CHECK(written(0.1f) == "0.1");
+    CHECK(written(0.1) == "0.1");
+    CHECK(written(3.0f) == "3");
+    CHECK(written(-0.0f) == "-0");
+    CHECK(written(1.0f / 3) == "0.33333334");
+    CHECK(written(std::numeric_limits<float>::infinity()) == "\"Infinity\"");
+    CHECK(written(std::nanf("")) == "\"NaN\"");
+    std::uint32_t state = 1;
+    for (int i = 0; i < 100'000; ++i) {
+        state = state * 1664525u + 1013904223u;
+        const float value = std::bit_cast<float>(state);
+        if (!std::isfinite(value)) continue;
+        const json root = json::parse("{\"x\": " + written(value) + "}");
+        object_reader in(&root, "");
+        CHECK(std::bit_cast<std::uint32_t>(in.real("x")) == state);
+    }
+}
+
+TEST_CASE("the first difference of two objects") {
+    object_writer file, mine;
+    file.integer("a", 1);
+    mine.integer("a", 1);
+    CHECK(file.difference(mine).empty());
+    mine.integer("b", 2);
+    CHECK(file.difference(mine) == R"(b is left out in the file, "2")");
+}

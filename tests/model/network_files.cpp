@@ -1,0 +1,180 @@
+#include "documents.hpp"
+#include "failure.hpp"
+
+#include <bespoke/control/repeat.hpp>
+#include <bespoke/control/residual.hpp>
+#include <bespoke/model/network_files.hpp>
+
+#include <catch2/catch.hpp>
+#include <nlohmann/json.hpp>
+
+#include <filesystem>
+#include <fstream>
+
+using namespace bespoke;
+using nlohmann::json;
+
+namespace {
+
+constexpr auto convolutional = compose(
+    input{"image", {2, 8, 8}},
+    convolution{.output_channels = 4, .n_groups = 2, .padding = same} | named("conv"), batchnorm{} | named("norm"), relu{},
+    pooling{.kernel_size = {2, 2}, .stride = {2, 2}}, residual(convolution{.output_channels = 4, .padding = same}, bespoke::tanh{}),
+    repeat<2>(compose(convolution{.output_channels = 4, .padding = same} | named("c"), gelu{}), "block"), flatten{},
+    inner_product{.output_channels = 5} | named("fc") | updatable, softmax{} | named("p"), output{"p"}, output{"fc"});
+
+constexpr auto looping = compose(
+    input{"x", {4}}, input{"n", {1}}, input{"c", {1}},
+    inner_product{.output_channels = 4} | named("start") | from("x"), copy{} | named("state"),
+    loop{compose(inner_product{.output_channels = 4} | named("body") | from("state"), bespoke::tanh{} | named("squashed"),
+                 copy{} | named("carry") | to("state"))} | from("n"),
+    branch{compose(multiply{.alpha = 2} | from("state") | to("z")),
+           compose(layer_normalization{.normalized_shape = {4}} | from("state") | to("z"))} | from("c"),
+    add{} | from("z", "x") | named("y"));
+
+/// Files that are gone at the end.
+struct files {
+    std::filesystem::path path;
+    explicit files(const std::string& name) : path(std::filesystem::temp_directory_path() / ("bespoke_" + name + ".json")) {}
+    ~files() {
+        std::filesystem::remove(path);
+        std::filesystem::remove(std::filesystem::path(path).replace_extension(".safetensors"));
+    }
+    json read() const {
+        std::ifstream in(path);
+        return json::parse(in);
+    }
+    void write(const json& root) const { std::ofstream(path) << root.dump(); }
+};
+
+tensor<float> ramp(const shape& s, float step) {
+    tensor<float> x = zeros<float>(s);
+    for (std::size_t i = 0; i < x.size(); ++i) x.flat(i) = step * static_cast<float>(i % 13) - 0.5f;
+    return x;
+}
+
+template <class A, class B>
+bool same_bits(const A& a, const B& b) {
+    return a.size() == b.size() &&
+           std::equal(a.begin(), a.end(), b.begin(),
+                      [](float x, float y) { return std::bit_cast<std::uint32_t>(x) == std::bit_cast<std::uint32_t>(y); });
+}
+
+}  // namespace
+
+TEST_CASE("both doors give the same bits") {
+    bespoke::network<convolutional> net(3);
+    model m = to_model(net);
+    for (float step : {0.1f, -0.7f}) {
+        const auto x = ramp({2, 8, 8}, step);
+        const auto result = m.predict({{"image", x}});
+        const auto [p, fc] = net(x);
+        CHECK(same_bits(p, result.get<tensor<float>>("p")));
+        CHECK(same_bits(fc, result.get<tensor<float>>("fc")));
+    }
+}
+
+TEST_CASE("both doors give the same bits through loops and branches") {
+    bespoke::network<looping> net(5);
+    model m = to_model(net);
+    std::vector<features> examples;
+    for (float n : {0.0f, 1.0f, 4.0f})
+        for (float c : {0.0f, 1.0f})
+            examples.push_back({{"x", ramp({4}, n + c)}, {"n", tensor<float>{n}}, {"c", tensor<float>{c}}});
+    const auto together = m.predict(std::span<const features>(examples));
+    for (std::size_t i = 0; i < examples.size(); ++i) {
+        const auto y = net(examples[i].get<tensor<float>>("x"), examples[i].get<tensor<float>>("n"),
+                           examples[i].get<tensor<float>>("c"));
+        CHECK(same_bits(y, together[i].get<tensor<float>>("y")));
+    }
+}
+
+TEMPLATE_TEST_CASE("saved and loaded, a network computes the same bits", "", float, double) {
+    const files f("network_round");
+    bespoke::network<convolutional, TestType> net(3), other(4);
+    net.save(f.path);
+    other.load(f.path);
+    const auto x = ramp({2, 8, 8}, 0.1f);
+    if constexpr (std::is_same_v<TestType, float>) {
+        CHECK(same_bits(std::get<0>(net(x)), std::get<0>(other(x))));
+        model m = load(f.path);
+        CHECK(same_bits(std::get<0>(net(x)), m.predict({{"image", x}}).get<tensor<float>>("p")));
+    } else {
+        const double before = std::get<0>(net(x))(0);
+        CHECK(std::get<0>(other(x))(0) == Approx(before).epsilon(1e-5));  // through floats
+    }
+}
+
+TEST_CASE("loops and branches are saved and loaded") {
+    const files f("network_loops");
+    bespoke::network<looping> net(3), other(4);
+    net.save(f.path);
+    other.load(f.path);
+    const auto run = [](auto& n) {
+        const auto y = n(ramp({4}, 0.2f), tensor<float>{3}, tensor<float>{0});
+        return std::vector<float>(y.begin(), y.end());
+    };
+    CHECK(run(net) == run(other));
+}
+
+TEST_CASE("settings for the model of a network") {
+    bespoke::network<convolutional> net;
+    model_settings settings;
+    settings.type = model_type::neural_network_classifier;
+    settings.class_labels = int64_sequence{1, 2, 3, 4, 5};
+    settings.label_probability_layer_name = "p";
+    settings.description.output = {{"digit", "", {int64_feature_type{}}}};
+    settings.description.predicted_feature_name = "digit";
+    settings.is_updatable = true;
+    model m = to_model(net, settings);
+    CHECK(m.predict({{"image", ramp({2, 8, 8}, 0.1f)}}).size() == 1);
+    const std::size_t step = m.network().plan().find_step("fc");
+    CHECK(m.network().plan().steps[step].updatable);
+    CHECK(m.marked_updatable(m.network().plan().steps[step].first_parameter));
+    CHECK_FALSE(m.marked_updatable(0));
+    // the network reads the classifier, too: its first output is the probabilities
+    const files f("network_classifier");
+    m.save(f.path);
+    CHECK(check::failure([&] { net.load(f.path); }).text ==
+          f.path.string() + R"(: the output "fc" of this network is no output in the file)");
+}
+
+TEST_CASE("a file of another network is refused at the first difference") {
+    const files f("network_other");
+    bespoke::network<convolutional> net(3);
+    net.save(f.path);
+    const json root = f.read();
+    const auto x = ramp({2, 8, 8}, 0.1f);
+    const auto before = std::vector<float>(std::get<0>(net(x)).begin(), std::get<0>(net(x)).end());
+    const auto text = [&](const char* pointer, const char* value) {
+        json changed = root;
+        changed[json::json_pointer(pointer)] = json::parse(value);
+        f.write(changed);
+        const auto failure = check::failure([&] { net.load(f.path); }).text;
+        CHECK(std::equal(before.begin(), before.end(), std::get<0>(net(x)).begin()));
+        const std::string at = f.path.string() + ": ";
+        return failure.rfind(at, 0) == 0 ? failure.substr(at.size()) : failure;
+    };
+    const std::string layers = "/neuralNetwork/layers/";
+    CHECK(text("/neuralNetwork/layers/0/name", R"("other")") ==
+          layers + R"(0 "other" (convolution): this network calls the layer "conv")");
+    CHECK(text("/neuralNetwork/layers/1/batchnorm/epsilon", "0.5") ==
+          layers + R"(1 "norm" (batchnorm): epsilon is 0.5 in the file, 1e-05 in this network)");
+    CHECK(text("/neuralNetwork/layers/2/activation", R"({"tanh": {}})") ==
+          layers + R"(2 "activation.ReLU_2" (activation.tanh): this network has a layer activation.ReLU here)");
+    CHECK(text("/neuralNetwork/layers/2/name", R"("anything")") == "nothing is thrown");
+    CHECK(text("/neuralNetwork/layers/6/input", R"(["pooling_3", "pooling_3"])") ==
+          layers + R"(6 "add_6" (add): its input "pooling_3" is another blob in this network: "activation.tanh_5")");
+    CHECK(text("/description/input/0/name", R"("picture")").find("no layer before it") != std::string::npos);
+    CHECK(text("/description/output", R"([{"name": "p", "type": {"multiArrayType": {"dataType": "FLOAT32"}}}])") ==
+          R"(the output "fc" of this network is no output in the file)");
+    CHECK(text("/description/input/0/type/multiArrayType/shape", "[2, 9, 9]") ==
+          R"(/description/input/0 "image": the shape [2, 8, 8] wanted for this network, the file has [2, 9, 9])");
+    json longer = root;
+    longer["neuralNetwork"]["layers"].push_back(json::parse(R"({"name": "more", "activation": {"tanh": {}}})"));
+    f.write(longer);
+    CHECK(check::failure([&] { net.load(f.path); }).text ==
+          f.path.string() + ": the file has 15 layers, this network 14");
+    f.write(root);
+    CHECK_NOTHROW(net.load(f.path));
+}
