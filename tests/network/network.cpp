@@ -1,0 +1,304 @@
+#include <bespoke/network/network.hpp>
+
+#include "network_test.hpp"
+
+#include <atomic>
+#include <cstdlib>
+#include <new>
+
+using namespace network_test;
+
+// --- an allocator that counts ---------------------------------------------------------------------------------
+
+namespace {
+
+std::atomic<std::size_t> allocations = 0;
+
+void* counted(std::size_t size, std::size_t alignment) {
+    ++allocations;
+    void* memory = std::aligned_alloc(alignment, (std::max<std::size_t>(size, 1) + alignment - 1) / alignment * alignment);
+    if (memory == nullptr) throw std::bad_alloc();
+    return memory;
+}
+
+}  // namespace
+
+[[gnu::noinline]] void* operator new(std::size_t size) { return counted(size, alignof(std::max_align_t)); }
+[[gnu::noinline]] void* operator new(std::size_t size, std::align_val_t alignment) { return counted(size, static_cast<std::size_t>(alignment)); }
+[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { std::free(memory); }
+
+namespace {
+
+inline constexpr auto tower =
+    compose(input{"x", {24}}, repeat<2>(residual(inner_product{.output_channels = 24} | named("fc"), relu{}), "block"),
+            inner_product{.output_channels = 5} | named("head"));
+inline constexpr auto with_constants = compose(  // the weights of "fc" do not depend on an example
+    input{"x", {4}}, linear{} | named("l"), inner_product{.output_channels = 4} | named("fc"), copy{} | to("l"), output{"l"});
+inline constexpr auto large = compose(input{"x", {3001}}, bespoke::tanh{}, linear{2, 1}, inner_product{.output_channels = 301} | named("fc"));
+inline constexpr auto scalar = compose(input{"x", {}}, linear{2, 1});
+inline constexpr auto empty = compose(input{"x", {0, 3}}, relu{} | named("y"));
+
+/// A call of one example gives the bits of a batch of one, and what it has in a batch of all but for rounding: a product
+/// with a single row may be summed up in another order.
+template <const auto& D>
+void require_same_bits(const std::vector<std::vector<float>>& inputs, std::size_t examples) {
+    network<D> net(3);
+    const auto call = [&](auto&& how, const std::vector<std::vector<float>>& x) {
+        return [&]<std::size_t... I>(std::index_sequence<I...>) {
+            const auto y = how(x[I]...);
+            std::vector<std::vector<float>> out;
+            if constexpr (requires { y.begin(); })
+                out.push_back(to_vector(y));
+            else
+                std::apply([&](const auto&... one) { (out.push_back(to_vector(one)), ...); }, y);
+            return out;
+        }(std::make_index_sequence<network<D>::plan().inputs.size()>{});
+    };
+    const auto all = call([&](const auto&... x) { return net.predict_batch(x...); }, inputs);
+    for (std::size_t e = 0; e < examples; ++e) {
+        std::vector<std::vector<float>> x;
+        for (const auto& v : inputs) {
+            const std::size_t size = v.size() / examples;
+            x.emplace_back(v.begin() + static_cast<std::ptrdiff_t>(e * size), v.begin() + static_cast<std::ptrdiff_t>((e + 1) * size));
+        }
+        const auto one = call([&](const auto&... in) { return net(in...); }, x);
+        const auto batch_of_one = call([&](const auto&... in) { return net.predict_batch(in...); }, x);
+        REQUIRE(one.size() == all.size());
+        for (std::size_t o = 0; o < one.size(); ++o) {
+            INFO("output " << o << ", example " << e);
+            CHECK(same_bits(one[o], batch_of_one[o]));
+            for (std::size_t i = 0; i < one[o].size(); ++i) CHECK(one[o][i] == Approx(all[o][e * one[o].size() + i]).margin(1e-6));
+        }
+    }
+}
+
+template <class Body>
+std::string error_of(const Body& body) {
+    try {
+        body();
+    } catch (const error& e) {
+        CHECK(e.code() == errc::shape_mismatch);
+        return e.what();
+    }
+    return "";
+}
+
+}  // namespace
+
+TEST_CASE("an MLP computes what its formula says") {
+    network<mlp> net(5);
+    const auto x = numbers(32);
+    std::vector<double> h(x.begin(), x.end());
+    for (const char* layer : {"a", "b", "c"}) {
+        const auto w = net.parameter(layer, "weights"), b = net.parameter(layer, "bias");
+        std::vector<double> next(b.begin(), b.end());
+        for (std::size_t o = 0; o < next.size(); ++o)
+            for (std::size_t i = 0; i < h.size(); ++i) next[o] += static_cast<double>(w[o * h.size() + i]) * h[i];
+        if (*layer != 'c')
+            for (double& v : next) v = std::tanh(v);
+        h = next;
+    }
+    const auto y = net(x);
+    REQUIRE(y.size() == 8);
+    for (std::size_t i = 0; i < 8; ++i) CHECK(static_cast<double>(y(i)) == Approx(h[i]).margin(1e-5));
+}
+
+TEST_CASE("one by one, in a batch of one, and all at once") {
+    require_same_bits<mlp>({numbers(32 * 7)}, 7);
+    require_same_bits<lenet>({numbers(400 * 5)}, 5);
+    require_same_bits<tower>({numbers(24 * 3)}, 3);
+    require_same_bits<joined>({numbers(3 * 4), numbers(4 * 4, 2)}, 4);
+    require_same_bits<with_constants>({numbers(4 * 3)}, 3);
+    require_same_bits<winding>({{0, 1, 2, 3, 6, 6}, {1, 0, 1, 0, 1, 0}, numbers(36)}, 6);
+    require_same_bits<winding>({{3, 3, 3}, {1, 1, 1}, numbers(18)}, 3);
+    require_same_bits<scalar>({{1, 2, 3}}, 3);
+}
+
+TEST_CASE("any number of threads gives the same bits") {
+    const auto image = numbers(400 * 9), x = numbers(3001 * 3);
+    network<lenet> one(4);
+    network<large> one_large(4);
+    const auto y = to_vector(one.predict_batch(image)), z = to_vector(one_large.predict_batch(x)),
+               single = to_vector(one_large(std::span(x).first(3001)));
+    for (std::size_t threads : {2, 5}) {
+        network<lenet> net(4, threads);
+        CHECK(same_bits(to_vector(net.predict_batch(image)), y));
+        network<large> net_large(4, threads);
+        CHECK(same_bits(to_vector(net_large.predict_batch(x)), z));
+        CHECK(same_bits(to_vector(net_large(std::span(x).first(3001))), single));
+    }
+}
+
+TEST_CASE("several inputs and outputs, in the order of their declaration") {
+    network<joined> net;
+    const auto x = numbers(3), z = numbers(4, 2);
+    const auto [sum, fc] = net(x, z);
+    REQUIRE(sum.size() == 4);
+    for (std::size_t i = 0; i < 4; ++i) CHECK(sum(i) == fc(i) + z[i]);
+    const auto [sums, fcs] = net.predict_batch(numbers(6), numbers(8, 2));
+    CHECK(sums.dimension() == 2);
+    CHECK(sums.shape(0) == 2);
+    CHECK(sums.shape(1) == 4);
+    CHECK(fcs.size() == 8);
+}
+
+TEST_CASE("inputs may be any array of the right number of elements") {
+    network<joined> net;
+    const std::vector<float> x{1, 2, 3}, z{4, 5, 6, 7};
+    const auto want = to_vector(std::get<0>(net(x, z)));
+    CHECK(to_vector(std::get<0>(net(std::array<float, 3>{1, 2, 3}, xt::xarray<float>{{4, 5}, {6, 7}}))) == want);
+    CHECK(to_vector(std::get<0>(net(std::span(x), xt::xtensor<double, 2>{{2, 3}, {4, 5}} + 2))) == want);
+    CHECK(to_vector(std::get<0>(net(std::vector<int>{1, 2, 3}, std::vector<double>{4, 5, 6, 7}))) == want);
+    network<scalar> number;
+    CHECK(number(std::array{3.f})() == 7);
+}
+
+TEST_CASE("wrong sizes are an error that says what was wanted, and the network goes on") {
+    network<joined> net;
+    const std::vector<float> two(2), three(3), four(4), eight(8);
+    const auto before = to_vector(std::get<0>(net(three, four)));
+    CHECK(error_of([&] { net(two, four); }) == "input \"x\": 1 times the shape [3] wanted (3 elements), 2 came");
+    CHECK(error_of([&] { net(three, eight); }) == "input \"z\": 1 times the shape [2, 2] wanted (4 elements), 8 came");
+    CHECK(error_of([&] { net.predict_batch(two, four); }) == "input \"x\": 1 times the shape [3] wanted (3 elements), 2 came");
+    CHECK(error_of([&] { net.predict_batch(eight, eight); }) == "input \"x\": 2 times the shape [3] wanted (6 elements), 8 came");
+    CHECK(error_of([&] { net.predict_batch(std::vector<float>(6), four); }) ==
+          "input \"z\": 2 times the shape [2, 2] wanted (8 elements), 4 came");
+    CHECK(to_vector(std::get<0>(net(three, four))) == before);
+}
+
+TEST_CASE("no example, and examples without elements") {
+    network<mlp> net;
+    const auto y = net.predict_batch(std::vector<float>{});
+    CHECK(y.size() == 0);
+    CHECK(y.shape(0) == 0);
+    CHECK(y.shape(1) == 8);
+    network<winding> wound;
+    const std::vector<float> none;
+    CHECK(std::get<0>(wound.predict_batch(none, none, none)).size() == 0);
+    network<empty> hollow;
+    CHECK(hollow(none).size() == 0);
+    CHECK_THROWS_AS(hollow.predict_batch(none), error);  // nobody can say how many examples that is
+}
+
+TEST_CASE("parameters are read and written by the name of their layer") {
+    network<mlp> net;
+    CHECK(net.parameter("a", "weights").size() == 64 * 32);
+    CHECK(net.parameter("c", "bias").size() == 8);
+    for (float v : net.parameter("c", "bias")) CHECK(v == 0);
+    const double bound = std::sqrt(6.0 / (32 + 64));
+    double largest = 0;
+    for (float v : net.parameter("a", "weights")) largest = std::max(largest, std::abs(static_cast<double>(v)));
+    CHECK(largest <= bound);
+    CHECK(largest > 0.95 * bound);
+
+    const auto x = numbers(32);
+    const auto before = to_vector(net(x));
+    for (float& v : net.parameter("c", "bias")) v = 1;
+    net.prepare();
+    const auto after = to_vector(net(x));
+    for (std::size_t i = 0; i < 8; ++i) CHECK(after[i] == Approx(before[i] + 1).margin(1e-6));
+
+    const auto message = [&](const char* layer, const char* field) {
+        try {
+            net.parameter(layer, field);
+        } catch (const error& e) {
+            CHECK(e.code() == errc::unknown_name);
+            return std::string(e.what());
+        }
+        return std::string();
+    };
+    CHECK(message("d", "bias") == "no layer \"d\" with a parameter \"bias\" in this network");
+    CHECK(message("a", "scale") == "no layer \"a\" with a parameter \"scale\" in this network");
+    network<tower> blocks;
+    CHECK(blocks.parameter("block.1.fc", "bias").size() == 24);
+}
+
+TEST_CASE("the seed alone says how the parameters begin") {
+    network<mlp> a(1), b(1), c(2);
+    const auto x = numbers(32);
+    CHECK(to_vector(a(x)) == to_vector(b(x)));
+    CHECK(to_vector(a(x)) != to_vector(c(x)));
+    c.initialize(1);
+    CHECK(to_vector(a(x)) == to_vector(c(x)));
+    const auto w = a.parameter("b", "weights"), v = a.parameter("a", "weights");
+    CHECK(w[0] != v[0]);
+}
+
+TEST_CASE("a copy is a network of its own, a moved network is the same") {
+    network<lenet> net(8, 2);
+    const auto image = numbers(400);
+    const auto y = to_vector(net(image));
+    network<lenet> copied(net);
+    CHECK(to_vector(copied(image)) == y);
+    copied.parameter("fc2", "bias")[3] = 5;
+    copied.prepare();
+    CHECK(to_vector(copied(image)) != y);
+    CHECK(to_vector(net(image)) == y);
+
+    network<lenet> moved(std::move(net));
+    CHECK(to_vector(moved(image)) == y);
+    CHECK(to_vector(moved.predict_batch(numbers(800))).size() == 20);
+    copied = std::move(moved);
+    CHECK(to_vector(copied(image)) == y);
+    std::vector<network<lenet>> several;
+    several.push_back(std::move(copied));
+    several.emplace_back(9);
+    several.emplace_back(10);
+    CHECK(to_vector(several.front()(image)) == y);
+}
+
+TEST_CASE("a call allocates nothing, nor do many examples after the first time") {
+    const auto measure = [](const auto& body) {
+        const std::size_t before = allocations;
+        body();
+        return allocations - before;
+    };
+    REQUIRE(measure([] { std::vector<int> v(3); }) == 1);
+
+    const std::size_t threads = GENERATE(1u, 2u);
+    network<mlp> small(1, threads);
+    network<lenet> images(1, threads);
+    network<winding> wound(1, threads);
+    const auto x = numbers(32), image = numbers(400), batch = numbers(400 * 6), fewer = numbers(400 * 2);
+    const std::vector<float> n{1, 4, 6}, c{1, 0, 1}, v = numbers(18), one{3}, w = numbers(6);
+    CHECK(measure([&] { small(x); }) == 0);
+    CHECK(measure([&] { images(image); }) == 0);
+    CHECK(measure([&] { wound(one, one, w); }) == 0);
+    CHECK(measure([&] { images.predict_batch(batch); }) > 0);
+    CHECK(measure([&] { images.predict_batch(batch); }) == 0);
+    CHECK(measure([&] { images.predict_batch(fewer); }) == 0);
+    CHECK(measure([&] { images(image); }) == 0);
+    CHECK(measure([&] { images.predict_batch(batch); }) == 0);
+    wound.predict_batch(n, c, v);
+    CHECK(measure([&] { wound.predict_batch(n, c, v); }) == 0);
+}
+
+TEST_CASE("a network in double") {
+    network<mlp, double> fine(5);
+    network<mlp> plain(5);
+    const auto x = numbers(32);
+    const auto y = fine(x);
+    const auto z = plain(x);
+    static_assert(std::is_same_v<std::remove_cvref_t<decltype(y(0))>, double>);
+    for (std::size_t i = 0; i < 8; ++i) CHECK(y(i) == Approx(z(i)).margin(1e-5));
+}
+
+TEST_CASE("the plan of the compiler is the plan made at run time") {
+    const auto compare = []<const auto& D>(network<D>*) {
+        planner p;
+        D.plan(p);
+        p.finish();
+        const plan_view a = network<D>::plan(), b = p.result().view();
+        CHECK(a.arena_size == b.arena_size);
+        CHECK(std::equal(a.text.begin(), a.text.end(), b.text.begin(), b.text.end()));
+        CHECK(std::equal(a.links.begin(), a.links.end(), b.links.begin(), b.links.end()));
+        REQUIRE(a.blobs.size() == b.blobs.size());
+        for (std::size_t i = 0; i < a.blobs.size(); ++i) CHECK(a.blobs[i].offset == b.blobs[i].offset);
+    };
+    compare(static_cast<network<lenet>*>(nullptr));
+    compare(static_cast<network<winding>*>(nullptr));
+    compare(static_cast<network<tower>*>(nullptr));
+}
