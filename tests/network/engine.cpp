@@ -1,0 +1,203 @@
+#include <bespoke/network/engine.hpp>
+
+#include "../control/control_test.hpp"
+
+using namespace control_test;
+
+namespace {
+
+/// Says how it was called: y = x + its number of examples; 100 more where the examples are given together.
+template <bool Batched>
+struct witness {
+    static constexpr auto key = "witness";
+    static constexpr auto fields = std::tuple{};
+    static constexpr bool batched = Batched;
+    constexpr outcome output_shape(const shape& x) const { return x; }
+    void forward(auto x, auto y, const auto&, auto&) const noexcept {
+        for (extent e = 0; e < x.examples; ++e)
+            for (extent i = 0; i < x.size(); ++i) y.example(e)[i] = x.example(e)[i] + static_cast<double>(100 * x.examples);
+    }
+    void backward(auto, auto, auto dy, auto dx, const auto&, const auto&, auto&) const noexcept {
+        for (extent i = 0; i < dy.total(); ++i) dx.data[i] += dy.data[i];
+    }
+    friend bool operator==(const witness&, const witness&) = default;
+};
+
+/// Wants working memory, and leaves its size there.
+struct greedy {
+    extent wanted = 0;
+
+    static constexpr auto key = "greedy";
+    static constexpr auto fields = std::tuple{};
+    static constexpr bool batched = true;
+    constexpr outcome output_shape(const shape& x) const { return x; }
+    template <class T>
+    extent scratch_size(const shape& x, extent examples, extent threads) const {
+        return wanted + x.size() * examples * threads;
+    }
+    template <class T>
+    extent prepared_size(const shape&) const {
+        return 3;
+    }
+    void prepare(const auto&, auto* to) const noexcept { std::fill_n(to, 3, static_cast<double>(wanted)); }
+    void forward(auto x, auto y, const auto&, auto& w) const noexcept {
+        const extent size = scratch_size<double>(x.dimensions, x.examples, w.threads ? static_cast<extent>(w.threads->size()) : 1);
+        std::fill_n(w.scratch, size, 1.0);
+        for (extent i = 0; i < y.total(); ++i) y.data[i] = w.prepared[i % 3];
+    }
+    void backward(auto...) const noexcept {}
+    friend bool operator==(const greedy&, const greedy&) = default;
+};
+
+}  // namespace
+
+TEST_CASE("a batched layer takes all examples in one call, another one by one") {
+    const auto d = compose(input{"x", {2}}, witness<true>{} | from("x") | named("all"), witness<false>{} | from("x") | named("each"),
+                           output{"all"}, output{"each"});
+    const auto got = lab(d).predict({{"x", values(6)}});
+    CHECK(got.at("all") == values(6, 300));
+    CHECK(got.at("each") == values(6, 100));
+}
+
+TEST_CASE("in a loop or a branch examples come together as long as they agree") {
+    const auto d = compose(input{"n", {1}}, input{"x", {1}},
+                           loop{compose(witness<true>{} | from("x") | named("y"))} | from("n"),
+                           branch{compose(witness<true>{} | from("x") | to("z")), compose(witness<true>{} | from("x") | to("z"))} | from("n"),
+                           output{"y"}, output{"z"});
+    lab net(d);
+    for (const char* out : {"y", "z"}) {
+        CHECK(net.predict({{"n", {1, 1, 1}}, {"x", values(3)}}).at(out) == values(3, 300));
+        CHECK(net.predict({{"n", {1, 2, 1}}, {"x", values(3)}}).at(out) == values(3, 100));
+    }
+}
+
+TEST_CASE("a layer of one input is not shown a blob stored once beside several examples") {
+    const auto d = compose(input{"x", {2}}, filled{.value = 5, .of = {2}} | named("k"), witness<true>{} | from("k") | named("once"),
+                           copy{} | from("x") | to("once"), filled{.value = 7, .of = {2}} | named("m"),
+                           copy{} | from("m") | named("free"), copy{} | from("once") | to("free"), output{"once"}, output{"free"});
+    lab net(d);
+    const values x = numbers(6);
+    CHECK(net.predict_alike({{"x", x}}).at("once") == x);
+    CHECK(net.predict_alike({{"x", x}}).at("free") == x);
+
+    const auto early = compose(input{"x", {2}}, filled{.value = 5, .of = {2}} | named("k"), witness<true>{} | from("k") | named("y"),
+                               add{} | from("y", "x") | named("s"), copy{} | from("s") | to("k"), output{"s"}, output{"y"});
+    const auto got = lab(early).predict({{"x", {1, 2, 3, 4}}});
+    CHECK(got.at("y") == values{105, 105});  // read before it was overwritten: still one for all
+    CHECK(got.at("s") == values{106, 107, 108, 109});
+    lab(early).require_gradients({{"x", {1, 2, 3, 4}}});
+}
+
+TEST_CASE("working memory is asked for once, for the largest") {
+    const auto d = compose(input{"x", {4}}, greedy{10}, greedy{1000} | named("y"));
+    lab net(d);
+    CHECK(net.predict({{"x", values(4)}}).at("y")[0] == 1000);
+    CHECK(net.predict({{"x", values(400)}}).at("y").back() == 1000);
+    thread_pool threads(5);
+    net.core().use(&threads);
+    CHECK(net.predict({{"x", values(400)}}).at("y").back() == 1000);
+    CHECK(net.core().threads() == &threads);
+    net.core().use(nullptr);
+}
+
+TEST_CASE("parameters begin as each layer says") {
+    const auto d = compose(input{"x", {30}}, inner_product{.output_channels = 20} | named("a"), inner_product{.output_channels = 20} | named("b"));
+    const planner p = planned(d);
+    engine<double> e(p.result().view()), again(p.result().view());
+    e.initialize(4);
+    again.initialize(4);
+    double largest = 0, sum = 0;
+    for (extent i = 0; i < 600; ++i) {
+        REQUIRE(e.parameter(0)[i] == again.parameter(0)[i]);
+        largest = std::max(largest, std::abs(e.parameter(0)[i]));
+        sum += e.parameter(0)[i];
+    }
+    const double bound = std::sqrt(6.0 / 50);
+    CHECK(largest <= bound);
+    CHECK(largest > 0.95 * bound);
+    CHECK(std::abs(sum / 600) < 0.1 * bound);
+    CHECK(e.parameter(1)[19] == 0);
+    CHECK(e.parameter(0)[0] != e.parameter(2)[0]);
+    again.initialize(5);
+    CHECK(e.parameter(0)[0] != again.parameter(0)[0]);
+}
+
+TEST_CASE("frozen and trained steps run in passes of their own") {
+    const auto d = compose(input{"x", {2}}, linear{2, 0} | named("a"), linear{3, 0} | named("b"), linear{5, 0} | named("c"), output{"a"},
+                           output{"b"}, output{"c"});
+    const planner p = planned(d);
+    engine<double> e(p.result().view());
+    e.reserve(1);
+    e.measure(d);
+    const std::vector<char> trained{0, 1, 1};
+    const plan_view plan = e.plan();
+    const auto value = [&](const char* name) -> double& { return *e.value(plan.find_blob(name)); };
+    value("x") = 1;
+    std::vector<std::size_t> seen;
+    const auto hook = [&](std::size_t step) { seen.push_back(step); };
+    e.after_frozen(hook);
+    e.select(pass::frozen, trained);
+    d.forward(e, std::size_t{0});
+    CHECK(value("a") == 2);
+    CHECK(value("b") == 0);
+    CHECK(seen == std::vector<std::size_t>{0});
+    value("a") = 4;
+    e.select(pass::trainable, trained);
+    d.forward(e, std::size_t{0});
+    CHECK(value("a") == 4);
+    CHECK(value("c") == 60);
+    CHECK(seen.size() == 1);
+    value("x") = 10;
+    e.select(pass::all, {});
+    d.forward(e, std::size_t{0});
+    CHECK(value("c") == 300);
+}
+
+TEST_CASE("gradients that nobody wants are not written, the others are the same") {
+    const auto d = compose(input{"x", {3}}, inner_product{.output_channels = 3} | named("fc"), bespoke::tanh{} | named("t"));
+    const planner p = planned(d);
+    const plan_view plan = p.result().view();
+    engine<double> e(plan);
+    e.initialize(1);
+    std::vector<values> v(plan.blobs.size(), values(3, 0.5)), g(plan.blobs.size(), values(3));
+    g.back() = {1, 2, 3};
+    std::vector<double*> at, to;
+    for (auto& one : v) at.push_back(one.data());
+    for (auto& one : g) to.push_back(one.data());
+    const std::vector<char> trained(2, 1);
+    const auto gradients = [&](bool of_input, bool of_weights) {
+        values dw(9), db(3);
+        std::fill(g[0].begin(), g[0].end(), 0);
+        std::fill(g[1].begin(), g[1].end(), 0);
+        to[0] = of_input ? g[0].data() : nullptr;
+        e.parameter_gradients() = {of_weights ? dw.data() : nullptr, db.data()};
+        e.place(1, at, to);
+        e.prepare_all(d);
+        e.select(pass::trainable, trained);
+        d.forward(e, std::size_t{0});
+        d.backward(e, 0);
+        return std::tuple{g[0], dw, db};
+    };
+    const auto [dx, dw, db] = gradients(true, true);
+    CHECK(dx != values(3));
+    CHECK(dw != values(9));
+    CHECK(gradients(false, true) == std::tuple{values(3), dw, db});
+    CHECK(gradients(true, false) == std::tuple{dx, values(9), db});
+}
+
+TEST_CASE("more inputs than fit a short list") {
+    constexpr std::size_t n = 12;
+    planner p;
+    std::vector<std::string> names;
+    for (std::size_t i = 0; i < n; ++i) names.push_back("x" + std::to_string(i));
+    for (const auto& name : names) p.input(name, {2});
+    const std::vector<std::string_view> all(names.begin(), names.end());
+    p.add(add{}, "y", all, {}, false);
+    p.finish();
+    REQUIRE_FALSE(p.failed());
+    engine<double> e(p.result().view());
+    e.reserve(2);
+    for (std::size_t i = 0; i < n; ++i) std::fill_n(e.value(i), 4, static_cast<double>(i));
+    e.forward(add{}, std::size_t{0});
+    CHECK(values(e.value(n), e.value(n) + 4) == values(4, 66));
+}
