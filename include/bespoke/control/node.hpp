@@ -21,7 +21,10 @@ struct name_list {
         static_assert(sizeof...(Names) <= capacity, "a composed layer takes at most 8 blobs; join them in steps");
     }
     constexpr operator std::span<const std::string_view>() const { return {names.data(), count}; }
-    friend bool operator==(const name_list&, const name_list&) = default;
+    /// Not defaulted: g++ 12 does not compare what is behind `count` in a constant expression.
+    friend constexpr bool operator==(const name_list& a, const name_list& b) {
+        return std::equal(a.names.begin(), a.names.begin() + a.count, b.names.begin(), b.names.begin() + b.count);
+    }
 };
 
 /// What a layer run says to the sequence around it.
