@@ -82,12 +82,14 @@ TEMPLATE_TEST_CASE("broadcast: binary, both ways round and in place", "[broadcas
                     REQUIRE(y[i] == difference{}(a[index_of(out, i, a_shape)], b[index_of(out, i, b_shape)]));
                 if (a_shape.size() == out.size()) {
                     array<T> in_place = a;
-                    kernels::binary(difference{}, out, in_place.data(), a_shape, b.data(), b_shape, in_place.data());
+                    kernels::binary(difference{}, out, in_place.data(), a_shape, b.data(), b_shape,
+                                    in_place.data());
                     REQUIRE(check::same_bits(in_place, y));
                 }
                 if (b_shape.size() == out.size()) {
                     array<T> in_place = b;
-                    kernels::binary(difference{}, out, a.data(), a_shape, in_place.data(), b_shape, in_place.data());
+                    kernels::binary(difference{}, out, a.data(), a_shape, in_place.data(), b_shape,
+                                    in_place.data());
                     REQUIRE(check::same_bits(in_place, y));
                 }
             }
@@ -103,11 +105,13 @@ TEMPLATE_TEST_CASE("broadcast: sums over repeated axes", "[broadcast]", float, d
             array<T> dx(to.size(), 3, 1), products = dx;
             std::vector<double> sum(static_cast<std::size_t>(to.size())), product(sum.size());
             for (extent i = 0; i < to.size(); ++i)
-                sum[static_cast<std::size_t>(i)] = product[static_cast<std::size_t>(i)] = static_cast<double>(dx[i]);
+                sum[static_cast<std::size_t>(i)] = product[static_cast<std::size_t>(i)] =
+                    static_cast<double>(dx[i]);
             for (extent i = 0; i < out.size(); ++i) {
                 const auto at = static_cast<std::size_t>(index_of(out, i, to));
                 sum[at] += static_cast<double>(dy[i]);
-                product[at] += static_cast<double>(dy[i]) * static_cast<double>(factor[index_of(out, i, other)]);
+                product[at] +=
+                    static_cast<double>(dy[i]) * static_cast<double>(factor[index_of(out, i, other)]);
             }
             kernels::reduce_to(out, dy.data(), to, dx.data());
             kernels::multiply_reduce_to(out, dy.data(), factor.data(), other, to, products.data());

@@ -46,7 +46,8 @@ template <class T>
 class array {
 public:
     array(extent n, std::uint64_t seed, extent offset = 0)
-        : size_(n), begin_(guard + offset), data_(static_cast<std::size_t>(n + 2 * guard + offset), guard_value) {
+        : size_(n), begin_(guard + offset),
+          data_(static_cast<std::size_t>(n + 2 * guard + offset), guard_value) {
         numbers next(seed);
         for (extent i = 0; i < n; ++i) (*this)[i] = static_cast<T>(next());
     }
@@ -59,7 +60,8 @@ public:
     /// Whether nothing was written before or behind.
     bool intact() const {
         for (extent i = 0; i < static_cast<extent>(data_.size()); ++i)
-            if ((i < begin_ || i >= begin_ + size_) && data_[static_cast<std::size_t>(i)] != guard_value) return false;
+            if ((i < begin_ || i >= begin_ + size_) && data_[static_cast<std::size_t>(i)] != guard_value)
+                return false;
         return true;
     }
 
@@ -88,7 +90,8 @@ double ulp(T got, double expected) {
     int exponent;
     std::frexp(rounded, &exponent);
     exponent = std::max(exponent, std::numeric_limits<T>::min_exponent);
-    return std::abs(static_cast<double>(got) - expected) / std::ldexp(1.0, exponent - std::numeric_limits<T>::digits);
+    return std::abs(static_cast<double>(got) - expected) /
+           std::ldexp(1.0, exponent - std::numeric_limits<T>::digits);
 }
 
 }  // namespace check

@@ -17,11 +17,24 @@ extent outputs(extent size, extent kernel, extent stride, extent dilation, exten
     return (size + before + after - (kernel - 1) * dilation - 1) / stride + 1;
 }
 
-geometry make(extent channels, extent height, extent width, extent output_channels, extent ky, extent kx, extent sy = 1,
-              extent sx = 1, extent dy = 1, extent dx = 1, extent top = 0, extent left = 0, extent bottom = 0,
-              extent right = 0, extent groups = 1) {
-    return {channels, height, width, output_channels, outputs(height, ky, sy, dy, top, bottom),
-            outputs(width, kx, sx, dx, left, right), ky, kx, sy, sx, dy, dx, top, left, groups};
+geometry make(extent channels, extent height, extent width, extent output_channels, extent ky, extent kx,
+              extent sy = 1, extent sx = 1, extent dy = 1, extent dx = 1, extent top = 0, extent left = 0,
+              extent bottom = 0, extent right = 0, extent groups = 1) {
+    return {channels,
+            height,
+            width,
+            output_channels,
+            outputs(height, ky, sy, dy, top, bottom),
+            outputs(width, kx, sx, dx, left, right),
+            ky,
+            kx,
+            sy,
+            sx,
+            dy,
+            dx,
+            top,
+            left,
+            groups};
 }
 
 /// Calls body(output index, input index or -1 in the padding, weight index) for every product, in documented order
@@ -62,14 +75,14 @@ struct run_of {
         array<T> scratch(kernels::convolution_scratch<T>(g, workers), 8);
         array<T> out = p == pass::input ? dx : p == pass::weights ? dw : p == pass::sums ? db : y;
         if (p == pass::input)
-            kernels::convolution_backward_input(g, examples, y.data(), y_stride, w.data(), out.data(), x_stride,
-                                                scratch.data(), threads);
+            kernels::convolution_backward_input(g, examples, y.data(), y_stride, w.data(), out.data(),
+                                                x_stride, scratch.data(), threads);
         else if (p == pass::weights)
-            kernels::convolution_backward_weights(g, examples, x.data(), x_stride, y.data(), y_stride, out.data(),
-                                                  scratch.data(), threads);
+            kernels::convolution_backward_weights(g, examples, x.data(), x_stride, y.data(), y_stride,
+                                                  out.data(), scratch.data(), threads);
         else if (p == pass::sums)
-            kernels::channel_sums(examples, g.output_channels, g.output_height * g.output_width, y.data(), y_stride,
-                                  out.data(), threads);
+            kernels::channel_sums(examples, g.output_channels, g.output_height * g.output_width, y.data(),
+                                  y_stride, out.data(), threads);
         else
             kernels::convolution_forward(g, examples, x.data(), x_stride, w.data(),
                                          p == pass::forward ? bias.data() : nullptr, out.data(), y_stride,
@@ -80,8 +93,10 @@ struct run_of {
     }
     void compare(pass p) const {
         const array<T>& held = p == pass::input ? dx : p == pass::weights ? dw : p == pass::sums ? db : y;
-        std::vector<double> exact(static_cast<std::size_t>(held.size())), size(exact.size()), terms(exact.size());
-        for (extent i = 0; i < held.size(); ++i) exact[static_cast<std::size_t>(i)] = static_cast<double>(held[i]);
+        std::vector<double> exact(static_cast<std::size_t>(held.size())), size(exact.size()),
+            terms(exact.size());
+        for (extent i = 0; i < held.size(); ++i)
+            exact[static_cast<std::size_t>(i)] = static_cast<double>(held[i]);
         const extent plane = g.output_height * g.output_width;
         for (extent e = 0; e < examples; ++e) {
             for (extent i = 0; i < g.output_channels * plane && p != pass::input && p != pass::weights; ++i) {
@@ -98,9 +113,8 @@ struct run_of {
                 const auto at = static_cast<std::size_t>(p == pass::input     ? e * x_stride + in
                                                          : p == pass::weights ? tap
                                                                               : e * y_stride + out);
-                const double term =
-                    static_cast<double>(p == pass::input ? from_y : from_x) *
-                    static_cast<double>(p == pass::weights ? from_y : w[tap]);
+                const double term = static_cast<double>(p == pass::input ? from_y : from_x) *
+                                    static_cast<double>(p == pass::weights ? from_y : w[tap]);
                 exact[at] += term;
                 size[at] += std::abs(term);
                 terms[at] += 1;
@@ -115,31 +129,32 @@ struct run_of {
         }
     }
     void compare_all() const {
-        for (pass p : {pass::forward, pass::plain, pass::accumulate, pass::input, pass::weights, pass::sums}) compare(p);
+        for (pass p : {pass::forward, pass::plain, pass::accumulate, pass::input, pass::weights, pass::sums})
+            compare(p);
     }
 };
 
 std::vector<geometry> cases() {
     return {
-        make(1, 8, 8, 4, 3, 3),                                         // valid
-        make(1, 8, 8, 16, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1),                // same
-        make(3, 7, 9, 5, 3, 3, 2, 2, 1, 1, 1, 1, 1, 1),                 // stride
-        make(2, 9, 10, 3, 3, 2, 2, 3, 1, 1, 0, 1, 1, 0),                // strides and padding differ
-        make(2, 11, 12, 3, 3, 3, 1, 1, 2, 3, 2, 3, 2, 3),               // dilation
-        make(2, 13, 12, 3, 3, 3, 2, 2, 2, 3, 2, 1, 0, 3),               // dilation and stride share a factor
-        make(4, 6, 6, 6, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 2),              // groups
-        make(6, 9, 8, 6, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 6),              // depthwise
-        make(6, 9, 8, 12, 3, 3, 2, 2, 1, 1, 1, 1, 1, 1, 6),             // depthwise, stride, multiplier
-        make(5, 37, 1, 7, 3, 1, 1, 1, 1, 1, 1, 0, 1, 0),                // one column
-        make(4, 1, 40, 9, 1, 5, 1, 1, 1, 4, 0, 16, 0, 0),               // causal in one dimension
-        make(17, 5, 7, 33, 1, 1),                                       // pointwise
-        make(17, 5, 7, 33, 1, 1, 2, 2),                                 // pointwise with stride
-        make(3, 4, 4, 2, 4, 4),                                         // one output
-        make(2, 2, 2, 3, 5, 5, 1, 1, 1, 1, 2, 2, 2, 2),                 // kernel larger than the image
-        make(2, 5, 5, 2, 1, 1, 3, 3, 1, 1, 2, 2, 2, 2),                 // outputs wholly in the padding
-        make(40, 6, 6, 13, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1),               // several blocks of k
-        make(2, 17, 19, 3, 2, 2, 2, 2, 1, 1, 0, 0, 0, 0),               // rows and columns left over
-        make(2, 3, 3, 2, 3, 3, 4, 4, 1, 1, 5, 5, 6, 6),                 // stride larger than the kernel
+        make(1, 8, 8, 4, 3, 3),                              // valid
+        make(1, 8, 8, 16, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1),     // same
+        make(3, 7, 9, 5, 3, 3, 2, 2, 1, 1, 1, 1, 1, 1),      // stride
+        make(2, 9, 10, 3, 3, 2, 2, 3, 1, 1, 0, 1, 1, 0),     // strides and padding differ
+        make(2, 11, 12, 3, 3, 3, 1, 1, 2, 3, 2, 3, 2, 3),    // dilation
+        make(2, 13, 12, 3, 3, 3, 2, 2, 2, 3, 2, 1, 0, 3),    // dilation and stride share a factor
+        make(4, 6, 6, 6, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 2),   // groups
+        make(6, 9, 8, 6, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 6),   // depthwise
+        make(6, 9, 8, 12, 3, 3, 2, 2, 1, 1, 1, 1, 1, 1, 6),  // depthwise, stride, multiplier
+        make(5, 37, 1, 7, 3, 1, 1, 1, 1, 1, 1, 0, 1, 0),     // one column
+        make(4, 1, 40, 9, 1, 5, 1, 1, 1, 4, 0, 16, 0, 0),    // causal in one dimension
+        make(17, 5, 7, 33, 1, 1),                            // pointwise
+        make(17, 5, 7, 33, 1, 1, 2, 2),                      // pointwise with stride
+        make(3, 4, 4, 2, 4, 4),                              // one output
+        make(2, 2, 2, 3, 5, 5, 1, 1, 1, 1, 2, 2, 2, 2),      // kernel larger than the image
+        make(2, 5, 5, 2, 1, 1, 3, 3, 1, 1, 2, 2, 2, 2),      // outputs wholly in the padding
+        make(60, 6, 6, 13, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1),    // several blocks of k
+        make(2, 17, 19, 3, 2, 2, 2, 2, 1, 1, 0, 0, 0, 0),    // rows and columns left over
+        make(2, 3, 3, 2, 3, 3, 4, 4, 1, 1, 5, 5, 6, 6),      // stride larger than the kernel
     };
 }
 
@@ -155,7 +170,8 @@ TEMPLATE_TEST_CASE("convolution: all passes against the sum over products", "[co
     }
 }
 
-TEMPLATE_TEST_CASE("convolution: the forward chain runs over channel, row, column", "[convolution]", float, double) {
+TEMPLATE_TEST_CASE("convolution: the forward chain runs over channel, row, column", "[convolution]", float,
+                   double) {
     using T = TestType;
     for (const geometry& g : cases()) {
         const run_of<T> run(g, 1);
@@ -170,11 +186,14 @@ TEMPLATE_TEST_CASE("convolution: the forward chain runs over channel, row, colum
     }
 }
 
-TEMPLATE_TEST_CASE("convolution: the number of threads does not change a bit", "[convolution]", float, double) {
+TEMPLATE_TEST_CASE("convolution: the number of threads does not change a bit", "[convolution]", float,
+                   double) {
     using run = run_of<TestType>;
     thread_pool two(2), five(5);
-    for (const geometry& g : {make(3, 40, 41, 16, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1), make(16, 20, 20, 40, 3, 3, 2, 2, 1, 1, 1, 1, 1, 1),
-                              make(64, 7, 7, 70, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1), make(32, 30, 30, 32, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 32),
+    for (const geometry& g : {make(3, 40, 41, 16, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1),
+                              make(16, 20, 20, 40, 3, 3, 2, 2, 1, 1, 1, 1, 1, 1),
+                              make(64, 7, 7, 70, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1),
+                              make(32, 30, 30, 32, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 32),
                               make(48, 9, 9, 96, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 3)})
         for (extent examples : {1, 3, 11}) {
             const run r(g, examples);
@@ -186,14 +205,15 @@ TEMPLATE_TEST_CASE("convolution: the number of threads does not change a bit", "
         }
 }
 
-TEST_CASE("convolution: a deconvolution is the backward pass to an input larger than the output", "[convolution]") {
+TEST_CASE("convolution: a deconvolution is the backward pass to an input larger than the output",
+          "[convolution]") {
     // 2 x 2 -> 5 x 5, stride 2, kernel 3: output (y, x) gets w(y - 2 iy, x - 2 ix).
     geometry g{1, 5, 5, 1, 2, 2, 3, 3, 2, 2, 1, 1, 0, 0, 1};
     const float in[] = {1, 2, 3, 4}, w[] = {1, 2, 3, 4, 5, 6, 7, 8, 9};
     array<float> out(25, 1), scratch(kernels::convolution_scratch<float>(g, 1), 2);
     kernels::fill(extent{25}, 0.5f, out.data());
     kernels::convolution_backward_input(g, 1, in, 4, w, out.data(), 25, scratch.data());
-    const float expected[] = {1, 2,  5,  4,  6,  4, 5,  14, 10, 12, 10, 14, 36,
+    const float expected[] = {1,  2,  5,  4,  6,  4,  5,  14, 10, 12, 10, 14, 36,
                               24, 30, 12, 15, 34, 20, 24, 21, 24, 55, 32, 36};
     for (extent i = 0; i < 25; ++i) {
         CAPTURE(i);
@@ -211,7 +231,8 @@ TEST_CASE("convolution: NaN and infinity stay within the windows that see them",
         for (extent o = 0; o < 2; ++o)
             for (extent oy = 0; oy < 20; ++oy)
                 for (extent ox = 0; ox < 21; ++ox) {
-                    const bool sees_nan = (groups == 1 || o == 0) && std::abs(oy - 10) <= 1 && std::abs(ox - 5) <= 1;
+                    const bool sees_nan =
+                        (groups == 1 || o == 0) && std::abs(oy - 10) <= 1 && std::abs(ox - 5) <= 1;
                     const bool sees_infinity = (groups == 1 || o == 1) && std::abs(oy - 2) <= 1 && ox >= 19;
                     CAPTURE(o, oy, ox);
                     CHECK(std::isnan(y[(o * 20 + oy) * 21 + ox]) == sees_nan);

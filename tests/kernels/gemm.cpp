@@ -18,9 +18,9 @@ struct product {
     array<T> a, b, bias, c, packed;
 
     product(extent m_, extent n_, extent k_, bool transposed = false, extent offset = 0)
-        : m(m_), n(n_), k(k_), a_row(transposed ? 1 : k_ + 3), a_column(transposed ? m_ + 2 : 1), c_row(n_ + 5),
-          a((m_ + 2) * (k_ + 3), 1, offset), b(k_ * n_, 2, offset), bias(n_, 3, offset), c(m_ * c_row, 4, offset),
-          packed(kernels::packed_size<T>(k_, n_), 5, offset) {
+        : m(m_), n(n_), k(k_), a_row(transposed ? 1 : k_ + 3), a_column(transposed ? m_ + 2 : 1),
+          c_row(n_ + 5), a((m_ + 2) * (k_ + 3), 1, offset), b(k_ * n_, 2, offset), bias(n_, 3, offset),
+          c(m_ * c_row, 4, offset), packed(kernels::packed_size<T>(k_, n_), 5, offset) {
         kernels::pack(b.data(), n, extent{1}, k, n, packed.data());
     }
     T start_of(start s, extent i, extent j) const {
@@ -28,8 +28,7 @@ struct product {
     }
     /// The chain that the header documents, with scalars.
     T chain(start s, extent i, extent j) const {
-        const auto chains =
-            m == 1 ? static_cast<extent>(kernels::detail::row_chains<T>(n, k)) : extent{1};
+        const auto chains = m == 1 ? static_cast<extent>(kernels::detail::row_chains<T>(n, k)) : extent{1};
         T sum[4] = {start_of(s, i, j), 0, 0, 0};
         for (extent p = 0; p < k; ++p)
             sum[p % chains] = kernels::fma(a[i * a_row + p * a_column], b[p * n + j], sum[p % chains]);
@@ -76,7 +75,8 @@ void compare(const product<T>& p, start s) {
 TEMPLATE_TEST_CASE("gemm: every element is the documented chain", "[gemm]", float, double) {
     const extent w = kernels::lanes<TestType>;
     for (extent m : {0, 1, 2, 3, 5, 7, 11, 12, 13, 29})
-        for (extent n : {extent{0}, extent{1}, w - 1, w, w + 1, 2 * w - 1, 2 * w, 3 * w, 4 * w + 3, 9 * w + 1})
+        for (extent n :
+             {extent{0}, extent{1}, w - 1, w, w + 1, 2 * w - 1, 2 * w, 3 * w, 4 * w + 3, 9 * w + 1})
             for (extent k : {0, 1, 2, 15, 16, 17, 70}) {
                 const product<TestType> p(m, n, k, (m + n) % 2 == 0, n % 3);
                 for (start s : {start::zero, start::bias, start::held}) compare(p, s);
@@ -87,7 +87,8 @@ TEMPLATE_TEST_CASE("gemm: every element is the documented chain", "[gemm]", floa
 
 TEMPLATE_TEST_CASE("gemm: the number of threads does not change a bit", "[gemm]", float, double) {
     thread_pool two(2), five(5);
-    for (const auto& [m, n, k] : {std::tuple{1, 2000, 100}, {1, 70, 3000}, {64, 65, 300}, {400, 9, 100}, {2, 3000, 40}}) {
+    for (const auto& [m, n, k] :
+         {std::tuple{1, 2000, 100}, {1, 70, 3000}, {64, 65, 300}, {400, 9, 100}, {2, 3000, 40}}) {
         const product<TestType> p(m, n, k);
         const auto one = p.run(start::bias);
         CHECK(check::same_bits(one, p.run(start::bias, &two)));

@@ -48,8 +48,10 @@ TEMPLATE_TEST_CASE("map: forward and backward, in place and at any alignment", "
 TEMPLATE_TEST_CASE("map: static sizes give the bits of dynamic ones", "[map]", float, double) {
     const array<TestType> x(67, 1);
     array<TestType> a(67, 2), b(67, 3);
-    kernels::map(extent{67}, [](const auto& v) { return kernels::tanh(v); }, x.data(), a.data());
-    kernels::map(constant<67>{}, [](const auto& v) { return kernels::tanh(v); }, x.data(), b.data());
+    kernels::map(
+        extent{67}, [](const auto& v) { return kernels::tanh(v); }, x.data(), a.data());
+    kernels::map(
+        constant<67>{}, [](const auto& v) { return kernels::tanh(v); }, x.data(), b.data());
     CHECK(check::same_bits(a, b));
 }
 
@@ -81,7 +83,8 @@ TEMPLATE_TEST_CASE("map: special values stay in their place", "[map]", float, do
         array<T> x(n, 1), y(n, 2);
         x[at] = check::nan<T>;
         x[(at + 1) % n] = check::infinity<T>;
-        kernels::map(n, [](const auto& v) { return kernels::exp(v); }, x.data(), y.data());
+        kernels::map(
+            n, [](const auto& v) { return kernels::exp(v); }, x.data(), y.data());
         for (extent i = 0; i < n; ++i) {
             CHECK(std::isnan(y[i]) == (i == at));
             CHECK(std::isinf(y[i]) == (i == (at + 1) % n));

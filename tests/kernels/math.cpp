@@ -9,15 +9,15 @@ namespace kernels = bespoke::kernels;
 namespace {
 
 // One struct a function: what it is, the reference, its accuracy, and where it must be exact.
-#define FUNCTION(name, reference, ulps, ...)                                                  \
-    struct name##_facts {                                                                     \
-        template <class V>                                                                    \
-        static V compute(const V& x) {                                                        \
-            return kernels::name(x);                                                          \
-        }                                                                                     \
-        static long double exact(long double x) { return reference; }                         \
-        static constexpr double tolerance = ulps;                                             \
-        static std::vector<std::pair<double, double>> exact_points() { return __VA_ARGS__; }  \
+#define FUNCTION(name, reference, ulps, ...)                                                 \
+    struct name##_facts {                                                                    \
+        template <class V>                                                                   \
+        static V compute(const V& x) {                                                       \
+            return kernels::name(x);                                                         \
+        }                                                                                    \
+        static long double exact(long double x) { return reference; }                        \
+        static constexpr double tolerance = ulps;                                            \
+        static std::vector<std::pair<double, double>> exact_points() { return __VA_ARGS__; } \
     }
 constexpr double inf = std::numeric_limits<double>::infinity();
 using points = std::vector<std::pair<double, double>>;
@@ -41,8 +41,9 @@ double worst(const T* x, T& at) {
     double most = 0;
     for (bespoke::extent i = 0; i < w; ++i) {
         // Float: double is exact enough and faster. Double: the extra bits of long double.
-        const auto exact = std::is_same_v<T, float> ? static_cast<long double>(static_cast<double>(Facts::exact(x[i])))
-                                                    : Facts::exact(x[i]);
+        const auto exact = std::is_same_v<T, float>
+                               ? static_cast<long double>(static_cast<double>(Facts::exact(x[i])))
+                               : Facts::exact(x[i]);
         double error = check::ulp(y[i], static_cast<double>(exact));
         if (std::is_same_v<T, double> && error < 100 && std::isfinite(static_cast<double>(exact))) {
             int exponent;
@@ -61,8 +62,8 @@ double worst(const T* x, T& at) {
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("math: float over the whole range", "[math]", exp_facts, log_facts, log1p_facts, tanh_facts,
-                   sigmoid_facts, erf_facts, sqrt_facts) {
+TEMPLATE_TEST_CASE("math: float over the whole range", "[math]", exp_facts, log_facts, log1p_facts,
+                   tanh_facts, sigmoid_facts, erf_facts, sqrt_facts) {
     // Every 1009th bit pattern: all exponents, both signs, subnormals, infinities and NaN.
     constexpr std::uint64_t step = 1009;
     double most = 0;
@@ -70,7 +71,8 @@ TEMPLATE_TEST_CASE("math: float over the whole range", "[math]", exp_facts, log_
     for (std::uint64_t bits = 0; bits < (std::uint64_t{1} << 32);) {
         alignas(64) float x[kernels::lanes<float>];
         for (float& v : x) {
-            v = std::bit_cast<float>(static_cast<std::uint32_t>(std::min(bits, (std::uint64_t{1} << 32) - 1)));
+            v = std::bit_cast<float>(
+                static_cast<std::uint32_t>(std::min(bits, (std::uint64_t{1} << 32) - 1)));
             bits += step;
         }
         float where = 0;
@@ -84,8 +86,8 @@ TEMPLATE_TEST_CASE("math: float over the whole range", "[math]", exp_facts, log_
     CHECK(most <= TestType::tolerance);
 }
 
-TEMPLATE_TEST_CASE("math: double on samples of every magnitude", "[math]", exp_facts, log_facts, log1p_facts, tanh_facts,
-                   sigmoid_facts, erf_facts, sqrt_facts) {
+TEMPLATE_TEST_CASE("math: double on samples of every magnitude", "[math]", exp_facts, log_facts, log1p_facts,
+                   tanh_facts, sigmoid_facts, erf_facts, sqrt_facts) {
     check::numbers next(1);
     double most = 0, at = 0;
     for (int i = 0; i < 100000; ++i) {
@@ -102,8 +104,8 @@ TEMPLATE_TEST_CASE("math: double on samples of every magnitude", "[math]", exp_f
     CHECK(most <= TestType::tolerance);
 }
 
-TEMPLATE_TEST_CASE("math: special values", "[math]", exp_facts, log_facts, log1p_facts, tanh_facts, sigmoid_facts,
-                   erf_facts, sqrt_facts) {
+TEMPLATE_TEST_CASE("math: special values", "[math]", exp_facts, log_facts, log1p_facts, tanh_facts,
+                   sigmoid_facts, erf_facts, sqrt_facts) {
     const auto check_in = [](auto zero) {
         using T = decltype(zero);
         for (const auto& [x, expected] : TestType::exact_points()) {
@@ -122,8 +124,8 @@ TEMPLATE_TEST_CASE("math: special values", "[math]", exp_facts, log_facts, log1p
     check_in(0.0);
 }
 
-TEMPLATE_TEST_CASE("math: a scalar gets the bits of a lane, wherever it is", "[math]", exp_facts, log_facts, log1p_facts,
-                   tanh_facts, sigmoid_facts, erf_facts, sqrt_facts) {
+TEMPLATE_TEST_CASE("math: a scalar gets the bits of a lane, wherever it is", "[math]", exp_facts, log_facts,
+                   log1p_facts, tanh_facts, sigmoid_facts, erf_facts, sqrt_facts) {
     check::numbers next(2);
     for (int i = 0; i < 100; ++i) {
         alignas(64) float x[kernels::lanes<float>], y[kernels::lanes<float>];
@@ -138,13 +140,16 @@ TEMPLATE_TEST_CASE("math: arithmetic means the same for scalars and batches", "[
     using T = TestType;
     using B = kernels::batch<T>;
     const T values[] = {T(-2), T(-0.0), T(0), T(1.5), check::infinity<T>, -check::infinity<T>, check::nan<T>};
-    const auto same = [](T a, T b) { return a == b ? std::signbit(a) == std::signbit(b) || a == 0 : a != a && b != b; };
+    const auto same = [](T a, T b) {
+        return a == b ? std::signbit(a) == std::signbit(b) || a == 0 : a != a && b != b;
+    };
     for (T a : values)
         for (T b : values) {
             CAPTURE(a, b);
             CHECK(same(kernels::first_lane<T>(kernels::max<T>(B(a), B(b))), kernels::max(a, b)));
             CHECK(same(kernels::first_lane<T>(kernels::min<T>(B(a), B(b))), kernels::min(a, b)));
-            CHECK(same(kernels::first_lane<T>(kernels::select<T>(B(a) < B(b), B(a), B(b))), kernels::select(a < b, a, b)));
+            CHECK(same(kernels::first_lane<T>(kernels::select<T>(B(a) < B(b), B(a), B(b))),
+                       kernels::select(a < b, a, b)));
             CHECK(same(kernels::first_lane<T>(kernels::copysign<T>(B(a), B(b))), kernels::copysign(a, b)));
             CHECK(same(kernels::first_lane<T>(kernels::abs<T>(B(a))), kernels::abs(a)));
         }

@@ -26,7 +26,8 @@ double slope(const F& f, std::vector<double> x, std::size_t i) {
 }
 
 std::vector<std::tuple<extent, extent, extent>> channel_cases() {
-    return {{1, 1, 1}, {3, 4, 1}, {5, 40, 1}, {1, 3, 64}, {2, 3, 7}, {3, 5, 33}, {2, 17, 16}, {0, 3, 4}, {4, 0, 2}};
+    return {{1, 1, 1},  {3, 4, 1},   {5, 40, 1}, {1, 3, 64}, {2, 3, 7},
+            {3, 5, 33}, {2, 17, 16}, {0, 3, 4},  {4, 0, 2}};
 }
 
 }  // namespace
@@ -41,7 +42,8 @@ TEMPLATE_TEST_CASE("normalization: channel_affine and channel_moments", "[normal
         const array<T> scale(channels, 2, 1), shift(channels, 3, 1);
         array<T> y(size, 4, 1), in_place = x, mean(channels, 5, 1), variance(channels, 6, 1);
         kernels::channel_affine(outer, channels, inner, x.data(), scale.data(), shift.data(), y.data());
-        kernels::channel_affine(outer, channels, inner, in_place.data(), scale.data(), shift.data(), in_place.data());
+        kernels::channel_affine(outer, channels, inner, in_place.data(), scale.data(), shift.data(),
+                                in_place.data());
         REQUIRE(y.intact());
         CHECK(check::same_bits(y, in_place));
         for (extent i = 0; i < size; ++i) {
@@ -82,36 +84,42 @@ TEST_CASE("normalization: gradients of batch normalization by central difference
                     for (extent i = 0; i < size; ++i)
                         if (i / in_of % c_of == c) m += v[static_cast<std::size_t>(i)] / real(each);
                     for (extent i = 0; i < size; ++i)
-                        if (i / in_of % c_of == c) s += std::pow(v[static_cast<std::size_t>(i)] - m, 2) / real(each);
+                        if (i / in_of % c_of == c)
+                            s += std::pow(v[static_cast<std::size_t>(i)] - m, 2) / real(each);
                     if (!computed) {
                         m = fixed_mean[c];
                         s = 0.5;
                     }
                     for (extent i = 0; i < size; ++i)
                         if (i / in_of % c_of == c)
-                            total += dy[i] * gamma[c] * (v[static_cast<std::size_t>(i)] - m) / std::sqrt(s + epsilon);
+                            total += dy[i] * gamma[c] * (v[static_cast<std::size_t>(i)] - m) /
+                                     std::sqrt(s + epsilon);
                 }
                 return total;
             };
             kernels::channel_moments(outer, channels, inner, x.data(), mean.data(), variance.data());
             if (!computed) mean = fixed_mean;
-            for (extent c = 0; c < channels; ++c) inverse[c] = 1 / std::sqrt((computed ? variance[c] : 0.5) + epsilon);
+            for (extent c = 0; c < channels; ++c)
+                inverse[c] = 1 / std::sqrt((computed ? variance[c] : 0.5) + epsilon);
             array<double> dx(size, 9, 1), dgamma(channels, 10), dbeta(channels, 11);
             const array<double> held = dx, held_gamma = dgamma, held_beta = dbeta;
             if (computed)
-                kernels::batch_normalization_backward_computed(outer, channels, inner, x.data(), dy.data(), mean.data(),
-                                                               inverse.data(), gamma.data(), dx.data(), sums.data());
+                kernels::batch_normalization_backward_computed(outer, channels, inner, x.data(), dy.data(),
+                                                               mean.data(), inverse.data(), gamma.data(),
+                                                               dx.data(), sums.data());
             else
                 kernels::batch_normalization_backward_fixed(outer, channels, inner, dy.data(), inverse.data(),
                                                             gamma.data(), dx.data());
-            kernels::batch_normalization_backward_parameters(outer, channels, inner, x.data(), dy.data(), mean.data(),
-                                                             inverse.data(), dgamma.data(), dbeta.data());
+            kernels::batch_normalization_backward_parameters(outer, channels, inner, x.data(), dy.data(),
+                                                             mean.data(), inverse.data(), dgamma.data(),
+                                                             dbeta.data());
             REQUIRE(dx.intact());
             REQUIRE(dgamma.intact());
             REQUIRE(dbeta.intact());
             const std::vector<double> point(x.data(), x.data() + size);
             for (extent i = 0; i < size; ++i)
-                REQUIRE(dx[i] - held[i] == Approx(slope(value, point, static_cast<std::size_t>(i))).margin(1e-7));
+                REQUIRE(dx[i] - held[i] ==
+                        Approx(slope(value, point, static_cast<std::size_t>(i))).margin(1e-7));
             for (extent c = 0; c < channels; ++c) {
                 double products = 0, total = 0;
                 for (extent i = 0; i < size; ++i)
@@ -139,7 +147,8 @@ TEMPLATE_TEST_CASE("normalization: layer_normalization", "[normalization]", floa
             const T epsilon = T(1e-3);
             kernels::layer_normalization(outer, n, x.data(), gamma.data(), beta.data(), epsilon, y.data());
             kernels::layer_normalization<T>(outer, n, x.data(), nullptr, nullptr, epsilon, plain.data());
-            kernels::layer_normalization(outer, n, in_place.data(), gamma.data(), beta.data(), epsilon, in_place.data());
+            kernels::layer_normalization(outer, n, in_place.data(), gamma.data(), beta.data(), epsilon,
+                                         in_place.data());
             REQUIRE(y.intact());
             CHECK(check::same_bits(y, in_place));
             for (extent row = 0; row < outer; ++row) {
@@ -177,7 +186,8 @@ TEST_CASE("normalization: gradients of layer_normalization by central difference
             };
             const std::vector<double> point(x.data(), x.data() + x.size());
             for (extent i = 0; i < x.size(); ++i)
-                REQUIRE(dx[i] - held[i] == Approx(slope(value, point, static_cast<std::size_t>(i))).margin(1e-7));
+                REQUIRE(dx[i] - held[i] ==
+                        Approx(slope(value, point, static_cast<std::size_t>(i))).margin(1e-7));
             std::vector<double> h(point.size());
             kernels::layer_normalization<double>(outer, n, x.data(), nullptr, nullptr, epsilon, h.data());
             for (extent i = 0; i < n; ++i) {
@@ -191,29 +201,34 @@ TEST_CASE("normalization: gradients of layer_normalization by central difference
             }
             // Parts may be left out.
             array<double> only = held_beta;
-            kernels::layer_normalization_backward<double>(outer, n, x.data(), gamma, epsilon, dy.data(), nullptr, nullptr,
-                                                          only.data(), moments.data());
+            kernels::layer_normalization_backward<double>(outer, n, x.data(), gamma, epsilon, dy.data(),
+                                                          nullptr, nullptr, only.data(), moments.data());
             CHECK(check::same_bits(only, dbeta));
         }
 }
 
-TEMPLATE_TEST_CASE("normalization: threads and static sizes do not change a bit", "[normalization]", float, double) {
+TEMPLATE_TEST_CASE("normalization: threads and static sizes do not change a bit", "[normalization]", float,
+                   double) {
     using T = TestType;
     thread_pool two(2), five(5);
     for (const extent inner : {1, 203}) {
-        const extent outer = inner == 1 ? 90 : 7, channels = inner == 1 ? 403 : 33, size = outer * channels * inner;
+        const extent outer = inner == 1 ? 90 : 7, channels = inner == 1 ? 403 : 33,
+                     size = outer * channels * inner;
         const array<T> x(size, 1), dy(size, 2), scale(channels, 3), shift(channels, 4);
         const auto all = [&](thread_pool* threads) {
             array<T> y(size, 5), moments(4 * channels, 6), dx(size, 7), grad(2 * channels, 8);
             T *mean = moments.data(), *variance = mean + channels;
-            kernels::channel_affine(outer, channels, inner, x.data(), scale.data(), shift.data(), y.data(), threads);
+            kernels::channel_affine(outer, channels, inner, x.data(), scale.data(), shift.data(), y.data(),
+                                    threads);
             kernels::channel_moments(outer, channels, inner, x.data(), mean, variance, threads);
-            kernels::batch_normalization_backward_computed(outer, channels, inner, x.data(), dy.data(), mean, variance,
-                                                           scale.data(), dx.data(), variance + channels, threads);
-            kernels::batch_normalization_backward_fixed(outer, channels, inner, dy.data(), variance, scale.data(),
-                                                        dx.data(), threads);
-            kernels::batch_normalization_backward_parameters(outer, channels, inner, x.data(), dy.data(), mean, variance,
-                                                             grad.data(), grad.data() + channels, threads);
+            kernels::batch_normalization_backward_computed(outer, channels, inner, x.data(), dy.data(), mean,
+                                                           variance, scale.data(), dx.data(),
+                                                           variance + channels, threads);
+            kernels::batch_normalization_backward_fixed(outer, channels, inner, dy.data(), variance,
+                                                        scale.data(), dx.data(), threads);
+            kernels::batch_normalization_backward_parameters(outer, channels, inner, x.data(), dy.data(),
+                                                             mean, variance, grad.data(),
+                                                             grad.data() + channels, threads);
             std::vector<T> result(y.data(), y.data() + size);
             result.insert(result.end(), dx.data(), dx.data() + size);
             result.insert(result.end(), mean, mean + 4 * channels);
@@ -228,11 +243,13 @@ TEMPLATE_TEST_CASE("normalization: threads and static sizes do not change a bit"
     const array<T> x(outer * 67, 1), dy(outer * 67, 2), gamma(67, 3), beta(67, 4);
     const auto all = [&](auto n, thread_pool* threads) {
         array<T> y(outer * 67, 5), dx(outer * 67, 6), dgamma(67, 7), dbeta(67, 8), moments(2 * outer, 9);
-        kernels::layer_normalization(outer, n, x.data(), gamma.data(), beta.data(), T(1e-5), y.data(), threads);
+        kernels::layer_normalization(outer, n, x.data(), gamma.data(), beta.data(), T(1e-5), y.data(),
+                                     threads);
         kernels::layer_normalization_backward(outer, n, x.data(), gamma.data(), T(1e-5), dy.data(), dx.data(),
                                               dgamma.data(), dbeta.data(), moments.data(), threads);
         std::vector<T> result(y.data(), y.data() + y.size());
-        for (const auto* a : {&dx, &dgamma, &dbeta}) result.insert(result.end(), a->data(), a->data() + a->size());
+        for (const auto* a : {&dx, &dgamma, &dbeta})
+            result.insert(result.end(), a->data(), a->data() + a->size());
         return result;
     };
     const auto one = all(extent{67}, nullptr);

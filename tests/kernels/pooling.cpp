@@ -12,26 +12,45 @@ using kernels::pooling_kind;
 
 namespace {
 
-geometry make(extent channels, extent height, extent width, extent ky, extent kx, extent sy, extent sx, extent top = 0,
-              extent left = 0, extent bottom = 0, extent right = 0, bool exclude = false) {
-    return {channels, height, width, (height + top + bottom - ky) / sy + 1, (width + left + right - kx) / sx + 1,
-            ky, kx, sy, sx, top, left, exclude};
+geometry make(extent channels, extent height, extent width, extent ky, extent kx, extent sy, extent sx,
+              extent top = 0, extent left = 0, extent bottom = 0, extent right = 0, bool exclude = false) {
+    return {channels,
+            height,
+            width,
+            (height + top + bottom - ky) / sy + 1,
+            (width + left + right - kx) / sx + 1,
+            ky,
+            kx,
+            sy,
+            sx,
+            top,
+            left,
+            exclude};
 }
 
 std::vector<geometry> cases() {
     std::vector<geometry> all{
-        make(2, 8, 8, 2, 2, 2, 2),   make(1, 9, 11, 2, 2, 2, 2),  make(2, 6, 67, 2, 2, 2, 2),
-        make(1, 12, 40, 2, 2, 2, 2), make(3, 7, 7, 7, 7, 1, 1),   make(2, 3, 43, 3, 43, 1, 1),
-        make(1, 1, 1, 1, 1, 1, 1),   make(2, 9, 75, 3, 3, 1, 1),  make(2, 10, 41, 3, 2, 2, 3),
-        make(2, 7, 71, 3, 2, 1, 2),  make(2, 6, 69, 2, 2, 2, 2, 1, 1, 1, 1),
-        make(2, 5, 5, 1, 1, 3, 3),   make(1, 20, 20, 4, 4, 1, 1), make(1, 5, 1, 3, 1, 2, 1),
+        make(2, 8, 8, 2, 2, 2, 2),
+        make(1, 9, 11, 2, 2, 2, 2),
+        make(2, 6, 67, 2, 2, 2, 2),
+        make(1, 12, 40, 2, 2, 2, 2),
+        make(3, 7, 7, 7, 7, 1, 1),
+        make(2, 3, 43, 3, 43, 1, 1),
+        make(1, 1, 1, 1, 1, 1, 1),
+        make(2, 9, 75, 3, 3, 1, 1),
+        make(2, 10, 41, 3, 2, 2, 3),
+        make(2, 7, 71, 3, 2, 1, 2),
+        make(2, 6, 69, 2, 2, 2, 2, 1, 1, 1, 1),
+        make(2, 5, 5, 1, 1, 3, 3),
+        make(1, 20, 20, 4, 4, 1, 1),
+        make(1, 5, 1, 3, 1, 2, 1),
     };
     for (bool exclude : {false, true}) {
         all.push_back(make(2, 8, 40, 3, 3, 1, 1, 1, 1, 1, 1, exclude));
         all.push_back(make(2, 9, 9, 3, 3, 2, 2, 1, 0, 1, 2, exclude));
-        all.push_back(make(1, 3, 3, 2, 2, 1, 1, 3, 3, 3, 3, exclude));   // windows wholly in the padding
-        all.push_back(make(1, 2, 3, 5, 5, 1, 1, 2, 2, 2, 2, exclude));   // window larger than the image
-        all.push_back(make(1, 4, 4, 6, 6, 1, 1, 1, 1, 1, 1, exclude));   // one window over everything
+        all.push_back(make(1, 3, 3, 2, 2, 1, 1, 3, 3, 3, 3, exclude));  // windows wholly in the padding
+        all.push_back(make(1, 2, 3, 5, 5, 1, 1, 2, 2, 2, 2, exclude));  // window larger than the image
+        all.push_back(make(1, 4, 4, 6, 6, 1, 1, 1, 1, 1, 1, exclude));  // one window over everything
     }
     return all;
 }
@@ -55,8 +74,8 @@ struct run_of {
     }
     array<T> backward(pooling_kind kind, const array<T>& y, thread_pool* threads = nullptr) const {
         array<T> to = dx;
-        kernels::pooling_backward(kind, g, examples, x.data(), x_stride, y.data(), y_stride, dy.data(), y_stride,
-                                  to.data(), x_stride, threads);
+        kernels::pooling_backward(kind, g, examples, x.data(), x_stride, y.data(), y_stride, dy.data(),
+                                  y_stride, to.data(), x_stride, threads);
         REQUIRE(to.intact());
         return to;
     }
@@ -64,7 +83,8 @@ struct run_of {
         const array<T> y = forward(kind);
         const array<T> gradient = backward(kind, y);
         std::vector<double> expected(static_cast<std::size_t>(dx.size()));
-        for (extent i = 0; i < dx.size(); ++i) expected[static_cast<std::size_t>(i)] = static_cast<double>(dx[i]);
+        for (extent i = 0; i < dx.size(); ++i)
+            expected[static_cast<std::size_t>(i)] = static_cast<double>(dx[i]);
         for (extent e = 0; e < examples; ++e)
             for (extent c = 0; c < g.channels; ++c)
                 for (extent oy = 0; oy < g.output_height; ++oy)
@@ -72,7 +92,8 @@ struct run_of {
                         std::vector<extent> inside;
                         for (extent i = 0; i < g.kernel_height; ++i)
                             for (extent j = 0; j < g.kernel_width; ++j) {
-                                const extent iy = oy * g.stride_y + i - g.pad_top, ix = ox * g.stride_x + j - g.pad_left;
+                                const extent iy = oy * g.stride_y + i - g.pad_top,
+                                             ix = ox * g.stride_x + j - g.pad_left;
                                 if (iy >= 0 && iy < g.height && ix >= 0 && ix < g.width)
                                     inside.push_back(e * x_stride + (c * g.height + iy) * g.width + ix);
                             }
@@ -97,11 +118,14 @@ struct run_of {
                         CAPTURE(static_cast<int>(kind), e, c, oy, ox);
                         REQUIRE(check::ulp(y[out], result) < (kind == pooling_kind::max ? 0.01 : 4));
                         const double d = static_cast<double>(dy[out]);
-                        if (kind == pooling_kind::max && first >= 0) expected[static_cast<std::size_t>(first)] += d;
+                        if (kind == pooling_kind::max && first >= 0)
+                            expected[static_cast<std::size_t>(first)] += d;
                         for (extent at : inside) {
-                            if (kind == pooling_kind::average) expected[static_cast<std::size_t>(at)] += d / count;
+                            if (kind == pooling_kind::average)
+                                expected[static_cast<std::size_t>(at)] += d / count;
                             if (kind == pooling_kind::l2 && result > 0)
-                                expected[static_cast<std::size_t>(at)] += d * static_cast<double>(x[at]) / result;
+                                expected[static_cast<std::size_t>(at)] +=
+                                    d * static_cast<double>(x[at]) / result;
                         }
                     }
         for (extent i = 0; i < dx.size(); ++i) {
@@ -130,7 +154,8 @@ TEMPLATE_TEST_CASE("pooling: forward and backward against the window", "[pooling
 
 TEMPLATE_TEST_CASE("pooling: the number of threads does not change a bit", "[pooling]", float, double) {
     thread_pool two(2), five(5);
-    for (const geometry& g : {make(7, 40, 42, 2, 2, 2, 2), make(7, 30, 30, 3, 3, 1, 1, 1, 1, 1, 1), make(9, 60, 60, 60, 60, 1, 1)}) {
+    for (const geometry& g : {make(7, 40, 42, 2, 2, 2, 2), make(7, 30, 30, 3, 3, 1, 1, 1, 1, 1, 1),
+                              make(9, 60, 60, 60, 60, 1, 1)}) {
         const run_of<TestType> run(g, 3, 0);
         for (pooling_kind kind : kinds) {
             const auto y = run.forward(kind);
@@ -158,7 +183,8 @@ TEST_CASE("pooling: the first largest element takes the gradient", "[pooling]") 
 
 TEMPLATE_TEST_CASE("pooling: NaN, infinities and padding", "[pooling]", float, double) {
     using T = TestType;
-    for (const geometry& g : {make(1, 4, 80, 2, 2, 2, 2), make(1, 4, 80, 4, 80, 1, 1), make(1, 4, 80, 3, 3, 1, 1, 1, 1, 1, 1)}) {
+    for (const geometry& g :
+         {make(1, 4, 80, 2, 2, 2, 2), make(1, 4, 80, 4, 80, 1, 1), make(1, 4, 80, 3, 3, 1, 1, 1, 1, 1, 1)}) {
         run_of<T> run(g, 1, 0);
         std::fill_n(run.x.data(), run.x.size(), T(-3));
         // Padding never wins a maximum.

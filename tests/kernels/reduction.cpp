@@ -32,15 +32,18 @@ TEMPLATE_TEST_CASE("reduction: sum and dot", "[reduction]", float, double) {
             dot += static_cast<double>(x[i]) * static_cast<double>(y[i]);
         }
         const double bound = check::epsilon<T> * static_cast<double>(n + 1);
-        CHECK(std::abs(static_cast<double>(kernels::sum(n, x.data())) - sum) <= bound * static_cast<double>(n));
-        CHECK(std::abs(static_cast<double>(kernels::dot(n, x.data(), y.data())) - dot) <= bound * static_cast<double>(n));
+        CHECK(std::abs(static_cast<double>(kernels::sum(n, x.data())) - sum) <=
+              bound * static_cast<double>(n));
+        CHECK(std::abs(static_cast<double>(kernels::dot(n, x.data(), y.data())) - dot) <=
+              bound * static_cast<double>(n));
         CHECK(kernels::sum(n, x.data()) == in_lanes<T>(n, [&](T s, extent i) { return s + x[i]; }));
         CHECK(kernels::dot(n, x.data(), y.data()) ==
               in_lanes<T>(n, [&](T s, extent i) { return kernels::fma(x[i], y[i], s); }));
     }
 }
 
-TEMPLATE_TEST_CASE("reduction: column sums add rows in order, for any number of threads", "[reduction]", float, double) {
+TEMPLATE_TEST_CASE("reduction: column sums add rows in order, for any number of threads", "[reduction]",
+                   float, double) {
     using T = TestType;
     thread_pool two(2), five(5);
     for (extent rows : {0, 1, 7, 300})

@@ -29,8 +29,8 @@ TEMPLATE_TEST_CASE("simd: fma rounds as the scalar one", "[simd]", float, double
     // (1 + e)^2 - 1 - 2 e = e^2 is lost when the product is rounded first.
     const T e = std::numeric_limits<T>::epsilon(), a = T(1) + e, c = T(-1) - 2 * e;
     const T scalar = kernels::fma(a, a, c);
-    CHECK(kernels::first_lane<T>(kernels::fma<T>(kernels::batch<T>(a), kernels::batch<T>(a), kernels::batch<T>(c))) ==
-          scalar);
+    CHECK(kernels::first_lane<T>(
+              kernels::fma<T>(kernels::batch<T>(a), kernels::batch<T>(a), kernels::batch<T>(c))) == scalar);
     CHECK(scalar == (kernels::has_fma ? e * e : T(0)));
 }
 

@@ -28,14 +28,16 @@ void compare(extent outer, extent n, extent inner, extent offset) {
             double most = -1e300, sum = 0, dot = 0;
             for (extent i = 0; i < n; ++i) most = std::max(most, static_cast<double>(x[at(i)]));
             for (extent i = 0; i < n; ++i) sum += std::exp(static_cast<double>(x[at(i)]) - most);
-            for (extent i = 0; i < n; ++i) dot += static_cast<double>(y[at(i)]) * static_cast<double>(dy[at(i)]);
+            for (extent i = 0; i < n; ++i)
+                dot += static_cast<double>(y[at(i)]) * static_cast<double>(dy[at(i)]);
             const double tolerance = check::epsilon<T> * static_cast<double>(n + 40);
             for (extent i = 0; i < n; ++i) {
                 const double expected = std::exp(static_cast<double>(x[at(i)]) - most) / sum;
                 CAPTURE(outer, n, inner, o, i, j);
                 REQUIRE(std::abs(static_cast<double>(y[at(i)]) - expected) <= tolerance * expected);
                 const double slope = static_cast<double>(y[at(i)]) * (static_cast<double>(dy[at(i)]) - dot);
-                REQUIRE(std::abs(static_cast<double>(dx[at(i)]) - static_cast<double>(held[at(i)]) - slope) <= tolerance);
+                REQUIRE(std::abs(static_cast<double>(dx[at(i)]) - static_cast<double>(held[at(i)]) - slope) <=
+                        tolerance);
             }
             if (n == 0) continue;
             const T sum_of_logs = kernels::log_sum_exp(n, x.data() + o * n * inner + j, inner);

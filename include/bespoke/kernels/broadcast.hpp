@@ -83,19 +83,20 @@ void binary(const F& f, const shape& out, const T* a, const shape& a_shape, cons
     detail::each_run(plan, [&](const extent(&offset)[2]) {
         const T *p = a + offset[0], *q = b + offset[1];
         if (a_moves && b_moves) {
-            for_each_batch<T>(n, [&](extent i, auto in, auto put) __attribute__((always_inline)) {
-                put(y + i, f(in(p + i), in(q + i)));
-            });
+            for_each_batch<T>(
+                n, [&](extent i, auto in, auto put)
+                       __attribute__((always_inline)) { put(y + i, f(in(p + i), in(q + i))); });
         } else if (a_moves) {
             const batch<T> right(*q);
-            for_each_batch<T>(n, [&](extent i, auto in, auto put) __attribute__((always_inline)) {
-                put(y + i, f(in(p + i), right));
-            });
+            for_each_batch<T>(
+                n, [&](extent i, auto in, auto put)
+                       __attribute__((always_inline)) { put(y + i, f(in(p + i), right)); });
         } else {
             const batch<T> left(*p);
-            for_each_batch<T>(n, [&](extent i, auto in, auto put) __attribute__((always_inline)) {
-                put(y + i, f(left, b_moves ? in(q + i) : batch<T>(*q)));
-            });
+            for_each_batch<T>(
+                n, [&](extent i, auto in, auto put) __attribute__((always_inline)) {
+                    put(y + i, f(left, b_moves ? in(q + i) : batch<T>(*q)));
+                });
         }
         y += n;
     });
@@ -106,8 +107,8 @@ void binary(const F& f, const shape& out, const T* a, const shape& a_shape, cons
 /// dy has the shape `out`, other `other_shape` (broadcast to `out`), dx `to`. Order: runs along the last joined axis in
 /// row-major order; an element that meets a whole run adds it as `dot` does (`lanes` chains), else one fma a run.
 template <class T>
-void multiply_reduce_to(const shape& out, const T* dy, const T* other, const shape& other_shape, const shape& to,
-                        T* dx) noexcept {
+void multiply_reduce_to(const shape& out, const T* dy, const T* other, const shape& other_shape,
+                        const shape& to, T* dx) noexcept {
     const auto plan = detail::plan_broadcast<3>(out, {out, other_shape, to});
     const std::size_t last = plan.rank - 1;
     const extent n = plan.extents[last];
@@ -116,13 +117,14 @@ void multiply_reduce_to(const shape& out, const T* dy, const T* other, const sha
         const T *g = dy + offset[0], *p = other + offset[1];
         T* d = dx + offset[2];
         batch<T> sum(T(0));
-        for_each_batch<T>(n, [&](extent i, auto in, auto put) __attribute__((always_inline)) {
-            const batch<T> factor = other_moves ? in(p + i) : batch<T>(*p);
-            if (dx_moves)
-                put(d + i, kernels::fma<T>(in(g + i), factor, in(d + i)));
-            else
-                sum = kernels::fma<T>(in(g + i), factor, sum);
-        });
+        for_each_batch<T>(
+            n, [&](extent i, auto in, auto put) __attribute__((always_inline)) {
+                const batch<T> factor = other_moves ? in(p + i) : batch<T>(*p);
+                if (dx_moves)
+                    put(d + i, kernels::fma<T>(in(g + i), factor, in(d + i)));
+                else
+                    sum = kernels::fma<T>(in(g + i), factor, sum);
+            });
         if (!dx_moves) *d += sum_lanes<T>(sum);
     });
 }
@@ -139,12 +141,13 @@ void reduce_to(const shape& from, const T* dy, const shape& to, T* dx) noexcept 
         const T* g = dy + offset[0];
         T* d = dx + offset[1];
         batch<T> sum(T(0));
-        for_each_batch<T>(n, [&](extent i, auto in, auto put) __attribute__((always_inline)) {
-            if (dx_moves)
-                put(d + i, in(d + i) + in(g + i));
-            else
-                sum = sum + in(g + i);
-        });
+        for_each_batch<T>(
+            n, [&](extent i, auto in, auto put) __attribute__((always_inline)) {
+                if (dx_moves)
+                    put(d + i, in(d + i) + in(g + i));
+                else
+                    sum = sum + in(g + i);
+            });
         if (!dx_moves) *d += sum_lanes<T>(sum);
     });
 }

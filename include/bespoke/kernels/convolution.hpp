@@ -76,7 +76,8 @@ constexpr image_layout backward_layout(const convolution_geometry& g) {
     const extent before_x = before(g.pad_left, g.kernel_width, g.dilation_x, g.stride_x);
     const extent rows = std::max(g.output_height, (g.height - 1 + g.pad_top) / g.stride_y + 1);
     const extent columns = std::max(g.output_width, (g.width - 1 + g.pad_left) / g.stride_x + 1);
-    const bool direct = before_y == 0 && before_x == 0 && rows == g.output_height && columns == g.output_width;
+    const bool direct =
+        before_y == 0 && before_x == 0 && rows == g.output_height && columns == g.output_width;
     return {before_y, before_x, rows + before_y, 1, columns + before_x, direct};
 }
 
@@ -105,7 +106,8 @@ inline void copy_image(const image_layout& layout, extent channels, extent heigh
                 else {
                     extent j = begin;
                     if (layout.phases == 2)
-                        for (const T* p = from + 2 * j + shift; j + lanes<T> < end; j += lanes<T>, p += 2 * lanes<T>)
+                        for (const T* p = from + 2 * j + shift; j + lanes<T> < end;
+                             j += lanes<T>, p += 2 * lanes<T>)
                             store<T>(to + j, even_lanes<T>(load(p), load(p + lanes<T>)));
                     for (; j < end; ++j) to[j] = from[j * layout.phases + shift];
                 }
@@ -213,11 +215,11 @@ inline void forward_block(const convolution_geometry& g, const image_layout& lay
             pack_pixels(image, end, layout.channel_stride(), g.kernel_height, g.kernel_width, offset, grid,
                         pixel, columns, k, steps, packed);
             if (columns > lanes<T>)
-                tiles<T, 2>(rows, steps, weights + k, size, extent{1}, packed, y + pixel, grid.size(), columns,
-                            static_cast<const T*>(nullptr), bias, load);
+                tiles<T, 2>(rows, steps, weights + k, size, extent{1}, packed, y + pixel, grid.size(),
+                            columns, static_cast<const T*>(nullptr), bias, load);
             else
-                tiles<T, 1>(rows, steps, weights + k, size, extent{1}, packed, y + pixel, grid.size(), columns,
-                            static_cast<const T*>(nullptr), bias, load);
+                tiles<T, 1>(rows, steps, weights + k, size, extent{1}, packed, y + pixel, grid.size(),
+                            columns, static_cast<const T*>(nullptr), bias, load);
         }
     }
 }
@@ -228,19 +230,20 @@ inline void depthwise_forward(const convolution_geometry& g, const image_layout&
                               const T* weights, T start, T* y, bool accumulate) noexcept {
     const T* end = image + layout.channel_stride();
     for (extent oy = 0; oy < g.output_height; ++oy, y += g.output_width)
-        for_each_batch<T>(g.output_width, [&](extent ox, auto in, auto out) __attribute__((always_inline)) {
-            batch<T> sum = accumulate ? in(y + ox) : batch<T>(start);
-            const T* w = weights;
-            for (extent i = 0; i < g.kernel_height; ++i) {
-                const T* row = image + (oy * g.stride_y + i * g.dilation_y) * layout.row_stride() + ox;
-                for (extent j = 0; j < g.kernel_width; ++j) {
-                    const T* p = row + layout.column(j * g.dilation_x);
-                    const batch<T> x = end - p >= lanes<T> ? load(p) : load_partial(p, end - p);
-                    sum = kernels::fma<T>(batch<T>(*w++), x, sum);
+        for_each_batch<T>(
+            g.output_width, [&](extent ox, auto in, auto out) __attribute__((always_inline)) {
+                batch<T> sum = accumulate ? in(y + ox) : batch<T>(start);
+                const T* w = weights;
+                for (extent i = 0; i < g.kernel_height; ++i) {
+                    const T* row = image + (oy * g.stride_y + i * g.dilation_y) * layout.row_stride() + ox;
+                    for (extent j = 0; j < g.kernel_width; ++j) {
+                        const T* p = row + layout.column(j * g.dilation_x);
+                        const batch<T> x = end - p >= lanes<T> ? load(p) : load_partial(p, end - p);
+                        sum = kernels::fma<T>(batch<T>(*w++), x, sum);
+                    }
                 }
-            }
-            out(y + ox, sum);
-        });
+                out(y + ox, sum);
+            });
 }
 
 /// Input pixels whose position has one remainder modulo the strides, and the taps that reach them.
@@ -267,8 +270,7 @@ constexpr phase_axis make_phase(extent remainder, extent size, extent pad, exten
 template <class T>
 inline void backward_block(const convolution_geometry& g, const image_layout& layout, const phase_axis& py,
                            const phase_axis& px, extent remainder_y, extent remainder_x, const T* image,
-                           const T* weights, T* dx, extent first, extent last, T* scratch,
-                           T* sums) noexcept {
+                           const T* weights, T* dx, extent first, extent last, T* scratch, T* sums) noexcept {
     const extent channels = g.channels / g.groups, output_channels = g.output_channels / g.groups;
     const extent size = output_channels * py.taps * px.taps;
     const extent plane = g.height * g.width;
@@ -280,12 +282,15 @@ inline void backward_block(const convolution_geometry& g, const image_layout& la
     };
     // With a stride of 1 the pixels of a panel lie side by side in dx; otherwise they are collected in `sums`.
     const bool in_place = g.stride_y == 1 && g.stride_x == 1;
-    const extent pixel0 = first * panel_width<T>, pixels = std::min(grid.size(), last * panel_width<T>) - pixel0;
+    const extent pixel0 = first * panel_width<T>,
+                 pixels = std::min(grid.size(), last * panel_width<T>) - pixel0;
     const auto exchange = [&](bool read) {
         for (extent c = 0; c < channels; ++c)
             for (extent q = 0; q < pixels; ++q) {
-                const extent y = ((pixel0 + q) / grid.width + py.first) * g.stride_y + remainder_y - g.pad_top;
-                const extent x = ((pixel0 + q) % grid.width + px.first) * g.stride_x + remainder_x - g.pad_left;
+                const extent y =
+                    ((pixel0 + q) / grid.width + py.first) * g.stride_y + remainder_y - g.pad_top;
+                const extent x =
+                    ((pixel0 + q) % grid.width + px.first) * g.stride_x + remainder_x - g.pad_left;
                 T& there = dx[c * plane + y * g.width + x];
                 T& here = sums[c * panels_at_once * panel_width<T> + q];
                 (read ? here : there) = read ? there : here;
@@ -298,8 +303,8 @@ inline void backward_block(const convolution_geometry& g, const image_layout& la
             const extent pixel = panel * panel_width<T>;
             const extent columns = std::min(grid.size() - pixel, panel_width<T>);
             T* packed = scratch + (panel - first) * steps * panel_width<T>;
-            pack_pixels(image, end, layout.channel_stride(), py.taps, px.taps, offset, grid, pixel, columns, k,
-                        steps, packed);
+            pack_pixels(image, end, layout.channel_stride(), py.taps, px.taps, offset, grid, pixel, columns,
+                        k, steps, packed);
             T* c = in_place ? dx + pixel : sums + (pixel - pixel0);
             const extent c_row = in_place ? plane : panels_at_once * panel_width<T>;
             const T* none = nullptr;
@@ -373,10 +378,11 @@ inline void depthwise_weights(const convolution_geometry& g, const image_layout&
             const T* tap = image + i * g.dilation_y * layout.row_stride() + layout.column(j * g.dilation_x);
             batch<T> sum(T(0));
             for (extent oy = 0; oy < g.output_height; ++oy)
-                for_each_batch<T>(g.output_width, [&](extent ox, auto in, auto) __attribute__((always_inline)) {
-                    sum = kernels::fma<T>(in(dy + oy * g.output_width + ox),
-                                          in(tap + oy * g.stride_y * layout.row_stride() + ox), sum);
-                });
+                for_each_batch<T>(
+                    g.output_width, [&](extent ox, auto in, auto) __attribute__((always_inline)) {
+                        sum = kernels::fma<T>(in(dy + oy * g.output_width + ox),
+                                              in(tap + oy * g.stride_y * layout.row_stride() + ox), sum);
+                    });
             dweights[i * g.kernel_width + j] += sum_lanes<T>(sum);
         }
 }
@@ -386,7 +392,8 @@ inline void depthwise_weights(const convolution_geometry& g, const image_layout&
 /// Elements of scratch that the three passes need, for a pool of `threads` threads (1 for none).
 template <class T>
 extent convolution_scratch(const convolution_geometry& g, extent threads) noexcept {
-    if (std::min({g.channels, g.height, g.width, g.output_channels, g.output_height, g.output_width}) <= 0) return 0;
+    if (std::min({g.channels, g.height, g.width, g.output_channels, g.output_height, g.output_width}) <= 0)
+        return 0;
     const auto forward = detail::forward_layout(g), backward = detail::backward_layout(g);
     const extent image = detail::image_scratch<T>(forward, g.channels);
     const extent dy_image = detail::image_scratch<T>(backward, g.output_channels);
@@ -394,8 +401,7 @@ extent convolution_scratch(const convolution_geometry& g, extent threads) noexce
     const extent sums = g.stride_y == 1 && g.stride_x == 1
                             ? 0
                             : g.channels / g.groups * detail::panels_at_once * panel_width<T>;
-    const extent packed_dy =
-        packed_size<T>(g.output_height * g.output_width, g.output_channels / g.groups);
+    const extent packed_dy = packed_size<T>(g.output_height * g.output_width, g.output_channels / g.groups);
     return std::max({threads * (image + detail::panels_scratch<T>),
                      weights + threads * (dy_image + sums + detail::panels_scratch<T>),
                      detail::transposed_weights_size<T>(g) + threads * (image + packed_dy)});
@@ -424,18 +430,21 @@ void convolution_forward(const convolution_geometry& g, extent examples, const T
     // Items [begin, end) of one example: (group, output channels, block of panels), depthwise an output channel.
     const bool by_example = examples >= 2 * workers;
     const extent row_parts =
-        !depthwise && !by_example && g.groups * blocks < 2 * workers && output_channels >= 4 * workers ? workers : 1;
+        !depthwise && !by_example && g.groups * blocks < 2 * workers && output_channels >= 4 * workers
+            ? workers
+            : 1;
     const extent items = depthwise ? g.output_channels : g.groups * row_parts * blocks;
     const auto run = [&](extent example, extent begin, extent end, const T* image, T* panels_space) {
         for (extent item = begin; item < end; ++item) {
             T* out = y + example * y_stride;
             if (depthwise) {
                 detail::depthwise_forward(g, layout, image + item / output_channels * layout.channel_stride(),
-                                          weights + item * taps, bias ? bias[item] : T(0), out + item * pixels,
-                                          accumulate);
+                                          weights + item * taps, bias ? bias[item] : T(0),
+                                          out + item * pixels, accumulate);
                 continue;
             }
-            const extent block = item % blocks, part = item / blocks % row_parts, group = item / blocks / row_parts;
+            const extent block = item % blocks, part = item / blocks % row_parts,
+                         group = item / blocks / row_parts;
             const extent row = output_channels * part / row_parts;
             const extent rows = output_channels * (part + 1) / row_parts - row;
             const extent channel = group * output_channels + row;
@@ -468,8 +477,8 @@ void convolution_forward(const convolution_geometry& g, extent examples, const T
             });
         const extent parts = std::min(workers, items);
         detail::for_each_part(threads, parts, [&](extent part) {
-            run(e, items * part / parts, items * (part + 1) / parts, layout.direct ? x + e * x_stride : scratch,
-                panels_space + part * detail::panels_scratch<T>);
+            run(e, items * part / parts, items * (part + 1) / parts,
+                layout.direct ? x + e * x_stride : scratch, panels_space + part * detail::panels_scratch<T>);
         });
     }
 }
@@ -491,8 +500,10 @@ void convolution_backward_input(const convolution_geometry& g, extent examples, 
         g.stride_y == 1 && g.stride_x == 1 ? 0 : channels * detail::panels_at_once * panel_width<T>;
     const extent phases = g.stride_y * g.stride_x;
     const auto axes = [&](extent phase, detail::phase_axis& py, detail::phase_axis& px) {
-        py = detail::make_phase(phase / g.stride_x, g.height, g.pad_top, g.kernel_height, g.dilation_y, g.stride_y);
-        px = detail::make_phase(phase % g.stride_x, g.width, g.pad_left, g.kernel_width, g.dilation_x, g.stride_x);
+        py = detail::make_phase(phase / g.stride_x, g.height, g.pad_top, g.kernel_height, g.dilation_y,
+                                g.stride_y);
+        px = detail::make_phase(phase % g.stride_x, g.width, g.pad_left, g.kernel_width, g.dilation_x,
+                                g.stride_x);
     };
 
     // The weights as [group][phase][output channel, tap][channel]; a tap belongs to at most one phase.
@@ -537,11 +548,11 @@ void convolution_backward_input(const convolution_geometry& g, extent examples, 
                 const extent blocks = blocks_of(py, px);
                 for (extent b = std::max<extent>(0, begin - block); b < std::min(blocks, end - block); ++b)
                     if (py.taps * px.taps > 0)
-                        detail::backward_block(
-                            g, layout, py, px, phase / g.stride_x, phase % g.stride_x,
-                            image + group * output_channels * layout.channel_stride(), w,
-                            dx + example * dx_stride + group * channels * plane, panels * b / blocks,
-                            panels * (b + 1) / blocks, space, space + detail::panels_scratch<T>);
+                        detail::backward_block(g, layout, py, px, phase / g.stride_x, phase % g.stride_x,
+                                               image + group * output_channels * layout.channel_stride(), w,
+                                               dx + example * dx_stride + group * channels * plane,
+                                               panels * b / blocks, panels * (b + 1) / blocks, space,
+                                               space + detail::panels_scratch<T>);
                 block += blocks;
                 w += output_channels * py.taps * px.taps * channels;
             }
@@ -569,12 +580,13 @@ void convolution_backward_input(const convolution_geometry& g, extent examples, 
         if (!layout.direct)
             parallel_for(threads, g.output_channels, 1, [&](extent first, extent last) {
                 detail::copy_image(layout, last - first, g.output_height, g.output_width,
-                                   dy + e * dy_stride + first * pixels, images + first * layout.channel_stride());
+                                   dy + e * dy_stride + first * pixels,
+                                   images + first * layout.channel_stride());
             });
         const extent parts = std::min(workers, items);
         detail::for_each_part(threads, parts, [&](extent part) {
-            run(e, items * part / parts, items * (part + 1) / parts, layout.direct ? dy + e * dy_stride : images,
-                panels_space + part * part_size);
+            run(e, items * part / parts, items * (part + 1) / parts,
+                layout.direct ? dy + e * dy_stride : images, panels_space + part * part_size);
         });
     }
 }
@@ -635,7 +647,8 @@ void convolution_backward_weights(const convolution_geometry& g, extent examples
             for (extent e = 0; e < examples; ++e) {
                 const T* planes = x + e * x_stride + (group * channels + first_channel) * g.height * g.width;
                 if (!layout.direct)
-                    detail::copy_image(layout, last_channel - first_channel, g.height, g.width, planes, image);
+                    detail::copy_image(layout, last_channel - first_channel, g.height, g.width, planes,
+                                       image);
                 const T* source = layout.direct ? planes : image;
                 pack(dy + e * dy_stride + group * output_channels * pixels, extent{1}, pixels, pixels,
                      output_channels, packed_dy);
@@ -673,9 +686,9 @@ void channel_sums(extent examples, extent channels, extent inner, const T* dy, e
             for (extent e = 0; e < examples; ++e) {
                 const T* row = dy + e * dy_stride + c * inner;
                 batch<T> sum(T(0));
-                for_each_batch<T>(inner, [&](extent i, auto in, auto) __attribute__((always_inline)) {
-                    sum = sum + in(row + i);
-                });
+                for_each_batch<T>(
+                    inner, [&](extent i, auto in, auto)
+                               __attribute__((always_inline)) { sum = sum + in(row + i); });
                 dbias[c] += sum_lanes<T>(sum);
             }
     });

@@ -37,9 +37,9 @@ namespace detail {
 /// Rows of the largest register tile; with two batches of columns it leaves room for the operands.
 inline constexpr std::size_t tile_rows = vector_registers == 32 ? 12 : 6;
 
-/// Steps of k after which a tile goes back to C, so that a panel of B stays in the first-level cache.
+/// Steps of k after which a tile goes back to C, so that a panel of B stays near.
 template <class T>
-inline constexpr extent k_block = 1024 / static_cast<extent>(sizeof(T));
+inline constexpr extent k_block = 1536 / static_cast<extent>(sizeof(T));
 
 /// C[Rows, columns] = start + A B for one panel: `Batches` batches wide, of which `columns` columns are stored.
 /// The start is C, or `row_bias` (one a row), or `bias` (one a column), or zero.
@@ -102,8 +102,8 @@ inline void tiles(extent m, extent k, const T* a, extent a_row, extent a_column,
     if constexpr (Rows > 1) {
         constexpr std::size_t next = Rows > 4 ? Rows / 3 : Rows / 2;
         if (i < m)
-            tiles<T, Batches, next>(m - i, k, a + i * a_row, a_row, a_column, b, c + i * c_row, c_row, columns,
-                                    bias, row_bias ? row_bias + i : nullptr, load_c);
+            tiles<T, Batches, next>(m - i, k, a + i * a_row, a_row, a_column, b, c + i * c_row, c_row,
+                                    columns, bias, row_bias ? row_bias + i : nullptr, load_c);
     }
 }
 
@@ -219,27 +219,28 @@ void pack(const T* b, extent row_stride, extent column_stride, extent k, extent 
           thread_pool* threads = nullptr) noexcept {
     constexpr extent width = panel_width<T>;
     const extent panels = (n + width - 1) / width;
-    parallel_for(k * n < detail::threaded_work ? nullptr : threads, panels, 1, [&](extent first, extent last) {
-        for (extent panel = first; panel < last; ++panel) {
-            const extent columns = std::min(n - panel * width, width);
-            const T* from = b + panel * width * column_stride;
-            T* to = packed + panel * width * k;
-            if (column_stride == 1) {
-                for (extent i = 0; i < k; ++i, to += width) {
-                    std::memcpy(to, from + i * row_stride, static_cast<std::size_t>(columns) * sizeof(T));
-                    std::fill(to + columns, to + width, T(0));
+    parallel_for(
+        k * n < detail::threaded_work ? nullptr : threads, panels, 1, [&](extent first, extent last) {
+            for (extent panel = first; panel < last; ++panel) {
+                const extent columns = std::min(n - panel * width, width);
+                const T* from = b + panel * width * column_stride;
+                T* to = packed + panel * width * k;
+                if (column_stride == 1) {
+                    for (extent i = 0; i < k; ++i, to += width) {
+                        std::memcpy(to, from + i * row_stride, static_cast<std::size_t>(columns) * sizeof(T));
+                        std::fill(to + columns, to + width, T(0));
+                    }
+                } else if (row_stride == 1) {
+                    transpose(from, column_stride, columns, k, to, width);
+                    for (extent i = 0; columns < width && i < k; ++i)
+                        std::fill(to + i * width + columns, to + (i + 1) * width, T(0));
+                } else {
+                    for (extent i = 0; i < k; ++i)
+                        for (extent j = 0; j < width; ++j)
+                            to[i * width + j] = j < columns ? from[i * row_stride + j * column_stride] : T(0);
                 }
-            } else if (row_stride == 1) {
-                transpose(from, column_stride, columns, k, to, width);
-                for (extent i = 0; columns < width && i < k; ++i)
-                    std::fill(to + i * width + columns, to + (i + 1) * width, T(0));
-            } else {
-                for (extent i = 0; i < k; ++i)
-                    for (extent j = 0; j < width; ++j)
-                        to[i * width + j] = j < columns ? from[i * row_stride + j * column_stride] : T(0);
             }
-        }
-    });
+        });
 }
 
 /// C = A B + bias, or C += A B where `accumulate` (then `bias` is null).
@@ -260,11 +261,14 @@ void gemm(M m_size, N n_size, K k_size, const T* a, extent a_row_stride, extent 
             const extent begin = first * panel_width<T>, end = std::min(last * panel_width<T>, n);
             const std::size_t chains = detail::row_chains<T>(n, k);
             if (chains == 1)
-                detail::row<T, 1>(n_size, k_size, begin, end, a, a_column_stride, packed_b, c, bias, accumulate);
+                detail::row<T, 1>(n_size, k_size, begin, end, a, a_column_stride, packed_b, c, bias,
+                                  accumulate);
             else if (chains == 2)
-                detail::row<T, 2>(n_size, k_size, begin, end, a, a_column_stride, packed_b, c, bias, accumulate);
+                detail::row<T, 2>(n_size, k_size, begin, end, a, a_column_stride, packed_b, c, bias,
+                                  accumulate);
             else
-                detail::row<T, 4>(n_size, k_size, begin, end, a, a_column_stride, packed_b, c, bias, accumulate);
+                detail::row<T, 4>(n_size, k_size, begin, end, a, a_column_stride, packed_b, c, bias,
+                                  accumulate);
         };
         if (threads)
             parallel_for(threads, panels, 1, part);
@@ -276,8 +280,8 @@ void gemm(M m_size, N n_size, K k_size, const T* a, extent a_row_stride, extent 
     const extent row_blocks = m / static_cast<extent>(detail::tile_rows);
     if (panels >= 2 * size || panels >= row_blocks)
         parallel_for(threads, panels, 1, [&](extent first, extent last) {
-            detail::panels<T>(m, n, k, first, last, a, a_row_stride, a_column_stride, packed_b, c, c_row_stride,
-                              bias, accumulate);
+            detail::panels<T>(m, n, k, first, last, a, a_row_stride, a_column_stride, packed_b, c,
+                              c_row_stride, bias, accumulate);
         });
     else
         parallel_for(threads, m, static_cast<extent>(detail::tile_rows), [&](extent first, extent last) {

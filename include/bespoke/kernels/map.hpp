@@ -7,50 +7,50 @@ namespace bespoke::kernels {
 /// y[i] = f(x[i]), i in [0, n). `f` maps a batch to a batch; y may be x.
 template <class F, class T, class N>
 void map(N n, const F& f, const T* x, T* y) noexcept {
-    for_each_batch<T>(n, [&](extent i, auto in, auto out) __attribute__((always_inline)) {
-        out(y + i, f(in(x + i)));
-    });
+    for_each_batch<T>(
+        n, [&](extent i, auto in, auto out) __attribute__((always_inline)) { out(y + i, f(in(x + i))); });
 }
 
 /// dx[i] += dy[i] * f.derivative(x[i], y[i]), i in [0, n). dx may not be dy.
 template <class F, class T, class N>
 void map_backward(N n, const F& f, const T* x, const T* y, const T* dy, T* dx) noexcept {
-    for_each_batch<T>(n, [&](extent i, auto in, auto out) __attribute__((always_inline)) {
-        const batch<T> slope = f.derivative(in(x + i), in(y + i));
-        out(dx + i, kernels::fma<T>(in(dy + i), slope, in(dx + i)));
-    });
+    for_each_batch<T>(
+        n, [&](extent i, auto in, auto out) __attribute__((always_inline)) {
+            const batch<T> slope = f.derivative(in(x + i), in(y + i));
+            out(dx + i, kernels::fma<T>(in(dy + i), slope, in(dx + i)));
+        });
 }
 
 /// y[i] += x[i].
 template <class T, class N>
 void accumulate(N n, const T* x, T* y) noexcept {
-    for_each_batch<T>(n, [&](extent i, auto in, auto out) __attribute__((always_inline)) {
-        out(y + i, in(y + i) + in(x + i));
-    });
+    for_each_batch<T>(
+        n, [&](extent i, auto in, auto out)
+               __attribute__((always_inline)) { out(y + i, in(y + i) + in(x + i)); });
 }
 
 /// y[i] += a * x[i], one fma.
 template <class T, class N>
 void accumulate_scaled(N n, T a, const T* x, T* y) noexcept {
-    for_each_batch<T>(n, [&](extent i, auto in, auto out) __attribute__((always_inline)) {
-        out(y + i, kernels::fma<T>(batch<T>(a), in(x + i), in(y + i)));
-    });
+    for_each_batch<T>(
+        n, [&](extent i, auto in, auto out) __attribute__((always_inline)) {
+            out(y + i, kernels::fma<T>(batch<T>(a), in(x + i), in(y + i)));
+        });
 }
 
 /// y[i] = a * x[i]; y may be x.
 template <class T, class N>
 void scale(N n, T a, const T* x, T* y) noexcept {
-    for_each_batch<T>(n, [&](extent i, auto in, auto out) __attribute__((always_inline)) {
-        out(y + i, batch<T>(a) * in(x + i));
-    });
+    for_each_batch<T>(
+        n, [&](extent i, auto in, auto out)
+               __attribute__((always_inline)) { out(y + i, batch<T>(a) * in(x + i)); });
 }
 
 /// y[i] = a.
 template <class T, class N>
 void fill(N n, T a, T* y) noexcept {
-    for_each_batch<T>(n, [&](extent i, auto, auto out) __attribute__((always_inline)) {
-        out(y + i, batch<T>(a));
-    });
+    for_each_batch<T>(
+        n, [&](extent i, auto, auto out) __attribute__((always_inline)) { out(y + i, batch<T>(a)); });
 }
 
 /// y[i] = x[i]; the arrays are equal or do not overlap.

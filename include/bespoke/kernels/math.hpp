@@ -70,10 +70,10 @@ struct coefficients<float> {
     static constexpr float logarithm[] = {0.666666627f, 0.400003344f, 0.285373062f, 0.235822991f};
     static constexpr float ln2_high = 0.693359375f, ln2_low = -2.12194440e-4f;
     // erf(x) / x in x^2, |x| <= 1
-    static constexpr float erf_small[] = {1.12837911f,    -0.37612626f,     0.112835854f,  -0.0268538166f,
+    static constexpr float erf_small[] = {1.12837911f,    -0.37612626f,     0.112835854f,   -0.0268538166f,
                                           0.00518833799f, -0.000801029208f, 7.85420852e-05f};
     // -log(1 - erf(x)) in x - erf_centre, 1 <= x <= erf_end
-    static constexpr float erf_large[] = {5.36494112f,       4.41815948f,     0.923753738f,    0.0164883733f,
+    static constexpr float erf_large[] = {5.36494112f,     4.41815948f,     0.923753738f,    0.0164883733f,
                                           -0.00354447379f, 0.000710067688f, -0.000186951278f};
     static constexpr float erf_centre = 2.0f, erf_end = 4.0f;
 };
@@ -89,9 +89,9 @@ struct coefficients<double> {
                                            0.14796396948700186};
     static constexpr double ln2_high = 0x1.62e42fee00000p-1, ln2_low = 0x1.a39ef35793c76p-33;
     static constexpr double erf_small[] = {
-        1.1283791670955126,     -0.37612638903183748,    0.11283791670954857,     -0.02686617064507292,
-        0.0052239776247811447,  -0.0008548326978760133,  0.00012055331037612707,  -1.4925593525202056e-05,
-        1.6460973126419775e-06, -1.6350028640321757e-07, 1.4657903596792e-08,     -1.1365760226651028e-09,
+        1.1283791670955126,     -0.37612638903183748,    0.11283791670954857,    -0.02686617064507292,
+        0.0052239776247811447,  -0.0008548326978760133,  0.00012055331037612707, -1.4925593525202056e-05,
+        1.6460973126419775e-06, -1.6350028640321757e-07, 1.4657903596792e-08,    -1.1365760226651028e-09,
         5.945424596676009e-11};
     static constexpr double erf_large[] = {
         7.8068152727272544,      5.3526807509865177,      0.94389373352572892,     0.010858072740038449,
@@ -124,8 +124,7 @@ template <class T>
     const batch<T> magic(static_cast<T>(typename format<T>::bits{3} << (format<T>::mantissa - 1)));
     const batch<T> shifted = kernels::fma(x, batch<T>(T(1.44269504088896340736)), magic);
     const batch<T> k = shifted - magic;
-    const batch<T> r =
-        kernels::fma(k, batch<T>(-c::ln2_low), kernels::fma(k, batch<T>(-c::ln2_high), x));
+    const batch<T> r = kernels::fma(k, batch<T>(-c::ln2_low), kernels::fma(k, batch<T>(-c::ln2_high), x));
     return {k, shifted, kernels::fma(r * r, polynomial(r, c::exponential), r)};
 }
 
@@ -332,8 +331,8 @@ inline batch<T> erf(const batch<T>& x) noexcept {
     const batch<T> one(T(1));
     const batch<T> a = xsimd::abs(x);
     const batch<T> small = x * detail::polynomial<T>(x * x, c::erf_small);
-    const batch<T> q = detail::polynomial<T>(
-        xsimd::min(batch<T>(c::erf_end), a) - batch<T>(c::erf_centre), c::erf_large);
+    const batch<T> q =
+        detail::polynomial<T>(xsimd::min(batch<T>(c::erf_end), a) - batch<T>(c::erf_centre), c::erf_large);
     const batch<T> large = kernels::copysign<T>(one - kernels::exp<T>(-q), x);
     return xsimd::select(a < one, small, large);
 }

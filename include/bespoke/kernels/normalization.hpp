@@ -22,18 +22,22 @@ inline thread_pool* worth_threads(thread_pool* threads, extent size) noexcept {
 /// elements at `offset`; load(p) reads them, channel(p) the value p[c]; put(sums, channel, store) gets the result.
 /// Where inner = 1 a batch holds neighbouring channels.
 template <std::size_t Count, class T, class Term, class Put>
-[[gnu::always_inline]] inline void sum_channels(extent outer, extent channels, extent inner, extent first, extent last,
-                                                const Term& term, const Put& put) noexcept {
+[[gnu::always_inline]] inline void sum_channels(extent outer, extent channels, extent inner, extent first,
+                                                extent last, const Term& term, const Put& put) noexcept {
     if (inner == 1) {
-        for_each_batch<T>(last - first, [&](extent j, auto in, auto out) __attribute__((always_inline)) {
-            const extent c = first + j;
-            batch<T> sum[Count];
-            for (auto& s : sum) s = batch<T>(T(0));
-            for (extent o = 0; o < outer; ++o)
-                term(sum, o * channels + c, in, [&](const T* p) __attribute__((always_inline)) { return in(p + c); });
-            put(sum, [&](const T* p) __attribute__((always_inline)) { return in(p + c); },
-                [&](T* p, const batch<T>& v) __attribute__((always_inline)) { out(p + c, v); });
-        });
+        for_each_batch<T>(
+            last - first, [&](extent j, auto in, auto out) __attribute__((always_inline)) {
+                const extent c = first + j;
+                batch<T> sum[Count];
+                for (auto& s : sum) s = batch<T>(T(0));
+                for (extent o = 0; o < outer; ++o)
+                    term(
+                        sum, o * channels + c,
+                        in, [&](const T* p) __attribute__((always_inline)) { return in(p + c); });
+                put(
+                    sum, [&](const T* p) __attribute__((always_inline)) { return in(p + c); },
+                    [&](T * p, const batch<T>& v) __attribute__((always_inline)) { out(p + c, v); });
+            });
         return;
     }
     for (extent c = first; c < last; ++c) {
@@ -44,14 +48,17 @@ template <std::size_t Count, class T, class Term, class Put>
             const extent start = (o * channels + c) * inner;
             extent i = 0;
             for (; i + lanes<T> <= inner; i += lanes<T>)
-                term(sum, start + i, [](const T* p) __attribute__((always_inline)) { return kernels::load(p); },
-                     of_channel);
+                term(
+                    sum, start + i,
+                    [](const T* p) __attribute__((always_inline)) { return kernels::load(p); }, of_channel);
             if (const extent rest = inner - i; rest > 0) {
                 // A term of zeros may not be zero (x - mean), so the lanes beyond the run keep their sums.
                 batch<T> kept[Count];
                 std::copy(sum, sum + Count, kept);
-                term(sum, start + i, [rest](const T* p) __attribute__((always_inline)) { return load_partial(p, rest); },
-                     of_channel);
+                term(
+                    sum, start + i,
+                    [rest](const T* p) __attribute__((always_inline)) { return load_partial(p, rest); },
+                    of_channel);
                 for (std::size_t s = 0; s < Count; ++s) {
                     alignas(64) T merged[lanes<T>];
                     kept[s].store_aligned(merged);
@@ -61,33 +68,39 @@ template <std::size_t Count, class T, class Term, class Put>
             }
         }
         for (auto& s : sum) s = batch<T>(sum_lanes<T>(s));
-        put(sum, of_channel,
-            [&](T* p, const batch<T>& v) __attribute__((always_inline)) { store_partial<T>(p + c, v, 1); });
+        put(
+            sum, of_channel, [&](T * p, const batch<T>& v) __attribute__((always_inline)) {
+                store_partial<T>(p + c, v, 1);
+            });
     }
 }
 
 /// Calls body(offset, load, store, channel) for all elements of [outer, channels, inner]; channel(p) reads p[c].
 template <class T, class Body>
-[[gnu::always_inline]] inline void each_channel(extent outer, extent channels, extent inner, thread_pool* threads,
-                                                const Body& body) noexcept {
+[[gnu::always_inline]] inline void each_channel(extent outer, extent channels, extent inner,
+                                                thread_pool* threads, const Body& body) noexcept {
     threads = worth_threads(threads, outer * channels * inner);
     if (inner == 1) {
         parallel_for(threads, outer, 1, [&](extent first, extent last) {
             for (extent o = first; o < last; ++o)
-                for_each_batch<T>(channels, [&](extent c, auto in, auto out) __attribute__((always_inline)) {
-                    body(o * channels + c, in, out,
-                         [&](const T* p) __attribute__((always_inline)) { return in(p + c); });
-                });
+                for_each_batch<T>(
+                    channels, [&](extent c, auto in, auto out) __attribute__((always_inline)) {
+                        body(
+                            o * channels + c, in,
+                            out, [&](const T* p) __attribute__((always_inline)) { return in(p + c); });
+                    });
         });
         return;
     }
     parallel_for(threads, outer * channels, 1, [&](extent first, extent last) {
         for (extent row = first; row < last; ++row) {
             const extent c = row % channels;
-            for_each_batch<T>(inner, [&](extent i, auto in, auto out) __attribute__((always_inline)) {
-                body(row * inner + i, in, out,
-                     [&](const T* p) __attribute__((always_inline)) { return batch<T>(p[c]); });
-            });
+            for_each_batch<T>(
+                inner, [&](extent i, auto in, auto out) __attribute__((always_inline)) {
+                    body(
+                        row * inner + i, in,
+                        out, [&](const T* p) __attribute__((always_inline)) { return batch<T>(p[c]); });
+                });
         }
     });
 }
@@ -96,12 +109,13 @@ template <class T, class Body>
 
 /// y = scale_c * x + shift_c, one fma; scale, shift [channels]; y may be x.
 template <class T>
-void channel_affine(extent outer, extent channels, extent inner, const T* x, const T* scale, const T* shift, T* y,
-                    thread_pool* threads = nullptr) noexcept {
-    detail::each_channel<T>(outer, channels, inner, threads,
-                            [&](extent at, auto in, auto out, auto channel) __attribute__((always_inline)) {
-                                out(y + at, kernels::fma<T>(in(x + at), channel(scale), channel(shift)));
-                            });
+void channel_affine(extent outer, extent channels, extent inner, const T* x, const T* scale, const T* shift,
+                    T* y, thread_pool* threads = nullptr) noexcept {
+    detail::each_channel<T>(
+        outer, channels, inner,
+        threads, [&](extent at, auto in, auto out, auto channel) __attribute__((always_inline)) {
+            out(y + at, kernels::fma<T>(in(x + at), channel(scale), channel(shift)));
+        });
 }
 
 /// mean and variance [channels] of x over outer and inner: mean first, then the mean of (x - mean)^2.
@@ -113,27 +127,26 @@ void channel_moments(extent outer, extent channels, extent inner, const T* x, T*
                  [&](extent first, extent last) {
                      detail::sum_channels<1, T>(
                          outer, channels, inner, first, last,
-                         [&](auto& sum, extent at, auto in, auto) __attribute__((always_inline)) {
-                             sum[0] = sum[0] + in(x + at);
-                         },
-                         [&](auto& sum, auto, auto out) __attribute__((always_inline)) { out(mean, sum[0] / count); });
+                         [&](auto& sum, extent at, auto in, auto)
+                             __attribute__((always_inline)) { sum[0] = sum[0] + in(x + at); },
+                         [&](auto& sum, auto, auto out)
+                             __attribute__((always_inline)) { out(mean, sum[0] / count); });
                      detail::sum_channels<1, T>(
                          outer, channels, inner, first, last,
                          [&](auto& sum, extent at, auto in, auto channel) __attribute__((always_inline)) {
                              const batch<T> d = in(x + at) - channel(mean);
                              sum[0] = kernels::fma<T>(d, d, sum[0]);
                          },
-                         [&](auto& sum, auto, auto out) __attribute__((always_inline)) {
-                             out(variance, sum[0] / count);
-                         });
+                         [&](auto& sum, auto, auto out)
+                             __attribute__((always_inline)) { out(variance, sum[0] / count); });
                  });
 }
 
 /// dgamma_c += sum of dy * (x - mean_c) * inverse_c, dbeta_c += sum of dy; inverse = 1 / sqrt(variance + epsilon).
 template <class T>
-void batch_normalization_backward_parameters(extent outer, extent channels, extent inner, const T* x, const T* dy,
-                                             const T* mean, const T* inverse, T* dgamma, T* dbeta,
-                                             thread_pool* threads = nullptr) noexcept {
+void batch_normalization_backward_parameters(extent outer, extent channels, extent inner, const T* x,
+                                             const T* dy, const T* mean, const T* inverse, T* dgamma,
+                                             T* dbeta, thread_pool* threads = nullptr) noexcept {
     parallel_for(detail::worth_threads(threads, outer * channels * inner), channels, lanes<T>,
                  [&](extent first, extent last) {
                      detail::sum_channels<2, T>(
@@ -153,40 +166,41 @@ void batch_normalization_backward_parameters(extent outer, extent channels, exte
 /// dx of y = gamma (x - mean) inverse + beta where mean and variance are constants: dx += dy * (gamma_c * inverse_c).
 /// gamma may be null for 1.
 template <class T>
-void batch_normalization_backward_fixed(extent outer, extent channels, extent inner, const T* dy, const T* inverse,
-                                        const T* gamma, T* dx, thread_pool* threads = nullptr) noexcept {
-    detail::each_channel<T>(outer, channels, inner, threads,
-                            [&](extent at, auto in, auto out, auto channel) __attribute__((always_inline)) {
-                                const batch<T> scale =
-                                    gamma ? channel(inverse) * channel(gamma) : channel(inverse);
-                                out(dx + at, kernels::fma<T>(in(dy + at), scale, in(dx + at)));
-                            });
+void batch_normalization_backward_fixed(extent outer, extent channels, extent inner, const T* dy,
+                                        const T* inverse, const T* gamma, T* dx,
+                                        thread_pool* threads = nullptr) noexcept {
+    detail::each_channel<T>(
+        outer, channels, inner,
+        threads, [&](extent at, auto in, auto out, auto channel) __attribute__((always_inline)) {
+            const batch<T> scale = gamma ? channel(inverse) * channel(gamma) : channel(inverse);
+            out(dx + at, kernels::fma<T>(in(dy + at), scale, in(dx + at)));
+        });
 }
 
 /// dx of y = gamma (x - mean) inverse + beta where mean and variance are those of x:
 /// dx += gamma_c inverse_c (dy - mean of dy - h * mean of dy h), h = (x - mean_c) inverse_c.
 /// gamma may be null for 1; `sums` is scratch of 2 * channels elements.
 template <class T>
-void batch_normalization_backward_computed(extent outer, extent channels, extent inner, const T* x, const T* dy,
-                                           const T* mean, const T* inverse, const T* gamma, T* dx, T* sums,
-                                           thread_pool* threads = nullptr) noexcept {
+void batch_normalization_backward_computed(extent outer, extent channels, extent inner, const T* x,
+                                           const T* dy, const T* mean, const T* inverse, const T* gamma,
+                                           T* dx, T* sums, thread_pool* threads = nullptr) noexcept {
     if (outer * channels * inner <= 0) return;
     std::fill(sums, sums + 2 * channels, T(0));
     T* of_products = sums;
     T* of_gradients = sums + channels;
-    batch_normalization_backward_parameters(outer, channels, inner, x, dy, mean, inverse, of_products, of_gradients,
-                                            threads);
+    batch_normalization_backward_parameters(outer, channels, inner, x, dy, mean, inverse, of_products,
+                                            of_gradients, threads);
     const batch<T> share(T(1) / static_cast<T>(outer * inner));
-    detail::each_channel<T>(outer, channels, inner, threads,
-                            [&](extent at, auto in, auto out, auto channel) __attribute__((always_inline)) {
-                                const batch<T> factor = channel(inverse) * (channel(of_products) * share);
-                                const batch<T> centred =
-                                    kernels::fma<T>(-(in(x + at) - channel(mean)), factor,
-                                                    kernels::fma<T>(-channel(of_gradients), share, in(dy + at)));
-                                const batch<T> scale =
-                                    gamma ? channel(inverse) * channel(gamma) : channel(inverse);
-                                out(dx + at, kernels::fma<T>(centred, scale, in(dx + at)));
-                            });
+    detail::each_channel<T>(
+        outer, channels, inner,
+        threads, [&](extent at, auto in, auto out, auto channel) __attribute__((always_inline)) {
+            const batch<T> factor = channel(inverse) * (channel(of_products) * share);
+            const batch<T> centred =
+                kernels::fma<T>(-(in(x + at) - channel(mean)), factor,
+                                kernels::fma<T>(-channel(of_gradients), share, in(dy + at)));
+            const batch<T> scale = gamma ? channel(inverse) * channel(gamma) : channel(inverse);
+            out(dx + at, kernels::fma<T>(centred, scale, in(dx + at)));
+        });
 }
 
 namespace detail {
@@ -197,7 +211,8 @@ template <class T, class N>
     const extent n = size;
     const T count = static_cast<T>(n);
     batch<T> sum(T(0));
-    for_each_batch<T>(size, [&](extent i, auto in, auto) __attribute__((always_inline)) { sum = sum + in(x + i); });
+    for_each_batch<T>(
+        size, [&](extent i, auto in, auto) __attribute__((always_inline)) { sum = sum + in(x + i); });
     mean = sum_lanes<T>(sum) / count;
     const batch<T> centre(mean);
     batch<T> squares(T(0));
@@ -229,11 +244,12 @@ void layer_normalization(extent outer, N n, const T* x, const T* gamma, const T*
             T* to = y + row * size;
             T mean, inverse;
             detail::row_moments<T>(n, from, epsilon, mean, inverse);
-            for_each_batch<T>(n, [&](extent i, auto in, auto out) __attribute__((always_inline)) {
-                const batch<T> h = (in(from + i) - batch<T>(mean)) * batch<T>(inverse);
-                const batch<T> offset = beta ? in(beta + i) : batch<T>(T(0));
-                out(to + i, kernels::fma<T>(h, gamma ? in(gamma + i) : batch<T>(T(1)), offset));
-            });
+            for_each_batch<T>(
+                n, [&](extent i, auto in, auto out) __attribute__((always_inline)) {
+                    const batch<T> h = (in(from + i) - batch<T>(mean)) * batch<T>(inverse);
+                    const batch<T> offset = beta ? in(beta + i) : batch<T>(T(0));
+                    out(to + i, kernels::fma<T>(h, gamma ? in(gamma + i) : batch<T>(T(1)), offset));
+                });
         }
     });
 }
@@ -242,8 +258,9 @@ void layer_normalization(extent outer, N n, const T* x, const T* gamma, const T*
 /// h = (x - mean) / sqrt(variance + epsilon). Each of gamma, dx, dgamma, dbeta may be null. `moments` is scratch of
 /// 2 * outer elements. The sums over rows are one chain for each column, rows ascending.
 template <class T, class N>
-void layer_normalization_backward(extent outer, N n, const T* x, const T* gamma, T epsilon, const T* dy, T* dx,
-                                  T* dgamma, T* dbeta, T* moments, thread_pool* threads = nullptr) noexcept {
+void layer_normalization_backward(extent outer, N n, const T* x, const T* gamma, T epsilon, const T* dy,
+                                  T* dx, T* dgamma, T* dbeta, T* moments,
+                                  thread_pool* threads = nullptr) noexcept {
     const extent size = n;
     threads = detail::worth_threads(threads, outer * size);
     parallel_for(threads, outer, 1, [&](extent first, extent last) {
@@ -254,38 +271,42 @@ void layer_normalization_backward(extent outer, N n, const T* x, const T* gamma,
             if (!dx) continue;
             const batch<T> centre(mean), factor(inverse);
             batch<T> of_gradients(T(0)), of_products(T(0));
-            for_each_batch<T>(n, [&](extent i, auto in, auto) __attribute__((always_inline)) {
-                const batch<T> d = in(g + i), weight = gamma ? in(gamma + i) : batch<T>(T(1));
-                of_products = kernels::fma<T>(d * weight, in(from + i) - centre, of_products);
-                of_gradients = kernels::fma<T>(d, weight, of_gradients);
-            });
+            for_each_batch<T>(
+                n, [&](extent i, auto in, auto) __attribute__((always_inline)) {
+                    const batch<T> d = in(g + i), weight = gamma ? in(gamma + i) : batch<T>(T(1));
+                    of_products = kernels::fma<T>(d * weight, in(from + i) - centre, of_products);
+                    of_gradients = kernels::fma<T>(d, weight, of_gradients);
+                });
             const T share = T(1) / static_cast<T>(size);
             const batch<T> gradient(sum_lanes<T>(of_gradients) * share);
             const batch<T> product(sum_lanes<T>(of_products) * share * inverse * inverse);
             T* to = dx + row * size;
-            for_each_batch<T>(n, [&](extent i, auto in, auto out) __attribute__((always_inline)) {
-                const batch<T> weight = gamma ? in(gamma + i) : batch<T>(T(1));
-                const batch<T> inner = kernels::fma<T>(centre - in(from + i), product,
-                                                       kernels::fma<T>(in(g + i), weight, -gradient));
-                out(to + i, kernels::fma<T>(inner, factor, in(to + i)));
-            });
+            for_each_batch<T>(
+                n, [&](extent i, auto in, auto out) __attribute__((always_inline)) {
+                    const batch<T> weight = gamma ? in(gamma + i) : batch<T>(T(1));
+                    const batch<T> inner = kernels::fma<T>(centre - in(from + i), product,
+                                                           kernels::fma<T>(in(g + i), weight, -gradient));
+                    out(to + i, kernels::fma<T>(inner, factor, in(to + i)));
+                });
         }
     });
     if (!dgamma && !dbeta) return;
     parallel_for(threads, size, lanes<T>, [&](extent first, extent last) {
-        for_each_batch<T>(last - first, [&](extent j, auto in, auto out) __attribute__((always_inline)) {
-            const extent c = first + j;
-            batch<T> scale = dgamma ? in(dgamma + c) : batch<T>(T(0)), shift = dbeta ? in(dbeta + c) : batch<T>(T(0));
-            for (extent row = 0; row < outer; ++row) {
-                const batch<T> g = in(dy + row * size + c);
-                const batch<T> h =
-                    (in(x + row * size + c) - batch<T>(moments[2 * row])) * batch<T>(moments[2 * row + 1]);
-                scale = kernels::fma<T>(g, h, scale);
-                shift = shift + g;
-            }
-            if (dgamma) out(dgamma + c, scale);
-            if (dbeta) out(dbeta + c, shift);
-        });
+        for_each_batch<T>(
+            last - first, [&](extent j, auto in, auto out) __attribute__((always_inline)) {
+                const extent c = first + j;
+                batch<T> scale = dgamma ? in(dgamma + c) : batch<T>(T(0)),
+                         shift = dbeta ? in(dbeta + c) : batch<T>(T(0));
+                for (extent row = 0; row < outer; ++row) {
+                    const batch<T> g = in(dy + row * size + c);
+                    const batch<T> h = (in(x + row * size + c) - batch<T>(moments[2 * row])) *
+                                       batch<T>(moments[2 * row + 1]);
+                    scale = kernels::fma<T>(g, h, scale);
+                    shift = shift + g;
+                }
+                if (dgamma) out(dgamma + c, scale);
+                if (dbeta) out(dbeta + c, shift);
+            });
     });
 }
 

@@ -35,7 +35,9 @@ namespace detail {
 
 struct window {
     extent top, bottom, left, right;
-    constexpr extent size() const { return std::max<extent>(0, bottom - top) * std::max<extent>(0, right - left); }
+    constexpr extent size() const {
+        return std::max<extent>(0, bottom - top) * std::max<extent>(0, right - left);
+    }
 };
 
 constexpr window window_at(const pooling_geometry& g, extent oy, extent ox) {
@@ -164,25 +166,27 @@ inline void pool_channel(const pooling_geometry& g, const T* x, T* y) noexcept {
     for (extent oy = 0; oy < g.output_height; ++oy, y += g.output_width) {
         const extent top = oy * g.stride_y - g.pad_top;
         const bool inside = top >= 0 && top + g.kernel_height <= g.height;
-        const extent first = inside ? columns.begin : g.output_width, last = inside ? columns.end : g.output_width;
+        const extent first = inside ? columns.begin : g.output_width,
+                     last = inside ? columns.end : g.output_width;
         for (extent ox = 0; ox < first; ++ox) y[ox] = pool_window<Kind>(g, window_at(g, oy, ox), x);
         if (inside) pool_inside<Kind>(g, x + top * g.width, first, last, y);
-        for (extent ox = last; ox < g.output_width; ++ox) y[ox] = pool_window<Kind>(g, window_at(g, oy, ox), x);
+        for (extent ox = last; ox < g.output_width; ++ox)
+            y[ox] = pool_window<Kind>(g, window_at(g, oy, ox), x);
     }
 }
 
 /// dx of one window; y and dy are its result and its gradient.
 template <pooling_kind Kind, class T>
-inline void pool_window_backward(const pooling_geometry& g, const window& w, const T* x, T y, T dy, T* dx) noexcept {
+inline void pool_window_backward(const pooling_geometry& g, const window& w, const T* x, T y, T dy,
+                                 T* dx) noexcept {
     if (w.size() == 0) return;
     if constexpr (Kind == pooling_kind::max) {
-        // The first element equal to the result, or the first NaN where that is the result: from the last to the
-        // first, so that there is no branch to guess.
+        // The first element equal to the result, or the first NaN where that is the result.
         extent at = -1;
         for (extent iy = w.bottom; iy-- > w.top;)
             for (extent ix = w.right; ix-- > w.left;) {
                 const T v = x[iy * g.width + ix];
-                at = (v == y) | (is_nan(v) & is_nan(y)) ? iy * g.width + ix : at;
+                at = v == y || (is_nan(v) && is_nan(y)) ? iy * g.width + ix : at;
             }
         if (at >= 0) dx[at] += dy;
     } else {
@@ -191,7 +195,8 @@ inline void pool_window_backward(const pooling_geometry& g, const window& w, con
         for (extent iy = w.top; iy < w.bottom; ++iy)
             for (extent ix = w.left; ix < w.right; ++ix) {
                 T& to = dx[iy * g.width + ix];
-                to = Kind == pooling_kind::average ? to + slope : kernels::fma(slope, x[iy * g.width + ix], to);
+                to = Kind == pooling_kind::average ? to + slope
+                                                   : kernels::fma(slope, x[iy * g.width + ix], to);
             }
     }
 }
@@ -241,7 +246,8 @@ inline void pool_channel_backward(const pooling_geometry& g, const T* x, const T
         extent ox = 0;
         while (ox < g.output_width)
             if (pairs && ox >= columns.begin && ox < columns.end) {
-                const extent at = top * g.width + 2 * ox - g.pad_left, count = std::min(columns.end - ox, lanes<T>);
+                const extent at = top * g.width + 2 * ox - g.pad_left,
+                             count = std::min(columns.end - ox, lanes<T>);
                 pool_pairs_backward<Kind, T>(g, count, x + at, load_partial(y + ox, count),
                                              load_partial(dy + ox, count), dx + at);
                 ox += count;
@@ -267,8 +273,8 @@ inline void with_kind(pooling_kind kind, const Body& body) noexcept {
 
 /// y = pool(x); `x_stride` and `y_stride` are the elements between examples.
 template <class T>
-void pooling_forward(pooling_kind kind, const pooling_geometry& g, extent examples, const T* x, extent x_stride,
-                     T* y, extent y_stride, thread_pool* threads = nullptr) noexcept {
+void pooling_forward(pooling_kind kind, const pooling_geometry& g, extent examples, const T* x,
+                     extent x_stride, T* y, extent y_stride, thread_pool* threads = nullptr) noexcept {
     const extent outputs = g.output_height * g.output_width;
     if (outputs <= 0) return;
     if (examples * g.channels * outputs * g.kernel_height * g.kernel_width < (1 << 15)) threads = nullptr;
@@ -285,9 +291,9 @@ void pooling_forward(pooling_kind kind, const pooling_geometry& g, extent exampl
 
 /// dx += the gradient with respect to x, given x, y = pool(x) and dy.
 template <class T>
-void pooling_backward(pooling_kind kind, const pooling_geometry& g, extent examples, const T* x, extent x_stride,
-                      const T* y, extent y_stride, const T* dy, extent dy_stride, T* dx, extent dx_stride,
-                      thread_pool* threads = nullptr) noexcept {
+void pooling_backward(pooling_kind kind, const pooling_geometry& g, extent examples, const T* x,
+                      extent x_stride, const T* y, extent y_stride, const T* dy, extent dy_stride, T* dx,
+                      extent dx_stride, thread_pool* threads = nullptr) noexcept {
     const extent outputs = g.output_height * g.output_width;
     if (outputs <= 0) return;
     if (examples * g.channels * outputs * g.kernel_height * g.kernel_width < (1 << 15)) threads = nullptr;
@@ -296,10 +302,9 @@ void pooling_backward(pooling_kind kind, const pooling_geometry& g, extent examp
             for (extent i = first; i < last; ++i) {
                 const extent example = i / g.channels, channel = i % g.channels;
                 const extent plane = channel * g.height * g.width;
-                detail::pool_channel_backward<k()>(g, x + example * x_stride + plane,
-                                                   y + example * y_stride + channel * outputs,
-                                                   dy + example * dy_stride + channel * outputs,
-                                                   dx + example * dx_stride + plane);
+                detail::pool_channel_backward<k()>(
+                    g, x + example * x_stride + plane, y + example * y_stride + channel * outputs,
+                    dy + example * dy_stride + channel * outputs, dx + example * dx_stride + plane);
             }
         });
     });

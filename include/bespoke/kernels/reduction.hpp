@@ -11,9 +11,8 @@ namespace bespoke::kernels {
 template <class T>
 T sum(extent n, const T* x) noexcept {
     batch<T> total(T(0));
-    for_each_batch<T>(n, [&](extent i, auto in, auto) __attribute__((always_inline)) {
-        total = total + in(x + i);
-    });
+    for_each_batch<T>(
+        n, [&](extent i, auto in, auto) __attribute__((always_inline)) { total = total + in(x + i); });
     return sum_lanes<T>(total);
 }
 
@@ -21,22 +20,24 @@ T sum(extent n, const T* x) noexcept {
 template <class T>
 T dot(extent n, const T* x, const T* y) noexcept {
     batch<T> total(T(0));
-    for_each_batch<T>(n, [&](extent i, auto in, auto) __attribute__((always_inline)) {
-        total = kernels::fma<T>(in(x + i), in(y + i), total);
-    });
+    for_each_batch<T>(
+        n, [&](extent i, auto in, auto)
+               __attribute__((always_inline)) { total = kernels::fma<T>(in(x + i), in(y + i), total); });
     return sum_lanes<T>(total);
 }
 
 /// out[j] += sum over rows of x[row * stride + j], j in [0, n): one chain from out[j], rows ascending.
 template <class T>
-void column_sums(extent rows, extent n, const T* x, extent stride, T* out, thread_pool* threads = nullptr) noexcept {
+void column_sums(extent rows, extent n, const T* x, extent stride, T* out,
+                 thread_pool* threads = nullptr) noexcept {
     if (rows * n < (1 << 15)) threads = nullptr;
     parallel_for(threads, n, lanes<T>, [&](extent first, extent last) {
-        for_each_batch<T>(last - first, [&](extent j, auto in, auto put) __attribute__((always_inline)) {
-            batch<T> total = in(out + first + j);
-            for (extent row = 0; row < rows; ++row) total = total + in(x + row * stride + first + j);
-            put(out + first + j, total);
-        });
+        for_each_batch<T>(
+            last - first, [&](extent j, auto in, auto put) __attribute__((always_inline)) {
+                batch<T> total = in(out + first + j);
+                for (extent row = 0; row < rows; ++row) total = total + in(x + row * stride + first + j);
+                put(out + first + j, total);
+            });
     });
 }
 

@@ -28,8 +28,9 @@ inline constexpr std::size_t vector_registers =
     is_avx512<xsimd::default_arch> || std::is_base_of_v<xsimd::neon64, xsimd::default_arch> ? 32 : 16;
 
 /// Whether the machine rounds a multiply-add once.
-inline constexpr bool has_fma = is_avx512<xsimd::default_arch> || XSIMD_WITH_FMA3_AVX2 || XSIMD_WITH_FMA3_AVX ||
-                                XSIMD_WITH_FMA3_SSE || XSIMD_WITH_FMA4 || XSIMD_WITH_NEON64;
+inline constexpr bool has_fma = is_avx512<xsimd::default_arch> || XSIMD_WITH_FMA3_AVX2 ||
+                                XSIMD_WITH_FMA3_AVX || XSIMD_WITH_FMA3_SSE || XSIMD_WITH_FMA4 ||
+                                XSIMD_WITH_NEON64;
 
 /// a * b + c; rounded once where the machine has the instruction, twice where not (SSE2).
 ///
@@ -58,7 +59,8 @@ template <std::size_t Count, class F>
 [[gnu::always_inline]] inline void unroll(const F& f) noexcept {
     [&]<std::size_t... I>(std::index_sequence<I...>) __attribute__((always_inline)) {
         (f(std::integral_constant<std::size_t, I>{}), ...);
-    }(std::make_index_sequence<Count>{});
+    }
+    (std::make_index_sequence<Count>{});
 }
 
 template <class T>
@@ -122,11 +124,11 @@ template <class T, class N, class Body>
     for (; i + lanes<T> <= size; i += lanes<T>)
         body(
             i, [](const T* p) __attribute__((always_inline)) { return kernels::load(p); },
-            [](T* p, const batch<T>& v) __attribute__((always_inline)) { kernels::store(p, v); });
+            [](T * p, const batch<T>& v) __attribute__((always_inline)) { kernels::store(p, v); });
     if (const extent rest = size - i; rest > 0)
         body(
             i, [rest](const T* p) __attribute__((always_inline)) { return load_partial(p, rest); },
-            [rest](T* p, const batch<T>& v) __attribute__((always_inline)) { store_partial(p, v, rest); });
+            [rest](T * p, const batch<T>& v) __attribute__((always_inline)) { store_partial(p, v, rest); });
 }
 
 /// The lanes of `v`, added as a balanced tree: (0 + 1) + (2 + 3) and so on.
@@ -218,7 +220,8 @@ inline void transpose(const T* from, extent from_stride, extent rows, extent col
                 });
             } else
                 for (extent r = 0; r < height; ++r)
-                    for (extent c = 0; c < width; ++c) target[c * to_stride + r] = source[r * from_stride + c];
+                    for (extent c = 0; c < width; ++c)
+                        target[c * to_stride + r] = source[r * from_stride + c];
         }
 }
 

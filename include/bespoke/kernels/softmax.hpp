@@ -35,8 +35,7 @@ template <class T, class N>
     alignas(64) T lane[lanes<T>];
     most.store_aligned(lane);
     T result = lane[0];
-    for (extent l = 1; l < lanes<T>; ++l)
-        result = kernels::running_max(result, lane[l]);
+    for (extent l = 1; l < lanes<T>; ++l) result = kernels::running_max(result, lane[l]);
     return result;
 }
 
@@ -57,9 +56,9 @@ template <class T, class N>
         sum = sum + load_partial(y + i, rest);
     }
     const batch<T> total(sum_lanes<T>(sum));
-    for_each_batch<T>(size, [&](extent j, auto in, auto out) __attribute__((always_inline)) {
-        out(y + j, in(y + j) / total);
-    });
+    for_each_batch<T>(
+        size, [&](extent j, auto in, auto out)
+                  __attribute__((always_inline)) { out(y + j, in(y + j) / total); });
 }
 
 }  // namespace detail
@@ -118,13 +117,15 @@ void softmax_backward(extent outer, N n, extent inner, const T* y, const T* dy, 
                 const T *p = y + row * size, *g = dy + row * size;
                 T* to = dx + row * size;
                 batch<T> sum(T(0));
-                for_each_batch<T>(n, [&](extent i, auto in, auto) __attribute__((always_inline)) {
-                    sum = kernels::fma<T>(in(p + i), in(g + i), sum);
-                });
+                for_each_batch<T>(
+                    n, [&](extent i, auto in, auto) __attribute__((always_inline)) {
+                        sum = kernels::fma<T>(in(p + i), in(g + i), sum);
+                    });
                 const batch<T> total(sum_lanes<T>(sum));
-                for_each_batch<T>(n, [&](extent i, auto in, auto out) __attribute__((always_inline)) {
-                    out(to + i, kernels::fma<T>(in(p + i), in(g + i) - total, in(to + i)));
-                });
+                for_each_batch<T>(
+                    n, [&](extent i, auto in, auto out) __attribute__((always_inline)) {
+                        out(to + i, kernels::fma<T>(in(p + i), in(g + i) - total, in(to + i)));
+                    });
             }
         });
         return;
@@ -140,10 +141,11 @@ void softmax_backward(extent outer, N n, extent inner, const T* y, const T* dy, 
                                       load_partial(dy + start + i * inner, count), sum);
             for (extent i = 0; i < size; ++i) {
                 const extent at = start + i * inner;
-                store_partial<T>(dx + at,
-                                 kernels::fma<T>(load_partial(y + at, count), load_partial(dy + at, count) - sum,
-                                                 load_partial(dx + at, count)),
-                                 count);
+                store_partial<T>(
+                    dx + at,
+                    kernels::fma<T>(load_partial(y + at, count), load_partial(dy + at, count) - sum,
+                                    load_partial(dx + at, count)),
+                    count);
             }
         }
     });
