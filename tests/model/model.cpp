@@ -343,3 +343,16 @@ TEST_CASE("names and wires that do not fit") {
     CHECK(failed(R"({"name": "a", "input": "x", "output": ["y"], "activation": {"ReLU": {}}})").text ==
           R"(/neuralNetwork/layers/0/input: an array wanted, "x" came)");
 }
+
+TEST_CASE("settings are compared with the shapes that are declared, whatever came last") {
+    json root = json::parse(network_text(layer_text(R"("activation": {"ReLU": {}})"), "[2]"));
+    root["description"]["input"][0]["type"]["multiArrayType"]["shapeRange"]["sizeRanges"] =
+        json::parse(R"([{"lowerBound": 1, "upperBound": -1}])");
+    root["description"]["output"][0]["type"]["multiArrayType"]["shape"] = {2};
+    model m = parse(root.dump());
+    CHECK(m.predict({{"x", tensor<float>{1, 2, 3}}}).get<tensor<float>>("y").size() == 3);
+    CHECK_NOTHROW(m.set_settings(m.settings()));
+    auto settings = m.settings();
+    std::get<array_feature_type>(settings.description.output[0].type.type).shape = {3};
+    CHECK(check::failure([&] { m.set_settings(settings); }).is(errc::shape_mismatch));
+}

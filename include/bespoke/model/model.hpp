@@ -469,7 +469,7 @@ model::model(parts&& content)
 void model::set_settings(model_settings settings) {
     const model_description& description = settings.description;
     if (const auto problem = fault_of(description)) throw error(*problem);
-    const plan_view& plan = program_->plan();
+    const plan_view& plan = program_->plan();  // that of the engine, whichever it is
     const std::string root = "/" + std::string(detail::key_of_type(settings.type));
 
     if (description.input.size() != plan.inputs.size())
@@ -481,6 +481,12 @@ void model::set_settings(model_settings settings) {
             throw error(errc::unknown_name, "/description/input/" + std::to_string(i) + ": " +
                                                 in_quotes(plan[plan.blobs[plan.inputs[i]].name]) + " wanted, " +
                                                 in_quotes(description.input[i].name) + " came");
+
+    // what is declared is compared with the plan for the shapes that are declared
+    std::vector<program::named_shape> inputs;
+    for (const auto& feature : description.input)
+        inputs.push_back({feature.name, detail::declared_shape(feature, settings.array_input_shape_mapping)});
+    program_->reshape(inputs);
 
     const auto output_number = [&](std::string_view name) {
         for (std::size_t i = 0; i < plan.outputs.size(); ++i)
