@@ -57,7 +57,7 @@ inline void tile(extent k, const T* a, extent a_row, extent a_column, const T* b
     for (extent i = 0; i < rows; ++i) {
         BESPOKE_UNROLL
         for (extent j = 0; j < batches; ++j) {
-            const T* p = load_c ? c + i * c_row + j * lanes<T> : bias + j * lanes<T>;
+            const T* p = load_c ? c + i * c_row + j * lanes<T> : bias ? bias + j * lanes<T> : nullptr;
             if (load_c || (bias && !row_bias))
                 sum[i][j] = whole ? load(p) : load_partial(p, valid[j]);
             else
@@ -152,7 +152,7 @@ template <class T, std::size_t Batches, std::size_t Chains, class K>
     for (extent j = 0; j < batches; ++j) {
         const T* start = accumulate ? c : bias;
         const extent valid = std::clamp(n - column - j * lanes<T>, extent{0}, lanes<T>);
-        const T* p = start + column + j * lanes<T>;
+        const T* p = start ? start + column + j * lanes<T> : nullptr;
         sum[0][j] = !start ? batch<T>(T(0)) : valid == lanes<T> ? load(p) : load_partial(p, valid);
         BESPOKE_UNROLL
         for (extent chain = 1; chain < chains; ++chain) sum[chain][j] = batch<T>(T(0));
