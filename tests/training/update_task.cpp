@@ -1,0 +1,452 @@
+#include <bespoke/layers/activation.hpp>
+#include <bespoke/layers/inner_product.hpp>
+#include <bespoke/layers/softmax.hpp>
+#include <bespoke/network/network.hpp>
+#include <bespoke/training/update_task.hpp>
+
+#include <catch2/catch.hpp>
+
+#include <chrono>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <string>
+#include <thread>
+
+using namespace bespoke;
+
+namespace {
+
+constexpr auto description =
+    compose(input{"x", {5}}, inner_product{.output_channels = 6} | named("stem"), bespoke::tanh{},
+            inner_product{.output_channels = 8} | named("fc1") | updatable, bespoke::tanh{},
+            inner_product{.output_channels = 3} | named("fc2") | updatable, softmax_nd{} | named("p"));
+using net_type = network<description>;
+using task_type = update_task<net_type>;
+using handlers_type = update_handlers<net_type>;
+using context_type = update_context<net_type>;
+
+constexpr std::size_t examples = 22;
+
+/// Examples that live as long as the setup.
+struct material {
+    std::vector<float> x = std::vector<float>(examples * 5), labels = std::vector<float>(examples);
+
+    material() {
+        philox random(5);
+        for (std::size_t i = 0; i < examples; ++i) {
+            labels[i] = static_cast<float>(i % 3);
+            for (std::size_t j = 0; j < 5; ++j)
+                x[i * 5 + j] = static_cast<float>(random.uniform() + (j == i % 3 ? 1 : 0));
+        }
+    }
+    template <class Optimizer = sgd>
+    training_setup<float, categorical_cross_entropy, Optimizer> setup(const Optimizer& with = sgd{
+                                                                          .learning_rate = 0.5,
+                                                                          .momentum = 0.5}) const {
+        return {.examples = examples,
+                .inputs = {x},
+                .losses = {categorical_cross_entropy{}},
+                .targets = {labels},
+                .with = with};
+    }
+};
+const material data;
+
+std::vector<float> parameters(const net_type& net) {
+    return {net.core().parameters().begin(), net.core().parameters().end()};
+}
+bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
+    return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
+}
+
+/// The loop that an update runs, by hand.
+std::vector<float> by_hand(const net_type& net, const update_settings& s, const sgd& with) {
+    net_type copy(net);
+    trainer t(copy, std::vector{categorical_cross_entropy{}}, with);
+    const std::vector<example_data<float>> x{data.x}, labels{data.labels};
+    t.load(examples, x, labels);
+    for (extent epoch = 0; epoch < s.epochs; ++epoch) {
+        std::vector<std::size_t> order(examples);
+        std::iota(order.begin(), order.end(), std::size_t{0});
+        if (s.shuffle) {
+            philox random(s.seed, static_cast<std::uint64_t>(epoch));
+            bespoke::shuffle(std::span(order), random);
+        }
+        const auto size = static_cast<std::size_t>(s.mini_batch_size);
+        for (std::size_t first = 0; first < examples; first += size)
+            t.step(std::span(order).subspan(first, std::min(size, examples - first)));
+    }
+    return parameters(copy);
+}
+
+std::string thrown_by(const std::function<void()>& run, errc code) {
+    try {
+        run();
+    } catch (const error& e) {
+        REQUIRE(e.code() == code);
+        return e.what();
+    }
+    return "nothing was thrown";
+}
+
+}  // namespace
+
+TEST_CASE(
+    "an update is the mini-batches in the order of the seed, synchronous or not, and leaves its model "
+    "alone") {
+    const net_type net(1);
+    const auto before = parameters(net);
+    const auto setup = data.setup();
+    for (const bool shuffle : {true, false}) {
+        const update_options options{.epochs = 3, .mini_batch_size = 8, .shuffle = shuffle, .seed = 7};
+        const auto expected =
+            by_hand(net, {.epochs = 3, .mini_batch_size = 8, .shuffle = shuffle, .seed = 7}, setup.with);
+        update_task task(net, setup, options);
+        const net_type result = task.result();
+        REQUIRE(task.finished());
+        REQUIRE(same_bits(parameters(result), expected));
+        REQUIRE(same_bits(parameters(task.result()), expected));  // as often as wanted
+        REQUIRE(same_bits(parameters(update(net, setup, options)), expected));
+        REQUIRE(same_bits(parameters(net), before));
+        REQUIRE_FALSE(same_bits(expected, before));
+    }
+    const auto with_seed = [&](std::uint64_t seed) {
+        return parameters(update(net, setup, {.epochs = 2, .seed = seed}));
+    };
+    REQUIRE(same_bits(with_seed(1), with_seed(1)));
+    REQUIRE_FALSE(same_bits(with_seed(1), with_seed(2)));
+}
+
+TEST_CASE("the updated model predicts as one into which its parameters are copied") {
+    const net_type net(1);
+    net_type result = update(net, data.setup(), {.epochs = 20});
+    net_type fresh(2);
+    std::copy_n(result.core().parameters().data(), result.core().parameters().size(),
+                fresh.core().parameters().data());
+    fresh.prepare();
+    std::size_t right = 0;
+    for (std::size_t i = 0; i < examples; ++i) {
+        const std::span<const float> x(data.x.data() + i * 5, 5);
+        const std::vector<float> p(result(x).begin(), result(x).end());
+        REQUIRE(same_bits(p, std::vector<float>(fresh(x).begin(), fresh(x).end())));
+        right += static_cast<std::size_t>(std::max_element(p.begin(), p.end()) - p.begin()) == i % 3;
+    }
+    REQUIRE(right >= 20);  // it has learned
+}
+
+TEST_CASE("events come in order, with their metrics") {
+    const net_type net(1);
+    std::vector<std::string> events;
+    std::vector<double> losses;
+    double sum = 0;
+    const std::thread::id here = std::this_thread::get_id();
+    bool elsewhere = true;
+    handlers_type handlers;
+    handlers.progress = [&](context_type& c) {
+        elsewhere = elsewhere && std::this_thread::get_id() != here;
+        const auto& m = c.metrics;
+        const std::string at = std::to_string(m.epoch) + "." + std::to_string(m.mini_batch);
+        switch (c.event) {
+            case update_event::training_begin:
+                events.push_back("begin " + at);
+                REQUIRE(same_bits(parameters(c.model), parameters(net)));
+                break;
+            case update_event::mini_batch_end:
+                events.push_back("batch " + at);
+                sum += m.loss * (m.mini_batch == 2 ? 6 : 8);
+                losses.push_back(m.loss);
+                break;
+            case update_event::epoch_end:
+                events.push_back("epoch " + at);
+                REQUIRE(m.loss == Approx(sum / examples).epsilon(1e-12));
+                sum = 0;
+                break;
+        }
+    };
+    int completions = 0;
+    handlers.completion = [&](context_type& c) {
+        ++completions;
+        events.push_back("completion " + std::to_string(c.metrics.epoch) + "." +
+                         std::to_string(c.metrics.mini_batch));
+        REQUIRE(c.failure == nullptr);
+        REQUIRE_FALSE(c.cancelled);
+        REQUIRE_FALSE(same_bits(parameters(c.model), parameters(net)));
+    };
+    task_type task(net, data.setup(), {.epochs = 2, .mini_batch_size = 8}, handlers);
+    task.wait();
+    REQUIRE(elsewhere);
+    REQUIRE(completions == 1);
+    REQUIRE(events == std::vector<std::string>{"begin 0.0", "batch 0.0", "batch 0.1", "batch 0.2",
+                                               "epoch 0.2", "batch 1.0", "batch 1.1", "batch 1.2",
+                                               "epoch 1.2", "completion 1.2"});
+    REQUIRE(losses.size() == 6);
+    REQUIRE(losses[5] < losses[0]);
+    REQUIRE(task.metrics().epoch == 1);
+
+    // only what was asked for
+    events.clear();
+    handlers.events = static_cast<unsigned>(update_event::epoch_end);
+    handlers.progress = [&](context_type& c) {
+        events.push_back(std::to_string(static_cast<unsigned>(c.event)));
+    };
+    handlers.completion = {};
+    task_type(net, data.setup(), {.epochs = 2, .mini_batch_size = 8}, handlers).wait();
+    REQUIRE(events == std::vector<std::string>{"4", "4"});
+}
+
+TEST_CASE("no epoch is no change") {
+    const net_type net(1);
+    std::string events;
+    handlers_type handlers;
+    handlers.progress = [&](context_type&) { events += "p"; };
+    handlers.completion = [&](context_type&) { events += "c"; };
+    task_type task(net, data.setup(), {.epochs = 0}, handlers);
+    REQUIRE(same_bits(parameters(task.result()), parameters(net)));
+    REQUIRE(events == "pc");
+}
+
+TEST_CASE("what a handler sets takes effect") {
+    const net_type net(1);
+    SECTION("the learning rate") {
+        // a rate of 0 from the second mini-batch on: one update in all
+        handlers_type handlers;
+        handlers.progress = [](context_type& c) {
+            if (c.event == update_event::training_begin) REQUIRE(c.settings.learning_rate == 0.25);
+            if (c.event == update_event::mini_batch_end) c.settings.learning_rate = 0;
+        };
+        const update_options options{
+            .epochs = 2, .mini_batch_size = 8, .shuffle = false, .learning_rate = 0.25};
+        const net_type result =
+            task_type(net, data.setup(sgd{.learning_rate = 9}), options, handlers).result();
+        net_type expected(net);
+        trainer t(expected, std::vector{categorical_cross_entropy{}}, sgd{.learning_rate = 0.25});
+        const std::vector<example_data<float>> x{data.x}, labels{data.labels};
+        t.load(examples, x, labels);
+        const std::vector<std::size_t> first{0, 1, 2, 3, 4, 5, 6, 7};
+        t.step(first);
+        REQUIRE(same_bits(parameters(result), parameters(expected)));
+    }
+    SECTION("the mini-batch size") {
+        std::vector<extent> batches;
+        handlers_type handlers;
+        handlers.progress = [&](context_type& c) {
+            if (c.event == update_event::training_begin) c.settings.mini_batch_size = 11;
+            if (c.event == update_event::mini_batch_end) c.settings.mini_batch_size = 4;
+            if (c.event == update_event::epoch_end) batches.push_back(c.metrics.mini_batch + 1);
+        };
+        task_type(net, data.setup(), {.epochs = 2, .mini_batch_size = 8}, handlers).wait();
+        REQUIRE(batches == std::vector<extent>{4, 6});  // 11 + 4 + 4 + 3, then 5 times 4 + 2
+    }
+    SECTION("the number of epochs, shuffle and seed") {
+        handlers_type handlers;
+        handlers.progress = [&](context_type& c) {
+            if (c.event != update_event::training_begin) return;
+            c.settings.epochs = 3;
+            c.settings.shuffle = true;
+            c.settings.seed = 12;
+        };
+        const auto setup = data.setup();
+        const net_type result =
+            task_type(net, setup, {.epochs = 1, .mini_batch_size = 8, .shuffle = false}, handlers).result();
+        REQUIRE(same_bits(
+            parameters(result),
+            by_hand(net, {.epochs = 3, .mini_batch_size = 8, .shuffle = true, .seed = 12}, setup.with)));
+    }
+    SECTION("but not what makes no sense") {
+        const auto with = [&](auto change) {
+            handlers_type handlers;
+            handlers.progress = [change](context_type& c) { change(c.settings); };
+            return thrown_by([&] { task_type(net, data.setup(), {}, handlers).wait(); }, errc::bad_argument);
+        };
+        REQUIRE(with([](update_settings& s) { s.mini_batch_size = 0; }) ==
+                "update: a mini-batch size from 1 up wanted");
+        REQUIRE(with([](update_settings& s) { s.epochs = -1; }) == "update: epochs from 0 up wanted");
+        REQUIRE(with([](update_settings& s) { s.learning_rate = std::nan(""); }) ==
+                "update: a learning rate from 0 up wanted");
+    }
+}
+
+TEST_CASE("a task is cancelled by its handler") {
+    const net_type net(1);
+    std::string events;
+    bool cancelled = false;
+    handlers_type handlers;
+    handlers.progress = [&](context_type& c) {
+        events += std::to_string(static_cast<unsigned>(c.event));
+        if (c.metrics.epoch == 1 && c.metrics.mini_batch == 1) c.cancel();
+    };
+    handlers.completion = [&](context_type& c) {
+        cancelled = c.cancelled;
+        REQUIRE(c.metrics.epoch == 1);
+        REQUIRE(c.metrics.mini_batch == 1);
+    };
+    const auto setup = data.setup();
+    task_type task(net, setup, {.epochs = 100, .mini_batch_size = 11, .shuffle = false}, handlers);
+    // what was learned until then stays: two epochs of two mini-batches
+    REQUIRE(same_bits(parameters(task.result()),
+                      by_hand(net, {.epochs = 2, .mini_batch_size = 11, .shuffle = false}, setup.with)));
+    REQUIRE(cancelled);
+    REQUIRE(events ==
+            "1"
+            "224"
+            "22");
+    // before anything
+    handlers.progress = [](context_type& c) { c.cancel(); };
+    handlers.completion = {};
+    REQUIRE(
+        same_bits(parameters(task_type(net, setup, {.epochs = 100}, handlers).result()), parameters(net)));
+}
+
+TEST_CASE("a task is cancelled from outside, and by its destruction") {
+    const net_type net(1);
+    std::atomic<bool> begun = false, completed = false;
+    handlers_type handlers;
+    handlers.events = static_cast<unsigned>(update_event::mini_batch_end);
+    handlers.progress = [&](context_type&) { begun = true; };
+    handlers.completion = [&](context_type& c) { completed = c.cancelled; };
+    const update_options endless{.epochs = extent{1} << 60};
+    {
+        task_type task(net, data.setup(), endless, handlers);
+        while (!begun) std::this_thread::yield();
+        REQUIRE_FALSE(task.finished());
+        task.cancel();
+        task.wait();
+        REQUIRE(completed);
+        REQUIRE(task.finished());
+        REQUIRE_FALSE(same_bits(parameters(task.result()), parameters(net)));
+    }
+    begun = completed = false;
+    {
+        task_type task(net, data.setup(), endless, handlers);
+        while (!begun) std::this_thread::yield();
+    }
+    REQUIRE(completed);  // the destructor waited
+    completed = false;
+    {
+        task_type task(net, data.setup(), endless, handlers);
+        task_type moved(std::move(task));
+    }
+    REQUIRE(completed);
+}
+
+TEST_CASE("what a handler throws arrives in wait") {
+    const net_type net(1);
+    bool failed = false;
+    handlers_type handlers;
+    handlers.progress = [](context_type& c) {
+        if (c.event == update_event::epoch_end) throw std::string("thrown by a handler");
+    };
+    handlers.completion = [&](context_type& c) { failed = c.failure != nullptr && !c.cancelled; };
+    task_type task(net, data.setup(), {.epochs = 5}, handlers);
+    for (int i = 0; i < 2; ++i) REQUIRE_THROWS_AS(task.wait(), std::string);
+    REQUIRE_THROWS_AS(task.result(), std::string);
+    REQUIRE_THROWS_AS(task.metrics(), std::string);
+    REQUIRE(failed);
+    // of the completion, too
+    handlers.progress = {};
+    handlers.completion = [](context_type&) { throw 7; };
+    task_type other(net, data.setup(), {}, handlers);
+    REQUIRE_THROWS_AS(other.wait(), int);
+}
+
+TEST_CASE("a training that diverges is an error that says when") {
+    const net_type net(1);
+    material broken;
+    broken.x[15 * 5] = std::numeric_limits<float>::quiet_NaN();
+    const auto setup = broken.setup();
+    bool kept = false;
+    handlers_type handlers;
+    handlers.completion = [&](context_type& c) {
+        // the first mini-batch was learned, the second changed nothing
+        kept = !same_bits(parameters(c.model), parameters(net));
+        for (float v : parameters(c.model)) kept = kept && std::isfinite(v);
+    };
+    REQUIRE(thrown_by(
+                [&] {
+                    const update_options options{.epochs = 50, .mini_batch_size = 11, .shuffle = false};
+                    task_type(net, setup, options, handlers).wait();
+                },
+                errc::bad_value) ==
+            "the training diverged: the loss of epoch 0, mini-batch 1 is not finite; a smaller learning rate "
+            "may help");
+    REQUIRE(kept);
+    // also where no loss follows to show it
+    const update_options once{.epochs = 1, .mini_batch_size = 22, .learning_rate = 1e300};
+    REQUIRE(thrown_by([&] { update(net, data.setup(), once); }, errc::bad_value) ==
+            "the training diverged: a weight after the last update of epoch 0, mini-batch 0 is not finite; a "
+            "smaller "
+            "learning rate may help");
+}
+
+TEST_CASE("options go to the optimizer that knows them, wherever it stands") {
+    update_settings settings;
+    const update_options all{.epochs = 4,
+                             .mini_batch_size = 5,
+                             .shuffle = false,
+                             .seed = 6,
+                             .learning_rate = 0.125,
+                             .beta1 = 0.5,
+                             .beta2 = 0.25,
+                             .eps = 0.75};
+    auto nested = chain(clip_by_global_norm{2}, specified_optimizer{adam{}}, decay_weights{0.5});
+    apply_options(all, settings, nested);
+    REQUIRE(nested ==
+            chain(clip_by_global_norm{2},
+                  specified_optimizer{adam{.learning_rate = 0.125, .beta1 = 0.5, .beta2 = 0.25, .eps = 0.75}},
+                  decay_weights{0.5}));
+    REQUIRE(settings.epochs == 4);
+    REQUIRE(settings.mini_batch_size == 5);
+    REQUIRE_FALSE(settings.shuffle);
+    REQUIRE(settings.seed == 6);
+    REQUIRE(settings.learning_rate == 0.125);
+    sgd plain{.learning_rate = 3};
+    apply_options({.momentum = 0.5}, settings, plain);
+    REQUIRE(plain == sgd{.learning_rate = 3, .momentum = 0.5});
+    REQUIRE(settings.learning_rate == 3);
+
+    const auto problem = [](const update_options& options, auto optimizer) {
+        update_settings s;
+        return thrown_by([&] { apply_options(options, s, optimizer); }, errc::bad_argument);
+    };
+    REQUIRE(problem({.epochs = -1}, sgd{}) == "update: epochs from 0 up wanted");
+    REQUIRE(problem({.mini_batch_size = 0}, sgd{}) == "update: a mini-batch size from 1 up wanted");
+    REQUIRE(problem({.learning_rate = -1}, sgd{}) == "update: a learning rate from 0 up wanted");
+    REQUIRE(problem({.learning_rate = std::nan("")}, sgd{}) == "update: a learning rate from 0 up wanted");
+    REQUIRE(problem({.learning_rate = 1}, decay_weights{}) == "update: this optimizer has no learning rate");
+    REQUIRE(problem({.momentum = 1}, adam{}) == "update: this optimizer has no momentum");
+    REQUIRE(problem({.eps = 1}, sgd{}) == "update: this optimizer has no beta1, beta2 and eps");
+    REQUIRE(problem({.momentum = -0.5}, sgd{}) == "update: a momentum from 0 up wanted");
+    REQUIRE(problem({.beta2 = 1}, adam{}) == "update: beta1 and beta2 from 0 to below 1 wanted");
+    REQUIRE(problem({.eps = -1}, chain(adam{})) == "update: an eps from 0 up wanted");
+    REQUIRE(problem({}, adam{.beta1 = 1.5}) == "update: beta1 and beta2 from 0 to below 1 wanted");
+}
+
+TEST_CASE("what cannot be updated is refused at once") {
+    const net_type net(1);
+    auto setup = data.setup();
+    setup.targets = {std::span<const float>(data.x).first(3)};
+    REQUIRE(thrown_by([&] { task_type task(net, setup); }, errc::shape_mismatch) ==
+            "target of loss 0: 22 elements wanted, 3 came");
+    setup = data.setup();
+    setup.losses = {};
+    setup.targets = {};
+    REQUIRE(thrown_by([&] { task_type task(net, setup); }, errc::not_updatable) ==
+            "this network cannot be trained\n  no loss: name one, with the blob that it looks at");
+    REQUIRE(thrown_by([&] { task_type task(net, data.setup(), {.epochs = -3}); }, errc::bad_argument) ==
+            "update: epochs from 0 up wanted");
+}
+
+TEST_CASE("many tasks at once, of one model, do not disturb each other") {
+    const net_type net(1, 2);
+    const auto setup = data.setup(chain(clip_by_global_norm{1}, adam{.learning_rate = 1e-2}));
+    const update_options options{.epochs = 5, .mini_batch_size = 4, .seed = 3};
+    const auto expected = parameters(update(net, setup, options));
+    std::vector<task_type> tasks;
+    for (int i = 0; i < 4; ++i) tasks.emplace_back(net, setup, options);
+    for (auto& task : tasks) REQUIRE(same_bits(parameters(task.result()), expected));
+    for (std::size_t threads : {std::size_t{1}, std::size_t{5}}) {
+        net_type other(1, threads);
+        REQUIRE(same_bits(parameters(update(other, setup, options)), expected));
+    }
+}
