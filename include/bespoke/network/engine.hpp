@@ -509,8 +509,21 @@ private:
             return static_shape<s[Axis]...>{};
         }(std::make_index_sequence<s.rank()>{});
     }
+    template <class L, std::size_t Step>
+    [[gnu::always_inline]] parameters_t<L, dynamic_view<const T>> static_parameter_views() const {
+        parameters_t<L, dynamic_view<const T>> views;
+        if constexpr (parametric_layer<L>)
+            kernels::unroll<parameter_count<L>>([&](auto i) __attribute__((always_inline)) {
+                constexpr std::size_t number = Plan::view().steps[Step].first_parameter + i;
+                constexpr parameter_facts facts = Plan::view().parameters[number];
+                constexpr extent size = facts.dimensions.size();
+                views.*(L::template parameter_fields<dynamic_view<const T>>[i].member) = {
+                    size == 0 ? nullptr : parameters_.data() + facts.offset, facts.dimensions, 1, size};
+            });
+        return views;
+    }
     template <class L, class Step>
-    void run_static(const L& layer, Step) {
+    [[gnu::always_inline]] void run_static(const L& layer, Step) {
         constexpr std::size_t step = Step::value;
         constexpr std::size_t x = Plan::view().inputs_of(step)[0], y = Plan::view().outputs_of(step)[0];
         constexpr blob_facts x_facts = Plan::view().blobs[x], y_facts = Plan::view().blobs[y];
@@ -524,7 +537,7 @@ private:
             kernels::map(to.size(), layer, from.data, to.data);
         } else {
             workspace<T> w = work(step);
-            layer.forward(from, to, parameter_views<L>(step), w);
+            layer.forward(from, to, static_parameter_views<L, step>(), w);
         }
     }
 
