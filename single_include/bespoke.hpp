@@ -1,0 +1,13951 @@
+#pragma once
+// bespoke in one file, made by single_include/amalgamate.cmake: change include/bespoke/, then make it again with
+// cmake --build build/release --target single_header
+//
+// BSD 3-Clause License
+//
+// Copyright (c) 2026, The bespoke authors
+//
+// Redistribution and use in source and binary forms, with or without
+// modification, are permitted provided that the following conditions are met:
+//
+// 1. Redistributions of source code must retain the above copyright notice, this
+//    list of conditions and the following disclaimer.
+//
+// 2. Redistributions in binary form must reproduce the above copyright notice,
+//    this list of conditions and the following disclaimer in the documentation
+//    and/or other materials provided with the distribution.
+//
+// 3. Neither the name of the copyright holder nor the names of its
+//    contributors may be used to endorse or promote products derived from
+//    this software without specific prior written permission.
+//
+// THIS SOFTWARE IS PROVIDED BY THE COPYRIGHT HOLDERS AND CONTRIBUTORS "AS IS"
+// AND ANY EXPRESS OR IMPLIED WARRANTIES, INCLUDING, BUT NOT LIMITED TO, THE
+// IMPLIED WARRANTIES OF MERCHANTABILITY AND FITNESS FOR A PARTICULAR PURPOSE ARE
+// DISCLAIMED. IN NO EVENT SHALL THE COPYRIGHT HOLDER OR CONTRIBUTORS BE LIABLE
+// FOR ANY DIRECT, INDIRECT, INCIDENTAL, SPECIAL, EXEMPLARY, OR CONSEQUENTIAL
+// DAMAGES (INCLUDING, BUT NOT LIMITED TO, PROCUREMENT OF SUBSTITUTE GOODS OR
+// SERVICES; LOSS OF USE, DATA, OR PROFITS; OR BUSINESS INTERRUPTION) HOWEVER
+// CAUSED AND ON ANY THEORY OF LIABILITY, WHETHER IN CONTRACT, STRICT LIABILITY,
+// OR TORT (INCLUDING NEGLIGENCE OR OTHERWISE) ARISING IN ANY WAY OUT OF THE USE
+// OF THIS SOFTWARE, EVEN IF ADVISED OF THE POSSIBILITY OF SUCH DAMAGE.
+
+
+/// bespoke: neural networks, made to measure.
+///
+/// One header for everything. Composed networks need nothing more. Files and models that are loaded are
+/// defined where one translation unit of the program says `#define BESPOKE_IMPLEMENTATION` before it
+/// includes this.
+
+
+/// The version of the library. CMake reads these three lines, so that no other file repeats them.
+namespace bespoke {
+
+inline constexpr int version_major = 0;
+inline constexpr int version_minor = 1;
+inline constexpr int version_patch = 0;
+
+}  // namespace bespoke
+
+
+
+
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <initializer_list>
+#include <span>
+
+namespace bespoke {
+
+/// Number of elements along one axis. Signed, so that `unset` prints as -1.
+using extent = std::int64_t;
+
+/// A hyper-parameter that the planner infers from the shape that comes in.
+inline constexpr extent unset = -1;
+
+/// The Core ML specification speaks of ranks 0 to 5; a few layers insert axes on the way.
+inline constexpr std::size_t max_rank = 8;
+
+/// An extent that the compiler knows. Converts to `extent`, so one kernel source serves both.
+template <extent Value>
+using constant = std::integral_constant<extent, Value>;
+
+/// Extents of a row-major array, outermost axis first. Rank 0 is a scalar of one element.
+class shape {
+public:
+    constexpr shape() = default;
+    constexpr shape(std::initializer_list<extent> extents) {
+        for (extent e : extents) push_back(e);
+    }
+    constexpr explicit shape(std::span<const extent> extents) {
+        for (extent e : extents) push_back(e);
+    }
+
+    constexpr std::size_t rank() const { return rank_; }
+    constexpr extent operator[](std::size_t axis) const { return extents_[axis]; }
+    constexpr extent& operator[](std::size_t axis) { return extents_[axis]; }
+
+    /// The extent `back` axes from the end: 1 is the last axis, 3 the channel axis of [.., C, H, W].
+    constexpr extent from_end(std::size_t back) const { return extents_[rank_ - back]; }
+    constexpr extent& from_end(std::size_t back) { return extents_[rank_ - back]; }
+
+    /// Product of the extents of axes [first, last).
+    constexpr extent product(std::size_t first, std::size_t last) const {
+        extent result = 1;
+        for (std::size_t axis = first; axis < last; ++axis) result *= extents_[axis];
+        return result;
+    }
+    /// Number of elements.
+    constexpr extent size() const { return product(0, rank_); }
+
+    /// Ignored beyond `max_rank`; readers of files check the rank before they build a shape.
+    constexpr void push_back(extent e) {
+        if (rank_ < max_rank) extents_[rank_++] = e;
+    }
+
+    constexpr const extent* begin() const { return extents_; }
+    constexpr const extent* end() const { return extents_ + rank_; }
+    constexpr extent* begin() { return extents_; }
+    constexpr extent* end() { return extents_ + rank_; }
+
+    friend constexpr bool operator==(const shape& a, const shape& b) {
+        if (a.rank_ != b.rank_) return false;
+        for (std::size_t axis = 0; axis < a.rank_; ++axis)
+            if (a.extents_[axis] != b.extents_[axis]) return false;
+        return true;
+    }
+
+private:
+    extent extents_[max_rank]{};
+    std::size_t rank_ = 0;
+};
+
+/// A shape in the type: same reading interface as `shape`, no storage.
+template <extent... Extents>
+struct static_shape {
+    static constexpr shape value{Extents...};
+
+    static constexpr std::size_t rank() { return sizeof...(Extents); }
+    constexpr extent operator[](std::size_t axis) const { return value[axis]; }
+    static constexpr extent from_end(std::size_t back) { return value.from_end(back); }
+    static constexpr extent product(std::size_t first, std::size_t last) {
+        return value.product(first, last);
+    }
+    static constexpr extent size() { return value.size(); }
+    constexpr const extent* begin() const { return value.begin(); }
+    constexpr const extent* end() const { return value.end(); }
+    constexpr operator shape() const { return value; }
+};
+
+/// The product of `a` and `b`, or -1 where it would exceed `limit`. For sizes that come from files.
+constexpr extent checked_product(extent a, extent b, extent limit) {
+    if (a < 0 || b < 0) return -1;
+    if (a == 0 || b == 0) return 0;
+    return a > limit / b ? -1 : a * b;
+}
+
+/// Number of elements of `s`, or -1 where an extent is negative or the product exceeds `limit`.
+constexpr extent checked_size(const shape& s, extent limit) {
+    extent size = 1;
+    for (extent e : s) {
+        size = checked_product(size, e, limit);
+        if (size < 0) return -1;
+    }
+    return size;
+}
+
+}  // namespace bespoke
+
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace bespoke {
+
+/// What kind of thing went wrong; the sentence beside it says where, what was wanted and what came.
+enum class errc {
+    bad_argument,    ///< a value given by the caller cannot be used
+    bad_value,       ///< a field of a description or file has a value outside its range
+    shape_mismatch,  ///< extents do not fit together
+    unknown_name,    ///< a blob, feature, layer or tensor that nobody defines
+    duplicate_name,  ///< two definitions of one name
+    unknown_layer,   ///< a layer type outside the chosen set of layers
+    malformed_file,  ///< the bytes do not follow their format
+    unsupported,     ///< part of the specification that is not implemented
+    not_updatable,   ///< the model cannot be trained as asked
+    io,              ///< the operating system refused a read or a write
+};
+
+/// A short text that is built alike at compile time and at run time. Longer text is cut at the end.
+class sentence {
+public:
+    static constexpr std::size_t capacity = 320;
+
+    constexpr sentence() = default;
+    template <class... Parts>
+    constexpr explicit sentence(const Parts&... parts) {
+        (append(parts), ...);
+    }
+
+    constexpr std::string_view view() const { return {text_, size_}; }
+
+    constexpr void append(std::string_view part) {
+        for (char c : part)
+            if (size_ < capacity) text_[size_++] = c;
+    }
+    constexpr void append(const char* part) { append(std::string_view(part)); }
+    constexpr void append(const sentence& part) { append(part.view()); }
+    constexpr void append(extent value) {
+        char digits[20]{};
+        std::size_t count = 0;
+        auto rest = value < 0 ? ~static_cast<std::uint64_t>(value) + 1 : static_cast<std::uint64_t>(value);
+        do {
+            digits[count++] = static_cast<char>('0' + rest % 10);
+            rest /= 10;
+        } while (rest != 0);
+        if (value < 0) append("-");
+        while (count > 0) append(std::string_view(&digits[--count], 1));
+    }
+    constexpr void append(int value) { append(static_cast<extent>(value)); }
+    constexpr void append(std::size_t value) { append(static_cast<extent>(value)); }
+    constexpr void append(const shape& s) {
+        append("[");
+        for (std::size_t axis = 0; axis < s.rank(); ++axis) {
+            if (axis > 0) append(", ");
+            append(s[axis]);
+        }
+        append("]");
+    }
+
+private:
+    char text_[capacity]{};
+    std::size_t size_ = 0;
+};
+
+/// One thing that does not hold. The compiler prints it for a composed network, `error` carries it at
+/// run time.
+struct fault {
+    errc code = errc::bad_argument;
+    sentence what;
+};
+
+template <class... Parts>
+constexpr fault shape_fault(const Parts&... parts) {
+    return {errc::shape_mismatch, sentence(parts...)};
+}
+template <class... Parts>
+constexpr fault value_fault(const Parts&... parts) {
+    return {errc::bad_value, sentence(parts...)};
+}
+
+/// The answer of a layer's shape rule: the shapes of its outputs, or a fault.
+class outcome {
+public:
+    constexpr outcome(const shape& only) : shapes_{only} {}
+    constexpr outcome(std::vector<shape> shapes) : shapes_(std::move(shapes)) {}
+    constexpr outcome(const fault& problem) : problem_(problem), failed_(true) {}
+
+    constexpr explicit operator bool() const { return !failed_; }
+    constexpr const std::vector<shape>& shapes() const { return shapes_; }
+    constexpr const fault& problem() const { return problem_; }
+
+private:
+    std::vector<shape> shapes_;
+    fault problem_;
+    bool failed_ = false;
+};
+
+}  // namespace bespoke
+
+
+#include <algorithm>
+#include <atomic>
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+namespace bespoke {
+
+/// A fixed set of worker threads that run pieces of one loop.
+///
+/// Made once, before the first prediction; `run` makes no thread and allocates nothing. A pool of one
+/// thread has no worker: everything runs on the caller. One caller at a time.
+class thread_pool {
+public:
+    explicit thread_pool(std::size_t threads = 1) {
+        for (std::size_t i = 1; i < threads; ++i) workers_.emplace_back([this, i] { work(i); });
+    }
+    thread_pool(const thread_pool&) = delete;
+    thread_pool& operator=(const thread_pool&) = delete;
+    ~thread_pool() {
+        {
+            std::lock_guard lock(mutex_);
+            stopping_ = true;
+            ++generation_;
+        }
+        wake_.notify_all();
+        for (auto& worker : workers_) worker.join();
+    }
+
+    /// Number of threads that take part, the caller included.
+    std::size_t size() const { return workers_.size() + 1; }
+
+    /// Calls `task(context, i)` for each i in [0, size()), each on a thread of its own, and waits.
+    void run(void (*task)(void*, std::size_t), void* context) {
+        if (workers_.empty()) return task(context, 0);
+        {
+            std::lock_guard lock(mutex_);
+            task_ = task;
+            context_ = context;
+            pending_.store(workers_.size(), std::memory_order_relaxed);
+            ++generation_;
+        }
+        wake_.notify_all();
+        task(context, 0);
+        for (int spin = 0; pending_.load(std::memory_order_acquire) != 0;)
+            if (spin < 1000)
+                ++spin;
+            else
+                std::this_thread::yield();
+    }
+
+private:
+    void work(std::size_t index) {
+        std::size_t seen = 0;
+        for (;;) {
+            {
+                std::unique_lock lock(mutex_);
+                wake_.wait(lock, [&] { return generation_ != seen; });
+                seen = generation_;
+                if (stopping_) return;
+            }
+            task_(context_, index);
+            pending_.fetch_sub(1, std::memory_order_release);
+        }
+    }
+
+    std::vector<std::thread> workers_;
+    std::mutex mutex_;
+    std::condition_variable wake_;
+    std::size_t generation_ = 0;
+    std::atomic<std::size_t> pending_ = 0;
+    bool stopping_ = false;
+    void (*task_)(void*, std::size_t) = nullptr;
+    void* context_ = nullptr;
+};
+
+/// Calls `body(begin, end)` over disjoint ranges that cover [0, count), one range a thread.
+///
+/// Ranges split outputs, never a sum, and begin at multiples of `grain`: what is computed for an index
+/// does not depend on the number of threads. `pool` may be null: then the caller does it all.
+template <class Body>
+void parallel_for(thread_pool* pool, extent count, extent grain, const Body& body) {
+    const extent pieces = (count + grain - 1) / grain;
+    const extent threads = pool ? std::min<extent>(pieces, static_cast<extent>(pool->size())) : 1;
+    if (threads <= 1) {
+        if (count > 0) body(extent{0}, count);
+        return;
+    }
+    struct job {
+        const Body& body;
+        extent count, grain, pieces, threads;
+    } work{body, count, grain, pieces, threads};
+    pool->run(
+        [](void* context, std::size_t index) {
+            const job& j = *static_cast<job*>(context);
+            const extent i = static_cast<extent>(index);
+            if (i >= j.threads) return;
+            const extent begin = j.pieces * i / j.threads * j.grain;
+            const extent end = std::min(j.pieces * (i + 1) / j.threads * j.grain, j.count);
+            if (begin < end) j.body(begin, end);
+        },
+        &work);
+}
+
+}  // namespace bespoke
+
+
+#include <type_traits>
+
+namespace bespoke {
+
+/// What a layer sees of a blob: one example's shape, and how many examples lie behind it.
+///
+/// `Shape` is `shape` (known at run time) or `static_shape<...>`; `Count` is `extent` or `constant<1>`.
+/// Example i begins at `example(i)`. A blob that does not depend on an input is stored once and has
+/// stride 0; every other blob is contiguous over the examples.
+template <class T, class Shape = shape, class Count = extent>
+struct view {
+    using value_type = std::remove_const_t<T>;
+
+    T* data = nullptr;
+    [[no_unique_address]] Shape dimensions{};
+    [[no_unique_address]] Count examples{};
+    extent stride = 0;
+
+    constexpr explicit operator bool() const { return data != nullptr; }
+    constexpr T* example(extent i) const { return data + i * stride; }
+    constexpr std::size_t rank() const { return dimensions.rank(); }
+    constexpr extent operator[](std::size_t axis) const { return dimensions[axis]; }
+    /// Elements of one example.
+    constexpr auto size() const {
+        if constexpr (std::is_same_v<Shape, shape>)
+            return dimensions.size();
+        else
+            return constant<Shape::size()>{};
+    }
+    /// Elements of all examples of a contiguous blob.
+    constexpr auto total() const {
+        if constexpr (std::is_same_v<Count, extent>)
+            return static_cast<extent>(size()) * examples;
+        else
+            return size();
+    }
+    /// Product of the extents of axes [first, last), in the type where the shape is.
+    template <std::size_t First, std::size_t Back>
+    constexpr auto extents() const {
+        if constexpr (std::is_same_v<Shape, shape>)
+            return dimensions.product(First, dimensions.rank() - Back);
+        else
+            return constant<Shape::product(First, Shape::rank() - Back)>{};
+    }
+};
+
+template <class T>
+using dynamic_view = view<T, shape, extent>;
+
+/// The same blob without what the compiler knows of it, as one type for all shapes.
+template <class T, class Shape, class Count>
+constexpr dynamic_view<T> erased(const view<T, Shape, Count>& v) {
+    return {v.data, v.dimensions, v.examples, v.stride};
+}
+
+}  // namespace bespoke
+
+#include <array>
+#include <concepts>
+#include <span>
+#include <string_view>
+#include <tuple>
+#include <type_traits>
+
+/// What a layer owes, and the vocabulary in which it says so. This is the reference page for whoever adds
+/// a layer: the ones in layers/ have no other means than these.
+namespace bespoke {
+
+// --- hyper-parameters -------------------------------------------------------------------------------
+
+/// A hyper-parameter and its name in the Core ML specification's JSON mapping.
+template <class Owner, class Value>
+struct field {
+    std::string_view name;
+    Value Owner::*member;
+};
+template <class Owner, class Value>
+field(const char*, Value Owner::*) -> field<Owner, Value>;
+
+/// A `oneof` of the specification: a std::variant whose alternatives each carry a `key`.
+template <class Owner, class Variant>
+struct oneof {
+    Variant Owner::*member;
+};
+
+/// An enumeration of the specification declares `constexpr std::array<std::string_view, N>
+/// enumerators(E)`: the names of the values 0 to N - 1.
+template <class E>
+concept specified_enum = std::is_enum_v<E> && requires(E e) { enumerators(e).size(); };
+
+// --- parameters -------------------------------------------------------------------------------------
+
+/// What a parameter holds before training or loading.
+enum class initial {
+    zero,
+    one,
+    glorot,  ///< uniform on +-sqrt(6 / (fan in + fan out)); Glorot and Bengio, AISTATS 2010
+};
+
+/// One array of a layer's `parameters<T>` and its name in the specification.
+template <class Parameters, class T>
+struct parameter_field {
+    std::string_view name;
+    T Parameters::*member;
+    initial start = initial::zero;
+    bool learned = true;  ///< false: never changed by training (running statistics)
+};
+template <class Parameters, class T>
+parameter_field(const char*, T Parameters::*) -> parameter_field<Parameters, T>;
+template <class Parameters, class T>
+parameter_field(const char*, T Parameters::*, initial) -> parameter_field<Parameters, T>;
+template <class Parameters, class T>
+parameter_field(const char*, T Parameters::*, initial, bool) -> parameter_field<Parameters, T>;
+
+/// The `parameters<T>` of a layer that has none.
+struct no_parameters {};
+
+/// The shape of an array that a layer does without (`has_bias = false`).
+inline constexpr shape absent{0};
+
+/// A layer with weights: `template <class T> struct parameters { T weights, bias; }` serves for the
+/// weights (views), their gradient (views) and their shapes; `parameter_fields<T>` lists the members and
+/// `parameter_shapes(x)` gives their shapes for the input shape (or span of shapes) x.
+template <class L>
+concept parametric_layer = requires {
+    typename L::template parameters<shape>;
+    L::template parameter_fields<shape>.size();
+};
+
+template <class L>
+inline constexpr std::size_t parameter_count = [] {
+    if constexpr (parametric_layer<L>)
+        return L::template parameter_fields<shape>.size();
+    else
+        return std::size_t{0};
+}();
+
+template <class L, class T>
+struct parameters_of {
+    using type = no_parameters;
+};
+template <parametric_layer L, class T>
+struct parameters_of<L, T> {
+    using type = typename L::template parameters<T>;
+};
+template <class L, class T>
+using parameters_t = typename parameters_of<L, T>::type;
+
+// --- what a layer may say about itself ----------------------------------------------------------------
+
+/// How many inputs a layer takes. Not declared: exactly one.
+struct input_count {
+    std::size_t least = 1, most = 1;
+};
+inline constexpr std::size_t any_number = static_cast<std::size_t>(-1);
+
+/// Which values of the forward pass `backward` reads. Not declared: both.
+struct backward_needs {
+    bool input = true, output = true;
+};
+
+/// What a layer works with besides its blobs and parameters.
+template <class T>
+struct workspace {
+    T* scratch = nullptr;         ///< `scratch_size` elements, contents undefined
+    const T* prepared = nullptr;  ///< what `prepare` wrote, for the parameters as they are now
+    thread_pool* threads = nullptr;
+};
+
+// --- the ladder of concepts ---------------------------------------------------------------------------
+
+/// Every layer: a copyable aggregate with its JSON key and its fields.
+template <class L>
+concept described = std::copyable<L> && std::equality_comparable<L> && requires {
+    { L::key } -> std::convertible_to<std::string_view>;
+    std::tuple_size_v<std::remove_cvref_t<decltype(L::fields)>>;
+};
+
+/// y = f(x) for each element: `f(v)` and `f.derivative(x, y)` for a float, a double or a SIMD batch of
+/// them alike. Nothing else is needed: shapes, loops, gradients and fusion follow.
+template <class L>
+concept elementwise_layer = described<L> && requires(const L& f, float x) {
+    { f(x) } -> std::convertible_to<float>;
+    { f.derivative(x, x) } -> std::convertible_to<float>;
+};
+
+/// One input and a shape rule for it.
+template <class L>
+concept unary_layer = described<L> && requires(const L& layer, const shape& x) {
+    { layer.output_shape(x) } -> std::convertible_to<outcome>;
+};
+
+/// Any number of inputs (`static constexpr input_count inputs`) and a shape rule for them.
+template <class L>
+concept variadic_layer = described<L> && requires(const L& layer, std::span<const shape> xs) {
+    { layer.output_shape(xs) } -> std::convertible_to<outcome>;
+    { L::inputs } -> std::convertible_to<input_count>;
+};
+
+/// Branches, loops and what leaves them: `plan`, `forward` and `backward` over an engine.
+template <class L>
+concept control_layer = described<L> && requires {
+    { L::control } -> std::convertible_to<bool>;
+};
+
+/// What can stand in a network.
+template <class L>
+concept layer = elementwise_layer<L> || unary_layer<L> || variadic_layer<L> || control_layer<L>;
+
+/// `batched = true`: forward and backward take all examples in one call. Else they run one by one.
+template <class L>
+inline constexpr bool is_batched = [] {
+    if constexpr (elementwise_layer<L>)
+        return true;
+    else if constexpr (requires { L::batched; })
+        return bool{L::batched};
+    else
+        return false;
+}();
+
+/// `in_place = true`: forward may write y over x.
+template <class L>
+inline constexpr bool is_in_place = [] {
+    if constexpr (elementwise_layer<L>)
+        return true;
+    else if constexpr (requires { L::in_place; })
+        return bool{L::in_place};
+    else
+        return false;
+}();
+
+/// `overwrites = true`: the output may be a blob that exists already (copy).
+template <class L>
+inline constexpr bool is_overwriting = [] {
+    if constexpr (requires { L::overwrites; })
+        return bool{L::overwrites};
+    else
+        return false;
+}();
+
+template <class L>
+inline constexpr input_count inputs_of = [] {
+    if constexpr (requires { L::inputs; })
+        return input_count{L::inputs};
+    else
+        return input_count{};
+}();
+
+template <class L>
+inline constexpr backward_needs needs_of = [] {
+    if constexpr (requires { L::needs; })
+        return backward_needs{L::needs};
+    else
+        return backward_needs{};
+}();
+
+/// `differentiable = false`: no gradient passes this layer.
+template <class L>
+inline constexpr bool is_differentiable = [] {
+    if constexpr (requires { L::differentiable; })
+        return bool{L::differentiable};
+    else
+        return true;
+}();
+
+// --- asking a layer, whatever rung it stands on ---------------------------------------------------------
+
+/// The specification's key, with the nested one of a family behind a dot: "activation.ReLU".
+template <class L>
+constexpr sentence key_of() {
+    sentence name(std::string_view{L::key});
+    if constexpr (requires { L::nested_key; }) name.append(sentence(".", std::string_view{L::nested_key}));
+    return name;
+}
+
+/// The shape rule: the same question for the compiler and for the loader.
+template <class L>
+constexpr outcome output_shapes(const L& layer, std::span<const shape> inputs) {
+    if constexpr (variadic_layer<L>)
+        return layer.output_shape(inputs);
+    else if constexpr (unary_layer<L>)
+        return layer.output_shape(inputs[0]);
+    else
+        return inputs[0];
+}
+
+/// `constexpr bool probabilities(const shape& x) const`: whether y is a softmax of x over the whole example,
+/// so that a cross-entropy loss may be taken from x directly. Asked for shapes that passed the shape rule.
+template <class L>
+constexpr bool gives_probabilities(const L& layer, std::span<const shape> inputs) {
+    if constexpr (requires { layer.probabilities(inputs[0]); })
+        return inputs.size() == 1 && layer.probabilities(inputs[0]);
+    else
+        return false;
+}
+
+/// `constexpr bool mixes_examples() const`: whether the result of one example depends on the others that run
+/// with it, so that a training cannot run the layer once an example.
+template <class L>
+constexpr bool mixes_examples(const L& layer) {
+    if constexpr (requires { layer.mixes_examples(); })
+        return layer.mixes_examples();
+    else
+        return false;
+}
+
+/// Shapes of the parameters, in the order of `parameter_fields`, for inputs that passed the shape rule.
+template <parametric_layer L>
+constexpr std::array<shape, parameter_count<L>> parameter_shapes(const L& layer, std::span<const shape> inputs) {
+    typename L::template parameters<shape> shapes;
+    if constexpr (variadic_layer<L>)
+        shapes = layer.parameter_shapes(inputs);
+    else
+        shapes = layer.parameter_shapes(inputs[0]);
+    std::array<shape, parameter_count<L>> list{};
+    for (std::size_t i = 0; i < list.size(); ++i)
+        list[i] = shapes.*(L::template parameter_fields<shape>[i].member);
+    return list;
+}
+
+}  // namespace bespoke
+
+#include <xtensor/xadapt.hpp>
+#include <xtensor/xarray.hpp>
+#include <xtensor/xfunction.hpp>
+#include <xtensor/xtensor.hpp>
+
+#include <algorithm>
+#include <memory>
+#include <ranges>
+
+/// The only file that includes xtensor: arrays as users hand them in and get them back.
+namespace bespoke {
+
+/// An array that owns its elements, row-major, of any rank.
+template <class T>
+using tensor = xt::xarray<T, xt::layout_type::row_major>;
+
+/// A look at elements that live elsewhere, as an xtensor expression of fixed rank.
+template <class T, std::size_t Rank>
+auto adapt(T* data, const std::array<std::size_t, Rank>& extents) {
+    std::size_t size = 1;
+    for (std::size_t e : extents) size *= e;
+    return xt::adapt<xt::layout_type::row_major>(data, size, xt::no_ownership(), extents);
+}
+
+template <class T>
+shape shape_of(const tensor<T>& t) {
+    shape s;
+    for (auto e : t.shape()) s.push_back(static_cast<extent>(e));
+    return s;
+}
+
+/// An array of zeros.
+template <class T>
+tensor<T> zeros(const shape& s) {
+    return tensor<T>(typename tensor<T>::shape_type(s.begin(), s.end()), T{});
+}
+
+/// What can be handed to a network: an xtensor expression, a span, an array, a vector.
+template <class X>
+concept array_like = requires(const X& x) {
+    x.size();
+    *x.begin();
+    x.end();
+};
+
+/// Copies the elements of `x` in row-major order. They must be as many as `to` has room for.
+template <array_like X, class T>
+void copy_elements(const X& x, T* to) {
+    // not x.data(): of a view of an xtensor that is where the whole tensor begins
+    using value_type = std::remove_cvref_t<decltype(*x.begin())>;
+    if constexpr (std::ranges::contiguous_range<const X> && std::is_same_v<value_type, T>)
+        std::copy_n(std::to_address(x.begin()), x.size(), to);
+    else
+        std::transform(x.begin(), x.end(), to, [](auto value) { return static_cast<T>(value); });
+}
+
+/// The layer f as an xtensor function: `apply(gelu{}, x + y)` is an expression, evaluated when assigned.
+template <elementwise_layer F, class E>
+auto apply(const F& f, E&& expression) {
+    return xt::make_lambda_xfunction([f](const auto& v) { return f(v); }, std::forward<E>(expression));
+}
+
+}  // namespace bespoke
+
+
+
+
+
+
+#include <cmath>
+#include <concepts>
+#include <cstddef>
+#include <cstring>
+#include <type_traits>
+#include <utility>
+#include <xsimd/xsimd.hpp>
+
+namespace bespoke::kernels {
+
+/// One register of elements, of the widest instruction set that the compiler was told to use.
+template <class T>
+using batch = xsimd::batch<T, xsimd::default_arch>;
+
+/// Elements in one batch: 16 floats with AVX-512, 8 with AVX2, 4 with SSE2.
+template <class T>
+inline constexpr extent lanes = static_cast<extent>(batch<T>::size);
+
+template <class Arch>
+inline constexpr bool is_avx512 = std::is_base_of_v<xsimd::avx512f, Arch>;
+
+/// Vector registers of the instruction set; tile sizes follow from it.
+inline constexpr std::size_t vector_registers =
+    is_avx512<xsimd::default_arch> || std::is_base_of_v<xsimd::neon64, xsimd::default_arch> ? 32 : 16;
+
+/// Whether the machine rounds a multiply-add once.
+inline constexpr bool has_fma = is_avx512<xsimd::default_arch> || XSIMD_WITH_FMA3_AVX2 ||
+                                XSIMD_WITH_FMA3_AVX || XSIMD_WITH_FMA3_SSE || XSIMD_WITH_FMA4 ||
+                                XSIMD_WITH_NEON64;
+
+/// a * b + c; rounded once where the machine has the instruction, twice where not (SSE2).
+///
+/// xsimd 8.1 has no fma for AVX-512 and leaves it to the compiler whether to fuse: always call this one.
+template <class T>
+[[gnu::always_inline]] inline batch<T> fma(const batch<T>& a, const batch<T>& b, const batch<T>& c) noexcept {
+#if XSIMD_WITH_AVX512F
+    if constexpr (is_avx512<xsimd::default_arch> && std::is_same_v<T, float>)
+        return _mm512_fmadd_ps(a, b, c);
+    else if constexpr (is_avx512<xsimd::default_arch> && std::is_same_v<T, double>)
+        return _mm512_fmadd_pd(a, b, c);
+    else
+#endif
+        return xsimd::fma(a, b, c);
+}
+template <std::floating_point T>
+[[gnu::always_inline]] inline T fma(T a, T b, T c) noexcept {
+    if constexpr (has_fma)
+        return std::fma(a, b, c);
+    else
+        return a * b + c;
+}
+
+/// Calls f(integral_constant<size_t, 0>) ... f(integral_constant<size_t, Count - 1>), written out.
+template <std::size_t Count, class F>
+[[gnu::always_inline]] inline void unroll(const F& f) noexcept {
+    [&]<std::size_t... I>(std::index_sequence<I...>) __attribute__((always_inline)) {
+        (f(std::integral_constant<std::size_t, I>{}), ...);
+    }
+    (std::make_index_sequence<Count>{});
+}
+
+template <class T>
+[[gnu::always_inline]] inline batch<T> load(const T* p) noexcept {
+    return batch<T>::load_unaligned(p);
+}
+
+template <class T>
+[[gnu::always_inline]] inline void store(T* p, const batch<T>& v) noexcept {
+    v.store_unaligned(p);
+}
+
+/// The first `n` elements at `p`, zero in the other lanes; 0 <= n <= lanes. Reads nothing beyond them.
+template <class T>
+[[gnu::always_inline]] inline batch<T> load_partial(const T* p, extent n) noexcept {
+#if XSIMD_WITH_AVX512F
+    if constexpr (is_avx512<xsimd::default_arch> && std::is_same_v<T, float>)
+        return _mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << n) - 1u), p);
+    else if constexpr (is_avx512<xsimd::default_arch> && std::is_same_v<T, double>)
+        return _mm512_maskz_loadu_pd(static_cast<__mmask8>((1u << n) - 1u), p);
+    else
+#endif
+    {
+        alignas(64) T copy[lanes<T>] = {};
+        if (n > 0) std::memcpy(copy, p, static_cast<std::size_t>(n) * sizeof(T));
+        return batch<T>::load_aligned(copy);
+    }
+}
+
+/// Stores the first `n` lanes; 0 <= n <= lanes. Writes nothing beyond them.
+template <class T>
+[[gnu::always_inline]] inline void store_partial(T* p, const batch<T>& v, extent n) noexcept {
+#if XSIMD_WITH_AVX512F
+    if constexpr (is_avx512<xsimd::default_arch> && std::is_same_v<T, float>)
+        _mm512_mask_storeu_ps(p, static_cast<__mmask16>((1u << n) - 1u), v);
+    else if constexpr (is_avx512<xsimd::default_arch> && std::is_same_v<T, double>)
+        _mm512_mask_storeu_pd(p, static_cast<__mmask8>((1u << n) - 1u), v);
+    else
+#endif
+    {
+        alignas(64) T copy[lanes<T>];
+        v.store_aligned(copy);
+        if (n > 0) std::memcpy(p, copy, static_cast<std::size_t>(n) * sizeof(T));
+    }
+}
+
+/// The lane that stands for a scalar, so that one element gets the bits that it gets in a batch.
+template <class T>
+[[gnu::always_inline]] inline T first_lane(const batch<T>& v) noexcept {
+    alignas(64) T copy[lanes<T>];
+    v.store_aligned(copy);
+    return copy[0];
+}
+
+/// Calls body(offset, load, store) for each batch of [0, n): `load(p)` and `store(p, v)` move
+/// the elements that are there. The last, partial batch runs the same code on a padded copy.
+template <class T, class N, class Body>
+[[gnu::always_inline]] inline void for_each_batch(N n, const Body& body) noexcept {
+    const extent size = n;
+    extent i = 0;
+    for (; i + lanes<T> <= size; i += lanes<T>)
+        body(
+            i, [](const T* p) __attribute__((always_inline)) { return kernels::load(p); },
+            [](T * p, const batch<T>& v) __attribute__((always_inline)) { kernels::store(p, v); });
+    if (const extent rest = size - i; rest > 0)
+        body(
+            i, [rest](const T* p) __attribute__((always_inline)) { return load_partial(p, rest); },
+            [rest](T * p, const batch<T>& v) __attribute__((always_inline)) { store_partial(p, v, rest); });
+}
+
+/// The lanes of `v`, added as a balanced tree: (0 + 1) + (2 + 3) and so on.
+template <class T>
+[[gnu::always_inline]] inline T sum_lanes(const batch<T>& v) noexcept {
+    alignas(64) T copy[lanes<T>];
+    v.store_aligned(copy);
+    for (extent width = 1; width < lanes<T>; width *= 2)
+        for (extent i = 0; i < lanes<T>; i += 2 * width) copy[i] += copy[i + width];
+    return copy[0];
+}
+
+namespace detail {
+
+/// Lanes of the two batches a, b taken as one of twice the length: lane i of the result is lane Index(i).
+template <class T, class Index, std::size_t... I>
+[[gnu::always_inline]] inline batch<T> pick(const batch<T>& a, const batch<T>& b, Index index,
+                                            std::index_sequence<I...>) noexcept {
+    using raw [[gnu::vector_size(sizeof(batch<T>))]] = T;
+    return batch<T>(static_cast<typename batch<T>::register_type>(
+        __builtin_shufflevector((raw)a.data, (raw)b.data, index(I)...)));
+}
+
+}  // namespace detail
+
+/// Every second element of the 2 * lanes elements a, b, from the first on.
+template <class T>
+[[gnu::always_inline]] inline batch<T> even_lanes(const batch<T>& a, const batch<T>& b) noexcept {
+    constexpr auto index = [](std::size_t i) { return static_cast<int>(2 * i); };
+    return detail::pick<T>(a, b, index, std::make_index_sequence<batch<T>::size>{});
+}
+
+/// Every second element of the 2 * lanes elements a, b, from the second on.
+template <class T>
+[[gnu::always_inline]] inline batch<T> odd_lanes(const batch<T>& a, const batch<T>& b) noexcept {
+    constexpr auto index = [](std::size_t i) { return static_cast<int>(2 * i + 1); };
+    return detail::pick<T>(a, b, index, std::make_index_sequence<batch<T>::size>{});
+}
+
+/// a[0], b[0], a[1], b[1], ...: as many elements as one batch holds.
+template <class T>
+[[gnu::always_inline]] inline batch<T> interleave_low(const batch<T>& a, const batch<T>& b) noexcept {
+    constexpr std::size_t n = batch<T>::size;
+    constexpr auto index = [](std::size_t i) { return static_cast<int>(i / 2 + i % 2 * n); };
+    return detail::pick<T>(a, b, index, std::make_index_sequence<n>{});
+}
+
+/// The rest of what `interleave_low` begins.
+template <class T>
+[[gnu::always_inline]] inline batch<T> interleave_high(const batch<T>& a, const batch<T>& b) noexcept {
+    constexpr std::size_t n = batch<T>::size;
+    constexpr auto index = [](std::size_t i) { return static_cast<int>(i / 2 + i % 2 * n + n / 2); };
+    return detail::pick<T>(a, b, index, std::make_index_sequence<n>{});
+}
+
+/// The square v, lanes x lanes elements, reflected: lane i of v[j] and lane j of v[i] change places.
+template <class T>
+[[gnu::always_inline]] inline void transpose(batch<T> (&v)[static_cast<std::size_t>(lanes<T>)]) noexcept {
+    constexpr std::size_t n = batch<T>::size;
+    // Interleaving the halves of the list of rows rotates the bits of (row, lane) by one.
+    for (std::size_t stage = 1; stage < n; stage *= 2) {
+        batch<T> next[n];
+        unroll<n / 2>([&](auto i) __attribute__((always_inline)) {
+            next[2 * i] = interleave_low<T>(v[i], v[i + n / 2]);
+            next[2 * i + 1] = interleave_high<T>(v[i], v[i + n / 2]);
+        });
+        unroll<n>([&](auto i) __attribute__((always_inline)) { v[i] = next[i]; });
+    }
+}
+
+/// to[j * to_stride + i] = from[i * from_stride + j], i in [0, rows), j in [0, columns).
+template <class T>
+inline void transpose(const T* from, extent from_stride, extent rows, extent columns, T* to,
+                      extent to_stride) noexcept {
+    constexpr extent n = lanes<T>;
+    for (extent j = 0; j < columns; j += n)
+        for (extent i = 0; i < rows; i += n) {
+            const extent height = rows - i < n ? rows - i : n, width = columns - j < n ? columns - j : n;
+            const T* source = from + i * from_stride + j;
+            T* target = to + j * to_stride + i;
+            if (height == n && width == n) {
+                batch<T> block[static_cast<std::size_t>(n)];
+                unroll<static_cast<std::size_t>(n)>([&](auto r) __attribute__((always_inline)) {
+                    block[r] = load(source + static_cast<extent>(r()) * from_stride);
+                });
+                transpose<T>(block);
+                unroll<static_cast<std::size_t>(n)>([&](auto r) __attribute__((always_inline)) {
+                    store<T>(target + static_cast<extent>(r()) * to_stride, block[r]);
+                });
+            } else
+                for (extent r = 0; r < height; ++r)
+                    for (extent c = 0; c < width; ++c)
+                        target[c * to_stride + r] = source[r * from_stride + c];
+        }
+}
+
+}  // namespace bespoke::kernels
+
+#include <bit>
+#include <cmath>
+#include <concepts>
+#include <cstdint>
+#include <limits>
+
+// g++ 12 reports the deliberately undefined operand inside its own AVX-512 header as uninitialized (its bug
+// 105593). Through these wrappers it stays silent, so call kernels::max rather than xsimd::max.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#ifndef __clang__
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
+
+namespace bespoke::kernels {
+
+// Elementary functions for float, double and batches of them, under one name each: kernels::tanh(v).
+// A scalar is computed in the first lane of a batch, so it gets the same bits as an element of an array.
+//
+// Largest error over the whole range, in units in the last place of the result (float is swept by
+// tests/kernels/math.cpp, double sampled): exp 1.1, log 1, log1p 1, tanh 2.5, sigmoid 2.5, erf 3; square root
+// and the arithmetic functions are correctly rounded. NaN gives NaN, and the ends saturate without a
+// spurious overflow. The polynomials are weighted minimax fits made for this file.
+
+namespace detail {
+
+template <class T>
+struct format;
+template <>
+struct format<float> {
+    using bits = std::uint32_t;
+    static constexpr int mantissa = 23;
+    static constexpr bits bias = 127;
+};
+template <>
+struct format<double> {
+    using bits = std::uint64_t;
+    static constexpr int mantissa = 52;
+    static constexpr bits bias = 1023;
+};
+
+template <class T>
+using bits_batch = batch<typename format<T>::bits>;
+
+template <class T>
+[[gnu::always_inline]] inline bits_batch<T> to_bits(const batch<T>& v) noexcept {
+    return xsimd::bitwise_cast<bits_batch<T>>(v);
+}
+template <class T>
+[[gnu::always_inline]] inline batch<T> from_bits(const bits_batch<T>& v) noexcept {
+    return xsimd::bitwise_cast<batch<T>>(v);
+}
+template <class T>
+constexpr typename format<T>::bits bits_of(T v) noexcept {
+    return std::bit_cast<typename format<T>::bits>(v);
+}
+
+template <class T>
+struct coefficients;
+template <>
+struct coefficients<float> {
+    // (exp(r) - 1 - r) / r^2, |r| <= ln 2 / 2
+    static constexpr float exponential[] = {0.5f, 0.16666542f, 0.0416662805f, 0.00836673845f, 0.00139464939f};
+    static constexpr float exponential_low = -104.0f, exponential_high = 89.0f;
+    // (log((1 + s) / (1 - s)) - 2 s) / s^3 in s^2, |s| <= 0.1716
+    static constexpr float logarithm[] = {0.666666627f, 0.400003344f, 0.285373062f, 0.235822991f};
+    static constexpr float ln2_high = 0.693359375f, ln2_low = -2.12194440e-4f;
+    // erf(x) / x in x^2, |x| <= 1
+    static constexpr float erf_small[] = {1.12837911f,    -0.37612626f,     0.112835854f,   -0.0268538166f,
+                                          0.00518833799f, -0.000801029208f, 7.85420852e-05f};
+    // -log(1 - erf(x)) in x - erf_centre, 1 <= x <= erf_end
+    static constexpr float erf_large[] = {5.36494112f,     4.41815948f,     0.923753738f,    0.0164883733f,
+                                          -0.00354447379f, 0.000710067688f, -0.000186951278f};
+    static constexpr float erf_centre = 2.0f, erf_end = 4.0f;
+};
+template <>
+struct coefficients<double> {
+    static constexpr double exponential[] = {
+        0.50000000000000056,    0.16666666666666682,    0.041666666666571324,   0.0083333333333160016,
+        0.0013888888933149171,  0.00019841269900075943, 2.4801503496464809e-05, 2.7557230533975886e-06,
+        2.7626713522534719e-07, 2.51136713989353e-08};
+    static constexpr double exponential_low = -746.0, exponential_high = 710.0;
+    static constexpr double logarithm[] = {0.66666666666667351, 0.39999999999413682, 0.28571428742615318,
+                                           0.22222198547789901, 0.18183565780130076, 0.15314009640820511,
+                                           0.14796396948700186};
+    static constexpr double ln2_high = 0x1.62e42fee00000p-1, ln2_low = 0x1.a39ef35793c76p-33;
+    static constexpr double erf_small[] = {
+        1.1283791670955126,     -0.37612638903183748,    0.11283791670954857,    -0.02686617064507292,
+        0.0052239776247811447,  -0.0008548326978760133,  0.00012055331037612707, -1.4925593525202056e-05,
+        1.6460973126419775e-06, -1.6350028640321757e-07, 1.4657903596792e-08,    -1.1365760226651028e-09,
+        5.945424596676009e-11};
+    static constexpr double erf_large[] = {
+        7.8068152727272544,      5.3526807509865177,      0.94389373352572892,     0.010858072740038449,
+        -0.0021654769177155003,  0.00042093251554090483,  -7.7030777707292445e-05, 1.2756024670775486e-05,
+        -1.7688682475210822e-06, 1.5574837161119697e-07,  1.232033557969463e-08,   -1.0892832178178304e-08,
+        3.7275092938792062e-09,  -7.7610423262432527e-10, 1.0371049080091048e-10,  -5.6632435445762209e-11,
+        5.2687981807464359e-12,  5.0134681136136232e-12};
+    static constexpr double erf_centre = 2.5, erf_end = 6.0;
+};
+
+/// c[0] + c[1] x + c[2] x^2 + ..., as one chain of fma.
+template <class T, std::size_t Count>
+[[gnu::always_inline]] inline batch<T> polynomial(const batch<T>& x, const T (&c)[Count]) noexcept {
+    batch<T> sum(c[Count - 1]);
+    unroll<Count - 1>([&](auto i) __attribute__((always_inline)) {
+        sum = kernels::fma(sum, x, batch<T>(c[Count - 2 - i]));
+    });
+    return sum;
+}
+
+/// x = k ln 2 + r, |r| <= ln 2 / 2: k, k in the low bits of `shifted`, and exp(r) - 1.
+template <class T>
+struct reduced {
+    batch<T> k, shifted, expm1;
+};
+template <class T>
+[[gnu::always_inline]] inline reduced<T> reduce_exp(const batch<T>& x) noexcept {
+    using c = coefficients<T>;
+    // Adding 1.5 * 2^mantissa leaves the nearest integer in the low bits.
+    const batch<T> magic(static_cast<T>(typename format<T>::bits{3} << (format<T>::mantissa - 1)));
+    const batch<T> shifted = kernels::fma(x, batch<T>(T(1.44269504088896340736)), magic);
+    const batch<T> k = shifted - magic;
+    const batch<T> r = kernels::fma(k, batch<T>(-c::ln2_low), kernels::fma(k, batch<T>(-c::ln2_high), x));
+    return {k, shifted, kernels::fma(r * r, polynomial(r, c::exponential), r)};
+}
+
+/// v * 2^k, rounded once, where the result may overflow or be subnormal.
+template <class T>
+[[gnu::always_inline]] inline batch<T> scale_by_power(const batch<T>& v, const reduced<T>& x) noexcept {
+#if XSIMD_WITH_AVX512F
+    if constexpr (is_avx512<xsimd::default_arch> && std::is_same_v<T, float>)
+        return _mm512_scalef_ps(v, x.k);
+    else if constexpr (is_avx512<xsimd::default_arch> && std::is_same_v<T, double>)
+        return _mm512_scalef_pd(v, x.k);
+    else
+#endif
+    {
+        // 2^k as a product of two powers that are both normal numbers; 2 * bias keeps all counts positive.
+        constexpr typename format<T>::bits offset =
+            bits_of(static_cast<T>(typename format<T>::bits{3} << (format<T>::mantissa - 1))) -
+            2 * format<T>::bias;
+        const bits_batch<T> sum = to_bits<T>(x.shifted) - bits_batch<T>(offset);
+        const bits_batch<T> half = sum >> 1;
+        return v * from_bits<T>(half << format<T>::mantissa) *
+               from_bits<T>((sum - half) << format<T>::mantissa);
+    }
+}
+
+/// k ln 2 + log(1 + f) + correction, 1 + f in [sqrt(1/2), sqrt(2)).
+template <class T>
+[[gnu::always_inline]] inline batch<T> log_reduced(const batch<T>& k, const batch<T>& f,
+                                                   const batch<T>& correction) noexcept {
+    using c = coefficients<T>;
+    const batch<T> s = f / (f + batch<T>(T(2)));
+    const batch<T> z = s * s;
+    const batch<T> half_square = f * f * batch<T>(T(0.5));
+    const batch<T> inner = kernels::fma(z, polynomial(z, c::logarithm), half_square);
+    const batch<T> low = kernels::fma(s, inner, kernels::fma(k, batch<T>(c::ln2_low), correction));
+    return kernels::fma(k, batch<T>(c::ln2_high), f - (half_square - low));
+}
+
+/// x = 2^k (1 + f), for positive normal x.
+template <class T>
+[[gnu::always_inline]] inline void split_exponent(const batch<T>& x, batch<T>& k, batch<T>& f) noexcept {
+    using bits = typename format<T>::bits;
+    constexpr bits root_half = bits_of(T(0.70710678118654752440));
+    constexpr bits mask = (bits{1} << format<T>::mantissa) - 1;
+    constexpr T magic = static_cast<T>(bits{1} << format<T>::mantissa);
+    const bits_batch<T> u = to_bits<T>(x) + bits_batch<T>(bits_of(T(1)) - root_half);
+    k = from_bits<T>((u >> format<T>::mantissa) | bits_batch<T>(bits_of(magic))) -
+        batch<T>(magic + static_cast<T>(format<T>::bias));
+    f = from_bits<T>((u & bits_batch<T>(mask)) + bits_batch<T>(root_half)) - batch<T>(T(1));
+}
+
+}  // namespace detail
+
+/// where ? a : b, lane by lane.
+template <class T>
+[[gnu::always_inline]] inline batch<T> select(const xsimd::batch_bool<T, xsimd::default_arch>& where,
+                                              const batch<T>& a, const batch<T>& b) noexcept {
+    return xsimd::select(where, a, b);
+}
+template <std::floating_point T>
+constexpr T select(bool where, T a, T b) noexcept {
+    return where ? a : b;
+}
+
+/// The larger of both; `b` where either is NaN. So max(limit, x) keeps a NaN in x.
+template <class T>
+[[gnu::always_inline]] inline batch<T> max(const batch<T>& a, const batch<T>& b) noexcept {
+    return xsimd::max(a, b);
+}
+template <std::floating_point T>
+constexpr T max(T a, T b) noexcept {
+    return a > b ? a : b;
+}
+
+/// The smaller of both; `b` where either is NaN. So min(limit, x) keeps a NaN in x.
+template <class T>
+[[gnu::always_inline]] inline batch<T> min(const batch<T>& a, const batch<T>& b) noexcept {
+    return xsimd::min(a, b);
+}
+template <std::floating_point T>
+constexpr T min(T a, T b) noexcept {
+    return a < b ? a : b;
+}
+
+/// Whether x is NaN, lane by lane. Never x != x: xsimd 8.1 compares that as ordered on AVX, so it is false for NaN.
+template <class T>
+[[gnu::always_inline]] inline xsimd::batch_bool<T, xsimd::default_arch> is_nan(const batch<T>& x) noexcept {
+    return xsimd::isnan(x);
+}
+template <std::floating_point T>
+constexpr bool is_nan(T x) noexcept {
+    return x != x;
+}
+
+/// The larger of both, NaN where either is: what a running maximum (`a`) becomes with the next element.
+template <class T>
+[[gnu::always_inline]] inline batch<T> running_max(const batch<T>& a, const batch<T>& next) noexcept {
+    return xsimd::select(next > a || xsimd::isnan(next), next, a);
+}
+template <std::floating_point T>
+constexpr T running_max(T a, T next) noexcept {
+    return next > a || is_nan(next) ? next : a;
+}
+
+template <class T>
+[[gnu::always_inline]] inline batch<T> abs(const batch<T>& x) noexcept {
+    return xsimd::abs(x);
+}
+template <std::floating_point T>
+inline T abs(T x) noexcept {
+    return std::abs(x);
+}
+
+template <class T>
+[[gnu::always_inline]] inline batch<T> sqrt(const batch<T>& x) noexcept {
+    return xsimd::sqrt(x);
+}
+template <std::floating_point T>
+inline T sqrt(T x) noexcept {
+    return std::sqrt(x);
+}
+
+/// |x| with the sign of `sign`.
+template <class T>
+[[gnu::always_inline]] inline batch<T> copysign(const batch<T>& x, const batch<T>& sign) noexcept {
+    const batch<T> mask(T(-0.0));
+    return xsimd::abs(x) | (sign & mask);
+}
+template <std::floating_point T>
+inline T copysign(T x, T sign) noexcept {
+    return std::copysign(x, sign);
+}
+
+/// e^x. Infinite from the first overflow on, zero from the last subnormal on.
+template <class T>
+inline batch<T> exp(const batch<T>& x) noexcept {
+    using c = detail::coefficients<T>;
+    const auto r = detail::reduce_exp<T>(
+        xsimd::min(batch<T>(c::exponential_high), xsimd::max(batch<T>(c::exponential_low), x)));
+    return detail::scale_by_power<T>(r.expm1 + batch<T>(T(1)), r);
+}
+
+/// Natural logarithm; log(0) = -infinity, NaN below.
+template <class T>
+inline batch<T> log(const batch<T>& x) noexcept {
+    using limits = std::numeric_limits<T>;
+    constexpr T up = static_cast<T>(typename detail::format<T>::bits{1} << detail::format<T>::mantissa);
+    const auto subnormal = x < batch<T>(limits::min());
+    batch<T> k, f;
+    detail::split_exponent<T>(xsimd::select(subnormal, x * batch<T>(up), x), k, f);
+    k = xsimd::select(subnormal, k - batch<T>(static_cast<T>(detail::format<T>::mantissa)), k);
+    batch<T> y = detail::log_reduced<T>(k, f, batch<T>(T(0)));
+    y = xsimd::select(x == batch<T>(T(0)), batch<T>(-limits::infinity()), y);
+    y = xsimd::select(x < batch<T>(T(0)), batch<T>(limits::quiet_NaN()), y);
+    return xsimd::select(x < batch<T>(limits::infinity()), y, x);
+}
+
+/// log(1 + x), exact to the last places for small x too; log1p(-1) = -infinity, NaN below.
+template <class T>
+inline batch<T> log1p(const batch<T>& x) noexcept {
+    using limits = std::numeric_limits<T>;
+    const batch<T> one(T(1)), zero(T(0));
+    const batch<T> u = one + x;
+    batch<T> k, f;
+    detail::split_exponent<T>(u, k, f);
+    // What 1 + x lost in rounding.
+    const batch<T> lost = xsimd::select(x > one, one - (u - x), x - (u - one)) / u;
+    const auto small = x > batch<T>(T(-0.2928)) && x < batch<T>(T(0.4142));
+    const batch<T> y0 = detail::log_reduced<T>(xsimd::select(small, zero, k), xsimd::select(small, x, f),
+                                               xsimd::select(small, zero, lost));
+    batch<T> y = xsimd::select(x == zero, x, y0);
+    y = xsimd::select(x == -one, batch<T>(-limits::infinity()), y);
+    y = xsimd::select(x < -one, batch<T>(limits::quiet_NaN()), y);
+    return xsimd::select(x < batch<T>(limits::infinity()), y, x);
+}
+
+/// Hyperbolic tangent, as t / (t + 2) with t = exp(2 |x|) - 1.
+template <class T>
+inline batch<T> tanh(const batch<T>& x) noexcept {
+    const batch<T> one(T(1)), two(T(2));
+    const batch<T> a = xsimd::min(batch<T>(T(20)), xsimd::abs(x));
+    const auto r = detail::reduce_exp<T>(a + a);
+    constexpr auto offset = detail::bits_of(static_cast<T>(typename detail::format<T>::bits{3}
+                                                           << (detail::format<T>::mantissa - 1))) -
+                            detail::format<T>::bias;
+    const batch<T> power = detail::from_bits<T>(
+        (detail::to_bits<T>(r.shifted) - detail::bits_batch<T>(offset)) << detail::format<T>::mantissa);
+    const batch<T> t = kernels::fma(power, r.expm1, power - one);
+    return kernels::copysign<T>(t / (t + two), x);
+}
+
+/// 1 / (1 + e^-x), without overflow and with the subnormal end exact.
+template <class T>
+inline batch<T> sigmoid(const batch<T>& x) noexcept {
+    const batch<T> one(T(1));
+    const batch<T> e = kernels::exp<T>(-xsimd::abs(x));
+    return xsimd::select(x < batch<T>(T(0)), e, one) / (one + e);
+}
+
+/// Gauss error function.
+template <class T>
+inline batch<T> erf(const batch<T>& x) noexcept {
+    using c = detail::coefficients<T>;
+    const batch<T> one(T(1));
+    const batch<T> a = xsimd::abs(x);
+    const batch<T> small = x * detail::polynomial<T>(x * x, c::erf_small);
+    const batch<T> q =
+        detail::polynomial<T>(xsimd::min(batch<T>(c::erf_end), a) - batch<T>(c::erf_centre), c::erf_large);
+    const batch<T> large = kernels::copysign<T>(one - kernels::exp<T>(-q), x);
+    return xsimd::select(a < one, small, large);
+}
+
+template <std::floating_point T>
+inline T exp(T x) noexcept {
+    return first_lane<T>(kernels::exp<T>(batch<T>(x)));
+}
+template <std::floating_point T>
+inline T log(T x) noexcept {
+    return first_lane<T>(kernels::log<T>(batch<T>(x)));
+}
+template <std::floating_point T>
+inline T log1p(T x) noexcept {
+    return first_lane<T>(kernels::log1p<T>(batch<T>(x)));
+}
+template <std::floating_point T>
+inline T tanh(T x) noexcept {
+    return first_lane<T>(kernels::tanh<T>(batch<T>(x)));
+}
+template <std::floating_point T>
+inline T sigmoid(T x) noexcept {
+    return first_lane<T>(kernels::sigmoid<T>(batch<T>(x)));
+}
+template <std::floating_point T>
+inline T erf(T x) noexcept {
+    return first_lane<T>(kernels::erf<T>(batch<T>(x)));
+}
+
+}  // namespace bespoke::kernels
+
+#pragma GCC diagnostic pop
+
+#include <limits>
+
+/// The activations of the Core ML specification, ActivationParams. Each is a layer and a function: f(v) for
+/// a float, a double or a SIMD batch. PReLU and parametric softplus, which have parameters, are in
+/// parametric_activation.hpp.
+///
+/// NaN gives NaN. Where f has a kink, `derivative` is the slope on its left.
+namespace bespoke {
+
+/// y = alpha x + beta
+struct linear {
+    float alpha = 1, beta = 0;
+
+    static constexpr auto key = "activation", nested_key = "linear";
+    static constexpr auto fields = std::tuple{field{"alpha", &linear::alpha}, field{"beta", &linear::beta}};
+    template <class V>
+    V operator()(const V& x) const noexcept {
+        return kernels::fma(V(alpha), x, V(beta));
+    }
+    template <class V>
+    V derivative(const V&, const V&) const noexcept {
+        return V(alpha);
+    }
+    friend bool operator==(const linear&, const linear&) = default;
+};
+
+/// y = max(0, x)
+struct relu {
+    static constexpr auto key = "activation", nested_key = "ReLU";
+    static constexpr auto fields = std::tuple{};
+    template <class V>
+    V operator()(const V& x) const noexcept {
+        return kernels::max(V(0), x);
+    }
+    template <class V>
+    V derivative(const V& x, const V&) const noexcept {
+        return kernels::select(x > V(0), V(1), V(0));
+    }
+    friend bool operator==(const relu&, const relu&) = default;
+};
+
+/// y = x for x >= 0, else alpha x
+struct leaky_relu {
+    float alpha = 0.01f;
+
+    static constexpr auto key = "activation", nested_key = "leakyReLU";
+    static constexpr auto fields = std::tuple{field{"alpha", &leaky_relu::alpha}};
+    template <class V>
+    V operator()(const V& x) const noexcept {
+        return kernels::select(x >= V(0), x, V(alpha) * x);
+    }
+    template <class V>
+    V derivative(const V& x, const V&) const noexcept {
+        return kernels::select(x > V(0), V(1), V(alpha));
+    }
+    friend bool operator==(const leaky_relu&, const leaky_relu&) = default;
+};
+
+/// y = x for x >= alpha, else 0. A jump, not a kink: at alpha the slope is that on its right, 1.
+struct thresholded_relu {
+    float alpha = 1;
+
+    static constexpr auto key = "activation", nested_key = "thresholdedReLU";
+    static constexpr auto fields = std::tuple{field{"alpha", &thresholded_relu::alpha}};
+    template <class V>
+    V operator()(const V& x) const noexcept {
+        return kernels::select(x < V(alpha), V(0), x);
+    }
+    template <class V>
+    V derivative(const V& x, const V&) const noexcept {
+        return kernels::select(x < V(alpha), V(0), V(1));
+    }
+    friend bool operator==(const thresholded_relu&, const thresholded_relu&) = default;
+};
+
+/// y = tanh x
+struct tanh {
+    static constexpr auto key = "activation", nested_key = "tanh";
+    static constexpr auto fields = std::tuple{};
+    template <class V>
+    V operator()(const V& x) const noexcept {
+        return kernels::tanh(x);
+    }
+    template <class V>
+    V derivative(const V&, const V& y) const noexcept {
+        return kernels::fma(-y, y, V(1));
+    }
+    friend bool operator==(const tanh&, const tanh&) = default;
+};
+
+/// y = alpha tanh(beta x). The defaults are those of LeCun et al., "Efficient BackProp", 1998.
+struct scaled_tanh {
+    float alpha = 1.7159f, beta = 2.0f / 3.0f;
+
+    static constexpr auto key = "activation", nested_key = "scaledTanh";
+    static constexpr auto fields =
+        std::tuple{field{"alpha", &scaled_tanh::alpha}, field{"beta", &scaled_tanh::beta}};
+    template <class V>
+    V operator()(const V& x) const noexcept {
+        return V(alpha) * kernels::tanh(V(beta) * x);
+    }
+    template <class V>
+    V derivative(const V&, const V& y) const noexcept {
+        const V t = alpha == 0 ? V(0) : y / V(alpha);
+        return V(alpha) * V(beta) * kernels::fma(-t, t, V(1));
+    }
+    friend bool operator==(const scaled_tanh&, const scaled_tanh&) = default;
+};
+
+/// y = 1 / (1 + e^-x)
+struct sigmoid {
+    static constexpr auto key = "activation", nested_key = "sigmoid";
+    static constexpr auto fields = std::tuple{};
+    template <class V>
+    V operator()(const V& x) const noexcept {
+        return kernels::sigmoid(x);
+    }
+    template <class V>
+    V derivative(const V&, const V& y) const noexcept {
+        return kernels::fma(-y, y, y);
+    }
+    friend bool operator==(const sigmoid&, const sigmoid&) = default;
+};
+
+/// y = min(max(alpha x + beta, 0), 1); flat at both ends.
+struct sigmoid_hard {
+    float alpha = 0.2f, beta = 0.5f;
+
+    static constexpr auto key = "activation", nested_key = "sigmoidHard";
+    static constexpr auto fields =
+        std::tuple{field{"alpha", &sigmoid_hard::alpha}, field{"beta", &sigmoid_hard::beta}};
+    template <class V>
+    V operator()(const V& x) const noexcept {
+        return kernels::min(V(1), kernels::max(V(0), kernels::fma(V(alpha), x, V(beta))));
+    }
+    template <class V>
+    V derivative(const V&, const V& y) const noexcept {
+        return kernels::select(y > V(0), kernels::select(y < V(1), V(alpha), V(0)), V(0));
+    }
+    friend bool operator==(const sigmoid_hard&, const sigmoid_hard&) = default;
+};
+
+/// y = x for x >= 0, else alpha (e^x - 1). Clevert et al., ICLR 2016.
+struct elu {
+    float alpha = 1;
+
+    static constexpr auto key = "activation", nested_key = "ELU";
+    static constexpr auto fields = std::tuple{field{"alpha", &elu::alpha}};
+    template <class V>
+    V operator()(const V& x) const noexcept {
+        // e^x - 1 = 2 t / (1 - t), t = tanh(x / 2): no cancellation where x is small
+        const V t = kernels::tanh(kernels::min(V(0), x) * V(0.5f));
+        return kernels::select(x >= V(0), x, V(alpha) * ((t + t) / (V(1) - t)));
+    }
+    template <class V>
+    V derivative(const V& x, const V& y) const noexcept {
+        return kernels::select(x > V(0), V(1), y + V(alpha));
+    }
+    friend bool operator==(const elu&, const elu&) = default;
+};
+
+/// y = x / (1 + |x|)
+struct softsign {
+    static constexpr auto key = "activation", nested_key = "softsign";
+    static constexpr auto fields = std::tuple{};
+    template <class V>
+    V operator()(const V& x) const noexcept {
+        const V size = kernels::abs(x);
+        const V infinite(std::numeric_limits<float>::infinity());
+        return kernels::select(size < infinite, x / (V(1) + size),
+                               kernels::min(V(1), kernels::max(V(-1), x)));
+    }
+    template <class V>
+    V derivative(const V& x, const V&) const noexcept {
+        const V d = V(1) / (V(1) + kernels::abs(x));
+        return d * d;
+    }
+    friend bool operator==(const softsign&, const softsign&) = default;
+};
+
+/// y = log(1 + e^x), as max(0, x) + log(1 + e^-|x|), which neither overflows nor cancels.
+struct softplus {
+    static constexpr auto key = "activation", nested_key = "softplus";
+    static constexpr auto fields = std::tuple{};
+    template <class V>
+    V operator()(const V& x) const noexcept {
+        return kernels::max(V(0), x) + kernels::log1p(kernels::exp(-kernels::abs(x)));
+    }
+    template <class V>
+    V derivative(const V& x, const V&) const noexcept {
+        return kernels::sigmoid(x);
+    }
+    friend bool operator==(const softplus&, const softplus&) = default;
+};
+
+}  // namespace bespoke
+
+
+
+#include <array>
+
+namespace bespoke::kernels {
+
+// Element-wise operations between row-major arrays of different shapes. Shapes are aligned at their last
+// axis; an axis of extent 1, or one that is missing, is repeated. Each shape must fit `out` in this way.
+
+namespace detail {
+
+/// The axes of `out`, neighbours joined where every array walks them as one, with the step of each array along
+/// them: 0 where it is repeated. At least one axis; along the last one the steps are 0 or 1.
+template <std::size_t Count>
+struct broadcast_plan {
+    std::size_t rank = 0;
+    extent extents[max_rank]{};
+    extent steps[Count][max_rank]{};
+};
+
+template <std::size_t Count>
+constexpr broadcast_plan<Count> plan_broadcast(const shape& out, const std::array<shape, Count>& shapes) {
+    broadcast_plan<Count> plan;
+    for (std::size_t axis = 0; axis < out.rank(); ++axis) {
+        const extent size = out[axis];
+        if (size == 1) continue;
+        extent steps[Count]{};
+        for (std::size_t s = 0; s < Count; ++s) {
+            const std::size_t missing = out.rank() - shapes[s].rank();
+            if (axis >= missing && shapes[s][axis - missing] != 1)
+                steps[s] = shapes[s].product(axis - missing + 1, shapes[s].rank());
+        }
+        bool joined = plan.rank > 0;
+        for (std::size_t s = 0; s < Count && joined; ++s)
+            joined = plan.steps[s][plan.rank - 1] == steps[s] * size;
+        if (!joined) ++plan.rank;
+        extent& total = plan.extents[plan.rank - 1];
+        total = joined ? total * size : size;
+        for (std::size_t s = 0; s < Count; ++s) plan.steps[s][plan.rank - 1] = steps[s];
+    }
+    if (plan.rank == 0) {
+        plan.rank = 1;
+        plan.extents[0] = 1;
+        for (auto& steps : plan.steps) steps[0] = 1;
+    }
+    return plan;
+}
+
+/// Calls body(offsets of the arrays) for each run along the last axis, in row-major order.
+template <std::size_t Count, class Body>
+[[gnu::always_inline]] inline void each_run(const broadcast_plan<Count>& plan, const Body& body) noexcept {
+    for (std::size_t axis = 0; axis < plan.rank; ++axis)
+        if (plan.extents[axis] == 0) return;
+    extent index[max_rank]{};
+    extent offset[Count]{};
+    for (;;) {
+        body(offset);
+        std::size_t axis = plan.rank - 1;
+        for (; axis > 0; --axis) {
+            const std::size_t a = axis - 1;
+            for (std::size_t s = 0; s < Count; ++s) offset[s] += plan.steps[s][a];
+            if (++index[a] < plan.extents[a]) break;
+            for (std::size_t s = 0; s < Count; ++s) offset[s] -= plan.steps[s][a] * plan.extents[a];
+            index[a] = 0;
+        }
+        if (axis == 0) return;
+    }
+}
+
+}  // namespace detail
+
+/// y = f(a, b), element by element with broadcasting; `f` maps two batches to one. y has the shape `out`, and may be
+/// a or b where that has it too.
+template <class F, class T>
+void binary(const F& f, const shape& out, const T* a, const shape& a_shape, const T* b, const shape& b_shape,
+            T* y) noexcept {
+    const auto plan = detail::plan_broadcast<2>(out, {a_shape, b_shape});
+    const std::size_t last = plan.rank - 1;
+    const extent n = plan.extents[last];
+    const bool a_moves = plan.steps[0][last] != 0, b_moves = plan.steps[1][last] != 0;
+    detail::each_run(plan, [&](const extent(&offset)[2]) {
+        const T *p = a + offset[0], *q = b + offset[1];
+        if (a_moves && b_moves) {
+            for_each_batch<T>(
+                n, [&](extent i, auto in, auto put)
+                       __attribute__((always_inline)) { put(y + i, f(in(p + i), in(q + i))); });
+        } else if (a_moves) {
+            const batch<T> right(*q);
+            for_each_batch<T>(
+                n, [&](extent i, auto in, auto put)
+                       __attribute__((always_inline)) { put(y + i, f(in(p + i), right)); });
+        } else {
+            const batch<T> left(*p);
+            for_each_batch<T>(
+                n, [&](extent i, auto in, auto put) __attribute__((always_inline)) {
+                    put(y + i, f(left, b_moves ? in(q + i) : batch<T>(*q)));
+                });
+        }
+        y += n;
+    });
+}
+
+/// dx += the sum of dy * other over the axes along which `to` is repeated in `out`.
+///
+/// dy has the shape `out`, other `other_shape` (broadcast to `out`), dx `to`. Order: runs along the last joined axis in
+/// row-major order; an element that meets a whole run adds it as `dot` does (`lanes` chains), else one fma a run.
+template <class T>
+void multiply_reduce_to(const shape& out, const T* dy, const T* other, const shape& other_shape,
+                        const shape& to, T* dx) noexcept {
+    const auto plan = detail::plan_broadcast<3>(out, {out, other_shape, to});
+    const std::size_t last = plan.rank - 1;
+    const extent n = plan.extents[last];
+    const bool other_moves = plan.steps[1][last] != 0, dx_moves = plan.steps[2][last] != 0;
+    detail::each_run(plan, [&](const extent(&offset)[3]) {
+        const T *g = dy + offset[0], *p = other + offset[1];
+        T* d = dx + offset[2];
+        batch<T> sum(T(0));
+        for_each_batch<T>(
+            n, [&](extent i, auto in, auto put) __attribute__((always_inline)) {
+                const batch<T> factor = other_moves ? in(p + i) : batch<T>(*p);
+                if (dx_moves)
+                    put(d + i, kernels::fma<T>(in(g + i), factor, in(d + i)));
+                else
+                    sum = kernels::fma<T>(in(g + i), factor, sum);
+            });
+        if (!dx_moves) *d += sum_lanes<T>(sum);
+    });
+}
+
+/// dx += the sum of dy over the axes along which `to` is repeated in `from`, the shape of dy. Order as in
+/// `multiply_reduce_to`.
+template <class T>
+void reduce_to(const shape& from, const T* dy, const shape& to, T* dx) noexcept {
+    const auto plan = detail::plan_broadcast<2>(from, {from, to});
+    const std::size_t last = plan.rank - 1;
+    const extent n = plan.extents[last];
+    const bool dx_moves = plan.steps[1][last] != 0;
+    detail::each_run(plan, [&](const extent(&offset)[2]) {
+        const T* g = dy + offset[0];
+        T* d = dx + offset[1];
+        batch<T> sum(T(0));
+        for_each_batch<T>(
+            n, [&](extent i, auto in, auto put) __attribute__((always_inline)) {
+                if (dx_moves)
+                    put(d + i, in(d + i) + in(g + i));
+                else
+                    sum = sum + in(g + i);
+            });
+        if (!dx_moves) *d += sum_lanes<T>(sum);
+    });
+}
+
+}  // namespace bespoke::kernels
+
+
+namespace bespoke::kernels {
+
+/// y[i] = f(x[i]), i in [0, n). `f` maps a batch to a batch; y may be x.
+template <class F, class T, class N>
+void map(N n, const F& f, const T* x, T* y) noexcept {
+    for_each_batch<T>(
+        n, [&](extent i, auto in, auto out) __attribute__((always_inline)) { out(y + i, f(in(x + i))); });
+}
+
+/// dx[i] += dy[i] * f.derivative(x[i], y[i]), i in [0, n). dx may not be dy.
+template <class F, class T, class N>
+void map_backward(N n, const F& f, const T* x, const T* y, const T* dy, T* dx) noexcept {
+    for_each_batch<T>(
+        n, [&](extent i, auto in, auto out) __attribute__((always_inline)) {
+            const batch<T> slope = f.derivative(in(x + i), in(y + i));
+            out(dx + i, kernels::fma<T>(in(dy + i), slope, in(dx + i)));
+        });
+}
+
+/// y[i] += x[i].
+template <class T, class N>
+void accumulate(N n, const T* x, T* y) noexcept {
+    for_each_batch<T>(
+        n, [&](extent i, auto in, auto out)
+               __attribute__((always_inline)) { out(y + i, in(y + i) + in(x + i)); });
+}
+
+/// y[i] += a * x[i], one fma.
+template <class T, class N>
+void accumulate_scaled(N n, T a, const T* x, T* y) noexcept {
+    for_each_batch<T>(
+        n, [&](extent i, auto in, auto out) __attribute__((always_inline)) {
+            out(y + i, kernels::fma<T>(batch<T>(a), in(x + i), in(y + i)));
+        });
+}
+
+/// y[i] = a * x[i]; y may be x.
+template <class T, class N>
+void scale(N n, T a, const T* x, T* y) noexcept {
+    for_each_batch<T>(
+        n, [&](extent i, auto in, auto out)
+               __attribute__((always_inline)) { out(y + i, batch<T>(a) * in(x + i)); });
+}
+
+/// y[i] = a.
+template <class T, class N>
+void fill(N n, T a, T* y) noexcept {
+    for_each_batch<T>(
+        n, [&](extent i, auto, auto out) __attribute__((always_inline)) { out(y + i, batch<T>(a)); });
+}
+
+/// y[i] = x[i]; the arrays are equal or do not overlap.
+template <class T, class N>
+void copy(N n, const T* x, T* y) noexcept {
+    if (n > 0 && x != y) std::memcpy(y, x, static_cast<std::size_t>(n) * sizeof(T));
+}
+
+}  // namespace bespoke::kernels
+
+
+/// What `add` and `multiply` share.
+namespace bespoke {
+
+/// The shape of an element-wise function of several blobs. All have the same rank; along each axis the
+/// extents are equal, or 1 and repeated: [C, H, W] goes with [C, 1, 1], [1, H, W] and [1, 1, 1].
+/// Core ML specification, AddLayerParams and MultiplyLayerParams.
+constexpr outcome broadcast_shape(std::span<const shape> xs) {
+    shape y = xs[0];
+    for (std::size_t i = 1; i < xs.size(); ++i) {
+        if (xs[i].rank() != y.rank())
+            return shape_fault("inputs of one rank wanted, their shapes are ", xs[0], " and ", xs[i]);
+        for (std::size_t axis = 0; axis < y.rank(); ++axis) {
+            if (y[axis] == xs[i][axis] || xs[i][axis] == 1) continue;
+            if (y[axis] != 1)
+                return shape_fault("inputs wanted whose extents are equal or 1, input ", i, " has the shape ",
+                                   xs[i], ", those before it have ", y);
+            y[axis] = xs[i][axis];
+        }
+    }
+    return y;
+}
+
+namespace detail {
+
+/// Whether all blobs have y's shape and lie example after example, so that they are rows of numbers.
+template <class Xs, class Y>
+bool walk_together(const Xs& xs, const Y& y) noexcept {
+    for (const auto& x : xs)
+        if (!(x.dimensions == y.dimensions) || (x.stride != y.stride && y.examples > 1)) return false;
+    return true;
+}
+
+/// Calls body(example) for all examples, on several threads if `apart`: they write to different places.
+template <class Y, class Body>
+void each_example(const Y& y, bool apart, thread_pool* threads, const Body& body) noexcept {
+    if (y.total() < (1 << 14)) apart = false;
+    parallel_for(apart ? threads : nullptr, y.examples, 1, [&](extent first, extent last) {
+        for (extent i = first; i < last; ++i) body(i);
+    });
+}
+
+}  // namespace detail
+
+}  // namespace bespoke
+
+namespace bespoke {
+
+/// y = x1 + x2 + ..., from the left; of a single input, y = x + alpha.
+/// Shapes: see `broadcast_shape`. Core ML specification, AddLayerParams.
+struct add {
+    float alpha = 0;
+
+    static constexpr auto key = "add";
+    static constexpr auto fields = std::tuple{field{"alpha", &add::alpha}};
+    static constexpr input_count inputs{1, any_number};
+    static constexpr bool batched = true;
+    static constexpr backward_needs needs{.input = false, .output = false};
+
+    constexpr outcome output_shape(std::span<const shape> xs) const { return broadcast_shape(xs); }
+
+    template <class Xs, class Ys, class P, class W>
+    void forward(Xs xs, Ys ys, const P&, W& w) const noexcept {
+        const auto& y = ys[0];
+        using T = typename Ys::value_type::value_type;
+        using kernels::batch;
+        if (detail::walk_together(xs, y)) {
+            parallel_for(w.threads, y.total(), 4096, [&](extent begin, extent end) {
+                kernels::for_each_batch<T>(end - begin, [&](extent i, auto in, auto out) {
+                    batch<T> sum = in(xs[0].data + begin + i);
+                    if (xs.size() == 1) sum = sum + batch<T>(alpha);
+                    for (std::size_t k = 1; k < xs.size(); ++k) sum = sum + in(xs[k].data + begin + i);
+                    out(y.data + begin + i, sum);
+                });
+            });
+            return;
+        }
+        const auto plus = [](const auto& a, const auto& b) { return a + b; };
+        detail::each_example(y, true, w.threads, [&](extent e) {
+            kernels::binary(plus, y.dimensions, xs[0].example(e), xs[0].dimensions, xs[1].example(e),
+                            xs[1].dimensions, y.example(e));
+            for (std::size_t k = 2; k < xs.size(); ++k)
+                kernels::binary(plus, y.dimensions, static_cast<const T*>(y.example(e)), y.dimensions,
+                                xs[k].example(e), xs[k].dimensions, y.example(e));
+        });
+    }
+    template <class Xs, class Ys, class Dys, class Dxs, class P, class Dp, class W>
+    void backward(Xs, Ys, Dys dys, Dxs dxs, const P&, const Dp&, W& w) const noexcept {
+        const auto& dy = dys[0];
+        for (const auto& dx : dxs) {
+            if (!dx) continue;
+            if (detail::walk_together(std::span(&dx, 1), dy))
+                parallel_for(w.threads, dy.total(), 4096, [&](extent begin, extent end) {
+                    kernels::accumulate(end - begin, dy.data + begin, dx.data + begin);
+                });
+            else
+                detail::each_example(dy, dx.stride != 0, w.threads, [&](extent e) {
+                    kernels::reduce_to(dy.dimensions, dy.example(e), dx.dimensions, dx.example(e));
+                });
+        }
+    }
+    friend bool operator==(const add&, const add&) = default;
+};
+
+}  // namespace bespoke
+
+
+
+#include <algorithm>
+
+// Loops over the rows and batches of a tile: so short that they are to be written out.
+#ifdef __clang__
+#define BESPOKE_UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define BESPOKE_UNROLL _Pragma("GCC unroll 16")
+#endif
+
+namespace bespoke::kernels {
+
+// Matrix products over a packed right-hand side.
+//
+// Order of arithmetic: every element of C is one chain of fma over k ascending,
+//     c = start;  c = fma(a[i, 0], b[0, j], c);  c = fma(a[i, 1], b[1, j], c); ...
+// where start is 0, the bias or what C held. Blocking over k stores the chain in C and reloads it, so that
+// neither blocks, tiles, tails nor threads change a bit. The one exception: a single row (m = 1) with few
+// columns, see `row_chains`.
+
+/// Columns of one packed panel: two batches.
+template <class T>
+inline constexpr extent panel_width = 2 * lanes<T>;
+
+/// Elements that `pack` writes for a k x n matrix.
+template <class T>
+constexpr extent packed_size(extent k, extent n) {
+    return (n + panel_width<T> - 1) / panel_width<T> * panel_width<T> * k;
+}
+
+namespace detail {
+
+/// Rows of the largest register tile; with two batches of columns it leaves room for the operands.
+inline constexpr std::size_t tile_rows = vector_registers == 32 ? 12 : 6;
+
+/// Steps of k after which a tile goes back to C, so that a panel of B stays near.
+template <class T>
+inline constexpr extent k_block = 1536 / static_cast<extent>(sizeof(T));
+
+/// C[Rows, columns] = start + A B for one panel: `Batches` batches wide, of which `columns` columns are stored.
+/// The start is C, or `row_bias` (one a row), or `bias` (one a column), or zero.
+///
+/// The loops over Rows and Batches are written out by the compiler, and the sums stay in registers.
+template <class T, std::size_t Rows, std::size_t Batches>
+inline void tile(extent k, const T* a, extent a_row, extent a_column, const T* b, T* c, extent c_row,
+                 extent columns, const T* bias, const T* row_bias, bool load_c) noexcept {
+    constexpr auto rows = static_cast<extent>(Rows), batches = static_cast<extent>(Batches);
+    batch<T> sum[Rows][Batches];
+    extent valid[Batches];
+    for (extent j = 0; j < batches; ++j) valid[j] = std::clamp(columns - j * lanes<T>, extent{0}, lanes<T>);
+    const bool whole = columns == batches * lanes<T>;
+    BESPOKE_UNROLL
+    for (extent i = 0; i < rows; ++i) {
+        BESPOKE_UNROLL
+        for (extent j = 0; j < batches; ++j) {
+            const T* p = load_c ? c + i * c_row + j * lanes<T> : bias + j * lanes<T>;
+            if (load_c || (bias && !row_bias))
+                sum[i][j] = whole ? load(p) : load_partial(p, valid[j]);
+            else
+                sum[i][j] = batch<T>(row_bias ? row_bias[i] : T(0));
+        }
+    }
+    for (extent p = 0; p < k; ++p) {
+        batch<T> right[Batches];
+        BESPOKE_UNROLL
+        for (extent j = 0; j < batches; ++j) right[j] = load(b + j * lanes<T>);
+        BESPOKE_UNROLL
+        for (extent i = 0; i < rows; ++i) {
+            const batch<T> left(a[i * a_row]);
+            BESPOKE_UNROLL
+            for (extent j = 0; j < batches; ++j) sum[i][j] = kernels::fma<T>(left, right[j], sum[i][j]);
+        }
+        a += a_column;
+        b += panel_width<T>;
+    }
+    BESPOKE_UNROLL
+    for (extent i = 0; i < rows; ++i) {
+        BESPOKE_UNROLL
+        for (extent j = 0; j < batches; ++j) {
+            T* p = c + i * c_row + j * lanes<T>;
+            if (whole)
+                store<T>(p, sum[i][j]);
+            else
+                store_partial<T>(p, sum[i][j], valid[j]);
+        }
+    }
+}
+
+/// `tile` for any number of rows.
+template <class T, std::size_t Batches, std::size_t Rows = tile_rows>
+inline void tiles(extent m, extent k, const T* a, extent a_row, extent a_column, const T* b, T* c,
+                  extent c_row, extent columns, const T* bias, const T* row_bias, bool load_c) noexcept {
+    constexpr auto step = static_cast<extent>(Rows);
+    extent i = 0;
+    for (; i + step <= m; i += step)
+        tile<T, Rows, Batches>(k, a + i * a_row, a_row, a_column, b, c + i * c_row, c_row, columns, bias,
+                               row_bias ? row_bias + i : nullptr, load_c);
+    if constexpr (Rows > 1) {
+        constexpr std::size_t next = Rows > 4 ? Rows / 3 : Rows / 2;
+        if (i < m)
+            tiles<T, Batches, next>(m - i, k, a + i * a_row, a_row, a_column, b, c + i * c_row, c_row,
+                                    columns, bias, row_bias ? row_bias + i : nullptr, load_c);
+    }
+}
+
+/// C[m, n] for the panels in [first, last) and all rows.
+template <class T>
+inline void panels(extent m, extent n, extent k, extent first, extent last, const T* a, extent a_row,
+                   extent a_column, const T* packed, T* c, extent c_row, const T* bias,
+                   bool accumulate) noexcept {
+    for (extent p = 0; p == 0 || p < k; p += k_block<T>) {
+        const extent steps = std::min(k - p, k_block<T>);
+        for (extent panel = first; panel < last; ++panel) {
+            const extent column = panel * panel_width<T>;
+            const extent columns = std::min(n - column, panel_width<T>);
+            const T* b = packed + panel * panel_width<T> * k + p * panel_width<T>;
+            const T* start = bias ? bias + column : nullptr;
+            const bool load_c = accumulate || p > 0;
+            if (columns > lanes<T>)
+                tiles<T, 2>(m, steps, a + p * a_column, a_row, a_column, b, c + column, c_row, columns, start,
+                            nullptr, load_c);
+            else
+                tiles<T, 1>(m, steps, a + p * a_column, a_row, a_column, b, c + column, c_row, columns, start,
+                            nullptr, load_c);
+        }
+    }
+}
+
+/// In how many interleaved sums a single row computes each element: k = 0, Chains, 2 Chains, ... goes to the
+/// first, which also holds the start, k = 1, Chains + 1, ... to the second; then (0 + 1) + (2 + 3).
+/// With few columns one chain would wait for its own result; decided by n and k alone.
+template <class T>
+constexpr std::size_t row_chains(extent n, extent k) {
+    if (k < 16) return 1;
+    return n <= 2 * lanes<T> ? 4 : n <= 4 * lanes<T> ? 2 : 1;
+}
+
+/// `Batches` batches of C's single row from `column` on, which is a multiple of the batch. Batches beyond the matrix
+/// are computed from the zeros of the last panel, if that reaches so far.
+template <class T, std::size_t Batches, std::size_t Chains, class K>
+[[gnu::always_inline]] inline void row_tile(K size, extent column, extent n, const T* a, extent a_column,
+                                            const T* packed, T* c, const T* bias, bool accumulate) noexcept {
+    constexpr auto batches = static_cast<extent>(Batches), chains = static_cast<extent>(Chains);
+    const extent k = size;
+    const T* b = packed + column / panel_width<T> * panel_width<T> * k + column % panel_width<T>;
+    batch<T> sum[Chains][Batches];
+    BESPOKE_UNROLL
+    for (extent j = 0; j < batches; ++j) {
+        const T* start = accumulate ? c : bias;
+        const extent valid = std::clamp(n - column - j * lanes<T>, extent{0}, lanes<T>);
+        const T* p = start + column + j * lanes<T>;
+        sum[0][j] = !start ? batch<T>(T(0)) : valid == lanes<T> ? load(p) : load_partial(p, valid);
+        BESPOKE_UNROLL
+        for (extent chain = 1; chain < chains; ++chain) sum[chain][j] = batch<T>(T(0));
+    }
+    const auto step = [&](extent chain) __attribute__((always_inline)) {
+        const batch<T> left(a[chain * a_column]);
+        BESPOKE_UNROLL
+        for (extent j = 0; j < batches; ++j) {
+            const T* right = b + j / 2 * panel_width<T> * k + j % 2 * lanes<T> + chain * panel_width<T>;
+            sum[chain][j] = kernels::fma<T>(left, load(right), sum[chain][j]);
+        }
+    };
+    extent p = 0;
+    for (; p + chains <= k; p += chains) {
+        BESPOKE_UNROLL
+        for (extent chain = 0; chain < chains; ++chain) step(chain);
+        a += chains * a_column;
+        b += chains * panel_width<T>;
+    }
+    BESPOKE_UNROLL
+    for (extent chain = 0; chain + 1 < chains; ++chain)
+        if (p + chain < k) step(chain);
+    BESPOKE_UNROLL
+    for (extent j = 0; j < batches; ++j) {
+        batch<T> total = sum[0][j];
+        if constexpr (Chains == 2) total = total + sum[1][j];
+        if constexpr (Chains == 4) total = (total + sum[1][j]) + (sum[2][j] + sum[3][j]);
+        const extent valid = std::clamp(n - column - j * lanes<T>, extent{0}, lanes<T>);
+        T* q = c + column + j * lanes<T>;
+        if (valid == lanes<T>)
+            store<T>(q, total);
+        else
+            store_partial<T>(q, total, valid);
+    }
+}
+
+/// C[1, n] in the columns [begin, end), multiples of a panel but for the end of the matrix.
+template <class T, std::size_t Chains, class N, class K>
+[[gnu::always_inline]] inline void row(N size, K k, extent begin, extent end, const T* a, extent a_column,
+                                       const T* packed, T* c, const T* bias, bool accumulate) noexcept {
+    const extent n = size;
+    constexpr extent most = Chains == 1 ? 8 : Chains == 2 ? 4 : 2;
+    extent j = begin;
+    if (Chains == 4 && n <= lanes<T>)
+        return row_tile<T, 1, Chains>(k, j, n, a, a_column, packed, c, bias, accumulate);
+    // More than most - 2 batches are left: the last panel holds them all.
+    for (; j + (most - 2) * lanes<T> < end; j += most * lanes<T>)
+        row_tile<T, most, Chains>(k, j, n, a, a_column, packed, c, bias, accumulate);
+    if constexpr (Chains == 1)
+        for (; j < end; j += 2 * lanes<T>)
+            row_tile<T, 2, Chains>(k, j, n, a, a_column, packed, c, bias, accumulate);
+}
+
+/// Below this many multiply-adds waking threads costs more than it brings.
+inline constexpr extent threaded_work = 1 << 17;
+
+}  // namespace detail
+
+/// Packs the k x n matrix B, B(i, j) = b[i * row_stride + j * column_stride], for `gemm`: panels of
+/// `panel_width` columns one after another, each k rows of `panel_width` elements, zero beyond column n.
+/// `packed` holds packed_size<T>(k, n) elements and may not overlap b.
+template <class T>
+void pack(const T* b, extent row_stride, extent column_stride, extent k, extent n, T* packed,
+          thread_pool* threads = nullptr) noexcept {
+    constexpr extent width = panel_width<T>;
+    const extent panels = (n + width - 1) / width;
+    parallel_for(
+        k * n < detail::threaded_work ? nullptr : threads, panels, 1, [&](extent first, extent last) {
+            for (extent panel = first; panel < last; ++panel) {
+                const extent columns = std::min(n - panel * width, width);
+                const T* from = b + panel * width * column_stride;
+                T* to = packed + panel * width * k;
+                if (column_stride == 1) {
+                    for (extent i = 0; i < k; ++i, to += width) {
+                        std::memcpy(to, from + i * row_stride, static_cast<std::size_t>(columns) * sizeof(T));
+                        std::fill(to + columns, to + width, T(0));
+                    }
+                } else if (row_stride == 1) {
+                    transpose(from, column_stride, columns, k, to, width);
+                    for (extent i = 0; columns < width && i < k; ++i)
+                        std::fill(to + i * width + columns, to + (i + 1) * width, T(0));
+                } else {
+                    for (extent i = 0; i < k; ++i)
+                        for (extent j = 0; j < width; ++j)
+                            to[i * width + j] = j < columns ? from[i * row_stride + j * column_stride] : T(0);
+                }
+            }
+        });
+}
+
+/// C = A B + bias, or C += A B where `accumulate` (then `bias` is null).
+///
+/// A [m, k], A(i, p) = a[i * a_row_stride + p * a_column_stride]; B [k, n] as `pack` left it;
+/// C [m, n], C(i, j) = c[i * c_row_stride + j], overlapping neither; bias [n] or null.
+/// `accumulate` starts each chain with what C holds. Sizes are `extent` or `constant<V>`: the bits are the same.
+template <class T, class M, class N, class K>
+void gemm(M m_size, N n_size, K k_size, const T* a, extent a_row_stride, extent a_column_stride,
+          const T* packed_b, T* c, extent c_row_stride, const T* bias = nullptr, bool accumulate = false,
+          thread_pool* threads = nullptr) noexcept {
+    const extent m = m_size, n = n_size, k = k_size;
+    if (m <= 0 || n <= 0) return;
+    if (m * n * k < detail::threaded_work) threads = nullptr;
+    const extent panels = (n + panel_width<T> - 1) / panel_width<T>;
+    if (m == 1) {
+        const auto part = [&](extent first, extent last) {
+            const extent begin = first * panel_width<T>, end = std::min(last * panel_width<T>, n);
+            const std::size_t chains = detail::row_chains<T>(n, k);
+            if (chains == 1)
+                detail::row<T, 1>(n_size, k_size, begin, end, a, a_column_stride, packed_b, c, bias,
+                                  accumulate);
+            else if (chains == 2)
+                detail::row<T, 2>(n_size, k_size, begin, end, a, a_column_stride, packed_b, c, bias,
+                                  accumulate);
+            else
+                detail::row<T, 4>(n_size, k_size, begin, end, a, a_column_stride, packed_b, c, bias,
+                                  accumulate);
+        };
+        if (threads)
+            parallel_for(threads, panels, 1, part);
+        else
+            part(0, panels);
+        return;
+    }
+    const auto size = threads ? static_cast<extent>(threads->size()) : extent{1};
+    const extent row_blocks = m / static_cast<extent>(detail::tile_rows);
+    if (panels >= 2 * size || panels >= row_blocks)
+        parallel_for(threads, panels, 1, [&](extent first, extent last) {
+            detail::panels<T>(m, n, k, first, last, a, a_row_stride, a_column_stride, packed_b, c,
+                              c_row_stride, bias, accumulate);
+        });
+    else
+        parallel_for(threads, m, static_cast<extent>(detail::tile_rows), [&](extent first, extent last) {
+            detail::panels<T>(last - first, n, k, 0, panels, a + first * a_row_stride, a_row_stride,
+                              a_column_stride, packed_b, c + first * c_row_stride, c_row_stride, bias,
+                              accumulate);
+        });
+}
+
+}  // namespace bespoke::kernels
+
+#undef BESPOKE_UNROLL
+
+
+#include <algorithm>
+
+namespace bespoke::kernels {
+
+/// The sum of x[0, n): `lanes` chains, element i in lane i mod lanes, then the lanes as in `sum_lanes`.
+template <class T>
+T sum(extent n, const T* x) noexcept {
+    batch<T> total(T(0));
+    for_each_batch<T>(
+        n, [&](extent i, auto in, auto) __attribute__((always_inline)) { total = total + in(x + i); });
+    return sum_lanes<T>(total);
+}
+
+/// The sum of x[i] * y[i], i in [0, n): chains of fma in the order of `sum`.
+template <class T>
+T dot(extent n, const T* x, const T* y) noexcept {
+    batch<T> total(T(0));
+    for_each_batch<T>(
+        n, [&](extent i, auto in, auto)
+               __attribute__((always_inline)) { total = kernels::fma<T>(in(x + i), in(y + i), total); });
+    return sum_lanes<T>(total);
+}
+
+/// out[j] += sum over rows of x[row * stride + j], j in [0, n): one chain from out[j], rows ascending.
+template <class T>
+void column_sums(extent rows, extent n, const T* x, extent stride, T* out,
+                 thread_pool* threads = nullptr) noexcept {
+    if (rows * n < (1 << 15)) threads = nullptr;
+    parallel_for(threads, n, lanes<T>, [&](extent first, extent last) {
+        for_each_batch<T>(
+            last - first, [&](extent j, auto in, auto put) __attribute__((always_inline)) {
+                batch<T> total = in(out + first + j);
+                for (extent row = 0; row < rows; ++row) total = total + in(x + row * stride + first + j);
+                put(out + first + j, total);
+            });
+    });
+}
+
+}  // namespace bespoke::kernels
+
+namespace bespoke {
+
+/// Matrix products over the last two axes.
+///
+/// Two inputs: y = a b, a [..., m, k], b [..., k, n] -> y [..., m, n]. The leading axes are aligned at the
+/// last one and repeated where they are 1 or missing. With `transpose_a`, a is [..., k, m]; with
+/// `transpose_b`, b is [..., n, k]. A vector a [k] is a row [1, k], a vector b [k] a column [k, 1],
+/// transposed or not; y has rank 2 or more.
+///
+/// One input: y = a Wᵀ + bias, a [..., X1] -> y [..., X2]. W [X2, X1] is the weight matrix of the
+/// specification, [X1, X2] in column-major order. `transpose_a` and `transpose_b` do nothing.
+///
+/// Core ML specification, BatchedMatMulLayerParams.
+struct batched_matmul {
+    bool transpose_a = false, transpose_b = false;
+    extent weight_matrix_first_dimension = unset;   ///< X1
+    extent weight_matrix_second_dimension = unset;  ///< X2
+    bool has_bias = false;
+    bool int8_dynamic_quantize = false;
+
+    static constexpr auto key = "batchedMatmul";
+    static constexpr auto fields =
+        std::tuple{field{"transposeA", &batched_matmul::transpose_a},
+                   field{"transposeB", &batched_matmul::transpose_b},
+                   field{"weightMatrixFirstDimension", &batched_matmul::weight_matrix_first_dimension},
+                   field{"weightMatrixSecondDimension", &batched_matmul::weight_matrix_second_dimension},
+                   field{"hasBias", &batched_matmul::has_bias},
+                   field{"int8DynamicQuantize", &batched_matmul::int8_dynamic_quantize}};
+    static constexpr input_count inputs{1, 2};
+    static constexpr bool batched = true;
+    static constexpr backward_needs needs{.input = true, .output = false};
+
+    template <class T>
+    struct parameters {
+        T weights, bias;
+    };
+    template <class T>
+    static constexpr auto parameter_fields =
+        std::array{parameter_field{"weights", &parameters<T>::weights, initial::glorot},
+                   parameter_field{"bias", &parameters<T>::bias, initial::zero}};
+
+    constexpr outcome output_shape(std::span<const shape> xs) const {
+        if (xs.size() == 1) return weighted_shape(xs[0]);  // g++ 12 destroys the result of a ?: too early
+        return product_shape(xs[0], xs[1]);
+    }
+    constexpr batched_matmul resolved(std::span<const shape> xs) const {
+        batched_matmul result = *this;
+        if (xs.size() == 1) result.weight_matrix_first_dimension = xs[0].from_end(1);
+        return result;
+    }
+    constexpr parameters<shape> parameter_shapes(std::span<const shape> xs) const {
+        if (xs.size() > 1) return {.weights = absent, .bias = absent};
+        const extent outputs = weight_matrix_second_dimension;
+        return {.weights = {outputs, xs[0].from_end(1)}, .bias = has_bias ? shape{outputs} : absent};
+    }
+
+    template <class T>
+    extent prepared_size(std::span<const shape> xs) const {
+        return xs.size() == 1 ? kernels::packed_size<T>(xs[0].from_end(1), weight_matrix_second_dimension)
+                              : 0;
+    }
+    template <class P, class T>
+    void prepare(const P& p, T* prepared) const noexcept {
+        if (!p.weights) return;
+        const extent outputs = p.weights[0], k = p.weights[1];
+        kernels::pack(p.weights.data, extent{1}, k, k, outputs, prepared);
+    }
+
+    template <class T>
+    extent scratch_size(std::span<const shape> xs, extent examples, extent threads) const {
+        using kernels::packed_size;
+        if (xs.size() == 1) {
+            const extent k = xs[0].from_end(1), rows = xs[0].size() / k * examples;
+            return std::max(packed_size<T>(weight_matrix_second_dimension, k), packed_size<T>(rows, k));
+        }
+        return slot_size<T>(xs[0], xs[1]) * threads;
+    }
+
+    template <class Xs, class Ys, class P, class W>
+    void forward(Xs xs, Ys ys, const P& p, W& w) const noexcept {
+        const auto& a = xs[0];
+        const auto& y = ys[0];
+        if (xs.size() == 1) {
+            const extent k = a.dimensions.from_end(1), n = weight_matrix_second_dimension;
+            kernels::gemm(a.total() / k, n, k, a.data, k, extent{1}, w.prepared, y.data, n, p.bias.data,
+                          false, w.threads);
+            return;
+        }
+        using T = typename Ys::value_type::value_type;
+        const auto& b = xs[1];
+        const matrix left(a.dimensions, transpose_a, true), right(b.dimensions, transpose_b, false);
+        const extent m = left.rows, k = left.columns, n = right.columns;
+        each_product(a, b, y, true, w, slot_size<T>(a.dimensions, b.dimensions),
+                     [&, packed_b = static_cast<const T*>(nullptr)](extent i, extent j, extent o, T* packed,
+                                                                    thread_pool* threads) mutable {
+                         if (packed_b != b.data + j) {  // once for all matrices that meet the same one
+                             packed_b = b.data + j;
+                             kernels::pack(packed_b, right.row_step, right.column_step, k, n, packed,
+                                           threads);
+                         }
+                         kernels::gemm(m, n, k, a.data + i, left.row_step, left.column_step, packed,
+                                       y.data + o, n, static_cast<const T*>(nullptr), false, threads);
+                     });
+    }
+    template <class Xs, class Ys, class Dys, class Dxs, class P, class Dp, class W>
+    void backward(Xs xs, Ys, Dys dys, Dxs dxs, const P& p, const Dp& dp, W& w) const noexcept {
+        using T = typename Dxs::value_type::value_type;
+        constexpr const T* no_bias = nullptr;
+        const auto& a = xs[0];
+        const auto& dy = dys[0];
+        if (xs.size() == 1) {
+            const extent k = p.weights[1], n = p.weights[0], rows = dy.total() / n;
+            if (dp.weights) {
+                kernels::pack(a.data, k, extent{1}, rows, k, w.scratch, w.threads);
+                kernels::gemm(n, k, rows, dy.data, extent{1}, n, w.scratch, dp.weights.data, k, no_bias, true,
+                              w.threads);
+            }
+            if (dp.bias) kernels::column_sums(rows, n, dy.data, n, dp.bias.data, w.threads);
+            if (dxs[0]) {
+                kernels::pack(p.weights.data, k, extent{1}, n, k, w.scratch, w.threads);
+                kernels::gemm(rows, k, n, dy.data, n, extent{1}, w.scratch, dxs[0].data, k, no_bias, true,
+                              w.threads);
+            }
+            return;
+        }
+        const auto& b = xs[1];
+        const matrix left(a.dimensions, transpose_a, true), right(b.dimensions, transpose_b, false);
+        const extent m = left.rows, k = left.columns, n = right.columns;
+        // a product whose gradients meet those of no other can run beside the others
+        const bool apart = is_apart(a, dy, m * k) && is_apart(b, dy, k * n);
+        each_product(a, b, dy, apart, w, slot_size<T>(a.dimensions, b.dimensions),
+                     [&](extent i, extent j, extent o, T* packed, thread_pool* threads) {
+                         const T *at = a.data + i, *bt = b.data + j, *g = dy.data + o;
+                         if (dxs[0] && !left.transposed) {  // da += dy bᵀ
+                             kernels::pack(bt, right.column_step, right.row_step, n, k, packed, threads);
+                             kernels::gemm(m, k, n, g, n, extent{1}, packed, dxs[0].data + i, k, no_bias,
+                                           true, threads);
+                         } else if (dxs[0]) {  // daᵀ += b dyᵀ
+                             kernels::pack(g, extent{1}, n, n, m, packed, threads);
+                             kernels::gemm(k, m, n, bt, right.row_step, right.column_step, packed,
+                                           dxs[0].data + i, m, no_bias, true, threads);
+                         }
+                         if (dxs[1] && !right.transposed) {  // db += aᵀ dy
+                             kernels::pack(g, n, extent{1}, m, n, packed, threads);
+                             kernels::gemm(k, n, m, at, left.column_step, left.row_step, packed,
+                                           dxs[1].data + j, n, no_bias, true, threads);
+                         } else if (dxs[1]) {  // dbᵀ += dyᵀ a
+                             kernels::pack(at, left.row_step, left.column_step, m, k, packed, threads);
+                             kernels::gemm(n, k, m, g, extent{1}, n, packed, dxs[1].data + j, k, no_bias,
+                                           true, threads);
+                         }
+                     });
+    }
+    friend bool operator==(const batched_matmul&, const batched_matmul&) = default;
+
+private:
+    /// The last two axes of a blob, as the product reads them.
+    struct matrix {
+        extent rows, columns, row_step, column_step;
+        bool transposed;
+
+        constexpr matrix(const shape& s, bool transpose, bool is_left)
+            : transposed(transpose && s.rank() > 1) {
+            const bool vector = s.rank() == 1;
+            const extent first = !vector ? s.from_end(2) : is_left ? 1 : s[0];
+            const extent second = !vector ? s.from_end(1) : is_left ? s[0] : 1;
+            rows = transposed ? second : first;
+            columns = transposed ? first : second;
+            row_step = transposed ? 1 : second;
+            column_step = transposed ? second : 1;
+        }
+    };
+
+    constexpr outcome weighted_shape(const shape& a) const {
+        if (int8_dynamic_quantize)
+            return fault{errc::unsupported, sentence("int8DynamicQuantize is not supported")};
+        if (a.rank() < 1) return shape_fault("an input of rank 1 or more wanted, its shape is ", a);
+        const extent k = a.from_end(1), n = weight_matrix_second_dimension;
+        if (n < 1) return value_fault("weightMatrixSecondDimension from 1 up wanted, ", n, " given");
+        if (k < 1) return shape_fault("an input that is not empty wanted, its shape is ", a);
+        if (weight_matrix_first_dimension != unset && weight_matrix_first_dimension != k)
+            return shape_fault("a last axis of ", weight_matrix_first_dimension,
+                               " (weightMatrixFirstDimension) wanted, the shape of its input is ", a);
+        shape y = a;
+        y.from_end(1) = n;
+        return y;
+    }
+    constexpr outcome product_shape(const shape& a, const shape& b) const {
+        if (a.rank() < 1 || b.rank() < 1)
+            return shape_fault("inputs of rank 1 or more wanted, their shapes are ", a, " and ", b);
+        const matrix left(a, transpose_a, true), right(b, transpose_b, false);
+        if (left.columns != right.rows)
+            return shape_fault("a matrix of ", left.columns, left.columns == 1 ? " row" : " rows",
+                               " wanted on the right, it has ", right.rows, " (shapes ", a,
+                               transpose_a ? " transposed" : "", " and ", b, transpose_b ? " transposed" : "",
+                               ")");
+        shape y;
+        const std::size_t rank = leading(a, b);
+        for (std::size_t axis = 0; axis < rank; ++axis) {
+            const extent s = leading_extent(a, rank - axis), t = leading_extent(b, rank - axis);
+            if (s != t && s != 1 && t != 1)
+                return shape_fault("leading axes wanted that are equal or 1, the shapes are ", a, " and ", b);
+            y.push_back(s == 1 ? t : s);
+        }
+        y.push_back(left.rows);
+        y.push_back(right.columns);
+        return y;
+    }
+    /// Number of axes before the matrices.
+    static constexpr std::size_t leading(const shape& a, const shape& b) {
+        return std::max({a.rank(), b.rank(), std::size_t{2}}) - 2;
+    }
+    /// The extent `back` axes before the matrix; 1 where there is none.
+    static constexpr extent leading_extent(const shape& s, std::size_t back) {
+        return s.rank() >= back + 2 ? s.from_end(back + 2) : 1;
+    }
+    /// Elements of the largest packed matrix, in both directions.
+    template <class T>
+    extent slot_size(const shape& a, const shape& b) const {
+        using kernels::packed_size;
+        const matrix left(a, transpose_a, true), right(b, transpose_b, false);
+        const extent m = left.rows, k = left.columns, n = right.columns;
+        return std::max({packed_size<T>(k, n), left.transposed ? packed_size<T>(n, m) : packed_size<T>(n, k),
+                         right.transposed ? packed_size<T>(m, k) : packed_size<T>(m, n)});
+    }
+    /// Whether each of y's matrices has one of x to itself.
+    template <class X, class Y>
+    static bool is_apart(const X& x, const Y& y, extent matrix_size) {
+        const shape s = y.dimensions;
+        return x.dimensions.size() == matrix_size * s.product(0, s.rank() - 2) &&
+               (x.stride != 0 || y.examples == 1);
+    }
+
+    /// Calls body(offset of the matrix in a, in b, in y, scratch, threads) for each matrix of y in order,
+    /// a copy of `body` for each thread; or one after the other, where each may use all threads.
+    template <class A, class B, class Y, class W, class T, class Body>
+    void each_product(const A& a, const B& b, const Y& y, bool apart, W& w, T slot,
+                      const Body& body) const noexcept {
+        const shape s = y.dimensions;
+        const std::size_t rank = s.rank() - 2;
+        const extent products = s.product(0, rank), all = products * y.examples;
+        const extent matrix_size = s.from_end(2) * s.from_end(1);
+        const extent count = w.threads && apart ? std::min(static_cast<extent>(w.threads->size()), all) : 1;
+        const bool spread = count > 1 && all >= 2 * count;
+        const extent slots = spread ? count : 1;
+        parallel_for(spread ? w.threads : nullptr, slots, 1, [&](extent first, extent last) {
+            for (extent slot_number = first; slot_number < last; ++slot_number) {
+                Body mine = body;
+                for (extent i = all * slot_number / slots; i < all * (slot_number + 1) / slots; ++i)
+                    mine(i / products * a.stride + offset(a.dimensions, s, rank, i % products),
+                         i / products * b.stride + offset(b.dimensions, s, rank, i % products),
+                         i * matrix_size, w.scratch + slot_number * slot, spread ? nullptr : w.threads);
+            }
+        });
+    }
+    /// Where matrix number `index` of y finds its factor in a blob of shape x.
+    static extent offset(const shape& x, const shape& y, std::size_t rank, extent index) noexcept {
+        if (x.rank() < 3) return 0;
+        extent result = 0, step = x.from_end(2) * x.from_end(1);
+        for (std::size_t back = 1; back <= rank && x.rank() >= back + 2; ++back) {
+            const extent size = leading_extent(x, back), mine = index % y.from_end(back + 2);
+            index /= y.from_end(back + 2);
+            if (size != 1) result += mine * step;
+            step *= size;
+        }
+        return result;
+    }
+};
+
+}  // namespace bespoke
+
+
+
+#include <algorithm>
+
+namespace bespoke::kernels {
+
+// Normalization over the channels of x [outer, channels, inner] and over the rows of x [outer, n].
+// Order of the sums over one channel: `lanes` chains (where inner > 1, element i of a run in lane i mod lanes, outer
+// ascending), then the lanes as in `sum_lanes`; where inner = 1 one chain, outer ascending. Over one row: `lanes` chains.
+
+namespace detail {
+
+/// Threads for an element-wise pass over `size` elements.
+inline thread_pool* worth_threads(thread_pool* threads, extent size) noexcept {
+    return size < (1 << 15) ? nullptr : threads;
+}
+
+/// For each channel c in [first, last): `Count` sums over outer and inner. term(sums, offset, load, channel) adds the
+/// elements at `offset`; load(p) reads them, channel(p) the value p[c]; put(sums, channel, store) gets the result.
+/// Where inner = 1 a batch holds neighbouring channels.
+template <std::size_t Count, class T, class Term, class Put>
+[[gnu::always_inline]] inline void sum_channels(extent outer, extent channels, extent inner, extent first,
+                                                extent last, const Term& term, const Put& put) noexcept {
+    if (inner == 1) {
+        for_each_batch<T>(
+            last - first, [&](extent j, auto in, auto out) __attribute__((always_inline)) {
+                const extent c = first + j;
+                batch<T> sum[Count];
+                for (auto& s : sum) s = batch<T>(T(0));
+                for (extent o = 0; o < outer; ++o)
+                    term(
+                        sum, o * channels + c,
+                        in, [&](const T* p) __attribute__((always_inline)) { return in(p + c); });
+                put(
+                    sum, [&](const T* p) __attribute__((always_inline)) { return in(p + c); },
+                    [&](T * p, const batch<T>& v) __attribute__((always_inline)) { out(p + c, v); });
+            });
+        return;
+    }
+    for (extent c = first; c < last; ++c) {
+        const auto of_channel = [&](const T* p) __attribute__((always_inline)) { return batch<T>(p[c]); };
+        batch<T> sum[Count];
+        for (auto& s : sum) s = batch<T>(T(0));
+        for (extent o = 0; o < outer; ++o) {
+            const extent start = (o * channels + c) * inner;
+            extent i = 0;
+            for (; i + lanes<T> <= inner; i += lanes<T>)
+                term(
+                    sum, start + i,
+                    [](const T* p) __attribute__((always_inline)) { return kernels::load(p); }, of_channel);
+            if (const extent rest = inner - i; rest > 0) {
+                // A term of zeros may not be zero (x - mean), so the lanes beyond the run keep their sums.
+                batch<T> kept[Count];
+                std::copy(sum, sum + Count, kept);
+                term(
+                    sum, start + i,
+                    [rest](const T* p) __attribute__((always_inline)) { return load_partial(p, rest); },
+                    of_channel);
+                for (std::size_t s = 0; s < Count; ++s) {
+                    alignas(64) T merged[lanes<T>];
+                    kept[s].store_aligned(merged);
+                    store_partial<T>(merged, sum[s], rest);
+                    sum[s] = batch<T>::load_aligned(merged);
+                }
+            }
+        }
+        for (auto& s : sum) s = batch<T>(sum_lanes<T>(s));
+        put(
+            sum, of_channel, [&](T * p, const batch<T>& v) __attribute__((always_inline)) {
+                store_partial<T>(p + c, v, 1);
+            });
+    }
+}
+
+/// Calls body(offset, load, store, channel) for all elements of [outer, channels, inner]; channel(p) reads p[c].
+template <class T, class Body>
+[[gnu::always_inline]] inline void each_channel(extent outer, extent channels, extent inner,
+                                                thread_pool* threads, const Body& body) noexcept {
+    threads = worth_threads(threads, outer * channels * inner);
+    if (inner == 1) {
+        parallel_for(threads, outer, 1, [&](extent first, extent last) {
+            for (extent o = first; o < last; ++o)
+                for_each_batch<T>(
+                    channels, [&](extent c, auto in, auto out) __attribute__((always_inline)) {
+                        body(
+                            o * channels + c, in,
+                            out, [&](const T* p) __attribute__((always_inline)) { return in(p + c); });
+                    });
+        });
+        return;
+    }
+    parallel_for(threads, outer * channels, 1, [&](extent first, extent last) {
+        for (extent row = first; row < last; ++row) {
+            const extent c = row % channels;
+            for_each_batch<T>(
+                inner, [&](extent i, auto in, auto out) __attribute__((always_inline)) {
+                    body(
+                        row * inner + i, in,
+                        out, [&](const T* p) __attribute__((always_inline)) { return batch<T>(p[c]); });
+                });
+        }
+    });
+}
+
+}  // namespace detail
+
+/// y = scale_c * x + shift_c, one fma; scale, shift [channels]; y may be x.
+template <class T>
+void channel_affine(extent outer, extent channels, extent inner, const T* x, const T* scale, const T* shift,
+                    T* y, thread_pool* threads = nullptr) noexcept {
+    detail::each_channel<T>(
+        outer, channels, inner,
+        threads, [&](extent at, auto in, auto out, auto channel) __attribute__((always_inline)) {
+            out(y + at, kernels::fma<T>(in(x + at), channel(scale), channel(shift)));
+        });
+}
+
+/// mean and variance [channels] of x over outer and inner: mean first, then the mean of (x - mean)^2.
+template <class T>
+void channel_moments(extent outer, extent channels, extent inner, const T* x, T* mean, T* variance,
+                     thread_pool* threads = nullptr) noexcept {
+    const batch<T> count(static_cast<T>(outer * inner));
+    parallel_for(detail::worth_threads(threads, outer * channels * inner), channels, lanes<T>,
+                 [&](extent first, extent last) {
+                     detail::sum_channels<1, T>(
+                         outer, channels, inner, first, last,
+                         [&](auto& sum, extent at, auto in, auto)
+                             __attribute__((always_inline)) { sum[0] = sum[0] + in(x + at); },
+                         [&](auto& sum, auto, auto out)
+                             __attribute__((always_inline)) { out(mean, sum[0] / count); });
+                     detail::sum_channels<1, T>(
+                         outer, channels, inner, first, last,
+                         [&](auto& sum, extent at, auto in, auto channel) __attribute__((always_inline)) {
+                             const batch<T> d = in(x + at) - channel(mean);
+                             sum[0] = kernels::fma<T>(d, d, sum[0]);
+                         },
+                         [&](auto& sum, auto, auto out)
+                             __attribute__((always_inline)) { out(variance, sum[0] / count); });
+                 });
+}
+
+/// dgamma_c += sum of dy * (x - mean_c) * inverse_c, dbeta_c += sum of dy; inverse = 1 / sqrt(variance + epsilon).
+template <class T>
+void batch_normalization_backward_parameters(extent outer, extent channels, extent inner, const T* x,
+                                             const T* dy, const T* mean, const T* inverse, T* dgamma,
+                                             T* dbeta, thread_pool* threads = nullptr) noexcept {
+    parallel_for(detail::worth_threads(threads, outer * channels * inner), channels, lanes<T>,
+                 [&](extent first, extent last) {
+                     detail::sum_channels<2, T>(
+                         outer, channels, inner, first, last,
+                         [&](auto& sum, extent at, auto in, auto channel) __attribute__((always_inline)) {
+                             const batch<T> g = in(dy + at);
+                             sum[0] = kernels::fma<T>(g, in(x + at) - channel(mean), sum[0]);
+                             sum[1] = sum[1] + g;
+                         },
+                         [&](auto& sum, auto channel, auto out) __attribute__((always_inline)) {
+                             out(dgamma, kernels::fma<T>(sum[0], channel(inverse), channel(dgamma)));
+                             out(dbeta, channel(dbeta) + sum[1]);
+                         });
+                 });
+}
+
+/// dx of y = gamma (x - mean) inverse + beta where mean and variance are constants: dx += dy * (gamma_c * inverse_c).
+/// gamma may be null for 1.
+template <class T>
+void batch_normalization_backward_fixed(extent outer, extent channels, extent inner, const T* dy,
+                                        const T* inverse, const T* gamma, T* dx,
+                                        thread_pool* threads = nullptr) noexcept {
+    detail::each_channel<T>(
+        outer, channels, inner,
+        threads, [&](extent at, auto in, auto out, auto channel) __attribute__((always_inline)) {
+            const batch<T> scale = gamma ? channel(inverse) * channel(gamma) : channel(inverse);
+            out(dx + at, kernels::fma<T>(in(dy + at), scale, in(dx + at)));
+        });
+}
+
+/// dx of y = gamma (x - mean) inverse + beta where mean and variance are those of x:
+/// dx += gamma_c inverse_c (dy - mean of dy - h * mean of dy h), h = (x - mean_c) inverse_c.
+/// gamma may be null for 1; `sums` is scratch of 2 * channels elements.
+template <class T>
+void batch_normalization_backward_computed(extent outer, extent channels, extent inner, const T* x,
+                                           const T* dy, const T* mean, const T* inverse, const T* gamma,
+                                           T* dx, T* sums, thread_pool* threads = nullptr) noexcept {
+    if (outer * channels * inner <= 0) return;
+    std::fill(sums, sums + 2 * channels, T(0));
+    T* of_products = sums;
+    T* of_gradients = sums + channels;
+    batch_normalization_backward_parameters(outer, channels, inner, x, dy, mean, inverse, of_products,
+                                            of_gradients, threads);
+    const batch<T> share(T(1) / static_cast<T>(outer * inner));
+    detail::each_channel<T>(
+        outer, channels, inner,
+        threads, [&](extent at, auto in, auto out, auto channel) __attribute__((always_inline)) {
+            const batch<T> factor = channel(inverse) * (channel(of_products) * share);
+            const batch<T> centred =
+                kernels::fma<T>(-(in(x + at) - channel(mean)), factor,
+                                kernels::fma<T>(-channel(of_gradients), share, in(dy + at)));
+            const batch<T> scale = gamma ? channel(inverse) * channel(gamma) : channel(inverse);
+            out(dx + at, kernels::fma<T>(centred, scale, in(dx + at)));
+        });
+}
+
+namespace detail {
+
+/// Mean of x[0, n) and 1 / sqrt(variance + epsilon).
+template <class T, class N>
+[[gnu::always_inline]] inline void row_moments(N size, const T* x, T epsilon, T& mean, T& inverse) noexcept {
+    const extent n = size;
+    const T count = static_cast<T>(n);
+    batch<T> sum(T(0));
+    for_each_batch<T>(
+        size, [&](extent i, auto in, auto) __attribute__((always_inline)) { sum = sum + in(x + i); });
+    mean = sum_lanes<T>(sum) / count;
+    const batch<T> centre(mean);
+    batch<T> squares(T(0));
+    extent i = 0;
+    for (; i + lanes<T> <= n; i += lanes<T>) {
+        const batch<T> d = load(x + i) - centre;
+        squares = kernels::fma<T>(d, d, squares);
+    }
+    if (i < n) {
+        alignas(64) T rest[lanes<T>];
+        (load_partial(x + i, n - i) - centre).store_aligned(rest);
+        const batch<T> d = load_partial(rest, n - i);
+        squares = kernels::fma<T>(d, d, squares);
+    }
+    inverse = T(1) / kernels::sqrt(sum_lanes<T>(squares) / count + epsilon);
+}
+
+}  // namespace detail
+
+/// y = gamma (x - mean) / sqrt(variance + epsilon) + beta over each row of x [outer, n]; gamma, beta [n], each may be
+/// null (1, 0); y may be x.
+template <class T, class N>
+void layer_normalization(extent outer, N n, const T* x, const T* gamma, const T* beta, T epsilon, T* y,
+                         thread_pool* threads = nullptr) noexcept {
+    const extent size = n;
+    parallel_for(detail::worth_threads(threads, outer * size), outer, 1, [&](extent first, extent last) {
+        for (extent row = first; row < last; ++row) {
+            const T* from = x + row * size;
+            T* to = y + row * size;
+            T mean, inverse;
+            detail::row_moments<T>(n, from, epsilon, mean, inverse);
+            for_each_batch<T>(
+                n, [&](extent i, auto in, auto out) __attribute__((always_inline)) {
+                    const batch<T> h = (in(from + i) - batch<T>(mean)) * batch<T>(inverse);
+                    const batch<T> offset = beta ? in(beta + i) : batch<T>(T(0));
+                    out(to + i, kernels::fma<T>(h, gamma ? in(gamma + i) : batch<T>(T(1)), offset));
+                });
+        }
+    });
+}
+
+/// dx += the gradient of `layer_normalization`, dgamma += sum over rows of dy h, dbeta += sum over rows of dy, with
+/// h = (x - mean) / sqrt(variance + epsilon). Each of gamma, dx, dgamma, dbeta may be null. `moments` is scratch of
+/// 2 * outer elements. The sums over rows are one chain for each column, rows ascending.
+template <class T, class N>
+void layer_normalization_backward(extent outer, N n, const T* x, const T* gamma, T epsilon, const T* dy,
+                                  T* dx, T* dgamma, T* dbeta, T* moments,
+                                  thread_pool* threads = nullptr) noexcept {
+    const extent size = n;
+    threads = detail::worth_threads(threads, outer * size);
+    parallel_for(threads, outer, 1, [&](extent first, extent last) {
+        for (extent row = first; row < last; ++row) {
+            const T *from = x + row * size, *g = dy + row * size;
+            T &mean = moments[2 * row], &inverse = moments[2 * row + 1];
+            detail::row_moments<T>(n, from, epsilon, mean, inverse);
+            if (!dx) continue;
+            const batch<T> centre(mean), factor(inverse);
+            batch<T> of_gradients(T(0)), of_products(T(0));
+            for_each_batch<T>(
+                n, [&](extent i, auto in, auto) __attribute__((always_inline)) {
+                    const batch<T> d = in(g + i), weight = gamma ? in(gamma + i) : batch<T>(T(1));
+                    of_products = kernels::fma<T>(d * weight, in(from + i) - centre, of_products);
+                    of_gradients = kernels::fma<T>(d, weight, of_gradients);
+                });
+            const T share = T(1) / static_cast<T>(size);
+            const batch<T> gradient(sum_lanes<T>(of_gradients) * share);
+            const batch<T> product(sum_lanes<T>(of_products) * share * inverse * inverse);
+            T* to = dx + row * size;
+            for_each_batch<T>(
+                n, [&](extent i, auto in, auto out) __attribute__((always_inline)) {
+                    const batch<T> weight = gamma ? in(gamma + i) : batch<T>(T(1));
+                    const batch<T> inner = kernels::fma<T>(centre - in(from + i), product,
+                                                           kernels::fma<T>(in(g + i), weight, -gradient));
+                    out(to + i, kernels::fma<T>(inner, factor, in(to + i)));
+                });
+        }
+    });
+    if (!dgamma && !dbeta) return;
+    parallel_for(threads, size, lanes<T>, [&](extent first, extent last) {
+        for_each_batch<T>(
+            last - first, [&](extent j, auto in, auto out) __attribute__((always_inline)) {
+                const extent c = first + j;
+                batch<T> scale = dgamma ? in(dgamma + c) : batch<T>(T(0)),
+                         shift = dbeta ? in(dbeta + c) : batch<T>(T(0));
+                for (extent row = 0; row < outer; ++row) {
+                    const batch<T> g = in(dy + row * size + c);
+                    const batch<T> h = (in(x + row * size + c) - batch<T>(moments[2 * row])) *
+                                       batch<T>(moments[2 * row + 1]);
+                    scale = kernels::fma<T>(g, h, scale);
+                    shift = shift + g;
+                }
+                if (dgamma) out(dgamma + c, scale);
+                if (dbeta) out(dbeta + c, shift);
+            });
+    });
+}
+
+}  // namespace bespoke::kernels
+
+#include <limits>
+
+namespace bespoke {
+
+/// Batch normalisation over the channels: y = gamma (x - mean) / sqrt(variance + epsilon) + beta.
+/// Ioffe and Szegedy, ICML 2015; Core ML specification, BatchnormLayerParams.
+///
+/// x [.., C, H, W] of rank 3 or more -> y of the same shape; gamma, beta, mean, variance [C].
+/// Mean and variance are parameters that no training changes, unless compute_mean_var; with it they do not
+/// exist, and mean and (biased) variance are taken from x:
+///   instance_normalization   for each channel over H and W; each example and each index of the leading axes
+///                            for itself
+///   otherwise                for each channel over H, W, the leading axes and all examples that run at once:
+///                            the result of one example depends on the others, and the gradient knows of it
+struct batchnorm {
+    extent channels = unset;
+    bool compute_mean_var = false;
+    bool instance_normalization = false;
+    float epsilon = 1e-5F;  ///< 0 means 1e-5
+
+    static constexpr auto key = "batchnorm";
+    static constexpr auto fields = std::tuple{
+        field{"channels", &batchnorm::channels}, field{"computeMeanVar", &batchnorm::compute_mean_var},
+        field{"instanceNormalization", &batchnorm::instance_normalization},
+        field{"epsilon", &batchnorm::epsilon}};
+    static constexpr bool batched = true;
+    static constexpr backward_needs needs{.input = true, .output = false};
+
+    template <class T>
+    struct parameters {
+        T gamma, beta, mean, variance;
+    };
+    template <class T>
+    static constexpr auto parameter_fields =
+        std::array{parameter_field{"gamma", &parameters<T>::gamma, initial::one},
+                   parameter_field{"beta", &parameters<T>::beta, initial::zero},
+                   parameter_field{"mean", &parameters<T>::mean, initial::zero, false},
+                   parameter_field{"variance", &parameters<T>::variance, initial::one, false}};
+
+    constexpr outcome output_shape(const shape& x) const {
+        if (x.rank() < 3)
+            return shape_fault("an input [.., channels, height, width] wanted, its shape is ", x);
+        for (extent e : x)
+            if (e < 1) return shape_fault("an input that is not empty wanted, its shape is ", x);
+        if (channels != unset && channels != x.from_end(3))
+            return shape_fault(channels, " channels declared, its input has ", x.from_end(3), " (shape ", x,
+                               ")");
+        if (!(epsilon >= 0) || epsilon > std::numeric_limits<float>::max())
+            return value_fault("a finite epsilon from 0 up wanted");
+        return x;
+    }
+    constexpr bool mixes_examples() const { return compute_mean_var && !instance_normalization; }
+    constexpr batchnorm resolved(const shape& x) const {
+        batchnorm result = *this;
+        result.channels = x.from_end(3);
+        return result;
+    }
+    constexpr parameters<shape> parameter_shapes(const shape& x) const {
+        const shape each{x.from_end(3)}, fixed = compute_mean_var ? absent : each;
+        return {.gamma = each, .beta = each, .mean = fixed, .variance = fixed};
+    }
+
+    template <class T>
+    extent scratch_size(const shape& x, extent examples, extent) const {
+        return arrays * groups_of(x, x.size() * examples).groups;
+    }
+    template <class X, class Y, class P, class W>
+    void forward(X x, Y y, const P& p, W& w) const noexcept {
+        using T = typename X::value_type;
+        const auto [rows, groups, inner] = groups_of(x.dimensions, x.total());
+        T *mean = w.scratch, *scale = mean + groups, *shift = scale + groups;
+        moments(x, p, w, mean, scale);
+        for (extent i = 0; i < groups; ++i) {
+            const extent c = i % p.gamma.size();
+            scale[i] *= p.gamma.data[c];
+            shift[i] = kernels::fma(-mean[i], scale[i], p.beta.data[c]);
+        }
+        kernels::channel_affine(rows, groups, inner, x.data, scale, shift, y.data, w.threads);
+    }
+
+    template <class X, class Y, class Dy, class Dx, class P, class Dp, class W>
+    void backward(X x, Y, Dy dy, Dx dx, const P& p, const Dp& dp, W& w) const noexcept {
+        using T = typename X::value_type;
+        const auto [rows, groups, inner] = groups_of(x.dimensions, x.total());
+        T *mean = w.scratch, *inverse = mean + groups, *gamma = inverse + groups, *sums = gamma + groups;
+        moments(x, p, w, mean, inverse);
+        const extent channel_count = p.gamma.size();
+        if (dp.gamma || dp.beta) {
+            kernels::fill(2 * groups, T(0), sums);
+            kernels::batch_normalization_backward_parameters(rows, groups, inner, x.data, dy.data, mean,
+                                                             inverse, sums, sums + groups, w.threads);
+            const extent count = groups / channel_count;
+            if (dp.gamma)
+                kernels::column_sums(count, channel_count, sums, channel_count, dp.gamma.data, w.threads);
+            if (dp.beta)
+                kernels::column_sums(count, channel_count, sums + groups, channel_count, dp.beta.data,
+                                     w.threads);
+        }
+        if (!dx) return;
+        for (extent i = 0; i < groups; ++i) gamma[i] = p.gamma.data[i % channel_count];
+        if (compute_mean_var)
+            kernels::batch_normalization_backward_computed(rows, groups, inner, x.data, dy.data, mean,
+                                                           inverse, gamma, dx.data, sums, w.threads);
+        else
+            kernels::batch_normalization_backward_fixed(rows, groups, inner, dy.data, inverse, gamma, dx.data,
+                                                        w.threads);
+    }
+    friend bool operator==(const batchnorm&, const batchnorm&) = default;
+
+private:
+    /// Arrays of one element a group in the scratch: mean, inverse, gamma and two sums.
+    static constexpr extent arrays = 5;
+
+    /// x seen as [rows, groups, inner], where all elements of a group share mean and variance.
+    struct grouping {
+        extent rows, groups, inner;
+    };
+    constexpr grouping groups_of(const shape& x, extent total) const {
+        const extent inner = x.from_end(2) * x.from_end(1), rows = total / (x.from_end(3) * inner);
+        if (compute_mean_var && instance_normalization) return {1, rows * x.from_end(3), inner};
+        return {rows, x.from_end(3), inner};
+    }
+    /// Mean and 1 / sqrt(variance + epsilon) of each group.
+    template <class X, class P, class W, class T>
+    void moments(const X& x, const P& p, W& w, T* mean, T* inverse) const noexcept {
+        const auto [rows, groups, inner] = groups_of(x.dimensions, x.total());
+        if (compute_mean_var) {
+            kernels::channel_moments(rows, groups, inner, x.data, mean, inverse, w.threads);
+        } else {
+            kernels::copy(groups, p.mean.data, mean);
+            kernels::copy(groups, p.variance.data, inverse);
+        }
+        const T offset = static_cast<T>(epsilon == 0 ? 1e-5F : epsilon);
+        for (extent i = 0; i < groups; ++i) inverse[i] = T(1) / kernels::sqrt(inverse[i] + offset);
+    }
+};
+
+}  // namespace bespoke
+
+
+#include <limits>
+
+namespace bespoke {
+
+/// Joins blobs along axis -3 (channels), or -5 (sequence) with `sequence_concat`. All other extents are
+/// equal.
+/// Core ML specification, ConcatLayerParams.
+struct concat {
+    bool sequence_concat = false;
+
+    static constexpr auto key = "concat";
+    static constexpr auto fields = std::tuple{field{"sequenceConcat", &concat::sequence_concat}};
+    static constexpr input_count inputs{2, any_number};
+    static constexpr bool batched = true;
+    static constexpr backward_needs needs{.input = false, .output = false};
+
+    constexpr outcome output_shape(std::span<const shape> xs) const {
+        shape y = xs[0];
+        if (y.rank() < back())
+            return shape_fault("inputs of rank ", back(), " or more wanted, the first has the shape ", y);
+        for (std::size_t i = 1; i < xs.size(); ++i) {
+            shape rest = xs[i];
+            bool fits = rest.rank() == y.rank();
+            if (fits) {
+                const extent more = rest.from_end(back());
+                if (more > std::numeric_limits<extent>::max() - y.from_end(back()))
+                    return shape_fault("its output would be too large");
+                rest.from_end(back()) = y.from_end(back());
+                fits = rest == y;
+                y.from_end(back()) += more;
+            }
+            if (!fits)
+                return shape_fault("shapes wanted that differ in axis -", back(), " only, the first is ",
+                                   xs[0], ", input ", i, " has ", xs[i]);
+        }
+        return y;
+    }
+
+    template <class Xs, class Ys, class P, class W>
+    void forward(Xs xs, Ys ys, const P&, W& w) const noexcept {
+        each_row(xs, ys[0], w.threads,
+                 [](extent n, const auto* from, auto* to) { kernels::copy(n, from, to); });
+    }
+    template <class Xs, class Ys, class Dys, class Dxs, class P, class Dp, class W>
+    void backward(Xs, Ys, Dys dys, Dxs dxs, const P&, const Dp&, W& w) const noexcept {
+        bool apart = true;
+        for (const auto& dx : dxs) apart &= dx.stride != 0;
+        for (std::size_t i = 0; i < dxs.size(); ++i)  // the same blob may come twice
+            for (std::size_t k = 0; k < i; ++k) apart &= dxs[i].data != dxs[k].data;
+        each_row(dxs, dys[0], apart ? w.threads : nullptr,
+                 [](extent n, auto* to, const auto* from) { kernels::accumulate(n, from, to); });
+    }
+    friend bool operator==(const concat&, const concat&) = default;
+
+private:
+    constexpr std::size_t back() const { return sequence_concat ? 5 : 3; }
+
+    /// Calls body(elements, part of xs[i], part of y) for each contiguous piece.
+    template <class Xs, class Y, class Body>
+    void each_row(const Xs& xs, const Y& y, thread_pool* threads, const Body& body) const noexcept {
+        const shape& s = y.dimensions;
+        const std::size_t axis = s.rank() - back();
+        const extent outer = s.product(0, axis), row = s.product(axis, s.rank());
+        if (y.total() < (1 << 14)) threads = nullptr;
+        parallel_for(threads, outer * y.examples, 1, [&](extent first, extent last) {
+            for (extent r = first; r < last; ++r) {
+                auto* at = y.data + r * row;
+                for (const auto& x : xs) {
+                    const extent n = x.dimensions.product(axis, s.rank());
+                    if (x) body(n, x.example(r / outer) + r % outer * n, at);
+                    at += n;
+                }
+            }
+        });
+    }
+};
+
+}  // namespace bespoke
+
+
+
+#include <numeric>
+
+// Loops over the rows and batches of a tile: so short that they are to be written out.
+#ifdef __clang__
+#define BESPOKE_UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define BESPOKE_UNROLL _Pragma("GCC unroll 16")
+#endif
+
+namespace bespoke::kernels {
+
+/// Sizes of a two-dimensional convolution of one example.
+///
+/// x [channels, height, width], weights [output_channels, channels / groups, kernel_height, kernel_width],
+/// y [output_channels, output_height, output_width]; channel counts are totals over the groups.
+/// y[o, oy, ox] = bias[o] + sum over c, ky, kx of
+///     weights[o, c, ky, kx] * x[c, oy * stride_y + ky * dilation_y - pad_top, ox * stride_x + kx * dilation_x - pad_left],
+/// where x is zero outside the image. What is padded below and to the right follows from the output size.
+struct convolution_geometry {
+    extent channels, height, width;
+    extent output_channels, output_height, output_width;
+    extent kernel_height, kernel_width;
+    extent stride_y, stride_x;
+    extent dilation_y, dilation_x;
+    extent pad_top, pad_left;
+    extent groups;
+};
+
+// Order of arithmetic. Each element is one chain of fma from its start (bias, or what is there):
+//   forward           over channel, kernel row, kernel column, ascending;
+//   backward input    over output channel, kernel row, kernel column, ascending, without the taps that fall
+//                     between two outputs (they add nothing);
+//   backward weights  over example, output row, output column, ascending; a depthwise one in `lanes` chains,
+//                     one a lane, for each output row, see `depthwise_weights`.
+// Taps in the padding take part as zeros. Threads split outputs only.
+//
+// How: the product weights x im2col(x), where panels of im2col(x) are packed a few at a time. Images that need
+// padding or a stride are first copied so that every tap reads consecutive elements: zeros all around, and the
+// columns of each row sorted by their remainder modulo the horizontal stride.
+
+namespace detail {
+
+/// A copy of an image, or the image itself, in which tap and pixel give an offset each.
+struct image_layout {
+    extent before_y, before_x;  ///< zeros above and to the left
+    extent rows, phases, phase_stride;
+    bool direct;  ///< the image can be read as it is
+
+    constexpr extent row_stride() const { return phases * phase_stride; }
+    constexpr extent channel_stride() const { return rows * row_stride(); }
+    /// Of column `x` (counted from the first zero) in a row.
+    constexpr extent column(extent x) const { return x % phases * phase_stride + x / phases; }
+};
+
+constexpr image_layout forward_layout(const convolution_geometry& g) {
+    const extent rows = (g.output_height - 1) * g.stride_y + (g.kernel_height - 1) * g.dilation_y + 1;
+    const extent columns = (g.output_width - 1) * g.stride_x + (g.kernel_width - 1) * g.dilation_x + 1;
+    if (g.pad_top == 0 && g.pad_left == 0 && g.stride_x == 1 && rows <= g.height && columns <= g.width)
+        return {0, 0, g.height, 1, g.width, true};
+    return {g.pad_top, g.pad_left, rows, g.stride_x, (columns + g.stride_x - 1) / g.stride_x, false};
+}
+
+constexpr extent floor_divide(extent a, extent b) { return a >= 0 ? a / b : -((-a + b - 1) / b); }
+
+/// Of dy, as the backward pass to the input reads it.
+constexpr image_layout backward_layout(const convolution_geometry& g) {
+    const auto before = [](extent pad, extent kernel, extent dilation, extent stride) {
+        return std::max<extent>(0, -floor_divide(pad - (kernel - 1) * dilation, stride));
+    };
+    const extent before_y = before(g.pad_top, g.kernel_height, g.dilation_y, g.stride_y);
+    const extent before_x = before(g.pad_left, g.kernel_width, g.dilation_x, g.stride_x);
+    const extent rows = std::max(g.output_height, (g.height - 1 + g.pad_top) / g.stride_y + 1);
+    const extent columns = std::max(g.output_width, (g.width - 1 + g.pad_left) / g.stride_x + 1);
+    const bool direct =
+        before_y == 0 && before_x == 0 && rows == g.output_height && columns == g.output_width;
+    return {before_y, before_x, rows + before_y, 1, columns + before_x, direct};
+}
+
+/// Copies `channels` images [height, width] into `layout`.
+template <class T>
+inline void copy_image(const image_layout& layout, extent channels, extent height, extent width, const T* x,
+                       T* to) noexcept {
+    for (extent c = 0; c < channels; ++c)
+        for (extent r = 0; r < layout.rows; ++r) {
+            const extent y = r - layout.before_y;
+            const T* from = x + (c * height + y) * width;
+            for (extent phase = 0; phase < layout.phases; ++phase, to += layout.phase_stride) {
+                // Element j is column j * phases + phase - before_x of the image.
+                const extent shift = phase - layout.before_x;
+                const auto count = [&](extent column) {
+                    return std::clamp<extent>((column - shift + layout.phases - 1) / layout.phases, 0,
+                                              layout.phase_stride);
+                };
+                const extent begin = y < 0 || y >= height ? layout.phase_stride : shift < 0 ? count(0) : 0;
+                const extent end = y < 0 || y >= height ? layout.phase_stride
+                                   : width <= shift     ? begin
+                                                        : std::max(begin, count(width));
+                std::fill(to, to + begin, T(0));
+                if (layout.phases == 1)
+                    kernels::copy(end - begin, from + begin + shift, to + begin);
+                else {
+                    extent j = begin;
+                    if (layout.phases == 2)
+                        for (const T* p = from + 2 * j + shift; j + lanes<T> < end;
+                             j += lanes<T>, p += 2 * lanes<T>)
+                            store<T>(to + j, even_lanes<T>(load(p), load(p + lanes<T>)));
+                    for (; j < end; ++j) to[j] = from[j * layout.phases + shift];
+                }
+                std::fill(to + end, to + layout.phase_stride, T(0));
+            }
+        }
+}
+
+/// Pixels in row-major order of a grid `width` wide; offset of pixel (y, x) = y * row_step + x.
+struct pixel_grid {
+    extent height, width, row_step;
+    constexpr extent size() const { return height * width; }
+};
+
+/// Packs rows [k, k + steps) of im2col for pixels [first, first + count), count <= panel_width, into one panel.
+///
+/// Row k is tap (i, j) of channel c, k = (c * taps_y + i) * taps_x + j; its elements are those of `image` at
+/// c * channel_stride + offset(i, j) + pixel offset. Writes up to one batch beyond the panel.
+template <class T, class Offset>
+inline void pack_pixels(const T* image, const T* end, extent channel_stride, extent taps_y, extent taps_x,
+                        const Offset& offset, const pixel_grid& grid, extent first, extent count, extent k,
+                        extent steps, T* to) noexcept {
+    extent from[panel_width<T>], at[panel_width<T>], length[panel_width<T>];
+    std::size_t runs = 0;
+    for (extent done = 0; done < count; ++runs) {
+        const extent y = (first + done) / grid.width, x = (first + done) % grid.width;
+        from[runs] = y * grid.row_step + x;
+        at[runs] = done;
+        length[runs] = grid.row_step == grid.width ? count - done : std::min(count - done, grid.width - x);
+        done += length[runs];
+    }
+    extent j = k % taps_x, i = k / taps_x % taps_y, c = k / taps_x / taps_y;
+    for (extent step = 0; step < steps; ++step, to += panel_width<T>) {
+        const T* base = image + c * channel_stride + offset(i, j);
+        for (std::size_t r = 0; r < runs; ++r)
+            for (extent v = 0; v < length[r]; v += lanes<T>) {
+                const T* p = base + from[r] + v;
+                store<T>(to + at[r] + v, end - p >= lanes<T> ? load(p) : load_partial(p, end - p));
+            }
+        if (++j == taps_x) {
+            j = 0;
+            if (++i == taps_y) {
+                i = 0;
+                ++c;
+            }
+        }
+    }
+}
+
+/// Panels that are packed together, so that the left-hand side is read once for all of them.
+inline constexpr extent panels_at_once = 4;
+
+template <class T>
+inline constexpr extent panels_scratch = panels_at_once* k_block<T>* panel_width<T> + lanes<T>;
+
+/// Calls body(part) for `parts` parts, each with a scratch of its own; at most one part a thread.
+template <class Body>
+inline void for_each_part(thread_pool* threads, extent parts, const Body& body) noexcept {
+    parallel_for(threads, parts, 1, [&](extent first, extent last) {
+        for (extent part = first; part < last; ++part) body(part);
+    });
+}
+
+inline extent pool_size(const thread_pool* threads) noexcept {
+    return threads ? static_cast<extent>(threads->size()) : 1;
+}
+
+constexpr extent convolution_work(const convolution_geometry& g, extent examples) {
+    return examples * g.output_channels * g.output_height * g.output_width * (g.channels / g.groups) *
+           g.kernel_height * g.kernel_width;
+}
+
+/// Elements that hold dW transposed, [groups][taps][output channels of a group, whole panels].
+template <class T>
+constexpr extent transposed_weights_size(const convolution_geometry& g) {
+    return g.groups * packed_size<T>(g.channels / g.groups * g.kernel_height * g.kernel_width,
+                                     g.output_channels / g.groups);
+}
+
+/// The parts of a scratch.
+template <class T>
+constexpr extent image_scratch(const image_layout& layout, extent channels) {
+    return layout.direct ? 0 : channels * layout.channel_stride() + lanes<T>;
+}
+
+/// y of one example and group: output channels [row, row + rows) of the group, pixels of panels [first, last).
+template <class T>
+inline void forward_block(const convolution_geometry& g, const image_layout& layout, const T* image,
+                          const T* weights, const T* bias, T* y, extent rows, extent first, extent last,
+                          bool accumulate, T* scratch) noexcept {
+    const extent channels = g.channels / g.groups;
+    const extent size = channels * g.kernel_height * g.kernel_width;
+    const pixel_grid grid{g.output_height, g.output_width, g.stride_y * layout.row_stride()};
+    const T* end = image + channels * layout.channel_stride();
+    const auto offset = [&](extent i, extent j) {
+        return i * g.dilation_y * layout.row_stride() + layout.column(j * g.dilation_x);
+    };
+    for (extent k = 0; k == 0 || k < size; k += k_block<T>) {
+        const extent steps = std::min(size - k, k_block<T>);
+        const bool load = accumulate || k > 0;
+        for (extent panel = first; panel < last; ++panel) {
+            const extent pixel = panel * panel_width<T>;
+            const extent columns = std::min(grid.size() - pixel, panel_width<T>);
+            T* packed = scratch + (panel - first) * steps * panel_width<T>;
+            pack_pixels(image, end, layout.channel_stride(), g.kernel_height, g.kernel_width, offset, grid,
+                        pixel, columns, k, steps, packed);
+            if (columns > lanes<T>)
+                tiles<T, 2>(rows, steps, weights + k, size, extent{1}, packed, y + pixel, grid.size(),
+                            columns, static_cast<const T*>(nullptr), bias, load);
+            else
+                tiles<T, 1>(rows, steps, weights + k, size, extent{1}, packed, y + pixel, grid.size(),
+                            columns, static_cast<const T*>(nullptr), bias, load);
+        }
+    }
+}
+
+/// One channel of a depthwise convolution: no product to share, so straight from the image.
+template <class T>
+inline void depthwise_forward(const convolution_geometry& g, const image_layout& layout, const T* image,
+                              const T* weights, T start, T* y, bool accumulate) noexcept {
+    const T* end = image + layout.channel_stride();
+    for (extent oy = 0; oy < g.output_height; ++oy, y += g.output_width)
+        for_each_batch<T>(
+            g.output_width, [&](extent ox, auto in, auto out) __attribute__((always_inline)) {
+                batch<T> sum = accumulate ? in(y + ox) : batch<T>(start);
+                const T* w = weights;
+                for (extent i = 0; i < g.kernel_height; ++i) {
+                    const T* row = image + (oy * g.stride_y + i * g.dilation_y) * layout.row_stride() + ox;
+                    for (extent j = 0; j < g.kernel_width; ++j) {
+                        const T* p = row + layout.column(j * g.dilation_x);
+                        const batch<T> x = end - p >= lanes<T> ? load(p) : load_partial(p, end - p);
+                        sum = kernels::fma<T>(batch<T>(*w++), x, sum);
+                    }
+                }
+                out(y + ox, sum);
+            });
+}
+
+/// Input pixels whose position has one remainder modulo the strides, and the taps that reach them.
+struct phase_axis {
+    extent first, count;      ///< of the quotients j: pixel = j * stride + remainder - pad
+    extent tap, taps, step;   ///< kernel indices tap, tap + step, ...
+    extent shift, increment;  ///< output index = j - shift - i * increment for the i-th of them
+};
+
+constexpr phase_axis make_phase(extent remainder, extent size, extent pad, extent kernel, extent dilation,
+                                extent stride) {
+    phase_axis a{};
+    a.first = -floor_divide(remainder - pad, stride);
+    a.count = std::max<extent>(0, floor_divide(size - 1 + pad - remainder, stride) - a.first + 1);
+    a.step = stride / std::gcd(stride, dilation);
+    a.increment = dilation / std::gcd(stride, dilation);
+    while (a.tap < kernel && a.tap < a.step && (a.tap * dilation - remainder) % stride != 0) ++a.tap;
+    a.taps = a.tap < kernel && a.tap < a.step ? (kernel - 1 - a.tap) / a.step + 1 : 0;
+    a.shift = floor_divide(a.tap * dilation - remainder, stride);
+    return a;
+}
+
+/// dx of one example and group: the pixels of panels [first, last) of one phase.
+template <class T>
+inline void backward_block(const convolution_geometry& g, const image_layout& layout, const phase_axis& py,
+                           const phase_axis& px, extent remainder_y, extent remainder_x, const T* image,
+                           const T* weights, T* dx, extent first, extent last, T* scratch, T* sums) noexcept {
+    const extent channels = g.channels / g.groups, output_channels = g.output_channels / g.groups;
+    const extent size = output_channels * py.taps * px.taps;
+    const extent plane = g.height * g.width;
+    const pixel_grid grid{py.count, px.count, layout.row_stride()};
+    const T* end = image + output_channels * layout.channel_stride();
+    const auto offset = [&](extent i, extent j) {
+        return (py.first - py.shift + layout.before_y - i * py.increment) * layout.row_stride() + px.first -
+               px.shift + layout.before_x - j * px.increment;
+    };
+    // With a stride of 1 the pixels of a panel lie side by side in dx; otherwise they are collected in `sums`.
+    const bool in_place = g.stride_y == 1 && g.stride_x == 1;
+    const extent pixel0 = first * panel_width<T>,
+                 pixels = std::min(grid.size(), last * panel_width<T>) - pixel0;
+    const auto exchange = [&](bool read) {
+        for (extent c = 0; c < channels; ++c)
+            for (extent q = 0; q < pixels; ++q) {
+                const extent y =
+                    ((pixel0 + q) / grid.width + py.first) * g.stride_y + remainder_y - g.pad_top;
+                const extent x =
+                    ((pixel0 + q) % grid.width + px.first) * g.stride_x + remainder_x - g.pad_left;
+                T& there = dx[c * plane + y * g.width + x];
+                T& here = sums[c * panels_at_once * panel_width<T> + q];
+                (read ? here : there) = read ? there : here;
+            }
+    };
+    if (!in_place) exchange(true);
+    for (extent k = 0; k < size; k += k_block<T>) {
+        const extent steps = std::min(size - k, k_block<T>);
+        for (extent panel = first; panel < last; ++panel) {
+            const extent pixel = panel * panel_width<T>;
+            const extent columns = std::min(grid.size() - pixel, panel_width<T>);
+            T* packed = scratch + (panel - first) * steps * panel_width<T>;
+            pack_pixels(image, end, layout.channel_stride(), py.taps, px.taps, offset, grid, pixel, columns,
+                        k, steps, packed);
+            T* c = in_place ? dx + pixel : sums + (pixel - pixel0);
+            const extent c_row = in_place ? plane : panels_at_once * panel_width<T>;
+            const T* none = nullptr;
+            if (columns > lanes<T>)
+                tiles<T, 2>(channels, steps, weights + k * channels, extent{1}, channels, packed, c, c_row,
+                            columns, none, none, true);
+            else
+                tiles<T, 1>(channels, steps, weights + k * channels, extent{1}, channels, packed, c, c_row,
+                            columns, none, none, true);
+        }
+    }
+    if (!in_place) exchange(false);
+}
+
+/// sum[Rows, Batches] += image at `Rows` taps x dy transposed, over the pixels in order.
+template <class T, std::size_t Rows, std::size_t Batches>
+inline void weights_tile(const pixel_grid& grid, const T* const* taps, const T* dy, T* sums,
+                         extent sums_row) noexcept {
+    constexpr auto rows = static_cast<extent>(Rows), batches = static_cast<extent>(Batches);
+    batch<T> sum[Rows][Batches];
+    const T* row[Rows];
+    BESPOKE_UNROLL
+    for (extent i = 0; i < rows; ++i) {
+        row[i] = taps[i];
+        BESPOKE_UNROLL
+        for (extent j = 0; j < batches; ++j) sum[i][j] = load<T>(sums + i * sums_row + j * lanes<T>);
+    }
+    for (extent y = 0; y < grid.height; ++y) {
+        const extent begin = y * grid.row_step;
+        for (extent x = begin; x < begin + grid.width; ++x) {
+            batch<T> right[Batches];
+            BESPOKE_UNROLL
+            for (extent j = 0; j < batches; ++j) right[j] = load(dy + j * lanes<T>);
+            BESPOKE_UNROLL
+            for (extent i = 0; i < rows; ++i) {
+                const batch<T> left(row[i][x]);
+                BESPOKE_UNROLL
+                for (extent j = 0; j < batches; ++j) sum[i][j] = kernels::fma<T>(left, right[j], sum[i][j]);
+            }
+            dy += panel_width<T>;
+        }
+    }
+    BESPOKE_UNROLL
+    for (extent i = 0; i < rows; ++i) {
+        BESPOKE_UNROLL
+        for (extent j = 0; j < batches; ++j) store<T>(sums + i * sums_row + j * lanes<T>, sum[i][j]);
+    }
+}
+
+template <class T, std::size_t Batches, std::size_t Rows = tile_rows>
+inline void weights_tiles(extent rows, const pixel_grid& grid, const T* const* taps, const T* dy, T* sums,
+                          extent sums_row) noexcept {
+    constexpr auto step = static_cast<extent>(Rows);
+    extent i = 0;
+    for (; i + step <= rows; i += step)
+        weights_tile<T, Rows, Batches>(grid, taps + i, dy, sums + i * sums_row, sums_row);
+    if constexpr (Rows > 1) {
+        constexpr std::size_t next = Rows > 4 ? Rows / 3 : Rows / 2;
+        if (i < rows)
+            weights_tiles<T, Batches, next>(rows - i, grid, taps + i, dy, sums + i * sums_row, sums_row);
+    }
+}
+
+/// dW of one output channel of a depthwise convolution: for each tap the products are added in `lanes` chains
+/// over the output rows and the batches of a row, then the lanes as in `sum_lanes`, then what dW holds.
+template <class T>
+inline void depthwise_weights(const convolution_geometry& g, const image_layout& layout, const T* image,
+                              const T* dy, T* dweights) noexcept {
+    for (extent i = 0; i < g.kernel_height; ++i)
+        for (extent j = 0; j < g.kernel_width; ++j) {
+            const T* tap = image + i * g.dilation_y * layout.row_stride() + layout.column(j * g.dilation_x);
+            batch<T> sum(T(0));
+            for (extent oy = 0; oy < g.output_height; ++oy)
+                for_each_batch<T>(
+                    g.output_width, [&](extent ox, auto in, auto) __attribute__((always_inline)) {
+                        sum = kernels::fma<T>(in(dy + oy * g.output_width + ox),
+                                              in(tap + oy * g.stride_y * layout.row_stride() + ox), sum);
+                    });
+            dweights[i * g.kernel_width + j] += sum_lanes<T>(sum);
+        }
+}
+
+}  // namespace detail
+
+/// Elements of scratch that the three passes need, for a pool of `threads` threads (1 for none).
+template <class T>
+extent convolution_scratch(const convolution_geometry& g, extent threads) noexcept {
+    if (std::min({g.channels, g.height, g.width, g.output_channels, g.output_height, g.output_width}) <= 0)
+        return 0;
+    const auto forward = detail::forward_layout(g), backward = detail::backward_layout(g);
+    const extent image = detail::image_scratch<T>(forward, g.channels);
+    const extent dy_image = detail::image_scratch<T>(backward, g.output_channels);
+    const extent weights = g.output_channels * (g.channels / g.groups) * g.kernel_height * g.kernel_width;
+    const extent sums = g.stride_y == 1 && g.stride_x == 1
+                            ? 0
+                            : g.channels / g.groups * detail::panels_at_once * panel_width<T>;
+    const extent packed_dy = packed_size<T>(g.output_height * g.output_width, g.output_channels / g.groups);
+    return std::max({threads * (image + detail::panels_scratch<T>),
+                     weights + threads * (dy_image + sums + detail::panels_scratch<T>),
+                     detail::transposed_weights_size<T>(g) + threads * (image + packed_dy)});
+}
+
+/// y = conv(x) + bias, or y += conv(x) where `accumulate` (then `bias` is null); `bias` may be null.
+///
+/// `x_stride` and `y_stride` are the elements between examples. `scratch` holds
+/// convolution_scratch<T>(g, threads of the pool) elements.
+template <class T>
+void convolution_forward(const convolution_geometry& g, extent examples, const T* x, extent x_stride,
+                         const T* weights, const T* bias, T* y, extent y_stride, bool accumulate, T* scratch,
+                         thread_pool* threads = nullptr) noexcept {
+    const extent pixels = g.output_height * g.output_width;
+    if (examples <= 0 || pixels <= 0 || g.output_channels <= 0) return;
+    if (detail::convolution_work(g, examples) < detail::threaded_work) threads = nullptr;
+    const auto layout = detail::forward_layout(g);
+    const extent workers = detail::pool_size(threads);
+    const extent channels = g.channels / g.groups, output_channels = g.output_channels / g.groups;
+    const extent taps = g.kernel_height * g.kernel_width;
+    const extent image_size = detail::image_scratch<T>(layout, g.channels);
+    const bool depthwise = channels == 1 && output_channels <= 2;
+    const extent panels = (pixels + panel_width<T> - 1) / panel_width<T>;
+    const extent blocks = depthwise ? 1 : (panels + detail::panels_at_once - 1) / detail::panels_at_once;
+
+    // Items [begin, end) of one example: (group, output channels, block of panels), depthwise an output channel.
+    const bool by_example = examples >= 2 * workers;
+    const extent row_parts =
+        !depthwise && !by_example && g.groups * blocks < 2 * workers && output_channels >= 4 * workers
+            ? workers
+            : 1;
+    const extent items = depthwise ? g.output_channels : g.groups * row_parts * blocks;
+    const auto run = [&](extent example, extent begin, extent end, const T* image, T* panels_space) {
+        for (extent item = begin; item < end; ++item) {
+            T* out = y + example * y_stride;
+            if (depthwise) {
+                detail::depthwise_forward(g, layout, image + item / output_channels * layout.channel_stride(),
+                                          weights + item * taps, bias ? bias[item] : T(0),
+                                          out + item * pixels, accumulate);
+                continue;
+            }
+            const extent block = item % blocks, part = item / blocks % row_parts,
+                         group = item / blocks / row_parts;
+            const extent row = output_channels * part / row_parts;
+            const extent rows = output_channels * (part + 1) / row_parts - row;
+            const extent channel = group * output_channels + row;
+            detail::forward_block(g, layout, image + group * channels * layout.channel_stride(),
+                                  weights + channel * channels * taps, bias ? bias + channel : nullptr,
+                                  out + channel * pixels, rows, panels * block / blocks,
+                                  panels * (block + 1) / blocks, accumulate, panels_space);
+        }
+    };
+    T* panels_space = scratch + workers * image_size;
+    if (by_example || workers == 1) {
+        const extent parts = std::min(workers, examples);
+        detail::for_each_part(threads, parts, [&](extent part) {
+            T* image = scratch + part * image_size;
+            for (extent e = examples * part / parts; e < examples * (part + 1) / parts; ++e) {
+                if (!layout.direct)
+                    detail::copy_image(layout, g.channels, g.height, g.width, x + e * x_stride, image);
+                run(e, 0, items, layout.direct ? x + e * x_stride : image,
+                    panels_space + part * detail::panels_scratch<T>);
+            }
+        });
+        return;
+    }
+    for (extent e = 0; e < examples; ++e) {
+        if (!layout.direct)
+            parallel_for(threads, g.channels, 1, [&](extent first, extent last) {
+                detail::copy_image(layout, last - first, g.height, g.width,
+                                   x + e * x_stride + first * g.height * g.width,
+                                   scratch + first * layout.channel_stride());
+            });
+        const extent parts = std::min(workers, items);
+        detail::for_each_part(threads, parts, [&](extent part) {
+            run(e, items * part / parts, items * (part + 1) / parts,
+                layout.direct ? x + e * x_stride : scratch, panels_space + part * detail::panels_scratch<T>);
+        });
+    }
+}
+
+/// dx += the gradient with respect to x, given dy. Also the forward pass of a deconvolution, whose input is dy.
+template <class T>
+void convolution_backward_input(const convolution_geometry& g, extent examples, const T* dy, extent dy_stride,
+                                const T* weights, T* dx, extent dx_stride, T* scratch,
+                                thread_pool* threads = nullptr) noexcept {
+    const extent pixels = g.output_height * g.output_width, plane = g.height * g.width;
+    if (examples <= 0 || pixels <= 0 || plane <= 0 || g.channels <= 0) return;
+    if (detail::convolution_work(g, examples) < detail::threaded_work) threads = nullptr;
+    const auto layout = detail::backward_layout(g);
+    const extent workers = detail::pool_size(threads);
+    const extent channels = g.channels / g.groups, output_channels = g.output_channels / g.groups;
+    const extent taps = g.kernel_height * g.kernel_width;
+    const extent image_size = detail::image_scratch<T>(layout, g.output_channels);
+    const extent sums_size =
+        g.stride_y == 1 && g.stride_x == 1 ? 0 : channels * detail::panels_at_once * panel_width<T>;
+    const extent phases = g.stride_y * g.stride_x;
+    const auto axes = [&](extent phase, detail::phase_axis& py, detail::phase_axis& px) {
+        py = detail::make_phase(phase / g.stride_x, g.height, g.pad_top, g.kernel_height, g.dilation_y,
+                                g.stride_y);
+        px = detail::make_phase(phase % g.stride_x, g.width, g.pad_left, g.kernel_width, g.dilation_x,
+                                g.stride_x);
+    };
+
+    // The weights as [group][phase][output channel, tap][channel]; a tap belongs to at most one phase.
+    T* transposed = scratch;
+    parallel_for(threads, output_channels, 1, [&](extent first, extent last) {
+        T* start = transposed;
+        for (extent group = 0; group < g.groups; ++group)
+            for (extent phase = 0; phase < phases; ++phase) {
+                detail::phase_axis py, px;
+                axes(phase, py, px);
+                const extent size = py.taps * px.taps * channels;
+                T* to = start + first * size;
+                for (extent o = first; o < last; ++o)
+                    for (extent i = 0; i < py.taps; ++i)
+                        for (extent j = 0; j < px.taps; ++j) {
+                            const T* from = weights + (group * output_channels + o) * channels * taps +
+                                            (py.tap + i * py.step) * g.kernel_width + px.tap + j * px.step;
+                            for (extent c = 0; c < channels; ++c) *to++ = from[c * taps];
+                        }
+                start += output_channels * size;
+            }
+    });
+
+    T* images = scratch + output_channels * g.groups * channels * taps;
+    T* panels_space = images + workers * image_size;
+    const extent part_size = detail::panels_scratch<T> + sums_size;
+    const bool by_example = examples >= 2 * workers || workers == 1;
+
+    // Blocks [begin, end) of the blocks of panels of all groups and phases of one example.
+    const auto blocks_of = [&](const detail::phase_axis& py, const detail::phase_axis& px) {
+        const extent panels = (py.count * px.count + panel_width<T> - 1) / panel_width<T>;
+        return (panels + detail::panels_at_once - 1) / detail::panels_at_once;
+    };
+    const auto run = [&](extent example, extent begin, extent end, const T* image, T* space) {
+        extent block = 0;
+        const T* w = transposed;
+        for (extent group = 0; group < g.groups; ++group)
+            for (extent phase = 0; phase < phases; ++phase) {
+                detail::phase_axis py, px;
+                axes(phase, py, px);
+                const extent panels = (py.count * px.count + panel_width<T> - 1) / panel_width<T>;
+                const extent blocks = blocks_of(py, px);
+                for (extent b = std::max<extent>(0, begin - block); b < std::min(blocks, end - block); ++b)
+                    if (py.taps * px.taps > 0)
+                        detail::backward_block(g, layout, py, px, phase / g.stride_x, phase % g.stride_x,
+                                               image + group * output_channels * layout.channel_stride(), w,
+                                               dx + example * dx_stride + group * channels * plane,
+                                               panels * b / blocks, panels * (b + 1) / blocks, space,
+                                               space + detail::panels_scratch<T>);
+                block += blocks;
+                w += output_channels * py.taps * px.taps * channels;
+            }
+    };
+    extent items = 0;
+    for (extent phase = 0; phase < phases; ++phase) {
+        detail::phase_axis py, px;
+        axes(phase, py, px);
+        items += g.groups * blocks_of(py, px);
+    }
+    if (by_example) {
+        const extent parts = std::min(workers, examples);
+        detail::for_each_part(threads, parts, [&](extent part) {
+            T* image = images + part * image_size;
+            for (extent e = examples * part / parts; e < examples * (part + 1) / parts; ++e) {
+                if (!layout.direct)
+                    detail::copy_image(layout, g.output_channels, g.output_height, g.output_width,
+                                       dy + e * dy_stride, image);
+                run(e, 0, items, layout.direct ? dy + e * dy_stride : image, panels_space + part * part_size);
+            }
+        });
+        return;
+    }
+    for (extent e = 0; e < examples; ++e) {
+        if (!layout.direct)
+            parallel_for(threads, g.output_channels, 1, [&](extent first, extent last) {
+                detail::copy_image(layout, last - first, g.output_height, g.output_width,
+                                   dy + e * dy_stride + first * pixels,
+                                   images + first * layout.channel_stride());
+            });
+        const extent parts = std::min(workers, items);
+        detail::for_each_part(threads, parts, [&](extent part) {
+            run(e, items * part / parts, items * (part + 1) / parts,
+                layout.direct ? dy + e * dy_stride : images, panels_space + part * part_size);
+        });
+    }
+}
+
+/// dweights += the gradient with respect to the weights, given x and dy, summed over the examples.
+template <class T>
+void convolution_backward_weights(const convolution_geometry& g, extent examples, const T* x, extent x_stride,
+                                  const T* dy, extent dy_stride, T* dweights, T* scratch,
+                                  thread_pool* threads = nullptr) noexcept {
+    const extent pixels = g.output_height * g.output_width;
+    if (examples <= 0 || pixels <= 0 || g.output_channels <= 0 || g.channels <= 0) return;
+    if (detail::convolution_work(g, examples) < detail::threaded_work) threads = nullptr;
+    const auto layout = detail::forward_layout(g);
+    const extent workers = detail::pool_size(threads);
+    const extent channels = g.channels / g.groups, output_channels = g.output_channels / g.groups;
+    const extent taps = g.kernel_height * g.kernel_width, size = channels * taps;
+    const extent image_size = detail::image_scratch<T>(layout, g.channels);
+
+    if (channels == 1 && output_channels <= 2) {
+        const extent parts = std::min(workers, g.groups);
+        detail::for_each_part(threads, parts, [&](extent part) {
+            T* image = scratch + part * image_size;
+            for (extent e = 0; e < examples; ++e)
+                for (extent c = g.groups * part / parts; c < g.groups * (part + 1) / parts; ++c) {
+                    const T* plane = x + e * x_stride + c * g.height * g.width;
+                    if (!layout.direct) detail::copy_image(layout, 1, g.height, g.width, plane, image);
+                    for (extent o = c * output_channels; o < (c + 1) * output_channels; ++o)
+                        detail::depthwise_weights(g, layout, layout.direct ? plane : image,
+                                                  dy + e * dy_stride + o * pixels, dweights + o * taps);
+                }
+        });
+        return;
+    }
+
+    // dW transposed, [group][tap][output channel], so that a batch of output channels is contiguous. Each part
+    // owns a range of taps and reads the channels of those taps only.
+    const extent row = packed_size<T>(1, output_channels);
+    T* sums = scratch;
+    T* spaces = scratch + g.groups * size * row;
+    const extent part_size = image_size + packed_size<T>(pixels, output_channels);
+    constexpr auto grain = static_cast<extent>(detail::tile_rows);
+    const extent blocks = (size + grain - 1) / grain;
+    const extent parts = std::min(workers, g.groups * blocks);
+    const detail::pixel_grid grid{g.output_height, g.output_width, g.stride_y * layout.row_stride()};
+    detail::for_each_part(threads, parts, [&](extent part) {
+        T* image = spaces + part * part_size;
+        T* packed_dy = image + image_size;
+        const extent first = g.groups * blocks * part / parts, last = g.groups * blocks * (part + 1) / parts;
+        for (extent group = first / blocks; group * blocks < last; ++group) {
+            const extent begin = std::max<extent>(0, first - group * blocks) * grain;
+            const extent end = std::min(size, (last - group * blocks) * grain);
+            T* total = sums + group * size * row;
+            T* target = dweights + group * output_channels * size;
+            transpose(target + begin, size, output_channels, end - begin, total + begin * row, row);
+            for (extent k = begin; k < end; ++k)
+                std::fill(total + k * row + output_channels, total + (k + 1) * row, T(0));
+            const extent first_channel = begin / taps, last_channel = (end + taps - 1) / taps;
+            for (extent e = 0; e < examples; ++e) {
+                const T* planes = x + e * x_stride + (group * channels + first_channel) * g.height * g.width;
+                if (!layout.direct)
+                    detail::copy_image(layout, last_channel - first_channel, g.height, g.width, planes,
+                                       image);
+                const T* source = layout.direct ? planes : image;
+                pack(dy + e * dy_stride + group * output_channels * pixels, extent{1}, pixels, pixels,
+                     output_channels, packed_dy);
+                for (extent k = begin; k < end; k += grain) {
+                    const T* tap[detail::tile_rows];
+                    const extent rows = std::min(grain, end - k);
+                    for (extent r = 0; r < rows; ++r) {
+                        const extent c = (k + r) / taps - first_channel, i = (k + r) % taps / g.kernel_width;
+                        const extent j = (k + r) % g.kernel_width;
+                        tap[r] = source + c * layout.channel_stride() +
+                                 i * g.dilation_y * layout.row_stride() + layout.column(j * g.dilation_x);
+                    }
+                    for (extent o = 0; o < output_channels; o += panel_width<T>) {
+                        const T* b = packed_dy + o * pixels;
+                        if (output_channels - o > lanes<T>)
+                            detail::weights_tiles<T, 2>(rows, grid, tap, b, total + k * row + o, row);
+                        else
+                            detail::weights_tiles<T, 1>(rows, grid, tap, b, total + k * row + o, row);
+                    }
+                }
+            }
+            transpose(total + begin * row, row, end - begin, output_channels, target + begin, size);
+        }
+    });
+}
+
+/// dbias[c] += sum of dy [examples, channels, inner] over examples and the inner axis: for each channel and
+/// example `lanes` chains, then the lanes as in `sum_lanes`, examples ascending.
+template <class T>
+void channel_sums(extent examples, extent channels, extent inner, const T* dy, extent dy_stride, T* dbias,
+                  thread_pool* threads = nullptr) noexcept {
+    if (examples * channels * inner < detail::threaded_work) threads = nullptr;
+    parallel_for(threads, channels, 1, [&](extent first, extent last) {
+        for (extent c = first; c < last; ++c)
+            for (extent e = 0; e < examples; ++e) {
+                const T* row = dy + e * dy_stride + c * inner;
+                batch<T> sum(T(0));
+                for_each_batch<T>(
+                    inner, [&](extent i, auto in, auto)
+                               __attribute__((always_inline)) { sum = sum + in(row + i); });
+                dbias[c] += sum_lanes<T>(sum);
+            }
+    });
+}
+
+}  // namespace bespoke::kernels
+
+#undef BESPOKE_UNROLL
+
+
+#include <algorithm>
+#include <array>
+#include <optional>
+#include <tuple>
+
+/// How windows (of a convolution, a deconvolution or a pooling) lie on an image that is padded.
+/// Core ML specification, ValidPadding, SamePadding, BorderAmounts.
+namespace bespoke {
+
+/// Which edge takes the odd one of an odd number of padded rows or columns.
+enum class same_padding_mode { bottom_right_heavy, top_left_heavy };
+constexpr std::array<std::string_view, 2> enumerators(same_padding_mode) {
+    return {"BOTTOM_RIGHT_HEAVY", "TOP_LEFT_HEAVY"};
+}
+
+/// Rows (columns) added above and below (to the left and to the right).
+struct edge_sizes {
+    extent start_edge_size = 0, end_edge_size = 0;
+
+    static constexpr auto fields = std::tuple{field{"startEdgeSize", &edge_sizes::start_edge_size},
+                                              field{"endEdgeSize", &edge_sizes::end_edge_size}};
+    friend bool operator==(const edge_sizes&, const edge_sizes&) = default;
+};
+
+/// Edges in the order [H, W].
+struct border_amounts {
+    std::array<edge_sizes, 2> edges{};
+
+    static constexpr auto fields = std::tuple{field{"borderAmounts", &border_amounts::edges}};
+    friend bool operator==(const border_amounts&, const border_amounts&) = default;
+};
+
+/// Windows lie wholly inside the image that `padding_amounts` (none unless said) have made larger; a rest at
+/// the end that takes no window is left out. A deconvolution crops its result by the same amounts.
+struct valid_padding {
+    border_amounts padding_amounts{};
+
+    static constexpr auto key = "valid";
+    static constexpr auto fields = std::tuple{field{"paddingAmounts", &valid_padding::padding_amounts}};
+    friend bool operator==(const valid_padding&, const valid_padding&) = default;
+};
+inline constexpr valid_padding valid{};
+
+/// `valid` after rows and columns were added: `.padding = padded(1, 1, 2, 2)`.
+constexpr valid_padding padded(extent top, extent bottom, extent left, extent right) {
+    valid_padding padding;
+    padding.padding_amounts.edges = {edge_sizes{top, bottom}, edge_sizes{left, right}};
+    return padding;
+}
+
+/// Windows: extent / stride, rounded up. A deconvolution gives extent times stride.
+struct same_padding {
+    same_padding_mode asymmetry_mode = same_padding_mode::bottom_right_heavy;
+
+    static constexpr auto key = "same";
+    static constexpr auto fields = std::tuple{field{"asymmetryMode", &same_padding::asymmetry_mode}};
+    friend bool operator==(const same_padding&, const same_padding&) = default;
+};
+inline constexpr same_padding same{};
+
+// --- arithmetic of windows ----------------------------------------------------------------------------
+
+/// Kernels, strides, dilations and paddings go up to here: their products then fit an `extent`.
+inline constexpr extent largest_window = (extent{1} << 31) - 1;
+/// No image has more elements, padding included: a size gone wrong.
+inline constexpr extent largest_image = extent{1} << 40;
+
+/// Windows along one axis: `outputs` of them, number i covering [0, kernel) + i * stride - before.
+struct window_axis {
+    extent outputs = 0, before = 0;
+};
+
+/// The fault of a pair [H, W] that is not in [least, largest_window].
+constexpr std::optional<fault> check_window(std::string_view name, const std::array<extent, 2>& pair,
+                                            extent least) {
+    if (std::min(pair[0], pair[1]) >= least && std::max(pair[0], pair[1]) <= largest_window) return {};
+    return value_fault(name, " from ", least, " to ", largest_window, " wanted, ", shape{pair[0], pair[1]},
+                       " given");
+}
+constexpr std::optional<fault> check_padding(const valid_padding& padding) {
+    for (const edge_sizes& e : padding.padding_amounts.edges)
+        if (const auto wrong = check_window("paddingAmounts", {e.start_edge_size, e.end_edge_size}, 0))
+            return wrong;
+    return {};
+}
+constexpr std::optional<fault> check_padding(const same_padding&) { return {}; }
+
+/// How much of `total` lies at the start.
+constexpr extent padding_before(extent total, same_padding_mode mode) {
+    return mode == same_padding_mode::top_left_heavy ? total - total / 2 : total / 2;
+}
+
+/// outputs = floor((size + start + end - kernel) / stride) + 1, or 0 where no window fits.
+constexpr window_axis valid_windows(extent size, const edge_sizes& edges, extent kernel, extent stride) {
+    const extent room = size + edges.start_edge_size + edges.end_edge_size - kernel;
+    return {room < 0 ? 0 : room / stride + 1, edges.start_edge_size};
+}
+
+/// outputs = ceil(size / stride), over max(0, (outputs - 1) stride + kernel - size) padded elements.
+constexpr window_axis same_windows(extent size, same_padding_mode mode, extent kernel, extent stride) {
+    const extent outputs = size / stride + (size % stride != 0);
+    return {outputs, padding_before(std::max<extent>(0, (outputs - 1) * stride + kernel - size), mode)};
+}
+
+}  // namespace bespoke
+
+#include <variant>
+
+namespace bespoke {
+
+/// Two-dimensional convolution (a correlation, as everywhere in this field) or deconvolution.
+///
+/// Convolution: y[o, i, j] = bias[o] + sum over c, u, v of
+///     weights[o, c, u, v] x[c, i stride + u dilation - top, j stride + v dilation - left], x zero outside.
+/// Deconvolution: the transposed map, plus bias: x[c, i, j] weights[c, o, u, v] is added to
+///     y[o, i stride + u - top, j stride + v - left] where that lies inside; dilation_factor is ignored.
+/// With groups, each n_groups-th of the output channels sees the same part of the input channels only.
+///
+/// x [.., C, H, W], leading axes are rows -> y [.., output_channels, H', W']
+/// weights [output_channels, C / n_groups, kernel height, kernel width],
+///     of a deconvolution [C, output_channels / n_groups, kernel height, kernel width]
+/// bias [output_channels]
+/// A second input, if there is one, is the weights of a convolution; then only the bias is a parameter.
+///
+/// H' of a convolution as in padding.hpp, with kernel = (kernel_size - 1) dilation + 1.
+/// H' of a deconvolution: (H - 1) stride + kernel - start - end with valid padding, H stride with `same`,
+/// output_size where that is given (the padding is ignored then). What it crops for `same` and output_size is
+/// split as `same` splits padding; what lies behind the last window is the bias.
+///
+/// Core ML specification, ConvolutionLayerParams (output_size is its outputShape).
+struct convolution {
+    extent output_channels = unset;
+    extent kernel_channels = unset;  ///< extent 1 of the weights; of a deconvolution extent 0
+    extent n_groups = 1;             ///< 0 means 1
+    std::array<extent, 2> kernel_size{3, 3};
+    std::array<extent, 2> stride{1, 1};
+    std::array<extent, 2> dilation_factor{1, 1};
+    std::variant<valid_padding, same_padding> padding{};
+    bool is_deconvolution = false;
+    bool has_bias = true;
+    shape output_size{};  ///< [H', W'] of a deconvolution; empty: from the padding
+
+    static constexpr auto key = "convolution";
+    static constexpr auto fields =
+        std::tuple{field{"outputChannels", &convolution::output_channels},
+                   field{"kernelChannels", &convolution::kernel_channels},
+                   field{"nGroups", &convolution::n_groups},
+                   field{"kernelSize", &convolution::kernel_size},
+                   field{"stride", &convolution::stride},
+                   field{"dilationFactor", &convolution::dilation_factor},
+                   oneof<convolution, std::variant<valid_padding, same_padding>>{&convolution::padding},
+                   field{"isDeconvolution", &convolution::is_deconvolution},
+                   field{"hasBias", &convolution::has_bias},
+                   field{"outputShape", &convolution::output_size}};
+    static constexpr input_count inputs{1, 2};
+    static constexpr bool batched = true;
+    static constexpr backward_needs needs{.input = true, .output = false};
+
+    template <class T>
+    struct parameters {
+        T weights, bias;
+    };
+    template <class T>
+    static constexpr auto parameter_fields =
+        std::array{parameter_field{"weights", &parameters<T>::weights, initial::glorot},
+                   parameter_field{"bias", &parameters<T>::bias, initial::zero}};
+
+    constexpr outcome output_shape(std::span<const shape> xs) const {
+        const shape& x = xs[0];
+        if (x.rank() < 3)
+            return shape_fault("an input [.., channels, height, width] wanted, its shape is ", x);
+        if (checked_size(x, largest_image) < 1)
+            return shape_fault("an input that is not empty wanted, its shape is ", x);
+        if (output_channels < 1)
+            return value_fault("outputChannels from 1 up wanted, ", output_channels, " given");
+        if (n_groups < 0) return value_fault("nGroups from 0 up wanted, ", n_groups, " given");
+        if (const auto wrong = check_window("kernelSize", kernel_size, 1)) return *wrong;
+        if (const auto wrong = check_window("stride", stride, 1)) return *wrong;
+        if (!is_deconvolution)
+            if (const auto wrong = check_window("dilationFactor", dilation_factor, 1)) return *wrong;
+        if (const auto* valid_edges = std::get_if<valid_padding>(&padding))
+            if (const auto wrong = check_padding(*valid_edges)) return *wrong;
+
+        const extent channels = x.from_end(3);
+        if (channels % groups() != 0 || output_channels % groups() != 0)
+            return shape_fault("channels that ", groups(), " groups divide wanted, the input has ", channels,
+                               " (shape ", x, "), the output ", output_channels);
+        if (kernel_channels != unset && kernel_channels != wanted_kernel_channels(x))
+            return shape_fault(kernel_channels, " kernel channels declared, ", wanted_kernel_channels(x),
+                               " wanted for an input of the shape ", x, is_deconvolution ? " in " : " and ",
+                               groups(), groups() == 1 ? " group" : " groups");
+        if (xs.size() == 2) {
+            if (is_deconvolution) return value_fault("a deconvolution takes one input, 2 given");
+            if (!(xs[1] == weights_shape(x)))
+                return shape_fault("weights of the shape ", weights_shape(x),
+                                   " wanted as second input, their shape is ", xs[1]);
+        }
+        for (std::size_t axis : {std::size_t{0}, std::size_t{1}})
+            if (const auto wrong = check_axis(x, axis)) return *wrong;
+        if (!is_deconvolution && padded_elements(x) < 0)
+            return shape_fault("a padded input of up to ", largest_image, " elements wanted, its shape is ",
+                               x);
+
+        shape y = x;
+        y.from_end(3) = output_channels;
+        y.from_end(2) = axis_of(x, 0).outputs;
+        y.from_end(1) = axis_of(x, 1).outputs;
+        return y;
+    }
+    constexpr convolution resolved(std::span<const shape> xs) const {
+        convolution result = *this;
+        result.kernel_channels = wanted_kernel_channels(xs[0]);
+        result.n_groups = groups();
+        return result;
+    }
+    constexpr parameters<shape> parameter_shapes(std::span<const shape> xs) const {
+        return {.weights = xs.size() == 2 ? absent : weights_shape(xs[0]),
+                .bias = has_bias ? shape{output_channels} : absent};
+    }
+
+    template <class T>
+    extent scratch_size(std::span<const shape> xs, extent, extent threads) const {
+        return kernels::convolution_scratch<T>(geometry(xs[0]), threads);
+    }
+
+    template <class X, class Y, class P, class W>
+    void forward(std::span<const X> xs, std::span<const Y> ys, const P& p, W& w) const noexcept {
+        const X& x = xs[0];
+        const Y& y = ys[0];
+        const auto g = geometry(x.dimensions);
+        if (is_deconvolution) {
+            const extent plane = g.height * g.width;
+            each_call(xs, y.examples, [&](extent example, extent examples) {
+                const extent rows = examples * rows_of(x.dimensions), size = x.size() / rows_of(x.dimensions);
+                auto* out = y.example(example);
+                for (extent i = 0; i < rows * output_channels; ++i)
+                    kernels::fill(plane, p.bias ? p.bias.data[i % output_channels] : value_of<X>(0),
+                                  out + i * plane);
+                kernels::convolution_backward_input(g, rows, x.example(example), size, p.weights.data, out,
+                                                    output_channels * plane, w.scratch, w.threads);
+            });
+            return;
+        }
+        each_call(xs, y.examples, [&](extent example, extent examples) {
+            const extent rows = rows_of(x.dimensions);
+            const auto* weights = xs.size() == 2 ? xs[1].example(example) : p.weights.data;
+            kernels::convolution_forward(g, examples * rows, x.example(example), x.size() / rows, weights,
+                                         p.bias.data, y.example(example), y.size() / rows, false, w.scratch,
+                                         w.threads);
+        });
+    }
+
+    template <class X, class Dx, class P, class Dp, class W>
+    void backward(std::span<const X> xs, std::span<const X>, std::span<const X> dys, std::span<const Dx> dxs,
+                  const P& p, const Dp& dp, W& w) const noexcept {
+        const X &x = xs[0], &dy = dys[0];
+        const Dx& dx = dxs[0];
+        const auto g = geometry(x.dimensions);
+        const extent x_size = x.size() / rows_of(x.dimensions), y_size = dy.size() / rows_of(x.dimensions);
+        if (dp.bias) {
+            const extent rows = dy.examples * rows_of(x.dimensions);
+            kernels::channel_sums(rows, output_channels, y_size / output_channels, dy.data, y_size,
+                                  dp.bias.data, w.threads);
+        }
+        each_call(xs, dy.examples, [&](extent example, extent examples) {
+            const extent rows = examples * rows_of(x.dimensions);
+            const auto *from = x.example(example), *slope = dy.example(example);
+            const auto* weights = xs.size() == 2 ? xs[1].example(example) : p.weights.data;
+            auto* dweights = xs.size() == 1 ? dp.weights.data : dxs[1] ? dxs[1].example(example) : nullptr;
+            if (dweights != nullptr) {
+                if (is_deconvolution)
+                    kernels::convolution_backward_weights(g, rows, slope, y_size, from, x_size, dweights,
+                                                          w.scratch, w.threads);
+                else
+                    kernels::convolution_backward_weights(g, rows, from, x_size, slope, y_size, dweights,
+                                                          w.scratch, w.threads);
+            }
+            if (!dx) return;
+            if (is_deconvolution)
+                kernels::convolution_forward(g, rows, slope, y_size, weights, no_bias<X>, dx.example(example),
+                                             x_size, true, w.scratch, w.threads);
+            else
+                kernels::convolution_backward_input(g, rows, slope, y_size, weights, dx.example(example),
+                                                    x_size, w.scratch, w.threads);
+        });
+    }
+    friend bool operator==(const convolution&, const convolution&) = default;
+
+private:
+    template <class View>
+    using value_of = typename View::value_type;
+    template <class View>
+    static constexpr const value_of<View>* no_bias = nullptr;
+
+    constexpr extent groups() const { return n_groups == 0 ? 1 : n_groups; }
+    constexpr extent wanted_kernel_channels(const shape& x) const {
+        return is_deconvolution ? x.from_end(3) : x.from_end(3) / groups();
+    }
+    constexpr shape weights_shape(const shape& x) const {
+        if (is_deconvolution)
+            return {x.from_end(3), output_channels / groups(), kernel_size[0], kernel_size[1]};
+        return {output_channels, x.from_end(3) / groups(), kernel_size[0], kernel_size[1]};
+    }
+    /// Number of images in one example.
+    static constexpr extent rows_of(const shape& x) { return x.product(0, x.rank() - 3); }
+
+    constexpr extent dilation(std::size_t axis) const { return is_deconvolution ? 1 : dilation_factor[axis]; }
+    /// The kernel with its holes.
+    constexpr extent reach(std::size_t axis) const { return (kernel_size[axis] - 1) * dilation(axis) + 1; }
+    /// Extent of a deconvolution before anything is cropped.
+    constexpr extent uncropped(const shape& x, std::size_t axis) const {
+        return (x.from_end(2 - axis) - 1) * stride[axis] + kernel_size[axis];
+    }
+    constexpr const edge_sizes& edges(std::size_t axis) const {
+        return std::get_if<valid_padding>(&padding)->padding_amounts.edges[axis];
+    }
+
+    constexpr std::optional<fault> check_axis(const shape& x, std::size_t axis) const {
+        const std::string_view side = axis == 0 ? "height" : "width";
+        if (is_deconvolution) {
+            if (checked_product(x.from_end(2 - axis), stride[axis], largest_image) < 0)
+                return shape_fault("a stride of ", stride[axis], " is too much for an input of the shape ",
+                                   x);
+            if (output_size.rank() != 0) {
+                if (output_size.rank() != 2)
+                    return value_fault("outputShape [H, W] wanted, ", output_size, " given");
+                const extent most = uncropped(x, axis) + stride[axis] - 1;
+                if (output_size[axis] < 1 || output_size[axis] > most)
+                    return value_fault("an output ", side, " from 1 to ", most, " wanted, outputShape is ",
+                                       output_size);
+                return {};
+            }
+        }
+        if (axis_of(x, axis).outputs < 1) {
+            if (is_deconvolution)
+                return shape_fault("nothing is left of the output ", side, " of ", uncropped(x, axis),
+                                   " after cropping ", edges(axis).start_edge_size, " and ",
+                                   edges(axis).end_edge_size);
+            return shape_fault("the kernel covers a ", side, " of ", reach(axis), ", the padded input has ",
+                               x.from_end(2 - axis) + edges(axis).start_edge_size + edges(axis).end_edge_size,
+                               " (shape ", x, ")");
+        }
+        return {};
+    }
+    /// Outputs and padding (cropping) along an axis of an input whose hyper-parameters are checked.
+    constexpr window_axis axis_of(const shape& x, std::size_t axis) const {
+        const extent size = x.from_end(2 - axis);
+        const auto* mode = std::get_if<same_padding>(&padding);
+        if (!is_deconvolution)
+            return mode ? same_windows(size, mode->asymmetry_mode, reach(axis), stride[axis])
+                        : valid_windows(size, edges(axis), reach(axis), stride[axis]);
+        const extent whole = uncropped(x, axis);
+        const auto crop_to = [&](extent outputs, same_padding_mode heavy) -> window_axis {
+            return {outputs, padding_before(std::max<extent>(0, whole - outputs), heavy)};
+        };
+        if (output_size.rank() == 2) return crop_to(output_size[axis], same_padding_mode::bottom_right_heavy);
+        if (mode) return crop_to(size * stride[axis], mode->asymmetry_mode);
+        return {whole - edges(axis).start_edge_size - edges(axis).end_edge_size, edges(axis).start_edge_size};
+    }
+    /// Elements of the padded image that the kernel works on, or -1 where there are too many.
+    constexpr extent padded_elements(const shape& x) const {
+        const auto covered = [&](std::size_t axis) {
+            return std::max((axis_of(x, axis).outputs - 1) * stride[axis] + reach(axis),
+                            x.from_end(2 - axis));
+        };
+        return checked_size({x.from_end(3), covered(0), covered(1)}, largest_image);
+    }
+
+    /// What the kernels are told: of a deconvolution, the convolution whose transpose it is.
+    constexpr kernels::convolution_geometry geometry(const shape& x) const {
+        const window_axis y_axis = axis_of(x, 0), x_axis = axis_of(x, 1);
+        const extent channels = x.from_end(3), height = x.from_end(2), width = x.from_end(1);
+        kernels::convolution_geometry g{};
+        g.channels = is_deconvolution ? output_channels : channels;
+        g.height = is_deconvolution ? y_axis.outputs : height;
+        g.width = is_deconvolution ? x_axis.outputs : width;
+        g.output_channels = is_deconvolution ? channels : output_channels;
+        g.output_height = is_deconvolution ? height : y_axis.outputs;
+        g.output_width = is_deconvolution ? width : x_axis.outputs;
+        g.kernel_height = kernel_size[0];
+        g.kernel_width = kernel_size[1];
+        // a single window makes no step: a large stride would only cost the kernel memory
+        g.stride_y = g.output_height == 1 ? 1 : stride[0];
+        g.stride_x = g.output_width == 1 ? 1 : stride[1];
+        g.dilation_y = dilation(0);
+        g.dilation_x = dilation(1);
+        g.pad_top = y_axis.before;
+        g.pad_left = x_axis.before;
+        g.groups = groups();
+        return g;
+    }
+
+    /// Calls body(first example, examples): once where all examples lie side by side and share their weights.
+    template <class X, class Body>
+    static void each_call(std::span<const X> xs, extent examples, const Body& body) {
+        const bool side_by_side = xs[0].stride == xs[0].size() && (xs.size() == 1 || xs[1].stride == 0);
+        if (side_by_side || examples == 1) return body(0, examples);
+        for (extent i = 0; i < examples; ++i) body(i, 1);
+    }
+};
+
+}  // namespace bespoke
+
+
+namespace bespoke {
+
+/// y = x. The only layer that may write a blob which exists already; so loops carry values on.
+/// Core ML specification, CopyLayerParams.
+struct copy {
+    static constexpr auto key = "copy";
+    static constexpr auto fields = std::tuple{};
+    static constexpr bool batched = true;
+    static constexpr bool overwrites = true;
+    static constexpr backward_needs needs{.input = false, .output = false};
+
+    constexpr outcome output_shape(const shape& x) const { return x; }
+
+    template <class X, class Y, class P, class W>
+    void forward(X x, Y y, const P&, W&) const noexcept {
+        kernels::copy(x.total(), x.data, y.data);
+    }
+    template <class X, class Y, class Dy, class Dx, class P, class Dp, class W>
+    void backward(X, Y, Dy dy, Dx dx, const P&, const Dp&, W&) const noexcept {
+        if (dx) kernels::accumulate(dy.total(), dy.data, dx.data);
+    }
+    friend bool operator==(const copy&, const copy&) = default;
+};
+
+}  // namespace bespoke
+
+
+#include <limits>
+
+namespace bespoke {
+
+enum class flatten_order { channel_first, channel_last };
+constexpr std::array<std::string_view, 2> enumerators(flatten_order) {
+    return {"CHANNEL_FIRST", "CHANNEL_LAST"};
+}
+
+/// x [..., C, H, W] -> y [..., C H W, 1, 1], in the order C, H, W (`channel_first`) or H, W, C
+/// (`channel_last`).
+/// Core ML specification, FlattenLayerParams.
+struct flatten {
+    flatten_order mode = flatten_order::channel_first;
+
+    static constexpr auto key = "flatten";
+    static constexpr auto fields = std::tuple{field{"mode", &flatten::mode}};
+    static constexpr bool batched = true;
+    static constexpr backward_needs needs{.input = false, .output = false};
+
+    constexpr outcome output_shape(const shape& x) const {
+        if (x.rank() < 3) return shape_fault("an input of rank 3 or more wanted, its shape is ", x);
+        const extent columns =
+            checked_size({x.from_end(3), x.from_end(2), x.from_end(1)}, std::numeric_limits<extent>::max());
+        if (columns < 0) return shape_fault("an input of fewer elements wanted, its shape is ", x);
+        shape y = x;
+        y.from_end(3) = columns;
+        y.from_end(2) = y.from_end(1) = 1;
+        return y;
+    }
+
+    template <class X, class Y, class P, class W>
+    void forward(X x, Y y, const P&, W& w) const noexcept {
+        if (mode == flatten_order::channel_first)
+            kernels::copy(x.total(), x.data, y.data);
+        else
+            each_pair(x, w.threads, [&](extent first, extent last) { y.data[last] = x.data[first]; });
+    }
+    template <class X, class Y, class Dy, class Dx, class P, class Dp, class W>
+    void backward(X, Y, Dy dy, Dx dx, const P&, const Dp&, W& w) const noexcept {
+        if (!dx) return;
+        if (mode == flatten_order::channel_first)
+            kernels::accumulate(dy.total(), dy.data, dx.data);
+        else
+            each_pair(dx, w.threads, [&](extent first, extent last) { dx.data[first] += dy.data[last]; });
+    }
+    friend bool operator==(const flatten&, const flatten&) = default;
+
+private:
+    /// Calls body(place of an element with channels first, its place with channels last).
+    template <class X, class Body>
+    static void each_pair(const X& x, thread_pool* threads, const Body& body) noexcept {
+        const shape s = x.dimensions;
+        const extent channels = s.from_end(3), pixels = s.product(s.rank() - 2, s.rank());
+        const extent outer = s.product(0, s.rank() - 3) * x.examples;
+        constexpr extent block = 16;  // pixels whose channels stay in the cache together
+        const extent blocks = (pixels + block - 1) / block;
+        if (x.total() < (1 << 14)) threads = nullptr;
+        parallel_for(threads, outer * blocks, 1, [&](extent first, extent last) {
+            for (extent piece = first; piece < last; ++piece) {
+                const extent start = piece / blocks * channels * pixels, pixel = piece % blocks * block;
+                for (extent c = 0; c < channels; ++c)
+                    for (extent p = pixel; p < std::min(pixel + block, pixels); ++p)
+                        body(start + c * pixels + p, start + p * channels + c);
+            }
+        });
+    }
+};
+
+}  // namespace bespoke
+
+
+#include <array>
+#include <limits>
+#include <numbers>
+
+namespace bespoke {
+
+enum class gelu_mode { exact, tanh_approximation, sigmoid_approximation };
+constexpr std::array<std::string_view, 3> enumerators(gelu_mode) {
+    return {"EXACT", "TANH_APPROXIMATION", "SIGMOID_APPROXIMATION"};
+}
+
+/// Gaussian error linear unit: y = x P(X <= x) for a standard normal X, or an approximation of it.
+///
+/// | mode                  | y                                                |
+/// |-----------------------|--------------------------------------------------|
+/// | exact                 | x / 2 (1 + erf(x / sqrt 2))                      |
+/// | tanh_approximation    | x / 2 (1 + tanh(sqrt(2 / pi) (x + 0.044715 x³))) |
+/// | sigmoid_approximation | x sigmoid(1.702 x)                               |
+///
+/// Infinity gives infinity, -infinity gives 0. Below about -5 (float) the first two are correct to one unit
+/// in the last place of 1, not of y.
+/// Hendrycks and Gimpel, "Gaussian Error Linear Units", 2016. Core ML specification, GeluLayerParams.
+struct gelu {
+    gelu_mode mode = gelu_mode::exact;
+
+    static constexpr auto key = "gelu";
+    static constexpr auto fields = std::tuple{field{"mode", &gelu::mode}};
+
+    template <class V>
+    V operator()(const V& x) const noexcept {
+        const V a = kernels::max(V(std::numeric_limits<float>::lowest()), x);  // or -infinity times 0
+        if (mode == gelu_mode::sigmoid_approximation) return a * kernels::sigmoid(number<V>(1.702) * a);
+        const V bell =
+            mode == gelu_mode::exact ? kernels::erf(a * number<V>(root_half)) : kernels::tanh(bent(a));
+        return V(0.5f) * a * (V(1) + bell);
+    }
+    template <class V>
+    V derivative(const V& x, const V&) const noexcept {
+        const V a = kernels::min(V(100), kernels::max(V(-100), x));  // the slope is 0 or 1 long before
+        if (mode == gelu_mode::sigmoid_approximation) {
+            const V s = kernels::sigmoid(number<V>(1.702) * a);
+            return kernels::fma(number<V>(1.702) * a, kernels::fma(-s, s, s), s);
+        }
+        if (mode == gelu_mode::exact) {
+            const V density = kernels::exp(a * a * V(-0.5f)) * number<V>(scale / 2);
+            return kernels::fma(a, density,
+                                kernels::fma(V(0.5f), kernels::erf(a * number<V>(root_half)), V(0.5f)));
+        }
+        const V t = kernels::tanh(bent(a));
+        const V slope = number<V>(scale) * kernels::fma(number<V>(3 * cubic) * a, a, V(1));
+        return V(0.5f) * kernels::fma(a * slope, kernels::fma(-t, t, V(1)), V(1) + t);
+    }
+    friend bool operator==(const gelu&, const gelu&) = default;
+
+private:
+    static constexpr double scale = std::numbers::inv_sqrtpi * std::numbers::sqrt2, cubic = 0.044715;
+    static constexpr double root_half = std::numbers::sqrt2 / 2;
+    template <class V>
+    static V number(double v) noexcept {
+        if constexpr (std::floating_point<V>)
+            return static_cast<V>(v);
+        else
+            return V(static_cast<typename V::value_type>(v));
+    }
+    template <class V>
+    static V bent(const V& x) noexcept {
+        return number<V>(scale) * x * kernels::fma(number<V>(cubic) * x, x, V(1));
+    }
+};
+
+}  // namespace bespoke
+
+
+namespace bespoke {
+
+/// Fully connected layer: y = x Wᵀ + b.
+///
+/// W [output_channels, input_channels], b [output_channels]. x is a matrix of rows of input_channels:
+///
+/// | x                | y                        |
+/// |------------------|--------------------------|
+/// | [C]              | [output_channels]        |
+/// | [n, C]           | [n, output_channels]     |
+/// | [m, n, C]        | [m, n, output_channels]  |
+/// | [C, 1, 1]        | [output_channels, 1, 1], what `flatten` gives of one [C, H, W] |
+/// | [n, C, H, W]     | [n, output_channels, 1, 1]; C H W = input_channels |
+/// | [m, n, C, H, W]  | [m, n, output_channels, 1, 1] |
+///
+/// Core ML specification, InnerProductLayerParams; [C, 1, 1] goes beyond it.
+struct inner_product {
+    extent input_channels = unset;
+    extent output_channels = unset;
+    bool has_bias = true;
+
+    static constexpr auto key = "innerProduct";
+    static constexpr auto fields = std::tuple{field{"inputChannels", &inner_product::input_channels},
+                                              field{"outputChannels", &inner_product::output_channels},
+                                              field{"hasBias", &inner_product::has_bias}};
+    static constexpr bool batched = true;
+    static constexpr backward_needs needs{.input = true, .output = false};
+
+    template <class T>
+    struct parameters {
+        T weights, bias;
+    };
+    template <class T>
+    static constexpr auto parameter_fields =
+        std::array{parameter_field{"weights", &parameters<T>::weights, initial::glorot},
+                   parameter_field{"bias", &parameters<T>::bias, initial::zero}};
+
+    constexpr outcome output_shape(const shape& x) const {
+        if (x.rank() < 1 || x.rank() > 5)
+            return shape_fault("an input of rank 1 to 5 wanted, its shape is ", x);
+        if (output_channels < 1) return value_fault("outputChannels from 1 up wanted, ", output_channels, " given");
+        const extent channels = columns(x);
+        if (channels < 1) return shape_fault("an input that is not empty wanted, its shape is ", x);
+        if (input_channels != unset && input_channels != channels)
+            return shape_fault(input_channels, " input channels declared, its input has ", channels, " (shape ", x, ")");
+        shape y;
+        for (std::size_t axis = 0; axis < leading(x); ++axis) y.push_back(x[axis]);
+        y.push_back(output_channels);
+        while (y.rank() < x.rank()) y.push_back(1);
+        return y;
+    }
+    constexpr inner_product resolved(const shape& x) const {
+        return {.input_channels = columns(x), .output_channels = output_channels, .has_bias = has_bias};
+    }
+    constexpr parameters<shape> parameter_shapes(const shape& x) const {
+        return {.weights = {output_channels, columns(x)}, .bias = has_bias ? shape{output_channels} : absent};
+    }
+
+    template <class T>
+    extent prepared_size(const shape& x) const {
+        return kernels::packed_size<T>(columns(x), output_channels);
+    }
+    template <class P, class T>
+    void prepare(const P& p, T* prepared) const noexcept {
+        const extent k = p.weights[1];
+        kernels::pack(p.weights.data, extent{1}, k, k, output_channels, prepared);
+    }
+
+    template <class X, class Y, class P, class W>
+    void forward(X x, Y y, const P& p, W& w) const noexcept {
+        const auto k = columns_of(x);
+        const auto n = columns_of(y);
+        const auto rows = rows_of(x, k);
+        kernels::gemm(rows, n, k, x.data, extent{k}, extent{1}, w.prepared, y.data, extent{n}, p.bias.data, false,
+                      w.threads);
+    }
+
+    template <class T>
+    extent scratch_size(const shape& x, extent examples, extent) const {
+        const extent k = columns(x), rows = x.size() / k * examples;
+        return std::max(kernels::packed_size<T>(output_channels, k), kernels::packed_size<T>(rows, k));
+    }
+    template <class X, class Y, class Dy, class Dx, class P, class Dp, class W>
+    void backward(X x, Y, Dy dy, Dx dx, const P& p, const Dp& dp, W& w) const noexcept {
+        using T = typename X::value_type;
+        const extent k = p.weights[1], n = output_channels, rows = dy.total() / n;
+        T* packed = w.scratch;
+        if (dp.weights) {
+            kernels::pack(x.data, k, extent{1}, rows, k, packed, w.threads);
+            kernels::gemm(n, k, rows, dy.data, extent{1}, n, packed, dp.weights.data, k,
+                          static_cast<const T*>(nullptr), true, w.threads);
+        }
+        if (dp.bias) kernels::column_sums(rows, n, dy.data, n, dp.bias.data, w.threads);
+        if (dx) {
+            kernels::pack(p.weights.data, k, extent{1}, n, k, packed, w.threads);
+            kernels::gemm(rows, k, n, dy.data, n, extent{1}, packed, dx.data, k, static_cast<const T*>(nullptr), true,
+                          w.threads);
+        }
+    }
+    friend bool operator==(const inner_product&, const inner_product&) = default;
+
+private:
+    template <class S>
+    static constexpr bool one_example(const S& x) {
+        return x.rank() == 3 && x[1] == 1 && x[2] == 1;
+    }
+    /// Number of leading axes that count rows.
+    template <class S>
+    static constexpr std::size_t leading(const S& x) {
+        return x.rank() > 3 ? x.rank() - 3 : one_example(x) ? 0 : x.rank() - 1;
+    }
+    static constexpr extent columns(const shape& x) { return x.product(leading(x), x.rank()); }
+
+    template <class View>
+    static constexpr auto columns_of(const View& x) {
+        using S = std::remove_cvref_t<decltype(x.dimensions)>;
+        if constexpr (std::is_same_v<S, shape>)
+            return columns(x.dimensions);
+        else
+            return constant<columns(S::value)>{};
+    }
+    template <class View, class K>
+    static constexpr auto rows_of(const View& x, K k) {
+        if constexpr (std::is_same_v<K, extent> || std::is_same_v<std::remove_cvref_t<decltype(x.total())>, extent>)
+            return static_cast<extent>(x.total()) / extent{k};
+        else
+            return constant<decltype(x.total())::value / K::value>{};
+    }
+};
+
+}  // namespace bespoke
+
+
+#include <limits>
+
+namespace bespoke {
+
+/// Layer normalisation: y = gamma (x - mean) / sqrt(variance + eps) + beta, mean and (biased) variance over
+/// the last axes, whose extents are normalized_shape; the axes before them are rows.
+/// x [.., normalized_shape] -> y of the same shape; gamma, beta [normalized_shape].
+/// Ba, Kiros and Hinton, 2016 (arXiv 1607.06450); Core ML specification, LayerNormalizationLayerParams.
+struct layer_normalization {
+    shape normalized_shape{};
+    float eps = 1e-5F;
+
+    static constexpr auto key = "layerNormalization";
+    static constexpr auto fields =
+        std::tuple{field{"normalizedShape", &layer_normalization::normalized_shape},
+                   field{"eps", &layer_normalization::eps}};
+    static constexpr bool batched = true;
+    static constexpr backward_needs needs{.input = true, .output = false};
+
+    template <class T>
+    struct parameters {
+        T gamma, beta;
+    };
+    template <class T>
+    static constexpr auto parameter_fields =
+        std::array{parameter_field{"gamma", &parameters<T>::gamma, initial::one},
+                   parameter_field{"beta", &parameters<T>::beta, initial::zero}};
+
+    constexpr outcome output_shape(const shape& x) const {
+        const std::size_t rank = normalized_shape.rank();
+        if (rank < 1) return value_fault("normalizedShape of one extent or more wanted, [] given");
+        bool fits = rank <= x.rank();
+        for (std::size_t i = 1; fits && i <= rank; ++i) fits = x.from_end(i) == normalized_shape.from_end(i);
+        if (!fits)
+            return shape_fault("an input whose last extents are ", normalized_shape, " wanted, its shape is ",
+                               x);
+        for (extent e : x)
+            if (e < 1) return shape_fault("an input that is not empty wanted, its shape is ", x);
+        if (!(eps >= 0) || eps > std::numeric_limits<float>::max())
+            return value_fault("a finite eps from 0 up wanted");
+        return x;
+    }
+    constexpr parameters<shape> parameter_shapes(const shape&) const {
+        return {.gamma = normalized_shape, .beta = normalized_shape};
+    }
+
+    template <class X, class Y, class P, class W>
+    void forward(X x, Y y, const P& p, W& w) const noexcept {
+        using T = typename X::value_type;
+        const extent n = normalized_shape.size(), rows = x.total() / n;
+        kernels::layer_normalization(rows, n, x.data, p.gamma.data, p.beta.data, static_cast<T>(eps), y.data,
+                                     w.threads);
+    }
+
+    template <class T>
+    extent scratch_size(const shape& x, extent examples, extent) const {
+        return 2 * (x.size() / normalized_shape.size()) * examples;
+    }
+    template <class X, class Y, class Dy, class Dx, class P, class Dp, class W>
+    void backward(X x, Y, Dy dy, Dx dx, const P& p, const Dp& dp, W& w) const noexcept {
+        using T = typename X::value_type;
+        const extent n = normalized_shape.size(), rows = x.total() / n;
+        kernels::layer_normalization_backward(rows, n, x.data, p.gamma.data, static_cast<T>(eps), dy.data,
+                                              dx.data, dp.gamma.data, dp.beta.data, w.scratch, w.threads);
+    }
+    friend bool operator==(const layer_normalization&, const layer_normalization&) = default;
+};
+
+}  // namespace bespoke
+
+
+namespace bespoke {
+
+/// y = x1 x2 ..., element by element, from the left; of a single input, y = alpha x.
+/// Shapes: see `broadcast_shape`. Core ML specification, MultiplyLayerParams.
+struct multiply {
+    float alpha = 1;
+
+    static constexpr auto key = "multiply";
+    static constexpr auto fields = std::tuple{field{"alpha", &multiply::alpha}};
+    static constexpr input_count inputs{1, any_number};
+    static constexpr bool batched = true;
+    static constexpr backward_needs needs{.input = true, .output = false};
+
+    constexpr outcome output_shape(std::span<const shape> xs) const { return broadcast_shape(xs); }
+
+    template <class Xs, class Ys, class P, class W>
+    void forward(Xs xs, Ys ys, const P&, W& w) const noexcept {
+        const auto& y = ys[0];
+        using T = typename Ys::value_type::value_type;
+        using kernels::batch;
+        if (detail::walk_together(xs, y)) {
+            parallel_for(w.threads, y.total(), 4096, [&](extent begin, extent end) {
+                kernels::for_each_batch<T>(end - begin, [&](extent i, auto in, auto out) {
+                    batch<T> product = in(xs[0].data + begin + i);
+                    if (xs.size() == 1) product = product * batch<T>(alpha);
+                    for (std::size_t k = 1; k < xs.size(); ++k)
+                        product = product * in(xs[k].data + begin + i);
+                    out(y.data + begin + i, product);
+                });
+            });
+            return;
+        }
+        detail::each_example(y, true, w.threads, [&](extent e) {
+            product_without(xs.size(), xs, e, y.dimensions, y.example(e));
+        });
+    }
+
+    template <class T>
+    extent scratch_size(std::span<const shape> xs, extent examples, extent) const {
+        return xs.size() > 2 ? output_shape(xs).shapes()[0].size() * examples : 0;
+    }
+    template <class Xs, class Ys, class Dys, class Dxs, class P, class Dp, class W>
+    void backward(Xs xs, Ys, Dys dys, Dxs dxs, const P&, const Dp&, W& w) const noexcept {
+        const auto& dy = dys[0];
+        using T = typename Dxs::value_type::value_type;
+        for (std::size_t k = 0; k < xs.size(); ++k) {
+            const auto& dx = dxs[k];
+            if (!dx) continue;
+            if (xs.size() == 1) {
+                parallel_for(w.threads, dy.total(), 4096, [&](extent begin, extent end) {
+                    kernels::accumulate_scaled(end - begin, T(alpha), dy.data + begin, dx.data + begin);
+                });
+            } else if (xs.size() == 2 && detail::walk_together(xs, dy)) {
+                const T* other = xs[1 - k].data;
+                parallel_for(w.threads, dy.total(), 4096, [&](extent begin, extent end) {
+                    const shape part{end - begin};
+                    kernels::multiply_reduce_to(part, dy.data + begin, other + begin, part, part,
+                                                dx.data + begin);
+                });
+            } else {
+                detail::each_example(dy, dx.stride != 0, w.threads, [&](extent e) {
+                    const auto& other = xs[k == 0 ? 1 : 0];
+                    const T* others = other.example(e);
+                    shape others_shape = other.dimensions;
+                    if (xs.size() > 2) {
+                        T* product = w.scratch + e * dy.dimensions.size();
+                        product_without(k, xs, e, dy.dimensions, product);
+                        others = product;
+                        others_shape = dy.dimensions;
+                    }
+                    kernels::multiply_reduce_to(dy.dimensions, dy.example(e), others, others_shape,
+                                                dx.dimensions, dx.example(e));
+                });
+            }
+        }
+    }
+    friend bool operator==(const multiply&, const multiply&) = default;
+
+private:
+    /// y = the product of all inputs but `left_out`, of which at least two remain, in example e.
+    template <class Xs, class T>
+    static void product_without(std::size_t left_out, const Xs& xs, extent e, const shape& y_shape,
+                                T* y) noexcept {
+        const auto times = [](const auto& a, const auto& b) { return a * b; };
+        const std::size_t first = left_out == 0 ? 1 : 0, second = left_out == 1 ? 2 : first + 1;
+        kernels::binary(times, y_shape, xs[first].example(e), xs[first].dimensions, xs[second].example(e),
+                        xs[second].dimensions, y);
+        for (std::size_t k = second + 1; k < xs.size(); ++k)
+            if (k != left_out)
+                kernels::binary(times, y_shape, static_cast<const T*>(y), y_shape, xs[k].example(e),
+                                xs[k].dimensions, y);
+    }
+};
+
+}  // namespace bespoke
+
+
+/// The activations of the Core ML specification that have parameters: one a channel (axis -3), or one for
+/// all. Which of the two is no field of the specification but the length of its arrays: `shared_alpha` and
+/// `shared_beta` say it, and who reads a file sets them from the data with `set_lengths`.
+namespace bespoke {
+
+namespace detail {
+
+/// x [..., C, H, W] of all examples as runs of elements: H W of one channel, or C where H W = 1.
+struct channel_runs {
+    extent outer, channels, inner, runs, length;
+
+    template <class X>
+    explicit channel_runs(const X& x) noexcept {
+        const shape s = x.dimensions;
+        channels = s.from_end(3);
+        inner = s.product(s.rank() - 2, s.rank());
+        outer = s.product(0, s.rank() - 3) * x.examples;
+        runs = inner == 1 ? outer : outer * channels;
+        length = inner == 1 ? channels : inner;
+    }
+    extent channel(extent run) const { return inner == 1 ? 0 : run % channels; }
+};
+
+/// A parameter as it meets the elements of a run.
+template <class T>
+struct channel_parameter {
+    const T* data;
+    bool shared, moves;
+
+    template <class P>
+    channel_parameter(const P& p, bool is_shared, const channel_runs& r) noexcept
+        : data(p.data), shared(is_shared), moves(!is_shared && r.inner == 1) {}
+    /// For the elements from i on in a run of `channel`.
+    template <class In>
+    kernels::batch<T> operator()(extent channel, extent i, const In& in) const noexcept {
+        return moves ? in(data + i) : kernels::batch<T>(shared ? data[0] : data[channel]);
+    }
+};
+
+/// Calls body(channel, offset of the run in x); runs are spread over the threads.
+template <class Body>
+void each_channel_run(const channel_runs& r, thread_pool* threads, const Body& body) noexcept {
+    if (r.runs * r.length < (1 << 14)) threads = nullptr;
+    parallel_for(threads, r.runs, 1, [&](extent first, extent last) {
+        for (extent run = first; run < last; ++run) body(r.channel(run), run * r.length);
+    });
+}
+
+/// dp += the sum of value(channel, offset, i, in) over the elements that meet each parameter.
+template <class T, class Value>
+void sum_to_channels(const channel_runs& r, bool shared, T* dp, const Value& value) noexcept {
+    using kernels::batch;
+    const auto along_run = [&](extent channel, extent offset, T* to) {
+        batch<T> sum(T(0));
+        kernels::for_each_batch<T>(
+            r.length, [&](extent i, auto in, auto) { sum = sum + value(channel, offset, i, in); });
+        *to += kernels::sum_lanes<T>(sum);
+    };
+    for (extent run = 0; run < r.runs; ++run) {
+        const extent channel = r.channel(run), offset = run * r.length;
+        if (shared)
+            along_run(channel, offset, dp);
+        else if (r.inner != 1)
+            along_run(channel, offset, dp + channel);
+        else
+            kernels::for_each_batch<T>(r.length, [&](extent i, auto in, auto out) {
+                out(dp + i, in(dp + i) + value(channel, offset, i, in));
+            });
+    }
+}
+
+constexpr outcome channel_activation_shape(const shape& x) {
+    if (x.rank() < 3) return shape_fault("an input of rank 3 or more wanted, its shape is ", x);
+    return x;
+}
+
+}  // namespace detail
+
+/// y = x for x >= 0, else alpha x; alpha [C], or [1] with `shared_alpha`. x [..., C, H, W].
+/// At 0 the slope is alpha. He et al., ICCV 2015.
+struct prelu {
+    bool shared_alpha = false;  ///< one alpha for all channels
+
+    static constexpr auto key = "activation", nested_key = "PReLU";
+    static constexpr auto fields = std::tuple{};
+    static constexpr bool batched = true;
+    static constexpr bool in_place = true;
+    static constexpr backward_needs needs{.input = true, .output = false};
+
+    template <class T>
+    struct parameters {
+        T alpha;
+    };
+    template <class T>
+    static constexpr auto parameter_fields = std::array{parameter_field{"alpha", &parameters<T>::alpha}};
+
+    constexpr outcome output_shape(const shape& x) const { return detail::channel_activation_shape(x); }
+    constexpr parameters<shape> parameter_shapes(const shape& x) const {
+        return {.alpha = {shared_alpha ? 1 : x.from_end(3)}};
+    }
+    /// Takes from the lengths of the arrays of a file, in the order of `parameter_fields`, what is shared.
+    constexpr void set_lengths(std::span<const extent> lengths) { shared_alpha = lengths[0] == 1; }
+
+    template <class X, class Y, class P, class W>
+    void forward(X x, Y y, const P& p, W& w) const noexcept {
+        using T = typename X::value_type;
+        const detail::channel_runs r(x);
+        const detail::channel_parameter<T> alpha(p.alpha, shared_alpha, r);
+        detail::each_channel_run(r, w.threads, [&](extent channel, extent offset) {
+            kernels::for_each_batch<T>(r.length, [&](extent i, auto in, auto out) {
+                const auto v = in(x.data + offset + i);
+                out(y.data + offset + i,
+                    kernels::select(v >= kernels::batch<T>(T(0)), v, alpha(channel, i, in) * v));
+            });
+        });
+    }
+    template <class X, class Y, class Dy, class Dx, class P, class Dp, class W>
+    void backward(X x, Y, Dy dy, Dx dx, const P& p, const Dp& dp, W& w) const noexcept {
+        using T = typename X::value_type;
+        using batch = kernels::batch<T>;
+        const detail::channel_runs r(x);
+        const detail::channel_parameter<T> alpha(p.alpha, shared_alpha, r);
+        if (dx)
+            detail::each_channel_run(r, w.threads, [&](extent channel, extent offset) {
+                kernels::for_each_batch<T>(r.length, [&](extent i, auto in, auto out) {
+                    const batch slope = kernels::select(in(x.data + offset + i) > batch(T(0)), batch(T(1)),
+                                                        alpha(channel, i, in));
+                    T* to = dx.data + offset + i;
+                    out(to, kernels::fma<T>(in(dy.data + offset + i), slope, in(to)));
+                });
+            });
+        if (dp.alpha)
+            detail::sum_to_channels(
+                r, shared_alpha, dp.alpha.data, [&](extent, extent offset, extent i, auto in) {
+                    return kernels::min<T>(batch(T(0)), in(x.data + offset + i)) * in(dy.data + offset + i);
+                });
+    }
+    friend bool operator==(const prelu&, const prelu&) = default;
+};
+
+/// y = alpha log(1 + e^(beta x)); alpha, beta [C], or [1] with `shared_alpha`, `shared_beta`.
+/// x [..., C, H, W].
+struct parametric_softplus {
+    bool shared_alpha = false, shared_beta = false;  ///< one for all channels
+
+    static constexpr auto key = "activation", nested_key = "parametricSoftplus";
+    static constexpr auto fields = std::tuple{};
+    static constexpr bool batched = true;
+    static constexpr bool in_place = true;
+    static constexpr backward_needs needs{.input = true, .output = false};
+
+    template <class T>
+    struct parameters {
+        T alpha, beta;
+    };
+    template <class T>
+    static constexpr auto parameter_fields =
+        std::array{parameter_field{"alpha", &parameters<T>::alpha, initial::one},
+                   parameter_field{"beta", &parameters<T>::beta, initial::one}};
+
+    constexpr outcome output_shape(const shape& x) const { return detail::channel_activation_shape(x); }
+    constexpr parameters<shape> parameter_shapes(const shape& x) const {
+        return {.alpha = {shared_alpha ? 1 : x.from_end(3)}, .beta = {shared_beta ? 1 : x.from_end(3)}};
+    }
+    /// Takes from the lengths of the arrays of a file, in the order of `parameter_fields`, what is shared.
+    constexpr void set_lengths(std::span<const extent> lengths) {
+        shared_alpha = lengths[0] == 1;
+        shared_beta = lengths[1] == 1;
+    }
+
+    template <class X, class Y, class P, class W>
+    void forward(X x, Y y, const P& p, W& w) const noexcept {
+        using T = typename X::value_type;
+        const detail::channel_runs r(x);
+        const detail::channel_parameter<T> alpha(p.alpha, shared_alpha, r), beta(p.beta, shared_beta, r);
+        detail::each_channel_run(r, w.threads, [&](extent channel, extent offset) {
+            kernels::for_each_batch<T>(r.length, [&](extent i, auto in, auto out) {
+                const auto v = beta(channel, i, in) * in(x.data + offset + i);
+                out(y.data + offset + i, alpha(channel, i, in) * softplus{}(v));
+            });
+        });
+    }
+    template <class X, class Y, class Dy, class Dx, class P, class Dp, class W>
+    void backward(X x, Y, Dy dy, Dx dx, const P& p, const Dp& dp, W& w) const noexcept {
+        using T = typename X::value_type;
+        const detail::channel_runs r(x);
+        const detail::channel_parameter<T> alpha(p.alpha, shared_alpha, r), beta(p.beta, shared_beta, r);
+        if (dx)
+            detail::each_channel_run(r, w.threads, [&](extent channel, extent offset) {
+                kernels::for_each_batch<T>(r.length, [&](extent i, auto in, auto out) {
+                    const auto b = beta(channel, i, in);
+                    const auto slope =
+                        alpha(channel, i, in) * b * kernels::sigmoid(b * in(x.data + offset + i));
+                    T* to = dx.data + offset + i;
+                    out(to, kernels::fma<T>(in(dy.data + offset + i), slope, in(to)));
+                });
+            });
+        if (dp.alpha)
+            detail::sum_to_channels(r, shared_alpha, dp.alpha.data,
+                                    [&](extent channel, extent offset, extent i, auto in) {
+                                        return softplus{}(beta(channel, i, in) * in(x.data + offset + i)) *
+                                               in(dy.data + offset + i);
+                                    });
+        if (dp.beta)
+            detail::sum_to_channels(
+                r, shared_beta, dp.beta.data, [&](extent channel, extent offset, extent i, auto in) {
+                    const auto v = in(x.data + offset + i);
+                    return alpha(channel, i, in) * v * kernels::sigmoid(beta(channel, i, in) * v) *
+                           in(dy.data + offset + i);
+                });
+    }
+    friend bool operator==(const parametric_softplus&, const parametric_softplus&) = default;
+};
+
+}  // namespace bespoke
+
+
+
+#include <algorithm>
+#include <limits>
+
+namespace bespoke::kernels {
+
+enum class pooling_kind { max, average, l2 };
+
+/// Sizes of a two-dimensional pooling of one example: x [channels, height, width],
+/// y [channels, output_height, output_width]; `channels` stands for all leading axes.
+/// Window (oy, ox) covers x rows oy * stride_y - pad_top + [0, kernel_height), columns likewise.
+struct pooling_geometry {
+    extent channels, height, width;
+    extent output_height, output_width;
+    extent kernel_height, kernel_width;
+    extent stride_y, stride_x;
+    extent pad_top, pad_left;
+    bool exclude_padding;
+};
+
+// What lies outside the image takes no part: it never wins a maximum and adds nothing to a sum.
+//   max      the largest element, NaN where there is one; backward: the first largest in row-major order
+//            (the first NaN) takes the gradient
+//   average  sum / (kernel_height * kernel_width), or / elements inside the image with `exclude_padding`
+//   l2       square root of the sum of squares (not of their mean); backward where y = 0: nothing
+// A window wholly outside gives -infinity (max) or 0, and takes no gradient.
+// Sums run over the window in row-major order, except where one window covers the image (global pooling):
+// then in `lanes` chains, element i in lane i mod lanes, and the lanes as in `sum_lanes`.
+
+namespace detail {
+
+struct window {
+    extent top, bottom, left, right;
+    constexpr extent size() const {
+        return std::max<extent>(0, bottom - top) * std::max<extent>(0, right - left);
+    }
+};
+
+constexpr window window_at(const pooling_geometry& g, extent oy, extent ox) {
+    const extent y = oy * g.stride_y - g.pad_top, x = ox * g.stride_x - g.pad_left;
+    return {std::max<extent>(y, 0), std::min(y + g.kernel_height, g.height), std::max<extent>(x, 0),
+            std::min(x + g.kernel_width, g.width)};
+}
+
+/// Whether the output is one window over the whole image.
+constexpr bool is_global(const pooling_geometry& g) {
+    if (g.output_height != 1 || g.output_width != 1) return false;
+    const window w = window_at(g, 0, 0);
+    return w.top == 0 && w.left == 0 && w.bottom == g.height && w.right == g.width;
+}
+
+template <class T>
+constexpr T pooling_divisor(const pooling_geometry& g, const window& w) {
+    const extent inside = std::max<extent>(w.size(), 1);
+    return static_cast<T>(g.exclude_padding ? inside : g.kernel_height * g.kernel_width);
+}
+
+/// One step of the running result: `v` joins `sum`.
+template <pooling_kind Kind, class T>
+[[gnu::always_inline]] inline batch<T> pooling_step(const batch<T>& sum, const batch<T>& v) noexcept {
+    if constexpr (Kind == pooling_kind::max)
+        return kernels::running_max<T>(sum, v);
+    else if constexpr (Kind == pooling_kind::average)
+        return sum + v;
+    else
+        return kernels::fma<T>(v, v, sum);
+}
+template <pooling_kind Kind, std::floating_point T>
+[[gnu::always_inline]] inline T pooling_step(T sum, T v) noexcept {
+    if constexpr (Kind == pooling_kind::max)
+        return kernels::running_max(sum, v);
+    else if constexpr (Kind == pooling_kind::average)
+        return sum + v;
+    else
+        return kernels::fma(v, v, sum);
+}
+
+template <pooling_kind Kind, class T>
+constexpr T pooling_start() {
+    return Kind == pooling_kind::max ? -std::numeric_limits<T>::infinity() : T(0);
+}
+
+template <pooling_kind Kind, class T>
+inline T pool_window(const pooling_geometry& g, const window& w, const T* x) noexcept {
+    T sum = pooling_start<Kind, T>();
+    for (extent iy = w.top; iy < w.bottom; ++iy)
+        for (extent ix = w.left; ix < w.right; ++ix) sum = pooling_step<Kind>(sum, x[iy * g.width + ix]);
+    if constexpr (Kind == pooling_kind::average) sum /= pooling_divisor<T>(g, w);
+    if constexpr (Kind == pooling_kind::l2) sum = kernels::sqrt(sum);
+    return sum;
+}
+
+template <pooling_kind Kind, class T>
+inline T pool_image(const pooling_geometry& g, const T* x) noexcept {
+    const extent n = g.height * g.width;
+    batch<T> sum(pooling_start<Kind, T>());
+    extent i = 0;
+    for (; i + lanes<T> <= n; i += lanes<T>) sum = pooling_step<Kind, T>(sum, load(x + i));
+    if constexpr (Kind == pooling_kind::max) {
+        alignas(64) T lane[lanes<T>];
+        sum.store_aligned(lane);
+        T most = lane[0];
+        for (extent l = 1; l < lanes<T>; ++l) most = kernels::running_max(most, lane[l]);
+        for (; i < n; ++i) most = kernels::running_max(most, x[i]);
+        return most;
+    } else {
+        if (i < n) sum = pooling_step<Kind, T>(sum, load_partial(x + i, n - i));
+        const T total = sum_lanes<T>(sum);
+        if constexpr (Kind == pooling_kind::average) return total / pooling_divisor<T>(g, window_at(g, 0, 0));
+        return kernels::sqrt(total);
+    }
+}
+
+/// Outputs [begin, end) of a row whose windows lie inside the image: a batch of outputs at a time.
+template <pooling_kind Kind, class T>
+inline void pool_inside(const pooling_geometry& g, const T* x, extent begin, extent end, T* y) noexcept {
+    const T divisor = pooling_divisor<T>(g, {0, g.kernel_height, 0, g.kernel_width});
+    for (extent ox = begin; ox < end; ox += lanes<T>) {
+        const extent count = std::min(end - ox, lanes<T>);
+        batch<T> sum(pooling_start<Kind, T>());
+        for (extent i = 0; i < g.kernel_height; ++i)
+            for (extent j = 0; j < g.kernel_width; ++j) {
+                const T* p = x + i * g.width + ox * g.stride_x - g.pad_left + j;
+                batch<T> v;
+                if (g.stride_x == 1)
+                    v = load_partial(p, count);
+                else if (g.stride_x == 2) {
+                    // Of 2 * count - 1 elements every second.
+                    const extent second = std::max<extent>(2 * count - 1 - lanes<T>, 0);
+                    v = even_lanes<T>(load_partial(p, std::min(2 * count - 1, lanes<T>)),
+                                      second ? load_partial(p + lanes<T>, second) : batch<T>(T(0)));
+                } else {
+                    alignas(64) T gathered[lanes<T>] = {};
+                    for (extent l = 0; l < count; ++l) gathered[l] = p[l * g.stride_x];
+                    v = batch<T>::load_aligned(gathered);
+                }
+                sum = pooling_step<Kind, T>(sum, v);
+            }
+        if constexpr (Kind == pooling_kind::average) sum = sum / batch<T>(divisor);
+        if constexpr (Kind == pooling_kind::l2) sum = kernels::sqrt<T>(sum);
+        store_partial<T>(y + ox, sum, count);
+    }
+}
+
+/// Output columns [begin, end) whose windows lie inside the image.
+struct columns_inside {
+    extent begin, end;
+};
+constexpr columns_inside inside_columns(const pooling_geometry& g) {
+    const extent begin = std::min((g.pad_left + g.stride_x - 1) / g.stride_x, g.output_width);
+    const extent room = g.width + g.pad_left - g.kernel_width;
+    return {begin, std::max(begin, std::min(room < 0 ? extent{0} : room / g.stride_x + 1, g.output_width))};
+}
+
+template <pooling_kind Kind, class T>
+inline void pool_channel(const pooling_geometry& g, const T* x, T* y) noexcept {
+    if (is_global(g)) {
+        *y = pool_image<Kind>(g, x);
+        return;
+    }
+    const columns_inside columns = inside_columns(g);
+    for (extent oy = 0; oy < g.output_height; ++oy, y += g.output_width) {
+        const extent top = oy * g.stride_y - g.pad_top;
+        const bool inside = top >= 0 && top + g.kernel_height <= g.height;
+        const extent first = inside ? columns.begin : g.output_width,
+                     last = inside ? columns.end : g.output_width;
+        for (extent ox = 0; ox < first; ++ox) y[ox] = pool_window<Kind>(g, window_at(g, oy, ox), x);
+        if (inside) pool_inside<Kind>(g, x + top * g.width, first, last, y);
+        for (extent ox = last; ox < g.output_width; ++ox)
+            y[ox] = pool_window<Kind>(g, window_at(g, oy, ox), x);
+    }
+}
+
+/// dx of one window; y and dy are its result and its gradient.
+template <pooling_kind Kind, class T>
+inline void pool_window_backward(const pooling_geometry& g, const window& w, const T* x, T y, T dy,
+                                 T* dx) noexcept {
+    if (w.size() == 0) return;
+    if constexpr (Kind == pooling_kind::max) {
+        // The first element equal to the result, or the first NaN where that is the result.
+        extent at = -1;
+        for (extent iy = w.bottom; iy-- > w.top;)
+            for (extent ix = w.right; ix-- > w.left;) {
+                const T v = x[iy * g.width + ix];
+                at = v == y || (is_nan(v) && is_nan(y)) ? iy * g.width + ix : at;
+            }
+        if (at >= 0) dx[at] += dy;
+    } else {
+        if (Kind == pooling_kind::l2 && y == T(0)) return;
+        const T slope = dy / (Kind == pooling_kind::l2 ? y : pooling_divisor<T>(g, w));
+        for (extent iy = w.top; iy < w.bottom; ++iy)
+            for (extent ix = w.left; ix < w.right; ++ix) {
+                T& to = dx[iy * g.width + ix];
+                to = Kind == pooling_kind::average ? to + slope
+                                                   : kernels::fma(slope, x[iy * g.width + ix], to);
+            }
+    }
+}
+
+/// dx of `count` neighbouring windows, two wide and two apart, inside the image; count <= lanes. x and dx point to the
+/// first element of the first window.
+template <pooling_kind Kind, class T>
+inline void pool_pairs_backward(const pooling_geometry& g, extent count, const T* x, const batch<T>& y,
+                                const batch<T>& dy, T* dx) noexcept {
+    const extent low = std::min(2 * count, lanes<T>), high = 2 * count - low;
+    const batch<T> zero(T(0));
+    auto open = zero == zero;
+    batch<T> slope = dy;
+    if constexpr (Kind == pooling_kind::average) slope = dy / batch<T>(static_cast<T>(g.kernel_height * 2));
+    if constexpr (Kind == pooling_kind::l2) {
+        open = !(y == zero);
+        slope = dy / y;
+    }
+    for (extent i = 0; i < g.kernel_height; ++i, x += g.width, dx += g.width) {
+        const batch<T> x_low = load_partial(x, low), x_high = load_partial(x + low, high);
+        const batch<T> dx_low = load_partial<T>(dx, low), dx_high = load_partial<T>(dx + low, high);
+        const auto tap = [&](const batch<T>& v, const batch<T>& held) __attribute__((always_inline)) {
+            if constexpr (Kind == pooling_kind::max) {
+                const auto taken = open && (v == y || (is_nan<T>(v) && is_nan<T>(y)));
+                open = open && !taken;
+                return xsimd::select(taken, held + slope, held);
+            } else if constexpr (Kind == pooling_kind::average)
+                return held + slope;
+            else
+                return xsimd::select(open, kernels::fma<T>(slope, v, held), held);
+        };
+        const batch<T> even = tap(even_lanes<T>(x_low, x_high), even_lanes<T>(dx_low, dx_high));
+        const batch<T> odd = tap(odd_lanes<T>(x_low, x_high), odd_lanes<T>(dx_low, dx_high));
+        store_partial<T>(dx, interleave_low<T>(even, odd), low);
+        store_partial<T>(dx + low, interleave_high<T>(even, odd), high);
+    }
+}
+
+template <pooling_kind Kind, class T>
+inline void pool_channel_backward(const pooling_geometry& g, const T* x, const T* y, const T* dy,
+                                  T* dx) noexcept {
+    const columns_inside columns = inside_columns(g);
+    for (extent oy = 0; oy < g.output_height; ++oy, y += g.output_width, dy += g.output_width) {
+        const extent top = oy * g.stride_y - g.pad_top;
+        const bool pairs =
+            g.kernel_width == 2 && g.stride_x == 2 && top >= 0 && top + g.kernel_height <= g.height;
+        extent ox = 0;
+        while (ox < g.output_width)
+            if (pairs && ox >= columns.begin && ox < columns.end) {
+                const extent at = top * g.width + 2 * ox - g.pad_left,
+                             count = std::min(columns.end - ox, lanes<T>);
+                pool_pairs_backward<Kind, T>(g, count, x + at, load_partial(y + ox, count),
+                                             load_partial(dy + ox, count), dx + at);
+                ox += count;
+            } else {
+                pool_window_backward<Kind>(g, window_at(g, oy, ox), x, y[ox], dy[ox], dx);
+                ++ox;
+            }
+    }
+}
+
+/// Calls body(integral_constant<pooling_kind, kind>).
+template <class Body>
+inline void with_kind(pooling_kind kind, const Body& body) noexcept {
+    if (kind == pooling_kind::max)
+        body(std::integral_constant<pooling_kind, pooling_kind::max>{});
+    else if (kind == pooling_kind::average)
+        body(std::integral_constant<pooling_kind, pooling_kind::average>{});
+    else
+        body(std::integral_constant<pooling_kind, pooling_kind::l2>{});
+}
+
+}  // namespace detail
+
+/// y = pool(x); `x_stride` and `y_stride` are the elements between examples.
+template <class T>
+void pooling_forward(pooling_kind kind, const pooling_geometry& g, extent examples, const T* x,
+                     extent x_stride, T* y, extent y_stride, thread_pool* threads = nullptr) noexcept {
+    const extent outputs = g.output_height * g.output_width;
+    if (outputs <= 0) return;
+    if (examples * g.channels * outputs * g.kernel_height * g.kernel_width < (1 << 15)) threads = nullptr;
+    detail::with_kind(kind, [&](auto k) {
+        parallel_for(threads, examples * g.channels, 1, [&](extent first, extent last) {
+            for (extent i = first; i < last; ++i) {
+                const extent example = i / g.channels, channel = i % g.channels;
+                detail::pool_channel<k()>(g, x + example * x_stride + channel * g.height * g.width,
+                                          y + example * y_stride + channel * outputs);
+            }
+        });
+    });
+}
+
+/// dx += the gradient with respect to x, given x, y = pool(x) and dy.
+template <class T>
+void pooling_backward(pooling_kind kind, const pooling_geometry& g, extent examples, const T* x,
+                      extent x_stride, const T* y, extent y_stride, const T* dy, extent dy_stride, T* dx,
+                      extent dx_stride, thread_pool* threads = nullptr) noexcept {
+    const extent outputs = g.output_height * g.output_width;
+    if (outputs <= 0) return;
+    if (examples * g.channels * outputs * g.kernel_height * g.kernel_width < (1 << 15)) threads = nullptr;
+    detail::with_kind(kind, [&](auto k) {
+        parallel_for(threads, examples * g.channels, 1, [&](extent first, extent last) {
+            for (extent i = first; i < last; ++i) {
+                const extent example = i / g.channels, channel = i % g.channels;
+                const extent plane = channel * g.height * g.width;
+                detail::pool_channel_backward<k()>(
+                    g, x + example * x_stride + plane, y + example * y_stride + channel * outputs,
+                    dy + example * dy_stride + channel * outputs, dx + example * dx_stride + plane);
+            }
+        });
+    });
+}
+
+}  // namespace bespoke::kernels
+
+#include <variant>
+
+namespace bespoke {
+
+enum class pooling_type { max, average, l2 };
+constexpr std::array<std::string_view, 3> enumerators(pooling_type) { return {"MAX", "AVERAGE", "L2"}; }
+
+/// As `valid` with as much padding at the end as at the start, but the last window may reach beyond the
+/// padded image, so that no rest is left out: outputs = ceil((size + 2 padding - kernel) / stride) + 1.
+/// Where any padding is given, a last window that would begin at size + padding or later is dropped; without
+/// padding it stays, empty.
+/// Core ML specification, PoolingLayerParams.ValidCompletePadding.
+struct valid_complete_padding {
+    std::array<extent, 2> padding_amounts{0, 0};
+
+    static constexpr auto key = "includeLastPixel";
+    static constexpr auto fields =
+        std::tuple{field{"paddingAmounts", &valid_complete_padding::padding_amounts}};
+    friend bool operator==(const valid_complete_padding&, const valid_complete_padding&) = default;
+};
+inline constexpr valid_complete_padding include_last_pixel{};
+
+/// Spatial pooling: each window of each channel gives one number.
+///
+/// MAX      the largest element inside the image (a window wholly outside gives -infinity)
+/// AVERAGE  the sum / elements of the window, or / those inside the image with avg_pool_exclude_padding
+/// L2       the square root of the sum of squares
+///
+/// x [.., H, W] of rank 3 or more -> y [.., H', W'], see padding.hpp; [.., 1, 1] with global_pooling, whose
+/// only window is the image, whatever kernel, stride and padding say.
+/// Gradient: MAX to the first largest element, L2 none where y = 0.
+/// Core ML specification, PoolingLayerParams.
+struct pooling {
+    pooling_type type = pooling_type::max;
+    std::array<extent, 2> kernel_size{3, 3};
+    std::array<extent, 2> stride{1, 1};
+    std::variant<valid_padding, same_padding, valid_complete_padding> padding{};
+    bool avg_pool_exclude_padding = false;
+    bool global_pooling = false;
+
+    static constexpr auto key = "pooling";
+    static constexpr auto fields = std::tuple{
+        field{"type", &pooling::type},
+        field{"kernelSize", &pooling::kernel_size},
+        field{"stride", &pooling::stride},
+        oneof<pooling, std::variant<valid_padding, same_padding, valid_complete_padding>>{&pooling::padding},
+        field{"avgPoolExcludePadding", &pooling::avg_pool_exclude_padding},
+        field{"globalPooling", &pooling::global_pooling}};
+    static constexpr bool batched = true;
+
+    constexpr outcome output_shape(const shape& x) const {
+        if (x.rank() < 3)
+            return shape_fault("an input [.., channels, height, width] wanted, its shape is ", x);
+        if (checked_size(x, largest_image) < 1)
+            return shape_fault("an input that is not empty wanted, its shape is ", x);
+        if (static_cast<int>(type) < 0 || static_cast<int>(type) > 2)
+            return value_fault("type 0 to 2 wanted, ", static_cast<int>(type), " given");
+        if (!global_pooling) {
+            if (const auto wrong = check_window("kernelSize", kernel_size, 1)) return *wrong;
+            if (const auto wrong = check_window("stride", stride, 1)) return *wrong;
+            if (const auto* edges = std::get_if<valid_padding>(&padding))
+                if (const auto wrong = check_padding(*edges)) return *wrong;
+            if (const auto* complete = std::get_if<valid_complete_padding>(&padding))
+                if (const auto wrong = check_window("paddingAmounts", complete->padding_amounts, 0))
+                    return *wrong;
+        }
+        shape y = x;
+        for (std::size_t axis : {std::size_t{0}, std::size_t{1}}) {
+            y.from_end(2 - axis) = axis_of(x, axis).outputs;
+            if (y.from_end(2 - axis) < 1)
+                return shape_fault("the kernel covers a ", axis == 0 ? "height" : "width", " of ",
+                                   kernel_size[axis], ", the padded input has ", padded_extent(x, axis),
+                                   " (shape ", x, ")");
+        }
+        return y;
+    }
+
+    template <class X, class Y, class P, class W>
+    void forward(X x, Y y, const P&, W& w) const noexcept {
+        kernels::pooling_forward(kind(), geometry(x), 1, x.data, 0, y.data, 0, w.threads);
+    }
+    template <class X, class Y, class Dy, class Dx, class P, class Dp, class W>
+    void backward(X x, Y y, Dy dy, Dx dx, const P&, const Dp&, W& w) const noexcept {
+        if (dx)
+            kernels::pooling_backward(kind(), geometry(x), 1, x.data, 0, y.data, 0, dy.data, 0, dx.data, 0,
+                                      w.threads);
+    }
+    friend bool operator==(const pooling&, const pooling&) = default;
+
+private:
+    constexpr extent padded_extent(const shape& x, std::size_t axis) const {
+        const extent size = x.from_end(2 - axis);
+        if (const auto* edges = std::get_if<valid_padding>(&padding)) {
+            const edge_sizes& e = edges->padding_amounts.edges[axis];
+            return size + e.start_edge_size + e.end_edge_size;
+        }
+        if (const auto* complete = std::get_if<valid_complete_padding>(&padding))
+            return size + 2 * complete->padding_amounts[axis];
+        return size;
+    }
+    constexpr window_axis axis_of(const shape& x, std::size_t axis) const {
+        const extent size = x.from_end(2 - axis);
+        if (global_pooling) return {1, 0};
+        if (const auto* edges = std::get_if<valid_padding>(&padding))
+            return valid_windows(size, edges->padding_amounts.edges[axis], kernel_size[axis], stride[axis]);
+        if (const auto* mode = std::get_if<same_padding>(&padding))
+            return same_windows(size, mode->asymmetry_mode, kernel_size[axis], stride[axis]);
+        const auto& amounts = std::get_if<valid_complete_padding>(&padding)->padding_amounts;
+        const extent before = amounts[axis], room = size + 2 * before - kernel_size[axis];
+        if (room < 0) return {0, before};
+        extent outputs = room / stride[axis] + (room % stride[axis] != 0) + 1;
+        if ((amounts[0] > 0 || amounts[1] > 0) && (outputs - 1) * stride[axis] >= size + before) --outputs;
+        return {outputs, before};
+    }
+    /// All leading axes and examples are channels.
+    template <class View>
+    constexpr kernels::pooling_geometry geometry(const View& view) const {
+        const shape x = view.dimensions;
+        const window_axis y_axis = axis_of(x, 0), x_axis = axis_of(x, 1);
+        kernels::pooling_geometry g{};
+        g.height = x.from_end(2);
+        g.width = x.from_end(1);
+        g.channels = static_cast<extent>(view.total()) / (g.height * g.width);
+        g.output_height = y_axis.outputs;
+        g.output_width = x_axis.outputs;
+        g.kernel_height = global_pooling ? g.height : kernel_size[0];
+        g.kernel_width = global_pooling ? g.width : kernel_size[1];
+        g.stride_y = global_pooling ? 1 : stride[0];
+        g.stride_x = global_pooling ? 1 : stride[1];
+        g.pad_top = y_axis.before;
+        g.pad_left = x_axis.before;
+        g.exclude_padding = avg_pool_exclude_padding;
+        return g;
+    }
+    constexpr kernels::pooling_kind kind() const {
+        return type == pooling_type::max       ? kernels::pooling_kind::max
+               : type == pooling_type::average ? kernels::pooling_kind::average
+                                               : kernels::pooling_kind::l2;
+    }
+};
+
+}  // namespace bespoke
+
+
+#include <limits>
+
+namespace bespoke {
+
+/// The same elements in the same order under the shape `target_shape`, in which one extent may be -1: it is
+/// what remains. Core ML specification, ReshapeStaticLayerParams.
+struct reshape_static {
+    shape target_shape;
+
+    static constexpr auto key = "reshapeStatic";
+    static constexpr auto fields = std::tuple{field{"targetShape", &reshape_static::target_shape}};
+    static constexpr bool batched = true;
+    static constexpr bool in_place = true;
+    static constexpr backward_needs needs{.input = false, .output = false};
+
+    constexpr outcome output_shape(const shape& x) const {
+        constexpr extent largest = std::numeric_limits<extent>::max();
+        const extent size = checked_size(x, largest);
+        if (size < 0) return shape_fault("an input of fewer elements wanted, its shape is ", x);
+        shape y = target_shape, known;
+        std::size_t open = y.rank();
+        for (std::size_t axis = 0; axis < y.rank(); ++axis) {
+            if (y[axis] == -1 && open == y.rank())
+                open = axis;
+            else if (y[axis] < 0)
+                return value_fault("a targetShape of extents from 0 up and one -1 at most wanted, ", y,
+                                   " given");
+            else
+                known.push_back(y[axis]);
+        }
+        const extent elements = checked_size(known, largest);
+        if (open < y.rank() && elements > 0 && size % elements == 0)
+            y[open] = size / elements;
+        else if (open < y.rank() || elements != size)
+            return shape_fault("targetShape ", y, " does not fit its input of shape ", x, ", which has ",
+                               size, size == 1 ? " element" : " elements");
+        return y;
+    }
+
+    template <class X, class Y, class P, class W>
+    void forward(X x, Y y, const P&, W&) const noexcept {
+        kernels::copy(x.total(), x.data, y.data);
+    }
+    template <class X, class Y, class Dy, class Dx, class P, class Dp, class W>
+    void backward(X, Y, Dy dy, Dx dx, const P&, const Dp&, W&) const noexcept {
+        if (dx) kernels::accumulate(dy.total(), dy.data, dx.data);
+    }
+    friend bool operator==(const reshape_static&, const reshape_static&) = default;
+};
+
+}  // namespace bespoke
+
+
+
+#include <algorithm>
+#include <limits>
+
+namespace bespoke::kernels {
+
+// Over the middle axis of x [outer, n, inner]. Order of arithmetic: with inner = 1 the sums over n run in
+// `lanes` chains (element i in lane i mod lanes), then the lanes as in `sum_lanes`; otherwise n ascending.
+// It depends on n and inner alone.
+
+namespace detail {
+
+/// The largest of x[0, n), NaN where there is one; -infinity for n = 0.
+template <class T, class N>
+[[gnu::always_inline]] inline T largest(N size, const T* x) noexcept {
+    const extent n = size;
+    constexpr T low = -std::numeric_limits<T>::infinity();
+    batch<T> most(low);
+    extent i = 0;
+    for (; i + lanes<T> <= n; i += lanes<T>) {
+        const batch<T> v = load(x + i);
+        most = kernels::running_max<T>(most, v);
+    }
+    if (i < n) {
+        alignas(64) T copy[lanes<T>];
+        std::fill(copy, copy + lanes<T>, low);
+        std::copy(x + i, x + n, copy);
+        const batch<T> v = batch<T>::load_aligned(copy);
+        most = kernels::running_max<T>(most, v);
+    }
+    alignas(64) T lane[lanes<T>];
+    most.store_aligned(lane);
+    T result = lane[0];
+    for (extent l = 1; l < lanes<T>; ++l) result = kernels::running_max(result, lane[l]);
+    return result;
+}
+
+/// One contiguous row.
+template <class T, class N>
+[[gnu::always_inline]] inline void softmax_row(N size, const T* x, T* y) noexcept {
+    const extent n = size;
+    const batch<T> most(largest<T>(size, x));
+    batch<T> sum(T(0));
+    extent i = 0;
+    for (; i + lanes<T> <= n; i += lanes<T>) {
+        const batch<T> e = kernels::exp<T>(load(x + i) - most);
+        store<T>(y + i, e);
+        sum = sum + e;
+    }
+    if (const extent rest = n - i; rest > 0) {
+        store_partial<T>(y + i, kernels::exp<T>(load_partial(x + i, rest) - most), rest);
+        sum = sum + load_partial(y + i, rest);
+    }
+    const batch<T> total(sum_lanes<T>(sum));
+    for_each_batch<T>(
+        size, [&](extent j, auto in, auto out)
+                  __attribute__((always_inline)) { out(y + j, in(y + j) / total); });
+}
+
+}  // namespace detail
+
+/// y = exp(x - max) / sum of exp(x - max) over the middle axis; y may be x. A row with NaN or +infinity is NaN.
+template <class T, class N>
+void softmax(extent outer, N n, extent inner, const T* x, T* y, thread_pool* threads = nullptr) noexcept {
+    const extent size = n;
+    if (size <= 0) return;
+    if (outer * size * inner < (1 << 14)) threads = nullptr;
+    if (inner == 1) {
+        const auto rows = [&](extent first, extent last) {
+            for (extent row = first; row < last; ++row)
+                detail::softmax_row<T>(n, x + row * size, y + row * size);
+        };
+        if (threads)
+            parallel_for(threads, outer, 1, rows);
+        else
+            rows(0, outer);
+        return;
+    }
+    const extent pieces = (inner + lanes<T> - 1) / lanes<T>;
+    parallel_for(threads, outer * pieces, 1, [&](extent first, extent last) {
+        for (extent piece = first; piece < last; ++piece) {
+            const extent start = piece / pieces * size * inner + piece % pieces * lanes<T>;
+            const extent count = std::min(inner - piece % pieces * lanes<T>, lanes<T>);
+            const T* from = x + start;
+            T* to = y + start;
+            batch<T> most = load_partial(from, count);
+            for (extent i = 1; i < size; ++i) {
+                const batch<T> v = load_partial(from + i * inner, count);
+                most = kernels::running_max<T>(most, v);
+            }
+            batch<T> sum(T(0));
+            for (extent i = 0; i < size; ++i) {
+                const batch<T> e = kernels::exp<T>(load_partial(from + i * inner, count) - most);
+                store_partial<T>(to + i * inner, e, count);
+                sum = sum + e;
+            }
+            for (extent i = 0; i < size; ++i)
+                store_partial<T>(to + i * inner, load_partial(to + i * inner, count) / sum, count);
+        }
+    });
+}
+
+/// dx += y * (dy - sum over the middle axis of y * dy).
+template <class T, class N>
+void softmax_backward(extent outer, N n, extent inner, const T* y, const T* dy, T* dx,
+                      thread_pool* threads = nullptr) noexcept {
+    const extent size = n;
+    if (size <= 0) return;
+    if (outer * size * inner < (1 << 14)) threads = nullptr;
+    if (inner == 1) {
+        parallel_for(threads, outer, 1, [&](extent first, extent last) {
+            for (extent row = first; row < last; ++row) {
+                const T *p = y + row * size, *g = dy + row * size;
+                T* to = dx + row * size;
+                batch<T> sum(T(0));
+                for_each_batch<T>(
+                    n, [&](extent i, auto in, auto) __attribute__((always_inline)) {
+                        sum = kernels::fma<T>(in(p + i), in(g + i), sum);
+                    });
+                const batch<T> total(sum_lanes<T>(sum));
+                for_each_batch<T>(
+                    n, [&](extent i, auto in, auto out) __attribute__((always_inline)) {
+                        out(to + i, kernels::fma<T>(in(p + i), in(g + i) - total, in(to + i)));
+                    });
+            }
+        });
+        return;
+    }
+    const extent pieces = (inner + lanes<T> - 1) / lanes<T>;
+    parallel_for(threads, outer * pieces, 1, [&](extent first, extent last) {
+        for (extent piece = first; piece < last; ++piece) {
+            const extent start = piece / pieces * size * inner + piece % pieces * lanes<T>;
+            const extent count = std::min(inner - piece % pieces * lanes<T>, lanes<T>);
+            batch<T> sum(T(0));
+            for (extent i = 0; i < size; ++i)
+                sum = kernels::fma<T>(load_partial(y + start + i * inner, count),
+                                      load_partial(dy + start + i * inner, count), sum);
+            for (extent i = 0; i < size; ++i) {
+                const extent at = start + i * inner;
+                store_partial<T>(
+                    dx + at,
+                    kernels::fma<T>(load_partial(y + at, count), load_partial(dy + at, count) - sum,
+                                    load_partial(dx + at, count)),
+                    count);
+            }
+        }
+    });
+}
+
+/// log(sum of exp(x[i * stride])), i in [0, n), without overflow; the sum runs over i ascending.
+/// -infinity for n = 0, and where every element is -infinity.
+template <class T>
+T log_sum_exp(extent n, const T* x, extent stride) noexcept {
+    T most = -std::numeric_limits<T>::infinity();
+    for (extent i = 0; i < n; ++i) most = kernels::running_max(most, x[i * stride]);
+    // NaN, all -infinity, or +infinity: the answer, and x - most would be NaN.
+    if (!(most - most == T(0))) return most;
+    alignas(64) T copy[lanes<T>];
+    T sum = 0;
+    for (extent i = 0; i < n; i += lanes<T>) {
+        const extent count = std::min(n - i, lanes<T>);
+        for (extent l = 0; l < lanes<T>; ++l) copy[l] = l < count ? x[(i + l) * stride] : most;
+        kernels::exp<T>(batch<T>::load_aligned(copy) - batch<T>(most)).store_aligned(copy);
+        for (extent l = 0; l < count; ++l) sum += copy[l];
+    }
+    return most + kernels::log(sum);
+}
+
+}  // namespace bespoke::kernels
+
+namespace bespoke {
+
+namespace detail {
+
+/// y = e^x / (sum of e^x along one axis).
+template <class X, class Y, class W>
+void softmax_along(std::size_t axis, X x, Y y, W& w) noexcept {
+    const shape s = x.dimensions;
+    kernels::softmax(s.product(0, axis) * x.examples, s[axis], s.product(axis + 1, s.rank()), x.data, y.data,
+                     w.threads);
+}
+template <class Y, class Dy, class Dx, class W>
+void softmax_along_backward(std::size_t axis, Y y, Dy dy, Dx dx, W& w) noexcept {
+    const shape s = y.dimensions;
+    if (dx)
+        kernels::softmax_backward(s.product(0, axis) * y.examples, s[axis], s.product(axis + 1, s.rank()),
+                                  y.data, dy.data, dx.data, w.threads);
+}
+
+}  // namespace detail
+
+/// y_c = e^(x_c) / sum of e^(x_c) over the channels c, axis -3. x [..., C, H, W].
+/// A row with NaN or +infinity is NaN. Core ML specification, SoftmaxLayerParams.
+struct softmax {
+    static constexpr auto key = "softmax";
+    static constexpr auto fields = std::tuple{};
+    static constexpr bool batched = true;
+    static constexpr bool in_place = true;
+    static constexpr backward_needs needs{.input = false, .output = true};
+
+    constexpr outcome output_shape(const shape& x) const {
+        if (x.rank() < 3)
+            return shape_fault("an input of rank 3 or more wanted, its shape is ", x,
+                               "; softmax_nd takes any rank");
+        return x;
+    }
+    /// Where C is the whole example.
+    constexpr bool probabilities(const shape& x) const { return x.size() == x.from_end(3); }
+
+    template <class X, class Y, class P, class W>
+    void forward(X x, Y y, const P&, W& w) const noexcept {
+        detail::softmax_along(x.rank() - 3, x, y, w);
+    }
+    template <class X, class Y, class Dy, class Dx, class P, class Dp, class W>
+    void backward(X, Y y, Dy dy, Dx dx, const P&, const Dp&, W& w) const noexcept {
+        detail::softmax_along_backward(y.rank() - 3, y, dy, dx, w);
+    }
+    friend bool operator==(const softmax&, const softmax&) = default;
+};
+
+/// y = e^x / (sum of e^x along `axis`), which counts from the end where it is negative.
+/// A row with NaN or +infinity is NaN. Core ML specification, SoftmaxNDLayerParams.
+struct softmax_nd {
+    extent axis = -1;
+
+    static constexpr auto key = "softmaxND";
+    static constexpr auto fields = std::tuple{field{"axis", &softmax_nd::axis}};
+    static constexpr bool batched = true;
+    static constexpr bool in_place = true;
+    static constexpr backward_needs needs{.input = false, .output = true};
+
+    constexpr outcome output_shape(const shape& x) const {
+        const auto rank = static_cast<extent>(x.rank());
+        if (rank == 0) return shape_fault("an input of rank 1 or more wanted, its shape is ", x);
+        if (axis < -rank || axis >= rank)
+            return value_fault("an axis from ", -rank, " to ", rank - 1, " wanted for the shape ", x, ", ",
+                               axis, " given");
+        return x;
+    }
+    /// Where the axis is the whole example.
+    constexpr bool probabilities(const shape& x) const { return x.size() == x[place(x.rank())]; }
+
+    template <class X, class Y, class P, class W>
+    void forward(X x, Y y, const P&, W& w) const noexcept {
+        detail::softmax_along(place(x.rank()), x, y, w);
+    }
+    template <class X, class Y, class Dy, class Dx, class P, class Dp, class W>
+    void backward(X, Y y, Dy dy, Dx dx, const P&, const Dp&, W& w) const noexcept {
+        detail::softmax_along_backward(place(y.rank()), y, dy, dx, w);
+    }
+    friend bool operator==(const softmax_nd&, const softmax_nd&) = default;
+
+private:
+    constexpr std::size_t place(std::size_t rank) const {
+        return static_cast<std::size_t>(axis < 0 ? axis + static_cast<extent>(rank) : axis);
+    }
+};
+
+}  // namespace bespoke
+
+namespace bespoke {
+
+/// A choice of layer types: what a loader knows.
+template <class... Ls>
+struct layer_set {};
+
+/// Every layer of this library but for control flow, which a loader adds by itself.
+using core_layers = layer_set<linear, relu, leaky_relu, thresholded_relu, prelu, tanh, scaled_tanh, sigmoid,
+                              sigmoid_hard, elu, softsign, softplus, parametric_softplus, add, batched_matmul,
+                              batchnorm, concat, convolution, copy, flatten, gelu, inner_product,
+                              layer_normalization, multiply, pooling, reshape_static, softmax, softmax_nd>;
+
+}  // namespace bespoke
+
+
+
+
+
+#include <algorithm>
+#include <array>
+
+namespace bespoke {
+
+/// Names of blobs, in a value that can be a constant of the program.
+struct name_list {
+    static constexpr std::size_t capacity = 8;
+
+    std::array<std::string_view, capacity> names{};
+    std::size_t count = 0;
+
+    constexpr name_list() = default;
+    template <std::convertible_to<std::string_view>... Names>
+        requires(sizeof...(Names) > 0)
+    constexpr explicit name_list(const Names&... list) : names{std::string_view(list)...}, count(sizeof...(Names)) {
+        static_assert(sizeof...(Names) <= capacity, "a composed layer takes at most 8 blobs; join them in steps");
+    }
+    constexpr operator std::span<const std::string_view>() const { return {names.data(), count}; }
+    /// Not defaulted: g++ 12 does not compare what is behind `count` in a constant expression.
+    friend constexpr bool operator==(const name_list& a, const name_list& b) {
+        return std::equal(a.names.begin(), a.names.begin() + a.count, b.names.begin(), b.names.begin() + b.count);
+    }
+};
+
+/// What a layer run says to the sequence around it.
+enum class flow { on, loop_break, loop_continue };
+
+/// Whether running a part can end the sequence around it early (loop_break, loop_continue).
+template <class Part>
+inline constexpr bool may_stop = [] {
+    if constexpr (requires { Part::stops; })
+        return bool{Part::stops};
+    else
+        return false;
+}();
+
+/// How many steps of the plan a part takes, nested ones included.
+template <class Part>
+inline constexpr std::size_t steps_of = [] {
+    if constexpr (requires { Part::steps; })
+        return std::size_t{Part::steps};
+    else
+        return std::size_t{1};
+}();
+
+/// The step `Offset` after `step`, as a constant where `step` is one.
+template <std::size_t Offset, class Step>
+constexpr auto advanced(Step step) {
+    if constexpr (std::is_same_v<Step, std::size_t>)
+        return step + Offset;
+    else
+        return std::integral_constant<std::size_t, Step::value + Offset>{};
+}
+
+/// The first step behind `part`, which begins at `step`. A part that was read from a file counts its steps
+/// itself.
+template <class Part, class Step>
+constexpr auto behind(const Part& part, Step step) {
+    if constexpr (requires { part.step_count(); })
+        return step + part.step_count();
+    else
+        return advanced<steps_of<Part>>(step);
+}
+
+/// `may_stop` of a part that may have been read from a file.
+template <class Part>
+constexpr bool can_stop(const Part& part) {
+    if constexpr (requires { part.can_stop(); })
+        return part.can_stop();
+    else
+        return may_stop<Part>;
+}
+
+/// A layer and its place in a network: its name, what it reads, what it writes, whether it learns.
+template <layer L>
+struct node {
+    L layer;
+    std::string_view name{};
+    name_list inputs{}, outputs{};
+    bool updatable = false;
+
+    static constexpr bool stops = may_stop<L>;
+    static constexpr std::size_t steps = steps_of<L>;
+
+    template <class Planner>
+    constexpr void plan(Planner& p) const {
+        p.add(layer, name, inputs, outputs, updatable);
+    }
+    template <class Engine, class Step>
+    flow forward(Engine& e, Step step) const {
+        return e.forward(layer, step);
+    }
+    template <class Engine>
+    void backward(Engine& e, std::size_t step) const {
+        e.backward(layer, step);
+    }
+    /// Calls `visit(layer, step)` for this layer and those inside it.
+    template <class Visit>
+    constexpr void each(std::size_t step, const Visit& visit) const {
+        visit(layer, step);
+        if constexpr (control_layer<L>) layer.each(step, visit);
+    }
+    friend bool operator==(const node&, const node&) = default;
+};
+
+/// Gives a layer its name; its only output is called so as well, unless `to` says otherwise.
+struct named {
+    std::string_view name;
+    constexpr explicit named(std::string_view text) : name(text) {}
+};
+
+/// Names the blobs that a layer reads, instead of what the layer before it writes.
+struct from : name_list {
+    using name_list::name_list;
+};
+
+/// Names the blobs that a layer writes.
+struct to : name_list {
+    using name_list::name_list;
+};
+
+/// Marks a layer whose parameters an update may change.
+struct updatable_mark {};
+inline constexpr updatable_mark updatable{};
+
+template <class Part>
+inline constexpr bool is_node = false;
+template <class L>
+inline constexpr bool is_node<node<L>> = true;
+
+template <class Part>
+concept nodelike = is_node<Part> || layer<Part>;
+
+template <nodelike Part>
+constexpr auto as_node(const Part& part) {
+    if constexpr (is_node<Part>)
+        return part;
+    else
+        return node<Part>{.layer = part};
+}
+
+template <nodelike Part>
+constexpr auto operator|(const Part& part, named name) {
+    auto result = as_node(part);
+    result.name = name.name;
+    return result;
+}
+template <nodelike Part>
+constexpr auto operator|(const Part& part, from blobs) {
+    auto result = as_node(part);
+    result.inputs = blobs;
+    return result;
+}
+template <nodelike Part>
+constexpr auto operator|(const Part& part, to blobs) {
+    auto result = as_node(part);
+    result.outputs = blobs;
+    return result;
+}
+template <nodelike Part>
+constexpr auto operator|(const Part& part, updatable_mark) {
+    auto result = as_node(part);
+    static_assert(parametric_layer<decltype(result.layer)>, "only a layer with parameters can be updatable");
+    result.updatable = true;
+    return result;
+}
+
+}  // namespace bespoke
+
+#include <tuple>
+#include <utility>
+
+namespace bespoke {
+
+/// An input of a network: the shape of one example. How many examples run at once is the caller's.
+struct input {
+    std::string_view name;
+    shape dimensions;
+
+    static constexpr std::size_t steps = 0;
+    template <class Planner>
+    constexpr void plan(Planner& p) const {
+        p.input(name, dimensions);
+    }
+    friend bool operator==(const input&, const input&) = default;
+};
+
+/// Declares an output of a network by its blob. A network without any gives what its last layer writes.
+struct output {
+    std::string_view name;
+
+    static constexpr std::size_t steps = 0;
+    template <class Planner>
+    constexpr void plan(Planner& p) const {
+        p.output(name);
+    }
+    friend bool operator==(const output&, const output&) = default;
+};
+
+/// Layers one after the other.
+template <class... Parts>
+struct sequence {
+    std::tuple<Parts...> parts;
+
+    static constexpr bool stops = (may_stop<Parts> || ...);
+    static constexpr std::size_t steps = (steps_of<Parts> + ... + 0);
+
+    template <class Planner>
+    constexpr void plan(Planner& p) const {
+        std::apply([&](const Parts&... part) { (part.plan(p), ...); }, parts);
+    }
+
+    template <class Engine, class Step>
+    flow forward(Engine& e, Step step) const {
+        flow result = flow::on;
+        extent executed = 0;
+        run(std::index_sequence_for<Parts...>{}, [&](auto index) {
+            if (result != flow::on) return;
+            const auto& part = std::get<index>(parts);
+            if constexpr (requires { part.forward(e, step); }) result = part.forward(e, advanced<offset<index>()>(step));
+            ++executed;
+        });
+        if constexpr (stops) e.record(executed);
+        return result;
+    }
+    template <class Engine>
+    void backward(Engine& e, std::size_t step) const {
+        extent executed = sizeof...(Parts);
+        if constexpr (stops) executed = e.recorded();
+        run(std::index_sequence_for<Parts...>{}, [&](auto reversed) {
+            constexpr std::size_t index = sizeof...(Parts) - 1 - reversed;
+            if (static_cast<extent>(index) >= executed) return;
+            const auto& part = std::get<index>(parts);
+            if constexpr (requires { part.backward(e, step); }) part.backward(e, step + offset<index>());
+        });
+    }
+    template <class Visit>
+    constexpr void each(std::size_t step, const Visit& visit) const {
+        run(std::index_sequence_for<Parts...>{}, [&](auto index) {
+            const auto& part = std::get<index>(parts);
+            if constexpr (requires { part.each(step, visit); }) part.each(step + offset<index>(), visit);
+        });
+    }
+    friend bool operator==(const sequence&, const sequence&) = default;
+
+private:
+    template <std::size_t Index>
+    static constexpr std::size_t offset() {
+        constexpr std::size_t counts[] = {steps_of<Parts>...};
+        std::size_t result = 0;
+        for (std::size_t i = 0; i < Index; ++i) result += counts[i];
+        return result;
+    }
+    template <std::size_t... Index, class Body>
+    static constexpr void run(std::index_sequence<Index...>, const Body& body) {
+        (body(std::integral_constant<std::size_t, Index>{}), ...);
+    }
+};
+
+/// What `compose` takes: a layer, a layer with a name, or a part made of layers.
+template <class Part>
+concept composable = nodelike<Part> || requires { Part::steps; };
+
+template <composable Part>
+constexpr auto as_part(const Part& part) {
+    if constexpr (layer<Part>)
+        return node<Part>{.layer = part};
+    else
+        return part;
+}
+
+/// A network, or a part of one, as a value: its layers in the order of execution.
+template <class... Parts>
+constexpr auto compose(const Parts&... parts) {
+    static_assert((composable<Parts> && ...), "compose takes layers and parts made of layers");
+    return sequence<decltype(as_part(parts))...>{{as_part(parts)...}};
+}
+
+}  // namespace bespoke
+
+namespace bespoke {
+
+/// Runs `if_branch` where |condition| > 1e-6, else `else_branch`. The condition is its only input and holds
+/// one number; what the sides write is seen by the layers behind, if both sides write it.
+/// Examples whose conditions differ run one by one.
+/// Core ML specification, BranchLayerParams.
+template <class If, class Else = sequence<>>
+struct branch {
+    If if_branch;
+    Else else_branch{};
+
+    static constexpr auto key = "branch";
+    static constexpr auto fields = std::tuple{};
+    static constexpr bool control = true;
+    static constexpr bool stops = may_stop<If> || may_stop<Else>;
+    static constexpr std::size_t steps = 1 + steps_of<If> + steps_of<Else>;
+
+    /// `stops` of sides that may have been read from a file.
+    constexpr bool can_stop() const { return bespoke::can_stop(if_branch) || bespoke::can_stop(else_branch); }
+
+    template <class Planner>
+    constexpr void plan(Planner& p, std::size_t step) const {
+        p.want_scalar("", p.input_of(step));
+        p.branch([&] { p.nested(step, "branch/ifBranch", [&] { if_branch.plan(p); }); },
+                 [&] { p.nested(step, "branch/elseBranch", [&] { else_branch.plan(p); }); });
+    }
+
+    template <class Engine, class Step>
+    flow forward(Engine& e, Step step) const {
+        flow result = flow::on;
+        const auto side = [&] {
+            const bool condition = e.truth(e.input_blob(step, 0));
+            if (condition)
+                result = if_branch.forward(e, advanced<1>(step));
+            else
+                result = else_branch.forward(e, behind(if_branch, advanced<1>(step)));
+            e.record(condition);
+        };
+        const bool together = e.agrees(e.input_blob(step, 0));
+        if (together)
+            side();
+        else
+            e.one_by_one(side);
+        e.record(together);
+        return result;
+    }
+    template <class Engine>
+    void backward(Engine& e, std::size_t step) const {
+        const auto side = [&] {
+            if (e.recorded())
+                if_branch.backward(e, step + 1);
+            else
+                else_branch.backward(e, behind(if_branch, step + 1));
+        };
+        if (e.recorded())
+            side();
+        else
+            e.one_by_one_backward(side);
+    }
+    template <class Visit>
+    constexpr void each(std::size_t step, const Visit& visit) const {
+        if_branch.each(step + 1, visit);
+        else_branch.each(behind(if_branch, step + 1), visit);
+    }
+    friend bool operator==(const branch&, const branch&) = default;
+};
+template <class If>
+branch(If) -> branch<If>;
+template <class If, class Else>
+branch(If, Else) -> branch<If, Else>;
+
+}  // namespace bespoke
+
+
+namespace bespoke {
+
+/// Repeats `body_network`.
+///
+/// Without a condition network: as many times as the input says, or `max_loop_iterations` where there is no
+/// input. With one, `condition_network` runs first and after each iteration, and the loop goes on while the
+/// blob `condition_variable` is not near 0 (|x| > 1e-6) and the count, if any, is not reached; a
+/// `max_loop_iterations` of 0 without an input is no limit. The input holds one number, rounded to the
+/// nearest integer; negative or NaN is 0. A blob keeps its value from iteration to iteration; one that is
+/// made inside and never written is 0. Examples that need different numbers of iterations run one by one.
+/// Core ML specification, LoopLayerParams.
+template <class Body, class Condition = sequence<>>
+struct loop {
+    Body body_network;
+    extent max_loop_iterations = 0;
+    Condition condition_network{};
+    std::string_view condition_variable{};
+
+    static constexpr auto key = "loop";
+    static constexpr auto fields = std::tuple{field{"maxLoopIterations", &loop::max_loop_iterations},
+                                              field{"conditionVar", &loop::condition_variable}};
+    static constexpr bool control = true;
+    static constexpr input_count inputs{0, 1};
+    static constexpr std::size_t steps = 1 + steps_of<Condition> + steps_of<Body>;
+
+    template <class Planner>
+    constexpr void plan(Planner& p, std::size_t step) const {
+        if (max_loop_iterations < 0)
+            return p.fail(value_fault("maxLoopIterations from 0 up wanted, ", max_loop_iterations, " given"));
+        if (can_stop(condition_network))
+            return p.fail(value_fault("a loopBreak or loopContinue belongs into the bodyNetwork, not into the "
+                                      "conditionNetwork"));
+        if (p.input_count_of(step) == 1) p.want_scalar("", p.input_of(step));
+        p.loop(step, [&] {
+            const std::size_t first = p.step_count();
+            p.nested(step, "loop/conditionNetwork", [&] { condition_network.plan(p); });
+            const bool has_network = p.step_count() > first;
+            if (p.failed()) return;
+            if (has_network != !condition_variable.empty())
+                return p.fail(value_fault("conditionNetwork and conditionVar come together or not at all"));
+            if (has_network) p.want_scalar(condition_variable, p.watch(step, condition_variable));
+            if (!p.failed()) p.nested(step, "loop/bodyNetwork", [&] { body_network.plan(p); });
+        });
+    }
+
+    template <class Engine, class Step>
+    flow forward(Engine& e, Step step) const {
+        const std::size_t condition = e.watched(step);
+        const auto run = [&] {
+            const extent most = limit(e, step);
+            extent iterations = 0;
+            bool broken = false;
+            e.clear_made_in(step);
+            for (;;) {
+                if (condition != e.none) {
+                    condition_network.forward(e, advanced<1>(step));
+                    if (!e.truth(condition)) break;
+                }
+                if (most >= 0 && iterations == most) break;
+                ++iterations;
+                broken = body_network.forward(e, behind(condition_network, advanced<1>(step))) == flow::loop_break;
+                if (broken) break;
+            }
+            e.record(iterations);
+            e.record(broken);
+        };
+        const bool together = condition == e.none && !can_stop(body_network) &&
+                              (e.input_count(step) == 0 || e.agrees(e.input_blob(step, 0)));
+        if (together)
+            run();
+        else
+            e.one_by_one(run);
+        e.record(together);
+        return flow::on;
+    }
+    template <class Engine>
+    void backward(Engine& e, std::size_t step) const {
+        const auto run = [&] {
+            const bool broken = e.recorded() != 0;
+            const extent iterations = e.recorded();
+            const std::size_t inner = step + 1;
+            if (!broken) condition_network.backward(e, inner);
+            for (extent i = 0; i < iterations; ++i) {
+                body_network.backward(e, behind(condition_network, inner));
+                condition_network.backward(e, inner);
+            }
+            e.restore_made_in(step);
+        };
+        if (e.recorded())
+            run();
+        else
+            e.one_by_one_backward(run);
+    }
+    template <class Visit>
+    constexpr void each(std::size_t step, const Visit& visit) const {
+        condition_network.each(step + 1, visit);
+        body_network.each(behind(condition_network, step + 1), visit);
+    }
+    friend bool operator==(const loop&, const loop&) = default;
+
+private:
+    /// -1: no limit.
+    template <class Engine, class Step>
+    extent limit(Engine& e, Step step) const {
+        if (e.input_count(step) == 1) return e.count(e.input_blob(step, 0));
+        return max_loop_iterations > 0 || condition_variable.empty() ? max_loop_iterations : -1;
+    }
+};
+template <class Body>
+loop(Body) -> loop<Body>;
+template <class Body>
+loop(Body, extent) -> loop<Body>;
+template <class Body, class Condition>
+loop(Body, extent, Condition, std::string_view) -> loop<Body, Condition>;
+
+/// Ends the loop around it.
+/// Core ML specification, LoopBreakLayerParams.
+struct loop_break {
+    static constexpr auto key = "loopBreak";
+    static constexpr auto fields = std::tuple{};
+    static constexpr bool control = true;
+    static constexpr bool stops = true;
+    static constexpr input_count inputs{0, 0};
+
+    template <class Planner>
+    constexpr void plan(Planner& p, std::size_t) const {
+        if (!p.in_loop()) p.fail(value_fault("it belongs into the bodyNetwork of a loop"));
+    }
+    template <class Engine, class Step>
+    flow forward(Engine&, Step) const {
+        return flow::loop_break;
+    }
+    template <class Engine>
+    void backward(Engine&, std::size_t) const {}
+    template <class Visit>
+    constexpr void each(std::size_t, const Visit&) const {}
+    friend bool operator==(const loop_break&, const loop_break&) = default;
+};
+
+/// Goes on with the next iteration of the loop around it.
+/// Core ML specification, LoopContinueLayerParams.
+struct loop_continue {
+    static constexpr auto key = "loopContinue";
+    static constexpr auto fields = std::tuple{};
+    static constexpr bool control = true;
+    static constexpr bool stops = true;
+    static constexpr input_count inputs{0, 0};
+
+    template <class Planner>
+    constexpr void plan(Planner& p, std::size_t) const {
+        if (!p.in_loop()) p.fail(value_fault("it belongs into the bodyNetwork of a loop"));
+    }
+    template <class Engine, class Step>
+    flow forward(Engine&, Step) const {
+        return flow::loop_continue;
+    }
+    template <class Engine>
+    void backward(Engine&, std::size_t) const {}
+    template <class Visit>
+    constexpr void each(std::size_t, const Visit&) const {}
+    friend bool operator==(const loop_continue&, const loop_continue&) = default;
+};
+
+}  // namespace bespoke
+
+
+namespace bespoke {
+
+/// `Count` copies of a part, one after the other, each with parameters of its own. Names inside copy i
+/// become "<name>.<i>.<inner name>".
+template <std::size_t Count, class Part>
+struct repetition {
+    Part part;
+    std::string_view name;
+
+    static_assert(!may_stop<Part>, "a loop_break or loop_continue belongs into a loop, not into repeat");
+    static constexpr std::size_t steps = Count * steps_of<Part>;
+
+    template <class Planner>
+    constexpr void plan(Planner& p) const {
+        for (std::size_t i = 0; i < Count; ++i)
+            p.prefixed(sentence(name, name.empty() ? "" : ".", i), [&] { part.plan(p); });
+    }
+    template <class Engine, class Step>
+    flow forward(Engine& e, Step step) const {
+        if constexpr (std::is_same_v<Step, std::size_t>) {
+            for (std::size_t i = 0; i < Count; ++i) part.forward(e, step + i * steps_of<Part>);
+        } else {
+            [&]<std::size_t... I>(std::index_sequence<I...>) {
+                (part.forward(e, advanced<I * steps_of<Part>>(step)), ...);
+            }(std::make_index_sequence<Count>{});
+        }
+        return flow::on;
+    }
+    template <class Engine>
+    void backward(Engine& e, std::size_t step) const {
+        for (std::size_t i = Count; i-- > 0;) part.backward(e, step + i * steps_of<Part>);
+    }
+    template <class Visit>
+    constexpr void each(std::size_t step, const Visit& visit) const {
+        for (std::size_t i = 0; i < Count; ++i) part.each(step + i * steps_of<Part>, visit);
+    }
+    friend bool operator==(const repetition&, const repetition&) = default;
+};
+
+/// `repeat<12>(compose(...), "encoder")`
+template <std::size_t Count, composable Part>
+constexpr auto repeat(const Part& part, std::string_view name = "") {
+    return repetition<Count, decltype(as_part(part))>{as_part(part), name};
+}
+
+}  // namespace bespoke
+
+
+namespace bespoke {
+
+/// y = x + part(x), both of one shape.
+template <class Part>
+struct residual_connection {
+    Part part;
+
+    static_assert(!may_stop<Part>, "a loop_break or loop_continue belongs into a loop, not into residual");
+    static constexpr std::size_t steps = steps_of<Part> + 1;
+
+    template <class Planner>
+    constexpr void plan(Planner& p) const {
+        const std::size_t x = p.previous();
+        part.plan(p);
+        p.want_same_shape("residual", x, p.previous());
+        p.add_on(add{}, "", {x, p.previous()});
+    }
+    template <class Engine, class Step>
+    flow forward(Engine& e, Step step) const {
+        part.forward(e, step);
+        return e.forward(add{}, advanced<steps_of<Part>>(step));
+    }
+    template <class Engine>
+    void backward(Engine& e, std::size_t step) const {
+        e.backward(add{}, step + steps_of<Part>);
+        part.backward(e, step);
+    }
+    template <class Visit>
+    constexpr void each(std::size_t step, const Visit& visit) const {
+        part.each(step, visit);
+        visit(add{}, step + steps_of<Part>);
+    }
+    friend bool operator==(const residual_connection&, const residual_connection&) = default;
+};
+
+/// `residual(compose(...))` or `residual(layer, layer, ...)`: adds what goes in to what comes out.
+template <class... Parts>
+constexpr auto residual(const Parts&... parts) {
+    using part = decltype(compose(parts...));
+    return residual_connection<part>{compose(parts...)};
+}
+
+}  // namespace bespoke
+
+
+
+
+#include <stdexcept>
+#include <string>
+
+namespace bespoke {
+
+/// What the library throws: a code for programs and a sentence for people. Kernels and layers never throw.
+class error : public std::runtime_error {
+public:
+    error(errc code, const std::string& what) : std::runtime_error(what), code_(code) {}
+    explicit error(const fault& problem)
+        : error(problem.code, std::string(problem.what.view())) {}
+
+    errc code() const noexcept { return code_; }
+
+private:
+    errc code_;
+};
+
+}  // namespace bespoke
+
+
+
+
+#include <algorithm>
+#include <memory>
+#include <new>
+#include <span>
+#include <utility>
+
+namespace bespoke {
+
+/// Bytes to which blobs and parameters are aligned: one cache line, one AVX-512 register.
+inline constexpr std::size_t alignment = 64;
+
+/// Number of elements of T that fill up to the next aligned place.
+template <class T>
+constexpr extent aligned_size(extent elements) {
+    constexpr extent step = static_cast<extent>(alignment / sizeof(T));
+    return (elements + step - 1) / step * step;
+}
+
+/// Aligned, zero-initialised storage of trivial elements.
+template <class T>
+class buffer {
+public:
+    buffer() = default;
+    explicit buffer(extent size) { resize(size); }
+    buffer(const buffer& other) : buffer(other.size_) {
+        std::copy_n(other.data(), other.size_, data());
+    }
+    buffer(buffer&& other) noexcept
+        : memory_(std::move(other.memory_)), size_(std::exchange(other.size_, 0)) {}
+    buffer& operator=(buffer other) noexcept {
+        memory_.swap(other.memory_);
+        std::swap(size_, other.size_);
+        return *this;
+    }
+
+    T* data() const { return memory_.get(); }
+    extent size() const { return size_; }
+    T* begin() const { return data(); }
+    T* end() const { return data() + size_; }
+    T& operator[](extent i) const { return memory_.get()[i]; }
+
+    /// Contents are zeros afterwards. Allocates only if the size changes.
+    void resize(extent size) {
+        if (size != size_) {
+            memory_.reset(size == 0 ? nullptr
+                                    : static_cast<T*>(::operator new(static_cast<std::size_t>(size) * sizeof(T),
+                                                                     std::align_val_t(alignment))));
+            size_ = size;
+        }
+        std::fill_n(data(), size_, T{});
+    }
+
+    /// Grows to at least `size` elements; contents are lost when it grows.
+    void reserve(extent size) {
+        if (size > size_) resize(size);
+    }
+
+private:
+    struct release {
+        void operator()(T* memory) const { ::operator delete(memory, std::align_val_t(alignment)); }
+    };
+    std::unique_ptr<T, release> memory_;
+    extent size_ = 0;
+};
+
+}  // namespace bespoke
+
+#include <algorithm>
+#include <vector>
+
+namespace bespoke {
+
+/// A piece of memory that is wanted from time `first` to time `last`, both included.
+struct tenancy {
+    extent size = 0;
+    std::size_t first = 0, last = 0;
+    extent offset = 0;  ///< filled in by `allocate`
+};
+
+/// Gives each tenancy an offset such that no two which overlap in time overlap in space, and returns the
+/// size of the whole. Largest first, each at the lowest place that is free: within a few per cent of the
+/// largest live set on real networks (Pisarchyk and Lee, "Efficient Memory Management for Deep Neural Net
+/// Inference", 2020).
+constexpr extent allocate(std::vector<tenancy>& tenancies) {
+    std::vector<std::size_t> order;
+    for (std::size_t i = 0; i < tenancies.size(); ++i) order.push_back(i);
+    std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+        return tenancies[a].size != tenancies[b].size ? tenancies[a].size > tenancies[b].size : a < b;
+    });
+    std::vector<std::size_t> placed;  // by offset
+    extent total = 0;
+    for (std::size_t i : order) {
+        tenancy& mine = tenancies[i];
+        const extent size = aligned_size<float>(mine.size);
+        extent offset = 0;
+        for (std::size_t other : placed) {
+            const tenancy& theirs = tenancies[other];
+            if (theirs.last < mine.first || mine.last < theirs.first) continue;
+            if (theirs.offset >= offset + size) break;
+            offset = std::max(offset, theirs.offset + aligned_size<float>(theirs.size));
+        }
+        mine.offset = offset;
+        total = std::max(total, offset + size);
+        placed.insert(std::upper_bound(placed.begin(), placed.end(), i,
+                                       [&](std::size_t a, std::size_t b) {
+                                           return tenancies[a].offset < tenancies[b].offset;
+                                       }),
+                      i);
+    }
+    return total;
+}
+
+}  // namespace bespoke
+
+
+#include <algorithm>
+#include <array>
+#include <span>
+#include <string_view>
+#include <vector>
+
+namespace bespoke {
+
+/// A piece of the plan's text pool.
+struct text_range {
+    std::size_t begin = 0, size = 0;
+};
+
+/// One array of the network: an input, or what a layer writes.
+struct blob_facts {
+    text_range name;
+    shape dimensions;
+    bool per_example = true;     ///< stored once an example; false: once for all
+    std::size_t maker = npos;    ///< the first step that writes it; npos: an input
+    std::size_t first = 0, last = 0;  ///< steps between which it is alive in a prediction
+    extent offset = 0;           ///< place in the arena, in elements of one example
+
+    static constexpr std::size_t npos = static_cast<std::size_t>(-1);
+};
+
+/// One layer in the order of execution. Steps of nested networks follow their control step.
+struct step_facts {
+    text_range name;   ///< with the prefixes of `repeat`
+    text_range place;  ///< "layers/3 "fc" (innerProduct)", for errors
+    std::size_t first_link = 0, input_count = 0, output_count = 0;
+    std::size_t first_parameter = 0, parameter_count = 0;
+    std::size_t end = 0;      ///< one past the last step nested in this one
+    std::size_t parent = blob_facts::npos;   ///< the control step around this one
+    std::size_t watched = blob_facts::npos;  ///< the blob that a loop's condition network writes
+    bool control = false;
+    bool loop = false;
+    bool in_loop = false;
+    bool logged = false;      ///< overwrites values that a backward pass may still want
+    bool in_place = false;
+    bool updatable = false;
+    bool differentiable = true;
+    bool probabilities = false;
+    bool mixes_examples = false;
+    backward_needs needs;
+};
+
+/// One parameter array.
+struct parameter_facts {
+    std::size_t step = 0;
+    std::string_view name;
+    shape dimensions;
+    extent offset = 0;  ///< place in the block of all parameters, in elements
+    initial start = initial::zero;
+    bool learned = true;
+};
+
+/// What the planner knows of a network, behind spans: the same for compile time and run time.
+struct plan_view {
+    std::span<const step_facts> steps;
+    std::span<const blob_facts> blobs;
+    std::span<const std::size_t> links;  ///< blob numbers: inputs, then outputs, step after step
+    std::span<const parameter_facts> parameters;
+    std::span<const std::size_t> inputs, outputs;
+    std::span<const char> text;
+    extent arena_size = 0;      ///< elements an example
+    extent shared_size = 0;     ///< elements stored once
+    extent parameters_size = 0;
+
+    constexpr std::string_view operator[](text_range range) const {
+        return {text.data() + range.begin, range.size};
+    }
+    constexpr std::span<const std::size_t> inputs_of(std::size_t step) const {
+        return links.subspan(steps[step].first_link, steps[step].input_count);
+    }
+    constexpr std::span<const std::size_t> outputs_of(std::size_t step) const {
+        return links.subspan(steps[step].first_link + steps[step].input_count, steps[step].output_count);
+    }
+    constexpr std::span<const parameter_facts> parameters_of(std::size_t step) const {
+        return parameters.subspan(steps[step].first_parameter, steps[step].parameter_count);
+    }
+    /// The number of the blob called `name`, or npos.
+    constexpr std::size_t find_blob(std::string_view name) const {
+        for (std::size_t i = 0; i < blobs.size(); ++i)
+            if ((*this)[blobs[i].name] == name) return i;
+        return blob_facts::npos;
+    }
+    /// The number of the step called `name`, or npos.
+    constexpr std::size_t find_step(std::string_view name) const {
+        for (std::size_t i = 0; i < steps.size(); ++i)
+            if ((*this)[steps[i].name] == name) return i;
+        return blob_facts::npos;
+    }
+};
+
+/// A plan that owns its lists.
+struct plan {
+    std::vector<step_facts> steps;
+    std::vector<blob_facts> blobs;
+    std::vector<std::size_t> links;
+    std::vector<parameter_facts> parameters;
+    std::vector<std::size_t> inputs, outputs;
+    std::vector<char> text;
+    extent arena_size = 0, shared_size = 0, parameters_size = 0;
+
+    constexpr plan_view view() const {
+        return {steps, blobs, links, parameters, inputs, outputs, text, arena_size, shared_size, parameters_size};
+    }
+};
+
+/// How long the lists of a plan are: what turns one into a `static_plan`.
+struct plan_sizes {
+    std::size_t steps, blobs, links, parameters, inputs, outputs, text;
+
+    constexpr explicit plan_sizes(const plan& p)
+        : steps(p.steps.size()), blobs(p.blobs.size()), links(p.links.size()), parameters(p.parameters.size()),
+          inputs(p.inputs.size()), outputs(p.outputs.size()), text(p.text.size()) {}
+};
+
+/// A plan in arrays, which can be a constant of the program.
+template <std::size_t Steps, std::size_t Blobs, std::size_t Links, std::size_t Parameters, std::size_t Inputs,
+          std::size_t Outputs, std::size_t Text>
+struct static_plan {
+    std::array<step_facts, Steps> steps{};
+    std::array<blob_facts, Blobs> blobs{};
+    std::array<std::size_t, Links> links{};
+    std::array<parameter_facts, Parameters> parameters{};
+    std::array<std::size_t, Inputs> inputs{};
+    std::array<std::size_t, Outputs> outputs{};
+    std::array<char, Text> text{};
+    extent arena_size, shared_size, parameters_size;
+
+    constexpr explicit static_plan(const plan& p)
+        : arena_size(p.arena_size), shared_size(p.shared_size), parameters_size(p.parameters_size) {
+        std::copy(p.steps.begin(), p.steps.end(), steps.begin());
+        std::copy(p.blobs.begin(), p.blobs.end(), blobs.begin());
+        std::copy(p.links.begin(), p.links.end(), links.begin());
+        std::copy(p.parameters.begin(), p.parameters.end(), parameters.begin());
+        std::copy(p.inputs.begin(), p.inputs.end(), inputs.begin());
+        std::copy(p.outputs.begin(), p.outputs.end(), outputs.begin());
+        std::copy(p.text.begin(), p.text.end(), text.begin());
+    }
+    constexpr plan_view view() const {
+        return {steps, blobs, links, parameters, inputs, outputs, text, arena_size, shared_size, parameters_size};
+    }
+};
+
+}  // namespace bespoke
+
+#include <algorithm>
+#include <cstddef>
+#include <optional>
+
+namespace bespoke {
+
+/// Turns layers, told one after the other, into a plan: names become edges, edges shapes, shapes lifetimes
+/// and lifetimes offsets. The compiler runs it for composed networks, the loader for files.
+///
+/// The first fault ends the planning; everything told after it is ignored.
+class planner {
+public:
+    static constexpr std::size_t npos = blob_facts::npos;
+    /// More elements than any machine of today could hold: a size gone wrong.
+    static constexpr extent largest = extent{1} << 40;
+
+    /// `root` stands before every place in an error: "/neuralNetwork/" for a file.
+    constexpr explicit planner(std::string_view root = "") : place_(root) {}
+
+    constexpr bool failed() const { return problem_.has_value(); }
+    /// Where and what, in one sentence.
+    constexpr const fault& problem() const { return *problem_; }
+    constexpr void fail(const fault& problem) {
+        if (!failed())
+            problem_ = fault{problem.code, sentence(current_, current_.view().empty() ? "" : ": ", problem.what)};
+    }
+
+    /// An input of the network; it becomes the default input of the next layer.
+    constexpr void input(std::string_view name, const shape& dimensions) {
+        if (failed()) return;
+        current_ = sentence("input \"", name, "\"");
+        if (name.empty()) return fail(value_fault("an input needs a name"));
+        if (name.size() > longest_name) return fail_long_name(name);
+        if (find(name) != npos) return fail({errc::duplicate_name, sentence("this name is taken already")});
+        if (checked_size(dimensions, largest) < 0)
+            return fail(shape_fault("extents from 0 up wanted, ", dimensions, " given"));
+        previous_ = plan_.blobs.size();
+        plan_.inputs.push_back(previous_);
+        plan_.blobs.push_back({.name = keep(name), .dimensions = dimensions});
+        known_.push_back(known::written);
+    }
+
+    /// Declares an output of the network. Without any, it is what the last layer writes.
+    constexpr void output(std::string_view name) {
+        if (failed()) return;
+        current_ = sentence("output \"", name, "\"");
+        const std::size_t blob = find(name);
+        if (blob == npos) return fail({errc::unknown_name, sentence("no layer writes a blob of this name")});
+        if (known_[blob] != known::written)
+            return fail(value_fault("this blob is written on one side of a branch only"));
+        plan_.outputs.push_back(blob);
+    }
+
+    /// Adds a layer. No input named: the blob before. No output named: a blob of the layer's name.
+    template <class L>
+    constexpr void add(const L& layer, std::string_view name, std::span<const std::string_view> inputs,
+                       std::span<const std::string_view> outputs, bool updatable) {
+        static_assert(bespoke::layer<L>, "not a layer: see the concepts in core/concepts.hpp");
+        if (failed()) return;
+        const std::size_t number = begin_step(key_of<L>(), name);
+        read(number, inputs, inputs_of<L>);
+        if (failed()) return;
+        if constexpr (control_layer<L>) {
+            plan_.steps[number].control = true;
+            if (!outputs.empty()) return fail(value_fault("no output wanted, ", outputs.size(), " named"));
+            layer.plan(*this, number);
+            previous_ = npos;  // it writes nothing of its own
+        } else {
+            std::vector<shape> shapes;
+            for (std::size_t blob : plan_.view().inputs_of(number)) shapes.push_back(plan_.blobs[blob].dimensions);
+            const outcome result = output_shapes(layer, std::span<const shape>(shapes));
+            if (!result) return fail(result.problem());
+            step_facts& step = plan_.steps[number];
+            step.in_place = is_in_place<L>;
+            step.updatable = updatable;
+            step.differentiable = is_differentiable<L>;
+            step.probabilities = gives_probabilities(layer, std::span<const shape>(shapes));
+            step.mixes_examples = mixes_examples(layer);
+            step.needs = needs_of<L>;
+            if constexpr (parametric_layer<L>) {
+                const auto dimensions = parameter_shapes(layer, std::span<const shape>(shapes));
+                for (std::size_t i = 0; i < dimensions.size(); ++i) {
+                    constexpr auto fields = L::template parameter_fields<shape>;
+                    add_parameter(number, dimensions[i], fields[i].name, fields[i].start, fields[i].learned);
+                }
+            }
+            write(number, outputs, result.shapes(), is_overwriting<L>);
+        }
+        if (!failed()) plan_.steps[number].end = plan_.steps.size();
+    }
+
+    /// Adds a layer that reads blobs by number instead of by name.
+    template <class L>
+    constexpr void add_on(const L& layer, std::string_view name, std::initializer_list<std::size_t> blobs) {
+        fixed_inputs_ = std::span<const std::size_t>(blobs.begin(), blobs.size());
+        add(layer, name, {}, {}, false);
+        fixed_inputs_ = {};
+    }
+
+    // --- for composites and control layers --------------------------------------------------------
+
+    /// The default input of the next layer.
+    constexpr std::size_t previous() const { return previous_; }
+    constexpr const shape& dimensions(std::size_t blob) const { return plan_.blobs[blob].dimensions; }
+    constexpr std::size_t input_count_of(std::size_t number) const { return plan_.steps[number].input_count; }
+    /// The first input of the layer that is being added.
+    constexpr std::size_t input_of(std::size_t number) const { return plan_.view().inputs_of(number)[0]; }
+    constexpr bool in_loop() const { return loops_ > 0; }
+    constexpr std::size_t step_count() const { return plan_.steps.size(); }
+
+    /// Plans `body` with "name." before the names of its layers and blobs. A name that it reads is looked for
+    /// inside first, then one prefix further out, and so on.
+    template <class Body>
+    constexpr void prefixed(const sentence& name, const Body& body) {
+        const sentence prefix = prefix_;
+        scopes_.push_back(prefix.view().size());
+        prefix_.append(name);
+        prefix_.append(".");
+        body();
+        prefix_ = prefix;
+        scopes_.pop_back();
+    }
+
+    /// Plans a network inside the layer that is being added; errors in it are at "<layer>/part/layers/n".
+    template <class Body>
+    constexpr void nested(std::size_t number, std::string_view part, const Body& body) {
+        if (failed()) return;
+        const sentence place = place_;
+        const std::size_t layers = layers_;
+        place_.append(sentence("layers/", layers - 1, "/", part, "/"));
+        layers_ = 0;
+        const std::size_t first = plan_.steps.size(), before = previous_;
+        body();
+        for (std::size_t s = first; s < plan_.steps.size(); ++s)
+            if (plan_.steps[s].parent == npos) plan_.steps[s].parent = number;
+        previous_ = before;
+        place_ = place;
+        layers_ = layers;
+        if (!failed()) current_ = sentence(text(plan_.steps[number].place));
+    }
+
+    /// Plans the two sides of a branch. What one side writes is hidden from the other, which may write it too.
+    /// Behind the branch only what both have written may be read.
+    template <class If, class Else>
+    constexpr void branch(const If& if_side, const Else& else_side) {
+        const std::vector<known> before = known_;
+        ++branches_;
+        if_side();
+        std::vector<known> after = known_;
+        std::copy(before.begin(), before.end(), known_.begin());
+        std::fill(known_.begin() + static_cast<std::ptrdiff_t>(before.size()), known_.end(), known::unwritten);
+        else_side();
+        --branches_;
+        after.resize(known_.size(), known::unwritten);
+        for (std::size_t i = 0; i < known_.size(); ++i)
+            if (known_[i] != after[i]) known_[i] = known::perhaps;
+    }
+
+    template <class Body>
+    constexpr void loop(std::size_t number, const Body& body) {
+        plan_.steps[number].loop = true;
+        ++loops_;
+        body();
+        --loops_;
+    }
+
+    /// The blob that a control layer looks at must be there and hold one number.
+    constexpr void want_scalar(std::string_view name, std::size_t blob) {
+        if (failed()) return;
+        if (blob == npos) return fail({errc::unknown_name, sentence("no layer writes \"", name, "\"")});
+        if (known_[blob] != known::written) return fail_conditional(blob);
+        if (plan_.blobs[blob].dimensions.size() != 1)
+            fail(shape_fault("one number wanted in \"", text(plan_.blobs[blob].name), "\", its shape is ",
+                             plan_.blobs[blob].dimensions));
+    }
+    /// What a composite adds up or chooses from has one shape.
+    constexpr void want_same_shape(std::string_view what, std::size_t x, std::size_t y) {
+        if (failed() || x == npos || y == npos || plan_.blobs[x].dimensions == plan_.blobs[y].dimensions) return;
+        fail(shape_fault("the ", what, " around it wants an output of the shape of its input, ",
+                         plan_.blobs[x].dimensions, ", its shape is ", plan_.blobs[y].dimensions));
+    }
+    constexpr std::size_t find(std::string_view name) const {
+        for (std::size_t depth = scopes_.size() + 1; depth-- > 0;) {
+            const std::string_view prefix =
+                depth == scopes_.size() ? prefix_.view() : prefix_.view().substr(0, scopes_[depth]);
+            for (std::size_t i = 0; i < plan_.blobs.size(); ++i) {
+                const std::string_view full = text(plan_.blobs[i].name);
+                if (full.size() == prefix.size() + name.size() && full.substr(0, prefix.size()) == prefix &&
+                    full.substr(prefix.size()) == name)
+                    return i;
+            }
+        }
+        return npos;
+    }
+    /// Lets a control layer read one blob more, by name (a loop's condition).
+    constexpr std::size_t watch(std::size_t number, std::string_view name) {
+        const std::size_t blob = find(name);
+        if (!failed()) plan_.steps[number].watched = blob;
+        return blob;
+    }
+
+    /// Ends the planning. Only after this is the plan whole.
+    constexpr void finish() {
+        current_ = {};
+        if (failed()) return;
+        if (plan_.steps.empty()) return fail(value_fault("a network needs at least one layer"));
+        if (plan_.outputs.empty()) {
+            if (previous_ == npos)
+                return fail(value_fault("no output: the last layer writes nothing of its own, so name the blob that "
+                                        "is the output of the network"));
+            plan_.outputs.push_back(previous_);
+        }
+        find_lifetimes();
+        place_blobs();
+    }
+    constexpr const plan& result() const { return plan_; }
+
+private:
+    /// Whether a blob holds a value where the planning stands.
+    enum class known : char { unwritten, perhaps, written };
+    static constexpr std::size_t longest_name = sentence::capacity;
+
+    constexpr void fail_long_name(std::string_view name) {
+        current_ = {};
+        fail(value_fault("names of up to ", longest_name, " characters wanted, one of ", name.size(), " came: \"",
+                         name.substr(0, 60), "...\""));
+    }
+    constexpr void fail_conditional(std::size_t blob) {
+        fail(value_fault("its input \"", text(plan_.blobs[blob].name), "\" is written on one side of a branch only"));
+    }
+
+    constexpr void fail_no_input() {
+        fail({errc::unknown_name, sentence(plan_.blobs.empty() ? "no input: there is no layer before it"
+                                                               : "no input: the layer before it writes nothing of its "
+                                                                 "own, so the input has to be named")});
+    }
+
+    constexpr std::string_view text(text_range range) const {
+        return {plan_.text.data() + range.begin, range.size};
+    }
+    constexpr text_range keep(std::string_view words) {
+        const text_range range{plan_.text.size(), words.size()};
+        plan_.text.insert(plan_.text.end(), words.begin(), words.end());
+        return range;
+    }
+
+    constexpr std::size_t begin_step(const sentence& key, std::string_view name) {
+        const std::size_t number = plan_.steps.size();
+        step_facts step;
+        current_ = sentence(place_, "layers/", layers_);
+        if (!name.empty()) current_.append(sentence(" \"", name, "\""));
+        current_.append(sentence(" (", key, ")"));
+        if (prefix_.view().size() + name.size() > longest_name) fail_long_name(name);
+        step.place = keep(current_.view());
+        step.name = name.empty() ? keep(sentence(prefix_, key, "_", number).view())
+                                 : keep(sentence(prefix_, name).view());
+        if (plan_.view().find_step(text(step.name)) != npos)
+            fail({errc::duplicate_name, sentence("another layer has this name")});
+        step.first_link = plan_.links.size();
+        step.in_loop = in_loop();
+        step.first_parameter = plan_.parameters.size();
+        step.end = number + 1;
+        plan_.steps.push_back(step);
+        ++layers_;
+        return number;
+    }
+
+    constexpr void read(std::size_t number, std::span<const std::string_view> names, input_count wanted) {
+        if (failed()) return;
+        if (!fixed_inputs_.empty()) {
+            plan_.links.insert(plan_.links.end(), fixed_inputs_.begin(), fixed_inputs_.end());
+            plan_.steps[number].input_count = fixed_inputs_.size();
+            const bool missing = std::find(fixed_inputs_.begin(), fixed_inputs_.end(), npos) != fixed_inputs_.end();
+            fixed_inputs_ = {};
+            if (missing) return fail_no_input();
+        } else if (names.empty() && wanted.least > 0) {
+            if (previous_ == npos) return fail_no_input();
+            plan_.links.push_back(previous_);
+            plan_.steps[number].input_count = 1;
+        } else {
+            for (std::string_view name : names) {
+                const std::size_t blob = find(name);
+                if (blob == npos)
+                    return fail({errc::unknown_name, sentence("no layer before it writes its input \"", name, "\"")});
+                plan_.links.push_back(blob);
+            }
+            plan_.steps[number].input_count = names.size();
+        }
+        const std::size_t count = plan_.steps[number].input_count;
+        if (count < wanted.least || count > wanted.most) {
+            sentence range(wanted.least);
+            if (wanted.most == any_number) range.append(" or more");
+            else if (wanted.most != wanted.least) range.append(sentence(" to ", wanted.most));
+            return fail(value_fault(range, wanted.least == 1 && wanted.most == 1 ? " input wanted, " : " inputs wanted, ",
+                                    count, " named"));
+        }
+        for (std::size_t blob : plan_.view().inputs_of(number))
+            if (known_[blob] != known::written) return fail_conditional(blob);
+    }
+
+    constexpr void write(std::size_t number, std::span<const std::string_view> names,
+                         const std::vector<shape>& shapes, bool overwrites) {
+        if (failed()) return;
+        if (names.empty() ? shapes.size() != 1 : names.size() != shapes.size())
+            return fail(value_fault(shapes.size(), shapes.size() == 1 ? " output wanted, " : " outputs wanted, ",
+                                    names.size(), " named"));
+        bool per_example = loops_ > 0 || branches_ > 0;
+        for (std::size_t blob : plan_.view().inputs_of(number)) per_example |= plan_.blobs[blob].per_example;
+        for (std::size_t i = 0; i < shapes.size(); ++i) {
+            if (!names.empty() && prefix_.view().size() + names[i].size() > longest_name)
+                return fail_long_name(names[i]);
+            const sentence name(names.empty() ? text(plan_.steps[number].name)
+                                              : sentence(prefix_, names[i]).view());
+            if (checked_size(shapes[i], largest) < 0)
+                return fail(shape_fault("its output would have the shape ", shapes[i]));
+            // only a copy reaches out of its prefix: it overwrites what is there
+            std::size_t blob = overwrites && !names.empty() ? find(names[i]) : plan_.view().find_blob(name.view());
+            if (blob == npos) {
+                blob = plan_.blobs.size();
+                plan_.blobs.push_back({.name = keep(name.view()), .dimensions = shapes[i],
+                                       .per_example = per_example, .maker = number});
+                known_.push_back(known::written);
+            } else {
+                const blob_facts& old = plan_.blobs[blob];
+                if (known_[blob] != known::unwritten && !overwrites)
+                    return fail({errc::duplicate_name, sentence("its output \"", name, "\" is written already")});
+                if (!(old.dimensions == shapes[i]))
+                    return fail(shape_fault("its output \"", name, "\" has the shape ", shapes[i],
+                                            ", where it was written before it has ", old.dimensions));
+                for (std::size_t read : plan_.view().inputs_of(number))
+                    if (read == blob) return fail(value_fault("its output \"", name, "\" is its input"));
+                if (per_example) store_per_example(blob);
+                if (known_[blob] != known::unwritten) plan_.steps[number].logged = true;
+                known_[blob] = known::written;
+            }
+            plan_.links.push_back(blob);
+            ++plan_.steps[number].output_count;
+            previous_ = blob;
+        }
+        if (in_loop()) plan_.steps[number].logged = true;
+    }
+
+    /// A blob that was to be stored once is overwritten by what depends on an input: each example gets its own.
+    /// All outputs of a layer are stored alike, so those beside it follow.
+    constexpr void store_per_example(std::size_t blob) {
+        if (plan_.blobs[blob].per_example) return;
+        plan_.blobs[blob].per_example = true;
+        for (std::size_t s = 0; s < plan_.steps.size(); ++s) {
+            const auto outputs = plan_.view().outputs_of(s);
+            if (std::find(outputs.begin(), outputs.end(), blob) == outputs.end()) continue;
+            for (std::size_t beside : outputs) store_per_example(beside);
+        }
+    }
+
+    constexpr void add_parameter(std::size_t number, const shape& dimensions, std::string_view name, initial start,
+                                 bool learned) {
+        const extent size = checked_size(dimensions, largest);
+        if (size < 0)
+            return fail(shape_fault("its ", name, " would have the shape ", dimensions));
+        plan_.parameters.push_back({number, name, dimensions, plan_.parameters_size, start, learned});
+        plan_.parameters_size += aligned_size<float>(size);
+        ++plan_.steps[number].parameter_count;
+    }
+
+    constexpr void find_lifetimes() {
+        const plan_view view = plan_.view();
+        for (auto& blob : plan_.blobs) blob.first = npos;
+        for (std::size_t blob : plan_.inputs) plan_.blobs[blob].first = 0;
+        const auto touch = [&](std::size_t blob, std::size_t first, std::size_t last) {
+            plan_.blobs[blob].first = std::min(plan_.blobs[blob].first, first);
+            plan_.blobs[blob].last = std::max(plan_.blobs[blob].last, last);
+        };
+        for (std::size_t s = 0; s < plan_.steps.size(); ++s) {
+            for (std::size_t blob : view.inputs_of(s)) touch(blob, s, s);
+            for (std::size_t blob : view.outputs_of(s)) touch(blob, s, s);
+        }
+        // A loop comes back to its first step, and where examples run one by one a branch does so for the next
+        // example: what is touched inside lives as long as the control step runs.
+        for (std::size_t s = 0; s < plan_.steps.size(); ++s) {
+            if (!plan_.steps[s].control) continue;
+            for (std::size_t inner = s; inner < plan_.steps[s].end; ++inner) {
+                for (std::size_t blob : view.inputs_of(inner)) touch(blob, s, plan_.steps[s].end - 1);
+                for (std::size_t blob : view.outputs_of(inner)) touch(blob, s, plan_.steps[s].end - 1);
+            }
+            if (plan_.steps[s].watched != npos) touch(plan_.steps[s].watched, s, plan_.steps[s].end - 1);
+        }
+        for (std::size_t blob : plan_.outputs) plan_.blobs[blob].last = plan_.steps.size();
+        for (auto& blob : plan_.blobs)
+            if (blob.first == npos) blob.first = 0;
+    }
+
+    /// Offsets in the arena of a prediction. A layer that may work in place does so where its input dies.
+    constexpr void place_blobs() {
+        const plan_view view = plan_.view();
+        std::vector<std::size_t> home;
+        std::vector<tenancy> all;
+        for (const blob_facts& blob : plan_.blobs) {
+            home.push_back(home.size());
+            all.push_back({blob.dimensions.size(), blob.first, blob.last});
+        }
+        for (std::size_t s = 0; s < plan_.steps.size(); ++s) {
+            const step_facts& step = plan_.steps[s];
+            if (!step.in_place || step.logged || step.parent != npos || step.input_count == 0) continue;
+            const std::size_t x = view.inputs_of(s)[0], y = view.outputs_of(s)[0];
+            if (plan_.blobs[x].last != s || plan_.blobs[y].first != s || all[x].size != all[y].size ||
+                plan_.blobs[x].per_example != plan_.blobs[y].per_example)
+                continue;
+            home[y] = home[x];
+            all[home[x]].last = std::max(all[home[x]].last, all[y].last);
+        }
+        for (const bool per_example : {true, false}) {
+            std::vector<tenancy> some;
+            for (std::size_t i = 0; i < all.size(); ++i)
+                if (home[i] == i && plan_.blobs[i].per_example == per_example) some.push_back(all[i]);
+            (per_example ? plan_.arena_size : plan_.shared_size) = allocate(some);
+            for (std::size_t i = 0, next = 0; i < all.size(); ++i)
+                if (home[i] == i && plan_.blobs[i].per_example == per_example)
+                    plan_.blobs[i].offset = some[next++].offset;
+        }
+        for (std::size_t i = 0; i < home.size(); ++i) plan_.blobs[i].offset = plan_.blobs[home[i]].offset;
+    }
+
+    plan plan_;
+    std::optional<fault> problem_;
+    sentence place_, prefix_, current_;
+    std::vector<std::size_t> scopes_;  // how long the prefix was outside of each part of it
+    std::vector<known> known_;         // for each blob
+    std::size_t layers_ = 0, loops_ = 0, branches_ = 0, previous_ = npos;
+    std::span<const std::size_t> fixed_inputs_;
+};
+
+}  // namespace bespoke
+
+
+
+#include <array>
+#include <span>
+#include <utility>
+
+namespace bespoke {
+
+/// Philox4x32-10: a counter-based generator. Number i of stream s depends on (seed, s, i) alone, so
+/// draws are the same whatever the order or the number of threads that make them.
+/// Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3", SC 2011.
+class philox {
+public:
+    constexpr explicit philox(std::uint64_t seed, std::uint64_t stream = 0) : seed_(seed), stream_(stream) {}
+
+    /// Four independent 32-bit numbers for the counter value `index`.
+    constexpr std::array<std::uint32_t, 4> block(std::uint64_t index) const {
+        std::array<std::uint32_t, 4> c{low(index), high(index), low(stream_), high(stream_)};
+        std::uint32_t k0 = low(seed_), k1 = high(seed_);
+        for (int round = 0; round < 10; ++round) {
+            const std::uint64_t p0 = std::uint64_t{0xD2511F53u} * c[0];
+            const std::uint64_t p1 = std::uint64_t{0xCD9E8D57u} * c[2];
+            c = {high(p1) ^ c[1] ^ k0, low(p1), high(p0) ^ c[3] ^ k1, low(p0)};
+            k0 += 0x9E3779B9u;
+            k1 += 0xBB67AE85u;
+        }
+        return c;
+    }
+
+    /// The next 32 bits. `position` is all the state there is; it can be saved and set.
+    constexpr std::uint32_t operator()() {
+        const std::uint32_t bits = block(position / 4)[position % 4];
+        ++position;
+        return bits;
+    }
+
+    /// Uniform on [0, 1), 24 bits.
+    constexpr double uniform() { return (*this)() / 256 * 0x1p-24; }
+
+    /// Uniform on {0, ..., bound - 1} for 0 < bound < 2^32, without bias (Lemire 2019).
+    constexpr std::uint32_t below(std::uint32_t bound) {
+        std::uint64_t product = std::uint64_t{(*this)()} * bound;
+        if (low(product) < bound) {
+            const std::uint32_t threshold = (0u - bound) % bound;
+            while (low(product) < threshold) product = std::uint64_t{(*this)()} * bound;
+        }
+        return high(product);
+    }
+
+    std::uint64_t position = 0;
+
+private:
+    static constexpr std::uint32_t low(std::uint64_t v) { return static_cast<std::uint32_t>(v); }
+    static constexpr std::uint32_t high(std::uint64_t v) { return static_cast<std::uint32_t>(v >> 32); }
+
+    std::uint64_t seed_, stream_;
+};
+
+/// Puts `items` into a random order (Fisher-Yates), the same one for the same state of `generator`.
+template <class Item>
+constexpr void shuffle(std::span<Item> items, philox& generator) {
+    for (std::size_t i = items.size(); i > 1; --i)
+        std::swap(items[i - 1], items[generator.below(static_cast<std::uint32_t>(i))]);
+}
+
+}  // namespace bespoke
+
+#include <cmath>
+#include <vector>
+
+namespace bespoke {
+
+/// Which steps a forward pass runs.
+enum class pass {
+    all,        ///< prediction
+    frozen,     ///< what no trained parameter has an influence on
+    trainable,  ///< the rest, recorded for the backward pass
+};
+
+/// Below these sizes a composed layer is compiled for its very extents: it unrolls.
+inline constexpr extent unrolled_elements = 512, unrolled_parameters = 16384;
+
+/// Runs the layers of a network over the memory that its plan asks for. Knows steps and blobs by number
+/// and layers by their concepts; which layers there are, it is told by the network that walks through
+/// them. `Plan` is a type with `static constexpr plan_view view` for a composed network, void for a loaded
+/// one.
+template <class T, class Plan = void>
+class engine {
+public:
+    using value_type = T;
+    static constexpr std::size_t none = blob_facts::npos;
+
+    /// The lists behind `plan` must outlive the engine.
+    explicit engine(plan_view plan)
+        : plan_(plan), values_(plan.blobs.size()), gradients_(plan.blobs.size()),
+          parameters_(plan.parameters_size), parameter_gradients_(plan.parameters.size()),
+          prepared_offsets_(plan.steps.size()) {}
+
+    const plan_view& plan() const { return plan_; }
+    /// Another plan of the same layers, for other input shapes. The parameters stay.
+    void replan(plan_view plan) {
+        plan_ = plan;
+        values_.assign(plan.blobs.size(), nullptr);
+        gradients_.assign(plan.blobs.size(), nullptr);
+        planned_ = false;
+        measured_ = 0;
+    }
+
+    // --- memory -----------------------------------------------------------------------------------
+
+    /// The block of all parameters.
+    const buffer<T>& parameters() const { return parameters_; }
+    T* parameter(std::size_t number) const { return parameters_.data() + plan_.parameters[number].offset; }
+    /// Where the gradient of a parameter is summed up; null: nowhere.
+    std::vector<T*>& parameter_gradients() { return parameter_gradients_; }
+
+    /// Makes room for a prediction of `examples` at once and points the blobs there.
+    void reserve(extent examples) {
+        if (examples == examples_ && planned_) return;
+        arena_.reserve(plan_.arena_size * examples);
+        shared_.reserve(plan_.shared_size);
+        for (std::size_t i = 0; i < plan_.blobs.size(); ++i) {
+            const blob_facts& blob = plan_.blobs[i];
+            values_[i] = blob.per_example ? arena_.data() + blob.offset * examples : shared_.data() + blob.offset;
+            gradients_[i] = nullptr;
+        }
+        examples_ = examples;
+        planned_ = true;
+        whole();
+    }
+    /// Blobs are where the caller (a trainer) says.
+    void place(extent examples, std::span<T* const> values, std::span<T* const> gradients) {
+        std::copy(values.begin(), values.end(), values_.begin());
+        std::copy(gradients.begin(), gradients.end(), gradients_.begin());
+        examples_ = examples;
+        planned_ = false;
+        whole();
+    }
+    extent examples() const { return examples_; }
+    T* value(std::size_t blob) const { return values_[blob]; }
+    T* gradient(std::size_t blob) const { return gradients_[blob]; }
+    extent elements(std::size_t blob) const {
+        return plan_.blobs[blob].dimensions.size() * (plan_.blobs[blob].per_example ? examples_ : 1);
+    }
+
+    /// Threads for the kernels; null: the caller's alone. The pool must outlive the engine's use of it.
+    void use(thread_pool* threads) {
+        threads_ = threads;
+        measured_ = 0;
+    }
+    thread_pool* threads() const { return threads_; }
+
+    /// Asks every layer for its working memory. `network` walks through the layers.
+    template <class Network>
+    void measure(const Network& network) {
+        if (measured_ >= examples_ && measured_ > 0) return;
+        prepared_size_ = scratch_size_ = 0;
+        network.each(0, [&](const auto& part, std::size_t step) { measure_step(part, step); });
+        if (prepared_.size() != prepared_size_) prepared_.resize(prepared_size_);
+        scratch_.reserve(scratch_size_);
+        measured_ = std::max<extent>(examples_, 1);
+    }
+    template <class Part>
+    void measure_step(const Part& part, std::size_t step) {
+        if constexpr (!layer<Part>) {
+            part.measure(*this, step);  // a layer behind a virtual call
+        } else if constexpr (!control_layer<Part>) {
+            const std::vector<shape> shapes = input_shapes(step);
+            const auto ask = [&](const auto& question) -> extent {
+                if constexpr (variadic_layer<Part>)
+                    return question(std::span<const shape>(shapes));
+                else
+                    return question(shapes[0]);
+            };
+            prepared_offsets_[step] = prepared_size_;
+            prepared_size_ += aligned_size<T>(ask([&](const auto& x) {
+                if constexpr (requires { part.template prepared_size<T>(x); })
+                    return part.template prepared_size<T>(x);
+                else
+                    return extent{0};
+            }));
+            const extent threads = threads_ ? static_cast<extent>(threads_->size()) : 1;
+            scratch_size_ = std::max(scratch_size_, ask([&](const auto& x) {
+                if constexpr (requires { part.template scratch_size<T>(x, examples_, threads); })
+                    return part.template scratch_size<T>(x, std::max<extent>(examples_, 1), threads);
+                else
+                    return extent{0};
+            }));
+        }
+    }
+
+    /// Lets a layer bring its parameters into the order in which its kernel reads them. To be done whenever
+    /// they have changed.
+    template <class Part>
+    void prepare(const Part& part, std::size_t step) {
+        if constexpr (!layer<Part>)
+            part.prepare(*this, step);
+        else if constexpr (requires(T* to) {
+                               part.prepare(std::declval<const parameters_t<Part, dynamic_view<const T>>&>(), to);
+                           })
+            part.prepare(parameter_views<Part>(step), prepared_.data() + prepared_offsets_[step]);
+    }
+    template <class Network>
+    void prepare_all(const Network& network) {
+        measure(network);
+        network.each(0, [&](const auto& part, std::size_t step) { prepare(part, step); });
+    }
+
+    /// Fills the parameters as each layer says, from numbers that depend on the seed alone.
+    void initialize(std::uint64_t seed) {
+        for (std::size_t i = 0; i < plan_.parameters.size(); ++i) {
+            const parameter_facts& p = plan_.parameters[i];
+            const std::span<T> values(parameter(i), static_cast<std::size_t>(p.dimensions.size()));
+            if (p.start == initial::glorot) {
+                // [outputs, inputs, window...]: the window counts for both
+                const extent window = p.dimensions.rank() > 2 ? p.dimensions.product(2, p.dimensions.rank()) : 1;
+                const extent fans = p.dimensions.rank() > 1 ? p.dimensions[0] + p.dimensions[1] : p.dimensions[0];
+                const double bound = std::sqrt(6.0 / static_cast<double>(std::max<extent>(fans * window, 1)));
+                philox random(seed, i);
+                for (T& v : values) v = static_cast<T>((2 * random.uniform() - 1) * bound);
+            } else {
+                std::fill(values.begin(), values.end(), p.start == initial::one ? T(1) : T(0));
+            }
+        }
+    }
+
+    // --- running ----------------------------------------------------------------------------------
+
+    /// The next passes run these steps; `trained[s]` says which step a trained parameter has an influence on.
+    void select(pass which, std::span<const char> trained) {
+        pass_ = which;
+        trained_ = trained;
+        tape_.clear();
+        log_.clear();
+    }
+    /// Called after each step of a frozen pass.
+    template <class Hook>
+    void after_frozen(const Hook& hook) {
+        hook_ = [](const void* context, std::size_t step) { (*static_cast<const Hook*>(context))(step); };
+        hook_context_ = &hook;
+    }
+
+    template <layer L, class Step>
+    flow forward(const L& layer, Step step) {
+        if (!runs(step)) return flow::on;
+        flow result = flow::on;
+        if constexpr (control_layer<L>)
+            result = layer.forward(*this, step);
+        else if constexpr (unrolls<L, Step>())
+            run_static(layer, step);
+        else
+            run(layer, static_cast<std::size_t>(step));
+        if (pass_ == pass::frozen && plan_.steps[step].parent == none) hook_(hook_context_, step);
+        return result;
+    }
+
+    template <layer L>
+    void backward(const L& layer, std::size_t step) {
+        if (!runs(step)) return;
+        for (std::size_t blob : births(step)) kernels::fill(elements(blob), T(0), gradients_[blob]);
+        if constexpr (control_layer<L>) {
+            layer.backward(*this, step);
+        } else {
+            if constexpr (is_differentiable<L>) run_backward(layer, step);
+            if (plan_.steps[step].logged) undo(step);
+        }
+    }
+    /// `births(s)` lists the blobs whose gradient begins to be summed up at step s (the last that reads them).
+    void set_births(std::span<const std::vector<std::size_t>> births) { births_ = births; }
+
+    // --- for control layers ------------------------------------------------------------------------
+
+    std::size_t input_blob(std::size_t step, std::size_t number) const { return plan_.inputs_of(step)[number]; }
+    std::size_t input_count(std::size_t step) const { return plan_.steps[step].input_count; }
+    std::size_t watched(std::size_t step) const { return plan_.steps[step].watched; }
+
+    /// |x| > 1e-6 in the first example of the window.
+    bool truth(std::size_t blob) const { return std::abs(scalar(blob, first_)) > T(1e-6); }
+    /// The nearest integer, at least 0.
+    extent count(std::size_t blob) const {
+        const T value = scalar(blob, first_);
+        return value > T(0) ? static_cast<extent>(std::min(std::round(value), T(1e15))) : 0;
+    }
+    /// Whether all examples of the window hold the same number. No example: false, there is nothing to look at.
+    bool agrees(std::size_t blob) const {
+        if (count_ == 0) return false;
+        for (extent i = 1; i < count_; ++i)
+            if (!(scalar(blob, first_ + i) == scalar(blob, first_))) return false;
+        return true;
+    }
+    template <class Body>
+    void one_by_one(const Body& body) {
+        const extent first = first_, count = count_;
+        for (extent i = 0; i < count; ++i) {
+            first_ = first + i;
+            count_ = 1;
+            body();
+        }
+        first_ = first;
+        count_ = count;
+    }
+    template <class Body>
+    void one_by_one_backward(const Body& body) {
+        const extent first = first_, count = count_;
+        for (extent i = count; i-- > 0;) {
+            first_ = first + i;
+            count_ = 1;
+            body();
+        }
+        first_ = first;
+        count_ = count;
+    }
+
+    /// The tape: what control layers decided, read back in reverse order.
+    void record(extent decision) {
+        if (pass_ == pass::trainable) tape_.push_back(decision);
+    }
+    extent recorded() {
+        const extent decision = tape_.back();
+        tape_.pop_back();
+        return decision;
+    }
+
+    /// Blobs that the loop at `step` makes for those behind it are 0 until it writes them.
+    void clear_made_in(std::size_t step) {
+        each_made_in(step, [&](std::size_t blob) {
+            if (pass_ == pass::trainable) log_values(blob);
+            const extent size = window_size(blob);
+            kernels::fill(size, T(0), window(values_[blob], blob));
+        });
+    }
+    void restore_made_in(std::size_t step) {
+        each_made_in_backward(step, [&](std::size_t blob) { undo_blob(blob); });
+    }
+
+private:
+    void whole() {
+        first_ = 0;
+        count_ = examples_;
+    }
+
+    bool runs(std::size_t step) const {
+        return pass_ == pass::all || (pass_ == pass::trainable) == (trained_[step] != 0);
+    }
+    std::span<const std::size_t> births(std::size_t step) const {
+        return births_.empty() ? std::span<const std::size_t>{} : births_[step];
+    }
+
+    T scalar(std::size_t blob, extent example) const {
+        return values_[blob][plan_.blobs[blob].per_example ? example : 0];
+    }
+
+    // The window: the examples that run now. Control layers narrow it.
+    template <class U>
+    U* window(U* values, std::size_t blob) const {
+        if (values == nullptr) return nullptr;
+        const blob_facts& facts = plan_.blobs[blob];
+        return facts.per_example ? values + first_ * facts.dimensions.size() : values;
+    }
+    extent window_size(std::size_t blob) const {
+        const blob_facts& facts = plan_.blobs[blob];
+        return facts.dimensions.size() * (facts.per_example ? count_ : 1);
+    }
+    template <class U>
+    dynamic_view<U> blob_view(U* values, std::size_t blob, extent examples) const {
+        const blob_facts& facts = plan_.blobs[blob];
+        return {window(values, blob), facts.dimensions, examples,
+                facts.per_example || examples == 1 ? facts.dimensions.size() : 0};
+    }
+    extent step_examples(std::size_t step) const {
+        for (std::size_t blob : plan_.outputs_of(step))
+            if (plan_.blobs[blob].per_example) return count_;
+        return 1;
+    }
+
+    std::vector<shape> input_shapes(std::size_t step) const {
+        std::vector<shape> shapes;
+        for (std::size_t blob : plan_.inputs_of(step)) shapes.push_back(plan_.blobs[blob].dimensions);
+        return shapes;
+    }
+
+    template <class L>
+    parameters_t<L, dynamic_view<const T>> parameter_views(std::size_t step) const {
+        parameters_t<L, dynamic_view<const T>> views;
+        if constexpr (parametric_layer<L>)
+            for (std::size_t i = 0; i < parameter_count<L>; ++i) {
+                const std::size_t number = plan_.steps[step].first_parameter + i;
+                const shape& s = plan_.parameters[number].dimensions;
+                views.*(L::template parameter_fields<dynamic_view<const T>>[i].member) = {
+                    s.size() == 0 ? nullptr : parameter(number), s, 1, s.size()};
+            }
+        return views;
+    }
+    template <class L>
+    parameters_t<L, dynamic_view<T>> gradient_views(std::size_t step) const {
+        parameters_t<L, dynamic_view<T>> views;
+        if constexpr (parametric_layer<L>)
+            for (std::size_t i = 0; i < parameter_count<L>; ++i) {
+                const std::size_t number = plan_.steps[step].first_parameter + i;
+                const shape& s = plan_.parameters[number].dimensions;
+                views.*(L::template parameter_fields<dynamic_view<T>>[i].member) = {
+                    s.size() == 0 ? nullptr : parameter_gradients_[number], s, 1, s.size()};
+            }
+        return views;
+    }
+    workspace<T> work(std::size_t step) const {
+        return {scratch_.data(), prepared_.data() + prepared_offsets_[step], threads_};
+    }
+
+    /// Views of all inputs or outputs of a step, without allocating where there are few.
+    template <class U>
+    class view_list {
+    public:
+        void push_back(const dynamic_view<U>& v) {
+            if (count_ < few_.size()) few_[count_] = v;
+            else {
+                if (many_.empty()) many_.assign(few_.begin(), few_.end());
+                many_.push_back(v);
+            }
+            ++count_;
+        }
+        dynamic_view<U>& operator[](std::size_t i) { return many_.empty() ? few_[i] : many_[i]; }
+        std::size_t size() const { return count_; }
+        operator std::span<const dynamic_view<U>>() const {
+            return {many_.empty() ? few_.data() : many_.data(), count_};
+        }
+
+    private:
+        std::array<dynamic_view<U>, 8> few_{};
+        std::vector<dynamic_view<U>> many_;
+        std::size_t count_ = 0;
+    };
+    template <class U>
+    view_list<U> views(std::span<const std::size_t> blobs, const std::vector<T*>& base, extent examples) const {
+        view_list<U> list;
+        for (std::size_t blob : blobs) list.push_back(blob_view<U>(base[blob], blob, examples));
+        return list;
+    }
+
+    /// Whether a layer of one input would read a blob that is stored once and write one example after the other:
+    /// then it runs example by example, so that layers need not know of it.
+    template <class L>
+    bool spreads(std::size_t step, extent examples) const {
+        return !variadic_layer<L> && examples > 1 && !plan_.blobs[plan_.inputs_of(step)[0]].per_example;
+    }
+    /// Calls `body` once for all examples (-1), or once for each where the layer wants it so.
+    template <class L, class Body>
+    void by_examples(std::size_t step, extent examples, const Body& body) const {
+        if (is_batched<L> && !spreads<L>(step, examples))
+            body(extent{-1});
+        else
+            for (extent i = 0; i < examples; ++i) body(i);
+    }
+    /// Calls `body(x, y, n)` with the first elements of the first input and output of an element-wise layer and
+    /// their number.
+    template <class L, class Body>
+    void by_elements(std::size_t step, extent examples, const Body& body) const {
+        const extent size = plan_.blobs[plan_.outputs_of(step)[0]].dimensions.size();
+        if (!spreads<L>(step, examples)) return body(extent{0}, extent{0}, size * examples);
+        for (extent i = 0; i < examples; ++i) body(extent{0}, i * size, size);
+    }
+    template <class U>
+    static dynamic_view<U> only(dynamic_view<U> v, extent example) {
+        if (example < 0) return v;
+        if (v.data != nullptr) v.data = v.example(example);
+        v.examples = 1;
+        v.stride = v.dimensions.size();
+        return v;
+    }
+    template <class U>
+    static view_list<U> only(view_list<U> list, extent example) {
+        for (std::size_t i = 0; i < list.size(); ++i) list[i] = only(list[i], example);
+        return list;
+    }
+
+    template <class L>
+    void run(const L& layer, std::size_t step) {
+        if (plan_.steps[step].logged && pass_ == pass::trainable)
+            for (std::size_t blob : plan_.outputs_of(step)) log_values(blob);
+        const extent examples = step_examples(step);
+        const auto inputs = plan_.inputs_of(step), outputs = plan_.outputs_of(step);
+        if constexpr (elementwise_layer<L>) {
+            by_elements<L>(step, examples, [&](extent x_first, extent y_first, extent size) {
+                const T* x = window<const T>(values_[inputs[0]], inputs[0]) + x_first;
+                T* y = window(values_[outputs[0]], outputs[0]) + y_first;
+                parallel_for(threads_, size, 4096, [&](extent begin, extent end) {
+                    kernels::map(end - begin, layer, x + begin, y + begin);
+                });
+            });
+        } else {
+            const auto p = parameter_views<L>(step);
+            workspace<T> w = work(step);
+            by_examples<L>(step, examples, [&](extent i) {
+                if constexpr (variadic_layer<L>) {
+                    const auto xs = only(views<const T>(inputs, values_, examples), i);
+                    const auto ys = only(views<T>(outputs, values_, examples), i);
+                    layer.forward(std::span<const dynamic_view<const T>>(xs), std::span<const dynamic_view<T>>(ys), p,
+                                  w);
+                } else {
+                    layer.forward(only(blob_view<const T>(values_[inputs[0]], inputs[0], examples), i),
+                                  only(blob_view<T>(values_[outputs[0]], outputs[0], examples), i), p, w);
+                }
+            });
+        }
+    }
+
+    template <class L>
+    void run_backward(const L& layer, std::size_t step) {
+        const extent examples = step_examples(step);
+        const auto inputs = plan_.inputs_of(step), outputs = plan_.outputs_of(step);
+        if constexpr (elementwise_layer<L>) {
+            const std::size_t x = inputs[0], y = outputs[0];
+            if (gradients_[x] == nullptr || gradients_[y] == nullptr) return;
+            by_elements<L>(step, examples, [&](extent x_first, extent y_first, extent size) {
+                parallel_for(threads_, size, 4096, [&](extent begin, extent end) {
+                    const extent in = x_first + begin, out = y_first + begin;
+                    kernels::map_backward(end - begin, layer, window(values_[x], x) + in, window(values_[y], y) + out,
+                                          window(gradients_[y], y) + out, window(gradients_[x], x) + in);
+                });
+            });
+        } else {
+            bool any = false;
+            for (std::size_t blob : outputs) any |= gradients_[blob] != nullptr;
+            if (!any) return;
+            const auto p = parameter_views<L>(step);
+            const auto dp = gradient_views<L>(step);
+            workspace<T> w = work(step);
+            by_examples<L>(step, examples, [&](extent i) {
+                if constexpr (variadic_layer<L>) {
+                    const auto xs = only(views<const T>(inputs, values_, examples), i);
+                    const auto ys = only(views<const T>(outputs, values_, examples), i);
+                    const auto dys = only(views<const T>(outputs, gradients_, examples), i);
+                    const auto dxs = only(views<T>(inputs, gradients_, examples), i);
+                    layer.backward(std::span<const dynamic_view<const T>>(xs),
+                                   std::span<const dynamic_view<const T>>(ys),
+                                   std::span<const dynamic_view<const T>>(dys), std::span<const dynamic_view<T>>(dxs),
+                                   p, dp, w);
+                } else {
+                    layer.backward(only(blob_view<const T>(values_[inputs[0]], inputs[0], examples), i),
+                                   only(blob_view<const T>(values_[outputs[0]], outputs[0], examples), i),
+                                   only(blob_view<const T>(gradients_[outputs[0]], outputs[0], examples), i),
+                                   only(blob_view<T>(gradients_[inputs[0]], inputs[0], examples), i), p, dp, w);
+                }
+            });
+        }
+    }
+
+    // --- small composed networks: extents in the type ------------------------------------------------
+
+    template <class L, class Step>
+    static constexpr bool unrolls() {
+        if constexpr (std::is_void_v<Plan> || std::is_same_v<Step, std::size_t> || variadic_layer<L>) {
+            return false;
+        } else {
+            constexpr plan_view p = Plan::view();
+            constexpr std::size_t x = p.inputs_of(Step::value)[0], y = p.outputs_of(Step::value)[0];
+            extent parameters = 0;
+            for (const auto& facts : p.parameters_of(Step::value)) parameters += facts.dimensions.size();
+            return p.blobs[x].dimensions.size() <= unrolled_elements &&
+                   p.blobs[y].dimensions.size() <= unrolled_elements && parameters <= unrolled_parameters &&
+                   p.steps[Step::value].parent == none;
+        }
+    }
+    template <std::size_t Blob>
+    static constexpr auto shape_type() {
+        constexpr shape s = Plan::view().blobs[Blob].dimensions;
+        return [&]<std::size_t... Axis>(std::index_sequence<Axis...>) {
+            return static_shape<s[Axis]...>{};
+        }(std::make_index_sequence<s.rank()>{});
+    }
+    template <class L, std::size_t Step>
+    [[gnu::always_inline]] parameters_t<L, dynamic_view<const T>> static_parameter_views() const {
+        parameters_t<L, dynamic_view<const T>> views;
+        if constexpr (parametric_layer<L>)
+            kernels::unroll<parameter_count<L>>([&](auto i) __attribute__((always_inline)) {
+                constexpr std::size_t number = Plan::view().steps[Step].first_parameter + i;
+                constexpr parameter_facts facts = Plan::view().parameters[number];
+                constexpr extent size = facts.dimensions.size();
+                views.*(L::template parameter_fields<dynamic_view<const T>>[i].member) = {
+                    size == 0 ? nullptr : parameters_.data() + facts.offset, facts.dimensions, 1, size};
+            });
+        return views;
+    }
+    template <class L, class Step>
+    [[gnu::always_inline]] void run_static(const L& layer, Step) {
+        constexpr std::size_t step = Step::value;
+        constexpr std::size_t x = Plan::view().inputs_of(step)[0], y = Plan::view().outputs_of(step)[0];
+        constexpr blob_facts x_facts = Plan::view().blobs[x], y_facts = Plan::view().blobs[y];
+        using x_shape = decltype(shape_type<x>());
+        using y_shape = decltype(shape_type<y>());
+        const view<const T, x_shape, constant<1>> from{
+            (x_facts.per_example ? arena_ : shared_).data() + x_facts.offset, {}, {}, x_shape::size()};
+        const view<T, y_shape, constant<1>> to{
+            (y_facts.per_example ? arena_ : shared_).data() + y_facts.offset, {}, {}, y_shape::size()};
+        if constexpr (elementwise_layer<L>) {
+            kernels::map(to.size(), layer, from.data, to.data);
+        } else {
+            workspace<T> w = work(step);
+            layer.forward(from, to, static_parameter_views<L, step>(), w);
+        }
+    }
+
+    // --- the log: values that were overwritten while recording -----------------------------------------
+
+    void log_values(std::size_t blob) {
+        const T* from = window(values_[blob], blob);
+        log_.insert(log_.end(), from, from + window_size(blob));
+    }
+    void undo_blob(std::size_t blob) {
+        const extent size = window_size(blob);
+        if (gradients_[blob] != nullptr) kernels::fill(size, T(0), window(gradients_[blob], blob));
+        std::copy(log_.end() - size, log_.end(), window(values_[blob], blob));
+        log_.resize(log_.size() - static_cast<std::size_t>(size));
+    }
+    void undo(std::size_t step) {
+        const auto outputs = plan_.outputs_of(step);
+        for (std::size_t i = outputs.size(); i-- > 0;) undo_blob(outputs[i]);
+    }
+    template <class Body>
+    void each_made_in(std::size_t step, const Body& body) {
+        for (std::size_t blob = 0; blob < plan_.blobs.size(); ++blob)
+            if (made_in(step, blob)) body(blob);
+    }
+    template <class Body>
+    void each_made_in_backward(std::size_t step, const Body& body) {
+        for (std::size_t blob = plan_.blobs.size(); blob-- > 0;)
+            if (made_in(step, blob)) body(blob);
+    }
+    bool made_in(std::size_t step, std::size_t blob) const {
+        const blob_facts& facts = plan_.blobs[blob];
+        return facts.maker != none && facts.maker > step && facts.maker < plan_.steps[step].end &&
+               facts.last >= plan_.steps[step].end;
+    }
+
+    plan_view plan_;
+    std::vector<T*> values_, gradients_;
+    buffer<T> parameters_, arena_, shared_, prepared_, scratch_;
+    std::vector<T*> parameter_gradients_;
+    std::vector<extent> prepared_offsets_;
+    extent prepared_size_ = 0, scratch_size_ = 0;
+    extent examples_ = 0, measured_ = 0, first_ = 0, count_ = 0;
+    bool planned_ = false;
+    thread_pool* threads_ = nullptr;
+    pass pass_ = pass::all;
+    std::span<const char> trained_;
+    std::span<const std::vector<std::size_t>> births_;
+    std::vector<extent> tape_;
+    std::vector<T> log_;
+    void (*hook_)(const void*, std::size_t) = nullptr;
+    const void* hook_context_ = nullptr;
+};
+
+}  // namespace bespoke
+
+#include <filesystem>
+#include <memory>
+
+namespace bespoke {
+
+/// A text that can be a template argument.
+template <std::size_t Size>
+struct message {
+    char text[Size]{};
+};
+
+/// Declared, never defined: when a composed network does not fit together, the compiler's one error names
+/// this type, and its argument says which layer, what was wanted and what came.
+#ifdef __clang__  // prints an array as numbers, but characters one by one
+template <char... Problem>
+struct network_error;
+#else
+template <message Problem>
+struct network_error;
+#endif
+
+/// The plan of a composed network, as a constant of the program.
+template <const auto& Description>
+struct composed_plan {
+    static constexpr planner run() {
+        planner p;
+        Description.plan(p);
+        p.finish();
+        return p;
+    }
+    static constexpr bool fits = !run().failed();
+
+    /// The fault as a template argument.
+    static constexpr auto explain() {
+        constexpr std::size_t size = run().problem().what.view().size();
+        message<size + 1> text;
+        const planner p = run();
+        for (std::size_t i = 0; i < size; ++i) text.text[i] = p.problem().what.view()[i];
+        return text;
+    }
+    static constexpr auto make() {
+        if constexpr (fits) {
+            constexpr plan_sizes n(run().result());
+            return static_plan<n.steps, n.blobs, n.links, n.parameters, n.inputs, n.outputs, n.text>(run().result());
+        } else {
+            return static_plan<0, 0, 0, 0, 0, 0, 0>(bespoke::plan{});
+        }
+    }
+    static constexpr auto value = make();
+    static constexpr plan_view view() { return value.view(); }
+};
+
+/// A network composed in code: `network<digits> net;` where `inline constexpr auto digits = compose(...)`.
+///
+/// Shapes, offsets and the order of execution are constants of the program. All memory is taken in the
+/// constructor; a call allocates nothing. One thread at a time may use a network.
+template <const auto& Description, class Element = float, bool Fits = composed_plan<Description>::fits>
+class network {
+    using plan_type = composed_plan<Description>;
+
+public:
+    using value_type = Element;
+    using engine_type = engine<Element, plan_type>;
+    static constexpr const auto& description = Description;
+    static constexpr plan_view plan() { return plan_type::view(); }
+
+    /// Parameters begin as each layer says (Glorot uniform for weights), from `seed`. Kernels use `threads`
+    /// threads, the caller included.
+    explicit network(std::uint64_t seed = 0, std::size_t threads = 1)
+        : threads_(threads > 1 ? std::make_unique<thread_pool>(threads) : nullptr), engine_(plan()) {
+        engine_.use(threads_.get());
+        engine_.reserve(1);
+        initialize(seed);
+    }
+
+    network(const network& other) : network(0, other.threads_ ? other.threads_->size() : 1) {
+        std::copy_n(other.engine_.parameters().data(), other.engine_.parameters().size(), engine_.parameters().data());
+        prepare();
+    }
+    network(network&&) = default;
+    network& operator=(network&&) = default;
+
+    void initialize(std::uint64_t seed) {
+        engine_.initialize(seed);
+        engine_.prepare_all(description);
+    }
+
+    /// Runs one example: one argument for each input, each with as many elements as its shape. The result
+    /// is a look at the output (a tuple of them where there are several), valid until the next call.
+    template <array_like... Inputs>
+    auto operator()(const Inputs&... inputs) {
+        static_assert(sizeof...(Inputs) == input_count, "one argument for each input of the network");
+        engine_.reserve(1);
+        set_inputs<0>(1, inputs...);
+        description.forward(engine_, std::integral_constant<std::size_t, 0>{});
+        return results<0>(1);
+    }
+
+    /// Runs as many examples as the arguments hold, one after the other along a new first axis.
+    template <array_like... Inputs>
+    auto predict_batch(const Inputs&... inputs) {
+        static_assert(sizeof...(Inputs) == input_count, "one argument for each input of the network");
+        const extent examples = count_examples(inputs...);
+        engine_.reserve(examples);
+        engine_.measure(description);
+        set_inputs<0>(examples, inputs...);
+        description.forward(engine_, std::size_t{0});
+        return results<1>(examples);
+    }
+
+    /// The parameter array `field` ("weights") of the layer `layer`, to read and to write. Call `prepare`
+    /// after writing.
+    std::span<Element> parameter(std::string_view layer, std::string_view field) {
+        const std::size_t step = plan().find_step(layer);
+        if (step != blob_facts::npos)
+            for (std::size_t i = 0; i < plan().steps[step].parameter_count; ++i) {
+                const std::size_t number = plan().steps[step].first_parameter + i;
+                const auto& facts = plan().parameters[number];
+                if (facts.name == field)
+                    return {engine_.parameter(number), static_cast<std::size_t>(facts.dimensions.size())};
+            }
+        throw error(errc::unknown_name, "no layer \"" + std::string(layer) + "\" with a parameter \"" +
+                                            std::string(field) + "\" in this network");
+    }
+    /// Lets the kernels know that parameters have changed.
+    void prepare() { engine_.prepare_all(description); }
+
+    /// Takes over the parameters of the model at `path`, which must describe this very network: the same
+    /// layers with the same hyper-parameters, shapes and wires. Throws `error` with the first difference;
+    /// nothing has changed then. Defined in model/network_files.hpp, as is `save`.
+    void load(const std::filesystem::path& path);
+    /// Writes the network as a model.
+    void save(const std::filesystem::path& path) const;
+
+    // What a trainer or a loader works with.
+    engine_type& core() { return engine_; }
+    const engine_type& core() const { return engine_; }
+    void forward() { description.forward(engine_, std::size_t{0}); }
+    void backward() { description.backward(engine_, 0); }
+    void measure() { engine_.measure(description); }
+    void prepare_step(std::size_t wanted) {
+        description.each(0, [&](const auto& layer, std::size_t step) {
+            if (step == wanted) engine_.prepare(layer, step);
+        });
+    }
+
+private:
+    static constexpr std::size_t input_count = plan().inputs.size();
+
+    template <std::size_t Number, class First, class... Rest>
+    void set_inputs(extent examples, const First& first, const Rest&... rest) {
+        constexpr std::size_t blob = plan().inputs[Number];
+        constexpr extent size = plan().blobs[blob].dimensions.size();
+        if (static_cast<extent>(first.size()) != size * examples)
+            throw error(errc::shape_mismatch, wrong_size(Number, static_cast<extent>(first.size()), examples));
+        copy_elements(first, engine_.value(blob));
+        if constexpr (sizeof...(Rest) > 0) set_inputs<Number + 1>(examples, rest...);
+    }
+    template <std::size_t Number>
+    void set_inputs(extent) {}
+
+    static std::string wrong_size(std::size_t number, extent came, extent examples) {
+        const blob_facts& facts = plan().blobs[plan().inputs[number]];
+        return std::string(sentence("input \"", plan()[facts.name], "\": ", examples, " times the shape ",
+                                    facts.dimensions, " wanted (", examples * facts.dimensions.size(),
+                                    " elements), ", came, " came")
+                               .view());
+    }
+    template <class First, class... Rest>
+    static extent count_examples(const First& first, const Rest&...) {
+        constexpr extent size = plan().blobs[plan().inputs[0]].dimensions.size();
+        const extent came = static_cast<extent>(first.size());
+        if (size == 0 || came % size != 0)
+            throw error(errc::shape_mismatch, wrong_size(0, came, std::max<extent>(size == 0 ? 0 : came / size, 1)));
+        return came / size;
+    }
+
+    template <std::size_t Leading, std::size_t Number>
+    auto result(extent examples) const {
+        constexpr std::size_t blob = plan().outputs[Number];
+        constexpr shape s = plan().blobs[blob].dimensions;
+        std::array<std::size_t, s.rank() + Leading> extents{};
+        if constexpr (Leading == 1) extents[0] = static_cast<std::size_t>(examples);
+        for (std::size_t axis = 0; axis < s.rank(); ++axis) extents[axis + Leading] = static_cast<std::size_t>(s[axis]);
+        return adapt(static_cast<const Element*>(engine_.value(blob)), extents);
+    }
+    template <std::size_t Leading>
+    auto results(extent examples) const {
+        constexpr std::size_t count = plan().outputs.size();
+        if constexpr (count == 1)
+            return result<Leading, 0>(examples);
+        else
+            return [&]<std::size_t... I>(std::index_sequence<I...>) {
+                return std::tuple{result<Leading, I>(examples)...};
+            }(std::make_index_sequence<count>{});
+    }
+
+    std::unique_ptr<thread_pool> threads_;
+    engine_type engine_;
+};
+
+/// A network that does not fit together: one error, and nothing that follows from it.
+template <const auto& Description, class Element>
+class network<Description, Element, false> {
+    static constexpr auto problem = composed_plan<Description>::explain();
+#ifdef __clang__
+    template <std::size_t... I>
+    static network_error<problem.text[I]...> spelled(std::index_sequence<I...>);
+    using error_type = decltype(spelled(std::make_index_sequence<sizeof(problem.text) - 1>{}));
+    static_assert(sizeof(error_type) > 0);
+#else
+    static_assert(sizeof(network_error<problem>) > 0);
+#endif
+
+public:
+    explicit network(const auto&...) {}
+    std::array<Element, 1> operator()(const auto&...) { return {}; }
+    std::array<Element, 1> predict_batch(const auto&...) { return {}; }
+    void load(const auto&) {}
+    void save(const auto&) const {}
+};
+
+}  // namespace bespoke
+
+
+
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace bespoke {
+
+/// Says which layer type hides behind an `any_node`, without run-time type information.
+template <class L>
+inline constexpr char layer_type_tag = 0;
+
+/// A layer that was chosen at run time: the same layer type behind virtual calls, one a step.
+class any_node {
+public:
+    std::string name;
+    std::vector<std::string> inputs, outputs;
+    bool updatable = false;
+
+    virtual ~any_node() = default;
+    virtual const void* type() const = 0;
+    virtual bool can_stop() const = 0;
+    virtual std::size_t step_count() const = 0;
+    virtual void plan(planner& p) const = 0;
+    virtual flow forward(engine<float>& e, std::size_t step) const = 0;
+    virtual void backward(engine<float>& e, std::size_t step) const = 0;
+    virtual void measure(engine<float>& e, std::size_t step) const = 0;
+    virtual void prepare(engine<float>& e, std::size_t step) const = 0;
+    /// Appends this node and those inside it, in the order of the plan's steps.
+    virtual void flatten(std::vector<const any_node*>& into) const = 0;
+
+    /// The layer, if it is an L.
+    template <class L>
+    const L* as() const;
+};
+
+/// Layers one after the other, chosen at run time. The nodes are shared and never change.
+class layer_list {
+public:
+    std::vector<std::shared_ptr<const any_node>> nodes;
+
+    bool can_stop() const {
+        for (const auto& node : nodes)
+            if (node->can_stop()) return true;
+        return false;
+    }
+    std::size_t step_count() const {
+        std::size_t count = 0;
+        for (const auto& node : nodes) count += node->step_count();
+        return count;
+    }
+    void plan(planner& p) const {
+        for (const auto& node : nodes) node->plan(p);
+    }
+    flow forward(engine<float>& e, std::size_t step) const {
+        flow result = flow::on;
+        extent executed = 0;
+        for (const auto& node : nodes) {
+            if (result != flow::on) break;
+            result = node->forward(e, step);
+            step += node->step_count();
+            ++executed;
+        }
+        if (can_stop()) e.record(executed);
+        return result;
+    }
+    void backward(engine<float>& e, std::size_t step) const {
+        auto executed = static_cast<extent>(nodes.size());
+        if (can_stop()) executed = e.recorded();
+        for (extent i = 0; i < executed; ++i) step += nodes[static_cast<std::size_t>(i)]->step_count();
+        for (extent i = executed; i-- > 0;) {
+            const auto& node = nodes[static_cast<std::size_t>(i)];
+            step -= node->step_count();
+            node->backward(e, step);
+        }
+    }
+    template <class Visit>
+    void each(std::size_t step, const Visit& visit) const {
+        for (const auto& node : nodes) {
+            visit(*node, step);
+            step += node->step_count();
+        }
+    }
+    std::vector<const any_node*> flatten() const {
+        std::vector<const any_node*> all;
+        for (const auto& node : nodes) node->flatten(all);
+        return all;
+    }
+    friend bool operator==(const layer_list&, const layer_list&) = default;
+};
+
+/// The one implementation of `any_node`.
+template <layer L>
+class node_of final : public any_node {
+public:
+    L layer;
+
+    explicit node_of(L value) : layer(std::move(value)) {}
+
+    const void* type() const override { return &layer_type_tag<L>; }
+    bool can_stop() const override { return bespoke::can_stop(layer); }
+    std::size_t step_count() const override {
+        std::size_t count = 1;
+        if constexpr (control_layer<L>)
+            layer.each(0, [&]<class Part>(const Part& part, std::size_t) {
+                if constexpr (std::is_base_of_v<any_node, Part>) count += part.step_count();
+            });
+        return count;
+    }
+    void plan(planner& p) const override {
+        const std::vector<std::string_view> in(inputs.begin(), inputs.end()), out(outputs.begin(), outputs.end());
+        p.add(layer, name, in, out, updatable);
+    }
+    flow forward(engine<float>& e, std::size_t step) const override { return e.forward(layer, step); }
+    void backward(engine<float>& e, std::size_t step) const override { e.backward(layer, step); }
+    void measure(engine<float>& e, std::size_t step) const override {
+        e.measure_step(layer, step);
+        inner(step, [&](const any_node& node, std::size_t s) { node.measure(e, s); });
+    }
+    void prepare(engine<float>& e, std::size_t step) const override {
+        e.prepare(layer, step);
+        inner(step, [&](const any_node& node, std::size_t s) { node.prepare(e, s); });
+    }
+    void flatten(std::vector<const any_node*>& into) const override {
+        into.push_back(this);
+        inner(0, [&](const any_node& node, std::size_t) { node.flatten(into); });
+    }
+
+private:
+    template <class Visit>
+    void inner(std::size_t step, const Visit& visit) const {
+        if constexpr (control_layer<L>) layer.each(step, visit);
+    }
+};
+
+template <class L>
+const L* any_node::as() const {
+    return type() == &layer_type_tag<L> ? &static_cast<const node_of<L>*>(this)->layer : nullptr;
+}
+
+}  // namespace bespoke
+
+#include <optional>
+
+namespace bespoke {
+
+/// A network that was read at load time: the run-time twin of `network<description>`. Planned for the
+/// shapes that come; plans are kept.
+class program {
+public:
+    struct named_shape {
+        std::string name;
+        shape dimensions;
+        friend bool operator==(const named_shape&, const named_shape&) = default;
+    };
+
+    /// Plans `layers` for inputs of the given shapes. `root` stands before the places in errors; `outputs`
+    /// may be empty: then it is what the last layer writes. Throws `error`.
+    program(layer_list layers, std::vector<named_shape> inputs, std::vector<std::string> outputs,
+            std::string root = "")
+        : layers_(std::move(layers)), outputs_(std::move(outputs)), root_(std::move(root)),
+          plans_{{inputs, make_plan(inputs)}}, engine_(plans_.front().second->view()) {}
+
+    program(const program& other)
+        : layers_(other.layers_), outputs_(other.outputs_), root_(other.root_),
+          plans_(other.plans_), engine_(other.plan()) {
+        std::copy_n(other.engine_.parameters().data(), other.engine_.parameters().size(), engine_.parameters().data());
+        use_threads(other.thread_count());
+        prepare();
+    }
+    program(program&&) = default;
+    program& operator=(program&&) = default;
+
+    using engine_type = engine<float>;
+    using value_type = float;
+    const layer_list& layers() const { return layers_; }
+    const plan_view& plan() const { return engine_.plan(); }
+    engine_type& core() { return engine_; }
+    const engine_type& core() const { return engine_; }
+
+    /// Whether the current plan is for these input shapes.
+    bool is_planned_for(const std::vector<named_shape>& inputs) const {
+        for (const auto& [shapes, plan] : plans_)
+            if (shapes == inputs) return engine_.plan().steps.data() == plan->steps.data();
+        return false;
+    }
+    /// Makes the plan for these input shapes the current one. Throws `error` where they do not fit.
+    void reshape(const std::vector<named_shape>& inputs) {
+        for (const auto& [shapes, plan] : plans_)
+            if (shapes == inputs) {
+                if (engine_.plan().steps.data() == plan->steps.data()) return;
+                engine_.replan(plan->view());
+                return prepare();  // what is prepared may depend on the shapes
+            }
+        auto next = make_plan(inputs);
+        for (std::size_t i = 0; i < next->parameters.size(); ++i)
+            if (!(next->parameters[i].dimensions == plans_.front().second->parameters[i].dimensions)) {
+                const auto view = next->view();
+                const auto& facts = next->parameters[i];
+                throw error(shape_fault(view[view.steps[facts.step].place], ": its ", facts.name,
+                                        " would have the shape ", facts.dimensions, " for this input, it has ",
+                                        plans_.front().second->parameters[i].dimensions));
+            }
+        plans_.emplace_back(inputs, std::move(next));
+        engine_.replan(plans_.back().second->view());
+        prepare();
+    }
+
+    void use_threads(std::size_t count) {
+        threads_ = count > 1 ? std::make_unique<thread_pool>(count) : nullptr;
+        engine_.use(threads_.get());
+    }
+    std::size_t thread_count() const { return threads_ ? threads_->size() : 1; }
+
+    /// Lets the kernels know that parameters have changed.
+    void prepare() { engine_.prepare_all(layers_); }
+    void prepare_step(std::size_t step) {
+        layers_.each(0, [&](const any_node& node, std::size_t first) {
+            if (step >= first && step < first + node.step_count()) node.prepare(engine_, first);
+        });
+    }
+    void measure() { engine_.measure(layers_); }
+    void forward() { layers_.forward(engine_, 0); }
+    void backward() { layers_.backward(engine_, 0); }
+
+private:
+    std::shared_ptr<const bespoke::plan> make_plan(const std::vector<named_shape>& inputs) const {
+        planner p(root_);
+        for (const auto& in : inputs) p.input(in.name, in.dimensions);
+        layers_.plan(p);
+        for (const auto& name : outputs_) p.output(name);
+        p.finish();
+        if (p.failed()) throw error(p.problem());
+        return std::make_shared<const bespoke::plan>(p.result());
+    }
+
+    layer_list layers_;
+    std::vector<std::string> outputs_;
+    std::string root_;
+    std::vector<std::pair<std::vector<named_shape>, std::shared_ptr<const bespoke::plan>>> plans_;
+    std::unique_ptr<thread_pool> threads_;
+    engine<float> engine_;
+};
+
+}  // namespace bespoke
+
+
+
+#include <cmath>
+#include <cstdio>
+#include <limits>
+#include <string>
+#include <vector>
+
+namespace bespoke {
+
+struct gradient_options {
+    extent examples = 2;
+    std::uint64_t seed = 0;
+    /// Inputs are drawn from [low, high), unless a generator is given.
+    double low = -1, high = 1;
+    /// Largest |expected - came| / max(1, |expected|).
+    double tolerance = 1e-6;
+    /// Where the layer has no derivative: inputs and parameters keep 0.01 away from these values.
+    std::vector<double> kinks{};
+    /// Which input each argument of the layer reads; {0, 0} gives it the same blob twice. Empty: one each.
+    std::vector<std::size_t> arguments{};
+};
+
+struct gradient_report {
+    bool ok = true;
+    /// What is wrong: which element, which number was expected and which came. Empty where ok.
+    std::string what{};
+    explicit operator bool() const { return ok; }
+};
+
+namespace detail {
+
+/// Stands for a blob that does not depend on the inputs of its network. Never runs: the values are given.
+struct stored_once {
+    shape dimensions;
+
+    static constexpr auto key = "storedOnce";
+    static constexpr auto fields = std::tuple{};
+    static constexpr input_count inputs{0, 0};
+
+    constexpr outcome output_shape(std::span<const shape>) const { return dimensions; }
+    void forward(auto, auto, const auto&, auto&) const noexcept {}
+    void backward(auto, auto, auto, auto, const auto&, const auto&, auto&) const noexcept {}
+    friend bool operator==(const stored_once&, const stored_once&) = default;
+};
+
+/// One layer in a network of its own, with all its arrays at hand.
+template <layer L>
+class gradient_check {
+    using arrays = std::vector<std::vector<double>>;
+
+public:
+    static constexpr std::size_t none = blob_facts::npos;
+
+    /// `once`: the input that is stored once for all examples; none: each is stored example after example.
+    gradient_check(const L& layer, const std::vector<shape>& inputs, const gradient_options& options,
+                   std::size_t once)
+        : layer_(layer), options_(options), planner_(make_plan(inputs, once)),
+          engine_(planner_.result().view()), step_(planner_.result().steps.size() - 1) {
+        if (once != none) manner_ = sentence(" (input ", once, " stored once for all examples)").view();
+    }
+
+    template <class Generate>
+    gradient_report run(const Generate& generate) {
+        if (planner_.failed()) return wrong(std::string(planner_.problem().what.view()));
+        if (!is_differentiable<L>) return wrong("no gradient passes this layer: differentiable = false");
+        fill(generate);
+        const result all = backward(none, true, true);
+        for (std::size_t i = 0; i < input_count(); ++i)
+            for (std::size_t e = 0; e < all.inputs[i].size(); ++e)
+                if (gradient_report r =
+                        compare(input_name(i, e), all.inputs[i][e], values_[blob_of_input(i)][e]);
+                    !r)
+                    return r;
+        for (std::size_t i = 0; i < all.parameters.size(); ++i) {
+            const parameter_facts& facts = plan().parameters[i];
+            if (!facts.learned) continue;
+            for (std::size_t e = 0; e < all.parameters[i].size(); ++e)
+                if (gradient_report r =
+                        compare(parameter_name(i, e), all.parameters[i][e], engine_.parameter(i)[e]);
+                    !r)
+                    return r;
+        }
+        // what is not wanted must change nothing of the rest
+        if (gradient_report r = same(all, backward(none, false, true), "no input gradient"); !r) return r;
+        if (gradient_report r = same(all, backward(none, true, false), "no parameter gradient"); !r) return r;
+        for (std::size_t i = 0; input_count() > 1 && i < input_count(); ++i)
+            if (gradient_report r = same(all, backward(i, true, true), "the gradients of some inputs only");
+                !r)
+                return r;
+        return {};
+    }
+
+private:
+    struct result {
+        arrays inputs, parameters;  ///< empty where not wanted
+    };
+
+    plan_view plan() const { return engine_.plan(); }
+
+    planner make_plan(const std::vector<shape>& inputs, std::size_t once) {
+        planner p;
+        for (std::size_t i = 0; i < inputs.size(); ++i) {
+            const sentence name("x", i);
+            if (i == once)
+                p.add(stored_once{inputs[i]}, name.view(), {}, {}, false);
+            else
+                p.input(name.view(), inputs[i]);
+            input_names_.push_back(name);
+        }
+        std::vector<std::size_t> arguments = options_.arguments;
+        for (std::size_t i = 0; options_.arguments.empty() && i < inputs.size(); ++i) arguments.push_back(i);
+        std::vector<shape> shapes;
+        std::vector<std::string_view> names;
+        for (std::size_t argument : arguments) {
+            shapes.push_back(inputs[argument]);
+            names.push_back(input_names_[argument].view());
+        }
+        std::vector<sentence> outputs;
+        if (shapes.size() >= inputs_of<L>.least && shapes.size() <= inputs_of<L>.most)
+            if (const outcome o = output_shapes(layer_, std::span<const shape>(shapes));
+                o && o.shapes().size() != 1)
+                for (std::size_t i = 0; i < o.shapes().size(); ++i) outputs.push_back(sentence("y", i));
+        std::vector<std::string_view> output_names;
+        for (const sentence& name : outputs) output_names.push_back(name.view());
+        p.add(layer_, "layer", names, output_names, true);
+        p.finish();
+        return p;
+    }
+
+    std::size_t input_count() const { return input_names_.size(); }
+    std::size_t blob_of_input(std::size_t i) const { return plan().find_blob(input_names_[i].view()); }
+
+    /// Random numbers wherever the layer reads.
+    template <class Generate>
+    void fill(const Generate& generate) {
+        const plan_view p = plan();
+        values_.resize(p.blobs.size());
+        gradients_.resize(p.blobs.size());
+        std::vector<double*> places(p.blobs.size());
+        for (std::size_t b = 0; b < p.blobs.size(); ++b) {
+            values_[b].resize(static_cast<std::size_t>(p.blobs[b].dimensions.size() *
+                                                       (p.blobs[b].per_example ? options_.examples : 1)));
+            gradients_[b].resize(values_[b].size());
+            places[b] = values_[b].data();
+        }
+        philox random(options_.seed);
+        for (std::size_t i = 0; i < input_count(); ++i)
+            for (double& v : values_[blob_of_input(i)]) v = beside_kinks(generate(i, random));
+        for (std::size_t b : p.outputs_of(step_))
+            for (double& v : gradients_[b]) v = 2 * random.uniform() - 1;
+        // what begins at one is a scale or a variance: positive
+        for (std::size_t i = 0; i < p.parameters.size(); ++i)
+            for (extent e = 0; e < p.parameters[i].dimensions.size(); ++e)
+                engine_.parameter(i)[e] =
+                    beside_kinks(p.parameters[i].start == initial::one ? random.uniform() + 0.5
+                                                                       : 2 * random.uniform() - 1);
+        const std::vector<double*> nowhere(p.blobs.size());
+        engine_.place(options_.examples, places, nowhere);
+        engine_.prepare_all(*this);
+        trained_.assign(p.steps.size(), 0);
+        trained_[step_] = 1;
+    }
+    double beside_kinks(double v) const {
+        constexpr double margin = 0.01;
+        for (double kink : options_.kinks)
+            if (std::abs(v - kink) < margin) v = v < kink ? kink - margin : kink + margin;
+        return v;
+    }
+
+    void forward() {
+        engine_.select(pass::trainable, trained_);
+        engine_.prepare(layer_, step_);
+        engine_.forward(layer_, step_);
+    }
+
+    /// The gradients that the layer adds to arrays that hold noise; without that of input `unwanted`.
+    result backward(std::size_t unwanted, bool inputs, bool parameters) {
+        const plan_view p = plan();
+        forward();
+        std::vector<double*> places(p.blobs.size()), to(p.blobs.size());
+        arrays kept;
+        result sums;
+        for (std::size_t b = 0; b < p.blobs.size(); ++b) places[b] = values_[b].data();
+        for (std::size_t b : p.outputs_of(step_)) to[b] = gradients_[b].data();
+        sums.inputs.resize(input_count());
+        for (std::size_t i = 0; i < input_count(); ++i)
+            if (inputs && i != unwanted) {
+                const std::size_t b = blob_of_input(i);
+                sums.inputs[i] = noise(gradients_[b].size(), i);
+                to[b] = sums.inputs[i].data();
+            }
+        sums.parameters.resize(p.parameters.size());
+        for (std::size_t i = 0; i < p.parameters.size(); ++i)
+            if (parameters && p.parameters[i].learned)
+                sums.parameters[i] =
+                    noise(static_cast<std::size_t>(p.parameters[i].dimensions.size()), i + 100);
+        for (std::size_t i = 0; i < p.parameters.size(); ++i)
+            engine_.parameter_gradients()[i] =
+                sums.parameters[i].empty() ? nullptr : sums.parameters[i].data();
+
+        // what backward says it does not need is not there
+        kept = values_;
+        const double nan = std::numeric_limits<double>::quiet_NaN();
+        for (std::size_t i = 0; i < input_count(); ++i)
+            if (!needs_of<L>.input) values_[blob_of_input(i)].assign(values_[blob_of_input(i)].size(), nan);
+        for (std::size_t b : p.outputs_of(step_))
+            if (!needs_of<L>.output) values_[b].assign(values_[b].size(), nan);
+        engine_.place(options_.examples, places, to);
+        engine_.backward(layer_, step_);
+        for (std::size_t b = 0; b < kept.size(); ++b)
+            std::copy(kept[b].begin(), kept[b].end(), values_[b].begin());
+
+        for (std::size_t i = 0; i < sums.inputs.size(); ++i) subtract(sums.inputs[i], i);
+        for (std::size_t i = 0; i < sums.parameters.size(); ++i) subtract(sums.parameters[i], i + 100);
+        return sums;
+    }
+    static std::vector<double> noise(std::size_t size, std::uint64_t stream) {
+        philox random(~std::uint64_t{0}, stream);
+        std::vector<double> v(size);
+        for (double& e : v) e = random.uniform() + 0.25;
+        return v;
+    }
+    static void subtract(std::vector<double>& sum, std::uint64_t stream) {
+        const std::vector<double> begin = noise(sum.size(), stream);
+        for (std::size_t e = 0; e < sum.size(); ++e) sum[e] -= begin[e];
+    }
+
+    arrays outputs() {
+        forward();
+        arrays ys;
+        for (std::size_t b : plan().outputs_of(step_)) ys.push_back(values_[b]);
+        return ys;
+    }
+    /// d(sum of y dy) / d(element), with the step h.
+    double central_difference(double& element, double h) {
+        const double middle = element, right = middle + h, left = middle - h;
+        element = right;
+        const arrays after = outputs();
+        element = left;
+        const arrays before = outputs();
+        element = middle;
+        double sum = 0;
+        std::size_t i = 0;
+        for (std::size_t b : plan().outputs_of(step_)) {
+            for (std::size_t e = 0; e < after[i].size(); ++e)
+                sum += gradients_[b][e] * (after[i][e] - before[i][e]);
+            ++i;
+        }
+        return sum / (right - left);
+    }
+    /// Any step that works is enough.
+    gradient_report compare(const sentence& name, double came, double& element) {
+        double nearest = 0, distance = std::numeric_limits<double>::infinity();
+        for (double h : {1e-4, 1e-5, 1e-3, 1e-6}) {
+            const double expected = central_difference(element, h);
+            const double error = std::abs(expected - came) / std::max(1.0, std::abs(expected));
+            if (error <= options_.tolerance) return {};
+            if (error < distance || h == 1e-4) {
+                nearest = expected;
+                distance = error;
+            }
+        }
+        return wrong("gradient of " + std::string(name.view()) + ": " + number(nearest) + " expected, " +
+                     number(came) + " came");
+    }
+    gradient_report same(const result& all, const result& some, const char* when) const {
+        for (std::size_t i = 0; i < some.inputs.size(); ++i)
+            for (std::size_t e = 0; e < some.inputs[i].size(); ++e)
+                if (!near(all.inputs[i][e], some.inputs[i][e]))
+                    return wrong("gradient of " + std::string(input_name(i, e).view()) + ": " +
+                                 number(all.inputs[i][e]) + " expected, " + number(some.inputs[i][e]) +
+                                 " came where " + when + " is wanted");
+        for (std::size_t i = 0; i < some.parameters.size(); ++i)
+            for (std::size_t e = 0; e < some.parameters[i].size(); ++e)
+                if (!near(all.parameters[i][e], some.parameters[i][e]))
+                    return wrong("gradient of " + std::string(parameter_name(i, e).view()) + ": " +
+                                 number(all.parameters[i][e]) + " expected, " +
+                                 number(some.parameters[i][e]) + " came where " + when + " is wanted");
+        return {};
+    }
+    bool near(double a, double b) const {
+        return std::abs(a - b) <= options_.tolerance * std::max(1.0, std::abs(a));
+    }
+
+    sentence input_name(std::size_t i, std::size_t element) const {
+        const std::size_t size = static_cast<std::size_t>(plan().blobs[blob_of_input(i)].dimensions.size());
+        return sentence("input ", i, ", example ", element / size, ", element ", element % size);
+    }
+    sentence parameter_name(std::size_t i, std::size_t element) const {
+        return sentence(plan().parameters[i].name, ", element ", element);
+    }
+    static std::string number(double v) {
+        char text[32];
+        std::snprintf(text, sizeof text, "%.9g", v);
+        return text;
+    }
+    gradient_report wrong(const std::string& what) const { return {false, what + manner_}; }
+
+public:
+    /// What the engine walks through.
+    template <class Visit>
+    void each(std::size_t, const Visit& visit) const {
+        visit(layer_, step_);
+    }
+
+private:
+    L layer_;
+    gradient_options options_;
+    std::vector<sentence> input_names_;
+    std::string manner_;
+    planner planner_;
+    engine<double> engine_;
+    std::size_t step_ = 0;
+    std::vector<char> trained_;
+    arrays values_, gradients_;
+};
+
+}  // namespace detail
+
+/// Whether `backward` of a layer is the derivative of its `forward`; for whoever writes a layer:
+///
+///     REQUIRE(check_gradients(my_layer{.alpha = 2}, {{3, 4, 4}}));
+///
+/// `inputs` are the shapes of one example. With random inputs, parameters and dy, in double, the gradients
+/// of sum(y dy) are compared with central differences, for every element of every input and every learned
+/// parameter. The gradients start from noise, so that `=` in the place of `+=` shows; what the layer says
+/// that backward does not need is NaN while it runs; gradients that nobody wants (null) are left out in turn;
+/// a layer with several inputs is also given each of them stored once for all examples.
+///
+/// `generate(input, random)` draws one element of an input from a `philox`.
+template <layer L, class Generate>
+    requires std::invocable<const Generate&, std::size_t, philox&> gradient_report
+    check_gradients(const L& layer, const std::vector<shape>& inputs, const gradient_options& options,
+                    const Generate& generate) {
+        static_assert(!control_layer<L>,
+                      "control layers have no values of their own: check the layers inside them");
+        using check = detail::gradient_check<L>;
+        gradient_report r = check(layer, inputs, options, check::none).run(generate);
+        if (inputs.size() > 1)
+            for (std::size_t once = 0; r && once < inputs.size(); ++once)
+                r = check(layer, inputs, options, once).run(generate);
+        return r;
+    }
+
+template <layer L>
+gradient_report check_gradients(const L& layer, const std::vector<shape>& inputs,
+                                const gradient_options& options = {}) {
+    return check_gradients(layer, inputs, options, [&](std::size_t, philox& random) {
+        return options.low + (options.high - options.low) * random.uniform();
+    });
+}
+
+}  // namespace bespoke
+
+
+
+
+#include <cmath>
+#include <cstdio>
+#include <string>
+#include <variant>
+
+namespace bespoke {
+
+/// Categorical cross-entropy: the mean over the examples of the mini-batch of -log p[target].
+///
+/// `input` names the blob of the N probabilities, the output of a softmax (empty: the first output of the
+/// network); `target` is one class index an example, from 0 to N - 1. Computed from what goes into the
+/// softmax, as log sum exp(x) - x[target], with the gradient (p - onehot) / examples: no logarithm of 0.
+/// Core ML specification, CategoricalCrossEntropyLossLayer.
+struct categorical_cross_entropy {
+    std::string input{}, target{};
+
+    static constexpr bool from_softmax = true;
+
+    static extent target_size(const shape&) { return 1; }
+
+    /// What does not hold of this target, for inputs of the shape `x`: empty if all is well.
+    template <class T>
+    static sentence check_target(const shape& x, const T* target) {
+        if (target[0] >= T(0) && target[0] < static_cast<T>(x.size()) && target[0] == std::floor(target[0]))
+            return {};
+        char came[32];
+        std::snprintf(came, sizeof came, "%g", static_cast<double>(target[0]));
+        return sentence("a class from 0 to ", x.size() - 1, " wanted, ", static_cast<const char*>(came),
+                        " came");
+    }
+
+    /// The loss; adds its gradient with respect to x where dx is wanted. `p` is softmax(x).
+    template <class T>
+    double operator()(dynamic_view<const T> x, dynamic_view<const T> p, const T* target,
+                      dynamic_view<T> dx) const {
+        const extent n = x.size(), examples = x.examples;
+        const T share = T(1) / static_cast<T>(examples);
+        double sum = 0;
+        for (extent i = 0; i < examples; ++i) {
+            const auto label = static_cast<extent>(target[i]);
+            sum += static_cast<double>(kernels::log_sum_exp(n, x.example(i), extent{1})) -
+                   static_cast<double>(x.example(i)[label]);
+            if (!dx) continue;
+            kernels::accumulate_scaled(n, share, p.example(i), dx.example(i));
+            dx.example(i)[label] -= share;
+        }
+        return sum / static_cast<double>(examples);
+    }
+    friend bool operator==(const categorical_cross_entropy&, const categorical_cross_entropy&) = default;
+};
+
+/// Mean squared error: the mean over all elements of the mini-batch of (x - target)².
+///
+/// `input` names the blob (empty: the first output of the network); `target` has its shape.
+/// Core ML specification, MeanSquaredErrorLossLayer.
+struct mean_squared_error {
+    std::string input{}, target{};
+
+    static constexpr bool from_softmax = false;
+
+    static extent target_size(const shape& x) { return x.size(); }
+
+    template <class T>
+    static sentence check_target(const shape& x, const T* target) {
+        for (extent i = 0; i < x.size(); ++i)
+            if (!std::isfinite(target[i])) return sentence("finite numbers wanted, element ", i, " is not");
+        return {};
+    }
+
+    template <class T>
+    double operator()(dynamic_view<const T> x, dynamic_view<const T>, const T* target,
+                      dynamic_view<T> dx) const {
+        const extent n = x.size(), examples = x.examples;
+        const double count = static_cast<double>(n) * static_cast<double>(examples);
+        const T scale = static_cast<T>(2 / count);
+        double sum = 0;
+        for (extent i = 0; i < examples; ++i)
+            for (extent j = 0; j < n; ++j) {
+                const T difference = x.example(i)[j] - target[i * n + j];
+                sum = std::fma(static_cast<double>(difference), static_cast<double>(difference), sum);
+                if (dx) dx.example(i)[j] = kernels::fma(scale, difference, dx.example(i)[j]);
+            }
+        return sum / count;
+    }
+    friend bool operator==(const mean_squared_error&, const mean_squared_error&) = default;
+};
+
+/// What a trainer asks of a loss; a loss of your own has these members. x has the stride 0 where the blob does
+/// not depend on an input: it is the same for every example, and dx sums over them.
+template <class L>
+concept loss = std::copyable<L> && requires(const L& l, const shape& s, const float* target,
+                                            dynamic_view<const float> x, dynamic_view<float> dx) {
+    { l.input } -> std::convertible_to<std::string>;
+    { L::from_softmax } -> std::convertible_to<bool>;
+    { l.target_size(s) } -> std::convertible_to<extent>;
+    { l.check_target(s, target) } -> std::convertible_to<sentence>;
+    { l(x, x, target, dx) } -> std::convertible_to<double>;
+};
+
+/// A loss chosen at run time, or losses of several kinds in one network.
+template <class... Losses>
+using any_loss = std::variant<Losses...>;
+
+/// The losses of the Core ML specification.
+using specified_loss = any_loss<categorical_cross_entropy, mean_squared_error>;
+
+}  // namespace bespoke
+
+
+#include <cmath>
+#include <span>
+#include <tuple>
+#include <variant>
+
+namespace bespoke {
+
+/// One parameter array while it is being updated: its weights, and the step to be subtracted from them,
+/// which is the gradient at first.
+template <class T>
+struct update_slot {
+    const T* weights;
+    T* step;
+    extent size;
+    extent offset;  ///< place of its moments in each array of state
+};
+
+/// A gradient transformation turns gradients into steps, one after the other in a `chain`; what the last one
+/// leaves is subtracted from the weights: w -= u. A transformation of your own has two members:
+/// `moments()`, how many arrays of state it keeps for each weight (zero at first), and `apply`.
+template <class O>
+concept optimizer = std::copyable<O> &&
+    requires(const O& o, std::span<const update_slot<float>> slots, float* state) {
+    { o.moments() } -> std::convertible_to<extent>;
+    o.apply(slots, state, extent{}, std::uint64_t{});
+};
+
+/// Stochastic gradient descent with momentum: v = momentum v + u; u = learning_rate v.
+/// Sutskever et al., ICML 2013, in PyTorch's form; Core ML specification, SGDOptimizer.
+struct sgd {
+    double learning_rate = 0.01;
+    double momentum = 0;
+
+    constexpr extent moments() const { return momentum == 0 ? 0 : 1; }
+
+    template <class T>
+    void apply(std::span<const update_slot<T>> slots, T* state, extent, std::uint64_t) const {
+        using batch = kernels::batch<T>;
+        const batch rate(static_cast<T>(learning_rate)), keep(static_cast<T>(momentum));
+        for (const auto& slot : slots) {
+            T* u = slot.step;
+            if (momentum == 0) {
+                kernels::for_each_batch<T>(
+                    slot.size, [&](extent i, auto in, auto out) { out(u + i, rate * in(u + i)); });
+                continue;
+            }
+            T* v = state + slot.offset;
+            kernels::for_each_batch<T>(slot.size, [&](extent i, auto in, auto out) {
+                const batch velocity = kernels::fma<T>(keep, in(v + i), in(u + i));
+                out(v + i, velocity);
+                out(u + i, rate * velocity);
+            });
+        }
+    }
+    friend bool operator==(const sgd&, const sgd&) = default;
+};
+
+/// Adam: m = beta1 m + (1 - beta1) u; v = beta2 v + (1 - beta2) u²;
+/// u = learning_rate m / (1 - beta1ᵗ) / (sqrt(v / (1 - beta2ᵗ)) + eps).
+/// Kingma and Ba, ICLR 2015; Core ML specification, AdamOptimizer.
+struct adam {
+    double learning_rate = 1e-3;
+    double beta1 = 0.9, beta2 = 0.999;
+    double eps = 1e-8;
+
+    constexpr extent moments() const { return 2; }
+
+    template <class T>
+    void apply(std::span<const update_slot<T>> slots, T* state, extent total, std::uint64_t step) const {
+        using batch = kernels::batch<T>;
+        const auto t = static_cast<double>(step);
+        const batch rate(static_cast<T>(learning_rate / (1 - std::pow(beta1, t))));
+        const batch unbias(static_cast<T>(1 / std::sqrt(1 - std::pow(beta2, t))));
+        const batch b1(static_cast<T>(beta1)), c1(static_cast<T>(1 - beta1));
+        const batch b2(static_cast<T>(beta2)), c2(static_cast<T>(1 - beta2)), small(static_cast<T>(eps));
+        for (const auto& slot : slots) {
+            T *u = slot.step, *m = state + slot.offset, *v = m + total;
+            kernels::for_each_batch<T>(slot.size, [&](extent i, auto in, auto out) {
+                const batch g = in(u + i);
+                const batch first = kernels::fma<T>(b1, in(m + i), c1 * g);
+                const batch second = kernels::fma<T>(b2, in(v + i), (c2 * g) * g);
+                out(m + i, first);
+                out(v + i, second);
+                out(u + i, rate * first / kernels::fma<T>(kernels::sqrt<T>(second), unbias, small));
+            });
+        }
+    }
+    friend bool operator==(const adam&, const adam&) = default;
+};
+
+/// Scales all gradients together so that their Euclidean norm is at most `limit`.
+/// Pascanu et al., ICML 2013.
+struct clip_by_global_norm {
+    double limit = 1;
+
+    constexpr extent moments() const { return 0; }
+
+    template <class T>
+    void apply(std::span<const update_slot<T>> slots, T*, extent, std::uint64_t) const {
+        double square = 0;
+        for (const auto& slot : slots)
+            for (extent i = 0; i < slot.size; ++i) {
+                const auto g = static_cast<double>(slot.step[i]);
+                square = std::fma(g, g, square);
+            }
+        const double norm = std::sqrt(square);
+        if (!(norm > limit)) return;
+        const kernels::batch<T> scale(static_cast<T>(limit / norm));
+        for (const auto& slot : slots) {
+            T* u = slot.step;
+            kernels::for_each_batch<T>(slot.size,
+                                       [&](extent i, auto in, auto out) { out(u + i, scale * in(u + i)); });
+        }
+    }
+    friend bool operator==(const clip_by_global_norm&, const clip_by_global_norm&) = default;
+};
+
+/// Decoupled weight decay: u += rate w. Behind `adam`, AdamW with the product of its learning rate and its
+/// decay as `rate`; before, L2 regularisation. Loshchilov and Hutter, ICLR 2019.
+struct decay_weights {
+    double rate = 0;
+
+    constexpr extent moments() const { return 0; }
+
+    template <class T>
+    void apply(std::span<const update_slot<T>> slots, T*, extent, std::uint64_t) const {
+        const kernels::batch<T> share(static_cast<T>(rate));
+        for (const auto& slot : slots) {
+            T* u = slot.step;
+            const T* w = slot.weights;
+            kernels::for_each_batch<T>(slot.size, [&](extent i, auto in, auto out) {
+                out(u + i, kernels::fma<T>(share, in(w + i), in(u + i)));
+            });
+        }
+    }
+    friend bool operator==(const decay_weights&, const decay_weights&) = default;
+};
+
+/// Transformations one after the other: `chain(clip_by_global_norm{1}, adam{}, decay_weights{1e-5})`.
+template <optimizer... Links>
+struct chain {
+    std::tuple<Links...> links;
+
+    constexpr explicit chain(const Links&... list) : links(list...) {}
+
+    constexpr extent moments() const {
+        return std::apply([](const Links&... link) { return (link.moments() + ... + extent{0}); }, links);
+    }
+    template <class T>
+    void apply(std::span<const update_slot<T>> slots, T* state, extent total, std::uint64_t step) const {
+        std::apply(
+            [&](const Links&... link) {
+                ((link.apply(slots, state, total, step), state += link.moments() * total), ...);
+            },
+            links);
+    }
+    friend bool operator==(const chain&, const chain&) = default;
+};
+
+/// An optimizer chosen at run time.
+template <optimizer... Kinds>
+struct any_optimizer {
+    std::variant<Kinds...> kind;
+
+    extent moments() const {
+        return std::visit([](const auto& o) { return o.moments(); }, kind);
+    }
+    template <class T>
+    void apply(std::span<const update_slot<T>> slots, T* state, extent total, std::uint64_t step) const {
+        std::visit([&](const auto& o) { o.apply(slots, state, total, step); }, kind);
+    }
+    friend bool operator==(const any_optimizer&, const any_optimizer&) = default;
+};
+
+/// The optimizers of the Core ML specification.
+using specified_optimizer = any_optimizer<sgd, adam>;
+
+}  // namespace bespoke
+
+
+#include <string>
+#include <vector>
+
+namespace bespoke {
+
+/// Which parameters a training changes.
+enum class train {
+    updatable_layers,  ///< those of the layers that are marked updatable
+    all_layers,
+};
+
+/// One loss as the plan sees it.
+struct loss_site {
+    std::size_t output = blob_facts::npos;  ///< the blob that the loss names
+    std::size_t input = blob_facts::npos;   ///< where its gradient goes: what enters the softmax, or `output`
+};
+
+/// The step of the softmax whose output `blob` is when the network has run; npos where there is none, or where
+/// what went into it is not there any more.
+constexpr std::size_t softmax_of(const plan_view& p, std::size_t blob) {
+    const std::size_t s = p.blobs[blob].maker;
+    if (s == blob_facts::npos || !p.steps[s].probabilities || p.steps[s].parent != blob_facts::npos)
+        return blob_facts::npos;
+    for (std::size_t later = s + 1; later < p.steps.size(); ++later)
+        for (std::size_t written : p.outputs_of(later))
+            if (written == blob || written == p.inputs_of(s)[0]) return blob_facts::npos;
+    return s;
+}
+
+/// What of a plan takes part in training, and where it lies in memory.
+///
+/// A step is trained if it has a parameter to change, mixes the examples of a mini-batch, reads what a trained
+/// step wrote before it, or writes over what a trained step has read or written; all others are frozen and run
+/// once an example. A loop or branch is
+/// trained as a whole. A blob that trained steps or a loss look at and that is an input or written by a frozen
+/// step is a border: what the frozen steps leave there is kept for every example.
+///
+/// The timeline of a mini-batch is the forward pass, step s at time s; the losses at time n; the backward pass,
+/// step s at time 2n - s. A value lives until the last pass that reads it, a gradient from the backward pass of
+/// the last step that touches the blob to that of the first. What is touched in a loop or branch lives as long
+/// as that: it begins again, for each iteration or each example.
+struct training_plan {
+    std::vector<char> trained_steps;   ///< for each step
+    std::vector<char> learning;        ///< for each parameter
+    std::vector<char> has_gradient;    ///< for each blob
+    std::vector<std::size_t> borders;  ///< blobs
+    std::vector<std::vector<std::size_t>>
+        births;  ///< for each step: blobs whose gradient is zeroed before it
+    std::vector<extent> value_offset, gradient_offset;  ///< in elements of one example; -1: not there
+    extent arena_size = 0;                              ///< elements an example
+    extent shared_size = 0;                             ///< elements stored once
+    std::vector<std::string> reasons;                   ///< why it cannot be trained; empty: it can
+
+    training_plan(const plan_view& p, train which, std::span<const loss_site> losses)
+        : trained_steps(p.steps.size(), 0), learning(p.parameters.size(), 0), has_gradient(p.blobs.size(), 0),
+          births(p.steps.size()), value_offset(p.blobs.size(), -1), gradient_offset(p.blobs.size(), -1) {
+        for (std::size_t i = 0; i < p.parameters.size(); ++i)
+            learning[i] = p.parameters[i].learned && p.parameters[i].dimensions.size() > 0 &&
+                          (which == train::all_layers || p.steps[p.parameters[i].step].updatable);
+        const std::vector<char> depends = find_trained(p);
+        const std::vector<char> reaches = find_reaching(p, losses);
+        for (std::size_t b = 0; b < p.blobs.size(); ++b) has_gradient[b] = depends[b] && reaches[b];
+        find_reasons(p, which, losses, reaches);
+        find_borders(p, losses);
+        place(p, losses);
+    }
+
+private:
+    static constexpr std::size_t npos = blob_facts::npos;
+
+    /// The outermost step around step s.
+    static std::size_t unit(const plan_view& p, std::size_t s) {
+        while (p.steps[s].parent != npos) s = p.steps[s].parent;
+        return s;
+    }
+
+    /// Marks the trained steps; returns the blobs that trained steps write.
+    std::vector<char> find_trained(const plan_view& p) {
+        std::vector<char> depends(p.blobs.size(), 0),
+            touched(p.blobs.size(), 0);  // by the trained steps so far
+        for (std::size_t s = 0; s < p.steps.size(); s = p.steps[s].end) {
+            bool trained = false;
+            for (std::size_t i = s; i < p.steps[s].end; ++i) {
+                trained |= p.steps[i].mixes_examples;
+                for (std::size_t b : p.inputs_of(i)) trained |= depends[b] != 0;
+                if (p.steps[i].watched != npos) trained |= depends[p.steps[i].watched] != 0;
+                for (std::size_t b : p.outputs_of(i)) trained |= touched[b] != 0;
+                for (std::size_t k = 0; k < p.steps[i].parameter_count; ++k)
+                    trained |= learning[p.steps[i].first_parameter + k] != 0;
+            }
+            if (!trained) continue;
+            for (std::size_t i = s; i < p.steps[s].end; ++i) {
+                trained_steps[i] = 1;
+                for (std::size_t b : p.inputs_of(i)) touched[b] = 1;
+                if (p.steps[i].watched != npos) touched[p.steps[i].watched] = 1;
+                for (std::size_t b : p.outputs_of(i)) touched[b] = depends[b] = 1;
+            }
+        }
+        return depends;
+    }
+
+    /// Blobs from which a gradient path leads to a loss.
+    static std::vector<char> find_reaching(const plan_view& p, std::span<const loss_site> losses) {
+        std::vector<char> reaches(p.blobs.size(), 0);
+        for (const auto& l : losses)
+            if (l.input != npos) reaches[l.input] = 1;
+        for (bool again = true; again;) {
+            again = false;
+            for (std::size_t s = p.steps.size(); s-- > 0;) {
+                if (!p.steps[s].differentiable || p.steps[s].control) continue;
+                bool reached = false;
+                for (std::size_t b : p.outputs_of(s)) reached |= reaches[b] != 0;
+                if (!reached) continue;
+                for (std::size_t b : p.inputs_of(s)) {
+                    again |= reaches[b] == 0;
+                    reaches[b] = 1;
+                }
+            }
+        }
+        return reaches;
+    }
+
+    void find_reasons(const plan_view& p, train which, std::span<const loss_site> losses,
+                      const std::vector<char>& reaches) {
+        bool any = false, whole = !losses.empty();
+        for (const auto& l : losses) whole &= l.input != npos;  // else the loss is the reason
+        if (losses.empty()) reasons.push_back("no loss: name one, with the blob that it looks at");
+        for (std::size_t s = 0; s < p.steps.size(); ++s) {
+            bool learns = false, reached = false;
+            for (std::size_t k = 0; k < p.steps[s].parameter_count; ++k)
+                learns |= learning[p.steps[s].first_parameter + k] != 0;
+            any |= learns;
+            for (std::size_t b : p.outputs_of(s)) reached |= reaches[b] != 0 && p.steps[s].differentiable;
+            if (learns && !reached && whole)
+                reasons.push_back(
+                    std::string(p[p.steps[s].place]) +
+                    ": it is updatable, but no path of differentiable layers leads from it to a loss");
+        }
+        if (!any)
+            reasons.push_back(which == train::all_layers ? "no layer has parameters to learn"
+                                                         : "no layer is marked updatable");
+    }
+
+    void find_borders(const plan_view& p, std::span<const loss_site> losses) {
+        std::vector<char> wanted(p.blobs.size(), 0), given(p.blobs.size(), 0);
+        for (std::size_t b : p.inputs) given[b] = 1;
+        for (std::size_t s = 0; s < p.steps.size(); ++s) {
+            for (std::size_t b : p.outputs_of(s)) (trained_steps[s] ? wanted : given)[b] = 1;
+            if (!trained_steps[s]) continue;
+            for (std::size_t b : p.inputs_of(s)) wanted[b] = 1;
+            if (p.steps[s].watched != npos) wanted[p.steps[s].watched] = 1;
+        }
+        for (const auto& l : losses)
+            for (std::size_t b : {l.input, l.output})
+                if (b != npos) wanted[b] = 1;
+        for (std::size_t b = 0; b < p.blobs.size(); ++b)
+            if (wanted[b] && given[b]) borders.push_back(b);
+    }
+
+    struct span_of_time {
+        std::size_t first = npos, last = 0;
+        void touch(std::size_t from, std::size_t to) {
+            first = std::min(first, from);
+            last = std::max(last, to);
+        }
+    };
+
+    void place(const plan_view& p, std::span<const loss_site> losses) {
+        const std::size_t n = p.steps.size();
+        std::vector<span_of_time> values(p.blobs.size()), gradients(p.blobs.size());
+        std::vector<std::size_t> last_unit(p.blobs.size(), npos);  // that touches the blob
+        for (std::size_t b : borders) values[b].touch(0, 0);
+        for (std::size_t s = 0; s < n; ++s) {
+            if (!trained_steps[s]) continue;
+            const step_facts& step = p.steps[s];
+            const std::size_t around = unit(p, s);
+            const bool again = p.steps[around].control;  // time comes back
+            const std::size_t first = again ? around : s, last = again ? p.steps[around].end - 1 : s;
+            const auto visit = [&](std::size_t b, bool needed) {
+                values[b].touch(first, needed || again ? 2 * n - first : last);
+                if (has_gradient[b]) gradients[b].touch(2 * n - last, 2 * n - first);
+                last_unit[b] = around;
+            };
+            for (std::size_t b : p.inputs_of(s)) visit(b, step.needs.input && step.differentiable);
+            for (std::size_t b : p.outputs_of(s))
+                visit(b, (step.needs.output && step.differentiable) || step.logged);
+            if (step.watched != npos) visit(step.watched, false);
+        }
+        for (const auto& l : losses) {
+            for (std::size_t b : {l.input, l.output})
+                if (b != npos) values[b].touch(n, n);
+            if (l.input != npos && has_gradient[l.input]) gradients[l.input].touch(n, n);
+        }
+        for (std::size_t b = 0; b < p.blobs.size(); ++b)
+            if (has_gradient[b] && last_unit[b] != npos && !is_loss_input(b, losses))
+                births[last_unit[b]].push_back(b);
+        for (const bool per_example : {true, false}) {
+            std::vector<tenancy> some;
+            const auto each = [&](const auto& visit) {
+                for (std::size_t b = 0; b < p.blobs.size(); ++b) {
+                    if (p.blobs[b].per_example != per_example) continue;
+                    if (values[b].first != npos)
+                        visit(values[b], value_offset[b], p.blobs[b].dimensions.size());
+                    if (has_gradient[b])
+                        visit(gradients[b], gradient_offset[b], p.blobs[b].dimensions.size());
+                }
+            };
+            each([&](const span_of_time& t, extent&, extent size) {
+                some.push_back({size, t.first, t.last});
+            });
+            (per_example ? arena_size : shared_size) = allocate(some);
+            std::size_t next = 0;
+            each([&](const span_of_time&, extent& offset, extent) { offset = some[next++].offset; });
+        }
+    }
+    static bool is_loss_input(std::size_t blob, std::span<const loss_site> losses) {
+        for (const auto& l : losses)
+            if (l.input == blob) return true;
+        return false;
+    }
+};
+
+}  // namespace bespoke
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace bespoke {
+
+/// The values of one network input, or the targets of one loss, for all examples, one after the other.
+template <class T>
+using example_data = std::span<const T>;
+
+/// Trains a network: keeps examples, runs mini-batches of them forward and backward, and lets an optimizer
+/// change the parameters. `Network` is a composed `network<...>` or a loaded `program`.
+///
+/// Steps that no trained parameter has an influence on run once an example, in `load`, not once an epoch.
+/// After the first mini-batch of the largest size a step allocates nothing. The same examples in the same
+/// order give the same bits, whatever the number of threads.
+template <class Network, optimizer Optimizer, class Loss>
+class trainer {
+public:
+    using T = typename Network::value_type;
+
+    /// The network must outlive the trainer and must not run elsewhere meanwhile. Throws `error`
+    /// (errc::not_updatable) with every reason why it cannot be trained.
+    trainer(Network& network, std::vector<Loss> losses, Optimizer optimizer,
+            train which = train::updatable_layers)
+        : network_(network), losses_(std::move(losses)), optimizer_(std::move(optimizer)),
+          sites_(find_sites(network.plan(), losses_)), plan_(network.plan(), which, sites_) {
+        if (const auto reasons = check_trainable(network.plan(), losses_, which); !reasons.empty()) {
+            std::string all = "this network cannot be trained";
+            for (const auto& reason : reasons) all += "\n  " + reason;
+            throw error(errc::not_updatable, all);
+        }
+        extent total = 0;
+        const auto& facts = network_.plan().parameters;
+        for (std::size_t i = 0; i < facts.size(); ++i)
+            if (plan_.learning[i]) {
+                slots_.push_back({network_.core().parameter(i), nullptr, facts[i].dimensions.size(), total});
+                slot_parameters_.push_back(i);
+                total += aligned_size<T>(facts[i].dimensions.size());
+            }
+        gradients_.resize(total);
+        for (auto& slot : slots_) slot.step = gradients_.data() + slot.offset;
+        values_.resize(network_.plan().blobs.size());
+        blob_gradients_.resize(values_.size());
+    }
+
+    /// Every reason why a network of this plan cannot be trained so; none: it can.
+    static std::vector<std::string> check_trainable(const plan_view& p, const std::vector<Loss>& losses, train which) {
+        const std::vector<loss_site> sites = find_sites(p, losses);
+        std::vector<std::string> reasons = loss_reasons(p, losses, sites);
+        const training_plan plan(p, which, sites);
+        reasons.insert(reasons.end(), plan.reasons.begin(), plan.reasons.end());
+        return reasons;
+    }
+
+    /// Takes over examples: for each input of the network and for each loss the values of all of them.
+    /// Throws `error` where sizes or targets do not fit.
+    void load(std::size_t examples, std::span<const example_data<T>> inputs,
+              std::span<const example_data<T>> targets) {
+        const plan_view& p = network_.plan();
+        check(examples, inputs, targets);
+        examples_ = examples;
+        targets_.resize(targets.size());
+        for (std::size_t l = 0; l < targets.size(); ++l)
+            targets_[l].assign(targets[l].begin(), targets[l].end());
+        kept_.resize(plan_.borders.size());
+        for (std::size_t k = 0; k < plan_.borders.size(); ++k) {
+            const std::size_t b = plan_.borders[k];
+            kept_[k].assign(static_cast<std::size_t>(p.blobs[b].dimensions.size()) *
+                                (p.blobs[b].per_example ? examples : 1),
+                            T(0));
+            for (std::size_t i = 0; i < inputs.size(); ++i)
+                if (p.inputs[i] == b) kept_[k].assign(inputs[i].begin(), inputs[i].end());
+        }
+        if (std::all_of(plan_.trained_steps.begin(), plan_.trained_steps.end(),
+                        [](char trained) { return trained != 0; }))
+            return;
+        constexpr extent most_elements = 1 << 22;
+        const auto batch = static_cast<std::size_t>(
+            std::clamp<extent>(most_elements / std::max<extent>(p.arena_size, 1), 1, 64));
+        for (std::size_t first = 0; first < examples; first += batch)
+            run_frozen(first, std::min(batch, examples - first), inputs);
+    }
+    std::size_t examples() const { return examples_; }
+
+    /// One mini-batch of the given examples (from 0 to examples() - 1): forward, backward, update. Returns the
+    /// loss before the update, summed over the losses. A loss that is not finite updates nothing.
+    double step(std::span<const std::size_t> batch) {
+        const double loss = gradient(batch);
+        if (!std::isfinite(loss)) return loss;
+        ++steps_;
+        const extent moments = optimizer_.moments() * gradients_.size();
+        if (state_.size() < moments) state_.resize(moments);
+        optimizer_.apply(std::span<const update_slot<T>>(slots_), state_.data(), gradients_.size(), steps_);
+        auto& engine = network_.core();
+        std::size_t last_step = blob_facts::npos;
+        for (std::size_t k = 0; k < slots_.size(); ++k) {
+            T* weights = engine.parameter(slot_parameters_[k]);
+            kernels::accumulate_scaled(slots_[k].size, T(-1), static_cast<const T*>(slots_[k].step), weights);
+        }
+        for (std::size_t number : slot_parameters_) {
+            const std::size_t step = network_.plan().parameters[number].step;
+            if (step != last_step) network_.prepare_step(step);
+            last_step = step;
+        }
+        return loss;
+    }
+
+    /// The loss of the given examples and the gradient of every learning parameter, without an update.
+    double gradient(std::span<const std::size_t> batch) {
+        auto& engine = network_.core();
+        for (auto& g : engine.parameter_gradients()) g = nullptr;
+        for (std::size_t k = 0; k < slots_.size(); ++k)
+            engine.parameter_gradients()[slot_parameters_[k]] = slots_[k].step;
+        kernels::fill(gradients_.size(), T(0), gradients_.data());
+        const double loss = forward(batch, true);
+        engine.set_births(plan_.births);
+        network_.backward();
+        engine.select(pass::all, {});
+        return loss;
+    }
+    /// The loss of the given examples.
+    double evaluate(std::span<const std::size_t> batch) {
+        const double loss = forward(batch, false);
+        network_.core().select(pass::all, {});
+        return loss;
+    }
+
+    /// Whether every learning parameter is a finite number.
+    bool finite() const {
+        for (const auto& slot : slots_)
+            for (extent i = 0; i < slot.size; ++i)
+                if (!std::isfinite(slot.weights[i])) return false;
+        return true;
+    }
+
+    Optimizer& chosen_optimizer() { return optimizer_; }
+    const std::vector<std::size_t>& learning_parameters() const { return slot_parameters_; }
+    /// The gradient that `gradient` left for the k-th of `learning_parameters`.
+    std::span<const T> gradient_of(std::size_t k) const {
+        return {slots_[k].step, static_cast<std::size_t>(slots_[k].size)};
+    }
+
+    // What a checkpoint keeps beside the parameters.
+    std::uint64_t& steps() { return steps_; }
+    buffer<T>& optimizer_state() {
+        const extent moments = optimizer_.moments() * gradients_.size();
+        if (state_.size() < moments) state_.resize(moments);
+        return state_;
+    }
+
+private:
+    template <class Visit>
+    static decltype(auto) visit_loss(const Loss& l, const Visit& visit) {
+        if constexpr (loss<Loss>)
+            return visit(l);
+        else
+            return std::visit(visit, l);
+    }
+
+    static std::vector<loss_site> find_sites(const plan_view& p, const std::vector<Loss>& losses) {
+        std::vector<loss_site> sites;
+        for (const auto& l : losses)
+            visit_loss(l, [&]<class L>(const L& one) {
+                loss_site site;
+                site.output = std::string_view(one.input).empty() ? p.outputs[0] : p.find_blob(one.input);
+                site.input = site.output;
+                if (L::from_softmax && site.output != blob_facts::npos) {
+                    const std::size_t softmax = softmax_of(p, site.output);
+                    site.input = softmax == blob_facts::npos ? softmax : p.inputs_of(softmax)[0];
+                }
+                sites.push_back(site);
+            });
+        return sites;
+    }
+    static std::vector<std::string> loss_reasons(const plan_view& p, const std::vector<Loss>& losses,
+                                                 const std::vector<loss_site>& sites) {
+        std::vector<std::string> reasons;
+        for (std::size_t i = 0; i < losses.size(); ++i) {
+            const std::string name =
+                visit_loss(losses[i], [](const auto& l) { return std::string(l.input); });
+            if (sites[i].output == blob_facts::npos)
+                reasons.push_back("the loss looks at \"" + name + "\", which no layer writes");
+            else if (sites[i].input == blob_facts::npos)
+                reasons.push_back("the cross-entropy looks at \"" +
+                                  std::string(p[p.blobs[sites[i].output].name]) +
+                                  "\", which is not the output of a softmax over a whole example");
+        }
+        return reasons;
+    }
+
+    void check(std::size_t examples, std::span<const example_data<T>> inputs,
+               std::span<const example_data<T>> targets) const {
+        const plan_view& p = network_.plan();
+        const auto wrong = [](const auto&... parts) { throw error(shape_fault(parts...)); };
+        if (examples == 0) throw error(errc::bad_argument, "at least one example wanted, none came");
+        if (inputs.size() != p.inputs.size())
+            wrong(p.inputs.size(), " inputs wanted, ", inputs.size(), " came");
+        if (targets.size() != losses_.size())
+            wrong("targets for ", losses_.size(), " losses wanted, for ", targets.size(), " came");
+        for (std::size_t i = 0; i < inputs.size(); ++i) {
+            const blob_facts& blob = p.blobs[p.inputs[i]];
+            const auto size = static_cast<std::size_t>(blob.dimensions.size());
+            if (inputs[i].size() != size * examples)
+                wrong("input \"", p[blob.name], "\": ", examples, " times the shape ", blob.dimensions,
+                      " wanted (", size * examples, " elements), ", inputs[i].size(), " came");
+        }
+        for (std::size_t l = 0; l < targets.size(); ++l)
+            visit_loss(losses_[l], [&](const auto& loss) {
+                const shape& x = p.blobs[sites_[l].input].dimensions;
+                const auto size = static_cast<std::size_t>(loss.target_size(x));
+                if (targets[l].size() != size * examples)
+                    wrong("target of loss ", l, ": ", size * examples, " elements wanted, ",
+                          targets[l].size(), " came");
+                for (std::size_t i = 0; i < examples; ++i) {
+                    const sentence problem = loss.check_target(x, targets[l].data() + i * size);
+                    if (!problem.view().empty())
+                        throw error(value_fault("target of loss ", l, ", example ", i, ": ", problem));
+                }
+            });
+    }
+
+    /// Runs the frozen steps for examples [first, first + count) and keeps what crosses the border.
+    void run_frozen(std::size_t first, std::size_t count, std::span<const example_data<T>> inputs) {
+        auto& engine = network_.core();
+        const plan_view& p = network_.plan();
+        engine.reserve(static_cast<extent>(count));
+        network_.measure();
+        const auto keep = [&](std::size_t blob) {
+            for (std::size_t k = 0; k < plan_.borders.size(); ++k) {
+                if (plan_.borders[k] != blob) continue;
+                const auto size = static_cast<std::size_t>(p.blobs[blob].dimensions.size());
+                const std::size_t examples = p.blobs[blob].per_example ? count : 1;
+                std::copy_n(engine.value(blob), size * examples,
+                            kept_[k].data() + (p.blobs[blob].per_example ? first * size : 0));
+            }
+        };
+        for (std::size_t i = 0; i < inputs.size(); ++i) {
+            const auto size = static_cast<std::size_t>(p.blobs[p.inputs[i]].dimensions.size());
+            std::copy_n(inputs[i].data() + first * size, count * size, engine.value(p.inputs[i]));
+        }
+        engine.select(pass::frozen, plan_.trained_steps);
+        const auto hook = [&](std::size_t step) {
+            for (std::size_t s = step; s < p.steps[step].end; ++s)
+                for (std::size_t blob : p.outputs_of(s)) keep(blob);
+        };
+        engine.after_frozen(hook);
+        network_.forward();
+        engine.select(pass::all, {});
+    }
+
+    double forward(std::span<const std::size_t> batch, bool with_gradient) {
+        if (batch.empty()) throw error(errc::bad_argument, "a mini-batch of at least one example wanted");
+        for (std::size_t i : batch)
+            if (i >= examples_)
+                throw error(value_fault("mini-batch: an example below ", examples_, " wanted, ", i, " came"));
+        auto& engine = network_.core();
+        const plan_view& p = network_.plan();
+        const auto count = static_cast<extent>(batch.size());
+        place(count);
+        for (std::size_t k = 0; k < plan_.borders.size(); ++k) {
+            const std::size_t blob = plan_.borders[k];
+            const auto size = static_cast<std::size_t>(p.blobs[blob].dimensions.size());
+            if (!p.blobs[blob].per_example) {
+                std::copy_n(kept_[k].data(), size, values_[blob]);
+                continue;
+            }
+            for (std::size_t i = 0; i < batch.size(); ++i)
+                std::copy_n(kept_[k].data() + batch[i] * size, size, values_[blob] + i * size);
+        }
+        engine.select(pass::trainable, plan_.trained_steps);
+        network_.forward();
+        if (with_gradient)
+            for (const auto& site : sites_)
+                if (blob_gradients_[site.input])
+                    kernels::fill(engine.elements(site.input), T(0), blob_gradients_[site.input]);
+        double total = 0;
+        for (std::size_t l = 0; l < losses_.size(); ++l)
+            visit_loss(losses_[l], [&](const auto& loss) {
+                const std::size_t x = sites_[l].input, y = sites_[l].output;
+                const auto size = static_cast<std::size_t>(loss.target_size(p.blobs[x].dimensions));
+                batch_targets_.resize(size * batch.size());
+                for (std::size_t i = 0; i < batch.size(); ++i)
+                    std::copy_n(targets_[l].data() + batch[i] * size, size, batch_targets_.data() + i * size);
+                total +=
+                    loss(blob_view<const T>(values_[x], x, count), blob_view<const T>(values_[y], y, count),
+                         static_cast<const T*>(batch_targets_.data()),
+                         blob_view<T>(with_gradient ? blob_gradients_[x] : nullptr, x, count));
+            });
+        return total;
+    }
+    template <class U>
+    dynamic_view<U> blob_view(U* data, std::size_t blob, extent examples) const {
+        const blob_facts& facts = network_.plan().blobs[blob];
+        return {data, facts.dimensions, examples, facts.per_example ? facts.dimensions.size() : 0};
+    }
+
+    void place(extent examples) {
+        const plan_view& p = network_.plan();
+        arena_.reserve(plan_.arena_size * examples);
+        shared_.reserve(plan_.shared_size);
+        for (std::size_t b = 0; b < values_.size(); ++b) {
+            const auto at = [&](extent offset) -> T* {
+                if (offset < 0) return nullptr;
+                return p.blobs[b].per_example ? arena_.data() + offset * examples : shared_.data() + offset;
+            };
+            values_[b] = at(plan_.value_offset[b]);
+            blob_gradients_[b] = at(plan_.gradient_offset[b]);
+        }
+        network_.core().place(examples, values_, blob_gradients_);
+        network_.measure();
+    }
+
+    Network& network_;
+    std::vector<Loss> losses_;
+    Optimizer optimizer_;
+    std::vector<loss_site> sites_;
+    training_plan plan_;
+    std::vector<update_slot<T>> slots_;
+    std::vector<std::size_t> slot_parameters_;
+    buffer<T> gradients_, state_, arena_, shared_;
+    std::vector<T*> values_, blob_gradients_;
+    std::size_t examples_ = 0;
+    std::uint64_t steps_ = 0;
+    std::vector<std::vector<T>> kept_, targets_;
+    std::vector<T> batch_targets_;
+};
+
+}  // namespace bespoke
+
+#include <atomic>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <numeric>
+#include <optional>
+#include <thread>
+
+namespace bespoke {
+
+/// How a training goes on: the values in force, which handlers may change at any event.
+struct update_settings {
+    extent epochs = 1;
+    extent mini_batch_size = 16;
+    bool shuffle = true;     ///< a new order of the examples in each epoch
+    std::uint64_t seed = 0;  ///< decides the orders
+    double learning_rate = 0;
+};
+
+/// What a caller wants otherwise than the model says (Core ML's MLParameterKey).
+struct update_options {
+    std::optional<extent> epochs{}, mini_batch_size{};
+    std::optional<bool> shuffle{};
+    std::optional<std::uint64_t> seed{};
+    std::optional<double> learning_rate{}, momentum{}, beta1{}, beta2{}, eps{};
+};
+
+enum class update_event : unsigned { training_begin = 1, mini_batch_end = 2, epoch_end = 4 };
+inline constexpr unsigned all_update_events = 7;
+
+/// At the end of an epoch and of the task, `epoch` and `mini_batch` are the last that ran.
+struct update_metrics {
+    double loss = 0;  ///< of the mini-batch before its update, or the mean over the epoch's examples
+    extent epoch = 0, mini_batch = 0;
+};
+
+/// Calls `visit(o)` for each gradient transformation in an optimizer, wherever in a chain or a choice it stands.
+template <class Optimizer, class Visit>
+void each_transformation(Optimizer& o, const Visit& visit) {
+    if constexpr (requires { o.kind; })
+        std::visit([&](auto& kind) { each_transformation(kind, visit); }, o.kind);
+    else if constexpr (requires { o.links; })
+        std::apply([&](auto&... link) { (each_transformation(link, visit), ...); }, o.links);
+    else
+        visit(o);
+}
+
+/// The (first) learning rate of an optimizer; null: it has none.
+template <class Optimizer>
+double* learning_rate_of(Optimizer& optimizer) {
+    double* found = nullptr;
+    each_transformation(optimizer, [&](auto& o) {
+        if constexpr (requires {
+                          { o.learning_rate } -> std::convertible_to<double>;
+                      })
+            if (!found) found = &o.learning_rate;
+    });
+    return found;
+}
+
+/// Throws `error` for values outside their range.
+inline void check_settings(const update_settings& settings) {
+    const auto wanted = [](bool holds, const char* what) {
+        if (!holds) throw error(errc::bad_argument, std::string("update: ") + what);
+    };
+    wanted(settings.epochs >= 0, "epochs from 0 up wanted");
+    wanted(settings.mini_batch_size >= 1, "a mini-batch size from 1 up wanted");
+    wanted(settings.learning_rate >= 0 && std::isfinite(settings.learning_rate),
+           "a learning rate from 0 up wanted");
+}
+
+/// Sets what the caller wants otherwise. Throws `error` for values outside their range, and for those that the
+/// optimizer does not know.
+template <class Optimizer>
+void apply_options(const update_options& options, update_settings& settings, Optimizer& optimizer) {
+    const auto wanted = [](bool holds, const char* what) {
+        if (!holds) throw error(errc::bad_argument, std::string("update: ") + what);
+    };
+    if (options.epochs) settings.epochs = *options.epochs;
+    if (options.mini_batch_size) settings.mini_batch_size = *options.mini_batch_size;
+    if (options.shuffle) settings.shuffle = *options.shuffle;
+    if (options.seed) settings.seed = *options.seed;
+    if (double* rate = learning_rate_of(optimizer)) {
+        if (options.learning_rate) *rate = *options.learning_rate;
+        settings.learning_rate = *rate;
+    } else {
+        wanted(!options.learning_rate, "this optimizer has no learning rate");
+    }
+    bool has_momentum = false, has_moments = false;
+    each_transformation(optimizer, [&](auto& o) {
+        if constexpr (requires {
+                          { o.momentum } -> std::convertible_to<double>;
+                      }) {
+            has_momentum = true;
+            o.momentum = options.momentum.value_or(o.momentum);
+            wanted(o.momentum >= 0 && std::isfinite(o.momentum), "a momentum from 0 up wanted");
+        }
+        if constexpr (requires { o.beta1, o.beta2, o.eps; }) {
+            has_moments = true;
+            o.beta1 = options.beta1.value_or(o.beta1);
+            o.beta2 = options.beta2.value_or(o.beta2);
+            o.eps = options.eps.value_or(o.eps);
+            wanted(o.beta1 >= 0 && o.beta1 < 1 && o.beta2 >= 0 && o.beta2 < 1,
+                   "beta1 and beta2 from 0 to below 1 wanted");
+            wanted(o.eps >= 0 && std::isfinite(o.eps), "an eps from 0 up wanted");
+        }
+    });
+    wanted(has_momentum || !options.momentum, "this optimizer has no momentum");
+    wanted(has_moments || !(options.beta1 || options.beta2 || options.eps),
+           "this optimizer has no beta1, beta2 and eps");
+    check_settings(settings);
+}
+
+/// What a task needs of a model: something to train it with, that holds the examples.
+template <class Trainer>
+struct learner {
+    std::unique_ptr<Trainer> trainer;
+    update_settings settings;
+};
+
+template <class Model>
+class update_context;
+
+/// Called on the thread of the task, for the events asked for and when the task ends.
+template <class Model>
+struct update_handlers {
+    unsigned events = all_update_events;  ///< a sum of update_event
+    std::function<void(update_context<Model>&)> progress{};
+    std::function<void(update_context<Model>&)> completion{};
+};
+
+/// What a handler sees and may change.
+template <class Model>
+class update_context {
+public:
+    update_event event = update_event::training_begin;
+    update_metrics metrics;
+    update_settings settings;  ///< changes take effect at the next mini-batch; shuffle and seed, next epoch
+    const Model& model;        ///< as it is now
+    std::exception_ptr failure{};  ///< at completion: why the task ended early, if it failed
+    bool cancelled = false;        ///< at completion: the task was told to stop
+
+    update_context(const Model& m, std::atomic<bool>& stop) : model(m), stop_(stop) {}
+    /// Ends the training after this handler. What was learned so far stays.
+    void cancel() { stop_ = true; }
+
+private:
+    std::atomic<bool>& stop_;
+};
+
+/// Trains a copy of a model on examples, on a thread of its own (Core ML's MLUpdateTask).
+///
+/// Made, it runs. The model that it was made from goes on predicting, unchanged; `result` gives the updated
+/// one. To destroy a running task cancels it. `Model` is a loaded `model`, whose examples are features, or a
+/// composed `network<...>` with a `training_setup`: what `make_learner(model, examples, options)` takes.
+template <class Model>
+class update_task {
+public:
+    /// Throws `error` at once where the model cannot be updated or the examples do not fit.
+    template <class Examples>
+    update_task(const Model& model, const Examples& examples, const update_options& options = {},
+                update_handlers<Model> handlers = {})
+        : state_(std::make_unique<state>(model, std::move(handlers))) {
+        auto learner = make_learner(state_->model, examples, options);
+        state_->context.settings = learner.settings;
+        thread_ =
+            std::jthread([s = state_.get(), learner = std::move(learner)]() mutable { run(*s, learner); });
+    }
+    update_task(update_task&&) = default;
+    update_task& operator=(update_task&&) = delete;
+    ~update_task() {
+        if (state_) cancel();
+    }
+
+    /// Ends the training after the current mini-batch. What was learned so far stays.
+    void cancel() { state_->stop = true; }
+    bool finished() const { return state_->finished; }
+    /// Waits for the end and rethrows what went wrong, if anything did.
+    void wait() {
+        if (thread_.joinable()) thread_.join();
+        if (state_->context.failure) std::rethrow_exception(state_->context.failure);
+    }
+    /// Waits, and gives the updated model.
+    Model result() {
+        wait();
+        return state_->model;
+    }
+    const update_metrics& metrics() {
+        wait();
+        return state_->context.metrics;
+    }
+
+private:
+    struct state {
+        Model model;
+        std::atomic<bool> stop = false, finished = false;
+        update_handlers<Model> handlers;
+        update_context<Model> context;
+
+        state(const Model& m, update_handlers<Model> h)
+            : model(m), handlers(std::move(h)), context(model, stop) {}
+    };
+
+    template <class Learner>
+    static void run(state& s, Learner& learner) {
+        try {
+            train(s, *learner.trainer);
+        } catch (...) {
+            s.context.failure = std::current_exception();
+        }
+        s.context.cancelled = s.stop;
+        if (s.handlers.completion) {
+            try {
+                s.handlers.completion(s.context);
+            } catch (...) {
+                if (!s.context.failure) s.context.failure = std::current_exception();
+            }
+        }
+        s.finished = true;
+    }
+
+    template <class Trainer>
+    static void train(state& s, Trainer& trainer) {
+        auto& context = s.context;
+        auto& metrics = context.metrics;
+        const auto tell = [&](update_event event) {
+            context.event = event;
+            if (s.handlers.progress && (s.handlers.events & static_cast<unsigned>(event)) != 0)
+                s.handlers.progress(context);
+            check_settings(context.settings);
+            if (double* rate = learning_rate_of(trainer.chosen_optimizer()))
+                *rate = context.settings.learning_rate;
+        };
+        const auto diverged = [&](const char* what) {
+            throw error(errc::bad_value,
+                        std::string(sentence("the training diverged: ", what, " of epoch ", metrics.epoch,
+                                             ", mini-batch ", metrics.mini_batch,
+                                             " is not finite; a smaller learning rate may help")
+                                        .view()));
+        };
+        std::vector<std::size_t> order(trainer.examples());
+        tell(update_event::training_begin);
+        for (extent epoch = 0; epoch < context.settings.epochs && !s.stop; ++epoch) {
+            metrics.epoch = epoch;
+            std::iota(order.begin(), order.end(), std::size_t{0});
+            if (context.settings.shuffle) {
+                philox random(context.settings.seed, static_cast<std::uint64_t>(epoch));
+                bespoke::shuffle(std::span(order), random);
+            }
+            double sum = 0;
+            std::size_t first = 0;
+            for (extent mini_batch = 0; first < order.size() && !s.stop; ++mini_batch) {
+                metrics.mini_batch = mini_batch;
+                const std::size_t count = std::min(static_cast<std::size_t>(context.settings.mini_batch_size),
+                                                   order.size() - first);
+                metrics.loss = trainer.step(std::span(order).subspan(first, count));
+                if (!std::isfinite(metrics.loss)) diverged("the loss");
+                sum += metrics.loss * static_cast<double>(count);
+                first += count;
+                tell(update_event::mini_batch_end);
+            }
+            if (!trainer.finite()) diverged("a weight after the last update");
+            if (s.stop) break;
+            metrics.loss = sum / static_cast<double>(order.size());
+            tell(update_event::epoch_end);
+        }
+    }
+
+    std::unique_ptr<state> state_;
+    std::jthread thread_;
+};
+
+/// The synchronous call: trains a copy of `model` and returns it.
+template <class Model, class Examples>
+Model update(const Model& model, const Examples& examples, const update_options& options = {}) {
+    return update_task<Model>(model, examples, options).result();
+}
+
+// --- composed networks --------------------------------------------------------------------------------
+
+/// How to train a composed network: for each input, and for each loss, the values of all examples, one after
+/// the other (they are copied), and what changes which parameters.
+template <class T, class Loss, optimizer Optimizer>
+struct training_setup {
+    std::size_t examples = 0;
+    std::vector<example_data<T>> inputs{};
+    std::vector<Loss> losses{};
+    std::vector<example_data<T>> targets{};
+    Optimizer with{};
+    train which = train::updatable_layers;
+};
+
+/// `update(net, training_setup<float, categorical_cross_entropy, adam>{.examples = n, ...}, {.epochs = 10})`
+template <class Network, class T, class Loss, optimizer Optimizer>
+    requires requires { typename Network::engine_type; }
+auto make_learner(Network& network, const training_setup<T, Loss, Optimizer>& setup,
+                  const update_options& options) {
+    using trainer_type = trainer<Network, Optimizer, Loss>;
+    update_settings settings;
+    Optimizer optimizer = setup.with;
+    apply_options(options, settings, optimizer);
+    auto result = std::make_unique<trainer_type>(network, setup.losses, optimizer, setup.which);
+    result->load(setup.examples, setup.inputs, setup.targets);
+    return learner<trainer_type>{std::move(result), settings};
+}
+
+}  // namespace bespoke
+
+
+
+
+
+
+#include <algorithm>
+#include <concepts>
+#include <cstdint>
+#include <initializer_list>
+#include <limits>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+/// What goes into a model and comes out of it: values under names, and the types that a model declares.
+/// Core ML specification, FeatureTypes.proto. Images are not there yet.
+namespace bespoke {
+
+// --- values -----------------------------------------------------------------------------------------
+
+/// `ArrayDataType`, with the specification's numbers.
+enum class array_data_type {
+    invalid_array_data_type = 0,
+    float32 = 65568,
+    float64 = 65600,  ///< `DOUBLE`
+    int32 = 131104,
+};
+
+constexpr std::string_view name_of(array_data_type type) {
+    switch (type) {
+        case array_data_type::float32:
+            return "FLOAT32";
+        case array_data_type::float64:
+            return "DOUBLE";
+        case array_data_type::int32:
+            return "INT32";
+        default:
+            return "INVALID_ARRAY_DATA_TYPE";
+    }
+}
+
+/// The C++ types that a multi-array can hold.
+template <class T>
+concept array_element = std::same_as<T, float> || std::same_as<T, double> || std::same_as<T, std::int32_t>;
+
+template <array_element T>
+inline constexpr array_data_type data_type_of = std::same_as<T, float>    ? array_data_type::float32
+                                                : std::same_as<T, double> ? array_data_type::float64
+                                                                          : array_data_type::int32;
+
+/// An xtensor expression of these, evaluated or not.
+template <class E>
+concept array_expression =
+    xt::is_xexpression<std::decay_t<E>>::value && array_element<typename std::decay_t<E>::value_type>;
+
+/// An array of float, double or int32 behind one type. Made from any xtensor expression of these.
+class multi_array {
+public:
+    using variant = std::variant<tensor<float>, tensor<double>, tensor<std::int32_t>>;
+
+    /// One float32 zero of rank 0.
+    multi_array() = default;
+    /// Throws errc::bad_argument where `values` has more than `max_rank` axes.
+    template <array_expression E>
+    multi_array(E&& values)
+        : multi_array(tensor<typename std::decay_t<E>::value_type>(std::forward<E>(values)), checked()) {}
+
+    bespoke::shape shape() const {
+        return std::visit([](const auto& values) { return shape_of(values); }, values_);
+    }
+    array_data_type data_type() const {
+        return std::visit(
+            [](const auto& values) {
+                return data_type_of<typename std::decay_t<decltype(values)>::value_type>;
+            },
+            values_);
+    }
+    /// Null where the elements are of another type.
+    template <array_element T>
+    const tensor<T>* get_if() const {
+        return std::get_if<tensor<T>>(&values_);
+    }
+    /// A copy whose elements are of type T. Fractions are cut off and what int32 cannot hold is clamped to
+    /// its range (NaN to 0).
+    template <array_element T>
+    tensor<T> cast() const {
+        return std::visit(
+            [](const auto& values) {
+                tensor<T> result(values.shape());
+                std::transform(values.begin(), values.end(), result.begin(),
+                               [](auto v) { return converted<T>(v); });
+                return result;
+            },
+            values_);
+    }
+    const variant& values() const { return values_; }
+
+    friend bool operator==(const multi_array&, const multi_array&) = default;
+
+private:
+    struct checked {};
+    template <class T>
+    multi_array(tensor<T>&& values, checked) : values_(std::move(values)) {
+        const std::size_t rank = std::get<tensor<T>>(values_).dimension();
+        if (rank > max_rank)
+            throw error(errc::bad_argument, "multi-array: at most " + std::to_string(max_rank) +
+                                                " axes wanted, but " + std::to_string(rank) + " came");
+    }
+    template <class T, class U>
+    static T converted(U value) {
+        if constexpr (std::same_as<T, std::int32_t> && std::floating_point<U>) {
+            using limits = std::numeric_limits<std::int32_t>;
+            if (value != value) return 0;
+            const auto wide = static_cast<double>(value);
+            return static_cast<T>(std::clamp(wide, double{limits::min()}, double{limits::max()}));
+        } else {
+            return static_cast<T>(value);
+        }
+    }
+
+    variant values_;
+};
+
+using string_dictionary = std::map<std::string, double>;
+using int64_dictionary = std::map<std::int64_t, double>;
+using int64_sequence = std::vector<std::int64_t>;
+using string_sequence = std::vector<std::string>;
+
+/// One value of any feature type.
+using feature_value = std::variant<std::int64_t, double, std::string, multi_array, string_dictionary,
+                                   int64_dictionary, int64_sequence, string_sequence>;
+
+namespace detail {
+
+template <class... F>
+struct overloaded : F... {
+    using F::operator()...;
+};
+
+template <class... F>
+overloaded(F...) -> overloaded<F...>;
+
+template <class T, class Variant>
+inline constexpr bool is_alternative = false;
+template <class T, class... Alternatives>
+inline constexpr bool is_alternative<T, std::variant<Alternatives...>> = (std::same_as<T, Alternatives> ||
+                                                                          ...);
+
+}  // namespace detail
+
+/// "[1, 8, 8]"
+inline std::string to_text(const shape& s) {
+    std::string text = "[";
+    for (std::size_t axis = 0; axis < s.rank(); ++axis)
+        text += (axis > 0 ? ", " : "") + std::to_string(s[axis]);
+    return text + "]";
+}
+
+/// What `features::get<T>` is asked for, for people: "a multi-array FLOAT32".
+template <class T>
+std::string kind_of() {
+    if constexpr (std::same_as<T, std::int64_t>)
+        return "an int64";
+    else if constexpr (std::same_as<T, double>)
+        return "a double";
+    else if constexpr (std::same_as<T, std::string>)
+        return "a string";
+    else if constexpr (std::same_as<T, multi_array>)
+        return "a multi-array";
+    else if constexpr (std::same_as<T, string_dictionary>)
+        return "a dictionary of strings";
+    else if constexpr (std::same_as<T, int64_dictionary>)
+        return "a dictionary of int64";
+    else if constexpr (std::same_as<T, int64_sequence>)
+        return "a sequence of int64";
+    else if constexpr (std::same_as<T, string_sequence>)
+        return "a sequence of strings";
+    else
+        return "a multi-array " + std::string(name_of(data_type_of<typename T::value_type>));
+}
+
+/// What a value is, for people: "a multi-array FLOAT32 [1, 8, 8]".
+inline std::string to_text(const feature_value& value) {
+    return std::visit(
+        detail::overloaded{
+            [](const multi_array& a) {
+                return kind_of<multi_array>() + " " + std::string(name_of(a.data_type())) + " " +
+                       to_text(a.shape());
+            },
+            [](const int64_sequence& s) { return "a sequence of " + std::to_string(s.size()) + " int64"; },
+            [](const string_sequence& s) { return "a sequence of " + std::to_string(s.size()) + " strings"; },
+            []<class T>(const T&) { return kind_of<T>(); }},
+        value);
+}
+
+/// Values under names, in the order of the names:
+///
+///     features{{"image", image}, {"label", 3}, {"title", "a"}}
+class features {
+public:
+    using map = std::map<std::string, feature_value, std::less<>>;
+
+    features() = default;
+    /// Throws errc::duplicate_name.
+    features(std::initializer_list<map::value_type> values) {
+        for (const auto& [name, value] : values)
+            if (!values_.emplace(name, value).second)
+                throw error(errc::duplicate_name, "feature \"" + name + "\" is given twice");
+    }
+
+    /// Throws errc::unknown_name with the names that there are.
+    const feature_value& at(std::string_view name) const {
+        if (const feature_value* value = find(name)) return *value;
+        std::string names;
+        for (const auto& [other, value] : values_) names += (names.empty() ? "\"" : ", \"") + other + "\"";
+        throw error(errc::unknown_name, "no feature \"" + std::string(name) + "\"; there " +
+                                            (names.empty()         ? "is none"
+                                             : values_.size() == 1 ? "is only " + names
+                                                                   : "are " + names));
+    }
+    /// The value, which must be of type T: an alternative of `feature_value`, or the `tensor` in a
+    /// multi-array. Throws errc::unknown_name, or errc::bad_value where the value is something else.
+    template <class T>
+    const T& get(std::string_view name) const {
+        const feature_value& value = at(name);
+        const T* found = nullptr;
+        if constexpr (detail::is_alternative<T, feature_value>) {
+            found = std::get_if<T>(&value);
+        } else {
+            static_assert(detail::is_alternative<T, multi_array::variant>,
+                          "no feature holds a value of this type");
+            if (const auto* array = std::get_if<multi_array>(&value))
+                found = std::get_if<T>(&array->values());
+        }
+        if (!found)
+            throw error(errc::bad_value, "feature \"" + std::string(name) + "\": " + kind_of<T>() +
+                                             " wanted, but it is " + to_text(value));
+        return *found;
+    }
+    /// Null where there is no such name.
+    const feature_value* find(std::string_view name) const {
+        const auto found = values_.find(name);
+        return found == values_.end() ? nullptr : &found->second;
+    }
+    bool contains(std::string_view name) const { return find(name) != nullptr; }
+    /// Adds the value or replaces the one of this name.
+    void set(std::string name, feature_value value) {
+        values_.insert_or_assign(std::move(name), std::move(value));
+    }
+
+    std::size_t size() const { return values_.size(); }
+    bool empty() const { return values_.empty(); }
+    map::const_iterator begin() const { return values_.begin(); }
+    map::const_iterator end() const { return values_.end(); }
+
+    friend bool operator==(const features&, const features&) = default;
+
+private:
+    map values_;
+};
+
+// --- types ------------------------------------------------------------------------------------------
+
+/// How many: from `lower_bound` to `upper_bound`, both included; a negative upper bound is none.
+struct size_range {
+    extent lower_bound = 0;
+    extent upper_bound = unset;
+
+    constexpr bool contains(extent size) const {
+        return size >= lower_bound && (upper_bound < 0 || size <= upper_bound);
+    }
+    friend constexpr bool operator==(const size_range&, const size_range&) = default;
+};
+
+struct int64_feature_type {
+    friend bool operator==(const int64_feature_type&, const int64_feature_type&) = default;
+};
+struct double_feature_type {
+    friend bool operator==(const double_feature_type&, const double_feature_type&) = default;
+};
+struct string_feature_type {
+    friend bool operator==(const string_feature_type&, const string_feature_type&) = default;
+};
+
+struct enumerated_shapes {
+    std::vector<bespoke::shape> shapes = {};
+    friend bool operator==(const enumerated_shapes&, const enumerated_shapes&) = default;
+};
+/// One range for each axis.
+struct shape_range {
+    std::vector<size_range> size_ranges = {};
+    friend bool operator==(const shape_range&, const shape_range&) = default;
+};
+
+struct array_feature_type {
+    /// The required shape, or the default one where `shape_flexibility` is given. Rank 0 with no flexibility
+    /// is undeclared: any shape.
+    bespoke::shape shape = {};
+    array_data_type data_type = array_data_type::invalid_array_data_type;
+    std::variant<std::monostate, enumerated_shapes, shape_range> shape_flexibility = {};
+    /// What every element is where an optional feature is not given.
+    std::variant<std::monostate, std::int32_t, float, double> default_optional_value = {};
+
+    friend bool operator==(const array_feature_type&, const array_feature_type&) = default;
+
+    /// `shape`, or what stands for it: the first enumerated shape, the lower bounds of the ranges.
+    bespoke::shape default_shape() const {
+        if (shape.rank() > 0) return shape;
+        if (const auto* enumerated = std::get_if<enumerated_shapes>(&shape_flexibility))
+            return enumerated->shapes.empty() ? shape : enumerated->shapes.front();
+        bespoke::shape lowest;
+        if (const auto* ranges = std::get_if<shape_range>(&shape_flexibility))
+            for (const size_range& r : ranges->size_ranges) lowest.push_back(r.lower_bound);
+        return lowest;
+    }
+    bool accepts(const bespoke::shape& s) const {
+        if (const auto* enumerated = std::get_if<enumerated_shapes>(&shape_flexibility))
+            return std::ranges::find(enumerated->shapes, s) != enumerated->shapes.end();
+        if (const auto* ranges = std::get_if<shape_range>(&shape_flexibility))
+            return std::ranges::equal(ranges->size_ranges, s,
+                                      [](const size_range& r, extent e) { return r.contains(e); });
+        return shape.rank() == 0 || s == shape;
+    }
+    /// Elements are converted where that keeps their meaning: any to floating point, but not the other way.
+    bool accepts(array_data_type type) const {
+        return type == data_type || data_type != array_data_type::int32;
+    }
+};
+
+/// The values of a dictionary are doubles.
+struct dictionary_feature_type {
+    enum class key { int64_key_type, string_key_type };
+    key key_type = key::int64_key_type;
+    friend bool operator==(const dictionary_feature_type&, const dictionary_feature_type&) = default;
+};
+struct sequence_feature_type {
+    enum class element { int64_type, string_type };
+    element type = element::int64_type;
+    bespoke::size_range size_range = {};
+    friend bool operator==(const sequence_feature_type&, const sequence_feature_type&) = default;
+};
+
+struct feature_type {
+    std::variant<int64_feature_type, double_feature_type, string_feature_type, array_feature_type,
+                 dictionary_feature_type, sequence_feature_type>
+        type = {};
+    bool is_optional = false;
+
+    friend bool operator==(const feature_type&, const feature_type&) = default;
+
+    /// Null where the type is another.
+    const array_feature_type* multi_array_type() const { return std::get_if<array_feature_type>(&type); }
+};
+
+/// "1..8", or "1.." where there is no upper bound.
+inline std::string to_text(const size_range& range) {
+    if (range.upper_bound < 0) return std::to_string(range.lower_bound) + "..";
+    if (range.lower_bound == range.upper_bound) return std::to_string(range.lower_bound);
+    return std::to_string(range.lower_bound) + ".." + std::to_string(range.upper_bound);
+}
+
+/// What is wanted, for people: "a multi-array FLOAT32 [1, 8..32, 8..]".
+inline std::string to_text(const feature_type& type) {
+    return std::visit(
+        detail::overloaded{
+            [](const int64_feature_type&) { return kind_of<std::int64_t>(); },
+            [](const double_feature_type&) { return kind_of<double>(); },
+            [](const string_feature_type&) { return kind_of<std::string>(); },
+            [](const array_feature_type& a) {
+                std::string text = kind_of<multi_array>() + " " + std::string(name_of(a.data_type));
+                if (const auto* enumerated = std::get_if<enumerated_shapes>(&a.shape_flexibility)) {
+                    for (std::size_t i = 0; i < enumerated->shapes.size(); ++i)
+                        text += (i > 0 ? " or " : " ") + to_text(enumerated->shapes[i]);
+                } else if (const auto* ranges = std::get_if<shape_range>(&a.shape_flexibility)) {
+                    for (std::size_t i = 0; i < ranges->size_ranges.size(); ++i)
+                        text += (i > 0 ? ", " : " [") + to_text(ranges->size_ranges[i]);
+                    text += "]";
+                } else if (a.shape.rank() > 0) {
+                    text += " " + to_text(a.shape);
+                } else {
+                    text += " of any shape";
+                }
+                return text;
+            },
+            [](const dictionary_feature_type& d) {
+                return d.key_type == dictionary_feature_type::key::int64_key_type
+                           ? kind_of<int64_dictionary>()
+                           : kind_of<string_dictionary>();
+            },
+            [](const sequence_feature_type& s) {
+                return "a sequence of " + to_text(s.size_range) +
+                       (s.type == sequence_feature_type::element::int64_type ? " int64" : " strings");
+            }},
+        type.type);
+}
+
+/// Whether `value` can be given for a feature of type `type`.
+inline bool accepts(const feature_type& type, const feature_value& value) {
+    return std::visit(
+        detail::overloaded{[](const int64_feature_type&, std::int64_t) { return true; },
+                           [](const double_feature_type&, double) { return true; },
+                           [](const double_feature_type&, std::int64_t) { return true; },
+                           [](const string_feature_type&, const std::string&) { return true; },
+                           [](const array_feature_type& t, const multi_array& a) {
+                               return t.accepts(a.data_type()) && t.accepts(a.shape());
+                           },
+                           [](const dictionary_feature_type& t, const int64_dictionary&) {
+                               return t.key_type == dictionary_feature_type::key::int64_key_type;
+                           },
+                           [](const dictionary_feature_type& t, const string_dictionary&) {
+                               return t.key_type == dictionary_feature_type::key::string_key_type;
+                           },
+                           [](const sequence_feature_type& t, const int64_sequence& s) {
+                               return t.type == sequence_feature_type::element::int64_type &&
+                                      t.size_range.contains(static_cast<extent>(s.size()));
+                           },
+                           [](const sequence_feature_type& t, const string_sequence& s) {
+                               return t.type == sequence_feature_type::element::string_type &&
+                                      t.size_range.contains(static_cast<extent>(s.size()));
+                           },
+                           [](const auto&, const auto&) { return false; }},
+        type.type, value);
+}
+
+/// What is wrong with a declared type itself, or nothing.
+inline std::optional<fault> fault_of(const feature_type& type) {
+    const auto check_range = [](const size_range& r) -> std::optional<fault> {
+        if (r.lower_bound >= 0 && (r.upper_bound < 0 || r.lower_bound <= r.upper_bound)) return std::nullopt;
+        return value_fault("a range from a lower bound of 0 or more up to an upper bound wanted, but it is ",
+                           r.lower_bound, " to ", r.upper_bound);
+    };
+    if (const auto* sequence = std::get_if<sequence_feature_type>(&type.type))
+        return check_range(sequence->size_range);
+    const array_feature_type* array = type.multi_array_type();
+    if (!array) return std::nullopt;
+
+    if (name_of(array->data_type) == name_of(array_data_type::invalid_array_data_type))
+        return value_fault(
+            "a multi-array of FLOAT32, DOUBLE or INT32 wanted, but its data type is not given");
+    const auto check_shape = [](const bespoke::shape& s) -> std::optional<fault> {
+        for (extent e : s)
+            if (e < 1) return value_fault("a shape of extents of 1 or more wanted, but it is ", s);
+        return std::nullopt;
+    };
+    if (auto problem = check_shape(array->shape)) return problem;
+    if (const auto* enumerated = std::get_if<enumerated_shapes>(&array->shape_flexibility)) {
+        if (enumerated->shapes.empty()) return value_fault("enumerated shapes wanted, but there is none");
+        for (const bespoke::shape& s : enumerated->shapes)
+            if (auto problem = check_shape(s)) return problem;
+    } else if (const auto* ranges = std::get_if<shape_range>(&array->shape_flexibility)) {
+        if (ranges->size_ranges.empty() || ranges->size_ranges.size() > max_rank)
+            return value_fault("size ranges of 1 to ", max_rank, " axes wanted, but there are ",
+                               ranges->size_ranges.size());
+        for (const size_range& r : ranges->size_ranges)
+            if (auto problem = check_range(r)) return problem;
+    }
+    if (!array->accepts(array->default_shape()))
+        return value_fault("a default shape that the flexibility allows wanted, but it is ", array->shape);
+    return std::nullopt;
+}
+
+}  // namespace bespoke
+
+#include <map>
+#include <set>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+/// What a model says about itself. Core ML specification, Model.proto.
+namespace bespoke {
+
+/// A named input or output.
+struct feature_description {
+    std::string name = {};
+    std::string short_description = {};
+    feature_type type = {};
+
+    friend bool operator==(const feature_description&, const feature_description&) = default;
+};
+
+struct metadata {
+    std::string short_description = {};
+    std::string version_string = {};
+    std::string author = {};
+    std::string license = {};
+    std::map<std::string, std::string> user_defined = {};
+
+    friend bool operator==(const metadata&, const metadata&) = default;
+};
+
+struct model_description {
+    std::vector<feature_description> input = {};
+    std::vector<feature_description> output = {};
+    std::vector<feature_description> training_input = {};
+    /// Of classifiers and regressors: the output that answers.
+    std::string predicted_feature_name = {};
+    /// Of classifiers: the output with a probability for each label.
+    std::string predicted_probabilities_name = {};
+    bespoke::metadata metadata = {};
+
+    friend bool operator==(const model_description&, const model_description&) = default;
+};
+
+/// Null where no description has the name.
+inline const feature_description* find_feature(std::span<const feature_description> descriptions,
+                                               std::string_view name) {
+    for (const feature_description& d : descriptions)
+        if (d.name == name) return &d;
+    return nullptr;
+}
+
+/// What is wrong with the description itself, or nothing: a name that is empty or comes twice, a type that
+/// contradicts itself, a predicted feature that is no output.
+inline std::optional<fault> fault_of(const model_description& description) {
+    const auto check_list = [](std::string_view role,
+                               const std::vector<feature_description>& list) -> std::optional<fault> {
+        std::set<std::string_view> names;
+        for (std::size_t i = 0; i < list.size(); ++i) {
+            if (list[i].name.empty()) return value_fault(role, " ", i, ": the name is empty");
+            if (!names.insert(list[i].name).second)
+                return fault{errc::duplicate_name,
+                             sentence(role, " \"", list[i].name, "\": the name comes twice")};
+            if (const auto problem = fault_of(list[i].type))
+                return fault{problem->code, sentence(role, " \"", list[i].name, "\": ", problem->what)};
+        }
+        return std::nullopt;
+    };
+    const auto check_output = [&](std::string_view role, const std::string& name) -> std::optional<fault> {
+        if (name.empty() || find_feature(description.output, name)) return std::nullopt;
+        return fault{errc::unknown_name,
+                     sentence(role, ": the name of an output wanted, but it is \"", name, "\"")};
+    };
+    if (auto problem = check_list("input", description.input)) return problem;
+    if (auto problem = check_list("output", description.output)) return problem;
+    if (auto problem = check_list("training input", description.training_input)) return problem;
+    if (auto problem = check_output("predicted feature", description.predicted_feature_name)) return problem;
+    return check_output("predicted probabilities", description.predicted_probabilities_name);
+}
+
+/// Throws unless `values` has a fitting value for each description that is not optional, and nothing else.
+/// `role` is what they are to the model: "input". errc::unknown_name, errc::shape_mismatch or
+/// errc::bad_value, with the name, what was wanted and what came.
+inline void check_features(std::string_view role, std::span<const feature_description> descriptions,
+                           const features& values) {
+    const auto place = [&](std::string_view name) {
+        return std::string(role) + " \"" + std::string(name) + "\": ";
+    };
+    for (const feature_description& d : descriptions) {
+        const feature_value* value = values.find(d.name);
+        if (!value) {
+            if (d.type.is_optional) continue;
+            throw error(errc::unknown_name, place(d.name) + to_text(d.type) + " wanted, but none is given");
+        }
+        if (accepts(d.type, *value)) continue;
+        const array_feature_type* array = d.type.multi_array_type();
+        const bool only_shape = array && std::holds_alternative<multi_array>(*value) &&
+                                array->accepts(std::get<multi_array>(*value).data_type());
+        throw error(only_shape ? errc::shape_mismatch : errc::bad_value,
+                    place(d.name) + to_text(d.type) + " wanted, but " + to_text(*value) + " came");
+    }
+    for (const auto& [name, value] : values)
+        if (!find_feature(descriptions, name))
+            throw error(errc::unknown_name, place(name) + "the model declares no such " + std::string(role));
+}
+
+}  // namespace bespoke
+
+
+
+/// The only file that includes nlohmann_json, and only where BESPOKE_IMPLEMENTATION is defined.
+
+#ifdef BESPOKE_IMPLEMENTATION
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace bespoke::detail {
+
+using json = nlohmann::json;
+
+/// How deep JSON objects and arrays may nest. A model with loops and branches nests a few dozen.
+inline constexpr std::size_t max_json_depth = 64;
+
+/// `text` for an error message: at most 60 characters of printable ASCII, what is left out shown as "...".
+inline std::string excerpt(std::string_view text) {
+    constexpr std::size_t longest = 60;
+    std::string result(text.substr(0, longest));
+    for (char& c : result)
+        if (c < ' ' || c > '~') c = '?';
+    return text.size() > longest ? result + "..." : result;
+}
+
+/// Builds a document from the events of nlohmann's parser, which cannot itself refuse a key that comes
+/// twice or too many brackets.
+class json_builder {
+public:
+    json_builder(std::string_view text, std::string_view name) : text_(text), name_(name) {}
+
+    json document() && { return std::move(root_); }
+
+    bool null() { return put(nullptr); }
+    bool boolean(bool value) { return put(value); }
+    bool number_integer(std::int64_t value) { return put(value); }
+    bool number_unsigned(std::uint64_t value) { return put(value); }
+    bool number_float(double value, const std::string&) { return put(value); }
+    bool string(std::string& value) { return put(std::move(value)); }
+    bool binary(json::binary_t&) { return false; }  // JSON text has none
+
+    bool start_object(std::size_t) { return open(json::object()); }
+    bool start_array(std::size_t) { return open(json::array()); }
+    bool end_object() { return close(); }
+    bool end_array() { return close(); }
+    bool key(std::string& name) {
+        auto& object = open_.back().value->get_ref<json::object_t&>();
+        const auto [entry, added] = object.emplace(std::move(name), nullptr);
+        open_.back().key = &entry->first;
+        if (!added) throw error(errc::duplicate_name, name_ + ": " + place() + ": the key comes twice");
+        return true;
+    }
+
+    template <class Problem>
+    bool parse_error(std::size_t position, const std::string&, const Problem&) {
+        if (position > text_.size())
+            throw error(errc::malformed_file, name_ + ": not JSON: it ends after " +
+                                                  std::to_string(text_.size()) +
+                                                  " bytes, in the middle of a value");
+        const std::size_t begin = position - std::min<std::size_t>(position, 20);
+        throw error(errc::malformed_file, name_ + ": not JSON at byte " + std::to_string(position) +
+                                              ", at the end of '" +
+                                              excerpt(text_.substr(begin, position - begin)) + "'");
+    }
+
+private:
+    struct level {
+        json* value;
+        const std::string* key = nullptr;  ///< of the member that is being read
+    };
+
+    /// Where the parser is, as a JSON pointer.
+    std::string place() const {
+        std::string result;
+        for (const level& l : open_)
+            result += "/" + (l.value->is_array() ? std::to_string(l.value->size() - 1) : excerpt(*l.key));
+        return result;
+    }
+    template <class Value>
+    json& append(Value&& value) {
+        if (open_.empty()) return root_ = json(std::forward<Value>(value));
+        const level& inner = open_.back();
+        if (inner.value->is_array())
+            return inner.value->get_ref<json::array_t&>().emplace_back(std::forward<Value>(value));
+        return inner.value->get_ref<json::object_t&>().at(*inner.key) = json(std::forward<Value>(value));
+    }
+    template <class Value>
+    bool put(Value&& value) {
+        append(std::forward<Value>(value));
+        return true;
+    }
+    bool open(json value) {
+        json& placed = append(std::move(value));
+        if (open_.size() == max_json_depth)
+            throw error(errc::malformed_file, name_ + ": " + place() + ": brackets nest deeper than " +
+                                                  std::to_string(max_json_depth));
+        open_.push_back({&placed});
+        return true;
+    }
+    bool close() {
+        open_.pop_back();
+        return true;
+    }
+
+    std::string_view text_;
+    std::string name_;
+    json root_;
+    std::vector<level> open_;
+};
+
+/// The document that `text` spells. Throws bespoke::error, with `name` before the sentence, for anything
+/// that is not exactly one JSON value, for a key that comes twice in one object, and for brackets that
+/// nest deeper than `max_json_depth`. Memory: at most some 30 times the text (an array of empty arrays).
+inline json parse_json(std::string_view text, std::string_view name) {
+    json_builder builder(text, name);
+    json::sax_parse(text.begin(), text.end(), &builder);
+    return std::move(builder).document();
+}
+
+}  // namespace bespoke::detail
+
+#endif
+
+#include <cstdint>
+#include <map>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace bespoke {
+namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
+
+/// `text` in quotes for an error: cut after 60 characters, what is not printable ASCII as '?'.
+std::string in_quotes(std::string_view text);
+
+/// Reads one object of a document in protobuf's JSON mapping, member after member. A member that is absent
+/// or null has the default of its type. Throws `error` with the place of what does not fit:
+/// "/neuralNetwork/layers/7/convolution/kernelSize/1: an integer wanted, "x" came".
+class object_reader {
+public:
+    /// `json` is the nlohmann::json of the object; it must outlive the reader.
+    object_reader(const void* json, std::string place);
+
+    /// JSON pointer of the object.
+    const std::string& place() const { return place_; }
+    std::string place(std::string_view key) const;
+    /// Whether the member is there and not null. Does not count as reading it.
+    bool has(std::string_view key) const;
+    /// Names of all members that are not null.
+    std::vector<std::string_view> keys() const;
+
+    bool boolean(std::string_view key);
+    /// A number without a fraction, or one in a string.
+    std::int64_t integer(std::string_view key);
+    double number(std::string_view key);
+    /// A number that a float can hold.
+    float real(std::string_view key);
+    std::string text(std::string_view key);
+    std::vector<std::int64_t> integers(std::string_view key);
+    std::vector<float> reals(std::string_view key);
+    std::vector<std::string> texts(std::string_view key);
+    /// The position of the enumerator in `names`, given by name or by its number in `numbers` (0, 1, ... where
+    /// that is empty). Absent: the one whose number is 0.
+    std::size_t enumerator(std::string_view key, std::span<const std::string_view> names,
+                           std::span<const std::int64_t> numbers = {});
+    std::map<std::string, std::string> map_of_texts(std::string_view key);
+    /// The member as an object; an empty one where it is absent.
+    object_reader object(std::string_view key);
+    std::vector<object_reader> objects(std::string_view key);
+    /// How many elements the array has, without reading it; 0 where it is absent or no array.
+    std::size_t length(std::string_view key) const;
+
+    /// The member there is of these; empty: none. Two are an error.
+    std::string_view one_of(std::span<const std::string_view> keys);
+    /// Every member must have been read.
+    void finish() const;
+    [[noreturn]] void fail(errc code, std::string_view key, const std::string& what) const;
+
+private:
+    const void* find(std::string_view key) const;
+    const void* take(std::string_view key);
+
+    const void* json_;
+    std::string place_;
+    std::vector<std::string> asked_;
+};
+
+/// Writes one object of a document in the canonical form of protobuf's JSON mapping: defaults left out,
+/// 64-bit integers as strings, the shortest number that reads back as the same float.
+class object_writer {
+public:
+    void boolean(std::string_view key, bool value);
+    void integer(std::string_view key, std::int64_t value);
+    void small_integer(std::string_view key, std::int32_t value);
+    void number(std::string_view key, double value);
+    void real(std::string_view key, float value);
+    void text(std::string_view key, std::string_view value);
+    void enumerator(std::string_view key, std::span<const std::string_view> names, std::size_t value);
+    void integers(std::string_view key, std::span<const std::int64_t> values);
+    void reals(std::string_view key, std::span<const float> values);
+    void texts(std::string_view key, std::span<const std::string> values);
+    void map_of_texts(std::string_view key, const std::map<std::string, std::string>& values);
+    /// Numbers of a oneof: written even where they are zero.
+    void present(std::string_view key, std::int32_t value);
+    void present(std::string_view key, float value);
+    void present(std::string_view key, double value);
+    /// Written even where it is empty: a message that is there.
+    void object(std::string_view key, const object_writer& value);
+    void objects(std::string_view key, std::span<const object_writer> values);
+
+    bool empty() const { return members_.empty(); }
+    /// Members in the order in which they were written, two blanks an indent, arrays of numbers and
+    /// strings in one line.
+    std::string dump() const;
+    /// What differs first from an object of this program: "outputChannels is "12" in the file, "10"". Empty:
+    /// nothing.
+    std::string difference(const object_writer& other) const;
+
+private:
+    void put(std::string_view key, std::string text);
+
+    /// Names and the JSON text of the values, which begins in the first column.
+    std::vector<std::pair<std::string, std::string>> members_;
+};
+
+}  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
+
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::object_reader;
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::object_writer;
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::in_quotes;
+
+}  // namespace bespoke
+
+#ifdef BESPOKE_IMPLEMENTATION
+
+#include <charconv>
+#include <cmath>
+#include <limits>
+
+namespace bespoke {
+namespace detail {
+
+inline const json& as_json(const void* opaque) { return *static_cast<const json*>(opaque); }
+
+/// `name` as a step of a JSON pointer (RFC 6901).
+inline std::string pointer_step(std::string_view name) {
+    std::string step = "/";
+    for (char c : name.substr(0, 60)) {
+        if (c == '~')
+            step += "~0";
+        else if (c == '/')
+            step += "~1";
+        else
+            step += c < ' ' || c > '~' ? '?' : c;
+    }
+    return step;
+}
+
+/// What a value is, for an error.
+inline std::string described_value(const json& value) {
+    if (value.is_string()) return in_quotes(value.get_ref<const std::string&>());
+    if (value.is_object()) return "an object";
+    if (value.is_array()) return "an array";
+    return value.dump();
+}
+
+[[noreturn]] inline void unfit(const std::string& place, std::string_view wanted, const json& value) {
+    throw error(errc::bad_value, place + ": " + std::string(wanted) + " wanted, " + described_value(value) + " came");
+}
+
+inline std::int64_t to_integer(const json& value, const std::string& place) {
+    constexpr std::string_view wanted = "an integer of 64 bits";
+    if (value.is_number_unsigned()) {
+        const auto number = value.get<std::uint64_t>();
+        if (number <= static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()))
+            return static_cast<std::int64_t>(number);
+    } else if (value.is_number_integer()) {
+        return value.get<std::int64_t>();
+    } else if (value.is_number_float()) {
+        const auto number = value.get<double>();
+        if (number == std::floor(number) && std::abs(number) < 0x1p62) return static_cast<std::int64_t>(number);
+    } else if (value.is_string()) {
+        const auto& digits = value.get_ref<const std::string&>();
+        std::int64_t number = 0;
+        const auto [end, problem] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
+        if (problem == std::errc() && end == digits.data() + digits.size()) return number;
+    }
+    unfit(place, wanted, value);
+}
+
+inline double to_number(const json& value, const std::string& place) {
+    if (value.is_number()) return value.get<double>();
+    if (value.is_string()) {
+        const auto& text = value.get_ref<const std::string&>();
+        if (text == "NaN") return std::numeric_limits<double>::quiet_NaN();
+        if (text == "Infinity") return std::numeric_limits<double>::infinity();
+        if (text == "-Infinity") return -std::numeric_limits<double>::infinity();
+        double number = 0;
+        const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), number);
+        if (problem == std::errc() && end == text.data() + text.size() && std::isfinite(number)) return number;
+    }
+    unfit(place, "a number", value);
+}
+
+inline float to_real(const json& value, const std::string& place) {
+    const double number = to_number(value, place);
+    // beyond the largest float by half a unit: it would round to infinity
+    if (std::isfinite(number) && std::abs(number) >= 0x1.ffffffp127) unfit(place, "a number of 32 bits", value);
+    return static_cast<float>(number);
+}
+
+inline const std::string& to_text(const json& value, const std::string& place) {
+    if (!value.is_string()) unfit(place, "a string", value);
+    return value.get_ref<const std::string&>();
+}
+
+/// Calls `body(element, place)` for each element of an array.
+template <class Body>
+void each_element(const json& value, const std::string& place, const Body& body) {
+    if (!value.is_array()) unfit(place, "an array", value);
+    std::size_t number = 0;
+    for (const json& element : value) body(element, place + "/" + std::to_string(number++));
+}
+
+/// The shortest text that reads back as the same float or double.
+template <class T>
+std::string spelled(T number) {
+    if (std::isnan(number)) return "\"NaN\"";
+    if (std::isinf(number)) return number > 0 ? "\"Infinity\"" : "\"-Infinity\"";
+    char digits[40];
+    char* end = std::to_chars(std::begin(digits), std::end(digits), number).ptr;
+    double value = 0;
+    std::from_chars(digits, end, value);
+    // most readers make a double of it first, and round twice
+    if (static_cast<T>(value) != number)
+        end = std::to_chars(std::begin(digits), std::end(digits), static_cast<double>(number)).ptr;
+    return std::string(std::begin(digits), end);
+}
+inline std::string spelled(std::string_view text) {
+    try {
+        return json(text).dump();
+    } catch (const json::exception&) {
+        throw error(errc::bad_value, "a text that is not UTF-8 cannot be written: " + in_quotes(text));
+    }
+}
+/// Members or elements, each in lines of its own, between brackets.
+inline std::string spelled_in_lines(std::string_view brackets, std::span<const std::string> parts) {
+    if (parts.empty()) return std::string(brackets);
+    std::string text(1, brackets[0]);
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+        text += i == 0 ? "\n  " : ",\n  ";
+        for (char c : parts[i]) {
+            text += c;
+            if (c == '\n') text += "  ";  // in a string it would be escaped
+        }
+    }
+    return text + "\n" + brackets[1];
+}
+/// Elements in one line.
+template <class Values, class Spell>
+std::string spelled_in_line(const Values& values, const Spell& spell) {
+    std::string text = "[";
+    for (const auto& value : values) {
+        if (text.size() > 1) text += ", ";
+        text += spell(value);
+    }
+    return text + "]";
+}
+
+/// How many edits (insert, delete, replace) lead from a to b.
+inline std::size_t edits(std::string_view a, std::string_view b) {
+    std::vector<std::size_t> row(b.size() + 1);
+    for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
+    for (std::size_t i = 1; i <= a.size(); ++i) {
+        std::size_t diagonal = row[0];
+        row[0] = i;
+        for (std::size_t j = 1; j <= b.size(); ++j) {
+            const std::size_t above = row[j];
+            row[j] = std::min({row[j] + 1, row[j - 1] + 1, diagonal + (a[i - 1] == b[j - 1] ? 0u : 1u)});
+            diagonal = above;
+        }
+    }
+    return row[b.size()];
+}
+
+/// ", did you mean "convolution"?", or nothing where no candidate is near.
+inline std::string suggestion(std::string_view name, std::span<const std::string> candidates) {
+    const auto plain = [](std::string_view text) {
+        std::string result;
+        for (char c : text.substr(0, 60))
+            if (c != '_') result += c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+        return result;
+    };
+    std::string_view best;
+    std::size_t least = 1 + std::min<std::size_t>(name.size() / 3, 3);
+    for (const auto& candidate : candidates) {
+        const std::size_t distance = edits(plain(name), plain(candidate));
+        if (distance >= least) continue;
+        least = distance;
+        best = candidate;
+    }
+    return best.empty() ? "" : ", did you mean " + in_quotes(best) + "?";
+}
+
+}  // namespace detail
+
+namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
+
+std::string in_quotes(std::string_view text) { return "\"" + detail::excerpt(text) + "\""; }
+
+// --- reading ----------------------------------------------------------------------------------------
+
+object_reader::object_reader(const void* json, std::string place) : json_(json), place_(std::move(place)) {
+    if (json_ != nullptr && !detail::as_json(json_).is_object())
+        detail::unfit(place_.empty() ? "/" : place_, "an object", detail::as_json(json_));
+}
+std::string object_reader::place(std::string_view key) const { return place_ + detail::pointer_step(key); }
+
+const void* object_reader::find(std::string_view key) const {
+    if (json_ == nullptr) return nullptr;
+    const auto& object = detail::as_json(json_).get_ref<const detail::json::object_t&>();
+    const auto member = object.find(key);
+    return member == object.end() || member->second.is_null() ? nullptr : &member->second;
+}
+const void* object_reader::take(std::string_view key) {
+    asked_.emplace_back(key);
+    return find(key);
+}
+bool object_reader::has(std::string_view key) const { return find(key) != nullptr; }
+std::vector<std::string_view> object_reader::keys() const {
+    std::vector<std::string_view> names;
+    if (json_ != nullptr)
+        for (const auto& [key, value] : detail::as_json(json_).get_ref<const detail::json::object_t&>())
+            if (!value.is_null()) names.push_back(key);
+    return names;
+}
+std::size_t object_reader::length(std::string_view key) const {
+    const void* member = find(key);
+    return member != nullptr && detail::as_json(member).is_array() ? detail::as_json(member).size() : 0;
+}
+
+bool object_reader::boolean(std::string_view key) {
+    const void* member = take(key);
+    if (member == nullptr) return false;
+    const auto& value = detail::as_json(member);
+    if (!value.is_boolean()) detail::unfit(place(key), "true or false", value);
+    return value.get<bool>();
+}
+std::int64_t object_reader::integer(std::string_view key) {
+    const void* member = take(key);
+    return member == nullptr ? 0 : detail::to_integer(detail::as_json(member), place(key));
+}
+double object_reader::number(std::string_view key) {
+    const void* member = take(key);
+    return member == nullptr ? 0 : detail::to_number(detail::as_json(member), place(key));
+}
+float object_reader::real(std::string_view key) {
+    const void* member = take(key);
+    return member == nullptr ? 0 : detail::to_real(detail::as_json(member), place(key));
+}
+std::string object_reader::text(std::string_view key) {
+    const void* member = take(key);
+    return member == nullptr ? "" : detail::to_text(detail::as_json(member), place(key));
+}
+std::vector<std::int64_t> object_reader::integers(std::string_view key) {
+    std::vector<std::int64_t> values;
+    if (const void* member = take(key))
+        detail::each_element(detail::as_json(member), place(key), [&](const auto& element, const auto& where) {
+            values.push_back(detail::to_integer(element, where));
+        });
+    return values;
+}
+std::vector<float> object_reader::reals(std::string_view key) {
+    std::vector<float> values;
+    if (const void* member = take(key)) {
+        const auto& array = detail::as_json(member);
+        if (!array.is_array()) detail::unfit(place(key), "an array", array);
+        values.reserve(array.size());
+        // the place is spelled out only for what does not fit: there may be millions
+        for (const auto& element : array)
+            values.push_back(element.is_number_float() && std::abs(element.template get<double>()) < 1e38
+                                 ? static_cast<float>(element.template get<double>())
+                                 : detail::to_real(element, place(key) + "/" + std::to_string(values.size())));
+    }
+    return values;
+}
+std::vector<std::string> object_reader::texts(std::string_view key) {
+    std::vector<std::string> values;
+    if (const void* member = take(key))
+        detail::each_element(detail::as_json(member), place(key), [&](const auto& element, const auto& where) {
+            values.push_back(detail::to_text(element, where));
+        });
+    return values;
+}
+std::size_t object_reader::enumerator(std::string_view key, std::span<const std::string_view> names,
+                                      std::span<const std::int64_t> numbers) {
+    const auto number_of = [&](std::size_t i) { return numbers.empty() ? static_cast<std::int64_t>(i) : numbers[i]; };
+    const void* member = take(key);
+    const detail::json zero = 0;
+    const auto& value = member == nullptr ? zero : detail::as_json(member);
+    for (std::size_t i = 0; i < names.size(); ++i)
+        if (value.is_string() ? value.get_ref<const std::string&>() == names[i]
+                              : value.is_number_integer() && value.get<std::int64_t>() == number_of(i))
+            return i;
+    std::string wanted;
+    for (std::size_t i = 0; i < names.size(); ++i)
+        wanted += (i == 0 ? "" : i + 1 == names.size() ? " or " : ", ") + std::string(names[i]);
+    if (member == nullptr) fail(errc::bad_value, key, wanted + " wanted, none came");
+    detail::unfit(place(key), wanted, value);
+}
+std::map<std::string, std::string> object_reader::map_of_texts(std::string_view key) {
+    std::map<std::string, std::string> values;
+    if (const void* member = take(key)) {
+        const auto& object = detail::as_json(member);
+        if (!object.is_object()) detail::unfit(place(key), "an object", object);
+        for (const auto& [name, value] : object.items())
+            values.emplace(name, detail::to_text(value, place(key) + detail::pointer_step(name)));
+    }
+    return values;
+}
+object_reader object_reader::object(std::string_view key) { return {take(key), place(key)}; }
+std::vector<object_reader> object_reader::objects(std::string_view key) {
+    std::vector<object_reader> readers;
+    if (const void* member = take(key))
+        detail::each_element(detail::as_json(member), place(key),
+                             [&](const auto& element, const auto& where) { readers.emplace_back(&element, where); });
+    return readers;
+}
+
+std::string_view object_reader::one_of(std::span<const std::string_view> keys) {
+    std::string_view found;
+    for (std::string_view key : keys) {
+        asked_.emplace_back(key);
+        if (!has(key)) continue;
+        if (!found.empty())
+            throw error(errc::bad_value, place_ + ": " + in_quotes(found) + " and " + in_quotes(key) +
+                                             " exclude each other");
+        found = key;
+    }
+    return found;
+}
+void object_reader::finish() const {
+    if (json_ == nullptr) return;
+    for (const auto& [key, value] : detail::as_json(json_).get_ref<const detail::json::object_t&>())
+        if (std::find(asked_.begin(), asked_.end(), key) == asked_.end())
+            throw error(errc::unknown_name,
+                        (place_.empty() ? "/" : place_) + ": unknown field " + in_quotes(key) +
+                            detail::suggestion(key, asked_));
+}
+void object_reader::fail(errc code, std::string_view key, const std::string& what) const {
+    throw error(code, (!key.empty() ? place(key) : place_.empty() ? "/" : place_) + ": " + what);
+}
+
+// --- writing ----------------------------------------------------------------------------------------
+
+void object_writer::put(std::string_view key, std::string text) { members_.emplace_back(key, std::move(text)); }
+
+void object_writer::boolean(std::string_view key, bool value) {
+    if (value) put(key, "true");
+}
+void object_writer::integer(std::string_view key, std::int64_t value) {
+    if (value != 0) put(key, "\"" + std::to_string(value) + "\"");
+}
+void object_writer::small_integer(std::string_view key, std::int32_t value) {
+    if (value != 0) present(key, value);
+}
+void object_writer::number(std::string_view key, double value) {
+    if (value != 0 || std::signbit(value)) present(key, value);
+}
+void object_writer::real(std::string_view key, float value) {
+    if (value != 0 || std::signbit(value)) present(key, value);
+}
+void object_writer::text(std::string_view key, std::string_view value) {
+    if (!value.empty()) put(key, detail::spelled(value));
+}
+void object_writer::enumerator(std::string_view key, std::span<const std::string_view> names, std::size_t value) {
+    if (value != 0) text(key, names[value]);
+}
+void object_writer::integers(std::string_view key, std::span<const std::int64_t> values) {
+    if (!values.empty())
+        put(key, detail::spelled_in_line(values, [](auto v) { return "\"" + std::to_string(v) + "\""; }));
+}
+void object_writer::reals(std::string_view key, std::span<const float> values) {
+    if (!values.empty()) put(key, detail::spelled_in_line(values, [](float v) { return detail::spelled(v); }));
+}
+void object_writer::texts(std::string_view key, std::span<const std::string> values) {
+    if (!values.empty())
+        put(key, detail::spelled_in_line(values, [](std::string_view v) { return detail::spelled(v); }));
+}
+void object_writer::map_of_texts(std::string_view key, const std::map<std::string, std::string>& values) {
+    if (values.empty()) return;
+    object_writer map;
+    for (const auto& [name, value] : values) map.put(name, detail::spelled(std::string_view(value)));
+    object(key, map);
+}
+void object_writer::present(std::string_view key, std::int32_t value) { put(key, std::to_string(value)); }
+void object_writer::present(std::string_view key, float value) { put(key, detail::spelled(value)); }
+void object_writer::present(std::string_view key, double value) { put(key, detail::spelled(value)); }
+void object_writer::object(std::string_view key, const object_writer& value) { put(key, value.dump()); }
+void object_writer::objects(std::string_view key, std::span<const object_writer> values) {
+    if (values.empty()) return;
+    std::vector<std::string> elements;
+    for (const object_writer& value : values) elements.push_back(value.dump());
+    put(key, detail::spelled_in_lines("[]", elements));
+}
+std::string object_writer::dump() const {
+    std::vector<std::string> members;
+    for (const auto& [key, value] : members_) members.push_back(detail::spelled(std::string_view(key)) + ": " + value);
+    return detail::spelled_in_lines("{}", members);
+}
+std::string object_writer::difference(const object_writer& other) const {
+    const auto spell = [](const object_writer& object, const std::string& key) -> std::string {
+        for (const auto& [name, value] : object.members_)
+            if (name == key) return value;
+        return "left out";
+    };
+    for (const auto* object : {this, &other})
+        for (const auto& [key, value] : object->members_)
+            if (spell(*this, key) != spell(other, key))
+                return key + " is " + spell(*this, key) + " in the file, " + spell(other, key);
+    return "";
+}
+
+}  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
+}  // namespace bespoke
+
+#endif
+
+/// The interface of a model between document and `model_description`.
+namespace bespoke::define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
+
+/// Reads a ModelDescription object. Throws `error` with the place of what does not fit.
+model_description read_description(object_reader& in);
+object_writer write_description(const model_description& description);
+
+}  // namespace bespoke::define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
+
+#ifdef BESPOKE_IMPLEMENTATION
+
+namespace bespoke {
+namespace detail {
+
+inline constexpr std::string_view array_data_type_names[] = {"INVALID_ARRAY_DATA_TYPE", "FLOAT32", "DOUBLE", "INT32"};
+inline constexpr std::int64_t array_data_type_numbers[] = {0, 65568, 65600, 131104};
+
+inline shape read_shape(object_reader& in, std::string_view key) {
+    const auto extents = in.integers(key);
+    if (extents.size() > max_rank)
+        in.fail(errc::bad_value, key,
+                "at most " + std::to_string(max_rank) + " numbers wanted, " + std::to_string(extents.size()) + " came");
+    return shape(std::span<const extent>(extents));
+}
+inline void write_shape(object_writer& out, std::string_view key, const shape& dimensions) {
+    out.integers(key, std::span<const extent>(dimensions.begin(), dimensions.rank()));
+}
+
+/// A message without fields.
+inline void read_empty(object_reader& outer, std::string_view key) { outer.object(key).finish(); }
+
+inline size_range read_size_range(object_reader& in) {
+    size_range range;
+    range.lower_bound = in.integer("lowerBound");
+    range.upper_bound = in.integer("upperBound");
+    in.finish();
+    return range;
+}
+inline object_writer write_size_range(const size_range& range) {
+    object_writer out;
+    out.integer("lowerBound", range.lower_bound);
+    out.integer("upperBound", range.upper_bound);
+    return out;
+}
+
+inline array_feature_type read_array_type(object_reader& in) {
+    array_feature_type type;
+    type.shape = read_shape(in, "shape");
+    type.data_type = static_cast<array_data_type>(
+        array_data_type_numbers[in.enumerator("dataType", array_data_type_names, array_data_type_numbers)]);
+    static constexpr std::string_view flexibilities[] = {"enumeratedShapes", "shapeRange"};
+    const std::string_view flexibility = in.one_of(flexibilities);
+    object_reader inner = in.object(flexibility.empty() ? flexibilities[0] : flexibility);
+    if (flexibility == "enumeratedShapes") {
+        enumerated_shapes list;
+        for (object_reader& s : inner.objects("shapes")) {
+            list.shapes.push_back(read_shape(s, "shape"));
+            s.finish();
+        }
+        type.shape_flexibility = std::move(list);
+    } else if (flexibility == "shapeRange") {
+        shape_range list;
+        for (object_reader& r : inner.objects("sizeRanges")) list.size_ranges.push_back(read_size_range(r));
+        type.shape_flexibility = std::move(list);
+    }
+    inner.finish();
+    static constexpr std::string_view defaults[] = {"intDefaultValue", "floatDefaultValue", "doubleDefaultValue"};
+    const std::string_view kind = in.one_of(defaults);
+    if (kind == defaults[0]) {
+        const std::int64_t value = in.integer(kind);
+        if (!std::in_range<std::int32_t>(value)) in.fail(errc::bad_value, kind, "an integer of 32 bits wanted");
+        type.default_optional_value = static_cast<std::int32_t>(value);
+    } else if (kind == defaults[1]) {
+        type.default_optional_value = in.real(kind);
+    } else if (kind == defaults[2]) {
+        type.default_optional_value = in.number(kind);
+    }
+    in.finish();
+    return type;
+}
+inline object_writer write_array_type(const array_feature_type& type) {
+    object_writer out;
+    write_shape(out, "shape", type.shape);
+    for (std::size_t i = 0; i < std::size(array_data_type_numbers); ++i)
+        if (array_data_type_numbers[i] == static_cast<std::int64_t>(type.data_type))
+            out.enumerator("dataType", array_data_type_names, i);
+    object_writer inner;
+    std::vector<object_writer> list;
+    if (const auto* enumerated = std::get_if<enumerated_shapes>(&type.shape_flexibility)) {
+        for (const shape& s : enumerated->shapes) write_shape(list.emplace_back(), "shape", s);
+        inner.objects("shapes", list);
+        out.object("enumeratedShapes", inner);
+    } else if (const auto* ranges = std::get_if<shape_range>(&type.shape_flexibility)) {
+        for (const size_range& r : ranges->size_ranges) list.push_back(write_size_range(r));
+        inner.objects("sizeRanges", list);
+        out.object("shapeRange", inner);
+    }
+    // members of a oneof are written even where they are zero
+    if (const auto* whole = std::get_if<std::int32_t>(&type.default_optional_value))
+        out.present("intDefaultValue", *whole);
+    else if (const auto* real = std::get_if<float>(&type.default_optional_value))
+        out.present("floatDefaultValue", *real);
+    else if (const auto* number = std::get_if<double>(&type.default_optional_value))
+        out.present("doubleDefaultValue", *number);
+    return out;
+}
+
+inline feature_type read_feature_type(object_reader& in) {
+    feature_type result;
+    result.is_optional = in.boolean("isOptional");
+    static constexpr std::string_view kinds[] = {"int64Type",      "doubleType",   "stringType", "multiArrayType",
+                                                 "dictionaryType", "sequenceType", "imageType",  "stateType"};
+    const std::string_view kind = in.one_of(kinds);
+    if (kind.empty()) in.fail(errc::bad_value, "", "a feature type wanted, none came");
+    if (kind == "imageType" || kind == "stateType")
+        in.fail(errc::unsupported, kind, "features of this type are not supported");
+    object_reader inner = in.object(kind);
+    if (kind == "int64Type") {
+        result.type = int64_feature_type{};
+    } else if (kind == "doubleType") {
+        result.type = double_feature_type{};
+    } else if (kind == "stringType") {
+        result.type = string_feature_type{};
+    } else if (kind == "multiArrayType") {
+        result.type = read_array_type(inner);
+    } else if (kind == "dictionaryType") {
+        static constexpr std::string_view keys[] = {"int64KeyType", "stringKeyType"};
+        const std::string_view key = inner.one_of(keys);
+        if (key.empty()) inner.fail(errc::bad_value, "", "a key type wanted, none came");
+        read_empty(inner, key);
+        result.type = dictionary_feature_type{key == keys[0] ? dictionary_feature_type::key::int64_key_type
+                                                             : dictionary_feature_type::key::string_key_type};
+    } else {
+        static constexpr std::string_view elements[] = {"int64Type", "stringType"};
+        const std::string_view element = inner.one_of(elements);
+        if (element.empty()) inner.fail(errc::bad_value, "", "a type of the elements wanted, none came");
+        read_empty(inner, element);
+        sequence_feature_type sequence;
+        if (element == elements[1]) sequence.type = sequence_feature_type::element::string_type;
+        object_reader range = inner.object("sizeRange");
+        sequence.size_range = read_size_range(range);
+        if (!inner.has("sizeRange")) sequence.size_range = {};
+        result.type = sequence;
+    }
+    inner.finish();
+    in.finish();
+    return result;
+}
+inline object_writer write_feature_type(const feature_type& type) {
+    object_writer out, inner;
+    if (std::holds_alternative<int64_feature_type>(type.type)) {
+        out.object("int64Type", inner);
+    } else if (std::holds_alternative<double_feature_type>(type.type)) {
+        out.object("doubleType", inner);
+    } else if (std::holds_alternative<string_feature_type>(type.type)) {
+        out.object("stringType", inner);
+    } else if (const auto* array = type.multi_array_type()) {
+        out.object("multiArrayType", write_array_type(*array));
+    } else if (const auto* dictionary = std::get_if<dictionary_feature_type>(&type.type)) {
+        inner.object(dictionary->key_type == dictionary_feature_type::key::int64_key_type ? "int64KeyType"
+                                                                                          : "stringKeyType",
+                     {});
+        out.object("dictionaryType", inner);
+    } else if (const auto* sequence = std::get_if<sequence_feature_type>(&type.type)) {
+        inner.object(sequence->type == sequence_feature_type::element::int64_type ? "int64Type" : "stringType", {});
+        if (!(sequence->size_range == size_range{})) inner.object("sizeRange", write_size_range(sequence->size_range));
+        out.object("sequenceType", inner);
+    }
+    out.boolean("isOptional", type.is_optional);
+    return out;
+}
+
+inline std::vector<feature_description> read_feature_descriptions(object_reader& outer, std::string_view key) {
+    std::vector<feature_description> list;
+    for (object_reader& in : outer.objects(key)) {
+        feature_description& d = list.emplace_back();
+        d.name = in.text("name");
+        d.short_description = in.text("shortDescription");
+        object_reader type = in.object("type");
+        d.type = read_feature_type(type);
+        in.finish();
+    }
+    return list;
+}
+inline void write_feature_descriptions(object_writer& outer, std::string_view key,
+                                       const std::vector<feature_description>& list) {
+    std::vector<object_writer> elements;
+    for (const feature_description& d : list) {
+        object_writer& out = elements.emplace_back();
+        out.text("name", d.name);
+        out.text("shortDescription", d.short_description);
+        out.object("type", write_feature_type(d.type));
+    }
+    outer.objects(key, elements);
+}
+
+}  // namespace detail
+
+namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
+
+model_description read_description(object_reader& in) {
+    model_description result;
+    for (std::string_view key : {"functions", "defaultFunctionName", "state"})
+        if (in.has(key)) in.fail(errc::unsupported, key, "models with functions or states are not supported");
+    result.input = detail::read_feature_descriptions(in, "input");
+    result.output = detail::read_feature_descriptions(in, "output");
+    result.predicted_feature_name = in.text("predictedFeatureName");
+    result.predicted_probabilities_name = in.text("predictedProbabilitiesName");
+    result.training_input = detail::read_feature_descriptions(in, "trainingInput");
+    object_reader about = in.object("metadata");
+    result.metadata.short_description = about.text("shortDescription");
+    result.metadata.version_string = about.text("versionString");
+    result.metadata.author = about.text("author");
+    result.metadata.license = about.text("license");
+    result.metadata.user_defined = about.map_of_texts("userDefined");
+    about.finish();
+    in.finish();
+    if (const auto problem = fault_of(result)) in.fail(problem->code, "", std::string(problem->what.view()));
+    return result;
+}
+
+object_writer write_description(const model_description& description) {
+    object_writer out, about;
+    detail::write_feature_descriptions(out, "input", description.input);
+    detail::write_feature_descriptions(out, "output", description.output);
+    out.text("predictedFeatureName", description.predicted_feature_name);
+    out.text("predictedProbabilitiesName", description.predicted_probabilities_name);
+    detail::write_feature_descriptions(out, "trainingInput", description.training_input);
+    about.text("shortDescription", description.metadata.short_description);
+    about.text("versionString", description.metadata.version_string);
+    about.text("author", description.metadata.author);
+    about.text("license", description.metadata.license);
+    about.map_of_texts("userDefined", description.metadata.user_defined);
+    if (!about.empty()) out.object("metadata", about);
+    return out;
+}
+
+}  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
+}  // namespace bespoke
+
+#endif
+
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace bespoke {
+
+/// The base64 text of `bytes`, in the standard alphabet and padded. RFC 4648, section 4.
+inline std::string encode_base64(std::span<const std::byte> bytes) {
+    constexpr std::string_view alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    std::string text;
+    text.reserve((bytes.size() + 2) / 3 * 4);
+    for (std::size_t i = 0; i < bytes.size(); i += 3) {
+        std::uint32_t group = 0;
+        for (std::size_t j = 0; j < 3; ++j)
+            group = group << 8 | (i + j < bytes.size() ? std::to_integer<std::uint32_t>(bytes[i + j]) : 0);
+        for (std::size_t j = 0; j < 4; ++j)
+            text += j <= bytes.size() - i ? alphabet[group >> (18 - 6 * j) & 63] : '=';
+    }
+    return text;
+}
+
+/// The bytes that `text` spells, or nothing where it is not base64. As protobuf's JSON mapping allows: the
+/// standard or the URL-safe alphabet, padded or not. Refused, because no encoder writes it: white space, and
+/// bits of the last character that belong to no byte.
+inline std::optional<std::vector<std::byte>> decode_base64(std::string_view text) {
+    constexpr std::uint8_t none = 64;
+    constexpr auto values = [none] {
+        std::array<std::uint8_t, 256> table{};
+        table.fill(none);
+        constexpr std::string_view alphabets[] = {
+            "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/",
+            "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"};
+        for (std::string_view alphabet : alphabets)
+            for (std::size_t i = 0; i < 64; ++i)
+                table[static_cast<unsigned char>(alphabet[i])] = static_cast<std::uint8_t>(i);
+        return table;
+    }();
+    if (text.size() % 4 == 0 && text.ends_with('=')) text.remove_suffix(text.ends_with("==") ? 2 : 1);
+    if (text.size() % 4 == 1) return std::nullopt;
+
+    std::vector<std::byte> bytes;
+    bytes.reserve(text.size() / 4 * 3 + 2);
+    std::uint32_t held = 0;
+    int bits = 0;
+    for (char c : text) {
+        const std::uint8_t value = values[static_cast<unsigned char>(c)];
+        if (value == none) return std::nullopt;
+        held = held << 6 | value;
+        bits += 6;
+        if (bits >= 8) {
+            bits -= 8;
+            bytes.push_back(static_cast<std::byte>(held >> bits & 255));
+            held &= (std::uint32_t{1} << bits) - 1;
+        }
+    }
+    if (held != 0) return std::nullopt;
+    return bytes;
+}
+
+}  // namespace bespoke
+
+#include <bit>
+#include <cstdint>
+
+/// The 16-bit formats in which files keep weights. Calculations are never done in them.
+namespace bespoke {
+
+/// The value of an IEEE 754 binary16. Exact; NaN keeps its payload.
+constexpr float float16_to_float(std::uint16_t half) {
+    const std::uint32_t sign = (half & 0x8000u) << 16;
+    const std::uint32_t exponent = half >> 10 & 0x1fu;
+    const std::uint32_t fraction = half & 0x3ffu;
+    if (exponent == 0) {  // zero and subnormal: fraction x 2^-24
+        const float magnitude = static_cast<float>(fraction) * 0x1p-24f;
+        return std::bit_cast<float>(sign | std::bit_cast<std::uint32_t>(magnitude));
+    }
+    const std::uint32_t wider = exponent == 0x1f ? 0xffu : exponent + (127 - 15);
+    return std::bit_cast<float>(sign | wider << 23 | fraction << 13);
+}
+
+/// The nearest IEEE 754 binary16, ties to even; beyond 65520 infinity. NaN stays NaN.
+constexpr std::uint16_t float_to_float16(float value) {
+    const auto bits = std::bit_cast<std::uint32_t>(value);
+    const std::uint32_t sign = bits >> 16 & 0x8000u;
+    const std::uint32_t magnitude = bits & 0x7fffffffu;
+    std::uint32_t half = 0;
+    if (magnitude > 0x7f800000u) {
+        half = 0x7e00u | (magnitude >> 13 & 0x3ffu);  // the quiet bit, so that no payload is lost to infinity
+    } else if (magnitude >= 0x47800000u) {            // 65536
+        half = 0x7c00u;
+    } else if (magnitude >=
+               0x38800000u) {  // 2^-14, the smallest normal: drop 13 bits; a carry moves the exponent
+        half = (magnitude - ((127u - 15u) << 23) + 0xfffu + (magnitude >> 13 & 1u)) >> 13;
+    } else if (magnitude > 0x33000000u) {  // 2^-25, which is a tie between 0 and 2^-24 and goes to 0
+        const std::uint32_t dropped = 126 - (magnitude >> 23);
+        const std::uint32_t fraction = (magnitude & 0x7fffffu) | 0x800000u;
+        half = (fraction + ((1u << (dropped - 1)) - 1) + (fraction >> dropped & 1u)) >> dropped;
+    }
+    return static_cast<std::uint16_t>(sign | half);
+}
+
+/// The value of a bfloat16: the upper half of a float's bits. Exact.
+constexpr float bfloat16_to_float(std::uint16_t upper) {
+    return std::bit_cast<float>(static_cast<std::uint32_t>(upper) << 16);
+}
+
+}  // namespace bespoke
+
+
+
+#include <cstddef>
+#include <filesystem>
+#include <initializer_list>
+#include <span>
+#include <vector>
+
+namespace bespoke {
+
+/// A file to be written: where, and what it shall hold.
+struct file_content {
+    std::filesystem::path path;
+    std::span<const std::byte> bytes;
+};
+
+/// Functions that the program lacks unless one of its source files says
+///
+///     #define BESPOKE_IMPLEMENTATION
+///     #include <bespoke.hpp>
+namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
+std::vector<std::byte> read_file(const std::filesystem::path& path);
+void write_files_atomically(std::span<const file_content> files);
+}  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
+
+/// The bytes of a regular file (or of what a link to one leads to). Throws errc::io with path and reason.
+inline std::vector<std::byte> read_file(const std::filesystem::path& path) {
+    return define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::read_file(path);
+}
+
+/// Writes files so that whoever looks, even after a crash, finds each one whole: old or new.
+///
+/// All contents are first written and synced under other names in the same folders, then renamed in the
+/// order given, then the folders are synced. So a file that refers to another comes after it. A crash
+/// between two renames leaves the first file new and the second old; whoever must never see that gives the
+/// first file a new name. Throws errc::io with path and reason; no file has changed then, unless a rename
+/// after the first one was refused, and nothing is left over. Existing permissions are kept.
+inline void write_files_atomically(std::span<const file_content> files) {
+    define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::write_files_atomically(files);
+}
+inline void write_files_atomically(std::initializer_list<file_content> files) {
+    write_files_atomically(std::span(files.begin(), files.size()));
+}
+inline void write_file_atomically(const std::filesystem::path& path, std::span<const std::byte> bytes) {
+    write_files_atomically({{path, bytes}});
+}
+
+}  // namespace bespoke
+
+#ifdef BESPOKE_IMPLEMENTATION
+
+#include <cerrno>
+#include <cstdio>
+#include <memory>
+#include <optional>
+#include <string>
+#include <system_error>
+#include <utility>
+
+#ifdef _WIN32
+#include <process.h>
+#else
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#endif
+
+namespace bespoke {
+namespace detail {
+
+[[noreturn]] inline void throw_io(const std::filesystem::path& path, const std::string& what, int reason) {
+    throw error(errc::io, path.string() + ": " + what + ": " + std::generic_category().message(reason));
+}
+
+struct close_file {
+    void operator()(std::FILE* file) const { std::fclose(file); }
+};
+using file_handle = std::unique_ptr<std::FILE, close_file>;
+
+inline file_handle open_file(const std::filesystem::path& path, const char* mode) {
+#ifdef _WIN32
+    return file_handle(
+        ::_wfopen(path.c_str(), std::wstring(mode, mode + std::char_traits<char>::length(mode)).c_str()));
+#else
+    return file_handle(std::fopen(path.c_str(), mode));
+#endif
+}
+
+/// A new file beside `target` that vanishes with this object unless it is renamed.
+class temporary_file {
+public:
+    explicit temporary_file(const std::filesystem::path& target) : target_(resolved(target)) {}
+    temporary_file(temporary_file&& other) noexcept
+        : target_(std::move(other.target_)), path_(std::move(other.path_)),
+          exists_(std::exchange(other.exists_, false)) {}
+    temporary_file& operator=(temporary_file&&) = delete;
+    ~temporary_file() {
+        std::error_code ignored;
+        if (exists_) std::filesystem::remove(path_, ignored);
+    }
+
+    /// Written and synced on return.
+    void write(std::span<const std::byte> bytes) {
+        std::error_code problem;
+        const auto status = std::filesystem::status(target_, problem);
+        const bool replaces = std::filesystem::exists(status);
+        if (replaces && !std::filesystem::is_regular_file(status))
+            throw error(errc::io, target_.string() + ": cannot write: not a regular file");
+        const file_handle file = make();
+        if (replaces) std::filesystem::permissions(path_, status.permissions(), problem);
+        if (std::fwrite(bytes.data(), 1, bytes.size(), file.get()) != bytes.size() ||
+            std::fflush(file.get()) != 0 || !sync(file.get()))
+            throw_io(target_, "cannot write", errno);
+    }
+    void rename_to_target() {
+        std::error_code problem;
+        std::filesystem::rename(path_, target_, problem);
+        if (problem) throw_io(target_, "cannot replace", problem.value());
+        exists_ = false;
+    }
+    /// Makes the new name itself outlive a crash.
+    void sync_folder() const {
+#ifndef _WIN32
+        const auto folder = target_.has_parent_path() ? target_.parent_path() : std::filesystem::path(".");
+        const int handle = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        // Some file systems cannot sync a folder and say EINVAL; there is nothing more to be done there.
+        const bool failed = handle < 0 || (::fsync(handle) != 0 && errno != EINVAL);
+        const int reason = errno;
+        if (handle >= 0) ::close(handle);
+        if (failed) throw_io(target_, "written, but its folder cannot be synced", reason);
+#endif
+    }
+
+private:
+    /// Opens a file that did not exist. A killed process may have left some.
+    file_handle make() {
+        constexpr int attempts = 100;
+        for (int i = 0;; ++i) {
+            path_ = target_;
+            path_ += "." + std::to_string(process()) + "-" + std::to_string(i) + ".tmp";
+            file_handle file = open_file(path_, "wbx");
+            exists_ = file != nullptr;
+            if (exists_) return file;
+            if (errno != EEXIST || i + 1 == attempts) throw_io(target_, "cannot write", errno);
+        }
+    }
+    /// A link stays a link: what it leads to is replaced.
+    static std::filesystem::path resolved(const std::filesystem::path& path) {
+        std::error_code problem;
+        const auto end = std::filesystem::canonical(path, problem);
+        return problem ? path : end;
+    }
+    static bool sync(std::FILE* file) {
+#ifdef _WIN32
+        static_cast<void>(file);
+        return true;
+#else
+        return ::fsync(::fileno(file)) == 0;
+#endif
+    }
+    static int process() {
+#ifdef _WIN32
+        return ::_getpid();
+#else
+        return ::getpid();
+#endif
+    }
+
+    std::filesystem::path target_, path_;
+    bool exists_ = false;
+};
+
+}  // namespace detail
+
+namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
+
+std::vector<std::byte> read_file(const std::filesystem::path& path) {
+    std::error_code problem;
+    const auto status = std::filesystem::status(path, problem);
+    if (!std::filesystem::status_known(status)) detail::throw_io(path, "cannot read", problem.value());
+    if (!std::filesystem::exists(status)) detail::throw_io(path, "cannot read", ENOENT);
+    if (!std::filesystem::is_regular_file(status))
+        throw error(errc::io, path.string() + ": cannot read: not a regular file");
+    const detail::file_handle file = detail::open_file(path, "rb");
+    if (!file) detail::throw_io(path, "cannot read", errno);
+    const auto size = std::filesystem::file_size(path, problem);
+    if (problem) detail::throw_io(path, "cannot read", problem.value());
+    std::vector<std::byte> bytes(static_cast<std::size_t>(size));
+    const std::size_t count = std::fread(bytes.data(), 1, bytes.size(), file.get());
+    if (std::ferror(file.get()) != 0) detail::throw_io(path, "cannot read", errno);
+    if (count != bytes.size() || std::fgetc(file.get()) != EOF)
+        throw error(errc::io, path.string() + ": cannot read: its size changes meanwhile");
+    return bytes;
+}
+
+void write_files_atomically(std::span<const file_content> files) {
+    std::vector<detail::temporary_file> written;
+    written.reserve(files.size());
+    for (const file_content& file : files) written.emplace_back(file.path).write(file.bytes);
+    for (detail::temporary_file& file : written) file.rename_to_target();
+    for (const detail::temporary_file& file : written) file.sync_folder();
+}
+
+}  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
+}  // namespace bespoke
+
+#endif
+
+#include <algorithm>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <limits>
+#include <map>
+#include <memory>
+#include <set>
+#include <span>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+/// The safetensors file format (github.com/huggingface/safetensors), read and written.
+///
+/// A file is the length n of its header (8 bytes, little-endian), n bytes of JSON, and the data:
+///
+///     {"__metadata__": {"key": "text"}, "name": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]}}
+///
+/// Elements are row-major and little-endian. The tensors fill the data from its first byte to its last.
+namespace bespoke {
+
+/// One array of a safetensors file. `dtype` and `bytes` lie elsewhere and must outlive this.
+struct tensor_entry {
+    std::string name;
+    std::string_view dtype;  ///< "F32", "F64", "F16", "BF16", "I64", "I32", "U8", ...
+    shape dimensions;
+    std::span<const std::byte> bytes;
+};
+
+/// An element type of the format and the bytes that one element takes.
+struct known_dtype {
+    std::string_view name;
+    std::size_t size;
+};
+inline constexpr known_dtype known_dtypes[] = {
+    {"BOOL", 1}, {"U8", 1},  {"I8", 1},  {"F8_E4M3", 1}, {"F8_E5M2", 1}, {"U16", 2}, {"I16", 2}, {"F16", 2},
+    {"BF16", 2}, {"U32", 4}, {"I32", 4}, {"F32", 4},     {"U64", 8},     {"I64", 8}, {"F64", 8}, {"C64", 8}};
+
+/// Null where no dtype has the name.
+constexpr const known_dtype* find_dtype(std::string_view name) {
+    for (const known_dtype& d : known_dtypes)
+        if (d.name == name) return &d;
+    return nullptr;
+}
+
+class safetensors;
+
+namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
+safetensors parse_safetensors(std::vector<std::byte> file, std::string_view name);
+std::vector<std::byte> to_safetensors(std::span<const tensor_entry> entries,
+                                      const std::map<std::string, std::string>& metadata);
+}  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
+
+/// The tensors of one file. Copies share the bytes, so what `entries` refers to lives as long as any copy.
+class safetensors {
+public:
+    /// Checks everything before it uses it; keeps `file` and allocates beside it some 30 times the header.
+    /// Throws errc::malformed_file, errc::duplicate_name or errc::unsupported, with `name_for_errors` before
+    /// the sentence.
+    static safetensors parse(std::vector<std::byte> file, std::string_view name_for_errors) {
+        return define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::parse_safetensors(std::move(file),
+                                                                                        name_for_errors);
+    }
+    /// Throws what `parse` and `read_file` throw, with the path before the sentence.
+    static safetensors load(const std::filesystem::path& path) {
+        return parse(read_file(path), path.string());
+    }
+
+    /// Null where no tensor has the name.
+    const tensor_entry* find(std::string_view name) const {
+        const auto found = std::ranges::lower_bound(entries_, name, std::ranges::less(), view_of_name);
+        return found != entries_.end() && found->name == name ? &*found : nullptr;
+    }
+    /// Sorted by name, byte by byte.
+    const std::vector<tensor_entry>& entries() const { return entries_; }
+    const std::map<std::string, std::string>& metadata() const { return metadata_; }
+
+private:
+    friend safetensors define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::parse_safetensors(
+        std::vector<std::byte>, std::string_view);
+
+    static std::string_view view_of_name(const tensor_entry& entry) { return entry.name; }
+
+    std::shared_ptr<const std::vector<std::byte>> file_;
+    std::vector<tensor_entry> entries_;
+    std::map<std::string, std::string> metadata_;
+};
+
+/// The file that holds `entries`: larger elements first, so that each is aligned, then by name. The same
+/// tensors give the same bytes in whatever order they come. Throws errc::bad_argument where `bytes` are not
+/// what `dtype` and `dimensions` ask for or a name is not UTF-8, errc::duplicate_name where one comes twice.
+inline std::vector<std::byte> to_safetensors(std::span<const tensor_entry> entries,
+                                             const std::map<std::string, std::string>& metadata = {}) {
+    return define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::to_safetensors(entries, metadata);
+}
+
+namespace detail {
+
+/// An unsigned integer from its little-endian bytes, wherever they lie.
+template <class U>
+U load_little_endian(const std::byte* bytes) {
+    U value = 0;
+    for (std::size_t i = 0; i < sizeof(U); ++i)
+        value = static_cast<U>(value | static_cast<U>(std::to_integer<U>(bytes[i]) << (8 * i)));
+    return value;
+}
+
+template <class U, class F>
+void convert_elements(std::span<const std::byte> bytes, std::vector<float>& to, F convert) {
+    to.resize(bytes.size() / sizeof(U));
+    for (std::size_t i = 0; i < to.size(); ++i)
+        to[i] = convert(load_little_endian<U>(bytes.data() + i * sizeof(U)));
+}
+
+}  // namespace detail
+
+/// The elements of an F32, F64, F16 or BF16 tensor. F64 is rounded, and is infinite where it is too large;
+/// NaN and infinity are handed on. Throws errc::bad_value for any other dtype.
+inline std::vector<float> to_floats(const tensor_entry& entry) {
+    std::vector<float> result;
+    if (entry.dtype == "F32")
+        detail::convert_elements<std::uint32_t>(
+            entry.bytes, result, [](std::uint32_t bits) { return std::bit_cast<float>(bits); });
+    else if (entry.dtype == "F64")
+        detail::convert_elements<std::uint64_t>(entry.bytes, result, [](std::uint64_t bits) {
+            return static_cast<float>(std::bit_cast<double>(bits));
+        });
+    else if (entry.dtype == "F16")
+        detail::convert_elements<std::uint16_t>(entry.bytes, result, float16_to_float);
+    else if (entry.dtype == "BF16")
+        detail::convert_elements<std::uint16_t>(entry.bytes, result, bfloat16_to_float);
+    else
+        throw error(errc::bad_value, "tensor \"" + entry.name +
+                                         "\": F32, F64, F16 or BF16 wanted, but the dtype is " +
+                                         std::string(entry.dtype));
+    return result;
+}
+
+}  // namespace bespoke
+
+#ifdef BESPOKE_IMPLEMENTATION
+
+namespace bespoke {
+namespace detail {
+
+/// No product of a shape's extents that are not 0 may exceed this, so that later products cannot overflow.
+inline constexpr extent max_elements = extent{1} << 59;
+
+/// Reads the header of one file; `data` is what follows it.
+class safetensors_header {
+public:
+    safetensors_header(std::string_view name, std::span<const std::byte> data) : name_(name), data_(data) {}
+
+    tensor_entry entry(const std::string& tensor, const json& value) const {
+        const std::string place = "tensor \"" + excerpt(tensor) + "\"";
+        if (!value.is_object()) fail(place, "an object wanted, but it is " + kind(value));
+        const json *dtype = nullptr, *shape = nullptr, *offsets = nullptr;
+        for (const auto& [key, member] : value.items()) {
+            if (key == "dtype")
+                dtype = &member;
+            else if (key == "shape")
+                shape = &member;
+            else if (key == "data_offsets")
+                offsets = &member;
+            else
+                fail(place, "dtype, shape and data_offsets wanted, but \"" + excerpt(key) + "\" came");
+        }
+        if (!dtype) fail(place, "no dtype");
+        if (!shape) fail(place, "no shape");
+        if (!offsets) fail(place, "no data_offsets");
+
+        const known_dtype& element = element_type(*dtype, place);
+        tensor_entry result{tensor, element.name, dimensions(*shape, place), bytes(*offsets, place)};
+        const extent wanted =
+            checked_size(result.dimensions, max_elements) * static_cast<extent>(element.size);
+        if (wanted != static_cast<extent>(result.bytes.size()))
+            fail(place, std::string(result.dtype) + " " + std::string(sentence(result.dimensions).view()) +
+                            " takes " + std::to_string(wanted) + " bytes, but data_offsets span " +
+                            std::to_string(result.bytes.size()));
+        return result;
+    }
+
+    std::map<std::string, std::string> metadata(const json& value) const {
+        if (!value.is_object()) fail("__metadata__", "an object wanted, but it is " + kind(value));
+        std::map<std::string, std::string> result;
+        for (const auto& [key, text] : value.items()) {
+            if (!text.is_string())
+                fail("__metadata__", "\"" + excerpt(key) + "\": a string wanted, but it is " + kind(text));
+            result.emplace(key, text.get_ref<const std::string&>());
+        }
+        return result;
+    }
+
+    /// Each byte of the data belongs to exactly one tensor.
+    void check_cover(const std::vector<tensor_entry>& entries) const {
+        std::vector<const tensor_entry*> order;
+        for (const tensor_entry& e : entries) order.push_back(&e);
+        std::ranges::sort(order, {}, [](const tensor_entry* e) {
+            return std::tuple(e->bytes.data(), e->bytes.size(),
+                              e);  // entries lie in the order of their names
+        });
+        std::size_t covered = 0;
+        for (const tensor_entry* e : order) {
+            const auto begin = static_cast<std::size_t>(e->bytes.data() - data_.data());
+            if (begin < covered)
+                fail("tensor \"" + excerpt(e->name) + "\"", "its data begins at byte " +
+                                                                std::to_string(begin) +
+                                                                ", inside the data of another tensor");
+            if (begin > covered) fail_hole(covered, begin);
+            covered = begin + e->bytes.size();
+        }
+        if (covered < data_.size()) fail_hole(covered, data_.size());
+    }
+
+private:
+    [[noreturn]] void fail(const std::string& place, const std::string& what,
+                           errc code = errc::malformed_file) const {
+        throw error(code, name_ + ": " + place + ": " + what);
+    }
+    [[noreturn]] void fail_hole(std::size_t begin, std::size_t end) const {
+        fail("data",
+             "bytes " + std::to_string(begin) + " to " + std::to_string(end) + " belong to no tensor");
+    }
+    static std::string kind(const json& value) {
+        return value.is_number() ? "the number " + value.dump() : std::string("of type ") + value.type_name();
+    }
+    const known_dtype& element_type(const json& value, const std::string& place) const {
+        if (!value.is_string()) fail(place, "dtype: a string wanted, but it is " + kind(value));
+        const auto& name = value.get_ref<const std::string&>();
+        const known_dtype* found = find_dtype(name);
+        if (!found) fail(place, "dtype: no type is called \"" + excerpt(name) + "\"", errc::unsupported);
+        return *found;
+    }
+    extent number(const json& value, const std::string& place) const {
+        if (!value.is_number_unsigned() ||
+            value.get<std::uint64_t>() > static_cast<std::uint64_t>(std::numeric_limits<extent>::max()))
+            fail(place, "an integer from 0 to 2^63 - 1 wanted, but it is " + kind(value));
+        return value.get<extent>();
+    }
+    shape dimensions(const json& value, const std::string& place) const {
+        if (!value.is_array()) fail(place, "shape: an array wanted, but it is " + kind(value));
+        if (value.size() > max_rank)
+            fail(place,
+                 "shape: at most " + std::to_string(max_rank) + " axes wanted, but there are " +
+                     std::to_string(value.size()),
+                 errc::unsupported);
+        shape result, without_zeros;
+        for (const json& e : value) {
+            result.push_back(number(e, place + ": shape/" + std::to_string(result.rank())));
+            without_zeros.push_back(std::max<extent>(result.from_end(1), 1));
+        }
+        if (checked_size(without_zeros, max_elements) < 0)
+            fail(place, "shape: " + std::string(sentence(result).view()) + " has more than 2^59 elements");
+        return result;
+    }
+    std::span<const std::byte> bytes(const json& value, const std::string& place) const {
+        if (!value.is_array()) fail(place, "data_offsets: an array wanted, but it is " + kind(value));
+        if (value.size() != 2)
+            fail(place, "data_offsets: 2 numbers wanted, but there are " + std::to_string(value.size()));
+        const auto begin = static_cast<std::size_t>(number(value[0], place + ": data_offsets/0"));
+        const auto end = static_cast<std::size_t>(number(value[1], place + ": data_offsets/1"));
+        if (begin > end || end > data_.size())
+            fail(place, "data_offsets: a part of the " + std::to_string(data_.size()) +
+                            " bytes of data wanted, but it is " + std::to_string(begin) + " to " +
+                            std::to_string(end));
+        return data_.subspan(begin, end - begin);
+    }
+
+    std::string name_;
+    std::span<const std::byte> data_;
+};
+
+}  // namespace detail
+
+namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
+
+safetensors parse_safetensors(std::vector<std::byte> file, std::string_view name) {
+    constexpr std::size_t prefix = 8;
+    const std::string place = std::string(name) + ": ";
+    if (file.size() < prefix)
+        throw error(errc::malformed_file, place +
+                                              "a safetensors file has at least 8 bytes, but this one has " +
+                                              std::to_string(file.size()));
+    const auto length = detail::load_little_endian<std::uint64_t>(file.data());
+    if (length > file.size() - prefix)
+        throw error(errc::malformed_file, place + "the header should have " + std::to_string(length) +
+                                              " bytes, but only " + std::to_string(file.size() - prefix) +
+                                              " follow");
+
+    safetensors result;
+    result.file_ = std::make_shared<const std::vector<std::byte>>(std::move(file));
+    const std::span<const std::byte> bytes = *result.file_;
+    const auto header = bytes.subspan(prefix, static_cast<std::size_t>(length));
+    const auto data = bytes.subspan(prefix + header.size());
+    const std::string_view text(reinterpret_cast<const char*>(header.data()), header.size());
+    if (!text.starts_with('{'))
+        throw error(errc::malformed_file, place + "the header should begin with '{', but it begins with '" +
+                                              detail::excerpt(text.substr(0, 1)) + "'");
+
+    const detail::json document = detail::parse_json(text, name);
+    const detail::safetensors_header reader(name, data);
+    for (const auto& [key, value] : document.items()) {
+        if (key == "__metadata__")
+            result.metadata_ = reader.metadata(value);
+        else
+            result.entries_.push_back(reader.entry(key, value));
+    }
+    reader.check_cover(result.entries_);
+    return result;
+}
+
+std::vector<std::byte> to_safetensors(std::span<const tensor_entry> entries,
+                                      const std::map<std::string, std::string>& metadata) {
+    const auto quoted = [](const std::string& text) {
+        try {
+            return detail::json(text).dump();
+        } catch (const detail::json::exception&) {
+            throw error(errc::bad_argument, "\"" + detail::excerpt(text) + "\" is not UTF-8");
+        }
+    };
+    struct item {
+        const tensor_entry* entry;
+        std::size_t element_size;
+    };
+    std::vector<item> order;
+    std::set<std::string_view> names{"__metadata__"};
+    for (const tensor_entry& e : entries) {
+        const std::string place = "tensor \"" + detail::excerpt(e.name) + "\": ";
+        const known_dtype* element = find_dtype(e.dtype);
+        if (!element)
+            throw error(errc::bad_argument, place + "no type is called \"" + detail::excerpt(e.dtype) + "\"");
+        const extent size = checked_size(e.dimensions, detail::max_elements);
+        if (size < 0 || static_cast<std::size_t>(size) * element->size != e.bytes.size())
+            throw error(errc::bad_argument, place + std::string(e.dtype) + " " +
+                                                std::string(sentence(e.dimensions).view()) + " wanted, but " +
+                                                std::to_string(e.bytes.size()) + " bytes came");
+        if (!names.insert(e.name).second) throw error(errc::duplicate_name, place + "the name is taken");
+        order.push_back({&e, element->size});
+    }
+    std::ranges::sort(order, [](const item& a, const item& b) {
+        return a.element_size != b.element_size ? a.element_size > b.element_size
+                                                : a.entry->name < b.entry->name;
+    });
+
+    std::string header;
+    std::size_t data_size = 0;
+    if (!metadata.empty()) {
+        for (const auto& [key, text] : metadata)
+            header += (header.empty() ? "{\"__metadata__\":{" : ",") + quoted(key) + ":" + quoted(text);
+        header += "}";
+    }
+    for (const auto& [entry, element_size] : order) {
+        header += (header.empty() ? "{" : ",") + quoted(entry->name) + ":{\"dtype\":\"" +
+                  std::string(entry->dtype) + "\",\"shape\":[";
+        for (std::size_t axis = 0; axis < entry->dimensions.rank(); ++axis)
+            header += (axis > 0 ? "," : "") + std::to_string(entry->dimensions[axis]);
+        const std::size_t end = data_size + entry->bytes.size();
+        header += "],\"data_offsets\":[" + std::to_string(data_size) + "," + std::to_string(end) + "]}";
+        data_size = end;
+    }
+    header += header.empty() ? "{}" : "}";
+    header.resize((header.size() + 7) / 8 * 8, ' ');
+
+    std::vector<std::byte> file;
+    file.reserve(8 + header.size() + data_size);
+    for (std::size_t i = 0; i < 8; ++i)
+        file.push_back(static_cast<std::byte>(header.size() >> (8 * i) & 255));
+    const auto text = std::as_bytes(std::span(header));
+    file.insert(file.end(), text.begin(), text.end());
+    for (const item& i : order) file.insert(file.end(), i.entry->bytes.begin(), i.entry->bytes.end());
+    return file;
+}
+
+}  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
+}  // namespace bespoke
+
+#endif
+
+#include <deque>
+#include <memory>
+#include <set>
+#include <variant>
+
+/// Layers between document and program: one codec over what each layer says about itself (`key`, `fields`,
+/// `parameter_fields`), and the table of those that a model may use.
+namespace bespoke {
+
+/// Where a parameter array came from, and where it is written again.
+struct weight_source {
+    enum place {
+        automatic,       ///< inline where all weights together are few, else in the safetensors file
+        float_value,     ///< "floatValue": an array of numbers
+        float16_value,   ///< "float16Value": base64; kept only while every weight is a float16
+        float32_value,   ///< "bespoke": {"float32Value": base64 of little-endian floats}
+        tensor,          ///< "tensor": a name in the safetensors file
+    };
+    place kind = automatic;
+    std::string name;  ///< of the tensor
+    bool updatable = false;
+    friend bool operator==(const weight_source&, const weight_source&) = default;
+};
+
+/// What a converter noted of a blob: "inputTensor" and "outputTensor" of a layer. Kept, not looked at.
+struct tensor_note {
+    std::int64_t rank = 0;
+    std::vector<std::int64_t> dimensions;
+    friend bool operator==(const tensor_note&, const tensor_note&) = default;
+};
+
+/// What a document says of a layer beyond the layer itself.
+struct layer_notes {
+    std::vector<tensor_note> inputs, outputs;
+    std::vector<weight_source> weights;  ///< one for each of the layer's parameters
+};
+
+class network_reader;
+class network_writer;
+
+/// How one layer type is read and written.
+struct layer_codec {
+    std::string_view key, nested_key;  ///< nested_key is empty where the layer is not one of a family
+    const void* type = nullptr;        ///< what `any_node::type` gives
+    std::span<const std::string_view> parameters;
+    std::shared_ptr<any_node> (*read)(object_reader& fields, network_reader& networks) = nullptr;
+    /// With the shapes of the layer's inputs, what they determine is written out; without, as it came.
+    void (*write)(const any_node& node, std::span<const shape> inputs, object_writer& fields,
+                  network_writer& networks) = nullptr;
+};
+
+namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
+layer_list read_layers(network_reader& networks, object_reader& network);
+layer_list read_subnetwork(network_reader& networks, object_reader& fields, std::string_view key);
+std::vector<object_writer> write_layers(network_writer& networks, const layer_list& layers);
+void write_subnetwork(network_writer& networks, const layer_list& layers, object_writer& fields,
+                      std::string_view key, bool required);
+/// How many numbers the document gives for each of these parameters.
+std::vector<extent> weight_lengths(const network_reader& networks, object_reader& fields,
+                                   std::span<const std::string_view> parameters);
+}  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
+
+/// The state of reading the layers of one document.
+class network_reader {
+public:
+    struct pending_weight {
+        std::size_t step, number;  ///< parameter `number` of step `step`
+        object_reader value;
+        std::string layer;  ///< place and name of the layer
+    };
+
+    explicit network_reader(std::span<const layer_codec> table, const safetensors* weights_file = nullptr)
+        : codecs(table), tensors(weights_file) {}
+
+    std::span<const layer_codec> codecs;
+    const safetensors* tensors;
+    std::vector<pending_weight> weights;
+    std::vector<layer_notes> notes;  ///< in the order of the plan's steps
+    /// Places of fields with a default other than zero that the document leaves out.
+    std::set<std::string> implied;
+};
+
+/// The state of writing the layers of one document.
+class network_writer {
+public:
+    std::span<const layer_codec> codecs;
+    plan_view plan;
+    const std::set<std::string>* implied = nullptr;  ///< null: the layers were composed in code
+    std::string place;                               ///< of what is being written
+    std::size_t step = 0;
+    /// Writes the parameters of the current step, in the order of the plan.
+    void (*write_weights)(void* context, std::size_t step, const layer_codec& codec, object_writer& fields) = nullptr;
+    /// Writes what `layer_notes` keep.
+    void (*write_notes)(void* context, std::size_t step, object_writer& layer) = nullptr;
+    void* context = nullptr;
+
+    bool is_implied(std::string_view key) const {
+        return implied != nullptr && implied->contains(place + "/" + std::string(key));
+    }
+};
+
+namespace detail {
+
+template <class T>
+inline constexpr bool is_array_of = false;
+template <class T, std::size_t Count>
+inline constexpr bool is_array_of<std::array<T, Count>> = true;
+
+/// A message of the specification inside a layer: a struct with `fields`.
+template <class T>
+concept message_value = requires { std::tuple_size_v<std::remove_cvref_t<decltype(T::fields)>>; };
+
+/// Strings that fields of type std::string_view look at; they live beside the layer.
+using text_pool = std::deque<std::string>;
+
+template <class Owner>
+void read_fields(Owner& owner, object_reader& in, network_reader& networks, text_pool& texts);
+
+template <class T>
+void read_value(T& value, std::string_view key, object_reader& in, network_reader& networks, text_pool& texts) {
+    if constexpr (std::is_same_v<T, bool>) {
+        value = in.boolean(key);
+    } else if constexpr (std::is_integral_v<T>) {
+        const std::int64_t number = in.integer(key);
+        if (!std::in_range<T>(number)) in.fail(errc::bad_value, key, "the number is too large");
+        value = static_cast<T>(number);
+    } else if constexpr (std::is_same_v<T, float>) {
+        value = in.real(key);
+    } else if constexpr (std::is_same_v<T, double>) {
+        value = in.number(key);
+    } else if constexpr (std::is_same_v<T, std::string_view>) {
+        value = texts.emplace_back(in.text(key));
+    } else if constexpr (specified_enum<T>) {
+        constexpr auto names = enumerators(T{});
+        value = static_cast<T>(in.enumerator(key, names));
+    } else {
+        if constexpr (message_value<T>) {
+            if (in.has(key)) {
+                object_reader inner = in.object(key);
+                read_fields(value, inner, networks, texts);
+                return inner.finish();
+            }
+            in.object(key);
+        } else if constexpr (std::is_same_v<T, shape>) {
+            const auto extents = in.integers(key);
+            if (extents.size() > max_rank)
+                in.fail(errc::bad_value, key, "at most " + std::to_string(max_rank) + " numbers wanted, " +
+                                                  std::to_string(extents.size()) + " came");
+            if (!extents.empty()) {
+                value = shape(std::span<const extent>(extents));
+                return;
+            }
+        } else {
+            static_assert(is_array_of<T>, "a field of a type that the codec does not know");
+            using element = typename T::value_type;
+            const auto check = [&](std::size_t count) {
+                if (count != value.size())
+                    in.fail(errc::bad_value, key, std::to_string(value.size()) + " elements wanted, " +
+                                                      std::to_string(count) + " came");
+            };
+            if constexpr (message_value<element>) {
+                auto elements = in.objects(key);
+                if (!elements.empty()) {
+                    check(elements.size());
+                    for (std::size_t i = 0; i < value.size(); ++i) {
+                        read_fields(value[i], elements[i], networks, texts);
+                        elements[i].finish();
+                    }
+                    return;
+                }
+            } else {
+                static_assert(std::is_same_v<element, extent>, "an array of a type that the codec does not know");
+                const auto elements = in.integers(key);
+                if (!elements.empty()) {
+                    check(elements.size());
+                    std::copy(elements.begin(), elements.end(), value.begin());
+                    return;
+                }
+            }
+        }
+        networks.implied.insert(in.place() + "/" + std::string(key));
+    }
+}
+
+template <class Owner, class Value>
+void read_field(Owner& owner, const field<Owner, Value>& f, object_reader& in, network_reader& networks,
+                text_pool& texts) {
+    read_value(owner.*f.member, f.name, in, networks, texts);
+}
+template <class Owner, class... Alternatives>
+void read_field(Owner& owner, const oneof<Owner, std::variant<Alternatives...>>& f, object_reader& in,
+                network_reader& networks, text_pool& texts) {
+    constexpr std::array<std::string_view, sizeof...(Alternatives)> keys{Alternatives::key...};
+    const std::string_view found = in.one_of(keys);
+    const auto try_one = [&]<class Alternative>(std::type_identity<Alternative>) {
+        if (found != Alternative::key) return;
+        Alternative value{};
+        object_reader inner = in.object(found);
+        read_fields(value, inner, networks, texts);
+        inner.finish();
+        owner.*f.member = value;
+    };
+    (try_one(std::type_identity<Alternatives>{}), ...);
+    if (found.empty()) networks.implied.insert(in.place() + "/" + std::string(keys[0]));
+}
+
+template <class Owner>
+void read_fields(Owner& owner, object_reader& in, network_reader& networks, text_pool& texts) {
+    std::apply([&](const auto&... f) { (read_field(owner, f, in, networks, texts), ...); }, Owner::fields);
+}
+
+template <class Owner>
+void write_fields(const Owner& owner, object_writer& out, network_writer& networks);
+
+/// Writes a message with `key` appended to the place.
+template <class Message>
+object_writer written_message(const Message& message, std::string_view key, network_writer& networks) {
+    object_writer inner;
+    const std::size_t outer = networks.place.size();
+    networks.place.append("/").append(key);
+    write_fields(message, inner, networks);
+    networks.place.resize(outer);
+    return inner;
+}
+
+template <class T>
+void write_value(const T& value, std::string_view key, object_writer& out, network_writer& networks) {
+    if constexpr (std::is_same_v<T, bool>) {
+        out.boolean(key, value);
+    } else if constexpr (std::is_integral_v<T>) {
+        out.integer(key, value);
+    } else if constexpr (std::is_same_v<T, float>) {
+        out.real(key, value);
+    } else if constexpr (std::is_same_v<T, double>) {
+        out.number(key, value);
+    } else if constexpr (std::is_same_v<T, std::string_view>) {
+        out.text(key, value);
+    } else if constexpr (specified_enum<T>) {
+        constexpr auto names = enumerators(T{});
+        out.enumerator(key, names, static_cast<std::size_t>(value));
+    } else if (networks.is_implied(key)) {
+        return;
+    } else if constexpr (message_value<T>) {
+        if (networks.implied != nullptr || !(value == T{})) out.object(key, written_message(value, key, networks));
+    } else if constexpr (std::is_same_v<T, shape>) {
+        out.integers(key, std::span<const extent>(value.begin(), value.rank()));
+    } else if constexpr (message_value<typename T::value_type>) {
+        std::vector<object_writer> elements;
+        for (std::size_t i = 0; i < value.size(); ++i)
+            elements.push_back(written_message(value[i], std::string(key) + "/" + std::to_string(i), networks));
+        out.objects(key, elements);
+    } else {
+        out.integers(key, value);
+    }
+}
+
+template <class Owner, class Value>
+void write_field(const Owner& owner, const field<Owner, Value>& f, object_writer& out, network_writer& networks) {
+    write_value(owner.*f.member, f.name, out, networks);
+}
+template <class Owner, class... Alternatives>
+void write_field(const Owner& owner, const oneof<Owner, std::variant<Alternatives...>>& f, object_writer& out,
+                 network_writer& networks) {
+    constexpr std::array<std::string_view, sizeof...(Alternatives)> keys{Alternatives::key...};
+    if (networks.is_implied(keys[0])) return;
+    std::visit(
+        [&]<class Alternative>(const Alternative& value) {
+            out.object(Alternative::key, written_message(value, Alternative::key, networks));
+        },
+        owner.*f.member);
+}
+
+template <class Owner>
+void write_fields(const Owner& owner, object_writer& out, network_writer& networks) {
+    std::apply([&](const auto&... f) { (write_field(owner, f, out, networks), ...); }, Owner::fields);
+}
+
+template <class L>
+inline constexpr auto parameter_names = [] {
+    std::array<std::string_view, parameter_count<L>> names{};
+    if constexpr (parametric_layer<L>)
+        for (std::size_t i = 0; i < names.size(); ++i) names[i] = L::template parameter_fields<shape>[i].name;
+    return names;
+}();
+
+/// A node and the strings that its layer looks at.
+template <class L>
+struct node_and_texts {
+    text_pool texts;
+    node_of<L> node{L{}};
+};
+
+template <class L>
+std::shared_ptr<any_node> read_layer(object_reader& in, network_reader& networks) {
+    const auto both = std::make_shared<node_and_texts<L>>();
+    read_fields(both->node.layer, in, networks, both->texts);
+    if constexpr (requires(L& l, std::span<const extent> lengths) { l.set_lengths(lengths); })
+        both->node.layer.set_lengths(define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::weight_lengths(
+            networks, in, parameter_names<L>));
+    if constexpr (requires(L& l) { l.if_branch.nodes; }) {
+        using namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit;
+        if (!in.has("ifBranch")) in.fail(errc::bad_value, "ifBranch", "a network wanted, none came");
+        both->node.layer.if_branch = read_subnetwork(networks, in, "ifBranch");
+        both->node.layer.else_branch = read_subnetwork(networks, in, "elseBranch");
+    } else if constexpr (requires(L& l) { l.body_network.nodes; }) {
+        using namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit;
+        if (!in.has("bodyNetwork")) in.fail(errc::bad_value, "bodyNetwork", "a network wanted, none came");
+        both->node.layer.condition_network = read_subnetwork(networks, in, "conditionNetwork");
+        both->node.layer.body_network = read_subnetwork(networks, in, "bodyNetwork");
+    }
+    return {both, &both->node};
+}
+
+template <class L>
+void write_layer(const any_node& node, std::span<const shape> inputs, object_writer& out, network_writer& networks) {
+    const L& layer = *node.as<L>();
+    if constexpr (requires { layer.resolved(inputs); })
+        write_fields(inputs.empty() ? layer : layer.resolved(inputs), out, networks);
+    else if constexpr (requires { layer.resolved(inputs[0]); })
+        write_fields(inputs.empty() ? layer : layer.resolved(inputs[0]), out, networks);
+    else
+        write_fields(layer, out, networks);
+    if constexpr (requires(const L& l) { l.if_branch.nodes; }) {
+        using namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit;
+        write_subnetwork(networks, layer.if_branch, out, "ifBranch", true);
+        write_subnetwork(networks, layer.else_branch, out, "elseBranch", false);
+    } else if constexpr (requires(const L& l) { l.body_network.nodes; }) {
+        using namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit;
+        write_subnetwork(networks, layer.condition_network, out, "conditionNetwork", false);
+        write_subnetwork(networks, layer.body_network, out, "bodyNetwork", true);
+    }
+}
+
+template <class L>
+constexpr std::string_view nested_key_of() {
+    if constexpr (requires { L::nested_key; })
+        return L::nested_key;
+    else
+        return "";
+}
+
+}  // namespace detail
+
+using branch_node = branch<layer_list, layer_list>;
+using loop_node = loop<layer_list, layer_list>;
+
+/// The codec of layer type L.
+template <layer L>
+constexpr layer_codec codec_of() {
+    return {L::key,
+            detail::nested_key_of<L>(),
+            &layer_type_tag<L>,
+            detail::parameter_names<L>,
+            &detail::read_layer<L>,
+            &detail::write_layer<L>};
+}
+
+/// The table of some layer types, and of those for control flow.
+template <layer... Ls>
+inline constexpr std::array codecs_of{codec_of<branch_node>(),   codec_of<loop_node>(), codec_of<loop_break>(),
+                                      codec_of<loop_continue>(), codec_of<Ls>()...};
+
+template <class T>
+struct in_layer_set {
+    using type = layer_set<T>;
+};
+template <class... Ls>
+struct in_layer_set<layer_set<Ls...>> {
+    using type = layer_set<Ls...>;
+};
+
+/// One set out of sets and layers: `joined_set<core_layers, my_layer>`.
+template <class... Parts>
+struct joined_sets;
+template <class... Ls>
+struct joined_sets<layer_set<Ls...>> {
+    static constexpr std::span<const layer_codec> codecs{codecs_of<Ls...>};
+};
+template <class... First, class... Second, class... Rest>
+struct joined_sets<layer_set<First...>, layer_set<Second...>, Rest...>
+    : joined_sets<layer_set<First..., Second...>, Rest...> {};
+
+template <class... Parts>
+inline constexpr std::span<const layer_codec> codecs_in =
+    joined_sets<layer_set<>, typename in_layer_set<Parts>::type...>::codecs;
+
+/// Null where the table has no such layer type.
+constexpr const layer_codec* find_codec(std::span<const layer_codec> codecs, const any_node& node) {
+    for (const layer_codec& codec : codecs)
+        if (codec.type == node.type()) return &codec;
+    return nullptr;
+}
+
+}  // namespace bespoke
+
+#ifdef BESPOKE_IMPLEMENTATION
+
+namespace bespoke {
+namespace detail {
+
+inline std::vector<std::byte> read_bytes(object_reader& in, std::string_view key, std::size_t size) {
+    auto bytes = decode_base64(in.text(key));
+    if (!bytes) in.fail(errc::malformed_file, key, "base64 wanted");
+    if (bytes->size() % size != 0)
+        in.fail(errc::malformed_file, key, "a multiple of " + std::to_string(size) + " bytes wanted, " +
+                                               std::to_string(bytes->size()) + " came");
+    return *std::move(bytes);
+}
+inline const tensor_entry& find_tensor(object_reader& in, const safetensors* tensors) {
+    const std::string name = in.text("tensor");
+    if (tensors == nullptr)
+        in.fail(errc::unknown_name, "tensor", "tensor " + in_quotes(name) + " needs a \"weightsFile\" in the model");
+    const tensor_entry* entry = tensors->find(name);
+    if (entry == nullptr) in.fail(errc::unknown_name, "tensor", "no tensor " + in_quotes(name) + " in the weights file");
+    return *entry;
+}
+
+/// The weights of one parameter array as a document gives them, for the shape that the plan asks for. Without
+/// `to`, only compares how many there are.
+inline void read_weights(object_reader in, const std::string& place, const shape& dimensions,
+                         const safetensors* tensors, weight_source& source, float* to) {
+    const extent wanted = dimensions.size();
+    const auto wrong_count = [&](extent came) {
+        throw error(errc::shape_mismatch, place + ": " + std::to_string(wanted) +
+                                              (wanted == 1 ? " number wanted" : " numbers wanted") +
+                                              (wanted == 0 ? "" : " (shape " + bespoke::to_text(dimensions) + ")") + ", " +
+                                              (came == 0 ? "none" : std::to_string(came)) + " came");
+    };
+    const auto check_count = [&](std::size_t came) {
+        if (static_cast<extent>(came) != wanted) wrong_count(static_cast<extent>(came));
+    };
+    source.updatable = in.boolean("isUpdatable");
+    static constexpr std::string_view kinds[] = {"floatValue", "float16Value", "tensor", "bespoke",
+                                                 "rawValue",   "int8RawValue"};
+    for (std::string_view quantized : {"rawValue", "int8RawValue", "quantization"})
+        if (in.has(quantized)) in.fail(errc::unsupported, quantized, "quantized weights are not supported");
+    const std::string_view kind = in.one_of(kinds);
+    if (kind == "floatValue") {
+        source.kind = weight_source::float_value;
+        check_count(in.length(kind));
+        if (to == nullptr) return;
+        const auto values = in.reals(kind);
+        check_count(values.size());
+        if (to != nullptr) std::copy(values.begin(), values.end(), to);
+    } else if (kind == "float16Value") {
+        source.kind = weight_source::float16_value;
+        const auto bytes = read_bytes(in, kind, 2);
+        check_count(bytes.size() / 2);
+        for (extent i = 0; i < wanted && to != nullptr; ++i)
+            to[i] = float16_to_float(load_little_endian<std::uint16_t>(bytes.data() + 2 * i));
+    } else if (kind == "bespoke") {
+        source.kind = weight_source::float32_value;
+        object_reader inner = in.object(kind);
+        const auto bytes = read_bytes(inner, "float32Value", 4);
+        check_count(bytes.size() / 4);
+        for (extent i = 0; i < wanted && to != nullptr; ++i)
+            to[i] = std::bit_cast<float>(load_little_endian<std::uint32_t>(bytes.data() + 4 * i));
+        inner.finish();
+    } else if (kind == "tensor") {
+        source.kind = weight_source::tensor;
+        const tensor_entry& entry = find_tensor(in, tensors);
+        source.name = entry.name;
+        if (!(entry.dimensions == dimensions))
+            in.fail(errc::shape_mismatch, kind,
+                    "the shape " + bespoke::to_text(dimensions) + " wanted, tensor " + in_quotes(entry.name) + " has " +
+                        bespoke::to_text(entry.dimensions));
+        if (to == nullptr) return;
+        const auto values = to_floats(entry);
+        check_count(values.size());
+        if (to != nullptr) std::copy(values.begin(), values.end(), to);
+    } else {
+        check_count(0);
+    }
+    in.finish();
+    for (extent i = 0; i < wanted && to != nullptr; ++i)
+        if (!std::isfinite(to[i]))
+            throw error(errc::bad_value, place + ": number " + std::to_string(i) + " is " +
+                                             (std::isnan(to[i]) ? "NaN" : to[i] > 0 ? "Infinity" : "-Infinity"));
+}
+
+inline std::vector<tensor_note> read_tensor_notes(object_reader& layer, std::string_view key) {
+    std::vector<tensor_note> notes;
+    for (object_reader& in : layer.objects(key)) {
+        notes.push_back({in.integer("rank"), in.integers("dimValue")});
+        in.finish();
+    }
+    return notes;
+}
+inline void write_tensor_notes(object_writer& layer, std::string_view key, const std::vector<tensor_note>& notes) {
+    std::vector<object_writer> list;
+    for (const tensor_note& note : notes) {
+        list.emplace_back().small_integer("rank", static_cast<std::int32_t>(note.rank));
+        list.back().integers("dimValue", note.dimensions);
+    }
+    layer.objects(key, list);
+}
+
+/// What the table calls its layers, for "did you mean".
+inline std::vector<std::string> names_in(std::span<const layer_codec> codecs, std::string_view key = "") {
+    std::vector<std::string> names;
+    for (const layer_codec& codec : codecs)
+        if (key.empty() || codec.key == key) names.emplace_back(key.empty() ? codec.key : codec.nested_key);
+    return names;
+}
+
+/// Reads the member of a layer object that says which layer it is.
+inline std::shared_ptr<any_node> read_layer_of_table(network_reader& networks, object_reader& layer,
+                                                     const std::string& name) {
+    static constexpr std::string_view common[] = {"name",         "input",       "output", "inputTensor",
+                                                  "outputTensor", "isUpdatable", "bespoke"};
+    const std::string place = layer.place() + (name.empty() ? "" : " " + in_quotes(name));
+    std::string_view key;
+    for (std::string_view candidate : layer.keys()) {
+        if (std::find(std::begin(common), std::end(common), candidate) != std::end(common)) continue;
+        if (!key.empty())
+            throw error(errc::bad_value, place + ": one layer type wanted, " + in_quotes(key) + " and " +
+                                             in_quotes(candidate) + " came");
+        key = candidate;
+    }
+    if (key.empty()) throw error(errc::bad_value, place + ": a layer type wanted, none came");
+    const auto unknown = [&](std::string_view what, std::string_view family) {
+        throw error(errc::unknown_layer, place + ": unknown layer " + in_quotes(what) +
+                                             suggestion(what, names_in(networks.codecs, family)));
+    };
+    object_reader fields = layer.object(key);
+    const layer_codec* found = nullptr;
+    std::string_view nested;
+    bool family = false;
+    for (const layer_codec& codec : networks.codecs) {
+        if (codec.key != key) continue;
+        family = !codec.nested_key.empty();
+        if (!family) found = &codec;
+    }
+    if (found == nullptr && !family) unknown(key, "");
+    if (family) {
+        const auto keys = fields.keys();
+        if (keys.size() != 1)
+            throw error(errc::bad_value, fields.place() + ": one field wanted, " +
+                                             (keys.empty() ? "none" : std::to_string(keys.size())) + " came");
+        nested = keys[0];
+        for (const layer_codec& codec : networks.codecs)
+            if (codec.key == key && codec.nested_key == nested) found = &codec;
+        if (found == nullptr) unknown(nested, key);
+        fields = fields.object(nested);
+    }
+    const std::size_t step = networks.notes.size();
+    networks.notes.emplace_back().weights.resize(found->parameters.size());
+    for (std::size_t i = 0; i < found->parameters.size(); ++i)
+        networks.weights.push_back({step, i, fields.object(found->parameters[i]), place});
+    auto node = found->read(fields, networks);
+    fields.finish();
+    return node;
+}
+
+}  // namespace detail
+
+namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
+
+layer_list read_layers(network_reader& networks, object_reader& network) {
+    layer_list list;
+    for (object_reader& layer : network.objects("layers")) {
+        const std::string name = layer.text("name");
+        const std::size_t step = networks.notes.size();
+        auto node = detail::read_layer_of_table(networks, layer, name);
+        node->name = name;
+        node->inputs = layer.texts("input");
+        node->outputs = layer.texts("output");
+        node->updatable = layer.boolean("isUpdatable");
+        networks.notes[step].inputs = detail::read_tensor_notes(layer, "inputTensor");
+        networks.notes[step].outputs = detail::read_tensor_notes(layer, "outputTensor");
+        layer.finish();
+        list.nodes.push_back(std::move(node));
+    }
+    return list;
+}
+
+layer_list read_subnetwork(network_reader& networks, object_reader& fields, std::string_view key) {
+    object_reader network = fields.object(key);
+    if (!fields.has(key)) networks.implied.insert(fields.place() + "/" + std::string(key));
+    layer_list list = read_layers(networks, network);
+    network.finish();
+    return list;
+}
+
+std::vector<extent> weight_lengths(const network_reader& networks, object_reader& fields,
+                                   std::span<const std::string_view> parameters) {
+    std::vector<extent> lengths;
+    for (std::string_view key : parameters) {
+        object_reader in = fields.object(key);
+        std::size_t length = in.length("floatValue");
+        if (in.has("float16Value")) {
+            length = detail::read_bytes(in, "float16Value", 2).size() / 2;
+        } else if (in.has("bespoke")) {
+            object_reader inner = in.object("bespoke");
+            length = detail::read_bytes(inner, "float32Value", 4).size() / 4;
+        } else if (in.has("tensor")) {
+            length = static_cast<std::size_t>(detail::find_tensor(in, networks.tensors).dimensions.size());
+        }
+        lengths.push_back(static_cast<extent>(length));
+    }
+    return lengths;
+}
+
+std::vector<object_writer> write_layers(network_writer& networks, const layer_list& layers) {
+    std::vector<object_writer> list;
+    const std::string outer = networks.place;
+    for (const auto& node : layers.nodes) {
+        const layer_codec* codec = find_codec(networks.codecs, *node);
+        if (codec == nullptr) throw error(errc::unknown_layer, "a layer that is in no set cannot be written");
+        const std::size_t step = networks.step++;
+        object_writer& layer = list.emplace_back();
+        layer.text("name", node->name);
+        layer.texts("input", node->inputs);
+        layer.texts("output", node->outputs);
+        if (networks.write_notes) networks.write_notes(networks.context, step, layer);
+        layer.boolean("isUpdatable", node->updatable);
+
+        networks.place = outer + "/layers/" + std::to_string(list.size() - 1) + "/" + std::string(codec->key);
+        if (!codec->nested_key.empty()) networks.place.append("/").append(codec->nested_key);
+        std::vector<shape> shapes;
+        if (networks.implied == nullptr)
+            for (std::size_t blob : networks.plan.inputs_of(step)) shapes.push_back(networks.plan.blobs[blob].dimensions);
+        object_writer fields;
+        codec->write(*node, shapes, fields, networks);
+        if (networks.write_weights) networks.write_weights(networks.context, step, *codec, fields);
+        if (!codec->nested_key.empty()) {
+            object_writer family;
+            family.object(codec->nested_key, fields);
+            fields = std::move(family);
+        }
+        layer.object(codec->key, fields);
+    }
+    networks.place = outer;
+    return list;
+}
+
+void write_subnetwork(network_writer& networks, const layer_list& layers, object_writer& fields, std::string_view key,
+                      bool required) {
+    if (layers.nodes.empty() && (networks.implied != nullptr ? networks.is_implied(key) : !required)) return;
+    const std::size_t outer = networks.place.size();
+    networks.place.append("/").append(key);
+    object_writer network;
+    network.objects("layers", write_layers(networks, layers));
+    networks.place.resize(outer);
+    fields.object(key, network);
+}
+
+}  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
+}  // namespace bespoke
+
+#endif
+
+
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+/// How a model wants to be trained. Core ML specification, NetworkUpdateParameters, in snake_case.
+namespace bespoke {
+
+struct double_range {
+    double min_value = 0, max_value = 0;
+    friend bool operator==(const double_range&, const double_range&) = default;
+};
+struct int64_range {
+    std::int64_t min_value = 0, max_value = 0;
+    friend bool operator==(const int64_range&, const int64_range&) = default;
+};
+struct int64_set {
+    std::vector<std::int64_t> values;
+    friend bool operator==(const int64_set&, const int64_set&) = default;
+};
+
+/// A number with the values that a caller may choose.
+struct double_parameter {
+    double default_value = 0;
+    std::optional<double_range> range;
+
+    bool allows(double value) const { return !range || (value >= range->min_value && value <= range->max_value); }
+    friend bool operator==(const double_parameter&, const double_parameter&) = default;
+};
+struct int64_parameter {
+    std::int64_t default_value = 0;
+    std::variant<std::monostate, int64_range, int64_set> allowed_values;
+
+    bool allows(std::int64_t value) const {
+        if (const auto* range = std::get_if<int64_range>(&allowed_values))
+            return value >= range->min_value && value <= range->max_value;
+        if (const auto* set = std::get_if<int64_set>(&allowed_values)) {
+            for (std::int64_t v : set->values)
+                if (v == value) return true;
+            return false;
+        }
+        return true;
+    }
+    friend bool operator==(const int64_parameter&, const int64_parameter&) = default;
+};
+
+/// -log of the probability that the blob `input` gives to the class in the training feature `target`.
+struct categorical_cross_entropy_loss_layer {
+    std::string input, target;
+    static constexpr auto key = "categoricalCrossEntropyLossLayer";
+    friend bool operator==(const categorical_cross_entropy_loss_layer&,
+                           const categorical_cross_entropy_loss_layer&) = default;
+};
+/// Mean of the squared differences between the blob `input` and the training feature `target`.
+struct mean_squared_error_loss_layer {
+    std::string input, target;
+    static constexpr auto key = "meanSquaredErrorLossLayer";
+    friend bool operator==(const mean_squared_error_loss_layer&, const mean_squared_error_loss_layer&) = default;
+};
+struct loss_layer {
+    std::string name;
+    std::variant<categorical_cross_entropy_loss_layer, mean_squared_error_loss_layer> type;
+    friend bool operator==(const loss_layer&, const loss_layer&) = default;
+};
+
+/// What the document leaves out is empty here: the trainer has its own default then.
+struct sgd_optimizer {
+    std::optional<double_parameter> learning_rate{};
+    std::optional<int64_parameter> mini_batch_size{};
+    std::optional<double_parameter> momentum{};
+    static constexpr auto key = "sgdOptimizer";
+    friend bool operator==(const sgd_optimizer&, const sgd_optimizer&) = default;
+};
+struct adam_optimizer {
+    std::optional<double_parameter> learning_rate{};
+    std::optional<int64_parameter> mini_batch_size{};
+    std::optional<double_parameter> beta1{}, beta2{}, eps{};
+    static constexpr auto key = "adamOptimizer";
+    friend bool operator==(const adam_optimizer&, const adam_optimizer&) = default;
+};
+
+struct network_update_parameters {
+    std::vector<loss_layer> loss_layers;
+    std::variant<std::monostate, sgd_optimizer, adam_optimizer> optimizer;
+    std::optional<int64_parameter> epochs{};
+    std::optional<bool> shuffle;  ///< whether the examples are drawn in a new order each epoch
+    std::optional<int64_parameter> seed{};
+    friend bool operator==(const network_update_parameters&, const network_update_parameters&) = default;
+};
+
+namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
+/// Reads a NetworkUpdateParameters object. Throws `error` with the place of what does not fit; a default
+/// outside its own range is an error.
+network_update_parameters read_update_parameters(object_reader& in);
+object_writer write_update_parameters(const network_update_parameters& parameters);
+}  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
+
+}  // namespace bespoke
+
+#ifdef BESPOKE_IMPLEMENTATION
+
+namespace bespoke {
+namespace detail {
+
+inline void read_parameter(object_reader& outer, std::string_view key, std::optional<double_parameter>& to) {
+    object_reader in = outer.object(key);
+    if (!outer.has(key)) return;
+    double_parameter& parameter = to.emplace();
+    parameter.default_value = in.number("defaultValue");
+    object_reader range = in.object("range");
+    if (in.has("range")) {
+        parameter.range = {range.number("minValue"), range.number("maxValue")};
+        range.finish();
+    }
+    in.finish();
+    if (!std::isfinite(parameter.default_value))
+        in.fail(errc::bad_value, "defaultValue", "a finite number wanted");
+    if (!parameter.allows(parameter.default_value))
+        in.fail(errc::bad_value, "defaultValue", "it is not in the range that is allowed");
+}
+inline void read_parameter(object_reader& outer, std::string_view key, std::optional<int64_parameter>& to) {
+    object_reader in = outer.object(key);
+    if (!outer.has(key)) return;
+    int64_parameter& parameter = to.emplace();
+    parameter.default_value = in.integer("defaultValue");
+    static constexpr std::string_view kinds[] = {"range", "set"};
+    const std::string_view kind = in.one_of(kinds);
+    if (!kind.empty()) {
+        object_reader allowed = in.object(kind);
+        if (kind == "range") {
+            const std::int64_t least = allowed.integer("minValue");
+            parameter.allowed_values = int64_range{least, allowed.integer("maxValue")};
+        } else {
+            parameter.allowed_values = int64_set{allowed.integers("values")};
+        }
+        allowed.finish();
+    }
+    in.finish();
+    if (!parameter.allows(parameter.default_value))
+        in.fail(errc::bad_value, "defaultValue", "it is not among the values that are allowed");
+}
+
+inline void write_parameter(object_writer& outer, std::string_view key, const std::optional<double_parameter>& from) {
+    if (!from) return;
+    object_writer out;
+    out.number("defaultValue", from->default_value);
+    if (from->range) {
+        object_writer range;
+        range.number("minValue", from->range->min_value);
+        range.number("maxValue", from->range->max_value);
+        out.object("range", range);
+    }
+    outer.object(key, out);
+}
+inline void write_parameter(object_writer& outer, std::string_view key, const std::optional<int64_parameter>& from) {
+    if (!from) return;
+    object_writer out, allowed;
+    out.integer("defaultValue", from->default_value);
+    if (const auto* range = std::get_if<int64_range>(&from->allowed_values)) {
+        allowed.integer("minValue", range->min_value);
+        allowed.integer("maxValue", range->max_value);
+        out.object("range", allowed);
+    } else if (const auto* set = std::get_if<int64_set>(&from->allowed_values)) {
+        allowed.integers("values", set->values);
+        out.object("set", allowed);
+    }
+    outer.object(key, out);
+}
+
+}  // namespace detail
+
+namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
+
+network_update_parameters read_update_parameters(object_reader& in) {
+    network_update_parameters result;
+    for (object_reader& loss : in.objects("lossLayers")) {
+        loss_layer& layer = result.loss_layers.emplace_back();
+        layer.name = loss.text("name");
+        static constexpr std::string_view kinds[] = {categorical_cross_entropy_loss_layer::key,
+                                                     mean_squared_error_loss_layer::key};
+        const std::string_view kind = loss.one_of(kinds);
+        if (kind.empty()) loss.fail(errc::bad_value, "", "a loss wanted, none came");
+        object_reader type = loss.object(kind);
+        if (kind == kinds[1]) layer.type = mean_squared_error_loss_layer{};
+        std::visit(
+            [&](auto& fields) {
+                fields.input = type.text("input");
+                fields.target = type.text("target");
+            },
+            layer.type);
+        type.finish();
+        loss.finish();
+    }
+    object_reader optimizer = in.object("optimizer");
+    static constexpr std::string_view kinds[] = {sgd_optimizer::key, adam_optimizer::key};
+    const std::string_view kind = optimizer.one_of(kinds);
+    if (!kind.empty()) {
+        object_reader type = optimizer.object(kind);
+        if (kind == sgd_optimizer::key) {
+            auto& sgd = result.optimizer.emplace<sgd_optimizer>();
+            detail::read_parameter(type, "learningRate", sgd.learning_rate);
+            detail::read_parameter(type, "miniBatchSize", sgd.mini_batch_size);
+            detail::read_parameter(type, "momentum", sgd.momentum);
+        } else {
+            auto& adam = result.optimizer.emplace<adam_optimizer>();
+            detail::read_parameter(type, "learningRate", adam.learning_rate);
+            detail::read_parameter(type, "miniBatchSize", adam.mini_batch_size);
+            detail::read_parameter(type, "beta1", adam.beta1);
+            detail::read_parameter(type, "beta2", adam.beta2);
+            detail::read_parameter(type, "eps", adam.eps);
+        }
+        type.finish();
+    }
+    optimizer.finish();
+    detail::read_parameter(in, "epochs", result.epochs);
+    object_reader shuffle = in.object("shuffle");
+    if (in.has("shuffle")) result.shuffle = shuffle.boolean("defaultValue");
+    shuffle.finish();
+    detail::read_parameter(in, "seed", result.seed);
+    in.finish();
+    return result;
+}
+
+object_writer write_update_parameters(const network_update_parameters& parameters) {
+    object_writer out;
+    std::vector<object_writer> losses;
+    for (const loss_layer& layer : parameters.loss_layers) {
+        object_writer& loss = losses.emplace_back();
+        loss.text("name", layer.name);
+        std::visit(
+            [&](const auto& fields) {
+                object_writer type;
+                type.text("input", fields.input);
+                type.text("target", fields.target);
+                loss.object(fields.key, type);
+            },
+            layer.type);
+    }
+    out.objects("lossLayers", losses);
+    object_writer optimizer, type;
+    if (const auto* sgd = std::get_if<sgd_optimizer>(&parameters.optimizer)) {
+        detail::write_parameter(type, "learningRate", sgd->learning_rate);
+        detail::write_parameter(type, "miniBatchSize", sgd->mini_batch_size);
+        detail::write_parameter(type, "momentum", sgd->momentum);
+        optimizer.object(sgd->key, type);
+    } else if (const auto* adam = std::get_if<adam_optimizer>(&parameters.optimizer)) {
+        detail::write_parameter(type, "learningRate", adam->learning_rate);
+        detail::write_parameter(type, "miniBatchSize", adam->mini_batch_size);
+        detail::write_parameter(type, "beta1", adam->beta1);
+        detail::write_parameter(type, "beta2", adam->beta2);
+        detail::write_parameter(type, "eps", adam->eps);
+        optimizer.object(adam->key, type);
+    }
+    if (!optimizer.empty()) out.object("optimizer", optimizer);
+    detail::write_parameter(out, "epochs", parameters.epochs);
+    if (parameters.shuffle) {
+        object_writer shuffle;
+        shuffle.boolean("defaultValue", *parameters.shuffle);
+        out.object("shuffle", shuffle);
+    }
+    detail::write_parameter(out, "seed", parameters.seed);
+    return out;
+}
+
+}  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
+}  // namespace bespoke
+
+#endif
+
+#include <array>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+namespace bespoke {
+
+/// What a network answers with. Core ML specification, the `Type` of Model.
+enum class model_type { neural_network, neural_network_classifier, neural_network_regressor };
+
+/// How the shape of a multi-array becomes the shape of a blob.
+/// Core ML specification, NeuralNetworkMultiArrayShapeMapping.
+enum class array_shape_mapping {
+    rank5_array_mapping,  ///< [C] -> [1, 1, C, 1, 1], [C, H, W] -> [1, 1, C, H, W]
+    exact_array_mapping,  ///< as it is
+};
+constexpr std::array<std::string_view, 2> enumerators(array_shape_mapping) {
+    return {"RANK5_ARRAY_MAPPING", "EXACT_ARRAY_MAPPING"};
+}
+enum class image_shape_mapping { rank5_image_mapping, rank4_image_mapping };
+constexpr std::array<std::string_view, 2> enumerators(image_shape_mapping) {
+    return {"RANK5_IMAGE_MAPPING", "RANK4_IMAGE_MAPPING"};
+}
+
+/// All that a model says beside its layers. The names are the specification's.
+struct model_settings {
+    std::int32_t specification_version = 4;
+    model_description description{};
+    bool is_updatable = false;
+    model_type type = model_type::neural_network;
+    array_shape_mapping array_input_shape_mapping = array_shape_mapping::exact_array_mapping;
+    image_shape_mapping image_input_shape_mapping = image_shape_mapping::rank5_image_mapping;
+    /// Of a classifier: a name or a number for each element of the blob `label_probability_layer_name` (empty:
+    /// what the last layer writes).
+    std::variant<std::monostate, string_sequence, int64_sequence> class_labels{};
+    std::string label_probability_layer_name{};
+    std::optional<network_update_parameters> update_parameters{};
+
+    friend bool operator==(const model_settings&, const model_settings&) = default;
+};
+
+struct load_options {
+    std::size_t threads = 1;  ///< how many kernels use, the caller included
+};
+
+namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
+
+/// A network with its parameters, its interface and its update rules: what a file holds.
+///
+/// Made by `load`, `parse` or `to_model`. A copy is independent. One thread at a time may use a model.
+class model {
+public:
+    struct parts;  ///< layers and what a document says of them
+
+    explicit model(parts&& content);
+    model(const model&);
+    model& operator=(const model& other) { return *this = model(other); }
+    model(model&&) noexcept;
+    model& operator=(model&&) noexcept;
+    ~model();
+
+    const model_settings& settings() const { return settings_; }
+    const model_description& description() const { return settings_.description; }
+    /// Replaces what the model says of itself. Throws `error`, and changes nothing, where it does not fit the
+    /// layers.
+    void set_settings(model_settings settings);
+
+    /// Runs one example: a value for each input that is not optional. Throws `error` where a value is missing,
+    /// does not fit or is not wanted.
+    features predict(const features& inputs);
+    /// Runs many, as many at once as have the same shapes.
+    std::vector<features> predict(std::span<const features> inputs);
+
+    /// Writes the document to `path`, and the weights to the file of the same name that ends in .safetensors
+    /// unless they stand in the document: few (64 numbers in all) or read from there. Files are whole
+    /// afterwards or unchanged; see write_files_atomically.
+    void save(const std::filesystem::path& path) const;
+
+    /// The document, and the bytes of the safetensors file that it calls `weights_file`; none where no weight
+    /// is there.
+    struct document {
+        std::string json;
+        std::vector<std::byte> weights;
+    };
+    document write(std::string_view weights_file) const;
+
+    /// The layers with the memory that they run in. After writing parameters, call its `prepare`.
+    program& network() { return *program_; }
+    const program& network() const { return *program_; }
+    /// The parameter array `field` ("weights") of the layer `layer`. Throws `error` where there is none.
+    std::span<float> parameter(std::string_view layer, std::string_view field);
+    /// Plans the network for the shapes of these inputs.
+    void reshape(const features& inputs) { program_->reshape(shapes_of(inputs)); }
+    bool is_planned_for(const features& inputs) const { return program_->is_planned_for(shapes_of(inputs)); }
+    /// Writes the value of input `number` to a blob of the shape that it is planned for.
+    void read_input(std::size_t number, const features& inputs, float* to) const;
+
+    std::span<const layer_codec> codecs() const { return codecs_; }
+    /// Whether the document marks parameter `number` of the plan as updatable ("isUpdatable" of its weights).
+    bool marked_updatable(std::size_t number) const;
+
+private:
+    struct input_site {
+        const feature_description* feature;
+        std::size_t blob;
+    };
+
+    std::vector<program::named_shape> shapes_of(const features& inputs) const;
+    void run(std::span<const features> inputs, std::vector<features>& results);
+    feature_value output_value(const feature_description& feature, std::size_t output, extent example) const;
+    void answer(features& result, extent example) const;
+
+    model_settings settings_;
+    std::span<const layer_codec> codecs_;
+    std::vector<layer_notes> notes_;
+    std::shared_ptr<const std::set<std::string>> implied_;  ///< null: composed in code
+    std::map<std::string, std::string> weights_metadata_;
+    std::vector<std::size_t> outputs_;  ///< for each described output its place among the plan's; npos: an answer
+    std::size_t probabilities_ = 0;     ///< place among the plan's outputs
+    std::unique_ptr<program> program_;
+    bool prepared_ = false;
+};
+
+struct model::parts {
+    model_settings settings;
+    layer_list layers;
+    std::span<const layer_codec> codecs;
+    std::vector<layer_notes> notes;
+    std::shared_ptr<const std::set<std::string>> implied;
+    std::map<std::string, std::string> weights_metadata;
+    std::size_t threads = 1;
+    /// Called with the plan before the memory for parameters is taken, and with it afterwards.
+    void (*fill)(void* context, const plan_view& plan, engine<float>* core) = nullptr;
+    void* context = nullptr;
+};
+
+model load(const std::filesystem::path& path, const load_options& options);
+model load(const std::filesystem::path& path, std::span<const layer_codec> codecs, const load_options& options);
+model parse(std::string_view json, const safetensors* weights, const load_options& options);
+model parse(std::string_view json, const safetensors* weights, std::span<const layer_codec> codecs,
+            const load_options& options);
+
+}  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
+
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::model;
+
+/// Reads a model: JSON, and the safetensors file beside it where "weightsFile" names one. Throws `error` with
+/// the file and the place in it; nothing is half loaded.
+inline model load(const std::filesystem::path& path, const load_options& options = {}) {
+    return define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::load(path, options);
+}
+/// The same for a model of other layers: `load<core_layers, my_layer>(path)`.
+template <class... Layers>
+    requires(sizeof...(Layers) > 0)
+model load(const std::filesystem::path& path, const load_options& options = {}) {
+    return define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::load(path, codecs_in<Layers...>, options);
+}
+
+/// Reads a model from memory; `weights` stands for the file that "weightsFile" names.
+inline model parse(std::string_view json, const safetensors* weights = nullptr, const load_options& options = {}) {
+    return define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::parse(json, weights, options);
+}
+template <class... Layers>
+    requires(sizeof...(Layers) > 0)
+model parse(std::string_view json, const safetensors* weights = nullptr, const load_options& options = {}) {
+    return define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::parse(json, weights, codecs_in<Layers...>, options);
+}
+
+}  // namespace bespoke
+
+#ifdef BESPOKE_IMPLEMENTATION
+
+namespace bespoke {
+namespace detail {
+
+inline constexpr std::size_t no_output = static_cast<std::size_t>(-1);
+/// Up to so many numbers in all, weights are written into the document.
+inline constexpr extent few_weights = 64;
+
+inline std::string_view key_of_type(model_type type) {
+    constexpr std::string_view keys[] = {"neuralNetwork", "neuralNetworkClassifier", "neuralNetworkRegressor"};
+    return keys[static_cast<std::size_t>(type)];
+}
+
+/// The shape of the blob for a multi-array of shape `s`.
+inline shape blob_shape(const shape& s, array_shape_mapping mapping, const std::string& place) {
+    if (mapping == array_shape_mapping::exact_array_mapping || s.rank() == 5) return s;
+    if (s.rank() == 1) return {1, 1, s[0], 1, 1};
+    if (s.rank() == 3) return {1, 1, s[0], s[1], s[2]};
+    throw error(shape_fault(place, ": a shape of rank 1, 3 or 5 wanted with RANK5_ARRAY_MAPPING, it is ", s));
+}
+
+/// The number of a feature that is no array.
+inline float scalar_of(const feature_value& value) {
+    return std::holds_alternative<std::int64_t>(value) ? static_cast<float>(std::get<std::int64_t>(value))
+                                                       : static_cast<float>(std::get<double>(value));
+}
+
+/// Throws where a network cannot take a feature of this type.
+inline void check_input(const feature_description& feature) {
+    if (feature.type.multi_array_type() == nullptr && !std::holds_alternative<int64_feature_type>(feature.type.type) &&
+        !std::holds_alternative<double_feature_type>(feature.type.type))
+        throw error(errc::unsupported, "input " + in_quotes(feature.name) +
+                                           ": a neural network takes multi-arrays and numbers, not " +
+                                           bespoke::to_text(feature.type));
+}
+
+inline shape declared_shape(const feature_description& feature, array_shape_mapping mapping) {
+    const array_feature_type* array = feature.type.multi_array_type();
+    if (array == nullptr) return {1};
+    return blob_shape(array->default_shape(), mapping, "input \"" + feature.name + "\"");
+}
+
+/// The layers' parameters from what `network_reader` found, in two steps: first every size is compared with
+/// the plan, then, when there is memory, the values are read.
+struct weights_to_read {
+    network_reader& networks;
+    std::vector<layer_notes>& notes;
+
+    static void fill(void* context, const plan_view& plan, engine<float>* core) {
+        auto& self = *static_cast<weights_to_read*>(context);
+        for (auto& pending : self.networks.weights) {
+            const std::size_t number = plan.steps[pending.step].first_parameter + pending.number;
+            const std::string place = pending.value.place();
+            auto& source = self.notes[pending.step].weights[pending.number];
+            read_weights(pending.value, place, plan.parameters[number].dimensions, self.networks.tensors, source,
+                         core == nullptr ? nullptr : core->parameter(number));
+        }
+    }
+};
+
+inline float number_of(const std::variant<std::monostate, std::int32_t, float, double>& value) {
+    if (const auto* whole = std::get_if<std::int32_t>(&value)) return static_cast<float>(*whole);
+    if (const auto* real = std::get_if<float>(&value)) return *real;
+    if (const auto* number = std::get_if<double>(&value)) return static_cast<float>(*number);
+    return 0;
+}
+
+template <class T>
+multi_array array_from(const float* values, const shape& s) {
+    tensor<T> result = zeros<T>(s);
+    std::transform(values, values + s.size(), result.begin(), [](float v) {
+        if constexpr (std::is_integral_v<T>) {
+            if (!(v > -2147483648.0f)) return v == v ? std::numeric_limits<T>::min() : T(0);
+            return v < 2147483648.0f ? static_cast<T>(v) : std::numeric_limits<T>::max();
+        } else {
+            return static_cast<T>(v);
+        }
+    });
+    return result;
+}
+
+/// Reads the members of a NeuralNetwork, NeuralNetworkClassifier or NeuralNetworkRegressor.
+inline layer_list read_network(object_reader& in, model_settings& settings, network_reader& networks) {
+    settings.array_input_shape_mapping = static_cast<array_shape_mapping>(
+        in.enumerator("arrayInputShapeMapping", enumerators(array_shape_mapping{})));
+    settings.image_input_shape_mapping = static_cast<image_shape_mapping>(
+        in.enumerator("imageInputShapeMapping", enumerators(image_shape_mapping{})));
+    if (in.length("preprocessing") > 0)
+        in.fail(errc::unsupported, "preprocessing", "images are not supported");
+    in.objects("preprocessing");
+    object_reader update = in.object("updateParams");
+    if (in.has("updateParams"))
+        settings.update_parameters = define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::read_update_parameters(update);
+    if (settings.type == model_type::neural_network_classifier) {
+        static constexpr std::string_view kinds[] = {"stringClassLabels", "int64ClassLabels"};
+        const std::string_view kind = in.one_of(kinds);
+        if (kind.empty()) in.fail(errc::bad_value, "", "class labels wanted, none came");
+        object_reader labels = in.object(kind);
+        if (kind == kinds[0])
+            settings.class_labels = labels.texts("vector");
+        else
+            settings.class_labels = labels.integers("vector");
+        labels.finish();
+        settings.label_probability_layer_name = in.text("labelProbabilityLayerName");
+    }
+    layer_list layers = define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::read_layers(networks, in);
+    in.finish();
+    return layers;
+}
+
+/// Reads a whole document. `tensors_in(name, reader)` gives the safetensors file called so, or null.
+template <class TensorsIn>
+model read_model(const json& root, std::span<const layer_codec> codecs, const load_options& options,
+                 const TensorsIn& tensors_in) {
+    object_reader top(&root, "");
+    model::parts content;
+    model_settings& settings = content.settings;
+    const std::int64_t version = top.integer("specificationVersion");
+    if (version < 1 || version > std::numeric_limits<std::int32_t>::max())
+        top.fail(errc::bad_value, "specificationVersion", "1 or more wanted, " + std::to_string(version) + " came");
+    settings.specification_version = static_cast<std::int32_t>(version);
+    object_reader description = top.object("description");
+    settings.description = define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::read_description(description);
+    settings.is_updatable = top.boolean("isUpdatable");
+    const std::string weights_file = top.text("weightsFile");
+
+    static constexpr std::string_view types[] = {"neuralNetwork", "neuralNetworkClassifier", "neuralNetworkRegressor"};
+    static constexpr std::string_view unsupported[] = {
+        "pipelineClassifier", "pipelineRegressor", "pipeline", "glmRegressor", "supportVectorRegressor",
+        "treeEnsembleRegressor", "bayesianProbitRegressor", "glmClassifier", "supportVectorClassifier",
+        "treeEnsembleClassifier", "kNearestNeighborsClassifier", "itemSimilarityRecommender", "mlProgram",
+        "customModel", "linkedModel", "classConfidenceThresholding", "oneHotEncoder", "imputer", "featureVectorizer",
+        "dictVectorizer", "scaler", "categoricalMapping", "normalizer", "arrayFeatureExtractor",
+        "nonMaximumSuppression", "identity", "textClassifier", "wordTagger", "visionFeaturePrint",
+        "soundAnalysisPreprocessing", "gazetteer", "wordEmbedding", "audioFeaturePrint", "serializedModel"};
+    for (std::string_view key : unsupported)
+        if (top.has(key)) top.fail(errc::unsupported, key, "models of this type are not supported");
+    const std::string_view type = top.one_of(types);
+    top.finish();
+    if (type.empty()) top.fail(errc::bad_value, "", "a model type wanted (\"neuralNetwork\"), none came");
+    settings.type = static_cast<model_type>(std::find(std::begin(types), std::end(types), type) - std::begin(types));
+
+    const safetensors* tensors = weights_file.empty() ? nullptr : tensors_in(weights_file, top);
+    network_reader networks(codecs, tensors);
+    object_reader network = top.object(type);
+    content.layers = read_network(network, settings, networks);
+    content.codecs = codecs;
+    content.notes = std::move(networks.notes);
+    content.implied = std::make_shared<const std::set<std::string>>(std::move(networks.implied));
+    if (tensors != nullptr) content.weights_metadata = tensors->metadata();
+    content.threads = options.threads;
+    weights_to_read weights{networks, content.notes};
+    content.fill = &weights_to_read::fill;
+    content.context = &weights;
+    return model(std::move(content));
+}
+
+/// Weights on their way into files.
+struct weights_to_write {
+    const program& network;
+    const std::vector<layer_notes>& notes;
+    std::vector<tensor_entry> tensors;
+    bool few;
+
+    static std::string base64_of(std::span<const float> values, std::size_t size) {
+        std::vector<std::byte> bytes;
+        bytes.reserve(values.size() * size);
+        for (float v : values) {
+            const std::uint32_t bits = size == 2 ? float_to_float16(v) : std::bit_cast<std::uint32_t>(v);
+            for (std::size_t i = 0; i < size; ++i) bytes.push_back(static_cast<std::byte>(bits >> (8 * i) & 0xff));
+        }
+        return encode_base64(bytes);
+    }
+
+    /// The name under which the array is found in the file.
+    std::string add_tensor(std::string name, const shape& dimensions, std::span<const float> values) {
+        static_assert(std::endian::native == std::endian::little, "floats are written as they lie in memory");
+        const auto bytes = std::as_bytes(values);
+        const std::string wanted = name;
+        for (std::size_t copy = 2;; ++copy) {
+            const auto same_name = std::find_if(tensors.begin(), tensors.end(), [&](const auto& t) { return t.name == name; });
+            if (same_name == tensors.end()) break;
+            if (same_name->dimensions == dimensions && std::ranges::equal(same_name->bytes, bytes)) return name;
+            name = wanted + "_" + std::to_string(copy);
+        }
+        tensors.push_back({name, "F32", dimensions, bytes});
+        return name;
+    }
+
+    void write(std::size_t step, const layer_codec& codec, object_writer& fields) {
+        const plan_view& plan = network.plan();
+        for (std::size_t i = 0; i < codec.parameters.size(); ++i) {
+            const std::size_t number = plan.steps[step].first_parameter + i;
+            const parameter_facts& facts = plan.parameters[number];
+            const weight_source source = step < notes.size() && i < notes[step].weights.size() ? notes[step].weights[i]
+                                                                                               : weight_source{};
+            if (facts.dimensions.size() == 0) continue;
+            const std::span<const float> values(network.core().parameter(number),
+                                                static_cast<std::size_t>(facts.dimensions.size()));
+            for (std::size_t k = 0; k < values.size(); ++k)
+                if (!std::isfinite(values[k]))
+                    throw error(errc::bad_value, std::string(plan[plan.steps[step].place]) + ": its " +
+                                                     std::string(facts.name) + " cannot be written: number " +
+                                                     std::to_string(k) + " is not finite");
+            auto kind = source.kind;
+            if (kind == weight_source::float16_value &&
+                !std::ranges::all_of(values, [](float v) { return float16_to_float(float_to_float16(v)) == v; }))
+                kind = weight_source::automatic;
+            if (kind == weight_source::automatic) kind = few ? weight_source::float_value : weight_source::tensor;
+            object_writer out;
+            if (kind == weight_source::float_value) {
+                out.reals("floatValue", values);
+            } else if (kind == weight_source::float16_value) {
+                out.text("float16Value", base64_of(values, 2));
+            } else if (kind == weight_source::float32_value) {
+                object_writer inner;
+                inner.text("float32Value", base64_of(values, 4));
+                out.object("bespoke", inner);
+            } else {
+                out.text("tensor", add_tensor(source.name.empty() ? std::string(plan[plan.steps[step].name]) + "." +
+                                                                        std::string(facts.name)
+                                                                  : source.name,
+                                              facts.dimensions, values));
+            }
+            out.boolean("isUpdatable", source.updatable);
+            fields.object(facts.name, out);
+        }
+    }
+};
+
+}  // namespace detail
+
+namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
+
+model::model(const model& other)
+    : settings_(other.settings_), codecs_(other.codecs_), notes_(other.notes_), implied_(other.implied_),
+      weights_metadata_(other.weights_metadata_), outputs_(other.outputs_), probabilities_(other.probabilities_),
+      program_(std::make_unique<program>(*other.program_)), prepared_(true) {}
+model::model(model&&) noexcept = default;
+model& model::operator=(model&&) noexcept = default;
+model::~model() = default;
+
+model::model(parts&& content)
+    : codecs_(content.codecs), implied_(std::move(content.implied)),
+      weights_metadata_(std::move(content.weights_metadata)) {
+    const model_settings& settings = content.settings;
+    const std::string root = "/" + std::string(detail::key_of_type(settings.type)) + "/";
+    std::vector<program::named_shape> inputs;
+    for (const auto& feature : settings.description.input) {
+        detail::check_input(feature);
+        inputs.push_back({feature.name, detail::declared_shape(feature, settings.array_input_shape_mapping)});
+    }
+    std::vector<std::string> outputs;
+    const bool classifies = settings.type == model_type::neural_network_classifier;
+    for (const auto& feature : settings.description.output)
+        if (!classifies || (feature.name != settings.description.predicted_feature_name &&
+                            feature.name != settings.description.predicted_probabilities_name))
+            outputs.push_back(feature.name);
+
+    // planned without memory first: a size that the file does not hold must not be allocated
+    planner p(root);
+    for (const auto& in : inputs) p.input(in.name, in.dimensions);
+    content.layers.plan(p);
+    std::string last;
+    if (!p.failed() && p.previous() != planner::npos) {
+        const plan_view so_far = p.result().view();
+        last = so_far[so_far.blobs[p.previous()].name];
+    }
+    for (const auto& name : outputs) p.output(name);
+    if (classifies) {
+        outputs.push_back(settings.label_probability_layer_name.empty() ? last : settings.label_probability_layer_name);
+        p.output(outputs.back());
+    }
+    p.finish();
+    if (p.failed()) throw error(p.problem());
+    if (content.fill != nullptr) content.fill(content.context, p.result().view(), nullptr);
+
+    program_ = std::make_unique<program>(std::move(content.layers), std::move(inputs), std::move(outputs), root);
+    if (content.fill != nullptr) content.fill(content.context, program_->plan(), &program_->core());
+    notes_ = std::move(content.notes);
+    program_->use_threads(content.threads);
+    set_settings(std::move(content.settings));
+}
+
+void model::set_settings(model_settings settings) {
+    const model_description& description = settings.description;
+    if (const auto problem = fault_of(description)) throw error(*problem);
+    const plan_view& plan = program_->plan();  // that of the engine, whichever it is
+    const std::string root = "/" + std::string(detail::key_of_type(settings.type));
+
+    if (description.input.size() != plan.inputs.size())
+        throw error(errc::bad_value, "/description/input: " + std::to_string(plan.inputs.size()) + " inputs wanted, " +
+                                         std::to_string(description.input.size()) + " came");
+    for (const auto& feature : description.input) detail::check_input(feature);
+    for (std::size_t i = 0; i < plan.inputs.size(); ++i)
+        if (plan[plan.blobs[plan.inputs[i]].name] != description.input[i].name)
+            throw error(errc::unknown_name, "/description/input/" + std::to_string(i) + ": " +
+                                                in_quotes(plan[plan.blobs[plan.inputs[i]].name]) + " wanted, " +
+                                                in_quotes(description.input[i].name) + " came");
+
+    // what is declared is compared with the plan for the shapes that are declared
+    std::vector<program::named_shape> inputs;
+    for (const auto& feature : description.input)
+        inputs.push_back({feature.name, detail::declared_shape(feature, settings.array_input_shape_mapping)});
+    program_->reshape(inputs);
+
+    const auto output_number = [&](std::string_view name) {
+        for (std::size_t i = 0; i < plan.outputs.size(); ++i)
+            if (plan[plan.blobs[plan.outputs[i]].name] == name) return i;
+        throw error(errc::unknown_name, "output " + in_quotes(name) + ": the network has no such output");
+    };
+    std::vector<std::size_t> outputs;
+    std::size_t probabilities = detail::no_output;
+    const bool classifies = settings.type == model_type::neural_network_classifier;
+    const bool by_name = std::holds_alternative<string_sequence>(settings.class_labels);
+    if (classifies) {
+        if (std::holds_alternative<std::monostate>(settings.class_labels))
+            throw error(errc::bad_value, root + ": class labels wanted, none came");
+        probabilities = settings.label_probability_layer_name.empty() ? plan.outputs.size() - 1
+                                                                      : output_number(settings.label_probability_layer_name);
+        const blob_facts& blob = plan.blobs[plan.outputs[probabilities]];
+        const auto count_labels = [](const auto& labels) {
+            if constexpr (requires { labels.size(); }) {
+                if (std::set(labels.begin(), labels.end()).size() != labels.size())
+                    throw error(errc::duplicate_name, "a class label comes twice");
+                return static_cast<extent>(labels.size());
+            } else {
+                return extent{0};
+            }
+        };
+        const extent labels = std::visit(count_labels, settings.class_labels);
+        if (blob.dimensions.size() != labels)
+            throw error(shape_fault(root, ": ", labels, " class labels for the probabilities \"", plan[blob.name],
+                                    "\" of the shape ", blob.dimensions));
+    }
+    for (const auto& feature : description.output) {
+        const auto wants = [&](bool fits, std::string_view wanted) {
+            if (!fits)
+                throw error(errc::bad_value, "output " + in_quotes(feature.name) + ": " + std::string(wanted) +
+                                                 " wanted, " + bespoke::to_text(feature.type) + " declared");
+        };
+        if (classifies && feature.name == description.predicted_feature_name) {
+            wants(by_name ? std::holds_alternative<string_feature_type>(feature.type.type)
+                          : std::holds_alternative<int64_feature_type>(feature.type.type),
+                  by_name ? "a string" : "an int64");
+            outputs.push_back(detail::no_output);
+        } else if (classifies && feature.name == description.predicted_probabilities_name) {
+            const auto* dictionary = std::get_if<dictionary_feature_type>(&feature.type.type);
+            wants(dictionary != nullptr && (dictionary->key_type == dictionary_feature_type::key::string_key_type) == by_name,
+                  by_name ? "a dictionary of strings" : "a dictionary of int64");
+            outputs.push_back(detail::no_output);
+        } else {
+            outputs.push_back(output_number(feature.name));
+            const shape& made = plan.blobs[plan.outputs[outputs.back()]].dimensions;
+            const array_feature_type* array = feature.type.multi_array_type();
+            if (array == nullptr) {
+                wants(std::holds_alternative<double_feature_type>(feature.type.type) ||
+                          std::holds_alternative<int64_feature_type>(feature.type.type),
+                      "a multi-array or a number");
+                wants(made.size() == 1, "a multi-array " + bespoke::to_text(made));
+            } else if (array->default_shape().rank() > 0 &&
+                       checked_size(array->default_shape(), planner::largest) != made.size()) {
+                throw error(shape_fault("output \"", feature.name, "\": the shape ", array->default_shape(),
+                                        " declared, the network gives ", made));
+            }
+        }
+    }
+    if (settings.type == model_type::neural_network_regressor && description.predicted_feature_name.empty())
+        throw error(errc::bad_value, "/description/predictedFeatureName: the name of an output wanted, none came");
+    settings_ = std::move(settings);
+    outputs_ = std::move(outputs);
+    probabilities_ = probabilities;
+}
+
+bool model::marked_updatable(std::size_t number) const {
+    const plan_view& plan = program_->plan();
+    const std::size_t step = plan.parameters[number].step;
+    return step < notes_.size() && notes_[step].weights[number - plan.steps[step].first_parameter].updatable;
+}
+
+std::span<float> model::parameter(std::string_view layer, std::string_view field) {
+    const plan_view& plan = program_->plan();
+    const std::size_t step = plan.find_step(layer);
+    if (step != blob_facts::npos)
+        for (std::size_t i = 0; i < plan.steps[step].parameter_count; ++i) {
+            const std::size_t number = plan.steps[step].first_parameter + i;
+            if (plan.parameters[number].name == field)
+                return {program_->core().parameter(number),
+                        static_cast<std::size_t>(plan.parameters[number].dimensions.size())};
+        }
+    throw error(errc::unknown_name, "no layer " + in_quotes(layer) + " with a parameter " + in_quotes(field));
+}
+
+// --- predicting -------------------------------------------------------------------------------------
+
+std::vector<program::named_shape> model::shapes_of(const features& inputs) const {
+    std::vector<program::named_shape> shapes;
+    for (const auto& feature : settings_.description.input) {
+        const feature_value* value = inputs.find(feature.name);
+        const auto* array = value == nullptr ? nullptr : std::get_if<multi_array>(value);
+        shapes.push_back({feature.name, array == nullptr
+                                            ? detail::declared_shape(feature, settings_.array_input_shape_mapping)
+                                            : detail::blob_shape(array->shape(), settings_.array_input_shape_mapping,
+                                                                 "input \"" + feature.name + "\"")});
+    }
+    return shapes;
+}
+
+features model::predict(const features& inputs) { return std::move(predict(std::span(&inputs, 1)).front()); }
+
+std::vector<features> model::predict(std::span<const features> inputs) {
+    for (std::size_t i = 0; i < inputs.size(); ++i) check_features("input", settings_.description.input, inputs[i]);
+    std::vector<features> results;
+    results.reserve(inputs.size());
+    for (std::size_t begin = 0; begin < inputs.size();) {
+        const auto shapes = shapes_of(inputs[begin]);
+        std::size_t end = begin + 1;
+        while (end < inputs.size() && shapes_of(inputs[end]) == shapes) ++end;
+        program_->reshape(shapes);
+        run(inputs.subspan(begin, end - begin), results);
+        begin = end;
+    }
+    return results;
+}
+
+void model::run(std::span<const features> inputs, std::vector<features>& results) {
+    auto& core = program_->core();
+    core.select(pass::all, {});
+    core.reserve(static_cast<extent>(inputs.size()));
+    if (!prepared_) program_->prepare();
+    prepared_ = true;
+    program_->measure();
+    const plan_view& plan = program_->plan();
+    for (std::size_t e = 0; e < inputs.size(); ++e)
+        for (std::size_t i = 0; i < plan.inputs.size(); ++i) {
+            const extent size = plan.blobs[plan.inputs[i]].dimensions.size();
+            read_input(i, inputs[e], core.value(plan.inputs[i]) + static_cast<extent>(e) * size);
+        }
+    program_->forward();
+    for (std::size_t e = 0; e < inputs.size(); ++e) {
+        features& result = results.emplace_back();
+        for (std::size_t i = 0; i < outputs_.size(); ++i)
+            if (outputs_[i] != detail::no_output) {
+                const feature_description& feature = settings_.description.output[i];
+                result.set(feature.name, output_value(feature, outputs_[i], static_cast<extent>(e)));
+            }
+        if (probabilities_ != detail::no_output) answer(result, static_cast<extent>(e));
+    }
+}
+
+void model::read_input(std::size_t number, const features& inputs, float* to) const {
+    const plan_view& plan = program_->plan();
+    const feature_description& feature = settings_.description.input[number];
+    const feature_value* value = inputs.find(feature.name);
+    if (value == nullptr) {
+        const auto* array = feature.type.multi_array_type();
+        std::fill_n(to, plan.blobs[plan.inputs[number]].dimensions.size(),
+                    array == nullptr ? 0.0f : detail::number_of(array->default_optional_value));
+    } else if (const auto* array = std::get_if<multi_array>(value)) {
+        std::visit([&](const auto& values) { copy_elements(values, to); }, array->values());
+    } else {
+        *to = detail::scalar_of(*value);
+    }
+}
+
+feature_value model::output_value(const feature_description& feature, std::size_t output, extent example) const {
+    const plan_view& plan = program_->plan();
+    const blob_facts& blob = plan.blobs[plan.outputs[output]];
+    const float* values = program_->core().value(plan.outputs[output]) +
+                          (blob.per_example ? example * blob.dimensions.size() : 0);
+    const array_feature_type* array = feature.type.multi_array_type();
+    if (array == nullptr) {
+        if (std::holds_alternative<double_feature_type>(feature.type.type)) return static_cast<double>(*values);
+        const double rounded = std::isnan(*values) ? 0.0 : std::round(static_cast<double>(*values));
+        return static_cast<std::int64_t>(std::clamp(rounded, -0x1p62, 0x1p62));
+    }
+    const shape declared = array->default_shape();
+    const shape s = declared.rank() > 0 && checked_size(declared, planner::largest) == blob.dimensions.size()
+                        ? declared
+                        : blob.dimensions;
+    if (array->data_type == array_data_type::float64) return detail::array_from<double>(values, s);
+    if (array->data_type == array_data_type::int32) return detail::array_from<std::int32_t>(values, s);
+    return detail::array_from<float>(values, s);
+}
+
+void model::answer(features& result, extent example) const {
+    const plan_view& plan = program_->plan();
+    const blob_facts& blob = plan.blobs[plan.outputs[probabilities_]];
+    const extent size = blob.dimensions.size();
+    const float* values = program_->core().value(plan.outputs[probabilities_]) + (blob.per_example ? example * size : 0);
+    const auto best = static_cast<std::size_t>(std::max_element(values, values + size) - values);
+    const auto fill = [&](const auto& labels, auto dictionary) {
+        for (std::size_t i = 0; i < labels.size(); ++i) dictionary[labels[i]] = static_cast<double>(values[i]);
+        if (!settings_.description.predicted_feature_name.empty())
+            result.set(settings_.description.predicted_feature_name, labels[best]);
+        if (!settings_.description.predicted_probabilities_name.empty())
+            result.set(settings_.description.predicted_probabilities_name, std::move(dictionary));
+    };
+    if (const auto* names = std::get_if<string_sequence>(&settings_.class_labels))
+        fill(*names, string_dictionary{});
+    else
+        fill(std::get<int64_sequence>(settings_.class_labels), int64_dictionary{});
+}
+
+// --- writing ----------------------------------------------------------------------------------------
+
+model::document model::write(std::string_view weights_file) const {
+    extent numbers = 0;
+    for (const parameter_facts& facts : program_->plan().parameters) numbers += facts.dimensions.size();
+    detail::weights_to_write weights{*program_, notes_, {}, numbers <= detail::few_weights};
+    struct both {
+        detail::weights_to_write& weights;
+        const std::vector<layer_notes>& notes;
+    } context{weights, notes_};
+
+    network_writer networks;
+    networks.codecs = codecs_;
+    networks.plan = program_->plan();
+    networks.implied = implied_.get();
+    networks.place = "/" + std::string(detail::key_of_type(settings_.type));
+    networks.context = &context;
+    networks.write_weights = [](void* c, std::size_t step, const layer_codec& codec, object_writer& fields) {
+        static_cast<both*>(c)->weights.write(step, codec, fields);
+    };
+    networks.write_notes = [](void* c, std::size_t step, object_writer& layer) {
+        const auto& notes = static_cast<both*>(c)->notes;
+        if (step >= notes.size()) return;
+        detail::write_tensor_notes(layer, "inputTensor", notes[step].inputs);
+        detail::write_tensor_notes(layer, "outputTensor", notes[step].outputs);
+    };
+
+    object_writer network;
+    network.objects("layers", write_layers(networks, program_->layers()));
+    network.enumerator("arrayInputShapeMapping", enumerators(array_shape_mapping{}),
+                       static_cast<std::size_t>(settings_.array_input_shape_mapping));
+    network.enumerator("imageInputShapeMapping", enumerators(image_shape_mapping{}),
+                       static_cast<std::size_t>(settings_.image_input_shape_mapping));
+    if (settings_.update_parameters) network.object("updateParams", write_update_parameters(*settings_.update_parameters));
+    object_writer labels;
+    if (const auto* names = std::get_if<string_sequence>(&settings_.class_labels)) {
+        labels.texts("vector", *names);
+        network.object("stringClassLabels", labels);
+    } else if (const auto* numbers = std::get_if<int64_sequence>(&settings_.class_labels)) {
+        labels.integers("vector", *numbers);
+        network.object("int64ClassLabels", labels);
+    }
+    network.text("labelProbabilityLayerName", settings_.label_probability_layer_name);
+
+    object_writer top;
+    top.small_integer("specificationVersion", settings_.specification_version);
+    top.object("description", write_description(settings_.description));
+    top.boolean("isUpdatable", settings_.is_updatable);
+    if (!weights.tensors.empty()) top.text("weightsFile", weights_file);
+    top.object(detail::key_of_type(settings_.type), network);
+    document result{top.dump() + "\n", {}};
+    if (!weights.tensors.empty()) result.weights = bespoke::to_safetensors(weights.tensors, weights_metadata_);
+    return result;
+}
+
+void model::save(const std::filesystem::path& path) const {
+    std::filesystem::path weights_path = path;
+    weights_path.replace_extension(".safetensors");
+    if (weights_path == path)
+        throw error(errc::bad_argument, path.string() + ": this is the name of the file with the weights");
+    const document content = write(weights_path.filename().string());
+    const file_content json{path, std::as_bytes(std::span(content.json))};
+    if (content.weights.empty())
+        bespoke::write_files_atomically({json});
+    else
+        bespoke::write_files_atomically({{weights_path, content.weights}, json});
+}
+
+// --- reading ----------------------------------------------------------------------------------------
+
+model parse(std::string_view json, const safetensors* weights, std::span<const layer_codec> codecs,
+            const load_options& options) {
+    const auto root = detail::parse_json(json, "model");
+    return detail::read_model(root, codecs, options, [&](const auto&, const auto&) { return weights; });
+}
+model parse(std::string_view json, const safetensors* weights, const load_options& options) {
+    return parse(json, weights, codecs_in<core_layers>, options);
+}
+
+model load(const std::filesystem::path& path, std::span<const layer_codec> codecs, const load_options& options) {
+    const auto bytes = bespoke::read_file(path);
+    const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    const auto root = detail::parse_json(text, path.string());
+    std::optional<safetensors> tensors;
+    bool in_weights = false;
+    const auto tensors_in = [&](const std::string& name, const object_reader& top) {
+        const std::filesystem::path relative(name);
+        bool inside = relative.is_relative() && relative.has_filename();
+        for (const auto& step : relative) inside = inside && step != "..";
+        if (!inside)
+            top.fail(errc::bad_value, "weightsFile", "a file in the folder of the model wanted, " + in_quotes(name) + " came");
+        in_weights = true;  // whose errors begin with its own path
+        tensors = safetensors::load(path.parent_path() / relative);
+        in_weights = false;
+        return &*tensors;
+    };
+    try {
+        return detail::read_model(root, codecs, options, tensors_in);
+    } catch (const error& problem) {
+        if (in_weights) throw;
+        throw error(problem.code(), path.string() + ": " + problem.what());
+    }
+}
+model load(const std::filesystem::path& path, const load_options& options) {
+    return load(path, codecs_in<core_layers>, options);
+}
+
+}  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
+}  // namespace bespoke
+
+#endif
+
+
+#include <algorithm>
+#include <memory>
+#include <vector>
+
+/// Composed networks and files: `to_model(net)`, `net.load(path)`, `net.save(path)`.
+namespace bespoke {
+namespace detail {
+
+/// A layer of a composed network as a node of its own. Control layers hold nodes in two lists, the first
+/// for the `first_steps` steps behind their own.
+struct exported_layer {
+    std::shared_ptr<any_node> node;
+    layer_list* first = nullptr;
+    layer_list* second = nullptr;
+    std::size_t first_steps = 0;
+};
+
+template <class L>
+inline constexpr bool is_branch = false;
+template <class If, class Else>
+inline constexpr bool is_branch<branch<If, Else>> = true;
+template <class L>
+inline constexpr bool is_loop = false;
+template <class Body, class Condition>
+inline constexpr bool is_loop<loop<Body, Condition>> = true;
+
+template <class If, class Else>
+exported_layer exported(const branch<If, Else>&, const plan_view&, std::size_t) {
+    const auto node = std::make_shared<node_of<branch_node>>(branch_node{});
+    return {node, &node->layer.if_branch, &node->layer.else_branch, steps_of<If>};
+}
+template <class Body, class Condition>
+exported_layer exported(const loop<Body, Condition>& layer, const plan_view& plan, std::size_t step) {
+    const auto node = std::make_shared<node_of<loop_node>>(loop_node{});
+    node->layer.max_loop_iterations = layer.max_loop_iterations;
+    const std::size_t watched = plan.steps[step].watched;
+    if (watched != blob_facts::npos) node->layer.condition_variable = plan[plan.blobs[watched].name];
+    return {node, &node->layer.condition_network, &node->layer.body_network, steps_of<Condition>};
+}
+template <class L>
+exported_layer exported(const L& layer, const plan_view&, std::size_t) {
+    return {std::make_shared<node_of<L>>(layer)};
+}
+
+}  // namespace detail
+
+namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
+/// Gives the layers of a plan their names and wires and puts the nested ones into their control layers.
+layer_list assemble(const plan_view& plan, std::vector<detail::exported_layer>& layers);
+/// Adds what `settings` and `notes` leave open. `fill` as in `model::parts`.
+model compose_model(model_settings settings, layer_list layers, const plan_view& plan,
+                    std::span<const layer_codec> codecs, void (*fill)(void*, const plan_view&, engine<float>*),
+                    void* context);
+/// The model at `path`, which must be the network with these layers and this plan, parameters aside.
+model load_same(const std::filesystem::path& path, const layer_list& layers, const plan_view& plan,
+                std::span<const layer_codec> codecs);
+}  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
+
+namespace detail {
+
+/// The layers of a composed network as they stand in a document.
+template <const auto& Description>
+layer_list layers_of() {
+    const plan_view plan = composed_plan<Description>::view();
+    std::vector<exported_layer> layers(plan.steps.size());
+    Description.each(0, [&](const auto& layer, std::size_t step) { layers[step] = exported(layer, plan, step); });
+    return define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::assemble(plan, layers);
+}
+
+/// The table of the layer types in a composed network.
+template <const auto& Description>
+std::span<const layer_codec> codecs_of_network() {
+    static const auto table = [] {
+        std::vector<layer_codec> codecs(codecs_of<>.begin(), codecs_of<>.end());
+        Description.each(0, [&]<class L>(const L&, std::size_t) {
+            if constexpr (!is_branch<L> && !is_loop<L>) {
+                constexpr layer_codec codec = codec_of<L>();
+                const auto same = [&](const layer_codec& other) { return other.type == codec.type; };
+                if (std::ranges::none_of(codecs, same)) codecs.push_back(codec);
+            }
+        });
+        return codecs;
+    }();
+    return table;
+}
+
+}  // namespace detail
+
+/// A composed network as a model, with a copy of its parameters. Where `settings` describes no interface, it
+/// is the network's: multi-arrays of FLOAT32.
+template <const auto& Description, class Element>
+model to_model(const network<Description, Element>& net, model_settings settings = {}) {
+    const auto fill = [](void* context, const plan_view& plan, engine<float>* core) {
+        const auto& from = *static_cast<const network<Description, Element>*>(context);
+        if (core == nullptr) return;
+        for (std::size_t i = 0; i < plan.parameters.size(); ++i)
+            std::transform(from.core().parameter(i), from.core().parameter(i) + plan.parameters[i].dimensions.size(),
+                           core->parameter(i), [](Element v) { return static_cast<float>(v); });
+    };
+    return define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::compose_model(
+        std::move(settings), detail::layers_of<Description>(), net.plan(), detail::codecs_of_network<Description>(), fill,
+        const_cast<network<Description, Element>*>(&net));
+}
+
+template <const auto& Description, class Element, bool Fits>
+void network<Description, Element, Fits>::load(const std::filesystem::path& path) {
+    const model from = define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::load_same(
+        path, detail::layers_of<Description>(), plan(), detail::codecs_of_network<Description>());
+    const auto& core = from.network().core();
+    for (std::size_t i = 0; i < plan().parameters.size(); ++i)
+        std::copy_n(core.parameter(i), plan().parameters[i].dimensions.size(), engine_.parameter(i));
+    prepare();
+}
+
+template <const auto& Description, class Element, bool Fits>
+void network<Description, Element, Fits>::save(const std::filesystem::path& path) const {
+    to_model(*this).save(path);
+}
+
+}  // namespace bespoke
+
+#ifdef BESPOKE_IMPLEMENTATION
+
+namespace bespoke {
+namespace detail {
+
+inline layer_list gathered(const plan_view& plan, const std::vector<exported_layer>& layers, std::size_t first,
+                           std::size_t last) {
+    layer_list list;
+    for (std::size_t s = first; s < last; s = plan.steps[s].end) list.nodes.push_back(layers[s].node);
+    return list;
+}
+
+/// Compares a composed network with a loaded one, step by step, and throws at the first difference.
+class network_comparison {
+public:
+    network_comparison(const layer_list& mine, const plan_view& my_plan, const layer_list& theirs,
+                       const plan_view& their_plan, std::span<const layer_codec> codecs)
+        : mine_(mine.flatten()), theirs_(theirs.flatten()), my_plan_(my_plan), their_plan_(their_plan),
+          codecs_(codecs), counterpart_(my_plan.blobs.size(), blob_facts::npos) {}
+
+    void run() {
+        for (std::size_t i = 0; i < my_plan_.inputs.size(); ++i) pair(my_plan_.inputs[i], their_plan_.inputs[i]);
+        for (std::size_t s = 0; s < my_plan_.steps.size() && s < their_plan_.steps.size(); ++s) compare(s);
+        if (my_plan_.steps.size() != their_plan_.steps.size())
+            throw error(errc::bad_value, "the file has " + std::to_string(their_plan_.steps.size()) +
+                                             " layers, this network " + std::to_string(my_plan_.steps.size()));
+        for (std::size_t blob : my_plan_.outputs)
+            if (std::ranges::find(their_plan_.outputs, counterpart_[blob]) == their_plan_.outputs.end())
+                throw error(errc::bad_value, "the output " + in_quotes(my_plan_[my_plan_.blobs[blob].name]) +
+                                                 " of this network is no output in the file");
+    }
+
+private:
+    [[noreturn]] void differ(std::size_t step, const std::string& what) const {
+        throw error(errc::bad_value, std::string(their_plan_[their_plan_.steps[step].place]) + ": " + what);
+    }
+    bool pair(std::size_t my_blob, std::size_t their_blob) {
+        if (counterpart_[my_blob] == blob_facts::npos) counterpart_[my_blob] = their_blob;
+        return counterpart_[my_blob] == their_blob;
+    }
+
+    void compare(std::size_t s) {
+        const step_facts& my = my_plan_.steps[s];
+        const step_facts& their = their_plan_.steps[s];
+        const layer_codec& my_codec = *find_codec(codecs_, *mine_[s]);
+        const layer_codec& their_codec = *find_codec(codecs_, *theirs_[s]);
+        const auto key = [](const layer_codec& c) {
+            return std::string(c.key) + (c.nested_key.empty() ? "" : ".") + std::string(c.nested_key);
+        };
+        if (my_codec.type != their_codec.type) differ(s, "this network has a layer " + key(my_codec) + " here");
+        // a layer that nobody named is called after its key and its number
+        const std::string_view my_name = my_plan_[my.name];
+        if (!my_name.ends_with(key(my_codec) + "_" + std::to_string(s)) && my_name != their_plan_[their.name])
+            differ(s, "this network calls the layer " + in_quotes(my_name));
+        if (my.end != their.end || my.parent != their.parent) differ(s, "it ends elsewhere in this network");
+
+        const auto my_in = my_plan_.inputs_of(s), their_in = their_plan_.inputs_of(s);
+        const auto my_out = my_plan_.outputs_of(s), their_out = their_plan_.outputs_of(s);
+        if (my_in.size() != their_in.size() || my_out.size() != their_out.size())
+            differ(s, "the numbers of inputs and outputs are others in this network");
+        for (std::size_t i = 0; i < my_in.size(); ++i)
+            if (counterpart_[my_in[i]] != their_in[i])
+                differ(s, "its input " + in_quotes(their_plan_[their_plan_.blobs[their_in[i]].name]) +
+                              " is another blob in this network: " +
+                              in_quotes(my_plan_[my_plan_.blobs[my_in[i]].name]));
+        for (std::size_t i = 0; i < my_out.size(); ++i)
+            if (!pair(my_out[i], their_out[i]))
+                differ(s, "its output " + in_quotes(their_plan_[their_plan_.blobs[their_out[i]].name]) +
+                              " is another blob in this network: " +
+                              in_quotes(my_plan_[my_plan_.blobs[my_out[i]].name]));
+
+        if (const auto* mine = mine_[s]->as<branch_node>()) {
+            if (mine->if_branch.step_count() != theirs_[s]->as<branch_node>()->if_branch.step_count())
+                differ(s, "its ifBranch has another number of layers in this network");
+        } else if (const auto* my_loop = mine_[s]->as<loop_node>()) {
+            const auto* their_loop = theirs_[s]->as<loop_node>();
+            if (my_loop->condition_network.step_count() != their_loop->condition_network.step_count())
+                differ(s, "its conditionNetwork has another number of layers in this network");
+            if (my_loop->max_loop_iterations != their_loop->max_loop_iterations)
+                differ(s, "maxLoopIterations is " + std::to_string(their_loop->max_loop_iterations) +
+                              " in the file, " + std::to_string(my_loop->max_loop_iterations) + " in this network");
+            watched_.push_back(s);
+        } else {
+            const std::string difference =
+                written(their_codec, *theirs_[s], their_plan_, s).difference(written(my_codec, *mine_[s], my_plan_, s));
+            if (!difference.empty()) differ(s, difference + " in this network");
+            for (std::size_t i = 0; i < my.parameter_count; ++i) {
+                const auto& my_parameter = my_plan_.parameters[my.first_parameter + i];
+                const auto& their_parameter = their_plan_.parameters[their.first_parameter + i];
+                if (!(my_parameter.dimensions == their_parameter.dimensions))
+                    differ(s, "its " + std::string(my_parameter.name) + " have the shape " +
+                                  bespoke::to_text(their_parameter.dimensions) + " in the file, " +
+                                  bespoke::to_text(my_parameter.dimensions) + " in this network");
+            }
+        }
+        // conditions are known when their loop has ended
+        while (!watched_.empty() && my_plan_.steps[watched_.back()].end == s + 1) {
+            const std::size_t loop = watched_.back();
+            watched_.pop_back();
+            const std::size_t my_condition = my_plan_.steps[loop].watched;
+            if ((my_condition == blob_facts::npos ? my_condition : counterpart_[my_condition]) !=
+                their_plan_.steps[loop].watched)
+                differ(loop, "its conditionVar is another blob in this network");
+        }
+    }
+
+    object_writer written(const layer_codec& codec, const any_node& node, const plan_view& plan, std::size_t step) {
+        std::vector<shape> shapes;
+        for (std::size_t blob : plan.inputs_of(step)) shapes.push_back(plan.blobs[blob].dimensions);
+        object_writer fields;
+        network_writer networks;
+        codec.write(node, shapes, fields, networks);
+        return fields;
+    }
+
+    std::vector<const any_node*> mine_, theirs_;
+    plan_view my_plan_, their_plan_;
+    std::span<const layer_codec> codecs_;
+    std::vector<std::size_t> counterpart_;  ///< my blob -> theirs
+    std::vector<std::size_t> watched_;      ///< loops around the current step
+};
+
+}  // namespace detail
+
+namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
+
+layer_list assemble(const plan_view& plan, std::vector<detail::exported_layer>& layers) {
+    for (std::size_t s = layers.size(); s-- > 0;) {
+        any_node& node = *layers[s].node;
+        node.name = plan[plan.steps[s].name];
+        node.updatable = plan.steps[s].updatable;
+        for (std::size_t blob : plan.inputs_of(s)) node.inputs.emplace_back(plan[plan.blobs[blob].name]);
+        for (std::size_t blob : plan.outputs_of(s)) node.outputs.emplace_back(plan[plan.blobs[blob].name]);
+        if (layers[s].first == nullptr) continue;
+        const std::size_t middle = s + 1 + layers[s].first_steps;
+        *layers[s].first = detail::gathered(plan, layers, s + 1, middle);
+        *layers[s].second = detail::gathered(plan, layers, middle, plan.steps[s].end);
+    }
+    return detail::gathered(plan, layers, 0, layers.size());
+}
+
+model compose_model(model_settings settings, layer_list layers, const plan_view& plan,
+                    std::span<const layer_codec> codecs, void (*fill)(void*, const plan_view&, engine<float>*),
+                    void* context) {
+    const auto describe = [&](std::vector<feature_description>& list, std::span<const std::size_t> blobs) {
+        if (!list.empty()) return;
+        for (std::size_t blob : blobs) {
+            array_feature_type type;
+            type.shape = plan.blobs[blob].dimensions;
+            type.data_type = array_data_type::float32;
+            list.push_back({std::string(plan[plan.blobs[blob].name]), "", {type}});
+        }
+    };
+    describe(settings.description.input, plan.inputs);
+    describe(settings.description.output, plan.outputs);
+    model::parts content;
+    content.settings = std::move(settings);
+    content.layers = std::move(layers);
+    content.codecs = codecs;
+    content.notes.resize(plan.steps.size());
+    for (std::size_t s = 0; s < plan.steps.size(); ++s) {
+        content.notes[s].weights.resize(plan.steps[s].parameter_count);
+        for (auto& source : content.notes[s].weights) source.updatable = plan.steps[s].updatable;
+    }
+    content.fill = fill;
+    content.context = context;
+    return model(std::move(content));
+}
+
+model load_same(const std::filesystem::path& path, const layer_list& layers, const plan_view& plan,
+                std::span<const layer_codec> codecs) {
+    model result = load(path, codecs, {});
+    try {
+        const auto& description = result.description();
+        std::vector<program::named_shape> inputs;
+        for (std::size_t i = 0; i < plan.inputs.size(); ++i) {
+            const blob_facts& blob = plan.blobs[plan.inputs[i]];
+            inputs.push_back({std::string(plan[blob.name]), blob.dimensions});
+            if (i >= description.input.size() || description.input[i].name != inputs.back().name)
+                throw error(errc::unknown_name, "/description/input/" + std::to_string(i) + ": this network has an input " +
+                                                    in_quotes(inputs.back().name) + " here");
+            const shape declared = detail::declared_shape(description.input[i], result.settings().array_input_shape_mapping);
+            const auto* array = description.input[i].type.multi_array_type();
+            if (!(declared == blob.dimensions) && !(array != nullptr && array->accepts(blob.dimensions)))
+                throw error(shape_fault("/description/input/", i, " \"", inputs.back().name, "\": the shape ",
+                                        blob.dimensions, " wanted for this network, the file has ", declared));
+        }
+        if (description.input.size() != plan.inputs.size())
+            throw error(errc::bad_value, "/description/input: this network has " + std::to_string(plan.inputs.size()) +
+                                             " inputs, the file " + std::to_string(description.input.size()));
+        result.network().reshape(inputs);
+        detail::network_comparison(layers, plan, result.network().layers(), result.network().plan(), codecs).run();
+    } catch (const error& problem) {
+        throw error(problem.code(), path.string() + ": " + problem.what());
+    }
+    return result;
+}
+
+}  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
+}  // namespace bespoke
+
+#endif
+
+
+/// How a loaded model learns: `update_task task{m, examples, {.epochs = 10}, handlers}` or
+/// `update(m, examples, {.epochs = 10})`, where each example is the `features` that the model's
+/// `trainingInput` describes.
+namespace bespoke {
+
+using model_trainer = trainer<program, specified_optimizer, specified_loss>;
+extern template class trainer<program, specified_optimizer, specified_loss>;
+
+namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
+
+/// What `update_task` and `update` need. Losses, optimizer and numbers are the model's own; `options` may
+/// choose other numbers within the ranges that it allows. Throws `error`: errc::not_updatable with every
+/// reason of `check_updatable`, or what does not fit in which example.
+learner<model_trainer> make_learner(model& m, const std::vector<features>& examples, const update_options& options);
+
+/// Every reason why the model cannot be updated, each with its layer and what would help; none: it can.
+std::vector<std::string> check_updatable(const model& m);
+
+}  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
+
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::check_updatable;
+
+}  // namespace bespoke
+
+#ifdef BESPOKE_IMPLEMENTATION
+
+namespace bespoke {
+
+template class trainer<program, specified_optimizer, specified_loss>;
+
+namespace detail {
+
+inline std::vector<specified_loss> losses_of(const network_update_parameters& update) {
+    std::vector<specified_loss> losses;
+    for (const loss_layer& layer : update.loss_layers)
+        std::visit(
+            overloaded{[&](const categorical_cross_entropy_loss_layer& l) {
+                           losses.push_back(categorical_cross_entropy{.input = l.input, .target = l.target});
+                       },
+                       [&](const mean_squared_error_loss_layer& l) {
+                           losses.push_back(mean_squared_error{.input = l.input, .target = l.target});
+                       }},
+            layer.type);
+    return losses;
+}
+
+/// The value that the caller chose, which the model must allow, or the model's own.
+template <class Parameter, class Value>
+void choose(const char* name, const std::optional<Parameter>& parameter, const std::optional<Value>& chosen, Value& to) {
+    if (parameter) to = static_cast<Value>(parameter->default_value);
+    if (!chosen) return;
+    if (parameter && !parameter->allows(static_cast<decltype(parameter->default_value)>(*chosen)))
+        throw error(errc::bad_argument, std::string("update: the model does not allow the ") + name + " " +
+                                            std::to_string(*chosen));
+    to = *chosen;
+}
+
+/// The optimizer and the settings that the model wants, or the caller where the model allows it.
+inline specified_optimizer optimizer_of(const network_update_parameters& update, const update_options& options,
+                                        update_settings& settings) {
+    specified_optimizer result{adam{}};
+    choose("number of epochs", update.epochs, options.epochs, settings.epochs);
+    choose("seed", update.seed, options.seed, settings.seed);
+    settings.shuffle = options.shuffle.value_or(update.shuffle.value_or(true));
+    if (const auto* o = std::get_if<sgd_optimizer>(&update.optimizer)) {
+        sgd chosen;
+        choose("learning rate", o->learning_rate, options.learning_rate, chosen.learning_rate);
+        choose("momentum", o->momentum, options.momentum, chosen.momentum);
+        choose("mini-batch size", o->mini_batch_size, options.mini_batch_size, settings.mini_batch_size);
+        result.kind = chosen;
+    } else if (const auto* a = std::get_if<adam_optimizer>(&update.optimizer)) {
+        adam chosen;
+        choose("learning rate", a->learning_rate, options.learning_rate, chosen.learning_rate);
+        choose("beta1", a->beta1, options.beta1, chosen.beta1);
+        choose("beta2", a->beta2, options.beta2, chosen.beta2);
+        choose("eps", a->eps, options.eps, chosen.eps);
+        choose("mini-batch size", a->mini_batch_size, options.mini_batch_size, settings.mini_batch_size);
+        result.kind = chosen;
+    }
+    apply_options(options, settings, result);
+    return result;
+}
+
+/// The numbers of one example for a target of `size` elements.
+inline void read_target(const model_settings& settings, const std::string& name, const feature_value& value,
+                        std::size_t size, const std::string& place, std::vector<float>& to) {
+    const bool is_label = name == settings.description.predicted_feature_name;
+    const auto class_of = [&](const auto& labels, const auto& label, const std::string& text) {
+        const auto found = std::find(labels.begin(), labels.end(), label);
+        if (found == labels.end())
+            throw error(errc::bad_value, place + ": a class label of the model wanted, " + text + " came");
+        to.push_back(static_cast<float>(found - labels.begin()));
+    };
+    if (const auto* text = std::get_if<std::string>(&value)) {
+        const auto* labels = std::get_if<string_sequence>(&settings.class_labels);
+        if (!is_label || labels == nullptr)
+            throw error(errc::bad_value, place + ": a number wanted, " + in_quotes(*text) + " came");
+        return class_of(*labels, *text, in_quotes(*text));
+    }
+    if (const auto* number = std::get_if<std::int64_t>(&value)) {
+        const auto* labels = std::get_if<int64_sequence>(&settings.class_labels);
+        if (is_label && labels != nullptr) return class_of(*labels, *number, std::to_string(*number));
+        to.push_back(static_cast<float>(*number));
+        return;
+    }
+    if (const auto* number = std::get_if<double>(&value)) {
+        to.push_back(static_cast<float>(*number));
+        return;
+    }
+    const auto* array = std::get_if<multi_array>(&value);
+    if (array == nullptr || static_cast<std::size_t>(array->shape().size()) != size)
+        throw error(errc::bad_value, place + ": " + std::to_string(size) + (size == 1 ? " number" : " numbers") +
+                                         " wanted, " + bespoke::to_text(value) + " came");
+    to.resize(to.size() + size);
+    std::visit([&](const auto& values) { copy_elements(values, to.data() + (to.size() - size)); }, array->values());
+}
+
+}  // namespace detail
+
+namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
+
+std::vector<std::string> check_updatable(const model& m) {
+    const model_settings& settings = m.settings();
+    std::vector<std::string> reasons;
+    if (!settings.is_updatable) reasons.push_back("the model is not marked updatable (\"isUpdatable\")");
+    if (!settings.update_parameters) {
+        reasons.push_back("the model does not say how (\"updateParams\")");
+        return reasons;
+    }
+    const plan_view& plan = m.network().plan();
+    for (std::size_t i = 0; i < plan.parameters.size(); ++i) {
+        const parameter_facts& p = plan.parameters[i];
+        if (plan.steps[p.step].updatable && p.learned && p.dimensions.size() > 0 && !m.marked_updatable(i))
+            reasons.push_back(std::string(plan[plan.steps[p.step].place]) + ": it is updatable, but its " +
+                              std::string(p.name) + " are not marked so (\"isUpdatable\")");
+    }
+    if (std::holds_alternative<std::monostate>(settings.update_parameters->optimizer))
+        reasons.push_back("no optimizer: name one in \"updateParams\"");
+    const auto losses = detail::losses_of(*settings.update_parameters);
+    for (const specified_loss& l : losses) {
+        const std::string target = std::visit([](const auto& one) { return one.target; }, l);
+        bool found = false;
+        for (const auto& feature : settings.description.training_input) found |= feature.name == target;
+        if (!found)
+            reasons.push_back("the loss wants the target " + in_quotes(target) +
+                              ", which \"trainingInput\" does not describe");
+    }
+    const auto more = model_trainer::check_trainable(plan, losses, train::updatable_layers);
+    reasons.insert(reasons.end(), more.begin(), more.end());
+    return reasons;
+}
+
+learner<model_trainer> make_learner(model& m, const std::vector<features>& examples, const update_options& options) {
+    const model_settings& settings = m.settings();
+    if (const auto reasons = check_updatable(m); !reasons.empty()) {
+        std::string all = "this model cannot be updated";
+        for (const auto& reason : reasons) all += "\n  " + reason;
+        throw error(errc::not_updatable, all);
+    }
+    if (examples.empty()) throw error(errc::bad_argument, "update: at least one example wanted, none came");
+    const network_update_parameters& update = *settings.update_parameters;
+    learner<model_trainer> result;
+    const specified_optimizer optimizer = detail::optimizer_of(update, options, result.settings);
+    const auto losses = detail::losses_of(update);
+
+    check_features("example 0: training input", settings.description.training_input, examples.front());
+    m.reshape(examples.front());
+    result.trainer = std::make_unique<model_trainer>(m.network(), losses, optimizer);
+    const plan_view& plan = m.network().plan();
+    std::vector<std::vector<float>> inputs(plan.inputs.size()), targets(losses.size());
+    for (std::size_t e = 0; e < examples.size(); ++e) {
+        const std::string place = "example " + std::to_string(e);
+        check_features(place + ": training input", settings.description.training_input, examples[e]);
+        if (!m.is_planned_for(examples[e]))
+            throw error(errc::shape_mismatch, place + ": it has other shapes than example 0");
+        for (std::size_t i = 0; i < inputs.size(); ++i) {
+            const auto size = static_cast<std::size_t>(plan.blobs[plan.inputs[i]].dimensions.size());
+            inputs[i].resize((e + 1) * size);
+            m.read_input(i, examples[e], inputs[i].data() + e * size);
+        }
+        for (std::size_t l = 0; l < losses.size(); ++l)
+            std::visit(
+                [&](const auto& one) {
+                    const std::size_t blob = plan.find_blob(one.input);
+                    const auto size = static_cast<std::size_t>(one.target_size(plan.blobs[blob].dimensions));
+                    detail::read_target(settings, one.target, examples[e].at(one.target), size,
+                                        place + ": target " + in_quotes(one.target), targets[l]);
+                    if (targets[l].size() != (e + 1) * size)
+                        throw error(errc::bad_value, place + ": target " + in_quotes(one.target) + ": " +
+                                                         std::to_string(size) + " numbers wanted, 1 came");
+                },
+                losses[l]);
+    }
+    const std::vector<example_data<float>> in(inputs.begin(), inputs.end()), wanted(targets.begin(), targets.end());
+    result.trainer->load(examples.size(), in, wanted);
+    return result;
+}
+
+}  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
+}  // namespace bespoke
+
+#endif  // BESPOKE_IMPLEMENTATION
