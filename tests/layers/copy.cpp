@@ -1,5 +1,6 @@
 #include <bespoke/layers/copy.hpp>
 
+#include <bespoke/layers/activation.hpp>
 #include <bespoke/network/network.hpp>
 
 #include "layer_test.hpp"
@@ -30,21 +31,8 @@ TEST_CASE("copy: shapes") {
 
 namespace {
 // y = x, then the second copy writes 2 x where y stood
-struct doubled {
-    static constexpr auto key = "doubled";
-    static constexpr auto fields = std::tuple{};
-    template <class V>
-    V operator()(const V& x) const noexcept {
-        return x + x;
-    }
-    template <class V>
-    V derivative(const V&, const V&) const noexcept {
-        return V(2);
-    }
-    friend bool operator==(const doubled&, const doubled&) = default;
-};
 inline constexpr auto twice =
-    compose(input{"x", {3}}, bespoke::copy{} | to("y"), doubled{} | from("y") | named("more"),
+    compose(input{"x", {3}}, bespoke::copy{} | to("y"), linear{.alpha = 2} | from("y") | named("more"),
             bespoke::copy{} | from("more") | to("y"), output{"y"});
 inline constexpr auto misfit =
     compose(input{"x", {3}}, input{"z", {2}}, bespoke::copy{} | from("x") | to("y"),
