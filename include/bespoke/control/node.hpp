@@ -12,13 +12,13 @@ struct name_list {
     static constexpr std::size_t capacity = 8;
 
     std::array<std::string_view, capacity> names{};
-    std::size_t count = 0;
+    std::size_t count = 0, beyond = 0;  ///< names kept; names that were too many
 
     constexpr name_list() = default;
     template <std::convertible_to<std::string_view>... Names>
         requires(sizeof...(Names) > 0)
-    constexpr explicit name_list(const Names&... list) : names{std::string_view(list)...}, count(sizeof...(Names)) {
-        static_assert(sizeof...(Names) <= capacity, "a composed layer takes at most 8 blobs; join them in steps");
+    constexpr explicit name_list(const Names&... list) {
+        ((count < capacity ? void(names[count++] = list) : void(++beyond)), ...);
     }
     constexpr operator std::span<const std::string_view>() const { return {names.data(), count}; }
     /// Not defaulted: g++ 12 does not compare what is behind `count` in a constant expression.
@@ -90,6 +90,9 @@ struct node {
     template <class Planner>
     constexpr void plan(Planner& p) const {
         p.add(layer, name, inputs, outputs, updatable);
+        const std::size_t most = name_list::capacity, named = std::max(inputs.count + inputs.beyond, outputs.count + outputs.beyond);
+        if (named > most)
+            p.fail(value_fault("at most ", most, " blobs wanted in composed code, ", named, " named; join them in steps"));
     }
     template <class Engine, class Step>
     flow forward(Engine& e, Step step) const {

@@ -16,8 +16,9 @@ struct repetition {
 
     template <class Planner>
     constexpr void plan(Planner& p) const {
-        for (std::size_t i = 0; i < Count; ++i)
-            p.prefixed(sentence(name, name.empty() ? "" : ".", i), [&] { part.plan(p); });
+        if constexpr (!may_stop<Part>)
+            for (std::size_t i = 0; i < Count; ++i)
+                p.prefixed(sentence(name, name.empty() ? "" : ".", i), [&] { part.plan(p); });
     }
     template <class Engine, class Step>
     flow forward(Engine& e, Step step) const {
@@ -42,7 +43,7 @@ struct repetition {
 };
 
 /// `repeat<12>(compose(...), "encoder")`
-template <std::size_t Count, composable Part>
+template <std::size_t Count, class Part>
 constexpr auto repeat(const Part& part, std::string_view name = "") {
     return repetition<Count, decltype(as_part(part))>{as_part(part), name};
 }

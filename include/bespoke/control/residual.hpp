@@ -15,10 +15,12 @@ struct residual_connection {
 
     template <class Planner>
     constexpr void plan(Planner& p) const {
-        const std::size_t x = p.previous();
-        part.plan(p);
-        p.want_same_shape("residual", x, p.previous());
-        p.add_on(add{}, "", {x, p.previous()});
+        if constexpr (!may_stop<Part>) {
+            const std::size_t x = p.previous();
+            part.plan(p);
+            p.want_same_shape("residual", x, p.previous());
+            p.add_on(add{}, "", {x, p.previous()});
+        }
     }
     template <class Engine, class Step>
     flow forward(Engine& e, Step step) const {

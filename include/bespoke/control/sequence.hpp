@@ -96,18 +96,27 @@ private:
 template <class Part>
 concept composable = nodelike<Part> || requires { Part::steps; };
 
-template <composable Part>
+template <class Part>
 constexpr auto as_part(const Part& part) {
+    static_assert(composable<Part>, "not a layer, nor a part made of layers");
     if constexpr (layer<Part>)
         return node<Part>{.layer = part};
-    else
+    else if constexpr (composable<Part>)
         return part;
+    else
+        return sequence<>{};
+}
+
+template <class Part>
+    requires(composable<Part> && !nodelike<Part>)
+constexpr Part operator|(const Part& part, const auto&) {
+    static_assert(nodelike<Part>, "only a layer takes a name, blobs or `updatable`: say it of the layers inside");
+    return part;
 }
 
 /// A network, or a part of one, as a value: its layers in the order of execution.
 template <class... Parts>
 constexpr auto compose(const Parts&... parts) {
-    static_assert((composable<Parts> && ...), "compose takes layers and parts made of layers");
     return sequence<decltype(as_part(parts))...>{{as_part(parts)...}};
 }
 

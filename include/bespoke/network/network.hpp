@@ -99,7 +99,7 @@ public:
     auto operator()(const Inputs&... inputs) {
         static_assert(sizeof...(Inputs) == input_count, "one argument for each input of the network");
         engine_.reserve(1);
-        set_inputs<0>(1, inputs...);
+        if constexpr (sizeof...(Inputs) == input_count) set_inputs<0>(1, inputs...);
         description.forward(engine_, std::integral_constant<std::size_t, 0>{});
         return results<0>(1);
     }
@@ -108,10 +108,11 @@ public:
     template <array_like... Inputs>
     auto predict_batch(const Inputs&... inputs) {
         static_assert(sizeof...(Inputs) == input_count, "one argument for each input of the network");
-        const extent examples = count_examples(inputs...);
+        extent examples = 0;
+        if constexpr (sizeof...(Inputs) == input_count) examples = count_examples(inputs...);
         engine_.reserve(examples);
         engine_.measure(description);
-        set_inputs<0>(examples, inputs...);
+        if constexpr (sizeof...(Inputs) == input_count) set_inputs<0>(examples, inputs...);
         description.forward(engine_, std::size_t{0});
         return results<1>(examples);
     }
