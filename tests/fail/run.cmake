@@ -27,8 +27,16 @@ set(expected "${CMAKE_MATCH_1}")
 if(COMPILER_ID MATCHES "Clang" AND CMAKE_MATCH_3)
   set(expected "${CMAKE_MATCH_3}")
 endif()
+string(REPLACE "', '" "" output "${output}")     # how clang spells a text in a type
+string(REPLACE "\\\"" "\"" output "${output}")  # and g++
+string(REPLACE ";" "," flat "${output}")         # else each of them would begin another element of a list
+string(REGEX MATCHALL ": error: " errors "${flat}")
+list(LENGTH errors count)
 if(code EQUAL 0)
   message(FATAL_ERROR "the program compiles, and must not")
+elseif(NOT count EQUAL 1)
+  message("${output}")
+  message(FATAL_ERROR "one error is enough, there are ${count}")
 elseif(NOT output MATCHES "${expected}")
   message("${output}")
   message(FATAL_ERROR "the compiler does not say: ${expected}")

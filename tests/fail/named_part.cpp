@@ -1,0 +1,20 @@
+// expect: only a layer takes a name, blobs or `updatable`: say it of the layers inside
+#include <bespoke/control/branch.hpp>
+#include <bespoke/control/loop.hpp>
+#include <bespoke/control/repeat.hpp>
+#include <bespoke/control/residual.hpp>
+#include <bespoke/layers/all.hpp>
+#include <bespoke/network/network.hpp>
+
+using namespace bespoke;
+
+#ifndef FIXED
+inline constexpr auto d = compose(input{"x", {4}}, residual(relu{}) | named("block"));
+#else
+inline constexpr auto d = compose(input{"x", {4}}, residual(relu{} | named("block")));
+#endif
+
+int main() {
+    network<d> net;
+    (void)net;
+}

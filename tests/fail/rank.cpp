@@ -1,0 +1,20 @@
+// expect: network_error<.*layers/0 "conv" [(]convolution[)]: an input \[[.][.], channels, height, width\] wanted, its shape is \[8, 8\][^ a-z]
+#include <bespoke/control/branch.hpp>
+#include <bespoke/control/loop.hpp>
+#include <bespoke/control/repeat.hpp>
+#include <bespoke/control/residual.hpp>
+#include <bespoke/layers/all.hpp>
+#include <bespoke/network/network.hpp>
+
+using namespace bespoke;
+
+#ifndef FIXED
+inline constexpr auto d = compose(input{"image", {8, 8}}, convolution{.output_channels = 4} | named("conv"));
+#else
+inline constexpr auto d = compose(input{"image", {1, 8, 8}}, convolution{.output_channels = 4} | named("conv"));
+#endif
+
+int main() {
+    network<d> net;
+    (void)net;
+}

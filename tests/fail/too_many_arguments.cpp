@@ -1,0 +1,24 @@
+// expect: one argument for each input of the network
+#include <bespoke/control/branch.hpp>
+#include <bespoke/control/loop.hpp>
+#include <bespoke/control/repeat.hpp>
+#include <bespoke/control/residual.hpp>
+#include <bespoke/layers/all.hpp>
+#include <bespoke/network/network.hpp>
+
+using namespace bespoke;
+
+inline constexpr auto d = compose(input{"x", {4}}, relu{});
+
+#ifndef FIXED
+#define ARGUMENTS x, x
+#else
+#define ARGUMENTS x
+#endif
+
+int main() {
+    network<d> net;
+    const std::array<float, 4> x{};
+    auto y = net.predict_batch(ARGUMENTS);
+    return y.size() == 4;
+}

@@ -1,0 +1,20 @@
+// expect: network_error<.*layers/1 "sum" [(]add[)]: no layer before it writes its input "hidden"[^ a-z]
+#include <bespoke/control/branch.hpp>
+#include <bespoke/control/loop.hpp>
+#include <bespoke/control/repeat.hpp>
+#include <bespoke/control/residual.hpp>
+#include <bespoke/layers/all.hpp>
+#include <bespoke/network/network.hpp>
+
+using namespace bespoke;
+
+#ifndef FIXED
+inline constexpr auto d = compose(input{"x", {4}}, relu{} | named("h"), add{} | from("x", "hidden") | named("sum"));
+#else
+inline constexpr auto d = compose(input{"x", {4}}, relu{} | named("h"), add{} | from("x", "h") | named("sum"));
+#endif
+
+int main() {
+    network<d> net;
+    (void)net;
+}
