@@ -1922,7 +1922,7 @@ inline void tile(extent k, const T* a, extent a_row, extent a_column, const T* b
     for (extent i = 0; i < rows; ++i) {
         BESPOKE_UNROLL
         for (extent j = 0; j < batches; ++j) {
-            const T* p = load_c ? c + i * c_row + j * lanes<T> : bias + j * lanes<T>;
+            const T* p = load_c ? c + i * c_row + j * lanes<T> : bias ? bias + j * lanes<T> : nullptr;
             if (load_c || (bias && !row_bias))
                 sum[i][j] = whole ? load(p) : load_partial(p, valid[j]);
             else
@@ -2017,7 +2017,7 @@ template <class T, std::size_t Batches, std::size_t Chains, class K>
     for (extent j = 0; j < batches; ++j) {
         const T* start = accumulate ? c : bias;
         const extent valid = std::clamp(n - column - j * lanes<T>, extent{0}, lanes<T>);
-        const T* p = start + column + j * lanes<T>;
+        const T* p = start ? start + column + j * lanes<T> : nullptr;
         sum[0][j] = !start ? batch<T>(T(0)) : valid == lanes<T> ? load(p) : load_partial(p, valid);
         BESPOKE_UNROLL
         for (extent chain = 1; chain < chains; ++chain) sum[chain][j] = batch<T>(T(0));
@@ -5589,13 +5589,13 @@ struct name_list {
     static constexpr std::size_t capacity = 8;
 
     std::array<std::string_view, capacity> names{};
-    std::size_t count = 0;
+    std::size_t count = 0, beyond = 0;  ///< names kept; names that were too many
 
     constexpr name_list() = default;
     template <std::convertible_to<std::string_view>... Names>
         requires(sizeof...(Names) > 0)
-    constexpr explicit name_list(const Names&... list) : names{std::string_view(list)...}, count(sizeof...(Names)) {
-        static_assert(sizeof...(Names) <= capacity, "a composed layer takes at most 8 blobs; join them in steps");
+    constexpr explicit name_list(const Names&... list) {
+        ((count < capacity ? void(names[count++] = list) : void(++beyond)), ...);
     }
     constexpr operator std::span<const std::string_view>() const { return {names.data(), count}; }
     /// Not defaulted: g++ 12 does not compare what is behind `count` in a constant expression.
@@ -5667,6 +5667,9 @@ struct node {
     template <class Planner>
     constexpr void plan(Planner& p) const {
         p.add(layer, name, inputs, outputs, updatable);
+        const std::size_t most = name_list::capacity, named = std::max(inputs.count + inputs.beyond, outputs.count + outputs.beyond);
+        if (named > most)
+            p.fail(value_fault("at most ", most, " blobs wanted in composed code, ", named, " named; join them in steps"));
     }
     template <class Engine, class Step>
     flow forward(Engine& e, Step step) const {
@@ -5843,18 +5846,27 @@ private:
 template <class Part>
 concept composable = nodelike<Part> || requires { Part::steps; };
 
-template <composable Part>
+template <class Part>
 constexpr auto as_part(const Part& part) {
+    static_assert(composable<Part>, "not a layer, nor a part made of layers");
     if constexpr (layer<Part>)
         return node<Part>{.layer = part};
-    else
+    else if constexpr (composable<Part>)
         return part;
+    else
+        return sequence<>{};
+}
+
+template <class Part>
+    requires(composable<Part> && !nodelike<Part>)
+constexpr Part operator|(const Part& part, const auto&) {
+    static_assert(nodelike<Part>, "only a layer takes a name, blobs or `updatable`: say it of the layers inside");
+    return part;
 }
 
 /// A network, or a part of one, as a value: its layers in the order of execution.
 template <class... Parts>
 constexpr auto compose(const Parts&... parts) {
-    static_assert((composable<Parts> && ...), "compose takes layers and parts made of layers");
     return sequence<decltype(as_part(parts))...>{{as_part(parts)...}};
 }
 
@@ -6114,8 +6126,9 @@ struct repetition {
 
     template <class Planner>
     constexpr void plan(Planner& p) const {
-        for (std::size_t i = 0; i < Count; ++i)
-            p.prefixed(sentence(name, name.empty() ? "" : ".", i), [&] { part.plan(p); });
+        if constexpr (!may_stop<Part>)
+            for (std::size_t i = 0; i < Count; ++i)
+                p.prefixed(sentence(name, name.empty() ? "" : ".", i), [&] { part.plan(p); });
     }
     template <class Engine, class Step>
     flow forward(Engine& e, Step step) const {
@@ -6140,7 +6153,7 @@ struct repetition {
 };
 
 /// `repeat<12>(compose(...), "encoder")`
-template <std::size_t Count, composable Part>
+template <std::size_t Count, class Part>
 constexpr auto repeat(const Part& part, std::string_view name = "") {
     return repetition<Count, decltype(as_part(part))>{as_part(part), name};
 }
@@ -6160,10 +6173,12 @@ struct residual_connection {
 
     template <class Planner>
     constexpr void plan(Planner& p) const {
-        const std::size_t x = p.previous();
-        part.plan(p);
-        p.want_same_shape("residual", x, p.previous());
-        p.add_on(add{}, "", {x, p.previous()});
+        if constexpr (!may_stop<Part>) {
+            const std::size_t x = p.previous();
+            part.plan(p);
+            p.want_same_shape("residual", x, p.previous());
+            p.add_on(add{}, "", {x, p.previous()});
+        }
     }
     template <class Engine, class Step>
     flow forward(Engine& e, Step step) const {
@@ -7661,7 +7676,7 @@ public:
     auto operator()(const Inputs&... inputs) {
         static_assert(sizeof...(Inputs) == input_count, "one argument for each input of the network");
         engine_.reserve(1);
-        set_inputs<0>(1, inputs...);
+        if constexpr (sizeof...(Inputs) == input_count) set_inputs<0>(1, inputs...);
         description.forward(engine_, std::integral_constant<std::size_t, 0>{});
         return results<0>(1);
     }
@@ -7670,10 +7685,11 @@ public:
     template <array_like... Inputs>
     auto predict_batch(const Inputs&... inputs) {
         static_assert(sizeof...(Inputs) == input_count, "one argument for each input of the network");
-        const extent examples = count_examples(inputs...);
+        extent examples = 0;
+        if constexpr (sizeof...(Inputs) == input_count) examples = count_examples(inputs...);
         engine_.reserve(examples);
         engine_.measure(description);
-        set_inputs<0>(examples, inputs...);
+        if constexpr (sizeof...(Inputs) == input_count) set_inputs<0>(examples, inputs...);
         description.forward(engine_, std::size_t{0});
         return results<1>(examples);
     }
