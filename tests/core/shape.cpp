@@ -79,4 +79,5 @@ TEST_CASE("products from files are checked") {
     CHECK(checked_size(shape{largest, largest, largest}, largest) == -1);
     CHECK(checked_size(shape{0, 5}, 100) == 0);
     CHECK(checked_size(shape{0, -5}, 100) == -1);
+    CHECK(checked_size({0, extent{1} << 40, extent{1} << 40}, extent{1} << 50) == -1);
 }
