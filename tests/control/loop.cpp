@@ -115,7 +115,7 @@ TEST_CASE("a condition network runs before each iteration") {
     CHECK(values(some.begin() + 3, some.begin() + 6) == values(x.begin() + 3, x.begin() + 6));
     // the same by hand
     const auto& w = net.core();
-    for (const std::size_t e : {0, 2, 3}) {
+    for (const std::size_t e : {0u, 2u, 3u}) {
         std::array<double, 3> y{x[3 * e], x[3 * e + 1], x[3 * e + 2]};
         for (int n = 0; n < (e == 0 ? 2 : 3); ++n) {
             std::array<double, 3> next{};

@@ -20,7 +20,7 @@ struct plus_one {
     V derivative(const V&, const V&) const {
         return V(1);
     }
-    friend bool operator==(const plus_one&, const plus_one&) = default;
+    bool operator==(const plus_one&) const = default;
 };
 
 /// One input, two parameters.
@@ -48,7 +48,7 @@ struct scaled {
     constexpr parameters<shape> parameter_shapes(const shape& x) const {
         return {.scale = {x[0]}, .bias = with_bias ? shape{x[0]} : absent};
     }
-    friend bool operator==(const scaled&, const scaled&) = default;
+    bool operator==(const scaled&) const = default;
 };
 
 /// Two inputs, two outputs.
@@ -58,12 +58,12 @@ struct exchange {
     static constexpr input_count inputs{2, 2};
     static constexpr bool in_place = true, overwrites = true, differentiable = false;
     constexpr outcome output_shape(std::span<const shape> xs) const { return std::vector<shape>{xs[1], xs[0]}; }
-    friend bool operator==(const exchange&, const exchange&) = default;
+    bool operator==(const exchange&) const = default;
 };
 
 struct no_key {
     constexpr outcome output_shape(const shape& x) const { return x; }
-    friend bool operator==(const no_key&, const no_key&) = default;
+    bool operator==(const no_key&) const = default;
 };
 
 }  // namespace

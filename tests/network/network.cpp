@@ -123,7 +123,7 @@ TEST_CASE("any number of threads gives the same bits") {
     network<large> one_large(4);
     const auto y = to_vector(one.predict_batch(image)), z = to_vector(one_large.predict_batch(x)),
                single = to_vector(one_large(std::span(x).first(3001)));
-    for (std::size_t threads : {2, 5}) {
+    for (std::size_t threads : {2u, 5u}) {
         network<lenet> net(4, threads);
         CHECK(same_bits(to_vector(net.predict_batch(image)), y));
         network<large> net_large(4, threads);

@@ -90,7 +90,7 @@ TEST_CASE("programs: any number of threads gives the same bits") {
     }
     const auto y = run(a, wound), z = run(b, image);
     CHECK(a.thread_count() == 1);
-    for (std::size_t threads : {2, 5, 1}) {
+    for (std::size_t threads : {2u, 5u, 1u}) {
         a.use_threads(threads);
         b.use_threads(threads);
         CHECK(b.thread_count() == threads);
