@@ -147,14 +147,17 @@ constexpr extent checked_product(extent a, extent b, extent limit) {
     return a > limit / b ? -1 : a * b;
 }
 
-/// Number of elements of `s`, or -1 where an extent is negative or the product exceeds `limit`.
+/// Number of elements of `s`, or -1 where an extent is negative or the product of some of the extents exceeds
+/// `limit`: a layer may look at the axes behind one that is 0.
 constexpr extent checked_size(const shape& s, extent limit) {
     extent size = 1;
+    bool empty = false;
     for (extent e : s) {
-        size = checked_product(size, e, limit);
+        empty |= e == 0;
+        size = checked_product(size, e == 0 ? 1 : e, limit);
         if (size < 0) return -1;
     }
-    return size;
+    return empty ? 0 : size;
 }
 
 }  // namespace bespoke
