@@ -77,7 +77,7 @@ struct convolution {
         if (const auto wrong = check_window("stride", stride, 1)) return *wrong;
         if (!is_deconvolution)
             if (const auto wrong = check_window("dilationFactor", dilation_factor, 1)) return *wrong;
-        if (const auto* valid_edges = std::get_if<valid_padding>(&padding))
+        if (const auto valid_edges = alternative<valid_padding>(padding))
             if (const auto wrong = check_padding(*valid_edges)) return *wrong;
 
         const extent channels = x.from_end(3);
@@ -211,7 +211,7 @@ private:
         return (x.from_end(2 - axis) - 1) * stride[axis] + kernel_size[axis];
     }
     constexpr const edge_sizes& edges(std::size_t axis) const {
-        return std::get_if<valid_padding>(&padding)->padding_amounts.edges[axis];
+        return std::get<valid_padding>(padding).padding_amounts.edges[axis];
     }
 
     constexpr std::optional<fault> check_axis(const shape& x, std::size_t axis) const {
@@ -244,7 +244,7 @@ private:
     /// Outputs and padding (cropping) along an axis of an input whose hyper-parameters are checked.
     constexpr window_axis axis_of(const shape& x, std::size_t axis) const {
         const extent size = x.from_end(2 - axis);
-        const auto* mode = std::get_if<same_padding>(&padding);
+        const auto mode = alternative<same_padding>(padding);
         if (!is_deconvolution)
             return mode ? same_windows(size, mode->asymmetry_mode, reach(axis), stride[axis])
                         : valid_windows(size, edges(axis), reach(axis), stride[axis]);

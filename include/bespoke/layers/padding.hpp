@@ -6,6 +6,7 @@
 #include <array>
 #include <optional>
 #include <tuple>
+#include <variant>
 
 /// How windows (of a convolution, a deconvolution or a pooling) lie on an image that is padded.
 /// Core ML specification, ValidPadding, SamePadding, BorderAmounts.
@@ -61,6 +62,14 @@ struct same_padding {
     friend bool operator==(const same_padding&, const same_padding&) = default;
 };
 inline constexpr same_padding same{};
+
+/// The alternative A of `choice`, if it is that one. A copy, since g++'s UBSan takes no comparison of a pointer with
+/// null for a constant expression.
+template <class A, class... All>
+constexpr std::optional<A> alternative(const std::variant<All...>& choice) {
+    if (std::holds_alternative<A>(choice)) return std::get<A>(choice);
+    return std::nullopt;
+}
 
 // --- arithmetic of windows ----------------------------------------------------------------------------
 

@@ -63,9 +63,9 @@ struct pooling {
         if (!global_pooling) {
             if (const auto wrong = check_window("kernelSize", kernel_size, 1)) return *wrong;
             if (const auto wrong = check_window("stride", stride, 1)) return *wrong;
-            if (const auto* edges = std::get_if<valid_padding>(&padding))
+            if (const auto edges = alternative<valid_padding>(padding))
                 if (const auto wrong = check_padding(*edges)) return *wrong;
-            if (const auto* complete = std::get_if<valid_complete_padding>(&padding))
+            if (const auto complete = alternative<valid_complete_padding>(padding))
                 if (const auto wrong = check_window("paddingAmounts", complete->padding_amounts, 0))
                     return *wrong;
         }
@@ -95,22 +95,22 @@ struct pooling {
 private:
     constexpr extent padded_extent(const shape& x, std::size_t axis) const {
         const extent size = x.from_end(2 - axis);
-        if (const auto* edges = std::get_if<valid_padding>(&padding)) {
+        if (const auto edges = alternative<valid_padding>(padding)) {
             const edge_sizes& e = edges->padding_amounts.edges[axis];
             return size + e.start_edge_size + e.end_edge_size;
         }
-        if (const auto* complete = std::get_if<valid_complete_padding>(&padding))
+        if (const auto complete = alternative<valid_complete_padding>(padding))
             return size + 2 * complete->padding_amounts[axis];
         return size;
     }
     constexpr window_axis axis_of(const shape& x, std::size_t axis) const {
         const extent size = x.from_end(2 - axis);
         if (global_pooling) return {1, 0};
-        if (const auto* edges = std::get_if<valid_padding>(&padding))
+        if (const auto edges = alternative<valid_padding>(padding))
             return valid_windows(size, edges->padding_amounts.edges[axis], kernel_size[axis], stride[axis]);
-        if (const auto* mode = std::get_if<same_padding>(&padding))
+        if (const auto mode = alternative<same_padding>(padding))
             return same_windows(size, mode->asymmetry_mode, kernel_size[axis], stride[axis]);
-        const auto& amounts = std::get_if<valid_complete_padding>(&padding)->padding_amounts;
+        const auto& amounts = std::get<valid_complete_padding>(padding).padding_amounts;
         const extent before = amounts[axis], room = size + 2 * before - kernel_size[axis];
         if (room < 0) return {0, before};
         extent outputs = room / stride[axis] + (room % stride[axis] != 0) + 1;
