@@ -3707,6 +3707,7 @@ void channel_sums(extent examples, extent channels, extent inner, const T* dy, e
 #include <array>
 #include <optional>
 #include <tuple>
+#include <variant>
 
 /// How windows (of a convolution, a deconvolution or a pooling) lie on an image that is padded.
 /// Core ML specification, ValidPadding, SamePadding, BorderAmounts.
@@ -3762,6 +3763,14 @@ struct same_padding {
     friend bool operator==(const same_padding&, const same_padding&) = default;
 };
 inline constexpr same_padding same{};
+
+/// The alternative A of `choice`, if it is that one. A copy, since g++'s UBSan takes no comparison of a pointer with
+/// null for a constant expression.
+template <class A, class... All>
+constexpr std::optional<A> alternative(const std::variant<All...>& choice) {
+    if (std::holds_alternative<A>(choice)) return std::get<A>(choice);
+    return std::nullopt;
+}
 
 // --- arithmetic of windows ----------------------------------------------------------------------------
 
@@ -3883,7 +3892,7 @@ struct convolution {
         if (const auto wrong = check_window("stride", stride, 1)) return *wrong;
         if (!is_deconvolution)
             if (const auto wrong = check_window("dilationFactor", dilation_factor, 1)) return *wrong;
-        if (const auto* valid_edges = std::get_if<valid_padding>(&padding))
+        if (const auto valid_edges = alternative<valid_padding>(padding))
             if (const auto wrong = check_padding(*valid_edges)) return *wrong;
 
         const extent channels = x.from_end(3);
@@ -4017,7 +4026,7 @@ private:
         return (x.from_end(2 - axis) - 1) * stride[axis] + kernel_size[axis];
     }
     constexpr const edge_sizes& edges(std::size_t axis) const {
-        return std::get_if<valid_padding>(&padding)->padding_amounts.edges[axis];
+        return std::get<valid_padding>(padding).padding_amounts.edges[axis];
     }
 
     constexpr std::optional<fault> check_axis(const shape& x, std::size_t axis) const {
@@ -4050,7 +4059,7 @@ private:
     /// Outputs and padding (cropping) along an axis of an input whose hyper-parameters are checked.
     constexpr window_axis axis_of(const shape& x, std::size_t axis) const {
         const extent size = x.from_end(2 - axis);
-        const auto* mode = std::get_if<same_padding>(&padding);
+        const auto mode = alternative<same_padding>(padding);
         if (!is_deconvolution)
             return mode ? same_windows(size, mode->asymmetry_mode, reach(axis), stride[axis])
                         : valid_windows(size, edges(axis), reach(axis), stride[axis]);
@@ -5167,9 +5176,9 @@ struct pooling {
         if (!global_pooling) {
             if (const auto wrong = check_window("kernelSize", kernel_size, 1)) return *wrong;
             if (const auto wrong = check_window("stride", stride, 1)) return *wrong;
-            if (const auto* edges = std::get_if<valid_padding>(&padding))
+            if (const auto edges = alternative<valid_padding>(padding))
                 if (const auto wrong = check_padding(*edges)) return *wrong;
-            if (const auto* complete = std::get_if<valid_complete_padding>(&padding))
+            if (const auto complete = alternative<valid_complete_padding>(padding))
                 if (const auto wrong = check_window("paddingAmounts", complete->padding_amounts, 0))
                     return *wrong;
         }
@@ -5199,22 +5208,22 @@ struct pooling {
 private:
     constexpr extent padded_extent(const shape& x, std::size_t axis) const {
         const extent size = x.from_end(2 - axis);
-        if (const auto* edges = std::get_if<valid_padding>(&padding)) {
+        if (const auto edges = alternative<valid_padding>(padding)) {
             const edge_sizes& e = edges->padding_amounts.edges[axis];
             return size + e.start_edge_size + e.end_edge_size;
         }
-        if (const auto* complete = std::get_if<valid_complete_padding>(&padding))
+        if (const auto complete = alternative<valid_complete_padding>(padding))
             return size + 2 * complete->padding_amounts[axis];
         return size;
     }
     constexpr window_axis axis_of(const shape& x, std::size_t axis) const {
         const extent size = x.from_end(2 - axis);
         if (global_pooling) return {1, 0};
-        if (const auto* edges = std::get_if<valid_padding>(&padding))
+        if (const auto edges = alternative<valid_padding>(padding))
             return valid_windows(size, edges->padding_amounts.edges[axis], kernel_size[axis], stride[axis]);
-        if (const auto* mode = std::get_if<same_padding>(&padding))
+        if (const auto mode = alternative<same_padding>(padding))
             return same_windows(size, mode->asymmetry_mode, kernel_size[axis], stride[axis]);
-        const auto& amounts = std::get_if<valid_complete_padding>(&padding)->padding_amounts;
+        const auto& amounts = std::get<valid_complete_padding>(padding).padding_amounts;
         const extent before = amounts[axis], room = size + 2 * before - kernel_size[axis];
         if (room < 0) return {0, before};
         extent outputs = room / stride[axis] + (room % stride[axis] != 0) + 1;
