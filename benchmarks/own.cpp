@@ -94,7 +94,7 @@ struct loaded {
     static std::span<const float> predict(program& net, const std::vector<float>& x, int batch) {
         auto& core = net.core();
         core.reserve(batch);
-        net.measure();
+        core.measure();
         std::ranges::copy(x, core.value(net.plan().inputs[0]));
         net.forward();
         const std::size_t y = net.plan().outputs[0];
@@ -116,13 +116,13 @@ struct training_run {
     static constexpr int label_sets = 10;
 
     Network net;
-    trainer<Network, Optimizer, categorical_cross_entropy> learner;
+    trainer<float> learner;
     std::size_t batch, step = 0;
     std::vector<std::size_t> order;
     float loss = 0;
 
     training_run(Network network, Optimizer optimizer, int batch_size)
-        : net(std::move(network)), learner(net, {{}}, optimizer, train::all_layers),
+        : net(std::move(network)), learner(net, {categorical_cross_entropy{}}, optimizer, train::all_layers),
           batch(static_cast<std::size_t>(batch_size)), order(batch * label_sets) {
         fill_parameters(net);
         const auto x = input(batch_size, static_cast<int>(net.plan().blobs[net.plan().inputs[0]].dimensions.size()));

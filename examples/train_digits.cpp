@@ -82,8 +82,8 @@ int main(int argc, char** argv) try {
         if (data.labels[row] < known_classes) rows.push_back(row);
 
     network<digits_network> net(/*seed=*/1);
-    trainer<network<digits_network>, adam, categorical_cross_entropy> training(
-        net, {{.input = "probabilities"}}, adam{.learning_rate = 1e-3}, train::all_layers);
+    trainer training(net, {categorical_cross_entropy{.input = "probabilities"}}, adam{.learning_rate = 1e-3},
+                     train::all_layers);
 
     std::vector<float> images(rows.size() * pixels), labels(rows.size());
     std::vector<std::size_t> order(rows.size());

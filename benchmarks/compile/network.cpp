@@ -11,11 +11,11 @@ inline constexpr auto digits =
 int main() {
     network<digits> net;
     const std::vector<float> images(32 * 64), labels(32);
-    const auto learned =
-        update(net, training_setup<float, categorical_cross_entropy, adam>{.examples = 32,
-                                                                           .inputs = {images},
-                                                                           .losses = {{}},
-                                                                           .targets = {labels}});
+    const auto learned = update(net, training_setup<float>{.examples = 32,
+                                                           .inputs = {images},
+                                                           .losses = {categorical_cross_entropy{}},
+                                                           .targets = {labels},
+                                                           .with = adam{}});
     network<digits> copy = learned;
     return copy(std::vector<float>(64))[0] > 0.5F;
 }

@@ -22,6 +22,7 @@
 #include "network/program.hpp"
 
 #include "training/check_gradients.hpp"
+#include "training/instances.hpp"
 #include "training/update_task.hpp"
 
 #include "model/model.hpp"

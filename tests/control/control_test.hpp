@@ -90,6 +90,7 @@ class lab {
 public:
     explicit lab(const D& description, std::uint64_t seed = 1)
         : description_(description), planner_(planned(description)), engine_(planner_.result().view()) {
+        engine_.attach(description_);
         philox random(seed);
         for (std::size_t i = 0; i < plan().parameters.size(); ++i)
             for (extent e = 0; e < plan().parameters[i].dimensions.size(); ++e)
@@ -103,7 +104,7 @@ public:
     named_values predict(const named_values& inputs) {
         engine_.select(pass::all, {});
         engine_.reserve(examples_in(inputs));
-        engine_.prepare_all(description_);
+        engine_.prepare();
         for (const auto& [name, v] : inputs) std::copy(v.begin(), v.end(), engine_.value(blob(name)));
         description_.forward(engine_, std::size_t{0});
         return outputs();
@@ -204,7 +205,7 @@ private:
         for (const auto& [name, v] : x) values_[blob(name)] = v;
         for (std::size_t b = 0; b < p.blobs.size(); ++b) at[b] = values_[b].data();
         engine_.place(examples_, at, to);
-        engine_.prepare_all(description_);
+        engine_.prepare();
         const std::vector<char> trained(p.steps.size(), 1);
         trained_ = trained;
         engine_.select(pass::trainable, trained_);

@@ -120,7 +120,8 @@ result<T> evaluate_with(bespoke::thread_pool* threads, const L& layer, const std
         REQUIRE(given == plan.parameters[i].dimensions.size());
         if (given > 0) std::copy(parameters[i].begin(), parameters[i].end(), engine.parameter(i));
     }
-    engine.prepare_all(only<L>{layer, step});
+    engine.attach(only<L>{layer, step});
+    engine.prepare();
     for (std::size_t i = 0; i < inputs.size(); ++i) {
         const std::size_t b = plan.find_blob("x" + std::to_string(i));
         REQUIRE(static_cast<extent>(inputs[i].values.size()) == engine.elements(b));

@@ -106,9 +106,9 @@ TEST_CASE("the composed network learns the same bits, for any number of threads"
         x.insert(x.end(), p.begin(), p.end());
         labels.push_back(static_cast<float>(i % 3));
     }
-    const training_setup<float, categorical_cross_entropy, sgd> setup{
-        .examples = 23, .inputs = {x}, .losses = {{.input = "p"}}, .targets = {labels},
-        .with = {.learning_rate = 0.5, .momentum = 0.5}};
+    const training_setup<float> setup{
+        .examples = 23, .inputs = {x}, .losses = {categorical_cross_entropy{.input = "p"}}, .targets = {labels},
+        .with = sgd{.learning_rate = 0.5, .momentum = 0.5}};
     const auto composed = update(net, setup, {.epochs = 4, .mini_batch_size = 5, .shuffle = true, .seed = 3});
     CHECK(same_bits(parameters(learned), {composed.core().parameters().begin(), composed.core().parameters().end()}));
 

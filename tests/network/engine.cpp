@@ -128,7 +128,8 @@ TEST_CASE("frozen and trained steps run in passes of their own") {
     const planner p = planned(d);
     engine<double> e(p.result().view());
     e.reserve(1);
-    e.measure(d);
+    e.attach(d);
+    e.measure();
     const std::vector<char> trained{0, 1, 1};
     const plan_view plan = e.plan();
     const auto value = [&](const char* name) -> double& { return *e.value(plan.find_blob(name)); };
@@ -172,7 +173,8 @@ TEST_CASE("gradients that nobody wants are not written, the others are the same"
         to[0] = of_input ? g[0].data() : nullptr;
         e.parameter_gradients() = {of_weights ? dw.data() : nullptr, db.data()};
         e.place(1, at, to);
-        e.prepare_all(d);
+        e.attach(d);
+        e.prepare();
         e.select(pass::trainable, trained);
         d.forward(e, std::size_t{0});
         d.backward(e, 0);

@@ -194,6 +194,6 @@ TEST_CASE("one layer may be prepared alone, those inside of others too") {
         for (extent e = 0; e < p.plan().parameters[i].dimensions.size(); ++e) p.core().parameter(i)[e] *= 0.5f;
     program q = p;  // prepares all
     for (std::size_t s = 0; s < p.plan().steps.size(); ++s)
-        if (p.plan().steps[s].parameter_count > 0) p.prepare_step(s);
+        if (p.plan().steps[s].parameter_count > 0) p.core().prepare(s);
     CHECK(run(p, in) == run(q, in));
 }

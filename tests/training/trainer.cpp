@@ -108,7 +108,7 @@ template <class T>
 using arrays = std::vector<std::vector<T>>;
 
 /// Hands over examples that live in vectors.
-template <class Trainer, class T = typename Trainer::T>
+template <class Trainer, class T = typename Trainer::value_type>
 void give(Trainer& t, std::size_t examples, const arrays<std::type_identity_t<T>>& inputs,
           const arrays<std::type_identity_t<T>>& targets) {
     const std::vector<example_data<T>> in(inputs.begin(), inputs.end()), out(targets.begin(), targets.end());
@@ -265,7 +265,7 @@ TEST_CASE("gradients of whole networks against central differences") {
     SECTION("convolution, batch normalisation, residual, pooling") {
         network<convolutional, double> net(3);
         disturb(net);
-        trainer t(net, std::vector{entropy{}}, sgd{});
+        trainer t(net, {entropy{}}, sgd{});
         give(t, 7, {numbers<double>(7 * 72)}, {labels<double>(7, 5)});
         check_gradients(net, t, {1, 4, 6, 0, 5});
         check_gradients(net, t, {2});
@@ -273,14 +273,14 @@ TEST_CASE("gradients of whole networks against central differences") {
     SECTION("batch normalisation over the mini-batch") {
         network<mixing, double> net(3);
         disturb(net);
-        trainer t(net, std::vector{squares{}}, sgd{});
+        trainer t(net, {squares{}}, sgd{});
         give(t, 5, {numbers<double>(5 * 48)}, {numbers<double>(60, 2)});
         check_gradients(net, t, all(5), 1e-7);
     }
     SECTION("a branch whose examples go different ways") {
         network<branching, double> net(3);
         disturb(net);
-        trainer t(net, std::vector{squares{}}, sgd{});
+        trainer t(net, {squares{}}, sgd{});
         give(t, 6, {{1, 0, 1, 1, 0, 0}, numbers<double>(36)}, {numbers<double>(18, 2)});
         check_gradients(net, t, all(6));
         check_gradients(net, t, {0, 2, 3});  // all the same way
@@ -289,7 +289,7 @@ TEST_CASE("gradients of whole networks against central differences") {
     SECTION("a loop whose examples need different numbers of iterations") {
         network<looping, double> net(3);
         disturb(net);
-        trainer t(net, std::vector{squares{}}, sgd{});
+        trainer t(net, {squares{}}, sgd{});
         give(t, 6, {{1, 0, 3, 2, 2, 0}, numbers<double>(24)}, {numbers<double>(18, 2)});
         check_gradients(net, t, all(6));
         check_gradients(net, t, {3, 4});
@@ -298,14 +298,14 @@ TEST_CASE("gradients of whole networks against central differences") {
     SECTION("a loop that breaks") {
         network<stopping, double> net(3);
         disturb(net);
-        trainer t(net, std::vector{squares{}}, sgd{});
+        trainer t(net, {squares{}}, sgd{});
         give(t, 6, {numbers<double>(18)}, {numbers<double>(12, 2)});
         check_gradients(net, t, all(6));
     }
     SECTION("blobs that are read twice") {
         network<shared_reader, double> net(3);
         disturb(net);
-        trainer t(net, std::vector{squares{}}, sgd{});
+        trainer t(net, {squares{}}, sgd{});
         give(t, 4, {numbers<double>(16)}, {numbers<double>(16, 2)});
         check_gradients(net, t, all(4));
     }
@@ -313,7 +313,7 @@ TEST_CASE("gradients of whole networks against central differences") {
         network<two_outputs, double> net(3);
         disturb(net);
         trainer t(net,
-                  std::vector<specified_loss>{squares{.input = "left"}, entropy{.input = "p"},
+                  {squares{.input = "left"}, entropy{.input = "p"},
                                               squares{.input = "right"}},
                   sgd{});
         give(t, 4, {numbers<double>(16)},
@@ -324,7 +324,7 @@ TEST_CASE("gradients of whole networks against central differences") {
         network<two_outputs, double> net(3);
         disturb(net);
         trainer t(net,
-                  std::vector<specified_loss>{squares{.input = "logits"}, entropy{.input = "p"},
+                  {squares{.input = "logits"}, entropy{.input = "p"},
                                               squares{.input = "p"}, squares{.input = "left"},
                                               squares{.input = "right"}},
                   sgd{}, train::all_layers);
@@ -336,7 +336,7 @@ TEST_CASE("gradients of whole networks against central differences") {
     SECTION("a parameter behind a blob that is stored once, and a loss on such a blob") {
         network<stored_once, double> net(3);
         disturb(net);
-        trainer t(net, std::vector{squares{.input = "y"}, squares{.input = "t"}}, sgd{});
+        trainer t(net, {squares{.input = "y"}, squares{.input = "t"}}, sgd{});
         give(t, 4, {numbers<double>(12)}, {numbers<double>(12, 2), numbers<double>(12, 3)});
         check_gradients(net, t, all(4));
         check_gradients(net, t, {3});
@@ -348,7 +348,7 @@ TEST_CASE("the loss is that of the predictions, summed over the losses") {
     const std::vector<double> x = numbers<double>(16), left = numbers<double>(12, 2),
                               right = numbers<double>(8, 3), label = labels<double>(4, 5);
     trainer t(net,
-              std::vector<specified_loss>{squares{.input = "left"}, squares{.input = "right"},
+              {squares{.input = "left"}, squares{.input = "right"},
                                           entropy{.input = "p"}},
               sgd{});
     give(t, 4, {x}, {left, right, label});
@@ -369,7 +369,7 @@ TEST_CASE("the loss is that of the predictions, summed over the losses") {
 TEST_CASE("frozen layers run once an example, trained ones once in every mini-batch") {
     network<frozen_stem> net(1);
     counted<0>::forwards = counted<1>::forwards = counted<0>::backwards = counted<1>::backwards = 0;
-    trainer t(net, std::vector{entropy{}}, sgd{.learning_rate = 0.1});
+    trainer t(net, {entropy{}}, sgd{.learning_rate = 0.1});
     give(t, 100, {numbers<float>(600)}, {labels<float>(100, 3)});
     REQUIRE(counted<0>::forwards == 200);  // it stands there twice
     REQUIRE(counted<1>::forwards == 0);
@@ -385,7 +385,7 @@ TEST_CASE("frozen layers run once an example, trained ones once in every mini-ba
 TEST_CASE("only updatable layers change, by the gradient times the rate") {
     network<frozen_stem> net(1);
     const auto before = parameters(net);
-    trainer t(net, std::vector{entropy{}}, sgd{.learning_rate = 0.5});
+    trainer t(net, {entropy{}}, sgd{.learning_rate = 0.5});
     give(t, 20, {numbers<float>(120)}, {labels<float>(20, 3)});
     t.gradient(all(20));
     std::vector<std::vector<float>> gradients;
@@ -411,7 +411,7 @@ TEST_CASE("only updatable layers change, by the gradient times the rate") {
     // batch normalisation: gamma and beta, never mean and variance
     network<convolutional> other(1);
     const auto start = parameters(other);
-    trainer u(other, std::vector{entropy{}}, adam{});
+    trainer u(other, {entropy{}}, adam{});
     give(u, 4, {numbers<float>(4 * 72)}, {labels<float>(4, 5)});
     u.step(all(4));
     for (std::size_t i = 0; i < start.size(); ++i) {
@@ -423,7 +423,7 @@ TEST_CASE("only updatable layers change, by the gradient times the rate") {
 TEST_CASE("a network that learns predicts with what it has learned") {
     network<convolutional> net(1);
     const std::vector<float> x = numbers<float>(4 * 72), image(x.begin(), x.begin() + 72);
-    trainer t(net, std::vector{entropy{}}, sgd{.learning_rate = 0.1});
+    trainer t(net, {entropy{}}, sgd{.learning_rate = 0.1});
     give(t, 4, {x}, {labels<float>(4, 5)});
     for (int i = 0; i < 3; ++i) {
         const std::vector<float> before(net(image).begin(), net(image).end());
@@ -443,7 +443,7 @@ TEST_CASE("a network that learns predicts with what it has learned") {
 
 TEST_CASE("mini-batches of any size: the loss is the mean over their examples") {
     network<convolutional, double> net(1);
-    trainer t(net, std::vector{entropy{}}, sgd{});
+    trainer t(net, {entropy{}}, sgd{});
     give(t, 7, {numbers<double>(7 * 72)}, {labels<double>(7, 5)});
     std::vector<std::vector<double>> sums(t.learning_parameters().size());
     double mean = 0;
@@ -463,7 +463,7 @@ TEST_CASE("mini-batches of any size: the loss is the mean over their examples") 
 
 TEST_CASE("a loss that is not finite updates nothing") {
     network<shared_reader> net(1);
-    trainer t(net, std::vector{squares{}}, sgd{.learning_rate = 1, .momentum = 0.5});
+    trainer t(net, {squares{}}, sgd{.learning_rate = 1, .momentum = 0.5});
     std::vector<float> x = numbers<float>(16);
     x[5] = std::numeric_limits<float>::quiet_NaN();
     give(t, 4, {x}, {numbers<float>(16, 2)});
@@ -487,7 +487,7 @@ TEST_CASE("what does not fit is named") {
         }
         return "nothing was thrown";
     };
-    const auto with = [&](std::vector<specified_loss> losses) {
+    const auto with = [&](std::vector<any_loss<float>> losses) {
         return message([&] { trainer(net, std::move(losses), sgd{}); }, errc::not_updatable);
     };
     const std::string head = "this network cannot be trained\n  ";
@@ -509,11 +509,11 @@ TEST_CASE("what does not fit is named") {
             "  the loss looks at \"nobody\", which no layer writes");
     network<not_whole> map(1);
     REQUIRE(
-        message([&] { trainer(map, std::vector{entropy{}}, sgd{}); }, errc::not_updatable) ==
+        message([&] { trainer(map, {entropy{}}, sgd{}); }, errc::not_updatable) ==
         head + "the cross-entropy looks at \"p\", which is not the output of a softmax over a whole example");
 
     trainer t(net,
-              std::vector<specified_loss>{squares{.input = "left"}, squares{.input = "right"},
+              {squares{.input = "left"}, squares{.input = "right"},
                                           entropy{.input = "p"}},
               sgd{});
     const std::vector<float> x(8), left(6), right(4);
@@ -548,7 +548,7 @@ TEST_CASE("what does not fit is named") {
 }
 
 TEST_CASE("a step allocates nothing after the first epoch") {
-    const auto count = [](auto& net, const auto& losses, auto optimizer, const arrays<float>& inputs,
+    const auto count = [](auto& net, const std::vector<any_loss<float>>& losses, const any_optimizer<float>& optimizer, const arrays<float>& inputs,
                           const arrays<float>& targets, std::size_t examples) {
         trainer t(net, losses, optimizer);
         give(t, examples, inputs, targets);
@@ -563,21 +563,21 @@ TEST_CASE("a step allocates nothing after the first epoch") {
         return static_cast<std::size_t>(allocations) - before - 1;  // `order`
     };
     network<convolutional> net(1);
-    REQUIRE(count(net, std::vector{entropy{}}, chain(clip_by_global_norm{}, adam{}, decay_weights{1e-3}),
+    REQUIRE(count(net, {entropy{}}, chain(clip_by_global_norm{}, adam{}, decay_weights{1e-3}),
                   {numbers<float>(20 * 72)}, {labels<float>(20, 5)}, 20) == 0);
     network<convolutional> threaded(1, 3);
-    REQUIRE(count(threaded, std::vector<specified_loss>{entropy{}}, specified_optimizer{sgd{.momentum = 0.9}},
+    REQUIRE(count(threaded, {entropy{}}, sgd{.momentum = 0.9},
                   {numbers<float>(20 * 72)}, {labels<float>(20, 5)}, 20) == 0);
     network<looping> loops(1);
     std::vector<float> times(20);
     for (std::size_t i = 0; i < 20; ++i) times[i] = static_cast<float>(i % 4);
-    REQUIRE(count(loops, std::vector{squares{}}, adam{}, {times, numbers<float>(80)}, {numbers<float>(60)},
+    REQUIRE(count(loops, {squares{}}, adam{}, {times, numbers<float>(80)}, {numbers<float>(60)},
                   20) == 0);
     network<branching> branches(1);
-    REQUIRE(count(branches, std::vector{squares{}}, adam{}, {times, numbers<float>(120)},
+    REQUIRE(count(branches, {squares{}}, adam{}, {times, numbers<float>(120)},
                   {numbers<float>(60)}, 20) == 0);
     network<frozen_stem> frozen(1);
-    REQUIRE(count(frozen, std::vector{entropy{}}, sgd{}, {numbers<float>(120)}, {labels<float>(20, 3)}, 20) ==
+    REQUIRE(count(frozen, {entropy{}}, sgd{}, {numbers<float>(120)}, {labels<float>(20, 3)}, 20) ==
             0);
 }
 
@@ -598,7 +598,7 @@ TEMPLATE_TEST_CASE("any number of threads gives the same bits", "", float, doubl
     using T = TestType;
     const auto run = [](std::size_t threads) {
         network<wide, T> net(1, threads);
-        trainer t(net, std::vector{entropy{}}, chain(clip_by_global_norm{0.5}, adam{.learning_rate = 1e-2}));
+        trainer t(net, {entropy{}}, chain(clip_by_global_norm{0.5}, adam{.learning_rate = 1e-2}));
         give(t, 19, {numbers<T>(19 * 768)}, {labels<T>(19, 10)});
         std::vector<T> losses;
         for (std::size_t first : {std::size_t{0}, std::size_t{8}, std::size_t{16}})
@@ -626,7 +626,7 @@ TEST_CASE(
         program p(layers, lottery::inputs(), {last});
         p.core().initialize(seed);
         p.prepare();
-        std::vector<squares> losses;
+        std::vector<any_loss<float>> losses;
         arrays<float> targets;
         for (const std::string& blob : lot.blobs()) {
             losses.push_back(squares{.input = blob});

@@ -40,10 +40,8 @@ struct material {
                 x[i * 5 + j] = static_cast<float>(random.uniform() + (j == i % 3 ? 1 : 0));
         }
     }
-    template <class Optimizer = sgd>
-    training_setup<float, categorical_cross_entropy, Optimizer> setup(const Optimizer& with = sgd{
-                                                                          .learning_rate = 0.5,
-                                                                          .momentum = 0.5}) const {
+    training_setup<float> setup(const any_optimizer<float>& with = sgd{.learning_rate = 0.5,
+                                                                       .momentum = 0.5}) const {
         return {.examples = examples,
                 .inputs = {x},
                 .losses = {categorical_cross_entropy{}},
@@ -61,9 +59,9 @@ bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
 }
 
 /// The loop that an update runs, by hand.
-std::vector<float> by_hand(const net_type& net, const update_settings& s, const sgd& with) {
+std::vector<float> by_hand(const net_type& net, const update_settings& s, const any_optimizer<float>& with) {
     net_type copy(net);
-    trainer t(copy, std::vector{categorical_cross_entropy{}}, with);
+    trainer t(copy, {categorical_cross_entropy{}}, with);
     const std::vector<example_data<float>> x{data.x}, labels{data.labels};
     t.load(examples, x, labels);
     for (extent epoch = 0; epoch < s.epochs; ++epoch) {
@@ -220,7 +218,7 @@ TEST_CASE("what a handler sets takes effect") {
         const net_type result =
             task_type(net, data.setup(sgd{.learning_rate = 9}), options, handlers).result();
         net_type expected(net);
-        trainer t(expected, std::vector{categorical_cross_entropy{}}, sgd{.learning_rate = 0.25});
+        trainer t(expected, {categorical_cross_entropy{}}, sgd{.learning_rate = 0.25});
         const std::vector<example_data<float>> x{data.x}, labels{data.labels};
         t.load(examples, x, labels);
         const std::vector<std::size_t> first{0, 1, 2, 3, 4, 5, 6, 7};
@@ -389,25 +387,31 @@ TEST_CASE("options go to the optimizer that knows them, wherever it stands") {
                              .beta1 = 0.5,
                              .beta2 = 0.25,
                              .eps = 0.75};
-    auto nested = chain(clip_by_global_norm{2}, specified_optimizer{adam{}}, decay_weights{0.5});
-    apply_options(all, settings, nested);
-    REQUIRE(nested ==
-            chain(clip_by_global_norm{2},
-                  specified_optimizer{adam{.learning_rate = 0.125, .beta1 = 0.5, .beta2 = 0.25, .eps = 0.75}},
-                  decay_weights{0.5}));
+    any_optimizer<float> nested =
+        chain(clip_by_global_norm{2}, any_optimizer<float>(adam{}), chain(sgd{}, decay_weights{0.5}));
+    const auto apply = [](const update_options& options, update_settings& to, any_optimizer<float>& optimizer) {
+        apply_options(options, to, optimizer.parameters());
+        return optimizer.parameters();
+    };
+    const optimizer_parameters found = apply(all, settings, nested);
+    REQUIRE(*found.learning_rate == 0.125);
+    REQUIRE(*found.beta1 == 0.5);
+    REQUIRE(*found.beta2 == 0.25);
+    REQUIRE(*found.eps == 0.75);
+    REQUIRE(*found.momentum == 0);  // of the sgd behind
     REQUIRE(settings.epochs == 4);
     REQUIRE(settings.mini_batch_size == 5);
     REQUIRE_FALSE(settings.shuffle);
     REQUIRE(settings.seed == 6);
     REQUIRE(settings.learning_rate == 0.125);
-    sgd plain{.learning_rate = 3};
-    apply_options({.momentum = 0.5}, settings, plain);
-    REQUIRE(plain == sgd{.learning_rate = 3, .momentum = 0.5});
+    any_optimizer<float> plain = sgd{.learning_rate = 3};
+    REQUIRE(*apply({.momentum = 0.5}, settings, plain).momentum == 0.5);
+    REQUIRE(*plain.parameters().learning_rate == 3);
     REQUIRE(settings.learning_rate == 3);
 
-    const auto problem = [](const update_options& options, auto optimizer) {
+    const auto problem = [&](const update_options& options, any_optimizer<float> optimizer) {
         update_settings s;
-        return thrown_by([&] { apply_options(options, s, optimizer); }, errc::bad_argument);
+        return thrown_by([&] { apply(options, s, optimizer); }, errc::bad_argument);
     };
     REQUIRE(problem({.epochs = -1}, sgd{}) == "update: epochs from 0 up wanted");
     REQUIRE(problem({.mini_batch_size = 0}, sgd{}) == "update: a mini-batch size from 1 up wanted");

@@ -48,13 +48,22 @@ inline constexpr std::size_t steps_of = [] {
         return std::size_t{1};
 }();
 
-/// The step `Offset` after `step`, as a constant where `step` is one.
-template <std::size_t Offset, class Step>
-constexpr auto advanced(Step step) {
-    if constexpr (std::is_same_v<Step, std::size_t>)
-        return step + Offset;
-    else
-        return std::integral_constant<std::size_t, Step::value + Offset>{};
+/// A step of a composed network as a type. `Plan::view()` is its plan, a constant of the program.
+template <class Plan, std::size_t Number>
+struct fixed_step {
+    using plan_type = Plan;
+    static constexpr std::size_t value = Number;
+    constexpr operator std::size_t() const { return value; }
+};
+
+/// The step `Offset` after `step`, as a type where `step` is one.
+template <std::size_t Offset>
+constexpr std::size_t advanced(std::size_t step) {
+    return step + Offset;
+}
+template <std::size_t Offset, class Plan, std::size_t Number>
+constexpr fixed_step<Plan, Number + Offset> advanced(fixed_step<Plan, Number>) {
+    return {};
 }
 
 /// The first step behind `part`, which begins at `step`. A part that was read from a file counts its steps

@@ -2,6 +2,7 @@
 
 #include "node.hpp"
 
+#include <array>
 #include <tuple>
 #include <utility>
 
@@ -47,48 +48,66 @@ struct sequence {
 
     template <class Engine, class Step>
     flow forward(Engine& e, Step step) const {
-        flow result = flow::on;
-        extent executed = 0;
-        run(std::index_sequence_for<Parts...>{}, [&](auto index) {
-            if (result != flow::on) return;
-            const auto& part = std::get<index>(parts);
-            if constexpr (requires { part.forward(e, step); }) result = part.forward(e, advanced<offset<index>()>(step));
-            ++executed;
-        });
-        if constexpr (stops) e.record(executed);
-        return result;
+        return run_forward(e, step, std::index_sequence_for<Parts...>{});
     }
     template <class Engine>
     void backward(Engine& e, std::size_t step) const {
         extent executed = sizeof...(Parts);
         if constexpr (stops) executed = e.recorded();
-        run(std::index_sequence_for<Parts...>{}, [&](auto reversed) {
-            constexpr std::size_t index = sizeof...(Parts) - 1 - reversed;
-            if (static_cast<extent>(index) >= executed) return;
-            const auto& part = std::get<index>(parts);
-            if constexpr (requires { part.backward(e, step); }) part.backward(e, step + offset<index>());
-        });
+        run_backward(e, step, executed, std::index_sequence_for<Parts...>{});
     }
     template <class Visit>
     constexpr void each(std::size_t step, const Visit& visit) const {
-        run(std::index_sequence_for<Parts...>{}, [&](auto index) {
-            const auto& part = std::get<index>(parts);
-            if constexpr (requires { part.each(step, visit); }) part.each(step + offset<index>(), visit);
-        });
+        run_each(step, visit, std::index_sequence_for<Parts...>{});
     }
     friend bool operator==(const sequence&, const sequence&) = default;
 
 private:
-    template <std::size_t Index>
-    static constexpr std::size_t offset() {
-        constexpr std::size_t counts[] = {steps_of<Parts>...};
-        std::size_t result = 0;
-        for (std::size_t i = 0; i < Index; ++i) result += counts[i];
+    /// How many steps the parts before each take.
+    static constexpr std::array<std::size_t, sizeof...(Parts)> offsets = [] {
+        std::array<std::size_t, sizeof...(Parts)> result{steps_of<Parts>...};
+        std::size_t sum = 0;
+        for (std::size_t& offset : result) sum += std::exchange(offset, sum);
+        return result;
+    }();
+
+    template <class Engine, class Step, std::size_t... I>
+    flow run_forward([[maybe_unused]] Engine& e, [[maybe_unused]] Step step, std::index_sequence<I...>) const {
+        flow result = flow::on;
+        if constexpr (stops) {
+            extent executed = 0;
+            (void)((result = forward_part<I>(e, step), ++executed, result == flow::on) && ...);
+            e.record(executed);
+        } else {
+            (forward_part<I>(e, step), ...);
+        }
         return result;
     }
-    template <std::size_t... Index, class Body>
-    static constexpr void run(std::index_sequence<Index...>, const Body& body) {
-        (body(std::integral_constant<std::size_t, Index>{}), ...);
+    template <std::size_t I, class Engine, class Step>
+    flow forward_part(Engine& e, Step step) const {
+        if constexpr (steps_of<std::tuple_element_t<I, std::tuple<Parts...>>> > 0)
+            return std::get<I>(parts).forward(e, advanced<offsets[I]>(step));
+        else
+            return flow::on;
+    }
+    template <class Engine, std::size_t... I>
+    void run_backward([[maybe_unused]] Engine& e, [[maybe_unused]] std::size_t step,
+                      [[maybe_unused]] extent executed, std::index_sequence<I...>) const {
+        (backward_part<sizeof...(Parts) - 1 - I>(e, step, executed), ...);
+    }
+    template <std::size_t I, class Engine>
+    void backward_part(Engine& e, std::size_t step, extent executed) const {
+        if constexpr (steps_of<std::tuple_element_t<I, std::tuple<Parts...>>> > 0)
+            if (static_cast<extent>(I) < executed) std::get<I>(parts).backward(e, step + offsets[I]);
+    }
+    template <class Visit, std::size_t... I>
+    constexpr void run_each([[maybe_unused]] std::size_t step, [[maybe_unused]] const Visit& visit, std::index_sequence<I...>) const {
+        (each_in_part<I>(step, visit), ...);
+    }
+    template <std::size_t I, class Visit>
+    constexpr void each_in_part(std::size_t step, const Visit& visit) const {
+        if constexpr (steps_of<std::tuple_element_t<I, std::tuple<Parts...>>> > 0)
+            std::get<I>(parts).each(step + offsets[I], visit);
     }
 };
 

@@ -71,8 +71,7 @@ public:
             layer.plan(*this, number);
             previous_ = npos;  // it writes nothing of its own
         } else {
-            std::vector<shape> shapes;
-            for (std::size_t blob : plan_.view().inputs_of(number)) shapes.push_back(plan_.blobs[blob].dimensions);
+            const std::vector<shape> shapes = input_shapes(number);
             const outcome result = output_shapes(layer, std::span<const shape>(shapes));
             if (!result) return fail(result.problem());
             step_facts& step = plan_.steps[number];
@@ -83,11 +82,10 @@ public:
             step.mixes_examples = mixes_examples(layer);
             step.needs = needs_of<L>;
             if constexpr (parametric_layer<L>) {
+                constexpr auto fields = L::template parameter_fields<shape>;
                 const auto dimensions = parameter_shapes(layer, std::span<const shape>(shapes));
-                for (std::size_t i = 0; i < dimensions.size(); ++i) {
-                    constexpr auto fields = L::template parameter_fields<shape>;
+                for (std::size_t i = 0; i < dimensions.size(); ++i)
                     add_parameter(number, dimensions[i], fields[i].name, fields[i].start, fields[i].learned);
-                }
             }
             write(number, outputs, result.shapes(), is_overwriting<L>);
         }
@@ -247,6 +245,12 @@ private:
         const text_range range{plan_.text.size(), words.size()};
         plan_.text.insert(plan_.text.end(), words.begin(), words.end());
         return range;
+    }
+
+    constexpr std::vector<shape> input_shapes(std::size_t number) const {
+        std::vector<shape> shapes;
+        for (std::size_t blob : plan_.view().inputs_of(number)) shapes.push_back(plan_.blobs[blob].dimensions);
+        return shapes;
     }
 
     constexpr std::size_t begin_step(const sentence& key, std::string_view name) {

@@ -19,14 +19,26 @@
 
 namespace bespoke {
 
+/// Every layer of this library but for control flow, which a loader adds by itself: X(name) for each.
+#define BESPOKE_CORE_LAYERS(X)                                                                                   \
+    X(linear) X(relu) X(leaky_relu) X(thresholded_relu) X(prelu) X(tanh) X(scaled_tanh) X(sigmoid)               \
+    X(sigmoid_hard) X(elu) X(softsign) X(softplus) X(parametric_softplus) X(add) X(batched_matmul) X(batchnorm)  \
+    X(concat) X(convolution) X(copy) X(flatten) X(gelu) X(inner_product) X(layer_normalization) X(multiply)      \
+    X(pooling) X(reshape_static) X(softmax) X(softmax_nd)
+
 /// A choice of layer types: what a loader knows.
 template <class... Ls>
 struct layer_set {};
 
-/// Every layer of this library but for control flow, which a loader adds by itself.
-using core_layers = layer_set<linear, relu, leaky_relu, thresholded_relu, prelu, tanh, scaled_tanh, sigmoid,
-                              sigmoid_hard, elu, softsign, softplus, parametric_softplus, add, batched_matmul,
-                              batchnorm, concat, convolution, copy, flatten, gelu, inner_product,
-                              layer_normalization, multiply, pooling, reshape_static, softmax, softmax_nd>;
+namespace detail {
+template <class Nothing, class... Ls>
+struct listed {
+    using type = layer_set<Ls...>;
+};
+}  // namespace detail
+
+#define BESPOKE_NEXT_LAYER(L) , L
+using core_layers = typename detail::listed<void BESPOKE_CORE_LAYERS(BESPOKE_NEXT_LAYER)>::type;
+#undef BESPOKE_NEXT_LAYER
 
 }  // namespace bespoke

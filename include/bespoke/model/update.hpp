@@ -8,15 +8,12 @@
 /// `trainingInput` describes.
 namespace bespoke {
 
-using model_trainer = trainer<program, specified_optimizer, specified_loss>;
-extern template class trainer<program, specified_optimizer, specified_loss>;
-
 namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
 
 /// What `update_task` and `update` need. Losses, optimizer and numbers are the model's own; `options` may
 /// choose other numbers within the ranges that it allows. Throws `error`: errc::not_updatable with every
 /// reason of `check_updatable`, or what does not fit in which example.
-learner<model_trainer> make_learner(model& m, const std::vector<features>& examples, const update_options& options);
+learner<float> make_learner(model& m, const std::vector<features>& examples, const update_options& options);
 
 /// Every reason why the model cannot be updated, each with its layer and what would help; none: it can.
 std::vector<std::string> check_updatable(const model& m);
@@ -31,22 +28,26 @@ using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::check_updatable;
 
 namespace bespoke {
 
-template class trainer<program, specified_optimizer, specified_loss>;
-
 namespace detail {
 
-inline std::vector<specified_loss> losses_of(const network_update_parameters& update) {
-    std::vector<specified_loss> losses;
+/// The losses of a model, and the names of their targets.
+struct model_losses {
+    std::vector<any_loss<float>> losses;
+    std::vector<std::string> targets;
+};
+inline model_losses losses_of(const network_update_parameters& update) {
+    model_losses result;
     for (const loss_layer& layer : update.loss_layers)
         std::visit(
-            overloaded{[&](const categorical_cross_entropy_loss_layer& l) {
-                           losses.push_back(categorical_cross_entropy{.input = l.input, .target = l.target});
-                       },
-                       [&](const mean_squared_error_loss_layer& l) {
-                           losses.push_back(mean_squared_error{.input = l.input, .target = l.target});
-                       }},
+            [&]<class L>(const L& l) {
+                result.targets.push_back(l.target);
+                if constexpr (std::is_same_v<L, mean_squared_error_loss_layer>)
+                    result.losses.push_back(mean_squared_error{.input = l.input, .target = l.target});
+                else
+                    result.losses.push_back(categorical_cross_entropy{.input = l.input, .target = l.target});
+            },
             layer.type);
-    return losses;
+    return result;
 }
 
 /// The value that the caller chose, which the model must allow, or the model's own.
@@ -61,9 +62,9 @@ void choose(const char* name, const std::optional<Parameter>& parameter, const s
 }
 
 /// The optimizer and the settings that the model wants, or the caller where the model allows it.
-inline specified_optimizer optimizer_of(const network_update_parameters& update, const update_options& options,
-                                        update_settings& settings) {
-    specified_optimizer result{adam{}};
+inline any_optimizer<float> optimizer_of(const network_update_parameters& update, const update_options& options,
+                                         update_settings& settings) {
+    any_optimizer<float> result = adam{};
     choose("number of epochs", update.epochs, options.epochs, settings.epochs);
     choose("seed", update.seed, options.seed, settings.seed);
     settings.shuffle = options.shuffle.value_or(update.shuffle.value_or(true));
@@ -72,7 +73,7 @@ inline specified_optimizer optimizer_of(const network_update_parameters& update,
         choose("learning rate", o->learning_rate, options.learning_rate, chosen.learning_rate);
         choose("momentum", o->momentum, options.momentum, chosen.momentum);
         choose("mini-batch size", o->mini_batch_size, options.mini_batch_size, settings.mini_batch_size);
-        result.kind = chosen;
+        result = chosen;
     } else if (const auto* a = std::get_if<adam_optimizer>(&update.optimizer)) {
         adam chosen;
         choose("learning rate", a->learning_rate, options.learning_rate, chosen.learning_rate);
@@ -80,9 +81,9 @@ inline specified_optimizer optimizer_of(const network_update_parameters& update,
         choose("beta2", a->beta2, options.beta2, chosen.beta2);
         choose("eps", a->eps, options.eps, chosen.eps);
         choose("mini-batch size", a->mini_batch_size, options.mini_batch_size, settings.mini_batch_size);
-        result.kind = chosen;
+        result = chosen;
     }
-    apply_options(options, settings, result);
+    apply_options(options, settings, result.parameters());
     return result;
 }
 
@@ -141,21 +142,20 @@ std::vector<std::string> check_updatable(const model& m) {
     }
     if (std::holds_alternative<std::monostate>(settings.update_parameters->optimizer))
         reasons.push_back("no optimizer: name one in \"updateParams\"");
-    const auto losses = detail::losses_of(*settings.update_parameters);
-    for (const specified_loss& l : losses) {
-        const std::string target = std::visit([](const auto& one) { return one.target; }, l);
+    const auto [losses, targets] = detail::losses_of(*settings.update_parameters);
+    for (const std::string& target : targets) {
         bool found = false;
         for (const auto& feature : settings.description.training_input) found |= feature.name == target;
         if (!found)
             reasons.push_back("the loss wants the target " + in_quotes(target) +
                               ", which \"trainingInput\" does not describe");
     }
-    const auto more = model_trainer::check_trainable(plan, losses, train::updatable_layers);
+    const auto more = trainer<float>::check_trainable(plan, losses, train::updatable_layers);
     reasons.insert(reasons.end(), more.begin(), more.end());
     return reasons;
 }
 
-learner<model_trainer> make_learner(model& m, const std::vector<features>& examples, const update_options& options) {
+learner<float> make_learner(model& m, const std::vector<features>& examples, const update_options& options) {
     const model_settings& settings = m.settings();
     if (const auto reasons = check_updatable(m); !reasons.empty()) {
         std::string all = "this model cannot be updated";
@@ -164,13 +164,13 @@ learner<model_trainer> make_learner(model& m, const std::vector<features>& examp
     }
     if (examples.empty()) throw error(errc::bad_argument, "update: at least one example wanted, none came");
     const network_update_parameters& update = *settings.update_parameters;
-    learner<model_trainer> result;
-    const specified_optimizer optimizer = detail::optimizer_of(update, options, result.settings);
-    const auto losses = detail::losses_of(update);
+    learner<float> result;
+    any_optimizer<float> optimizer = detail::optimizer_of(update, options, result.settings);
+    const auto [losses, target_names] = detail::losses_of(update);
 
     check_features("example 0: training input", settings.description.training_input, examples.front());
     m.reshape(examples.front());
-    result.trainer = std::make_unique<model_trainer>(m.network(), losses, optimizer);
+    result.training = std::make_unique<trainer<float>>(m.network(), losses, std::move(optimizer));
     const plan_view& plan = m.network().plan();
     std::vector<std::vector<float>> inputs(plan.inputs.size()), targets(losses.size());
     for (std::size_t e = 0; e < examples.size(); ++e) {
@@ -183,21 +183,18 @@ learner<model_trainer> make_learner(model& m, const std::vector<features>& examp
             inputs[i].resize((e + 1) * size);
             m.read_input(i, examples[e], inputs[i].data() + e * size);
         }
-        for (std::size_t l = 0; l < losses.size(); ++l)
-            std::visit(
-                [&](const auto& one) {
-                    const std::size_t blob = plan.find_blob(one.input);
-                    const auto size = static_cast<std::size_t>(one.target_size(plan.blobs[blob].dimensions));
-                    detail::read_target(settings, one.target, examples[e].at(one.target), size,
-                                        place + ": target " + in_quotes(one.target), targets[l]);
-                    if (targets[l].size() != (e + 1) * size)
-                        throw error(errc::bad_value, place + ": target " + in_quotes(one.target) + ": " +
-                                                         std::to_string(size) + " numbers wanted, 1 came");
-                },
-                losses[l]);
+        for (std::size_t l = 0; l < losses.size(); ++l) {
+            const std::string& name = target_names[l];
+            const shape& x = plan.blobs[plan.find_blob(losses[l].input())].dimensions;
+            const auto size = static_cast<std::size_t>(losses[l].target_size(x));
+            const std::string target_place = place + ": target " + in_quotes(name);
+            detail::read_target(settings, name, examples[e].at(name), size, target_place, targets[l]);
+            if (targets[l].size() != (e + 1) * size)
+                throw error(errc::bad_value, target_place + ": " + std::to_string(size) + " numbers wanted, 1 came");
+        }
     }
     const std::vector<example_data<float>> in(inputs.begin(), inputs.end()), wanted(targets.begin(), targets.end());
-    result.trainer->load(examples.size(), in, wanted);
+    result.training->load(examples.size(), in, wanted);
     return result;
 }
 

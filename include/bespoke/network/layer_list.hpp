@@ -28,8 +28,7 @@ public:
     virtual void plan(planner& p) const = 0;
     virtual flow forward(engine<float>& e, std::size_t step) const = 0;
     virtual void backward(engine<float>& e, std::size_t step) const = 0;
-    virtual void measure(engine<float>& e, std::size_t step) const = 0;
-    virtual void prepare(engine<float>& e, std::size_t step) const = 0;
+    virtual void attach(engine<float>& e, std::size_t step) const = 0;
     /// Appends this node and those inside it, in the order of the plan's steps.
     virtual void flatten(std::vector<const any_node*>& into) const = 0;
 
@@ -117,13 +116,9 @@ public:
     }
     flow forward(engine<float>& e, std::size_t step) const override { return e.forward(layer, step); }
     void backward(engine<float>& e, std::size_t step) const override { e.backward(layer, step); }
-    void measure(engine<float>& e, std::size_t step) const override {
-        e.measure_step(layer, step);
-        inner(step, [&](const any_node& node, std::size_t s) { node.measure(e, s); });
-    }
-    void prepare(engine<float>& e, std::size_t step) const override {
-        e.prepare(layer, step);
-        inner(step, [&](const any_node& node, std::size_t s) { node.prepare(e, s); });
+    void attach(engine<float>& e, std::size_t step) const override {
+        e.attach_part(layer, step);
+        inner(step, [&](const any_node& node, std::size_t s) { node.attach(e, s); });
     }
     void flatten(std::vector<const any_node*>& into) const override {
         into.push_back(this);

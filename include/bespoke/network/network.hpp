@@ -68,7 +68,7 @@ class network {
 
 public:
     using value_type = Element;
-    using engine_type = engine<Element, plan_type>;
+    using engine_type = engine<Element>;
     static constexpr const auto& description = Description;
     static constexpr plan_view plan() { return plan_type::view(); }
 
@@ -76,6 +76,7 @@ public:
     /// threads, the caller included.
     explicit network(std::uint64_t seed = 0, std::size_t threads = 1)
         : threads_(threads > 1 ? std::make_unique<thread_pool>(threads) : nullptr), engine_(plan()) {
+        engine_.attach(description);
         engine_.use(threads_.get());
         engine_.reserve(1);
         initialize(seed);
@@ -90,7 +91,7 @@ public:
 
     void initialize(std::uint64_t seed) {
         engine_.initialize(seed);
-        engine_.prepare_all(description);
+        engine_.prepare();
     }
 
     /// Runs one example: one argument for each input, each with as many elements as its shape. The result
@@ -100,7 +101,7 @@ public:
         static_assert(sizeof...(Inputs) == input_count, "one argument for each input of the network");
         engine_.reserve(1);
         if constexpr (sizeof...(Inputs) == input_count) set_inputs<0>(1, inputs...);
-        description.forward(engine_, std::integral_constant<std::size_t, 0>{});
+        description.forward(engine_, fixed_step<plan_type, 0>{});
         return results<0>(1);
     }
 
@@ -111,7 +112,7 @@ public:
         extent examples = 0;
         if constexpr (sizeof...(Inputs) == input_count) examples = count_examples(inputs...);
         engine_.reserve(examples);
-        engine_.measure(description);
+        engine_.measure();
         if constexpr (sizeof...(Inputs) == input_count) set_inputs<0>(examples, inputs...);
         description.forward(engine_, std::size_t{0});
         return results<1>(examples);
@@ -132,7 +133,7 @@ public:
                                             std::string(field) + "\" in this network");
     }
     /// Lets the kernels know that parameters have changed.
-    void prepare() { engine_.prepare_all(description); }
+    void prepare() { engine_.prepare(); }
 
     /// Takes over the parameters of the model at `path`, which must describe this very network: the same
     /// layers with the same hyper-parameters, shapes and wires. Throws `error` with the first difference;
@@ -146,12 +147,6 @@ public:
     const engine_type& core() const { return engine_; }
     void forward() { description.forward(engine_, std::size_t{0}); }
     void backward() { description.backward(engine_, 0); }
-    void measure() { engine_.measure(description); }
-    void prepare_step(std::size_t wanted) {
-        description.each(0, [&](const auto& layer, std::size_t step) {
-            if (step == wanted) engine_.prepare(layer, step);
-        });
-    }
 
 private:
     static constexpr std::size_t input_count = plan().inputs.size();

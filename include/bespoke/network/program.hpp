@@ -22,12 +22,15 @@ public:
     program(layer_list layers, std::vector<named_shape> inputs, std::vector<std::string> outputs,
             std::string root = "")
         : layers_(std::move(layers)), outputs_(std::move(outputs)), root_(std::move(root)),
-          plans_{{inputs, make_plan(inputs)}}, engine_(plans_.front().second->view()) {}
+          plans_{{inputs, make_plan(inputs)}}, engine_(plans_.front().second->view()) {
+        engine_.attach(layers_);
+    }
 
     program(const program& other)
         : layers_(other.layers_), outputs_(other.outputs_), root_(other.root_),
           plans_(other.plans_), engine_(other.plan()) {
         std::copy_n(other.engine_.parameters().data(), other.engine_.parameters().size(), engine_.parameters().data());
+        engine_.attach(layers_);
         use_threads(other.thread_count());
         prepare();
     }
@@ -76,13 +79,7 @@ public:
     std::size_t thread_count() const { return threads_ ? threads_->size() : 1; }
 
     /// Lets the kernels know that parameters have changed.
-    void prepare() { engine_.prepare_all(layers_); }
-    void prepare_step(std::size_t step) {
-        layers_.each(0, [&](const any_node& node, std::size_t first) {
-            if (step >= first && step < first + node.step_count()) node.prepare(engine_, first);
-        });
-    }
-    void measure() { engine_.measure(layers_); }
+    void prepare() { engine_.prepare(); }
     void forward() { layers_.forward(engine_, 0); }
     void backward() { layers_.backward(engine_, 0); }
 

@@ -160,7 +160,8 @@ private:
                                                                        : 2 * random.uniform() - 1);
         const std::vector<double*> nowhere(p.blobs.size());
         engine_.place(options_.examples, places, nowhere);
-        engine_.prepare_all(*this);
+        engine_.attach(*this);
+        engine_.prepare();
         trained_.assign(p.steps.size(), 0);
         trained_[step_] = 1;
     }
@@ -173,7 +174,7 @@ private:
 
     void forward() {
         engine_.select(pass::trainable, trained_);
-        engine_.prepare(layer_, step_);
+        engine_.prepare(step_);
         engine_.forward(layer_, step_);
     }
 

@@ -6,8 +6,8 @@
 
 #include <cmath>
 #include <cstdio>
+#include <memory>
 #include <string>
-#include <variant>
 
 namespace bespoke {
 
@@ -103,11 +103,55 @@ concept loss = std::copyable<L> && requires(const L& l, const shape& s, const fl
     { l(x, x, target, dx) } -> std::convertible_to<double>;
 };
 
-/// A loss chosen at run time, or losses of several kinds in one network.
-template <class... Losses>
-using any_loss = std::variant<Losses...>;
+/// A loss of any type, as a trainer keeps it: one virtual call a mini-batch.
+template <class T>
+class any_loss {
+public:
+    template <class L>
+        requires(!std::same_as<L, any_loss> && loss<L>)
+    any_loss(L chosen) : self_(std::make_shared<const holder<L>>(std::move(chosen))) {}
 
-/// The losses of the Core ML specification.
-using specified_loss = any_loss<categorical_cross_entropy, mean_squared_error>;
+    const std::string& input() const { return self_->input; }
+    bool from_softmax() const { return self_->from_softmax; }
+    extent target_size(const shape& x) const { return self_->target_size(x); }
+    sentence check_target(const shape& x, const T* target) const { return self_->check_target(x, target); }
+    double operator()(dynamic_view<const T> x, dynamic_view<const T> y, const T* target, dynamic_view<T> dx) const {
+        return self_->evaluate(x, y, target, dx);
+    }
+
+    /// What a loss of type L brings to it.
+    template <class L>
+    class holder;
+
+private:
+    struct interface {
+        std::string input;
+        bool from_softmax;
+
+        interface(std::string name, bool softmax) : input(std::move(name)), from_softmax(softmax) {}
+        virtual ~interface() = default;
+        virtual extent target_size(const shape& x) const = 0;
+        virtual sentence check_target(const shape& x, const T* target) const = 0;
+        virtual double evaluate(dynamic_view<const T> x, dynamic_view<const T> y, const T* target,
+                                dynamic_view<T> dx) const = 0;
+    };
+    std::shared_ptr<const interface> self_;
+};
+
+template <class T>
+template <class L>
+class any_loss<T>::holder final : public interface {
+public:
+    explicit holder(L chosen) : interface(chosen.input, L::from_softmax), loss_(std::move(chosen)) {}
+    extent target_size(const shape& x) const override { return loss_.target_size(x); }
+    sentence check_target(const shape& x, const T* target) const override { return loss_.check_target(x, target); }
+    double evaluate(dynamic_view<const T> x, dynamic_view<const T> y, const T* target,
+                    dynamic_view<T> dx) const override {
+        return loss_(x, y, target, dx);
+    }
+
+private:
+    L loss_;
+};
 
 }  // namespace bespoke

@@ -5,9 +5,9 @@
 #include "../kernels/math.hpp"
 
 #include <cmath>
+#include <memory>
 #include <span>
 #include <tuple>
-#include <variant>
 
 namespace bespoke {
 
@@ -163,22 +163,89 @@ struct chain {
     friend bool operator==(const chain&, const chain&) = default;
 };
 
-/// An optimizer chosen at run time.
-template <optimizer... Kinds>
-struct any_optimizer {
-    std::variant<Kinds...> kind;
+/// Where an optimizer has the hyper-parameters that the specification names; null: it has none of this name. In a
+/// chain the first transformation that has it counts.
+struct optimizer_parameters {
+    double *learning_rate = nullptr, *momentum = nullptr, *beta1 = nullptr, *beta2 = nullptr, *eps = nullptr;
 
-    extent moments() const {
-        return std::visit([](const auto& o) { return o.moments(); }, kind);
+    template <class O>
+    void look_into(O& o) {
+        if constexpr (requires { o.links; })
+            std::apply([this](auto&... link) { (look_into(link), ...); }, o.links);
+        if constexpr (requires { o.parameters().learning_rate; }) keep_first(o.parameters());
+        optimizer_parameters own;
+        if constexpr (requires { static_cast<double*>(&o.learning_rate); }) own.learning_rate = &o.learning_rate;
+        if constexpr (requires { static_cast<double*>(&o.momentum); }) own.momentum = &o.momentum;
+        if constexpr (requires { static_cast<double*>(&o.beta1); }) own.beta1 = &o.beta1;
+        if constexpr (requires { static_cast<double*>(&o.beta2); }) own.beta2 = &o.beta2;
+        if constexpr (requires { static_cast<double*>(&o.eps); }) own.eps = &o.eps;
+        keep_first(own);
     }
-    template <class T>
-    void apply(std::span<const update_slot<T>> slots, T* state, extent total, std::uint64_t step) const {
-        std::visit([&](const auto& o) { o.apply(slots, state, total, step); }, kind);
+
+private:
+    void keep_first(const optimizer_parameters& next) {
+        for (const auto member : {&optimizer_parameters::learning_rate, &optimizer_parameters::momentum,
+                                  &optimizer_parameters::beta1, &optimizer_parameters::beta2,
+                                  &optimizer_parameters::eps})
+            if (this->*member == nullptr) this->*member = next.*member;
     }
-    friend bool operator==(const any_optimizer&, const any_optimizer&) = default;
 };
 
-/// The optimizers of the Core ML specification.
-using specified_optimizer = any_optimizer<sgd, adam>;
+/// An optimizer of any type, as a trainer keeps it: one virtual call a mini-batch.
+template <class T>
+class any_optimizer {
+public:
+    template <class O>
+        requires(!std::same_as<O, any_optimizer> && optimizer<O>)
+    any_optimizer(O chosen) : self_(std::make_unique<holder<O>>(std::move(chosen))) {}
+    any_optimizer(const any_optimizer& other) : self_(other.self_->clone()) {}
+    any_optimizer(any_optimizer&&) noexcept = default;
+    any_optimizer& operator=(any_optimizer other) noexcept {
+        self_.swap(other.self_);
+        return *this;
+    }
+    ~any_optimizer() = default;
+
+    extent moments() const { return self_->moments(); }
+    void apply(std::span<const update_slot<T>> slots, T* state, extent total, std::uint64_t step) const {
+        self_->apply(slots, state, total, step);
+    }
+    /// To read and to change, as long as this object is there.
+    optimizer_parameters parameters() { return self_->parameters(); }
+
+    /// What an optimizer of type O brings to it.
+    template <class O>
+    class holder;
+
+private:
+    struct interface {
+        virtual ~interface() = default;
+        virtual std::unique_ptr<interface> clone() const = 0;
+        virtual extent moments() const = 0;
+        virtual void apply(std::span<const update_slot<T>> slots, T* state, extent total, std::uint64_t step) const = 0;
+        virtual optimizer_parameters parameters() = 0;
+    };
+    std::unique_ptr<interface> self_;
+};
+
+template <class T>
+template <class O>
+class any_optimizer<T>::holder final : public interface {
+public:
+    explicit holder(O chosen) : optimizer_(std::move(chosen)) {}
+    std::unique_ptr<interface> clone() const override { return std::make_unique<holder>(*this); }
+    extent moments() const override { return optimizer_.moments(); }
+    void apply(std::span<const update_slot<T>> slots, T* state, extent total, std::uint64_t step) const override {
+        optimizer_.apply(slots, state, total, step);
+    }
+    optimizer_parameters parameters() override {
+        optimizer_parameters found;
+        found.look_into(optimizer_);
+        return found;
+    }
+
+private:
+    O optimizer_;
+};
 
 }  // namespace bespoke

@@ -9,7 +9,6 @@
 #include <algorithm>
 #include <cmath>
 #include <string>
-#include <variant>
 #include <vector>
 
 namespace bespoke {
@@ -18,133 +17,69 @@ namespace bespoke {
 template <class T>
 using example_data = std::span<const T>;
 
+/// A network of either door, as a trainer sees it: a composed `network<...>` or a loaded `program`. It must outlive
+/// the trainer and must not run elsewhere meanwhile.
+template <class T>
+class trainable {
+public:
+    template <class Network>
+        requires std::same_as<typename Network::engine_type, engine<T>>
+    trainable(Network& network)
+        : engine_(&network.core()), network_(&network),
+          forward_([](void* n) { static_cast<Network*>(n)->forward(); }),
+          backward_([](void* n) { static_cast<Network*>(n)->backward(); }) {}
+
+    engine<T>& core() const { return *engine_; }
+    const plan_view& plan() const { return engine_->plan(); }
+    void forward() const { forward_(network_); }
+    void backward() const { backward_(network_); }
+
+private:
+    engine<T>* engine_;
+    void* network_;
+    void (*forward_)(void*);
+    void (*backward_)(void*);
+};
+
 /// Trains a network: keeps examples, runs mini-batches of them forward and backward, and lets an optimizer
-/// change the parameters. `Network` is a composed `network<...>` or a loaded `program`.
+/// change the parameters.
+///
+///     trainer training(net, {categorical_cross_entropy{}}, adam{.learning_rate = 1e-3});
 ///
 /// Steps that no trained parameter has an influence on run once an example, in `load`, not once an epoch.
 /// After the first mini-batch of the largest size a step allocates nothing. The same examples in the same
 /// order give the same bits, whatever the number of threads.
-template <class Network, optimizer Optimizer, class Loss>
+template <class T>
 class trainer {
 public:
-    using T = typename Network::value_type;
+    using value_type = T;
 
-    /// The network must outlive the trainer and must not run elsewhere meanwhile. Throws `error`
-    /// (errc::not_updatable) with every reason why it cannot be trained.
-    trainer(Network& network, std::vector<Loss> losses, Optimizer optimizer,
-            train which = train::updatable_layers)
-        : network_(network), losses_(std::move(losses)), optimizer_(std::move(optimizer)),
-          sites_(find_sites(network.plan(), losses_)), plan_(network.plan(), which, sites_) {
-        if (const auto reasons = check_trainable(network.plan(), losses_, which); !reasons.empty()) {
-            std::string all = "this network cannot be trained";
-            for (const auto& reason : reasons) all += "\n  " + reason;
-            throw error(errc::not_updatable, all);
-        }
-        extent total = 0;
-        const auto& facts = network_.plan().parameters;
-        for (std::size_t i = 0; i < facts.size(); ++i)
-            if (plan_.learning[i]) {
-                slots_.push_back({network_.core().parameter(i), nullptr, facts[i].dimensions.size(), total});
-                slot_parameters_.push_back(i);
-                total += aligned_size<T>(facts[i].dimensions.size());
-            }
-        gradients_.resize(total);
-        for (auto& slot : slots_) slot.step = gradients_.data() + slot.offset;
-        values_.resize(network_.plan().blobs.size());
-        blob_gradients_.resize(values_.size());
-    }
+    /// Throws `error` (errc::not_updatable) with every reason why the network cannot be trained.
+    trainer(trainable<T> network, std::vector<any_loss<T>> losses, any_optimizer<T> optimizer,
+            train which = train::updatable_layers);
 
     /// Every reason why a network of this plan cannot be trained so; none: it can.
-    static std::vector<std::string> check_trainable(const plan_view& p, const std::vector<Loss>& losses, train which) {
-        const std::vector<loss_site> sites = find_sites(p, losses);
-        std::vector<std::string> reasons = loss_reasons(p, losses, sites);
-        const training_plan plan(p, which, sites);
-        reasons.insert(reasons.end(), plan.reasons.begin(), plan.reasons.end());
-        return reasons;
-    }
+    static std::vector<std::string> check_trainable(const plan_view& p, const std::vector<any_loss<T>>& losses,
+                                                    train which);
 
     /// Takes over examples: for each input of the network and for each loss the values of all of them.
     /// Throws `error` where sizes or targets do not fit.
     void load(std::size_t examples, std::span<const example_data<T>> inputs,
-              std::span<const example_data<T>> targets) {
-        const plan_view& p = network_.plan();
-        check(examples, inputs, targets);
-        examples_ = examples;
-        targets_.resize(targets.size());
-        for (std::size_t l = 0; l < targets.size(); ++l)
-            targets_[l].assign(targets[l].begin(), targets[l].end());
-        kept_.resize(plan_.borders.size());
-        for (std::size_t k = 0; k < plan_.borders.size(); ++k) {
-            const std::size_t b = plan_.borders[k];
-            kept_[k].assign(static_cast<std::size_t>(p.blobs[b].dimensions.size()) *
-                                (p.blobs[b].per_example ? examples : 1),
-                            T(0));
-            for (std::size_t i = 0; i < inputs.size(); ++i)
-                if (p.inputs[i] == b) kept_[k].assign(inputs[i].begin(), inputs[i].end());
-        }
-        if (std::all_of(plan_.trained_steps.begin(), plan_.trained_steps.end(),
-                        [](char trained) { return trained != 0; }))
-            return;
-        constexpr extent most_elements = 1 << 22;
-        const auto batch = static_cast<std::size_t>(
-            std::clamp<extent>(most_elements / std::max<extent>(p.arena_size, 1), 1, 64));
-        for (std::size_t first = 0; first < examples; first += batch)
-            run_frozen(first, std::min(batch, examples - first), inputs);
-    }
+              std::span<const example_data<T>> targets);
     std::size_t examples() const { return examples_; }
 
     /// One mini-batch of the given examples (from 0 to examples() - 1): forward, backward, update. Returns the
     /// loss before the update, summed over the losses. A loss that is not finite updates nothing.
-    double step(std::span<const std::size_t> batch) {
-        const double loss = gradient(batch);
-        if (!std::isfinite(loss)) return loss;
-        ++steps_;
-        const extent moments = optimizer_.moments() * gradients_.size();
-        if (state_.size() < moments) state_.resize(moments);
-        optimizer_.apply(std::span<const update_slot<T>>(slots_), state_.data(), gradients_.size(), steps_);
-        auto& engine = network_.core();
-        std::size_t last_step = blob_facts::npos;
-        for (std::size_t k = 0; k < slots_.size(); ++k) {
-            T* weights = engine.parameter(slot_parameters_[k]);
-            kernels::accumulate_scaled(slots_[k].size, T(-1), static_cast<const T*>(slots_[k].step), weights);
-        }
-        for (std::size_t number : slot_parameters_) {
-            const std::size_t step = network_.plan().parameters[number].step;
-            if (step != last_step) network_.prepare_step(step);
-            last_step = step;
-        }
-        return loss;
-    }
-
+    double step(std::span<const std::size_t> batch);
     /// The loss of the given examples and the gradient of every learning parameter, without an update.
-    double gradient(std::span<const std::size_t> batch) {
-        auto& engine = network_.core();
-        for (auto& g : engine.parameter_gradients()) g = nullptr;
-        for (std::size_t k = 0; k < slots_.size(); ++k)
-            engine.parameter_gradients()[slot_parameters_[k]] = slots_[k].step;
-        kernels::fill(gradients_.size(), T(0), gradients_.data());
-        const double loss = forward(batch, true);
-        engine.set_births(plan_.births);
-        network_.backward();
-        engine.select(pass::all, {});
-        return loss;
-    }
+    double gradient(std::span<const std::size_t> batch);
     /// The loss of the given examples.
-    double evaluate(std::span<const std::size_t> batch) {
-        const double loss = forward(batch, false);
-        network_.core().select(pass::all, {});
-        return loss;
-    }
+    double evaluate(std::span<const std::size_t> batch);
 
     /// Whether every learning parameter is a finite number.
-    bool finite() const {
-        for (const auto& slot : slots_)
-            for (extent i = 0; i < slot.size; ++i)
-                if (!std::isfinite(slot.weights[i])) return false;
-        return true;
-    }
+    bool finite() const;
 
-    Optimizer& chosen_optimizer() { return optimizer_; }
+    any_optimizer<T>& chosen_optimizer() { return optimizer_; }
     const std::vector<std::size_t>& learning_parameters() const { return slot_parameters_; }
     /// The gradient that `gradient` left for the k-th of `learning_parameters`.
     std::span<const T> gradient_of(std::size_t k) const {
@@ -153,177 +88,31 @@ public:
 
     // What a checkpoint keeps beside the parameters.
     std::uint64_t& steps() { return steps_; }
-    buffer<T>& optimizer_state() {
-        const extent moments = optimizer_.moments() * gradients_.size();
-        if (state_.size() < moments) state_.resize(moments);
-        return state_;
-    }
+    buffer<T>& optimizer_state();
 
 private:
-    template <class Visit>
-    static decltype(auto) visit_loss(const Loss& l, const Visit& visit) {
-        if constexpr (loss<Loss>)
-            return visit(l);
-        else
-            return std::visit(visit, l);
-    }
-
-    static std::vector<loss_site> find_sites(const plan_view& p, const std::vector<Loss>& losses) {
-        std::vector<loss_site> sites;
-        for (const auto& l : losses)
-            visit_loss(l, [&]<class L>(const L& one) {
-                loss_site site;
-                site.output = std::string_view(one.input).empty() ? p.outputs[0] : p.find_blob(one.input);
-                site.input = site.output;
-                if (L::from_softmax && site.output != blob_facts::npos) {
-                    const std::size_t softmax = softmax_of(p, site.output);
-                    site.input = softmax == blob_facts::npos ? softmax : p.inputs_of(softmax)[0];
-                }
-                sites.push_back(site);
-            });
-        return sites;
-    }
-    static std::vector<std::string> loss_reasons(const plan_view& p, const std::vector<Loss>& losses,
-                                                 const std::vector<loss_site>& sites) {
-        std::vector<std::string> reasons;
-        for (std::size_t i = 0; i < losses.size(); ++i) {
-            const std::string name =
-                visit_loss(losses[i], [](const auto& l) { return std::string(l.input); });
-            if (sites[i].output == blob_facts::npos)
-                reasons.push_back("the loss looks at \"" + name + "\", which no layer writes");
-            else if (sites[i].input == blob_facts::npos)
-                reasons.push_back("the cross-entropy looks at \"" +
-                                  std::string(p[p.blobs[sites[i].output].name]) +
-                                  "\", which is not the output of a softmax over a whole example");
-        }
-        return reasons;
-    }
-
+    static std::vector<loss_site> find_sites(const plan_view& p, const std::vector<any_loss<T>>& losses);
+    static std::vector<std::string> loss_reasons(const plan_view& p, const std::vector<any_loss<T>>& losses,
+                                                 const std::vector<loss_site>& sites);
     void check(std::size_t examples, std::span<const example_data<T>> inputs,
-               std::span<const example_data<T>> targets) const {
-        const plan_view& p = network_.plan();
-        const auto wrong = [](const auto&... parts) { throw error(shape_fault(parts...)); };
-        if (examples == 0) throw error(errc::bad_argument, "at least one example wanted, none came");
-        if (inputs.size() != p.inputs.size())
-            wrong(p.inputs.size(), " inputs wanted, ", inputs.size(), " came");
-        if (targets.size() != losses_.size())
-            wrong("targets for ", losses_.size(), " losses wanted, for ", targets.size(), " came");
-        for (std::size_t i = 0; i < inputs.size(); ++i) {
-            const blob_facts& blob = p.blobs[p.inputs[i]];
-            const auto size = static_cast<std::size_t>(blob.dimensions.size());
-            if (inputs[i].size() != size * examples)
-                wrong("input \"", p[blob.name], "\": ", examples, " times the shape ", blob.dimensions,
-                      " wanted (", size * examples, " elements), ", inputs[i].size(), " came");
-        }
-        for (std::size_t l = 0; l < targets.size(); ++l)
-            visit_loss(losses_[l], [&](const auto& loss) {
-                const shape& x = p.blobs[sites_[l].input].dimensions;
-                const auto size = static_cast<std::size_t>(loss.target_size(x));
-                if (targets[l].size() != size * examples)
-                    wrong("target of loss ", l, ": ", size * examples, " elements wanted, ",
-                          targets[l].size(), " came");
-                for (std::size_t i = 0; i < examples; ++i) {
-                    const sentence problem = loss.check_target(x, targets[l].data() + i * size);
-                    if (!problem.view().empty())
-                        throw error(value_fault("target of loss ", l, ", example ", i, ": ", problem));
-                }
-            });
-    }
-
-    /// Runs the frozen steps for examples [first, first + count) and keeps what crosses the border.
-    void run_frozen(std::size_t first, std::size_t count, std::span<const example_data<T>> inputs) {
-        auto& engine = network_.core();
-        const plan_view& p = network_.plan();
-        engine.reserve(static_cast<extent>(count));
-        network_.measure();
-        const auto keep = [&](std::size_t blob) {
-            for (std::size_t k = 0; k < plan_.borders.size(); ++k) {
-                if (plan_.borders[k] != blob) continue;
-                const auto size = static_cast<std::size_t>(p.blobs[blob].dimensions.size());
-                const std::size_t examples = p.blobs[blob].per_example ? count : 1;
-                std::copy_n(engine.value(blob), size * examples,
-                            kept_[k].data() + (p.blobs[blob].per_example ? first * size : 0));
-            }
-        };
-        for (std::size_t i = 0; i < inputs.size(); ++i) {
-            const auto size = static_cast<std::size_t>(p.blobs[p.inputs[i]].dimensions.size());
-            std::copy_n(inputs[i].data() + first * size, count * size, engine.value(p.inputs[i]));
-        }
-        engine.select(pass::frozen, plan_.trained_steps);
-        const auto hook = [&](std::size_t step) {
-            for (std::size_t s = step; s < p.steps[step].end; ++s)
-                for (std::size_t blob : p.outputs_of(s)) keep(blob);
-        };
-        engine.after_frozen(hook);
-        network_.forward();
-        engine.select(pass::all, {});
-    }
-
-    double forward(std::span<const std::size_t> batch, bool with_gradient) {
-        if (batch.empty()) throw error(errc::bad_argument, "a mini-batch of at least one example wanted");
-        for (std::size_t i : batch)
-            if (i >= examples_)
-                throw error(value_fault("mini-batch: an example below ", examples_, " wanted, ", i, " came"));
-        auto& engine = network_.core();
-        const plan_view& p = network_.plan();
-        const auto count = static_cast<extent>(batch.size());
-        place(count);
-        for (std::size_t k = 0; k < plan_.borders.size(); ++k) {
-            const std::size_t blob = plan_.borders[k];
-            const auto size = static_cast<std::size_t>(p.blobs[blob].dimensions.size());
-            if (!p.blobs[blob].per_example) {
-                std::copy_n(kept_[k].data(), size, values_[blob]);
-                continue;
-            }
-            for (std::size_t i = 0; i < batch.size(); ++i)
-                std::copy_n(kept_[k].data() + batch[i] * size, size, values_[blob] + i * size);
-        }
-        engine.select(pass::trainable, plan_.trained_steps);
-        network_.forward();
-        if (with_gradient)
-            for (const auto& site : sites_)
-                if (blob_gradients_[site.input])
-                    kernels::fill(engine.elements(site.input), T(0), blob_gradients_[site.input]);
-        double total = 0;
-        for (std::size_t l = 0; l < losses_.size(); ++l)
-            visit_loss(losses_[l], [&](const auto& loss) {
-                const std::size_t x = sites_[l].input, y = sites_[l].output;
-                const auto size = static_cast<std::size_t>(loss.target_size(p.blobs[x].dimensions));
-                batch_targets_.resize(size * batch.size());
-                for (std::size_t i = 0; i < batch.size(); ++i)
-                    std::copy_n(targets_[l].data() + batch[i] * size, size, batch_targets_.data() + i * size);
-                total +=
-                    loss(blob_view<const T>(values_[x], x, count), blob_view<const T>(values_[y], y, count),
-                         static_cast<const T*>(batch_targets_.data()),
-                         blob_view<T>(with_gradient ? blob_gradients_[x] : nullptr, x, count));
-            });
-        return total;
-    }
+               std::span<const example_data<T>> targets) const;
+    void check_targets(std::size_t examples, std::size_t number, example_data<T> targets) const;
+    void run_frozen(std::size_t first, std::size_t count, std::span<const example_data<T>> inputs);
+    double forward(std::span<const std::size_t> batch, bool with_gradient);
+    double evaluate_loss(std::size_t number, std::span<const std::size_t> batch, bool with_gradient);
+    void place(extent examples);
     template <class U>
     dynamic_view<U> blob_view(U* data, std::size_t blob, extent examples) const {
         const blob_facts& facts = network_.plan().blobs[blob];
         return {data, facts.dimensions, examples, facts.per_example ? facts.dimensions.size() : 0};
     }
-
-    void place(extent examples) {
-        const plan_view& p = network_.plan();
-        arena_.reserve(plan_.arena_size * examples);
-        shared_.reserve(plan_.shared_size);
-        for (std::size_t b = 0; b < values_.size(); ++b) {
-            const auto at = [&](extent offset) -> T* {
-                if (offset < 0) return nullptr;
-                return p.blobs[b].per_example ? arena_.data() + offset * examples : shared_.data() + offset;
-            };
-            values_[b] = at(plan_.value_offset[b]);
-            blob_gradients_[b] = at(plan_.gradient_offset[b]);
-        }
-        network_.core().place(examples, values_, blob_gradients_);
-        network_.measure();
+    std::size_t size_of(std::size_t blob) const {
+        return static_cast<std::size_t>(network_.plan().blobs[blob].dimensions.size());
     }
 
-    Network& network_;
-    std::vector<Loss> losses_;
-    Optimizer optimizer_;
+    trainable<T> network_;
+    std::vector<any_loss<T>> losses_;
+    any_optimizer<T> optimizer_;
     std::vector<loss_site> sites_;
     training_plan plan_;
     std::vector<update_slot<T>> slots_;
@@ -335,5 +124,272 @@ private:
     std::vector<std::vector<T>> kept_, targets_;
     std::vector<T> batch_targets_;
 };
+template <class Network>
+trainer(Network&, std::vector<any_loss<typename Network::value_type>>, any_optimizer<typename Network::value_type>,
+        train = train::updatable_layers) -> trainer<typename Network::value_type>;
+
+// Not in the class: see network/engine_state.hpp.
+
+template <class T>
+trainer<T>::trainer(trainable<T> network, std::vector<any_loss<T>> losses, any_optimizer<T> optimizer, train which)
+    : network_(network), losses_(std::move(losses)), optimizer_(std::move(optimizer)),
+      sites_(find_sites(network.plan(), losses_)), plan_(network.plan(), which, sites_) {
+    if (const auto reasons = check_trainable(network.plan(), losses_, which); !reasons.empty()) {
+        std::string all = "this network cannot be trained";
+        for (const auto& reason : reasons) all += "\n  " + reason;
+        throw error(errc::not_updatable, all);
+    }
+    extent total = 0;
+    const auto& facts = network_.plan().parameters;
+    for (std::size_t i = 0; i < facts.size(); ++i)
+        if (plan_.learning[i]) {
+            slots_.push_back({network_.core().parameter(i), nullptr, facts[i].dimensions.size(), total});
+            slot_parameters_.push_back(i);
+            total += aligned_size<T>(facts[i].dimensions.size());
+        }
+    gradients_.resize(total);
+    for (auto& slot : slots_) slot.step = gradients_.data() + slot.offset;
+    values_.resize(network_.plan().blobs.size());
+    blob_gradients_.resize(values_.size());
+}
+
+template <class T>
+std::vector<std::string> trainer<T>::check_trainable(const plan_view& p, const std::vector<any_loss<T>>& losses,
+                                                     train which) {
+    const std::vector<loss_site> sites = find_sites(p, losses);
+    std::vector<std::string> reasons = loss_reasons(p, losses, sites);
+    const training_plan plan(p, which, sites);
+    reasons.insert(reasons.end(), plan.reasons.begin(), plan.reasons.end());
+    return reasons;
+}
+
+template <class T>
+void trainer<T>::load(std::size_t examples, std::span<const example_data<T>> inputs,
+                      std::span<const example_data<T>> targets) {
+    const plan_view& p = network_.plan();
+    check(examples, inputs, targets);
+    examples_ = examples;
+    targets_.resize(targets.size());
+    for (std::size_t l = 0; l < targets.size(); ++l) targets_[l].assign(targets[l].begin(), targets[l].end());
+    kept_.resize(plan_.borders.size());
+    for (std::size_t k = 0; k < plan_.borders.size(); ++k) {
+        const std::size_t b = plan_.borders[k];
+        kept_[k].assign(size_of(b) * (p.blobs[b].per_example ? examples : 1), T(0));
+        for (std::size_t i = 0; i < inputs.size(); ++i)
+            if (p.inputs[i] == b) kept_[k].assign(inputs[i].begin(), inputs[i].end());
+    }
+    if (std::all_of(plan_.trained_steps.begin(), plan_.trained_steps.end(),
+                    [](char trained) { return trained != 0; }))
+        return;
+    constexpr extent most_elements = 1 << 22;
+    const auto batch =
+        static_cast<std::size_t>(std::clamp<extent>(most_elements / std::max<extent>(p.arena_size, 1), 1, 64));
+    for (std::size_t first = 0; first < examples; first += batch)
+        run_frozen(first, std::min(batch, examples - first), inputs);
+}
+
+template <class T>
+double trainer<T>::step(std::span<const std::size_t> batch) {
+    const double loss = gradient(batch);
+    if (!std::isfinite(loss)) return loss;
+    ++steps_;
+    optimizer_.apply(slots_, optimizer_state().data(), gradients_.size(), steps_);
+    auto& engine = network_.core();
+    for (std::size_t k = 0; k < slots_.size(); ++k)
+        kernels::accumulate_scaled(slots_[k].size, T(-1), static_cast<const T*>(slots_[k].step),
+                                   engine.parameter(slot_parameters_[k]));
+    std::size_t last_step = blob_facts::npos;
+    for (std::size_t number : slot_parameters_) {
+        const std::size_t step = network_.plan().parameters[number].step;
+        if (step != last_step) engine.prepare(step);
+        last_step = step;
+    }
+    return loss;
+}
+
+template <class T>
+double trainer<T>::gradient(std::span<const std::size_t> batch) {
+    auto& engine = network_.core();
+    for (auto& g : engine.parameter_gradients()) g = nullptr;
+    for (std::size_t k = 0; k < slots_.size(); ++k)
+        engine.parameter_gradients()[slot_parameters_[k]] = slots_[k].step;
+    kernels::fill(gradients_.size(), T(0), gradients_.data());
+    const double loss = forward(batch, true);
+    engine.set_births(plan_.births);
+    network_.backward();
+    engine.select(pass::all, {});
+    return loss;
+}
+
+template <class T>
+double trainer<T>::evaluate(std::span<const std::size_t> batch) {
+    const double loss = forward(batch, false);
+    network_.core().select(pass::all, {});
+    return loss;
+}
+
+template <class T>
+bool trainer<T>::finite() const {
+    for (const auto& slot : slots_)
+        for (extent i = 0; i < slot.size; ++i)
+            if (!std::isfinite(slot.weights[i])) return false;
+    return true;
+}
+
+template <class T>
+buffer<T>& trainer<T>::optimizer_state() {
+    const extent size = optimizer_.moments() * gradients_.size();
+    if (state_.size() < size) state_.resize(size);
+    return state_;
+}
+
+template <class T>
+std::vector<loss_site> trainer<T>::find_sites(const plan_view& p, const std::vector<any_loss<T>>& losses) {
+    std::vector<loss_site> sites;
+    for (const auto& loss : losses) {
+        loss_site site;
+        site.output = loss.input().empty() ? p.outputs[0] : p.find_blob(loss.input());
+        site.input = site.output;
+        if (loss.from_softmax() && site.output != blob_facts::npos) {
+            const std::size_t softmax = softmax_of(p, site.output);
+            site.input = softmax == blob_facts::npos ? softmax : p.inputs_of(softmax)[0];
+        }
+        sites.push_back(site);
+    }
+    return sites;
+}
+
+template <class T>
+std::vector<std::string> trainer<T>::loss_reasons(const plan_view& p, const std::vector<any_loss<T>>& losses,
+                                                  const std::vector<loss_site>& sites) {
+    std::vector<std::string> reasons;
+    for (std::size_t i = 0; i < losses.size(); ++i)
+        if (sites[i].output == blob_facts::npos)
+            reasons.push_back("the loss looks at \"" + losses[i].input() + "\", which no layer writes");
+        else if (sites[i].input == blob_facts::npos)
+            reasons.push_back("the cross-entropy looks at \"" + std::string(p[p.blobs[sites[i].output].name]) +
+                              "\", which is not the output of a softmax over a whole example");
+    return reasons;
+}
+
+template <class T>
+void trainer<T>::check(std::size_t examples, std::span<const example_data<T>> inputs,
+                       std::span<const example_data<T>> targets) const {
+    const plan_view& p = network_.plan();
+    const auto wrong = [](const auto&... parts) { throw error(shape_fault(parts...)); };
+    if (examples == 0) throw error(errc::bad_argument, "at least one example wanted, none came");
+    if (inputs.size() != p.inputs.size()) wrong(p.inputs.size(), " inputs wanted, ", inputs.size(), " came");
+    if (targets.size() != losses_.size())
+        wrong("targets for ", losses_.size(), " losses wanted, for ", targets.size(), " came");
+    for (std::size_t i = 0; i < inputs.size(); ++i) {
+        const blob_facts& blob = p.blobs[p.inputs[i]];
+        const std::size_t size = size_of(p.inputs[i]);
+        if (inputs[i].size() != size * examples)
+            wrong("input \"", p[blob.name], "\": ", examples, " times the shape ", blob.dimensions, " wanted (",
+                  size * examples, " elements), ", inputs[i].size(), " came");
+    }
+    for (std::size_t l = 0; l < targets.size(); ++l) check_targets(examples, l, targets[l]);
+}
+
+template <class T>
+void trainer<T>::check_targets(std::size_t examples, std::size_t number, example_data<T> targets) const {
+    const shape& x = network_.plan().blobs[sites_[number].input].dimensions;
+    const auto size = static_cast<std::size_t>(losses_[number].target_size(x));
+    if (targets.size() != size * examples)
+        throw error(shape_fault("target of loss ", number, ": ", size * examples, " elements wanted, ",
+                                targets.size(), " came"));
+    for (std::size_t i = 0; i < examples; ++i) {
+        const sentence problem = losses_[number].check_target(x, targets.data() + i * size);
+        if (!problem.view().empty())
+            throw error(value_fault("target of loss ", number, ", example ", i, ": ", problem));
+    }
+}
+
+/// Runs the frozen steps for examples [first, first + count) and keeps what crosses the border.
+template <class T>
+void trainer<T>::run_frozen(std::size_t first, std::size_t count, std::span<const example_data<T>> inputs) {
+    auto& engine = network_.core();
+    const plan_view& p = network_.plan();
+    engine.reserve(static_cast<extent>(count));
+    engine.measure();
+    const auto keep = [&](std::size_t blob) {
+        for (std::size_t k = 0; k < plan_.borders.size(); ++k) {
+            if (plan_.borders[k] != blob) continue;
+            const std::size_t size = size_of(blob), examples = p.blobs[blob].per_example ? count : 1;
+            std::copy_n(engine.value(blob), size * examples,
+                        kept_[k].data() + (p.blobs[blob].per_example ? first * size : 0));
+        }
+    };
+    for (std::size_t i = 0; i < inputs.size(); ++i) {
+        const std::size_t size = size_of(p.inputs[i]);
+        std::copy_n(inputs[i].data() + first * size, count * size, engine.value(p.inputs[i]));
+    }
+    engine.select(pass::frozen, plan_.trained_steps);
+    const auto hook = [&](std::size_t step) {
+        for (std::size_t s = step; s < p.steps[step].end; ++s)
+            for (std::size_t blob : p.outputs_of(s)) keep(blob);
+    };
+    engine.after_frozen(hook);
+    network_.forward();
+    engine.select(pass::all, {});
+}
+
+template <class T>
+double trainer<T>::forward(std::span<const std::size_t> batch, bool with_gradient) {
+    if (batch.empty()) throw error(errc::bad_argument, "a mini-batch of at least one example wanted");
+    for (std::size_t i : batch)
+        if (i >= examples_)
+            throw error(value_fault("mini-batch: an example below ", examples_, " wanted, ", i, " came"));
+    auto& engine = network_.core();
+    place(static_cast<extent>(batch.size()));
+    for (std::size_t k = 0; k < plan_.borders.size(); ++k) {
+        const std::size_t blob = plan_.borders[k], size = size_of(blob);
+        if (!network_.plan().blobs[blob].per_example) {
+            std::copy_n(kept_[k].data(), size, values_[blob]);
+            continue;
+        }
+        for (std::size_t i = 0; i < batch.size(); ++i)
+            std::copy_n(kept_[k].data() + batch[i] * size, size, values_[blob] + i * size);
+    }
+    engine.select(pass::trainable, plan_.trained_steps);
+    network_.forward();
+    if (with_gradient)
+        for (const auto& site : sites_)
+            if (blob_gradients_[site.input])
+                kernels::fill(engine.elements(site.input), T(0), blob_gradients_[site.input]);
+    double total = 0;
+    for (std::size_t l = 0; l < losses_.size(); ++l) total += evaluate_loss(l, batch, with_gradient);
+    return total;
+}
+
+template <class T>
+double trainer<T>::evaluate_loss(std::size_t number, std::span<const std::size_t> batch, bool with_gradient) {
+    const any_loss<T>& loss = losses_[number];
+    const std::size_t x = sites_[number].input, y = sites_[number].output;
+    const auto examples = static_cast<extent>(batch.size());
+    const auto size = static_cast<std::size_t>(loss.target_size(network_.plan().blobs[x].dimensions));
+    batch_targets_.resize(size * batch.size());
+    for (std::size_t i = 0; i < batch.size(); ++i)
+        std::copy_n(targets_[number].data() + batch[i] * size, size, batch_targets_.data() + i * size);
+    return loss(blob_view<const T>(values_[x], x, examples), blob_view<const T>(values_[y], y, examples),
+                batch_targets_.data(), blob_view<T>(with_gradient ? blob_gradients_[x] : nullptr, x, examples));
+}
+
+template <class T>
+void trainer<T>::place(extent examples) {
+    const plan_view& p = network_.plan();
+    arena_.reserve(plan_.arena_size * examples);
+    shared_.reserve(plan_.shared_size);
+    for (std::size_t b = 0; b < values_.size(); ++b) {
+        const auto at = [&](extent offset) -> T* {
+            if (offset < 0) return nullptr;
+            return p.blobs[b].per_example ? arena_.data() + offset * examples : shared_.data() + offset;
+        };
+        values_[b] = at(plan_.value_offset[b]);
+        blob_gradients_[b] = at(plan_.gradient_offset[b]);
+    }
+    network_.core().place(examples, values_, blob_gradients_);
+    network_.core().measure();
+}
 
 }  // namespace bespoke

@@ -40,30 +40,6 @@ struct update_metrics {
     extent epoch = 0, mini_batch = 0;
 };
 
-/// Calls `visit(o)` for each gradient transformation in an optimizer, wherever in a chain or a choice it stands.
-template <class Optimizer, class Visit>
-void each_transformation(Optimizer& o, const Visit& visit) {
-    if constexpr (requires { o.kind; })
-        std::visit([&](auto& kind) { each_transformation(kind, visit); }, o.kind);
-    else if constexpr (requires { o.links; })
-        std::apply([&](auto&... link) { (each_transformation(link, visit), ...); }, o.links);
-    else
-        visit(o);
-}
-
-/// The (first) learning rate of an optimizer; null: it has none.
-template <class Optimizer>
-double* learning_rate_of(Optimizer& optimizer) {
-    double* found = nullptr;
-    each_transformation(optimizer, [&](auto& o) {
-        if constexpr (requires {
-                          { o.learning_rate } -> std::convertible_to<double>;
-                      })
-            if (!found) found = &o.learning_rate;
-    });
-    return found;
-}
-
 /// Throws `error` for values outside their range.
 inline void check_settings(const update_settings& settings) {
     const auto wanted = [](bool holds, const char* what) {
@@ -77,52 +53,52 @@ inline void check_settings(const update_settings& settings) {
 
 /// Sets what the caller wants otherwise. Throws `error` for values outside their range, and for those that the
 /// optimizer does not know.
-template <class Optimizer>
-void apply_options(const update_options& options, update_settings& settings, Optimizer& optimizer) {
+inline void apply_options(const update_options& options, update_settings& settings,
+                          const optimizer_parameters& optimizer) {
     const auto wanted = [](bool holds, const char* what) {
         if (!holds) throw error(errc::bad_argument, std::string("update: ") + what);
     };
-    if (options.epochs) settings.epochs = *options.epochs;
-    if (options.mini_batch_size) settings.mini_batch_size = *options.mini_batch_size;
-    if (options.shuffle) settings.shuffle = *options.shuffle;
-    if (options.seed) settings.seed = *options.seed;
-    if (double* rate = learning_rate_of(optimizer)) {
-        if (options.learning_rate) *rate = *options.learning_rate;
-        settings.learning_rate = *rate;
-    } else {
-        wanted(!options.learning_rate, "this optimizer has no learning rate");
-    }
-    bool has_momentum = false, has_moments = false;
-    each_transformation(optimizer, [&](auto& o) {
-        if constexpr (requires {
-                          { o.momentum } -> std::convertible_to<double>;
-                      }) {
-            has_momentum = true;
-            o.momentum = options.momentum.value_or(o.momentum);
-            wanted(o.momentum >= 0 && std::isfinite(o.momentum), "a momentum from 0 up wanted");
-        }
-        if constexpr (requires { o.beta1, o.beta2, o.eps; }) {
-            has_moments = true;
-            o.beta1 = options.beta1.value_or(o.beta1);
-            o.beta2 = options.beta2.value_or(o.beta2);
-            o.eps = options.eps.value_or(o.eps);
-            wanted(o.beta1 >= 0 && o.beta1 < 1 && o.beta2 >= 0 && o.beta2 < 1,
-                   "beta1 and beta2 from 0 to below 1 wanted");
-            wanted(o.eps >= 0 && std::isfinite(o.eps), "an eps from 0 up wanted");
-        }
-    });
-    wanted(has_momentum || !options.momentum, "this optimizer has no momentum");
-    wanted(has_moments || !(options.beta1 || options.beta2 || options.eps),
-           "this optimizer has no beta1, beta2 and eps");
+    const auto set = [&](const std::optional<double>& value, double* to, const char* missing) {
+        wanted(!value || to != nullptr, missing);
+        if (value) *to = *value;
+    };
+    settings.epochs = options.epochs.value_or(settings.epochs);
+    settings.mini_batch_size = options.mini_batch_size.value_or(settings.mini_batch_size);
+    settings.shuffle = options.shuffle.value_or(settings.shuffle);
+    settings.seed = options.seed.value_or(settings.seed);
+    set(options.learning_rate, optimizer.learning_rate, "this optimizer has no learning rate");
+    set(options.momentum, optimizer.momentum, "this optimizer has no momentum");
+    set(options.beta1, optimizer.beta1, "this optimizer has no beta1, beta2 and eps");
+    set(options.beta2, optimizer.beta2, "this optimizer has no beta1, beta2 and eps");
+    set(options.eps, optimizer.eps, "this optimizer has no beta1, beta2 and eps");
+    if (optimizer.learning_rate) settings.learning_rate = *optimizer.learning_rate;
+    const auto in_range = [](const double* value, bool below_one) {
+        return value == nullptr || (*value >= 0 && std::isfinite(*value) && (!below_one || *value < 1));
+    };
+    wanted(in_range(optimizer.momentum, false), "a momentum from 0 up wanted");
+    wanted(in_range(optimizer.beta1, true) && in_range(optimizer.beta2, true),
+           "beta1 and beta2 from 0 to below 1 wanted");
+    wanted(in_range(optimizer.eps, false), "an eps from 0 up wanted");
     check_settings(settings);
 }
 
 /// What a task needs of a model: something to train it with, that holds the examples.
-template <class Trainer>
+template <class T>
 struct learner {
-    std::unique_ptr<Trainer> trainer;
+    std::unique_ptr<trainer<T>> training;
     update_settings settings;
 };
+
+/// What a running training and whoever watches it share. `tell` may change the settings and throw.
+struct update_progress {
+    update_settings settings;
+    update_metrics metrics;
+    std::atomic<bool> stop = false;
+};
+
+/// All epochs. `tell(context, event)` is called for every event.
+template <class T>
+void run_epochs(trainer<T>& training, update_progress& progress, void (*tell)(void*, update_event), void* context);
 
 template <class Model>
 class update_context;
@@ -140,13 +116,14 @@ template <class Model>
 class update_context {
 public:
     update_event event = update_event::training_begin;
-    update_metrics metrics;
-    update_settings settings;  ///< changes take effect at the next mini-batch; shuffle and seed, next epoch
-    const Model& model;        ///< as it is now
+    const update_metrics& metrics;
+    update_settings& settings;  ///< changes take effect at the next mini-batch; shuffle and seed, next epoch
+    const Model& model;         ///< as it is now
     std::exception_ptr failure{};  ///< at completion: why the task ended early, if it failed
     bool cancelled = false;        ///< at completion: the task was told to stop
 
-    update_context(const Model& m, std::atomic<bool>& stop) : model(m), stop_(stop) {}
+    update_context(const Model& m, update_progress& progress)
+        : metrics(progress.metrics), settings(progress.settings), model(m), stop_(progress.stop) {}
     /// Ends the training after this handler. What was learned so far stays.
     void cancel() { stop_ = true; }
 
@@ -168,9 +145,9 @@ public:
                 update_handlers<Model> handlers = {})
         : state_(std::make_unique<state>(model, std::move(handlers))) {
         auto learner = make_learner(state_->model, examples, options);
-        state_->context.settings = learner.settings;
-        thread_ =
-            std::jthread([s = state_.get(), learner = std::move(learner)]() mutable { run(*s, learner); });
+        state_->progress.settings = learner.settings;
+        thread_ = std::jthread(
+            [s = state_.get(), training = std::move(learner.training)] { run(*s, *training); });
     }
     update_task(update_task&&) = default;
     update_task& operator=(update_task&&) = delete;
@@ -179,7 +156,7 @@ public:
     }
 
     /// Ends the training after the current mini-batch. What was learned so far stays.
-    void cancel() { state_->stop = true; }
+    void cancel() { state_->progress.stop = true; }
     bool finished() const { return state_->finished; }
     /// Waits for the end and rethrows what went wrong, if anything did.
     void wait() {
@@ -193,83 +170,41 @@ public:
     }
     const update_metrics& metrics() {
         wait();
-        return state_->context.metrics;
+        return state_->progress.metrics;
     }
 
 private:
     struct state {
         Model model;
-        std::atomic<bool> stop = false, finished = false;
+        update_progress progress;
+        std::atomic<bool> finished = false;
         update_handlers<Model> handlers;
         update_context<Model> context;
 
         state(const Model& m, update_handlers<Model> h)
-            : model(m), handlers(std::move(h)), context(model, stop) {}
+            : model(m), handlers(std::move(h)), context(model, progress) {}
     };
 
-    template <class Learner>
-    static void run(state& s, Learner& learner) {
+    template <class T>
+    static void run(state& s, trainer<T>& training) {
         try {
-            train(s, *learner.trainer);
+            run_epochs(training, s.progress, &tell, &s);
         } catch (...) {
             s.context.failure = std::current_exception();
         }
-        s.context.cancelled = s.stop;
-        if (s.handlers.completion) {
-            try {
-                s.handlers.completion(s.context);
-            } catch (...) {
-                if (!s.context.failure) s.context.failure = std::current_exception();
-            }
+        s.context.cancelled = s.progress.stop;
+        try {
+            if (s.handlers.completion) s.handlers.completion(s.context);
+        } catch (...) {
+            if (!s.context.failure) s.context.failure = std::current_exception();
         }
         s.finished = true;
     }
-
-    template <class Trainer>
-    static void train(state& s, Trainer& trainer) {
-        auto& context = s.context;
-        auto& metrics = context.metrics;
-        const auto tell = [&](update_event event) {
-            context.event = event;
-            if (s.handlers.progress && (s.handlers.events & static_cast<unsigned>(event)) != 0)
-                s.handlers.progress(context);
-            check_settings(context.settings);
-            if (double* rate = learning_rate_of(trainer.chosen_optimizer()))
-                *rate = context.settings.learning_rate;
-        };
-        const auto diverged = [&](const char* what) {
-            throw error(errc::bad_value,
-                        std::string(sentence("the training diverged: ", what, " of epoch ", metrics.epoch,
-                                             ", mini-batch ", metrics.mini_batch,
-                                             " is not finite; a smaller learning rate may help")
-                                        .view()));
-        };
-        std::vector<std::size_t> order(trainer.examples());
-        tell(update_event::training_begin);
-        for (extent epoch = 0; epoch < context.settings.epochs && !s.stop; ++epoch) {
-            metrics.epoch = epoch;
-            std::iota(order.begin(), order.end(), std::size_t{0});
-            if (context.settings.shuffle) {
-                philox random(context.settings.seed, static_cast<std::uint64_t>(epoch));
-                bespoke::shuffle(std::span(order), random);
-            }
-            double sum = 0;
-            std::size_t first = 0;
-            for (extent mini_batch = 0; first < order.size() && !s.stop; ++mini_batch) {
-                metrics.mini_batch = mini_batch;
-                const std::size_t count = std::min(static_cast<std::size_t>(context.settings.mini_batch_size),
-                                                   order.size() - first);
-                metrics.loss = trainer.step(std::span(order).subspan(first, count));
-                if (!std::isfinite(metrics.loss)) diverged("the loss");
-                sum += metrics.loss * static_cast<double>(count);
-                first += count;
-                tell(update_event::mini_batch_end);
-            }
-            if (!trainer.finite()) diverged("a weight after the last update");
-            if (s.stop) break;
-            metrics.loss = sum / static_cast<double>(order.size());
-            tell(update_event::epoch_end);
-        }
+    static void tell(void* to, update_event event) {
+        state& s = *static_cast<state*>(to);
+        s.context.event = event;
+        if (s.handlers.progress && (s.handlers.events & static_cast<unsigned>(event)) != 0)
+            s.handlers.progress(s.context);
     }
 
     std::unique_ptr<state> state_;
@@ -286,28 +221,80 @@ Model update(const Model& model, const Examples& examples, const update_options&
 
 /// How to train a composed network: for each input, and for each loss, the values of all examples, one after
 /// the other (they are copied), and what changes which parameters.
-template <class T, class Loss, optimizer Optimizer>
+template <class T>
 struct training_setup {
     std::size_t examples = 0;
     std::vector<example_data<T>> inputs{};
-    std::vector<Loss> losses{};
+    std::vector<any_loss<T>> losses{};
     std::vector<example_data<T>> targets{};
-    Optimizer with{};
+    any_optimizer<T> with = adam{};
     train which = train::updatable_layers;
 };
 
-/// `update(net, training_setup<float, categorical_cross_entropy, adam>{.examples = n, ...}, {.epochs = 10})`
-template <class Network, class T, class Loss, optimizer Optimizer>
+/// `update(net, training_setup<float>{.examples = n, ..., .losses = {categorical_cross_entropy{}}, ...})`
+template <class Network>
     requires requires { typename Network::engine_type; }
-auto make_learner(Network& network, const training_setup<T, Loss, Optimizer>& setup,
+auto make_learner(Network& network, const training_setup<typename Network::value_type>& setup,
                   const update_options& options) {
-    using trainer_type = trainer<Network, Optimizer, Loss>;
-    update_settings settings;
-    Optimizer optimizer = setup.with;
-    apply_options(options, settings, optimizer);
-    auto result = std::make_unique<trainer_type>(network, setup.losses, optimizer, setup.which);
-    result->load(setup.examples, setup.inputs, setup.targets);
-    return learner<trainer_type>{std::move(result), settings};
+    return make_learner(trainable<typename Network::value_type>(network), setup, options);
+}
+template <class T>
+learner<T> make_learner(trainable<T> network, const training_setup<T>& setup, const update_options& options);
+
+// Not inline: see network/engine_state.hpp.
+
+template <class T>
+learner<T> make_learner(trainable<T> network, const training_setup<T>& setup, const update_options& options) {
+    learner<T> result;
+    any_optimizer<T> optimizer = setup.with;
+    apply_options(options, result.settings, optimizer.parameters());
+    result.training = std::make_unique<trainer<T>>(network, setup.losses, std::move(optimizer), setup.which);
+    result.training->load(setup.examples, setup.inputs, setup.targets);
+    return result;
+}
+
+template <class T>
+void run_epochs(trainer<T>& training, update_progress& progress, void (*tell)(void*, update_event), void* context) {
+    update_settings& settings = progress.settings;
+    update_metrics& metrics = progress.metrics;
+    const std::atomic<bool>& stop = progress.stop;
+    double* const rate = training.chosen_optimizer().parameters().learning_rate;
+    const auto happened = [&](update_event event) {
+        tell(context, event);
+        check_settings(settings);
+        if (rate != nullptr) *rate = settings.learning_rate;
+    };
+    const auto check = [&](bool finite, const char* what) {
+        if (!finite)
+            throw error(value_fault("the training diverged: ", what, " of epoch ", metrics.epoch, ", mini-batch ",
+                                    metrics.mini_batch, " is not finite; a smaller learning rate may help"));
+    };
+    std::vector<std::size_t> order(training.examples());
+    happened(update_event::training_begin);
+    for (extent epoch = 0; epoch < settings.epochs && !stop; ++epoch) {
+        metrics.epoch = epoch;
+        std::iota(order.begin(), order.end(), std::size_t{0});
+        if (settings.shuffle) {
+            philox random(settings.seed, static_cast<std::uint64_t>(epoch));
+            bespoke::shuffle(std::span(order), random);
+        }
+        double sum = 0;
+        std::size_t first = 0;
+        for (extent mini_batch = 0; first < order.size() && !stop; ++mini_batch) {
+            metrics.mini_batch = mini_batch;
+            const std::size_t count =
+                std::min(static_cast<std::size_t>(settings.mini_batch_size), order.size() - first);
+            metrics.loss = training.step(std::span(order).subspan(first, count));
+            check(std::isfinite(metrics.loss), "the loss");
+            sum += metrics.loss * static_cast<double>(count);
+            first += count;
+            happened(update_event::mini_batch_end);
+        }
+        check(training.finite(), "a weight after the last update");
+        if (stop) break;
+        metrics.loss = sum / static_cast<double>(order.size());
+        happened(update_event::epoch_end);
+    }
 }
 
 }  // namespace bespoke

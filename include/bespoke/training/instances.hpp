@@ -1,0 +1,43 @@
+#pragma once
+
+#include "../layers/all.hpp"
+#include "../network/layer_list.hpp"
+#include "update_task.hpp"
+
+/// What every program needs for float, compiled once.
+///
+/// A program that says `#define BESPOKE_IMPLEMENTATION` in one of its files has all of this there. Its other files
+/// may say `#define BESPOKE_EXTERN_TEMPLATES` and then do not compile it again, which takes most of the time that a
+/// composed network takes. All of them want the same compiler flags.
+
+#if defined(BESPOKE_IMPLEMENTATION) || defined(BESPOKE_EXTERN_TEMPLATES)
+
+#ifdef BESPOKE_IMPLEMENTATION
+#define BESPOKE_INSTANCE template
+#else
+#define BESPOKE_INSTANCE extern template
+#endif
+
+namespace bespoke {
+
+BESPOKE_INSTANCE class engine_state<float>;
+BESPOKE_INSTANCE class engine<float>;
+
+#define BESPOKE_LAYER_INSTANCES(L)                    \
+    BESPOKE_INSTANCE struct layer_runner<float, L>; \
+    BESPOKE_INSTANCE class node_of<L>;
+BESPOKE_CORE_LAYERS(BESPOKE_LAYER_INSTANCES)
+#undef BESPOKE_LAYER_INSTANCES
+
+BESPOKE_INSTANCE class any_loss<float>::holder<categorical_cross_entropy>;
+BESPOKE_INSTANCE class any_loss<float>::holder<mean_squared_error>;
+BESPOKE_INSTANCE class any_optimizer<float>::holder<sgd>;
+BESPOKE_INSTANCE class any_optimizer<float>::holder<adam>;
+BESPOKE_INSTANCE class trainer<float>;
+BESPOKE_INSTANCE learner<float> make_learner(trainable<float>, const training_setup<float>&, const update_options&);
+BESPOKE_INSTANCE void run_epochs(trainer<float>&, update_progress&, void (*)(void*, update_event), void*);
+
+}  // namespace bespoke
+
+#undef BESPOKE_INSTANCE
+#endif

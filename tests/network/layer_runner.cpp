@@ -1,0 +1,1 @@
+#include <bespoke/network/layer_runner.hpp>

@@ -1,0 +1,1 @@
+#include <bespoke/training/instances.hpp>
