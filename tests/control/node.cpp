@@ -41,10 +41,12 @@ TEST_CASE("steps and stops are counted through what contains them") {
     CHECK_FALSE(can_stop(relu{}));
 }
 
-TEST_CASE("steps are constants where they begin as constants") {
-    static_assert(decltype(advanced<3>(std::integral_constant<std::size_t, 4>{}))::value == 7);
+TEST_CASE("steps are types where they begin as types") {
+    struct plan_type {};
+    static_assert(decltype(advanced<3>(fixed_step<plan_type, 4>{}))::value == 7);
+    static_assert(std::is_same_v<decltype(advanced<3>(fixed_step<plan_type, 4>{}))::plan_type, plan_type>);
     CHECK(advanced<3>(std::size_t{4}) == 7);
-    static_assert(decltype(behind(compose(relu{}, relu{}), std::integral_constant<std::size_t, 1>{}))::value == 3);
+    static_assert(decltype(behind(compose(relu{}, relu{}), fixed_step<plan_type, 1>{}))::value == 3);
 }
 
 TEST_CASE("a node visits its layer and those inside") {

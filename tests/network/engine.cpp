@@ -100,28 +100,6 @@ TEST_CASE("working memory is asked for once, for the largest") {
     net.core().use(nullptr);
 }
 
-TEST_CASE("parameters begin as each layer says") {
-    const auto d = compose(input{"x", {30}}, inner_product{.output_channels = 20} | named("a"), inner_product{.output_channels = 20} | named("b"));
-    const planner p = planned(d);
-    engine<double> e(p.result().view()), again(p.result().view());
-    e.initialize(4);
-    again.initialize(4);
-    double largest = 0, sum = 0;
-    for (extent i = 0; i < 600; ++i) {
-        REQUIRE(e.parameter(0)[i] == again.parameter(0)[i]);
-        largest = std::max(largest, std::abs(e.parameter(0)[i]));
-        sum += e.parameter(0)[i];
-    }
-    const double bound = std::sqrt(6.0 / 50);
-    CHECK(largest <= bound);
-    CHECK(largest > 0.95 * bound);
-    CHECK(std::abs(sum / 600) < 0.1 * bound);
-    CHECK(e.parameter(1)[19] == 0);
-    CHECK(e.parameter(0)[0] != e.parameter(2)[0]);
-    again.initialize(5);
-    CHECK(e.parameter(0)[0] != again.parameter(0)[0]);
-}
-
 TEST_CASE("frozen and trained steps run in passes of their own") {
     const auto d = compose(input{"x", {2}}, linear{2, 0} | named("a"), linear{3, 0} | named("b"), linear{5, 0} | named("c"), output{"a"},
                            output{"b"}, output{"c"});
@@ -152,54 +130,4 @@ TEST_CASE("frozen and trained steps run in passes of their own") {
     e.select(pass::all, {});
     d.forward(e, std::size_t{0});
     CHECK(value("c") == 300);
-}
-
-TEST_CASE("gradients that nobody wants are not written, the others are the same") {
-    const auto d = compose(input{"x", {3}}, inner_product{.output_channels = 3} | named("fc"), bespoke::tanh{} | named("t"));
-    const planner p = planned(d);
-    const plan_view plan = p.result().view();
-    engine<double> e(plan);
-    e.initialize(1);
-    std::vector<values> v(plan.blobs.size(), values(3, 0.5)), g(plan.blobs.size(), values(3));
-    g.back() = {1, 2, 3};
-    std::vector<double*> at, to;
-    for (auto& one : v) at.push_back(one.data());
-    for (auto& one : g) to.push_back(one.data());
-    const std::vector<char> trained(2, 1);
-    const auto gradients = [&](bool of_input, bool of_weights) {
-        values dw(9), db(3);
-        std::fill(g[0].begin(), g[0].end(), 0);
-        std::fill(g[1].begin(), g[1].end(), 0);
-        to[0] = of_input ? g[0].data() : nullptr;
-        e.parameter_gradients() = {of_weights ? dw.data() : nullptr, db.data()};
-        e.place(1, at, to);
-        e.attach(d);
-        e.prepare();
-        e.select(pass::trainable, trained);
-        d.forward(e, std::size_t{0});
-        d.backward(e, 0);
-        return std::tuple{g[0], dw, db};
-    };
-    const auto [dx, dw, db] = gradients(true, true);
-    CHECK(dx != values(3));
-    CHECK(dw != values(9));
-    CHECK(gradients(false, true) == std::tuple{values(3), dw, db});
-    CHECK(gradients(true, false) == std::tuple{dx, values(9), db});
-}
-
-TEST_CASE("more inputs than fit a short list") {
-    constexpr std::size_t n = 12;
-    planner p;
-    std::vector<std::string> names;
-    for (std::size_t i = 0; i < n; ++i) names.push_back("x" + std::to_string(i));
-    for (const auto& name : names) p.input(name, {2});
-    const std::vector<std::string_view> all(names.begin(), names.end());
-    p.add(add{}, "y", all, {}, false);
-    p.finish();
-    REQUIRE_FALSE(p.failed());
-    engine<double> e(p.result().view());
-    e.reserve(2);
-    for (std::size_t i = 0; i < n; ++i) std::fill_n(e.value(i), 4, static_cast<double>(i));
-    e.forward(add{}, std::size_t{0});
-    CHECK(values(e.value(n), e.value(n) + 4) == values(4, 66));
 }

@@ -1,1 +1,55 @@
-#include <bespoke/training/instances.hpp>
+// This file compiles nothing of what the implementation has: that it links is half of the test.
+#define BESPOKE_EXTERN_TEMPLATES
+#include <bespoke/bespoke.hpp>
+
+#include <catch2/catch.hpp>
+
+using namespace bespoke;
+
+namespace {
+
+constexpr auto small = compose(input{"x", {1, 6, 6}}, convolution{.output_channels = 4} | named("conv") | updatable,
+                               relu{}, flatten{}, inner_product{.output_channels = 3} | named("fc") | updatable,
+                               softmax{} | named("p"));
+
+/// Every layer of the list, from its name alone.
+template <class... Ls>
+std::size_t count(layer_set<Ls...>) {
+    std::vector<std::shared_ptr<any_node>> nodes{std::make_shared<node_of<Ls>>(Ls{})...};
+    std::size_t steps = 0;
+    for (const auto& node : nodes) steps += node->step_count();
+    return steps;
+}
+
+}  // namespace
+
+TEST_CASE("a file without the templates links with one that has them, and learns the same") {
+    network<small> net(1);
+    std::vector<float> images(10 * 36), labels(10);
+    philox random(2);
+    for (float& v : images) v = static_cast<float>(random.uniform());
+    for (std::size_t i = 0; i < labels.size(); ++i) labels[i] = static_cast<float>(i % 3);
+    const training_setup<float> setup{.examples = 10,
+                                      .inputs = {images},
+                                      .losses = {categorical_cross_entropy{}},
+                                      .targets = {labels},
+                                      .with = adam{.learning_rate = 0.01}};
+    const auto learned = update(net, setup, {.epochs = 3, .mini_batch_size = 4, .seed = 5});
+    network<small> by_hand = net;
+    trainer training(by_hand, {categorical_cross_entropy{}}, adam{.learning_rate = 0.01});
+    training.load(10, setup.inputs, setup.targets);
+    std::vector<std::size_t> all(10);
+    for (std::uint64_t epoch = 0; epoch < 3; ++epoch) {
+        for (std::size_t i = 0; i < all.size(); ++i) all[i] = i;
+        philox order(5, epoch);
+        shuffle(std::span(all), order);
+        for (std::size_t first = 0; first < 10; first += 4)
+            training.step(std::span(all).subspan(first, std::min<std::size_t>(4, 10 - first)));
+    }
+    const auto& a = learned.core().parameters();
+    const auto& b = by_hand.core().parameters();
+    REQUIRE(std::equal(a.begin(), a.end(), b.begin(), b.end()));
+    REQUIRE_FALSE(std::equal(a.begin(), a.end(), net.core().parameters().begin()));
+}
+
+TEST_CASE("the list has every layer once") { REQUIRE(count(core_layers{}) == 28); }

@@ -53,7 +53,7 @@ private:
     }
 };
 
-// Not in the class: see engine_state.hpp.
+// Not in the class: see memory.hpp.
 
 template <class T, layer L>
 void layer_runner<T, L>::measure(engine_state<T>& e, const L& layer, std::size_t step) {

@@ -20,6 +20,7 @@
 
 namespace bespoke {
 
+BESPOKE_INSTANCE class network_memory<float>;
 BESPOKE_INSTANCE class engine_state<float>;
 BESPOKE_INSTANCE class engine<float>;
 

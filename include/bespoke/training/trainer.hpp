@@ -128,7 +128,7 @@ template <class Network>
 trainer(Network&, std::vector<any_loss<typename Network::value_type>>, any_optimizer<typename Network::value_type>,
         train = train::updatable_layers) -> trainer<typename Network::value_type>;
 
-// Not in the class: see network/engine_state.hpp.
+// Not in the class: see network/memory.hpp.
 
 template <class T>
 trainer<T>::trainer(trainable<T> network, std::vector<any_loss<T>> losses, any_optimizer<T> optimizer, train which)

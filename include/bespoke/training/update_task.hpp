@@ -241,7 +241,7 @@ auto make_learner(Network& network, const training_setup<typename Network::value
 template <class T>
 learner<T> make_learner(trainable<T> network, const training_setup<T>& setup, const update_options& options);
 
-// Not inline: see network/engine_state.hpp.
+// Not inline: see network/memory.hpp.
 
 template <class T>
 learner<T> make_learner(trainable<T> network, const training_setup<T>& setup, const update_options& options) {

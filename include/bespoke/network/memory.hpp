@@ -1,0 +1,185 @@
+#pragma once
+
+#include "../core/buffer.hpp"
+#include "../core/concepts.hpp"
+#include "../core/random.hpp"
+#include "../graph/plan.hpp"
+
+#include <cmath>
+#include <vector>
+
+namespace bespoke {
+
+/// Where the parameters and blobs of a network lie, and the working memory of its layers. Knows steps and blobs by
+/// number, and no layer.
+template <class T>
+class network_memory {
+public:
+    using value_type = T;
+    static constexpr std::size_t none = blob_facts::npos;
+
+    /// The lists behind `plan` must outlive the memory.
+    explicit network_memory(plan_view plan);
+
+    const plan_view& plan() const { return plan_; }
+    /// Another plan of the same layers, for other input shapes. The parameters stay.
+    void replan(plan_view plan);
+
+    /// The block of all parameters.
+    const buffer<T>& parameters() const { return parameters_; }
+    T* parameter(std::size_t number) const { return parameters_.data() + plan_.parameters[number].offset; }
+    /// Where the gradient of a parameter is summed up; null: nowhere.
+    std::vector<T*>& parameter_gradients() { return parameter_gradients_; }
+    dynamic_view<const T> parameter_view(std::size_t number) const;
+    dynamic_view<T> parameter_gradient_view(std::size_t number) const;
+    /// Fills the parameters as each layer says, from numbers that depend on the seed alone.
+    void initialize(std::uint64_t seed);
+
+    /// Makes room for a prediction of `examples` at once and points the blobs there.
+    void reserve(extent examples) {
+        if (examples != examples_ || !planned_) make_room(examples);
+    }
+    /// Blobs are where the caller (a trainer) says.
+    void place(extent examples, std::span<T* const> values, std::span<T* const> gradients);
+    extent examples() const { return examples_; }
+    T* value(std::size_t blob) const { return values_[blob]; }
+    T* gradient(std::size_t blob) const { return gradients_[blob]; }
+    extent elements(std::size_t blob) const { return elements_of(blob, examples_); }
+    /// Where a prediction of one example has a blob.
+    T* reserved(const blob_facts& blob) const { return (blob.per_example ? arena_ : shared_).data() + blob.offset; }
+
+    /// Threads for the kernels; null: the caller's alone. The pool must outlive the use of it.
+    void use(thread_pool* threads) {
+        threads_ = threads;
+        measured_ = 0;
+    }
+    thread_pool* threads() const { return threads_; }
+
+    // --- working memory -----------------------------------------------------------------------------
+
+    /// What the layer at `step` asks for.
+    void add_work(std::size_t step, extent prepared, extent scratch) {
+        prepared_offsets_[step] = prepared_size_;
+        prepared_size_ += aligned_size<T>(prepared);
+        scratch_size_ = std::max(scratch_size_, scratch);
+    }
+    T* prepared(std::size_t step) const { return prepared_.data() + prepared_offsets_[step]; }
+    workspace<T> work(std::size_t step) const { return {scratch_.data(), prepared(step), threads_}; }
+
+    // --- the window: the examples that run now. Control layers narrow it. -----------------------------
+
+    T* window(T* values, std::size_t blob) const {
+        const blob_facts& facts = plan_.blobs[blob];
+        return values == nullptr || !facts.per_example ? values : values + first_ * facts.dimensions.size();
+    }
+    T* window_value(std::size_t blob) const { return window(values_[blob], blob); }
+    T* window_gradient(std::size_t blob) const { return window(gradients_[blob], blob); }
+    extent window_size(std::size_t blob) const { return elements_of(blob, count_); }
+
+protected:
+    /// Whether the working memory is enough for what comes.
+    bool is_measured() const { return measured_ >= examples_ && measured_ > 0; }
+    void begin_measure() { prepared_size_ = scratch_size_ = 0; }
+    void end_measure();
+
+    extent first_ = 0, count_ = 0;  ///< the window
+
+private:
+    void make_room(extent examples);
+    void whole() {
+        first_ = 0;
+        count_ = examples_;
+    }
+    extent elements_of(std::size_t blob, extent examples) const {
+        const blob_facts& facts = plan_.blobs[blob];
+        return facts.dimensions.size() * (facts.per_example ? examples : 1);
+    }
+
+    plan_view plan_;
+    std::vector<T*> values_, gradients_;
+    buffer<T> parameters_, arena_, shared_, prepared_, scratch_;
+    std::vector<T*> parameter_gradients_;
+    std::vector<extent> prepared_offsets_;
+    extent prepared_size_ = 0, scratch_size_ = 0, examples_ = 0, measured_ = 0;
+    bool planned_ = false;
+    thread_pool* threads_ = nullptr;
+};
+
+// Not in the class: what is there is inline, and would be compiled again wherever a network is composed, in spite of
+// the explicit instantiation.
+
+template <class T>
+network_memory<T>::network_memory(plan_view plan)
+    : plan_(plan), values_(plan.blobs.size()), gradients_(plan.blobs.size()), parameters_(plan.parameters_size),
+      parameter_gradients_(plan.parameters.size()), prepared_offsets_(plan.steps.size()) {}
+
+template <class T>
+void network_memory<T>::replan(plan_view plan) {
+    plan_ = plan;
+    values_.assign(plan.blobs.size(), nullptr);
+    gradients_.assign(plan.blobs.size(), nullptr);
+    planned_ = false;
+    measured_ = 0;
+}
+
+template <class T>
+void network_memory<T>::make_room(extent examples) {
+    arena_.reserve(plan_.arena_size * examples);
+    shared_.reserve(plan_.shared_size);
+    for (std::size_t i = 0; i < plan_.blobs.size(); ++i) {
+        const blob_facts& blob = plan_.blobs[i];
+        values_[i] = blob.per_example ? arena_.data() + blob.offset * examples : shared_.data() + blob.offset;
+        gradients_[i] = nullptr;
+    }
+    examples_ = examples;
+    planned_ = true;
+    whole();
+}
+
+template <class T>
+void network_memory<T>::place(extent examples, std::span<T* const> values, std::span<T* const> gradients) {
+    std::copy(values.begin(), values.end(), values_.begin());
+    std::copy(gradients.begin(), gradients.end(), gradients_.begin());
+    examples_ = examples;
+    planned_ = false;
+    whole();
+}
+
+template <class T>
+void network_memory<T>::end_measure() {
+    if (prepared_.size() != prepared_size_) prepared_.resize(prepared_size_);
+    scratch_.reserve(scratch_size_);
+    measured_ = std::max<extent>(examples_, 1);
+}
+
+template <class T>
+void network_memory<T>::initialize(std::uint64_t seed) {
+    for (std::size_t i = 0; i < plan_.parameters.size(); ++i) {
+        const parameter_facts& p = plan_.parameters[i];
+        const std::span<T> values(parameter(i), static_cast<std::size_t>(p.dimensions.size()));
+        if (p.start == initial::glorot) {
+            // [outputs, inputs, window...]: the window counts for both
+            const extent window = p.dimensions.rank() > 2 ? p.dimensions.product(2, p.dimensions.rank()) : 1;
+            const extent fans = p.dimensions.rank() > 1 ? p.dimensions[0] + p.dimensions[1] : p.dimensions[0];
+            const double bound = std::sqrt(6.0 / static_cast<double>(std::max<extent>(fans * window, 1)));
+            philox random(seed, i);
+            for (T& v : values) v = static_cast<T>((2 * random.uniform() - 1) * bound);
+        } else {
+            std::fill(values.begin(), values.end(), p.start == initial::one ? T(1) : T(0));
+        }
+    }
+}
+
+template <class T>
+dynamic_view<const T> network_memory<T>::parameter_view(std::size_t number) const {
+    const shape& s = plan_.parameters[number].dimensions;
+    return {s.size() == 0 ? nullptr : parameter(number), s, 1, s.size()};
+}
+
+template <class T>
+dynamic_view<T> network_memory<T>::parameter_gradient_view(std::size_t number) const {
+    const shape& s = plan_.parameters[number].dimensions;
+    return {s.size() == 0 ? nullptr : parameter_gradients_[number], s, 1, s.size()};
+}
+
+}  // namespace bespoke

@@ -1,0 +1,91 @@
+#include <bespoke/network/memory.hpp>
+
+#include "../control/control_test.hpp"
+
+using namespace control_test;
+
+TEST_CASE("parameters begin as each layer says") {
+    const auto d = compose(input{"x", {30}}, inner_product{.output_channels = 20} | named("a"), inner_product{.output_channels = 20} | named("b"));
+    const planner p = planned(d);
+    network_memory<double> e(p.result().view()), again(p.result().view());
+    e.initialize(4);
+    again.initialize(4);
+    double largest = 0, sum = 0;
+    for (extent i = 0; i < 600; ++i) {
+        REQUIRE(e.parameter(0)[i] == again.parameter(0)[i]);
+        largest = std::max(largest, std::abs(e.parameter(0)[i]));
+        sum += e.parameter(0)[i];
+    }
+    const double bound = std::sqrt(6.0 / 50);
+    CHECK(largest <= bound);
+    CHECK(largest > 0.95 * bound);
+    CHECK(std::abs(sum / 600) < 0.1 * bound);
+    CHECK(e.parameter(1)[19] == 0);
+    CHECK(e.parameter(0)[0] != e.parameter(2)[0]);
+    again.initialize(5);
+    CHECK(e.parameter(0)[0] != again.parameter(0)[0]);
+}
+
+TEST_CASE("blobs lie in the arena, example after example, or once for all") {
+    const auto d = compose(input{"x", {3}}, linear{2, 0} | named("y"), filled{.value = 5, .of = {2}} | named("k"),
+                           output{"y"}, output{"k"});
+    const planner p = planned(d);
+    network_memory<double> m(p.result().view());
+    const std::size_t y = m.plan().find_blob("y"), k = m.plan().find_blob("k");
+    m.reserve(4);
+    CHECK(m.examples() == 4);
+    CHECK(m.elements(y) == 12);
+    CHECK(m.elements(k) == 2);
+    CHECK(m.gradient(y) == nullptr);
+    CHECK(m.value(y) != m.value(k));
+    m.reserve(1);
+    CHECK(m.value(y) == m.reserved(m.plan().blobs[y]));
+    CHECK(m.value(k) == m.reserved(m.plan().blobs[k]));
+
+    std::vector<values> arrays(m.plan().blobs.size(), values(8)), slopes = arrays;
+    std::vector<double*> at, to;
+    for (auto& a : arrays) at.push_back(a.data());
+    for (auto& g : slopes) to.push_back(g.data());
+    m.place(2, at, to);
+    CHECK(m.value(y) == arrays[y].data());
+    CHECK(m.gradient(k) == slopes[k].data());
+    CHECK(m.elements(y) == 6);
+    m.reserve(1);  // what was placed elsewhere is back in the arena
+    CHECK(m.value(y) == m.reserved(m.plan().blobs[y]));
+}
+
+TEST_CASE("parameters are seen with their shapes, an absent one not at all") {
+    const auto d = compose(input{"x", {3}}, inner_product{.output_channels = 2, .has_bias = false});
+    const planner p = planned(d);
+    network_memory<double> m(p.result().view());
+    m.parameter_gradients()[0] = m.parameter(0);
+    CHECK(m.parameter_view(0).dimensions == shape{2, 3});
+    CHECK(m.parameter_view(0).data == m.parameter(0));
+    CHECK_FALSE(m.parameter_view(1));
+    CHECK(m.parameter_gradient_view(0).data == m.parameter(0));
+    CHECK_FALSE(m.parameter_gradient_view(1));
+}
+
+TEST_CASE("working memory is aligned, and scratch is for the largest") {
+    const auto d = compose(input{"x", {3}}, relu{}, relu{});
+    const planner p = planned(d);
+    struct : network_memory<double> {
+        using network_memory::network_memory;
+        void ask() {
+            begin_measure();
+            add_work(0, 3, 100);
+            add_work(1, 5, 20);
+            end_measure();
+        }
+        bool enough() const { return is_measured(); }
+    } m(p.result().view());
+    CHECK_FALSE(m.enough());
+    m.reserve(2);
+    m.ask();
+    CHECK(m.enough());
+    CHECK(m.prepared(1) - m.prepared(0) == aligned_size<double>(3));
+    CHECK(reinterpret_cast<std::uintptr_t>(m.prepared(1)) % alignment == 0);
+    std::fill_n(m.work(1).scratch, 100, 1.0);
+    m.reserve(3);
+    CHECK_FALSE(m.enough());
+}
