@@ -29,4 +29,26 @@ inline std::string layer_text(const std::string& type) {
     return R"({"name": "l", "input": ["x"], "output": ["y"], )" + type + "}";
 }
 
+/// A classifier of three classes with everything around it.
+inline const std::string classifier = R"({
+  "specificationVersion": 4,
+  "description": {
+    "input": [)" + array("x", R"(["2"])") + R"(],
+    "output": [{"name": "label", "type": {"stringType": {}}},
+               {"name": "p", "type": {"dictionaryType": {"stringKeyType": {}}}},
+               {"name": "fc", "type": {"multiArrayType": {"shape": ["3"], "dataType": "DOUBLE"}}}],
+    "predictedFeatureName": "label", "predictedProbabilitiesName": "p"},
+  "isUpdatable": true,
+  "neuralNetworkClassifier": {
+    "layers": [
+      {"name": "fc", "input": ["x"], "output": ["fc"], "isUpdatable": true, "innerProduct": {"inputChannels": "2",
+       "outputChannels": "3", "weights": {"floatValue": [1, 0, 0, 1, -1, -1], "isUpdatable": true}}},
+      {"name": "soft", "input": ["fc"], "output": ["soft"], "softmaxND": {"axis": "-1"}}],
+    "arrayInputShapeMapping": "EXACT_ARRAY_MAPPING",
+    "updateParams": {"epochs": {"defaultValue": "3"}},
+    "stringClassLabels": {"vector": ["left", "right", "none"]},
+    "labelProbabilityLayerName": "soft"
+  }
+})";
+
 }  // namespace check

@@ -1,8 +1,6 @@
 #pragma once
 
-#include <array>
 #include <cstddef>
-#include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
@@ -10,9 +8,31 @@
 #include <vector>
 
 namespace bespoke {
+namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
 
 /// The base64 text of `bytes`, in the standard alphabet and padded. RFC 4648, section 4.
-inline std::string encode_base64(std::span<const std::byte> bytes) {
+std::string encode_base64(std::span<const std::byte> bytes);
+
+/// The bytes that `text` spells, or nothing where it is not base64. As protobuf's JSON mapping allows: the
+/// standard or the URL-safe alphabet, padded or not. Refused, because no encoder writes it: white space, and
+/// bits of the last character that belong to no byte.
+std::optional<std::vector<std::byte>> decode_base64(std::string_view text);
+
+}  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
+
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::decode_base64;
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::encode_base64;
+
+}  // namespace bespoke
+
+#ifdef BESPOKE_IMPLEMENTATION
+
+#include <array>
+#include <cstdint>
+
+namespace bespoke::define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
+
+std::string encode_base64(std::span<const std::byte> bytes) {
     constexpr std::string_view alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     std::string text;
     text.reserve((bytes.size() + 2) / 3 * 4);
@@ -26,10 +46,7 @@ inline std::string encode_base64(std::span<const std::byte> bytes) {
     return text;
 }
 
-/// The bytes that `text` spells, or nothing where it is not base64. As protobuf's JSON mapping allows: the
-/// standard or the URL-safe alphabet, padded or not. Refused, because no encoder writes it: white space, and
-/// bits of the last character that belong to no byte.
-inline std::optional<std::vector<std::byte>> decode_base64(std::string_view text) {
+std::optional<std::vector<std::byte>> decode_base64(std::string_view text) {
     constexpr std::uint8_t none = 64;
     constexpr auto values = [none] {
         std::array<std::uint8_t, 256> table{};
@@ -64,4 +81,6 @@ inline std::optional<std::vector<std::byte>> decode_base64(std::string_view text
     return bytes;
 }
 
-}  // namespace bespoke
+}  // namespace bespoke::define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
+
+#endif

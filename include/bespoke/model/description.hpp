@@ -1,9 +1,9 @@
 #pragma once
 
-#include "feature.hpp"
+#include "feature_type.hpp"
 
 #include <map>
-#include <set>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -11,6 +11,7 @@
 
 /// What a model says about itself. Core ML specification, Model.proto.
 namespace bespoke {
+namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
 
 /// A named input or output.
 struct feature_description {
@@ -18,7 +19,7 @@ struct feature_description {
     std::string short_description = {};
     feature_type type = {};
 
-    friend bool operator==(const feature_description&, const feature_description&) = default;
+    friend bool operator==(const feature_description&, const feature_description&);
 };
 
 struct metadata {
@@ -28,7 +29,7 @@ struct metadata {
     std::string license = {};
     std::map<std::string, std::string> user_defined = {};
 
-    friend bool operator==(const metadata&, const metadata&) = default;
+    friend bool operator==(const metadata&, const metadata&);
 };
 
 struct model_description {
@@ -39,22 +40,52 @@ struct model_description {
     std::string predicted_feature_name = {};
     /// Of classifiers: the output with a probability for each label.
     std::string predicted_probabilities_name = {};
-    bespoke::metadata metadata = {};
+    struct metadata metadata = {};
 
-    friend bool operator==(const model_description&, const model_description&) = default;
+    friend bool operator==(const model_description&, const model_description&);
 };
 
 /// Null where no description has the name.
-inline const feature_description* find_feature(std::span<const feature_description> descriptions,
-                                               std::string_view name) {
+const feature_description* find_feature(std::span<const feature_description> descriptions, std::string_view name);
+
+/// What is wrong with the description itself, or nothing: a name that is empty or comes twice, a type that
+/// contradicts itself, a predicted feature that is no output.
+std::optional<fault> fault_of(const model_description& description);
+
+/// Throws unless `values` has a fitting value for each description that is not optional, and nothing else.
+/// `role` is what they are to the model: "input". errc::unknown_name, errc::shape_mismatch or
+/// errc::bad_value, with the name, what was wanted and what came.
+void check_features(std::string_view role, std::span<const feature_description> descriptions, const features& values);
+
+}  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
+
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::check_features;
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::fault_of;
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::feature_description;
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::find_feature;
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::metadata;
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::model_description;
+
+}  // namespace bespoke
+
+#ifdef BESPOKE_IMPLEMENTATION
+
+#include <set>
+
+namespace bespoke::define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
+
+bool operator==(const feature_description&, const feature_description&) = default;
+bool operator==(const metadata&, const metadata&) = default;
+bool operator==(const model_description&, const model_description&) = default;
+
+const feature_description* find_feature(std::span<const feature_description> descriptions,
+                                        std::string_view name) {
     for (const feature_description& d : descriptions)
         if (d.name == name) return &d;
     return nullptr;
 }
 
-/// What is wrong with the description itself, or nothing: a name that is empty or comes twice, a type that
-/// contradicts itself, a predicted feature that is no output.
-inline std::optional<fault> fault_of(const model_description& description) {
+std::optional<fault> fault_of(const model_description& description) {
     const auto check_list = [](std::string_view role,
                                const std::vector<feature_description>& list) -> std::optional<fault> {
         std::set<std::string_view> names;
@@ -80,11 +111,7 @@ inline std::optional<fault> fault_of(const model_description& description) {
     return check_output("predicted probabilities", description.predicted_probabilities_name);
 }
 
-/// Throws unless `values` has a fitting value for each description that is not optional, and nothing else.
-/// `role` is what they are to the model: "input". errc::unknown_name, errc::shape_mismatch or
-/// errc::bad_value, with the name, what was wanted and what came.
-inline void check_features(std::string_view role, std::span<const feature_description> descriptions,
-                           const features& values) {
+void check_features(std::string_view role, std::span<const feature_description> descriptions, const features& values) {
     const auto place = [&](std::string_view name) {
         return std::string(role) + " \"" + std::string(name) + "\": ";
     };
@@ -106,4 +133,6 @@ inline void check_features(std::string_view role, std::span<const feature_descri
             throw error(errc::unknown_name, place(name) + "the model declares no such " + std::string(role));
 }
 
-}  // namespace bespoke
+}  // namespace bespoke::define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
+
+#endif

@@ -47,8 +47,12 @@ struct layer_notes {
     std::vector<weight_source> weights;  ///< one for each of the layer's parameters
 };
 
+namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
 class network_reader;
 class network_writer;
+}  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::network_reader;
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::network_writer;
 
 /// How one layer type is read and written.
 struct layer_codec {
@@ -70,7 +74,6 @@ void write_subnetwork(network_writer& networks, const layer_list& layers, object
 /// How many numbers the document gives for each of these parameters.
 std::vector<extent> weight_lengths(const network_reader& networks, object_reader& fields,
                                    std::span<const std::string_view> parameters);
-}  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
 
 /// The state of reading the layers of one document.
 class network_reader {
@@ -81,8 +84,7 @@ public:
         std::string layer;  ///< place and name of the layer
     };
 
-    explicit network_reader(std::span<const layer_codec> table, const safetensors* weights_file = nullptr)
-        : codecs(table), tensors(weights_file) {}
+    explicit network_reader(std::span<const layer_codec> table, const safetensors* weights_file = nullptr);
 
     std::span<const layer_codec> codecs;
     const safetensors* tensors;
@@ -106,10 +108,10 @@ public:
     void (*write_notes)(void* context, std::size_t step, object_writer& layer) = nullptr;
     void* context = nullptr;
 
-    bool is_implied(std::string_view key) const {
-        return implied != nullptr && implied->contains(place + "/" + std::string(key));
-    }
+    bool is_implied(std::string_view key) const;
 };
+
+}  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
 
 namespace detail {
 
@@ -295,32 +297,33 @@ inline constexpr auto parameter_names = [] {
     return names;
 }();
 
-/// A node and the strings that its layer looks at.
-template <class L>
+/// A node and the strings that its layer looks at. No template: there are many layer types.
 struct node_and_texts {
     text_pool texts;
-    node_of<L> node{L{}};
+    std::unique_ptr<any_node> node;
 };
 
 template <class L>
 std::shared_ptr<any_node> read_layer(object_reader& in, network_reader& networks) {
-    const auto both = std::make_shared<node_and_texts<L>>();
-    read_fields(both->node.layer, in, networks, both->texts);
+    auto both = std::make_shared<node_and_texts>();
+    auto* node = new node_of<L>(L{});
+    both->node.reset(node);
+    read_fields(node->layer, in, networks, both->texts);
     if constexpr (requires(L& l, std::span<const extent> lengths) { l.set_lengths(lengths); })
-        both->node.layer.set_lengths(define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::weight_lengths(
+        node->layer.set_lengths(define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::weight_lengths(
             networks, in, parameter_names<L>));
     if constexpr (requires(L& l) { l.if_branch.nodes; }) {
         using namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit;
         if (!in.has("ifBranch")) in.fail(errc::bad_value, "ifBranch", "a network wanted, none came");
-        both->node.layer.if_branch = read_subnetwork(networks, in, "ifBranch");
-        both->node.layer.else_branch = read_subnetwork(networks, in, "elseBranch");
+        node->layer.if_branch = read_subnetwork(networks, in, "ifBranch");
+        node->layer.else_branch = read_subnetwork(networks, in, "elseBranch");
     } else if constexpr (requires(L& l) { l.body_network.nodes; }) {
         using namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit;
         if (!in.has("bodyNetwork")) in.fail(errc::bad_value, "bodyNetwork", "a network wanted, none came");
-        both->node.layer.condition_network = read_subnetwork(networks, in, "conditionNetwork");
-        both->node.layer.body_network = read_subnetwork(networks, in, "bodyNetwork");
+        node->layer.condition_network = read_subnetwork(networks, in, "conditionNetwork");
+        node->layer.body_network = read_subnetwork(networks, in, "bodyNetwork");
     }
-    return {both, &both->node};
+    return {std::move(both), node};
 }
 
 template <class L>
@@ -351,6 +354,10 @@ constexpr std::string_view nested_key_of() {
         return "";
 }
 
+/// T, but instantiated only where the others are known.
+template <class T, class... Others>
+using dependent = std::conditional_t<sizeof...(Others) + 1 != 0, T, void>;
+
 }  // namespace detail
 
 using branch_node = branch<layer_list, layer_list>;
@@ -369,8 +376,10 @@ constexpr layer_codec codec_of() {
 
 /// The table of some layer types, and of those for control flow.
 template <layer... Ls>
-inline constexpr std::array codecs_of{codec_of<branch_node>(),   codec_of<loop_node>(), codec_of<loop_break>(),
-                                      codec_of<loop_continue>(), codec_of<Ls>()...};
+inline constexpr std::array codecs_of{codec_of<detail::dependent<branch_node, Ls...>>(),
+                                      codec_of<detail::dependent<loop_node, Ls...>>(),
+                                      codec_of<detail::dependent<loop_break, Ls...>>(),
+                                      codec_of<detail::dependent<loop_continue, Ls...>>(), codec_of<Ls>()...};
 
 template <class T>
 struct in_layer_set {
@@ -395,6 +404,11 @@ struct joined_sets<layer_set<First...>, layer_set<Second...>, Rest...>
 template <class... Parts>
 inline constexpr std::span<const layer_codec> codecs_in =
     joined_sets<layer_set<>, typename in_layer_set<Parts>::type...>::codecs;
+
+namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
+/// The codecs of the layers for control flow, which every table begins with.
+std::span<const layer_codec> control_codecs();
+}  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
 
 /// Null where the table has no such layer type.
 constexpr const layer_codec* find_codec(std::span<const layer_codec> codecs, const any_node& node) {
@@ -567,6 +581,14 @@ inline std::shared_ptr<any_node> read_layer_of_table(network_reader& networks, o
 }  // namespace detail
 
 namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
+
+network_reader::network_reader(std::span<const layer_codec> table, const safetensors* weights_file)
+    : codecs(table), tensors(weights_file) {}
+bool network_writer::is_implied(std::string_view key) const {
+    return implied != nullptr && implied->contains(place + "/" + std::string(key));
+}
+
+std::span<const layer_codec> control_codecs() { return codecs_of<>; }
 
 layer_list read_layers(network_reader& networks, object_reader& network) {
     layer_list list;

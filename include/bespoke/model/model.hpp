@@ -1,161 +1,26 @@
 #pragma once
 
-#include "../network/program.hpp"
 #include "description_codec.hpp"
-#include "layer_codec.hpp"
-#include "update_parameters.hpp"
+#include "model_class.hpp"
 
-#include <array>
 #include <filesystem>
-#include <memory>
-#include <optional>
 #include <span>
-#include <string>
 #include <string_view>
-#include <utility>
-#include <variant>
-#include <vector>
 
+/// Models and documents: `load(path)`, `parse(text)`, `m.save(path)`. What a model is stands in model_class.hpp.
 namespace bespoke {
-
-/// What a network answers with. Core ML specification, the `Type` of Model.
-enum class model_type { neural_network, neural_network_classifier, neural_network_regressor };
-
-/// How the shape of a multi-array becomes the shape of a blob.
-/// Core ML specification, NeuralNetworkMultiArrayShapeMapping.
-enum class array_shape_mapping {
-    rank5_array_mapping,  ///< [C] -> [1, 1, C, 1, 1], [C, H, W] -> [1, 1, C, H, W]
-    exact_array_mapping,  ///< as it is
-};
-constexpr std::array<std::string_view, 2> enumerators(array_shape_mapping) {
-    return {"RANK5_ARRAY_MAPPING", "EXACT_ARRAY_MAPPING"};
-}
-enum class image_shape_mapping { rank5_image_mapping, rank4_image_mapping };
-constexpr std::array<std::string_view, 2> enumerators(image_shape_mapping) {
-    return {"RANK5_IMAGE_MAPPING", "RANK4_IMAGE_MAPPING"};
-}
-
-/// All that a model says beside its layers. The names are the specification's.
-struct model_settings {
-    std::int32_t specification_version = 4;
-    model_description description{};
-    bool is_updatable = false;
-    model_type type = model_type::neural_network;
-    array_shape_mapping array_input_shape_mapping = array_shape_mapping::exact_array_mapping;
-    image_shape_mapping image_input_shape_mapping = image_shape_mapping::rank5_image_mapping;
-    /// Of a classifier: a name or a number for each element of the blob `label_probability_layer_name` (empty:
-    /// what the last layer writes).
-    std::variant<std::monostate, string_sequence, int64_sequence> class_labels{};
-    std::string label_probability_layer_name{};
-    std::optional<network_update_parameters> update_parameters{};
-
-    friend bool operator==(const model_settings&, const model_settings&) = default;
-};
 
 struct load_options {
     std::size_t threads = 1;  ///< how many kernels use, the caller included
 };
 
 namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
-
-/// A network with its parameters, its interface and its update rules: what a file holds.
-///
-/// Made by `load`, `parse` or `to_model`. A copy is independent. One thread at a time may use a model.
-class model {
-public:
-    struct parts;  ///< layers and what a document says of them
-
-    explicit model(parts&& content);
-    model(const model&);
-    model& operator=(const model& other) { return *this = model(other); }
-    model(model&&) noexcept;
-    model& operator=(model&&) noexcept;
-    ~model();
-
-    const model_settings& settings() const { return settings_; }
-    const model_description& description() const { return settings_.description; }
-    /// Replaces what the model says of itself. Throws `error`, and changes nothing, where it does not fit the
-    /// layers.
-    void set_settings(model_settings settings);
-
-    /// Runs one example: a value for each input that is not optional. Throws `error` where a value is missing,
-    /// does not fit or is not wanted.
-    features predict(const features& inputs);
-    /// Runs many, as many at once as have the same shapes.
-    std::vector<features> predict(std::span<const features> inputs);
-
-    /// Writes the document to `path`, and the weights to the file of the same name that ends in .safetensors
-    /// unless they stand in the document: few (64 numbers in all) or read from there. Files are whole
-    /// afterwards or unchanged; see write_files_atomically.
-    void save(const std::filesystem::path& path) const;
-
-    /// The document, and the bytes of the safetensors file that it calls `weights_file`; none where no weight
-    /// is there.
-    struct document {
-        std::string json;
-        std::vector<std::byte> weights;
-    };
-    document write(std::string_view weights_file) const;
-
-    /// The layers with the memory that they run in. After writing parameters, call its `prepare`.
-    program& network() { return *program_; }
-    const program& network() const { return *program_; }
-    /// The parameter array `field` ("weights") of the layer `layer`. Throws `error` where there is none.
-    std::span<float> parameter(std::string_view layer, std::string_view field);
-    /// Plans the network for the shapes of these inputs.
-    void reshape(const features& inputs) { program_->reshape(shapes_of(inputs)); }
-    bool is_planned_for(const features& inputs) const { return program_->is_planned_for(shapes_of(inputs)); }
-    /// Writes the value of input `number` to a blob of the shape that it is planned for.
-    void read_input(std::size_t number, const features& inputs, float* to) const;
-
-    std::span<const layer_codec> codecs() const { return codecs_; }
-    /// Whether the document marks parameter `number` of the plan as updatable ("isUpdatable" of its weights).
-    bool marked_updatable(std::size_t number) const;
-
-private:
-    struct input_site {
-        const feature_description* feature;
-        std::size_t blob;
-    };
-
-    std::vector<program::named_shape> shapes_of(const features& inputs) const;
-    void run(std::span<const features> inputs, std::vector<features>& results);
-    feature_value output_value(const feature_description& feature, std::size_t output, extent example) const;
-    void answer(features& result, extent example) const;
-
-    model_settings settings_;
-    std::span<const layer_codec> codecs_;
-    std::vector<layer_notes> notes_;
-    std::shared_ptr<const std::set<std::string>> implied_;  ///< null: composed in code
-    std::map<std::string, std::string> weights_metadata_;
-    std::vector<std::size_t> outputs_;  ///< for each described output its place among the plan's; npos: an answer
-    std::size_t probabilities_ = 0;     ///< place among the plan's outputs
-    std::unique_ptr<program> program_;
-    bool prepared_ = false;
-};
-
-struct model::parts {
-    model_settings settings;
-    layer_list layers;
-    std::span<const layer_codec> codecs;
-    std::vector<layer_notes> notes;
-    std::shared_ptr<const std::set<std::string>> implied;
-    std::map<std::string, std::string> weights_metadata;
-    std::size_t threads = 1;
-    /// Called with the plan before the memory for parameters is taken, and with it afterwards.
-    void (*fill)(void* context, const plan_view& plan, engine<float>* core) = nullptr;
-    void* context = nullptr;
-};
-
 model load(const std::filesystem::path& path, const load_options& options);
 model load(const std::filesystem::path& path, std::span<const layer_codec> codecs, const load_options& options);
 model parse(std::string_view json, const safetensors* weights, const load_options& options);
 model parse(std::string_view json, const safetensors* weights, std::span<const layer_codec> codecs,
             const load_options& options);
-
 }  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
-
-using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::model;
 
 /// Reads a model: JSON, and the safetensors file beside it where "weightsFile" names one. Throws `error` with
 /// the file and the place in it; nothing is half loaded.
@@ -183,46 +48,14 @@ model parse(std::string_view json, const safetensors* weights = nullptr, const l
 
 #ifdef BESPOKE_IMPLEMENTATION
 
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <limits>
+#include <optional>
+
 namespace bespoke {
 namespace detail {
-
-inline constexpr std::size_t no_output = static_cast<std::size_t>(-1);
-/// Up to so many numbers in all, weights are written into the document.
-inline constexpr extent few_weights = 64;
-
-inline std::string_view key_of_type(model_type type) {
-    constexpr std::string_view keys[] = {"neuralNetwork", "neuralNetworkClassifier", "neuralNetworkRegressor"};
-    return keys[static_cast<std::size_t>(type)];
-}
-
-/// The shape of the blob for a multi-array of shape `s`.
-inline shape blob_shape(const shape& s, array_shape_mapping mapping, const std::string& place) {
-    if (mapping == array_shape_mapping::exact_array_mapping || s.rank() == 5) return s;
-    if (s.rank() == 1) return {1, 1, s[0], 1, 1};
-    if (s.rank() == 3) return {1, 1, s[0], s[1], s[2]};
-    throw error(shape_fault(place, ": a shape of rank 1, 3 or 5 wanted with RANK5_ARRAY_MAPPING, it is ", s));
-}
-
-/// The number of a feature that is no array.
-inline float scalar_of(const feature_value& value) {
-    return std::holds_alternative<std::int64_t>(value) ? static_cast<float>(std::get<std::int64_t>(value))
-                                                       : static_cast<float>(std::get<double>(value));
-}
-
-/// Throws where a network cannot take a feature of this type.
-inline void check_input(const feature_description& feature) {
-    if (feature.type.multi_array_type() == nullptr && !std::holds_alternative<int64_feature_type>(feature.type.type) &&
-        !std::holds_alternative<double_feature_type>(feature.type.type))
-        throw error(errc::unsupported, "input " + in_quotes(feature.name) +
-                                           ": a neural network takes multi-arrays and numbers, not " +
-                                           bespoke::to_text(feature.type));
-}
-
-inline shape declared_shape(const feature_description& feature, array_shape_mapping mapping) {
-    const array_feature_type* array = feature.type.multi_array_type();
-    if (array == nullptr) return {1};
-    return blob_shape(array->default_shape(), mapping, "input \"" + feature.name + "\"");
-}
 
 /// The layers' parameters from what `network_reader` found, in two steps: first every size is compared with
 /// the plan, then, when there is memory, the values are read.
@@ -241,27 +74,6 @@ struct weights_to_read {
         }
     }
 };
-
-inline float number_of(const std::variant<std::monostate, std::int32_t, float, double>& value) {
-    if (const auto* whole = std::get_if<std::int32_t>(&value)) return static_cast<float>(*whole);
-    if (const auto* real = std::get_if<float>(&value)) return *real;
-    if (const auto* number = std::get_if<double>(&value)) return static_cast<float>(*number);
-    return 0;
-}
-
-template <class T>
-multi_array array_from(const float* values, const shape& s) {
-    tensor<T> result = zeros<T>(s);
-    std::transform(values, values + s.size(), result.begin(), [](float v) {
-        if constexpr (std::is_integral_v<T>) {
-            if (!(v > -2147483648.0f)) return v == v ? std::numeric_limits<T>::min() : T(0);
-            return v < 2147483648.0f ? static_cast<T>(v) : std::numeric_limits<T>::max();
-        } else {
-            return static_cast<T>(v);
-        }
-    });
-    return result;
-}
 
 /// Reads the members of a NeuralNetwork, NeuralNetworkClassifier or NeuralNetworkRegressor.
 inline layer_list read_network(object_reader& in, model_settings& settings, network_reader& networks) {
@@ -339,6 +151,9 @@ model read_model(const json& root, std::span<const layer_codec> codecs, const lo
     return model(std::move(content));
 }
 
+/// Up to so many numbers in all, weights are written into the document.
+inline constexpr extent few_weights = 64;
+
 /// Weights on their way into files.
 struct weights_to_write {
     const program& network;
@@ -415,276 +230,6 @@ struct weights_to_write {
 }  // namespace detail
 
 namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
-
-model::model(const model& other)
-    : settings_(other.settings_), codecs_(other.codecs_), notes_(other.notes_), implied_(other.implied_),
-      weights_metadata_(other.weights_metadata_), outputs_(other.outputs_), probabilities_(other.probabilities_),
-      program_(std::make_unique<program>(*other.program_)), prepared_(true) {}
-model::model(model&&) noexcept = default;
-model& model::operator=(model&&) noexcept = default;
-model::~model() = default;
-
-model::model(parts&& content)
-    : codecs_(content.codecs), implied_(std::move(content.implied)),
-      weights_metadata_(std::move(content.weights_metadata)) {
-    const model_settings& settings = content.settings;
-    const std::string root = "/" + std::string(detail::key_of_type(settings.type)) + "/";
-    std::vector<program::named_shape> inputs;
-    for (const auto& feature : settings.description.input) {
-        detail::check_input(feature);
-        inputs.push_back({feature.name, detail::declared_shape(feature, settings.array_input_shape_mapping)});
-    }
-    std::vector<std::string> outputs;
-    const bool classifies = settings.type == model_type::neural_network_classifier;
-    for (const auto& feature : settings.description.output)
-        if (!classifies || (feature.name != settings.description.predicted_feature_name &&
-                            feature.name != settings.description.predicted_probabilities_name))
-            outputs.push_back(feature.name);
-
-    // planned without memory first: a size that the file does not hold must not be allocated
-    planner p(root);
-    for (const auto& in : inputs) p.input(in.name, in.dimensions);
-    content.layers.plan(p);
-    std::string last;
-    if (!p.failed() && p.previous() != planner::npos) {
-        const plan_view so_far = p.result().view();
-        last = so_far[so_far.blobs[p.previous()].name];
-    }
-    for (const auto& name : outputs) p.output(name);
-    if (classifies) {
-        outputs.push_back(settings.label_probability_layer_name.empty() ? last : settings.label_probability_layer_name);
-        p.output(outputs.back());
-    }
-    p.finish();
-    if (p.failed()) throw error(p.problem());
-    if (content.fill != nullptr) content.fill(content.context, p.result().view(), nullptr);
-
-    program_ = std::make_unique<program>(std::move(content.layers), std::move(inputs), std::move(outputs), root);
-    if (content.fill != nullptr) content.fill(content.context, program_->plan(), &program_->core());
-    notes_ = std::move(content.notes);
-    program_->use_threads(content.threads);
-    set_settings(std::move(content.settings));
-}
-
-void model::set_settings(model_settings settings) {
-    const model_description& description = settings.description;
-    if (const auto problem = fault_of(description)) throw error(*problem);
-    const plan_view& plan = program_->plan();  // that of the engine, whichever it is
-    const std::string root = "/" + std::string(detail::key_of_type(settings.type));
-
-    if (description.input.size() != plan.inputs.size())
-        throw error(errc::bad_value, "/description/input: " + std::to_string(plan.inputs.size()) + " inputs wanted, " +
-                                         std::to_string(description.input.size()) + " came");
-    for (const auto& feature : description.input) detail::check_input(feature);
-    for (std::size_t i = 0; i < plan.inputs.size(); ++i)
-        if (plan[plan.blobs[plan.inputs[i]].name] != description.input[i].name)
-            throw error(errc::unknown_name, "/description/input/" + std::to_string(i) + ": " +
-                                                in_quotes(plan[plan.blobs[plan.inputs[i]].name]) + " wanted, " +
-                                                in_quotes(description.input[i].name) + " came");
-
-    // what is declared is compared with the plan for the shapes that are declared
-    std::vector<program::named_shape> inputs;
-    for (const auto& feature : description.input)
-        inputs.push_back({feature.name, detail::declared_shape(feature, settings.array_input_shape_mapping)});
-    program_->reshape(inputs);
-
-    const auto output_number = [&](std::string_view name) {
-        for (std::size_t i = 0; i < plan.outputs.size(); ++i)
-            if (plan[plan.blobs[plan.outputs[i]].name] == name) return i;
-        throw error(errc::unknown_name, "output " + in_quotes(name) + ": the network has no such output");
-    };
-    std::vector<std::size_t> outputs;
-    std::size_t probabilities = detail::no_output;
-    const bool classifies = settings.type == model_type::neural_network_classifier;
-    const bool by_name = std::holds_alternative<string_sequence>(settings.class_labels);
-    if (classifies) {
-        if (std::holds_alternative<std::monostate>(settings.class_labels))
-            throw error(errc::bad_value, root + ": class labels wanted, none came");
-        probabilities = settings.label_probability_layer_name.empty() ? plan.outputs.size() - 1
-                                                                      : output_number(settings.label_probability_layer_name);
-        const blob_facts& blob = plan.blobs[plan.outputs[probabilities]];
-        const auto count_labels = [](const auto& labels) {
-            if constexpr (requires { labels.size(); }) {
-                if (std::set(labels.begin(), labels.end()).size() != labels.size())
-                    throw error(errc::duplicate_name, "a class label comes twice");
-                return static_cast<extent>(labels.size());
-            } else {
-                return extent{0};
-            }
-        };
-        const extent labels = std::visit(count_labels, settings.class_labels);
-        if (blob.dimensions.size() != labels)
-            throw error(shape_fault(root, ": ", labels, " class labels for the probabilities \"", plan[blob.name],
-                                    "\" of the shape ", blob.dimensions));
-    }
-    for (const auto& feature : description.output) {
-        const auto wants = [&](bool fits, std::string_view wanted) {
-            if (!fits)
-                throw error(errc::bad_value, "output " + in_quotes(feature.name) + ": " + std::string(wanted) +
-                                                 " wanted, " + bespoke::to_text(feature.type) + " declared");
-        };
-        if (classifies && feature.name == description.predicted_feature_name) {
-            wants(by_name ? std::holds_alternative<string_feature_type>(feature.type.type)
-                          : std::holds_alternative<int64_feature_type>(feature.type.type),
-                  by_name ? "a string" : "an int64");
-            outputs.push_back(detail::no_output);
-        } else if (classifies && feature.name == description.predicted_probabilities_name) {
-            const auto* dictionary = std::get_if<dictionary_feature_type>(&feature.type.type);
-            wants(dictionary != nullptr && (dictionary->key_type == dictionary_feature_type::key::string_key_type) == by_name,
-                  by_name ? "a dictionary of strings" : "a dictionary of int64");
-            outputs.push_back(detail::no_output);
-        } else {
-            outputs.push_back(output_number(feature.name));
-            const shape& made = plan.blobs[plan.outputs[outputs.back()]].dimensions;
-            const array_feature_type* array = feature.type.multi_array_type();
-            if (array == nullptr) {
-                wants(std::holds_alternative<double_feature_type>(feature.type.type) ||
-                          std::holds_alternative<int64_feature_type>(feature.type.type),
-                      "a multi-array or a number");
-                wants(made.size() == 1, "a multi-array " + bespoke::to_text(made));
-            } else if (array->default_shape().rank() > 0 &&
-                       checked_size(array->default_shape(), planner::largest) != made.size()) {
-                throw error(shape_fault("output \"", feature.name, "\": the shape ", array->default_shape(),
-                                        " declared, the network gives ", made));
-            }
-        }
-    }
-    if (settings.type == model_type::neural_network_regressor && description.predicted_feature_name.empty())
-        throw error(errc::bad_value, "/description/predictedFeatureName: the name of an output wanted, none came");
-    settings_ = std::move(settings);
-    outputs_ = std::move(outputs);
-    probabilities_ = probabilities;
-}
-
-bool model::marked_updatable(std::size_t number) const {
-    const plan_view& plan = program_->plan();
-    const std::size_t step = plan.parameters[number].step;
-    return step < notes_.size() && notes_[step].weights[number - plan.steps[step].first_parameter].updatable;
-}
-
-std::span<float> model::parameter(std::string_view layer, std::string_view field) {
-    const plan_view& plan = program_->plan();
-    const std::size_t step = plan.find_step(layer);
-    if (step != blob_facts::npos)
-        for (std::size_t i = 0; i < plan.steps[step].parameter_count; ++i) {
-            const std::size_t number = plan.steps[step].first_parameter + i;
-            if (plan.parameters[number].name == field)
-                return {program_->core().parameter(number),
-                        static_cast<std::size_t>(plan.parameters[number].dimensions.size())};
-        }
-    throw error(errc::unknown_name, "no layer " + in_quotes(layer) + " with a parameter " + in_quotes(field));
-}
-
-// --- predicting -------------------------------------------------------------------------------------
-
-std::vector<program::named_shape> model::shapes_of(const features& inputs) const {
-    std::vector<program::named_shape> shapes;
-    for (const auto& feature : settings_.description.input) {
-        const feature_value* value = inputs.find(feature.name);
-        const auto* array = value == nullptr ? nullptr : std::get_if<multi_array>(value);
-        shapes.push_back({feature.name, array == nullptr
-                                            ? detail::declared_shape(feature, settings_.array_input_shape_mapping)
-                                            : detail::blob_shape(array->shape(), settings_.array_input_shape_mapping,
-                                                                 "input \"" + feature.name + "\"")});
-    }
-    return shapes;
-}
-
-features model::predict(const features& inputs) { return std::move(predict(std::span(&inputs, 1)).front()); }
-
-std::vector<features> model::predict(std::span<const features> inputs) {
-    for (std::size_t i = 0; i < inputs.size(); ++i) check_features("input", settings_.description.input, inputs[i]);
-    std::vector<features> results;
-    results.reserve(inputs.size());
-    for (std::size_t begin = 0; begin < inputs.size();) {
-        const auto shapes = shapes_of(inputs[begin]);
-        std::size_t end = begin + 1;
-        while (end < inputs.size() && shapes_of(inputs[end]) == shapes) ++end;
-        program_->reshape(shapes);
-        run(inputs.subspan(begin, end - begin), results);
-        begin = end;
-    }
-    return results;
-}
-
-void model::run(std::span<const features> inputs, std::vector<features>& results) {
-    auto& core = program_->core();
-    core.select(pass::all, {});
-    core.reserve(static_cast<extent>(inputs.size()));
-    if (!prepared_) program_->prepare();
-    prepared_ = true;
-    program_->measure();
-    const plan_view& plan = program_->plan();
-    for (std::size_t e = 0; e < inputs.size(); ++e)
-        for (std::size_t i = 0; i < plan.inputs.size(); ++i) {
-            const extent size = plan.blobs[plan.inputs[i]].dimensions.size();
-            read_input(i, inputs[e], core.value(plan.inputs[i]) + static_cast<extent>(e) * size);
-        }
-    program_->forward();
-    for (std::size_t e = 0; e < inputs.size(); ++e) {
-        features& result = results.emplace_back();
-        for (std::size_t i = 0; i < outputs_.size(); ++i)
-            if (outputs_[i] != detail::no_output) {
-                const feature_description& feature = settings_.description.output[i];
-                result.set(feature.name, output_value(feature, outputs_[i], static_cast<extent>(e)));
-            }
-        if (probabilities_ != detail::no_output) answer(result, static_cast<extent>(e));
-    }
-}
-
-void model::read_input(std::size_t number, const features& inputs, float* to) const {
-    const plan_view& plan = program_->plan();
-    const feature_description& feature = settings_.description.input[number];
-    const feature_value* value = inputs.find(feature.name);
-    if (value == nullptr) {
-        const auto* array = feature.type.multi_array_type();
-        std::fill_n(to, plan.blobs[plan.inputs[number]].dimensions.size(),
-                    array == nullptr ? 0.0f : detail::number_of(array->default_optional_value));
-    } else if (const auto* array = std::get_if<multi_array>(value)) {
-        std::visit([&](const auto& values) { copy_elements(values, to); }, array->values());
-    } else {
-        *to = detail::scalar_of(*value);
-    }
-}
-
-feature_value model::output_value(const feature_description& feature, std::size_t output, extent example) const {
-    const plan_view& plan = program_->plan();
-    const blob_facts& blob = plan.blobs[plan.outputs[output]];
-    const float* values = program_->core().value(plan.outputs[output]) +
-                          (blob.per_example ? example * blob.dimensions.size() : 0);
-    const array_feature_type* array = feature.type.multi_array_type();
-    if (array == nullptr) {
-        if (std::holds_alternative<double_feature_type>(feature.type.type)) return static_cast<double>(*values);
-        const double rounded = std::isnan(*values) ? 0.0 : std::round(static_cast<double>(*values));
-        return static_cast<std::int64_t>(std::clamp(rounded, -0x1p62, 0x1p62));
-    }
-    const shape declared = array->default_shape();
-    const shape s = declared.rank() > 0 && checked_size(declared, planner::largest) == blob.dimensions.size()
-                        ? declared
-                        : blob.dimensions;
-    if (array->data_type == array_data_type::float64) return detail::array_from<double>(values, s);
-    if (array->data_type == array_data_type::int32) return detail::array_from<std::int32_t>(values, s);
-    return detail::array_from<float>(values, s);
-}
-
-void model::answer(features& result, extent example) const {
-    const plan_view& plan = program_->plan();
-    const blob_facts& blob = plan.blobs[plan.outputs[probabilities_]];
-    const extent size = blob.dimensions.size();
-    const float* values = program_->core().value(plan.outputs[probabilities_]) + (blob.per_example ? example * size : 0);
-    const auto best = static_cast<std::size_t>(std::max_element(values, values + size) - values);
-    const auto fill = [&](const auto& labels, auto dictionary) {
-        for (std::size_t i = 0; i < labels.size(); ++i) dictionary[labels[i]] = static_cast<double>(values[i]);
-        if (!settings_.description.predicted_feature_name.empty())
-            result.set(settings_.description.predicted_feature_name, labels[best]);
-        if (!settings_.description.predicted_probabilities_name.empty())
-            result.set(settings_.description.predicted_probabilities_name, std::move(dictionary));
-    };
-    if (const auto* names = std::get_if<string_sequence>(&settings_.class_labels))
-        fill(*names, string_dictionary{});
-    else
-        fill(std::get<int64_sequence>(settings_.class_labels), int64_dictionary{});
-}
 
 // --- writing ----------------------------------------------------------------------------------------
 

@@ -76,7 +76,8 @@ layer_list layers_of() {
 template <const auto& Description>
 std::span<const layer_codec> codecs_of_network() {
     static const auto table = [] {
-        std::vector<layer_codec> codecs(codecs_of<>.begin(), codecs_of<>.end());
+        const auto control = define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::control_codecs();
+        std::vector<layer_codec> codecs(control.begin(), control.end());
         Description.each(0, [&]<class L>(const L&, std::size_t) {
             if constexpr (!is_branch<L> && !is_loop<L>) {
                 constexpr layer_codec codec = codec_of<L>();

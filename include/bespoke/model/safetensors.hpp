@@ -5,21 +5,14 @@
 #include "float16.hpp"
 #include "json.hpp"
 
-#include <algorithm>
-#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
-#include <functional>
-#include <limits>
 #include <map>
 #include <memory>
-#include <set>
 #include <span>
 #include <string>
 #include <string_view>
-#include <tuple>
-#include <utility>
 #include <vector>
 
 /// The safetensors file format (github.com/huggingface/safetensors), read and written.
@@ -55,13 +48,7 @@ constexpr const known_dtype* find_dtype(std::string_view name) {
     return nullptr;
 }
 
-class safetensors;
-
 namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
-safetensors parse_safetensors(std::vector<std::byte> file, std::string_view name);
-std::vector<std::byte> to_safetensors(std::span<const tensor_entry> entries,
-                                      const std::map<std::string, std::string>& metadata);
-}  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
 
 /// The tensors of one file. Copies share the bytes, so what `entries` refers to lives as long as any copy.
 class safetensors {
@@ -69,30 +56,17 @@ public:
     /// Checks everything before it uses it; keeps `file` and allocates beside it some 30 times the header.
     /// Throws errc::malformed_file, errc::duplicate_name or errc::unsupported, with `name_for_errors` before
     /// the sentence.
-    static safetensors parse(std::vector<std::byte> file, std::string_view name_for_errors) {
-        return define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::parse_safetensors(std::move(file),
-                                                                                        name_for_errors);
-    }
+    static safetensors parse(std::vector<std::byte> file, std::string_view name_for_errors);
     /// Throws what `parse` and `read_file` throw, with the path before the sentence.
-    static safetensors load(const std::filesystem::path& path) {
-        return parse(read_file(path), path.string());
-    }
+    static safetensors load(const std::filesystem::path& path);
 
     /// Null where no tensor has the name.
-    const tensor_entry* find(std::string_view name) const {
-        const auto found = std::ranges::lower_bound(entries_, name, std::ranges::less(), view_of_name);
-        return found != entries_.end() && found->name == name ? &*found : nullptr;
-    }
+    const tensor_entry* find(std::string_view name) const;
     /// Sorted by name, byte by byte.
     const std::vector<tensor_entry>& entries() const { return entries_; }
     const std::map<std::string, std::string>& metadata() const { return metadata_; }
 
 private:
-    friend safetensors define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::parse_safetensors(
-        std::vector<std::byte>, std::string_view);
-
-    static std::string_view view_of_name(const tensor_entry& entry) { return entry.name; }
-
     std::shared_ptr<const std::vector<std::byte>> file_;
     std::vector<tensor_entry> entries_;
     std::map<std::string, std::string> metadata_;
@@ -101,11 +75,30 @@ private:
 /// The file that holds `entries`: larger elements first, so that each is aligned, then by name. The same
 /// tensors give the same bytes in whatever order they come. Throws errc::bad_argument where `bytes` are not
 /// what `dtype` and `dimensions` ask for or a name is not UTF-8, errc::duplicate_name where one comes twice.
-inline std::vector<std::byte> to_safetensors(std::span<const tensor_entry> entries,
-                                             const std::map<std::string, std::string>& metadata = {}) {
-    return define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::to_safetensors(entries, metadata);
-}
+std::vector<std::byte> to_safetensors(std::span<const tensor_entry> entries,
+                                      const std::map<std::string, std::string>& metadata = {});
 
+/// The elements of an F32, F64, F16 or BF16 tensor. F64 is rounded, and is infinite where it is too large;
+/// NaN and infinity are handed on. Throws errc::bad_value for any other dtype.
+std::vector<float> to_floats(const tensor_entry& entry);
+
+}  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
+
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::safetensors;
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::to_floats;
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::to_safetensors;
+
+}  // namespace bespoke
+
+#ifdef BESPOKE_IMPLEMENTATION
+
+#include <algorithm>
+#include <bit>
+#include <limits>
+#include <set>
+#include <tuple>
+
+namespace bespoke {
 namespace detail {
 
 /// An unsigned integer from its little-endian bytes, wherever they lie.
@@ -123,37 +116,6 @@ void convert_elements(std::span<const std::byte> bytes, std::vector<float>& to, 
     for (std::size_t i = 0; i < to.size(); ++i)
         to[i] = convert(load_little_endian<U>(bytes.data() + i * sizeof(U)));
 }
-
-}  // namespace detail
-
-/// The elements of an F32, F64, F16 or BF16 tensor. F64 is rounded, and is infinite where it is too large;
-/// NaN and infinity are handed on. Throws errc::bad_value for any other dtype.
-inline std::vector<float> to_floats(const tensor_entry& entry) {
-    std::vector<float> result;
-    if (entry.dtype == "F32")
-        detail::convert_elements<std::uint32_t>(
-            entry.bytes, result, [](std::uint32_t bits) { return std::bit_cast<float>(bits); });
-    else if (entry.dtype == "F64")
-        detail::convert_elements<std::uint64_t>(entry.bytes, result, [](std::uint64_t bits) {
-            return static_cast<float>(std::bit_cast<double>(bits));
-        });
-    else if (entry.dtype == "F16")
-        detail::convert_elements<std::uint16_t>(entry.bytes, result, float16_to_float);
-    else if (entry.dtype == "BF16")
-        detail::convert_elements<std::uint16_t>(entry.bytes, result, bfloat16_to_float);
-    else
-        throw error(errc::bad_value, "tensor \"" + entry.name +
-                                         "\": F32, F64, F16 or BF16 wanted, but the dtype is " +
-                                         std::string(entry.dtype));
-    return result;
-}
-
-}  // namespace bespoke
-
-#ifdef BESPOKE_IMPLEMENTATION
-
-namespace bespoke {
-namespace detail {
 
 /// No product of a shape's extents that are not 0 may exceed this, so that later products cannot overflow.
 inline constexpr extent max_elements = extent{1} << 59;
@@ -286,7 +248,7 @@ private:
 
 namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
 
-safetensors parse_safetensors(std::vector<std::byte> file, std::string_view name) {
+safetensors safetensors::parse(std::vector<std::byte> file, std::string_view name) {
     constexpr std::size_t prefix = 8;
     const std::string place = std::string(name) + ": ";
     if (file.size() < prefix)
@@ -318,6 +280,34 @@ safetensors parse_safetensors(std::vector<std::byte> file, std::string_view name
             result.entries_.push_back(reader.entry(key, value));
     }
     reader.check_cover(result.entries_);
+    return result;
+}
+
+safetensors safetensors::load(const std::filesystem::path& path) { return parse(read_file(path), path.string()); }
+
+const tensor_entry* safetensors::find(std::string_view name) const {
+    const auto found = std::lower_bound(entries_.begin(), entries_.end(), name,
+                                        [](const tensor_entry& entry, std::string_view n) { return entry.name < n; });
+    return found != entries_.end() && found->name == name ? &*found : nullptr;
+}
+
+std::vector<float> to_floats(const tensor_entry& entry) {
+    std::vector<float> result;
+    if (entry.dtype == "F32")
+        detail::convert_elements<std::uint32_t>(
+            entry.bytes, result, [](std::uint32_t bits) { return std::bit_cast<float>(bits); });
+    else if (entry.dtype == "F64")
+        detail::convert_elements<std::uint64_t>(entry.bytes, result, [](std::uint64_t bits) {
+            return static_cast<float>(std::bit_cast<double>(bits));
+        });
+    else if (entry.dtype == "F16")
+        detail::convert_elements<std::uint16_t>(entry.bytes, result, float16_to_float);
+    else if (entry.dtype == "BF16")
+        detail::convert_elements<std::uint16_t>(entry.bytes, result, bfloat16_to_float);
+    else
+        throw error(errc::bad_value, "tensor \"" + entry.name +
+                                         "\": F32, F64, F16 or BF16 wanted, but the dtype is " +
+                                         std::string(entry.dtype));
     return result;
 }
 

@@ -2,6 +2,7 @@
 
 #include "document.hpp"
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <variant>
@@ -9,6 +10,7 @@
 
 /// How a model wants to be trained. Core ML specification, NetworkUpdateParameters, in snake_case.
 namespace bespoke {
+namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
 
 struct double_range {
     double min_value = 0, max_value = 0;
@@ -20,7 +22,7 @@ struct int64_range {
 };
 struct int64_set {
     std::vector<std::int64_t> values;
-    friend bool operator==(const int64_set&, const int64_set&) = default;
+    friend bool operator==(const int64_set&, const int64_set&);
 };
 
 /// A number with the values that a caller may choose.
@@ -29,42 +31,32 @@ struct double_parameter {
     std::optional<double_range> range;
 
     bool allows(double value) const { return !range || (value >= range->min_value && value <= range->max_value); }
-    friend bool operator==(const double_parameter&, const double_parameter&) = default;
+    friend bool operator==(const double_parameter&, const double_parameter&);
 };
 struct int64_parameter {
     std::int64_t default_value = 0;
     std::variant<std::monostate, int64_range, int64_set> allowed_values;
 
-    bool allows(std::int64_t value) const {
-        if (const auto* range = std::get_if<int64_range>(&allowed_values))
-            return value >= range->min_value && value <= range->max_value;
-        if (const auto* set = std::get_if<int64_set>(&allowed_values)) {
-            for (std::int64_t v : set->values)
-                if (v == value) return true;
-            return false;
-        }
-        return true;
-    }
-    friend bool operator==(const int64_parameter&, const int64_parameter&) = default;
+    bool allows(std::int64_t value) const;
+    friend bool operator==(const int64_parameter&, const int64_parameter&);
 };
 
 /// -log of the probability that the blob `input` gives to the class in the training feature `target`.
 struct categorical_cross_entropy_loss_layer {
     std::string input, target;
     static constexpr auto key = "categoricalCrossEntropyLossLayer";
-    friend bool operator==(const categorical_cross_entropy_loss_layer&,
-                           const categorical_cross_entropy_loss_layer&) = default;
+    friend bool operator==(const categorical_cross_entropy_loss_layer&, const categorical_cross_entropy_loss_layer&);
 };
 /// Mean of the squared differences between the blob `input` and the training feature `target`.
 struct mean_squared_error_loss_layer {
     std::string input, target;
     static constexpr auto key = "meanSquaredErrorLossLayer";
-    friend bool operator==(const mean_squared_error_loss_layer&, const mean_squared_error_loss_layer&) = default;
+    friend bool operator==(const mean_squared_error_loss_layer&, const mean_squared_error_loss_layer&);
 };
 struct loss_layer {
     std::string name;
     std::variant<categorical_cross_entropy_loss_layer, mean_squared_error_loss_layer> type;
-    friend bool operator==(const loss_layer&, const loss_layer&) = default;
+    friend bool operator==(const loss_layer&, const loss_layer&);
 };
 
 /// What the document leaves out is empty here: the trainer has its own default then.
@@ -73,14 +65,14 @@ struct sgd_optimizer {
     std::optional<int64_parameter> mini_batch_size{};
     std::optional<double_parameter> momentum{};
     static constexpr auto key = "sgdOptimizer";
-    friend bool operator==(const sgd_optimizer&, const sgd_optimizer&) = default;
+    friend bool operator==(const sgd_optimizer&, const sgd_optimizer&);
 };
 struct adam_optimizer {
     std::optional<double_parameter> learning_rate{};
     std::optional<int64_parameter> mini_batch_size{};
     std::optional<double_parameter> beta1{}, beta2{}, eps{};
     static constexpr auto key = "adamOptimizer";
-    friend bool operator==(const adam_optimizer&, const adam_optimizer&) = default;
+    friend bool operator==(const adam_optimizer&, const adam_optimizer&);
 };
 
 struct network_update_parameters {
@@ -89,19 +81,34 @@ struct network_update_parameters {
     std::optional<int64_parameter> epochs{};
     std::optional<bool> shuffle;  ///< whether the examples are drawn in a new order each epoch
     std::optional<int64_parameter> seed{};
-    friend bool operator==(const network_update_parameters&, const network_update_parameters&) = default;
+    friend bool operator==(const network_update_parameters&, const network_update_parameters&);
 };
 
-namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
 /// Reads a NetworkUpdateParameters object. Throws `error` with the place of what does not fit; a default
 /// outside its own range is an error.
 network_update_parameters read_update_parameters(object_reader& in);
 object_writer write_update_parameters(const network_update_parameters& parameters);
+
 }  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
+
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::adam_optimizer;
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::categorical_cross_entropy_loss_layer;
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::double_parameter;
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::double_range;
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::int64_parameter;
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::int64_range;
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::int64_set;
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::loss_layer;
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::mean_squared_error_loss_layer;
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::network_update_parameters;
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::sgd_optimizer;
 
 }  // namespace bespoke
 
 #ifdef BESPOKE_IMPLEMENTATION
+
+#include <algorithm>
+#include <cmath>
 
 namespace bespoke {
 namespace detail {
@@ -174,6 +181,24 @@ inline void write_parameter(object_writer& outer, std::string_view key, const st
 }  // namespace detail
 
 namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
+
+bool operator==(const int64_set&, const int64_set&) = default;
+bool operator==(const double_parameter&, const double_parameter&) = default;
+bool operator==(const int64_parameter&, const int64_parameter&) = default;
+bool operator==(const categorical_cross_entropy_loss_layer&, const categorical_cross_entropy_loss_layer&) = default;
+bool operator==(const mean_squared_error_loss_layer&, const mean_squared_error_loss_layer&) = default;
+bool operator==(const loss_layer&, const loss_layer&) = default;
+bool operator==(const sgd_optimizer&, const sgd_optimizer&) = default;
+bool operator==(const adam_optimizer&, const adam_optimizer&) = default;
+bool operator==(const network_update_parameters&, const network_update_parameters&) = default;
+
+bool int64_parameter::allows(std::int64_t value) const {
+    if (const auto* range = std::get_if<int64_range>(&allowed_values))
+        return value >= range->min_value && value <= range->max_value;
+    if (const auto* set = std::get_if<int64_set>(&allowed_values))
+        return std::find(set->values.begin(), set->values.end(), value) != set->values.end();
+    return true;
+}
 
 network_update_parameters read_update_parameters(object_reader& in) {
     network_update_parameters result;

@@ -1,0 +1,66 @@
+#pragma once
+
+#include "description.hpp"
+#include "update_parameters.hpp"
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+
+/// What a model says beside its layers. Core ML specification, Model.proto and NeuralNetwork.proto.
+namespace bespoke {
+
+/// What a network answers with. Core ML specification, the `Type` of Model.
+enum class model_type { neural_network, neural_network_classifier, neural_network_regressor };
+
+/// How the shape of a multi-array becomes the shape of a blob.
+/// Core ML specification, NeuralNetworkMultiArrayShapeMapping.
+enum class array_shape_mapping {
+    rank5_array_mapping,  ///< [C] -> [1, 1, C, 1, 1], [C, H, W] -> [1, 1, C, H, W]
+    exact_array_mapping,  ///< as it is
+};
+constexpr std::array<std::string_view, 2> enumerators(array_shape_mapping) {
+    return {"RANK5_ARRAY_MAPPING", "EXACT_ARRAY_MAPPING"};
+}
+enum class image_shape_mapping { rank5_image_mapping, rank4_image_mapping };
+constexpr std::array<std::string_view, 2> enumerators(image_shape_mapping) {
+    return {"RANK5_IMAGE_MAPPING", "RANK4_IMAGE_MAPPING"};
+}
+
+namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
+
+/// All that a model says beside its layers. The names are the specification's.
+struct model_settings {
+    std::int32_t specification_version = 4;
+    model_description description{};
+    bool is_updatable = false;
+    model_type type = model_type::neural_network;
+    array_shape_mapping array_input_shape_mapping = array_shape_mapping::exact_array_mapping;
+    image_shape_mapping image_input_shape_mapping = image_shape_mapping::rank5_image_mapping;
+    /// Of a classifier: a name or a number for each element of the blob `label_probability_layer_name` (empty:
+    /// what the last layer writes).
+    std::variant<std::monostate, string_sequence, int64_sequence> class_labels{};
+    std::string label_probability_layer_name{};
+    std::optional<network_update_parameters> update_parameters{};
+
+    friend bool operator==(const model_settings&, const model_settings&);
+};
+
+}  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
+
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::model_settings;
+
+}  // namespace bespoke
+
+#ifdef BESPOKE_IMPLEMENTATION
+
+namespace bespoke::define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
+
+bool operator==(const model_settings&, const model_settings&) = default;
+
+}  // namespace bespoke::define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
+
+#endif
