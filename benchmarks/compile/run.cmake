@@ -22,9 +22,14 @@ string(JOIN " " shown -std=c++20 ${FLAGS})
 message("${COMPILER} ${shown}\n")
 message("seconds     MiB  target")
 
-# row(SOURCE WHAT [SECONDS]): SECONDS is what it may take at most.
+# row(SOURCE WHAT [SECONDS] [DEFINITIONS...]): SECONDS is what it may take at most, "" for no limit.
 function(row source what)
-  execute_process(COMMAND ${scratch}/measure ${TIMES} ${COMPILER} -std=c++20 ${FLAGS} -I${INCLUDE}
+  set(definitions ${ARGN})
+  set(limit "")
+  if(definitions)
+    list(POP_FRONT definitions limit)
+  endif()
+  execute_process(COMMAND ${scratch}/measure ${TIMES} ${COMPILER} -std=c++20 ${FLAGS} ${definitions} -I${INCLUDE}
                           -c ${directory}/${source}.cpp -o ${scratch}/out.o
                   OUTPUT_VARIABLE figures ERROR_VARIABLE problem RESULT_VARIABLE result)
   if(NOT result EQUAL 0)
@@ -41,15 +46,16 @@ function(row source what)
   math(EXPR length "8 - ${length}")
   string(REPEAT " " ${length} before_memory)
   set(target "      ")
-  if(ARGN)
-    set(target "<= ${ARGN}")
+  if(limit)
+    set(target "<= ${limit}")
   endif()
   message("${before_seconds}${seconds}${before_memory}${memory}  ${target}  ${what}")
 endfunction()
 
 row(libraries "xtensor and xsimd alone")
 row(header "#include <bespoke.hpp>" 4.0)
-row(network "a small composed network that predicts and learns" 6.0)
-row(deep "a composed network of 64 layers that predicts")
+row(network "a small composed network that predicts and learns, beside an implementation" 6.0 -DBESPOKE_EXTERN_TEMPLATES)
+row(network "the same with nothing beside it")
+row(deep "a composed network of 64 layers that predicts, beside an implementation" "" -DBESPOKE_EXTERN_TEMPLATES)
 row(implementation "BESPOKE_IMPLEMENTATION: files, the JSON loader, every layer")
 file(REMOVE_RECURSE ${scratch})

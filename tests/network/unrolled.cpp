@@ -10,12 +10,12 @@ using namespace control_test;
 namespace {
 
 constexpr auto small = compose(input{"x", {32}}, inner_product{.output_channels = 64}, bespoke::tanh{},
-                               inner_product{.output_channels = 8}, softmax{} | named("p"), add{} | from("p", "p"));
+                               inner_product{.output_channels = 8}, softmax_nd{} | named("p"), add{} | from("p", "p"));
 using small_plan = composed_plan<small>;
 template <class L, std::size_t Step>
 constexpr bool fits = unrolled<float, L, fixed_step<small_plan, Step>>::fits();
 
-static_assert(fits<inner_product, 0> && fits<bespoke::tanh, 1> && fits<inner_product, 2> && fits<softmax, 3>);
+static_assert(fits<inner_product, 0> && fits<bespoke::tanh, 1> && fits<inner_product, 2> && fits<softmax_nd, 3>);
 static_assert(!fits<add, 4>);  // of several inputs
 
 constexpr auto large = compose(input{"x", {513}}, relu{}, inner_product{.output_channels = 30} | named("weights"),

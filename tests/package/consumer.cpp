@@ -1,4 +1,3 @@
-#define BESPOKE_IMPLEMENTATION
 #include <bespoke.hpp>
 
 #include <array>
