@@ -70,3 +70,19 @@ TEST_CASE("reduction: infinities and NaN", "[reduction]") {
     x[3] = -check::infinity<float>;
     CHECK(std::isnan(kernels::sum(40, x)));
 }
+
+TEMPLATE_TEST_CASE("reduction: the largest element, or NaN", "[reduction]", float, double) {
+    using T = TestType;
+    CHECK(kernels::running_max<T>(0, nullptr) == -check::infinity<T>);
+    for (extent n : check::sizes<T>()) {
+        array<T> x(n, 5, 1);
+        for (extent at = 0; at < n; at += 1 + n / 7) {
+            const T kept = x[at];
+            x[at] = T(2);
+            CHECK(kernels::running_max(n, x.data()) == T(2));
+            x[at] = check::nan<T>;
+            CHECK(std::isnan(kernels::running_max(n, x.data())));
+            x[at] = kept;
+        }
+    }
+}

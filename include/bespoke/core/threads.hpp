@@ -79,32 +79,44 @@ private:
     void* context_ = nullptr;
 };
 
+namespace detail {
+
+/// `parallel_for` behind a function pointer, so that each loop adds little code.
+inline void parallel_for(thread_pool* pool, extent count, extent grain,
+                         void (*body)(const void* context, extent begin, extent end), const void* context) {
+    struct job {
+        void (*body)(const void*, extent, extent);
+        const void* context;
+        extent count, grain, pieces, threads;
+    } work{body, context, count, grain, (count + grain - 1) / grain, 1};
+    if (pool) work.threads = std::min<extent>(work.pieces, static_cast<extent>(pool->size()));
+    if (work.threads <= 1) {
+        if (count > 0) body(context, 0, count);
+        return;
+    }
+    pool->run(
+        [](void* pointer, std::size_t index) {
+            const job& j = *static_cast<job*>(pointer);
+            const extent i = static_cast<extent>(index);
+            if (i >= j.threads) return;
+            const extent begin = j.pieces * i / j.threads * j.grain;
+            const extent end = std::min(j.pieces * (i + 1) / j.threads * j.grain, j.count);
+            if (begin < end) j.body(j.context, begin, end);
+        },
+        &work);
+}
+
+}  // namespace detail
+
 /// Calls `body(begin, end)` over disjoint ranges that cover [0, count), one range a thread.
 ///
 /// Ranges split outputs, never a sum, and begin at multiples of `grain`: what is computed for an index
 /// does not depend on the number of threads. `pool` may be null: then the caller does it all.
 template <class Body>
 void parallel_for(thread_pool* pool, extent count, extent grain, const Body& body) {
-    const extent pieces = (count + grain - 1) / grain;
-    const extent threads = pool ? std::min<extent>(pieces, static_cast<extent>(pool->size())) : 1;
-    if (threads <= 1) {
-        if (count > 0) body(extent{0}, count);
-        return;
-    }
-    struct job {
-        const Body& body;
-        extent count, grain, pieces, threads;
-    } work{body, count, grain, pieces, threads};
-    pool->run(
-        [](void* context, std::size_t index) {
-            const job& j = *static_cast<job*>(context);
-            const extent i = static_cast<extent>(index);
-            if (i >= j.threads) return;
-            const extent begin = j.pieces * i / j.threads * j.grain;
-            const extent end = std::min(j.pieces * (i + 1) / j.threads * j.grain, j.count);
-            if (begin < end) j.body(begin, end);
-        },
-        &work);
+    detail::parallel_for(
+        pool, count, grain,
+        [](const void* context, extent begin, extent end) { (*static_cast<const Body*>(context))(begin, end); }, &body);
 }
 
 }  // namespace bespoke

@@ -222,7 +222,7 @@ constexpr bool is_nan(T x) noexcept {
 /// The larger of both, NaN where either is: what a running maximum (`a`) becomes with the next element.
 template <class T>
 [[gnu::always_inline]] inline batch<T> running_max(const batch<T>& a, const batch<T>& next) noexcept {
-    return xsimd::select(next > a || xsimd::isnan(next), next, a);
+    return xsimd::select(xsimd::isnan(next), next, xsimd::max(next, a));  // what waits for `a` is the maximum only
 }
 template <std::floating_point T>
 constexpr T running_max(T a, T next) noexcept {

@@ -1,9 +1,8 @@
 #pragma once
 
-#include "../core/threads.hpp"
-#include "math.hpp"
+#include "map.hpp"
+#include "reduction.hpp"
 
-#include <algorithm>
 #include <limits>
 
 namespace bespoke::kernels {
@@ -60,17 +59,8 @@ constexpr T pooling_divisor(const pooling_geometry& g, const window& w) {
 }
 
 /// One step of the running result: `v` joins `sum`.
-template <pooling_kind Kind, class T>
-[[gnu::always_inline]] inline batch<T> pooling_step(const batch<T>& sum, const batch<T>& v) noexcept {
-    if constexpr (Kind == pooling_kind::max)
-        return kernels::running_max<T>(sum, v);
-    else if constexpr (Kind == pooling_kind::average)
-        return sum + v;
-    else
-        return kernels::fma<T>(v, v, sum);
-}
-template <pooling_kind Kind, std::floating_point T>
-[[gnu::always_inline]] inline T pooling_step(T sum, T v) noexcept {
+template <pooling_kind Kind, class V>
+[[gnu::always_inline]] inline V pooling_step(const V& sum, const V& v) noexcept {
     if constexpr (Kind == pooling_kind::max)
         return kernels::running_max(sum, v);
     else if constexpr (Kind == pooling_kind::average)
@@ -79,108 +69,126 @@ template <pooling_kind Kind, std::floating_point T>
         return kernels::fma(v, v, sum);
 }
 
-template <pooling_kind Kind, class T>
-constexpr T pooling_start() {
-    return Kind == pooling_kind::max ? -std::numeric_limits<T>::infinity() : T(0);
+/// What is made of the running result in the end.
+template <class V>
+[[gnu::always_inline]] inline V pooling_end(pooling_kind kind, const V& sum, const V& divisor) noexcept {
+    return kind == pooling_kind::average ? sum / divisor
+           : kind == pooling_kind::l2    ? kernels::sqrt(sum)
+                                         : sum;
 }
 
-template <pooling_kind Kind, class T>
-inline T pool_window(const pooling_geometry& g, const window& w, const T* x) noexcept {
-    T sum = pooling_start<Kind, T>();
+template <class T>
+constexpr T pooling_start(pooling_kind kind) {
+    return kind == pooling_kind::max ? -std::numeric_limits<T>::infinity() : T(0);
+}
+
+template <class T>
+[[gnu::noinline]] T pool_window(pooling_kind kind, const pooling_geometry& g, const window& w,
+                                const T* x) noexcept {
+    T sum = pooling_start<T>(kind);
     for (extent iy = w.top; iy < w.bottom; ++iy)
-        for (extent ix = w.left; ix < w.right; ++ix) sum = pooling_step<Kind>(sum, x[iy * g.width + ix]);
-    if constexpr (Kind == pooling_kind::average) sum /= pooling_divisor<T>(g, w);
-    if constexpr (Kind == pooling_kind::l2) sum = kernels::sqrt(sum);
-    return sum;
+        for (extent ix = w.left; ix < w.right; ++ix) {
+            const T v = x[iy * g.width + ix];
+            sum = kind == pooling_kind::max       ? pooling_step<pooling_kind::max>(sum, v)
+                  : kind == pooling_kind::average ? pooling_step<pooling_kind::average>(sum, v)
+                                                  : pooling_step<pooling_kind::l2>(sum, v);
+        }
+    return pooling_end(kind, sum, pooling_divisor<T>(g, w));
 }
 
-template <pooling_kind Kind, class T>
-inline T pool_image(const pooling_geometry& g, const T* x) noexcept {
+template <class T>
+[[gnu::noinline]] T pool_image(pooling_kind kind, const pooling_geometry& g, const T* x) noexcept {
     const extent n = g.height * g.width;
-    batch<T> sum(pooling_start<Kind, T>());
-    extent i = 0;
-    for (; i + lanes<T> <= n; i += lanes<T>) sum = pooling_step<Kind, T>(sum, load(x + i));
-    if constexpr (Kind == pooling_kind::max) {
-        alignas(64) T lane[lanes<T>];
-        sum.store_aligned(lane);
-        T most = lane[0];
-        for (extent l = 1; l < lanes<T>; ++l) most = kernels::running_max(most, lane[l]);
-        for (; i < n; ++i) most = kernels::running_max(most, x[i]);
-        return most;
-    } else {
-        if (i < n) sum = pooling_step<Kind, T>(sum, load_partial(x + i, n - i));
-        const T total = sum_lanes<T>(sum);
-        if constexpr (Kind == pooling_kind::average) return total / pooling_divisor<T>(g, window_at(g, 0, 0));
-        return kernels::sqrt(total);
-    }
+    if (kind == pooling_kind::max) return running_max(n, x);
+    return pooling_end(kind, kind == pooling_kind::l2 ? dot(n, x, x) : sum(n, x),
+                       pooling_divisor<T>(g, window_at(g, 0, 0)));
 }
 
-/// Outputs [begin, end) of a row whose windows lie inside the image: a batch of outputs at a time.
-template <pooling_kind Kind, class T>
-inline void pool_inside(const pooling_geometry& g, const T* x, extent begin, extent end, T* y) noexcept {
-    const T divisor = pooling_divisor<T>(g, {0, g.kernel_height, 0, g.kernel_width});
-    for (extent ox = begin; ox < end; ox += lanes<T>) {
-        const extent count = std::min(end - ox, lanes<T>);
-        batch<T> sum(pooling_start<Kind, T>());
-        for (extent i = 0; i < g.kernel_height; ++i)
-            for (extent j = 0; j < g.kernel_width; ++j) {
-                const T* p = x + i * g.width + ox * g.stride_x - g.pad_left + j;
-                batch<T> v;
-                if (g.stride_x == 1)
-                    v = load_partial(p, count);
-                else if (g.stride_x == 2) {
-                    // Of 2 * count - 1 elements every second.
-                    const extent second = std::max<extent>(2 * count - 1 - lanes<T>, 0);
-                    v = even_lanes<T>(load_partial(p, std::min(2 * count - 1, lanes<T>)),
-                                      second ? load_partial(p + lanes<T>, second) : batch<T>(T(0)));
-                } else {
-                    alignas(64) T gathered[lanes<T>] = {};
-                    for (extent l = 0; l < count; ++l) gathered[l] = p[l * g.stride_x];
-                    v = batch<T>::load_aligned(gathered);
-                }
-                sum = pooling_step<Kind, T>(sum, v);
-            }
-        if constexpr (Kind == pooling_kind::average) sum = sum / batch<T>(divisor);
-        if constexpr (Kind == pooling_kind::l2) sum = kernels::sqrt<T>(sum);
-        store_partial<T>(y + ox, sum, count);
-    }
-}
-
-/// Output columns [begin, end) whose windows lie inside the image.
-struct columns_inside {
-    extent begin, end;
+/// Outputs whose windows lie inside the image.
+struct outputs_inside {
+    extent top, bottom, left, right;
 };
-constexpr columns_inside inside_columns(const pooling_geometry& g) {
-    const extent begin = std::min((g.pad_left + g.stride_x - 1) / g.stride_x, g.output_width);
-    const extent room = g.width + g.pad_left - g.kernel_width;
-    return {begin, std::max(begin, std::min(room < 0 ? extent{0} : room / g.stride_x + 1, g.output_width))};
+constexpr outputs_inside inside(const pooling_geometry& g) {
+    const auto begin = [](extent pad, extent stride, extent outputs) {
+        return std::min((pad + stride - 1) / stride, outputs);
+    };
+    const auto end = [](extent first, extent size, extent pad, extent kernel, extent stride, extent outputs) {
+        const extent room = size + pad - kernel;
+        return std::max(first, std::min(room < 0 ? extent{0} : room / stride + 1, outputs));
+    };
+    const extent top = begin(g.pad_top, g.stride_y, g.output_height);
+    const extent left = begin(g.pad_left, g.stride_x, g.output_width);
+    return {top, end(top, g.height, g.pad_top, g.kernel_height, g.stride_y, g.output_height), left,
+            end(left, g.width, g.pad_left, g.kernel_width, g.stride_x, g.output_width)};
 }
 
+/// One row of `count` neighbouring windows inside the image, count <= lanes; x points to the first. The elements in
+/// column j join `sum`, where the windows are two apart also those in column j + 1 if that is in the window.
 template <pooling_kind Kind, class T>
-inline void pool_channel(const pooling_geometry& g, const T* x, T* y) noexcept {
+[[gnu::always_inline]] inline batch<T> pool_pair(batch<T> sum, const T* x, extent count, bool both) noexcept {
+    const extent size = 2 * count - !both, low = std::min(size, lanes<T>);
+    const batch<T> first = load_partial(x, low), second = load_partial(x + low, size - low);
+    sum = pooling_step<Kind>(sum, even_lanes<T>(first, second));
+    return both ? pooling_step<Kind>(sum, odd_lanes<T>(first, second)) : sum;
+}
+
+/// The outputs whose windows lie inside the image, a batch at a time.
+template <pooling_kind Kind, class T>
+[[gnu::noinline]] void pool_inside(const pooling_geometry& g, const outputs_inside& in, const T* x,
+                                   T* y) noexcept {
+    const auto divisor = static_cast<T>(g.kernel_height * g.kernel_width);
+    const bool pairs = g.stride_x == 2 && g.kernel_width == 2;
+    for (extent oy = in.top; oy < in.bottom; ++oy)
+        for (extent ox = in.left; ox < in.right; ox += lanes<T>) {
+            const extent count = std::min(in.right - ox, lanes<T>);
+            const T* window = x + (oy * g.stride_y - g.pad_top) * g.width + ox * g.stride_x - g.pad_left;
+            batch<T> sum(pooling_start<T>(Kind));
+            for (extent i = 0; i < g.kernel_height; ++i, window += g.width) {
+                if (pairs) {
+                    sum = pool_pair<Kind>(sum, window, count, true);
+                    continue;
+                }
+                for (extent j = 0; j < g.kernel_width; ++j) {
+                    alignas(64) T gathered[lanes<T>] = {};
+                    const T* p = window + j;
+                    if (g.stride_x == 2)
+                        sum = pool_pair<Kind>(sum, p, count, false);
+                    else if (g.stride_x == 1)
+                        sum = pooling_step<Kind>(sum, load_partial(p, count));
+                    else {
+                        for (extent l = 0; l < count; ++l) gathered[l] = p[l * g.stride_x];
+                        sum = pooling_step<Kind>(sum, batch<T>::load_aligned(gathered));
+                    }
+                }
+            }
+            store_partial<T>(y + oy * g.output_width + ox, pooling_end(Kind, sum, batch<T>(divisor)), count);
+        }
+}
+
+template <class T>
+[[gnu::noinline]] void pool_channel(pooling_kind kind, const pooling_geometry& g, const T* x, T* y) noexcept {
     if (is_global(g)) {
-        *y = pool_image<Kind>(g, x);
+        *y = pool_image(kind, g, x);
         return;
     }
-    const columns_inside columns = inside_columns(g);
-    for (extent oy = 0; oy < g.output_height; ++oy, y += g.output_width) {
-        const extent top = oy * g.stride_y - g.pad_top;
-        const bool inside = top >= 0 && top + g.kernel_height <= g.height;
-        const extent first = inside ? columns.begin : g.output_width,
-                     last = inside ? columns.end : g.output_width;
-        for (extent ox = 0; ox < first; ++ox) y[ox] = pool_window<Kind>(g, window_at(g, oy, ox), x);
-        if (inside) pool_inside<Kind>(g, x + top * g.width, first, last, y);
-        for (extent ox = last; ox < g.output_width; ++ox)
-            y[ox] = pool_window<Kind>(g, window_at(g, oy, ox), x);
-    }
+    const outputs_inside in = inside(g);
+    for (extent oy = 0; oy < g.output_height; ++oy)
+        for (extent ox = 0; ox < g.output_width; ++ox) {
+            if (oy >= in.top && oy < in.bottom && ox == in.left) ox = in.right;
+            if (ox < g.output_width)
+                y[oy * g.output_width + ox] = pool_window(kind, g, window_at(g, oy, ox), x);
+        }
+    (kind == pooling_kind::max       ? pool_inside<pooling_kind::max, T>
+     : kind == pooling_kind::average ? pool_inside<pooling_kind::average, T>
+                                     : pool_inside<pooling_kind::l2, T>)(g, in, x, y);
 }
 
 /// dx of one window; y and dy are its result and its gradient.
-template <pooling_kind Kind, class T>
-inline void pool_window_backward(const pooling_geometry& g, const window& w, const T* x, T y, T dy,
-                                 T* dx) noexcept {
+template <class T>
+[[gnu::noinline]] void pool_window_backward(pooling_kind kind, const pooling_geometry& g, const window& w,
+                                            const T* x, T y, T dy, T* dx) noexcept {
     if (w.size() == 0) return;
-    if constexpr (Kind == pooling_kind::max) {
+    if (kind == pooling_kind::max) {
         // The first element equal to the result, or the first NaN where that is the result.
         extent at = -1;
         for (extent iy = w.bottom; iy-- > w.top;)
@@ -189,84 +197,80 @@ inline void pool_window_backward(const pooling_geometry& g, const window& w, con
                 at = v == y || (is_nan(v) && is_nan(y)) ? iy * g.width + ix : at;
             }
         if (at >= 0) dx[at] += dy;
-    } else {
-        if (Kind == pooling_kind::l2 && y == T(0)) return;
-        const T slope = dy / (Kind == pooling_kind::l2 ? y : pooling_divisor<T>(g, w));
-        for (extent iy = w.top; iy < w.bottom; ++iy)
-            for (extent ix = w.left; ix < w.right; ++ix) {
-                T& to = dx[iy * g.width + ix];
-                to = Kind == pooling_kind::average ? to + slope
-                                                   : kernels::fma(slope, x[iy * g.width + ix], to);
-            }
+        return;
     }
+    if (kind == pooling_kind::l2 && y == T(0)) return;
+    const T slope = dy / (kind == pooling_kind::l2 ? y : pooling_divisor<T>(g, w));
+    for (extent iy = w.top; iy < w.bottom; ++iy)
+        for (extent ix = w.left; ix < w.right; ++ix) {
+            T& to = dx[iy * g.width + ix];
+            to = kind == pooling_kind::average ? to + slope : kernels::fma(slope, x[iy * g.width + ix], to);
+        }
 }
 
-/// dx of `count` neighbouring windows, two wide and two apart, inside the image; count <= lanes. x and dx point to the
-/// first element of the first window.
-template <pooling_kind Kind, class T>
-inline void pool_pairs_backward(const pooling_geometry& g, extent count, const T* x, const batch<T>& y,
-                                const batch<T>& dy, T* dx) noexcept {
+/// Elements of the image whose gradients are collected before they are added.
+inline constexpr extent strip_size = 1024;
+
+/// The gradients of `count` neighbouring windows inside the image, two wide and two apart, count <= lanes; all
+/// pointers are to the first window. Each element of the strip belongs to one window.
+template <class T>
+[[gnu::noinline]] void pool_pairs_backward(const pooling_geometry& g, bool most, extent count, const T* x,
+                                           const T* y, const T* dy, T* strip) noexcept {
     const extent low = std::min(2 * count, lanes<T>), high = 2 * count - low;
-    const batch<T> zero(T(0));
-    auto open = zero == zero;
-    batch<T> slope = dy;
-    if constexpr (Kind == pooling_kind::average) slope = dy / batch<T>(static_cast<T>(g.kernel_height * 2));
-    if constexpr (Kind == pooling_kind::l2) {
-        open = !(y == zero);
-        slope = dy / y;
-    }
-    for (extent i = 0; i < g.kernel_height; ++i, x += g.width, dx += g.width) {
-        const batch<T> x_low = load_partial(x, low), x_high = load_partial(x + low, high);
-        const batch<T> dx_low = load_partial<T>(dx, low), dx_high = load_partial<T>(dx + low, high);
-        const auto tap = [&](const batch<T>& v, const batch<T>& held) __attribute__((always_inline)) {
-            if constexpr (Kind == pooling_kind::max) {
-                const auto taken = open && (v == y || (is_nan<T>(v) && is_nan<T>(y)));
-                open = open && !taken;
-                return xsimd::select(taken, held + slope, held);
-            } else if constexpr (Kind == pooling_kind::average)
-                return held + slope;
-            else
-                return xsimd::select(open, kernels::fma<T>(slope, v, held), held);
-        };
-        const batch<T> even = tap(even_lanes<T>(x_low, x_high), even_lanes<T>(dx_low, dx_high));
-        const batch<T> odd = tap(odd_lanes<T>(x_low, x_high), odd_lanes<T>(dx_low, dx_high));
-        store_partial<T>(dx, interleave_low<T>(even, odd), low);
-        store_partial<T>(dx + low, interleave_high<T>(even, odd), high);
+    const batch<T> zero(T(0)), result = load_partial(y, count);
+    batch<T> left = load_partial(dy, count);
+    if (!most) left = left / batch<T>(static_cast<T>(g.kernel_height * 2));
+    const auto result_is_nan = is_nan<T>(result);
+    for (extent i = 0; i < g.kernel_height; ++i, x += g.width, strip += g.width) {
+        batch<T> even = left, odd = left;
+        if (most) {
+            const batch<T> first = load_partial(x, low), second = load_partial(x + low, high);
+            // What an element takes is not left for those behind it.
+            const auto take = [&](const batch<T>& v) __attribute__((always_inline)) {
+                const auto taken = v == result || (is_nan<T>(v) && result_is_nan);
+                const batch<T> part = xsimd::select(taken, left, zero);
+                left = xsimd::select(taken, zero, left);
+                return part;
+            };
+            even = take(even_lanes<T>(first, second));
+            odd = take(odd_lanes<T>(first, second));
+        }
+        store_partial<T>(strip, interleave_low<T>(even, odd), low);
+        if (high > 0) store_partial<T>(strip + low, interleave_high<T>(even, odd), high);
     }
 }
 
-template <pooling_kind Kind, class T>
-inline void pool_channel_backward(const pooling_geometry& g, const T* x, const T* y, const T* dy,
-                                  T* dx) noexcept {
-    const columns_inside columns = inside_columns(g);
-    for (extent oy = 0; oy < g.output_height; ++oy, y += g.output_width, dy += g.output_width) {
-        const extent top = oy * g.stride_y - g.pad_top;
-        const bool pairs =
-            g.kernel_width == 2 && g.stride_x == 2 && top >= 0 && top + g.kernel_height <= g.height;
-        extent ox = 0;
-        while (ox < g.output_width)
-            if (pairs && ox >= columns.begin && ox < columns.end) {
-                const extent at = top * g.width + 2 * ox - g.pad_left,
-                             count = std::min(columns.end - ox, lanes<T>);
-                pool_pairs_backward<Kind, T>(g, count, x + at, load_partial(y + ox, count),
-                                             load_partial(dy + ox, count), dx + at);
-                ox += count;
-            } else {
-                pool_window_backward<Kind>(g, window_at(g, oy, ox), x, y[ox], dy[ox], dx);
-                ++ox;
+template <class T>
+[[gnu::noinline]] void pool_channel_backward(pooling_kind kind, const pooling_geometry& g, const T* x,
+                                             const T* y, const T* dy, T* dx) noexcept {
+    outputs_inside in = inside(g);
+    // Output rows whose share of dx is collected in the strip.
+    const extent together = strip_size / std::max<extent>(g.stride_y * g.width, 1);
+    if (kind == pooling_kind::l2 || g.kernel_width != 2 || g.stride_x != 2 || g.stride_y < g.kernel_height ||
+        together == 0)
+        in = {};
+    for (extent oy = 0; oy < g.output_height; ++oy)
+        for (extent ox = 0; ox < g.output_width; ++ox) {
+            if (oy >= in.top && oy < in.bottom && ox == in.left) ox = in.right;
+            if (ox < g.output_width)
+                pool_window_backward(kind, g, window_at(g, oy, ox), x, y[oy * g.output_width + ox],
+                                     dy[oy * g.output_width + ox], dx);
+        }
+    alignas(64) T strip[strip_size];
+    for (extent first = in.top; first < in.bottom; first += together) {
+        const extent last = std::min(first + together, in.bottom);
+        const extent start = (first * g.stride_y - g.pad_top) * g.width;
+        const extent size = ((last - 1 - first) * g.stride_y + g.kernel_height) * g.width;
+        std::fill_n(strip, size, T(0));
+        for (extent oy = first; oy < last; ++oy)
+            for (extent ox = in.left; ox < in.right; ox += lanes<T>) {
+                const extent at = (oy - first) * g.stride_y * g.width + 2 * ox - g.pad_left;
+                const extent out = oy * g.output_width + ox;
+                pool_pairs_backward(g, kind == pooling_kind::max, std::min(in.right - ox, lanes<T>),
+                                    x + start + at, y + out, dy + out, strip + at);
             }
+        accumulate(size, strip, dx + start);
     }
-}
-
-/// Calls body(integral_constant<pooling_kind, kind>).
-template <class Body>
-inline void with_kind(pooling_kind kind, const Body& body) noexcept {
-    if (kind == pooling_kind::max)
-        body(std::integral_constant<pooling_kind, pooling_kind::max>{});
-    else if (kind == pooling_kind::average)
-        body(std::integral_constant<pooling_kind, pooling_kind::average>{});
-    else
-        body(std::integral_constant<pooling_kind, pooling_kind::l2>{});
 }
 
 }  // namespace detail
@@ -278,14 +282,12 @@ void pooling_forward(pooling_kind kind, const pooling_geometry& g, extent exampl
     const extent outputs = g.output_height * g.output_width;
     if (outputs <= 0) return;
     if (examples * g.channels * outputs * g.kernel_height * g.kernel_width < (1 << 15)) threads = nullptr;
-    detail::with_kind(kind, [&](auto k) {
-        parallel_for(threads, examples * g.channels, 1, [&](extent first, extent last) {
-            for (extent i = first; i < last; ++i) {
-                const extent example = i / g.channels, channel = i % g.channels;
-                detail::pool_channel<k()>(g, x + example * x_stride + channel * g.height * g.width,
-                                          y + example * y_stride + channel * outputs);
-            }
-        });
+    parallel_for(threads, examples * g.channels, 1, [&](extent first, extent last) {
+        for (extent i = first; i < last; ++i) {
+            const extent example = i / g.channels, channel = i % g.channels;
+            detail::pool_channel(kind, g, x + example * x_stride + channel * g.height * g.width,
+                                 y + example * y_stride + channel * outputs);
+        }
     });
 }
 
@@ -297,16 +299,14 @@ void pooling_backward(pooling_kind kind, const pooling_geometry& g, extent examp
     const extent outputs = g.output_height * g.output_width;
     if (outputs <= 0) return;
     if (examples * g.channels * outputs * g.kernel_height * g.kernel_width < (1 << 15)) threads = nullptr;
-    detail::with_kind(kind, [&](auto k) {
-        parallel_for(threads, examples * g.channels, 1, [&](extent first, extent last) {
-            for (extent i = first; i < last; ++i) {
-                const extent example = i / g.channels, channel = i % g.channels;
-                const extent plane = channel * g.height * g.width;
-                detail::pool_channel_backward<k()>(
-                    g, x + example * x_stride + plane, y + example * y_stride + channel * outputs,
-                    dy + example * dy_stride + channel * outputs, dx + example * dx_stride + plane);
-            }
-        });
+    parallel_for(threads, examples * g.channels, 1, [&](extent first, extent last) {
+        for (extent i = first; i < last; ++i) {
+            const extent example = i / g.channels, channel = i % g.channels;
+            const extent plane = channel * g.height * g.width;
+            detail::pool_channel_backward(
+                kind, g, x + example * x_stride + plane, y + example * y_stride + channel * outputs,
+                dy + example * dy_stride + channel * outputs, dx + example * dx_stride + plane);
+        }
     });
 }
 

@@ -4,6 +4,7 @@
 #include "math.hpp"
 
 #include <algorithm>
+#include <limits>
 
 namespace bespoke::kernels {
 
@@ -24,6 +25,19 @@ T dot(extent n, const T* x, const T* y) noexcept {
         n, [&](extent i, auto in, auto)
                __attribute__((always_inline)) { total = kernels::fma<T>(in(x + i), in(y + i), total); });
     return sum_lanes<T>(total);
+}
+
+/// The largest of x[0, n), NaN where there is one; -infinity of nothing.
+template <class T>
+T running_max(extent n, const T* x) noexcept {
+    batch<T> most(-std::numeric_limits<T>::infinity());
+    for (; n >= lanes<T>; n -= lanes<T>, x += lanes<T>) most = kernels::running_max<T>(most, load(x));
+    alignas(64) T lane[lanes<T>];
+    most.store_aligned(lane);
+    T result = lane[0];
+    for (T v : lane) result = kernels::running_max(result, v);
+    for (extent i = 0; i < n; ++i) result = kernels::running_max(result, x[i]);
+    return result;
 }
 
 /// out[j] += sum over rows of x[row * stride + j], j in [0, n): one chain from out[j], rows ascending.

@@ -50,8 +50,10 @@ template <std::floating_point T>
 [[gnu::always_inline]] inline T fma(T a, T b, T c) noexcept {
     if constexpr (has_fma)
         return std::fma(a, b, c);
-    else
-        return a * b + c;
+    else {
+        const T product = a * b;  // in a statement of its own: clang fuses within one
+        return product + c;
+    }
 }
 
 /// Calls f(integral_constant<size_t, 0>) ... f(integral_constant<size_t, Count - 1>), written out.
@@ -71,6 +73,17 @@ template <class T>
 template <class T>
 [[gnu::always_inline]] inline void store(T* p, const batch<T>& v) noexcept {
     v.store_unaligned(p);
+}
+
+/// v, which the compiler is to keep in a register: g++ would rather load it again for each use.
+template <class T>
+[[gnu::always_inline]] inline batch<T> in_register(batch<T> v) noexcept {
+#if XSIMD_WITH_AVX512F
+    asm("" : "+v"(v.data));
+#elif XSIMD_WITH_SSE2
+    asm("" : "+x"(v.data));
+#endif
+    return v;
 }
 
 /// The first `n` elements at `p`, zero in the other lanes; 0 <= n <= lanes. Reads nothing beyond them.
@@ -199,29 +212,36 @@ template <class T>
     }
 }
 
-/// to[j * to_stride + i] = from[i * from_stride + j], i in [0, rows), j in [0, columns).
+/// to[j * to_stride + i] = from[i * from_stride + j], i in [0, rows), j in [0, columns); with `add` += instead of =.
 template <class T>
-inline void transpose(const T* from, extent from_stride, extent rows, extent columns, T* to,
-                      extent to_stride) noexcept {
+[[gnu::noinline]] void transpose(const T* from, extent from_stride, extent rows, extent columns, T* to,
+                                 extent to_stride, bool add = false) noexcept {
     constexpr extent n = lanes<T>;
     for (extent j = 0; j < columns; j += n)
         for (extent i = 0; i < rows; i += n) {
             const extent height = rows - i < n ? rows - i : n, width = columns - j < n ? columns - j : n;
             const T* source = from + i * from_stride + j;
             T* target = to + j * to_stride + i;
-            if (height == n && width == n) {
-                batch<T> block[static_cast<std::size_t>(n)];
+            batch<T> block[static_cast<std::size_t>(n)];
+            const bool whole = height == n && width == n;
+            if (whole)
                 unroll<static_cast<std::size_t>(n)>([&](auto r) __attribute__((always_inline)) {
                     block[r] = load(source + static_cast<extent>(r()) * from_stride);
                 });
-                transpose<T>(block);
-                unroll<static_cast<std::size_t>(n)>([&](auto r) __attribute__((always_inline)) {
-                    store<T>(target + static_cast<extent>(r()) * to_stride, block[r]);
+            else
+                for (extent r = 0; r < n; ++r)
+                    block[r] = r < height ? load_partial(source + r * from_stride, width) : batch<T>(T(0));
+            transpose<T>(block);
+            if (whole)
+                unroll<static_cast<std::size_t>(n)>([&](auto c) __attribute__((always_inline)) {
+                    T* p = target + static_cast<extent>(c()) * to_stride;
+                    store<T>(p, add ? load<T>(p) + block[c] : block[c]);
                 });
-            } else
-                for (extent r = 0; r < height; ++r)
-                    for (extent c = 0; c < width; ++c)
-                        target[c * to_stride + r] = source[r * from_stride + c];
+            else
+                for (extent c = 0; c < width; ++c) {
+                    T* p = target + c * to_stride;
+                    store_partial<T>(p, add ? load_partial<T>(p, height) + block[c] : block[c], height);
+                }
         }
 }
 

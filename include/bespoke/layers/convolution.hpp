@@ -1,6 +1,6 @@
 #pragma once
 
-#include "../kernels/convolution.hpp"
+#include "../kernels/convolution_backward.hpp"
 #include "padding.hpp"
 
 #include <variant>

@@ -1,0 +1,125 @@
+#include <bespoke/kernels/convolution_backward.hpp>
+
+#include "convolution_test.hpp"
+
+using namespace convolution_test;
+
+TEMPLATE_TEST_CASE("convolution_backward: all passes against the sum over products", "[convolution]", float,
+                   double) {
+    using run = run_of<TestType>;
+    int number = 0;
+    for (const geometry& g : cases()) {
+        CAPTURE(number);
+        for (auto pass : {run::pass::input, run::pass::weights, run::pass::sums}) {
+            run(g, 1).compare(pass);
+            run(g, 3, 1).compare(pass);
+        }
+        ++number;
+    }
+}
+
+TEMPLATE_TEST_CASE(
+    "convolution_backward: the chain to the input runs over kernel row, column, output channel",
+    "[convolution]", float, double) {
+    using T = TestType;
+    for (const geometry& g : cases()) {
+        const run_of<T> run(g, 1);
+        const array<T> got = run.result(run_of<T>::pass::input);
+        const extent in = g.group_channels(), out = g.group_outputs();
+        bool same = true;
+        for (extent c = 0; c < g.channels; ++c)
+            for (extent at = 0; at < g.plane(); ++at) {
+                T chain = 0;
+                for (extent i = 0; i < g.kernel_height; ++i)
+                    for (extent j = 0; j < g.kernel_width; ++j) {
+                        const extent y = at / g.width + g.pad_top - i * g.dilation_y;
+                        const extent x = at % g.width + g.pad_left - j * g.dilation_x;
+                        if (y % g.stride_y != 0 || x % g.stride_x != 0 || y < 0 || x < 0) continue;
+                        const extent oy = y / g.stride_y, ox = x / g.stride_x;
+                        if (oy >= g.output_height || ox >= g.output_width) continue;
+                        for (extent o = c / in * out; o < (c / in + 1) * out; ++o)
+                            chain = kernels::fma(
+                                run.y[(o * g.output_height + oy) * g.output_width + ox],
+                                run.w[((o * in + c % in) * g.kernel_height + i) * g.kernel_width + j], chain);
+                    }
+                same = same && got[c * g.plane() + at] == run.dx[c * g.plane() + at] + chain;
+            }
+        CHECK(same);
+    }
+}
+
+TEMPLATE_TEST_CASE("convolution_backward: the chain to the weights runs over example and pixel",
+                   "[convolution]", float, double) {
+    using T = TestType;
+    for (const geometry& g : cases()) {
+        if (kernels::detail::is_narrow<T>(g.group_outputs())) continue;
+        const run_of<T> run(g, 2);
+        const array<T> got = run.result(run_of<T>::pass::weights);
+        array<T> chain = run.dw;
+        // In the order of a pass over all products each weight meets its pixels in order.
+        for (extent e = 0; e < 2; ++e)
+            each_product(g, [&](extent out, extent in, extent tap) {
+                chain[tap] = kernels::fma(in < 0 ? T(0) : run.x[e * run.x_stride + in],
+                                          run.y[e * run.y_stride + out], chain[tap]);
+            });
+        bool same = true;
+        for (extent i = 0; i < got.size(); ++i) same = same && got[i] == chain[i];
+        CHECK(same);
+    }
+}
+
+TEMPLATE_TEST_CASE("convolution_backward: examples do not depend on each other", "[convolution]", float,
+                   double) {
+    using run = run_of<TestType>;
+    for (const geometry& g : cases()) {
+        const run many(g, 3, 1);
+        const auto together = many.result(run::pass::input);
+        const extent stride = many.x_stride;
+        for (extent e = 0; e < 3; ++e) {
+            run one(g, 1);
+            one.w = many.w;
+            one.bias = many.bias;
+            std::copy_n(many.x.data() + e * many.x_stride, one.x.size(), one.x.data());
+            std::copy_n(many.y.data() + e * many.y_stride, one.y.size(), one.y.data());
+            std::copy_n(many.dx.data() + e * many.x_stride, one.dx.size(), one.dx.data());
+            const auto alone = one.result(run::pass::input);
+            CHECK(check::same_bits(alone.data(), together.data() + e * stride, alone.size()));
+        }
+    }
+}
+
+TEMPLATE_TEST_CASE("convolution_backward: the number of threads does not change a bit", "[convolution]",
+                   float, double) {
+    using run = run_of<TestType>;
+    thread_pool two(2), five(5);
+    for (const geometry& g : {make(3, 40, 41, 16, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1),
+                              make(16, 20, 20, 40, 3, 3, 2, 2, 1, 1, 1, 1, 1, 1),
+                              make(64, 7, 7, 70, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1),
+                              make(32, 30, 30, 32, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 32),
+                              make(20, 25, 26, 3, 5, 5, 2, 2, 1, 1, 2, 2, 2, 2),
+                              make(48, 9, 9, 96, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 3)})
+        for (extent examples : {1, 3, 11}) {
+            const run r(g, examples);
+            for (auto p : {run::pass::input, run::pass::weights, run::pass::sums}) {
+                const auto one = r.result(p);
+                CHECK(check::same_bits(one, r.result(p, &two)));
+                CHECK(check::same_bits(one, r.result(p, &five)));
+            }
+        }
+}
+
+TEST_CASE("convolution_backward: a deconvolution is the backward pass to an input larger than the output",
+          "[convolution]") {
+    // 2 x 2 -> 5 x 5, stride 2, kernel 3: output (y, x) gets w(y - 2 iy, x - 2 ix).
+    geometry g{1, 5, 5, 1, 2, 2, 3, 3, 2, 2, 1, 1, 0, 0, 1};
+    const float in[] = {1, 2, 3, 4}, w[] = {1, 2, 3, 4, 5, 6, 7, 8, 9};
+    array<float> out(25, 1), scratch(kernels::convolution_scratch<float>(g, 1), 2);
+    kernels::fill(extent{25}, 0.5f, out.data());
+    kernels::convolution_backward_input(g, 1, in, 4, w, out.data(), 25, scratch.data());
+    const float expected[] = {1,  2,  5,  4,  6,  4,  5,  14, 10, 12, 10, 14, 36,
+                              24, 30, 12, 15, 34, 20, 24, 21, 24, 55, 32, 36};
+    for (extent i = 0; i < 25; ++i) {
+        CAPTURE(i);
+        CHECK(out[i] == expected[i] + 0.5f);
+    }
+}
