@@ -91,3 +91,15 @@ TEST_CASE("convolution: NaN and infinity stay within the windows that see them",
                 }
     }
 }
+
+TEMPLATE_TEST_CASE("convolution: weights packed before give the same bits", "[convolution]", float, double) {
+    using run = run_of<TestType>;
+    thread_pool three(3);
+    std::vector<geometry> all = cases();
+    all.push_back(make(130, 4, 4, 120, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1));  // enough for threads
+    for (const geometry& g : all) {
+        const run r(g, 2);
+        CHECK(check::same_bits(r.result(run::pass::forward), r.result(run::pass::forward, nullptr, true)));
+        CHECK(check::same_bits(r.result(run::pass::forward), r.result(run::pass::forward, &three, true)));
+    }
+}

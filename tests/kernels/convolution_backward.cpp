@@ -123,3 +123,15 @@ TEST_CASE("convolution_backward: a deconvolution is the backward pass to an inpu
         CHECK(out[i] == expected[i] + 0.5f);
     }
 }
+
+TEMPLATE_TEST_CASE("convolution_backward: weights packed before give the same bits", "[convolution]", float, double) {
+    using run = run_of<TestType>;
+    thread_pool three(3);
+    std::vector<geometry> all = cases();
+    all.push_back(make(130, 4, 4, 120, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1));  // enough for threads
+    for (const geometry& g : all) {
+        const run r(g, 2);
+        CHECK(check::same_bits(r.result(run::pass::input), r.result(run::pass::input, nullptr, true)));
+        CHECK(check::same_bits(r.result(run::pass::input), r.result(run::pass::input, &three, true)));
+    }
+}

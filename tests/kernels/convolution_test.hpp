@@ -72,13 +72,21 @@ struct run_of {
           dw(w.size(), 6, offset), db(g.output_channels, 7, offset) {}
 
     enum class pass { forward, plain, accumulate, input, weights, sums };
-    array<T> result(pass p, thread_pool* threads = nullptr) const {
+    /// `packs`: the weights are packed before the call, not by it.
+    array<T> result(pass p, thread_pool* threads = nullptr, bool packs = false) const {
         const extent workers = threads ? static_cast<extent>(threads->size()) : 1;
         array<T> scratch(kernels::convolution_scratch<T>(g, workers), 8);
+        array<T> packed(p == pass::input ? kernels::convolution_backward_packed_size<T>(g)
+                                         : kernels::convolution_packed_size<T>(g),
+                        9);
+        if (packs && p == pass::input) kernels::convolution_backward_pack(g, w.data(), packed.data(), threads);
+        if (packs && p != pass::input) kernels::convolution_pack(g, w.data(), packed.data(), threads);
+        REQUIRE(packed.intact());
+        const T* given = packs ? packed.data() : nullptr;
         array<T> out = p == pass::input ? dx : p == pass::weights ? dw : p == pass::sums ? db : y;
         if (p == pass::input)
             kernels::convolution_backward_input(g, examples, y.data(), y_stride, w.data(), out.data(),
-                                                x_stride, scratch.data(), threads);
+                                                x_stride, scratch.data(), threads, given);
         else if (p == pass::weights)
             kernels::convolution_backward_weights(g, examples, x.data(), x_stride, y.data(), y_stride,
                                                   out.data(), scratch.data(), threads);
@@ -88,7 +96,7 @@ struct run_of {
         else
             kernels::convolution_forward(g, examples, x.data(), x_stride, w.data(),
                                          p == pass::forward ? bias.data() : nullptr, out.data(), y_stride,
-                                         p == pass::accumulate, scratch.data(), threads);
+                                         p == pass::accumulate, scratch.data(), threads, given);
         REQUIRE(scratch.intact());
         REQUIRE(out.intact());
         return out;

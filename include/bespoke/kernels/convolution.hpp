@@ -108,33 +108,48 @@ constexpr extent forward_part(const convolution_geometry& g) {
     const extent image = image_size(make_layout(g, narrow), g.group_channels());
     return narrow ? image : packed_size<T>(1, image) + table_size * panel_width<T>;
 }
+}  // namespace detail
+
+/// Elements that `convolution_pack` writes.
 template <class T>
-constexpr extent forward_weights(const convolution_geometry& g) {
-    if (is_narrow<T>(g.group_outputs())) return 0;
+constexpr extent convolution_packed_size(const convolution_geometry& g) noexcept {
+    if (detail::is_narrow<T>(g.group_outputs())) return 0;
     return g.groups * packed_size<T>(g.group_channels() * g.taps(), g.group_outputs());
 }
 
-}  // namespace detail
+/// The weights in the order in which `convolution_forward` reads them. Of the geometry the channels, kernel sizes and
+/// groups matter.
+template <class T>
+[[gnu::noinline]] void convolution_pack(const convolution_geometry& g, const T* weights, T* packed,
+                                        thread_pool* threads = nullptr) noexcept {
+    const extent outputs = g.group_outputs(), size = g.group_channels() * g.taps();
+    if (detail::is_narrow<T>(outputs)) return;
+    for (extent group = 0; group < g.groups; ++group)
+        pack(weights + group * outputs * size, extent{1}, size, size, outputs,
+             packed + group * packed_size<T>(size, outputs), threads);
+}
 
 /// Elements of scratch that `convolution_forward` needs, for a pool of `threads` threads (1 for none).
 template <class T>
 constexpr extent convolution_forward_scratch(const convolution_geometry& g, extent threads) noexcept {
     if (std::min({g.channels, g.output_channels, g.pixels()}) <= 0) return 0;
-    return detail::forward_weights<T>(g) + threads * detail::forward_part<T>(g);
+    return convolution_packed_size<T>(g) + threads * detail::forward_part<T>(g);
 }
 
 /// y = conv(x) + bias, or y += conv(x) where `accumulate` (then `bias` is null); `bias` may be null.
 ///
 /// `x_stride` and `y_stride` are the elements between examples. `scratch` holds
-/// convolution_forward_scratch<T>(g, threads of the pool) elements.
+/// convolution_forward_scratch<T>(g, threads of the pool) elements. `packed` is what `convolution_pack` made of the
+/// weights; null: it is made here.
 template <class T>
 [[gnu::noinline]] void convolution_forward(const convolution_geometry& g, extent examples, const T* x,
                                            extent x_stride, const T* weights, const T* bias, T* y,
                                            extent y_stride, bool accumulate, T* scratch,
-                                           thread_pool* threads = nullptr) noexcept {
+                                           thread_pool* threads = nullptr,
+                                           const T* packed = nullptr) noexcept {
     if (examples <= 0 || g.pixels() <= 0 || g.output_channels <= 0) return;
     if (detail::convolution_work(g, examples) < detail::threaded_work) threads = nullptr;
-    const extent outputs = g.group_outputs(), size = g.group_channels() * g.taps();
+    const extent outputs = g.group_outputs();
     const bool narrow = detail::is_narrow<T>(outputs);
     const auto layout = detail::make_layout(g, narrow);
     detail::forward_job<T> job{g, layout, x, x_stride, weights, bias, y, y_stride, accumulate};
@@ -144,12 +159,10 @@ template <class T>
     else {
         items *= (outputs + panel_width<T> - 1) / panel_width<T> *
                  ((g.pixels() + detail::table_size - 1) / detail::table_size);
-        for (extent group = 0; group < g.groups; ++group)
-            pack(weights + group * outputs * size, extent{1}, size, size, outputs,
-                 scratch + group * packed_size<T>(size, outputs), threads);
-        job.weights = scratch;
+        if (packed == nullptr) convolution_pack(g, weights, scratch, threads);
+        job.weights = packed != nullptr ? packed : scratch;
     }
-    T* parts = scratch + detail::forward_weights<T>(g);
+    T* parts = scratch + convolution_packed_size<T>(g);
     detail::split(threads, items, [&](extent part, extent first, extent last) {
         T* space = parts + part * detail::forward_part<T>(g);
         if (narrow)

@@ -32,22 +32,23 @@ struct backward_input_job {
     extent dx_stride;
 };
 
-/// The weights as [group][tap][panel of channels][output channel][channel], for groups [first, last).
+/// The weights as [group][tap][panel of channels][output channel][channel], for output channels [first, last) of all
+/// groups together.
 template <class T>
 [[gnu::noinline]] void pack_backward_weights(const convolution_geometry& g, const T* weights, extent first,
                                              extent last, T* to) noexcept {
     constexpr extent width = panel_width<T>;
     const extent channels = g.group_channels(), outputs = g.group_outputs(), taps = g.taps();
     const extent panels = (channels + width - 1) / width, tap_size = packed_size<T>(outputs, channels);
-    for (extent group = first; group < last; ++group) {
-        T* start = to + group * taps * tap_size;
-        if (channels % width != 0) std::fill_n(start, taps * tap_size, T(0));
-        for (extent o = 0; o < outputs; ++o)
-            for (extent panel = 0; panel < panels; ++panel)
-                transpose(weights + ((group * outputs + o) * channels + panel * width) * taps, taps,
-                          std::min(channels - panel * width, width), taps,
-                          start + (panel * outputs + o) * width, tap_size);
-    }
+    for (extent channel = first; channel < last; ++channel)
+        for (extent panel = 0; panel < panels; ++panel) {
+            const extent columns = std::min(channels - panel * width, width);
+            T* row = to + channel / outputs * taps * tap_size + (panel * outputs + channel % outputs) * width;
+            transpose(weights + (channel * channels + panel * width) * taps, taps, columns, taps, row,
+                      tap_size);
+            for (extent tap = 0; tap < taps && columns < width; ++tap)
+                std::fill_n(row + tap * tap_size + columns, width - columns, T(0));
+        }
 }
 
 /// dx of some channels: dx[c, q] += sums[q, c] in the rows [first, last).
@@ -133,12 +134,6 @@ extent backward_input_part(const convolution_geometry& g) noexcept {
         return backward_rows(g) * (g.covered_columns() + g.width + g.stride_x);
     return backward_rows(g) * g.covered_columns() * panel_width<T>;
 }
-template <class T>
-extent backward_input_weights(const convolution_geometry& g) noexcept {
-    if (is_narrow<T>(g.group_channels())) return 0;
-    return g.groups * g.taps() * packed_size<T>(g.group_outputs(), g.group_channels());
-}
-
 template <class T>
 struct backward_weights_job {
     const convolution_geometry& g;
@@ -229,11 +224,30 @@ constexpr extent backward_weights_part(const convolution_geometry& g) {
 
 }  // namespace detail
 
+/// Elements that `convolution_backward_pack` writes.
+template <class T>
+constexpr extent convolution_backward_packed_size(const convolution_geometry& g) noexcept {
+    if (detail::is_narrow<T>(g.group_channels())) return 0;
+    return g.groups * g.taps() * packed_size<T>(g.group_outputs(), g.group_channels());
+}
+
+/// The weights in the order in which `convolution_backward_input` reads them. Of the geometry the channels, kernel
+/// sizes and groups matter.
+template <class T>
+[[gnu::noinline]] void convolution_backward_pack(const convolution_geometry& g, const T* weights, T* packed,
+                                                 thread_pool* threads = nullptr) noexcept {
+    if (detail::is_narrow<T>(g.group_channels())) return;
+    if (g.channels * g.group_outputs() * g.taps() < detail::threaded_work) threads = nullptr;
+    parallel_for(threads, g.output_channels, 1, [&](extent first, extent last) {
+        detail::pack_backward_weights(g, weights, first, last, packed);
+    });
+}
+
 /// Elements of scratch that the backward passes need, for a pool of `threads` threads (1 for none).
 template <class T>
 extent convolution_backward_scratch(const convolution_geometry& g, extent threads) noexcept {
     if (std::min({g.channels, g.output_channels, g.pixels(), g.plane()}) <= 0) return 0;
-    return std::max(detail::backward_input_weights<T>(g) + threads * detail::backward_input_part<T>(g),
+    return std::max(convolution_backward_packed_size<T>(g) + threads * detail::backward_input_part<T>(g),
                     threads * detail::backward_weights_part<T>(g));
 }
 
@@ -244,20 +258,23 @@ extent convolution_scratch(const convolution_geometry& g, extent threads) noexce
 }
 
 /// dx += the gradient with respect to x, given dy. Also the forward pass of a deconvolution, whose input is dy.
-/// `scratch` holds convolution_backward_scratch<T>(g, threads of the pool) elements.
+/// `scratch` holds convolution_backward_scratch<T>(g, threads of the pool) elements. `packed` is what
+/// `convolution_backward_pack` made of the weights; null: it is made here.
 template <class T>
 [[gnu::noinline]] void convolution_backward_input(const convolution_geometry& g, extent examples, const T* dy,
                                                   extent dy_stride, const T* weights, T* dx, extent dx_stride,
-                                                  T* scratch, thread_pool* threads = nullptr) noexcept {
+                                                  T* scratch, thread_pool* threads = nullptr,
+                                                  const T* packed = nullptr) noexcept {
     if (examples <= 0 || std::min({g.channels, g.output_channels, g.pixels(), g.plane()}) <= 0) return;
     if (detail::convolution_work(g, examples) < detail::threaded_work) threads = nullptr;
     const bool narrow = detail::is_narrow<T>(g.group_channels());
     const extent height = detail::backward_rows(g);
     const extent items = examples * g.groups * ((g.height + height - 1) / height) *
                          (narrow ? 1 : (g.group_channels() + panel_width<T> - 1) / panel_width<T>);
-    if (!narrow) detail::pack_backward_weights(g, weights, 0, g.groups, scratch);
-    const detail::backward_input_job<T> job{g, dy, dy_stride, narrow ? weights : scratch, dx, dx_stride};
-    T* parts = scratch + detail::backward_input_weights<T>(g);
+    if (packed == nullptr) convolution_backward_pack(g, weights, scratch, threads);
+    const detail::backward_input_job<T> job{
+        g, dy, dy_stride, narrow ? weights : packed != nullptr ? packed : scratch, dx, dx_stride};
+    T* parts = scratch + convolution_backward_packed_size<T>(g);
     detail::split(threads, items, [&](extent part, extent first, extent last) {
         T* space = parts + part * detail::backward_input_part<T>(g);
         (narrow ? detail::narrow_backward_input_items<T> : detail::backward_input_items<T>)(job, first, last,

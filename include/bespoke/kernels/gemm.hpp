@@ -75,9 +75,9 @@ template <class T>
 /// C of a single row in the panels [first, last).
 template <class T>
 [[gnu::noinline]] void multiply_row(const matrix_product<T>& p, extent first, extent last) noexcept {
-    const T* start = p.accumulate ? p.c : p.bias;
-    const extent end = std::min(last * panel_width<T>, p.n);
-    const extent chains = row_chains<T>(p.n, p.k);
+    const T* given = p.accumulate ? p.c : p.bias;
+    const extent end = std::min(last * panel_width<T>, p.n), chains = row_chains<T>(p.n, p.k);
+    alignas(64) T edge[8 * lanes<T>];
     for (extent j = first * panel_width<T>; j < end;) {
         // More than six batches are left: the panels hold eight.
         const extent batches = chains == 1 && end - j <= 6 * lanes<T> ? 2 : row_batches<T>(p.n, p.k);
@@ -86,8 +86,15 @@ template <class T>
                              : batches == 1 ? row_product_dynamic<T, 1, 4>
                              : chains == 4  ? row_product_dynamic<T, 2, 4>
                                             : row_product_dynamic<T, 2, 1>;
-        product(p.k, std::min(end - j, batches * lanes<T>), p.a, p.a_column, p.packed + j * p.k,
-                start != nullptr ? start + j : nullptr, p.c + j);
+        const extent valid = std::min(end - j, batches * lanes<T>);
+        const T* start = given != nullptr ? given + j : nullptr;
+        if (valid == batches * lanes<T>)
+            product(p.k, p.a, p.a_column, p.packed + j * p.k, start, p.c + j);
+        else {
+            if (start != nullptr) start = std::copy_n(start, valid, edge) - valid;
+            product(p.k, p.a, p.a_column, p.packed + j * p.k, start, edge);
+            std::copy_n(edge, valid, p.c + j);
+        }
         j += batches * lanes<T>;
     }
 }
@@ -143,8 +150,8 @@ template <class T>
 /// `panel_width` columns one after another, each k rows of `panel_width` elements, zero beyond column n.
 /// `packed` holds packed_size<T>(k, n) elements and may not overlap b.
 template <class T>
-void pack(const T* b, extent row_stride, extent column_stride, extent k, extent n, T* packed,
-          thread_pool* threads = nullptr) noexcept {
+[[gnu::noinline]] void pack(const T* b, extent row_stride, extent column_stride, extent k, extent n,
+                            T* packed, thread_pool* threads = nullptr) noexcept {
     parallel_for(k * n < detail::threaded_work ? nullptr : threads, (n + panel_width<T> - 1) / panel_width<T>,
                  1, [&](extent first, extent last) {
                      detail::pack_panels(b, row_stride, column_stride, k, n, first, last, packed);

@@ -59,14 +59,10 @@ constexpr T pooling_divisor(const pooling_geometry& g, const window& w) {
 }
 
 /// One step of the running result: `v` joins `sum`.
-template <pooling_kind Kind, class V>
-[[gnu::always_inline]] inline V pooling_step(const V& sum, const V& v) noexcept {
-    if constexpr (Kind == pooling_kind::max)
-        return kernels::running_max(sum, v);
-    else if constexpr (Kind == pooling_kind::average)
-        return sum + v;
-    else
-        return kernels::fma(v, v, sum);
+template <class V>
+[[gnu::always_inline]] inline V pooling_step(pooling_kind kind, const V& sum, const V& v) noexcept {
+    if (kind == pooling_kind::max) return kernels::running_max(sum, v);
+    return kernels::fma(v, kind == pooling_kind::average ? V(1) : v, sum);
 }
 
 /// What is made of the running result in the end.
@@ -87,12 +83,7 @@ template <class T>
                                 const T* x) noexcept {
     T sum = pooling_start<T>(kind);
     for (extent iy = w.top; iy < w.bottom; ++iy)
-        for (extent ix = w.left; ix < w.right; ++ix) {
-            const T v = x[iy * g.width + ix];
-            sum = kind == pooling_kind::max       ? pooling_step<pooling_kind::max>(sum, v)
-                  : kind == pooling_kind::average ? pooling_step<pooling_kind::average>(sum, v)
-                                                  : pooling_step<pooling_kind::l2>(sum, v);
-        }
+        for (extent ix = w.left; ix < w.right; ++ix) sum = pooling_step(kind, sum, x[iy * g.width + ix]);
     return pooling_end(kind, sum, pooling_divisor<T>(g, w));
 }
 
@@ -124,44 +115,45 @@ constexpr outputs_inside inside(const pooling_geometry& g) {
 
 /// One row of `count` neighbouring windows inside the image, count <= lanes; x points to the first. The elements in
 /// column j join `sum`, where the windows are two apart also those in column j + 1 if that is in the window.
-template <pooling_kind Kind, class T>
-[[gnu::always_inline]] inline batch<T> pool_pair(batch<T> sum, const T* x, extent count, bool both) noexcept {
+template <class T>
+[[gnu::always_inline]] inline batch<T> pool_pair(pooling_kind kind, batch<T> sum, const T* x, extent count,
+                                                 bool both) noexcept {
     const extent size = 2 * count - !both, low = std::min(size, lanes<T>);
     const batch<T> first = load_partial(x, low), second = load_partial(x + low, size - low);
-    sum = pooling_step<Kind>(sum, even_lanes<T>(first, second));
-    return both ? pooling_step<Kind>(sum, odd_lanes<T>(first, second)) : sum;
+    sum = pooling_step<batch<T>>(kind, sum, even_lanes<T>(first, second));
+    return both ? pooling_step<batch<T>>(kind, sum, odd_lanes<T>(first, second)) : sum;
 }
 
 /// The outputs whose windows lie inside the image, a batch at a time.
-template <pooling_kind Kind, class T>
-[[gnu::noinline]] void pool_inside(const pooling_geometry& g, const outputs_inside& in, const T* x,
-                                   T* y) noexcept {
+template <class T>
+[[gnu::noinline]] void pool_inside(pooling_kind kind, const pooling_geometry& g, const outputs_inside& in,
+                                   const T* x, T* y) noexcept {
     const auto divisor = static_cast<T>(g.kernel_height * g.kernel_width);
     const bool pairs = g.stride_x == 2 && g.kernel_width == 2;
     for (extent oy = in.top; oy < in.bottom; ++oy)
         for (extent ox = in.left; ox < in.right; ox += lanes<T>) {
             const extent count = std::min(in.right - ox, lanes<T>);
             const T* window = x + (oy * g.stride_y - g.pad_top) * g.width + ox * g.stride_x - g.pad_left;
-            batch<T> sum(pooling_start<T>(Kind));
+            batch<T> sum(pooling_start<T>(kind));
             for (extent i = 0; i < g.kernel_height; ++i, window += g.width) {
                 if (pairs) {
-                    sum = pool_pair<Kind>(sum, window, count, true);
+                    sum = pool_pair<T>(kind, sum, window, count, true);
                     continue;
                 }
                 for (extent j = 0; j < g.kernel_width; ++j) {
                     alignas(64) T gathered[lanes<T>] = {};
                     const T* p = window + j;
                     if (g.stride_x == 2)
-                        sum = pool_pair<Kind>(sum, p, count, false);
+                        sum = pool_pair<T>(kind, sum, p, count, false);
                     else if (g.stride_x == 1)
-                        sum = pooling_step<Kind>(sum, load_partial(p, count));
+                        sum = pooling_step<batch<T>>(kind, sum, load_partial(p, count));
                     else {
                         for (extent l = 0; l < count; ++l) gathered[l] = p[l * g.stride_x];
-                        sum = pooling_step<Kind>(sum, batch<T>::load_aligned(gathered));
+                        sum = pooling_step<batch<T>>(kind, sum, batch<T>::load_aligned(gathered));
                     }
                 }
             }
-            store_partial<T>(y + oy * g.output_width + ox, pooling_end(Kind, sum, batch<T>(divisor)), count);
+            store_partial<T>(y + oy * g.output_width + ox, pooling_end(kind, sum, batch<T>(divisor)), count);
         }
 }
 
@@ -178,9 +170,7 @@ template <class T>
             if (ox < g.output_width)
                 y[oy * g.output_width + ox] = pool_window(kind, g, window_at(g, oy, ox), x);
         }
-    (kind == pooling_kind::max       ? pool_inside<pooling_kind::max, T>
-     : kind == pooling_kind::average ? pool_inside<pooling_kind::average, T>
-                                     : pool_inside<pooling_kind::l2, T>)(g, in, x, y);
+    pool_inside(kind, g, in, x, y);
 }
 
 /// dx of one window; y and dy are its result and its gradient.
@@ -211,33 +201,42 @@ template <class T>
 /// Elements of the image whose gradients are collected before they are added.
 inline constexpr extent strip_size = 1024;
 
-/// The gradients of `count` neighbouring windows inside the image, two wide and two apart, count <= lanes; all
-/// pointers are to the first window. Each element of the strip belongs to one window.
+/// The gradients of the output rows [first, last), whose windows are two wide and two apart and lie inside the image in
+/// the columns of `in`. x and strip point to the first window's row; each element of the strip belongs to one window.
 template <class T>
-[[gnu::noinline]] void pool_pairs_backward(const pooling_geometry& g, bool most, extent count, const T* x,
-                                           const T* y, const T* dy, T* strip) noexcept {
-    const extent low = std::min(2 * count, lanes<T>), high = 2 * count - low;
-    const batch<T> zero(T(0)), result = load_partial(y, count);
-    batch<T> left = load_partial(dy, count);
-    if (!most) left = left / batch<T>(static_cast<T>(g.kernel_height * 2));
-    const auto result_is_nan = is_nan<T>(result);
-    for (extent i = 0; i < g.kernel_height; ++i, x += g.width, strip += g.width) {
-        batch<T> even = left, odd = left;
-        if (most) {
-            const batch<T> first = load_partial(x, low), second = load_partial(x + low, high);
-            // What an element takes is not left for those behind it.
-            const auto take = [&](const batch<T>& v) __attribute__((always_inline)) {
-                const auto taken = v == result || (is_nan<T>(v) && result_is_nan);
-                const batch<T> part = xsimd::select(taken, left, zero);
-                left = xsimd::select(taken, zero, left);
-                return part;
-            };
-            even = take(even_lanes<T>(first, second));
-            odd = take(odd_lanes<T>(first, second));
+[[gnu::noinline]] void pool_pairs_backward(const pooling_geometry& g, bool most, const outputs_inside& in,
+                                           extent first, extent last, const T* x, const T* y, const T* dy,
+                                           T* strip) noexcept {
+    const batch<T> zero(T(0)), divisor(static_cast<T>(g.kernel_height * 2));
+    for (extent oy = first; oy < last; ++oy)
+        for (extent ox = in.left; ox < in.right; ox += lanes<T>) {
+            const extent count = std::min(in.right - ox, lanes<T>), low = std::min(2 * count, lanes<T>);
+            const extent high = 2 * count - low, at = oy * g.output_width + ox;
+            const extent corner = (oy - first) * g.stride_y * g.width + 2 * ox - g.pad_left;
+            const batch<T> result = load_partial(y + at, count);
+            batch<T> left = load_partial(dy + at, count);
+            if (!most) left = left / divisor;
+            const auto result_is_nan = is_nan<T>(result);
+            for (extent i = 0; i < g.kernel_height; ++i) {
+                const T* from = x + corner + i * g.width;
+                T* to = strip + corner + i * g.width;
+                batch<T> even = left, odd = left;
+                if (most) {
+                    const batch<T> v = load_partial(from, low), w = load_partial(from + low, high);
+                    // What an element takes is not left for those behind it.
+                    const auto take = [&](const batch<T>& element) __attribute__((always_inline)) {
+                        const auto taken = element == result || (is_nan<T>(element) && result_is_nan);
+                        const batch<T> part = xsimd::select(taken, left, zero);
+                        left = xsimd::select(taken, zero, left);
+                        return part;
+                    };
+                    even = take(even_lanes<T>(v, w));
+                    odd = take(odd_lanes<T>(v, w));
+                }
+                store_partial<T>(to, interleave_low<T>(even, odd), low);
+                store_partial<T>(to + low, interleave_high<T>(even, odd), high);
+            }
         }
-        store_partial<T>(strip, interleave_low<T>(even, odd), low);
-        if (high > 0) store_partial<T>(strip + low, interleave_high<T>(even, odd), high);
-    }
 }
 
 template <class T>
@@ -262,13 +261,7 @@ template <class T>
         const extent start = (first * g.stride_y - g.pad_top) * g.width;
         const extent size = ((last - 1 - first) * g.stride_y + g.kernel_height) * g.width;
         std::fill_n(strip, size, T(0));
-        for (extent oy = first; oy < last; ++oy)
-            for (extent ox = in.left; ox < in.right; ox += lanes<T>) {
-                const extent at = (oy - first) * g.stride_y * g.width + 2 * ox - g.pad_left;
-                const extent out = oy * g.output_width + ox;
-                pool_pairs_backward(g, kind == pooling_kind::max, std::min(in.right - ox, lanes<T>),
-                                    x + start + at, y + out, dy + out, strip + at);
-            }
+        pool_pairs_backward(g, kind == pooling_kind::max, in, first, last, x + start, y, dy, strip);
         accumulate(size, strip, dx + start);
     }
 }

@@ -78,8 +78,8 @@ template <class T, std::size_t Rows, std::size_t Batches>
 
 /// `rows` rows of a product; `columns` of the panel are wanted, what lies beyond their last batch is left alone.
 template <class T>
-void multiply_panel(const panel_product<T>& t, extent rows, const extent* a_rows, const extent* c_rows,
-                    extent columns) noexcept {
+[[gnu::noinline]] void multiply_panel(const panel_product<T>& t, extent rows, const extent* a_rows,
+                                      const extent* c_rows, extent columns) noexcept {
     const bool wide = columns > lanes<T>;
     for (extent i = 0; i < rows;) {
         const extent rest = rows - i;
@@ -159,10 +159,11 @@ template <class T, extent Batches, extent Chains, class K>
             store_partial<T>(c + j * lanes<T>, total, count(j));
     }
 }
+/// The same for any size, all columns valid.
 template <class T, extent Batches, extent Chains>
-[[gnu::noinline]] void row_product_dynamic(extent k, extent valid, const T* a, extent a_column, const T* b,
-                                           const T* start, T* c) noexcept {
-    row_product<T, Batches, Chains>(k, valid, a, a_column, b, start, c);
+[[gnu::noinline]] void row_product_dynamic(extent k, const T* a, extent a_column, const T* b, const T* start,
+                                           T* c) noexcept {
+    row_product<T, Batches, Chains>(k, Batches * lanes<T>, a, a_column, b, start, c);
 }
 
 }  // namespace detail

@@ -122,6 +122,28 @@ struct convolution {
         return kernels::convolution_scratch<T>(geometry(xs[0]), threads);
     }
 
+    template <class T>
+    extent prepared_size(std::span<const shape> xs) const {
+        if (xs.size() == 2) return 0;  // the weights come with each example
+        const auto g = geometry(xs[0]);
+        return is_deconvolution ? kernels::convolution_backward_packed_size<T>(g)
+                                : kernels::convolution_packed_size<T>(g);
+    }
+    template <class P, class T>
+    void prepare(const P& p, T* prepared) const noexcept {
+        if (!p.weights) return;
+        kernels::convolution_geometry g{};
+        g.groups = groups();
+        g.output_channels = p.weights[0];
+        g.channels = p.weights[1] * groups();
+        g.kernel_height = kernel_size[0];
+        g.kernel_width = kernel_size[1];
+        if (is_deconvolution)
+            kernels::convolution_backward_pack<T>(g, p.weights.data, prepared);
+        else
+            kernels::convolution_pack<T>(g, p.weights.data, prepared);
+    }
+
     template <class X, class Y, class P, class W>
     void forward(std::span<const X> xs, std::span<const Y> ys, const P& p, W& w) const noexcept {
         const X& x = xs[0];
@@ -136,7 +158,7 @@ struct convolution {
                     kernels::fill(plane, p.bias ? p.bias.data[i % output_channels] : value_of<X>(0),
                                   out + i * plane);
                 kernels::convolution_backward_input(g, rows, x.example(example), size, p.weights.data, out,
-                                                    output_channels * plane, w.scratch, w.threads);
+                                                    output_channels * plane, w.scratch, w.threads, w.prepared);
             });
             return;
         }
@@ -145,7 +167,7 @@ struct convolution {
             const auto* weights = xs.size() == 2 ? xs[1].example(example) : p.weights.data;
             kernels::convolution_forward(g, examples * rows, x.example(example), x.size() / rows, weights,
                                          p.bias.data, y.example(example), y.size() / rows, false, w.scratch,
-                                         w.threads);
+                                         w.threads, xs.size() == 2 ? nullptr : w.prepared);
         });
     }
 
