@@ -24,7 +24,7 @@ message("seconds     MiB  target")
 
 # row(SOURCE WHAT [SECONDS] [DEFINITIONS...]): SECONDS is what it may take at most, "" for no limit.
 function(row source what)
-  set(definitions ${ARGN})
+  set(definitions "${ARGN}")
   set(limit "")
   if(definitions)
     list(POP_FRONT definitions limit)
