@@ -1,7 +1,8 @@
 #pragma once
 
 #include "description.hpp"
-#include "document.hpp"
+#include "object_reader.hpp"
+#include "object_writer.hpp"
 
 /// The interface of a model between document and `model_description`.
 namespace bespoke::define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {

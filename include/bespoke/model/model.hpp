@@ -2,6 +2,7 @@
 
 #include "description_codec.hpp"
 #include "model_class.hpp"
+#include "safetensors.hpp"
 
 #include <filesystem>
 #include <span>
@@ -69,7 +70,8 @@ struct weights_to_read {
             const std::size_t number = plan.steps[pending.step].first_parameter + pending.number;
             const std::string place = pending.value.place();
             auto& source = self.notes[pending.step].weights[pending.number];
-            read_weights(pending.value, place, plan.parameters[number].dimensions, self.networks.tensors, source,
+            define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::read_weights(
+                pending.value, place, plan.parameters[number].dimensions, self.networks.tensors, source,
                          core == nullptr ? nullptr : core->parameter(number));
         }
     }
@@ -142,7 +144,7 @@ model read_model(const json& root, std::span<const layer_codec> codecs, const lo
     content.layers = read_network(network, settings, networks);
     content.codecs = codecs;
     content.notes = std::move(networks.notes);
-    content.implied = std::make_shared<const std::set<std::string>>(std::move(networks.implied));
+    content.implied = std::make_shared<const implied_fields>(std::move(networks.implied));
     if (tensors != nullptr) content.weights_metadata = tensors->metadata();
     content.threads = options.threads;
     weights_to_read weights{networks, content.notes};
@@ -245,8 +247,8 @@ model::document model::write(std::string_view weights_file) const {
     network_writer networks;
     networks.codecs = codecs_;
     networks.plan = program_->plan();
-    networks.implied = implied_.get();
-    networks.place = "/" + std::string(detail::key_of_type(settings_.type));
+    networks.place.implied = implied_.get();
+    networks.place.text = "/" + std::string(detail::key_of_type(settings_.type));
     networks.context = &context;
     networks.write_weights = [](void* c, std::size_t step, const layer_codec& codec, object_writer& fields) {
         static_cast<both*>(c)->weights.write(step, codec, fields);
@@ -307,7 +309,7 @@ model parse(std::string_view json, const safetensors* weights, std::span<const l
     return detail::read_model(root, codecs, options, [&](const auto&, const auto&) { return weights; });
 }
 model parse(std::string_view json, const safetensors* weights, const load_options& options) {
-    return parse(json, weights, codecs_in<core_layers>, options);
+    return parse(json, weights, core_codecs(), options);
 }
 
 model load(const std::filesystem::path& path, std::span<const layer_codec> codecs, const load_options& options) {
@@ -335,7 +337,7 @@ model load(const std::filesystem::path& path, std::span<const layer_codec> codec
     }
 }
 model load(const std::filesystem::path& path, const load_options& options) {
-    return load(path, codecs_in<core_layers>, options);
+    return load(path, core_codecs(), options);
 }
 
 }  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit

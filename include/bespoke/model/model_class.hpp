@@ -2,18 +2,20 @@
 
 #include "../network/program.hpp"
 #include "layer_codec.hpp"
+#include "network_codec.hpp"
 #include "model_settings.hpp"
 
 #include <filesystem>
 #include <map>
 #include <memory>
-#include <set>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace bespoke {
+
+struct layer_notes;
 
 namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
 
@@ -80,7 +82,7 @@ private:
     model_settings settings_;
     std::span<const layer_codec> codecs_;
     std::vector<layer_notes> notes_;
-    std::shared_ptr<const std::set<std::string>> implied_;  ///< null: composed in code
+    std::shared_ptr<const implied_fields> implied_;  ///< null: composed in code
     std::map<std::string, std::string> weights_metadata_;
     std::vector<std::size_t> outputs_;  ///< for each described output its place among the plan's; npos: an answer
     std::size_t probabilities_ = 0;     ///< place among the plan's outputs
@@ -168,7 +170,7 @@ struct model::parts {
     layer_list layers;
     std::span<const layer_codec> codecs;
     std::vector<layer_notes> notes;
-    std::shared_ptr<const std::set<std::string>> implied;
+    std::shared_ptr<const implied_fields> implied;
     std::map<std::string, std::string> weights_metadata;
     std::size_t threads = 1;
     /// Called with the plan before the memory for parameters is taken, and with it afterwards.

@@ -235,8 +235,8 @@ private:
         std::vector<shape> shapes;
         for (std::size_t blob : plan.inputs_of(step)) shapes.push_back(plan.blobs[blob].dimensions);
         object_writer fields;
-        network_writer networks;
-        codec.write(node, shapes, fields, networks);
+        define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::written_place place;
+        define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::write_hyper_parameters(codec, node, shapes, fields, place);
         return fields;
     }
 

@@ -1,6 +1,7 @@
 #pragma once
 
-#include "document.hpp"
+#include "object_reader.hpp"
+#include "object_writer.hpp"
 
 #include <cstdint>
 #include <optional>

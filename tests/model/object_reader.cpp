@@ -1,6 +1,6 @@
 #include "failure.hpp"
 
-#include <bespoke/model/document.hpp>
+#include <bespoke/model/object_reader.hpp>
 
 #include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>
@@ -10,7 +10,6 @@
 
 using bespoke::errc;
 using bespoke::object_reader;
-using bespoke::object_writer;
 using nlohmann::json;
 
 namespace {
@@ -129,72 +128,4 @@ TEST_CASE("text in errors is cut and printable") {
     CHECK(bespoke::in_quotes(std::string(100, 'x')) == "\"" + std::string(60, 'x') + "...\"");
     reading r(R"({"a/b~c": 1})");
     CHECK(check::failure([&] { r.in.text("a/b~c"); }).text == "/a/a~1b~0c: a string wanted, 1 came");
-}
-
-TEST_CASE("what is written leaves out defaults") {
-    object_writer out;
-    out.boolean("b", false);
-    out.integer("i", 0);
-    out.real("f", 0);
-    out.text("t", "");
-    out.integers("is", {});
-    out.objects("os", {});
-    CHECK(out.empty());
-    CHECK(out.dump() == "{}");
-    out.boolean("b", true);
-    out.integer("i", -12);
-    out.small_integer("v", 4);
-    out.text("t", "a\"b\n");
-    out.integers("is", std::vector<std::int64_t>{1, 8});
-    object_writer inner;
-    inner.present("z", 0);
-    out.objects("os", std::vector{inner, object_writer()});
-    CHECK(out.dump() == R"({
-  "b": true,
-  "i": "-12",
-  "v": 4,
-  "t": "a\"b\n",
-  "is": ["1", "8"],
-  "os": [
-    {
-      "z": 0
-    },
-    {}
-  ]
-})");
-    CHECK_NOTHROW(json::parse(out.dump()));
-    CHECK(check::failure([&] { out.text("u", "\xff"); }).is(errc::bad_value));
-}
-
-TEST_CASE("floats are written as short as they read back") {
-    const auto written = [](auto value) {
-        object_writer out;
-        out.present("x", value);
-        return out.dump().substr(9, out.dump().size() - 11);
-    };
-    CHECK(written(0.1f) == "0.1");
-    CHECK(written(0.1) == "0.1");
-    CHECK(written(3.0f) == "3");
-    CHECK(written(-0.0f) == "-0");
-    CHECK(written(1.0f / 3) == "0.33333334");
-    CHECK(written(std::numeric_limits<float>::infinity()) == "\"Infinity\"");
-    CHECK(written(std::nanf("")) == "\"NaN\"");
-    std::uint32_t state = 1;
-    for (int i = 0; i < 100'000; ++i) {
-        state = state * 1664525u + 1013904223u;
-        const float value = std::bit_cast<float>(state);
-        if (!std::isfinite(value)) continue;
-        const json root = json::parse("{\"x\": " + written(value) + "}");
-        object_reader in(&root, "");
-        CHECK(std::bit_cast<std::uint32_t>(in.real("x")) == state);
-    }
-}
-
-TEST_CASE("the first difference of two objects") {
-    object_writer file, mine;
-    file.integer("a", 1);
-    mine.integer("a", 1);
-    CHECK(file.difference(mine).empty());
-    mine.integer("b", 2);
-    CHECK(file.difference(mine) == R"(b is left out in the file, "2")");
 }

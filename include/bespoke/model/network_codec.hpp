@@ -1,0 +1,279 @@
+#pragma once
+
+#include "../graph/plan.hpp"
+#include "layer_codec.hpp"
+#include "weight_codec.hpp"
+
+/// The layers of a network between document and `layer_list`.
+
+#ifdef BESPOKE_IMPLEMENTATION
+
+#include <algorithm>
+#include <cstdint>
+#include <iterator>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace bespoke {
+
+/// What a converter noted of a blob: "inputTensor" and "outputTensor" of a layer. Kept, not looked at.
+struct tensor_note {
+    std::int64_t rank = 0;
+    std::vector<std::int64_t> dimensions;
+    friend bool operator==(const tensor_note&, const tensor_note&) = default;
+};
+
+/// What a document says of a layer beyond the layer itself.
+struct layer_notes {
+    std::vector<tensor_note> inputs, outputs;
+    std::vector<weight_source> weights;  ///< one for each of the layer's parameters
+};
+
+namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
+
+/// The state of reading the layers of one document.
+class network_reader {
+public:
+    struct pending_weight {
+        std::size_t step, number;  ///< parameter `number` of step `step`
+        object_reader value;
+        std::string layer;  ///< place and name of the layer
+    };
+
+    explicit network_reader(std::span<const layer_codec> table, const safetensors* weights_file = nullptr);
+
+    std::span<const layer_codec> codecs;
+    const safetensors* tensors;
+    std::vector<pending_weight> weights;
+    std::vector<layer_notes> notes;  ///< in the order of the plan's steps
+    /// Places of fields with a default other than zero that the document leaves out.
+    implied_fields implied;
+};
+
+/// The state of writing the layers of one document.
+class network_writer {
+public:
+    std::span<const layer_codec> codecs;
+    plan_view plan;
+    written_place place;
+    std::size_t step = 0;
+    /// Writes the parameters of the current step, in the order of the plan.
+    void (*write_weights)(void* context, std::size_t step, const layer_codec& codec, object_writer& fields) = nullptr;
+    /// Writes what `layer_notes` keep.
+    void (*write_notes)(void* context, std::size_t step, object_writer& layer) = nullptr;
+    void* context = nullptr;
+};
+
+layer_list read_layers(network_reader& networks, object_reader& network);
+layer_list read_subnetwork(network_reader& networks, object_reader& fields, std::string_view key);
+std::vector<object_writer> write_layers(network_writer& networks, const layer_list& layers);
+void write_subnetwork(network_writer& networks, const layer_list& layers, object_writer& fields,
+                      std::string_view key, bool required);
+
+}  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
+
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::network_reader;
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::network_writer;
+
+namespace detail {
+
+inline std::vector<tensor_note> read_tensor_notes(object_reader& layer, std::string_view key) {
+    std::vector<tensor_note> notes;
+    for (object_reader& in : layer.objects(key)) {
+        notes.push_back({in.integer("rank"), in.integers("dimValue")});
+        in.finish();
+    }
+    return notes;
+}
+inline void write_tensor_notes(object_writer& layer, std::string_view key, const std::vector<tensor_note>& notes) {
+    std::vector<object_writer> list;
+    for (const tensor_note& note : notes) {
+        list.emplace_back().small_integer("rank", static_cast<std::int32_t>(note.rank));
+        list.back().integers("dimValue", note.dimensions);
+    }
+    layer.objects(key, list);
+}
+
+/// What the table calls its layers, for "did you mean".
+inline std::vector<std::string> names_in(std::span<const layer_codec> codecs, std::string_view key = "") {
+    std::vector<std::string> names;
+    for (const layer_codec& codec : codecs)
+        if (key.empty() || codec.key == key) names.emplace_back(key.empty() ? codec.key : codec.nested_key);
+    return names;
+}
+
+/// A node and the strings that its layer looks at.
+struct node_and_texts {
+    text_pool texts;
+    std::unique_ptr<any_node> node;
+};
+
+inline std::shared_ptr<any_node> read_node(const layer_codec& codec, object_reader& in, network_reader& networks) {
+    using namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit;
+    auto both = std::make_shared<node_and_texts>();
+    both->node = codec.make();
+    any_node* node = both->node.get();
+    void* layer = const_cast<void*>(codec.layer_in(*node));
+    read_fields(*codec.fields, layer, in, networks.implied, both->texts);
+    if (codec.set_lengths != nullptr)
+        codec.set_lengths(layer, weight_lengths(in, codec.parameters, networks.tensors));
+    if (codec.type == &layer_type_tag<branch_node>) {
+        auto& branch = *static_cast<branch_node*>(layer);
+        if (!in.has("ifBranch")) in.fail(errc::bad_value, "ifBranch", "a network wanted, none came");
+        branch.if_branch = read_subnetwork(networks, in, "ifBranch");
+        branch.else_branch = read_subnetwork(networks, in, "elseBranch");
+    } else if (codec.type == &layer_type_tag<loop_node>) {
+        auto& loop = *static_cast<loop_node*>(layer);
+        if (!in.has("bodyNetwork")) in.fail(errc::bad_value, "bodyNetwork", "a network wanted, none came");
+        loop.condition_network = read_subnetwork(networks, in, "conditionNetwork");
+        loop.body_network = read_subnetwork(networks, in, "bodyNetwork");
+    }
+    return {std::move(both), node};
+}
+
+/// Reads the member of a layer object that says which layer it is.
+inline std::shared_ptr<any_node> read_layer_of_table(network_reader& networks, object_reader& layer,
+                                                     const std::string& name) {
+    static constexpr std::string_view common[] = {"name",         "input",       "output", "inputTensor",
+                                                  "outputTensor", "isUpdatable", "bespoke"};
+    const std::string place = layer.place() + (name.empty() ? "" : " " + in_quotes(name));
+    std::string_view key;
+    for (std::string_view candidate : layer.keys()) {
+        if (std::find(std::begin(common), std::end(common), candidate) != std::end(common)) continue;
+        if (!key.empty())
+            throw error(errc::bad_value, place + ": one layer type wanted, " + in_quotes(key) + " and " +
+                                             in_quotes(candidate) + " came");
+        key = candidate;
+    }
+    if (key.empty()) throw error(errc::bad_value, place + ": a layer type wanted, none came");
+    const auto unknown = [&](std::string_view what, std::string_view family) {
+        throw error(errc::unknown_layer, place + ": unknown layer " + in_quotes(what) +
+                                             suggestion(what, names_in(networks.codecs, family)));
+    };
+    object_reader fields = layer.object(key);
+    const layer_codec* found = nullptr;
+    std::string_view nested;
+    bool family = false;
+    for (const layer_codec& codec : networks.codecs) {
+        if (codec.key != key) continue;
+        family = !codec.nested_key.empty();
+        if (!family) found = &codec;
+    }
+    if (found == nullptr && !family) unknown(key, "");
+    if (family) {
+        const auto keys = fields.keys();
+        if (keys.size() != 1)
+            throw error(errc::bad_value, fields.place() + ": one field wanted, " +
+                                             (keys.empty() ? "none" : std::to_string(keys.size())) + " came");
+        nested = keys[0];
+        for (const layer_codec& codec : networks.codecs)
+            if (codec.key == key && codec.nested_key == nested) found = &codec;
+        if (found == nullptr) unknown(nested, key);
+        fields = fields.object(nested);
+    }
+    const std::size_t step = networks.notes.size();
+    networks.notes.emplace_back().weights.resize(found->parameters.size());
+    for (std::size_t i = 0; i < found->parameters.size(); ++i)
+        networks.weights.push_back({step, i, fields.object(found->parameters[i]), place});
+    auto node = read_node(*found, fields, networks);
+    fields.finish();
+    return node;
+}
+
+/// The networks inside a branch or a loop.
+inline void write_nested(const any_node& node, object_writer& out, network_writer& networks) {
+    using namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit;
+    if (const auto* branch = node.as<branch_node>()) {
+        write_subnetwork(networks, branch->if_branch, out, "ifBranch", true);
+        write_subnetwork(networks, branch->else_branch, out, "elseBranch", false);
+    } else if (const auto* loop = node.as<loop_node>()) {
+        write_subnetwork(networks, loop->condition_network, out, "conditionNetwork", false);
+        write_subnetwork(networks, loop->body_network, out, "bodyNetwork", true);
+    }
+}
+
+}  // namespace detail
+
+namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
+
+network_reader::network_reader(std::span<const layer_codec> table, const safetensors* weights_file)
+    : codecs(table), tensors(weights_file) {}
+
+layer_list read_layers(network_reader& networks, object_reader& network) {
+    layer_list list;
+    for (object_reader& layer : network.objects("layers")) {
+        const std::string name = layer.text("name");
+        const std::size_t step = networks.notes.size();
+        auto node = detail::read_layer_of_table(networks, layer, name);
+        node->name = name;
+        node->inputs = layer.texts("input");
+        node->outputs = layer.texts("output");
+        node->updatable = layer.boolean("isUpdatable");
+        networks.notes[step].inputs = detail::read_tensor_notes(layer, "inputTensor");
+        networks.notes[step].outputs = detail::read_tensor_notes(layer, "outputTensor");
+        layer.finish();
+        list.nodes.push_back(std::move(node));
+    }
+    return list;
+}
+
+layer_list read_subnetwork(network_reader& networks, object_reader& fields, std::string_view key) {
+    object_reader network = fields.object(key);
+    if (!fields.has(key)) networks.implied.insert(fields.place() + "/" + std::string(key));
+    layer_list list = read_layers(networks, network);
+    network.finish();
+    return list;
+}
+
+std::vector<object_writer> write_layers(network_writer& networks, const layer_list& layers) {
+    std::vector<object_writer> list;
+    const std::string outer = networks.place.text;
+    for (const auto& node : layers.nodes) {
+        const layer_codec* codec = find_codec(networks.codecs, *node);
+        if (codec == nullptr) throw error(errc::unknown_layer, "a layer that is in no set cannot be written");
+        const std::size_t step = networks.step++;
+        object_writer& layer = list.emplace_back();
+        layer.text("name", node->name);
+        layer.texts("input", node->inputs);
+        layer.texts("output", node->outputs);
+        if (networks.write_notes) networks.write_notes(networks.context, step, layer);
+        layer.boolean("isUpdatable", node->updatable);
+
+        networks.place.text = outer + "/layers/" + std::to_string(list.size() - 1) + "/" + std::string(codec->key);
+        if (!codec->nested_key.empty()) networks.place.text.append("/").append(codec->nested_key);
+        std::vector<shape> shapes;
+        if (networks.place.implied == nullptr)
+            for (std::size_t blob : networks.plan.inputs_of(step)) shapes.push_back(networks.plan.blobs[blob].dimensions);
+        object_writer fields;
+        write_hyper_parameters(*codec, *node, shapes, fields, networks.place);
+        detail::write_nested(*node, fields, networks);
+        if (networks.write_weights) networks.write_weights(networks.context, step, *codec, fields);
+        if (!codec->nested_key.empty()) {
+            object_writer family;
+            family.object(codec->nested_key, fields);
+            fields = std::move(family);
+        }
+        layer.object(codec->key, fields);
+    }
+    networks.place.text = outer;
+    return list;
+}
+
+void write_subnetwork(network_writer& networks, const layer_list& layers, object_writer& fields, std::string_view key,
+                      bool required) {
+    if (layers.nodes.empty() && (networks.place.implied != nullptr ? networks.place.is_implied(key) : !required)) return;
+    const std::size_t outer = networks.place.text.size();
+    networks.place.text.append("/").append(key);
+    object_writer network;
+    network.objects("layers", write_layers(networks, layers));
+    networks.place.text.resize(outer);
+    fields.object(key, network);
+}
+
+}  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
+}  // namespace bespoke
+
+#endif

@@ -1,0 +1,123 @@
+#include "failure.hpp"
+
+#include <bespoke/layers/convolution.hpp>
+#include <bespoke/model/layer_fields.hpp>
+
+#include <catch2/catch.hpp>
+#include <nlohmann/json.hpp>
+
+using namespace bespoke;
+using nlohmann::json;
+
+namespace {
+
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::written_place;
+
+enum class colour { red, green };
+constexpr std::array<std::string_view, 2> enumerators(colour) { return {"RED", "GREEN"}; }
+
+struct inner {
+    extent n = 7;
+    static constexpr auto fields = std::tuple{field{"n", &inner::n}};
+    friend bool operator==(const inner&, const inner&) = default;
+};
+
+/// A field of each kind.
+struct all_kinds {
+    bool flag = false;
+    extent wide = 0;
+    std::int32_t narrow = 0;
+    float real = 0;
+    double number = 0;
+    std::string_view text;
+    colour hue = colour::red;
+    shape extents{3};
+    std::array<extent, 2> pair{5, 6};
+    inner message;
+    std::array<inner, 2> messages;
+    std::variant<valid_padding, same_padding> choice;
+
+    static constexpr auto fields =
+        std::tuple{field{"flag", &all_kinds::flag},
+                   field{"wide", &all_kinds::wide},
+                   field{"narrow", &all_kinds::narrow},
+                   field{"real", &all_kinds::real},
+                   field{"number", &all_kinds::number},
+                   field{"text", &all_kinds::text},
+                   field{"hue", &all_kinds::hue},
+                   field{"extents", &all_kinds::extents},
+                   field{"pair", &all_kinds::pair},
+                   field{"message", &all_kinds::message},
+                   field{"messages", &all_kinds::messages},
+                   oneof<all_kinds, std::variant<valid_padding, same_padding>>{&all_kinds::choice}};
+};
+
+struct result {
+    all_kinds values;
+    implied_fields implied;
+    text_pool texts;
+};
+result read(const std::string& text) {
+    result r;
+    const json root = json::parse(text);
+    object_reader in(&root, "/a");
+    read_fields(detail::table_of<all_kinds>::value, &r.values, in, r.implied, r.texts);
+    in.finish();
+    return r;
+}
+json written(const all_kinds& values, const implied_fields* implied) {
+    object_writer out;
+    written_place place{implied, "/a"};
+    write_fields(detail::table_of<all_kinds>::value, &values, out, place);
+    CHECK(place.text == "/a");
+    return json::parse(out.dump());
+}
+
+}  // namespace
+
+TEST_CASE("fields: every kind goes there and back") {
+    const std::string text = R"({"flag": true, "wide": "12", "narrow": "-3", "real": 0.5, "number": 0.25, "text": "t",
+        "hue": "GREEN", "extents": ["1", "2"], "pair": ["8", "9"], "message": {"n": "1"},
+        "messages": [{"n": "2"}, {"n": "3"}], "same": {"asymmetryMode": "TOP_LEFT_HEAVY"}})";
+    const result r = read(text);
+    CHECK(r.values.flag);
+    CHECK(r.values.wide == 12);
+    CHECK(r.values.narrow == -3);
+    CHECK(r.values.real == 0.5f);
+    CHECK(r.values.number == 0.25);
+    CHECK(r.values.text == "t");
+    CHECK(r.values.hue == colour::green);
+    CHECK(r.values.extents == shape{1, 2});
+    CHECK(r.values.pair == std::array<extent, 2>{8, 9});
+    CHECK(r.values.message.n == 1);
+    CHECK(r.values.messages[1].n == 3);
+    REQUIRE(std::holds_alternative<same_padding>(r.values.choice));
+    CHECK(std::get<same_padding>(r.values.choice).asymmetry_mode == same_padding_mode::top_left_heavy);
+    CHECK(r.implied.empty());
+    CHECK(written(r.values, &r.implied) == json::parse(text));
+    CHECK(written(r.values, nullptr) == json::parse(text));
+}
+
+TEST_CASE("fields: what is left out keeps its default and is left out again") {
+    const result r = read("{}");
+    CHECK(r.values.extents == shape{3});
+    CHECK(r.values.pair == std::array<extent, 2>{5, 6});
+    CHECK(r.values.message.n == 7);
+    CHECK(r.implied == implied_fields{"/a/extents", "/a/message", "/a/messages", "/a/pair", "/a/valid"});
+    CHECK(written(r.values, &r.implied) == json::object());
+    // composed in code: messages are left out where they have their defaults, arrays and oneofs are not
+    CHECK(written(r.values, nullptr) ==
+          json::parse(R"({"extents": ["3"], "pair": ["5", "6"], "messages": [{"n": "7"}, {"n": "7"}],
+                          "valid": {}})"));
+}
+
+TEST_CASE("fields: what does not fit says where") {
+    const auto problem = [](const std::string& text) { return check::failure([&] { read(text); }).text; };
+    CHECK(problem(R"({"narrow": 3000000000})") == "/a/narrow: the number is too large");
+    CHECK(problem(R"({"extents": [1, 2, 3, 4, 5, 6, 7, 8, 9]})") == "/a/extents: at most 8 numbers wanted, 9 came");
+    CHECK(problem(R"({"pair": [1]})") == "/a/pair: 2 elements wanted, 1 came");
+    CHECK(problem(R"({"messages": [{}]})") == "/a/messages: 2 elements wanted, 1 came");
+    CHECK(problem(R"({"message": {"m": 1}})").find("/a/message: unknown field \"m\"") == 0);
+    CHECK(problem(R"({"messages": [{}, {"n": "x"}]})") == R"(/a/messages/1/n: an integer of 64 bits wanted, "x" came)");
+    CHECK(problem(R"({"valid": {}, "same": {}})") == R"(/a: "valid" and "same" exclude each other)");
+}

@@ -1,0 +1,129 @@
+#include "documents.hpp"
+#include "failure.hpp"
+
+#include <bespoke/model/model.hpp>
+
+#include <catch2/catch.hpp>
+#include <nlohmann/json.hpp>
+
+using namespace bespoke;
+using check::layer_text;
+using check::network_text;
+using check::weights;
+using nlohmann::json;
+
+TEST_CASE("weights in each of their places") {
+    const auto with = [](const std::string& value) {
+        return network_text(layer_text(R"("innerProduct": {"inputChannels": "2", "outputChannels": "1", "weights": )" + value + "}"));
+    };
+    for (const char* value :
+         {R"({"floatValue": [1.5, -2]})", R"({"float16Value": "AD4AwA=="})", R"({"bespoke": {"float32Value": "AADAPwAAAMA="}})"}) {
+        const std::string text = with(value);
+        model m = parse(text);
+        CHECK(m.parameter("l", "weights")[0] == 1.5f);
+        CHECK(m.parameter("l", "weights")[1] == -2.0f);
+        CHECK(json::parse(m.write("w").json) == json::parse(text));
+        CHECK(m.write("w").weights.empty());
+        m.parameter("l", "weights")[0] = 0.1f;  // no float16
+        const auto again = m.write("w");
+        CHECK(parse(again.json).parameter("l", "weights")[0] == 0.1f);
+    }
+
+    const float numbers[] = {1.5f, -2.0f};
+    const tensor_entry entry{"some.name", "F32", {1, 2}, std::as_bytes(std::span(numbers))};
+    const auto file = safetensors::parse(to_safetensors(std::span(&entry, 1), {{"k", "v"}}), "w");
+    json root = json::parse(with(R"({"tensor": "some.name"})"));
+    root["weightsFile"] = "w.safetensors";
+    const model m = parse(root.dump(), &file);
+    const auto content = m.write("w.safetensors");
+    CHECK(json::parse(content.json) == root);
+    const auto again = safetensors::parse(content.weights, "w");
+    CHECK(again.metadata().at("k") == "v");
+    REQUIRE(again.find("some.name") != nullptr);
+    CHECK(to_floats(*again.find("some.name")) == std::vector<float>{1.5f, -2.0f});
+}
+
+TEST_CASE("two layers that name one tensor part when they differ") {
+    const float numbers[] = {1.5f, -2.0f};
+    const tensor_entry entry{"t", "F32", {1, 2}, std::as_bytes(std::span(numbers))};
+    const auto file = safetensors::parse(to_safetensors(std::span(&entry, 1)), "w");
+    const std::string fields = R"("innerProduct": {"inputChannels": "2", "outputChannels": "1", "weights": {"tensor": "t"}})";
+    json root = json::parse(network_text(R"({"name": "a", "input": ["x"], "output": ["y"], )" + fields +
+                                    R"(}, {"name": "b", "input": ["x"], "output": ["z"], )" + fields + "}"));
+    root["weightsFile"] = "w";
+    model m = parse(root.dump(), &file);
+    CHECK(safetensors::parse(m.write("w").weights, "w").entries().size() == 1);
+    m.parameter("b", "weights")[0] = 3;
+    const auto content = m.write("w");
+    const auto both = safetensors::parse(content.weights, "w");
+    CHECK(both.entries().size() == 2);
+    model again = parse(content.json, &both);
+    CHECK(again.parameter("a", "weights")[0] == 1.5f);
+    CHECK(again.parameter("b", "weights")[0] == 3.0f);
+}
+
+TEST_CASE("weights that do not fit say where and why") {
+    const auto failed = [](const std::string& value, const std::string& more = "") {
+        return check::failure([&] {
+            parse(network_text(layer_text(R"("innerProduct": {"inputChannels": 2, "outputChannels": 1, "weights": )" + value + more + "}")));
+        });
+    };
+    const std::string place = "/neuralNetwork/layers/0/innerProduct/weights";
+    CHECK(failed(R"({"floatValue": [1]})").text == place + ": 2 numbers wanted (shape [1, 2]), 1 came");
+    CHECK(failed("{}").text == place + ": 2 numbers wanted (shape [1, 2]), none came");
+    CHECK(failed("null").text == place + ": 2 numbers wanted (shape [1, 2]), none came");
+    CHECK(failed("[1, 2]").text == place + ": an object wanted, an array came");
+    CHECK(failed(R"({"floatValue": [1, 2]})", R"(, "bias": {"floatValue": [3]})").text ==
+          "/neuralNetwork/layers/0/innerProduct/bias: 0 numbers wanted, 1 came");
+    CHECK(failed(R"({"floatValue": [1, "NaN"]})").text == place + ": number 1 is NaN");
+    CHECK(failed(R"({"floatValue": ["-Infinity", 1]})").text == place + ": number 0 is -Infinity");
+    CHECK(failed(R"({"float16Value": "AHwAAA=="})").text == place + ": number 0 is Infinity");
+    CHECK(failed(R"({"floatValue": [1, 1e39]})").text ==
+          place + "/floatValue/1: a number of 32 bits wanted, 1e+39 came");
+    CHECK(failed(R"({"floatValue": [1, "x"]})").text == place + R"(/floatValue/1: a number wanted, "x" came)");
+    CHECK(failed(R"({"float16Value": "AD4AwA"})").text == "nothing is thrown");
+    CHECK(failed(R"({"float16Value": "AD4AwA=A"})").text == place + "/float16Value: base64 wanted");
+    CHECK(failed(R"({"float16Value": "AD4A"})").text == place + "/float16Value: a multiple of 2 bytes wanted, 3 came");
+    CHECK(failed(R"({"float16Value": "AD4="})").text == place + ": 2 numbers wanted (shape [1, 2]), 1 came");
+    CHECK(failed(R"({"floatValue": [1, 2], "tensor": "t"})").text == place + R"(: "floatValue" and "tensor" exclude each other)");
+    CHECK(failed(R"({"rawValue": "AA==", "quantization": {}})").is(errc::unsupported));
+    CHECK(failed(R"({"rawValue": "AA=="})").text == place + "/rawValue: quantized weights are not supported");
+    CHECK(failed(R"({"tensor": "t"})").text == place + R"(/tensor: tensor "t" needs a "weightsFile" in the model)");
+
+    const float numbers[] = {1.5f, std::nanf("")};
+    const tensor_entry entries[] = {{"t", "F32", {2, 1}, std::as_bytes(std::span(numbers))},
+                                    {"n", "F32", {1, 2}, std::as_bytes(std::span(numbers))},
+                                    {"i", "I32", {1, 2}, std::as_bytes(std::span(numbers))}};
+    const auto file = safetensors::parse(to_safetensors(entries), "w");
+    const auto tensor = [&](const std::string& name) {
+        return check::failure([&] {
+            json root = json::parse(network_text(layer_text(R"("innerProduct": {"inputChannels": 2, "outputChannels": 1, "weights": {"tensor": ")" + name + "\"}}")));
+            root["weightsFile"] = "w";
+            parse(root.dump(), &file);
+        });
+    };
+    CHECK(tensor("u").text == place + R"(/tensor: no tensor "u" in the weights file)");
+    CHECK(tensor("t").text == place + R"(/tensor: the shape [1, 2] wanted, tensor "t" has [2, 1])");
+    CHECK(tensor("n").text == place + ": number 1 is NaN");
+    CHECK(tensor("i").text.find("I32") != std::string::npos);
+}
+
+TEST_CASE("sizes that no file can hold are refused before memory is taken") {
+    const auto text = [](const std::string& layers, const std::string& shape = R"(["2"])") {
+        return check::failure([&] { parse(network_text(layers, shape)); }).text;
+    };
+    CHECK(text(layer_text(R"("innerProduct": {"inputChannels": 2, "outputChannels": "1152921504606846976", "weights": )" +
+                     weights(2) + "}")) ==
+          R"(/neuralNetwork/layers/0 "l" (innerProduct): its weights would have the shape [1152921504606846976, 2])");
+    CHECK(text(layer_text(R"("innerProduct": {"inputChannels": 2, "outputChannels": "100000000000", "weights": )" +
+                     weights(2) + "}")) ==
+          "/neuralNetwork/layers/0/innerProduct/weights: 200000000000 numbers wanted (shape [100000000000, 2]), 2 came");
+    CHECK(text(layer_text(R"("activation": {"ReLU": {}})"), R"(["4611686018427387904", "4611686018427387904"])") ==
+          R"(input "x": extents from 0 up wanted, [4611686018427387904, 4611686018427387904] given)");
+    CHECK(text(layer_text(R"("innerProduct": {"outputChannels": 18446744073709551615})")) ==
+          "/neuralNetwork/layers/0/innerProduct/outputChannels: an integer of 64 bits wanted, 18446744073709551615 came");
+    CHECK(text(layer_text(R"("pooling": {"kernelSize": ["9223372036854775807", 1], "valid": {}})"), "[1, 8, 8]").find("kernelSize") !=
+          std::string::npos);
+}
+
+// A layer of a user.
