@@ -1,5 +1,7 @@
 // This file compiles nothing of what the implementation has: that it links is half of the test.
+#ifndef BESPOKE_EXTERN_TEMPLATES
 #define BESPOKE_EXTERN_TEMPLATES
+#endif
 #include <bespoke/bespoke.hpp>
 
 #include <catch2/catch.hpp>
