@@ -59,8 +59,8 @@ TEMPLATE_TEST_CASE("convolution: the number of threads does not change a bit", "
     for (const geometry& g : {make(3, 40, 41, 16, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1),
                               make(16, 20, 20, 40, 3, 3, 2, 2, 1, 1, 1, 1, 1, 1),
                               make(64, 7, 7, 70, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1),
-                              make(32, 30, 30, 32, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 32),
-                              make(20, 25, 26, 3, 5, 5, 2, 2, 1, 1, 2, 2, 2, 2),
+                              make(32, 45, 45, 32, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 32),
+                              make(20, 40, 41, 3, 5, 5, 2, 2, 1, 1, 2, 2, 2, 2),
                               make(48, 9, 9, 96, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 3)})
         for (extent examples : {1, 3, 11}) {
             const run r(g, examples);

@@ -88,7 +88,8 @@ TEMPLATE_TEST_CASE("gemm: every element is the documented chain", "[gemm]", floa
 TEMPLATE_TEST_CASE("gemm: the number of threads does not change a bit", "[gemm]", float, double) {
     thread_pool two(2), five(5);
     for (const auto& [m, n, k] :
-         {std::tuple{1, 2000, 100}, {1, 70, 3000}, {1, 64, 3000}, {1, 32, 6000}, {64, 65, 300}, {400, 9, 100}, {2, 3000, 40}}) {
+         {std::tuple{1, 2000, 300}, {1, 70, 8000}, {1, 64, 9000}, {1, 32, 17000}, {64, 65, 300}, {400, 9, 200},
+          {2, 3000, 100}}) {
         const product<TestType> p(m, n, k);
         const auto one = p.run(start::bias);
         CHECK(check::same_bits(one, p.run(start::bias, &two)));

@@ -237,7 +237,7 @@ template <class T>
 [[gnu::noinline]] void convolution_backward_pack(const convolution_geometry& g, const T* weights, T* packed,
                                                  thread_pool* threads = nullptr) noexcept {
     if (detail::is_narrow<T>(g.group_channels())) return;
-    if (g.channels * g.group_outputs() * g.taps() < detail::threaded_work) threads = nullptr;
+    if (g.channels * g.group_outputs() * g.taps() < detail::threaded_elements) threads = nullptr;
     parallel_for(threads, g.output_channels, 1, [&](extent first, extent last) {
         detail::pack_backward_weights(g, weights, first, last, packed);
     });
@@ -310,7 +310,7 @@ template <class T>
 template <class T>
 void channel_sums(extent examples, extent channels, extent inner, const T* dy, extent dy_stride, T* dbias,
                   thread_pool* threads = nullptr) noexcept {
-    if (examples * channels * inner < detail::threaded_work) threads = nullptr;
+    if (examples * channels * inner < detail::threaded_elements) threads = nullptr;
     parallel_for(threads, channels, 1, [&](extent first, extent last) {
         for (extent c = first; c < last; ++c)
             for (extent e = 0; e < examples; ++e) dbias[c] += sum(inner, dy + e * dy_stride + c * inner);

@@ -15,8 +15,9 @@ namespace bespoke::kernels {
 
 namespace detail {
 
-/// Below this many multiply-adds waking threads costs more than it brings.
-inline constexpr extent threaded_work = 1 << 17;
+/// Below this many multiply-adds, or elements that are but moved or added, waking threads (about 5 us) costs more than
+/// it brings.
+inline constexpr extent threaded_work = 1 << 19, threaded_elements = 1 << 17;
 
 template <class T>
 struct matrix_product {
@@ -152,8 +153,8 @@ template <class T>
 template <class T>
 [[gnu::noinline]] void pack(const T* b, extent row_stride, extent column_stride, extent k, extent n,
                             T* packed, thread_pool* threads = nullptr) noexcept {
-    parallel_for(k * n < detail::threaded_work ? nullptr : threads, (n + panel_width<T> - 1) / panel_width<T>,
-                 1, [&](extent first, extent last) {
+    parallel_for(k * n < detail::threaded_elements ? nullptr : threads,
+                 (n + panel_width<T> - 1) / panel_width<T>, 1, [&](extent first, extent last) {
                      detail::pack_panels(b, row_stride, column_stride, k, n, first, last, packed);
                  });
 }

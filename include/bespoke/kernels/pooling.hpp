@@ -179,12 +179,15 @@ template <class T>
                                             const T* x, T y, T dy, T* dx) noexcept {
     if (w.size() == 0) return;
     if (kind == pooling_kind::max) {
-        // The first element equal to the result, or the first NaN where that is the result.
+        // The first element equal to the result, or the first NaN where that is the result. No way out of the loops
+        // before their end: it would be guessed wrong.
+        const bool nan = is_nan(y);
         extent at = -1;
         for (extent iy = w.bottom; iy-- > w.top;)
             for (extent ix = w.right; ix-- > w.left;) {
                 const T v = x[iy * g.width + ix];
-                at = v == y || (is_nan(v) && is_nan(y)) ? iy * g.width + ix : at;
+                const bool taken = nan ? is_nan(v) : v == y;
+                at = taken ? iy * g.width + ix : at;
             }
         if (at >= 0) dx[at] += dy;
         return;
@@ -274,7 +277,7 @@ void pooling_forward(pooling_kind kind, const pooling_geometry& g, extent exampl
                      extent x_stride, T* y, extent y_stride, thread_pool* threads = nullptr) noexcept {
     const extent outputs = g.output_height * g.output_width;
     if (outputs <= 0) return;
-    if (examples * g.channels * outputs * g.kernel_height * g.kernel_width < (1 << 15)) threads = nullptr;
+    if (examples * g.channels * outputs * g.kernel_height * g.kernel_width < (1 << 17)) threads = nullptr;
     parallel_for(threads, examples * g.channels, 1, [&](extent first, extent last) {
         for (extent i = first; i < last; ++i) {
             const extent example = i / g.channels, channel = i % g.channels;
@@ -291,7 +294,7 @@ void pooling_backward(pooling_kind kind, const pooling_geometry& g, extent examp
                       extent dx_stride, thread_pool* threads = nullptr) noexcept {
     const extent outputs = g.output_height * g.output_width;
     if (outputs <= 0) return;
-    if (examples * g.channels * outputs * g.kernel_height * g.kernel_width < (1 << 15)) threads = nullptr;
+    if (examples * g.channels * outputs * g.kernel_height * g.kernel_width < (1 << 17)) threads = nullptr;
     parallel_for(threads, examples * g.channels, 1, [&](extent first, extent last) {
         for (extent i = first; i < last; ++i) {
             const extent example = i / g.channels, channel = i % g.channels;
