@@ -98,6 +98,9 @@ template <class T>
 /// Outputs whose windows lie inside the image.
 struct outputs_inside {
     extent top, bottom, left, right;
+    constexpr bool all(const pooling_geometry& g) const {
+        return top == 0 && left == 0 && bottom == g.output_height && right == g.output_width;
+    }
 };
 constexpr outputs_inside inside(const pooling_geometry& g) {
     const auto begin = [](extent pad, extent stride, extent outputs) {
@@ -164,7 +167,7 @@ template <class T>
         return;
     }
     const outputs_inside in = inside(g);
-    for (extent oy = 0; oy < g.output_height; ++oy)
+    for (extent oy = 0; oy < g.output_height && !in.all(g); ++oy)
         for (extent ox = 0; ox < g.output_width; ++ox) {
             if (oy >= in.top && oy < in.bottom && ox == in.left) ox = in.right;
             if (ox < g.output_width)
@@ -251,7 +254,7 @@ template <class T>
     if (kind == pooling_kind::l2 || g.kernel_width != 2 || g.stride_x != 2 || g.stride_y < g.kernel_height ||
         together == 0)
         in = {};
-    for (extent oy = 0; oy < g.output_height; ++oy)
+    for (extent oy = 0; oy < g.output_height && !in.all(g); ++oy)
         for (extent ox = 0; ox < g.output_width; ++ox) {
             if (oy >= in.top && oy < in.bottom && ox == in.left) ox = in.right;
             if (ox < g.output_width)

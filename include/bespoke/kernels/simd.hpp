@@ -212,6 +212,24 @@ template <class T>
     }
 }
 
+namespace detail {
+
+/// `transpose` of one block of up to lanes x lanes elements.
+template <class T>
+[[gnu::noinline]] void transpose_part(const T* from, extent from_stride, extent rows, extent columns, T* to,
+                                      extent to_stride, bool add) noexcept {
+    batch<T> block[static_cast<std::size_t>(lanes<T>)];
+    for (extent r = 0; r < lanes<T>; ++r)
+        block[r] = r < rows ? load_partial(from + r * from_stride, columns) : batch<T>(T(0));
+    transpose<T>(block);
+    for (extent c = 0; c < columns; ++c) {
+        T* p = to + c * to_stride;
+        store_partial<T>(p, add ? load_partial<T>(p, rows) + block[c] : block[c], rows);
+    }
+}
+
+}  // namespace detail
+
 /// to[j * to_stride + i] = from[i * from_stride + j], i in [0, rows), j in [0, columns); with `add` += instead of =.
 template <class T>
 [[gnu::noinline]] void transpose(const T* from, extent from_stride, extent rows, extent columns, T* to,
@@ -219,29 +237,25 @@ template <class T>
     constexpr extent n = lanes<T>;
     for (extent j = 0; j < columns; j += n)
         for (extent i = 0; i < rows; i += n) {
-            const extent height = rows - i < n ? rows - i : n, width = columns - j < n ? columns - j : n;
             const T* source = from + i * from_stride + j;
             T* target = to + j * to_stride + i;
+            if (rows - i < n || columns - j < n) {
+                detail::transpose_part(source, from_stride, rows - i < n ? rows - i : n,
+                                       columns - j < n ? columns - j : n, target, to_stride, add);
+                continue;
+            }
             batch<T> block[static_cast<std::size_t>(n)];
-            const bool whole = height == n && width == n;
-            if (whole)
-                unroll<static_cast<std::size_t>(n)>([&](auto r) __attribute__((always_inline)) {
-                    block[r] = load(source + static_cast<extent>(r()) * from_stride);
-                });
-            else
-                for (extent r = 0; r < n; ++r)
-                    block[r] = r < height ? load_partial(source + r * from_stride, width) : batch<T>(T(0));
+            unroll<static_cast<std::size_t>(n)>([&](auto r) __attribute__((always_inline)) {
+                block[r] = load(source + static_cast<extent>(r()) * from_stride);
+            });
             transpose<T>(block);
-            if (whole)
+            if (add)
                 unroll<static_cast<std::size_t>(n)>([&](auto c) __attribute__((always_inline)) {
-                    T* p = target + static_cast<extent>(c()) * to_stride;
-                    store<T>(p, add ? load<T>(p) + block[c] : block[c]);
+                    block[c] = block[c] + load<T>(target + static_cast<extent>(c()) * to_stride);
                 });
-            else
-                for (extent c = 0; c < width; ++c) {
-                    T* p = target + c * to_stride;
-                    store_partial<T>(p, add ? load_partial<T>(p, height) + block[c] : block[c], height);
-                }
+            unroll<static_cast<std::size_t>(n)>([&](auto c) __attribute__((always_inline)) {
+                store<T>(target + static_cast<extent>(c()) * to_stride, block[c]);
+            });
         }
 }
 
