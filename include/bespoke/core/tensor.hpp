@@ -8,8 +8,10 @@
 #include <xtensor/xtensor.hpp>
 
 #include <algorithm>
+#include <array>
+#include <iterator>
 #include <memory>
-#include <ranges>
+#include <type_traits>
 
 /// The only file that includes xtensor: arrays as users hand them in and get them back.
 namespace bespoke {
@@ -52,7 +54,7 @@ template <array_like X, class T>
 void copy_elements(const X& x, T* to) {
     // not x.data(): of a view of an xtensor that is where the whole tensor begins
     using value_type = std::remove_cvref_t<decltype(*x.begin())>;
-    if constexpr (std::ranges::contiguous_range<const X> && std::is_same_v<value_type, T>)
+    if constexpr (std::contiguous_iterator<decltype(x.begin())> && std::is_same_v<value_type, T>)
         std::copy_n(std::to_address(x.begin()), x.size(), to);
     else
         std::transform(x.begin(), x.end(), to, [](auto value) { return static_cast<T>(value); });

@@ -2,6 +2,7 @@
 
 #include "description_codec.hpp"
 #include "model_class.hpp"
+#include "model_predict.hpp"
 #include "safetensors.hpp"
 
 #include <filesystem>

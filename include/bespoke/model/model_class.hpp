@@ -119,12 +119,6 @@ inline shape blob_shape(const shape& s, array_shape_mapping mapping, const std::
     throw error(shape_fault(place, ": a shape of rank 1, 3 or 5 wanted with RANK5_ARRAY_MAPPING, it is ", s));
 }
 
-/// The number of a feature that is no array.
-inline float scalar_of(const feature_value& value) {
-    return std::holds_alternative<std::int64_t>(value) ? static_cast<float>(std::get<std::int64_t>(value))
-                                                       : static_cast<float>(std::get<double>(value));
-}
-
 /// Throws where a network cannot take a feature of this type.
 inline void check_input(const feature_description& feature) {
     if (feature.type.multi_array_type() == nullptr && !std::holds_alternative<int64_feature_type>(feature.type.type) &&
@@ -138,27 +132,6 @@ inline shape declared_shape(const feature_description& feature, array_shape_mapp
     const array_feature_type* array = feature.type.multi_array_type();
     if (array == nullptr) return {1};
     return blob_shape(array->default_shape(), mapping, "input \"" + feature.name + "\"");
-}
-
-inline float number_of(const std::variant<std::monostate, std::int32_t, float, double>& value) {
-    if (const auto* whole = std::get_if<std::int32_t>(&value)) return static_cast<float>(*whole);
-    if (const auto* real = std::get_if<float>(&value)) return *real;
-    if (const auto* number = std::get_if<double>(&value)) return static_cast<float>(*number);
-    return 0;
-}
-
-template <class T>
-multi_array array_from(const float* values, const shape& s) {
-    tensor<T> result = zeros<T>(s);
-    std::transform(values, values + s.size(), result.begin(), [](float v) {
-        if constexpr (std::is_integral_v<T>) {
-            if (!(v > -2147483648.0f)) return v == v ? std::numeric_limits<T>::min() : T(0);
-            return v < 2147483648.0f ? static_cast<T>(v) : std::numeric_limits<T>::max();
-        } else {
-            return static_cast<T>(v);
-        }
-    });
-    return result;
 }
 
 }  // namespace detail
@@ -335,120 +308,6 @@ std::span<float> model::parameter(std::string_view layer, std::string_view field
                         static_cast<std::size_t>(plan.parameters[number].dimensions.size())};
         }
     throw error(errc::unknown_name, "no layer " + in_quotes(layer) + " with a parameter " + in_quotes(field));
-}
-
-// --- predicting -------------------------------------------------------------------------------------
-
-std::vector<program::named_shape> model::shapes_of(const features& inputs) const {
-    std::vector<program::named_shape> shapes;
-    for (const auto& feature : settings_.description.input) {
-        const feature_value* value = inputs.find(feature.name);
-        const auto* array = value == nullptr ? nullptr : std::get_if<multi_array>(value);
-        shapes.push_back({feature.name, array == nullptr
-                                            ? detail::declared_shape(feature, settings_.array_input_shape_mapping)
-                                            : detail::blob_shape(array->shape(), settings_.array_input_shape_mapping,
-                                                                 "input \"" + feature.name + "\"")});
-    }
-    return shapes;
-}
-
-void model::reshape(const features& inputs) { program_->reshape(shapes_of(inputs)); }
-bool model::is_planned_for(const features& inputs) const { return program_->is_planned_for(shapes_of(inputs)); }
-
-features model::predict(const features& inputs) { return std::move(predict(std::span(&inputs, 1)).front()); }
-
-std::vector<features> model::predict(std::span<const features> inputs) {
-    for (std::size_t i = 0; i < inputs.size(); ++i) check_features("input", settings_.description.input, inputs[i]);
-    std::vector<features> results;
-    results.reserve(inputs.size());
-    for (std::size_t begin = 0; begin < inputs.size();) {
-        const auto shapes = shapes_of(inputs[begin]);
-        std::size_t end = begin + 1;
-        while (end < inputs.size() && shapes_of(inputs[end]) == shapes) ++end;
-        program_->reshape(shapes);
-        run(inputs.subspan(begin, end - begin), results);
-        begin = end;
-    }
-    return results;
-}
-
-void model::run(std::span<const features> inputs, std::vector<features>& results) {
-    auto& core = program_->core();
-    core.select(pass::all, {});
-    core.reserve(static_cast<extent>(inputs.size()));
-    if (!prepared_) program_->prepare();
-    prepared_ = true;
-    core.measure();
-    const plan_view& plan = program_->plan();
-    for (std::size_t e = 0; e < inputs.size(); ++e)
-        for (std::size_t i = 0; i < plan.inputs.size(); ++i) {
-            const extent size = plan.blobs[plan.inputs[i]].dimensions.size();
-            read_input(i, inputs[e], core.value(plan.inputs[i]) + static_cast<extent>(e) * size);
-        }
-    program_->forward();
-    for (std::size_t e = 0; e < inputs.size(); ++e) {
-        features& result = results.emplace_back();
-        for (std::size_t i = 0; i < outputs_.size(); ++i)
-            if (outputs_[i] != detail::no_output) {
-                const feature_description& feature = settings_.description.output[i];
-                result.set(feature.name, output_value(feature, outputs_[i], static_cast<extent>(e)));
-            }
-        if (probabilities_ != detail::no_output) answer(result, static_cast<extent>(e));
-    }
-}
-
-void model::read_input(std::size_t number, const features& inputs, float* to) const {
-    const plan_view& plan = program_->plan();
-    const feature_description& feature = settings_.description.input[number];
-    const feature_value* value = inputs.find(feature.name);
-    if (value == nullptr) {
-        const auto* array = feature.type.multi_array_type();
-        std::fill_n(to, plan.blobs[plan.inputs[number]].dimensions.size(),
-                    array == nullptr ? 0.0f : detail::number_of(array->default_optional_value));
-    } else if (const auto* array = std::get_if<multi_array>(value)) {
-        std::visit([&](const auto& values) { copy_elements(values, to); }, array->values());
-    } else {
-        *to = detail::scalar_of(*value);
-    }
-}
-
-feature_value model::output_value(const feature_description& feature, std::size_t output, extent example) const {
-    const plan_view& plan = program_->plan();
-    const blob_facts& blob = plan.blobs[plan.outputs[output]];
-    const float* values = program_->core().value(plan.outputs[output]) +
-                          (blob.per_example ? example * blob.dimensions.size() : 0);
-    const array_feature_type* array = feature.type.multi_array_type();
-    if (array == nullptr) {
-        if (std::holds_alternative<double_feature_type>(feature.type.type)) return static_cast<double>(*values);
-        const double rounded = std::isnan(*values) ? 0.0 : std::round(static_cast<double>(*values));
-        return static_cast<std::int64_t>(std::clamp(rounded, -0x1p62, 0x1p62));
-    }
-    const shape declared = array->default_shape();
-    const shape s = declared.rank() > 0 && checked_size(declared, planner::largest) == blob.dimensions.size()
-                        ? declared
-                        : blob.dimensions;
-    if (array->data_type == array_data_type::float64) return detail::array_from<double>(values, s);
-    if (array->data_type == array_data_type::int32) return detail::array_from<std::int32_t>(values, s);
-    return detail::array_from<float>(values, s);
-}
-
-void model::answer(features& result, extent example) const {
-    const plan_view& plan = program_->plan();
-    const blob_facts& blob = plan.blobs[plan.outputs[probabilities_]];
-    const extent size = blob.dimensions.size();
-    const float* values = program_->core().value(plan.outputs[probabilities_]) + (blob.per_example ? example * size : 0);
-    const auto best = static_cast<std::size_t>(std::max_element(values, values + size) - values);
-    const auto fill = [&](const auto& labels, auto dictionary) {
-        for (std::size_t i = 0; i < labels.size(); ++i) dictionary[labels[i]] = static_cast<double>(values[i]);
-        if (!settings_.description.predicted_feature_name.empty())
-            result.set(settings_.description.predicted_feature_name, labels[best]);
-        if (!settings_.description.predicted_probabilities_name.empty())
-            result.set(settings_.description.predicted_probabilities_name, std::move(dictionary));
-    };
-    if (const auto* names = std::get_if<string_sequence>(&settings_.class_labels))
-        fill(*names, string_dictionary{});
-    else
-        fill(std::get<int64_sequence>(settings_.class_labels), int64_dictionary{});
 }
 
 }  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit

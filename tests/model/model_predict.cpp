@@ -1,0 +1,154 @@
+#include "documents.hpp"
+#include "failure.hpp"
+
+#include <bespoke/model/model.hpp>
+
+#include <catch2/catch.hpp>
+#include <nlohmann/json.hpp>
+
+using namespace bespoke;
+using check::classifier;
+using check::layer_text;
+using check::network_text;
+using check::weights;
+using nlohmann::json;
+
+TEST_CASE("a model predicts what its layers say") {
+    model m = parse(network_text(layer_text(
+        R"("innerProduct": {"inputChannels": 2, "outputChannels": 2, "hasBias": true,
+            "weights": {"floatValue": [1, 2, 3, 4]}, "bias": {"floatValue": [0.5, -0.5]}})")));
+    CHECK((m.predict({{"x", tensor<float>{1, 10}}}).get<tensor<float>>("y") == tensor<float>{21.5f, 42.5f}));
+    CHECK((m.predict({{"x", tensor<double>{1, 10}}}).get<tensor<float>>("y") == tensor<float>{21.5f, 42.5f}));
+    CHECK((m.predict({{"x", tensor<std::int32_t>{1, 10}}}).get<tensor<float>>("y") == tensor<float>{21.5f, 42.5f}));
+}
+
+TEST_CASE("a classifier answers with a label and probabilities") {
+    model m = parse(classifier);
+    const auto result = m.predict({{"x", tensor<float>{1, 3}}});
+    CHECK(result.get<std::string>("label") == "right");
+    const auto& p = result.get<string_dictionary>("p");
+    CHECK(p.size() == 3);
+    CHECK(p.at("right") == Approx(std::exp(3) / (std::exp(1) + std::exp(3) + std::exp(-4))));
+    CHECK((result.get<tensor<double>>("fc") == tensor<double>{1, 3, -4}));
+    CHECK(result.size() == 3);
+    CHECK(json::parse(m.write("w").json) == json::parse(classifier));
+    CHECK(m.settings().update_parameters->epochs->default_value == 3);
+    CHECK(m.settings().is_updatable);
+}
+
+TEST_CASE("int64 labels; the last layer gives the probabilities unless another is named") {
+    json root = json::parse(classifier);
+    auto& network = root["neuralNetworkClassifier"];
+    network.erase("stringClassLabels");
+    network.erase("labelProbabilityLayerName");
+    network["int64ClassLabels"]["vector"] = {"7", "-8", "9"};
+    auto& output = root["description"]["output"];
+    output[0]["type"] = json::parse(R"({"int64Type": {}})");
+    output[1]["type"] = json::parse(R"({"dictionaryType": {"int64KeyType": {}}})");
+    model m = parse(root.dump());
+    const auto result = m.predict({{"x", tensor<float>{1, 3}}});
+    CHECK(result.get<std::int64_t>("label") == -8);
+    CHECK(result.get<int64_dictionary>("p").at(-8) > 0.8);
+    CHECK(json::parse(m.write("w").json) == root);
+}
+
+TEST_CASE("inputs that do not fit say their name, what was wanted and what came") {
+    model m = parse(network_text(layer_text(R"("activation": {"ReLU": {}})")));
+    const auto text = [&](const features& inputs) { return check::failure([&] { m.predict(inputs); }).text; };
+    CHECK(text({}) == R"(input "x": a multi-array FLOAT32 [2] wanted, but none is given)");
+    CHECK(text({{"x", tensor<float>{1, 2, 3}}}) ==
+          R"(input "x": a multi-array FLOAT32 [2] wanted, but a multi-array FLOAT32 [3] came)");
+    CHECK(text({{"x", std::string("a")}}) == R"(input "x": a multi-array FLOAT32 [2] wanted, but a string came)");
+    CHECK(text({{"x", tensor<float>{1, 2}}, {"z", 1.0}}).find("\"z\"") != std::string::npos);
+}
+
+TEST_CASE("several inputs and outputs, numbers, optional inputs") {
+    model m = parse(R"({"specificationVersion": 4, "description": {"input": [
+        {"name": "a", "type": {"multiArrayType": {"shape": [2], "dataType": "FLOAT32", "floatDefaultValue": 7}, "isOptional": true}},
+        {"name": "b", "type": {"doubleType": {}}}, {"name": "c", "type": {"int64Type": {}, "isOptional": true}}],
+      "output": [{"name": "s", "type": {"multiArrayType": {"dataType": "INT32"}}},
+                 {"name": "t", "type": {"doubleType": {}}}, {"name": "u", "type": {"int64Type": {}}}]},
+      "neuralNetwork": {"arrayInputShapeMapping": 1, "layers": [
+        {"name": "s", "input": ["a", "b"], "output": ["s"], "add": {}},
+        {"name": "t", "input": ["b", "c"], "output": ["t"], "multiply": {}},
+        {"name": "u", "input": ["c"], "output": ["u"], "add": {"alpha": 0.75}}]}})");
+    const auto given = m.predict({{"a", tensor<float>{1, 2}}, {"b", 2.5}, {"c", std::int64_t{3}}});
+    CHECK((given.get<tensor<std::int32_t>>("s") == tensor<std::int32_t>{3, 4}));
+    CHECK(given.get<double>("t") == 7.5);
+    CHECK(given.get<std::int64_t>("u") == 4);
+    const auto missing = m.predict({{"b", std::int64_t{1}}});
+    CHECK((missing.get<tensor<std::int32_t>>("s") == tensor<std::int32_t>{8, 8}));
+    CHECK(missing.get<double>("t") == 0);
+}
+
+TEST_CASE("the rank 5 mapping") {
+    json root = json::parse(network_text(layer_text(R"("activation": {"ReLU": {}})"), R"(["2", "3", "4"])"));
+    root["neuralNetwork"].erase("arrayInputShapeMapping");
+    model m = parse(root.dump());
+    CHECK(m.network().plan().blobs[0].dimensions == shape{1, 1, 2, 3, 4});
+    CHECK(json::parse(m.write("w").json) == root);
+    CHECK((m.predict({{"x", zeros<float>({2, 3, 4})}}).get<tensor<float>>("y").dimension() == 5));
+    // a declared output has the shape that it declares
+    root["description"]["output"][0]["type"]["multiArrayType"]["shape"] = {"24"};
+    model flat = parse(root.dump());
+    CHECK((flat.predict({{"x", zeros<float>({2, 3, 4})}}).get<tensor<float>>("y").dimension() == 1));
+
+    root["description"]["input"][0]["type"]["multiArrayType"]["shape"] = {"24"};
+    CHECK(parse(root.dump()).network().plan().blobs[0].dimensions == shape{1, 1, 24, 1, 1});
+    root["description"]["input"][0]["type"]["multiArrayType"]["shape"] = {"2", "12"};
+    CHECK(check::failure([&] { parse(root.dump()); }).text ==
+          R"(input "x": a shape of rank 1, 3 or 5 wanted with RANK5_ARRAY_MAPPING, it is [2, 12])");
+}
+
+TEST_CASE("flexible shapes are planned when they come") {
+    json root = json::parse(network_text(layer_text(
+        R"("innerProduct": {"inputChannels": 2, "outputChannels": 1, "weights": {"floatValue": [1, 10]}})"), "[1, 2]"));
+    auto& type = root["description"]["input"][0]["type"]["multiArrayType"];
+    type["shapeRange"]["sizeRanges"] = json::parse(R"([{"lowerBound": 1, "upperBound": -1}, {"lowerBound": 1, "upperBound": 4}])");
+    model m = parse(root.dump());
+    const auto run = [&](const tensor<float>& x) { return m.predict({{"x", x}}).get<tensor<float>>("y"); };
+    const tensor<float> one = run({{1, 2}});
+    CHECK(one.size() == 1);
+    CHECK(one.flat(0) == 21);
+    CHECK((xt::flatten(run({{1, 2}, {3, 4}, {5, 6}})) == tensor<float>{21, 43, 65}));
+    CHECK((run({{1, 2}}) == one));
+    CHECK(check::failure([&] { run({{1, 2, 3, 4, 5}}); }).is(errc::shape_mismatch));
+    CHECK(check::failure([&] { run({{1, 2, 3}}); }).text ==
+          R"(/neuralNetwork/layers/0 "l" (innerProduct): 2 input channels declared, its input has 3 (shape [1, 3]))");
+    CHECK((run({{1, 2}}) == one));  // a failure leaves the model as it was
+}
+
+TEST_CASE("many examples at once give what each gives alone") {
+    json root = json::parse(network_text(layer_text(
+        R"("innerProduct": {"inputChannels": 2, "outputChannels": 3, "weights": )" + weights(6) + "}"), "[1, 2]"));
+    root["description"]["input"][0]["type"]["multiArrayType"]["shapeRange"]["sizeRanges"] =
+        json::parse(R"([{"lowerBound": 1, "upperBound": -1}, {"lowerBound": 2, "upperBound": 2}])");
+    model m = parse(root.dump());
+    std::vector<features> examples;
+    for (int i = 0; i < 7; ++i) {
+        tensor<float> x = zeros<float>({i < 4 ? 1 : 2, 2});
+        for (std::size_t k = 0; k < x.size(); ++k) x.flat(k) = static_cast<float>(i) - 0.3f * static_cast<float>(k);
+        examples.push_back({{"x", x}});
+    }
+    const auto together = m.predict(std::span<const features>(examples));
+    REQUIRE(together.size() == 7);
+    for (std::size_t i = 0; i < examples.size(); ++i) CHECK(m.predict(examples[i]) == together[i]);
+    CHECK(m.predict(std::span<const features>()).empty());
+}
+
+TEST_CASE("a blob that depends on no input is the same for all examples") {
+    model m = parse(R"({"specificationVersion": 4, "description": {"input": [)" + check::array("x", "[1]") +
+                    R"(], "output": [{"name": "n", "type": {"multiArrayType": {"dataType": "FLOAT32"}}}]},
+        "neuralNetwork": {"arrayInputShapeMapping": 1, "layers": [
+          {"name": "zero", "input": ["x"], "output": ["zero"], "multiply": {}},
+          {"name": "n", "input": ["zero"], "output": ["n"], "add": {"alpha": 0}},
+          {"name": "l", "input": ["x"], "loop": {"bodyNetwork": {"layers": [
+            {"name": "next", "input": ["n"], "output": ["next"], "add": {"alpha": 1}},
+            {"name": "carry", "input": ["next"], "output": ["n"], "copy": {}}]}}}]}})");
+    std::vector<features> examples;
+    for (float n : {3.0f, 0.0f, 5.0f}) examples.push_back({{"x", tensor<float>{n}}});
+    const auto results = m.predict(std::span<const features>(examples));
+    CHECK((results[0].get<tensor<float>>("n")(0) == 3));
+    CHECK((results[1].get<tensor<float>>("n")(0) == 0));
+    CHECK((results[2].get<tensor<float>>("n")(0) == 5));
+}
