@@ -341,32 +341,44 @@ private:
     void* context_ = nullptr;
 };
 
+namespace detail {
+
+/// `parallel_for` behind a function pointer, so that each loop adds little code.
+inline void parallel_for(thread_pool* pool, extent count, extent grain,
+                         void (*body)(const void* context, extent begin, extent end), const void* context) {
+    struct job {
+        void (*body)(const void*, extent, extent);
+        const void* context;
+        extent count, grain, pieces, threads;
+    } work{body, context, count, grain, (count + grain - 1) / grain, 1};
+    if (pool) work.threads = std::min<extent>(work.pieces, static_cast<extent>(pool->size()));
+    if (work.threads <= 1) {
+        if (count > 0) body(context, 0, count);
+        return;
+    }
+    pool->run(
+        [](void* pointer, std::size_t index) {
+            const job& j = *static_cast<job*>(pointer);
+            const extent i = static_cast<extent>(index);
+            if (i >= j.threads) return;
+            const extent begin = j.pieces * i / j.threads * j.grain;
+            const extent end = std::min(j.pieces * (i + 1) / j.threads * j.grain, j.count);
+            if (begin < end) j.body(j.context, begin, end);
+        },
+        &work);
+}
+
+}  // namespace detail
+
 /// Calls `body(begin, end)` over disjoint ranges that cover [0, count), one range a thread.
 ///
 /// Ranges split outputs, never a sum, and begin at multiples of `grain`: what is computed for an index
 /// does not depend on the number of threads. `pool` may be null: then the caller does it all.
 template <class Body>
 void parallel_for(thread_pool* pool, extent count, extent grain, const Body& body) {
-    const extent pieces = (count + grain - 1) / grain;
-    const extent threads = pool ? std::min<extent>(pieces, static_cast<extent>(pool->size())) : 1;
-    if (threads <= 1) {
-        if (count > 0) body(extent{0}, count);
-        return;
-    }
-    struct job {
-        const Body& body;
-        extent count, grain, pieces, threads;
-    } work{body, count, grain, pieces, threads};
-    pool->run(
-        [](void* context, std::size_t index) {
-            const job& j = *static_cast<job*>(context);
-            const extent i = static_cast<extent>(index);
-            if (i >= j.threads) return;
-            const extent begin = j.pieces * i / j.threads * j.grain;
-            const extent end = std::min(j.pieces * (i + 1) / j.threads * j.grain, j.count);
-            if (begin < end) j.body(begin, end);
-        },
-        &work);
+    detail::parallel_for(
+        pool, count, grain,
+        [](const void* context, extent begin, extent end) { (*static_cast<const Body*>(context))(begin, end); }, &body);
 }
 
 }  // namespace bespoke
@@ -700,8 +712,10 @@ constexpr std::array<shape, parameter_count<L>> parameter_shapes(const L& layer,
 #include <xtensor/xtensor.hpp>
 
 #include <algorithm>
+#include <array>
+#include <iterator>
 #include <memory>
-#include <ranges>
+#include <type_traits>
 
 /// The only file that includes xtensor: arrays as users hand them in and get them back.
 namespace bespoke {
@@ -744,7 +758,7 @@ template <array_like X, class T>
 void copy_elements(const X& x, T* to) {
     // not x.data(): of a view of an xtensor that is where the whole tensor begins
     using value_type = std::remove_cvref_t<decltype(*x.begin())>;
-    if constexpr (std::ranges::contiguous_range<const X> && std::is_same_v<value_type, T>)
+    if constexpr (std::contiguous_iterator<decltype(x.begin())> && std::is_same_v<value_type, T>)
         std::copy_n(std::to_address(x.begin()), x.size(), to);
     else
         std::transform(x.begin(), x.end(), to, [](auto value) { return static_cast<T>(value); });
@@ -811,8 +825,10 @@ template <std::floating_point T>
 [[gnu::always_inline]] inline T fma(T a, T b, T c) noexcept {
     if constexpr (has_fma)
         return std::fma(a, b, c);
-    else
-        return a * b + c;
+    else {
+        const T product = a * b;  // in a statement of its own: clang fuses within one
+        return product + c;
+    }
 }
 
 /// Calls f(integral_constant<size_t, 0>) ... f(integral_constant<size_t, Count - 1>), written out.
@@ -832,6 +848,17 @@ template <class T>
 template <class T>
 [[gnu::always_inline]] inline void store(T* p, const batch<T>& v) noexcept {
     v.store_unaligned(p);
+}
+
+/// v, which the compiler is to keep in a register: g++ would rather load it again for each use.
+template <class T>
+[[gnu::always_inline]] inline batch<T> in_register(batch<T> v) noexcept {
+#if XSIMD_WITH_AVX512F
+    asm("" : "+v"(v.data));
+#elif XSIMD_WITH_SSE2
+    asm("" : "+x"(v.data));
+#endif
+    return v;
 }
 
 /// The first `n` elements at `p`, zero in the other lanes; 0 <= n <= lanes. Reads nothing beyond them.
@@ -960,29 +987,50 @@ template <class T>
     }
 }
 
-/// to[j * to_stride + i] = from[i * from_stride + j], i in [0, rows), j in [0, columns).
+namespace detail {
+
+/// `transpose` of one block of up to lanes x lanes elements.
 template <class T>
-inline void transpose(const T* from, extent from_stride, extent rows, extent columns, T* to,
-                      extent to_stride) noexcept {
+[[gnu::noinline]] void transpose_part(const T* from, extent from_stride, extent rows, extent columns, T* to,
+                                      extent to_stride, bool add) noexcept {
+    batch<T> block[static_cast<std::size_t>(lanes<T>)];
+    for (extent r = 0; r < lanes<T>; ++r)
+        block[r] = r < rows ? load_partial(from + r * from_stride, columns) : batch<T>(T(0));
+    transpose<T>(block);
+    for (extent c = 0; c < columns; ++c) {
+        T* p = to + c * to_stride;
+        store_partial<T>(p, add ? load_partial<T>(p, rows) + block[c] : block[c], rows);
+    }
+}
+
+}  // namespace detail
+
+/// to[j * to_stride + i] = from[i * from_stride + j], i in [0, rows), j in [0, columns); with `add` += instead of =.
+template <class T>
+[[gnu::noinline]] void transpose(const T* from, extent from_stride, extent rows, extent columns, T* to,
+                                 extent to_stride, bool add = false) noexcept {
     constexpr extent n = lanes<T>;
     for (extent j = 0; j < columns; j += n)
         for (extent i = 0; i < rows; i += n) {
-            const extent height = rows - i < n ? rows - i : n, width = columns - j < n ? columns - j : n;
             const T* source = from + i * from_stride + j;
             T* target = to + j * to_stride + i;
-            if (height == n && width == n) {
-                batch<T> block[static_cast<std::size_t>(n)];
-                unroll<static_cast<std::size_t>(n)>([&](auto r) __attribute__((always_inline)) {
-                    block[r] = load(source + static_cast<extent>(r()) * from_stride);
+            if (rows - i < n || columns - j < n) {
+                detail::transpose_part(source, from_stride, rows - i < n ? rows - i : n,
+                                       columns - j < n ? columns - j : n, target, to_stride, add);
+                continue;
+            }
+            batch<T> block[static_cast<std::size_t>(n)];
+            unroll<static_cast<std::size_t>(n)>([&](auto r) __attribute__((always_inline)) {
+                block[r] = load(source + static_cast<extent>(r()) * from_stride);
+            });
+            transpose<T>(block);
+            if (add)
+                unroll<static_cast<std::size_t>(n)>([&](auto c) __attribute__((always_inline)) {
+                    block[c] = block[c] + load<T>(target + static_cast<extent>(c()) * to_stride);
                 });
-                transpose<T>(block);
-                unroll<static_cast<std::size_t>(n)>([&](auto r) __attribute__((always_inline)) {
-                    store<T>(target + static_cast<extent>(r()) * to_stride, block[r]);
-                });
-            } else
-                for (extent r = 0; r < height; ++r)
-                    for (extent c = 0; c < width; ++c)
-                        target[c * to_stride + r] = source[r * from_stride + c];
+            unroll<static_cast<std::size_t>(n)>([&](auto c) __attribute__((always_inline)) {
+                store<T>(target + static_cast<extent>(c()) * to_stride, block[c]);
+            });
         }
 }
 
@@ -1208,7 +1256,7 @@ constexpr bool is_nan(T x) noexcept {
 /// The larger of both, NaN where either is: what a running maximum (`a`) becomes with the next element.
 template <class T>
 [[gnu::always_inline]] inline batch<T> running_max(const batch<T>& a, const batch<T>& next) noexcept {
-    return xsimd::select(next > a || xsimd::isnan(next), next, a);
+    return xsimd::select(xsimd::isnan(next), next, xsimd::max(next, a));  // what waits for `a` is the maximum only
 }
 template <std::floating_point T>
 constexpr T running_max(T a, T next) noexcept {
@@ -1871,6 +1919,7 @@ struct add {
 
 
 
+
 #include <algorithm>
 
 // Loops over the rows and batches of a tile: so short that they are to be written out.
@@ -1881,14 +1930,6 @@ struct add {
 #endif
 
 namespace bespoke::kernels {
-
-// Matrix products over a packed right-hand side.
-//
-// Order of arithmetic: every element of C is one chain of fma over k ascending,
-//     c = start;  c = fma(a[i, 0], b[0, j], c);  c = fma(a[i, 1], b[1, j], c); ...
-// where start is 0, the bias or what C held. Blocking over k stores the chain in C and reloads it, so that
-// neither blocks, tiles, tails nor threads change a bit. The one exception: a single row (m = 1) with few
-// columns, see `row_chains`.
 
 /// Columns of one packed panel: two batches.
 template <class T>
@@ -1902,180 +1943,293 @@ constexpr extent packed_size(extent k, extent n) {
 
 namespace detail {
 
-/// Rows of the largest register tile; with two batches of columns it leaves room for the operands.
-inline constexpr std::size_t tile_rows = vector_registers == 32 ? 12 : 6;
+/// Rows of the larger register tile; with two batches of columns it leaves room for the operands. Of the smaller
+/// tile just enough to hide the latency of a multiply-add.
+inline constexpr extent tile_rows = vector_registers == 32 ? 12 : 6,
+                        small_tile_rows = tile_rows == 12 ? 4 : 3;
 
 /// Steps of k after which a tile goes back to C, so that a panel of B stays near.
 template <class T>
 inline constexpr extent k_block = 1536 / static_cast<extent>(sizeof(T));
 
-/// C[Rows, columns] = start + A B for one panel: `Batches` batches wide, of which `columns` columns are stored.
-/// The start is C, or `row_bias` (one a row), or `bias` (one a column), or zero.
-///
-/// The loops over Rows and Batches are written out by the compiler, and the sums stay in registers.
-template <class T, std::size_t Rows, std::size_t Batches>
-inline void tile(extent k, const T* a, extent a_row, extent a_column, const T* b, T* c, extent c_row,
-                 extent columns, const T* bias, const T* row_bias, bool load_c) noexcept {
-    constexpr auto rows = static_cast<extent>(Rows), batches = static_cast<extent>(Batches);
-    batch<T> sum[Rows][Batches];
-    extent valid[Batches];
-    for (extent j = 0; j < batches; ++j) valid[j] = std::clamp(columns - j * lanes<T>, extent{0}, lanes<T>);
-    const bool whole = columns == batches * lanes<T>;
-    BESPOKE_UNROLL
-    for (extent i = 0; i < rows; ++i) {
-        BESPOKE_UNROLL
-        for (extent j = 0; j < batches; ++j) {
-            const T* p = load_c ? c + i * c_row + j * lanes<T> : bias ? bias + j * lanes<T> : nullptr;
-            if (load_c || (bias && !row_bias))
-                sum[i][j] = whole ? load(p) : load_partial(p, valid[j]);
-            else
-                sum[i][j] = batch<T>(row_bias ? row_bias[i] : T(0));
-        }
-    }
-    for (extent p = 0; p < k; ++p) {
-        batch<T> right[Batches];
-        BESPOKE_UNROLL
-        for (extent j = 0; j < batches; ++j) right[j] = load(b + j * lanes<T>);
-        BESPOKE_UNROLL
-        for (extent i = 0; i < rows; ++i) {
-            const batch<T> left(a[i * a_row]);
-            BESPOKE_UNROLL
-            for (extent j = 0; j < batches; ++j) sum[i][j] = kernels::fma<T>(left, right[j], sum[i][j]);
-        }
-        a += a_column;
-        b += panel_width<T>;
-    }
-    BESPOKE_UNROLL
-    for (extent i = 0; i < rows; ++i) {
-        BESPOKE_UNROLL
-        for (extent j = 0; j < batches; ++j) {
-            T* p = c + i * c_row + j * lanes<T>;
-            if (whole)
-                store<T>(p, sum[i][j]);
-            else
-                store_partial<T>(p, sum[i][j], valid[j]);
-        }
-    }
-}
-
-/// `tile` for any number of rows.
-template <class T, std::size_t Batches, std::size_t Rows = tile_rows>
-inline void tiles(extent m, extent k, const T* a, extent a_row, extent a_column, const T* b, T* c,
-                  extent c_row, extent columns, const T* bias, const T* row_bias, bool load_c) noexcept {
-    constexpr auto step = static_cast<extent>(Rows);
-    extent i = 0;
-    for (; i + step <= m; i += step)
-        tile<T, Rows, Batches>(k, a + i * a_row, a_row, a_column, b, c + i * c_row, c_row, columns, bias,
-                               row_bias ? row_bias + i : nullptr, load_c);
-    if constexpr (Rows > 1) {
-        constexpr std::size_t next = Rows > 4 ? Rows / 3 : Rows / 2;
-        if (i < m)
-            tiles<T, Batches, next>(m - i, k, a + i * a_row, a_row, a_column, b, c + i * c_row, c_row,
-                                    columns, bias, row_bias ? row_bias + i : nullptr, load_c);
-    }
-}
-
-/// C[m, n] for the panels in [first, last) and all rows.
+/// The product that all matrix products and convolutions are made of: for each row i and column j of one panel
+///     c[c_rows[i] + j] = start[j] + sum over p in [0, steps) of a[a_rows[i] + a_steps[p]] * b[p * panel_width + j],
+/// one chain of fma over p ascending. The rows are given with the call. `start` null: the chain starts with what C
+/// holds. Rows of C and `start` are whole batches.
 template <class T>
-inline void panels(extent m, extent n, extent k, extent first, extent last, const T* a, extent a_row,
-                   extent a_column, const T* packed, T* c, extent c_row, const T* bias,
-                   bool accumulate) noexcept {
-    for (extent p = 0; p == 0 || p < k; p += k_block<T>) {
-        const extent steps = std::min(k - p, k_block<T>);
-        for (extent panel = first; panel < last; ++panel) {
-            const extent column = panel * panel_width<T>;
-            const extent columns = std::min(n - column, panel_width<T>);
-            const T* b = packed + panel * panel_width<T> * k + p * panel_width<T>;
-            const T* start = bias ? bias + column : nullptr;
-            const bool load_c = accumulate || p > 0;
-            if (columns > lanes<T>)
-                tiles<T, 2>(m, steps, a + p * a_column, a_row, a_column, b, c + column, c_row, columns, start,
-                            nullptr, load_c);
-            else
-                tiles<T, 1>(m, steps, a + p * a_column, a_row, a_column, b, c + column, c_row, columns, start,
-                            nullptr, load_c);
+struct panel_product {
+    extent steps;
+    const T* a;
+    const extent* a_steps;
+    const T* b;
+    T* c;
+    const T* start;
+};
+
+/// Rows 0 ... last of a product; those of the tile beyond repeat the last one.
+///
+/// Element I of `sum` is batch I % Batches of row I / Batches: all of them stay in registers.
+template <class T, std::size_t Batches, std::size_t... I>
+[[gnu::always_inline]] inline void tile_elements(const panel_product<T>& t, const extent* a_rows,
+                                                 const extent* c_rows, extent last,
+                                                 std::index_sequence<I...>) noexcept {
+    const auto row = [last](std::size_t i) { return std::min(static_cast<extent>(i / Batches), last); };
+    const auto column = [](std::size_t i) { return static_cast<extent>(i % Batches) * lanes<T>; };
+    const T* a[] = {t.a + a_rows[row(I)]...};
+    batch<T> sum[] = {load((t.start != nullptr ? t.start : t.c + c_rows[row(I)]) + column(I))...};
+    const T* b = t.b;
+    for (extent p = 0; p < t.steps; ++p, b += panel_width<T>) {
+        const extent step = t.a_steps[p];
+        batch<T> right[Batches];
+        right[0] = in_register<T>(load(b));
+        if constexpr (Batches == 2) right[1] = in_register<T>(load(b + lanes<T>));
+        ((sum[I] = kernels::fma<T>(batch<T>(a[I / Batches * Batches][step]), right[I % Batches], sum[I])),
+         ...);
+    }
+    (store<T>(t.c + c_rows[row(I)] + column(I), sum[I]), ...);
+}
+template <class T, std::size_t Rows, std::size_t Batches>
+[[gnu::noinline]] void tile(const panel_product<T>& t, const extent* a_rows, const extent* c_rows,
+                            extent last) noexcept {
+    tile_elements<T, Batches>(t, a_rows, c_rows, last, std::make_index_sequence<Rows * Batches>{});
+}
+
+/// `rows` rows of a product; `columns` of the panel are wanted, what lies beyond their last batch is left alone.
+template <class T>
+[[gnu::noinline]] void multiply_panel(const panel_product<T>& t, extent rows, const extent* a_rows,
+                                      const extent* c_rows, extent columns) noexcept {
+    const bool wide = columns > lanes<T>;
+    for (extent i = 0; i < rows;) {
+        const extent rest = rows - i;
+        if (3 * rest > 2 * tile_rows) {
+            (wide ? tile<T, tile_rows, 2> : tile<T, tile_rows, 1>)(t, a_rows + i, c_rows + i,
+                                                                   std::min(rest, tile_rows) - 1);
+            i += tile_rows;
+        } else {
+            (wide ? tile<T, small_tile_rows, 2>
+                  : tile<T, small_tile_rows, 1>)(t, a_rows + i, c_rows + i,
+                                                 std::min(rest, small_tile_rows) - 1);
+            i += small_tile_rows;
         }
     }
 }
 
-/// In how many interleaved sums a single row computes each element: k = 0, Chains, 2 Chains, ... goes to the
-/// first, which also holds the start, k = 1, Chains + 1, ... to the second; then (0 + 1) + (2 + 3).
+/// In how many interleaved sums a single row computes each element: k = 0, chains, 2 chains, ... goes to the
+/// first, which also holds the start, k = 1, chains + 1, ... to the second; then (0 + 1) + (2 + 3).
 /// With few columns one chain would wait for its own result; decided by n and k alone.
 template <class T>
-constexpr std::size_t row_chains(extent n, extent k) {
+constexpr extent row_chains(extent n, extent k) {
     if (k < 16) return 1;
     return n <= 2 * lanes<T> ? 4 : n <= 4 * lanes<T> ? 2 : 1;
 }
 
-/// `Batches` batches of C's single row from `column` on, which is a multiple of the batch. Batches beyond the matrix
-/// are computed from the zeros of the last panel, if that reaches so far.
-template <class T, std::size_t Batches, std::size_t Chains, class K>
-[[gnu::always_inline]] inline void row_tile(K size, extent column, extent n, const T* a, extent a_column,
-                                            const T* packed, T* c, const T* bias, bool accumulate) noexcept {
-    constexpr auto batches = static_cast<extent>(Batches), chains = static_cast<extent>(Chains);
+/// Batches of columns of a single row that are computed together.
+template <class T>
+constexpr extent row_batches(extent n, extent k) {
+    const extent chains = row_chains<T>(n, k);
+    return chains == 1 ? 8 : chains == 2 ? 4 : n <= lanes<T> ? 1 : 2;
+}
+
+/// c[0, Batches * lanes) = start + a B of one row; B's columns begin at b, the first of a panel. `valid` of the
+/// columns are read from `start` (null: zero) and written to c.
+template <class T, extent Batches, extent Chains, class K>
+[[gnu::always_inline]] inline void row_product(K size, extent valid, const T* a, extent a_column, const T* b,
+                                               const T* start, T* c) noexcept {
     const extent k = size;
-    const T* b = packed + column / panel_width<T> * panel_width<T> * k + column % panel_width<T>;
+    const auto count = [=](extent j) __attribute__((always_inline)) {
+        return std::clamp(valid - j * lanes<T>, extent{0}, lanes<T>);
+    };
+    const bool whole = valid == Batches * lanes<T>;
     batch<T> sum[Chains][Batches];
     BESPOKE_UNROLL
-    for (extent j = 0; j < batches; ++j) {
-        const T* start = accumulate ? c : bias;
-        const extent valid = std::clamp(n - column - j * lanes<T>, extent{0}, lanes<T>);
-        const T* p = start ? start + column + j * lanes<T> : nullptr;
-        sum[0][j] = !start ? batch<T>(T(0)) : valid == lanes<T> ? load(p) : load_partial(p, valid);
+    for (extent j = 0; j < Batches; ++j) {
         BESPOKE_UNROLL
-        for (extent chain = 1; chain < chains; ++chain) sum[chain][j] = batch<T>(T(0));
+        for (extent chain = 0; chain < Chains; ++chain) sum[chain][j] = batch<T>(T(0));
+        if (start != nullptr)
+            sum[0][j] = whole ? load(start + j * lanes<T>) : load_partial(start + j * lanes<T>, count(j));
     }
     const auto step = [&](extent chain) __attribute__((always_inline)) {
         const batch<T> left(a[chain * a_column]);
         BESPOKE_UNROLL
-        for (extent j = 0; j < batches; ++j) {
+        for (extent j = 0; j < Batches; ++j) {
             const T* right = b + j / 2 * panel_width<T> * k + j % 2 * lanes<T> + chain * panel_width<T>;
             sum[chain][j] = kernels::fma<T>(left, load(right), sum[chain][j]);
         }
     };
     extent p = 0;
-    for (; p + chains <= k; p += chains) {
+    for (; p + Chains <= k; p += Chains) {
         BESPOKE_UNROLL
-        for (extent chain = 0; chain < chains; ++chain) step(chain);
-        a += chains * a_column;
-        b += chains * panel_width<T>;
+        for (extent chain = 0; chain < Chains; ++chain) step(chain);
+        a += Chains * a_column;
+        b += Chains * panel_width<T>;
     }
     BESPOKE_UNROLL
-    for (extent chain = 0; chain + 1 < chains; ++chain)
+    for (extent chain = 0; chain + 1 < Chains; ++chain)
         if (p + chain < k) step(chain);
     BESPOKE_UNROLL
-    for (extent j = 0; j < batches; ++j) {
+    for (extent j = 0; j < Batches; ++j) {
         batch<T> total = sum[0][j];
         if constexpr (Chains == 2) total = total + sum[1][j];
         if constexpr (Chains == 4) total = (total + sum[1][j]) + (sum[2][j] + sum[3][j]);
-        const extent valid = std::clamp(n - column - j * lanes<T>, extent{0}, lanes<T>);
-        T* q = c + column + j * lanes<T>;
-        if (valid == lanes<T>)
-            store<T>(q, total);
+        if (whole)
+            store<T>(c + j * lanes<T>, total);
         else
-            store_partial<T>(q, total, valid);
+            store_partial<T>(c + j * lanes<T>, total, count(j));
+    }
+}
+/// The same for any size, all columns valid.
+template <class T, extent Batches, extent Chains>
+[[gnu::noinline]] void row_product_dynamic(extent k, const T* a, extent a_column, const T* b, const T* start,
+                                           T* c) noexcept {
+    row_product<T, Batches, Chains>(k, Batches * lanes<T>, a, a_column, b, start, c);
+}
+
+}  // namespace detail
+}  // namespace bespoke::kernels
+
+#undef BESPOKE_UNROLL
+
+namespace bespoke::kernels {
+
+// Matrix products over a packed right-hand side.
+//
+// Order of arithmetic: every element of C is one chain of fma over k ascending,
+//     c = start;  c = fma(a[i, 0], b[0, j], c);  c = fma(a[i, 1], b[1, j], c); ...
+// where start is 0, the bias or what C held. Blocking over k stores the chain in C and reloads it, so that
+// neither blocks, tiles, tails nor threads change a bit. The one exception: a single row (m = 1) with few
+// columns, see `row_chains`.
+
+namespace detail {
+
+/// Below this many multiply-adds, or elements that are but moved or added, waking threads (about 5 us) costs more than
+/// it brings.
+inline constexpr extent threaded_work = 1 << 19, threaded_elements = 1 << 17;
+
+template <class T>
+struct matrix_product {
+    extent m, n, k;
+    const T* a;
+    extent a_row, a_column;
+    const T* packed;
+    T* c;
+    extent c_row;
+    const T* bias;
+    bool accumulate;
+};
+
+/// table[i] = i * step.
+inline void multiples(extent step, extent count, extent* table) noexcept {
+    for (extent i = 0; i < count; ++i) table[i] = i * step;
+}
+
+template <class T>
+void copy_rows(extent rows, extent columns, const T* from, extent from_row, T* to, extent to_row) noexcept {
+    for (extent i = 0; i < rows; ++i)
+        std::memcpy(to + i * to_row, from + i * from_row, static_cast<std::size_t>(columns) * sizeof(T));
+}
+
+/// C in the rows [0, p.m) and the panels [first, last).
+template <class T>
+[[gnu::noinline]] void multiply_panels(const matrix_product<T>& p, extent first, extent last) noexcept {
+    constexpr extent width = panel_width<T>;
+    extent steps[k_block<T>], a_rows[tile_rows], c_rows[tile_rows], edge_rows[tile_rows];
+    alignas(64) T start[width], edge[tile_rows * width];
+    multiples(p.a_column, std::min(p.k, k_block<T>), steps);
+    multiples(p.a_row, tile_rows, a_rows);
+    multiples(p.c_row, tile_rows, c_rows);
+    multiples(width, tile_rows, edge_rows);
+    for (extent k = 0; k == 0 || k < p.k; k += k_block<T>) {
+        const bool goes_on = p.accumulate || k > 0;
+        for (extent panel = first; panel < last; ++panel) {
+            const extent column = panel * width, columns = std::min(p.n - column, width);
+            const bool whole = columns % lanes<T> == 0;
+            std::fill_n(start, width, T(0));
+            if (p.bias != nullptr) std::copy_n(p.bias + column, columns, start);
+            for (extent i = 0; i < p.m; i += tile_rows) {
+                const extent rows = std::min(p.m - i, tile_rows);
+                T* c = p.c + i * p.c_row + column;
+                if (!whole && goes_on) copy_rows(rows, columns, c, p.c_row, edge, width);
+                multiply_panel<T>(
+                    {std::min(p.k - k, k_block<T>), p.a + i * p.a_row + k * p.a_column, steps,
+                     p.packed + column * p.k + k * width, whole ? c : edge, goes_on ? nullptr : start},
+                    rows, a_rows, whole ? c_rows : edge_rows, columns);
+                if (!whole) copy_rows(rows, columns, edge, width, c, p.c_row);
+            }
+        }
     }
 }
 
-/// C[1, n] in the columns [begin, end), multiples of a panel but for the end of the matrix.
-template <class T, std::size_t Chains, class N, class K>
-[[gnu::always_inline]] inline void row(N size, K k, extent begin, extent end, const T* a, extent a_column,
-                                       const T* packed, T* c, const T* bias, bool accumulate) noexcept {
-    const extent n = size;
-    constexpr extent most = Chains == 1 ? 8 : Chains == 2 ? 4 : 2;
-    extent j = begin;
-    if (Chains == 4 && n <= lanes<T>)
-        return row_tile<T, 1, Chains>(k, j, n, a, a_column, packed, c, bias, accumulate);
-    // More than most - 2 batches are left: the last panel holds them all.
-    for (; j + (most - 2) * lanes<T> < end; j += most * lanes<T>)
-        row_tile<T, most, Chains>(k, j, n, a, a_column, packed, c, bias, accumulate);
-    if constexpr (Chains == 1)
-        for (; j < end; j += 2 * lanes<T>)
-            row_tile<T, 2, Chains>(k, j, n, a, a_column, packed, c, bias, accumulate);
+/// C of a single row in the panels [first, last).
+template <class T>
+[[gnu::noinline]] void multiply_row(const matrix_product<T>& p, extent first, extent last) noexcept {
+    const T* given = p.accumulate ? p.c : p.bias;
+    const extent end = std::min(last * panel_width<T>, p.n), chains = row_chains<T>(p.n, p.k);
+    alignas(64) T edge[8 * lanes<T>];
+    for (extent j = first * panel_width<T>; j < end;) {
+        // More than six batches are left: the panels hold eight.
+        const extent batches = chains == 1 && end - j <= 6 * lanes<T> ? 2 : row_batches<T>(p.n, p.k);
+        const auto product = batches == 8   ? row_product_dynamic<T, 8, 1>
+                             : batches == 4 ? row_product_dynamic<T, 4, 2>
+                             : batches == 1 ? row_product_dynamic<T, 1, 4>
+                             : chains == 4  ? row_product_dynamic<T, 2, 4>
+                                            : row_product_dynamic<T, 2, 1>;
+        const extent valid = std::min(end - j, batches * lanes<T>);
+        const T* start = given != nullptr ? given + j : nullptr;
+        if (valid == batches * lanes<T>)
+            product(p.k, p.a, p.a_column, p.packed + j * p.k, start, p.c + j);
+        else {
+            if (start != nullptr) start = std::copy_n(start, valid, edge) - valid;
+            product(p.k, p.a, p.a_column, p.packed + j * p.k, start, edge);
+            std::copy_n(edge, valid, p.c + j);
+        }
+        j += batches * lanes<T>;
+    }
 }
 
-/// Below this many multiply-adds waking threads costs more than it brings.
-inline constexpr extent threaded_work = 1 << 17;
+template <class T>
+[[gnu::noinline]] void multiply(const matrix_product<T>& p, thread_pool* threads) noexcept {
+    if (p.m <= 0 || p.n <= 0) return;
+    if (p.m * p.n * p.k < threaded_work) threads = nullptr;
+    const extent panels = (p.n + panel_width<T> - 1) / panel_width<T>;
+    if (p.m == 1) {
+        // What has several chains is too narrow to be shared.
+        parallel_for(row_chains<T>(p.n, p.k) == 1 ? threads : nullptr, panels, 1,
+                     [&](extent first, extent last) { multiply_row(p, first, last); });
+        return;
+    }
+    const extent size = threads ? static_cast<extent>(threads->size()) : 1;
+    const bool by_panels = panels >= 2 * size || panels >= p.m / tile_rows;
+    parallel_for(threads, by_panels ? panels : p.m, by_panels ? 1 : tile_rows,
+                 [&](extent first, extent last) {
+                     if (by_panels) return multiply_panels(p, first, last);
+                     matrix_product<T> part = p;
+                     part.m = last - first;
+                     part.a += first * p.a_row;
+                     part.c += first * p.c_row;
+                     multiply_panels(part, 0, panels);
+                 });
+}
+
+/// Panels [first, last) of the packed k x n matrix.
+template <class T>
+[[gnu::noinline]] void pack_panels(const T* b, extent row_stride, extent column_stride, extent k, extent n,
+                                   extent first, extent last, T* packed) noexcept {
+    constexpr extent width = panel_width<T>;
+    for (extent panel = first; panel < last; ++panel) {
+        const extent columns = std::min(n - panel * width, width);
+        const T* from = b + panel * width * column_stride;
+        T* to = packed + panel * width * k;
+        if (columns < width) std::fill_n(to, k * width, T(0));
+        if (column_stride == 1)
+            copy_rows(k, columns, from, row_stride, to, width);
+        else if (row_stride == 1)
+            transpose(from, column_stride, columns, k, to, width);
+        else
+            for (extent i = 0; i < k; ++i)
+                for (extent j = 0; j < columns; ++j)
+                    to[i * width + j] = from[i * row_stride + j * column_stride];
+    }
+}
 
 }  // namespace detail
 
@@ -2083,88 +2237,50 @@ inline constexpr extent threaded_work = 1 << 17;
 /// `panel_width` columns one after another, each k rows of `panel_width` elements, zero beyond column n.
 /// `packed` holds packed_size<T>(k, n) elements and may not overlap b.
 template <class T>
-void pack(const T* b, extent row_stride, extent column_stride, extent k, extent n, T* packed,
-          thread_pool* threads = nullptr) noexcept {
-    constexpr extent width = panel_width<T>;
-    const extent panels = (n + width - 1) / width;
-    parallel_for(
-        k * n < detail::threaded_work ? nullptr : threads, panels, 1, [&](extent first, extent last) {
-            for (extent panel = first; panel < last; ++panel) {
-                const extent columns = std::min(n - panel * width, width);
-                const T* from = b + panel * width * column_stride;
-                T* to = packed + panel * width * k;
-                if (column_stride == 1) {
-                    for (extent i = 0; i < k; ++i, to += width) {
-                        std::memcpy(to, from + i * row_stride, static_cast<std::size_t>(columns) * sizeof(T));
-                        std::fill(to + columns, to + width, T(0));
-                    }
-                } else if (row_stride == 1) {
-                    transpose(from, column_stride, columns, k, to, width);
-                    for (extent i = 0; columns < width && i < k; ++i)
-                        std::fill(to + i * width + columns, to + (i + 1) * width, T(0));
-                } else {
-                    for (extent i = 0; i < k; ++i)
-                        for (extent j = 0; j < width; ++j)
-                            to[i * width + j] = j < columns ? from[i * row_stride + j * column_stride] : T(0);
-                }
-            }
-        });
+[[gnu::noinline]] void pack(const T* b, extent row_stride, extent column_stride, extent k, extent n,
+                            T* packed, thread_pool* threads = nullptr) noexcept {
+    parallel_for(k * n < detail::threaded_elements ? nullptr : threads,
+                 (n + panel_width<T> - 1) / panel_width<T>, 1, [&](extent first, extent last) {
+                     detail::pack_panels(b, row_stride, column_stride, k, n, first, last, packed);
+                 });
 }
 
 /// C = A B + bias, or C += A B where `accumulate` (then `bias` is null).
 ///
 /// A [m, k], A(i, p) = a[i * a_row_stride + p * a_column_stride]; B [k, n] as `pack` left it;
 /// C [m, n], C(i, j) = c[i * c_row_stride + j], overlapping neither; bias [n] or null.
-/// `accumulate` starts each chain with what C holds. Sizes are `extent` or `constant<V>`: the bits are the same.
+/// `accumulate` starts each chain with what C holds. Sizes are `extent` or `constant<V>`: the bits are the same. A
+/// single row of constant sizes is compiled for them, without threads.
 template <class T, class M, class N, class K>
-void gemm(M m_size, N n_size, K k_size, const T* a, extent a_row_stride, extent a_column_stride,
-          const T* packed_b, T* c, extent c_row_stride, const T* bias = nullptr, bool accumulate = false,
-          thread_pool* threads = nullptr) noexcept {
-    const extent m = m_size, n = n_size, k = k_size;
-    if (m <= 0 || n <= 0) return;
-    if (m * n * k < detail::threaded_work) threads = nullptr;
-    const extent panels = (n + panel_width<T> - 1) / panel_width<T>;
-    if (m == 1) {
-        const auto part = [&](extent first, extent last) {
-            const extent begin = first * panel_width<T>, end = std::min(last * panel_width<T>, n);
-            const std::size_t chains = detail::row_chains<T>(n, k);
-            if (chains == 1)
-                detail::row<T, 1>(n_size, k_size, begin, end, a, a_column_stride, packed_b, c, bias,
-                                  accumulate);
-            else if (chains == 2)
-                detail::row<T, 2>(n_size, k_size, begin, end, a, a_column_stride, packed_b, c, bias,
-                                  accumulate);
-            else
-                detail::row<T, 4>(n_size, k_size, begin, end, a, a_column_stride, packed_b, c, bias,
-                                  accumulate);
+[[gnu::always_inline]] inline void gemm(M m, N n, K k, const T* a, extent a_row_stride,
+                                        extent a_column_stride, const T* packed_b, T* c, extent c_row_stride,
+                                        const T* bias = nullptr, bool accumulate = false,
+                                        thread_pool* threads = nullptr) noexcept {
+    if constexpr (std::is_same_v<M, constant<1>> && !std::is_integral_v<N> && !std::is_integral_v<K>) {
+        constexpr extent chains = detail::row_chains<T>(N::value, K::value);
+        constexpr extent batches = detail::row_batches<T>(N::value, K::value);
+        const T* start = accumulate ? c : bias;
+        const auto columns = [&]<extent Batches>(extent j, constant<Batches>) __attribute__((always_inline)) {
+            detail::row_product<T, Batches, chains>(k, std::min(N::value - j, Batches * lanes<T>), a,
+                                                    a_column_stride, packed_b + j * K::value,
+                                                    start != nullptr ? start + j : nullptr, c + j);
         };
-        if (threads)
-            parallel_for(threads, panels, 1, part);
-        else
-            part(0, panels);
-        return;
-    }
-    const auto size = threads ? static_cast<extent>(threads->size()) : extent{1};
-    const extent row_blocks = m / static_cast<extent>(detail::tile_rows);
-    if (panels >= 2 * size || panels >= row_blocks)
-        parallel_for(threads, panels, 1, [&](extent first, extent last) {
-            detail::panels<T>(m, n, k, first, last, a, a_row_stride, a_column_stride, packed_b, c,
-                              c_row_stride, bias, accumulate);
-        });
-    else
-        parallel_for(threads, m, static_cast<extent>(detail::tile_rows), [&](extent first, extent last) {
-            detail::panels<T>(last - first, n, k, 0, panels, a + first * a_row_stride, a_row_stride,
-                              a_column_stride, packed_b, c + first * c_row_stride, c_row_stride, bias,
-                              accumulate);
-        });
+        extent j = 0;
+        for (; j + (batches > 2 ? batches - 2 : 0) * lanes<T> < N::value; j += batches * lanes<T>)
+            columns(j, constant<batches>{});
+        if constexpr (chains == 1)
+            for (; j < N::value; j += 2 * lanes<T>) columns(j, constant<2>{});
+    } else
+        detail::multiply<T>(
+            {m, n, k, a, a_row_stride, a_column_stride, packed_b, c, c_row_stride, bias, accumulate},
+            threads);
 }
 
 }  // namespace bespoke::kernels
 
-#undef BESPOKE_UNROLL
-
 
 #include <algorithm>
+#include <limits>
 
 namespace bespoke::kernels {
 
@@ -2185,6 +2301,19 @@ T dot(extent n, const T* x, const T* y) noexcept {
         n, [&](extent i, auto in, auto)
                __attribute__((always_inline)) { total = kernels::fma<T>(in(x + i), in(y + i), total); });
     return sum_lanes<T>(total);
+}
+
+/// The largest of x[0, n), NaN where there is one; -infinity of nothing.
+template <class T>
+T running_max(extent n, const T* x) noexcept {
+    batch<T> most(-std::numeric_limits<T>::infinity());
+    for (; n >= lanes<T>; n -= lanes<T>, x += lanes<T>) most = kernels::running_max<T>(most, load(x));
+    alignas(64) T lane[lanes<T>];
+    most.store_aligned(lane);
+    T result = lane[0];
+    for (T v : lane) result = kernels::running_max(result, v);
+    for (extent i = 0; i < n; ++i) result = kernels::running_max(result, x[i]);
+    return result;
 }
 
 /// out[j] += sum over rows of x[row * stride + j], j in [0, n): one chain from out[j], rows ascending.
@@ -3007,14 +3136,10 @@ private:
 
 
 
-#include <numeric>
 
-// Loops over the rows and batches of a tile: so short that they are to be written out.
-#ifdef __clang__
-#define BESPOKE_UNROLL _Pragma("clang loop unroll(full)")
-#else
-#define BESPOKE_UNROLL _Pragma("GCC unroll 16")
-#endif
+
+
+#include <algorithm>
 
 namespace bespoke::kernels {
 
@@ -3033,23 +3158,25 @@ struct convolution_geometry {
     extent dilation_y, dilation_x;
     extent pad_top, pad_left;
     extent groups;
-};
 
-// Order of arithmetic. Each element is one chain of fma from its start (bias, or what is there):
-//   forward           over channel, kernel row, kernel column, ascending;
-//   backward input    over output channel, kernel row, kernel column, ascending, without the taps that fall
-//                     between two outputs (they add nothing);
-//   backward weights  over example, output row, output column, ascending; a depthwise one in `lanes` chains,
-//                     one a lane, for each output row, see `depthwise_weights`.
-// Taps in the padding take part as zeros. Threads split outputs only.
-//
-// How: the product weights x im2col(x), where panels of im2col(x) are packed a few at a time. Images that need
-// padding or a stride are first copied so that every tap reads consecutive elements: zeros all around, and the
-// columns of each row sorted by their remainder modulo the horizontal stride.
+    constexpr extent plane() const { return height * width; }
+    constexpr extent pixels() const { return output_height * output_width; }
+    constexpr extent taps() const { return kernel_height * kernel_width; }
+    constexpr extent group_channels() const { return channels / groups; }
+    constexpr extent group_outputs() const { return output_channels / groups; }
+    /// Rows and columns of the image that the windows cover, padding included.
+    constexpr extent covered_rows() const {
+        return (output_height - 1) * stride_y + (kernel_height - 1) * dilation_y + 1;
+    }
+    constexpr extent covered_columns() const {
+        return (output_width - 1) * stride_x + (kernel_width - 1) * dilation_x + 1;
+    }
+};
 
 namespace detail {
 
-/// A copy of an image, or the image itself, in which tap and pixel give an offset each.
+/// A copy of the image with its padding, or the image itself, in which tap and pixel give an offset each.
+/// A row holds its columns sorted by their remainder modulo `phases`.
 struct image_layout {
     extent before_y, before_x;  ///< zeros above and to the left
     extent rows, phases, phase_stride;
@@ -3061,37 +3188,23 @@ struct image_layout {
     constexpr extent column(extent x) const { return x % phases * phase_stride + x / phases; }
 };
 
-constexpr image_layout forward_layout(const convolution_geometry& g) {
-    const extent rows = (g.output_height - 1) * g.stride_y + (g.kernel_height - 1) * g.dilation_y + 1;
-    const extent columns = (g.output_width - 1) * g.stride_x + (g.kernel_width - 1) * g.dilation_x + 1;
-    if (g.pad_top == 0 && g.pad_left == 0 && g.stride_x == 1 && rows <= g.height && columns <= g.width)
+/// With `consecutive` the elements that one tap reads for the pixels of a row lie side by side.
+constexpr image_layout make_layout(const convolution_geometry& g, bool consecutive) {
+    const extent rows = g.covered_rows(), columns = g.covered_columns(),
+                 phases = consecutive ? g.stride_x : 1;
+    if (g.pad_top == 0 && g.pad_left == 0 && phases == 1 && rows <= g.height && columns <= g.width)
         return {0, 0, g.height, 1, g.width, true};
-    return {g.pad_top, g.pad_left, rows, g.stride_x, (columns + g.stride_x - 1) / g.stride_x, false};
-}
-
-constexpr extent floor_divide(extent a, extent b) { return a >= 0 ? a / b : -((-a + b - 1) / b); }
-
-/// Of dy, as the backward pass to the input reads it.
-constexpr image_layout backward_layout(const convolution_geometry& g) {
-    const auto before = [](extent pad, extent kernel, extent dilation, extent stride) {
-        return std::max<extent>(0, -floor_divide(pad - (kernel - 1) * dilation, stride));
-    };
-    const extent before_y = before(g.pad_top, g.kernel_height, g.dilation_y, g.stride_y);
-    const extent before_x = before(g.pad_left, g.kernel_width, g.dilation_x, g.stride_x);
-    const extent rows = std::max(g.output_height, (g.height - 1 + g.pad_top) / g.stride_y + 1);
-    const extent columns = std::max(g.output_width, (g.width - 1 + g.pad_left) / g.stride_x + 1);
-    const bool direct =
-        before_y == 0 && before_x == 0 && rows == g.output_height && columns == g.output_width;
-    return {before_y, before_x, rows + before_y, 1, columns + before_x, direct};
+    return {g.pad_top, g.pad_left, rows, phases, (columns + phases - 1) / phases, false};
 }
 
 /// Copies `channels` images [height, width] into `layout`.
 template <class T>
-inline void copy_image(const image_layout& layout, extent channels, extent height, extent width, const T* x,
-                       T* to) noexcept {
+[[gnu::noinline]] void copy_image(const image_layout& layout, extent channels, extent height, extent width,
+                                  const T* x, T* to) noexcept {
     for (extent c = 0; c < channels; ++c)
         for (extent r = 0; r < layout.rows; ++r) {
             const extent y = r - layout.before_y;
+            const bool inside = y >= 0 && y < height;
             const T* from = x + (c * height + y) * width;
             for (extent phase = 0; phase < layout.phases; ++phase, to += layout.phase_stride) {
                 // Element j is column j * phases + phase - before_x of the image.
@@ -3100,582 +3213,700 @@ inline void copy_image(const image_layout& layout, extent channels, extent heigh
                     return std::clamp<extent>((column - shift + layout.phases - 1) / layout.phases, 0,
                                               layout.phase_stride);
                 };
-                const extent begin = y < 0 || y >= height ? layout.phase_stride : shift < 0 ? count(0) : 0;
-                const extent end = y < 0 || y >= height ? layout.phase_stride
-                                   : width <= shift     ? begin
-                                                        : std::max(begin, count(width));
+                const extent begin = !inside ? layout.phase_stride : shift < 0 ? count(0) : 0;
+                const extent end = !inside ? begin : width <= shift ? begin : std::max(begin, count(width));
                 std::fill(to, to + begin, T(0));
-                if (layout.phases == 1)
+                extent j = begin;
+                if (layout.phases == 1) {
                     kernels::copy(end - begin, from + begin + shift, to + begin);
-                else {
-                    extent j = begin;
-                    if (layout.phases == 2)
-                        for (const T* p = from + 2 * j + shift; j + lanes<T> < end;
-                             j += lanes<T>, p += 2 * lanes<T>)
-                            store<T>(to + j, even_lanes<T>(load(p), load(p + lanes<T>)));
-                    for (; j < end; ++j) to[j] = from[j * layout.phases + shift];
-                }
+                    j = end;
+                } else if (layout.phases == 2)
+                    for (const T* p = from + 2 * j + shift; j + lanes<T> < end;
+                         j += lanes<T>, p += 2 * lanes<T>)
+                        store<T>(to + j, even_lanes<T>(load(p), load(p + lanes<T>)));
+                for (; j < end; ++j) to[j] = from[j * layout.phases + shift];
                 std::fill(to + end, to + layout.phase_stride, T(0));
             }
         }
 }
 
-/// Pixels in row-major order of a grid `width` wide; offset of pixel (y, x) = y * row_step + x.
-struct pixel_grid {
-    extent height, width, row_step;
-    constexpr extent size() const { return height * width; }
+/// Elements of a copy of one group's images.
+constexpr extent image_size(const image_layout& layout, extent channels) {
+    return layout.direct ? 0 : channels * layout.channel_stride();
+}
+
+/// Offsets in the layout of the taps [first, first + count); tap k = (c * kernel_height + i) * kernel_width + j.
+inline void tap_offsets(const convolution_geometry& g, const image_layout& layout, extent first, extent count,
+                        extent* to) noexcept {
+    extent j = first % g.kernel_width, i = first / g.kernel_width % g.kernel_height, c = first / g.taps();
+    for (extent k = 0; k < count; ++k) {
+        to[k] = c * layout.channel_stride() + i * g.dilation_y * layout.row_stride() +
+                layout.column(j * g.dilation_x);
+        if (++j < g.kernel_width) continue;
+        j = 0;
+        if (++i < g.kernel_height) continue;
+        i = 0;
+        ++c;
+    }
+}
+
+/// Offsets y * row_step + x * column_step of the pixels [first, first + count) of a grid `width` wide, in row-major
+/// order.
+inline void grid_offsets(extent width, extent row_step, extent column_step, extent first, extent count,
+                         extent* to) noexcept {
+    extent x = first % width, row = first / width * row_step;
+    for (extent q = 0; q < count; ++q) {
+        to[q] = row + x * column_step;
+        if (++x < width) continue;
+        x = 0;
+        row += row_step;
+    }
+}
+
+/// Output rows [first, last) whose tap i falls into some rows of the image.
+struct row_range {
+    extent tap, first, last;
+    constexpr extent image_row(const convolution_geometry& g, extent row) const {
+        return row * g.stride_y + tap * g.dilation_y - g.pad_top;
+    }
 };
-
-/// Packs rows [k, k + steps) of im2col for pixels [first, first + count), count <= panel_width, into one panel.
-///
-/// Row k is tap (i, j) of channel c, k = (c * taps_y + i) * taps_x + j; its elements are those of `image` at
-/// c * channel_stride + offset(i, j) + pixel offset. Writes up to one batch beyond the panel.
-template <class T, class Offset>
-inline void pack_pixels(const T* image, const T* end, extent channel_stride, extent taps_y, extent taps_x,
-                        const Offset& offset, const pixel_grid& grid, extent first, extent count, extent k,
-                        extent steps, T* to) noexcept {
-    extent from[panel_width<T>], at[panel_width<T>], length[panel_width<T>];
-    std::size_t runs = 0;
-    for (extent done = 0; done < count; ++runs) {
-        const extent y = (first + done) / grid.width, x = (first + done) % grid.width;
-        from[runs] = y * grid.row_step + x;
-        at[runs] = done;
-        length[runs] = grid.row_step == grid.width ? count - done : std::min(count - done, grid.width - x);
-        done += length[runs];
-    }
-    extent j = k % taps_x, i = k / taps_x % taps_y, c = k / taps_x / taps_y;
-    for (extent step = 0; step < steps; ++step, to += panel_width<T>) {
-        const T* base = image + c * channel_stride + offset(i, j);
-        for (std::size_t r = 0; r < runs; ++r)
-            for (extent v = 0; v < length[r]; v += lanes<T>) {
-                const T* p = base + from[r] + v;
-                store<T>(to + at[r] + v, end - p >= lanes<T> ? load(p) : load_partial(p, end - p));
-            }
-        if (++j == taps_x) {
-            j = 0;
-            if (++i == taps_y) {
-                i = 0;
-                ++c;
-            }
-        }
-    }
-}
-
-/// Panels that are packed together, so that the left-hand side is read once for all of them.
-inline constexpr extent panels_at_once = 4;
-
-template <class T>
-inline constexpr extent panels_scratch = panels_at_once* k_block<T>* panel_width<T> + lanes<T>;
-
-/// Calls body(part) for `parts` parts, each with a scratch of its own; at most one part a thread.
-template <class Body>
-inline void for_each_part(thread_pool* threads, extent parts, const Body& body) noexcept {
-    parallel_for(threads, parts, 1, [&](extent first, extent last) {
-        for (extent part = first; part < last; ++part) body(part);
-    });
-}
-
-inline extent pool_size(const thread_pool* threads) noexcept {
-    return threads ? static_cast<extent>(threads->size()) : 1;
+constexpr row_range rows_of_tap(const convolution_geometry& g, extent tap, extent first, extent last) {
+    // The least row with row * stride >= from.
+    const auto from = [&](extent image_row) {
+        const extent distance = image_row + g.pad_top - tap * g.dilation_y;
+        return distance <= 0 ? 0 : std::min((distance + g.stride_y - 1) / g.stride_y, g.output_height);
+    };
+    return {tap, from(first), from(last)};
 }
 
 constexpr extent convolution_work(const convolution_geometry& g, extent examples) {
-    return examples * g.output_channels * g.output_height * g.output_width * (g.channels / g.groups) *
-           g.kernel_height * g.kernel_width;
+    return examples * g.output_channels * g.pixels() * g.group_channels() * g.taps();
 }
 
-/// Elements that hold dW transposed, [groups][taps][output channels of a group, whole panels].
-template <class T>
-constexpr extent transposed_weights_size(const convolution_geometry& g) {
-    return g.groups * packed_size<T>(g.channels / g.groups * g.kernel_height * g.kernel_width,
-                                     g.output_channels / g.groups);
-}
-
-/// The parts of a scratch.
-template <class T>
-constexpr extent image_scratch(const image_layout& layout, extent channels) {
-    return layout.direct ? 0 : channels * layout.channel_stride() + lanes<T>;
-}
-
-/// y of one example and group: output channels [row, row + rows) of the group, pixels of panels [first, last).
-template <class T>
-inline void forward_block(const convolution_geometry& g, const image_layout& layout, const T* image,
-                          const T* weights, const T* bias, T* y, extent rows, extent first, extent last,
-                          bool accumulate, T* scratch) noexcept {
-    const extent channels = g.channels / g.groups;
-    const extent size = channels * g.kernel_height * g.kernel_width;
-    const pixel_grid grid{g.output_height, g.output_width, g.stride_y * layout.row_stride()};
-    const T* end = image + channels * layout.channel_stride();
-    const auto offset = [&](extent i, extent j) {
-        return i * g.dilation_y * layout.row_stride() + layout.column(j * g.dilation_x);
-    };
-    for (extent k = 0; k == 0 || k < size; k += k_block<T>) {
-        const extent steps = std::min(size - k, k_block<T>);
-        const bool load = accumulate || k > 0;
-        for (extent panel = first; panel < last; ++panel) {
-            const extent pixel = panel * panel_width<T>;
-            const extent columns = std::min(grid.size() - pixel, panel_width<T>);
-            T* packed = scratch + (panel - first) * steps * panel_width<T>;
-            pack_pixels(image, end, layout.channel_stride(), g.kernel_height, g.kernel_width, offset, grid,
-                        pixel, columns, k, steps, packed);
-            if (columns > lanes<T>)
-                tiles<T, 2>(rows, steps, weights + k, size, extent{1}, packed, y + pixel, grid.size(),
-                            columns, static_cast<const T*>(nullptr), bias, load);
-            else
-                tiles<T, 1>(rows, steps, weights + k, size, extent{1}, packed, y + pixel, grid.size(),
-                            columns, static_cast<const T*>(nullptr), bias, load);
-        }
-    }
-}
-
-/// One channel of a depthwise convolution: no product to share, so straight from the image.
-template <class T>
-inline void depthwise_forward(const convolution_geometry& g, const image_layout& layout, const T* image,
-                              const T* weights, T start, T* y, bool accumulate) noexcept {
-    const T* end = image + layout.channel_stride();
-    for (extent oy = 0; oy < g.output_height; ++oy, y += g.output_width)
-        for_each_batch<T>(
-            g.output_width, [&](extent ox, auto in, auto out) __attribute__((always_inline)) {
-                batch<T> sum = accumulate ? in(y + ox) : batch<T>(start);
-                const T* w = weights;
-                for (extent i = 0; i < g.kernel_height; ++i) {
-                    const T* row = image + (oy * g.stride_y + i * g.dilation_y) * layout.row_stride() + ox;
-                    for (extent j = 0; j < g.kernel_width; ++j) {
-                        const T* p = row + layout.column(j * g.dilation_x);
-                        const batch<T> x = end - p >= lanes<T> ? load(p) : load_partial(p, end - p);
-                        sum = kernels::fma<T>(batch<T>(*w++), x, sum);
-                    }
-                }
-                out(y + ox, sum);
-            });
-}
-
-/// Input pixels whose position has one remainder modulo the strides, and the taps that reach them.
-struct phase_axis {
-    extent first, count;      ///< of the quotients j: pixel = j * stride + remainder - pad
-    extent tap, taps, step;   ///< kernel indices tap, tap + step, ...
-    extent shift, increment;  ///< output index = j - shift - i * increment for the i-th of them
-};
-
-constexpr phase_axis make_phase(extent remainder, extent size, extent pad, extent kernel, extent dilation,
-                                extent stride) {
-    phase_axis a{};
-    a.first = -floor_divide(remainder - pad, stride);
-    a.count = std::max<extent>(0, floor_divide(size - 1 + pad - remainder, stride) - a.first + 1);
-    a.step = stride / std::gcd(stride, dilation);
-    a.increment = dilation / std::gcd(stride, dilation);
-    while (a.tap < kernel && a.tap < a.step && (a.tap * dilation - remainder) % stride != 0) ++a.tap;
-    a.taps = a.tap < kernel && a.tap < a.step ? (kernel - 1 - a.tap) / a.step + 1 : 0;
-    a.shift = floor_divide(a.tap * dilation - remainder, stride);
-    return a;
-}
-
-/// dx of one example and group: the pixels of panels [first, last) of one phase.
-template <class T>
-inline void backward_block(const convolution_geometry& g, const image_layout& layout, const phase_axis& py,
-                           const phase_axis& px, extent remainder_y, extent remainder_x, const T* image,
-                           const T* weights, T* dx, extent first, extent last, T* scratch, T* sums) noexcept {
-    const extent channels = g.channels / g.groups, output_channels = g.output_channels / g.groups;
-    const extent size = output_channels * py.taps * px.taps;
-    const extent plane = g.height * g.width;
-    const pixel_grid grid{py.count, px.count, layout.row_stride()};
-    const T* end = image + output_channels * layout.channel_stride();
-    const auto offset = [&](extent i, extent j) {
-        return (py.first - py.shift + layout.before_y - i * py.increment) * layout.row_stride() + px.first -
-               px.shift + layout.before_x - j * px.increment;
-    };
-    // With a stride of 1 the pixels of a panel lie side by side in dx; otherwise they are collected in `sums`.
-    const bool in_place = g.stride_y == 1 && g.stride_x == 1;
-    const extent pixel0 = first * panel_width<T>,
-                 pixels = std::min(grid.size(), last * panel_width<T>) - pixel0;
-    const auto exchange = [&](bool read) {
-        for (extent c = 0; c < channels; ++c)
-            for (extent q = 0; q < pixels; ++q) {
-                const extent y =
-                    ((pixel0 + q) / grid.width + py.first) * g.stride_y + remainder_y - g.pad_top;
-                const extent x =
-                    ((pixel0 + q) % grid.width + px.first) * g.stride_x + remainder_x - g.pad_left;
-                T& there = dx[c * plane + y * g.width + x];
-                T& here = sums[c * panels_at_once * panel_width<T> + q];
-                (read ? here : there) = read ? there : here;
-            }
-    };
-    if (!in_place) exchange(true);
-    for (extent k = 0; k < size; k += k_block<T>) {
-        const extent steps = std::min(size - k, k_block<T>);
-        for (extent panel = first; panel < last; ++panel) {
-            const extent pixel = panel * panel_width<T>;
-            const extent columns = std::min(grid.size() - pixel, panel_width<T>);
-            T* packed = scratch + (panel - first) * steps * panel_width<T>;
-            pack_pixels(image, end, layout.channel_stride(), py.taps, px.taps, offset, grid, pixel, columns,
-                        k, steps, packed);
-            T* c = in_place ? dx + pixel : sums + (pixel - pixel0);
-            const extent c_row = in_place ? plane : panels_at_once * panel_width<T>;
-            const T* none = nullptr;
-            if (columns > lanes<T>)
-                tiles<T, 2>(channels, steps, weights + k * channels, extent{1}, channels, packed, c, c_row,
-                            columns, none, none, true);
-            else
-                tiles<T, 1>(channels, steps, weights + k * channels, extent{1}, channels, packed, c, c_row,
-                            columns, none, none, true);
-        }
-    }
-    if (!in_place) exchange(false);
-}
-
-/// sum[Rows, Batches] += image at `Rows` taps x dy transposed, over the pixels in order.
-template <class T, std::size_t Rows, std::size_t Batches>
-inline void weights_tile(const pixel_grid& grid, const T* const* taps, const T* dy, T* sums,
-                         extent sums_row) noexcept {
-    constexpr auto rows = static_cast<extent>(Rows), batches = static_cast<extent>(Batches);
-    batch<T> sum[Rows][Batches];
-    const T* row[Rows];
-    BESPOKE_UNROLL
-    for (extent i = 0; i < rows; ++i) {
-        row[i] = taps[i];
-        BESPOKE_UNROLL
-        for (extent j = 0; j < batches; ++j) sum[i][j] = load<T>(sums + i * sums_row + j * lanes<T>);
-    }
-    for (extent y = 0; y < grid.height; ++y) {
-        const extent begin = y * grid.row_step;
-        for (extent x = begin; x < begin + grid.width; ++x) {
-            batch<T> right[Batches];
-            BESPOKE_UNROLL
-            for (extent j = 0; j < batches; ++j) right[j] = load(dy + j * lanes<T>);
-            BESPOKE_UNROLL
-            for (extent i = 0; i < rows; ++i) {
-                const batch<T> left(row[i][x]);
-                BESPOKE_UNROLL
-                for (extent j = 0; j < batches; ++j) sum[i][j] = kernels::fma<T>(left, right[j], sum[i][j]);
-            }
-            dy += panel_width<T>;
-        }
-    }
-    BESPOKE_UNROLL
-    for (extent i = 0; i < rows; ++i) {
-        BESPOKE_UNROLL
-        for (extent j = 0; j < batches; ++j) store<T>(sums + i * sums_row + j * lanes<T>, sum[i][j]);
-    }
-}
-
-template <class T, std::size_t Batches, std::size_t Rows = tile_rows>
-inline void weights_tiles(extent rows, const pixel_grid& grid, const T* const* taps, const T* dy, T* sums,
-                          extent sums_row) noexcept {
-    constexpr auto step = static_cast<extent>(Rows);
-    extent i = 0;
-    for (; i + step <= rows; i += step)
-        weights_tile<T, Rows, Batches>(grid, taps + i, dy, sums + i * sums_row, sums_row);
-    if constexpr (Rows > 1) {
-        constexpr std::size_t next = Rows > 4 ? Rows / 3 : Rows / 2;
-        if (i < rows)
-            weights_tiles<T, Batches, next>(rows - i, grid, taps + i, dy, sums + i * sums_row, sums_row);
-    }
-}
-
-/// dW of one output channel of a depthwise convolution: for each tap the products are added in `lanes` chains
-/// over the output rows and the batches of a row, then the lanes as in `sum_lanes`, then what dW holds.
-template <class T>
-inline void depthwise_weights(const convolution_geometry& g, const image_layout& layout, const T* image,
-                              const T* dy, T* dweights) noexcept {
-    for (extent i = 0; i < g.kernel_height; ++i)
-        for (extent j = 0; j < g.kernel_width; ++j) {
-            const T* tap = image + i * g.dilation_y * layout.row_stride() + layout.column(j * g.dilation_x);
-            batch<T> sum(T(0));
-            for (extent oy = 0; oy < g.output_height; ++oy)
-                for_each_batch<T>(
-                    g.output_width, [&](extent ox, auto in, auto) __attribute__((always_inline)) {
-                        sum = kernels::fma<T>(in(dy + oy * g.output_width + ox),
-                                              in(tap + oy * g.stride_y * layout.row_stride() + ox), sum);
-                    });
-            dweights[i * g.kernel_width + j] += sum_lanes<T>(sum);
-        }
-}
+/// Pixels or taps whose offsets are in one table.
+inline constexpr extent table_size = 96;
 
 }  // namespace detail
+}  // namespace bespoke::kernels
 
-/// Elements of scratch that the three passes need, for a pool of `threads` threads (1 for none).
+namespace bespoke::kernels::detail {
+
+// Convolutions whose groups have few outputs, depthwise ones above all: there is no batch of channels to compute
+// with, so these kernels compute with batches of pixels of a row.
+
+/// Whether a group has so few channels on the side that is computed.
 template <class T>
-extent convolution_scratch(const convolution_geometry& g, extent threads) noexcept {
-    if (std::min({g.channels, g.height, g.width, g.output_channels, g.output_height, g.output_width}) <= 0)
-        return 0;
-    const auto forward = detail::forward_layout(g), backward = detail::backward_layout(g);
-    const extent image = detail::image_scratch<T>(forward, g.channels);
-    const extent dy_image = detail::image_scratch<T>(backward, g.output_channels);
-    const extent weights = g.output_channels * (g.channels / g.groups) * g.kernel_height * g.kernel_width;
-    const extent sums = g.stride_y == 1 && g.stride_x == 1
-                            ? 0
-                            : g.channels / g.groups * detail::panels_at_once * panel_width<T>;
-    const extent packed_dy = packed_size<T>(g.output_height * g.output_width, g.output_channels / g.groups);
-    return std::max({threads * (image + detail::panels_scratch<T>),
-                     weights + threads * (dy_image + sums + detail::panels_scratch<T>),
-                     detail::transposed_weights_size<T>(g) + threads * (image + packed_dy)});
+constexpr bool is_narrow(extent channels) {
+    return channels <= std::max<extent>(lanes<T> / 4, 1);
+}
+
+/// Calls body(part, first, last) for ranges that cover [0, items), one for each thread of the pool.
+template <class Body>
+void split(thread_pool* threads, extent items, const Body& body) noexcept {
+    const extent parts = std::min(threads ? static_cast<extent>(threads->size()) : extent{1}, items);
+    parallel_for(threads, parts, 1, [&](extent first, extent last) {
+        for (extent part = first; part < last; ++part)
+            body(part, items * part / parts, items * (part + 1) / parts);
+    });
+}
+
+/// y[q] = start + sum over p of weights[p * weight_step] * image[offsets[p] + q] for the pixels q in [0, count),
+/// count <= Batches * lanes; one chain over p. The start is `*start`, or y[q] where that is null. Reads
+/// nothing from `end` on.
+template <class T, extent Batches>
+[[gnu::noinline]] void narrow_pixels(extent steps, const T* weights, extent weight_step, const T* image,
+                                     const T* end, const extent* offsets, extent count, const T* start,
+                                     T* y) noexcept {
+    constexpr auto batches = static_cast<std::size_t>(Batches);
+    batch<T> sum[batches];
+    unroll<batches>([&](auto j) __attribute__((always_inline)) {
+        T* p = y + static_cast<extent>(j()) * lanes<T>;
+        sum[j] = start != nullptr ? batch<T>(*start) : Batches > 1 ? load<T>(p) : load_partial<T>(p, count);
+    });
+    for (extent k = 0; k < steps; ++k) {
+        const batch<T> w(weights[k * weight_step]);
+        const T* p = image + offsets[k];
+        if constexpr (Batches > 1)
+            unroll<batches>([&](auto j) __attribute__((always_inline)) {
+                sum[j] = kernels::fma<T>(w, load(p + static_cast<extent>(j()) * lanes<T>), sum[j]);
+            });
+        else
+            sum[0] = kernels::fma<T>(w, end - p >= lanes<T> ? load(p) : load_partial(p, count), sum[0]);
+    }
+    unroll<batches>([&](auto j) __attribute__((always_inline)) {
+        T* p = y + static_cast<extent>(j()) * lanes<T>;
+        if (Batches > 1 || count == lanes<T>)
+            store<T>(p, sum[j]);
+        else
+            store_partial<T>(p, sum[j], count);
+    });
+}
+
+template <class T>
+void narrow_row(extent steps, const T* weights, extent weight_step, const T* image, const T* end,
+                const extent* offsets, extent count, const T* start, T* y) noexcept {
+    for (extent x = 0; x < count;) {
+        const bool many = count - x >= 4 * lanes<T>;
+        const extent some = many ? 4 * lanes<T> : std::min(count - x, lanes<T>);
+        (many ? narrow_pixels<T, 4> : narrow_pixels<T, 1>)(steps, weights, weight_step, image + x, end,
+                                                           offsets, some, start, y + x);
+        x += some;
+    }
+}
+
+/// Output rows that are computed with one table of offsets.
+inline constexpr extent narrow_rows = 8;
+
+/// y of one group in the output rows [first, last); `y` and `bias` begin at the group.
+template <class T>
+[[gnu::noinline]] void narrow_forward(const convolution_geometry& g, const image_layout& layout,
+                                      const T* image, const T* weights, const T* bias, bool accumulate,
+                                      extent first, extent last, T* y) noexcept {
+    const extent size = g.group_channels() * g.taps();
+    const T* end = image + g.group_channels() * layout.channel_stride();
+    extent offsets[k_block<T>];
+    const T zero = 0;
+    for (extent k = 0; k < size; k += k_block<T>) {
+        const extent steps = std::min(size - k, k_block<T>);
+        tap_offsets(g, layout, k, steps, offsets);
+        for (extent o = 0; o < g.group_outputs(); ++o) {
+            const T* start = accumulate || k > 0 ? nullptr : bias != nullptr ? bias + o : &zero;
+            for (extent row = first; row < last; ++row)
+                narrow_row(steps, weights + o * size + k, extent{1},
+                           image + row * g.stride_y * layout.row_stride(), end, offsets, g.output_width,
+                           start, y + o * g.pixels() + row * g.output_width);
+        }
+    }
+}
+
+/// dx of one group in the image rows [first, last), by way of `sums`, rows of the layout. `dy`, `weights` and `dx`
+/// begin at the group.
+template <class T>
+[[gnu::noinline]] void narrow_backward_input(const convolution_geometry& g, const image_layout& layout,
+                                             const T* dy, const T* weights, extent first, extent last,
+                                             T* sums, T* dx) noexcept {
+    const extent size = g.group_channels() * g.taps(), outputs = g.group_outputs(),
+                 row_size = layout.row_stride();
+    extent offsets[k_block<T>];
+    for (extent c = 0; c < g.group_channels(); ++c) {
+        std::fill_n(sums, (last - first) * row_size, T(0));
+        for (extent tap = 0; tap < g.taps(); ++tap) {
+            const extent column = layout.column(tap % g.kernel_width * g.dilation_x);
+            const row_range rows = rows_of_tap(g, tap / g.kernel_width, first, last);
+            for (extent o = 0; o < outputs; o += k_block<T>) {
+                const extent steps = std::min(outputs - o, k_block<T>);
+                for (extent p = 0; p < steps; ++p) offsets[p] = p * g.pixels();
+                for (extent row = rows.first; row < rows.last; ++row)
+                    narrow_row(steps, weights + o * size + c * g.taps() + tap, size,
+                               dy + o * g.pixels() + row * g.output_width, dy + outputs * g.pixels(), offsets,
+                               g.output_width, static_cast<const T*>(nullptr),
+                               sums + (rows.image_row(g, row) - first) * row_size + column);
+            }
+        }
+        for (extent row = first; row < last; ++row) {
+            T* to = dx + c * g.plane() + row * g.width;
+            const T* from = sums + (row - first) * row_size;
+            const extent columns = std::min(g.width, g.covered_columns() - g.pad_left);
+            for (extent x = std::max<extent>(0, -g.pad_left); x < columns; ++x)
+                to[x] += from[layout.column(x + g.pad_left)];
+        }
+    }
+}
+
+/// dW of one channel and the outputs of its group; `dy` and `dweights` begin at the group and the channel. For each
+/// tap the products are added in `lanes` chains over the output rows and the batches of a row, then the lanes
+/// as in `sum_lanes`, then what dW holds.
+template <class T>
+[[gnu::noinline]] void narrow_weights(const convolution_geometry& g, const image_layout& layout,
+                                      const T* image, const T* dy, T* dweights) noexcept {
+    for (extent o = 0; o < g.group_outputs(); ++o)
+        for (extent tap = 0; tap < g.taps(); ++tap) {
+            const T* from = image + tap / g.kernel_width * g.dilation_y * layout.row_stride() +
+                            layout.column(tap % g.kernel_width * g.dilation_x);
+            const T* slope = dy + o * g.pixels();
+            batch<T> sum(T(0));
+            for (extent row = 0; row < g.output_height; ++row, slope += g.output_width)
+                for_each_batch<T>(
+                    g.output_width, [&](extent x, auto in, auto) __attribute__((always_inline)) {
+                        sum = kernels::fma<T>(in(slope + x),
+                                              in(from + row * g.stride_y * layout.row_stride() + x), sum);
+                    });
+            dweights[o * g.group_channels() * g.taps() + tap] += sum_lanes<T>(sum);
+        }
+}
+
+}  // namespace bespoke::kernels::detail
+
+namespace bespoke::kernels {
+
+// Order of arithmetic of a forward pass: each element is one chain of fma from its start (bias, or what is there)
+// over channel, kernel row, kernel column, ascending. Taps in the padding take part as zeros. Threads split outputs
+// only.
+//
+// How: a tile multiplies a few pixels with a panel of output channels. It reads the image through two tables of
+// offsets, one of the pixels and one of the taps, so nothing is copied but images that need padding. What comes out
+// has its channels last and is transposed into y, a block of pixels at a time.
+
+namespace detail {
+
+template <class T>
+struct forward_job {
+    const convolution_geometry& g;
+    image_layout layout;
+    const T* x;
+    extent x_stride;
+    const T* weights;  ///< packed, or as they are for narrow groups
+    const T* bias;
+    T* y;
+    extent y_stride;
+    bool accumulate;
+};
+
+/// The images of one group, copied where the layout is not theirs.
+template <class T>
+const T* group_image(const convolution_geometry& g, const image_layout& layout, const T* x, extent group,
+                     T* copy) noexcept {
+    const T* from = x + group * g.group_channels() * g.plane();
+    if (layout.direct) return from;
+    copy_image(layout, g.group_channels(), g.height, g.width, from, copy);
+    return copy;
+}
+
+/// Items are (example, group, block of pixels, panel of output channels).
+template <class T>
+[[gnu::noinline]] void forward_items(const forward_job<T>& job, extent first, extent last, T* image_space,
+                                     T* sums) noexcept {
+    constexpr extent width = panel_width<T>;
+    const convolution_geometry& g = job.g;
+    const extent size = g.group_channels() * g.taps(), outputs = g.group_outputs();
+    const extent blocks = (g.pixels() + table_size - 1) / table_size, panels = (outputs + width - 1) / width;
+    extent pixels[table_size], sums_rows[table_size], taps[k_block<T>];
+    alignas(64) T start[width];
+    multiples(width, table_size, sums_rows);
+    const T* image = nullptr;
+    extent held_image = -1, held_block = -1, held_taps = -1;
+    for (extent item = first; item < last; ++item) {
+        const extent panel = item % panels, block = item / panels % blocks, where = item / panels / blocks;
+        const extent example = where / g.groups, group = where % g.groups,
+                     channel = group * outputs + panel * width;
+        const extent columns = std::min(outputs - panel * width, width);
+        const extent pixel = block * table_size, count = std::min(g.pixels() - pixel, table_size);
+        if (std::exchange(held_image, where) != where)
+            image = group_image(g, job.layout, job.x + example * job.x_stride, group, image_space);
+        if (std::exchange(held_block, block) != block)
+            grid_offsets(g.output_width, g.stride_y * job.layout.row_stride(), g.stride_x, pixel, count,
+                         pixels);
+        T* y = job.y + example * job.y_stride + channel * g.pixels() + pixel;
+        if (job.accumulate)
+            transpose(y, g.pixels(), columns, count, sums, width);
+        else {
+            std::fill_n(start, width, T(0));
+            if (job.bias != nullptr) std::copy_n(job.bias + channel, columns, start);
+        }
+        for (extent k = 0; k == 0 || k < size; k += k_block<T>) {
+            const extent steps = std::min(size - k, k_block<T>);
+            if (std::exchange(held_taps, k) != k) tap_offsets(g, job.layout, k, steps, taps);
+            multiply_panel<T>(
+                {steps, image, taps, job.weights + (group * panels + panel) * width * size + k * width, sums,
+                 job.accumulate || k > 0 ? nullptr : start},
+                count, pixels, sums_rows, columns);
+        }
+        transpose(sums, width, count, columns, y, g.pixels());
+    }
+}
+
+/// Items are (example, group, block of output rows).
+template <class T>
+[[gnu::noinline]] void narrow_forward_items(const forward_job<T>& job, extent first, extent last,
+                                            T* image_space) noexcept {
+    const convolution_geometry& g = job.g;
+    const extent blocks = (g.output_height + narrow_rows - 1) / narrow_rows, outputs = g.group_outputs();
+    const T* image = nullptr;
+    extent held_image = -1;
+    for (extent item = first; item < last; ++item) {
+        const extent block = item % blocks, where = item / blocks, example = where / g.groups,
+                     group = where % g.groups, row = block * narrow_rows;
+        if (std::exchange(held_image, where) != where)
+            image = group_image(g, job.layout, job.x + example * job.x_stride, group, image_space);
+        narrow_forward(g, job.layout, image, job.weights + group * outputs * g.group_channels() * g.taps(),
+                       job.bias != nullptr ? job.bias + group * outputs : nullptr, job.accumulate, row,
+                       std::min(row + narrow_rows, g.output_height),
+                       job.y + example * job.y_stride + group * outputs * g.pixels());
+    }
+}
+
+/// The elements of scratch that each thread has for itself.
+template <class T>
+constexpr extent forward_part(const convolution_geometry& g) {
+    const bool narrow = is_narrow<T>(g.group_outputs());
+    const extent image = image_size(make_layout(g, narrow), g.group_channels());
+    return narrow ? image : packed_size<T>(1, image) + table_size * panel_width<T>;
+}
+}  // namespace detail
+
+/// Elements that `convolution_pack` writes.
+template <class T>
+constexpr extent convolution_packed_size(const convolution_geometry& g) noexcept {
+    if (detail::is_narrow<T>(g.group_outputs())) return 0;
+    return g.groups * packed_size<T>(g.group_channels() * g.taps(), g.group_outputs());
+}
+
+/// The weights in the order in which `convolution_forward` reads them. Of the geometry the channels, kernel sizes and
+/// groups matter.
+template <class T>
+[[gnu::noinline]] void convolution_pack(const convolution_geometry& g, const T* weights, T* packed,
+                                        thread_pool* threads = nullptr) noexcept {
+    const extent outputs = g.group_outputs(), size = g.group_channels() * g.taps();
+    if (detail::is_narrow<T>(outputs)) return;
+    for (extent group = 0; group < g.groups; ++group)
+        pack(weights + group * outputs * size, extent{1}, size, size, outputs,
+             packed + group * packed_size<T>(size, outputs), threads);
+}
+
+/// Elements of scratch that `convolution_forward` needs, for a pool of `threads` threads (1 for none).
+template <class T>
+constexpr extent convolution_forward_scratch(const convolution_geometry& g, extent threads) noexcept {
+    if (std::min({g.channels, g.output_channels, g.pixels()}) <= 0) return 0;
+    return convolution_packed_size<T>(g) + threads * detail::forward_part<T>(g);
 }
 
 /// y = conv(x) + bias, or y += conv(x) where `accumulate` (then `bias` is null); `bias` may be null.
 ///
 /// `x_stride` and `y_stride` are the elements between examples. `scratch` holds
-/// convolution_scratch<T>(g, threads of the pool) elements.
+/// convolution_forward_scratch<T>(g, threads of the pool) elements. `packed` is what `convolution_pack` made of the
+/// weights; null: it is made here.
 template <class T>
-void convolution_forward(const convolution_geometry& g, extent examples, const T* x, extent x_stride,
-                         const T* weights, const T* bias, T* y, extent y_stride, bool accumulate, T* scratch,
-                         thread_pool* threads = nullptr) noexcept {
-    const extent pixels = g.output_height * g.output_width;
-    if (examples <= 0 || pixels <= 0 || g.output_channels <= 0) return;
+[[gnu::noinline]] void convolution_forward(const convolution_geometry& g, extent examples, const T* x,
+                                           extent x_stride, const T* weights, const T* bias, T* y,
+                                           extent y_stride, bool accumulate, T* scratch,
+                                           thread_pool* threads = nullptr,
+                                           const T* packed = nullptr) noexcept {
+    if (examples <= 0 || g.pixels() <= 0 || g.output_channels <= 0) return;
     if (detail::convolution_work(g, examples) < detail::threaded_work) threads = nullptr;
-    const auto layout = detail::forward_layout(g);
-    const extent workers = detail::pool_size(threads);
-    const extent channels = g.channels / g.groups, output_channels = g.output_channels / g.groups;
-    const extent taps = g.kernel_height * g.kernel_width;
-    const extent image_size = detail::image_scratch<T>(layout, g.channels);
-    const bool depthwise = channels == 1 && output_channels <= 2;
-    const extent panels = (pixels + panel_width<T> - 1) / panel_width<T>;
-    const extent blocks = depthwise ? 1 : (panels + detail::panels_at_once - 1) / detail::panels_at_once;
+    const extent outputs = g.group_outputs();
+    const bool narrow = detail::is_narrow<T>(outputs);
+    const auto layout = detail::make_layout(g, narrow);
+    detail::forward_job<T> job{g, layout, x, x_stride, weights, bias, y, y_stride, accumulate};
+    extent items = examples * g.groups;
+    if (narrow)
+        items *= (g.output_height + detail::narrow_rows - 1) / detail::narrow_rows;
+    else {
+        items *= (outputs + panel_width<T> - 1) / panel_width<T> *
+                 ((g.pixels() + detail::table_size - 1) / detail::table_size);
+        if (packed == nullptr) convolution_pack(g, weights, scratch, threads);
+        job.weights = packed != nullptr ? packed : scratch;
+    }
+    T* parts = scratch + convolution_packed_size<T>(g);
+    detail::split(threads, items, [&](extent part, extent first, extent last) {
+        T* space = parts + part * detail::forward_part<T>(g);
+        if (narrow)
+            detail::narrow_forward_items(job, first, last, space);
+        else
+            detail::forward_items(job, first, last, space + detail::table_size * panel_width<T>, space);
+    });
+}
 
-    // Items [begin, end) of one example: (group, output channels, block of panels), depthwise an output channel.
-    const bool by_example = examples >= 2 * workers;
-    const extent row_parts =
-        !depthwise && !by_example && g.groups * blocks < 2 * workers && output_channels >= 4 * workers
-            ? workers
-            : 1;
-    const extent items = depthwise ? g.output_channels : g.groups * row_parts * blocks;
-    const auto run = [&](extent example, extent begin, extent end, const T* image, T* panels_space) {
-        for (extent item = begin; item < end; ++item) {
-            T* out = y + example * y_stride;
-            if (depthwise) {
-                detail::depthwise_forward(g, layout, image + item / output_channels * layout.channel_stride(),
-                                          weights + item * taps, bias ? bias[item] : T(0),
-                                          out + item * pixels, accumulate);
-                continue;
-            }
-            const extent block = item % blocks, part = item / blocks % row_parts,
-                         group = item / blocks / row_parts;
-            const extent row = output_channels * part / row_parts;
-            const extent rows = output_channels * (part + 1) / row_parts - row;
-            const extent channel = group * output_channels + row;
-            detail::forward_block(g, layout, image + group * channels * layout.channel_stride(),
-                                  weights + channel * channels * taps, bias ? bias + channel : nullptr,
-                                  out + channel * pixels, rows, panels * block / blocks,
-                                  panels * (block + 1) / blocks, accumulate, panels_space);
+}  // namespace bespoke::kernels
+
+namespace bespoke::kernels {
+
+// Order of arithmetic of the backward passes, threads split outputs only:
+//   input    each element of dx gets one chain of fma from 0 over kernel row, kernel column, output channel,
+//            ascending, of the taps that lie on an output; then it is added to what is there;
+//   weights  one chain of fma from what is there over example, output row, output column, ascending; in narrow groups
+//            `lanes` chains for each example, see `narrow_weights`.
+//
+// How: dx of some rows of the image is summed up with its channels last. For each tap, tiles of pixels of dy times a
+// panel of the weights are added where the tap puts them. dW is a product as well, of rows of taps that read the image
+// through two tables of offsets, and panels of dy transposed.
+
+namespace detail {
+
+/// Rows of the image whose gradient is summed up together: such that the sums stay near.
+inline extent backward_rows(const convolution_geometry& g) noexcept {
+    return std::clamp<extent>(512 / g.covered_columns(), 1, g.height);
+}
+
+template <class T>
+struct backward_input_job {
+    const convolution_geometry& g;
+    const T* dy;
+    extent dy_stride;
+    const T* weights;
+    T* dx;
+    extent dx_stride;
+};
+
+/// The weights as [group][tap][panel of channels][output channel][channel], for output channels [first, last) of all
+/// groups together.
+template <class T>
+[[gnu::noinline]] void pack_backward_weights(const convolution_geometry& g, const T* weights, extent first,
+                                             extent last, T* to) noexcept {
+    constexpr extent width = panel_width<T>;
+    const extent channels = g.group_channels(), outputs = g.group_outputs(), taps = g.taps();
+    const extent panels = (channels + width - 1) / width, tap_size = packed_size<T>(outputs, channels);
+    for (extent channel = first; channel < last; ++channel)
+        for (extent panel = 0; panel < panels; ++panel) {
+            const extent columns = std::min(channels - panel * width, width);
+            T* row = to + channel / outputs * taps * tap_size + (panel * outputs + channel % outputs) * width;
+            transpose(weights + (channel * channels + panel * width) * taps, taps, columns, taps, row,
+                      tap_size);
+            for (extent tap = 0; tap < taps && columns < width; ++tap)
+                std::fill_n(row + tap * tap_size + columns, width - columns, T(0));
         }
-    };
-    T* panels_space = scratch + workers * image_size;
-    if (by_example || workers == 1) {
-        const extent parts = std::min(workers, examples);
-        detail::for_each_part(threads, parts, [&](extent part) {
-            T* image = scratch + part * image_size;
-            for (extent e = examples * part / parts; e < examples * (part + 1) / parts; ++e) {
-                if (!layout.direct)
-                    detail::copy_image(layout, g.channels, g.height, g.width, x + e * x_stride, image);
-                run(e, 0, items, layout.direct ? x + e * x_stride : image,
-                    panels_space + part * detail::panels_scratch<T>);
+}
+
+/// dx of some channels: dx[c, q] += sums[q, c] in the rows [first, last).
+template <class T>
+void add_sums(const convolution_geometry& g, const T* sums, extent channels, extent first, extent last,
+              T* dx) noexcept {
+    const extent row_size = g.covered_columns(), begin = std::max<extent>(0, -g.pad_left);
+    const extent columns = std::min(g.width, row_size - g.pad_left) - begin;
+    const bool whole = columns == g.width && row_size == g.width;  // then all rows are one
+    for (extent row = first; row < last; row = whole ? last : row + 1)
+        transpose(sums + ((row - first) * row_size + g.pad_left + begin) * panel_width<T>, panel_width<T>,
+                  whole ? (last - first) * g.width : columns, channels, dx + row * g.width + begin, g.plane(),
+                  true);
+}
+
+/// Items are (example, group, block of image rows, panel of channels).
+template <class T>
+[[gnu::noinline]] void backward_input_items(const backward_input_job<T>& job, extent first, extent last,
+                                            T* sums) noexcept {
+    constexpr extent width = panel_width<T>;
+    const convolution_geometry& g = job.g;
+    const extent channels = g.group_channels(), outputs = g.group_outputs(), height = backward_rows(g);
+    const extent blocks = (g.height + height - 1) / height, panels = (channels + width - 1) / width;
+    const extent tap_size = packed_size<T>(outputs, channels), row_size = g.covered_columns();
+    extent dy_rows[table_size], sums_rows[table_size], steps[k_block<T>];
+    multiples(1, table_size, dy_rows);
+    multiples(g.pixels(), std::min(outputs, k_block<T>), steps);
+    extent held = -1;
+    for (extent item = first; item < last; ++item) {
+        const extent panel = item % panels, block = item / panels % blocks, where = item / panels / blocks;
+        const extent example = where / g.groups, group = where % g.groups;
+        const extent top = block * height, bottom = std::min(top + height, g.height);
+        const extent columns = std::min(channels - panel * width, width);
+        std::fill_n(sums, (bottom - top) * row_size * width, T(0));
+        for (extent tap = 0; tap < g.taps(); ++tap) {
+            const row_range rows = rows_of_tap(g, tap / g.kernel_width, top, bottom);
+            if (rows.first >= rows.last) continue;
+            const extent pixels = (rows.last - rows.first) * g.output_width;
+            const T* dy =
+                job.dy + example * job.dy_stride + group * outputs * g.pixels() + rows.first * g.output_width;
+            T* to = sums +
+                    ((rows.image_row(g, rows.first) - top) * row_size + tap % g.kernel_width * g.dilation_x) *
+                        width;
+            const T* weights = job.weights + (group * g.taps() + tap) * tap_size + panel * width * outputs;
+            for (extent q = 0; q < pixels; q += table_size) {
+                if (std::exchange(held, q) != q)
+                    grid_offsets(g.output_width, g.stride_y * row_size * width, g.stride_x * width, q,
+                                 table_size, sums_rows);
+                for (extent k = 0; k < outputs; k += k_block<T>)
+                    multiply_panel<T>({std::min(outputs - k, k_block<T>), dy + q + k * g.pixels(), steps,
+                                       weights + k * width, to, nullptr},
+                                      std::min(pixels - q, table_size), dy_rows, sums_rows, columns);
             }
-        });
-        return;
+        }
+        add_sums(g, sums, columns, top, bottom,
+                 job.dx + example * job.dx_stride + (group * channels + panel * width) * g.plane());
     }
-    for (extent e = 0; e < examples; ++e) {
-        if (!layout.direct)
-            parallel_for(threads, g.channels, 1, [&](extent first, extent last) {
-                detail::copy_image(layout, last - first, g.height, g.width,
-                                   x + e * x_stride + first * g.height * g.width,
-                                   scratch + first * layout.channel_stride());
-            });
-        const extent parts = std::min(workers, items);
-        detail::for_each_part(threads, parts, [&](extent part) {
-            run(e, items * part / parts, items * (part + 1) / parts,
-                layout.direct ? x + e * x_stride : scratch, panels_space + part * detail::panels_scratch<T>);
-        });
+}
+
+/// Items are (example, group, block of image rows).
+template <class T>
+[[gnu::noinline]] void narrow_backward_input_items(const backward_input_job<T>& job, extent first,
+                                                   extent last, T* sums) noexcept {
+    const convolution_geometry& g = job.g;
+    const extent height = backward_rows(g), blocks = (g.height + height - 1) / height;
+    const image_layout layout = make_layout(g, true);
+    for (extent item = first; item < last; ++item) {
+        const extent top = item % blocks * height, where = item / blocks;
+        const extent example = where / g.groups, group = where % g.groups, channels = g.group_channels(),
+                     outputs = g.group_outputs();
+        narrow_backward_input(g, layout, job.dy + example * job.dy_stride + group * outputs * g.pixels(),
+                              job.weights + group * outputs * channels * g.taps(), top,
+                              std::min(top + height, g.height), sums,
+                              job.dx + example * job.dx_stride + group * channels * g.plane());
     }
+}
+
+/// The elements of scratch that each thread has for itself.
+template <class T>
+extent backward_input_part(const convolution_geometry& g) noexcept {
+    // A row of a layout is up to a stride longer than what is covered.
+    if (is_narrow<T>(g.group_channels()))
+        return backward_rows(g) * (g.covered_columns() + g.width + g.stride_x);
+    return backward_rows(g) * g.covered_columns() * panel_width<T>;
+}
+template <class T>
+struct backward_weights_job {
+    const convolution_geometry& g;
+    image_layout layout;
+    extent examples;
+    const T* x;
+    extent x_stride;
+    const T* dy;
+    extent dy_stride;
+    T* dweights;
+};
+
+/// Rows of dW transposed, taps of all channels, that are computed together.
+inline constexpr extent tap_rows = small_tile_rows;
+
+/// Items are (group, panel of output channels, block of `tap_rows` taps). `sums` holds dW transposed of one panel.
+template <class T>
+[[gnu::noinline]] void backward_weights_items(const backward_weights_job<T>& job, extent first, extent last,
+                                              T* space) noexcept {
+    constexpr extent width = panel_width<T>;
+    const convolution_geometry& g = job.g;
+    const extent size = g.group_channels() * g.taps(), outputs = g.group_outputs();
+    const extent blocks = (size + tap_rows - 1) / tap_rows, panels = (outputs + width - 1) / width;
+    T *packed = space, *sums = packed + k_block<T> * width, *image_space = sums + size * width;
+    extent pixels[k_block<T>], taps[table_size], sums_rows[table_size];
+    multiples(width, table_size, sums_rows);
+    extent held = -1;
+    for (extent item = first; item < last;) {
+        // All items of one panel together.
+        const extent where = item / blocks, group = where / panels, panel = where % panels;
+        const extent begin = item % blocks * tap_rows, next = std::min(last, (where + 1) * blocks);
+        const extent end = std::min((next - where * blocks) * tap_rows, size);
+        const extent columns = std::min(outputs - panel * width, width),
+                     channel = group * outputs + panel * width;
+        T* target = job.dweights + channel * size + begin;
+        std::fill_n(sums, (end - begin) * width, T(0));
+        transpose(target, size, columns, end - begin, sums, width);
+        for (extent e = 0; e < job.examples; ++e) {
+            const T* image = group_image(g, job.layout, job.x + e * job.x_stride, group, image_space);
+            for (extent q = 0; q < g.pixels(); q += k_block<T>) {
+                const extent steps = std::min(g.pixels() - q, k_block<T>);
+                if (std::exchange(held, q) != q)
+                    grid_offsets(g.output_width, g.stride_y * job.layout.row_stride(), g.stride_x, q, steps,
+                                 pixels);
+                pack(job.dy + e * job.dy_stride + channel * g.pixels() + q, extent{1}, g.pixels(), steps,
+                     columns, packed);
+                for (extent k = begin; k < end; k += table_size) {
+                    const extent rows = std::min(end - k, table_size);
+                    tap_offsets(g, job.layout, k, rows, taps);
+                    multiply_panel<T>({steps, image, pixels, packed, sums + (k - begin) * width, nullptr},
+                                      rows, taps, sums_rows, columns);
+                }
+            }
+        }
+        transpose(sums, width, end - begin, columns, target, size);
+        item = next;
+    }
+}
+
+/// Items are (group, channel of the group).
+template <class T>
+[[gnu::noinline]] void narrow_weights_items(const backward_weights_job<T>& job, extent first, extent last,
+                                            T* space) noexcept {
+    const convolution_geometry& g = job.g;
+    for (extent e = 0; e < job.examples; ++e)
+        for (extent item = first; item < last; ++item) {
+            const extent group = item / g.group_channels();
+            const T* image = job.x + e * job.x_stride + item * g.plane();
+            if (!job.layout.direct) {
+                copy_image(job.layout, extent{1}, g.height, g.width, image, space);
+                image = space;
+            }
+            narrow_weights(
+                g, job.layout, image, job.dy + e * job.dy_stride + group * g.group_outputs() * g.pixels(),
+                job.dweights +
+                    (group * g.group_outputs() * g.group_channels() + item % g.group_channels()) * g.taps());
+        }
+}
+
+template <class T>
+constexpr extent backward_weights_part(const convolution_geometry& g) {
+    const bool narrow = is_narrow<T>(g.group_outputs());
+    const image_layout layout = make_layout(g, narrow);
+    if (narrow) return image_size(layout, 1);
+    return (k_block<T> + g.group_channels() * g.taps()) * panel_width<T> +
+           packed_size<T>(1, image_size(layout, g.group_channels()));
+}
+
+}  // namespace detail
+
+/// Elements that `convolution_backward_pack` writes.
+template <class T>
+constexpr extent convolution_backward_packed_size(const convolution_geometry& g) noexcept {
+    if (detail::is_narrow<T>(g.group_channels())) return 0;
+    return g.groups * g.taps() * packed_size<T>(g.group_outputs(), g.group_channels());
+}
+
+/// The weights in the order in which `convolution_backward_input` reads them. Of the geometry the channels, kernel
+/// sizes and groups matter.
+template <class T>
+[[gnu::noinline]] void convolution_backward_pack(const convolution_geometry& g, const T* weights, T* packed,
+                                                 thread_pool* threads = nullptr) noexcept {
+    if (detail::is_narrow<T>(g.group_channels())) return;
+    if (g.channels * g.group_outputs() * g.taps() < detail::threaded_elements) threads = nullptr;
+    parallel_for(threads, g.output_channels, 1, [&](extent first, extent last) {
+        detail::pack_backward_weights(g, weights, first, last, packed);
+    });
+}
+
+/// Elements of scratch that the backward passes need, for a pool of `threads` threads (1 for none).
+template <class T>
+extent convolution_backward_scratch(const convolution_geometry& g, extent threads) noexcept {
+    if (std::min({g.channels, g.output_channels, g.pixels(), g.plane()}) <= 0) return 0;
+    return std::max(convolution_backward_packed_size<T>(g) + threads * detail::backward_input_part<T>(g),
+                    threads * detail::backward_weights_part<T>(g));
+}
+
+/// Elements of scratch for all three passes.
+template <class T>
+extent convolution_scratch(const convolution_geometry& g, extent threads) noexcept {
+    return std::max(convolution_forward_scratch<T>(g, threads), convolution_backward_scratch<T>(g, threads));
 }
 
 /// dx += the gradient with respect to x, given dy. Also the forward pass of a deconvolution, whose input is dy.
+/// `scratch` holds convolution_backward_scratch<T>(g, threads of the pool) elements. `packed` is what
+/// `convolution_backward_pack` made of the weights; null: it is made here.
 template <class T>
-void convolution_backward_input(const convolution_geometry& g, extent examples, const T* dy, extent dy_stride,
-                                const T* weights, T* dx, extent dx_stride, T* scratch,
-                                thread_pool* threads = nullptr) noexcept {
-    const extent pixels = g.output_height * g.output_width, plane = g.height * g.width;
-    if (examples <= 0 || pixels <= 0 || plane <= 0 || g.channels <= 0) return;
+[[gnu::noinline]] void convolution_backward_input(const convolution_geometry& g, extent examples, const T* dy,
+                                                  extent dy_stride, const T* weights, T* dx, extent dx_stride,
+                                                  T* scratch, thread_pool* threads = nullptr,
+                                                  const T* packed = nullptr) noexcept {
+    if (examples <= 0 || std::min({g.channels, g.output_channels, g.pixels(), g.plane()}) <= 0) return;
     if (detail::convolution_work(g, examples) < detail::threaded_work) threads = nullptr;
-    const auto layout = detail::backward_layout(g);
-    const extent workers = detail::pool_size(threads);
-    const extent channels = g.channels / g.groups, output_channels = g.output_channels / g.groups;
-    const extent taps = g.kernel_height * g.kernel_width;
-    const extent image_size = detail::image_scratch<T>(layout, g.output_channels);
-    const extent sums_size =
-        g.stride_y == 1 && g.stride_x == 1 ? 0 : channels * detail::panels_at_once * panel_width<T>;
-    const extent phases = g.stride_y * g.stride_x;
-    const auto axes = [&](extent phase, detail::phase_axis& py, detail::phase_axis& px) {
-        py = detail::make_phase(phase / g.stride_x, g.height, g.pad_top, g.kernel_height, g.dilation_y,
-                                g.stride_y);
-        px = detail::make_phase(phase % g.stride_x, g.width, g.pad_left, g.kernel_width, g.dilation_x,
-                                g.stride_x);
-    };
-
-    // The weights as [group][phase][output channel, tap][channel]; a tap belongs to at most one phase.
-    T* transposed = scratch;
-    parallel_for(threads, output_channels, 1, [&](extent first, extent last) {
-        T* start = transposed;
-        for (extent group = 0; group < g.groups; ++group)
-            for (extent phase = 0; phase < phases; ++phase) {
-                detail::phase_axis py, px;
-                axes(phase, py, px);
-                const extent size = py.taps * px.taps * channels;
-                T* to = start + first * size;
-                for (extent o = first; o < last; ++o)
-                    for (extent i = 0; i < py.taps; ++i)
-                        for (extent j = 0; j < px.taps; ++j) {
-                            const T* from = weights + (group * output_channels + o) * channels * taps +
-                                            (py.tap + i * py.step) * g.kernel_width + px.tap + j * px.step;
-                            for (extent c = 0; c < channels; ++c) *to++ = from[c * taps];
-                        }
-                start += output_channels * size;
-            }
+    const bool narrow = detail::is_narrow<T>(g.group_channels());
+    const extent height = detail::backward_rows(g);
+    const extent items = examples * g.groups * ((g.height + height - 1) / height) *
+                         (narrow ? 1 : (g.group_channels() + panel_width<T> - 1) / panel_width<T>);
+    if (packed == nullptr) convolution_backward_pack(g, weights, scratch, threads);
+    const detail::backward_input_job<T> job{
+        g, dy, dy_stride, narrow ? weights : packed != nullptr ? packed : scratch, dx, dx_stride};
+    T* parts = scratch + convolution_backward_packed_size<T>(g);
+    detail::split(threads, items, [&](extent part, extent first, extent last) {
+        T* space = parts + part * detail::backward_input_part<T>(g);
+        (narrow ? detail::narrow_backward_input_items<T> : detail::backward_input_items<T>)(job, first, last,
+                                                                                            space);
     });
-
-    T* images = scratch + output_channels * g.groups * channels * taps;
-    T* panels_space = images + workers * image_size;
-    const extent part_size = detail::panels_scratch<T> + sums_size;
-    const bool by_example = examples >= 2 * workers || workers == 1;
-
-    // Blocks [begin, end) of the blocks of panels of all groups and phases of one example.
-    const auto blocks_of = [&](const detail::phase_axis& py, const detail::phase_axis& px) {
-        const extent panels = (py.count * px.count + panel_width<T> - 1) / panel_width<T>;
-        return (panels + detail::panels_at_once - 1) / detail::panels_at_once;
-    };
-    const auto run = [&](extent example, extent begin, extent end, const T* image, T* space) {
-        extent block = 0;
-        const T* w = transposed;
-        for (extent group = 0; group < g.groups; ++group)
-            for (extent phase = 0; phase < phases; ++phase) {
-                detail::phase_axis py, px;
-                axes(phase, py, px);
-                const extent panels = (py.count * px.count + panel_width<T> - 1) / panel_width<T>;
-                const extent blocks = blocks_of(py, px);
-                for (extent b = std::max<extent>(0, begin - block); b < std::min(blocks, end - block); ++b)
-                    if (py.taps * px.taps > 0)
-                        detail::backward_block(g, layout, py, px, phase / g.stride_x, phase % g.stride_x,
-                                               image + group * output_channels * layout.channel_stride(), w,
-                                               dx + example * dx_stride + group * channels * plane,
-                                               panels * b / blocks, panels * (b + 1) / blocks, space,
-                                               space + detail::panels_scratch<T>);
-                block += blocks;
-                w += output_channels * py.taps * px.taps * channels;
-            }
-    };
-    extent items = 0;
-    for (extent phase = 0; phase < phases; ++phase) {
-        detail::phase_axis py, px;
-        axes(phase, py, px);
-        items += g.groups * blocks_of(py, px);
-    }
-    if (by_example) {
-        const extent parts = std::min(workers, examples);
-        detail::for_each_part(threads, parts, [&](extent part) {
-            T* image = images + part * image_size;
-            for (extent e = examples * part / parts; e < examples * (part + 1) / parts; ++e) {
-                if (!layout.direct)
-                    detail::copy_image(layout, g.output_channels, g.output_height, g.output_width,
-                                       dy + e * dy_stride, image);
-                run(e, 0, items, layout.direct ? dy + e * dy_stride : image, panels_space + part * part_size);
-            }
-        });
-        return;
-    }
-    for (extent e = 0; e < examples; ++e) {
-        if (!layout.direct)
-            parallel_for(threads, g.output_channels, 1, [&](extent first, extent last) {
-                detail::copy_image(layout, last - first, g.output_height, g.output_width,
-                                   dy + e * dy_stride + first * pixels,
-                                   images + first * layout.channel_stride());
-            });
-        const extent parts = std::min(workers, items);
-        detail::for_each_part(threads, parts, [&](extent part) {
-            run(e, items * part / parts, items * (part + 1) / parts,
-                layout.direct ? dy + e * dy_stride : images, panels_space + part * part_size);
-        });
-    }
 }
 
 /// dweights += the gradient with respect to the weights, given x and dy, summed over the examples.
+/// `scratch` as in `convolution_backward_input`.
 template <class T>
-void convolution_backward_weights(const convolution_geometry& g, extent examples, const T* x, extent x_stride,
-                                  const T* dy, extent dy_stride, T* dweights, T* scratch,
-                                  thread_pool* threads = nullptr) noexcept {
-    const extent pixels = g.output_height * g.output_width;
-    if (examples <= 0 || pixels <= 0 || g.output_channels <= 0 || g.channels <= 0) return;
+[[gnu::noinline]] void convolution_backward_weights(const convolution_geometry& g, extent examples,
+                                                    const T* x, extent x_stride, const T* dy,
+                                                    extent dy_stride, T* dweights, T* scratch,
+                                                    thread_pool* threads = nullptr) noexcept {
+    if (examples <= 0 || std::min({g.channels, g.output_channels, g.pixels(), g.plane()}) <= 0) return;
     if (detail::convolution_work(g, examples) < detail::threaded_work) threads = nullptr;
-    const auto layout = detail::forward_layout(g);
-    const extent workers = detail::pool_size(threads);
-    const extent channels = g.channels / g.groups, output_channels = g.output_channels / g.groups;
-    const extent taps = g.kernel_height * g.kernel_width, size = channels * taps;
-    const extent image_size = detail::image_scratch<T>(layout, g.channels);
-
-    if (channels == 1 && output_channels <= 2) {
-        const extent parts = std::min(workers, g.groups);
-        detail::for_each_part(threads, parts, [&](extent part) {
-            T* image = scratch + part * image_size;
-            for (extent e = 0; e < examples; ++e)
-                for (extent c = g.groups * part / parts; c < g.groups * (part + 1) / parts; ++c) {
-                    const T* plane = x + e * x_stride + c * g.height * g.width;
-                    if (!layout.direct) detail::copy_image(layout, 1, g.height, g.width, plane, image);
-                    for (extent o = c * output_channels; o < (c + 1) * output_channels; ++o)
-                        detail::depthwise_weights(g, layout, layout.direct ? plane : image,
-                                                  dy + e * dy_stride + o * pixels, dweights + o * taps);
-                }
-        });
-        return;
-    }
-
-    // dW transposed, [group][tap][output channel], so that a batch of output channels is contiguous. Each part
-    // owns a range of taps and reads the channels of those taps only.
-    const extent row = packed_size<T>(1, output_channels);
-    T* sums = scratch;
-    T* spaces = scratch + g.groups * size * row;
-    const extent part_size = image_size + packed_size<T>(pixels, output_channels);
-    constexpr auto grain = static_cast<extent>(detail::tile_rows);
-    const extent blocks = (size + grain - 1) / grain;
-    const extent parts = std::min(workers, g.groups * blocks);
-    const detail::pixel_grid grid{g.output_height, g.output_width, g.stride_y * layout.row_stride()};
-    detail::for_each_part(threads, parts, [&](extent part) {
-        T* image = spaces + part * part_size;
-        T* packed_dy = image + image_size;
-        const extent first = g.groups * blocks * part / parts, last = g.groups * blocks * (part + 1) / parts;
-        for (extent group = first / blocks; group * blocks < last; ++group) {
-            const extent begin = std::max<extent>(0, first - group * blocks) * grain;
-            const extent end = std::min(size, (last - group * blocks) * grain);
-            T* total = sums + group * size * row;
-            T* target = dweights + group * output_channels * size;
-            transpose(target + begin, size, output_channels, end - begin, total + begin * row, row);
-            for (extent k = begin; k < end; ++k)
-                std::fill(total + k * row + output_channels, total + (k + 1) * row, T(0));
-            const extent first_channel = begin / taps, last_channel = (end + taps - 1) / taps;
-            for (extent e = 0; e < examples; ++e) {
-                const T* planes = x + e * x_stride + (group * channels + first_channel) * g.height * g.width;
-                if (!layout.direct)
-                    detail::copy_image(layout, last_channel - first_channel, g.height, g.width, planes,
-                                       image);
-                const T* source = layout.direct ? planes : image;
-                pack(dy + e * dy_stride + group * output_channels * pixels, extent{1}, pixels, pixels,
-                     output_channels, packed_dy);
-                for (extent k = begin; k < end; k += grain) {
-                    const T* tap[detail::tile_rows];
-                    const extent rows = std::min(grain, end - k);
-                    for (extent r = 0; r < rows; ++r) {
-                        const extent c = (k + r) / taps - first_channel, i = (k + r) % taps / g.kernel_width;
-                        const extent j = (k + r) % g.kernel_width;
-                        tap[r] = source + c * layout.channel_stride() +
-                                 i * g.dilation_y * layout.row_stride() + layout.column(j * g.dilation_x);
-                    }
-                    for (extent o = 0; o < output_channels; o += panel_width<T>) {
-                        const T* b = packed_dy + o * pixels;
-                        if (output_channels - o > lanes<T>)
-                            detail::weights_tiles<T, 2>(rows, grid, tap, b, total + k * row + o, row);
-                        else
-                            detail::weights_tiles<T, 1>(rows, grid, tap, b, total + k * row + o, row);
-                    }
-                }
-            }
-            transpose(total + begin * row, row, end - begin, output_channels, target + begin, size);
-        }
+    const bool narrow = detail::is_narrow<T>(g.group_outputs());
+    const extent taps = g.group_channels() * g.taps();
+    const extent items = narrow ? g.channels
+                                : g.groups * ((taps + detail::tap_rows - 1) / detail::tap_rows) *
+                                      ((g.group_outputs() + panel_width<T> - 1) / panel_width<T>);
+    const detail::backward_weights_job<T> job{
+        g, detail::make_layout(g, narrow), examples, x, x_stride, dy, dy_stride, dweights};
+    detail::split(threads, items, [&](extent part, extent first, extent last) {
+        T* space = scratch + part * detail::backward_weights_part<T>(g);
+        (narrow ? detail::narrow_weights_items<T> : detail::backward_weights_items<T>)(job, first, last,
+                                                                                       space);
     });
 }
 
@@ -3684,23 +3915,14 @@ void convolution_backward_weights(const convolution_geometry& g, extent examples
 template <class T>
 void channel_sums(extent examples, extent channels, extent inner, const T* dy, extent dy_stride, T* dbias,
                   thread_pool* threads = nullptr) noexcept {
-    if (examples * channels * inner < detail::threaded_work) threads = nullptr;
+    if (examples * channels * inner < detail::threaded_elements) threads = nullptr;
     parallel_for(threads, channels, 1, [&](extent first, extent last) {
         for (extent c = first; c < last; ++c)
-            for (extent e = 0; e < examples; ++e) {
-                const T* row = dy + e * dy_stride + c * inner;
-                batch<T> sum(T(0));
-                for_each_batch<T>(
-                    inner, [&](extent i, auto in, auto)
-                               __attribute__((always_inline)) { sum = sum + in(row + i); });
-                dbias[c] += sum_lanes<T>(sum);
-            }
+            for (extent e = 0; e < examples; ++e) dbias[c] += sum(inner, dy + e * dy_stride + c * inner);
     });
 }
 
 }  // namespace bespoke::kernels
-
-#undef BESPOKE_UNROLL
 
 
 #include <algorithm>
@@ -3937,6 +4159,28 @@ struct convolution {
         return kernels::convolution_scratch<T>(geometry(xs[0]), threads);
     }
 
+    template <class T>
+    extent prepared_size(std::span<const shape> xs) const {
+        if (xs.size() == 2) return 0;  // the weights come with each example
+        const auto g = geometry(xs[0]);
+        return is_deconvolution ? kernels::convolution_backward_packed_size<T>(g)
+                                : kernels::convolution_packed_size<T>(g);
+    }
+    template <class P, class T>
+    void prepare(const P& p, T* prepared) const noexcept {
+        if (!p.weights) return;
+        kernels::convolution_geometry g{};
+        g.groups = groups();
+        g.output_channels = p.weights[0];
+        g.channels = p.weights[1] * groups();
+        g.kernel_height = kernel_size[0];
+        g.kernel_width = kernel_size[1];
+        if (is_deconvolution)
+            kernels::convolution_backward_pack<T>(g, p.weights.data, prepared);
+        else
+            kernels::convolution_pack<T>(g, p.weights.data, prepared);
+    }
+
     template <class X, class Y, class P, class W>
     void forward(std::span<const X> xs, std::span<const Y> ys, const P& p, W& w) const noexcept {
         const X& x = xs[0];
@@ -3951,7 +4195,7 @@ struct convolution {
                     kernels::fill(plane, p.bias ? p.bias.data[i % output_channels] : value_of<X>(0),
                                   out + i * plane);
                 kernels::convolution_backward_input(g, rows, x.example(example), size, p.weights.data, out,
-                                                    output_channels * plane, w.scratch, w.threads);
+                                                    output_channels * plane, w.scratch, w.threads, w.prepared);
             });
             return;
         }
@@ -3960,7 +4204,7 @@ struct convolution {
             const auto* weights = xs.size() == 2 ? xs[1].example(example) : p.weights.data;
             kernels::convolution_forward(g, examples * rows, x.example(example), x.size() / rows, weights,
                                          p.bias.data, y.example(example), y.size() / rows, false, w.scratch,
-                                         w.threads);
+                                         w.threads, xs.size() == 2 ? nullptr : w.prepared);
         });
     }
 
@@ -4807,7 +5051,6 @@ struct parametric_softplus {
 
 
 
-#include <algorithm>
 #include <limits>
 
 namespace bespoke::kernels {
@@ -4864,213 +5107,217 @@ constexpr T pooling_divisor(const pooling_geometry& g, const window& w) {
 }
 
 /// One step of the running result: `v` joins `sum`.
-template <pooling_kind Kind, class T>
-[[gnu::always_inline]] inline batch<T> pooling_step(const batch<T>& sum, const batch<T>& v) noexcept {
-    if constexpr (Kind == pooling_kind::max)
-        return kernels::running_max<T>(sum, v);
-    else if constexpr (Kind == pooling_kind::average)
-        return sum + v;
-    else
-        return kernels::fma<T>(v, v, sum);
-}
-template <pooling_kind Kind, std::floating_point T>
-[[gnu::always_inline]] inline T pooling_step(T sum, T v) noexcept {
-    if constexpr (Kind == pooling_kind::max)
-        return kernels::running_max(sum, v);
-    else if constexpr (Kind == pooling_kind::average)
-        return sum + v;
-    else
-        return kernels::fma(v, v, sum);
+template <class V>
+[[gnu::always_inline]] inline V pooling_step(pooling_kind kind, const V& sum, const V& v) noexcept {
+    if (kind == pooling_kind::max) return kernels::running_max(sum, v);
+    return kernels::fma(v, kind == pooling_kind::average ? V(1) : v, sum);
 }
 
-template <pooling_kind Kind, class T>
-constexpr T pooling_start() {
-    return Kind == pooling_kind::max ? -std::numeric_limits<T>::infinity() : T(0);
+/// What is made of the running result in the end.
+template <class V>
+[[gnu::always_inline]] inline V pooling_end(pooling_kind kind, const V& sum, const V& divisor) noexcept {
+    return kind == pooling_kind::average ? sum / divisor
+           : kind == pooling_kind::l2    ? kernels::sqrt(sum)
+                                         : sum;
 }
 
-template <pooling_kind Kind, class T>
-inline T pool_window(const pooling_geometry& g, const window& w, const T* x) noexcept {
-    T sum = pooling_start<Kind, T>();
+template <class T>
+constexpr T pooling_start(pooling_kind kind) {
+    return kind == pooling_kind::max ? -std::numeric_limits<T>::infinity() : T(0);
+}
+
+template <class T>
+[[gnu::noinline]] T pool_window(pooling_kind kind, const pooling_geometry& g, const window& w,
+                                const T* x) noexcept {
+    T sum = pooling_start<T>(kind);
     for (extent iy = w.top; iy < w.bottom; ++iy)
-        for (extent ix = w.left; ix < w.right; ++ix) sum = pooling_step<Kind>(sum, x[iy * g.width + ix]);
-    if constexpr (Kind == pooling_kind::average) sum /= pooling_divisor<T>(g, w);
-    if constexpr (Kind == pooling_kind::l2) sum = kernels::sqrt(sum);
-    return sum;
+        for (extent ix = w.left; ix < w.right; ++ix) sum = pooling_step(kind, sum, x[iy * g.width + ix]);
+    return pooling_end(kind, sum, pooling_divisor<T>(g, w));
 }
 
-template <pooling_kind Kind, class T>
-inline T pool_image(const pooling_geometry& g, const T* x) noexcept {
+template <class T>
+[[gnu::noinline]] T pool_image(pooling_kind kind, const pooling_geometry& g, const T* x) noexcept {
     const extent n = g.height * g.width;
-    batch<T> sum(pooling_start<Kind, T>());
-    extent i = 0;
-    for (; i + lanes<T> <= n; i += lanes<T>) sum = pooling_step<Kind, T>(sum, load(x + i));
-    if constexpr (Kind == pooling_kind::max) {
-        alignas(64) T lane[lanes<T>];
-        sum.store_aligned(lane);
-        T most = lane[0];
-        for (extent l = 1; l < lanes<T>; ++l) most = kernels::running_max(most, lane[l]);
-        for (; i < n; ++i) most = kernels::running_max(most, x[i]);
-        return most;
-    } else {
-        if (i < n) sum = pooling_step<Kind, T>(sum, load_partial(x + i, n - i));
-        const T total = sum_lanes<T>(sum);
-        if constexpr (Kind == pooling_kind::average) return total / pooling_divisor<T>(g, window_at(g, 0, 0));
-        return kernels::sqrt(total);
-    }
+    if (kind == pooling_kind::max) return running_max(n, x);
+    return pooling_end(kind, kind == pooling_kind::l2 ? dot(n, x, x) : sum(n, x),
+                       pooling_divisor<T>(g, window_at(g, 0, 0)));
 }
 
-/// Outputs [begin, end) of a row whose windows lie inside the image: a batch of outputs at a time.
-template <pooling_kind Kind, class T>
-inline void pool_inside(const pooling_geometry& g, const T* x, extent begin, extent end, T* y) noexcept {
-    const T divisor = pooling_divisor<T>(g, {0, g.kernel_height, 0, g.kernel_width});
-    for (extent ox = begin; ox < end; ox += lanes<T>) {
-        const extent count = std::min(end - ox, lanes<T>);
-        batch<T> sum(pooling_start<Kind, T>());
-        for (extent i = 0; i < g.kernel_height; ++i)
-            for (extent j = 0; j < g.kernel_width; ++j) {
-                const T* p = x + i * g.width + ox * g.stride_x - g.pad_left + j;
-                batch<T> v;
-                if (g.stride_x == 1)
-                    v = load_partial(p, count);
-                else if (g.stride_x == 2) {
-                    // Of 2 * count - 1 elements every second.
-                    const extent second = std::max<extent>(2 * count - 1 - lanes<T>, 0);
-                    v = even_lanes<T>(load_partial(p, std::min(2 * count - 1, lanes<T>)),
-                                      second ? load_partial(p + lanes<T>, second) : batch<T>(T(0)));
-                } else {
-                    alignas(64) T gathered[lanes<T>] = {};
-                    for (extent l = 0; l < count; ++l) gathered[l] = p[l * g.stride_x];
-                    v = batch<T>::load_aligned(gathered);
-                }
-                sum = pooling_step<Kind, T>(sum, v);
-            }
-        if constexpr (Kind == pooling_kind::average) sum = sum / batch<T>(divisor);
-        if constexpr (Kind == pooling_kind::l2) sum = kernels::sqrt<T>(sum);
-        store_partial<T>(y + ox, sum, count);
+/// Outputs whose windows lie inside the image.
+struct outputs_inside {
+    extent top, bottom, left, right;
+    constexpr bool all(const pooling_geometry& g) const {
+        return top == 0 && left == 0 && bottom == g.output_height && right == g.output_width;
     }
-}
-
-/// Output columns [begin, end) whose windows lie inside the image.
-struct columns_inside {
-    extent begin, end;
 };
-constexpr columns_inside inside_columns(const pooling_geometry& g) {
-    const extent begin = std::min((g.pad_left + g.stride_x - 1) / g.stride_x, g.output_width);
-    const extent room = g.width + g.pad_left - g.kernel_width;
-    return {begin, std::max(begin, std::min(room < 0 ? extent{0} : room / g.stride_x + 1, g.output_width))};
+constexpr outputs_inside inside(const pooling_geometry& g) {
+    const auto begin = [](extent pad, extent stride, extent outputs) {
+        return std::min((pad + stride - 1) / stride, outputs);
+    };
+    const auto end = [](extent first, extent size, extent pad, extent kernel, extent stride, extent outputs) {
+        const extent room = size + pad - kernel;
+        return std::max(first, std::min(room < 0 ? extent{0} : room / stride + 1, outputs));
+    };
+    const extent top = begin(g.pad_top, g.stride_y, g.output_height);
+    const extent left = begin(g.pad_left, g.stride_x, g.output_width);
+    return {top, end(top, g.height, g.pad_top, g.kernel_height, g.stride_y, g.output_height), left,
+            end(left, g.width, g.pad_left, g.kernel_width, g.stride_x, g.output_width)};
 }
 
-template <pooling_kind Kind, class T>
-inline void pool_channel(const pooling_geometry& g, const T* x, T* y) noexcept {
+/// One row of `count` neighbouring windows inside the image, count <= lanes; x points to the first. The elements in
+/// column j join `sum`, where the windows are two apart also those in column j + 1 if that is in the window.
+template <class T>
+[[gnu::always_inline]] inline batch<T> pool_pair(pooling_kind kind, batch<T> sum, const T* x, extent count,
+                                                 bool both) noexcept {
+    const extent size = 2 * count - !both, low = std::min(size, lanes<T>);
+    const batch<T> first = load_partial(x, low), second = load_partial(x + low, size - low);
+    sum = pooling_step<batch<T>>(kind, sum, even_lanes<T>(first, second));
+    return both ? pooling_step<batch<T>>(kind, sum, odd_lanes<T>(first, second)) : sum;
+}
+
+/// The outputs whose windows lie inside the image, a batch at a time.
+template <class T>
+[[gnu::noinline]] void pool_inside(pooling_kind kind, const pooling_geometry& g, const outputs_inside& in,
+                                   const T* x, T* y) noexcept {
+    const auto divisor = static_cast<T>(g.kernel_height * g.kernel_width);
+    const bool pairs = g.stride_x == 2 && g.kernel_width == 2;
+    for (extent oy = in.top; oy < in.bottom; ++oy)
+        for (extent ox = in.left; ox < in.right; ox += lanes<T>) {
+            const extent count = std::min(in.right - ox, lanes<T>);
+            const T* window = x + (oy * g.stride_y - g.pad_top) * g.width + ox * g.stride_x - g.pad_left;
+            batch<T> sum(pooling_start<T>(kind));
+            for (extent i = 0; i < g.kernel_height; ++i, window += g.width) {
+                if (pairs) {
+                    sum = pool_pair<T>(kind, sum, window, count, true);
+                    continue;
+                }
+                for (extent j = 0; j < g.kernel_width; ++j) {
+                    alignas(64) T gathered[lanes<T>] = {};
+                    const T* p = window + j;
+                    if (g.stride_x == 2)
+                        sum = pool_pair<T>(kind, sum, p, count, false);
+                    else if (g.stride_x == 1)
+                        sum = pooling_step<batch<T>>(kind, sum, load_partial(p, count));
+                    else {
+                        for (extent l = 0; l < count; ++l) gathered[l] = p[l * g.stride_x];
+                        sum = pooling_step<batch<T>>(kind, sum, batch<T>::load_aligned(gathered));
+                    }
+                }
+            }
+            store_partial<T>(y + oy * g.output_width + ox, pooling_end(kind, sum, batch<T>(divisor)), count);
+        }
+}
+
+template <class T>
+[[gnu::noinline]] void pool_channel(pooling_kind kind, const pooling_geometry& g, const T* x, T* y) noexcept {
     if (is_global(g)) {
-        *y = pool_image<Kind>(g, x);
+        *y = pool_image(kind, g, x);
         return;
     }
-    const columns_inside columns = inside_columns(g);
-    for (extent oy = 0; oy < g.output_height; ++oy, y += g.output_width) {
-        const extent top = oy * g.stride_y - g.pad_top;
-        const bool inside = top >= 0 && top + g.kernel_height <= g.height;
-        const extent first = inside ? columns.begin : g.output_width,
-                     last = inside ? columns.end : g.output_width;
-        for (extent ox = 0; ox < first; ++ox) y[ox] = pool_window<Kind>(g, window_at(g, oy, ox), x);
-        if (inside) pool_inside<Kind>(g, x + top * g.width, first, last, y);
-        for (extent ox = last; ox < g.output_width; ++ox)
-            y[ox] = pool_window<Kind>(g, window_at(g, oy, ox), x);
-    }
+    const outputs_inside in = inside(g);
+    for (extent oy = 0; oy < g.output_height && !in.all(g); ++oy)
+        for (extent ox = 0; ox < g.output_width; ++ox) {
+            if (oy >= in.top && oy < in.bottom && ox == in.left) ox = in.right;
+            if (ox < g.output_width)
+                y[oy * g.output_width + ox] = pool_window(kind, g, window_at(g, oy, ox), x);
+        }
+    pool_inside(kind, g, in, x, y);
 }
 
 /// dx of one window; y and dy are its result and its gradient.
-template <pooling_kind Kind, class T>
-inline void pool_window_backward(const pooling_geometry& g, const window& w, const T* x, T y, T dy,
-                                 T* dx) noexcept {
+template <class T>
+[[gnu::noinline]] void pool_window_backward(pooling_kind kind, const pooling_geometry& g, const window& w,
+                                            const T* x, T y, T dy, T* dx) noexcept {
     if (w.size() == 0) return;
-    if constexpr (Kind == pooling_kind::max) {
-        // The first element equal to the result, or the first NaN where that is the result.
+    if (kind == pooling_kind::max) {
+        // The first element equal to the result, or the first NaN where that is the result. No way out of the loops
+        // before their end: it would be guessed wrong.
+        const bool nan = is_nan(y);
         extent at = -1;
         for (extent iy = w.bottom; iy-- > w.top;)
             for (extent ix = w.right; ix-- > w.left;) {
                 const T v = x[iy * g.width + ix];
-                at = v == y || (is_nan(v) && is_nan(y)) ? iy * g.width + ix : at;
+                const bool taken = nan ? is_nan(v) : v == y;
+                at = taken ? iy * g.width + ix : at;
             }
         if (at >= 0) dx[at] += dy;
-    } else {
-        if (Kind == pooling_kind::l2 && y == T(0)) return;
-        const T slope = dy / (Kind == pooling_kind::l2 ? y : pooling_divisor<T>(g, w));
-        for (extent iy = w.top; iy < w.bottom; ++iy)
-            for (extent ix = w.left; ix < w.right; ++ix) {
-                T& to = dx[iy * g.width + ix];
-                to = Kind == pooling_kind::average ? to + slope
-                                                   : kernels::fma(slope, x[iy * g.width + ix], to);
+        return;
+    }
+    if (kind == pooling_kind::l2 && y == T(0)) return;
+    const T slope = dy / (kind == pooling_kind::l2 ? y : pooling_divisor<T>(g, w));
+    for (extent iy = w.top; iy < w.bottom; ++iy)
+        for (extent ix = w.left; ix < w.right; ++ix) {
+            T& to = dx[iy * g.width + ix];
+            to = kind == pooling_kind::average ? to + slope : kernels::fma(slope, x[iy * g.width + ix], to);
+        }
+}
+
+/// Elements of the image whose gradients are collected before they are added.
+inline constexpr extent strip_size = 1024;
+
+/// The gradients of the output rows [first, last), whose windows are two wide and two apart and lie inside the image in
+/// the columns of `in`. x and strip point to the first window's row; each element of the strip belongs to one window.
+template <class T>
+[[gnu::noinline]] void pool_pairs_backward(const pooling_geometry& g, bool most, const outputs_inside& in,
+                                           extent first, extent last, const T* x, const T* y, const T* dy,
+                                           T* strip) noexcept {
+    const batch<T> zero(T(0)), divisor(static_cast<T>(g.kernel_height * 2));
+    for (extent oy = first; oy < last; ++oy)
+        for (extent ox = in.left; ox < in.right; ox += lanes<T>) {
+            const extent count = std::min(in.right - ox, lanes<T>), low = std::min(2 * count, lanes<T>);
+            const extent high = 2 * count - low, at = oy * g.output_width + ox;
+            const extent corner = (oy - first) * g.stride_y * g.width + 2 * ox - g.pad_left;
+            const batch<T> result = load_partial(y + at, count);
+            batch<T> left = load_partial(dy + at, count);
+            if (!most) left = left / divisor;
+            const auto result_is_nan = is_nan<T>(result);
+            for (extent i = 0; i < g.kernel_height; ++i) {
+                const T* from = x + corner + i * g.width;
+                T* to = strip + corner + i * g.width;
+                batch<T> even = left, odd = left;
+                if (most) {
+                    const batch<T> v = load_partial(from, low), w = load_partial(from + low, high);
+                    // What an element takes is not left for those behind it.
+                    const auto take = [&](const batch<T>& element) __attribute__((always_inline)) {
+                        const auto taken = element == result || (is_nan<T>(element) && result_is_nan);
+                        const batch<T> part = xsimd::select(taken, left, zero);
+                        left = xsimd::select(taken, zero, left);
+                        return part;
+                    };
+                    even = take(even_lanes<T>(v, w));
+                    odd = take(odd_lanes<T>(v, w));
+                }
+                store_partial<T>(to, interleave_low<T>(even, odd), low);
+                store_partial<T>(to + low, interleave_high<T>(even, odd), high);
             }
-    }
+        }
 }
 
-/// dx of `count` neighbouring windows, two wide and two apart, inside the image; count <= lanes. x and dx point to the
-/// first element of the first window.
-template <pooling_kind Kind, class T>
-inline void pool_pairs_backward(const pooling_geometry& g, extent count, const T* x, const batch<T>& y,
-                                const batch<T>& dy, T* dx) noexcept {
-    const extent low = std::min(2 * count, lanes<T>), high = 2 * count - low;
-    const batch<T> zero(T(0));
-    auto open = zero == zero;
-    batch<T> slope = dy;
-    if constexpr (Kind == pooling_kind::average) slope = dy / batch<T>(static_cast<T>(g.kernel_height * 2));
-    if constexpr (Kind == pooling_kind::l2) {
-        open = !(y == zero);
-        slope = dy / y;
+template <class T>
+[[gnu::noinline]] void pool_channel_backward(pooling_kind kind, const pooling_geometry& g, const T* x,
+                                             const T* y, const T* dy, T* dx) noexcept {
+    outputs_inside in = inside(g);
+    // Output rows whose share of dx is collected in the strip.
+    const extent together = strip_size / std::max<extent>(g.stride_y * g.width, 1);
+    if (kind == pooling_kind::l2 || g.kernel_width != 2 || g.stride_x != 2 || g.stride_y < g.kernel_height ||
+        together == 0)
+        in = {};
+    for (extent oy = 0; oy < g.output_height && !in.all(g); ++oy)
+        for (extent ox = 0; ox < g.output_width; ++ox) {
+            if (oy >= in.top && oy < in.bottom && ox == in.left) ox = in.right;
+            if (ox < g.output_width)
+                pool_window_backward(kind, g, window_at(g, oy, ox), x, y[oy * g.output_width + ox],
+                                     dy[oy * g.output_width + ox], dx);
+        }
+    alignas(64) T strip[strip_size];
+    for (extent first = in.top; first < in.bottom; first += together) {
+        const extent last = std::min(first + together, in.bottom);
+        const extent start = (first * g.stride_y - g.pad_top) * g.width;
+        const extent size = ((last - 1 - first) * g.stride_y + g.kernel_height) * g.width;
+        std::fill_n(strip, size, T(0));
+        pool_pairs_backward(g, kind == pooling_kind::max, in, first, last, x + start, y, dy, strip);
+        accumulate(size, strip, dx + start);
     }
-    for (extent i = 0; i < g.kernel_height; ++i, x += g.width, dx += g.width) {
-        const batch<T> x_low = load_partial(x, low), x_high = load_partial(x + low, high);
-        const batch<T> dx_low = load_partial<T>(dx, low), dx_high = load_partial<T>(dx + low, high);
-        const auto tap = [&](const batch<T>& v, const batch<T>& held) __attribute__((always_inline)) {
-            if constexpr (Kind == pooling_kind::max) {
-                const auto taken = open && (v == y || (is_nan<T>(v) && is_nan<T>(y)));
-                open = open && !taken;
-                return xsimd::select(taken, held + slope, held);
-            } else if constexpr (Kind == pooling_kind::average)
-                return held + slope;
-            else
-                return xsimd::select(open, kernels::fma<T>(slope, v, held), held);
-        };
-        const batch<T> even = tap(even_lanes<T>(x_low, x_high), even_lanes<T>(dx_low, dx_high));
-        const batch<T> odd = tap(odd_lanes<T>(x_low, x_high), odd_lanes<T>(dx_low, dx_high));
-        store_partial<T>(dx, interleave_low<T>(even, odd), low);
-        store_partial<T>(dx + low, interleave_high<T>(even, odd), high);
-    }
-}
-
-template <pooling_kind Kind, class T>
-inline void pool_channel_backward(const pooling_geometry& g, const T* x, const T* y, const T* dy,
-                                  T* dx) noexcept {
-    const columns_inside columns = inside_columns(g);
-    for (extent oy = 0; oy < g.output_height; ++oy, y += g.output_width, dy += g.output_width) {
-        const extent top = oy * g.stride_y - g.pad_top;
-        const bool pairs =
-            g.kernel_width == 2 && g.stride_x == 2 && top >= 0 && top + g.kernel_height <= g.height;
-        extent ox = 0;
-        while (ox < g.output_width)
-            if (pairs && ox >= columns.begin && ox < columns.end) {
-                const extent at = top * g.width + 2 * ox - g.pad_left,
-                             count = std::min(columns.end - ox, lanes<T>);
-                pool_pairs_backward<Kind, T>(g, count, x + at, load_partial(y + ox, count),
-                                             load_partial(dy + ox, count), dx + at);
-                ox += count;
-            } else {
-                pool_window_backward<Kind>(g, window_at(g, oy, ox), x, y[ox], dy[ox], dx);
-                ++ox;
-            }
-    }
-}
-
-/// Calls body(integral_constant<pooling_kind, kind>).
-template <class Body>
-inline void with_kind(pooling_kind kind, const Body& body) noexcept {
-    if (kind == pooling_kind::max)
-        body(std::integral_constant<pooling_kind, pooling_kind::max>{});
-    else if (kind == pooling_kind::average)
-        body(std::integral_constant<pooling_kind, pooling_kind::average>{});
-    else
-        body(std::integral_constant<pooling_kind, pooling_kind::l2>{});
 }
 
 }  // namespace detail
@@ -5081,15 +5328,13 @@ void pooling_forward(pooling_kind kind, const pooling_geometry& g, extent exampl
                      extent x_stride, T* y, extent y_stride, thread_pool* threads = nullptr) noexcept {
     const extent outputs = g.output_height * g.output_width;
     if (outputs <= 0) return;
-    if (examples * g.channels * outputs * g.kernel_height * g.kernel_width < (1 << 15)) threads = nullptr;
-    detail::with_kind(kind, [&](auto k) {
-        parallel_for(threads, examples * g.channels, 1, [&](extent first, extent last) {
-            for (extent i = first; i < last; ++i) {
-                const extent example = i / g.channels, channel = i % g.channels;
-                detail::pool_channel<k()>(g, x + example * x_stride + channel * g.height * g.width,
-                                          y + example * y_stride + channel * outputs);
-            }
-        });
+    if (examples * g.channels * outputs * g.kernel_height * g.kernel_width < (1 << 17)) threads = nullptr;
+    parallel_for(threads, examples * g.channels, 1, [&](extent first, extent last) {
+        for (extent i = first; i < last; ++i) {
+            const extent example = i / g.channels, channel = i % g.channels;
+            detail::pool_channel(kind, g, x + example * x_stride + channel * g.height * g.width,
+                                 y + example * y_stride + channel * outputs);
+        }
     });
 }
 
@@ -5100,17 +5345,15 @@ void pooling_backward(pooling_kind kind, const pooling_geometry& g, extent examp
                       extent dx_stride, thread_pool* threads = nullptr) noexcept {
     const extent outputs = g.output_height * g.output_width;
     if (outputs <= 0) return;
-    if (examples * g.channels * outputs * g.kernel_height * g.kernel_width < (1 << 15)) threads = nullptr;
-    detail::with_kind(kind, [&](auto k) {
-        parallel_for(threads, examples * g.channels, 1, [&](extent first, extent last) {
-            for (extent i = first; i < last; ++i) {
-                const extent example = i / g.channels, channel = i % g.channels;
-                const extent plane = channel * g.height * g.width;
-                detail::pool_channel_backward<k()>(
-                    g, x + example * x_stride + plane, y + example * y_stride + channel * outputs,
-                    dy + example * dy_stride + channel * outputs, dx + example * dx_stride + plane);
-            }
-        });
+    if (examples * g.channels * outputs * g.kernel_height * g.kernel_width < (1 << 17)) threads = nullptr;
+    parallel_for(threads, examples * g.channels, 1, [&](extent first, extent last) {
+        for (extent i = first; i < last; ++i) {
+            const extent example = i / g.channels, channel = i % g.channels;
+            const extent plane = channel * g.height * g.width;
+            detail::pool_channel_backward(
+                kind, g, x + example * x_stride + plane, y + example * y_stride + channel * outputs,
+                dy + example * dy_stride + channel * outputs, dx + example * dx_stride + plane);
+        }
     });
 }
 
@@ -5575,15 +5818,27 @@ private:
 
 namespace bespoke {
 
+/// Every layer of this library but for control flow, which a loader adds by itself: X(name) for each.
+#define BESPOKE_CORE_LAYERS(X)                                                                                   \
+    X(linear) X(relu) X(leaky_relu) X(thresholded_relu) X(prelu) X(tanh) X(scaled_tanh) X(sigmoid)               \
+    X(sigmoid_hard) X(elu) X(softsign) X(softplus) X(parametric_softplus) X(add) X(batched_matmul) X(batchnorm)  \
+    X(concat) X(convolution) X(copy) X(flatten) X(gelu) X(inner_product) X(layer_normalization) X(multiply)      \
+    X(pooling) X(reshape_static) X(softmax) X(softmax_nd)
+
 /// A choice of layer types: what a loader knows.
 template <class... Ls>
 struct layer_set {};
 
-/// Every layer of this library but for control flow, which a loader adds by itself.
-using core_layers = layer_set<linear, relu, leaky_relu, thresholded_relu, prelu, tanh, scaled_tanh, sigmoid,
-                              sigmoid_hard, elu, softsign, softplus, parametric_softplus, add, batched_matmul,
-                              batchnorm, concat, convolution, copy, flatten, gelu, inner_product,
-                              layer_normalization, multiply, pooling, reshape_static, softmax, softmax_nd>;
+namespace detail {
+template <class Nothing, class... Ls>
+struct listed {
+    using type = layer_set<Ls...>;
+};
+}  // namespace detail
+
+#define BESPOKE_NEXT_LAYER(L) , L
+using core_layers = typename detail::listed<void BESPOKE_CORE_LAYERS(BESPOKE_NEXT_LAYER)>::type;
+#undef BESPOKE_NEXT_LAYER
 
 }  // namespace bespoke
 
@@ -5637,13 +5892,22 @@ inline constexpr std::size_t steps_of = [] {
         return std::size_t{1};
 }();
 
-/// The step `Offset` after `step`, as a constant where `step` is one.
-template <std::size_t Offset, class Step>
-constexpr auto advanced(Step step) {
-    if constexpr (std::is_same_v<Step, std::size_t>)
-        return step + Offset;
-    else
-        return std::integral_constant<std::size_t, Step::value + Offset>{};
+/// A step of a composed network as a type. `Plan::view()` is its plan, a constant of the program.
+template <class Plan, std::size_t Number>
+struct fixed_step {
+    using plan_type = Plan;
+    static constexpr std::size_t value = Number;
+    constexpr operator std::size_t() const { return value; }
+};
+
+/// The step `Offset` after `step`, as a type where `step` is one.
+template <std::size_t Offset>
+constexpr std::size_t advanced(std::size_t step) {
+    return step + Offset;
+}
+template <std::size_t Offset, class Plan, std::size_t Number>
+constexpr fixed_step<Plan, Number + Offset> advanced(fixed_step<Plan, Number>) {
+    return {};
 }
 
 /// The first step behind `part`, which begins at `step`. A part that was read from a file counts its steps
@@ -5764,6 +6028,7 @@ constexpr auto operator|(const Part& part, updatable_mark) {
 
 }  // namespace bespoke
 
+#include <array>
 #include <tuple>
 #include <utility>
 
@@ -5809,48 +6074,66 @@ struct sequence {
 
     template <class Engine, class Step>
     flow forward(Engine& e, Step step) const {
-        flow result = flow::on;
-        extent executed = 0;
-        run(std::index_sequence_for<Parts...>{}, [&](auto index) {
-            if (result != flow::on) return;
-            const auto& part = std::get<index>(parts);
-            if constexpr (requires { part.forward(e, step); }) result = part.forward(e, advanced<offset<index>()>(step));
-            ++executed;
-        });
-        if constexpr (stops) e.record(executed);
-        return result;
+        return run_forward(e, step, std::index_sequence_for<Parts...>{});
     }
     template <class Engine>
     void backward(Engine& e, std::size_t step) const {
         extent executed = sizeof...(Parts);
         if constexpr (stops) executed = e.recorded();
-        run(std::index_sequence_for<Parts...>{}, [&](auto reversed) {
-            constexpr std::size_t index = sizeof...(Parts) - 1 - reversed;
-            if (static_cast<extent>(index) >= executed) return;
-            const auto& part = std::get<index>(parts);
-            if constexpr (requires { part.backward(e, step); }) part.backward(e, step + offset<index>());
-        });
+        run_backward(e, step, executed, std::index_sequence_for<Parts...>{});
     }
     template <class Visit>
     constexpr void each(std::size_t step, const Visit& visit) const {
-        run(std::index_sequence_for<Parts...>{}, [&](auto index) {
-            const auto& part = std::get<index>(parts);
-            if constexpr (requires { part.each(step, visit); }) part.each(step + offset<index>(), visit);
-        });
+        run_each(step, visit, std::index_sequence_for<Parts...>{});
     }
     friend bool operator==(const sequence&, const sequence&) = default;
 
 private:
-    template <std::size_t Index>
-    static constexpr std::size_t offset() {
-        constexpr std::size_t counts[] = {steps_of<Parts>...};
-        std::size_t result = 0;
-        for (std::size_t i = 0; i < Index; ++i) result += counts[i];
+    /// How many steps the parts before each take.
+    static constexpr std::array<std::size_t, sizeof...(Parts)> offsets = [] {
+        std::array<std::size_t, sizeof...(Parts)> result{steps_of<Parts>...};
+        std::size_t sum = 0;
+        for (std::size_t& offset : result) sum += std::exchange(offset, sum);
+        return result;
+    }();
+
+    template <class Engine, class Step, std::size_t... I>
+    flow run_forward([[maybe_unused]] Engine& e, [[maybe_unused]] Step step, std::index_sequence<I...>) const {
+        flow result = flow::on;
+        if constexpr (stops) {
+            extent executed = 0;
+            (void)((result = forward_part<I>(e, step), ++executed, result == flow::on) && ...);
+            e.record(executed);
+        } else {
+            (forward_part<I>(e, step), ...);
+        }
         return result;
     }
-    template <std::size_t... Index, class Body>
-    static constexpr void run(std::index_sequence<Index...>, const Body& body) {
-        (body(std::integral_constant<std::size_t, Index>{}), ...);
+    template <std::size_t I, class Engine, class Step>
+    flow forward_part(Engine& e, Step step) const {
+        if constexpr (steps_of<std::tuple_element_t<I, std::tuple<Parts...>>> > 0)
+            return std::get<I>(parts).forward(e, advanced<offsets[I]>(step));
+        else
+            return flow::on;
+    }
+    template <class Engine, std::size_t... I>
+    void run_backward([[maybe_unused]] Engine& e, [[maybe_unused]] std::size_t step,
+                      [[maybe_unused]] extent executed, std::index_sequence<I...>) const {
+        (backward_part<sizeof...(Parts) - 1 - I>(e, step, executed), ...);
+    }
+    template <std::size_t I, class Engine>
+    void backward_part(Engine& e, std::size_t step, extent executed) const {
+        if constexpr (steps_of<std::tuple_element_t<I, std::tuple<Parts...>>> > 0)
+            if (static_cast<extent>(I) < executed) std::get<I>(parts).backward(e, step + offsets[I]);
+    }
+    template <class Visit, std::size_t... I>
+    constexpr void run_each([[maybe_unused]] std::size_t step, [[maybe_unused]] const Visit& visit, std::index_sequence<I...>) const {
+        (each_in_part<I>(step, visit), ...);
+    }
+    template <std::size_t I, class Visit>
+    constexpr void each_in_part(std::size_t step, const Visit& visit) const {
+        if constexpr (steps_of<std::tuple_element_t<I, std::tuple<Parts...>>> > 0)
+            std::get<I>(parts).each(step + offsets[I], visit);
     }
 };
 
@@ -6576,8 +6859,7 @@ public:
             layer.plan(*this, number);
             previous_ = npos;  // it writes nothing of its own
         } else {
-            std::vector<shape> shapes;
-            for (std::size_t blob : plan_.view().inputs_of(number)) shapes.push_back(plan_.blobs[blob].dimensions);
+            const std::vector<shape> shapes = input_shapes(number);
             const outcome result = output_shapes(layer, std::span<const shape>(shapes));
             if (!result) return fail(result.problem());
             step_facts& step = plan_.steps[number];
@@ -6588,11 +6870,10 @@ public:
             step.mixes_examples = mixes_examples(layer);
             step.needs = needs_of<L>;
             if constexpr (parametric_layer<L>) {
+                constexpr auto fields = L::template parameter_fields<shape>;
                 const auto dimensions = parameter_shapes(layer, std::span<const shape>(shapes));
-                for (std::size_t i = 0; i < dimensions.size(); ++i) {
-                    constexpr auto fields = L::template parameter_fields<shape>;
+                for (std::size_t i = 0; i < dimensions.size(); ++i)
                     add_parameter(number, dimensions[i], fields[i].name, fields[i].start, fields[i].learned);
-                }
             }
             write(number, outputs, result.shapes(), is_overwriting<L>);
         }
@@ -6752,6 +7033,12 @@ private:
         const text_range range{plan_.text.size(), words.size()};
         plan_.text.insert(plan_.text.end(), words.begin(), words.end());
         return range;
+    }
+
+    constexpr std::vector<shape> input_shapes(std::size_t number) const {
+        std::vector<shape> shapes;
+        for (std::size_t blob : plan_.view().inputs_of(number)) shapes.push_back(plan_.blobs[blob].dimensions);
+        return shapes;
     }
 
     constexpr std::size_t begin_step(const sentence& key, std::string_view name) {
@@ -6943,6 +7230,9 @@ private:
 
 
 
+
+
+
 #include <array>
 #include <span>
 #include <utility>
@@ -7009,7 +7299,219 @@ constexpr void shuffle(std::span<Item> items, philox& generator) {
 }  // namespace bespoke
 
 #include <cmath>
+#include <memory>
 #include <vector>
+
+namespace bespoke {
+
+/// Where the parameters and blobs of a network lie, and the working memory of its layers. Knows steps and blobs by
+/// number, and no layer.
+template <class T>
+class network_memory {
+public:
+    using value_type = T;
+    static constexpr std::size_t none = blob_facts::npos;
+
+    /// The lists behind `plan` must outlive the memory.
+    explicit network_memory(plan_view plan);
+
+    const plan_view& plan() const { return plan_; }
+    /// Another plan of the same layers, for other input shapes. The parameters stay.
+    void replan(plan_view plan);
+
+    /// The block of all parameters.
+    const buffer<T>& parameters() const { return parameters_; }
+    T* parameter(std::size_t number) const { return parameters_.data() + plan_.parameters[number].offset; }
+    /// Where the gradient of a parameter is summed up; null: nowhere.
+    std::vector<T*>& parameter_gradients() { return parameter_gradients_; }
+    dynamic_view<const T> parameter_view(std::size_t number) const;
+    dynamic_view<T> parameter_gradient_view(std::size_t number) const;
+    /// Fills the parameters as each layer says, from numbers that depend on the seed alone.
+    void initialize(std::uint64_t seed);
+
+    /// Makes room for a prediction of `examples` at once and points the blobs there.
+    void reserve(extent examples) {
+        if (examples != examples_ || !planned_) make_room(examples);
+    }
+    /// Blobs are where the caller (a trainer) says.
+    void place(extent examples, std::span<T* const> values, std::span<T* const> gradients);
+    extent examples() const { return examples_; }
+    T* value(std::size_t blob) const { return values_[blob]; }
+    T* gradient(std::size_t blob) const { return gradients_[blob]; }
+    extent elements(std::size_t blob) const { return elements_of(blob, examples_); }
+    /// Where a prediction of one example has a blob.
+    T* reserved(const blob_facts& blob) const { return (blob.per_example ? arena_ : shared_).data() + blob.offset; }
+
+    /// Threads for the kernels, the caller included: a pool of its own.
+    void use_threads(std::size_t count);
+    /// A pool of the caller's, which must outlive the use of it; null: the caller's thread alone.
+    void use(thread_pool* threads) {
+        threads_ = threads;
+        measured_ = 0;
+    }
+    thread_pool* threads() const { return threads_; }
+    std::size_t thread_count() const { return threads_ ? threads_->size() : 1; }
+
+    /// The parameter array `field` ("weights") of the layer called `layer`. Throws `error` where there is none.
+    std::span<T> parameter(std::string_view layer, std::string_view field) const;
+    /// Throws the `error` for the input `number`, of which `came` elements came.
+    [[noreturn]] void throw_wrong_input(std::size_t number, extent came, extent examples) const;
+
+    // --- working memory -----------------------------------------------------------------------------
+
+    /// What the layer at `step` asks for.
+    void add_work(std::size_t step, extent prepared, extent scratch) {
+        prepared_offsets_[step] = prepared_size_;
+        prepared_size_ += aligned_size<T>(prepared);
+        scratch_size_ = std::max(scratch_size_, scratch);
+    }
+    T* prepared(std::size_t step) const { return prepared_.data() + prepared_offsets_[step]; }
+    workspace<T> work(std::size_t step) const { return {scratch_.data(), prepared(step), threads_}; }
+
+    // --- the window: the examples that run now. Control layers narrow it. -----------------------------
+
+    T* window(T* values, std::size_t blob) const {
+        const blob_facts& facts = plan_.blobs[blob];
+        return values == nullptr || !facts.per_example ? values : values + first_ * facts.dimensions.size();
+    }
+    T* window_value(std::size_t blob) const { return window(values_[blob], blob); }
+    T* window_gradient(std::size_t blob) const { return window(gradients_[blob], blob); }
+    extent window_size(std::size_t blob) const { return elements_of(blob, count_); }
+
+protected:
+    /// Whether the working memory is enough for what comes.
+    bool is_measured() const { return measured_ >= examples_ && measured_ > 0; }
+    void begin_measure() { prepared_size_ = scratch_size_ = 0; }
+    void end_measure();
+
+    extent first_ = 0, count_ = 0;  ///< the window
+
+private:
+    void make_room(extent examples);
+    void whole() {
+        first_ = 0;
+        count_ = examples_;
+    }
+    extent elements_of(std::size_t blob, extent examples) const {
+        const blob_facts& facts = plan_.blobs[blob];
+        return facts.dimensions.size() * (facts.per_example ? examples : 1);
+    }
+
+    plan_view plan_;
+    std::vector<T*> values_, gradients_;
+    buffer<T> parameters_, arena_, shared_, prepared_, scratch_;
+    std::vector<T*> parameter_gradients_;
+    std::vector<extent> prepared_offsets_;
+    extent prepared_size_ = 0, scratch_size_ = 0, examples_ = 0, measured_ = 0;
+    bool planned_ = false;
+    std::unique_ptr<thread_pool> own_threads_;
+    thread_pool* threads_ = nullptr;
+};
+
+// Not in the class: what is there is inline, and would be compiled again wherever a network is composed, in spite of
+// the explicit instantiation.
+
+template <class T>
+network_memory<T>::network_memory(plan_view plan)
+    : plan_(plan), values_(plan.blobs.size()), gradients_(plan.blobs.size()), parameters_(plan.parameters_size),
+      parameter_gradients_(plan.parameters.size()), prepared_offsets_(plan.steps.size()) {}
+
+template <class T>
+void network_memory<T>::replan(plan_view plan) {
+    plan_ = plan;
+    values_.assign(plan.blobs.size(), nullptr);
+    gradients_.assign(plan.blobs.size(), nullptr);
+    planned_ = false;
+    measured_ = 0;
+}
+
+template <class T>
+void network_memory<T>::make_room(extent examples) {
+    arena_.reserve(plan_.arena_size * examples);
+    shared_.reserve(plan_.shared_size);
+    for (std::size_t i = 0; i < plan_.blobs.size(); ++i) {
+        const blob_facts& blob = plan_.blobs[i];
+        values_[i] = blob.per_example ? arena_.data() + blob.offset * examples : shared_.data() + blob.offset;
+        gradients_[i] = nullptr;
+    }
+    examples_ = examples;
+    planned_ = true;
+    whole();
+}
+
+template <class T>
+void network_memory<T>::place(extent examples, std::span<T* const> values, std::span<T* const> gradients) {
+    std::copy(values.begin(), values.end(), values_.begin());
+    std::copy(gradients.begin(), gradients.end(), gradients_.begin());
+    examples_ = examples;
+    planned_ = false;
+    whole();
+}
+
+template <class T>
+void network_memory<T>::use_threads(std::size_t count) {
+    own_threads_.reset(count > 1 ? new thread_pool(count) : nullptr);
+    use(own_threads_.get());
+}
+
+template <class T>
+std::span<T> network_memory<T>::parameter(std::string_view layer, std::string_view field) const {
+    const std::size_t step = plan_.find_step(layer);
+    if (step != none)
+        for (std::size_t i = 0; i < plan_.steps[step].parameter_count; ++i) {
+            const std::size_t number = plan_.steps[step].first_parameter + i;
+            const auto& facts = plan_.parameters[number];
+            if (facts.name == field) return {parameter(number), static_cast<std::size_t>(facts.dimensions.size())};
+        }
+    throw error(errc::unknown_name, "no layer \"" + std::string(layer) + "\" with a parameter \"" +
+                                        std::string(field) + "\" in this network");
+}
+
+template <class T>
+void network_memory<T>::throw_wrong_input(std::size_t number, extent came, extent examples) const {
+    const blob_facts& facts = plan_.blobs[plan_.inputs[number]];
+    throw error(shape_fault("input \"", plan_[facts.name], "\": ", examples, " times the shape ", facts.dimensions,
+                            " wanted (", examples * facts.dimensions.size(), " elements), ", came, " came"));
+}
+
+template <class T>
+void network_memory<T>::end_measure() {
+    if (prepared_.size() != prepared_size_) prepared_.resize(prepared_size_);
+    scratch_.reserve(scratch_size_);
+    measured_ = std::max<extent>(examples_, 1);
+}
+
+template <class T>
+void network_memory<T>::initialize(std::uint64_t seed) {
+    for (std::size_t i = 0; i < plan_.parameters.size(); ++i) {
+        const parameter_facts& p = plan_.parameters[i];
+        const std::span<T> values(parameter(i), static_cast<std::size_t>(p.dimensions.size()));
+        if (p.start == initial::glorot) {
+            // [outputs, inputs, window...]: the window counts for both
+            const extent window = p.dimensions.rank() > 2 ? p.dimensions.product(2, p.dimensions.rank()) : 1;
+            const extent fans = p.dimensions.rank() > 1 ? p.dimensions[0] + p.dimensions[1] : p.dimensions[0];
+            const double bound = std::sqrt(6.0 / static_cast<double>(std::max<extent>(fans * window, 1)));
+            philox random(seed, i);
+            for (T& v : values) v = static_cast<T>((2 * random.uniform() - 1) * bound);
+        } else {
+            std::fill(values.begin(), values.end(), p.start == initial::one ? T(1) : T(0));
+        }
+    }
+}
+
+template <class T>
+dynamic_view<const T> network_memory<T>::parameter_view(std::size_t number) const {
+    const shape& s = plan_.parameters[number].dimensions;
+    return {s.size() == 0 ? nullptr : parameter(number), s, 1, s.size()};
+}
+
+template <class T>
+dynamic_view<T> network_memory<T>::parameter_gradient_view(std::size_t number) const {
+    const shape& s = plan_.parameters[number].dimensions;
+    return {s.size() == 0 ? nullptr : parameter_gradients_[number], s, 1, s.size()};
+}
+
+}  // namespace bespoke
 
 namespace bespoke {
 
@@ -7020,154 +7522,18 @@ enum class pass {
     trainable,  ///< the rest, recorded for the backward pass
 };
 
-/// Below these sizes a composed layer is compiled for its very extents: it unrolls.
-inline constexpr extent unrolled_elements = 512, unrolled_parameters = 16384;
-
-/// Runs the layers of a network over the memory that its plan asks for. Knows steps and blobs by number
-/// and layers by their concepts; which layers there are, it is told by the network that walks through
-/// them. `Plan` is a type with `static constexpr plan_view view` for a composed network, void for a loaded
-/// one.
-template <class T, class Plan = void>
-class engine {
+/// What a running network knows besides its memory: which steps a pass runs, which examples, and what happened on the
+/// way. All that running a layer needs; knows steps and blobs by number, and no layer.
+template <class T>
+class engine_state : public network_memory<T> {
 public:
-    using value_type = T;
-    static constexpr std::size_t none = blob_facts::npos;
+    using network_memory<T>::none;
+    using network_memory<T>::plan;
 
     /// The lists behind `plan` must outlive the engine.
-    explicit engine(plan_view plan)
-        : plan_(plan), values_(plan.blobs.size()), gradients_(plan.blobs.size()),
-          parameters_(plan.parameters_size), parameter_gradients_(plan.parameters.size()),
-          prepared_offsets_(plan.steps.size()) {}
+    explicit engine_state(plan_view plan);
 
-    const plan_view& plan() const { return plan_; }
-    /// Another plan of the same layers, for other input shapes. The parameters stay.
-    void replan(plan_view plan) {
-        plan_ = plan;
-        values_.assign(plan.blobs.size(), nullptr);
-        gradients_.assign(plan.blobs.size(), nullptr);
-        planned_ = false;
-        measured_ = 0;
-    }
-
-    // --- memory -----------------------------------------------------------------------------------
-
-    /// The block of all parameters.
-    const buffer<T>& parameters() const { return parameters_; }
-    T* parameter(std::size_t number) const { return parameters_.data() + plan_.parameters[number].offset; }
-    /// Where the gradient of a parameter is summed up; null: nowhere.
-    std::vector<T*>& parameter_gradients() { return parameter_gradients_; }
-
-    /// Makes room for a prediction of `examples` at once and points the blobs there.
-    void reserve(extent examples) {
-        if (examples == examples_ && planned_) return;
-        arena_.reserve(plan_.arena_size * examples);
-        shared_.reserve(plan_.shared_size);
-        for (std::size_t i = 0; i < plan_.blobs.size(); ++i) {
-            const blob_facts& blob = plan_.blobs[i];
-            values_[i] = blob.per_example ? arena_.data() + blob.offset * examples : shared_.data() + blob.offset;
-            gradients_[i] = nullptr;
-        }
-        examples_ = examples;
-        planned_ = true;
-        whole();
-    }
-    /// Blobs are where the caller (a trainer) says.
-    void place(extent examples, std::span<T* const> values, std::span<T* const> gradients) {
-        std::copy(values.begin(), values.end(), values_.begin());
-        std::copy(gradients.begin(), gradients.end(), gradients_.begin());
-        examples_ = examples;
-        planned_ = false;
-        whole();
-    }
-    extent examples() const { return examples_; }
-    T* value(std::size_t blob) const { return values_[blob]; }
-    T* gradient(std::size_t blob) const { return gradients_[blob]; }
-    extent elements(std::size_t blob) const {
-        return plan_.blobs[blob].dimensions.size() * (plan_.blobs[blob].per_example ? examples_ : 1);
-    }
-
-    /// Threads for the kernels; null: the caller's alone. The pool must outlive the engine's use of it.
-    void use(thread_pool* threads) {
-        threads_ = threads;
-        measured_ = 0;
-    }
-    thread_pool* threads() const { return threads_; }
-
-    /// Asks every layer for its working memory. `network` walks through the layers.
-    template <class Network>
-    void measure(const Network& network) {
-        if (measured_ >= examples_ && measured_ > 0) return;
-        prepared_size_ = scratch_size_ = 0;
-        network.each(0, [&](const auto& part, std::size_t step) { measure_step(part, step); });
-        if (prepared_.size() != prepared_size_) prepared_.resize(prepared_size_);
-        scratch_.reserve(scratch_size_);
-        measured_ = std::max<extent>(examples_, 1);
-    }
-    template <class Part>
-    void measure_step(const Part& part, std::size_t step) {
-        if constexpr (!layer<Part>) {
-            part.measure(*this, step);  // a layer behind a virtual call
-        } else if constexpr (!control_layer<Part>) {
-            const std::vector<shape> shapes = input_shapes(step);
-            const auto ask = [&](const auto& question) -> extent {
-                if constexpr (variadic_layer<Part>)
-                    return question(std::span<const shape>(shapes));
-                else
-                    return question(shapes[0]);
-            };
-            prepared_offsets_[step] = prepared_size_;
-            prepared_size_ += aligned_size<T>(ask([&](const auto& x) {
-                if constexpr (requires { part.template prepared_size<T>(x); })
-                    return part.template prepared_size<T>(x);
-                else
-                    return extent{0};
-            }));
-            const extent threads = threads_ ? static_cast<extent>(threads_->size()) : 1;
-            scratch_size_ = std::max(scratch_size_, ask([&](const auto& x) {
-                if constexpr (requires { part.template scratch_size<T>(x, examples_, threads); })
-                    return part.template scratch_size<T>(x, std::max<extent>(examples_, 1), threads);
-                else
-                    return extent{0};
-            }));
-        }
-    }
-
-    /// Lets a layer bring its parameters into the order in which its kernel reads them. To be done whenever
-    /// they have changed.
-    template <class Part>
-    void prepare(const Part& part, std::size_t step) {
-        if constexpr (!layer<Part>)
-            part.prepare(*this, step);
-        else if constexpr (requires(T* to) {
-                               part.prepare(std::declval<const parameters_t<Part, dynamic_view<const T>>&>(), to);
-                           })
-            part.prepare(parameter_views<Part>(step), prepared_.data() + prepared_offsets_[step]);
-    }
-    template <class Network>
-    void prepare_all(const Network& network) {
-        measure(network);
-        network.each(0, [&](const auto& part, std::size_t step) { prepare(part, step); });
-    }
-
-    /// Fills the parameters as each layer says, from numbers that depend on the seed alone.
-    void initialize(std::uint64_t seed) {
-        for (std::size_t i = 0; i < plan_.parameters.size(); ++i) {
-            const parameter_facts& p = plan_.parameters[i];
-            const std::span<T> values(parameter(i), static_cast<std::size_t>(p.dimensions.size()));
-            if (p.start == initial::glorot) {
-                // [outputs, inputs, window...]: the window counts for both
-                const extent window = p.dimensions.rank() > 2 ? p.dimensions.product(2, p.dimensions.rank()) : 1;
-                const extent fans = p.dimensions.rank() > 1 ? p.dimensions[0] + p.dimensions[1] : p.dimensions[0];
-                const double bound = std::sqrt(6.0 / static_cast<double>(std::max<extent>(fans * window, 1)));
-                philox random(seed, i);
-                for (T& v : values) v = static_cast<T>((2 * random.uniform() - 1) * bound);
-            } else {
-                std::fill(values.begin(), values.end(), p.start == initial::one ? T(1) : T(0));
-            }
-        }
-    }
-
-    // --- running ----------------------------------------------------------------------------------
+    // --- passes -----------------------------------------------------------------------------------
 
     /// The next passes run these steps; `trained[s]` says which step a trained parameter has an influence on.
     void select(pass which, std::span<const char> trained) {
@@ -7182,40 +7548,14 @@ public:
         hook_ = [](const void* context, std::size_t step) { (*static_cast<const Hook*>(context))(step); };
         hook_context_ = &hook;
     }
-
-    template <layer L, class Step>
-    flow forward(const L& layer, Step step) {
-        if (!runs(step)) return flow::on;
-        flow result = flow::on;
-        if constexpr (control_layer<L>)
-            result = layer.forward(*this, step);
-        else if constexpr (unrolls<L, Step>())
-            run_static(layer, step);
-        else
-            run(layer, static_cast<std::size_t>(step));
-        if (pass_ == pass::frozen && plan_.steps[step].parent == none) hook_(hook_context_, step);
-        return result;
-    }
-
-    template <layer L>
-    void backward(const L& layer, std::size_t step) {
-        if (!runs(step)) return;
-        for (std::size_t blob : births(step)) kernels::fill(elements(blob), T(0), gradients_[blob]);
-        if constexpr (control_layer<L>) {
-            layer.backward(*this, step);
-        } else {
-            if constexpr (is_differentiable<L>) run_backward(layer, step);
-            if (plan_.steps[step].logged) undo(step);
-        }
-    }
     /// `births(s)` lists the blobs whose gradient begins to be summed up at step s (the last that reads them).
     void set_births(std::span<const std::vector<std::size_t>> births) { births_ = births; }
 
-    // --- for control layers ------------------------------------------------------------------------
+    // --- for control layers -----------------------------------------------------------------------
 
-    std::size_t input_blob(std::size_t step, std::size_t number) const { return plan_.inputs_of(step)[number]; }
-    std::size_t input_count(std::size_t step) const { return plan_.steps[step].input_count; }
-    std::size_t watched(std::size_t step) const { return plan_.steps[step].watched; }
+    std::size_t input_blob(std::size_t step, std::size_t number) const { return plan().inputs_of(step)[number]; }
+    std::size_t input_count(std::size_t step) const { return plan().steps[step].input_count; }
+    std::size_t watched(std::size_t step) const { return plan().steps[step].watched; }
 
     /// |x| > 1e-6 in the first example of the window.
     bool truth(std::size_t blob) const { return std::abs(scalar(blob, first_)) > T(1e-6); }
@@ -7225,12 +7565,7 @@ public:
         return value > T(0) ? static_cast<extent>(std::min(std::round(value), T(1e15))) : 0;
     }
     /// Whether all examples of the window hold the same number. No example: false, there is nothing to look at.
-    bool agrees(std::size_t blob) const {
-        if (count_ == 0) return false;
-        for (extent i = 1; i < count_; ++i)
-            if (!(scalar(blob, first_ + i) == scalar(blob, first_))) return false;
-        return true;
-    }
+    bool agrees(std::size_t blob) const;
     template <class Body>
     void one_by_one(const Body& body) {
         const extent first = first_, count = count_;
@@ -7265,333 +7600,499 @@ public:
     }
 
     /// Blobs that the loop at `step` makes for those behind it are 0 until it writes them.
-    void clear_made_in(std::size_t step) {
-        each_made_in(step, [&](std::size_t blob) {
-            if (pass_ == pass::trainable) log_values(blob);
-            const extent size = window_size(blob);
-            kernels::fill(size, T(0), window(values_[blob], blob));
-        });
-    }
-    void restore_made_in(std::size_t step) {
-        each_made_in_backward(step, [&](std::size_t blob) { undo_blob(blob); });
-    }
+    void clear_made_in(std::size_t step);
+    void restore_made_in(std::size_t step);
 
-private:
-    void whole() {
-        first_ = 0;
-        count_ = examples_;
-    }
+    // --- for layer_runner -------------------------------------------------------------------------
 
+    /// Whether the pass runs this step.
     bool runs(std::size_t step) const {
         return pass_ == pass::all || (pass_ == pass::trainable) == (trained_[step] != 0);
     }
-    std::span<const std::size_t> births(std::size_t step) const {
-        return births_.empty() ? std::span<const std::size_t>{} : births_[step];
+    /// Before and after a step of a forward pass.
+    void begin_forward(std::size_t step);
+    void end_forward(std::size_t step) {
+        if (pass_ == pass::frozen && plan().steps[step].parent == none) hook_(hook_context_, step);
     }
+    /// Before and after a step of a backward pass.
+    void begin_backward(std::size_t step);
+    void end_backward(std::size_t step);
 
-    T scalar(std::size_t blob, extent example) const {
-        return values_[blob][plan_.blobs[blob].per_example ? example : 0];
-    }
-
-    // The window: the examples that run now. Control layers narrow it.
-    template <class U>
-    U* window(U* values, std::size_t blob) const {
-        if (values == nullptr) return nullptr;
-        const blob_facts& facts = plan_.blobs[blob];
-        return facts.per_example ? values + first_ * facts.dimensions.size() : values;
-    }
-    extent window_size(std::size_t blob) const {
-        const blob_facts& facts = plan_.blobs[blob];
-        return facts.dimensions.size() * (facts.per_example ? count_ : 1);
-    }
-    template <class U>
-    dynamic_view<U> blob_view(U* values, std::size_t blob, extent examples) const {
-        const blob_facts& facts = plan_.blobs[blob];
-        return {window(values, blob), facts.dimensions, examples,
-                facts.per_example || examples == 1 ? facts.dimensions.size() : 0};
-    }
-    extent step_examples(std::size_t step) const {
-        for (std::size_t blob : plan_.outputs_of(step))
-            if (plan_.blobs[blob].per_example) return count_;
-        return 1;
-    }
-
-    std::vector<shape> input_shapes(std::size_t step) const {
-        std::vector<shape> shapes;
-        for (std::size_t blob : plan_.inputs_of(step)) shapes.push_back(plan_.blobs[blob].dimensions);
-        return shapes;
-    }
-
-    template <class L>
-    parameters_t<L, dynamic_view<const T>> parameter_views(std::size_t step) const {
-        parameters_t<L, dynamic_view<const T>> views;
-        if constexpr (parametric_layer<L>)
-            for (std::size_t i = 0; i < parameter_count<L>; ++i) {
-                const std::size_t number = plan_.steps[step].first_parameter + i;
-                const shape& s = plan_.parameters[number].dimensions;
-                views.*(L::template parameter_fields<dynamic_view<const T>>[i].member) = {
-                    s.size() == 0 ? nullptr : parameter(number), s, 1, s.size()};
-            }
-        return views;
-    }
-    template <class L>
-    parameters_t<L, dynamic_view<T>> gradient_views(std::size_t step) const {
-        parameters_t<L, dynamic_view<T>> views;
-        if constexpr (parametric_layer<L>)
-            for (std::size_t i = 0; i < parameter_count<L>; ++i) {
-                const std::size_t number = plan_.steps[step].first_parameter + i;
-                const shape& s = plan_.parameters[number].dimensions;
-                views.*(L::template parameter_fields<dynamic_view<T>>[i].member) = {
-                    s.size() == 0 ? nullptr : parameter_gradients_[number], s, 1, s.size()};
-            }
-        return views;
-    }
-    workspace<T> work(std::size_t step) const {
-        return {scratch_.data(), prepared_.data() + prepared_offsets_[step], threads_};
-    }
-
-    /// Views of all inputs or outputs of a step, without allocating where there are few.
-    template <class U>
-    class view_list {
-    public:
-        void push_back(const dynamic_view<U>& v) {
-            if (count_ < few_.size()) few_[count_] = v;
-            else {
-                if (many_.empty()) many_.assign(few_.begin(), few_.end());
-                many_.push_back(v);
-            }
-            ++count_;
-        }
-        dynamic_view<U>& operator[](std::size_t i) { return many_.empty() ? few_[i] : many_[i]; }
-        std::size_t size() const { return count_; }
-        operator std::span<const dynamic_view<U>>() const {
-            return {many_.empty() ? few_.data() : many_.data(), count_};
-        }
-
-    private:
-        std::array<dynamic_view<U>, 8> few_{};
-        std::vector<dynamic_view<U>> many_;
-        std::size_t count_ = 0;
-    };
-    template <class U>
-    view_list<U> views(std::span<const std::size_t> blobs, const std::vector<T*>& base, extent examples) const {
-        view_list<U> list;
-        for (std::size_t blob : blobs) list.push_back(blob_view<U>(base[blob], blob, examples));
-        return list;
-    }
-
+    /// How many examples the step has in the window.
+    extent step_examples(std::size_t step) const;
     /// Whether a layer of one input would read a blob that is stored once and write one example after the other:
     /// then it runs example by example, so that layers need not know of it.
-    template <class L>
-    bool spreads(std::size_t step, extent examples) const {
-        return !variadic_layer<L> && examples > 1 && !plan_.blobs[plan_.inputs_of(step)[0]].per_example;
+    bool spreads(std::size_t step) const {
+        return step_examples(step) > 1 && !plan().blobs[plan().inputs_of(step)[0]].per_example;
     }
-    /// Calls `body` once for all examples (-1), or once for each where the layer wants it so.
-    template <class L, class Body>
-    void by_examples(std::size_t step, extent examples, const Body& body) const {
-        if (is_batched<L> && !spreads<L>(step, examples))
-            body(extent{-1});
-        else
-            for (extent i = 0; i < examples; ++i) body(i);
-    }
-    /// Calls `body(x, y, n)` with the first elements of the first input and output of an element-wise layer and
-    /// their number.
-    template <class L, class Body>
-    void by_elements(std::size_t step, extent examples, const Body& body) const {
-        const extent size = plan_.blobs[plan_.outputs_of(step)[0]].dimensions.size();
-        if (!spreads<L>(step, examples)) return body(extent{0}, extent{0}, size * examples);
-        for (extent i = 0; i < examples; ++i) body(extent{0}, i * size, size);
+    bool wants_backward(std::size_t step) const;
+
+    /// The blobs of a step as a layer sees them, valid until the next question.
+    struct views {
+        std::span<const dynamic_view<const T>> xs, ys, dys;
+        std::span<const dynamic_view<T>> outputs, dxs;
+    };
+    /// Of all examples in the window, or of the one `example`.
+    views look_forward(std::size_t step, extent example);
+    views look_backward(std::size_t step, extent example);
+    std::vector<shape> input_shapes(std::size_t step) const;
+
+private:
+    T scalar(std::size_t blob, extent example) const {
+        return this->value(blob)[plan().blobs[blob].per_example ? example : 0];
     }
     template <class U>
-    static dynamic_view<U> only(dynamic_view<U> v, extent example) {
-        if (example < 0) return v;
-        if (v.data != nullptr) v.data = v.example(example);
-        v.examples = 1;
-        v.stride = v.dimensions.size();
-        return v;
-    }
-    template <class U>
-    static view_list<U> only(view_list<U> list, extent example) {
-        for (std::size_t i = 0; i < list.size(); ++i) list[i] = only(list[i], example);
-        return list;
-    }
+    std::span<const dynamic_view<U>> look(std::vector<dynamic_view<U>>& list, std::span<const std::size_t> blobs,
+                                          bool gradients, extent examples, extent example) const;
 
-    template <class L>
-    void run(const L& layer, std::size_t step) {
-        if (plan_.steps[step].logged && pass_ == pass::trainable)
-            for (std::size_t blob : plan_.outputs_of(step)) log_values(blob);
-        const extent examples = step_examples(step);
-        const auto inputs = plan_.inputs_of(step), outputs = plan_.outputs_of(step);
-        if constexpr (elementwise_layer<L>) {
-            by_elements<L>(step, examples, [&](extent x_first, extent y_first, extent size) {
-                const T* x = window<const T>(values_[inputs[0]], inputs[0]) + x_first;
-                T* y = window(values_[outputs[0]], outputs[0]) + y_first;
-                parallel_for(threads_, size, 4096, [&](extent begin, extent end) {
-                    kernels::map(end - begin, layer, x + begin, y + begin);
-                });
-            });
-        } else {
-            const auto p = parameter_views<L>(step);
-            workspace<T> w = work(step);
-            by_examples<L>(step, examples, [&](extent i) {
-                if constexpr (variadic_layer<L>) {
-                    const auto xs = only(views<const T>(inputs, values_, examples), i);
-                    const auto ys = only(views<T>(outputs, values_, examples), i);
-                    layer.forward(std::span<const dynamic_view<const T>>(xs), std::span<const dynamic_view<T>>(ys), p,
-                                  w);
-                } else {
-                    layer.forward(only(blob_view<const T>(values_[inputs[0]], inputs[0], examples), i),
-                                  only(blob_view<T>(values_[outputs[0]], outputs[0], examples), i), p, w);
-                }
-            });
-        }
-    }
+    // The log: values that were overwritten while recording.
+    void log_values(std::size_t blob);
+    void undo_blob(std::size_t blob);
+    bool made_in(std::size_t step, std::size_t blob) const;
 
-    template <class L>
-    void run_backward(const L& layer, std::size_t step) {
-        const extent examples = step_examples(step);
-        const auto inputs = plan_.inputs_of(step), outputs = plan_.outputs_of(step);
-        if constexpr (elementwise_layer<L>) {
-            const std::size_t x = inputs[0], y = outputs[0];
-            if (gradients_[x] == nullptr || gradients_[y] == nullptr) return;
-            by_elements<L>(step, examples, [&](extent x_first, extent y_first, extent size) {
-                parallel_for(threads_, size, 4096, [&](extent begin, extent end) {
-                    const extent in = x_first + begin, out = y_first + begin;
-                    kernels::map_backward(end - begin, layer, window(values_[x], x) + in, window(values_[y], y) + out,
-                                          window(gradients_[y], y) + out, window(gradients_[x], x) + in);
-                });
-            });
-        } else {
-            bool any = false;
-            for (std::size_t blob : outputs) any |= gradients_[blob] != nullptr;
-            if (!any) return;
-            const auto p = parameter_views<L>(step);
-            const auto dp = gradient_views<L>(step);
-            workspace<T> w = work(step);
-            by_examples<L>(step, examples, [&](extent i) {
-                if constexpr (variadic_layer<L>) {
-                    const auto xs = only(views<const T>(inputs, values_, examples), i);
-                    const auto ys = only(views<const T>(outputs, values_, examples), i);
-                    const auto dys = only(views<const T>(outputs, gradients_, examples), i);
-                    const auto dxs = only(views<T>(inputs, gradients_, examples), i);
-                    layer.backward(std::span<const dynamic_view<const T>>(xs),
-                                   std::span<const dynamic_view<const T>>(ys),
-                                   std::span<const dynamic_view<const T>>(dys), std::span<const dynamic_view<T>>(dxs),
-                                   p, dp, w);
-                } else {
-                    layer.backward(only(blob_view<const T>(values_[inputs[0]], inputs[0], examples), i),
-                                   only(blob_view<const T>(values_[outputs[0]], outputs[0], examples), i),
-                                   only(blob_view<const T>(gradients_[outputs[0]], outputs[0], examples), i),
-                                   only(blob_view<T>(gradients_[inputs[0]], inputs[0], examples), i), p, dp, w);
-                }
-            });
-        }
-    }
+    using network_memory<T>::first_;
+    using network_memory<T>::count_;
 
-    // --- small composed networks: extents in the type ------------------------------------------------
-
-    template <class L, class Step>
-    static constexpr bool unrolls() {
-        if constexpr (std::is_void_v<Plan> || std::is_same_v<Step, std::size_t> || variadic_layer<L>) {
-            return false;
-        } else {
-            constexpr plan_view p = Plan::view();
-            constexpr std::size_t x = p.inputs_of(Step::value)[0], y = p.outputs_of(Step::value)[0];
-            extent parameters = 0;
-            for (const auto& facts : p.parameters_of(Step::value)) parameters += facts.dimensions.size();
-            return p.blobs[x].dimensions.size() <= unrolled_elements &&
-                   p.blobs[y].dimensions.size() <= unrolled_elements && parameters <= unrolled_parameters &&
-                   p.steps[Step::value].parent == none;
-        }
-    }
-    template <std::size_t Blob>
-    static constexpr auto shape_type() {
-        constexpr shape s = Plan::view().blobs[Blob].dimensions;
-        return [&]<std::size_t... Axis>(std::index_sequence<Axis...>) {
-            return static_shape<s[Axis]...>{};
-        }(std::make_index_sequence<s.rank()>{});
-    }
-    template <class L, std::size_t Step>
-    [[gnu::always_inline]] parameters_t<L, dynamic_view<const T>> static_parameter_views() const {
-        parameters_t<L, dynamic_view<const T>> views;
-        if constexpr (parametric_layer<L>)
-            kernels::unroll<parameter_count<L>>([&](auto i) __attribute__((always_inline)) {
-                constexpr std::size_t number = Plan::view().steps[Step].first_parameter + i;
-                constexpr parameter_facts facts = Plan::view().parameters[number];
-                constexpr extent size = facts.dimensions.size();
-                views.*(L::template parameter_fields<dynamic_view<const T>>[i].member) = {
-                    size == 0 ? nullptr : parameters_.data() + facts.offset, facts.dimensions, 1, size};
-            });
-        return views;
-    }
-    template <class L, class Step>
-    [[gnu::always_inline]] void run_static(const L& layer, Step) {
-        constexpr std::size_t step = Step::value;
-        constexpr std::size_t x = Plan::view().inputs_of(step)[0], y = Plan::view().outputs_of(step)[0];
-        constexpr blob_facts x_facts = Plan::view().blobs[x], y_facts = Plan::view().blobs[y];
-        using x_shape = decltype(shape_type<x>());
-        using y_shape = decltype(shape_type<y>());
-        const view<const T, x_shape, constant<1>> from{
-            (x_facts.per_example ? arena_ : shared_).data() + x_facts.offset, {}, {}, x_shape::size()};
-        const view<T, y_shape, constant<1>> to{
-            (y_facts.per_example ? arena_ : shared_).data() + y_facts.offset, {}, {}, y_shape::size()};
-        if constexpr (elementwise_layer<L>) {
-            kernels::map(to.size(), layer, from.data, to.data);
-        } else {
-            workspace<T> w = work(step);
-            layer.forward(from, to, static_parameter_views<L, step>(), w);
-        }
-    }
-
-    // --- the log: values that were overwritten while recording -----------------------------------------
-
-    void log_values(std::size_t blob) {
-        const T* from = window(values_[blob], blob);
-        log_.insert(log_.end(), from, from + window_size(blob));
-    }
-    void undo_blob(std::size_t blob) {
-        const extent size = window_size(blob);
-        if (gradients_[blob] != nullptr) kernels::fill(size, T(0), window(gradients_[blob], blob));
-        std::copy(log_.end() - size, log_.end(), window(values_[blob], blob));
-        log_.resize(log_.size() - static_cast<std::size_t>(size));
-    }
-    void undo(std::size_t step) {
-        const auto outputs = plan_.outputs_of(step);
-        for (std::size_t i = outputs.size(); i-- > 0;) undo_blob(outputs[i]);
-    }
-    template <class Body>
-    void each_made_in(std::size_t step, const Body& body) {
-        for (std::size_t blob = 0; blob < plan_.blobs.size(); ++blob)
-            if (made_in(step, blob)) body(blob);
-    }
-    template <class Body>
-    void each_made_in_backward(std::size_t step, const Body& body) {
-        for (std::size_t blob = plan_.blobs.size(); blob-- > 0;)
-            if (made_in(step, blob)) body(blob);
-    }
-    bool made_in(std::size_t step, std::size_t blob) const {
-        const blob_facts& facts = plan_.blobs[blob];
-        return facts.maker != none && facts.maker > step && facts.maker < plan_.steps[step].end &&
-               facts.last >= plan_.steps[step].end;
-    }
-
-    plan_view plan_;
-    std::vector<T*> values_, gradients_;
-    buffer<T> parameters_, arena_, shared_, prepared_, scratch_;
-    std::vector<T*> parameter_gradients_;
-    std::vector<extent> prepared_offsets_;
-    extent prepared_size_ = 0, scratch_size_ = 0;
-    extent examples_ = 0, measured_ = 0, first_ = 0, count_ = 0;
-    bool planned_ = false;
-    thread_pool* threads_ = nullptr;
     pass pass_ = pass::all;
     std::span<const char> trained_;
     std::span<const std::vector<std::size_t>> births_;
     std::vector<extent> tape_;
     std::vector<T> log_;
+    std::vector<dynamic_view<const T>> xs_, ys_, dys_;
+    std::vector<dynamic_view<T>> written_;
     void (*hook_)(const void*, std::size_t) = nullptr;
     const void* hook_context_ = nullptr;
 };
+
+// Not in the class: see memory.hpp.
+
+template <class T>
+engine_state<T>::engine_state(plan_view plan) : network_memory<T>(plan) {
+    std::size_t most = 0;
+    for (const step_facts& step : plan.steps) most = std::max({most, step.input_count, step.output_count});
+    for (auto* list : {&xs_, &ys_, &dys_}) list->reserve(most);
+    written_.reserve(most);
+}
+
+template <class T>
+bool engine_state<T>::agrees(std::size_t blob) const {
+    if (count_ == 0) return false;
+    for (extent i = 1; i < count_; ++i)
+        if (!(scalar(blob, first_ + i) == scalar(blob, first_))) return false;
+    return true;
+}
+
+template <class T>
+void engine_state<T>::clear_made_in(std::size_t step) {
+    for (std::size_t blob = 0; blob < plan().blobs.size(); ++blob) {
+        if (!made_in(step, blob)) continue;
+        if (pass_ == pass::trainable) log_values(blob);
+        kernels::fill(this->window_size(blob), T(0), this->window_value(blob));
+    }
+}
+
+template <class T>
+void engine_state<T>::restore_made_in(std::size_t step) {
+    for (std::size_t blob = plan().blobs.size(); blob-- > 0;)
+        if (made_in(step, blob)) undo_blob(blob);
+}
+
+template <class T>
+void engine_state<T>::begin_forward(std::size_t step) {
+    if (plan().steps[step].logged && pass_ == pass::trainable)
+        for (std::size_t blob : plan().outputs_of(step)) log_values(blob);
+}
+
+template <class T>
+void engine_state<T>::begin_backward(std::size_t step) {
+    if (births_.empty()) return;
+    for (std::size_t blob : births_[step]) kernels::fill(this->elements(blob), T(0), this->gradient(blob));
+}
+
+template <class T>
+void engine_state<T>::end_backward(std::size_t step) {
+    if (!plan().steps[step].logged) return;
+    const auto outputs = plan().outputs_of(step);
+    for (std::size_t i = outputs.size(); i-- > 0;) undo_blob(outputs[i]);
+}
+
+template <class T>
+extent engine_state<T>::step_examples(std::size_t step) const {
+    for (std::size_t blob : plan().outputs_of(step))
+        if (plan().blobs[blob].per_example) return count_;
+    return 1;
+}
+
+template <class T>
+bool engine_state<T>::wants_backward(std::size_t step) const {
+    for (std::size_t blob : plan().outputs_of(step))
+        if (this->gradient(blob) != nullptr) return true;
+    return false;
+}
+
+template <class T>
+template <class U>
+std::span<const dynamic_view<U>> engine_state<T>::look(std::vector<dynamic_view<U>>& list,
+                                                       std::span<const std::size_t> blobs,
+                                                       bool gradients, extent examples, extent example) const {
+    list.resize(blobs.size());
+    for (std::size_t i = 0; i < blobs.size(); ++i) {
+        const blob_facts& facts = plan().blobs[blobs[i]];
+        const extent size = facts.dimensions.size(), stride = facts.per_example || examples == 1 ? size : 0;
+        T* const data = gradients ? this->window_gradient(blobs[i]) : this->window_value(blobs[i]);
+        if (example < 0)
+            list[i] = {data, facts.dimensions, examples, stride};
+        else
+            list[i] = {data == nullptr ? data : data + example * stride, facts.dimensions, 1, size};
+    }
+    return list;
+}
+
+template <class T>
+typename engine_state<T>::views engine_state<T>::look_forward(std::size_t step, extent example) {
+    const extent examples = step_examples(step);
+    views v;
+    v.xs = look(xs_, plan().inputs_of(step), false, examples, example);
+    v.outputs = look(written_, plan().outputs_of(step), false, examples, example);
+    return v;
+}
+
+template <class T>
+typename engine_state<T>::views engine_state<T>::look_backward(std::size_t step, extent example) {
+    const extent examples = step_examples(step);
+    views v;
+    v.xs = look(xs_, plan().inputs_of(step), false, examples, example);
+    v.ys = look(ys_, plan().outputs_of(step), false, examples, example);
+    v.dys = look(dys_, plan().outputs_of(step), true, examples, example);
+    v.dxs = look(written_, plan().inputs_of(step), true, examples, example);
+    return v;
+}
+
+template <class T>
+std::vector<shape> engine_state<T>::input_shapes(std::size_t step) const {
+    std::vector<shape> shapes;
+    for (std::size_t blob : plan().inputs_of(step)) shapes.push_back(plan().blobs[blob].dimensions);
+    return shapes;
+}
+
+template <class T>
+void engine_state<T>::log_values(std::size_t blob) {
+    const T* from = this->window_value(blob);
+    log_.insert(log_.end(), from, from + this->window_size(blob));
+}
+
+template <class T>
+void engine_state<T>::undo_blob(std::size_t blob) {
+    const extent size = this->window_size(blob);
+    if (this->gradient(blob) != nullptr) kernels::fill(size, T(0), this->window_gradient(blob));
+    std::copy(log_.end() - size, log_.end(), this->window_value(blob));
+    log_.resize(log_.size() - static_cast<std::size_t>(size));
+}
+
+template <class T>
+bool engine_state<T>::made_in(std::size_t step, std::size_t blob) const {
+    const blob_facts& facts = plan().blobs[blob];
+    return facts.maker != none && facts.maker > step && facts.maker < plan().steps[step].end &&
+           facts.last >= plan().steps[step].end;
+}
+
+}  // namespace bespoke
+
+namespace bespoke {
+
+/// Runs one layer over the memory of an engine, with extents that are known at run time. Everything that is compiled
+/// once a layer type stands here.
+template <class T, layer L>
+struct layer_runner {
+    /// Asks the layer for its working memory.
+    static void measure(engine_state<T>& e, const L& layer, std::size_t step);
+    /// Lets the layer bring its parameters into the order in which its kernel reads them.
+    static void prepare(engine_state<T>& e, const L& layer, std::size_t step);
+    static void forward(engine_state<T>& e, const L& layer, std::size_t step);
+    static void backward(engine_state<T>& e, const L& layer, std::size_t step);
+
+private:
+    static parameters_t<L, dynamic_view<const T>> parameters(const engine_state<T>& e, std::size_t step) {
+        parameters_t<L, dynamic_view<const T>> views;
+        for (std::size_t i = 0; i < parameter_count<L>; ++i)
+            if constexpr (parametric_layer<L>)
+                views.*(L::template parameter_fields<dynamic_view<const T>>[i].member) =
+                    e.parameter_view(e.plan().steps[step].first_parameter + i);
+        return views;
+    }
+    static parameters_t<L, dynamic_view<T>> gradients(const engine_state<T>& e, std::size_t step) {
+        parameters_t<L, dynamic_view<T>> views;
+        for (std::size_t i = 0; i < parameter_count<L>; ++i)
+            if constexpr (parametric_layer<L>)
+                views.*(L::template parameter_fields<dynamic_view<T>>[i].member) =
+                    e.parameter_gradient_view(e.plan().steps[step].first_parameter + i);
+        return views;
+    }
+
+    /// Calls `body(example)`: once with -1 for all examples together, or for one after the other.
+    template <class Body>
+    static void each_call(const engine_state<T>& e, std::size_t step, const Body& body) {
+        const bool together = is_batched<L> && (variadic_layer<L> || !e.spreads(step));
+        const extent end = together ? 0 : e.step_examples(step);
+        for (extent example = together ? -1 : 0; example < end; ++example) body(example);
+    }
+    /// Calls `body(x, y, size)` with the place of the first elements of an element-wise layer and their number.
+    template <class Body>
+    static void each_run(const engine_state<T>& e, std::size_t step, const Body& body) {
+        const extent size = e.plan().blobs[e.plan().outputs_of(step)[0]].dimensions.size();
+        const bool spreads = e.spreads(step);
+        const extent runs = spreads ? e.step_examples(step) : 1;
+        const extent length = spreads ? size : size * e.step_examples(step);
+        for (extent i = 0; i < runs; ++i)
+            parallel_for(e.threads(), length, 4096,
+                         [&](extent begin, extent end) { body(begin, i * size + begin, end - begin); });
+    }
+};
+
+// Not in the class: see memory.hpp.
+
+template <class T, layer L>
+void layer_runner<T, L>::measure(engine_state<T>& e, const L& layer, std::size_t step) {
+    const std::vector<shape> shapes = e.input_shapes(step);
+    const auto ask = [&](const auto& x) {
+        extent prepared = 0, scratch = 0;
+        if constexpr (requires { layer.template prepared_size<T>(x); }) prepared = layer.template prepared_size<T>(x);
+        if constexpr (requires { layer.template scratch_size<T>(x, extent{}, extent{}); })
+            scratch = layer.template scratch_size<T>(x, std::max<extent>(e.examples(), 1),
+                                                     e.threads() ? static_cast<extent>(e.threads()->size()) : 1);
+        e.add_work(step, prepared, scratch);
+    };
+    if constexpr (variadic_layer<L>)
+        ask(std::span<const shape>(shapes));
+    else
+        ask(shapes[0]);
+}
+
+template <class T, layer L>
+void layer_runner<T, L>::prepare(engine_state<T>& e, const L& layer, std::size_t step) {
+    if constexpr (requires(T* to) { layer.prepare(parameters(e, step), to); })
+        layer.prepare(parameters(e, step), e.prepared(step));
+}
+
+template <class T, layer L>
+void layer_runner<T, L>::forward(engine_state<T>& e, const L& layer, std::size_t step) {
+    if (!e.runs(step)) return;
+    e.begin_forward(step);
+    if constexpr (elementwise_layer<L>) {
+        const T* x = e.window_value(e.plan().inputs_of(step)[0]);
+        T* y = e.window_value(e.plan().outputs_of(step)[0]);
+        each_run(e, step,
+                 [&](extent in, extent out, extent size) { kernels::map(size, layer, x + in, y + out); });
+    } else {
+        const auto p = parameters(e, step);
+        workspace<T> w = e.work(step);
+        each_call(e, step, [&](extent example) {
+            const auto v = e.look_forward(step, example);
+            if constexpr (variadic_layer<L>)
+                layer.forward(v.xs, v.outputs, p, w);
+            else
+                layer.forward(v.xs[0], v.outputs[0], p, w);
+        });
+    }
+    e.end_forward(step);
+}
+
+template <class T, layer L>
+void layer_runner<T, L>::backward(engine_state<T>& e, const L& layer, std::size_t step) {
+    if (!e.runs(step)) return;
+    e.begin_backward(step);
+    if constexpr (is_differentiable<L> && elementwise_layer<L>) {
+        const std::size_t in = e.plan().inputs_of(step)[0], out = e.plan().outputs_of(step)[0];
+        const T *x = e.window_value(in), *y = e.window_value(out), *dy = e.window_gradient(out);
+        T* dx = e.window_gradient(in);
+        if (dx != nullptr && dy != nullptr)
+            each_run(e, step, [&](extent at_x, extent at_y, extent size) {
+                kernels::map_backward(size, layer, x + at_x, y + at_y, dy + at_y, dx + at_x);
+            });
+    } else if constexpr (is_differentiable<L>) {
+        if (e.wants_backward(step)) {
+            const auto p = parameters(e, step);
+            const auto dp = gradients(e, step);
+            workspace<T> w = e.work(step);
+            each_call(e, step, [&](extent example) {
+                const auto v = e.look_backward(step, example);
+                if constexpr (variadic_layer<L>)
+                    layer.backward(v.xs, v.ys, v.dys, v.dxs, p, dp, w);
+                else
+                    layer.backward(v.xs[0], v.ys[0], v.dys[0], v.dxs[0], p, dp, w);
+            });
+        }
+    }
+    e.end_backward(step);
+}
+
+}  // namespace bespoke
+
+
+namespace bespoke {
+
+/// Below these sizes a composed layer is compiled for its very extents: it unrolls.
+inline constexpr extent unrolled_elements = 512, unrolled_parameters = 16384;
+
+/// One layer of a composed network with its extents in the type. `Step` is a fixed_step.
+template <class T, layer L, class Step>
+class unrolled {
+    static constexpr std::size_t step = Step::value;
+    static constexpr plan_view plan() { return Step::plan_type::view(); }
+    template <class View>
+    using parameters = parameters_t<L, View>;
+
+public:
+    /// Whether the layer is small enough, and where the plan alone says where its blobs lie.
+    static constexpr bool fits() {
+        if constexpr (variadic_layer<L>) {
+            return false;
+        } else {
+            constexpr plan_view p = plan();
+            constexpr std::size_t x = p.inputs_of(step)[0], y = p.outputs_of(step)[0];
+            extent elements = 0;
+            for (const auto& facts : p.parameters_of(step)) elements += facts.dimensions.size();
+            return p.blobs[x].dimensions.size() <= unrolled_elements &&
+                   p.blobs[y].dimensions.size() <= unrolled_elements && elements <= unrolled_parameters &&
+                   p.steps[step].parent == blob_facts::npos;
+        }
+    }
+
+    /// Runs the layer for the one example of a prediction.
+    [[gnu::always_inline]] static void forward(engine_state<T>& e, const L& layer) {
+        constexpr std::size_t x = plan().inputs_of(step)[0], y = plan().outputs_of(step)[0];
+        constexpr blob_facts x_facts = plan().blobs[x], y_facts = plan().blobs[y];
+        using x_shape = blob_shape<x>;
+        using y_shape = blob_shape<y>;
+        const view<const T, x_shape, constant<1>> from{e.reserved(x_facts), {}, {}, x_shape::size()};
+        const view<T, y_shape, constant<1>> to{e.reserved(y_facts), {}, {}, y_shape::size()};
+        if constexpr (elementwise_layer<L>) {
+            kernels::map(to.size(), layer, from.data, to.data);
+        } else {
+            workspace<T> w = e.work(step);
+            layer.forward(from, to, parameter_views(e), w);
+        }
+    }
+
+private:
+    template <std::size_t Blob, std::size_t... Axis>
+    static static_shape<plan().blobs[Blob].dimensions[Axis]...> spelled(std::index_sequence<Axis...>);
+    template <std::size_t Blob>
+    using blob_shape = decltype(spelled<Blob>(std::make_index_sequence<plan().blobs[Blob].dimensions.rank()>{}));
+
+    [[gnu::always_inline]] static parameters<dynamic_view<const T>> parameter_views(const engine_state<T>& e) {
+        parameters<dynamic_view<const T>> views;
+        if constexpr (parametric_layer<L>)
+            kernels::unroll<parameter_count<L>>([&](auto i) __attribute__((always_inline)) {
+                constexpr parameter_facts facts = plan().parameters[plan().steps[step].first_parameter + i];
+                constexpr extent size = facts.dimensions.size();
+                views.*(L::template parameter_fields<dynamic_view<const T>>[i].member) = {
+                    size == 0 ? nullptr : e.parameters().data() + facts.offset, facts.dimensions, 1, size};
+            });
+        return views;
+    }
+};
+
+}  // namespace bespoke
+
+namespace bespoke {
+
+/// Runs the layers of a network over the memory that its plan asks for. Knows layers by their concepts; which ones
+/// there are, it is told by the network that it is attached to. Both doors have this one engine: a composed network
+/// tells its steps as types, so that small layers unroll.
+template <class T>
+class engine : public engine_state<T> {
+public:
+    using engine_state<T>::engine_state;
+
+    /// Takes note of the layers of `network`, which `network.each(0, visit)` walks through. They must outlive the
+    /// engine's use of them.
+    template <class Network>
+    void attach(const Network& network) {
+        layers_.clear();
+        network.each(0, [&](const auto& part, std::size_t step) { attach_part(part, step); });
+    }
+    template <class Part>
+    void attach_part(const Part& part, std::size_t step) {
+        if constexpr (!layer<Part>)
+            part.attach(*this, step);  // a layer behind a virtual call
+        else if constexpr (!control_layer<Part>)
+            layers_.push_back({&part, step, &measure_erased<Part>, &prepare_erased<Part>});
+    }
+
+    /// Asks every layer for its working memory.
+    void measure();
+    /// Lets the layers bring their parameters into the order in which their kernels read them. To be done whenever
+    /// they have changed.
+    void prepare();
+    void prepare(std::size_t step);
+
+    template <layer L, class Step>
+    flow forward(const L& layer, Step step) {
+        if constexpr (control_layer<L>) {
+            if (!this->runs(step)) return flow::on;
+            const flow result = layer.forward(*this, step);
+            this->end_forward(step);
+            return result;
+        } else if constexpr (std::is_same_v<Step, std::size_t>) {
+            layer_runner<T, L>::forward(*this, layer, step);
+        } else if constexpr (unrolled<T, L, Step>::fits()) {
+            unrolled<T, L, Step>::forward(*this, layer);
+        } else {
+            layer_runner<T, L>::forward(*this, layer, Step::value);
+        }
+        return flow::on;
+    }
+
+    template <layer L>
+    void backward(const L& layer, std::size_t step) {
+        if constexpr (control_layer<L>) {
+            if (!this->runs(step)) return;
+            this->begin_backward(step);
+            layer.backward(*this, step);
+        } else {
+            layer_runner<T, L>::backward(*this, layer, step);
+        }
+    }
+
+private:
+    struct attached_layer {
+        const void* layer;
+        std::size_t step;
+        void (*measure)(engine_state<T>&, const void*, std::size_t);
+        void (*prepare)(engine_state<T>&, const void*, std::size_t);
+    };
+    template <class L>
+    static void measure_erased(engine_state<T>& e, const void* layer, std::size_t step) {
+        layer_runner<T, L>::measure(e, *static_cast<const L*>(layer), step);
+    }
+    template <class L>
+    static void prepare_erased(engine_state<T>& e, const void* layer, std::size_t step) {
+        layer_runner<T, L>::prepare(e, *static_cast<const L*>(layer), step);
+    }
+
+    std::vector<attached_layer> layers_;
+};
+
+template <class T>
+void engine<T>::measure() {
+    if (this->is_measured()) return;
+    this->begin_measure();
+    for (const attached_layer& l : layers_) l.measure(*this, l.layer, l.step);
+    this->end_measure();
+}
+
+template <class T>
+void engine<T>::prepare() {
+    measure();
+    for (const attached_layer& l : layers_) l.prepare(*this, l.layer, l.step);
+}
+
+template <class T>
+void engine<T>::prepare(std::size_t step) {
+    for (const attached_layer& l : layers_)
+        if (l.step == step) l.prepare(*this, l.layer, step);
+}
 
 }  // namespace bespoke
 
@@ -7657,20 +8158,21 @@ class network {
 
 public:
     using value_type = Element;
-    using engine_type = engine<Element, plan_type>;
+    using engine_type = engine<Element>;
     static constexpr const auto& description = Description;
     static constexpr plan_view plan() { return plan_type::view(); }
 
     /// Parameters begin as each layer says (Glorot uniform for weights), from `seed`. Kernels use `threads`
     /// threads, the caller included.
     explicit network(std::uint64_t seed = 0, std::size_t threads = 1)
-        : threads_(threads > 1 ? std::make_unique<thread_pool>(threads) : nullptr), engine_(plan()) {
-        engine_.use(threads_.get());
+        : engine_(plan()) {
+        engine_.attach(description);
+        engine_.use_threads(threads);
         engine_.reserve(1);
         initialize(seed);
     }
 
-    network(const network& other) : network(0, other.threads_ ? other.threads_->size() : 1) {
+    network(const network& other) : network(0, other.engine_.thread_count()) {
         std::copy_n(other.engine_.parameters().data(), other.engine_.parameters().size(), engine_.parameters().data());
         prepare();
     }
@@ -7679,7 +8181,7 @@ public:
 
     void initialize(std::uint64_t seed) {
         engine_.initialize(seed);
-        engine_.prepare_all(description);
+        engine_.prepare();
     }
 
     /// Runs one example: one argument for each input, each with as many elements as its shape. The result
@@ -7689,7 +8191,7 @@ public:
         static_assert(sizeof...(Inputs) == input_count, "one argument for each input of the network");
         engine_.reserve(1);
         if constexpr (sizeof...(Inputs) == input_count) set_inputs<0>(1, inputs...);
-        description.forward(engine_, std::integral_constant<std::size_t, 0>{});
+        description.forward(engine_, fixed_step<plan_type, 0>{});
         return results<0>(1);
     }
 
@@ -7700,7 +8202,7 @@ public:
         extent examples = 0;
         if constexpr (sizeof...(Inputs) == input_count) examples = count_examples(inputs...);
         engine_.reserve(examples);
-        engine_.measure(description);
+        engine_.measure();
         if constexpr (sizeof...(Inputs) == input_count) set_inputs<0>(examples, inputs...);
         description.forward(engine_, std::size_t{0});
         return results<1>(examples);
@@ -7709,19 +8211,10 @@ public:
     /// The parameter array `field` ("weights") of the layer `layer`, to read and to write. Call `prepare`
     /// after writing.
     std::span<Element> parameter(std::string_view layer, std::string_view field) {
-        const std::size_t step = plan().find_step(layer);
-        if (step != blob_facts::npos)
-            for (std::size_t i = 0; i < plan().steps[step].parameter_count; ++i) {
-                const std::size_t number = plan().steps[step].first_parameter + i;
-                const auto& facts = plan().parameters[number];
-                if (facts.name == field)
-                    return {engine_.parameter(number), static_cast<std::size_t>(facts.dimensions.size())};
-            }
-        throw error(errc::unknown_name, "no layer \"" + std::string(layer) + "\" with a parameter \"" +
-                                            std::string(field) + "\" in this network");
+        return engine_.parameter(layer, field);
     }
     /// Lets the kernels know that parameters have changed.
-    void prepare() { engine_.prepare_all(description); }
+    void prepare() { engine_.prepare(); }
 
     /// Takes over the parameters of the model at `path`, which must describe this very network: the same
     /// layers with the same hyper-parameters, shapes and wires. Throws `error` with the first difference;
@@ -7735,12 +8228,6 @@ public:
     const engine_type& core() const { return engine_; }
     void forward() { description.forward(engine_, std::size_t{0}); }
     void backward() { description.backward(engine_, 0); }
-    void measure() { engine_.measure(description); }
-    void prepare_step(std::size_t wanted) {
-        description.each(0, [&](const auto& layer, std::size_t step) {
-            if (step == wanted) engine_.prepare(layer, step);
-        });
-    }
 
 private:
     static constexpr std::size_t input_count = plan().inputs.size();
@@ -7750,26 +8237,19 @@ private:
         constexpr std::size_t blob = plan().inputs[Number];
         constexpr extent size = plan().blobs[blob].dimensions.size();
         if (static_cast<extent>(first.size()) != size * examples)
-            throw error(errc::shape_mismatch, wrong_size(Number, static_cast<extent>(first.size()), examples));
+            engine_.throw_wrong_input(Number, static_cast<extent>(first.size()), examples);
         copy_elements(first, engine_.value(blob));
         if constexpr (sizeof...(Rest) > 0) set_inputs<Number + 1>(examples, rest...);
     }
     template <std::size_t Number>
     void set_inputs(extent) {}
 
-    static std::string wrong_size(std::size_t number, extent came, extent examples) {
-        const blob_facts& facts = plan().blobs[plan().inputs[number]];
-        return std::string(sentence("input \"", plan()[facts.name], "\": ", examples, " times the shape ",
-                                    facts.dimensions, " wanted (", examples * facts.dimensions.size(),
-                                    " elements), ", came, " came")
-                               .view());
-    }
     template <class First, class... Rest>
-    static extent count_examples(const First& first, const Rest&...) {
+    extent count_examples(const First& first, const Rest&...) const {
         constexpr extent size = plan().blobs[plan().inputs[0]].dimensions.size();
         const extent came = static_cast<extent>(first.size());
         if (size == 0 || came % size != 0)
-            throw error(errc::shape_mismatch, wrong_size(0, came, std::max<extent>(size == 0 ? 0 : came / size, 1)));
+            engine_.throw_wrong_input(0, came, std::max<extent>(size == 0 ? 0 : came / size, 1));
         return came / size;
     }
 
@@ -7793,7 +8273,6 @@ private:
             }(std::make_index_sequence<count>{});
     }
 
-    std::unique_ptr<thread_pool> threads_;
     engine_type engine_;
 };
 
@@ -7846,8 +8325,7 @@ public:
     virtual void plan(planner& p) const = 0;
     virtual flow forward(engine<float>& e, std::size_t step) const = 0;
     virtual void backward(engine<float>& e, std::size_t step) const = 0;
-    virtual void measure(engine<float>& e, std::size_t step) const = 0;
-    virtual void prepare(engine<float>& e, std::size_t step) const = 0;
+    virtual void attach(engine<float>& e, std::size_t step) const = 0;
     /// Appends this node and those inside it, in the order of the plan's steps.
     virtual void flatten(std::vector<const any_node*>& into) const = 0;
 
@@ -7935,13 +8413,9 @@ public:
     }
     flow forward(engine<float>& e, std::size_t step) const override { return e.forward(layer, step); }
     void backward(engine<float>& e, std::size_t step) const override { e.backward(layer, step); }
-    void measure(engine<float>& e, std::size_t step) const override {
-        e.measure_step(layer, step);
-        inner(step, [&](const any_node& node, std::size_t s) { node.measure(e, s); });
-    }
-    void prepare(engine<float>& e, std::size_t step) const override {
-        e.prepare(layer, step);
-        inner(step, [&](const any_node& node, std::size_t s) { node.prepare(e, s); });
+    void attach(engine<float>& e, std::size_t step) const override {
+        e.attach_part(layer, step);
+        inner(step, [&](const any_node& node, std::size_t s) { node.attach(e, s); });
     }
     void flatten(std::vector<const any_node*>& into) const override {
         into.push_back(this);
@@ -7981,12 +8455,15 @@ public:
     program(layer_list layers, std::vector<named_shape> inputs, std::vector<std::string> outputs,
             std::string root = "")
         : layers_(std::move(layers)), outputs_(std::move(outputs)), root_(std::move(root)),
-          plans_{{inputs, make_plan(inputs)}}, engine_(plans_.front().second->view()) {}
+          plans_{{inputs, make_plan(inputs)}}, engine_(plans_.front().second->view()) {
+        engine_.attach(layers_);
+    }
 
     program(const program& other)
         : layers_(other.layers_), outputs_(other.outputs_), root_(other.root_),
           plans_(other.plans_), engine_(other.plan()) {
         std::copy_n(other.engine_.parameters().data(), other.engine_.parameters().size(), engine_.parameters().data());
+        engine_.attach(layers_);
         use_threads(other.thread_count());
         prepare();
     }
@@ -8028,20 +8505,11 @@ public:
         prepare();
     }
 
-    void use_threads(std::size_t count) {
-        threads_ = count > 1 ? std::make_unique<thread_pool>(count) : nullptr;
-        engine_.use(threads_.get());
-    }
-    std::size_t thread_count() const { return threads_ ? threads_->size() : 1; }
+    void use_threads(std::size_t count) { engine_.use_threads(count); }
+    std::size_t thread_count() const { return engine_.thread_count(); }
 
     /// Lets the kernels know that parameters have changed.
-    void prepare() { engine_.prepare_all(layers_); }
-    void prepare_step(std::size_t step) {
-        layers_.each(0, [&](const any_node& node, std::size_t first) {
-            if (step >= first && step < first + node.step_count()) node.prepare(engine_, first);
-        });
-    }
-    void measure() { engine_.measure(layers_); }
+    void prepare() { engine_.prepare(); }
     void forward() { layers_.forward(engine_, 0); }
     void backward() { layers_.backward(engine_, 0); }
 
@@ -8060,7 +8528,6 @@ private:
     std::vector<std::string> outputs_;
     std::string root_;
     std::vector<std::pair<std::vector<named_shape>, std::shared_ptr<const bespoke::plan>>> plans_;
-    std::unique_ptr<thread_pool> threads_;
     engine<float> engine_;
 };
 
@@ -8225,7 +8692,8 @@ private:
                                                                        : 2 * random.uniform() - 1);
         const std::vector<double*> nowhere(p.blobs.size());
         engine_.place(options_.examples, places, nowhere);
-        engine_.prepare_all(*this);
+        engine_.attach(*this);
+        engine_.prepare();
         trained_.assign(p.steps.size(), 0);
         trained_[step_] = 1;
     }
@@ -8238,7 +8706,7 @@ private:
 
     void forward() {
         engine_.select(pass::trainable, trained_);
-        engine_.prepare(layer_, step_);
+        engine_.prepare(step_);
         engine_.forward(layer_, step_);
     }
 
@@ -8424,10 +8892,11 @@ gradient_report check_gradients(const L& layer, const std::vector<shape>& inputs
 
 
 
+
 #include <cmath>
 #include <cstdio>
+#include <memory>
 #include <string>
-#include <variant>
 
 namespace bespoke {
 
@@ -8514,29 +8983,84 @@ struct mean_squared_error {
 /// What a trainer asks of a loss; a loss of your own has these members. x has the stride 0 where the blob does
 /// not depend on an input: it is the same for every example, and dx sums over them.
 template <class L>
-concept loss = std::copyable<L> && requires(const L& l, const shape& s, const float* target,
-                                            dynamic_view<const float> x, dynamic_view<float> dx) {
+concept loss = requires(const L& l, const shape& s, const float* target, dynamic_view<const float> x,
+                        dynamic_view<float> dx) {
     { l.input } -> std::convertible_to<std::string>;
     { L::from_softmax } -> std::convertible_to<bool>;
     { l.target_size(s) } -> std::convertible_to<extent>;
     { l.check_target(s, target) } -> std::convertible_to<sentence>;
     { l(x, x, target, dx) } -> std::convertible_to<double>;
+} && std::copyable<L>;
+
+/// A loss of any type, as a trainer keeps it: one virtual call a mini-batch.
+template <class T>
+class any_loss {
+public:
+    template <class L>
+        requires(!std::same_as<L, any_loss> && loss<L>)
+    any_loss(L chosen) : self_(hold(std::move(chosen))) {}
+
+    const std::string& input() const { return self_->input; }
+    bool from_softmax() const { return self_->from_softmax; }
+    extent target_size(const shape& x) const { return self_->target_size(x); }
+    sentence check_target(const shape& x, const T* target) const { return self_->check_target(x, target); }
+    double operator()(dynamic_view<const T> x, dynamic_view<const T> y, const T* target, dynamic_view<T> dx) const {
+        return self_->evaluate(x, y, target, dx);
+    }
+
+    /// What a loss of type L brings to it.
+    template <class L>
+    class holder;
+
+private:
+    struct interface {
+        std::string input;
+        bool from_softmax;
+
+        interface(std::string name, bool softmax) : input(std::move(name)), from_softmax(softmax) {}
+        virtual ~interface() = default;
+        virtual extent target_size(const shape& x) const = 0;
+        virtual sentence check_target(const shape& x, const T* target) const = 0;
+        virtual double evaluate(dynamic_view<const T> x, dynamic_view<const T> y, const T* target,
+                                dynamic_view<T> dx) const = 0;
+    };
+    template <class L>
+    static std::shared_ptr<const interface> hold(L chosen);
+
+    std::shared_ptr<const interface> self_;
 };
 
-/// A loss chosen at run time, or losses of several kinds in one network.
-template <class... Losses>
-using any_loss = std::variant<Losses...>;
+// Not in the class: see network/memory.hpp.
 
-/// The losses of the Core ML specification.
-using specified_loss = any_loss<categorical_cross_entropy, mean_squared_error>;
+template <class T>
+template <class L>
+class any_loss<T>::holder final : public interface {
+public:
+    explicit holder(L chosen) : interface(chosen.input, L::from_softmax), loss_(std::move(chosen)) {}
+    extent target_size(const shape& x) const override { return loss_.target_size(x); }
+    sentence check_target(const shape& x, const T* target) const override { return loss_.check_target(x, target); }
+    double evaluate(dynamic_view<const T> x, dynamic_view<const T> y, const T* target,
+                    dynamic_view<T> dx) const override {
+        return loss_(x, y, target, dx);
+    }
+
+private:
+    L loss_;
+};
+
+template <class T>
+template <class L>
+std::shared_ptr<const typename any_loss<T>::interface> any_loss<T>::hold(L chosen) {
+    return std::make_shared<const holder<L>>(std::move(chosen));
+}
 
 }  // namespace bespoke
 
 
 #include <cmath>
+#include <memory>
 #include <span>
 #include <tuple>
-#include <variant>
 
 namespace bespoke {
 
@@ -8554,11 +9078,11 @@ struct update_slot {
 /// leaves is subtracted from the weights: w -= u. A transformation of your own has two members:
 /// `moments()`, how many arrays of state it keeps for each weight (zero at first), and `apply`.
 template <class O>
-concept optimizer = std::copyable<O> &&
+concept optimizer =
     requires(const O& o, std::span<const update_slot<float>> slots, float* state) {
-    { o.moments() } -> std::convertible_to<extent>;
-    o.apply(slots, state, extent{}, std::uint64_t{});
-};
+        { o.moments() } -> std::convertible_to<extent>;
+        o.apply(slots, state, extent{}, std::uint64_t{});
+    } && std::copyable<O>;  // last: of an any_optimizer in a tuple it would ask about the tuple without end
 
 /// Stochastic gradient descent with momentum: v = momentum v + u; u = learning_rate v.
 /// Sutskever et al., ICML 2013, in PyTorch's form; Core ML specification, SGDOptimizer.
@@ -8692,23 +9216,100 @@ struct chain {
     friend bool operator==(const chain&, const chain&) = default;
 };
 
-/// An optimizer chosen at run time.
-template <optimizer... Kinds>
-struct any_optimizer {
-    std::variant<Kinds...> kind;
+/// Where an optimizer has the hyper-parameters that the specification names; null: it has none of this name. In a
+/// chain the first transformation that has it counts.
+struct optimizer_parameters {
+    double *learning_rate = nullptr, *momentum = nullptr, *beta1 = nullptr, *beta2 = nullptr, *eps = nullptr;
 
-    extent moments() const {
-        return std::visit([](const auto& o) { return o.moments(); }, kind);
+    template <class O>
+    void look_into(O& o) {
+        if constexpr (requires { o.links; })
+            std::apply([this](auto&... link) { (this->look_into(link), ...); }, o.links);
+        if constexpr (requires { o.parameters().learning_rate; }) keep_first(o.parameters());
+        optimizer_parameters own;
+        if constexpr (requires { static_cast<double*>(&o.learning_rate); }) own.learning_rate = &o.learning_rate;
+        if constexpr (requires { static_cast<double*>(&o.momentum); }) own.momentum = &o.momentum;
+        if constexpr (requires { static_cast<double*>(&o.beta1); }) own.beta1 = &o.beta1;
+        if constexpr (requires { static_cast<double*>(&o.beta2); }) own.beta2 = &o.beta2;
+        if constexpr (requires { static_cast<double*>(&o.eps); }) own.eps = &o.eps;
+        keep_first(own);
     }
-    template <class T>
-    void apply(std::span<const update_slot<T>> slots, T* state, extent total, std::uint64_t step) const {
-        std::visit([&](const auto& o) { o.apply(slots, state, total, step); }, kind);
+
+private:
+    void keep_first(const optimizer_parameters& next) {
+        for (const auto member : {&optimizer_parameters::learning_rate, &optimizer_parameters::momentum,
+                                  &optimizer_parameters::beta1, &optimizer_parameters::beta2,
+                                  &optimizer_parameters::eps})
+            if (this->*member == nullptr) this->*member = next.*member;
     }
-    friend bool operator==(const any_optimizer&, const any_optimizer&) = default;
 };
 
-/// The optimizers of the Core ML specification.
-using specified_optimizer = any_optimizer<sgd, adam>;
+/// An optimizer of any type, as a trainer keeps it: one virtual call a mini-batch.
+template <class T>
+class any_optimizer {
+public:
+    template <class O>
+        requires(!std::same_as<O, any_optimizer> && optimizer<O>)
+    any_optimizer(O chosen) : self_(hold(std::move(chosen))) {}
+    any_optimizer(const any_optimizer& other) : self_(other.self_->clone()) {}
+    any_optimizer(any_optimizer&&) noexcept = default;
+    any_optimizer& operator=(any_optimizer other) noexcept {
+        self_.swap(other.self_);
+        return *this;
+    }
+    ~any_optimizer() = default;
+
+    extent moments() const { return self_->moments(); }
+    void apply(std::span<const update_slot<T>> slots, T* state, extent total, std::uint64_t step) const {
+        self_->apply(slots, state, total, step);
+    }
+    /// To read and to change, as long as this object is there.
+    optimizer_parameters parameters() { return self_->parameters(); }
+
+    /// What an optimizer of type O brings to it.
+    template <class O>
+    class holder;
+
+private:
+    struct interface {
+        virtual ~interface() = default;
+        virtual std::unique_ptr<interface> clone() const = 0;
+        virtual extent moments() const = 0;
+        virtual void apply(std::span<const update_slot<T>> slots, T* state, extent total, std::uint64_t step) const = 0;
+        virtual optimizer_parameters parameters() = 0;
+    };
+    template <class O>
+    static std::unique_ptr<interface> hold(O chosen);
+
+    std::unique_ptr<interface> self_;
+};
+
+template <class T>
+template <class O>
+class any_optimizer<T>::holder final : public interface {
+public:
+    explicit holder(O chosen) : optimizer_(std::move(chosen)) {}
+    std::unique_ptr<interface> clone() const override { return std::make_unique<holder>(*this); }
+    extent moments() const override { return optimizer_.moments(); }
+    void apply(std::span<const update_slot<T>> slots, T* state, extent total, std::uint64_t step) const override {
+        optimizer_.apply(slots, state, total, step);
+    }
+    optimizer_parameters parameters() override {
+        optimizer_parameters found;
+        found.look_into(optimizer_);
+        return found;
+    }
+
+private:
+    O optimizer_;
+};
+
+// Not in the class: see network/memory.hpp.
+template <class T>
+template <class O>
+std::unique_ptr<typename any_optimizer<T>::interface> any_optimizer<T>::hold(O chosen) {
+    return std::make_unique<holder<O>>(std::move(chosen));
+}
 
 }  // namespace bespoke
 
@@ -8940,7 +9541,6 @@ private:
 #include <algorithm>
 #include <cmath>
 #include <string>
-#include <variant>
 #include <vector>
 
 namespace bespoke {
@@ -8949,133 +9549,69 @@ namespace bespoke {
 template <class T>
 using example_data = std::span<const T>;
 
+/// A network of either door, as a trainer sees it: a composed `network<...>` or a loaded `program`. It must outlive
+/// the trainer and must not run elsewhere meanwhile.
+template <class T>
+class trainable {
+public:
+    template <class Network>
+        requires std::same_as<typename Network::engine_type, engine<T>>
+    trainable(Network& network)
+        : engine_(&network.core()), network_(&network),
+          forward_([](void* n) { static_cast<Network*>(n)->forward(); }),
+          backward_([](void* n) { static_cast<Network*>(n)->backward(); }) {}
+
+    engine<T>& core() const { return *engine_; }
+    const plan_view& plan() const { return engine_->plan(); }
+    void forward() const { forward_(network_); }
+    void backward() const { backward_(network_); }
+
+private:
+    engine<T>* engine_;
+    void* network_;
+    void (*forward_)(void*);
+    void (*backward_)(void*);
+};
+
 /// Trains a network: keeps examples, runs mini-batches of them forward and backward, and lets an optimizer
-/// change the parameters. `Network` is a composed `network<...>` or a loaded `program`.
+/// change the parameters.
+///
+///     trainer training(net, {categorical_cross_entropy{}}, adam{.learning_rate = 1e-3});
 ///
 /// Steps that no trained parameter has an influence on run once an example, in `load`, not once an epoch.
 /// After the first mini-batch of the largest size a step allocates nothing. The same examples in the same
 /// order give the same bits, whatever the number of threads.
-template <class Network, optimizer Optimizer, class Loss>
+template <class T>
 class trainer {
 public:
-    using T = typename Network::value_type;
+    using value_type = T;
 
-    /// The network must outlive the trainer and must not run elsewhere meanwhile. Throws `error`
-    /// (errc::not_updatable) with every reason why it cannot be trained.
-    trainer(Network& network, std::vector<Loss> losses, Optimizer optimizer,
-            train which = train::updatable_layers)
-        : network_(network), losses_(std::move(losses)), optimizer_(std::move(optimizer)),
-          sites_(find_sites(network.plan(), losses_)), plan_(network.plan(), which, sites_) {
-        if (const auto reasons = check_trainable(network.plan(), losses_, which); !reasons.empty()) {
-            std::string all = "this network cannot be trained";
-            for (const auto& reason : reasons) all += "\n  " + reason;
-            throw error(errc::not_updatable, all);
-        }
-        extent total = 0;
-        const auto& facts = network_.plan().parameters;
-        for (std::size_t i = 0; i < facts.size(); ++i)
-            if (plan_.learning[i]) {
-                slots_.push_back({network_.core().parameter(i), nullptr, facts[i].dimensions.size(), total});
-                slot_parameters_.push_back(i);
-                total += aligned_size<T>(facts[i].dimensions.size());
-            }
-        gradients_.resize(total);
-        for (auto& slot : slots_) slot.step = gradients_.data() + slot.offset;
-        values_.resize(network_.plan().blobs.size());
-        blob_gradients_.resize(values_.size());
-    }
+    /// Throws `error` (errc::not_updatable) with every reason why the network cannot be trained.
+    trainer(trainable<T> network, std::vector<any_loss<T>> losses, any_optimizer<T> optimizer,
+            train which = train::updatable_layers);
 
     /// Every reason why a network of this plan cannot be trained so; none: it can.
-    static std::vector<std::string> check_trainable(const plan_view& p, const std::vector<Loss>& losses, train which) {
-        const std::vector<loss_site> sites = find_sites(p, losses);
-        std::vector<std::string> reasons = loss_reasons(p, losses, sites);
-        const training_plan plan(p, which, sites);
-        reasons.insert(reasons.end(), plan.reasons.begin(), plan.reasons.end());
-        return reasons;
-    }
+    static std::vector<std::string> check_trainable(const plan_view& p, const std::vector<any_loss<T>>& losses,
+                                                    train which);
 
     /// Takes over examples: for each input of the network and for each loss the values of all of them.
     /// Throws `error` where sizes or targets do not fit.
     void load(std::size_t examples, std::span<const example_data<T>> inputs,
-              std::span<const example_data<T>> targets) {
-        const plan_view& p = network_.plan();
-        check(examples, inputs, targets);
-        examples_ = examples;
-        targets_.resize(targets.size());
-        for (std::size_t l = 0; l < targets.size(); ++l)
-            targets_[l].assign(targets[l].begin(), targets[l].end());
-        kept_.resize(plan_.borders.size());
-        for (std::size_t k = 0; k < plan_.borders.size(); ++k) {
-            const std::size_t b = plan_.borders[k];
-            kept_[k].assign(static_cast<std::size_t>(p.blobs[b].dimensions.size()) *
-                                (p.blobs[b].per_example ? examples : 1),
-                            T(0));
-            for (std::size_t i = 0; i < inputs.size(); ++i)
-                if (p.inputs[i] == b) kept_[k].assign(inputs[i].begin(), inputs[i].end());
-        }
-        if (std::all_of(plan_.trained_steps.begin(), plan_.trained_steps.end(),
-                        [](char trained) { return trained != 0; }))
-            return;
-        constexpr extent most_elements = 1 << 22;
-        const auto batch = static_cast<std::size_t>(
-            std::clamp<extent>(most_elements / std::max<extent>(p.arena_size, 1), 1, 64));
-        for (std::size_t first = 0; first < examples; first += batch)
-            run_frozen(first, std::min(batch, examples - first), inputs);
-    }
+              std::span<const example_data<T>> targets);
     std::size_t examples() const { return examples_; }
 
     /// One mini-batch of the given examples (from 0 to examples() - 1): forward, backward, update. Returns the
     /// loss before the update, summed over the losses. A loss that is not finite updates nothing.
-    double step(std::span<const std::size_t> batch) {
-        const double loss = gradient(batch);
-        if (!std::isfinite(loss)) return loss;
-        ++steps_;
-        const extent moments = optimizer_.moments() * gradients_.size();
-        if (state_.size() < moments) state_.resize(moments);
-        optimizer_.apply(std::span<const update_slot<T>>(slots_), state_.data(), gradients_.size(), steps_);
-        auto& engine = network_.core();
-        std::size_t last_step = blob_facts::npos;
-        for (std::size_t k = 0; k < slots_.size(); ++k) {
-            T* weights = engine.parameter(slot_parameters_[k]);
-            kernels::accumulate_scaled(slots_[k].size, T(-1), static_cast<const T*>(slots_[k].step), weights);
-        }
-        for (std::size_t number : slot_parameters_) {
-            const std::size_t step = network_.plan().parameters[number].step;
-            if (step != last_step) network_.prepare_step(step);
-            last_step = step;
-        }
-        return loss;
-    }
-
+    double step(std::span<const std::size_t> batch);
     /// The loss of the given examples and the gradient of every learning parameter, without an update.
-    double gradient(std::span<const std::size_t> batch) {
-        auto& engine = network_.core();
-        for (auto& g : engine.parameter_gradients()) g = nullptr;
-        for (std::size_t k = 0; k < slots_.size(); ++k)
-            engine.parameter_gradients()[slot_parameters_[k]] = slots_[k].step;
-        kernels::fill(gradients_.size(), T(0), gradients_.data());
-        const double loss = forward(batch, true);
-        engine.set_births(plan_.births);
-        network_.backward();
-        engine.select(pass::all, {});
-        return loss;
-    }
+    double gradient(std::span<const std::size_t> batch);
     /// The loss of the given examples.
-    double evaluate(std::span<const std::size_t> batch) {
-        const double loss = forward(batch, false);
-        network_.core().select(pass::all, {});
-        return loss;
-    }
+    double evaluate(std::span<const std::size_t> batch);
 
     /// Whether every learning parameter is a finite number.
-    bool finite() const {
-        for (const auto& slot : slots_)
-            for (extent i = 0; i < slot.size; ++i)
-                if (!std::isfinite(slot.weights[i])) return false;
-        return true;
-    }
+    bool finite() const;
 
-    Optimizer& chosen_optimizer() { return optimizer_; }
+    any_optimizer<T>& chosen_optimizer() { return optimizer_; }
     const std::vector<std::size_t>& learning_parameters() const { return slot_parameters_; }
     /// The gradient that `gradient` left for the k-th of `learning_parameters`.
     std::span<const T> gradient_of(std::size_t k) const {
@@ -9084,177 +9620,31 @@ public:
 
     // What a checkpoint keeps beside the parameters.
     std::uint64_t& steps() { return steps_; }
-    buffer<T>& optimizer_state() {
-        const extent moments = optimizer_.moments() * gradients_.size();
-        if (state_.size() < moments) state_.resize(moments);
-        return state_;
-    }
+    buffer<T>& optimizer_state();
 
 private:
-    template <class Visit>
-    static decltype(auto) visit_loss(const Loss& l, const Visit& visit) {
-        if constexpr (loss<Loss>)
-            return visit(l);
-        else
-            return std::visit(visit, l);
-    }
-
-    static std::vector<loss_site> find_sites(const plan_view& p, const std::vector<Loss>& losses) {
-        std::vector<loss_site> sites;
-        for (const auto& l : losses)
-            visit_loss(l, [&]<class L>(const L& one) {
-                loss_site site;
-                site.output = std::string_view(one.input).empty() ? p.outputs[0] : p.find_blob(one.input);
-                site.input = site.output;
-                if (L::from_softmax && site.output != blob_facts::npos) {
-                    const std::size_t softmax = softmax_of(p, site.output);
-                    site.input = softmax == blob_facts::npos ? softmax : p.inputs_of(softmax)[0];
-                }
-                sites.push_back(site);
-            });
-        return sites;
-    }
-    static std::vector<std::string> loss_reasons(const plan_view& p, const std::vector<Loss>& losses,
-                                                 const std::vector<loss_site>& sites) {
-        std::vector<std::string> reasons;
-        for (std::size_t i = 0; i < losses.size(); ++i) {
-            const std::string name =
-                visit_loss(losses[i], [](const auto& l) { return std::string(l.input); });
-            if (sites[i].output == blob_facts::npos)
-                reasons.push_back("the loss looks at \"" + name + "\", which no layer writes");
-            else if (sites[i].input == blob_facts::npos)
-                reasons.push_back("the cross-entropy looks at \"" +
-                                  std::string(p[p.blobs[sites[i].output].name]) +
-                                  "\", which is not the output of a softmax over a whole example");
-        }
-        return reasons;
-    }
-
+    static std::vector<loss_site> find_sites(const plan_view& p, const std::vector<any_loss<T>>& losses);
+    static std::vector<std::string> loss_reasons(const plan_view& p, const std::vector<any_loss<T>>& losses,
+                                                 const std::vector<loss_site>& sites);
     void check(std::size_t examples, std::span<const example_data<T>> inputs,
-               std::span<const example_data<T>> targets) const {
-        const plan_view& p = network_.plan();
-        const auto wrong = [](const auto&... parts) { throw error(shape_fault(parts...)); };
-        if (examples == 0) throw error(errc::bad_argument, "at least one example wanted, none came");
-        if (inputs.size() != p.inputs.size())
-            wrong(p.inputs.size(), " inputs wanted, ", inputs.size(), " came");
-        if (targets.size() != losses_.size())
-            wrong("targets for ", losses_.size(), " losses wanted, for ", targets.size(), " came");
-        for (std::size_t i = 0; i < inputs.size(); ++i) {
-            const blob_facts& blob = p.blobs[p.inputs[i]];
-            const auto size = static_cast<std::size_t>(blob.dimensions.size());
-            if (inputs[i].size() != size * examples)
-                wrong("input \"", p[blob.name], "\": ", examples, " times the shape ", blob.dimensions,
-                      " wanted (", size * examples, " elements), ", inputs[i].size(), " came");
-        }
-        for (std::size_t l = 0; l < targets.size(); ++l)
-            visit_loss(losses_[l], [&](const auto& loss) {
-                const shape& x = p.blobs[sites_[l].input].dimensions;
-                const auto size = static_cast<std::size_t>(loss.target_size(x));
-                if (targets[l].size() != size * examples)
-                    wrong("target of loss ", l, ": ", size * examples, " elements wanted, ",
-                          targets[l].size(), " came");
-                for (std::size_t i = 0; i < examples; ++i) {
-                    const sentence problem = loss.check_target(x, targets[l].data() + i * size);
-                    if (!problem.view().empty())
-                        throw error(value_fault("target of loss ", l, ", example ", i, ": ", problem));
-                }
-            });
-    }
-
-    /// Runs the frozen steps for examples [first, first + count) and keeps what crosses the border.
-    void run_frozen(std::size_t first, std::size_t count, std::span<const example_data<T>> inputs) {
-        auto& engine = network_.core();
-        const plan_view& p = network_.plan();
-        engine.reserve(static_cast<extent>(count));
-        network_.measure();
-        const auto keep = [&](std::size_t blob) {
-            for (std::size_t k = 0; k < plan_.borders.size(); ++k) {
-                if (plan_.borders[k] != blob) continue;
-                const auto size = static_cast<std::size_t>(p.blobs[blob].dimensions.size());
-                const std::size_t examples = p.blobs[blob].per_example ? count : 1;
-                std::copy_n(engine.value(blob), size * examples,
-                            kept_[k].data() + (p.blobs[blob].per_example ? first * size : 0));
-            }
-        };
-        for (std::size_t i = 0; i < inputs.size(); ++i) {
-            const auto size = static_cast<std::size_t>(p.blobs[p.inputs[i]].dimensions.size());
-            std::copy_n(inputs[i].data() + first * size, count * size, engine.value(p.inputs[i]));
-        }
-        engine.select(pass::frozen, plan_.trained_steps);
-        const auto hook = [&](std::size_t step) {
-            for (std::size_t s = step; s < p.steps[step].end; ++s)
-                for (std::size_t blob : p.outputs_of(s)) keep(blob);
-        };
-        engine.after_frozen(hook);
-        network_.forward();
-        engine.select(pass::all, {});
-    }
-
-    double forward(std::span<const std::size_t> batch, bool with_gradient) {
-        if (batch.empty()) throw error(errc::bad_argument, "a mini-batch of at least one example wanted");
-        for (std::size_t i : batch)
-            if (i >= examples_)
-                throw error(value_fault("mini-batch: an example below ", examples_, " wanted, ", i, " came"));
-        auto& engine = network_.core();
-        const plan_view& p = network_.plan();
-        const auto count = static_cast<extent>(batch.size());
-        place(count);
-        for (std::size_t k = 0; k < plan_.borders.size(); ++k) {
-            const std::size_t blob = plan_.borders[k];
-            const auto size = static_cast<std::size_t>(p.blobs[blob].dimensions.size());
-            if (!p.blobs[blob].per_example) {
-                std::copy_n(kept_[k].data(), size, values_[blob]);
-                continue;
-            }
-            for (std::size_t i = 0; i < batch.size(); ++i)
-                std::copy_n(kept_[k].data() + batch[i] * size, size, values_[blob] + i * size);
-        }
-        engine.select(pass::trainable, plan_.trained_steps);
-        network_.forward();
-        if (with_gradient)
-            for (const auto& site : sites_)
-                if (blob_gradients_[site.input])
-                    kernels::fill(engine.elements(site.input), T(0), blob_gradients_[site.input]);
-        double total = 0;
-        for (std::size_t l = 0; l < losses_.size(); ++l)
-            visit_loss(losses_[l], [&](const auto& loss) {
-                const std::size_t x = sites_[l].input, y = sites_[l].output;
-                const auto size = static_cast<std::size_t>(loss.target_size(p.blobs[x].dimensions));
-                batch_targets_.resize(size * batch.size());
-                for (std::size_t i = 0; i < batch.size(); ++i)
-                    std::copy_n(targets_[l].data() + batch[i] * size, size, batch_targets_.data() + i * size);
-                total +=
-                    loss(blob_view<const T>(values_[x], x, count), blob_view<const T>(values_[y], y, count),
-                         static_cast<const T*>(batch_targets_.data()),
-                         blob_view<T>(with_gradient ? blob_gradients_[x] : nullptr, x, count));
-            });
-        return total;
-    }
+               std::span<const example_data<T>> targets) const;
+    void check_targets(std::size_t examples, std::size_t number, example_data<T> targets) const;
+    void run_frozen(std::size_t first, std::size_t count, std::span<const example_data<T>> inputs);
+    double forward(std::span<const std::size_t> batch, bool with_gradient);
+    double evaluate_loss(std::size_t number, std::span<const std::size_t> batch, bool with_gradient);
+    void place(extent examples);
     template <class U>
     dynamic_view<U> blob_view(U* data, std::size_t blob, extent examples) const {
         const blob_facts& facts = network_.plan().blobs[blob];
         return {data, facts.dimensions, examples, facts.per_example ? facts.dimensions.size() : 0};
     }
-
-    void place(extent examples) {
-        const plan_view& p = network_.plan();
-        arena_.reserve(plan_.arena_size * examples);
-        shared_.reserve(plan_.shared_size);
-        for (std::size_t b = 0; b < values_.size(); ++b) {
-            const auto at = [&](extent offset) -> T* {
-                if (offset < 0) return nullptr;
-                return p.blobs[b].per_example ? arena_.data() + offset * examples : shared_.data() + offset;
-            };
-            values_[b] = at(plan_.value_offset[b]);
-            blob_gradients_[b] = at(plan_.gradient_offset[b]);
-        }
-        network_.core().place(examples, values_, blob_gradients_);
-        network_.measure();
+    std::size_t size_of(std::size_t blob) const {
+        return static_cast<std::size_t>(network_.plan().blobs[blob].dimensions.size());
     }
 
-    Network& network_;
-    std::vector<Loss> losses_;
-    Optimizer optimizer_;
+    trainable<T> network_;
+    std::vector<any_loss<T>> losses_;
+    any_optimizer<T> optimizer_;
     std::vector<loss_site> sites_;
     training_plan plan_;
     std::vector<update_slot<T>> slots_;
@@ -9266,6 +9656,270 @@ private:
     std::vector<std::vector<T>> kept_, targets_;
     std::vector<T> batch_targets_;
 };
+template <class Network>
+trainer(Network&, std::vector<any_loss<typename Network::value_type>>, any_optimizer<typename Network::value_type>,
+        train = train::updatable_layers) -> trainer<typename Network::value_type>;
+
+// Not in the class: see network/memory.hpp.
+
+template <class T>
+trainer<T>::trainer(trainable<T> network, std::vector<any_loss<T>> losses, any_optimizer<T> optimizer, train which)
+    : network_(network), losses_(std::move(losses)), optimizer_(std::move(optimizer)),
+      sites_(find_sites(network.plan(), losses_)), plan_(network.plan(), which, sites_) {
+    if (const auto reasons = check_trainable(network.plan(), losses_, which); !reasons.empty()) {
+        std::string all = "this network cannot be trained";
+        for (const auto& reason : reasons) all += "\n  " + reason;
+        throw error(errc::not_updatable, all);
+    }
+    extent total = 0;
+    const auto& facts = network_.plan().parameters;
+    for (std::size_t i = 0; i < facts.size(); ++i)
+        if (plan_.learning[i]) {
+            slots_.push_back({network_.core().parameter(i), nullptr, facts[i].dimensions.size(), total});
+            slot_parameters_.push_back(i);
+            total += aligned_size<T>(facts[i].dimensions.size());
+        }
+    gradients_.resize(total);
+    for (auto& slot : slots_) slot.step = gradients_.data() + slot.offset;
+    values_.resize(network_.plan().blobs.size());
+    blob_gradients_.resize(values_.size());
+}
+
+template <class T>
+std::vector<std::string> trainer<T>::check_trainable(const plan_view& p, const std::vector<any_loss<T>>& losses,
+                                                     train which) {
+    const std::vector<loss_site> sites = find_sites(p, losses);
+    std::vector<std::string> reasons = loss_reasons(p, losses, sites);
+    const training_plan plan(p, which, sites);
+    reasons.insert(reasons.end(), plan.reasons.begin(), plan.reasons.end());
+    return reasons;
+}
+
+template <class T>
+void trainer<T>::load(std::size_t examples, std::span<const example_data<T>> inputs,
+                      std::span<const example_data<T>> targets) {
+    const plan_view& p = network_.plan();
+    check(examples, inputs, targets);
+    examples_ = examples;
+    targets_.resize(targets.size());
+    for (std::size_t l = 0; l < targets.size(); ++l) targets_[l].assign(targets[l].begin(), targets[l].end());
+    kept_.resize(plan_.borders.size());
+    for (std::size_t k = 0; k < plan_.borders.size(); ++k) {
+        const std::size_t b = plan_.borders[k];
+        kept_[k].assign(size_of(b) * (p.blobs[b].per_example ? examples : 1), T(0));
+        for (std::size_t i = 0; i < inputs.size(); ++i)
+            if (p.inputs[i] == b) kept_[k].assign(inputs[i].begin(), inputs[i].end());
+    }
+    if (std::all_of(plan_.trained_steps.begin(), plan_.trained_steps.end(),
+                    [](char trained) { return trained != 0; }))
+        return;
+    constexpr extent most_elements = 1 << 22;
+    const auto batch =
+        static_cast<std::size_t>(std::clamp<extent>(most_elements / std::max<extent>(p.arena_size, 1), 1, 64));
+    for (std::size_t first = 0; first < examples; first += batch)
+        run_frozen(first, std::min(batch, examples - first), inputs);
+}
+
+template <class T>
+double trainer<T>::step(std::span<const std::size_t> batch) {
+    const double loss = gradient(batch);
+    if (!std::isfinite(loss)) return loss;
+    ++steps_;
+    optimizer_.apply(slots_, optimizer_state().data(), gradients_.size(), steps_);
+    auto& engine = network_.core();
+    for (std::size_t k = 0; k < slots_.size(); ++k)
+        kernels::accumulate_scaled(slots_[k].size, T(-1), static_cast<const T*>(slots_[k].step),
+                                   engine.parameter(slot_parameters_[k]));
+    std::size_t last_step = blob_facts::npos;
+    for (std::size_t number : slot_parameters_) {
+        const std::size_t step = network_.plan().parameters[number].step;
+        if (step != last_step) engine.prepare(step);
+        last_step = step;
+    }
+    return loss;
+}
+
+template <class T>
+double trainer<T>::gradient(std::span<const std::size_t> batch) {
+    auto& engine = network_.core();
+    for (auto& g : engine.parameter_gradients()) g = nullptr;
+    for (std::size_t k = 0; k < slots_.size(); ++k)
+        engine.parameter_gradients()[slot_parameters_[k]] = slots_[k].step;
+    kernels::fill(gradients_.size(), T(0), gradients_.data());
+    const double loss = forward(batch, true);
+    engine.set_births(plan_.births);
+    network_.backward();
+    engine.select(pass::all, {});
+    return loss;
+}
+
+template <class T>
+double trainer<T>::evaluate(std::span<const std::size_t> batch) {
+    const double loss = forward(batch, false);
+    network_.core().select(pass::all, {});
+    return loss;
+}
+
+template <class T>
+bool trainer<T>::finite() const {
+    for (const auto& slot : slots_)
+        for (extent i = 0; i < slot.size; ++i)
+            if (!std::isfinite(slot.weights[i])) return false;
+    return true;
+}
+
+template <class T>
+buffer<T>& trainer<T>::optimizer_state() {
+    const extent size = optimizer_.moments() * gradients_.size();
+    if (state_.size() < size) state_.resize(size);
+    return state_;
+}
+
+template <class T>
+std::vector<loss_site> trainer<T>::find_sites(const plan_view& p, const std::vector<any_loss<T>>& losses) {
+    std::vector<loss_site> sites;
+    for (const auto& loss : losses) {
+        loss_site site;
+        site.output = loss.input().empty() ? p.outputs[0] : p.find_blob(loss.input());
+        site.input = site.output;
+        if (loss.from_softmax() && site.output != blob_facts::npos) {
+            const std::size_t softmax = softmax_of(p, site.output);
+            site.input = softmax == blob_facts::npos ? softmax : p.inputs_of(softmax)[0];
+        }
+        sites.push_back(site);
+    }
+    return sites;
+}
+
+template <class T>
+std::vector<std::string> trainer<T>::loss_reasons(const plan_view& p, const std::vector<any_loss<T>>& losses,
+                                                  const std::vector<loss_site>& sites) {
+    std::vector<std::string> reasons;
+    for (std::size_t i = 0; i < losses.size(); ++i)
+        if (sites[i].output == blob_facts::npos)
+            reasons.push_back("the loss looks at \"" + losses[i].input() + "\", which no layer writes");
+        else if (sites[i].input == blob_facts::npos)
+            reasons.push_back("the cross-entropy looks at \"" + std::string(p[p.blobs[sites[i].output].name]) +
+                              "\", which is not the output of a softmax over a whole example");
+    return reasons;
+}
+
+template <class T>
+void trainer<T>::check(std::size_t examples, std::span<const example_data<T>> inputs,
+                       std::span<const example_data<T>> targets) const {
+    const plan_view& p = network_.plan();
+    const auto wrong = [](const auto&... parts) { throw error(shape_fault(parts...)); };
+    if (examples == 0) throw error(errc::bad_argument, "at least one example wanted, none came");
+    if (inputs.size() != p.inputs.size()) wrong(p.inputs.size(), " inputs wanted, ", inputs.size(), " came");
+    if (targets.size() != losses_.size())
+        wrong("targets for ", losses_.size(), " losses wanted, for ", targets.size(), " came");
+    for (std::size_t i = 0; i < inputs.size(); ++i) {
+        if (inputs[i].size() != size_of(p.inputs[i]) * examples)
+            network_.core().throw_wrong_input(i, static_cast<extent>(inputs[i].size()), static_cast<extent>(examples));
+    }
+    for (std::size_t l = 0; l < targets.size(); ++l) check_targets(examples, l, targets[l]);
+}
+
+template <class T>
+void trainer<T>::check_targets(std::size_t examples, std::size_t number, example_data<T> targets) const {
+    const shape& x = network_.plan().blobs[sites_[number].input].dimensions;
+    const auto size = static_cast<std::size_t>(losses_[number].target_size(x));
+    if (targets.size() != size * examples)
+        throw error(shape_fault("target of loss ", number, ": ", size * examples, " elements wanted, ",
+                                targets.size(), " came"));
+    for (std::size_t i = 0; i < examples; ++i) {
+        const sentence problem = losses_[number].check_target(x, targets.data() + i * size);
+        if (!problem.view().empty())
+            throw error(value_fault("target of loss ", number, ", example ", i, ": ", problem));
+    }
+}
+
+/// Runs the frozen steps for examples [first, first + count) and keeps what crosses the border.
+template <class T>
+void trainer<T>::run_frozen(std::size_t first, std::size_t count, std::span<const example_data<T>> inputs) {
+    auto& engine = network_.core();
+    const plan_view& p = network_.plan();
+    engine.reserve(static_cast<extent>(count));
+    engine.measure();
+    const auto keep = [&](std::size_t blob) {
+        for (std::size_t k = 0; k < plan_.borders.size(); ++k) {
+            if (plan_.borders[k] != blob) continue;
+            const std::size_t size = size_of(blob), examples = p.blobs[blob].per_example ? count : 1;
+            std::copy_n(engine.value(blob), size * examples,
+                        kept_[k].data() + (p.blobs[blob].per_example ? first * size : 0));
+        }
+    };
+    for (std::size_t i = 0; i < inputs.size(); ++i) {
+        const std::size_t size = size_of(p.inputs[i]);
+        std::copy_n(inputs[i].data() + first * size, count * size, engine.value(p.inputs[i]));
+    }
+    engine.select(pass::frozen, plan_.trained_steps);
+    const auto hook = [&](std::size_t step) {
+        for (std::size_t s = step; s < p.steps[step].end; ++s)
+            for (std::size_t blob : p.outputs_of(s)) keep(blob);
+    };
+    engine.after_frozen(hook);
+    network_.forward();
+    engine.select(pass::all, {});
+}
+
+template <class T>
+double trainer<T>::forward(std::span<const std::size_t> batch, bool with_gradient) {
+    if (batch.empty()) throw error(errc::bad_argument, "a mini-batch of at least one example wanted");
+    for (std::size_t i : batch)
+        if (i >= examples_)
+            throw error(value_fault("mini-batch: an example below ", examples_, " wanted, ", i, " came"));
+    auto& engine = network_.core();
+    place(static_cast<extent>(batch.size()));
+    for (std::size_t k = 0; k < plan_.borders.size(); ++k) {
+        const std::size_t blob = plan_.borders[k], size = size_of(blob);
+        if (!network_.plan().blobs[blob].per_example) {
+            std::copy_n(kept_[k].data(), size, values_[blob]);
+            continue;
+        }
+        for (std::size_t i = 0; i < batch.size(); ++i)
+            std::copy_n(kept_[k].data() + batch[i] * size, size, values_[blob] + i * size);
+    }
+    engine.select(pass::trainable, plan_.trained_steps);
+    network_.forward();
+    if (with_gradient)
+        for (const auto& site : sites_)
+            if (blob_gradients_[site.input])
+                kernels::fill(engine.elements(site.input), T(0), blob_gradients_[site.input]);
+    double total = 0;
+    for (std::size_t l = 0; l < losses_.size(); ++l) total += evaluate_loss(l, batch, with_gradient);
+    return total;
+}
+
+template <class T>
+double trainer<T>::evaluate_loss(std::size_t number, std::span<const std::size_t> batch, bool with_gradient) {
+    const any_loss<T>& loss = losses_[number];
+    const std::size_t x = sites_[number].input, y = sites_[number].output;
+    const auto examples = static_cast<extent>(batch.size());
+    const auto size = static_cast<std::size_t>(loss.target_size(network_.plan().blobs[x].dimensions));
+    batch_targets_.resize(size * batch.size());
+    for (std::size_t i = 0; i < batch.size(); ++i)
+        std::copy_n(targets_[number].data() + batch[i] * size, size, batch_targets_.data() + i * size);
+    return loss(blob_view<const T>(values_[x], x, examples), blob_view<const T>(values_[y], y, examples),
+                batch_targets_.data(), blob_view<T>(with_gradient ? blob_gradients_[x] : nullptr, x, examples));
+}
+
+template <class T>
+void trainer<T>::place(extent examples) {
+    const plan_view& p = network_.plan();
+    arena_.reserve(plan_.arena_size * examples);
+    shared_.reserve(plan_.shared_size);
+    for (std::size_t b = 0; b < values_.size(); ++b) {
+        const auto at = [&](extent offset) -> T* {
+            if (offset < 0) return nullptr;
+            return p.blobs[b].per_example ? arena_.data() + offset * examples : shared_.data() + offset;
+        };
+        values_[b] = at(plan_.value_offset[b]);
+        blob_gradients_[b] = at(plan_.gradient_offset[b]);
+    }
+    network_.core().place(examples, values_, blob_gradients_);
+    network_.core().measure();
+}
 
 }  // namespace bespoke
 
@@ -9305,30 +9959,6 @@ struct update_metrics {
     extent epoch = 0, mini_batch = 0;
 };
 
-/// Calls `visit(o)` for each gradient transformation in an optimizer, wherever in a chain or a choice it stands.
-template <class Optimizer, class Visit>
-void each_transformation(Optimizer& o, const Visit& visit) {
-    if constexpr (requires { o.kind; })
-        std::visit([&](auto& kind) { each_transformation(kind, visit); }, o.kind);
-    else if constexpr (requires { o.links; })
-        std::apply([&](auto&... link) { (each_transformation(link, visit), ...); }, o.links);
-    else
-        visit(o);
-}
-
-/// The (first) learning rate of an optimizer; null: it has none.
-template <class Optimizer>
-double* learning_rate_of(Optimizer& optimizer) {
-    double* found = nullptr;
-    each_transformation(optimizer, [&](auto& o) {
-        if constexpr (requires {
-                          { o.learning_rate } -> std::convertible_to<double>;
-                      })
-            if (!found) found = &o.learning_rate;
-    });
-    return found;
-}
-
 /// Throws `error` for values outside their range.
 inline void check_settings(const update_settings& settings) {
     const auto wanted = [](bool holds, const char* what) {
@@ -9342,52 +9972,52 @@ inline void check_settings(const update_settings& settings) {
 
 /// Sets what the caller wants otherwise. Throws `error` for values outside their range, and for those that the
 /// optimizer does not know.
-template <class Optimizer>
-void apply_options(const update_options& options, update_settings& settings, Optimizer& optimizer) {
+inline void apply_options(const update_options& options, update_settings& settings,
+                          const optimizer_parameters& optimizer) {
     const auto wanted = [](bool holds, const char* what) {
         if (!holds) throw error(errc::bad_argument, std::string("update: ") + what);
     };
-    if (options.epochs) settings.epochs = *options.epochs;
-    if (options.mini_batch_size) settings.mini_batch_size = *options.mini_batch_size;
-    if (options.shuffle) settings.shuffle = *options.shuffle;
-    if (options.seed) settings.seed = *options.seed;
-    if (double* rate = learning_rate_of(optimizer)) {
-        if (options.learning_rate) *rate = *options.learning_rate;
-        settings.learning_rate = *rate;
-    } else {
-        wanted(!options.learning_rate, "this optimizer has no learning rate");
-    }
-    bool has_momentum = false, has_moments = false;
-    each_transformation(optimizer, [&](auto& o) {
-        if constexpr (requires {
-                          { o.momentum } -> std::convertible_to<double>;
-                      }) {
-            has_momentum = true;
-            o.momentum = options.momentum.value_or(o.momentum);
-            wanted(o.momentum >= 0 && std::isfinite(o.momentum), "a momentum from 0 up wanted");
-        }
-        if constexpr (requires { o.beta1, o.beta2, o.eps; }) {
-            has_moments = true;
-            o.beta1 = options.beta1.value_or(o.beta1);
-            o.beta2 = options.beta2.value_or(o.beta2);
-            o.eps = options.eps.value_or(o.eps);
-            wanted(o.beta1 >= 0 && o.beta1 < 1 && o.beta2 >= 0 && o.beta2 < 1,
-                   "beta1 and beta2 from 0 to below 1 wanted");
-            wanted(o.eps >= 0 && std::isfinite(o.eps), "an eps from 0 up wanted");
-        }
-    });
-    wanted(has_momentum || !options.momentum, "this optimizer has no momentum");
-    wanted(has_moments || !(options.beta1 || options.beta2 || options.eps),
-           "this optimizer has no beta1, beta2 and eps");
+    const auto set = [&](const std::optional<double>& value, double* to, const char* missing) {
+        wanted(!value || to != nullptr, missing);
+        if (value) *to = *value;
+    };
+    settings.epochs = options.epochs.value_or(settings.epochs);
+    settings.mini_batch_size = options.mini_batch_size.value_or(settings.mini_batch_size);
+    settings.shuffle = options.shuffle.value_or(settings.shuffle);
+    settings.seed = options.seed.value_or(settings.seed);
+    set(options.learning_rate, optimizer.learning_rate, "this optimizer has no learning rate");
+    set(options.momentum, optimizer.momentum, "this optimizer has no momentum");
+    set(options.beta1, optimizer.beta1, "this optimizer has no beta1, beta2 and eps");
+    set(options.beta2, optimizer.beta2, "this optimizer has no beta1, beta2 and eps");
+    set(options.eps, optimizer.eps, "this optimizer has no beta1, beta2 and eps");
+    if (optimizer.learning_rate) settings.learning_rate = *optimizer.learning_rate;
+    const auto in_range = [](const double* value, bool below_one) {
+        return value == nullptr || (*value >= 0 && std::isfinite(*value) && (!below_one || *value < 1));
+    };
+    wanted(in_range(optimizer.momentum, false), "a momentum from 0 up wanted");
+    wanted(in_range(optimizer.beta1, true) && in_range(optimizer.beta2, true),
+           "beta1 and beta2 from 0 to below 1 wanted");
+    wanted(in_range(optimizer.eps, false), "an eps from 0 up wanted");
     check_settings(settings);
 }
 
 /// What a task needs of a model: something to train it with, that holds the examples.
-template <class Trainer>
+template <class T>
 struct learner {
-    std::unique_ptr<Trainer> trainer;
+    std::unique_ptr<trainer<T>> training;
     update_settings settings;
 };
+
+/// What a running training and whoever watches it share. `tell` may change the settings and throw.
+struct update_progress {
+    update_settings settings;
+    update_metrics metrics;
+    std::atomic<bool> stop = false;
+};
+
+/// All epochs. `tell(context, event)` is called for every event.
+template <class T>
+void run_epochs(trainer<T>& training, update_progress& progress, void (*tell)(void*, update_event), void* context);
 
 template <class Model>
 class update_context;
@@ -9405,13 +10035,14 @@ template <class Model>
 class update_context {
 public:
     update_event event = update_event::training_begin;
-    update_metrics metrics;
-    update_settings settings;  ///< changes take effect at the next mini-batch; shuffle and seed, next epoch
-    const Model& model;        ///< as it is now
+    const update_metrics& metrics;
+    update_settings& settings;  ///< changes take effect at the next mini-batch; shuffle and seed, next epoch
+    const Model& model;         ///< as it is now
     std::exception_ptr failure{};  ///< at completion: why the task ended early, if it failed
     bool cancelled = false;        ///< at completion: the task was told to stop
 
-    update_context(const Model& m, std::atomic<bool>& stop) : model(m), stop_(stop) {}
+    update_context(const Model& m, update_progress& progress)
+        : metrics(progress.metrics), settings(progress.settings), model(m), stop_(progress.stop) {}
     /// Ends the training after this handler. What was learned so far stays.
     void cancel() { stop_ = true; }
 
@@ -9433,9 +10064,9 @@ public:
                 update_handlers<Model> handlers = {})
         : state_(std::make_unique<state>(model, std::move(handlers))) {
         auto learner = make_learner(state_->model, examples, options);
-        state_->context.settings = learner.settings;
-        thread_ =
-            std::jthread([s = state_.get(), learner = std::move(learner)]() mutable { run(*s, learner); });
+        state_->progress.settings = learner.settings;
+        thread_ = std::jthread(
+            [s = state_.get(), training = std::move(learner.training)] { run(*s, *training); });
     }
     update_task(update_task&&) = default;
     update_task& operator=(update_task&&) = delete;
@@ -9444,7 +10075,7 @@ public:
     }
 
     /// Ends the training after the current mini-batch. What was learned so far stays.
-    void cancel() { state_->stop = true; }
+    void cancel() { state_->progress.stop = true; }
     bool finished() const { return state_->finished; }
     /// Waits for the end and rethrows what went wrong, if anything did.
     void wait() {
@@ -9458,83 +10089,41 @@ public:
     }
     const update_metrics& metrics() {
         wait();
-        return state_->context.metrics;
+        return state_->progress.metrics;
     }
 
 private:
     struct state {
         Model model;
-        std::atomic<bool> stop = false, finished = false;
+        update_progress progress;
+        std::atomic<bool> finished = false;
         update_handlers<Model> handlers;
         update_context<Model> context;
 
         state(const Model& m, update_handlers<Model> h)
-            : model(m), handlers(std::move(h)), context(model, stop) {}
+            : model(m), handlers(std::move(h)), context(model, progress) {}
     };
 
-    template <class Learner>
-    static void run(state& s, Learner& learner) {
+    template <class T>
+    static void run(state& s, trainer<T>& training) {
         try {
-            train(s, *learner.trainer);
+            run_epochs(training, s.progress, &tell, &s);
         } catch (...) {
             s.context.failure = std::current_exception();
         }
-        s.context.cancelled = s.stop;
-        if (s.handlers.completion) {
-            try {
-                s.handlers.completion(s.context);
-            } catch (...) {
-                if (!s.context.failure) s.context.failure = std::current_exception();
-            }
+        s.context.cancelled = s.progress.stop;
+        try {
+            if (s.handlers.completion) s.handlers.completion(s.context);
+        } catch (...) {
+            if (!s.context.failure) s.context.failure = std::current_exception();
         }
         s.finished = true;
     }
-
-    template <class Trainer>
-    static void train(state& s, Trainer& trainer) {
-        auto& context = s.context;
-        auto& metrics = context.metrics;
-        const auto tell = [&](update_event event) {
-            context.event = event;
-            if (s.handlers.progress && (s.handlers.events & static_cast<unsigned>(event)) != 0)
-                s.handlers.progress(context);
-            check_settings(context.settings);
-            if (double* rate = learning_rate_of(trainer.chosen_optimizer()))
-                *rate = context.settings.learning_rate;
-        };
-        const auto diverged = [&](const char* what) {
-            throw error(errc::bad_value,
-                        std::string(sentence("the training diverged: ", what, " of epoch ", metrics.epoch,
-                                             ", mini-batch ", metrics.mini_batch,
-                                             " is not finite; a smaller learning rate may help")
-                                        .view()));
-        };
-        std::vector<std::size_t> order(trainer.examples());
-        tell(update_event::training_begin);
-        for (extent epoch = 0; epoch < context.settings.epochs && !s.stop; ++epoch) {
-            metrics.epoch = epoch;
-            std::iota(order.begin(), order.end(), std::size_t{0});
-            if (context.settings.shuffle) {
-                philox random(context.settings.seed, static_cast<std::uint64_t>(epoch));
-                bespoke::shuffle(std::span(order), random);
-            }
-            double sum = 0;
-            std::size_t first = 0;
-            for (extent mini_batch = 0; first < order.size() && !s.stop; ++mini_batch) {
-                metrics.mini_batch = mini_batch;
-                const std::size_t count = std::min(static_cast<std::size_t>(context.settings.mini_batch_size),
-                                                   order.size() - first);
-                metrics.loss = trainer.step(std::span(order).subspan(first, count));
-                if (!std::isfinite(metrics.loss)) diverged("the loss");
-                sum += metrics.loss * static_cast<double>(count);
-                first += count;
-                tell(update_event::mini_batch_end);
-            }
-            if (!trainer.finite()) diverged("a weight after the last update");
-            if (s.stop) break;
-            metrics.loss = sum / static_cast<double>(order.size());
-            tell(update_event::epoch_end);
-        }
+    static void tell(void* to, update_event event) {
+        state& s = *static_cast<state*>(to);
+        s.context.event = event;
+        if (s.handlers.progress && (s.handlers.events & static_cast<unsigned>(event)) != 0)
+            s.handlers.progress(s.context);
     }
 
     std::unique_ptr<state> state_;
@@ -9551,55 +10140,143 @@ Model update(const Model& model, const Examples& examples, const update_options&
 
 /// How to train a composed network: for each input, and for each loss, the values of all examples, one after
 /// the other (they are copied), and what changes which parameters.
-template <class T, class Loss, optimizer Optimizer>
+template <class T>
 struct training_setup {
     std::size_t examples = 0;
     std::vector<example_data<T>> inputs{};
-    std::vector<Loss> losses{};
+    std::vector<any_loss<T>> losses{};
     std::vector<example_data<T>> targets{};
-    Optimizer with{};
+    any_optimizer<T> with = adam{};
     train which = train::updatable_layers;
 };
 
-/// `update(net, training_setup<float, categorical_cross_entropy, adam>{.examples = n, ...}, {.epochs = 10})`
-template <class Network, class T, class Loss, optimizer Optimizer>
+/// `update(net, training_setup<float>{.examples = n, ..., .losses = {categorical_cross_entropy{}}, ...})`
+template <class Network>
     requires requires { typename Network::engine_type; }
-auto make_learner(Network& network, const training_setup<T, Loss, Optimizer>& setup,
+auto make_learner(Network& network, const training_setup<typename Network::value_type>& setup,
                   const update_options& options) {
-    using trainer_type = trainer<Network, Optimizer, Loss>;
-    update_settings settings;
-    Optimizer optimizer = setup.with;
-    apply_options(options, settings, optimizer);
-    auto result = std::make_unique<trainer_type>(network, setup.losses, optimizer, setup.which);
-    result->load(setup.examples, setup.inputs, setup.targets);
-    return learner<trainer_type>{std::move(result), settings};
+    return make_learner(trainable<typename Network::value_type>(network), setup, options);
+}
+template <class T>
+learner<T> make_learner(trainable<T> network, const training_setup<T>& setup, const update_options& options);
+
+// Not inline: see network/memory.hpp.
+
+template <class T>
+learner<T> make_learner(trainable<T> network, const training_setup<T>& setup, const update_options& options) {
+    learner<T> result;
+    any_optimizer<T> optimizer = setup.with;
+    apply_options(options, result.settings, optimizer.parameters());
+    result.training = std::make_unique<trainer<T>>(network, setup.losses, std::move(optimizer), setup.which);
+    result.training->load(setup.examples, setup.inputs, setup.targets);
+    return result;
+}
+
+template <class T>
+void run_epochs(trainer<T>& training, update_progress& progress, void (*tell)(void*, update_event), void* context) {
+    update_settings& settings = progress.settings;
+    update_metrics& metrics = progress.metrics;
+    const std::atomic<bool>& stop = progress.stop;
+    double* const rate = training.chosen_optimizer().parameters().learning_rate;
+    const auto happened = [&](update_event event) {
+        tell(context, event);
+        check_settings(settings);
+        if (rate != nullptr) *rate = settings.learning_rate;
+    };
+    const auto check = [&](bool finite, const char* what) {
+        if (!finite)
+            throw error(value_fault("the training diverged: ", what, " of epoch ", metrics.epoch, ", mini-batch ",
+                                    metrics.mini_batch, " is not finite; a smaller learning rate may help"));
+    };
+    std::vector<std::size_t> order(training.examples());
+    happened(update_event::training_begin);
+    for (extent epoch = 0; epoch < settings.epochs && !stop; ++epoch) {
+        metrics.epoch = epoch;
+        std::iota(order.begin(), order.end(), std::size_t{0});
+        if (settings.shuffle) {
+            philox random(settings.seed, static_cast<std::uint64_t>(epoch));
+            bespoke::shuffle(std::span(order), random);
+        }
+        double sum = 0;
+        std::size_t first = 0;
+        for (extent mini_batch = 0; first < order.size() && !stop; ++mini_batch) {
+            metrics.mini_batch = mini_batch;
+            const std::size_t count =
+                std::min(static_cast<std::size_t>(settings.mini_batch_size), order.size() - first);
+            metrics.loss = training.step(std::span(order).subspan(first, count));
+            check(std::isfinite(metrics.loss), "the loss");
+            sum += metrics.loss * static_cast<double>(count);
+            first += count;
+            happened(update_event::mini_batch_end);
+        }
+        check(training.finite(), "a weight after the last update");
+        if (stop) break;
+        metrics.loss = sum / static_cast<double>(order.size());
+        happened(update_event::epoch_end);
+    }
 }
 
 }  // namespace bespoke
 
+/// What every program needs for float, compiled once.
+///
+/// A program that says `#define BESPOKE_IMPLEMENTATION` in one of its files has all of this there. Its other files
+/// may say `#define BESPOKE_EXTERN_TEMPLATES` and then do not compile it again, which takes most of the time that a
+/// composed network takes. All of them want the same compiler flags.
+
+#if defined(BESPOKE_IMPLEMENTATION) || defined(BESPOKE_EXTERN_TEMPLATES)
+
+#ifdef BESPOKE_IMPLEMENTATION
+#define BESPOKE_INSTANCE template
+#else
+#define BESPOKE_INSTANCE extern template
+#endif
+
+namespace bespoke {
+
+BESPOKE_INSTANCE class network_memory<float>;
+BESPOKE_INSTANCE class engine_state<float>;
+BESPOKE_INSTANCE class engine<float>;
+
+#define BESPOKE_LAYER_INSTANCES(L)                    \
+    BESPOKE_INSTANCE struct layer_runner<float, L>; \
+    BESPOKE_INSTANCE class node_of<L>;
+BESPOKE_CORE_LAYERS(BESPOKE_LAYER_INSTANCES)
+#undef BESPOKE_LAYER_INSTANCES
+
+BESPOKE_INSTANCE std::shared_ptr<const any_loss<float>::interface> any_loss<float>::hold(categorical_cross_entropy);
+BESPOKE_INSTANCE std::shared_ptr<const any_loss<float>::interface> any_loss<float>::hold(mean_squared_error);
+BESPOKE_INSTANCE std::unique_ptr<any_optimizer<float>::interface> any_optimizer<float>::hold(sgd);
+BESPOKE_INSTANCE std::unique_ptr<any_optimizer<float>::interface> any_optimizer<float>::hold(adam);
+BESPOKE_INSTANCE class trainer<float>;
+BESPOKE_INSTANCE learner<float> make_learner(trainable<float>, const training_setup<float>&, const update_options&);
+BESPOKE_INSTANCE void run_epochs(trainer<float>&, update_progress&, void (*)(void*, update_event), void*);
+
+}  // namespace bespoke
+
+#undef BESPOKE_INSTANCE
+#endif
 
 
 
 
 
-#include <algorithm>
+
+
 #include <concepts>
 #include <cstdint>
 #include <initializer_list>
-#include <limits>
 #include <map>
-#include <optional>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <variant>
 #include <vector>
 
-/// What goes into a model and comes out of it: values under names, and the types that a model declares.
-/// Core ML specification, FeatureTypes.proto. Images are not there yet.
+/// What goes into a model and comes out of it: values under names. Core ML specification, FeatureTypes.proto.
+/// Images are not there yet. The types that a model declares stand in feature_type.hpp.
 namespace bespoke {
-
-// --- values -----------------------------------------------------------------------------------------
 
 /// `ArrayDataType`, with the specification's numbers.
 enum class array_data_type {
@@ -9636,73 +10313,50 @@ template <class E>
 concept array_expression =
     xt::is_xexpression<std::decay_t<E>>::value && array_element<typename std::decay_t<E>::value_type>;
 
-/// An array of float, double or int32 behind one type. Made from any xtensor expression of these.
+namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
+
+/// An array of float, double or int32 behind one type. Made from any xtensor expression of these. Copies share the
+/// elements, which never change.
 class multi_array {
 public:
     using variant = std::variant<tensor<float>, tensor<double>, tensor<std::int32_t>>;
 
     /// One float32 zero of rank 0.
-    multi_array() = default;
+    multi_array();
+    multi_array(const multi_array&) = default;  // nothing moves: what was moved from would have no elements
+    multi_array& operator=(const multi_array&) = default;
     /// Throws errc::bad_argument where `values` has more than `max_rank` axes.
     template <array_expression E>
     multi_array(E&& values)
-        : multi_array(tensor<typename std::decay_t<E>::value_type>(std::forward<E>(values)), checked()) {}
+        : multi_array(checked(), tensor<typename std::decay_t<E>::value_type>(std::forward<E>(values))) {}
 
-    bespoke::shape shape() const {
-        return std::visit([](const auto& values) { return shape_of(values); }, values_);
-    }
-    array_data_type data_type() const {
-        return std::visit(
-            [](const auto& values) {
-                return data_type_of<typename std::decay_t<decltype(values)>::value_type>;
-            },
-            values_);
-    }
+    bespoke::shape shape() const;
+    array_data_type data_type() const;
     /// Null where the elements are of another type.
     template <array_element T>
-    const tensor<T>* get_if() const {
-        return std::get_if<tensor<T>>(&values_);
-    }
+    const tensor<T>* get_if() const;
     /// A copy whose elements are of type T. Fractions are cut off and what int32 cannot hold is clamped to
     /// its range (NaN to 0).
     template <array_element T>
-    tensor<T> cast() const {
-        return std::visit(
-            [](const auto& values) {
-                tensor<T> result(values.shape());
-                std::transform(values.begin(), values.end(), result.begin(),
-                               [](auto v) { return converted<T>(v); });
-                return result;
-            },
-            values_);
-    }
-    const variant& values() const { return values_; }
+    tensor<T> cast() const;
+    const variant& values() const;
 
-    friend bool operator==(const multi_array&, const multi_array&) = default;
+    friend bool operator==(const multi_array& a, const multi_array& b) { return a.equals(b); }
 
 private:
     struct checked {};
-    template <class T>
-    multi_array(tensor<T>&& values, checked) : values_(std::move(values)) {
-        const std::size_t rank = std::get<tensor<T>>(values_).dimension();
-        if (rank > max_rank)
-            throw error(errc::bad_argument, "multi-array: at most " + std::to_string(max_rank) +
-                                                " axes wanted, but " + std::to_string(rank) + " came");
-    }
-    template <class T, class U>
-    static T converted(U value) {
-        if constexpr (std::same_as<T, std::int32_t> && std::floating_point<U>) {
-            using limits = std::numeric_limits<std::int32_t>;
-            if (value != value) return 0;
-            const auto wide = static_cast<double>(value);
-            return static_cast<T>(std::clamp(wide, double{limits::min()}, double{limits::max()}));
-        } else {
-            return static_cast<T>(value);
-        }
-    }
+    multi_array(checked, tensor<float>&& values);
+    multi_array(checked, tensor<double>&& values);
+    multi_array(checked, tensor<std::int32_t>&& values);
+    bool equals(const multi_array& other) const;
 
-    variant values_;
+    struct elements;  // who composes networks only should not pay for three xtensor classes
+    std::shared_ptr<const elements> values_;
 };
+
+}  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
+
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::multi_array;
 
 using string_dictionary = std::map<std::string, double>;
 using int64_dictionary = std::map<std::int64_t, double>;
@@ -9726,22 +10380,13 @@ overloaded(F...) -> overloaded<F...>;
 template <class T, class Variant>
 inline constexpr bool is_alternative = false;
 template <class T, class... Alternatives>
-inline constexpr bool is_alternative<T, std::variant<Alternatives...>> = (std::same_as<T, Alternatives> ||
-                                                                          ...);
+inline constexpr bool is_alternative<T, std::variant<Alternatives...>> = (std::same_as<T, Alternatives> || ...);
 
 }  // namespace detail
 
-/// "[1, 8, 8]"
-inline std::string to_text(const shape& s) {
-    std::string text = "[";
-    for (std::size_t axis = 0; axis < s.rank(); ++axis)
-        text += (axis > 0 ? ", " : "") + std::to_string(s[axis]);
-    return text + "]";
-}
-
 /// What `features::get<T>` is asked for, for people: "a multi-array FLOAT32".
 template <class T>
-std::string kind_of() {
+constexpr std::string_view kind_of() {
     if constexpr (std::same_as<T, std::int64_t>)
         return "an int64";
     else if constexpr (std::same_as<T, double>)
@@ -9758,23 +10403,20 @@ std::string kind_of() {
         return "a sequence of int64";
     else if constexpr (std::same_as<T, string_sequence>)
         return "a sequence of strings";
+    else if constexpr (std::same_as<T, tensor<float>>)
+        return "a multi-array FLOAT32";
+    else if constexpr (std::same_as<T, tensor<double>>)
+        return "a multi-array DOUBLE";
     else
-        return "a multi-array " + std::string(name_of(data_type_of<typename T::value_type>));
+        return "a multi-array INT32";
 }
 
+namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
+
+/// "[1, 8, 8]"
+std::string to_text(const shape& s);
 /// What a value is, for people: "a multi-array FLOAT32 [1, 8, 8]".
-inline std::string to_text(const feature_value& value) {
-    return std::visit(
-        detail::overloaded{
-            [](const multi_array& a) {
-                return kind_of<multi_array>() + " " + std::string(name_of(a.data_type())) + " " +
-                       to_text(a.shape());
-            },
-            [](const int64_sequence& s) { return "a sequence of " + std::to_string(s.size()) + " int64"; },
-            [](const string_sequence& s) { return "a sequence of " + std::to_string(s.size()) + " strings"; },
-            []<class T>(const T&) { return kind_of<T>(); }},
-        value);
-}
+std::string to_text(const feature_value& value);
 
 /// Values under names, in the order of the names:
 ///
@@ -9783,66 +10425,207 @@ class features {
 public:
     using map = std::map<std::string, feature_value, std::less<>>;
 
-    features() = default;
+    // defined with the implementation: they are dear to compile
+    features();
+    features(const features&);
+    features(features&&) noexcept;
+    features& operator=(const features&);
+    features& operator=(features&&) noexcept;
+    ~features();
     /// Throws errc::duplicate_name.
-    features(std::initializer_list<map::value_type> values) {
-        for (const auto& [name, value] : values)
-            if (!values_.emplace(name, value).second)
-                throw error(errc::duplicate_name, "feature \"" + name + "\" is given twice");
-    }
+    features(std::initializer_list<map::value_type> values);
 
     /// Throws errc::unknown_name with the names that there are.
-    const feature_value& at(std::string_view name) const {
-        if (const feature_value* value = find(name)) return *value;
-        std::string names;
-        for (const auto& [other, value] : values_) names += (names.empty() ? "\"" : ", \"") + other + "\"";
-        throw error(errc::unknown_name, "no feature \"" + std::string(name) + "\"; there " +
-                                            (names.empty()         ? "is none"
-                                             : values_.size() == 1 ? "is only " + names
-                                                                   : "are " + names));
-    }
+    const feature_value& at(std::string_view name) const;
     /// The value, which must be of type T: an alternative of `feature_value`, or the `tensor` in a
     /// multi-array. Throws errc::unknown_name, or errc::bad_value where the value is something else.
     template <class T>
     const T& get(std::string_view name) const {
         const feature_value& value = at(name);
-        const T* found = nullptr;
         if constexpr (detail::is_alternative<T, feature_value>) {
-            found = std::get_if<T>(&value);
+            if (const T* found = std::get_if<T>(&value)) return *found;
         } else {
-            static_assert(detail::is_alternative<T, multi_array::variant>,
-                          "no feature holds a value of this type");
+            static_assert(detail::is_alternative<T, multi_array::variant>, "no feature holds a value of this type");
             if (const auto* array = std::get_if<multi_array>(&value))
-                found = std::get_if<T>(&array->values());
+                if (const T* found = array->get_if<typename T::value_type>()) return *found;
         }
-        if (!found)
-            throw error(errc::bad_value, "feature \"" + std::string(name) + "\": " + kind_of<T>() +
-                                             " wanted, but it is " + to_text(value));
-        return *found;
+        refuse(name, kind_of<T>(), value);
     }
     /// Null where there is no such name.
-    const feature_value* find(std::string_view name) const {
-        const auto found = values_.find(name);
-        return found == values_.end() ? nullptr : &found->second;
-    }
+    const feature_value* find(std::string_view name) const;
     bool contains(std::string_view name) const { return find(name) != nullptr; }
     /// Adds the value or replaces the one of this name.
-    void set(std::string name, feature_value value) {
-        values_.insert_or_assign(std::move(name), std::move(value));
-    }
+    void set(std::string name, feature_value value);
 
     std::size_t size() const { return values_.size(); }
     bool empty() const { return values_.empty(); }
     map::const_iterator begin() const { return values_.begin(); }
     map::const_iterator end() const { return values_.end(); }
 
-    friend bool operator==(const features&, const features&) = default;
+    friend bool operator==(const features& a, const features& b) { return a.equals(b); }
 
 private:
+    [[noreturn]] static void refuse(std::string_view name, std::string_view wanted, const feature_value& came);
+    bool equals(const features& other) const;
+
     map values_;
 };
 
-// --- types ------------------------------------------------------------------------------------------
+}  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
+
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::features;
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::to_text;
+
+}  // namespace bespoke
+
+#ifdef BESPOKE_IMPLEMENTATION
+
+#include <algorithm>
+#include <limits>
+
+namespace bespoke {
+namespace detail {
+
+template <class T, class U>
+T converted(U value) {
+    if constexpr (std::same_as<T, std::int32_t> && std::floating_point<U>) {
+        using limits = std::numeric_limits<std::int32_t>;
+        if (value != value) return 0;
+        const auto wide = static_cast<double>(value);
+        return static_cast<T>(std::clamp(wide, double{limits::min()}, double{limits::max()}));
+    } else {
+        return static_cast<T>(value);
+    }
+}
+
+}  // namespace detail
+
+namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
+
+struct multi_array::elements {
+    variant values;
+
+    template <class T>
+    explicit elements(tensor<T>&& given) : values(std::move(given)) {
+        const std::size_t rank = std::get<tensor<T>>(values).dimension();
+        if (rank > max_rank)
+            throw error(errc::bad_argument, "multi-array: at most " + std::to_string(max_rank) + " axes wanted, but " +
+                                                std::to_string(rank) + " came");
+    }
+};
+
+multi_array::multi_array() : multi_array(checked(), tensor<float>()) {}
+multi_array::multi_array(checked, tensor<float>&& values)
+    : values_(std::make_shared<const elements>(std::move(values))) {}
+multi_array::multi_array(checked, tensor<double>&& values)
+    : values_(std::make_shared<const elements>(std::move(values))) {}
+multi_array::multi_array(checked, tensor<std::int32_t>&& values)
+    : values_(std::make_shared<const elements>(std::move(values))) {}
+
+const multi_array::variant& multi_array::values() const { return values_->values; }
+template <array_element T>
+const tensor<T>* multi_array::get_if() const {
+    return std::get_if<tensor<T>>(&values_->values);
+}
+template const tensor<float>* multi_array::get_if() const;
+template const tensor<double>* multi_array::get_if() const;
+template const tensor<std::int32_t>* multi_array::get_if() const;
+bool multi_array::equals(const multi_array& other) const { return values() == other.values(); }
+
+bespoke::shape multi_array::shape() const {
+    return std::visit([](const auto& values) { return shape_of(values); }, values());
+}
+array_data_type multi_array::data_type() const {
+    return std::visit(
+        [](const auto& values) { return data_type_of<typename std::decay_t<decltype(values)>::value_type>; }, values());
+}
+template <array_element T>
+tensor<T> multi_array::cast() const {
+    return std::visit(
+        [](const auto& values) {
+            tensor<T> result(values.shape());
+            std::transform(values.begin(), values.end(), result.begin(),
+                           [](auto v) { return detail::converted<T>(v); });
+            return result;
+        },
+        values());
+}
+template tensor<float> multi_array::cast() const;
+template tensor<double> multi_array::cast() const;
+template tensor<std::int32_t> multi_array::cast() const;
+
+std::string to_text(const shape& s) {
+    std::string text = "[";
+    for (std::size_t axis = 0; axis < s.rank(); ++axis)
+        text += (axis > 0 ? ", " : "") + std::to_string(s[axis]);
+    return text + "]";
+}
+
+std::string to_text(const feature_value& value) {
+    return std::visit(
+        detail::overloaded{[](const multi_array& a) {
+                               return std::string(kind_of<multi_array>())
+                                   .append(" ")
+                                   .append(name_of(a.data_type()))
+                                   .append(" ")
+                                   .append(to_text(a.shape()));
+                           },
+                           [](const int64_sequence& s) { return "a sequence of " + std::to_string(s.size()) + " int64"; },
+                           [](const string_sequence& s) {
+                               return "a sequence of " + std::to_string(s.size()) + " strings";
+                           },
+                           []<class T>(const T&) { return std::string(kind_of<T>()); }},
+        value);
+}
+
+features::features() = default;
+features::features(const features&) = default;
+features::features(features&&) noexcept = default;
+features& features::operator=(const features&) = default;
+features& features::operator=(features&&) noexcept = default;
+features::~features() = default;
+features::features(std::initializer_list<map::value_type> values) {
+    for (const auto& [name, value] : values)
+        if (!values_.emplace(name, value).second)
+            throw error(errc::duplicate_name, "feature \"" + name + "\" is given twice");
+}
+
+const feature_value& features::at(std::string_view name) const {
+    if (const feature_value* value = find(name)) return *value;
+    std::string names;
+    for (const auto& [other, value] : values_) names += (names.empty() ? "\"" : ", \"") + other + "\"";
+    throw error(errc::unknown_name, "no feature \"" + std::string(name) + "\"; there " +
+                                        (names.empty()         ? "is none"
+                                         : values_.size() == 1 ? "is only " + names
+                                                               : "are " + names));
+}
+void features::refuse(std::string_view name, std::string_view wanted, const feature_value& came) {
+    throw error(errc::bad_value, "feature \"" + std::string(name) + "\": " + std::string(wanted) +
+                                     " wanted, but it is " + to_text(came));
+}
+const feature_value* features::find(std::string_view name) const {
+    const auto found = values_.find(name);
+    return found == values_.end() ? nullptr : &found->second;
+}
+void features::set(std::string name, feature_value value) {
+    values_.insert_or_assign(std::move(name), std::move(value));
+}
+bool features::equals(const features& other) const { return values_ == other.values_; }
+
+}  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
+}  // namespace bespoke
+
+#endif
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+/// The types that a model declares for its features. Core ML specification, FeatureTypes.proto. Comparisons and what
+/// looks into a variant are defined with the implementation: they are dear to compile.
+namespace bespoke {
 
 /// How many: from `lower_bound` to `upper_bound`, both included; a negative upper bound is none.
 struct size_range {
@@ -9864,52 +10647,6 @@ struct double_feature_type {
 struct string_feature_type {
     friend bool operator==(const string_feature_type&, const string_feature_type&) = default;
 };
-
-struct enumerated_shapes {
-    std::vector<bespoke::shape> shapes = {};
-    friend bool operator==(const enumerated_shapes&, const enumerated_shapes&) = default;
-};
-/// One range for each axis.
-struct shape_range {
-    std::vector<size_range> size_ranges = {};
-    friend bool operator==(const shape_range&, const shape_range&) = default;
-};
-
-struct array_feature_type {
-    /// The required shape, or the default one where `shape_flexibility` is given. Rank 0 with no flexibility
-    /// is undeclared: any shape.
-    bespoke::shape shape = {};
-    array_data_type data_type = array_data_type::invalid_array_data_type;
-    std::variant<std::monostate, enumerated_shapes, shape_range> shape_flexibility = {};
-    /// What every element is where an optional feature is not given.
-    std::variant<std::monostate, std::int32_t, float, double> default_optional_value = {};
-
-    friend bool operator==(const array_feature_type&, const array_feature_type&) = default;
-
-    /// `shape`, or what stands for it: the first enumerated shape, the lower bounds of the ranges.
-    bespoke::shape default_shape() const {
-        if (shape.rank() > 0) return shape;
-        if (const auto* enumerated = std::get_if<enumerated_shapes>(&shape_flexibility))
-            return enumerated->shapes.empty() ? shape : enumerated->shapes.front();
-        bespoke::shape lowest;
-        if (const auto* ranges = std::get_if<shape_range>(&shape_flexibility))
-            for (const size_range& r : ranges->size_ranges) lowest.push_back(r.lower_bound);
-        return lowest;
-    }
-    bool accepts(const bespoke::shape& s) const {
-        if (const auto* enumerated = std::get_if<enumerated_shapes>(&shape_flexibility))
-            return std::ranges::find(enumerated->shapes, s) != enumerated->shapes.end();
-        if (const auto* ranges = std::get_if<shape_range>(&shape_flexibility))
-            return std::ranges::equal(ranges->size_ranges, s,
-                                      [](const size_range& r, extent e) { return r.contains(e); });
-        return shape.rank() == 0 || s == shape;
-    }
-    /// Elements are converted where that keeps their meaning: any to floating point, but not the other way.
-    bool accepts(array_data_type type) const {
-        return type == data_type || data_type != array_data_type::int32;
-    }
-};
-
 /// The values of a dictionary are doubles.
 struct dictionary_feature_type {
     enum class key { int64_key_type, string_key_type };
@@ -9923,90 +10660,158 @@ struct sequence_feature_type {
     friend bool operator==(const sequence_feature_type&, const sequence_feature_type&) = default;
 };
 
+namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
+
+struct enumerated_shapes {
+    std::vector<bespoke::shape> shapes = {};
+    friend bool operator==(const enumerated_shapes&, const enumerated_shapes&);
+};
+/// One range for each axis.
+struct shape_range {
+    std::vector<size_range> size_ranges = {};
+    friend bool operator==(const shape_range&, const shape_range&);
+};
+
+struct array_feature_type {
+    /// The required shape, or the default one where `shape_flexibility` is given. Rank 0 with no flexibility
+    /// is undeclared: any shape.
+    bespoke::shape shape = {};
+    array_data_type data_type = array_data_type::invalid_array_data_type;
+    std::variant<std::monostate, enumerated_shapes, shape_range> shape_flexibility = {};
+    /// What every element is where an optional feature is not given.
+    std::variant<std::monostate, std::int32_t, float, double> default_optional_value = {};
+
+    friend bool operator==(const array_feature_type&, const array_feature_type&);
+
+    /// `shape`, or what stands for it: the first enumerated shape, the lower bounds of the ranges.
+    bespoke::shape default_shape() const;
+    bool accepts(const bespoke::shape& s) const;
+    /// Elements are converted where that keeps their meaning: any to floating point, but not the other way.
+    bool accepts(array_data_type type) const {
+        return type == data_type || data_type != array_data_type::int32;
+    }
+};
+
 struct feature_type {
     std::variant<int64_feature_type, double_feature_type, string_feature_type, array_feature_type,
                  dictionary_feature_type, sequence_feature_type>
         type = {};
     bool is_optional = false;
 
-    friend bool operator==(const feature_type&, const feature_type&) = default;
+    friend bool operator==(const feature_type&, const feature_type&);
 
     /// Null where the type is another.
-    const array_feature_type* multi_array_type() const { return std::get_if<array_feature_type>(&type); }
+    const array_feature_type* multi_array_type() const;
 };
 
 /// "1..8", or "1.." where there is no upper bound.
-inline std::string to_text(const size_range& range) {
+std::string to_text(const size_range& range);
+/// What is wanted, for people: "a multi-array FLOAT32 [1, 8..32, 8..]".
+std::string to_text(const feature_type& type);
+/// Whether `value` can be given for a feature of type `type`.
+bool accepts(const feature_type& type, const feature_value& value);
+/// What is wrong with a declared type itself, or nothing.
+std::optional<fault> fault_of(const feature_type& type);
+
+}  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
+
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::accepts;
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::array_feature_type;
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::enumerated_shapes;
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::fault_of;
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::feature_type;
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::shape_range;
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::to_text;
+
+}  // namespace bespoke
+
+#ifdef BESPOKE_IMPLEMENTATION
+
+#include <algorithm>
+
+namespace bespoke::define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
+
+bool operator==(const enumerated_shapes&, const enumerated_shapes&) = default;
+bool operator==(const shape_range&, const shape_range&) = default;
+bool operator==(const array_feature_type&, const array_feature_type&) = default;
+bool operator==(const feature_type&, const feature_type&) = default;
+
+bespoke::shape array_feature_type::default_shape() const {
+    if (shape.rank() > 0) return shape;
+    if (const auto* enumerated = std::get_if<enumerated_shapes>(&shape_flexibility))
+        return enumerated->shapes.empty() ? shape : enumerated->shapes.front();
+    bespoke::shape lowest;
+    if (const auto* ranges = std::get_if<shape_range>(&shape_flexibility))
+        for (const size_range& r : ranges->size_ranges) lowest.push_back(r.lower_bound);
+    return lowest;
+}
+bool array_feature_type::accepts(const bespoke::shape& s) const {
+    if (const auto* enumerated = std::get_if<enumerated_shapes>(&shape_flexibility))
+        return std::find(enumerated->shapes.begin(), enumerated->shapes.end(), s) != enumerated->shapes.end();
+    if (const auto* ranges = std::get_if<shape_range>(&shape_flexibility))
+        return std::equal(ranges->size_ranges.begin(), ranges->size_ranges.end(), s.begin(), s.end(),
+                          [](const size_range& r, extent e) { return r.contains(e); });
+    return shape.rank() == 0 || s == shape;
+}
+const array_feature_type* feature_type::multi_array_type() const { return std::get_if<array_feature_type>(&type); }
+
+std::string to_text(const size_range& range) {
     if (range.upper_bound < 0) return std::to_string(range.lower_bound) + "..";
     if (range.lower_bound == range.upper_bound) return std::to_string(range.lower_bound);
     return std::to_string(range.lower_bound) + ".." + std::to_string(range.upper_bound);
 }
 
-/// What is wanted, for people: "a multi-array FLOAT32 [1, 8..32, 8..]".
-inline std::string to_text(const feature_type& type) {
-    return std::visit(
-        detail::overloaded{
-            [](const int64_feature_type&) { return kind_of<std::int64_t>(); },
-            [](const double_feature_type&) { return kind_of<double>(); },
-            [](const string_feature_type&) { return kind_of<std::string>(); },
-            [](const array_feature_type& a) {
-                std::string text = kind_of<multi_array>() + " " + std::string(name_of(a.data_type));
-                if (const auto* enumerated = std::get_if<enumerated_shapes>(&a.shape_flexibility)) {
-                    for (std::size_t i = 0; i < enumerated->shapes.size(); ++i)
-                        text += (i > 0 ? " or " : " ") + to_text(enumerated->shapes[i]);
-                } else if (const auto* ranges = std::get_if<shape_range>(&a.shape_flexibility)) {
-                    for (std::size_t i = 0; i < ranges->size_ranges.size(); ++i)
-                        text += (i > 0 ? ", " : " [") + to_text(ranges->size_ranges[i]);
-                    text += "]";
-                } else if (a.shape.rank() > 0) {
-                    text += " " + to_text(a.shape);
-                } else {
-                    text += " of any shape";
-                }
-                return text;
-            },
-            [](const dictionary_feature_type& d) {
-                return d.key_type == dictionary_feature_type::key::int64_key_type
-                           ? kind_of<int64_dictionary>()
-                           : kind_of<string_dictionary>();
-            },
-            [](const sequence_feature_type& s) {
-                return "a sequence of " + to_text(s.size_range) +
-                       (s.type == sequence_feature_type::element::int64_type ? " int64" : " strings");
-            }},
-        type.type);
+std::string to_text(const feature_type& type) {
+    if (std::holds_alternative<int64_feature_type>(type.type)) return std::string(kind_of<std::int64_t>());
+    if (std::holds_alternative<double_feature_type>(type.type)) return std::string(kind_of<double>());
+    if (std::holds_alternative<string_feature_type>(type.type)) return std::string(kind_of<std::string>());
+    if (const auto* dictionary = std::get_if<dictionary_feature_type>(&type.type))
+        return std::string(dictionary->key_type == dictionary_feature_type::key::int64_key_type
+                               ? kind_of<int64_dictionary>()
+                               : kind_of<string_dictionary>());
+    if (const auto* sequence = std::get_if<sequence_feature_type>(&type.type))
+        return "a sequence of " + to_text(sequence->size_range) +
+               (sequence->type == sequence_feature_type::element::int64_type ? " int64" : " strings");
+    const array_feature_type& array = *type.multi_array_type();
+    std::string text(kind_of<multi_array>());
+    text.append(" ").append(name_of(array.data_type));
+    if (const auto* enumerated = std::get_if<enumerated_shapes>(&array.shape_flexibility)) {
+        for (std::size_t i = 0; i < enumerated->shapes.size(); ++i)
+            text.append(i > 0 ? " or " : " ").append(to_text(enumerated->shapes[i]));
+    } else if (const auto* ranges = std::get_if<shape_range>(&array.shape_flexibility)) {
+        for (std::size_t i = 0; i < ranges->size_ranges.size(); ++i)
+            text.append(i > 0 ? ", " : " [").append(to_text(ranges->size_ranges[i]));
+        text.append("]");
+    } else if (array.shape.rank() > 0) {
+        text.append(" ").append(to_text(array.shape));
+    } else {
+        text.append(" of any shape");
+    }
+    return text;
 }
 
-/// Whether `value` can be given for a feature of type `type`.
-inline bool accepts(const feature_type& type, const feature_value& value) {
-    return std::visit(
-        detail::overloaded{[](const int64_feature_type&, std::int64_t) { return true; },
-                           [](const double_feature_type&, double) { return true; },
-                           [](const double_feature_type&, std::int64_t) { return true; },
-                           [](const string_feature_type&, const std::string&) { return true; },
-                           [](const array_feature_type& t, const multi_array& a) {
-                               return t.accepts(a.data_type()) && t.accepts(a.shape());
-                           },
-                           [](const dictionary_feature_type& t, const int64_dictionary&) {
-                               return t.key_type == dictionary_feature_type::key::int64_key_type;
-                           },
-                           [](const dictionary_feature_type& t, const string_dictionary&) {
-                               return t.key_type == dictionary_feature_type::key::string_key_type;
-                           },
-                           [](const sequence_feature_type& t, const int64_sequence& s) {
-                               return t.type == sequence_feature_type::element::int64_type &&
-                                      t.size_range.contains(static_cast<extent>(s.size()));
-                           },
-                           [](const sequence_feature_type& t, const string_sequence& s) {
-                               return t.type == sequence_feature_type::element::string_type &&
-                                      t.size_range.contains(static_cast<extent>(s.size()));
-                           },
-                           [](const auto&, const auto&) { return false; }},
-        type.type, value);
+bool accepts(const feature_type& type, const feature_value& value) {
+    if (std::holds_alternative<int64_feature_type>(type.type)) return std::holds_alternative<std::int64_t>(value);
+    if (std::holds_alternative<double_feature_type>(type.type))
+        return std::holds_alternative<double>(value) || std::holds_alternative<std::int64_t>(value);
+    if (std::holds_alternative<string_feature_type>(type.type)) return std::holds_alternative<std::string>(value);
+    if (const auto* array = type.multi_array_type()) {
+        const auto* given = std::get_if<multi_array>(&value);
+        return given != nullptr && array->accepts(given->data_type()) && array->accepts(given->shape());
+    }
+    if (const auto* dictionary = std::get_if<dictionary_feature_type>(&type.type))
+        return dictionary->key_type == dictionary_feature_type::key::int64_key_type
+                   ? std::holds_alternative<int64_dictionary>(value)
+                   : std::holds_alternative<string_dictionary>(value);
+    const auto& sequence = std::get<sequence_feature_type>(type.type);
+    const auto fits = [&](const auto* given) {
+        return given != nullptr && sequence.size_range.contains(static_cast<extent>(given->size()));
+    };
+    return sequence.type == sequence_feature_type::element::int64_type ? fits(std::get_if<int64_sequence>(&value))
+                                                                       : fits(std::get_if<string_sequence>(&value));
 }
 
-/// What is wrong with a declared type itself, or nothing.
-inline std::optional<fault> fault_of(const feature_type& type) {
+std::optional<fault> fault_of(const feature_type& type) {
     const auto check_range = [](const size_range& r) -> std::optional<fault> {
         if (r.lower_bound >= 0 && (r.upper_bound < 0 || r.lower_bound <= r.upper_bound)) return std::nullopt;
         return value_fault("a range from a lower bound of 0 or more up to an upper bound wanted, but it is ",
@@ -10042,10 +10847,12 @@ inline std::optional<fault> fault_of(const feature_type& type) {
     return std::nullopt;
 }
 
-}  // namespace bespoke
+}  // namespace bespoke::define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
+
+#endif
 
 #include <map>
-#include <set>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -10053,6 +10860,7 @@ inline std::optional<fault> fault_of(const feature_type& type) {
 
 /// What a model says about itself. Core ML specification, Model.proto.
 namespace bespoke {
+namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
 
 /// A named input or output.
 struct feature_description {
@@ -10060,7 +10868,7 @@ struct feature_description {
     std::string short_description = {};
     feature_type type = {};
 
-    friend bool operator==(const feature_description&, const feature_description&) = default;
+    friend bool operator==(const feature_description&, const feature_description&);
 };
 
 struct metadata {
@@ -10070,7 +10878,7 @@ struct metadata {
     std::string license = {};
     std::map<std::string, std::string> user_defined = {};
 
-    friend bool operator==(const metadata&, const metadata&) = default;
+    friend bool operator==(const metadata&, const metadata&);
 };
 
 struct model_description {
@@ -10081,22 +10889,52 @@ struct model_description {
     std::string predicted_feature_name = {};
     /// Of classifiers: the output with a probability for each label.
     std::string predicted_probabilities_name = {};
-    bespoke::metadata metadata = {};
+    struct metadata metadata = {};
 
-    friend bool operator==(const model_description&, const model_description&) = default;
+    friend bool operator==(const model_description&, const model_description&);
 };
 
 /// Null where no description has the name.
-inline const feature_description* find_feature(std::span<const feature_description> descriptions,
-                                               std::string_view name) {
+const feature_description* find_feature(std::span<const feature_description> descriptions, std::string_view name);
+
+/// What is wrong with the description itself, or nothing: a name that is empty or comes twice, a type that
+/// contradicts itself, a predicted feature that is no output.
+std::optional<fault> fault_of(const model_description& description);
+
+/// Throws unless `values` has a fitting value for each description that is not optional, and nothing else.
+/// `role` is what they are to the model: "input". errc::unknown_name, errc::shape_mismatch or
+/// errc::bad_value, with the name, what was wanted and what came.
+void check_features(std::string_view role, std::span<const feature_description> descriptions, const features& values);
+
+}  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
+
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::check_features;
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::fault_of;
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::feature_description;
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::find_feature;
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::metadata;
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::model_description;
+
+}  // namespace bespoke
+
+#ifdef BESPOKE_IMPLEMENTATION
+
+#include <set>
+
+namespace bespoke::define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
+
+bool operator==(const feature_description&, const feature_description&) = default;
+bool operator==(const metadata&, const metadata&) = default;
+bool operator==(const model_description&, const model_description&) = default;
+
+const feature_description* find_feature(std::span<const feature_description> descriptions,
+                                        std::string_view name) {
     for (const feature_description& d : descriptions)
         if (d.name == name) return &d;
     return nullptr;
 }
 
-/// What is wrong with the description itself, or nothing: a name that is empty or comes twice, a type that
-/// contradicts itself, a predicted feature that is no output.
-inline std::optional<fault> fault_of(const model_description& description) {
+std::optional<fault> fault_of(const model_description& description) {
     const auto check_list = [](std::string_view role,
                                const std::vector<feature_description>& list) -> std::optional<fault> {
         std::set<std::string_view> names;
@@ -10122,11 +10960,7 @@ inline std::optional<fault> fault_of(const model_description& description) {
     return check_output("predicted probabilities", description.predicted_probabilities_name);
 }
 
-/// Throws unless `values` has a fitting value for each description that is not optional, and nothing else.
-/// `role` is what they are to the model: "input". errc::unknown_name, errc::shape_mismatch or
-/// errc::bad_value, with the name, what was wanted and what came.
-inline void check_features(std::string_view role, std::span<const feature_description> descriptions,
-                           const features& values) {
+void check_features(std::string_view role, std::span<const feature_description> descriptions, const features& values) {
     const auto place = [&](std::string_view name) {
         return std::string(role) + " \"" + std::string(name) + "\": ";
     };
@@ -10148,7 +10982,9 @@ inline void check_features(std::string_view role, std::span<const feature_descri
             throw error(errc::unknown_name, place(name) + "the model declares no such " + std::string(role));
 }
 
-}  // namespace bespoke
+}  // namespace bespoke::define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
+
+#endif
 
 
 
@@ -10346,54 +11182,16 @@ private:
     std::vector<std::string> asked_;
 };
 
-/// Writes one object of a document in the canonical form of protobuf's JSON mapping: defaults left out,
-/// 64-bit integers as strings, the shortest number that reads back as the same float.
-class object_writer {
-public:
-    void boolean(std::string_view key, bool value);
-    void integer(std::string_view key, std::int64_t value);
-    void small_integer(std::string_view key, std::int32_t value);
-    void number(std::string_view key, double value);
-    void real(std::string_view key, float value);
-    void text(std::string_view key, std::string_view value);
-    void enumerator(std::string_view key, std::span<const std::string_view> names, std::size_t value);
-    void integers(std::string_view key, std::span<const std::int64_t> values);
-    void reals(std::string_view key, std::span<const float> values);
-    void texts(std::string_view key, std::span<const std::string> values);
-    void map_of_texts(std::string_view key, const std::map<std::string, std::string>& values);
-    /// Numbers of a oneof: written even where they are zero.
-    void present(std::string_view key, std::int32_t value);
-    void present(std::string_view key, float value);
-    void present(std::string_view key, double value);
-    /// Written even where it is empty: a message that is there.
-    void object(std::string_view key, const object_writer& value);
-    void objects(std::string_view key, std::span<const object_writer> values);
-
-    bool empty() const { return members_.empty(); }
-    /// Members in the order in which they were written, two blanks an indent, arrays of numbers and
-    /// strings in one line.
-    std::string dump() const;
-    /// What differs first from an object of this program: "outputChannels is "12" in the file, "10"". Empty:
-    /// nothing.
-    std::string difference(const object_writer& other) const;
-
-private:
-    void put(std::string_view key, std::string text);
-
-    /// Names and the JSON text of the values, which begins in the first column.
-    std::vector<std::pair<std::string, std::string>> members_;
-};
-
 }  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
 
-using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::object_reader;
-using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::object_writer;
 using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::in_quotes;
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::object_reader;
 
 }  // namespace bespoke
 
 #ifdef BESPOKE_IMPLEMENTATION
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <limits>
@@ -10483,51 +11281,6 @@ void each_element(const json& value, const std::string& place, const Body& body)
     for (const json& element : value) body(element, place + "/" + std::to_string(number++));
 }
 
-/// The shortest text that reads back as the same float or double.
-template <class T>
-std::string spelled(T number) {
-    if (std::isnan(number)) return "\"NaN\"";
-    if (std::isinf(number)) return number > 0 ? "\"Infinity\"" : "\"-Infinity\"";
-    char digits[40];
-    char* end = std::to_chars(std::begin(digits), std::end(digits), number).ptr;
-    double value = 0;
-    std::from_chars(digits, end, value);
-    // most readers make a double of it first, and round twice
-    if (static_cast<T>(value) != number)
-        end = std::to_chars(std::begin(digits), std::end(digits), static_cast<double>(number)).ptr;
-    return std::string(std::begin(digits), end);
-}
-inline std::string spelled(std::string_view text) {
-    try {
-        return json(text).dump();
-    } catch (const json::exception&) {
-        throw error(errc::bad_value, "a text that is not UTF-8 cannot be written: " + in_quotes(text));
-    }
-}
-/// Members or elements, each in lines of its own, between brackets.
-inline std::string spelled_in_lines(std::string_view brackets, std::span<const std::string> parts) {
-    if (parts.empty()) return std::string(brackets);
-    std::string text(1, brackets[0]);
-    for (std::size_t i = 0; i < parts.size(); ++i) {
-        text += i == 0 ? "\n  " : ",\n  ";
-        for (char c : parts[i]) {
-            text += c;
-            if (c == '\n') text += "  ";  // in a string it would be escaped
-        }
-    }
-    return text + "\n" + brackets[1];
-}
-/// Elements in one line.
-template <class Values, class Spell>
-std::string spelled_in_line(const Values& values, const Spell& spell) {
-    std::string text = "[";
-    for (const auto& value : values) {
-        if (text.size() > 1) text += ", ";
-        text += spell(value);
-    }
-    return text + "]";
-}
-
 /// How many edits (insert, delete, replace) lead from a to b.
 inline std::size_t edits(std::string_view a, std::string_view b) {
     std::vector<std::size_t> row(b.size() + 1);
@@ -10568,8 +11321,6 @@ inline std::string suggestion(std::string_view name, std::span<const std::string
 namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
 
 std::string in_quotes(std::string_view text) { return "\"" + detail::excerpt(text) + "\""; }
-
-// --- reading ----------------------------------------------------------------------------------------
 
 object_reader::object_reader(const void* json, std::string place) : json_(json), place_(std::move(place)) {
     if (json_ != nullptr && !detail::as_json(json_).is_object())
@@ -10712,7 +11463,124 @@ void object_reader::fail(errc code, std::string_view key, const std::string& wha
     throw error(code, (!key.empty() ? place(key) : place_.empty() ? "/" : place_) + ": " + what);
 }
 
-// --- writing ----------------------------------------------------------------------------------------
+}  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
+}  // namespace bespoke
+
+#endif
+
+
+#include <cstdint>
+#include <map>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace bespoke {
+namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
+
+/// Writes one object of a document in the canonical form of protobuf's JSON mapping: defaults left out,
+/// 64-bit integers as strings, the shortest number that reads back as the same float.
+class object_writer {
+public:
+    void boolean(std::string_view key, bool value);
+    void integer(std::string_view key, std::int64_t value);
+    void small_integer(std::string_view key, std::int32_t value);
+    void number(std::string_view key, double value);
+    void real(std::string_view key, float value);
+    void text(std::string_view key, std::string_view value);
+    void enumerator(std::string_view key, std::span<const std::string_view> names, std::size_t value);
+    void integers(std::string_view key, std::span<const std::int64_t> values);
+    void reals(std::string_view key, std::span<const float> values);
+    void texts(std::string_view key, std::span<const std::string> values);
+    void map_of_texts(std::string_view key, const std::map<std::string, std::string>& values);
+    /// Numbers of a oneof: written even where they are zero.
+    void present(std::string_view key, std::int32_t value);
+    void present(std::string_view key, float value);
+    void present(std::string_view key, double value);
+    /// Written even where it is empty: a message that is there.
+    void object(std::string_view key, const object_writer& value);
+    void objects(std::string_view key, std::span<const object_writer> values);
+
+    bool empty() const { return members_.empty(); }
+    /// Members in the order in which they were written, two blanks an indent, arrays of numbers and
+    /// strings in one line.
+    std::string dump() const;
+    /// What differs first from an object of this program: "outputChannels is "12" in the file, "10"". Empty:
+    /// nothing.
+    std::string difference(const object_writer& other) const;
+
+private:
+    void put(std::string_view key, std::string text);
+
+    /// Names and the JSON text of the values, which begins in the first column.
+    std::vector<std::pair<std::string, std::string>> members_;
+};
+
+}  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
+
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::object_writer;
+
+}  // namespace bespoke
+
+#ifdef BESPOKE_IMPLEMENTATION
+
+#include <charconv>
+#include <cmath>
+#include <iterator>
+
+namespace bespoke {
+namespace detail {
+
+/// The shortest text that reads back as the same float or double.
+template <class T>
+std::string spelled(T number) {
+    if (std::isnan(number)) return "\"NaN\"";
+    if (std::isinf(number)) return number > 0 ? "\"Infinity\"" : "\"-Infinity\"";
+    char digits[40];
+    char* end = std::to_chars(std::begin(digits), std::end(digits), number).ptr;
+    double value = 0;
+    std::from_chars(digits, end, value);
+    // most readers make a double of it first, and round twice
+    if (static_cast<T>(value) != number)
+        end = std::to_chars(std::begin(digits), std::end(digits), static_cast<double>(number)).ptr;
+    return std::string(std::begin(digits), end);
+}
+inline std::string spelled(std::string_view text) {
+    try {
+        return json(text).dump();
+    } catch (const json::exception&) {
+        throw error(errc::bad_value, "a text that is not UTF-8 cannot be written: " + in_quotes(text));
+    }
+}
+/// Members or elements, each in lines of its own, between brackets.
+inline std::string spelled_in_lines(std::string_view brackets, std::span<const std::string> parts) {
+    if (parts.empty()) return std::string(brackets);
+    std::string text(1, brackets[0]);
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+        text += i == 0 ? "\n  " : ",\n  ";
+        for (char c : parts[i]) {
+            text += c;
+            if (c == '\n') text += "  ";  // in a string it would be escaped
+        }
+    }
+    return text + "\n" + brackets[1];
+}
+/// Elements in one line.
+template <class Values, class Spell>
+std::string spelled_in_line(const Values& values, const Spell& spell) {
+    std::string text = "[";
+    for (const auto& value : values) {
+        if (text.size() > 1) text += ", ";
+        text += spell(value);
+    }
+    return text + "]";
+}
+
+}  // namespace detail
+
+namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
 
 void object_writer::put(std::string_view key, std::string text) { members_.emplace_back(key, std::move(text)); }
 
@@ -11030,9 +11898,568 @@ object_writer write_description(const model_description& description) {
 #endif
 
 
+
+
 #include <array>
-#include <cstddef>
 #include <cstdint>
+#include <list>
+#include <set>
+#include <span>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+#include <variant>
+
+/// The hyper-parameters of any layer between document and struct. What a layer says about itself (`fields`) becomes a
+/// table; one reader and one writer, which know no layer, work through it. So a layer adds data and next to no code.
+namespace bespoke {
+namespace detail {
+
+enum class field_kind : unsigned char {
+    boolean,
+    int64,
+    int32,
+    real,
+    number,
+    text,        ///< std::string_view
+    enumerator,  ///< an enum over int
+    extents,     ///< shape
+    pair,        ///< std::array<extent, count>
+    message,     ///< a struct with `fields`
+    messages,    ///< std::array of such, `count` of them
+    choice,      ///< std::variant of such: a `oneof`
+};
+
+struct field_table;
+
+struct field_entry {
+    std::string_view key{};
+    field_kind kind{};
+    std::uint32_t count = 0, stride = 0;           ///< of an array: elements, and bytes from one to the next
+    std::span<const std::string_view> names{};     ///< of enumerators, or keys of a choice
+    const field_table* const* messages = nullptr;  ///< what stands in a message, or in each alternative of a choice
+    bool (*is_default)(const void* message) = nullptr;
+    std::size_t (*index)(const void* choice) = nullptr;
+    void* (*alternative)(const void* choice) = nullptr;           ///< the one there is
+    void* (*emplace)(void* choice, std::size_t index) = nullptr;  ///< another one
+};
+
+struct field_table {
+    static constexpr std::size_t most = 32;
+
+    std::span<const field_entry> entries;
+    void (*locate)(void* owner, void** members) = nullptr;  ///< writes where each of the fields is
+};
+
+template <class Owner>
+struct table_of;
+
+/// A message of the specification inside a layer: a struct with `fields`.
+template <class T>
+concept message_value = requires { std::tuple_size_v<std::remove_cvref_t<decltype(T::fields)>>; };
+
+template <class T>
+inline constexpr bool is_array_of = false;
+template <class T, std::size_t Count>
+inline constexpr bool is_array_of<std::array<T, Count>> = true;
+
+template <class... Messages>
+inline constexpr std::array<const field_table*, sizeof...(Messages)> tables_of{&table_of<Messages>::value...};
+
+template <class E>
+inline constexpr auto enumerator_names = enumerators(E{});
+
+template <class T>
+bool is_default(const void* message) {
+    return *static_cast<const T*>(message) == T{};
+}
+
+template <class T>
+constexpr field_entry entry_for(std::string_view key) {
+    field_entry entry{.key = key};
+    if constexpr (std::is_same_v<T, bool>) {
+        entry.kind = field_kind::boolean;
+    } else if constexpr (std::is_same_v<T, std::int64_t>) {
+        entry.kind = field_kind::int64;
+    } else if constexpr (std::is_same_v<T, std::int32_t>) {
+        entry.kind = field_kind::int32;
+    } else if constexpr (std::is_same_v<T, float>) {
+        entry.kind = field_kind::real;
+    } else if constexpr (std::is_same_v<T, double>) {
+        entry.kind = field_kind::number;
+    } else if constexpr (std::is_same_v<T, std::string_view>) {
+        entry.kind = field_kind::text;
+    } else if constexpr (std::is_same_v<T, shape>) {
+        entry.kind = field_kind::extents;
+    } else if constexpr (specified_enum<T>) {
+        static_assert(std::is_same_v<std::underlying_type_t<T>, int>, "an enumeration over int wanted");
+        entry.kind = field_kind::enumerator;
+        entry.names = enumerator_names<T>;
+    } else if constexpr (message_value<T>) {
+        entry.kind = field_kind::message;
+        entry.messages = tables_of<T>.data();
+        entry.is_default = &is_default<T>;
+    } else {
+        static_assert(is_array_of<T>, "a field of a type that the codec does not know");
+        using element = typename T::value_type;
+        entry.count = std::tuple_size_v<T>;
+        entry.stride = sizeof(element);
+        if constexpr (message_value<element>) {
+            entry.kind = field_kind::messages;
+            entry.messages = tables_of<element>.data();
+        } else {
+            static_assert(std::is_same_v<element, extent>, "an array of a type that the codec does not know");
+            entry.kind = field_kind::pair;
+        }
+    }
+    return entry;
+}
+template <class Owner, class Value>
+constexpr field_entry entry_of(const field<Owner, Value>& f) {
+    return entry_for<Value>(f.name);
+}
+
+template <class Variant>
+struct choice_of;
+template <class... Alternatives>
+struct choice_of<std::variant<Alternatives...>> {
+    using type = std::variant<Alternatives...>;
+    static constexpr std::array<std::string_view, sizeof...(Alternatives)> keys{Alternatives::key...};
+
+    static std::size_t index(const void* choice) { return static_cast<const type*>(choice)->index(); }
+    static void* alternative(const void* choice) {
+        void* found = nullptr;
+        auto& variant = *static_cast<type*>(const_cast<void*>(choice));
+        ((found = std::holds_alternative<Alternatives>(variant) ? std::get_if<Alternatives>(&variant) : found), ...);
+        return found;
+    }
+    static void* emplace(void* choice, std::size_t index) {
+        std::size_t number = 0;
+        void* made = nullptr;
+        ((made = number++ == index ? &static_cast<type*>(choice)->template emplace<Alternatives>() : made), ...);
+        return made;
+    }
+};
+template <class Owner, class... Alternatives>
+constexpr field_entry entry_of(const oneof<Owner, std::variant<Alternatives...>>&) {
+    using choice = choice_of<std::variant<Alternatives...>>;
+    return {.key = choice::keys[0],
+            .kind = field_kind::choice,
+            .names = choice::keys,
+            .messages = tables_of<Alternatives...>.data(),
+            .index = &choice::index,
+            .alternative = &choice::alternative,
+            .emplace = &choice::emplace};
+}
+
+template <class Owner>
+struct table_of {
+    static constexpr std::size_t count = std::tuple_size_v<std::remove_cvref_t<decltype(Owner::fields)>>;
+    static_assert(count <= field_table::most, "a struct with more fields than the codec has room for");
+
+    template <std::size_t... I>
+    static constexpr std::array<field_entry, count> list(std::index_sequence<I...>) {
+        return {entry_of(std::get<I>(Owner::fields))...};
+    }
+    template <std::size_t... I>
+    static void locate_each(Owner& owner, void** members, std::index_sequence<I...>) {
+        ((members[I] = &(owner.*std::get<I>(Owner::fields).member)), ...);
+    }
+    static void locate([[maybe_unused]] void* owner, [[maybe_unused]] void** members) {
+        if constexpr (count > 0)
+            locate_each(*static_cast<Owner*>(owner), members, std::make_index_sequence<count>{});
+    }
+
+    static constexpr std::array<field_entry, count> entries = list(std::make_index_sequence<count>{});
+    static constexpr field_table value{entries, &locate};
+};
+
+}  // namespace detail
+
+/// Strings that fields of type std::string_view look at; they live beside the layer.
+using text_pool = std::list<std::string>;
+
+/// The fields with a default other than zero that a document leaves out, by place: they are left out again.
+using implied_fields = std::set<std::string>;
+
+namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
+
+/// Where the writer is, and what it leaves out.
+struct written_place {
+    const implied_fields* implied = nullptr;  ///< null: the layers were composed in code
+    std::string text{};
+
+    bool is_implied(std::string_view key) const;
+};
+
+/// Throws `error` with the place of what does not fit.
+void read_fields(const detail::field_table& table, void* owner, object_reader& in, implied_fields& implied,
+                 text_pool& texts);
+void write_fields(const detail::field_table& table, const void* owner, object_writer& out, written_place& place);
+
+}  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
+}  // namespace bespoke
+
+#ifdef BESPOKE_IMPLEMENTATION
+
+#include <cstring>
+#include <vector>
+
+namespace bespoke {
+namespace detail {
+
+inline shape to_shape(std::span<const extent> extents, std::string_view key, const object_reader& in) {
+    if (extents.size() > max_rank)
+        in.fail(errc::bad_value, key,
+                "at most " + std::to_string(max_rank) + " numbers wanted, " + std::to_string(extents.size()) + " came");
+    return shape(extents);
+}
+inline void check_elements(std::size_t wanted, std::size_t came, std::string_view key, const object_reader& in) {
+    if (wanted != came)
+        in.fail(errc::bad_value, key,
+                std::to_string(wanted) + " elements wanted, " + std::to_string(came) + " came");
+}
+
+/// Reads one field into `member`. False: the document leaves it out, and its default is not zero.
+inline bool read_field(const field_entry& f, void* member, object_reader& in, implied_fields& implied,
+                       text_pool& texts) {
+    using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::read_fields;
+    const auto element = [&](std::size_t i) { return static_cast<char*>(member) + i * f.stride; };
+    switch (f.kind) {
+        case field_kind::boolean:
+            *static_cast<bool*>(member) = in.boolean(f.key);
+            return true;
+        case field_kind::int64:
+            *static_cast<std::int64_t*>(member) = in.integer(f.key);
+            return true;
+        case field_kind::int32: {
+            const std::int64_t number = in.integer(f.key);
+            if (!std::in_range<std::int32_t>(number)) in.fail(errc::bad_value, f.key, "the number is too large");
+            *static_cast<std::int32_t*>(member) = static_cast<std::int32_t>(number);
+            return true;
+        }
+        case field_kind::real:
+            *static_cast<float*>(member) = in.real(f.key);
+            return true;
+        case field_kind::number:
+            *static_cast<double*>(member) = in.number(f.key);
+            return true;
+        case field_kind::text:
+            *static_cast<std::string_view*>(member) = texts.emplace_back(in.text(f.key));
+            return true;
+        case field_kind::enumerator: {
+            const int number = static_cast<int>(in.enumerator(f.key, f.names));
+            std::memcpy(member, &number, sizeof number);
+            return true;
+        }
+        case field_kind::extents: {
+            const auto extents = in.integers(f.key);
+            const shape given = to_shape(extents, f.key, in);
+            if (extents.empty()) return false;
+            *static_cast<shape*>(member) = given;
+            return true;
+        }
+        case field_kind::pair: {
+            const auto elements = in.integers(f.key);
+            if (elements.empty()) return false;
+            check_elements(f.count, elements.size(), f.key, in);
+            for (std::size_t i = 0; i < f.count; ++i) static_cast<extent*>(member)[i] = elements[i];
+            return true;
+        }
+        case field_kind::message: {
+            object_reader inner = in.object(f.key);
+            if (!in.has(f.key)) return false;
+            read_fields(**f.messages, member, inner, implied, texts);
+            inner.finish();
+            return true;
+        }
+        case field_kind::messages: {
+            auto elements = in.objects(f.key);
+            if (elements.empty()) return false;
+            check_elements(f.count, elements.size(), f.key, in);
+            for (std::size_t i = 0; i < f.count; ++i) {
+                read_fields(**f.messages, element(i), elements[i], implied, texts);
+                elements[i].finish();
+            }
+            return true;
+        }
+        default: {
+            const std::string_view found = in.one_of(f.names);
+            if (found.empty()) return false;
+            std::size_t i = 0;
+            while (f.names[i] != found) ++i;
+            object_reader inner = in.object(found);
+            read_fields(*f.messages[i], f.emplace(member, i), inner, implied, texts);
+            inner.finish();
+            return true;
+        }
+    }
+}
+
+/// A message as an object, with `key` appended to the place.
+inline object_writer written_message(const field_table& table, const void* message, std::string_view key,
+                                     define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::written_place& place) {
+    object_writer inner;
+    const std::size_t outer = place.text.size();
+    place.text.append("/").append(key);
+    write_fields(table, message, inner, place);
+    place.text.resize(outer);
+    return inner;
+}
+
+inline void write_field(const field_entry& f, const void* member, object_writer& out,
+                        define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::written_place& place) {
+    switch (f.kind) {
+        case field_kind::boolean:
+            return out.boolean(f.key, *static_cast<const bool*>(member));
+        case field_kind::int64:
+            return out.integer(f.key, *static_cast<const std::int64_t*>(member));
+        case field_kind::int32:
+            return out.integer(f.key, *static_cast<const std::int32_t*>(member));
+        case field_kind::real:
+            return out.real(f.key, *static_cast<const float*>(member));
+        case field_kind::number:
+            return out.number(f.key, *static_cast<const double*>(member));
+        case field_kind::text:
+            return out.text(f.key, *static_cast<const std::string_view*>(member));
+        case field_kind::enumerator: {
+            int number = 0;
+            std::memcpy(&number, member, sizeof number);
+            return out.enumerator(f.key, f.names, static_cast<std::size_t>(number));
+        }
+        default:
+            break;
+    }
+    if (place.is_implied(f.key)) return;
+    if (f.kind == field_kind::extents) {
+        const shape& s = *static_cast<const shape*>(member);
+        out.integers(f.key, std::span<const extent>(s.begin(), s.rank()));
+    } else if (f.kind == field_kind::pair) {
+        out.integers(f.key, std::span<const extent>(static_cast<const extent*>(member), f.count));
+    } else if (f.kind == field_kind::message) {
+        if (place.implied != nullptr || !f.is_default(member))
+            out.object(f.key, written_message(**f.messages, member, f.key, place));
+    } else if (f.kind == field_kind::messages) {
+        std::vector<object_writer> elements;
+        for (std::size_t i = 0; i < f.count; ++i)
+            elements.push_back(written_message(**f.messages, static_cast<const char*>(member) + i * f.stride,
+                                               std::string(f.key) + "/" + std::to_string(i), place));
+        out.objects(f.key, elements);
+    } else {
+        const std::size_t i = f.index(member);
+        out.object(f.names[i], written_message(*f.messages[i], f.alternative(member), f.names[i], place));
+    }
+}
+
+}  // namespace detail
+
+namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
+
+bool written_place::is_implied(std::string_view key) const {
+    return implied != nullptr && implied->contains(text + "/" + std::string(key));
+}
+
+void read_fields(const detail::field_table& table, void* owner, object_reader& in, implied_fields& implied,
+                 text_pool& texts) {
+    void* members[detail::field_table::most];
+    table.locate(owner, members);
+    for (std::size_t i = 0; i < table.entries.size(); ++i) {
+        const detail::field_entry& f = table.entries[i];
+        if (!detail::read_field(f, members[i], in, implied, texts))
+            implied.insert(in.place() + "/" + std::string(f.key));
+    }
+}
+
+void write_fields(const detail::field_table& table, const void* owner, object_writer& out, written_place& place) {
+    void* members[detail::field_table::most];
+    table.locate(const_cast<void*>(owner), members);
+    for (std::size_t i = 0; i < table.entries.size(); ++i)
+        detail::write_field(table.entries[i], members[i], out, place);
+}
+
+}  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
+}  // namespace bespoke
+
+#endif
+
+#include <array>
+#include <memory>
+#include <span>
+#include <string_view>
+#include <type_traits>
+
+/// Layer types as a document names them: one codec over what each layer says about itself (`key`, `fields`,
+/// `parameter_fields`), and the tables of those that a model may use.
+namespace bespoke {
+
+using branch_node = branch<layer_list, layer_list>;
+using loop_node = loop<layer_list, layer_list>;
+
+/// How one layer type is read and written: data, and a few functions that a line each would do for.
+struct layer_codec {
+    std::string_view key, nested_key;  ///< nested_key is empty where the layer is not one of a family
+    const void* type = nullptr;        ///< what `any_node::type` gives
+    std::span<const std::string_view> parameters;
+    const detail::field_table* fields = nullptr;
+
+    std::unique_ptr<any_node> (*make)() = nullptr;               ///< a node whose layer has defaults
+    const void* (*layer_in)(const any_node& node) = nullptr;     ///< the layer in such a node
+    /// Where the numbers of the weights decide a hyper-parameter; else null.
+    void (*set_lengths)(void* layer, std::span<const extent> lengths) = nullptr;
+    /// Calls `then` with the layer as the shapes of its inputs determine it. Null: they determine nothing.
+    void (*resolve)(const void* layer, std::span<const shape> inputs, void (*then)(void* context, const void* layer),
+                    void* context) = nullptr;
+};
+
+namespace detail {
+
+template <class L>
+inline constexpr auto parameter_names = [] {
+    std::array<std::string_view, parameter_count<L>> names{};
+    if constexpr (parametric_layer<L>)
+        for (std::size_t i = 0; i < names.size(); ++i) names[i] = L::template parameter_fields<shape>[i].name;
+    return names;
+}();
+
+template <class L>
+std::unique_ptr<any_node> make_node() {
+    return std::unique_ptr<any_node>(new node_of<L>(L{}));
+}
+template <class L>
+const void* layer_in(const any_node& node) {
+    return &static_cast<const node_of<L>&>(node).layer;
+}
+template <class L>
+void set_lengths(void* layer, std::span<const extent> lengths) {
+    static_cast<L*>(layer)->set_lengths(lengths);
+}
+template <class L>
+void resolve(const void* layer, std::span<const shape> inputs, void (*then)(void*, const void*), void* context) {
+    const auto resolved = [&](const L& l) {
+        if constexpr (requires { l.resolved(inputs); })
+            return l.resolved(inputs);
+        else
+            return l.resolved(inputs[0]);
+    }(*static_cast<const L*>(layer));
+    then(context, &resolved);
+}
+
+}  // namespace detail
+
+/// The codec of layer type L.
+template <layer L>
+constexpr layer_codec codec_of() {
+    layer_codec codec{.key = L::key,
+                      .nested_key = "",
+                      .type = &layer_type_tag<L>,
+                      .parameters = detail::parameter_names<L>,
+                      .fields = &detail::table_of<L>::value,
+                      .make = &detail::make_node<L>,
+                      .layer_in = &detail::layer_in<L>};
+    if constexpr (requires { L::nested_key; }) codec.nested_key = L::nested_key;
+    if constexpr (requires(L& l, std::span<const extent> lengths) { l.set_lengths(lengths); })
+        codec.set_lengths = &detail::set_lengths<L>;
+    if constexpr (requires(const L& l, std::span<const shape> inputs) { l.resolved(inputs); } ||
+                  requires(const L& l, const shape& input) { l.resolved(input); })
+        codec.resolve = &detail::resolve<L>;
+    return codec;
+}
+
+namespace detail {
+
+/// T, but instantiated only where the others are known.
+template <class T, class... Others>
+using dependent = std::conditional_t<sizeof...(Others) + 1 != 0, T, void>;
+
+}  // namespace detail
+
+/// The table of some layer types, and of those for control flow.
+template <layer... Ls>
+inline constexpr std::array codecs_of{codec_of<detail::dependent<branch_node, Ls...>>(),
+                                      codec_of<detail::dependent<loop_node, Ls...>>(),
+                                      codec_of<detail::dependent<loop_break, Ls...>>(),
+                                      codec_of<detail::dependent<loop_continue, Ls...>>(), codec_of<Ls>()...};
+
+template <class T>
+struct in_layer_set {
+    using type = layer_set<T>;
+};
+template <class... Ls>
+struct in_layer_set<layer_set<Ls...>> {
+    using type = layer_set<Ls...>;
+};
+
+/// One set out of sets and layers: `joined_set<core_layers, my_layer>`.
+template <class... Parts>
+struct joined_sets;
+template <class... Ls>
+struct joined_sets<layer_set<Ls...>> {
+    static constexpr std::span<const layer_codec> codecs{codecs_of<Ls...>};
+};
+template <class... First, class... Second, class... Rest>
+struct joined_sets<layer_set<First...>, layer_set<Second...>, Rest...>
+    : joined_sets<layer_set<First..., Second...>, Rest...> {};
+
+template <class... Parts>
+inline constexpr std::span<const layer_codec> codecs_in =
+    joined_sets<layer_set<>, typename in_layer_set<Parts>::type...>::codecs;
+
+/// Null where the table has no such layer type.
+constexpr const layer_codec* find_codec(std::span<const layer_codec> codecs, const any_node& node) {
+    for (const layer_codec& codec : codecs)
+        if (codec.type == node.type()) return &codec;
+    return nullptr;
+}
+
+namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
+
+/// The codecs of the layers for control flow, which every table begins with.
+std::span<const layer_codec> control_codecs();
+/// All that this library knows.
+std::span<const layer_codec> core_codecs();
+
+/// The hyper-parameters of a node. With the shapes of the layer's inputs, what they determine is written out;
+/// without, as it came.
+void write_hyper_parameters(const layer_codec& codec, const any_node& node, std::span<const shape> inputs,
+                            object_writer& fields, written_place& place);
+
+}  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
+}  // namespace bespoke
+
+#ifdef BESPOKE_IMPLEMENTATION
+
+namespace bespoke::define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
+
+std::span<const layer_codec> control_codecs() { return codecs_of<>; }
+std::span<const layer_codec> core_codecs() { return codecs_in<core_layers>; }
+
+void write_hyper_parameters(const layer_codec& codec, const any_node& node, std::span<const shape> inputs,
+                            object_writer& fields, written_place& place) {
+    const void* layer = codec.layer_in(node);
+    if (codec.resolve == nullptr || inputs.empty()) return write_fields(*codec.fields, layer, fields, place);
+    struct context_of_write {
+        const layer_codec& codec;
+        object_writer& fields;
+        written_place& place;
+    } context{codec, fields, place};
+    codec.resolve(
+        layer, inputs,
+        [](void* c, const void* resolved) {
+            auto& self = *static_cast<context_of_write*>(c);
+            write_fields(*self.codec.fields, resolved, self.fields, self.place);
+        },
+        &context);
+}
+
+}  // namespace bespoke::define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
+
+#endif
+
+
+
+#include <cstddef>
 #include <optional>
 #include <span>
 #include <string>
@@ -11040,9 +12467,31 @@ object_writer write_description(const model_description& description) {
 #include <vector>
 
 namespace bespoke {
+namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
 
 /// The base64 text of `bytes`, in the standard alphabet and padded. RFC 4648, section 4.
-inline std::string encode_base64(std::span<const std::byte> bytes) {
+std::string encode_base64(std::span<const std::byte> bytes);
+
+/// The bytes that `text` spells, or nothing where it is not base64. As protobuf's JSON mapping allows: the
+/// standard or the URL-safe alphabet, padded or not. Refused, because no encoder writes it: white space, and
+/// bits of the last character that belong to no byte.
+std::optional<std::vector<std::byte>> decode_base64(std::string_view text);
+
+}  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
+
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::decode_base64;
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::encode_base64;
+
+}  // namespace bespoke
+
+#ifdef BESPOKE_IMPLEMENTATION
+
+#include <array>
+#include <cstdint>
+
+namespace bespoke::define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
+
+std::string encode_base64(std::span<const std::byte> bytes) {
     constexpr std::string_view alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     std::string text;
     text.reserve((bytes.size() + 2) / 3 * 4);
@@ -11056,10 +12505,7 @@ inline std::string encode_base64(std::span<const std::byte> bytes) {
     return text;
 }
 
-/// The bytes that `text` spells, or nothing where it is not base64. As protobuf's JSON mapping allows: the
-/// standard or the URL-safe alphabet, padded or not. Refused, because no encoder writes it: white space, and
-/// bits of the last character that belong to no byte.
-inline std::optional<std::vector<std::byte>> decode_base64(std::string_view text) {
+std::optional<std::vector<std::byte>> decode_base64(std::string_view text) {
     constexpr std::uint8_t none = 64;
     constexpr auto values = [none] {
         std::array<std::uint8_t, 256> table{};
@@ -11094,7 +12540,9 @@ inline std::optional<std::vector<std::byte>> decode_base64(std::string_view text
     return bytes;
 }
 
-}  // namespace bespoke
+}  // namespace bespoke::define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
+
+#endif
 
 #include <bit>
 #include <cstdint>
@@ -11351,21 +12799,14 @@ void write_files_atomically(std::span<const file_content> files) {
 
 #endif
 
-#include <algorithm>
-#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
-#include <functional>
-#include <limits>
 #include <map>
 #include <memory>
-#include <set>
 #include <span>
 #include <string>
 #include <string_view>
-#include <tuple>
-#include <utility>
 #include <vector>
 
 /// The safetensors file format (github.com/huggingface/safetensors), read and written.
@@ -11401,13 +12842,7 @@ constexpr const known_dtype* find_dtype(std::string_view name) {
     return nullptr;
 }
 
-class safetensors;
-
 namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
-safetensors parse_safetensors(std::vector<std::byte> file, std::string_view name);
-std::vector<std::byte> to_safetensors(std::span<const tensor_entry> entries,
-                                      const std::map<std::string, std::string>& metadata);
-}  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
 
 /// The tensors of one file. Copies share the bytes, so what `entries` refers to lives as long as any copy.
 class safetensors {
@@ -11415,30 +12850,17 @@ public:
     /// Checks everything before it uses it; keeps `file` and allocates beside it some 30 times the header.
     /// Throws errc::malformed_file, errc::duplicate_name or errc::unsupported, with `name_for_errors` before
     /// the sentence.
-    static safetensors parse(std::vector<std::byte> file, std::string_view name_for_errors) {
-        return define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::parse_safetensors(std::move(file),
-                                                                                        name_for_errors);
-    }
+    static safetensors parse(std::vector<std::byte> file, std::string_view name_for_errors);
     /// Throws what `parse` and `read_file` throw, with the path before the sentence.
-    static safetensors load(const std::filesystem::path& path) {
-        return parse(read_file(path), path.string());
-    }
+    static safetensors load(const std::filesystem::path& path);
 
     /// Null where no tensor has the name.
-    const tensor_entry* find(std::string_view name) const {
-        const auto found = std::ranges::lower_bound(entries_, name, std::ranges::less(), view_of_name);
-        return found != entries_.end() && found->name == name ? &*found : nullptr;
-    }
+    const tensor_entry* find(std::string_view name) const;
     /// Sorted by name, byte by byte.
     const std::vector<tensor_entry>& entries() const { return entries_; }
     const std::map<std::string, std::string>& metadata() const { return metadata_; }
 
 private:
-    friend safetensors define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::parse_safetensors(
-        std::vector<std::byte>, std::string_view);
-
-    static std::string_view view_of_name(const tensor_entry& entry) { return entry.name; }
-
     std::shared_ptr<const std::vector<std::byte>> file_;
     std::vector<tensor_entry> entries_;
     std::map<std::string, std::string> metadata_;
@@ -11447,11 +12869,30 @@ private:
 /// The file that holds `entries`: larger elements first, so that each is aligned, then by name. The same
 /// tensors give the same bytes in whatever order they come. Throws errc::bad_argument where `bytes` are not
 /// what `dtype` and `dimensions` ask for or a name is not UTF-8, errc::duplicate_name where one comes twice.
-inline std::vector<std::byte> to_safetensors(std::span<const tensor_entry> entries,
-                                             const std::map<std::string, std::string>& metadata = {}) {
-    return define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::to_safetensors(entries, metadata);
-}
+std::vector<std::byte> to_safetensors(std::span<const tensor_entry> entries,
+                                      const std::map<std::string, std::string>& metadata = {});
 
+/// The elements of an F32, F64, F16 or BF16 tensor. F64 is rounded, and is infinite where it is too large;
+/// NaN and infinity are handed on. Throws errc::bad_value for any other dtype.
+std::vector<float> to_floats(const tensor_entry& entry);
+
+}  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
+
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::safetensors;
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::to_floats;
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::to_safetensors;
+
+}  // namespace bespoke
+
+#ifdef BESPOKE_IMPLEMENTATION
+
+#include <algorithm>
+#include <bit>
+#include <limits>
+#include <set>
+#include <tuple>
+
+namespace bespoke {
 namespace detail {
 
 /// An unsigned integer from its little-endian bytes, wherever they lie.
@@ -11469,37 +12910,6 @@ void convert_elements(std::span<const std::byte> bytes, std::vector<float>& to, 
     for (std::size_t i = 0; i < to.size(); ++i)
         to[i] = convert(load_little_endian<U>(bytes.data() + i * sizeof(U)));
 }
-
-}  // namespace detail
-
-/// The elements of an F32, F64, F16 or BF16 tensor. F64 is rounded, and is infinite where it is too large;
-/// NaN and infinity are handed on. Throws errc::bad_value for any other dtype.
-inline std::vector<float> to_floats(const tensor_entry& entry) {
-    std::vector<float> result;
-    if (entry.dtype == "F32")
-        detail::convert_elements<std::uint32_t>(
-            entry.bytes, result, [](std::uint32_t bits) { return std::bit_cast<float>(bits); });
-    else if (entry.dtype == "F64")
-        detail::convert_elements<std::uint64_t>(entry.bytes, result, [](std::uint64_t bits) {
-            return static_cast<float>(std::bit_cast<double>(bits));
-        });
-    else if (entry.dtype == "F16")
-        detail::convert_elements<std::uint16_t>(entry.bytes, result, float16_to_float);
-    else if (entry.dtype == "BF16")
-        detail::convert_elements<std::uint16_t>(entry.bytes, result, bfloat16_to_float);
-    else
-        throw error(errc::bad_value, "tensor \"" + entry.name +
-                                         "\": F32, F64, F16 or BF16 wanted, but the dtype is " +
-                                         std::string(entry.dtype));
-    return result;
-}
-
-}  // namespace bespoke
-
-#ifdef BESPOKE_IMPLEMENTATION
-
-namespace bespoke {
-namespace detail {
 
 /// No product of a shape's extents that are not 0 may exceed this, so that later products cannot overflow.
 inline constexpr extent max_elements = extent{1} << 59;
@@ -11632,7 +13042,7 @@ private:
 
 namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
 
-safetensors parse_safetensors(std::vector<std::byte> file, std::string_view name) {
+safetensors safetensors::parse(std::vector<std::byte> file, std::string_view name) {
     constexpr std::size_t prefix = 8;
     const std::string place = std::string(name) + ": ";
     if (file.size() < prefix)
@@ -11664,6 +13074,34 @@ safetensors parse_safetensors(std::vector<std::byte> file, std::string_view name
             result.entries_.push_back(reader.entry(key, value));
     }
     reader.check_cover(result.entries_);
+    return result;
+}
+
+safetensors safetensors::load(const std::filesystem::path& path) { return parse(read_file(path), path.string()); }
+
+const tensor_entry* safetensors::find(std::string_view name) const {
+    const auto found = std::lower_bound(entries_.begin(), entries_.end(), name,
+                                        [](const tensor_entry& entry, std::string_view n) { return entry.name < n; });
+    return found != entries_.end() && found->name == name ? &*found : nullptr;
+}
+
+std::vector<float> to_floats(const tensor_entry& entry) {
+    std::vector<float> result;
+    if (entry.dtype == "F32")
+        detail::convert_elements<std::uint32_t>(
+            entry.bytes, result, [](std::uint32_t bits) { return std::bit_cast<float>(bits); });
+    else if (entry.dtype == "F64")
+        detail::convert_elements<std::uint64_t>(entry.bytes, result, [](std::uint64_t bits) {
+            return static_cast<float>(std::bit_cast<double>(bits));
+        });
+    else if (entry.dtype == "F16")
+        detail::convert_elements<std::uint16_t>(entry.bytes, result, float16_to_float);
+    else if (entry.dtype == "BF16")
+        detail::convert_elements<std::uint16_t>(entry.bytes, result, bfloat16_to_float);
+    else
+        throw error(errc::bad_value, "tensor \"" + entry.name +
+                                         "\": F32, F64, F16 or BF16 wanted, but the dtype is " +
+                                         std::string(entry.dtype));
     return result;
 }
 
@@ -11734,13 +13172,13 @@ std::vector<std::byte> to_safetensors(std::span<const tensor_entry> entries,
 
 #endif
 
-#include <deque>
-#include <memory>
-#include <set>
-#include <variant>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
 
-/// Layers between document and program: one codec over what each layer says about itself (`key`, `fields`,
-/// `parameter_fields`), and the table of those that a model may use.
+/// The weights of layers as a document gives them. Core ML specification, WeightParams, and what goes beyond it: a
+/// tensor in a safetensors file, and base64 of floats.
 namespace bespoke {
 
 /// Where a parameter array came from, and where it is written again.
@@ -11758,378 +13196,26 @@ struct weight_source {
     friend bool operator==(const weight_source&, const weight_source&) = default;
 };
 
-/// What a converter noted of a blob: "inputTensor" and "outputTensor" of a layer. Kept, not looked at.
-struct tensor_note {
-    std::int64_t rank = 0;
-    std::vector<std::int64_t> dimensions;
-    friend bool operator==(const tensor_note&, const tensor_note&) = default;
-};
-
-/// What a document says of a layer beyond the layer itself.
-struct layer_notes {
-    std::vector<tensor_note> inputs, outputs;
-    std::vector<weight_source> weights;  ///< one for each of the layer's parameters
-};
-
-class network_reader;
-class network_writer;
-
-/// How one layer type is read and written.
-struct layer_codec {
-    std::string_view key, nested_key;  ///< nested_key is empty where the layer is not one of a family
-    const void* type = nullptr;        ///< what `any_node::type` gives
-    std::span<const std::string_view> parameters;
-    std::shared_ptr<any_node> (*read)(object_reader& fields, network_reader& networks) = nullptr;
-    /// With the shapes of the layer's inputs, what they determine is written out; without, as it came.
-    void (*write)(const any_node& node, std::span<const shape> inputs, object_writer& fields,
-                  network_writer& networks) = nullptr;
-};
-
 namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
-layer_list read_layers(network_reader& networks, object_reader& network);
-layer_list read_subnetwork(network_reader& networks, object_reader& fields, std::string_view key);
-std::vector<object_writer> write_layers(network_writer& networks, const layer_list& layers);
-void write_subnetwork(network_writer& networks, const layer_list& layers, object_writer& fields,
-                      std::string_view key, bool required);
+
+/// The weights of one parameter array as a document gives them, for the shape that the plan asks for. Without
+/// `to`, only compares how many there are.
+void read_weights(object_reader in, const std::string& place, const shape& dimensions, const safetensors* tensors,
+                  weight_source& source, float* to);
 /// How many numbers the document gives for each of these parameters.
-std::vector<extent> weight_lengths(const network_reader& networks, object_reader& fields,
-                                   std::span<const std::string_view> parameters);
+std::vector<extent> weight_lengths(object_reader& fields, std::span<const std::string_view> parameters,
+                                   const safetensors* tensors);
+
 }  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
-
-/// The state of reading the layers of one document.
-class network_reader {
-public:
-    struct pending_weight {
-        std::size_t step, number;  ///< parameter `number` of step `step`
-        object_reader value;
-        std::string layer;  ///< place and name of the layer
-    };
-
-    explicit network_reader(std::span<const layer_codec> table, const safetensors* weights_file = nullptr)
-        : codecs(table), tensors(weights_file) {}
-
-    std::span<const layer_codec> codecs;
-    const safetensors* tensors;
-    std::vector<pending_weight> weights;
-    std::vector<layer_notes> notes;  ///< in the order of the plan's steps
-    /// Places of fields with a default other than zero that the document leaves out.
-    std::set<std::string> implied;
-};
-
-/// The state of writing the layers of one document.
-class network_writer {
-public:
-    std::span<const layer_codec> codecs;
-    plan_view plan;
-    const std::set<std::string>* implied = nullptr;  ///< null: the layers were composed in code
-    std::string place;                               ///< of what is being written
-    std::size_t step = 0;
-    /// Writes the parameters of the current step, in the order of the plan.
-    void (*write_weights)(void* context, std::size_t step, const layer_codec& codec, object_writer& fields) = nullptr;
-    /// Writes what `layer_notes` keep.
-    void (*write_notes)(void* context, std::size_t step, object_writer& layer) = nullptr;
-    void* context = nullptr;
-
-    bool is_implied(std::string_view key) const {
-        return implied != nullptr && implied->contains(place + "/" + std::string(key));
-    }
-};
-
-namespace detail {
-
-template <class T>
-inline constexpr bool is_array_of = false;
-template <class T, std::size_t Count>
-inline constexpr bool is_array_of<std::array<T, Count>> = true;
-
-/// A message of the specification inside a layer: a struct with `fields`.
-template <class T>
-concept message_value = requires { std::tuple_size_v<std::remove_cvref_t<decltype(T::fields)>>; };
-
-/// Strings that fields of type std::string_view look at; they live beside the layer.
-using text_pool = std::deque<std::string>;
-
-template <class Owner>
-void read_fields(Owner& owner, object_reader& in, network_reader& networks, text_pool& texts);
-
-template <class T>
-void read_value(T& value, std::string_view key, object_reader& in, network_reader& networks, text_pool& texts) {
-    if constexpr (std::is_same_v<T, bool>) {
-        value = in.boolean(key);
-    } else if constexpr (std::is_integral_v<T>) {
-        const std::int64_t number = in.integer(key);
-        if (!std::in_range<T>(number)) in.fail(errc::bad_value, key, "the number is too large");
-        value = static_cast<T>(number);
-    } else if constexpr (std::is_same_v<T, float>) {
-        value = in.real(key);
-    } else if constexpr (std::is_same_v<T, double>) {
-        value = in.number(key);
-    } else if constexpr (std::is_same_v<T, std::string_view>) {
-        value = texts.emplace_back(in.text(key));
-    } else if constexpr (specified_enum<T>) {
-        constexpr auto names = enumerators(T{});
-        value = static_cast<T>(in.enumerator(key, names));
-    } else {
-        if constexpr (message_value<T>) {
-            if (in.has(key)) {
-                object_reader inner = in.object(key);
-                read_fields(value, inner, networks, texts);
-                return inner.finish();
-            }
-            in.object(key);
-        } else if constexpr (std::is_same_v<T, shape>) {
-            const auto extents = in.integers(key);
-            if (extents.size() > max_rank)
-                in.fail(errc::bad_value, key, "at most " + std::to_string(max_rank) + " numbers wanted, " +
-                                                  std::to_string(extents.size()) + " came");
-            if (!extents.empty()) {
-                value = shape(std::span<const extent>(extents));
-                return;
-            }
-        } else {
-            static_assert(is_array_of<T>, "a field of a type that the codec does not know");
-            using element = typename T::value_type;
-            const auto check = [&](std::size_t count) {
-                if (count != value.size())
-                    in.fail(errc::bad_value, key, std::to_string(value.size()) + " elements wanted, " +
-                                                      std::to_string(count) + " came");
-            };
-            if constexpr (message_value<element>) {
-                auto elements = in.objects(key);
-                if (!elements.empty()) {
-                    check(elements.size());
-                    for (std::size_t i = 0; i < value.size(); ++i) {
-                        read_fields(value[i], elements[i], networks, texts);
-                        elements[i].finish();
-                    }
-                    return;
-                }
-            } else {
-                static_assert(std::is_same_v<element, extent>, "an array of a type that the codec does not know");
-                const auto elements = in.integers(key);
-                if (!elements.empty()) {
-                    check(elements.size());
-                    std::copy(elements.begin(), elements.end(), value.begin());
-                    return;
-                }
-            }
-        }
-        networks.implied.insert(in.place() + "/" + std::string(key));
-    }
-}
-
-template <class Owner, class Value>
-void read_field(Owner& owner, const field<Owner, Value>& f, object_reader& in, network_reader& networks,
-                text_pool& texts) {
-    read_value(owner.*f.member, f.name, in, networks, texts);
-}
-template <class Owner, class... Alternatives>
-void read_field(Owner& owner, const oneof<Owner, std::variant<Alternatives...>>& f, object_reader& in,
-                network_reader& networks, text_pool& texts) {
-    constexpr std::array<std::string_view, sizeof...(Alternatives)> keys{Alternatives::key...};
-    const std::string_view found = in.one_of(keys);
-    const auto try_one = [&]<class Alternative>(std::type_identity<Alternative>) {
-        if (found != Alternative::key) return;
-        Alternative value{};
-        object_reader inner = in.object(found);
-        read_fields(value, inner, networks, texts);
-        inner.finish();
-        owner.*f.member = value;
-    };
-    (try_one(std::type_identity<Alternatives>{}), ...);
-    if (found.empty()) networks.implied.insert(in.place() + "/" + std::string(keys[0]));
-}
-
-template <class Owner>
-void read_fields(Owner& owner, object_reader& in, network_reader& networks, text_pool& texts) {
-    std::apply([&](const auto&... f) { (read_field(owner, f, in, networks, texts), ...); }, Owner::fields);
-}
-
-template <class Owner>
-void write_fields(const Owner& owner, object_writer& out, network_writer& networks);
-
-/// Writes a message with `key` appended to the place.
-template <class Message>
-object_writer written_message(const Message& message, std::string_view key, network_writer& networks) {
-    object_writer inner;
-    const std::size_t outer = networks.place.size();
-    networks.place.append("/").append(key);
-    write_fields(message, inner, networks);
-    networks.place.resize(outer);
-    return inner;
-}
-
-template <class T>
-void write_value(const T& value, std::string_view key, object_writer& out, network_writer& networks) {
-    if constexpr (std::is_same_v<T, bool>) {
-        out.boolean(key, value);
-    } else if constexpr (std::is_integral_v<T>) {
-        out.integer(key, value);
-    } else if constexpr (std::is_same_v<T, float>) {
-        out.real(key, value);
-    } else if constexpr (std::is_same_v<T, double>) {
-        out.number(key, value);
-    } else if constexpr (std::is_same_v<T, std::string_view>) {
-        out.text(key, value);
-    } else if constexpr (specified_enum<T>) {
-        constexpr auto names = enumerators(T{});
-        out.enumerator(key, names, static_cast<std::size_t>(value));
-    } else if (networks.is_implied(key)) {
-        return;
-    } else if constexpr (message_value<T>) {
-        if (networks.implied != nullptr || !(value == T{})) out.object(key, written_message(value, key, networks));
-    } else if constexpr (std::is_same_v<T, shape>) {
-        out.integers(key, std::span<const extent>(value.begin(), value.rank()));
-    } else if constexpr (message_value<typename T::value_type>) {
-        std::vector<object_writer> elements;
-        for (std::size_t i = 0; i < value.size(); ++i)
-            elements.push_back(written_message(value[i], std::string(key) + "/" + std::to_string(i), networks));
-        out.objects(key, elements);
-    } else {
-        out.integers(key, value);
-    }
-}
-
-template <class Owner, class Value>
-void write_field(const Owner& owner, const field<Owner, Value>& f, object_writer& out, network_writer& networks) {
-    write_value(owner.*f.member, f.name, out, networks);
-}
-template <class Owner, class... Alternatives>
-void write_field(const Owner& owner, const oneof<Owner, std::variant<Alternatives...>>& f, object_writer& out,
-                 network_writer& networks) {
-    constexpr std::array<std::string_view, sizeof...(Alternatives)> keys{Alternatives::key...};
-    if (networks.is_implied(keys[0])) return;
-    std::visit(
-        [&]<class Alternative>(const Alternative& value) {
-            out.object(Alternative::key, written_message(value, Alternative::key, networks));
-        },
-        owner.*f.member);
-}
-
-template <class Owner>
-void write_fields(const Owner& owner, object_writer& out, network_writer& networks) {
-    std::apply([&](const auto&... f) { (write_field(owner, f, out, networks), ...); }, Owner::fields);
-}
-
-template <class L>
-inline constexpr auto parameter_names = [] {
-    std::array<std::string_view, parameter_count<L>> names{};
-    if constexpr (parametric_layer<L>)
-        for (std::size_t i = 0; i < names.size(); ++i) names[i] = L::template parameter_fields<shape>[i].name;
-    return names;
-}();
-
-/// A node and the strings that its layer looks at.
-template <class L>
-struct node_and_texts {
-    text_pool texts;
-    node_of<L> node{L{}};
-};
-
-template <class L>
-std::shared_ptr<any_node> read_layer(object_reader& in, network_reader& networks) {
-    const auto both = std::make_shared<node_and_texts<L>>();
-    read_fields(both->node.layer, in, networks, both->texts);
-    if constexpr (requires(L& l, std::span<const extent> lengths) { l.set_lengths(lengths); })
-        both->node.layer.set_lengths(define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::weight_lengths(
-            networks, in, parameter_names<L>));
-    if constexpr (requires(L& l) { l.if_branch.nodes; }) {
-        using namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit;
-        if (!in.has("ifBranch")) in.fail(errc::bad_value, "ifBranch", "a network wanted, none came");
-        both->node.layer.if_branch = read_subnetwork(networks, in, "ifBranch");
-        both->node.layer.else_branch = read_subnetwork(networks, in, "elseBranch");
-    } else if constexpr (requires(L& l) { l.body_network.nodes; }) {
-        using namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit;
-        if (!in.has("bodyNetwork")) in.fail(errc::bad_value, "bodyNetwork", "a network wanted, none came");
-        both->node.layer.condition_network = read_subnetwork(networks, in, "conditionNetwork");
-        both->node.layer.body_network = read_subnetwork(networks, in, "bodyNetwork");
-    }
-    return {both, &both->node};
-}
-
-template <class L>
-void write_layer(const any_node& node, std::span<const shape> inputs, object_writer& out, network_writer& networks) {
-    const L& layer = *node.as<L>();
-    if constexpr (requires { layer.resolved(inputs); })
-        write_fields(inputs.empty() ? layer : layer.resolved(inputs), out, networks);
-    else if constexpr (requires { layer.resolved(inputs[0]); })
-        write_fields(inputs.empty() ? layer : layer.resolved(inputs[0]), out, networks);
-    else
-        write_fields(layer, out, networks);
-    if constexpr (requires(const L& l) { l.if_branch.nodes; }) {
-        using namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit;
-        write_subnetwork(networks, layer.if_branch, out, "ifBranch", true);
-        write_subnetwork(networks, layer.else_branch, out, "elseBranch", false);
-    } else if constexpr (requires(const L& l) { l.body_network.nodes; }) {
-        using namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit;
-        write_subnetwork(networks, layer.condition_network, out, "conditionNetwork", false);
-        write_subnetwork(networks, layer.body_network, out, "bodyNetwork", true);
-    }
-}
-
-template <class L>
-constexpr std::string_view nested_key_of() {
-    if constexpr (requires { L::nested_key; })
-        return L::nested_key;
-    else
-        return "";
-}
-
-}  // namespace detail
-
-using branch_node = branch<layer_list, layer_list>;
-using loop_node = loop<layer_list, layer_list>;
-
-/// The codec of layer type L.
-template <layer L>
-constexpr layer_codec codec_of() {
-    return {L::key,
-            detail::nested_key_of<L>(),
-            &layer_type_tag<L>,
-            detail::parameter_names<L>,
-            &detail::read_layer<L>,
-            &detail::write_layer<L>};
-}
-
-/// The table of some layer types, and of those for control flow.
-template <layer... Ls>
-inline constexpr std::array codecs_of{codec_of<branch_node>(),   codec_of<loop_node>(), codec_of<loop_break>(),
-                                      codec_of<loop_continue>(), codec_of<Ls>()...};
-
-template <class T>
-struct in_layer_set {
-    using type = layer_set<T>;
-};
-template <class... Ls>
-struct in_layer_set<layer_set<Ls...>> {
-    using type = layer_set<Ls...>;
-};
-
-/// One set out of sets and layers: `joined_set<core_layers, my_layer>`.
-template <class... Parts>
-struct joined_sets;
-template <class... Ls>
-struct joined_sets<layer_set<Ls...>> {
-    static constexpr std::span<const layer_codec> codecs{codecs_of<Ls...>};
-};
-template <class... First, class... Second, class... Rest>
-struct joined_sets<layer_set<First...>, layer_set<Second...>, Rest...>
-    : joined_sets<layer_set<First..., Second...>, Rest...> {};
-
-template <class... Parts>
-inline constexpr std::span<const layer_codec> codecs_in =
-    joined_sets<layer_set<>, typename in_layer_set<Parts>::type...>::codecs;
-
-/// Null where the table has no such layer type.
-constexpr const layer_codec* find_codec(std::span<const layer_codec> codecs, const any_node& node) {
-    for (const layer_codec& codec : codecs)
-        if (codec.type == node.type()) return &codec;
-    return nullptr;
-}
-
 }  // namespace bespoke
 
 #ifdef BESPOKE_IMPLEMENTATION
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
 
 namespace bespoke {
 namespace detail {
@@ -12151,10 +13237,12 @@ inline const tensor_entry& find_tensor(object_reader& in, const safetensors* ten
     return *entry;
 }
 
-/// The weights of one parameter array as a document gives them, for the shape that the plan asks for. Without
-/// `to`, only compares how many there are.
-inline void read_weights(object_reader in, const std::string& place, const shape& dimensions,
-                         const safetensors* tensors, weight_source& source, float* to) {
+}  // namespace detail
+
+namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
+
+void read_weights(object_reader in, const std::string& place, const shape& dimensions, const safetensors* tensors,
+                  weight_source& source, float* to) {
     const extent wanted = dimensions.size();
     const auto wrong_count = [&](extent came) {
         throw error(errc::shape_mismatch, place + ": " + std::to_string(wanted) +
@@ -12180,21 +13268,21 @@ inline void read_weights(object_reader in, const std::string& place, const shape
         if (to != nullptr) std::copy(values.begin(), values.end(), to);
     } else if (kind == "float16Value") {
         source.kind = weight_source::float16_value;
-        const auto bytes = read_bytes(in, kind, 2);
+        const auto bytes = detail::read_bytes(in, kind, 2);
         check_count(bytes.size() / 2);
         for (extent i = 0; i < wanted && to != nullptr; ++i)
-            to[i] = float16_to_float(load_little_endian<std::uint16_t>(bytes.data() + 2 * i));
+            to[i] = float16_to_float(detail::load_little_endian<std::uint16_t>(bytes.data() + 2 * i));
     } else if (kind == "bespoke") {
         source.kind = weight_source::float32_value;
         object_reader inner = in.object(kind);
-        const auto bytes = read_bytes(inner, "float32Value", 4);
+        const auto bytes = detail::read_bytes(inner, "float32Value", 4);
         check_count(bytes.size() / 4);
         for (extent i = 0; i < wanted && to != nullptr; ++i)
-            to[i] = std::bit_cast<float>(load_little_endian<std::uint32_t>(bytes.data() + 4 * i));
+            to[i] = std::bit_cast<float>(detail::load_little_endian<std::uint32_t>(bytes.data() + 4 * i));
         inner.finish();
     } else if (kind == "tensor") {
         source.kind = weight_source::tensor;
-        const tensor_entry& entry = find_tensor(in, tensors);
+        const tensor_entry& entry = detail::find_tensor(in, tensors);
         source.name = entry.name;
         if (!(entry.dimensions == dimensions))
             in.fail(errc::shape_mismatch, kind,
@@ -12213,6 +13301,106 @@ inline void read_weights(object_reader in, const std::string& place, const shape
             throw error(errc::bad_value, place + ": number " + std::to_string(i) + " is " +
                                              (std::isnan(to[i]) ? "NaN" : to[i] > 0 ? "Infinity" : "-Infinity"));
 }
+
+std::vector<extent> weight_lengths(object_reader& fields, std::span<const std::string_view> parameters,
+                                   const safetensors* tensors) {
+    std::vector<extent> lengths;
+    for (std::string_view key : parameters) {
+        object_reader in = fields.object(key);
+        std::size_t length = in.length("floatValue");
+        if (in.has("float16Value")) {
+            length = detail::read_bytes(in, "float16Value", 2).size() / 2;
+        } else if (in.has("bespoke")) {
+            object_reader inner = in.object("bespoke");
+            length = detail::read_bytes(inner, "float32Value", 4).size() / 4;
+        } else if (in.has("tensor")) {
+            length = static_cast<std::size_t>(detail::find_tensor(in, tensors).dimensions.size());
+        }
+        lengths.push_back(static_cast<extent>(length));
+    }
+    return lengths;
+}
+
+}  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
+}  // namespace bespoke
+
+#endif
+
+/// The layers of a network between document and `layer_list`.
+
+#ifdef BESPOKE_IMPLEMENTATION
+
+#include <algorithm>
+#include <cstdint>
+#include <iterator>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace bespoke {
+
+/// What a converter noted of a blob: "inputTensor" and "outputTensor" of a layer. Kept, not looked at.
+struct tensor_note {
+    std::int64_t rank = 0;
+    std::vector<std::int64_t> dimensions;
+    friend bool operator==(const tensor_note&, const tensor_note&) = default;
+};
+
+/// What a document says of a layer beyond the layer itself.
+struct layer_notes {
+    std::vector<tensor_note> inputs, outputs;
+    std::vector<weight_source> weights;  ///< one for each of the layer's parameters
+};
+
+namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
+
+/// The state of reading the layers of one document.
+class network_reader {
+public:
+    struct pending_weight {
+        std::size_t step, number;  ///< parameter `number` of step `step`
+        object_reader value;
+        std::string layer;  ///< place and name of the layer
+    };
+
+    explicit network_reader(std::span<const layer_codec> table, const safetensors* weights_file = nullptr);
+
+    std::span<const layer_codec> codecs;
+    const safetensors* tensors;
+    std::vector<pending_weight> weights;
+    std::vector<layer_notes> notes;  ///< in the order of the plan's steps
+    /// Places of fields with a default other than zero that the document leaves out.
+    implied_fields implied;
+};
+
+/// The state of writing the layers of one document.
+class network_writer {
+public:
+    std::span<const layer_codec> codecs;
+    plan_view plan;
+    written_place place;
+    std::size_t step = 0;
+    /// Writes the parameters of the current step, in the order of the plan.
+    void (*write_weights)(void* context, std::size_t step, const layer_codec& codec, object_writer& fields) = nullptr;
+    /// Writes what `layer_notes` keep.
+    void (*write_notes)(void* context, std::size_t step, object_writer& layer) = nullptr;
+    void* context = nullptr;
+};
+
+layer_list read_layers(network_reader& networks, object_reader& network);
+layer_list read_subnetwork(network_reader& networks, object_reader& fields, std::string_view key);
+std::vector<object_writer> write_layers(network_writer& networks, const layer_list& layers);
+void write_subnetwork(network_writer& networks, const layer_list& layers, object_writer& fields,
+                      std::string_view key, bool required);
+
+}  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
+
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::network_reader;
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::network_writer;
+
+namespace detail {
 
 inline std::vector<tensor_note> read_tensor_notes(object_reader& layer, std::string_view key) {
     std::vector<tensor_note> notes;
@@ -12237,6 +13425,35 @@ inline std::vector<std::string> names_in(std::span<const layer_codec> codecs, st
     for (const layer_codec& codec : codecs)
         if (key.empty() || codec.key == key) names.emplace_back(key.empty() ? codec.key : codec.nested_key);
     return names;
+}
+
+/// A node and the strings that its layer looks at.
+struct node_and_texts {
+    text_pool texts;
+    std::unique_ptr<any_node> node;
+};
+
+inline std::shared_ptr<any_node> read_node(const layer_codec& codec, object_reader& in, network_reader& networks) {
+    using namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit;
+    auto both = std::make_shared<node_and_texts>();
+    both->node = codec.make();
+    any_node* node = both->node.get();
+    void* layer = const_cast<void*>(codec.layer_in(*node));
+    read_fields(*codec.fields, layer, in, networks.implied, both->texts);
+    if (codec.set_lengths != nullptr)
+        codec.set_lengths(layer, weight_lengths(in, codec.parameters, networks.tensors));
+    if (codec.type == &layer_type_tag<branch_node>) {
+        auto& branch = *static_cast<branch_node*>(layer);
+        if (!in.has("ifBranch")) in.fail(errc::bad_value, "ifBranch", "a network wanted, none came");
+        branch.if_branch = read_subnetwork(networks, in, "ifBranch");
+        branch.else_branch = read_subnetwork(networks, in, "elseBranch");
+    } else if (codec.type == &layer_type_tag<loop_node>) {
+        auto& loop = *static_cast<loop_node*>(layer);
+        if (!in.has("bodyNetwork")) in.fail(errc::bad_value, "bodyNetwork", "a network wanted, none came");
+        loop.condition_network = read_subnetwork(networks, in, "conditionNetwork");
+        loop.body_network = read_subnetwork(networks, in, "bodyNetwork");
+    }
+    return {std::move(both), node};
 }
 
 /// Reads the member of a layer object that says which layer it is.
@@ -12283,14 +13500,29 @@ inline std::shared_ptr<any_node> read_layer_of_table(network_reader& networks, o
     networks.notes.emplace_back().weights.resize(found->parameters.size());
     for (std::size_t i = 0; i < found->parameters.size(); ++i)
         networks.weights.push_back({step, i, fields.object(found->parameters[i]), place});
-    auto node = found->read(fields, networks);
+    auto node = read_node(*found, fields, networks);
     fields.finish();
     return node;
+}
+
+/// The networks inside a branch or a loop.
+inline void write_nested(const any_node& node, object_writer& out, network_writer& networks) {
+    using namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit;
+    if (const auto* branch = node.as<branch_node>()) {
+        write_subnetwork(networks, branch->if_branch, out, "ifBranch", true);
+        write_subnetwork(networks, branch->else_branch, out, "elseBranch", false);
+    } else if (const auto* loop = node.as<loop_node>()) {
+        write_subnetwork(networks, loop->condition_network, out, "conditionNetwork", false);
+        write_subnetwork(networks, loop->body_network, out, "bodyNetwork", true);
+    }
 }
 
 }  // namespace detail
 
 namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
+
+network_reader::network_reader(std::span<const layer_codec> table, const safetensors* weights_file)
+    : codecs(table), tensors(weights_file) {}
 
 layer_list read_layers(network_reader& networks, object_reader& network) {
     layer_list list;
@@ -12318,28 +13550,9 @@ layer_list read_subnetwork(network_reader& networks, object_reader& fields, std:
     return list;
 }
 
-std::vector<extent> weight_lengths(const network_reader& networks, object_reader& fields,
-                                   std::span<const std::string_view> parameters) {
-    std::vector<extent> lengths;
-    for (std::string_view key : parameters) {
-        object_reader in = fields.object(key);
-        std::size_t length = in.length("floatValue");
-        if (in.has("float16Value")) {
-            length = detail::read_bytes(in, "float16Value", 2).size() / 2;
-        } else if (in.has("bespoke")) {
-            object_reader inner = in.object("bespoke");
-            length = detail::read_bytes(inner, "float32Value", 4).size() / 4;
-        } else if (in.has("tensor")) {
-            length = static_cast<std::size_t>(detail::find_tensor(in, networks.tensors).dimensions.size());
-        }
-        lengths.push_back(static_cast<extent>(length));
-    }
-    return lengths;
-}
-
 std::vector<object_writer> write_layers(network_writer& networks, const layer_list& layers) {
     std::vector<object_writer> list;
-    const std::string outer = networks.place;
+    const std::string outer = networks.place.text;
     for (const auto& node : layers.nodes) {
         const layer_codec* codec = find_codec(networks.codecs, *node);
         if (codec == nullptr) throw error(errc::unknown_layer, "a layer that is in no set cannot be written");
@@ -12351,13 +13564,14 @@ std::vector<object_writer> write_layers(network_writer& networks, const layer_li
         if (networks.write_notes) networks.write_notes(networks.context, step, layer);
         layer.boolean("isUpdatable", node->updatable);
 
-        networks.place = outer + "/layers/" + std::to_string(list.size() - 1) + "/" + std::string(codec->key);
-        if (!codec->nested_key.empty()) networks.place.append("/").append(codec->nested_key);
+        networks.place.text = outer + "/layers/" + std::to_string(list.size() - 1) + "/" + std::string(codec->key);
+        if (!codec->nested_key.empty()) networks.place.text.append("/").append(codec->nested_key);
         std::vector<shape> shapes;
-        if (networks.implied == nullptr)
+        if (networks.place.implied == nullptr)
             for (std::size_t blob : networks.plan.inputs_of(step)) shapes.push_back(networks.plan.blobs[blob].dimensions);
         object_writer fields;
-        codec->write(*node, shapes, fields, networks);
+        write_hyper_parameters(*codec, *node, shapes, fields, networks.place);
+        detail::write_nested(*node, fields, networks);
         if (networks.write_weights) networks.write_weights(networks.context, step, *codec, fields);
         if (!codec->nested_key.empty()) {
             object_writer family;
@@ -12366,18 +13580,18 @@ std::vector<object_writer> write_layers(network_writer& networks, const layer_li
         }
         layer.object(codec->key, fields);
     }
-    networks.place = outer;
+    networks.place.text = outer;
     return list;
 }
 
 void write_subnetwork(network_writer& networks, const layer_list& layers, object_writer& fields, std::string_view key,
                       bool required) {
-    if (layers.nodes.empty() && (networks.implied != nullptr ? networks.is_implied(key) : !required)) return;
-    const std::size_t outer = networks.place.size();
-    networks.place.append("/").append(key);
+    if (layers.nodes.empty() && (networks.place.implied != nullptr ? networks.place.is_implied(key) : !required)) return;
+    const std::size_t outer = networks.place.text.size();
+    networks.place.text.append("/").append(key);
     object_writer network;
     network.objects("layers", write_layers(networks, layers));
-    networks.place.resize(outer);
+    networks.place.text.resize(outer);
     fields.object(key, network);
 }
 
@@ -12387,6 +13601,8 @@ void write_subnetwork(network_writer& networks, const layer_list& layers, object
 #endif
 
 
+
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <variant>
@@ -12394,6 +13610,7 @@ void write_subnetwork(network_writer& networks, const layer_list& layers, object
 
 /// How a model wants to be trained. Core ML specification, NetworkUpdateParameters, in snake_case.
 namespace bespoke {
+namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
 
 struct double_range {
     double min_value = 0, max_value = 0;
@@ -12405,7 +13622,7 @@ struct int64_range {
 };
 struct int64_set {
     std::vector<std::int64_t> values;
-    friend bool operator==(const int64_set&, const int64_set&) = default;
+    friend bool operator==(const int64_set&, const int64_set&);
 };
 
 /// A number with the values that a caller may choose.
@@ -12414,42 +13631,32 @@ struct double_parameter {
     std::optional<double_range> range;
 
     bool allows(double value) const { return !range || (value >= range->min_value && value <= range->max_value); }
-    friend bool operator==(const double_parameter&, const double_parameter&) = default;
+    friend bool operator==(const double_parameter&, const double_parameter&);
 };
 struct int64_parameter {
     std::int64_t default_value = 0;
     std::variant<std::monostate, int64_range, int64_set> allowed_values;
 
-    bool allows(std::int64_t value) const {
-        if (const auto* range = std::get_if<int64_range>(&allowed_values))
-            return value >= range->min_value && value <= range->max_value;
-        if (const auto* set = std::get_if<int64_set>(&allowed_values)) {
-            for (std::int64_t v : set->values)
-                if (v == value) return true;
-            return false;
-        }
-        return true;
-    }
-    friend bool operator==(const int64_parameter&, const int64_parameter&) = default;
+    bool allows(std::int64_t value) const;
+    friend bool operator==(const int64_parameter&, const int64_parameter&);
 };
 
 /// -log of the probability that the blob `input` gives to the class in the training feature `target`.
 struct categorical_cross_entropy_loss_layer {
     std::string input, target;
     static constexpr auto key = "categoricalCrossEntropyLossLayer";
-    friend bool operator==(const categorical_cross_entropy_loss_layer&,
-                           const categorical_cross_entropy_loss_layer&) = default;
+    friend bool operator==(const categorical_cross_entropy_loss_layer&, const categorical_cross_entropy_loss_layer&);
 };
 /// Mean of the squared differences between the blob `input` and the training feature `target`.
 struct mean_squared_error_loss_layer {
     std::string input, target;
     static constexpr auto key = "meanSquaredErrorLossLayer";
-    friend bool operator==(const mean_squared_error_loss_layer&, const mean_squared_error_loss_layer&) = default;
+    friend bool operator==(const mean_squared_error_loss_layer&, const mean_squared_error_loss_layer&);
 };
 struct loss_layer {
     std::string name;
     std::variant<categorical_cross_entropy_loss_layer, mean_squared_error_loss_layer> type;
-    friend bool operator==(const loss_layer&, const loss_layer&) = default;
+    friend bool operator==(const loss_layer&, const loss_layer&);
 };
 
 /// What the document leaves out is empty here: the trainer has its own default then.
@@ -12458,14 +13665,14 @@ struct sgd_optimizer {
     std::optional<int64_parameter> mini_batch_size{};
     std::optional<double_parameter> momentum{};
     static constexpr auto key = "sgdOptimizer";
-    friend bool operator==(const sgd_optimizer&, const sgd_optimizer&) = default;
+    friend bool operator==(const sgd_optimizer&, const sgd_optimizer&);
 };
 struct adam_optimizer {
     std::optional<double_parameter> learning_rate{};
     std::optional<int64_parameter> mini_batch_size{};
     std::optional<double_parameter> beta1{}, beta2{}, eps{};
     static constexpr auto key = "adamOptimizer";
-    friend bool operator==(const adam_optimizer&, const adam_optimizer&) = default;
+    friend bool operator==(const adam_optimizer&, const adam_optimizer&);
 };
 
 struct network_update_parameters {
@@ -12474,19 +13681,34 @@ struct network_update_parameters {
     std::optional<int64_parameter> epochs{};
     std::optional<bool> shuffle;  ///< whether the examples are drawn in a new order each epoch
     std::optional<int64_parameter> seed{};
-    friend bool operator==(const network_update_parameters&, const network_update_parameters&) = default;
+    friend bool operator==(const network_update_parameters&, const network_update_parameters&);
 };
 
-namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
 /// Reads a NetworkUpdateParameters object. Throws `error` with the place of what does not fit; a default
 /// outside its own range is an error.
 network_update_parameters read_update_parameters(object_reader& in);
 object_writer write_update_parameters(const network_update_parameters& parameters);
+
 }  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
+
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::adam_optimizer;
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::categorical_cross_entropy_loss_layer;
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::double_parameter;
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::double_range;
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::int64_parameter;
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::int64_range;
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::int64_set;
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::loss_layer;
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::mean_squared_error_loss_layer;
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::network_update_parameters;
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::sgd_optimizer;
 
 }  // namespace bespoke
 
 #ifdef BESPOKE_IMPLEMENTATION
+
+#include <algorithm>
+#include <cmath>
 
 namespace bespoke {
 namespace detail {
@@ -12559,6 +13781,24 @@ inline void write_parameter(object_writer& outer, std::string_view key, const st
 }  // namespace detail
 
 namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
+
+bool operator==(const int64_set&, const int64_set&) = default;
+bool operator==(const double_parameter&, const double_parameter&) = default;
+bool operator==(const int64_parameter&, const int64_parameter&) = default;
+bool operator==(const categorical_cross_entropy_loss_layer&, const categorical_cross_entropy_loss_layer&) = default;
+bool operator==(const mean_squared_error_loss_layer&, const mean_squared_error_loss_layer&) = default;
+bool operator==(const loss_layer&, const loss_layer&) = default;
+bool operator==(const sgd_optimizer&, const sgd_optimizer&) = default;
+bool operator==(const adam_optimizer&, const adam_optimizer&) = default;
+bool operator==(const network_update_parameters&, const network_update_parameters&) = default;
+
+bool int64_parameter::allows(std::int64_t value) const {
+    if (const auto* range = std::get_if<int64_range>(&allowed_values))
+        return value >= range->min_value && value <= range->max_value;
+    if (const auto* set = std::get_if<int64_set>(&allowed_values))
+        return std::find(set->values.begin(), set->values.end(), value) != set->values.end();
+    return true;
+}
 
 network_update_parameters read_update_parameters(object_reader& in) {
     network_update_parameters result;
@@ -12657,16 +13897,13 @@ object_writer write_update_parameters(const network_update_parameters& parameter
 #endif
 
 #include <array>
-#include <filesystem>
-#include <memory>
+#include <cstdint>
 #include <optional>
-#include <span>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <variant>
-#include <vector>
 
+/// What a model says beside its layers. Core ML specification, Model.proto and NeuralNetwork.proto.
 namespace bespoke {
 
 /// What a network answers with. Core ML specification, the `Type` of Model.
@@ -12686,6 +13923,8 @@ constexpr std::array<std::string_view, 2> enumerators(image_shape_mapping) {
     return {"RANK5_IMAGE_MAPPING", "RANK4_IMAGE_MAPPING"};
 }
 
+namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
+
 /// All that a model says beside its layers. The names are the specification's.
 struct model_settings {
     std::int32_t specification_version = 4;
@@ -12700,12 +13939,36 @@ struct model_settings {
     std::string label_probability_layer_name{};
     std::optional<network_update_parameters> update_parameters{};
 
-    friend bool operator==(const model_settings&, const model_settings&) = default;
+    friend bool operator==(const model_settings&, const model_settings&);
 };
 
-struct load_options {
-    std::size_t threads = 1;  ///< how many kernels use, the caller included
-};
+}  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
+
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::model_settings;
+
+}  // namespace bespoke
+
+#ifdef BESPOKE_IMPLEMENTATION
+
+namespace bespoke::define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
+
+bool operator==(const model_settings&, const model_settings&) = default;
+
+}  // namespace bespoke::define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
+
+#endif
+
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace bespoke {
+
+struct layer_notes;
 
 namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
 
@@ -12754,8 +14017,8 @@ public:
     /// The parameter array `field` ("weights") of the layer `layer`. Throws `error` where there is none.
     std::span<float> parameter(std::string_view layer, std::string_view field);
     /// Plans the network for the shapes of these inputs.
-    void reshape(const features& inputs) { program_->reshape(shapes_of(inputs)); }
-    bool is_planned_for(const features& inputs) const { return program_->is_planned_for(shapes_of(inputs)); }
+    void reshape(const features& inputs);
+    bool is_planned_for(const features& inputs) const;
     /// Writes the value of input `number` to a blob of the shape that it is planned for.
     void read_input(std::size_t number, const features& inputs, float* to) const;
 
@@ -12764,11 +14027,6 @@ public:
     bool marked_updatable(std::size_t number) const;
 
 private:
-    struct input_site {
-        const feature_description* feature;
-        std::size_t blob;
-    };
-
     std::vector<program::named_shape> shapes_of(const features& inputs) const;
     void run(std::span<const features> inputs, std::vector<features>& results);
     feature_value output_value(const feature_description& feature, std::size_t output, extent example) const;
@@ -12777,7 +14035,7 @@ private:
     model_settings settings_;
     std::span<const layer_codec> codecs_;
     std::vector<layer_notes> notes_;
-    std::shared_ptr<const std::set<std::string>> implied_;  ///< null: composed in code
+    std::shared_ptr<const implied_fields> implied_;  ///< null: composed in code
     std::map<std::string, std::string> weights_metadata_;
     std::vector<std::size_t> outputs_;  ///< for each described output its place among the plan's; npos: an answer
     std::size_t probabilities_ = 0;     ///< place among the plan's outputs
@@ -12785,62 +14043,22 @@ private:
     bool prepared_ = false;
 };
 
-struct model::parts {
-    model_settings settings;
-    layer_list layers;
-    std::span<const layer_codec> codecs;
-    std::vector<layer_notes> notes;
-    std::shared_ptr<const std::set<std::string>> implied;
-    std::map<std::string, std::string> weights_metadata;
-    std::size_t threads = 1;
-    /// Called with the plan before the memory for parameters is taken, and with it afterwards.
-    void (*fill)(void* context, const plan_view& plan, engine<float>* core) = nullptr;
-    void* context = nullptr;
-};
-
-model load(const std::filesystem::path& path, const load_options& options);
-model load(const std::filesystem::path& path, std::span<const layer_codec> codecs, const load_options& options);
-model parse(std::string_view json, const safetensors* weights, const load_options& options);
-model parse(std::string_view json, const safetensors* weights, std::span<const layer_codec> codecs,
-            const load_options& options);
-
 }  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
 
 using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::model;
-
-/// Reads a model: JSON, and the safetensors file beside it where "weightsFile" names one. Throws `error` with
-/// the file and the place in it; nothing is half loaded.
-inline model load(const std::filesystem::path& path, const load_options& options = {}) {
-    return define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::load(path, options);
-}
-/// The same for a model of other layers: `load<core_layers, my_layer>(path)`.
-template <class... Layers>
-    requires(sizeof...(Layers) > 0)
-model load(const std::filesystem::path& path, const load_options& options = {}) {
-    return define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::load(path, codecs_in<Layers...>, options);
-}
-
-/// Reads a model from memory; `weights` stands for the file that "weightsFile" names.
-inline model parse(std::string_view json, const safetensors* weights = nullptr, const load_options& options = {}) {
-    return define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::parse(json, weights, options);
-}
-template <class... Layers>
-    requires(sizeof...(Layers) > 0)
-model parse(std::string_view json, const safetensors* weights = nullptr, const load_options& options = {}) {
-    return define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::parse(json, weights, codecs_in<Layers...>, options);
-}
 
 }  // namespace bespoke
 
 #ifdef BESPOKE_IMPLEMENTATION
 
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
 namespace bespoke {
 namespace detail {
 
 inline constexpr std::size_t no_output = static_cast<std::size_t>(-1);
-/// Up to so many numbers in all, weights are written into the document.
-inline constexpr extent few_weights = 64;
-
 inline std::string_view key_of_type(model_type type) {
     constexpr std::string_view keys[] = {"neuralNetwork", "neuralNetworkClassifier", "neuralNetworkRegressor"};
     return keys[static_cast<std::size_t>(type)];
@@ -12852,12 +14070,6 @@ inline shape blob_shape(const shape& s, array_shape_mapping mapping, const std::
     if (s.rank() == 1) return {1, 1, s[0], 1, 1};
     if (s.rank() == 3) return {1, 1, s[0], s[1], s[2]};
     throw error(shape_fault(place, ": a shape of rank 1, 3 or 5 wanted with RANK5_ARRAY_MAPPING, it is ", s));
-}
-
-/// The number of a feature that is no array.
-inline float scalar_of(const feature_value& value) {
-    return std::holds_alternative<std::int64_t>(value) ? static_cast<float>(std::get<std::int64_t>(value))
-                                                       : static_cast<float>(std::get<double>(value));
 }
 
 /// Throws where a network cannot take a feature of this type.
@@ -12875,197 +14087,22 @@ inline shape declared_shape(const feature_description& feature, array_shape_mapp
     return blob_shape(array->default_shape(), mapping, "input \"" + feature.name + "\"");
 }
 
-/// The layers' parameters from what `network_reader` found, in two steps: first every size is compared with
-/// the plan, then, when there is memory, the values are read.
-struct weights_to_read {
-    network_reader& networks;
-    std::vector<layer_notes>& notes;
-
-    static void fill(void* context, const plan_view& plan, engine<float>* core) {
-        auto& self = *static_cast<weights_to_read*>(context);
-        for (auto& pending : self.networks.weights) {
-            const std::size_t number = plan.steps[pending.step].first_parameter + pending.number;
-            const std::string place = pending.value.place();
-            auto& source = self.notes[pending.step].weights[pending.number];
-            read_weights(pending.value, place, plan.parameters[number].dimensions, self.networks.tensors, source,
-                         core == nullptr ? nullptr : core->parameter(number));
-        }
-    }
-};
-
-inline float number_of(const std::variant<std::monostate, std::int32_t, float, double>& value) {
-    if (const auto* whole = std::get_if<std::int32_t>(&value)) return static_cast<float>(*whole);
-    if (const auto* real = std::get_if<float>(&value)) return *real;
-    if (const auto* number = std::get_if<double>(&value)) return static_cast<float>(*number);
-    return 0;
-}
-
-template <class T>
-multi_array array_from(const float* values, const shape& s) {
-    tensor<T> result = zeros<T>(s);
-    std::transform(values, values + s.size(), result.begin(), [](float v) {
-        if constexpr (std::is_integral_v<T>) {
-            if (!(v > -2147483648.0f)) return v == v ? std::numeric_limits<T>::min() : T(0);
-            return v < 2147483648.0f ? static_cast<T>(v) : std::numeric_limits<T>::max();
-        } else {
-            return static_cast<T>(v);
-        }
-    });
-    return result;
-}
-
-/// Reads the members of a NeuralNetwork, NeuralNetworkClassifier or NeuralNetworkRegressor.
-inline layer_list read_network(object_reader& in, model_settings& settings, network_reader& networks) {
-    settings.array_input_shape_mapping = static_cast<array_shape_mapping>(
-        in.enumerator("arrayInputShapeMapping", enumerators(array_shape_mapping{})));
-    settings.image_input_shape_mapping = static_cast<image_shape_mapping>(
-        in.enumerator("imageInputShapeMapping", enumerators(image_shape_mapping{})));
-    if (in.length("preprocessing") > 0)
-        in.fail(errc::unsupported, "preprocessing", "images are not supported");
-    in.objects("preprocessing");
-    object_reader update = in.object("updateParams");
-    if (in.has("updateParams"))
-        settings.update_parameters = define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::read_update_parameters(update);
-    if (settings.type == model_type::neural_network_classifier) {
-        static constexpr std::string_view kinds[] = {"stringClassLabels", "int64ClassLabels"};
-        const std::string_view kind = in.one_of(kinds);
-        if (kind.empty()) in.fail(errc::bad_value, "", "class labels wanted, none came");
-        object_reader labels = in.object(kind);
-        if (kind == kinds[0])
-            settings.class_labels = labels.texts("vector");
-        else
-            settings.class_labels = labels.integers("vector");
-        labels.finish();
-        settings.label_probability_layer_name = in.text("labelProbabilityLayerName");
-    }
-    layer_list layers = define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::read_layers(networks, in);
-    in.finish();
-    return layers;
-}
-
-/// Reads a whole document. `tensors_in(name, reader)` gives the safetensors file called so, or null.
-template <class TensorsIn>
-model read_model(const json& root, std::span<const layer_codec> codecs, const load_options& options,
-                 const TensorsIn& tensors_in) {
-    object_reader top(&root, "");
-    model::parts content;
-    model_settings& settings = content.settings;
-    const std::int64_t version = top.integer("specificationVersion");
-    if (version < 1 || version > std::numeric_limits<std::int32_t>::max())
-        top.fail(errc::bad_value, "specificationVersion", "1 or more wanted, " + std::to_string(version) + " came");
-    settings.specification_version = static_cast<std::int32_t>(version);
-    object_reader description = top.object("description");
-    settings.description = define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::read_description(description);
-    settings.is_updatable = top.boolean("isUpdatable");
-    const std::string weights_file = top.text("weightsFile");
-
-    static constexpr std::string_view types[] = {"neuralNetwork", "neuralNetworkClassifier", "neuralNetworkRegressor"};
-    static constexpr std::string_view unsupported[] = {
-        "pipelineClassifier", "pipelineRegressor", "pipeline", "glmRegressor", "supportVectorRegressor",
-        "treeEnsembleRegressor", "bayesianProbitRegressor", "glmClassifier", "supportVectorClassifier",
-        "treeEnsembleClassifier", "kNearestNeighborsClassifier", "itemSimilarityRecommender", "mlProgram",
-        "customModel", "linkedModel", "classConfidenceThresholding", "oneHotEncoder", "imputer", "featureVectorizer",
-        "dictVectorizer", "scaler", "categoricalMapping", "normalizer", "arrayFeatureExtractor",
-        "nonMaximumSuppression", "identity", "textClassifier", "wordTagger", "visionFeaturePrint",
-        "soundAnalysisPreprocessing", "gazetteer", "wordEmbedding", "audioFeaturePrint", "serializedModel"};
-    for (std::string_view key : unsupported)
-        if (top.has(key)) top.fail(errc::unsupported, key, "models of this type are not supported");
-    const std::string_view type = top.one_of(types);
-    top.finish();
-    if (type.empty()) top.fail(errc::bad_value, "", "a model type wanted (\"neuralNetwork\"), none came");
-    settings.type = static_cast<model_type>(std::find(std::begin(types), std::end(types), type) - std::begin(types));
-
-    const safetensors* tensors = weights_file.empty() ? nullptr : tensors_in(weights_file, top);
-    network_reader networks(codecs, tensors);
-    object_reader network = top.object(type);
-    content.layers = read_network(network, settings, networks);
-    content.codecs = codecs;
-    content.notes = std::move(networks.notes);
-    content.implied = std::make_shared<const std::set<std::string>>(std::move(networks.implied));
-    if (tensors != nullptr) content.weights_metadata = tensors->metadata();
-    content.threads = options.threads;
-    weights_to_read weights{networks, content.notes};
-    content.fill = &weights_to_read::fill;
-    content.context = &weights;
-    return model(std::move(content));
-}
-
-/// Weights on their way into files.
-struct weights_to_write {
-    const program& network;
-    const std::vector<layer_notes>& notes;
-    std::vector<tensor_entry> tensors;
-    bool few;
-
-    static std::string base64_of(std::span<const float> values, std::size_t size) {
-        std::vector<std::byte> bytes;
-        bytes.reserve(values.size() * size);
-        for (float v : values) {
-            const std::uint32_t bits = size == 2 ? float_to_float16(v) : std::bit_cast<std::uint32_t>(v);
-            for (std::size_t i = 0; i < size; ++i) bytes.push_back(static_cast<std::byte>(bits >> (8 * i) & 0xff));
-        }
-        return encode_base64(bytes);
-    }
-
-    /// The name under which the array is found in the file.
-    std::string add_tensor(std::string name, const shape& dimensions, std::span<const float> values) {
-        static_assert(std::endian::native == std::endian::little, "floats are written as they lie in memory");
-        const auto bytes = std::as_bytes(values);
-        const std::string wanted = name;
-        for (std::size_t copy = 2;; ++copy) {
-            const auto same_name = std::find_if(tensors.begin(), tensors.end(), [&](const auto& t) { return t.name == name; });
-            if (same_name == tensors.end()) break;
-            if (same_name->dimensions == dimensions && std::ranges::equal(same_name->bytes, bytes)) return name;
-            name = wanted + "_" + std::to_string(copy);
-        }
-        tensors.push_back({name, "F32", dimensions, bytes});
-        return name;
-    }
-
-    void write(std::size_t step, const layer_codec& codec, object_writer& fields) {
-        const plan_view& plan = network.plan();
-        for (std::size_t i = 0; i < codec.parameters.size(); ++i) {
-            const std::size_t number = plan.steps[step].first_parameter + i;
-            const parameter_facts& facts = plan.parameters[number];
-            const weight_source source = step < notes.size() && i < notes[step].weights.size() ? notes[step].weights[i]
-                                                                                               : weight_source{};
-            if (facts.dimensions.size() == 0) continue;
-            const std::span<const float> values(network.core().parameter(number),
-                                                static_cast<std::size_t>(facts.dimensions.size()));
-            for (std::size_t k = 0; k < values.size(); ++k)
-                if (!std::isfinite(values[k]))
-                    throw error(errc::bad_value, std::string(plan[plan.steps[step].place]) + ": its " +
-                                                     std::string(facts.name) + " cannot be written: number " +
-                                                     std::to_string(k) + " is not finite");
-            auto kind = source.kind;
-            if (kind == weight_source::float16_value &&
-                !std::ranges::all_of(values, [](float v) { return float16_to_float(float_to_float16(v)) == v; }))
-                kind = weight_source::automatic;
-            if (kind == weight_source::automatic) kind = few ? weight_source::float_value : weight_source::tensor;
-            object_writer out;
-            if (kind == weight_source::float_value) {
-                out.reals("floatValue", values);
-            } else if (kind == weight_source::float16_value) {
-                out.text("float16Value", base64_of(values, 2));
-            } else if (kind == weight_source::float32_value) {
-                object_writer inner;
-                inner.text("float32Value", base64_of(values, 4));
-                out.object("bespoke", inner);
-            } else {
-                out.text("tensor", add_tensor(source.name.empty() ? std::string(plan[plan.steps[step].name]) + "." +
-                                                                        std::string(facts.name)
-                                                                  : source.name,
-                                              facts.dimensions, values));
-            }
-            out.boolean("isUpdatable", source.updatable);
-            fields.object(facts.name, out);
-        }
-    }
-};
-
 }  // namespace detail
 
 namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
+
+struct model::parts {
+    model_settings settings;
+    layer_list layers;
+    std::span<const layer_codec> codecs;
+    std::vector<layer_notes> notes;
+    std::shared_ptr<const implied_fields> implied;
+    std::map<std::string, std::string> weights_metadata;
+    std::size_t threads = 1;
+    /// Called with the plan before the memory for parameters is taken, and with it afterwards.
+    void (*fill)(void* context, const plan_view& plan, engine<float>* core) = nullptr;
+    void* context = nullptr;
+};
 
 model::model(const model& other)
     : settings_(other.settings_), codecs_(other.codecs_), notes_(other.notes_), implied_(other.implied_),
@@ -13226,7 +14263,53 @@ std::span<float> model::parameter(std::string_view layer, std::string_view field
     throw error(errc::unknown_name, "no layer " + in_quotes(layer) + " with a parameter " + in_quotes(field));
 }
 
-// --- predicting -------------------------------------------------------------------------------------
+}  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
+}  // namespace bespoke
+
+#endif
+
+
+/// Features through the network of a model and back: `model::predict`.
+
+#ifdef BESPOKE_IMPLEMENTATION
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+namespace bespoke {
+namespace detail {
+
+/// The number of a feature that is no array.
+inline float scalar_of(const feature_value& value) {
+    return std::holds_alternative<std::int64_t>(value) ? static_cast<float>(std::get<std::int64_t>(value))
+                                                       : static_cast<float>(std::get<double>(value));
+}
+
+inline float number_of(const std::variant<std::monostate, std::int32_t, float, double>& value) {
+    if (const auto* whole = std::get_if<std::int32_t>(&value)) return static_cast<float>(*whole);
+    if (const auto* real = std::get_if<float>(&value)) return *real;
+    if (const auto* number = std::get_if<double>(&value)) return static_cast<float>(*number);
+    return 0;
+}
+
+template <class T>
+multi_array array_from(const float* values, const shape& s) {
+    tensor<T> result = zeros<T>(s);
+    std::transform(values, values + s.size(), result.begin(), [](float v) {
+        if constexpr (std::is_integral_v<T>) {
+            if (!(v > -2147483648.0f)) return v == v ? std::numeric_limits<T>::min() : T(0);
+            return v < 2147483648.0f ? static_cast<T>(v) : std::numeric_limits<T>::max();
+        } else {
+            return static_cast<T>(v);
+        }
+    });
+    return result;
+}
+
+}  // namespace detail
+
+namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
 
 std::vector<program::named_shape> model::shapes_of(const features& inputs) const {
     std::vector<program::named_shape> shapes;
@@ -13240,6 +14323,9 @@ std::vector<program::named_shape> model::shapes_of(const features& inputs) const
     }
     return shapes;
 }
+
+void model::reshape(const features& inputs) { program_->reshape(shapes_of(inputs)); }
+bool model::is_planned_for(const features& inputs) const { return program_->is_planned_for(shapes_of(inputs)); }
 
 features model::predict(const features& inputs) { return std::move(predict(std::span(&inputs, 1)).front()); }
 
@@ -13264,7 +14350,7 @@ void model::run(std::span<const features> inputs, std::vector<features>& results
     core.reserve(static_cast<extent>(inputs.size()));
     if (!prepared_) program_->prepare();
     prepared_ = true;
-    program_->measure();
+    core.measure();
     const plan_view& plan = program_->plan();
     for (std::size_t e = 0; e < inputs.size(); ++e)
         for (std::size_t i = 0; i < plan.inputs.size(); ++i) {
@@ -13337,6 +14423,240 @@ void model::answer(features& result, extent example) const {
         fill(std::get<int64_sequence>(settings_.class_labels), int64_dictionary{});
 }
 
+}  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
+}  // namespace bespoke
+
+#endif
+
+#include <filesystem>
+#include <span>
+#include <string_view>
+
+/// Models and documents: `load(path)`, `parse(text)`, `m.save(path)`. What a model is stands in model_class.hpp.
+namespace bespoke {
+
+struct load_options {
+    std::size_t threads = 1;  ///< how many kernels use, the caller included
+};
+
+namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
+model load(const std::filesystem::path& path, const load_options& options);
+model load(const std::filesystem::path& path, std::span<const layer_codec> codecs, const load_options& options);
+model parse(std::string_view json, const safetensors* weights, const load_options& options);
+model parse(std::string_view json, const safetensors* weights, std::span<const layer_codec> codecs,
+            const load_options& options);
+}  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
+
+/// Reads a model: JSON, and the safetensors file beside it where "weightsFile" names one. Throws `error` with
+/// the file and the place in it; nothing is half loaded.
+inline model load(const std::filesystem::path& path, const load_options& options = {}) {
+    return define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::load(path, options);
+}
+/// The same for a model of other layers: `load<core_layers, my_layer>(path)`.
+template <class... Layers>
+    requires(sizeof...(Layers) > 0)
+model load(const std::filesystem::path& path, const load_options& options = {}) {
+    return define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::load(path, codecs_in<Layers...>, options);
+}
+
+/// Reads a model from memory; `weights` stands for the file that "weightsFile" names.
+inline model parse(std::string_view json, const safetensors* weights = nullptr, const load_options& options = {}) {
+    return define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::parse(json, weights, options);
+}
+template <class... Layers>
+    requires(sizeof...(Layers) > 0)
+model parse(std::string_view json, const safetensors* weights = nullptr, const load_options& options = {}) {
+    return define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::parse(json, weights, codecs_in<Layers...>, options);
+}
+
+}  // namespace bespoke
+
+#ifdef BESPOKE_IMPLEMENTATION
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <limits>
+#include <optional>
+
+namespace bespoke {
+namespace detail {
+
+/// The layers' parameters from what `network_reader` found, in two steps: first every size is compared with
+/// the plan, then, when there is memory, the values are read.
+struct weights_to_read {
+    network_reader& networks;
+    std::vector<layer_notes>& notes;
+
+    static void fill(void* context, const plan_view& plan, engine<float>* core) {
+        auto& self = *static_cast<weights_to_read*>(context);
+        for (auto& pending : self.networks.weights) {
+            const std::size_t number = plan.steps[pending.step].first_parameter + pending.number;
+            const std::string place = pending.value.place();
+            auto& source = self.notes[pending.step].weights[pending.number];
+            define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::read_weights(
+                pending.value, place, plan.parameters[number].dimensions, self.networks.tensors, source,
+                         core == nullptr ? nullptr : core->parameter(number));
+        }
+    }
+};
+
+/// Reads the members of a NeuralNetwork, NeuralNetworkClassifier or NeuralNetworkRegressor.
+inline layer_list read_network(object_reader& in, model_settings& settings, network_reader& networks) {
+    settings.array_input_shape_mapping = static_cast<array_shape_mapping>(
+        in.enumerator("arrayInputShapeMapping", enumerators(array_shape_mapping{})));
+    settings.image_input_shape_mapping = static_cast<image_shape_mapping>(
+        in.enumerator("imageInputShapeMapping", enumerators(image_shape_mapping{})));
+    if (in.length("preprocessing") > 0)
+        in.fail(errc::unsupported, "preprocessing", "images are not supported");
+    in.objects("preprocessing");
+    object_reader update = in.object("updateParams");
+    if (in.has("updateParams"))
+        settings.update_parameters = define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::read_update_parameters(update);
+    if (settings.type == model_type::neural_network_classifier) {
+        static constexpr std::string_view kinds[] = {"stringClassLabels", "int64ClassLabels"};
+        const std::string_view kind = in.one_of(kinds);
+        if (kind.empty()) in.fail(errc::bad_value, "", "class labels wanted, none came");
+        object_reader labels = in.object(kind);
+        if (kind == kinds[0])
+            settings.class_labels = labels.texts("vector");
+        else
+            settings.class_labels = labels.integers("vector");
+        labels.finish();
+        settings.label_probability_layer_name = in.text("labelProbabilityLayerName");
+    }
+    layer_list layers = define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::read_layers(networks, in);
+    in.finish();
+    return layers;
+}
+
+/// Reads a whole document. `tensors_in(name, reader)` gives the safetensors file called so, or null.
+template <class TensorsIn>
+model read_model(const json& root, std::span<const layer_codec> codecs, const load_options& options,
+                 const TensorsIn& tensors_in) {
+    object_reader top(&root, "");
+    model::parts content;
+    model_settings& settings = content.settings;
+    const std::int64_t version = top.integer("specificationVersion");
+    if (version < 1 || version > std::numeric_limits<std::int32_t>::max())
+        top.fail(errc::bad_value, "specificationVersion", "1 or more wanted, " + std::to_string(version) + " came");
+    settings.specification_version = static_cast<std::int32_t>(version);
+    object_reader description = top.object("description");
+    settings.description = define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::read_description(description);
+    settings.is_updatable = top.boolean("isUpdatable");
+    const std::string weights_file = top.text("weightsFile");
+
+    static constexpr std::string_view types[] = {"neuralNetwork", "neuralNetworkClassifier", "neuralNetworkRegressor"};
+    static constexpr std::string_view unsupported[] = {
+        "pipelineClassifier", "pipelineRegressor", "pipeline", "glmRegressor", "supportVectorRegressor",
+        "treeEnsembleRegressor", "bayesianProbitRegressor", "glmClassifier", "supportVectorClassifier",
+        "treeEnsembleClassifier", "kNearestNeighborsClassifier", "itemSimilarityRecommender", "mlProgram",
+        "customModel", "linkedModel", "classConfidenceThresholding", "oneHotEncoder", "imputer", "featureVectorizer",
+        "dictVectorizer", "scaler", "categoricalMapping", "normalizer", "arrayFeatureExtractor",
+        "nonMaximumSuppression", "identity", "textClassifier", "wordTagger", "visionFeaturePrint",
+        "soundAnalysisPreprocessing", "gazetteer", "wordEmbedding", "audioFeaturePrint", "serializedModel"};
+    for (std::string_view key : unsupported)
+        if (top.has(key)) top.fail(errc::unsupported, key, "models of this type are not supported");
+    const std::string_view type = top.one_of(types);
+    top.finish();
+    if (type.empty()) top.fail(errc::bad_value, "", "a model type wanted (\"neuralNetwork\"), none came");
+    settings.type = static_cast<model_type>(std::find(std::begin(types), std::end(types), type) - std::begin(types));
+
+    const safetensors* tensors = weights_file.empty() ? nullptr : tensors_in(weights_file, top);
+    network_reader networks(codecs, tensors);
+    object_reader network = top.object(type);
+    content.layers = read_network(network, settings, networks);
+    content.codecs = codecs;
+    content.notes = std::move(networks.notes);
+    content.implied = std::make_shared<const implied_fields>(std::move(networks.implied));
+    if (tensors != nullptr) content.weights_metadata = tensors->metadata();
+    content.threads = options.threads;
+    weights_to_read weights{networks, content.notes};
+    content.fill = &weights_to_read::fill;
+    content.context = &weights;
+    return model(std::move(content));
+}
+
+/// Up to so many numbers in all, weights are written into the document.
+inline constexpr extent few_weights = 64;
+
+/// Weights on their way into files.
+struct weights_to_write {
+    const program& network;
+    const std::vector<layer_notes>& notes;
+    std::vector<tensor_entry> tensors;
+    bool few;
+
+    static std::string base64_of(std::span<const float> values, std::size_t size) {
+        std::vector<std::byte> bytes;
+        bytes.reserve(values.size() * size);
+        for (float v : values) {
+            const std::uint32_t bits = size == 2 ? float_to_float16(v) : std::bit_cast<std::uint32_t>(v);
+            for (std::size_t i = 0; i < size; ++i) bytes.push_back(static_cast<std::byte>(bits >> (8 * i) & 0xff));
+        }
+        return encode_base64(bytes);
+    }
+
+    /// The name under which the array is found in the file.
+    std::string add_tensor(std::string name, const shape& dimensions, std::span<const float> values) {
+        static_assert(std::endian::native == std::endian::little, "floats are written as they lie in memory");
+        const auto bytes = std::as_bytes(values);
+        const std::string wanted = name;
+        for (std::size_t copy = 2;; ++copy) {
+            const auto same_name = std::find_if(tensors.begin(), tensors.end(), [&](const auto& t) { return t.name == name; });
+            if (same_name == tensors.end()) break;
+            if (same_name->dimensions == dimensions && std::ranges::equal(same_name->bytes, bytes)) return name;
+            name = wanted + "_" + std::to_string(copy);
+        }
+        tensors.push_back({name, "F32", dimensions, bytes});
+        return name;
+    }
+
+    void write(std::size_t step, const layer_codec& codec, object_writer& fields) {
+        const plan_view& plan = network.plan();
+        for (std::size_t i = 0; i < codec.parameters.size(); ++i) {
+            const std::size_t number = plan.steps[step].first_parameter + i;
+            const parameter_facts& facts = plan.parameters[number];
+            const weight_source source = step < notes.size() && i < notes[step].weights.size() ? notes[step].weights[i]
+                                                                                               : weight_source{};
+            if (facts.dimensions.size() == 0) continue;
+            const std::span<const float> values(network.core().parameter(number),
+                                                static_cast<std::size_t>(facts.dimensions.size()));
+            for (std::size_t k = 0; k < values.size(); ++k)
+                if (!std::isfinite(values[k]))
+                    throw error(errc::bad_value, std::string(plan[plan.steps[step].place]) + ": its " +
+                                                     std::string(facts.name) + " cannot be written: number " +
+                                                     std::to_string(k) + " is not finite");
+            auto kind = source.kind;
+            if (kind == weight_source::float16_value &&
+                !std::ranges::all_of(values, [](float v) { return float16_to_float(float_to_float16(v)) == v; }))
+                kind = weight_source::automatic;
+            if (kind == weight_source::automatic) kind = few ? weight_source::float_value : weight_source::tensor;
+            object_writer out;
+            if (kind == weight_source::float_value) {
+                out.reals("floatValue", values);
+            } else if (kind == weight_source::float16_value) {
+                out.text("float16Value", base64_of(values, 2));
+            } else if (kind == weight_source::float32_value) {
+                object_writer inner;
+                inner.text("float32Value", base64_of(values, 4));
+                out.object("bespoke", inner);
+            } else {
+                out.text("tensor", add_tensor(source.name.empty() ? std::string(plan[plan.steps[step].name]) + "." +
+                                                                        std::string(facts.name)
+                                                                  : source.name,
+                                              facts.dimensions, values));
+            }
+            out.boolean("isUpdatable", source.updatable);
+            fields.object(facts.name, out);
+        }
+    }
+};
+
+}  // namespace detail
+
+namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
+
 // --- writing ----------------------------------------------------------------------------------------
 
 model::document model::write(std::string_view weights_file) const {
@@ -13351,8 +14671,8 @@ model::document model::write(std::string_view weights_file) const {
     network_writer networks;
     networks.codecs = codecs_;
     networks.plan = program_->plan();
-    networks.implied = implied_.get();
-    networks.place = "/" + std::string(detail::key_of_type(settings_.type));
+    networks.place.implied = implied_.get();
+    networks.place.text = "/" + std::string(detail::key_of_type(settings_.type));
     networks.context = &context;
     networks.write_weights = [](void* c, std::size_t step, const layer_codec& codec, object_writer& fields) {
         static_cast<both*>(c)->weights.write(step, codec, fields);
@@ -13413,7 +14733,7 @@ model parse(std::string_view json, const safetensors* weights, std::span<const l
     return detail::read_model(root, codecs, options, [&](const auto&, const auto&) { return weights; });
 }
 model parse(std::string_view json, const safetensors* weights, const load_options& options) {
-    return parse(json, weights, codecs_in<core_layers>, options);
+    return parse(json, weights, core_codecs(), options);
 }
 
 model load(const std::filesystem::path& path, std::span<const layer_codec> codecs, const load_options& options) {
@@ -13441,7 +14761,7 @@ model load(const std::filesystem::path& path, std::span<const layer_codec> codec
     }
 }
 model load(const std::filesystem::path& path, const load_options& options) {
-    return load(path, codecs_in<core_layers>, options);
+    return load(path, core_codecs(), options);
 }
 
 }  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
@@ -13523,7 +14843,8 @@ layer_list layers_of() {
 template <const auto& Description>
 std::span<const layer_codec> codecs_of_network() {
     static const auto table = [] {
-        std::vector<layer_codec> codecs(codecs_of<>.begin(), codecs_of<>.end());
+        const auto control = define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::control_codecs();
+        std::vector<layer_codec> codecs(control.begin(), control.end());
         Description.each(0, [&]<class L>(const L&, std::size_t) {
             if constexpr (!is_branch<L> && !is_loop<L>) {
                 constexpr layer_codec codec = codec_of<L>();
@@ -13681,8 +15002,8 @@ private:
         std::vector<shape> shapes;
         for (std::size_t blob : plan.inputs_of(step)) shapes.push_back(plan.blobs[blob].dimensions);
         object_writer fields;
-        network_writer networks;
-        codec.write(node, shapes, fields, networks);
+        define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::written_place place;
+        define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::write_hyper_parameters(codec, node, shapes, fields, place);
         return fields;
     }
 
@@ -13780,15 +15101,12 @@ model load_same(const std::filesystem::path& path, const layer_list& layers, con
 /// `trainingInput` describes.
 namespace bespoke {
 
-using model_trainer = trainer<program, specified_optimizer, specified_loss>;
-extern template class trainer<program, specified_optimizer, specified_loss>;
-
 namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
 
 /// What `update_task` and `update` need. Losses, optimizer and numbers are the model's own; `options` may
 /// choose other numbers within the ranges that it allows. Throws `error`: errc::not_updatable with every
 /// reason of `check_updatable`, or what does not fit in which example.
-learner<model_trainer> make_learner(model& m, const std::vector<features>& examples, const update_options& options);
+learner<float> make_learner(model& m, const std::vector<features>& examples, const update_options& options);
 
 /// Every reason why the model cannot be updated, each with its layer and what would help; none: it can.
 std::vector<std::string> check_updatable(const model& m);
@@ -13803,22 +15121,26 @@ using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::check_updatable;
 
 namespace bespoke {
 
-template class trainer<program, specified_optimizer, specified_loss>;
-
 namespace detail {
 
-inline std::vector<specified_loss> losses_of(const network_update_parameters& update) {
-    std::vector<specified_loss> losses;
+/// The losses of a model, and the names of their targets.
+struct model_losses {
+    std::vector<any_loss<float>> losses;
+    std::vector<std::string> targets;
+};
+inline model_losses losses_of(const network_update_parameters& update) {
+    model_losses result;
     for (const loss_layer& layer : update.loss_layers)
         std::visit(
-            overloaded{[&](const categorical_cross_entropy_loss_layer& l) {
-                           losses.push_back(categorical_cross_entropy{.input = l.input, .target = l.target});
-                       },
-                       [&](const mean_squared_error_loss_layer& l) {
-                           losses.push_back(mean_squared_error{.input = l.input, .target = l.target});
-                       }},
+            [&]<class L>(const L& l) {
+                result.targets.push_back(l.target);
+                if constexpr (std::is_same_v<L, mean_squared_error_loss_layer>)
+                    result.losses.push_back(mean_squared_error{.input = l.input, .target = l.target});
+                else
+                    result.losses.push_back(categorical_cross_entropy{.input = l.input, .target = l.target});
+            },
             layer.type);
-    return losses;
+    return result;
 }
 
 /// The value that the caller chose, which the model must allow, or the model's own.
@@ -13833,9 +15155,9 @@ void choose(const char* name, const std::optional<Parameter>& parameter, const s
 }
 
 /// The optimizer and the settings that the model wants, or the caller where the model allows it.
-inline specified_optimizer optimizer_of(const network_update_parameters& update, const update_options& options,
-                                        update_settings& settings) {
-    specified_optimizer result{adam{}};
+inline any_optimizer<float> optimizer_of(const network_update_parameters& update, const update_options& options,
+                                         update_settings& settings) {
+    any_optimizer<float> result = adam{};
     choose("number of epochs", update.epochs, options.epochs, settings.epochs);
     choose("seed", update.seed, options.seed, settings.seed);
     settings.shuffle = options.shuffle.value_or(update.shuffle.value_or(true));
@@ -13844,7 +15166,7 @@ inline specified_optimizer optimizer_of(const network_update_parameters& update,
         choose("learning rate", o->learning_rate, options.learning_rate, chosen.learning_rate);
         choose("momentum", o->momentum, options.momentum, chosen.momentum);
         choose("mini-batch size", o->mini_batch_size, options.mini_batch_size, settings.mini_batch_size);
-        result.kind = chosen;
+        result = chosen;
     } else if (const auto* a = std::get_if<adam_optimizer>(&update.optimizer)) {
         adam chosen;
         choose("learning rate", a->learning_rate, options.learning_rate, chosen.learning_rate);
@@ -13852,9 +15174,9 @@ inline specified_optimizer optimizer_of(const network_update_parameters& update,
         choose("beta2", a->beta2, options.beta2, chosen.beta2);
         choose("eps", a->eps, options.eps, chosen.eps);
         choose("mini-batch size", a->mini_batch_size, options.mini_batch_size, settings.mini_batch_size);
-        result.kind = chosen;
+        result = chosen;
     }
-    apply_options(options, settings, result);
+    apply_options(options, settings, result.parameters());
     return result;
 }
 
@@ -13913,21 +15235,20 @@ std::vector<std::string> check_updatable(const model& m) {
     }
     if (std::holds_alternative<std::monostate>(settings.update_parameters->optimizer))
         reasons.push_back("no optimizer: name one in \"updateParams\"");
-    const auto losses = detail::losses_of(*settings.update_parameters);
-    for (const specified_loss& l : losses) {
-        const std::string target = std::visit([](const auto& one) { return one.target; }, l);
+    const auto [losses, targets] = detail::losses_of(*settings.update_parameters);
+    for (const std::string& target : targets) {
         bool found = false;
         for (const auto& feature : settings.description.training_input) found |= feature.name == target;
         if (!found)
             reasons.push_back("the loss wants the target " + in_quotes(target) +
                               ", which \"trainingInput\" does not describe");
     }
-    const auto more = model_trainer::check_trainable(plan, losses, train::updatable_layers);
+    const auto more = trainer<float>::check_trainable(plan, losses, train::updatable_layers);
     reasons.insert(reasons.end(), more.begin(), more.end());
     return reasons;
 }
 
-learner<model_trainer> make_learner(model& m, const std::vector<features>& examples, const update_options& options) {
+learner<float> make_learner(model& m, const std::vector<features>& examples, const update_options& options) {
     const model_settings& settings = m.settings();
     if (const auto reasons = check_updatable(m); !reasons.empty()) {
         std::string all = "this model cannot be updated";
@@ -13936,13 +15257,13 @@ learner<model_trainer> make_learner(model& m, const std::vector<features>& examp
     }
     if (examples.empty()) throw error(errc::bad_argument, "update: at least one example wanted, none came");
     const network_update_parameters& update = *settings.update_parameters;
-    learner<model_trainer> result;
-    const specified_optimizer optimizer = detail::optimizer_of(update, options, result.settings);
-    const auto losses = detail::losses_of(update);
+    learner<float> result;
+    any_optimizer<float> optimizer = detail::optimizer_of(update, options, result.settings);
+    const auto [losses, target_names] = detail::losses_of(update);
 
     check_features("example 0: training input", settings.description.training_input, examples.front());
     m.reshape(examples.front());
-    result.trainer = std::make_unique<model_trainer>(m.network(), losses, optimizer);
+    result.training = std::make_unique<trainer<float>>(m.network(), losses, std::move(optimizer));
     const plan_view& plan = m.network().plan();
     std::vector<std::vector<float>> inputs(plan.inputs.size()), targets(losses.size());
     for (std::size_t e = 0; e < examples.size(); ++e) {
@@ -13955,21 +15276,18 @@ learner<model_trainer> make_learner(model& m, const std::vector<features>& examp
             inputs[i].resize((e + 1) * size);
             m.read_input(i, examples[e], inputs[i].data() + e * size);
         }
-        for (std::size_t l = 0; l < losses.size(); ++l)
-            std::visit(
-                [&](const auto& one) {
-                    const std::size_t blob = plan.find_blob(one.input);
-                    const auto size = static_cast<std::size_t>(one.target_size(plan.blobs[blob].dimensions));
-                    detail::read_target(settings, one.target, examples[e].at(one.target), size,
-                                        place + ": target " + in_quotes(one.target), targets[l]);
-                    if (targets[l].size() != (e + 1) * size)
-                        throw error(errc::bad_value, place + ": target " + in_quotes(one.target) + ": " +
-                                                         std::to_string(size) + " numbers wanted, 1 came");
-                },
-                losses[l]);
+        for (std::size_t l = 0; l < losses.size(); ++l) {
+            const std::string& name = target_names[l];
+            const shape& x = plan.blobs[plan.find_blob(losses[l].input())].dimensions;
+            const auto size = static_cast<std::size_t>(losses[l].target_size(x));
+            const std::string target_place = place + ": target " + in_quotes(name);
+            detail::read_target(settings, name, examples[e].at(name), size, target_place, targets[l]);
+            if (targets[l].size() != (e + 1) * size)
+                throw error(errc::bad_value, target_place + ": " + std::to_string(size) + " numbers wanted, 1 came");
+        }
     }
     const std::vector<example_data<float>> in(inputs.begin(), inputs.end()), wanted(targets.begin(), targets.end());
-    result.trainer->load(examples.size(), in, wanted);
+    result.training->load(examples.size(), in, wanted);
     return result;
 }
 

@@ -679,7 +679,7 @@ TEST_CASE(
             with_frozen += whole.size() > some.size();
             for (const auto& [number, values] : some) {
                 const auto same = std::find_if(whole.begin(), whole.end(),
-                                               [&](const auto& g) { return g.first == number; });
+                                               [&, wanted = number](const auto& g) { return g.first == wanted; });
                 REQUIRE(same != whole.end());
                 REQUIRE(same_bits(same->second, values));
                 ++compared;

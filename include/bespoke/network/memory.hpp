@@ -2,10 +2,12 @@
 
 #include "../core/buffer.hpp"
 #include "../core/concepts.hpp"
+#include "../core/error.hpp"
 #include "../core/random.hpp"
 #include "../graph/plan.hpp"
 
 #include <cmath>
+#include <memory>
 #include <vector>
 
 namespace bespoke {
@@ -48,12 +50,20 @@ public:
     /// Where a prediction of one example has a blob.
     T* reserved(const blob_facts& blob) const { return (blob.per_example ? arena_ : shared_).data() + blob.offset; }
 
-    /// Threads for the kernels; null: the caller's alone. The pool must outlive the use of it.
+    /// Threads for the kernels, the caller included: a pool of its own.
+    void use_threads(std::size_t count);
+    /// A pool of the caller's, which must outlive the use of it; null: the caller's thread alone.
     void use(thread_pool* threads) {
         threads_ = threads;
         measured_ = 0;
     }
     thread_pool* threads() const { return threads_; }
+    std::size_t thread_count() const { return threads_ ? threads_->size() : 1; }
+
+    /// The parameter array `field` ("weights") of the layer called `layer`. Throws `error` where there is none.
+    std::span<T> parameter(std::string_view layer, std::string_view field) const;
+    /// Throws the `error` for the input `number`, of which `came` elements came.
+    [[noreturn]] void throw_wrong_input(std::size_t number, extent came, extent examples) const;
 
     // --- working memory -----------------------------------------------------------------------------
 
@@ -102,6 +112,7 @@ private:
     std::vector<extent> prepared_offsets_;
     extent prepared_size_ = 0, scratch_size_ = 0, examples_ = 0, measured_ = 0;
     bool planned_ = false;
+    std::unique_ptr<thread_pool> own_threads_;
     thread_pool* threads_ = nullptr;
 };
 
@@ -143,6 +154,32 @@ void network_memory<T>::place(extent examples, std::span<T* const> values, std::
     examples_ = examples;
     planned_ = false;
     whole();
+}
+
+template <class T>
+void network_memory<T>::use_threads(std::size_t count) {
+    own_threads_.reset(count > 1 ? new thread_pool(count) : nullptr);
+    use(own_threads_.get());
+}
+
+template <class T>
+std::span<T> network_memory<T>::parameter(std::string_view layer, std::string_view field) const {
+    const std::size_t step = plan_.find_step(layer);
+    if (step != none)
+        for (std::size_t i = 0; i < plan_.steps[step].parameter_count; ++i) {
+            const std::size_t number = plan_.steps[step].first_parameter + i;
+            const auto& facts = plan_.parameters[number];
+            if (facts.name == field) return {parameter(number), static_cast<std::size_t>(facts.dimensions.size())};
+        }
+    throw error(errc::unknown_name, "no layer \"" + std::string(layer) + "\" with a parameter \"" +
+                                        std::string(field) + "\" in this network");
+}
+
+template <class T>
+void network_memory<T>::throw_wrong_input(std::size_t number, extent came, extent examples) const {
+    const blob_facts& facts = plan_.blobs[plan_.inputs[number]];
+    throw error(shape_fault("input \"", plan_[facts.name], "\": ", examples, " times the shape ", facts.dimensions,
+                            " wanted (", examples * facts.dimensions.size(), " elements), ", came, " came"));
 }
 
 template <class T>

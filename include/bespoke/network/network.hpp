@@ -75,14 +75,14 @@ public:
     /// Parameters begin as each layer says (Glorot uniform for weights), from `seed`. Kernels use `threads`
     /// threads, the caller included.
     explicit network(std::uint64_t seed = 0, std::size_t threads = 1)
-        : threads_(threads > 1 ? std::make_unique<thread_pool>(threads) : nullptr), engine_(plan()) {
+        : engine_(plan()) {
         engine_.attach(description);
-        engine_.use(threads_.get());
+        engine_.use_threads(threads);
         engine_.reserve(1);
         initialize(seed);
     }
 
-    network(const network& other) : network(0, other.threads_ ? other.threads_->size() : 1) {
+    network(const network& other) : network(0, other.engine_.thread_count()) {
         std::copy_n(other.engine_.parameters().data(), other.engine_.parameters().size(), engine_.parameters().data());
         prepare();
     }
@@ -121,16 +121,7 @@ public:
     /// The parameter array `field` ("weights") of the layer `layer`, to read and to write. Call `prepare`
     /// after writing.
     std::span<Element> parameter(std::string_view layer, std::string_view field) {
-        const std::size_t step = plan().find_step(layer);
-        if (step != blob_facts::npos)
-            for (std::size_t i = 0; i < plan().steps[step].parameter_count; ++i) {
-                const std::size_t number = plan().steps[step].first_parameter + i;
-                const auto& facts = plan().parameters[number];
-                if (facts.name == field)
-                    return {engine_.parameter(number), static_cast<std::size_t>(facts.dimensions.size())};
-            }
-        throw error(errc::unknown_name, "no layer \"" + std::string(layer) + "\" with a parameter \"" +
-                                            std::string(field) + "\" in this network");
+        return engine_.parameter(layer, field);
     }
     /// Lets the kernels know that parameters have changed.
     void prepare() { engine_.prepare(); }
@@ -156,26 +147,19 @@ private:
         constexpr std::size_t blob = plan().inputs[Number];
         constexpr extent size = plan().blobs[blob].dimensions.size();
         if (static_cast<extent>(first.size()) != size * examples)
-            throw error(errc::shape_mismatch, wrong_size(Number, static_cast<extent>(first.size()), examples));
+            engine_.throw_wrong_input(Number, static_cast<extent>(first.size()), examples);
         copy_elements(first, engine_.value(blob));
         if constexpr (sizeof...(Rest) > 0) set_inputs<Number + 1>(examples, rest...);
     }
     template <std::size_t Number>
     void set_inputs(extent) {}
 
-    static std::string wrong_size(std::size_t number, extent came, extent examples) {
-        const blob_facts& facts = plan().blobs[plan().inputs[number]];
-        return std::string(sentence("input \"", plan()[facts.name], "\": ", examples, " times the shape ",
-                                    facts.dimensions, " wanted (", examples * facts.dimensions.size(),
-                                    " elements), ", came, " came")
-                               .view());
-    }
     template <class First, class... Rest>
-    static extent count_examples(const First& first, const Rest&...) {
+    extent count_examples(const First& first, const Rest&...) const {
         constexpr extent size = plan().blobs[plan().inputs[0]].dimensions.size();
         const extent came = static_cast<extent>(first.size());
         if (size == 0 || came % size != 0)
-            throw error(errc::shape_mismatch, wrong_size(0, came, std::max<extent>(size == 0 ? 0 : came / size, 1)));
+            engine_.throw_wrong_input(0, came, std::max<extent>(size == 0 ? 0 : came / size, 1));
         return came / size;
     }
 
@@ -199,7 +183,6 @@ private:
             }(std::make_index_sequence<count>{});
     }
 
-    std::unique_ptr<thread_pool> threads_;
     engine_type engine_;
 };
 

@@ -72,11 +72,8 @@ public:
         prepare();
     }
 
-    void use_threads(std::size_t count) {
-        threads_ = count > 1 ? std::make_unique<thread_pool>(count) : nullptr;
-        engine_.use(threads_.get());
-    }
-    std::size_t thread_count() const { return threads_ ? threads_->size() : 1; }
+    void use_threads(std::size_t count) { engine_.use_threads(count); }
+    std::size_t thread_count() const { return engine_.thread_count(); }
 
     /// Lets the kernels know that parameters have changed.
     void prepare() { engine_.prepare(); }
@@ -98,7 +95,6 @@ private:
     std::vector<std::string> outputs_;
     std::string root_;
     std::vector<std::pair<std::vector<named_shape>, std::shared_ptr<const bespoke::plan>>> plans_;
-    std::unique_ptr<thread_pool> threads_;
     engine<float> engine_;
 };
 

@@ -30,10 +30,10 @@ BESPOKE_INSTANCE class engine<float>;
 BESPOKE_CORE_LAYERS(BESPOKE_LAYER_INSTANCES)
 #undef BESPOKE_LAYER_INSTANCES
 
-BESPOKE_INSTANCE class any_loss<float>::holder<categorical_cross_entropy>;
-BESPOKE_INSTANCE class any_loss<float>::holder<mean_squared_error>;
-BESPOKE_INSTANCE class any_optimizer<float>::holder<sgd>;
-BESPOKE_INSTANCE class any_optimizer<float>::holder<adam>;
+BESPOKE_INSTANCE std::shared_ptr<const any_loss<float>::interface> any_loss<float>::hold(categorical_cross_entropy);
+BESPOKE_INSTANCE std::shared_ptr<const any_loss<float>::interface> any_loss<float>::hold(mean_squared_error);
+BESPOKE_INSTANCE std::unique_ptr<any_optimizer<float>::interface> any_optimizer<float>::hold(sgd);
+BESPOKE_INSTANCE std::unique_ptr<any_optimizer<float>::interface> any_optimizer<float>::hold(adam);
 BESPOKE_INSTANCE class trainer<float>;
 BESPOKE_INSTANCE learner<float> make_learner(trainable<float>, const training_setup<float>&, const update_options&);
 BESPOKE_INSTANCE void run_epochs(trainer<float>&, update_progress&, void (*)(void*, update_event), void*);

@@ -94,14 +94,14 @@ struct mean_squared_error {
 /// What a trainer asks of a loss; a loss of your own has these members. x has the stride 0 where the blob does
 /// not depend on an input: it is the same for every example, and dx sums over them.
 template <class L>
-concept loss = std::copyable<L> && requires(const L& l, const shape& s, const float* target,
-                                            dynamic_view<const float> x, dynamic_view<float> dx) {
+concept loss = requires(const L& l, const shape& s, const float* target, dynamic_view<const float> x,
+                        dynamic_view<float> dx) {
     { l.input } -> std::convertible_to<std::string>;
     { L::from_softmax } -> std::convertible_to<bool>;
     { l.target_size(s) } -> std::convertible_to<extent>;
     { l.check_target(s, target) } -> std::convertible_to<sentence>;
     { l(x, x, target, dx) } -> std::convertible_to<double>;
-};
+} && std::copyable<L>;
 
 /// A loss of any type, as a trainer keeps it: one virtual call a mini-batch.
 template <class T>
@@ -109,7 +109,7 @@ class any_loss {
 public:
     template <class L>
         requires(!std::same_as<L, any_loss> && loss<L>)
-    any_loss(L chosen) : self_(std::make_shared<const holder<L>>(std::move(chosen))) {}
+    any_loss(L chosen) : self_(hold(std::move(chosen))) {}
 
     const std::string& input() const { return self_->input; }
     bool from_softmax() const { return self_->from_softmax; }
@@ -135,8 +135,13 @@ private:
         virtual double evaluate(dynamic_view<const T> x, dynamic_view<const T> y, const T* target,
                                 dynamic_view<T> dx) const = 0;
     };
+    template <class L>
+    static std::shared_ptr<const interface> hold(L chosen);
+
     std::shared_ptr<const interface> self_;
 };
+
+// Not in the class: see network/memory.hpp.
 
 template <class T>
 template <class L>
@@ -153,5 +158,11 @@ public:
 private:
     L loss_;
 };
+
+template <class T>
+template <class L>
+std::shared_ptr<const typename any_loss<T>::interface> any_loss<T>::hold(L chosen) {
+    return std::make_shared<const holder<L>>(std::move(chosen));
+}
 
 }  // namespace bespoke

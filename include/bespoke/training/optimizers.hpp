@@ -25,11 +25,11 @@ struct update_slot {
 /// leaves is subtracted from the weights: w -= u. A transformation of your own has two members:
 /// `moments()`, how many arrays of state it keeps for each weight (zero at first), and `apply`.
 template <class O>
-concept optimizer = std::copyable<O> &&
+concept optimizer =
     requires(const O& o, std::span<const update_slot<float>> slots, float* state) {
-    { o.moments() } -> std::convertible_to<extent>;
-    o.apply(slots, state, extent{}, std::uint64_t{});
-};
+        { o.moments() } -> std::convertible_to<extent>;
+        o.apply(slots, state, extent{}, std::uint64_t{});
+    } && std::copyable<O>;  // last: of an any_optimizer in a tuple it would ask about the tuple without end
 
 /// Stochastic gradient descent with momentum: v = momentum v + u; u = learning_rate v.
 /// Sutskever et al., ICML 2013, in PyTorch's form; Core ML specification, SGDOptimizer.
@@ -171,7 +171,7 @@ struct optimizer_parameters {
     template <class O>
     void look_into(O& o) {
         if constexpr (requires { o.links; })
-            std::apply([this](auto&... link) { (look_into(link), ...); }, o.links);
+            std::apply([this](auto&... link) { (this->look_into(link), ...); }, o.links);
         if constexpr (requires { o.parameters().learning_rate; }) keep_first(o.parameters());
         optimizer_parameters own;
         if constexpr (requires { static_cast<double*>(&o.learning_rate); }) own.learning_rate = &o.learning_rate;
@@ -197,7 +197,7 @@ class any_optimizer {
 public:
     template <class O>
         requires(!std::same_as<O, any_optimizer> && optimizer<O>)
-    any_optimizer(O chosen) : self_(std::make_unique<holder<O>>(std::move(chosen))) {}
+    any_optimizer(O chosen) : self_(hold(std::move(chosen))) {}
     any_optimizer(const any_optimizer& other) : self_(other.self_->clone()) {}
     any_optimizer(any_optimizer&&) noexcept = default;
     any_optimizer& operator=(any_optimizer other) noexcept {
@@ -225,6 +225,9 @@ private:
         virtual void apply(std::span<const update_slot<T>> slots, T* state, extent total, std::uint64_t step) const = 0;
         virtual optimizer_parameters parameters() = 0;
     };
+    template <class O>
+    static std::unique_ptr<interface> hold(O chosen);
+
     std::unique_ptr<interface> self_;
 };
 
@@ -247,5 +250,12 @@ public:
 private:
     O optimizer_;
 };
+
+// Not in the class: see network/memory.hpp.
+template <class T>
+template <class O>
+std::unique_ptr<typename any_optimizer<T>::interface> any_optimizer<T>::hold(O chosen) {
+    return std::make_unique<holder<O>>(std::move(chosen));
+}
 
 }  // namespace bespoke

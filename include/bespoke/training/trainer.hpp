@@ -282,11 +282,8 @@ void trainer<T>::check(std::size_t examples, std::span<const example_data<T>> in
     if (targets.size() != losses_.size())
         wrong("targets for ", losses_.size(), " losses wanted, for ", targets.size(), " came");
     for (std::size_t i = 0; i < inputs.size(); ++i) {
-        const blob_facts& blob = p.blobs[p.inputs[i]];
-        const std::size_t size = size_of(p.inputs[i]);
-        if (inputs[i].size() != size * examples)
-            wrong("input \"", p[blob.name], "\": ", examples, " times the shape ", blob.dimensions, " wanted (",
-                  size * examples, " elements), ", inputs[i].size(), " came");
+        if (inputs[i].size() != size_of(p.inputs[i]) * examples)
+            network_.core().throw_wrong_input(i, static_cast<extent>(inputs[i].size()), static_cast<extent>(examples));
     }
     for (std::size_t l = 0; l < targets.size(); ++l) check_targets(examples, l, targets[l]);
 }
