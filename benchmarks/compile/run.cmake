@@ -2,6 +2,7 @@
 # time, without a cache.
 #
 # cmake -DCOMPILER=g++ -DINCLUDE=include [-DFLAGS="-O2"] [-DTIMES=3] -P run.cmake
+cmake_minimum_required(VERSION 3.20)
 if(NOT COMPILER OR NOT INCLUDE)
   message(FATAL_ERROR "COMPILER and INCLUDE wanted, see the first lines of run.cmake")
 endif()
