@@ -266,8 +266,6 @@ private:
 
 #include <algorithm>
 #include <atomic>
-#include <condition_variable>
-#include <mutex>
 #include <thread>
 #include <vector>
 
@@ -275,8 +273,10 @@ namespace bespoke {
 
 /// A fixed set of worker threads that run pieces of one loop.
 ///
-/// Made once, before the first prediction; `run` makes no thread and allocates nothing. A pool of one
-/// thread has no worker: everything runs on the caller. One caller at a time.
+/// Made once, before the first prediction; `run` makes no thread, allocates nothing and takes no lock. A worker waits
+/// for the next loop without sleeping for some tens of microseconds, as the loops of one prediction follow each other
+/// closely; then it sleeps until it is woken. A pool of one thread has no worker: everything runs on the caller. One
+/// caller at a time.
 class thread_pool {
 public:
     explicit thread_pool(std::size_t threads = 1) {
@@ -285,12 +285,8 @@ public:
     thread_pool(const thread_pool&) = delete;
     thread_pool& operator=(const thread_pool&) = delete;
     ~thread_pool() {
-        {
-            std::lock_guard lock(mutex_);
-            stopping_ = true;
-            ++generation_;
-        }
-        wake_.notify_all();
+        task_ = nullptr;
+        start();
         for (auto& worker : workers_) worker.join();
     }
 
@@ -300,45 +296,49 @@ public:
     /// Calls `task(context, i)` for each i in [0, size()), each on a thread of its own, and waits.
     void run(void (*task)(void*, std::size_t), void* context) {
         if (workers_.empty()) return task(context, 0);
-        {
-            std::lock_guard lock(mutex_);
-            task_ = task;
-            context_ = context;
-            pending_.store(workers_.size(), std::memory_order_relaxed);
-            ++generation_;
-        }
-        wake_.notify_all();
+        task_ = task;
+        context_ = context;
+        pending_.store(workers_.size(), std::memory_order_relaxed);
+        start();
         task(context, 0);
-        for (int spin = 0; pending_.load(std::memory_order_acquire) != 0;)
-            if (spin < 1000)
-                ++spin;
-            else
-                std::this_thread::yield();
+        for (unsigned turn = 0; pending_.load(std::memory_order_acquire) != 0; ++turn) pause(turn);
     }
 
 private:
+    /// What was written before is seen by the workers.
+    void start() {
+        generation_.fetch_add(1, std::memory_order_release);
+        generation_.notify_all();
+    }
+
     void work(std::size_t index) {
-        std::size_t seen = 0;
-        for (;;) {
-            {
-                std::unique_lock lock(mutex_);
-                wake_.wait(lock, [&] { return generation_ != seen; });
-                seen = generation_;
-                if (stopping_) return;
-            }
+        constexpr unsigned turns = 2000;
+        for (unsigned seen = 0;; ++seen) {
+            unsigned turn = 0;
+            while (generation_.load(std::memory_order_acquire) == seen)
+                if (++turn < turns)
+                    pause(turn);
+                else
+                    generation_.wait(seen, std::memory_order_acquire);
+            if (task_ == nullptr) return;
             task_(context_, index);
             pending_.fetch_sub(1, std::memory_order_release);
         }
     }
 
+    /// Some ten nanoseconds; now and then whoever shares this core has a turn.
+    static void pause(unsigned turn) {
+        if (turn % 64 == 63) return std::this_thread::yield();
+#if defined(__x86_64__) || defined(__i386__)
+        __builtin_ia32_pause();
+#endif
+    }
+
     std::vector<std::thread> workers_;
-    std::mutex mutex_;
-    std::condition_variable wake_;
-    std::size_t generation_ = 0;
-    std::atomic<std::size_t> pending_ = 0;
-    bool stopping_ = false;
-    void (*task_)(void*, std::size_t) = nullptr;
+    void (*task_)(void*, std::size_t) = nullptr;  ///< null: the end
     void* context_ = nullptr;
+    std::atomic<unsigned> generation_ = 0;  ///< loops begun
+    std::atomic<std::size_t> pending_ = 0;  ///< workers that have not ended the loop
 };
 
 namespace detail {
@@ -6528,6 +6528,7 @@ private:
 
 
 
+
 #include <algorithm>
 #include <memory>
 #include <new>
@@ -6791,6 +6792,69 @@ struct static_plan {
 
 }  // namespace bespoke
 
+namespace bespoke {
+
+/// Between which steps each blob is alive in a prediction.
+constexpr void find_lifetimes(plan& p) {
+    const plan_view view = p.view();
+    for (auto& blob : p.blobs) blob.first = blob_facts::npos;
+    for (std::size_t blob : p.inputs) p.blobs[blob].first = 0;
+    const auto touch = [&](std::size_t blob, std::size_t first, std::size_t last) {
+        p.blobs[blob].first = std::min(p.blobs[blob].first, first);
+        p.blobs[blob].last = std::max(p.blobs[blob].last, last);
+    };
+    for (std::size_t s = 0; s < p.steps.size(); ++s) {
+        for (std::size_t blob : view.inputs_of(s)) touch(blob, s, s);
+        for (std::size_t blob : view.outputs_of(s)) touch(blob, s, s);
+    }
+    // A loop comes back to its first step, and where examples run one by one a branch does so for the next
+    // example: what is touched inside lives as long as the control step runs.
+    for (std::size_t s = 0; s < p.steps.size(); ++s) {
+        if (!p.steps[s].control) continue;
+        for (std::size_t inner = s; inner < p.steps[s].end; ++inner) {
+            for (std::size_t blob : view.inputs_of(inner)) touch(blob, s, p.steps[s].end - 1);
+            for (std::size_t blob : view.outputs_of(inner)) touch(blob, s, p.steps[s].end - 1);
+        }
+        if (p.steps[s].watched != blob_facts::npos) touch(p.steps[s].watched, s, p.steps[s].end - 1);
+    }
+    for (std::size_t blob : p.outputs) p.blobs[blob].last = p.steps.size();
+    for (auto& blob : p.blobs)
+        if (blob.first == blob_facts::npos) blob.first = 0;
+}
+
+/// Offsets in the arena of a prediction. A layer that may work in place does so where its input dies.
+constexpr void place_blobs(plan& p) {
+    const plan_view view = p.view();
+    std::vector<std::size_t> home;
+    std::vector<tenancy> all;
+    for (const blob_facts& blob : p.blobs) {
+        home.push_back(home.size());
+        all.push_back({blob.dimensions.size(), blob.first, blob.last});
+    }
+    for (std::size_t s = 0; s < p.steps.size(); ++s) {
+        const step_facts& step = p.steps[s];
+        if (!step.in_place || step.logged || step.parent != blob_facts::npos || step.input_count == 0) continue;
+        const std::size_t x = view.inputs_of(s)[0], y = view.outputs_of(s)[0];
+        if (p.blobs[x].last != s || p.blobs[y].first != s || all[x].size != all[y].size ||
+            p.blobs[x].per_example != p.blobs[y].per_example)
+            continue;
+        home[y] = home[x];
+        all[home[x]].last = std::max(all[home[x]].last, all[y].last);
+    }
+    for (const bool per_example : {true, false}) {
+        std::vector<tenancy> some;
+        for (std::size_t i = 0; i < all.size(); ++i)
+            if (home[i] == i && p.blobs[i].per_example == per_example) some.push_back(all[i]);
+        (per_example ? p.arena_size : p.shared_size) = allocate(some);
+        for (std::size_t i = 0, next = 0; i < all.size(); ++i)
+            if (home[i] == i && p.blobs[i].per_example == per_example)
+                p.blobs[i].offset = some[next++].offset;
+    }
+    for (std::size_t i = 0; i < home.size(); ++i) p.blobs[i].offset = p.blobs[home[i]].offset;
+}
+
+}  // namespace bespoke
+
 #include <algorithm>
 #include <cstddef>
 #include <optional>
@@ -7001,8 +7065,8 @@ public:
                                         "is the output of the network"));
             plan_.outputs.push_back(previous_);
         }
-        find_lifetimes();
-        place_blobs();
+        find_lifetimes(plan_);
+        place_blobs(plan_);
     }
     constexpr const plan& result() const { return plan_; }
 
@@ -7159,64 +7223,6 @@ private:
         ++plan_.steps[number].parameter_count;
     }
 
-    constexpr void find_lifetimes() {
-        const plan_view view = plan_.view();
-        for (auto& blob : plan_.blobs) blob.first = npos;
-        for (std::size_t blob : plan_.inputs) plan_.blobs[blob].first = 0;
-        const auto touch = [&](std::size_t blob, std::size_t first, std::size_t last) {
-            plan_.blobs[blob].first = std::min(plan_.blobs[blob].first, first);
-            plan_.blobs[blob].last = std::max(plan_.blobs[blob].last, last);
-        };
-        for (std::size_t s = 0; s < plan_.steps.size(); ++s) {
-            for (std::size_t blob : view.inputs_of(s)) touch(blob, s, s);
-            for (std::size_t blob : view.outputs_of(s)) touch(blob, s, s);
-        }
-        // A loop comes back to its first step, and where examples run one by one a branch does so for the next
-        // example: what is touched inside lives as long as the control step runs.
-        for (std::size_t s = 0; s < plan_.steps.size(); ++s) {
-            if (!plan_.steps[s].control) continue;
-            for (std::size_t inner = s; inner < plan_.steps[s].end; ++inner) {
-                for (std::size_t blob : view.inputs_of(inner)) touch(blob, s, plan_.steps[s].end - 1);
-                for (std::size_t blob : view.outputs_of(inner)) touch(blob, s, plan_.steps[s].end - 1);
-            }
-            if (plan_.steps[s].watched != npos) touch(plan_.steps[s].watched, s, plan_.steps[s].end - 1);
-        }
-        for (std::size_t blob : plan_.outputs) plan_.blobs[blob].last = plan_.steps.size();
-        for (auto& blob : plan_.blobs)
-            if (blob.first == npos) blob.first = 0;
-    }
-
-    /// Offsets in the arena of a prediction. A layer that may work in place does so where its input dies.
-    constexpr void place_blobs() {
-        const plan_view view = plan_.view();
-        std::vector<std::size_t> home;
-        std::vector<tenancy> all;
-        for (const blob_facts& blob : plan_.blobs) {
-            home.push_back(home.size());
-            all.push_back({blob.dimensions.size(), blob.first, blob.last});
-        }
-        for (std::size_t s = 0; s < plan_.steps.size(); ++s) {
-            const step_facts& step = plan_.steps[s];
-            if (!step.in_place || step.logged || step.parent != npos || step.input_count == 0) continue;
-            const std::size_t x = view.inputs_of(s)[0], y = view.outputs_of(s)[0];
-            if (plan_.blobs[x].last != s || plan_.blobs[y].first != s || all[x].size != all[y].size ||
-                plan_.blobs[x].per_example != plan_.blobs[y].per_example)
-                continue;
-            home[y] = home[x];
-            all[home[x]].last = std::max(all[home[x]].last, all[y].last);
-        }
-        for (const bool per_example : {true, false}) {
-            std::vector<tenancy> some;
-            for (std::size_t i = 0; i < all.size(); ++i)
-                if (home[i] == i && plan_.blobs[i].per_example == per_example) some.push_back(all[i]);
-            (per_example ? plan_.arena_size : plan_.shared_size) = allocate(some);
-            for (std::size_t i = 0, next = 0; i < all.size(); ++i)
-                if (home[i] == i && plan_.blobs[i].per_example == per_example)
-                    plan_.blobs[i].offset = some[next++].offset;
-        }
-        for (std::size_t i = 0; i < home.size(); ++i) plan_.blobs[i].offset = plan_.blobs[home[i]].offset;
-    }
-
     plan plan_;
     std::optional<fault> problem_;
     sentence place_, prefix_, current_;
@@ -7300,6 +7306,7 @@ constexpr void shuffle(std::span<Item> items, philox& generator) {
 
 #include <cmath>
 #include <memory>
+#include <utility>
 #include <vector>
 
 namespace bespoke {
@@ -7329,13 +7336,28 @@ public:
     /// Fills the parameters as each layer says, from numbers that depend on the seed alone.
     void initialize(std::uint64_t seed);
 
-    /// Makes room for a prediction of `examples` at once and points the blobs there.
-    void reserve(extent examples) {
-        if (examples != examples_ || !planned_) make_room(examples);
+    /// Makes room for a prediction of `examples` and points the blobs there. So many that they do not fit the cache run
+    /// in chunks, see `each_chunk`, and only inputs and outputs hold all examples then, unless all blobs are wanted.
+    void reserve(extent examples, bool all_blobs = false) {
+        const bool chunks = !all_blobs;
+        if (examples != examples_ || chunks != chunks_ || !planned_) make_room(examples, chunks);
+    }
+    /// Calls `body` once for each chunk of examples, with the window on it. The bits do not depend on the chunks.
+    template <class Body>
+    void each_chunk(const Body& body) {
+        if (chunk_ >= examples_) return body();
+        const extent chunks = (examples_ + chunk_ - 1) / chunk_;
+        for (extent i = 0; i < chunks; ++i) {
+            begin_chunk(examples_ * i / chunks, examples_ * (i + 1) / chunks);
+            body();
+        }
+        whole();
     }
     /// Blobs are where the caller (a trainer) says.
     void place(extent examples, std::span<T* const> values, std::span<T* const> gradients);
     extent examples() const { return examples_; }
+    /// How many of them run at once, at most.
+    extent chunk() const { return std::max<extent>(chunk_, 1); }
     T* value(std::size_t blob) const { return values_[blob]; }
     T* gradient(std::size_t blob) const { return gradients_[blob]; }
     extent elements(std::size_t blob) const { return elements_of(blob, examples_); }
@@ -7372,7 +7394,9 @@ public:
 
     T* window(T* values, std::size_t blob) const {
         const blob_facts& facts = plan_.blobs[blob];
-        return values == nullptr || !facts.per_example ? values : values + first_ * facts.dimensions.size();
+        return values == nullptr || !facts.per_example
+                   ? values
+                   : values + (first_ - origins_[blob]) * facts.dimensions.size();
     }
     T* window_value(std::size_t blob) const { return window(values_[blob], blob); }
     T* window_gradient(std::size_t blob) const { return window(gradients_[blob], blob); }
@@ -7380,14 +7404,16 @@ public:
 
 protected:
     /// Whether the working memory is enough for what comes.
-    bool is_measured() const { return measured_ >= examples_ && measured_ > 0; }
+    bool is_measured() const { return measured_ >= chunk_ && measured_ > 0; }
     void begin_measure() { prepared_size_ = scratch_size_ = 0; }
     void end_measure();
 
     extent first_ = 0, count_ = 0;  ///< the window
 
 private:
-    void make_room(extent examples);
+    void make_room(extent examples, bool chunks);
+    extent choose_chunk(extent examples) const;
+    void begin_chunk(extent first, extent end);
     void whole() {
         first_ = 0;
         count_ = examples_;
@@ -7402,8 +7428,10 @@ private:
     buffer<T> parameters_, arena_, shared_, prepared_, scratch_;
     std::vector<T*> parameter_gradients_;
     std::vector<extent> prepared_offsets_;
-    extent prepared_size_ = 0, scratch_size_ = 0, examples_ = 0, measured_ = 0;
-    bool planned_ = false;
+    extent prepared_size_ = 0, scratch_size_ = 0, examples_ = 0, chunk_ = 0, measured_ = 0;
+    bool planned_ = false, chunks_ = false;
+    std::vector<extent> origins_;  ///< for each blob, the example that lies where its values begin
+    buffer<T> ends_;               ///< inputs and outputs of all chunks
     std::unique_ptr<thread_pool> own_threads_;
     thread_pool* threads_ = nullptr;
 };
@@ -7414,36 +7442,75 @@ private:
 template <class T>
 network_memory<T>::network_memory(plan_view plan)
     : plan_(plan), values_(plan.blobs.size()), gradients_(plan.blobs.size()), parameters_(plan.parameters_size),
-      parameter_gradients_(plan.parameters.size()), prepared_offsets_(plan.steps.size()) {}
+      parameter_gradients_(plan.parameters.size()), prepared_offsets_(plan.steps.size()), origins_(plan.blobs.size()) {}
 
 template <class T>
 void network_memory<T>::replan(plan_view plan) {
     plan_ = plan;
     values_.assign(plan.blobs.size(), nullptr);
     gradients_.assign(plan.blobs.size(), nullptr);
+    origins_.assign(plan.blobs.size(), 0);
     planned_ = false;
     measured_ = 0;
 }
 
 template <class T>
-void network_memory<T>::make_room(extent examples) {
-    arena_.reserve(plan_.arena_size * examples);
+void network_memory<T>::make_room(extent examples, bool chunks) {
+    examples_ = examples;
+    chunk_ = chunks ? choose_chunk(examples) : examples;
+    chunks_ = chunks;
+    planned_ = true;
+    arena_.reserve(plan_.arena_size * chunk_);
     shared_.reserve(plan_.shared_size);
     for (std::size_t i = 0; i < plan_.blobs.size(); ++i) {
         const blob_facts& blob = plan_.blobs[i];
-        values_[i] = blob.per_example ? arena_.data() + blob.offset * examples : shared_.data() + blob.offset;
+        values_[i] = blob.per_example ? arena_.data() + blob.offset * chunk_ : shared_.data() + blob.offset;
         gradients_[i] = nullptr;
+        origins_[i] = 0;
     }
-    examples_ = examples;
-    planned_ = true;
+    if (chunk_ < examples) {
+        const auto each_end = [&](const auto& visit) {
+            for (const auto blobs : {plan_.inputs, plan_.outputs})
+                for (std::size_t b : blobs)
+                    if (plan_.blobs[b].per_example) visit(b, aligned_size<T>(elements(b)));
+        };
+        extent size = 0;
+        each_end([&](std::size_t, extent elements) { size += elements; });
+        ends_.reserve(size);
+        T* place = ends_.data();
+        each_end([&](std::size_t b, extent elements) { values_[b] = std::exchange(place, place + elements); });
+    }
     whole();
+}
+
+/// As many examples as leave room in a cache of the second level; all where examples look at each other. From 4 up, so
+/// that chunks of equal length have 2 or more: one example alone would be summed up in another order by a product.
+template <class T>
+extent network_memory<T>::choose_chunk(extent examples) const {
+    constexpr extent cache = 768 << 10;
+    for (const step_facts& step : plan_.steps)
+        if (step.mixes_examples) return examples;
+    const extent bytes = std::max<extent>(plan_.arena_size * static_cast<extent>(sizeof(T)), 1);
+    const extent most = std::max<extent>(cache / bytes, 4);
+    const extent chunks = (examples + most - 1) / most;
+    return chunks <= 1 ? examples : (examples + chunks - 1) / chunks;
+}
+
+template <class T>
+void network_memory<T>::begin_chunk(extent first, extent end) {
+    first_ = first;
+    count_ = end - first;
+    const auto is_end = [&](const T* values) { return values >= ends_.data() && values < ends_.data() + ends_.size(); };
+    for (std::size_t b = 0; b < values_.size(); ++b)
+        if (!is_end(values_[b])) origins_[b] = first;
 }
 
 template <class T>
 void network_memory<T>::place(extent examples, std::span<T* const> values, std::span<T* const> gradients) {
     std::copy(values.begin(), values.end(), values_.begin());
     std::copy(gradients.begin(), gradients.end(), gradients_.begin());
-    examples_ = examples;
+    std::fill(origins_.begin(), origins_.end(), 0);
+    examples_ = chunk_ = examples;
     planned_ = false;
     whole();
 }
@@ -7478,7 +7545,7 @@ template <class T>
 void network_memory<T>::end_measure() {
     if (prepared_.size() != prepared_size_) prepared_.resize(prepared_size_);
     scratch_.reserve(scratch_size_);
-    measured_ = std::max<extent>(examples_, 1);
+    measured_ = chunk();
 }
 
 template <class T>
@@ -7639,7 +7706,7 @@ public:
 
 private:
     T scalar(std::size_t blob, extent example) const {
-        return this->value(blob)[plan().blobs[blob].per_example ? example : 0];
+        return this->window_value(blob)[plan().blobs[blob].per_example ? example - first_ : 0];
     }
     template <class U>
     std::span<const dynamic_view<U>> look(std::vector<dynamic_view<U>>& list, std::span<const std::size_t> blobs,
@@ -7858,7 +7925,7 @@ void layer_runner<T, L>::measure(engine_state<T>& e, const L& layer, std::size_t
         extent prepared = 0, scratch = 0;
         if constexpr (requires { layer.template prepared_size<T>(x); }) prepared = layer.template prepared_size<T>(x);
         if constexpr (requires { layer.template scratch_size<T>(x, extent{}, extent{}); })
-            scratch = layer.template scratch_size<T>(x, std::max<extent>(e.examples(), 1),
+            scratch = layer.template scratch_size<T>(x, e.chunk(),
                                                      e.threads() ? static_cast<extent>(e.threads()->size()) : 1);
         e.add_work(step, prepared, scratch);
     };
@@ -8204,7 +8271,7 @@ public:
         engine_.reserve(examples);
         engine_.measure();
         if constexpr (sizeof...(Inputs) == input_count) set_inputs<0>(examples, inputs...);
-        description.forward(engine_, std::size_t{0});
+        forward();
         return results<1>(examples);
     }
 
@@ -8226,7 +8293,9 @@ public:
     // What a trainer or a loader works with.
     engine_type& core() { return engine_; }
     const engine_type& core() const { return engine_; }
-    void forward() { description.forward(engine_, std::size_t{0}); }
+    void forward() {
+        engine_.each_chunk([this] { description.forward(engine_, std::size_t{0}); });
+    }
     void backward() { description.backward(engine_, 0); }
 
 private:
@@ -8258,7 +8327,9 @@ private:
         constexpr std::size_t blob = plan().outputs[Number];
         constexpr shape s = plan().blobs[blob].dimensions;
         std::array<std::size_t, s.rank() + Leading> extents{};
-        if constexpr (Leading == 1) extents[0] = static_cast<std::size_t>(examples);
+        // what does not depend on an input is there once, for all examples
+        if constexpr (Leading == 1)
+            extents[0] = plan().blobs[blob].per_example ? static_cast<std::size_t>(examples) : 1;
         for (std::size_t axis = 0; axis < s.rank(); ++axis) extents[axis + Leading] = static_cast<std::size_t>(s[axis]);
         return adapt(static_cast<const Element*>(engine_.value(blob)), extents);
     }
@@ -8510,7 +8581,9 @@ public:
 
     /// Lets the kernels know that parameters have changed.
     void prepare() { engine_.prepare(); }
-    void forward() { layers_.forward(engine_, 0); }
+    void forward() {
+        engine_.each_chunk([this] { layers_.forward(engine_, 0); });
+    }
     void backward() { layers_.backward(engine_, 0); }
 
 private:
@@ -9839,7 +9912,7 @@ template <class T>
 void trainer<T>::run_frozen(std::size_t first, std::size_t count, std::span<const example_data<T>> inputs) {
     auto& engine = network_.core();
     const plan_view& p = network_.plan();
-    engine.reserve(static_cast<extent>(count));
+    engine.reserve(static_cast<extent>(count), /*all_blobs=*/true);
     engine.measure();
     const auto keep = [&](std::size_t blob) {
         for (std::size_t k = 0; k < plan_.borders.size(); ++k) {

@@ -89,3 +89,32 @@ TEST_CASE("working memory is aligned, and scratch is for the largest") {
     m.reserve(3);
     CHECK_FALSE(m.enough());
 }
+
+TEST_CASE("many examples run in chunks of like length, inputs and outputs hold them all") {
+    const auto d = compose(input{"x", {3}}, linear{2, 0} | named("middle"), linear{1, 0} | named("y"), output{"y"});
+    const planner p = planned(d);
+    network_memory<double> m(p.result().view());
+    const std::size_t x = m.plan().find_blob("x"), y = m.plan().find_blob("y");
+    const extent fit = (768 << 10) / (m.plan().arena_size * extent{8});
+    for (const extent examples : {fit, fit + 1, 3 * fit + 1, 5 * fit}) {
+        m.reserve(examples);
+        CHECK(m.elements(y) == 3 * examples);
+        for (extent i = 0; i < 3 * examples; ++i) m.value(x)[i] = static_cast<double>(i);
+        extent seen = 0, least = examples, chunks = 0;
+        m.each_chunk([&] {
+            const extent size = m.window_size(x) / 3;
+            CHECK(size <= m.chunk());
+            CHECK(m.window_value(x) == m.value(x) + 3 * seen);
+            std::copy_n(m.window_value(x), 3 * size, m.window_value(y));
+            least = std::min(least, size);
+            seen += size;
+            ++chunks;
+        });
+        CHECK(seen == examples);
+        CHECK(chunks == (examples + fit - 1) / fit);
+        CHECK(least >= std::min(examples, fit) / 2);
+        CHECK(std::equal(m.value(x), m.value(x) + 3 * examples, m.value(y)));
+        m.reserve(examples, true);
+        CHECK(m.chunk() == examples);
+    }
+}

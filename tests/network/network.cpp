@@ -304,3 +304,26 @@ TEST_CASE("the plan of the compiler is the plan made at run time") {
     compare(static_cast<network<winding>*>(nullptr));
     compare(static_cast<network<tower>*>(nullptr));
 }
+
+namespace {
+constexpr auto tall = compose(input{"n", {1}}, input{"x", {8, 20, 20}},
+                              convolution{.output_channels = 12} | from("x") | named("conv"), relu{},
+                              loop{compose(linear{.alpha = 0.5, .beta = 0.25} | from("conv") | named("half"),
+                                           copy{} | from("half") | to("conv"))} | from("n"),
+                              flatten{} | from("conv"), inner_product{.output_channels = 7} | named("y"), output{"y"});
+}  // namespace
+
+TEST_CASE("examples that do not fit the cache give the bits that they give two by two") {
+    network<tall> net(1);
+    constexpr std::size_t examples = 61, size = 8 * 20 * 20;
+    std::vector<float> n(examples);
+    for (std::size_t i = 0; i < examples; ++i) n[i] = static_cast<float>(i % 3);
+    const std::vector<float> x = numbers(examples * size);
+    const auto all = net.predict_batch(n, x);
+    REQUIRE(net.core().chunk() < static_cast<extent>(examples));
+    const std::vector<float> y(all.begin(), all.end());
+    for (std::size_t i = 0; i + 2 <= examples; ++i) {
+        const auto two = net.predict_batch(std::span(n).subspan(i, 2), std::span(x).subspan(i * size, 2 * size));
+        REQUIRE(std::equal(two.begin(), two.end(), y.begin() + static_cast<std::ptrdiff_t>(7 * i)));
+    }
+}

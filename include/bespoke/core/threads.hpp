@@ -4,8 +4,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <condition_variable>
-#include <mutex>
 #include <thread>
 #include <vector>
 
@@ -13,8 +11,10 @@ namespace bespoke {
 
 /// A fixed set of worker threads that run pieces of one loop.
 ///
-/// Made once, before the first prediction; `run` makes no thread and allocates nothing. A pool of one
-/// thread has no worker: everything runs on the caller. One caller at a time.
+/// Made once, before the first prediction; `run` makes no thread, allocates nothing and takes no lock. A worker waits
+/// for the next loop without sleeping for some tens of microseconds, as the loops of one prediction follow each other
+/// closely; then it sleeps until it is woken. A pool of one thread has no worker: everything runs on the caller. One
+/// caller at a time.
 class thread_pool {
 public:
     explicit thread_pool(std::size_t threads = 1) {
@@ -23,12 +23,8 @@ public:
     thread_pool(const thread_pool&) = delete;
     thread_pool& operator=(const thread_pool&) = delete;
     ~thread_pool() {
-        {
-            std::lock_guard lock(mutex_);
-            stopping_ = true;
-            ++generation_;
-        }
-        wake_.notify_all();
+        task_ = nullptr;
+        start();
         for (auto& worker : workers_) worker.join();
     }
 
@@ -38,45 +34,49 @@ public:
     /// Calls `task(context, i)` for each i in [0, size()), each on a thread of its own, and waits.
     void run(void (*task)(void*, std::size_t), void* context) {
         if (workers_.empty()) return task(context, 0);
-        {
-            std::lock_guard lock(mutex_);
-            task_ = task;
-            context_ = context;
-            pending_.store(workers_.size(), std::memory_order_relaxed);
-            ++generation_;
-        }
-        wake_.notify_all();
+        task_ = task;
+        context_ = context;
+        pending_.store(workers_.size(), std::memory_order_relaxed);
+        start();
         task(context, 0);
-        for (int spin = 0; pending_.load(std::memory_order_acquire) != 0;)
-            if (spin < 1000)
-                ++spin;
-            else
-                std::this_thread::yield();
+        for (unsigned turn = 0; pending_.load(std::memory_order_acquire) != 0; ++turn) pause(turn);
     }
 
 private:
+    /// What was written before is seen by the workers.
+    void start() {
+        generation_.fetch_add(1, std::memory_order_release);
+        generation_.notify_all();
+    }
+
     void work(std::size_t index) {
-        std::size_t seen = 0;
-        for (;;) {
-            {
-                std::unique_lock lock(mutex_);
-                wake_.wait(lock, [&] { return generation_ != seen; });
-                seen = generation_;
-                if (stopping_) return;
-            }
+        constexpr unsigned turns = 2000;
+        for (unsigned seen = 0;; ++seen) {
+            unsigned turn = 0;
+            while (generation_.load(std::memory_order_acquire) == seen)
+                if (++turn < turns)
+                    pause(turn);
+                else
+                    generation_.wait(seen, std::memory_order_acquire);
+            if (task_ == nullptr) return;
             task_(context_, index);
             pending_.fetch_sub(1, std::memory_order_release);
         }
     }
 
+    /// Some ten nanoseconds; now and then whoever shares this core has a turn.
+    static void pause(unsigned turn) {
+        if (turn % 64 == 63) return std::this_thread::yield();
+#if defined(__x86_64__) || defined(__i386__)
+        __builtin_ia32_pause();
+#endif
+    }
+
     std::vector<std::thread> workers_;
-    std::mutex mutex_;
-    std::condition_variable wake_;
-    std::size_t generation_ = 0;
-    std::atomic<std::size_t> pending_ = 0;
-    bool stopping_ = false;
-    void (*task_)(void*, std::size_t) = nullptr;
+    void (*task_)(void*, std::size_t) = nullptr;  ///< null: the end
     void* context_ = nullptr;
+    std::atomic<unsigned> generation_ = 0;  ///< loops begun
+    std::atomic<std::size_t> pending_ = 0;  ///< workers that have not ended the loop
 };
 
 namespace detail {

@@ -1,7 +1,6 @@
 #pragma once
 
-#include "allocate.hpp"
-#include "plan.hpp"
+#include "lifetimes.hpp"
 
 #include <algorithm>
 #include <cstddef>
@@ -213,8 +212,8 @@ public:
                                         "is the output of the network"));
             plan_.outputs.push_back(previous_);
         }
-        find_lifetimes();
-        place_blobs();
+        find_lifetimes(plan_);
+        place_blobs(plan_);
     }
     constexpr const plan& result() const { return plan_; }
 
@@ -369,64 +368,6 @@ private:
         plan_.parameters.push_back({number, name, dimensions, plan_.parameters_size, start, learned});
         plan_.parameters_size += aligned_size<float>(size);
         ++plan_.steps[number].parameter_count;
-    }
-
-    constexpr void find_lifetimes() {
-        const plan_view view = plan_.view();
-        for (auto& blob : plan_.blobs) blob.first = npos;
-        for (std::size_t blob : plan_.inputs) plan_.blobs[blob].first = 0;
-        const auto touch = [&](std::size_t blob, std::size_t first, std::size_t last) {
-            plan_.blobs[blob].first = std::min(plan_.blobs[blob].first, first);
-            plan_.blobs[blob].last = std::max(plan_.blobs[blob].last, last);
-        };
-        for (std::size_t s = 0; s < plan_.steps.size(); ++s) {
-            for (std::size_t blob : view.inputs_of(s)) touch(blob, s, s);
-            for (std::size_t blob : view.outputs_of(s)) touch(blob, s, s);
-        }
-        // A loop comes back to its first step, and where examples run one by one a branch does so for the next
-        // example: what is touched inside lives as long as the control step runs.
-        for (std::size_t s = 0; s < plan_.steps.size(); ++s) {
-            if (!plan_.steps[s].control) continue;
-            for (std::size_t inner = s; inner < plan_.steps[s].end; ++inner) {
-                for (std::size_t blob : view.inputs_of(inner)) touch(blob, s, plan_.steps[s].end - 1);
-                for (std::size_t blob : view.outputs_of(inner)) touch(blob, s, plan_.steps[s].end - 1);
-            }
-            if (plan_.steps[s].watched != npos) touch(plan_.steps[s].watched, s, plan_.steps[s].end - 1);
-        }
-        for (std::size_t blob : plan_.outputs) plan_.blobs[blob].last = plan_.steps.size();
-        for (auto& blob : plan_.blobs)
-            if (blob.first == npos) blob.first = 0;
-    }
-
-    /// Offsets in the arena of a prediction. A layer that may work in place does so where its input dies.
-    constexpr void place_blobs() {
-        const plan_view view = plan_.view();
-        std::vector<std::size_t> home;
-        std::vector<tenancy> all;
-        for (const blob_facts& blob : plan_.blobs) {
-            home.push_back(home.size());
-            all.push_back({blob.dimensions.size(), blob.first, blob.last});
-        }
-        for (std::size_t s = 0; s < plan_.steps.size(); ++s) {
-            const step_facts& step = plan_.steps[s];
-            if (!step.in_place || step.logged || step.parent != npos || step.input_count == 0) continue;
-            const std::size_t x = view.inputs_of(s)[0], y = view.outputs_of(s)[0];
-            if (plan_.blobs[x].last != s || plan_.blobs[y].first != s || all[x].size != all[y].size ||
-                plan_.blobs[x].per_example != plan_.blobs[y].per_example)
-                continue;
-            home[y] = home[x];
-            all[home[x]].last = std::max(all[home[x]].last, all[y].last);
-        }
-        for (const bool per_example : {true, false}) {
-            std::vector<tenancy> some;
-            for (std::size_t i = 0; i < all.size(); ++i)
-                if (home[i] == i && plan_.blobs[i].per_example == per_example) some.push_back(all[i]);
-            (per_example ? plan_.arena_size : plan_.shared_size) = allocate(some);
-            for (std::size_t i = 0, next = 0; i < all.size(); ++i)
-                if (home[i] == i && plan_.blobs[i].per_example == per_example)
-                    plan_.blobs[i].offset = some[next++].offset;
-        }
-        for (std::size_t i = 0; i < home.size(); ++i) plan_.blobs[i].offset = plan_.blobs[home[i]].offset;
     }
 
     plan plan_;

@@ -129,7 +129,7 @@ public:
 
 private:
     T scalar(std::size_t blob, extent example) const {
-        return this->value(blob)[plan().blobs[blob].per_example ? example : 0];
+        return this->window_value(blob)[plan().blobs[blob].per_example ? example - first_ : 0];
     }
     template <class U>
     std::span<const dynamic_view<U>> look(std::vector<dynamic_view<U>>& list, std::span<const std::size_t> blobs,

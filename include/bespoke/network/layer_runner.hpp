@@ -62,7 +62,7 @@ void layer_runner<T, L>::measure(engine_state<T>& e, const L& layer, std::size_t
         extent prepared = 0, scratch = 0;
         if constexpr (requires { layer.template prepared_size<T>(x); }) prepared = layer.template prepared_size<T>(x);
         if constexpr (requires { layer.template scratch_size<T>(x, extent{}, extent{}); })
-            scratch = layer.template scratch_size<T>(x, std::max<extent>(e.examples(), 1),
+            scratch = layer.template scratch_size<T>(x, e.chunk(),
                                                      e.threads() ? static_cast<extent>(e.threads()->size()) : 1);
         e.add_work(step, prepared, scratch);
     };

@@ -8,6 +8,7 @@
 
 #include <cmath>
 #include <memory>
+#include <utility>
 #include <vector>
 
 namespace bespoke {
@@ -37,13 +38,28 @@ public:
     /// Fills the parameters as each layer says, from numbers that depend on the seed alone.
     void initialize(std::uint64_t seed);
 
-    /// Makes room for a prediction of `examples` at once and points the blobs there.
-    void reserve(extent examples) {
-        if (examples != examples_ || !planned_) make_room(examples);
+    /// Makes room for a prediction of `examples` and points the blobs there. So many that they do not fit the cache run
+    /// in chunks, see `each_chunk`, and only inputs and outputs hold all examples then, unless all blobs are wanted.
+    void reserve(extent examples, bool all_blobs = false) {
+        const bool chunks = !all_blobs;
+        if (examples != examples_ || chunks != chunks_ || !planned_) make_room(examples, chunks);
+    }
+    /// Calls `body` once for each chunk of examples, with the window on it. The bits do not depend on the chunks.
+    template <class Body>
+    void each_chunk(const Body& body) {
+        if (chunk_ >= examples_) return body();
+        const extent chunks = (examples_ + chunk_ - 1) / chunk_;
+        for (extent i = 0; i < chunks; ++i) {
+            begin_chunk(examples_ * i / chunks, examples_ * (i + 1) / chunks);
+            body();
+        }
+        whole();
     }
     /// Blobs are where the caller (a trainer) says.
     void place(extent examples, std::span<T* const> values, std::span<T* const> gradients);
     extent examples() const { return examples_; }
+    /// How many of them run at once, at most.
+    extent chunk() const { return std::max<extent>(chunk_, 1); }
     T* value(std::size_t blob) const { return values_[blob]; }
     T* gradient(std::size_t blob) const { return gradients_[blob]; }
     extent elements(std::size_t blob) const { return elements_of(blob, examples_); }
@@ -80,7 +96,9 @@ public:
 
     T* window(T* values, std::size_t blob) const {
         const blob_facts& facts = plan_.blobs[blob];
-        return values == nullptr || !facts.per_example ? values : values + first_ * facts.dimensions.size();
+        return values == nullptr || !facts.per_example
+                   ? values
+                   : values + (first_ - origins_[blob]) * facts.dimensions.size();
     }
     T* window_value(std::size_t blob) const { return window(values_[blob], blob); }
     T* window_gradient(std::size_t blob) const { return window(gradients_[blob], blob); }
@@ -88,14 +106,16 @@ public:
 
 protected:
     /// Whether the working memory is enough for what comes.
-    bool is_measured() const { return measured_ >= examples_ && measured_ > 0; }
+    bool is_measured() const { return measured_ >= chunk_ && measured_ > 0; }
     void begin_measure() { prepared_size_ = scratch_size_ = 0; }
     void end_measure();
 
     extent first_ = 0, count_ = 0;  ///< the window
 
 private:
-    void make_room(extent examples);
+    void make_room(extent examples, bool chunks);
+    extent choose_chunk(extent examples) const;
+    void begin_chunk(extent first, extent end);
     void whole() {
         first_ = 0;
         count_ = examples_;
@@ -110,8 +130,10 @@ private:
     buffer<T> parameters_, arena_, shared_, prepared_, scratch_;
     std::vector<T*> parameter_gradients_;
     std::vector<extent> prepared_offsets_;
-    extent prepared_size_ = 0, scratch_size_ = 0, examples_ = 0, measured_ = 0;
-    bool planned_ = false;
+    extent prepared_size_ = 0, scratch_size_ = 0, examples_ = 0, chunk_ = 0, measured_ = 0;
+    bool planned_ = false, chunks_ = false;
+    std::vector<extent> origins_;  ///< for each blob, the example that lies where its values begin
+    buffer<T> ends_;               ///< inputs and outputs of all chunks
     std::unique_ptr<thread_pool> own_threads_;
     thread_pool* threads_ = nullptr;
 };
@@ -122,36 +144,75 @@ private:
 template <class T>
 network_memory<T>::network_memory(plan_view plan)
     : plan_(plan), values_(plan.blobs.size()), gradients_(plan.blobs.size()), parameters_(plan.parameters_size),
-      parameter_gradients_(plan.parameters.size()), prepared_offsets_(plan.steps.size()) {}
+      parameter_gradients_(plan.parameters.size()), prepared_offsets_(plan.steps.size()), origins_(plan.blobs.size()) {}
 
 template <class T>
 void network_memory<T>::replan(plan_view plan) {
     plan_ = plan;
     values_.assign(plan.blobs.size(), nullptr);
     gradients_.assign(plan.blobs.size(), nullptr);
+    origins_.assign(plan.blobs.size(), 0);
     planned_ = false;
     measured_ = 0;
 }
 
 template <class T>
-void network_memory<T>::make_room(extent examples) {
-    arena_.reserve(plan_.arena_size * examples);
+void network_memory<T>::make_room(extent examples, bool chunks) {
+    examples_ = examples;
+    chunk_ = chunks ? choose_chunk(examples) : examples;
+    chunks_ = chunks;
+    planned_ = true;
+    arena_.reserve(plan_.arena_size * chunk_);
     shared_.reserve(plan_.shared_size);
     for (std::size_t i = 0; i < plan_.blobs.size(); ++i) {
         const blob_facts& blob = plan_.blobs[i];
-        values_[i] = blob.per_example ? arena_.data() + blob.offset * examples : shared_.data() + blob.offset;
+        values_[i] = blob.per_example ? arena_.data() + blob.offset * chunk_ : shared_.data() + blob.offset;
         gradients_[i] = nullptr;
+        origins_[i] = 0;
     }
-    examples_ = examples;
-    planned_ = true;
+    if (chunk_ < examples) {
+        const auto each_end = [&](const auto& visit) {
+            for (const auto blobs : {plan_.inputs, plan_.outputs})
+                for (std::size_t b : blobs)
+                    if (plan_.blobs[b].per_example) visit(b, aligned_size<T>(elements(b)));
+        };
+        extent size = 0;
+        each_end([&](std::size_t, extent elements) { size += elements; });
+        ends_.reserve(size);
+        T* place = ends_.data();
+        each_end([&](std::size_t b, extent elements) { values_[b] = std::exchange(place, place + elements); });
+    }
     whole();
+}
+
+/// As many examples as leave room in a cache of the second level; all where examples look at each other. From 4 up, so
+/// that chunks of equal length have 2 or more: one example alone would be summed up in another order by a product.
+template <class T>
+extent network_memory<T>::choose_chunk(extent examples) const {
+    constexpr extent cache = 768 << 10;
+    for (const step_facts& step : plan_.steps)
+        if (step.mixes_examples) return examples;
+    const extent bytes = std::max<extent>(plan_.arena_size * static_cast<extent>(sizeof(T)), 1);
+    const extent most = std::max<extent>(cache / bytes, 4);
+    const extent chunks = (examples + most - 1) / most;
+    return chunks <= 1 ? examples : (examples + chunks - 1) / chunks;
+}
+
+template <class T>
+void network_memory<T>::begin_chunk(extent first, extent end) {
+    first_ = first;
+    count_ = end - first;
+    const auto is_end = [&](const T* values) { return values >= ends_.data() && values < ends_.data() + ends_.size(); };
+    for (std::size_t b = 0; b < values_.size(); ++b)
+        if (!is_end(values_[b])) origins_[b] = first;
 }
 
 template <class T>
 void network_memory<T>::place(extent examples, std::span<T* const> values, std::span<T* const> gradients) {
     std::copy(values.begin(), values.end(), values_.begin());
     std::copy(gradients.begin(), gradients.end(), gradients_.begin());
-    examples_ = examples;
+    std::fill(origins_.begin(), origins_.end(), 0);
+    examples_ = chunk_ = examples;
     planned_ = false;
     whole();
 }
@@ -186,7 +247,7 @@ template <class T>
 void network_memory<T>::end_measure() {
     if (prepared_.size() != prepared_size_) prepared_.resize(prepared_size_);
     scratch_.reserve(scratch_size_);
-    measured_ = std::max<extent>(examples_, 1);
+    measured_ = chunk();
 }
 
 template <class T>

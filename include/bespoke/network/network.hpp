@@ -114,7 +114,7 @@ public:
         engine_.reserve(examples);
         engine_.measure();
         if constexpr (sizeof...(Inputs) == input_count) set_inputs<0>(examples, inputs...);
-        description.forward(engine_, std::size_t{0});
+        forward();
         return results<1>(examples);
     }
 
@@ -136,7 +136,9 @@ public:
     // What a trainer or a loader works with.
     engine_type& core() { return engine_; }
     const engine_type& core() const { return engine_; }
-    void forward() { description.forward(engine_, std::size_t{0}); }
+    void forward() {
+        engine_.each_chunk([this] { description.forward(engine_, std::size_t{0}); });
+    }
     void backward() { description.backward(engine_, 0); }
 
 private:
@@ -168,7 +170,9 @@ private:
         constexpr std::size_t blob = plan().outputs[Number];
         constexpr shape s = plan().blobs[blob].dimensions;
         std::array<std::size_t, s.rank() + Leading> extents{};
-        if constexpr (Leading == 1) extents[0] = static_cast<std::size_t>(examples);
+        // what does not depend on an input is there once, for all examples
+        if constexpr (Leading == 1)
+            extents[0] = plan().blobs[blob].per_example ? static_cast<std::size_t>(examples) : 1;
         for (std::size_t axis = 0; axis < s.rank(); ++axis) extents[axis + Leading] = static_cast<std::size_t>(s[axis]);
         return adapt(static_cast<const Element*>(engine_.value(blob)), extents);
     }

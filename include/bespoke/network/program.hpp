@@ -77,7 +77,9 @@ public:
 
     /// Lets the kernels know that parameters have changed.
     void prepare() { engine_.prepare(); }
-    void forward() { layers_.forward(engine_, 0); }
+    void forward() {
+        engine_.each_chunk([this] { layers_.forward(engine_, 0); });
+    }
     void backward() { layers_.backward(engine_, 0); }
 
 private:

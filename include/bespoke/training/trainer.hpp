@@ -307,7 +307,7 @@ template <class T>
 void trainer<T>::run_frozen(std::size_t first, std::size_t count, std::span<const example_data<T>> inputs) {
     auto& engine = network_.core();
     const plan_view& p = network_.plan();
-    engine.reserve(static_cast<extent>(count));
+    engine.reserve(static_cast<extent>(count), /*all_blobs=*/true);
     engine.measure();
     const auto keep = [&](std::size_t blob) {
         for (std::size_t k = 0; k < plan_.borders.size(); ++k) {
