@@ -112,36 +112,41 @@ TEST_CASE("every layer goes from the document to the layer and back") {
 }
 
 TEST_CASE("what moves elements and looks them up is loaded and run") {
+    const auto filled = [](const std::vector<std::size_t>& dimensions, const std::vector<float>& values) {
+        auto t = tensor<float>::from_shape(dimensions);
+        std::copy(values.begin(), values.end(), t.begin());
+        return t;
+    };
     const auto run = [](const std::string& shape, const std::string& type, const tensor<float>& x) {
         model m = parse(network_text(layer_text(type), shape));
         return m.predict({{"x", x}}).get<tensor<float>>("y");
     };
-    const tensor<float> x{{1, 2, 3}, {4, 5, 6}};
+    const auto x = filled({2, 3}, {1, 2, 3, 4, 5, 6});
     const std::string matrix = R"(["2", "3"])";
     const std::string table = R"("weights": {"floatValue": [1, 2, 3, 10, 20, 30]}, "bias": {"floatValue": [0.5, 0]})";
-    CHECK((run(R"(["2", "1", "1", "1"])", R"("embedding": {"inputDim": 3, "outputChannels": 2, "hasBias": true, )" +
-                                              table + "}",
-               tensor<float>{{{{2}}}, {{{0}}}}) == tensor<float>{{{{3.5}}, {{30}}}, {{{1.5}}, {{10}}}}));
+    CHECK((run(R"(["2", "1", "1", "1"])",
+              R"("embedding": {"inputDim": 3, "outputChannels": 2, "hasBias": true, )" + table + "}",
+              filled({2, 1, 1, 1}, {2, 0})) == filled({2, 2, 1, 1}, {3.5, 30, 1.5, 10})));
     CHECK((run(R"(["2", "1"])", R"("embeddingND": {"vocabSize": 3, "embeddingSize": 2, "hasBias": true, )" + table + "}",
-               tensor<float>{{1}, {7}}) == tensor<float>{{2.5, 20}, {3.5, 30}}));
-    CHECK((run(matrix, R"("transpose": {"axes": [1, 0]})", x) == tensor<float>{{1, 4}, {2, 5}, {3, 6}}));
-    CHECK((run(R"(["1", "2", "3"])", R"("permute": {"axis": [0, 1, 3, 2]})", tensor<float>{{{1, 2, 3}, {4, 5, 6}}}) ==
-           tensor<float>{{{1, 4}, {2, 5}, {3, 6}}}));
-    CHECK((run(R"(["1", "2"])", R"("squeeze": {"axes": [0]})", tensor<float>{{1, 2}}) == tensor<float>{1, 2}));
-    CHECK((run(R"(["2"])", R"("expandDims": {"axes": [-1]})", tensor<float>{1, 2}) == tensor<float>{{1}, {2}}));
+              filled({2, 1}, {1, 7})) == filled({2, 2}, {2.5, 20, 3.5, 30})));
+    CHECK((run(matrix, R"("transpose": {"axes": [1, 0]})", x) == filled({3, 2}, {1, 4, 2, 5, 3, 6})));
+    CHECK((run(R"(["1", "2", "3"])", R"("permute": {"axis": [0, 1, 3, 2]})", filled({1, 2, 3}, {1, 2, 3, 4, 5, 6})) ==
+          filled({1, 3, 2}, {1, 4, 2, 5, 3, 6})));
+    CHECK((run(R"(["1", "2"])", R"("squeeze": {"axes": [0]})", filled({1, 2}, {1, 2})) == filled({2}, {1, 2})));
+    CHECK((run(R"(["2"])", R"("expandDims": {"axes": [-1]})", filled({2}, {1, 2})) == filled({2, 1}, {1, 2})));
     CHECK((run(matrix, R"("sliceStatic": {"beginIds": [1, 0], "endIds": [0, 0], "strides": [1, -2],
-                          "beginMasks": [false, true], "endMasks": [false, true], "squeezeMasks": [true, false]})",
-               x) == tensor<float>{6, 4}));
+                         "beginMasks": [false, true], "endMasks": [false, true], "squeezeMasks": [true, false]})",
+              x) == filled({2}, {6, 4})));
     CHECK((run(matrix, R"("slice": {"startIndex": 1, "endIndex": 3, "stride": 1, "axis": "WIDTH_AXIS"})", x) ==
-           tensor<float>{{2, 3}, {5, 6}}));
+          filled({2, 2}, {2, 3, 5, 6})));
     const auto last = [](const std::string& shape, const std::string& type, const tensor<float>& in) {
         model m = parse(network_text(R"({"name": "l", "input": ["x"], "output": ["z", "y"], )" + type + "}", shape));
         return m.predict({{"x", in}}).get<tensor<float>>("y");
     };
-    CHECK((last(matrix, R"("splitND": {"axis": 1, "splitSizes": [1, 2]})", x) == tensor<float>{{2, 3}, {5, 6}}));
-    CHECK((last(matrix, R"("splitND": {"numSplits": 2})", x) == tensor<float>{{4, 5, 6}}));
-    CHECK((last(R"(["2", "1", "2"])", R"("split": {"nOutputs": 2})", tensor<float>{{{1, 2}}, {{3, 4}}}) ==
-           tensor<float>{{{3, 4}}}));
+    CHECK((last(matrix, R"("splitND": {"axis": 1, "splitSizes": [1, 2]})", x) == filled({2, 2}, {2, 3, 5, 6})));
+    CHECK((last(matrix, R"("splitND": {"numSplits": 2})", x) == filled({1, 3}, {4, 5, 6})));
+    CHECK((last(R"(["2", "1", "2"])", R"("split": {"nOutputs": 2})", filled({2, 1, 2}, {1, 2, 3, 4})) ==
+          filled({1, 1, 2}, {3, 4})));
 }
 
 TEST_CASE("defaults that are spelled out and numbers as numbers mean the same") {
