@@ -4387,6 +4387,182 @@ struct copy {
 }  // namespace bespoke
 
 
+namespace bespoke {
+namespace detail {
+
+/// The row that x names: the nearest integer, at the edge where it lies outside [0, rows), 0 for NaN.
+template <class T>
+extent table_row(T x, extent rows) {
+    const double at = static_cast<double>(x);
+    if (!(at > 0)) return 0;
+    if (at >= static_cast<double>(rows - 1)) return rows - 1;
+    return static_cast<extent>(at + 0.5);
+}
+
+/// table [rows, columns] = the weights [columns, rows] reflected, plus the bias (null: none) in each row.
+template <class T>
+void prepare_table(extent rows, extent columns, const T* weights, const T* bias, T* table) noexcept {
+    kernels::transpose(weights, rows, columns, rows, table, columns);
+    for (extent r = 0; bias != nullptr && r < rows; ++r) kernels::accumulate(columns, bias, table + r * columns);
+}
+
+template <class T>
+void look_up(extent count, const T* x, extent rows, extent columns, const T* table, T* y,
+             thread_pool* threads) noexcept {
+    if (count * columns < (1 << 14)) threads = nullptr;
+    parallel_for(threads, count, 1, [&](extent first, extent last) {
+        for (extent i = first; i < last; ++i)
+            kernels::copy(columns, table + table_row(x[i], rows) * columns, y + i * columns);
+    });
+}
+
+/// Adds to the gradients of weights [columns, rows] and bias [columns], null where not wanted. An element is summed
+/// up in the order of the indices: threads split the columns.
+template <class T>
+void look_up_backward(extent count, const T* x, extent rows, extent columns, const T* dy, T* weights, T* bias,
+                      thread_pool* threads) noexcept {
+    if (bias != nullptr) kernels::column_sums(count, columns, dy, columns, bias, threads);
+    if (weights == nullptr) return;
+    if (count * columns < (1 << 14)) threads = nullptr;
+    constexpr extent block = 16;  // columns whose gradients share a cache line
+    parallel_for(threads, columns, block, [&](extent first, extent last) {
+        for (extent begin = first; begin < last; begin += block) {
+            const extent end = std::min(begin + block, last);
+            for (extent i = 0; i < count; ++i) {
+                T* to = weights + table_row(x[i], rows);
+                for (extent c = begin; c < end; ++c) to[c * rows] += dy[i * columns + c];
+            }
+        }
+    });
+}
+
+}  // namespace detail
+
+/// Looks vectors up: y is column x of W, plus b.
+///
+/// W [output_channels, input_dim], b [output_channels].
+/// x [.., n, 1, 1, 1] of rank 4 or 5 -> y [.., n, output_channels, 1, 1]; one index [1, 1, 1] goes beyond the
+/// specification. x holds indices from 0 to input_dim - 1: another number means the nearest of them, NaN means 0.
+/// No gradient passes to x.
+/// Core ML specification, EmbeddingLayerParams.
+struct embedding {
+    extent input_dim = unset;
+    extent output_channels = unset;
+    bool has_bias = false;
+
+    static constexpr auto key = "embedding";
+    static constexpr auto fields = std::tuple{field{"inputDim", &embedding::input_dim},
+                                              field{"outputChannels", &embedding::output_channels},
+                                              field{"hasBias", &embedding::has_bias}};
+    static constexpr bool batched = true;
+    static constexpr backward_needs needs{.input = true, .output = false};
+
+    template <class T>
+    struct parameters {
+        T weights, bias;
+    };
+    template <class T>
+    static constexpr auto parameter_fields =
+        std::array{parameter_field{"weights", &parameters<T>::weights, initial::glorot},
+                   parameter_field{"bias", &parameters<T>::bias, initial::zero}};
+
+    constexpr outcome output_shape(const shape& x) const {
+        if (x.rank() < 3 || x.rank() > 5 || x.from_end(3) != 1 || x.from_end(2) != 1 || x.from_end(1) != 1)
+            return shape_fault("an input [n, 1, 1, 1] or [m, n, 1, 1, 1] of indices wanted, its shape is ", x);
+        if (input_dim < 1) return value_fault("inputDim from 1 up wanted, ", input_dim, " given");
+        if (output_channels < 1)
+            return value_fault("outputChannels from 1 up wanted, ", output_channels, " given");
+        shape y = x;
+        y.from_end(3) = output_channels;
+        return y;
+    }
+    constexpr parameters<shape> parameter_shapes(const shape&) const {
+        return {.weights = {output_channels, input_dim}, .bias = has_bias ? shape{output_channels} : absent};
+    }
+
+    template <class T>
+    extent prepared_size(const shape&) const {
+        return input_dim * output_channels;
+    }
+    template <class P, class T>
+    void prepare(const P& p, T* prepared) const noexcept {
+        detail::prepare_table<T>(input_dim, output_channels, p.weights.data, p.bias.data, prepared);
+    }
+    template <class X, class Y, class P, class W>
+    void forward(X x, Y y, const P&, W& w) const noexcept {
+        detail::look_up(x.total(), x.data, input_dim, output_channels, w.prepared, y.data, w.threads);
+    }
+    template <class X, class Y, class Dy, class Dx, class P, class Dp, class W>
+    void backward(X x, Y, Dy dy, Dx, const P&, const Dp& dp, W& w) const noexcept {
+        detail::look_up_backward(x.total(), x.data, input_dim, output_channels, dy.data, dp.weights.data,
+                                 dp.bias.data, w.threads);
+    }
+    friend bool operator==(const embedding&, const embedding&) = default;
+};
+
+/// Looks vectors up: y is column x of W, plus b.
+///
+/// W [embedding_size, vocab_size], b [embedding_size]. x [.., 1] -> y [.., embedding_size]; rank 1 goes beyond the
+/// specification. x holds indices from 0 to vocab_size - 1: another number means the nearest of them, NaN means 0.
+/// No gradient passes to x.
+/// Core ML specification, EmbeddingNDLayerParams.
+struct embedding_nd {
+    extent vocab_size = unset;
+    extent embedding_size = unset;
+    bool has_bias = false;
+
+    static constexpr auto key = "embeddingND";
+    static constexpr auto fields = std::tuple{field{"vocabSize", &embedding_nd::vocab_size},
+                                              field{"embeddingSize", &embedding_nd::embedding_size},
+                                              field{"hasBias", &embedding_nd::has_bias}};
+    static constexpr bool batched = true;
+    static constexpr backward_needs needs{.input = true, .output = false};
+
+    template <class T>
+    struct parameters {
+        T weights, bias;
+    };
+    template <class T>
+    static constexpr auto parameter_fields =
+        std::array{parameter_field{"weights", &parameters<T>::weights, initial::glorot},
+                   parameter_field{"bias", &parameters<T>::bias, initial::zero}};
+
+    constexpr outcome output_shape(const shape& x) const {
+        if (x.rank() < 1 || x.from_end(1) != 1)
+            return shape_fault("an input [.., 1] of indices wanted, its shape is ", x);
+        if (vocab_size < 1) return value_fault("vocabSize from 1 up wanted, ", vocab_size, " given");
+        if (embedding_size < 1) return value_fault("embeddingSize from 1 up wanted, ", embedding_size, " given");
+        shape y = x;
+        y.from_end(1) = embedding_size;
+        return y;
+    }
+    constexpr parameters<shape> parameter_shapes(const shape&) const {
+        return {.weights = {embedding_size, vocab_size}, .bias = has_bias ? shape{embedding_size} : absent};
+    }
+
+    template <class T>
+    extent prepared_size(const shape&) const {
+        return vocab_size * embedding_size;
+    }
+    template <class P, class T>
+    void prepare(const P& p, T* prepared) const noexcept {
+        detail::prepare_table<T>(vocab_size, embedding_size, p.weights.data, p.bias.data, prepared);
+    }
+    template <class X, class Y, class P, class W>
+    void forward(X x, Y y, const P&, W& w) const noexcept {
+        detail::look_up(extent{x.total()}, x.data, vocab_size, embedding_size, w.prepared, y.data, w.threads);
+    }
+    template <class X, class Y, class Dy, class Dx, class P, class Dp, class W>
+    void backward(X x, Y, Dy dy, Dx, const P&, const Dp& dp, W& w) const noexcept {
+        detail::look_up_backward(extent{x.total()}, x.data, vocab_size, embedding_size, dy.data, dp.weights.data,
+                                 dp.bias.data, w.threads);
+    }
+    friend bool operator==(const embedding_nd&, const embedding_nd&) = default;
+};
+
+}  // namespace bespoke
+
+
 #include <limits>
 
 namespace bespoke {
@@ -5556,6 +5732,395 @@ struct reshape_static {
 }  // namespace bespoke
 
 
+#include <cstddef>
+#include <initializer_list>
+
+namespace bespoke {
+
+/// Up to `Most` values, for the hyper-parameters that are neither a shape nor of one length: unlike std::vector it
+/// can stand in a description that the compiler knows.
+template <class T, std::size_t Most>
+class list {
+public:
+    using value_type = T;
+    static constexpr std::size_t most = Most;
+
+    constexpr list() = default;
+    constexpr list(std::initializer_list<T> values) {
+        for (const T& v : values) push_back(v);
+    }
+
+    constexpr std::size_t size() const { return size_; }
+    constexpr bool empty() const { return size_ == 0; }
+    constexpr const T& operator[](std::size_t i) const { return values_[i]; }
+    constexpr const T* begin() const { return values_; }
+    constexpr const T* end() const { return values_ + size_; }
+
+    /// Ignored beyond `Most`; readers of files check the number before.
+    constexpr void push_back(const T& value) {
+        if (size_ < Most) values_[size_++] = value;
+    }
+
+    friend constexpr bool operator==(const list& a, const list& b) {
+        if (a.size_ != b.size_) return false;
+        for (std::size_t i = 0; i < a.size_; ++i)
+            if (!(a.values_[i] == b.values_[i])) return false;
+        return true;
+    }
+
+private:
+    T values_[Most]{};
+    std::size_t size_ = 0;
+};
+
+}  // namespace bespoke
+
+
+namespace bespoke::kernels {
+
+/// A box of elements that two arrays hold in different places: element (i0, i1, ...) lies at the sum of ik from[k]
+/// in the one and at the sum of ik to[k] in the other. Steps may be negative.
+///
+/// Axes are added from the outermost to the innermost. Those of one element are left out, and neighbours that both
+/// arrays walk as one are joined.
+struct strided_walk {
+    static constexpr std::size_t most = max_rank + 1;  ///< the examples are an axis too
+
+    std::size_t rank = 0;
+    extent extents[most]{}, from[most]{}, to[most]{};
+
+    constexpr void add(extent size, extent from_step, extent to_step) {
+        if (size == 1) return;
+        const std::size_t outer = rank - 1;
+        if (rank > 0 && from[outer] == from_step * size && to[outer] == to_step * size)
+            extents[outer] *= size;
+        else
+            extents[rank++] = size;
+        from[rank - 1] = from_step;
+        to[rank - 1] = to_step;
+    }
+    constexpr strided_walk reversed() const {
+        strided_walk w = *this;
+        for (std::size_t axis = 0; axis < rank; ++axis) {
+            w.from[axis] = to[axis];
+            w.to[axis] = from[axis];
+        }
+        return w;
+    }
+    constexpr extent size() const {
+        extent elements = 1;
+        for (std::size_t axis = 0; axis < rank; ++axis) elements *= extents[axis];
+        return elements;
+    }
+};
+
+namespace detail {
+
+/// Elements along one side of the tiles in which a matrix is transposed.
+inline constexpr extent transposed_tile = 64;
+
+/// The first axis along which the steps are 1; none: rank.
+constexpr std::size_t contiguous_axis(const strided_walk& w, const extent (&steps)[strided_walk::most]) {
+    std::size_t axis = 0;
+    while (axis < w.rank && steps[axis] != 1) ++axis;
+    return axis;
+}
+
+/// Makes `axis` the innermost one.
+constexpr void move_inwards(strided_walk& w, std::size_t axis) {
+    for (; axis + 1 < w.rank; ++axis) {
+        std::swap(w.extents[axis], w.extents[axis + 1]);
+        std::swap(w.from[axis], w.from[axis + 1]);
+        std::swap(w.to[axis], w.to[axis + 1]);
+    }
+}
+
+/// Calls body(offset in from, offset in to, index along the last of them) for the elements [first, last) of the box
+/// of the outer `axes` axes.
+template <class Body>
+void each_outer(const strided_walk& w, std::size_t axes, extent first, extent last, const Body& body) noexcept {
+    extent index[strided_walk::most]{}, from = 0, to = 0;
+    extent rest = first;
+    for (std::size_t axis = axes; axis-- > 0; rest /= w.extents[axis]) {
+        index[axis] = rest % w.extents[axis];
+        from += index[axis] * w.from[axis];
+        to += index[axis] * w.to[axis];
+    }
+    for (extent i = first; i < last; ++i) {
+        body(from, to, axes > 0 ? index[axes - 1] : 0);
+        for (std::size_t axis = axes; axis-- > 0;) {
+            from += w.from[axis];
+            to += w.to[axis];
+            if (++index[axis] < w.extents[axis]) break;
+            from -= w.extents[axis] * w.from[axis];
+            to -= w.extents[axis] * w.to[axis];
+            index[axis] = 0;
+        }
+    }
+}
+
+/// The innermost loop.
+template <class T>
+void move_run(extent n, const T* from, extent from_step, T* to, extent to_step, bool add) noexcept {
+    if (from_step == 1 && to_step == 1) {
+        if (add)
+            accumulate(n, from, to);
+        else
+            copy(n, from, to);
+    } else if (add) {
+        for (extent i = 0; i < n; ++i) to[i * to_step] += from[i * from_step];
+    } else {
+        for (extent i = 0; i < n; ++i) to[i * to_step] = from[i * from_step];
+    }
+}
+
+template <class T>
+[[gnu::noinline]] void move_strided(strided_walk w, const T* from, T* to, bool add, thread_pool* threads) noexcept {
+    const extent elements = w.size();
+    if (elements == 0) return;
+    if (elements < (1 << 14)) threads = nullptr;
+    if (w.rank == 0) return move_run<T>(1, from, 1, to, 1, add);
+    const std::size_t reads = contiguous_axis(w, w.from), writes = contiguous_axis(w, w.to);
+    const bool reflected = reads < w.rank && writes < w.rank && reads != writes;
+    if (!reflected) {
+        move_inwards(w, writes < w.rank ? writes : reads < w.rank ? reads : w.rank - 1);
+        const std::size_t last = w.rank - 1;
+        parallel_for(threads, elements / w.extents[last], 1, [&](extent first, extent end) {
+            each_outer(w, last, first, end, [&](extent i, extent o, extent) {
+                move_run(w.extents[last], from + i, w.from[last], to + o, w.to[last], add);
+            });
+        });
+        return;
+    }
+    // a matrix of rows that are contiguous in `from`, and of columns that are in `to`
+    move_inwards(w, reads);
+    move_inwards(w, writes - (writes > reads ? 1 : 0));
+    const std::size_t last = w.rank - 1, tiles = w.rank - 2;
+    const extent rows = w.extents[last], columns = w.extents[tiles];
+    const extent row_step = w.from[last], column_step = w.to[tiles];
+    w.extents[tiles] = (columns + transposed_tile - 1) / transposed_tile;
+    w.from[tiles] *= transposed_tile;
+    w.to[tiles] *= transposed_tile;
+    parallel_for(threads, elements / (rows * columns) * w.extents[tiles], 1, [&](extent first, extent end) {
+        each_outer(w, last, first, end, [&](extent i, extent o, extent tile) {
+            const extent width = std::min(transposed_tile, columns - tile * transposed_tile);
+            for (extent row = 0; row < rows; row += transposed_tile)
+                transpose(from + i + row * row_step, row_step, std::min(transposed_tile, rows - row), width,
+                          to + o + row, column_step, add);
+        });
+    });
+}
+
+}  // namespace detail
+
+/// to = from for every element of the box, whose places in `to` differ. The arrays do not overlap.
+template <class T>
+void copy_strided(const strided_walk& w, const T* from, T* to, thread_pool* threads = nullptr) noexcept {
+    detail::move_strided(w, from, to, false, threads);
+}
+
+/// to += from for every element of the box, whose places in `to` differ. The arrays do not overlap.
+template <class T>
+void accumulate_strided(const strided_walk& w, const T* from, T* to, thread_pool* threads = nullptr) noexcept {
+    detail::move_strided(w, from, to, true, threads);
+}
+
+}  // namespace bespoke::kernels
+
+#include <algorithm>
+#include <limits>
+
+namespace bespoke {
+namespace detail {
+
+/// The elements begin, begin + stride, ... of an axis, `count` of them.
+struct axis_slice {
+    extent begin = 0, count = 0, stride = 1;
+};
+
+/// [begin:end:stride] of Python, along an axis of `size` elements: negative bounds count from the end, those outside
+/// are brought to the edge. `open_begin` and `open_end`: the bound is left out.
+constexpr axis_slice slice_of(extent size, extent begin, bool open_begin, extent end, bool open_end, extent stride) {
+    const extent largest = std::max<extent>(size, 1);  // beyond it there is one element all the same
+    stride = std::clamp(stride, -largest, largest);
+    const extent least = stride > 0 ? 0 : -1, most = least + size;
+    const auto bound = [&](extent at) { return std::clamp(at < 0 ? at + size : at, least, most); };
+    begin = open_begin ? (stride > 0 ? 0 : size - 1) : bound(begin);
+    end = open_end ? (stride > 0 ? size : -1) : bound(end);
+    const extent length = stride > 0 ? end - begin : begin - end, step = stride > 0 ? stride : -stride;
+    return {begin, length > 0 ? (length - 1) / step + 1 : 0, stride};
+}
+
+/// A box in x that y holds without gaps: the walk from the one to the other, and where in x it begins.
+class sliced_box {
+public:
+    sliced_box(const shape& x, const shape& y, extent examples) : behind_x_(x.size()), behind_y_(y.size()) {
+        walk_.add(examples, behind_x_, behind_y_);
+    }
+    /// The next axis of x, of `size` elements.
+    void add(extent size, const axis_slice& part) {
+        if (walk_empty_ || size == 0 || part.count == 0) {
+            walk_empty_ = true;
+            return;
+        }
+        behind_x_ /= size;
+        behind_y_ /= part.count;
+        offset_ += part.begin * behind_x_;
+        walk_.add(part.count, part.stride * behind_x_, behind_y_);
+    }
+    template <class T>
+    void forward(const T* x, T* y, thread_pool* threads) const noexcept {
+        if (!walk_empty_) kernels::copy_strided(walk_, x + offset_, y, threads);
+    }
+    template <class T>
+    void backward(const T* dy, T* dx, thread_pool* threads) const noexcept {
+        if (!walk_empty_) kernels::accumulate_strided(walk_.reversed(), dy, dx + offset_, threads);
+    }
+
+private:
+    kernels::strided_walk walk_;
+    extent behind_x_, behind_y_, offset_ = 0;
+    bool walk_empty_ = false;
+};
+
+}  // namespace detail
+
+/// y = x[begin_ids[0]:end_ids[0]:strides[0], ...], as Python reads it: negative bounds count from the end, bounds
+/// outside are brought to the edge, strides may be negative, and y may be empty.
+///
+/// One value an axis in each list. An axis whose begin_mask is true has no begin, one whose end_mask is true no end.
+/// One whose squeeze_mask is true is taken at begin_ids alone, which must be in it, and is not an axis of y. Masks
+/// that are not given are false, strides 1.
+/// Core ML specification, SliceStaticLayerParams.
+struct slice_static {
+    using flags = list<bool, max_rank>;
+
+    shape begin_ids{};
+    flags begin_masks{};
+    shape end_ids{};
+    flags end_masks{};
+    shape strides{};
+    flags squeeze_masks{};
+
+    static constexpr auto key = "sliceStatic";
+    static constexpr auto fields = std::tuple{field{"beginIds", &slice_static::begin_ids},
+                                              field{"beginMasks", &slice_static::begin_masks},
+                                              field{"endIds", &slice_static::end_ids},
+                                              field{"endMasks", &slice_static::end_masks},
+                                              field{"strides", &slice_static::strides},
+                                              field{"squeezeMasks", &slice_static::squeeze_masks}};
+    static constexpr bool batched = true;
+    static constexpr backward_needs needs{.input = false, .output = false};
+
+    constexpr outcome output_shape(const shape& x) const {
+        const auto wrong = [&](std::string_view name, std::size_t size, bool optional) {
+            return size != x.rank() && !(optional && size == 0)
+                       ? value_fault("a value of ", name, " for each axis wanted, ", size, " given for the shape ", x)
+                       : fault{};
+        };
+        for (const fault& f : {wrong("beginIds", begin_ids.rank(), false), wrong("endIds", end_ids.rank(), false),
+                               wrong("strides", strides.rank(), true),
+                               wrong("beginMasks", begin_masks.size(), true),
+                               wrong("endMasks", end_masks.size(), true),
+                               wrong("squeezeMasks", squeeze_masks.size(), true)})
+            if (!f.what.view().empty()) return f;
+        shape y;
+        for (std::size_t axis = 0; axis < x.rank(); ++axis) {
+            const extent size = x[axis];
+            if (is(squeeze_masks, axis)) {
+                if (begin_ids[axis] < -size || begin_ids[axis] >= size)
+                    return value_fault("an element of axis ", axis, " wanted, beginIds ", begin_ids,
+                                       " given for the shape ", x);
+                continue;
+            }
+            if (strides.rank() > 0 && strides[axis] == 0)
+                return value_fault("strides other than 0 wanted, ", strides, " given");
+            y.push_back(part(axis, size).count);
+        }
+        return y;
+    }
+
+    template <class X, class Y, class P, class W>
+    void forward(X x, Y y, const P&, W& w) const noexcept {
+        box(x.dimensions, y.dimensions, x.examples).forward(x.data, y.data, w.threads);
+    }
+    template <class X, class Y, class Dy, class Dx, class P, class Dp, class W>
+    void backward(X, Y, Dy dy, Dx dx, const P&, const Dp&, W& w) const noexcept {
+        if (dx) box(dx.dimensions, dy.dimensions, dx.examples).backward(dy.data, dx.data, w.threads);
+    }
+    friend bool operator==(const slice_static&, const slice_static&) = default;
+
+private:
+    static constexpr bool is(const flags& masks, std::size_t axis) { return !masks.empty() && masks[axis]; }
+    constexpr detail::axis_slice part(std::size_t axis, extent size) const {
+        const extent begin = begin_ids[axis];
+        if (is(squeeze_masks, axis)) return {begin < 0 ? begin + size : begin, 1, 1};
+        return detail::slice_of(size, begin, is(begin_masks, axis), end_ids[axis], is(end_masks, axis),
+                                strides.rank() > 0 ? strides[axis] : 1);
+    }
+    detail::sliced_box box(const shape& x, const shape& y, extent examples) const {
+        detail::sliced_box b(x, y, examples);
+        for (std::size_t axis = 0; axis < x.rank(); ++axis) b.add(x[axis], part(axis, x[axis]));
+        return b;
+    }
+};
+
+enum class slice_axis { channel, height, width };
+constexpr std::array<std::string_view, 3> enumerators(slice_axis) {
+    return {"CHANNEL_AXIS", "HEIGHT_AXIS", "WIDTH_AXIS"};
+}
+
+/// Every stride-th element of [start_index, end_index) along one axis of x [.., C, H, W]; negative indices count from
+/// the end, those outside are brought to the edge. `height` needs rank 2 only, `width` rank 1.
+/// Core ML specification, SliceLayerParams.
+struct slice {
+    extent start_index = 0;
+    extent end_index = std::numeric_limits<extent>::max();
+    extent stride = 1;
+    slice_axis axis = slice_axis::channel;
+
+    static constexpr auto key = "slice";
+    static constexpr auto fields =
+        std::tuple{field{"startIndex", &slice::start_index}, field{"endIndex", &slice::end_index},
+                   field{"stride", &slice::stride}, field{"axis", &slice::axis}};
+    static constexpr bool batched = true;
+    static constexpr backward_needs needs{.input = false, .output = false};
+
+    constexpr outcome output_shape(const shape& x) const {
+        if (x.rank() < back())
+            return shape_fault("an input of rank ", back(), " or more wanted, its shape is ", x);
+        if (stride < 1) return value_fault("a stride from 1 up wanted, ", stride, " given");
+        shape y = x;
+        y.from_end(back()) = part(x.from_end(back())).count;
+        return y;
+    }
+
+    template <class X, class Y, class P, class W>
+    void forward(X x, Y y, const P&, W& w) const noexcept {
+        box(x.dimensions, y.dimensions, x.examples).forward(x.data, y.data, w.threads);
+    }
+    template <class X, class Y, class Dy, class Dx, class P, class Dp, class W>
+    void backward(X, Y, Dy dy, Dx dx, const P&, const Dp&, W& w) const noexcept {
+        if (dx) box(dx.dimensions, dy.dimensions, dx.examples).backward(dy.data, dx.data, w.threads);
+    }
+    friend bool operator==(const slice&, const slice&) = default;
+
+private:
+    constexpr std::size_t back() const { return 3 - static_cast<std::size_t>(axis); }
+    constexpr detail::axis_slice part(extent size) const {
+        return detail::slice_of(size, start_index, false, end_index, false, stride);
+    }
+    detail::sliced_box box(const shape& x, const shape& y, extent examples) const {
+        detail::sliced_box b(x, y, examples);
+        for (std::size_t a = 0; a < x.rank(); ++a)
+            b.add(x[a], a + back() == x.rank() ? part(x[a]) : detail::axis_slice{0, x[a], 1});
+        return b;
+    }
+};
+
+}  // namespace bespoke
+
+
 
 #include <algorithm>
 #include <limits>
@@ -5816,14 +6381,380 @@ private:
 
 }  // namespace bespoke
 
+
+#include <vector>
+
+namespace bespoke {
+
+/// No split has more outputs.
+inline constexpr std::size_t most_splits = 128;
+
+namespace detail {
+
+/// x in pieces along `axis`, one for each of `sizes`.
+template <class Sizes>
+constexpr std::vector<shape> split_shapes(const shape& x, std::size_t axis, const Sizes& sizes) {
+    std::vector<shape> pieces;
+    for (extent size : sizes) {
+        pieces.push_back(x);
+        pieces.back()[axis] = size;
+    }
+    return pieces;
+}
+
+/// The walk from `whole` to one of its pieces. `stride`: from one example of the whole to the next.
+template <class Piece>
+kernels::strided_walk piece_walk(const shape& whole, extent stride, const Piece& piece, std::size_t axis) {
+    const extent row = whole.product(axis, whole.rank()), part = piece.dimensions.product(axis, whole.rank());
+    kernels::strided_walk w;
+    w.add(piece.examples, stride, piece.size());
+    w.add(whole.product(0, axis), row, part);
+    w.add(part, 1, 1);
+    return w;
+}
+
+template <class X, class Ys>
+void split_forward(const X& x, const Ys& ys, std::size_t axis, thread_pool* threads) noexcept {
+    const auto* from = x.data;
+    for (const auto& y : ys) {
+        kernels::copy_strided(piece_walk(x.dimensions, x.stride, y, axis), from, y.data, threads);
+        from += y.dimensions.product(axis, y.rank());
+    }
+}
+
+template <class Dx, class Dys>
+void split_backward(const Dx& dx, const Dys& dys, std::size_t axis, thread_pool* threads) noexcept {
+    if (!dx) return;
+    auto* to = dx.data;
+    for (const auto& whole : dys) {
+        auto dy = whole;
+        const extent runs = dx.stride == 0 ? whole.examples : 1;  // stored once: the examples meet in one place
+        if (runs != 1) dy.examples = 1;
+        for (extent i = 0; dy && i < runs; ++i) {
+            const auto walk = piece_walk(dx.dimensions, dx.stride, dy, axis);
+            kernels::accumulate_strided(walk.reversed(), dy.data + i * dy.size(), to, threads);
+        }
+        to += whole.dimensions.product(axis, whole.rank());
+    }
+}
+
+}  // namespace detail
+
+/// x in pieces along `axis` (negative: from the end): `num_splits` equal ones, or one for each of `split_sizes`,
+/// with which num_splits means nothing. One output for each, in order.
+/// Core ML specification, SplitNDLayerParams.
+struct split_nd {
+    extent axis = 0;
+    extent num_splits = 0;
+    list<extent, most_splits> split_sizes{};
+
+    static constexpr auto key = "splitND";
+    static constexpr auto fields =
+        std::tuple{field{"axis", &split_nd::axis}, field{"numSplits", &split_nd::num_splits},
+                   field{"splitSizes", &split_nd::split_sizes}};
+    static constexpr input_count inputs{1, 1};
+    static constexpr bool batched = true;
+    static constexpr backward_needs needs{.input = false, .output = false};
+
+    constexpr outcome output_shape(std::span<const shape> xs) const {
+        const shape& x = xs[0];
+        const auto rank = static_cast<extent>(x.rank());
+        if (axis < -rank || axis >= rank)
+            return value_fault("an axis of its input wanted, ", axis, " given for the shape ", x);
+        const std::size_t along = axis_in(x);
+        if (!split_sizes.empty()) {
+            extent rest = x[along];
+            for (extent size : split_sizes) {
+                if (size < 0) return value_fault("splitSizes from 0 up wanted, ", size, " given");
+                if (size > rest) rest = -1;
+                if (rest < 0) break;
+                rest -= size;
+            }
+            if (rest != 0 || split_sizes.size() < 2)
+                return shape_fault("two or more splitSizes that make ", x[along], " wanted, the extent of axis ",
+                                   along, " in the shape ", x);
+            return detail::split_shapes(x, along, split_sizes);
+        }
+        if (num_splits < 2 || num_splits > static_cast<extent>(most_splits))
+            return value_fault("numSplits from 2 to ", most_splits, " wanted, ", num_splits, " given");
+        if (x[along] % num_splits != 0)
+            return shape_fault("an extent wanted along axis ", along, " that ", num_splits,
+                               " divides, the shape of its input is ", x);
+        const std::vector<extent> sizes(static_cast<std::size_t>(num_splits), x[along] / num_splits);
+        return detail::split_shapes(x, along, sizes);
+    }
+
+    template <class Xs, class Ys, class P, class W>
+    void forward(Xs xs, Ys ys, const P&, W& w) const noexcept {
+        detail::split_forward(xs[0], ys, axis_in(xs[0].dimensions), w.threads);
+    }
+    template <class Xs, class Ys, class Dys, class Dxs, class P, class Dp, class W>
+    void backward(Xs, Ys, Dys dys, Dxs dxs, const P&, const Dp&, W& w) const noexcept {
+        detail::split_backward(dxs[0], dys, axis_in(dxs[0].dimensions), w.threads);
+    }
+    friend bool operator==(const split_nd&, const split_nd&) = default;
+
+private:
+    constexpr std::size_t axis_in(const shape& x) const {
+        return static_cast<std::size_t>(axis < 0 ? axis + static_cast<extent>(x.rank()) : axis);
+    }
+};
+
+/// x [.., C, H, W] in n_outputs equal pieces along the channels. One output for each, in order.
+/// Core ML specification, SplitLayerParams.
+struct split {
+    extent n_outputs = 0;
+
+    static constexpr auto key = "split";
+    static constexpr auto fields = std::tuple{field{"nOutputs", &split::n_outputs}};
+    static constexpr input_count inputs{1, 1};
+    static constexpr bool batched = true;
+    static constexpr backward_needs needs{.input = false, .output = false};
+
+    constexpr outcome output_shape(std::span<const shape> xs) const {
+        const shape& x = xs[0];
+        if (x.rank() < 3) return shape_fault("an input of rank 3 or more wanted, its shape is ", x);
+        if (n_outputs < 2 || n_outputs > static_cast<extent>(most_splits))
+            return value_fault("nOutputs from 2 to ", most_splits, " wanted, ", n_outputs, " given");
+        if (x.from_end(3) % n_outputs != 0)
+            return shape_fault("channels wanted that ", n_outputs, " divides, the shape of its input is ", x);
+        const std::vector<extent> sizes(static_cast<std::size_t>(n_outputs), x.from_end(3) / n_outputs);
+        return detail::split_shapes(x, x.rank() - 3, sizes);
+    }
+
+    template <class Xs, class Ys, class P, class W>
+    void forward(Xs xs, Ys ys, const P&, W& w) const noexcept {
+        detail::split_forward(xs[0], ys, xs[0].rank() - 3, w.threads);
+    }
+    template <class Xs, class Ys, class Dys, class Dxs, class P, class Dp, class W>
+    void backward(Xs, Ys, Dys dys, Dxs dxs, const P&, const Dp&, W& w) const noexcept {
+        detail::split_backward(dxs[0], dys, dxs[0].rank() - 3, w.threads);
+    }
+    friend bool operator==(const split&, const split&) = default;
+};
+
+}  // namespace bespoke
+
+
+namespace bespoke {
+namespace detail {
+
+/// Which of `rank` axes `axes` names, negative ones from the end. False: one is not there, or twice.
+struct named_axes {
+    bool named[max_rank]{};
+    bool good = true;
+
+    constexpr named_axes(const shape& axes, std::size_t rank) {
+        const auto count = static_cast<extent>(rank);
+        for (extent axis : axes) {
+            good = good && axis >= -count && axis < count;
+            if (!good) return;
+            bool& one = named[axis < 0 ? axis + count : axis];
+            good = !one;
+            one = true;
+        }
+    }
+};
+
+}  // namespace detail
+
+/// x without the axes named, which have one element; with `squeeze_all` without all that have. Negative axes count
+/// from the end. Where no axis would be left, y is [1].
+/// Core ML specification, SqueezeLayerParams.
+struct squeeze {
+    shape axes{};
+    bool squeeze_all = false;
+
+    static constexpr auto key = "squeeze";
+    static constexpr auto fields =
+        std::tuple{field{"axes", &squeeze::axes}, field{"squeezeAll", &squeeze::squeeze_all}};
+    static constexpr bool batched = true;
+    static constexpr bool in_place = true;
+    static constexpr backward_needs needs{.input = false, .output = false};
+
+    constexpr outcome output_shape(const shape& x) const {
+        if (axes.rank() == 0 && !squeeze_all) return value_fault("axes or squeezeAll wanted");
+        const detail::named_axes gone(squeeze_all ? shape{} : axes, x.rank());
+        if (!gone.good)
+            return value_fault("different axes of its input wanted, ", axes, " given for the shape ", x);
+        shape y;
+        for (std::size_t axis = 0; axis < x.rank(); ++axis) {
+            if (gone.named[axis] && x[axis] != 1)
+                return shape_fault("an input of one element along axis ", axis, " wanted, its shape is ", x);
+            if (!gone.named[axis] && !(squeeze_all && x[axis] == 1)) y.push_back(x[axis]);
+        }
+        if (y.rank() == 0 && x.rank() > 0) y.push_back(1);
+        return y;
+    }
+
+    template <class X, class Y, class P, class W>
+    void forward(X x, Y y, const P&, W&) const noexcept {
+        kernels::copy(x.total(), x.data, y.data);
+    }
+    template <class X, class Y, class Dy, class Dx, class P, class Dp, class W>
+    void backward(X, Y, Dy dy, Dx dx, const P&, const Dp&, W&) const noexcept {
+        if (dx) kernels::accumulate(dy.total(), dy.data, dx.data);
+    }
+    friend bool operator==(const squeeze&, const squeeze&) = default;
+};
+
+/// x with axes of one element more: those of y that `axes` names. Negative axes count from the end of y.
+/// Core ML specification, ExpandDimsLayerParams.
+struct expand_dims {
+    shape axes{};
+
+    static constexpr auto key = "expandDims";
+    static constexpr auto fields = std::tuple{field{"axes", &expand_dims::axes}};
+    static constexpr bool batched = true;
+    static constexpr bool in_place = true;
+    static constexpr backward_needs needs{.input = false, .output = false};
+
+    constexpr outcome output_shape(const shape& x) const {
+        if (axes.rank() == 0) return value_fault("axes wanted");
+        const std::size_t rank = x.rank() + axes.rank();
+        if (rank > max_rank)
+            return shape_fault("an output of rank ", max_rank, " or less wanted, its rank would be ", rank);
+        const detail::named_axes made(axes, rank);
+        if (!made.good)
+            return value_fault("different axes of an output of rank ", rank, " wanted, ", axes, " given");
+        shape y;
+        std::size_t from = 0;
+        for (std::size_t axis = 0; axis < rank; ++axis) y.push_back(made.named[axis] ? 1 : x[from++]);
+        return y;
+    }
+
+    template <class X, class Y, class P, class W>
+    void forward(X x, Y y, const P&, W&) const noexcept {
+        kernels::copy(x.total(), x.data, y.data);
+    }
+    template <class X, class Y, class Dy, class Dx, class P, class Dp, class W>
+    void backward(X, Y, Dy dy, Dx dx, const P&, const Dp&, W&) const noexcept {
+        if (dx) kernels::accumulate(dy.total(), dy.data, dx.data);
+    }
+    friend bool operator==(const expand_dims&, const expand_dims&) = default;
+};
+
+}  // namespace bespoke
+
+
+namespace bespoke {
+namespace detail {
+
+/// Whether `axes` holds each of 0 to rank - 1 once.
+constexpr bool is_permutation(const shape& axes, std::size_t rank) {
+    bool met[max_rank]{};
+    for (extent axis : axes) {
+        if (axis < 0 || axis >= static_cast<extent>(rank) || met[axis]) return false;
+        met[axis] = true;
+    }
+    return axes.rank() == rank;
+}
+
+/// From x to y, whose axis i is axis axes[i] of x, for all examples.
+constexpr kernels::strided_walk transposition(const shape& x, const shape& axes, extent examples) {
+    kernels::strided_walk w;
+    w.add(examples, x.size(), x.size());
+    extent behind = x.size();
+    for (extent a : axes) {
+        const auto axis = static_cast<std::size_t>(a);
+        if (x[axis] > 0) behind /= x[axis];
+        w.add(x[axis], x.product(axis + 1, x.rank()), behind);
+    }
+    return w;
+}
+
+}  // namespace detail
+
+/// y of which axis i is axis axes[i] of x: x [6, 7, 8, 9] with axes [3, 1, 2, 0] -> y [9, 7, 8, 6].
+/// Core ML specification, TransposeLayerParams.
+struct transpose {
+    shape axes;
+
+    static constexpr auto key = "transpose";
+    static constexpr auto fields = std::tuple{field{"axes", &transpose::axes}};
+    static constexpr bool batched = true;
+    static constexpr backward_needs needs{.input = false, .output = false};
+
+    constexpr outcome output_shape(const shape& x) const {
+        if (!detail::is_permutation(axes, x.rank()))
+            return value_fault("a permutation of the axes of its input wanted, axes ", axes, " given for the shape ",
+                               x);
+        shape y;
+        for (extent axis : axes) y.push_back(x[static_cast<std::size_t>(axis)]);
+        return y;
+    }
+
+    template <class X, class Y, class P, class W>
+    void forward(X x, Y y, const P&, W& w) const noexcept {
+        kernels::copy_strided(detail::transposition(x.dimensions, axes, x.examples), x.data, y.data, w.threads);
+    }
+    template <class X, class Y, class Dy, class Dx, class P, class Dp, class W>
+    void backward(X, Y, Dy dy, Dx dx, const P&, const Dp&, W& w) const noexcept {
+        if (!dx) return;
+        const auto walk = detail::transposition(dx.dimensions, axes, dx.examples);
+        kernels::accumulate_strided(walk.reversed(), dy.data, dx.data, w.threads);
+    }
+    friend bool operator==(const transpose&, const transpose&) = default;
+};
+
+/// `transpose` in the older words of the specification: `axis` is a permutation of 0 to 3, which count the axes of
+/// x [sequence, B, C, H, W] but for B, which stays. Not given: y = x.
+/// x without B is [sequence, C, H, W]; x [C, H, W] has no sequence either, and axis begins with 0.
+/// Core ML specification, PermuteLayerParams; the ranks 3 and 4 go beyond it.
+struct permute {
+    shape axis;
+
+    static constexpr auto key = "permute";
+    static constexpr auto fields = std::tuple{field{"axis", &permute::axis}};
+    static constexpr bool batched = true;
+    static constexpr backward_needs needs{.input = false, .output = false};
+
+    constexpr outcome output_shape(const shape& x) const {
+        if (x.rank() < 3 || x.rank() > 5)
+            return shape_fault("an input [sequence, batch, channels, height, width] wanted, its shape is ", x);
+        if (axis.rank() > 0 && !detail::is_permutation(axis, 4))
+            return value_fault("a permutation of 0 to 3 wanted, axis ", axis, " given");
+        if (x.rank() == 3 && axis.rank() > 0 && axis[0] != 0)
+            return value_fault("an axis that begins with 0 wanted for an input without a sequence, ", axis,
+                               " given for the shape ", x);
+        return transpose{axes_of(x)}.output_shape(x);
+    }
+
+    template <class X, class Y, class P, class W>
+    void forward(X x, Y y, const P& p, W& w) const noexcept {
+        transpose{axes_of(x.dimensions)}.forward(x, y, p, w);
+    }
+    template <class X, class Y, class Dy, class Dx, class P, class Dp, class W>
+    void backward(X x, Y y, Dy dy, Dx dx, const P& p, const Dp& dp, W& w) const noexcept {
+        transpose{axes_of(dy.dimensions)}.backward(x, y, dy, dx, p, dp, w);
+    }
+    friend bool operator==(const permute&, const permute&) = default;
+
+private:
+    /// What `transpose` would be told for an input of the rank of x.
+    constexpr shape axes_of(const shape& x) const {
+        const extent missing = x.rank() == 3 ? 1 : 0, batch = x.rank() == 5 ? 1 : 0;
+        shape axes;
+        for (extent i = missing; i < 4; ++i) {
+            const extent a = axis.rank() > 0 ? axis[static_cast<std::size_t>(i)] : i;
+            axes.push_back(a > 0 ? a + batch - missing : a);
+            if (i == 0 && batch == 1) axes.push_back(1);
+        }
+        return axes;
+    }
+};
+
+}  // namespace bespoke
+
 namespace bespoke {
 
 /// Every layer of this library but for control flow, which a loader adds by itself: X(name) for each.
 #define BESPOKE_CORE_LAYERS(X)                                                                                   \
     X(linear) X(relu) X(leaky_relu) X(thresholded_relu) X(prelu) X(tanh) X(scaled_tanh) X(sigmoid)               \
     X(sigmoid_hard) X(elu) X(softsign) X(softplus) X(parametric_softplus) X(add) X(batched_matmul) X(batchnorm)  \
-    X(concat) X(convolution) X(copy) X(flatten) X(gelu) X(inner_product) X(layer_normalization) X(multiply)      \
-    X(pooling) X(reshape_static) X(softmax) X(softmax_nd)
+    X(concat) X(convolution) X(copy) X(embedding) X(embedding_nd) X(expand_dims) X(flatten) X(gelu)              \
+    X(inner_product) X(layer_normalization) X(multiply) X(permute) X(pooling) X(reshape_static) X(slice)         \
+    X(slice_static) X(softmax) X(softmax_nd) X(split) X(split_nd) X(squeeze) X(transpose)
 
 /// A choice of layer types: what a loader knows.
 template <class... Ls>
@@ -11227,6 +12158,7 @@ public:
     float real(std::string_view key);
     std::string text(std::string_view key);
     std::vector<std::int64_t> integers(std::string_view key);
+    std::vector<bool> booleans(std::string_view key);
     std::vector<float> reals(std::string_view key);
     std::vector<std::string> texts(std::string_view key);
     /// The position of the enumerator in `names`, given by name or by its number in `numbers` (0, 1, ... where
@@ -11300,6 +12232,10 @@ inline std::string described_value(const json& value) {
     throw error(errc::bad_value, place + ": " + std::string(wanted) + " wanted, " + described_value(value) + " came");
 }
 
+inline bool to_boolean(const json& value, const std::string& place) {
+    if (!value.is_boolean()) unfit(place, "true or false", value);
+    return value.get<bool>();
+}
 inline std::int64_t to_integer(const json& value, const std::string& place) {
     constexpr std::string_view wanted = "an integer of 64 bits";
     if (value.is_number_unsigned()) {
@@ -11426,10 +12362,7 @@ std::size_t object_reader::length(std::string_view key) const {
 
 bool object_reader::boolean(std::string_view key) {
     const void* member = take(key);
-    if (member == nullptr) return false;
-    const auto& value = detail::as_json(member);
-    if (!value.is_boolean()) detail::unfit(place(key), "true or false", value);
-    return value.get<bool>();
+    return member != nullptr && detail::to_boolean(detail::as_json(member), place(key));
 }
 std::int64_t object_reader::integer(std::string_view key) {
     const void* member = take(key);
@@ -11452,6 +12385,14 @@ std::vector<std::int64_t> object_reader::integers(std::string_view key) {
     if (const void* member = take(key))
         detail::each_element(detail::as_json(member), place(key), [&](const auto& element, const auto& where) {
             values.push_back(detail::to_integer(element, where));
+        });
+    return values;
+}
+std::vector<bool> object_reader::booleans(std::string_view key) {
+    std::vector<bool> values;
+    if (const void* member = take(key))
+        detail::each_element(detail::as_json(member), place(key), [&](const auto& element, const auto& where) {
+            values.push_back(detail::to_boolean(element, where));
         });
     return values;
 }
@@ -11565,6 +12506,7 @@ public:
     void text(std::string_view key, std::string_view value);
     void enumerator(std::string_view key, std::span<const std::string_view> names, std::size_t value);
     void integers(std::string_view key, std::span<const std::int64_t> values);
+    void booleans(std::string_view key, const std::vector<bool>& values);
     void reals(std::string_view key, std::span<const float> values);
     void texts(std::string_view key, std::span<const std::string> values);
     void map_of_texts(std::string_view key, const std::map<std::string, std::string>& values);
@@ -11681,6 +12623,10 @@ void object_writer::enumerator(std::string_view key, std::span<const std::string
 void object_writer::integers(std::string_view key, std::span<const std::int64_t> values) {
     if (!values.empty())
         put(key, detail::spelled_in_line(values, [](auto v) { return "\"" + std::to_string(v) + "\""; }));
+}
+void object_writer::booleans(std::string_view key, const std::vector<bool>& values) {
+    if (!values.empty())
+        put(key, detail::spelled_in_line(values, [](bool v) { return std::string(v ? "true" : "false"); }));
 }
 void object_writer::reals(std::string_view key, std::span<const float> values) {
     if (!values.empty()) put(key, detail::spelled_in_line(values, [](float v) { return detail::spelled(v); }));
@@ -11984,6 +12930,7 @@ object_writer write_description(const model_description& description) {
 #include <type_traits>
 #include <utility>
 #include <variant>
+#include <vector>
 
 /// The hyper-parameters of any layer between document and struct. What a layer says about itself (`fields`) becomes a
 /// table; one reader and one writer, which know no layer, work through it. So a layer adds data and next to no code.
@@ -12000,6 +12947,8 @@ enum class field_kind : unsigned char {
     enumerator,  ///< an enum over int
     extents,     ///< shape
     pair,        ///< std::array<extent, count>
+    integers,    ///< list<extent, count>
+    booleans,    ///< list<bool, count>
     message,     ///< a struct with `fields`
     messages,    ///< std::array of such, `count` of them
     choice,      ///< std::variant of such: a `oneof`
@@ -12011,6 +12960,8 @@ struct field_entry {
     std::string_view key{};
     field_kind kind{};
     std::uint32_t count = 0, stride = 0;           ///< of an array: elements, and bytes from one to the next
+    void (*assign)(void* list, std::span<const std::int64_t> values) = nullptr;
+    std::vector<std::int64_t> (*elements)(const void* list) = nullptr;
     std::span<const std::string_view> names{};     ///< of enumerators, or keys of a choice
     const field_table* const* messages = nullptr;  ///< what stands in a message, or in each alternative of a choice
     bool (*is_default)(const void* message) = nullptr;
@@ -12037,6 +12988,23 @@ template <class T>
 inline constexpr bool is_array_of = false;
 template <class T, std::size_t Count>
 inline constexpr bool is_array_of<std::array<T, Count>> = true;
+
+template <class T>
+inline constexpr bool is_list = false;
+template <class T, std::size_t Most>
+inline constexpr bool is_list<list<T, Most>> = true;
+
+template <class List>
+void assign_list(void* list, std::span<const std::int64_t> values) {
+    List given;
+    for (std::int64_t v : values) given.push_back(static_cast<typename List::value_type>(v));
+    *static_cast<List*>(list) = given;
+}
+template <class List>
+std::vector<std::int64_t> elements_of_list(const void* list) {
+    const List& values = *static_cast<const List*>(list);
+    return {values.begin(), values.end()};
+}
 
 template <class... Messages>
 inline constexpr std::array<const field_table*, sizeof...(Messages)> tables_of{&table_of<Messages>::value...};
@@ -12074,6 +13042,14 @@ constexpr field_entry entry_for(std::string_view key) {
         entry.kind = field_kind::message;
         entry.messages = tables_of<T>.data();
         entry.is_default = &is_default<T>;
+    } else if constexpr (is_list<T>) {
+        constexpr bool flags = std::is_same_v<typename T::value_type, bool>;
+        static_assert(flags || std::is_same_v<typename T::value_type, extent>,
+                      "a list of a type that the codec does not know");
+        entry.kind = flags ? field_kind::booleans : field_kind::integers;
+        entry.count = T::most;
+        entry.assign = &assign_list<T>;
+        entry.elements = &elements_of_list<T>;
     } else {
         static_assert(is_array_of<T>, "a field of a type that the codec does not know");
         using element = typename T::value_type;
@@ -12178,11 +13154,15 @@ void write_fields(const detail::field_table& table, const void* owner, object_wr
 #ifdef BESPOKE_IMPLEMENTATION
 
 #include <cstring>
-#include <vector>
 
 namespace bespoke {
 namespace detail {
 
+inline void check_most(std::size_t most, std::size_t came, std::string_view key, const object_reader& in) {
+    if (came > most)
+        in.fail(errc::bad_value, key,
+                "at most " + std::to_string(most) + " elements wanted, " + std::to_string(came) + " came");
+}
 inline shape to_shape(std::span<const extent> extents, std::string_view key, const object_reader& in) {
     if (extents.size() > max_rank)
         in.fail(errc::bad_value, key,
@@ -12239,6 +13219,18 @@ inline bool read_field(const field_entry& f, void* member, object_reader& in, im
             if (elements.empty()) return false;
             check_elements(f.count, elements.size(), f.key, in);
             for (std::size_t i = 0; i < f.count; ++i) static_cast<extent*>(member)[i] = elements[i];
+            return true;
+        }
+        case field_kind::integers:
+        case field_kind::booleans: {
+            std::vector<std::int64_t> elements;
+            if (f.kind == field_kind::integers)
+                elements = in.integers(f.key);
+            else
+                for (bool flag : in.booleans(f.key)) elements.push_back(flag ? 1 : 0);
+            check_most(f.count, elements.size(), f.key, in);
+            if (elements.empty()) return false;
+            f.assign(member, elements);
             return true;
         }
         case field_kind::message: {
@@ -12311,6 +13303,11 @@ inline void write_field(const field_entry& f, const void* member, object_writer&
         out.integers(f.key, std::span<const extent>(s.begin(), s.rank()));
     } else if (f.kind == field_kind::pair) {
         out.integers(f.key, std::span<const extent>(static_cast<const extent*>(member), f.count));
+    } else if (f.kind == field_kind::integers) {
+        out.integers(f.key, f.elements(member));
+    } else if (f.kind == field_kind::booleans) {
+        const auto elements = f.elements(member);
+        out.booleans(f.key, {elements.begin(), elements.end()});
     } else if (f.kind == field_kind::message) {
         if (place.implied != nullptr || !f.is_default(member))
             out.object(f.key, written_message(**f.messages, member, f.key, place));

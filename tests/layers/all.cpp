@@ -26,8 +26,10 @@ TEST_CASE("core_layers: every key once") {
     const auto all = keys(core_layers{});
     REQUIRE(std::set<std::string>(all.begin(), all.end()).size() == all.size());
     for (const char* key : {"activation.PReLU", "add", "batchedMatmul", "batchnorm", "concat", "convolution",
-                            "copy", "flatten", "gelu", "innerProduct", "layerNormalization", "multiply",
-                            "pooling", "reshapeStatic", "softmax", "softmaxND"})
+                            "copy", "embedding", "embeddingND", "expandDims", "flatten", "gelu",
+                            "innerProduct", "layerNormalization", "multiply", "permute", "pooling",
+                            "reshapeStatic", "slice", "sliceStatic", "softmax", "softmaxND", "split", "splitND",
+                            "squeeze", "transpose"})
         REQUIRE(all.count(key) == 1);
 }
 

@@ -20,7 +20,7 @@ std::string written(const std::string& text) { return parse(text).write("w.safet
 
 /// Canonical JSON of every layer, with what it takes.
 struct sample {
-    std::string shape, type, inputs = R"(["x"])";
+    std::string shape, type, inputs = R"(["x"])", outputs = R"(["y"])";
 };
 std::vector<sample> samples() {
     const std::string vector = R"(["2"])", image = R"(["2", "4", "4"])";
@@ -55,6 +55,11 @@ std::vector<sample> samples() {
                     "stride": ["2", "2"], "valid": {}, "isDeconvolution": true, "outputShape": ["8", "8"],
                     "weights": )" + weights(8) + "}"},
         {vector, R"("copy": {})"},
+        {R"(["2", "1", "1", "1"])", R"("embedding": {"inputDim": "3", "outputChannels": "2", "hasBias": true,
+                    "weights": )" + weights(6) + R"(, "bias": )" + weights(2) + "}"},
+        {R"(["2", "1"])", R"("embeddingND": {"vocabSize": "3", "embeddingSize": "2", "hasBias": true,
+                    "weights": )" + weights(6) + R"(, "bias": )" + weights(2) + "}"},
+        {vector, R"("expandDims": {"axes": ["0", "-1"]})"},
         {image, R"("flatten": {"mode": "CHANNEL_LAST"})"},
         {vector, R"("gelu": {"mode": "TANH_APPROXIMATION"})"},
         {vector, R"("innerProduct": {"inputChannels": "2", "outputChannels": "3", "hasBias": true, "weights": )" +
@@ -62,13 +67,24 @@ std::vector<sample> samples() {
         {vector, R"("layerNormalization": {"normalizedShape": ["2"], "eps": 1e-05, "gamma": )" + weights(2) +
                      R"(, "beta": )" + weights(2) + "}"},
         {vector, R"("multiply": {"alpha": 0.5})"},
+        {image, R"("permute": {"axis": ["0", "3", "1", "2"]})"},
         {image, R"("pooling": {"type": "AVERAGE", "kernelSize": ["2", "2"], "stride": ["2", "2"], "valid": {},
                     "avgPoolExcludePadding": true})"},
         {image, R"("pooling": {"kernelSize": ["3", "3"], "includeLastPixel": {"paddingAmounts": ["1", "1"]}})"},
         {image, R"("pooling": {"type": "L2", "same": {}, "globalPooling": true})"},
         {image, R"("reshapeStatic": {"targetShape": ["4", "-1"]})"},
+        {image, R"("slice": {"startIndex": "1", "endIndex": "-1", "stride": "2", "axis": "WIDTH_AXIS"})"},
+        {image, R"("sliceStatic": {"beginIds": ["0", "1", "-1"], "beginMasks": [true, false, false],
+                    "endIds": ["0", "3", "-4"], "endMasks": [true, false, false], "strides": ["1", "1", "-1"],
+                    "squeezeMasks": [false, false, false]})"},
         {image, R"("softmax": {})"},
         {image, R"("softmaxND": {"axis": "-2"})"},
+        {image, R"("split": {"nOutputs": "2"})", R"(["x"])", R"(["y", "z"])"},
+        {image, R"("splitND": {"axis": "-1", "splitSizes": ["1", "3"]})", R"(["x"])", R"(["y", "z"])"},
+        {image, R"("splitND": {"axis": "1", "numSplits": "4"})", R"(["x"])", R"(["y", "z", "u", "v"])"},
+        {R"(["1", "2", "1"])", R"("squeeze": {"axes": ["0"]})"},
+        {R"(["1", "2", "1"])", R"("squeeze": {"squeezeAll": true})"},
+        {image, R"("transpose": {"axes": ["2", "0", "1"]})"},
     };
 }
 
@@ -83,7 +99,7 @@ TEST_CASE("every layer goes from the document to the layer and back") {
     std::set<std::string> kinds;
     for (const sample& s : samples()) {
         INFO(s.type);
-        const std::string text = network_text(R"({"name": "l", "input": )" + s.inputs + R"(, "output": ["y"], )" + s.type + "}", s.shape);
+        const std::string text = network_text(R"({"name": "l", "input": )" + s.inputs + R"(, "output": )" + s.outputs + ", " + s.type + "}", s.shape);
         const json root = json::parse(text);
         const json type = json::parse("{" + s.type + "}");
         const bool family = type.contains("activation");
@@ -93,6 +109,44 @@ TEST_CASE("every layer goes from the document to the layer and back") {
         CHECK(written(once) == once);
     }
     CHECK(kinds.size() == size_of(core_layers{}));  // add the new layer to `samples`
+}
+
+TEST_CASE("what moves elements and looks them up is loaded and run") {
+    const auto filled = [](const std::vector<std::size_t>& dimensions, const std::vector<float>& values) {
+        auto t = tensor<float>::from_shape(dimensions);
+        std::copy(values.begin(), values.end(), t.begin());
+        return t;
+    };
+    const auto run = [](const std::string& shape, const std::string& type, const tensor<float>& x) {
+        model m = parse(network_text(layer_text(type), shape));
+        return m.predict({{"x", x}}).get<tensor<float>>("y");
+    };
+    const auto x = filled({2, 3}, {1, 2, 3, 4, 5, 6});
+    const std::string matrix = R"(["2", "3"])";
+    const std::string table = R"("weights": {"floatValue": [1, 2, 3, 10, 20, 30]}, "bias": {"floatValue": [0.5, 0]})";
+    CHECK((run(R"(["2", "1", "1", "1"])",
+              R"("embedding": {"inputDim": 3, "outputChannels": 2, "hasBias": true, )" + table + "}",
+              filled({2, 1, 1, 1}, {2, 0})) == filled({2, 2, 1, 1}, {3.5, 30, 1.5, 10})));
+    CHECK((run(R"(["2", "1"])", R"("embeddingND": {"vocabSize": 3, "embeddingSize": 2, "hasBias": true, )" + table + "}",
+              filled({2, 1}, {1, 7})) == filled({2, 2}, {2.5, 20, 3.5, 30})));
+    CHECK((run(matrix, R"("transpose": {"axes": [1, 0]})", x) == filled({3, 2}, {1, 4, 2, 5, 3, 6})));
+    CHECK((run(R"(["1", "2", "3"])", R"("permute": {"axis": [0, 1, 3, 2]})", filled({1, 2, 3}, {1, 2, 3, 4, 5, 6})) ==
+          filled({1, 3, 2}, {1, 4, 2, 5, 3, 6})));
+    CHECK((run(R"(["1", "2"])", R"("squeeze": {"axes": [0]})", filled({1, 2}, {1, 2})) == filled({2}, {1, 2})));
+    CHECK((run(R"(["2"])", R"("expandDims": {"axes": [-1]})", filled({2}, {1, 2})) == filled({2, 1}, {1, 2})));
+    CHECK((run(matrix, R"("sliceStatic": {"beginIds": [1, 0], "endIds": [0, 0], "strides": [1, -2],
+                         "beginMasks": [false, true], "endMasks": [false, true], "squeezeMasks": [true, false]})",
+              x) == filled({2}, {6, 4})));
+    CHECK((run(matrix, R"("slice": {"startIndex": 1, "endIndex": 3, "stride": 1, "axis": "WIDTH_AXIS"})", x) ==
+          filled({2, 2}, {2, 3, 5, 6})));
+    const auto last = [](const std::string& shape, const std::string& type, const tensor<float>& in) {
+        model m = parse(network_text(R"({"name": "l", "input": ["x"], "output": ["z", "y"], )" + type + "}", shape));
+        return m.predict({{"x", in}}).get<tensor<float>>("y");
+    };
+    CHECK((last(matrix, R"("splitND": {"axis": 1, "splitSizes": [1, 2]})", x) == filled({2, 2}, {2, 3, 5, 6})));
+    CHECK((last(matrix, R"("splitND": {"numSplits": 2})", x) == filled({1, 3}, {4, 5, 6})));
+    CHECK((last(R"(["2", "1", "2"])", R"("split": {"nOutputs": 2})", filled({2, 1, 2}, {1, 2, 3, 4})) ==
+          filled({1, 1, 2}, {3, 4})));
 }
 
 TEST_CASE("defaults that are spelled out and numbers as numbers mean the same") {

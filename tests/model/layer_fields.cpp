@@ -33,6 +33,8 @@ struct all_kinds {
     colour hue = colour::red;
     shape extents{3};
     std::array<extent, 2> pair{5, 6};
+    list<extent, 10> numbers;
+    list<bool, 3> flags;
     inner message;
     std::array<inner, 2> messages;
     std::variant<valid_padding, same_padding> choice;
@@ -47,6 +49,8 @@ struct all_kinds {
                    field{"hue", &all_kinds::hue},
                    field{"extents", &all_kinds::extents},
                    field{"pair", &all_kinds::pair},
+                   field{"numbers", &all_kinds::numbers},
+                   field{"flags", &all_kinds::flags},
                    field{"message", &all_kinds::message},
                    field{"messages", &all_kinds::messages},
                    oneof<all_kinds, std::variant<valid_padding, same_padding>>{&all_kinds::choice}};
@@ -77,7 +81,8 @@ json written(const all_kinds& values, const implied_fields* implied) {
 
 TEST_CASE("fields: every kind goes there and back") {
     const std::string text = R"({"flag": true, "wide": "12", "narrow": "-3", "real": 0.5, "number": 0.25, "text": "t",
-        "hue": "GREEN", "extents": ["1", "2"], "pair": ["8", "9"], "message": {"n": "1"},
+        "hue": "GREEN", "extents": ["1", "2"], "pair": ["8", "9"],
+        "numbers": ["1", "2", "3", "4", "5", "6", "7", "8", "9"], "flags": [false, true], "message": {"n": "1"},
         "messages": [{"n": "2"}, {"n": "3"}], "same": {"asymmetryMode": "TOP_LEFT_HEAVY"}})";
     const result r = read(text);
     CHECK(r.values.flag);
@@ -89,6 +94,8 @@ TEST_CASE("fields: every kind goes there and back") {
     CHECK(r.values.hue == colour::green);
     CHECK(r.values.extents == shape{1, 2});
     CHECK(r.values.pair == std::array<extent, 2>{8, 9});
+    CHECK(r.values.numbers == list<extent, 10>{1, 2, 3, 4, 5, 6, 7, 8, 9});
+    CHECK(r.values.flags == list<bool, 3>{false, true});
     CHECK(r.values.message.n == 1);
     CHECK(r.values.messages[1].n == 3);
     REQUIRE(std::holds_alternative<same_padding>(r.values.choice));
@@ -103,7 +110,8 @@ TEST_CASE("fields: what is left out keeps its default and is left out again") {
     CHECK(r.values.extents == shape{3});
     CHECK(r.values.pair == std::array<extent, 2>{5, 6});
     CHECK(r.values.message.n == 7);
-    CHECK(r.implied == implied_fields{"/a/extents", "/a/message", "/a/messages", "/a/pair", "/a/valid"});
+    CHECK(r.implied == implied_fields{"/a/extents", "/a/flags", "/a/message", "/a/messages", "/a/numbers", "/a/pair",
+                                     "/a/valid"});
     CHECK(written(r.values, &r.implied) == json::object());
     // composed in code: messages are left out where they have their defaults, arrays and oneofs are not
     CHECK(written(r.values, nullptr) ==
@@ -115,6 +123,10 @@ TEST_CASE("fields: what does not fit says where") {
     const auto problem = [](const std::string& text) { return check::failure([&] { read(text); }).text; };
     CHECK(problem(R"({"narrow": 3000000000})") == "/a/narrow: the number is too large");
     CHECK(problem(R"({"extents": [1, 2, 3, 4, 5, 6, 7, 8, 9]})") == "/a/extents: at most 8 numbers wanted, 9 came");
+    CHECK(problem(R"({"flags": [true, true, false, true]})") == "/a/flags: at most 3 elements wanted, 4 came");
+    CHECK(problem(R"({"numbers": [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]})") ==
+          "/a/numbers: at most 10 elements wanted, 11 came");
+    CHECK(problem(R"({"flags": [true, 0]})") == "/a/flags/1: true or false wanted, 0 came");
     CHECK(problem(R"({"pair": [1]})") == "/a/pair: 2 elements wanted, 1 came");
     CHECK(problem(R"({"messages": [{}]})") == "/a/messages: 2 elements wanted, 1 came");
     CHECK(problem(R"({"message": {"m": 1}})").find("/a/message: unknown field \"m\"") == 0);

@@ -59,7 +59,10 @@ TEST_CASE("integers are numbers or strings") {
 }
 
 TEST_CASE("elements of arrays have places") {
-    reading r(R"({"kernelSize": [3, "x"], "n": 3})");
+    reading r(R"({"kernelSize": [3, "x"], "n": 3, "flags": [true, false], "odd": [true, 1]})");
+    CHECK(r.in.booleans("flags") == std::vector<bool>{true, false});
+    CHECK(r.in.booleans("none").empty());
+    CHECK(check::failure([&] { r.in.booleans("odd"); }).text == "/a/odd/1: true or false wanted, 1 came");
     CHECK(check::failure([&] { r.in.integers("kernelSize"); }).text ==
           R"(/a/kernelSize/1: an integer of 64 bits wanted, "x" came)");
     CHECK(check::failure([&] { r.in.integers("n"); }).text == "/a/n: an array wanted, 3 came");

@@ -19,6 +19,7 @@ TEST_CASE("what is written leaves out defaults") {
     out.real("f", 0);
     out.text("t", "");
     out.integers("is", {});
+    out.booleans("bs", {});
     out.objects("os", {});
     CHECK(out.empty());
     CHECK(out.dump() == "{}");
@@ -27,6 +28,7 @@ TEST_CASE("what is written leaves out defaults") {
     out.small_integer("v", 4);
     out.text("t", "a\"b\n");
     out.integers("is", std::vector<std::int64_t>{1, 8});
+    out.booleans("bs", {true, false});
     object_writer inner;
     inner.present("z", 0);
     out.objects("os", std::vector{inner, object_writer()});
@@ -36,6 +38,7 @@ TEST_CASE("what is written leaves out defaults") {
   "v": 4,
   "t": "a\"b\n",
   "is": ["1", "8"],
+  "bs": [true, false],
   "os": [
     {
       "z": 0

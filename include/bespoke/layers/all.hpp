@@ -7,6 +7,7 @@
 #include "concat.hpp"
 #include "convolution.hpp"
 #include "copy.hpp"
+#include "embedding.hpp"
 #include "flatten.hpp"
 #include "gelu.hpp"
 #include "inner_product.hpp"
@@ -15,7 +16,11 @@
 #include "parametric_activation.hpp"
 #include "pooling.hpp"
 #include "reshape_static.hpp"
+#include "slice.hpp"
 #include "softmax.hpp"
+#include "split.hpp"
+#include "squeeze.hpp"
+#include "transpose.hpp"
 
 namespace bespoke {
 
@@ -23,8 +28,9 @@ namespace bespoke {
 #define BESPOKE_CORE_LAYERS(X)                                                                                   \
     X(linear) X(relu) X(leaky_relu) X(thresholded_relu) X(prelu) X(tanh) X(scaled_tanh) X(sigmoid)               \
     X(sigmoid_hard) X(elu) X(softsign) X(softplus) X(parametric_softplus) X(add) X(batched_matmul) X(batchnorm)  \
-    X(concat) X(convolution) X(copy) X(flatten) X(gelu) X(inner_product) X(layer_normalization) X(multiply)      \
-    X(pooling) X(reshape_static) X(softmax) X(softmax_nd)
+    X(concat) X(convolution) X(copy) X(embedding) X(embedding_nd) X(expand_dims) X(flatten) X(gelu)              \
+    X(inner_product) X(layer_normalization) X(multiply) X(permute) X(pooling) X(reshape_static) X(slice)         \
+    X(slice_static) X(softmax) X(softmax_nd) X(split) X(split_nd) X(squeeze) X(transpose)
 
 /// A choice of layer types: what a loader knows.
 template <class... Ls>

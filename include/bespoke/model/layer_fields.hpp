@@ -1,6 +1,7 @@
 #pragma once
 
 #include "../core/concepts.hpp"
+#include "../core/list.hpp"
 #include "object_reader.hpp"
 #include "object_writer.hpp"
 
@@ -15,6 +16,7 @@
 #include <type_traits>
 #include <utility>
 #include <variant>
+#include <vector>
 
 /// The hyper-parameters of any layer between document and struct. What a layer says about itself (`fields`) becomes a
 /// table; one reader and one writer, which know no layer, work through it. So a layer adds data and next to no code.
@@ -31,6 +33,8 @@ enum class field_kind : unsigned char {
     enumerator,  ///< an enum over int
     extents,     ///< shape
     pair,        ///< std::array<extent, count>
+    integers,    ///< list<extent, count>
+    booleans,    ///< list<bool, count>
     message,     ///< a struct with `fields`
     messages,    ///< std::array of such, `count` of them
     choice,      ///< std::variant of such: a `oneof`
@@ -42,6 +46,8 @@ struct field_entry {
     std::string_view key{};
     field_kind kind{};
     std::uint32_t count = 0, stride = 0;           ///< of an array: elements, and bytes from one to the next
+    void (*assign)(void* list, std::span<const std::int64_t> values) = nullptr;
+    std::vector<std::int64_t> (*elements)(const void* list) = nullptr;
     std::span<const std::string_view> names{};     ///< of enumerators, or keys of a choice
     const field_table* const* messages = nullptr;  ///< what stands in a message, or in each alternative of a choice
     bool (*is_default)(const void* message) = nullptr;
@@ -68,6 +74,23 @@ template <class T>
 inline constexpr bool is_array_of = false;
 template <class T, std::size_t Count>
 inline constexpr bool is_array_of<std::array<T, Count>> = true;
+
+template <class T>
+inline constexpr bool is_list = false;
+template <class T, std::size_t Most>
+inline constexpr bool is_list<list<T, Most>> = true;
+
+template <class List>
+void assign_list(void* list, std::span<const std::int64_t> values) {
+    List given;
+    for (std::int64_t v : values) given.push_back(static_cast<typename List::value_type>(v));
+    *static_cast<List*>(list) = given;
+}
+template <class List>
+std::vector<std::int64_t> elements_of_list(const void* list) {
+    const List& values = *static_cast<const List*>(list);
+    return {values.begin(), values.end()};
+}
 
 template <class... Messages>
 inline constexpr std::array<const field_table*, sizeof...(Messages)> tables_of{&table_of<Messages>::value...};
@@ -105,6 +128,14 @@ constexpr field_entry entry_for(std::string_view key) {
         entry.kind = field_kind::message;
         entry.messages = tables_of<T>.data();
         entry.is_default = &is_default<T>;
+    } else if constexpr (is_list<T>) {
+        constexpr bool flags = std::is_same_v<typename T::value_type, bool>;
+        static_assert(flags || std::is_same_v<typename T::value_type, extent>,
+                      "a list of a type that the codec does not know");
+        entry.kind = flags ? field_kind::booleans : field_kind::integers;
+        entry.count = T::most;
+        entry.assign = &assign_list<T>;
+        entry.elements = &elements_of_list<T>;
     } else {
         static_assert(is_array_of<T>, "a field of a type that the codec does not know");
         using element = typename T::value_type;
@@ -209,11 +240,15 @@ void write_fields(const detail::field_table& table, const void* owner, object_wr
 #ifdef BESPOKE_IMPLEMENTATION
 
 #include <cstring>
-#include <vector>
 
 namespace bespoke {
 namespace detail {
 
+inline void check_most(std::size_t most, std::size_t came, std::string_view key, const object_reader& in) {
+    if (came > most)
+        in.fail(errc::bad_value, key,
+                "at most " + std::to_string(most) + " elements wanted, " + std::to_string(came) + " came");
+}
 inline shape to_shape(std::span<const extent> extents, std::string_view key, const object_reader& in) {
     if (extents.size() > max_rank)
         in.fail(errc::bad_value, key,
@@ -270,6 +305,18 @@ inline bool read_field(const field_entry& f, void* member, object_reader& in, im
             if (elements.empty()) return false;
             check_elements(f.count, elements.size(), f.key, in);
             for (std::size_t i = 0; i < f.count; ++i) static_cast<extent*>(member)[i] = elements[i];
+            return true;
+        }
+        case field_kind::integers:
+        case field_kind::booleans: {
+            std::vector<std::int64_t> elements;
+            if (f.kind == field_kind::integers)
+                elements = in.integers(f.key);
+            else
+                for (bool flag : in.booleans(f.key)) elements.push_back(flag ? 1 : 0);
+            check_most(f.count, elements.size(), f.key, in);
+            if (elements.empty()) return false;
+            f.assign(member, elements);
             return true;
         }
         case field_kind::message: {
@@ -342,6 +389,11 @@ inline void write_field(const field_entry& f, const void* member, object_writer&
         out.integers(f.key, std::span<const extent>(s.begin(), s.rank()));
     } else if (f.kind == field_kind::pair) {
         out.integers(f.key, std::span<const extent>(static_cast<const extent*>(member), f.count));
+    } else if (f.kind == field_kind::integers) {
+        out.integers(f.key, f.elements(member));
+    } else if (f.kind == field_kind::booleans) {
+        const auto elements = f.elements(member);
+        out.booleans(f.key, {elements.begin(), elements.end()});
     } else if (f.kind == field_kind::message) {
         if (place.implied != nullptr || !f.is_default(member))
             out.object(f.key, written_message(**f.messages, member, f.key, place));

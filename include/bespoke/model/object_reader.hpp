@@ -41,6 +41,7 @@ public:
     float real(std::string_view key);
     std::string text(std::string_view key);
     std::vector<std::int64_t> integers(std::string_view key);
+    std::vector<bool> booleans(std::string_view key);
     std::vector<float> reals(std::string_view key);
     std::vector<std::string> texts(std::string_view key);
     /// The position of the enumerator in `names`, given by name or by its number in `numbers` (0, 1, ... where
@@ -114,6 +115,10 @@ inline std::string described_value(const json& value) {
     throw error(errc::bad_value, place + ": " + std::string(wanted) + " wanted, " + described_value(value) + " came");
 }
 
+inline bool to_boolean(const json& value, const std::string& place) {
+    if (!value.is_boolean()) unfit(place, "true or false", value);
+    return value.get<bool>();
+}
 inline std::int64_t to_integer(const json& value, const std::string& place) {
     constexpr std::string_view wanted = "an integer of 64 bits";
     if (value.is_number_unsigned()) {
@@ -240,10 +245,7 @@ std::size_t object_reader::length(std::string_view key) const {
 
 bool object_reader::boolean(std::string_view key) {
     const void* member = take(key);
-    if (member == nullptr) return false;
-    const auto& value = detail::as_json(member);
-    if (!value.is_boolean()) detail::unfit(place(key), "true or false", value);
-    return value.get<bool>();
+    return member != nullptr && detail::to_boolean(detail::as_json(member), place(key));
 }
 std::int64_t object_reader::integer(std::string_view key) {
     const void* member = take(key);
@@ -266,6 +268,14 @@ std::vector<std::int64_t> object_reader::integers(std::string_view key) {
     if (const void* member = take(key))
         detail::each_element(detail::as_json(member), place(key), [&](const auto& element, const auto& where) {
             values.push_back(detail::to_integer(element, where));
+        });
+    return values;
+}
+std::vector<bool> object_reader::booleans(std::string_view key) {
+    std::vector<bool> values;
+    if (const void* member = take(key))
+        detail::each_element(detail::as_json(member), place(key), [&](const auto& element, const auto& where) {
+            values.push_back(detail::to_boolean(element, where));
         });
     return values;
 }

@@ -25,6 +25,7 @@ public:
     void text(std::string_view key, std::string_view value);
     void enumerator(std::string_view key, std::span<const std::string_view> names, std::size_t value);
     void integers(std::string_view key, std::span<const std::int64_t> values);
+    void booleans(std::string_view key, const std::vector<bool>& values);
     void reals(std::string_view key, std::span<const float> values);
     void texts(std::string_view key, std::span<const std::string> values);
     void map_of_texts(std::string_view key, const std::map<std::string, std::string>& values);
@@ -141,6 +142,10 @@ void object_writer::enumerator(std::string_view key, std::span<const std::string
 void object_writer::integers(std::string_view key, std::span<const std::int64_t> values) {
     if (!values.empty())
         put(key, detail::spelled_in_line(values, [](auto v) { return "\"" + std::to_string(v) + "\""; }));
+}
+void object_writer::booleans(std::string_view key, const std::vector<bool>& values) {
+    if (!values.empty())
+        put(key, detail::spelled_in_line(values, [](bool v) { return std::string(v ? "true" : "false"); }));
 }
 void object_writer::reals(std::string_view key, std::span<const float> values) {
     if (!values.empty()) put(key, detail::spelled_in_line(values, [](float v) { return detail::spelled(v); }));

@@ -1,0 +1,155 @@
+#pragma once
+
+#include "../core/threads.hpp"
+#include "map.hpp"
+
+namespace bespoke::kernels {
+
+/// A box of elements that two arrays hold in different places: element (i0, i1, ...) lies at the sum of ik from[k]
+/// in the one and at the sum of ik to[k] in the other. Steps may be negative.
+///
+/// Axes are added from the outermost to the innermost. Those of one element are left out, and neighbours that both
+/// arrays walk as one are joined.
+struct strided_walk {
+    static constexpr std::size_t most = max_rank + 1;  ///< the examples are an axis too
+
+    std::size_t rank = 0;
+    extent extents[most]{}, from[most]{}, to[most]{};
+
+    constexpr void add(extent size, extent from_step, extent to_step) {
+        if (size == 1) return;
+        const std::size_t outer = rank - 1;
+        if (rank > 0 && from[outer] == from_step * size && to[outer] == to_step * size)
+            extents[outer] *= size;
+        else
+            extents[rank++] = size;
+        from[rank - 1] = from_step;
+        to[rank - 1] = to_step;
+    }
+    constexpr strided_walk reversed() const {
+        strided_walk w = *this;
+        for (std::size_t axis = 0; axis < rank; ++axis) {
+            w.from[axis] = to[axis];
+            w.to[axis] = from[axis];
+        }
+        return w;
+    }
+    constexpr extent size() const {
+        extent elements = 1;
+        for (std::size_t axis = 0; axis < rank; ++axis) elements *= extents[axis];
+        return elements;
+    }
+};
+
+namespace detail {
+
+/// Elements along one side of the tiles in which a matrix is transposed.
+inline constexpr extent transposed_tile = 64;
+
+/// The first axis along which the steps are 1; none: rank.
+constexpr std::size_t contiguous_axis(const strided_walk& w, const extent (&steps)[strided_walk::most]) {
+    std::size_t axis = 0;
+    while (axis < w.rank && steps[axis] != 1) ++axis;
+    return axis;
+}
+
+/// Makes `axis` the innermost one.
+constexpr void move_inwards(strided_walk& w, std::size_t axis) {
+    for (; axis + 1 < w.rank; ++axis) {
+        std::swap(w.extents[axis], w.extents[axis + 1]);
+        std::swap(w.from[axis], w.from[axis + 1]);
+        std::swap(w.to[axis], w.to[axis + 1]);
+    }
+}
+
+/// Calls body(offset in from, offset in to, index along the last of them) for the elements [first, last) of the box
+/// of the outer `axes` axes.
+template <class Body>
+void each_outer(const strided_walk& w, std::size_t axes, extent first, extent last, const Body& body) noexcept {
+    extent index[strided_walk::most]{}, from = 0, to = 0;
+    extent rest = first;
+    for (std::size_t axis = axes; axis-- > 0; rest /= w.extents[axis]) {
+        index[axis] = rest % w.extents[axis];
+        from += index[axis] * w.from[axis];
+        to += index[axis] * w.to[axis];
+    }
+    for (extent i = first; i < last; ++i) {
+        body(from, to, axes > 0 ? index[axes - 1] : 0);
+        for (std::size_t axis = axes; axis-- > 0;) {
+            from += w.from[axis];
+            to += w.to[axis];
+            if (++index[axis] < w.extents[axis]) break;
+            from -= w.extents[axis] * w.from[axis];
+            to -= w.extents[axis] * w.to[axis];
+            index[axis] = 0;
+        }
+    }
+}
+
+/// The innermost loop.
+template <class T>
+void move_run(extent n, const T* from, extent from_step, T* to, extent to_step, bool add) noexcept {
+    if (from_step == 1 && to_step == 1) {
+        if (add)
+            accumulate(n, from, to);
+        else
+            copy(n, from, to);
+    } else if (add) {
+        for (extent i = 0; i < n; ++i) to[i * to_step] += from[i * from_step];
+    } else {
+        for (extent i = 0; i < n; ++i) to[i * to_step] = from[i * from_step];
+    }
+}
+
+template <class T>
+[[gnu::noinline]] void move_strided(strided_walk w, const T* from, T* to, bool add, thread_pool* threads) noexcept {
+    const extent elements = w.size();
+    if (elements == 0) return;
+    if (elements < (1 << 14)) threads = nullptr;
+    if (w.rank == 0) return move_run<T>(1, from, 1, to, 1, add);
+    const std::size_t reads = contiguous_axis(w, w.from), writes = contiguous_axis(w, w.to);
+    const bool reflected = reads < w.rank && writes < w.rank && reads != writes;
+    if (!reflected) {
+        move_inwards(w, writes < w.rank ? writes : reads < w.rank ? reads : w.rank - 1);
+        const std::size_t last = w.rank - 1;
+        parallel_for(threads, elements / w.extents[last], 1, [&](extent first, extent end) {
+            each_outer(w, last, first, end, [&](extent i, extent o, extent) {
+                move_run(w.extents[last], from + i, w.from[last], to + o, w.to[last], add);
+            });
+        });
+        return;
+    }
+    // a matrix of rows that are contiguous in `from`, and of columns that are in `to`
+    move_inwards(w, reads);
+    move_inwards(w, writes - (writes > reads ? 1 : 0));
+    const std::size_t last = w.rank - 1, tiles = w.rank - 2;
+    const extent rows = w.extents[last], columns = w.extents[tiles];
+    const extent row_step = w.from[last], column_step = w.to[tiles];
+    w.extents[tiles] = (columns + transposed_tile - 1) / transposed_tile;
+    w.from[tiles] *= transposed_tile;
+    w.to[tiles] *= transposed_tile;
+    parallel_for(threads, elements / (rows * columns) * w.extents[tiles], 1, [&](extent first, extent end) {
+        each_outer(w, last, first, end, [&](extent i, extent o, extent tile) {
+            const extent width = std::min(transposed_tile, columns - tile * transposed_tile);
+            for (extent row = 0; row < rows; row += transposed_tile)
+                transpose(from + i + row * row_step, row_step, std::min(transposed_tile, rows - row), width,
+                          to + o + row, column_step, add);
+        });
+    });
+}
+
+}  // namespace detail
+
+/// to = from for every element of the box, whose places in `to` differ. The arrays do not overlap.
+template <class T>
+void copy_strided(const strided_walk& w, const T* from, T* to, thread_pool* threads = nullptr) noexcept {
+    detail::move_strided(w, from, to, false, threads);
+}
+
+/// to += from for every element of the box, whose places in `to` differ. The arrays do not overlap.
+template <class T>
+void accumulate_strided(const strided_walk& w, const T* from, T* to, thread_pool* threads = nullptr) noexcept {
+    detail::move_strided(w, from, to, true, threads);
+}
+
+}  // namespace bespoke::kernels

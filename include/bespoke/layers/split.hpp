@@ -1,0 +1,158 @@
+#pragma once
+
+#include "../core/concepts.hpp"
+#include "../core/list.hpp"
+#include "../kernels/strided.hpp"
+
+#include <vector>
+
+namespace bespoke {
+
+/// No split has more outputs.
+inline constexpr std::size_t most_splits = 128;
+
+namespace detail {
+
+/// x in pieces along `axis`, one for each of `sizes`.
+template <class Sizes>
+constexpr std::vector<shape> split_shapes(const shape& x, std::size_t axis, const Sizes& sizes) {
+    std::vector<shape> pieces;
+    for (extent size : sizes) {
+        pieces.push_back(x);
+        pieces.back()[axis] = size;
+    }
+    return pieces;
+}
+
+/// The walk from `whole` to one of its pieces. `stride`: from one example of the whole to the next.
+template <class Piece>
+kernels::strided_walk piece_walk(const shape& whole, extent stride, const Piece& piece, std::size_t axis) {
+    const extent row = whole.product(axis, whole.rank()), part = piece.dimensions.product(axis, whole.rank());
+    kernels::strided_walk w;
+    w.add(piece.examples, stride, piece.size());
+    w.add(whole.product(0, axis), row, part);
+    w.add(part, 1, 1);
+    return w;
+}
+
+template <class X, class Ys>
+void split_forward(const X& x, const Ys& ys, std::size_t axis, thread_pool* threads) noexcept {
+    const auto* from = x.data;
+    for (const auto& y : ys) {
+        kernels::copy_strided(piece_walk(x.dimensions, x.stride, y, axis), from, y.data, threads);
+        from += y.dimensions.product(axis, y.rank());
+    }
+}
+
+template <class Dx, class Dys>
+void split_backward(const Dx& dx, const Dys& dys, std::size_t axis, thread_pool* threads) noexcept {
+    if (!dx) return;
+    auto* to = dx.data;
+    for (const auto& whole : dys) {
+        auto dy = whole;
+        const extent runs = dx.stride == 0 ? whole.examples : 1;  // stored once: the examples meet in one place
+        if (runs != 1) dy.examples = 1;
+        for (extent i = 0; dy && i < runs; ++i) {
+            const auto walk = piece_walk(dx.dimensions, dx.stride, dy, axis);
+            kernels::accumulate_strided(walk.reversed(), dy.data + i * dy.size(), to, threads);
+        }
+        to += whole.dimensions.product(axis, whole.rank());
+    }
+}
+
+}  // namespace detail
+
+/// x in pieces along `axis` (negative: from the end): `num_splits` equal ones, or one for each of `split_sizes`,
+/// with which num_splits means nothing. One output for each, in order.
+/// Core ML specification, SplitNDLayerParams.
+struct split_nd {
+    extent axis = 0;
+    extent num_splits = 0;
+    list<extent, most_splits> split_sizes{};
+
+    static constexpr auto key = "splitND";
+    static constexpr auto fields =
+        std::tuple{field{"axis", &split_nd::axis}, field{"numSplits", &split_nd::num_splits},
+                   field{"splitSizes", &split_nd::split_sizes}};
+    static constexpr input_count inputs{1, 1};
+    static constexpr bool batched = true;
+    static constexpr backward_needs needs{.input = false, .output = false};
+
+    constexpr outcome output_shape(std::span<const shape> xs) const {
+        const shape& x = xs[0];
+        const auto rank = static_cast<extent>(x.rank());
+        if (axis < -rank || axis >= rank)
+            return value_fault("an axis of its input wanted, ", axis, " given for the shape ", x);
+        const std::size_t along = axis_in(x);
+        if (!split_sizes.empty()) {
+            extent rest = x[along];
+            for (extent size : split_sizes) {
+                if (size < 0) return value_fault("splitSizes from 0 up wanted, ", size, " given");
+                if (size > rest) rest = -1;
+                if (rest < 0) break;
+                rest -= size;
+            }
+            if (rest != 0 || split_sizes.size() < 2)
+                return shape_fault("two or more splitSizes that make ", x[along], " wanted, the extent of axis ",
+                                   along, " in the shape ", x);
+            return detail::split_shapes(x, along, split_sizes);
+        }
+        if (num_splits < 2 || num_splits > static_cast<extent>(most_splits))
+            return value_fault("numSplits from 2 to ", most_splits, " wanted, ", num_splits, " given");
+        if (x[along] % num_splits != 0)
+            return shape_fault("an extent wanted along axis ", along, " that ", num_splits,
+                               " divides, the shape of its input is ", x);
+        const std::vector<extent> sizes(static_cast<std::size_t>(num_splits), x[along] / num_splits);
+        return detail::split_shapes(x, along, sizes);
+    }
+
+    template <class Xs, class Ys, class P, class W>
+    void forward(Xs xs, Ys ys, const P&, W& w) const noexcept {
+        detail::split_forward(xs[0], ys, axis_in(xs[0].dimensions), w.threads);
+    }
+    template <class Xs, class Ys, class Dys, class Dxs, class P, class Dp, class W>
+    void backward(Xs, Ys, Dys dys, Dxs dxs, const P&, const Dp&, W& w) const noexcept {
+        detail::split_backward(dxs[0], dys, axis_in(dxs[0].dimensions), w.threads);
+    }
+    friend bool operator==(const split_nd&, const split_nd&) = default;
+
+private:
+    constexpr std::size_t axis_in(const shape& x) const {
+        return static_cast<std::size_t>(axis < 0 ? axis + static_cast<extent>(x.rank()) : axis);
+    }
+};
+
+/// x [.., C, H, W] in n_outputs equal pieces along the channels. One output for each, in order.
+/// Core ML specification, SplitLayerParams.
+struct split {
+    extent n_outputs = 0;
+
+    static constexpr auto key = "split";
+    static constexpr auto fields = std::tuple{field{"nOutputs", &split::n_outputs}};
+    static constexpr input_count inputs{1, 1};
+    static constexpr bool batched = true;
+    static constexpr backward_needs needs{.input = false, .output = false};
+
+    constexpr outcome output_shape(std::span<const shape> xs) const {
+        const shape& x = xs[0];
+        if (x.rank() < 3) return shape_fault("an input of rank 3 or more wanted, its shape is ", x);
+        if (n_outputs < 2 || n_outputs > static_cast<extent>(most_splits))
+            return value_fault("nOutputs from 2 to ", most_splits, " wanted, ", n_outputs, " given");
+        if (x.from_end(3) % n_outputs != 0)
+            return shape_fault("channels wanted that ", n_outputs, " divides, the shape of its input is ", x);
+        const std::vector<extent> sizes(static_cast<std::size_t>(n_outputs), x.from_end(3) / n_outputs);
+        return detail::split_shapes(x, x.rank() - 3, sizes);
+    }
+
+    template <class Xs, class Ys, class P, class W>
+    void forward(Xs xs, Ys ys, const P&, W& w) const noexcept {
+        detail::split_forward(xs[0], ys, xs[0].rank() - 3, w.threads);
+    }
+    template <class Xs, class Ys, class Dys, class Dxs, class P, class Dp, class W>
+    void backward(Xs, Ys, Dys dys, Dxs dxs, const P&, const Dp&, W& w) const noexcept {
+        detail::split_backward(dxs[0], dys, dxs[0].rank() - 3, w.threads);
+    }
+    friend bool operator==(const split&, const split&) = default;
+};
+
+}  // namespace bespoke
