@@ -18,6 +18,18 @@ namespace {
 
 std::string written(const std::string& text) { return parse(text).write("w.safetensors").json; }
 
+/// LSTMWeightParams of two inputs and two outputs.
+std::string lstm_weights(bool all) {
+    std::string text;
+    for (const char* kind : {"WeightMatrix", "RecursionMatrix", "BiasVector", "PeepholeVector"}) {
+        const bool matrix = std::string(kind).ends_with("Matrix");
+        for (const char* gate : {"inputGate", "forgetGate", "blockInput", "outputGate"})
+            if (matrix || (all && (*kind == 'B' || *gate != 'b')))
+                text += std::string(text.empty() ? "{\"" : ", \"") + gate + kind + "\": " + weights(matrix ? 4 : 2);
+    }
+    return text + "}";
+}
+
 /// Canonical JSON of every layer, with what it takes.
 struct sample {
     std::string shape, type, inputs = R"(["x"])";
@@ -68,6 +80,13 @@ std::vector<sample> samples() {
         {image, R"("pooling": {"type": "L2", "same": {}, "globalPooling": true})"},
         {image, R"("reshapeStatic": {"targetShape": ["4", "-1"]})"},
         {image, R"("softmax": {})"},
+        {R"(["3", "2"])", R"("uniDirectionalLSTM": {"inputVectorSize": "2", "outputVectorSize": "2",
+            "activations": [{"sigmoidHard": {"alpha": 0.2, "beta": 0.5}}, {"linear": {"alpha": 1}}, {"ReLU": {}}],
+            "params": {"sequenceOutput": true, "hasBiasVectors": true, "forgetBias": true,
+                       "hasPeepholeVectors": true, "coupledInputAndForgetGate": true, "cellClipThreshold": 5},
+            "reverseInput": true, "weightParams": )" + lstm_weights(true) + "}"},
+        {R"(["3", "2"])", R"("uniDirectionalLSTM": {"inputVectorSize": "2", "outputVectorSize": "2", "params": {},
+            "weightParams": )" + lstm_weights(false) + "}"},
         {image, R"("softmaxND": {"axis": "-2"})"},
     };
 }

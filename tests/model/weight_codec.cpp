@@ -10,6 +10,11 @@ using namespace bespoke;
 using check::layer_text;
 using check::network_text;
 using check::weights;
+namespace {
+constexpr auto lstm_alone = compose(
+    input{"x", {3, 1}},
+    uni_directional_lstm{.output_vector_size = 1, .params = {.has_bias_vectors = false}} | named("l"));
+}  // namespace
 using nlohmann::json;
 
 TEST_CASE("weights in each of their places") {
@@ -126,4 +131,46 @@ TEST_CASE("sizes that no file can hold are refused before memory is taken") {
           std::string::npos);
 }
 
-// A layer of a user.
+
+namespace {
+
+std::string lstm_text(const std::string& weight_params) {
+    return network_text(layer_text(R"("uniDirectionalLSTM": {"inputVectorSize": 1, "outputVectorSize": 1, "params": {},
+                                      "weightParams": )" + weight_params + "}"), R"(["3", "1"])");
+}
+/// The matrices of one LSTM with one input and one output, all w.
+std::string lstm_matrices(const std::string& w) {
+    std::string text;
+    for (const char* kind : {"WeightMatrix", "RecursionMatrix"})
+        for (const char* gate : {"inputGate", "forgetGate", "blockInput", "outputGate"})
+            text += std::string(text.empty() ? "\"" : ", \"") + gate + kind + R"(": {"floatValue": [)" + w + "]}";
+    return text;
+}
+
+}  // namespace
+
+TEST_CASE("weights in messages inside a layer") {
+    model m = parse(lstm_text("{" + lstm_matrices("0.5") + "}"));
+    CHECK(m.parameter("l", "weightParams.blockInputRecursionMatrix")[0] == 0.5f);
+    network<lstm_alone> composed;
+    for (std::size_t i = 0; i < 8; ++i) composed.core().parameter(i)[0] = 0.5f;
+    composed.core().prepare();
+    const auto y = composed(tensor<float>{{1}, {-2}, {3}});
+    const auto loaded = m.predict({{"x", tensor<float>{{1}, {-2}, {3}}}}).get<tensor<float>>("y");
+    CHECK(loaded(0, 0) == y(0, 0));
+    CHECK(y(0, 0) != 0.0f);
+
+    const auto failed = [](const std::string& weight_params) {
+        return check::failure([&] { parse(lstm_text(weight_params)); }).text;
+    };
+    const std::string place = "/neuralNetwork/layers/0/uniDirectionalLSTM/weightParams";
+    CHECK(failed("{}") == place + "/inputGateWeightMatrix: 1 number wanted (shape [1, 1]), none came");
+    CHECK(failed("null") == place + "/inputGateWeightMatrix: 1 number wanted (shape [1, 1]), none came");
+    CHECK(failed("[]") == place + ": an object wanted, an array came");
+    CHECK(failed("{" + lstm_matrices("1, 2") + "}") ==
+          place + "/inputGateWeightMatrix: 1 number wanted (shape [1, 1]), 2 came");
+    CHECK(failed("{" + lstm_matrices("1") + R"(, "outputGateBias": {}})").starts_with(
+        place + R"(: unknown field "outputGateBias")"));
+    CHECK(failed("{" + lstm_matrices("1") + R"(, "outputGateBiasVector": {"floatValue": [1]}})") ==
+          place + "/outputGateBiasVector: 0 numbers wanted, 1 came");
+}

@@ -11,6 +11,7 @@
 #include "gelu.hpp"
 #include "inner_product.hpp"
 #include "layer_normalization.hpp"
+#include "lstm.hpp"
 #include "multiply.hpp"
 #include "parametric_activation.hpp"
 #include "pooling.hpp"
@@ -24,7 +25,7 @@ namespace bespoke {
     X(linear) X(relu) X(leaky_relu) X(thresholded_relu) X(prelu) X(tanh) X(scaled_tanh) X(sigmoid)               \
     X(sigmoid_hard) X(elu) X(softsign) X(softplus) X(parametric_softplus) X(add) X(batched_matmul) X(batchnorm)  \
     X(concat) X(convolution) X(copy) X(flatten) X(gelu) X(inner_product) X(layer_normalization) X(multiply)      \
-    X(pooling) X(reshape_static) X(softmax) X(softmax_nd)
+    X(pooling) X(reshape_static) X(softmax) X(softmax_nd) X(uni_directional_lstm)
 
 /// A choice of layer types: what a loader knows.
 template <class... Ls>
