@@ -2,9 +2,12 @@
 #include "failure.hpp"
 
 #include <bespoke/model/model.hpp>
+#include <bespoke/network/network.hpp>
 
 #include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>
+
+#include <numeric>
 
 using namespace bespoke;
 using check::layer_text;
@@ -155,8 +158,10 @@ TEST_CASE("weights in messages inside a layer") {
     network<lstm_alone> composed;
     for (std::size_t i = 0; i < 8; ++i) composed.core().parameter(i)[0] = 0.5f;
     composed.core().prepare();
-    const auto y = composed(tensor<float>{{1}, {-2}, {3}});
-    const auto loaded = m.predict({{"x", tensor<float>{{1}, {-2}, {3}}}}).get<tensor<float>>("y");
+    tensor<float> x = tensor<float>::from_shape({3, 1});
+    std::iota(x.begin(), x.end(), -1.0f);
+    const auto y = composed(x);
+    const auto loaded = m.predict({{"x", x}}).get<tensor<float>>("y");
     CHECK(loaded(0, 0) == y(0, 0));
     CHECK(y(0, 0) != 0.0f);
 

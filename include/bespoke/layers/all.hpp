@@ -9,6 +9,7 @@
 #include "copy.hpp"
 #include "flatten.hpp"
 #include "gelu.hpp"
+#include "gru.hpp"
 #include "inner_product.hpp"
 #include "layer_normalization.hpp"
 #include "lstm.hpp"
@@ -25,7 +26,8 @@ namespace bespoke {
     X(linear) X(relu) X(leaky_relu) X(thresholded_relu) X(prelu) X(tanh) X(scaled_tanh) X(sigmoid)               \
     X(sigmoid_hard) X(elu) X(softsign) X(softplus) X(parametric_softplus) X(add) X(batched_matmul) X(batchnorm)  \
     X(concat) X(convolution) X(copy) X(flatten) X(gelu) X(inner_product) X(layer_normalization) X(multiply)      \
-    X(pooling) X(reshape_static) X(softmax) X(softmax_nd) X(uni_directional_lstm)
+    X(pooling) X(reshape_static) X(softmax) X(softmax_nd)                        \
+    X(uni_directional_lstm) X(gru)
 
 /// A choice of layer types: what a loader knows.
 template <class... Ls>

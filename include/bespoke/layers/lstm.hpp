@@ -232,4 +232,91 @@ private:
     }
 };
 
+/// Two LSTMs over the same sequence, the second from the last step to the first; y_t holds both, one behind the other,
+/// for the same x_t. Without sequence_output: what each has after all steps.
+/// Shapes: see recurrent.hpp; the states are y and c of the first, then y and c of the second.
+/// Core ML specification, BiDirectionalLSTMLayerParams.
+struct bi_directional_lstm {
+    extent input_vector_size = unset;
+    extent output_vector_size = unset;  ///< of each direction
+    std::array<recurrent_activation, 3> activations_forward_lstm{sigmoid{}, tanh{}, tanh{}};
+    std::array<recurrent_activation, 3> activations_backward_lstm{sigmoid{}, tanh{}, tanh{}};
+    lstm_params params{};
+
+    static constexpr auto key = "biDirectionalLSTM";
+    static constexpr auto fields =
+        std::tuple{field{"inputVectorSize", &bi_directional_lstm::input_vector_size},
+                   field{"outputVectorSize", &bi_directional_lstm::output_vector_size},
+                   field{"activationsForwardLSTM", &bi_directional_lstm::activations_forward_lstm},
+                   field{"activationsBackwardLSTM", &bi_directional_lstm::activations_backward_lstm},
+                   field{"params", &bi_directional_lstm::params}};
+    static constexpr input_count inputs{1, 5};
+    static constexpr bool batched = true;
+    static constexpr backward_needs needs{.input = true, .output = false};
+
+    template <class T>
+    struct parameters : lstm_weights<T, 0>, lstm_weights<T, 1> {};
+    template <class T>
+    static constexpr auto parameter_fields = detail::lstm_fields<T, parameters<T>>(std::index_sequence<0, 1>{});
+
+    constexpr outcome output_shape(std::span<const shape> xs) const {
+        return detail::lstm_output_shape(form(), params, xs);
+    }
+    constexpr bi_directional_lstm resolved(std::span<const shape> xs) const {
+        bi_directional_lstm result = *this;
+        result.input_vector_size = detail::recurrent_form::inputs(xs[0]);
+        return result;
+    }
+    constexpr parameters<shape> parameter_shapes(std::span<const shape> xs) const {
+        const extent channels = detail::recurrent_form::inputs(xs[0]);
+        parameters<shape> shapes;
+        detail::lstm_shapes<0>(shapes, channels, output_vector_size, params);
+        detail::lstm_shapes<1>(shapes, channels, output_vector_size, params);
+        return shapes;
+    }
+
+    template <class T>
+    extent prepared_size(std::span<const shape> xs) const {
+        return 2 * form().prepared_size<T>(detail::recurrent_form::inputs(xs[0]));
+    }
+    template <class View, class T>
+    void prepare(const parameters<View>& p, T* prepared) const noexcept {
+        const lstm_weights<View, 0>& first = p;
+        detail::lstm_prepare<T, 0, View>(form(), params, p, prepared);
+        detail::lstm_prepare<T, 1, View>(form(), params, p,
+                                         prepared + form().prepared_size<T>(first.input_gate_weight_matrix[1]));
+    }
+    template <class T>
+    extent scratch_size(std::span<const shape> xs, extent examples, extent) const {
+        return form().scratch_size<T>(xs[0], examples);
+    }
+
+    template <class X, class Y, class P, class W>
+    void forward(std::span<const X> xs, std::span<const Y> ys, const P&, W& w) const noexcept {
+        for (std::size_t direction : {0, 1})
+            detail::each_lstm_call(form(), params, activations(direction), xs[0], ys[0].examples, direction,
+                                   direction == 1, w.prepared, w.scratch, w.threads,
+                                   [&](const auto& call) { call.forward(xs, ys); });
+    }
+    template <class X, class Dx, class P, class View, class W>
+    void backward(std::span<const X> xs, std::span<const X>, std::span<const X> dys, std::span<const Dx> dxs,
+                  const P&, const parameters<View>& dp, W& w) const noexcept {
+        using T = typename X::value_type;
+        const detail::gate_arrays<T> to[] = {detail::lstm_arrays<T, 0, View>(dp), detail::lstm_arrays<T, 1, View>(dp)};
+        for (std::size_t direction : {0, 1})
+            detail::each_lstm_call(form(), params, activations(direction), xs[0], dys[0].examples, direction,
+                                   direction == 1, w.prepared, w.scratch, w.threads,
+                                   [&](const auto& call) { call.backward(xs, dys, dxs, to[direction]); });
+    }
+    friend bool operator==(const bi_directional_lstm&, const bi_directional_lstm&) = default;
+
+private:
+    constexpr detail::recurrent_form form() const {
+        return detail::lstm_form(input_vector_size, output_vector_size, params, 2);
+    }
+    const std::array<recurrent_activation, 3>& activations(std::size_t direction) const {
+        return direction == 0 ? activations_forward_lstm : activations_backward_lstm;
+    }
+};
+
 }  // namespace bespoke
