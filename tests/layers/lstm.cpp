@@ -219,3 +219,67 @@ TEST_CASE("uni_directional_lstm: the same bits composed and at run time") {
     REQUIRE(bits(b, {.output_vector_size = 9, .params = {.sequence_output = true}},
                  {{{6, 3}, x}, {{1, 9}, h}, {{1, 9}, c}}, b(x, h, c)));
 }
+
+TEST_CASE("bi_directional_lstm: PyTorch's numbers") {
+    const bi_directional_lstm layer{.output_vector_size = 5, .params = {.sequence_output = true}};
+    std::vector<std::vector<double>> w(30);
+    for (extent d = 0; d < 2; ++d)
+        for (extent i = 0; i < 12; ++i)
+            w[static_cast<std::size_t>(15 * d + i)] = steps<double>(1 + 20 * d + i, i < 4 ? 15 : i < 8 ? 25 : 5);
+    const auto h = steps<double>(4, 20), c = steps<double>(5, 20);
+    const auto half = [](const std::vector<double>& v, int i) {
+        return std::vector<double>(v.begin() + 10 * i, v.begin() + 10 * (i + 1));
+    };
+    const shape state{1, 2, 5};
+    const auto r = evaluate<double>(layer,
+                                    {{{4, 2, 3}, steps<double>(3, 24)},
+                                     {state, half(h, 0)},
+                                     {state, half(c, 0)},
+                                     {state, half(h, 1)},
+                                     {state, half(c, 1)}},
+                                    w);
+    require_summary(r.values[0], {80, 7.151954037, 6.303917283, {0.087552978, -0.061682591, 0.587916033}, -0.026387399},
+                    1e-8);
+    auto last_h = r.values[1], last_c = r.values[2];
+    last_h.insert(last_h.end(), r.values[3].begin(), r.values[3].end());
+    last_c.insert(last_c.end(), r.values[4].begin(), r.values[4].end());
+    require_summary(last_h, {20, 1.085668890, 1.074158101, {0.415931128, 0.071645254, -0.176000912}, -0.033231049}, 1e-8);
+    require_summary(last_c, {20, -1.259986069, 8.540014215, {0.708748099, 0.126883338, -0.724564868}, -0.063960526}, 1e-8);
+}
+
+TEST_CASE("bi_directional_lstm: both directions, last states and gradients") {
+    for (bool sequence : {false, true})
+        for (extent examples : {1, 3})
+            for (const shape& s : {shape{4, 3}, shape{0, 3}, shape{1, 3}, shape{3, 2, 3}}) {
+                if (s[0] == 0 && examples > 1) continue;
+                const lstm_params params{.sequence_output = sequence, .has_peephole_vectors = true};
+                const bi_directional_lstm layer{.output_vector_size = 5, .params = params};
+                const auto x = numbers<double>(examples * s.size(), 1);
+                const auto w = random_parameters<double>(layer, s);
+                const auto got = evaluate<double>(layer, {{s, x}}, w).first();
+                const std::size_t steps = static_cast<std::size_t>(s[0]), batch = s.rank() == 2 ? 1 : 2;
+                numbers_list expected;
+                for (extent e = 0; e < examples; ++e) {
+                    const double* from = x.data() + e * s.size();
+                    const auto a = naive_lstm(params, layer.activations_forward_lstm, false, steps, batch, 5, from,
+                                              w.data(), {}, {});
+                    const auto b = naive_lstm(params, layer.activations_backward_lstm, true, steps, batch, 5, from,
+                                              w.data() + 15, {}, {});
+                    for (std::size_t t = 0; t < (sequence ? steps : 1); ++t)
+                        for (std::size_t row = 0; row < batch; ++row)
+                            for (std::size_t j = 0; j < 10; ++j)
+                                expected.push_back(
+                                    !sequence ? (j < 5 ? a.h[row * 5 + j] : b.h[row * 5 + j - 5])
+                                    : j < 5   ? a.y[(t * batch + row) * 5 + j]
+                                              : b.y[((steps - 1 - t) * batch + row) * 5 + j - 5]);
+                }
+                REQUIRE(distance(got, expected) <= 1e-13);
+                require_gradients(bi_directional_lstm{.output_vector_size = 2, .params = params}, {s});
+            }
+    require_gradients(bi_directional_lstm{.output_vector_size = 2, .params = {.sequence_output = true}},
+                      {{3, 2}, {1, 2}, {1, 2}, {1, 2}, {1, 2}});
+    const std::string place = "layers/0 \"layer\" (biDirectionalLSTM): ";
+    REQUIRE(fault_of(bi_directional_lstm{.output_vector_size = 7}, {{2, 3}, {1, 7}, {1, 7}}) ==
+            place + "1 or 5 inputs wanted, 3 named");
+    REQUIRE(fault_of(bi_directional_lstm{}, {{2, 3}}) == place + "outputVectorSize from 1 up wanted, -1 given");
+}

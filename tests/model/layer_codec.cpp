@@ -18,6 +18,15 @@ namespace {
 
 std::string written(const std::string& text) { return parse(text).write("w.safetensors").json; }
 
+/// The weights of a GRU of two inputs and two outputs.
+std::string gate_weights(const std::vector<std::string>& gates) {
+    std::string text;
+    for (const char* kind : {"WeightMatrix", "RecursionMatrix", "BiasVector"})
+        for (const std::string& gate : gates)
+            text += std::string(text.empty() ? "\"" : ", \"") + gate + kind + "\": " + weights(*kind == 'B' ? 2 : 4);
+    return text;
+}
+
 /// LSTMWeightParams of two inputs and two outputs.
 std::string lstm_weights(bool all) {
     std::string text;
@@ -85,6 +94,18 @@ std::vector<sample> samples() {
             "params": {"sequenceOutput": true, "hasBiasVectors": true, "forgetBias": true,
                        "hasPeepholeVectors": true, "coupledInputAndForgetGate": true, "cellClipThreshold": 5},
             "reverseInput": true, "weightParams": )" + lstm_weights(true) + "}"},
+        {R"(["3", "1", "2", "1", "1"])", R"("biDirectionalLSTM": {"inputVectorSize": "2", "outputVectorSize": "2",
+            "activationsForwardLSTM": [{"sigmoid": {}}, {"tanh": {}}, {"tanh": {}}],
+            "activationsBackwardLSTM": [{"sigmoid": {}}, {"tanh": {}}, {"tanh": {}}],
+            "params": {"hasBiasVectors": true, "hasPeepholeVectors": true}, "weightParams": [)" + lstm_weights(true) +
+            ", " + lstm_weights(true) + "]}"},
+        {R"(["3", "2"])", R"("gru": {"inputVectorSize": "2", "outputVectorSize": "2",
+            "activations": [{"sigmoid": {}}, {"scaledTanh": {"alpha": 1.71, "beta": 0.6666667}}],
+            "sequenceOutput": true, "hasBiasVectors": true, "reverseInput": true, )" + gate_weights(
+                {"updateGate", "resetGate", "outputGate"}) + "}"},
+        {R"(["3", "2"])", R"("simpleRecurrent": {"inputVectorSize": "2", "outputVectorSize": "2",
+            "activation": {"ReLU": {}}, "sequenceOutput": true, "weightMatrix": )" + weights(4) +
+            R"(, "recursionMatrix": )" + weights(4) + "}"},
         {R"(["3", "2"])", R"("uniDirectionalLSTM": {"inputVectorSize": "2", "outputVectorSize": "2", "params": {},
             "weightParams": )" + lstm_weights(false) + "}"},
         {image, R"("softmaxND": {"axis": "-2"})"},

@@ -178,4 +178,21 @@ TEST_CASE("weights in messages inside a layer") {
         place + R"(: unknown field "outputGateBias")"));
     CHECK(failed("{" + lstm_matrices("1") + R"(, "outputGateBiasVector": {"floatValue": [1]}})") ==
           place + "/outputGateBiasVector: 0 numbers wanted, 1 came");
+
+    const auto both = [](const std::string& weight_params) {
+        return network_text(layer_text(R"("biDirectionalLSTM": {"inputVectorSize": 1, "outputVectorSize": 1, "params": {},
+                                          "weightParams": )" + weight_params + "}"), R"(["3", "1"])");
+    };
+    const auto one = [](const std::string& w) { return "{" + lstm_matrices(w) + "}"; };
+    model two = parse(both("[" + one("2") + ", " + one("3") + "]"));
+    CHECK(two.parameter("l", "weightParams.0.outputGateWeightMatrix")[0] == 2.0f);
+    CHECK(two.parameter("l", "weightParams.1.outputGateWeightMatrix")[0] == 3.0f);
+    const std::string there = "/neuralNetwork/layers/0/biDirectionalLSTM/weightParams";
+    const auto failure_of = [&](const std::string& w) { return check::failure([&] { parse(both(w)); }).text; };
+    CHECK(failure_of("[" + one("2") + "]") == there + ": 2 elements wanted, 1 came");
+    CHECK(failure_of("[" + one("2") + ", " + one("2") + ", {}]") == there + ": 2 elements wanted, 3 came");
+    CHECK(failure_of("[]") == there + "/0/inputGateWeightMatrix: 1 number wanted (shape [1, 1]), none came");
+    CHECK(check::failure([&] {
+              parse(network_text(layer_text(R"("gru": {"activations": [{"ELU": {}}, {"tanh": {}}]})"), R"(["3", "1"])"));
+          }).text.starts_with(R"(/neuralNetwork/layers/0/gru/activations/0: unknown field "ELU")"));
 }

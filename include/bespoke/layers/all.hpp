@@ -17,6 +17,7 @@
 #include "parametric_activation.hpp"
 #include "pooling.hpp"
 #include "reshape_static.hpp"
+#include "simple_recurrent.hpp"
 #include "softmax.hpp"
 
 namespace bespoke {
@@ -26,8 +27,8 @@ namespace bespoke {
     X(linear) X(relu) X(leaky_relu) X(thresholded_relu) X(prelu) X(tanh) X(scaled_tanh) X(sigmoid)               \
     X(sigmoid_hard) X(elu) X(softsign) X(softplus) X(parametric_softplus) X(add) X(batched_matmul) X(batchnorm)  \
     X(concat) X(convolution) X(copy) X(flatten) X(gelu) X(inner_product) X(layer_normalization) X(multiply)      \
-    X(pooling) X(reshape_static) X(softmax) X(softmax_nd)                        \
-    X(uni_directional_lstm) X(gru)
+    X(pooling) X(reshape_static) X(softmax) X(softmax_nd) X(simple_recurrent) X(gru)              \
+    X(uni_directional_lstm) X(bi_directional_lstm)
 
 /// A choice of layer types: what a loader knows.
 template <class... Ls>
