@@ -4708,6 +4708,793 @@ private:
 }  // namespace bespoke
 
 
+
+
+
+namespace bespoke::kernels {
+
+// One engine for recurrent layers. Every layer computes, for each step t of a sequence and each gate,
+//     a = W x_t + R y_{t-1} + b
+// and from a, clipped to +-gate_clip, its next state. The products with x stand in one gemm for all steps. Of each step
+// there remains one with R, and a cell: one vectorised pass over the gates.
+//
+// Rows are vectors of one step of one sequence. Arrays of all steps have steps * rows rows; row r of step t is row
+// t * step_stride + r * row_stride of them.
+
+inline constexpr float gate_clip = 50;
+
+struct recurrent_geometry {
+    extent steps, rows, step_stride, row_stride;
+    extent inputs, outputs, gates;  ///< elements of x_t, elements of y_t, number of gates
+    bool reverse = false;           ///< from the last step to the first
+    bool in_place = false;          ///< then outputs stand where the inputs stood, else in the order they came in
+
+    extent all() const { return steps * rows; }
+    extent width() const { return gates * outputs; }
+    /// The first row of what is processed as number s.
+    extent first_row(extent s) const { return (reverse ? steps - 1 - s : s) * step_stride; }
+    /// The first row of its output.
+    extent output_row(extent s) const { return (reverse && in_place ? steps - 1 - s : s) * step_stride; }
+};
+
+/// The rows of one step in an array: row r begins at data + r * stride. Null data: there is no such array.
+template <class T>
+struct row_view {
+    T* data = nullptr;
+    extent stride = 0;
+
+    T* row(extent r) const { return data + r * stride; }
+    explicit operator bool() const { return data != nullptr; }
+};
+
+namespace detail {
+
+/// body(row, offset, in, out) for all batches of all rows.
+template <class T, class Body>
+[[gnu::always_inline]] inline void each_gate_batch(extent rows, extent n, thread_pool* threads,
+                                                   const Body& body) noexcept {
+    if (rows * n < (1 << 13)) threads = nullptr;
+    parallel_for(threads, rows, 1, [&](extent first, extent last) {
+        for (extent r = first; r < last; ++r)
+            for_each_batch<T>(n, [&](extent j, auto in, auto out) { body(r, j, in, out); });
+    });
+}
+template <class T>
+[[gnu::always_inline]] inline batch<T> clipped(const batch<T>& v, T limit) noexcept {
+    return kernels::max<T>(batch<T>(-limit), kernels::min<T>(batch<T>(limit), v));
+}
+/// `slope` where |v| < limit, else 0.
+template <class T>
+[[gnu::always_inline]] inline batch<T> inside(const batch<T>& v, T limit, const batch<T>& slope) noexcept {
+    return kernels::select(kernels::abs(v) < batch<T>(limit), slope, batch<T>(T(0)));
+}
+template <class T, class F>
+[[gnu::always_inline]] inline batch<T> gate(const F& f, const batch<T>& a) noexcept {
+    return f(clipped<T>(a, T(gate_clip)));
+}
+/// d gate / d a where the gate gave y.
+template <class T, class F>
+[[gnu::always_inline]] inline batch<T> gate_slope(const F& f, const batch<T>& a, const batch<T>& y) noexcept {
+    return inside<T>(a, T(gate_clip), f.derivative(clipped<T>(a, T(gate_clip)), y));
+}
+
+}  // namespace detail
+
+/// y = f(a)
+template <class F>
+struct simple_cell {
+    F f;
+
+    static constexpr extent gates = 1, late = 0;
+    static constexpr bool has_memory = false;
+
+    template <class T>
+    void forward(const recurrent_geometry& g, row_view<T> a, const T*, const T*, T* h, T*, T*, row_view<T> y,
+                 thread_pool* threads) const noexcept {
+        detail::each_gate_batch<T>(g.rows, g.outputs, threads, [&](extent r, extent j, auto in, auto out) {
+            const batch<T> v = detail::gate<T>(f, in(a.row(r) + j));
+            out(h + r * g.outputs + j, v);
+            if (y) out(y.row(r) + j, v);
+        });
+    }
+    /// Overwrites a by its gradient. dh: of y_t on the way in, what does not come through R on the way out.
+    template <class T>
+    void backward(const recurrent_geometry& g, row_view<T> a, const T*, const T*, row_view<const T>,
+                  row_view<const T>, row_view<T>, T* dh, T*, T*, thread_pool* threads) const noexcept {
+        detail::each_gate_batch<T>(g.rows, g.outputs, threads, [&](extent r, extent j, auto in, auto out) {
+            T *to = a.row(r) + j, *d = dh + r * g.outputs + j;
+            const batch<T> v = in(to);
+            out(to, in(d) * detail::gate_slope<T>(f, v, detail::gate<T>(f, v)));
+            out(d, batch<T>(T(0)));
+        });
+    }
+};
+
+/// Gates in the order z, r, o: z = f(a_z), r = f(a_r), o = g(W_o x + R_o (r y_{t-1}) + b_o),
+/// y = (1 - z) o + z y_{t-1}. Cho et al., EMNLP 2014.
+template <class F, class G>
+struct gru_cell {
+    F f;
+    G g;
+
+    static constexpr extent gates = 3, late = 1;
+    static constexpr bool has_memory = false;
+
+    /// `late`: R_o as packed; `extra` [rows, outputs]: r y_{t-1} is left there.
+    template <class T>
+    void forward(const recurrent_geometry& s, row_view<T> a, const T* late, const T*, T* h, T*, T* extra,
+                 row_view<T> y, thread_pool* threads) const noexcept {
+        const extent n = s.outputs;
+        detail::each_gate_batch<T>(s.rows, n, threads, [&](extent r, extent j, auto in, auto out) {
+            out(extra + r * n + j, detail::gate<T>(f, in(a.row(r) + n + j)) * in(h + r * n + j));
+        });
+        gemm(s.rows, n, n, extra, n, extent{1}, late, a.data + 2 * n, a.stride, static_cast<const T*>(nullptr), true,
+             threads);
+        detail::each_gate_batch<T>(s.rows, n, threads, [&](extent r, extent j, auto in, auto out) {
+            const batch<T> z = detail::gate<T>(f, in(a.row(r) + j)), o = detail::gate<T>(g, in(a.row(r) + 2 * n + j));
+            const batch<T> v = kernels::fma<T>(z, in(h + r * n + j) - o, o);
+            out(h + r * n + j, v);
+            if (y) out(y.row(r) + j, v);
+        });
+    }
+    /// `late`: R_o packed for products from the left; `before`: y_{t-1}; `extra`: r y_{t-1} is written there;
+    /// `work` [rows, outputs].
+    template <class T>
+    void backward(const recurrent_geometry& s, row_view<T> a, const T* late, const T*, row_view<const T> before,
+                  row_view<const T>, row_view<T> extra, T* dh, T*, T* work, thread_pool* threads) const noexcept {
+        const extent n = s.outputs;
+        detail::each_gate_batch<T>(s.rows, n, threads, [&](extent r, extent j, auto in, auto out) {
+            T *az = a.row(r) + j, *ao = az + 2 * n, *d = dh + r * n + j;
+            const batch<T> pz = in(az), po = in(ao), dy = in(d), h = in(before.row(r) + j);
+            const batch<T> z = detail::gate<T>(f, pz), o = detail::gate<T>(g, po);
+            out(az, dy * (h - o) * detail::gate_slope<T>(f, pz, z));
+            out(ao, kernels::fma<T>(-z, dy, dy) * detail::gate_slope<T>(g, po, o));
+            out(d, dy * z);
+        });
+        gemm(s.rows, n, n, a.data + 2 * n, a.stride, extent{1}, late, work, n, static_cast<const T*>(nullptr), false,
+             threads);
+        detail::each_gate_batch<T>(s.rows, n, threads, [&](extent r, extent j, auto in, auto out) {
+            T *ar = a.row(r) + n + j, *d = dh + r * n + j;
+            const batch<T> pr = in(ar), h = in(before.row(r) + j), gate = detail::gate<T>(f, pr);
+            const batch<T> dx = in(work + r * n + j);
+            out(extra.row(r) + j, gate * h);
+            out(ar, dx * h * detail::gate_slope<T>(f, pr, gate));
+            out(d, kernels::fma<T>(dx, gate, in(d)));
+        });
+    }
+};
+
+/// Gates in the order i, f, z, o:
+///     i = f(a_i + p_i c_{t-1})   f = f(a_f + p_f c_{t-1})   z = g(a_z)
+///     c = clip(c_{t-1} f + i z), or clip(c_{t-1} (1 - i) + i z) where coupled
+///     o = f(a_o + p_o c)         y = h(c) o
+/// The peepholes p are one array [3, outputs] in the order i, f, o, or null.
+/// Hochreiter and Schmidhuber, 1997; Gers and Schmidhuber, 2000.
+template <class F, class G, class H>
+struct lstm_cell {
+    F f;
+    G g;
+    H h;
+    bool coupled;
+    float clip;
+
+    static constexpr extent gates = 4, late = 0;
+    static constexpr bool has_memory = true;
+
+    template <class T>
+    void forward(const recurrent_geometry& s, row_view<T> a, const T*, const T* peepholes, T* state, T* memory, T*,
+                 row_view<T> y, thread_pool* threads) const noexcept {
+        const extent n = s.outputs;
+        detail::each_gate_batch<T>(s.rows, n, threads, [&](extent r, extent j, auto in, auto out) {
+            const gate_values<T> v = values(n, j, a.row(r) + j, peepholes, in(memory + r * n + j), in);
+            const batch<T> result = v.hc * v.o;
+            out(memory + r * n + j, v.c);
+            out(state + r * n + j, result);
+            if (y) out(y.row(r) + j, result);
+        });
+    }
+    /// `before_c`: c_{t-1}; dc: of c_t on the way in, of c_{t-1} on the way out.
+    template <class T>
+    void backward(const recurrent_geometry& s, row_view<T> a, const T*, const T* peepholes, row_view<const T>,
+                  row_view<const T> before_c, row_view<T> after_c, T* dh, T* dc, T*,
+                  thread_pool* threads) const noexcept {
+        const extent n = s.outputs;
+        detail::each_gate_batch<T>(s.rows, n, threads, [&](extent r, extent j, auto in, auto out) {
+            T *to = a.row(r) + j, *dy_at = dh + r * n + j, *dc_at = dc + r * n + j;
+            const batch<T> zero(T(0)), dy = in(dy_at), old = in(before_c.row(r) + j);
+            const gate_values<T> v = values(n, j, to, peepholes, old, in);
+            const batch<T> d_o = dy * v.hc * detail::gate_slope<T>(f, v.ao, v.o);
+            batch<T> d = kernels::fma<T>(dy * v.o, h.derivative(v.c, v.hc), in(dc_at));
+            if (peepholes) d = kernels::fma<T>(in(peepholes + 2 * n + j), d_o, d);
+            d = detail::inside<T>(v.raw, T(clip), d);
+            const batch<T> d_i = d * (coupled ? v.z - old : v.z) * detail::gate_slope<T>(f, v.ai, v.i);
+            const batch<T> d_f = coupled ? zero : d * old * detail::gate_slope<T>(f, v.af, v.f);
+            const batch<T> d_z = d * v.i * detail::gate_slope<T>(g, v.az, v.z);
+            batch<T> back = d * (coupled ? batch<T>(T(1)) - v.i : v.f);
+            if (peepholes) {
+                back = kernels::fma<T>(in(peepholes + j), d_i, back);
+                back = kernels::fma<T>(in(peepholes + n + j), d_f, back);
+            }
+            out(to, d_i);
+            out(to + n, d_f);
+            out(to + 2 * n, d_z);
+            out(to + 3 * n, d_o);
+            out(after_c.row(r) + j, v.c);
+            out(dc_at, back);
+            out(dy_at, zero);
+        });
+    }
+
+private:
+    template <class T>
+    struct gate_values {
+        batch<T> ai, af, az, ao;  ///< before clipping
+        batch<T> i, f, z, o, raw, c, hc;
+    };
+    template <class T, class In>
+    [[gnu::always_inline]] gate_values<T> values(extent n, extent j, const T* a, const T* peepholes,
+                                                 const batch<T>& old, const In& in) const noexcept {
+        gate_values<T> v;
+        v.ai = in(a);
+        v.af = in(a + n);
+        v.az = in(a + 2 * n);
+        v.ao = in(a + 3 * n);
+        if (peepholes) {
+            v.ai = kernels::fma<T>(in(peepholes + j), old, v.ai);
+            v.af = kernels::fma<T>(in(peepholes + n + j), old, v.af);
+        }
+        v.i = detail::gate<T>(f, v.ai);
+        v.z = detail::gate<T>(g, v.az);
+        v.f = coupled ? batch<T>(T(1)) - v.i : detail::gate<T>(f, v.af);
+        v.raw = kernels::fma<T>(v.i, v.z, old * v.f);
+        v.c = detail::clipped<T>(v.raw, T(clip));
+        if (peepholes) v.ao = kernels::fma<T>(in(peepholes + 2 * n + j), v.c, v.ao);
+        v.o = detail::gate<T>(f, v.ao);
+        v.hc = h(v.c);
+        return v;
+    }
+};
+
+}  // namespace bespoke::kernels
+
+namespace bespoke::kernels {
+
+/// What `recurrent_prepare` writes. The recurrent product of the last `late` gates waits for the others (GRU).
+template <class T>
+struct recurrent_weights {
+    extent inputs, outputs, gates, late;
+
+    extent width() const { return gates * outputs; }
+    extent early() const { return (gates - late) * outputs; }
+    extent w() const { return 0; }                                          ///< W of all gates, [width, inputs]
+    extent r() const { return width() * inputs; }                           ///< R of all gates, [width, outputs]
+    extent bias() const { return r() + width() * outputs; }                 ///< [width]
+    extent packed_w() const { return bias() + width(); }
+    extent packed_early() const { return packed_w() + packed_size<T>(inputs, width()); }
+    extent packed_late() const { return packed_early() + packed_size<T>(outputs, early()); }
+    extent size() const { return packed_late() + packed_size<T>(outputs, late * outputs); }
+};
+
+/// Brings the matrices of the gates, in the order of the gates, together and packs them. bias[g] null: 0.
+template <class T>
+void recurrent_prepare(const recurrent_weights<T>& l, const T* const* w, const T* const* r, const T* const* bias,
+                       T* to) noexcept {
+    for (extent g = 0; g < l.gates; ++g) {
+        copy(l.outputs * l.inputs, w[g], to + l.w() + g * l.outputs * l.inputs);
+        copy(l.outputs * l.outputs, r[g], to + l.r() + g * l.outputs * l.outputs);
+        if (bias[g] != nullptr)
+            copy(l.outputs, bias[g], to + l.bias() + g * l.outputs);
+        else
+            fill(l.outputs, T(0), to + l.bias() + g * l.outputs);
+    }
+    pack(to + l.w(), extent{1}, l.inputs, l.inputs, l.width(), to + l.packed_w());
+    pack(to + l.r(), extent{1}, l.outputs, l.outputs, l.early(), to + l.packed_early());
+    pack(to + l.r() + l.early() * l.outputs, extent{1}, l.outputs, l.outputs, l.late * l.outputs,
+         to + l.packed_late());
+}
+
+/// Where the working memory of a sequence lies. Forward needs `a`, `h`, `memory` and `work` only.
+template <class T>
+struct recurrent_memory {
+    T *a;                ///< [all, width]: a of all gates, afterwards its gradient
+    T *h, *memory, *work;  ///< [rows, outputs]: the state and its second part, and room for a cell
+    T *before_h, *before_c, *third;  ///< [all, outputs]: states before each step, and what else a cell keeps
+    T *packed_early, *packed_late, *packed;
+
+    recurrent_memory(const recurrent_geometry& g, extent late, T* scratch) noexcept
+        : a(scratch), h(a + g.all() * g.width()), memory(h + state(g)), work(memory + state(g)),
+          before_h(work + state(g)), before_c(before_h + g.all() * g.outputs),
+          third(before_c + g.all() * g.outputs), packed_early(third + g.all() * g.outputs),
+          packed_late(packed_early + packed_size<T>((g.gates - late) * g.outputs, g.outputs)),
+          packed(packed_late + packed_size<T>(late * g.outputs, g.outputs)) {}
+    static extent forward_size(const recurrent_geometry& g) { return g.all() * g.width() + 3 * state(g); }
+    static extent size(const recurrent_geometry& g, extent late) {
+        const extent sums = packed_size<T>(g.all(), std::max(g.inputs, g.outputs));
+        return forward_size(g) + 3 * g.all() * g.outputs +
+               packed_size<T>((g.gates - late) * g.outputs, g.outputs) + packed_size<T>(late * g.outputs, g.outputs) +
+               std::max(sums, packed_size<T>(g.width(), g.inputs));
+    }
+
+private:
+    static extent state(const recurrent_geometry& g) { return g.rows * g.outputs; }
+};
+
+namespace detail {
+
+/// Runs the cell over the sequences; `keep(s)` is called before what is processed as number s.
+template <class T, class Cell, class Keep>
+void run_sequence(const recurrent_geometry& g, const Cell& cell, const T* x, const T* prepared, const T* peepholes,
+                  const recurrent_memory<T>& m, T* y, extent y_width, thread_pool* threads,
+                  const Keep& keep) noexcept {
+    const recurrent_weights<T> l{g.inputs, g.outputs, g.gates, Cell::late};
+    const T* const none = nullptr;
+    gemm(g.all(), g.width(), g.inputs, x, g.inputs, extent{1}, prepared + l.packed_w(), m.a, g.width(),
+         prepared + l.bias(), false, threads);
+    for (extent s = 0; s < g.steps; ++s) {
+        keep(s);
+        const row_view<T> at{m.a + g.first_row(s) * g.width(), g.row_stride * g.width()};
+        gemm(g.rows, l.early(), g.outputs, static_cast<const T*>(m.h), g.outputs, extent{1},
+             prepared + l.packed_early(), at.data, at.stride, none, true, threads);
+        row_view<T> to;
+        if (y != nullptr) to = {y + g.output_row(s) * y_width, g.row_stride * y_width};
+        cell.forward(g, at, prepared + l.packed_late(), peepholes, m.h, m.memory, m.work, to, threads);
+    }
+}
+
+}  // namespace detail
+
+/// `m.h` and, where the cell has one, `m.memory` hold the state before the first step, and afterwards that behind the
+/// last one. y: the outputs of all steps, rows y_width elements apart; may be null.
+template <class T, class Cell>
+void recurrent_forward(const recurrent_geometry& g, const Cell& cell, const T* x, const T* prepared,
+                       const T* peepholes, const recurrent_memory<T>& m, T* y, extent y_width,
+                       thread_pool* threads) noexcept {
+    detail::run_sequence(g, cell, x, prepared, peepholes, m, y, y_width, threads, [](extent) {});
+}
+
+/// The same, and what `recurrent_backward` wants of it.
+template <class T, class Cell>
+void recurrent_recall(const recurrent_geometry& g, const Cell& cell, const T* x, const T* prepared,
+                      const T* peepholes, const recurrent_memory<T>& m, thread_pool* threads) noexcept {
+    const extent n = g.outputs;
+    detail::run_sequence(g, cell, x, prepared, peepholes, m, static_cast<T*>(nullptr), n, threads, [&](extent s) {
+        for (extent r = 0; r < g.rows; ++r) {
+            const extent at = (g.first_row(s) + r * g.row_stride) * n;
+            copy(n, m.h + r * n, m.before_h + at);
+            if (Cell::has_memory) copy(n, m.memory + r * n, m.before_c + at);
+        }
+    });
+}
+
+/// After `recurrent_recall`: through the steps from the last processed to the first. `m.h` and `m.memory` hold the
+/// gradient of the state behind the last step, and afterwards that of the state before the first one; m.a then holds
+/// the gradient of a. dy: of the outputs of all steps, or null.
+template <class T, class Cell>
+void recurrent_backward(const recurrent_geometry& g, const Cell& cell, const T* prepared, const T* peepholes,
+                        const recurrent_memory<T>& m, const T* dy, extent dy_width, thread_pool* threads) noexcept {
+    const recurrent_weights<T> l{g.inputs, g.outputs, g.gates, Cell::late};
+    const extent n = g.outputs;
+    pack(prepared + l.r(), n, extent{1}, l.early(), n, m.packed_early, threads);
+    pack(prepared + l.r() + l.early() * n, n, extent{1}, l.late * n, n, m.packed_late, threads);
+    for (extent s = g.steps; s-- > 0;) {
+        const extent first = g.first_row(s);
+        if (dy != nullptr)
+            for (extent r = 0; r < g.rows; ++r)
+                accumulate(n, dy + (g.output_row(s) + r * g.row_stride) * dy_width, m.h + r * n);
+        const row_view<T> a{m.a + first * g.width(), g.row_stride * g.width()};
+        const auto kept = [&](T* data) { return row_view<T>{data + first * n, g.row_stride * n}; };
+        const auto read = [&](T* data) { return row_view<const T>{data + first * n, g.row_stride * n}; };
+        cell.template backward<T>(g, a, m.packed_late, peepholes, read(m.before_h), read(m.before_c), kept(m.third),
+                                  m.h, m.memory, m.work, threads);
+        gemm(g.rows, n, l.early(), static_cast<const T*>(a.data), a.stride, extent{1}, m.packed_early, m.h, n,
+             static_cast<const T*>(nullptr), true, threads);
+    }
+}
+
+/// The gradients that `m.a` holds now, added to those of the gates' weights, for each gate or null, and of x.
+template <class T>
+void recurrent_gradients(const recurrent_geometry& g, extent late, const T* x, const T* prepared,
+                         const recurrent_memory<T>& m, T* const* dw, T* const* dr, T* const* dbias, T* dx,
+                         thread_pool* threads) noexcept {
+    const recurrent_weights<T> l{g.inputs, g.outputs, g.gates, late};
+    const extent n = g.outputs, all = g.all(), width = g.width();
+    const T *a = m.a, *const none = nullptr;
+    const auto products = [&](const T* from, extent columns, extent first, extent last, T* const* to) {
+        bool wanted = false;
+        for (extent i = first; i < last; ++i) wanted |= to[i] != nullptr;
+        if (!wanted) return;
+        pack(from, columns, extent{1}, all, columns, m.packed, threads);
+        for (extent i = first; i < last; ++i)
+            if (to[i] != nullptr)
+                gemm(n, columns, all, a + i * n, extent{1}, width, m.packed, to[i], columns, none, true, threads);
+    };
+    products(x, g.inputs, 0, g.gates, dw);
+    products(m.before_h, n, 0, g.gates - late, dr);
+    products(m.third, n, g.gates - late, g.gates, dr);
+    for (extent i = 0; i < g.gates; ++i)
+        if (dbias[i] != nullptr) column_sums(all, n, a + i * n, width, dbias[i], threads);
+    if (dx == nullptr) return;
+    pack(prepared + l.w(), g.inputs, extent{1}, width, g.inputs, m.packed, threads);
+    gemm(all, g.inputs, width, a, width, extent{1}, m.packed, dx, g.inputs, none, true, threads);
+}
+
+/// to[j] += the sum over rows of a[row * a_stride + j] * c[row * n + j], j in [0, n): one chain, rows ascending.
+template <class T>
+void peephole_gradient(extent rows, extent n, const T* a, extent a_stride, const T* c, T* to) noexcept {
+    for (extent r = 0; r < rows; ++r)
+        for_each_batch<T>(n, [&](extent j, auto in, auto out) {
+            out(to + j, kernels::fma<T>(in(a + r * a_stride + j), in(c + r * n + j), in(to + j)));
+        });
+}
+
+}  // namespace bespoke::kernels
+
+#include <algorithm>
+#include <optional>
+#include <variant>
+
+/// What the recurrent layers of the Core ML specification share: simple_recurrent, gru, uni_directional_lstm,
+/// bi_directional_lstm.
+///
+/// | x                   | y, with sequence_output | y, without and states |                                  |
+/// |---------------------|-------------------------|-----------------------|----------------------------------|
+/// | [steps, batch, C, 1, 1] | [steps, batch, n, 1, 1] | [1, batch, n, 1, 1] | of the specification          |
+/// | [steps, batch, C]   | [steps, batch, n]       | [1, batch, n]         |                                  |
+/// | [steps, C]          | [steps, n]              | [1, n]                | one sequence                     |
+///
+/// n is output_vector_size; y of bi_directional_lstm has 2 n. No step at all: the states stay what they are.
+/// Inputs: x, or x and the states before the first step, which else are 0. Outputs: y, or, where states come in, y and
+/// the states behind the last step.
+/// With reverse_input the steps are taken from the last to the first, and y has them in that order.
+/// What the gates' activations get is clipped to +-50.
+namespace bespoke {
+
+/// An activation of a gate: those that the specification allows. Core ML specification, ActivationParams.
+struct recurrent_activation {
+    using alternatives = std::variant<sigmoid, tanh, sigmoid_hard, linear, relu, scaled_tanh>;
+    alternatives type{};
+
+    static constexpr auto fields =
+        std::tuple{oneof<recurrent_activation, alternatives>{&recurrent_activation::type}};
+
+    constexpr recurrent_activation() = default;
+    constexpr recurrent_activation(const sigmoid& f) : type(f) {}
+    constexpr recurrent_activation(const tanh& f) : type(f) {}
+    constexpr recurrent_activation(const sigmoid_hard& f) : type(f) {}
+    constexpr recurrent_activation(const linear& f) : type(f) {}
+    constexpr recurrent_activation(const relu& f) : type(f) {}
+    constexpr recurrent_activation(const scaled_tanh& f) : type(f) {}
+
+    template <class F>
+    constexpr bool is() const {
+        return std::holds_alternative<F>(type);
+    }
+    template <class V>
+    V operator()(const V& x) const noexcept {
+        return std::visit([&](const auto& f) -> V { return f(x); }, type);
+    }
+    template <class V>
+    V derivative(const V& x, const V& y) const noexcept {
+        return std::visit([&](const auto& f) -> V { return f.derivative(x, y); }, type);
+    }
+    friend bool operator==(const recurrent_activation&, const recurrent_activation&) = default;
+};
+
+namespace detail {
+
+/// The views of a layer's parameters, gate by gate.
+template <class T>
+struct gate_arrays {
+    std::array<T*, 4> w{}, r{}, bias{};
+    std::array<T*, 3> peepholes{};
+};
+
+/// What a recurrent layer looks like from outside.
+struct recurrent_form {
+    extent input_size, output_size;  ///< declared
+    extent gates, late;
+    std::size_t states, directions;  ///< states of each direction
+    bool sequence_output;
+
+    /// Elements of a sequence's working memory, so that no size can overflow.
+    static constexpr extent most = extent{1} << 48;
+
+    static constexpr std::size_t channel_axis(const shape& x) { return x.rank() == 2 ? 1 : 2; }
+    static constexpr extent inputs(const shape& x) { return x[channel_axis(x)]; }
+    static constexpr extent batch(const shape& x) { return x.rank() == 2 ? 1 : x[1]; }
+
+    constexpr shape state_shape(const shape& x) const {
+        shape y = x;
+        y[0] = 1;
+        y[channel_axis(x)] = output_size;
+        return y;
+    }
+    constexpr outcome output_shape(std::span<const shape> xs) const {
+        const shape& x = xs[0];
+        const std::size_t all_states = states * directions;
+        if (x.rank() != 2 && x.rank() != 3 && x.rank() != 5)
+            return shape_fault("an input [steps, channels], [steps, batch, channels] or [steps, batch, channels, 1, 1] "
+                               "wanted, its shape is ", x);
+        if (x.rank() == 5 && (x[3] != 1 || x[4] != 1))
+            return shape_fault("an input [steps, batch, channels, 1, 1] wanted, its shape is ", x);
+        if (x[0] < 0 || batch(x) < 1 || inputs(x) < 1)
+            return shape_fault("an input with a batch and channels wanted, its shape is ", x);
+        if (output_size < 1) return value_fault("outputVectorSize from 1 up wanted, ", output_size, " given");
+        if (input_size != unset && input_size != inputs(x))
+            return shape_fault("an inputVectorSize of ", input_size, " declared, its input has ", inputs(x),
+                               " channels (shape ", x, ")");
+        const extent vectors = checked_product(std::max<extent>(x[0], 1), batch(x), most);
+        const extent wide = checked_product(std::max(inputs(x), output_size), 64, most);
+        if (vectors < 0 || wide < 0 || checked_product(vectors, wide, most) < 0)
+            return shape_fault("a sequence of vectors of ", output_size, " is too much for an input of the shape ", x);
+        if (xs.size() != 1 && xs.size() != 1 + all_states)
+            return value_fault("1 or ", 1 + all_states, " inputs wanted, ", xs.size(), " named");
+        for (std::size_t i = 1; i < xs.size(); ++i)
+            if (!(xs[i] == state_shape(x)))
+                return shape_fault("a state of the shape ", state_shape(x), " wanted as input ", i, ", its shape is ",
+                                   xs[i]);
+        shape y = state_shape(x);
+        if (sequence_output) y[0] = x[0];
+        y[channel_axis(x)] *= static_cast<extent>(directions);
+        std::vector<shape> ys{y};
+        for (std::size_t i = 1; i < xs.size(); ++i) ys.push_back(state_shape(x));
+        return ys;
+    }
+
+    /// One sequence an example lie side by side: then all examples are the rows of one call.
+    template <class X>
+    static bool together(const X& x, extent examples) {
+        return batch(x.dimensions) == 1 && (examples == 1 || x.stride != 0 || x.size() == 0);
+    }
+    constexpr kernels::recurrent_geometry geometry(const shape& x, extent examples, bool all_together,
+                                                   bool reverse) const {
+        const extent steps = x[0];
+        return {.steps = steps,
+                .rows = all_together ? examples : batch(x),
+                .step_stride = all_together ? 1 : batch(x),
+                .row_stride = all_together ? steps : 1,
+                .inputs = inputs(x),
+                .outputs = output_size,
+                .gates = gates,
+                .reverse = reverse,
+                .in_place = directions == 2};
+    }
+    template <class T>
+    extent scratch_size(const shape& x, extent examples) const {
+        const auto size = [&](bool all_together) {
+            return kernels::recurrent_memory<T>::size(geometry(x, examples, all_together, false), late);
+        };
+        return batch(x) == 1 ? std::max(size(true), size(false)) : size(false);
+    }
+
+    /// Elements that `prepare` writes for one direction; the peepholes stand last.
+    template <class T>
+    extent prepared_size(extent inputs) const {
+        return weights<T>(inputs).size() + 3 * output_size;
+    }
+    template <class T>
+    kernels::recurrent_weights<T> weights(extent inputs) const {
+        return {inputs, output_size, gates, late};
+    }
+    template <class T>
+    void prepare(extent inputs, const gate_arrays<const T>& p, T* prepared) const noexcept {
+        const auto l = weights<T>(inputs);
+        kernels::recurrent_prepare(l, p.w.data(), p.r.data(), p.bias.data(), prepared);
+        for (extent i = 0; i < 3; ++i)
+            if (const T* from = p.peepholes[static_cast<std::size_t>(i)])
+                kernels::copy(output_size, from, prepared + l.size() + i * output_size);
+    }
+};
+
+/// One direction of a recurrent layer in one call: all examples as rows, or one example with its batch as rows.
+template <class T, class Cell>
+struct recurrent_call {
+    const recurrent_form& form;
+    const Cell& cell;
+    kernels::recurrent_geometry g;
+    extent first;                ///< example
+    bool all_together;
+    std::size_t direction;
+    const T *prepared, *peepholes;
+    kernels::recurrent_memory<T> m;
+    thread_pool* threads;
+
+    extent width() const { return static_cast<extent>(form.directions) * g.outputs; }
+    extent offset() const { return static_cast<extent>(direction) * g.outputs; }
+    std::size_t state(std::size_t i) const { return 1 + direction * form.states + i; }
+    /// Row r of a blob of one vector a row.
+    template <class View>
+    auto* row(const View& v, extent r, extent size) const {
+        return all_together ? v.example(r) : v.example(first) + r * size;
+    }
+    T* part(std::size_t i) const { return i == 0 ? m.h : m.memory; }
+
+    template <class X>
+    void load_states(std::span<const X> xs) const noexcept {
+        for (std::size_t i = 0; i < form.states; ++i)
+            for (extent r = 0; r < g.rows; ++r)
+                if (xs.size() > 1)
+                    kernels::copy(g.outputs, row(xs[state(i)], r, g.outputs), part(i) + r * g.outputs);
+                else
+                    kernels::fill(g.outputs, T(0), part(i) + r * g.outputs);
+    }
+    template <class X, class Y>
+    void forward(std::span<const X> xs, std::span<const Y> ys) const noexcept {
+        load_states(xs);
+        T* y = form.sequence_output ? ys[0].example(first) + offset() : nullptr;
+        kernels::recurrent_forward(g, cell, xs[0].example(first), prepared, peepholes, m, y, width(), threads);
+        for (extent r = 0; r < g.rows; ++r) {
+            if (!form.sequence_output)
+                kernels::copy(g.outputs, m.h + r * g.outputs, row(ys[0], r, width()) + offset());
+            for (std::size_t i = 0; i < form.states && ys.size() > 1; ++i)
+                kernels::copy(g.outputs, part(i) + r * g.outputs, row(ys[state(i)], r, g.outputs));
+        }
+    }
+    template <class X, class Dx>
+    void backward(std::span<const X> xs, std::span<const X> dys, std::span<const Dx> dxs,
+                  const gate_arrays<T>& dp) const noexcept {
+        const T* x = xs[0].example(first);
+        load_states(xs);
+        kernels::recurrent_recall(g, cell, x, prepared, peepholes, m, threads);
+        for (std::size_t i = 0; i < form.states; ++i) kernels::fill(g.rows * g.outputs, T(0), part(i));
+        for (extent r = 0; r < g.rows; ++r) {
+            if (!form.sequence_output && dys[0])
+                kernels::accumulate(g.outputs, row(dys[0], r, width()) + offset(), m.h + r * g.outputs);
+            for (std::size_t i = 0; i < form.states && dys.size() > 1; ++i)
+                if (dys[state(i)])
+                    kernels::accumulate(g.outputs, row(dys[state(i)], r, g.outputs), part(i) + r * g.outputs);
+        }
+        const T* dy = form.sequence_output && dys[0] ? dys[0].example(first) + offset() : nullptr;
+        kernels::recurrent_backward(g, cell, prepared, peepholes, m, dy, width(), threads);
+        for (std::size_t i = 0; i < form.states && dxs.size() > 1; ++i)
+            for (extent r = 0; r < g.rows && dxs[state(i)]; ++r)
+                kernels::accumulate(g.outputs, part(i) + r * g.outputs, row(dxs[state(i)], r, g.outputs));
+        kernels::recurrent_gradients(g, Cell::late, x, prepared, m, dp.w.data(), dp.r.data(), dp.bias.data(),
+                                     dxs[0] ? dxs[0].example(first) : nullptr, threads);
+        const extent n = g.outputs;
+        constexpr extent gate_of[] = {0, 1, 3};
+        for (std::size_t i = 0; i < 3; ++i)
+            if (dp.peepholes[i] != nullptr)
+                kernels::peephole_gradient(g.all(), n, m.a + gate_of[i] * n, g.width(), i == 2 ? m.third : m.before_c,
+                                           dp.peepholes[i]);
+    }
+};
+
+/// Calls `body(call)` for all examples together or one by one.
+template <class T, class Cell, class X, class Body>
+void each_recurrent_call(const recurrent_form& form, const Cell& cell, const X& x, extent examples,
+                         std::size_t direction, bool reverse, const T* prepared, bool has_peepholes, T* scratch,
+                         thread_pool* threads, const Body& body) noexcept {
+    const bool all_together = recurrent_form::together(x, examples);
+    const auto g = form.geometry(x.dimensions, examples, all_together, reverse);
+    const auto l = form.template weights<T>(g.inputs);
+    const T* from = prepared + static_cast<extent>(direction) * form.template prepared_size<T>(g.inputs);
+    const kernels::recurrent_memory<T> m(g, Cell::late, scratch);
+    for (extent first = 0; first < (all_together ? 1 : examples); ++first)
+        body(recurrent_call<T, Cell>{form, cell, g, first, all_together, direction, from,
+                                     has_peepholes ? from + l.size() : nullptr, m, threads});
+}
+
+}  // namespace detail
+}  // namespace bespoke
+
+namespace bespoke {
+
+/// Gated recurrent unit, for each step t, with f, g = activations:
+///     z = f(W_z x_t + R_z y_{t-1} + b_z)    r = f(W_r x_t + R_r y_{t-1} + b_r)
+///     o = g(W_o x_t + R_o (r y_{t-1}) + b_o)    y_t = (1 - z) o + z y_{t-1}
+/// W [output_vector_size, input_vector_size], R [output_vector_size, output_vector_size], b [output_vector_size].
+/// Shapes: see recurrent.hpp; the state is y. Cho et al., EMNLP 2014; Core ML specification, GRULayerParams.
+struct gru {
+    extent input_vector_size = unset;
+    extent output_vector_size = unset;
+    std::array<recurrent_activation, 2> activations{sigmoid{}, tanh{}};
+    bool sequence_output = false;  ///< y of all steps, not only of the last
+    bool has_bias_vectors = true;
+    bool reverse_input = false;
+
+    static constexpr auto key = "gru";
+    static constexpr auto fields = std::tuple{field{"inputVectorSize", &gru::input_vector_size},
+                                              field{"outputVectorSize", &gru::output_vector_size},
+                                              field{"activations", &gru::activations},
+                                              field{"sequenceOutput", &gru::sequence_output},
+                                              field{"hasBiasVectors", &gru::has_bias_vectors},
+                                              field{"reverseInput", &gru::reverse_input}};
+    static constexpr input_count inputs{1, 2};
+    static constexpr bool batched = true;
+    static constexpr backward_needs needs{.input = true, .output = false};
+
+    template <class T>
+    struct parameters {
+        T update_gate_weight_matrix, reset_gate_weight_matrix, output_gate_weight_matrix;
+        T update_gate_recursion_matrix, reset_gate_recursion_matrix, output_gate_recursion_matrix;
+        T update_gate_bias_vector, reset_gate_bias_vector, output_gate_bias_vector;
+    };
+    template <class T>
+    static constexpr auto parameter_fields = std::array{
+        parameter_field{"updateGateWeightMatrix", &parameters<T>::update_gate_weight_matrix, initial::glorot},
+        parameter_field{"resetGateWeightMatrix", &parameters<T>::reset_gate_weight_matrix, initial::glorot},
+        parameter_field{"outputGateWeightMatrix", &parameters<T>::output_gate_weight_matrix, initial::glorot},
+        parameter_field{"updateGateRecursionMatrix", &parameters<T>::update_gate_recursion_matrix, initial::glorot},
+        parameter_field{"resetGateRecursionMatrix", &parameters<T>::reset_gate_recursion_matrix, initial::glorot},
+        parameter_field{"outputGateRecursionMatrix", &parameters<T>::output_gate_recursion_matrix, initial::glorot},
+        parameter_field{"updateGateBiasVector", &parameters<T>::update_gate_bias_vector},
+        parameter_field{"resetGateBiasVector", &parameters<T>::reset_gate_bias_vector},
+        parameter_field{"outputGateBiasVector", &parameters<T>::output_gate_bias_vector}};
+
+    constexpr outcome output_shape(std::span<const shape> xs) const { return form().output_shape(xs); }
+    constexpr gru resolved(std::span<const shape> xs) const {
+        gru result = *this;
+        result.input_vector_size = detail::recurrent_form::inputs(xs[0]);
+        return result;
+    }
+    constexpr parameters<shape> parameter_shapes(std::span<const shape> xs) const {
+        const extent n = output_vector_size;
+        const shape w{n, detail::recurrent_form::inputs(xs[0])}, r{n, n}, b = has_bias_vectors ? shape{n} : absent;
+        return {w, w, w, r, r, r, b, b, b};
+    }
+
+    template <class T>
+    extent prepared_size(std::span<const shape> xs) const {
+        return form().prepared_size<T>(detail::recurrent_form::inputs(xs[0]));
+    }
+    template <class P, class T>
+    void prepare(const P& p, T* prepared) const noexcept {
+        form().prepare(p.update_gate_weight_matrix[1], arrays<const T>(p), prepared);
+    }
+    template <class T>
+    extent scratch_size(std::span<const shape> xs, extent examples, extent) const {
+        return form().scratch_size<T>(xs[0], examples);
+    }
+
+    template <class X, class Y, class P, class W>
+    void forward(std::span<const X> xs, std::span<const Y> ys, const P&, W& w) const noexcept {
+        each_call(xs[0], ys[0].examples, w, [&](const auto& call) { call.forward(xs, ys); });
+    }
+    template <class X, class Dx, class P, class Dp, class W>
+    void backward(std::span<const X> xs, std::span<const X>, std::span<const X> dys, std::span<const Dx> dxs,
+                  const P&, const Dp& dp, W& w) const noexcept {
+        const auto to = arrays<typename X::value_type>(dp);
+        each_call(xs[0], dys[0].examples, w, [&](const auto& call) { call.backward(xs, dys, dxs, to); });
+    }
+    friend bool operator==(const gru&, const gru&) = default;
+
+private:
+    constexpr detail::recurrent_form form() const {
+        return {.input_size = input_vector_size,
+                .output_size = output_vector_size,
+                .gates = 3,
+                .late = 1,
+                .states = 1,
+                .directions = 1,
+                .sequence_output = sequence_output};
+    }
+    template <class T, class P>
+    static detail::gate_arrays<T> arrays(const P& p) noexcept {
+        return {.w = {p.update_gate_weight_matrix.data, p.reset_gate_weight_matrix.data,
+                      p.output_gate_weight_matrix.data},
+                .r = {p.update_gate_recursion_matrix.data, p.reset_gate_recursion_matrix.data,
+                      p.output_gate_recursion_matrix.data},
+                .bias = {p.update_gate_bias_vector.data, p.reset_gate_bias_vector.data,
+                         p.output_gate_bias_vector.data}};
+    }
+    /// Calls `body(call)` with a cell compiled for these activations, or with one for any.
+    template <class X, class W, class Body>
+    void each_call(const X& x, extent examples, W& w, const Body& body) const noexcept {
+        const auto run = [&](const auto& cell) {
+            detail::each_recurrent_call(form(), cell, x, examples, 0, reverse_input, w.prepared, false, w.scratch,
+                                        w.threads, body);
+        };
+        if (activations[0].is<sigmoid>() && activations[1].is<tanh>())
+            run(kernels::gru_cell<sigmoid, tanh>{});
+        else
+            run(kernels::gru_cell<recurrent_activation, recurrent_activation>{activations[0], activations[1]});
+    }
+};
+
+}  // namespace bespoke
+
+
 namespace bespoke {
 
 /// Fully connected layer: y = x Wᵀ + b.
@@ -4907,6 +5694,326 @@ struct layer_normalization {
                                               dx.data, dp.gamma.data, dp.beta.data, w.scratch, w.threads);
     }
     friend bool operator==(const layer_normalization&, const layer_normalization&) = default;
+};
+
+}  // namespace bespoke
+
+
+#include <limits>
+
+namespace bespoke {
+
+/// What both LSTM layers have in common. Core ML specification, LSTMParams.
+struct lstm_params {
+    bool sequence_output = false;  ///< y of all steps, not only of the last
+    bool has_bias_vectors = true;
+    bool forget_bias = false;  ///< 1 is added to the bias of the forget gate
+    bool has_peephole_vectors = false;
+    bool coupled_input_and_forget_gate = false;  ///< f = 1 - i; the forget gate's weights are not used
+    float cell_clip_threshold = 50;              ///< 0 means 50
+
+    static constexpr auto fields =
+        std::tuple{field{"sequenceOutput", &lstm_params::sequence_output},
+                   field{"hasBiasVectors", &lstm_params::has_bias_vectors},
+                   field{"forgetBias", &lstm_params::forget_bias},
+                   field{"hasPeepholeVectors", &lstm_params::has_peephole_vectors},
+                   field{"coupledInputAndForgetGate", &lstm_params::coupled_input_and_forget_gate},
+                   field{"cellClipThreshold", &lstm_params::cell_clip_threshold}};
+    friend bool operator==(const lstm_params&, const lstm_params&) = default;
+};
+
+/// The weights of one direction. Core ML specification, LSTMWeightParams.
+template <class T, std::size_t Direction = 0>
+struct lstm_weights {
+    T input_gate_weight_matrix, forget_gate_weight_matrix, block_input_weight_matrix, output_gate_weight_matrix;
+    T input_gate_recursion_matrix, forget_gate_recursion_matrix, block_input_recursion_matrix,
+        output_gate_recursion_matrix;
+    T input_gate_bias_vector, forget_gate_bias_vector, block_input_bias_vector, output_gate_bias_vector;
+    T input_gate_peephole_vector, forget_gate_peephole_vector, output_gate_peephole_vector;
+};
+
+namespace detail {
+
+/// The arrays of one direction in the order of the specification: W, R and b of i, f, z, o; p of i, f, o.
+template <class T, std::size_t D>
+inline constexpr std::array lstm_members{
+    &lstm_weights<T, D>::input_gate_weight_matrix,     &lstm_weights<T, D>::forget_gate_weight_matrix,
+    &lstm_weights<T, D>::block_input_weight_matrix,    &lstm_weights<T, D>::output_gate_weight_matrix,
+    &lstm_weights<T, D>::input_gate_recursion_matrix,  &lstm_weights<T, D>::forget_gate_recursion_matrix,
+    &lstm_weights<T, D>::block_input_recursion_matrix, &lstm_weights<T, D>::output_gate_recursion_matrix,
+    &lstm_weights<T, D>::input_gate_bias_vector,       &lstm_weights<T, D>::forget_gate_bias_vector,
+    &lstm_weights<T, D>::block_input_bias_vector,      &lstm_weights<T, D>::output_gate_bias_vector,
+    &lstm_weights<T, D>::input_gate_peephole_vector,   &lstm_weights<T, D>::forget_gate_peephole_vector,
+    &lstm_weights<T, D>::output_gate_peephole_vector};
+
+/// "weightParams.inputGateWeightMatrix"; with two directions "weightParams.0.inputGateWeightMatrix".
+template <std::size_t Directions>
+inline constexpr auto lstm_names = [] {
+    constexpr std::string_view gates[] = {"inputGate", "forgetGate", "blockInput", "outputGate"};
+    constexpr std::string_view kinds[] = {"WeightMatrix", "RecursionMatrix", "BiasVector", "PeepholeVector"};
+    std::array<sentence, 15 * Directions> names;
+    std::size_t i = 0;
+    for (std::size_t direction = 0; direction < Directions; ++direction)
+        for (std::size_t kind = 0; kind < 4; ++kind)
+            for (std::size_t gate = 0; gate < 4; ++gate)
+                if (kind < 3 || gate != 2) {
+                    sentence name("weightParams.");
+                    if (Directions == 2) name.append(sentence(direction, "."));
+                    name.append(sentence(gates[gate], kinds[kind]));
+                    names[i++] = name;
+                }
+    return names;
+}();
+
+/// `parameter_fields` of a layer whose Parameters hold the weights of some directions.
+template <class T, class Parameters, std::size_t... D>
+constexpr auto lstm_fields(std::index_sequence<D...>) {
+    std::array<parameter_field<Parameters, T>, 15 * sizeof...(D)> fields{};
+    std::size_t i = 0;
+    const auto add = [&](const auto& members) {
+        for (const auto member : members) {
+            fields[i] = {lstm_names<sizeof...(D)>[i].view(), member,
+                         i % 15 < 8 ? initial::glorot : initial::zero};
+            ++i;
+        }
+    };
+    (add(lstm_members<T, D>), ...);
+    return fields;
+}
+
+constexpr recurrent_form lstm_form(extent input_size, extent output_size, const lstm_params& params,
+                                   std::size_t directions) {
+    return {.input_size = input_size,
+            .output_size = output_size,
+            .gates = 4,
+            .late = 0,
+            .states = 2,
+            .directions = directions,
+            .sequence_output = params.sequence_output};
+}
+constexpr outcome lstm_output_shape(const recurrent_form& form, const lstm_params& params,
+                                    std::span<const shape> xs) {
+    if (!(params.cell_clip_threshold >= 0) || params.cell_clip_threshold > std::numeric_limits<float>::max())
+        return value_fault("a finite cellClipThreshold from 0 up wanted");
+    return form.output_shape(xs);
+}
+template <std::size_t D>
+constexpr void lstm_shapes(lstm_weights<shape, D>& shapes, extent inputs, extent outputs, const lstm_params& params) {
+    for (std::size_t i = 0; i < 15; ++i) {
+        shape& s = shapes.*lstm_members<shape, D>[i];
+        s = {outputs};
+        if (i < 4) s = {outputs, inputs};
+        else if (i < 8) s = {outputs, outputs};
+        else if (i < 12 ? !params.has_bias_vectors : !params.has_peephole_vectors) s = absent;
+    }
+}
+/// The pointers of views of type View on T.
+template <class T, std::size_t D, class View>
+gate_arrays<T> lstm_arrays(const lstm_weights<View, D>& p) noexcept {
+    gate_arrays<T> a;
+    for (std::size_t i = 0; i < 15; ++i) {
+        T* const data = (p.*lstm_members<View, D>[i]).data;
+        (i < 4 ? a.w[i] : i < 8 ? a.r[i - 4] : i < 12 ? a.bias[i - 8] : a.peepholes[i - 12]) = data;
+    }
+    return a;
+}
+
+template <class T, std::size_t D, class View>
+void lstm_prepare(const recurrent_form& form, const lstm_params& params, const lstm_weights<View, D>& p,
+                  T* prepared) noexcept {
+    const auto a = lstm_arrays<const T>(p);
+    const extent inputs = p.input_gate_weight_matrix[1];
+    form.prepare(inputs, a, prepared);
+    if (!params.forget_bias) return;
+    T* bias = prepared + form.weights<T>(inputs).bias() + form.output_size;
+    for (extent i = 0; i < form.output_size; ++i) bias[i] += T(1);
+}
+
+/// Calls `body(call)` with a cell compiled for these activations, or with one for any.
+template <class T, class X, class Body>
+void each_lstm_call(const recurrent_form& form, const lstm_params& params,
+                    const std::array<recurrent_activation, 3>& activations, const X& x, extent examples,
+                    std::size_t direction, bool reverse, const T* prepared, T* scratch, thread_pool* threads,
+                    const Body& body) noexcept {
+    const auto& [f, g, h] = activations;
+    const float clip = params.cell_clip_threshold == 0 ? 50.0F : params.cell_clip_threshold;
+    const auto run = [&](const auto& cell) {
+        each_recurrent_call<T>(form, cell, x, examples, direction, reverse, prepared, params.has_peephole_vectors,
+                               scratch, threads, body);
+    };
+    const bool coupled = params.coupled_input_and_forget_gate;
+    if (f.is<sigmoid>() && g.is<tanh>() && h.is<tanh>())
+        run(kernels::lstm_cell<sigmoid, tanh, tanh>{{}, {}, {}, coupled, clip});
+    else
+        run(kernels::lstm_cell<recurrent_activation, recurrent_activation, recurrent_activation>{f, g, h, coupled,
+                                                                                                   clip});
+}
+
+}  // namespace detail
+
+/// Long short-term memory, for each step t, with f, g, h = activations:
+///     i = f(W_i x_t + R_i y_{t-1} + p_i c_{t-1} + b_i)    z = g(W_z x_t + R_z y_{t-1} + b_z)
+///     f = f(W_f x_t + R_f y_{t-1} + p_f c_{t-1} + b_f)    c_t = clip(c_{t-1} f + i z), c_{t-1} (1 - i) + i z if coupled
+///     o = f(W_o x_t + R_o y_{t-1} + p_o c_t + b_o)        y_t = h(c_t) o
+/// W [output_vector_size, input_vector_size], R [output_vector_size, output_vector_size], p, b [output_vector_size].
+/// Shapes: see recurrent.hpp; the states are y and c.
+/// Hochreiter and Schmidhuber, 1997; Gers and Schmidhuber, 2000; Core ML specification,
+/// UniDirectionalLSTMLayerParams.
+struct uni_directional_lstm {
+    extent input_vector_size = unset;
+    extent output_vector_size = unset;
+    std::array<recurrent_activation, 3> activations{sigmoid{}, tanh{}, tanh{}};
+    lstm_params params{};
+    bool reverse_input = false;
+
+    static constexpr auto key = "uniDirectionalLSTM";
+    static constexpr auto fields =
+        std::tuple{field{"inputVectorSize", &uni_directional_lstm::input_vector_size},
+                   field{"outputVectorSize", &uni_directional_lstm::output_vector_size},
+                   field{"activations", &uni_directional_lstm::activations},
+                   field{"params", &uni_directional_lstm::params},
+                   field{"reverseInput", &uni_directional_lstm::reverse_input}};
+    static constexpr input_count inputs{1, 3};
+    static constexpr bool batched = true;
+    static constexpr backward_needs needs{.input = true, .output = false};
+
+    template <class T>
+    using parameters = lstm_weights<T>;
+    template <class T>
+    static constexpr auto parameter_fields = detail::lstm_fields<T, lstm_weights<T>>(std::index_sequence<0>{});
+
+    constexpr outcome output_shape(std::span<const shape> xs) const {
+        return detail::lstm_output_shape(form(), params, xs);
+    }
+    constexpr uni_directional_lstm resolved(std::span<const shape> xs) const {
+        uni_directional_lstm result = *this;
+        result.input_vector_size = detail::recurrent_form::inputs(xs[0]);
+        return result;
+    }
+    constexpr lstm_weights<shape> parameter_shapes(std::span<const shape> xs) const {
+        lstm_weights<shape> shapes;
+        detail::lstm_shapes(shapes, detail::recurrent_form::inputs(xs[0]), output_vector_size, params);
+        return shapes;
+    }
+
+    template <class T>
+    extent prepared_size(std::span<const shape> xs) const {
+        return form().prepared_size<T>(detail::recurrent_form::inputs(xs[0]));
+    }
+    template <class P, class T>
+    void prepare(const P& p, T* prepared) const noexcept {
+        detail::lstm_prepare(form(), params, p, prepared);
+    }
+    template <class T>
+    extent scratch_size(std::span<const shape> xs, extent examples, extent) const {
+        return form().scratch_size<T>(xs[0], examples);
+    }
+
+    template <class X, class Y, class P, class W>
+    void forward(std::span<const X> xs, std::span<const Y> ys, const P&, W& w) const noexcept {
+        detail::each_lstm_call(form(), params, activations, xs[0], ys[0].examples, 0, reverse_input, w.prepared,
+                               w.scratch, w.threads, [&](const auto& call) { call.forward(xs, ys); });
+    }
+    template <class X, class Dx, class P, class Dp, class W>
+    void backward(std::span<const X> xs, std::span<const X>, std::span<const X> dys, std::span<const Dx> dxs,
+                  const P&, const Dp& dp, W& w) const noexcept {
+        const auto to = detail::lstm_arrays<typename X::value_type>(dp);
+        detail::each_lstm_call(form(), params, activations, xs[0], dys[0].examples, 0, reverse_input, w.prepared,
+                               w.scratch, w.threads, [&](const auto& call) { call.backward(xs, dys, dxs, to); });
+    }
+    friend bool operator==(const uni_directional_lstm&, const uni_directional_lstm&) = default;
+
+private:
+    constexpr detail::recurrent_form form() const {
+        return detail::lstm_form(input_vector_size, output_vector_size, params, 1);
+    }
+};
+
+/// Two LSTMs over the same sequence, the second from the last step to the first; y_t holds both, one behind the other,
+/// for the same x_t. Without sequence_output: what each has after all steps.
+/// Shapes: see recurrent.hpp; the states are y and c of the first, then y and c of the second.
+/// Core ML specification, BiDirectionalLSTMLayerParams.
+struct bi_directional_lstm {
+    extent input_vector_size = unset;
+    extent output_vector_size = unset;  ///< of each direction
+    std::array<recurrent_activation, 3> activations_forward_lstm{sigmoid{}, tanh{}, tanh{}};
+    std::array<recurrent_activation, 3> activations_backward_lstm{sigmoid{}, tanh{}, tanh{}};
+    lstm_params params{};
+
+    static constexpr auto key = "biDirectionalLSTM";
+    static constexpr auto fields =
+        std::tuple{field{"inputVectorSize", &bi_directional_lstm::input_vector_size},
+                   field{"outputVectorSize", &bi_directional_lstm::output_vector_size},
+                   field{"activationsForwardLSTM", &bi_directional_lstm::activations_forward_lstm},
+                   field{"activationsBackwardLSTM", &bi_directional_lstm::activations_backward_lstm},
+                   field{"params", &bi_directional_lstm::params}};
+    static constexpr input_count inputs{1, 5};
+    static constexpr bool batched = true;
+    static constexpr backward_needs needs{.input = true, .output = false};
+
+    template <class T>
+    struct parameters : lstm_weights<T, 0>, lstm_weights<T, 1> {};
+    template <class T>
+    static constexpr auto parameter_fields = detail::lstm_fields<T, parameters<T>>(std::index_sequence<0, 1>{});
+
+    constexpr outcome output_shape(std::span<const shape> xs) const {
+        return detail::lstm_output_shape(form(), params, xs);
+    }
+    constexpr bi_directional_lstm resolved(std::span<const shape> xs) const {
+        bi_directional_lstm result = *this;
+        result.input_vector_size = detail::recurrent_form::inputs(xs[0]);
+        return result;
+    }
+    constexpr parameters<shape> parameter_shapes(std::span<const shape> xs) const {
+        const extent channels = detail::recurrent_form::inputs(xs[0]);
+        parameters<shape> shapes;
+        detail::lstm_shapes<0>(shapes, channels, output_vector_size, params);
+        detail::lstm_shapes<1>(shapes, channels, output_vector_size, params);
+        return shapes;
+    }
+
+    template <class T>
+    extent prepared_size(std::span<const shape> xs) const {
+        return 2 * form().prepared_size<T>(detail::recurrent_form::inputs(xs[0]));
+    }
+    template <class View, class T>
+    void prepare(const parameters<View>& p, T* prepared) const noexcept {
+        const lstm_weights<View, 0>& first = p;
+        detail::lstm_prepare<T, 0, View>(form(), params, p, prepared);
+        detail::lstm_prepare<T, 1, View>(form(), params, p,
+                                         prepared + form().prepared_size<T>(first.input_gate_weight_matrix[1]));
+    }
+    template <class T>
+    extent scratch_size(std::span<const shape> xs, extent examples, extent) const {
+        return form().scratch_size<T>(xs[0], examples);
+    }
+
+    template <class X, class Y, class P, class W>
+    void forward(std::span<const X> xs, std::span<const Y> ys, const P&, W& w) const noexcept {
+        for (std::size_t direction : {0, 1})
+            detail::each_lstm_call(form(), params, activations(direction), xs[0], ys[0].examples, direction,
+                                   direction == 1, w.prepared, w.scratch, w.threads,
+                                   [&](const auto& call) { call.forward(xs, ys); });
+    }
+    template <class X, class Dx, class P, class View, class W>
+    void backward(std::span<const X> xs, std::span<const X>, std::span<const X> dys, std::span<const Dx> dxs,
+                  const P&, const parameters<View>& dp, W& w) const noexcept {
+        using T = typename X::value_type;
+        const detail::gate_arrays<T> to[] = {detail::lstm_arrays<T, 0, View>(dp), detail::lstm_arrays<T, 1, View>(dp)};
+        for (std::size_t direction : {0, 1})
+            detail::each_lstm_call(form(), params, activations(direction), xs[0], dys[0].examples, direction,
+                                   direction == 1, w.prepared, w.scratch, w.threads,
+                                   [&](const auto& call) { call.backward(xs, dys, dxs, to[direction]); });
+    }
+    friend bool operator==(const bi_directional_lstm&, const bi_directional_lstm&) = default;
+
+private:
+    constexpr detail::recurrent_form form() const {
+        return detail::lstm_form(input_vector_size, output_vector_size, params, 2);
+    }
+    const std::array<recurrent_activation, 3>& activations(std::size_t direction) const {
+        return direction == 0 ? activations_forward_lstm : activations_backward_lstm;
+    }
 };
 
 }  // namespace bespoke
@@ -5727,6 +6834,110 @@ struct reshape_static {
         if (dx) kernels::accumulate(dy.total(), dy.data, dx.data);
     }
     friend bool operator==(const reshape_static&, const reshape_static&) = default;
+};
+
+}  // namespace bespoke
+
+
+namespace bespoke {
+
+/// Recurrent layer without gates: y_t = activation(W x_t + R y_{t-1} + b).
+/// W [output_vector_size, input_vector_size], R [output_vector_size, output_vector_size], b [output_vector_size].
+/// Shapes: see recurrent.hpp; the state is y. Core ML specification, SimpleRecurrentLayerParams.
+struct simple_recurrent {
+    extent input_vector_size = unset;
+    extent output_vector_size = unset;
+    recurrent_activation activation = tanh{};
+    bool sequence_output = false;  ///< y of all steps, not only of the last
+    bool has_bias_vector = true;
+    bool reverse_input = false;
+
+    static constexpr auto key = "simpleRecurrent";
+    static constexpr auto fields =
+        std::tuple{field{"inputVectorSize", &simple_recurrent::input_vector_size},
+                   field{"outputVectorSize", &simple_recurrent::output_vector_size},
+                   field{"activation", &simple_recurrent::activation},
+                   field{"sequenceOutput", &simple_recurrent::sequence_output},
+                   field{"hasBiasVector", &simple_recurrent::has_bias_vector},
+                   field{"reverseInput", &simple_recurrent::reverse_input}};
+    static constexpr input_count inputs{1, 2};
+    static constexpr bool batched = true;
+    static constexpr backward_needs needs{.input = true, .output = false};
+
+    template <class T>
+    struct parameters {
+        T weight_matrix, recursion_matrix, bias_vector;
+    };
+    template <class T>
+    static constexpr auto parameter_fields =
+        std::array{parameter_field{"weightMatrix", &parameters<T>::weight_matrix, initial::glorot},
+                   parameter_field{"recursionMatrix", &parameters<T>::recursion_matrix, initial::glorot},
+                   parameter_field{"biasVector", &parameters<T>::bias_vector}};
+
+    constexpr outcome output_shape(std::span<const shape> xs) const { return form().output_shape(xs); }
+    constexpr simple_recurrent resolved(std::span<const shape> xs) const {
+        simple_recurrent result = *this;
+        result.input_vector_size = detail::recurrent_form::inputs(xs[0]);
+        return result;
+    }
+    constexpr parameters<shape> parameter_shapes(std::span<const shape> xs) const {
+        const extent n = output_vector_size;
+        return {.weight_matrix = {n, detail::recurrent_form::inputs(xs[0])},
+                .recursion_matrix = {n, n},
+                .bias_vector = has_bias_vector ? shape{n} : absent};
+    }
+
+    template <class T>
+    extent prepared_size(std::span<const shape> xs) const {
+        return form().prepared_size<T>(detail::recurrent_form::inputs(xs[0]));
+    }
+    template <class P, class T>
+    void prepare(const P& p, T* prepared) const noexcept {
+        form().prepare(p.weight_matrix[1], arrays<const T>(p), prepared);
+    }
+    template <class T>
+    extent scratch_size(std::span<const shape> xs, extent examples, extent) const {
+        return form().scratch_size<T>(xs[0], examples);
+    }
+
+    template <class X, class Y, class P, class W>
+    void forward(std::span<const X> xs, std::span<const Y> ys, const P&, W& w) const noexcept {
+        each_call(xs[0], ys[0].examples, w, [&](const auto& call) { call.forward(xs, ys); });
+    }
+    template <class X, class Dx, class P, class Dp, class W>
+    void backward(std::span<const X> xs, std::span<const X>, std::span<const X> dys, std::span<const Dx> dxs,
+                  const P&, const Dp& dp, W& w) const noexcept {
+        const auto to = arrays<typename X::value_type>(dp);
+        each_call(xs[0], dys[0].examples, w, [&](const auto& call) { call.backward(xs, dys, dxs, to); });
+    }
+    friend bool operator==(const simple_recurrent&, const simple_recurrent&) = default;
+
+private:
+    constexpr detail::recurrent_form form() const {
+        return {.input_size = input_vector_size,
+                .output_size = output_vector_size,
+                .gates = 1,
+                .late = 0,
+                .states = 1,
+                .directions = 1,
+                .sequence_output = sequence_output};
+    }
+    template <class T, class P>
+    static detail::gate_arrays<T> arrays(const P& p) noexcept {
+        return {.w = {p.weight_matrix.data}, .r = {p.recursion_matrix.data}, .bias = {p.bias_vector.data}};
+    }
+    /// Calls `body(call)` with a cell compiled for the activation, or with one for any.
+    template <class X, class W, class Body>
+    void each_call(const X& x, extent examples, W& w, const Body& body) const noexcept {
+        const auto run = [&](const auto& cell) {
+            detail::each_recurrent_call(form(), cell, x, examples, 0, reverse_input, w.prepared, false, w.scratch,
+                                        w.threads, body);
+        };
+        if (activation.is<tanh>())
+            run(kernels::simple_cell<tanh>{});
+        else
+            run(kernels::simple_cell<recurrent_activation>{activation});
+    }
 };
 
 }  // namespace bespoke
@@ -6752,9 +7963,10 @@ namespace bespoke {
 #define BESPOKE_CORE_LAYERS(X)                                                                                   \
     X(linear) X(relu) X(leaky_relu) X(thresholded_relu) X(prelu) X(tanh) X(scaled_tanh) X(sigmoid)               \
     X(sigmoid_hard) X(elu) X(softsign) X(softplus) X(parametric_softplus) X(add) X(batched_matmul) X(batchnorm)  \
-    X(concat) X(convolution) X(copy) X(embedding) X(embedding_nd) X(expand_dims) X(flatten) X(gelu)              \
-    X(inner_product) X(layer_normalization) X(multiply) X(permute) X(pooling) X(reshape_static) X(slice)         \
-    X(slice_static) X(softmax) X(softmax_nd) X(split) X(split_nd) X(squeeze) X(transpose)
+    X(bi_directional_lstm) X(concat) X(convolution) X(copy) X(embedding) X(embedding_nd) X(expand_dims)          \
+    X(flatten) X(gelu) X(gru) X(inner_product) X(layer_normalization) X(multiply) X(permute) X(pooling)          \
+    X(reshape_static) X(simple_recurrent) X(slice) X(slice_static) X(softmax) X(softmax_nd) X(split) X(split_nd) \
+    X(squeeze) X(transpose) X(uni_directional_lstm)
 
 /// A choice of layer types: what a loader knows.
 template <class... Ls>
@@ -13070,12 +14282,21 @@ constexpr field_entry entry_of(const field<Owner, Value>& f) {
     return entry_for<Value>(f.name);
 }
 
+/// What a document calls an alternative: of a family, the name inside it.
+template <class T>
+constexpr std::string_view alternative_key() {
+    if constexpr (requires { T::nested_key; })
+        return T::nested_key;
+    else
+        return T::key;
+}
+
 template <class Variant>
 struct choice_of;
 template <class... Alternatives>
 struct choice_of<std::variant<Alternatives...>> {
     using type = std::variant<Alternatives...>;
-    static constexpr std::array<std::string_view, sizeof...(Alternatives)> keys{Alternatives::key...};
+    static constexpr std::array<std::string_view, sizeof...(Alternatives)> keys{alternative_key<Alternatives>()...};
 
     static std::size_t index(const void* choice) { return static_cast<const type*>(choice)->index(); }
     static void* alternative(const void* choice) {
@@ -14245,6 +15466,7 @@ std::vector<std::byte> to_safetensors(std::span<const tensor_entry> entries,
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 /// The weights of layers as a document gives them. Core ML specification, WeightParams, and what goes beyond it: a
@@ -14268,6 +15490,49 @@ struct weight_source {
 
 namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
 
+/// Finds the weights of a layer, of which some stand in messages inside it: parameter "weightParams.biasVector" in the
+/// member "biasVector" of "weightParams", "weightParams.1.biasVector" in that of its second element.
+class weights_reader {
+public:
+    explicit weights_reader(object_reader& fields) : fields_(fields) {}
+    object_reader find(std::string_view parameter);
+    /// Every member of the messages must have been read.
+    void finish() const;
+
+private:
+    struct message {
+        std::string_view prefix;  ///< "weightParams.1"
+        object_reader reader;
+        std::size_t elements;     ///< that came beside it; 0: it is not repeated, or none came
+    };
+    object_reader& add(message m) {
+        messages_.push_back(std::move(m));
+        return messages_.back().reader;
+    }
+
+    object_reader& fields_;
+    std::vector<message> messages_;
+};
+
+/// Its counterpart. The parameters of a message follow one another.
+class weights_writer {
+public:
+    explicit weights_writer(object_writer& fields) : fields_(fields) {}
+    void write(std::string_view parameter, const object_writer& weights);
+    void skip(std::string_view parameter) { enter(parameter); }
+    /// Writes what is begun.
+    void finish();
+
+private:
+    /// Begins the message of a parameter where it is not the one that is being written, and gives it; null: none.
+    object_writer* enter(std::string_view parameter);
+
+    object_writer& fields_;
+    std::string_view key_{};                 ///< of the message that is being written
+    bool repeated_ = false;
+    std::vector<object_writer> elements_{};  ///< one where it is not repeated
+};
+
 /// The weights of one parameter array as a document gives them, for the shape that the plan asks for. Without
 /// `to`, only compares how many there are.
 void read_weights(object_reader in, const std::string& place, const shape& dimensions, const safetensors* tensors,
@@ -14290,6 +15555,25 @@ std::vector<extent> weight_lengths(object_reader& fields, std::span<const std::s
 namespace bespoke {
 namespace detail {
 
+/// The parts of "weightParams.1.biasVector"; `message` and `index` may be empty.
+struct weights_path {
+    std::string_view prefix, message, index, key;
+
+    explicit weights_path(std::string_view parameter) : key(parameter) {
+        const std::size_t last = parameter.rfind('.');
+        if (last == std::string_view::npos) return;
+        key = parameter.substr(last + 1);
+        message = prefix = parameter.substr(0, last);
+        const std::size_t first = prefix.find('.');
+        if (first == std::string_view::npos) return;
+        message = prefix.substr(0, first);
+        index = prefix.substr(first + 1);
+    }
+    std::size_t number() const { return static_cast<std::size_t>(index[0] - '0'); }  // a digit
+    /// Of a prefix.
+    std::size_t last_number() const { return static_cast<std::size_t>(key[0] - '0'); }
+};
+
 inline std::vector<std::byte> read_bytes(object_reader& in, std::string_view key, std::size_t size) {
     auto bytes = decode_base64(in.text(key));
     if (!bytes) in.fail(errc::malformed_file, key, "base64 wanted");
@@ -14310,6 +15594,56 @@ inline const tensor_entry& find_tensor(object_reader& in, const safetensors* ten
 }  // namespace detail
 
 namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
+
+object_reader weights_reader::find(std::string_view parameter) {
+    const detail::weights_path path(parameter);
+    if (path.message.empty()) return fields_.object(parameter);
+    for (message& m : messages_)
+        if (m.prefix == path.prefix) return m.reader.object(path.key);
+    if (path.index.empty())
+        return add({path.prefix, fields_.object(path.message), 0}).object(path.key);
+    auto elements = fields_.objects(path.message);
+    const std::size_t came = elements.size();
+    elements.resize(std::max(came, path.number() + 1),
+                    object_reader(nullptr, fields_.place(path.message) + "/" + std::string(path.index)));
+    return add({path.prefix, elements[path.number()], came}).object(path.key);
+}
+void weights_reader::finish() const {
+    std::size_t wanted = 0;
+    for (const message& m : messages_) {
+        m.reader.finish();
+        const detail::weights_path path(m.prefix);  // "weightParams" and "1"
+        if (!path.message.empty()) wanted = std::max(wanted, path.last_number() + 1);
+    }
+    for (const message& m : messages_)
+        if (m.elements != 0 && m.elements != wanted)
+            fields_.fail(errc::bad_value, detail::weights_path(m.prefix).message,
+                         std::to_string(wanted) + " elements wanted, " + std::to_string(m.elements) + " came");
+}
+
+object_writer* weights_writer::enter(std::string_view parameter) {
+    const detail::weights_path path(parameter);
+    if (path.message != key_) finish();
+    if (path.message.empty()) return nullptr;
+    key_ = path.message;
+    repeated_ = !path.index.empty();
+    const std::size_t number = repeated_ ? path.number() : 0;
+    if (elements_.size() <= number) elements_.resize(number + 1);
+    return &elements_[number];
+}
+void weights_writer::write(std::string_view parameter, const object_writer& weights) {
+    object_writer* message = enter(parameter);
+    (message != nullptr ? *message : fields_).object(detail::weights_path(parameter).key, weights);
+}
+void weights_writer::finish() {
+    if (repeated_)
+        fields_.objects(key_, elements_);
+    else if (!elements_.empty())
+        fields_.object(key_, elements_[0]);
+    key_ = {};
+    repeated_ = false;
+    elements_.clear();
+}
 
 void read_weights(object_reader in, const std::string& place, const shape& dimensions, const safetensors* tensors,
                   weight_source& source, float* to) {
@@ -14568,8 +15902,10 @@ inline std::shared_ptr<any_node> read_layer_of_table(network_reader& networks, o
     }
     const std::size_t step = networks.notes.size();
     networks.notes.emplace_back().weights.resize(found->parameters.size());
+    define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::weights_reader weights(fields);
     for (std::size_t i = 0; i < found->parameters.size(); ++i)
-        networks.weights.push_back({step, i, fields.object(found->parameters[i]), place});
+        networks.weights.push_back({step, i, weights.find(found->parameters[i]), place});
+    weights.finish();
     auto node = read_node(*found, fields, networks);
     fields.finish();
     return node;
@@ -15684,12 +17020,16 @@ struct weights_to_write {
 
     void write(std::size_t step, const layer_codec& codec, object_writer& fields) {
         const plan_view& plan = network.plan();
+        define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::weights_writer writer(fields);
         for (std::size_t i = 0; i < codec.parameters.size(); ++i) {
             const std::size_t number = plan.steps[step].first_parameter + i;
             const parameter_facts& facts = plan.parameters[number];
             const weight_source source = step < notes.size() && i < notes[step].weights.size() ? notes[step].weights[i]
                                                                                                : weight_source{};
-            if (facts.dimensions.size() == 0) continue;
+            if (facts.dimensions.size() == 0) {
+                writer.skip(facts.name);
+                continue;
+            }
             const std::span<const float> values(network.core().parameter(number),
                                                 static_cast<std::size_t>(facts.dimensions.size()));
             for (std::size_t k = 0; k < values.size(); ++k)
@@ -15718,8 +17058,9 @@ struct weights_to_write {
                                               facts.dimensions, values));
             }
             out.boolean("isUpdatable", source.updatable);
-            fields.object(facts.name, out);
+            writer.write(facts.name, out);
         }
+        writer.finish();
     }
 };
 

@@ -18,6 +18,27 @@ namespace {
 
 std::string written(const std::string& text) { return parse(text).write("w.safetensors").json; }
 
+/// The weights of a GRU of two inputs and two outputs.
+std::string gate_weights(const std::vector<std::string>& gates) {
+    std::string text;
+    for (const char* kind : {"WeightMatrix", "RecursionMatrix", "BiasVector"})
+        for (const std::string& gate : gates)
+            text += std::string(text.empty() ? "\"" : ", \"") + gate + kind + "\": " + weights(*kind == 'B' ? 2 : 4);
+    return text;
+}
+
+/// LSTMWeightParams of two inputs and two outputs.
+std::string lstm_weights(bool all) {
+    std::string text;
+    for (const char* kind : {"WeightMatrix", "RecursionMatrix", "BiasVector", "PeepholeVector"}) {
+        const bool matrix = std::string(kind).ends_with("Matrix");
+        for (const char* gate : {"inputGate", "forgetGate", "blockInput", "outputGate"})
+            if (matrix || (all && (*kind == 'B' || *gate != 'b')))
+                text += std::string(text.empty() ? "{\"" : ", \"") + gate + kind + "\": " + weights(matrix ? 4 : 2);
+    }
+    return text + "}";
+}
+
 /// Canonical JSON of every layer, with what it takes.
 struct sample {
     std::string shape, type, inputs = R"(["x"])", outputs = R"(["y"])";
@@ -78,6 +99,25 @@ std::vector<sample> samples() {
                     "endIds": ["0", "3", "-4"], "endMasks": [true, false, false], "strides": ["1", "1", "-1"],
                     "squeezeMasks": [false, false, false]})"},
         {image, R"("softmax": {})"},
+        {R"(["3", "2"])", R"("uniDirectionalLSTM": {"inputVectorSize": "2", "outputVectorSize": "2",
+            "activations": [{"sigmoidHard": {"alpha": 0.2, "beta": 0.5}}, {"linear": {"alpha": 1}}, {"ReLU": {}}],
+            "params": {"sequenceOutput": true, "hasBiasVectors": true, "forgetBias": true,
+                       "hasPeepholeVectors": true, "coupledInputAndForgetGate": true, "cellClipThreshold": 5},
+            "reverseInput": true, "weightParams": )" + lstm_weights(true) + "}"},
+        {R"(["3", "1", "2", "1", "1"])", R"("biDirectionalLSTM": {"inputVectorSize": "2", "outputVectorSize": "2",
+            "activationsForwardLSTM": [{"sigmoid": {}}, {"tanh": {}}, {"tanh": {}}],
+            "activationsBackwardLSTM": [{"sigmoid": {}}, {"tanh": {}}, {"tanh": {}}],
+            "params": {"hasBiasVectors": true, "hasPeepholeVectors": true}, "weightParams": [)" + lstm_weights(true) +
+            ", " + lstm_weights(true) + "]}"},
+        {R"(["3", "2"])", R"("gru": {"inputVectorSize": "2", "outputVectorSize": "2",
+            "activations": [{"sigmoid": {}}, {"scaledTanh": {"alpha": 1.71, "beta": 0.6666667}}],
+            "sequenceOutput": true, "hasBiasVectors": true, "reverseInput": true, )" + gate_weights(
+                {"updateGate", "resetGate", "outputGate"}) + "}"},
+        {R"(["3", "2"])", R"("simpleRecurrent": {"inputVectorSize": "2", "outputVectorSize": "2",
+            "activation": {"ReLU": {}}, "sequenceOutput": true, "weightMatrix": )" + weights(4) +
+            R"(, "recursionMatrix": )" + weights(4) + "}"},
+        {R"(["3", "2"])", R"("uniDirectionalLSTM": {"inputVectorSize": "2", "outputVectorSize": "2", "params": {},
+            "weightParams": )" + lstm_weights(false) + "}"},
         {image, R"("softmaxND": {"axis": "-2"})"},
         {image, R"("split": {"nOutputs": "2"})", R"(["x"])", R"(["y", "z"])"},
         {image, R"("splitND": {"axis": "-1", "splitSizes": ["1", "3"]})", R"(["x"])", R"(["y", "z"])"},

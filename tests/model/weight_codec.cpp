@@ -2,14 +2,22 @@
 #include "failure.hpp"
 
 #include <bespoke/model/model.hpp>
+#include <bespoke/network/network.hpp>
 
 #include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>
+
+#include <numeric>
 
 using namespace bespoke;
 using check::layer_text;
 using check::network_text;
 using check::weights;
+namespace {
+constexpr auto lstm_alone = compose(
+    input{"x", {3, 1}},
+    uni_directional_lstm{.output_vector_size = 1, .params = {.has_bias_vectors = false}} | named("l"));
+}  // namespace
 using nlohmann::json;
 
 TEST_CASE("weights in each of their places") {
@@ -126,4 +134,65 @@ TEST_CASE("sizes that no file can hold are refused before memory is taken") {
           std::string::npos);
 }
 
-// A layer of a user.
+
+namespace {
+
+std::string lstm_text(const std::string& weight_params) {
+    return network_text(layer_text(R"("uniDirectionalLSTM": {"inputVectorSize": 1, "outputVectorSize": 1, "params": {},
+                                      "weightParams": )" + weight_params + "}"), R"(["3", "1"])");
+}
+/// The matrices of one LSTM with one input and one output, all w.
+std::string lstm_matrices(const std::string& w) {
+    std::string text;
+    for (const char* kind : {"WeightMatrix", "RecursionMatrix"})
+        for (const char* gate : {"inputGate", "forgetGate", "blockInput", "outputGate"})
+            text += std::string(text.empty() ? "\"" : ", \"") + gate + kind + R"(": {"floatValue": [)" + w + "]}";
+    return text;
+}
+
+}  // namespace
+
+TEST_CASE("weights in messages inside a layer") {
+    model m = parse(lstm_text("{" + lstm_matrices("0.5") + "}"));
+    CHECK(m.parameter("l", "weightParams.blockInputRecursionMatrix")[0] == 0.5f);
+    network<lstm_alone> composed;
+    for (std::size_t i = 0; i < 8; ++i) composed.core().parameter(i)[0] = 0.5f;
+    composed.core().prepare();
+    tensor<float> x = tensor<float>::from_shape({3, 1});
+    std::iota(x.begin(), x.end(), -1.0f);
+    const auto y = composed(x);
+    const auto loaded = m.predict({{"x", x}}).get<tensor<float>>("y");
+    CHECK(loaded(0, 0) == y(0, 0));
+    CHECK(y(0, 0) != 0.0f);
+
+    const auto failed = [](const std::string& weight_params) {
+        return check::failure([&] { parse(lstm_text(weight_params)); }).text;
+    };
+    const std::string place = "/neuralNetwork/layers/0/uniDirectionalLSTM/weightParams";
+    CHECK(failed("{}") == place + "/inputGateWeightMatrix: 1 number wanted (shape [1, 1]), none came");
+    CHECK(failed("null") == place + "/inputGateWeightMatrix: 1 number wanted (shape [1, 1]), none came");
+    CHECK(failed("[]") == place + ": an object wanted, an array came");
+    CHECK(failed("{" + lstm_matrices("1, 2") + "}") ==
+          place + "/inputGateWeightMatrix: 1 number wanted (shape [1, 1]), 2 came");
+    CHECK(failed("{" + lstm_matrices("1") + R"(, "outputGateBias": {}})").starts_with(
+        place + R"(: unknown field "outputGateBias")"));
+    CHECK(failed("{" + lstm_matrices("1") + R"(, "outputGateBiasVector": {"floatValue": [1]}})") ==
+          place + "/outputGateBiasVector: 0 numbers wanted, 1 came");
+
+    const auto both = [](const std::string& weight_params) {
+        return network_text(layer_text(R"("biDirectionalLSTM": {"inputVectorSize": 1, "outputVectorSize": 1, "params": {},
+                                          "weightParams": )" + weight_params + "}"), R"(["3", "1"])");
+    };
+    const auto one = [](const std::string& w) { return "{" + lstm_matrices(w) + "}"; };
+    model two = parse(both("[" + one("2") + ", " + one("3") + "]"));
+    CHECK(two.parameter("l", "weightParams.0.outputGateWeightMatrix")[0] == 2.0f);
+    CHECK(two.parameter("l", "weightParams.1.outputGateWeightMatrix")[0] == 3.0f);
+    const std::string there = "/neuralNetwork/layers/0/biDirectionalLSTM/weightParams";
+    const auto failure_of = [&](const std::string& w) { return check::failure([&] { parse(both(w)); }).text; };
+    CHECK(failure_of("[" + one("2") + "]") == there + ": 2 elements wanted, 1 came");
+    CHECK(failure_of("[" + one("2") + ", " + one("2") + ", {}]") == there + ": 2 elements wanted, 3 came");
+    CHECK(failure_of("[]") == there + "/0/inputGateWeightMatrix: 1 number wanted (shape [1, 1]), none came");
+    CHECK(check::failure([&] {
+              parse(network_text(layer_text(R"("gru": {"activations": [{"ELU": {}}, {"tanh": {}}]})"), R"(["3", "1"])"));
+          }).text.starts_with(R"(/neuralNetwork/layers/0/gru/activations/0: unknown field "ELU")"));
+}

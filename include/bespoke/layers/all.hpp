@@ -10,12 +10,15 @@
 #include "embedding.hpp"
 #include "flatten.hpp"
 #include "gelu.hpp"
+#include "gru.hpp"
 #include "inner_product.hpp"
 #include "layer_normalization.hpp"
+#include "lstm.hpp"
 #include "multiply.hpp"
 #include "parametric_activation.hpp"
 #include "pooling.hpp"
 #include "reshape_static.hpp"
+#include "simple_recurrent.hpp"
 #include "slice.hpp"
 #include "softmax.hpp"
 #include "split.hpp"
@@ -28,9 +31,10 @@ namespace bespoke {
 #define BESPOKE_CORE_LAYERS(X)                                                                                   \
     X(linear) X(relu) X(leaky_relu) X(thresholded_relu) X(prelu) X(tanh) X(scaled_tanh) X(sigmoid)               \
     X(sigmoid_hard) X(elu) X(softsign) X(softplus) X(parametric_softplus) X(add) X(batched_matmul) X(batchnorm)  \
-    X(concat) X(convolution) X(copy) X(embedding) X(embedding_nd) X(expand_dims) X(flatten) X(gelu)              \
-    X(inner_product) X(layer_normalization) X(multiply) X(permute) X(pooling) X(reshape_static) X(slice)         \
-    X(slice_static) X(softmax) X(softmax_nd) X(split) X(split_nd) X(squeeze) X(transpose)
+    X(bi_directional_lstm) X(concat) X(convolution) X(copy) X(embedding) X(embedding_nd) X(expand_dims)          \
+    X(flatten) X(gelu) X(gru) X(inner_product) X(layer_normalization) X(multiply) X(permute) X(pooling)          \
+    X(reshape_static) X(simple_recurrent) X(slice) X(slice_static) X(softmax) X(softmax_nd) X(split) X(split_nd) \
+    X(squeeze) X(transpose) X(uni_directional_lstm)
 
 /// A choice of layer types: what a loader knows.
 template <class... Ls>

@@ -156,12 +156,21 @@ constexpr field_entry entry_of(const field<Owner, Value>& f) {
     return entry_for<Value>(f.name);
 }
 
+/// What a document calls an alternative: of a family, the name inside it.
+template <class T>
+constexpr std::string_view alternative_key() {
+    if constexpr (requires { T::nested_key; })
+        return T::nested_key;
+    else
+        return T::key;
+}
+
 template <class Variant>
 struct choice_of;
 template <class... Alternatives>
 struct choice_of<std::variant<Alternatives...>> {
     using type = std::variant<Alternatives...>;
-    static constexpr std::array<std::string_view, sizeof...(Alternatives)> keys{Alternatives::key...};
+    static constexpr std::array<std::string_view, sizeof...(Alternatives)> keys{alternative_key<Alternatives>()...};
 
     static std::size_t index(const void* choice) { return static_cast<const type*>(choice)->index(); }
     static void* alternative(const void* choice) {

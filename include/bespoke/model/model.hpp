@@ -191,12 +191,16 @@ struct weights_to_write {
 
     void write(std::size_t step, const layer_codec& codec, object_writer& fields) {
         const plan_view& plan = network.plan();
+        define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::weights_writer writer(fields);
         for (std::size_t i = 0; i < codec.parameters.size(); ++i) {
             const std::size_t number = plan.steps[step].first_parameter + i;
             const parameter_facts& facts = plan.parameters[number];
             const weight_source source = step < notes.size() && i < notes[step].weights.size() ? notes[step].weights[i]
                                                                                                : weight_source{};
-            if (facts.dimensions.size() == 0) continue;
+            if (facts.dimensions.size() == 0) {
+                writer.skip(facts.name);
+                continue;
+            }
             const std::span<const float> values(network.core().parameter(number),
                                                 static_cast<std::size_t>(facts.dimensions.size()));
             for (std::size_t k = 0; k < values.size(); ++k)
@@ -225,8 +229,9 @@ struct weights_to_write {
                                               facts.dimensions, values));
             }
             out.boolean("isUpdatable", source.updatable);
-            fields.object(facts.name, out);
+            writer.write(facts.name, out);
         }
+        writer.finish();
     }
 };
 

@@ -176,8 +176,10 @@ inline std::shared_ptr<any_node> read_layer_of_table(network_reader& networks, o
     }
     const std::size_t step = networks.notes.size();
     networks.notes.emplace_back().weights.resize(found->parameters.size());
+    define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::weights_reader weights(fields);
     for (std::size_t i = 0; i < found->parameters.size(); ++i)
-        networks.weights.push_back({step, i, fields.object(found->parameters[i]), place});
+        networks.weights.push_back({step, i, weights.find(found->parameters[i]), place});
+    weights.finish();
     auto node = read_node(*found, fields, networks);
     fields.finish();
     return node;

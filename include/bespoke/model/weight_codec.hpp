@@ -4,11 +4,13 @@
 #include "base64.hpp"
 #include "float16.hpp"
 #include "object_reader.hpp"
+#include "object_writer.hpp"
 #include "safetensors.hpp"
 
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 /// The weights of layers as a document gives them. Core ML specification, WeightParams, and what goes beyond it: a
@@ -32,6 +34,49 @@ struct weight_source {
 
 namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
 
+/// Finds the weights of a layer, of which some stand in messages inside it: parameter "weightParams.biasVector" in the
+/// member "biasVector" of "weightParams", "weightParams.1.biasVector" in that of its second element.
+class weights_reader {
+public:
+    explicit weights_reader(object_reader& fields) : fields_(fields) {}
+    object_reader find(std::string_view parameter);
+    /// Every member of the messages must have been read.
+    void finish() const;
+
+private:
+    struct message {
+        std::string_view prefix;  ///< "weightParams.1"
+        object_reader reader;
+        std::size_t elements;     ///< that came beside it; 0: it is not repeated, or none came
+    };
+    object_reader& add(message m) {
+        messages_.push_back(std::move(m));
+        return messages_.back().reader;
+    }
+
+    object_reader& fields_;
+    std::vector<message> messages_;
+};
+
+/// Its counterpart. The parameters of a message follow one another.
+class weights_writer {
+public:
+    explicit weights_writer(object_writer& fields) : fields_(fields) {}
+    void write(std::string_view parameter, const object_writer& weights);
+    void skip(std::string_view parameter) { enter(parameter); }
+    /// Writes what is begun.
+    void finish();
+
+private:
+    /// Begins the message of a parameter where it is not the one that is being written, and gives it; null: none.
+    object_writer* enter(std::string_view parameter);
+
+    object_writer& fields_;
+    std::string_view key_{};                 ///< of the message that is being written
+    bool repeated_ = false;
+    std::vector<object_writer> elements_{};  ///< one where it is not repeated
+};
+
 /// The weights of one parameter array as a document gives them, for the shape that the plan asks for. Without
 /// `to`, only compares how many there are.
 void read_weights(object_reader in, const std::string& place, const shape& dimensions, const safetensors* tensors,
@@ -54,6 +99,25 @@ std::vector<extent> weight_lengths(object_reader& fields, std::span<const std::s
 namespace bespoke {
 namespace detail {
 
+/// The parts of "weightParams.1.biasVector"; `message` and `index` may be empty.
+struct weights_path {
+    std::string_view prefix, message, index, key;
+
+    explicit weights_path(std::string_view parameter) : key(parameter) {
+        const std::size_t last = parameter.rfind('.');
+        if (last == std::string_view::npos) return;
+        key = parameter.substr(last + 1);
+        message = prefix = parameter.substr(0, last);
+        const std::size_t first = prefix.find('.');
+        if (first == std::string_view::npos) return;
+        message = prefix.substr(0, first);
+        index = prefix.substr(first + 1);
+    }
+    std::size_t number() const { return static_cast<std::size_t>(index[0] - '0'); }  // a digit
+    /// Of a prefix.
+    std::size_t last_number() const { return static_cast<std::size_t>(key[0] - '0'); }
+};
+
 inline std::vector<std::byte> read_bytes(object_reader& in, std::string_view key, std::size_t size) {
     auto bytes = decode_base64(in.text(key));
     if (!bytes) in.fail(errc::malformed_file, key, "base64 wanted");
@@ -74,6 +138,56 @@ inline const tensor_entry& find_tensor(object_reader& in, const safetensors* ten
 }  // namespace detail
 
 namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
+
+object_reader weights_reader::find(std::string_view parameter) {
+    const detail::weights_path path(parameter);
+    if (path.message.empty()) return fields_.object(parameter);
+    for (message& m : messages_)
+        if (m.prefix == path.prefix) return m.reader.object(path.key);
+    if (path.index.empty())
+        return add({path.prefix, fields_.object(path.message), 0}).object(path.key);
+    auto elements = fields_.objects(path.message);
+    const std::size_t came = elements.size();
+    elements.resize(std::max(came, path.number() + 1),
+                    object_reader(nullptr, fields_.place(path.message) + "/" + std::string(path.index)));
+    return add({path.prefix, elements[path.number()], came}).object(path.key);
+}
+void weights_reader::finish() const {
+    std::size_t wanted = 0;
+    for (const message& m : messages_) {
+        m.reader.finish();
+        const detail::weights_path path(m.prefix);  // "weightParams" and "1"
+        if (!path.message.empty()) wanted = std::max(wanted, path.last_number() + 1);
+    }
+    for (const message& m : messages_)
+        if (m.elements != 0 && m.elements != wanted)
+            fields_.fail(errc::bad_value, detail::weights_path(m.prefix).message,
+                         std::to_string(wanted) + " elements wanted, " + std::to_string(m.elements) + " came");
+}
+
+object_writer* weights_writer::enter(std::string_view parameter) {
+    const detail::weights_path path(parameter);
+    if (path.message != key_) finish();
+    if (path.message.empty()) return nullptr;
+    key_ = path.message;
+    repeated_ = !path.index.empty();
+    const std::size_t number = repeated_ ? path.number() : 0;
+    if (elements_.size() <= number) elements_.resize(number + 1);
+    return &elements_[number];
+}
+void weights_writer::write(std::string_view parameter, const object_writer& weights) {
+    object_writer* message = enter(parameter);
+    (message != nullptr ? *message : fields_).object(detail::weights_path(parameter).key, weights);
+}
+void weights_writer::finish() {
+    if (repeated_)
+        fields_.objects(key_, elements_);
+    else if (!elements_.empty())
+        fields_.object(key_, elements_[0]);
+    key_ = {};
+    repeated_ = false;
+    elements_.clear();
+}
 
 void read_weights(object_reader in, const std::string& place, const shape& dimensions, const safetensors* tensors,
                   weight_source& source, float* to) {

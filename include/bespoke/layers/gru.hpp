@@ -1,0 +1,119 @@
+#pragma once
+
+#include "recurrent.hpp"
+
+namespace bespoke {
+
+/// Gated recurrent unit, for each step t, with f, g = activations:
+///     z = f(W_z x_t + R_z y_{t-1} + b_z)    r = f(W_r x_t + R_r y_{t-1} + b_r)
+///     o = g(W_o x_t + R_o (r y_{t-1}) + b_o)    y_t = (1 - z) o + z y_{t-1}
+/// W [output_vector_size, input_vector_size], R [output_vector_size, output_vector_size], b [output_vector_size].
+/// Shapes: see recurrent.hpp; the state is y. Cho et al., EMNLP 2014; Core ML specification, GRULayerParams.
+struct gru {
+    extent input_vector_size = unset;
+    extent output_vector_size = unset;
+    std::array<recurrent_activation, 2> activations{sigmoid{}, tanh{}};
+    bool sequence_output = false;  ///< y of all steps, not only of the last
+    bool has_bias_vectors = true;
+    bool reverse_input = false;
+
+    static constexpr auto key = "gru";
+    static constexpr auto fields = std::tuple{field{"inputVectorSize", &gru::input_vector_size},
+                                              field{"outputVectorSize", &gru::output_vector_size},
+                                              field{"activations", &gru::activations},
+                                              field{"sequenceOutput", &gru::sequence_output},
+                                              field{"hasBiasVectors", &gru::has_bias_vectors},
+                                              field{"reverseInput", &gru::reverse_input}};
+    static constexpr input_count inputs{1, 2};
+    static constexpr bool batched = true;
+    static constexpr backward_needs needs{.input = true, .output = false};
+
+    template <class T>
+    struct parameters {
+        T update_gate_weight_matrix, reset_gate_weight_matrix, output_gate_weight_matrix;
+        T update_gate_recursion_matrix, reset_gate_recursion_matrix, output_gate_recursion_matrix;
+        T update_gate_bias_vector, reset_gate_bias_vector, output_gate_bias_vector;
+    };
+    template <class T>
+    static constexpr auto parameter_fields = std::array{
+        parameter_field{"updateGateWeightMatrix", &parameters<T>::update_gate_weight_matrix, initial::glorot},
+        parameter_field{"resetGateWeightMatrix", &parameters<T>::reset_gate_weight_matrix, initial::glorot},
+        parameter_field{"outputGateWeightMatrix", &parameters<T>::output_gate_weight_matrix, initial::glorot},
+        parameter_field{"updateGateRecursionMatrix", &parameters<T>::update_gate_recursion_matrix, initial::glorot},
+        parameter_field{"resetGateRecursionMatrix", &parameters<T>::reset_gate_recursion_matrix, initial::glorot},
+        parameter_field{"outputGateRecursionMatrix", &parameters<T>::output_gate_recursion_matrix, initial::glorot},
+        parameter_field{"updateGateBiasVector", &parameters<T>::update_gate_bias_vector},
+        parameter_field{"resetGateBiasVector", &parameters<T>::reset_gate_bias_vector},
+        parameter_field{"outputGateBiasVector", &parameters<T>::output_gate_bias_vector}};
+
+    constexpr outcome output_shape(std::span<const shape> xs) const { return form().output_shape(xs); }
+    constexpr gru resolved(std::span<const shape> xs) const {
+        gru result = *this;
+        result.input_vector_size = detail::recurrent_form::inputs(xs[0]);
+        return result;
+    }
+    constexpr parameters<shape> parameter_shapes(std::span<const shape> xs) const {
+        const extent n = output_vector_size;
+        const shape w{n, detail::recurrent_form::inputs(xs[0])}, r{n, n}, b = has_bias_vectors ? shape{n} : absent;
+        return {w, w, w, r, r, r, b, b, b};
+    }
+
+    template <class T>
+    extent prepared_size(std::span<const shape> xs) const {
+        return form().prepared_size<T>(detail::recurrent_form::inputs(xs[0]));
+    }
+    template <class P, class T>
+    void prepare(const P& p, T* prepared) const noexcept {
+        form().prepare(p.update_gate_weight_matrix[1], arrays<const T>(p), prepared);
+    }
+    template <class T>
+    extent scratch_size(std::span<const shape> xs, extent examples, extent) const {
+        return form().scratch_size<T>(xs[0], examples);
+    }
+
+    template <class X, class Y, class P, class W>
+    void forward(std::span<const X> xs, std::span<const Y> ys, const P&, W& w) const noexcept {
+        each_call(xs[0], ys[0].examples, w, [&](const auto& call) { call.forward(xs, ys); });
+    }
+    template <class X, class Dx, class P, class Dp, class W>
+    void backward(std::span<const X> xs, std::span<const X>, std::span<const X> dys, std::span<const Dx> dxs,
+                  const P&, const Dp& dp, W& w) const noexcept {
+        const auto to = arrays<typename X::value_type>(dp);
+        each_call(xs[0], dys[0].examples, w, [&](const auto& call) { call.backward(xs, dys, dxs, to); });
+    }
+    friend bool operator==(const gru&, const gru&) = default;
+
+private:
+    constexpr detail::recurrent_form form() const {
+        return {.input_size = input_vector_size,
+                .output_size = output_vector_size,
+                .gates = 3,
+                .late = 1,
+                .states = 1,
+                .directions = 1,
+                .sequence_output = sequence_output};
+    }
+    template <class T, class P>
+    static detail::gate_arrays<T> arrays(const P& p) noexcept {
+        return {.w = {p.update_gate_weight_matrix.data, p.reset_gate_weight_matrix.data,
+                      p.output_gate_weight_matrix.data},
+                .r = {p.update_gate_recursion_matrix.data, p.reset_gate_recursion_matrix.data,
+                      p.output_gate_recursion_matrix.data},
+                .bias = {p.update_gate_bias_vector.data, p.reset_gate_bias_vector.data,
+                         p.output_gate_bias_vector.data}};
+    }
+    /// Calls `body(call)` with a cell compiled for these activations, or with one for any.
+    template <class X, class W, class Body>
+    void each_call(const X& x, extent examples, W& w, const Body& body) const noexcept {
+        const auto run = [&](const auto& cell) {
+            detail::each_recurrent_call(form(), cell, x, examples, 0, reverse_input, w.prepared, false, w.scratch,
+                                        w.threads, body);
+        };
+        if (activations[0].is<sigmoid>() && activations[1].is<tanh>())
+            run(kernels::gru_cell<sigmoid, tanh>{});
+        else
+            run(kernels::gru_cell<recurrent_activation, recurrent_activation>{activations[0], activations[1]});
+    }
+};
+
+}  // namespace bespoke

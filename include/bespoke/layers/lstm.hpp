@@ -1,0 +1,322 @@
+#pragma once
+
+#include "recurrent.hpp"
+
+#include <limits>
+
+namespace bespoke {
+
+/// What both LSTM layers have in common. Core ML specification, LSTMParams.
+struct lstm_params {
+    bool sequence_output = false;  ///< y of all steps, not only of the last
+    bool has_bias_vectors = true;
+    bool forget_bias = false;  ///< 1 is added to the bias of the forget gate
+    bool has_peephole_vectors = false;
+    bool coupled_input_and_forget_gate = false;  ///< f = 1 - i; the forget gate's weights are not used
+    float cell_clip_threshold = 50;              ///< 0 means 50
+
+    static constexpr auto fields =
+        std::tuple{field{"sequenceOutput", &lstm_params::sequence_output},
+                   field{"hasBiasVectors", &lstm_params::has_bias_vectors},
+                   field{"forgetBias", &lstm_params::forget_bias},
+                   field{"hasPeepholeVectors", &lstm_params::has_peephole_vectors},
+                   field{"coupledInputAndForgetGate", &lstm_params::coupled_input_and_forget_gate},
+                   field{"cellClipThreshold", &lstm_params::cell_clip_threshold}};
+    friend bool operator==(const lstm_params&, const lstm_params&) = default;
+};
+
+/// The weights of one direction. Core ML specification, LSTMWeightParams.
+template <class T, std::size_t Direction = 0>
+struct lstm_weights {
+    T input_gate_weight_matrix, forget_gate_weight_matrix, block_input_weight_matrix, output_gate_weight_matrix;
+    T input_gate_recursion_matrix, forget_gate_recursion_matrix, block_input_recursion_matrix,
+        output_gate_recursion_matrix;
+    T input_gate_bias_vector, forget_gate_bias_vector, block_input_bias_vector, output_gate_bias_vector;
+    T input_gate_peephole_vector, forget_gate_peephole_vector, output_gate_peephole_vector;
+};
+
+namespace detail {
+
+/// The arrays of one direction in the order of the specification: W, R and b of i, f, z, o; p of i, f, o.
+template <class T, std::size_t D>
+inline constexpr std::array lstm_members{
+    &lstm_weights<T, D>::input_gate_weight_matrix,     &lstm_weights<T, D>::forget_gate_weight_matrix,
+    &lstm_weights<T, D>::block_input_weight_matrix,    &lstm_weights<T, D>::output_gate_weight_matrix,
+    &lstm_weights<T, D>::input_gate_recursion_matrix,  &lstm_weights<T, D>::forget_gate_recursion_matrix,
+    &lstm_weights<T, D>::block_input_recursion_matrix, &lstm_weights<T, D>::output_gate_recursion_matrix,
+    &lstm_weights<T, D>::input_gate_bias_vector,       &lstm_weights<T, D>::forget_gate_bias_vector,
+    &lstm_weights<T, D>::block_input_bias_vector,      &lstm_weights<T, D>::output_gate_bias_vector,
+    &lstm_weights<T, D>::input_gate_peephole_vector,   &lstm_weights<T, D>::forget_gate_peephole_vector,
+    &lstm_weights<T, D>::output_gate_peephole_vector};
+
+/// "weightParams.inputGateWeightMatrix"; with two directions "weightParams.0.inputGateWeightMatrix".
+template <std::size_t Directions>
+inline constexpr auto lstm_names = [] {
+    constexpr std::string_view gates[] = {"inputGate", "forgetGate", "blockInput", "outputGate"};
+    constexpr std::string_view kinds[] = {"WeightMatrix", "RecursionMatrix", "BiasVector", "PeepholeVector"};
+    std::array<sentence, 15 * Directions> names;
+    std::size_t i = 0;
+    for (std::size_t direction = 0; direction < Directions; ++direction)
+        for (std::size_t kind = 0; kind < 4; ++kind)
+            for (std::size_t gate = 0; gate < 4; ++gate)
+                if (kind < 3 || gate != 2) {
+                    sentence name("weightParams.");
+                    if (Directions == 2) name.append(sentence(direction, "."));
+                    name.append(sentence(gates[gate], kinds[kind]));
+                    names[i++] = name;
+                }
+    return names;
+}();
+
+/// `parameter_fields` of a layer whose Parameters hold the weights of some directions.
+template <class T, class Parameters, std::size_t... D>
+constexpr auto lstm_fields(std::index_sequence<D...>) {
+    std::array<parameter_field<Parameters, T>, 15 * sizeof...(D)> fields{};
+    std::size_t i = 0;
+    const auto add = [&](const auto& members) {
+        for (const auto member : members) {
+            fields[i] = {lstm_names<sizeof...(D)>[i].view(), member,
+                         i % 15 < 8 ? initial::glorot : initial::zero};
+            ++i;
+        }
+    };
+    (add(lstm_members<T, D>), ...);
+    return fields;
+}
+
+constexpr recurrent_form lstm_form(extent input_size, extent output_size, const lstm_params& params,
+                                   std::size_t directions) {
+    return {.input_size = input_size,
+            .output_size = output_size,
+            .gates = 4,
+            .late = 0,
+            .states = 2,
+            .directions = directions,
+            .sequence_output = params.sequence_output};
+}
+constexpr outcome lstm_output_shape(const recurrent_form& form, const lstm_params& params,
+                                    std::span<const shape> xs) {
+    if (!(params.cell_clip_threshold >= 0) || params.cell_clip_threshold > std::numeric_limits<float>::max())
+        return value_fault("a finite cellClipThreshold from 0 up wanted");
+    return form.output_shape(xs);
+}
+template <std::size_t D>
+constexpr void lstm_shapes(lstm_weights<shape, D>& shapes, extent inputs, extent outputs, const lstm_params& params) {
+    for (std::size_t i = 0; i < 15; ++i) {
+        shape& s = shapes.*lstm_members<shape, D>[i];
+        s = {outputs};
+        if (i < 4) s = {outputs, inputs};
+        else if (i < 8) s = {outputs, outputs};
+        else if (i < 12 ? !params.has_bias_vectors : !params.has_peephole_vectors) s = absent;
+    }
+}
+/// The pointers of views of type View on T.
+template <class T, std::size_t D, class View>
+gate_arrays<T> lstm_arrays(const lstm_weights<View, D>& p) noexcept {
+    gate_arrays<T> a;
+    for (std::size_t i = 0; i < 15; ++i) {
+        T* const data = (p.*lstm_members<View, D>[i]).data;
+        (i < 4 ? a.w[i] : i < 8 ? a.r[i - 4] : i < 12 ? a.bias[i - 8] : a.peepholes[i - 12]) = data;
+    }
+    return a;
+}
+
+template <class T, std::size_t D, class View>
+void lstm_prepare(const recurrent_form& form, const lstm_params& params, const lstm_weights<View, D>& p,
+                  T* prepared) noexcept {
+    const auto a = lstm_arrays<const T>(p);
+    const extent inputs = p.input_gate_weight_matrix[1];
+    form.prepare(inputs, a, prepared);
+    if (!params.forget_bias) return;
+    T* bias = prepared + form.weights<T>(inputs).bias() + form.output_size;
+    for (extent i = 0; i < form.output_size; ++i) bias[i] += T(1);
+}
+
+/// Calls `body(call)` with a cell compiled for these activations, or with one for any.
+template <class T, class X, class Body>
+void each_lstm_call(const recurrent_form& form, const lstm_params& params,
+                    const std::array<recurrent_activation, 3>& activations, const X& x, extent examples,
+                    std::size_t direction, bool reverse, const T* prepared, T* scratch, thread_pool* threads,
+                    const Body& body) noexcept {
+    const auto& [f, g, h] = activations;
+    const float clip = params.cell_clip_threshold == 0 ? 50.0F : params.cell_clip_threshold;
+    const auto run = [&](const auto& cell) {
+        each_recurrent_call<T>(form, cell, x, examples, direction, reverse, prepared, params.has_peephole_vectors,
+                               scratch, threads, body);
+    };
+    const bool coupled = params.coupled_input_and_forget_gate;
+    if (f.is<sigmoid>() && g.is<tanh>() && h.is<tanh>())
+        run(kernels::lstm_cell<sigmoid, tanh, tanh>{{}, {}, {}, coupled, clip});
+    else
+        run(kernels::lstm_cell<recurrent_activation, recurrent_activation, recurrent_activation>{f, g, h, coupled,
+                                                                                                   clip});
+}
+
+}  // namespace detail
+
+/// Long short-term memory, for each step t, with f, g, h = activations:
+///     i = f(W_i x_t + R_i y_{t-1} + p_i c_{t-1} + b_i)    z = g(W_z x_t + R_z y_{t-1} + b_z)
+///     f = f(W_f x_t + R_f y_{t-1} + p_f c_{t-1} + b_f)    c_t = clip(c_{t-1} f + i z), c_{t-1} (1 - i) + i z if coupled
+///     o = f(W_o x_t + R_o y_{t-1} + p_o c_t + b_o)        y_t = h(c_t) o
+/// W [output_vector_size, input_vector_size], R [output_vector_size, output_vector_size], p, b [output_vector_size].
+/// Shapes: see recurrent.hpp; the states are y and c.
+/// Hochreiter and Schmidhuber, 1997; Gers and Schmidhuber, 2000; Core ML specification,
+/// UniDirectionalLSTMLayerParams.
+struct uni_directional_lstm {
+    extent input_vector_size = unset;
+    extent output_vector_size = unset;
+    std::array<recurrent_activation, 3> activations{sigmoid{}, tanh{}, tanh{}};
+    lstm_params params{};
+    bool reverse_input = false;
+
+    static constexpr auto key = "uniDirectionalLSTM";
+    static constexpr auto fields =
+        std::tuple{field{"inputVectorSize", &uni_directional_lstm::input_vector_size},
+                   field{"outputVectorSize", &uni_directional_lstm::output_vector_size},
+                   field{"activations", &uni_directional_lstm::activations},
+                   field{"params", &uni_directional_lstm::params},
+                   field{"reverseInput", &uni_directional_lstm::reverse_input}};
+    static constexpr input_count inputs{1, 3};
+    static constexpr bool batched = true;
+    static constexpr backward_needs needs{.input = true, .output = false};
+
+    template <class T>
+    using parameters = lstm_weights<T>;
+    template <class T>
+    static constexpr auto parameter_fields = detail::lstm_fields<T, lstm_weights<T>>(std::index_sequence<0>{});
+
+    constexpr outcome output_shape(std::span<const shape> xs) const {
+        return detail::lstm_output_shape(form(), params, xs);
+    }
+    constexpr uni_directional_lstm resolved(std::span<const shape> xs) const {
+        uni_directional_lstm result = *this;
+        result.input_vector_size = detail::recurrent_form::inputs(xs[0]);
+        return result;
+    }
+    constexpr lstm_weights<shape> parameter_shapes(std::span<const shape> xs) const {
+        lstm_weights<shape> shapes;
+        detail::lstm_shapes(shapes, detail::recurrent_form::inputs(xs[0]), output_vector_size, params);
+        return shapes;
+    }
+
+    template <class T>
+    extent prepared_size(std::span<const shape> xs) const {
+        return form().prepared_size<T>(detail::recurrent_form::inputs(xs[0]));
+    }
+    template <class P, class T>
+    void prepare(const P& p, T* prepared) const noexcept {
+        detail::lstm_prepare(form(), params, p, prepared);
+    }
+    template <class T>
+    extent scratch_size(std::span<const shape> xs, extent examples, extent) const {
+        return form().scratch_size<T>(xs[0], examples);
+    }
+
+    template <class X, class Y, class P, class W>
+    void forward(std::span<const X> xs, std::span<const Y> ys, const P&, W& w) const noexcept {
+        detail::each_lstm_call(form(), params, activations, xs[0], ys[0].examples, 0, reverse_input, w.prepared,
+                               w.scratch, w.threads, [&](const auto& call) { call.forward(xs, ys); });
+    }
+    template <class X, class Dx, class P, class Dp, class W>
+    void backward(std::span<const X> xs, std::span<const X>, std::span<const X> dys, std::span<const Dx> dxs,
+                  const P&, const Dp& dp, W& w) const noexcept {
+        const auto to = detail::lstm_arrays<typename X::value_type>(dp);
+        detail::each_lstm_call(form(), params, activations, xs[0], dys[0].examples, 0, reverse_input, w.prepared,
+                               w.scratch, w.threads, [&](const auto& call) { call.backward(xs, dys, dxs, to); });
+    }
+    friend bool operator==(const uni_directional_lstm&, const uni_directional_lstm&) = default;
+
+private:
+    constexpr detail::recurrent_form form() const {
+        return detail::lstm_form(input_vector_size, output_vector_size, params, 1);
+    }
+};
+
+/// Two LSTMs over the same sequence, the second from the last step to the first; y_t holds both, one behind the other,
+/// for the same x_t. Without sequence_output: what each has after all steps.
+/// Shapes: see recurrent.hpp; the states are y and c of the first, then y and c of the second.
+/// Core ML specification, BiDirectionalLSTMLayerParams.
+struct bi_directional_lstm {
+    extent input_vector_size = unset;
+    extent output_vector_size = unset;  ///< of each direction
+    std::array<recurrent_activation, 3> activations_forward_lstm{sigmoid{}, tanh{}, tanh{}};
+    std::array<recurrent_activation, 3> activations_backward_lstm{sigmoid{}, tanh{}, tanh{}};
+    lstm_params params{};
+
+    static constexpr auto key = "biDirectionalLSTM";
+    static constexpr auto fields =
+        std::tuple{field{"inputVectorSize", &bi_directional_lstm::input_vector_size},
+                   field{"outputVectorSize", &bi_directional_lstm::output_vector_size},
+                   field{"activationsForwardLSTM", &bi_directional_lstm::activations_forward_lstm},
+                   field{"activationsBackwardLSTM", &bi_directional_lstm::activations_backward_lstm},
+                   field{"params", &bi_directional_lstm::params}};
+    static constexpr input_count inputs{1, 5};
+    static constexpr bool batched = true;
+    static constexpr backward_needs needs{.input = true, .output = false};
+
+    template <class T>
+    struct parameters : lstm_weights<T, 0>, lstm_weights<T, 1> {};
+    template <class T>
+    static constexpr auto parameter_fields = detail::lstm_fields<T, parameters<T>>(std::index_sequence<0, 1>{});
+
+    constexpr outcome output_shape(std::span<const shape> xs) const {
+        return detail::lstm_output_shape(form(), params, xs);
+    }
+    constexpr bi_directional_lstm resolved(std::span<const shape> xs) const {
+        bi_directional_lstm result = *this;
+        result.input_vector_size = detail::recurrent_form::inputs(xs[0]);
+        return result;
+    }
+    constexpr parameters<shape> parameter_shapes(std::span<const shape> xs) const {
+        const extent channels = detail::recurrent_form::inputs(xs[0]);
+        parameters<shape> shapes;
+        detail::lstm_shapes<0>(shapes, channels, output_vector_size, params);
+        detail::lstm_shapes<1>(shapes, channels, output_vector_size, params);
+        return shapes;
+    }
+
+    template <class T>
+    extent prepared_size(std::span<const shape> xs) const {
+        return 2 * form().prepared_size<T>(detail::recurrent_form::inputs(xs[0]));
+    }
+    template <class View, class T>
+    void prepare(const parameters<View>& p, T* prepared) const noexcept {
+        const lstm_weights<View, 0>& first = p;
+        detail::lstm_prepare<T, 0, View>(form(), params, p, prepared);
+        detail::lstm_prepare<T, 1, View>(form(), params, p,
+                                         prepared + form().prepared_size<T>(first.input_gate_weight_matrix[1]));
+    }
+    template <class T>
+    extent scratch_size(std::span<const shape> xs, extent examples, extent) const {
+        return form().scratch_size<T>(xs[0], examples);
+    }
+
+    template <class X, class Y, class P, class W>
+    void forward(std::span<const X> xs, std::span<const Y> ys, const P&, W& w) const noexcept {
+        for (std::size_t direction : {0, 1})
+            detail::each_lstm_call(form(), params, activations(direction), xs[0], ys[0].examples, direction,
+                                   direction == 1, w.prepared, w.scratch, w.threads,
+                                   [&](const auto& call) { call.forward(xs, ys); });
+    }
+    template <class X, class Dx, class P, class View, class W>
+    void backward(std::span<const X> xs, std::span<const X>, std::span<const X> dys, std::span<const Dx> dxs,
+                  const P&, const parameters<View>& dp, W& w) const noexcept {
+        using T = typename X::value_type;
+        const detail::gate_arrays<T> to[] = {detail::lstm_arrays<T, 0, View>(dp), detail::lstm_arrays<T, 1, View>(dp)};
+        for (std::size_t direction : {0, 1})
+            detail::each_lstm_call(form(), params, activations(direction), xs[0], dys[0].examples, direction,
+                                   direction == 1, w.prepared, w.scratch, w.threads,
+                                   [&](const auto& call) { call.backward(xs, dys, dxs, to[direction]); });
+    }
+    friend bool operator==(const bi_directional_lstm&, const bi_directional_lstm&) = default;
+
+private:
+    constexpr detail::recurrent_form form() const {
+        return detail::lstm_form(input_vector_size, output_vector_size, params, 2);
+    }
+    const std::array<recurrent_activation, 3>& activations(std::size_t direction) const {
+        return direction == 0 ? activations_forward_lstm : activations_backward_lstm;
+    }
+};
+
+}  // namespace bespoke

@@ -1,0 +1,254 @@
+#pragma once
+
+#include "../core/concepts.hpp"
+#include "../kernels/recurrent.hpp"
+#include "activation.hpp"
+
+#include <algorithm>
+#include <optional>
+#include <variant>
+
+/// What the recurrent layers of the Core ML specification share: simple_recurrent, gru, uni_directional_lstm,
+/// bi_directional_lstm.
+///
+/// | x                   | y, with sequence_output | y, without and states |                                  |
+/// |---------------------|-------------------------|-----------------------|----------------------------------|
+/// | [steps, batch, C, 1, 1] | [steps, batch, n, 1, 1] | [1, batch, n, 1, 1] | of the specification          |
+/// | [steps, batch, C]   | [steps, batch, n]       | [1, batch, n]         |                                  |
+/// | [steps, C]          | [steps, n]              | [1, n]                | one sequence                     |
+///
+/// n is output_vector_size; y of bi_directional_lstm has 2 n. No step at all: the states stay what they are.
+/// Inputs: x, or x and the states before the first step, which else are 0. Outputs: y, or, where states come in, y and
+/// the states behind the last step.
+/// With reverse_input the steps are taken from the last to the first, and y has them in that order.
+/// What the gates' activations get is clipped to +-50.
+namespace bespoke {
+
+/// An activation of a gate: those that the specification allows. Core ML specification, ActivationParams.
+struct recurrent_activation {
+    using alternatives = std::variant<sigmoid, tanh, sigmoid_hard, linear, relu, scaled_tanh>;
+    alternatives type{};
+
+    static constexpr auto fields =
+        std::tuple{oneof<recurrent_activation, alternatives>{&recurrent_activation::type}};
+
+    constexpr recurrent_activation() = default;
+    constexpr recurrent_activation(const sigmoid& f) : type(f) {}
+    constexpr recurrent_activation(const tanh& f) : type(f) {}
+    constexpr recurrent_activation(const sigmoid_hard& f) : type(f) {}
+    constexpr recurrent_activation(const linear& f) : type(f) {}
+    constexpr recurrent_activation(const relu& f) : type(f) {}
+    constexpr recurrent_activation(const scaled_tanh& f) : type(f) {}
+
+    template <class F>
+    constexpr bool is() const {
+        return std::holds_alternative<F>(type);
+    }
+    template <class V>
+    V operator()(const V& x) const noexcept {
+        return std::visit([&](const auto& f) -> V { return f(x); }, type);
+    }
+    template <class V>
+    V derivative(const V& x, const V& y) const noexcept {
+        return std::visit([&](const auto& f) -> V { return f.derivative(x, y); }, type);
+    }
+    friend bool operator==(const recurrent_activation&, const recurrent_activation&) = default;
+};
+
+namespace detail {
+
+/// The views of a layer's parameters, gate by gate.
+template <class T>
+struct gate_arrays {
+    std::array<T*, 4> w{}, r{}, bias{};
+    std::array<T*, 3> peepholes{};
+};
+
+/// What a recurrent layer looks like from outside.
+struct recurrent_form {
+    extent input_size, output_size;  ///< declared
+    extent gates, late;
+    std::size_t states, directions;  ///< states of each direction
+    bool sequence_output;
+
+    /// Elements of a sequence's working memory, so that no size can overflow.
+    static constexpr extent most = extent{1} << 48;
+
+    static constexpr std::size_t channel_axis(const shape& x) { return x.rank() == 2 ? 1 : 2; }
+    static constexpr extent inputs(const shape& x) { return x[channel_axis(x)]; }
+    static constexpr extent batch(const shape& x) { return x.rank() == 2 ? 1 : x[1]; }
+
+    constexpr shape state_shape(const shape& x) const {
+        shape y = x;
+        y[0] = 1;
+        y[channel_axis(x)] = output_size;
+        return y;
+    }
+    constexpr outcome output_shape(std::span<const shape> xs) const {
+        const shape& x = xs[0];
+        const std::size_t all_states = states * directions;
+        if (x.rank() != 2 && x.rank() != 3 && x.rank() != 5)
+            return shape_fault("an input [steps, channels], [steps, batch, channels] or [steps, batch, channels, 1, 1] "
+                               "wanted, its shape is ", x);
+        if (x.rank() == 5 && (x[3] != 1 || x[4] != 1))
+            return shape_fault("an input [steps, batch, channels, 1, 1] wanted, its shape is ", x);
+        if (x[0] < 0 || batch(x) < 1 || inputs(x) < 1)
+            return shape_fault("an input with a batch and channels wanted, its shape is ", x);
+        if (output_size < 1) return value_fault("outputVectorSize from 1 up wanted, ", output_size, " given");
+        if (input_size != unset && input_size != inputs(x))
+            return shape_fault("an inputVectorSize of ", input_size, " declared, its input has ", inputs(x),
+                               " channels (shape ", x, ")");
+        const extent vectors = checked_product(std::max<extent>(x[0], 1), batch(x), most);
+        const extent wide = checked_product(std::max(inputs(x), output_size), 64, most);
+        if (vectors < 0 || wide < 0 || checked_product(vectors, wide, most) < 0)
+            return shape_fault("a sequence of vectors of ", output_size, " is too much for an input of the shape ", x);
+        if (xs.size() != 1 && xs.size() != 1 + all_states)
+            return value_fault("1 or ", 1 + all_states, " inputs wanted, ", xs.size(), " named");
+        for (std::size_t i = 1; i < xs.size(); ++i)
+            if (!(xs[i] == state_shape(x)))
+                return shape_fault("a state of the shape ", state_shape(x), " wanted as input ", i, ", its shape is ",
+                                   xs[i]);
+        shape y = state_shape(x);
+        if (sequence_output) y[0] = x[0];
+        y[channel_axis(x)] *= static_cast<extent>(directions);
+        std::vector<shape> ys{y};
+        for (std::size_t i = 1; i < xs.size(); ++i) ys.push_back(state_shape(x));
+        return ys;
+    }
+
+    /// One sequence an example lie side by side: then all examples are the rows of one call.
+    template <class X>
+    static bool together(const X& x, extent examples) {
+        return batch(x.dimensions) == 1 && (examples == 1 || x.stride != 0 || x.size() == 0);
+    }
+    constexpr kernels::recurrent_geometry geometry(const shape& x, extent examples, bool all_together,
+                                                   bool reverse) const {
+        const extent steps = x[0];
+        return {.steps = steps,
+                .rows = all_together ? examples : batch(x),
+                .step_stride = all_together ? 1 : batch(x),
+                .row_stride = all_together ? steps : 1,
+                .inputs = inputs(x),
+                .outputs = output_size,
+                .gates = gates,
+                .reverse = reverse,
+                .in_place = directions == 2};
+    }
+    template <class T>
+    extent scratch_size(const shape& x, extent examples) const {
+        const auto size = [&](bool all_together) {
+            return kernels::recurrent_memory<T>::size(geometry(x, examples, all_together, false), late);
+        };
+        return batch(x) == 1 ? std::max(size(true), size(false)) : size(false);
+    }
+
+    /// Elements that `prepare` writes for one direction; the peepholes stand last.
+    template <class T>
+    extent prepared_size(extent inputs) const {
+        return weights<T>(inputs).size() + 3 * output_size;
+    }
+    template <class T>
+    kernels::recurrent_weights<T> weights(extent inputs) const {
+        return {inputs, output_size, gates, late};
+    }
+    template <class T>
+    void prepare(extent inputs, const gate_arrays<const T>& p, T* prepared) const noexcept {
+        const auto l = weights<T>(inputs);
+        kernels::recurrent_prepare(l, p.w.data(), p.r.data(), p.bias.data(), prepared);
+        for (extent i = 0; i < 3; ++i)
+            if (const T* from = p.peepholes[static_cast<std::size_t>(i)])
+                kernels::copy(output_size, from, prepared + l.size() + i * output_size);
+    }
+};
+
+/// One direction of a recurrent layer in one call: all examples as rows, or one example with its batch as rows.
+template <class T, class Cell>
+struct recurrent_call {
+    const recurrent_form& form;
+    const Cell& cell;
+    kernels::recurrent_geometry g;
+    extent first;                ///< example
+    bool all_together;
+    std::size_t direction;
+    const T *prepared, *peepholes;
+    kernels::recurrent_memory<T> m;
+    thread_pool* threads;
+
+    extent width() const { return static_cast<extent>(form.directions) * g.outputs; }
+    extent offset() const { return static_cast<extent>(direction) * g.outputs; }
+    std::size_t state(std::size_t i) const { return 1 + direction * form.states + i; }
+    /// Row r of a blob of one vector a row.
+    template <class View>
+    auto* row(const View& v, extent r, extent size) const {
+        return all_together ? v.example(r) : v.example(first) + r * size;
+    }
+    T* part(std::size_t i) const { return i == 0 ? m.h : m.memory; }
+
+    template <class X>
+    void load_states(std::span<const X> xs) const noexcept {
+        for (std::size_t i = 0; i < form.states; ++i)
+            for (extent r = 0; r < g.rows; ++r)
+                if (xs.size() > 1)
+                    kernels::copy(g.outputs, row(xs[state(i)], r, g.outputs), part(i) + r * g.outputs);
+                else
+                    kernels::fill(g.outputs, T(0), part(i) + r * g.outputs);
+    }
+    template <class X, class Y>
+    void forward(std::span<const X> xs, std::span<const Y> ys) const noexcept {
+        load_states(xs);
+        T* y = form.sequence_output ? ys[0].example(first) + offset() : nullptr;
+        kernels::recurrent_forward(g, cell, xs[0].example(first), prepared, peepholes, m, y, width(), threads);
+        for (extent r = 0; r < g.rows; ++r) {
+            if (!form.sequence_output)
+                kernels::copy(g.outputs, m.h + r * g.outputs, row(ys[0], r, width()) + offset());
+            for (std::size_t i = 0; i < form.states && ys.size() > 1; ++i)
+                kernels::copy(g.outputs, part(i) + r * g.outputs, row(ys[state(i)], r, g.outputs));
+        }
+    }
+    template <class X, class Dx>
+    void backward(std::span<const X> xs, std::span<const X> dys, std::span<const Dx> dxs,
+                  const gate_arrays<T>& dp) const noexcept {
+        const T* x = xs[0].example(first);
+        load_states(xs);
+        kernels::recurrent_recall(g, cell, x, prepared, peepholes, m, threads);
+        for (std::size_t i = 0; i < form.states; ++i) kernels::fill(g.rows * g.outputs, T(0), part(i));
+        for (extent r = 0; r < g.rows; ++r) {
+            if (!form.sequence_output && dys[0])
+                kernels::accumulate(g.outputs, row(dys[0], r, width()) + offset(), m.h + r * g.outputs);
+            for (std::size_t i = 0; i < form.states && dys.size() > 1; ++i)
+                if (dys[state(i)])
+                    kernels::accumulate(g.outputs, row(dys[state(i)], r, g.outputs), part(i) + r * g.outputs);
+        }
+        const T* dy = form.sequence_output && dys[0] ? dys[0].example(first) + offset() : nullptr;
+        kernels::recurrent_backward(g, cell, prepared, peepholes, m, dy, width(), threads);
+        for (std::size_t i = 0; i < form.states && dxs.size() > 1; ++i)
+            for (extent r = 0; r < g.rows && dxs[state(i)]; ++r)
+                kernels::accumulate(g.outputs, part(i) + r * g.outputs, row(dxs[state(i)], r, g.outputs));
+        kernels::recurrent_gradients(g, Cell::late, x, prepared, m, dp.w.data(), dp.r.data(), dp.bias.data(),
+                                     dxs[0] ? dxs[0].example(first) : nullptr, threads);
+        const extent n = g.outputs;
+        constexpr extent gate_of[] = {0, 1, 3};
+        for (std::size_t i = 0; i < 3; ++i)
+            if (dp.peepholes[i] != nullptr)
+                kernels::peephole_gradient(g.all(), n, m.a + gate_of[i] * n, g.width(), i == 2 ? m.third : m.before_c,
+                                           dp.peepholes[i]);
+    }
+};
+
+/// Calls `body(call)` for all examples together or one by one.
+template <class T, class Cell, class X, class Body>
+void each_recurrent_call(const recurrent_form& form, const Cell& cell, const X& x, extent examples,
+                         std::size_t direction, bool reverse, const T* prepared, bool has_peepholes, T* scratch,
+                         thread_pool* threads, const Body& body) noexcept {
+    const bool all_together = recurrent_form::together(x, examples);
+    const auto g = form.geometry(x.dimensions, examples, all_together, reverse);
+    const auto l = form.template weights<T>(g.inputs);
+    const T* from = prepared + static_cast<extent>(direction) * form.template prepared_size<T>(g.inputs);
+    const kernels::recurrent_memory<T> m(g, Cell::late, scratch);
+    for (extent first = 0; first < (all_together ? 1 : examples); ++first)
+        body(recurrent_call<T, Cell>{form, cell, g, first, all_together, direction, from,
+                                     has_peepholes ? from + l.size() : nullptr, m, threads});
+}
+
+}  // namespace detail
+}  // namespace bespoke
