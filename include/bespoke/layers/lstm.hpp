@@ -293,7 +293,7 @@ struct bi_directional_lstm {
 
     template <class X, class Y, class P, class W>
     void forward(std::span<const X> xs, std::span<const Y> ys, const P&, W& w) const noexcept {
-        for (std::size_t direction : {0, 1})
+        for (std::size_t direction : {std::size_t{0}, std::size_t{1}})
             detail::each_lstm_call(form(), params, activations(direction), xs[0], ys[0].examples, direction,
                                    direction == 1, w.prepared, w.scratch, w.threads,
                                    [&](const auto& call) { call.forward(xs, ys); });
@@ -303,7 +303,7 @@ struct bi_directional_lstm {
                   const P&, const parameters<View>& dp, W& w) const noexcept {
         using T = typename X::value_type;
         const detail::gate_arrays<T> to[] = {detail::lstm_arrays<T, 0, View>(dp), detail::lstm_arrays<T, 1, View>(dp)};
-        for (std::size_t direction : {0, 1})
+        for (std::size_t direction : {std::size_t{0}, std::size_t{1}})
             detail::each_lstm_call(form(), params, activations(direction), xs[0], dys[0].examples, direction,
                                    direction == 1, w.prepared, w.scratch, w.threads,
                                    [&](const auto& call) { call.backward(xs, dys, dxs, to[direction]); });
