@@ -12454,9 +12454,7 @@ BESPOKE_INSTANCE class network_memory<float>;
 BESPOKE_INSTANCE class engine_state<float>;
 BESPOKE_INSTANCE class engine<float>;
 
-#define BESPOKE_LAYER_INSTANCES(L)                    \
-    BESPOKE_INSTANCE struct layer_runner<float, L>; \
-    BESPOKE_INSTANCE class node_of<L>;
+#define BESPOKE_LAYER_INSTANCES(L) BESPOKE_INSTANCE struct layer_runner<float, L>;
 BESPOKE_CORE_LAYERS(BESPOKE_LAYER_INSTANCES)
 #undef BESPOKE_LAYER_INSTANCES
 
