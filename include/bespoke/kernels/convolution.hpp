@@ -1,6 +1,7 @@
 #pragma once
 
 #include "convolution_narrow.hpp"
+#include "epilogue.hpp"
 #include "gemm.hpp"
 
 namespace bespoke::kernels {
@@ -26,6 +27,7 @@ struct forward_job {
     T* y;
     extent y_stride;
     bool accumulate;
+    const epilogue<T>* after;
 };
 
 /// The images of one group, copied where the layout is not theirs.
@@ -78,6 +80,7 @@ template <class T>
                 count, pixels, sums_rows, columns);
         }
         transpose(sums, width, count, columns, y, g.pixels());
+        if (job.after != nullptr) (*job.after)({y, columns, count, g.pixels()});
     }
 }
 
@@ -91,13 +94,15 @@ template <class T>
     extent held_image = -1;
     for (extent item = first; item < last; ++item) {
         const extent block = item % blocks, where = item / blocks, example = where / g.groups,
-                     group = where % g.groups, row = block * narrow_rows;
+                     group = where % g.groups, row = block * narrow_rows,
+                     last_row = std::min(row + narrow_rows, g.output_height);
         if (std::exchange(held_image, where) != where)
             image = group_image(g, job.layout, job.x + example * job.x_stride, group, image_space);
+        T* y = job.y + example * job.y_stride + group * outputs * g.pixels();
         narrow_forward(g, job.layout, image, job.weights + group * outputs * g.group_channels() * g.taps(),
-                       job.bias != nullptr ? job.bias + group * outputs : nullptr, job.accumulate, row,
-                       std::min(row + narrow_rows, g.output_height),
-                       job.y + example * job.y_stride + group * outputs * g.pixels());
+                       job.bias != nullptr ? job.bias + group * outputs : nullptr, job.accumulate, row, last_row, y);
+        if (job.after != nullptr)
+            (*job.after)({y + row * g.output_width, outputs, (last_row - row) * g.output_width, g.pixels()});
     }
 }
 
@@ -140,19 +145,21 @@ constexpr extent convolution_forward_scratch(const convolution_geometry& g, exte
 ///
 /// `x_stride` and `y_stride` are the elements between examples. `scratch` holds
 /// convolution_forward_scratch<T>(g, threads of the pool) elements. `packed` is what `convolution_pack` made of the
-/// weights; null: it is made here.
+/// weights; null: it is made here. `after` is run on each block of y; its rows are channels, its columns pixels that
+/// follow each other.
 template <class T>
 [[gnu::noinline]] void convolution_forward(const convolution_geometry& g, extent examples, const T* x,
                                            extent x_stride, const T* weights, const T* bias, T* y,
                                            extent y_stride, bool accumulate, T* scratch,
                                            thread_pool* threads = nullptr,
-                                           const T* packed = nullptr) noexcept {
+                                           const T* packed = nullptr,
+                                           const epilogue<T>* after = nullptr) noexcept {
     if (examples <= 0 || g.pixels() <= 0 || g.output_channels <= 0) return;
     if (detail::convolution_work(g, examples) < detail::threaded_work) threads = nullptr;
     const extent outputs = g.group_outputs();
     const bool narrow = detail::is_narrow<T>(outputs);
     const auto layout = detail::make_layout(g, narrow);
-    detail::forward_job<T> job{g, layout, x, x_stride, weights, bias, y, y_stride, accumulate};
+    detail::forward_job<T> job{g, layout, x, x_stride, weights, bias, y, y_stride, accumulate, after};
     extent items = examples * g.groups;
     if (narrow)
         items *= (g.output_height + detail::narrow_rows - 1) / detail::narrow_rows;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "../core/threads.hpp"
+#include "epilogue.hpp"
 #include "tile.hpp"
 
 namespace bespoke::kernels {
@@ -29,6 +30,7 @@ struct matrix_product {
     extent c_row;
     const T* bias;
     bool accumulate;
+    const epilogue<T>* after;
 };
 
 /// table[i] = i * step.
@@ -53,7 +55,7 @@ template <class T>
     multiples(p.c_row, tile_rows, c_rows);
     multiples(width, tile_rows, edge_rows);
     for (extent k = 0; k == 0 || k < p.k; k += k_block<T>) {
-        const bool goes_on = p.accumulate || k > 0;
+        const bool goes_on = p.accumulate || k > 0, ends = p.after != nullptr && k + k_block<T> >= p.k;
         for (extent panel = first; panel < last; ++panel) {
             const extent column = panel * width, columns = std::min(p.n - column, width);
             const bool whole = columns % lanes<T> == 0;
@@ -68,6 +70,7 @@ template <class T>
                      p.packed + column * p.k + k * width, whole ? c : edge, goes_on ? nullptr : start},
                     rows, a_rows, whole ? c_rows : edge_rows, columns);
                 if (!whole) copy_rows(rows, columns, edge, width, c, p.c_row);
+                if (ends) (*p.after)({c, rows, columns, p.c_row});
             }
         }
     }
@@ -96,6 +99,7 @@ template <class T>
             product(p.k, p.a, p.a_column, p.packed + j * p.k, start, edge);
             std::copy_n(edge, valid, p.c + j);
         }
+        if (p.after != nullptr) (*p.after)({p.c + j, 1, valid, valid});
         j += batches * lanes<T>;
     }
 }
@@ -163,13 +167,14 @@ template <class T>
 ///
 /// A [m, k], A(i, p) = a[i * a_row_stride + p * a_column_stride]; B [k, n] as `pack` left it;
 /// C [m, n], C(i, j) = c[i * c_row_stride + j], overlapping neither; bias [n] or null.
-/// `accumulate` starts each chain with what C holds. Sizes are `extent` or `constant<V>`: the bits are the same. A
-/// single row of constant sizes is compiled for them, without threads.
+/// `accumulate` starts each chain with what C holds. `after` is run on each block of C. Sizes are `extent` or `constant<V>`: the bits are the same. A
+/// single row of constant sizes is compiled for them, without threads and `after`.
 template <class T, class M, class N, class K>
 [[gnu::always_inline]] inline void gemm(M m, N n, K k, const T* a, extent a_row_stride,
                                         extent a_column_stride, const T* packed_b, T* c, extent c_row_stride,
                                         const T* bias = nullptr, bool accumulate = false,
-                                        thread_pool* threads = nullptr) noexcept {
+                                        thread_pool* threads = nullptr,
+                                        const epilogue<T>* after = nullptr) noexcept {
     if constexpr (std::is_same_v<M, constant<1>> && !std::is_integral_v<N> && !std::is_integral_v<K>) {
         constexpr extent chains = detail::row_chains<T>(N::value, K::value);
         constexpr extent batches = detail::row_batches<T>(N::value, K::value);
@@ -186,7 +191,7 @@ template <class T, class M, class N, class K>
             for (; j < N::value; j += 2 * lanes<T>) columns(j, constant<2>{});
     } else
         detail::multiply<T>(
-            {m, n, k, a, a_row_stride, a_column_stride, packed_b, c, c_row_stride, bias, accumulate},
+            {m, n, k, a, a_row_stride, a_column_stride, packed_b, c, c_row_stride, bias, accumulate, after},
             threads);
 }
 
