@@ -67,8 +67,18 @@ struct no_parameters {};
 /// The shape of an array that a layer does without (`has_bias = false`).
 inline constexpr shape absent{0};
 
-/// A layer with weights: `template <class T> struct parameters { T weights, bias; }` serves for the
-/// weights (views), their gradient (views) and their shapes; `parameter_fields<T>` lists the members and
+/// The parameters of most layers: a matrix, or a stack of filters, and a vector that is added.
+template <class T>
+struct weights_and_bias {
+    T weights, bias;
+
+    static constexpr auto fields =
+        std::array{parameter_field{"weights", &weights_and_bias::weights, initial::glorot},
+                   parameter_field{"bias", &weights_and_bias::bias, initial::zero}};
+};
+
+/// A layer with weights: `template <class T> struct parameters`, an aggregate of T such as `weights_and_bias`, serves
+/// for the weights (views), their gradient (views) and their shapes; `parameter_fields<T>` lists the members and
 /// `parameter_shapes(x)` gives their shapes for the input shape (or span of shapes) x.
 template <class L>
 concept parametric_layer = requires {

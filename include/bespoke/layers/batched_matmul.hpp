@@ -37,13 +37,9 @@ struct batched_matmul {
     static constexpr backward_needs needs{.input = true, .output = false};
 
     template <class T>
-    struct parameters {
-        T weights, bias;
-    };
+    using parameters = weights_and_bias<T>;
     template <class T>
-    static constexpr auto parameter_fields =
-        std::array{parameter_field{"weights", &parameters<T>::weights, initial::glorot},
-                   parameter_field{"bias", &parameters<T>::bias, initial::zero}};
+    static constexpr auto parameter_fields = weights_and_bias<T>::fields;
 
     constexpr outcome output_shape(std::span<const shape> xs) const {
         if (xs.size() == 1) return weighted_shape(xs[0]);  // g++ 12 destroys the result of a ?: too early

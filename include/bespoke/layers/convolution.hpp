@@ -56,13 +56,9 @@ struct convolution {
     static constexpr backward_needs needs{.input = true, .output = false};
 
     template <class T>
-    struct parameters {
-        T weights, bias;
-    };
+    using parameters = weights_and_bias<T>;
     template <class T>
-    static constexpr auto parameter_fields =
-        std::array{parameter_field{"weights", &parameters<T>::weights, initial::glorot},
-                   parameter_field{"bias", &parameters<T>::bias, initial::zero}};
+    static constexpr auto parameter_fields = weights_and_bias<T>::fields;
 
     constexpr outcome output_shape(std::span<const shape> xs) const {
         const shape& x = xs[0];

@@ -75,13 +75,9 @@ struct embedding {
     static constexpr backward_needs needs{.input = true, .output = false};
 
     template <class T>
-    struct parameters {
-        T weights, bias;
-    };
+    using parameters = weights_and_bias<T>;
     template <class T>
-    static constexpr auto parameter_fields =
-        std::array{parameter_field{"weights", &parameters<T>::weights, initial::glorot},
-                   parameter_field{"bias", &parameters<T>::bias, initial::zero}};
+    static constexpr auto parameter_fields = weights_and_bias<T>::fields;
 
     constexpr outcome output_shape(const shape& x) const {
         if (x.rank() < 3 || x.rank() > 5 || x.from_end(3) != 1 || x.from_end(2) != 1 || x.from_end(1) != 1)
@@ -136,13 +132,9 @@ struct embedding_nd {
     static constexpr backward_needs needs{.input = true, .output = false};
 
     template <class T>
-    struct parameters {
-        T weights, bias;
-    };
+    using parameters = weights_and_bias<T>;
     template <class T>
-    static constexpr auto parameter_fields =
-        std::array{parameter_field{"weights", &parameters<T>::weights, initial::glorot},
-                   parameter_field{"bias", &parameters<T>::bias, initial::zero}};
+    static constexpr auto parameter_fields = weights_and_bias<T>::fields;
 
     constexpr outcome output_shape(const shape& x) const {
         if (x.rank() < 1 || x.from_end(1) != 1)
