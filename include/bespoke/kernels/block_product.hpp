@@ -1,0 +1,156 @@
+#pragma once
+
+#include "tile.hpp"
+
+namespace bespoke::kernels::detail {
+
+// Products whose left-hand rows were packed as well: what a tile reads follows each other in memory, so that its
+// addresses cost nothing and rows that lie a power of two apart do not drive each other out of the cache.
+
+/// Rows of the tiles, from the largest on; the smaller ones take what is left over.
+inline constexpr extent middle_tile_rows = tile_rows == 12 ? 8 : small_tile_rows;
+
+/// Elements of the left-hand side that are packed at a time, and the most steps of k of them.
+template <class T>
+inline constexpr extent left_size = 72 * 1024 / static_cast<extent>(sizeof(T));
+template <class T>
+inline constexpr extent left_steps = 3072 / static_cast<extent>(sizeof(T));
+
+/// Elements that `pack_left` writes for `rows` rows of k elements. What it writes beyond the last strip are not used.
+template <class T>
+constexpr extent packed_left_size(extent rows, extent k) {
+    return (rows + tile_rows - 1) / tile_rows * tile_rows * k + lanes<T>;
+}
+
+/// Rows as strips of `tile_rows`: to[strip][p][i] = a[(strip * tile_rows + i) * row + p * column]. Rows of the last
+/// strip that are not there repeat the last one.
+template <class T>
+[[gnu::noinline]] void pack_left(const T* a, extent row, extent column, extent rows, extent k, T* to) noexcept {
+    constexpr auto size = static_cast<std::size_t>(lanes<T>);
+    constexpr auto blocks = (static_cast<std::size_t>(tile_rows) + size - 1) / size;
+    for (extent first = 0; first < rows; first += tile_rows, a += tile_rows * row) {
+        const extent last = std::min(tile_rows, rows - first) - 1;
+        extent p = 0;
+        if (column == 1)
+            // Each store but the last of a step writes beyond what it has to; the next one mends it.
+            for (; p + lanes<T> <= k; p += lanes<T>, to += lanes<T> * tile_rows) {
+                batch<T> part[blocks][size];
+                unroll<blocks>([&](auto block) __attribute__((always_inline)) {
+                    unroll<size>([&](auto i) __attribute__((always_inline)) {
+                        constexpr auto at = static_cast<extent>(block() * size + i());
+                        if constexpr (at < tile_rows) part[block][i] = load(a + std::min(at, last) * row + p);
+                        else part[block][i] = batch<T>(T(0));
+                    });
+                    transpose<T>(part[block]);
+                });
+                unroll<size>([&](auto i) __attribute__((always_inline)) {
+                    unroll<blocks>([&](auto block) __attribute__((always_inline)) {
+                        store<T>(to + static_cast<extent>(i()) * tile_rows + static_cast<extent>(block() * size),
+                                 part[block][i]);
+                    });
+                });
+            }
+        for (; p < k; ++p, to += tile_rows)
+            for (extent i = 0; i < tile_rows; ++i) to[i] = a[std::min(i, last) * row + p * column];
+    }
+}
+
+/// For each row i and column j of a tile
+///     c[i * c_row + j] = start[i * start_row + j]
+///                        + sum over p in [0, steps) of a[i * a_row + p * a_column] * b[p * b_row + j],
+/// one chain of fma over p ascending. Rows beyond `last` are read from A, but not written. From `coming` on,
+/// `coming_step` elements a step of k, memory is brought near meanwhile; `next_c` are the rows of C that come then.
+template <class T>
+struct block_tile {
+    extent steps;
+    const T* a;
+    extent a_row, a_column;
+    const T* b;
+    extent b_row;
+    T* c;
+    extent c_row;
+    const T* start;
+    extent start_row;
+    const T* coming;
+    extent coming_step;
+    const T* next_c;
+    extent last;
+};
+
+/// The pointer, which the compiler is to keep as it is: g++ would rather keep one for each use.
+template <class P>
+[[gnu::always_inline]] inline P* in_register(P* p) noexcept {
+    asm("" : "+r"(p));
+    return p;
+}
+
+template <class T, extent Rows, extent Batches>
+[[gnu::noinline]] void multiply_tile(const block_tile<T>& t) noexcept {
+    constexpr auto rows = static_cast<std::size_t>(Rows), batches = static_cast<std::size_t>(Batches);
+    // Every third row has a pointer; the two behind it are as near as an instruction reaches.
+    constexpr std::size_t pointers = (rows + 2) / 3;
+    batch<T> sum[rows][batches];
+    const extent last = t.last, start_row = t.start_row, c_row = t.c_row, a_row = t.a_row, a_column = t.a_column,
+                 b_row = t.b_row;
+    const T *start = t.start, *next = t.next_c, *a[pointers];
+    unroll<rows>([&](auto i) __attribute__((always_inline)) {
+        unroll<batches>([&](auto j) __attribute__((always_inline)) {
+            sum[i][j] = load(start + static_cast<extent>(j()) * lanes<T>);
+        });
+        start += static_cast<extent>(i()) < last ? start_row : 0;
+    });
+    for (extent i = 0; i < Rows; ++i, next += c_row) {
+        __builtin_prefetch(next);
+        __builtin_prefetch(next + panel_width<T> - 1);
+    }
+    unroll<pointers>([&](auto j) __attribute__((always_inline)) { a[j] = t.a + static_cast<extent>(3 * j()) * a_row; });
+    const T *b = t.b, *coming = t.coming;
+    const extent coming_step = t.coming_step;
+    for (extent p = t.steps; p > 0; --p) {
+        batch<T> right[batches];
+        unroll<batches>([&](auto j) __attribute__((always_inline)) {
+            right[j] = kernels::in_register<T>(load(b + static_cast<extent>(j()) * lanes<T>));
+            __builtin_prefetch(coming + static_cast<extent>(j()) * lanes<T>, 0, 2);
+        });
+        unroll<rows>([&](auto i) __attribute__((always_inline)) {
+            const batch<T> element(a[i() / 3][static_cast<extent>(i() % 3) * a_row]);
+            unroll<batches>([&](auto j) __attribute__((always_inline)) {
+                sum[i][j] = kernels::fma<T>(element, right[j], sum[i][j]);
+            });
+        });
+        unroll<pointers>([&](auto j) __attribute__((always_inline)) { a[j] = in_register(a[j] + a_column); });
+        b += b_row;
+        coming += coming_step;
+    }
+    T* c = t.c;
+    unroll<rows>([&](auto i) __attribute__((always_inline)) {
+        unroll<batches>([&](auto j) __attribute__((always_inline)) {
+            if (static_cast<extent>(i()) <= last) store<T>(c + static_cast<extent>(j()) * lanes<T>, sum[i][j]);
+        });
+        c += c_row;
+    });
+}
+
+/// `rows` <= tile_rows rows by `columns` <= panel_width columns; `t.last` is set here. What lies beyond the last batch
+/// of the columns is left alone. Up to small_tile_rows - 1 rows of A beyond are read.
+template <class T>
+void multiply_strip(block_tile<T> t, extent rows, extent columns) noexcept {
+    const bool wide = columns > lanes<T>;
+    for (;;) {
+        const extent size = rows > middle_tile_rows ? tile_rows : rows > small_tile_rows ? middle_tile_rows : small_tile_rows;
+        t.last = std::min(rows, size) - 1;
+        if (size == tile_rows)
+            (wide ? multiply_tile<T, tile_rows, 2> : multiply_tile<T, tile_rows, 1>)(t);
+        else if (size == middle_tile_rows)
+            (wide ? multiply_tile<T, middle_tile_rows, 2> : multiply_tile<T, middle_tile_rows, 1>)(t);
+        else
+            (wide ? multiply_tile<T, small_tile_rows, 2> : multiply_tile<T, small_tile_rows, 1>)(t);
+        if ((rows -= size) <= 0) return;
+        t.a += size * t.a_row;
+        t.c += size * t.c_row;
+        t.next_c += size * t.c_row;
+        t.start += size * t.start_row;
+    }
+}
+
+}  // namespace bespoke::kernels::detail
