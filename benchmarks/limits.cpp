@@ -5,13 +5,18 @@
 #include <bespoke/kernels/simd.hpp>
 
 #include <algorithm>
-#include <benchmark/benchmark.h>
 #include <chrono>
 
 namespace bespoke::benchmarks {
 namespace {
 
 using batch = kernels::batch<float>;
+
+/// Tells the compiler that somebody reads and writes `value`.
+template <class V>
+void keep(V& value) {
+    asm volatile("" : "+m"(value) : : "memory");
+}
 
 /// Enough chains to hide the latency of two units, few enough to stay in the registers.
 constexpr std::size_t chains = kernels::vector_registers == 32 ? 24 : 10;
@@ -20,11 +25,11 @@ void multiply_add(extent rounds) {
     batch sum[chains];
     for (std::size_t i = 0; i < chains; ++i) sum[i] = batch(static_cast<float>(i));
     batch x(0.5F), y(0.25F);
-    benchmark::DoNotOptimize(x);
-    benchmark::DoNotOptimize(y);
+    keep(x);
+    keep(y);
     for (extent round = 0; round < rounds; ++round)
         kernels::unroll<chains>([&](auto i) { sum[i] = kernels::fma<float>(x, sum[i], y); });
-    for (auto& s : sum) benchmark::DoNotOptimize(s);
+    for (auto& s : sum) keep(s);
 }
 
 void read(const float* p, extent count) {
@@ -36,21 +41,23 @@ void read(const float* p, extent count) {
         kernels::unroll<streams>([&](auto j) {
             most[j] = most[j] + kernels::load(p + i + static_cast<extent>(j()) * kernels::lanes<float>);
         });
-    for (auto& m : most) benchmark::DoNotOptimize(m);
+    for (auto& m : most) keep(m);
 }
 
-/// The shortest of many times of body(thread), which all threads run at once, in seconds.
+/// The shortest of many times (up to 100, a second at most, but not of fewer than 5) of body(thread), which all threads
+/// run at once, in seconds.
 template <class Body>
 double shortest(int threads, const Body& body) {
     thread_pool pool(static_cast<std::size_t>(threads));
-    double best = 1e9;
-    for (int sample = 0; sample < 100; ++sample) {
+    double best = 1e9, sum = 0;
+    for (int sample = 0; sample < 5 || (sample < 100 && sum < 1); ++sample) {
         const auto begin = std::chrono::steady_clock::now();
         parallel_for(threads > 1 ? &pool : nullptr, threads, 1, [&](extent first, extent last) {
             for (extent thread = first; thread < last; ++thread) body(thread);
         });
         const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
         best = std::min(best, took.count());
+        sum += took.count();
     }
     return best;
 }
@@ -71,7 +78,7 @@ double read_rate(int threads, double bytes) {
     const double seconds = shortest(threads, [&](extent thread) {
         for (extent pass = 0; pass < passes; ++pass) {
             read(data.data() + thread * count, count);
-            benchmark::ClobberMemory();
+            asm volatile("" : : : "memory");
         }
     });
     return static_cast<double>(count * threads * passes) * sizeof(float) / seconds;

@@ -95,22 +95,22 @@ work_function training(dlib::resizable_tensor x, Solver solver, double learning_
     };
 }
 
-work_function make(std::string_view work, int batch, int threads) {
+contestant make(const work& w, int threads) {
     blas_threads(threads);
     keep_freed_memory();
-    if (work == "lenet_forward")
-        return forward<lenet>(tensor(batch, 1, 28, 28), [](auto& net) { fill_lenet<1>(net); });
-    if (work == "lenet_train")
-        return training<lenet_with_loss>(tensor(batch, 1, 28, 28), dlib::sgd(0.0F, 0.9F), 0.01,
+    if (w.name == "lenet")
+        return forward<lenet>(tensor(w.batch, 1, 28, 28), [](auto& net) { fill_lenet<1>(net); });
+    if (w.name == "train_lenet")
+        return training<lenet_with_loss>(tensor(w.batch, 1, 28, 28), dlib::sgd(0.0F, 0.9F), 0.01,
                                          [](auto& net) { fill_lenet<1>(net); });
-    if (work == "mlp_forward")
-        return forward<mlp>(tensor(batch, 784, 1, 1),
+    if (w.name == "mlp784")
+        return forward<mlp>(tensor(w.batch, 784, 1, 1),
                             [](auto& net) { fill_mlp<0>(net, {784, 256, 128, 10}); });
-    if (work == "mlp_train")
-        return training<mlp_with_loss>(tensor(batch, 784, 1, 1), dlib::adam(0.0F, 0.9F, 0.999F), 1e-3,
+    if (w.name == "train_mlp")
+        return training<mlp_with_loss>(tensor(w.batch, 784, 1, 1), dlib::adam(0.0F, 0.9F, 0.999F), 1e-3,
                                        [](auto& net) { fill_mlp<1>(net, {784, 512, 256, 10}); });
-    if (work == "mlp32_tanh")
-        return forward<mlp32>(tensor(batch, 32, 1, 1),
+    if (w.name == "mlp32_tanh")
+        return forward<mlp32>(tensor(w.batch, 32, 1, 1),
                               [](auto& net) { fill_mlp<0>(net, {32, 64, 64, 8}); });
     return {};
 }

@@ -158,12 +158,12 @@ struct trained_mlp {
     }
 };
 
-work_function make(std::string_view work, int batch, int threads) {
+contestant make(const work& w, int threads) {
     Eigen::setNbThreads(threads);
-    if (work == "mlp_forward") return mlp_forward(batch);
-    if (work == "mlp32_tanh" && batch == 1) return mlp32_tanh();
-    if (work == "mlp_train")
-        return [net = trained_mlp(batch)]() mutable {
+    if (w.name == "mlp784") return mlp_forward(w.batch);
+    if (w.name == "mlp32_tanh") return mlp32_tanh();
+    if (w.name == "train_mlp")
+        return [net = trained_mlp(w.batch)]() mutable {
             net();
             return std::span<const float>(&net.loss, 1);
         };

@@ -126,23 +126,23 @@ work_function training(const Network& net, torch::Tensor x, std::shared_ptr<Opti
     };
 }
 
-work_function make(std::string_view work, int batch, int threads) {
+contestant make(const work& w, int threads) {
     at::set_num_threads(threads);
     blas_threads(threads);
     keep_freed_memory();
-    if (work == "lenet_forward") return lenet_forward(batch);
-    if (work == "mlp_forward") return mlp_forward(batch, {784, 256, 128, 10}, false);
-    if (work == "mlp32_tanh") return mlp_forward(batch, {32, 64, 64, 8}, true);
-    if (work == "lenet_train") {
+    if (w.name == "lenet") return lenet_forward(w.batch);
+    if (w.name == "mlp784") return mlp_forward(w.batch, {784, 256, 128, 10}, false);
+    if (w.name == "mlp32_tanh") return mlp_forward(w.batch, {32, 64, 64, 8}, true);
+    if (w.name == "train_lenet") {
         lenet net;
         auto options = torch::optim::SGDOptions(0.01).momentum(0.9);
-        return training(net, tensor(input(batch, 784), {batch, 1, 28, 28}),
+        return training(net, tensor(input(w.batch, 784), {w.batch, 1, 28, 28}),
                         std::make_shared<torch::optim::SGD>(trainable(net), options));
     }
-    if (work == "mlp_train") {
+    if (w.name == "train_mlp") {
         mlp net({784, 512, 256, 10}, false);
         auto options = torch::optim::AdamOptions(1e-3);
-        return training(net, tensor(input(batch, 784), {batch, 784}),
+        return training(net, tensor(input(w.batch, 784), {w.batch, 784}),
                         std::make_shared<torch::optim::Adam>(trainable(net), options));
     }
     return {};
