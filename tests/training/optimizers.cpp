@@ -212,8 +212,8 @@ TEST_CASE("an optimizer chosen at run time is that optimizer") {
     REQUIRE(any_optimizer<float>(sgd{}).moments() == 0);
 
     any_optimizer<float> one = a, other = one;
-    *one.parameters().learning_rate = 0.2;
-    REQUIRE(*other.parameters().learning_rate == 0.1);  // a copy is its own
+    *one.parameters()[0].learning_rate = 0.2;
+    REQUIRE(*other.parameters()[0].learning_rate == 0.1);  // a copy is its own
     REQUIRE(run(one) == run(adam{.learning_rate = 0.2}));
     other = one;
     REQUIRE(run(other) == run(one));

@@ -393,20 +393,22 @@ TEST_CASE("options go to the optimizer that knows them, wherever it stands") {
         apply_options(options, to, optimizer.parameters());
         return optimizer.parameters();
     };
-    const optimizer_parameters found = apply(all, settings, nested);
-    REQUIRE(*found.learning_rate == 0.125);
-    REQUIRE(*found.beta1 == 0.5);
-    REQUIRE(*found.beta2 == 0.25);
-    REQUIRE(*found.eps == 0.75);
-    REQUIRE(*found.momentum == 0);  // of the sgd behind
+    const auto found = apply(all, settings, nested);
+    REQUIRE(found.size() == 4);
+    REQUIRE(*found[1].learning_rate == 0.125);
+    REQUIRE(*found[1].beta1 == 0.5);
+    REQUIRE(*found[1].beta2 == 0.25);
+    REQUIRE(*found[1].eps == 0.75);
+    REQUIRE(*found[2].momentum == 0);  // of the sgd behind
+    REQUIRE(*found[2].learning_rate == 0.01);
     REQUIRE(settings.epochs == 4);
     REQUIRE(settings.mini_batch_size == 5);
     REQUIRE_FALSE(settings.shuffle);
     REQUIRE(settings.seed == 6);
     REQUIRE(settings.learning_rate == 0.125);
     any_optimizer<float> plain = sgd{.learning_rate = 3};
-    REQUIRE(*apply({.momentum = 0.5}, settings, plain).momentum == 0.5);
-    REQUIRE(*plain.parameters().learning_rate == 3);
+    REQUIRE(*apply({.momentum = 0.5}, settings, plain)[0].momentum == 0.5);
+    REQUIRE(*plain.parameters()[0].learning_rate == 3);
     REQUIRE(settings.learning_rate == 3);
 
     const auto problem = [&](const update_options& options, any_optimizer<float> optimizer) {
@@ -423,6 +425,15 @@ TEST_CASE("options go to the optimizer that knows them, wherever it stands") {
     REQUIRE(problem({.momentum = -0.5}, sgd{}) == "update: a momentum from 0 up wanted");
     REQUIRE(problem({.beta2 = 1}, adam{}) == "update: beta1 and beta2 from 0 to below 1 wanted");
     REQUIRE(problem({.eps = -1}, chain(adam{})) == "update: an eps from 0 up wanted");
+    REQUIRE(problem({}, chain(sgd{}, sgd{.momentum = -1})) == "update: a momentum from 0 up wanted");
+    REQUIRE(problem({}, chain(adam{}, adam{.eps = -1})) == "update: an eps from 0 up wanted");
+    any_optimizer<float> two = chain(sgd{.learning_rate = 2}, sgd{.learning_rate = 4, .momentum = 0.25});
+    const auto both = apply({.learning_rate = 8, .momentum = 0.5}, settings, two);
+    REQUIRE(*both[0].momentum == 0.5);
+    REQUIRE(*both[1].momentum == 0.5);
+    REQUIRE(*both[0].learning_rate == 8);
+    REQUIRE(*both[1].learning_rate == 4);  // the first is the one that counts
+    REQUIRE(settings.learning_rate == 8);
     REQUIRE(problem({}, adam{.beta1 = 1.5}) == "update: beta1 and beta2 from 0 to below 1 wanted");
 }
 

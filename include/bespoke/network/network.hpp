@@ -7,7 +7,6 @@
 #include "engine.hpp"
 
 #include <filesystem>
-#include <memory>
 
 namespace bespoke {
 

@@ -3,7 +3,6 @@
 #include "../core/error.hpp"
 #include "layer_list.hpp"
 
-#include <optional>
 
 namespace bespoke {
 

@@ -1,7 +1,6 @@
 #pragma once
 
 #include "../layers/all.hpp"
-#include "../network/layer_list.hpp"
 #include "update_task.hpp"
 
 /// What every program needs for float, compiled once.

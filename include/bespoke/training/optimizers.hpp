@@ -8,6 +8,7 @@
 #include <memory>
 #include <span>
 #include <tuple>
+#include <vector>
 
 namespace bespoke {
 
@@ -163,33 +164,37 @@ struct chain {
     friend bool operator==(const chain&, const chain&) = default;
 };
 
-/// Where an optimizer has the hyper-parameters that the specification names; null: it has none of this name. In a
-/// chain the first transformation that has it counts.
+/// Where a gradient transformation has the hyper-parameters that the specification names; null: it has none of this
+/// name.
 struct optimizer_parameters {
     double *learning_rate = nullptr, *momentum = nullptr, *beta1 = nullptr, *beta2 = nullptr, *eps = nullptr;
+};
 
-    template <class O>
-    void look_into(O& o) {
-        if constexpr (requires { o.links; })
-            std::apply([this](auto&... link) { (this->look_into(link), ...); }, o.links);
-        if constexpr (requires { o.parameters().learning_rate; }) keep_first(o.parameters());
+/// Appends those of each transformation of `o`, in order.
+template <optimizer O>
+void list_parameters(O& o, std::vector<optimizer_parameters>& list) {
+    if constexpr (requires { o.links; }) {
+        std::apply([&](auto&... link) { (list_parameters(link, list), ...); }, o.links);
+    } else if constexpr (requires { o.parameters().data(); }) {
+        const std::vector<optimizer_parameters> inner = o.parameters();
+        list.insert(list.end(), inner.begin(), inner.end());
+    } else {
         optimizer_parameters own;
         if constexpr (requires { static_cast<double*>(&o.learning_rate); }) own.learning_rate = &o.learning_rate;
         if constexpr (requires { static_cast<double*>(&o.momentum); }) own.momentum = &o.momentum;
         if constexpr (requires { static_cast<double*>(&o.beta1); }) own.beta1 = &o.beta1;
         if constexpr (requires { static_cast<double*>(&o.beta2); }) own.beta2 = &o.beta2;
         if constexpr (requires { static_cast<double*>(&o.eps); }) own.eps = &o.eps;
-        keep_first(own);
+        list.push_back(own);
     }
+}
 
-private:
-    void keep_first(const optimizer_parameters& next) {
-        for (const auto member : {&optimizer_parameters::learning_rate, &optimizer_parameters::momentum,
-                                  &optimizer_parameters::beta1, &optimizer_parameters::beta2,
-                                  &optimizer_parameters::eps})
-            if (this->*member == nullptr) this->*member = next.*member;
-    }
-};
+/// The learning rate of a list: the first. Null: there is none.
+inline double* learning_rate_of(std::span<const optimizer_parameters> list) {
+    for (const auto& parameters : list)
+        if (parameters.learning_rate != nullptr) return parameters.learning_rate;
+    return nullptr;
+}
 
 /// An optimizer of any type, as a trainer keeps it: one virtual call a mini-batch.
 template <class T>
@@ -210,8 +215,8 @@ public:
     void apply(std::span<const update_slot<T>> slots, T* state, extent total, std::uint64_t step) const {
         self_->apply(slots, state, total, step);
     }
-    /// To read and to change, as long as this object is there.
-    optimizer_parameters parameters() { return self_->parameters(); }
+    /// Of each transformation, to read and to change as long as this object is there.
+    std::vector<optimizer_parameters> parameters() { return self_->parameters(); }
 
     /// What an optimizer of type O brings to it.
     template <class O>
@@ -223,7 +228,7 @@ private:
         virtual std::unique_ptr<interface> clone() const = 0;
         virtual extent moments() const = 0;
         virtual void apply(std::span<const update_slot<T>> slots, T* state, extent total, std::uint64_t step) const = 0;
-        virtual optimizer_parameters parameters() = 0;
+        virtual std::vector<optimizer_parameters> parameters() = 0;
     };
     template <class O>
     static std::unique_ptr<interface> hold(O chosen);
@@ -241,10 +246,10 @@ public:
     void apply(std::span<const update_slot<T>> slots, T* state, extent total, std::uint64_t step) const override {
         optimizer_.apply(slots, state, total, step);
     }
-    optimizer_parameters parameters() override {
-        optimizer_parameters found;
-        found.look_into(optimizer_);
-        return found;
+    std::vector<optimizer_parameters> parameters() override {
+        std::vector<optimizer_parameters> list;
+        list_parameters(optimizer_, list);
+        return list;
     }
 
 private:

@@ -52,33 +52,43 @@ inline void check_settings(const update_settings& settings) {
 }
 
 /// Sets what the caller wants otherwise. Throws `error` for values outside their range, and for those that the
-/// optimizer does not know.
+/// optimizer does not know. The learning rate is that of the first transformation that has one; momentum, beta1, beta2
+/// and eps are set in, and checked of, each that has them.
 inline void apply_options(const update_options& options, update_settings& settings,
-                          const optimizer_parameters& optimizer) {
+                          std::span<const optimizer_parameters> optimizer) {
     const auto wanted = [](bool holds, const char* what) {
         if (!holds) throw error(errc::bad_argument, std::string("update: ") + what);
     };
-    const auto set = [&](const std::optional<double>& value, double* to, const char* missing) {
-        wanted(!value || to != nullptr, missing);
-        if (value) *to = *value;
+    const auto in_range = [](double value, bool below_one) {
+        return value >= 0 && std::isfinite(value) && (!below_one || value < 1);
+    };
+    const auto set = [&](double* optimizer_parameters::*member, const std::optional<double>& value, bool below_one,
+                         const char* range, const char* missing) {
+        bool known = false;
+        for (const auto& parameters : optimizer) {
+            double* const to = parameters.*member;
+            if (to == nullptr) continue;
+            known = true;
+            *to = value.value_or(*to);
+            wanted(in_range(*to, below_one), range);
+        }
+        wanted(known || !value, missing);
     };
     settings.epochs = options.epochs.value_or(settings.epochs);
     settings.mini_batch_size = options.mini_batch_size.value_or(settings.mini_batch_size);
     settings.shuffle = options.shuffle.value_or(settings.shuffle);
     settings.seed = options.seed.value_or(settings.seed);
-    set(options.learning_rate, optimizer.learning_rate, "this optimizer has no learning rate");
-    set(options.momentum, optimizer.momentum, "this optimizer has no momentum");
-    set(options.beta1, optimizer.beta1, "this optimizer has no beta1, beta2 and eps");
-    set(options.beta2, optimizer.beta2, "this optimizer has no beta1, beta2 and eps");
-    set(options.eps, optimizer.eps, "this optimizer has no beta1, beta2 and eps");
-    if (optimizer.learning_rate) settings.learning_rate = *optimizer.learning_rate;
-    const auto in_range = [](const double* value, bool below_one) {
-        return value == nullptr || (*value >= 0 && std::isfinite(*value) && (!below_one || *value < 1));
-    };
-    wanted(in_range(optimizer.momentum, false), "a momentum from 0 up wanted");
-    wanted(in_range(optimizer.beta1, true) && in_range(optimizer.beta2, true),
-           "beta1 and beta2 from 0 to below 1 wanted");
-    wanted(in_range(optimizer.eps, false), "an eps from 0 up wanted");
+    if (double* const rate = learning_rate_of(optimizer))
+        settings.learning_rate = *rate = options.learning_rate.value_or(*rate);
+    else
+        wanted(!options.learning_rate, "this optimizer has no learning rate");
+    set(&optimizer_parameters::momentum, options.momentum, false, "a momentum from 0 up wanted",
+        "this optimizer has no momentum");
+    const auto* betas = "beta1 and beta2 from 0 to below 1 wanted";
+    const auto* missing = "this optimizer has no beta1, beta2 and eps";
+    set(&optimizer_parameters::beta1, options.beta1, true, betas, missing);
+    set(&optimizer_parameters::beta2, options.beta2, true, betas, missing);
+    set(&optimizer_parameters::eps, options.eps, false, "an eps from 0 up wanted", missing);
     check_settings(settings);
 }
 
@@ -258,7 +268,7 @@ void run_epochs(trainer<T>& training, update_progress& progress, void (*tell)(vo
     update_settings& settings = progress.settings;
     update_metrics& metrics = progress.metrics;
     const std::atomic<bool>& stop = progress.stop;
-    double* const rate = training.chosen_optimizer().parameters().learning_rate;
+    double* const rate = learning_rate_of(training.chosen_optimizer().parameters());
     const auto happened = [&](update_event event) {
         tell(context, event);
         check_settings(settings);
