@@ -50,6 +50,6 @@ TEST_CASE("a layer of many inputs") {
     engine<double> e(p.result().view());
     e.reserve(2);
     for (std::size_t i = 0; i < n; ++i) std::fill_n(e.value(i), 4, static_cast<double>(i));
-    layer_runner<double, add>::forward(e, add{}, 0);
+    forward_layer(e, add{}, 0);
     CHECK(values(e.value(n), e.value(n) + 4) == values(4, 66));
 }

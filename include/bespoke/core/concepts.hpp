@@ -1,5 +1,6 @@
 #pragma once
 
+#include "epilogue.hpp"
 #include "fault.hpp"
 #include "threads.hpp"
 #include "view.hpp"
@@ -124,6 +125,17 @@ struct workspace {
     T* scratch = nullptr;         ///< `scratch_size` elements, contents undefined
     const T* prepared = nullptr;  ///< what `prepare` wrote, for the parameters as they are now
     thread_pool* threads = nullptr;
+    const epilogue<T>* after = nullptr;  ///< only for a layer that says `runs_epilogue`
+};
+
+/// What a layer works with that finishes another one's result, see `finishes`.
+template <class T>
+struct finishing {
+    const shape* dimensions = nullptr;  ///< of the result
+    extent offset = 0;                  ///< of the block in the result, all examples
+    const T* other = nullptr;           ///< the input that is not the result; null: there is none
+    extent other_size = 0;              ///< its elements in one example
+    const T* prepared = nullptr;
 };
 
 // --- the ladder of concepts ---------------------------------------------------------------------------
@@ -184,6 +196,17 @@ inline constexpr bool is_in_place = [] {
         return true;
     else if constexpr (requires { L::in_place; })
         return bool{L::in_place};
+    else
+        return false;
+}();
+
+/// `runs_epilogue = true`: forward calls `w.after`, where it is given, on each block of its one output.
+template <class L>
+inline constexpr bool runs_epilogue = [] {
+    if constexpr (elementwise_layer<L>)
+        return true;
+    else if constexpr (requires { L::runs_epilogue; })
+        return bool{L::runs_epilogue};
     else
         return false;
 }();
@@ -259,6 +282,19 @@ template <class L>
 constexpr bool mixes_examples(const L& layer) {
     if constexpr (requires { layer.mixes_examples(); })
         return layer.mixes_examples();
+    else
+        return false;
+}
+
+/// `bool finishes(std::span<const shape> xs) const`: whether the layer can be the epilogue of the one that makes one of
+/// its inputs, of the shape of y, by `finish(block, finishing)`: that turns a block of this input into y, in place. Of
+/// several inputs it must not matter which. Element-wise layers need not say so.
+template <class L>
+constexpr bool can_finish(const L& layer, std::span<const shape> inputs) {
+    if constexpr (elementwise_layer<L>)
+        return true;
+    else if constexpr (requires { layer.finishes(inputs); })
+        return layer.finishes(inputs);
     else
         return false;
 }

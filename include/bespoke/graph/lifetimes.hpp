@@ -1,7 +1,7 @@
 #pragma once
 
 #include "allocate.hpp"
-#include "plan.hpp"
+#include "fusion.hpp"
 
 namespace bespoke {
 
@@ -17,6 +17,7 @@ constexpr void find_lifetimes(plan& p) {
     for (std::size_t s = 0; s < p.steps.size(); ++s) {
         for (std::size_t blob : view.inputs_of(s)) touch(blob, s, s);
         for (std::size_t blob : view.outputs_of(s)) touch(blob, s, s);
+        if (p.steps[s].head != blob_facts::npos) touch(view.outputs_of(s)[0], p.steps[s].head, s);
     }
     // A loop comes back to its first step, and where examples run one by one a branch does so for the next
     // example: what is touched inside lives as long as the control step runs.
@@ -44,6 +45,13 @@ constexpr void place_blobs(plan& p) {
     }
     for (std::size_t s = 0; s < p.steps.size(); ++s) {
         const step_facts& step = p.steps[s];
+        if (step.head != blob_facts::npos) {
+            // The values between the layers of an epilogue are those of its result.
+            const std::size_t y = view.outputs_of(s)[0], x = finished_blob(view, s);
+            home[y] = home[x];
+            all[home[x]].last = std::max(all[home[x]].last, all[y].last);
+            continue;
+        }
         if (!step.in_place || step.logged || step.parent != blob_facts::npos || step.input_count == 0) continue;
         const std::size_t x = view.inputs_of(s)[0], y = view.outputs_of(s)[0];
         if (p.blobs[x].last != s || p.blobs[y].first != s || all[x].size != all[y].size ||

@@ -41,6 +41,10 @@ struct step_facts {
     bool in_loop = false;
     bool logged = false;      ///< overwrites values that a backward pass may still want
     bool in_place = false;
+    bool runs_epilogue = false;  ///< what its layer says
+    bool can_finish = false;     ///< likewise
+    std::size_t head = blob_facts::npos;  ///< the step whose epilogue does the work of this one in a prediction
+    std::size_t next = blob_facts::npos;  ///< the next step in the epilogue that this one is part of, or begins
     bool updatable = false;
     bool differentiable = true;
     bool probabilities = false;
@@ -78,6 +82,11 @@ struct plan_view {
     }
     constexpr std::span<const std::size_t> outputs_of(std::size_t step) const {
         return links.subspan(steps[step].first_link + steps[step].input_count, steps[step].output_count);
+    }
+    /// The last step of the epilogue that begins at `step`; itself where there is none.
+    constexpr std::size_t tail_of(std::size_t step) const {
+        while (steps[step].next != blob_facts::npos) step = steps[step].next;
+        return step;
     }
     constexpr std::span<const parameter_facts> parameters_of(std::size_t step) const {
         return parameters.subspan(steps[step].first_parameter, steps[step].parameter_count);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "fusion.hpp"
 #include "lifetimes.hpp"
 
 #include <algorithm>
@@ -75,6 +76,8 @@ public:
             if (!result) return fail(result.problem());
             step_facts& step = plan_.steps[number];
             step.in_place = is_in_place<L>;
+            step.runs_epilogue = runs_epilogue<L>;
+            step.can_finish = can_finish(layer, std::span<const shape>(shapes));
             step.updatable = updatable;
             step.differentiable = is_differentiable<L>;
             step.probabilities = gives_probabilities(layer, std::span<const shape>(shapes));
@@ -212,6 +215,7 @@ public:
                                         "is the output of the network"));
             plan_.outputs.push_back(previous_);
         }
+        find_epilogues(plan_);
         find_lifetimes(plan_);
         place_blobs(plan_);
     }

@@ -1,7 +1,7 @@
 #pragma once
 
+#include "../core/epilogue.hpp"
 #include "convolution_narrow.hpp"
-#include "epilogue.hpp"
 #include "gemm.hpp"
 
 namespace bespoke::kernels {

@@ -1,8 +1,8 @@
 #pragma once
 
+#include "../core/epilogue.hpp"
 #include "../core/threads.hpp"
 #include "block_product.hpp"
-#include "epilogue.hpp"
 
 namespace bespoke::kernels {
 

@@ -18,7 +18,6 @@ public:
     /// engine's use of them.
     template <class Network>
     void attach(const Network& network) {
-        layers_.clear();
         network.each(0, [&](const auto& part, std::size_t step) { attach_part(part, step); });
     }
     template <class Part>
@@ -26,7 +25,7 @@ public:
         if constexpr (!layer<Part>)
             part.attach(*this, step);  // a layer behind a virtual call
         else if constexpr (!control_layer<Part>)
-            layers_.push_back({&part, step, &measure_erased<Part>, &prepare_erased<Part>});
+            attached_[step] = {&part, &measure_layer<T, Part>, &prepare_layer<T, Part>, &finish_layer<T, Part>};
     }
 
     /// Asks every layer for its working memory.
@@ -44,11 +43,11 @@ public:
             this->end_forward(step);
             return result;
         } else if constexpr (std::is_same_v<Step, std::size_t>) {
-            layer_runner<T, L>::forward(*this, layer, step);
+            forward_layer<T>(*this, layer, step);
         } else if constexpr (unrolled<T, L, Step>::fits()) {
             unrolled<T, L, Step>::forward(*this, layer);
         } else {
-            layer_runner<T, L>::forward(*this, layer, Step::value);
+            forward_layer<T>(*this, layer, Step::value);
         }
         return flow::on;
     }
@@ -60,7 +59,7 @@ public:
             this->begin_backward(step);
             layer.backward(*this, step);
         } else {
-            layer_runner<T, L>::backward(*this, layer, step);
+            backward_layer<T>(*this, layer, step);
         }
     }
 
@@ -71,36 +70,27 @@ private:
         void (*measure)(engine_state<T>&, const void*, std::size_t);
         void (*prepare)(engine_state<T>&, const void*, std::size_t);
     };
-    template <class L>
-    static void measure_erased(engine_state<T>& e, const void* layer, std::size_t step) {
-        layer_runner<T, L>::measure(e, *static_cast<const L*>(layer), step);
-    }
-    template <class L>
-    static void prepare_erased(engine_state<T>& e, const void* layer, std::size_t step) {
-        layer_runner<T, L>::prepare(e, *static_cast<const L*>(layer), step);
-    }
-
-    std::vector<attached_layer> layers_;
+    using engine_state<T>::attached_;
 };
 
 template <class T>
 void engine<T>::measure() {
     if (this->is_measured()) return;
     this->begin_measure();
-    for (const attached_layer& l : layers_) l.measure(*this, l.layer, l.step);
+    for (std::size_t step = 0; step < attached_.size(); ++step)
+        if (attached_[step].layer != nullptr) attached_[step].measure(*this, attached_[step].layer, step);
     this->end_measure();
 }
 
 template <class T>
 void engine<T>::prepare() {
     measure();
-    for (const attached_layer& l : layers_) l.prepare(*this, l.layer, l.step);
+    for (std::size_t step = 0; step < attached_.size(); ++step) prepare(step);
 }
 
 template <class T>
 void engine<T>::prepare(std::size_t step) {
-    for (const attached_layer& l : layers_)
-        if (l.step == step) l.prepare(*this, l.layer, step);
+    if (attached_[step].layer != nullptr) attached_[step].prepare(*this, attached_[step].layer, step);
 }
 
 }  // namespace bespoke

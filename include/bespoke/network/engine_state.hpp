@@ -93,10 +93,11 @@ public:
     void clear_made_in(std::size_t step);
     void restore_made_in(std::size_t step);
 
-    // --- for layer_runner -------------------------------------------------------------------------
+    // --- for layer_runner.hpp ---------------------------------------------------------------------
 
-    /// Whether the pass runs this step.
+    /// Whether the pass runs this step by itself.
     bool runs(std::size_t step) const {
+        if (pass_ == pass::all && plan().steps[step].head != none) return false;
         return pass_ == pass::all || (pass_ == pass::trainable) == (trained_[step] != 0);
     }
     /// Before and after a step of a forward pass.
@@ -117,6 +118,14 @@ public:
     }
     bool wants_backward(std::size_t step) const;
 
+    /// The last step that running `step` does the work of, as an epilogue.
+    std::size_t tail(std::size_t step) const { return pass_ == pass::all ? plan().tail_of(step) : step; }
+    /// Lets the steps of the epilogue finish a block.
+    void finish(std::size_t head, const output_block<T>& block) const noexcept {
+        for (std::size_t s = plan().steps[head].next; s != none; s = plan().steps[s].next)
+            attached_[s].finish(*this, attached_[s].layer, s, block);
+    }
+
     /// The blobs of a step as a layer sees them, valid until the next question.
     struct views {
         std::span<const dynamic_view<const T>> xs, ys, dys;
@@ -126,6 +135,17 @@ public:
     views look_forward(std::size_t step, extent example);
     views look_backward(std::size_t step, extent example);
     std::vector<shape> input_shapes(std::size_t step) const;
+
+protected:
+    /// A layer and what layer_runner.hpp has for its type.
+    struct attached_layer {
+        const void* layer = nullptr;  ///< null: a control layer
+        void (*measure)(engine_state&, const void* layer, std::size_t step) = nullptr;
+        void (*prepare)(engine_state&, const void* layer, std::size_t step) = nullptr;
+        void (*finish)(const engine_state&, const void* layer, std::size_t step,
+                       const output_block<T>& block) noexcept = nullptr;
+    };
+    std::vector<attached_layer> attached_;  ///< for each step
 
 private:
     T scalar(std::size_t blob, extent example) const {
@@ -157,7 +177,7 @@ private:
 // Not in the class: see memory.hpp.
 
 template <class T>
-engine_state<T>::engine_state(plan_view plan) : network_memory<T>(plan) {
+engine_state<T>::engine_state(plan_view plan) : network_memory<T>(plan), attached_(plan.steps.size()) {
     std::size_t most = 0;
     for (const step_facts& step : plan.steps) most = std::max({most, step.input_count, step.output_count});
     for (auto* list : {&xs_, &ys_, &dys_}) list->reserve(most);
@@ -243,7 +263,7 @@ typename engine_state<T>::views engine_state<T>::look_forward(std::size_t step, 
     const extent examples = step_examples(step);
     views v;
     v.xs = look(xs_, plan().inputs_of(step), false, examples, example);
-    v.outputs = look(written_, plan().outputs_of(step), false, examples, example);
+    v.outputs = look(written_, plan().outputs_of(tail(step)), false, examples, example);
     return v;
 }
 

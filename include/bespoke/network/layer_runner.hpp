@@ -1,62 +1,73 @@
 #pragma once
 
+#include "../graph/fusion.hpp"
 #include "engine_state.hpp"
 
+// One layer over the memory of an engine, with extents that are known at run time. Everything that is compiled once a
+// layer type stands here, as functions: an explicit instantiation of a class would have it instantiated wherever a
+// network is composed.
+
 namespace bespoke {
+namespace detail {
 
-/// Runs one layer over the memory of an engine, with extents that are known at run time. Everything that is compiled
-/// once a layer type stands here.
-template <class T, layer L>
-struct layer_runner {
-    /// Asks the layer for its working memory.
-    static void measure(engine_state<T>& e, const L& layer, std::size_t step);
-    /// Lets the layer bring its parameters into the order in which its kernel reads them.
-    static void prepare(engine_state<T>& e, const L& layer, std::size_t step);
-    static void forward(engine_state<T>& e, const L& layer, std::size_t step);
-    static void backward(engine_state<T>& e, const L& layer, std::size_t step);
+template <layer L, class T>
+parameters_t<L, dynamic_view<const T>> parameter_views(const engine_state<T>& e, std::size_t step) {
+    parameters_t<L, dynamic_view<const T>> views;
+    for (std::size_t i = 0; i < parameter_count<L>; ++i)
+        if constexpr (parametric_layer<L>)
+            views.*(L::template parameter_fields<dynamic_view<const T>>[i].member) =
+                e.parameter_view(e.plan().steps[step].first_parameter + i);
+    return views;
+}
+template <layer L, class T>
+parameters_t<L, dynamic_view<T>> parameter_gradient_views(const engine_state<T>& e, std::size_t step) {
+    parameters_t<L, dynamic_view<T>> views;
+    for (std::size_t i = 0; i < parameter_count<L>; ++i)
+        if constexpr (parametric_layer<L>)
+            views.*(L::template parameter_fields<dynamic_view<T>>[i].member) =
+                e.parameter_gradient_view(e.plan().steps[step].first_parameter + i);
+    return views;
+}
 
-private:
-    static parameters_t<L, dynamic_view<const T>> parameters(const engine_state<T>& e, std::size_t step) {
-        parameters_t<L, dynamic_view<const T>> views;
-        for (std::size_t i = 0; i < parameter_count<L>; ++i)
-            if constexpr (parametric_layer<L>)
-                views.*(L::template parameter_fields<dynamic_view<const T>>[i].member) =
-                    e.parameter_view(e.plan().steps[step].first_parameter + i);
-        return views;
-    }
-    static parameters_t<L, dynamic_view<T>> gradients(const engine_state<T>& e, std::size_t step) {
-        parameters_t<L, dynamic_view<T>> views;
-        for (std::size_t i = 0; i < parameter_count<L>; ++i)
-            if constexpr (parametric_layer<L>)
-                views.*(L::template parameter_fields<dynamic_view<T>>[i].member) =
-                    e.parameter_gradient_view(e.plan().steps[step].first_parameter + i);
-        return views;
-    }
+/// Calls `body(example)`: once with -1 for all examples together, or for one after the other.
+template <layer L, class T, class Body>
+void each_call(const engine_state<T>& e, std::size_t step, const Body& body) {
+    const bool together = is_batched<L> && (variadic_layer<L> || !e.spreads(step));
+    const extent end = together ? 0 : e.step_examples(step);
+    for (extent example = together ? -1 : 0; example < end; ++example) body(example);
+}
+/// Calls `body(x, y, size)` with the place of the first elements of an element-wise layer and their number.
+template <class T, class Body>
+void each_run(const engine_state<T>& e, std::size_t step, const Body& body) {
+    const extent size = e.plan().blobs[e.plan().outputs_of(step)[0]].dimensions.size();
+    const bool spreads = e.spreads(step);
+    const extent runs = spreads ? e.step_examples(step) : 1;
+    const extent length = spreads ? size : size * e.step_examples(step);
+    for (extent i = 0; i < runs; ++i)
+        parallel_for(e.threads(), length, 4096,
+                     [&](extent begin, extent end) { body(begin, i * size + begin, end - begin); });
+}
 
-    /// Calls `body(example)`: once with -1 for all examples together, or for one after the other.
-    template <class Body>
-    static void each_call(const engine_state<T>& e, std::size_t step, const Body& body) {
-        const bool together = is_batched<L> && (variadic_layer<L> || !e.spreads(step));
-        const extent end = together ? 0 : e.step_examples(step);
-        for (extent example = together ? -1 : 0; example < end; ++example) body(example);
-    }
-    /// Calls `body(x, y, size)` with the place of the first elements of an element-wise layer and their number.
-    template <class Body>
-    static void each_run(const engine_state<T>& e, std::size_t step, const Body& body) {
-        const extent size = e.plan().blobs[e.plan().outputs_of(step)[0]].dimensions.size();
-        const bool spreads = e.spreads(step);
-        const extent runs = spreads ? e.step_examples(step) : 1;
-        const extent length = spreads ? size : size * e.step_examples(step);
-        for (extent i = 0; i < runs; ++i)
-            parallel_for(e.threads(), length, 4096,
-                         [&](extent begin, extent end) { body(begin, i * size + begin, end - begin); });
+/// A step that begins an epilogue.
+template <class T>
+struct chain_head {
+    const engine_state<T>& engine;
+    std::size_t step;
+
+    static void run(const void* context, const output_block<T>& block) noexcept {
+        const auto& self = *static_cast<const chain_head*>(context);
+        self.engine.finish(self.step, block);
     }
 };
 
-// Not in the class: see memory.hpp.
+}  // namespace detail
 
+// Where a layer comes as `const void*`, it is an L.
+
+/// Asks the layer for its working memory.
 template <class T, layer L>
-void layer_runner<T, L>::measure(engine_state<T>& e, const L& layer, std::size_t step) {
+void measure_layer(engine_state<T>& e, const void* erased, std::size_t step) {
+    const L& layer = *static_cast<const L*>(erased);
     const std::vector<shape> shapes = e.input_shapes(step);
     const auto ask = [&](const auto& x) {
         extent prepared = 0, scratch = 0;
@@ -72,25 +83,38 @@ void layer_runner<T, L>::measure(engine_state<T>& e, const L& layer, std::size_t
         ask(shapes[0]);
 }
 
+/// Lets the layer bring its parameters into the order in which its kernel reads them.
 template <class T, layer L>
-void layer_runner<T, L>::prepare(engine_state<T>& e, const L& layer, std::size_t step) {
-    if constexpr (requires(T* to) { layer.prepare(parameters(e, step), to); })
-        layer.prepare(parameters(e, step), e.prepared(step));
+void prepare_layer(engine_state<T>& e, const void* erased, std::size_t step) {
+    const L& layer = *static_cast<const L*>(erased);
+    if constexpr (requires(T* to) { layer.prepare(detail::parameter_views<L>(e, step), to); })
+        layer.prepare(detail::parameter_views<L>(e, step), e.prepared(step));
 }
 
+/// Runs the layer, and the epilogue that begins with it.
 template <class T, layer L>
-void layer_runner<T, L>::forward(engine_state<T>& e, const L& layer, std::size_t step) {
+void forward_layer(engine_state<T>& e, const L& layer, std::size_t step) {
     if (!e.runs(step)) return;
     e.begin_forward(step);
+    const bool goes_on = e.tail(step) != step;
     if constexpr (elementwise_layer<L>) {
         const T* x = e.window_value(e.plan().inputs_of(step)[0]);
-        T* y = e.window_value(e.plan().outputs_of(step)[0]);
-        each_run(e, step,
-                 [&](extent in, extent out, extent size) { kernels::map(size, layer, x + in, y + out); });
+        T* y = e.window_value(e.plan().outputs_of(e.tail(step))[0]);
+        detail::each_run(e, step, [&](extent in, extent out, extent size) {
+            // As much as stays in a cache of the first level.
+            for (extent done = 0; done < size; done += 2048) {
+                const extent some = std::min<extent>(size - done, 2048);
+                kernels::map(some, layer, x + in + done, y + out + done);
+                if (goes_on) e.finish(step, {y + out + done, 1, some, some});
+            }
+        });
     } else {
-        const auto p = parameters(e, step);
+        const auto p = detail::parameter_views<L>(e, step);
         workspace<T> w = e.work(step);
-        each_call(e, step, [&](extent example) {
+        const detail::chain_head<T> head{e, step};
+        const epilogue<T> after{&head.run, &head};
+        if (goes_on) w.after = &after;
+        detail::each_call<L>(e, step, [&](extent example) {
             const auto v = e.look_forward(step, example);
             if constexpr (variadic_layer<L>)
                 layer.forward(v.xs, v.outputs, p, w);
@@ -101,8 +125,30 @@ void layer_runner<T, L>::forward(engine_state<T>& e, const L& layer, std::size_t
     e.end_forward(step);
 }
 
+/// Does the layer's part of an epilogue.
 template <class T, layer L>
-void layer_runner<T, L>::backward(engine_state<T>& e, const L& layer, std::size_t step) {
+void finish_layer(const engine_state<T>& e, const void* erased, std::size_t step,
+                  const output_block<T>& block) noexcept {
+    const L& layer = *static_cast<const L*>(erased);
+    if constexpr (elementwise_layer<L>) {
+        for (extent i = 0; i < block.rows; ++i)
+            kernels::map(block.columns, layer, block.data + i * block.stride, block.data + i * block.stride);
+    } else if constexpr (requires { layer.finish(block, finishing<T>{}); }) {
+        const blob_facts& y = e.plan().blobs[e.plan().outputs_of(step)[0]];
+        finishing<T> f{&y.dimensions, block.data - e.window_value(e.plan().outputs_of(e.tail(step))[0])};
+        const std::size_t finished = finished_blob(e.plan(), step);
+        for (std::size_t blob : e.plan().inputs_of(step))
+            if (blob != finished) {
+                f.other = e.window_value(blob);
+                f.other_size = e.plan().blobs[blob].dimensions.size();
+            }
+        f.prepared = e.prepared(step);
+        layer.finish(block, f);
+    }
+}
+
+template <class T, layer L>
+void backward_layer(engine_state<T>& e, const L& layer, std::size_t step) {
     if (!e.runs(step)) return;
     e.begin_backward(step);
     if constexpr (is_differentiable<L> && elementwise_layer<L>) {
@@ -110,15 +156,15 @@ void layer_runner<T, L>::backward(engine_state<T>& e, const L& layer, std::size_
         const T *x = e.window_value(in), *y = e.window_value(out), *dy = e.window_gradient(out);
         T* dx = e.window_gradient(in);
         if (dx != nullptr && dy != nullptr)
-            each_run(e, step, [&](extent at_x, extent at_y, extent size) {
+            detail::each_run(e, step, [&](extent at_x, extent at_y, extent size) {
                 kernels::map_backward(size, layer, x + at_x, y + at_y, dy + at_y, dx + at_x);
             });
     } else if constexpr (is_differentiable<L>) {
         if (e.wants_backward(step)) {
-            const auto p = parameters(e, step);
-            const auto dp = gradients(e, step);
+            const auto p = detail::parameter_views<L>(e, step);
+            const auto dp = detail::parameter_gradient_views<L>(e, step);
             workspace<T> w = e.work(step);
-            each_call(e, step, [&](extent example) {
+            detail::each_call<L>(e, step, [&](extent example) {
                 const auto v = e.look_backward(step, example);
                 if constexpr (variadic_layer<L>)
                     layer.backward(v.xs, v.ys, v.dys, v.dxs, p, dp, w);

@@ -1,12 +1,14 @@
 #pragma once
 
 #include "../control/node.hpp"
+#include "../graph/fusion.hpp"
 #include "engine_state.hpp"
 
 namespace bespoke {
 
-/// Below these sizes a composed layer is compiled for its very extents: it unrolls.
-inline constexpr extent unrolled_elements = 512, unrolled_parameters = 16384;
+/// Up to so many parameters, inputs and outputs (`unrolled_elements`) a composed layer is compiled for its very
+/// extents: it unrolls.
+inline constexpr extent unrolled_parameters = 16384;
 
 /// One layer of a composed network with its extents in the type. `Step` is a fixed_step.
 template <class T, layer L, class Step>

@@ -17,13 +17,13 @@ namespace {
 struct negation {
     mutable std::atomic<extent> elements = 0;
 
-    static void run(const void* context, const kernels::output_block<float>& block) noexcept {
+    static void run(const void* context, const output_block<float>& block) noexcept {
         const auto& self = *static_cast<const negation*>(context);
         for (extent i = 0; i < block.rows; ++i)
             for (extent j = 0; j < block.columns; ++j) block.data[i * block.stride + j] *= -1;
         self.elements += block.rows * block.columns;
     }
-    kernels::epilogue<float> epilogue() const { return {&run, this}; }
+    bespoke::epilogue<float> after() const { return {&run, this}; }
 };
 
 void compare(const array<float>& plain, const array<float>& with, extent elements, extent size, extent gaps_after,
@@ -49,10 +49,10 @@ TEST_CASE("A product runs its epilogue once on each element, whole sums only, on
     for (thread_pool* threads : {static_cast<thread_pool*>(nullptr), &two}) {
         array<float> plain(m * (n + gap), 5), with = plain;
         negation turned;
-        const auto after = turned.epilogue();
-        const auto product = [&](array<float>& c, const kernels::epilogue<float>* epilogue) {
+        const auto after = turned.after();
+        const auto product = [&](array<float>& c, const bespoke::epilogue<float>* after) {
             kernels::gemm<float>(m, n, k, a.data(), k, extent{1}, packed.data(), c.data(), n + gap, bias.data(), false,
-                                 threads, epilogue);
+                                 threads, after);
         };
         product(plain, nullptr);
         product(with, &after);
@@ -76,10 +76,10 @@ TEST_CASE("A convolution runs its epilogue once on each element, whole sums only
         array<float> plain(examples * (size + gap), 5), with = plain,
                                                         scratch(kernels::convolution_forward_scratch<float>(g, 2), 6);
         negation turned;
-        const auto after = turned.epilogue();
-        const auto convolve = [&](array<float>& y, const kernels::epilogue<float>* epilogue) {
+        const auto after = turned.after();
+        const auto convolve = [&](array<float>& y, const bespoke::epilogue<float>* after) {
             kernels::convolution_forward<float>(g, examples, x.data(), image, w.data(), bias.data(), y.data(),
-                                                size + gap, false, scratch.data(), threads, nullptr, epilogue);
+                                                size + gap, false, scratch.data(), threads, nullptr, after);
         };
         convolve(plain, nullptr);
         convolve(with, &after);

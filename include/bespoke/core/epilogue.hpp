@@ -1,8 +1,8 @@
 #pragma once
 
-#include "../core/shape.hpp"
+#include "shape.hpp"
 
-namespace bespoke::kernels {
+namespace bespoke {
 
 /// A block of a result: element (i, j) is data[i * stride + j].
 template <class T>
@@ -21,4 +21,4 @@ struct epilogue {
     void operator()(const output_block<T>& block) const noexcept { run(context, block); }
 };
 
-}  // namespace bespoke::kernels
+}  // namespace bespoke
