@@ -1,8 +1,12 @@
 #include <bespoke/network/layer_runner.hpp>
 
 #include "../control/control_test.hpp"
+#include "network_test.hpp"
+
+#include <algorithm>
 
 using namespace control_test;
+using namespace network_test;
 
 TEST_CASE("gradients that nobody wants are not written, the others are the same") {
     const auto d = compose(input{"x", {3}}, inner_product{.output_channels = 3} | named("fc"), bespoke::tanh{} | named("t"));
@@ -52,4 +56,72 @@ TEST_CASE("a layer of many inputs") {
     for (std::size_t i = 0; i < n; ++i) std::fill_n(e.value(i), 4, static_cast<double>(i));
     forward_layer(e, add{}, 0);
     CHECK(values(e.value(n), e.value(n) + 4) == values(4, 66));
+}
+
+// --- epilogues --------------------------------------------------------------------------------------------
+
+namespace {
+
+/// Everything that can finish something, behind everything that can begin.
+constexpr auto chained(auto... outputs) {
+    return compose(
+        input{"x", {4, 12, 12}}, input{"row", {1, 1, 12}},
+        convolution{.output_channels = 8, .padding = same} | from("x") | named("c1"), batchnorm{} | named("b1"),
+        relu{} | named("r1"),
+        convolution{.output_channels = 8, .n_groups = 8, .padding = same} | named("c2"), batchnorm{} | named("b2"),
+        add{} | from("r1", "b2") | named("s"), bespoke::tanh{} | named("t"), sigmoid{} | named("g"),
+        multiply{.alpha = 1.5f} | named("m"), linear{2, 1} | named("l"),
+        batched_matmul{.transpose_b = true} | from("l", "c1") | named("product"), multiply{.alpha = 0.25f} | named("scaled"),
+        add{} | from("scaled", "row") | named("masked"), batchnorm{} | named("b3"),
+        convolution{.output_channels = 8, .is_deconvolution = true, .has_bias = false} | named("d"),
+        batchnorm{} | named("b4"), add{2} | named("up"), flatten{} | named("f"),
+        inner_product{.output_channels = 600} | named("fc"), relu{} | named("last"), output{"last"}, outputs...);
+}
+inline constexpr auto fused = chained();
+inline constexpr auto apart =
+    chained(output{"b1"}, output{"r1"}, output{"c1"}, output{"c2"}, output{"b2"}, output{"s"}, output{"t"}, output{"g"},
+            output{"m"}, output{"product"}, output{"scaled"}, output{"masked"}, output{"d"}, output{"b4"}, output{"fc"});
+
+template <const auto& D>
+std::vector<std::string_view> heads_of_chains() {
+    std::vector<std::string_view> heads;
+    constexpr plan_view p = network<D>::plan();
+    for (const auto& step : p.steps)
+        if (step.head == blob_facts::npos && step.next != blob_facts::npos) heads.push_back(p[step.name]);
+    return heads;
+}
+template <class Net>
+void fill(Net& net) {
+    const plan_view p = net.plan();
+    for (std::size_t i = 0; i < p.parameters.size(); ++i) {
+        const auto& facts = p.parameters[i];
+        const auto values = network_test::numbers(static_cast<std::size_t>(facts.dimensions.size()), i + 1);
+        for (std::size_t k = 0; k < values.size(); ++k)
+            net.core().parameter(i)[k] = facts.name == "variance" ? 1.5f + values[k] : values[k] / 4;
+    }
+    net.prepare();
+}
+
+}  // namespace
+
+TEST_CASE("a chain that runs as an epilogue gives the bits of its layers one after the other") {
+    REQUIRE(heads_of_chains<apart>().empty());
+    REQUIRE(heads_of_chains<fused>() == std::vector<std::string_view>{"c2", "product", "d", "fc"});
+    const std::size_t threads = GENERATE(1u, 2u);
+    const std::size_t examples = GENERATE(1u, 5u);
+    network<fused> together(0, threads);
+    network<apart> one_by_one(0, threads);
+    program loaded = program_of(fused);
+    fill(together);
+    fill(one_by_one);
+    copy_parameters(together, loaded);
+    const auto x = network_test::numbers(examples * 4 * 12 * 12, 7), row = network_test::numbers(examples * 12, 8);
+    const auto y = to_vector(together.predict_batch(x, row));
+    const auto layers = one_by_one.predict_batch(x, row);
+    CHECK(same_bits(y, to_vector(std::get<0>(layers))));
+    CHECK(same_bits(y, run(loaded, {x, row})[0]));
+    if (examples == 1) CHECK(same_bits(y, to_vector(together(x, row))));
+    const auto [least, most] = std::minmax_element(y.begin(), y.end());
+    CHECK(*least == 0);
+    CHECK(*most > 0);
 }

@@ -18,6 +18,7 @@ struct add {
     static constexpr backward_needs needs{.input = false, .output = false};
 
     constexpr outcome output_shape(std::span<const shape> xs) const { return broadcast_shape(xs); }
+    constexpr bool finishes(std::span<const shape> xs) const { return detail::can_finish_binary(xs); }
 
     template <class Xs, class Ys, class P, class W>
     void forward(Xs xs, Ys ys, const P&, W& w) const noexcept {
@@ -43,6 +44,11 @@ struct add {
                 kernels::binary(plus, y.dimensions, static_cast<const T*>(y.example(e)), y.dimensions,
                                 xs[k].example(e), xs[k].dimensions, y.example(e));
         });
+    }
+    template <class T>
+    void finish(const output_block<T>& block, const finishing<T>& with) const noexcept {
+        detail::finish_binary(block, with, static_cast<T>(alpha),
+                              [](const auto& a, const auto& b) { return a + b; });
     }
     template <class Xs, class Ys, class Dys, class Dxs, class P, class Dp, class W>
     void backward(Xs, Ys, Dys dys, Dxs dxs, const P&, const Dp&, W& w) const noexcept {

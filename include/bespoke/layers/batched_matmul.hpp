@@ -34,6 +34,7 @@ struct batched_matmul {
                    field{"int8DynamicQuantize", &batched_matmul::int8_dynamic_quantize}};
     static constexpr input_count inputs{1, 2};
     static constexpr bool batched = true;
+    static constexpr bool runs_epilogue = true;
     static constexpr backward_needs needs{.input = true, .output = false};
 
     template <class T>
@@ -85,7 +86,7 @@ struct batched_matmul {
         if (xs.size() == 1) {
             const extent k = a.dimensions.from_end(1), n = weight_matrix_second_dimension;
             kernels::gemm(a.total() / k, n, k, a.data, k, extent{1}, w.prepared, y.data, n, p.bias.data,
-                          false, w.threads);
+                          false, w.threads, w.after);
             return;
         }
         using T = typename Ys::value_type::value_type;
@@ -101,7 +102,7 @@ struct batched_matmul {
                                            threads);
                          }
                          kernels::gemm(m, n, k, a.data + i, left.row_step, left.column_step, packed,
-                                       y.data + o, n, static_cast<const T*>(nullptr), false, threads);
+                                       y.data + o, n, static_cast<const T*>(nullptr), false, threads, w.after);
                      });
     }
     template <class Xs, class Ys, class Dys, class Dxs, class P, class Dp, class W>

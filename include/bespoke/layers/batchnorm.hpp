@@ -67,6 +67,19 @@ struct batchnorm {
         return {.gamma = each, .beta = each, .mean = fixed, .variance = fixed};
     }
 
+    /// Scale and shift of each channel.
+    template <class T>
+    extent prepared_size(const shape& x) const {
+        return compute_mean_var ? 0 : 2 * x.from_end(3);
+    }
+    template <class P, class T>
+    void prepare(const P& p, T* prepared) const noexcept {
+        if (compute_mean_var) return;
+        const extent groups = p.gamma.size();
+        fixed_moments(p, prepared + groups, prepared);
+        fold(p, groups, prepared + groups, prepared);
+    }
+
     template <class T>
     extent scratch_size(const shape& x, extent examples, extent) const {
         return arrays * groups_of(x, x.size() * examples).groups;
@@ -75,14 +88,30 @@ struct batchnorm {
     void forward(X x, Y y, const P& p, W& w) const noexcept {
         using T = typename X::value_type;
         const auto [rows, groups, inner] = groups_of(x.dimensions, x.total());
-        T *mean = w.scratch, *scale = mean + groups, *shift = scale + groups;
-        moments(x, p, w, mean, scale);
-        for (extent i = 0; i < groups; ++i) {
-            const extent c = i % p.gamma.size();
-            scale[i] *= p.gamma.data[c];
-            shift[i] = kernels::fma(-mean[i], scale[i], p.beta.data[c]);
+        const T* scale = w.prepared;
+        if (compute_mean_var) {
+            moments(x, p, w, w.scratch, w.scratch + groups);
+            fold(p, groups, w.scratch, w.scratch + groups);
+            scale = w.scratch + groups;
         }
-        kernels::channel_affine(rows, groups, inner, x.data, scale, shift, y.data, w.threads);
+        kernels::channel_affine(rows, groups, inner, x.data, scale, scale == w.prepared ? scale + groups : w.scratch,
+                                y.data, w.threads);
+    }
+    /// With fixed mean and variance y = scale x + shift, so the layer folds into the one before it.
+    constexpr bool finishes(std::span<const shape>) const { return !compute_mean_var; }
+    template <class T>
+    void finish(const output_block<T>& block, const finishing<T>& with) const noexcept {
+        const extent groups = with.dimensions->from_end(3),
+                     inner = with.dimensions->from_end(2) * with.dimensions->from_end(1);
+        for (extent i = 0; i < block.rows; ++i)
+            for (extent j = 0; j < block.columns;) {
+                const extent at = with.offset + i * block.stride + j, channel = at / inner % groups,
+                             some = std::min(block.columns - j, inner - at % inner);
+                T* const part = block.data + i * block.stride + j;
+                kernels::channel_affine(1, 1, some, part, with.prepared + channel, with.prepared + groups + channel,
+                                        part);
+                j += some;
+            }
     }
 
     template <class X, class Y, class Dy, class Dx, class P, class Dp, class W>
@@ -130,15 +159,30 @@ private:
     /// Mean and 1 / sqrt(variance + epsilon) of each group.
     template <class X, class P, class W, class T>
     void moments(const X& x, const P& p, W& w, T* mean, T* inverse) const noexcept {
+        if (!compute_mean_var) return fixed_moments(p, mean, inverse);
         const auto [rows, groups, inner] = groups_of(x.dimensions, x.total());
-        if (compute_mean_var) {
-            kernels::channel_moments(rows, groups, inner, x.data, mean, inverse, w.threads);
-        } else {
-            kernels::copy(groups, p.mean.data, mean);
-            kernels::copy(groups, p.variance.data, inverse);
-        }
+        kernels::channel_moments(rows, groups, inner, x.data, mean, inverse, w.threads);
+        invert(groups, inverse);
+    }
+    template <class P, class T>
+    void fixed_moments(const P& p, T* mean, T* inverse) const noexcept {
+        kernels::copy(p.gamma.size(), p.mean.data, mean);
+        kernels::copy(p.gamma.size(), p.variance.data, inverse);
+        invert(p.gamma.size(), inverse);
+    }
+    template <class T>
+    void invert(extent groups, T* variance) const noexcept {
         const T offset = static_cast<T>(epsilon == 0 ? 1e-5F : epsilon);
-        for (extent i = 0; i < groups; ++i) inverse[i] = T(1) / kernels::sqrt(inverse[i] + offset);
+        for (extent i = 0; i < groups; ++i) variance[i] = T(1) / kernels::sqrt(variance[i] + offset);
+    }
+    /// Turns mean and inverse into shift and scale.
+    template <class P, class T>
+    static void fold(const P& p, extent groups, T* mean, T* inverse) noexcept {
+        for (extent i = 0; i < groups; ++i) {
+            const extent c = i % p.gamma.size();
+            inverse[i] *= p.gamma.data[c];
+            mean[i] = kernels::fma(-mean[i], inverse[i], p.beta.data[c]);
+        }
     }
 };
 

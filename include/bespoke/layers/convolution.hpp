@@ -53,6 +53,7 @@ struct convolution {
                    field{"outputShape", &convolution::output_size}};
     static constexpr input_count inputs{1, 2};
     static constexpr bool batched = true;
+    static constexpr bool runs_epilogue = true;
     static constexpr backward_needs needs{.input = true, .output = false};
 
     template <class T>
@@ -155,6 +156,7 @@ struct convolution {
                                   out + i * plane);
                 kernels::convolution_backward_input(g, rows, x.example(example), size, p.weights.data, out,
                                                     output_channels * plane, w.scratch, w.threads, w.prepared);
+                if (w.after != nullptr) (*w.after)({out, rows * output_channels, plane, plane});
             });
             return;
         }
@@ -163,7 +165,7 @@ struct convolution {
             const auto* weights = xs.size() == 2 ? xs[1].example(example) : p.weights.data;
             kernels::convolution_forward(g, examples * rows, x.example(example), x.size() / rows, weights,
                                          p.bias.data, y.example(example), y.size() / rows, false, w.scratch,
-                                         w.threads, xs.size() == 2 ? nullptr : w.prepared);
+                                         w.threads, xs.size() == 2 ? nullptr : w.prepared, w.after);
         });
     }
 

@@ -30,6 +30,7 @@ struct inner_product {
                                               field{"outputChannels", &inner_product::output_channels},
                                               field{"hasBias", &inner_product::has_bias}};
     static constexpr bool batched = true;
+    static constexpr bool runs_epilogue = true;
     static constexpr backward_needs needs{.input = true, .output = false};
 
     template <class T>
@@ -74,7 +75,7 @@ struct inner_product {
         const auto n = columns_of(y);
         const auto rows = rows_of(x, k);
         kernels::gemm(rows, n, k, x.data, extent{k}, extent{1}, w.prepared, y.data, extent{n}, p.bias.data, false,
-                      w.threads);
+                      w.threads, w.after);
     }
 
     template <class T>

@@ -18,6 +18,7 @@ struct multiply {
     static constexpr backward_needs needs{.input = true, .output = false};
 
     constexpr outcome output_shape(std::span<const shape> xs) const { return broadcast_shape(xs); }
+    constexpr bool finishes(std::span<const shape> xs) const { return detail::can_finish_binary(xs); }
 
     template <class Xs, class Ys, class P, class W>
     void forward(Xs xs, Ys ys, const P&, W& w) const noexcept {
@@ -41,6 +42,11 @@ struct multiply {
         });
     }
 
+    template <class T>
+    void finish(const output_block<T>& block, const finishing<T>& with) const noexcept {
+        detail::finish_binary(block, with, static_cast<T>(alpha),
+                              [](const auto& a, const auto& b) { return a * b; });
+    }
     template <class T>
     extent scratch_size(std::span<const shape> xs, extent examples, extent) const {
         return xs.size() > 2 ? output_shape(xs).shapes()[0].size() * examples : 0;

@@ -1,0 +1,144 @@
+#include <bespoke/graph/fusion.hpp>
+
+#include "graph_test.hpp"
+
+using namespace graph_test;
+
+namespace {
+
+constexpr extent large = bespoke::unrolled_elements + 1;
+
+/// One input to its own shape, and calls the epilogue.
+struct producer {
+    static constexpr auto key = "producer";
+    static constexpr auto fields = std::tuple{};
+    static constexpr bool runs_epilogue = true;
+    constexpr outcome output_shape(const shape& x) const { return x; }
+    friend bool operator==(const producer&, const producer&) = default;
+};
+
+/// Two inputs; finishes either.
+struct sum {
+    static constexpr auto key = "sum";
+    static constexpr auto fields = std::tuple{};
+    static constexpr bespoke::input_count inputs{2, 2};
+    constexpr outcome output_shape(std::span<const shape> xs) const { return xs[0]; }
+    constexpr bool finishes(std::span<const shape>) const { return true; }
+    friend bool operator==(const sum&, const sum&) = default;
+};
+
+/// "head>step>step" for each chain.
+std::vector<std::string> chains(const bespoke::plan& plan) {
+    const auto p = plan.view();
+    std::vector<std::string> all;
+    for (std::size_t s = 0; s < p.steps.size(); ++s) {
+        if (p.steps[s].head != planner::npos || p.steps[s].next == planner::npos) continue;
+        std::string text(p[p.steps[s].name]);
+        for (std::size_t next = p.steps[s].next; next != planner::npos; next = p.steps[next].next) {
+            CHECK(p.steps[next].head == s);
+            text += ">" + std::string(p[p.steps[next].name]);
+        }
+        CHECK(p.tail_of(s) != s);
+        all.push_back(text);
+    }
+    return all;
+}
+template <class Tell>
+std::vector<std::string> chains_of(const Tell& tell, extent size = large) {
+    return chains(planned([&](planner& p) {
+        p.input("x", {size});
+        p.input("z", {size});
+        tell(p);
+    }));
+}
+using list = std::vector<std::string>;
+
+}  // namespace
+
+TEST_CASE("what finishes the result that it alone reads is an epilogue, one behind the other") {
+    CHECK(chains_of([](planner& p) {
+              add(p, producer{}, {"x"}, {}, "p");
+              add(p, smooth{}, {}, {}, "a");
+              add(p, smooth{}, {}, {}, "b");
+              add(p, reshaped{{1, large}}, {}, {}, "r");
+              add(p, smooth{}, {}, {}, "c");
+          }) == list{"p>a>b"});
+    CHECK(chains_of([](planner& p) {
+              add(p, smooth{}, {"x"}, {}, "a");
+              add(p, smooth{}, {}, {}, "b");
+              add(p, producer{}, {}, {}, "p");
+              add(p, smooth{}, {}, {}, "c");
+          }) == list{"a>b", "p>c"});
+}
+
+TEST_CASE("an epilogue waits for all its inputs: it belongs to the last that is made") {
+    CHECK(chains_of([](planner& p) {
+              add(p, producer{}, {"x"}, {}, "p");
+              add(p, producer{}, {"z"}, {}, "q");
+              add(p, sum{}, {"q", "p"}, {}, "s");
+              add(p, smooth{}, {}, {}, "a");
+          }) == list{"q>s>a"});
+    CHECK(chains_of([](planner& p) {
+              add(p, producer{}, {"x"}, {}, "p");
+              add(p, sum{}, {"z", "p"}, {}, "s");
+          }) == list{"p>s"});
+    // q is made while the chain of p is still open: it is not there when p runs
+    CHECK(chains_of([](planner& p) {
+              add(p, producer{}, {"x"}, {}, "p");
+              add(p, reshaped{{large}}, {"z"}, {}, "q");
+              add(p, smooth{}, {"p"}, {}, "a");
+              add(p, sum{}, {"q", "a"}, {}, "s");
+          }) == list{"p>a"});
+}
+
+TEST_CASE("no epilogue where somebody else looks, or where it does not pay") {
+    const auto two = [](planner& p) {
+        add(p, producer{}, {"x"}, {}, "p");
+        add(p, smooth{}, {"p"}, {}, "a");
+    };
+    CHECK(chains_of(two) == list{"p>a"});
+    CHECK(chains_of(two, large - 1).empty());
+    CHECK(chains_of([&](planner& p) {
+              two(p);
+              p.output("p");
+              p.output("a");
+          }).empty());
+    CHECK(chains_of([&](planner& p) {
+              two(p);
+              add(p, reshaped{{large}}, {"p"}, {}, "b");
+          }).empty());
+    CHECK(chains_of([&](planner& p) {
+              add(p, producer{}, {"x"}, {}, "p");
+              add(p, sum{}, {"p", "p"}, {}, "s");
+          }).empty());
+    CHECK(chains_of([&](planner& p) {
+              two(p);
+              add(p, copied{}, {"z"}, {"p"});
+          }).empty());
+    CHECK(chains_of([&](planner& p) {  // a loop comes back to it
+              add_loop(p, [&](std::size_t) { two(p); });
+              add(p, reshaped{{large}}, {"z"}, {}, "out");
+          }).empty());
+    CHECK(chains_of([&](planner& p) {  // the input of a network is nobody's result
+              add(p, sum{}, {"x", "z"}, {}, "s");
+          }).empty());
+}
+
+TEST_CASE("an epilogue leaves its blobs one place, and what it reads alive until its head has run") {
+    const bespoke::plan plan = planned([](planner& p) {
+        p.input("x", {large});
+        add(p, reshaped{{large}}, {"x"}, {}, "early");
+        add(p, reshaped{{large}}, {"early"}, {}, "between");
+        add(p, producer{}, {"between"}, {}, "p");
+        add(p, smooth{}, {}, {}, "a");
+        add(p, sum{}, {"a", "early"}, {}, "s");
+        add(p, reshaped{{large}}, {}, {}, "out");
+    });
+    REQUIRE(chains(plan) == list{"p>a>s"});
+    CHECK(blob(plan, "p").offset == blob(plan, "s").offset);
+    CHECK(blob(plan, "a").offset == blob(plan, "s").offset);
+    CHECK(blob(plan, "s").first == 2);
+    CHECK(blob(plan, "early").offset != blob(plan, "s").offset);
+    CHECK(blob(plan, "between").offset != blob(plan, "s").offset);
+    CHECK(blob(plan, "early").offset != blob(plan, "between").offset);
+}
