@@ -1,7 +1,7 @@
 #include <bespoke/kernels/convolution.hpp>
 #include <bespoke/kernels/gemm.hpp>
 
-#include "check.hpp"
+#include "../kernels/check.hpp"
 
 #include <catch2/catch.hpp>
 
