@@ -21,11 +21,11 @@ TEMPLATE_TEST_CASE("block product: rows packed in strips, the last one repeated"
                 array<T> packed(inner::packed_left_size<T>(rows, k), 2, 1);
                 inner::pack_left(a.data(), row, column, rows, k, packed.data());
                 CHECK(packed.intact());
-                const extent strips = (rows + inner::tile_rows - 1) / inner::tile_rows;
+                constexpr extent height = inner::tile_rows;
                 bool same = true;
-                for (extent i = 0; i < strips * inner::tile_rows; ++i)
+                for (extent i = 0; i < (rows + height - 1) / height * height; ++i)
                     for (extent p = 0; p < k; ++p)
-                        same = same && packed[(i / inner::tile_rows * k + p) * inner::tile_rows + i % inner::tile_rows] ==
+                        same = same && packed[(i / height * k + p) * height + i % height] ==
                                            a[std::min(i, rows - 1) * row + p * column];
                 CHECK(same);
             }

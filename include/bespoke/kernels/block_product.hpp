@@ -137,7 +137,9 @@ template <class T>
 void multiply_strip(block_tile<T> t, extent rows, extent columns) noexcept {
     const bool wide = columns > lanes<T>;
     for (;;) {
-        const extent size = rows > middle_tile_rows ? tile_rows : rows > small_tile_rows ? middle_tile_rows : small_tile_rows;
+        const extent size = rows > middle_tile_rows  ? tile_rows
+                            : rows > small_tile_rows ? middle_tile_rows
+                                                     : small_tile_rows;
         t.last = std::min(rows, size) - 1;
         if (size == tile_rows)
             (wide ? multiply_tile<T, tile_rows, 2> : multiply_tile<T, tile_rows, 1>)(t);

@@ -3,12 +3,15 @@
 #include "../core/epilogue.hpp"
 #include "convolution_narrow.hpp"
 #include "gemm.hpp"
+#include "winograd.hpp"
 
 namespace bespoke::kernels {
 
 // Order of arithmetic of a forward pass: each element is one chain of fma from its start (bias, or what is there)
 // over channel, kernel row, kernel column, ascending. Taps in the padding take part as zeros. Threads split outputs
 // only.
+//
+// That holds for the direct sums; 3 x 3 kernels may take another way, see winograd.hpp.
 //
 // How: a tile multiplies a few pixels with a panel of output channels. It reads the image through two tables of
 // offsets, one of the pixels and one of the taps, so nothing is copied but images that need padding. What comes out
@@ -113,20 +116,28 @@ constexpr extent forward_part(const convolution_geometry& g) {
     const extent image = image_size(make_layout(g, narrow), g.group_channels());
     return narrow ? image : packed_size<T>(1, image) + table_size * panel_width<T>;
 }
+template <class T>
+constexpr bool uses_winograd(const convolution_geometry& g) {
+    return std::is_same_v<T, float> && g.winograd && suits_winograd(g);
+}
+
 }  // namespace detail
 
 /// Elements that `convolution_pack` writes.
 template <class T>
 constexpr extent convolution_packed_size(const convolution_geometry& g) noexcept {
+    if (detail::uses_winograd<T>(g)) return winograd_packed_size<T>(g);
     if (detail::is_narrow<T>(g.group_outputs())) return 0;
     return g.groups * packed_size<T>(g.group_channels() * g.taps(), g.group_outputs());
 }
 
 /// The weights in the order in which `convolution_forward` reads them. Of the geometry the channels, kernel sizes and
-/// groups matter.
+/// groups matter, and with `winograd` strides and dilations.
 template <class T>
 [[gnu::noinline]] void convolution_pack(const convolution_geometry& g, const T* weights, T* packed,
                                         thread_pool* threads = nullptr) noexcept {
+    if constexpr (std::is_same_v<T, float>)
+        if (detail::uses_winograd<T>(g)) return winograd_pack(g, weights, packed, threads);
     const extent outputs = g.group_outputs(), size = g.group_channels() * g.taps();
     if (detail::is_narrow<T>(outputs)) return;
     for (extent group = 0; group < g.groups; ++group)
@@ -138,7 +149,8 @@ template <class T>
 template <class T>
 constexpr extent convolution_forward_scratch(const convolution_geometry& g, extent threads) noexcept {
     if (std::min({g.channels, g.output_channels, g.pixels()}) <= 0) return 0;
-    return convolution_packed_size<T>(g) + threads * detail::forward_part<T>(g);
+    return convolution_packed_size<T>(g) + (detail::uses_winograd<T>(g) ? winograd_scratch<T>(g, threads)
+                                                                        : threads * detail::forward_part<T>(g));
 }
 
 /// y = conv(x) + bias, or y += conv(x) where `accumulate` (then `bias` is null); `bias` may be null.
@@ -156,6 +168,13 @@ template <class T>
                                            const epilogue<T>* after = nullptr) noexcept {
     if (examples <= 0 || g.pixels() <= 0 || g.output_channels <= 0) return;
     if (detail::convolution_work(g, examples) < detail::threaded_work) threads = nullptr;
+    T* parts = scratch + convolution_packed_size<T>(g);
+    if constexpr (std::is_same_v<T, float>)
+        if (detail::uses_winograd<T>(g)) {
+            if (packed == nullptr) winograd_pack(g, weights, scratch, threads);
+            return winograd_forward(g, examples, x, x_stride, packed != nullptr ? packed : scratch, bias, y, y_stride,
+                                    accumulate, parts, threads, after);
+        }
     const extent outputs = g.group_outputs();
     const bool narrow = detail::is_narrow<T>(outputs);
     const auto layout = detail::make_layout(g, narrow);
@@ -169,7 +188,6 @@ template <class T>
         if (packed == nullptr) convolution_pack(g, weights, scratch, threads);
         job.weights = packed != nullptr ? packed : scratch;
     }
-    T* parts = scratch + convolution_packed_size<T>(g);
     detail::split(threads, items, [&](extent part, extent first, extent last) {
         T* space = parts + part * detail::forward_part<T>(g);
         if (narrow)

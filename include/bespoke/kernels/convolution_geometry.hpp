@@ -21,6 +21,7 @@ struct convolution_geometry {
     extent dilation_y, dilation_x;
     extent pad_top, pad_left;
     extent groups;
+    bool winograd = false;  ///< the forward pass may take `winograd_forward` where that suits; float only
 
     constexpr extent plane() const { return height * width; }
     constexpr extent pixels() const { return output_height * output_width; }

@@ -197,8 +197,9 @@ template <class T>
 ///
 /// A [m, k], A(i, p) = a[i * a_row_stride + p * a_column_stride]; B [k, n] as `pack` left it;
 /// C [m, n], C(i, j) = c[i * c_row_stride + j], overlapping neither; bias [n] or null.
-/// `accumulate` starts each chain with what C holds. `after` is run on each block of C. Sizes are `extent` or `constant<V>`: the bits are the same. A
-/// single row of constant sizes is compiled for them, without threads and `after`.
+/// `accumulate` starts each chain with what C holds. `after` is run on each block of C. Sizes are `extent` or
+/// `constant<V>`: the bits are the same. A single row of constant sizes is compiled for them, without threads and
+/// `after`.
 template <class T, class M, class N, class K>
 [[gnu::always_inline]] inline void gemm(M m, N n, K k, const T* a, extent a_row_stride,
                                         extent a_column_stride, const T* packed_b, T* c, extent c_row_stride,

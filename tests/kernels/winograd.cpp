@@ -1,0 +1,144 @@
+#include "convolution_test.hpp"
+
+using namespace convolution_test;
+
+namespace {
+
+geometry make_winograd(extent channels, extent height, extent width, extent outputs, extent top = 0, extent left = 0,
+                       extent bottom = 0, extent right = 0) {
+    geometry g = make(channels, height, width, outputs, 3, 3, 1, 1, 1, 1, top, left, bottom, right);
+    g.winograd = true;
+    return g;
+}
+
+std::vector<geometry> winograd_cases() {
+    const extent w = kernels::lanes<float>;
+    return {
+        make_winograd(16, 6, 6, 16),                         // one tile
+        make_winograd(16, 3, 3, 16),                         // one output
+        make_winograd(17, 9, 11, 33, 1, 1, 1, 1),            // no side is whole
+        make_winograd(w + 16, 8, 5, 2 * w + 17, 2, 0, 1, 2),  // paddings differ
+        make_winograd(32, 13, 13, 64),                       // several examples in a block
+        make_winograd(48, 56, 56, 32, 1, 1, 1, 1),           // several blocks
+        make_winograd(130, 7, 7, 100, 1, 1, 1, 1),
+        make_winograd(16, 1, 1, 16, 1, 1, 1, 1),             // nearly all is padding
+        make_winograd(16, 2, 230, 20, 1, 1, 1, 1),           // a row of tiles is more than a block
+    };
+}
+
+struct negation {
+    static void run(const void*, const output_block<float>& block) noexcept {
+        for (extent i = 0; i < block.rows; ++i)
+            for (extent j = 0; j < block.columns; ++j) block.data[i * block.stride + j] *= -1;
+    }
+};
+
+/// The sums in double of the magnitudes would be too strict a scale for single elements: the error of a tile is that
+/// of its largest.
+void compare(const geometry& g, extent examples, run_of<float>::pass p) {
+    const run_of<float> r(g, examples, examples % 2);
+    const array<float> got = r.result(p), packed = r.result(p, nullptr, true);
+    CHECK(check::same_bits(got, packed));
+    geometry plain = g;
+    plain.winograd = false;
+    run_of<double> exact(plain, examples);
+    for (const auto& [to, from] :
+         {std::pair{&exact.x, &r.x}, {&exact.w, &r.w}, {&exact.bias, &r.bias}, {&exact.y, &r.y}})
+        for (extent i = 0; i < from->size(); ++i) (*to)[i] = static_cast<double>((*from)[i]);
+    const array<double> wanted = exact.result(static_cast<run_of<double>::pass>(p));
+    double size = 0, error = 0;
+    for (extent i = 0; i < wanted.size(); ++i) {
+        size = std::max(size, std::abs(wanted[i]));
+        error = std::max(error, std::abs(wanted[i] - static_cast<double>(got[i])));
+    }
+    CAPTURE(error, size);
+    CHECK(error <= 1e-5 * size);
+    for (extent e = 0; e + 1 < examples; ++e)  // nothing is written between the examples
+        CHECK(check::same_bits(got.data() + (e + 1) * r.y_stride - 3, r.y.data() + (e + 1) * r.y_stride - 3, 3));
+}
+
+}  // namespace
+
+TEST_CASE("winograd: forward against direct sums in double", "[convolution]") {
+    using pass = run_of<float>::pass;
+    int number = 0;
+    for (const geometry& g : winograd_cases()) {
+        CAPTURE(number);
+        REQUIRE(kernels::suits_winograd(g));
+        for (const extent examples : {1, 3, 14})
+            for (const pass p : {pass::forward, pass::plain, pass::accumulate})
+                if (examples < 14 || g.pixels() < 300) compare(g, examples, p);
+        ++number;
+    }
+}
+
+TEST_CASE("winograd: weights of one are the sum of the window, to the bit of the points", "[convolution]") {
+    const geometry g = make_winograd(16, 10, 10, 16);
+    run_of<float> r(g, 1);
+    std::fill_n(r.w.data(), r.w.size(), 0.f);
+    for (extent o = 0; o < 16; ++o) r.w[(o * 16 + o) * 9 + 4] = 1;  // y[o] is the middle of x[o]
+    const auto y = r.result(run_of<float>::pass::plain);
+    for (extent o = 0; o < 16; ++o)
+        for (extent i = 0; i < 8; ++i)
+            for (extent j = 0; j < 8; ++j)
+                CHECK(y[(o * 8 + i) * 8 + j] == Approx(r.x[(o * 10 + i + 1) * 10 + j + 1]).margin(2e-6));
+}
+
+TEST_CASE("winograd: threads and other examples do not change a bit", "[convolution]") {
+    using pass = run_of<float>::pass;
+    thread_pool two(2), five(5);
+    for (const geometry& g : winograd_cases()) {
+        const run_of<float> r(g, 7);
+        const auto one = r.result(pass::forward);
+        for (thread_pool* pool : {&two, &five}) {
+            CHECK(check::same_bits(one, r.result(pass::forward, pool)));
+            CHECK(check::same_bits(one, r.result(pass::forward, pool, true)));
+        }
+        run_of<float> alone(g, 1);
+        alone.w = r.w;
+        alone.bias = r.bias;
+        for (const extent e : {0, 6}) {
+            std::copy_n(r.x.data() + e * r.x_stride, alone.x.size(), alone.x.data());
+            for (thread_pool* pool : {static_cast<thread_pool*>(nullptr), &two, &five})
+                CHECK(check::same_bits(alone.result(pass::forward, pool).data(), one.data() + e * r.y_stride,
+                                       alone.y.size()));
+        }
+    }
+}
+
+TEST_CASE("winograd: the epilogue runs once on each element", "[convolution]") {
+    thread_pool two(2);
+    for (const geometry& g : winograd_cases()) {
+        const run_of<float> r(g, 2);
+        const auto plain = r.result(run_of<float>::pass::forward);
+        array<float> with = r.y, scratch(kernels::convolution_forward_scratch<float>(g, 2), 1);
+        const epilogue<float> after{&negation::run, nullptr};
+        kernels::convolution_forward<float>(g, 2, r.x.data(), r.x_stride, r.w.data(), r.bias.data(), with.data(),
+                                            r.y_stride, false, scratch.data(), &two, nullptr, &after);
+        bool right = true;
+        for (extent i = 0; i < with.size(); ++i)
+            right = right && with[i] == (i % r.y_stride < r.y_stride - 3 ? -plain[i] : plain[i]);
+        CHECK(right);
+    }
+}
+
+TEST_CASE("winograd: only where it was asked for, and where it suits", "[convolution]") {
+    geometry g = make_winograd(32, 8, 8, 32);
+    const extent transformed = kernels::convolution_packed_size<float>(g);
+    CHECK(transformed == kernels::winograd_packed_size<float>(g));
+    CHECK(kernels::convolution_packed_size<double>(g) == kernels::packed_size<double>(32 * 9, 32));
+    g.winograd = false;
+    CHECK(kernels::convolution_packed_size<float>(g) == kernels::packed_size<float>(32 * 9, 32));
+    const auto refused = [](auto&& change) {
+        geometry h = make_winograd(32, 9, 9, 32);
+        change(h);
+        return !kernels::suits_winograd(h);
+    };
+    CHECK(refused([](geometry& h) { h.stride_x = 2; }));
+    CHECK(refused([](geometry& h) { h.dilation_y = 2; }));
+    CHECK(refused([](geometry& h) { h.groups = 2; }));
+    CHECK(refused([](geometry& h) { h.kernel_width = 5; }));
+    CHECK(refused([](geometry& h) { h.channels = 3; }));
+    CHECK(refused([](geometry& h) { h.output_channels = 3; }));
+    CHECK(refused([](geometry& h) { h.channels = h.output_channels = 1024; }));
+}
