@@ -61,6 +61,20 @@ struct exchange {
     bool operator==(const exchange&) const = default;
 };
 
+/// `scaled` without a bias, in other words; matrices only.
+struct rescaled {
+    int unused = 0;
+
+    static constexpr auto key = "rescaled";
+    static constexpr auto fields = std::tuple{};
+    constexpr outcome output_shape(const shape& x) const {
+        if (x.rank() != 2) return shape_fault("rank 2 wanted");
+        return x;
+    }
+    constexpr scaled equivalent(const shape& x) const { return {.with_bias = x.rank() != 2}; }
+    bool operator==(const rescaled&) const = default;
+};
+
 struct no_key {
     constexpr outcome output_shape(const shape& x) const { return x; }
     bool operator==(const no_key&) const = default;
@@ -118,4 +132,20 @@ TEST_CASE("parameters are counted and shaped in the order of their fields") {
     constexpr auto fields = scaled::parameter_fields<shape>;
     static_assert(fields[0].start == initial::one && fields[0].learned && !fields[1].learned);
     CHECK(fields[1].name == "bias");
+}
+
+TEST_CASE("a layer in terms of another has all of it but names, fields and the shape rule") {
+    static_assert(layer<rescaled> && unary_layer<rescaled> && rescaled{}.output_shape(shape{2, 3}));
+    static_assert(rephrased_layer<rescaled> && !rephrased_layer<scaled> && !rephrased_layer<plus_one>);
+    static_assert(std::is_same_v<performer_t<rescaled>, scaled> && std::is_same_v<performer_t<exchange>, exchange>);
+    static_assert(parametric_layer<rescaled> && parameter_count<rescaled> == 2);
+    static_assert(std::is_same_v<parameters_t<rescaled, shape>, scaled::parameters<shape>>);
+    static_assert(is_batched<rescaled> && !is_in_place<rescaled> && is_differentiable<rescaled>);
+    static_assert(needs_of<rescaled>.input && !needs_of<rescaled>.output);
+    static_assert(performer(rescaled{}, shape{2, 3}) == scaled{.with_bias = false});
+    static constexpr exchange other{};
+    static_assert(&performer(other, shape{}) == &other);
+    CHECK_FALSE(output_shapes(rescaled{}, std::vector<shape>{{4}}));
+    CHECK(parameter_shapes(rescaled{}, std::vector<shape>{{4, 5}}) == std::array{shape{4}, absent});
+    CHECK(key_of<rescaled>().view() == "rescaled");
 }

@@ -11,6 +11,7 @@
 #include <string_view>
 #include <tuple>
 #include <type_traits>
+#include <utility>
 
 /// What a layer owes, and the vocabulary in which it says so. This is the reference page for whoever adds
 /// a layer: the ones in layers/ have no other means than these.
@@ -37,6 +38,36 @@ struct oneof {
 /// enumerators(E)`: the names of the values 0 to N - 1.
 template <class E>
 concept specified_enum = std::is_enum_v<E> && requires(E e) { enumerators(e).size(); };
+
+// --- layers in terms of others ------------------------------------------------------------------------
+
+/// Every layer: a copyable aggregate with its JSON key and its fields.
+template <class L>
+concept described = std::copyable<L> && std::equality_comparable<L> && requires {
+    { L::key } -> std::convertible_to<std::string_view>;
+    std::tuple_size_v<std::remove_cvref_t<decltype(L::fields)>>;
+};
+
+/// A layer that says in other words what another one does: `equivalent(x)` is that one for x, the shape of its first
+/// input, which passed the shape rule. Then only names, fields and the shape rule are its own. The other one gets the
+/// views that this one would get: their shapes are by this one's rule.
+template <class L>
+concept rephrased_layer = described<L> && requires(const L& layer, const shape& x) {
+    { layer.equivalent(x) } -> described;
+};
+
+/// The layer that runs: L, or that in whose terms it is put.
+template <class L>
+struct performer_of {
+    using type = L;
+};
+template <rephrased_layer L>
+struct performer_of<L> {
+    using type = decltype(std::declval<const L&>().equivalent(shape{}));
+    static_assert(!rephrased_layer<type>, "a layer in terms of one that is itself in terms of another");
+};
+template <class L>
+using performer_t = typename performer_of<L>::type;
 
 // --- parameters -------------------------------------------------------------------------------------
 
@@ -83,14 +114,18 @@ struct weights_and_bias {
 /// `parameter_shapes(x)` gives their shapes for the input shape (or span of shapes) x.
 template <class L>
 concept parametric_layer = requires {
-    typename L::template parameters<shape>;
-    L::template parameter_fields<shape>.size();
+    typename performer_t<L>::template parameters<shape>;
+    performer_t<L>::template parameter_fields<shape>.size();
 };
+
+/// Its `parameter_fields<T>`.
+template <parametric_layer L, class T>
+inline constexpr auto parameter_fields_of = performer_t<L>::template parameter_fields<T>;
 
 template <class L>
 inline constexpr std::size_t parameter_count = [] {
     if constexpr (parametric_layer<L>)
-        return L::template parameter_fields<shape>.size();
+        return parameter_fields_of<L, shape>.size();
     else
         return std::size_t{0};
 }();
@@ -101,7 +136,7 @@ struct parameters_of {
 };
 template <parametric_layer L, class T>
 struct parameters_of<L, T> {
-    using type = typename L::template parameters<T>;
+    using type = typename performer_t<L>::template parameters<T>;
 };
 template <class L, class T>
 using parameters_t = typename parameters_of<L, T>::type;
@@ -123,7 +158,7 @@ struct backward_needs {
 template <class T>
 struct workspace {
     T* scratch = nullptr;         ///< `scratch_size` elements, contents undefined
-    const T* prepared = nullptr;  ///< what `prepare` wrote, for the parameters as they are now
+    T* prepared = nullptr;        ///< what `prepare` wrote, for the parameters as they are now; `forward` may complete it
     thread_pool* threads = nullptr;
     const epilogue<T>* after = nullptr;  ///< only for a layer that says `runs_epilogue`
 };
@@ -139,13 +174,6 @@ struct finishing {
 };
 
 // --- the ladder of concepts ---------------------------------------------------------------------------
-
-/// Every layer: a copyable aggregate with its JSON key and its fields.
-template <class L>
-concept described = std::copyable<L> && std::equality_comparable<L> && requires {
-    { L::key } -> std::convertible_to<std::string_view>;
-    std::tuple_size_v<std::remove_cvref_t<decltype(L::fields)>>;
-};
 
 /// y = f(x) for each element: `f(v)` and `f.derivative(x, y)` for a float, a double or a SIMD batch of
 /// them alike. Nothing else is needed: shapes, loops, gradients and fusion follow.
@@ -183,8 +211,8 @@ template <class L>
 inline constexpr bool is_batched = [] {
     if constexpr (elementwise_layer<L>)
         return true;
-    else if constexpr (requires { L::batched; })
-        return bool{L::batched};
+    else if constexpr (requires { performer_t<L>::batched; })
+        return bool{performer_t<L>::batched};
     else
         return false;
 }();
@@ -194,8 +222,8 @@ template <class L>
 inline constexpr bool is_in_place = [] {
     if constexpr (elementwise_layer<L>)
         return true;
-    else if constexpr (requires { L::in_place; })
-        return bool{L::in_place};
+    else if constexpr (requires { performer_t<L>::in_place; })
+        return bool{performer_t<L>::in_place};
     else
         return false;
 }();
@@ -205,8 +233,8 @@ template <class L>
 inline constexpr bool runs_epilogue = [] {
     if constexpr (elementwise_layer<L>)
         return true;
-    else if constexpr (requires { L::runs_epilogue; })
-        return bool{L::runs_epilogue};
+    else if constexpr (requires { performer_t<L>::runs_epilogue; })
+        return bool{performer_t<L>::runs_epilogue};
     else
         return false;
 }();
@@ -230,8 +258,8 @@ inline constexpr input_count inputs_of = [] {
 
 template <class L>
 inline constexpr backward_needs needs_of = [] {
-    if constexpr (requires { L::needs; })
-        return backward_needs{L::needs};
+    if constexpr (requires { performer_t<L>::needs; })
+        return backward_needs{performer_t<L>::needs};
     else
         return backward_needs{};
 }();
@@ -239,8 +267,8 @@ inline constexpr backward_needs needs_of = [] {
 /// `differentiable = false`: no gradient passes this layer.
 template <class L>
 inline constexpr bool is_differentiable = [] {
-    if constexpr (requires { L::differentiable; })
-        return bool{L::differentiable};
+    if constexpr (requires { performer_t<L>::differentiable; })
+        return bool{performer_t<L>::differentiable};
     else
         return true;
 }();
@@ -253,6 +281,15 @@ constexpr sentence key_of() {
     sentence name(std::string_view{L::key});
     if constexpr (requires { L::nested_key; }) name.append(sentence(".", std::string_view{L::nested_key}));
     return name;
+}
+
+/// The layer that runs for inputs of which the first has the shape x.
+template <class L>
+constexpr decltype(auto) performer(const L& layer, [[maybe_unused]] const shape& x) {
+    if constexpr (rephrased_layer<L>)
+        return layer.equivalent(x);
+    else
+        return (layer);
 }
 
 /// The shape rule: the same question for the compiler and for the loader.
@@ -302,14 +339,13 @@ constexpr bool can_finish(const L& layer, std::span<const shape> inputs) {
 /// Shapes of the parameters, in the order of `parameter_fields`, for inputs that passed the shape rule.
 template <parametric_layer L>
 constexpr std::array<shape, parameter_count<L>> parameter_shapes(const L& layer, std::span<const shape> inputs) {
-    typename L::template parameters<shape> shapes;
-    if constexpr (variadic_layer<L>)
-        shapes = layer.parameter_shapes(inputs);
+    parameters_t<L, shape> shapes;
+    if constexpr (variadic_layer<performer_t<L>>)
+        shapes = performer(layer, inputs[0]).parameter_shapes(inputs);
     else
-        shapes = layer.parameter_shapes(inputs[0]);
+        shapes = performer(layer, inputs[0]).parameter_shapes(inputs[0]);
     std::array<shape, parameter_count<L>> list{};
-    for (std::size_t i = 0; i < list.size(); ++i)
-        list[i] = shapes.*(L::template parameter_fields<shape>[i].member);
+    for (std::size_t i = 0; i < list.size(); ++i) list[i] = shapes.*(parameter_fields_of<L, shape>[i].member);
     return list;
 }
 

@@ -84,7 +84,7 @@ public:
             step.mixes_examples = mixes_examples(layer);
             step.needs = needs_of<L>;
             if constexpr (parametric_layer<L>) {
-                constexpr auto fields = L::template parameter_fields<shape>;
+                constexpr auto fields = parameter_fields_of<L, shape>;
                 const auto dimensions = parameter_shapes(layer, std::span<const shape>(shapes));
                 for (std::size_t i = 0; i < dimensions.size(); ++i)
                     add_parameter(number, dimensions[i], fields[i].name, fields[i].start, fields[i].learned);

@@ -41,7 +41,7 @@ template <class L>
 inline constexpr auto parameter_names = [] {
     std::array<std::string_view, parameter_count<L>> names{};
     if constexpr (parametric_layer<L>)
-        for (std::size_t i = 0; i < names.size(); ++i) names[i] = L::template parameter_fields<shape>[i].name;
+        for (std::size_t i = 0; i < names.size(); ++i) names[i] = parameter_fields_of<L, shape>[i].name;
     return names;
 }();
 

@@ -10,12 +10,22 @@
 namespace bespoke {
 namespace detail {
 
+/// The layer that runs at `step`.
+template <layer L, class T>
+decltype(auto) performer_at([[maybe_unused]] const engine_state<T>& e, const L& given,
+                            [[maybe_unused]] std::size_t step) {
+    if constexpr (rephrased_layer<L>)
+        return given.equivalent(e.plan().blobs[e.plan().inputs_of(step)[0]].dimensions);
+    else
+        return (given);
+}
+
 template <layer L, class T>
 parameters_t<L, dynamic_view<const T>> parameter_views(const engine_state<T>& e, std::size_t step) {
     parameters_t<L, dynamic_view<const T>> views;
     for (std::size_t i = 0; i < parameter_count<L>; ++i)
         if constexpr (parametric_layer<L>)
-            views.*(L::template parameter_fields<dynamic_view<const T>>[i].member) =
+            views.*(parameter_fields_of<L, dynamic_view<const T>>[i].member) =
                 e.parameter_view(e.plan().steps[step].first_parameter + i);
     return views;
 }
@@ -24,7 +34,7 @@ parameters_t<L, dynamic_view<T>> parameter_gradient_views(const engine_state<T>&
     parameters_t<L, dynamic_view<T>> views;
     for (std::size_t i = 0; i < parameter_count<L>; ++i)
         if constexpr (parametric_layer<L>)
-            views.*(L::template parameter_fields<dynamic_view<T>>[i].member) =
+            views.*(parameter_fields_of<L, dynamic_view<T>>[i].member) =
                 e.parameter_gradient_view(e.plan().steps[step].first_parameter + i);
     return views;
 }
@@ -32,7 +42,7 @@ parameters_t<L, dynamic_view<T>> parameter_gradient_views(const engine_state<T>&
 /// Calls `body(example)`: once with -1 for all examples together, or for one after the other.
 template <layer L, class T, class Body>
 void each_call(const engine_state<T>& e, std::size_t step, const Body& body) {
-    const bool together = is_batched<L> && (variadic_layer<L> || !e.spreads(step));
+    const bool together = is_batched<L> && (variadic_layer<performer_t<L>> || !e.spreads(step));
     const extent end = together ? 0 : e.step_examples(step);
     for (extent example = together ? -1 : 0; example < end; ++example) body(example);
 }
@@ -67,7 +77,7 @@ struct chain_head {
 /// Asks the layer for its working memory.
 template <class T, layer L>
 void measure_layer(engine_state<T>& e, const void* erased, std::size_t step) {
-    const L& layer = *static_cast<const L*>(erased);
+    const auto& layer = detail::performer_at(e, *static_cast<const L*>(erased), step);
     const std::vector<shape> shapes = e.input_shapes(step);
     const auto ask = [&](const auto& x) {
         extent prepared = 0, scratch = 0;
@@ -77,7 +87,7 @@ void measure_layer(engine_state<T>& e, const void* erased, std::size_t step) {
                                                      e.threads() ? static_cast<extent>(e.threads()->size()) : 1);
         e.add_work(step, prepared, scratch);
     };
-    if constexpr (variadic_layer<L>)
+    if constexpr (variadic_layer<performer_t<L>>)
         ask(std::span<const shape>(shapes));
     else
         ask(shapes[0]);
@@ -86,15 +96,16 @@ void measure_layer(engine_state<T>& e, const void* erased, std::size_t step) {
 /// Lets the layer bring its parameters into the order in which its kernel reads them.
 template <class T, layer L>
 void prepare_layer(engine_state<T>& e, const void* erased, std::size_t step) {
-    const L& layer = *static_cast<const L*>(erased);
+    const auto& layer = detail::performer_at(e, *static_cast<const L*>(erased), step);
     if constexpr (requires(T* to) { layer.prepare(detail::parameter_views<L>(e, step), to); })
         layer.prepare(detail::parameter_views<L>(e, step), e.prepared(step));
 }
 
 /// Runs the layer, and the epilogue that begins with it.
 template <class T, layer L>
-void forward_layer(engine_state<T>& e, const L& layer, std::size_t step) {
+void forward_layer(engine_state<T>& e, const L& given, std::size_t step) {
     if (!e.runs(step)) return;
+    const auto& layer = detail::performer_at(e, given, step);
     e.begin_forward(step);
     const bool goes_on = e.tail(step) != step;
     if constexpr (elementwise_layer<L>) {
@@ -116,7 +127,7 @@ void forward_layer(engine_state<T>& e, const L& layer, std::size_t step) {
         if (goes_on) w.after = &after;
         detail::each_call<L>(e, step, [&](extent example) {
             const auto v = e.look_forward(step, example);
-            if constexpr (variadic_layer<L>)
+            if constexpr (variadic_layer<performer_t<L>>)
                 layer.forward(v.xs, v.outputs, p, w);
             else
                 layer.forward(v.xs[0], v.outputs[0], p, w);
@@ -148,8 +159,9 @@ void finish_layer(const engine_state<T>& e, const void* erased, std::size_t step
 }
 
 template <class T, layer L>
-void backward_layer(engine_state<T>& e, const L& layer, std::size_t step) {
+void backward_layer(engine_state<T>& e, const L& given, std::size_t step) {
     if (!e.runs(step)) return;
+    [[maybe_unused]] const auto& layer = detail::performer_at(e, given, step);
     e.begin_backward(step);
     if constexpr (is_differentiable<L> && elementwise_layer<L>) {
         const std::size_t in = e.plan().inputs_of(step)[0], out = e.plan().outputs_of(step)[0];
@@ -166,7 +178,7 @@ void backward_layer(engine_state<T>& e, const L& layer, std::size_t step) {
             workspace<T> w = e.work(step);
             detail::each_call<L>(e, step, [&](extent example) {
                 const auto v = e.look_backward(step, example);
-                if constexpr (variadic_layer<L>)
+                if constexpr (variadic_layer<performer_t<L>>)
                     layer.backward(v.xs, v.ys, v.dys, v.dxs, p, dp, w);
                 else
                     layer.backward(v.xs[0], v.ys[0], v.dys[0], v.dxs[0], p, dp, w);

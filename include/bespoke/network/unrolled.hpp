@@ -46,7 +46,7 @@ public:
             kernels::map(to.size(), layer, from.data, to.data);
         } else {
             workspace<T> w = e.work(step);
-            layer.forward(from, to, parameter_views(e), w);
+            performer(layer, x_facts.dimensions).forward(from, to, parameter_views(e), w);
         }
     }
 
@@ -62,7 +62,7 @@ private:
             kernels::unroll<parameter_count<L>>([&](auto i) __attribute__((always_inline)) {
                 constexpr parameter_facts facts = plan().parameters[plan().steps[step].first_parameter + i];
                 constexpr extent size = facts.dimensions.size();
-                views.*(L::template parameter_fields<dynamic_view<const T>>[i].member) = {
+                views.*(parameter_fields_of<L, dynamic_view<const T>>[i].member) = {
                     size == 0 ? nullptr : e.parameters().data() + facts.offset, facts.dimensions, 1, size};
             });
         return views;
