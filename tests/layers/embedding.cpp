@@ -167,3 +167,22 @@ TEST_CASE("embedding: the same bits composed and at run time") {
     REQUIRE(other(x).shape(1) == 3);
     REQUIRE(same_bits_unrolled(other, x));
 }
+
+TEST_CASE("embedding: vectors are fetched when they are first named, and again when the weights have changed") {
+    network<words> net;
+    const auto weights = net.core().parameter(0);
+    const auto check = [&](const std::vector<float>& x) {
+        const auto y = net(x);
+        for (std::size_t i = 0; i < x.size(); ++i)
+            for (std::size_t c = 0; c < 3; ++c) REQUIRE(y(i, c) == weights[c * 6 + static_cast<std::size_t>(x[i])]);
+    };
+    check({0, 1, 1, 0});
+    check({1, 2, 3, 0});
+    check({2, 3, 2, 3});
+    const float before = weights[0];
+    for (int i = 0; i < 18; ++i) weights[i] += 1;
+    REQUIRE(net(std::vector<float>{0, 1, 2, 3})(0, 0) == before);  // nobody has been told
+    net.prepare();
+    check({0, 1, 2, 3});
+    check({4, 5, 0, 1});
+}

@@ -16,102 +16,42 @@ extent table_row(T x, extent rows) {
     return static_cast<extent>(at + 0.5);
 }
 
-/// table [rows, columns] = the weights [columns, rows] reflected, plus the bias (null: none) in each row.
+/// The vectors that were looked up since the weights changed, where they lie side by side: in the weights
+/// [columns, rows] an element of a vector lies a whole row behind the one before it.
 template <class T>
-void prepare_table(extent rows, extent columns, const T* weights, const T* bias, T* table) noexcept {
-    kernels::transpose(weights, rows, columns, rows, table, columns);
-    for (extent r = 0; bias != nullptr && r < rows; ++r) kernels::accumulate(columns, bias, table + r * columns);
-}
+struct vector_table {
+    static constexpr extent block = 16;  ///< columns that share a cache line
 
-template <class T>
-void look_up(extent count, const T* x, extent rows, extent columns, const T* table, T* y,
-             thread_pool* threads) noexcept {
-    if (count * columns < (1 << 14)) threads = nullptr;
-    parallel_for(threads, count, 1, [&](extent first, extent last) {
-        for (extent i = first; i < last; ++i)
-            kernels::copy(columns, table + table_row(x[i], rows) * columns, y + i * columns);
-    });
-}
+    extent rows, columns;
+    T* memory;  ///< the vectors [rows, columns], and for each whether it is there: 0 or 1
 
-/// Adds to the gradients of weights [columns, rows] and bias [columns], null where not wanted. An element is summed
-/// up in the order of the indices: threads split the columns.
-template <class T>
-void look_up_backward(extent count, const T* x, extent rows, extent columns, const T* dy, T* weights, T* bias,
-                      thread_pool* threads) noexcept {
-    if (bias != nullptr) kernels::column_sums(count, columns, dy, columns, bias, threads);
-    if (weights == nullptr) return;
-    if (count * columns < (1 << 14)) threads = nullptr;
-    constexpr extent block = 16;  // columns whose gradients share a cache line
-    parallel_for(threads, columns, block, [&](extent first, extent last) {
-        for (extent begin = first; begin < last; begin += block) {
-            const extent end = std::min(begin + block, last);
-            for (extent i = 0; i < count; ++i) {
-                T* to = weights + table_row(x[i], rows);
-                for (extent c = begin; c < end; ++c) to[c * rows] += dy[i * columns + c];
+    static constexpr extent size(extent rows, extent columns) { return rows * (columns + 1); }
+    const T* vector(extent row) const { return memory + row * columns; }
+    T& present(extent row) const { return memory[rows * columns + row]; }
+
+    void clear() const noexcept { kernels::fill(rows, T(0), &present(0)); }
+    /// Fetches the vectors that x names: columns of weights, plus the bias (null: none).
+    void fetch(extent count, const T* x, const T* weights, const T* bias, thread_pool* threads) const noexcept {
+        bool complete = true;
+        for (extent i = 0; i < count; ++i) complete = complete && present(table_row(x[i], rows)) != T(0);
+        if (complete) return;
+        parallel_for(threads, columns, block, [&](extent first, extent last) {
+            for (extent begin = first; begin < last; begin += block) {
+                const extent end = std::min(begin + block, last);
+                for (extent i = 0; i < count; ++i) {
+                    const extent row = table_row(x[i], rows);
+                    if (present(row) != T(0)) continue;
+                    T* to = memory + row * columns;
+                    for (extent c = begin; c < end; ++c)
+                        to[c] = bias == nullptr ? weights[c * rows + row] : weights[c * rows + row] + bias[c];
+                }
             }
-        }
-    });
-}
+        });
+        for (extent i = 0; i < count; ++i) present(table_row(x[i], rows)) = T(1);
+    }
+};
 
 }  // namespace detail
-
-/// Looks vectors up: y is column x of W, plus b.
-///
-/// W [output_channels, input_dim], b [output_channels].
-/// x [.., n, 1, 1, 1] of rank 4 or 5 -> y [.., n, output_channels, 1, 1]; one index [1, 1, 1] goes beyond the
-/// specification. x holds indices from 0 to input_dim - 1: another number means the nearest of them, NaN means 0.
-/// No gradient passes to x.
-/// Core ML specification, EmbeddingLayerParams.
-struct embedding {
-    extent input_dim = unset;
-    extent output_channels = unset;
-    bool has_bias = false;
-
-    static constexpr auto key = "embedding";
-    static constexpr auto fields = std::tuple{field{"inputDim", &embedding::input_dim},
-                                              field{"outputChannels", &embedding::output_channels},
-                                              field{"hasBias", &embedding::has_bias}};
-    static constexpr bool batched = true;
-    static constexpr backward_needs needs{.input = true, .output = false};
-
-    template <class T>
-    using parameters = weights_and_bias<T>;
-    template <class T>
-    static constexpr auto parameter_fields = weights_and_bias<T>::fields;
-
-    constexpr outcome output_shape(const shape& x) const {
-        if (x.rank() < 3 || x.rank() > 5 || x.from_end(3) != 1 || x.from_end(2) != 1 || x.from_end(1) != 1)
-            return shape_fault("an input [n, 1, 1, 1] or [m, n, 1, 1, 1] of indices wanted, its shape is ", x);
-        if (input_dim < 1) return value_fault("inputDim from 1 up wanted, ", input_dim, " given");
-        if (output_channels < 1)
-            return value_fault("outputChannels from 1 up wanted, ", output_channels, " given");
-        shape y = x;
-        y.from_end(3) = output_channels;
-        return y;
-    }
-    constexpr parameters<shape> parameter_shapes(const shape&) const {
-        return {.weights = {output_channels, input_dim}, .bias = has_bias ? shape{output_channels} : absent};
-    }
-
-    template <class T>
-    extent prepared_size(const shape&) const {
-        return input_dim * output_channels;
-    }
-    template <class P, class T>
-    void prepare(const P& p, T* prepared) const noexcept {
-        detail::prepare_table<T>(input_dim, output_channels, p.weights.data, p.bias.data, prepared);
-    }
-    template <class X, class Y, class P, class W>
-    void forward(X x, Y y, const P&, W& w) const noexcept {
-        detail::look_up(x.total(), x.data, input_dim, output_channels, w.prepared, y.data, w.threads);
-    }
-    template <class X, class Y, class Dy, class Dx, class P, class Dp, class W>
-    void backward(X x, Y, Dy dy, Dx, const P&, const Dp& dp, W& w) const noexcept {
-        detail::look_up_backward(x.total(), x.data, input_dim, output_channels, dy.data, dp.weights.data,
-                                 dp.bias.data, w.threads);
-    }
-    friend bool operator==(const embedding&, const embedding&) = default;
-};
 
 /// Looks vectors up: y is column x of W, plus b.
 ///
@@ -151,22 +91,73 @@ struct embedding_nd {
 
     template <class T>
     extent prepared_size(const shape&) const {
-        return vocab_size * embedding_size;
+        return detail::vector_table<T>::size(vocab_size, embedding_size);
     }
     template <class P, class T>
-    void prepare(const P& p, T* prepared) const noexcept {
-        detail::prepare_table<T>(vocab_size, embedding_size, p.weights.data, p.bias.data, prepared);
+    void prepare(const P&, T* prepared) const noexcept {
+        detail::vector_table<T>{vocab_size, embedding_size, prepared}.clear();
     }
     template <class X, class Y, class P, class W>
-    void forward(X x, Y y, const P&, W& w) const noexcept {
-        detail::look_up(extent{x.total()}, x.data, vocab_size, embedding_size, w.prepared, y.data, w.threads);
+    void forward(X x, Y y, const P& p, W& w) const noexcept {
+        using T = typename X::value_type;
+        const extent count = x.total(), columns = embedding_size;
+        thread_pool* threads = count * columns < (1 << 14) ? nullptr : w.threads;
+        const detail::vector_table<T> table{vocab_size, columns, w.prepared};
+        table.fetch(count, x.data, p.weights.data, p.bias.data, threads);
+        parallel_for(threads, count, 1, [&](extent first, extent last) {
+            for (extent i = first; i < last; ++i)
+                kernels::copy(columns, table.vector(detail::table_row(x.data[i], vocab_size)), y.data + i * columns);
+        });
     }
+    /// An element is summed up in the order of the indices: threads split the columns.
     template <class X, class Y, class Dy, class Dx, class P, class Dp, class W>
     void backward(X x, Y, Dy dy, Dx, const P&, const Dp& dp, W& w) const noexcept {
-        detail::look_up_backward(extent{x.total()}, x.data, vocab_size, embedding_size, dy.data, dp.weights.data,
-                                 dp.bias.data, w.threads);
+        const extent count = x.total(), columns = embedding_size;
+        if (dp.bias) kernels::column_sums(count, columns, dy.data, columns, dp.bias.data, w.threads);
+        if (!dp.weights) return;
+        constexpr extent block = detail::vector_table<typename X::value_type>::block;
+        thread_pool* threads = count * columns < (1 << 14) ? nullptr : w.threads;
+        parallel_for(threads, columns, block, [&](extent first, extent last) {
+            for (extent begin = first; begin < last; begin += block) {
+                const extent end = std::min(begin + block, last);
+                for (extent i = 0; i < count; ++i) {
+                    auto* to = dp.weights.data + detail::table_row(x.data[i], vocab_size);
+                    for (extent c = begin; c < end; ++c) to[c * vocab_size] += dy.data[i * columns + c];
+                }
+            }
+        });
     }
     friend bool operator==(const embedding_nd&, const embedding_nd&) = default;
+};
+
+/// `embedding_nd` for indices that stand alone on three axes: W [output_channels, input_dim], b [output_channels];
+/// x [.., n, 1, 1, 1] of rank 4 or 5 -> y [.., n, output_channels, 1, 1]. One index [1, 1, 1] goes beyond the
+/// specification.
+/// Core ML specification, EmbeddingLayerParams.
+struct embedding {
+    extent input_dim = unset;
+    extent output_channels = unset;
+    bool has_bias = false;
+
+    static constexpr auto key = "embedding";
+    static constexpr auto fields = std::tuple{field{"inputDim", &embedding::input_dim},
+                                              field{"outputChannels", &embedding::output_channels},
+                                              field{"hasBias", &embedding::has_bias}};
+
+    constexpr outcome output_shape(const shape& x) const {
+        if (x.rank() < 3 || x.rank() > 5 || x.from_end(3) != 1 || x.from_end(2) != 1 || x.from_end(1) != 1)
+            return shape_fault("an input [n, 1, 1, 1] or [m, n, 1, 1, 1] of indices wanted, its shape is ", x);
+        if (input_dim < 1) return value_fault("inputDim from 1 up wanted, ", input_dim, " given");
+        if (output_channels < 1)
+            return value_fault("outputChannels from 1 up wanted, ", output_channels, " given");
+        shape y = x;
+        y.from_end(3) = output_channels;
+        return y;
+    }
+    constexpr embedding_nd equivalent(const shape&) const {
+        return {.vocab_size = input_dim, .embedding_size = output_channels, .has_bias = has_bias};
+    }
+    friend bool operator==(const embedding&, const embedding&) = default;
 };
 
 }  // namespace bespoke
