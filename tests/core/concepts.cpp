@@ -75,6 +75,26 @@ struct rescaled {
     bool operator==(const rescaled&) const = default;
 };
 
+/// All elements as one row.
+struct row {
+    static constexpr auto key = "row";
+    static constexpr auto fields = std::tuple{};
+    static constexpr bool same_elements = true;
+    constexpr outcome output_shape(const shape& x) const { return shape{x.size()}; }
+    bool operator==(const row&) const = default;
+};
+
+/// The same, which may also turn the row around.
+struct turned {
+    bool around = false;
+
+    static constexpr auto key = "turned";
+    static constexpr auto fields = std::tuple{field{"around", &turned::around}};
+    constexpr outcome output_shape(const shape& x) const { return shape{x.size()}; }
+    constexpr bool same_elements() const { return !around; }
+    bool operator==(const turned&) const = default;
+};
+
 struct no_key {
     constexpr outcome output_shape(const shape& x) const { return x; }
     bool operator==(const no_key&) const = default;
@@ -148,4 +168,12 @@ TEST_CASE("a layer in terms of another has all of it but names, fields and the s
     CHECK_FALSE(output_shapes(rescaled{}, std::vector<shape>{{4}}));
     CHECK(parameter_shapes(rescaled{}, std::vector<shape>{{4, 5}}) == std::array{shape{4}, absent});
     CHECK(key_of<rescaled>().view() == "rescaled");
+}
+
+TEST_CASE("a layer that gives the elements it takes says no more than that") {
+    static_assert(layer<row> && same_elements_layer<row> && !same_elements_layer<turned> && !same_elements_layer<plus_one>);
+    static_assert(is_batched<row> && is_in_place<row> && !needs_of<row>.input && !needs_of<row>.output);
+    static_assert(!is_in_place<turned> && needs_of<turned>.input);
+    static_assert(gives_same_elements(row{}) && !gives_same_elements(plus_one{}));
+    static_assert(gives_same_elements(turned{}) && !gives_same_elements(turned{.around = true}));
 }

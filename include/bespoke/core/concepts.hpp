@@ -189,6 +189,14 @@ concept unary_layer = described<L> && requires(const L& layer, const shape& x) {
     { layer.output_shape(x) } -> std::convertible_to<outcome>;
 };
 
+/// y has the elements of x in their order: `static constexpr bool same_elements = true`. Nothing is needed but the
+/// shape rule.
+template <class L>
+concept same_elements_layer = unary_layer<L> && requires {
+    { L::same_elements } -> std::convertible_to<bool>;
+    requires bool{L::same_elements};
+};
+
 /// Any number of inputs (`static constexpr input_count inputs`) and a shape rule for them.
 template <class L>
 concept variadic_layer = described<L> && requires(const L& layer, std::span<const shape> xs) {
@@ -209,21 +217,10 @@ concept layer = elementwise_layer<L> || unary_layer<L> || variadic_layer<L> || c
 /// `batched = true`: forward and backward take all examples in one call. Else they run one by one.
 template <class L>
 inline constexpr bool is_batched = [] {
-    if constexpr (elementwise_layer<L>)
+    if constexpr (elementwise_layer<L> || same_elements_layer<L>)
         return true;
     else if constexpr (requires { performer_t<L>::batched; })
         return bool{performer_t<L>::batched};
-    else
-        return false;
-}();
-
-/// `in_place = true`: forward may write y over x.
-template <class L>
-inline constexpr bool is_in_place = [] {
-    if constexpr (elementwise_layer<L>)
-        return true;
-    else if constexpr (requires { performer_t<L>::in_place; })
-        return bool{performer_t<L>::in_place};
     else
         return false;
 }();
@@ -248,6 +245,19 @@ inline constexpr bool is_overwriting = [] {
         return false;
 }();
 
+/// `in_place = true`: forward may write y over x.
+template <class L>
+inline constexpr bool is_in_place = [] {
+    if constexpr (elementwise_layer<L>)
+        return true;
+    else if constexpr (same_elements_layer<L>)
+        return !is_overwriting<L>;
+    else if constexpr (requires { performer_t<L>::in_place; })
+        return bool{performer_t<L>::in_place};
+    else
+        return false;
+}();
+
 template <class L>
 inline constexpr input_count inputs_of = [] {
     if constexpr (requires { L::inputs; })
@@ -258,7 +268,9 @@ inline constexpr input_count inputs_of = [] {
 
 template <class L>
 inline constexpr backward_needs needs_of = [] {
-    if constexpr (requires { performer_t<L>::needs; })
+    if constexpr (same_elements_layer<L>)
+        return backward_needs{.input = false, .output = false};
+    else if constexpr (requires { performer_t<L>::needs; })
         return backward_needs{performer_t<L>::needs};
     else
         return backward_needs{};
@@ -311,6 +323,15 @@ constexpr bool gives_probabilities(const L& layer, std::span<const shape> inputs
         return inputs.size() == 1 && layer.probabilities(inputs[0]);
     else
         return false;
+}
+
+/// Whether y has the elements of x in their order. A layer of which some do says `constexpr bool same_elements() const`.
+template <class L>
+constexpr bool gives_same_elements([[maybe_unused]] const L& layer) {
+    if constexpr (requires { layer.same_elements(); })
+        return layer.same_elements();
+    else
+        return same_elements_layer<L>;
 }
 
 /// `constexpr bool mixes_examples() const`: whether the result of one example depends on the others that run

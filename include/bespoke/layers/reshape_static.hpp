@@ -1,7 +1,6 @@
 #pragma once
 
 #include "../core/concepts.hpp"
-#include "../kernels/map.hpp"
 
 #include <limits>
 
@@ -14,9 +13,7 @@ struct reshape_static {
 
     static constexpr auto key = "reshapeStatic";
     static constexpr auto fields = std::tuple{field{"targetShape", &reshape_static::target_shape}};
-    static constexpr bool batched = true;
-    static constexpr bool in_place = true;
-    static constexpr backward_needs needs{.input = false, .output = false};
+    static constexpr bool same_elements = true;
 
     constexpr outcome output_shape(const shape& x) const {
         constexpr extent largest = std::numeric_limits<extent>::max();
@@ -40,15 +37,6 @@ struct reshape_static {
             return shape_fault("targetShape ", y, " does not fit its input of shape ", x, ", which has ",
                                size, size == 1 ? " element" : " elements");
         return y;
-    }
-
-    template <class X, class Y, class P, class W>
-    void forward(X x, Y y, const P&, W&) const noexcept {
-        kernels::copy(x.total(), x.data, y.data);
-    }
-    template <class X, class Y, class Dy, class Dx, class P, class Dp, class W>
-    void backward(X, Y, Dy dy, Dx dx, const P&, const Dp&, W&) const noexcept {
-        if (dx) kernels::accumulate(dy.total(), dy.data, dx.data);
     }
     friend bool operator==(const reshape_static&, const reshape_static&) = default;
 };

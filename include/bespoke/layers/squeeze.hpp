@@ -1,7 +1,6 @@
 #pragma once
 
 #include "../core/concepts.hpp"
-#include "../kernels/map.hpp"
 
 namespace bespoke {
 namespace detail {
@@ -35,9 +34,7 @@ struct squeeze {
     static constexpr auto key = "squeeze";
     static constexpr auto fields =
         std::tuple{field{"axes", &squeeze::axes}, field{"squeezeAll", &squeeze::squeeze_all}};
-    static constexpr bool batched = true;
-    static constexpr bool in_place = true;
-    static constexpr backward_needs needs{.input = false, .output = false};
+    static constexpr bool same_elements = true;
 
     constexpr outcome output_shape(const shape& x) const {
         if (axes.rank() == 0 && !squeeze_all) return value_fault("axes or squeezeAll wanted");
@@ -53,15 +50,6 @@ struct squeeze {
         if (y.rank() == 0 && x.rank() > 0) y.push_back(1);
         return y;
     }
-
-    template <class X, class Y, class P, class W>
-    void forward(X x, Y y, const P&, W&) const noexcept {
-        kernels::copy(x.total(), x.data, y.data);
-    }
-    template <class X, class Y, class Dy, class Dx, class P, class Dp, class W>
-    void backward(X, Y, Dy dy, Dx dx, const P&, const Dp&, W&) const noexcept {
-        if (dx) kernels::accumulate(dy.total(), dy.data, dx.data);
-    }
     friend bool operator==(const squeeze&, const squeeze&) = default;
 };
 
@@ -72,9 +60,7 @@ struct expand_dims {
 
     static constexpr auto key = "expandDims";
     static constexpr auto fields = std::tuple{field{"axes", &expand_dims::axes}};
-    static constexpr bool batched = true;
-    static constexpr bool in_place = true;
-    static constexpr backward_needs needs{.input = false, .output = false};
+    static constexpr bool same_elements = true;
 
     constexpr outcome output_shape(const shape& x) const {
         if (axes.rank() == 0) return value_fault("axes wanted");
@@ -88,15 +74,6 @@ struct expand_dims {
         std::size_t from = 0;
         for (std::size_t axis = 0; axis < rank; ++axis) y.push_back(made.named[axis] ? 1 : x[from++]);
         return y;
-    }
-
-    template <class X, class Y, class P, class W>
-    void forward(X x, Y y, const P&, W&) const noexcept {
-        kernels::copy(x.total(), x.data, y.data);
-    }
-    template <class X, class Y, class Dy, class Dx, class P, class Dp, class W>
-    void backward(X, Y, Dy dy, Dx dx, const P&, const Dp&, W&) const noexcept {
-        if (dx) kernels::accumulate(dy.total(), dy.data, dx.data);
     }
     friend bool operator==(const expand_dims&, const expand_dims&) = default;
 };

@@ -46,7 +46,8 @@ void each_call(const engine_state<T>& e, std::size_t step, const Body& body) {
     const extent end = together ? 0 : e.step_examples(step);
     for (extent example = together ? -1 : 0; example < end; ++example) body(example);
 }
-/// Calls `body(x, y, size)` with the place of the first elements of an element-wise layer and their number.
+/// Calls `body(x, y, size)` with the place of the first elements and their number, for a layer that takes elements one by
+/// one.
 template <class T, class Body>
 void each_run(const engine_state<T>& e, std::size_t step, const Body& body) {
     const extent size = e.plan().blobs[e.plan().outputs_of(step)[0]].dimensions.size();
@@ -119,6 +120,10 @@ void forward_layer(engine_state<T>& e, const L& given, std::size_t step) {
                 if (goes_on) e.finish(step, {y + out + done, 1, some, some});
             }
         });
+    } else if constexpr (same_elements_layer<L>) {
+        const T* x = e.window_value(e.plan().inputs_of(step)[0]);
+        T* y = e.window_value(e.plan().outputs_of(step)[0]);
+        detail::each_run(e, step, [&](extent in, extent out, extent size) { kernels::copy(size, x + in, y + out); });
     } else {
         const auto p = detail::parameter_views<L>(e, step);
         workspace<T> w = e.work(step);
@@ -163,13 +168,16 @@ void backward_layer(engine_state<T>& e, const L& given, std::size_t step) {
     if (!e.runs(step)) return;
     [[maybe_unused]] const auto& layer = detail::performer_at(e, given, step);
     e.begin_backward(step);
-    if constexpr (is_differentiable<L> && elementwise_layer<L>) {
+    if constexpr (is_differentiable<L> && (elementwise_layer<L> || same_elements_layer<L>)) {
         const std::size_t in = e.plan().inputs_of(step)[0], out = e.plan().outputs_of(step)[0];
         const T *x = e.window_value(in), *y = e.window_value(out), *dy = e.window_gradient(out);
         T* dx = e.window_gradient(in);
         if (dx != nullptr && dy != nullptr)
             detail::each_run(e, step, [&](extent at_x, extent at_y, extent size) {
-                kernels::map_backward(size, layer, x + at_x, y + at_y, dy + at_y, dx + at_x);
+                if constexpr (elementwise_layer<L>)
+                    kernels::map_backward(size, layer, x + at_x, y + at_y, dy + at_y, dx + at_x);
+                else
+                    kernels::accumulate(size, dy + at_y, dx + at_x);
             });
     } else if constexpr (is_differentiable<L>) {
         if (e.wants_backward(step)) {

@@ -44,6 +44,8 @@ public:
         const view<T, y_shape, constant<1>> to{e.reserved(y_facts), {}, {}, y_shape::size()};
         if constexpr (elementwise_layer<L>) {
             kernels::map(to.size(), layer, from.data, to.data);
+        } else if constexpr (same_elements_layer<L>) {
+            kernels::copy(to.size(), from.data, to.data);
         } else {
             workspace<T> w = e.work(step);
             performer(layer, x_facts.dimensions).forward(from, to, parameter_views(e), w);
