@@ -212,6 +212,15 @@ TEST_CASE("slice: along each axis") {
     require_gradients(slice{.start_index = 1, .stride = 2, .axis = slice_axis::height}, {{2, 5, 2}});
 }
 
+TEST_CASE("slice: an end of 0, which a document leaves out, is the end of the axis") {
+    const slice last{.start_index = 2, .end_index = 0, .axis = slice_axis::width};
+    const auto got = evaluate<float>(last, {{{1, 2, 4}, counted(8)}});
+    REQUIRE(got.dimensions() == shape{1, 2, 2});
+    REQUIRE(got.first() == std::vector<float>{2, 3, 6, 7});
+    REQUIRE(slice{.start_index = 1}.output_shape(shape{2, 3, 4}).shapes()[0] == shape{1, 3, 4});
+    REQUIRE(slice{}.output_shape(shape{0, 3, 4}).shapes()[0] == shape{0, 3, 4});
+}
+
 TEST_CASE("slice: faults") {
     const std::string place = "layers/0 \"layer\" (slice): ";
     REQUIRE(fault_of(slice{}, {{2, 3}}) == place + "an input of rank 3 or more wanted, its shape is [2, 3]");

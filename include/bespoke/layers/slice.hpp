@@ -5,7 +5,6 @@
 #include "../kernels/strided.hpp"
 
 #include <algorithm>
-#include <limits>
 
 namespace bespoke {
 namespace detail {
@@ -149,10 +148,11 @@ constexpr std::array<std::string_view, 3> enumerators(slice_axis) {
 
 /// Every stride-th element of [start_index, end_index) along one axis of x [.., C, H, W]; negative indices count from
 /// the end, those outside are brought to the edge. `height` needs rank 2 only, `width` rank 1.
-/// Core ML specification, SliceLayerParams.
+/// Core ML specification, SliceLayerParams. It does not say what an end_index of 0 means, which also is one that is not
+/// given; Core ML's check of a model takes it, like the negative ones, as counted from the end.
 struct slice {
     extent start_index = 0;
-    extent end_index = std::numeric_limits<extent>::max();
+    extent end_index = 0;  ///< 0: to the end
     extent stride = 1;
     slice_axis axis = slice_axis::channel;
 
@@ -160,39 +160,27 @@ struct slice {
     static constexpr auto fields =
         std::tuple{field{"startIndex", &slice::start_index}, field{"endIndex", &slice::end_index},
                    field{"stride", &slice::stride}, field{"axis", &slice::axis}};
-    static constexpr bool batched = true;
-    static constexpr backward_needs needs{.input = false, .output = false};
 
     constexpr outcome output_shape(const shape& x) const {
         if (x.rank() < back())
             return shape_fault("an input of rank ", back(), " or more wanted, its shape is ", x);
         if (stride < 1) return value_fault("a stride from 1 up wanted, ", stride, " given");
-        shape y = x;
-        y.from_end(back()) = part(x.from_end(back())).count;
-        return y;
+        return equivalent(x).output_shape(x);
     }
-
-    template <class X, class Y, class P, class W>
-    void forward(X x, Y y, const P&, W& w) const noexcept {
-        box(x.dimensions, y.dimensions, x.examples).forward(x.data, y.data, w.threads);
-    }
-    template <class X, class Y, class Dy, class Dx, class P, class Dp, class W>
-    void backward(X, Y, Dy dy, Dx dx, const P&, const Dp&, W& w) const noexcept {
-        if (dx) box(dx.dimensions, dy.dimensions, dx.examples).backward(dy.data, dx.data, w.threads);
+    constexpr slice_static equivalent(const shape& x) const {
+        slice_static all;
+        for (std::size_t a = 0; a < x.rank(); ++a) {
+            const bool here = a + back() == x.rank();
+            all.begin_ids.push_back(here ? start_index : 0);
+            all.end_ids.push_back(here && end_index != 0 ? end_index : x[a]);
+            all.strides.push_back(here ? stride : 1);
+        }
+        return all;
     }
     friend bool operator==(const slice&, const slice&) = default;
 
 private:
     constexpr std::size_t back() const { return 3 - static_cast<std::size_t>(axis); }
-    constexpr detail::axis_slice part(extent size) const {
-        return detail::slice_of(size, start_index, false, end_index, false, stride);
-    }
-    detail::sliced_box box(const shape& x, const shape& y, extent examples) const {
-        detail::sliced_box b(x, y, examples);
-        for (std::size_t a = 0; a < x.rank(); ++a)
-            b.add(x[a], a + back() == x.rank() ? part(x[a]) : detail::axis_slice{0, x[a], 1});
-        return b;
-    }
 };
 
 }  // namespace bespoke

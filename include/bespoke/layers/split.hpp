@@ -35,31 +35,6 @@ kernels::strided_walk piece_walk(const shape& whole, extent stride, const Piece&
     return w;
 }
 
-template <class X, class Ys>
-void split_forward(const X& x, const Ys& ys, std::size_t axis, thread_pool* threads) noexcept {
-    const auto* from = x.data;
-    for (const auto& y : ys) {
-        kernels::copy_strided(piece_walk(x.dimensions, x.stride, y, axis), from, y.data, threads);
-        from += y.dimensions.product(axis, y.rank());
-    }
-}
-
-template <class Dx, class Dys>
-void split_backward(const Dx& dx, const Dys& dys, std::size_t axis, thread_pool* threads) noexcept {
-    if (!dx) return;
-    auto* to = dx.data;
-    for (const auto& whole : dys) {
-        auto dy = whole;
-        const extent runs = dx.stride == 0 ? whole.examples : 1;  // stored once: the examples meet in one place
-        if (runs != 1) dy.examples = 1;
-        for (extent i = 0; dy && i < runs; ++i) {
-            const auto walk = piece_walk(dx.dimensions, dx.stride, dy, axis);
-            kernels::accumulate_strided(walk.reversed(), dy.data + i * dy.size(), to, threads);
-        }
-        to += whole.dimensions.product(axis, whole.rank());
-    }
-}
-
 }  // namespace detail
 
 /// x in pieces along `axis` (negative: from the end): `num_splits` equal ones, or one for each of `split_sizes`,
@@ -108,11 +83,30 @@ struct split_nd {
 
     template <class Xs, class Ys, class P, class W>
     void forward(Xs xs, Ys ys, const P&, W& w) const noexcept {
-        detail::split_forward(xs[0], ys, axis_in(xs[0].dimensions), w.threads);
+        const auto& x = xs[0];
+        const std::size_t along = axis_in(x.dimensions);
+        const auto* from = x.data;
+        for (const auto& y : ys) {
+            kernels::copy_strided(detail::piece_walk(x.dimensions, x.stride, y, along), from, y.data, w.threads);
+            from += y.dimensions.product(along, y.rank());
+        }
     }
     template <class Xs, class Ys, class Dys, class Dxs, class P, class Dp, class W>
     void backward(Xs, Ys, Dys dys, Dxs dxs, const P&, const Dp&, W& w) const noexcept {
-        detail::split_backward(dxs[0], dys, axis_in(dxs[0].dimensions), w.threads);
+        const auto& dx = dxs[0];
+        if (!dx) return;
+        const std::size_t along = axis_in(dx.dimensions);
+        auto* to = dx.data;
+        for (const auto& whole : dys) {
+            auto dy = whole;
+            const extent runs = dx.stride == 0 ? whole.examples : 1;  // stored once: the examples meet in one place
+            if (runs != 1) dy.examples = 1;
+            for (extent i = 0; dy && i < runs; ++i) {
+                const auto walk = detail::piece_walk(dx.dimensions, dx.stride, dy, along);
+                kernels::accumulate_strided(walk.reversed(), dy.data + i * dy.size(), to, w.threads);
+            }
+            to += whole.dimensions.product(along, whole.rank());
+        }
     }
     friend bool operator==(const split_nd&, const split_nd&) = default;
 
@@ -130,8 +124,6 @@ struct split {
     static constexpr auto key = "split";
     static constexpr auto fields = std::tuple{field{"nOutputs", &split::n_outputs}};
     static constexpr input_count inputs{1, 1};
-    static constexpr bool batched = true;
-    static constexpr backward_needs needs{.input = false, .output = false};
 
     constexpr outcome output_shape(std::span<const shape> xs) const {
         const shape& x = xs[0];
@@ -140,18 +132,9 @@ struct split {
             return value_fault("nOutputs from 2 to ", most_splits, " wanted, ", n_outputs, " given");
         if (x.from_end(3) % n_outputs != 0)
             return shape_fault("channels wanted that ", n_outputs, " divides, the shape of its input is ", x);
-        const std::vector<extent> sizes(static_cast<std::size_t>(n_outputs), x.from_end(3) / n_outputs);
-        return detail::split_shapes(x, x.rank() - 3, sizes);
+        return equivalent(x).output_shape(xs);
     }
-
-    template <class Xs, class Ys, class P, class W>
-    void forward(Xs xs, Ys ys, const P&, W& w) const noexcept {
-        detail::split_forward(xs[0], ys, xs[0].rank() - 3, w.threads);
-    }
-    template <class Xs, class Ys, class Dys, class Dxs, class P, class Dp, class W>
-    void backward(Xs, Ys, Dys dys, Dxs dxs, const P&, const Dp&, W& w) const noexcept {
-        detail::split_backward(dxs[0], dys, dxs[0].rank() - 3, w.threads);
-    }
+    constexpr split_nd equivalent(const shape&) const { return {.axis = -3, .num_splits = n_outputs}; }
     friend bool operator==(const split&, const split&) = default;
 };
 

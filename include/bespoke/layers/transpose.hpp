@@ -72,8 +72,6 @@ struct permute {
 
     static constexpr auto key = "permute";
     static constexpr auto fields = std::tuple{field{"axis", &permute::axis}};
-    static constexpr bool batched = true;
-    static constexpr backward_needs needs{.input = false, .output = false};
 
     constexpr outcome output_shape(const shape& x) const {
         if (x.rank() < 3 || x.rank() > 5)
@@ -83,22 +81,9 @@ struct permute {
         if (x.rank() == 3 && axis.rank() > 0 && axis[0] != 0)
             return value_fault("an axis that begins with 0 wanted for an input without a sequence, ", axis,
                                " given for the shape ", x);
-        return transpose{axes_of(x)}.output_shape(x);
+        return equivalent(x).output_shape(x);
     }
-
-    template <class X, class Y, class P, class W>
-    void forward(X x, Y y, const P& p, W& w) const noexcept {
-        transpose{axes_of(x.dimensions)}.forward(x, y, p, w);
-    }
-    template <class X, class Y, class Dy, class Dx, class P, class Dp, class W>
-    void backward(X x, Y y, Dy dy, Dx dx, const P& p, const Dp& dp, W& w) const noexcept {
-        transpose{axes_of(dy.dimensions)}.backward(x, y, dy, dx, p, dp, w);
-    }
-    friend bool operator==(const permute&, const permute&) = default;
-
-private:
-    /// What `transpose` would be told for an input of the rank of x.
-    constexpr shape axes_of(const shape& x) const {
+    constexpr transpose equivalent(const shape& x) const {
         const extent missing = x.rank() == 3 ? 1 : 0, batch = x.rank() == 5 ? 1 : 0;
         shape axes;
         for (extent i = missing; i < 4; ++i) {
@@ -106,8 +91,9 @@ private:
             axes.push_back(a > 0 ? a + batch - missing : a);
             if (i == 0 && batch == 1) axes.push_back(1);
         }
-        return axes;
+        return {axes};
     }
+    friend bool operator==(const permute&, const permute&) = default;
 };
 
 }  // namespace bespoke
