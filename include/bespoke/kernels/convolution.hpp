@@ -1,7 +1,7 @@
 #pragma once
 
-#include "../core/epilogue.hpp"
 #include "convolution_narrow.hpp"
+#include "depthwise.hpp"
 #include "gemm.hpp"
 #include "winograd.hpp"
 
@@ -112,6 +112,7 @@ template <class T>
 /// The elements of scratch that each thread has for itself.
 template <class T>
 constexpr extent forward_part(const convolution_geometry& g) {
+    if (suits_depthwise(g)) return 0;
     const bool narrow = is_narrow<T>(g.group_outputs());
     const extent image = image_size(make_layout(g, narrow), g.group_channels());
     return narrow ? image : packed_size<T>(1, image) + table_size * panel_width<T>;
@@ -175,6 +176,10 @@ template <class T>
             return winograd_forward(g, examples, x, x_stride, packed != nullptr ? packed : scratch, bias, y, y_stride,
                                     accumulate, parts, threads, after);
         }
+    if (detail::suits_depthwise(g))
+        return parallel_for(threads, examples * g.channels, 1, [&](extent first, extent last) {
+            detail::depthwise_forward(g, first, last, x, x_stride, weights, bias, y, y_stride, accumulate, after);
+        });
     const extent outputs = g.group_outputs();
     const bool narrow = detail::is_narrow<T>(outputs);
     const auto layout = detail::make_layout(g, narrow);

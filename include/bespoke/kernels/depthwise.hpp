@@ -1,0 +1,185 @@
+#pragma once
+
+#include "../core/epilogue.hpp"
+#include "convolution_narrow.hpp"
+
+namespace bespoke::kernels::detail {
+
+// Depthwise convolutions with a 3 x 3 kernel: each channel is an image of its own. Batches of pixels go down the image;
+// the three rows that a batch sees stay in registers. Nothing is copied: what lies beside the image is masked out.
+
+/// Whether `depthwise_forward` is for this geometry.
+constexpr bool suits_depthwise(const convolution_geometry& g) noexcept {
+    return g.groups == g.channels && g.groups == g.output_channels && g.kernel_height == 3 && g.kernel_width == 3 &&
+           g.dilation_y == 1 && g.dilation_x == 1 && g.stride_y == g.stride_x && (g.stride_x == 1 || g.stride_x == 2);
+}
+
+/// The lanes [first, last) of a batch whose first element is `begin` of a row of `size`: those within the row.
+template <class T>
+struct row_window {
+    unsigned first, last, mask;
+
+    row_window() = default;
+    row_window(extent begin, extent size)
+        : first(static_cast<unsigned>(std::clamp<extent>(-begin, 0, lanes<T>))),
+          last(static_cast<unsigned>(std::clamp<extent>(size - begin, 0, lanes<T>))),
+          mask(((1u << last) - 1u) & ~((1u << first) - 1u)) {}
+
+    /// Zero in the other lanes; reads nothing beside them.
+    [[gnu::always_inline]] batch<T> load(const T* p) const noexcept {
+#if XSIMD_WITH_AVX512F
+        if constexpr (is_avx512<xsimd::default_arch> && std::is_same_v<T, float>)
+            return _mm512_maskz_loadu_ps(static_cast<__mmask16>(mask), p);
+        else if constexpr (is_avx512<xsimd::default_arch> && std::is_same_v<T, double>)
+            return _mm512_maskz_loadu_pd(static_cast<__mmask8>(mask), p);
+        else
+#endif
+        {
+            if (first == 0 && last == static_cast<unsigned>(lanes<T>)) return kernels::load(p);
+            alignas(64) T copy[lanes<T>] = {};
+            for (unsigned i = first; i < last; ++i) copy[i] = p[i];
+            return batch<T>::load_aligned(copy);
+        }
+    }
+};
+
+/// Some channels of a depthwise convolution; x, weights, bias and y are those of the first.
+template <class T>
+struct depthwise_images {
+    const convolution_geometry& g;
+    const T* x;
+    const T* weights;
+    const T* bias;  ///< or null
+    T* y;
+    bool accumulate;
+};
+
+/// The output rows [first, last) of `Batches` batches of pixels: side by side from `column` on, or with `Planes` those
+/// at `column` of as many channels. `Edge`: pixels may be missing, or see what is beside the image.
+template <class T, extent Stride, std::size_t Batches, bool Planes, bool Edge>
+[[gnu::noinline]] void depthwise_rows(const depthwise_images<T>& images, extent column, extent first,
+                                      extent last) noexcept {
+    const convolution_geometry& g = images.g;
+    const extent height = g.height, width = g.width, output_width = g.output_width;
+    const extent x_step = Planes ? g.plane() : Stride * lanes<T>, y_step = Planes ? g.pixels() : lanes<T>;
+    // What the loads of a batch see: of the three taps, or of the even and odd elements and those two further.
+    constexpr extent shifts[4] = {0, Stride == 1 ? 1 : lanes<T>, 2, lanes<T> + 2};
+    row_window<T> windows[4][Batches];
+    extent valid[Batches];
+    batch<T> start[Batches];
+    unroll<Batches>([&](auto j) __attribute__((always_inline)) {
+        const extent at = column + (Planes ? 0 : static_cast<extent>(j()) * lanes<T>);
+        start[j] = batch<T>(images.bias != nullptr ? images.bias[Planes ? j() : 0] : T(0));
+        valid[j] = std::clamp<extent>(output_width - at, 0, lanes<T>);
+        unroll<4>([&](auto k) __attribute__((always_inline)) {
+            windows[k][j] = row_window<T>(at * Stride - g.pad_left + shifts[k], width);
+        });
+    });
+    const T* x = images.x + column * Stride - g.pad_left;
+    T* y = images.y + first * output_width + column;
+    batch<T> row[3][3][Batches];  // taps of the rows that are seen
+    const auto read = [&](extent r, batch<T>(&taps)[3][Batches]) __attribute__((always_inline)) {
+        if (r < 0 || r >= height) {
+            unroll<3 * Batches>([&](auto i) __attribute__((always_inline)) {
+                taps[i() / Batches][i() % Batches] = batch<T>(T(0));
+            });
+            return;
+        }
+        unroll<Batches>([&](auto j) __attribute__((always_inline)) {
+            const T* p = x + r * width + static_cast<extent>(j()) * x_step;
+            const auto at = [&](auto k) __attribute__((always_inline)) {
+                if constexpr (Edge)
+                    return windows[k][j].load(p + shifts[k]);
+                else
+                    return load(p + shifts[k]);
+            };
+            constexpr std::integral_constant<std::size_t, 0> zero;
+            constexpr std::integral_constant<std::size_t, 1> one;
+            constexpr std::integral_constant<std::size_t, 2> two;
+            constexpr std::integral_constant<std::size_t, 3> three;
+            if constexpr (Stride == 1) {
+                taps[0][j] = at(zero);
+                taps[1][j] = at(one);
+                taps[2][j] = at(two);
+            } else {
+                const batch<T> a = at(zero), b = at(one);
+                taps[0][j] = even_lanes<T>(a, b);
+                taps[1][j] = odd_lanes<T>(a, b);
+                taps[2][j] = even_lanes<T>(at(two), at(three));
+            }
+        });
+    };
+    const T* weights = images.weights;
+    const bool accumulate = images.accumulate;
+    extent r = first * Stride - g.pad_top;
+    read(r, row[0]);
+    if constexpr (Stride == 1) read(r + 1, row[1]);
+    r += Stride == 1 ? 2 : 1;
+    for (extent o = first; o < last; ++o, r += Stride, y += output_width) {
+        if constexpr (Stride == 2) read(r, row[1]);
+        read(Stride == 1 ? r : r + 1, row[2]);
+        unroll<Batches>([&](auto j) __attribute__((always_inline)) {
+            T* to = y + static_cast<extent>(j()) * y_step;
+            batch<T> sum = start[j];
+            if (accumulate) sum = Edge ? load_partial<T>(to, valid[j]) : load<T>(to);
+            unroll<9>([&](auto k) __attribute__((always_inline)) {
+                sum = kernels::fma<T>(batch<T>(weights[k() + (Planes ? 9 * j() : 0)]), row[k() / 3][k() % 3][j], sum);
+            });
+            if constexpr (Edge)
+                store_partial<T>(to, sum, valid[j]);
+            else
+                store<T>(to, sum);
+        });
+        unroll<3 * Batches>([&](auto i) __attribute__((always_inline)) {
+            constexpr std::size_t k = i() / Batches, j = i() % Batches;
+            row[0][k][j] = row[Stride == 1 ? 1 : 2][k][j];
+            if constexpr (Stride == 1) row[1][k][j] = row[2][k][j];
+        });
+    }
+}
+
+/// One channel, or two of at most one batch of columns, in the output rows [first, last).
+template <class T, extent Stride>
+[[gnu::noinline]] void depthwise_channels(const depthwise_images<T>& images, extent channels, extent first,
+                                          extent last) noexcept {
+    const convolution_geometry& g = images.g;
+    if (channels == 2) return depthwise_rows<T, Stride, 2, true, true>(images, 0, first, last);
+    for (extent column = 0; column < g.output_width; column += 2 * lanes<T>) {
+        const extent begin = column * Stride - g.pad_left, end = begin + 2 * Stride * lanes<T> + 2;
+        if (g.output_width - column <= lanes<T>)
+            depthwise_rows<T, Stride, 1, false, true>(images, column, first, last);
+        else if (begin >= 0 && end <= g.width && column + 2 * lanes<T> <= g.output_width)
+            depthwise_rows<T, Stride, 2, false, false>(images, column, first, last);
+        else
+            depthwise_rows<T, Stride, 2, false, true>(images, column, first, last);
+    }
+}
+
+/// y = conv(x) + bias of the channels [first, last), counted over the examples, in the order of arithmetic of all
+/// forward passes. `after` is run on some rows of one or two channels at a time.
+template <class T>
+[[gnu::noinline]] void depthwise_forward(const convolution_geometry& g, extent first, extent last, const T* x,
+                                         extent x_stride, const T* weights, const T* bias, T* y, extent y_stride,
+                                         bool accumulate, const epilogue<T>* after) noexcept {
+    const extent rows = std::max<extent>(4096 / g.output_width, 8);
+    for (extent item = first; item < last;) {
+        const extent example = item / g.channels, channel = item % g.channels;
+        const extent channels =
+            g.output_width <= lanes<T> && item + 1 < last && channel + 1 < g.channels ? 2 : 1;
+        const depthwise_images<T> images{g,
+                                         x + example * x_stride + channel * g.plane(),
+                                         weights + 9 * channel,
+                                         bias != nullptr ? bias + channel : nullptr,
+                                         y + example * y_stride + channel * g.pixels(),
+                                         accumulate};
+        for (extent row = 0; row < g.output_height; row += rows) {
+            const extent end = std::min(row + rows, g.output_height);
+            (g.stride_x == 1 ? depthwise_channels<T, 1> : depthwise_channels<T, 2>)(images, channels, row, end);
+            if (after != nullptr)
+                (*after)({images.y + row * g.output_width, channels, (end - row) * g.output_width, g.pixels()});
+        }
+        item += channels;
+    }
+}
+
+}  // namespace bespoke::kernels::detail
