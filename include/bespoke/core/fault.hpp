@@ -2,6 +2,8 @@
 
 #include "shape.hpp"
 
+#include <algorithm>
+#include <optional>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -36,8 +38,10 @@ public:
     constexpr std::string_view view() const { return {text_, size_}; }
 
     constexpr void append(std::string_view part) {
-        for (char c : part)
-            if (size_ < capacity) text_[size_++] = c;
+        const std::size_t count = std::min(part.size(), capacity - size_);
+        const char* from = part.data();
+        for (std::size_t i = 0; i < count; ++i) text_[size_ + i] = from[i];
+        size_ += count;
     }
     constexpr void append(const char* part) { append(std::string_view(part)); }
     constexpr void append(const sentence& part) { append(part.view()); }
@@ -89,16 +93,15 @@ class outcome {
 public:
     constexpr outcome(const shape& only) : shapes_{only} {}
     constexpr outcome(std::vector<shape> shapes) : shapes_(std::move(shapes)) {}
-    constexpr outcome(const fault& problem) : problem_(problem), failed_(true) {}
+    constexpr outcome(const fault& problem) : problem_(problem) {}
 
-    constexpr explicit operator bool() const { return !failed_; }
+    constexpr explicit operator bool() const { return !problem_; }
     constexpr const std::vector<shape>& shapes() const { return shapes_; }
-    constexpr const fault& problem() const { return problem_; }
+    constexpr const fault& problem() const { return *problem_; }
 
 private:
     std::vector<shape> shapes_;
-    fault problem_;
-    bool failed_ = false;
+    std::optional<fault> problem_;
 };
 
 }  // namespace bespoke

@@ -19,29 +19,30 @@ struct tenancy {
 /// largest live set on real networks (Pisarchyk and Lee, "Efficient Memory Management for Deep Neural Net
 /// Inference", 2020).
 constexpr extent allocate(std::vector<tenancy>& tenancies) {
+    tenancy* const all = tenancies.data();  // and no operators: the compiler counts every call
     std::vector<std::size_t> order;
     for (std::size_t i = 0; i < tenancies.size(); ++i) order.push_back(i);
     std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-        return tenancies[a].size != tenancies[b].size ? tenancies[a].size > tenancies[b].size : a < b;
+        return all[a].size != all[b].size ? all[a].size > all[b].size : a < b;
     });
     std::vector<std::size_t> placed;  // by offset
     extent total = 0;
     for (std::size_t i : order) {
-        tenancy& mine = tenancies[i];
+        tenancy& mine = all[i];
         const extent size = aligned_size<float>(mine.size);
         extent offset = 0;
-        for (std::size_t other : placed) {
-            const tenancy& theirs = tenancies[other];
+        const std::size_t* const end = placed.data() + placed.size();
+        for (const std::size_t* other = placed.data(); other != end; ++other) {
+            const tenancy& theirs = all[*other];
             if (theirs.last < mine.first || mine.last < theirs.first) continue;
             if (theirs.offset >= offset + size) break;
-            offset = std::max(offset, theirs.offset + aligned_size<float>(theirs.size));
+            const extent behind = theirs.offset + aligned_size<float>(theirs.size);
+            if (behind > offset) offset = behind;
         }
         mine.offset = offset;
         total = std::max(total, offset + size);
         placed.insert(std::upper_bound(placed.begin(), placed.end(), i,
-                                       [&](std::size_t a, std::size_t b) {
-                                           return tenancies[a].offset < tenancies[b].offset;
-                                       }),
+                                       [&](std::size_t a, std::size_t b) { return all[a].offset < all[b].offset; }),
                       i);
     }
     return total;

@@ -4,15 +4,25 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdint>
 #include <span>
 #include <string_view>
 #include <vector>
 
 namespace bespoke {
 
+/// A number for a text, in which most differ (FNV-1a).
+constexpr std::uint32_t hash_of(std::string_view text) {
+    std::uint32_t hash = 0x811C9DC5U;
+    const char* const end = text.data() + text.size();
+    for (const char* c = text.data(); c != end; ++c) hash = (hash ^ static_cast<unsigned char>(*c)) * 0x01000193U;
+    return hash;
+}
+
 /// A piece of the plan's text pool.
 struct text_range {
     std::size_t begin = 0, size = 0;
+    std::uint32_t hash = 0;
 };
 
 /// One array of the network: an input, or what a layer writes.

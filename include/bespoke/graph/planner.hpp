@@ -20,7 +20,14 @@ public:
     static constexpr extent largest = extent{1} << 40;
 
     /// `root` stands before every place in an error: "/neuralNetwork/" for a file.
-    constexpr explicit planner(std::string_view root = "") : place_(root) {}
+    constexpr explicit planner(std::string_view root = "") : place_(root) {
+        // The compiler counts every element that a growing vector moves.
+        if (!std::is_constant_evaluated()) return;
+        plan_.text.reserve(std::size_t{1} << 20);
+        plan_.steps.reserve(std::size_t{1} << 12);
+        plan_.blobs.reserve(std::size_t{1} << 12);
+        plan_.links.reserve(std::size_t{1} << 14);
+    }
 
     constexpr bool failed() const { return problem_.has_value(); }
     /// Where and what, in one sentence.
@@ -41,8 +48,7 @@ public:
             return fail(shape_fault("extents from 0 up wanted, ", dimensions, " given"));
         previous_ = plan_.blobs.size();
         plan_.inputs.push_back(previous_);
-        plan_.blobs.push_back({.name = keep(name), .dimensions = dimensions});
-        known_.push_back(known::written);
+        add_blob({.name = keep(name), .dimensions = dimensions}, known::written);
     }
 
     /// Declares an output of the network. Without any, it is what the last layer writes.
@@ -109,7 +115,7 @@ public:
     constexpr const shape& dimensions(std::size_t blob) const { return plan_.blobs[blob].dimensions; }
     constexpr std::size_t input_count_of(std::size_t number) const { return plan_.steps[number].input_count; }
     /// The first input of the layer that is being added.
-    constexpr std::size_t input_of(std::size_t number) const { return plan_.view().inputs_of(number)[0]; }
+    constexpr std::size_t input_of(std::size_t number) const { return inputs(number)[0]; }
     constexpr bool in_loop() const { return loops_ > 0; }
     constexpr std::size_t step_count() const { return plan_.steps.size(); }
 
@@ -188,12 +194,9 @@ public:
         for (std::size_t depth = scopes_.size() + 1; depth-- > 0;) {
             const std::string_view prefix =
                 depth == scopes_.size() ? prefix_.view() : prefix_.view().substr(0, scopes_[depth]);
-            for (std::size_t i = 0; i < plan_.blobs.size(); ++i) {
-                const std::string_view full = text(plan_.blobs[i].name);
-                if (full.size() == prefix.size() + name.size() && full.substr(0, prefix.size()) == prefix &&
-                    full.substr(prefix.size()) == name)
-                    return i;
-            }
+            if (prefix.size() + name.size() > longest_name) continue;
+            const std::size_t blob = find_blob(sentence(prefix, name).view());
+            if (blob != npos) return blob;
         }
         return npos;
     }
@@ -244,15 +247,54 @@ private:
     constexpr std::string_view text(text_range range) const {
         return {plan_.text.data() + range.begin, range.size};
     }
+    /// The elements of a list by their names: the compiler plans large networks, where to walk the list for each name
+    /// would take longest.
+    class name_index {
+    public:
+        /// The element behind the last.
+        constexpr void add(std::uint32_t hash) {
+            std::size_t& first = first_[hash % slots];
+            next_.push_back(first);
+            first = next_.size() - 1;
+        }
+        template <class Named>
+        constexpr std::size_t find(const std::vector<Named>& list, const std::vector<char>& pool,
+                                   std::string_view name) const {
+            const std::uint32_t hash = hash_of(name);
+            for (std::size_t i = first_[hash % slots]; i != npos; i = next_[i]) {
+                const text_range& mine = list[i].name;
+                if (mine.hash == hash && std::string_view(pool.data() + mine.begin, mine.size) == name) return i;
+            }
+            return npos;
+        }
+
+    private:
+        static constexpr std::size_t slots = 256;
+        std::vector<std::size_t> first_ = std::vector<std::size_t>(slots, npos), next_;
+    };
+    constexpr std::size_t find_blob(std::string_view name) const {
+        return blob_names_.find(plan_.blobs, plan_.text, name);
+    }
+    constexpr void add_blob(const blob_facts& facts, known value) {
+        plan_.blobs.push_back(facts);
+        blob_names_.add(facts.name.hash);
+        known_.push_back(value);
+    }
+    constexpr std::span<const std::size_t> inputs(std::size_t number) const {
+        const step_facts& step = plan_.steps[number];
+        return {plan_.links.data() + step.first_link, step.input_count};
+    }
     constexpr text_range keep(std::string_view words) {
-        const text_range range{plan_.text.size(), words.size()};
-        plan_.text.insert(plan_.text.end(), words.begin(), words.end());
+        const text_range range{plan_.text.size(), words.size(), hash_of(words)};
+        plan_.text.resize(range.begin + range.size);
+        char* const to = plan_.text.data() + range.begin;
+        for (std::size_t i = 0; i < range.size; ++i) to[i] = words[i];
         return range;
     }
 
     constexpr std::vector<shape> input_shapes(std::size_t number) const {
         std::vector<shape> shapes;
-        for (std::size_t blob : plan_.view().inputs_of(number)) shapes.push_back(plan_.blobs[blob].dimensions);
+        for (std::size_t blob : inputs(number)) shapes.push_back(plan_.blobs[blob].dimensions);
         return shapes;
     }
 
@@ -266,13 +308,14 @@ private:
         step.place = keep(current_.view());
         step.name = name.empty() ? keep(sentence(prefix_, key, "_", number).view())
                                  : keep(sentence(prefix_, name).view());
-        if (plan_.view().find_step(text(step.name)) != npos)
+        if (step_names_.find(plan_.steps, plan_.text, text(step.name)) != npos)
             fail({errc::duplicate_name, sentence("another layer has this name")});
         step.first_link = plan_.links.size();
         step.in_loop = in_loop();
         step.first_parameter = plan_.parameters.size();
         step.end = number + 1;
         plan_.steps.push_back(step);
+        step_names_.add(step.name.hash);
         ++layers_;
         return number;
     }
@@ -306,7 +349,7 @@ private:
             return fail(value_fault(range, wanted.least == 1 && wanted.most == 1 ? " input wanted, " : " inputs wanted, ",
                                     count, " named"));
         }
-        for (std::size_t blob : plan_.view().inputs_of(number))
+        for (std::size_t blob : inputs(number))
             if (known_[blob] != known::written) return fail_conditional(blob);
     }
 
@@ -317,7 +360,7 @@ private:
             return fail(value_fault(shapes.size(), shapes.size() == 1 ? " output wanted, " : " outputs wanted, ",
                                     names.size(), " named"));
         bool per_example = loops_ > 0 || branches_ > 0;
-        for (std::size_t blob : plan_.view().inputs_of(number)) per_example |= plan_.blobs[blob].per_example;
+        for (std::size_t blob : inputs(number)) per_example |= plan_.blobs[blob].per_example;
         for (std::size_t i = 0; i < shapes.size(); ++i) {
             if (!names.empty() && prefix_.view().size() + names[i].size() > longest_name)
                 return fail_long_name(names[i]);
@@ -326,12 +369,11 @@ private:
             if (checked_size(shapes[i], largest) < 0)
                 return fail(shape_fault("its output would have the shape ", shapes[i]));
             // only a copy reaches out of its prefix: it overwrites what is there
-            std::size_t blob = overwrites && !names.empty() ? find(names[i]) : plan_.view().find_blob(name.view());
+            std::size_t blob = overwrites && !names.empty() ? find(names[i]) : find_blob(name.view());
             if (blob == npos) {
                 blob = plan_.blobs.size();
-                plan_.blobs.push_back({.name = keep(name.view()), .dimensions = shapes[i],
-                                       .per_example = per_example, .maker = number});
-                known_.push_back(known::written);
+                add_blob({.name = keep(name.view()), .dimensions = shapes[i], .per_example = per_example,
+                          .maker = number}, known::written);
             } else {
                 const blob_facts& old = plan_.blobs[blob];
                 if (known_[blob] != known::unwritten && !overwrites)
@@ -339,7 +381,7 @@ private:
                 if (!(old.dimensions == shapes[i]))
                     return fail(shape_fault("its output \"", name, "\" has the shape ", shapes[i],
                                             ", where it was written before it has ", old.dimensions));
-                for (std::size_t read : plan_.view().inputs_of(number))
+                for (std::size_t read : inputs(number))
                     if (read == blob) return fail(value_fault("its output \"", name, "\" is its input"));
                 if (per_example) store_per_example(blob);
                 if (known_[blob] != known::unwritten) plan_.steps[number].logged = true;
@@ -375,6 +417,7 @@ private:
     }
 
     plan plan_;
+    name_index blob_names_, step_names_;
     std::optional<fault> problem_;
     sentence place_, prefix_, current_;
     std::vector<std::size_t> scopes_;  // how long the prefix was outside of each part of it

@@ -35,7 +35,16 @@ struct composed_plan {
         p.finish();
         return p;
     }
-    static constexpr bool fits = !run().failed();
+    /// What the compiler has to know before it can keep the plan: one run of the planner for all of it.
+    struct outline {
+        bool fits;
+        plan_sizes sizes;
+    };
+    static constexpr outline facts = [] {
+        const planner p = run();
+        return outline{!p.failed(), plan_sizes(p.result())};
+    }();
+    static constexpr bool fits = facts.fits;
 
     /// The fault as a template argument.
     static constexpr auto explain() {
@@ -47,7 +56,7 @@ struct composed_plan {
     }
     static constexpr auto make() {
         if constexpr (fits) {
-            constexpr plan_sizes n(run().result());
+            constexpr plan_sizes n = facts.sizes;
             return static_plan<n.steps, n.blobs, n.links, n.parameters, n.inputs, n.outputs, n.text>(run().result());
         } else {
             return static_plan<0, 0, 0, 0, 0, 0, 0>(bespoke::plan{});
