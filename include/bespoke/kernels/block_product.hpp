@@ -70,7 +70,7 @@ struct block_tile {
     T* c;
     extent c_row;
     const T* start;
-    extent start_row;
+    extent start_row;  ///< negative: each row has one start, start[i] for all columns
     const T* coming;
     extent coming_step;
     const T* next_c;
@@ -93,12 +93,19 @@ template <class T, extent Rows, extent Batches>
     const extent last = t.last, start_row = t.start_row, c_row = t.c_row, a_row = t.a_row, a_column = t.a_column,
                  b_row = t.b_row;
     const T *start = t.start, *next = t.next_c, *a[pointers];
-    unroll<rows>([&](auto i) __attribute__((always_inline)) {
-        unroll<batches>([&](auto j) __attribute__((always_inline)) {
-            sum[i][j] = load(start + static_cast<extent>(j()) * lanes<T>);
+    if (start_row < 0)
+        unroll<rows>([&](auto i) __attribute__((always_inline)) {
+            const batch<T> value(*start);
+            unroll<batches>([&](auto j) __attribute__((always_inline)) { sum[i][j] = value; });
+            start += static_cast<extent>(i()) < last;
         });
-        start += static_cast<extent>(i()) < last ? start_row : 0;
-    });
+    else
+        unroll<rows>([&](auto i) __attribute__((always_inline)) {
+            unroll<batches>([&](auto j) __attribute__((always_inline)) {
+                sum[i][j] = load(start + static_cast<extent>(j()) * lanes<T>);
+            });
+            start += static_cast<extent>(i()) < last ? start_row : 0;
+        });
     for (extent i = 0; i < Rows; ++i, next += c_row) {
         __builtin_prefetch(next);
         __builtin_prefetch(next + panel_width<T> - 1);
@@ -151,7 +158,7 @@ void multiply_strip(block_tile<T> t, extent rows, extent columns) noexcept {
         t.a += size * t.a_row;
         t.c += size * t.c_row;
         t.next_c += size * t.c_row;
-        t.start += size * t.start_row;
+        t.start += t.start_row < 0 ? size : size * t.start_row;
     }
 }
 

@@ -3,6 +3,7 @@
 #include "convolution_narrow.hpp"
 #include "depthwise.hpp"
 #include "gemm.hpp"
+#include "pointwise.hpp"
 #include "winograd.hpp"
 
 namespace bespoke::kernels {
@@ -113,6 +114,7 @@ template <class T>
 template <class T>
 constexpr extent forward_part(const convolution_geometry& g) {
     if (suits_depthwise(g)) return 0;
+    if (suits_pointwise<T>(g)) return pointwise_part<T>(g);
     const bool narrow = is_narrow<T>(g.group_outputs());
     const extent image = image_size(make_layout(g, narrow), g.group_channels());
     return narrow ? image : packed_size<T>(1, image) + table_size * panel_width<T>;
@@ -150,8 +152,8 @@ template <class T>
 template <class T>
 constexpr extent convolution_forward_scratch(const convolution_geometry& g, extent threads) noexcept {
     if (std::min({g.channels, g.output_channels, g.pixels()}) <= 0) return 0;
-    return convolution_packed_size<T>(g) + (detail::uses_winograd<T>(g) ? winograd_scratch<T>(g, threads)
-                                                                        : threads * detail::forward_part<T>(g));
+    return convolution_packed_size<T>(g) + (detail::suits_pointwise<T>(g) ? detail::pointwise_copy(g) : 0) +
+           (detail::uses_winograd<T>(g) ? winograd_scratch<T>(g, threads) : threads * detail::forward_part<T>(g));
 }
 
 /// y = conv(x) + bias, or y += conv(x) where `accumulate` (then `bias` is null); `bias` may be null.
@@ -193,6 +195,9 @@ template <class T>
         if (packed == nullptr) convolution_pack(g, weights, scratch, threads);
         job.weights = packed != nullptr ? packed : scratch;
     }
+    if (detail::suits_pointwise<T>(g))
+        return detail::pointwise_forward<T>({g, x, x_stride, job.weights, bias, y, y_stride, accumulate, after},
+                                            examples, parts, threads);
     detail::split(threads, items, [&](extent part, extent first, extent last) {
         T* space = parts + part * detail::forward_part<T>(g);
         if (narrow)

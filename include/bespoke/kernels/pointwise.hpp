@@ -1,0 +1,199 @@
+#pragma once
+
+#include "block_product.hpp"
+#include "convolution_narrow.hpp"
+#include "gemm.hpp"
+
+namespace bespoke::kernels::detail {
+
+// Convolutions with a 1 x 1 kernel: products of the weights with images, whose rows are channels. Large images are the
+// right-hand side as they stand, and the result has the order of y. Of small ones, where the last batch of pixels would
+// be half empty, the pixels are the rows and the result is transposed. Both read the same packed weights.
+
+template <class T>
+struct pointwise_job {
+    const convolution_geometry& g;
+    const T* x;
+    extent x_stride;
+    const T* packed;
+    const T* bias;
+    T* y;
+    extent y_stride;
+    bool accumulate;
+    const epilogue<T>* after;
+};
+
+/// Whether `pointwise_forward` is for this geometry.
+template <class T>
+constexpr bool suits_pointwise(const convolution_geometry& g) noexcept {
+    return g.kernel_height == 1 && g.kernel_width == 1 && g.pad_top == 0 && g.pad_left == 0 &&
+           g.covered_rows() <= g.height && g.covered_columns() <= g.width && !is_narrow<T>(g.group_outputs());
+}
+
+/// Whether the kernel sees each pixel as it stands in x.
+constexpr bool sees_all_pixels(const convolution_geometry& g) noexcept {
+    return g.output_height == g.height && g.output_width == g.width;
+}
+
+/// Whether the pixels are the rows.
+template <class T>
+constexpr bool pixels_as_rows(const convolution_geometry& g) noexcept {
+    constexpr extent most = 256, transposing = 8;  // a transposition costs as much as so many channels
+    const extent batches = (g.pixels() + lanes<T> - 1) / lanes<T> * lanes<T>;
+    const extent rows = (g.pixels() + small_tile_rows - 1) / small_tile_rows * small_tile_rows;
+    return g.pixels() <= most && rows * (g.group_channels() + transposing) < batches * g.group_channels();
+}
+
+/// Steps of k that are computed together.
+template <class T>
+constexpr extent pointwise_steps(const convolution_geometry& g) noexcept {
+    const extent parts = std::max<extent>((g.group_channels() + left_steps<T> - 1) / left_steps<T>, 1);
+    return (g.group_channels() + parts - 1) / parts;
+}
+
+/// The elements of scratch that each thread has for itself: pixels that do not fill a batch or tile, and results.
+template <class T>
+constexpr extent pointwise_part(const convolution_geometry& g) noexcept {
+    if (!pixels_as_rows<T>(g)) return (pointwise_steps<T>(g) + tile_rows) * panel_width<T>;
+    const extent parts = (g.group_channels() + left_steps<T> - 1) / left_steps<T>;
+    return packed_left_size<T>(1, parts * pointwise_steps<T>(g)) + (g.pixels() + tile_rows) * panel_width<T>;
+}
+
+/// Elements of scratch besides: the pixels of one example that are seen.
+constexpr extent pointwise_copy(const convolution_geometry& g) noexcept {
+    return sees_all_pixels(g) ? 0 : g.channels * g.pixels();
+}
+
+/// The pixels of the channels [first, last) that are seen, side by side.
+template <class T>
+[[gnu::noinline]] void gather_pixels(const convolution_geometry& g, extent first, extent last, const T* x,
+                                     T* to) noexcept {
+    to += first * g.pixels();
+    for (extent channel = first; channel < last; ++channel)
+        for (extent row = 0; row < g.output_height; ++row, to += g.output_width) {
+            const T* from = x + channel * g.plane() + row * g.stride_y * g.width;
+            extent j = 0;
+            if (g.stride_x == 2)
+                for (; 2 * (j + lanes<T>) <= g.width && j + lanes<T> <= g.output_width; j += lanes<T>)
+                    store<T>(to + j, even_lanes<T>(load(from + 2 * j), load(from + 2 * j + lanes<T>)));
+            for (; j < g.output_width; ++j) to[j] = from[j * g.stride_x];
+        }
+}
+
+/// Items are (example, group, panel of pixels).
+template <class T>
+[[gnu::noinline]] void pointwise_columns(const pointwise_job<T>& job, extent first, extent last, T* space) noexcept {
+    constexpr extent width = panel_width<T>;
+    constexpr T zeros[tile_rows] = {};
+    const convolution_geometry& g = job.g;
+    const extent pixels = g.pixels(), outputs = g.group_outputs(), size = g.group_channels();
+    const extent panels = (pixels + width - 1) / width, together = pointwise_steps<T>(g);
+    T *copy = space, *edge = space + together * width;
+    for (extent item = first; item < last; ++item) {
+        const extent pixel = item % panels * width, where = item / panels, example = where / g.groups,
+                     group = where % g.groups, columns = std::min(pixels - pixel, width);
+        const bool whole = columns == width;
+        const T* x = job.x + example * job.x_stride + group * size * pixels + pixel;
+        T* y = job.y + example * job.y_stride + group * outputs * pixels + pixel;
+        for (extent k = 0; k == 0 || k < size; k += together) {
+            const extent steps = std::min(size - k, together);
+            const bool goes_on = job.accumulate || k > 0, ends = job.after != nullptr && k + together >= size;
+            const T* b = x + k * pixels;
+            if (!whole) {
+                if (steps > 0) std::fill_n(copy, steps * width, T(0));
+                copy_rows(steps, columns, b, pixels, copy, width);
+                b = copy;
+            }
+            for (extent o = 0; o < outputs;) {
+                // Panels of weights are cut into tiles.
+                const extent inside = o % width, rows = std::min({outputs - o, width - inside, tile_rows});
+                const T* a =
+                    job.packed + group * packed_size<T>(size, outputs) + (o - inside) * size + k * width + inside;
+                T* to = y + o * pixels;
+                if (!whole && goes_on) copy_rows(rows, columns, to, pixels, edge, width);
+                T* c = whole ? to : edge;
+                const extent c_row = whole ? pixels : width;
+                const T* start = goes_on ? c : job.bias != nullptr ? job.bias + group * outputs + o : zeros;
+                // With the first tile the next pixels come, else the next weights.
+                multiply_strip<T>({steps, a, 1, width, b, whole ? pixels : width, c, c_row, start, goes_on ? c_row : -1,
+                                   o == 0 ? x + k * pixels + width : a + size * width, o == 0 ? pixels : width,
+                                   c + rows * c_row, 0},
+                                  rows, columns);
+                if (!whole) copy_rows(rows, columns, edge, width, to, pixels);
+                if (ends) (*job.after)({to, rows, columns, pixels});
+                o += rows;
+            }
+        }
+    }
+}
+
+/// Items are (example, group, panel of outputs).
+template <class T>
+[[gnu::noinline]] void pointwise_rows(const pointwise_job<T>& job, extent first, extent last, T* space) noexcept {
+    constexpr extent width = panel_width<T>;
+    const convolution_geometry& g = job.g;
+    const extent pixels = g.pixels(), outputs = g.group_outputs(), size = g.group_channels();
+    const extent panels = (outputs + width - 1) / width, together = pointwise_steps<T>(g);
+    const extent filled = pixels % small_tile_rows == 0 ? pixels : pixels / tile_rows * tile_rows;
+    T *sums = space, *left = space + (pixels + tile_rows) * width;
+    alignas(64) T start[width];
+    extent held = -1;
+    for (extent item = first; item < last; ++item) {
+        const extent panel = item % panels, where = item / panels, example = where / g.groups, group = where % g.groups,
+                     columns = std::min(outputs - panel * width, width), channel = group * outputs + panel * width;
+        const T* x = job.x + example * job.x_stride + group * size * pixels;
+        const T* weights = job.packed + group * packed_size<T>(size, outputs) + panel * width * size;
+        T* y = job.y + example * job.y_stride + channel * pixels;
+        if (std::exchange(held, where) != where && filled < pixels)
+            for (extent k = 0; k < size; k += together)
+                pack_left(x + k * pixels + filled, extent{1}, pixels, pixels - filled, std::min(size - k, together),
+                          left + k * tile_rows);
+        std::fill_n(start, width, T(0));
+        if (job.accumulate)
+            transpose(y, pixels, columns, pixels, sums, width);
+        else if (job.bias != nullptr)
+            std::copy_n(job.bias + channel, columns, start);
+        for (extent k = 0; k == 0 || k < size; k += together) {
+            const extent steps = std::min(size - k, together);
+            const bool goes_on = job.accumulate || k > 0;
+            const extent near = width * tile_rows / std::max(pixels, tile_rows) + 1;
+            const T* b = weights + k * width;
+            for (extent i = 0; i < pixels; i += tile_rows) {
+                const bool packed = i >= filled;
+                T* c = sums + i * width;
+                multiply_strip<T>({steps, packed ? left + k * tile_rows : x + k * pixels + i, 1,
+                                   packed ? tile_rows : pixels, b, width, c, width, goes_on ? c : start,
+                                   goes_on ? width : 0, b + size * width + i / tile_rows * steps * near, near,
+                                   c + tile_rows * width, 0},
+                                  std::min(pixels - i, tile_rows), columns);
+            }
+        }
+        transpose(sums, width, pixels, columns, y, pixels);
+        if (job.after != nullptr) (*job.after)({y, columns, pixels, pixels});
+    }
+}
+
+/// The whole pass; `scratch` holds pointwise_copy(g) elements and then pointwise_part<T>(g) for each thread.
+template <class T>
+[[gnu::noinline]] void pointwise_forward(pointwise_job<T> job, extent examples, T* scratch,
+                                         thread_pool* threads) noexcept {
+    const convolution_geometry& g = job.g;
+    const bool by_rows = pixels_as_rows<T>(g), copies = !sees_all_pixels(g);
+    const extent panels = ((by_rows ? g.group_outputs() : g.pixels()) + panel_width<T> - 1) / panel_width<T>;
+    for (extent e = 0; e < (copies ? examples : 1); ++e) {
+        pointwise_job<T> part = job;
+        if (copies) {
+            parallel_for(threads, g.channels, 1, [&](extent first, extent last) {
+                gather_pixels(g, first, last, job.x + e * job.x_stride, scratch);
+            });
+            part.x = scratch;
+            part.y += e * job.y_stride;
+        }
+        split(threads, (copies ? 1 : examples) * g.groups * panels, [&](extent thread, extent first, extent last) {
+            (by_rows ? pointwise_rows<T> : pointwise_columns<T>)(
+                part, first, last, scratch + pointwise_copy(g) + thread * pointwise_part<T>(g));
+        });
+    }
+}
+
+}  // namespace bespoke::kernels::detail

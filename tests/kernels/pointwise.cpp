@@ -1,0 +1,75 @@
+#include <bespoke/kernels/pointwise.hpp>
+
+#include "convolution_test.hpp"
+
+using namespace convolution_test;
+
+namespace {
+
+/// Turns the sign of all that comes: what comes never or twice shows.
+template <class T>
+void negate(const void*, const output_block<T>& block) noexcept {
+    for (extent i = 0; i < block.rows; ++i)
+        for (extent j = 0; j < block.columns; ++j) block.data[i * block.stride + j] *= -1;
+}
+
+template <class T>
+void compare(const geometry& g) {
+    CAPTURE(g.channels, g.height, g.width, g.output_channels, g.stride_x, g.groups);
+    using pass = typename run_of<T>::pass;
+    thread_pool three(3);
+    const run_of<T> r(g, 2, 1);
+    for (const pass p : {pass::forward, pass::plain, pass::accumulate}) {
+        array<T> chain = r.y;
+        for (extent e = 0; e < r.examples; ++e) {
+            T* y = chain.data() + e * r.y_stride;
+            for (extent i = 0; i < g.output_channels * g.pixels() && p != pass::accumulate; ++i)
+                y[i] = p == pass::forward ? r.bias[i / g.pixels()] : T(0);
+            each_product(g, [&](extent out, extent in, extent tap) {
+                y[out] = kernels::fma(r.w[tap], r.x[e * r.x_stride + in], y[out]);
+            });
+        }
+        CHECK(check::same_bits(r.result(p), chain));
+        CHECK(check::same_bits(r.result(p, &three, true), chain));
+        array<T> with = r.y, scratch(kernels::convolution_forward_scratch<T>(g, 3), 1);
+        const epilogue<T> after{&negate<T>, nullptr};
+        kernels::convolution_forward<T>(g, r.examples, r.x.data(), r.x_stride, r.w.data(),
+                                        p == pass::forward ? r.bias.data() : nullptr, with.data(), r.y_stride,
+                                        p == pass::accumulate, scratch.data(), &three, nullptr, &after);
+        CHECK(with.intact());
+        CHECK(scratch.intact());
+        bool right = true;
+        for (extent i = 0; i < with.size(); ++i)
+            right = right && with[i] == (i % r.y_stride < r.y_stride - 3 ? -chain[i] : chain[i]);
+        CHECK(right);
+    }
+}
+
+}  // namespace
+
+TEMPLATE_TEST_CASE("pointwise: the documented chain for images of any size", "[convolution]", float, double) {
+    for (const auto& [height, width] :
+         {std::pair{1, 1}, {1, 2}, {3, 1}, {2, 2}, {7, 7}, {3, 11}, {8, 8}, {14, 14}, {16, 16}, {13, 21}, {6, 48}})
+        for (const extent channels : {1, 5, 40})
+            for (const extent outputs : {17, 32, 45}) {
+                const geometry g = make(channels, height, width, outputs, 1, 1);
+                REQUIRE(kernels::detail::suits_pointwise<TestType>(g));
+                compare<TestType>(g);
+            }
+    const extent steps = kernels::detail::left_steps<TestType>;
+    for (const extent width : {7, 70}) {
+        compare<TestType>(make(2 * steps + 1, 7, width, 40, 1, 1));  // several blocks of k
+        compare<TestType>(make(12, 7, width, 60, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 3));
+        compare<TestType>(make(12, 9, width, 60, 1, 1, 2, 2, 1, 1, 0, 0, 0, 0, 3));  // some pixels are seen
+        compare<TestType>(make(12, 8, width + 1, 60, 1, 1, 2, 2));
+        compare<TestType>(make(12, 8, width, 60, 1, 1, 3, 1));
+        compare<TestType>(make(12, 8, width, 60, 1, 1, 1, 3));
+    }
+}
+
+TEST_CASE("pointwise: pixels are rows where batches of them would be half empty") {
+    const extent w = kernels::lanes<float>;
+    CHECK(kernels::detail::pixels_as_rows<float>(make(512, 1, 4 * w + 1, 64, 1, 1)));
+    CHECK(!kernels::detail::pixels_as_rows<float>(make(512, 1, 4 * w, 64, 1, 1)));
+    CHECK(!kernels::detail::pixels_as_rows<float>(make(512, 1, 100 * w + 1, 64, 1, 1)));
+}
