@@ -36,6 +36,18 @@ struct dense {
     }
 };
 
+/// y [outputs, rows] = W x
+contestant product(const work& w) {
+    return [weights = filled(weights(0, w.outputs, w.inputs), w.outputs, w.inputs), x = input_columns(w.batch, w.inputs),
+            y = matrix(w.outputs, w.batch)]() mutable {
+        if (x.cols() == 1)
+            y.col(0).noalias() = weights * x.col(0);
+        else
+            y.noalias() = weights * x;
+        return std::span<const float>(y.data(), static_cast<std::size_t>(y.size()));
+    };
+}
+
 work_function mlp_forward(int batch) {
     struct state {
         dense layer1{0, 784, 256}, layer2{1, 256, 128}, layer3{2, 128, 10};
@@ -160,6 +172,7 @@ struct trained_mlp {
 
 contestant make(const work& w, int threads) {
     Eigen::setNbThreads(threads);
+    if (w.name == "sgemm") return product(w);
     if (w.name == "mlp784") return mlp_forward(w.batch);
     if (w.name == "mlp32_tanh") return mlp32_tanh();
     if (w.name == "train_mlp")
