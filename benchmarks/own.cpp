@@ -5,7 +5,8 @@ namespace {
 
 template <bool Composed>
 contestant make(const work& w, int threads) {
-    for (const auto group : {own_layers, own_bert, own_bert_training, own_images, own_streams, own_training})
+    for (const auto group :
+         {own_layers, own_bert, own_bert_sizes, own_bert_training, own_images, own_streams, own_training})
         if (contestant c = group(w, threads, Composed)) return c;
     return {};
 }

@@ -16,6 +16,7 @@ namespace bespoke::benchmarks {
 /// The works of each file, empty where a work is none of them. `composed`: by which door.
 contestant own_layers(const work& w, int threads, bool composed);
 contestant own_bert(const work& w, int threads, bool composed);
+contestant own_bert_sizes(const work& w, int threads, bool composed);
 contestant own_bert_training(const work& w, int threads, bool composed);
 contestant own_images(const work& w, int threads, bool composed);
 contestant own_streams(const work& w, int threads, bool composed);
@@ -96,7 +97,8 @@ struct loaded_door {
 /// Predictions of a network through one of the doors.
 template <class Door, const auto& Description>
 contestant prediction_by(input_values x, int batch, int threads) {
-    auto net = std::make_shared<decltype(Door::template make<Description>(1))>(Door::template make<Description>(threads));
+    using network_type = decltype(Door::template make<Description>(1));
+    auto net = std::make_shared<network_type>(Door::template make<Description>(threads));
     fill_parameters(*net);
     return [net, x = std::move(x), batch] { return Door::predict(*net, x, batch); };
 }
