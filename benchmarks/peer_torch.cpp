@@ -1,26 +1,15 @@
 /// PyTorch's C++ library. Convolutions run in oneDNN's blocked layout, forward and backward: on LeNet at
 /// batch 64 that was several times as fast as plain tensors, and faster than channels_last. Forward is in
 /// inference mode with weights reordered once; training is autograd and torch::optim.
-#include "peers.hpp"
-
-#include <ATen/core/ivalue.h> // before the others, or clang finds an incomplete type in them
+#include "peer_torch_script.hpp"
 
 #include <ATen/Parallel.h>
 #include <memory>
 #include <torch/optim.h>
-#include <torch/types.h>
 #include <torch/utils.h>
 
 namespace bespoke::benchmarks {
 namespace {
-
-torch::Tensor tensor(const std::vector<float>& values, at::IntArrayRef shape) {
-    return torch::tensor(values).reshape(shape).contiguous();
-}
-
-std::span<const float> view(const torch::Tensor& x) {
-    return {x.data_ptr<float>(), static_cast<std::size_t>(x.numel())};
-}
 
 struct dense {
     torch::Tensor w, b;
@@ -145,7 +134,17 @@ contestant make(const work& w, int threads) {
         return training(net, tensor(input(w.batch, 784), {w.batch, 784}),
                         std::make_shared<torch::optim::Adam>(trainable(net), options));
     }
-    return {};
+    if (w.name == "sgemm") {
+        c10::InferenceMode guard;
+        return [x = tensor(input(w.batch, w.inputs), {w.batch, w.inputs}),
+                weights = tensor(weights(0, w.outputs, w.inputs), {w.outputs, w.inputs}), y = torch::Tensor()]() mutable {
+            c10::InferenceMode inference;
+            y = at::linear(x, weights);
+            return view(y);
+        };
+    }
+    if (contestant c = torch_script(w)) return c;
+    return torch_streams(w);
 }
 
 } // namespace
