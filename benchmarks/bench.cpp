@@ -76,7 +76,8 @@ void print_help() {
                 "  --who NAME    only those whose names begin so (\"bespoke\")\n"
                 "  --samples N   15 unless given\n"
                 "  --json FILE   also write an array of\n"
-                "                {\"work\", \"threads\", \"who\", \"seconds\" (median), \"minimum\", \"limit_share\"}\n");
+                "                {\"work\", \"threads\", \"who\", \"seconds\" (median), \"minimum\", "
+                "\"limit_share\"}\n");
 }
 
 struct options {

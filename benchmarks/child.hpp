@@ -53,7 +53,8 @@ public:
     /// The next line, without its end; empty where the process has ended.
     std::string line() {
         std::string text;
-        for (int c = std::fgetc(from_); c != EOF && c != '\n'; c = std::fgetc(from_)) text.push_back(static_cast<char>(c));
+        for (int c = std::fgetc(from_); c != EOF && c != '\n'; c = std::fgetc(from_))
+            text.push_back(static_cast<char>(c));
         return text;
     }
     /// A line with a count, and so many numbers in binary.

@@ -16,8 +16,8 @@ contestant loading(const work& w, int threads, bool composed) {
     fill_parameters(net);
     net.save(file);
     const auto program = std::filesystem::read_symlink("/proc/self/exe").parent_path() / "bespoke_bench_load";
-    return first_results({program, file, std::to_string(w.batch), std::to_string(threads), composed ? "composed" : "loaded"},
-                         folder);
+    const std::string door = composed ? "composed" : "loaded";
+    return first_results({program, file, std::to_string(w.batch), std::to_string(threads), door}, folder);
 }
 
 }  // namespace

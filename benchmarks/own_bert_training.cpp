@@ -8,8 +8,8 @@ any_optimizer<float> adamw(double learning_rate) {
     return chain(adam{.learning_rate = learning_rate}, decay_weights{0.01 * learning_rate});
 }
 
-/// The last layers and the head of BERT-base. Where nothing is cached, every step takes new examples, so that the frozen
-/// layers run in it.
+/// The last layers and the head of BERT-base. Where nothing is cached, every step takes new examples, so that the
+/// frozen layers run in it.
 template <class Door>
 contestant head_training(int batch, bool cached, int threads) {
     using network_type = decltype(Door::template make<bert_base_classifier>(1));

@@ -65,7 +65,8 @@ contestant convolutions(int threads) {
     static constexpr std::size_t layers = 4, longest = 16;
     struct run {
         network_type net;
-        input_values x{{0}, std::vector<float>(2), std::vector<float>(32), std::vector<float>(32), std::vector<float>(32)};
+        input_values x{std::vector<float>(1), std::vector<float>(2), std::vector<float>(32), std::vector<float>(32),
+                       std::vector<float>(32)};
         std::vector<float> line0 = std::vector<float>(longest);
         std::vector<std::vector<float>> lines =
             std::vector<std::vector<float>>(layers, std::vector<float>(longest * 16));  ///< what each layer gave

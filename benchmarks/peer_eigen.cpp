@@ -38,8 +38,8 @@ struct dense {
 
 /// y [outputs, rows] = W x
 contestant product(const work& w) {
-    return [weights = filled(weights(0, w.outputs, w.inputs), w.outputs, w.inputs), x = input_columns(w.batch, w.inputs),
-            y = matrix(w.outputs, w.batch)]() mutable {
+    return [weights = filled(weights(0, w.outputs, w.inputs), w.outputs, w.inputs),
+            x = input_columns(w.batch, w.inputs), y = matrix(w.outputs, w.batch)]() mutable {
         if (x.cols() == 1)
             y.col(0).noalias() = weights * x.col(0);
         else

@@ -2,7 +2,7 @@
 //
 // node peer_onnxruntime.mjs FOLDER VERB NAME BATCH INPUTS OUTPUTS THREADS [FILE]
 //   FOLDER  holds node_modules/onnxruntime-node
-//   VERB    serve: make the model of the work NAME and answer; write: put it into FILE; load: run the model in FILE once
+//   VERB    serve: make the model of the work NAME and answer; write: put it into FILE; load: run what is in FILE once
 import {createRequire} from 'node:module';
 import {createInterface} from 'node:readline';
 import {writeFileSync, writeSync} from 'node:fs';

@@ -1,5 +1,5 @@
-// Writes ONNX models: the messages of onnx.proto (IR version 10, operators of version 20) in the wire format of protocol
-// buffers. A message is a list of buffers, joined at the end.
+// Writes ONNX models: the messages of onnx.proto (IR version 10, operators of version 20) in the wire format of
+// protocol buffers. A message is a list of buffers, joined at the end.
 
 function varint(value) {
   const bytes = [];

@@ -1,7 +1,7 @@
 // The works of works.hpp as ONNX models, with the numbers of numbers.hpp.
 import {Graph} from './peer_onnxruntime_graph.mjs';
 
-// --- numbers.hpp ------------------------------------------------------------------------------------------------
+// --- numbers.hpp -----------------------------------------------------------------------------------------
 
 function mixed(h) {
   h = Math.imul(h ^ (h >>> 16), 0x85EBCA6B);
@@ -46,7 +46,7 @@ class Parameters {
   }
 }
 
-// --- networks -----------------------------------------------------------------------------------------------------
+// --- networks --------------------------------------------------------------------------------------------
 
 function dense(g, p, x, inputs, outputs) {
   return g.node('Gemm', [x, p.weights(outputs, inputs), p.biases(outputs)], {transB: 1});
@@ -73,7 +73,8 @@ function lenet(g, p) {
 
 function bert(g, p, {layers, hidden, heads, inner}, tokens) {
   const size = hidden / heads;
-  const normalized = x => g.node('LayerNormalization', [x, p.scales(hidden), p.biases(hidden)], {axis: -1, epsilon: 1e-12});
+  const normalized = x =>
+    g.node('LayerNormalization', [x, p.scales(hidden), p.biases(hidden)], {axis: -1, epsilon: 1e-12});
   const lookUp = (rows, indices) => g.node('Gather', [p.table(hidden, rows), indices]);
   const apart = g.integers('apart', [tokens, heads, size]), flat = g.integers('flat', [tokens, hidden]);
   const scale = g.constant('scale', [], new Float32Array([1 / Math.sqrt(size)]));
@@ -99,7 +100,8 @@ function convolved(g, p, x, inputs, outputs, kernel, stride = 1, group = 1) {
   const gamma = p.scales(outputs), beta = p.biases(outputs), mean = p.biases(outputs), variance = p.scales(outputs);
   return g.node('BatchNormalization', [y, gamma, beta, mean, variance], {epsilon: 1e-5});
 }
-const imageHead = (g, p, x, channels) => dense(g, p, g.node('Flatten', [g.node('GlobalAveragePool', [x])]), channels, 1000);
+const imageHead = (g, p, x, channels) =>
+  dense(g, p, g.node('Flatten', [g.node('GlobalAveragePool', [x])]), channels, 1000);
 
 function resnet50(g, p) {
   let x = g.node('Relu', [convolved(g, p, 'x', 3, 64, 7, 2)]), inputs = 64;
@@ -134,7 +136,7 @@ function mobilenetv2(g, p) {
   return imageHead(g, p, clip(convolved(g, p, x, 320, 1280, 1)), 1280);
 }
 
-// --- works ----------------------------------------------------------------------------------------------------------
+// --- works -----------------------------------------------------------------------------------------------
 
 const bertSizes = {
   bert_base: {layers: 12, hidden: 768, heads: 12, inner: 3072},

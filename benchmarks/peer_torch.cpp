@@ -137,7 +137,8 @@ contestant make(const work& w, int threads) {
     if (w.name == "sgemm") {
         c10::InferenceMode guard;
         return [x = tensor(input(w.batch, w.inputs), {w.batch, w.inputs}),
-                weights = tensor(weights(0, w.outputs, w.inputs), {w.outputs, w.inputs}), y = torch::Tensor()]() mutable {
+                weights = tensor(weights(0, w.outputs, w.inputs), {w.outputs, w.inputs}),
+                y = torch::Tensor()]() mutable {
             c10::InferenceMode inference;
             y = at::linear(x, weights);
             return view(y);

@@ -14,7 +14,7 @@ namespace {
 using value = script::value;
 using arguments = std::vector<c10::IValue>;
 
-// --- networks ----------------------------------------------------------------------------------------------------------
+// --- networks --------------------------------------------------------------------------------------------
 
 struct bert_size {
     int layers, hidden, heads, inner;
@@ -88,7 +88,7 @@ value mobilenetv2(script& s) {
     return image_head(s, clip(s.convolved(x, 320, 1280, 1)), 1280);
 }
 
-// --- predictions -------------------------------------------------------------------------------------------------------
+// --- predictions -----------------------------------------------------------------------------------------
 
 struct prediction {
     torch::jit::Module module;
@@ -157,7 +157,7 @@ contestant bert_prediction(const bert_size& b, int tokens) {
     return fastest(std::move(all));
 }
 
-// --- training ------------------------------------------------------------------------------------------------------------
+// --- training --------------------------------------------------------------------------------------------
 
 contestant bert_training(const bert_size& b, int batch, int learning, double learning_rate, bool labels_change) {
     constexpr int tokens = 128;

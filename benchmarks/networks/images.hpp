@@ -73,7 +73,8 @@ constexpr auto inverted(extent wide, extent channels, extent stride = 1) {
 /// Blocks of MobileNetV2 behind one of `inputs` channels; all but the first have a shortcut.
 template <std::size_t Blocks>
 constexpr auto mobilenet_stage(extent inputs, extent channels, extent stride) {
-    return compose(inverted(6 * inputs, channels, stride), repeat<Blocks - 1>(residual(inverted(6 * channels, channels))));
+    return compose(inverted(6 * inputs, channels, stride),
+                   repeat<Blocks - 1>(residual(inverted(6 * channels, channels))));
 }
 
 inline constexpr auto mobilenetv2 =
