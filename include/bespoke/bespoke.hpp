@@ -10,6 +10,8 @@
 
 #include "core/tensor.hpp"
 
+#include "graph/inspect.hpp"
+
 #include "layers/all.hpp"
 
 #include "control/branch.hpp"

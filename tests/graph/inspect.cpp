@@ -1,0 +1,59 @@
+#include <bespoke/graph/inspect.hpp>
+
+// The networks that the benchmarks measure: real sizes.
+#include "../../benchmarks/networks/bert.hpp"
+#include "../../benchmarks/networks/images.hpp"
+#include "graph_test.hpp"
+
+using namespace graph_test;
+
+TEST_CASE("a plan as a table for a reader") {
+    planner p;
+    const auto net = bespoke::compose(
+        bespoke::input{"image", {3, 20, 20}}, bespoke::convolution{.output_channels = 4} | bespoke::named("conv"),
+        bespoke::batchnorm{}, bespoke::relu{}, bespoke::flatten{},
+        bespoke::inner_product{.output_channels = 10} | bespoke::named("fc"));
+    net.plan(p);
+    p.finish();
+    CHECK(bespoke::inspect(p.result().view()) ==
+          "step                             output                bytes       at          parameters\n"
+          "layers/0 \"conv\" (convolution)    [4, 18, 18]           5184        0           112\n"
+          "+ layers/1 (batchnorm)           [4, 18, 18]           5184        0           16\n"
+          "+ layers/2 (activation.ReLU)     [4, 18, 18]           5184        0\n"
+          "layers/3 (flatten)               [1296, 1, 1]          5184        0\n"
+          "layers/4 \"fc\" (innerProduct)     [10, 1, 1]            64          5184        12970\n"
+          "9984 bytes of blobs an example, 0 once (at least 9984 are alive at one step), 52672 of parameters\n");
+}
+
+TEST_CASE("what is stored once, and layers of several outputs") {
+    CHECK(bespoke::inspect(planned([](planner& p) {
+              p.input("x", {2});
+              add(p, given{{3}}, {}, {"g"});
+              add(p, joined{2}, {"x", "g"}, {"a", "b"}, "j");
+              p.output("a");
+              p.output("b");
+          }).view()) ==
+          "step                     output                bytes       at          parameters\n"
+          "layers/0 (given)         [3]                   64          0 once\n"
+          "layers/1 \"j\" (joined)    [2], [2]              64, 64      64, 128\n"
+          "192 bytes of blobs an example, 64 once (at least 256 are alive at one step), 0 of parameters\n");
+}
+
+TEST_CASE("the arena of real networks is near the largest set of blobs that live at once") {
+    const auto near = [](const auto& network) {
+        planner p;
+        network.plan(p);
+        p.finish();
+        REQUIRE_FALSE(p.failed());
+        const auto plan = p.result().view();
+        const auto arena = (plan.arena_size + plan.shared_size) * static_cast<extent>(sizeof(float));
+        const extent least = bespoke::largest_live_set(plan);
+        CAPTURE(arena, least);
+        CHECK(arena >= least);
+        CHECK(static_cast<double>(arena) <= 1.2 * static_cast<double>(least));
+    };
+    near(bespoke::benchmarks::resnet50);
+    near(bespoke::benchmarks::mobilenetv2);
+    near(bespoke::benchmarks::bert_base_128);
+    near(bespoke::benchmarks::bert_base_384);
+}
