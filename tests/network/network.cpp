@@ -3,8 +3,19 @@
 #include "network_test.hpp"
 
 #include <atomic>
+#include <cerrno>
 #include <cstdlib>
+#include <mutex>
 #include <new>
+
+#ifdef __linux__
+#include <linux/seccomp.h>
+#include <pthread.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#endif
 
 using namespace network_test;
 
@@ -277,6 +288,69 @@ TEST_CASE("a call allocates nothing, nor do many examples after the first time")
     wound.predict_batch(n, c, v);
     CHECK(measure([&] { wound.predict_batch(n, c, v); }) == 0);
 }
+
+#ifdef __linux__
+namespace {
+
+/// Runs `body` in a child process that the kernel kills at its first system call. How the child ended.
+template <class Body>
+int end_of(const Body& body) {
+    const pid_t child = fork();
+    if (child == 0) {
+        if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT) != 0) _exit(2);
+        syscall(SYS_exit, body() ? 0 : 1);
+    }
+    int status = 0;
+    REQUIRE(waitpid(child, &status, 0) == child);
+    return status;
+}
+bool well(int status) { return WIFEXITED(status) && WEXITSTATUS(status) == 0; }
+
+/// How often a mutex was taken.
+std::atomic<std::size_t> locks = 0;
+
+}  // namespace
+
+// Stands before the one of the C library, which std::mutex calls.
+extern "C" int pthread_mutex_lock(pthread_mutex_t* mutex) noexcept {
+    ++locks;
+    while (true)
+        if (const int result = pthread_mutex_trylock(mutex); result != EBUSY) return result;
+}
+
+TEST_CASE("on one thread, a composed network makes no system call and takes no lock") {
+    network<mlp> small(1);
+    network<lenet> images(1);
+    network<winding> wound(1);
+    const auto x = numbers(32), image = numbers(400);
+    const std::vector<float> one{3}, w = numbers(6);
+    const auto predict = [&] {
+        for (int i = 0; i < 3; ++i) {
+            small(x);
+            images(image);
+            wound(one, one, w);
+        }
+        return true;
+    };
+    predict();
+    const int none = end_of([] { return true; });
+    if (WIFEXITED(none) && WEXITSTATUS(none) == 2) {
+        WARN("this machine does not let a process give up its system calls");
+        return;
+    }
+    REQUIRE(well(none));
+    REQUIRE_FALSE(well(end_of([] { return getppid() > 0; })));
+    CHECK(well(end_of(predict)));
+
+    std::mutex m;
+    std::size_t before = locks;
+    { const std::lock_guard hold(m); }
+    REQUIRE(locks == before + 1);
+    before = locks;
+    predict();
+    CHECK(locks == before);
+}
+#endif
 
 TEST_CASE("a network in double") {
     network<mlp, double> fine(5);
