@@ -218,37 +218,80 @@ namespace detail {
 template <class T>
 [[gnu::noinline]] void transpose_part(const T* from, extent from_stride, extent rows, extent columns, T* to,
                                       extent to_stride, bool add) noexcept {
-    batch<T> block[static_cast<std::size_t>(lanes<T>)];
-    for (extent r = 0; r < lanes<T>; ++r)
-        block[r] = r < rows ? load_partial(from + r * from_stride, columns) : batch<T>(T(0));
+    constexpr auto n = batch<T>::size;
+    batch<T> block[n];
+    unroll<n>([&](auto r) __attribute__((always_inline)) {
+        block[r] = batch<T>(T(0));
+        if (static_cast<extent>(r()) < rows)
+            block[r] = load_partial(from + static_cast<extent>(r()) * from_stride, columns);
+    });
     transpose<T>(block);
-    for (extent c = 0; c < columns; ++c) {
-        T* p = to + c * to_stride;
+    unroll<n>([&](auto c) __attribute__((always_inline)) {
+        if (static_cast<extent>(c()) >= columns) return;
+        T* p = to + static_cast<extent>(c()) * to_stride;
         store_partial<T>(p, add ? load_partial<T>(p, rows) + block[c] : block[c], rows);
+    });
+}
+
+/// The lanes x lanes elements at `from`, transposed.
+template <class T>
+[[gnu::always_inline]] inline void load_transposed(const T* from, extent stride,
+                                                   batch<T> (&block)[static_cast<std::size_t>(lanes<T>)]) noexcept {
+#if XSIMD_WITH_AVX512F
+    if constexpr (is_avx512<xsimd::default_arch> && std::is_same_v<T, float>) {
+        // Quarters of registers are put together as they are loaded: that takes no shuffle.
+        unroll<4>([&](auto q) __attribute__((always_inline)) {
+            __m512 row[4];
+            unroll<4>([&](auto i) __attribute__((always_inline)) {
+                const T* p = from + static_cast<extent>(i()) * stride + 4 * static_cast<extent>(q());
+                row[i] = _mm512_castps128_ps512(_mm_loadu_ps(p));
+                row[i] = _mm512_insertf32x4(row[i], _mm_loadu_ps(p + 4 * stride), 1);
+                row[i] = _mm512_insertf32x4(row[i], _mm_loadu_ps(p + 8 * stride), 2);
+                row[i] = _mm512_insertf32x4(row[i], _mm_loadu_ps(p + 12 * stride), 3);
+            });
+            const __m512d low = _mm512_castps_pd(_mm512_unpacklo_ps(row[0], row[1])),
+                          low2 = _mm512_castps_pd(_mm512_unpacklo_ps(row[2], row[3])),
+                          high = _mm512_castps_pd(_mm512_unpackhi_ps(row[0], row[1])),
+                          high2 = _mm512_castps_pd(_mm512_unpackhi_ps(row[2], row[3]));
+            block[4 * q()] = _mm512_castpd_ps(_mm512_unpacklo_pd(low, low2));
+            block[4 * q() + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(low, low2));
+            block[4 * q() + 2] = _mm512_castpd_ps(_mm512_unpacklo_pd(high, high2));
+            block[4 * q() + 3] = _mm512_castpd_ps(_mm512_unpackhi_pd(high, high2));
+        });
+    } else
+#endif
+    {
+        unroll<batch<T>::size>([&](auto r) __attribute__((always_inline)) {
+            block[r] = load(from + static_cast<extent>(r()) * stride);
+        });
+        transpose<T>(block);
     }
 }
 
 }  // namespace detail
 
 /// to[j * to_stride + i] = from[i * from_stride + j], i in [0, rows), j in [0, columns); with `add` += instead of =.
+/// They may not overlap.
 template <class T>
 [[gnu::noinline]] void transpose(const T* from, extent from_stride, extent rows, extent columns, T* to,
                                  extent to_stride, bool add = false) noexcept {
     constexpr extent n = lanes<T>;
-    for (extent j = 0; j < columns; j += n)
-        for (extent i = 0; i < rows; i += n) {
-            const T* source = from + i * from_stride + j;
-            T* target = to + j * to_stride + i;
+    for (extent left = 0; left < columns; left += n)
+        for (extent top = 0; top < rows; top += n) {
+            extent i = top, j = left;
             if (rows - i < n || columns - j < n) {
-                detail::transpose_part(source, from_stride, rows - i < n ? rows - i : n,
-                                       columns - j < n ? columns - j : n, target, to_stride, add);
-                continue;
+                if (add || rows < n || columns < n) {
+                    detail::transpose_part(from + i * from_stride + j, from_stride, rows - i < n ? rows - i : n,
+                                           columns - j < n ? columns - j : n, to + j * to_stride + i, to_stride, add);
+                    continue;
+                }
+                // The last block begins where it is whole; what it shares with the one before is written again.
+                i = i < rows - n ? i : rows - n;
+                j = j < columns - n ? j : columns - n;
             }
+            T* target = to + j * to_stride + i;
             batch<T> block[static_cast<std::size_t>(n)];
-            unroll<static_cast<std::size_t>(n)>([&](auto r) __attribute__((always_inline)) {
-                block[r] = load(source + static_cast<extent>(r()) * from_stride);
-            });
-            transpose<T>(block);
+            detail::load_transposed<T>(from + i * from_stride + j, from_stride, block);
             if (add)
                 unroll<static_cast<std::size_t>(n)>([&](auto c) __attribute__((always_inline)) {
                     block[c] = block[c] + load<T>(target + static_cast<extent>(c()) * to_stride);
