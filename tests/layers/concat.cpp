@@ -95,3 +95,19 @@ TEST_CASE("concat: the same bits composed and at run time") {
     REQUIRE(net(numbers<float>(4), numbers<float>(8)).shape(0) == 5);
     REQUIRE(same_bits_unrolled(net, numbers<float>(4), numbers<float>(8)));
 }
+
+namespace {
+inline constexpr auto rows_beside =
+    compose(input{"x", {2, 3, 2, 2}}, input{"z", {2, 1, 2, 2}}, concat{} | from("x", "z", "x"));
+inline constexpr auto sequences_together =
+    compose(input{"x", {2, 1, 3, 1, 1}}, input{"z", {1, 1, 3, 1, 1}}, concat{.sequence_concat = true} | from("z", "x"));
+}  // namespace
+
+TEST_CASE("concat: extents in the type change no bit") {
+    static_assert(unrolled<float, concat, fixed_step<composed_plan<rows_beside>, 0>>::fits());
+    static_assert(unrolled<float, concat, fixed_step<composed_plan<sequences_together>, 0>>::fits());
+    network<rows_beside> net;
+    REQUIRE(same_bits_unrolled(net, numbers<float>(24), numbers<float>(8, 2)));
+    network<sequences_together> other;
+    REQUIRE(same_bits_unrolled(other, numbers<float>(6), numbers<float>(3, 2)));
+}

@@ -283,3 +283,16 @@ TEST_CASE("bi_directional_lstm: both directions, last states and gradients") {
             place + "1 or 5 inputs wanted, 3 named");
     REQUIRE(fault_of(bi_directional_lstm{}, {{2, 3}}) == place + "outputVectorSize from 1 up wanted, -1 given");
 }
+
+namespace {
+inline constexpr auto both_ways =
+    compose(input{"x", {4, 3}}, bi_directional_lstm{.output_vector_size = 9, .params = {.sequence_output = true}},
+            bi_directional_lstm{.output_vector_size = 2, .params = {.forget_bias = true, .has_peephole_vectors = true}} |
+                named("second"));
+}
+
+TEST_CASE("bi_directional_lstm: the same bits composed and at run time") {
+    network<both_ways> net;
+    REQUIRE(net.parameter("second", "weightParams.0.inputGatePeepholeVector").size() == 2);
+    REQUIRE(same_bits_unrolled(net, numbers<float>(12)));
+}

@@ -1,5 +1,9 @@
 #include <bespoke/layers/recurrent.hpp>
 
+#include <bespoke/layers/gru.hpp>
+#include <bespoke/layers/simple_recurrent.hpp>
+#include <bespoke/network/network.hpp>
+
 #include "recurrent_test.hpp"
 
 using namespace recurrent_test;
@@ -40,4 +44,89 @@ TEST_CASE("recurrent_form: which rows are taken together") {
     REQUIRE((all.rows == 4 && all.step_stride == 1 && all.row_stride == 5 && all.first_row(1) == 1));
     REQUIRE((one.rows == 2 && one.step_stride == 2 && one.row_stride == 1 && one.first_row(1) == 6));
     REQUIRE(one.output_row(1) == 2);
+}
+
+namespace {
+
+/// One step of one sequence, without states, with them, and in all the shapes that a step may have.
+template <const auto& Layer>
+struct steps {
+    static constexpr std::size_t states = inputs_of<std::remove_cvref_t<decltype(Layer)>>.most - 1;
+    static constexpr extent n = Layer.output_vector_size;
+    static constexpr auto alone = compose(input{"x", {1, 3}}, Layer | named("layer"));
+    static constexpr auto of_rank_5 = compose(input{"x", {1, 1, 3, 1, 1}}, Layer | named("layer"));
+    static constexpr auto with_states = [] {
+        if constexpr (states == 1)
+            return compose(input{"x", {1, 1, 3}}, input{"h", {1, 1, n}},
+                           Layer | named("layer") | from("x", "h") | to("y", "next_h"), output{"y"}, output{"next_h"});
+        else
+            return compose(input{"x", {1, 1, 3}}, input{"h", {1, 1, n}}, input{"c", {1, 1, n}},
+                           Layer | named("layer") | from("x", "h", "c") | to("y", "next_h", "next_c"), output{"y"},
+                           output{"next_h"}, output{"next_c"});
+    }();
+    static constexpr auto two = compose(input{"x", {2, 3}}, Layer | named("layer"));
+};
+template <const auto& Description, class L>
+constexpr bool unrolls = unrolled<float, L, fixed_step<composed_plan<Description>, 0>>::fits();
+
+std::vector<std::vector<float>> values_of(const auto& results) {
+    std::vector<std::vector<float>> all;
+    if constexpr (requires { results.begin(); })
+        all.emplace_back(results.begin(), results.end());
+    else
+        std::apply([&](const auto&... one) { (all.emplace_back(one.begin(), one.end()), ...); }, results);
+    return all;
+}
+
+template <const auto& Description, class L>
+void require_same_bits(const std::vector<std::vector<float>>& x) {
+    static_assert(unrolls<Description, L>);
+    network<Description> net(7);
+    for (std::size_t i = 0; i < net.plan().parameters.size(); ++i) {
+        const auto values = numbers<float>(net.plan().parameters[i].dimensions.size(), 20 + i);
+        std::copy(values.begin(), values.end(), net.core().parameter(i));
+    }
+    net.prepare();
+    const auto [one, batch] = [&]<std::size_t... I>(std::index_sequence<I...>) {
+        auto fixed = values_of(net(x[I]...));
+        return std::pair{std::move(fixed), values_of(net.predict_batch(x[I]...))};
+    }(std::make_index_sequence<network<Description>::plan().inputs.size()>{});
+    REQUIRE(one.size() == batch.size());
+    for (std::size_t i = 0; i < one.size(); ++i) REQUIRE(same_bits(one[i], batch[i]));
+}
+
+template <const auto& Layer>
+void require_steps() {
+    using L = std::remove_cvref_t<decltype(Layer)>;
+    const auto x = numbers<float>(3, 1), h = numbers<float>(Layer.output_vector_size, 2),
+               c = numbers<float>(Layer.output_vector_size, 3);
+    require_same_bits<steps<Layer>::alone, L>({x});
+    require_same_bits<steps<Layer>::of_rank_5, L>({x});
+    require_same_bits<steps<Layer>::with_states, L>({x, h, c});
+    static_assert(!unrolls<steps<Layer>::two, L>);
+}
+
+constexpr simple_recurrent simple{.output_vector_size = 17}, simple_relu{.output_vector_size = 5, .activation = relu{}};
+constexpr gru small_gru{.output_vector_size = 5}, large_gru{.output_vector_size = 48, .has_bias_vectors = false};
+constexpr gru other_gru{.output_vector_size = 16, .activations = {sigmoid_hard{}, scaled_tanh{}}, .reverse_input = true};
+constexpr uni_directional_lstm small_lstm{.output_vector_size = 1}, large_lstm{.output_vector_size = 20},
+    other_lstm{.output_vector_size = 33,
+               .activations = {sigmoid_hard{}, scaled_tanh{}, linear{}},
+               .params = {.sequence_output = true,
+                          .forget_bias = true,
+                          .has_peephole_vectors = true,
+                          .coupled_input_and_forget_gate = true,
+                          .cell_clip_threshold = 0.5F}};
+
+}  // namespace
+
+TEST_CASE("one step of a sequence, with extents in the type: the same bits as at run time") {
+    require_steps<simple>();
+    require_steps<simple_relu>();
+    require_steps<small_gru>();
+    require_steps<large_gru>();
+    require_steps<other_gru>();
+    require_steps<small_lstm>();
+    require_steps<large_lstm>();
+    require_steps<other_lstm>();
 }

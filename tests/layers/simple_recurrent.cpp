@@ -61,3 +61,25 @@ TEST_CASE("simple_recurrent: shapes, faults and threads") {
     const shape s{2, 64};
     evaluate<float>(layer, {{s, numbers<float>(64 * 128)}}, random_parameters<float>(layer, s, 0.1));
 }
+
+namespace {
+inline constexpr auto rows =
+    compose(input{"x", {4, 3}}, simple_recurrent{.output_vector_size = 19, .sequence_output = true},
+            simple_recurrent{.output_vector_size = 2, .activation = relu{}, .reverse_input = true});
+inline constexpr auto sample =
+    compose(input{"x", {1, 3}}, input{"h", {1, 19}},
+            simple_recurrent{.output_vector_size = 19} | from("x", "h") | to("y", "next"), output{"y"}, output{"next"});
+}  // namespace
+
+TEST_CASE("simple_recurrent: the same bits composed and at run time") {
+    network<rows> net;
+    REQUIRE(same_bits_unrolled(net, numbers<float>(12)));
+    network<sample> one;
+    const auto x = numbers<float>(3), h = numbers<float>(19, 2);
+    const auto [y, next] = one(x, h);
+    const std::vector<float> a(y.begin(), y.end()), b(next.begin(), next.end());
+    const auto [batch_y, batch_next] = one.predict_batch(x, h);
+    REQUIRE(same_bits(a, std::vector<float>(batch_y.begin(), batch_y.end())));
+    REQUIRE(same_bits(a, b));
+    REQUIRE(same_bits(b, std::vector<float>(batch_next.begin(), batch_next.end())));
+}

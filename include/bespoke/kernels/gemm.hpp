@@ -209,17 +209,15 @@ template <class T, class M, class N, class K>
     if constexpr (std::is_same_v<M, constant<1>> && !std::is_integral_v<N> && !std::is_integral_v<K>) {
         constexpr extent chains = detail::row_chains<T>(N::value, K::value);
         constexpr extent batches = detail::row_batches<T>(N::value, K::value);
+        constexpr extent all = (N::value + lanes<T> - 1) / lanes<T>;
         const T* start = accumulate ? c : bias;
-        const auto columns = [&]<extent Batches>(extent j, constant<Batches>) __attribute__((always_inline)) {
-            detail::row_product<T, Batches, chains>(k, std::min(N::value - j, Batches * lanes<T>), a,
-                                                    a_column_stride, packed_b + j * K::value,
-                                                    start != nullptr ? start + j : nullptr, c + j);
-        };
-        extent j = 0;
-        for (; j + (batches > 2 ? batches - 2 : 0) * lanes<T> < N::value; j += batches * lanes<T>)
-            columns(j, constant<batches>{});
-        if constexpr (chains == 1)
-            for (; j < N::value; j += 2 * lanes<T>) columns(j, constant<2>{});
+        unroll<static_cast<std::size_t>((all + batches - 1) / batches)>([&](auto i) __attribute__((always_inline)) {
+            constexpr extent first = static_cast<extent>(i()) * batches, j = first * lanes<T>;
+            constexpr extent count = std::min(all - first, batches);
+            detail::row_product<T, count, chains>(k, std::min(N::value - j, count * lanes<T>), a, a_column_stride,
+                                                  packed_b + j * K::value, start != nullptr ? start + j : nullptr,
+                                                  c + j);
+        });
     } else
         detail::multiply<T>(
             {m, n, k, a, a_row_stride, a_column_stride, packed_b, c, c_row_stride, bias, accumulate, after},

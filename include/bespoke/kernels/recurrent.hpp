@@ -11,15 +11,15 @@ template <class T>
 struct recurrent_weights {
     extent inputs, outputs, gates, late;
 
-    extent width() const { return gates * outputs; }
-    extent early() const { return (gates - late) * outputs; }
-    extent w() const { return 0; }                                          ///< W of all gates, [width, inputs]
-    extent r() const { return width() * inputs; }                           ///< R of all gates, [width, outputs]
-    extent bias() const { return r() + width() * outputs; }                 ///< [width]
-    extent packed_w() const { return bias() + width(); }
-    extent packed_early() const { return packed_w() + packed_size<T>(inputs, width()); }
-    extent packed_late() const { return packed_early() + packed_size<T>(outputs, early()); }
-    extent size() const { return packed_late() + packed_size<T>(outputs, late * outputs); }
+    constexpr extent width() const { return gates * outputs; }
+    constexpr extent early() const { return (gates - late) * outputs; }
+    constexpr extent w() const { return 0; }  ///< W of all gates, [width, inputs]
+    constexpr extent r() const { return width() * inputs; }  ///< R of all gates, [width, outputs]
+    constexpr extent bias() const { return r() + width() * outputs; }  ///< [width]
+    constexpr extent packed_w() const { return bias() + width(); }
+    constexpr extent packed_early() const { return packed_w() + packed_size<T>(inputs, width()); }
+    constexpr extent packed_late() const { return packed_early() + packed_size<T>(outputs, early()); }
+    constexpr extent size() const { return packed_late() + packed_size<T>(outputs, late * outputs); }
 };
 
 /// Brings the matrices of the gates, in the order of the gates, together and packs them. bias[g] null: 0.

@@ -29,6 +29,15 @@ struct recurrent_geometry {
     extent output_row(extent s) const { return (reverse && in_place ? steps - 1 - s : s) * step_stride; }
 };
 
+/// One step of one sequence, with extents that the compiler knows.
+template <extent Inputs, extent Outputs, extent Gates>
+struct fixed_step_geometry {
+    static constexpr constant<1> rows{};
+    static constexpr constant<Inputs> inputs{};
+    static constexpr constant<Outputs> outputs{};
+    static constexpr constant<Gates * Outputs> width{};
+};
+
 /// The rows of one step in an array: row r begins at data + r * stride. Null data: there is no such array.
 template <class T>
 struct row_view {
@@ -41,15 +50,21 @@ struct row_view {
 
 namespace detail {
 
-/// body(row, offset, in, out) for all batches of all rows.
-template <class T, class Body>
-[[gnu::always_inline]] inline void each_gate_batch(extent rows, extent n, thread_pool* threads,
-                                                   const Body& body) noexcept {
-    if (rows * n < (1 << 13)) threads = nullptr;
-    parallel_for(threads, rows, 1, [&](extent first, extent last) {
-        for (extent r = first; r < last; ++r)
-            for_each_batch<T>(n, [&](extent j, auto in, auto out) { body(r, j, in, out); });
-    });
+/// body(row, offset, in, out) for all batches of all rows. Rows and n are `extent` or `constant<V>`.
+template <class T, class Rows, class N, class Body>
+[[gnu::always_inline]] inline void each_gate_batch(Rows rows, N n, thread_pool* threads, const Body& body) noexcept {
+    const auto run = [&](extent r) __attribute__((always_inline)) {
+        for_each_batch<T>(
+            n, [&](extent j, auto in, auto out) __attribute__((always_inline)) { body(r, j, in, out); });
+    };
+    if constexpr (std::is_same_v<Rows, constant<1>>) {
+        run(0);
+    } else {
+        if (rows * n < (1 << 13)) threads = nullptr;
+        parallel_for(threads, rows, 1, [&](extent first, extent last) {
+            for (extent r = first; r < last; ++r) run(r);
+        });
+    }
 }
 template <class T>
 [[gnu::always_inline]] inline batch<T> clipped(const batch<T>& v, T limit) noexcept {
@@ -80,10 +95,11 @@ struct simple_cell {
     static constexpr extent gates = 1, late = 0;
     static constexpr bool has_memory = false;
 
-    template <class T>
-    void forward(const recurrent_geometry& g, row_view<T> a, const T*, const T*, T* h, T*, T*, row_view<T> y,
+    template <class T, class Geometry>
+    void forward(const Geometry& g, row_view<T> a, const T*, const T*, T* h, T*, T*, row_view<T> y,
                  thread_pool* threads) const noexcept {
-        detail::each_gate_batch<T>(g.rows, g.outputs, threads, [&](extent r, extent j, auto in, auto out) {
+        detail::each_gate_batch<T>(
+            g.rows, g.outputs, threads, [&](extent r, extent j, auto in, auto out) __attribute__((always_inline)) {
             const batch<T> v = detail::gate<T>(f, in(a.row(r) + j));
             out(h + r * g.outputs + j, v);
             if (y) out(y.row(r) + j, v);
@@ -113,16 +129,18 @@ struct gru_cell {
     static constexpr bool has_memory = false;
 
     /// `late`: R_o as packed; `extra` [rows, outputs]: r y_{t-1} is left there.
-    template <class T>
-    void forward(const recurrent_geometry& s, row_view<T> a, const T* late, const T*, T* h, T*, T* extra,
+    template <class T, class Geometry>
+    void forward(const Geometry& s, row_view<T> a, const T* late, const T*, T* h, T*, T* extra,
                  row_view<T> y, thread_pool* threads) const noexcept {
-        const extent n = s.outputs;
-        detail::each_gate_batch<T>(s.rows, n, threads, [&](extent r, extent j, auto in, auto out) {
+        const auto n = s.outputs;
+        detail::each_gate_batch<T>(
+            s.rows, n, threads, [&](extent r, extent j, auto in, auto out) __attribute__((always_inline)) {
             out(extra + r * n + j, detail::gate<T>(f, in(a.row(r) + n + j)) * in(h + r * n + j));
         });
         gemm(s.rows, n, n, extra, n, extent{1}, late, a.data + 2 * n, a.stride, static_cast<const T*>(nullptr), true,
              threads);
-        detail::each_gate_batch<T>(s.rows, n, threads, [&](extent r, extent j, auto in, auto out) {
+        detail::each_gate_batch<T>(
+            s.rows, n, threads, [&](extent r, extent j, auto in, auto out) __attribute__((always_inline)) {
             const batch<T> z = detail::gate<T>(f, in(a.row(r) + j)), o = detail::gate<T>(g, in(a.row(r) + 2 * n + j));
             const batch<T> v = kernels::fma<T>(z, in(h + r * n + j) - o, o);
             out(h + r * n + j, v);
@@ -173,11 +191,12 @@ struct lstm_cell {
     static constexpr extent gates = 4, late = 0;
     static constexpr bool has_memory = true;
 
-    template <class T>
-    void forward(const recurrent_geometry& s, row_view<T> a, const T*, const T* peepholes, T* state, T* memory, T*,
+    template <class T, class Geometry>
+    void forward(const Geometry& s, row_view<T> a, const T*, const T* peepholes, T* state, T* memory, T*,
                  row_view<T> y, thread_pool* threads) const noexcept {
-        const extent n = s.outputs;
-        detail::each_gate_batch<T>(s.rows, n, threads, [&](extent r, extent j, auto in, auto out) {
+        const auto n = s.outputs;
+        detail::each_gate_batch<T>(
+            s.rows, n, threads, [&](extent r, extent j, auto in, auto out) __attribute__((always_inline)) {
             const gate_values<T> v = values(n, j, a.row(r) + j, peepholes, in(memory + r * n + j), in);
             const batch<T> result = v.hc * v.o;
             out(memory + r * n + j, v.c);

@@ -25,8 +25,6 @@ struct gru {
                                               field{"hasBiasVectors", &gru::has_bias_vectors},
                                               field{"reverseInput", &gru::reverse_input}};
     static constexpr input_count inputs{1, 2};
-    static constexpr bool batched = true;
-    static constexpr backward_needs needs{.input = true, .output = false};
 
     template <class T>
     struct parameters {
@@ -58,43 +56,20 @@ struct gru {
         return {w, w, w, r, r, r, b, b, b};
     }
 
-    template <class T>
-    extent prepared_size(std::span<const shape> xs) const {
-        return form().prepared_size<T>(detail::recurrent_form::inputs(xs[0]));
-    }
-    template <class P, class T>
-    void prepare(const P& p, T* prepared) const noexcept {
-        form().prepare(p.update_gate_weight_matrix[1], arrays<const T>(p), prepared);
-    }
-    template <class T>
-    extent scratch_size(std::span<const shape> xs, extent examples, extent) const {
-        return form().scratch_size<T>(xs[0], examples);
-    }
-
-    template <class X, class Y, class P, class W>
-    void forward(std::span<const X> xs, std::span<const Y> ys, const P&, W& w) const noexcept {
-        each_call(xs[0], ys[0].examples, w, [&](const auto& call) { call.forward(xs, ys); });
-    }
-    template <class X, class Dx, class P, class Dp, class W>
-    void backward(std::span<const X> xs, std::span<const X>, std::span<const X> dys, std::span<const Dx> dxs,
-                  const P&, const Dp& dp, W& w) const noexcept {
-        const auto to = arrays<typename X::value_type>(dp);
-        each_call(xs[0], dys[0].examples, w, [&](const auto& call) { call.backward(xs, dys, dxs, to); });
-    }
+    constexpr detail::recurrent_runner<gru> equivalent(const shape& x) const { return {resolved(std::span(&x, 1))}; }
     friend bool operator==(const gru&, const gru&) = default;
 
-private:
+    // For recurrent_runner.
     constexpr detail::recurrent_form form() const {
         return {.input_size = input_vector_size,
                 .output_size = output_vector_size,
                 .gates = 3,
                 .late = 1,
-                .states = 1,
-                .directions = 1,
-                .sequence_output = sequence_output};
+                .sequence_output = sequence_output,
+                .reverse = reverse_input};
     }
     template <class T, class P>
-    static detail::gate_arrays<T> arrays(const P& p) noexcept {
+    static detail::gate_arrays<T> arrays(const P& p, std::size_t) noexcept {
         return {.w = {p.update_gate_weight_matrix.data, p.reset_gate_weight_matrix.data,
                       p.output_gate_weight_matrix.data},
                 .r = {p.update_gate_recursion_matrix.data, p.reset_gate_recursion_matrix.data,
@@ -102,17 +77,12 @@ private:
                 .bias = {p.update_gate_bias_vector.data, p.reset_gate_bias_vector.data,
                          p.output_gate_bias_vector.data}};
     }
-    /// Calls `body(call)` with a cell compiled for these activations, or with one for any.
-    template <class X, class W, class Body>
-    void each_call(const X& x, extent examples, W& w, const Body& body) const noexcept {
-        const auto run = [&](const auto& cell) {
-            detail::each_recurrent_call(form(), cell, x, examples, 0, reverse_input, w.prepared, false, w.scratch,
-                                        w.threads, body);
-        };
+    template <class Body>
+    [[gnu::always_inline]] void with_cell(std::size_t, const Body& body) const noexcept {
         if (activations[0].is<sigmoid>() && activations[1].is<tanh>())
-            run(kernels::gru_cell<sigmoid, tanh>{});
+            body(kernels::gru_cell<sigmoid, tanh>{});
         else
-            run(kernels::gru_cell<recurrent_activation, recurrent_activation>{activations[0], activations[1]});
+            body(kernels::gru_cell<recurrent_activation, recurrent_activation>{activations[0], activations[1]});
     }
 };
 

@@ -89,10 +89,11 @@ constexpr recurrent_form lstm_form(extent input_size, extent output_size, const 
     return {.input_size = input_size,
             .output_size = output_size,
             .gates = 4,
-            .late = 0,
             .states = 2,
             .directions = directions,
-            .sequence_output = params.sequence_output};
+            .sequence_output = params.sequence_output,
+            .has_peepholes = params.has_peephole_vectors,
+            .raised_gate = params.forget_bias ? 1 : -1};
 }
 constexpr outcome lstm_output_shape(const recurrent_form& form, const lstm_params& params,
                                     std::span<const shape> xs) {
@@ -121,35 +122,19 @@ gate_arrays<T> lstm_arrays(const lstm_weights<View, D>& p) noexcept {
     return a;
 }
 
-template <class T, std::size_t D, class View>
-void lstm_prepare(const recurrent_form& form, const lstm_params& params, const lstm_weights<View, D>& p,
-                  T* prepared) noexcept {
-    const auto a = lstm_arrays<const T>(p);
-    const extent inputs = p.input_gate_weight_matrix[1];
-    form.prepare(inputs, a, prepared);
-    if (!params.forget_bias) return;
-    T* bias = prepared + form.weights<T>(inputs).bias() + form.output_size;
-    for (extent i = 0; i < form.output_size; ++i) bias[i] += T(1);
-}
-
-/// Calls `body(call)` with a cell compiled for these activations, or with one for any.
-template <class T, class X, class Body>
-void each_lstm_call(const recurrent_form& form, const lstm_params& params,
-                    const std::array<recurrent_activation, 3>& activations, const X& x, extent examples,
-                    std::size_t direction, bool reverse, const T* prepared, T* scratch, thread_pool* threads,
-                    const Body& body) noexcept {
+/// Calls `body(cell)` with a cell compiled for these activations, or with one for any.
+template <class Body>
+[[gnu::always_inline]] inline void with_lstm_cell(const lstm_params& params,
+                                                  const std::array<recurrent_activation, 3>& activations,
+                                                  const Body& body) noexcept {
     const auto& [f, g, h] = activations;
     const float clip = params.cell_clip_threshold == 0 ? 50.0F : params.cell_clip_threshold;
-    const auto run = [&](const auto& cell) {
-        each_recurrent_call<T>(form, cell, x, examples, direction, reverse, prepared, params.has_peephole_vectors,
-                               scratch, threads, body);
-    };
     const bool coupled = params.coupled_input_and_forget_gate;
     if (f.is<sigmoid>() && g.is<tanh>() && h.is<tanh>())
-        run(kernels::lstm_cell<sigmoid, tanh, tanh>{{}, {}, {}, coupled, clip});
+        body(kernels::lstm_cell<sigmoid, tanh, tanh>{{}, {}, {}, coupled, clip});
     else
-        run(kernels::lstm_cell<recurrent_activation, recurrent_activation, recurrent_activation>{f, g, h, coupled,
-                                                                                                   clip});
+        body(kernels::lstm_cell<recurrent_activation, recurrent_activation, recurrent_activation>{f, g, h, coupled,
+                                                                                                    clip});
 }
 
 }  // namespace detail
@@ -177,8 +162,6 @@ struct uni_directional_lstm {
                    field{"params", &uni_directional_lstm::params},
                    field{"reverseInput", &uni_directional_lstm::reverse_input}};
     static constexpr input_count inputs{1, 3};
-    static constexpr bool batched = true;
-    static constexpr backward_needs needs{.input = true, .output = false};
 
     template <class T>
     using parameters = lstm_weights<T>;
@@ -199,36 +182,24 @@ struct uni_directional_lstm {
         return shapes;
     }
 
-    template <class T>
-    extent prepared_size(std::span<const shape> xs) const {
-        return form().prepared_size<T>(detail::recurrent_form::inputs(xs[0]));
-    }
-    template <class P, class T>
-    void prepare(const P& p, T* prepared) const noexcept {
-        detail::lstm_prepare(form(), params, p, prepared);
-    }
-    template <class T>
-    extent scratch_size(std::span<const shape> xs, extent examples, extent) const {
-        return form().scratch_size<T>(xs[0], examples);
-    }
-
-    template <class X, class Y, class P, class W>
-    void forward(std::span<const X> xs, std::span<const Y> ys, const P&, W& w) const noexcept {
-        detail::each_lstm_call(form(), params, activations, xs[0], ys[0].examples, 0, reverse_input, w.prepared,
-                               w.scratch, w.threads, [&](const auto& call) { call.forward(xs, ys); });
-    }
-    template <class X, class Dx, class P, class Dp, class W>
-    void backward(std::span<const X> xs, std::span<const X>, std::span<const X> dys, std::span<const Dx> dxs,
-                  const P&, const Dp& dp, W& w) const noexcept {
-        const auto to = detail::lstm_arrays<typename X::value_type>(dp);
-        detail::each_lstm_call(form(), params, activations, xs[0], dys[0].examples, 0, reverse_input, w.prepared,
-                               w.scratch, w.threads, [&](const auto& call) { call.backward(xs, dys, dxs, to); });
+    constexpr detail::recurrent_runner<uni_directional_lstm> equivalent(const shape& x) const {
+        return {resolved(std::span(&x, 1))};
     }
     friend bool operator==(const uni_directional_lstm&, const uni_directional_lstm&) = default;
 
-private:
+    // For recurrent_runner.
     constexpr detail::recurrent_form form() const {
-        return detail::lstm_form(input_vector_size, output_vector_size, params, 1);
+        detail::recurrent_form f = detail::lstm_form(input_vector_size, output_vector_size, params, 1);
+        f.reverse = reverse_input;
+        return f;
+    }
+    template <class T, class P>
+    static detail::gate_arrays<T> arrays(const P& p, std::size_t) noexcept {
+        return detail::lstm_arrays<T>(p);
+    }
+    template <class Body>
+    [[gnu::always_inline]] void with_cell(std::size_t, const Body& body) const noexcept {
+        detail::with_lstm_cell(params, activations, body);
     }
 };
 
@@ -251,8 +222,6 @@ struct bi_directional_lstm {
                    field{"activationsBackwardLSTM", &bi_directional_lstm::activations_backward_lstm},
                    field{"params", &bi_directional_lstm::params}};
     static constexpr input_count inputs{1, 5};
-    static constexpr bool batched = true;
-    static constexpr backward_needs needs{.input = true, .output = false};
 
     template <class T>
     struct parameters : lstm_weights<T, 0>, lstm_weights<T, 1> {};
@@ -275,47 +244,22 @@ struct bi_directional_lstm {
         return shapes;
     }
 
-    template <class T>
-    extent prepared_size(std::span<const shape> xs) const {
-        return 2 * form().prepared_size<T>(detail::recurrent_form::inputs(xs[0]));
-    }
-    template <class View, class T>
-    void prepare(const parameters<View>& p, T* prepared) const noexcept {
-        const lstm_weights<View, 0>& first = p;
-        detail::lstm_prepare<T, 0, View>(form(), params, p, prepared);
-        detail::lstm_prepare<T, 1, View>(form(), params, p,
-                                         prepared + form().prepared_size<T>(first.input_gate_weight_matrix[1]));
-    }
-    template <class T>
-    extent scratch_size(std::span<const shape> xs, extent examples, extent) const {
-        return form().scratch_size<T>(xs[0], examples);
-    }
-
-    template <class X, class Y, class P, class W>
-    void forward(std::span<const X> xs, std::span<const Y> ys, const P&, W& w) const noexcept {
-        for (std::size_t direction : {std::size_t{0}, std::size_t{1}})
-            detail::each_lstm_call(form(), params, activations(direction), xs[0], ys[0].examples, direction,
-                                   direction == 1, w.prepared, w.scratch, w.threads,
-                                   [&](const auto& call) { call.forward(xs, ys); });
-    }
-    template <class X, class Dx, class P, class View, class W>
-    void backward(std::span<const X> xs, std::span<const X>, std::span<const X> dys, std::span<const Dx> dxs,
-                  const P&, const parameters<View>& dp, W& w) const noexcept {
-        using T = typename X::value_type;
-        const detail::gate_arrays<T> to[] = {detail::lstm_arrays<T, 0, View>(dp), detail::lstm_arrays<T, 1, View>(dp)};
-        for (std::size_t direction : {std::size_t{0}, std::size_t{1}})
-            detail::each_lstm_call(form(), params, activations(direction), xs[0], dys[0].examples, direction,
-                                   direction == 1, w.prepared, w.scratch, w.threads,
-                                   [&](const auto& call) { call.backward(xs, dys, dxs, to[direction]); });
+    constexpr detail::recurrent_runner<bi_directional_lstm> equivalent(const shape& x) const {
+        return {resolved(std::span(&x, 1))};
     }
     friend bool operator==(const bi_directional_lstm&, const bi_directional_lstm&) = default;
 
-private:
+    // For recurrent_runner.
     constexpr detail::recurrent_form form() const {
         return detail::lstm_form(input_vector_size, output_vector_size, params, 2);
     }
-    const std::array<recurrent_activation, 3>& activations(std::size_t direction) const {
-        return direction == 0 ? activations_forward_lstm : activations_backward_lstm;
+    template <class T, class View, std::size_t D>
+    static detail::gate_arrays<T> arrays(const parameters<View>& p, std::integral_constant<std::size_t, D>) noexcept {
+        return detail::lstm_arrays<T, D, View>(p);
+    }
+    template <class Body>
+    void with_cell(std::size_t direction, const Body& body) const noexcept {
+        detail::with_lstm_cell(params, direction == 0 ? activations_forward_lstm : activations_backward_lstm, body);
     }
 };
 

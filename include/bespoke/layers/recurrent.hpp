@@ -67,9 +67,10 @@ struct gate_arrays {
 /// What a recurrent layer looks like from outside.
 struct recurrent_form {
     extent input_size, output_size;  ///< declared
-    extent gates, late;
-    std::size_t states, directions;  ///< states of each direction
-    bool sequence_output;
+    extent gates, late = 0;
+    std::size_t states = 1, directions = 1;  ///< states of each direction
+    bool sequence_output, reverse = false, has_peepholes = false;
+    extent raised_gate = -1;  ///< the gate to whose bias 1 is added; -1: none
 
     /// Elements of a sequence's working memory, so that no size can overflow.
     static constexpr extent most = extent{1} << 48;
@@ -158,6 +159,9 @@ struct recurrent_form {
         for (extent i = 0; i < 3; ++i)
             if (const T* from = p.peepholes[static_cast<std::size_t>(i)])
                 kernels::copy(output_size, from, prepared + l.size() + i * output_size);
+        if (raised_gate < 0) return;
+        T* const bias = prepared + l.bias() + raised_gate * output_size;
+        for (extent i = 0; i < output_size; ++i) bias[i] += T(1);
     }
 };
 
@@ -238,17 +242,133 @@ struct recurrent_call {
 /// Calls `body(call)` for all examples together or one by one.
 template <class T, class Cell, class X, class Body>
 void each_recurrent_call(const recurrent_form& form, const Cell& cell, const X& x, extent examples,
-                         std::size_t direction, bool reverse, const T* prepared, bool has_peepholes, T* scratch,
-                         thread_pool* threads, const Body& body) noexcept {
+                         std::size_t direction, const T* prepared, T* scratch, thread_pool* threads,
+                         const Body& body) noexcept {
     const bool all_together = recurrent_form::together(x, examples);
-    const auto g = form.geometry(x.dimensions, examples, all_together, reverse);
+    const auto g = form.geometry(x.dimensions, examples, all_together, form.reverse || direction == 1);
     const auto l = form.template weights<T>(g.inputs);
     const T* from = prepared + static_cast<extent>(direction) * form.template prepared_size<T>(g.inputs);
     const kernels::recurrent_memory<T> m(g, Cell::late, scratch);
     for (extent first = 0; first < (all_together ? 1 : examples); ++first)
         body(recurrent_call<T, Cell>{form, cell, g, first, all_together, direction, from,
-                                     has_peepholes ? from + l.size() : nullptr, m, threads});
+                                     form.has_peepholes ? from + l.size() : nullptr, m, threads});
 }
+
+/// Whether views tell the compiler that there is one step of one sequence.
+template <class X, class...>
+inline constexpr bool one_step = [] {
+    using S = std::remove_cvref_t<decltype(std::declval<X>().dimensions)>;
+    constexpr shape s = S::value;
+    return s[0] == 1 && recurrent_form::batch(s) == 1;
+}();
+
+/// One step of one sequence. xs: x and perhaps the states before it; ys: y and perhaps the states behind it.
+template <class T, class Cell, class... X, class... Y>
+[[gnu::always_inline]] inline void recurrent_step(const Cell& cell, const std::tuple<X...>& xs,
+                                                  const std::tuple<Y...>& ys, const T* prepared,
+                                                  bool has_peepholes) noexcept {
+    constexpr extent inputs = decltype(std::get<0>(xs).size())::value, n = decltype(std::get<0>(ys).size())::value;
+    constexpr bool has_states = sizeof...(X) > 1;
+    constexpr kernels::fixed_step_geometry<inputs, n, Cell::gates> g;
+    constexpr constant<(Cell::gates - Cell::late) * n> early;
+    constexpr kernels::recurrent_weights<T> l{inputs, n, Cell::gates, Cell::late};
+    alignas(64) T a[g.width], own[3 * n];
+    T *h = own, *memory = own + n;
+    const auto state = [&]<std::size_t I>(std::integral_constant<std::size_t, I>, T*& to)
+                           __attribute__((always_inline)) {
+                               if constexpr (has_states) {
+                                   to = std::get<I>(ys).data;
+                                   kernels::copy(g.outputs, std::get<I>(xs).data, to);
+                               } else {
+                                   kernels::fill(g.outputs, T(0), to);
+                               }
+                           };
+    state(std::integral_constant<std::size_t, 1>{}, h);
+    if constexpr (Cell::has_memory) state(std::integral_constant<std::size_t, 2>{}, memory);
+    kernels::gemm(g.rows, g.width, g.inputs, std::get<0>(xs).data, extent{inputs}, extent{1}, prepared + l.packed_w(),
+                  a, extent{g.width}, prepared + l.bias());
+    kernels::gemm(g.rows, early, g.outputs, static_cast<const T*>(h), n, extent{1}, prepared + l.packed_early(), a,
+                  extent{g.width}, static_cast<const T*>(nullptr), true);
+    cell.forward(g, kernels::row_view<T>{a}, prepared + l.packed_late(), has_peepholes ? prepared + l.size() : nullptr,
+                 h, memory, own + 2 * n, kernels::row_view<T>{std::get<0>(ys).data}, nullptr);
+}
+
+/// Runs a recurrent layer L, which says
+/// - `form()`,
+/// - `arrays<T>(p, D)`: the pointers of direction D, an integral constant, in its parameters,
+/// - `with_cell(direction, body)`: calls body(cell) with a cell compiled for its activations, or with one for any.
+template <class L>
+struct recurrent_runner {
+    L layer;  ///< resolved
+
+    static constexpr auto key = L::key;
+    static constexpr auto fields = std::tuple{};
+    static constexpr input_count inputs = L::inputs;
+    static constexpr bool batched = true;
+    static constexpr backward_needs needs{.input = true, .output = false};
+    static constexpr std::size_t directions = L{}.form().directions;
+
+    template <class T>
+    using parameters = typename L::template parameters<T>;
+    template <class T>
+    static constexpr decltype(L::template parameter_fields<T>) parameter_fields = L::template parameter_fields<T>;
+
+    constexpr outcome output_shape(std::span<const shape> xs) const { return layer.output_shape(xs); }
+    constexpr parameters<shape> parameter_shapes(std::span<const shape> xs) const {
+        return layer.parameter_shapes(xs);
+    }
+    template <class T>
+    extent prepared_size(std::span<const shape>) const {
+        const recurrent_form form = layer.form();
+        return static_cast<extent>(directions) * form.prepared_size<T>(form.input_size);
+    }
+    template <class P, class T>
+    void prepare(const P& p, T* prepared) const noexcept {
+        const recurrent_form form = layer.form();
+        kernels::unroll<directions>([&](auto d) {
+            form.prepare(form.input_size, layer.template arrays<const T>(p, d), prepared);
+            prepared += form.prepared_size<T>(form.input_size);
+        });
+    }
+    template <class T>
+    extent scratch_size(std::span<const shape> xs, extent examples, extent) const {
+        return layer.form().template scratch_size<T>(xs[0], examples);
+    }
+
+    template <class X, class Y, class P, class W>
+    void forward(std::span<const X> xs, std::span<const Y> ys, const P&, W& w) const noexcept {
+        kernels::unroll<directions>([&](auto d) {
+            each_call<typename X::value_type>(d, xs[0], ys[0].examples, w,
+                                              [&](const auto& call) { call.forward(xs, ys); });
+        });
+    }
+    template <class X, class Dx, class P, class Dp, class W>
+    void backward(std::span<const X> xs, std::span<const X>, std::span<const X> dys, std::span<const Dx> dxs,
+                  const P&, const Dp& dp, W& w) const noexcept {
+        using T = typename X::value_type;
+        kernels::unroll<directions>([&](auto d) {
+            const auto to = layer.template arrays<T>(dp, d);
+            each_call<T>(d, xs[0], dys[0].examples, w, [&](const auto& call) { call.backward(xs, dys, dxs, to); });
+        });
+    }
+    template <class... X, class... Y, class P, class W>
+        requires(directions == 1 && one_step<X...>)
+    void forward_unrolled(const std::tuple<X...>& xs, const std::tuple<Y...>& ys, const P&, W& w) const noexcept {
+        layer.with_cell(0, [&](const auto& cell) __attribute__((always_inline)) {
+            recurrent_step(cell, xs, ys, w.prepared, layer.form().has_peepholes);
+        });
+    }
+    friend bool operator==(const recurrent_runner&, const recurrent_runner&) = default;
+
+private:
+    template <class T, class X, class W, class Body>
+    void each_call(std::size_t direction, const X& x, extent examples, W& w, const Body& body) const noexcept {
+        const recurrent_form form = layer.form();
+        layer.with_cell(direction, [&](const auto& cell) {
+            each_recurrent_call<T>(form, cell, x, examples, direction, w.prepared, w.scratch, w.threads, body);
+        });
+    }
+};
 
 }  // namespace detail
 }  // namespace bespoke

@@ -21,34 +21,32 @@ class unrolled {
 public:
     /// Whether the layer is small enough, and where the plan alone says where its blobs lie.
     static constexpr bool fits() {
-        if constexpr (variadic_layer<L>) {
-            return false;
-        } else {
-            constexpr plan_view p = plan();
-            constexpr std::size_t x = p.inputs_of(step)[0], y = p.outputs_of(step)[0];
-            extent elements = 0;
-            for (const auto& facts : p.parameters_of(step)) elements += facts.dimensions.size();
-            return p.blobs[x].dimensions.size() <= unrolled_elements &&
-                   p.blobs[y].dimensions.size() <= unrolled_elements && elements <= unrolled_parameters &&
-                   p.steps[step].parent == blob_facts::npos;
-        }
+        constexpr plan_view p = plan();
+        extent elements = 0;
+        for (const auto& facts : p.parameters_of(step)) elements += facts.dimensions.size();
+        bool small = elements <= unrolled_parameters;
+        for (const auto& blobs : {p.inputs_of(step), p.outputs_of(step)})
+            for (std::size_t blob : blobs) small = small && p.blobs[blob].dimensions.size() <= unrolled_elements;
+        return small && takes_fixed_extents && p.steps[step].parent == blob_facts::npos;
     }
 
     /// Runs the layer for the one example of a prediction.
     [[gnu::always_inline]] static void forward(engine_state<T>& e, const L& layer) {
-        constexpr std::size_t x = plan().inputs_of(step)[0], y = plan().outputs_of(step)[0];
-        constexpr blob_facts x_facts = plan().blobs[x], y_facts = plan().blobs[y];
-        using x_shape = blob_shape<x>;
-        using y_shape = blob_shape<y>;
-        const view<const T, x_shape, constant<1>> from{e.reserved(x_facts), {}, {}, x_shape::size()};
-        const view<T, y_shape, constant<1>> to{e.reserved(y_facts), {}, {}, y_shape::size()};
+        const auto xs = inputs(e, std::make_index_sequence<plan().inputs_of(step).size()>{});
+        const auto ys = outputs(e, std::make_index_sequence<plan().outputs_of(step).size()>{});
+        const auto& from = std::get<0>(xs);
+        const auto& to = std::get<0>(ys);
         if constexpr (elementwise_layer<L>) {
             kernels::map(to.size(), layer, from.data, to.data);
         } else if constexpr (same_elements_layer<L>) {
             kernels::copy(to.size(), from.data, to.data);
         } else {
             workspace<T> w = e.work(step);
-            performer(layer, x_facts.dimensions).forward(from, to, parameter_views(e), w);
+            const auto& runs = performer(layer, from.dimensions);
+            if constexpr (variadic_layer<performer_t<L>>)
+                runs.forward_unrolled(xs, ys, parameter_views(e), w);
+            else
+                runs.forward(from, to, parameter_views(e), w);
         }
     }
 
@@ -57,6 +55,36 @@ private:
     static static_shape<plan().blobs[Blob].dimensions[Axis]...> spelled(std::index_sequence<Axis...>);
     template <std::size_t Blob>
     using blob_shape = decltype(spelled<Blob>(std::make_index_sequence<plan().blobs[Blob].dimensions.rank()>{}));
+    template <class U, std::size_t Blob>
+    using blob_view = view<U, blob_shape<Blob>, constant<1>>;
+
+    template <class U, std::size_t Blob>
+    [[gnu::always_inline]] static blob_view<U, Blob> look(const engine_state<T>& e) {
+        constexpr blob_facts facts = plan().blobs[Blob];
+        return {e.reserved(facts), {}, {}, facts.dimensions.size()};
+    }
+    template <std::size_t... I>
+    [[gnu::always_inline]] static auto inputs(const engine_state<T>& e, std::index_sequence<I...>) {
+        return std::tuple<blob_view<const T, plan().inputs_of(step)[I]>...>{
+            look<const T, plan().inputs_of(step)[I]>(e)...};
+    }
+    template <std::size_t... I>
+    [[gnu::always_inline]] static auto outputs(const engine_state<T>& e, std::index_sequence<I...>) {
+        return std::tuple<blob_view<T, plan().outputs_of(step)[I]>...>{look<T, plan().outputs_of(step)[I]>(e)...};
+    }
+
+    static constexpr bool takes_fixed_extents = [] {
+        if constexpr (variadic_layer<performer_t<L>>)
+            return []<std::size_t... I, std::size_t... O>(std::index_sequence<I...>, std::index_sequence<O...>) {
+                using xs = std::tuple<blob_view<const T, plan().inputs_of(step)[I]>...>;
+                using ys = std::tuple<blob_view<T, plan().outputs_of(step)[O]>...>;
+                return requires(const performer_t<L>& runs, workspace<T>& w, const xs& from, const ys& to,
+                                const parameters<dynamic_view<const T>>& p) { runs.forward_unrolled(from, to, p, w); };
+            }(std::make_index_sequence<plan().inputs_of(step).size()>{},
+              std::make_index_sequence<plan().outputs_of(step).size()>{});
+        else
+            return true;
+    }();
 
     [[gnu::always_inline]] static parameters<dynamic_view<const T>> parameter_views(const engine_state<T>& e) {
         parameters<dynamic_view<const T>> views;
