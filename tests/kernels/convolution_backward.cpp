@@ -23,6 +23,7 @@ TEMPLATE_TEST_CASE(
     "[convolution]", float, double) {
     using T = TestType;
     for (const geometry& g : cases()) {
+        if (kernels::detail::flips_depthwise(g)) continue;
         const run_of<T> run(g, 1);
         const array<T> got = run.result(run_of<T>::pass::input);
         const extent in = g.group_channels(), out = g.group_outputs();
@@ -46,6 +47,35 @@ TEMPLATE_TEST_CASE(
             }
         CHECK(same);
     }
+}
+
+TEMPLATE_TEST_CASE("convolution_backward: the chain to a depthwise input begins with what is there, taps descending",
+                   "[convolution]", float, double) {
+    using T = TestType;
+    const extent w = kernels::lanes<T>;
+    for (const extent width : {extent{1}, extent{3}, w - 1, w, w + 1, 2 * w, 2 * w + 1, 5 * w + 3})
+        for (const auto& [before, after] : {std::pair{0, 0}, {0, 1}, {1, 1}, {1, 0}, {2, 2}, {3, 4}}) {
+            if (width + before + after < 3) continue;
+            const geometry g = make(3, 5, width, 3, 3, 3, 1, 1, 1, 1, before, before, after, after, 3);
+            CAPTURE(width, before, after);
+            REQUIRE(kernels::detail::flips_depthwise(g));
+            const run_of<T> run(g, 2, 1);
+            run.compare(run_of<T>::pass::input);
+            const array<T> got = run.result(run_of<T>::pass::input);
+            array<T> chain = run.dx;
+            for (extent e = 0; e < run.examples; ++e)
+                for (extent i = 0; i < g.channels * g.plane(); ++i)
+                    for (extent tap = 8; tap >= 0; --tap) {
+                        const extent y = i / g.width % g.height + g.pad_top - tap / 3;
+                        const extent x = i % g.width + g.pad_left - tap % 3;
+                        const bool inside = y >= 0 && y < g.output_height && x >= 0 && x < g.output_width;
+                        const extent at = (i / g.plane() * g.output_height + y) * g.output_width + x;
+                        const T slope = inside ? run.y[e * run.y_stride + at] : T(0);
+                        T& to = chain[e * run.x_stride + i];
+                        to = kernels::fma(run.w[i / g.plane() * 9 + tap], slope, to);
+                    }
+            CHECK(check::same_bits(got, chain));
+        }
 }
 
 TEMPLATE_TEST_CASE("convolution_backward: the chain to the weights runs over example and pixel",

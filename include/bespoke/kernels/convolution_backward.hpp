@@ -8,6 +8,8 @@ namespace bespoke::kernels {
 // Order of arithmetic of the backward passes, threads split outputs only:
 //   input    each element of dx gets one chain of fma from 0 over kernel row, kernel column, output channel,
 //            ascending, of the taps that lie on an output; then it is added to what is there;
+//            In depthwise convolutions of stride 1 (`flips_depthwise`) the chain begins with what is there and runs
+//            over kernel row and column descending; taps beside the outputs take part as zeros;
 //   weights  one chain of fma from what is there over example, output row, output column, ascending; in narrow groups
 //            `lanes` chains for each example, see `narrow_weights`.
 //
@@ -20,6 +22,18 @@ namespace detail {
 /// Rows of the image whose gradient is summed up together: such that the sums stay near.
 inline extent backward_rows(const convolution_geometry& g) noexcept {
     return std::clamp<extent>(512 / g.covered_columns(), 1, g.height);
+}
+
+/// Whether dx is a depthwise convolution of dy with the kernel turned round.
+constexpr bool flips_depthwise(const convolution_geometry& g) noexcept {
+    return suits_depthwise(g) && g.stride_x == 1;
+}
+constexpr convolution_geometry flipped_depthwise(convolution_geometry g) noexcept {
+    std::swap(g.height, g.output_height);
+    std::swap(g.width, g.output_width);
+    g.pad_top = g.kernel_height - 1 - g.pad_top;
+    g.pad_left = g.kernel_width - 1 - g.pad_left;
+    return g;
 }
 
 template <class T>
@@ -267,6 +281,13 @@ template <class T>
                                                   const T* packed = nullptr) noexcept {
     if (examples <= 0 || std::min({g.channels, g.output_channels, g.pixels(), g.plane()}) <= 0) return;
     if (detail::convolution_work(g, examples) < detail::threaded_work) threads = nullptr;
+    if (detail::flips_depthwise(g)) {
+        const convolution_geometry flipped = detail::flipped_depthwise(g);
+        return parallel_for(threads, examples * g.channels, 1, [&](extent first, extent last) {
+            detail::depthwise_forward<T>(flipped, first, last, dy, dy_stride, weights, nullptr, dx, dx_stride, true,
+                                         nullptr, true);
+        });
+    }
     const bool narrow = detail::is_narrow<T>(g.group_channels());
     const extent height = detail::backward_rows(g);
     const extent items = examples * g.groups * ((g.height + height - 1) / height) *

@@ -156,19 +156,23 @@ template <class T, extent Stride>
 }
 
 /// y = conv(x) + bias of the channels [first, last), counted over the examples, in the order of arithmetic of all
-/// forward passes. `after` is run on some rows of one or two channels at a time.
+/// forward passes; `flipped`: with the taps of the kernel in reverse. `after` is run on some rows of one or two
+/// channels at a time.
 template <class T>
 [[gnu::noinline]] void depthwise_forward(const convolution_geometry& g, extent first, extent last, const T* x,
                                          extent x_stride, const T* weights, const T* bias, T* y, extent y_stride,
-                                         bool accumulate, const epilogue<T>* after) noexcept {
+                                         bool accumulate, const epilogue<T>* after, bool flipped = false) noexcept {
+    T taps[18];
     const extent rows = std::max<extent>(4096 / g.output_width, 8);
     for (extent item = first; item < last;) {
         const extent example = item / g.channels, channel = item % g.channels;
         const extent channels =
             g.output_width <= lanes<T> && item + 1 < last && channel + 1 < g.channels ? 2 : 1;
+        for (extent tap = 0; tap < 9 * channels; ++tap)
+            taps[tap] = weights[9 * channel + (flipped ? tap / 9 * 9 + 8 - tap % 9 : tap)];
         const depthwise_images<T> images{g,
                                          x + example * x_stride + channel * g.plane(),
-                                         weights + 9 * channel,
+                                         taps,
                                          bias != nullptr ? bias + channel : nullptr,
                                          y + example * y_stride + channel * g.pixels(),
                                          accumulate};
