@@ -83,3 +83,14 @@ TEST_CASE("simple_recurrent: the same bits composed and at run time") {
     REQUIRE(same_bits(a, b));
     REQUIRE(same_bits(b, std::vector<float>(batch_next.begin(), batch_next.end())));
 }
+
+TEST_CASE("simple_recurrent: backwards, the outputs stand in the order of the steps as they are taken") {
+    // y_t = tanh(0.23604393 x_t - 0.86261368 y_{t-1} - 1.140625953)
+    const simple_recurrent layer{.output_vector_size = 1, .sequence_output = true, .reverse_input = true};
+    const auto got = evaluate<float>(layer, {{{2, 1}, {0.371883512F, 1.47090352F}}, {{1, 1}, {-0.156783476F}}},
+                                     {{0.23604393F}, {-0.86261368F}, {-1.140625953F}});
+    const double first = std::tanh(0.23604393 * 1.47090352 + 0.86261368 * 0.156783476 - 1.140625953);
+    const double last = std::tanh(0.23604393 * 0.371883512 - 0.86261368 * first - 1.140625953);
+    REQUIRE(distance(got.values[0], {first, last}) < 1e-6);
+    REQUIRE(distance(got.values[1], {last}) < 1e-6);
+}

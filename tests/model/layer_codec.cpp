@@ -118,6 +118,9 @@ std::vector<sample> samples() {
             R"(, "recursionMatrix": )" + weights(4) + "}"},
         {R"(["3", "2"])", R"("uniDirectionalLSTM": {"inputVectorSize": "2", "outputVectorSize": "2", "params": {},
             "weightParams": )" + lstm_weights(false) + "}"},
+        // without params: no biases
+        {R"(["3", "2"])", R"("uniDirectionalLSTM": {"inputVectorSize": "2", "outputVectorSize": "2",
+            "weightParams": )" + lstm_weights(false) + "}"},
         {image, R"("softmaxND": {"axis": "-2"})"},
         {image, R"("split": {"nOutputs": "2"})", R"(["x"])", R"(["y", "z"])"},
         {image, R"("splitND": {"axis": "-1", "splitSizes": ["1", "3"]})", R"(["x"])", R"(["y", "z"])"},
