@@ -86,3 +86,18 @@ TEMPLATE_TEST_CASE("reduction: the largest element, or NaN", "[reduction]", floa
         }
     }
 }
+
+TEMPLATE_TEST_CASE("all_finite sees every place", "", float, double) {
+    for (const extent n : check::sizes<TestType>()) {
+        array<TestType> x(n, 3);
+        REQUIRE(kernels::all_finite(n, x.data()));
+        for (extent i = 0; i < n; ++i)
+            for (const TestType v : {check::infinity<TestType>, -check::infinity<TestType>, check::nan<TestType>}) {
+                array<TestType> wrong = x;
+                wrong.data()[i] = v;
+                REQUIRE_FALSE(kernels::all_finite(n, wrong.data()));
+            }
+        std::fill_n(x.data(), n, std::numeric_limits<TestType>::max());
+        REQUIRE(kernels::all_finite(n, x.data()));
+    }
+}

@@ -107,6 +107,23 @@ TEST_CASE("files: several at once, and all or none") {
     CHECK(f.names() == names{"folder", "model", "weights"});
 }
 
+TEST_CASE("files: a mapped file shows the bytes that were there, also when another file takes its name") {
+    folder f;
+    write_file_atomically(f.path / "x", bytes_of("first"));
+    write_file_atomically(f.path / "empty", {});
+    const mapped_file first(f.path / "x");
+    write_file_atomically(f.path / "x", bytes_of("second, longer"));
+    const mapped_file second(f.path / "x"), copy = second;
+    CHECK(std::ranges::equal(first.bytes(), bytes_of("first")));
+    CHECK(std::ranges::equal(second.bytes(), bytes_of("second, longer")));
+    CHECK(copy.bytes().data() == second.bytes().data());
+    CHECK(mapped_file(f.path / "empty").bytes().empty());
+    const failure missing([&] { mapped_file(f.path / "y"); });
+    CHECK(missing.is(errc::io));
+    CHECK(missing.text == (f.path / "y").string() + ": cannot read: No such file or directory");
+    CHECK(failure([&] { mapped_file{f.path}; }).text == f.path.string() + ": cannot read: not a regular file");
+}
+
 TEST_CASE("files: what cannot be read") {
     folder f;
     const failure missing([&] { read_file(f.path / "x"); });

@@ -8,6 +8,10 @@
 #include <span>
 #include <utility>
 
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
+
 namespace bespoke {
 
 /// Bytes to which blobs and parameters are aligned: one cache line, one AVX-512 register.
@@ -20,7 +24,11 @@ constexpr extent aligned_size(extent elements) {
     return (elements + step - 1) / step * step;
 }
 
-/// Aligned, zero-initialised storage of trivial elements.
+/// Bytes of a large page, and so many that memory is asked for in them: a model of hundreds of megabytes would spend
+/// more time in the page faults of small ones than on reading its file.
+inline constexpr std::size_t large_page = std::size_t{2} << 20, large_memory = 2 * large_page;
+
+/// Aligned storage of trivial elements, zero at first where nothing else is said.
 template <class T>
 class buffer {
 public:
@@ -45,13 +53,23 @@ public:
 
     /// Contents are zeros afterwards. Allocates only if the size changes.
     void resize(extent size) {
-        if (size != size_) {
-            memory_.reset(size == 0 ? nullptr
-                                    : static_cast<T*>(::operator new(static_cast<std::size_t>(size) * sizeof(T),
-                                                                     std::align_val_t(alignment))));
-            size_ = size;
-        }
+        allocate(size);
         std::fill_n(data(), size_, T{});
+    }
+
+    /// As `resize`, with contents that are not defined.
+    void allocate(extent size) {
+        if (size == size_) return;
+        memory_.reset();
+        size_ = 0;
+        if (size == 0) return;
+        const std::size_t bytes = static_cast<std::size_t>(size) * sizeof(T);
+        const std::align_val_t aligned{bytes < large_memory ? alignment : large_page};
+        memory_ = {static_cast<T*>(::operator new(bytes, aligned)), release{aligned}};
+        size_ = size;
+#ifdef __linux__
+        if (bytes >= large_memory) madvise(data(), bytes, MADV_HUGEPAGE);  // a wish: it need not be granted
+#endif
     }
 
     /// Grows to at least `size` elements; contents are lost when it grows.
@@ -61,7 +79,8 @@ public:
 
 private:
     struct release {
-        void operator()(T* memory) const { ::operator delete(memory, std::align_val_t(alignment)); }
+        std::align_val_t aligned{alignment};
+        void operator()(T* memory) const { ::operator delete(memory, aligned); }
     };
     std::unique_ptr<T, release> memory_;
     extent size_ = 0;

@@ -40,6 +40,18 @@ T running_max(extent n, const T* x) noexcept {
     return result;
 }
 
+/// Whether none of x[0, n) is infinite or NaN.
+template <class T>
+bool all_finite(extent n, const T* x) noexcept {
+    batch<T> differences(T(0));  // 0 of numbers, NaN of the others
+    for_each_batch<T>(
+        n, [&](extent i, auto in, auto) __attribute__((always_inline)) {
+            const batch<T> v = in(x + i);
+            differences = differences + (v - v);
+        });
+    return sum_lanes<T>(differences) == 0;
+}
+
 /// out[j] += sum over rows of x[row * stride + j], j in [0, n): one chain from out[j], rows ascending.
 template <class T>
 void column_sums(extent rows, extent n, const T* x, extent stride, T* out,

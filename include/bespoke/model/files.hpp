@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <filesystem>
 #include <initializer_list>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -22,6 +23,7 @@ struct file_content {
 ///     #include <bespoke.hpp>
 namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
 std::vector<std::byte> read_file(const std::filesystem::path& path);
+std::span<const std::byte> map_file(const std::filesystem::path& path, std::shared_ptr<const void>& owner);
 void write_files_atomically(std::span<const file_content> files);
 }  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
 
@@ -29,6 +31,21 @@ void write_files_atomically(std::span<const file_content> files);
 inline std::vector<std::byte> read_file(const std::filesystem::path& path) {
     return define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::read_file(path);
 }
+
+/// The bytes of a regular file, mapped where the system can do that: they are read when they are looked at, and never
+/// copied. Whoever writes to the file itself meanwhile (and does not put a new one in its place, as the functions below
+/// do) changes them, or takes them away. Throws errc::io with path and reason.
+class mapped_file {
+public:
+    explicit mapped_file(const std::filesystem::path& path) {
+        bytes_ = define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::map_file(path, owner_);
+    }
+    std::span<const std::byte> bytes() const { return bytes_; }
+
+private:
+    std::shared_ptr<const void> owner_;
+    std::span<const std::byte> bytes_;
+};
 
 /// Writes files so that whoever looks, even after a crash, finds each one whole: old or new.
 ///
@@ -53,7 +70,6 @@ inline void write_file_atomically(const std::filesystem::path& path, std::span<c
 
 #include <cerrno>
 #include <cstdio>
-#include <memory>
 #include <optional>
 #include <string>
 #include <system_error>
@@ -63,6 +79,7 @@ inline void write_file_atomically(const std::filesystem::path& path, std::span<c
 #include <process.h>
 #else
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #endif
@@ -86,6 +103,24 @@ inline file_handle open_file(const std::filesystem::path& path, const char* mode
 #else
     return file_handle(std::fopen(path.c_str(), mode));
 #endif
+}
+
+struct readable_file {
+    file_handle handle;
+    std::size_t size;
+};
+inline readable_file open_to_read(const std::filesystem::path& path) {
+    std::error_code problem;
+    const auto status = std::filesystem::status(path, problem);
+    if (!std::filesystem::status_known(status)) throw_io(path, "cannot read", problem.value());
+    if (!std::filesystem::exists(status)) throw_io(path, "cannot read", ENOENT);
+    if (!std::filesystem::is_regular_file(status))
+        throw error(errc::io, path.string() + ": cannot read: not a regular file");
+    file_handle file = open_file(path, "rb");
+    if (!file) throw_io(path, "cannot read", errno);
+    const auto size = std::filesystem::file_size(path, problem);
+    if (problem) throw_io(path, "cannot read", problem.value());
+    return {std::move(file), static_cast<std::size_t>(size)};
 }
 
 /// A new file beside `target` that vanishes with this object unless it is renamed.
@@ -177,22 +212,28 @@ private:
 namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
 
 std::vector<std::byte> read_file(const std::filesystem::path& path) {
-    std::error_code problem;
-    const auto status = std::filesystem::status(path, problem);
-    if (!std::filesystem::status_known(status)) detail::throw_io(path, "cannot read", problem.value());
-    if (!std::filesystem::exists(status)) detail::throw_io(path, "cannot read", ENOENT);
-    if (!std::filesystem::is_regular_file(status))
-        throw error(errc::io, path.string() + ": cannot read: not a regular file");
-    const detail::file_handle file = detail::open_file(path, "rb");
-    if (!file) detail::throw_io(path, "cannot read", errno);
-    const auto size = std::filesystem::file_size(path, problem);
-    if (problem) detail::throw_io(path, "cannot read", problem.value());
-    std::vector<std::byte> bytes(static_cast<std::size_t>(size));
+    const auto [file, size] = detail::open_to_read(path);
+    std::vector<std::byte> bytes(size);
     const std::size_t count = std::fread(bytes.data(), 1, bytes.size(), file.get());
     if (std::ferror(file.get()) != 0) detail::throw_io(path, "cannot read", errno);
     if (count != bytes.size() || std::fgetc(file.get()) != EOF)
         throw error(errc::io, path.string() + ": cannot read: its size changes meanwhile");
     return bytes;
+}
+
+std::span<const std::byte> map_file(const std::filesystem::path& path, std::shared_ptr<const void>& owner) {
+#ifndef _WIN32
+    const auto [file, size] = detail::open_to_read(path);
+    if (size == 0) return {};
+    void* const memory = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fileno(file.get()), 0);
+    if (memory != MAP_FAILED) {
+        owner = std::shared_ptr<const void>(memory, [size = size](const void* m) { munmap(const_cast<void*>(m), size); });
+        return {static_cast<const std::byte*>(memory), size};
+    }
+#endif
+    const auto bytes = std::make_shared<const std::vector<std::byte>>(read_file(path));
+    owner = bytes;
+    return *bytes;
 }
 
 void write_files_atomically(std::span<const file_content> files) {

@@ -109,12 +109,15 @@ model to_model(const network<Description, Element>& net, model_settings settings
 }
 
 template <const auto& Description, class Element, bool Fits>
-void network<Description, Element, Fits>::load(const std::filesystem::path& path) {
-    const model from = define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::load_same(
+void network<Description, Element, Fits>::read(const std::filesystem::path& path, bool is_new) {
+    model from = define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::load_same(
         path, detail::layers_of<Description>(), plan(), detail::codecs_of_network<Description>());
-    const auto& core = from.network().core();
-    for (std::size_t i = 0; i < plan().parameters.size(); ++i)
-        std::copy_n(core.parameter(i), plan().parameters[i].dimensions.size(), engine_.parameter(i));
+    auto& core = from.network().core();
+    if constexpr (std::is_same_v<Element, float>)  // the same layers in the same order lie alike
+        if (is_new) engine_.take_parameters(core.give_parameters());
+    if (!is_new || !std::is_same_v<Element, float>)
+        for (std::size_t i = 0; i < plan().parameters.size(); ++i)
+            std::copy_n(core.parameter(i), plan().parameters[i].dimensions.size(), engine_.parameter(i));
     prepare();
 }
 

@@ -57,7 +57,8 @@ public:
     /// Throws errc::malformed_file, errc::duplicate_name or errc::unsupported, with `name_for_errors` before
     /// the sentence.
     static safetensors parse(std::vector<std::byte> file, std::string_view name_for_errors);
-    /// Throws what `parse` and `read_file` throw, with the path before the sentence.
+    /// The file is mapped, see `mapped_file`. Throws what `parse` and `mapped_file` throw, with the path before the
+    /// sentence.
     static safetensors load(const std::filesystem::path& path);
 
     /// Null where no tensor has the name.
@@ -67,7 +68,10 @@ public:
     const std::map<std::string, std::string>& metadata() const { return metadata_; }
 
 private:
-    std::shared_ptr<const std::vector<std::byte>> file_;
+    static safetensors parse(std::shared_ptr<const void> owner, std::span<const std::byte> file,
+                             std::string_view name_for_errors);
+
+    std::shared_ptr<const void> owner_;  ///< of the file's bytes
     std::vector<tensor_entry> entries_;
     std::map<std::string, std::string> metadata_;
 };
@@ -81,6 +85,8 @@ std::vector<std::byte> to_safetensors(std::span<const tensor_entry> entries,
 /// The elements of an F32, F64, F16 or BF16 tensor. F64 is rounded, and is infinite where it is too large;
 /// NaN and infinity are handed on. Throws errc::bad_value for any other dtype.
 std::vector<float> to_floats(const tensor_entry& entry);
+/// The same, to `to`, which has room for all elements.
+void to_floats(const tensor_entry& entry, float* to);
 
 }  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
 
@@ -111,9 +117,8 @@ U load_little_endian(const std::byte* bytes) {
 }
 
 template <class U, class F>
-void convert_elements(std::span<const std::byte> bytes, std::vector<float>& to, F convert) {
-    to.resize(bytes.size() / sizeof(U));
-    for (std::size_t i = 0; i < to.size(); ++i)
+void convert_elements(std::span<const std::byte> bytes, float* to, F convert) {
+    for (std::size_t i = 0; i < bytes.size() / sizeof(U); ++i)
         to[i] = convert(load_little_endian<U>(bytes.data() + i * sizeof(U)));
 }
 
@@ -249,6 +254,14 @@ private:
 namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
 
 safetensors safetensors::parse(std::vector<std::byte> file, std::string_view name) {
+    const auto owner = std::make_shared<const std::vector<std::byte>>(std::move(file));
+    return parse(owner, *owner, name);
+}
+safetensors safetensors::load(const std::filesystem::path& path) {
+    const auto owner = std::make_shared<const mapped_file>(path);
+    return parse(owner, owner->bytes(), path.string());
+}
+safetensors safetensors::parse(std::shared_ptr<const void> owner, std::span<const std::byte> file, std::string_view name) {
     constexpr std::size_t prefix = 8;
     const std::string place = std::string(name) + ": ";
     if (file.size() < prefix)
@@ -262,10 +275,9 @@ safetensors safetensors::parse(std::vector<std::byte> file, std::string_view nam
                                               " follow");
 
     safetensors result;
-    result.file_ = std::make_shared<const std::vector<std::byte>>(std::move(file));
-    const std::span<const std::byte> bytes = *result.file_;
-    const auto header = bytes.subspan(prefix, static_cast<std::size_t>(length));
-    const auto data = bytes.subspan(prefix + header.size());
+    result.owner_ = std::move(owner);
+    const auto header = file.subspan(prefix, static_cast<std::size_t>(length));
+    const auto data = file.subspan(prefix + header.size());
     const std::string_view text(reinterpret_cast<const char*>(header.data()), header.size());
     if (!text.starts_with('{'))
         throw error(errc::malformed_file, place + "the header should begin with '{', but it begins with '" +
@@ -283,8 +295,6 @@ safetensors safetensors::parse(std::vector<std::byte> file, std::string_view nam
     return result;
 }
 
-safetensors safetensors::load(const std::filesystem::path& path) { return parse(read_file(path), path.string()); }
-
 const tensor_entry* safetensors::find(std::string_view name) const {
     const auto found = std::lower_bound(entries_.begin(), entries_.end(), name,
                                         [](const tensor_entry& entry, std::string_view n) { return entry.name < n; });
@@ -292,23 +302,28 @@ const tensor_entry* safetensors::find(std::string_view name) const {
 }
 
 std::vector<float> to_floats(const tensor_entry& entry) {
-    std::vector<float> result;
-    if (entry.dtype == "F32")
-        detail::convert_elements<std::uint32_t>(
-            entry.bytes, result, [](std::uint32_t bits) { return std::bit_cast<float>(bits); });
+    std::vector<float> result(static_cast<std::size_t>(entry.dimensions.size()));
+    to_floats(entry, result.data());
+    return result;
+}
+void to_floats(const tensor_entry& entry, float* to) {
+    if (entry.dtype == "F32" && std::endian::native == std::endian::little) {
+        if (!entry.bytes.empty()) std::memcpy(to, entry.bytes.data(), entry.bytes.size());
+    } else if (entry.dtype == "F32")
+        detail::convert_elements<std::uint32_t>(entry.bytes, to,
+                                                [](std::uint32_t bits) { return std::bit_cast<float>(bits); });
     else if (entry.dtype == "F64")
-        detail::convert_elements<std::uint64_t>(entry.bytes, result, [](std::uint64_t bits) {
+        detail::convert_elements<std::uint64_t>(entry.bytes, to, [](std::uint64_t bits) {
             return static_cast<float>(std::bit_cast<double>(bits));
         });
     else if (entry.dtype == "F16")
-        detail::convert_elements<std::uint16_t>(entry.bytes, result, float16_to_float);
+        detail::convert_elements<std::uint16_t>(entry.bytes, to, float16_to_float);
     else if (entry.dtype == "BF16")
-        detail::convert_elements<std::uint16_t>(entry.bytes, result, bfloat16_to_float);
+        detail::convert_elements<std::uint16_t>(entry.bytes, to, bfloat16_to_float);
     else
         throw error(errc::bad_value, "tensor \"" + entry.name +
                                          "\": F32, F64, F16 or BF16 wanted, but the dtype is " +
                                          std::string(entry.dtype));
-    return result;
 }
 
 std::vector<std::byte> to_safetensors(std::span<const tensor_entry> entries,

@@ -237,14 +237,14 @@ void read_weights(object_reader in, const std::string& place, const shape& dimen
                     "the shape " + bespoke::to_text(dimensions) + " wanted, tensor " + in_quotes(entry.name) + " has " +
                         bespoke::to_text(entry.dimensions));
         if (to == nullptr) return;
-        const auto values = to_floats(entry);
-        check_count(values.size());
-        if (to != nullptr) std::copy(values.begin(), values.end(), to);
+        check_count(static_cast<std::size_t>(entry.dimensions.size()));
+        to_floats(entry, to);
     } else {
         check_count(0);
     }
     in.finish();
-    for (extent i = 0; i < wanted && to != nullptr; ++i)
+    if (to == nullptr || kernels::all_finite(wanted, to)) return;
+    for (extent i = 0; i < wanted; ++i)
         if (!std::isfinite(to[i]))
             throw error(errc::bad_value, place + ": number " + std::to_string(i) + " is " +
                                              (std::isnan(to[i]) ? "NaN" : to[i] > 0 ? "Infinity" : "-Infinity"));

@@ -85,7 +85,9 @@ void engine<T>::measure() {
 template <class T>
 void engine<T>::prepare() {
     measure();
-    for (std::size_t step = 0; step < attached_.size(); ++step) prepare(step);
+    parallel_for(this->threads(), static_cast<extent>(attached_.size()), 1, [&](extent first, extent last) {
+        for (extent step = first; step < last; ++step) prepare(static_cast<std::size_t>(step));
+    });
 }
 
 template <class T>

@@ -31,6 +31,9 @@ public:
     /// The block of all parameters.
     const buffer<T>& parameters() const { return parameters_; }
     T* parameter(std::size_t number) const { return parameters_.data() + plan_.parameters[number].offset; }
+    /// Takes over a block of parameters of the same plan.
+    void take_parameters(buffer<T>&& block) { parameters_ = std::move(block); }
+    buffer<T> give_parameters() { return std::move(parameters_); }
     /// Where the gradient of a parameter is summed up; null: nowhere.
     std::vector<T*>& parameter_gradients() { return parameter_gradients_; }
     dynamic_view<const T> parameter_view(std::size_t number) const;
@@ -143,8 +146,14 @@ private:
 
 template <class T>
 network_memory<T>::network_memory(plan_view plan)
-    : plan_(plan), values_(plan.blobs.size()), gradients_(plan.blobs.size()), parameters_(plan.parameters_size),
-      parameter_gradients_(plan.parameters.size()), prepared_offsets_(plan.steps.size()), origins_(plan.blobs.size()) {}
+    : plan_(plan), values_(plan.blobs.size()), gradients_(plan.blobs.size()),
+      parameter_gradients_(plan.parameters.size()), prepared_offsets_(plan.steps.size()), origins_(plan.blobs.size()) {
+    parameters_.allocate(plan.parameters_size);
+    for (std::size_t i = 0; i < plan.parameters.size(); ++i) {  // what lies between them
+        const extent size = plan.parameters[i].dimensions.size();
+        std::fill(parameter(i) + size, parameter(i) + aligned_size<float>(size), T(0));
+    }
+}
 
 template <class T>
 void network_memory<T>::replan(plan_view plan) {
@@ -245,7 +254,7 @@ void network_memory<T>::throw_wrong_input(std::size_t number, extent came, exten
 
 template <class T>
 void network_memory<T>::end_measure() {
-    if (prepared_.size() != prepared_size_) prepared_.resize(prepared_size_);
+    prepared_.allocate(prepared_size_);
     scratch_.reserve(scratch_size_);
     measured_ = chunk();
 }

@@ -82,15 +82,16 @@ public:
 
     /// Parameters begin as each layer says (Glorot uniform for weights), from `seed`. Kernels use `threads`
     /// threads, the caller included.
-    explicit network(std::uint64_t seed = 0, std::size_t threads = 1)
-        : engine_(plan()) {
-        engine_.attach(description);
-        engine_.use_threads(threads);
-        engine_.reserve(1);
+    explicit network(std::uint64_t seed = 0, std::size_t threads = 1) : network(without_parameters{}, threads) {
         initialize(seed);
     }
+    /// With the parameters of the model at `path`, see `load`.
+    explicit network(const std::filesystem::path& path, std::size_t threads = 1)
+        : network(without_parameters{}, threads) {
+        read(path, true);
+    }
 
-    network(const network& other) : network(0, other.engine_.thread_count()) {
+    network(const network& other) : network(without_parameters{}, other.engine_.thread_count()) {
         std::copy_n(other.engine_.parameters().data(), other.engine_.parameters().size(), engine_.parameters().data());
         prepare();
     }
@@ -137,7 +138,7 @@ public:
     /// Takes over the parameters of the model at `path`, which must describe this very network: the same
     /// layers with the same hyper-parameters, shapes and wires. Throws `error` with the first difference;
     /// nothing has changed then. Defined in model/network_files.hpp, as is `save`.
-    void load(const std::filesystem::path& path);
+    void load(const std::filesystem::path& path) { read(path, false); }
     /// Writes the network as a model.
     void save(const std::filesystem::path& path) const;
 
@@ -151,6 +152,16 @@ public:
 
 private:
     static constexpr std::size_t input_count = plan().inputs.size();
+
+    /// A new network takes the memory of the parameters over; one in use keeps its own, to which others may point.
+    void read(const std::filesystem::path& path, bool is_new);
+
+    struct without_parameters {};
+    network(without_parameters, std::size_t threads) : engine_(plan()) {
+        engine_.attach(description);
+        engine_.use_threads(threads);
+        engine_.reserve(1);
+    }
 
     template <std::size_t Number, class First, class... Rest>
     void set_inputs(extent examples, const First& first, const Rest&... rest) {

@@ -231,8 +231,7 @@ double trainer<T>::evaluate(std::span<const std::size_t> batch) {
 template <class T>
 bool trainer<T>::finite() const {
     for (const auto& slot : slots_)
-        for (extent i = 0; i < slot.size; ++i)
-            if (!std::isfinite(slot.weights[i])) return false;
+        if (!kernels::all_finite(slot.size, slot.weights)) return false;
     return true;
 }
 
