@@ -1,5 +1,6 @@
 #pragma once
 
+#include "arithmetic.hpp"
 #include "epilogue.hpp"
 #include "fault.hpp"
 #include "threads.hpp"
@@ -154,13 +155,15 @@ struct backward_needs {
     bool input = true, output = true;
 };
 
-/// What a layer works with besides its blobs and parameters.
+/// What a layer works with besides its blobs and parameters. A layer that computes in more than one way may take
+/// `arithmetic` as the last argument of `prepared_size` and `prepare`, so that it prepares for that one.
 template <class T>
 struct workspace {
     T* scratch = nullptr;         ///< `scratch_size` elements, contents undefined
     T* prepared = nullptr;        ///< what `prepare` wrote for the parameters as they are now; forward may complete it
     thread_pool* threads = nullptr;
     const epilogue<T>* after = nullptr;  ///< only for a layer that says `runs_epilogue`
+    arithmetic how{};
 };
 
 /// What a layer works with that finishes another one's result, see `finishes`.

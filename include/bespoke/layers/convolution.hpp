@@ -116,18 +116,19 @@ struct convolution {
 
     template <class T>
     extent scratch_size(std::span<const shape> xs, extent, extent threads) const {
-        return kernels::convolution_scratch<T>(geometry(xs[0]), threads);
+        return std::max(kernels::convolution_scratch<T>(geometry(xs[0], {.winograd = true}), threads),
+                        kernels::convolution_scratch<T>(geometry(xs[0], {.winograd = false}), threads));
     }
 
     template <class T>
-    extent prepared_size(std::span<const shape> xs) const {
+    extent prepared_size(std::span<const shape> xs, const arithmetic& how) const {
         if (xs.size() == 2) return 0;  // the weights come with each example
-        const auto g = geometry(xs[0]);
+        const auto g = geometry(xs[0], how);
         return is_deconvolution ? kernels::convolution_backward_packed_size<T>(g)
                                 : kernels::convolution_packed_size<T>(g);
     }
     template <class P, class T>
-    void prepare(const P& p, T* prepared) const noexcept {
+    void prepare(const P& p, T* prepared, const arithmetic& how) const noexcept {
         if (!p.weights) return;
         kernels::convolution_geometry g{};
         g.groups = groups();
@@ -135,6 +136,7 @@ struct convolution {
         g.channels = p.weights[1] * groups();
         g.kernel_height = kernel_size[0];
         g.kernel_width = kernel_size[1];
+        set_steps(g, how);
         if (is_deconvolution)
             kernels::convolution_backward_pack<T>(g, p.weights.data, prepared);
         else
@@ -145,7 +147,7 @@ struct convolution {
     void forward(std::span<const X> xs, std::span<const Y> ys, const P& p, W& w) const noexcept {
         const X& x = xs[0];
         const Y& y = ys[0];
-        const auto g = geometry(x.dimensions);
+        const auto g = geometry(x.dimensions, w.how);
         if (is_deconvolution) {
             const extent plane = g.height * g.width;
             each_call(xs, y.examples, [&](extent example, extent examples) {
@@ -174,7 +176,7 @@ struct convolution {
                   const P& p, const Dp& dp, W& w) const noexcept {
         const X &x = xs[0], &dy = dys[0];
         const Dx& dx = dxs[0];
-        const auto g = geometry(x.dimensions);
+        const auto g = geometry(x.dimensions, w.how);
         const extent x_size = x.size() / rows_of(x.dimensions), y_size = dy.size() / rows_of(x.dimensions);
         if (dp.bias) {
             const extent rows = dy.examples * rows_of(x.dimensions);
@@ -285,8 +287,16 @@ private:
         return checked_size({x.from_end(3), covered(0), covered(1)}, largest_image);
     }
 
+    /// What does not depend on the input, and how the weights are prepared.
+    constexpr void set_steps(kernels::convolution_geometry& g, const arithmetic& how) const {
+        g.stride_y = stride[0];
+        g.stride_x = stride[1];
+        g.dilation_y = dilation(0);
+        g.dilation_x = dilation(1);
+        g.winograd = how.winograd && !is_deconvolution && stride[0] == 1 && stride[1] == 1;
+    }
     /// What the kernels are told: of a deconvolution, the convolution whose transpose it is.
-    constexpr kernels::convolution_geometry geometry(const shape& x) const {
+    constexpr kernels::convolution_geometry geometry(const shape& x, const arithmetic& how) const {
         const window_axis y_axis = axis_of(x, 0), x_axis = axis_of(x, 1);
         const extent channels = x.from_end(3), height = x.from_end(2), width = x.from_end(1);
         kernels::convolution_geometry g{};
@@ -298,11 +308,10 @@ private:
         g.output_width = is_deconvolution ? width : x_axis.outputs;
         g.kernel_height = kernel_size[0];
         g.kernel_width = kernel_size[1];
+        set_steps(g, how);
         // a single window makes no step: a large stride would only cost the kernel memory
-        g.stride_y = g.output_height == 1 ? 1 : stride[0];
-        g.stride_x = g.output_width == 1 ? 1 : stride[1];
-        g.dilation_y = dilation(0);
-        g.dilation_x = dilation(1);
+        if (g.output_height == 1) g.stride_y = 1;
+        if (g.output_width == 1) g.stride_x = 1;
         g.pad_top = y_axis.before;
         g.pad_left = x_axis.before;
         g.groups = groups();

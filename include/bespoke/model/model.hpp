@@ -14,6 +14,7 @@ namespace bespoke {
 
 struct load_options {
     std::size_t threads = 1;  ///< how many kernels use, the caller included
+    arithmetic how{};
 };
 
 namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
@@ -148,6 +149,7 @@ model read_model(const json& root, std::span<const layer_codec> codecs, const lo
     content.implied = std::make_shared<const implied_fields>(std::move(networks.implied));
     if (tensors != nullptr) content.weights_metadata = tensors->metadata();
     content.threads = options.threads;
+    content.how = options.how;
     weights_to_read weights{networks, content.notes};
     content.fill = &weights_to_read::fill;
     content.context = &weights;

@@ -146,6 +146,7 @@ struct model::parts {
     std::shared_ptr<const implied_fields> implied;
     std::map<std::string, std::string> weights_metadata;
     std::size_t threads = 1;
+    arithmetic how{};
     /// Called with the plan before the memory for parameters is taken, and with it afterwards.
     void (*fill)(void* context, const plan_view& plan, engine<float>* core) = nullptr;
     void* context = nullptr;
@@ -198,6 +199,7 @@ model::model(parts&& content)
     if (content.fill != nullptr) content.fill(content.context, program_->plan(), &program_->core());
     notes_ = std::move(content.notes);
     program_->use_threads(content.threads);
+    program_->core().use(content.how);
     set_settings(std::move(content.settings));
 }
 

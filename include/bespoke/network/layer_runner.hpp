@@ -82,7 +82,10 @@ void measure_layer(engine_state<T>& e, const void* erased, std::size_t step) {
     const std::vector<shape> shapes = e.input_shapes(step);
     const auto ask = [&](const auto& x) {
         extent prepared = 0, scratch = 0;
-        if constexpr (requires { layer.template prepared_size<T>(x); }) prepared = layer.template prepared_size<T>(x);
+        if constexpr (requires { layer.template prepared_size<T>(x, e.how()); })
+            prepared = layer.template prepared_size<T>(x, e.how());
+        else if constexpr (requires { layer.template prepared_size<T>(x); })
+            prepared = layer.template prepared_size<T>(x);
         if constexpr (requires { layer.template scratch_size<T>(x, extent{}, extent{}); })
             scratch = layer.template scratch_size<T>(x, e.chunk(),
                                                      e.threads() ? static_cast<extent>(e.threads()->size()) : 1);
@@ -98,7 +101,9 @@ void measure_layer(engine_state<T>& e, const void* erased, std::size_t step) {
 template <class T, layer L>
 void prepare_layer(engine_state<T>& e, const void* erased, std::size_t step) {
     const auto& layer = detail::performer_at(e, *static_cast<const L*>(erased), step);
-    if constexpr (requires(T* to) { layer.prepare(detail::parameter_views<L>(e, step), to); })
+    if constexpr (requires(T* to) { layer.prepare(detail::parameter_views<L>(e, step), to, e.how()); })
+        layer.prepare(detail::parameter_views<L>(e, step), e.prepared(step), e.how());
+    else if constexpr (requires(T* to) { layer.prepare(detail::parameter_views<L>(e, step), to); })
         layer.prepare(detail::parameter_views<L>(e, step), e.prepared(step));
 }
 

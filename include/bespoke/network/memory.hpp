@@ -77,6 +77,12 @@ public:
         measured_ = 0;
     }
     thread_pool* threads() const { return threads_; }
+    /// How the layers compute; they have to prepare then.
+    void use(const arithmetic& how) {
+        how_ = how;
+        measured_ = 0;
+    }
+    const arithmetic& how() const { return how_; }
     std::size_t thread_count() const { return threads_ ? threads_->size() : 1; }
 
     /// The parameter array `field` ("weights") of the layer called `layer`. Throws `error` where there is none.
@@ -93,7 +99,7 @@ public:
         scratch_size_ = std::max(scratch_size_, scratch);
     }
     T* prepared(std::size_t step) const { return prepared_.data() + prepared_offsets_[step]; }
-    workspace<T> work(std::size_t step) const { return {scratch_.data(), prepared(step), threads_}; }
+    workspace<T> work(std::size_t step) const { return {scratch_.data(), prepared(step), threads_, nullptr, how_}; }
 
     // --- the window: the examples that run now. Control layers narrow it. -----------------------------
 
@@ -137,6 +143,7 @@ private:
     bool planned_ = false, chunks_ = false;
     std::vector<extent> origins_;  ///< for each blob, the example that lies where its values begin
     buffer<T> ends_;               ///< inputs and outputs of all chunks
+    arithmetic how_;
     std::unique_ptr<thread_pool> own_threads_;
     thread_pool* threads_ = nullptr;
 };

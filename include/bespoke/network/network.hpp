@@ -92,6 +92,7 @@ public:
     }
 
     network(const network& other) : network(without_parameters{}, other.engine_.thread_count()) {
+        engine_.use(other.engine_.how());
         std::copy_n(other.engine_.parameters().data(), other.engine_.parameters().size(), engine_.parameters().data());
         prepare();
     }
@@ -134,6 +135,11 @@ public:
     }
     /// Lets the kernels know that parameters have changed.
     void prepare() { engine_.prepare(); }
+    /// How to compute from now on, where there is a choice.
+    void use(const arithmetic& how) {
+        engine_.use(how);
+        prepare();
+    }
 
     /// Takes over the parameters of the model at `path`, which must describe this very network: the same
     /// layers with the same hyper-parameters, shapes and wires. Throws `error` with the first difference;

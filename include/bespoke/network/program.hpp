@@ -31,7 +31,7 @@ public:
         std::copy_n(other.engine_.parameters().data(), other.engine_.parameters().size(), engine_.parameters().data());
         engine_.attach(layers_);
         use_threads(other.thread_count());
-        prepare();
+        use(other.engine_.how());
     }
     program(program&&) = default;
     program& operator=(program&&) = default;
@@ -76,6 +76,11 @@ public:
 
     /// Lets the kernels know that parameters have changed.
     void prepare() { engine_.prepare(); }
+    /// How to compute from now on, where there is a choice.
+    void use(const arithmetic& how) {
+        engine_.use(how);
+        prepare();
+    }
     void forward() {
         engine_.each_chunk([this] { layers_.forward(engine_, 0); });
     }
