@@ -34,42 +34,12 @@ TEMPLATE_TEST_CASE("convolution: the forward chain runs over channel, row, colum
 }
 
 TEMPLATE_TEST_CASE("convolution: examples do not depend on each other", "[convolution]", float, double) {
-    using run = run_of<TestType>;
-    for (const geometry& g : cases()) {
-        const run many(g, 3, 1);
-        const auto together = many.result(run::pass::forward);
-        const extent stride = many.y_stride;
-        for (extent e = 0; e < 3; ++e) {
-            run one(g, 1);
-            one.w = many.w;
-            one.bias = many.bias;
-            std::copy_n(many.x.data() + e * many.x_stride, one.x.size(), one.x.data());
-            std::copy_n(many.y.data() + e * many.y_stride, one.y.size(), one.y.data());
-            std::copy_n(many.dx.data() + e * many.x_stride, one.dx.size(), one.dx.data());
-            const auto alone = one.result(run::pass::forward);
-            CHECK(check::same_bits(alone.data(), together.data() + e * stride, alone.size()));
-        }
-    }
+    require_independent_examples<TestType>(run_of<TestType>::pass::forward);
 }
 
-TEMPLATE_TEST_CASE("convolution: the number of threads does not change a bit", "[convolution]", float,
-                   double) {
-    using run = run_of<TestType>;
-    thread_pool two(2), five(5);
-    for (const geometry& g : {make(3, 40, 41, 16, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1),
-                              make(16, 20, 20, 40, 3, 3, 2, 2, 1, 1, 1, 1, 1, 1),
-                              make(64, 7, 7, 70, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1),
-                              make(32, 45, 45, 32, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 32),
-                              make(20, 40, 41, 3, 5, 5, 2, 2, 1, 1, 2, 2, 2, 2),
-                              make(48, 9, 9, 96, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 3)})
-        for (extent examples : {1, 3, 11}) {
-            const run r(g, examples);
-            for (auto p : {run::pass::forward, run::pass::accumulate}) {
-                const auto one = r.result(p);
-                CHECK(check::same_bits(one, r.result(p, &two)));
-                CHECK(check::same_bits(one, r.result(p, &five)));
-            }
-        }
+TEMPLATE_TEST_CASE("convolution: the number of threads does not change a bit", "[convolution]", float, double) {
+    using pass = typename run_of<TestType>::pass;
+    require_same_bits_with_threads<TestType>({pass::forward, pass::accumulate});
 }
 
 TEST_CASE("convolution: NaN and infinity stay within the windows that see them", "[convolution]") {

@@ -98,44 +98,14 @@ TEMPLATE_TEST_CASE("convolution_backward: the chain to the weights runs over exa
     }
 }
 
-TEMPLATE_TEST_CASE("convolution_backward: examples do not depend on each other", "[convolution]", float,
-                   double) {
-    using run = run_of<TestType>;
-    for (const geometry& g : cases()) {
-        const run many(g, 3, 1);
-        const auto together = many.result(run::pass::input);
-        const extent stride = many.x_stride;
-        for (extent e = 0; e < 3; ++e) {
-            run one(g, 1);
-            one.w = many.w;
-            one.bias = many.bias;
-            std::copy_n(many.x.data() + e * many.x_stride, one.x.size(), one.x.data());
-            std::copy_n(many.y.data() + e * many.y_stride, one.y.size(), one.y.data());
-            std::copy_n(many.dx.data() + e * many.x_stride, one.dx.size(), one.dx.data());
-            const auto alone = one.result(run::pass::input);
-            CHECK(check::same_bits(alone.data(), together.data() + e * stride, alone.size()));
-        }
-    }
+TEMPLATE_TEST_CASE("convolution_backward: examples do not depend on each other", "[convolution]", float, double) {
+    require_independent_examples<TestType>(run_of<TestType>::pass::input);
 }
 
-TEMPLATE_TEST_CASE("convolution_backward: the number of threads does not change a bit", "[convolution]",
-                   float, double) {
-    using run = run_of<TestType>;
-    thread_pool two(2), five(5);
-    for (const geometry& g : {make(3, 40, 41, 16, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1),
-                              make(16, 20, 20, 40, 3, 3, 2, 2, 1, 1, 1, 1, 1, 1),
-                              make(64, 7, 7, 70, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1),
-                              make(32, 45, 45, 32, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 32),
-                              make(20, 40, 41, 3, 5, 5, 2, 2, 1, 1, 2, 2, 2, 2),
-                              make(48, 9, 9, 96, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 3)})
-        for (extent examples : {1, 3, 11}) {
-            const run r(g, examples);
-            for (auto p : {run::pass::input, run::pass::weights, run::pass::sums}) {
-                const auto one = r.result(p);
-                CHECK(check::same_bits(one, r.result(p, &two)));
-                CHECK(check::same_bits(one, r.result(p, &five)));
-            }
-        }
+TEMPLATE_TEST_CASE("convolution_backward: the number of threads does not change a bit", "[convolution]", float,
+                   double) {
+    using pass = typename run_of<TestType>::pass;
+    require_same_bits_with_threads<TestType>({pass::input, pass::weights, pass::sums});
 }
 
 TEST_CASE("convolution_backward: a deconvolution is the backward pass to an input larger than the output",

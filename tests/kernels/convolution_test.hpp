@@ -176,4 +176,43 @@ inline std::vector<geometry> cases() {
     };
 }
 
+/// Each of three examples gets what it gets alone.
+template <class T>
+void require_independent_examples(typename run_of<T>::pass pass) {
+    for (const geometry& g : cases()) {
+        const run_of<T> many(g, 3, 1);
+        const auto together = many.result(pass);
+        const extent stride = pass == run_of<T>::pass::input ? many.x_stride : many.y_stride;
+        for (extent e = 0; e < 3; ++e) {
+            run_of<T> one(g, 1);
+            one.w = many.w;
+            one.bias = many.bias;
+            std::copy_n(many.x.data() + e * many.x_stride, one.x.size(), one.x.data());
+            std::copy_n(many.y.data() + e * many.y_stride, one.y.size(), one.y.data());
+            std::copy_n(many.dx.data() + e * many.x_stride, one.dx.size(), one.dx.data());
+            const auto alone = one.result(pass);
+            CHECK(check::same_bits(alone.data(), together.data() + e * stride, alone.size()));
+        }
+    }
+}
+
+template <class T>
+void require_same_bits_with_threads(std::initializer_list<typename run_of<T>::pass> passes) {
+    thread_pool two(2), five(5);
+    for (const geometry& g : {make(3, 40, 41, 16, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1),
+                              make(16, 20, 20, 40, 3, 3, 2, 2, 1, 1, 1, 1, 1, 1),
+                              make(64, 7, 7, 70, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1),
+                              make(32, 45, 45, 32, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 32),
+                              make(20, 40, 41, 3, 5, 5, 2, 2, 1, 1, 2, 2, 2, 2),
+                              make(48, 9, 9, 96, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 3)})
+        for (extent examples : {1, 3, 11}) {
+            const run_of<T> r(g, examples);
+            for (auto pass : passes) {
+                const auto one = r.result(pass);
+                CHECK(check::same_bits(one, r.result(pass, &two)));
+                CHECK(check::same_bits(one, r.result(pass, &five)));
+            }
+        }
+}
+
 }  // namespace convolution_test

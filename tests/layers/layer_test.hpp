@@ -160,6 +160,13 @@ bool same_bits_unrolled(Network& net, const Inputs&... inputs) {
     return same_bits(a, b);
 }
 
+/// 0, 1, 2, ...
+inline std::vector<float> counted(extent n) {
+    std::vector<float> v;
+    for (extent i = 0; i < n; ++i) v.push_back(static_cast<float>(i));
+    return v;
+}
+
 /// Between -1 and 1, the same for the same seed.
 template <class T>
 std::vector<T> numbers(extent n, std::uint64_t seed = 1) {

@@ -9,12 +9,6 @@ using namespace layer_test;
 
 namespace {
 
-std::vector<float> counted(extent n) {
-    std::vector<float> v;
-    for (extent i = 0; i < n; ++i) v.push_back(static_cast<float>(i));
-    return v;
-}
-
 /// The indices that Python's range(size)[begin:end:stride] holds, found by walking from element to element.
 std::vector<extent> taken(extent size, extent begin, bool open_begin, extent end, bool open_end, extent stride) {
     std::vector<extent> indices;

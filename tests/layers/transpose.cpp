@@ -9,12 +9,6 @@ using namespace layer_test;
 
 namespace {
 
-std::vector<float> counted(extent n) {
-    std::vector<float> v;
-    for (extent i = 0; i < n; ++i) v.push_back(static_cast<float>(i));
-    return v;
-}
-
 /// Where the elements of one example of x go, index by index.
 std::vector<double> moved(const shape& s, const shape& axes, const std::vector<double>& x) {
     shape y;
