@@ -33,6 +33,14 @@ struct negation {
     }
 };
 
+/// Whose gradient with respect to the input is such a convolution.
+std::vector<geometry> input_cases() {
+    std::vector<geometry> cases = winograd_cases();
+    cases.push_back(make_winograd(32, 9, 8, 16, 3, 5, 4, 3));  // padding beyond the kernel
+    cases.push_back(make_winograd(16, 2, 1, 16, 7, 6, 7, 9));  // rows and columns of y that lie beside x
+    return cases;
+}
+
 /// The sums in double of the magnitudes would be too strict a scale for single elements: the error of a tile is that
 /// of its largest.
 void compare(const geometry& g, extent examples, run_of<float>::pass p) {
@@ -42,8 +50,11 @@ void compare(const geometry& g, extent examples, run_of<float>::pass p) {
     geometry plain = g;
     plain.winograd = false;
     run_of<double> exact(plain, examples);
-    for (const auto& [to, from] :
-         {std::pair{&exact.x, &r.x}, {&exact.w, &r.w}, {&exact.bias, &r.bias}, {&exact.y, &r.y}})
+    for (const auto& [to, from] : {std::pair{&exact.x, &r.x},
+                                   {&exact.w, &r.w},
+                                   {&exact.bias, &r.bias},
+                                   {&exact.y, &r.y},
+                                   {&exact.dx, &r.dx}})
         for (extent i = 0; i < from->size(); ++i) (*to)[i] = static_cast<double>((*from)[i]);
     const array<double> wanted = exact.result(static_cast<run_of<double>::pass>(p));
     double size = 0, error = 0;
@@ -53,8 +64,11 @@ void compare(const geometry& g, extent examples, run_of<float>::pass p) {
     }
     CAPTURE(error, size);
     CHECK(error <= 1e-5 * size);
+    const bool input = p == run_of<float>::pass::input;
+    const array<float>& held = input ? r.dx : r.y;
+    const extent stride = input ? r.x_stride : r.y_stride, gap = input ? 2 : 3;
     for (extent e = 0; e + 1 < examples; ++e)  // nothing is written between the examples
-        CHECK(check::same_bits(got.data() + (e + 1) * r.y_stride - 3, r.y.data() + (e + 1) * r.y_stride - 3, 3));
+        CHECK(check::same_bits(got.data() + (e + 1) * stride - gap, held.data() + (e + 1) * stride - gap, gap));
 }
 
 }  // namespace
@@ -70,6 +84,34 @@ TEST_CASE("winograd: forward against direct sums in double", "[convolution]") {
                 if (examples < 14 || g.pixels() < 300) compare(g, examples, p);
         ++number;
     }
+}
+
+TEST_CASE("winograd: backward to the input against direct sums in double", "[convolution]") {
+    int number = 0;
+    for (const geometry& g : input_cases()) {
+        CAPTURE(number);
+        REQUIRE(kernels::convolution_backward_packed_size<float>(g) ==
+                36 * kernels::packed_size<float>(g.output_channels, g.channels));
+        for (const extent examples : {1, 3, 14})
+            if (examples < 14 || g.pixels() < 300) compare(g, examples, run_of<float>::pass::input);
+        ++number;
+    }
+}
+
+TEST_CASE("winograd: the taps of the backward pass are turned round", "[convolution]") {
+    const geometry g = make_winograd(16, 10, 10, 16);
+    run_of<float> r(g, 1);
+    std::fill_n(r.w.data(), r.w.size(), 0.f);
+    std::fill_n(r.dx.data(), r.dx.size(), 0.f);
+    for (extent c = 0; c < 16; ++c) r.w[((c + 1) % 16 * 16 + c) * 9 + 1] = 1;  // y[c + 1] is x[c], one column on
+    const auto dx = r.result(run_of<float>::pass::input);
+    for (extent c = 0; c < 16; ++c)
+        for (extent i = 0; i < 10; ++i)
+            for (extent j = 0; j < 10; ++j) {
+                const bool inside = i < 8 && j >= 1 && j < 9;
+                const float wanted = inside ? r.y[((c + 1) % 16 * 8 + i) * 8 + j - 1] : 0;
+                CHECK(dx[(c * 10 + i) * 10 + j] == Approx(wanted).margin(2e-6));
+            }
 }
 
 TEST_CASE("winograd: weights of one are the sum of the window, to the bit of the points", "[convolution]") {
@@ -93,6 +135,11 @@ TEST_CASE("winograd: threads and other examples do not change a bit", "[convolut
         for (thread_pool* pool : {&two, &five}) {
             CHECK(check::same_bits(one, r.result(pass::forward, pool)));
             CHECK(check::same_bits(one, r.result(pass::forward, pool, true)));
+        }
+        const auto dx = r.result(pass::input);
+        for (thread_pool* pool : {&two, &five}) {
+            CHECK(check::same_bits(dx, r.result(pass::input, pool)));
+            CHECK(check::same_bits(dx, r.result(pass::input, pool, true)));
         }
         run_of<float> alone(g, 1);
         alone.w = r.w;

@@ -9,7 +9,8 @@ namespace bespoke::kernels {
 //   input    each element of dx gets one chain of fma from 0 over kernel row, kernel column, output channel,
 //            ascending, of the taps that lie on an output; then it is added to what is there;
 //            In depthwise convolutions of stride 1 (`flips_depthwise`) the chain begins with what is there and runs
-//            over kernel row and column descending; taps beside the outputs take part as zeros;
+//            over kernel row and column descending; taps beside the outputs take part as zeros.
+//            3 x 3 kernels of stride 1 may take the way of winograd.hpp, what it gives is added to what is there;
 //   weights  one chain of fma from what is there over example, output row, output column, ascending; in narrow groups
 //            `lanes` chains for each example, see `narrow_weights`.
 //
@@ -28,12 +29,18 @@ inline extent backward_rows(const convolution_geometry& g) noexcept {
 constexpr bool flips_depthwise(const convolution_geometry& g) noexcept {
     return suits_depthwise(g) && g.stride_x == 1;
 }
-constexpr convolution_geometry flipped_depthwise(convolution_geometry g) noexcept {
+/// The convolution of dy, with the kernel turned round, that gives dx; of one with stride and dilation 1.
+constexpr convolution_geometry turned_round(convolution_geometry g) noexcept {
+    std::swap(g.channels, g.output_channels);
     std::swap(g.height, g.output_height);
     std::swap(g.width, g.output_width);
     g.pad_top = g.kernel_height - 1 - g.pad_top;
     g.pad_left = g.kernel_width - 1 - g.pad_left;
     return g;
+}
+template <class T>
+constexpr bool turns_winograd(const convolution_geometry& g) noexcept {
+    return uses_winograd<T>(turned_round(g));
 }
 
 template <class T>
@@ -241,15 +248,19 @@ constexpr extent backward_weights_part(const convolution_geometry& g) {
 /// Elements that `convolution_backward_pack` writes.
 template <class T>
 constexpr extent convolution_backward_packed_size(const convolution_geometry& g) noexcept {
+    if (detail::turns_winograd<T>(g)) return winograd_packed_size<T>(detail::turned_round(g));
     if (detail::is_narrow<T>(g.group_channels())) return 0;
     return g.groups * g.taps() * packed_size<T>(g.group_outputs(), g.group_channels());
 }
 
 /// The weights in the order in which `convolution_backward_input` reads them. Of the geometry the channels, kernel
-/// sizes and groups matter.
+/// sizes and groups matter, and with `winograd` strides and dilations.
 template <class T>
 [[gnu::noinline]] void convolution_backward_pack(const convolution_geometry& g, const T* weights, T* packed,
                                                  thread_pool* threads = nullptr) noexcept {
+    if constexpr (std::is_same_v<T, float>)
+        if (detail::turns_winograd<T>(g))
+            return winograd_pack(detail::turned_round(g), weights, packed, threads, true);
     if (detail::is_narrow<T>(g.group_channels())) return;
     if (g.channels * g.group_outputs() * g.taps() < detail::threaded_elements) threads = nullptr;
     parallel_for(threads, g.output_channels, 1, [&](extent first, extent last) {
@@ -261,7 +272,9 @@ template <class T>
 template <class T>
 extent convolution_backward_scratch(const convolution_geometry& g, extent threads) noexcept {
     if (std::min({g.channels, g.output_channels, g.pixels(), g.plane()}) <= 0) return 0;
-    return std::max(convolution_backward_packed_size<T>(g) + threads * detail::backward_input_part<T>(g),
+    const extent input = detail::turns_winograd<T>(g) ? winograd_scratch<T>(detail::turned_round(g), threads)
+                                                      : threads * detail::backward_input_part<T>(g);
+    return std::max(convolution_backward_packed_size<T>(g) + input,
                     threads * detail::backward_weights_part<T>(g));
 }
 
@@ -282,20 +295,25 @@ template <class T>
     if (examples <= 0 || std::min({g.channels, g.output_channels, g.pixels(), g.plane()}) <= 0) return;
     if (detail::convolution_work(g, examples) < detail::threaded_work) threads = nullptr;
     if (detail::flips_depthwise(g)) {
-        const convolution_geometry flipped = detail::flipped_depthwise(g);
+        const convolution_geometry flipped = detail::turned_round(g);
         return parallel_for(threads, examples * g.channels, 1, [&](extent first, extent last) {
             detail::depthwise_forward<T>(flipped, first, last, dy, dy_stride, weights, nullptr, dx, dx_stride, true,
                                          nullptr, true);
         });
     }
+    if (packed == nullptr) convolution_backward_pack(g, weights, scratch, threads);
+    T* parts = scratch + convolution_backward_packed_size<T>(g);
+    if constexpr (std::is_same_v<T, float>)
+        if (detail::turns_winograd<T>(g))
+            return winograd_forward<T>(detail::turned_round(g), examples, dy, dy_stride,
+                                       packed != nullptr ? packed : scratch, nullptr, dx, dx_stride, true, parts,
+                                       threads);
     const bool narrow = detail::is_narrow<T>(g.group_channels());
     const extent height = detail::backward_rows(g);
     const extent items = examples * g.groups * ((g.height + height - 1) / height) *
                          (narrow ? 1 : (g.group_channels() + panel_width<T> - 1) / panel_width<T>);
-    if (packed == nullptr) convolution_backward_pack(g, weights, scratch, threads);
     const detail::backward_input_job<T> job{
         g, dy, dy_stride, narrow ? weights : packed != nullptr ? packed : scratch, dx, dx_stride};
-    T* parts = scratch + convolution_backward_packed_size<T>(g);
     detail::split(threads, items, [&](extent part, extent first, extent last) {
         T* space = parts + part * detail::backward_input_part<T>(g);
         (narrow ? detail::narrow_backward_input_items<T> : detail::backward_input_items<T>)(job, first, last,

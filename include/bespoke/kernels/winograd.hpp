@@ -113,8 +113,9 @@ template <class T>
     const convolution_geometry& g = job.g;
     const winograd_plan<T>& plan = job.plan;
     const extent channels = std::min(g.channels - group * lanes<T>, lanes<T>), line = plan.columns * lanes<T>;
-    const extent begin = g.pad_left, inside = std::clamp<extent>(plan.columns - begin, 0, g.width);
-    const T* x = job.x + row / plan.tiles_y * job.x_stride + group * lanes<T> * g.plane();
+    const extent begin = std::max<extent>(g.pad_left, 0), skipped = begin - g.pad_left,
+                 inside = std::clamp<extent>(plan.columns - begin, 0, std::max<extent>(g.width - skipped, 0));
+    const T* x = job.x + row / plan.tiles_y * job.x_stride + group * lanes<T> * g.plane() + skipped;
     for (extent i = 0; i < winograd_window; ++i) {
         const extent y = row % plan.tiles_y * winograd_tile - g.pad_top + i;
         T* at = strip + i * line;
@@ -224,19 +225,21 @@ constexpr extent winograd_packed_size(const convolution_geometry& g) noexcept {
 }
 
 /// The weights transformed, in the order in which `winograd_forward` reads them: [panel][position][channel][column].
-/// Computed in double.
+/// Computed in double. `turned`: `weights` are [channels, output_channels, 3, 3] and their kernels are turned round.
 template <class T>
 [[gnu::noinline]] void winograd_pack(const convolution_geometry& g, const T* weights, T* packed,
-                                     thread_pool* threads = nullptr) noexcept {
+                                     thread_pool* threads = nullptr, bool turned = false) noexcept {
     constexpr extent width = panel_width<T>, positions = detail::winograd_positions;
     parallel_for(threads, (g.output_channels + width - 1) / width, 1, [&](extent first, extent last) {
         for (extent o = first * width; o < last * width; ++o)
             for (extent c = 0; c < g.channels; ++c) {
                 double half[3][6] = {}, u[6][6] = {};
                 if (o < g.output_channels) {
-                    const T* w = weights + (o * g.channels + c) * 9;
+                    const extent first_tap = turned ? (c * g.output_channels + o) * 9 + 8 : (o * g.channels + c) * 9,
+                                 step = turned ? -1 : 1;
                     for (extent j = 0; j < 3; ++j) {
-                        const double column[3] = {w[j], w[3 + j], w[6 + j]};
+                        const T* w = weights + first_tap + j * step;
+                        const double column[3] = {w[0], w[3 * step], w[6 * step]};
                         detail::winograd_weights(column, half[j]);
                     }
                     for (extent i = 0; i < 6; ++i) {
