@@ -79,7 +79,7 @@ contestant convolutions(int threads) {
             for (std::size_t layer = 0; layer < layers; ++layer) {
                 const std::size_t gap = std::size_t{1} << layer, channels = layer == 0 ? 1 : 16;
                 const float* line = layer == 0 ? line0.data() : lines[layer - 1].data();
-                for (const std::size_t tap : {0, 1}) {
+                for (const std::size_t tap : {std::size_t{0}, std::size_t{1}}) {
                     const std::size_t at = (now + longest - (2 - tap) * gap) % longest;
                     std::copy_n(line + at * channels, channels, x[layer + 1].data() + tap * channels);
                 }
