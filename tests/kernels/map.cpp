@@ -38,8 +38,12 @@ TEMPLATE_TEST_CASE("map: forward and backward, in place and at any alignment", "
             CHECK(y.intact());
             CHECK(dx.intact());
             CHECK(check::same_bits(y, in_place));
+            array<T> slope = held;
+            kernels::map_slope(n, f, x.data(), y.data(), slope.data());
+            CHECK(slope.intact());
             for (extent i = 0; i < n; ++i) {
                 REQUIRE(y[i] == f(x[i]));
+                REQUIRE(slope[i] == held[i] * f.derivative(x[i], y[i]));
                 REQUIRE(dx[i] == kernels::fma(dy[i], f.derivative(x[i], y[i]), held[i]));
             }
         }

@@ -82,6 +82,7 @@ public:
             if (!result) return fail(result.problem());
             step_facts& step = plan_.steps[number];
             step.in_place = is_in_place<L> || gives_same_elements(layer);
+            step.gradient_in_place = is_differentiable<L> && (elementwise_layer<L> || gives_same_elements(layer));
             step.runs_epilogue = runs_epilogue<L>;
             step.can_finish = can_finish(layer, std::span<const shape>(shapes));
             step.updatable = updatable;

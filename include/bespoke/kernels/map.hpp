@@ -21,6 +21,15 @@ void map_backward(N n, const F& f, const T* x, const T* y, const T* dy, T* dx) n
         });
 }
 
+/// d[i] *= f.derivative(x[i], y[i]), i in [0, n).
+template <class F, class T, class N>
+void map_slope(N n, const F& f, const T* x, const T* y, T* d) noexcept {
+    for_each_batch<T>(
+        n, [&](extent i, auto in, auto out) __attribute__((always_inline)) {
+            out(d + i, in(d + i) * f.derivative(in(x + i), in(y + i)));
+        });
+}
+
 /// y[i] += x[i].
 template <class T, class N>
 void accumulate(N n, const T* x, T* y) noexcept {

@@ -18,6 +18,7 @@ struct linear {
 
     static constexpr auto key = "activation", nested_key = "linear";
     static constexpr auto fields = std::tuple{field{"alpha", &linear::alpha}, field{"beta", &linear::beta}};
+    static constexpr backward_needs needs{.input = false, .output = false};
     template <class V>
     V operator()(const V& x) const noexcept {
         return kernels::fma(V(alpha), x, V(beta));
@@ -33,13 +34,14 @@ struct linear {
 struct relu {
     static constexpr auto key = "activation", nested_key = "ReLU";
     static constexpr auto fields = std::tuple{};
+    static constexpr backward_needs needs{.input = false, .output = true};
     template <class V>
     V operator()(const V& x) const noexcept {
         return kernels::max(V(0), x);
     }
     template <class V>
-    V derivative(const V& x, const V&) const noexcept {
-        return kernels::select(x > V(0), V(1), V(0));
+    V derivative(const V&, const V& y) const noexcept {
+        return kernels::select(y > V(0), V(1), V(0));
     }
     friend bool operator==(const relu&, const relu&) = default;
 };
@@ -50,6 +52,7 @@ struct leaky_relu {
 
     static constexpr auto key = "activation", nested_key = "leakyReLU";
     static constexpr auto fields = std::tuple{field{"alpha", &leaky_relu::alpha}};
+    static constexpr backward_needs needs{.input = true, .output = false};
     template <class V>
     V operator()(const V& x) const noexcept {
         return kernels::select(x >= V(0), x, V(alpha) * x);
@@ -67,6 +70,7 @@ struct thresholded_relu {
 
     static constexpr auto key = "activation", nested_key = "thresholdedReLU";
     static constexpr auto fields = std::tuple{field{"alpha", &thresholded_relu::alpha}};
+    static constexpr backward_needs needs{.input = true, .output = false};
     template <class V>
     V operator()(const V& x) const noexcept {
         return kernels::select(x < V(alpha), V(0), x);
@@ -82,6 +86,7 @@ struct thresholded_relu {
 struct tanh {
     static constexpr auto key = "activation", nested_key = "tanh";
     static constexpr auto fields = std::tuple{};
+    static constexpr backward_needs needs{.input = false, .output = true};
     template <class V>
     V operator()(const V& x) const noexcept {
         return kernels::tanh(x);
@@ -100,6 +105,7 @@ struct scaled_tanh {
     static constexpr auto key = "activation", nested_key = "scaledTanh";
     static constexpr auto fields =
         std::tuple{field{"alpha", &scaled_tanh::alpha}, field{"beta", &scaled_tanh::beta}};
+    static constexpr backward_needs needs{.input = false, .output = true};
     template <class V>
     V operator()(const V& x) const noexcept {
         return V(alpha) * kernels::tanh(V(beta) * x);
@@ -116,6 +122,7 @@ struct scaled_tanh {
 struct sigmoid {
     static constexpr auto key = "activation", nested_key = "sigmoid";
     static constexpr auto fields = std::tuple{};
+    static constexpr backward_needs needs{.input = false, .output = true};
     template <class V>
     V operator()(const V& x) const noexcept {
         return kernels::sigmoid(x);
@@ -134,6 +141,7 @@ struct sigmoid_hard {
     static constexpr auto key = "activation", nested_key = "sigmoidHard";
     static constexpr auto fields =
         std::tuple{field{"alpha", &sigmoid_hard::alpha}, field{"beta", &sigmoid_hard::beta}};
+    static constexpr backward_needs needs{.input = false, .output = true};
     template <class V>
     V operator()(const V& x) const noexcept {
         return kernels::min(V(1), kernels::max(V(0), kernels::fma(V(alpha), x, V(beta))));
@@ -168,6 +176,7 @@ struct elu {
 struct softsign {
     static constexpr auto key = "activation", nested_key = "softsign";
     static constexpr auto fields = std::tuple{};
+    static constexpr backward_needs needs{.input = true, .output = false};
     template <class V>
     V operator()(const V& x) const noexcept {
         const V size = kernels::abs(x);
@@ -187,6 +196,7 @@ struct softsign {
 struct softplus {
     static constexpr auto key = "activation", nested_key = "softplus";
     static constexpr auto fields = std::tuple{};
+    static constexpr backward_needs needs{.input = true, .output = false};
     template <class V>
     V operator()(const V& x) const noexcept {
         return kernels::max(V(0), x) + kernels::log1p(kernels::exp(-kernels::abs(x)));

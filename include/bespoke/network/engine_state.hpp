@@ -25,10 +25,12 @@ public:
 
     // --- passes -----------------------------------------------------------------------------------
 
-    /// The next passes run these steps; `trained[s]` says which step a trained parameter has an influence on.
-    void select(pass which, std::span<const char> trained) {
+    /// The next passes run these steps; `trained[s]` says which step a trained parameter has an influence on, and
+    /// `finished[s]` whether a recorded pass runs it in the epilogue of another one (empty: none).
+    void select(pass which, std::span<const char> trained, std::span<const char> finished = {}) {
         pass_ = which;
         trained_ = trained;
+        finished_ = finished;
         tape_.clear();
         log_.clear();
     }
@@ -95,9 +97,8 @@ public:
 
     // --- for layer_runner.hpp ---------------------------------------------------------------------
 
-    /// Whether the pass runs this step by itself.
+    /// Whether the pass runs this step.
     bool runs(std::size_t step) const {
-        if (pass_ == pass::all && plan().steps[step].head != none) return false;
         return pass_ == pass::all || (pass_ == pass::trainable) == (trained_[step] != 0);
     }
     /// Before and after a step of a forward pass.
@@ -118,12 +119,23 @@ public:
     }
     bool wants_backward(std::size_t step) const;
 
-    /// The last step that running `step` does the work of, as an epilogue.
-    std::size_t tail(std::size_t step) const { return pass_ == pass::all ? plan().tail_of(step) : step; }
+    /// Whether a forward pass runs it in the epilogue of another one.
+    bool is_finished(std::size_t step) const {
+        return pass_ == pass::all ? plan().steps[step].head != none : !finished_.empty() && finished_[step] != 0;
+    }
+    /// The step that runs behind `step` in an epilogue, or none.
+    std::size_t next(std::size_t step) const {
+        const std::size_t s = plan().steps[step].next;
+        return s != none && is_finished(s) ? s : none;
+    }
+    /// The last one; `step` itself where there is none.
+    std::size_t tail(std::size_t step) const {
+        for (std::size_t s = next(step); s != none; s = next(s)) step = s;
+        return step;
+    }
     /// Lets the steps of the epilogue finish a block.
     void finish(std::size_t head, const output_block<T>& block) const noexcept {
-        for (std::size_t s = plan().steps[head].next; s != none; s = plan().steps[s].next)
-            attached_[s].finish(*this, attached_[s].layer, s, block);
+        for (std::size_t s = next(head); s != none; s = next(s)) attached_[s].finish(*this, attached_[s].layer, s, block);
     }
 
     /// The blobs of a step as a layer sees them, valid until the next question.
@@ -164,7 +176,7 @@ private:
     using network_memory<T>::count_;
 
     pass pass_ = pass::all;
-    std::span<const char> trained_;
+    std::span<const char> trained_, finished_;
     std::span<const std::vector<std::size_t>> births_;
     std::vector<extent> tape_;
     std::vector<T> log_;

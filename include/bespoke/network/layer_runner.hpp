@@ -110,7 +110,7 @@ void prepare_layer(engine_state<T>& e, const void* erased, std::size_t step) {
 /// Runs the layer, and the epilogue that begins with it.
 template <class T, layer L>
 void forward_layer(engine_state<T>& e, const L& given, std::size_t step) {
-    if (!e.runs(step)) return;
+    if (!e.runs(step) || e.is_finished(step)) return;
     const auto& layer = detail::performer_at(e, given, step);
     e.begin_forward(step);
     const bool goes_on = e.tail(step) != step;
@@ -168,22 +168,42 @@ void finish_layer(const engine_state<T>& e, const void* erased, std::size_t step
     }
 }
 
+namespace detail {
+
+/// The gradient of an element-wise layer, or of one that only moves on what it is given. It is added, or written over
+/// that of the output where the plan has them in one place.
+template <class T, layer L>
+void backward_elements(engine_state<T>& e, [[maybe_unused]] const L& layer, std::size_t step) {
+    const std::size_t in = e.plan().inputs_of(step)[0], out = e.plan().outputs_of(step)[0];
+    const T *x = e.window_value(in), *y = e.window_value(out), *dy = e.window_gradient(out);
+    T* dx = e.window_gradient(in);
+    if (dx == nullptr || dy == nullptr) return;
+    // What the derivative does not look at need not be there.
+    if (x == nullptr) x = dy;
+    if (y == nullptr) y = dy;
+    each_run(e, step, [&](extent at_x, extent at_y, extent size) {
+        if constexpr (elementwise_layer<L>) {
+            if (dx == dy)
+                kernels::map_slope(size, layer, x + at_x, y + at_y, dx + at_x);
+            else
+                kernels::map_backward(size, layer, x + at_x, y + at_y, dy + at_y, dx + at_x);
+        } else if (dx != dy) {
+            kernels::accumulate(size, dy + at_y, dx + at_x);
+        }
+    });
+}
+
+}  // namespace detail
+
 template <class T, layer L>
 void backward_layer(engine_state<T>& e, const L& given, std::size_t step) {
     if (!e.runs(step)) return;
     [[maybe_unused]] const auto& layer = detail::performer_at(e, given, step);
     e.begin_backward(step);
     if constexpr (is_differentiable<L> && (elementwise_layer<L> || same_elements_layer<L>)) {
-        const std::size_t in = e.plan().inputs_of(step)[0], out = e.plan().outputs_of(step)[0];
-        const T *x = e.window_value(in), *y = e.window_value(out), *dy = e.window_gradient(out);
-        T* dx = e.window_gradient(in);
-        if (dx != nullptr && dy != nullptr)
-            detail::each_run(e, step, [&](extent at_x, extent at_y, extent size) {
-                if constexpr (elementwise_layer<L>)
-                    kernels::map_backward(size, layer, x + at_x, y + at_y, dy + at_y, dx + at_x);
-                else
-                    kernels::accumulate(size, dy + at_y, dx + at_x);
-            });
+        detail::backward_elements(e, given, step);
+    } else if (is_differentiable<L> && gives_same_elements(given)) {
+        detail::backward_elements(e, given, step);
     } else if constexpr (is_differentiable<L>) {
         if (e.wants_backward(step)) {
             const auto p = detail::parameter_views<L>(e, step);

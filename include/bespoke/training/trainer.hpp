@@ -347,7 +347,7 @@ double trainer<T>::forward(std::span<const std::size_t> batch, bool with_gradien
         for (std::size_t i = 0; i < batch.size(); ++i)
             std::copy_n(kept_[k].data() + batch[i] * size, size, values_[blob] + i * size);
     }
-    engine.select(pass::trainable, plan_.trained_steps);
+    engine.select(pass::trainable, plan_.trained_steps, plan_.finished);
     network_.forward();
     if (with_gradient)
         for (const auto& site : sites_)

@@ -2,8 +2,9 @@
 
 #include "../core/error.hpp"
 #include "../graph/allocate.hpp"
-#include "../graph/plan.hpp"
+#include "../graph/fusion.hpp"
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -52,6 +53,7 @@ struct training_plan {
     std::vector<std::size_t> borders;  ///< blobs
     std::vector<std::vector<std::size_t>>
         births;  ///< for each step: blobs whose gradient is zeroed before it
+    std::vector<char> finished;  ///< for each step: whether it runs in the epilogue of another one, see graph/fusion.hpp
     std::vector<extent> value_offset, gradient_offset;  ///< in elements of one example; -1: not there
     extent arena_size = 0;                              ///< elements an example
     extent shared_size = 0;                             ///< elements stored once
@@ -59,7 +61,7 @@ struct training_plan {
 
     training_plan(const plan_view& p, train which, std::span<const loss_site> losses)
         : trained_steps(p.steps.size(), 0), learning(p.parameters.size(), 0), has_gradient(p.blobs.size(), 0),
-          births(p.steps.size()), value_offset(p.blobs.size(), -1), gradient_offset(p.blobs.size(), -1) {
+          births(p.steps.size()), finished(p.steps.size(), 0), value_offset(p.blobs.size(), -1), gradient_offset(p.blobs.size(), -1) {
         for (std::size_t i = 0; i < p.parameters.size(); ++i)
             learning[i] = p.parameters[i].learned && p.parameters[i].dimensions.size() > 0 &&
                           (which == train::all_layers || p.steps[p.parameters[i].step].updatable);
@@ -68,6 +70,7 @@ struct training_plan {
         for (std::size_t b = 0; b < p.blobs.size(); ++b) has_gradient[b] = depends[b] && reaches[b];
         find_reasons(p, which, losses, reaches);
         find_borders(p, losses);
+        find_finished(p, losses);
         place(p, losses);
     }
 
@@ -163,6 +166,44 @@ private:
             if (wanted[b] && given[b]) borders.push_back(b);
     }
 
+    /// Whether steps before a training or a loss look at the values of a blob by themselves.
+    bool is_border(std::size_t blob, std::span<const loss_site> losses) const {
+        for (const auto& l : losses)
+            if (l.input == blob || l.output == blob) return true;
+        return std::find(borders.begin(), borders.end(), blob) != borders.end();
+    }
+
+    /// A step finishes the one before it here as well where no backward pass wants the values between them.
+    void find_finished(const plan_view& p, std::span<const loss_site> losses) {
+        for (std::size_t s = 0; s < p.steps.size(); ++s) {
+            if (p.steps[s].head == npos || !trained_steps[s]) continue;
+            const std::size_t x = finished_blob(p, s), maker = p.blobs[x].maker;
+            finished[s] = trained_steps[maker] && (maker == p.steps[s].head || finished[maker]) &&
+                          !(p.steps[s].needs.input && p.steps[s].differentiable) &&
+                          !(p.steps[maker].needs.output && p.steps[maker].differentiable) && !is_border(x, losses);
+        }
+    }
+
+    /// The blob whose gradient the one of `b` is written over: that of the only step that reads `b`. Or `b` itself.
+    static std::vector<std::size_t> gradient_homes(const plan_view& p, const std::vector<char>& has_gradient,
+                                                   std::span<const loss_site> losses) {
+        std::vector<std::size_t> readers(p.blobs.size(), 0), home(p.blobs.size());
+        for (std::size_t b = 0; b < home.size(); ++b) home[b] = b;
+        for (std::size_t s = 0; s < p.steps.size(); ++s) {
+            for (std::size_t b : p.inputs_of(s)) ++readers[b];
+            if (p.steps[s].watched != npos) ++readers[p.steps[s].watched];
+        }
+        for (std::size_t s = p.steps.size(); s-- > 0;) {
+            const step_facts& step = p.steps[s];
+            if (!step.gradient_in_place || step.logged || step.parent != npos || step.input_count != 1) continue;
+            const std::size_t x = p.inputs_of(s)[0], y = p.outputs_of(s)[0];
+            if (readers[x] == 1 && has_gradient[x] && has_gradient[y] && !is_loss_input(x, losses) &&
+                p.blobs[x].per_example == p.blobs[y].per_example && p.blobs[y].maker == s)
+                home[x] = home[y];
+        }
+        return home;
+    }
+
     struct span_of_time {
         std::size_t first = npos, last = 0;
         void touch(std::size_t from, std::size_t to) {
@@ -175,6 +216,9 @@ private:
         const std::size_t n = p.steps.size();
         std::vector<span_of_time> values(p.blobs.size()), gradients(p.blobs.size());
         std::vector<std::size_t> last_unit(p.blobs.size(), npos);  // that touches the blob
+        std::vector<char> between(p.blobs.size(), 0);  // what an epilogue finishes: never there
+        for (std::size_t s = 0; s < n; ++s)
+            if (finished[s]) between[finished_blob(p, s)] = 1;
         for (std::size_t b : borders) values[b].touch(0, 0);
         for (std::size_t s = 0; s < n; ++s) {
             if (!trained_steps[s]) continue;
@@ -183,13 +227,15 @@ private:
             const bool again = p.steps[around].control;  // time comes back
             const std::size_t first = again ? around : s, last = again ? p.steps[around].end - 1 : s;
             const auto visit = [&](std::size_t b, bool needed) {
-                values[b].touch(first, needed || again ? 2 * n - first : last);
+                if (!between[b]) values[b].touch(first, needed || again ? 2 * n - first : last);
                 if (has_gradient[b]) gradients[b].touch(2 * n - last, 2 * n - first);
                 last_unit[b] = around;
             };
             for (std::size_t b : p.inputs_of(s)) visit(b, step.needs.input && step.differentiable);
-            for (std::size_t b : p.outputs_of(s))
+            for (std::size_t b : p.outputs_of(s)) {
                 visit(b, (step.needs.output && step.differentiable) || step.logged);
+                if (finished[s] && !between[b]) values[b].touch(step.head, step.head);
+            }
             if (step.watched != npos) visit(step.watched, false);
         }
         for (const auto& l : losses) {
@@ -197,9 +243,13 @@ private:
                 if (b != npos) values[b].touch(n, n);
             if (l.input != npos && has_gradient[l.input]) gradients[l.input].touch(n, n);
         }
-        for (std::size_t b = 0; b < p.blobs.size(); ++b)
-            if (has_gradient[b] && last_unit[b] != npos && !is_loss_input(b, losses))
+        const std::vector<std::size_t> home = gradient_homes(p, has_gradient, losses);
+        for (std::size_t b = 0; b < p.blobs.size(); ++b) {
+            if (home[b] != b)
+                gradients[home[b]].touch(gradients[b].first, gradients[b].last);
+            else if (has_gradient[b] && last_unit[b] != npos && !is_loss_input(b, losses))
                 births[last_unit[b]].push_back(b);
+        }
         for (const bool per_example : {true, false}) {
             std::vector<tenancy> some;
             const auto each = [&](const auto& visit) {
@@ -207,7 +257,7 @@ private:
                     if (p.blobs[b].per_example != per_example) continue;
                     if (values[b].first != npos)
                         visit(values[b], value_offset[b], p.blobs[b].dimensions.size());
-                    if (has_gradient[b])
+                    if (has_gradient[b] && home[b] == b)
                         visit(gradients[b], gradient_offset[b], p.blobs[b].dimensions.size());
                 }
             };
@@ -218,6 +268,7 @@ private:
             std::size_t next = 0;
             each([&](const span_of_time&, extent& offset, extent) { offset = some[next++].offset; });
         }
+        for (std::size_t b = 0; b < p.blobs.size(); ++b) gradient_offset[b] = gradient_offset[home[b]];
     }
     static bool is_loss_input(std::size_t blob, std::span<const loss_site> losses) {
         for (const auto& l : losses)
