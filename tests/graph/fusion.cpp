@@ -4,7 +4,7 @@
 
 using namespace graph_test;
 
-namespace {
+namespace fusion_test {
 
 constexpr extent large = bespoke::unrolled_elements + 1;
 
@@ -26,6 +26,12 @@ struct sum {
     constexpr bool finishes(std::span<const shape>) const { return true; }
     friend bool operator==(const sum&, const sum&) = default;
 };
+
+}  // namespace fusion_test
+
+using namespace fusion_test;
+
+namespace {
 
 /// "head>step>step" for each chain.
 std::vector<std::string> chains(const bespoke::plan& plan) {

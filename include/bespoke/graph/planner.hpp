@@ -287,9 +287,7 @@ private:
     }
     constexpr text_range keep(std::string_view words) {
         const text_range range{plan_.text.size(), words.size(), hash_of(words)};
-        plan_.text.resize(range.begin + range.size);
-        char* const to = plan_.text.data() + range.begin;
-        for (std::size_t i = 0; i < range.size; ++i) to[i] = words[i];
+        for (char c : words) plan_.text.push_back(c);
         return range;
     }
 
