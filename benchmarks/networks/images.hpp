@@ -4,22 +4,8 @@
 
 namespace bespoke::benchmarks {
 
-/// y = min(max(x, min_val), max_val). Core ML specification, ClipLayerParams.
-struct clip {
-    float min_val = 0, max_val = 6;
-
-    static constexpr auto key = "clip";
-    static constexpr auto fields = std::tuple{field{"minVal", &clip::min_val}, field{"maxVal", &clip::max_val}};
-    template <class V>
-    V operator()(const V& x) const noexcept {
-        return kernels::min(V(max_val), kernels::max(V(min_val), x));
-    }
-    template <class V>
-    V derivative(const V& x, const V&) const noexcept {
-        return kernels::select(x > V(min_val), kernels::select(x < V(max_val), V(1), V(0)), V(0));
-    }
-    friend bool operator==(const clip&, const clip&) = default;
-};
+/// ReLU6.
+inline constexpr clip relu6{.min_val = 0, .max_val = 6};
 
 /// What a unit reads and writes where that is not what stands before and behind it.
 struct wires {
@@ -68,7 +54,7 @@ inline constexpr auto resnet50 =
 
 /// An inverted residual block: 1x1 to `wide` channels, depthwise 3x3, 1x1 to `channels`.
 constexpr auto inverted(extent wide, extent channels, extent stride = 1) {
-    return compose(convolved(wide, 1), clip{}, convolved(wide, 3, stride, wide), clip{}, convolved(channels, 1));
+    return compose(convolved(wide, 1), relu6, convolved(wide, 3, stride, wide), relu6, convolved(channels, 1));
 }
 /// Blocks of MobileNetV2 behind one of `inputs` channels; all but the first have a shortcut.
 template <std::size_t Blocks>
@@ -78,9 +64,9 @@ constexpr auto mobilenet_stage(extent inputs, extent channels, extent stride) {
 }
 
 inline constexpr auto mobilenetv2 =
-    compose(bespoke::input{"image", {3, 224, 224}}, convolved(32, 3, 2), clip{}, convolved(32, 3, 1, 32), clip{},
+    compose(bespoke::input{"image", {3, 224, 224}}, convolved(32, 3, 2), relu6, convolved(32, 3, 1, 32), relu6,
             convolved(16, 1), mobilenet_stage<2>(16, 24, 2), mobilenet_stage<3>(24, 32, 2),
             mobilenet_stage<4>(32, 64, 2), mobilenet_stage<3>(64, 96, 1), mobilenet_stage<3>(96, 160, 2),
-            inverted(6 * 160, 320), convolved(1280, 1), clip{}, image_head);
+            inverted(6 * 160, 320), convolved(1280, 1), relu6, image_head);
 
 }  // namespace bespoke::benchmarks

@@ -65,6 +65,7 @@ std::vector<sample> samples() {
                             "hasBias": true, "weights": )" + weights(6) + R"(, "bias": )" + weights(3) + "}"},
         {image, R"("batchnorm": {"channels": "2", "epsilon": 0.001, "gamma": )" + weights(2) + R"(, "beta": )" +
                     weights(2) + R"(, "mean": )" + weights(2) + R"(, "variance": {"floatValue": [1, 2]}})"},
+        {vector, R"("clip": {"minVal": -0.5, "maxVal": 6})"},
         {image, R"("concat": {})", R"(["x", "x"])"},
         {image, R"("convolution": {"outputChannels": "2", "kernelChannels": "1", "nGroups": "2",
                     "kernelSize": ["3", "2"], "stride": ["1", "2"], "dilationFactor": ["1", "1"],

@@ -4,6 +4,7 @@
 #include "add.hpp"
 #include "batched_matmul.hpp"
 #include "batchnorm.hpp"
+#include "clip.hpp"
 #include "concat.hpp"
 #include "convolution.hpp"
 #include "copy.hpp"
@@ -31,7 +32,7 @@ namespace bespoke {
 #define BESPOKE_CORE_LAYERS(X)                                                                                   \
     X(linear) X(relu) X(leaky_relu) X(thresholded_relu) X(prelu) X(tanh) X(scaled_tanh) X(sigmoid)               \
     X(sigmoid_hard) X(elu) X(softsign) X(softplus) X(parametric_softplus) X(add) X(batched_matmul) X(batchnorm)  \
-    X(bi_directional_lstm) X(concat) X(convolution) X(copy) X(embedding) X(embedding_nd) X(expand_dims)          \
+    X(bi_directional_lstm) X(clip) X(concat) X(convolution) X(copy) X(embedding) X(embedding_nd) X(expand_dims)          \
     X(flatten) X(gelu) X(gru) X(inner_product) X(layer_normalization) X(multiply) X(permute) X(pooling)          \
     X(reshape_static) X(simple_recurrent) X(slice) X(slice_static) X(softmax) X(softmax_nd) X(split) X(split_nd) \
     X(squeeze) X(transpose) X(uni_directional_lstm)

@@ -1,0 +1,28 @@
+#pragma once
+
+#include "../core/concepts.hpp"
+#include "../kernels/math.hpp"
+
+namespace bespoke {
+
+/// y = min(max(x, min_val), max_val): ReLU6 with 0 and 6. NaN gives NaN; the slope is 0 at both ends.
+/// Core ML specification, ClipLayerParams.
+struct clip {
+    float min_val = 0, max_val = 1;
+
+    static constexpr auto key = "clip";
+    static constexpr auto fields = std::tuple{field{"minVal", &clip::min_val}, field{"maxVal", &clip::max_val}};
+    static constexpr backward_needs needs{.input = false, .output = true};
+
+    template <class V>
+    V operator()(const V& x) const noexcept {
+        return kernels::min(V(max_val), kernels::max(V(min_val), x));
+    }
+    template <class V>
+    V derivative(const V&, const V& y) const noexcept {
+        return kernels::select(y > V(min_val), kernels::select(y < V(max_val), V(1), V(0)), V(0));
+    }
+    friend bool operator==(const clip&, const clip&) = default;
+};
+
+}  // namespace bespoke

@@ -1,0 +1,27 @@
+#include <bespoke/layers/clip.hpp>
+
+#include "layer_test.hpp"
+
+using namespace bespoke;
+using namespace layer_test;
+
+TEMPLATE_TEST_CASE("clip: values, special values and gradients", "", float, double) {
+    using T = TestType;
+    constexpr T infinity = std::numeric_limits<T>::infinity();
+    const std::vector<T> x{-7, T(-1.5), T(-1.25), -1, 0, T(0.5), 2, T(2.25), 9, infinity, -infinity},
+        y{T(-1.5), T(-1.5), T(-1.25), -1, 0, T(0.5), 2, 2, 2, 2, T(-1.5)};
+    const clip layer{.min_val = -1.5F, .max_val = 2};
+    CHECK(evaluate<T>(layer, {{{11}, x}}).first() == y);
+    CHECK(std::isnan(evaluate<T>(layer, {{{1}, {std::numeric_limits<T>::quiet_NaN()}}}).first()[0]));
+    CHECK(layer.derivative(T(-1.5), T(-1.5)) == 0);
+    CHECK(layer.derivative(T(0), T(0)) == 1);
+    CHECK(layer.derivative(T(2), T(2)) == 0);
+}
+
+TEST_CASE("clip: gradients away from its ends, and both doors") {
+    for (const shape& s : {shape{}, shape{9}, shape{2, 3, 5}}) {
+        require_gradients(clip{.min_val = -20, .max_val = 20}, {s}, {.low = -6, .high = 6});
+        require_gradients(clip{.min_val = 7, .max_val = 8}, {s}, {.low = -6, .high = 6});
+    }
+    ask_everything(clip{.min_val = -0.25F, .max_val = 0.5F});
+}
