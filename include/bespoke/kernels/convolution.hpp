@@ -1,6 +1,7 @@
 #pragma once
 
 #include "convolution_narrow.hpp"
+#include "convolution_rows.hpp"
 #include "depthwise.hpp"
 #include "gemm.hpp"
 #include "pointwise.hpp"
@@ -16,7 +17,8 @@ namespace bespoke::kernels {
 //
 // How: a tile multiplies a few pixels with a panel of output channels. It reads the image through two tables of
 // offsets, one of the pixels and one of the taps, so nothing is copied but images that need padding. What comes out
-// has its channels last and is transposed into y, a block of pixels at a time.
+// has its channels last and is transposed into y, a block of pixels at a time. Where an output is the sum of few
+// products the pixels are the columns instead, see convolution_rows.hpp.
 
 namespace detail {
 
@@ -88,10 +90,9 @@ template <class T>
     }
 }
 
-/// Items are (example, group, block of output rows).
+/// Items are (example, group, block of output rows), for narrow groups and what `suits_rows`.
 template <class T>
-[[gnu::noinline]] void narrow_forward_items(const forward_job<T>& job, extent first, extent last,
-                                            T* image_space) noexcept {
+[[gnu::noinline]] void row_items(const forward_job<T>& job, extent first, extent last, T* image_space) noexcept {
     const convolution_geometry& g = job.g;
     const extent blocks = (g.output_height + narrow_rows - 1) / narrow_rows, outputs = g.group_outputs();
     const T* image = nullptr;
@@ -103,8 +104,14 @@ template <class T>
         if (std::exchange(held_image, where) != where)
             image = group_image(g, job.layout, job.x + example * job.x_stride, group, image_space);
         T* y = job.y + example * job.y_stride + group * outputs * g.pixels();
-        narrow_forward(g, job.layout, image, job.weights + group * outputs * g.group_channels() * g.taps(),
-                       job.bias != nullptr ? job.bias + group * outputs : nullptr, job.accumulate, row, last_row, y);
+        const extent size = g.group_channels() * g.taps();
+        const T* bias = job.bias != nullptr ? job.bias + group * outputs : nullptr;
+        if (is_narrow<T>(outputs))
+            narrow_forward(g, job.layout, image, job.weights + group * outputs * size, bias, job.accumulate, row,
+                           last_row, y);
+        else
+            rows_forward(g, job.layout, image, job.weights + group * packed_size<T>(size, outputs), bias, row,
+                         last_row, y);
         if (job.after != nullptr)
             (*job.after)({y + row * g.output_width, outputs, (last_row - row) * g.output_width, g.pixels()});
     }
@@ -115,9 +122,9 @@ template <class T>
 constexpr extent forward_part(const convolution_geometry& g) {
     if (suits_depthwise(g)) return 0;
     if (suits_pointwise<T>(g)) return pointwise_part<T>(g);
-    const bool narrow = is_narrow<T>(g.group_outputs());
-    const extent image = image_size(make_layout(g, narrow), g.group_channels());
-    return narrow ? image : packed_size<T>(1, image) + table_size * panel_width<T>;
+    const auto image = [&](bool by_rows) { return image_size(make_layout(g, by_rows), g.group_channels()); };
+    if (is_narrow<T>(g.group_outputs())) return image(true);
+    return std::max(packed_size<T>(1, image(false)) + table_size * panel_width<T>, suits_rows<T>(g) ? image(true) : 0);
 }
 template <class T>
 constexpr bool uses_winograd(const convolution_geometry& g) {
@@ -183,15 +190,16 @@ template <class T>
             detail::depthwise_forward(g, first, last, x, x_stride, weights, bias, y, y_stride, accumulate, after);
         });
     const extent outputs = g.group_outputs();
-    const bool narrow = detail::is_narrow<T>(outputs);
-    const auto layout = detail::make_layout(g, narrow);
+    const bool narrow = detail::is_narrow<T>(outputs), by_rows = narrow || (detail::suits_rows<T>(g) && !accumulate);
+    const auto layout = detail::make_layout(g, by_rows);
     detail::forward_job<T> job{g, layout, x, x_stride, weights, bias, y, y_stride, accumulate, after};
     extent items = examples * g.groups;
-    if (narrow)
+    if (by_rows)
         items *= (g.output_height + detail::narrow_rows - 1) / detail::narrow_rows;
-    else {
+    else
         items *= (outputs + panel_width<T> - 1) / panel_width<T> *
                  ((g.pixels() + detail::table_size - 1) / detail::table_size);
+    if (!narrow) {
         if (packed == nullptr) convolution_pack(g, weights, scratch, threads);
         job.weights = packed != nullptr ? packed : scratch;
     }
@@ -200,8 +208,8 @@ template <class T>
                                             examples, parts, threads);
     detail::split(threads, items, [&](extent part, extent first, extent last) {
         T* space = parts + part * detail::forward_part<T>(g);
-        if (narrow)
-            detail::narrow_forward_items(job, first, last, space);
+        if (by_rows)
+            detail::row_items(job, first, last, space);
         else
             detail::forward_items(job, first, last, space + detail::table_size * panel_width<T>, space);
     });

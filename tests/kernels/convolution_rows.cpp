@@ -1,0 +1,113 @@
+#include "convolution_test.hpp"
+
+using namespace convolution_test;
+
+namespace {
+
+template <class T>
+std::vector<geometry> row_cases() {
+    const extent w = kernels::lanes<T>, panel = kernels::panel_width<T>;
+    std::vector<geometry> cases;
+    // Widths about whole batches, on one row, on so many that a batch is left over, on several blocks of rows.
+    for (const extent width : {w, w + 1, 2 * w - 1, 2 * w, 2 * w + 1, 3 * w + 2})
+        for (const extent height : {1, 3, 20})
+            cases.push_back(make(1, height + 2, width + 2, panel, 3, 3));
+    // Channels about whole tiles and panels.
+    for (const extent outputs : {panel / 2 - 1, panel / 2, panel - 1, panel + 1, panel + 12, 2 * panel + 5})
+        cases.push_back(make(2, 5, w + 3, outputs, 2, 3));
+    cases.push_back(make(3, 23, 2 * w + 7, 12, 7, 7, 2, 2, 1, 1, 3, 3, 3, 3));           // strides, padding
+    cases.push_back(make(3, 18, 4 * w, panel, 3, 3, 2, 2, 1, 1, 1, 1, 1, 1));            // nothing to its right
+    cases.push_back(make(2, 9, 5 * w, 9, 3, 2, 1, 3, 1, 1, 0, 2, 1, 0));                 // strides differ
+    cases.push_back(make(2, 9, 3 * w, 9, 3, 3, 1, 2, 2, 3, 2, 1, 0, 4));                 // dilation
+    cases.push_back(make(4, 9, 2 * w, 3 * panel, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 2));      // groups
+    cases.push_back(make(1, 8, w + 4, 20, 4, 5));                                        // even kernel
+    cases.push_back(make(kernels::detail::k_block<T>, 1, w, panel, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0));  // most products
+    return cases;
+}
+
+template <class T>
+struct halving {
+    static void run(const void*, const output_block<T>& block) noexcept {
+        for (extent i = 0; i < block.rows; ++i)
+            for (extent j = 0; j < block.columns; ++j) block.data[i * block.stride + j] /= 2;
+    }
+};
+
+}  // namespace
+
+TEMPLATE_TEST_CASE("convolution_rows: against the sum over products, and the chain to the bit", "[convolution]", float,
+                   double) {
+    using T = TestType;
+    using pass = typename run_of<T>::pass;
+    int number = 0;
+    for (const geometry& g : row_cases<T>()) {
+        CAPTURE(number);
+        REQUIRE(kernels::detail::suits_rows<T>(g));
+        for (const extent examples : {1, 2}) {
+            const run_of<T> run(g, examples, examples % 2);
+            for (const pass p : {pass::forward, pass::plain, pass::accumulate}) {
+                run.compare(p);
+                array<T> chain = run.y;
+                for (extent e = 0; e < examples; ++e) {
+                    T* y = chain.data() + e * run.y_stride;
+                    for (extent i = 0; i < g.output_channels * g.pixels() && p != pass::accumulate; ++i)
+                        y[i] = p == pass::forward ? run.bias[i / g.pixels()] : T(0);
+                    each_product(g, [&](extent out, extent in, extent tap) {
+                        y[out] = kernels::fma(run.w[tap], in < 0 ? T(0) : run.x[e * run.x_stride + in], y[out]);
+                    });
+                }
+                const array<T> got = run.result(p);
+                bool same = true;  // and nothing is written between the examples
+                for (extent i = 0; i < got.size(); ++i) same = same && got[i] == chain[i];
+                CHECK(same);
+            }
+        }
+        ++number;
+    }
+}
+
+TEMPLATE_TEST_CASE("convolution_rows: threads change no bit, the epilogue runs once on each element", "[convolution]",
+                   float, double) {
+    using T = TestType;
+    thread_pool two(2), five(5);
+    for (const geometry& g : row_cases<T>()) {
+        const run_of<T> run(g, 40, 1);
+        const array<T> one = run.result(run_of<T>::pass::forward);
+        for (thread_pool* pool : {&two, &five}) {
+            CHECK(check::same_bits(one, run.result(run_of<T>::pass::forward, pool)));
+            array<T> halves = run.y,
+                     scratch(kernels::convolution_forward_scratch<T>(g, static_cast<extent>(pool->size())), 1);
+            const epilogue<T> after{&halving<T>::run, nullptr};
+            kernels::convolution_forward<T>(g, 40, run.x.data(), run.x_stride, run.w.data(), run.bias.data(),
+                                            halves.data(), run.y_stride, false, scratch.data(), pool, nullptr, &after);
+            bool right = scratch.intact() && halves.intact();
+            for (extent i = 0; i < halves.size(); ++i)
+                right = right && halves[i] == (i % run.y_stride < run.y_stride - 3 ? one[i] / 2 : one[i]);
+            CHECK(right);
+        }
+    }
+}
+
+TEST_CASE("convolution_rows: NaN and infinity stay within the windows that see them", "[convolution]") {
+    const extent w = kernels::lanes<float>;
+    const geometry g = make(1, 6, 2 * w + 3, 32, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1);
+    REQUIRE(kernels::detail::suits_rows<float>(g));
+    run_of<float> r(g, 1);
+    r.x[2 * g.width + w] = check::nan<float>;
+    r.x[5 * g.width + g.width - 1] = check::infinity<float>;
+    const auto y = r.result(run_of<float>::pass::forward);
+    for (extent i = 0; i < y.size(); ++i) {
+        const extent row = i % g.pixels() / g.width, column = i % g.width;
+        CAPTURE(i, row, column);
+        CHECK(std::isnan(y[i]) == (std::abs(row - 2) <= 1 && std::abs(column - w) <= 1));
+        CHECK(std::isinf(y[i]) == (row >= 4 && column >= g.width - 2));
+    }
+}
+
+TEST_CASE("convolution_rows: not for many products, narrow images, or few outputs", "[convolution]") {
+    const extent w = kernels::lanes<float>, most = kernels::detail::k_block<float>;
+    CHECK(kernels::detail::suits_rows<float>(make(most, 2, w, 40, 1, 1)));
+    CHECK_FALSE(kernels::detail::suits_rows<float>(make(most + 1, 2, w, 40, 1, 1)));
+    CHECK_FALSE(kernels::detail::suits_rows<float>(make(1, 2, w - 1, 40, 1, 1)));
+    CHECK_FALSE(kernels::detail::suits_rows<float>(make(1, 2, w, 1, 1, 1)));
+}
