@@ -13,7 +13,8 @@ std::vector<geometry> row_cases() {
         for (const extent height : {1, 3, 20})
             cases.push_back(make(1, height + 2, width + 2, panel, 3, 3));
     // Channels about whole tiles and panels.
-    for (const extent outputs : {panel / 2 - 1, panel / 2, panel - 1, panel + 1, panel + 12, 2 * panel + 5})
+    for (const extent outputs :
+         {std::max<extent>(panel / 2 - 1, 2), panel / 2, panel - 1, panel + 1, panel + 12, 2 * panel + 5})
         cases.push_back(make(2, 5, w + 3, outputs, 2, 3));
     cases.push_back(make(3, 23, 2 * w + 7, 12, 7, 7, 2, 2, 1, 1, 3, 3, 3, 3));           // strides, padding
     cases.push_back(make(3, 18, 4 * w, panel, 3, 3, 2, 2, 1, 1, 1, 1, 1, 1));            // nothing to its right

@@ -116,48 +116,46 @@ constexpr outputs_inside inside(const pooling_geometry& g) {
             end(left, g.width, g.pad_left, g.kernel_width, g.stride_x, g.output_width)};
 }
 
-/// One row of `count` neighbouring windows inside the image, count <= lanes; x points to the first. The elements in
-/// column j join `sum`, where the windows are two apart also those in column j + 1 if that is in the window.
-template <class T>
-[[gnu::always_inline]] inline batch<T> pool_pair(pooling_kind kind, batch<T> sum, const T* x, extent count,
-                                                 bool both) noexcept {
-    const extent size = 2 * count - !both, low = std::min(size, lanes<T>);
+/// One row of `count` neighbouring windows inside the image, two apart, count <= lanes; x points to the first. The
+/// elements in column j join `sum`, with `Both` those in column j + 1 as well.
+template <pooling_kind Kind, bool Both, class T>
+[[gnu::always_inline]] inline batch<T> pool_pair(batch<T> sum, const T* x, extent count) noexcept {
+    const extent size = 2 * count - !Both, low = std::min(size, lanes<T>);
     const batch<T> first = load_partial(x, low), second = load_partial(x + low, size - low);
-    sum = pooling_step<batch<T>>(kind, sum, even_lanes<T>(first, second));
-    return both ? pooling_step<batch<T>>(kind, sum, odd_lanes<T>(first, second)) : sum;
+    sum = pooling_step<batch<T>>(Kind, sum, even_lanes<T>(first, second));
+    return Both ? pooling_step<batch<T>>(Kind, sum, odd_lanes<T>(first, second)) : sum;
 }
 
-/// The outputs whose windows lie inside the image, a batch at a time.
-template <class T>
-[[gnu::noinline]] void pool_inside(pooling_kind kind, const pooling_geometry& g, const outputs_inside& in,
-                                   const T* x, T* y) noexcept {
-    const auto divisor = static_cast<T>(g.kernel_height * g.kernel_width);
-    const bool pairs = g.stride_x == 2 && g.kernel_width == 2;
-    for (extent oy = in.top; oy < in.bottom; ++oy)
-        for (extent ox = in.left; ox < in.right; ox += lanes<T>) {
-            const extent count = std::min(in.right - ox, lanes<T>);
-            const T* window = x + (oy * g.stride_y - g.pad_top) * g.width + ox * g.stride_x - g.pad_left;
-            batch<T> sum(pooling_start<T>(kind));
+/// The outputs whose windows lie inside the image, a batch at a time, down the image.
+template <pooling_kind Kind, class T>
+[[gnu::noinline]] void pool_inside(const pooling_geometry& g, const outputs_inside& in, const T* x, T* y) noexcept {
+    const batch<T> divisor(static_cast<T>(g.kernel_height * g.kernel_width)), start(pooling_start<T>(Kind));
+    for (extent ox = in.left; ox < in.right; ox += lanes<T>) {
+        const extent count = std::min(in.right - ox, lanes<T>);
+        const T* column = x - g.pad_top * g.width + ox * g.stride_x - g.pad_left;
+        for (extent oy = in.top; oy < in.bottom; ++oy) {
+            const T* window = column + oy * g.stride_y * g.width;
+            batch<T> sum = start;
             for (extent i = 0; i < g.kernel_height; ++i, window += g.width) {
-                if (pairs) {
-                    sum = pool_pair<T>(kind, sum, window, count, true);
-                    continue;
-                }
-                for (extent j = 0; j < g.kernel_width; ++j) {
-                    alignas(64) T gathered[lanes<T>] = {};
+                extent j = 0;
+                for (; g.stride_x == 2 && j + 2 <= g.kernel_width; j += 2)
+                    sum = pool_pair<Kind, true>(sum, window + j, count);
+                for (; j < g.kernel_width; ++j) {
                     const T* p = window + j;
                     if (g.stride_x == 2)
-                        sum = pool_pair<T>(kind, sum, p, count, false);
+                        sum = pool_pair<Kind, false>(sum, p, count);
                     else if (g.stride_x == 1)
-                        sum = pooling_step<batch<T>>(kind, sum, load_partial(p, count));
+                        sum = pooling_step<batch<T>>(Kind, sum, load_partial(p, count));
                     else {
+                        alignas(64) T gathered[lanes<T>] = {};
                         for (extent l = 0; l < count; ++l) gathered[l] = p[l * g.stride_x];
-                        sum = pooling_step<batch<T>>(kind, sum, batch<T>::load_aligned(gathered));
+                        sum = pooling_step<batch<T>>(Kind, sum, batch<T>::load_aligned(gathered));
                     }
                 }
             }
-            store_partial<T>(y + oy * g.output_width + ox, pooling_end(kind, sum, batch<T>(divisor)), count);
+            store_partial<T>(y + oy * g.output_width + ox, pooling_end(Kind, sum, divisor), count);
         }
+    }
 }
 
 template <class T>
@@ -173,7 +171,8 @@ template <class T>
             if (ox < g.output_width)
                 y[oy * g.output_width + ox] = pool_window(kind, g, window_at(g, oy, ox), x);
         }
-    pool_inside(kind, g, in, x, y);
+    using enum pooling_kind;
+    (kind == max ? pool_inside<max, T> : kind == average ? pool_inside<average, T> : pool_inside<l2, T>)(g, in, x, y);
 }
 
 /// dx of one window; y and dy are its result and its gradient.

@@ -49,15 +49,20 @@ template <class T>
     y[3] = kernels::fma<T>(number(27. / 8), outer_odd, kernels::fma<T>(number(27. / 64), inner_odd, m[5]));
 }
 /// G w.
-constexpr void winograd_weights(const double (&w)[3], double (&u)[6]) noexcept {
-    u[0] = 64. / 81 * w[0];
+template <class T>
+[[gnu::always_inline]] inline void winograd_weights(const batch<T> (&w)[3], batch<T> (&u)[6]) noexcept {
+    const auto number = [](double value) __attribute__((always_inline)) { return batch<T>(static_cast<T>(value)); };
+    u[0] = number(64. / 81) * w[0];
     u[5] = w[2];
     // 1 / (2 a² (a² - b²)) of the points a, b.
-    const double inner = -128. / 243, outer = 32. / 243;
-    u[1] = inner * (w[0] + 9. / 16 * w[2] + 3. / 4 * w[1]);
-    u[2] = inner * (w[0] + 9. / 16 * w[2] - 3. / 4 * w[1]);
-    u[3] = outer * (w[0] + 9. / 4 * w[2] + 3. / 2 * w[1]);
-    u[4] = outer * (w[0] + 9. / 4 * w[2] - 3. / 2 * w[1]);
+    const batch<T> inner = number(-128. / 243), outer = number(32. / 243);
+    const batch<T> inner_even = kernels::fma<T>(number(9. / 16), w[2], w[0]),
+                   outer_even = kernels::fma<T>(number(9. / 4), w[2], w[0]);
+    const batch<T> inner_odd = number(3. / 4) * w[1], outer_odd = number(3. / 2) * w[1];
+    u[1] = inner * (inner_even + inner_odd);
+    u[2] = inner * (inner_even - inner_odd);
+    u[3] = outer * (outer_even + outer_odd);
+    u[4] = outer * (outer_even - outer_odd);
 }
 
 /// How the tiles of images are laid out.
@@ -229,27 +234,35 @@ constexpr extent winograd_packed_size(const convolution_geometry& g) noexcept {
 template <class T>
 [[gnu::noinline]] void winograd_pack(const convolution_geometry& g, const T* weights, T* packed,
                                      thread_pool* threads = nullptr, bool turned = false) noexcept {
-    constexpr extent width = panel_width<T>, positions = detail::winograd_positions;
+    constexpr extent width = panel_width<T>, together = lanes<double>;
+    const extent output_step = 9 * (turned ? 1 : g.channels), channel_step = 9 * (turned ? g.output_channels : 1);
     parallel_for(threads, (g.output_channels + width - 1) / width, 1, [&](extent first, extent last) {
-        for (extent o = first * width; o < last * width; ++o)
-            for (extent c = 0; c < g.channels; ++c) {
-                double half[3][6] = {}, u[6][6] = {};
-                if (o < g.output_channels) {
-                    const extent first_tap = turned ? (c * g.output_channels + o) * 9 + 8 : (o * g.channels + c) * 9,
-                                 step = turned ? -1 : 1;
-                    for (extent j = 0; j < 3; ++j) {
-                        const T* w = weights + first_tap + j * step;
-                        const double column[3] = {w[0], w[3 * step], w[6 * step]};
-                        detail::winograd_weights(column, half[j]);
+        for (extent panel = first; panel < last; ++panel)
+            for (extent c = 0; c < g.channels; ++c)
+                for (extent o = 0; o < width; o += together) {
+                    const extent count = std::min(g.output_channels - panel * width - o, together);
+                    alignas(64) double w[9][lanes<double>] = {};
+                    for (extent i = 0; i < count; ++i) {
+                        const T* from = weights + (panel * width + o + i) * output_step + c * channel_step;
+                        unroll<9>([&](auto tap) __attribute__((always_inline)) {
+                            w[tap][i] = from[turned ? 8 - tap() : tap()];
+                        });
                     }
-                    for (extent i = 0; i < 6; ++i) {
-                        const double row[3] = {half[0][i], half[1][i], half[2][i]};
-                        detail::winograd_weights(row, u[i]);
-                    }
+                    T* to = packed + (panel * detail::winograd_positions * g.channels + c) * width + o;
+                    batch<double> half[6][3], u[6];
+                    unroll<3>([&](auto j) __attribute__((always_inline)) {
+                        const batch<double> column[3] = {load(w[j]), load(w[3 + j]), load(w[6 + j])};
+                        detail::winograd_weights<double>(column, u);
+                        unroll<6>([&](auto i) __attribute__((always_inline)) { half[i][j] = u[i]; });
+                    });
+                    unroll<36>([&](auto p) __attribute__((always_inline)) {
+                        if constexpr (p() % 6 == 0) detail::winograd_weights<double>(half[p() / 6], u);
+                        alignas(64) double values[lanes<double>];
+                        u[p() % 6].store_aligned(values);
+                        T* row = to + static_cast<extent>(p()) * g.channels * width;
+                        for (extent i = 0; i < together; ++i) row[i] = static_cast<T>(values[i]);
+                    });
                 }
-                T* to = packed + (o / width * positions * g.channels + c) * width + o % width;
-                for (extent p = 0; p < positions; ++p) to[p * g.channels * width] = static_cast<T>(u[p / 6][p % 6]);
-            }
     });
 }
 
