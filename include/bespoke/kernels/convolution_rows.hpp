@@ -13,7 +13,8 @@ namespace bespoke::kernels::detail {
 /// Whether `rows_forward` is for this geometry.
 template <class T>
 constexpr bool suits_rows(const convolution_geometry& g) noexcept {
-    return g.group_channels() * g.taps() <= k_block<T> && g.output_width >= lanes<T> && !is_narrow<T>(g.group_outputs());
+    return g.group_channels() * g.taps() <= k_block<T> && g.output_width >= lanes<T> &&
+           !is_narrow<T>(g.group_outputs());
 }
 
 /// Where the pixels of one batch stand.
@@ -46,8 +47,8 @@ template <class T, std::size_t Rows>
     });
 }
 
-/// y of one group in the output rows [first, last); `image`, in a layout whose rows are consecutive, the packed weights,
-/// `bias` and `y` begin at the group.
+/// y of one group in the output rows [first, last); `image`, in a layout where the pixels of a row are consecutive, the
+/// packed weights, `bias` and `y` begin at the group.
 template <class T>
 [[gnu::noinline]] void rows_forward(const convolution_geometry& g, const image_layout& layout, const T* image,
                                     const T* packed, const T* bias, extent first, extent last, T* y) noexcept {
