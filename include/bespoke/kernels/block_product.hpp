@@ -84,7 +84,15 @@ template <class P>
     return p;
 }
 
-template <class T, extent Rows, extent Batches>
+/// a * b + c: what a tile is made of, unless its elements are groups of smaller ones, see group_product.hpp.
+template <class T>
+struct multiply_add {
+    [[gnu::always_inline]] static batch<T> run(const batch<T>& a, const batch<T>& b, const batch<T>& c) noexcept {
+        return kernels::fma<T>(a, b, c);
+    }
+};
+
+template <class T, extent Rows, extent Batches, class Step = multiply_add<T>>
 [[gnu::noinline]] void multiply_tile(const block_tile<T>& t) noexcept {
     constexpr auto rows = static_cast<std::size_t>(Rows), batches = static_cast<std::size_t>(Batches);
     // Every third row has a pointer; the two behind it are as near as an instruction reaches.
@@ -122,7 +130,7 @@ template <class T, extent Rows, extent Batches>
         unroll<rows>([&](auto i) __attribute__((always_inline)) {
             const batch<T> element(a[i() / 3][static_cast<extent>(i() % 3) * a_row]);
             unroll<batches>([&](auto j) __attribute__((always_inline)) {
-                sum[i][j] = kernels::fma<T>(element, right[j], sum[i][j]);
+                sum[i][j] = Step::run(element, right[j], sum[i][j]);
             });
         });
         unroll<pointers>([&](auto j) __attribute__((always_inline)) { a[j] = in_register(a[j] + a_column); });
@@ -140,7 +148,7 @@ template <class T, extent Rows, extent Batches>
 
 /// `rows` <= tile_rows rows by `columns` <= panel_width columns; `t.last` is set here. What lies beyond the last batch
 /// of the columns is left alone. Up to small_tile_rows - 1 rows of A beyond are read.
-template <class T>
+template <class T, class Step = multiply_add<T>>
 void multiply_strip(block_tile<T> t, extent rows, extent columns) noexcept {
     const bool wide = columns > lanes<T>;
     for (;;) {
@@ -149,11 +157,11 @@ void multiply_strip(block_tile<T> t, extent rows, extent columns) noexcept {
                                                      : small_tile_rows;
         t.last = std::min(rows, size) - 1;
         if (size == tile_rows)
-            (wide ? multiply_tile<T, tile_rows, 2> : multiply_tile<T, tile_rows, 1>)(t);
+            (wide ? multiply_tile<T, tile_rows, 2, Step> : multiply_tile<T, tile_rows, 1, Step>)(t);
         else if (size == middle_tile_rows)
-            (wide ? multiply_tile<T, middle_tile_rows, 2> : multiply_tile<T, middle_tile_rows, 1>)(t);
+            (wide ? multiply_tile<T, middle_tile_rows, 2, Step> : multiply_tile<T, middle_tile_rows, 1, Step>)(t);
         else
-            (wide ? multiply_tile<T, small_tile_rows, 2> : multiply_tile<T, small_tile_rows, 1>)(t);
+            (wide ? multiply_tile<T, small_tile_rows, 2, Step> : multiply_tile<T, small_tile_rows, 1, Step>)(t);
         if ((rows -= size) <= 0) return;
         t.a += size * t.a_row;
         t.c += size * t.c_row;
