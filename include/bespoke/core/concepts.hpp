@@ -164,6 +164,14 @@ struct workspace {
     thread_pool* threads = nullptr;
     const epilogue<T>* after = nullptr;  ///< only for a layer that says `runs_epilogue`
     arithmetic how{};
+    bool exact = false;  ///< a pass of a training: in T, also where `prepare` was for low precision
+};
+
+/// A layer whose products may be computed in low precision: `precision<T>(x, how)` says in which one they are, for the
+/// input shape (or span of shapes) x.
+template <class L, class T, class X>
+concept lowers_precision = requires(const L& layer, const X& x, const arithmetic& how) {
+    { layer.template precision<T>(x, how) } -> std::same_as<low_precision>;
 };
 
 /// What a layer works with that finishes another one's result, see `finishes`.

@@ -1,8 +1,8 @@
 #pragma once
 
 #include "../core/concepts.hpp"
-#include "../kernels/gemm.hpp"
 #include "../kernels/reduction.hpp"
+#include "../kernels/weighted_gemm.hpp"
 
 namespace bespoke {
 
@@ -58,15 +58,18 @@ struct batched_matmul {
     }
 
     template <class T>
-    extent prepared_size(std::span<const shape> xs) const {
-        return xs.size() == 1 ? kernels::packed_size<T>(xs[0].from_end(1), weight_matrix_second_dimension)
-                              : 0;
+    low_precision precision(std::span<const shape> xs, const arithmetic& how) const {
+        if (xs.size() > 1) return low_precision::none;
+        return kernels::weighted_precision<T>(how, xs[0].from_end(1), weight_matrix_second_dimension);
+    }
+    template <class T>
+    extent prepared_size(std::span<const shape> xs, const arithmetic& how) const {
+        if (xs.size() > 1) return 0;
+        return kernels::weights_size<T>(how, xs[0].from_end(1), weight_matrix_second_dimension);
     }
     template <class P, class T>
-    void prepare(const P& p, T* prepared) const noexcept {
-        if (!p.weights) return;
-        const extent outputs = p.weights[0], k = p.weights[1];
-        kernels::pack(p.weights.data, extent{1}, k, k, outputs, prepared);
+    void prepare(const P& p, T* prepared, const arithmetic& how) const noexcept {
+        if (p.weights) kernels::pack_weights(how, p.weights.data, p.weights[1], p.weights[0], prepared);
     }
 
     template <class T>
@@ -74,7 +77,8 @@ struct batched_matmul {
         using kernels::packed_size;
         if (xs.size() == 1) {
             const extent k = xs[0].from_end(1), rows = xs[0].size() / k * examples;
-            return std::max(packed_size<T>(weight_matrix_second_dimension, k), packed_size<T>(rows, k));
+            const extent n = weight_matrix_second_dimension;
+            return std::max({packed_size<T>(n, k), packed_size<T>(rows, k), packed_size<T>(k, n)});
         }
         return slot_size<T>(xs[0], xs[1]) * threads;
     }
@@ -85,9 +89,7 @@ struct batched_matmul {
         const auto& y = ys[0];
         if (xs.size() == 1) {
             const extent k = a.dimensions.from_end(1), n = weight_matrix_second_dimension;
-            kernels::gemm(a.total() / k, n, k, a.data, k, extent{1}, w.prepared, y.data, n, p.bias.data,
-                          false, w.threads, w.after);
-            return;
+            return kernels::weighted_gemm(a.total() / k, n, k, a.data, p.weights.data, y.data, p.bias.data, w);
         }
         using T = typename Ys::value_type::value_type;
         const auto& b = xs[1];

@@ -1,8 +1,8 @@
 #pragma once
 
 #include "../core/concepts.hpp"
-#include "../kernels/gemm.hpp"
 #include "../kernels/reduction.hpp"
+#include "../kernels/weighted_gemm.hpp"
 
 namespace bespoke {
 
@@ -60,13 +60,16 @@ struct inner_product {
     }
 
     template <class T>
-    extent prepared_size(const shape& x) const {
-        return kernels::packed_size<T>(columns(x), output_channels);
+    low_precision precision(const shape& x, const arithmetic& how) const {
+        return kernels::weighted_precision<T>(how, columns(x), output_channels);
+    }
+    template <class T>
+    extent prepared_size(const shape& x, const arithmetic& how) const {
+        return kernels::weights_size<T>(how, columns(x), output_channels);
     }
     template <class P, class T>
-    void prepare(const P& p, T* prepared) const noexcept {
-        const extent k = p.weights[1];
-        kernels::pack(p.weights.data, extent{1}, k, k, output_channels, prepared);
+    void prepare(const P& p, T* prepared, const arithmetic& how) const noexcept {
+        kernels::pack_weights(how, p.weights.data, p.weights[1], output_channels, prepared);
     }
 
     template <class X, class Y, class P, class W>
@@ -74,14 +77,14 @@ struct inner_product {
         const auto k = columns_of(x);
         const auto n = columns_of(y);
         const auto rows = rows_of(x, k);
-        kernels::gemm(rows, n, k, x.data, extent{k}, extent{1}, w.prepared, y.data, extent{n}, p.bias.data, false,
-                      w.threads, w.after);
+        kernels::weighted_gemm(rows, n, k, x.data, p.weights.data, y.data, p.bias.data, w);
     }
 
     template <class T>
     extent scratch_size(const shape& x, extent examples, extent) const {
         const extent k = columns(x), rows = x.size() / k * examples;
-        return std::max(kernels::packed_size<T>(output_channels, k), kernels::packed_size<T>(rows, k));
+        return std::max({kernels::packed_size<T>(output_channels, k), kernels::packed_size<T>(rows, k),
+                         kernels::packed_size<T>(k, output_channels)});
     }
     template <class X, class Y, class Dy, class Dx, class P, class Dp, class W>
     void backward(X x, Y, Dy dy, Dx dx, const P& p, const Dp& dp, W& w) const noexcept {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "../control/node.hpp"
+#include "../kernels/weighted_gemm.hpp"
 #include "layer_runner.hpp"
 #include "unrolled.hpp"
 
@@ -34,6 +35,14 @@ public:
     /// they have changed.
     void prepare();
     void prepare(std::size_t step);
+
+    /// In what predictions multiply with large matrices of weights, `none` being T; and a sentence why that is not what
+    /// was asked for, empty where it is.
+    low_precision precision_in_force() {
+        measure();
+        return this->lowered() > 0 ? this->how().allow_low_precision_accumulation : low_precision::none;
+    }
+    std::string precision_note();
 
     template <layer L, class Step>
     flow forward(const L& layer, Step step) {
@@ -80,6 +89,21 @@ void engine<T>::measure() {
     for (std::size_t step = 0; step < attached_.size(); ++step)
         if (attached_[step].layer != nullptr) attached_[step].measure(*this, attached_[step].layer, step);
     this->end_measure();
+}
+
+template <class T>
+std::string engine<T>::precision_note() {
+    const low_precision wanted = this->how().allow_low_precision_accumulation;
+    if (precision_in_force() == wanted) return {};
+    const std::string name(enumerators(wanted)[static_cast<std::size_t>(wanted)]);
+    const std::string type = "float" + std::to_string(8 * sizeof(T));
+    const std::string instructions = wanted == low_precision::bfloat16 ? "AVX512-BF16" : "AVX512-VNNI";
+    const std::string weights = std::to_string(kernels::least_low_precision_weights);
+    const std::string why = !std::is_same_v<T, float> ? "its element type is not float32"
+                            : kernels::has_low_precision(wanted)
+                                ? "no layer has a product with more than " + weights + " weights"
+                                : "the program is not compiled for " + instructions;
+    return name + " was asked for, the network computes in " + type + ": " + why;
 }
 
 template <class T>

@@ -101,6 +101,7 @@ public:
     bool runs(std::size_t step) const {
         return pass_ == pass::all || (pass_ == pass::trainable) == (trained_[step] != 0);
     }
+    bool predicts() const { return pass_ == pass::all; }
     /// Before and after a step of a forward pass.
     void begin_forward(std::size_t step);
     void end_forward(std::size_t step) {

@@ -80,8 +80,12 @@ template <class T, layer L>
 void measure_layer(engine_state<T>& e, const void* erased, std::size_t step) {
     const auto& layer = detail::performer_at(e, *static_cast<const L*>(erased), step);
     const std::vector<shape> shapes = e.input_shapes(step);
+    constexpr bool many = variadic_layer<performer_t<L>>;
+    constexpr bool lowers = lowers_precision<performer_t<L>, T, std::conditional_t<many, std::span<const shape>, shape>>;
     const auto ask = [&](const auto& x) {
         extent prepared = 0, scratch = 0;
+        if constexpr (lowers)
+            if (layer.template precision<T>(x, e.how()) != low_precision::none) e.add_lowered();
         if constexpr (requires { layer.template prepared_size<T>(x, e.how()); })
             prepared = layer.template prepared_size<T>(x, e.how());
         else if constexpr (requires { layer.template prepared_size<T>(x); })
@@ -91,7 +95,7 @@ void measure_layer(engine_state<T>& e, const void* erased, std::size_t step) {
                                                      e.threads() ? static_cast<extent>(e.threads()->size()) : 1);
         e.add_work(step, prepared, scratch);
     };
-    if constexpr (variadic_layer<performer_t<L>>)
+    if constexpr (many)
         ask(std::span<const shape>(shapes));
     else
         ask(shapes[0]);
@@ -135,6 +139,7 @@ void forward_layer(engine_state<T>& e, const L& given, std::size_t step) {
         const detail::chain_head<T> head{e, step};
         const epilogue<T> after{&head.run, &head};
         if (goes_on) w.after = &after;
+        w.exact = !e.predicts();
         detail::each_call<L>(e, step, [&](extent example) {
             const auto v = e.look_forward(step, example);
             if constexpr (variadic_layer<performer_t<L>>)

@@ -92,6 +92,8 @@ public:
 
     // --- working memory -----------------------------------------------------------------------------
 
+    /// A step computes in low precision.
+    void add_lowered() { ++lowered_; }
     /// What the layer at `step` asks for.
     void add_work(std::size_t step, extent prepared, extent scratch) {
         prepared_offsets_[step] = prepared_size_;
@@ -116,8 +118,12 @@ public:
 protected:
     /// Whether the working memory is enough for what comes.
     bool is_measured() const { return measured_ >= chunk_ && measured_ > 0; }
-    void begin_measure() { prepared_size_ = scratch_size_ = 0; }
+    void begin_measure() {
+        prepared_size_ = scratch_size_ = 0;
+        lowered_ = 0;
+    }
     void end_measure();
+    std::size_t lowered() const { return lowered_; }
 
     extent first_ = 0, count_ = 0;  ///< the window
 
@@ -144,6 +150,7 @@ private:
     std::vector<extent> origins_;  ///< for each blob, the example that lies where its values begin
     buffer<T> ends_;               ///< inputs and outputs of all chunks
     arithmetic how_;
+    std::size_t lowered_ = 0;
     std::unique_ptr<thread_pool> own_threads_;
     thread_pool* threads_ = nullptr;
 };

@@ -140,6 +140,16 @@ public:
         engine_.use(how);
         prepare();
     }
+    /// The same arithmetic but for `allow_low_precision_accumulation`. Returns what is in force then: `none` where the
+    /// program is not compiled for such a machine or there is nothing to gain; `precision_note` says why.
+    low_precision use_low_precision(low_precision wanted) {
+        arithmetic how = engine_.how();
+        how.allow_low_precision_accumulation = wanted;
+        use(how);
+        return precision_in_force();
+    }
+    low_precision precision_in_force() { return engine_.precision_in_force(); }
+    std::string precision_note() { return engine_.precision_note(); }
 
     /// Takes over the parameters of the model at `path`, which must describe this very network: the same
     /// layers with the same hyper-parameters, shapes and wires. Throws `error` with the first difference;
@@ -234,6 +244,7 @@ public:
     std::array<Element, 1> predict_batch(const auto&...) { return {}; }
     void load(const auto&) {}
     void save(const auto&) const {}
+    low_precision use_low_precision(low_precision) { return {}; }
 };
 
 }  // namespace bespoke

@@ -1,0 +1,106 @@
+#include <bespoke/kernels/weighted_gemm.hpp>
+
+#include "check.hpp"
+
+#include <catch2/catch.hpp>
+
+using namespace bespoke;
+using check::array;
+namespace kernels = bespoke::kernels;
+
+namespace {
+
+arithmetic in(low_precision p) { return {.allow_low_precision_accumulation = p}; }
+
+template <class T>
+struct weighted {
+    extent m, n, k;
+    array<T> x, weights, bias;
+
+    weighted(extent m_, extent n_, extent k_)
+        : m(m_), n(n_), k(k_), x(m_ * k_, 1), weights(n_ * k_, 2), bias(n_, 3) {}
+
+    array<T> run(low_precision wanted, bool exact = false) const {
+        array<T> y(m * n, 4), prepared(kernels::weights_size<T>(in(wanted), k, n), 5),
+            scratch(kernels::packed_size<T>(k, n), 6);
+        kernels::pack_weights(in(wanted), weights.data(), k, n, prepared.data());
+        const workspace<T> w{
+            .scratch = scratch.data(), .prepared = prepared.data(), .how = in(wanted), .exact = exact};
+        kernels::weighted_gemm(m, n, k, x.data(), weights.data(), y.data(), bias.data(), w);
+        REQUIRE(y.intact());
+        REQUIRE(prepared.intact());
+        REQUIRE(scratch.intact());
+        return y;
+    }
+};
+
+/// With constants for sizes: the bits of the other.
+template <extent M, extent N, extent K>
+void static_sizes(low_precision wanted) {
+    const weighted<float> p(M, N, K);
+    array<float> y(M * N, 4), prepared(kernels::weights_size<float>(in(wanted), K, N), 5), scratch(1, 6);
+    kernels::pack_weights(in(wanted), p.weights.data(), K, N, prepared.data());
+    const workspace<float> w{.scratch = scratch.data(), .prepared = prepared.data(), .how = in(wanted)};
+    kernels::weighted_gemm(constant<M>{}, constant<N>{}, constant<K>{}, p.x.data(), p.weights.data(),
+                           y.data(), p.bias.data(), w);
+    CHECK(check::same_bits(y, p.run(wanted)));
+}
+
+}  // namespace
+
+TEST_CASE("weighted_gemm: in which precision, by the machine, the type and the size") {
+    using kernels::weighted_precision;
+    for (low_precision p : {low_precision::bfloat16, low_precision::int8}) {
+        const bool can = p == low_precision::int8 ? kernels::has_int8 : kernels::has_bfloat16;
+        CHECK(kernels::has_low_precision(p) == can);
+        CHECK(weighted_precision<float>(in(p), 128, 129) == (can ? p : low_precision::none));
+        CHECK(weighted_precision<float>(in(p), 128, 128) == low_precision::none);
+        CHECK(weighted_precision<double>(in(p), 128, 129) == low_precision::none);
+        const bool deep = can && p == low_precision::bfloat16;
+        CHECK(weighted_precision<float>(in(p), kernels::int8_most_k + 1, 2) ==
+              (deep ? p : low_precision::none));
+    }
+    CHECK(kernels::has_low_precision(low_precision::none));
+    CHECK(weighted_precision<float>({}, 1000, 1000) == low_precision::none);
+}
+
+TEST_CASE("weighted_gemm: gives what the kernel of the precision gives, or gemm") {
+    for (const auto& [m, n, k] : {std::tuple{3, 200, 101}, {1, 130, 129}, {7, 20, 20}}) {
+        const weighted<float> p(m, n, k);
+        array<float> y(p.m * p.n, 4), packed(kernels::packed_size<float>(p.k, p.n), 5);
+        kernels::pack(p.weights.data(), extent{1}, p.k, p.k, p.n, packed.data());
+        kernels::gemm<float>(p.m, p.n, p.k, p.x.data(), p.k, extent{1}, packed.data(), y.data(), p.n,
+                             p.bias.data());
+        for (low_precision wanted : {low_precision::none, low_precision::bfloat16, low_precision::int8}) {
+            const bool lowers =
+                kernels::weighted_precision<float>(in(wanted), p.k, p.n) != low_precision::none;
+            CHECK(check::same_bits(y, p.run(wanted)) == !lowers);
+            // A training pass multiplies in float.
+            CHECK(check::same_bits(y, p.run(wanted, true)));
+        }
+        [[maybe_unused]] array<float> low(p.m * p.n, 4), prepared(kernels::packed_size<float>(p.k, p.n), 5);
+#if BESPOKE_HAS_BFLOAT16
+        if (p.n > 20) {
+            kernels::pack_bfloat16(p.weights.data(), p.k, p.n, prepared.data());
+            kernels::gemm_bfloat16(p.m, p.n, p.k, p.x.data(), p.k, prepared.data(), low.data(), p.n,
+                                   p.bias.data());
+            CHECK(check::same_bits(low, p.run(low_precision::bfloat16)));
+        }
+#endif
+#if BESPOKE_HAS_INT8
+        if (p.n > 20) {
+            kernels::pack_int8(p.weights.data(), p.k, p.n, prepared.data());
+            kernels::gemm_int8(p.m, p.n, p.k, p.x.data(), p.k, prepared.data(), low.data(), p.n,
+                               p.bias.data());
+            CHECK(check::same_bits(low, p.run(low_precision::int8)));
+        }
+#endif
+        const weighted<double> wide(m, n, k);
+        CHECK(check::same_bits(wide.run(low_precision::none), wide.run(low_precision::int8)));
+    }
+    for (low_precision wanted : {low_precision::none, low_precision::bfloat16, low_precision::int8}) {
+        static_sizes<1, 33, 17>(wanted);
+        static_sizes<1, 150, 140>(wanted);
+        static_sizes<5, 150, 140>(wanted);
+    }
+}

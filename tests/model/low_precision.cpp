@@ -1,0 +1,34 @@
+#include <bespoke/kernels/weighted_gemm.hpp>
+#include <bespoke/layers/inner_product.hpp>
+#include <bespoke/model/model.hpp>
+#include <bespoke/model/network_files.hpp>
+
+#include <catch2/catch.hpp>
+
+#include <filesystem>
+
+using namespace bespoke;
+
+namespace {
+
+inline constexpr auto wide = compose(input{"x", {200}}, inner_product{.output_channels = 100} | named("y"), output{"y"});
+
+}  // namespace
+
+TEST_CASE("low_precision: an option of loading, with the bits of the composed network") {
+    network<wide> net(3);
+    const model exact = to_model(net);
+    const auto [json, weights] = exact.write("weights");
+    const safetensors tensors = safetensors::parse(weights, "weights");
+    std::vector<float> x(200);
+    for (std::size_t i = 0; i < 200; ++i) x[i] = static_cast<float>(i % 17) / 8 - 1;
+    for (low_precision p : {low_precision::none, low_precision::bfloat16, low_precision::int8}) {
+        model m = bespoke::parse(json, &tensors, {.how = {.allow_low_precision_accumulation = p}});
+        CHECK(m.network().precision_in_force() == net.use_low_precision(p));
+        CHECK(m.network().precision_note() == net.precision_note());
+        CHECK(m.network().precision_note().empty() == (m.network().precision_in_force() == p));
+        const auto y = m.predict({{"x", xt::adapt(x)}});
+        CHECK(y.get<tensor<float>>("y") == tensor<float>(net(x)));
+        CHECK(m.write("weights").weights == weights);  // these stay as they are
+    }
+}
