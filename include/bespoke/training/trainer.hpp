@@ -1,6 +1,7 @@
 #pragma once
 
 #include "../core/error.hpp"
+#include "../kernels/reduction.hpp"
 #include "../network/engine.hpp"
 #include "losses.hpp"
 #include "optimizers.hpp"
