@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 #include <iterator>
 #include <memory>
 #include <type_traits>
@@ -22,7 +23,7 @@ using tensor = xt::xarray<T, xt::layout_type::row_major>;
 
 /// A look at elements that live elsewhere, as an xtensor expression of fixed rank.
 template <class T, std::size_t Rank>
-auto adapt(T* data, const std::array<std::size_t, Rank>& extents) {
+[[gnu::always_inline]] inline auto adapt(T* data, const std::array<std::size_t, Rank>& extents) {
     std::size_t size = 1;
     for (std::size_t e : extents) size *= e;
     return xt::adapt<xt::layout_type::row_major>(data, size, xt::no_ownership(), extents);
@@ -49,15 +50,20 @@ concept array_like = requires(const X& x) {
     x.end();
 };
 
-/// Copies the elements of `x` in row-major order. They must be as many as `to` has room for.
+/// Copies the `count` elements of `x` in row-major order: inline where the compiler knows how many.
 template <array_like X, class T>
-void copy_elements(const X& x, T* to) {
+[[gnu::always_inline]] inline void copy_elements(const X& x, T* to, std::size_t count) {
     // not x.data(): of a view of an xtensor that is where the whole tensor begins
     using value_type = std::remove_cvref_t<decltype(*x.begin())>;
-    if constexpr (std::contiguous_iterator<decltype(x.begin())> && std::is_same_v<value_type, T>)
-        std::copy_n(std::to_address(x.begin()), x.size(), to);
-    else
+    if constexpr (std::contiguous_iterator<decltype(x.begin())> && std::is_same_v<value_type, T>) {
+        if (count > 0) std::memcpy(to, std::to_address(x.begin()), count * sizeof(T));
+    } else {
         std::transform(x.begin(), x.end(), to, [](auto value) { return static_cast<T>(value); });
+    }
+}
+template <array_like X, class T>
+void copy_elements(const X& x, T* to) {
+    copy_elements(x, to, x.size());
 }
 
 /// The layer f as an xtensor function: `apply(gelu{}, x + y)` is an expression, evaluated when assigned.

@@ -47,22 +47,24 @@ struct concat {
                  [](extent n, const auto* from, auto* to) { kernels::copy(n, from, to); });
     }
     template <class... X, class Y, class P, class W>
-    void forward_unrolled(const std::tuple<X...>& xs, const std::tuple<Y>& ys, const P&, W&) const noexcept {
-        const Y& y = std::get<0>(ys);
-        const std::size_t axis = y.rank() - back();
-        const extent outer = y.dimensions.product(0, axis);
-        auto* at = y.data;
-        for (extent r = 0; r < outer; ++r)
-            std::apply(
-                [&](const X&... x) __attribute__((always_inline)) {
-                    const auto part = [&](const auto& one) __attribute__((always_inline)) {
-                        const extent n = one.dimensions.product(axis, y.rank());
-                        kernels::copy(n, one.data + r * n, at);
-                        at += n;
-                    };
-                    (part(x), ...);
-                },
-                xs);
+    [[gnu::always_inline]] void forward_unrolled(const std::tuple<X...>& xs, const std::tuple<Y>& ys,
+                                                 const P&, W&) const noexcept {
+        constexpr std::size_t rank = decltype(Y::dimensions)::rank();
+        const auto join = [&]<std::size_t Axis>(std::integral_constant<std::size_t, Axis>)
+            __attribute__((always_inline)) {
+            constexpr extent outer = decltype(Y::dimensions)::product(0, Axis);
+            auto* at = std::get<0>(ys).data;
+            const auto part = [&]<class One>(const One& x, extent r) __attribute__((always_inline)) {
+                constexpr extent n = decltype(One::dimensions)::product(Axis, rank);
+                kernels::copy(n, x.data + r * n, at);
+                at += n;
+            };
+            for (extent r = 0; r < outer; ++r) std::apply([&](const X&... x) { (part(x, r), ...); }, xs);
+        };
+        if (!sequence_concat)
+            join(std::integral_constant<std::size_t, rank - 3>{});
+        else if constexpr (rank >= 5)
+            join(std::integral_constant<std::size_t, rank - 5>{});
     }
     template <class Xs, class Ys, class Dys, class Dxs, class P, class Dp, class W>
     void backward(Xs, Ys, Dys dys, Dxs dxs, const P&, const Dp&, W& w) const noexcept {

@@ -185,7 +185,7 @@ private:
         constexpr extent size = plan().blobs[blob].dimensions.size();
         if (static_cast<extent>(first.size()) != size * examples)
             engine_.throw_wrong_input(Number, static_cast<extent>(first.size()), examples);
-        copy_elements(first, engine_.value(blob));
+        copy_elements(first, engine_.value(blob), static_cast<std::size_t>(size * examples));
         if constexpr (sizeof...(Rest) > 0) set_inputs<Number + 1>(examples, rest...);
     }
     template <std::size_t Number>
