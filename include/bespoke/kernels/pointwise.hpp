@@ -120,8 +120,10 @@ template <class T>
                                    c + rows * c_row, 0},
                                   rows, columns);
                 if (!whole) copy_rows(rows, columns, edge, width, to, pixels);
-                if (ends) (*job.after)({to, rows, columns, pixels});
                 o += rows;
+                // A panel of channels at a time: calls are dear, and more of them would not stay in the first cache.
+                if (const extent done = inside + rows; ends && (done == width || o == outputs))
+                    (*job.after)({y + (o - done) * pixels, done, columns, pixels});
             }
         }
     }
