@@ -103,15 +103,25 @@ struct batchnorm {
     void finish(const output_block<T>& block, const finishing<T>& with) const noexcept {
         const extent groups = with.dimensions->from_end(3),
                      inner = with.dimensions->from_end(2) * with.dimensions->from_end(1);
-        for (extent i = 0; i < block.rows; ++i)
-            for (extent j = 0; j < block.columns;) {
-                const extent at = with.offset + i * block.stride + j, channel = at / inner % groups,
-                             some = std::min(block.columns - j, inner - at % inner);
-                T* const part = block.data + i * block.stride + j;
-                kernels::channel_affine(1, 1, some, part, with.prepared + channel, with.prepared + groups + channel,
-                                        part);
+        // Divisions take longer than the elements of a row: the channel and the place in it are carried along.
+        extent channel = with.offset / inner % groups, place = with.offset % inner;
+        const extent channel_step = block.stride / inner % groups, place_step = block.stride % inner;
+        for (extent i = 0; i < block.rows; ++i) {
+            T* const row = block.data + i * block.stride;
+            for (extent j = 0, c = channel, first = place; j < block.columns; first = 0) {
+                const extent some = std::min(block.columns - j, inner - first);
+                const kernels::batch<T> scale(with.prepared[c]), shift(with.prepared[groups + c]);
+                kernels::map(
+                    some, [&](const kernels::batch<T>& x) { return kernels::fma<T>(x, scale, shift); }, row + j,
+                    row + j);
                 j += some;
+                c = c + 1 < groups ? c + 1 : 0;
             }
+            place += place_step;
+            channel += channel_step + (place >= inner ? 1 : 0);
+            if (place >= inner) place -= inner;
+            if (channel >= groups) channel -= groups;
+        }
     }
 
     template <class X, class Y, class Dy, class Dx, class P, class Dp, class W>
