@@ -58,7 +58,8 @@ public:
     };
     document write(std::string_view weights_file) const;
 
-    /// The layers with the memory that they run in. After writing parameters, call its `prepare`.
+    /// The layers with the memory that they run in. Whoever runs them by itself calls `prepare` first, and after
+    /// writing parameters.
     program& network() { return *program_; }
     const program& network() const { return *program_; }
     /// The parameter array `field` ("weights") of the layer `layer`. Throws `error` where there is none.
