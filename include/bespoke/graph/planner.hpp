@@ -2,6 +2,7 @@
 
 #include "fusion.hpp"
 #include "lifetimes.hpp"
+#include "name_index.hpp"
 
 #include <algorithm>
 #include <cstddef>
@@ -248,31 +249,6 @@ private:
     constexpr std::string_view text(text_range range) const {
         return {plan_.text.data() + range.begin, range.size};
     }
-    /// The elements of a list by their names: the compiler plans large networks, where to walk the list for each name
-    /// would take longest.
-    class name_index {
-    public:
-        /// The element behind the last.
-        constexpr void add(std::uint32_t hash) {
-            std::size_t& first = first_[hash % slots];
-            next_.push_back(first);
-            first = next_.size() - 1;
-        }
-        template <class Named>
-        constexpr std::size_t find(const std::vector<Named>& list, const std::vector<char>& pool,
-                                   std::string_view name) const {
-            const std::uint32_t hash = hash_of(name);
-            for (std::size_t i = first_[hash % slots]; i != npos; i = next_[i]) {
-                const text_range& mine = list[i].name;
-                if (mine.hash == hash && std::string_view(pool.data() + mine.begin, mine.size) == name) return i;
-            }
-            return npos;
-        }
-
-    private:
-        static constexpr std::size_t slots = 256;
-        std::vector<std::size_t> first_ = std::vector<std::size_t>(slots, npos), next_;
-    };
     constexpr std::size_t find_blob(std::string_view name) const {
         return blob_names_.find(plan_.blobs, plan_.text, name);
     }
