@@ -53,6 +53,39 @@ inline constexpr int version_patch = 0;
 
 
 #include <array>
+#include <string_view>
+
+namespace bespoke {
+
+/// What the products of a prediction with the weights of a layer are computed in. Only who asks for it gets less than
+/// the element type of the network.
+enum class low_precision {
+    none,
+    bfloat16,  ///< factors rounded to 8 bits of precision, sums in float; kernels/gemm_bfloat16.hpp
+    int8,      ///< factors quantised to 8 bits, as rows come and weights are prepared; kernels/gemm_int8.hpp
+};
+constexpr std::array<std::string_view, 3> enumerators(low_precision) { return {"none", "bfloat16", "int8"}; }
+
+}  // namespace bespoke
+
+namespace bespoke {
+
+/// How a network computes where there is a choice. Both doors give the same bits for the same choice.
+struct arithmetic {
+    /// 3 x 3 convolutions of stride 1 in float by Winograd's minimal filtering, where that is faster: some 1e-6 of the
+    /// largest output away from the direct sums, and what is not finite reaches the neighbours of its output.
+    bool winograd = true;
+    /// In what predictions multiply with large matrices of weights, where the program is compiled for a machine that
+    /// can: kernels/weighted_gemm.hpp. `precision_in_force` of a network says what came of it, `precision_note` why.
+    low_precision allow_low_precision_accumulation = low_precision::none;
+
+    friend bool operator==(const arithmetic&, const arithmetic&) = default;
+};
+
+}  // namespace bespoke
+
+
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
@@ -162,6 +195,30 @@ constexpr extent checked_size(const shape& s, extent limit) {
 
 }  // namespace bespoke
 
+namespace bespoke {
+
+/// A block of a result: element (i, j) is data[i * stride + j].
+template <class T>
+struct output_block {
+    T* data;
+    extent rows, columns, stride;
+};
+
+/// What is done to a result while it is near: a kernel calls it once for each block that it has finished. The blocks
+/// cover the result, none twice; threads call it at the same time.
+template <class T>
+struct epilogue {
+    void (*run)(const void* context, const output_block<T>& block) noexcept;
+    const void* context;
+
+    void operator()(const output_block<T>& block) const noexcept { run(context, block); }
+};
+
+}  // namespace bespoke
+
+
+#include <algorithm>
+#include <optional>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -196,8 +253,10 @@ public:
     constexpr std::string_view view() const { return {text_, size_}; }
 
     constexpr void append(std::string_view part) {
-        for (char c : part)
-            if (size_ < capacity) text_[size_++] = c;
+        const std::size_t count = std::min(part.size(), capacity - size_);
+        const char* from = part.data();
+        for (std::size_t i = 0; i < count; ++i) text_[size_ + i] = from[i];
+        size_ += count;
     }
     constexpr void append(const char* part) { append(std::string_view(part)); }
     constexpr void append(const sentence& part) { append(part.view()); }
@@ -249,16 +308,15 @@ class outcome {
 public:
     constexpr outcome(const shape& only) : shapes_{only} {}
     constexpr outcome(std::vector<shape> shapes) : shapes_(std::move(shapes)) {}
-    constexpr outcome(const fault& problem) : problem_(problem), failed_(true) {}
+    constexpr outcome(const fault& problem) : problem_(problem) {}
 
-    constexpr explicit operator bool() const { return !failed_; }
+    constexpr explicit operator bool() const { return !problem_; }
     constexpr const std::vector<shape>& shapes() const { return shapes_; }
-    constexpr const fault& problem() const { return problem_; }
+    constexpr const fault& problem() const { return *problem_; }
 
 private:
     std::vector<shape> shapes_;
-    fault problem_;
-    bool failed_ = false;
+    std::optional<fault> problem_;
 };
 
 }  // namespace bespoke
@@ -447,6 +505,7 @@ constexpr dynamic_view<T> erased(const view<T, Shape, Count>& v) {
 #include <string_view>
 #include <tuple>
 #include <type_traits>
+#include <utility>
 
 /// What a layer owes, and the vocabulary in which it says so. This is the reference page for whoever adds
 /// a layer: the ones in layers/ have no other means than these.
@@ -473,6 +532,36 @@ struct oneof {
 /// enumerators(E)`: the names of the values 0 to N - 1.
 template <class E>
 concept specified_enum = std::is_enum_v<E> && requires(E e) { enumerators(e).size(); };
+
+// --- layers in terms of others ------------------------------------------------------------------------
+
+/// Every layer: a copyable aggregate with its JSON key and its fields.
+template <class L>
+concept described = std::copyable<L> && std::equality_comparable<L> && requires {
+    { L::key } -> std::convertible_to<std::string_view>;
+    std::tuple_size_v<std::remove_cvref_t<decltype(L::fields)>>;
+};
+
+/// A layer that says in other words what another one does: `equivalent(x)` is that one for x, the shape of its first
+/// input, which passed the shape rule. Then only names, fields and the shape rule are its own. The other one gets the
+/// views that this one would get: their shapes are by this one's rule.
+template <class L>
+concept rephrased_layer = described<L> && requires(const L& layer, const shape& x) {
+    { layer.equivalent(x) } -> described;
+};
+
+/// The layer that runs: L, or that in whose terms it is put.
+template <class L>
+struct performer_of {
+    using type = L;
+};
+template <rephrased_layer L>
+struct performer_of<L> {
+    using type = decltype(std::declval<const L&>().equivalent(shape{}));
+    static_assert(!rephrased_layer<type>, "a layer in terms of one that is itself in terms of another");
+};
+template <class L>
+using performer_t = typename performer_of<L>::type;
 
 // --- parameters -------------------------------------------------------------------------------------
 
@@ -504,19 +593,33 @@ struct no_parameters {};
 /// The shape of an array that a layer does without (`has_bias = false`).
 inline constexpr shape absent{0};
 
-/// A layer with weights: `template <class T> struct parameters { T weights, bias; }` serves for the
-/// weights (views), their gradient (views) and their shapes; `parameter_fields<T>` lists the members and
+/// The parameters of most layers: a matrix, or a stack of filters, and a vector that is added.
+template <class T>
+struct weights_and_bias {
+    T weights, bias;
+
+    static constexpr auto fields =
+        std::array{parameter_field{"weights", &weights_and_bias::weights, initial::glorot},
+                   parameter_field{"bias", &weights_and_bias::bias, initial::zero}};
+};
+
+/// A layer with weights: `template <class T> struct parameters`, an aggregate of T such as `weights_and_bias`, serves
+/// for the weights (views), their gradient (views) and their shapes; `parameter_fields<T>` lists the members and
 /// `parameter_shapes(x)` gives their shapes for the input shape (or span of shapes) x.
 template <class L>
 concept parametric_layer = requires {
-    typename L::template parameters<shape>;
-    L::template parameter_fields<shape>.size();
+    typename performer_t<L>::template parameters<shape>;
+    performer_t<L>::template parameter_fields<shape>.size();
 };
+
+/// Its `parameter_fields<T>`.
+template <parametric_layer L, class T>
+inline constexpr auto parameter_fields_of = performer_t<L>::template parameter_fields<T>;
 
 template <class L>
 inline constexpr std::size_t parameter_count = [] {
     if constexpr (parametric_layer<L>)
-        return L::template parameter_fields<shape>.size();
+        return parameter_fields_of<L, shape>.size();
     else
         return std::size_t{0};
 }();
@@ -527,7 +630,7 @@ struct parameters_of {
 };
 template <parametric_layer L, class T>
 struct parameters_of<L, T> {
-    using type = typename L::template parameters<T>;
+    using type = typename performer_t<L>::template parameters<T>;
 };
 template <class L, class T>
 using parameters_t = typename parameters_of<L, T>::type;
@@ -545,22 +648,36 @@ struct backward_needs {
     bool input = true, output = true;
 };
 
-/// What a layer works with besides its blobs and parameters.
+/// What a layer works with besides its blobs and parameters. A layer that computes in more than one way may take
+/// `arithmetic` as the last argument of `prepared_size` and `prepare`, so that it prepares for that one.
 template <class T>
 struct workspace {
     T* scratch = nullptr;         ///< `scratch_size` elements, contents undefined
-    const T* prepared = nullptr;  ///< what `prepare` wrote, for the parameters as they are now
+    T* prepared = nullptr;        ///< what `prepare` wrote for the parameters as they are now; forward may complete it
     thread_pool* threads = nullptr;
+    const epilogue<T>* after = nullptr;  ///< only for a layer that says `runs_epilogue`
+    arithmetic how{};
+    bool exact = false;  ///< a pass of a training: in T, also where `prepare` was for low precision
+};
+
+/// A layer whose products may be computed in low precision: `precision<T>(x, how)` says in which one they are, for the
+/// input shape (or span of shapes) x.
+template <class L, class T, class X>
+concept lowers_precision = requires(const L& layer, const X& x, const arithmetic& how) {
+    { layer.template precision<T>(x, how) } -> std::same_as<low_precision>;
+};
+
+/// What a layer works with that finishes another one's result, see `finishes`.
+template <class T>
+struct finishing {
+    const shape* dimensions = nullptr;  ///< of the result
+    extent offset = 0;                  ///< of the block in the result, all examples
+    const T* other = nullptr;           ///< the input that is not the result; null: there is none
+    extent other_size = 0;              ///< its elements in one example
+    const T* prepared = nullptr;
 };
 
 // --- the ladder of concepts ---------------------------------------------------------------------------
-
-/// Every layer: a copyable aggregate with its JSON key and its fields.
-template <class L>
-concept described = std::copyable<L> && std::equality_comparable<L> && requires {
-    { L::key } -> std::convertible_to<std::string_view>;
-    std::tuple_size_v<std::remove_cvref_t<decltype(L::fields)>>;
-};
 
 /// y = f(x) for each element: `f(v)` and `f.derivative(x, y)` for a float, a double or a SIMD batch of
 /// them alike. Nothing else is needed: shapes, loops, gradients and fusion follow.
@@ -574,6 +691,14 @@ concept elementwise_layer = described<L> && requires(const L& f, float x) {
 template <class L>
 concept unary_layer = described<L> && requires(const L& layer, const shape& x) {
     { layer.output_shape(x) } -> std::convertible_to<outcome>;
+};
+
+/// y has the elements of x in their order: `static constexpr bool same_elements = true`. Nothing is needed but the
+/// shape rule.
+template <class L>
+concept same_elements_layer = unary_layer<L> && requires {
+    { L::same_elements } -> std::convertible_to<bool>;
+    requires bool{L::same_elements};
 };
 
 /// Any number of inputs (`static constexpr input_count inputs`) and a shape rule for them.
@@ -596,21 +721,21 @@ concept layer = elementwise_layer<L> || unary_layer<L> || variadic_layer<L> || c
 /// `batched = true`: forward and backward take all examples in one call. Else they run one by one.
 template <class L>
 inline constexpr bool is_batched = [] {
-    if constexpr (elementwise_layer<L>)
+    if constexpr (elementwise_layer<L> || same_elements_layer<L>)
         return true;
-    else if constexpr (requires { L::batched; })
-        return bool{L::batched};
+    else if constexpr (requires { performer_t<L>::batched; })
+        return bool{performer_t<L>::batched};
     else
         return false;
 }();
 
-/// `in_place = true`: forward may write y over x.
+/// `runs_epilogue = true`: forward calls `w.after`, where it is given, on each block of its one output.
 template <class L>
-inline constexpr bool is_in_place = [] {
+inline constexpr bool runs_epilogue = [] {
     if constexpr (elementwise_layer<L>)
         return true;
-    else if constexpr (requires { L::in_place; })
-        return bool{L::in_place};
+    else if constexpr (requires { performer_t<L>::runs_epilogue; })
+        return bool{performer_t<L>::runs_epilogue};
     else
         return false;
 }();
@@ -620,6 +745,19 @@ template <class L>
 inline constexpr bool is_overwriting = [] {
     if constexpr (requires { L::overwrites; })
         return bool{L::overwrites};
+    else
+        return false;
+}();
+
+/// `in_place = true`: forward may write y over x.
+template <class L>
+inline constexpr bool is_in_place = [] {
+    if constexpr (elementwise_layer<L>)
+        return true;
+    else if constexpr (same_elements_layer<L>)
+        return !is_overwriting<L>;
+    else if constexpr (requires { performer_t<L>::in_place; })
+        return bool{performer_t<L>::in_place};
     else
         return false;
 }();
@@ -634,8 +772,10 @@ inline constexpr input_count inputs_of = [] {
 
 template <class L>
 inline constexpr backward_needs needs_of = [] {
-    if constexpr (requires { L::needs; })
-        return backward_needs{L::needs};
+    if constexpr (same_elements_layer<L>)
+        return backward_needs{.input = false, .output = false};
+    else if constexpr (requires { performer_t<L>::needs; })
+        return backward_needs{performer_t<L>::needs};
     else
         return backward_needs{};
 }();
@@ -643,8 +783,8 @@ inline constexpr backward_needs needs_of = [] {
 /// `differentiable = false`: no gradient passes this layer.
 template <class L>
 inline constexpr bool is_differentiable = [] {
-    if constexpr (requires { L::differentiable; })
-        return bool{L::differentiable};
+    if constexpr (requires { performer_t<L>::differentiable; })
+        return bool{performer_t<L>::differentiable};
     else
         return true;
 }();
@@ -657,6 +797,15 @@ constexpr sentence key_of() {
     sentence name(std::string_view{L::key});
     if constexpr (requires { L::nested_key; }) name.append(sentence(".", std::string_view{L::nested_key}));
     return name;
+}
+
+/// The layer that runs for inputs of which the first has the shape x.
+template <class L>
+constexpr decltype(auto) performer(const L& layer, [[maybe_unused]] const shape& x) {
+    if constexpr (rephrased_layer<L>)
+        return layer.equivalent(x);
+    else
+        return (layer);
 }
 
 /// The shape rule: the same question for the compiler and for the loader.
@@ -680,6 +829,15 @@ constexpr bool gives_probabilities(const L& layer, std::span<const shape> inputs
         return false;
 }
 
+/// Whether y has the elements of x in their order. A layer of which some do says `constexpr bool same_elements() const`.
+template <class L>
+constexpr bool gives_same_elements([[maybe_unused]] const L& layer) {
+    if constexpr (requires { layer.same_elements(); })
+        return layer.same_elements();
+    else
+        return same_elements_layer<L>;
+}
+
 /// `constexpr bool mixes_examples() const`: whether the result of one example depends on the others that run
 /// with it, so that a training cannot run the layer once an example.
 template <class L>
@@ -690,17 +848,29 @@ constexpr bool mixes_examples(const L& layer) {
         return false;
 }
 
+/// `bool finishes(std::span<const shape> xs) const`: whether the layer can be the epilogue of the one that makes one of
+/// its inputs, of the shape of y, by `finish(block, finishing)`: that turns a block of this input into y, in place. Of
+/// several inputs it must not matter which. Element-wise layers need not say so.
+template <class L>
+constexpr bool can_finish(const L& layer, std::span<const shape> inputs) {
+    if constexpr (elementwise_layer<L>)
+        return true;
+    else if constexpr (requires { layer.finishes(inputs); })
+        return layer.finishes(inputs);
+    else
+        return false;
+}
+
 /// Shapes of the parameters, in the order of `parameter_fields`, for inputs that passed the shape rule.
 template <parametric_layer L>
 constexpr std::array<shape, parameter_count<L>> parameter_shapes(const L& layer, std::span<const shape> inputs) {
-    typename L::template parameters<shape> shapes;
-    if constexpr (variadic_layer<L>)
-        shapes = layer.parameter_shapes(inputs);
+    parameters_t<L, shape> shapes;
+    if constexpr (variadic_layer<performer_t<L>>)
+        shapes = performer(layer, inputs[0]).parameter_shapes(inputs);
     else
-        shapes = layer.parameter_shapes(inputs[0]);
+        shapes = performer(layer, inputs[0]).parameter_shapes(inputs[0]);
     std::array<shape, parameter_count<L>> list{};
-    for (std::size_t i = 0; i < list.size(); ++i)
-        list[i] = shapes.*(L::template parameter_fields<shape>[i].member);
+    for (std::size_t i = 0; i < list.size(); ++i) list[i] = shapes.*(parameter_fields_of<L, shape>[i].member);
     return list;
 }
 
@@ -713,6 +883,7 @@ constexpr std::array<shape, parameter_count<L>> parameter_shapes(const L& layer,
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 #include <iterator>
 #include <memory>
 #include <type_traits>
@@ -726,7 +897,7 @@ using tensor = xt::xarray<T, xt::layout_type::row_major>;
 
 /// A look at elements that live elsewhere, as an xtensor expression of fixed rank.
 template <class T, std::size_t Rank>
-auto adapt(T* data, const std::array<std::size_t, Rank>& extents) {
+[[gnu::always_inline]] inline auto adapt(T* data, const std::array<std::size_t, Rank>& extents) {
     std::size_t size = 1;
     for (std::size_t e : extents) size *= e;
     return xt::adapt<xt::layout_type::row_major>(data, size, xt::no_ownership(), extents);
@@ -753,21 +924,404 @@ concept array_like = requires(const X& x) {
     x.end();
 };
 
-/// Copies the elements of `x` in row-major order. They must be as many as `to` has room for.
+/// Copies the `count` elements of `x` in row-major order: inline where the compiler knows how many.
 template <array_like X, class T>
-void copy_elements(const X& x, T* to) {
+[[gnu::always_inline]] inline void copy_elements(const X& x, T* to, std::size_t count) {
     // not x.data(): of a view of an xtensor that is where the whole tensor begins
     using value_type = std::remove_cvref_t<decltype(*x.begin())>;
-    if constexpr (std::contiguous_iterator<decltype(x.begin())> && std::is_same_v<value_type, T>)
-        std::copy_n(std::to_address(x.begin()), x.size(), to);
-    else
+    if constexpr (std::contiguous_iterator<decltype(x.begin())> && std::is_same_v<value_type, T>) {
+        if (count > 0) std::memcpy(to, std::to_address(x.begin()), count * sizeof(T));
+    } else {
         std::transform(x.begin(), x.end(), to, [](auto value) { return static_cast<T>(value); });
+    }
+}
+template <array_like X, class T>
+void copy_elements(const X& x, T* to) {
+    copy_elements(x, to, x.size());
 }
 
 /// The layer f as an xtensor function: `apply(gelu{}, x + y)` is an expression, evaluated when assigned.
 template <elementwise_layer F, class E>
 auto apply(const F& f, E&& expression) {
     return xt::make_lambda_xfunction([f](const auto& v) { return f(v); }, std::forward<E>(expression));
+}
+
+}  // namespace bespoke
+
+
+
+
+
+#include <algorithm>
+#include <memory>
+#include <new>
+#include <span>
+#include <utility>
+
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
+
+namespace bespoke {
+
+/// Bytes to which blobs and parameters are aligned: one cache line, one AVX-512 register.
+inline constexpr std::size_t alignment = 64;
+
+/// Number of elements of T that fill up to the next aligned place.
+template <class T>
+constexpr extent aligned_size(extent elements) {
+    constexpr extent step = static_cast<extent>(alignment / sizeof(T));
+    return (elements + step - 1) / step * step;
+}
+
+/// Bytes of a large page, and so many that memory is asked for in them: a model of hundreds of megabytes would spend
+/// more time in the page faults of small ones than on reading its file.
+inline constexpr std::size_t large_page = std::size_t{2} << 20, large_memory = 2 * large_page;
+
+/// Aligned storage of trivial elements, zero at first where nothing else is said.
+template <class T>
+class buffer {
+public:
+    buffer() = default;
+    explicit buffer(extent size) { resize(size); }
+    buffer(const buffer& other) : buffer(other.size_) {
+        std::copy_n(other.data(), other.size_, data());
+    }
+    buffer(buffer&& other) noexcept
+        : memory_(std::move(other.memory_)), size_(std::exchange(other.size_, 0)) {}
+    buffer& operator=(buffer other) noexcept {
+        memory_.swap(other.memory_);
+        std::swap(size_, other.size_);
+        return *this;
+    }
+
+    T* data() const { return memory_.get(); }
+    extent size() const { return size_; }
+    T* begin() const { return data(); }
+    T* end() const { return data() + size_; }
+    T& operator[](extent i) const { return memory_.get()[i]; }
+
+    /// Contents are zeros afterwards. Allocates only if the size changes.
+    void resize(extent size) {
+        allocate(size);
+        std::fill_n(data(), size_, T{});
+    }
+
+    /// As `resize`, with contents that are not defined.
+    void allocate(extent size) {
+        if (size == size_) return;
+        memory_.reset();
+        size_ = 0;
+        if (size == 0) return;
+        const std::size_t bytes = static_cast<std::size_t>(size) * sizeof(T);
+        const std::align_val_t aligned{bytes < large_memory ? alignment : large_page};
+        memory_ = {static_cast<T*>(::operator new(bytes, aligned)), release{aligned}};
+        size_ = size;
+#ifdef __linux__
+        if (bytes >= large_memory) madvise(data(), bytes, MADV_HUGEPAGE);  // a wish: it need not be granted
+#endif
+    }
+
+    /// Grows to at least `size` elements; contents are lost when it grows.
+    void reserve(extent size) {
+        if (size > size_) resize(size);
+    }
+
+private:
+    struct release {
+        std::align_val_t aligned{alignment};
+        void operator()(T* memory) const { ::operator delete(memory, aligned); }
+    };
+    std::unique_ptr<T, release> memory_;
+    extent size_ = 0;
+};
+
+}  // namespace bespoke
+
+#include <algorithm>
+#include <vector>
+
+namespace bespoke {
+
+/// A piece of memory that is wanted from time `first` to time `last`, both included.
+struct tenancy {
+    extent size = 0;
+    std::size_t first = 0, last = 0;
+    extent offset = 0;  ///< filled in by `allocate`
+};
+
+/// Gives each tenancy an offset such that no two which overlap in time overlap in space, and returns the
+/// size of the whole. Largest first, each at the lowest place that is free: within a few per cent of the
+/// largest live set on real networks (Pisarchyk and Lee, "Efficient Memory Management for Deep Neural Net
+/// Inference", 2020).
+constexpr extent allocate(std::vector<tenancy>& tenancies) {
+    tenancy* const all = tenancies.data();  // and no operators: the compiler counts every call
+    std::vector<std::size_t> order;
+    for (std::size_t i = 0; i < tenancies.size(); ++i) order.push_back(i);
+    std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+        return all[a].size != all[b].size ? all[a].size > all[b].size : a < b;
+    });
+    std::vector<std::size_t> placed;  // by offset
+    extent total = 0;
+    for (std::size_t i : order) {
+        tenancy& mine = all[i];
+        const extent size = aligned_size<float>(mine.size);
+        extent offset = 0;
+        const std::size_t* const end = placed.data() + placed.size();
+        for (const std::size_t* other = placed.data(); other != end; ++other) {
+            const tenancy& theirs = all[*other];
+            if (theirs.last < mine.first || mine.last < theirs.first) continue;
+            if (theirs.offset >= offset + size) break;
+            const extent behind = theirs.offset + aligned_size<float>(theirs.size);
+            if (behind > offset) offset = behind;
+        }
+        mine.offset = offset;
+        total = std::max(total, offset + size);
+        placed.insert(std::upper_bound(placed.begin(), placed.end(), i,
+                                       [&](std::size_t a, std::size_t b) { return all[a].offset < all[b].offset; }),
+                      i);
+    }
+    return total;
+}
+
+}  // namespace bespoke
+
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <vector>
+
+namespace bespoke {
+
+/// A number for a text, in which most differ (FNV-1a).
+constexpr std::uint32_t hash_of(std::string_view text) {
+    std::uint32_t hash = 0x811C9DC5U;
+    const char* const end = text.data() + text.size();
+    for (const char* c = text.data(); c != end; ++c) hash = (hash ^ static_cast<unsigned char>(*c)) * 0x01000193U;
+    return hash;
+}
+
+/// A piece of the plan's text pool.
+struct text_range {
+    std::size_t begin = 0, size = 0;
+    std::uint32_t hash = 0;
+};
+
+/// One array of the network: an input, or what a layer writes.
+struct blob_facts {
+    text_range name;
+    shape dimensions;
+    bool per_example = true;     ///< stored once an example; false: once for all
+    std::size_t maker = npos;    ///< the first step that writes it; npos: an input
+    std::size_t first = 0, last = 0;  ///< steps between which it is alive in a prediction
+    extent offset = 0;           ///< place in the arena, in elements of one example
+
+    static constexpr std::size_t npos = static_cast<std::size_t>(-1);
+};
+
+/// One layer in the order of execution. Steps of nested networks follow their control step.
+struct step_facts {
+    text_range name;   ///< with the prefixes of `repeat`
+    text_range place;  ///< "layers/3 "fc" (innerProduct)", for errors
+    std::size_t first_link = 0, input_count = 0, output_count = 0;
+    std::size_t first_parameter = 0, parameter_count = 0;
+    std::size_t end = 0;      ///< one past the last step nested in this one
+    std::size_t parent = blob_facts::npos;   ///< the control step around this one
+    std::size_t watched = blob_facts::npos;  ///< the blob that a loop's condition network writes
+    bool control = false;
+    bool loop = false;
+    bool in_loop = false;
+    bool logged = false;      ///< overwrites values that a backward pass may still want
+    bool in_place = false;
+    bool gradient_in_place = false;  ///< the gradient of its input may be written over that of its output
+    bool runs_epilogue = false;  ///< what its layer says
+    bool can_finish = false;     ///< likewise
+    std::size_t head = blob_facts::npos;  ///< the step whose epilogue does the work of this one in a prediction
+    std::size_t next = blob_facts::npos;  ///< the next step in the epilogue that this one is part of, or begins
+    bool updatable = false;
+    bool differentiable = true;
+    bool probabilities = false;
+    bool mixes_examples = false;
+    backward_needs needs;
+};
+
+/// One parameter array.
+struct parameter_facts {
+    std::size_t step = 0;
+    std::string_view name;
+    shape dimensions;
+    extent offset = 0;  ///< place in the block of all parameters, in elements
+    initial start = initial::zero;
+    bool learned = true;
+};
+
+/// What the planner knows of a network, behind spans: the same for compile time and run time.
+struct plan_view {
+    std::span<const step_facts> steps;
+    std::span<const blob_facts> blobs;
+    std::span<const std::size_t> links;  ///< blob numbers: inputs, then outputs, step after step
+    std::span<const parameter_facts> parameters;
+    std::span<const std::size_t> inputs, outputs;
+    std::span<const char> text;
+    extent arena_size = 0;      ///< elements an example
+    extent shared_size = 0;     ///< elements stored once
+    extent parameters_size = 0;
+
+    constexpr std::string_view operator[](text_range range) const {
+        return {text.data() + range.begin, range.size};
+    }
+    constexpr std::span<const std::size_t> inputs_of(std::size_t step) const {
+        return links.subspan(steps[step].first_link, steps[step].input_count);
+    }
+    constexpr std::span<const std::size_t> outputs_of(std::size_t step) const {
+        return links.subspan(steps[step].first_link + steps[step].input_count, steps[step].output_count);
+    }
+    /// The last step of the epilogue that begins at `step`; itself where there is none.
+    constexpr std::size_t tail_of(std::size_t step) const {
+        while (steps[step].next != blob_facts::npos) step = steps[step].next;
+        return step;
+    }
+    constexpr std::span<const parameter_facts> parameters_of(std::size_t step) const {
+        return parameters.subspan(steps[step].first_parameter, steps[step].parameter_count);
+    }
+    /// The number of the blob called `name`, or npos.
+    constexpr std::size_t find_blob(std::string_view name) const {
+        for (std::size_t i = 0; i < blobs.size(); ++i)
+            if ((*this)[blobs[i].name] == name) return i;
+        return blob_facts::npos;
+    }
+    /// The number of the step called `name`, or npos.
+    constexpr std::size_t find_step(std::string_view name) const {
+        for (std::size_t i = 0; i < steps.size(); ++i)
+            if ((*this)[steps[i].name] == name) return i;
+        return blob_facts::npos;
+    }
+};
+
+/// A plan that owns its lists.
+struct plan {
+    std::vector<step_facts> steps;
+    std::vector<blob_facts> blobs;
+    std::vector<std::size_t> links;
+    std::vector<parameter_facts> parameters;
+    std::vector<std::size_t> inputs, outputs;
+    std::vector<char> text;
+    extent arena_size = 0, shared_size = 0, parameters_size = 0;
+
+    constexpr plan_view view() const {
+        return {steps, blobs, links, parameters, inputs, outputs, text, arena_size, shared_size, parameters_size};
+    }
+};
+
+/// How long the lists of a plan are: what turns one into a `static_plan`.
+struct plan_sizes {
+    std::size_t steps, blobs, links, parameters, inputs, outputs, text;
+
+    constexpr explicit plan_sizes(const plan& p)
+        : steps(p.steps.size()), blobs(p.blobs.size()), links(p.links.size()), parameters(p.parameters.size()),
+          inputs(p.inputs.size()), outputs(p.outputs.size()), text(p.text.size()) {}
+};
+
+/// A plan in arrays, which can be a constant of the program.
+template <std::size_t Steps, std::size_t Blobs, std::size_t Links, std::size_t Parameters, std::size_t Inputs,
+          std::size_t Outputs, std::size_t Text>
+struct static_plan {
+    std::array<step_facts, Steps> steps{};
+    std::array<blob_facts, Blobs> blobs{};
+    std::array<std::size_t, Links> links{};
+    std::array<parameter_facts, Parameters> parameters{};
+    std::array<std::size_t, Inputs> inputs{};
+    std::array<std::size_t, Outputs> outputs{};
+    std::array<char, Text> text{};
+    extent arena_size, shared_size, parameters_size;
+
+    constexpr explicit static_plan(const plan& p)
+        : arena_size(p.arena_size), shared_size(p.shared_size), parameters_size(p.parameters_size) {
+        std::copy(p.steps.begin(), p.steps.end(), steps.begin());
+        std::copy(p.blobs.begin(), p.blobs.end(), blobs.begin());
+        std::copy(p.links.begin(), p.links.end(), links.begin());
+        std::copy(p.parameters.begin(), p.parameters.end(), parameters.begin());
+        std::copy(p.inputs.begin(), p.inputs.end(), inputs.begin());
+        std::copy(p.outputs.begin(), p.outputs.end(), outputs.begin());
+        std::copy(p.text.begin(), p.text.end(), text.begin());
+    }
+    constexpr plan_view view() const {
+        return {steps, blobs, links, parameters, inputs, outputs, text, arena_size, shared_size, parameters_size};
+    }
+};
+
+}  // namespace bespoke
+
+#include <string>
+
+namespace bespoke {
+
+/// Bytes that a blob's values take for one example.
+constexpr extent bytes_of(const blob_facts& blob) {
+    return aligned_size<float>(blob.dimensions.size()) * static_cast<extent>(sizeof(float));
+}
+
+/// The most bytes of blobs that are alive at one step of a prediction of one example, each place counted once: no arena
+/// can be smaller.
+constexpr extent largest_live_set(const plan_view& p) {
+    extent most = 0;
+    for (std::size_t s = 0; s < p.steps.size(); ++s) {
+        extent live = 0;
+        for (std::size_t b = 0; b < p.blobs.size(); ++b) {
+            const blob_facts& blob = p.blobs[b];
+            if (blob.first > s || blob.last < s) continue;
+            extent counted = 0;  // of the same place, by blobs before it
+            for (std::size_t other = 0; other < b; ++other)
+                if (p.blobs[other].first <= s && s <= p.blobs[other].last && p.blobs[other].offset == blob.offset &&
+                    p.blobs[other].per_example == blob.per_example)
+                    counted = std::max(counted, bytes_of(p.blobs[other]));
+            live += std::max<extent>(0, bytes_of(blob) - counted);
+        }
+        most = std::max(most, live);
+    }
+    return most;
+}
+
+/// What the planner made of a network, as a table for a reader: for each step its place in the description, the shape of
+/// what it writes, the bytes that this takes and where it lies, and the numbers of its parameters. Steps that run as
+/// the epilogue of another one stand behind it with a "+".
+inline std::string inspect(const plan_view& p) {
+    const auto text_of = [](const auto& value) { return std::string(sentence(value).view()); };
+    const auto padded = [](std::string text, std::size_t width) {
+        if (text.size() < width) text.append(width - text.size(), ' ');
+        return text + "  ";
+    };
+    std::size_t widest = 0;
+    for (const step_facts& step : p.steps) widest = std::max(widest, p[step.place].size() + 2);
+    std::string table = padded("step", widest) + padded("output", 20) + padded("bytes", 10) + padded("at", 10) + "parameters\n";
+    const auto add = [&](std::size_t s) {
+        extent parameters = 0;
+        for (const parameter_facts& facts : p.parameters_of(s)) parameters += facts.dimensions.size();
+        std::string shapes, bytes, places;
+        for (std::size_t b : p.outputs_of(s)) {
+            const blob_facts& blob = p.blobs[b];
+            const std::string comma = shapes.empty() ? "" : ", ";
+            shapes += comma + text_of(blob.dimensions);
+            bytes += comma + text_of(bytes_of(blob));
+            places += comma + text_of(blob.offset * static_cast<extent>(sizeof(float))) + (blob.per_example ? "" : " once");
+        }
+        const bool finishes = p.steps[s].head != blob_facts::npos;
+        std::string line = padded((finishes ? "+ " : "") + std::string(p[p.steps[s].place]), widest) + padded(shapes, 20) +
+                           padded(bytes, 10) + padded(places, 10) + (parameters > 0 ? text_of(parameters) : "");
+        line.erase(line.find_last_not_of(' ') + 1);
+        table += line + "\n";
+    };
+    for (std::size_t s = 0; s < p.steps.size(); ++s) {
+        if (p.steps[s].head != blob_facts::npos) continue;
+        for (std::size_t part = s; part != blob_facts::npos; part = p.steps[part].next) add(part);
+    }
+    const auto floats = [&](extent count) { return text_of(count * static_cast<extent>(sizeof(float))); };
+    return table + floats(p.arena_size) + " bytes of blobs an example, " + floats(p.shared_size) +
+           " once (at least " + text_of(largest_live_set(p)) + " are alive at one step), " + floats(p.parameters_size) +
+           " of parameters\n";
 }
 
 }  // namespace bespoke
@@ -993,37 +1547,80 @@ namespace detail {
 template <class T>
 [[gnu::noinline]] void transpose_part(const T* from, extent from_stride, extent rows, extent columns, T* to,
                                       extent to_stride, bool add) noexcept {
-    batch<T> block[static_cast<std::size_t>(lanes<T>)];
-    for (extent r = 0; r < lanes<T>; ++r)
-        block[r] = r < rows ? load_partial(from + r * from_stride, columns) : batch<T>(T(0));
+    constexpr auto n = batch<T>::size;
+    batch<T> block[n];
+    unroll<n>([&](auto r) __attribute__((always_inline)) {
+        block[r] = batch<T>(T(0));
+        if (static_cast<extent>(r()) < rows)
+            block[r] = load_partial(from + static_cast<extent>(r()) * from_stride, columns);
+    });
     transpose<T>(block);
-    for (extent c = 0; c < columns; ++c) {
-        T* p = to + c * to_stride;
+    unroll<n>([&](auto c) __attribute__((always_inline)) {
+        if (static_cast<extent>(c()) >= columns) return;
+        T* p = to + static_cast<extent>(c()) * to_stride;
         store_partial<T>(p, add ? load_partial<T>(p, rows) + block[c] : block[c], rows);
+    });
+}
+
+/// The lanes x lanes elements at `from`, transposed.
+template <class T>
+[[gnu::always_inline]] inline void load_transposed(const T* from, extent stride,
+                                                   batch<T> (&block)[static_cast<std::size_t>(lanes<T>)]) noexcept {
+#if XSIMD_WITH_AVX512F
+    if constexpr (is_avx512<xsimd::default_arch> && std::is_same_v<T, float>) {
+        // Quarters of registers are put together as they are loaded: that takes no shuffle.
+        unroll<4>([&](auto q) __attribute__((always_inline)) {
+            __m512 row[4];
+            unroll<4>([&](auto i) __attribute__((always_inline)) {
+                const T* p = from + static_cast<extent>(i()) * stride + 4 * static_cast<extent>(q());
+                row[i] = _mm512_castps128_ps512(_mm_loadu_ps(p));
+                row[i] = _mm512_insertf32x4(row[i], _mm_loadu_ps(p + 4 * stride), 1);
+                row[i] = _mm512_insertf32x4(row[i], _mm_loadu_ps(p + 8 * stride), 2);
+                row[i] = _mm512_insertf32x4(row[i], _mm_loadu_ps(p + 12 * stride), 3);
+            });
+            const __m512d low = _mm512_castps_pd(_mm512_unpacklo_ps(row[0], row[1])),
+                          low2 = _mm512_castps_pd(_mm512_unpacklo_ps(row[2], row[3])),
+                          high = _mm512_castps_pd(_mm512_unpackhi_ps(row[0], row[1])),
+                          high2 = _mm512_castps_pd(_mm512_unpackhi_ps(row[2], row[3]));
+            block[4 * q()] = _mm512_castpd_ps(_mm512_unpacklo_pd(low, low2));
+            block[4 * q() + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(low, low2));
+            block[4 * q() + 2] = _mm512_castpd_ps(_mm512_unpacklo_pd(high, high2));
+            block[4 * q() + 3] = _mm512_castpd_ps(_mm512_unpackhi_pd(high, high2));
+        });
+    } else
+#endif
+    {
+        unroll<batch<T>::size>([&](auto r) __attribute__((always_inline)) {
+            block[r] = load(from + static_cast<extent>(r()) * stride);
+        });
+        transpose<T>(block);
     }
 }
 
 }  // namespace detail
 
 /// to[j * to_stride + i] = from[i * from_stride + j], i in [0, rows), j in [0, columns); with `add` += instead of =.
+/// They may not overlap.
 template <class T>
 [[gnu::noinline]] void transpose(const T* from, extent from_stride, extent rows, extent columns, T* to,
                                  extent to_stride, bool add = false) noexcept {
     constexpr extent n = lanes<T>;
-    for (extent j = 0; j < columns; j += n)
-        for (extent i = 0; i < rows; i += n) {
-            const T* source = from + i * from_stride + j;
-            T* target = to + j * to_stride + i;
+    for (extent left = 0; left < columns; left += n)
+        for (extent top = 0; top < rows; top += n) {
+            extent i = top, j = left;
             if (rows - i < n || columns - j < n) {
-                detail::transpose_part(source, from_stride, rows - i < n ? rows - i : n,
-                                       columns - j < n ? columns - j : n, target, to_stride, add);
-                continue;
+                if (add || rows < n || columns < n) {
+                    detail::transpose_part(from + i * from_stride + j, from_stride, rows - i < n ? rows - i : n,
+                                           columns - j < n ? columns - j : n, to + j * to_stride + i, to_stride, add);
+                    continue;
+                }
+                // The last block begins where it is whole; what it shares with the one before is written again.
+                i = i < rows - n ? i : rows - n;
+                j = j < columns - n ? j : columns - n;
             }
+            T* target = to + j * to_stride + i;
             batch<T> block[static_cast<std::size_t>(n)];
-            unroll<static_cast<std::size_t>(n)>([&](auto r) __attribute__((always_inline)) {
-                block[r] = load(source + static_cast<extent>(r()) * from_stride);
-            });
-            transpose<T>(block);
+            detail::load_transposed<T>(from + i * from_stride + j, from_stride, block);
             if (add)
                 unroll<static_cast<std::size_t>(n)>([&](auto c) __attribute__((always_inline)) {
                     block[c] = block[c] + load<T>(target + static_cast<extent>(c()) * to_stride);
@@ -1415,6 +2012,7 @@ struct linear {
 
     static constexpr auto key = "activation", nested_key = "linear";
     static constexpr auto fields = std::tuple{field{"alpha", &linear::alpha}, field{"beta", &linear::beta}};
+    static constexpr backward_needs needs{.input = false, .output = false};
     template <class V>
     V operator()(const V& x) const noexcept {
         return kernels::fma(V(alpha), x, V(beta));
@@ -1430,13 +2028,14 @@ struct linear {
 struct relu {
     static constexpr auto key = "activation", nested_key = "ReLU";
     static constexpr auto fields = std::tuple{};
+    static constexpr backward_needs needs{.input = false, .output = true};
     template <class V>
     V operator()(const V& x) const noexcept {
         return kernels::max(V(0), x);
     }
     template <class V>
-    V derivative(const V& x, const V&) const noexcept {
-        return kernels::select(x > V(0), V(1), V(0));
+    V derivative(const V&, const V& y) const noexcept {
+        return kernels::select(y > V(0), V(1), V(0));
     }
     friend bool operator==(const relu&, const relu&) = default;
 };
@@ -1447,6 +2046,7 @@ struct leaky_relu {
 
     static constexpr auto key = "activation", nested_key = "leakyReLU";
     static constexpr auto fields = std::tuple{field{"alpha", &leaky_relu::alpha}};
+    static constexpr backward_needs needs{.input = true, .output = false};
     template <class V>
     V operator()(const V& x) const noexcept {
         return kernels::select(x >= V(0), x, V(alpha) * x);
@@ -1464,6 +2064,7 @@ struct thresholded_relu {
 
     static constexpr auto key = "activation", nested_key = "thresholdedReLU";
     static constexpr auto fields = std::tuple{field{"alpha", &thresholded_relu::alpha}};
+    static constexpr backward_needs needs{.input = true, .output = false};
     template <class V>
     V operator()(const V& x) const noexcept {
         return kernels::select(x < V(alpha), V(0), x);
@@ -1479,6 +2080,7 @@ struct thresholded_relu {
 struct tanh {
     static constexpr auto key = "activation", nested_key = "tanh";
     static constexpr auto fields = std::tuple{};
+    static constexpr backward_needs needs{.input = false, .output = true};
     template <class V>
     V operator()(const V& x) const noexcept {
         return kernels::tanh(x);
@@ -1497,6 +2099,7 @@ struct scaled_tanh {
     static constexpr auto key = "activation", nested_key = "scaledTanh";
     static constexpr auto fields =
         std::tuple{field{"alpha", &scaled_tanh::alpha}, field{"beta", &scaled_tanh::beta}};
+    static constexpr backward_needs needs{.input = false, .output = true};
     template <class V>
     V operator()(const V& x) const noexcept {
         return V(alpha) * kernels::tanh(V(beta) * x);
@@ -1513,6 +2116,7 @@ struct scaled_tanh {
 struct sigmoid {
     static constexpr auto key = "activation", nested_key = "sigmoid";
     static constexpr auto fields = std::tuple{};
+    static constexpr backward_needs needs{.input = false, .output = true};
     template <class V>
     V operator()(const V& x) const noexcept {
         return kernels::sigmoid(x);
@@ -1531,6 +2135,7 @@ struct sigmoid_hard {
     static constexpr auto key = "activation", nested_key = "sigmoidHard";
     static constexpr auto fields =
         std::tuple{field{"alpha", &sigmoid_hard::alpha}, field{"beta", &sigmoid_hard::beta}};
+    static constexpr backward_needs needs{.input = false, .output = true};
     template <class V>
     V operator()(const V& x) const noexcept {
         return kernels::min(V(1), kernels::max(V(0), kernels::fma(V(alpha), x, V(beta))));
@@ -1565,6 +2170,7 @@ struct elu {
 struct softsign {
     static constexpr auto key = "activation", nested_key = "softsign";
     static constexpr auto fields = std::tuple{};
+    static constexpr backward_needs needs{.input = true, .output = false};
     template <class V>
     V operator()(const V& x) const noexcept {
         const V size = kernels::abs(x);
@@ -1584,6 +2190,7 @@ struct softsign {
 struct softplus {
     static constexpr auto key = "activation", nested_key = "softplus";
     static constexpr auto fields = std::tuple{};
+    static constexpr backward_needs needs{.input = true, .output = false};
     template <class V>
     V operator()(const V& x) const noexcept {
         return kernels::max(V(0), x) + kernels::log1p(kernels::exp(-kernels::abs(x)));
@@ -1771,6 +2378,15 @@ void map_backward(N n, const F& f, const T* x, const T* y, const T* dy, T* dx) n
         });
 }
 
+/// d[i] *= f.derivative(x[i], y[i]), i in [0, n).
+template <class F, class T, class N>
+void map_slope(N n, const F& f, const T* x, const T* y, T* d) noexcept {
+    for_each_batch<T>(
+        n, [&](extent i, auto in, auto out) __attribute__((always_inline)) {
+            out(d + i, in(d + i) * f.derivative(in(x + i), in(y + i)));
+        });
+}
+
 /// y[i] += x[i].
 template <class T, class N>
 void accumulate(N n, const T* x, T* y) noexcept {
@@ -1853,6 +2469,42 @@ void each_example(const Y& y, bool apart, thread_pool* threads, const Body& body
     });
 }
 
+/// Whether a layer of these inputs can finish one of the shape of y (see `finishes`): the other, if there is one, has
+/// that shape too, or repeats along all axes but the last.
+constexpr bool can_finish_binary(std::span<const shape> xs) {
+    if (xs.size() != 2) return xs.size() == 1;
+    const auto row_of = [](const shape& row, const shape& y) {
+        return row.rank() > 0 && row.rank() <= y.rank() && row.size() == row.from_end(1) &&
+               row.from_end(1) == y.from_end(1);
+    };
+    return xs[0] == xs[1] || row_of(xs[0], xs[1]) || row_of(xs[1], xs[0]);
+}
+
+/// v = f(v, other) in the block; f(v, alpha) where there is no other.
+template <class T, class F>
+void finish_binary(const output_block<T>& block, const finishing<T>& with, T alpha, const F& f) noexcept {
+    using kernels::batch;
+    const extent size = with.dimensions->size();
+    for (extent i = 0; i < block.rows; ++i) {
+        T* const row = block.data + i * block.stride;
+        const extent at = with.offset + i * block.stride;
+        if (with.other == nullptr)
+            kernels::map(block.columns, [&](const batch<T>& v) { return f(v, batch<T>(alpha)); }, row, row);
+        for (extent j = 0; j < block.columns && with.other != nullptr;) {
+            extent some = block.columns - j;
+            const T* other = with.other + at + j;
+            if (with.other_size != size) {
+                const extent column = (at + j) % with.other_size;
+                other = with.other + (at + j) / size * with.other_size + column;
+                some = std::min(some, with.other_size - column);
+            }
+            kernels::for_each_batch<T>(
+                some, [&](extent k, auto in, auto out) { out(row + j + k, f(in(row + j + k), in(other + k))); });
+            j += some;
+        }
+    }
+}
+
 }  // namespace detail
 
 }  // namespace bespoke
@@ -1871,6 +2523,7 @@ struct add {
     static constexpr backward_needs needs{.input = false, .output = false};
 
     constexpr outcome output_shape(std::span<const shape> xs) const { return broadcast_shape(xs); }
+    constexpr bool finishes(std::span<const shape> xs) const { return detail::can_finish_binary(xs); }
 
     template <class Xs, class Ys, class P, class W>
     void forward(Xs xs, Ys ys, const P&, W& w) const noexcept {
@@ -1897,6 +2550,11 @@ struct add {
                                 xs[k].example(e), xs[k].dimensions, y.example(e));
         });
     }
+    template <class T>
+    void finish(const output_block<T>& block, const finishing<T>& with) const noexcept {
+        detail::finish_binary(block, with, static_cast<T>(alpha),
+                              [](const auto& a, const auto& b) { return a + b; });
+    }
     template <class Xs, class Ys, class Dys, class Dxs, class P, class Dp, class W>
     void backward(Xs, Ys, Dys dys, Dxs dxs, const P&, const Dp&, W& w) const noexcept {
         const auto& dy = dys[0];
@@ -1916,6 +2574,77 @@ struct add {
 };
 
 }  // namespace bespoke
+
+
+
+#include <algorithm>
+#include <limits>
+
+namespace bespoke::kernels {
+
+/// The sum of x[0, n): `lanes` chains, element i in lane i mod lanes, then the lanes as in `sum_lanes`.
+template <class T>
+T sum(extent n, const T* x) noexcept {
+    batch<T> total(T(0));
+    for_each_batch<T>(
+        n, [&](extent i, auto in, auto) __attribute__((always_inline)) { total = total + in(x + i); });
+    return sum_lanes<T>(total);
+}
+
+/// The sum of x[i] * y[i], i in [0, n): chains of fma in the order of `sum`.
+template <class T>
+T dot(extent n, const T* x, const T* y) noexcept {
+    batch<T> total(T(0));
+    for_each_batch<T>(
+        n, [&](extent i, auto in, auto)
+               __attribute__((always_inline)) { total = kernels::fma<T>(in(x + i), in(y + i), total); });
+    return sum_lanes<T>(total);
+}
+
+/// The largest of x[0, n), NaN where there is one; -infinity of nothing.
+template <class T>
+T running_max(extent n, const T* x) noexcept {
+    batch<T> most(-std::numeric_limits<T>::infinity());
+    for (; n >= lanes<T>; n -= lanes<T>, x += lanes<T>) most = kernels::running_max<T>(most, load(x));
+    alignas(64) T lane[lanes<T>];
+    most.store_aligned(lane);
+    T result = lane[0];
+    for (T v : lane) result = kernels::running_max(result, v);
+    for (extent i = 0; i < n; ++i) result = kernels::running_max(result, x[i]);
+    return result;
+}
+
+/// Whether none of x[0, n) is infinite or NaN.
+template <class T>
+bool all_finite(extent n, const T* x) noexcept {
+    batch<T> differences(T(0));  // 0 of numbers, NaN of the others
+    for_each_batch<T>(
+        n, [&](extent i, auto in, auto) __attribute__((always_inline)) {
+            const batch<T> v = in(x + i);
+            differences = differences + (v - v);
+        });
+    return sum_lanes<T>(differences) == 0;
+}
+
+/// out[j] += sum over rows of x[row * stride + j], j in [0, n): one chain from out[j], rows ascending.
+template <class T>
+void column_sums(extent rows, extent n, const T* x, extent stride, T* out,
+                 thread_pool* threads = nullptr) noexcept {
+    if (rows * n < (1 << 15)) threads = nullptr;
+    parallel_for(threads, n, lanes<T>, [&](extent first, extent last) {
+        for_each_batch<T>(
+            last - first, [&](extent j, auto in, auto put) __attribute__((always_inline)) {
+                batch<T> total = in(out + first + j);
+                for (extent row = 0; row < rows; ++row) total = total + in(x + row * stride + first + j);
+                put(out + first + j, total);
+            });
+    });
+}
+
+}  // namespace bespoke::kernels
+
+
+
 
 
 
@@ -2089,6 +2818,176 @@ template <class T, extent Batches, extent Chains>
 
 #undef BESPOKE_UNROLL
 
+namespace bespoke::kernels::detail {
+
+// Products whose left-hand rows were packed as well: what a tile reads follows each other in memory, so that its
+// addresses cost nothing and rows that lie a power of two apart do not drive each other out of the cache.
+
+/// Rows of the tiles, from the largest on; the smaller ones take what is left over.
+inline constexpr extent middle_tile_rows = tile_rows == 12 ? 8 : small_tile_rows;
+
+/// Elements of the left-hand side that are packed at a time, and the most steps of k of them.
+template <class T>
+inline constexpr extent left_size = 72 * 1024 / static_cast<extent>(sizeof(T));
+template <class T>
+inline constexpr extent left_steps = 3072 / static_cast<extent>(sizeof(T));
+
+/// Elements that `pack_left` writes for `rows` rows of k elements. What it writes beyond the last strip are not used.
+template <class T>
+constexpr extent packed_left_size(extent rows, extent k) {
+    return (rows + tile_rows - 1) / tile_rows * tile_rows * k + lanes<T>;
+}
+
+/// Rows as strips of `tile_rows`: to[strip][p][i] = a[(strip * tile_rows + i) * row + p * column]. Rows of the last
+/// strip that are not there repeat the last one.
+template <class T>
+[[gnu::noinline]] void pack_left(const T* a, extent row, extent column, extent rows, extent k, T* to) noexcept {
+    constexpr auto size = static_cast<std::size_t>(lanes<T>);
+    constexpr auto blocks = (static_cast<std::size_t>(tile_rows) + size - 1) / size;
+    for (extent first = 0; first < rows; first += tile_rows, a += tile_rows * row) {
+        const extent last = std::min(tile_rows, rows - first) - 1;
+        extent p = 0;
+        if (column == 1)
+            // Each store but the last of a step writes beyond what it has to; the next one mends it.
+            for (; p + lanes<T> <= k; p += lanes<T>, to += lanes<T> * tile_rows) {
+                batch<T> part[blocks][size];
+                unroll<blocks>([&](auto block) __attribute__((always_inline)) {
+                    unroll<size>([&](auto i) __attribute__((always_inline)) {
+                        constexpr auto at = static_cast<extent>(block() * size + i());
+                        if constexpr (at < tile_rows) part[block][i] = load(a + std::min(at, last) * row + p);
+                        else part[block][i] = batch<T>(T(0));
+                    });
+                    transpose<T>(part[block]);
+                });
+                unroll<size>([&](auto i) __attribute__((always_inline)) {
+                    unroll<blocks>([&](auto block) __attribute__((always_inline)) {
+                        store<T>(to + static_cast<extent>(i()) * tile_rows + static_cast<extent>(block() * size),
+                                 part[block][i]);
+                    });
+                });
+            }
+        for (; p < k; ++p, to += tile_rows)
+            for (extent i = 0; i < tile_rows; ++i) to[i] = a[std::min(i, last) * row + p * column];
+    }
+}
+
+/// For each row i and column j of a tile
+///     c[i * c_row + j] = start[i * start_row + j]
+///                        + sum over p in [0, steps) of a[i * a_row + p * a_column] * b[p * b_row + j],
+/// one chain of fma over p ascending. Rows beyond `last` are read from A, but not written. From `coming` on,
+/// `coming_step` elements a step of k, memory is brought near meanwhile; `next_c` are the rows of C that come then.
+template <class T>
+struct block_tile {
+    extent steps;
+    const T* a;
+    extent a_row, a_column;
+    const T* b;
+    extent b_row;
+    T* c;
+    extent c_row;
+    const T* start;
+    extent start_row;  ///< negative: each row has one start, start[i] for all columns
+    const T* coming;
+    extent coming_step;
+    const T* next_c;
+    extent last;
+};
+
+/// The pointer, which the compiler is to keep as it is: g++ would rather keep one for each use.
+template <class P>
+[[gnu::always_inline]] inline P* in_register(P* p) noexcept {
+    asm("" : "+r"(p));
+    return p;
+}
+
+/// a * b + c: what a tile is made of, unless its elements are groups of smaller ones, see group_product.hpp.
+template <class T>
+struct multiply_add {
+    [[gnu::always_inline]] static batch<T> run(const batch<T>& a, const batch<T>& b, const batch<T>& c) noexcept {
+        return kernels::fma<T>(a, b, c);
+    }
+};
+
+template <class T, extent Rows, extent Batches, class Step = multiply_add<T>>
+[[gnu::noinline]] void multiply_tile(const block_tile<T>& t) noexcept {
+    constexpr auto rows = static_cast<std::size_t>(Rows), batches = static_cast<std::size_t>(Batches);
+    // Every third row has a pointer; the two behind it are as near as an instruction reaches.
+    constexpr std::size_t pointers = (rows + 2) / 3;
+    batch<T> sum[rows][batches];
+    const extent last = t.last, start_row = t.start_row, c_row = t.c_row, a_row = t.a_row, a_column = t.a_column,
+                 b_row = t.b_row;
+    const T *start = t.start, *next = t.next_c, *a[pointers];
+    if (start_row < 0)
+        unroll<rows>([&](auto i) __attribute__((always_inline)) {
+            const batch<T> value(*start);
+            unroll<batches>([&](auto j) __attribute__((always_inline)) { sum[i][j] = value; });
+            start += static_cast<extent>(i()) < last;
+        });
+    else
+        unroll<rows>([&](auto i) __attribute__((always_inline)) {
+            unroll<batches>([&](auto j) __attribute__((always_inline)) {
+                sum[i][j] = load(start + static_cast<extent>(j()) * lanes<T>);
+            });
+            start += static_cast<extent>(i()) < last ? start_row : 0;
+        });
+    for (extent i = 0; i < Rows; ++i, next += c_row) {
+        __builtin_prefetch(next);
+        __builtin_prefetch(next + panel_width<T> - 1);
+    }
+    unroll<pointers>([&](auto j) __attribute__((always_inline)) { a[j] = t.a + static_cast<extent>(3 * j()) * a_row; });
+    const T *b = t.b, *coming = t.coming;
+    const extent coming_step = t.coming_step;
+    for (extent p = t.steps; p > 0; --p) {
+        batch<T> right[batches];
+        unroll<batches>([&](auto j) __attribute__((always_inline)) {
+            right[j] = kernels::in_register<T>(load(b + static_cast<extent>(j()) * lanes<T>));
+            __builtin_prefetch(coming + static_cast<extent>(j()) * lanes<T>, 0, 2);
+        });
+        unroll<rows>([&](auto i) __attribute__((always_inline)) {
+            const batch<T> element(a[i() / 3][static_cast<extent>(i() % 3) * a_row]);
+            unroll<batches>([&](auto j) __attribute__((always_inline)) {
+                sum[i][j] = Step::run(element, right[j], sum[i][j]);
+            });
+        });
+        unroll<pointers>([&](auto j) __attribute__((always_inline)) { a[j] = in_register(a[j] + a_column); });
+        b += b_row;
+        coming += coming_step;
+    }
+    T* c = t.c;
+    unroll<rows>([&](auto i) __attribute__((always_inline)) {
+        unroll<batches>([&](auto j) __attribute__((always_inline)) {
+            if (static_cast<extent>(i()) <= last) store<T>(c + static_cast<extent>(j()) * lanes<T>, sum[i][j]);
+        });
+        c += c_row;
+    });
+}
+
+/// `rows` <= tile_rows rows by `columns` <= panel_width columns; `t.last` is set here. What lies beyond the last batch
+/// of the columns is left alone. Up to small_tile_rows - 1 rows of A beyond are read.
+template <class T, class Step = multiply_add<T>>
+void multiply_strip(block_tile<T> t, extent rows, extent columns) noexcept {
+    const bool wide = columns > lanes<T>;
+    for (;;) {
+        const extent size = rows > middle_tile_rows  ? tile_rows
+                            : rows > small_tile_rows ? middle_tile_rows
+                                                     : small_tile_rows;
+        t.last = std::min(rows, size) - 1;
+        if (size == tile_rows)
+            (wide ? multiply_tile<T, tile_rows, 2, Step> : multiply_tile<T, tile_rows, 1, Step>)(t);
+        else if (size == middle_tile_rows)
+            (wide ? multiply_tile<T, middle_tile_rows, 2, Step> : multiply_tile<T, middle_tile_rows, 1, Step>)(t);
+        else
+            (wide ? multiply_tile<T, small_tile_rows, 2, Step> : multiply_tile<T, small_tile_rows, 1, Step>)(t);
+        if ((rows -= size) <= 0) return;
+        t.a += size * t.a_row;
+        t.c += size * t.c_row;
+        t.next_c += size * t.c_row;
+        t.start += t.start_row < 0 ? size : size * t.start_row;
+    }
+}
+
+}  // namespace bespoke::kernels::detail
+
 namespace bespoke::kernels {
 
 // Matrix products over a packed right-hand side.
@@ -2115,6 +3014,7 @@ struct matrix_product {
     extent c_row;
     const T* bias;
     bool accumulate;
+    const epilogue<T>* after;
 };
 
 /// table[i] = i * step.
@@ -2128,32 +3028,63 @@ void copy_rows(extent rows, extent columns, const T* from, extent from_row, T* t
         std::memcpy(to + i * to_row, from + i * from_row, static_cast<std::size_t>(columns) * sizeof(T));
 }
 
+/// Whether the rows of A are to be packed: where many panels read them, and where rows, a multiple of the distance at
+/// which caches repeat apart, would drive each other out.
+template <class T>
+bool wants_left(const matrix_product<T>& p, extent panels) noexcept {
+    return panels >= 16 || (p.a_column == 1 && p.a_row * static_cast<extent>(sizeof(T)) % 2048 == 0);
+}
+
 /// C in the rows [0, p.m) and the panels [first, last).
 template <class T>
 [[gnu::noinline]] void multiply_panels(const matrix_product<T>& p, extent first, extent last) noexcept {
     constexpr extent width = panel_width<T>;
-    extent steps[k_block<T>], a_rows[tile_rows], c_rows[tile_rows], edge_rows[tile_rows];
-    alignas(64) T start[width], edge[tile_rows * width];
-    multiples(p.a_column, std::min(p.k, k_block<T>), steps);
-    multiples(p.a_row, tile_rows, a_rows);
-    multiples(p.c_row, tile_rows, c_rows);
-    multiples(width, tile_rows, edge_rows);
-    for (extent k = 0; k == 0 || k < p.k; k += k_block<T>) {
-        const bool goes_on = p.accumulate || k > 0;
+    alignas(64) T left[left_size<T> + lanes<T>], start[width], edge[tile_rows * width];
+    const bool packs = wants_left(p, last - first);
+    const extent k_parts = std::max<extent>((p.k + left_steps<T> - 1) / left_steps<T>, 1);
+    const extent strips = (p.m + tile_rows - 1) / tile_rows;
+    const extent together = left_size<T> / (tile_rows * std::max<extent>((p.k + k_parts - 1) / k_parts, 1)),
+                 blocks = (strips + together - 1) / together;
+    for (extent part = 0; part < blocks * k_parts; ++part) {
+        const extent block = part / k_parts, k_part = part % k_parts, k = p.k * k_part / k_parts;
+        const extent steps = p.k * (k_part + 1) / k_parts - k, top = strips * block / blocks * tile_rows;
+        const extent bottom = std::min(strips * (block + 1) / blocks * tile_rows, p.m);
+        const bool goes_on = p.accumulate || k > 0, ends = p.after != nullptr && k_part + 1 == k_parts;
+        const T* a = p.a + k * p.a_column;
+        const extent in_block = (bottom - top + tile_rows - 1) / tile_rows;
+        // Rows that do not fill a tile are packed in any case: a tile reads all of its rows.
+        const extent from = packs ? top : bottom % small_tile_rows == 0 ? bottom : (bottom - 1) / tile_rows * tile_rows;
+        pack_left(a + from * p.a_row, p.a_row, p.a_column, bottom - from, steps, left);
         for (extent panel = first; panel < last; ++panel) {
             const extent column = panel * width, columns = std::min(p.n - column, width);
             const bool whole = columns % lanes<T> == 0;
             std::fill_n(start, width, T(0));
             if (p.bias != nullptr) std::copy_n(p.bias + column, columns, start);
-            for (extent i = 0; i < p.m; i += tile_rows) {
-                const extent rows = std::min(p.m - i, tile_rows);
+            for (extent i = top; i < bottom; i += tile_rows) {
+                const extent rows = std::min(bottom - i, tile_rows);
                 T* c = p.c + i * p.c_row + column;
+                T* to = whole ? c : edge;
+                const extent to_row = whole ? p.c_row : width;
                 if (!whole && goes_on) copy_rows(rows, columns, c, p.c_row, edge, width);
-                multiply_panel<T>(
-                    {std::min(p.k - k, k_block<T>), p.a + i * p.a_row + k * p.a_column, steps,
-                     p.packed + column * p.k + k * width, whole ? c : edge, goes_on ? nullptr : start},
-                    rows, a_rows, whole ? c_rows : edge_rows, columns);
+                const T* b = p.packed + column * p.k + k * width;
+                block_tile<T> tile{steps, left + (i - from) * steps, 1, tile_rows, b, width, to, to_row,
+                                   goes_on ? to : start, goes_on ? to_row : 0, nullptr, 0, to + tile_rows * to_row, 0};
+                if (i < from) {
+                    tile.a = a + i * p.a_row;
+                    tile.a_row = p.a_row;
+                    tile.a_column = p.a_column;
+                }
+                // With the first panel the next rows of A come, else a share of the next panel.
+                if (i < from && panel == first) {
+                    tile.coming = tile.a + tile_rows * p.a_row;
+                    tile.coming_step = p.a_column == 1 ? tile_rows : p.a_column;
+                } else {
+                    tile.coming_step = width / in_block;
+                    tile.coming = b + width * p.k + (i - top) / tile_rows * steps * tile.coming_step;
+                }
+                multiply_strip<T>(tile, rows, columns);
                 if (!whole) copy_rows(rows, columns, edge, width, c, p.c_row);
+                if (ends) (*p.after)({c, rows, columns, p.c_row});
             }
         }
     }
@@ -2182,6 +3113,7 @@ template <class T>
             product(p.k, p.a, p.a_column, p.packed + j * p.k, start, edge);
             std::copy_n(edge, valid, p.c + j);
         }
+        if (p.after != nullptr) (*p.after)({p.c + j, 1, valid, valid});
         j += batches * lanes<T>;
     }
 }
@@ -2249,86 +3181,551 @@ template <class T>
 ///
 /// A [m, k], A(i, p) = a[i * a_row_stride + p * a_column_stride]; B [k, n] as `pack` left it;
 /// C [m, n], C(i, j) = c[i * c_row_stride + j], overlapping neither; bias [n] or null.
-/// `accumulate` starts each chain with what C holds. Sizes are `extent` or `constant<V>`: the bits are the same. A
-/// single row of constant sizes is compiled for them, without threads.
+/// `accumulate` starts each chain with what C holds. `after` is run on each block of C. Sizes are `extent` or
+/// `constant<V>`: the bits are the same. A single row of constant sizes is compiled for them, without threads and
+/// `after`.
 template <class T, class M, class N, class K>
 [[gnu::always_inline]] inline void gemm(M m, N n, K k, const T* a, extent a_row_stride,
                                         extent a_column_stride, const T* packed_b, T* c, extent c_row_stride,
                                         const T* bias = nullptr, bool accumulate = false,
-                                        thread_pool* threads = nullptr) noexcept {
+                                        thread_pool* threads = nullptr,
+                                        const epilogue<T>* after = nullptr) noexcept {
     if constexpr (std::is_same_v<M, constant<1>> && !std::is_integral_v<N> && !std::is_integral_v<K>) {
         constexpr extent chains = detail::row_chains<T>(N::value, K::value);
         constexpr extent batches = detail::row_batches<T>(N::value, K::value);
+        constexpr extent all = (N::value + lanes<T> - 1) / lanes<T>;
         const T* start = accumulate ? c : bias;
-        const auto columns = [&]<extent Batches>(extent j, constant<Batches>) __attribute__((always_inline)) {
-            detail::row_product<T, Batches, chains>(k, std::min(N::value - j, Batches * lanes<T>), a,
-                                                    a_column_stride, packed_b + j * K::value,
-                                                    start != nullptr ? start + j : nullptr, c + j);
-        };
-        extent j = 0;
-        for (; j + (batches > 2 ? batches - 2 : 0) * lanes<T> < N::value; j += batches * lanes<T>)
-            columns(j, constant<batches>{});
-        if constexpr (chains == 1)
-            for (; j < N::value; j += 2 * lanes<T>) columns(j, constant<2>{});
+        unroll<static_cast<std::size_t>((all + batches - 1) / batches)>([&](auto i) __attribute__((always_inline)) {
+            constexpr extent first = static_cast<extent>(i()) * batches, j = first * lanes<T>;
+            constexpr extent count = std::min(all - first, batches);
+            detail::row_product<T, count, chains>(k, std::min(N::value - j, count * lanes<T>), a, a_column_stride,
+                                                  packed_b + j * K::value, start != nullptr ? start + j : nullptr,
+                                                  c + j);
+        });
     } else
         detail::multiply<T>(
-            {m, n, k, a, a_row_stride, a_column_stride, packed_b, c, c_row_stride, bias, accumulate},
+            {m, n, k, a, a_row_stride, a_column_stride, packed_b, c, c_row_stride, bias, accumulate, after},
             threads);
 }
 
 }  // namespace bespoke::kernels
 
-
-#include <algorithm>
 #include <limits>
+
+#if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512VL__)
+
+namespace bespoke::kernels::detail {
+
+// Products of numbers of few bits. As many of them as fill 32 bits, a group, follow each other in k and are multiplied
+// by one instruction, so that a matrix of them is one of `float` for all that moves it: panels, strips and tiles are
+// those of gemm.hpp, with groups in place of elements. What a group holds only its `Format` knows.
+
+inline constexpr extent group_lanes = 16;
+
+/// The columns of a matrix as groups: to[g * step + i] = convert(i, g), for rows i in [0, rows), at most 16, and groups
+/// g in [0, groups). `convert(i, g)` gives 16 groups of row i, from g on. Of each step 16 groups are written, zero for
+/// rows that are not there; a smaller step has the next one mend that.
+template <class Convert>
+[[gnu::always_inline]] inline void pack_groups(extent rows, extent groups, float* to, extent step,
+                                               const Convert& convert) noexcept {
+    for (extent g = 0; g < groups; g += group_lanes) {
+        batch<float> block[static_cast<std::size_t>(group_lanes)];
+        unroll<static_cast<std::size_t>(group_lanes)>([&](auto i) __attribute__((always_inline)) {
+            block[i] = batch<float>(0.0f);
+            if (static_cast<extent>(i()) < rows) block[i] = convert(static_cast<extent>(i()), g);
+        });
+        transpose<float>(block);
+        unroll<static_cast<std::size_t>(group_lanes)>([&](auto i) __attribute__((always_inline)) {
+            if (g + static_cast<extent>(i()) < groups)
+                store<float>(to + static_cast<extent>(i()) * step, block[i]);
+        });
+        to += group_lanes * step;
+    }
+}
+
+/// The 16 elements from p on of which `rest` are there; the others are zero.
+[[gnu::always_inline]] inline __m512 load_rest(const float* p, extent rest) noexcept {
+    if (rest >= group_lanes) return _mm512_loadu_ps(p);
+    return _mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << std::max<extent>(rest, 0)) - 1u), p);
+}
+
+struct group_product {
+    extent m, n, k;
+    const float* a;
+    extent a_row;
+    const float* packed;
+    float* c;
+    extent c_row;
+    const float* bias;
+    const epilogue<float>* after;
+};
+
+/// C in the rows [0, p.m) and the panels [first, last). The `Format`, made for the product, says
+///
+///     group               how many elements make a group
+///     start(j)            the panel_width sums with which the columns from j on begin
+///     most_rows           how many rows of A it takes note of at a time
+///     look(top, bottom)   that these rows come now
+///     convert(i, g)       16 groups of row i of A, from g on
+///     step::run(a, b, c)  c + a b, for groups of a and b
+///     finish(...)         what turns sums into elements of C
+template <class Format>
+[[gnu::noinline]] void multiply_groups(const group_product& p, extent first, extent last) noexcept {
+    constexpr extent width = panel_width<float>, size = left_size<float>, most = left_steps<float>;
+    alignas(64) float left[size + lanes<float>], edge[tile_rows * width];
+    Format format(p);
+    const extent groups = (p.k + Format::group - 1) / Format::group,
+                 strips = (p.m + tile_rows - 1) / tile_rows;
+    const extent k_parts = std::max<extent>((groups + most - 1) / most, 1);
+    const extent in_part = std::max<extent>((groups + k_parts - 1) / k_parts, 1);
+    const extent together = std::min(size / (tile_rows * in_part), Format::most_rows / tile_rows);
+    const extent blocks = (strips + together - 1) / together;
+    for (extent part = 0; part < blocks * k_parts; ++part) {
+        const extent block = part / k_parts, k_part = part % k_parts, at = groups * k_part / k_parts;
+        const extent steps = groups * (k_part + 1) / k_parts - at, top = strips * block / blocks * tile_rows;
+        const extent bottom = std::min(strips * (block + 1) / blocks * tile_rows, p.m);
+        const extent in_block = (bottom - top + tile_rows - 1) / tile_rows;
+        const bool goes_on = k_part > 0, ends = k_part + 1 == k_parts;
+        if (!goes_on) format.look(top, bottom);
+        for (extent i = top; i < bottom; i += tile_rows)
+            pack_groups(
+                std::min(bottom - i, tile_rows), steps, left + (i - top) * steps,
+                tile_rows, [&](extent row, extent g) __attribute__((always_inline)) {
+                    return format.convert(i + row, at + g);
+                });
+        for (extent panel = first; panel < last; ++panel) {
+            const extent column = panel * width, columns = std::min(p.n - column, width);
+            const bool whole = columns % lanes<float> == 0;
+            const float* start = format.start(column);
+            for (extent i = top; i < bottom; i += tile_rows) {
+                const extent rows = std::min(bottom - i, tile_rows);
+                float* c = p.c + i * p.c_row + column;
+                float* to = whole ? c : edge;
+                const extent to_row = whole ? p.c_row : width;
+                if (!whole && goes_on) copy_rows(rows, columns, c, p.c_row, edge, width);
+                const float* b = p.packed + column * groups + at * width;
+                const extent coming_step = width / in_block;
+                const float* coming = b + width * groups + (i - top) / tile_rows * steps * coming_step;
+                multiply_strip<float, typename Format::step>(
+                    {steps, left + (i - top) * steps, 1, tile_rows, b, width, to, to_row,
+                     goes_on ? to : start, goes_on ? to_row : 0, coming, coming_step, to + tile_rows * to_row,
+                     0},
+                    rows, columns);
+                if (ends) format.finish(i, column, rows, columns, to, to_row);
+                if (!whole) copy_rows(rows, columns, edge, width, c, p.c_row);
+                if (ends && p.after != nullptr) (*p.after)({c, rows, columns, p.c_row});
+            }
+        }
+    }
+}
+
+template <class Format>
+[[gnu::noinline]] void multiply_low_precision(const group_product& p, thread_pool* threads) noexcept {
+    if (p.m <= 0 || p.n <= 0) return;
+    if (p.m * p.n * p.k < 2 * threaded_work) threads = nullptr;
+    const extent panels = (p.n + panel_width<float> - 1) / panel_width<float>;
+    const extent size = threads ? static_cast<extent>(threads->size()) : 1;
+    const bool by_panels = panels >= 2 * size || panels >= p.m / tile_rows;
+    parallel_for(threads, by_panels ? panels : p.m, by_panels ? 1 : tile_rows,
+                 [&](extent first, extent last) {
+                     if (by_panels) return multiply_groups<Format>(p, first, last);
+                     group_product part = p;
+                     part.m = last - first;
+                     part.a += first * p.a_row;
+                     part.c += first * p.c_row;
+                     multiply_groups<Format>(part, 0, panels);
+                 });
+}
+
+/// Panels of the k x n matrix B whose column j `convert(j, g)` gives as groups, from g on.
+template <class Convert>
+void pack_group_panels(extent groups, extent n, float* packed, thread_pool* threads,
+                       const Convert& convert) noexcept {
+    constexpr extent width = panel_width<float>;
+    parallel_for(groups * n < threaded_elements ? nullptr : threads, (n + width - 1) / width, 1,
+                 [&](extent first, extent last) {
+                     for (extent j = first * width; j < last * width; j += group_lanes)
+                         pack_groups(
+                             std::clamp<extent>(n - j, 0, group_lanes), groups,
+                             packed + j / width * width * groups + j % width,
+                             width, [&](extent column, extent g) __attribute__((always_inline)) {
+                                 return convert(j + column, g);
+                             });
+                 });
+}
+
+}  // namespace bespoke::kernels::detail
+
+#endif
 
 namespace bespoke::kernels {
 
-/// The sum of x[0, n): `lanes` chains, element i in lane i mod lanes, then the lanes as in `sum_lanes`.
-template <class T>
-T sum(extent n, const T* x) noexcept {
-    batch<T> total(T(0));
-    for_each_batch<T>(
-        n, [&](extent i, auto in, auto) __attribute__((always_inline)) { total = total + in(x + i); });
-    return sum_lanes<T>(total);
+// Matrix products in bfloat16: the upper 16 bits of a float, 8 bits of precision and the range of a float.
+//
+// Both factors are rounded to the nearest bfloat16, ties to even. Every element of C is one chain over pairs of k:
+//     c = bias (or 0);  c = fma(a[i, 1], b[1, j], c);  c = fma(a[i, 0], b[0, j], c);
+//                       c = fma(a[i, 3], b[3, j], c);  c = fma(a[i, 2], b[2, j], c);  ...
+// each fma in float, rounded to nearest; an odd k ends with zeros. Subnormal numbers count as 0 wherever they appear.
+// Intel 64 and IA-32 Architectures Software Developer's Manual, VDPBF16PS and VCVTNE2PS2BF16. The same bits for any
+// number of rows, columns and threads.
+
+/// Whether this program is compiled for a machine that has the instruction.
+#if defined(__AVX512BF16__) && defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512VL__)
+#define BESPOKE_HAS_BFLOAT16 1
+#else
+#define BESPOKE_HAS_BFLOAT16 0
+#endif
+inline constexpr bool has_bfloat16 = BESPOKE_HAS_BFLOAT16;
+
+#if BESPOKE_HAS_BFLOAT16
+
+namespace detail {
+
+struct bfloat16_step {
+    [[gnu::always_inline]] static batch<float> run(const batch<float>& a, const batch<float>& b,
+                                                   const batch<float>& c) noexcept {
+        return _mm512_dpbf16_ps(c, (__m512bh)(__m512)a, (__m512bh)(__m512)b);
+    }
+};
+
+/// 16 pairs of the row at `x` that has k elements, from pair g on.
+[[gnu::always_inline]] inline batch<float> bfloat16_pairs(const float* x, extent k, extent g) noexcept {
+    const extent rest = k - 2 * g;
+    const __m512 low = load_rest(x + 2 * g, rest), high = load_rest(x + 2 * g + 16, rest - 16);
+    return (__m512)_mm512_cvtne2ps_pbh(high, low);
 }
 
-/// The sum of x[i] * y[i], i in [0, n): chains of fma in the order of `sum`.
-template <class T>
-T dot(extent n, const T* x, const T* y) noexcept {
-    batch<T> total(T(0));
-    for_each_batch<T>(
-        n, [&](extent i, auto in, auto)
-               __attribute__((always_inline)) { total = kernels::fma<T>(in(x + i), in(y + i), total); });
-    return sum_lanes<T>(total);
+class bfloat16_format {
+public:
+    using step = bfloat16_step;
+    static constexpr extent group = 2, most_rows = std::numeric_limits<extent>::max();
+
+    explicit bfloat16_format(const group_product& p) : p_(p) {}
+    const float* start(extent j) noexcept {
+        constexpr extent width = panel_width<float>;
+        std::fill_n(start_, width, 0.0f);
+        if (p_.bias != nullptr) std::copy_n(p_.bias + j, std::min(p_.n - j, width), start_);
+        return start_;
+    }
+    void look(extent, extent) const noexcept {}
+    [[gnu::always_inline]] batch<float> convert(extent i, extent g) const noexcept {
+        return bfloat16_pairs(p_.a + i * p_.a_row, p_.k, g);
+    }
+    void finish(extent, extent, extent, extent, float*, extent) const noexcept {}
+
+private:
+    const group_product& p_;
+    alignas(64) float start_[panel_width<float>];
+};
+
+}  // namespace detail
+
+/// Floats that `pack_bfloat16` writes for a k x n matrix.
+constexpr extent bfloat16_packed_size(extent k, extent n) { return packed_size<float>((k + 1) / 2, n); }
+
+/// Packs the k x n matrix B, B(i, j) = weights[j * k + i], for `gemm_bfloat16`.
+template <std::same_as<float> T>
+void pack_bfloat16(const T* weights, extent k, extent n, float* packed,
+                   thread_pool* threads = nullptr) noexcept {
+    detail::pack_group_panels((k + 1) / 2, n, packed,
+                              threads, [=](extent j, extent g) __attribute__((always_inline)) {
+                                  return detail::bfloat16_pairs(weights + j * k, k, g);
+                              });
 }
 
-/// The largest of x[0, n), NaN where there is one; -infinity of nothing.
-template <class T>
-T running_max(extent n, const T* x) noexcept {
-    batch<T> most(-std::numeric_limits<T>::infinity());
-    for (; n >= lanes<T>; n -= lanes<T>, x += lanes<T>) most = kernels::running_max<T>(most, load(x));
-    alignas(64) T lane[lanes<T>];
-    most.store_aligned(lane);
-    T result = lane[0];
-    for (T v : lane) result = kernels::running_max(result, v);
-    for (extent i = 0; i < n; ++i) result = kernels::running_max(result, x[i]);
-    return result;
+/// C = A B + bias: A [m, k], A(i, p) = a[i * a_row + p]; B [k, n] as `pack_bfloat16` left it; C [m, n],
+/// C(i, j) = c[i * c_row + j], overlapping neither; bias [n] or null. `after` is run on each block of C.
+template <std::same_as<float> T>
+void gemm_bfloat16(extent m, extent n, extent k, const T* a, extent a_row, const float* packed_b, float* c,
+                   extent c_row, const float* bias = nullptr, thread_pool* threads = nullptr,
+                   const epilogue<float>* after = nullptr) noexcept {
+    detail::multiply_low_precision<detail::bfloat16_format>(
+        {m, n, k, a, a_row, packed_b, c, c_row, bias, after}, threads);
 }
 
-/// out[j] += sum over rows of x[row * stride + j], j in [0, n): one chain from out[j], rows ascending.
-template <class T>
-void column_sums(extent rows, extent n, const T* x, extent stride, T* out,
-                 thread_pool* threads = nullptr) noexcept {
-    if (rows * n < (1 << 15)) threads = nullptr;
-    parallel_for(threads, n, lanes<T>, [&](extent first, extent last) {
-        for_each_batch<T>(
-            last - first, [&](extent j, auto in, auto put) __attribute__((always_inline)) {
-                batch<T> total = in(out + first + j);
-                for (extent row = 0; row < rows; ++row) total = total + in(x + row * stride + first + j);
-                put(out + first + j, total);
-            });
+#endif
+
+}  // namespace bespoke::kernels
+
+
+namespace bespoke::kernels {
+
+// Matrix products in integers of 8 bits, summed in 32: the weights are quantised when they are packed, the other factor
+// row by row when it comes. All in float, each operation rounded to nearest, round() ties to even:
+//
+//     column j of B   t[j] = max |b[., j]| / 127;   v[p, j] = round(b[p, j] * (1 / t[j])), in [-127, 127]
+//     row i of A      l = min(0, min a[i, .]), h = max(0, max a[i, .]);   s[i] = h / 255 - l / 255
+//                     z[i] = round(-l * (1 / s[i]));   u[i, p] = round(fma(a[i, p], 1 / s[i], z[i])); both in [0, 255]
+//     C               c[i, j] = fma(float(sum over p of (u[i, p] - z[i]) v[p, j]), s[i] * t[j], bias[j])
+//
+// A scale below 2^-126 counts as 0, and so does what it scales; that of a row or column with a number that is not
+// finite is NaN. The sum is exact up to `int8_most_k` terms. The same bits for any number of rows, columns and threads.
+// Jacob et al., Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference, 2018.
+
+/// Whether this program is compiled for a machine that has the instruction.
+#if defined(__AVX512VNNI__) && defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512VL__)
+#define BESPOKE_HAS_INT8 1
+#else
+#define BESPOKE_HAS_INT8 0
+#endif
+inline constexpr bool has_int8 = BESPOKE_HAS_INT8;
+
+inline constexpr extent int8_most_k = 0x7fffffff / (255 * 127);
+
+#if BESPOKE_HAS_INT8
+
+namespace detail {
+
+struct int8_step {
+    [[gnu::always_inline]] static batch<float> run(const batch<float>& a, const batch<float>& b,
+                                                   const batch<float>& c) noexcept {
+        return _mm512_castsi512_ps(
+            _mm512_dpbusd_epi32(_mm512_castps_si512(c), _mm512_castps_si512(a), _mm512_castps_si512(b)));
+    }
+};
+
+/// Smallest and largest of `k` numbers and 0; NaN where one is not finite.
+struct float_range {
+    float low, high;
+
+    float_range(const float* x, extent k) noexcept {
+        const __m512i magnitude = _mm512_set1_epi32(0x7fffffff);
+        __m512 lowest = _mm512_setzero_ps(), highest = lowest;
+        __m512i largest = _mm512_setzero_si512();
+        for (extent p = 0; p < k; p += 16) {
+            const __m512 v = load_rest(x + p, k - p);
+            lowest = _mm512_min_ps(lowest, v);
+            highest = _mm512_max_ps(highest, v);
+            largest = _mm512_max_epi32(largest, _mm512_and_si512(_mm512_castps_si512(v), magnitude));
+        }
+        low = _mm512_reduce_min_ps(lowest);
+        high = _mm512_reduce_max_ps(highest);
+        if (_mm512_reduce_max_epi32(largest) >= 0x7f800000)
+            low = high = std::numeric_limits<float>::quiet_NaN();
+    }
+};
+
+/// What a scale means, and by what to multiply instead of dividing by it.
+inline float int8_scale(float scale) noexcept {
+    return scale < std::numeric_limits<float>::min() ? 0.0f : scale;
+}
+inline float int8_inverse(float scale) noexcept { return scale > 0 ? 1 / scale : 0.0f; }
+
+/// 16 groups of round(fma(x, scale, zero)) from group g on, of the row at `x` that has k elements.
+template <bool Signed>
+[[gnu::always_inline]] inline batch<float> int8_groups(const float* x, extent k, extent g, float scale,
+                                                       float zero) noexcept {
+    const extent rest = k - 4 * g;
+    __m512i part[4];
+    unroll<4>([&](auto i) __attribute__((always_inline)) {
+        constexpr auto at = 16 * static_cast<extent>(i());
+        part[i] = _mm512_cvtps_epi32(_mm512_fmadd_ps(load_rest(x + 4 * g + at, rest - at),
+                                                     _mm512_set1_ps(scale), _mm512_set1_ps(zero)));
     });
+    const __m512i low = _mm512_packs_epi32(part[0], part[1]), high = _mm512_packs_epi32(part[2], part[3]);
+    const __m512i bytes = Signed ? _mm512_packs_epi16(low, high) : _mm512_packus_epi16(low, high);
+    // Packing keeps to the quarters of a register: group 4 q + i of the result is group q of the quarter i.
+    const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    return _mm512_castsi512_ps(_mm512_permutexvar_epi32(order, bytes));
+}
+
+class int8_format {
+public:
+    using step = int8_step;
+    static constexpr extent group = 4, most_rows = 64 * tile_rows;
+
+    explicit int8_format(const group_product& p) : p_(p) {}
+    const float* start(extent j) noexcept {
+        constexpr extent width = panel_width<float>;
+        std::fill_n(bias_, width, 0.0f);
+        if (p_.bias != nullptr) std::copy_n(p_.bias + j, std::min(p_.n - j, width), bias_);
+        return none_;
+    }
+    void look(extent top, extent bottom) noexcept {
+        top_ = top;
+        for (extent i = 0; i < bottom - top; ++i) {
+            const float_range range(p_.a + (top + i) * p_.a_row, p_.k);
+            scale_[i] = int8_scale(range.high / 255 - range.low / 255);
+            inverse_[i] = int8_inverse(scale_[i]);
+            zero_[i] = inverse_[i] > 0 ? std::nearbyint(-range.low * inverse_[i]) : 0.0f;
+        }
+    }
+    [[gnu::always_inline]] batch<float> convert(extent i, extent g) const noexcept {
+        return int8_groups<false>(p_.a + i * p_.a_row, p_.k, g, inverse_[i - top_], zero_[i - top_]);
+    }
+    /// Of the tile that begins at row i and column j.
+    void finish(extent i, extent j, extent rows, extent columns, float* sums, extent stride) const noexcept {
+        const float* scales = p_.packed + packed_size<float>((p_.k + 3) / 4, p_.n);
+        const float* totals = scales + packed_size<float>(1, p_.n);
+        for (extent column = 0; column < columns; column += 16) {
+            const __m512 scale = _mm512_loadu_ps(scales + j + column), bias = _mm512_load_ps(bias_ + column);
+            const __m512i total = _mm512_loadu_si512(totals + j + column);
+            for (extent row = 0; row < rows; ++row) {
+                float* at = sums + row * stride + column;
+                const extent number = i - top_ + row;
+                const __m512i zero = _mm512_set1_epi32(static_cast<int>(zero_[number]));
+                const __m512i sum = _mm512_sub_epi32(_mm512_loadu_si512(at), _mm512_mullo_epi32(zero, total));
+                _mm512_storeu_ps(at,
+                                 _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum),
+                                                 _mm512_mul_ps(_mm512_set1_ps(scale_[number]), scale), bias));
+            }
+        }
+    }
+
+private:
+    const group_product& p_;
+    extent top_ = 0;
+    alignas(64) float none_[panel_width<float>] = {}, bias_[panel_width<float>];
+    float scale_[most_rows], inverse_[most_rows], zero_[most_rows];
+};
+
+}  // namespace detail
+
+/// Floats that `pack_int8` writes for a k x n matrix: the panels, then a scale and a total for each of their columns.
+constexpr extent int8_packed_size(extent k, extent n) {
+    return packed_size<float>((k + 3) / 4, n) + 2 * packed_size<float>(1, n);
+}
+
+/// Packs the k x n matrix B, B(i, j) = weights[j * k + i], k <= int8_most_k, for `gemm_int8`.
+template <std::same_as<float> T>
+void pack_int8(const T* weights, extent k, extent n, float* packed, thread_pool* threads = nullptr) noexcept {
+    const extent all = packed_size<float>(1, n);
+    float *scales = packed + packed_size<float>((k + 3) / 4, n), *totals = scales + all;
+    parallel_for(
+        k * n < detail::threaded_elements ? nullptr : threads, all, panel_width<float>,
+        [=](extent first, extent last) {
+            for (extent j = first; j < last; ++j) {
+                const detail::float_range range(weights + j * k, j < n ? k : 0);
+                scales[j] = detail::int8_scale(std::max(range.high, -range.low) / 127);
+                const float inverse = detail::int8_inverse(scales[j]);
+                __m512i total = _mm512_setzero_si512();
+                for (extent p = 0; j < n && p < k && inverse > 0; p += 16)
+                    total = _mm512_add_epi32(
+                        total, _mm512_cvtps_epi32(_mm512_mul_ps(detail::load_rest(weights + j * k + p, k - p),
+                                                                _mm512_set1_ps(inverse))));
+                const int sum = _mm512_reduce_add_epi32(total);
+                std::memcpy(totals + j, &sum, sizeof sum);
+            }
+        });
+    detail::pack_group_panels(
+        (k + 3) / 4, n, packed, threads, [=](extent j, extent g) __attribute__((always_inline)) {
+            const float inverse = detail::int8_inverse(scales[j]);
+            return inverse > 0 ? detail::int8_groups<true>(weights + j * k, k, g, inverse, 0.0f)
+                               : batch<float>(0.0f);
+        });
+}
+
+/// C = A B + bias: A [m, k], A(i, p) = a[i * a_row + p]; B [k, n] as `pack_int8` left it; C [m, n],
+/// C(i, j) = c[i * c_row + j], overlapping neither; bias [n] or null. `after` is run on each block of C.
+template <std::same_as<float> T>
+void gemm_int8(extent m, extent n, extent k, const T* a, extent a_row, const float* packed_b, float* c,
+               extent c_row, const float* bias = nullptr, thread_pool* threads = nullptr,
+               const epilogue<float>* after = nullptr) noexcept {
+    detail::multiply_low_precision<detail::int8_format>({m, n, k, a, a_row, packed_b, c, c_row, bias, after},
+                                                        threads);
+}
+
+#endif
+
+}  // namespace bespoke::kernels
+
+namespace bespoke::kernels {
+
+// y = x Wᵀ + bias with the weights W [n, k] of a layer: by `gemm`, or in low precision where the user asked for it.
+
+/// Up to so many weights nothing is gained, and a product stays as it is.
+inline constexpr extent least_low_precision_weights = 16384;
+
+/// Whether this program is compiled for a machine that has instructions for it.
+constexpr bool has_low_precision(low_precision p) {
+    return p == low_precision::none || (p == low_precision::bfloat16 ? has_bfloat16 : has_int8);
+}
+
+/// What a product is computed in.
+template <class T>
+constexpr low_precision weighted_precision(const arithmetic& how, extent k, extent n) {
+    const low_precision wanted = how.allow_low_precision_accumulation;
+    if (!std::is_same_v<T, float> || !has_low_precision(wanted) || k * n <= least_low_precision_weights)
+        return low_precision::none;
+    return wanted == low_precision::int8 && k > int8_most_k ? low_precision::none : wanted;
+}
+
+/// Elements that `pack_weights` writes.
+template <class T>
+constexpr extent weights_size(const arithmetic& how, extent k, extent n) {
+    switch (weighted_precision<T>(how, k, n)) {
+#if BESPOKE_HAS_BFLOAT16
+        case low_precision::bfloat16:
+            return bfloat16_packed_size(k, n);
+#endif
+#if BESPOKE_HAS_INT8
+        case low_precision::int8:
+            return int8_packed_size(k, n);
+#endif
+        default:
+            return packed_size<T>(k, n);
+    }
+}
+
+/// Prepares W for `weighted_gemm`.
+template <class T>
+void pack_weights(const arithmetic& how, const T* weights, extent k, extent n, T* packed) noexcept {
+    switch (weighted_precision<T>(how, k, n)) {
+#if BESPOKE_HAS_BFLOAT16
+        case low_precision::bfloat16:
+            if constexpr (std::is_same_v<T, float>) pack_bfloat16(weights, k, n, packed);
+            return;
+#endif
+#if BESPOKE_HAS_INT8
+        case low_precision::int8:
+            if constexpr (std::is_same_v<T, float>) pack_int8(weights, k, n, packed);
+            return;
+#endif
+        default:
+            pack(weights, extent{1}, k, k, n, packed);
+    }
+}
+
+namespace detail {
+
+template <class T>
+[[gnu::noinline]] void low_precision_gemm(low_precision precision, extent m, extent n, extent k, const T* x,
+                                          const T* weights, T* y, const T* bias,
+                                          const workspace<T>& w) noexcept {
+    if (w.exact) {
+        pack(weights, extent{1}, k, k, n, w.scratch, w.threads);
+        return multiply<T>({m, n, k, x, k, 1, w.scratch, y, n, bias, false, w.after}, w.threads);
+    }
+#if BESPOKE_HAS_BFLOAT16
+    if (precision == low_precision::bfloat16)
+        gemm_bfloat16(m, n, k, x, k, w.prepared, y, n, bias, w.threads, w.after);
+#endif
+#if BESPOKE_HAS_INT8
+    if (precision == low_precision::int8)
+        gemm_int8(m, n, k, x, k, w.prepared, y, n, bias, w.threads, w.after);
+#endif
+}
+
+}  // namespace detail
+
+/// y = x Wᵀ + bias: x [m, k], W [n, k], y [m, n], bias [n] or null. `w.prepared` is what `pack_weights` left; where it
+/// is of low precision and `w.exact`, W is packed anew, into `w.scratch`: packed_size<T>(k, n) elements.
+template <class T, class M, class N, class K>
+[[gnu::always_inline]] inline void weighted_gemm(M m, N n, K k, const T* x, const T* weights, T* y,
+                                                 const T* bias, const workspace<T>& w) noexcept {
+    constexpr bool small = [] {
+        if constexpr (!std::is_same_v<T, float> || !(has_bfloat16 || has_int8))
+            return true;
+        else if constexpr (std::is_same_v<N, extent> || std::is_same_v<K, extent>)
+            return false;
+        else
+            return N::value * K::value <= least_low_precision_weights;
+    }();
+    if constexpr (!small)
+        if (w.how.allow_low_precision_accumulation != low_precision::none)
+            if (const auto precision = weighted_precision<T>(w.how, k, n); precision != low_precision::none)
+                return detail::low_precision_gemm<T>(precision, m, n, k, x, weights, y, bias, w);
+    gemm(m, n, k, x, extent{k}, extent{1}, w.prepared, y, extent{n}, bias, false, w.threads, w.after);
 }
 
 }  // namespace bespoke::kernels
@@ -2363,16 +3760,13 @@ struct batched_matmul {
                    field{"int8DynamicQuantize", &batched_matmul::int8_dynamic_quantize}};
     static constexpr input_count inputs{1, 2};
     static constexpr bool batched = true;
+    static constexpr bool runs_epilogue = true;
     static constexpr backward_needs needs{.input = true, .output = false};
 
     template <class T>
-    struct parameters {
-        T weights, bias;
-    };
+    using parameters = weights_and_bias<T>;
     template <class T>
-    static constexpr auto parameter_fields =
-        std::array{parameter_field{"weights", &parameters<T>::weights, initial::glorot},
-                   parameter_field{"bias", &parameters<T>::bias, initial::zero}};
+    static constexpr auto parameter_fields = weights_and_bias<T>::fields;
 
     constexpr outcome output_shape(std::span<const shape> xs) const {
         if (xs.size() == 1) return weighted_shape(xs[0]);  // g++ 12 destroys the result of a ?: too early
@@ -2390,15 +3784,18 @@ struct batched_matmul {
     }
 
     template <class T>
-    extent prepared_size(std::span<const shape> xs) const {
-        return xs.size() == 1 ? kernels::packed_size<T>(xs[0].from_end(1), weight_matrix_second_dimension)
-                              : 0;
+    low_precision precision(std::span<const shape> xs, const arithmetic& how) const {
+        if (xs.size() > 1) return low_precision::none;
+        return kernels::weighted_precision<T>(how, xs[0].from_end(1), weight_matrix_second_dimension);
+    }
+    template <class T>
+    extent prepared_size(std::span<const shape> xs, const arithmetic& how) const {
+        if (xs.size() > 1) return 0;
+        return kernels::weights_size<T>(how, xs[0].from_end(1), weight_matrix_second_dimension);
     }
     template <class P, class T>
-    void prepare(const P& p, T* prepared) const noexcept {
-        if (!p.weights) return;
-        const extent outputs = p.weights[0], k = p.weights[1];
-        kernels::pack(p.weights.data, extent{1}, k, k, outputs, prepared);
+    void prepare(const P& p, T* prepared, const arithmetic& how) const noexcept {
+        if (p.weights) kernels::pack_weights(how, p.weights.data, p.weights[1], p.weights[0], prepared);
     }
 
     template <class T>
@@ -2406,7 +3803,8 @@ struct batched_matmul {
         using kernels::packed_size;
         if (xs.size() == 1) {
             const extent k = xs[0].from_end(1), rows = xs[0].size() / k * examples;
-            return std::max(packed_size<T>(weight_matrix_second_dimension, k), packed_size<T>(rows, k));
+            const extent n = weight_matrix_second_dimension;
+            return std::max({packed_size<T>(n, k), packed_size<T>(rows, k), packed_size<T>(k, n)});
         }
         return slot_size<T>(xs[0], xs[1]) * threads;
     }
@@ -2417,9 +3815,7 @@ struct batched_matmul {
         const auto& y = ys[0];
         if (xs.size() == 1) {
             const extent k = a.dimensions.from_end(1), n = weight_matrix_second_dimension;
-            kernels::gemm(a.total() / k, n, k, a.data, k, extent{1}, w.prepared, y.data, n, p.bias.data,
-                          false, w.threads);
-            return;
+            return kernels::weighted_gemm(a.total() / k, n, k, a.data, p.weights.data, y.data, p.bias.data, w);
         }
         using T = typename Ys::value_type::value_type;
         const auto& b = xs[1];
@@ -2434,7 +3830,7 @@ struct batched_matmul {
                                            threads);
                          }
                          kernels::gemm(m, n, k, a.data + i, left.row_step, left.column_step, packed,
-                                       y.data + o, n, static_cast<const T*>(nullptr), false, threads);
+                                       y.data + o, n, static_cast<const T*>(nullptr), false, threads, w.after);
                      });
     }
     template <class Xs, class Ys, class Dys, class Dxs, class P, class Dp, class W>
@@ -2977,6 +4373,19 @@ struct batchnorm {
         return {.gamma = each, .beta = each, .mean = fixed, .variance = fixed};
     }
 
+    /// Scale and shift of each channel.
+    template <class T>
+    extent prepared_size(const shape& x) const {
+        return compute_mean_var ? 0 : 2 * x.from_end(3);
+    }
+    template <class P, class T>
+    void prepare(const P& p, T* prepared) const noexcept {
+        if (compute_mean_var) return;
+        const extent groups = p.gamma.size();
+        fixed_moments(p, prepared + groups, prepared);
+        fold(p, groups, prepared + groups, prepared);
+    }
+
     template <class T>
     extent scratch_size(const shape& x, extent examples, extent) const {
         return arrays * groups_of(x, x.size() * examples).groups;
@@ -2985,14 +4394,40 @@ struct batchnorm {
     void forward(X x, Y y, const P& p, W& w) const noexcept {
         using T = typename X::value_type;
         const auto [rows, groups, inner] = groups_of(x.dimensions, x.total());
-        T *mean = w.scratch, *scale = mean + groups, *shift = scale + groups;
-        moments(x, p, w, mean, scale);
-        for (extent i = 0; i < groups; ++i) {
-            const extent c = i % p.gamma.size();
-            scale[i] *= p.gamma.data[c];
-            shift[i] = kernels::fma(-mean[i], scale[i], p.beta.data[c]);
+        const T* scale = w.prepared;
+        if (compute_mean_var) {
+            moments(x, p, w, w.scratch, w.scratch + groups);
+            fold(p, groups, w.scratch, w.scratch + groups);
+            scale = w.scratch + groups;
         }
-        kernels::channel_affine(rows, groups, inner, x.data, scale, shift, y.data, w.threads);
+        kernels::channel_affine(rows, groups, inner, x.data, scale, scale == w.prepared ? scale + groups : w.scratch,
+                                y.data, w.threads);
+    }
+    /// With fixed mean and variance y = scale x + shift, so the layer folds into the one before it.
+    constexpr bool finishes(std::span<const shape>) const { return !compute_mean_var; }
+    template <class T>
+    void finish(const output_block<T>& block, const finishing<T>& with) const noexcept {
+        const extent groups = with.dimensions->from_end(3),
+                     inner = with.dimensions->from_end(2) * with.dimensions->from_end(1);
+        // Divisions take longer than the elements of a row: the channel and the place in it are carried along.
+        extent channel = with.offset / inner % groups, place = with.offset % inner;
+        const extent channel_step = block.stride / inner % groups, place_step = block.stride % inner;
+        for (extent i = 0; i < block.rows; ++i) {
+            T* const row = block.data + i * block.stride;
+            for (extent j = 0, c = channel, first = place; j < block.columns; first = 0) {
+                const extent some = std::min(block.columns - j, inner - first);
+                const kernels::batch<T> scale(with.prepared[c]), shift(with.prepared[groups + c]);
+                kernels::map(
+                    some, [&](const kernels::batch<T>& x) { return kernels::fma<T>(x, scale, shift); }, row + j,
+                    row + j);
+                j += some;
+                c = c + 1 < groups ? c + 1 : 0;
+            }
+            place += place_step;
+            channel += channel_step + (place >= inner ? 1 : 0);
+            if (place >= inner) place -= inner;
+            if (channel >= groups) channel -= groups;
+        }
     }
 
     template <class X, class Y, class Dy, class Dx, class P, class Dp, class W>
@@ -3040,16 +4475,56 @@ private:
     /// Mean and 1 / sqrt(variance + epsilon) of each group.
     template <class X, class P, class W, class T>
     void moments(const X& x, const P& p, W& w, T* mean, T* inverse) const noexcept {
+        if (!compute_mean_var) return fixed_moments(p, mean, inverse);
         const auto [rows, groups, inner] = groups_of(x.dimensions, x.total());
-        if (compute_mean_var) {
-            kernels::channel_moments(rows, groups, inner, x.data, mean, inverse, w.threads);
-        } else {
-            kernels::copy(groups, p.mean.data, mean);
-            kernels::copy(groups, p.variance.data, inverse);
-        }
-        const T offset = static_cast<T>(epsilon == 0 ? 1e-5F : epsilon);
-        for (extent i = 0; i < groups; ++i) inverse[i] = T(1) / kernels::sqrt(inverse[i] + offset);
+        kernels::channel_moments(rows, groups, inner, x.data, mean, inverse, w.threads);
+        invert(groups, inverse);
     }
+    template <class P, class T>
+    void fixed_moments(const P& p, T* mean, T* inverse) const noexcept {
+        kernels::copy(p.gamma.size(), p.mean.data, mean);
+        kernels::copy(p.gamma.size(), p.variance.data, inverse);
+        invert(p.gamma.size(), inverse);
+    }
+    template <class T>
+    void invert(extent groups, T* variance) const noexcept {
+        const T offset = static_cast<T>(epsilon == 0 ? 1e-5F : epsilon);
+        for (extent i = 0; i < groups; ++i) variance[i] = T(1) / kernels::sqrt(variance[i] + offset);
+    }
+    /// Turns mean and inverse into shift and scale.
+    template <class P, class T>
+    static void fold(const P& p, extent groups, T* mean, T* inverse) noexcept {
+        for (extent i = 0; i < groups; ++i) {
+            const extent c = i % p.gamma.size();
+            inverse[i] *= p.gamma.data[c];
+            mean[i] = kernels::fma(-mean[i], inverse[i], p.beta.data[c]);
+        }
+    }
+};
+
+}  // namespace bespoke
+
+
+namespace bespoke {
+
+/// y = min(max(x, min_val), max_val): ReLU6 with 0 and 6. NaN gives NaN; the slope is 0 at both ends.
+/// Core ML specification, ClipLayerParams.
+struct clip {
+    float min_val = 0, max_val = 1;
+
+    static constexpr auto key = "clip";
+    static constexpr auto fields = std::tuple{field{"minVal", &clip::min_val}, field{"maxVal", &clip::max_val}};
+    static constexpr backward_needs needs{.input = false, .output = true};
+
+    template <class V>
+    V operator()(const V& x) const noexcept {
+        return kernels::min(V(max_val), kernels::max(V(min_val), x));
+    }
+    template <class V>
+    V derivative(const V&, const V& y) const noexcept {
+        return kernels::select(y > V(min_val), kernels::select(y < V(max_val), V(1), V(0)), V(0));
+    }
+    friend bool operator==(const clip&, const clip&) = default;
 };
 
 }  // namespace bespoke
@@ -3097,6 +4572,26 @@ struct concat {
     void forward(Xs xs, Ys ys, const P&, W& w) const noexcept {
         each_row(xs, ys[0], w.threads,
                  [](extent n, const auto* from, auto* to) { kernels::copy(n, from, to); });
+    }
+    template <class... X, class Y, class P, class W>
+    [[gnu::always_inline]] void forward_unrolled(const std::tuple<X...>& xs, const std::tuple<Y>& ys,
+                                                 const P&, W&) const noexcept {
+        constexpr std::size_t rank = decltype(Y::dimensions)::rank();
+        const auto join = [&]<std::size_t Axis>(std::integral_constant<std::size_t, Axis>)
+            __attribute__((always_inline)) {
+            constexpr extent outer = decltype(Y::dimensions)::product(0, Axis);
+            auto* at = std::get<0>(ys).data;
+            const auto part = [&]<class One>(const One& x, extent r) __attribute__((always_inline)) {
+                constexpr extent n = decltype(One::dimensions)::product(Axis, rank);
+                kernels::copy(n, x.data + r * n, at);
+                at += n;
+            };
+            for (extent r = 0; r < outer; ++r) std::apply([&](const X&... x) { (part(x, r), ...); }, xs);
+        };
+        if (!sequence_concat)
+            join(std::integral_constant<std::size_t, rank - 3>{});
+        else if constexpr (rank >= 5)
+            join(std::integral_constant<std::size_t, rank - 5>{});
     }
     template <class Xs, class Ys, class Dys, class Dxs, class P, class Dp, class W>
     void backward(Xs, Ys, Dys dys, Dxs dxs, const P&, const Dp&, W& w) const noexcept {
@@ -3158,6 +4653,7 @@ struct convolution_geometry {
     extent dilation_y, dilation_x;
     extent pad_top, pad_left;
     extent groups;
+    bool winograd = false;  ///< the forward pass may take `winograd_forward` where that suits; float only
 
     constexpr extent plane() const { return height * width; }
     constexpr extent pixels() const { return output_height * output_width; }
@@ -3437,15 +4933,795 @@ template <class T>
 
 }  // namespace bespoke::kernels::detail
 
+
+namespace bespoke::kernels::detail {
+
+// Convolutions with few products for each output, those of an image of one or three channels above all: batches of
+// pixels of a row are computed for several output channels at once. What comes out stands where y wants it; a tile of
+// pixels times a panel of channels would have to be transposed, which costs as much as so few products. The last batch
+// of a row begins where it is whole, and computes again what it shares with the one before.
+
+/// Whether `rows_forward` is for this geometry.
+template <class T>
+constexpr bool suits_rows(const convolution_geometry& g) noexcept {
+    return g.group_channels() * g.taps() <= k_block<T> && g.output_width >= lanes<T> &&
+           !is_narrow<T>(g.group_outputs());
+}
+
+/// Where the pixels of one batch stand.
+template <class T>
+struct row_batch {
+    const T* x;
+    T* y;
+};
+
+/// y[i * pixels + q] = start[i] + sum over k in [0, steps) of weights[k * panel_width + i] * x[offsets[k] + q] of two
+/// batches of pixels and the output channels i in [0, count), count <= Rows; one chain of fma over k ascending.
+template <class T, std::size_t Rows>
+[[gnu::noinline]] void rows_tile(extent steps, const T* weights, const extent* offsets, const row_batch<T>& low,
+                                 const row_batch<T>& high, const T* start, extent count, extent pixels) noexcept {
+    batch<T> sum[2 * Rows];
+    unroll<Rows>([&](auto i) __attribute__((always_inline)) { sum[2 * i] = sum[2 * i + 1] = batch<T>(start[i]); });
+    for (extent k = 0; k < steps; ++k, weights += panel_width<T>) {
+        const batch<T> left = kernels::in_register<T>(load(low.x + offsets[k])),
+                       right = kernels::in_register<T>(load(high.x + offsets[k]));
+        unroll<Rows>([&](auto i) __attribute__((always_inline)) {
+            const batch<T> w(weights[i()]);
+            sum[2 * i] = kernels::fma<T>(w, left, sum[2 * i]);
+            sum[2 * i + 1] = kernels::fma<T>(w, right, sum[2 * i + 1]);
+        });
+    }
+    unroll<Rows>([&](auto i) __attribute__((always_inline)) {
+        if (static_cast<extent>(i()) >= count) return;
+        store<T>(low.y + static_cast<extent>(i()) * pixels, sum[2 * i]);
+        store<T>(high.y + static_cast<extent>(i()) * pixels, sum[2 * i + 1]);
+    });
+}
+
+/// y of one group in the output rows [first, last); `image`, in a layout where the pixels of a row are consecutive, the
+/// packed weights, `bias` and `y` begin at the group.
+template <class T>
+[[gnu::noinline]] void rows_forward(const convolution_geometry& g, const image_layout& layout, const T* image,
+                                    const T* packed, const T* bias, extent first, extent last, T* y) noexcept {
+    constexpr extent width = panel_width<T>;
+    const extent size = g.group_channels() * g.taps(), outputs = g.group_outputs();
+    const extent across = (g.output_width + lanes<T> - 1) / lanes<T>, batches = (last - first) * across;
+    extent offsets[k_block<T>];
+    tap_offsets(g, layout, 0, size, offsets);
+    const auto place = [&](extent i, extent output) -> row_batch<T> {
+        const extent row = first + i / across,
+                     column = std::min(i % across * lanes<T>, g.output_width - lanes<T>);
+        return {image + row * g.stride_y * layout.row_stride() + column,
+                y + output * g.pixels() + row * g.output_width + column};
+    };
+    for (extent o = 0; o < outputs;) {
+        // Panels of weights are cut into tiles; where the last one would leave its panel it begins earlier.
+        const extent inside = o % width, left = std::min(outputs - o, width - inside);
+        const bool large = 3 * left > 2 * tile_rows;
+        const extent rows = large ? tile_rows : small_tile_rows, begin = std::min(inside, width - rows);
+        o += begin - inside;
+        const extent count = std::min(outputs - o, rows);
+        T start[tile_rows] = {};
+        if (bias != nullptr) std::copy_n(bias + o, count, start);
+        for (extent i = 0; i < batches; i += 2)
+            (large ? rows_tile<T, tile_rows> : rows_tile<T, small_tile_rows>)(
+                size, packed + (o - begin) * size + begin, offsets, place(i, o), place(std::min(i + 1, batches - 1), o),
+                start, count, g.pixels());
+        o += count;
+    }
+}
+
+}  // namespace bespoke::kernels::detail
+
+
+namespace bespoke::kernels::detail {
+
+// Depthwise convolutions with a 3 x 3 kernel: each channel is an image of its own. Batches of pixels go down the image;
+// the three rows that a batch sees stay in registers. Nothing is copied: what lies beside the image is masked out.
+
+/// Whether `depthwise_forward` is for this geometry.
+constexpr bool suits_depthwise(const convolution_geometry& g) noexcept {
+    return g.groups == g.channels && g.groups == g.output_channels && g.kernel_height == 3 && g.kernel_width == 3 &&
+           g.dilation_y == 1 && g.dilation_x == 1 && g.stride_y == g.stride_x && (g.stride_x == 1 || g.stride_x == 2);
+}
+
+/// The lanes [first, last) of a batch whose first element is `begin` of a row of `size`: those within the row.
+template <class T>
+struct row_window {
+    unsigned first, last, mask;
+
+    row_window() = default;
+    row_window(extent begin, extent size)
+        : first(static_cast<unsigned>(std::clamp<extent>(-begin, 0, lanes<T>))),
+          last(static_cast<unsigned>(std::clamp<extent>(size - begin, 0, lanes<T>))),
+          mask(((1u << last) - 1u) & ~((1u << first) - 1u)) {}
+
+    /// Zero in the other lanes; reads nothing beside them.
+    [[gnu::always_inline]] batch<T> load(const T* p) const noexcept {
+#if XSIMD_WITH_AVX512F
+        if constexpr (is_avx512<xsimd::default_arch> && std::is_same_v<T, float>)
+            return _mm512_maskz_loadu_ps(static_cast<__mmask16>(mask), p);
+        else if constexpr (is_avx512<xsimd::default_arch> && std::is_same_v<T, double>)
+            return _mm512_maskz_loadu_pd(static_cast<__mmask8>(mask), p);
+        else
+#endif
+        {
+            if (first == 0 && last == static_cast<unsigned>(lanes<T>)) return kernels::load(p);
+            alignas(64) T copy[lanes<T>] = {};
+            for (unsigned i = first; i < last; ++i) copy[i] = p[i];
+            return batch<T>::load_aligned(copy);
+        }
+    }
+};
+
+/// Some channels of a depthwise convolution; x, weights, bias and y are those of the first.
+template <class T>
+struct depthwise_images {
+    const convolution_geometry& g;
+    const T* x;
+    const T* weights;
+    const T* bias;  ///< or null
+    T* y;
+    bool accumulate;
+};
+
+/// The output rows [first, last) of `Batches` batches of pixels: side by side from `column` on, or with `Planes` those
+/// at `column` of as many channels. `Edge`: pixels may be missing, or see what is beside the image.
+template <class T, extent Stride, std::size_t Batches, bool Planes, bool Edge>
+[[gnu::noinline]] void depthwise_rows(const depthwise_images<T>& images, extent column, extent first,
+                                      extent last) noexcept {
+    const convolution_geometry& g = images.g;
+    const extent height = g.height, width = g.width, output_width = g.output_width;
+    const extent x_step = Planes ? g.plane() : Stride * lanes<T>, y_step = Planes ? g.pixels() : lanes<T>;
+    // What the loads of a batch see: of the three taps, or of the even and odd elements and those two further.
+    constexpr extent shifts[4] = {0, Stride == 1 ? 1 : lanes<T>, 2, lanes<T> + 2};
+    row_window<T> windows[4][Batches];
+    extent valid[Batches];
+    batch<T> start[Batches];
+    unroll<Batches>([&](auto j) __attribute__((always_inline)) {
+        const extent at = column + (Planes ? 0 : static_cast<extent>(j()) * lanes<T>);
+        start[j] = batch<T>(images.bias != nullptr ? images.bias[Planes ? j() : 0] : T(0));
+        valid[j] = std::clamp<extent>(output_width - at, 0, lanes<T>);
+        unroll<4>([&](auto k) __attribute__((always_inline)) {
+            windows[k][j] = row_window<T>(at * Stride - g.pad_left + shifts[k], width);
+        });
+    });
+    const T* x = images.x + column * Stride - g.pad_left;
+    T* y = images.y + first * output_width + column;
+    batch<T> row[3][3][Batches];  // taps of the rows that are seen
+    const auto read = [&](extent r, batch<T>(&taps)[3][Batches]) __attribute__((always_inline)) {
+        if (r < 0 || r >= height) {
+            unroll<3 * Batches>([&](auto i) __attribute__((always_inline)) {
+                taps[i() / Batches][i() % Batches] = batch<T>(T(0));
+            });
+            return;
+        }
+        unroll<Batches>([&](auto j) __attribute__((always_inline)) {
+            const T* p = x + r * width + static_cast<extent>(j()) * x_step;
+            const auto at = [&](auto k) __attribute__((always_inline)) {
+                if constexpr (Edge)
+                    return windows[k][j].load(p + shifts[k]);
+                else
+                    return load(p + shifts[k]);
+            };
+            constexpr std::integral_constant<std::size_t, 0> zero;
+            constexpr std::integral_constant<std::size_t, 1> one;
+            constexpr std::integral_constant<std::size_t, 2> two;
+            constexpr std::integral_constant<std::size_t, 3> three;
+            if constexpr (Stride == 1) {
+                taps[0][j] = at(zero);
+                taps[1][j] = at(one);
+                taps[2][j] = at(two);
+            } else {
+                const batch<T> a = at(zero), b = at(one);
+                taps[0][j] = even_lanes<T>(a, b);
+                taps[1][j] = odd_lanes<T>(a, b);
+                taps[2][j] = even_lanes<T>(at(two), at(three));
+            }
+        });
+    };
+    const T* weights = images.weights;
+    const bool accumulate = images.accumulate;
+    extent r = first * Stride - g.pad_top;
+    read(r, row[0]);
+    if constexpr (Stride == 1) read(r + 1, row[1]);
+    r += Stride == 1 ? 2 : 1;
+    for (extent o = first; o < last; ++o, r += Stride, y += output_width) {
+        if constexpr (Stride == 2) read(r, row[1]);
+        read(Stride == 1 ? r : r + 1, row[2]);
+        unroll<Batches>([&](auto j) __attribute__((always_inline)) {
+            T* to = y + static_cast<extent>(j()) * y_step;
+            batch<T> sum = start[j];
+            if (accumulate) sum = Edge ? load_partial<T>(to, valid[j]) : load<T>(to);
+            unroll<9>([&](auto k) __attribute__((always_inline)) {
+                sum = kernels::fma<T>(batch<T>(weights[k() + (Planes ? 9 * j() : 0)]), row[k() / 3][k() % 3][j], sum);
+            });
+            if constexpr (Edge)
+                store_partial<T>(to, sum, valid[j]);
+            else
+                store<T>(to, sum);
+        });
+        unroll<3 * Batches>([&](auto i) __attribute__((always_inline)) {
+            constexpr std::size_t k = i() / Batches, j = i() % Batches;
+            row[0][k][j] = row[Stride == 1 ? 1 : 2][k][j];
+            if constexpr (Stride == 1) row[1][k][j] = row[2][k][j];
+        });
+    }
+}
+
+/// One channel, or two of at most one batch of columns, in the output rows [first, last).
+template <class T, extent Stride>
+[[gnu::noinline]] void depthwise_channels(const depthwise_images<T>& images, extent channels, extent first,
+                                          extent last) noexcept {
+    const convolution_geometry& g = images.g;
+    if (channels == 2) return depthwise_rows<T, Stride, 2, true, true>(images, 0, first, last);
+    for (extent column = 0; column < g.output_width; column += 2 * lanes<T>) {
+        const extent begin = column * Stride - g.pad_left, end = begin + 2 * Stride * lanes<T> + 2;
+        if (g.output_width - column <= lanes<T>)
+            depthwise_rows<T, Stride, 1, false, true>(images, column, first, last);
+        else if (begin >= 0 && end <= g.width && column + 2 * lanes<T> <= g.output_width)
+            depthwise_rows<T, Stride, 2, false, false>(images, column, first, last);
+        else
+            depthwise_rows<T, Stride, 2, false, true>(images, column, first, last);
+    }
+}
+
+/// y = conv(x) + bias of the channels [first, last), counted over the examples, in the order of arithmetic of all
+/// forward passes; `flipped`: with the taps of the kernel in reverse. `after` is run on some rows of one or two
+/// channels at a time.
+template <class T>
+[[gnu::noinline]] void depthwise_forward(const convolution_geometry& g, extent first, extent last, const T* x,
+                                         extent x_stride, const T* weights, const T* bias, T* y, extent y_stride,
+                                         bool accumulate, const epilogue<T>* after, bool flipped = false) noexcept {
+    T taps[18];
+    const extent rows = std::max<extent>(4096 / g.output_width, 8);
+    for (extent item = first; item < last;) {
+        const extent example = item / g.channels, channel = item % g.channels;
+        const extent channels =
+            g.output_width <= lanes<T> && item + 1 < last && channel + 1 < g.channels ? 2 : 1;
+        for (extent tap = 0; tap < 9 * channels; ++tap)
+            taps[tap] = weights[9 * channel + (flipped ? tap / 9 * 9 + 8 - tap % 9 : tap)];
+        const depthwise_images<T> images{g,
+                                         x + example * x_stride + channel * g.plane(),
+                                         taps,
+                                         bias != nullptr ? bias + channel : nullptr,
+                                         y + example * y_stride + channel * g.pixels(),
+                                         accumulate};
+        for (extent row = 0; row < g.output_height; row += rows) {
+            const extent end = std::min(row + rows, g.output_height);
+            (g.stride_x == 1 ? depthwise_channels<T, 1> : depthwise_channels<T, 2>)(images, channels, row, end);
+            if (after != nullptr)
+                (*after)({images.y + row * g.output_width, channels, (end - row) * g.output_width, g.pixels()});
+        }
+        item += channels;
+    }
+}
+
+}  // namespace bespoke::kernels::detail
+
+
+namespace bespoke::kernels::detail {
+
+// Convolutions with a 1 x 1 kernel: products of the weights with images, whose rows are channels. Large images are the
+// right-hand side as they stand, and the result has the order of y. Of small ones, where the last batch of pixels would
+// be half empty, the pixels are the rows and the result is transposed. Both read the same packed weights.
+
+template <class T>
+struct pointwise_job {
+    const convolution_geometry& g;
+    const T* x;
+    extent x_stride;
+    const T* packed;
+    const T* bias;
+    T* y;
+    extent y_stride;
+    bool accumulate;
+    const epilogue<T>* after;
+};
+
+/// Whether `pointwise_forward` is for this geometry.
+template <class T>
+constexpr bool suits_pointwise(const convolution_geometry& g) noexcept {
+    return g.kernel_height == 1 && g.kernel_width == 1 && g.pad_top == 0 && g.pad_left == 0 &&
+           g.covered_rows() <= g.height && g.covered_columns() <= g.width && !is_narrow<T>(g.group_outputs());
+}
+
+/// Whether the kernel sees each pixel as it stands in x.
+constexpr bool sees_all_pixels(const convolution_geometry& g) noexcept {
+    return g.output_height == g.height && g.output_width == g.width;
+}
+
+/// Whether the pixels are the rows.
+template <class T>
+constexpr bool pixels_as_rows(const convolution_geometry& g) noexcept {
+    constexpr extent most = 256, transposing = 8;  // a transposition costs as much as so many channels
+    const extent batches = (g.pixels() + lanes<T> - 1) / lanes<T> * lanes<T>;
+    const extent rows = (g.pixels() + small_tile_rows - 1) / small_tile_rows * small_tile_rows;
+    return g.pixels() <= most && rows * (g.group_channels() + transposing) < batches * g.group_channels();
+}
+
+/// Steps of k that are computed together.
+template <class T>
+constexpr extent pointwise_steps(const convolution_geometry& g) noexcept {
+    const extent parts = std::max<extent>((g.group_channels() + left_steps<T> - 1) / left_steps<T>, 1);
+    return (g.group_channels() + parts - 1) / parts;
+}
+
+/// The elements of scratch that each thread has for itself: pixels that do not fill a batch or tile, and results.
+template <class T>
+constexpr extent pointwise_part(const convolution_geometry& g) noexcept {
+    if (!pixels_as_rows<T>(g)) return (pointwise_steps<T>(g) + tile_rows) * panel_width<T>;
+    const extent parts = (g.group_channels() + left_steps<T> - 1) / left_steps<T>;
+    return packed_left_size<T>(1, parts * pointwise_steps<T>(g)) + (g.pixels() + tile_rows) * panel_width<T>;
+}
+
+/// Elements of scratch besides: the pixels of one example that are seen.
+constexpr extent pointwise_copy(const convolution_geometry& g) noexcept {
+    return sees_all_pixels(g) ? 0 : g.channels * g.pixels();
+}
+
+/// The pixels of the channels [first, last) that are seen, side by side.
+template <class T>
+[[gnu::noinline]] void gather_pixels(const convolution_geometry& g, extent first, extent last, const T* x,
+                                     T* to) noexcept {
+    to += first * g.pixels();
+    for (extent channel = first; channel < last; ++channel)
+        for (extent row = 0; row < g.output_height; ++row, to += g.output_width) {
+            const T* from = x + channel * g.plane() + row * g.stride_y * g.width;
+            extent j = 0;
+            if (g.stride_x == 2)
+                for (; 2 * (j + lanes<T>) <= g.width && j + lanes<T> <= g.output_width; j += lanes<T>)
+                    store<T>(to + j, even_lanes<T>(load(from + 2 * j), load(from + 2 * j + lanes<T>)));
+            for (; j < g.output_width; ++j) to[j] = from[j * g.stride_x];
+        }
+}
+
+/// Items are (example, group, panel of pixels).
+template <class T>
+[[gnu::noinline]] void pointwise_columns(const pointwise_job<T>& job, extent first, extent last, T* space) noexcept {
+    constexpr extent width = panel_width<T>;
+    constexpr T zeros[tile_rows] = {};
+    const convolution_geometry& g = job.g;
+    const extent pixels = g.pixels(), outputs = g.group_outputs(), size = g.group_channels();
+    const extent panels = (pixels + width - 1) / width, together = pointwise_steps<T>(g);
+    T *copy = space, *edge = space + together * width;
+    for (extent item = first; item < last; ++item) {
+        const extent pixel = item % panels * width, where = item / panels, example = where / g.groups,
+                     group = where % g.groups, columns = std::min(pixels - pixel, width);
+        const bool whole = columns == width;
+        const T* x = job.x + example * job.x_stride + group * size * pixels + pixel;
+        T* y = job.y + example * job.y_stride + group * outputs * pixels + pixel;
+        for (extent k = 0; k == 0 || k < size; k += together) {
+            const extent steps = std::min(size - k, together);
+            const bool goes_on = job.accumulate || k > 0, ends = job.after != nullptr && k + together >= size;
+            const T* b = x + k * pixels;
+            if (!whole) {
+                if (steps > 0) std::fill_n(copy, steps * width, T(0));
+                copy_rows(steps, columns, b, pixels, copy, width);
+                b = copy;
+            }
+            for (extent o = 0; o < outputs;) {
+                // Panels of weights are cut into tiles.
+                const extent inside = o % width, rows = std::min({outputs - o, width - inside, tile_rows});
+                const T* a =
+                    job.packed + group * packed_size<T>(size, outputs) + (o - inside) * size + k * width + inside;
+                T* to = y + o * pixels;
+                if (!whole && goes_on) copy_rows(rows, columns, to, pixels, edge, width);
+                T* c = whole ? to : edge;
+                const extent c_row = whole ? pixels : width;
+                const T* start = goes_on ? c : job.bias != nullptr ? job.bias + group * outputs + o : zeros;
+                // With the first tile the next pixels come, else the next weights.
+                multiply_strip<T>({steps, a, 1, width, b, whole ? pixels : width, c, c_row, start, goes_on ? c_row : -1,
+                                   o == 0 ? x + k * pixels + width : a + size * width, o == 0 ? pixels : width,
+                                   c + rows * c_row, 0},
+                                  rows, columns);
+                if (!whole) copy_rows(rows, columns, edge, width, to, pixels);
+                o += rows;
+                // A panel of channels at a time: calls are dear, and more of them would not stay in the first cache.
+                if (const extent done = inside + rows; ends && (done == width || o == outputs))
+                    (*job.after)({y + (o - done) * pixels, done, columns, pixels});
+            }
+        }
+    }
+}
+
+/// Items are (example, group, panel of outputs).
+template <class T>
+[[gnu::noinline]] void pointwise_rows(const pointwise_job<T>& job, extent first, extent last, T* space) noexcept {
+    constexpr extent width = panel_width<T>;
+    const convolution_geometry& g = job.g;
+    const extent pixels = g.pixels(), outputs = g.group_outputs(), size = g.group_channels();
+    const extent panels = (outputs + width - 1) / width, together = pointwise_steps<T>(g);
+    const extent filled = pixels % small_tile_rows == 0 ? pixels : pixels / tile_rows * tile_rows;
+    T *sums = space, *left = space + (pixels + tile_rows) * width;
+    alignas(64) T start[width];
+    extent held = -1;
+    for (extent item = first; item < last; ++item) {
+        const extent panel = item % panels, where = item / panels, example = where / g.groups, group = where % g.groups,
+                     columns = std::min(outputs - panel * width, width), channel = group * outputs + panel * width;
+        const T* x = job.x + example * job.x_stride + group * size * pixels;
+        const T* weights = job.packed + group * packed_size<T>(size, outputs) + panel * width * size;
+        T* y = job.y + example * job.y_stride + channel * pixels;
+        if (std::exchange(held, where) != where && filled < pixels)
+            for (extent k = 0; k < size; k += together)
+                pack_left(x + k * pixels + filled, extent{1}, pixels, pixels - filled, std::min(size - k, together),
+                          left + k * tile_rows);
+        std::fill_n(start, width, T(0));
+        if (job.accumulate)
+            transpose(y, pixels, columns, pixels, sums, width);
+        else if (job.bias != nullptr)
+            std::copy_n(job.bias + channel, columns, start);
+        for (extent k = 0; k == 0 || k < size; k += together) {
+            const extent steps = std::min(size - k, together);
+            const bool goes_on = job.accumulate || k > 0;
+            const extent near = width * tile_rows / std::max(pixels, tile_rows) + 1;
+            const T* b = weights + k * width;
+            for (extent i = 0; i < pixels; i += tile_rows) {
+                const bool packed = i >= filled;
+                T* c = sums + i * width;
+                multiply_strip<T>({steps, packed ? left + k * tile_rows : x + k * pixels + i, 1,
+                                   packed ? tile_rows : pixels, b, width, c, width, goes_on ? c : start,
+                                   goes_on ? width : 0, b + size * width + i / tile_rows * steps * near, near,
+                                   c + tile_rows * width, 0},
+                                  std::min(pixels - i, tile_rows), columns);
+            }
+        }
+        transpose(sums, width, pixels, columns, y, pixels);
+        if (job.after != nullptr) (*job.after)({y, columns, pixels, pixels});
+    }
+}
+
+/// The whole pass; `scratch` holds pointwise_copy(g) elements and then pointwise_part<T>(g) for each thread.
+template <class T>
+[[gnu::noinline]] void pointwise_forward(pointwise_job<T> job, extent examples, T* scratch,
+                                         thread_pool* threads) noexcept {
+    const convolution_geometry& g = job.g;
+    const bool by_rows = pixels_as_rows<T>(g), copies = !sees_all_pixels(g);
+    const extent panels = ((by_rows ? g.group_outputs() : g.pixels()) + panel_width<T> - 1) / panel_width<T>;
+    for (extent e = 0; e < (copies ? examples : 1); ++e) {
+        pointwise_job<T> part = job;
+        if (copies) {
+            parallel_for(threads, g.channels, 1, [&](extent first, extent last) {
+                gather_pixels(g, first, last, job.x + e * job.x_stride, scratch);
+            });
+            part.x = scratch;
+            part.y += e * job.y_stride;
+        }
+        split(threads, (copies ? 1 : examples) * g.groups * panels, [&](extent thread, extent first, extent last) {
+            (by_rows ? pointwise_rows<T> : pointwise_columns<T>)(
+                part, first, last, scratch + pointwise_copy(g) + thread * pointwise_part<T>(g));
+        });
+    }
+}
+
+}  // namespace bespoke::kernels::detail
+
+
+namespace bespoke::kernels {
+
+// Convolutions with a 3 x 3 kernel by Winograd's minimal filtering F(4 x 4, 3 x 3): a tile of 4 x 4 outputs comes from
+// 6 x 6 inputs with 36 multiplications a channel, where the sums over the taps take 144,
+//     y = Aᵀ [(G w Gᵀ) ∘ (Bᵀ x B)] A,
+// the products ∘ added up over the channels. A. Lavin, S. Gray: Fast algorithms for convolutional neural networks
+// (2015). The points are 0, ±3/4, ±3/2 and infinity: with them the error is about one and a half times that of the
+// direct sums, with 0, ±1, ±2 it is four times as large.
+//
+// What is not finite reaches all 16 outputs of its tiles. Each output is computed alike wherever its tile is
+// computed: neither threads nor examples beside it change a bit.
+//
+// How: rows of tiles are transformed, their channels side by side, into 36 matrices [tiles, channels]; for each panel
+// of output channels these are multiplied with the transformed weights and transformed back while all that is near.
+
+namespace detail {
+
+inline constexpr extent winograd_tile = 4, winograd_window = 6, winograd_positions = 36;
+
+/// Bᵀ d.
+template <class T>
+[[gnu::always_inline]] inline void winograd_input(const batch<T> (&d)[6], batch<T> (&v)[6]) noexcept {
+    const auto number = [](double value) __attribute__((always_inline)) { return batch<T>(static_cast<T>(value)); };
+    v[0] = kernels::fma<T>(number(81. / 64), d[0], kernels::fma<T>(number(-45. / 16), d[2], d[4]));
+    v[5] = kernels::fma<T>(number(81. / 64), d[1], kernels::fma<T>(number(-45. / 16), d[3], d[5]));
+    const batch<T> inner_even = kernels::fma<T>(number(-9. / 4), d[2], d[4]),
+                   inner_odd = kernels::fma<T>(number(-27. / 16), d[1], number(3. / 4) * d[3]),
+                   outer_even = kernels::fma<T>(number(-9. / 16), d[2], d[4]),
+                   outer_odd = kernels::fma<T>(number(-27. / 32), d[1], number(3. / 2) * d[3]);
+    v[1] = inner_even + inner_odd;
+    v[2] = inner_even - inner_odd;
+    v[3] = outer_even + outer_odd;
+    v[4] = outer_even - outer_odd;
+}
+/// Aᵀ m.
+template <class T>
+[[gnu::always_inline]] inline void winograd_output(const batch<T> (&m)[6], batch<T> (&y)[4]) noexcept {
+    const auto number = [](double value) __attribute__((always_inline)) { return batch<T>(static_cast<T>(value)); };
+    const batch<T> inner_even = m[1] + m[2], inner_odd = m[1] - m[2], outer_even = m[3] + m[4],
+                   outer_odd = m[3] - m[4];
+    y[0] = m[0] + (inner_even + outer_even);
+    y[1] = kernels::fma<T>(number(3. / 2), outer_odd, number(3. / 4) * inner_odd);
+    y[2] = kernels::fma<T>(number(9. / 4), outer_even, number(9. / 16) * inner_even);
+    y[3] = kernels::fma<T>(number(27. / 8), outer_odd, kernels::fma<T>(number(27. / 64), inner_odd, m[5]));
+}
+/// G w.
+template <class T>
+[[gnu::always_inline]] inline void winograd_weights(const batch<T> (&w)[3], batch<T> (&u)[6]) noexcept {
+    const auto number = [](double value) __attribute__((always_inline)) { return batch<T>(static_cast<T>(value)); };
+    u[0] = number(64. / 81) * w[0];
+    u[5] = w[2];
+    // 1 / (2 a² (a² - b²)) of the points a, b.
+    const batch<T> inner = number(-128. / 243), outer = number(32. / 243);
+    const batch<T> inner_even = kernels::fma<T>(number(9. / 16), w[2], w[0]),
+                   outer_even = kernels::fma<T>(number(9. / 4), w[2], w[0]);
+    const batch<T> inner_odd = number(3. / 4) * w[1], outer_odd = number(3. / 2) * w[1];
+    u[1] = inner * (inner_even + inner_odd);
+    u[2] = inner * (inner_even - inner_odd);
+    u[3] = outer * (outer_even + outer_odd);
+    u[4] = outer * (outer_even - outer_odd);
+}
+
+/// How the tiles of images are laid out.
+template <class T>
+struct winograd_plan {
+    extent tiles_y, tiles_x;  ///< of one image
+    extent columns;           ///< of the image that a row of tiles reads, padding included
+    extent channel_row;       ///< elements of one tile's channels: whole batches, not a power of two
+    extent rows;              ///< most rows of tiles that are computed together
+    extent position;          ///< elements between the matrices of transformed inputs
+    extent product;           ///< and of the products
+
+    constexpr explicit winograd_plan(const convolution_geometry& g)
+        : tiles_y((g.output_height + winograd_tile - 1) / winograd_tile),
+          tiles_x((g.output_width + winograd_tile - 1) / winograd_tile),
+          columns(tiles_x * winograd_tile + winograd_window - winograd_tile),
+          channel_row((g.channels + lanes<T> - 1) / lanes<T> * lanes<T> + lanes<T>), rows(0), position(0), product(0) {
+        constexpr extent most_tiles = 4 * tile_rows, most_elements = (1 << 19) / static_cast<extent>(sizeof(T));
+        const extent tiles = std::min(most_tiles, most_elements / (winograd_positions * channel_row));
+        rows = std::max<extent>(tiles / std::max<extent>(tiles_x, 1), 1);
+        const extent padded = (rows * tiles_x + small_tile_rows - 1) / small_tile_rows * small_tile_rows;
+        position = padded * channel_row;
+        product = (padded + 1) * panel_width<T>;
+    }
+    /// Elements for the transformed inputs.
+    constexpr extent inputs() const { return winograd_positions * position; }
+    /// Elements that each thread needs besides: a strip of the image, or products and a strip of the result.
+    constexpr extent part(const convolution_geometry& g) const {
+        return std::max(winograd_window * columns * lanes<T>,
+                        winograd_positions * product + winograd_tile * g.output_width * panel_width<T>);
+    }
+};
+
+template <class T>
+struct winograd_job {
+    const convolution_geometry& g;
+    const winograd_plan<T>& plan;
+    const T* x;
+    extent x_stride;
+    const T* packed;
+    const T* bias;
+    T* y;
+    extent y_stride;
+    bool accumulate;
+    const epilogue<T>* after;
+};
+
+/// The inputs of one row of tiles (counted over the examples), one batch of channels, transformed to `to`, the place of
+/// its first tile and channel.
+template <class T>
+[[gnu::noinline]] void winograd_transform(const winograd_job<T>& job, extent row, extent group, T* strip,
+                                          T* to) noexcept {
+    const convolution_geometry& g = job.g;
+    const winograd_plan<T>& plan = job.plan;
+    const extent channels = std::min(g.channels - group * lanes<T>, lanes<T>), line = plan.columns * lanes<T>;
+    const extent begin = std::max<extent>(g.pad_left, 0), skipped = begin - g.pad_left,
+                 inside = std::clamp<extent>(plan.columns - begin, 0, std::max<extent>(g.width - skipped, 0));
+    const T* x = job.x + row / plan.tiles_y * job.x_stride + group * lanes<T> * g.plane() + skipped;
+    for (extent i = 0; i < winograd_window; ++i) {
+        const extent y = row % plan.tiles_y * winograd_tile - g.pad_top + i;
+        T* at = strip + i * line;
+        if (y < 0 || y >= g.height || channels < lanes<T>) std::fill_n(at, line, T(0));
+        if (y < 0 || y >= g.height) continue;
+        std::fill_n(at, begin * lanes<T>, T(0));
+        transpose(x + y * g.width, g.plane(), channels, inside, at + begin * lanes<T>, lanes<T>);
+        std::fill(at + (begin + inside) * lanes<T>, at + line, T(0));
+    }
+    batch<T> d[6], v[6];
+    for (extent column = 0; column < line; column += lanes<T>) {
+        unroll<6>([&](auto i) __attribute__((always_inline)) {
+            d[i] = load(strip + static_cast<extent>(i()) * line + column);
+        });
+        winograd_input<T>(d, v);
+        unroll<6>([&](auto i) __attribute__((always_inline)) {
+            store<T>(strip + static_cast<extent>(i()) * line + column, v[i]);
+        });
+    }
+    for (extent tile = 0; tile < plan.tiles_x; ++tile, to += plan.channel_row)
+        for (extent i = 0; i < winograd_window; ++i) {
+            const T* from = strip + i * line + tile * winograd_tile * lanes<T>;
+            unroll<6>([&](auto j) __attribute__((always_inline)) {
+                d[j] = load(from + static_cast<extent>(j()) * lanes<T>);
+            });
+            winograd_input<T>(d, v);
+            unroll<6>([&](auto j) __attribute__((always_inline)) {
+                store<T>(to + (i * winograd_window + static_cast<extent>(j())) * plan.position, v[j]);
+            });
+        }
+}
+
+/// One tile and batch of output channels: from the products m to `to`, `rows` x `columns` pixels of whole panels.
+template <class T>
+[[gnu::noinline]] void winograd_back(const T* m, extent product, const batch<T>& bias, extent rows, extent columns,
+                                     T* to, extent line) noexcept {
+    batch<T> half[4][6], y[4];
+    unroll<6>([&](auto j) __attribute__((always_inline)) {
+        batch<T> column[6];
+        unroll<6>([&](auto i) __attribute__((always_inline)) {
+            column[i] = load(m + static_cast<extent>(i() * 6 + j()) * product);
+        });
+        winograd_output<T>(column, y);
+        unroll<4>([&](auto i) __attribute__((always_inline)) { half[i][j] = y[i]; });
+    });
+    unroll<4>([&](auto i) __attribute__((always_inline)) {
+        if (static_cast<extent>(i()) >= rows) return;
+        winograd_output<T>(half[i], y);
+        unroll<4>([&](auto j) __attribute__((always_inline)) {
+            if (static_cast<extent>(j()) < columns)
+                store<T>(to + static_cast<extent>(i()) * line + static_cast<extent>(j()) * panel_width<T>, y[j] + bias);
+        });
+    });
+}
+
+/// The outputs of one panel of channels in the rows of tiles [first, last), whose inputs stand transformed.
+template <class T>
+[[gnu::noinline]] void winograd_panel(const winograd_job<T>& job, extent first, extent last, extent panel,
+                                      const T* inputs, T* products) noexcept {
+    constexpr extent width = panel_width<T>;
+    const convolution_geometry& g = job.g;
+    const winograd_plan<T>& plan = job.plan;
+    const extent columns = std::min(g.output_channels - panel * width, width), tiles = (last - first) * plan.tiles_x,
+                 strips = (tiles + tile_rows - 1) / tile_rows, near = width / strips;
+    T* strip = products + winograd_positions * plan.product;
+    alignas(64) T start[width] = {};
+    const T* b = job.packed + panel * winograd_positions * g.channels * width;
+    for (extent position = 0; position < winograd_positions; ++position, b += g.channels * width)
+        for (extent i = 0; i < tiles; i += tile_rows) {
+            T* c = products + position * plan.product + i * width;
+            multiply_strip<T>({g.channels, inputs + position * plan.position + i * plan.channel_row, plan.channel_row,
+                               1, b, width, c, width, start, 0,
+                               b + g.channels * (width + i / tile_rows * near), near, c + tile_rows * width, 0},
+                              std::min(tiles - i, tile_rows), columns);
+        }
+    if (job.bias != nullptr) std::copy_n(job.bias + panel * width, columns, start);
+    const T* m = products;
+    for (extent row = first; row < last; ++row) {
+        const extent top = row % plan.tiles_y * winograd_tile, lines = std::min(winograd_tile, g.output_height - top);
+        for (extent tile = 0; tile < plan.tiles_x; ++tile, m += width) {
+            const extent left = tile * winograd_tile;
+            for (extent j = 0; j < columns; j += lanes<T>)
+                winograd_back<T>(m + j, plan.product, load(start + j), lines, g.output_width - left,
+                                 strip + left * width + j, g.output_width * width);
+        }
+        T* y = job.y + row / plan.tiles_y * job.y_stride + panel * width * g.pixels() + top * g.output_width;
+        transpose(strip, width, lines * g.output_width, columns, y, g.pixels(), job.accumulate);
+        if (job.after != nullptr) (*job.after)({y, columns, lines * g.output_width, g.pixels()});
+    }
+}
+
+}  // namespace detail
+
+/// Whether `winograd_forward` is for this kernel and faster than the direct sums: not for few channels, whose
+/// transformations cost more than they save, nor for so many that the transformed weights, four times as large, do not
+/// stay near. Of the geometry the channels, kernel sizes, strides, dilations and groups matter.
+constexpr bool suits_winograd(const convolution_geometry& g) noexcept {
+    return g.kernel_height == 3 && g.kernel_width == 3 && g.stride_y == 1 && g.stride_x == 1 && g.dilation_y == 1 &&
+           g.dilation_x == 1 && g.groups == 1 && g.channels >= 16 && g.output_channels >= 16 &&
+           g.channels * g.output_channels <= 1 << 17;
+}
+
+/// Elements that `winograd_pack` writes.
+template <class T>
+constexpr extent winograd_packed_size(const convolution_geometry& g) noexcept {
+    return detail::winograd_positions * packed_size<T>(g.channels, g.output_channels);
+}
+
+/// The weights transformed, in the order in which `winograd_forward` reads them: [panel][position][channel][column].
+/// Computed in double. `turned`: `weights` are [channels, output_channels, 3, 3] and their kernels are turned round.
+template <class T>
+[[gnu::noinline]] void winograd_pack(const convolution_geometry& g, const T* weights, T* packed,
+                                     thread_pool* threads = nullptr, bool turned = false) noexcept {
+    constexpr extent width = panel_width<T>, together = lanes<double>;
+    const extent output_step = 9 * (turned ? 1 : g.channels), channel_step = 9 * (turned ? g.output_channels : 1);
+    parallel_for(threads, (g.output_channels + width - 1) / width, 1, [&](extent first, extent last) {
+        for (extent panel = first; panel < last; ++panel)
+            for (extent c = 0; c < g.channels; ++c)
+                for (extent o = 0; o < width; o += together) {
+                    const extent count = std::min(g.output_channels - panel * width - o, together);
+                    alignas(64) double w[9][lanes<double>] = {};
+                    for (extent i = 0; i < count; ++i) {
+                        const T* from = weights + (panel * width + o + i) * output_step + c * channel_step;
+                        unroll<9>([&](auto tap) __attribute__((always_inline)) {
+                            w[tap][i] = from[turned ? 8 - tap() : tap()];
+                        });
+                    }
+                    T* to = packed + (panel * detail::winograd_positions * g.channels + c) * width + o;
+                    batch<double> half[6][3], u[6];
+                    unroll<3>([&](auto j) __attribute__((always_inline)) {
+                        const batch<double> column[3] = {load(w[j]), load(w[3 + j]), load(w[6 + j])};
+                        detail::winograd_weights<double>(column, u);
+                        unroll<6>([&](auto i) __attribute__((always_inline)) { half[i][j] = u[i]; });
+                    });
+                    unroll<36>([&](auto p) __attribute__((always_inline)) {
+                        if constexpr (p() % 6 == 0) detail::winograd_weights<double>(half[p() / 6], u);
+                        alignas(64) double values[lanes<double>];
+                        u[p() % 6].store_aligned(values);
+                        T* row = to + static_cast<extent>(p()) * g.channels * width;
+                        for (extent i = 0; i < together; ++i) row[i] = static_cast<T>(values[i]);
+                    });
+                }
+    });
+}
+
+/// Elements of scratch that `winograd_forward` needs, for a pool of `threads` threads (1 for none).
+template <class T>
+constexpr extent winograd_scratch(const convolution_geometry& g, extent threads) noexcept {
+    const detail::winograd_plan<T> plan(g);
+    return threads * (plan.inputs() + plan.part(g));
+}
+
+/// As `convolution_forward`, for what `suits_winograd`; `packed` is what `winograd_pack` made of the weights, `scratch`
+/// holds winograd_scratch<T>(g, threads of the pool) elements.
+template <class T>
+[[gnu::noinline]] void winograd_forward(const convolution_geometry& g, extent examples, const T* x, extent x_stride,
+                                        const T* packed, const T* bias, T* y, extent y_stride, bool accumulate,
+                                        T* scratch, thread_pool* threads = nullptr,
+                                        const epilogue<T>* after = nullptr) noexcept {
+    if (examples <= 0 || g.pixels() <= 0) return;
+    if (detail::convolution_work(g, examples) < detail::threaded_work) threads = nullptr;
+    const detail::winograd_plan<T> plan(g);
+    const detail::winograd_job<T> job{g, plan, x, x_stride, packed, bias, y, y_stride, accumulate, after};
+    const extent size = threads ? static_cast<extent>(threads->size()) : 1, rows = examples * plan.tiles_y;
+    const extent groups = (g.channels + lanes<T> - 1) / lanes<T>,
+                 panels = (g.output_channels + panel_width<T> - 1) / panel_width<T>;
+    extent blocks = (rows + plan.rows - 1) / plan.rows;
+    // Many blocks: each thread has its own. Few: the threads share the work in each.
+    const bool apart = blocks >= size;
+    if (apart) blocks = std::min((blocks + size - 1) / size * size, rows);
+    T* parts = scratch + size * plan.inputs();
+    const auto compute = [&](extent block, extent self, thread_pool* together) {
+        const extent first = rows * block / blocks, last = rows * (block + 1) / blocks;
+        T* inputs = scratch + self * plan.inputs();
+        detail::split(together, (last - first) * groups, [&](extent part, extent begin, extent end) {
+            for (extent item = begin; item < end; ++item)
+                detail::winograd_transform(
+                    job, first + item / groups, item % groups, parts + (self + part) * plan.part(g),
+                    inputs + item / groups * plan.tiles_x * plan.channel_row + item % groups * lanes<T>);
+        });
+        detail::split(together, panels, [&](extent part, extent begin, extent end) {
+            for (extent panel = begin; panel < end; ++panel)
+                detail::winograd_panel(job, first, last, panel, inputs, parts + (self + part) * plan.part(g));
+        });
+    };
+    detail::split(apart ? threads : nullptr, apart ? size : 1, [&](extent, extent begin, extent end) {
+        for (extent self = begin; self < end; ++self)
+            for (extent block = blocks * self / size; apart && block < blocks * (self + 1) / size; ++block)
+                compute(block, self, nullptr);
+        for (extent block = 0; !apart && block < blocks; ++block) compute(block, extent{0}, threads);
+    });
+}
+
+}  // namespace bespoke::kernels
+
 namespace bespoke::kernels {
 
 // Order of arithmetic of a forward pass: each element is one chain of fma from its start (bias, or what is there)
 // over channel, kernel row, kernel column, ascending. Taps in the padding take part as zeros. Threads split outputs
 // only.
 //
+// That holds for the direct sums; 3 x 3 kernels may take another way, see winograd.hpp.
+//
 // How: a tile multiplies a few pixels with a panel of output channels. It reads the image through two tables of
 // offsets, one of the pixels and one of the taps, so nothing is copied but images that need padding. What comes out
-// has its channels last and is transposed into y, a block of pixels at a time.
+// has its channels last and is transposed into y, a block of pixels at a time. Where an output is the sum of few
+// products the pixels are the columns instead, see convolution_rows.hpp.
 
 namespace detail {
 
@@ -3460,6 +5736,7 @@ struct forward_job {
     T* y;
     extent y_stride;
     bool accumulate;
+    const epilogue<T>* after;
 };
 
 /// The images of one group, copied where the layout is not theirs.
@@ -3512,50 +5789,68 @@ template <class T>
                 count, pixels, sums_rows, columns);
         }
         transpose(sums, width, count, columns, y, g.pixels());
+        if (job.after != nullptr) (*job.after)({y, columns, count, g.pixels()});
     }
 }
 
-/// Items are (example, group, block of output rows).
+/// Items are (example, group, block of output rows), for narrow groups and what `suits_rows`.
 template <class T>
-[[gnu::noinline]] void narrow_forward_items(const forward_job<T>& job, extent first, extent last,
-                                            T* image_space) noexcept {
+[[gnu::noinline]] void row_items(const forward_job<T>& job, extent first, extent last, T* image_space) noexcept {
     const convolution_geometry& g = job.g;
     const extent blocks = (g.output_height + narrow_rows - 1) / narrow_rows, outputs = g.group_outputs();
     const T* image = nullptr;
     extent held_image = -1;
     for (extent item = first; item < last; ++item) {
         const extent block = item % blocks, where = item / blocks, example = where / g.groups,
-                     group = where % g.groups, row = block * narrow_rows;
+                     group = where % g.groups, row = block * narrow_rows,
+                     last_row = std::min(row + narrow_rows, g.output_height);
         if (std::exchange(held_image, where) != where)
             image = group_image(g, job.layout, job.x + example * job.x_stride, group, image_space);
-        narrow_forward(g, job.layout, image, job.weights + group * outputs * g.group_channels() * g.taps(),
-                       job.bias != nullptr ? job.bias + group * outputs : nullptr, job.accumulate, row,
-                       std::min(row + narrow_rows, g.output_height),
-                       job.y + example * job.y_stride + group * outputs * g.pixels());
+        T* y = job.y + example * job.y_stride + group * outputs * g.pixels();
+        const extent size = g.group_channels() * g.taps();
+        const T* bias = job.bias != nullptr ? job.bias + group * outputs : nullptr;
+        if (is_narrow<T>(outputs))
+            narrow_forward(g, job.layout, image, job.weights + group * outputs * size, bias, job.accumulate, row,
+                           last_row, y);
+        else
+            rows_forward(g, job.layout, image, job.weights + group * packed_size<T>(size, outputs), bias, row,
+                         last_row, y);
+        if (job.after != nullptr)
+            (*job.after)({y + row * g.output_width, outputs, (last_row - row) * g.output_width, g.pixels()});
     }
 }
 
 /// The elements of scratch that each thread has for itself.
 template <class T>
 constexpr extent forward_part(const convolution_geometry& g) {
-    const bool narrow = is_narrow<T>(g.group_outputs());
-    const extent image = image_size(make_layout(g, narrow), g.group_channels());
-    return narrow ? image : packed_size<T>(1, image) + table_size * panel_width<T>;
+    if (suits_depthwise(g)) return 0;
+    if (suits_pointwise<T>(g)) return pointwise_part<T>(g);
+    const auto image = [&](bool by_rows) { return image_size(make_layout(g, by_rows), g.group_channels()); };
+    if (is_narrow<T>(g.group_outputs())) return image(true);
+    return std::max(packed_size<T>(1, image(false)) + table_size * panel_width<T>, suits_rows<T>(g) ? image(true) : 0);
 }
+template <class T>
+constexpr bool uses_winograd(const convolution_geometry& g) {
+    return std::is_same_v<T, float> && g.winograd && suits_winograd(g);
+}
+
 }  // namespace detail
 
 /// Elements that `convolution_pack` writes.
 template <class T>
 constexpr extent convolution_packed_size(const convolution_geometry& g) noexcept {
+    if (detail::uses_winograd<T>(g)) return winograd_packed_size<T>(g);
     if (detail::is_narrow<T>(g.group_outputs())) return 0;
     return g.groups * packed_size<T>(g.group_channels() * g.taps(), g.group_outputs());
 }
 
 /// The weights in the order in which `convolution_forward` reads them. Of the geometry the channels, kernel sizes and
-/// groups matter.
+/// groups matter, and with `winograd` strides and dilations.
 template <class T>
 [[gnu::noinline]] void convolution_pack(const convolution_geometry& g, const T* weights, T* packed,
                                         thread_pool* threads = nullptr) noexcept {
+    if constexpr (std::is_same_v<T, float>)
+        if (detail::uses_winograd<T>(g)) return winograd_pack(g, weights, packed, threads);
     const extent outputs = g.group_outputs(), size = g.group_channels() * g.taps();
     if (detail::is_narrow<T>(outputs)) return;
     for (extent group = 0; group < g.groups; ++group)
@@ -3567,40 +5862,57 @@ template <class T>
 template <class T>
 constexpr extent convolution_forward_scratch(const convolution_geometry& g, extent threads) noexcept {
     if (std::min({g.channels, g.output_channels, g.pixels()}) <= 0) return 0;
-    return convolution_packed_size<T>(g) + threads * detail::forward_part<T>(g);
+    return convolution_packed_size<T>(g) + (detail::suits_pointwise<T>(g) ? detail::pointwise_copy(g) : 0) +
+           (detail::uses_winograd<T>(g) ? winograd_scratch<T>(g, threads) : threads * detail::forward_part<T>(g));
 }
 
 /// y = conv(x) + bias, or y += conv(x) where `accumulate` (then `bias` is null); `bias` may be null.
 ///
 /// `x_stride` and `y_stride` are the elements between examples. `scratch` holds
 /// convolution_forward_scratch<T>(g, threads of the pool) elements. `packed` is what `convolution_pack` made of the
-/// weights; null: it is made here.
+/// weights; null: it is made here. `after` is run on each block of y; its rows are channels, its columns pixels that
+/// follow each other.
 template <class T>
 [[gnu::noinline]] void convolution_forward(const convolution_geometry& g, extent examples, const T* x,
                                            extent x_stride, const T* weights, const T* bias, T* y,
                                            extent y_stride, bool accumulate, T* scratch,
                                            thread_pool* threads = nullptr,
-                                           const T* packed = nullptr) noexcept {
+                                           const T* packed = nullptr,
+                                           const epilogue<T>* after = nullptr) noexcept {
     if (examples <= 0 || g.pixels() <= 0 || g.output_channels <= 0) return;
     if (detail::convolution_work(g, examples) < detail::threaded_work) threads = nullptr;
+    T* parts = scratch + convolution_packed_size<T>(g);
+    if constexpr (std::is_same_v<T, float>)
+        if (detail::uses_winograd<T>(g)) {
+            if (packed == nullptr) winograd_pack(g, weights, scratch, threads);
+            return winograd_forward(g, examples, x, x_stride, packed != nullptr ? packed : scratch, bias, y, y_stride,
+                                    accumulate, parts, threads, after);
+        }
+    if (detail::suits_depthwise(g))
+        return parallel_for(threads, examples * g.channels, 1, [&](extent first, extent last) {
+            detail::depthwise_forward(g, first, last, x, x_stride, weights, bias, y, y_stride, accumulate, after);
+        });
     const extent outputs = g.group_outputs();
-    const bool narrow = detail::is_narrow<T>(outputs);
-    const auto layout = detail::make_layout(g, narrow);
-    detail::forward_job<T> job{g, layout, x, x_stride, weights, bias, y, y_stride, accumulate};
+    const bool narrow = detail::is_narrow<T>(outputs), by_rows = narrow || (detail::suits_rows<T>(g) && !accumulate);
+    const auto layout = detail::make_layout(g, by_rows);
+    detail::forward_job<T> job{g, layout, x, x_stride, weights, bias, y, y_stride, accumulate, after};
     extent items = examples * g.groups;
-    if (narrow)
+    if (by_rows)
         items *= (g.output_height + detail::narrow_rows - 1) / detail::narrow_rows;
-    else {
+    else
         items *= (outputs + panel_width<T> - 1) / panel_width<T> *
                  ((g.pixels() + detail::table_size - 1) / detail::table_size);
+    if (!narrow) {
         if (packed == nullptr) convolution_pack(g, weights, scratch, threads);
         job.weights = packed != nullptr ? packed : scratch;
     }
-    T* parts = scratch + convolution_packed_size<T>(g);
+    if (detail::suits_pointwise<T>(g))
+        return detail::pointwise_forward<T>({g, x, x_stride, job.weights, bias, y, y_stride, accumulate, after},
+                                            examples, parts, threads);
     detail::split(threads, items, [&](extent part, extent first, extent last) {
         T* space = parts + part * detail::forward_part<T>(g);
-        if (narrow)
-            detail::narrow_forward_items(job, first, last, space);
+        if (by_rows)
+            detail::row_items(job, first, last, space);
         else
             detail::forward_items(job, first, last, space + detail::table_size * panel_width<T>, space);
     });
@@ -3613,6 +5925,9 @@ namespace bespoke::kernels {
 // Order of arithmetic of the backward passes, threads split outputs only:
 //   input    each element of dx gets one chain of fma from 0 over kernel row, kernel column, output channel,
 //            ascending, of the taps that lie on an output; then it is added to what is there;
+//            In depthwise convolutions of stride 1 (`flips_depthwise`) the chain begins with what is there and runs
+//            over kernel row and column descending; taps beside the outputs take part as zeros.
+//            3 x 3 kernels of stride 1 may take the way of winograd.hpp, what it gives is added to what is there;
 //   weights  one chain of fma from what is there over example, output row, output column, ascending; in narrow groups
 //            `lanes` chains for each example, see `narrow_weights`.
 //
@@ -3625,6 +5940,24 @@ namespace detail {
 /// Rows of the image whose gradient is summed up together: such that the sums stay near.
 inline extent backward_rows(const convolution_geometry& g) noexcept {
     return std::clamp<extent>(512 / g.covered_columns(), 1, g.height);
+}
+
+/// Whether dx is a depthwise convolution of dy with the kernel turned round.
+constexpr bool flips_depthwise(const convolution_geometry& g) noexcept {
+    return suits_depthwise(g) && g.stride_x == 1;
+}
+/// The convolution of dy, with the kernel turned round, that gives dx; of one with stride and dilation 1.
+constexpr convolution_geometry turned_round(convolution_geometry g) noexcept {
+    std::swap(g.channels, g.output_channels);
+    std::swap(g.height, g.output_height);
+    std::swap(g.width, g.output_width);
+    g.pad_top = g.kernel_height - 1 - g.pad_top;
+    g.pad_left = g.kernel_width - 1 - g.pad_left;
+    return g;
+}
+template <class T>
+constexpr bool turns_winograd(const convolution_geometry& g) noexcept {
+    return uses_winograd<T>(turned_round(g));
 }
 
 template <class T>
@@ -3832,15 +6165,19 @@ constexpr extent backward_weights_part(const convolution_geometry& g) {
 /// Elements that `convolution_backward_pack` writes.
 template <class T>
 constexpr extent convolution_backward_packed_size(const convolution_geometry& g) noexcept {
+    if (detail::turns_winograd<T>(g)) return winograd_packed_size<T>(detail::turned_round(g));
     if (detail::is_narrow<T>(g.group_channels())) return 0;
     return g.groups * g.taps() * packed_size<T>(g.group_outputs(), g.group_channels());
 }
 
 /// The weights in the order in which `convolution_backward_input` reads them. Of the geometry the channels, kernel
-/// sizes and groups matter.
+/// sizes and groups matter, and with `winograd` strides and dilations.
 template <class T>
 [[gnu::noinline]] void convolution_backward_pack(const convolution_geometry& g, const T* weights, T* packed,
                                                  thread_pool* threads = nullptr) noexcept {
+    if constexpr (std::is_same_v<T, float>)
+        if (detail::turns_winograd<T>(g))
+            return winograd_pack(detail::turned_round(g), weights, packed, threads, true);
     if (detail::is_narrow<T>(g.group_channels())) return;
     if (g.channels * g.group_outputs() * g.taps() < detail::threaded_elements) threads = nullptr;
     parallel_for(threads, g.output_channels, 1, [&](extent first, extent last) {
@@ -3852,7 +6189,9 @@ template <class T>
 template <class T>
 extent convolution_backward_scratch(const convolution_geometry& g, extent threads) noexcept {
     if (std::min({g.channels, g.output_channels, g.pixels(), g.plane()}) <= 0) return 0;
-    return std::max(convolution_backward_packed_size<T>(g) + threads * detail::backward_input_part<T>(g),
+    const extent input = detail::turns_winograd<T>(g) ? winograd_scratch<T>(detail::turned_round(g), threads)
+                                                      : threads * detail::backward_input_part<T>(g);
+    return std::max(convolution_backward_packed_size<T>(g) + input,
                     threads * detail::backward_weights_part<T>(g));
 }
 
@@ -3872,14 +6211,26 @@ template <class T>
                                                   const T* packed = nullptr) noexcept {
     if (examples <= 0 || std::min({g.channels, g.output_channels, g.pixels(), g.plane()}) <= 0) return;
     if (detail::convolution_work(g, examples) < detail::threaded_work) threads = nullptr;
+    if (detail::flips_depthwise(g)) {
+        const convolution_geometry flipped = detail::turned_round(g);
+        return parallel_for(threads, examples * g.channels, 1, [&](extent first, extent last) {
+            detail::depthwise_forward<T>(flipped, first, last, dy, dy_stride, weights, nullptr, dx, dx_stride, true,
+                                         nullptr, true);
+        });
+    }
+    if (packed == nullptr) convolution_backward_pack(g, weights, scratch, threads);
+    T* parts = scratch + convolution_backward_packed_size<T>(g);
+    if constexpr (std::is_same_v<T, float>)
+        if (detail::turns_winograd<T>(g))
+            return winograd_forward<T>(detail::turned_round(g), examples, dy, dy_stride,
+                                       packed != nullptr ? packed : scratch, nullptr, dx, dx_stride, true, parts,
+                                       threads);
     const bool narrow = detail::is_narrow<T>(g.group_channels());
     const extent height = detail::backward_rows(g);
     const extent items = examples * g.groups * ((g.height + height - 1) / height) *
                          (narrow ? 1 : (g.group_channels() + panel_width<T> - 1) / panel_width<T>);
-    if (packed == nullptr) convolution_backward_pack(g, weights, scratch, threads);
     const detail::backward_input_job<T> job{
         g, dy, dy_stride, narrow ? weights : packed != nullptr ? packed : scratch, dx, dx_stride};
-    T* parts = scratch + convolution_backward_packed_size<T>(g);
     detail::split(threads, items, [&](extent part, extent first, extent last) {
         T* space = parts + part * detail::backward_input_part<T>(g);
         (narrow ? detail::narrow_backward_input_items<T> : detail::backward_input_items<T>)(job, first, last,
@@ -4090,16 +6441,13 @@ struct convolution {
                    field{"outputShape", &convolution::output_size}};
     static constexpr input_count inputs{1, 2};
     static constexpr bool batched = true;
+    static constexpr bool runs_epilogue = true;
     static constexpr backward_needs needs{.input = true, .output = false};
 
     template <class T>
-    struct parameters {
-        T weights, bias;
-    };
+    using parameters = weights_and_bias<T>;
     template <class T>
-    static constexpr auto parameter_fields =
-        std::array{parameter_field{"weights", &parameters<T>::weights, initial::glorot},
-                   parameter_field{"bias", &parameters<T>::bias, initial::zero}};
+    static constexpr auto parameter_fields = weights_and_bias<T>::fields;
 
     constexpr outcome output_shape(std::span<const shape> xs) const {
         const shape& x = xs[0];
@@ -4156,18 +6504,19 @@ struct convolution {
 
     template <class T>
     extent scratch_size(std::span<const shape> xs, extent, extent threads) const {
-        return kernels::convolution_scratch<T>(geometry(xs[0]), threads);
+        return std::max(kernels::convolution_scratch<T>(geometry(xs[0], {.winograd = true}), threads),
+                        kernels::convolution_scratch<T>(geometry(xs[0], {.winograd = false}), threads));
     }
 
     template <class T>
-    extent prepared_size(std::span<const shape> xs) const {
+    extent prepared_size(std::span<const shape> xs, const arithmetic& how) const {
         if (xs.size() == 2) return 0;  // the weights come with each example
-        const auto g = geometry(xs[0]);
+        const auto g = geometry(xs[0], how);
         return is_deconvolution ? kernels::convolution_backward_packed_size<T>(g)
                                 : kernels::convolution_packed_size<T>(g);
     }
     template <class P, class T>
-    void prepare(const P& p, T* prepared) const noexcept {
+    void prepare(const P& p, T* prepared, const arithmetic& how) const noexcept {
         if (!p.weights) return;
         kernels::convolution_geometry g{};
         g.groups = groups();
@@ -4175,6 +6524,7 @@ struct convolution {
         g.channels = p.weights[1] * groups();
         g.kernel_height = kernel_size[0];
         g.kernel_width = kernel_size[1];
+        set_steps(g, how);
         if (is_deconvolution)
             kernels::convolution_backward_pack<T>(g, p.weights.data, prepared);
         else
@@ -4185,7 +6535,7 @@ struct convolution {
     void forward(std::span<const X> xs, std::span<const Y> ys, const P& p, W& w) const noexcept {
         const X& x = xs[0];
         const Y& y = ys[0];
-        const auto g = geometry(x.dimensions);
+        const auto g = geometry(x.dimensions, w.how);
         if (is_deconvolution) {
             const extent plane = g.height * g.width;
             each_call(xs, y.examples, [&](extent example, extent examples) {
@@ -4196,6 +6546,7 @@ struct convolution {
                                   out + i * plane);
                 kernels::convolution_backward_input(g, rows, x.example(example), size, p.weights.data, out,
                                                     output_channels * plane, w.scratch, w.threads, w.prepared);
+                if (w.after != nullptr) (*w.after)({out, rows * output_channels, plane, plane});
             });
             return;
         }
@@ -4204,7 +6555,7 @@ struct convolution {
             const auto* weights = xs.size() == 2 ? xs[1].example(example) : p.weights.data;
             kernels::convolution_forward(g, examples * rows, x.example(example), x.size() / rows, weights,
                                          p.bias.data, y.example(example), y.size() / rows, false, w.scratch,
-                                         w.threads, xs.size() == 2 ? nullptr : w.prepared);
+                                         w.threads, xs.size() == 2 ? nullptr : w.prepared, w.after);
         });
     }
 
@@ -4213,7 +6564,7 @@ struct convolution {
                   const P& p, const Dp& dp, W& w) const noexcept {
         const X &x = xs[0], &dy = dys[0];
         const Dx& dx = dxs[0];
-        const auto g = geometry(x.dimensions);
+        const auto g = geometry(x.dimensions, w.how);
         const extent x_size = x.size() / rows_of(x.dimensions), y_size = dy.size() / rows_of(x.dimensions);
         if (dp.bias) {
             const extent rows = dy.examples * rows_of(x.dimensions);
@@ -4324,8 +6675,16 @@ private:
         return checked_size({x.from_end(3), covered(0), covered(1)}, largest_image);
     }
 
+    /// What does not depend on the input, and how the weights are prepared.
+    constexpr void set_steps(kernels::convolution_geometry& g, const arithmetic& how) const {
+        g.stride_y = stride[0];
+        g.stride_x = stride[1];
+        g.dilation_y = dilation(0);
+        g.dilation_x = dilation(1);
+        g.winograd = how.winograd && !is_deconvolution && stride[0] == 1 && stride[1] == 1;
+    }
     /// What the kernels are told: of a deconvolution, the convolution whose transpose it is.
-    constexpr kernels::convolution_geometry geometry(const shape& x) const {
+    constexpr kernels::convolution_geometry geometry(const shape& x, const arithmetic& how) const {
         const window_axis y_axis = axis_of(x, 0), x_axis = axis_of(x, 1);
         const extent channels = x.from_end(3), height = x.from_end(2), width = x.from_end(1);
         kernels::convolution_geometry g{};
@@ -4337,11 +6696,10 @@ private:
         g.output_width = is_deconvolution ? width : x_axis.outputs;
         g.kernel_height = kernel_size[0];
         g.kernel_width = kernel_size[1];
+        set_steps(g, how);
         // a single window makes no step: a large stride would only cost the kernel memory
-        g.stride_y = g.output_height == 1 ? 1 : stride[0];
-        g.stride_x = g.output_width == 1 ? 1 : stride[1];
-        g.dilation_y = dilation(0);
-        g.dilation_x = dilation(1);
+        if (g.output_height == 1) g.stride_y = 1;
+        if (g.output_width == 1) g.stride_x = 1;
         g.pad_top = y_axis.before;
         g.pad_left = x_axis.before;
         g.groups = groups();
@@ -4367,20 +6725,10 @@ namespace bespoke {
 struct copy {
     static constexpr auto key = "copy";
     static constexpr auto fields = std::tuple{};
-    static constexpr bool batched = true;
+    static constexpr bool same_elements = true;
     static constexpr bool overwrites = true;
-    static constexpr backward_needs needs{.input = false, .output = false};
 
     constexpr outcome output_shape(const shape& x) const { return x; }
-
-    template <class X, class Y, class P, class W>
-    void forward(X x, Y y, const P&, W&) const noexcept {
-        kernels::copy(x.total(), x.data, y.data);
-    }
-    template <class X, class Y, class Dy, class Dx, class P, class Dp, class W>
-    void backward(X, Y, Dy dy, Dx dx, const P&, const Dp&, W&) const noexcept {
-        if (dx) kernels::accumulate(dy.total(), dy.data, dx.data);
-    }
     friend bool operator==(const copy&, const copy&) = default;
 };
 
@@ -4399,106 +6747,42 @@ extent table_row(T x, extent rows) {
     return static_cast<extent>(at + 0.5);
 }
 
-/// table [rows, columns] = the weights [columns, rows] reflected, plus the bias (null: none) in each row.
+/// The vectors that were looked up since the weights changed, where they lie side by side: in the weights
+/// [columns, rows] an element of a vector lies a whole row behind the one before it.
 template <class T>
-void prepare_table(extent rows, extent columns, const T* weights, const T* bias, T* table) noexcept {
-    kernels::transpose(weights, rows, columns, rows, table, columns);
-    for (extent r = 0; bias != nullptr && r < rows; ++r) kernels::accumulate(columns, bias, table + r * columns);
-}
+struct vector_table {
+    static constexpr extent block = 16;  ///< columns that share a cache line
 
-template <class T>
-void look_up(extent count, const T* x, extent rows, extent columns, const T* table, T* y,
-             thread_pool* threads) noexcept {
-    if (count * columns < (1 << 14)) threads = nullptr;
-    parallel_for(threads, count, 1, [&](extent first, extent last) {
-        for (extent i = first; i < last; ++i)
-            kernels::copy(columns, table + table_row(x[i], rows) * columns, y + i * columns);
-    });
-}
+    extent rows, columns;
+    T* memory;  ///< the vectors [rows, columns], and for each whether it is there: 0 or 1
 
-/// Adds to the gradients of weights [columns, rows] and bias [columns], null where not wanted. An element is summed
-/// up in the order of the indices: threads split the columns.
-template <class T>
-void look_up_backward(extent count, const T* x, extent rows, extent columns, const T* dy, T* weights, T* bias,
-                      thread_pool* threads) noexcept {
-    if (bias != nullptr) kernels::column_sums(count, columns, dy, columns, bias, threads);
-    if (weights == nullptr) return;
-    if (count * columns < (1 << 14)) threads = nullptr;
-    constexpr extent block = 16;  // columns whose gradients share a cache line
-    parallel_for(threads, columns, block, [&](extent first, extent last) {
-        for (extent begin = first; begin < last; begin += block) {
-            const extent end = std::min(begin + block, last);
-            for (extent i = 0; i < count; ++i) {
-                T* to = weights + table_row(x[i], rows);
-                for (extent c = begin; c < end; ++c) to[c * rows] += dy[i * columns + c];
+    static constexpr extent size(extent rows, extent columns) { return rows * (columns + 1); }
+    const T* vector(extent row) const { return memory + row * columns; }
+    T& present(extent row) const { return memory[rows * columns + row]; }
+
+    void clear() const noexcept { kernels::fill(rows, T(0), &present(0)); }
+    /// Fetches the vectors that x names: columns of weights, plus the bias (null: none).
+    void fetch(extent count, const T* x, const T* weights, const T* bias, thread_pool* threads) const noexcept {
+        bool complete = true;
+        for (extent i = 0; i < count; ++i) complete = complete && present(table_row(x[i], rows)) != T(0);
+        if (complete) return;
+        parallel_for(threads, columns, block, [&](extent first, extent last) {
+            for (extent begin = first; begin < last; begin += block) {
+                const extent end = std::min(begin + block, last);
+                for (extent i = 0; i < count; ++i) {
+                    const extent row = table_row(x[i], rows);
+                    if (present(row) != T(0)) continue;
+                    T* to = memory + row * columns;
+                    for (extent c = begin; c < end; ++c)
+                        to[c] = bias == nullptr ? weights[c * rows + row] : weights[c * rows + row] + bias[c];
+                }
             }
-        }
-    });
-}
+        });
+        for (extent i = 0; i < count; ++i) present(table_row(x[i], rows)) = T(1);
+    }
+};
 
 }  // namespace detail
-
-/// Looks vectors up: y is column x of W, plus b.
-///
-/// W [output_channels, input_dim], b [output_channels].
-/// x [.., n, 1, 1, 1] of rank 4 or 5 -> y [.., n, output_channels, 1, 1]; one index [1, 1, 1] goes beyond the
-/// specification. x holds indices from 0 to input_dim - 1: another number means the nearest of them, NaN means 0.
-/// No gradient passes to x.
-/// Core ML specification, EmbeddingLayerParams.
-struct embedding {
-    extent input_dim = unset;
-    extent output_channels = unset;
-    bool has_bias = false;
-
-    static constexpr auto key = "embedding";
-    static constexpr auto fields = std::tuple{field{"inputDim", &embedding::input_dim},
-                                              field{"outputChannels", &embedding::output_channels},
-                                              field{"hasBias", &embedding::has_bias}};
-    static constexpr bool batched = true;
-    static constexpr backward_needs needs{.input = true, .output = false};
-
-    template <class T>
-    struct parameters {
-        T weights, bias;
-    };
-    template <class T>
-    static constexpr auto parameter_fields =
-        std::array{parameter_field{"weights", &parameters<T>::weights, initial::glorot},
-                   parameter_field{"bias", &parameters<T>::bias, initial::zero}};
-
-    constexpr outcome output_shape(const shape& x) const {
-        if (x.rank() < 3 || x.rank() > 5 || x.from_end(3) != 1 || x.from_end(2) != 1 || x.from_end(1) != 1)
-            return shape_fault("an input [n, 1, 1, 1] or [m, n, 1, 1, 1] of indices wanted, its shape is ", x);
-        if (input_dim < 1) return value_fault("inputDim from 1 up wanted, ", input_dim, " given");
-        if (output_channels < 1)
-            return value_fault("outputChannels from 1 up wanted, ", output_channels, " given");
-        shape y = x;
-        y.from_end(3) = output_channels;
-        return y;
-    }
-    constexpr parameters<shape> parameter_shapes(const shape&) const {
-        return {.weights = {output_channels, input_dim}, .bias = has_bias ? shape{output_channels} : absent};
-    }
-
-    template <class T>
-    extent prepared_size(const shape&) const {
-        return input_dim * output_channels;
-    }
-    template <class P, class T>
-    void prepare(const P& p, T* prepared) const noexcept {
-        detail::prepare_table<T>(input_dim, output_channels, p.weights.data, p.bias.data, prepared);
-    }
-    template <class X, class Y, class P, class W>
-    void forward(X x, Y y, const P&, W& w) const noexcept {
-        detail::look_up(x.total(), x.data, input_dim, output_channels, w.prepared, y.data, w.threads);
-    }
-    template <class X, class Y, class Dy, class Dx, class P, class Dp, class W>
-    void backward(X x, Y, Dy dy, Dx, const P&, const Dp& dp, W& w) const noexcept {
-        detail::look_up_backward(x.total(), x.data, input_dim, output_channels, dy.data, dp.weights.data,
-                                 dp.bias.data, w.threads);
-    }
-    friend bool operator==(const embedding&, const embedding&) = default;
-};
 
 /// Looks vectors up: y is column x of W, plus b.
 ///
@@ -4519,13 +6803,9 @@ struct embedding_nd {
     static constexpr backward_needs needs{.input = true, .output = false};
 
     template <class T>
-    struct parameters {
-        T weights, bias;
-    };
+    using parameters = weights_and_bias<T>;
     template <class T>
-    static constexpr auto parameter_fields =
-        std::array{parameter_field{"weights", &parameters<T>::weights, initial::glorot},
-                   parameter_field{"bias", &parameters<T>::bias, initial::zero}};
+    static constexpr auto parameter_fields = weights_and_bias<T>::fields;
 
     constexpr outcome output_shape(const shape& x) const {
         if (x.rank() < 1 || x.from_end(1) != 1)
@@ -4542,26 +6822,325 @@ struct embedding_nd {
 
     template <class T>
     extent prepared_size(const shape&) const {
-        return vocab_size * embedding_size;
+        return detail::vector_table<T>::size(vocab_size, embedding_size);
     }
     template <class P, class T>
-    void prepare(const P& p, T* prepared) const noexcept {
-        detail::prepare_table<T>(vocab_size, embedding_size, p.weights.data, p.bias.data, prepared);
+    void prepare(const P&, T* prepared) const noexcept {
+        detail::vector_table<T>{vocab_size, embedding_size, prepared}.clear();
     }
     template <class X, class Y, class P, class W>
-    void forward(X x, Y y, const P&, W& w) const noexcept {
-        detail::look_up(extent{x.total()}, x.data, vocab_size, embedding_size, w.prepared, y.data, w.threads);
+    void forward(X x, Y y, const P& p, W& w) const noexcept {
+        using T = typename X::value_type;
+        const extent count = x.total(), columns = embedding_size;
+        thread_pool* threads = count * columns < (1 << 14) ? nullptr : w.threads;
+        const detail::vector_table<T> table{vocab_size, columns, w.prepared};
+        table.fetch(count, x.data, p.weights.data, p.bias.data, threads);
+        parallel_for(threads, count, 1, [&](extent first, extent last) {
+            for (extent i = first; i < last; ++i)
+                kernels::copy(columns, table.vector(detail::table_row(x.data[i], vocab_size)), y.data + i * columns);
+        });
     }
+    /// An element is summed up in the order of the indices: threads split the columns.
     template <class X, class Y, class Dy, class Dx, class P, class Dp, class W>
     void backward(X x, Y, Dy dy, Dx, const P&, const Dp& dp, W& w) const noexcept {
-        detail::look_up_backward(extent{x.total()}, x.data, vocab_size, embedding_size, dy.data, dp.weights.data,
-                                 dp.bias.data, w.threads);
+        const extent count = x.total(), columns = embedding_size;
+        if (dp.bias) kernels::column_sums(count, columns, dy.data, columns, dp.bias.data, w.threads);
+        if (!dp.weights) return;
+        constexpr extent block = detail::vector_table<typename X::value_type>::block;
+        thread_pool* threads = count * columns < (1 << 14) ? nullptr : w.threads;
+        parallel_for(threads, columns, block, [&](extent first, extent last) {
+            for (extent begin = first; begin < last; begin += block) {
+                const extent end = std::min(begin + block, last);
+                for (extent i = 0; i < count; ++i) {
+                    auto* to = dp.weights.data + detail::table_row(x.data[i], vocab_size);
+                    for (extent c = begin; c < end; ++c) to[c * vocab_size] += dy.data[i * columns + c];
+                }
+            }
+        });
     }
     friend bool operator==(const embedding_nd&, const embedding_nd&) = default;
 };
 
+/// `embedding_nd` for indices that stand alone on three axes: W [output_channels, input_dim], b [output_channels];
+/// x [.., n, 1, 1, 1] of rank 4 or 5 -> y [.., n, output_channels, 1, 1]. One index [1, 1, 1] goes beyond the
+/// specification.
+/// Core ML specification, EmbeddingLayerParams.
+struct embedding {
+    extent input_dim = unset;
+    extent output_channels = unset;
+    bool has_bias = false;
+
+    static constexpr auto key = "embedding";
+    static constexpr auto fields = std::tuple{field{"inputDim", &embedding::input_dim},
+                                              field{"outputChannels", &embedding::output_channels},
+                                              field{"hasBias", &embedding::has_bias}};
+
+    constexpr outcome output_shape(const shape& x) const {
+        if (x.rank() < 3 || x.rank() > 5 || x.from_end(3) != 1 || x.from_end(2) != 1 || x.from_end(1) != 1)
+            return shape_fault("an input [n, 1, 1, 1] or [m, n, 1, 1, 1] of indices wanted, its shape is ", x);
+        if (input_dim < 1) return value_fault("inputDim from 1 up wanted, ", input_dim, " given");
+        if (output_channels < 1)
+            return value_fault("outputChannels from 1 up wanted, ", output_channels, " given");
+        shape y = x;
+        y.from_end(3) = output_channels;
+        return y;
+    }
+    constexpr embedding_nd equivalent(const shape&) const {
+        return {.vocab_size = input_dim, .embedding_size = output_channels, .has_bias = has_bias};
+    }
+    friend bool operator==(const embedding&, const embedding&) = default;
+};
+
 }  // namespace bespoke
 
+
+
+
+namespace bespoke::kernels {
+
+/// A box of elements that two arrays hold in different places: element (i0, i1, ...) lies at the sum of ik from[k]
+/// in the one and at the sum of ik to[k] in the other. Steps may be negative.
+///
+/// Axes are added from the outermost to the innermost. Those of one element are left out, and neighbours that both
+/// arrays walk as one are joined.
+struct strided_walk {
+    static constexpr std::size_t most = max_rank + 1;  ///< the examples are an axis too
+
+    std::size_t rank = 0;
+    extent extents[most]{}, from[most]{}, to[most]{};
+
+    constexpr void add(extent size, extent from_step, extent to_step) {
+        if (size == 1) return;
+        const std::size_t outer = rank - 1;
+        if (rank > 0 && from[outer] == from_step * size && to[outer] == to_step * size)
+            extents[outer] *= size;
+        else
+            extents[rank++] = size;
+        from[rank - 1] = from_step;
+        to[rank - 1] = to_step;
+    }
+    constexpr strided_walk reversed() const {
+        strided_walk w = *this;
+        for (std::size_t axis = 0; axis < rank; ++axis) {
+            w.from[axis] = to[axis];
+            w.to[axis] = from[axis];
+        }
+        return w;
+    }
+    constexpr extent size() const {
+        extent elements = 1;
+        for (std::size_t axis = 0; axis < rank; ++axis) elements *= extents[axis];
+        return elements;
+    }
+};
+
+namespace detail {
+
+/// Elements along one side of the tiles in which a matrix is transposed.
+inline constexpr extent transposed_tile = 64;
+
+/// The first axis along which the steps are 1; none: rank.
+constexpr std::size_t contiguous_axis(const strided_walk& w, const extent (&steps)[strided_walk::most]) {
+    std::size_t axis = 0;
+    while (axis < w.rank && steps[axis] != 1) ++axis;
+    return axis;
+}
+
+/// Makes `axis` the innermost one.
+constexpr void move_inwards(strided_walk& w, std::size_t axis) {
+    for (; axis + 1 < w.rank; ++axis) {
+        std::swap(w.extents[axis], w.extents[axis + 1]);
+        std::swap(w.from[axis], w.from[axis + 1]);
+        std::swap(w.to[axis], w.to[axis + 1]);
+    }
+}
+
+/// Calls body(offset in from, offset in to, index along the last of them) for the elements [first, last) of the box
+/// of the outer `axes` axes.
+template <class Body>
+void each_outer(const strided_walk& w, std::size_t axes, extent first, extent last, const Body& body) noexcept {
+    extent index[strided_walk::most]{}, from = 0, to = 0;
+    extent rest = first;
+    for (std::size_t axis = axes; axis-- > 0; rest /= w.extents[axis]) {
+        index[axis] = rest % w.extents[axis];
+        from += index[axis] * w.from[axis];
+        to += index[axis] * w.to[axis];
+    }
+    for (extent i = first; i < last; ++i) {
+        body(from, to, axes > 0 ? index[axes - 1] : 0);
+        for (std::size_t axis = axes; axis-- > 0;) {
+            from += w.from[axis];
+            to += w.to[axis];
+            if (++index[axis] < w.extents[axis]) break;
+            from -= w.extents[axis] * w.from[axis];
+            to -= w.extents[axis] * w.to[axis];
+            index[axis] = 0;
+        }
+    }
+}
+
+/// The innermost loop.
+template <class T>
+void move_run(extent n, const T* from, extent from_step, T* to, extent to_step, bool add) noexcept {
+    if (from_step == 1 && to_step == 1) {
+        if (add)
+            accumulate(n, from, to);
+        else
+            copy(n, from, to);
+    } else if (add) {
+        for (extent i = 0; i < n; ++i) to[i * to_step] += from[i * from_step];
+    } else {
+        for (extent i = 0; i < n; ++i) to[i * to_step] = from[i * from_step];
+    }
+}
+
+template <class T>
+[[gnu::noinline]] void move_strided(strided_walk w, const T* from, T* to, bool add, thread_pool* threads) noexcept {
+    const extent elements = w.size();
+    if (elements == 0) return;
+    if (elements < (1 << 14)) threads = nullptr;
+    if (w.rank == 0) return move_run<T>(1, from, 1, to, 1, add);
+    const std::size_t reads = contiguous_axis(w, w.from), writes = contiguous_axis(w, w.to);
+    const bool reflected = reads < w.rank && writes < w.rank && reads != writes;
+    if (!reflected) {
+        move_inwards(w, writes < w.rank ? writes : reads < w.rank ? reads : w.rank - 1);
+        const std::size_t last = w.rank - 1;
+        parallel_for(threads, elements / w.extents[last], 1, [&](extent first, extent end) {
+            each_outer(w, last, first, end, [&](extent i, extent o, extent) {
+                move_run(w.extents[last], from + i, w.from[last], to + o, w.to[last], add);
+            });
+        });
+        return;
+    }
+    // a matrix of rows that are contiguous in `from`, and of columns that are in `to`
+    move_inwards(w, reads);
+    move_inwards(w, writes - (writes > reads ? 1 : 0));
+    const std::size_t last = w.rank - 1, tiles = w.rank - 2;
+    const extent rows = w.extents[last], columns = w.extents[tiles];
+    const extent row_step = w.from[last], column_step = w.to[tiles];
+    w.extents[tiles] = (columns + transposed_tile - 1) / transposed_tile;
+    w.from[tiles] *= transposed_tile;
+    w.to[tiles] *= transposed_tile;
+    parallel_for(threads, elements / (rows * columns) * w.extents[tiles], 1, [&](extent first, extent end) {
+        each_outer(w, last, first, end, [&](extent i, extent o, extent tile) {
+            const extent width = std::min(transposed_tile, columns - tile * transposed_tile);
+            for (extent row = 0; row < rows; row += transposed_tile)
+                transpose(from + i + row * row_step, row_step, std::min(transposed_tile, rows - row), width,
+                          to + o + row, column_step, add);
+        });
+    });
+}
+
+}  // namespace detail
+
+/// to = from for every element of the box, whose places in `to` differ. The arrays do not overlap.
+template <class T>
+void copy_strided(const strided_walk& w, const T* from, T* to, thread_pool* threads = nullptr) noexcept {
+    detail::move_strided(w, from, to, false, threads);
+}
+
+/// to += from for every element of the box, whose places in `to` differ. The arrays do not overlap.
+template <class T>
+void accumulate_strided(const strided_walk& w, const T* from, T* to, thread_pool* threads = nullptr) noexcept {
+    detail::move_strided(w, from, to, true, threads);
+}
+
+}  // namespace bespoke::kernels
+
+namespace bespoke {
+namespace detail {
+
+/// Whether `axes` holds each of 0 to rank - 1 once.
+constexpr bool is_permutation(const shape& axes, std::size_t rank) {
+    bool met[max_rank]{};
+    for (extent axis : axes) {
+        if (axis < 0 || axis >= static_cast<extent>(rank) || met[axis]) return false;
+        met[axis] = true;
+    }
+    return axes.rank() == rank;
+}
+
+/// From x to y, whose axis i is axis axes[i] of x, for all examples.
+constexpr kernels::strided_walk transposition(const shape& x, const shape& axes, extent examples) {
+    kernels::strided_walk w;
+    w.add(examples, x.size(), x.size());
+    extent behind = x.size();
+    for (extent a : axes) {
+        const auto axis = static_cast<std::size_t>(a);
+        if (x[axis] > 0) behind /= x[axis];
+        w.add(x[axis], x.product(axis + 1, x.rank()), behind);
+    }
+    return w;
+}
+
+}  // namespace detail
+
+/// y of which axis i is axis axes[i] of x: x [6, 7, 8, 9] with axes [3, 1, 2, 0] -> y [9, 7, 8, 6].
+/// Core ML specification, TransposeLayerParams.
+struct transpose {
+    shape axes;
+
+    static constexpr auto key = "transpose";
+    static constexpr auto fields = std::tuple{field{"axes", &transpose::axes}};
+    static constexpr bool batched = true;
+    static constexpr backward_needs needs{.input = false, .output = false};
+
+    constexpr outcome output_shape(const shape& x) const {
+        if (!detail::is_permutation(axes, x.rank()))
+            return value_fault("a permutation of the axes of its input wanted, axes ", axes, " given for the shape ",
+                               x);
+        shape y;
+        for (extent axis : axes) y.push_back(x[static_cast<std::size_t>(axis)]);
+        return y;
+    }
+
+    template <class X, class Y, class P, class W>
+    void forward(X x, Y y, const P&, W& w) const noexcept {
+        kernels::copy_strided(detail::transposition(x.dimensions, axes, x.examples), x.data, y.data, w.threads);
+    }
+    template <class X, class Y, class Dy, class Dx, class P, class Dp, class W>
+    void backward(X, Y, Dy dy, Dx dx, const P&, const Dp&, W& w) const noexcept {
+        if (!dx) return;
+        const auto walk = detail::transposition(dx.dimensions, axes, dx.examples);
+        kernels::accumulate_strided(walk.reversed(), dy.data, dx.data, w.threads);
+    }
+    friend bool operator==(const transpose&, const transpose&) = default;
+};
+
+/// `transpose` in the older words of the specification: `axis` is a permutation of 0 to 3, which count the axes of
+/// x [sequence, B, C, H, W] but for B, which stays. Not given: y = x.
+/// x without B is [sequence, C, H, W]; x [C, H, W] has no sequence either, and axis begins with 0.
+/// Core ML specification, PermuteLayerParams; the ranks 3 and 4 go beyond it.
+struct permute {
+    shape axis;
+
+    static constexpr auto key = "permute";
+    static constexpr auto fields = std::tuple{field{"axis", &permute::axis}};
+
+    constexpr outcome output_shape(const shape& x) const {
+        if (x.rank() < 3 || x.rank() > 5)
+            return shape_fault("an input [sequence, batch, channels, height, width] wanted, its shape is ", x);
+        if (axis.rank() > 0 && !detail::is_permutation(axis, 4))
+            return value_fault("a permutation of 0 to 3 wanted, axis ", axis, " given");
+        if (x.rank() == 3 && axis.rank() > 0 && axis[0] != 0)
+            return value_fault("an axis that begins with 0 wanted for an input without a sequence, ", axis,
+                               " given for the shape ", x);
+        return equivalent(x).output_shape(x);
+    }
+    constexpr transpose equivalent(const shape& x) const {
+        const extent missing = x.rank() == 3 ? 1 : 0, batch = x.rank() == 5 ? 1 : 0;
+        shape axes;
+        for (extent i = missing; i < 4; ++i) {
+            const extent a = axis.rank() > 0 ? axis[static_cast<std::size_t>(i)] : i;
+            axes.push_back(a > 0 ? a + batch - missing : a);
+            if (i == 0 && batch == 1) axes.push_back(1);
+        }
+        return {axes};
+    }
+    friend bool operator==(const permute&, const permute&) = default;
+};
+
+}  // namespace bespoke
 
 #include <limits>
 
@@ -4580,8 +7159,6 @@ struct flatten {
 
     static constexpr auto key = "flatten";
     static constexpr auto fields = std::tuple{field{"mode", &flatten::mode}};
-    static constexpr bool batched = true;
-    static constexpr backward_needs needs{.input = false, .output = false};
 
     constexpr outcome output_shape(const shape& x) const {
         if (x.rank() < 3) return shape_fault("an input of rank 3 or more wanted, its shape is ", x);
@@ -4594,42 +7171,18 @@ struct flatten {
         return y;
     }
 
-    template <class X, class Y, class P, class W>
-    void forward(X x, Y y, const P&, W& w) const noexcept {
-        if (mode == flatten_order::channel_first)
-            kernels::copy(x.total(), x.data, y.data);
-        else
-            each_pair(x, w.threads, [&](extent first, extent last) { y.data[last] = x.data[first]; });
-    }
-    template <class X, class Y, class Dy, class Dx, class P, class Dp, class W>
-    void backward(X, Y, Dy dy, Dx dx, const P&, const Dp&, W& w) const noexcept {
-        if (!dx) return;
-        if (mode == flatten_order::channel_first)
-            kernels::accumulate(dy.total(), dy.data, dx.data);
-        else
-            each_pair(dx, w.threads, [&](extent first, extent last) { dx.data[first] += dy.data[last]; });
+    constexpr bool same_elements() const { return mode == flatten_order::channel_first; }
+    constexpr transpose equivalent(const shape& x) const {
+        shape axes;
+        for (std::size_t axis = 0; axis < x.rank(); ++axis) axes.push_back(static_cast<extent>(axis));
+        if (!same_elements()) {
+            axes.from_end(3) += 1;
+            axes.from_end(2) += 1;
+            axes.from_end(1) -= 2;
+        }
+        return {axes};
     }
     friend bool operator==(const flatten&, const flatten&) = default;
-
-private:
-    /// Calls body(place of an element with channels first, its place with channels last).
-    template <class X, class Body>
-    static void each_pair(const X& x, thread_pool* threads, const Body& body) noexcept {
-        const shape s = x.dimensions;
-        const extent channels = s.from_end(3), pixels = s.product(s.rank() - 2, s.rank());
-        const extent outer = s.product(0, s.rank() - 3) * x.examples;
-        constexpr extent block = 16;  // pixels whose channels stay in the cache together
-        const extent blocks = (pixels + block - 1) / block;
-        if (x.total() < (1 << 14)) threads = nullptr;
-        parallel_for(threads, outer * blocks, 1, [&](extent first, extent last) {
-            for (extent piece = first; piece < last; ++piece) {
-                const extent start = piece / blocks * channels * pixels, pixel = piece % blocks * block;
-                for (extent c = 0; c < channels; ++c)
-                    for (extent p = pixel; p < std::min(pixel + block, pixels); ++p)
-                        body(start + c * pixels + p, start + p * channels + c);
-            }
-        });
-    }
 };
 
 }  // namespace bespoke
@@ -4737,6 +7290,15 @@ struct recurrent_geometry {
     extent output_row(extent s) const { return (reverse && in_place ? steps - 1 - s : s) * step_stride; }
 };
 
+/// One step of one sequence, with extents that the compiler knows.
+template <extent Inputs, extent Outputs, extent Gates>
+struct fixed_step_geometry {
+    static constexpr constant<1> rows{};
+    static constexpr constant<Inputs> inputs{};
+    static constexpr constant<Outputs> outputs{};
+    static constexpr constant<Gates * Outputs> width{};
+};
+
 /// The rows of one step in an array: row r begins at data + r * stride. Null data: there is no such array.
 template <class T>
 struct row_view {
@@ -4749,15 +7311,21 @@ struct row_view {
 
 namespace detail {
 
-/// body(row, offset, in, out) for all batches of all rows.
-template <class T, class Body>
-[[gnu::always_inline]] inline void each_gate_batch(extent rows, extent n, thread_pool* threads,
-                                                   const Body& body) noexcept {
-    if (rows * n < (1 << 13)) threads = nullptr;
-    parallel_for(threads, rows, 1, [&](extent first, extent last) {
-        for (extent r = first; r < last; ++r)
-            for_each_batch<T>(n, [&](extent j, auto in, auto out) { body(r, j, in, out); });
-    });
+/// body(row, offset, in, out) for all batches of all rows. Rows and n are `extent` or `constant<V>`.
+template <class T, class Rows, class N, class Body>
+[[gnu::always_inline]] inline void each_gate_batch(Rows rows, N n, thread_pool* threads, const Body& body) noexcept {
+    const auto run = [&](extent r) __attribute__((always_inline)) {
+        for_each_batch<T>(
+            n, [&](extent j, auto in, auto out) __attribute__((always_inline)) { body(r, j, in, out); });
+    };
+    if constexpr (std::is_same_v<Rows, constant<1>>) {
+        run(0);
+    } else {
+        if (rows * n < (1 << 13)) threads = nullptr;
+        parallel_for(threads, rows, 1, [&](extent first, extent last) {
+            for (extent r = first; r < last; ++r) run(r);
+        });
+    }
 }
 template <class T>
 [[gnu::always_inline]] inline batch<T> clipped(const batch<T>& v, T limit) noexcept {
@@ -4788,10 +7356,11 @@ struct simple_cell {
     static constexpr extent gates = 1, late = 0;
     static constexpr bool has_memory = false;
 
-    template <class T>
-    void forward(const recurrent_geometry& g, row_view<T> a, const T*, const T*, T* h, T*, T*, row_view<T> y,
+    template <class T, class Geometry>
+    void forward(const Geometry& g, row_view<T> a, const T*, const T*, T* h, T*, T*, row_view<T> y,
                  thread_pool* threads) const noexcept {
-        detail::each_gate_batch<T>(g.rows, g.outputs, threads, [&](extent r, extent j, auto in, auto out) {
+        detail::each_gate_batch<T>(
+            g.rows, g.outputs, threads, [&](extent r, extent j, auto in, auto out) __attribute__((always_inline)) {
             const batch<T> v = detail::gate<T>(f, in(a.row(r) + j));
             out(h + r * g.outputs + j, v);
             if (y) out(y.row(r) + j, v);
@@ -4821,16 +7390,18 @@ struct gru_cell {
     static constexpr bool has_memory = false;
 
     /// `late`: R_o as packed; `extra` [rows, outputs]: r y_{t-1} is left there.
-    template <class T>
-    void forward(const recurrent_geometry& s, row_view<T> a, const T* late, const T*, T* h, T*, T* extra,
+    template <class T, class Geometry>
+    void forward(const Geometry& s, row_view<T> a, const T* late, const T*, T* h, T*, T* extra,
                  row_view<T> y, thread_pool* threads) const noexcept {
-        const extent n = s.outputs;
-        detail::each_gate_batch<T>(s.rows, n, threads, [&](extent r, extent j, auto in, auto out) {
+        const auto n = s.outputs;
+        detail::each_gate_batch<T>(
+            s.rows, n, threads, [&](extent r, extent j, auto in, auto out) __attribute__((always_inline)) {
             out(extra + r * n + j, detail::gate<T>(f, in(a.row(r) + n + j)) * in(h + r * n + j));
         });
         gemm(s.rows, n, n, extra, n, extent{1}, late, a.data + 2 * n, a.stride, static_cast<const T*>(nullptr), true,
              threads);
-        detail::each_gate_batch<T>(s.rows, n, threads, [&](extent r, extent j, auto in, auto out) {
+        detail::each_gate_batch<T>(
+            s.rows, n, threads, [&](extent r, extent j, auto in, auto out) __attribute__((always_inline)) {
             const batch<T> z = detail::gate<T>(f, in(a.row(r) + j)), o = detail::gate<T>(g, in(a.row(r) + 2 * n + j));
             const batch<T> v = kernels::fma<T>(z, in(h + r * n + j) - o, o);
             out(h + r * n + j, v);
@@ -4881,11 +7452,12 @@ struct lstm_cell {
     static constexpr extent gates = 4, late = 0;
     static constexpr bool has_memory = true;
 
-    template <class T>
-    void forward(const recurrent_geometry& s, row_view<T> a, const T*, const T* peepholes, T* state, T* memory, T*,
+    template <class T, class Geometry>
+    void forward(const Geometry& s, row_view<T> a, const T*, const T* peepholes, T* state, T* memory, T*,
                  row_view<T> y, thread_pool* threads) const noexcept {
-        const extent n = s.outputs;
-        detail::each_gate_batch<T>(s.rows, n, threads, [&](extent r, extent j, auto in, auto out) {
+        const auto n = s.outputs;
+        detail::each_gate_batch<T>(
+            s.rows, n, threads, [&](extent r, extent j, auto in, auto out) __attribute__((always_inline)) {
             const gate_values<T> v = values(n, j, a.row(r) + j, peepholes, in(memory + r * n + j), in);
             const batch<T> result = v.hc * v.o;
             out(memory + r * n + j, v.c);
@@ -4964,15 +7536,15 @@ template <class T>
 struct recurrent_weights {
     extent inputs, outputs, gates, late;
 
-    extent width() const { return gates * outputs; }
-    extent early() const { return (gates - late) * outputs; }
-    extent w() const { return 0; }                                          ///< W of all gates, [width, inputs]
-    extent r() const { return width() * inputs; }                           ///< R of all gates, [width, outputs]
-    extent bias() const { return r() + width() * outputs; }                 ///< [width]
-    extent packed_w() const { return bias() + width(); }
-    extent packed_early() const { return packed_w() + packed_size<T>(inputs, width()); }
-    extent packed_late() const { return packed_early() + packed_size<T>(outputs, early()); }
-    extent size() const { return packed_late() + packed_size<T>(outputs, late * outputs); }
+    constexpr extent width() const { return gates * outputs; }
+    constexpr extent early() const { return (gates - late) * outputs; }
+    constexpr extent w() const { return 0; }  ///< W of all gates, [width, inputs]
+    constexpr extent r() const { return width() * inputs; }  ///< R of all gates, [width, outputs]
+    constexpr extent bias() const { return r() + width() * outputs; }  ///< [width]
+    constexpr extent packed_w() const { return bias() + width(); }
+    constexpr extent packed_early() const { return packed_w() + packed_size<T>(inputs, width()); }
+    constexpr extent packed_late() const { return packed_early() + packed_size<T>(outputs, early()); }
+    constexpr extent size() const { return packed_late() + packed_size<T>(outputs, late * outputs); }
 };
 
 /// Brings the matrices of the gates, in the order of the gates, together and packs them. bias[g] null: 0.
@@ -5192,9 +7764,10 @@ struct gate_arrays {
 /// What a recurrent layer looks like from outside.
 struct recurrent_form {
     extent input_size, output_size;  ///< declared
-    extent gates, late;
-    std::size_t states, directions;  ///< states of each direction
-    bool sequence_output;
+    extent gates, late = 0;
+    std::size_t states = 1, directions = 1;  ///< states of each direction
+    bool sequence_output, reverse = false, has_peepholes = false;
+    extent raised_gate = -1;  ///< the gate to whose bias 1 is added; -1: none
 
     /// Elements of a sequence's working memory, so that no size can overflow.
     static constexpr extent most = extent{1} << 48;
@@ -5283,6 +7856,9 @@ struct recurrent_form {
         for (extent i = 0; i < 3; ++i)
             if (const T* from = p.peepholes[static_cast<std::size_t>(i)])
                 kernels::copy(output_size, from, prepared + l.size() + i * output_size);
+        if (raised_gate < 0) return;
+        T* const bias = prepared + l.bias() + raised_gate * output_size;
+        for (extent i = 0; i < output_size; ++i) bias[i] += T(1);
     }
 };
 
@@ -5363,17 +7939,133 @@ struct recurrent_call {
 /// Calls `body(call)` for all examples together or one by one.
 template <class T, class Cell, class X, class Body>
 void each_recurrent_call(const recurrent_form& form, const Cell& cell, const X& x, extent examples,
-                         std::size_t direction, bool reverse, const T* prepared, bool has_peepholes, T* scratch,
-                         thread_pool* threads, const Body& body) noexcept {
+                         std::size_t direction, const T* prepared, T* scratch, thread_pool* threads,
+                         const Body& body) noexcept {
     const bool all_together = recurrent_form::together(x, examples);
-    const auto g = form.geometry(x.dimensions, examples, all_together, reverse);
+    const auto g = form.geometry(x.dimensions, examples, all_together, form.reverse || direction == 1);
     const auto l = form.template weights<T>(g.inputs);
     const T* from = prepared + static_cast<extent>(direction) * form.template prepared_size<T>(g.inputs);
     const kernels::recurrent_memory<T> m(g, Cell::late, scratch);
     for (extent first = 0; first < (all_together ? 1 : examples); ++first)
         body(recurrent_call<T, Cell>{form, cell, g, first, all_together, direction, from,
-                                     has_peepholes ? from + l.size() : nullptr, m, threads});
+                                     form.has_peepholes ? from + l.size() : nullptr, m, threads});
 }
+
+/// Whether views tell the compiler that there is one step of one sequence.
+template <class X, class...>
+inline constexpr bool one_step = [] {
+    using S = std::remove_cvref_t<decltype(std::declval<X>().dimensions)>;
+    constexpr shape s = S::value;
+    return s[0] == 1 && recurrent_form::batch(s) == 1;
+}();
+
+/// One step of one sequence. xs: x and perhaps the states before it; ys: y and perhaps the states behind it.
+template <class T, class Cell, class... X, class... Y>
+[[gnu::always_inline]] inline void recurrent_step(const Cell& cell, const std::tuple<X...>& xs,
+                                                  const std::tuple<Y...>& ys, const T* prepared,
+                                                  bool has_peepholes) noexcept {
+    constexpr extent inputs = decltype(std::get<0>(xs).size())::value, n = decltype(std::get<0>(ys).size())::value;
+    constexpr bool has_states = sizeof...(X) > 1;
+    constexpr kernels::fixed_step_geometry<inputs, n, Cell::gates> g;
+    constexpr constant<(Cell::gates - Cell::late) * n> early;
+    constexpr kernels::recurrent_weights<T> l{inputs, n, Cell::gates, Cell::late};
+    alignas(64) T a[g.width], own[3 * n];
+    T *h = own, *memory = own + n;
+    const auto state = [&]<std::size_t I>(std::integral_constant<std::size_t, I>, T*& to)
+                           __attribute__((always_inline)) {
+                               if constexpr (has_states) {
+                                   to = std::get<I>(ys).data;
+                                   kernels::copy(g.outputs, std::get<I>(xs).data, to);
+                               } else {
+                                   kernels::fill(g.outputs, T(0), to);
+                               }
+                           };
+    state(std::integral_constant<std::size_t, 1>{}, h);
+    if constexpr (Cell::has_memory) state(std::integral_constant<std::size_t, 2>{}, memory);
+    kernels::gemm(g.rows, g.width, g.inputs, std::get<0>(xs).data, extent{inputs}, extent{1}, prepared + l.packed_w(),
+                  a, extent{g.width}, prepared + l.bias());
+    kernels::gemm(g.rows, early, g.outputs, static_cast<const T*>(h), n, extent{1}, prepared + l.packed_early(), a,
+                  extent{g.width}, static_cast<const T*>(nullptr), true);
+    cell.forward(g, kernels::row_view<T>{a}, prepared + l.packed_late(), has_peepholes ? prepared + l.size() : nullptr,
+                 h, memory, own + 2 * n, kernels::row_view<T>{std::get<0>(ys).data}, nullptr);
+}
+
+/// Runs a recurrent layer L, which says
+/// - `form()`,
+/// - `arrays<T>(p, D)`: the pointers of direction D, an integral constant, in its parameters,
+/// - `with_cell(direction, body)`: calls body(cell) with a cell compiled for its activations, or with one for any.
+template <class L>
+struct recurrent_runner {
+    L layer;  ///< resolved
+
+    static constexpr auto key = L::key;
+    static constexpr auto fields = std::tuple{};
+    static constexpr input_count inputs = L::inputs;
+    static constexpr bool batched = true;
+    static constexpr backward_needs needs{.input = true, .output = false};
+    static constexpr std::size_t directions = L{}.form().directions;
+
+    template <class T>
+    using parameters = typename L::template parameters<T>;
+    template <class T>
+    static constexpr decltype(L::template parameter_fields<T>) parameter_fields = L::template parameter_fields<T>;
+
+    constexpr outcome output_shape(std::span<const shape> xs) const { return layer.output_shape(xs); }
+    constexpr parameters<shape> parameter_shapes(std::span<const shape> xs) const {
+        return layer.parameter_shapes(xs);
+    }
+    template <class T>
+    extent prepared_size(std::span<const shape>) const {
+        const recurrent_form form = layer.form();
+        return static_cast<extent>(directions) * form.prepared_size<T>(form.input_size);
+    }
+    template <class P, class T>
+    void prepare(const P& p, T* prepared) const noexcept {
+        const recurrent_form form = layer.form();
+        kernels::unroll<directions>([&](auto d) {
+            form.prepare(form.input_size, layer.template arrays<const T>(p, d), prepared);
+            prepared += form.prepared_size<T>(form.input_size);
+        });
+    }
+    template <class T>
+    extent scratch_size(std::span<const shape> xs, extent examples, extent) const {
+        return layer.form().template scratch_size<T>(xs[0], examples);
+    }
+
+    template <class X, class Y, class P, class W>
+    void forward(std::span<const X> xs, std::span<const Y> ys, const P&, W& w) const noexcept {
+        kernels::unroll<directions>([&](auto d) {
+            each_call<typename X::value_type>(d, xs[0], ys[0].examples, w,
+                                              [&](const auto& call) { call.forward(xs, ys); });
+        });
+    }
+    template <class X, class Dx, class P, class Dp, class W>
+    void backward(std::span<const X> xs, std::span<const X>, std::span<const X> dys, std::span<const Dx> dxs,
+                  const P&, const Dp& dp, W& w) const noexcept {
+        using T = typename X::value_type;
+        kernels::unroll<directions>([&](auto d) {
+            const auto to = layer.template arrays<T>(dp, d);
+            each_call<T>(d, xs[0], dys[0].examples, w, [&](const auto& call) { call.backward(xs, dys, dxs, to); });
+        });
+    }
+    template <class... X, class... Y, class P, class W>
+        requires(directions == 1 && one_step<X...>)
+    void forward_unrolled(const std::tuple<X...>& xs, const std::tuple<Y...>& ys, const P&, W& w) const noexcept {
+        layer.with_cell(0, [&](const auto& cell) __attribute__((always_inline)) {
+            recurrent_step(cell, xs, ys, w.prepared, layer.form().has_peepholes);
+        });
+    }
+    friend bool operator==(const recurrent_runner&, const recurrent_runner&) = default;
+
+private:
+    template <class T, class X, class W, class Body>
+    void each_call(std::size_t direction, const X& x, extent examples, W& w, const Body& body) const noexcept {
+        const recurrent_form form = layer.form();
+        layer.with_cell(direction, [&](const auto& cell) {
+            each_recurrent_call<T>(form, cell, x, examples, direction, w.prepared, w.scratch, w.threads, body);
+        });
+    }
+};
 
 }  // namespace detail
 }  // namespace bespoke
@@ -5401,8 +8093,6 @@ struct gru {
                                               field{"hasBiasVectors", &gru::has_bias_vectors},
                                               field{"reverseInput", &gru::reverse_input}};
     static constexpr input_count inputs{1, 2};
-    static constexpr bool batched = true;
-    static constexpr backward_needs needs{.input = true, .output = false};
 
     template <class T>
     struct parameters {
@@ -5434,43 +8124,20 @@ struct gru {
         return {w, w, w, r, r, r, b, b, b};
     }
 
-    template <class T>
-    extent prepared_size(std::span<const shape> xs) const {
-        return form().prepared_size<T>(detail::recurrent_form::inputs(xs[0]));
-    }
-    template <class P, class T>
-    void prepare(const P& p, T* prepared) const noexcept {
-        form().prepare(p.update_gate_weight_matrix[1], arrays<const T>(p), prepared);
-    }
-    template <class T>
-    extent scratch_size(std::span<const shape> xs, extent examples, extent) const {
-        return form().scratch_size<T>(xs[0], examples);
-    }
-
-    template <class X, class Y, class P, class W>
-    void forward(std::span<const X> xs, std::span<const Y> ys, const P&, W& w) const noexcept {
-        each_call(xs[0], ys[0].examples, w, [&](const auto& call) { call.forward(xs, ys); });
-    }
-    template <class X, class Dx, class P, class Dp, class W>
-    void backward(std::span<const X> xs, std::span<const X>, std::span<const X> dys, std::span<const Dx> dxs,
-                  const P&, const Dp& dp, W& w) const noexcept {
-        const auto to = arrays<typename X::value_type>(dp);
-        each_call(xs[0], dys[0].examples, w, [&](const auto& call) { call.backward(xs, dys, dxs, to); });
-    }
+    constexpr detail::recurrent_runner<gru> equivalent(const shape& x) const { return {resolved(std::span(&x, 1))}; }
     friend bool operator==(const gru&, const gru&) = default;
 
-private:
+    // For recurrent_runner.
     constexpr detail::recurrent_form form() const {
         return {.input_size = input_vector_size,
                 .output_size = output_vector_size,
                 .gates = 3,
                 .late = 1,
-                .states = 1,
-                .directions = 1,
-                .sequence_output = sequence_output};
+                .sequence_output = sequence_output,
+                .reverse = reverse_input};
     }
     template <class T, class P>
-    static detail::gate_arrays<T> arrays(const P& p) noexcept {
+    static detail::gate_arrays<T> arrays(const P& p, std::size_t) noexcept {
         return {.w = {p.update_gate_weight_matrix.data, p.reset_gate_weight_matrix.data,
                       p.output_gate_weight_matrix.data},
                 .r = {p.update_gate_recursion_matrix.data, p.reset_gate_recursion_matrix.data,
@@ -5478,17 +8145,12 @@ private:
                 .bias = {p.update_gate_bias_vector.data, p.reset_gate_bias_vector.data,
                          p.output_gate_bias_vector.data}};
     }
-    /// Calls `body(call)` with a cell compiled for these activations, or with one for any.
-    template <class X, class W, class Body>
-    void each_call(const X& x, extent examples, W& w, const Body& body) const noexcept {
-        const auto run = [&](const auto& cell) {
-            detail::each_recurrent_call(form(), cell, x, examples, 0, reverse_input, w.prepared, false, w.scratch,
-                                        w.threads, body);
-        };
+    template <class Body>
+    [[gnu::always_inline]] void with_cell(std::size_t, const Body& body) const noexcept {
         if (activations[0].is<sigmoid>() && activations[1].is<tanh>())
-            run(kernels::gru_cell<sigmoid, tanh>{});
+            body(kernels::gru_cell<sigmoid, tanh>{});
         else
-            run(kernels::gru_cell<recurrent_activation, recurrent_activation>{activations[0], activations[1]});
+            body(kernels::gru_cell<recurrent_activation, recurrent_activation>{activations[0], activations[1]});
     }
 };
 
@@ -5521,16 +8183,13 @@ struct inner_product {
                                               field{"outputChannels", &inner_product::output_channels},
                                               field{"hasBias", &inner_product::has_bias}};
     static constexpr bool batched = true;
+    static constexpr bool runs_epilogue = true;
     static constexpr backward_needs needs{.input = true, .output = false};
 
     template <class T>
-    struct parameters {
-        T weights, bias;
-    };
+    using parameters = weights_and_bias<T>;
     template <class T>
-    static constexpr auto parameter_fields =
-        std::array{parameter_field{"weights", &parameters<T>::weights, initial::glorot},
-                   parameter_field{"bias", &parameters<T>::bias, initial::zero}};
+    static constexpr auto parameter_fields = weights_and_bias<T>::fields;
 
     constexpr outcome output_shape(const shape& x) const {
         if (x.rank() < 1 || x.rank() > 5)
@@ -5554,13 +8213,16 @@ struct inner_product {
     }
 
     template <class T>
-    extent prepared_size(const shape& x) const {
-        return kernels::packed_size<T>(columns(x), output_channels);
+    low_precision precision(const shape& x, const arithmetic& how) const {
+        return kernels::weighted_precision<T>(how, columns(x), output_channels);
+    }
+    template <class T>
+    extent prepared_size(const shape& x, const arithmetic& how) const {
+        return kernels::weights_size<T>(how, columns(x), output_channels);
     }
     template <class P, class T>
-    void prepare(const P& p, T* prepared) const noexcept {
-        const extent k = p.weights[1];
-        kernels::pack(p.weights.data, extent{1}, k, k, output_channels, prepared);
+    void prepare(const P& p, T* prepared, const arithmetic& how) const noexcept {
+        kernels::pack_weights(how, p.weights.data, p.weights[1], output_channels, prepared);
     }
 
     template <class X, class Y, class P, class W>
@@ -5568,14 +8230,14 @@ struct inner_product {
         const auto k = columns_of(x);
         const auto n = columns_of(y);
         const auto rows = rows_of(x, k);
-        kernels::gemm(rows, n, k, x.data, extent{k}, extent{1}, w.prepared, y.data, extent{n}, p.bias.data, false,
-                      w.threads);
+        kernels::weighted_gemm(rows, n, k, x.data, p.weights.data, y.data, p.bias.data, w);
     }
 
     template <class T>
     extent scratch_size(const shape& x, extent examples, extent) const {
         const extent k = columns(x), rows = x.size() / k * examples;
-        return std::max(kernels::packed_size<T>(output_channels, k), kernels::packed_size<T>(rows, k));
+        return std::max({kernels::packed_size<T>(output_channels, k), kernels::packed_size<T>(rows, k),
+                         kernels::packed_size<T>(k, output_channels)});
     }
     template <class X, class Y, class Dy, class Dx, class P, class Dp, class W>
     void backward(X x, Y, Dy dy, Dx dx, const P& p, const Dp& dp, W& w) const noexcept {
@@ -5786,10 +8448,11 @@ constexpr recurrent_form lstm_form(extent input_size, extent output_size, const 
     return {.input_size = input_size,
             .output_size = output_size,
             .gates = 4,
-            .late = 0,
             .states = 2,
             .directions = directions,
-            .sequence_output = params.sequence_output};
+            .sequence_output = params.sequence_output,
+            .has_peepholes = params.has_peephole_vectors,
+            .raised_gate = params.forget_bias ? 1 : -1};
 }
 constexpr outcome lstm_output_shape(const recurrent_form& form, const lstm_params& params,
                                     std::span<const shape> xs) {
@@ -5818,35 +8481,19 @@ gate_arrays<T> lstm_arrays(const lstm_weights<View, D>& p) noexcept {
     return a;
 }
 
-template <class T, std::size_t D, class View>
-void lstm_prepare(const recurrent_form& form, const lstm_params& params, const lstm_weights<View, D>& p,
-                  T* prepared) noexcept {
-    const auto a = lstm_arrays<const T>(p);
-    const extent inputs = p.input_gate_weight_matrix[1];
-    form.prepare(inputs, a, prepared);
-    if (!params.forget_bias) return;
-    T* bias = prepared + form.weights<T>(inputs).bias() + form.output_size;
-    for (extent i = 0; i < form.output_size; ++i) bias[i] += T(1);
-}
-
-/// Calls `body(call)` with a cell compiled for these activations, or with one for any.
-template <class T, class X, class Body>
-void each_lstm_call(const recurrent_form& form, const lstm_params& params,
-                    const std::array<recurrent_activation, 3>& activations, const X& x, extent examples,
-                    std::size_t direction, bool reverse, const T* prepared, T* scratch, thread_pool* threads,
-                    const Body& body) noexcept {
+/// Calls `body(cell)` with a cell compiled for these activations, or with one for any.
+template <class Body>
+[[gnu::always_inline]] inline void with_lstm_cell(const lstm_params& params,
+                                                  const std::array<recurrent_activation, 3>& activations,
+                                                  const Body& body) noexcept {
     const auto& [f, g, h] = activations;
     const float clip = params.cell_clip_threshold == 0 ? 50.0F : params.cell_clip_threshold;
-    const auto run = [&](const auto& cell) {
-        each_recurrent_call<T>(form, cell, x, examples, direction, reverse, prepared, params.has_peephole_vectors,
-                               scratch, threads, body);
-    };
     const bool coupled = params.coupled_input_and_forget_gate;
     if (f.is<sigmoid>() && g.is<tanh>() && h.is<tanh>())
-        run(kernels::lstm_cell<sigmoid, tanh, tanh>{{}, {}, {}, coupled, clip});
+        body(kernels::lstm_cell<sigmoid, tanh, tanh>{{}, {}, {}, coupled, clip});
     else
-        run(kernels::lstm_cell<recurrent_activation, recurrent_activation, recurrent_activation>{f, g, h, coupled,
-                                                                                                   clip});
+        body(kernels::lstm_cell<recurrent_activation, recurrent_activation, recurrent_activation>{f, g, h, coupled,
+                                                                                                    clip});
 }
 
 }  // namespace detail
@@ -5874,8 +8521,6 @@ struct uni_directional_lstm {
                    field{"params", &uni_directional_lstm::params},
                    field{"reverseInput", &uni_directional_lstm::reverse_input}};
     static constexpr input_count inputs{1, 3};
-    static constexpr bool batched = true;
-    static constexpr backward_needs needs{.input = true, .output = false};
 
     template <class T>
     using parameters = lstm_weights<T>;
@@ -5896,36 +8541,24 @@ struct uni_directional_lstm {
         return shapes;
     }
 
-    template <class T>
-    extent prepared_size(std::span<const shape> xs) const {
-        return form().prepared_size<T>(detail::recurrent_form::inputs(xs[0]));
-    }
-    template <class P, class T>
-    void prepare(const P& p, T* prepared) const noexcept {
-        detail::lstm_prepare(form(), params, p, prepared);
-    }
-    template <class T>
-    extent scratch_size(std::span<const shape> xs, extent examples, extent) const {
-        return form().scratch_size<T>(xs[0], examples);
-    }
-
-    template <class X, class Y, class P, class W>
-    void forward(std::span<const X> xs, std::span<const Y> ys, const P&, W& w) const noexcept {
-        detail::each_lstm_call(form(), params, activations, xs[0], ys[0].examples, 0, reverse_input, w.prepared,
-                               w.scratch, w.threads, [&](const auto& call) { call.forward(xs, ys); });
-    }
-    template <class X, class Dx, class P, class Dp, class W>
-    void backward(std::span<const X> xs, std::span<const X>, std::span<const X> dys, std::span<const Dx> dxs,
-                  const P&, const Dp& dp, W& w) const noexcept {
-        const auto to = detail::lstm_arrays<typename X::value_type>(dp);
-        detail::each_lstm_call(form(), params, activations, xs[0], dys[0].examples, 0, reverse_input, w.prepared,
-                               w.scratch, w.threads, [&](const auto& call) { call.backward(xs, dys, dxs, to); });
+    constexpr detail::recurrent_runner<uni_directional_lstm> equivalent(const shape& x) const {
+        return {resolved(std::span(&x, 1))};
     }
     friend bool operator==(const uni_directional_lstm&, const uni_directional_lstm&) = default;
 
-private:
+    // For recurrent_runner.
     constexpr detail::recurrent_form form() const {
-        return detail::lstm_form(input_vector_size, output_vector_size, params, 1);
+        detail::recurrent_form f = detail::lstm_form(input_vector_size, output_vector_size, params, 1);
+        f.reverse = reverse_input;
+        return f;
+    }
+    template <class T, class P>
+    static detail::gate_arrays<T> arrays(const P& p, std::size_t) noexcept {
+        return detail::lstm_arrays<T>(p);
+    }
+    template <class Body>
+    [[gnu::always_inline]] void with_cell(std::size_t, const Body& body) const noexcept {
+        detail::with_lstm_cell(params, activations, body);
     }
 };
 
@@ -5948,8 +8581,6 @@ struct bi_directional_lstm {
                    field{"activationsBackwardLSTM", &bi_directional_lstm::activations_backward_lstm},
                    field{"params", &bi_directional_lstm::params}};
     static constexpr input_count inputs{1, 5};
-    static constexpr bool batched = true;
-    static constexpr backward_needs needs{.input = true, .output = false};
 
     template <class T>
     struct parameters : lstm_weights<T, 0>, lstm_weights<T, 1> {};
@@ -5972,47 +8603,22 @@ struct bi_directional_lstm {
         return shapes;
     }
 
-    template <class T>
-    extent prepared_size(std::span<const shape> xs) const {
-        return 2 * form().prepared_size<T>(detail::recurrent_form::inputs(xs[0]));
-    }
-    template <class View, class T>
-    void prepare(const parameters<View>& p, T* prepared) const noexcept {
-        const lstm_weights<View, 0>& first = p;
-        detail::lstm_prepare<T, 0, View>(form(), params, p, prepared);
-        detail::lstm_prepare<T, 1, View>(form(), params, p,
-                                         prepared + form().prepared_size<T>(first.input_gate_weight_matrix[1]));
-    }
-    template <class T>
-    extent scratch_size(std::span<const shape> xs, extent examples, extent) const {
-        return form().scratch_size<T>(xs[0], examples);
-    }
-
-    template <class X, class Y, class P, class W>
-    void forward(std::span<const X> xs, std::span<const Y> ys, const P&, W& w) const noexcept {
-        for (std::size_t direction : {std::size_t{0}, std::size_t{1}})
-            detail::each_lstm_call(form(), params, activations(direction), xs[0], ys[0].examples, direction,
-                                   direction == 1, w.prepared, w.scratch, w.threads,
-                                   [&](const auto& call) { call.forward(xs, ys); });
-    }
-    template <class X, class Dx, class P, class View, class W>
-    void backward(std::span<const X> xs, std::span<const X>, std::span<const X> dys, std::span<const Dx> dxs,
-                  const P&, const parameters<View>& dp, W& w) const noexcept {
-        using T = typename X::value_type;
-        const detail::gate_arrays<T> to[] = {detail::lstm_arrays<T, 0, View>(dp), detail::lstm_arrays<T, 1, View>(dp)};
-        for (std::size_t direction : {std::size_t{0}, std::size_t{1}})
-            detail::each_lstm_call(form(), params, activations(direction), xs[0], dys[0].examples, direction,
-                                   direction == 1, w.prepared, w.scratch, w.threads,
-                                   [&](const auto& call) { call.backward(xs, dys, dxs, to[direction]); });
+    constexpr detail::recurrent_runner<bi_directional_lstm> equivalent(const shape& x) const {
+        return {resolved(std::span(&x, 1))};
     }
     friend bool operator==(const bi_directional_lstm&, const bi_directional_lstm&) = default;
 
-private:
+    // For recurrent_runner.
     constexpr detail::recurrent_form form() const {
         return detail::lstm_form(input_vector_size, output_vector_size, params, 2);
     }
-    const std::array<recurrent_activation, 3>& activations(std::size_t direction) const {
-        return direction == 0 ? activations_forward_lstm : activations_backward_lstm;
+    template <class T, class View, std::size_t D>
+    static detail::gate_arrays<T> arrays(const parameters<View>& p, std::integral_constant<std::size_t, D>) noexcept {
+        return detail::lstm_arrays<T, D, View>(p);
+    }
+    template <class Body>
+    void with_cell(std::size_t direction, const Body& body) const noexcept {
+        detail::with_lstm_cell(params, direction == 0 ? activations_forward_lstm : activations_backward_lstm, body);
     }
 };
 
@@ -6033,6 +8639,7 @@ struct multiply {
     static constexpr backward_needs needs{.input = true, .output = false};
 
     constexpr outcome output_shape(std::span<const shape> xs) const { return broadcast_shape(xs); }
+    constexpr bool finishes(std::span<const shape> xs) const { return detail::can_finish_binary(xs); }
 
     template <class Xs, class Ys, class P, class W>
     void forward(Xs xs, Ys ys, const P&, W& w) const noexcept {
@@ -6056,6 +8663,11 @@ struct multiply {
         });
     }
 
+    template <class T>
+    void finish(const output_block<T>& block, const finishing<T>& with) const noexcept {
+        detail::finish_binary(block, with, static_cast<T>(alpha),
+                              [](const auto& a, const auto& b) { return a * b; });
+    }
     template <class T>
     extent scratch_size(std::span<const shape> xs, extent examples, extent) const {
         return xs.size() > 2 ? output_shape(xs).shapes()[0].size() * examples : 0;
@@ -6447,48 +9059,46 @@ constexpr outputs_inside inside(const pooling_geometry& g) {
             end(left, g.width, g.pad_left, g.kernel_width, g.stride_x, g.output_width)};
 }
 
-/// One row of `count` neighbouring windows inside the image, count <= lanes; x points to the first. The elements in
-/// column j join `sum`, where the windows are two apart also those in column j + 1 if that is in the window.
-template <class T>
-[[gnu::always_inline]] inline batch<T> pool_pair(pooling_kind kind, batch<T> sum, const T* x, extent count,
-                                                 bool both) noexcept {
-    const extent size = 2 * count - !both, low = std::min(size, lanes<T>);
+/// One row of `count` neighbouring windows inside the image, two apart, count <= lanes; x points to the first. The
+/// elements in column j join `sum`, with `Both` those in column j + 1 as well.
+template <pooling_kind Kind, bool Both, class T>
+[[gnu::always_inline]] inline batch<T> pool_pair(batch<T> sum, const T* x, extent count) noexcept {
+    const extent size = 2 * count - !Both, low = std::min(size, lanes<T>);
     const batch<T> first = load_partial(x, low), second = load_partial(x + low, size - low);
-    sum = pooling_step<batch<T>>(kind, sum, even_lanes<T>(first, second));
-    return both ? pooling_step<batch<T>>(kind, sum, odd_lanes<T>(first, second)) : sum;
+    sum = pooling_step<batch<T>>(Kind, sum, even_lanes<T>(first, second));
+    return Both ? pooling_step<batch<T>>(Kind, sum, odd_lanes<T>(first, second)) : sum;
 }
 
-/// The outputs whose windows lie inside the image, a batch at a time.
-template <class T>
-[[gnu::noinline]] void pool_inside(pooling_kind kind, const pooling_geometry& g, const outputs_inside& in,
-                                   const T* x, T* y) noexcept {
-    const auto divisor = static_cast<T>(g.kernel_height * g.kernel_width);
-    const bool pairs = g.stride_x == 2 && g.kernel_width == 2;
-    for (extent oy = in.top; oy < in.bottom; ++oy)
-        for (extent ox = in.left; ox < in.right; ox += lanes<T>) {
-            const extent count = std::min(in.right - ox, lanes<T>);
-            const T* window = x + (oy * g.stride_y - g.pad_top) * g.width + ox * g.stride_x - g.pad_left;
-            batch<T> sum(pooling_start<T>(kind));
+/// The outputs whose windows lie inside the image, a batch at a time, down the image.
+template <pooling_kind Kind, class T>
+[[gnu::noinline]] void pool_inside(const pooling_geometry& g, const outputs_inside& in, const T* x, T* y) noexcept {
+    const batch<T> divisor(static_cast<T>(g.kernel_height * g.kernel_width)), start(pooling_start<T>(Kind));
+    for (extent ox = in.left; ox < in.right; ox += lanes<T>) {
+        const extent count = std::min(in.right - ox, lanes<T>);
+        const T* column = x - g.pad_top * g.width + ox * g.stride_x - g.pad_left;
+        for (extent oy = in.top; oy < in.bottom; ++oy) {
+            const T* window = column + oy * g.stride_y * g.width;
+            batch<T> sum = start;
             for (extent i = 0; i < g.kernel_height; ++i, window += g.width) {
-                if (pairs) {
-                    sum = pool_pair<T>(kind, sum, window, count, true);
-                    continue;
-                }
-                for (extent j = 0; j < g.kernel_width; ++j) {
-                    alignas(64) T gathered[lanes<T>] = {};
+                extent j = 0;
+                for (; g.stride_x == 2 && j + 2 <= g.kernel_width; j += 2)
+                    sum = pool_pair<Kind, true>(sum, window + j, count);
+                for (; j < g.kernel_width; ++j) {
                     const T* p = window + j;
                     if (g.stride_x == 2)
-                        sum = pool_pair<T>(kind, sum, p, count, false);
+                        sum = pool_pair<Kind, false>(sum, p, count);
                     else if (g.stride_x == 1)
-                        sum = pooling_step<batch<T>>(kind, sum, load_partial(p, count));
+                        sum = pooling_step<batch<T>>(Kind, sum, load_partial(p, count));
                     else {
+                        alignas(64) T gathered[lanes<T>] = {};
                         for (extent l = 0; l < count; ++l) gathered[l] = p[l * g.stride_x];
-                        sum = pooling_step<batch<T>>(kind, sum, batch<T>::load_aligned(gathered));
+                        sum = pooling_step<batch<T>>(Kind, sum, batch<T>::load_aligned(gathered));
                     }
                 }
             }
-            store_partial<T>(y + oy * g.output_width + ox, pooling_end(kind, sum, batch<T>(divisor)), count);
+            store_partial<T>(y + oy * g.output_width + ox, pooling_end(Kind, sum, divisor), count);
         }
+    }
 }
 
 template <class T>
@@ -6504,7 +9114,8 @@ template <class T>
             if (ox < g.output_width)
                 y[oy * g.output_width + ox] = pool_window(kind, g, window_at(g, oy, ox), x);
         }
-    pool_inside(kind, g, in, x, y);
+    using enum pooling_kind;
+    (kind == max ? pool_inside<max, T> : kind == average ? pool_inside<average, T> : pool_inside<l2, T>)(g, in, x, y);
 }
 
 /// dx of one window; y and dy are its result and its gradient.
@@ -6797,9 +9408,7 @@ struct reshape_static {
 
     static constexpr auto key = "reshapeStatic";
     static constexpr auto fields = std::tuple{field{"targetShape", &reshape_static::target_shape}};
-    static constexpr bool batched = true;
-    static constexpr bool in_place = true;
-    static constexpr backward_needs needs{.input = false, .output = false};
+    static constexpr bool same_elements = true;
 
     constexpr outcome output_shape(const shape& x) const {
         constexpr extent largest = std::numeric_limits<extent>::max();
@@ -6823,15 +9432,6 @@ struct reshape_static {
             return shape_fault("targetShape ", y, " does not fit its input of shape ", x, ", which has ",
                                size, size == 1 ? " element" : " elements");
         return y;
-    }
-
-    template <class X, class Y, class P, class W>
-    void forward(X x, Y y, const P&, W&) const noexcept {
-        kernels::copy(x.total(), x.data, y.data);
-    }
-    template <class X, class Y, class Dy, class Dx, class P, class Dp, class W>
-    void backward(X, Y, Dy dy, Dx dx, const P&, const Dp&, W&) const noexcept {
-        if (dx) kernels::accumulate(dy.total(), dy.data, dx.data);
     }
     friend bool operator==(const reshape_static&, const reshape_static&) = default;
 };
@@ -6861,8 +9461,6 @@ struct simple_recurrent {
                    field{"hasBiasVector", &simple_recurrent::has_bias_vector},
                    field{"reverseInput", &simple_recurrent::reverse_input}};
     static constexpr input_count inputs{1, 2};
-    static constexpr bool batched = true;
-    static constexpr backward_needs needs{.input = true, .output = false};
 
     template <class T>
     struct parameters {
@@ -6887,56 +9485,29 @@ struct simple_recurrent {
                 .bias_vector = has_bias_vector ? shape{n} : absent};
     }
 
-    template <class T>
-    extent prepared_size(std::span<const shape> xs) const {
-        return form().prepared_size<T>(detail::recurrent_form::inputs(xs[0]));
-    }
-    template <class P, class T>
-    void prepare(const P& p, T* prepared) const noexcept {
-        form().prepare(p.weight_matrix[1], arrays<const T>(p), prepared);
-    }
-    template <class T>
-    extent scratch_size(std::span<const shape> xs, extent examples, extent) const {
-        return form().scratch_size<T>(xs[0], examples);
-    }
-
-    template <class X, class Y, class P, class W>
-    void forward(std::span<const X> xs, std::span<const Y> ys, const P&, W& w) const noexcept {
-        each_call(xs[0], ys[0].examples, w, [&](const auto& call) { call.forward(xs, ys); });
-    }
-    template <class X, class Dx, class P, class Dp, class W>
-    void backward(std::span<const X> xs, std::span<const X>, std::span<const X> dys, std::span<const Dx> dxs,
-                  const P&, const Dp& dp, W& w) const noexcept {
-        const auto to = arrays<typename X::value_type>(dp);
-        each_call(xs[0], dys[0].examples, w, [&](const auto& call) { call.backward(xs, dys, dxs, to); });
+    constexpr detail::recurrent_runner<simple_recurrent> equivalent(const shape& x) const {
+        return {resolved(std::span(&x, 1))};
     }
     friend bool operator==(const simple_recurrent&, const simple_recurrent&) = default;
 
-private:
+    // For recurrent_runner.
     constexpr detail::recurrent_form form() const {
         return {.input_size = input_vector_size,
                 .output_size = output_vector_size,
                 .gates = 1,
-                .late = 0,
-                .states = 1,
-                .directions = 1,
-                .sequence_output = sequence_output};
+                .sequence_output = sequence_output,
+                .reverse = reverse_input};
     }
     template <class T, class P>
-    static detail::gate_arrays<T> arrays(const P& p) noexcept {
+    static detail::gate_arrays<T> arrays(const P& p, std::size_t) noexcept {
         return {.w = {p.weight_matrix.data}, .r = {p.recursion_matrix.data}, .bias = {p.bias_vector.data}};
     }
-    /// Calls `body(call)` with a cell compiled for the activation, or with one for any.
-    template <class X, class W, class Body>
-    void each_call(const X& x, extent examples, W& w, const Body& body) const noexcept {
-        const auto run = [&](const auto& cell) {
-            detail::each_recurrent_call(form(), cell, x, examples, 0, reverse_input, w.prepared, false, w.scratch,
-                                        w.threads, body);
-        };
+    template <class Body>
+    [[gnu::always_inline]] void with_cell(std::size_t, const Body& body) const noexcept {
         if (activation.is<tanh>())
-            run(kernels::simple_cell<tanh>{});
+            body(kernels::simple_cell<tanh>{});
         else
-            run(kernels::simple_cell<recurrent_activation>{activation});
+            body(kernels::simple_cell<recurrent_activation>{activation});
     }
 };
 
@@ -6986,160 +9557,7 @@ private:
 
 }  // namespace bespoke
 
-
-namespace bespoke::kernels {
-
-/// A box of elements that two arrays hold in different places: element (i0, i1, ...) lies at the sum of ik from[k]
-/// in the one and at the sum of ik to[k] in the other. Steps may be negative.
-///
-/// Axes are added from the outermost to the innermost. Those of one element are left out, and neighbours that both
-/// arrays walk as one are joined.
-struct strided_walk {
-    static constexpr std::size_t most = max_rank + 1;  ///< the examples are an axis too
-
-    std::size_t rank = 0;
-    extent extents[most]{}, from[most]{}, to[most]{};
-
-    constexpr void add(extent size, extent from_step, extent to_step) {
-        if (size == 1) return;
-        const std::size_t outer = rank - 1;
-        if (rank > 0 && from[outer] == from_step * size && to[outer] == to_step * size)
-            extents[outer] *= size;
-        else
-            extents[rank++] = size;
-        from[rank - 1] = from_step;
-        to[rank - 1] = to_step;
-    }
-    constexpr strided_walk reversed() const {
-        strided_walk w = *this;
-        for (std::size_t axis = 0; axis < rank; ++axis) {
-            w.from[axis] = to[axis];
-            w.to[axis] = from[axis];
-        }
-        return w;
-    }
-    constexpr extent size() const {
-        extent elements = 1;
-        for (std::size_t axis = 0; axis < rank; ++axis) elements *= extents[axis];
-        return elements;
-    }
-};
-
-namespace detail {
-
-/// Elements along one side of the tiles in which a matrix is transposed.
-inline constexpr extent transposed_tile = 64;
-
-/// The first axis along which the steps are 1; none: rank.
-constexpr std::size_t contiguous_axis(const strided_walk& w, const extent (&steps)[strided_walk::most]) {
-    std::size_t axis = 0;
-    while (axis < w.rank && steps[axis] != 1) ++axis;
-    return axis;
-}
-
-/// Makes `axis` the innermost one.
-constexpr void move_inwards(strided_walk& w, std::size_t axis) {
-    for (; axis + 1 < w.rank; ++axis) {
-        std::swap(w.extents[axis], w.extents[axis + 1]);
-        std::swap(w.from[axis], w.from[axis + 1]);
-        std::swap(w.to[axis], w.to[axis + 1]);
-    }
-}
-
-/// Calls body(offset in from, offset in to, index along the last of them) for the elements [first, last) of the box
-/// of the outer `axes` axes.
-template <class Body>
-void each_outer(const strided_walk& w, std::size_t axes, extent first, extent last, const Body& body) noexcept {
-    extent index[strided_walk::most]{}, from = 0, to = 0;
-    extent rest = first;
-    for (std::size_t axis = axes; axis-- > 0; rest /= w.extents[axis]) {
-        index[axis] = rest % w.extents[axis];
-        from += index[axis] * w.from[axis];
-        to += index[axis] * w.to[axis];
-    }
-    for (extent i = first; i < last; ++i) {
-        body(from, to, axes > 0 ? index[axes - 1] : 0);
-        for (std::size_t axis = axes; axis-- > 0;) {
-            from += w.from[axis];
-            to += w.to[axis];
-            if (++index[axis] < w.extents[axis]) break;
-            from -= w.extents[axis] * w.from[axis];
-            to -= w.extents[axis] * w.to[axis];
-            index[axis] = 0;
-        }
-    }
-}
-
-/// The innermost loop.
-template <class T>
-void move_run(extent n, const T* from, extent from_step, T* to, extent to_step, bool add) noexcept {
-    if (from_step == 1 && to_step == 1) {
-        if (add)
-            accumulate(n, from, to);
-        else
-            copy(n, from, to);
-    } else if (add) {
-        for (extent i = 0; i < n; ++i) to[i * to_step] += from[i * from_step];
-    } else {
-        for (extent i = 0; i < n; ++i) to[i * to_step] = from[i * from_step];
-    }
-}
-
-template <class T>
-[[gnu::noinline]] void move_strided(strided_walk w, const T* from, T* to, bool add, thread_pool* threads) noexcept {
-    const extent elements = w.size();
-    if (elements == 0) return;
-    if (elements < (1 << 14)) threads = nullptr;
-    if (w.rank == 0) return move_run<T>(1, from, 1, to, 1, add);
-    const std::size_t reads = contiguous_axis(w, w.from), writes = contiguous_axis(w, w.to);
-    const bool reflected = reads < w.rank && writes < w.rank && reads != writes;
-    if (!reflected) {
-        move_inwards(w, writes < w.rank ? writes : reads < w.rank ? reads : w.rank - 1);
-        const std::size_t last = w.rank - 1;
-        parallel_for(threads, elements / w.extents[last], 1, [&](extent first, extent end) {
-            each_outer(w, last, first, end, [&](extent i, extent o, extent) {
-                move_run(w.extents[last], from + i, w.from[last], to + o, w.to[last], add);
-            });
-        });
-        return;
-    }
-    // a matrix of rows that are contiguous in `from`, and of columns that are in `to`
-    move_inwards(w, reads);
-    move_inwards(w, writes - (writes > reads ? 1 : 0));
-    const std::size_t last = w.rank - 1, tiles = w.rank - 2;
-    const extent rows = w.extents[last], columns = w.extents[tiles];
-    const extent row_step = w.from[last], column_step = w.to[tiles];
-    w.extents[tiles] = (columns + transposed_tile - 1) / transposed_tile;
-    w.from[tiles] *= transposed_tile;
-    w.to[tiles] *= transposed_tile;
-    parallel_for(threads, elements / (rows * columns) * w.extents[tiles], 1, [&](extent first, extent end) {
-        each_outer(w, last, first, end, [&](extent i, extent o, extent tile) {
-            const extent width = std::min(transposed_tile, columns - tile * transposed_tile);
-            for (extent row = 0; row < rows; row += transposed_tile)
-                transpose(from + i + row * row_step, row_step, std::min(transposed_tile, rows - row), width,
-                          to + o + row, column_step, add);
-        });
-    });
-}
-
-}  // namespace detail
-
-/// to = from for every element of the box, whose places in `to` differ. The arrays do not overlap.
-template <class T>
-void copy_strided(const strided_walk& w, const T* from, T* to, thread_pool* threads = nullptr) noexcept {
-    detail::move_strided(w, from, to, false, threads);
-}
-
-/// to += from for every element of the box, whose places in `to` differ. The arrays do not overlap.
-template <class T>
-void accumulate_strided(const strided_walk& w, const T* from, T* to, thread_pool* threads = nullptr) noexcept {
-    detail::move_strided(w, from, to, true, threads);
-}
-
-}  // namespace bespoke::kernels
-
 #include <algorithm>
-#include <limits>
 
 namespace bespoke {
 namespace detail {
@@ -7283,10 +9701,11 @@ constexpr std::array<std::string_view, 3> enumerators(slice_axis) {
 
 /// Every stride-th element of [start_index, end_index) along one axis of x [.., C, H, W]; negative indices count from
 /// the end, those outside are brought to the edge. `height` needs rank 2 only, `width` rank 1.
-/// Core ML specification, SliceLayerParams.
+/// Core ML specification, SliceLayerParams. It does not say what an end_index of 0 means, which also is one that is not
+/// given; Core ML's check of a model takes it, like the negative ones, as counted from the end.
 struct slice {
     extent start_index = 0;
-    extent end_index = std::numeric_limits<extent>::max();
+    extent end_index = 0;  ///< 0: to the end
     extent stride = 1;
     slice_axis axis = slice_axis::channel;
 
@@ -7294,39 +9713,27 @@ struct slice {
     static constexpr auto fields =
         std::tuple{field{"startIndex", &slice::start_index}, field{"endIndex", &slice::end_index},
                    field{"stride", &slice::stride}, field{"axis", &slice::axis}};
-    static constexpr bool batched = true;
-    static constexpr backward_needs needs{.input = false, .output = false};
 
     constexpr outcome output_shape(const shape& x) const {
         if (x.rank() < back())
             return shape_fault("an input of rank ", back(), " or more wanted, its shape is ", x);
         if (stride < 1) return value_fault("a stride from 1 up wanted, ", stride, " given");
-        shape y = x;
-        y.from_end(back()) = part(x.from_end(back())).count;
-        return y;
+        return equivalent(x).output_shape(x);
     }
-
-    template <class X, class Y, class P, class W>
-    void forward(X x, Y y, const P&, W& w) const noexcept {
-        box(x.dimensions, y.dimensions, x.examples).forward(x.data, y.data, w.threads);
-    }
-    template <class X, class Y, class Dy, class Dx, class P, class Dp, class W>
-    void backward(X, Y, Dy dy, Dx dx, const P&, const Dp&, W& w) const noexcept {
-        if (dx) box(dx.dimensions, dy.dimensions, dx.examples).backward(dy.data, dx.data, w.threads);
+    constexpr slice_static equivalent(const shape& x) const {
+        slice_static all;
+        for (std::size_t a = 0; a < x.rank(); ++a) {
+            const bool here = a + back() == x.rank();
+            all.begin_ids.push_back(here ? start_index : 0);
+            all.end_ids.push_back(here && end_index != 0 ? end_index : x[a]);
+            all.strides.push_back(here ? stride : 1);
+        }
+        return all;
     }
     friend bool operator==(const slice&, const slice&) = default;
 
 private:
     constexpr std::size_t back() const { return 3 - static_cast<std::size_t>(axis); }
-    constexpr detail::axis_slice part(extent size) const {
-        return detail::slice_of(size, start_index, false, end_index, false, stride);
-    }
-    detail::sliced_box box(const shape& x, const shape& y, extent examples) const {
-        detail::sliced_box b(x, y, examples);
-        for (std::size_t a = 0; a < x.rank(); ++a)
-            b.add(x[a], a + back() == x.rank() ? part(x[a]) : detail::axis_slice{0, x[a], 1});
-        return b;
-    }
 };
 
 }  // namespace bespoke
@@ -7624,31 +10031,6 @@ kernels::strided_walk piece_walk(const shape& whole, extent stride, const Piece&
     return w;
 }
 
-template <class X, class Ys>
-void split_forward(const X& x, const Ys& ys, std::size_t axis, thread_pool* threads) noexcept {
-    const auto* from = x.data;
-    for (const auto& y : ys) {
-        kernels::copy_strided(piece_walk(x.dimensions, x.stride, y, axis), from, y.data, threads);
-        from += y.dimensions.product(axis, y.rank());
-    }
-}
-
-template <class Dx, class Dys>
-void split_backward(const Dx& dx, const Dys& dys, std::size_t axis, thread_pool* threads) noexcept {
-    if (!dx) return;
-    auto* to = dx.data;
-    for (const auto& whole : dys) {
-        auto dy = whole;
-        const extent runs = dx.stride == 0 ? whole.examples : 1;  // stored once: the examples meet in one place
-        if (runs != 1) dy.examples = 1;
-        for (extent i = 0; dy && i < runs; ++i) {
-            const auto walk = piece_walk(dx.dimensions, dx.stride, dy, axis);
-            kernels::accumulate_strided(walk.reversed(), dy.data + i * dy.size(), to, threads);
-        }
-        to += whole.dimensions.product(axis, whole.rank());
-    }
-}
-
 }  // namespace detail
 
 /// x in pieces along `axis` (negative: from the end): `num_splits` equal ones, or one for each of `split_sizes`,
@@ -7697,11 +10079,30 @@ struct split_nd {
 
     template <class Xs, class Ys, class P, class W>
     void forward(Xs xs, Ys ys, const P&, W& w) const noexcept {
-        detail::split_forward(xs[0], ys, axis_in(xs[0].dimensions), w.threads);
+        const auto& x = xs[0];
+        const std::size_t along = axis_in(x.dimensions);
+        const auto* from = x.data;
+        for (const auto& y : ys) {
+            kernels::copy_strided(detail::piece_walk(x.dimensions, x.stride, y, along), from, y.data, w.threads);
+            from += y.dimensions.product(along, y.rank());
+        }
     }
     template <class Xs, class Ys, class Dys, class Dxs, class P, class Dp, class W>
     void backward(Xs, Ys, Dys dys, Dxs dxs, const P&, const Dp&, W& w) const noexcept {
-        detail::split_backward(dxs[0], dys, axis_in(dxs[0].dimensions), w.threads);
+        const auto& dx = dxs[0];
+        if (!dx) return;
+        const std::size_t along = axis_in(dx.dimensions);
+        auto* to = dx.data;
+        for (const auto& whole : dys) {
+            auto dy = whole;
+            const extent runs = dx.stride == 0 ? whole.examples : 1;  // stored once: the examples meet in one place
+            if (runs != 1) dy.examples = 1;
+            for (extent i = 0; dy && i < runs; ++i) {
+                const auto walk = detail::piece_walk(dx.dimensions, dx.stride, dy, along);
+                kernels::accumulate_strided(walk.reversed(), dy.data + i * dy.size(), to, w.threads);
+            }
+            to += whole.dimensions.product(along, whole.rank());
+        }
     }
     friend bool operator==(const split_nd&, const split_nd&) = default;
 
@@ -7719,8 +10120,6 @@ struct split {
     static constexpr auto key = "split";
     static constexpr auto fields = std::tuple{field{"nOutputs", &split::n_outputs}};
     static constexpr input_count inputs{1, 1};
-    static constexpr bool batched = true;
-    static constexpr backward_needs needs{.input = false, .output = false};
 
     constexpr outcome output_shape(std::span<const shape> xs) const {
         const shape& x = xs[0];
@@ -7729,18 +10128,9 @@ struct split {
             return value_fault("nOutputs from 2 to ", most_splits, " wanted, ", n_outputs, " given");
         if (x.from_end(3) % n_outputs != 0)
             return shape_fault("channels wanted that ", n_outputs, " divides, the shape of its input is ", x);
-        const std::vector<extent> sizes(static_cast<std::size_t>(n_outputs), x.from_end(3) / n_outputs);
-        return detail::split_shapes(x, x.rank() - 3, sizes);
+        return equivalent(x).output_shape(xs);
     }
-
-    template <class Xs, class Ys, class P, class W>
-    void forward(Xs xs, Ys ys, const P&, W& w) const noexcept {
-        detail::split_forward(xs[0], ys, xs[0].rank() - 3, w.threads);
-    }
-    template <class Xs, class Ys, class Dys, class Dxs, class P, class Dp, class W>
-    void backward(Xs, Ys, Dys dys, Dxs dxs, const P&, const Dp&, W& w) const noexcept {
-        detail::split_backward(dxs[0], dys, dxs[0].rank() - 3, w.threads);
-    }
+    constexpr split_nd equivalent(const shape&) const { return {.axis = -3, .num_splits = n_outputs}; }
     friend bool operator==(const split&, const split&) = default;
 };
 
@@ -7779,9 +10169,7 @@ struct squeeze {
     static constexpr auto key = "squeeze";
     static constexpr auto fields =
         std::tuple{field{"axes", &squeeze::axes}, field{"squeezeAll", &squeeze::squeeze_all}};
-    static constexpr bool batched = true;
-    static constexpr bool in_place = true;
-    static constexpr backward_needs needs{.input = false, .output = false};
+    static constexpr bool same_elements = true;
 
     constexpr outcome output_shape(const shape& x) const {
         if (axes.rank() == 0 && !squeeze_all) return value_fault("axes or squeezeAll wanted");
@@ -7797,15 +10185,6 @@ struct squeeze {
         if (y.rank() == 0 && x.rank() > 0) y.push_back(1);
         return y;
     }
-
-    template <class X, class Y, class P, class W>
-    void forward(X x, Y y, const P&, W&) const noexcept {
-        kernels::copy(x.total(), x.data, y.data);
-    }
-    template <class X, class Y, class Dy, class Dx, class P, class Dp, class W>
-    void backward(X, Y, Dy dy, Dx dx, const P&, const Dp&, W&) const noexcept {
-        if (dx) kernels::accumulate(dy.total(), dy.data, dx.data);
-    }
     friend bool operator==(const squeeze&, const squeeze&) = default;
 };
 
@@ -7816,9 +10195,7 @@ struct expand_dims {
 
     static constexpr auto key = "expandDims";
     static constexpr auto fields = std::tuple{field{"axes", &expand_dims::axes}};
-    static constexpr bool batched = true;
-    static constexpr bool in_place = true;
-    static constexpr backward_needs needs{.input = false, .output = false};
+    static constexpr bool same_elements = true;
 
     constexpr outcome output_shape(const shape& x) const {
         if (axes.rank() == 0) return value_fault("axes wanted");
@@ -7833,126 +10210,7 @@ struct expand_dims {
         for (std::size_t axis = 0; axis < rank; ++axis) y.push_back(made.named[axis] ? 1 : x[from++]);
         return y;
     }
-
-    template <class X, class Y, class P, class W>
-    void forward(X x, Y y, const P&, W&) const noexcept {
-        kernels::copy(x.total(), x.data, y.data);
-    }
-    template <class X, class Y, class Dy, class Dx, class P, class Dp, class W>
-    void backward(X, Y, Dy dy, Dx dx, const P&, const Dp&, W&) const noexcept {
-        if (dx) kernels::accumulate(dy.total(), dy.data, dx.data);
-    }
     friend bool operator==(const expand_dims&, const expand_dims&) = default;
-};
-
-}  // namespace bespoke
-
-
-namespace bespoke {
-namespace detail {
-
-/// Whether `axes` holds each of 0 to rank - 1 once.
-constexpr bool is_permutation(const shape& axes, std::size_t rank) {
-    bool met[max_rank]{};
-    for (extent axis : axes) {
-        if (axis < 0 || axis >= static_cast<extent>(rank) || met[axis]) return false;
-        met[axis] = true;
-    }
-    return axes.rank() == rank;
-}
-
-/// From x to y, whose axis i is axis axes[i] of x, for all examples.
-constexpr kernels::strided_walk transposition(const shape& x, const shape& axes, extent examples) {
-    kernels::strided_walk w;
-    w.add(examples, x.size(), x.size());
-    extent behind = x.size();
-    for (extent a : axes) {
-        const auto axis = static_cast<std::size_t>(a);
-        if (x[axis] > 0) behind /= x[axis];
-        w.add(x[axis], x.product(axis + 1, x.rank()), behind);
-    }
-    return w;
-}
-
-}  // namespace detail
-
-/// y of which axis i is axis axes[i] of x: x [6, 7, 8, 9] with axes [3, 1, 2, 0] -> y [9, 7, 8, 6].
-/// Core ML specification, TransposeLayerParams.
-struct transpose {
-    shape axes;
-
-    static constexpr auto key = "transpose";
-    static constexpr auto fields = std::tuple{field{"axes", &transpose::axes}};
-    static constexpr bool batched = true;
-    static constexpr backward_needs needs{.input = false, .output = false};
-
-    constexpr outcome output_shape(const shape& x) const {
-        if (!detail::is_permutation(axes, x.rank()))
-            return value_fault("a permutation of the axes of its input wanted, axes ", axes, " given for the shape ",
-                               x);
-        shape y;
-        for (extent axis : axes) y.push_back(x[static_cast<std::size_t>(axis)]);
-        return y;
-    }
-
-    template <class X, class Y, class P, class W>
-    void forward(X x, Y y, const P&, W& w) const noexcept {
-        kernels::copy_strided(detail::transposition(x.dimensions, axes, x.examples), x.data, y.data, w.threads);
-    }
-    template <class X, class Y, class Dy, class Dx, class P, class Dp, class W>
-    void backward(X, Y, Dy dy, Dx dx, const P&, const Dp&, W& w) const noexcept {
-        if (!dx) return;
-        const auto walk = detail::transposition(dx.dimensions, axes, dx.examples);
-        kernels::accumulate_strided(walk.reversed(), dy.data, dx.data, w.threads);
-    }
-    friend bool operator==(const transpose&, const transpose&) = default;
-};
-
-/// `transpose` in the older words of the specification: `axis` is a permutation of 0 to 3, which count the axes of
-/// x [sequence, B, C, H, W] but for B, which stays. Not given: y = x.
-/// x without B is [sequence, C, H, W]; x [C, H, W] has no sequence either, and axis begins with 0.
-/// Core ML specification, PermuteLayerParams; the ranks 3 and 4 go beyond it.
-struct permute {
-    shape axis;
-
-    static constexpr auto key = "permute";
-    static constexpr auto fields = std::tuple{field{"axis", &permute::axis}};
-    static constexpr bool batched = true;
-    static constexpr backward_needs needs{.input = false, .output = false};
-
-    constexpr outcome output_shape(const shape& x) const {
-        if (x.rank() < 3 || x.rank() > 5)
-            return shape_fault("an input [sequence, batch, channels, height, width] wanted, its shape is ", x);
-        if (axis.rank() > 0 && !detail::is_permutation(axis, 4))
-            return value_fault("a permutation of 0 to 3 wanted, axis ", axis, " given");
-        if (x.rank() == 3 && axis.rank() > 0 && axis[0] != 0)
-            return value_fault("an axis that begins with 0 wanted for an input without a sequence, ", axis,
-                               " given for the shape ", x);
-        return transpose{axes_of(x)}.output_shape(x);
-    }
-
-    template <class X, class Y, class P, class W>
-    void forward(X x, Y y, const P& p, W& w) const noexcept {
-        transpose{axes_of(x.dimensions)}.forward(x, y, p, w);
-    }
-    template <class X, class Y, class Dy, class Dx, class P, class Dp, class W>
-    void backward(X x, Y y, Dy dy, Dx dx, const P& p, const Dp& dp, W& w) const noexcept {
-        transpose{axes_of(dy.dimensions)}.backward(x, y, dy, dx, p, dp, w);
-    }
-    friend bool operator==(const permute&, const permute&) = default;
-
-private:
-    /// What `transpose` would be told for an input of the rank of x.
-    constexpr shape axes_of(const shape& x) const {
-        const extent missing = x.rank() == 3 ? 1 : 0, batch = x.rank() == 5 ? 1 : 0;
-        shape axes;
-        for (extent i = missing; i < 4; ++i) {
-            const extent a = axis.rank() > 0 ? axis[static_cast<std::size_t>(i)] : i;
-            axes.push_back(a > 0 ? a + batch - missing : a);
-            if (i == 0 && batch == 1) axes.push_back(1);
-        }
-        return axes;
-    }
 };
 
 }  // namespace bespoke
@@ -7963,7 +10221,7 @@ namespace bespoke {
 #define BESPOKE_CORE_LAYERS(X)                                                                                   \
     X(linear) X(relu) X(leaky_relu) X(thresholded_relu) X(prelu) X(tanh) X(scaled_tanh) X(sigmoid)               \
     X(sigmoid_hard) X(elu) X(softsign) X(softplus) X(parametric_softplus) X(add) X(batched_matmul) X(batchnorm)  \
-    X(bi_directional_lstm) X(concat) X(convolution) X(copy) X(embedding) X(embedding_nd) X(expand_dims)          \
+    X(bi_directional_lstm) X(clip) X(concat) X(convolution) X(copy) X(embedding) X(embedding_nd) X(expand_dims)          \
     X(flatten) X(gelu) X(gru) X(inner_product) X(layer_normalization) X(multiply) X(permute) X(pooling)          \
     X(reshape_static) X(simple_recurrent) X(slice) X(slice_static) X(softmax) X(softmax_nd) X(split) X(split_nd) \
     X(squeeze) X(transpose) X(uni_directional_lstm)
@@ -8670,270 +10928,61 @@ private:
 
 
 
-
-
-#include <algorithm>
-#include <memory>
-#include <new>
-#include <span>
-#include <utility>
-
 namespace bespoke {
 
-/// Bytes to which blobs and parameters are aligned: one cache line, one AVX-512 register.
-inline constexpr std::size_t alignment = 64;
+/// Results of so few elements are not worth an epilogue; composed networks unroll their layers instead.
+inline constexpr extent unrolled_elements = 512;
 
-/// Number of elements of T that fill up to the next aligned place.
-template <class T>
-constexpr extent aligned_size(extent elements) {
-    constexpr extent step = static_cast<extent>(alignment / sizeof(T));
-    return (elements + step - 1) / step * step;
+/// The input of `step` that comes from the step before it in its epilogue.
+constexpr std::size_t finished_blob(const plan_view& p, std::size_t step) {
+    for (std::size_t before = p.steps[step].head; before != blob_facts::npos; before = p.steps[before].next)
+        if (p.steps[before].next == step) return p.outputs_of(before)[0];
+    return blob_facts::npos;
 }
 
-/// Aligned, zero-initialised storage of trivial elements.
-template <class T>
-class buffer {
-public:
-    buffer() = default;
-    explicit buffer(extent size) { resize(size); }
-    buffer(const buffer& other) : buffer(other.size_) {
-        std::copy_n(other.data(), other.size_, data());
+/// Lets steps run as epilogues of the steps whose results they alone read: a prediction computes such a chain block by
+/// block, while the block is near. All other inputs must be there when the head of the chain runs, hence the last input
+/// that is made is the one that is finished.
+constexpr void find_epilogues(plan& p) {
+    const plan_view view = p.view();
+    std::vector<std::size_t> readers(p.blobs.size(), 0), writers(p.blobs.size(), 0);
+    for (std::size_t s = 0; s < p.steps.size(); ++s) {
+        for (std::size_t blob : view.inputs_of(s)) ++readers[blob];
+        for (std::size_t blob : view.outputs_of(s)) ++writers[blob];
+        if (p.steps[s].watched != blob_facts::npos) ++readers[p.steps[s].watched];
     }
-    buffer(buffer&& other) noexcept
-        : memory_(std::move(other.memory_)), size_(std::exchange(other.size_, 0)) {}
-    buffer& operator=(buffer other) noexcept {
-        memory_.swap(other.memory_);
-        std::swap(size_, other.size_);
-        return *this;
-    }
-
-    T* data() const { return memory_.get(); }
-    extent size() const { return size_; }
-    T* begin() const { return data(); }
-    T* end() const { return data() + size_; }
-    T& operator[](extent i) const { return memory_.get()[i]; }
-
-    /// Contents are zeros afterwards. Allocates only if the size changes.
-    void resize(extent size) {
-        if (size != size_) {
-            memory_.reset(size == 0 ? nullptr
-                                    : static_cast<T*>(::operator new(static_cast<std::size_t>(size) * sizeof(T),
-                                                                     std::align_val_t(alignment))));
-            size_ = size;
-        }
-        std::fill_n(data(), size_, T{});
-    }
-
-    /// Grows to at least `size` elements; contents are lost when it grows.
-    void reserve(extent size) {
-        if (size > size_) resize(size);
-    }
-
-private:
-    struct release {
-        void operator()(T* memory) const { ::operator delete(memory, std::align_val_t(alignment)); }
+    for (std::size_t blob : p.outputs) ++readers[blob];
+    const auto plain = [&](std::size_t s) {
+        const step_facts& step = p.steps[s];
+        return !step.control && !step.logged && step.parent == blob_facts::npos && step.output_count == 1 &&
+               writers[view.outputs_of(s)[0]] == 1;
     };
-    std::unique_ptr<T, release> memory_;
-    extent size_ = 0;
-};
-
-}  // namespace bespoke
-
-#include <algorithm>
-#include <vector>
-
-namespace bespoke {
-
-/// A piece of memory that is wanted from time `first` to time `last`, both included.
-struct tenancy {
-    extent size = 0;
-    std::size_t first = 0, last = 0;
-    extent offset = 0;  ///< filled in by `allocate`
-};
-
-/// Gives each tenancy an offset such that no two which overlap in time overlap in space, and returns the
-/// size of the whole. Largest first, each at the lowest place that is free: within a few per cent of the
-/// largest live set on real networks (Pisarchyk and Lee, "Efficient Memory Management for Deep Neural Net
-/// Inference", 2020).
-constexpr extent allocate(std::vector<tenancy>& tenancies) {
-    std::vector<std::size_t> order;
-    for (std::size_t i = 0; i < tenancies.size(); ++i) order.push_back(i);
-    std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-        return tenancies[a].size != tenancies[b].size ? tenancies[a].size > tenancies[b].size : a < b;
-    });
-    std::vector<std::size_t> placed;  // by offset
-    extent total = 0;
-    for (std::size_t i : order) {
-        tenancy& mine = tenancies[i];
-        const extent size = aligned_size<float>(mine.size);
-        extent offset = 0;
-        for (std::size_t other : placed) {
-            const tenancy& theirs = tenancies[other];
-            if (theirs.last < mine.first || mine.last < theirs.first) continue;
-            if (theirs.offset >= offset + size) break;
-            offset = std::max(offset, theirs.offset + aligned_size<float>(theirs.size));
+    for (std::size_t s = 0; s < p.steps.size(); ++s) {
+        if (!p.steps[s].can_finish || !plain(s)) continue;
+        std::size_t last = blob_facts::npos;  // the input that is made last
+        for (std::size_t blob : view.inputs_of(s))
+            if (last == blob_facts::npos || p.blobs[last].maker == blob_facts::npos ||
+                (p.blobs[blob].maker != blob_facts::npos && p.blobs[blob].maker > p.blobs[last].maker))
+                last = blob;
+        const blob_facts &x = p.blobs[last], &y = p.blobs[view.outputs_of(s)[0]];
+        if (x.maker == blob_facts::npos || readers[last] != 1 || !plain(x.maker)) continue;
+        const std::size_t head = p.steps[x.maker].head != blob_facts::npos ? p.steps[x.maker].head : x.maker;
+        bool all_there = p.steps[head].runs_epilogue && x.dimensions == y.dimensions &&
+                         x.per_example == y.per_example && y.dimensions.size() > unrolled_elements;
+        for (std::size_t blob : view.inputs_of(s)) {
+            const blob_facts& other = p.blobs[blob];
+            if (blob == last) continue;
+            all_there &= other.per_example == y.per_example && writers[blob] <= 1 &&
+                         (other.maker == blob_facts::npos || other.maker < head);
         }
-        mine.offset = offset;
-        total = std::max(total, offset + size);
-        placed.insert(std::upper_bound(placed.begin(), placed.end(), i,
-                                       [&](std::size_t a, std::size_t b) {
-                                           return tenancies[a].offset < tenancies[b].offset;
-                                       }),
-                      i);
+        if (!all_there) continue;
+        p.steps[s].head = head;
+        p.steps[x.maker].next = s;
     }
-    return total;
 }
 
 }  // namespace bespoke
 
-
-#include <algorithm>
-#include <array>
-#include <span>
-#include <string_view>
-#include <vector>
-
-namespace bespoke {
-
-/// A piece of the plan's text pool.
-struct text_range {
-    std::size_t begin = 0, size = 0;
-};
-
-/// One array of the network: an input, or what a layer writes.
-struct blob_facts {
-    text_range name;
-    shape dimensions;
-    bool per_example = true;     ///< stored once an example; false: once for all
-    std::size_t maker = npos;    ///< the first step that writes it; npos: an input
-    std::size_t first = 0, last = 0;  ///< steps between which it is alive in a prediction
-    extent offset = 0;           ///< place in the arena, in elements of one example
-
-    static constexpr std::size_t npos = static_cast<std::size_t>(-1);
-};
-
-/// One layer in the order of execution. Steps of nested networks follow their control step.
-struct step_facts {
-    text_range name;   ///< with the prefixes of `repeat`
-    text_range place;  ///< "layers/3 "fc" (innerProduct)", for errors
-    std::size_t first_link = 0, input_count = 0, output_count = 0;
-    std::size_t first_parameter = 0, parameter_count = 0;
-    std::size_t end = 0;      ///< one past the last step nested in this one
-    std::size_t parent = blob_facts::npos;   ///< the control step around this one
-    std::size_t watched = blob_facts::npos;  ///< the blob that a loop's condition network writes
-    bool control = false;
-    bool loop = false;
-    bool in_loop = false;
-    bool logged = false;      ///< overwrites values that a backward pass may still want
-    bool in_place = false;
-    bool updatable = false;
-    bool differentiable = true;
-    bool probabilities = false;
-    bool mixes_examples = false;
-    backward_needs needs;
-};
-
-/// One parameter array.
-struct parameter_facts {
-    std::size_t step = 0;
-    std::string_view name;
-    shape dimensions;
-    extent offset = 0;  ///< place in the block of all parameters, in elements
-    initial start = initial::zero;
-    bool learned = true;
-};
-
-/// What the planner knows of a network, behind spans: the same for compile time and run time.
-struct plan_view {
-    std::span<const step_facts> steps;
-    std::span<const blob_facts> blobs;
-    std::span<const std::size_t> links;  ///< blob numbers: inputs, then outputs, step after step
-    std::span<const parameter_facts> parameters;
-    std::span<const std::size_t> inputs, outputs;
-    std::span<const char> text;
-    extent arena_size = 0;      ///< elements an example
-    extent shared_size = 0;     ///< elements stored once
-    extent parameters_size = 0;
-
-    constexpr std::string_view operator[](text_range range) const {
-        return {text.data() + range.begin, range.size};
-    }
-    constexpr std::span<const std::size_t> inputs_of(std::size_t step) const {
-        return links.subspan(steps[step].first_link, steps[step].input_count);
-    }
-    constexpr std::span<const std::size_t> outputs_of(std::size_t step) const {
-        return links.subspan(steps[step].first_link + steps[step].input_count, steps[step].output_count);
-    }
-    constexpr std::span<const parameter_facts> parameters_of(std::size_t step) const {
-        return parameters.subspan(steps[step].first_parameter, steps[step].parameter_count);
-    }
-    /// The number of the blob called `name`, or npos.
-    constexpr std::size_t find_blob(std::string_view name) const {
-        for (std::size_t i = 0; i < blobs.size(); ++i)
-            if ((*this)[blobs[i].name] == name) return i;
-        return blob_facts::npos;
-    }
-    /// The number of the step called `name`, or npos.
-    constexpr std::size_t find_step(std::string_view name) const {
-        for (std::size_t i = 0; i < steps.size(); ++i)
-            if ((*this)[steps[i].name] == name) return i;
-        return blob_facts::npos;
-    }
-};
-
-/// A plan that owns its lists.
-struct plan {
-    std::vector<step_facts> steps;
-    std::vector<blob_facts> blobs;
-    std::vector<std::size_t> links;
-    std::vector<parameter_facts> parameters;
-    std::vector<std::size_t> inputs, outputs;
-    std::vector<char> text;
-    extent arena_size = 0, shared_size = 0, parameters_size = 0;
-
-    constexpr plan_view view() const {
-        return {steps, blobs, links, parameters, inputs, outputs, text, arena_size, shared_size, parameters_size};
-    }
-};
-
-/// How long the lists of a plan are: what turns one into a `static_plan`.
-struct plan_sizes {
-    std::size_t steps, blobs, links, parameters, inputs, outputs, text;
-
-    constexpr explicit plan_sizes(const plan& p)
-        : steps(p.steps.size()), blobs(p.blobs.size()), links(p.links.size()), parameters(p.parameters.size()),
-          inputs(p.inputs.size()), outputs(p.outputs.size()), text(p.text.size()) {}
-};
-
-/// A plan in arrays, which can be a constant of the program.
-template <std::size_t Steps, std::size_t Blobs, std::size_t Links, std::size_t Parameters, std::size_t Inputs,
-          std::size_t Outputs, std::size_t Text>
-struct static_plan {
-    std::array<step_facts, Steps> steps{};
-    std::array<blob_facts, Blobs> blobs{};
-    std::array<std::size_t, Links> links{};
-    std::array<parameter_facts, Parameters> parameters{};
-    std::array<std::size_t, Inputs> inputs{};
-    std::array<std::size_t, Outputs> outputs{};
-    std::array<char, Text> text{};
-    extent arena_size, shared_size, parameters_size;
-
-    constexpr explicit static_plan(const plan& p)
-        : arena_size(p.arena_size), shared_size(p.shared_size), parameters_size(p.parameters_size) {
-        std::copy(p.steps.begin(), p.steps.end(), steps.begin());
-        std::copy(p.blobs.begin(), p.blobs.end(), blobs.begin());
-        std::copy(p.links.begin(), p.links.end(), links.begin());
-        std::copy(p.parameters.begin(), p.parameters.end(), parameters.begin());
-        std::copy(p.inputs.begin(), p.inputs.end(), inputs.begin());
-        std::copy(p.outputs.begin(), p.outputs.end(), outputs.begin());
-        std::copy(p.text.begin(), p.text.end(), text.begin());
-    }
-    constexpr plan_view view() const {
-        return {steps, blobs, links, parameters, inputs, outputs, text, arena_size, shared_size, parameters_size};
-    }
-};
-
-}  // namespace bespoke
 
 namespace bespoke {
 
@@ -8949,6 +10998,7 @@ constexpr void find_lifetimes(plan& p) {
     for (std::size_t s = 0; s < p.steps.size(); ++s) {
         for (std::size_t blob : view.inputs_of(s)) touch(blob, s, s);
         for (std::size_t blob : view.outputs_of(s)) touch(blob, s, s);
+        if (p.steps[s].head != blob_facts::npos) touch(view.outputs_of(s)[0], p.steps[s].head, s);
     }
     // A loop comes back to its first step, and where examples run one by one a branch does so for the next
     // example: what is touched inside lives as long as the control step runs.
@@ -8976,6 +11026,13 @@ constexpr void place_blobs(plan& p) {
     }
     for (std::size_t s = 0; s < p.steps.size(); ++s) {
         const step_facts& step = p.steps[s];
+        if (step.head != blob_facts::npos) {
+            // The values between the layers of an epilogue are those of its result.
+            const std::size_t y = view.outputs_of(s)[0], x = finished_blob(view, s);
+            home[y] = home[x];
+            all[home[x]].last = std::max(all[home[x]].last, all[y].last);
+            continue;
+        }
         if (!step.in_place || step.logged || step.parent != blob_facts::npos || step.input_count == 0) continue;
         const std::size_t x = view.inputs_of(s)[0], y = view.outputs_of(s)[0];
         if (p.blobs[x].last != s || p.blobs[y].first != s || all[x].size != all[y].size ||
@@ -8998,6 +11055,41 @@ constexpr void place_blobs(plan& p) {
 
 }  // namespace bespoke
 
+
+#include <string_view>
+#include <vector>
+
+namespace bespoke {
+
+/// The elements of a list by their names, texts of one pool. The compiler plans large networks, where to walk the list
+/// for each name would take longest.
+class name_index {
+public:
+    /// The next element of the list, whose name has this hash.
+    constexpr void add(std::uint32_t hash) {
+        std::size_t& first = first_[hash % slots];
+        next_.push_back(first);
+        first = next_.size() - 1;
+    }
+    /// The number of the element called `name`, or npos; the last one where several are.
+    template <class Named>
+    constexpr std::size_t find(const std::vector<Named>& list, const std::vector<char>& pool,
+                               std::string_view name) const {
+        const std::uint32_t hash = hash_of(name);
+        for (std::size_t i = first_[hash % slots]; i != npos; i = next_[i]) {
+            const text_range& mine = list[i].name;
+            if (mine.hash == hash && std::string_view(pool.data() + mine.begin, mine.size) == name) return i;
+        }
+        return npos;
+    }
+
+private:
+    static constexpr std::size_t slots = 256, npos = blob_facts::npos;
+    std::vector<std::size_t> first_ = std::vector<std::size_t>(slots, npos), next_;
+};
+
+}  // namespace bespoke
+
 #include <algorithm>
 #include <cstddef>
 #include <optional>
@@ -9015,7 +11107,14 @@ public:
     static constexpr extent largest = extent{1} << 40;
 
     /// `root` stands before every place in an error: "/neuralNetwork/" for a file.
-    constexpr explicit planner(std::string_view root = "") : place_(root) {}
+    constexpr explicit planner(std::string_view root = "") : place_(root) {
+        // The compiler counts every element that a growing vector moves.
+        if (!std::is_constant_evaluated()) return;
+        plan_.text.reserve(std::size_t{1} << 20);
+        plan_.steps.reserve(std::size_t{1} << 12);
+        plan_.blobs.reserve(std::size_t{1} << 12);
+        plan_.links.reserve(std::size_t{1} << 14);
+    }
 
     constexpr bool failed() const { return problem_.has_value(); }
     /// Where and what, in one sentence.
@@ -9036,8 +11135,7 @@ public:
             return fail(shape_fault("extents from 0 up wanted, ", dimensions, " given"));
         previous_ = plan_.blobs.size();
         plan_.inputs.push_back(previous_);
-        plan_.blobs.push_back({.name = keep(name), .dimensions = dimensions});
-        known_.push_back(known::written);
+        add_blob({.name = keep(name), .dimensions = dimensions}, known::written);
     }
 
     /// Declares an output of the network. Without any, it is what the last layer writes.
@@ -9070,14 +11168,17 @@ public:
             const outcome result = output_shapes(layer, std::span<const shape>(shapes));
             if (!result) return fail(result.problem());
             step_facts& step = plan_.steps[number];
-            step.in_place = is_in_place<L>;
+            step.in_place = is_in_place<L> || gives_same_elements(layer);
+            step.gradient_in_place = is_differentiable<L> && (elementwise_layer<L> || gives_same_elements(layer));
+            step.runs_epilogue = runs_epilogue<L>;
+            step.can_finish = can_finish(layer, std::span<const shape>(shapes));
             step.updatable = updatable;
             step.differentiable = is_differentiable<L>;
             step.probabilities = gives_probabilities(layer, std::span<const shape>(shapes));
             step.mixes_examples = mixes_examples(layer);
             step.needs = needs_of<L>;
             if constexpr (parametric_layer<L>) {
-                constexpr auto fields = L::template parameter_fields<shape>;
+                constexpr auto fields = parameter_fields_of<L, shape>;
                 const auto dimensions = parameter_shapes(layer, std::span<const shape>(shapes));
                 for (std::size_t i = 0; i < dimensions.size(); ++i)
                     add_parameter(number, dimensions[i], fields[i].name, fields[i].start, fields[i].learned);
@@ -9102,7 +11203,7 @@ public:
     constexpr const shape& dimensions(std::size_t blob) const { return plan_.blobs[blob].dimensions; }
     constexpr std::size_t input_count_of(std::size_t number) const { return plan_.steps[number].input_count; }
     /// The first input of the layer that is being added.
-    constexpr std::size_t input_of(std::size_t number) const { return plan_.view().inputs_of(number)[0]; }
+    constexpr std::size_t input_of(std::size_t number) const { return inputs(number)[0]; }
     constexpr bool in_loop() const { return loops_ > 0; }
     constexpr std::size_t step_count() const { return plan_.steps.size(); }
 
@@ -9181,12 +11282,9 @@ public:
         for (std::size_t depth = scopes_.size() + 1; depth-- > 0;) {
             const std::string_view prefix =
                 depth == scopes_.size() ? prefix_.view() : prefix_.view().substr(0, scopes_[depth]);
-            for (std::size_t i = 0; i < plan_.blobs.size(); ++i) {
-                const std::string_view full = text(plan_.blobs[i].name);
-                if (full.size() == prefix.size() + name.size() && full.substr(0, prefix.size()) == prefix &&
-                    full.substr(prefix.size()) == name)
-                    return i;
-            }
+            if (prefix.size() + name.size() > longest_name) continue;
+            const std::size_t blob = find_blob(sentence(prefix, name).view());
+            if (blob != npos) return blob;
         }
         return npos;
     }
@@ -9208,6 +11306,7 @@ public:
                                         "is the output of the network"));
             plan_.outputs.push_back(previous_);
         }
+        find_epilogues(plan_);
         find_lifetimes(plan_);
         place_blobs(plan_);
     }
@@ -9236,15 +11335,27 @@ private:
     constexpr std::string_view text(text_range range) const {
         return {plan_.text.data() + range.begin, range.size};
     }
+    constexpr std::size_t find_blob(std::string_view name) const {
+        return blob_names_.find(plan_.blobs, plan_.text, name);
+    }
+    constexpr void add_blob(const blob_facts& facts, known value) {
+        plan_.blobs.push_back(facts);
+        blob_names_.add(facts.name.hash);
+        known_.push_back(value);
+    }
+    constexpr std::span<const std::size_t> inputs(std::size_t number) const {
+        const step_facts& step = plan_.steps[number];
+        return {plan_.links.data() + step.first_link, step.input_count};
+    }
     constexpr text_range keep(std::string_view words) {
-        const text_range range{plan_.text.size(), words.size()};
-        plan_.text.insert(plan_.text.end(), words.begin(), words.end());
+        const text_range range{plan_.text.size(), words.size(), hash_of(words)};
+        for (char c : words) plan_.text.push_back(c);
         return range;
     }
 
     constexpr std::vector<shape> input_shapes(std::size_t number) const {
         std::vector<shape> shapes;
-        for (std::size_t blob : plan_.view().inputs_of(number)) shapes.push_back(plan_.blobs[blob].dimensions);
+        for (std::size_t blob : inputs(number)) shapes.push_back(plan_.blobs[blob].dimensions);
         return shapes;
     }
 
@@ -9258,13 +11369,14 @@ private:
         step.place = keep(current_.view());
         step.name = name.empty() ? keep(sentence(prefix_, key, "_", number).view())
                                  : keep(sentence(prefix_, name).view());
-        if (plan_.view().find_step(text(step.name)) != npos)
+        if (step_names_.find(plan_.steps, plan_.text, text(step.name)) != npos)
             fail({errc::duplicate_name, sentence("another layer has this name")});
         step.first_link = plan_.links.size();
         step.in_loop = in_loop();
         step.first_parameter = plan_.parameters.size();
         step.end = number + 1;
         plan_.steps.push_back(step);
+        step_names_.add(step.name.hash);
         ++layers_;
         return number;
     }
@@ -9298,7 +11410,7 @@ private:
             return fail(value_fault(range, wanted.least == 1 && wanted.most == 1 ? " input wanted, " : " inputs wanted, ",
                                     count, " named"));
         }
-        for (std::size_t blob : plan_.view().inputs_of(number))
+        for (std::size_t blob : inputs(number))
             if (known_[blob] != known::written) return fail_conditional(blob);
     }
 
@@ -9309,7 +11421,7 @@ private:
             return fail(value_fault(shapes.size(), shapes.size() == 1 ? " output wanted, " : " outputs wanted, ",
                                     names.size(), " named"));
         bool per_example = loops_ > 0 || branches_ > 0;
-        for (std::size_t blob : plan_.view().inputs_of(number)) per_example |= plan_.blobs[blob].per_example;
+        for (std::size_t blob : inputs(number)) per_example |= plan_.blobs[blob].per_example;
         for (std::size_t i = 0; i < shapes.size(); ++i) {
             if (!names.empty() && prefix_.view().size() + names[i].size() > longest_name)
                 return fail_long_name(names[i]);
@@ -9318,12 +11430,11 @@ private:
             if (checked_size(shapes[i], largest) < 0)
                 return fail(shape_fault("its output would have the shape ", shapes[i]));
             // only a copy reaches out of its prefix: it overwrites what is there
-            std::size_t blob = overwrites && !names.empty() ? find(names[i]) : plan_.view().find_blob(name.view());
+            std::size_t blob = overwrites && !names.empty() ? find(names[i]) : find_blob(name.view());
             if (blob == npos) {
                 blob = plan_.blobs.size();
-                plan_.blobs.push_back({.name = keep(name.view()), .dimensions = shapes[i],
-                                       .per_example = per_example, .maker = number});
-                known_.push_back(known::written);
+                add_blob({.name = keep(name.view()), .dimensions = shapes[i], .per_example = per_example,
+                          .maker = number}, known::written);
             } else {
                 const blob_facts& old = plan_.blobs[blob];
                 if (known_[blob] != known::unwritten && !overwrites)
@@ -9331,7 +11442,7 @@ private:
                 if (!(old.dimensions == shapes[i]))
                     return fail(shape_fault("its output \"", name, "\" has the shape ", shapes[i],
                                             ", where it was written before it has ", old.dimensions));
-                for (std::size_t read : plan_.view().inputs_of(number))
+                for (std::size_t read : inputs(number))
                     if (read == blob) return fail(value_fault("its output \"", name, "\" is its input"));
                 if (per_example) store_per_example(blob);
                 if (known_[blob] != known::unwritten) plan_.steps[number].logged = true;
@@ -9367,6 +11478,7 @@ private:
     }
 
     plan plan_;
+    name_index blob_names_, step_names_;
     std::optional<fault> problem_;
     sentence place_, prefix_, current_;
     std::vector<std::size_t> scopes_;  // how long the prefix was outside of each part of it
@@ -9472,6 +11584,9 @@ public:
     /// The block of all parameters.
     const buffer<T>& parameters() const { return parameters_; }
     T* parameter(std::size_t number) const { return parameters_.data() + plan_.parameters[number].offset; }
+    /// Takes over a block of parameters of the same plan.
+    void take_parameters(buffer<T>&& block) { parameters_ = std::move(block); }
+    buffer<T> give_parameters() { return std::move(parameters_); }
     /// Where the gradient of a parameter is summed up; null: nowhere.
     std::vector<T*>& parameter_gradients() { return parameter_gradients_; }
     dynamic_view<const T> parameter_view(std::size_t number) const;
@@ -9515,6 +11630,12 @@ public:
         measured_ = 0;
     }
     thread_pool* threads() const { return threads_; }
+    /// How the layers compute; they have to prepare then.
+    void use(const arithmetic& how) {
+        how_ = how;
+        measured_ = 0;
+    }
+    const arithmetic& how() const { return how_; }
     std::size_t thread_count() const { return threads_ ? threads_->size() : 1; }
 
     /// The parameter array `field` ("weights") of the layer called `layer`. Throws `error` where there is none.
@@ -9524,6 +11645,8 @@ public:
 
     // --- working memory -----------------------------------------------------------------------------
 
+    /// A step computes in low precision.
+    void add_lowered() { ++lowered_; }
     /// What the layer at `step` asks for.
     void add_work(std::size_t step, extent prepared, extent scratch) {
         prepared_offsets_[step] = prepared_size_;
@@ -9531,7 +11654,7 @@ public:
         scratch_size_ = std::max(scratch_size_, scratch);
     }
     T* prepared(std::size_t step) const { return prepared_.data() + prepared_offsets_[step]; }
-    workspace<T> work(std::size_t step) const { return {scratch_.data(), prepared(step), threads_}; }
+    workspace<T> work(std::size_t step) const { return {scratch_.data(), prepared(step), threads_, nullptr, how_}; }
 
     // --- the window: the examples that run now. Control layers narrow it. -----------------------------
 
@@ -9548,8 +11671,12 @@ public:
 protected:
     /// Whether the working memory is enough for what comes.
     bool is_measured() const { return measured_ >= chunk_ && measured_ > 0; }
-    void begin_measure() { prepared_size_ = scratch_size_ = 0; }
+    void begin_measure() {
+        prepared_size_ = scratch_size_ = 0;
+        lowered_ = 0;
+    }
     void end_measure();
+    std::size_t lowered() const { return lowered_; }
 
     extent first_ = 0, count_ = 0;  ///< the window
 
@@ -9575,6 +11702,8 @@ private:
     bool planned_ = false, chunks_ = false;
     std::vector<extent> origins_;  ///< for each blob, the example that lies where its values begin
     buffer<T> ends_;               ///< inputs and outputs of all chunks
+    arithmetic how_;
+    std::size_t lowered_ = 0;
     std::unique_ptr<thread_pool> own_threads_;
     thread_pool* threads_ = nullptr;
 };
@@ -9584,8 +11713,14 @@ private:
 
 template <class T>
 network_memory<T>::network_memory(plan_view plan)
-    : plan_(plan), values_(plan.blobs.size()), gradients_(plan.blobs.size()), parameters_(plan.parameters_size),
-      parameter_gradients_(plan.parameters.size()), prepared_offsets_(plan.steps.size()), origins_(plan.blobs.size()) {}
+    : plan_(plan), values_(plan.blobs.size()), gradients_(plan.blobs.size()),
+      parameter_gradients_(plan.parameters.size()), prepared_offsets_(plan.steps.size()), origins_(plan.blobs.size()) {
+    parameters_.allocate(plan.parameters_size);
+    for (std::size_t i = 0; i < plan.parameters.size(); ++i) {  // what lies between them
+        const extent size = plan.parameters[i].dimensions.size();
+        std::fill(parameter(i) + size, parameter(i) + aligned_size<float>(size), T(0));
+    }
+}
 
 template <class T>
 void network_memory<T>::replan(plan_view plan) {
@@ -9686,7 +11821,7 @@ void network_memory<T>::throw_wrong_input(std::size_t number, extent came, exten
 
 template <class T>
 void network_memory<T>::end_measure() {
-    if (prepared_.size() != prepared_size_) prepared_.resize(prepared_size_);
+    prepared_.allocate(prepared_size_);
     scratch_.reserve(scratch_size_);
     measured_ = chunk();
 }
@@ -9745,10 +11880,12 @@ public:
 
     // --- passes -----------------------------------------------------------------------------------
 
-    /// The next passes run these steps; `trained[s]` says which step a trained parameter has an influence on.
-    void select(pass which, std::span<const char> trained) {
+    /// The next passes run these steps; `trained[s]` says which step a trained parameter has an influence on, and
+    /// `finished[s]` whether a recorded pass runs it in the epilogue of another one (empty: none).
+    void select(pass which, std::span<const char> trained, std::span<const char> finished = {}) {
         pass_ = which;
         trained_ = trained;
+        finished_ = finished;
         tape_.clear();
         log_.clear();
     }
@@ -9813,12 +11950,13 @@ public:
     void clear_made_in(std::size_t step);
     void restore_made_in(std::size_t step);
 
-    // --- for layer_runner -------------------------------------------------------------------------
+    // --- for layer_runner.hpp ---------------------------------------------------------------------
 
     /// Whether the pass runs this step.
     bool runs(std::size_t step) const {
         return pass_ == pass::all || (pass_ == pass::trainable) == (trained_[step] != 0);
     }
+    bool predicts() const { return pass_ == pass::all; }
     /// Before and after a step of a forward pass.
     void begin_forward(std::size_t step);
     void end_forward(std::size_t step) {
@@ -9837,6 +11975,25 @@ public:
     }
     bool wants_backward(std::size_t step) const;
 
+    /// Whether a forward pass runs it in the epilogue of another one.
+    bool is_finished(std::size_t step) const {
+        return pass_ == pass::all ? plan().steps[step].head != none : !finished_.empty() && finished_[step] != 0;
+    }
+    /// The step that runs behind `step` in an epilogue, or none.
+    std::size_t next(std::size_t step) const {
+        const std::size_t s = plan().steps[step].next;
+        return s != none && is_finished(s) ? s : none;
+    }
+    /// The last one; `step` itself where there is none.
+    std::size_t tail(std::size_t step) const {
+        for (std::size_t s = next(step); s != none; s = next(s)) step = s;
+        return step;
+    }
+    /// Lets the steps of the epilogue finish a block.
+    void finish(std::size_t head, const output_block<T>& block) const noexcept {
+        for (std::size_t s = next(head); s != none; s = next(s)) attached_[s].finish(*this, attached_[s].layer, s, block);
+    }
+
     /// The blobs of a step as a layer sees them, valid until the next question.
     struct views {
         std::span<const dynamic_view<const T>> xs, ys, dys;
@@ -9846,6 +12003,17 @@ public:
     views look_forward(std::size_t step, extent example);
     views look_backward(std::size_t step, extent example);
     std::vector<shape> input_shapes(std::size_t step) const;
+
+protected:
+    /// A layer and what layer_runner.hpp has for its type.
+    struct attached_layer {
+        const void* layer = nullptr;  ///< null: a control layer
+        void (*measure)(engine_state&, const void* layer, std::size_t step) = nullptr;
+        void (*prepare)(engine_state&, const void* layer, std::size_t step) = nullptr;
+        void (*finish)(const engine_state&, const void* layer, std::size_t step,
+                       const output_block<T>& block) noexcept = nullptr;
+    };
+    std::vector<attached_layer> attached_;  ///< for each step
 
 private:
     T scalar(std::size_t blob, extent example) const {
@@ -9864,7 +12032,7 @@ private:
     using network_memory<T>::count_;
 
     pass pass_ = pass::all;
-    std::span<const char> trained_;
+    std::span<const char> trained_, finished_;
     std::span<const std::vector<std::size_t>> births_;
     std::vector<extent> tape_;
     std::vector<T> log_;
@@ -9877,7 +12045,7 @@ private:
 // Not in the class: see memory.hpp.
 
 template <class T>
-engine_state<T>::engine_state(plan_view plan) : network_memory<T>(plan) {
+engine_state<T>::engine_state(plan_view plan) : network_memory<T>(plan), attached_(plan.steps.size()) {
     std::size_t most = 0;
     for (const step_facts& step : plan.steps) most = std::max({most, step.input_count, step.output_count});
     for (auto* list : {&xs_, &ys_, &dys_}) list->reserve(most);
@@ -9963,7 +12131,7 @@ typename engine_state<T>::views engine_state<T>::look_forward(std::size_t step, 
     const extent examples = step_examples(step);
     views v;
     v.xs = look(xs_, plan().inputs_of(step), false, examples, example);
-    v.outputs = look(written_, plan().outputs_of(step), false, examples, example);
+    v.outputs = look(written_, plan().outputs_of(tail(step)), false, examples, example);
     return v;
 }
 
@@ -10008,97 +12176,146 @@ bool engine_state<T>::made_in(std::size_t step, std::size_t blob) const {
 
 }  // namespace bespoke
 
+// One layer over the memory of an engine, with extents that are known at run time. Everything that is compiled once a
+// layer type stands here, as functions: an explicit instantiation of a class would have it instantiated wherever a
+// network is composed.
+
 namespace bespoke {
+namespace detail {
 
-/// Runs one layer over the memory of an engine, with extents that are known at run time. Everything that is compiled
-/// once a layer type stands here.
-template <class T, layer L>
-struct layer_runner {
-    /// Asks the layer for its working memory.
-    static void measure(engine_state<T>& e, const L& layer, std::size_t step);
-    /// Lets the layer bring its parameters into the order in which its kernel reads them.
-    static void prepare(engine_state<T>& e, const L& layer, std::size_t step);
-    static void forward(engine_state<T>& e, const L& layer, std::size_t step);
-    static void backward(engine_state<T>& e, const L& layer, std::size_t step);
+/// The layer that runs at `step`.
+template <layer L, class T>
+decltype(auto) performer_at([[maybe_unused]] const engine_state<T>& e, const L& given,
+                            [[maybe_unused]] std::size_t step) {
+    if constexpr (rephrased_layer<L>)
+        return given.equivalent(e.plan().blobs[e.plan().inputs_of(step)[0]].dimensions);
+    else
+        return (given);
+}
 
-private:
-    static parameters_t<L, dynamic_view<const T>> parameters(const engine_state<T>& e, std::size_t step) {
-        parameters_t<L, dynamic_view<const T>> views;
-        for (std::size_t i = 0; i < parameter_count<L>; ++i)
-            if constexpr (parametric_layer<L>)
-                views.*(L::template parameter_fields<dynamic_view<const T>>[i].member) =
-                    e.parameter_view(e.plan().steps[step].first_parameter + i);
-        return views;
-    }
-    static parameters_t<L, dynamic_view<T>> gradients(const engine_state<T>& e, std::size_t step) {
-        parameters_t<L, dynamic_view<T>> views;
-        for (std::size_t i = 0; i < parameter_count<L>; ++i)
-            if constexpr (parametric_layer<L>)
-                views.*(L::template parameter_fields<dynamic_view<T>>[i].member) =
-                    e.parameter_gradient_view(e.plan().steps[step].first_parameter + i);
-        return views;
-    }
+template <layer L, class T>
+parameters_t<L, dynamic_view<const T>> parameter_views(const engine_state<T>& e, std::size_t step) {
+    parameters_t<L, dynamic_view<const T>> views;
+    for (std::size_t i = 0; i < parameter_count<L>; ++i)
+        if constexpr (parametric_layer<L>)
+            views.*(parameter_fields_of<L, dynamic_view<const T>>[i].member) =
+                e.parameter_view(e.plan().steps[step].first_parameter + i);
+    return views;
+}
+template <layer L, class T>
+parameters_t<L, dynamic_view<T>> parameter_gradient_views(const engine_state<T>& e, std::size_t step) {
+    parameters_t<L, dynamic_view<T>> views;
+    for (std::size_t i = 0; i < parameter_count<L>; ++i)
+        if constexpr (parametric_layer<L>)
+            views.*(parameter_fields_of<L, dynamic_view<T>>[i].member) =
+                e.parameter_gradient_view(e.plan().steps[step].first_parameter + i);
+    return views;
+}
 
-    /// Calls `body(example)`: once with -1 for all examples together, or for one after the other.
-    template <class Body>
-    static void each_call(const engine_state<T>& e, std::size_t step, const Body& body) {
-        const bool together = is_batched<L> && (variadic_layer<L> || !e.spreads(step));
-        const extent end = together ? 0 : e.step_examples(step);
-        for (extent example = together ? -1 : 0; example < end; ++example) body(example);
-    }
-    /// Calls `body(x, y, size)` with the place of the first elements of an element-wise layer and their number.
-    template <class Body>
-    static void each_run(const engine_state<T>& e, std::size_t step, const Body& body) {
-        const extent size = e.plan().blobs[e.plan().outputs_of(step)[0]].dimensions.size();
-        const bool spreads = e.spreads(step);
-        const extent runs = spreads ? e.step_examples(step) : 1;
-        const extent length = spreads ? size : size * e.step_examples(step);
-        for (extent i = 0; i < runs; ++i)
-            parallel_for(e.threads(), length, 4096,
-                         [&](extent begin, extent end) { body(begin, i * size + begin, end - begin); });
+/// Calls `body(example)`: once with -1 for all examples together, or for one after the other.
+template <layer L, class T, class Body>
+void each_call(const engine_state<T>& e, std::size_t step, const Body& body) {
+    const bool together = is_batched<L> && (variadic_layer<performer_t<L>> || !e.spreads(step));
+    const extent end = together ? 0 : e.step_examples(step);
+    for (extent example = together ? -1 : 0; example < end; ++example) body(example);
+}
+/// Calls `body(x, y, size)` with the place of the first elements and their number, for a layer that takes elements one by
+/// one.
+template <class T, class Body>
+void each_run(const engine_state<T>& e, std::size_t step, const Body& body) {
+    const extent size = e.plan().blobs[e.plan().outputs_of(step)[0]].dimensions.size();
+    const bool spreads = e.spreads(step);
+    const extent runs = spreads ? e.step_examples(step) : 1;
+    const extent length = spreads ? size : size * e.step_examples(step);
+    for (extent i = 0; i < runs; ++i)
+        parallel_for(e.threads(), length, 4096,
+                     [&](extent begin, extent end) { body(begin, i * size + begin, end - begin); });
+}
+
+/// A step that begins an epilogue.
+template <class T>
+struct chain_head {
+    const engine_state<T>& engine;
+    std::size_t step;
+
+    static void run(const void* context, const output_block<T>& block) noexcept {
+        const auto& self = *static_cast<const chain_head*>(context);
+        self.engine.finish(self.step, block);
     }
 };
 
-// Not in the class: see memory.hpp.
+}  // namespace detail
 
+// Where a layer comes as `const void*`, it is an L.
+
+/// Asks the layer for its working memory.
 template <class T, layer L>
-void layer_runner<T, L>::measure(engine_state<T>& e, const L& layer, std::size_t step) {
+void measure_layer(engine_state<T>& e, const void* erased, std::size_t step) {
+    const auto& layer = detail::performer_at(e, *static_cast<const L*>(erased), step);
     const std::vector<shape> shapes = e.input_shapes(step);
+    constexpr bool many = variadic_layer<performer_t<L>>;
+    constexpr bool lowers = lowers_precision<performer_t<L>, T, std::conditional_t<many, std::span<const shape>, shape>>;
     const auto ask = [&](const auto& x) {
         extent prepared = 0, scratch = 0;
-        if constexpr (requires { layer.template prepared_size<T>(x); }) prepared = layer.template prepared_size<T>(x);
+        if constexpr (lowers)
+            if (layer.template precision<T>(x, e.how()) != low_precision::none) e.add_lowered();
+        if constexpr (requires { layer.template prepared_size<T>(x, e.how()); })
+            prepared = layer.template prepared_size<T>(x, e.how());
+        else if constexpr (requires { layer.template prepared_size<T>(x); })
+            prepared = layer.template prepared_size<T>(x);
         if constexpr (requires { layer.template scratch_size<T>(x, extent{}, extent{}); })
             scratch = layer.template scratch_size<T>(x, e.chunk(),
                                                      e.threads() ? static_cast<extent>(e.threads()->size()) : 1);
         e.add_work(step, prepared, scratch);
     };
-    if constexpr (variadic_layer<L>)
+    if constexpr (many)
         ask(std::span<const shape>(shapes));
     else
         ask(shapes[0]);
 }
 
+/// Lets the layer bring its parameters into the order in which its kernel reads them.
 template <class T, layer L>
-void layer_runner<T, L>::prepare(engine_state<T>& e, const L& layer, std::size_t step) {
-    if constexpr (requires(T* to) { layer.prepare(parameters(e, step), to); })
-        layer.prepare(parameters(e, step), e.prepared(step));
+void prepare_layer(engine_state<T>& e, const void* erased, std::size_t step) {
+    const auto& layer = detail::performer_at(e, *static_cast<const L*>(erased), step);
+    if constexpr (requires(T* to) { layer.prepare(detail::parameter_views<L>(e, step), to, e.how()); })
+        layer.prepare(detail::parameter_views<L>(e, step), e.prepared(step), e.how());
+    else if constexpr (requires(T* to) { layer.prepare(detail::parameter_views<L>(e, step), to); })
+        layer.prepare(detail::parameter_views<L>(e, step), e.prepared(step));
 }
 
+/// Runs the layer, and the epilogue that begins with it.
 template <class T, layer L>
-void layer_runner<T, L>::forward(engine_state<T>& e, const L& layer, std::size_t step) {
-    if (!e.runs(step)) return;
+void forward_layer(engine_state<T>& e, const L& given, std::size_t step) {
+    if (!e.runs(step) || e.is_finished(step)) return;
+    const auto& layer = detail::performer_at(e, given, step);
     e.begin_forward(step);
+    const bool goes_on = e.tail(step) != step;
     if constexpr (elementwise_layer<L>) {
         const T* x = e.window_value(e.plan().inputs_of(step)[0]);
+        T* y = e.window_value(e.plan().outputs_of(e.tail(step))[0]);
+        detail::each_run(e, step, [&](extent in, extent out, extent size) {
+            // As much as stays in a cache of the first level.
+            for (extent done = 0; done < size; done += 2048) {
+                const extent some = std::min<extent>(size - done, 2048);
+                kernels::map(some, layer, x + in + done, y + out + done);
+                if (goes_on) e.finish(step, {y + out + done, 1, some, some});
+            }
+        });
+    } else if constexpr (same_elements_layer<L>) {
+        const T* x = e.window_value(e.plan().inputs_of(step)[0]);
         T* y = e.window_value(e.plan().outputs_of(step)[0]);
-        each_run(e, step,
-                 [&](extent in, extent out, extent size) { kernels::map(size, layer, x + in, y + out); });
+        detail::each_run(e, step, [&](extent in, extent out, extent size) { kernels::copy(size, x + in, y + out); });
     } else {
-        const auto p = parameters(e, step);
+        const auto p = detail::parameter_views<L>(e, step);
         workspace<T> w = e.work(step);
-        each_call(e, step, [&](extent example) {
+        const detail::chain_head<T> head{e, step};
+        const epilogue<T> after{&head.run, &head};
+        if (goes_on) w.after = &after;
+        w.exact = !e.predicts();
+        detail::each_call<L>(e, step, [&](extent example) {
             const auto v = e.look_forward(step, example);
-            if constexpr (variadic_layer<L>)
+            if constexpr (variadic_layer<performer_t<L>>)
                 layer.forward(v.xs, v.outputs, p, w);
             else
                 layer.forward(v.xs[0], v.outputs[0], p, w);
@@ -10107,26 +12324,72 @@ void layer_runner<T, L>::forward(engine_state<T>& e, const L& layer, std::size_t
     e.end_forward(step);
 }
 
+/// Does the layer's part of an epilogue.
 template <class T, layer L>
-void layer_runner<T, L>::backward(engine_state<T>& e, const L& layer, std::size_t step) {
-    if (!e.runs(step)) return;
-    e.begin_backward(step);
-    if constexpr (is_differentiable<L> && elementwise_layer<L>) {
-        const std::size_t in = e.plan().inputs_of(step)[0], out = e.plan().outputs_of(step)[0];
-        const T *x = e.window_value(in), *y = e.window_value(out), *dy = e.window_gradient(out);
-        T* dx = e.window_gradient(in);
-        if (dx != nullptr && dy != nullptr)
-            each_run(e, step, [&](extent at_x, extent at_y, extent size) {
+void finish_layer(const engine_state<T>& e, const void* erased, std::size_t step,
+                  const output_block<T>& block) noexcept {
+    const L& layer = *static_cast<const L*>(erased);
+    if constexpr (elementwise_layer<L>) {
+        for (extent i = 0; i < block.rows; ++i)
+            kernels::map(block.columns, layer, block.data + i * block.stride, block.data + i * block.stride);
+    } else if constexpr (requires { layer.finish(block, finishing<T>{}); }) {
+        const blob_facts& y = e.plan().blobs[e.plan().outputs_of(step)[0]];
+        finishing<T> f{&y.dimensions, block.data - e.window_value(e.plan().outputs_of(e.tail(step))[0])};
+        const std::size_t finished = finished_blob(e.plan(), step);
+        for (std::size_t blob : e.plan().inputs_of(step))
+            if (blob != finished) {
+                f.other = e.window_value(blob);
+                f.other_size = e.plan().blobs[blob].dimensions.size();
+            }
+        f.prepared = e.prepared(step);
+        layer.finish(block, f);
+    }
+}
+
+namespace detail {
+
+/// The gradient of an element-wise layer, or of one that only moves on what it is given. It is added, or written over
+/// that of the output where the plan has them in one place.
+template <class T, layer L>
+void backward_elements(engine_state<T>& e, [[maybe_unused]] const L& layer, std::size_t step) {
+    const std::size_t in = e.plan().inputs_of(step)[0], out = e.plan().outputs_of(step)[0];
+    const T *x = e.window_value(in), *y = e.window_value(out), *dy = e.window_gradient(out);
+    T* dx = e.window_gradient(in);
+    if (dx == nullptr || dy == nullptr) return;
+    // What the derivative does not look at need not be there.
+    if (x == nullptr) x = dy;
+    if (y == nullptr) y = dy;
+    each_run(e, step, [&](extent at_x, extent at_y, extent size) {
+        if constexpr (elementwise_layer<L>) {
+            if (dx == dy)
+                kernels::map_slope(size, layer, x + at_x, y + at_y, dx + at_x);
+            else
                 kernels::map_backward(size, layer, x + at_x, y + at_y, dy + at_y, dx + at_x);
-            });
+        } else if (dx != dy) {
+            kernels::accumulate(size, dy + at_y, dx + at_x);
+        }
+    });
+}
+
+}  // namespace detail
+
+template <class T, layer L>
+void backward_layer(engine_state<T>& e, const L& given, std::size_t step) {
+    if (!e.runs(step)) return;
+    [[maybe_unused]] const auto& layer = detail::performer_at(e, given, step);
+    e.begin_backward(step);
+    if constexpr (is_differentiable<L> && (elementwise_layer<L> || same_elements_layer<L>)) {
+        detail::backward_elements(e, given, step);
+    } else if (is_differentiable<L> && gives_same_elements(given)) {
+        detail::backward_elements(e, given, step);
     } else if constexpr (is_differentiable<L>) {
         if (e.wants_backward(step)) {
-            const auto p = parameters(e, step);
-            const auto dp = gradients(e, step);
+            const auto p = detail::parameter_views<L>(e, step);
+            const auto dp = detail::parameter_gradient_views<L>(e, step);
             workspace<T> w = e.work(step);
-            each_call(e, step, [&](extent example) {
+            detail::each_call<L>(e, step, [&](extent example) {
                 const auto v = e.look_backward(step, example);
-                if constexpr (variadic_layer<L>)
+                if constexpr (variadic_layer<performer_t<L>>)
                     layer.backward(v.xs, v.ys, v.dys, v.dxs, p, dp, w);
                 else
                     layer.backward(v.xs[0], v.ys[0], v.dys[0], v.dxs[0], p, dp, w);
@@ -10141,8 +12404,9 @@ void layer_runner<T, L>::backward(engine_state<T>& e, const L& layer, std::size_
 
 namespace bespoke {
 
-/// Below these sizes a composed layer is compiled for its very extents: it unrolls.
-inline constexpr extent unrolled_elements = 512, unrolled_parameters = 16384;
+/// Up to so many parameters, inputs and outputs (`unrolled_elements`) a composed layer is compiled for its very
+/// extents: it unrolls.
+inline constexpr extent unrolled_parameters = 16384;
 
 /// One layer of a composed network with its extents in the type. `Step` is a fixed_step.
 template <class T, layer L, class Step>
@@ -10155,32 +12419,32 @@ class unrolled {
 public:
     /// Whether the layer is small enough, and where the plan alone says where its blobs lie.
     static constexpr bool fits() {
-        if constexpr (variadic_layer<L>) {
-            return false;
-        } else {
-            constexpr plan_view p = plan();
-            constexpr std::size_t x = p.inputs_of(step)[0], y = p.outputs_of(step)[0];
-            extent elements = 0;
-            for (const auto& facts : p.parameters_of(step)) elements += facts.dimensions.size();
-            return p.blobs[x].dimensions.size() <= unrolled_elements &&
-                   p.blobs[y].dimensions.size() <= unrolled_elements && elements <= unrolled_parameters &&
-                   p.steps[step].parent == blob_facts::npos;
-        }
+        constexpr plan_view p = plan();
+        extent elements = 0;
+        for (const auto& facts : p.parameters_of(step)) elements += facts.dimensions.size();
+        bool small = elements <= unrolled_parameters;
+        for (const auto& blobs : {p.inputs_of(step), p.outputs_of(step)})
+            for (std::size_t blob : blobs) small = small && p.blobs[blob].dimensions.size() <= unrolled_elements;
+        return small && takes_fixed_extents && p.steps[step].parent == blob_facts::npos;
     }
 
     /// Runs the layer for the one example of a prediction.
     [[gnu::always_inline]] static void forward(engine_state<T>& e, const L& layer) {
-        constexpr std::size_t x = plan().inputs_of(step)[0], y = plan().outputs_of(step)[0];
-        constexpr blob_facts x_facts = plan().blobs[x], y_facts = plan().blobs[y];
-        using x_shape = blob_shape<x>;
-        using y_shape = blob_shape<y>;
-        const view<const T, x_shape, constant<1>> from{e.reserved(x_facts), {}, {}, x_shape::size()};
-        const view<T, y_shape, constant<1>> to{e.reserved(y_facts), {}, {}, y_shape::size()};
+        const auto xs = inputs(e, std::make_index_sequence<plan().inputs_of(step).size()>{});
+        const auto ys = outputs(e, std::make_index_sequence<plan().outputs_of(step).size()>{});
+        const auto& from = std::get<0>(xs);
+        const auto& to = std::get<0>(ys);
         if constexpr (elementwise_layer<L>) {
             kernels::map(to.size(), layer, from.data, to.data);
+        } else if constexpr (same_elements_layer<L>) {
+            kernels::copy(to.size(), from.data, to.data);
         } else {
             workspace<T> w = e.work(step);
-            layer.forward(from, to, parameter_views(e), w);
+            const auto& runs = performer(layer, from.dimensions);
+            if constexpr (variadic_layer<performer_t<L>>)
+                runs.forward_unrolled(xs, ys, parameter_views(e), w);
+            else
+                runs.forward(from, to, parameter_views(e), w);
         }
     }
 
@@ -10189,6 +12453,36 @@ private:
     static static_shape<plan().blobs[Blob].dimensions[Axis]...> spelled(std::index_sequence<Axis...>);
     template <std::size_t Blob>
     using blob_shape = decltype(spelled<Blob>(std::make_index_sequence<plan().blobs[Blob].dimensions.rank()>{}));
+    template <class U, std::size_t Blob>
+    using blob_view = view<U, blob_shape<Blob>, constant<1>>;
+
+    template <class U, std::size_t Blob>
+    [[gnu::always_inline]] static blob_view<U, Blob> look(const engine_state<T>& e) {
+        constexpr blob_facts facts = plan().blobs[Blob];
+        return {e.reserved(facts), {}, {}, facts.dimensions.size()};
+    }
+    template <std::size_t... I>
+    [[gnu::always_inline]] static auto inputs(const engine_state<T>& e, std::index_sequence<I...>) {
+        return std::tuple<blob_view<const T, plan().inputs_of(step)[I]>...>{
+            look<const T, plan().inputs_of(step)[I]>(e)...};
+    }
+    template <std::size_t... I>
+    [[gnu::always_inline]] static auto outputs(const engine_state<T>& e, std::index_sequence<I...>) {
+        return std::tuple<blob_view<T, plan().outputs_of(step)[I]>...>{look<T, plan().outputs_of(step)[I]>(e)...};
+    }
+
+    static constexpr bool takes_fixed_extents = [] {
+        if constexpr (variadic_layer<performer_t<L>>)
+            return []<std::size_t... I, std::size_t... O>(std::index_sequence<I...>, std::index_sequence<O...>) {
+                using xs = std::tuple<blob_view<const T, plan().inputs_of(step)[I]>...>;
+                using ys = std::tuple<blob_view<T, plan().outputs_of(step)[O]>...>;
+                return requires(const performer_t<L>& runs, workspace<T>& w, const xs& from, const ys& to,
+                                const parameters<dynamic_view<const T>>& p) { runs.forward_unrolled(from, to, p, w); };
+            }(std::make_index_sequence<plan().inputs_of(step).size()>{},
+              std::make_index_sequence<plan().outputs_of(step).size()>{});
+        else
+            return true;
+    }();
 
     [[gnu::always_inline]] static parameters<dynamic_view<const T>> parameter_views(const engine_state<T>& e) {
         parameters<dynamic_view<const T>> views;
@@ -10196,7 +12490,7 @@ private:
             kernels::unroll<parameter_count<L>>([&](auto i) __attribute__((always_inline)) {
                 constexpr parameter_facts facts = plan().parameters[plan().steps[step].first_parameter + i];
                 constexpr extent size = facts.dimensions.size();
-                views.*(L::template parameter_fields<dynamic_view<const T>>[i].member) = {
+                views.*(parameter_fields_of<L, dynamic_view<const T>>[i].member) = {
                     size == 0 ? nullptr : e.parameters().data() + facts.offset, facts.dimensions, 1, size};
             });
         return views;
@@ -10219,7 +12513,6 @@ public:
     /// engine's use of them.
     template <class Network>
     void attach(const Network& network) {
-        layers_.clear();
         network.each(0, [&](const auto& part, std::size_t step) { attach_part(part, step); });
     }
     template <class Part>
@@ -10227,7 +12520,7 @@ public:
         if constexpr (!layer<Part>)
             part.attach(*this, step);  // a layer behind a virtual call
         else if constexpr (!control_layer<Part>)
-            layers_.push_back({&part, step, &measure_erased<Part>, &prepare_erased<Part>});
+            attached_[step] = {&part, &measure_layer<T, Part>, &prepare_layer<T, Part>, &finish_layer<T, Part>};
     }
 
     /// Asks every layer for its working memory.
@@ -10237,6 +12530,14 @@ public:
     void prepare();
     void prepare(std::size_t step);
 
+    /// In what predictions multiply with large matrices of weights, `none` being T; and a sentence why that is not what
+    /// was asked for, empty where it is.
+    low_precision precision_in_force() {
+        measure();
+        return this->lowered() > 0 ? this->how().allow_low_precision_accumulation : low_precision::none;
+    }
+    std::string precision_note();
+
     template <layer L, class Step>
     flow forward(const L& layer, Step step) {
         if constexpr (control_layer<L>) {
@@ -10245,11 +12546,11 @@ public:
             this->end_forward(step);
             return result;
         } else if constexpr (std::is_same_v<Step, std::size_t>) {
-            layer_runner<T, L>::forward(*this, layer, step);
+            forward_layer<T>(*this, layer, step);
         } else if constexpr (unrolled<T, L, Step>::fits()) {
             unrolled<T, L, Step>::forward(*this, layer);
         } else {
-            layer_runner<T, L>::forward(*this, layer, Step::value);
+            forward_layer<T>(*this, layer, Step::value);
         }
         return flow::on;
     }
@@ -10261,7 +12562,7 @@ public:
             this->begin_backward(step);
             layer.backward(*this, step);
         } else {
-            layer_runner<T, L>::backward(*this, layer, step);
+            backward_layer<T>(*this, layer, step);
         }
     }
 
@@ -10272,42 +12573,49 @@ private:
         void (*measure)(engine_state<T>&, const void*, std::size_t);
         void (*prepare)(engine_state<T>&, const void*, std::size_t);
     };
-    template <class L>
-    static void measure_erased(engine_state<T>& e, const void* layer, std::size_t step) {
-        layer_runner<T, L>::measure(e, *static_cast<const L*>(layer), step);
-    }
-    template <class L>
-    static void prepare_erased(engine_state<T>& e, const void* layer, std::size_t step) {
-        layer_runner<T, L>::prepare(e, *static_cast<const L*>(layer), step);
-    }
-
-    std::vector<attached_layer> layers_;
+    using engine_state<T>::attached_;
 };
 
 template <class T>
 void engine<T>::measure() {
     if (this->is_measured()) return;
     this->begin_measure();
-    for (const attached_layer& l : layers_) l.measure(*this, l.layer, l.step);
+    for (std::size_t step = 0; step < attached_.size(); ++step)
+        if (attached_[step].layer != nullptr) attached_[step].measure(*this, attached_[step].layer, step);
     this->end_measure();
+}
+
+template <class T>
+std::string engine<T>::precision_note() {
+    const low_precision wanted = this->how().allow_low_precision_accumulation;
+    if (precision_in_force() == wanted) return {};
+    const std::string name(enumerators(wanted)[static_cast<std::size_t>(wanted)]);
+    const std::string type = "float" + std::to_string(8 * sizeof(T));
+    const std::string instructions = wanted == low_precision::bfloat16 ? "AVX512-BF16" : "AVX512-VNNI";
+    const std::string weights = std::to_string(kernels::least_low_precision_weights);
+    const std::string why = !std::is_same_v<T, float> ? "its element type is not float32"
+                            : kernels::has_low_precision(wanted)
+                                ? "no layer has a product with more than " + weights + " weights"
+                                : "the program is not compiled for " + instructions;
+    return name + " was asked for, the network computes in " + type + ": " + why;
 }
 
 template <class T>
 void engine<T>::prepare() {
     measure();
-    for (const attached_layer& l : layers_) l.prepare(*this, l.layer, l.step);
+    parallel_for(this->threads(), static_cast<extent>(attached_.size()), 1, [&](extent first, extent last) {
+        for (extent step = first; step < last; ++step) prepare(static_cast<std::size_t>(step));
+    });
 }
 
 template <class T>
 void engine<T>::prepare(std::size_t step) {
-    for (const attached_layer& l : layers_)
-        if (l.step == step) l.prepare(*this, l.layer, step);
+    if (attached_[step].layer != nullptr) attached_[step].prepare(*this, attached_[step].layer, step);
 }
 
 }  // namespace bespoke
 
 #include <filesystem>
-#include <memory>
 
 namespace bespoke {
 
@@ -10336,7 +12644,16 @@ struct composed_plan {
         p.finish();
         return p;
     }
-    static constexpr bool fits = !run().failed();
+    /// What the compiler has to know before it can keep the plan: one run of the planner for all of it.
+    struct outline {
+        bool fits;
+        plan_sizes sizes;
+    };
+    static constexpr outline facts = [] {
+        const planner p = run();
+        return outline{!p.failed(), plan_sizes(p.result())};
+    }();
+    static constexpr bool fits = facts.fits;
 
     /// The fault as a template argument.
     static constexpr auto explain() {
@@ -10348,7 +12665,7 @@ struct composed_plan {
     }
     static constexpr auto make() {
         if constexpr (fits) {
-            constexpr plan_sizes n(run().result());
+            constexpr plan_sizes n = facts.sizes;
             return static_plan<n.steps, n.blobs, n.links, n.parameters, n.inputs, n.outputs, n.text>(run().result());
         } else {
             return static_plan<0, 0, 0, 0, 0, 0, 0>(bespoke::plan{});
@@ -10374,15 +12691,17 @@ public:
 
     /// Parameters begin as each layer says (Glorot uniform for weights), from `seed`. Kernels use `threads`
     /// threads, the caller included.
-    explicit network(std::uint64_t seed = 0, std::size_t threads = 1)
-        : engine_(plan()) {
-        engine_.attach(description);
-        engine_.use_threads(threads);
-        engine_.reserve(1);
+    explicit network(std::uint64_t seed = 0, std::size_t threads = 1) : network(without_parameters{}, threads) {
         initialize(seed);
     }
+    /// With the parameters of the model at `path`, see `load`.
+    explicit network(const std::filesystem::path& path, std::size_t threads = 1)
+        : network(without_parameters{}, threads) {
+        read(path, true);
+    }
 
-    network(const network& other) : network(0, other.engine_.thread_count()) {
+    network(const network& other) : network(without_parameters{}, other.engine_.thread_count()) {
+        engine_.use(other.engine_.how());
         std::copy_n(other.engine_.parameters().data(), other.engine_.parameters().size(), engine_.parameters().data());
         prepare();
     }
@@ -10425,11 +12744,26 @@ public:
     }
     /// Lets the kernels know that parameters have changed.
     void prepare() { engine_.prepare(); }
+    /// How to compute from now on, where there is a choice.
+    void use(const arithmetic& how) {
+        engine_.use(how);
+        prepare();
+    }
+    /// The same arithmetic but for `allow_low_precision_accumulation`. Returns what is in force then: `none` where the
+    /// program is not compiled for such a machine or there is nothing to gain; `precision_note` says why.
+    low_precision use_low_precision(low_precision wanted) {
+        arithmetic how = engine_.how();
+        how.allow_low_precision_accumulation = wanted;
+        use(how);
+        return precision_in_force();
+    }
+    low_precision precision_in_force() { return engine_.precision_in_force(); }
+    std::string precision_note() { return engine_.precision_note(); }
 
     /// Takes over the parameters of the model at `path`, which must describe this very network: the same
     /// layers with the same hyper-parameters, shapes and wires. Throws `error` with the first difference;
     /// nothing has changed then. Defined in model/network_files.hpp, as is `save`.
-    void load(const std::filesystem::path& path);
+    void load(const std::filesystem::path& path) { read(path, false); }
     /// Writes the network as a model.
     void save(const std::filesystem::path& path) const;
 
@@ -10444,13 +12778,23 @@ public:
 private:
     static constexpr std::size_t input_count = plan().inputs.size();
 
+    /// A new network takes the memory of the parameters over; one in use keeps its own, to which others may point.
+    void read(const std::filesystem::path& path, bool is_new);
+
+    struct without_parameters {};
+    network(without_parameters, std::size_t threads) : engine_(plan()) {
+        engine_.attach(description);
+        engine_.use_threads(threads);
+        engine_.reserve(1);
+    }
+
     template <std::size_t Number, class First, class... Rest>
     void set_inputs(extent examples, const First& first, const Rest&... rest) {
         constexpr std::size_t blob = plan().inputs[Number];
         constexpr extent size = plan().blobs[blob].dimensions.size();
         if (static_cast<extent>(first.size()) != size * examples)
             engine_.throw_wrong_input(Number, static_cast<extent>(first.size()), examples);
-        copy_elements(first, engine_.value(blob));
+        copy_elements(first, engine_.value(blob), static_cast<std::size_t>(size * examples));
         if constexpr (sizeof...(Rest) > 0) set_inputs<Number + 1>(examples, rest...);
     }
     template <std::size_t Number>
@@ -10509,6 +12853,7 @@ public:
     std::array<Element, 1> predict_batch(const auto&...) { return {}; }
     void load(const auto&) {}
     void save(const auto&) const {}
+    low_precision use_low_precision(low_precision) { return {}; }
 };
 
 }  // namespace bespoke
@@ -10650,7 +12995,6 @@ const L* any_node::as() const {
 
 }  // namespace bespoke
 
-#include <optional>
 
 namespace bespoke {
 
@@ -10679,7 +13023,7 @@ public:
         std::copy_n(other.engine_.parameters().data(), other.engine_.parameters().size(), engine_.parameters().data());
         engine_.attach(layers_);
         use_threads(other.thread_count());
-        prepare();
+        use(other.engine_.how());
     }
     program(program&&) = default;
     program& operator=(program&&) = default;
@@ -10724,6 +13068,21 @@ public:
 
     /// Lets the kernels know that parameters have changed.
     void prepare() { engine_.prepare(); }
+    /// How to compute from now on, where there is a choice.
+    void use(const arithmetic& how) {
+        engine_.use(how);
+        prepare();
+    }
+    /// The same arithmetic but for `allow_low_precision_accumulation`. Returns what is in force then: `none` where the
+    /// program is not compiled for such a machine or there is nothing to gain; `precision_note` says why.
+    low_precision use_low_precision(low_precision wanted) {
+        arithmetic how = engine_.how();
+        how.allow_low_precision_accumulation = wanted;
+        use(how);
+        return precision_in_force();
+    }
+    low_precision precision_in_force() { return engine_.precision_in_force(); }
+    std::string precision_note() { return engine_.precision_note(); }
     void forward() {
         engine_.each_chunk([this] { layers_.forward(engine_, 0); });
     }
@@ -11277,6 +13636,7 @@ std::shared_ptr<const typename any_loss<T>::interface> any_loss<T>::hold(L chose
 #include <memory>
 #include <span>
 #include <tuple>
+#include <vector>
 
 namespace bespoke {
 
@@ -11432,33 +13792,37 @@ struct chain {
     friend bool operator==(const chain&, const chain&) = default;
 };
 
-/// Where an optimizer has the hyper-parameters that the specification names; null: it has none of this name. In a
-/// chain the first transformation that has it counts.
+/// Where a gradient transformation has the hyper-parameters that the specification names; null: it has none of this
+/// name.
 struct optimizer_parameters {
     double *learning_rate = nullptr, *momentum = nullptr, *beta1 = nullptr, *beta2 = nullptr, *eps = nullptr;
+};
 
-    template <class O>
-    void look_into(O& o) {
-        if constexpr (requires { o.links; })
-            std::apply([this](auto&... link) { (this->look_into(link), ...); }, o.links);
-        if constexpr (requires { o.parameters().learning_rate; }) keep_first(o.parameters());
+/// Appends those of each transformation of `o`, in order.
+template <optimizer O>
+void list_parameters(O& o, std::vector<optimizer_parameters>& list) {
+    if constexpr (requires { o.links; }) {
+        std::apply([&](auto&... link) { (list_parameters(link, list), ...); }, o.links);
+    } else if constexpr (requires { o.parameters().data(); }) {
+        const std::vector<optimizer_parameters> inner = o.parameters();
+        list.insert(list.end(), inner.begin(), inner.end());
+    } else {
         optimizer_parameters own;
         if constexpr (requires { static_cast<double*>(&o.learning_rate); }) own.learning_rate = &o.learning_rate;
         if constexpr (requires { static_cast<double*>(&o.momentum); }) own.momentum = &o.momentum;
         if constexpr (requires { static_cast<double*>(&o.beta1); }) own.beta1 = &o.beta1;
         if constexpr (requires { static_cast<double*>(&o.beta2); }) own.beta2 = &o.beta2;
         if constexpr (requires { static_cast<double*>(&o.eps); }) own.eps = &o.eps;
-        keep_first(own);
+        list.push_back(own);
     }
+}
 
-private:
-    void keep_first(const optimizer_parameters& next) {
-        for (const auto member : {&optimizer_parameters::learning_rate, &optimizer_parameters::momentum,
-                                  &optimizer_parameters::beta1, &optimizer_parameters::beta2,
-                                  &optimizer_parameters::eps})
-            if (this->*member == nullptr) this->*member = next.*member;
-    }
-};
+/// The learning rate of a list: the first. Null: there is none.
+inline double* learning_rate_of(std::span<const optimizer_parameters> list) {
+    for (const auto& parameters : list)
+        if (parameters.learning_rate != nullptr) return parameters.learning_rate;
+    return nullptr;
+}
 
 /// An optimizer of any type, as a trainer keeps it: one virtual call a mini-batch.
 template <class T>
@@ -11479,8 +13843,8 @@ public:
     void apply(std::span<const update_slot<T>> slots, T* state, extent total, std::uint64_t step) const {
         self_->apply(slots, state, total, step);
     }
-    /// To read and to change, as long as this object is there.
-    optimizer_parameters parameters() { return self_->parameters(); }
+    /// Of each transformation, to read and to change as long as this object is there.
+    std::vector<optimizer_parameters> parameters() { return self_->parameters(); }
 
     /// What an optimizer of type O brings to it.
     template <class O>
@@ -11492,7 +13856,7 @@ private:
         virtual std::unique_ptr<interface> clone() const = 0;
         virtual extent moments() const = 0;
         virtual void apply(std::span<const update_slot<T>> slots, T* state, extent total, std::uint64_t step) const = 0;
-        virtual optimizer_parameters parameters() = 0;
+        virtual std::vector<optimizer_parameters> parameters() = 0;
     };
     template <class O>
     static std::unique_ptr<interface> hold(O chosen);
@@ -11510,10 +13874,10 @@ public:
     void apply(std::span<const update_slot<T>> slots, T* state, extent total, std::uint64_t step) const override {
         optimizer_.apply(slots, state, total, step);
     }
-    optimizer_parameters parameters() override {
-        optimizer_parameters found;
-        found.look_into(optimizer_);
-        return found;
+    std::vector<optimizer_parameters> parameters() override {
+        std::vector<optimizer_parameters> list;
+        list_parameters(optimizer_, list);
+        return list;
     }
 
 private:
@@ -11530,6 +13894,7 @@ std::unique_ptr<typename any_optimizer<T>::interface> any_optimizer<T>::hold(O c
 }  // namespace bespoke
 
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -11578,6 +13943,7 @@ struct training_plan {
     std::vector<std::size_t> borders;  ///< blobs
     std::vector<std::vector<std::size_t>>
         births;  ///< for each step: blobs whose gradient is zeroed before it
+    std::vector<char> finished;  ///< for each step: whether it runs in the epilogue of another one, see graph/fusion.hpp
     std::vector<extent> value_offset, gradient_offset;  ///< in elements of one example; -1: not there
     extent arena_size = 0;                              ///< elements an example
     extent shared_size = 0;                             ///< elements stored once
@@ -11585,7 +13951,7 @@ struct training_plan {
 
     training_plan(const plan_view& p, train which, std::span<const loss_site> losses)
         : trained_steps(p.steps.size(), 0), learning(p.parameters.size(), 0), has_gradient(p.blobs.size(), 0),
-          births(p.steps.size()), value_offset(p.blobs.size(), -1), gradient_offset(p.blobs.size(), -1) {
+          births(p.steps.size()), finished(p.steps.size(), 0), value_offset(p.blobs.size(), -1), gradient_offset(p.blobs.size(), -1) {
         for (std::size_t i = 0; i < p.parameters.size(); ++i)
             learning[i] = p.parameters[i].learned && p.parameters[i].dimensions.size() > 0 &&
                           (which == train::all_layers || p.steps[p.parameters[i].step].updatable);
@@ -11594,6 +13960,7 @@ struct training_plan {
         for (std::size_t b = 0; b < p.blobs.size(); ++b) has_gradient[b] = depends[b] && reaches[b];
         find_reasons(p, which, losses, reaches);
         find_borders(p, losses);
+        find_finished(p, losses);
         place(p, losses);
     }
 
@@ -11689,6 +14056,44 @@ private:
             if (wanted[b] && given[b]) borders.push_back(b);
     }
 
+    /// Whether steps before a training or a loss look at the values of a blob by themselves.
+    bool is_border(std::size_t blob, std::span<const loss_site> losses) const {
+        for (const auto& l : losses)
+            if (l.input == blob || l.output == blob) return true;
+        return std::find(borders.begin(), borders.end(), blob) != borders.end();
+    }
+
+    /// A step finishes the one before it here as well where no backward pass wants the values between them.
+    void find_finished(const plan_view& p, std::span<const loss_site> losses) {
+        for (std::size_t s = 0; s < p.steps.size(); ++s) {
+            if (p.steps[s].head == npos || !trained_steps[s]) continue;
+            const std::size_t x = finished_blob(p, s), maker = p.blobs[x].maker;
+            finished[s] = trained_steps[maker] && (maker == p.steps[s].head || finished[maker]) &&
+                          !(p.steps[s].needs.input && p.steps[s].differentiable) &&
+                          !(p.steps[maker].needs.output && p.steps[maker].differentiable) && !is_border(x, losses);
+        }
+    }
+
+    /// The blob whose gradient the one of `b` is written over: that of the only step that reads `b`. Or `b` itself.
+    static std::vector<std::size_t> gradient_homes(const plan_view& p, const std::vector<char>& has_gradient,
+                                                   std::span<const loss_site> losses) {
+        std::vector<std::size_t> readers(p.blobs.size(), 0), home(p.blobs.size());
+        for (std::size_t b = 0; b < home.size(); ++b) home[b] = b;
+        for (std::size_t s = 0; s < p.steps.size(); ++s) {
+            for (std::size_t b : p.inputs_of(s)) ++readers[b];
+            if (p.steps[s].watched != npos) ++readers[p.steps[s].watched];
+        }
+        for (std::size_t s = p.steps.size(); s-- > 0;) {
+            const step_facts& step = p.steps[s];
+            if (!step.gradient_in_place || step.logged || step.parent != npos || step.input_count != 1) continue;
+            const std::size_t x = p.inputs_of(s)[0], y = p.outputs_of(s)[0];
+            if (readers[x] == 1 && has_gradient[x] && has_gradient[y] && !is_loss_input(x, losses) &&
+                p.blobs[x].per_example == p.blobs[y].per_example && p.blobs[y].maker == s)
+                home[x] = home[y];
+        }
+        return home;
+    }
+
     struct span_of_time {
         std::size_t first = npos, last = 0;
         void touch(std::size_t from, std::size_t to) {
@@ -11701,6 +14106,9 @@ private:
         const std::size_t n = p.steps.size();
         std::vector<span_of_time> values(p.blobs.size()), gradients(p.blobs.size());
         std::vector<std::size_t> last_unit(p.blobs.size(), npos);  // that touches the blob
+        std::vector<char> between(p.blobs.size(), 0);  // what an epilogue finishes: never there
+        for (std::size_t s = 0; s < n; ++s)
+            if (finished[s]) between[finished_blob(p, s)] = 1;
         for (std::size_t b : borders) values[b].touch(0, 0);
         for (std::size_t s = 0; s < n; ++s) {
             if (!trained_steps[s]) continue;
@@ -11709,13 +14117,15 @@ private:
             const bool again = p.steps[around].control;  // time comes back
             const std::size_t first = again ? around : s, last = again ? p.steps[around].end - 1 : s;
             const auto visit = [&](std::size_t b, bool needed) {
-                values[b].touch(first, needed || again ? 2 * n - first : last);
+                if (!between[b]) values[b].touch(first, needed || again ? 2 * n - first : last);
                 if (has_gradient[b]) gradients[b].touch(2 * n - last, 2 * n - first);
                 last_unit[b] = around;
             };
             for (std::size_t b : p.inputs_of(s)) visit(b, step.needs.input && step.differentiable);
-            for (std::size_t b : p.outputs_of(s))
+            for (std::size_t b : p.outputs_of(s)) {
                 visit(b, (step.needs.output && step.differentiable) || step.logged);
+                if (finished[s] && !between[b]) values[b].touch(step.head, step.head);
+            }
             if (step.watched != npos) visit(step.watched, false);
         }
         for (const auto& l : losses) {
@@ -11723,9 +14133,13 @@ private:
                 if (b != npos) values[b].touch(n, n);
             if (l.input != npos && has_gradient[l.input]) gradients[l.input].touch(n, n);
         }
-        for (std::size_t b = 0; b < p.blobs.size(); ++b)
-            if (has_gradient[b] && last_unit[b] != npos && !is_loss_input(b, losses))
+        const std::vector<std::size_t> home = gradient_homes(p, has_gradient, losses);
+        for (std::size_t b = 0; b < p.blobs.size(); ++b) {
+            if (home[b] != b)
+                gradients[home[b]].touch(gradients[b].first, gradients[b].last);
+            else if (has_gradient[b] && last_unit[b] != npos && !is_loss_input(b, losses))
                 births[last_unit[b]].push_back(b);
+        }
         for (const bool per_example : {true, false}) {
             std::vector<tenancy> some;
             const auto each = [&](const auto& visit) {
@@ -11733,7 +14147,7 @@ private:
                     if (p.blobs[b].per_example != per_example) continue;
                     if (values[b].first != npos)
                         visit(values[b], value_offset[b], p.blobs[b].dimensions.size());
-                    if (has_gradient[b])
+                    if (has_gradient[b] && home[b] == b)
                         visit(gradients[b], gradient_offset[b], p.blobs[b].dimensions.size());
                 }
             };
@@ -11744,6 +14158,7 @@ private:
             std::size_t next = 0;
             each([&](const span_of_time&, extent& offset, extent) { offset = some[next++].offset; });
         }
+        for (std::size_t b = 0; b < p.blobs.size(); ++b) gradient_offset[b] = gradient_offset[home[b]];
     }
     static bool is_loss_input(std::size_t blob, std::span<const loss_site> losses) {
         for (const auto& l : losses)
@@ -11979,8 +14394,7 @@ double trainer<T>::evaluate(std::span<const std::size_t> batch) {
 template <class T>
 bool trainer<T>::finite() const {
     for (const auto& slot : slots_)
-        for (extent i = 0; i < slot.size; ++i)
-            if (!std::isfinite(slot.weights[i])) return false;
+        if (!kernels::all_finite(slot.size, slot.weights)) return false;
     return true;
 }
 
@@ -12096,7 +14510,7 @@ double trainer<T>::forward(std::span<const std::size_t> batch, bool with_gradien
         for (std::size_t i = 0; i < batch.size(); ++i)
             std::copy_n(kept_[k].data() + batch[i] * size, size, values_[blob] + i * size);
     }
-    engine.select(pass::trainable, plan_.trained_steps);
+    engine.select(pass::trainable, plan_.trained_steps, plan_.finished);
     network_.forward();
     if (with_gradient)
         for (const auto& site : sites_)
@@ -12187,33 +14601,43 @@ inline void check_settings(const update_settings& settings) {
 }
 
 /// Sets what the caller wants otherwise. Throws `error` for values outside their range, and for those that the
-/// optimizer does not know.
+/// optimizer does not know. The learning rate is that of the first transformation that has one; momentum, beta1, beta2
+/// and eps are set in, and checked of, each that has them.
 inline void apply_options(const update_options& options, update_settings& settings,
-                          const optimizer_parameters& optimizer) {
+                          std::span<const optimizer_parameters> optimizer) {
     const auto wanted = [](bool holds, const char* what) {
         if (!holds) throw error(errc::bad_argument, std::string("update: ") + what);
     };
-    const auto set = [&](const std::optional<double>& value, double* to, const char* missing) {
-        wanted(!value || to != nullptr, missing);
-        if (value) *to = *value;
+    const auto in_range = [](double value, bool below_one) {
+        return value >= 0 && std::isfinite(value) && (!below_one || value < 1);
+    };
+    const auto set = [&](double* optimizer_parameters::*member, const std::optional<double>& value, bool below_one,
+                         const char* range, const char* missing) {
+        bool known = false;
+        for (const auto& parameters : optimizer) {
+            double* const to = parameters.*member;
+            if (to == nullptr) continue;
+            known = true;
+            *to = value.value_or(*to);
+            wanted(in_range(*to, below_one), range);
+        }
+        wanted(known || !value, missing);
     };
     settings.epochs = options.epochs.value_or(settings.epochs);
     settings.mini_batch_size = options.mini_batch_size.value_or(settings.mini_batch_size);
     settings.shuffle = options.shuffle.value_or(settings.shuffle);
     settings.seed = options.seed.value_or(settings.seed);
-    set(options.learning_rate, optimizer.learning_rate, "this optimizer has no learning rate");
-    set(options.momentum, optimizer.momentum, "this optimizer has no momentum");
-    set(options.beta1, optimizer.beta1, "this optimizer has no beta1, beta2 and eps");
-    set(options.beta2, optimizer.beta2, "this optimizer has no beta1, beta2 and eps");
-    set(options.eps, optimizer.eps, "this optimizer has no beta1, beta2 and eps");
-    if (optimizer.learning_rate) settings.learning_rate = *optimizer.learning_rate;
-    const auto in_range = [](const double* value, bool below_one) {
-        return value == nullptr || (*value >= 0 && std::isfinite(*value) && (!below_one || *value < 1));
-    };
-    wanted(in_range(optimizer.momentum, false), "a momentum from 0 up wanted");
-    wanted(in_range(optimizer.beta1, true) && in_range(optimizer.beta2, true),
-           "beta1 and beta2 from 0 to below 1 wanted");
-    wanted(in_range(optimizer.eps, false), "an eps from 0 up wanted");
+    if (double* const rate = learning_rate_of(optimizer))
+        settings.learning_rate = *rate = options.learning_rate.value_or(*rate);
+    else
+        wanted(!options.learning_rate, "this optimizer has no learning rate");
+    set(&optimizer_parameters::momentum, options.momentum, false, "a momentum from 0 up wanted",
+        "this optimizer has no momentum");
+    const auto* betas = "beta1 and beta2 from 0 to below 1 wanted";
+    const auto* missing = "this optimizer has no beta1, beta2 and eps";
+    set(&optimizer_parameters::beta1, options.beta1, true, betas, missing);
+    set(&optimizer_parameters::beta2, options.beta2, true, betas, missing);
+    set(&optimizer_parameters::eps, options.eps, false, "an eps from 0 up wanted", missing);
     check_settings(settings);
 }
 
@@ -12393,7 +14817,7 @@ void run_epochs(trainer<T>& training, update_progress& progress, void (*tell)(vo
     update_settings& settings = progress.settings;
     update_metrics& metrics = progress.metrics;
     const std::atomic<bool>& stop = progress.stop;
-    double* const rate = training.chosen_optimizer().parameters().learning_rate;
+    double* const rate = learning_rate_of(training.chosen_optimizer().parameters());
     const auto happened = [&](update_event event) {
         tell(context, event);
         check_settings(settings);
@@ -12454,7 +14878,13 @@ BESPOKE_INSTANCE class network_memory<float>;
 BESPOKE_INSTANCE class engine_state<float>;
 BESPOKE_INSTANCE class engine<float>;
 
-#define BESPOKE_LAYER_INSTANCES(L) BESPOKE_INSTANCE struct layer_runner<float, L>;
+#define BESPOKE_LAYER_INSTANCES(L)                                                                        \
+    BESPOKE_INSTANCE void measure_layer<float, L>(engine_state<float>&, const void*, std::size_t);        \
+    BESPOKE_INSTANCE void prepare_layer<float, L>(engine_state<float>&, const void*, std::size_t);        \
+    BESPOKE_INSTANCE void forward_layer(engine_state<float>&, const L&, std::size_t);                     \
+    BESPOKE_INSTANCE void finish_layer<float, L>(const engine_state<float>&, const void*, std::size_t,    \
+                                                 const output_block<float>&) noexcept;                    \
+    BESPOKE_INSTANCE void backward_layer(engine_state<float>&, const L&, std::size_t);
 BESPOKE_CORE_LAYERS(BESPOKE_LAYER_INSTANCES)
 #undef BESPOKE_LAYER_INSTANCES
 
@@ -14129,12 +16559,10 @@ object_writer write_description(const model_description& description) {
 
 
 
+
 #include <array>
 #include <cstdint>
-#include <list>
-#include <set>
 #include <span>
-#include <string>
 #include <string_view>
 #include <tuple>
 #include <type_traits>
@@ -14142,8 +16570,8 @@ object_writer write_description(const model_description& description) {
 #include <variant>
 #include <vector>
 
-/// The hyper-parameters of any layer between document and struct. What a layer says about itself (`fields`) becomes a
-/// table; one reader and one writer, which know no layer, work through it. So a layer adds data and next to no code.
+/// What a layer says about itself (`fields`) as a table, by which a reader and a writer that know no layer find their way
+/// in its struct (layer_fields.hpp). So a layer adds data and next to no code.
 namespace bespoke {
 namespace detail {
 
@@ -14345,6 +16773,15 @@ struct table_of {
 };
 
 }  // namespace detail
+}  // namespace bespoke
+
+#include <list>
+#include <set>
+#include <string>
+
+/// The hyper-parameters of any layer between document and struct: one reader and one writer, which know no layer, work
+/// through the layer's table.
+namespace bespoke {
 
 /// Strings that fields of type std::string_view look at; they live beside the layer.
 using text_pool = std::list<std::string>;
@@ -14453,11 +16890,13 @@ inline bool read_field(const field_entry& f, void* member, object_reader& in, im
             return true;
         }
         case field_kind::message: {
+            // One that is absent is one whose fields are.
+            const bool given = in.has(f.key);
             object_reader inner = in.object(f.key);
-            if (!in.has(f.key)) return false;
-            read_fields(**f.messages, member, inner, implied, texts);
+            implied_fields inside_absent;
+            read_fields(**f.messages, member, inner, given ? implied : inside_absent, texts);
             inner.finish();
-            return true;
+            return given;
         }
         case field_kind::messages: {
             auto elements = in.objects(f.key);
@@ -14608,7 +17047,7 @@ template <class L>
 inline constexpr auto parameter_names = [] {
     std::array<std::string_view, parameter_count<L>> names{};
     if constexpr (parametric_layer<L>)
-        for (std::size_t i = 0; i < names.size(); ++i) names[i] = L::template parameter_fields<shape>[i].name;
+        for (std::size_t i = 0; i < names.size(); ++i) names[i] = parameter_fields_of<L, shape>[i].name;
     return names;
 }();
 
@@ -14885,6 +17324,7 @@ constexpr float bfloat16_to_float(std::uint16_t upper) {
 #include <cstddef>
 #include <filesystem>
 #include <initializer_list>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -14902,6 +17342,7 @@ struct file_content {
 ///     #include <bespoke.hpp>
 namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
 std::vector<std::byte> read_file(const std::filesystem::path& path);
+std::span<const std::byte> map_file(const std::filesystem::path& path, std::shared_ptr<const void>& owner);
 void write_files_atomically(std::span<const file_content> files);
 }  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
 
@@ -14909,6 +17350,21 @@ void write_files_atomically(std::span<const file_content> files);
 inline std::vector<std::byte> read_file(const std::filesystem::path& path) {
     return define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::read_file(path);
 }
+
+/// The bytes of a regular file, mapped where the system can do that: they are read when they are looked at, and never
+/// copied. Whoever writes to the file itself meanwhile (and does not put a new one in its place, as the functions below
+/// do) changes them, or takes them away. Throws errc::io with path and reason.
+class mapped_file {
+public:
+    explicit mapped_file(const std::filesystem::path& path) {
+        bytes_ = define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::map_file(path, owner_);
+    }
+    std::span<const std::byte> bytes() const { return bytes_; }
+
+private:
+    std::shared_ptr<const void> owner_;
+    std::span<const std::byte> bytes_;
+};
 
 /// Writes files so that whoever looks, even after a crash, finds each one whole: old or new.
 ///
@@ -14933,7 +17389,6 @@ inline void write_file_atomically(const std::filesystem::path& path, std::span<c
 
 #include <cerrno>
 #include <cstdio>
-#include <memory>
 #include <optional>
 #include <string>
 #include <system_error>
@@ -14943,6 +17398,7 @@ inline void write_file_atomically(const std::filesystem::path& path, std::span<c
 #include <process.h>
 #else
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #endif
@@ -14966,6 +17422,24 @@ inline file_handle open_file(const std::filesystem::path& path, const char* mode
 #else
     return file_handle(std::fopen(path.c_str(), mode));
 #endif
+}
+
+struct readable_file {
+    file_handle handle;
+    std::size_t size;
+};
+inline readable_file open_to_read(const std::filesystem::path& path) {
+    std::error_code problem;
+    const auto status = std::filesystem::status(path, problem);
+    if (!std::filesystem::status_known(status)) throw_io(path, "cannot read", problem.value());
+    if (!std::filesystem::exists(status)) throw_io(path, "cannot read", ENOENT);
+    if (!std::filesystem::is_regular_file(status))
+        throw error(errc::io, path.string() + ": cannot read: not a regular file");
+    file_handle file = open_file(path, "rb");
+    if (!file) throw_io(path, "cannot read", errno);
+    const auto size = std::filesystem::file_size(path, problem);
+    if (problem) throw_io(path, "cannot read", problem.value());
+    return {std::move(file), static_cast<std::size_t>(size)};
 }
 
 /// A new file beside `target` that vanishes with this object unless it is renamed.
@@ -15057,22 +17531,28 @@ private:
 namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
 
 std::vector<std::byte> read_file(const std::filesystem::path& path) {
-    std::error_code problem;
-    const auto status = std::filesystem::status(path, problem);
-    if (!std::filesystem::status_known(status)) detail::throw_io(path, "cannot read", problem.value());
-    if (!std::filesystem::exists(status)) detail::throw_io(path, "cannot read", ENOENT);
-    if (!std::filesystem::is_regular_file(status))
-        throw error(errc::io, path.string() + ": cannot read: not a regular file");
-    const detail::file_handle file = detail::open_file(path, "rb");
-    if (!file) detail::throw_io(path, "cannot read", errno);
-    const auto size = std::filesystem::file_size(path, problem);
-    if (problem) detail::throw_io(path, "cannot read", problem.value());
-    std::vector<std::byte> bytes(static_cast<std::size_t>(size));
+    const auto [file, size] = detail::open_to_read(path);
+    std::vector<std::byte> bytes(size);
     const std::size_t count = std::fread(bytes.data(), 1, bytes.size(), file.get());
     if (std::ferror(file.get()) != 0) detail::throw_io(path, "cannot read", errno);
     if (count != bytes.size() || std::fgetc(file.get()) != EOF)
         throw error(errc::io, path.string() + ": cannot read: its size changes meanwhile");
     return bytes;
+}
+
+std::span<const std::byte> map_file(const std::filesystem::path& path, std::shared_ptr<const void>& owner) {
+#ifndef _WIN32
+    const auto [file, size] = detail::open_to_read(path);
+    if (size == 0) return {};
+    void* const memory = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fileno(file.get()), 0);
+    if (memory != MAP_FAILED) {
+        owner = std::shared_ptr<const void>(memory, [size = size](const void* m) { munmap(const_cast<void*>(m), size); });
+        return {static_cast<const std::byte*>(memory), size};
+    }
+#endif
+    const auto bytes = std::make_shared<const std::vector<std::byte>>(read_file(path));
+    owner = bytes;
+    return *bytes;
 }
 
 void write_files_atomically(std::span<const file_content> files) {
@@ -15140,7 +17620,8 @@ public:
     /// Throws errc::malformed_file, errc::duplicate_name or errc::unsupported, with `name_for_errors` before
     /// the sentence.
     static safetensors parse(std::vector<std::byte> file, std::string_view name_for_errors);
-    /// Throws what `parse` and `read_file` throw, with the path before the sentence.
+    /// The file is mapped, see `mapped_file`. Throws what `parse` and `mapped_file` throw, with the path before the
+    /// sentence.
     static safetensors load(const std::filesystem::path& path);
 
     /// Null where no tensor has the name.
@@ -15150,7 +17631,10 @@ public:
     const std::map<std::string, std::string>& metadata() const { return metadata_; }
 
 private:
-    std::shared_ptr<const std::vector<std::byte>> file_;
+    static safetensors parse(std::shared_ptr<const void> owner, std::span<const std::byte> file,
+                             std::string_view name_for_errors);
+
+    std::shared_ptr<const void> owner_;  ///< of the file's bytes
     std::vector<tensor_entry> entries_;
     std::map<std::string, std::string> metadata_;
 };
@@ -15164,6 +17648,8 @@ std::vector<std::byte> to_safetensors(std::span<const tensor_entry> entries,
 /// The elements of an F32, F64, F16 or BF16 tensor. F64 is rounded, and is infinite where it is too large;
 /// NaN and infinity are handed on. Throws errc::bad_value for any other dtype.
 std::vector<float> to_floats(const tensor_entry& entry);
+/// The same, to `to`, which has room for all elements.
+void to_floats(const tensor_entry& entry, float* to);
 
 }  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
 
@@ -15194,9 +17680,8 @@ U load_little_endian(const std::byte* bytes) {
 }
 
 template <class U, class F>
-void convert_elements(std::span<const std::byte> bytes, std::vector<float>& to, F convert) {
-    to.resize(bytes.size() / sizeof(U));
-    for (std::size_t i = 0; i < to.size(); ++i)
+void convert_elements(std::span<const std::byte> bytes, float* to, F convert) {
+    for (std::size_t i = 0; i < bytes.size() / sizeof(U); ++i)
         to[i] = convert(load_little_endian<U>(bytes.data() + i * sizeof(U)));
 }
 
@@ -15332,6 +17817,14 @@ private:
 namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
 
 safetensors safetensors::parse(std::vector<std::byte> file, std::string_view name) {
+    const auto owner = std::make_shared<const std::vector<std::byte>>(std::move(file));
+    return parse(owner, *owner, name);
+}
+safetensors safetensors::load(const std::filesystem::path& path) {
+    const auto owner = std::make_shared<const mapped_file>(path);
+    return parse(owner, owner->bytes(), path.string());
+}
+safetensors safetensors::parse(std::shared_ptr<const void> owner, std::span<const std::byte> file, std::string_view name) {
     constexpr std::size_t prefix = 8;
     const std::string place = std::string(name) + ": ";
     if (file.size() < prefix)
@@ -15345,10 +17838,9 @@ safetensors safetensors::parse(std::vector<std::byte> file, std::string_view nam
                                               " follow");
 
     safetensors result;
-    result.file_ = std::make_shared<const std::vector<std::byte>>(std::move(file));
-    const std::span<const std::byte> bytes = *result.file_;
-    const auto header = bytes.subspan(prefix, static_cast<std::size_t>(length));
-    const auto data = bytes.subspan(prefix + header.size());
+    result.owner_ = std::move(owner);
+    const auto header = file.subspan(prefix, static_cast<std::size_t>(length));
+    const auto data = file.subspan(prefix + header.size());
     const std::string_view text(reinterpret_cast<const char*>(header.data()), header.size());
     if (!text.starts_with('{'))
         throw error(errc::malformed_file, place + "the header should begin with '{', but it begins with '" +
@@ -15366,8 +17858,6 @@ safetensors safetensors::parse(std::vector<std::byte> file, std::string_view nam
     return result;
 }
 
-safetensors safetensors::load(const std::filesystem::path& path) { return parse(read_file(path), path.string()); }
-
 const tensor_entry* safetensors::find(std::string_view name) const {
     const auto found = std::lower_bound(entries_.begin(), entries_.end(), name,
                                         [](const tensor_entry& entry, std::string_view n) { return entry.name < n; });
@@ -15375,23 +17865,28 @@ const tensor_entry* safetensors::find(std::string_view name) const {
 }
 
 std::vector<float> to_floats(const tensor_entry& entry) {
-    std::vector<float> result;
-    if (entry.dtype == "F32")
-        detail::convert_elements<std::uint32_t>(
-            entry.bytes, result, [](std::uint32_t bits) { return std::bit_cast<float>(bits); });
+    std::vector<float> result(static_cast<std::size_t>(entry.dimensions.size()));
+    to_floats(entry, result.data());
+    return result;
+}
+void to_floats(const tensor_entry& entry, float* to) {
+    if (entry.dtype == "F32" && std::endian::native == std::endian::little) {
+        if (!entry.bytes.empty()) std::memcpy(to, entry.bytes.data(), entry.bytes.size());
+    } else if (entry.dtype == "F32")
+        detail::convert_elements<std::uint32_t>(entry.bytes, to,
+                                                [](std::uint32_t bits) { return std::bit_cast<float>(bits); });
     else if (entry.dtype == "F64")
-        detail::convert_elements<std::uint64_t>(entry.bytes, result, [](std::uint64_t bits) {
+        detail::convert_elements<std::uint64_t>(entry.bytes, to, [](std::uint64_t bits) {
             return static_cast<float>(std::bit_cast<double>(bits));
         });
     else if (entry.dtype == "F16")
-        detail::convert_elements<std::uint16_t>(entry.bytes, result, float16_to_float);
+        detail::convert_elements<std::uint16_t>(entry.bytes, to, float16_to_float);
     else if (entry.dtype == "BF16")
-        detail::convert_elements<std::uint16_t>(entry.bytes, result, bfloat16_to_float);
+        detail::convert_elements<std::uint16_t>(entry.bytes, to, bfloat16_to_float);
     else
         throw error(errc::bad_value, "tensor \"" + entry.name +
                                          "\": F32, F64, F16 or BF16 wanted, but the dtype is " +
                                          std::string(entry.dtype));
-    return result;
 }
 
 std::vector<std::byte> to_safetensors(std::span<const tensor_entry> entries,
@@ -15691,14 +18186,14 @@ void read_weights(object_reader in, const std::string& place, const shape& dimen
                     "the shape " + bespoke::to_text(dimensions) + " wanted, tensor " + in_quotes(entry.name) + " has " +
                         bespoke::to_text(entry.dimensions));
         if (to == nullptr) return;
-        const auto values = to_floats(entry);
-        check_count(values.size());
-        if (to != nullptr) std::copy(values.begin(), values.end(), to);
+        check_count(static_cast<std::size_t>(entry.dimensions.size()));
+        to_floats(entry, to);
     } else {
         check_count(0);
     }
     in.finish();
-    for (extent i = 0; i < wanted && to != nullptr; ++i)
+    if (to == nullptr || kernels::all_finite(wanted, to)) return;
+    for (extent i = 0; i < wanted; ++i)
         if (!std::isfinite(to[i]))
             throw error(errc::bad_value, place + ": number " + std::to_string(i) + " is " +
                                              (std::isnan(to[i]) ? "NaN" : to[i] > 0 ? "Infinity" : "-Infinity"));
@@ -16415,7 +18910,8 @@ public:
     };
     document write(std::string_view weights_file) const;
 
-    /// The layers with the memory that they run in. After writing parameters, call its `prepare`.
+    /// The layers with the memory that they run in. Whoever runs them by itself calls `prepare` first, and after
+    /// writing parameters.
     program& network() { return *program_; }
     const program& network() const { return *program_; }
     /// The parameter array `field` ("weights") of the layer `layer`. Throws `error` where there is none.
@@ -16503,6 +18999,7 @@ struct model::parts {
     std::shared_ptr<const implied_fields> implied;
     std::map<std::string, std::string> weights_metadata;
     std::size_t threads = 1;
+    arithmetic how{};
     /// Called with the plan before the memory for parameters is taken, and with it afterwards.
     void (*fill)(void* context, const plan_view& plan, engine<float>* core) = nullptr;
     void* context = nullptr;
@@ -16555,6 +19052,7 @@ model::model(parts&& content)
     if (content.fill != nullptr) content.fill(content.context, program_->plan(), &program_->core());
     notes_ = std::move(content.notes);
     program_->use_threads(content.threads);
+    program_->core().use(content.how);
     set_settings(std::move(content.settings));
 }
 
@@ -16841,6 +19339,7 @@ namespace bespoke {
 
 struct load_options {
     std::size_t threads = 1;  ///< how many kernels use, the caller included
+    arithmetic how{};
 };
 
 namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
@@ -16975,6 +19474,7 @@ model read_model(const json& root, std::span<const layer_codec> codecs, const lo
     content.implied = std::make_shared<const implied_fields>(std::move(networks.implied));
     if (tensors != nullptr) content.weights_metadata = tensors->metadata();
     content.threads = options.threads;
+    content.how = options.how;
     weights_to_read weights{networks, content.notes};
     content.fill = &weights_to_read::fill;
     content.context = &weights;
@@ -17285,12 +19785,15 @@ model to_model(const network<Description, Element>& net, model_settings settings
 }
 
 template <const auto& Description, class Element, bool Fits>
-void network<Description, Element, Fits>::load(const std::filesystem::path& path) {
-    const model from = define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::load_same(
+void network<Description, Element, Fits>::read(const std::filesystem::path& path, bool is_new) {
+    model from = define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::load_same(
         path, detail::layers_of<Description>(), plan(), detail::codecs_of_network<Description>());
-    const auto& core = from.network().core();
-    for (std::size_t i = 0; i < plan().parameters.size(); ++i)
-        std::copy_n(core.parameter(i), plan().parameters[i].dimensions.size(), engine_.parameter(i));
+    auto& core = from.network().core();
+    if constexpr (std::is_same_v<Element, float>)  // the same layers in the same order lie alike
+        if (is_new) engine_.take_parameters(core.give_parameters());
+    if (!is_new || !std::is_same_v<Element, float>)
+        for (std::size_t i = 0; i < plan().parameters.size(); ++i)
+            std::copy_n(core.parameter(i), plan().parameters[i].dimensions.size(), engine_.parameter(i));
     prepare();
 }
 
