@@ -115,7 +115,7 @@ bool read(int argc, char** argv, options& o) {
 
 int run(const options& o) {
     keep_freed_memory();
-    std::vector<const peer*> who{&composed_peer, &loaded_peer};
+    std::vector<const peer*> who{&composed_peer, &loaded_peer, &bfloat16_peer, &int8_peer};
     for (const installed_peer& p : peers)
         if (p.it) who.push_back(p.it);
     std::erase_if(who, [&](const peer* p) {

@@ -73,11 +73,12 @@ bool measure(const work& w, int threads, double multiply_add_rate, std::span<con
         for (int call = 0; call < w.call; ++call) came = e.it.run();
         if (wanted.empty()) wanted.assign(came.begin(), came.end());
         const double off = difference(wanted, came);
-        if (!(off <= w.tolerance)) {
+        const double allowed = std::max(w.tolerance, p->tolerance);
+        if (!(off <= allowed)) {
             right = false;
             std::printf("%s, %d threads, %s: %zu numbers, %.2g away from the result of %s; %.2g is allowed\n",
                         std::string(w.key).c_str(), threads, p->name, came.size(), off, all.front().who->name,
-                        w.tolerance);
+                        allowed);
         }
         all.push_back(std::move(e));
     }
@@ -98,7 +99,7 @@ bool measure(const work& w, int threads, double multiply_add_rate, std::span<con
         std::ranges::sort(e.seconds);
         const std::size_t n = e.seconds.size();
         const double median = (e.seconds[n / 2] + e.seconds[(n - 1) / 2]) / 2;
-        lines.push_back({std::string(w.key), e.who->name, threads, median, e.seconds.front(), limit / median,
+        lines.push_back({std::string(w.key), e.who->name, threads, median, e.seconds.front(), limit / e.who->rate / median,
                          std::string_view(e.who->name).starts_with("bespoke")});
     }
     return right;

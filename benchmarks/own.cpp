@@ -15,5 +15,7 @@ contestant make(const work& w, int threads) {
 
 const peer composed_peer{"bespoke composed", make<true>};
 const peer loaded_peer{"bespoke loaded", make<false>};
+const peer bfloat16_peer{"bespoke bf16", own_low_precision<low_precision::bfloat16>, 2, 0.05};
+const peer int8_peer{"bespoke int8", own_low_precision<low_precision::int8>, 4, 0.1};
 
 }  // namespace bespoke::benchmarks

@@ -21,6 +21,9 @@ contestant own_bert_training(const work& w, int threads, bool composed);
 contestant own_images(const work& w, int threads, bool composed);
 contestant own_streams(const work& w, int threads, bool composed);
 contestant own_training(const work& w, int threads, bool composed);
+/// Those that are large products of weights, loaded; empty where this machine cannot.
+template <low_precision Precision>
+contestant own_low_precision(const work& w, int threads);
 
 /// Every peer starts from these parameters.
 template <class Network>

@@ -33,14 +33,16 @@ struct peer {
     const char* name;
     /// Prepares `w`; empty if the peer cannot do it. `threads` may hold for the whole program, until the next `make`.
     contestant (*make)(const work& w, int threads);
+    double rate = 1;       ///< how many of its multiply-adds the machine does in the time of one of float32
+    double tolerance = 0;  ///< allowed in place of a smaller one of the work
 };
 
 /// Defined in the source file of each, so only what is linked may be named.
 extern const peer torch_peer, dlib_peer, eigen_peer, openblas_peer, onednn_peer, onnxruntime_peer, loops_peer,
     vector_loops_peer, rtneural_eigen_peer, rtneural_xsimd_peer;
 
-/// bespoke itself, through each of its doors.
-extern const peer composed_peer, loaded_peer;
+/// bespoke itself, through each of its doors, and in low precision.
+extern const peer composed_peer, loaded_peer, bfloat16_peer, int8_peer;
 
 /// Tells OpenBLAS, if some peer brought it along, to use that many threads.
 inline void blas_threads(int threads) {

@@ -2,6 +2,9 @@
 
 #include "group_product.hpp"
 
+#include <cstdint>
+#include <numeric>
+
 namespace bespoke::kernels {
 
 // Matrix products in integers of 8 bits, summed in 32: the weights are quantised when they are packed, the other factor
@@ -52,9 +55,15 @@ struct float_range {
             highest = _mm512_max_ps(highest, v);
             largest = _mm512_max_epi32(largest, _mm512_and_si512(_mm512_castps_si512(v), magnitude));
         }
-        low = _mm512_reduce_min_ps(lowest);
-        high = _mm512_reduce_max_ps(highest);
-        if (_mm512_reduce_max_epi32(largest) >= 0x7f800000)
+        // Not by the intrinsics that reduce a register: g++ 12 warns of what they are made of.
+        alignas(64) float lows[16], highs[16];
+        alignas(64) std::int32_t magnitudes[16];
+        _mm512_store_ps(lows, lowest);
+        _mm512_store_ps(highs, highest);
+        _mm512_store_si512(magnitudes, largest);
+        low = *std::min_element(lows, lows + 16);
+        high = *std::max_element(highs, highs + 16);
+        if (*std::max_element(magnitudes, magnitudes + 16) >= 0x7f800000)
             low = high = std::numeric_limits<float>::quiet_NaN();
     }
 };
@@ -157,7 +166,9 @@ void pack_int8(const T* weights, extent k, extent n, float* packed, thread_pool*
                     total = _mm512_add_epi32(
                         total, _mm512_cvtps_epi32(_mm512_mul_ps(detail::load_rest(weights + j * k + p, k - p),
                                                                 _mm512_set1_ps(inverse))));
-                const int sum = _mm512_reduce_add_epi32(total);
+                alignas(64) std::int32_t parts[16];
+                _mm512_store_si512(parts, total);
+                const std::int32_t sum = std::accumulate(parts, parts + 16, std::int32_t{0});
                 std::memcpy(totals + j, &sum, sizeof sum);
             }
         });

@@ -55,7 +55,7 @@ struct group_product {
 /// C in the rows [0, p.m) and the panels [first, last). The `Format`, made for the product, says
 ///
 ///     group               how many elements make a group
-///     start(j)            the panel_width sums with which the columns from j on begin
+///     start(j)            the panel_width sums with which the columns from j on begin; its panel is finished next
 ///     most_rows           how many rows of A it takes note of at a time
 ///     look(top, bottom)   that these rows come now
 ///     convert(i, g)       16 groups of row i of A, from g on
@@ -111,11 +111,61 @@ template <class Format>
     }
 }
 
+/// C of a single row in `Panels` panels from `column` on: enough sums to hide the latency of a step.
+template <class Format, std::size_t Panels>
+[[gnu::noinline]] void multiply_row_panels(const group_product& p, Format& format, const float* left,
+                                           extent groups, extent column) noexcept {
+    constexpr extent width = panel_width<float>;
+    batch<float> sum[2 * Panels];
+    const float* b[Panels];
+    unroll<Panels>([&](auto j) __attribute__((always_inline)) {
+        const extent at = column + static_cast<extent>(j()) * width;
+        const float* start = format.start(at);
+        b[j] = p.packed + at * groups;
+        sum[2 * j] = load(start);
+        sum[2 * j + 1] = load(start + group_lanes);
+    });
+    for (extent g = 0; g < groups; ++g) {
+        const batch<float> a(left[g]);
+        unroll<Panels>([&](auto j) __attribute__((always_inline)) {
+            sum[2 * j] = Format::step::run(a, load(b[j] + g * width), sum[2 * j]);
+            sum[2 * j + 1] = Format::step::run(a, load(b[j] + g * width + group_lanes), sum[2 * j + 1]);
+        });
+    }
+    alignas(64) float edge[width];
+    unroll<Panels>([&](auto j) __attribute__((always_inline)) {
+        const extent at = column + static_cast<extent>(j()) * width, columns = std::min(p.n - at, width);
+        store<float>(edge, sum[2 * j]);
+        store<float>(edge + group_lanes, sum[2 * j + 1]);
+        format.start(at);  // finishes the panel that began last
+        format.finish(0, at, 1, columns, edge, width);
+        std::copy_n(edge, columns, p.c + at);
+        if (p.after != nullptr) (*p.after)({p.c + at, 1, columns, columns});
+    });
+}
+
+/// C of a single row, of up to left_size groups, in the panels [first, last).
+template <class Format>
+[[gnu::noinline]] void multiply_row_groups(const group_product& p, extent first, extent last) noexcept {
+    alignas(64) float left[left_size<float> + lanes<float>];
+    Format format(p);
+    const extent groups = (p.k + Format::group - 1) / Format::group;
+    format.look(0, 1);
+    for (extent g = 0; g < groups; g += group_lanes) store<float>(left + g, format.convert(0, g));
+    for (; last - first >= 4; first += 4)
+        multiply_row_panels<Format, 4>(p, format, left, groups, first * panel_width<float>);
+    for (; first < last; ++first)
+        multiply_row_panels<Format, 1>(p, format, left, groups, first * panel_width<float>);
+}
+
 template <class Format>
 [[gnu::noinline]] void multiply_low_precision(const group_product& p, thread_pool* threads) noexcept {
     if (p.m <= 0 || p.n <= 0) return;
-    if (p.m * p.n * p.k < 2 * threaded_work) threads = nullptr;
+    if (p.m * p.n * p.k < (p.m == 1 ? 1 : 2) * threaded_work) threads = nullptr;
     const extent panels = (p.n + panel_width<float> - 1) / panel_width<float>;
+    if (p.m == 1 && p.k <= Format::group * left_size<float>)
+        return parallel_for(threads, panels, 1,
+                            [&](extent first, extent last) { multiply_row_groups<Format>(p, first, last); });
     const extent size = threads ? static_cast<extent>(threads->size()) : 1;
     const bool by_panels = panels >= 2 * size || panels >= p.m / tile_rows;
     parallel_for(threads, by_panels ? panels : p.m, by_panels ? 1 : tile_rows,
