@@ -64,8 +64,8 @@ void pack_weights(const arithmetic& how, const T* weights, extent k, extent n, T
 namespace detail {
 
 template <class T>
-[[gnu::noinline]] void low_precision_gemm(low_precision precision, extent m, extent n, extent k, const T* x,
-                                          const T* weights, T* y, const T* bias,
+[[gnu::noinline]] void low_precision_gemm([[maybe_unused]] low_precision precision, extent m, extent n,
+                                          extent k, const T* x, const T* weights, T* y, const T* bias,
                                           const workspace<T>& w) noexcept {
     if (w.exact) {
         pack(weights, extent{1}, k, k, n, w.scratch, w.threads);
