@@ -1,6 +1,9 @@
 #pragma once
 
 #include "../core/concepts.hpp"
+#include "../kernels/map.hpp"
+
+#include <algorithm>
 
 /// What `add` and `multiply` share.
 namespace bespoke {
