@@ -72,8 +72,9 @@ namespace bespoke {
 
 /// How a network computes where there is a choice. Both doors give the same bits for the same choice.
 struct arithmetic {
-    /// 3 x 3 convolutions of stride 1 in float by Winograd's minimal filtering, where that is faster: some 1e-6 of the
-    /// largest output away from the direct sums, and what is not finite reaches the neighbours of its output.
+    /// 3 x 3 convolutions of stride 1 in float, and the gradients of their inputs, by Winograd's minimal filtering where
+    /// that is faster: some 1e-6 of the largest number away from the direct sums, and what is not finite reaches the
+    /// neighbours of its output.
     bool winograd = true;
     /// In what predictions multiply with large matrices of weights, where the program is compiled for a machine that
     /// can: kernels/weighted_gemm.hpp. `precision_in_force` of a network says what came of it, `precision_note` why.
@@ -2428,6 +2429,8 @@ void copy(N n, const T* x, T* y) noexcept {
 }  // namespace bespoke::kernels
 
 
+#include <algorithm>
+
 /// What `add` and `multiply` share.
 namespace bespoke {
 
@@ -3263,7 +3266,7 @@ struct group_product {
 /// C in the rows [0, p.m) and the panels [first, last). The `Format`, made for the product, says
 ///
 ///     group               how many elements make a group
-///     start(j)            the panel_width sums with which the columns from j on begin
+///     start(j)            the panel_width sums with which the columns from j on begin; its panel is finished next
 ///     most_rows           how many rows of A it takes note of at a time
 ///     look(top, bottom)   that these rows come now
 ///     convert(i, g)       16 groups of row i of A, from g on
@@ -3319,11 +3322,61 @@ template <class Format>
     }
 }
 
+/// C of a single row in `Panels` panels from `column` on: enough sums to hide the latency of a step.
+template <class Format, std::size_t Panels>
+[[gnu::noinline]] void multiply_row_panels(const group_product& p, Format& format, const float* left,
+                                           extent groups, extent column) noexcept {
+    constexpr extent width = panel_width<float>;
+    batch<float> sum[2 * Panels];
+    const float* b[Panels];
+    unroll<Panels>([&](auto j) __attribute__((always_inline)) {
+        const extent at = column + static_cast<extent>(j()) * width;
+        const float* start = format.start(at);
+        b[j] = p.packed + at * groups;
+        sum[2 * j] = load(start);
+        sum[2 * j + 1] = load(start + group_lanes);
+    });
+    for (extent g = 0; g < groups; ++g) {
+        const batch<float> a(left[g]);
+        unroll<Panels>([&](auto j) __attribute__((always_inline)) {
+            sum[2 * j] = Format::step::run(a, load(b[j] + g * width), sum[2 * j]);
+            sum[2 * j + 1] = Format::step::run(a, load(b[j] + g * width + group_lanes), sum[2 * j + 1]);
+        });
+    }
+    alignas(64) float edge[width];
+    unroll<Panels>([&](auto j) __attribute__((always_inline)) {
+        const extent at = column + static_cast<extent>(j()) * width, columns = std::min(p.n - at, width);
+        store<float>(edge, sum[2 * j]);
+        store<float>(edge + group_lanes, sum[2 * j + 1]);
+        format.start(at);  // finishes the panel that began last
+        format.finish(0, at, 1, columns, edge, width);
+        std::copy_n(edge, columns, p.c + at);
+        if (p.after != nullptr) (*p.after)({p.c + at, 1, columns, columns});
+    });
+}
+
+/// C of a single row, of up to left_size groups, in the panels [first, last).
+template <class Format>
+[[gnu::noinline]] void multiply_row_groups(const group_product& p, extent first, extent last) noexcept {
+    alignas(64) float left[left_size<float> + lanes<float>];
+    Format format(p);
+    const extent groups = (p.k + Format::group - 1) / Format::group;
+    format.look(0, 1);
+    for (extent g = 0; g < groups; g += group_lanes) store<float>(left + g, format.convert(0, g));
+    for (; last - first >= 4; first += 4)
+        multiply_row_panels<Format, 4>(p, format, left, groups, first * panel_width<float>);
+    for (; first < last; ++first)
+        multiply_row_panels<Format, 1>(p, format, left, groups, first * panel_width<float>);
+}
+
 template <class Format>
 [[gnu::noinline]] void multiply_low_precision(const group_product& p, thread_pool* threads) noexcept {
     if (p.m <= 0 || p.n <= 0) return;
-    if (p.m * p.n * p.k < 2 * threaded_work) threads = nullptr;
+    if (p.m * p.n * p.k < (p.m == 1 ? 1 : 2) * threaded_work) threads = nullptr;
     const extent panels = (p.n + panel_width<float> - 1) / panel_width<float>;
+    if (p.m == 1 && p.k <= Format::group * left_size<float>)
+        return parallel_for(threads, panels, 1,
+                            [&](extent first, extent last) { multiply_row_groups<Format>(p, first, last); });
     const extent size = threads ? static_cast<extent>(threads->size()) : 1;
     const bool by_panels = panels >= 2 * size || panels >= p.m / tile_rows;
     parallel_for(threads, by_panels ? panels : p.m, by_panels ? 1 : tile_rows,
@@ -3448,6 +3501,9 @@ void gemm_bfloat16(extent m, extent n, extent k, const T* a, extent a_row, const
 }  // namespace bespoke::kernels
 
 
+#include <cstdint>
+#include <numeric>
+
 namespace bespoke::kernels {
 
 // Matrix products in integers of 8 bits, summed in 32: the weights are quantised when they are packed, the other factor
@@ -3498,9 +3554,15 @@ struct float_range {
             highest = _mm512_max_ps(highest, v);
             largest = _mm512_max_epi32(largest, _mm512_and_si512(_mm512_castps_si512(v), magnitude));
         }
-        low = _mm512_reduce_min_ps(lowest);
-        high = _mm512_reduce_max_ps(highest);
-        if (_mm512_reduce_max_epi32(largest) >= 0x7f800000)
+        // Not by the intrinsics that reduce a register: g++ 12 warns of what they are made of.
+        alignas(64) float lows[16], highs[16];
+        alignas(64) std::int32_t magnitudes[16];
+        _mm512_store_ps(lows, lowest);
+        _mm512_store_ps(highs, highest);
+        _mm512_store_si512(magnitudes, largest);
+        low = *std::min_element(lows, lows + 16);
+        high = *std::max_element(highs, highs + 16);
+        if (*std::max_element(magnitudes, magnitudes + 16) >= 0x7f800000)
             low = high = std::numeric_limits<float>::quiet_NaN();
     }
 };
@@ -3603,7 +3665,9 @@ void pack_int8(const T* weights, extent k, extent n, float* packed, thread_pool*
                     total = _mm512_add_epi32(
                         total, _mm512_cvtps_epi32(_mm512_mul_ps(detail::load_rest(weights + j * k + p, k - p),
                                                                 _mm512_set1_ps(inverse))));
-                const int sum = _mm512_reduce_add_epi32(total);
+                alignas(64) std::int32_t parts[16];
+                _mm512_store_si512(parts, total);
+                const std::int32_t sum = std::accumulate(parts, parts + 16, std::int32_t{0});
                 std::memcpy(totals + j, &sum, sizeof sum);
             }
         });
@@ -3689,8 +3753,8 @@ void pack_weights(const arithmetic& how, const T* weights, extent k, extent n, T
 namespace detail {
 
 template <class T>
-[[gnu::noinline]] void low_precision_gemm(low_precision precision, extent m, extent n, extent k, const T* x,
-                                          const T* weights, T* y, const T* bias,
+[[gnu::noinline]] void low_precision_gemm([[maybe_unused]] low_precision precision, extent m, extent n,
+                                          extent k, const T* x, const T* weights, T* y, const T* bias,
                                           const workspace<T>& w) noexcept {
     if (w.exact) {
         pack(weights, extent{1}, k, k, n, w.scratch, w.threads);
