@@ -98,7 +98,7 @@ template <class T>
                     tile.coming_step = width / in_block;
                     tile.coming = b + width * p.k + (i - top) / tile_rows * steps * tile.coming_step;
                 }
-                multiply_strip<T>(tile, rows, columns);
+                multiply_strip<T>(std::move(tile), rows, columns);
                 if (!whole) copy_rows(rows, columns, edge, width, c, p.c_row);
                 if (ends) (*p.after)({c, rows, columns, p.c_row});
             }
