@@ -37,6 +37,17 @@ void compare(const array<float>& plain, const array<float>& with, extent element
 
 }  // namespace
 
+TEST_CASE("A map of channels is bounded where it has a bound, also one that nothing is within") {
+    constexpr float inf = check::infinity<float>;
+    const float scale = 2, shift = 1;
+    CHECK_FALSE(channel_map<float>{}.is_bounded());
+    CHECK_FALSE(channel_map<float>{&scale, &shift}.is_bounded());
+    CHECK(channel_map<float>{nullptr, nullptr, 0}.is_bounded());
+    CHECK(channel_map<float>{nullptr, nullptr, -inf, 6}.is_bounded());
+    CHECK(channel_map<float>{nullptr, nullptr, inf, -inf}.is_bounded());
+    CHECK(channel_map<float>{nullptr, nullptr, check::nan<float>, inf}.is_bounded());
+}
+
 TEST_CASE("A product runs its epilogue once on each element, whole sums only, on any number of threads") {
     thread_pool two(2);
     const auto m = GENERATE(extent{1}, extent{5}, extent{24}, extent{131});

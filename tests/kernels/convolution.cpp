@@ -42,6 +42,18 @@ TEMPLATE_TEST_CASE("convolution: the number of threads does not change a bit", "
     require_same_bits_with_threads<TestType>({pass::forward, pass::accumulate});
 }
 
+TEMPLATE_TEST_CASE("convolution: the epilogue runs once on each element", "[convolution]", float, double) {
+    using run = run_of<TestType>;
+    thread_pool three(3);
+    std::vector<geometry> all = cases();
+    all.push_back(make(130, 4, 4, 120, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1));  // enough for threads
+    for (const geometry& g : all)
+        for (auto pass : {run::pass::forward, run::pass::accumulate}) {
+            run(g, 2, 1).compare_epilogues(pass);
+            run(g, 2, 1).compare_epilogues(pass, &three);
+        }
+}
+
 TEST_CASE("convolution: NaN and infinity stay within the windows that see them", "[convolution]") {
     for (const extent groups : {1, 2}) {
         const geometry g = make(2, 20, 21, 2, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, groups);

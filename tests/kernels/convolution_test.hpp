@@ -101,6 +101,48 @@ struct run_of {
         REQUIRE(out.intact());
         return out;
     }
+    /// That a forward pass runs its epilogue once on each element, whole sums only, and a map which that begins with
+    /// before the rest, whatever the map does.
+    void compare_epilogues(pass p, thread_pool* threads = nullptr) const {
+        const extent workers = threads ? static_cast<extent>(threads->size()) : 1;
+        const array<T> scale(g.output_channels, 10), shift(g.output_channels, 11), plain = result(p, threads);
+        const auto change = [](const void* factor, const output_block<T>& block) noexcept {
+            for (extent i = 0; i < block.rows; ++i)
+                for (extent j = 0; j < block.columns; ++j)
+                    block.data[i * block.stride + j] *= *static_cast<const T*>(factor);
+        };
+        const T half = T(0.5), wrong = check::nan<T>;
+        const epilogue<T> rest{change, &half};
+        const channel_map<T> maps[] = {{},
+                                       {nullptr, nullptr, T(-0.25), T(0.5)},
+                                       {scale.data(), shift.data()},
+                                       {scale.data(), shift.data(), T(0)},
+                                       {scale.data(), shift.data(), T(-1), T(0.125)}};
+        for (const channel_map<T>& map : maps)
+            for (const bool goes_on : {false, true}) {
+                const bool mapped = map.scale != nullptr || map.is_bounded();
+                if (!mapped && !goes_on) continue;
+                // A convolution knows its channels: it does not run the whole where it can run the parts.
+                const epilogue<T> after{change, mapped ? &wrong : &half, mapped ? &map : nullptr,
+                                        goes_on ? &rest : nullptr};
+                array<T> with = y, scratch(kernels::convolution_forward_scratch<T>(g, workers), 12);
+                kernels::convolution_forward<T>(g, examples, x.data(), x_stride, w.data(),
+                                                p == pass::forward ? bias.data() : nullptr, with.data(), y_stride,
+                                                p == pass::accumulate, scratch.data(), threads, nullptr, &after);
+                bool right = with.intact() && scratch.intact();
+                for (extent i = 0; i < with.size(); ++i) {
+                    T wanted = plain[i];
+                    if (const extent at = i % y_stride; at < y_stride - 3) {
+                        const extent channel = at / g.pixels();
+                        if (map.scale != nullptr) wanted = kernels::fma(wanted, scale[channel], shift[channel]);
+                        wanted = std::min(std::max(wanted, map.low), map.high) * (goes_on ? half : T(1));
+                    }
+                    right = right && with[i] == wanted;
+                }
+                CAPTURE(map.scale, map.low, map.high, goes_on);
+                CHECK(right);
+            }
+    }
     void compare(pass p) const {
         const array<T>& held = p == pass::input ? dx : p == pass::weights ? dw : p == pass::sums ? db : y;
         std::vector<double> exact(static_cast<std::size_t>(held.size())), size(exact.size()),

@@ -6,13 +6,6 @@ using namespace convolution_test;
 
 namespace {
 
-/// Turns the sign of all that comes: what comes never or twice shows.
-template <class T>
-void negate(const void*, const output_block<T>& block) noexcept {
-    for (extent i = 0; i < block.rows; ++i)
-        for (extent j = 0; j < block.columns; ++j) block.data[i * block.stride + j] *= -1;
-}
-
 template <class T>
 void compare(const geometry& g) {
     CAPTURE(g.channels, g.height, g.width, g.output_channels, g.stride_x, g.groups);
@@ -31,17 +24,8 @@ void compare(const geometry& g) {
         }
         CHECK(check::same_bits(r.result(p), chain));
         CHECK(check::same_bits(r.result(p, &three, true), chain));
-        array<T> with = r.y, scratch(kernels::convolution_forward_scratch<T>(g, 3), 1);
-        const epilogue<T> after{&negate<T>, nullptr};
-        kernels::convolution_forward<T>(g, r.examples, r.x.data(), r.x_stride, r.w.data(),
-                                        p == pass::forward ? r.bias.data() : nullptr, with.data(), r.y_stride,
-                                        p == pass::accumulate, scratch.data(), &three, nullptr, &after);
-        CHECK(with.intact());
-        CHECK(scratch.intact());
-        bool right = true;
-        for (extent i = 0; i < with.size(); ++i)
-            right = right && with[i] == (i % r.y_stride < r.y_stride - 3 ? -chain[i] : chain[i]);
-        CHECK(right);
+        r.compare_epilogues(p);
+        r.compare_epilogues(p, &three);
     }
 }
 

@@ -26,13 +26,6 @@ std::vector<geometry> winograd_cases() {
     };
 }
 
-struct negation {
-    static void run(const void*, const output_block<float>& block) noexcept {
-        for (extent i = 0; i < block.rows; ++i)
-            for (extent j = 0; j < block.columns; ++j) block.data[i * block.stride + j] *= -1;
-    }
-};
-
 /// Whose gradient with respect to the input is such a convolution.
 std::vector<geometry> input_cases() {
     std::vector<geometry> cases = winograd_cases();
@@ -157,15 +150,8 @@ TEST_CASE("winograd: the epilogue runs once on each element", "[convolution]") {
     thread_pool two(2);
     for (const geometry& g : winograd_cases()) {
         const run_of<float> r(g, 2);
-        const auto plain = r.result(run_of<float>::pass::forward);
-        array<float> with = r.y, scratch(kernels::convolution_forward_scratch<float>(g, 2), 1);
-        const epilogue<float> after{&negation::run, nullptr};
-        kernels::convolution_forward<float>(g, 2, r.x.data(), r.x_stride, r.w.data(), r.bias.data(), with.data(),
-                                            r.y_stride, false, scratch.data(), &two, nullptr, &after);
-        bool right = true;
-        for (extent i = 0; i < with.size(); ++i)
-            right = right && with[i] == (i % r.y_stride < r.y_stride - 3 ? -plain[i] : plain[i]);
-        CHECK(right);
+        for (const auto pass : {run_of<float>::pass::forward, run_of<float>::pass::accumulate})
+            r.compare_epilogues(pass, &two);
     }
 }
 

@@ -104,6 +104,13 @@ TEST_CASE("activations: the slope at a kink is that on its left") {
     REQUIRE(sigmoid_hard{}.derivative(3.0f, 1.0f) == 0);
 }
 
+TEST_CASE("activations: relu joins a map that has no bounds yet") {
+    channel_map<float> map;
+    REQUIRE(relu{}.joins(map, finishing<float>{}));
+    REQUIRE((map.scale == nullptr && map.low == 0 && map.high == std::numeric_limits<float>::infinity()));
+    REQUIRE_FALSE(relu{}.joins(map, finishing<float>{}));
+}
+
 TEST_CASE("activations: one element alone gets the bits that it gets in an array") {
     const auto same = [](const auto& layer) {
         const std::vector<float> x = numbers<float>(37);

@@ -153,6 +153,19 @@ constexpr auto small =
 constexpr auto pixels = compose(input{"x", {2, 5, 1, 1}}, batch | named("a"), fixed | named("b"));
 }  // namespace
 
+TEST_CASE("batchnorm: joins a map that does nothing yet") {
+    const shape y{2, 3, 4, 5};
+    const float prepared[6] = {};
+    finishing<float> with{&y};
+    with.prepared = prepared;
+    channel_map<float> map, bounded{nullptr, nullptr, 0};
+    CHECK(batchnorm{}.joins(map, with));
+    CHECK((map.scale == prepared && map.shift == prepared + 3 && !map.is_bounded()));
+    CHECK_FALSE(batchnorm{}.joins(map, with));
+    CHECK_FALSE(batchnorm{}.joins(bounded, with));
+    CHECK(bounded.scale == nullptr);
+}
+
 TEST_CASE("batchnorm: composed and run-time networks give the same bits") {
     network<small> net;
     REQUIRE(layer_test::same_bits_unrolled(net, numbers<float>(60)));

@@ -18,6 +18,14 @@ TEMPLATE_TEST_CASE("clip: values, special values and gradients", "", float, doub
     CHECK(layer.derivative(T(2), T(2)) == 0);
 }
 
+TEST_CASE("clip: joins a map that has no bounds yet") {
+    channel_map<float> map;
+    CHECK(clip{-1, 6}.joins(map, finishing<float>{}));
+    CHECK((map.scale == nullptr && map.low == -1 && map.high == 6));
+    CHECK_FALSE(clip{0, 1}.joins(map, finishing<float>{}));
+    CHECK((map.low == -1 && map.high == 6));
+}
+
 TEST_CASE("clip: gradients away from its ends, and both doors") {
     for (const shape& s : {shape{}, shape{9}, shape{2, 3, 5}}) {
         require_gradients(clip{.min_val = -20, .max_val = 20}, {s}, {.low = -6, .high = 6});

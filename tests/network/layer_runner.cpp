@@ -82,6 +82,22 @@ inline constexpr auto apart =
     chained(output{"b1"}, output{"r1"}, output{"c1"}, output{"c2"}, output{"b2"}, output{"s"}, output{"t"}, output{"g"},
             output{"m"}, output{"product"}, output{"scaled"}, output{"masked"}, output{"d"}, output{"b4"}, output{"fc"});
 
+/// Chains that begin with a map of channels, of every length, and one that does not go into one.
+constexpr auto mapped(auto... outputs) {
+    return compose(input{"x", {4, 12, 12}}, convolution{.output_channels = 36} | named("c1"),
+                   batchnorm{} | named("b1"), clip{-0.25f, 0.5f} | named("k1"),
+                   convolution{.output_channels = 36, .n_groups = 36, .padding = same} | named("c2"),
+                   batchnorm{} | named("b2"), relu{} | named("r2"), batchnorm{} | named("b22"),
+                   convolution{.output_channels = 8, .kernel_size = {1, 1}} | named("c3"), batchnorm{} | named("b3"),
+                   convolution{.output_channels = 40, .kernel_size = {1, 1}} | named("c4"), relu{} | named("r4"),
+                   clip{0, 1} | named("k4"), convolution{.output_channels = 20} | named("c5"),
+                   bespoke::tanh{} | named("t5"), outputs...);
+}
+inline constexpr auto mapped_together = mapped();
+inline constexpr auto mapped_apart =
+    mapped(output{"c1"}, output{"b1"}, output{"k1"}, output{"c2"}, output{"b2"}, output{"r2"}, output{"b22"},
+           output{"c3"}, output{"b3"}, output{"c4"}, output{"r4"}, output{"k4"}, output{"c5"}, output{"t5"});
+
 template <const auto& D>
 std::vector<std::string_view> heads_of_chains() {
     std::vector<std::string_view> heads;
@@ -123,5 +139,25 @@ TEST_CASE("a chain that runs as an epilogue gives the bits of its layers one aft
     if (examples == 1) CHECK(same_bits(y, to_vector(together(x, row))));
     const auto [least, most] = std::minmax_element(y.begin(), y.end());
     CHECK(*least == 0);
+    CHECK(*most > 0);
+}
+
+TEST_CASE("what a chain begins with goes into the kernel and changes no bit") {
+    REQUIRE(heads_of_chains<mapped_apart>().empty());
+    REQUIRE(heads_of_chains<mapped_together>() == std::vector<std::string_view>{"c1", "c2", "c3", "c4", "c5"});
+    const std::size_t threads = GENERATE(1u, 2u);
+    const std::size_t examples = GENERATE(1u, 5u);
+    network<mapped_together> together(0, threads);
+    network<mapped_apart> one_by_one(0, threads);
+    program loaded = program_of(mapped_together);
+    fill(together);
+    fill(one_by_one);
+    copy_parameters(together, loaded);
+    const auto x = network_test::numbers(examples * 4 * 12 * 12, 7);
+    const auto y = to_vector(together.predict_batch(x));
+    CHECK(same_bits(y, to_vector(std::get<13>(one_by_one.predict_batch(x)))));
+    CHECK(same_bits(y, run(loaded, {x})[0]));
+    const auto [least, most] = std::minmax_element(y.begin(), y.end());
+    CHECK(*least < 0);
     CHECK(*most > 0);
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "channel_map.hpp"
 #include "tile.hpp"
 
 namespace bespoke::kernels::detail {
@@ -74,7 +75,9 @@ struct block_tile {
     const T* coming;
     extent coming_step;
     const T* next_c;
-    extent last;
+    const channel_map<T>* map = nullptr;  ///< or null: what becomes of the sums; rows are channels, from `channel` on
+    extent channel = 0;
+    extent last = 0;
 };
 
 /// The pointer, which the compiler is to keep as it is: g++ would rather keep one for each use.
@@ -137,6 +140,11 @@ template <class T, extent Rows, extent Batches, class Step = multiply_add<T>>
         b += b_row;
         coming += coming_step;
     }
+    if (t.map != nullptr)
+        unroll<rows>([&](auto i) __attribute__((always_inline)) {
+            const mapped_channel<T> f(*t.map, t.channel + std::min(static_cast<extent>(i()), last));
+            unroll<batches>([&](auto j) __attribute__((always_inline)) { sum[i][j] = f(sum[i][j]); });
+        });
     T* c = t.c;
     unroll<rows>([&](auto i) __attribute__((always_inline)) {
         unroll<batches>([&](auto j) __attribute__((always_inline)) {
@@ -166,6 +174,7 @@ void multiply_strip(block_tile<T>&& t, extent rows, extent columns) noexcept {
         if ((rows -= size) <= 0) return;
         t.a += size * t.a_row;
         t.c += size * t.c_row;
+        t.channel += size;
         t.next_c += size * t.c_row;
         t.start += t.start_row < 0 ? size : size * t.start_row;
     }

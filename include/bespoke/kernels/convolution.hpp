@@ -33,7 +33,7 @@ struct forward_job {
     T* y;
     extent y_stride;
     bool accumulate;
-    const epilogue<T>* after;
+    channel_epilogue<T> after;
 };
 
 /// The images of one group, copied where the layout is not theirs.
@@ -86,7 +86,7 @@ template <class T>
                 count, pixels, sums_rows, columns);
         }
         transpose(sums, width, count, columns, y, g.pixels());
-        if (job.after != nullptr) (*job.after)({y, columns, count, g.pixels()});
+        job.after.finish({y, columns, count, g.pixels()}, channel);
     }
 }
 
@@ -111,9 +111,12 @@ template <class T>
                            last_row, y);
         else
             rows_forward(g, job.layout, image, job.weights + group * packed_size<T>(size, outputs), bias, row,
-                         last_row, y);
-        if (job.after != nullptr)
-            (*job.after)({y + row * g.output_width, outputs, (last_row - row) * g.output_width, g.pixels()});
+                         last_row, y, job.after.map, group * outputs);
+        const output_block<T> results{y + row * g.output_width, outputs, (last_row - row) * g.output_width, g.pixels()};
+        if (is_narrow<T>(outputs))
+            job.after.finish(results, group * outputs);
+        else
+            job.after.finish_mapped(results);
     }
 }
 
@@ -187,12 +190,14 @@ template <class T>
         }
     if (detail::suits_depthwise(g))
         return parallel_for(threads, examples * g.channels, 1, [&](extent first, extent last) {
-            detail::depthwise_forward(g, first, last, x, x_stride, weights, bias, y, y_stride, accumulate, after);
+            detail::depthwise_forward(g, first, last, x, x_stride, weights, bias, y, y_stride, accumulate,
+                                      detail::channel_epilogue<T>(after));
         });
     const extent outputs = g.group_outputs();
     const bool narrow = detail::is_narrow<T>(outputs), by_rows = narrow || (detail::suits_rows<T>(g) && !accumulate);
     const auto layout = detail::make_layout(g, by_rows);
-    detail::forward_job<T> job{g, layout, x, x_stride, weights, bias, y, y_stride, accumulate, after};
+    detail::forward_job<T> job{g, layout, x, x_stride, weights, bias, y, y_stride, accumulate,
+                               detail::channel_epilogue<T>(after)};
     extent items = examples * g.groups;
     if (by_rows)
         items *= (g.output_height + detail::narrow_rows - 1) / detail::narrow_rows;
@@ -204,7 +209,7 @@ template <class T>
         job.weights = packed != nullptr ? packed : scratch;
     }
     if (detail::suits_pointwise<T>(g))
-        return detail::pointwise_forward<T>({g, x, x_stride, job.weights, bias, y, y_stride, accumulate, after},
+        return detail::pointwise_forward<T>({g, x, x_stride, job.weights, bias, y, y_stride, accumulate, job.after},
                                             examples, parts, threads);
     detail::split(threads, items, [&](extent part, extent first, extent last) {
         T* space = parts + part * detail::forward_part<T>(g);

@@ -298,7 +298,7 @@ template <class T>
         const convolution_geometry flipped = detail::turned_round(g);
         return parallel_for(threads, examples * g.channels, 1, [&](extent first, extent last) {
             detail::depthwise_forward<T>(flipped, first, last, dy, dy_stride, weights, nullptr, dx, dx_stride, true,
-                                         nullptr, true);
+                                         {}, true);
         });
     }
     if (packed == nullptr) convolution_backward_pack(g, weights, scratch, threads);

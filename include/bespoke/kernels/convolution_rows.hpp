@@ -1,6 +1,6 @@
 #pragma once
 
-#include "../core/epilogue.hpp"
+#include "channel_map.hpp"
 #include "convolution_narrow.hpp"
 
 namespace bespoke::kernels::detail {
@@ -25,10 +25,12 @@ struct row_batch {
 };
 
 /// y[i * pixels + q] = start[i] + sum over k in [0, steps) of weights[k * panel_width + i] * x[offsets[k] + q] of two
-/// batches of pixels and the output channels i in [0, count), count <= Rows; one chain of fma over k ascending.
+/// batches of pixels and the output channels i in [0, count), count <= Rows; one chain of fma over k ascending. Then
+/// `map`, unless it is null; `channel` is the first.
 template <class T, std::size_t Rows>
 [[gnu::noinline]] void rows_tile(extent steps, const T* weights, const extent* offsets, const row_batch<T>& low,
-                                 const row_batch<T>& high, const T* start, extent count, extent pixels) noexcept {
+                                 const row_batch<T>& high, const T* start, extent count, extent pixels,
+                                 const channel_map<T>* map, extent channel) noexcept {
     batch<T> sum[2 * Rows];
     unroll<Rows>([&](auto i) __attribute__((always_inline)) { sum[2 * i] = sum[2 * i + 1] = batch<T>(start[i]); });
     for (extent k = 0; k < steps; ++k, weights += panel_width<T>) {
@@ -42,16 +44,22 @@ template <class T, std::size_t Rows>
     }
     unroll<Rows>([&](auto i) __attribute__((always_inline)) {
         if (static_cast<extent>(i()) >= count) return;
+        if (map != nullptr) {
+            const mapped_channel<T> f(*map, channel + static_cast<extent>(i()));
+            sum[2 * i] = f(sum[2 * i]);
+            sum[2 * i + 1] = f(sum[2 * i + 1]);
+        }
         store<T>(low.y + static_cast<extent>(i()) * pixels, sum[2 * i]);
         store<T>(high.y + static_cast<extent>(i()) * pixels, sum[2 * i + 1]);
     });
 }
 
 /// y of one group in the output rows [first, last); `image`, in a layout where the pixels of a row are consecutive, the
-/// packed weights, `bias` and `y` begin at the group.
+/// packed weights, `bias` and `y` begin at the group, whose first output channel is `channel`.
 template <class T>
 [[gnu::noinline]] void rows_forward(const convolution_geometry& g, const image_layout& layout, const T* image,
-                                    const T* packed, const T* bias, extent first, extent last, T* y) noexcept {
+                                    const T* packed, const T* bias, extent first, extent last, T* y,
+                                    const channel_map<T>* map, extent channel) noexcept {
     constexpr extent width = panel_width<T>;
     const extent size = g.group_channels() * g.taps(), outputs = g.group_outputs();
     const extent across = (g.output_width + lanes<T> - 1) / lanes<T>, batches = (last - first) * across;
@@ -75,7 +83,7 @@ template <class T>
         for (extent i = 0; i < batches; i += 2)
             (large ? rows_tile<T, tile_rows> : rows_tile<T, small_tile_rows>)(
                 size, packed + (o - begin) * size + begin, offsets, place(i, o), place(std::min(i + 1, batches - 1), o),
-                start, count, g.pixels());
+                start, count, g.pixels(), map, channel + o);
         o += count;
     }
 }

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "../core/epilogue.hpp"
+#include "channel_map.hpp"
 #include "convolution_narrow.hpp"
 
 namespace bespoke::kernels::detail {
@@ -52,6 +52,8 @@ struct depthwise_images {
     const T* bias;  ///< or null
     T* y;
     bool accumulate;
+    const channel_map<T>* map;  ///< or null
+    extent channel;             ///< the first
 };
 
 /// The output rows [first, last) of `Batches` batches of pixels: side by side from `column` on, or with `Planes` those
@@ -110,7 +112,12 @@ template <class T, extent Stride, std::size_t Batches, bool Planes, bool Edge>
         });
     };
     const T* weights = images.weights;
-    const bool accumulate = images.accumulate;
+    const bool accumulate = images.accumulate, mapped = images.map != nullptr;
+    mapped_channel<T> map[Planes ? Batches : 1];
+    if (mapped)
+        unroll<(Planes ? Batches : 1)>([&](auto j) __attribute__((always_inline)) {
+            map[j] = mapped_channel<T>(*images.map, images.channel + static_cast<extent>(j()));
+        });
     extent r = first * Stride - g.pad_top;
     read(r, row[0]);
     if constexpr (Stride == 1) read(r + 1, row[1]);
@@ -125,6 +132,7 @@ template <class T, extent Stride, std::size_t Batches, bool Planes, bool Edge>
             unroll<9>([&](auto k) __attribute__((always_inline)) {
                 sum = kernels::fma<T>(batch<T>(weights[k() + (Planes ? 9 * j() : 0)]), row[k() / 3][k() % 3][j], sum);
             });
+            if (mapped) sum = map[Planes ? j() : 0](sum);
             if constexpr (Edge)
                 store_partial<T>(to, sum, valid[j]);
             else
@@ -161,7 +169,8 @@ template <class T, extent Stride>
 template <class T>
 [[gnu::noinline]] void depthwise_forward(const convolution_geometry& g, extent first, extent last, const T* x,
                                          extent x_stride, const T* weights, const T* bias, T* y, extent y_stride,
-                                         bool accumulate, const epilogue<T>* after, bool flipped = false) noexcept {
+                                         bool accumulate, const channel_epilogue<T>& after,
+                                         bool flipped = false) noexcept {
     T taps[18];
     const extent rows = std::max<extent>(4096 / g.output_width, 8);
     for (extent item = first; item < last;) {
@@ -175,12 +184,13 @@ template <class T>
                                          taps,
                                          bias != nullptr ? bias + channel : nullptr,
                                          y + example * y_stride + channel * g.pixels(),
-                                         accumulate};
+                                         accumulate,
+                                         after.map,
+                                         channel};
         for (extent row = 0; row < g.output_height; row += rows) {
             const extent end = std::min(row + rows, g.output_height);
             (g.stride_x == 1 ? depthwise_channels<T, 1> : depthwise_channels<T, 2>)(images, channels, row, end);
-            if (after != nullptr)
-                (*after)({images.y + row * g.output_width, channels, (end - row) * g.output_width, g.pixels()});
+            after.finish_mapped({images.y + row * g.output_width, channels, (end - row) * g.output_width, g.pixels()});
         }
         item += channels;
     }

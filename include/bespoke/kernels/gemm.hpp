@@ -84,7 +84,7 @@ template <class T>
                 if (!whole && goes_on) copy_rows(rows, columns, c, p.c_row, edge, width);
                 const T* b = p.packed + column * p.k + k * width;
                 block_tile<T> tile{steps, left + (i - from) * steps, 1, tile_rows, b, width, to, to_row,
-                                   goes_on ? to : start, goes_on ? to_row : 0, nullptr, 0, to + tile_rows * to_row, 0};
+                                   goes_on ? to : start, goes_on ? to_row : 0, nullptr, 0, to + tile_rows * to_row};
                 if (i < from) {
                     tile.a = a + i * p.a_row;
                     tile.a_row = p.a_row;

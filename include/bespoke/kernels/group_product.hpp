@@ -100,8 +100,7 @@ template <class Format>
                 const float* coming = b + width * groups + (i - top) / tile_rows * steps * coming_step;
                 multiply_strip<float, typename Format::step>(
                     {steps, left + (i - top) * steps, 1, tile_rows, b, width, to, to_row,
-                     goes_on ? to : start, goes_on ? to_row : 0, coming, coming_step, to + tile_rows * to_row,
-                     0},
+                     goes_on ? to : start, goes_on ? to_row : 0, coming, coming_step, to + tile_rows * to_row},
                     rows, columns);
                 if (ends) format.finish(i, column, rows, columns, to, to_row);
                 if (!whole) copy_rows(rows, columns, edge, width, c, p.c_row);

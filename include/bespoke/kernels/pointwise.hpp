@@ -20,7 +20,7 @@ struct pointwise_job {
     T* y;
     extent y_stride;
     bool accumulate;
-    const epilogue<T>* after;
+    channel_epilogue<T> after;
 };
 
 /// Whether `pointwise_forward` is for this geometry.
@@ -97,7 +97,7 @@ template <class T>
         T* y = job.y + example * job.y_stride + group * outputs * pixels + pixel;
         for (extent k = 0; k == 0 || k < size; k += together) {
             const extent steps = std::min(size - k, together);
-            const bool goes_on = job.accumulate || k > 0, ends = job.after != nullptr && k + together >= size;
+            const bool goes_on = job.accumulate || k > 0, ends = job.after && k + together >= size;
             const T* b = x + k * pixels;
             if (!whole) {
                 if (steps > 0) std::fill_n(copy, steps * width, T(0));
@@ -117,13 +117,13 @@ template <class T>
                 // With the first tile the next pixels come, else the next weights.
                 multiply_strip<T>({steps, a, 1, width, b, whole ? pixels : width, c, c_row, start, goes_on ? c_row : -1,
                                    o == 0 ? x + k * pixels + width : a + size * width, o == 0 ? pixels : width,
-                                   c + rows * c_row, 0},
+                                   c + rows * c_row, ends ? job.after.map : nullptr, group * outputs + o},
                                   rows, columns);
                 if (!whole) copy_rows(rows, columns, edge, width, to, pixels);
                 o += rows;
                 // A panel of channels at a time: calls are dear, and more of them would not stay in the first cache.
                 if (const extent done = inside + rows; ends && (done == width || o == outputs))
-                    (*job.after)({y + (o - done) * pixels, done, columns, pixels});
+                    job.after.finish_mapped({y + (o - done) * pixels, done, columns, pixels});
             }
         }
     }
@@ -166,12 +166,12 @@ template <class T>
                 multiply_strip<T>({steps, packed ? left + k * tile_rows : x + k * pixels + i, 1,
                                    packed ? tile_rows : pixels, b, width, c, width, goes_on ? c : start,
                                    goes_on ? width : 0, b + size * width + i / tile_rows * steps * near, near,
-                                   c + tile_rows * width, 0},
+                                   c + tile_rows * width},
                                   std::min(pixels - i, tile_rows), columns);
             }
         }
         transpose(sums, width, pixels, columns, y, pixels);
-        if (job.after != nullptr) (*job.after)({y, columns, pixels, pixels});
+        job.after.finish({y, columns, pixels, pixels}, channel);
     }
 }
 

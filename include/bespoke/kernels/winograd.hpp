@@ -107,7 +107,7 @@ struct winograd_job {
     T* y;
     extent y_stride;
     bool accumulate;
-    const epilogue<T>* after;
+    channel_epilogue<T> after;
 };
 
 /// The inputs of one row of tiles (counted over the examples), one batch of channels, transformed to `to`, the place of
@@ -193,7 +193,7 @@ template <class T>
             T* c = products + position * plan.product + i * width;
             multiply_strip<T>({g.channels, inputs + position * plan.position + i * plan.channel_row, plan.channel_row,
                                1, b, width, c, width, start, 0,
-                               b + g.channels * (width + i / tile_rows * near), near, c + tile_rows * width, 0},
+                               b + g.channels * (width + i / tile_rows * near), near, c + tile_rows * width},
                               std::min(tiles - i, tile_rows), columns);
         }
     if (job.bias != nullptr) std::copy_n(job.bias + panel * width, columns, start);
@@ -208,7 +208,7 @@ template <class T>
         }
         T* y = job.y + row / plan.tiles_y * job.y_stride + panel * width * g.pixels() + top * g.output_width;
         transpose(strip, width, lines * g.output_width, columns, y, g.pixels(), job.accumulate);
-        if (job.after != nullptr) (*job.after)({y, columns, lines * g.output_width, g.pixels()});
+        job.after.finish({y, columns, lines * g.output_width, g.pixels()}, panel * width);
     }
 }
 
@@ -283,7 +283,7 @@ template <class T>
     if (examples <= 0 || g.pixels() <= 0) return;
     if (detail::convolution_work(g, examples) < detail::threaded_work) threads = nullptr;
     const detail::winograd_plan<T> plan(g);
-    const detail::winograd_job<T> job{g, plan, x, x_stride, packed, bias, y, y_stride, accumulate, after};
+    const detail::winograd_job<T> job{g, plan, x, x_stride, packed, bias, y, y_stride, accumulate, detail::channel_epilogue<T>(after)};
     const extent size = threads ? static_cast<extent>(threads->size()) : 1, rows = examples * plan.tiles_y;
     const extent groups = (g.channels + lanes<T> - 1) / lanes<T>,
                  panels = (g.output_channels + panel_width<T> - 1) / panel_width<T>;

@@ -39,6 +39,12 @@ struct relu {
     V operator()(const V& x) const noexcept {
         return kernels::max(V(0), x);
     }
+    template <class T>
+    bool joins(channel_map<T>& map, const finishing<T>&) const noexcept {
+        if (map.is_bounded()) return false;
+        map.low = 0;
+        return true;
+    }
     template <class V>
     V derivative(const V&, const V& y) const noexcept {
         return kernels::select(y > V(0), V(1), V(0));

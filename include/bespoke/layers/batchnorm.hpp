@@ -100,6 +100,13 @@ struct batchnorm {
     /// With fixed mean and variance y = scale x + shift, so the layer folds into the one before it.
     constexpr bool finishes(std::span<const shape>) const { return !compute_mean_var; }
     template <class T>
+    bool joins(channel_map<T>& map, const finishing<T>& with) const noexcept {
+        if (map.scale != nullptr || map.is_bounded()) return false;
+        map.scale = with.prepared;
+        map.shift = with.prepared + with.dimensions->from_end(3);
+        return true;
+    }
+    template <class T>
     void finish(const output_block<T>& block, const finishing<T>& with) const noexcept {
         const extent groups = with.dimensions->from_end(3),
                      inner = with.dimensions->from_end(2) * with.dimensions->from_end(1);

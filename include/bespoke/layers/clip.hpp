@@ -18,6 +18,13 @@ struct clip {
     V operator()(const V& x) const noexcept {
         return kernels::min(V(max_val), kernels::max(V(min_val), x));
     }
+    template <class T>
+    bool joins(channel_map<T>& map, const finishing<T>&) const noexcept {
+        if (map.is_bounded()) return false;
+        map.low = T(min_val);
+        map.high = T(max_val);
+        return true;
+    }
     template <class V>
     V derivative(const V&, const V& y) const noexcept {
         return kernels::select(y > V(min_val), kernels::select(y < V(max_val), V(1), V(0)), V(0));

@@ -139,6 +139,17 @@ public:
         for (std::size_t s = next(head); s != none; s = next(s)) attached_[s].finish(*this, attached_[s].layer, s, block);
     }
 
+    /// The last step of the epilogue that `map` has room for, to which it is added with all before it; `head` where there
+    /// is none.
+    std::size_t gather(std::size_t head, channel_map<T>& map) const noexcept {
+        for (std::size_t s = next(head); s != none; s = next(s)) {
+            const attached_layer& at = attached_[s];
+            if (at.joins == nullptr || !at.joins(*this, at.layer, s, map)) break;
+            head = s;
+        }
+        return head;
+    }
+
     /// The blobs of a step as a layer sees them, valid until the next question.
     struct views {
         std::span<const dynamic_view<const T>> xs, ys, dys;
@@ -157,6 +168,8 @@ protected:
         void (*prepare)(engine_state&, const void* layer, std::size_t step) = nullptr;
         void (*finish)(const engine_state&, const void* layer, std::size_t step,
                        const output_block<T>& block) noexcept = nullptr;
+        bool (*joins)(const engine_state&, const void* layer, std::size_t step,
+                      channel_map<T>& map) noexcept = nullptr;  ///< null: never
     };
     std::vector<attached_layer> attached_;  ///< for each step
 

@@ -137,7 +137,12 @@ void forward_layer(engine_state<T>& e, const L& given, std::size_t step) {
         const auto p = detail::parameter_views<L>(e, step);
         workspace<T> w = e.work(step);
         const detail::chain_head<T> head{e, step};
-        const epilogue<T> after{&head.run, &head};
+        epilogue<T> after{&head.run, &head};
+        channel_map<T> map;
+        const detail::chain_head<T> behind{e, goes_on ? e.gather(step, map) : step};
+        const epilogue<T> rest{&behind.run, &behind};
+        if (behind.step != step) after.map = &map;
+        if (behind.step != step && behind.step != e.tail(step)) after.rest = &rest;
         if (goes_on) w.after = &after;
         w.exact = !e.predicts();
         detail::each_call<L>(e, step, [&](extent example) {
@@ -171,6 +176,19 @@ void finish_layer(const engine_state<T>& e, const void* erased, std::size_t step
         f.prepared = e.prepared(step);
         layer.finish(block, f);
     }
+}
+
+/// How the layer joins a channel_map, see concepts.hpp; null: it never does.
+template <class T, layer L>
+constexpr auto layer_joins() {
+    bool (*result)(const engine_state<T>&, const void*, std::size_t, channel_map<T>&) noexcept = nullptr;
+    if constexpr (requires(const L& layer, channel_map<T>& map) { layer.joins(map, finishing<T>{}); })
+        result = [](const engine_state<T>& e, const void* erased, std::size_t step, channel_map<T>& map) noexcept {
+            finishing<T> f{&e.plan().blobs[e.plan().outputs_of(step)[0]].dimensions};
+            f.prepared = e.prepared(step);
+            return static_cast<const L*>(erased)->joins(map, f);
+        };
+    return result;
 }
 
 namespace detail {
