@@ -35,14 +35,14 @@ TEMPLATE_TEST_CASE("pointwise: the documented chain for images of any size", "[c
     for (const auto& [height, width] :
          {std::pair{1, 1}, {1, 2}, {3, 1}, {2, 2}, {7, 7}, {3, 11}, {8, 8}, {14, 14}, {16, 16}, {13, 21}, {6, 48}})
         for (const extent channels : {1, 5, 40})
-            for (const extent outputs : {17, 32, 45}) {
+            for (const extent outputs : {17, 32, 70}) {
                 const geometry g = make(channels, height, width, outputs, 1, 1);
                 REQUIRE(kernels::detail::suits_pointwise<TestType>(g));
                 compare<TestType>(g);
             }
     const extent steps = kernels::detail::left_steps<TestType>;
     for (const extent width : {7, 70}) {
-        compare<TestType>(make(2 * steps + 1, 7, width, 40, 1, 1));  // several blocks of k
+        compare<TestType>(make(2 * steps + 1, 7, width, 60, 1, 1));  // several blocks of k
         compare<TestType>(make(12, 7, width, 60, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 3));
         compare<TestType>(make(12, 9, width, 60, 1, 1, 2, 2, 1, 1, 0, 0, 0, 0, 3));  // some pixels are seen
         compare<TestType>(make(12, 8, width + 1, 60, 1, 1, 2, 2));

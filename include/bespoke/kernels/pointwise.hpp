@@ -44,10 +44,13 @@ constexpr bool pixels_as_rows(const convolution_geometry& g) noexcept {
     return g.pixels() <= most && rows * (g.group_channels() + transposing) < batches * g.group_channels();
 }
 
-/// Steps of k that are computed together.
+/// Steps of k that are computed together. Where the pixels are the columns, what one panel of them holds takes half of a
+/// first cache, so that it stays there for all outputs.
 template <class T>
 constexpr extent pointwise_steps(const convolution_geometry& g) noexcept {
-    const extent parts = std::max<extent>((g.group_channels() + left_steps<T> - 1) / left_steps<T>, 1);
+    constexpr extent near = 24 * 1024 / (panel_width<T> * static_cast<extent>(sizeof(T)));
+    const extent most = pixels_as_rows<T>(g) ? left_steps<T> : near;
+    const extent parts = std::max<extent>((g.group_channels() + most - 1) / most, 1);
     return (g.group_channels() + parts - 1) / parts;
 }
 
@@ -88,6 +91,8 @@ template <class T>
     const convolution_geometry& g = job.g;
     const extent pixels = g.pixels(), outputs = g.group_outputs(), size = g.group_channels();
     const extent panels = (pixels + width - 1) / width, together = pointwise_steps<T>(g);
+    // Rows that lie a power of two or a page apart drive each other out of the caches: many outputs are worth a copy.
+    const bool packs = outputs > 4 * tile_rows;
     T *copy = space, *edge = space + together * width;
     for (extent item = first; item < last; ++item) {
         const extent pixel = item % panels * width, where = item / panels, example = where / g.groups,
@@ -103,6 +108,12 @@ template <class T>
                 if (steps > 0) std::fill_n(copy, steps * width, T(0));
                 copy_rows(steps, columns, b, pixels, copy, width);
                 b = copy;
+            } else if (packs) {
+                for (extent i = 0; i < steps; ++i) {
+                    store<T>(copy + i * width, load(b + i * pixels));
+                    store<T>(copy + i * width + lanes<T>, load(b + i * pixels + lanes<T>));
+                }
+                b = copy;
             }
             for (extent o = 0; o < outputs;) {
                 // Panels of weights are cut into tiles.
@@ -115,7 +126,7 @@ template <class T>
                 const extent c_row = whole ? pixels : width;
                 const T* start = goes_on ? c : job.bias != nullptr ? job.bias + group * outputs + o : zeros;
                 // With the first tile the next pixels come, else the next weights.
-                multiply_strip<T>({steps, a, 1, width, b, whole ? pixels : width, c, c_row, start, goes_on ? c_row : -1,
+                multiply_strip<T>({steps, a, 1, width, b, b == copy ? width : pixels, c, c_row, start, goes_on ? c_row : -1,
                                    o == 0 ? x + k * pixels + width : a + size * width, o == 0 ? pixels : width,
                                    c + rows * c_row, ends ? job.after.map : nullptr, group * outputs + o},
                                   rows, columns);
