@@ -44,13 +44,11 @@ constexpr bool pixels_as_rows(const convolution_geometry& g) noexcept {
     return g.pixels() <= most && rows * (g.group_channels() + transposing) < batches * g.group_channels();
 }
 
-/// Steps of k that are computed together. Where the pixels are the columns, what one panel of them holds takes half of a
-/// first cache, so that it stays there for all outputs.
+/// Steps of k that are computed together: a panel of so many takes half of a first cache, where it stays for all rows.
 template <class T>
 constexpr extent pointwise_steps(const convolution_geometry& g) noexcept {
     constexpr extent near = 24 * 1024 / (panel_width<T> * static_cast<extent>(sizeof(T)));
-    const extent most = pixels_as_rows<T>(g) ? left_steps<T> : near;
-    const extent parts = std::max<extent>((g.group_channels() + most - 1) / most, 1);
+    const extent parts = std::max<extent>((g.group_channels() + near - 1) / near, 1);
     return (g.group_channels() + parts - 1) / parts;
 }
 
@@ -58,7 +56,7 @@ constexpr extent pointwise_steps(const convolution_geometry& g) noexcept {
 template <class T>
 constexpr extent pointwise_part(const convolution_geometry& g) noexcept {
     if (!pixels_as_rows<T>(g)) return (pointwise_steps<T>(g) + tile_rows) * panel_width<T>;
-    const extent parts = (g.group_channels() + left_steps<T> - 1) / left_steps<T>;
+    const extent steps = std::max<extent>(pointwise_steps<T>(g), 1), parts = (g.group_channels() + steps - 1) / steps;
     return packed_left_size<T>(1, parts * pointwise_steps<T>(g)) + (g.pixels() + tile_rows) * panel_width<T>;
 }
 
