@@ -10,9 +10,10 @@ void predict(network<Description>& net, const input_values& x, const std::vector
     const auto results = [&]<std::size_t... I>(std::index_sequence<I...>) {
         return net(x[I]...);
     }(std::make_index_sequence<network<Description>::plan().inputs.size()>{});
+    constexpr plan_view plan = network<Description>::plan();
     [&]<std::size_t... I>(std::index_sequence<I...>) {
-        (std::copy_n(std::get<I>(results).data(), to[I].size(), to[I].data()), ...);
-    }(std::make_index_sequence<network<Description>::plan().outputs.size()>{});
+        (std::copy_n(std::get<I>(results).data(), plan.blobs[plan.outputs[I]].dimensions.size(), to[I].data()), ...);
+    }(std::make_index_sequence<plan.outputs.size()>{});
 }
 void predict(program& net, const input_values& x, const std::vector<std::span<float>>& to) {
     loaded_door::predict(net, x, 1);
@@ -76,15 +77,15 @@ contestant convolutions(int threads) {
         explicit run(network_type n) : net(std::move(n)) {}
         std::span<const float> operator()() {
             now = (now + 1) % longest;
-            for (std::size_t layer = 0; layer < layers; ++layer) {
-                const std::size_t gap = std::size_t{1} << layer, channels = layer == 0 ? 1 : 16;
-                const float* line = layer == 0 ? line0.data() : lines[layer - 1].data();
+            kernels::unroll<layers>([&](auto layer) {
+                constexpr std::size_t gap = std::size_t{1} << layer(), channels = layer() == 0 ? 1 : 16;
+                const float* line = layer() == 0 ? line0.data() : lines[layer() - 1].data();
                 for (const std::size_t tap : {std::size_t{0}, std::size_t{1}}) {
                     const std::size_t at = (now + longest - (2 - tap) * gap) % longest;
-                    std::copy_n(line + at * channels, channels, x[layer + 1].data() + tap * channels);
+                    std::copy_n(line + at * channels, channels, x[layer() + 1].data() + tap * channels);
                 }
                 to[layer] = std::span(lines[layer]).subspan(now * 16, 16);
-            }
+            });
             line0[now] = x[0][0];
             predict(net, x, to);
             return to.back();

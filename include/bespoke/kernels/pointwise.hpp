@@ -124,7 +124,8 @@ template <class T>
                 const extent c_row = whole ? pixels : width;
                 const T* start = goes_on ? c : job.bias != nullptr ? job.bias + group * outputs + o : zeros;
                 // With the first tile the next pixels come, else the next weights.
-                multiply_strip<T>({steps, a, 1, width, b, b == copy ? width : pixels, c, c_row, start, goes_on ? c_row : -1,
+                multiply_strip<T>({steps, a, 1, width, b, b == copy ? width : pixels, c, c_row, start,
+                                   goes_on ? c_row : -1,
                                    o == 0 ? x + k * pixels + width : a + size * width, o == 0 ? pixels : width,
                                    c + rows * c_row, ends ? job.after.map : nullptr, group * outputs + o},
                                   rows, columns);
