@@ -359,8 +359,8 @@ constexpr bool mixes_examples(const L& layer) {
 /// its inputs, of the shape of y, by `finish(block, finishing)`: that turns a block of this input into y, in place. Of
 /// several inputs it must not matter which. Element-wise layers need not say so.
 ///
-/// `bool joins(channel_map<T>& map, const finishing<T>&) const`: whether an epilogue that begins with `map` and this layer
-/// may begin with a larger map, which it then makes of it. Not to be asked for one that does not finish anything.
+/// `bool joins(channel_map<T>& map, const finishing<T>&) const`: whether an epilogue that begins with `map` and this
+/// layer may begin with a larger map, which it then makes of it. Not to be asked for one that does not finish anything.
 template <class L>
 constexpr bool can_finish(const L& layer, std::span<const shape> inputs) {
     if constexpr (elementwise_layer<L>)

@@ -155,8 +155,8 @@ template <class T, extent Rows, extent Batches, class Step = multiply_add<T>>
 }
 
 /// `rows` <= tile_rows rows by `columns` <= panel_width columns; `t.last` is set here. What lies beyond the last batch
-/// of the columns is left alone. Up to small_tile_rows - 1 rows of A beyond are read. `t` is used up, not copied: a copy
-/// in registers of what was just written word by word waits until all writes before it, the results, are in the cache.
+/// of the columns is left alone. Up to small_tile_rows - 1 rows of A beyond are read. `t` is used up, not copied: to copy
+/// in registers what was just written word by word waits until all writes before it, the results, are in the cache.
 template <class T, class Step = multiply_add<T>>
 void multiply_strip(block_tile<T>&& t, extent rows, extent columns) noexcept {
     const bool wide = columns > lanes<T>;
