@@ -117,15 +117,27 @@ template <class T>
 struct reduced {
     batch<T> k, shifted, expm1;
 };
-template <class T>
+template <class T, int Factor = 1>
 [[gnu::always_inline]] inline reduced<T> reduce_exp(const batch<T>& x) noexcept {
     using c = coefficients<T>;
+    constexpr T factor = Factor;
     // Adding 1.5 * 2^mantissa leaves the nearest integer in the low bits.
     const batch<T> magic(static_cast<T>(typename format<T>::bits{3} << (format<T>::mantissa - 1)));
-    const batch<T> shifted = kernels::fma(x, batch<T>(T(1.44269504088896340736)), magic);
+    const batch<T> shifted = kernels::fma(x, batch<T>(factor * T(1.44269504088896340736)), magic);
     const batch<T> k = shifted - magic;
-    const batch<T> r = kernels::fma(k, batch<T>(-c::ln2_low), kernels::fma(k, batch<T>(-c::ln2_high), x));
-    return {k, shifted, kernels::fma(r * r, polynomial(r, c::exponential), r)};
+    const batch<T> r = kernels::fma(k, batch<T>(-c::ln2_low),
+                                    kernels::fma(k, batch<T>(-c::ln2_high), Factor == 1 ? x : batch<T>(factor) * x));
+    const batch<T> square = r * r;
+    batch<T> rest;
+    if constexpr (std::is_same_v<T, float>) {
+        // In two halves side by side: small networks wait for each step.
+        const auto pair = [&](std::size_t i) __attribute__((always_inline)) {
+            return kernels::fma(r, batch<T>(c::exponential[i + 1]), batch<T>(c::exponential[i]));
+        };
+        rest = kernels::fma(square, kernels::fma(square, batch<T>(c::exponential[4]), pair(2)), pair(0));
+    } else
+        rest = polynomial(r, c::exponential);
+    return {k, shifted, kernels::fma(square, rest, r)};
 }
 
 /// v * 2^k, rounded once, where the result may overflow or be subnormal.
@@ -306,7 +318,7 @@ template <class T>
 inline batch<T> tanh(const batch<T>& x) noexcept {
     const batch<T> one(T(1)), two(T(2));
     const batch<T> a = xsimd::min(batch<T>(T(20)), xsimd::abs(x));
-    const auto r = detail::reduce_exp<T>(a + a);
+    const auto r = detail::reduce_exp<T, 2>(a);
     constexpr auto offset = detail::bits_of(static_cast<T>(typename detail::format<T>::bits{3}
                                                            << (detail::format<T>::mantissa - 1))) -
                             detail::format<T>::bias;
