@@ -165,6 +165,7 @@ struct workspace {
     const epilogue<T>* after = nullptr;  ///< only for a layer that says `runs_epilogue`
     arithmetic how{};
     bool exact = false;  ///< a pass of a training: in T, also where `prepare` was for low precision
+    const row_products<T>* then = nullptr;  ///< only for a layer that says `gives_rows`
 };
 
 /// A layer whose products may be computed in low precision: `precision<T>(x, how)` says in which one they are, for the
@@ -180,7 +181,7 @@ struct finishing {
     const shape* dimensions = nullptr;  ///< of the result
     extent offset = 0;                  ///< of the block in the result, all examples
     const T* other = nullptr;           ///< the input that is not the result; null: there is none
-    extent other_size = 0;              ///< its elements in one example
+    const shape* other_dimensions = nullptr;
     const T* prepared = nullptr;
 };
 

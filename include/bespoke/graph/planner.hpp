@@ -86,6 +86,9 @@ public:
             step.gradient_in_place = is_differentiable<L> && (elementwise_layer<L> || gives_same_elements(layer));
             step.runs_epilogue = runs_epilogue<L>;
             step.can_finish = can_finish(layer, std::span<const shape>(shapes));
+            step.finishes_rows = can_finish_rows(layer, std::span<const shape>(shapes));
+            step.gives_rows = can_give_rows(layer, std::span<const shape>(shapes));
+            step.takes_rows = can_take_rows(layer, std::span<const shape>(shapes));
             step.updatable = updatable;
             step.differentiable = is_differentiable<L>;
             step.probabilities = gives_probabilities(layer, std::span<const shape>(shapes));

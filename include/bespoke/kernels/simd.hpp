@@ -144,16 +144,6 @@ template <class T, class N, class Body>
             [rest](T * p, const batch<T>& v) __attribute__((always_inline)) { store_partial(p, v, rest); });
 }
 
-/// The lanes of `v`, added as a balanced tree: (0 + 1) + (2 + 3) and so on.
-template <class T>
-[[gnu::always_inline]] inline T sum_lanes(const batch<T>& v) noexcept {
-    alignas(64) T copy[lanes<T>];
-    v.store_aligned(copy);
-    for (extent width = 1; width < lanes<T>; width *= 2)
-        for (extent i = 0; i < lanes<T>; i += 2 * width) copy[i] += copy[i + width];
-    return copy[0];
-}
-
 namespace detail {
 
 /// Lanes of the two batches a, b taken as one of twice the length: lane i of the result is lane Index(i).
@@ -179,6 +169,19 @@ template <class T>
 [[gnu::always_inline]] inline batch<T> odd_lanes(const batch<T>& a, const batch<T>& b) noexcept {
     constexpr auto index = [](std::size_t i) { return static_cast<int>(2 * i + 1); };
     return detail::pick<T>(a, b, index, std::make_index_sequence<batch<T>::size>{});
+}
+
+/// The lanes of `v` as a balanced tree: f(f(0, 1), f(2, 3)) and so on. `f` maps two batches to one.
+template <class T, class F>
+[[gnu::always_inline]] inline T fold_lanes(batch<T> v, const F& f) noexcept {
+    for (extent width = 1; width < lanes<T>; width *= 2) v = f(even_lanes<T>(v, v), odd_lanes<T>(v, v));
+    return first_lane<T>(v);
+}
+
+/// The lanes of `v`, added as a balanced tree: (0 + 1) + (2 + 3) and so on.
+template <class T>
+[[gnu::always_inline]] inline T sum_lanes(const batch<T>& v) noexcept {
+    return fold_lanes<T>(v, [](const batch<T>& a, const batch<T>& b) __attribute__((always_inline)) { return a + b; });
 }
 
 /// a[0], b[0], a[1], b[1], ...: as many elements as one batch holds.

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "../core/concepts.hpp"
+#include "../kernels/broadcast.hpp"
 #include "../kernels/map.hpp"
 
 #include <algorithm>
@@ -47,36 +48,45 @@ void each_example(const Y& y, bool apart, thread_pool* threads, const Body& body
 }
 
 /// Whether a layer of these inputs can finish one of the shape of y (see `finishes`): the other, if there is one, has
-/// that shape too, or repeats along all axes but the last.
+/// that shape too, or is repeated.
 constexpr bool can_finish_binary(std::span<const shape> xs) {
     if (xs.size() != 2) return xs.size() == 1;
-    const auto row_of = [](const shape& row, const shape& y) {
-        return row.rank() > 0 && row.rank() <= y.rank() && row.size() == row.from_end(1) &&
-               row.from_end(1) == y.from_end(1);
-    };
-    return xs[0] == xs[1] || row_of(xs[0], xs[1]) || row_of(xs[1], xs[0]);
+    const shape y = broadcast_shape(xs).shapes()[0];
+    return xs[0] == y || xs[1] == y;
 }
 
 /// v = f(v, other) in the block; f(v, alpha) where there is no other.
 template <class T, class F>
 void finish_binary(const output_block<T>& block, const finishing<T>& with, T alpha, const F& f) noexcept {
     using kernels::batch;
-    const extent size = with.dimensions->size();
+    const bool alone = with.other == nullptr, alike = alone || *with.other_dimensions == *with.dimensions;
+    const extent size = with.dimensions->size(), other_size = alone ? 0 : with.other_dimensions->size();
+    kernels::detail::broadcast_plan<1> plan;
+    if (!alike) plan = kernels::detail::plan_broadcast<1>(*with.dimensions, {*with.other_dimensions});
     for (extent i = 0; i < block.rows; ++i) {
         T* const row = block.data + i * block.stride;
         const extent at = with.offset + i * block.stride;
-        if (with.other == nullptr)
+        if (alone)
             kernels::map(block.columns, [&](const batch<T>& v) { return f(v, batch<T>(alpha)); }, row, row);
-        for (extent j = 0; j < block.columns && with.other != nullptr;) {
-            extent some = block.columns - j;
+        for (extent j = 0; j < block.columns && !alone;) {
+            extent some = block.columns - j, step = 1;
             const T* other = with.other + at + j;
-            if (with.other_size != size) {
-                const extent column = (at + j) % with.other_size;
-                other = with.other + (at + j) / size * with.other_size + column;
-                some = std::min(some, with.other_size - column);
+            if (!alike) {
+                extent rest = (at + j) % size;
+                other = with.other + (at + j) / size * other_size;
+                for (std::size_t axis = plan.rank; axis-- > 0; rest /= plan.extents[axis]) {
+                    const extent index = rest % plan.extents[axis];
+                    other += index * plan.steps[0][axis];
+                    if (axis + 1 == plan.rank) some = std::min(some, plan.extents[axis] - index);
+                }
+                step = plan.steps[0][plan.rank - 1];
             }
-            kernels::for_each_batch<T>(
-                some, [&](extent k, auto in, auto out) { out(row + j + k, f(in(row + j + k), in(other + k))); });
+            if (step == 0)
+                kernels::map(some, [&, v = batch<T>(*other)](const batch<T>& u) { return f(u, v); }, row + j, row + j);
+            else
+                kernels::for_each_batch<T>(some, [&](extent k, auto in, auto out) {
+                    out(row + j + k, f(in(row + j + k), in(other + k)));
+                });
             j += some;
         }
     }

@@ -26,7 +26,8 @@ public:
         if constexpr (!layer<Part>)
             part.attach(*this, step);  // a layer behind a virtual call
         else if constexpr (!control_layer<Part>)
-            attached_[step] = {&part, &measure_layer<T, Part>, &prepare_layer<T, Part>, &finish_layer<T, Part>};
+            attached_[step] = {&part, &measure_layer<T, Part>, &prepare_layer<T, Part>, &finish_layer<T, Part>,
+                               &multiply_layer<T, Part>};
     }
 
     /// Asks every layer for its working memory.

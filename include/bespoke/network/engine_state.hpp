@@ -136,7 +136,14 @@ public:
     }
     /// Lets the steps of the epilogue finish a block.
     void finish(std::size_t head, const output_block<T>& block) const noexcept {
-        for (std::size_t s = next(head); s != none; s = next(s)) attached_[s].finish(*this, attached_[s].layer, s, block);
+        for (std::size_t s = next(head); s != none && !plan().steps[s].streams; s = next(s))
+            attached_[s].finish(*this, attached_[s].layer, s, block);
+    }
+    /// Whether the step gives its rows to the last one of its epilogue.
+    bool streams(std::size_t head) const { return tail(head) != head && plan().steps[tail(head)].streams; }
+    /// What the step `tail` makes of them.
+    row_product<T> multiply(std::size_t tail, extent index) const noexcept {
+        return attached_[tail].multiply(*this, attached_[tail].layer, tail, index);
     }
 
     /// The blobs of a step as a layer sees them, valid until the next question.
@@ -148,6 +155,9 @@ public:
     views look_forward(std::size_t step, extent example);
     views look_backward(std::size_t step, extent example);
     std::vector<shape> input_shapes(std::size_t step) const;
+    /// One blob of a step that has so many `examples` in the window.
+    template <class U>
+    dynamic_view<U> look(std::size_t blob, bool gradient, extent examples, extent example) const;
 
 protected:
     /// A layer and what layer_runner.hpp has for its type.
@@ -157,6 +167,8 @@ protected:
         void (*prepare)(engine_state&, const void* layer, std::size_t step) = nullptr;
         void (*finish)(const engine_state&, const void* layer, std::size_t step,
                        const output_block<T>& block) noexcept = nullptr;
+        row_product<T> (*multiply)(const engine_state&, const void* layer, std::size_t step,
+                                   extent index) noexcept = nullptr;
     };
     std::vector<attached_layer> attached_;  ///< for each step
 
@@ -259,16 +271,18 @@ std::span<const dynamic_view<U>> engine_state<T>::look(std::vector<dynamic_view<
                                                        std::span<const std::size_t> blobs,
                                                        bool gradients, extent examples, extent example) const {
     list.resize(blobs.size());
-    for (std::size_t i = 0; i < blobs.size(); ++i) {
-        const blob_facts& facts = plan().blobs[blobs[i]];
-        const extent size = facts.dimensions.size(), stride = facts.per_example || examples == 1 ? size : 0;
-        T* const data = gradients ? this->window_gradient(blobs[i]) : this->window_value(blobs[i]);
-        if (example < 0)
-            list[i] = {data, facts.dimensions, examples, stride};
-        else
-            list[i] = {data == nullptr ? data : data + example * stride, facts.dimensions, 1, size};
-    }
+    for (std::size_t i = 0; i < blobs.size(); ++i) list[i] = look<U>(blobs[i], gradients, examples, example);
     return list;
+}
+
+template <class T>
+template <class U>
+dynamic_view<U> engine_state<T>::look(std::size_t blob, bool gradient, extent examples, extent example) const {
+    const blob_facts& facts = plan().blobs[blob];
+    const extent size = facts.dimensions.size(), stride = facts.per_example || examples == 1 ? size : 0;
+    T* const data = gradient ? this->window_gradient(blob) : this->window_value(blob);
+    if (example < 0) return {data, facts.dimensions, examples, stride};
+    return {data == nullptr ? data : data + example * stride, facts.dimensions, 1, size};
 }
 
 template <class T>

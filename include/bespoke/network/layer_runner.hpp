@@ -69,6 +69,10 @@ struct chain_head {
         const auto& self = *static_cast<const chain_head*>(context);
         self.engine.finish(self.step, block);
     }
+    static row_product<T> multiply(const void* context, extent index) noexcept {
+        const auto& self = *static_cast<const chain_head*>(context);
+        return self.engine.multiply(self.engine.tail(self.step), index);
+    }
 };
 
 }  // namespace detail
@@ -83,6 +87,7 @@ void measure_layer(engine_state<T>& e, const void* erased, std::size_t step) {
     constexpr bool many = variadic_layer<performer_t<L>>;
     constexpr bool lowers = lowers_precision<performer_t<L>, T, std::conditional_t<many, std::span<const shape>, shape>>;
     const auto ask = [&](const auto& x) {
+        const extent threads = e.threads() ? static_cast<extent>(e.threads()->size()) : 1;
         extent prepared = 0, scratch = 0;
         if constexpr (lowers)
             if (layer.template precision<T>(x, e.how()) != low_precision::none) e.add_lowered();
@@ -91,8 +96,12 @@ void measure_layer(engine_state<T>& e, const void* erased, std::size_t step) {
         else if constexpr (requires { layer.template prepared_size<T>(x); })
             prepared = layer.template prepared_size<T>(x);
         if constexpr (requires { layer.template scratch_size<T>(x, extent{}, extent{}); })
-            scratch = layer.template scratch_size<T>(x, e.chunk(),
-                                                     e.threads() ? static_cast<extent>(e.threads()->size()) : 1);
+            scratch = layer.template scratch_size<T>(x, e.chunk(), threads);
+        if constexpr (requires { layer.template rows_scratch_size<T>(x, extent{}, extent{}); })
+            if (const std::size_t end = e.plan().tail_of(step); e.plan().steps[end].streams) {
+                const shape& y = e.plan().blobs[e.plan().outputs_of(end)[0]].dimensions;
+                scratch = std::max(scratch, layer.template rows_scratch_size<T>(x, y.from_end(1), threads));
+            }
         e.add_work(step, prepared, scratch);
     };
     if constexpr (many)
@@ -138,7 +147,9 @@ void forward_layer(engine_state<T>& e, const L& given, std::size_t step) {
         workspace<T> w = e.work(step);
         const detail::chain_head<T> head{e, step};
         const epilogue<T> after{&head.run, &head};
+        const row_products<T> then{&detail::chain_head<T>::multiply, &head};
         if (goes_on) w.after = &after;
+        if (e.streams(step)) w.then = &then;
         w.exact = !e.predicts();
         detail::each_call<L>(e, step, [&](extent example) {
             const auto v = e.look_forward(step, example);
@@ -161,15 +172,31 @@ void finish_layer(const engine_state<T>& e, const void* erased, std::size_t step
             kernels::map(block.columns, layer, block.data + i * block.stride, block.data + i * block.stride);
     } else if constexpr (requires { layer.finish(block, finishing<T>{}); }) {
         const blob_facts& y = e.plan().blobs[e.plan().outputs_of(step)[0]];
-        finishing<T> f{&y.dimensions, block.data - e.window_value(e.plan().outputs_of(e.tail(step))[0])};
+        finishing<T> f{&y.dimensions, block.offset};
+        if (block.offset < 0) f.offset = block.data - e.window_value(e.plan().outputs_of(e.tail(step))[0]);
         const std::size_t finished = finished_blob(e.plan(), step);
         for (std::size_t blob : e.plan().inputs_of(step))
             if (blob != finished) {
                 f.other = e.window_value(blob);
-                f.other_size = e.plan().blobs[blob].dimensions.size();
+                f.other_dimensions = &e.plan().blobs[blob].dimensions;
             }
         f.prepared = e.prepared(step);
         layer.finish(block, f);
+    }
+}
+
+/// What the layer makes of the rows of matrix number `index` of its first input.
+template <class T, layer L>
+row_product<T> multiply_layer(const engine_state<T>& e, const void* erased, std::size_t step, extent index) noexcept {
+    if constexpr (requires(const dynamic_view<const T>& x, const dynamic_view<T>& y, const L& layer) {
+                      layer.row_product_of(x, y, index);
+                  }) {
+        const extent examples = e.step_examples(step);
+        return static_cast<const L*>(erased)->row_product_of(
+            e.template look<const T>(e.plan().inputs_of(step)[1], false, examples, -1),
+            e.template look<T>(e.plan().outputs_of(step)[0], false, examples, -1), index);
+    } else {
+        return {};
     }
 }
 
