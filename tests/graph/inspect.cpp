@@ -38,12 +38,12 @@ TEST_CASE("an attention: its steps behind the first, and scores that lie nowhere
     net.plan(p);
     p.finish();
     CHECK(bespoke::inspect(p.result().view()) ==
-          "step                                   output                bytes       at          parameters\n"
-          "layers/0 \"scores\" (batchedMatmul)      [2, 40, 50]           16000       nowhere\n"
-          "+ layers/1 \"scaled\" (multiply)         [2, 40, 50]           16000       nowhere\n"
-          "+ layers/2 \"masked\" (add)              [2, 40, 50]           16000       nowhere\n"
-          "+ layers/3 \"shares\" (softmaxND)        [2, 40, 50]           16000       nowhere\n"
-          "+ layers/4 \"y\" (batchedMatmul)         [2, 40, 4]            1280        7360\n"
+          "step                                 output                bytes       at          parameters\n"
+          "layers/0 \"scores\" (batchedMatmul)    [2, 40, 50]           16000       nowhere\n"
+          "+ layers/1 \"scaled\" (multiply)       [2, 40, 50]           16000       nowhere\n"
+          "+ layers/2 \"masked\" (add)            [2, 40, 50]           16000       nowhere\n"
+          "+ layers/3 \"shares\" (softmaxND)      [2, 40, 50]           16000       nowhere\n"
+          "+ layers/4 \"y\" (batchedMatmul)       [2, 40, 4]            1280        7360\n"
           "8896 bytes of blobs an example, 0 once (at least 8896 are alive at one step), 0 of parameters\n");
 }
 
