@@ -19,7 +19,10 @@ public:
     /// engine's use of them.
     template <class Network>
     void attach(const Network& network) {
-        network.each(0, [&](const auto& part, std::size_t step) { attach_part(part, step); });
+        network.each(0, [&]<class Part>(Part&& part, std::size_t step) {
+            static_assert(std::is_lvalue_reference_v<Part>, "the engine would keep the address of a temporary");
+            attach_part(part, step);
+        });
     }
     template <class Part>
     void attach_part(const Part& part, std::size_t step) {
