@@ -3,6 +3,7 @@
 #include "../core/concepts.hpp"
 
 #include <array>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -31,6 +32,16 @@ struct layer_facts {
     bool differentiable = true;
     bool runs_epilogue = false;
 };
+
+/// What is wrong with a layer of `count` inputs, if anything.
+constexpr std::optional<fault> wrong_inputs(input_count wanted, std::size_t count) {
+    if (count >= wanted.least && count <= wanted.most) return {};
+    sentence range(wanted.least);
+    if (wanted.most == any_number) range.append(" or more");
+    else if (wanted.most != wanted.least) range.append(sentence(" to ", wanted.most));
+    const bool one = wanted.least == 1 && wanted.most == 1;
+    return value_fault(range, one ? " input wanted, " : " inputs wanted, ", count, " named");
+}
 
 /// What a layer says of inputs of given shapes. Only where `outputs` is no fault, the rest means something.
 struct layer_answers {

@@ -69,16 +69,14 @@ public:
     constexpr void add(const L& layer, std::string_view name, std::span<const std::string_view> inputs,
                        std::span<const std::string_view> outputs, bool updatable) {
         static_assert(bespoke::layer<L>, "not a layer: see the concepts in core/concepts.hpp");
-        if constexpr (bespoke::layer<L>) {
-            const std::size_t number = begin(facts_of<L>, name, inputs, outputs);
-            if (number == npos) return;
-            if constexpr (control_layer<L>) {
-                layer.plan(*this, number);
-                end_control(number);
-            } else {
-                end(number, facts_of<L>, ask_layer(layer, std::span<const shape>(input_shapes(number))), outputs,
-                    updatable);
-            }
+        const std::size_t number = begin(facts_of<L>, name, inputs, outputs);
+        if (number == npos) return;
+        if constexpr (control_layer<L>) {
+            layer.plan(*this, number);
+            end_control(number);
+        } else {
+            const std::vector<shape> shapes = input_shapes(number);
+            end(number, facts_of<L>, ask_layer(layer, std::span<const shape>(shapes)), outputs, updatable);
         }
     }
 
@@ -333,14 +331,7 @@ private:
             }
             plan_.steps[number].input_count = names.size();
         }
-        const std::size_t count = plan_.steps[number].input_count;
-        if (count < wanted.least || count > wanted.most) {
-            sentence range(wanted.least);
-            if (wanted.most == any_number) range.append(" or more");
-            else if (wanted.most != wanted.least) range.append(sentence(" to ", wanted.most));
-            return fail(value_fault(range, wanted.least == 1 && wanted.most == 1 ? " input wanted, " : " inputs wanted, ",
-                                    count, " named"));
-        }
+        if (const auto wrong = wrong_inputs(wanted, plan_.steps[number].input_count)) return fail(*wrong);
         for (std::size_t blob : inputs(number))
             if (known_[blob] != known::written) return fail_conditional(blob);
     }
@@ -375,7 +366,7 @@ private:
                                             ", where it was written before it has ", old.dimensions));
                 for (std::size_t read : inputs(number))
                     if (read == blob) return fail(value_fault("its output \"", name, "\" is its input"));
-                if (per_example) store_per_example(blob);
+                if (per_example) store_per_example(plan_, blob);
                 if (known_[blob] != known::unwritten) plan_.steps[number].logged = true;
                 known_[blob] = known::written;
             }
@@ -384,18 +375,6 @@ private:
             previous_ = blob;
         }
         if (in_loop()) plan_.steps[number].logged = true;
-    }
-
-    /// A blob that was to be stored once is overwritten by what depends on an input: each example gets its own.
-    /// All outputs of a layer are stored alike, so those beside it follow.
-    constexpr void store_per_example(std::size_t blob) {
-        if (plan_.blobs[blob].per_example) return;
-        plan_.blobs[blob].per_example = true;
-        for (std::size_t s = 0; s < plan_.steps.size(); ++s) {
-            const auto outputs = plan_.view().outputs_of(s);
-            if (std::find(outputs.begin(), outputs.end(), blob) == outputs.end()) continue;
-            for (std::size_t beside : outputs) store_per_example(beside);
-        }
     }
 
     constexpr void add_parameter(std::size_t number, const shape& dimensions, const parameter_rule& rule) {

@@ -22,8 +22,8 @@ struct working_memory {
     bool lowered = false;  ///< it multiplies in low precision
 };
 
-/// What a layer type does in a forward pass, as layer_runner.hpp has it. A layer comes as `const void*`. Null: nothing is
-/// to be done; without `map` and `forward` the output is a copy of the input.
+/// What a layer type does in a forward pass, as layer_runner.hpp has it. A layer comes as `const void*`. Null: nothing
+/// is to be done; without `map` and `forward` the output is a copy of the input.
 template <class T>
 struct layer_functions {
     working_memory (*measure)(const void* layer, std::span<const shape> xs, const arithmetic& how, extent chunk,

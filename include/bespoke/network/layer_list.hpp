@@ -174,7 +174,8 @@ void destroy_layer(void* layer) {
 /// Most layers are numbers alone.
 inline void release_layer(void* layer) { ::operator delete(layer); }
 template <class L>
-inline constexpr bool is_released = std::is_trivially_destructible_v<L> && alignof(L) <= __STDCPP_DEFAULT_NEW_ALIGNMENT__;
+inline constexpr bool is_released =
+    std::is_trivially_destructible_v<L> && alignof(L) <= __STDCPP_DEFAULT_NEW_ALIGNMENT__;
 
 template <class L>
 layer_answers ask_erased(const void* layer, std::span<const shape> inputs) {
@@ -185,7 +186,9 @@ template <control_layer L>
 inline constexpr control_operations control_operations_of{
     [](const void* layer) { return bespoke::can_stop(*static_cast<const L*>(layer)); },
     [](const void* layer, planner& p, std::size_t step) { static_cast<const L*>(layer)->plan(p, step); },
-    [](const void* layer, engine<float>& e, std::size_t step) { return e.forward(*static_cast<const L*>(layer), step); },
+    [](const void* layer, engine<float>& e, std::size_t step) {
+        return e.forward(*static_cast<const L*>(layer), step);
+    },
     [](const void* layer, engine<float>& e, std::size_t step) { e.backward(*static_cast<const L*>(layer), step); },
     [](const void* layer, std::size_t first, void (*visit)(void*, const any_node&, std::size_t), void* context) {
         static_cast<const L*>(layer)->each(first, [&]<class Part>(const Part& part, std::size_t step) {

@@ -2,8 +2,8 @@
 
 #include "engine_state.hpp"
 
-// One layer over the memory of an engine, with extents that are known at run time. What is compiled once a layer type are
-// the functions in two tables, `functions_of` and `gradients_of`; the rest is compiled once an element type.
+// One layer over the memory of an engine, with extents that are known at run time. What is compiled once a layer type
+// are the functions in two tables, `functions_of` and `gradients_of`; the rest is compiled once an element type.
 
 namespace bespoke {
 
@@ -196,8 +196,8 @@ constinit const layer_gradients<T> gradients_of<T, L>::value = detail::list_grad
 
 namespace detail {
 
-/// Calls `body(x, y, size)` with the place of the first elements and their number, for a layer that takes elements one by
-/// one.
+/// Calls `body(x, y, size)` with the place of the first elements and their number, for a layer that takes elements one
+/// by one.
 template <class T, class Body>
 void each_run(const engine_state<T>& e, std::size_t step, const Body& body) {
     const extent size = e.plan().blobs[e.plan().outputs_of(step)[0]].dimensions.size();
