@@ -7,7 +7,6 @@
 #include "layer_fields.hpp"
 
 #include <array>
-#include <memory>
 #include <span>
 #include <string_view>
 #include <type_traits>

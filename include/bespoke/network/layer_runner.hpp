@@ -153,7 +153,7 @@ constexpr layer_functions<T> list_functions() {
         f.map = &map_elements<T, L>;
     } else if constexpr (!same_elements_layer<L>) {
         f.forward = &call_forward<T, L>;
-        if constexpr (requires(const L& l, const output_block<T>& b) { l.finish(b, finishing<T>{}); })
+        if constexpr (requires(const L& l, std::span<const shape> xs) { l.finishes(xs); })
             f.finish = &finish_layer<T, L>;
     }
     if constexpr (is_measured<T, L>) f.measure = &measure_layer<T, L>;
