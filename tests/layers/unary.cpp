@@ -65,7 +65,7 @@ TEST_CASE("unary: values, special values and gradients") {
 
 TEST_CASE("unary: a power of 0 is 1 with a slope of 0, also of NaN") {
     const unary layer{.type = unary_operation::power};
-    REQUIRE(evaluate<double>(layer, {{{4}, {0, -2, infinity, nan}}}).first() == std::vector<double>{1, 1, 1, 1});
+    REQUIRE(evaluate<double>(layer, {{{4}, {0, -2, infinity, layer_test::nan}}}).first() == std::vector<double>{1, 1, 1, 1});
     require_gradients(layer, {{9}});
     CHECK(layer.derivative(0.0, 1.0) == 0);
 }
