@@ -16,9 +16,10 @@ void check_angle(T x) {
     const long double high = kernels::first_lane<T>(a.high), low = kernels::first_lane<T>(a.low);
     alignas(64) typename kernels::detail::format<T>::bits quadrant[kernels::lanes<T>];
     a.quadrant.store_aligned(quadrant);
-    const long double sine = std::sin(static_cast<long double>(x)), cosine = std::cos(static_cast<long double>(x));
-    const long double expected[] = {std::atan2(sine, cosine), std::atan2(-cosine, sine), std::atan2(-sine, -cosine),
-                                    std::atan2(cosine, -sine)};
+    const long double sine = std::sin(static_cast<long double>(x)),
+                      cosine = std::cos(static_cast<long double>(x));
+    const long double expected[] = {std::atan2(sine, cosine), std::atan2(-cosine, sine),
+                                    std::atan2(-sine, -cosine), std::atan2(cosine, -sine)};
     const long double rest = expected[quadrant[0] % 4];
     REQUIRE(std::abs(high) <= 0.79L);
     REQUIRE(std::abs(low) <= std::abs(high) * static_cast<long double>(std::numeric_limits<T>::epsilon()));
@@ -52,8 +53,10 @@ TEST_CASE("angle: doubles of every size, and those nearest to right angles") {
 
 TEST_CASE("angle: infinite and NaN") {
     for (double x : {check::infinity<double>, check::nan<double>}) {
-        CHECK(std::isnan(kernels::first_lane<double>(kernels::reduce_angle<double>(kernels::batch<double>(x)).high)));
+        CHECK(std::isnan(
+            kernels::first_lane<double>(kernels::reduce_angle<double>(kernels::batch<double>(x)).high)));
         const auto f = static_cast<float>(x);
-        CHECK(std::isnan(kernels::first_lane<float>(kernels::reduce_angle<float>(kernels::batch<float>(f)).high)));
+        CHECK(std::isnan(
+            kernels::first_lane<float>(kernels::reduce_angle<float>(kernels::batch<float>(f)).high)));
     }
 }

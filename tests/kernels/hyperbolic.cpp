@@ -14,12 +14,19 @@ FUNCTION(asinh, std::asinh(x), 3.0, points{{0, 0}, {-0.0, -0.0}, {-1e-30, -1e-30
 FUNCTION(acosh, std::acosh(x), 3.0,
          points{{1, 0}, {0.5, NAN}, {0, NAN}, {-1, NAN}, {-1e10, NAN}, {inf, inf}, {-inf, NAN}});
 FUNCTION(atanh, std::atanh(x), 3.0,
-         points{{0, 0}, {-0.0, -0.0}, {1e-30, 1e-30}, {1, inf}, {-1, -inf}, {1.5, NAN}, {-1e30, NAN},
-                {inf, NAN}, {-inf, NAN}});
+         points{{0, 0},
+                {-0.0, -0.0},
+                {1e-30, 1e-30},
+                {1, inf},
+                {-1, -inf},
+                {1.5, NAN},
+                {-1e30, NAN},
+                {inf, NAN},
+                {-inf, NAN}});
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("hyperbolic: accuracy, special values, scalars and lanes", "[math]", sinh_facts, cosh_facts,
-                   asinh_facts, acosh_facts, atanh_facts) {
+TEMPLATE_TEST_CASE("hyperbolic: accuracy, special values, scalars and lanes", "[math]", sinh_facts,
+                   cosh_facts, asinh_facts, acosh_facts, atanh_facts) {
     check::check_function<TestType>();
 }

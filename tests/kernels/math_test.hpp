@@ -19,15 +19,15 @@ using points = std::vector<std::pair<double, double>>;
 constexpr double inf = infinity<double>;
 
 // One struct a function of kernels: what it is, the reference, its accuracy, and where it must be exact.
-#define FUNCTION(name, reference, ulps, ...)                                                 \
-    struct name##_facts {                                                                    \
-        template <class V>                                                                   \
-        static V compute(const V& x) {                                                       \
-            return bespoke::kernels::name(x);                                                \
-        }                                                                                    \
-        static long double exact(long double x) { return reference; }                        \
-        static constexpr double tolerance = ulps;                                            \
-        static check::points exact_points() { return __VA_ARGS__; }                          \
+#define FUNCTION(name, reference, ulps, ...)                          \
+    struct name##_facts {                                             \
+        template <class V>                                            \
+        static V compute(const V& x) {                                \
+            return bespoke::kernels::name(x);                         \
+        }                                                             \
+        static long double exact(long double x) { return reference; } \
+        static constexpr double tolerance = ulps;                     \
+        static check::points exact_points() { return __VA_ARGS__; }   \
     }
 
 /// The largest error at the elements of x, in units in the last place.
@@ -67,7 +67,8 @@ void check_whole_range() {
     for (std::uint64_t bits = 0; bits < (std::uint64_t{1} << 32);) {
         alignas(64) float x[lanes<float>];
         for (float& v : x) {
-            v = std::bit_cast<float>(static_cast<std::uint32_t>(std::min(bits, (std::uint64_t{1} << 32) - 1)));
+            v = std::bit_cast<float>(
+                static_cast<std::uint32_t>(std::min(bits, (std::uint64_t{1} << 32) - 1)));
             bits += step;
         }
         float where = 0;

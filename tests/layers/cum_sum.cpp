@@ -9,7 +9,8 @@ using namespace layer_test;
 
 TEST_CASE("cum_sum: the specification's examples") {
     const auto sums = [](bool exclude, bool reverse) {
-        return evaluate<float>(cum_sum{.exclude_final_sum = exclude, .reverse = reverse}, {{{3}, {4, 6, 7}}}).first();
+        return evaluate<float>(cum_sum{.exclude_final_sum = exclude, .reverse = reverse}, {{{3}, {4, 6, 7}}})
+            .first();
     };
     REQUIRE(sums(false, false) == std::vector<float>{4, 10, 17});
     REQUIRE(sums(true, false) == std::vector<float>{0, 4, 10});
@@ -46,14 +47,14 @@ TEST_CASE("cum_sum: with threads where there is much to do") {
 TEST_CASE("cum_sum: gradients") {
     for (bool exclude : {false, true})
         for (bool reverse : {false, true})
-            for (extent axis : {0, 1, 2})
-                require_gradients(cum_sum{axis, exclude, reverse}, {{3, 4, 2}});
+            for (extent axis : {0, 1, 2}) require_gradients(cum_sum{axis, exclude, reverse}, {{3, 4, 2}});
     require_gradients(cum_sum{.axis = -1}, {{37}});
 }
 
 TEST_CASE("cum_sum: faults") {
     const std::string place = "layers/0 \"layer\" (cumSum): ";
-    REQUIRE(fault_of(cum_sum{.axis = 2}, {{2, 3}}) == place + "an axis of its input wanted, 2 given for the shape [2, 3]");
+    REQUIRE(fault_of(cum_sum{.axis = 2}, {{2, 3}}) ==
+            place + "an axis of its input wanted, 2 given for the shape [2, 3]");
     REQUIRE(fault_of(cum_sum{.axis = -3}, {{2, 3}}) ==
             place + "an axis of its input wanted, -3 given for the shape [2, 3]");
     REQUIRE(fault_of(cum_sum{}, {{2, 3}, {1}}) ==
@@ -62,8 +63,8 @@ TEST_CASE("cum_sum: faults") {
 }
 
 namespace {
-inline constexpr auto forth_and_back =
-    compose(input{"x", {3, 5}}, cum_sum{.axis = 1}, cum_sum{.axis = 0, .exclude_final_sum = true, .reverse = true});
+inline constexpr auto forth_and_back = compose(
+    input{"x", {3, 5}}, cum_sum{.axis = 1}, cum_sum{.axis = 0, .exclude_final_sum = true, .reverse = true});
 }
 
 TEST_CASE("cum_sum: the same bits composed and at run time") {

@@ -36,7 +36,8 @@ void check_values(const L& layer, const F& formula) {
 
 /// Values in float and double, and gradients for inputs from `low` to `high`.
 template <class L, class F>
-void check_layer(const L& layer, const F& formula, std::vector<double> kinks = {}, double low = -4, double high = 4) {
+void check_layer(const L& layer, const F& formula, std::vector<double> kinks = {}, double low = -4,
+                 double high = 4) {
     check_values<float>(layer, formula);
     check_values<double>(layer, formula);
     for (const shape& s : {shape{}, shape{1}, shape{17}, shape{2, 3, 5}, shape{3, 0}})

@@ -10,7 +10,14 @@ using namespace layer_test;
 TEMPLATE_TEST_CASE("logical_not: only 0 is false", "", float, double) {
     using T = TestType;
     using limits = std::numeric_limits<T>;
-    const std::vector<T> x{0, T(-0.0), 1, -2, limits::denorm_min(), limits::infinity(), -limits::infinity(), limits::quiet_NaN()};
+    const std::vector<T> x{0,
+                           T(-0.0),
+                           1,
+                           -2,
+                           limits::denorm_min(),
+                           limits::infinity(),
+                           -limits::infinity(),
+                           limits::quiet_NaN()};
     REQUIRE(evaluate<T>(logical_not{}, {{{8}, x}}).first() == std::vector<T>{1, 1, 0, 0, 0, 0, 0, 0});
     REQUIRE(evaluate<T>(logical_not{}, {{{}, {0}}}).first() == std::vector<T>{1});
     REQUIRE(evaluate<T>(logical_not{}, {{{3, 0}, {}}}).first().empty());
@@ -18,7 +25,8 @@ TEMPLATE_TEST_CASE("logical_not: only 0 is false", "", float, double) {
 
 TEST_CASE("logical_not: no gradient passes") {
     static_assert(!is_differentiable<logical_not>);
-    REQUIRE(bespoke::check_gradients(logical_not{}, {{3}}).what == "no gradient passes this layer: differentiable = false");
+    REQUIRE(bespoke::check_gradients(logical_not{}, {{3}}).what ==
+            "no gradient passes this layer: differentiable = false");
     ask_everything(logical_not{});
 }
 

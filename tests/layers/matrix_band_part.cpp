@@ -26,17 +26,23 @@ TEST_CASE("matrix_band_part, lower_triangular, upper_triangular: a matrix") {
     // np.tril(np.arange(1, 10).reshape(3, 3)), np.triu of it, and both with k = 1
     const std::vector<float> x{1, 2, 3, 4, 5, 6, 7, 8, 9};
     const shape s{3, 3};
-    REQUIRE(evaluate<float>(lower_triangular{}, {{s, x}}).first() == std::vector<float>{1, 0, 0, 4, 5, 0, 7, 8, 9});
-    REQUIRE(evaluate<float>(upper_triangular{}, {{s, x}}).first() == std::vector<float>{1, 2, 3, 0, 5, 6, 0, 0, 9});
-    REQUIRE(evaluate<float>(lower_triangular{1}, {{s, x}}).first() == std::vector<float>{1, 2, 0, 4, 5, 6, 7, 8, 9});
-    REQUIRE(evaluate<float>(upper_triangular{1}, {{s, x}}).first() == std::vector<float>{0, 2, 3, 0, 0, 6, 0, 0, 0});
-    REQUIRE(evaluate<float>(matrix_band_part{0, 1}, {{s, x}}).first() == std::vector<float>{1, 2, 0, 0, 5, 6, 0, 0, 9});
+    REQUIRE(evaluate<float>(lower_triangular{}, {{s, x}}).first() ==
+            std::vector<float>{1, 0, 0, 4, 5, 0, 7, 8, 9});
+    REQUIRE(evaluate<float>(upper_triangular{}, {{s, x}}).first() ==
+            std::vector<float>{1, 2, 3, 0, 5, 6, 0, 0, 9});
+    REQUIRE(evaluate<float>(lower_triangular{1}, {{s, x}}).first() ==
+            std::vector<float>{1, 2, 0, 4, 5, 6, 7, 8, 9});
+    REQUIRE(evaluate<float>(upper_triangular{1}, {{s, x}}).first() ==
+            std::vector<float>{0, 2, 3, 0, 0, 6, 0, 0, 0});
+    REQUIRE(evaluate<float>(matrix_band_part{0, 1}, {{s, x}}).first() ==
+            std::vector<float>{1, 2, 0, 0, 5, 6, 0, 0, 9});
     REQUIRE(evaluate<float>(matrix_band_part{-1, 0}, {{s, x}}).first() ==
             evaluate<float>(lower_triangular{}, {{s, x}}).first());
 }
 
 TEST_CASE("matrix_band_part, lower_triangular, upper_triangular: by their formulas") {
-    for (const auto& [rows, columns] : std::vector<std::pair<extent, extent>>{{1, 1}, {4, 7}, {7, 4}, {1, 19}, {19, 1}}) {
+    for (const auto& [rows, columns] :
+         std::vector<std::pair<extent, extent>>{{1, 1}, {4, 7}, {7, 4}, {1, 19}, {19, 1}}) {
         const auto x = numbers<float>(6 * rows * columns);
         const shape s{3, rows, columns};
         for (extent k = -9; k <= 9; ++k) {
@@ -56,7 +62,8 @@ TEST_CASE("matrix_band_part, lower_triangular, upper_triangular: by their formul
 
 TEST_CASE("matrix_band_part: what is outside does not count, be it NaN; threads; nothing") {
     constexpr float nan = std::numeric_limits<float>::quiet_NaN();
-    REQUIRE(evaluate<float>(matrix_band_part{}, {{{2, 2}, {1, nan, nan, 2}}}).first() == std::vector<float>{1, 0, 0, 2});
+    REQUIRE(evaluate<float>(matrix_band_part{}, {{{2, 2}, {1, nan, nan, 2}}}).first() ==
+            std::vector<float>{1, 0, 0, 2});
     const auto x = numbers<float>(2 * 130 * 150);
     REQUIRE(evaluate<float>(lower_triangular{3}, {{{130, 150}, x}}).first() ==
             kept(130, 150, x, [](extent m, extent n) { return n - m <= 3; }));

@@ -77,16 +77,22 @@ TEST_CASE("reorganize_data: shapes and faults") {
     static_assert(to_depth.output_shape(shape{3, 4, 6}).shapes()[0] == shape{12, 2, 3});
     const std::string place = "layers/0 \"layer\" (reorganizeData): ";
     REQUIRE(fault_of(to_depth, {{2, 2}}) == place + "an input of rank 3 or more wanted, its shape is [2, 2]");
-    REQUIRE(fault_of(reorganize_data{.block_size = 1}, {{2, 2, 2}}) == place + "a blockSize from 2 up wanted, 1 given");
+    REQUIRE(fault_of(reorganize_data{.block_size = 1}, {{2, 2, 2}}) ==
+            place + "a blockSize from 2 up wanted, 1 given");
     REQUIRE(fault_of(to_depth, {{1, 3, 2}}) ==
-            place + "a height and a width wanted that blockSize 2 divides, the shape of its input is [1, 3, 2]");
+            place +
+                "a height and a width wanted that blockSize 2 divides, the shape of its input is [1, 3, 2]");
     for (const auto& layer : {to_space, shuffle})
-        REQUIRE(fault_of(layer, {{6, 3, 2}}) ==
-                place + "channels wanted that the square of blockSize 2 divides, the shape of its input is [6, 3, 2]");
+        REQUIRE(fault_of(layer, {{6, 3, 2}}) == place +
+                                                    "channels wanted that the square of blockSize 2 divides, "
+                                                    "the shape of its input is [6, 3, 2]");
     constexpr extent huge = extent{1} << 40;
-    REQUIRE(std::string(reorganize_data{.block_size = huge}.output_shape(shape{1, huge, huge}).problem().what.view()) ==
-            "an output of smaller extents wanted, the shape of its input is [1, 1099511627776, 1099511627776] and "
-            "blockSize 1099511627776");
+    REQUIRE(
+        std::string(
+            reorganize_data{.block_size = huge}.output_shape(shape{1, huge, huge}).problem().what.view()) ==
+        "an output of smaller extents wanted, the shape of its input is [1, 1099511627776, 1099511627776] "
+        "and "
+        "blockSize 1099511627776");
     REQUIRE(evaluate<float>(to_space, {{{0, 3, 2}, {}}}).dimensions() == shape{0, 6, 4});
     REQUIRE(evaluate<float>(to_depth, {{{3, 0, 2}, {}}}).dimensions() == shape{12, 0, 1});
     for (extent b : hostile_extents())

@@ -44,7 +44,8 @@ TEST_CASE("reverse: every choice of axes") {
     const shape s{3, 4, 2, 19};
     const auto x = numbers<float>(2 * s.size());
     for (int choice = 0; choice < 16; ++choice) {
-        const std::vector<bool> turns{choice % 2 == 1, choice / 2 % 2 == 1, choice / 4 % 2 == 1, choice / 8 == 1};
+        const std::vector<bool> turns{choice % 2 == 1, choice / 2 % 2 == 1, choice / 4 % 2 == 1,
+                                      choice / 8 == 1};
         CAPTURE(choice);
         REQUIRE(evaluate<float>(along(turns), {{s, x}}).first() == turned(s, turns, x));
     }
@@ -55,7 +56,8 @@ TEST_CASE("reverse: every choice of axes") {
 TEST_CASE("reverse: with threads where there is much to do") {
     const shape s{40, 30, 25};
     const auto x = numbers<float>(2 * s.size());
-    REQUIRE(evaluate<float>(reverse{{true, false, true}}, {{s, x}}).first() == turned(s, {true, false, true}, x));
+    REQUIRE(evaluate<float>(reverse{{true, false, true}}, {{s, x}}).first() ==
+            turned(s, {true, false, true}, x));
 }
 
 TEST_CASE("reverse: gradients") {
@@ -67,7 +69,8 @@ TEST_CASE("reverse: gradients") {
 TEST_CASE("reverse: faults") {
     static_assert(reverse{{true}}.output_shape(shape{3}).shapes()[0] == shape{3});
     REQUIRE(fault_of(reverse{{true}}, {{2, 3}}) ==
-            "layers/0 \"layer\" (reverse): a value of reverseDim for each axis wanted, 1 given for the shape [2, 3]");
+            "layers/0 \"layer\" (reverse): a value of reverseDim for each axis wanted, 1 given for the shape "
+            "[2, 3]");
     for (std::size_t rank = 0; rank <= max_rank; ++rank) ask_everything(along(std::vector<bool>(rank, true)));
 }
 

@@ -10,9 +10,12 @@ using namespace layer_test;
 TEST_CASE("trigonometry: values, special values and gradients") {
     check_layer(bespoke::sin{}, [](double x) { return std::sin(x); });
     check_layer(bespoke::cos{}, [](double x) { return std::cos(x); });
-    check_layer(bespoke::tan{}, [](double x) { return std::tan(x); }, {}, -1.2, 1.2);
-    check_layer(bespoke::asin{}, [](double x) { return std::asin(x); }, {}, -0.8, 0.8);
-    check_layer(bespoke::acos{}, [](double x) { return std::acos(x); }, {}, -0.8, 0.8);
+    check_layer(
+        bespoke::tan{}, [](double x) { return std::tan(x); }, {}, -1.2, 1.2);
+    check_layer(
+        bespoke::asin{}, [](double x) { return std::asin(x); }, {}, -0.8, 0.8);
+    check_layer(
+        bespoke::acos{}, [](double x) { return std::acos(x); }, {}, -0.8, 0.8);
     check_layer(bespoke::atan{}, [](double x) { return std::atan(x); });
 }
 
@@ -25,8 +28,8 @@ TEST_CASE("trigonometry: slopes at the ends") {
 }
 
 namespace {
-inline constexpr auto all = compose(input{"x", {7}}, bespoke::sin{}, bespoke::cos{}, bespoke::tan{}, bespoke::atan{},
-                                    bespoke::asin{}, bespoke::sin{}, bespoke::acos{});
+inline constexpr auto all = compose(input{"x", {7}}, bespoke::sin{}, bespoke::cos{}, bespoke::tan{},
+                                    bespoke::atan{}, bespoke::asin{}, bespoke::sin{}, bespoke::acos{});
 }
 
 TEST_CASE("trigonometry: the same bits composed and at run time") {

@@ -36,7 +36,8 @@ double formula(const unary& layer, double x) {
 
 void check_unary(const unary& layer, double low, double high, std::vector<double> kinks = {}) {
     INFO(enumerators(layer.type)[static_cast<std::size_t>(layer.type)]);
-    check_layer(layer, [&](double x) { return formula(layer, x); }, kinks, low, high);
+    check_layer(
+        layer, [&](double x) { return formula(layer, x); }, kinks, low, high);
 }
 
 }  // namespace
@@ -65,7 +66,8 @@ TEST_CASE("unary: values, special values and gradients") {
 
 TEST_CASE("unary: a power of 0 is 1 with a slope of 0, also of NaN") {
     const unary layer{.type = unary_operation::power};
-    REQUIRE(evaluate<double>(layer, {{{4}, {0, -2, infinity, layer_test::nan}}}).first() == std::vector<double>{1, 1, 1, 1});
+    REQUIRE(evaluate<double>(layer, {{{4}, {0, -2, infinity, layer_test::nan}}}).first() ==
+            std::vector<double>{1, 1, 1, 1});
     require_gradients(layer, {{9}});
     CHECK(layer.derivative(0.0, 1.0) == 0);
 }
@@ -82,11 +84,12 @@ TEST_CASE("exp2, erf: values, special values and gradients") {
 }
 
 namespace {
-inline constexpr auto all = compose(
-    input{"x", {7}}, unary{.type = unary_operation::abs}, unary{}, unary{.type = unary_operation::rsqrt, .shift = 1},
-    unary{.type = unary_operation::inverse}, unary{.type = unary_operation::power, .alpha = 1.5f},
-    unary{.type = unary_operation::exp}, unary{.type = unary_operation::log},
-    unary{.type = unary_operation::threshold}, bespoke::exp2{}, bespoke::erf{});
+inline constexpr auto all =
+    compose(input{"x", {7}}, unary{.type = unary_operation::abs}, unary{},
+            unary{.type = unary_operation::rsqrt, .shift = 1}, unary{.type = unary_operation::inverse},
+            unary{.type = unary_operation::power, .alpha = 1.5f}, unary{.type = unary_operation::exp},
+            unary{.type = unary_operation::log}, unary{.type = unary_operation::threshold}, bespoke::exp2{},
+            bespoke::erf{});
 }
 
 TEST_CASE("unary, exp2, erf: the same bits composed and at run time") {

@@ -32,11 +32,11 @@ struct right_angle<double> {
 
 /// Binary digits of 2 / pi, as many as the largest double asks for, behind 64 digits 0.
 inline constexpr std::uint32_t two_over_pi[] = {
-    0, 0, 0xa2f9836eu, 0x4e441529u, 0xfc2757d1u, 0xf534ddc0u, 0xdb629599u, 0x3c439041u, 0xfe5163abu,
-    0xdebbc561u, 0xb7246e3au, 0x424dd2e0u, 0x06492eeau, 0x09d1921cu, 0xfe1deb1cu, 0xb129a73eu, 0xe88235f5u, 0x2ebb4484u,
-    0xe99c7026u, 0xb45f7e41u, 0x3991d639u, 0x835339f4u, 0x9c845f8bu, 0xbdf9283bu, 0x1ff897ffu, 0xde05980fu, 0xef2f118bu,
-    0x5a0a6d1fu, 0x6d367ecfu, 0x27cb09b7u, 0x4f463f66u, 0x9e5fea2du, 0x7527bac7u, 0xebe5f17bu, 0x3d0739f7u, 0x8a5292eau,
-    0x6bfb5fb1u, 0x1f8d5d08u, 0x56033046u};
+    0,           0,           0xa2f9836eu, 0x4e441529u, 0xfc2757d1u, 0xf534ddc0u, 0xdb629599u, 0x3c439041u,
+    0xfe5163abu, 0xdebbc561u, 0xb7246e3au, 0x424dd2e0u, 0x06492eeau, 0x09d1921cu, 0xfe1deb1cu, 0xb129a73eu,
+    0xe88235f5u, 0x2ebb4484u, 0xe99c7026u, 0xb45f7e41u, 0x3991d639u, 0x835339f4u, 0x9c845f8bu, 0xbdf9283bu,
+    0x1ff897ffu, 0xde05980fu, 0xef2f118bu, 0x5a0a6d1fu, 0x6d367ecfu, 0x27cb09b7u, 0x4f463f66u, 0x9e5fea2du,
+    0x7527bac7u, 0xebe5f17bu, 0x3d0739f7u, 0x8a5292eau, 0x6bfb5fb1u, 0x1f8d5d08u, 0x56033046u};
 
 struct far_angle {
     double high, low;
@@ -48,7 +48,8 @@ struct far_angle {
 /// not below what counts.
 [[gnu::noinline]] inline far_angle reduce_far(double x) noexcept {
     if (!(x <= std::numeric_limits<double>::max())) return {x - x, 0, 0};
-    const std::uint64_t bits = bits_of(x), number = (bits & ((std::uint64_t{1} << 52) - 1)) | (std::uint64_t{1} << 52);
+    const std::uint64_t bits = bits_of(x),
+                        number = (bits & ((std::uint64_t{1} << 52) - 1)) | (std::uint64_t{1} << 52);
     const int exponent = static_cast<int>(bits >> 52) - 1075;  // x = number * 2^exponent
     // 192 digits, from that on which makes less than a turn: digit i stands for 2^(exponent - i - 1) right angles
     const int first = exponent - 2 + 64;
@@ -56,7 +57,8 @@ struct far_angle {
     std::uint32_t digits[words], product[words]{};  // the most significant word first
     for (int i = 0; i < words; ++i) {
         const int word = first / 32 + i, shift = first % 32;
-        digits[i] = shift == 0 ? two_over_pi[word] : two_over_pi[word] << shift | two_over_pi[word + 1] >> (32 - shift);
+        digits[i] = shift == 0 ? two_over_pi[word]
+                               : two_over_pi[word] << shift | two_over_pi[word + 1] >> (32 - shift);
     }
     for (int half = 0; half < 2; ++half) {
         const std::uint64_t factor = half == 0 ? number & 0xffffffffu : number >> 32;
@@ -74,12 +76,14 @@ struct far_angle {
     if (negative) ++quadrant;
     double high = 0, low = 0, unit = 0x1p-32;
     for (int i = 0; i < words; ++i, unit *= 0x1p-32) {
-        const double part = static_cast<double>(negative ? ~product[i] : product[i]) * unit, sum = high + part;
+        const double part = static_cast<double>(negative ? ~product[i] : product[i]) * unit,
+                     sum = high + part;
         low += part - (sum - high);
         high = sum;
     }
     const double right = right_angle<double>::parts[0], sign = negative ? -1 : 1;
-    const double product_high = std::fma(high, right, 0.0);  // not high * right: that might be fused with what follows
+    const double product_high =
+        std::fma(high, right, 0.0);  // not high * right: that might be fused with what follows
     const double product_low =
         std::fma(high, right, -product_high) + (low * right + high * right_angle<double>::parts[1]);
     const double sum = product_high + product_low;
@@ -120,7 +124,8 @@ template <class T>
     const batch<T> shifted = kernels::fma<T>(x, batch<T>(T(2 * std::numbers::inv_pi)), magic);
     const batch<T> k = shifted - magic;
     const batch<T> first = minus_product<T>(x, k, batch<T>(right::parts[0]));
-    const double_word<T> p = exact_product<T>(k, batch<T>(right::parts[1])), rest = exact_sum<T>(first, -p.high);
+    const double_word<T> p = exact_product<T>(k, batch<T>(right::parts[1])),
+                         rest = exact_sum<T>(first, -p.high);
     const double_word<T> sum =
         ordered_sum<T>(rest.high, kernels::fma<T>(-k, batch<T>(right::parts[2]), rest.low - p.low));
     angle<T> a{sum.high, sum.low, detail::to_bits<T>(shifted)};

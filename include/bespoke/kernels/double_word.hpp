@@ -43,7 +43,8 @@ template <class T>
 
 /// c - a b. Exact where the result is a number of T and c and a b are near each other; else rounded once or twice.
 template <class T>
-[[gnu::always_inline]] inline batch<T> minus_product(const batch<T>& c, const batch<T>& a, const batch<T>& b) noexcept {
+[[gnu::always_inline]] inline batch<T> minus_product(const batch<T>& c, const batch<T>& a,
+                                                     const batch<T>& b) noexcept {
     if constexpr (has_fma) {
         return kernels::fma<T>(-a, b, c);
     } else {

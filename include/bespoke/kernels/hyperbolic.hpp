@@ -22,9 +22,9 @@ struct hyperbolic<float> {
 };
 template <>
 struct hyperbolic<double> {
-    static constexpr double sine[] = {
-        0.16666666666666669, 0.0083333333333331459, 0.00019841269841434036, 2.7557319156313682e-06,
-        2.5052123262809582e-08, 1.6057249779285991e-10, 7.7590525483643543e-13};
+    static constexpr double sine[] = {0.16666666666666669,    0.0083333333333331459,  0.00019841269841434036,
+                                      2.7557319156313682e-06, 2.5052123262809582e-08, 1.6057249779285991e-10,
+                                      7.7590525483643543e-13};
     static constexpr double large = 0x1p60;
 };
 
@@ -44,9 +44,11 @@ template <class T>
 template <class T>
 inline batch<T> sinh(const batch<T>& x) noexcept {
     const batch<T> a = kernels::abs<T>(x), square = x * x;
-    const batch<T> small = kernels::fma<T>(a * square, detail::polynomial<T>(square, detail::hyperbolic<T>::sine), a);
+    const batch<T> small =
+        kernels::fma<T>(a * square, detail::polynomial<T>(square, detail::hyperbolic<T>::sine), a);
     const batch<T> half = detail::half_exp<T>(a);
-    return kernels::copysign<T>(kernels::select<T>(a < batch<T>(T(1)), small, half - batch<T>(T(0.25)) / half), x);
+    return kernels::copysign<T>(
+        kernels::select<T>(a < batch<T>(T(1)), small, half - batch<T>(T(0.25)) / half), x);
 }
 
 /// (e^x + e^-x) / 2
@@ -74,7 +76,7 @@ inline batch<T> acosh(const batch<T>& x) noexcept {
     const batch<T> above = t + kernels::sqrt<T>(kernels::fma<T>(t, t, t + t));
     const batch<T> y = kernels::log1p<T>(kernels::select<T>(large, x, above));
     return kernels::select<T>(x < one, batch<T>(std::numeric_limits<T>::quiet_NaN()),
-                         kernels::select<T>(large, y + batch<T>(T(std::numbers::ln2)), y));
+                              kernels::select<T>(large, y + batch<T>(T(std::numbers::ln2)), y));
 }
 
 /// log((1 + x) / (1 - x)) / 2, as log1p of 2 |x| / (1 - |x|); infinite at 1 and -1, NaN beyond.

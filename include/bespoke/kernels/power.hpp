@@ -17,7 +17,7 @@ template <>
 struct powers<float> {
     // ((2^r - 1) / r - ln 2) / r, |r| <= 1 / 2
     static constexpr float exponential[] = {0.240226507f, 0.055503618f, 0.00961802341f, 0.0013390386f,
-        0.000154717331f};
+                                            0.000154717331f};
     static constexpr float low = -151.0f, high = 129.0f;  // beyond, 2^x is 0 or infinite
     // ((log((1 + s) / (1 - s)) - 2 s) / s^3 - 2 / 3) / s^2 in s^2, |s| <= 0.1716
     static constexpr float logarithm[] = {0.400001436f, 0.285478681f, 0.23403497f};
@@ -27,13 +27,13 @@ struct powers<float> {
 template <>
 struct powers<double> {
     static constexpr double exponential[] = {
-        0.2402265069591013, 0.055504108664821687, 0.0096181291075943098, 0.0013333558146387163,
+        0.2402265069591013,     0.055504108664821687,   0.0096181291075943098,  0.0013333558146387163,
         0.00015403530457037764, 1.5252733862103109e-05, 1.3215435271368911e-06, 1.0178048173230498e-07,
         7.0737902782823394e-09, 4.4571816855508587e-10};
     static constexpr double low = -1076.0, high = 1025.0;
-    static constexpr double logarithm[] = {
-        0.39999999999999997, 0.28571428571433816, 0.22222222219985874, 0.18181818599805671, 0.15384573626828682,
-        0.13335727598927413, 0.1168584725128312, 0.11903907748649757};
+    static constexpr double logarithm[] = {0.39999999999999997, 0.28571428571433816, 0.22222222219985874,
+                                           0.18181818599805671, 0.15384573626828682, 0.13335727598927413,
+                                           0.1168584725128312,  0.11903907748649757};
     static constexpr double two_thirds[] = {0x1.5555555555555p-1, 0x1.5555555555555p-55};
     static constexpr double exponent_end = 0x1p70;
 };
@@ -98,11 +98,10 @@ inline batch<T> pow(const batch<T>& x, const batch<T>& y) noexcept {
     double_word<T> e = exact_product<T>(exponent, log.high);
     e.low = kernels::fma<T>(exponent, log.low, e.low);
     const auto outside = e.high > batch<T>(c::exponential_high) || e.high < batch<T>(c::exponential_low);
-    const auto r = detail::reduce_exp<T>(
-        kernels::min<T>(batch<T>(c::exponential_high), kernels::max<T>(batch<T>(c::exponential_low), e.high)));
+    const auto r = detail::reduce_exp<T>(kernels::min<T>(
+        batch<T>(c::exponential_high), kernels::max<T>(batch<T>(c::exponential_low), e.high)));
     const batch<T> low = kernels::select<T>(outside, zero, e.low);
-    const batch<T> power =
-        detail::scale_by_power<T>(one + (r.expm1 + kernels::fma<T>(low, r.expm1, low)), r);
+    const batch<T> power = detail::scale_by_power<T>(one + (r.expm1 + kernels::fma<T>(low, r.expm1, low)), r);
     const auto whole = kernels::floor<T>(y) == y;
     const auto odd = whole && !(kernels::floor<T>(y * half) == y * half);
     const batch<T> nan(std::numeric_limits<T>::quiet_NaN()), infinite(std::numeric_limits<T>::infinity());

@@ -24,26 +24,29 @@ struct trigonometric<float> {
     static constexpr float sine[] = {-0.166666538f, 0.00833213981f, -0.000195117245f};
     static constexpr float cosine[] = {0.0416666456f, -0.00138873106f, 2.44317071e-05f};
     // (asin(x) - x) / x^3 in x^2, |x| <= 1 / 2
-    static constexpr float arcsine[] = {0.166667446f, 0.0749553517f, 0.0454460271f, 0.0242820419f, 0.0420136191f};
+    static constexpr float arcsine[] = {0.166667446f, 0.0749553517f, 0.0454460271f, 0.0242820419f,
+                                        0.0420136191f};
     // (atan(x) - x) / x^3 in x^2, |x| <= tan(pi / 8)
     static constexpr float arctangent[] = {-0.333333194f, 0.19998616f, -0.142458349f, 0.106086209f,
-        -0.0611163154f};
+                                           -0.0611163154f};
 };
 template <>
 struct trigonometric<double> {
-    static constexpr double sine[] = {-0.1666666666666663, 0.0083333333333217366, -0.00019841269829159601,
-        2.7557313440101275e-06, -2.5050715391143118e-08, 1.5894162926018395e-10};
-    static constexpr double cosine[] = {0.041666666666666595, -0.0013888888888873255, 2.480158728884197e-05,
-        -2.7557314144812642e-07, 2.0875692531507601e-09, -1.1357944856263809e-11};
-    static constexpr double arcsine[] = {
-        0.16666666666666705, 0.074999999999829786, 0.04464285716478588, 0.03038194311983336,
-        0.022372204617653858, 0.017351781000823491, 0.013978961152020321, 0.011413005349511132,
-        0.010706529731396181, 0.0039679294331406373, 0.021106721890409418, -0.020192865043694726,
-        0.032148646459307276};
+    static constexpr double sine[] = {-0.1666666666666663,     0.0083333333333217366,
+                                      -0.00019841269829159601, 2.7557313440101275e-06,
+                                      -2.5050715391143118e-08, 1.5894162926018395e-10};
+    static constexpr double cosine[] = {0.041666666666666595,   -0.0013888888888873255,
+                                        2.480158728884197e-05,  -2.7557314144812642e-07,
+                                        2.0875692531507601e-09, -1.1357944856263809e-11};
+    static constexpr double arcsine[] = {0.16666666666666705,   0.074999999999829786, 0.04464285716478588,
+                                         0.03038194311983336,   0.022372204617653858, 0.017351781000823491,
+                                         0.013978961152020321,  0.011413005349511132, 0.010706529731396181,
+                                         0.0039679294331406373, 0.021106721890409418, -0.020192865043694726,
+                                         0.032148646459307276};
     static constexpr double arctangent[] = {
-        -0.33333333333333331, 0.19999999999998772, -0.14285714285502055, 0.11111111094232122,
+        -0.33333333333333331,  0.19999999999998772,  -0.14285714285502055,  0.11111111094232122,
         -0.090909083349946643, 0.076922865795187478, -0.066662774928892193, 0.05877473376280188,
-        -0.052210700276819164, 0.04513562593826035, -0.03369116583222715, 0.015400860886298122};
+        -0.052210700276819164, 0.04513562593826035,  -0.03369116583222715,  0.015400860886298122};
 };
 
 template <class T>
@@ -54,7 +57,8 @@ struct sine_and_cosine {
 template <class T>
 [[gnu::always_inline]] inline sine_and_cosine<T> of_rest(const angle<T>& a) noexcept {
     using c = trigonometric<T>;
-    const batch<T> one(T(1)), r = a.high, square = r * r, half = square * batch<T>(T(0.5)), near_one = one - half;
+    const batch<T> one(T(1)), r = a.high, square = r * r, half = square * batch<T>(T(0.5)),
+                              near_one = one - half;
     const batch<T> sine = r + kernels::fma<T>(r * square, polynomial<T>(square, c::sine), a.low);
     const batch<T> tail = kernels::fma<T>(-r, a.low, square * square * polynomial<T>(square, c::cosine));
     return {sine, near_one + (((one - near_one) - half) + tail)};
@@ -62,7 +66,8 @@ template <class T>
 
 /// Whether the lowest bit is set, lane by lane.
 template <class T>
-[[gnu::always_inline]] inline xsimd::batch_bool<T, xsimd::default_arch> is_odd(const bits_batch<T>& v) noexcept {
+[[gnu::always_inline]] inline xsimd::batch_bool<T, xsimd::default_arch> is_odd(
+    const bits_batch<T>& v) noexcept {
     const bits_batch<T> sign = v << (8 * static_cast<int>(sizeof(T)) - 1);
     return from_bits<T>(sign | bits_batch<T>(bits_of(T(1)))) < batch<T>(T(0));
 }
@@ -151,7 +156,8 @@ inline batch<T> atan(const batch<T>& x) noexcept {
                        kernels::select<T>(above_second, a, kernels::select<T>(above_first, a + one, one));
     const batch<T> square = t * t;
     const batch<T> tail = t * square * detail::polynomial<T>(square, detail::trigonometric<T>::arctangent);
-    const batch<T> part = kernels::select<T>(above_second, one, kernels::select<T>(above_first, batch<T>(T(0.5)), zero));
+    const batch<T> part =
+        kernels::select<T>(above_second, one, kernels::select<T>(above_first, batch<T>(T(0.5)), zero));
     const batch<T> rest = kernels::fma<T>(part, batch<T>(detail::right_low<T>), tail);
     return kernels::copysign<T>(part * batch<T>(detail::right_high<T>) + (t + rest), x);
 }

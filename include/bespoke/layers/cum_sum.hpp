@@ -25,8 +25,9 @@ struct cum_sum {
 
     constexpr outcome output_shape(std::span<const shape> xs) const {
         if (xs.size() == 2)
-            return fault{errc::unsupported, sentence("one input and the field axis wanted, an axis is given as a second "
-                                                     "input")};
+            return fault{errc::unsupported,
+                         sentence("one input and the field axis wanted, an axis is given as a second "
+                                  "input")};
         const shape& x = xs[0];
         const auto rank = static_cast<extent>(x.rank());
         if (axis < -rank || axis >= rank)
@@ -55,9 +56,10 @@ private:
     template <class T>
     void sums(const shape& x, extent examples, const T* from, T* to, bool descending, bool added,
               thread_pool* threads) const noexcept {
-        const std::size_t along = static_cast<std::size_t>(axis < 0 ? axis + static_cast<extent>(x.rank()) : axis);
-        kernels::running_sums(examples * x.product(0, along), x[along], x.product(along + 1, x.rank()), from, to,
-                              {.exclusive = exclude_final_sum, .descending = descending}, added, threads);
+        const std::size_t along =
+            static_cast<std::size_t>(axis < 0 ? axis + static_cast<extent>(x.rank()) : axis);
+        kernels::running_sums(examples * x.product(0, along), x[along], x.product(along + 1, x.rank()), from,
+                              to, {.exclusive = exclude_final_sum, .descending = descending}, added, threads);
     }
 };
 

@@ -12,13 +12,14 @@ constexpr std::array<std::string_view, 3> enumerators(reorganization_type) {
     return {"SPACE_TO_DEPTH", "DEPTH_TO_SPACE", "PIXEL_SHUFFLE"};
 }
 
-/// Elements between the channels and squares of b x b pixels, b = block_size, from 2 up. With i, j from 0 to b - 1:
+/// Moves elements between the channels of x [..., C, H, W] and squares of b x b pixels, b = block_size, which is 2 or
+/// more. With i and j from 0 to b - 1:
 ///
-/// | mode           | x [..., C, H, W] -> y    |                                            |
-/// |----------------|--------------------------|--------------------------------------------|
-/// | space_to_depth | [..., C b b, H/b, W/b]   | y[(i b + j) C + c, h, w] = x[c, h b + i, w b + j] |
-/// | depth_to_space | [..., C/(b b), H b, W b] | y[c, h b + i, w b + j] = x[(i b + j) C/(b b) + c, h, w] |
-/// | pixel_shuffle  | [..., C/(b b), H b, W b] | y[c, h b + i, w b + j] = x[c b b + i b + j, h, w]  |
+/// | mode           | shape of y                 | elements                                                  |
+/// |----------------|----------------------------|-----------------------------------------------------------|
+/// | space_to_depth | [..., C b b, H / b, W / b] | y[(i b + j) C + c, h, w] = x[c, h b + i, w b + j]         |
+/// | depth_to_space | [..., C / (b b), H b, W b] | y[c, h b + i, w b + j] = x[(i b + j) C / (b b) + c, h, w] |
+/// | pixel_shuffle  | [..., C / (b b), H b, W b] | y[c, h b + i, w b + j] = x[c b b + i b + j, h, w]         |
 ///
 /// Core ML specification, ReorganizeDataLayerParams.
 struct reorganize_data {
@@ -54,8 +55,8 @@ struct reorganize_data {
             width = checked_product(width, block_size, largest);
         }
         if (channels < 0 || height < 0 || width < 0)
-            return shape_fault("an output of smaller extents wanted, the shape of its input is ", x, " and blockSize ",
-                               block_size);
+            return shape_fault("an output of smaller extents wanted, the shape of its input is ", x,
+                               " and blockSize ", block_size);
         return y;
     }
 
@@ -66,8 +67,8 @@ struct reorganize_data {
     template <class X, class Y, class Dy, class Dx, class P, class Dp, class W>
     void backward(X, Y, Dy dy, Dx dx, const P&, const Dp&, W& w) const noexcept {
         if (!dx) return;
-        kernels::accumulate_strided(walk(dx.dimensions, dy.dimensions, dx.examples).reversed(), dy.data, dx.data,
-                                    w.threads);
+        kernels::accumulate_strided(walk(dx.dimensions, dy.dimensions, dx.examples).reversed(), dy.data,
+                                    dx.data, w.threads);
     }
     friend bool operator==(const reorganize_data&, const reorganize_data&) = default;
 
@@ -77,7 +78,8 @@ private:
     /// From x to y.
     kernels::strided_walk walk(const shape& x, const shape& y, extent examples) const {
         const shape &wide = to_depth() ? x : y, &deep = to_depth() ? y : x;
-        const extent b = block_size, channels = wide.from_end(3), height = deep.from_end(2), width = deep.from_end(1);
+        const extent b = block_size, channels = wide.from_end(3), height = deep.from_end(2),
+                     width = deep.from_end(1);
         kernels::strided_walk w;
         if (x.size() == 0) {
             w.add(0, 1, 1);

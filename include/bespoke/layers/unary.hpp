@@ -36,9 +36,9 @@ struct unary {
     float scale = 0;  ///< 0: 1
 
     static constexpr auto key = "unary";
-    static constexpr auto fields =
-        std::tuple{field{"type", &unary::type}, field{"alpha", &unary::alpha}, field{"epsilon", &unary::epsilon},
-                   field{"shift", &unary::shift}, field{"scale", &unary::scale}};
+    static constexpr auto fields = std::tuple{field{"type", &unary::type}, field{"alpha", &unary::alpha},
+                                              field{"epsilon", &unary::epsilon},
+                                              field{"shift", &unary::shift}, field{"scale", &unary::scale}};
 
     template <class V>
     V operator()(const V& x) const noexcept {
