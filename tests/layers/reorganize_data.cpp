@@ -11,7 +11,7 @@ namespace {
 
 constexpr reorganize_data to_depth{.mode = reorganization_type::space_to_depth, .block_size = 2},
     to_space{.mode = reorganization_type::depth_to_space, .block_size = 2},
-    shuffle{.mode = reorganization_type::pixel_shuffle, .block_size = 2};
+    pixels{.mode = reorganization_type::pixel_shuffle, .block_size = 2};
 
 /// Both moves to space, by their formulas. x: images [C, H, W], one after the other.
 std::vector<float> spaced(bool shuffled, std::size_t images, std::size_t channels, std::size_t height,
@@ -40,7 +40,7 @@ TEST_CASE("reorganize_data: the specification's examples") {
     const auto back = evaluate<float>(to_depth, {{{2, 2, 4}, got.first()}});
     REQUIRE(back.dimensions() == shape{8, 1, 2});
     REQUIRE(back.first() == x);
-    got = evaluate<float>(shuffle, {{{8, 1, 2}, x}});
+    got = evaluate<float>(pixels, {{{8, 1, 2}, x}});
     REQUIRE(got.dimensions() == shape{2, 2, 4});
     REQUIRE(got.first() == std::vector<float>{1, 3, 2, 4, 5, 7, 6, 8, 9, 11, 10, 12, 13, 15, 14, 16});
 }
@@ -52,7 +52,7 @@ TEST_CASE("reorganize_data: blocks of several sizes, leading axes, examples, thr
         const shape deep{2, e(channels), e(height), e(width)}, wide{2, 3, e(height * b), e(width * b)};
         const auto x = numbers<float>(3 * deep.size());
         for (bool shuffled : {false, true}) {
-            reorganize_data layer = shuffled ? shuffle : to_space;
+            reorganize_data layer = shuffled ? pixels : to_space;
             layer.block_size = e(b);
             CAPTURE(b, shuffled);
             const auto got = evaluate<float>(layer, {{deep, x}});
@@ -70,7 +70,7 @@ TEST_CASE("reorganize_data: blocks of several sizes, leading axes, examples, thr
 TEST_CASE("reorganize_data: gradients") {
     require_gradients(to_depth, {{3, 4, 6}});
     require_gradients(to_space, {{8, 2, 3}});
-    require_gradients(shuffle, {{2, 8, 3, 1}});
+    require_gradients(pixels, {{2, 8, 3, 1}});
 }
 
 TEST_CASE("reorganize_data: shapes and faults") {
@@ -82,7 +82,7 @@ TEST_CASE("reorganize_data: shapes and faults") {
     REQUIRE(fault_of(to_depth, {{1, 3, 2}}) ==
             place +
                 "a height and a width wanted that blockSize 2 divides, the shape of its input is [1, 3, 2]");
-    for (const auto& layer : {to_space, shuffle})
+    for (const auto& layer : {to_space, pixels})
         REQUIRE(fault_of(layer, {{6, 3, 2}}) == place +
                                                     "channels wanted that the square of blockSize 2 divides, "
                                                     "the shape of its input is [6, 3, 2]");
@@ -96,14 +96,14 @@ TEST_CASE("reorganize_data: shapes and faults") {
     REQUIRE(evaluate<float>(to_space, {{{0, 3, 2}, {}}}).dimensions() == shape{0, 6, 4});
     REQUIRE(evaluate<float>(to_depth, {{{3, 0, 2}, {}}}).dimensions() == shape{12, 0, 1});
     for (extent b : hostile_extents())
-        for (reorganize_data layer : {to_depth, to_space, shuffle}) {
+        for (reorganize_data layer : {to_depth, to_space, pixels}) {
             layer.block_size = b;
             ask_everything(layer);
         }
 }
 
 namespace {
-inline constexpr auto there_and_back = compose(input{"x", {4, 2, 3}}, shuffle, to_depth, to_space);
+inline constexpr auto there_and_back = compose(input{"x", {4, 2, 3}}, pixels, to_depth, to_space);
 }
 
 TEST_CASE("reorganize_data: the same bits composed and at run time") {

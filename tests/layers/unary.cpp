@@ -57,7 +57,7 @@ TEST_CASE("unary: values, special values and gradients") {
     check_unary({.type = exp}, -3, 3);
     check_unary({.type = exp, .shift = -1, .scale = 0.5f}, -3, 3);
     check_unary({.type = log}, 0.5, 3);
-    check_unary({.type = log, .shift = 1, .scale = 4}, 0.5, 3);
+    check_unary({.type = log, .shift = 3, .scale = 0.5f}, 0.5, 3);
     check_unary({.type = abs}, -3, 3, {0});
     check_unary({.type = abs, .shift = 1, .scale = -2}, -3, 3, {0.5});
     check_unary({.type = threshold, .alpha = 0.5f}, -3, 3, {0.5});

@@ -43,12 +43,11 @@ private:
         extent first = 0;
 
         route(const reverse& layer, const shape& x, extent examples) {
-            if (x.size() == 0) return walk.add(0, 1, 1);
-            walk.add(examples, x.size(), x.size());
+            walk.add(x.size() == 0 ? 0 : examples, x.size(), x.size());
             for (std::size_t axis = 0; axis < x.rank(); ++axis) {
                 const extent behind = x.product(axis + 1, x.rank());
                 const bool turned = layer.reverse_dim[axis];
-                if (turned) first += (x[axis] - 1) * behind;
+                if (turned && x[axis] > 0) first += (x[axis] - 1) * behind;
                 walk.add(x[axis], turned ? -behind : behind, behind);
             }
         }
