@@ -52,7 +52,7 @@ template <class T>
     // s = f / (2 + f)
     const batch<T> two(T(2));
     const double_word<T> below = ordered_sum<T>(two, f);
-    const batch<T> s = in_register<T>(f / below.high);
+    const batch<T> s = kernels::in_register<T>(f / below.high);
     const batch<T> s_low = minus_product<T>(minus_product<T>(f, s, below.high), s, below.low) / below.high;
     // z = s^2, t = 2 / 3 z + ..., log(1 + f) = 2 s + s t
     const batch<T> third(p::two_thirds[0]), third_low(p::two_thirds[1]);
@@ -65,7 +65,7 @@ template <class T>
     u.low = kernels::fma<T>(s, t.low, kernels::fma<T>(s_low, t.high, u.low));
     double_word<T> y = ordered_sum<T>(s + s, u.high);
     y.low = y.low + kernels::fma<T>(two, s_low, u.low);
-    const double_word<T> sum = ordered_sum<T>(in_register<T>(k * batch<T>(c::ln2_high)), y.high);
+    const double_word<T> sum = ordered_sum<T>(kernels::in_register<T>(k * batch<T>(c::ln2_high)), y.high);
     y = ordered_sum<T>(sum.high, sum.low + kernels::fma<T>(k, batch<T>(c::ln2_low), y.low));
     const batch<T> zero(T(0)), infinite(limits::infinity());
     y.high = kernels::select<T>(x == zero, -infinite, kernels::select<T>(x < infinite, y.high, x));
