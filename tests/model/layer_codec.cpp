@@ -246,8 +246,10 @@ TEST_CASE("element-wise layers, sums and what keeps parts of matrices are loaded
     CHECK((run(R"("upperTriangular": {"k": 1})", matrix) == tensor<float>{{0, 2}, {0, 0}}));
     CHECK((run(R"("matrixBandPart": {"numLower": 0, "numUpper": -1})", matrix) == tensor<float>{{1, 2}, {0, 4}}));
     CHECK((run(R"("flattenTo2D": {"axis": 0})", matrix) == tensor<float>{{1, 2, 3, 4}}));
-    CHECK((run(R"("reorganizeData": {"mode": "DEPTH_TO_SPACE", "blockSize": 2})", tensor<float>{{{1}}, {{2}}, {{3}}, {{4}}})
-           == tensor<float>{{{1, 2}, {3, 4}}}));
+    auto deep = tensor<float>::from_shape({4, 1, 1});
+    for (std::size_t i = 0; i < 4; ++i) deep(i, 0, 0) = static_cast<float>(i);
+    CHECK((run(R"("reorganizeData": {"mode": "DEPTH_TO_SPACE", "blockSize": 2})", deep) ==
+           tensor<float>{{{0, 1}, {2, 3}}}));
 }
 
 TEST_CASE("defaults that are spelled out and numbers as numbers mean the same") {
