@@ -181,6 +181,14 @@ template <class T>
     return detail::pick<T>(a, b, index, std::make_index_sequence<batch<T>::size>{});
 }
 
+/// The lanes of `v`, the last one first.
+template <class T>
+[[gnu::always_inline]] inline batch<T> reversed_lanes(const batch<T>& v) noexcept {
+    constexpr std::size_t n = batch<T>::size;
+    constexpr auto index = [](std::size_t i) { return static_cast<int>(n - 1 - i); };
+    return detail::pick<T>(v, v, index, std::make_index_sequence<n>{});
+}
+
 /// a[0], b[0], a[1], b[1], ...: as many elements as one batch holds.
 template <class T>
 [[gnu::always_inline]] inline batch<T> interleave_low(const batch<T>& a, const batch<T>& b) noexcept {
