@@ -2,12 +2,16 @@
 
 #include "activation.hpp"
 #include "add.hpp"
+#include "average.hpp"
 #include "batched_matmul.hpp"
 #include "batchnorm.hpp"
+#include "broadcastable.hpp"
 #include "clip.hpp"
+#include "compare.hpp"
 #include "concat.hpp"
 #include "convolution.hpp"
 #include "copy.hpp"
+#include "dot.hpp"
 #include "embedding.hpp"
 #include "flatten.hpp"
 #include "gelu.hpp"
@@ -19,11 +23,13 @@
 #include "parametric_activation.hpp"
 #include "pooling.hpp"
 #include "reshape_static.hpp"
+#include "scale.hpp"
 #include "simple_recurrent.hpp"
 #include "slice.hpp"
 #include "softmax.hpp"
 #include "split.hpp"
 #include "squeeze.hpp"
+#include "tile.hpp"
 #include "transpose.hpp"
 
 namespace bespoke {
@@ -35,7 +41,12 @@ namespace bespoke {
     X(bi_directional_lstm) X(clip) X(concat) X(convolution) X(copy) X(embedding) X(embedding_nd) X(expand_dims)          \
     X(flatten) X(gelu) X(gru) X(inner_product) X(layer_normalization) X(multiply) X(permute) X(pooling)          \
     X(reshape_static) X(simple_recurrent) X(slice) X(slice_static) X(softmax) X(softmax_nd) X(split) X(split_nd) \
-    X(squeeze) X(transpose) X(uni_directional_lstm)
+    X(squeeze) X(transpose) X(uni_directional_lstm)                                                              \
+    X(add_broadcastable) X(average) X(bias) X(broadcast_to_like) X(broadcast_to_static) X(concat_nd)             \
+    X(divide_broadcastable) X(dot) X(equal) X(floor_div_broadcastable) X(greater_equal) X(greater_than)          \
+    X(less_equal) X(less_than) X(logical_and) X(logical_or) X(logical_xor) X(max) X(max_broadcastable) X(min)    \
+    X(min_broadcastable) X(mod_broadcastable) X(multiply_broadcastable) X(not_equal) X(pow_broadcastable)        \
+    X(scale) X(sequence_repeat) X(stack) X(subtract_broadcastable) X(tile) X(where_broadcastable)
 
 /// A choice of layer types: what a loader knows.
 template <class... Ls>

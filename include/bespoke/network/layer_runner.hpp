@@ -155,7 +155,7 @@ void forward_layer(engine_state<T>& e, const L& given, std::size_t step) {
 template <class T, layer L>
 void finish_layer(const engine_state<T>& e, const void* erased, std::size_t step,
                   const output_block<T>& block) noexcept {
-    const L& layer = *static_cast<const L*>(erased);
+    const auto& layer = detail::performer_at(e, *static_cast<const L*>(erased), step);
     if constexpr (elementwise_layer<L>) {
         for (extent i = 0; i < block.rows; ++i)
             kernels::map(block.columns, layer, block.data + i * block.stride, block.data + i * block.stride);
