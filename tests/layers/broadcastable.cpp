@@ -115,18 +115,42 @@ TEST_CASE("where_broadcastable: values") {
     REQUIRE(evaluate<float>(where_broadcastable{}, {{{1}, {0}}, {{1}, {nan}}, {{1}, {3}}}).first() == floats{3});
 }
 
-TEST_CASE("where_broadcastable: gradients") {
-    for (const std::vector<shape>& shapes : std::vector<std::vector<shape>>{
-             {{7}, {7}, {7}}, {{2, 1}, {3}, {1, 1, 3}}, {{}, {2, 3}, {3}}, {{4, 2, 3}, {}, {2, 1}}}) {
-        const gradient_report r = check_gradients(where_broadcastable{}, shapes, {}, [](std::size_t input, philox& random) {
-            // far from 0, where a difference would change the condition: half of them 0
-            return input > 0 ? 2 * random.uniform() - 1 : std::floor(2 * random.uniform()) == 0 ? 0.0 : 1.0;
-        });
-        if (!r) {  // only the condition may have none: it jumps at 0
-            INFO(r.what);
-            REQUIRE(r.what.find("input 0") != std::string::npos);
-        }
+namespace {
+
+/// where_broadcastable of a condition that is no input, as the result jumps where it changes.
+struct chosen {
+    static constexpr auto key = "chosen";
+    static constexpr auto fields = std::tuple{};
+    static constexpr input_count inputs{2, 2};
+    static constexpr bool batched = true;
+    static constexpr backward_needs needs{.input = false, .output = false};
+    static constexpr double condition[]{1, 0, 0.25};
+
+    constexpr outcome output_shape(std::span<const shape> xs) const {
+        const shape all[]{{3, 1}, xs[0], xs[1]};
+        return where_broadcastable{}.output_shape(all);
     }
+    template <class Xs, class Ys, class P, class W>
+    void forward(Xs xs, Ys ys, const P& p, W& w) const noexcept {
+        const std::array all{dynamic_view<const double>{condition, {3, 1}, ys[0].examples, 0}, xs[0], xs[1]};
+        where_broadcastable{}.forward(std::span(all), ys, p, w);
+    }
+    template <class Xs, class Ys, class Dys, class Dxs, class P, class Dp, class W>
+    void backward(Xs xs, Ys ys, Dys dys, Dxs dxs, const P& p, const Dp& dp, W& w) const noexcept {
+        const std::array all{dynamic_view<const double>{condition, {3, 1}, dys[0].examples, 0}, xs[0], xs[1]};
+        const std::array to{dynamic_view<double>{}, dxs[0], dxs[1]};
+        where_broadcastable{}.backward(std::span(all), ys, dys, std::span(to), p, dp, w);
+    }
+    friend bool operator==(const chosen&, const chosen&) = default;
+};
+
+}  // namespace
+
+TEST_CASE("where_broadcastable: gradients") {
+    for (const std::vector<shape>& shapes :
+         std::vector<std::vector<shape>>{{{3, 4}, {3, 4}}, {{4}, {3, 1}}, {{}, {2, 3, 4}}, {{2, 1, 5}, {}}, {{1}, {1}}})
+        require_gradients(chosen{}, shapes);
+    require_gradients(chosen{}, {{3, 4}}, {.arguments = {0, 0}});
 }
 
 TEST_CASE("where_broadcastable: the gradient of each input, by hand") {
@@ -159,22 +183,26 @@ TEST_CASE("broadcastable: shapes and faults") {
 }
 
 namespace {
-inline constexpr auto ratio = compose(input{"x", {2, 3}}, input{"z", {3}}, divide_broadcastable{} | from("x", "z"),
-                                      pow_broadcastable{} | from("divideBroadcastable_0", "z"));
-inline constexpr auto biased = compose(input{"x", {4, 40}}, input{"z", {40}},
-                                       inner_product{.output_channels = 40} | named("fc"),
-                                       add_broadcastable{} | from("fc", "z") | named("sum"));
+constexpr auto with_row(auto... outputs) {
+    return compose(input{"x", {16, 40}}, input{"row", {40}}, inner_product{.output_channels = 40} | named("fc"),
+                   add_broadcastable{} | from("fc", "row") | named("sum"),
+                   multiply_broadcastable{} | from("row", "sum") | named("product"),
+                   subtract_broadcastable{} | from("product", "row") | named("y"), output{"y"}, outputs...);
+}
+inline constexpr auto fused = with_row();
+inline constexpr auto apart = with_row(output{"fc"}, output{"sum"}, output{"product"});
 }  // namespace
 
-TEST_CASE("broadcastable: composed") {
-    network<biased> net;
-    const auto x = numbers<float>(160), z = numbers<float>(40, 2);
-    const auto y = net(x, z);
-    const std::vector<float> fused(y.begin(), y.end());
-    // the row is added in the epilogue of the product: step 1 runs within step 0
-    const auto plan = net.plan();
-    bool finished = false;
-    for (const auto& step : plan.steps) finished = finished || step.head != blob_facts::npos;
-    REQUIRE(finished == (4 * 40 > unrolled_elements));
-    REQUIRE(fused.size() == 160);
+TEST_CASE("broadcastable: a row is added and multiplied in the epilogue of a product") {
+    network<fused> together(1);
+    network<apart> one_by_one(1);
+    constexpr plan_view plan = network<fused>::plan();
+    REQUIRE(plan.steps[1].head == 0);
+    REQUIRE(plan.steps[2].head == 0);
+    REQUIRE(plan.steps[3].head == blob_facts::npos);  // x - row is not row - x
+    const auto x = numbers<float>(640), row = numbers<float>(40, 2);
+    const auto y = together(x, row);
+    const auto all = one_by_one(x, row);
+    const auto& same = std::get<0>(all);
+    REQUIRE(same_bits(std::vector<float>(y.begin(), y.end()), std::vector<float>(same.begin(), same.end())));
 }
