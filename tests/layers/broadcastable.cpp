@@ -184,7 +184,7 @@ TEST_CASE("broadcastable: shapes and faults") {
 
 namespace {
 constexpr auto with_row(auto... outputs) {
-    return compose(input{"x", {16, 40}}, input{"row", {40}}, inner_product{.output_channels = 40} | named("fc"),
+    return compose(input{"x", {16, 40}}, input{"row", {40}}, inner_product{.output_channels = 40} | from("x") | named("fc"),
                    add_broadcastable{} | from("fc", "row") | named("sum"),
                    multiply_broadcastable{} | from("row", "sum") | named("product"),
                    subtract_broadcastable{} | from("product", "row") | named("y"), output{"y"}, outputs...);

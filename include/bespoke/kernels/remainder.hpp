@@ -50,8 +50,8 @@ inline batch<T> floor_mod(const batch<T>& a, const batch<T>& b) noexcept {
     return xsimd::select(r == zero, kernels::copysign<T>(zero, b), r + lift);
 }
 
-/// The largest whole number that is not above a / b, of the exact quotient: what numpy.floor_divide and Python's // give.
-/// 1 // 0.1 is 9, as 0.1 is a little more than a tenth. Where b = 0 it is a / b.
+/// The largest whole number that is not above a / b, of the exact quotient: what numpy.floor_divide and Python's //
+/// give. 1 // 0.1 is 9, as 0.1 is a little more than a tenth. Where b = 0 it is a / b.
 template <class T>
 inline batch<T> floor_divide(const batch<T>& a, const batch<T>& b) noexcept {
     const batch<T> zero(T(0)), one(T(1)), r = detail::fmod<T>(a, b), ratio = a / b;

@@ -16,8 +16,8 @@ struct average {
     friend bool operator==(const average&, const average&) = default;
 };
 
-/// y = the largest of x1, x2, ..., NaN where one of them is. The gradient goes to the one that is taken, the first where
-/// several are equal.
+/// y = the largest of x1, x2, ..., NaN where one of them is. The gradient goes to the one that is taken, the first
+/// where several are equal.
 /// Shapes: see `broadcast_shape`. Core ML specification, MaxLayerParams.
 struct max {
     static constexpr auto key = "max";

@@ -2,8 +2,8 @@
 
 #include "broadcast.hpp"
 
-/// Comparisons and logic, whose results are 1 for true and 0 for false. Shapes: see `aligned_broadcast_shape`. No gradient
-/// passes them.
+/// Comparisons and logic, whose results are 1 for true and 0 for false. Shapes: see `aligned_broadcast_shape`.
+/// No gradient passes them.
 namespace bespoke {
 
 /// y = a == b; of a single input, y = x == alpha. NaN is not equal to anything.

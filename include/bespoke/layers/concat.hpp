@@ -180,9 +180,11 @@ struct stack {
     constexpr outcome output_shape(std::span<const shape> xs) const {
         const shape& x = xs[0];
         const auto rank = static_cast<extent>(x.rank()) + 1;
-        if (x.rank() == max_rank) return shape_fault("inputs of rank ", max_rank - 1, " or less wanted, the first is ", x);
+        if (x.rank() == max_rank)
+            return shape_fault("inputs of rank ", max_rank - 1, " or less wanted, the first is ", x);
         if (axis < -rank || axis >= rank)
-            return value_fault("an axis from ", -rank, " to ", rank - 1, " wanted for the shape ", x, ", ", axis, " given");
+            return value_fault("an axis from ", -rank, " to ", rank - 1, " wanted for the shape ", x, ", ", axis,
+                               " given");
         for (std::size_t i = 1; i < xs.size(); ++i)
             if (!(xs[i] == x))
                 return shape_fault("inputs of one shape wanted, the first is ", x, ", input ", i, " has ", xs[i]);

@@ -10,8 +10,8 @@ namespace detail {
 constexpr fault wrong_channel_shape(std::string_view name, const shape& given, const shape& x) {
     const shape image{x.from_end(3), x.from_end(2), x.from_end(1)}, each{1, x.from_end(2), x.from_end(1)};
     if (given == shape{1} || given == shape{image[0]} || given == image || given == each) return {};
-    return shape_fault("a ", name, " [1], [C], [1, H, W] or [C, H, W] wanted that meets an input of the shape ", x, ", ",
-                       given, " given");
+    return shape_fault("a ", name, " [1], [C], [1, H, W] or [C, H, W] wanted that meets an input of the shape ", x,
+                       ", ", given, " given");
 }
 
 /// A parameter as it meets x: its one axis is that of the channels.
@@ -161,8 +161,8 @@ struct bias {
 
     template <class X, class Y, class P, class W>
     void forward(X x, Y y, const P& p, W& w) const noexcept {
-        detail::map_blobs(detail::addition{}, std::array{erased(x), detail::channel_view(p.bias, x.examples)}, erased(y),
-                          w.threads);
+        detail::map_blobs(detail::addition{}, std::array{erased(x), detail::channel_view(p.bias, x.examples)},
+                          erased(y), w.threads);
     }
     template <class X, class Y, class Dy, class Dx, class P, class Dp, class W>
     void backward(X, Y, Dy dy, Dx dx, const P&, const Dp& dp, W& w) const noexcept {

@@ -93,7 +93,8 @@ struct tile {
     constexpr outcome output_shape(std::span<const shape> xs) const {
         const shape& x = xs[0];
         if (xs.size() == 2)
-            return fault{errc::unsupported, sentence("reps in its field wanted: those from a second input are not supported")};
+            return fault{errc::unsupported,
+                         sentence("reps in its field wanted: those from a second input are not supported")};
         if (reps.rank() < 1 || reps.rank() > x.rank())
             return value_fault("1 to ", x.rank(), " reps wanted for the shape ", x, ", ", reps.rank(), " given");
         shape y = x;
