@@ -67,7 +67,8 @@ std::vector<std::pair<shape, shape>> cases() {
 
 /// The elements of the result in two parts, the second of which begins anywhere.
 template <class T>
-void in_two_parts(const shape& out, const T* a, const shape& a_shape, const T* b, const shape& b_shape, T* y, extent cut) {
+void in_two_parts(const shape& out, const T* a, const shape& a_shape, const T* b, const shape& b_shape, T* y,
+                  extent cut) {
     kernels::broadcast_plan<2> plan;
     plan.add(out, {a_shape, b_shape});
     REQUIRE(plan.size() == out.size());
@@ -76,13 +77,14 @@ void in_two_parts(const shape& out, const T* a, const shape& a_shape, const T* b
 }
 
 template <class T>
-void sum_products(const shape& out, const T* dy, const T* other, const shape& other_shape, const shape& to, T* dx,
-                  thread_pool* threads = nullptr) {
+void sum_products(const shape& out, const T* dy, const T* other, const shape& other_shape, const shape& to,
+                  T* dx, thread_pool* threads = nullptr) {
     using kernels::batch;
     kernels::broadcast_plan<3> plan;
     plan.add(out, {out, other_shape, to});
-    kernels::reduce_to([](const batch<T>& sum, const batch<T>& g, const batch<T>& f) { return kernels::fma(g, f, sum); },
-                       plan, std::array{dy, other}, dx, threads);
+    kernels::reduce_to(
+        [](const batch<T>& sum, const batch<T>& g, const batch<T>& f) { return kernels::fma(g, f, sum); },
+        plan, std::array{dy, other}, dx, threads);
 }
 
 }  // namespace
@@ -128,7 +130,8 @@ TEMPLATE_TEST_CASE("broadcast_map: both ways round, in parts and in place", "[br
                 }
                 if (b_shape.size() == out.size()) {
                     array<T> in_place = b;
-                    in_two_parts<T>(out, a.data(), a_shape, in_place.data(), b_shape, in_place.data(), out.size());
+                    in_two_parts<T>(out, a.data(), a_shape, in_place.data(), b_shape, in_place.data(),
+                                    out.size());
                     REQUIRE(check::same_bits(in_place, y));
                 }
             }
@@ -172,11 +175,11 @@ TEMPLATE_TEST_CASE("reduce_to: sums over repeated axes", "[broadcast]", float, d
 
 TEST_CASE("reduce_to: the same bits for any number of threads", "[broadcast]") {
     for (const auto& [out, to] : std::vector<std::pair<shape, shape>>{{{200, 300}, {300}},
-                                                                     {{200, 300}, {200, 1}},
-                                                                     {{200, 300}, {200, 300}},
-                                                                     {{200, 300}, {1, 1}},
-                                                                     {{30, 20, 50}, {20, 1}},
-                                                                     {{30, 20, 50}, {30, 1, 50}}}) {
+                                                                      {{200, 300}, {200, 1}},
+                                                                      {{200, 300}, {200, 300}},
+                                                                      {{200, 300}, {1, 1}},
+                                                                      {{30, 20, 50}, {20, 1}},
+                                                                      {{30, 20, 50}, {30, 1, 50}}}) {
         const array<float> dy(out.size(), 1), factor(to.size(), 2);
         array<float> alone(to.size(), 3);
         sum_products(out, dy.data(), factor.data(), to, to, alone.data());

@@ -94,7 +94,8 @@ TEMPLATE_TEST_CASE("pow: a batch has the bits of its elements", "[power]", float
     for (extent i = 2; i < n; i += 2) x[i] = std::abs(x[i]);
     for (extent i = 0; i < n; i += kernels::lanes<T>) {
         alignas(64) T got[static_cast<std::size_t>(kernels::lanes<T>)];
-        kernels::store<T>(got, kernels::pow<T>(kernels::load<T>(x.data() + i), kernels::load<T>(y.data() + i)));
+        kernels::store<T>(got,
+                          kernels::pow<T>(kernels::load<T>(x.data() + i), kernels::load<T>(y.data() + i)));
         for (extent k = 0; k < kernels::lanes<T>; ++k) {
             const T alone = kernels::pow(x[i + k], y[i + k]);
             CHECK(check::same_bits(&got[k], &alone, 1));

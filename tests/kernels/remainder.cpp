@@ -55,8 +55,8 @@ TEMPLATE_TEST_CASE("floor_mod and floor_divide: against std::fmod", "[remainder]
     using T = TestType;
     using limits = std::numeric_limits<T>;
     std::vector<T> values;
-    for (T v : {T(0), limits::denorm_min(), limits::min(), T(0.1), T(0.5), T(1), T(3), T(7.25), T(1e6), T(1e7) + 1,
-                limits::max(), check::infinity<T>, check::nan<T>})
+    for (T v : {T(0), limits::denorm_min(), limits::min(), T(0.1), T(0.5), T(1), T(3), T(7.25), T(1e6),
+                T(1e7) + 1, limits::max(), check::infinity<T>, check::nan<T>})
         values.insert(values.end(), {v, -v});
     check::numbers next(7);
     for (int i = 0; i < 40; ++i) values.push_back(static_cast<T>(next() * std::exp2(12 * next())));
@@ -69,7 +69,8 @@ TEMPLATE_TEST_CASE("floor_mod and floor_divide: against std::fmod", "[remainder]
         }
 }
 
-TEMPLATE_TEST_CASE("floor_mod: one large quotient changes nothing for the others", "[remainder]", float, double) {
+TEMPLATE_TEST_CASE("floor_mod: one large quotient changes nothing for the others", "[remainder]", float,
+                   double) {
     using T = TestType;
     using batch = kernels::batch<T>;
     check::array<T> a(kernels::lanes<T>, 1), b(kernels::lanes<T>, 2);

@@ -35,8 +35,8 @@ std::vector<std::vector<double>> gradients(const std::vector<std::vector<double>
     workspace<double> w;
     w.scratch = scratch.data();
     using in = std::span<const dynamic_view<const double>>;
-    L{}.equivalent({}).backward(in(inputs), in(dys), in(dys), std::span<const dynamic_view<double>>(to), no_parameters{},
-                                no_parameters{}, w);
+    L{}.equivalent({}).backward(in(inputs), in(dys), in(dys), std::span<const dynamic_view<double>>(to),
+                                no_parameters{}, no_parameters{}, w);
     return sums;
 }
 using table = std::vector<std::vector<double>>;
@@ -110,7 +110,8 @@ TEST_CASE("average, max, min: shapes and faults") {
     REQUIRE(fault_of(average{}, {{2, 3}, {3}}) ==
             "layers/0 \"layer\" (average): inputs of one rank wanted, their shapes are [2, 3] and [3]");
     REQUIRE(fault_of(bespoke::max{}, {{2}, {3}}) ==
-            "layers/0 \"layer\" (max): inputs wanted whose extents are equal or 1, input 1 has the shape [3], those "
+            "layers/0 \"layer\" (max): inputs wanted whose extents are equal or 1, input 1 has the shape "
+            "[3], those "
             "before it have [2]");
     ask_everything(average{});
     ask_everything(bespoke::max{});
@@ -118,8 +119,9 @@ TEST_CASE("average, max, min: shapes and faults") {
 }
 
 namespace {
-inline constexpr auto middle = compose(input{"x", {2, 3}}, average{} | from("x", "x", "x") | named("m"),
-                                       bespoke::max{} | from("m", "x") | named("u"), bespoke::min{} | from("u", "x"));
+inline constexpr auto middle =
+    compose(input{"x", {2, 3}}, average{} | from("x", "x", "x") | named("m"),
+            bespoke::max{} | from("m", "x") | named("u"), bespoke::min{} | from("u", "x"));
 }
 
 TEST_CASE("average, max, min: composed") {

@@ -12,8 +12,19 @@ namespace {
 /// Numbers that meet each other in all ways.
 template <class T>
 std::vector<T> values() {
-    return {T(0),    T(-0.0),           T(0.5),            T(-0.5),      T(1),  T(-1), T(2),
-            T(-3),   check::infinity<T>, -check::infinity<T>, check::nan<T>, T(7), T(0.1)};
+    return {T(0),
+            T(-0.0),
+            T(0.5),
+            T(-0.5),
+            T(1),
+            T(-1),
+            T(2),
+            T(-3),
+            check::infinity<T>,
+            -check::infinity<T>,
+            check::nan<T>,
+            T(7),
+            T(0.1)};
 }
 
 template <class T>
@@ -103,8 +114,8 @@ TEST_CASE("larger, smaller: NaN wins, of equals the first; the gradient goes wit
 
 TEST_CASE("power: slopes where the formula has none") {
     const detail::power f;
-    CHECK(f.gradient<0>(1.0, 2.0, 0.0, 0.0) == 1);    // not 0 * infinity
-    CHECK(f.gradient<1>(1.0, 2.0, 0.0, 0.5) == 1);    // not 0 * -infinity
+    CHECK(f.gradient<0>(1.0, 2.0, 0.0, 0.0) == 1);  // not 0 * infinity
+    CHECK(f.gradient<1>(1.0, 2.0, 0.0, 0.5) == 1);  // not 0 * -infinity
     CHECK(f.gradient<1>(1.0, 2.0, 0.0, 0.0) == 1);
     CHECK(f.gradient<0>(1.0, 2.0, -3.0, 2.0) == -11);
     CHECK(std::isnan(f.gradient<1>(1.0, 2.0, -3.0, 2.0)));

@@ -30,7 +30,8 @@ void check_gradients_between(const L& layer, double low, double high, double sig
 
 template <class L>
 std::vector<float> of(const std::vector<float>& a, const std::vector<float>& b) {
-    return evaluate<float>(L{}, {{{static_cast<extent>(a.size())}, a}, {{static_cast<extent>(b.size())}, b}}).first();
+    return evaluate<float>(L{}, {{{static_cast<extent>(a.size())}, a}, {{static_cast<extent>(b.size())}, b}})
+        .first();
 }
 using floats = std::vector<float>;
 
@@ -48,17 +49,21 @@ TEST_CASE("broadcastable: values with every way of broadcasting") {
 TEST_CASE("broadcastable: by hand") {
     REQUIRE(of<divide_broadcastable>({1, -3, 5}, {2, 2, -4}) == floats{0.5f, -1.5f, -1.25f});
     // numpy.floor_divide, numpy.mod
-    REQUIRE(of<floor_div_broadcastable>({7, -7, 7, -7, 1, 6}, {2, 2, -2, -2, 0.1f, 3}) == floats{3, -4, -4, 3, 9, 2});
-    REQUIRE(of<mod_broadcastable>({7, -7, 7, -7, 5.5f, 6}, {2, 2, -2, -2, 2, 3}) == floats{1, 1, -1, -1, 1.5f, 0});
+    REQUIRE(of<floor_div_broadcastable>({7, -7, 7, -7, 1, 6}, {2, 2, -2, -2, 0.1f, 3}) ==
+            floats{3, -4, -4, 3, 9, 2});
+    REQUIRE(of<mod_broadcastable>({7, -7, 7, -7, 5.5f, 6}, {2, 2, -2, -2, 2, 3}) ==
+            floats{1, 1, -1, -1, 1.5f, 0});
     REQUIRE(of<pow_broadcastable>({2, -2, 9, 0, 4}, {3, 3, 0.5f, 0, -1}) == floats{8, -8, 3, 1, 0.25f});
-    const float nan = std::numeric_limits<float>::quiet_NaN(), infinity = std::numeric_limits<float>::infinity();
+    const float nan = std::numeric_limits<float>::quiet_NaN(),
+                infinity = std::numeric_limits<float>::infinity();
     REQUIRE(std::isnan(of<pow_broadcastable>({-1}, {0.5f})[0]));
     REQUIRE(std::isnan(of<max_broadcastable>({nan}, {1})[0]));
     REQUIRE(std::isnan(of<min_broadcastable>({1}, {nan})[0]));
     REQUIRE(of<divide_broadcastable>({1, -1}, {0, 0}) == floats{infinity, -infinity});
     REQUIRE(evaluate<float>(subtract_broadcastable{}, {{{2}, {1, 2}}, {{2, 1}, {10, 20}}}).first() ==
             floats{-9, -8, -19, -18});
-    REQUIRE(evaluate<float>(add_broadcastable{}, {{{0, 3}, {}}, {{3}, {1, 2, 3}}}).dimensions() == shape{0, 3});
+    REQUIRE(evaluate<float>(add_broadcastable{}, {{{0, 3}, {}}, {{3}, {1, 2, 3}}}).dimensions() ==
+            shape{0, 3});
 }
 
 TEST_CASE("broadcastable: gradients") {
@@ -74,7 +79,8 @@ TEST_CASE("broadcastable: gradients") {
     require_gradients(subtract_broadcastable{}, {{2, 3}, {3}}, {.arguments = {1, 0}});
     check_gradients_between(divide_broadcastable{}, 0.5, 2, -1);
     check_gradients_between(pow_broadcastable{}, 0.3, 2);
-    check_gradients_between(mod_broadcastable{}, 1.4, 1.9, -1);  // the quotient stays between -2 and -1, or there about
+    check_gradients_between(mod_broadcastable{}, 1.4, 1.9,
+                            -1);  // the quotient stays between -2 and -1, or there about
     REQUIRE_FALSE(is_differentiable<floor_div_broadcastable>);
     REQUIRE_FALSE(check_gradients(floor_div_broadcastable{}, {{2}, {2}}));
 }
@@ -88,8 +94,8 @@ TEST_CASE("max_broadcastable: of equal inputs the first has the gradient") {
     const std::vector<out> dxs{{da.data(), {3}, 1, 3}, {db.data(), {3}, 1, 3}};
     workspace<double> w;
     max_broadcastable{}.equivalent({}).backward(std::span<const in>(xs), std::span<const in>(xs),
-                                                std::span<const in>(dys), std::span<const out>(dxs), no_parameters{},
-                                                no_parameters{}, w);
+                                                std::span<const in>(dys), std::span<const out>(dxs),
+                                                no_parameters{}, no_parameters{}, w);
     REQUIRE(da == std::vector<double>{1, 0, 1});
     REQUIRE(db == std::vector<double>{0, 1, 0});
 }
@@ -97,22 +103,26 @@ TEST_CASE("max_broadcastable: of equal inputs the first has the gradient") {
 TEST_CASE("broadcastable: the same bits with threads where there is much to do") {
     const shape s{8, 40, 60};
     for (const shape& other : {s, shape{60}, shape{8, 1, 1}, shape{}}) {
-        evaluate<float>(divide_broadcastable{}, {{s, numbers<float>(3 * s.size())}, {other, numbers<float>(3 * other.size(), 2)}});
-        evaluate<float>(pow_broadcastable{}, {{other, numbers<float>(other.size()), true}, {s, numbers<float>(3 * s.size(), 2)}});
+        evaluate<float>(divide_broadcastable{},
+                        {{s, numbers<float>(3 * s.size())}, {other, numbers<float>(3 * other.size(), 2)}});
+        evaluate<float>(pow_broadcastable{},
+                        {{other, numbers<float>(other.size()), true}, {s, numbers<float>(3 * s.size(), 2)}});
     }
 }
 
 TEST_CASE("where_broadcastable: values") {
     const float nan = std::numeric_limits<float>::quiet_NaN();
-    REQUIRE(evaluate<float>(where_broadcastable{}, {{{5}, {1, 0, -0.0f, nan, 0.5f}},
-                                                    {{5}, {1, 2, 3, 4, 5}},
-                                                    {{1}, {9}}}).first() == floats{1, 9, 9, 4, 5});
-    const auto got = evaluate<float>(
-        where_broadcastable{}, {{{2, 1}, {1, 0, 0, 1}}, {{3}, {1, 2, 3, 4, 5, 6}}, {{1, 1, 3}, {10, 20, 30}, true}});
+    REQUIRE(evaluate<float>(where_broadcastable{},
+                            {{{5}, {1, 0, -0.0f, nan, 0.5f}}, {{5}, {1, 2, 3, 4, 5}}, {{1}, {9}}})
+                .first() == floats{1, 9, 9, 4, 5});
+    const auto got =
+        evaluate<float>(where_broadcastable{},
+                        {{{2, 1}, {1, 0, 0, 1}}, {{3}, {1, 2, 3, 4, 5, 6}}, {{1, 1, 3}, {10, 20, 30}, true}});
     REQUIRE(got.dimensions() == shape{1, 2, 3});
     REQUIRE(got.first() == floats{1, 2, 3, 10, 20, 30, 10, 20, 30, 4, 5, 6});
     // what is not taken does not matter
-    REQUIRE(evaluate<float>(where_broadcastable{}, {{{1}, {0}}, {{1}, {nan}}, {{1}, {3}}}).first() == floats{3});
+    REQUIRE(evaluate<float>(where_broadcastable{}, {{{1}, {0}}, {{1}, {nan}}, {{1}, {3}}}).first() ==
+            floats{3});
 }
 
 namespace {
@@ -147,8 +157,8 @@ struct chosen {
 }  // namespace
 
 TEST_CASE("where_broadcastable: gradients") {
-    for (const std::vector<shape>& shapes :
-         std::vector<std::vector<shape>>{{{3, 4}, {3, 4}}, {{4}, {3, 1}}, {{}, {2, 3, 4}}, {{2, 1, 5}, {}}, {{1}, {1}}})
+    for (const std::vector<shape>& shapes : std::vector<std::vector<shape>>{
+             {{3, 4}, {3, 4}}, {{4}, {3, 1}}, {{}, {2, 3, 4}}, {{2, 1, 5}, {}}, {{1}, {1}}})
         require_gradients(chosen{}, shapes);
     require_gradients(chosen{}, {{3, 4}}, {.arguments = {0, 0}});
 }
@@ -171,10 +181,12 @@ TEST_CASE("where_broadcastable: the gradient of each input, by hand") {
 
 TEST_CASE("broadcastable: shapes and faults") {
     REQUIRE(fault_of(divide_broadcastable{}, {{2, 3}, {2}}) ==
-            "layers/0 \"layer\" (divideBroadcastable): inputs wanted whose extents from the last axis on are equal or 1, "
+            "layers/0 \"layer\" (divideBroadcastable): inputs wanted whose extents from the last axis on are "
+            "equal or 1, "
             "input 1 has the shape [2], those before it have [2, 3]");
     REQUIRE(fault_of(where_broadcastable{}, {{2}, {3}, {3}}) ==
-            "layers/0 \"layer\" (whereBroadcastable): inputs wanted whose extents from the last axis on are equal or 1, "
+            "layers/0 \"layer\" (whereBroadcastable): inputs wanted whose extents from the last axis on are "
+            "equal or 1, "
             "input 1 has the shape [3], those before it have [2]");
     ask_everything(add_broadcastable{});
     ask_everything(pow_broadcastable{});
@@ -184,7 +196,8 @@ TEST_CASE("broadcastable: shapes and faults") {
 
 namespace {
 constexpr auto with_row(auto... outputs) {
-    return compose(input{"x", {16, 40}}, input{"row", {40}}, inner_product{.output_channels = 40} | from("x") | named("fc"),
+    return compose(input{"x", {16, 40}}, input{"row", {40}},
+                   inner_product{.output_channels = 40} | from("x") | named("fc"),
                    add_broadcastable{} | from("fc", "row") | named("sum"),
                    multiply_broadcastable{} | from("row", "sum") | named("product"),
                    subtract_broadcastable{} | from("product", "row") | named("y"), output{"y"}, outputs...);

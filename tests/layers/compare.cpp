@@ -64,14 +64,17 @@ TEST_CASE("comparisons: with every way of broadcasting") {
 
 TEST_CASE("comparisons: no gradient passes") {
     REQUIRE_FALSE((is_differentiable<equal> || is_differentiable<not_equal> || is_differentiable<less_than> ||
-                   is_differentiable<less_equal> || is_differentiable<greater_than> || is_differentiable<greater_equal> ||
-                   is_differentiable<logical_and> || is_differentiable<logical_or> || is_differentiable<logical_xor>));
-    REQUIRE(check_gradients(less_than{}, {{2}, {2}}).what == "no gradient passes this layer: differentiable = false");
+                   is_differentiable<less_equal> || is_differentiable<greater_than> ||
+                   is_differentiable<greater_equal> || is_differentiable<logical_and> ||
+                   is_differentiable<logical_or> || is_differentiable<logical_xor>));
+    REQUIRE(check_gradients(less_than{}, {{2}, {2}}).what ==
+            "no gradient passes this layer: differentiable = false");
 }
 
 TEST_CASE("comparisons: shapes and faults") {
     REQUIRE(fault_of(less_than{}, {{2, 3}, {2}}) ==
-            "layers/0 \"layer\" (lessThan): inputs wanted whose extents from the last axis on are equal or 1, input 1 has "
+            "layers/0 \"layer\" (lessThan): inputs wanted whose extents from the last axis on are equal or "
+            "1, input 1 has "
             "the shape [2], those before it have [2, 3]");
     REQUIRE(fault_of(logical_and{}, {{2}}) != "");
     REQUIRE(fault_of(equal{}, {{2}, {2}, {2}}) != "");
@@ -81,7 +84,8 @@ TEST_CASE("comparisons: shapes and faults") {
 
 namespace {
 constexpr auto threshold(auto... outputs) {
-    return compose(input{"x", {600}}, sigmoid{} | named("s"), greater_than{0.5f} | named("y"), output{"y"}, outputs...);
+    return compose(input{"x", {600}}, sigmoid{} | named("s"), greater_than{0.5f} | named("y"), output{"y"},
+                   outputs...);
 }
 inline constexpr auto fused = threshold();
 inline constexpr auto apart = threshold(output{"s"});

@@ -124,7 +124,8 @@ TEST_CASE("concat_nd: the examples of the specification") {
             std::vector<float>{1, 7, 2, 8, 3, 9, 4, 10, 5, 11, 6, 12});
     REQUIRE(evaluate<float>(concat_nd{.axis = -1}, {{{3, 2}, a}, {{3, 1}, {-1, -2, -3}, true}}).first() ==
             std::vector<float>{1, 2, -1, 3, 4, -2, 5, 6, -3});
-    REQUIRE(evaluate<float>(concat_nd{.axis = 1}, {{{3, 0}, {}}, {{3, 0}, {}}, {{3, 0}, {}}}).dimensions() == shape{3, 0});
+    REQUIRE(evaluate<float>(concat_nd{.axis = 1}, {{{3, 0}, {}}, {{3, 0}, {}}, {{3, 0}, {}}}).dimensions() ==
+            shape{3, 0});
 }
 
 TEST_CASE("stack: a new axis") {
@@ -170,7 +171,8 @@ TEST_CASE("concat_nd, stack: faults") {
             place + "(concatND): shapes wanted that differ in axis -1 only, the first is [2, 3], input 1 has [3, 3]");
     REQUIRE(fault_of(concat_nd{.axis = 0, .interleave = true}, {{2, 3}, {3, 3}}) ==
             place + "(concatND): inputs of one shape wanted to interleave, the first is [2, 3], input 1 has [3, 3]");
-    REQUIRE(fault_of(stack{2}, {{2}, {2}}) == place + "(stack): an axis from -2 to 1 wanted for the shape [2], 2 given");
+    REQUIRE(fault_of(stack{2}, {{2}, {2}}) ==
+            place + "(stack): an axis from -2 to 1 wanted for the shape [2], 2 given");
     REQUIRE(fault_of(stack{}, {{2}, {3}}) ==
             place + "(stack): inputs of one shape wanted, the first is [2], input 1 has [3]");
     const shape most{1, 1, 1, 1, 1, 1, 1, 1};

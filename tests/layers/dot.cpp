@@ -58,15 +58,16 @@ TEST_CASE("dot: gradients") {
 TEST_CASE("dot: faults") {
     const std::string place = "layers/0 \"layer\" (dot): ";
     for (const shape& s : {shape{3}, shape{3, 1}, shape{3, 2, 1}, shape{3, 1, 2}})
-        REQUIRE(fault_of(dot{}, {s, s}) ==
-                place + "inputs [.., C, 1, 1] wanted, the first has the shape " + std::string(sentence(s).view()));
+        REQUIRE(fault_of(dot{}, {s, s}) == place + "inputs [.., C, 1, 1] wanted, the first has the shape " +
+                                               std::string(sentence(s).view()));
     REQUIRE(fault_of(dot{}, {{3, 1, 1}, {2, 1, 1}}) ==
             place + "inputs of one shape wanted, their shapes are [3, 1, 1] and [2, 1, 1]");
     ask_everything(dot{});
 }
 
 namespace {
-inline constexpr auto likeness = compose(input{"x", {4, 1, 1}}, input{"z", {4, 1, 1}}, cosine | from("x", "z"));
+inline constexpr auto likeness =
+    compose(input{"x", {4, 1, 1}}, input{"z", {4, 1, 1}}, cosine | from("x", "z"));
 }
 
 TEST_CASE("dot: composed") {

@@ -97,11 +97,13 @@ TEST_CASE("broadcast_to_static, broadcast_to_like: gradients") {
 TEST_CASE("tile and the others: faults") {
     const std::string place = "layers/0 \"layer\" ";
     REQUIRE(fault_of(tile{}, {{2, 3}}) == place + "(tile): 1 to 2 reps wanted for the shape [2, 3], 0 given");
-    REQUIRE(fault_of(tile{{1, 1, 1}}, {{2, 3}}) == place + "(tile): 1 to 2 reps wanted for the shape [2, 3], 3 given");
+    REQUIRE(fault_of(tile{{1, 1, 1}}, {{2, 3}}) ==
+            place + "(tile): 1 to 2 reps wanted for the shape [2, 3], 3 given");
     REQUIRE(fault_of(tile{{0, 1}}, {{2, 3}}) == place + "(tile): reps from 1 up wanted, [0, 1] given");
     REQUIRE(fault_of(tile{{2}}, {{2, 3}, {2}}) ==
             place + "(tile): reps in its field wanted: those from a second input are not supported");
-    REQUIRE(fault_of(tile{{extent{1} << 40}}, {{extent{1} << 40}}) == place + "(tile): its output would be too large");
+    REQUIRE(fault_of(tile{{extent{1} << 40}}, {{extent{1} << 40}}) ==
+            place + "(tile): its output would be too large");
     REQUIRE(fault_of(sequence_repeat{}, {{2, 3, 4, 5}}) ==
             place + "(sequenceRepeat): an input of rank 5 or more wanted, its shape is [2, 3, 4, 5]");
     REQUIRE(fault_of(sequence_repeat{-1}, {{1, 1, 1, 1, 1}}) ==
@@ -109,9 +111,13 @@ TEST_CASE("tile and the others: faults") {
     REQUIRE(fault_of(broadcast_to_static{{2, -1}}, {{2, 1}}) ==
             place + "(broadcastToStatic): a targetShape from 0 up wanted, [2, -1] given");
     REQUIRE(fault_of(broadcast_to_static{{2, 3}}, {{2}}) ==
-            place + "(broadcastToStatic): an input wanted that can be repeated to the shape [2, 3], its shape is [2]");
-    REQUIRE(fault_of(broadcast_to_like{}, {{2, 3}, {3}}) ==
-            place + "(broadcastToLike): an input wanted that can be repeated to the shape [3], its shape is [2, 3]");
+            place +
+                "(broadcastToStatic): an input wanted that can be repeated to the shape [2, 3], its shape is "
+                "[2]");
+    REQUIRE(
+        fault_of(broadcast_to_like{}, {{2, 3}, {3}}) ==
+        place +
+            "(broadcastToLike): an input wanted that can be repeated to the shape [3], its shape is [2, 3]");
     for (extent e : hostile_extents()) {
         ask_everything(tile{{e}});
         ask_everything(tile{{e, e}});
@@ -122,9 +128,8 @@ TEST_CASE("tile and the others: faults") {
 }
 
 namespace {
-inline constexpr auto repeated =
-    compose(input{"x", {2, 1}}, broadcast_to_static{{2, 3}} | named("b"), tile{{2}} | named("t"),
-            broadcast_to_like{} | from("x", "t"));
+inline constexpr auto repeated = compose(input{"x", {2, 1}}, broadcast_to_static{{2, 3}} | named("b"),
+                                         tile{{2}} | named("t"), broadcast_to_like{} | from("x", "t"));
 }
 
 TEST_CASE("tile and the others: composed") {

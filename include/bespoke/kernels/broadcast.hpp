@@ -15,7 +15,7 @@ namespace bespoke::kernels {
 /// them: 0 where it is repeated. Along the last axis the steps are 0 or 1.
 template <std::size_t Count>
 struct broadcast_plan {
-    static constexpr std::size_t most = 2 * max_rank + 1;  ///< the examples are an axis too, `tile` splits each in two
+    static constexpr std::size_t most = 2 * max_rank + 1;  ///< the examples are an axis too, `tile` halves each
 
     std::size_t rank = 0;  ///< 0: one element
     extent extents[most]{};
@@ -123,22 +123,23 @@ void broadcast_map(const F& f, const broadcast_plan<Count>& plan, const std::arr
 }
 
 template <class F, class T, std::size_t Count, std::size_t... I>
-void reduce_runs(const F& f, const broadcast_plan<Count + 1>& plan, const std::array<const T*, Count>& xs, T* to,
-                 std::index_sequence<I...>) noexcept {
+void reduce_runs(const F& f, const broadcast_plan<Count + 1>& plan, const std::array<const T*, Count>& xs,
+                 T* to, std::index_sequence<I...>) noexcept {
     const bool to_moves = plan.moves(Count);
     each_run(plan, 0, plan.size(), [&](extent, extent n, const extent(&offset)[Count + 1]) {
         const run_operand<T> operands[]{{xs[I] + offset[I], plan.moves(I)}...};
         T* const target = to + offset[Count];
         if (to_moves)
             return for_each_batch<T>(
-                n, [&](extent i, auto in, auto put)
-                       __attribute__((always_inline)) { put(target + i, f(in(target + i), operands[I](i, in)...)); });
+                n, [&](extent i, auto in, auto put) __attribute__((always_inline)) {
+                    put(target + i, f(in(target + i), operands[I](i, in)...));
+                });
         batch<T> sum(T(0));
         const extent whole = n - n % lanes<T>;
         for_each_batch<T>(
             whole, [&](extent i, auto in, auto)
                        __attribute__((always_inline)) { sum = f(sum, operands[I](i, in)...); });
-        if (const extent rest = n - whole; rest > 0) {  // what f makes of the lanes without an element does not count
+        if (const extent rest = n - whole; rest > 0) {  // what f makes of lanes without an element does not count
             alignas(64) T kept[lanes<T>];
             sum.store_aligned(kept);
             const auto in = [rest](const T* p) { return load_partial(p, rest); };
@@ -165,8 +166,8 @@ void broadcast_map(const F& f, const broadcast_plan<Count>& plan, const std::arr
 /// Order: runs along the last joined axis in row-major order; an element of `to` that meets a whole run adds what
 /// `lanes` chains gave, as `sum` does. Threads split an axis along which `to` moves.
 template <class F, class T, std::size_t Count>
-void reduce_to(const F& f, const broadcast_plan<Count + 1>& plan, const std::array<const T*, Count>& xs, T* to,
-               thread_pool* threads = nullptr) noexcept {
+void reduce_to(const F& f, const broadcast_plan<Count + 1>& plan, const std::array<const T*, Count>& xs,
+               T* to, thread_pool* threads = nullptr) noexcept {
     if (plan.size() == 0) return;
     std::size_t split = plan.rank;
     for (std::size_t axis = plan.rank; axis-- > 0;)
@@ -174,13 +175,15 @@ void reduce_to(const F& f, const broadcast_plan<Count + 1>& plan, const std::arr
             split = axis;
     if (split == plan.rank || threads == nullptr || plan.size() < (1 << 14))
         return detail::reduce_runs(f, plan, xs, to, std::make_index_sequence<Count>{});
-    parallel_for(threads, plan.extents[split], split + 1 == plan.rank ? 512 : 1, [&](extent first, extent last) {
-        broadcast_plan<Count + 1> part = plan;
-        part.extents[split] = last - first;
-        std::array<const T*, Count> from = xs;
-        for (std::size_t s = 0; s < Count; ++s) from[s] += first * plan.steps[split][s];
-        detail::reduce_runs(f, part, from, to + first * plan.steps[split][Count], std::make_index_sequence<Count>{});
-    });
+    parallel_for(threads, plan.extents[split], split + 1 == plan.rank ? 512 : 1,
+                 [&](extent first, extent last) {
+                     broadcast_plan<Count + 1> part = plan;
+                     part.extents[split] = last - first;
+                     std::array<const T*, Count> from = xs;
+                     for (std::size_t s = 0; s < Count; ++s) from[s] += first * plan.steps[split][s];
+                     detail::reduce_runs(f, part, from, to + first * plan.steps[split][Count],
+                                         std::make_index_sequence<Count>{});
+                 });
 }
 
 }  // namespace bespoke::kernels

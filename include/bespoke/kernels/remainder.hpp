@@ -46,7 +46,8 @@ inline batch<T> fmod(const batch<T>& a, const batch<T>& b) noexcept {
 template <class T>
 inline batch<T> floor_mod(const batch<T>& a, const batch<T>& b) noexcept {
     const batch<T> zero(T(0)), r = detail::fmod<T>(a, b);
-    const batch<T> lift = xsimd::select(r < zero, xsimd::select(b < zero, zero, b), xsimd::select(b < zero, b, zero));
+    const batch<T> lift =
+        xsimd::select(r < zero, xsimd::select(b < zero, zero, b), xsimd::select(b < zero, b, zero));
     return xsimd::select(r == zero, kernels::copysign<T>(zero, b), r + lift);
 }
 

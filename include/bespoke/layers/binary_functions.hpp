@@ -9,10 +9,10 @@ namespace bespoke::detail {
 
 /// What is so of most of them.
 struct binary_function {
-    static constexpr bool independent = false;    ///< the slopes do not depend on a and b: they need not be there
-    static constexpr bool commutative = false;    ///< to the last bit
+    static constexpr bool independent = false;  ///< the slopes do not depend on a and b: they need not be there
+    static constexpr bool commutative = false;  ///< to the last bit
     static constexpr bool differentiable = true;
-    static constexpr bool averages = false;       ///< of several: the result is divided by their number
+    static constexpr bool averages = false;  ///< of several: the result is divided by their number
 };
 
 struct addition : binary_function {

@@ -38,8 +38,8 @@ constexpr outcome aligned_broadcast_shape(std::span<const shape> xs) {
         for (std::size_t back = 1; back <= std::min(xs[i].rank(), y.rank()); ++back) {
             const extent a = y.from_end(back), b = xs[i].from_end(back);
             if (a != b && a != 1 && b != 1)
-                return shape_fault("inputs wanted whose extents from the last axis on are equal or 1, input ", i,
-                                   " has the shape ", xs[i], ", those before it have ", y);
+                return shape_fault("inputs wanted whose extents from the last axis on are equal or 1, input ",
+                                   i, " has the shape ", xs[i], ", those before it have ", y);
             both.from_end(back) = a == 1 ? b : a;
         }
         y = both;
@@ -99,8 +99,9 @@ void map_blobs(const F& f, const std::array<dynamic_view<const T>, Count>& xs, c
 
 /// to = f(to, x0, x1, ...) for each element of `examples` results of the shape y; see kernels::reduce_to.
 template <class F, class T, std::size_t Count>
-void reduce_blobs(const F& f, const shape& y, extent examples, const std::array<dynamic_view<const T>, Count>& xs,
-                  const dynamic_view<T>& to, thread_pool* threads) noexcept {
+void reduce_blobs(const F& f, const shape& y, extent examples,
+                  const std::array<dynamic_view<const T>, Count>& xs, const dynamic_view<T>& to,
+                  thread_pool* threads) noexcept {
     std::array<dynamic_view<const T>, Count + 1> all{};
     std::array<const T*, Count> data{};
     for (std::size_t i = 0; i < Count; ++i) {
@@ -118,18 +119,19 @@ dynamic_view<const T> read_only(const dynamic_view<T>& v) {
 
 /// y = f(f(x0, x1), x2) and so on; of one blob, y is that.
 template <class F, class T>
-[[gnu::noinline]] void combine(const F& f, std::span<const dynamic_view<const T>> xs, const dynamic_view<T>& y,
-                               thread_pool* threads) noexcept {
+[[gnu::noinline]] void combine(const F& f, std::span<const dynamic_view<const T>> xs,
+                               const dynamic_view<T>& y, thread_pool* threads) noexcept {
     using kernels::batch;
     const auto finish = [&](extent first, extent last) {
         for (std::size_t k = 2; k < xs.size(); ++k) {
             const std::array both{read_only(y), xs[k]};
-            kernels::broadcast_map(f, plan_blobs(y.dimensions, y.examples, both), {both[0].data, both[1].data}, y.data,
-                                   first, last);
+            kernels::broadcast_map(f, plan_blobs(y.dimensions, y.examples, both),
+                                   {both[0].data, both[1].data}, y.data, first, last);
         }
         if constexpr (F::averages) {
             const batch<T> count(static_cast<T>(xs.size()));
-            kernels::map(last - first, [&](const batch<T>& v) { return v / count; }, y.data + first, y.data + first);
+            kernels::map(
+                last - first, [&](const batch<T>& v) { return v / count; }, y.data + first, y.data + first);
         }
     };
     if (xs.size() == 1)
@@ -140,14 +142,17 @@ template <class F, class T>
 
 /// Adds to da and db, where they are wanted, the gradient of y = f(a, b). y has `examples` of the shape of dy.
 template <class F, class T>
-[[gnu::noinline]] void combine_backward(const F& f, const dynamic_view<const T>& a, const dynamic_view<const T>& b,
-                                        const dynamic_view<const T>& dy, const dynamic_view<T>& da,
-                                        const dynamic_view<T>& db, thread_pool* threads) noexcept {
+[[gnu::noinline]] void combine_backward(const F& f, const dynamic_view<const T>& a,
+                                        const dynamic_view<const T>& b, const dynamic_view<const T>& dy,
+                                        const dynamic_view<T>& da, const dynamic_view<T>& db,
+                                        thread_pool* threads) noexcept {
     using kernels::batch;
-    const auto add = [&]<std::size_t Input>(std::integral_constant<std::size_t, Input>, const dynamic_view<T>& to) {
+    const auto add = [&]<std::size_t Input>(std::integral_constant<std::size_t, Input>,
+                                            const dynamic_view<T>& to) {
         if (!to) return;
         if constexpr (F::independent)
-            reduce_blobs([&](const batch<T>& sum, const batch<T>& d) { return f.template gradient<Input>(sum, d, d, d); },
+            reduce_blobs([&](const batch<T>& sum,
+                             const batch<T>& d) { return f.template gradient<Input>(sum, d, d, d); },
                          dy.dimensions, dy.examples, std::array{dy}, to, threads);
         else
             reduce_blobs([&](const batch<T>& sum, const batch<T>& d, const batch<T>& v,
@@ -158,11 +163,12 @@ template <class F, class T>
     add(std::integral_constant<std::size_t, 1>{}, db);
 }
 
-/// The same for `combine` of any number of blobs. Of more than two, whose slopes depend on them: `scratch` has one array
-/// of the size of y less than there are blobs, for the results on the way and their gradient.
+/// The same for `combine` of any number of blobs. Of more than two, whose slopes depend on them: `scratch` has one
+/// array of the size of y less than there are blobs, for the results on the way and their gradient.
 template <class F, class T>
-void combine_all_backward(const F& f, std::span<const dynamic_view<const T>> xs, const dynamic_view<const T>& dy,
-                          std::span<const dynamic_view<T>> dxs, T* scratch, thread_pool* threads) noexcept {
+void combine_all_backward(const F& f, std::span<const dynamic_view<const T>> xs,
+                          const dynamic_view<const T>& dy, std::span<const dynamic_view<T>> dxs, T* scratch,
+                          thread_pool* threads) noexcept {
     using kernels::batch;
     const dynamic_view<T> unwanted{};
     const std::size_t n = xs.size();
@@ -171,14 +177,15 @@ void combine_all_backward(const F& f, std::span<const dynamic_view<const T>> xs,
         const batch<T> count(static_cast<T>(F::averages ? n : 1));
         for (const auto& dx : dxs)
             if (dx)
-                reduce_blobs([&](const batch<T>& sum, const batch<T>& d) { return sum + d / count; }, dy.dimensions,
-                             dy.examples, std::array{dy}, dx, threads);
+                reduce_blobs([&](const batch<T>& sum, const batch<T>& d) { return sum + d / count; },
+                             dy.dimensions, dy.examples, std::array{dy}, dx, threads);
     } else if (n == 1) {
         combine_backward(addition{}, xs[0], xs[0], dy, dxs[0], unwanted, threads);
     } else {
         const extent size = dy.total();
         const auto at = [&](std::size_t i) {
-            return dynamic_view<T>{scratch + static_cast<extent>(i) * size, dy.dimensions, dy.examples, dy.size()};
+            return dynamic_view<T>{scratch + static_cast<extent>(i) * size, dy.dimensions, dy.examples,
+                                   dy.size()};
         };
         for (std::size_t k = 1; k + 1 < n; ++k)
             map_blobs(f, std::array{k == 1 ? xs[0] : read_only(at(k - 2)), xs[k]}, at(k - 1), threads);
@@ -215,7 +222,8 @@ void finish_binary(const output_block<T>& block, const finishing<T>& with, T alp
         T* const row = block.data + i * block.stride;
         const extent at = with.offset + i * block.stride;
         if (with.other == nullptr)
-            kernels::map(block.columns, [&](const batch<T>& v) { return f(v, batch<T>(alpha)); }, row, row);
+            kernels::map(
+                block.columns, [&](const batch<T>& v) { return f(v, batch<T>(alpha)); }, row, row);
         for (extent j = 0; j < block.columns && with.other != nullptr;) {
             extent some = block.columns - j;
             const T* other = with.other + at + j;
@@ -224,8 +232,9 @@ void finish_binary(const output_block<T>& block, const finishing<T>& with, T alp
                 other = with.other + (at + j) / size * with.other_size + column;
                 some = std::min(some, with.other_size - column);
             }
-            kernels::for_each_batch<T>(
-                some, [&](extent k, auto in, auto out) { out(row + j + k, f(in(row + j + k), in(other + k))); });
+            kernels::for_each_batch<T>(some, [&](extent k, auto in, auto out) {
+                out(row + j + k, f(in(row + j + k), in(other + k)));
+            });
             j += some;
         }
     }

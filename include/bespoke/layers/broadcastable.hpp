@@ -49,7 +49,8 @@ struct pow_broadcastable : detail::broadcastable<detail::power> {
     friend bool operator==(const pow_broadcastable&, const pow_broadcastable&) = default;
 };
 
-/// y = the smaller one, NaN where either is. The gradient goes to the one that is taken, the first where both are equal.
+/// y = the smaller one, NaN where either is. The gradient goes to the one that is taken, the first where both are
+/// equal.
 struct min_broadcastable : detail::broadcastable<detail::smaller> {
     static constexpr auto key = "minBroadcastable";
     friend bool operator==(const min_broadcastable&, const min_broadcastable&) = default;
@@ -61,7 +62,8 @@ struct max_broadcastable : detail::broadcastable<detail::larger> {
     friend bool operator==(const max_broadcastable&, const max_broadcastable&) = default;
 };
 
-/// y = a where the condition is not 0, else b: inputs condition, a, b. NaN is not 0. No gradient passes to the condition.
+/// y = a where the condition is not 0, else b: inputs condition, a, b. NaN is not 0. No gradient passes to the
+/// condition.
 struct where_broadcastable {
     static constexpr auto key = "whereBroadcastable";
     static constexpr auto fields = std::tuple{};
@@ -87,7 +89,8 @@ struct where_broadcastable {
                 detail::reduce_blobs(
                     [k](const batch& sum, const batch& d, const batch& condition) {
                         const batch more = sum + d;
-                        return kernels::select(condition == batch(0), k == 1 ? sum : more, k == 1 ? more : sum);
+                        return kernels::select(condition == batch(0), k == 1 ? sum : more,
+                                               k == 1 ? more : sum);
                     },
                     dy.dimensions, dy.examples, std::array{decltype(xs[0])(dy), xs[0]}, dxs[k], w.threads);
     }

@@ -29,8 +29,8 @@ constexpr outcome joined_shape(std::span<const shape> xs, std::size_t axis, exte
             y[axis] += more;
         }
         if (!fits)
-            return shape_fault("shapes wanted that differ in axis ", name, " only, the first is ", xs[0], ", input ", i,
-                               " has ", xs[i]);
+            return shape_fault("shapes wanted that differ in axis ", name, " only, the first is ", xs[0],
+                               ", input ", i, " has ", xs[i]);
     }
     return y;
 }
@@ -143,8 +143,8 @@ struct concat_nd {
             return value_fault("an axis of its inputs wanted, ", axis, " given for the shape ", xs[0]);
         for (std::size_t i = 1; interleave && i < xs.size(); ++i)
             if (!(xs[i] == xs[0]))
-                return shape_fault("inputs of one shape wanted to interleave, the first is ", xs[0], ", input ", i,
-                                   " has ", xs[i]);
+                return shape_fault("inputs of one shape wanted to interleave, the first is ", xs[0],
+                                   ", input ", i, " has ", xs[i]);
         return detail::joined_shape(xs, detail::axis_of(axis, xs[0].rank()), axis);
     }
 
@@ -183,11 +183,12 @@ struct stack {
         if (x.rank() == max_rank)
             return shape_fault("inputs of rank ", max_rank - 1, " or less wanted, the first is ", x);
         if (axis < -rank || axis >= rank)
-            return value_fault("an axis from ", -rank, " to ", rank - 1, " wanted for the shape ", x, ", ", axis,
-                               " given");
+            return value_fault("an axis from ", -rank, " to ", rank - 1, " wanted for the shape ", x, ", ",
+                               axis, " given");
         for (std::size_t i = 1; i < xs.size(); ++i)
             if (!(xs[i] == x))
-                return shape_fault("inputs of one shape wanted, the first is ", x, ", input ", i, " has ", xs[i]);
+                return shape_fault("inputs of one shape wanted, the first is ", x, ", input ", i, " has ",
+                                   xs[i]);
         shape y;
         for (std::size_t a = 0; a <= x.rank(); ++a) {
             if (a == detail::axis_of(axis, x.rank() + 1)) y.push_back(static_cast<extent>(xs.size()));

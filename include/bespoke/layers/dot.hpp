@@ -23,7 +23,8 @@ struct dot {
         const shape& x = xs[0];
         if (x.rank() < 3 || x.from_end(2) != 1 || x.from_end(1) != 1)
             return shape_fault("inputs [.., C, 1, 1] wanted, the first has the shape ", x);
-        if (!(xs[1] == x)) return shape_fault("inputs of one shape wanted, their shapes are ", x, " and ", xs[1]);
+        if (!(xs[1] == x))
+            return shape_fault("inputs of one shape wanted, their shapes are ", x, " and ", xs[1]);
         shape y = x;
         y.from_end(3) = 1;
         return y;
@@ -37,7 +38,8 @@ struct dot {
         thread_pool* threads = rows * y.examples * n < (1 << 14) ? nullptr : w.threads;
         parallel_for(threads, rows * y.examples, 1, [&](extent first, extent last) {
             for (extent i = first; i < last; ++i) {
-                const T *a = xs[0].example(i / rows) + i % rows * n, *b = xs[1].example(i / rows) + i % rows * n;
+                const T *a = xs[0].example(i / rows) + i % rows * n,
+                        *b = xs[1].example(i / rows) + i % rows * n;
                 y.data[i] = kernels::dot(n, a, b) * inverse_lengths(n, a, b);
             }
         });
@@ -59,7 +61,8 @@ struct dot {
                         T* to = dx.example(e) + row * n;
                         kernels::accumulate_scaled(n, dy * inverse, other, to);
                         if (const T square = kernels::dot(n, x, x); cosine_similarity && inverse != 0)
-                            kernels::accumulate_scaled(n, -(dy * inverse * kernels::dot(n, x, other)) / square, x, to);
+                            kernels::accumulate_scaled(
+                                n, -(dy * inverse * kernels::dot(n, x, other)) / square, x, to);
                     }
             });
         }

@@ -10,8 +10,9 @@ namespace detail {
 constexpr fault wrong_channel_shape(std::string_view name, const shape& given, const shape& x) {
     const shape image{x.from_end(3), x.from_end(2), x.from_end(1)}, each{1, x.from_end(2), x.from_end(1)};
     if (given == shape{1} || given == shape{image[0]} || given == image || given == each) return {};
-    return shape_fault("a ", name, " [1], [C], [1, H, W] or [C, H, W] wanted that meets an input of the shape ", x,
-                       ", ", given, " given");
+    return shape_fault("a ", name,
+                       " [1], [C], [1, H, W] or [C, H, W] wanted that meets an input of the shape ", x, ", ",
+                       given, " given");
 }
 
 /// A parameter as it meets x: its one axis is that of the channels.
@@ -46,8 +47,9 @@ struct scale {
         T scale, bias;
     };
     template <class T>
-    static constexpr auto parameter_fields = std::array{parameter_field{"scale", &parameters<T>::scale, initial::one},
-                                                        parameter_field{"bias", &parameters<T>::bias, initial::zero}};
+    static constexpr auto parameter_fields =
+        std::array{parameter_field{"scale", &parameters<T>::scale, initial::one},
+                   parameter_field{"bias", &parameters<T>::bias, initial::zero}};
 
     constexpr outcome output_shape(const shape& x) const {
         if (x.rank() < 3) return shape_fault("an input of rank 3 or more wanted, its shape is ", x);
@@ -89,9 +91,10 @@ struct scale {
         using batch = kernels::batch<typename X::value_type>;
         const auto factor = detail::channel_view(p.scale, x.examples);
         if (has_bias)
-            detail::map_blobs([](const batch& v, const batch& a, const batch& b) { return kernels::fma(v, a, b); },
-                              std::array{erased(x), factor, detail::channel_view(p.bias, x.examples)}, erased(y),
-                              w.threads);
+            detail::map_blobs(
+                [](const batch& v, const batch& a, const batch& b) { return kernels::fma(v, a, b); },
+                std::array{erased(x), factor, detail::channel_view(p.bias, x.examples)}, erased(y),
+                w.threads);
         else
             detail::map_blobs(detail::product{}, std::array{erased(x), factor}, erased(y), w.threads);
     }
@@ -101,11 +104,11 @@ struct scale {
         const dynamic_view<const T> g = dy;
         auto factor = dp.scale;
         if (factor) factor = detail::channel_view(factor, x.examples);
-        detail::combine_backward<detail::product, T>({}, x, detail::channel_view(p.scale, x.examples), g, dx, factor,
-                                                     w.threads);
+        detail::combine_backward<detail::product, T>({}, x, detail::channel_view(p.scale, x.examples), g, dx,
+                                                     factor, w.threads);
         if (dp.bias)
-            detail::combine_backward<detail::addition, T>({}, g, g, g, {}, detail::channel_view(dp.bias, x.examples),
-                                                          w.threads);
+            detail::combine_backward<detail::addition, T>(
+                {}, g, g, g, {}, detail::channel_view(dp.bias, x.examples), w.threads);
     }
     friend bool operator==(const scale&, const scale&) = default;
 
@@ -131,14 +134,18 @@ struct bias {
         T bias;
     };
     template <class T>
-    static constexpr auto parameter_fields = std::array{parameter_field{"bias", &parameters<T>::bias, initial::zero}};
+    static constexpr auto parameter_fields =
+        std::array{parameter_field{"bias", &parameters<T>::bias, initial::zero}};
 
     constexpr outcome output_shape(const bespoke::shape& x) const {
         if (x.rank() < 3) return shape_fault("an input of rank 3 or more wanted, its shape is ", x);
         const fault wrong = detail::wrong_channel_shape("shape", shape, x);
-        return wrong.what.view().empty() ? outcome(x) : outcome(wrong);
+        if (!wrong.what.view().empty()) return wrong;
+        return x;
     }
-    constexpr parameters<bespoke::shape> parameter_shapes(const bespoke::shape&) const { return {.bias = shape}; }
+    constexpr parameters<bespoke::shape> parameter_shapes(const bespoke::shape&) const {
+        return {.bias = shape};
+    }
 
     /// One a channel: as batch normalisation, it finishes the layer before it.
     constexpr bool finishes(std::span<const bespoke::shape> xs) const {

@@ -14,7 +14,8 @@ constexpr outcome broadcast_to(const shape& x, const shape& target) {
     for (std::size_t back = 1; fits && back <= x.rank(); ++back)
         fits = x.from_end(back) == 1 || x.from_end(back) == target.from_end(back);
     if (!fits)
-        return shape_fault("an input wanted that can be repeated to the shape ", target, ", its shape is ", x);
+        return shape_fault("an input wanted that can be repeated to the shape ", target, ", its shape is ",
+                           x);
     return target;
 }
 
@@ -24,7 +25,8 @@ void repeat_to(const X& x, const dynamic_view<T>& y, thread_pool* threads) noexc
     map_blobs([](const kernels::batch<T>& v) { return v; }, std::array{x}, y, threads);
 }
 template <class T>
-void repeat_to_backward(const dynamic_view<const T>& dy, const dynamic_view<T>& dx, thread_pool* threads) noexcept {
+void repeat_to_backward(const dynamic_view<const T>& dy, const dynamic_view<T>& dx,
+                        thread_pool* threads) noexcept {
     if (dx) combine_backward<addition, T>({}, dy, dy, dy, dx, {}, threads);
 }
 
@@ -65,7 +67,9 @@ struct broadcast_to_like {
     static constexpr bool batched = true;
     static constexpr backward_needs needs{.input = false, .output = false};
 
-    constexpr outcome output_shape(std::span<const shape> xs) const { return detail::broadcast_to(xs[0], xs[1]); }
+    constexpr outcome output_shape(std::span<const shape> xs) const {
+        return detail::broadcast_to(xs[0], xs[1]);
+    }
     template <class Xs, class Ys, class P, class W>
     void forward(Xs xs, Ys ys, const P&, W& w) const noexcept {
         detail::repeat_to(xs[0], ys[0], w.threads);
@@ -96,7 +100,8 @@ struct tile {
             return fault{errc::unsupported,
                          sentence("reps in its field wanted: those from a second input are not supported")};
         if (reps.rank() < 1 || reps.rank() > x.rank())
-            return value_fault("1 to ", x.rank(), " reps wanted for the shape ", x, ", ", reps.rank(), " given");
+            return value_fault("1 to ", x.rank(), " reps wanted for the shape ", x, ", ", reps.rank(),
+                               " given");
         shape y = x;
         for (std::size_t back = 1; back <= reps.rank(); ++back) {
             if (reps.from_end(back) < 1) return value_fault("reps from 1 up wanted, ", reps, " given");
@@ -110,10 +115,10 @@ struct tile {
     void forward(Xs xs, Ys ys, const P&, W& w) const noexcept {
         using T = typename Ys::value_type::value_type;
         const auto& y = ys[0];
-        const auto plan = plan_of<1>(xs[0].dimensions, y.dimensions, y.examples, {{{xs[0].stride, 1}}});
+        const auto plan = plan_of<1>(xs[0].dimensions, y.dimensions, y.examples, {{{xs[0].stride, true}}});
         parallel_for(w.threads, y.total(), 4096, [&](extent begin, extent end) {
-            kernels::broadcast_map([](const kernels::batch<T>& v) { return v; }, plan, std::array{xs[0].data}, y.data,
-                                   begin, end);
+            kernels::broadcast_map([](const kernels::batch<T>& v) { return v; }, plan, std::array{xs[0].data},
+                                   y.data, begin, end);
         });
     }
     template <class Xs, class Ys, class Dys, class Dxs, class P, class Dp, class W>
@@ -122,7 +127,8 @@ struct tile {
         const auto &dy = dys[0], &dx = dxs[0];
         const extent size = dy.dimensions.size();
         if (!dx) return;
-        const auto plan = plan_of<2>(dx.dimensions, dy.dimensions, dy.examples, {{{size, 0}, {dx.stride, 1}}});
+        const auto plan =
+            plan_of<2>(dx.dimensions, dy.dimensions, dy.examples, {{{size, false}, {dx.stride, true}}});
         kernels::reduce_to([](const batch& sum, const batch& d) { return sum + d; }, plan,
                            std::array{decltype(dys[0].data)(dy.data)}, dx.data, w.threads);
     }
