@@ -84,7 +84,7 @@ struct where_broadcastable {
     void backward(Xs xs, Ys, Dys dys, Dxs dxs, const P&, const Dp&, W& w) const noexcept {
         using batch = kernels::batch<typename Dxs::value_type::value_type>;
         const auto& dy = dys[0];
-        for (std::size_t k : {1, 2})
+        for (std::size_t k = 1; k < 3; ++k)
             if (dxs[k])
                 detail::reduce_blobs(
                     [k](const batch& sum, const batch& d, const batch& condition) {

@@ -124,7 +124,8 @@ struct tile {
     template <class Xs, class Ys, class Dys, class Dxs, class P, class Dp, class W>
     void backward(Xs, Ys, Dys dys, Dxs dxs, const P&, const Dp&, W& w) const noexcept {
         using batch = kernels::batch<typename Dxs::value_type::value_type>;
-        const auto &dy = dys[0], &dx = dxs[0];
+        const auto& dy = dys[0];
+        const auto& dx = dxs[0];
         const extent size = dy.dimensions.size();
         if (!dx) return;
         const auto plan =
