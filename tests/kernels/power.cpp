@@ -71,3 +71,15 @@ TEMPLATE_TEST_CASE("pow: special values are those of std::pow", "[math]", float,
             }
         }
 }
+
+TEMPLATE_TEST_CASE("pow: whole numbers are exact", "[math]", float, double) {
+    using T = TestType;
+    for (int x = -20; x <= 20; ++x) {
+        T product = 1;
+        for (int n = 0; n <= 5; ++n, product *= static_cast<T>(x))
+            CHECK(kernels::pow(static_cast<T>(x), static_cast<T>(n)) == product);
+    }
+    CHECK(kernels::pow(T(2), T(-3)) == T(0.125));
+    CHECK(kernels::pow(T(-2), T(-3)) == T(-0.125));
+    CHECK(kernels::pow(T(6.25), T(0.5)) == T(2.5));
+}

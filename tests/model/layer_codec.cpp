@@ -158,6 +158,39 @@ std::vector<sample> samples() {
         {vector, R"("tan": {})"},
         {vector, R"("tanh": {})"},
         {image, R"("upperTriangular": {"k": "1"})"},
+        // several blobs element by element, and what repeats or joins them
+        {vector, R"("addBroadcastable": {})", R"(["x", "x"])"},
+        {vector, R"("subtractBroadcastable": {})", R"(["x", "x"])"},
+        {vector, R"("multiplyBroadcastable": {})", R"(["x", "x"])"},
+        {vector, R"("divideBroadcastable": {})", R"(["x", "x"])"},
+        {vector, R"("floorDivBroadcastable": {})", R"(["x", "x"])"},
+        {vector, R"("modBroadcastable": {})", R"(["x", "x"])"},
+        {vector, R"("powBroadcastable": {})", R"(["x", "x"])"},
+        {vector, R"("minBroadcastable": {})", R"(["x", "x"])"},
+        {vector, R"("maxBroadcastable": {})", R"(["x", "x"])"},
+        {vector, R"("logicalAnd": {})", R"(["x", "x"])"},
+        {vector, R"("logicalOr": {})", R"(["x", "x"])"},
+        {vector, R"("logicalXor": {})", R"(["x", "x"])"},
+        {vector, R"("max": {})", R"(["x", "x"])"},
+        {vector, R"("min": {})", R"(["x", "x"])"},
+        {vector, R"("average": {})", R"(["x", "x"])"},
+        {vector, R"("broadcastToLike": {})", R"(["x", "x"])"},
+        {vector, R"("whereBroadcastable": {})", R"(["x", "x", "x"])"},
+        {vector, R"("equal": {"alpha": 0.5})"},
+        {vector, R"("notEqual": {"alpha": 0.5})"},
+        {vector, R"("lessThan": {"alpha": 0.5})"},
+        {vector, R"("lessEqual": {"alpha": 0.5})"},
+        {vector, R"("greaterThan": {"alpha": 0.5})"},
+        {vector, R"("greaterEqual": {"alpha": 0.5})"},
+        {R"(["2", "1", "1"])", R"("dot": {"cosineSimilarity": true})", R"(["x", "x"])"},
+        {image, R"("bias": {"shape": ["2"], "bias": )" + weights(2) + "}"},
+        {image, R"("scale": {"shapeScale": ["1", "4", "4"], "hasBias": true, "shapeBias": ["2"], "scale": )" +
+                    weights(16) + R"(, "bias": )" + weights(2) + "}"},
+        {vector, R"("broadcastToStatic": {"targetShape": ["3", "2"]})"},
+        {image, R"("tile": {"reps": ["2", "1", "3"]})"},
+        {vector, R"("stack": {"axis": "-1"})", R"(["x", "x"])"},
+        {image, R"("concatND": {"axis": "1", "interleave": true})", R"(["x", "x"])"},
+        {R"(["3", "1", "2", "1", "1"])", R"("sequenceRepeat": {"nRepetitions": "2"})"},
     };
 }
 
@@ -250,6 +283,45 @@ TEST_CASE("element-wise layers, sums and what keeps parts of matrices are loaded
     for (std::size_t i = 0; i < 4; ++i) deep(i, 0, 0) = static_cast<float>(i);
     CHECK((run(R"("reorganizeData": {"mode": "DEPTH_TO_SPACE", "blockSize": 2})", deep) ==
            tensor<float>{{{0, 1}, {2, 3}}}));
+}
+
+TEST_CASE("what takes several blobs element by element is loaded and run") {
+    const auto filled = [](const std::vector<std::size_t>& dimensions, const std::vector<float>& values) {
+        auto t = tensor<float>::from_shape(dimensions);
+        std::copy(values.begin(), values.end(), t.begin());
+        return t;
+    };
+    const auto run = [](const std::string& shape, const std::string& layers, const tensor<float>& x) {
+        model m = parse(network_text(layers, shape));
+        return m.predict({{"x", x}}).get<tensor<float>>("y");
+    };
+    const auto layer = [](const std::string& inputs, const std::string& output, const std::string& type) {
+        return R"({"name": ")" + output + R"(", "input": [)" + inputs + R"(], "output": [")" + output + R"("], )" + type +
+               "}";
+    };
+    const std::string rank5 = R"(["1", "1", "2", "1", "2"])", row = R"(["2"])";
+    // 2^x where x > 2, else x; minus x
+    const std::string chain = layer(R"("x")", "big", R"("greaterThan": {"alpha": 2})") + "," +
+                              layer(R"("x")", "zero", R"("multiply": {"alpha": 0})") + "," +
+                              layer(R"("zero")", "base", R"("add": {"alpha": 2})") + "," +
+                              layer(R"("base", "x")", "power", R"("powBroadcastable": {})") + "," +
+                              layer(R"("big", "power", "x")", "some", R"("whereBroadcastable": {})") + "," +
+                              layer(R"("some", "x")", "y", R"("subtractBroadcastable": {})");
+    CHECK((run(row, chain, filled({2}, {1, 3})) == filled({2}, {0, 5})));
+    CHECK((run(rank5, layer_text(R"("scale": {"shapeScale": [2], "scale": {"floatValue": [2, 3]}, "hasBias": true,
+                                  "shapeBias": [1, 1, 2], "bias": {"floatValue": [0.5, 1]}})"),
+               filled({1, 1, 2, 1, 2}, {1, 2, 3, 4})) == filled({1, 1, 2, 1, 2}, {2.5, 5, 9.5, 13})));
+    CHECK((run(rank5, layer_text(R"("bias": {"shape": [2], "bias": {"floatValue": [10, 20]}})"),
+               filled({1, 1, 2, 1, 2}, {1, 2, 3, 4})) == filled({1, 1, 2, 1, 2}, {11, 12, 23, 24})));
+    CHECK((run(row, layer_text(R"("tile": {"reps": [2]})"), filled({2}, {1, 2})) == filled({4}, {1, 2, 1, 2})));
+    CHECK((run(row, layer_text(R"("broadcastToStatic": {"targetShape": [2, 2]})"), filled({2}, {1, 2})) ==
+           filled({2, 2}, {1, 2, 1, 2})));
+    CHECK((run(row, layer(R"("x", "x")", "y", R"("concatND": {"interleave": true})"), filled({2}, {1, 2})) ==
+           filled({4}, {1, 1, 2, 2})));
+    CHECK((run(row, layer(R"("x", "x")", "y", R"("stack": {"axis": -1})"), filled({2}, {1, 2})) ==
+           filled({2, 2}, {1, 1, 2, 2})));
+    CHECK((run(R"(["2", "1", "1"])", layer(R"("x", "x")", "y", R"("dot": {})"), filled({2, 1, 1}, {3, 4})) ==
+           filled({1, 1, 1}, {25})));
 }
 
 TEST_CASE("defaults that are spelled out and numbers as numbers mean the same") {

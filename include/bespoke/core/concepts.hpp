@@ -368,8 +368,8 @@ template <class L>
 constexpr bool can_finish(const L& layer, std::span<const shape> inputs) {
     if constexpr (elementwise_layer<L>)
         return true;
-    else if constexpr (requires { layer.finishes(inputs); })
-        return layer.finishes(inputs);
+    else if constexpr (requires { performer(layer, inputs[0]).finishes(inputs); })
+        return performer(layer, inputs[0]).finishes(inputs);
     else
         return false;
 }

@@ -143,7 +143,7 @@ void call_backward(engine_state<T>& e, const void* erased, std::size_t step, wor
 
 template <class T, layer L>
 void finish_layer(const void* erased, const output_block<T>& block, const finishing<T>& with) noexcept {
-    static_cast<const L*>(erased)->finish(block, with);
+    performer(*static_cast<const L*>(erased), *with.dimensions).finish(block, with);
 }
 
 template <class T, layer L>
@@ -153,7 +153,7 @@ constexpr layer_functions<T> list_functions() {
         f.map = &map_elements<T, L>;
     } else if constexpr (!same_elements_layer<L>) {
         f.forward = &call_forward<T, L>;
-        if constexpr (requires(const L& l, std::span<const shape> xs) { l.finishes(xs); })
+        if constexpr (requires(const performer_t<L>& l, std::span<const shape> xs) { l.finishes(xs); })
             f.finish = &finish_layer<T, L>;
     }
     if constexpr (is_measured<T, L>) f.measure = &measure_layer<T, L>;
