@@ -65,6 +65,7 @@ TEMPLATE_TEST_CASE("simd: every second lane", "[simd]", float, double) {
     const array<T> x(2 * w, 1);
     const auto a = kernels::load(x.data()), b = kernels::load(x.data() + w);
     for (extent i = 0; i < w; ++i) {
+        CHECK(kernels::reversed_lanes<T>(a).get(static_cast<std::size_t>(i)) == x[kernels::lanes<T> - 1 - i]);
         CHECK(kernels::even_lanes<T>(a, b).get(static_cast<std::size_t>(i)) == x[2 * i]);
         CHECK(kernels::odd_lanes<T>(a, b).get(static_cast<std::size_t>(i)) == x[2 * i + 1]);
     }

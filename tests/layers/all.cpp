@@ -29,7 +29,12 @@ TEST_CASE("core_layers: every key once") {
                             "copy", "embedding", "embeddingND", "expandDims", "flatten", "gelu",
                             "innerProduct", "layerNormalization", "multiply", "permute", "pooling",
                             "reshapeStatic", "slice", "sliceStatic", "softmax", "softmaxND", "split", "splitND",
-                            "squeeze", "transpose"})
+                            "squeeze", "transpose", "addBroadcastable", "average", "bias", "broadcastToLike",
+                            "broadcastToStatic", "concatND", "divideBroadcastable", "dot", "equal", "floorDivBroadcastable",
+                            "greaterEqual", "greaterThan", "lessEqual", "lessThan", "logicalAnd", "logicalOr",
+                            "logicalXor", "max", "maxBroadcastable", "min", "minBroadcastable", "modBroadcastable",
+                            "multiplyBroadcastable", "notEqual", "powBroadcastable", "scale", "sequenceRepeat", "stack",
+                            "subtractBroadcastable", "tile", "whereBroadcastable"})
         REQUIRE(all.count(key) == 1);
 }
 

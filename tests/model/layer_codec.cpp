@@ -129,6 +129,68 @@ std::vector<sample> samples() {
         {R"(["1", "2", "1"])", R"("squeeze": {"axes": ["0"]})"},
         {R"(["1", "2", "1"])", R"("squeeze": {"squeezeAll": true})"},
         {image, R"("transpose": {"axes": ["2", "0", "1"]})"},
+        {vector, R"("unary": {"type": "POWER", "alpha": 3, "epsilon": 0.001, "shift": -1, "scale": 2})"},
+        {vector, R"("acos": {})"},
+        {vector, R"("acosh": {})"},
+        {vector, R"("asin": {})"},
+        {vector, R"("asinh": {})"},
+        {vector, R"("atan": {})"},
+        {vector, R"("atanh": {})"},
+        {vector, R"("ceil": {})"},
+        {vector, R"("clampedReLU": {"alpha": 0.1, "beta": 6})"},
+        {vector, R"("cos": {})"},
+        {vector, R"("cosh": {})"},
+        {vector, R"("cumSum": {"axis": "-1", "excludeFinalSum": true, "reverse": true})"},
+        {vector, R"("erf": {})"},
+        {vector, R"("exp2": {})"},
+        {image, R"("flattenTo2D": {"axis": "-1"})"},
+        {vector, R"("floor": {})"},
+        {vector, R"("logicalNot": {})"},
+        {image, R"("lowerTriangular": {"k": "-1"})"},
+        {image, R"("matrixBandPart": {"numLower": "1", "numUpper": "-1"})"},
+        {image, R"("reorganizeData": {"blockSize": "2"})"},
+        {R"(["4", "2", "2"])", R"("reorganizeData": {"mode": "PIXEL_SHUFFLE", "blockSize": "2"})"},
+        {image, R"("reverse": {"reverseDim": [true, false, true]})"},
+        {vector, R"("round": {})"},
+        {vector, R"("sign": {})"},
+        {vector, R"("sin": {})"},
+        {vector, R"("sinh": {})"},
+        {vector, R"("tan": {})"},
+        {vector, R"("tanh": {})"},
+        {image, R"("upperTriangular": {"k": "1"})"},
+        // several blobs element by element, and what repeats or joins them
+        {vector, R"("addBroadcastable": {})", R"(["x", "x"])"},
+        {vector, R"("subtractBroadcastable": {})", R"(["x", "x"])"},
+        {vector, R"("multiplyBroadcastable": {})", R"(["x", "x"])"},
+        {vector, R"("divideBroadcastable": {})", R"(["x", "x"])"},
+        {vector, R"("floorDivBroadcastable": {})", R"(["x", "x"])"},
+        {vector, R"("modBroadcastable": {})", R"(["x", "x"])"},
+        {vector, R"("powBroadcastable": {})", R"(["x", "x"])"},
+        {vector, R"("minBroadcastable": {})", R"(["x", "x"])"},
+        {vector, R"("maxBroadcastable": {})", R"(["x", "x"])"},
+        {vector, R"("logicalAnd": {})", R"(["x", "x"])"},
+        {vector, R"("logicalOr": {})", R"(["x", "x"])"},
+        {vector, R"("logicalXor": {})", R"(["x", "x"])"},
+        {vector, R"("max": {})", R"(["x", "x"])"},
+        {vector, R"("min": {})", R"(["x", "x"])"},
+        {vector, R"("average": {})", R"(["x", "x"])"},
+        {vector, R"("broadcastToLike": {})", R"(["x", "x"])"},
+        {vector, R"("whereBroadcastable": {})", R"(["x", "x", "x"])"},
+        {vector, R"("equal": {"alpha": 0.5})"},
+        {vector, R"("notEqual": {"alpha": 0.5})"},
+        {vector, R"("lessThan": {"alpha": 0.5})"},
+        {vector, R"("lessEqual": {"alpha": 0.5})"},
+        {vector, R"("greaterThan": {"alpha": 0.5})"},
+        {vector, R"("greaterEqual": {"alpha": 0.5})"},
+        {R"(["2", "1", "1"])", R"("dot": {"cosineSimilarity": true})", R"(["x", "x"])"},
+        {image, R"("bias": {"shape": ["2"], "bias": )" + weights(2) + "}"},
+        {image, R"("scale": {"shapeScale": ["1", "4", "4"], "hasBias": true, "shapeBias": ["2"], "scale": )" +
+                    weights(16) + R"(, "bias": )" + weights(2) + "}"},
+        {vector, R"("broadcastToStatic": {"targetShape": ["3", "2"]})"},
+        {image, R"("tile": {"reps": ["2", "1", "3"]})"},
+        {vector, R"("stack": {"axis": "-1"})", R"(["x", "x"])"},
+        {image, R"("concatND": {"axis": "1", "interleave": true})", R"(["x", "x"])"},
+        {R"(["3", "1", "2", "1", "1"])", R"("sequenceRepeat": {"nRepetitions": "2"})"},
     };
 }
 
@@ -147,7 +209,7 @@ TEST_CASE("every layer goes from the document to the layer and back") {
         const json root = json::parse(text);
         const json type = json::parse("{" + s.type + "}");
         const bool family = type.contains("activation");
-        kinds.insert(family ? type["activation"].begin().key() : type.begin().key());
+        kinds.insert(family ? "activation." + type["activation"].begin().key() : type.begin().key());
         const std::string once = written(text);
         CHECK(json::parse(once) == root);
         CHECK(written(once) == once);
@@ -191,6 +253,75 @@ TEST_CASE("what moves elements and looks them up is loaded and run") {
     CHECK((last(matrix, R"("splitND": {"numSplits": 2})", x) == filled({1, 3}, {4, 5, 6})));
     CHECK((last(R"(["2", "1", "2"])", R"("split": {"nOutputs": 2})", filled({2, 1, 2}, {1, 2, 3, 4})) ==
           filled({1, 1, 2}, {3, 4})));
+}
+
+TEST_CASE("element-wise layers, sums and what keeps parts of matrices are loaded and run") {
+    const auto run = [](const std::string& type, const tensor<float>& x) {
+        std::string shape;
+        for (std::size_t size : x.shape()) shape += (shape.empty() ? "" : ", ") + std::to_string(size);
+        model m = parse(network_text(layer_text(type), "[" + shape + "]"));
+        return m.predict({{"x", x}}).get<tensor<float>>("y");
+    };
+    const tensor<float> x{0, -1.5F, 2.5F};
+    CHECK((run(R"("unary": {"type": "THRESHOLD", "alpha": -2, "scale": 2, "shift": 1})", x) == tensor<float>{1, -2, 6}));
+    CHECK((run(R"("unary": {"type": "INVERSE", "epsilon": 0.5})", x) == tensor<float>{2, -1, 1 / 3.0F}));
+    CHECK((run(R"("round": {})", x) == tensor<float>{0, -2, 2}));
+    CHECK((run(R"("sign": {})", x) == tensor<float>{0, -1, 1}));
+    CHECK((run(R"("logicalNot": {})", x) == tensor<float>{1, 0, 0}));
+    CHECK((run(R"("clampedReLU": {"alpha": 2, "beta": 1})", x) == tensor<float>{0, -3, 1}));
+    CHECK((run(R"("exp2": {})", tensor<float>{0, -1, 3}) == tensor<float>{1, 0.5F, 8}));
+    CHECK((run(R"("cos": {})", tensor<float>{0}) == tensor<float>{1}));
+    CHECK((run(R"("tanh": {})", tensor<float>{0, 100}) == tensor<float>{0, 1}));
+    CHECK((run(R"("cumSum": {"excludeFinalSum": true, "reverse": true})", x) == tensor<float>{1, 2.5F, 0}));
+    CHECK((run(R"("reverse": {"reverseDim": [true]})", x) == tensor<float>{2.5F, -1.5F, 0}));
+    const tensor<float> matrix{{1, 2}, {3, 4}};
+    CHECK((run(R"("lowerTriangular": {"k": -1})", matrix) == tensor<float>{{0, 0}, {3, 0}}));
+    CHECK((run(R"("upperTriangular": {"k": 1})", matrix) == tensor<float>{{0, 2}, {0, 0}}));
+    CHECK((run(R"("matrixBandPart": {"numLower": 0, "numUpper": -1})", matrix) == tensor<float>{{1, 2}, {0, 4}}));
+    CHECK((run(R"("flattenTo2D": {"axis": 0})", matrix) == tensor<float>{{1, 2, 3, 4}}));
+    auto deep = tensor<float>::from_shape({4, 1, 1});
+    for (std::size_t i = 0; i < 4; ++i) deep(i, 0, 0) = static_cast<float>(i);
+    CHECK((run(R"("reorganizeData": {"mode": "DEPTH_TO_SPACE", "blockSize": 2})", deep) ==
+           tensor<float>{{{0, 1}, {2, 3}}}));
+}
+
+TEST_CASE("what takes several blobs element by element is loaded and run") {
+    const auto filled = [](const std::vector<std::size_t>& dimensions, const std::vector<float>& values) {
+        auto t = tensor<float>::from_shape(dimensions);
+        std::copy(values.begin(), values.end(), t.begin());
+        return t;
+    };
+    const auto run = [](const std::string& shape, const std::string& layers, const tensor<float>& x) {
+        model m = parse(network_text(layers, shape));
+        return m.predict({{"x", x}}).get<tensor<float>>("y");
+    };
+    const auto layer = [](const std::string& inputs, const std::string& output, const std::string& type) {
+        return R"({"name": ")" + output + R"(", "input": [)" + inputs + R"(], "output": [")" + output + R"("], )" + type +
+               "}";
+    };
+    const std::string rank5 = R"(["1", "1", "2", "1", "2"])", row = R"(["2"])";
+    // 2^x where x > 2, else x; minus x
+    const std::string chain = layer(R"("x")", "big", R"("greaterThan": {"alpha": 2})") + "," +
+                              layer(R"("x")", "zero", R"("multiply": {"alpha": 0})") + "," +
+                              layer(R"("zero")", "base", R"("add": {"alpha": 2})") + "," +
+                              layer(R"("base", "x")", "power", R"("powBroadcastable": {})") + "," +
+                              layer(R"("big", "power", "x")", "some", R"("whereBroadcastable": {})") + "," +
+                              layer(R"("some", "x")", "y", R"("subtractBroadcastable": {})");
+    CHECK((run(row, chain, filled({2}, {1, 3})) == filled({2}, {0, 5})));
+    CHECK((run(rank5, layer_text(R"("scale": {"shapeScale": [2], "scale": {"floatValue": [2, 3]}, "hasBias": true,
+                                  "shapeBias": [1, 1, 2], "bias": {"floatValue": [0.5, 1]}})"),
+               filled({1, 1, 2, 1, 2}, {1, 2, 3, 4})) == filled({1, 1, 2, 1, 2}, {2.5, 5, 9.5, 13})));
+    CHECK((run(rank5, layer_text(R"("bias": {"shape": [2], "bias": {"floatValue": [10, 20]}})"),
+               filled({1, 1, 2, 1, 2}, {1, 2, 3, 4})) == filled({1, 1, 2, 1, 2}, {11, 12, 23, 24})));
+    CHECK((run(row, layer_text(R"("tile": {"reps": [2]})"), filled({2}, {1, 2})) == filled({4}, {1, 2, 1, 2})));
+    CHECK((run(row, layer_text(R"("broadcastToStatic": {"targetShape": [2, 2]})"), filled({2}, {1, 2})) ==
+           filled({2, 2}, {1, 2, 1, 2})));
+    CHECK((run(row, layer(R"("x", "x")", "y", R"("concatND": {"interleave": true})"), filled({2}, {1, 2})) ==
+           filled({4}, {1, 1, 2, 2})));
+    CHECK((run(row, layer(R"("x", "x")", "y", R"("stack": {"axis": -1})"), filled({2}, {1, 2})) ==
+           filled({2, 2}, {1, 1, 2, 2})));
+    CHECK((run(R"(["2", "1", "1"])", layer(R"("x", "x")", "y", R"("dot": {})"), filled({2, 1, 1}, {3, 4})) ==
+           filled({1, 1, 1}, {25})));
 }
 
 TEST_CASE("defaults that are spelled out and numbers as numbers mean the same") {

@@ -300,11 +300,17 @@ inline constexpr bool is_differentiable = [] {
 // --- asking a layer, whatever rung it stands on ---------------------------------------------------------
 
 /// The specification's key, with the nested one of a family behind a dot: "activation.ReLU".
+constexpr sentence key_of(std::string_view key, std::string_view nested_key) {
+    sentence name(key);
+    if (!nested_key.empty()) name.append(sentence(".", nested_key));
+    return name;
+}
 template <class L>
 constexpr sentence key_of() {
-    sentence name(std::string_view{L::key});
-    if constexpr (requires { L::nested_key; }) name.append(sentence(".", std::string_view{L::nested_key}));
-    return name;
+    if constexpr (requires { L::nested_key; })
+        return key_of(L::key, L::nested_key);
+    else
+        return key_of(L::key, "");
 }
 
 /// The layer that runs for inputs of which the first has the shape x.
@@ -363,8 +369,8 @@ template <class L>
 constexpr bool can_finish(const L& layer, std::span<const shape> inputs) {
     if constexpr (elementwise_layer<L>)
         return true;
-    else if constexpr (requires { layer.finishes(inputs); })
-        return layer.finishes(inputs);
+    else if constexpr (requires { performer(layer, inputs[0]).finishes(inputs); })
+        return performer(layer, inputs[0]).finishes(inputs);
     else
         return false;
 }

@@ -136,6 +136,18 @@ struct plan {
     }
 };
 
+/// A blob that was to be stored once is overwritten by what depends on an input: each example gets its own. All outputs
+/// of a layer are stored alike, so those beside it follow.
+constexpr void store_per_example(plan& p, std::size_t blob) {
+    if (p.blobs[blob].per_example) return;
+    p.blobs[blob].per_example = true;
+    for (std::size_t s = 0; s < p.steps.size(); ++s) {
+        const auto outputs = p.view().outputs_of(s);
+        if (std::find(outputs.begin(), outputs.end(), blob) == outputs.end()) continue;
+        for (std::size_t beside : outputs) store_per_example(p, beside);
+    }
+}
+
 /// How long the lists of a plan are: what turns one into a `static_plan`.
 struct plan_sizes {
     std::size_t steps, blobs, links, parameters, inputs, outputs, text;

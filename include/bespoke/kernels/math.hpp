@@ -178,6 +178,15 @@ template <class T>
 
 }  // namespace detail
 
+/// The constant v, for a V that is a float, a double or a batch.
+template <class V>
+[[gnu::always_inline]] inline V number(double v) noexcept {
+    if constexpr (std::floating_point<V>)
+        return static_cast<V>(v);
+    else
+        return V(static_cast<typename V::value_type>(v));
+}
+
 /// where ? a : b, lane by lane.
 template <class T>
 [[gnu::always_inline]] inline batch<T> select(const xsimd::batch_bool<T, xsimd::default_arch>& where,

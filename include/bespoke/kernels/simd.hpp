@@ -171,6 +171,14 @@ template <class T>
     return detail::pick<T>(a, b, index, std::make_index_sequence<batch<T>::size>{});
 }
 
+/// The lanes of `v`, the last one first.
+template <class T>
+[[gnu::always_inline]] inline batch<T> reversed_lanes(const batch<T>& v) noexcept {
+    constexpr std::size_t n = batch<T>::size;
+    constexpr auto index = [](std::size_t i) { return static_cast<int>(n - 1 - i); };
+    return detail::pick<T>(v, v, index, std::make_index_sequence<n>{});
+}
+
 /// The lanes of `v` as a balanced tree: f(f(0, 1), f(2, 3)) and so on. `f` maps two batches to one.
 template <class T, class F>
 [[gnu::always_inline]] inline T fold_lanes(batch<T> v, const F& f) noexcept {

@@ -194,7 +194,7 @@ struct weights_to_write {
     void write(std::size_t step, const layer_codec& codec, object_writer& fields) {
         const plan_view& plan = network.plan();
         define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::weights_writer writer(fields);
-        for (std::size_t i = 0; i < codec.parameters.size(); ++i) {
+        for (std::size_t i = 0; i < codec.parameters().size(); ++i) {
             const std::size_t number = plan.steps[step].first_parameter + i;
             const parameter_facts& facts = plan.parameters[number];
             const weight_source source = step < notes.size() && i < notes[step].weights.size() ? notes[step].weights[i]

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "../core/shape.hpp"
+#include "../graph/layer_facts.hpp"
 #include "base64.hpp"
 #include "float16.hpp"
 #include "object_reader.hpp"
@@ -82,7 +82,7 @@ private:
 void read_weights(object_reader in, const std::string& place, const shape& dimensions, const safetensors* tensors,
                   weight_source& source, float* to);
 /// How many numbers the document gives for each of these parameters.
-std::vector<extent> weight_lengths(object_reader& fields, std::span<const std::string_view> parameters,
+std::vector<extent> weight_lengths(object_reader& fields, std::span<const parameter_rule> parameters,
                                    const safetensors* tensors);
 
 }  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
@@ -250,11 +250,11 @@ void read_weights(object_reader in, const std::string& place, const shape& dimen
                                              (std::isnan(to[i]) ? "NaN" : to[i] > 0 ? "Infinity" : "-Infinity"));
 }
 
-std::vector<extent> weight_lengths(object_reader& fields, std::span<const std::string_view> parameters,
+std::vector<extent> weight_lengths(object_reader& fields, std::span<const parameter_rule> parameters,
                                    const safetensors* tensors) {
     std::vector<extent> lengths;
-    for (std::string_view key : parameters) {
-        object_reader in = fields.object(key);
+    for (const parameter_rule& parameter : parameters) {
+        object_reader in = fields.object(parameter.name);
         std::size_t length = in.length("floatValue");
         if (in.has("float16Value")) {
             length = detail::read_bytes(in, "float16Value", 2).size() / 2;
