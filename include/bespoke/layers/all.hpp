@@ -8,20 +8,30 @@
 #include "concat.hpp"
 #include "convolution.hpp"
 #include "copy.hpp"
+#include "crop.hpp"
 #include "embedding.hpp"
 #include "flatten.hpp"
+#include "gather.hpp"
 #include "gelu.hpp"
 #include "gru.hpp"
 #include "inner_product.hpp"
 #include "layer_normalization.hpp"
 #include "lstm.hpp"
 #include "multiply.hpp"
+#include "non_maximum_suppression.hpp"
+#include "one_hot.hpp"
+#include "pad.hpp"
 #include "parametric_activation.hpp"
 #include "pooling.hpp"
 #include "reshape_static.hpp"
+#include "reverse_seq.hpp"
+#include "scatter.hpp"
 #include "simple_recurrent.hpp"
 #include "slice.hpp"
+#include "slice_by_size.hpp"
+#include "sliding_windows.hpp"
 #include "softmax.hpp"
+#include "sort.hpp"
 #include "split.hpp"
 #include "squeeze.hpp"
 #include "transpose.hpp"
@@ -35,7 +45,10 @@ namespace bespoke {
     X(bi_directional_lstm) X(clip) X(concat) X(convolution) X(copy) X(embedding) X(embedding_nd) X(expand_dims)          \
     X(flatten) X(gelu) X(gru) X(inner_product) X(layer_normalization) X(multiply) X(permute) X(pooling)          \
     X(reshape_static) X(simple_recurrent) X(slice) X(slice_static) X(softmax) X(softmax_nd) X(split) X(split_nd) \
-    X(squeeze) X(transpose) X(uni_directional_lstm)
+    X(squeeze) X(transpose) X(uni_directional_lstm)                                                             \
+    X(arg_sort) X(constant_pad) X(crop) X(gather) X(gather_along_axis) X(gather_nd) X(non_maximum_suppression)  \
+    X(one_hot) X(padding) X(reverse_seq) X(scatter) X(scatter_along_axis) X(scatter_nd) X(slice_by_size)        \
+    X(sliding_windows) X(top_k)
 
 /// A choice of layer types: what a loader knows.
 template <class... Ls>
