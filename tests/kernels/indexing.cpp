@@ -10,14 +10,16 @@ using namespace bespoke;
 
 namespace {
 
-constexpr float infinity = std::numeric_limits<float>::infinity(), no_number = std::numeric_limits<float>::quiet_NaN();
+constexpr float infinity = std::numeric_limits<float>::infinity(),
+                no_number = std::numeric_limits<float>::quiet_NaN();
 
 /// Indices of which some are outside, the same for the same seed.
 std::vector<float> some_indices(extent n, extent rows, std::uint64_t seed) {
     std::vector<float> v;
     for (extent i = 0; i < n; ++i) {
         seed = seed * 6364136223846793005u + 1442695040888963407u;
-        v.push_back(static_cast<float>(static_cast<extent>((seed >> 33) % static_cast<std::uint64_t>(2 * rows + 3)) - rows - 1));
+        v.push_back(static_cast<float>(
+            static_cast<extent>((seed >> 33) % static_cast<std::uint64_t>(2 * rows + 3)) - rows - 1));
     }
     return v;
 }
@@ -50,8 +52,9 @@ TEST_CASE("indexing: the nearest integer") {
 }
 
 TEST_CASE("indexing: places, counted from the end where negative") {
-    const std::vector<std::pair<float, extent>> expected{{0, 0},   {2, 2},   {3, -1},        {-1, 2},        {-3, 0},
-                                                         {-4, -1}, {no_number, -1}, {infinity, -1}, {-infinity, -1}, {2.4f, 2}};
+    const std::vector<std::pair<float, extent>> expected{
+        {0, 0},   {2, 2},          {3, -1},        {-1, 2},         {-3, 0},
+        {-4, -1}, {no_number, -1}, {infinity, -1}, {-infinity, -1}, {2.4f, 2}};
     for (const auto& [x, place] : expected) {
         CAPTURE(x);
         REQUIRE(kernels::named_place(x, extent{3}) == place);
@@ -85,24 +88,28 @@ TEST_CASE("indexing: gather and scatter by hand") {
 
 TEST_CASE("indexing: the same bits for any number of threads, on one thread in the order of the slots") {
     using kernels::scatter_mode;
-    for (const kernels::indexing& how : {kernels::indexing{.outer = 3, .count = 700, .block = 40, .rows = {11}},
-                                         kernels::indexing{.count = 30000, .block = 1, .rows = {7, 5}},
-                                         kernels::indexing{.outer = 2, .count = 90, .lanes = 130, .rows = {13}, .own = true}}) {
+    for (const kernels::indexing& how :
+         {kernels::indexing{.outer = 3, .count = 700, .block = 40, .rows = {11}},
+          kernels::indexing{.count = 30000, .block = 1, .rows = {7, 5}},
+          kernels::indexing{.outer = 2, .count = 90, .lanes = 130, .rows = {13}, .own = true}}) {
         const extent size = how.places() * how.block, updates = how.slots() * how.block;
         const auto depth = static_cast<extent>(how.rows.rank());
         const std::vector<float> indices = some_indices(how.own ? how.slots() : how.count * depth, 7, 3);
-        const std::vector<float> whole = some_numbers(size), part = some_numbers(updates), dy = some_numbers(size);
+        const std::vector<float> whole = some_numbers(size), part = some_numbers(updates),
+                                 dy = some_numbers(size);
         for (const auto mode : {scatter_mode::update, scatter_mode::add, scatter_mode::sub, scatter_mode::mul,
                                 scatter_mode::div, scatter_mode::max, scatter_mode::min}) {
             const auto run = [&](std::size_t n) {
                 thread_pool threads(n);
-                std::vector<float> all(whole), gathered(static_cast<std::size_t>(updates)), dwhole(whole.size()),
-                    dpart(part.size()), scratch(static_cast<std::size_t>(kernels::scatter_scratch(how, mode)));
+                std::vector<float> all(whole), gathered(static_cast<std::size_t>(updates)),
+                    dwhole(whole.size()), dpart(part.size()),
+                    scratch(static_cast<std::size_t>(kernels::scatter_scratch(how, mode)));
                 kernels::scatter(how, mode, part.data(), indices.data(), all.data(), &threads);
                 kernels::gather(how, whole.data(), indices.data(), gathered.data(), &threads);
-                kernels::scatter_backward(how, mode, whole.data(), part.data(), indices.data(), dy.data(), dwhole.data(),
-                                          dpart.data(), scratch.data(), &threads);
-                for (const auto* more : {&gathered, &dwhole, &dpart}) all.insert(all.end(), more->begin(), more->end());
+                kernels::scatter_backward(how, mode, whole.data(), part.data(), indices.data(), dy.data(),
+                                          dwhole.data(), dpart.data(), scratch.data(), &threads);
+                for (const auto* more : {&gathered, &dwhole, &dpart})
+                    all.insert(all.end(), more->begin(), more->end());
                 return all;
             };
             const auto same = [](const std::vector<float>& a, const std::vector<float>& b) {

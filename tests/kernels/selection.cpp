@@ -16,7 +16,8 @@ struct ranks {
     std::vector<T> values, indices;
     friend bool operator==(const ranks& a, const ranks& b) {
         return a.indices == b.indices && a.values.size() == b.values.size() &&
-               (a.values.empty() || std::memcmp(a.values.data(), b.values.data(), a.values.size() * sizeof(T)) == 0);
+               (a.values.empty() ||
+                std::memcmp(a.values.data(), b.values.data(), a.values.size() * sizeof(T)) == 0);
     }
 };
 
@@ -26,9 +27,10 @@ ranks<T> rank(extent outer, extent n, extent inner, extent k, ranking first, con
     thread_pool threads(thread_count);
     const auto size = static_cast<std::size_t>(outer * k * inner);
     ranks<T> r{std::vector<T>(size), std::vector<T>(size)};
-    std::vector<T> scratch(
-        static_cast<std::size_t>(kernels::ranking_scratch<T>(inner, n, k, static_cast<extent>(thread_count))));
-    kernels::rank_lines(outer, n, inner, k, first, x.data(), r.values.data(), r.indices.data(), scratch.data(), &threads);
+    std::vector<T> scratch(static_cast<std::size_t>(
+        kernels::ranking_scratch<T>(inner, n, k, static_cast<extent>(thread_count))));
+    kernels::rank_lines(outer, n, inner, k, first, x.data(), r.values.data(), r.indices.data(),
+                        scratch.data(), &threads);
     return r;
 }
 
@@ -64,7 +66,12 @@ std::vector<T> mixed(extent n, int kinds) {
     for (extent i = 0; i < n; ++i) {
         state = state * 6364136223846793005u + 1442695040888963407u;
         const auto draw = static_cast<int>(state >> 40) % kinds;
-        const T special[] = {T(0), T(-0.0), limits::infinity(), -limits::infinity(), limits::quiet_NaN(), limits::denorm_min()};
+        const T special[] = {T(0),
+                             T(-0.0),
+                             limits::infinity(),
+                             -limits::infinity(),
+                             limits::quiet_NaN(),
+                             limits::denorm_min()};
         v.push_back(draw < 6 && kinds < 1000 ? special[draw] : T(draw - kinds / 2) / 8);
     }
     return v;
@@ -72,8 +79,16 @@ std::vector<T> mixed(extent n, int kinds) {
 
 template <class T>
 void compare() {
-    for (const auto& [outer, n, inner] : std::vector<std::array<extent, 3>>{
-             {1, 1, 1}, {3, 5, 1}, {2, 7, 3}, {1, 600, 1}, {2, 300, 20}, {1, 5000, 1}, {2, 257, 1}, {1, 256, 17}, {0, 3, 1}, {2, 3, 0}})
+    for (const auto& [outer, n, inner] : std::vector<std::array<extent, 3>>{{1, 1, 1},
+                                                                            {3, 5, 1},
+                                                                            {2, 7, 3},
+                                                                            {1, 600, 1},
+                                                                            {2, 300, 20},
+                                                                            {1, 5000, 1},
+                                                                            {2, 257, 1},
+                                                                            {1, 256, 17},
+                                                                            {0, 3, 1},
+                                                                            {2, 3, 0}})
         for (int kinds : {8, 40, 1 << 20})
             for (ranking first : {ranking::largest, ranking::smallest})
                 for (extent k : {extent{1}, extent{2}, extent{10}, extent{100}, n / 2 + 1, n - 1, n}) {

@@ -22,7 +22,8 @@ TEST_CASE("crop: by amounts and by another input") {
     REQUIRE(got.dimensions() == shape{1, 2, 3});
     REQUIRE(got.first() == expected);
     const auto nan = std::numeric_limits<float>::quiet_NaN();
-    got = evaluate<float>(crop{.offset = {1, 2}}, {{{1, 4, 6}, counted(24)}, {{3, 2, 3}, std::vector<float>(18, nan)}});
+    got = evaluate<float>(crop{.offset = {1, 2}},
+                          {{{1, 4, 6}, counted(24)}, {{3, 2, 3}, std::vector<float>(18, nan)}});
     REQUIRE(got.dimensions() == shape{1, 2, 3});
     REQUIRE(got.first() == expected);
 }
@@ -51,15 +52,21 @@ TEST_CASE("crop: gradients") {
 TEST_CASE("crop: faults") {
     const std::string place = "layers/0 \"layer\" (crop): ";
     REQUIRE(fault_of(crop{}, {{4, 6}}) == place + "an input of rank 3 or more wanted, its shape is [4, 6]");
-    REQUIRE(fault_of(cut(-1, 0, 0, 0), {{1, 4, 6}}) == place + "cropAmounts from 0 to 2147483647 wanted, [-1, 0] given");
-    REQUIRE(fault_of(cut(0, 0, 4, 3), {{1, 4, 6}}) ==
-            place + "cropAmounts that leave something of the shape [1, 4, 6] wanted, 4 and 3 given along axis -1");
+    REQUIRE(fault_of(cut(-1, 0, 0, 0), {{1, 4, 6}}) ==
+            place + "cropAmounts from 0 to 2147483647 wanted, [-1, 0] given");
+    REQUIRE(
+        fault_of(cut(0, 0, 4, 3), {{1, 4, 6}}) ==
+        place +
+            "cropAmounts that leave something of the shape [1, 4, 6] wanted, 4 and 3 given along axis -1");
     REQUIRE(fault_of(crop{.offset = {-1, 0}}, {{1, 4, 6}, {1, 2, 3}}) ==
             place + "an offset from 0 to 2147483647 wanted, [-1, 0] given");
-    REQUIRE(fault_of(crop{}, {{1, 4, 6}, {4, 6}}) == place + "inputs of one rank wanted, their shapes are [1, 4, 6] and [4, 6]");
+    REQUIRE(fault_of(crop{}, {{1, 4, 6}, {4, 6}}) ==
+            place + "inputs of one rank wanted, their shapes are [1, 4, 6] and [4, 6]");
     REQUIRE(fault_of(crop{.offset = {3, 0}}, {{1, 4, 6}, {1, 2, 3}}) ==
-            place + "rows and columns wanted that the shape [1, 4, 6] has from the offset [3, 0] on, input 1 has the shape "
-                    "[1, 2, 3]");
+            place +
+                "rows and columns wanted that the shape [1, 4, 6] has from the offset [3, 0] on, input 1 has "
+                "the shape "
+                "[1, 2, 3]");
     for (extent a : hostile_extents())
         for (extent b : hostile_extents()) {
             ask_everything(cut(a, b, b, a));

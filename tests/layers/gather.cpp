@@ -69,7 +69,8 @@ TEST_CASE("gather: element by element") {
 }
 
 TEST_CASE("gather: an index that names nothing gives 0, the nearest integer counts") {
-    const float infinity = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN();
+    const float infinity = std::numeric_limits<float>::infinity(),
+                nan = std::numeric_limits<float>::quiet_NaN();
     const std::vector<float> indices{3, -4, 1e30f, -1e30f, infinity, -infinity, nan, 1.6f, -0.4f, -1.6f};
     const std::vector<float> expected{0, 0, 0, 0, 0, 0, 0, 12, 10, 11};
     const shape many{10};
@@ -86,7 +87,8 @@ TEST_CASE("gather: large, on several threads") {
     const auto got = evaluate<float>(gather{1}, {{t.whole, x}, {t.indices, indices}});
     for (extent i = 0; i < t.part.size(); i += 37) {
         const extent from = locate(t.how, 1, t.whole, t.indices, indices, t.part, i);
-        REQUIRE(got.first()[static_cast<std::size_t>(i)] == (from < 0 ? 0 : x[static_cast<std::size_t>(from)]));
+        REQUIRE(got.first()[static_cast<std::size_t>(i)] ==
+                (from < 0 ? 0 : x[static_cast<std::size_t>(from)]));
     }
 }
 
@@ -107,18 +109,24 @@ TEST_CASE("gather: faults") {
     REQUIRE(fault_of(gather{.axis = 2}, {{3, 4}, {2}}) ==
             "layers/0 \"layer\" (gather): an axis of its input wanted, 2 given for the shape [3, 4]");
     REQUIRE(fault_of(gather{}, {{1, 1, 1, 1, 1}, {1, 1, 1, 1, 1}}) ==
-            "layers/0 \"layer\" (gather): shapes wanted that give at most 8 axes, [1, 1, 1, 1, 1] and the indices' "
+            "layers/0 \"layer\" (gather): shapes wanted that give at most 8 axes, [1, 1, 1, 1, 1] and the "
+            "indices' "
             "[1, 1, 1, 1, 1] would give 9");
     REQUIRE(fault_of(gather_nd{}, {{3, 4}, {2, 3}}) ==
-            "layers/0 \"layer\" (gatherND): indices [.., k] wanted, k at most 2 for the shape [3, 4], theirs is [2, 3]");
+            "layers/0 \"layer\" (gatherND): indices [.., k] wanted, k at most 2 for the shape [3, 4], theirs "
+            "is [2, 3]");
     REQUIRE(fault_of(gather_nd{}, {{3, 4}, {}}) ==
-            "layers/0 \"layer\" (gatherND): indices [.., k] wanted, k at most 2 for the shape [3, 4], theirs is []");
-    REQUIRE(fault_of(gather_along_axis{.axis = -3}, {{3, 4}, {3, 4}}) ==
-            "layers/0 \"layer\" (gatherAlongAxis): an axis of its input wanted, -3 given for the shape [3, 4]");
+            "layers/0 \"layer\" (gatherND): indices [.., k] wanted, k at most 2 for the shape [3, 4], theirs "
+            "is []");
+    REQUIRE(
+        fault_of(gather_along_axis{.axis = -3}, {{3, 4}, {3, 4}}) ==
+        "layers/0 \"layer\" (gatherAlongAxis): an axis of its input wanted, -3 given for the shape [3, 4]");
     for (const shape& wrong : {shape{3}, shape{2, 4}, shape{3, 4, 1}})
         REQUIRE(fault_of(gather_along_axis{.axis = 1}, {{3, 4}, wrong}) ==
-                "layers/0 \"layer\" (gatherAlongAxis): indices wanted whose shape differs from [3, 4] along axis 1 "
-                "only, theirs is " + std::string(sentence(wrong).view()));
+                "layers/0 \"layer\" (gatherAlongAxis): indices wanted whose shape differs from [3, 4] along "
+                "axis 1 "
+                "only, theirs is " +
+                    std::string(sentence(wrong).view()));
     for (extent axis : hostile_extents()) {
         ask_everything(gather{axis});
         ask_everything(gather_along_axis{axis});

@@ -29,8 +29,8 @@ inline extent wrapped(double index, extent n) {
 
 /// Where the element `at` of the part lies in the whole; -1 nowhere.
 template <class T>
-extent locate(way how, std::size_t axis, const shape& whole, const shape& indices_shape, const std::vector<T>& indices,
-              const shape& part, extent at) {
+extent locate(way how, std::size_t axis, const shape& whole, const shape& indices_shape,
+              const std::vector<T>& indices, const shape& part, extent at) {
     const std::vector<extent> p = unravel(part, at);
     std::vector<extent> place;
     const auto index = [&](const std::vector<extent>& of) {

@@ -45,7 +45,8 @@ TEST_CASE("one_hot: every axis, element by element, several examples") {
 
 TEST_CASE("one_hot: an index outside gives off_value alone") {
     const float infinity = std::numeric_limits<float>::infinity();
-    const std::vector<float> x{-1, 2, 1e30f, infinity, -infinity, std::numeric_limits<float>::quiet_NaN(), 1.4f, -0.4f};
+    const std::vector<float> x{
+        -1, 2, 1e30f, infinity, -infinity, std::numeric_limits<float>::quiet_NaN(), 1.4f, -0.4f};
     const auto got = evaluate<float>(one_hot{.one_hot_vector_size = 2}, {{{8}, x}});
     REQUIRE(got.first() == std::vector<float>{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 0});
     REQUIRE(evaluate_with<float>(nullptr, one_hot{.one_hot_vector_size = 2}, {{{0, 3}, {}}}).first().empty());

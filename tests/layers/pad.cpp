@@ -29,7 +29,8 @@ extent index_at(const kind& what, extent i, extent n) {
 }
 
 template <class T>
-void compare_with_elements(const kind& what, const shape& s, extent top, extent bottom, extent left, extent right) {
+void compare_with_elements(const kind& what, const shape& s, extent top, extent bottom, extent left,
+                           extent right) {
     CAPTURE(what.index(), top, bottom, left, right);
     const std::vector<T> x = numbers<T>(2 * s.size());
     const auto got = evaluate<T>(around(what, top, bottom, left, right), {{s, x}});
@@ -41,8 +42,10 @@ void compare_with_elements(const kind& what, const shape& s, extent top, extent 
         for (extent r = -top; r < rows + bottom; ++r)
             for (extent c = -left; c < columns + right; ++c) {
                 const extent row = index_at(what, r, rows), column = index_at(what, c, columns);
-                expected.push_back(row < 0 || column < 0 ? T(7)
-                                                         : x[static_cast<std::size_t>((image * rows + row) * columns + column)]);
+                expected.push_back(
+                    row < 0 || column < 0
+                        ? T(7)
+                        : x[static_cast<std::size_t>((image * rows + row) * columns + column)]);
             }
     REQUIRE(got.first() == expected);
 }
@@ -53,15 +56,19 @@ TEST_CASE("padding: the specification's examples") {
     const std::vector<blob<float>> x{{{1, 3, 4}, {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}}};
     auto got = evaluate<float>(around(padding_constant{}, 2, 0, 2, 0), x);
     REQUIRE(got.dimensions() == shape{1, 5, 6});
-    REQUIRE(got.first() == std::vector<float>{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4, 0, 0, 5, 6, 7, 8, 0, 0, 9, 10, 11, 12});
+    REQUIRE(got.first() == std::vector<float>{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,  0,  1,
+                                              2, 3, 4, 0, 0, 5, 6, 7, 8, 0, 0, 9, 10, 11, 12});
     got = evaluate<float>(around(padding_reflection{}, 2, 0, 2, 0), x);
-    REQUIRE(got.first() == std::vector<float>{11, 10, 9, 10, 11, 12, 7, 6, 5, 6, 7, 8, 3, 2, 1, 2, 3, 4, 7, 6, 5, 6, 7, 8, 11, 10, 9, 10, 11, 12});
+    REQUIRE(got.first() == std::vector<float>{11, 10, 9, 10, 11, 12, 7, 6, 5, 6,  7,  8, 3,  2,  1,
+                                              2,  3,  4, 7,  6,  5,  6, 7, 8, 11, 10, 9, 10, 11, 12});
     got = evaluate<float>(around(padding_replication{}, 2, 0, 2, 0), x);
-    REQUIRE(got.first() == std::vector<float>{1, 1, 1, 2, 3, 4, 1, 1, 1, 2, 3, 4, 1, 1, 1, 2, 3, 4, 5, 5, 5, 6, 7, 8, 9, 9, 9, 10, 11, 12});
+    REQUIRE(got.first() == std::vector<float>{1, 1, 1, 2, 3, 4, 1, 1, 1, 2, 3, 4, 1,  1,  1,
+                                              2, 3, 4, 5, 5, 5, 6, 7, 8, 9, 9, 9, 10, 11, 12});
 }
 
 TEST_CASE("padding: element by element") {
-    for (const kind& what : {kind{padding_constant{7}}, kind{padding_reflection{}}, kind{padding_replication{}}}) {
+    for (const kind& what :
+         {kind{padding_constant{7}}, kind{padding_reflection{}}, kind{padding_replication{}}}) {
         for (const shape& s : {shape{4, 5}, shape{2, 4, 5}, shape{2, 1, 3, 4, 5}}) {
             compare_with_elements<float>(what, s, 3, 2, 4, 1);
             compare_with_elements<double>(what, s, 0, 1, 0, 0);
@@ -75,7 +82,8 @@ TEST_CASE("padding: element by element") {
 }
 
 TEST_CASE("padding: gradients") {
-    for (const kind& what : {kind{padding_constant{7}}, kind{padding_reflection{}}, kind{padding_replication{}}}) {
+    for (const kind& what :
+         {kind{padding_constant{7}}, kind{padding_reflection{}}, kind{padding_replication{}}}) {
         require_gradients(around(what, 2, 1, 1, 2), {{3, 3}});
         require_gradients(around(what, 0, 2, 3, 0), {{2, 1, 3, 4}});
         require_gradients(around(what, 0, 0, 0, 0), {{2, 2}});
@@ -115,9 +123,10 @@ TEST_CASE("constant_pad: where the elements come to lie") {
             for (extent b = 0; b < 22; ++b)
                 for (extent c = -1; c < 5; ++c)
                     for (extent d = -3; d < 54; ++d)
-                        expected.push_back(a < 0 || b >= 20 || c < 0 || c >= 4 || d < 0 || d >= 50
-                                               ? 2
-                                               : x[static_cast<std::size_t>((((e * 3 + a) * 20 + b) * 4 + c) * 50 + d)]);
+                        expected.push_back(
+                            a < 0 || b >= 20 || c < 0 || c >= 4 || d < 0 || d >= 50
+                                ? 2
+                                : x[static_cast<std::size_t>((((e * 3 + a) * 20 + b) * 4 + c) * 50 + d)]);
     REQUIRE(large.first() == expected);
 }
 
@@ -128,16 +137,20 @@ TEST_CASE("constant_pad: gradients") {
 }
 
 TEST_CASE("padding, constant_pad: faults") {
-    const std::string place = "layers/0 \"layer\" (padding): ", constant = "layers/0 \"layer\" (constantPad): ";
+    const std::string place = "layers/0 \"layer\" (padding): ",
+                      constant = "layers/0 \"layer\" (constantPad): ";
     REQUIRE(fault_of(padding{}, {{3}}) == place + "an input of rank 2 or more wanted, its shape is [3]");
     REQUIRE(fault_of(around(padding_constant{}, 0, 0, 0, -1), {{3, 4}}) ==
             place + "paddingAmounts from 0 to 2147483647 wanted, [0, -1] given");
     REQUIRE(fault_of(around(padding_reflection{}, 0, 3, 0, 0), {{3, 4}}) ==
-            place + "paddingAmounts below 3 wanted, the extent of axis -2 in the shape [3, 4], which is reflected; 0 and 3 "
-                    "given");
+            place +
+                "paddingAmounts below 3 wanted, the extent of axis -2 in the shape [3, 4], which is "
+                "reflected; 0 and 3 "
+                "given");
     REQUIRE(fault_of(around(padding_replication{}, 0, 0, 1, 0), {{3, 0}}) ==
             place + "an element along axis -1 to replicate wanted, the shape of its input is [3, 0]");
-    REQUIRE(fault_of(constant_pad{}, {{3, 4}}) == constant + "two padAmounts for each axis wanted, 0 given for the shape [3, 4]");
+    REQUIRE(fault_of(constant_pad{}, {{3, 4}}) ==
+            constant + "two padAmounts for each axis wanted, 0 given for the shape [3, 4]");
     REQUIRE(fault_of(constant_pad{.pad_amounts = {0, 0, -1, 0}}, {{3, 4}}) ==
             constant + "padAmounts from 0 to 2147483647 wanted, [-1, 0] given");
     REQUIRE(fault_of(constant_pad{0, {0, 0, 5, 6}, true}, {{3, 4}}) ==
@@ -148,7 +161,8 @@ TEST_CASE("padding, constant_pad: faults") {
         for (extent b : hostile_extents()) {
             ask_everything(constant_pad{0, {a, b}});
             ask_everything(constant_pad{0, {a, b, b, a}, true});
-            for (const kind& what : {kind{padding_constant{}}, kind{padding_reflection{}}, kind{padding_replication{}}})
+            for (const kind& what :
+                 {kind{padding_constant{}}, kind{padding_reflection{}}, kind{padding_replication{}}})
                 ask_everything(around(what, a, b, b, a));
         }
 }

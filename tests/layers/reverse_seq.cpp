@@ -16,8 +16,12 @@ TEST_CASE("reverse_seq: the specification's examples") {
 }
 
 TEST_CASE("reverse_seq: element by element") {
-    for (const auto& [s, batch, along] : std::vector<std::tuple<shape, extent, extent>>{
-             {{3, 5}, 0, 1}, {{3, 5}, -2, -1}, {{2, 3, 4, 5, 2}, 1, 3}, {{2, 3, 4}, 1, -1}, {{3, 40, 200}, 0, 1}}) {
+    for (const auto& [s, batch, along] :
+         std::vector<std::tuple<shape, extent, extent>>{{{3, 5}, 0, 1},
+                                                        {{3, 5}, -2, -1},
+                                                        {{2, 3, 4, 5, 2}, 1, 3},
+                                                        {{2, 3, 4}, 1, -1},
+                                                        {{3, 40, 200}, 0, 1}}) {
         CAPTURE(batch, along);
         const auto rank = static_cast<extent>(s.rank());
         const auto b = static_cast<std::size_t>(batch < 0 ? batch + rank : batch);
@@ -30,7 +34,8 @@ TEST_CASE("reverse_seq: element by element") {
         const extent inner = s.product(t + 1, s.rank()), between = s.product(b + 1, t);
         std::vector<double> expected(x.size());
         for (extent i = 0; i < static_cast<extent>(x.size()); ++i) {
-            const extent example = i / s.size(), step = i / inner % s[t], row = i / inner / s[t] / between % s[b];
+            const extent example = i / s.size(), step = i / inner % s[t],
+                         row = i / inner / s[t] / between % s[b];
             const auto length = static_cast<extent>(lengths[static_cast<std::size_t>(example * s[b] + row)]);
             const extent from = step < length ? i + (length - 1 - 2 * step) * inner : i;
             expected[static_cast<std::size_t>(i)] = x[static_cast<std::size_t>(from)];
@@ -41,19 +46,21 @@ TEST_CASE("reverse_seq: element by element") {
 
 TEST_CASE("reverse_seq: lengths that are none") {
     const float infinity = std::numeric_limits<float>::infinity();
-    const std::vector<float> lengths{-1, 4, infinity, -infinity, std::numeric_limits<float>::quiet_NaN(), 1.6f};
+    const std::vector<float> lengths{-1,  4, infinity, -infinity, std::numeric_limits<float>::quiet_NaN(),
+                                     1.6f};
     REQUIRE(evaluate<float>(reverse_seq{0, 1}, {{{6, 3}, counted(18)}, {{6}, lengths}}).first() ==
             std::vector<float>{0, 1, 2, 5, 4, 3, 8, 7, 6, 9, 10, 11, 12, 13, 14, 16, 15, 17});
     REQUIRE(evaluate_with<float>(nullptr, reverse_seq{0, 1}, {{{2, 0}, {}}, {{2}, {1, 1}}}).first().empty());
 }
 
 TEST_CASE("reverse_seq: gradients") {
-    for (const auto& [s, batch, along] :
-         std::vector<std::tuple<shape, extent, extent>>{{{2, 4}, 0, 1}, {{2, 3, 2, 3}, 1, 2}, {{2, 2, 3}, 0, 2}}) {
-        const auto report = check_gradients(reverse_seq{batch, along}, {s, {s[static_cast<std::size_t>(batch)]}}, {},
-                                            [](std::size_t input, philox& random) {
-                                                return input == 0 ? random.uniform() : std::floor(random.uniform() * 5);
-                                            });
+    for (const auto& [s, batch, along] : std::vector<std::tuple<shape, extent, extent>>{
+             {{2, 4}, 0, 1}, {{2, 3, 2, 3}, 1, 2}, {{2, 2, 3}, 0, 2}}) {
+        const auto report =
+            check_gradients(reverse_seq{batch, along}, {s, {s[static_cast<std::size_t>(batch)]}}, {},
+                            [](std::size_t input, philox& random) {
+                                return input == 0 ? random.uniform() : std::floor(random.uniform() * 5);
+                            });
         INFO(report.what);
         REQUIRE(report.ok);
     }
@@ -61,7 +68,8 @@ TEST_CASE("reverse_seq: gradients") {
 
 TEST_CASE("reverse_seq: faults") {
     const std::string place = "layers/0 \"layer\" (reverseSeq): ";
-    REQUIRE(fault_of(reverse_seq{0, 2}, {{3, 4}, {3}}) == place + "an axis of its input wanted, 2 given for the shape [3, 4]");
+    REQUIRE(fault_of(reverse_seq{0, 2}, {{3, 4}, {3}}) ==
+            place + "an axis of its input wanted, 2 given for the shape [3, 4]");
     REQUIRE(fault_of(reverse_seq{-3, 1}, {{3, 4}, {3}}) ==
             place + "an axis of its input wanted, -3 given for the shape [3, 4]");
     for (extent batch : {extent{1}, extent{-1}})
@@ -75,7 +83,8 @@ TEST_CASE("reverse_seq: faults") {
 }
 
 namespace {
-inline constexpr auto turned = compose(input{"x", {2, 3}}, input{"n", {2}}, reverse_seq{0, 1} | from("x", "n"));
+inline constexpr auto turned =
+    compose(input{"x", {2, 3}}, input{"n", {2}}, reverse_seq{0, 1} | from("x", "n"));
 }  // namespace
 
 TEST_CASE("reverse_seq: composed") {

@@ -15,7 +15,8 @@ TEST_CASE("sliding_windows: by hand") {
     REQUIRE(got.dimensions() == shape{1, 2, 2, 2});
     REQUIRE(got.first() == std::vector<float>{0, 1, 2, 3, 2, 3, 4, 5});
     constexpr extent huge = std::numeric_limits<extent>::max();
-    got = evaluate<float>(sliding_windows{.axis = -1, .window_size = 1, .step = huge}, {{{2, 3}, counted(6)}});
+    got =
+        evaluate<float>(sliding_windows{.axis = -1, .window_size = 1, .step = huge}, {{{2, 3}, counted(6)}});
     REQUIRE(got.dimensions() == shape{2, 1, 1});
     REQUIRE(got.first() == std::vector<float>{0, 3});
 }
@@ -37,7 +38,8 @@ TEST_CASE("sliding_windows: element by element") {
                     for (extent m = 0; m < windows; ++m)
                         for (extent j = 0; j < size; ++j)
                             for (extent i = 0; i < inner; ++i)
-                                expected.push_back(x[static_cast<std::size_t>((o * n + m * step + j) * inner + i)]);
+                                expected.push_back(
+                                    x[static_cast<std::size_t>((o * n + m * step + j) * inner + i)]);
                 REQUIRE(got.first() == expected);
             }
 }
@@ -69,7 +71,8 @@ TEST_CASE("sliding_windows: gradients are the same bits on any number of threads
 
 TEST_CASE("sliding_windows: faults") {
     const std::string place = "layers/0 \"layer\" (slidingWindows): ";
-    REQUIRE(fault_of(sliding_windows{2, 1}, {{3, 4}}) == place + "an axis of its input wanted, 2 given for the shape [3, 4]");
+    REQUIRE(fault_of(sliding_windows{2, 1}, {{3, 4}}) ==
+            place + "an axis of its input wanted, 2 given for the shape [3, 4]");
     for (extent size : {extent{0}, extent{5}})
         REQUIRE(fault_of(sliding_windows{1, size}, {{3, 4}}) ==
                 place + "a windowSize from 1 to 4 wanted, the extent of axis 1 in the shape [3, 4], " +

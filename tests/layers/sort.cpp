@@ -11,7 +11,8 @@ using namespace layer_test;
 
 namespace {
 
-constexpr float infinity = std::numeric_limits<float>::infinity(), no_number = std::numeric_limits<float>::quiet_NaN();
+constexpr float infinity = std::numeric_limits<float>::infinity(),
+                no_number = std::numeric_limits<float>::quiet_NaN();
 
 /// The indices of a line in the order wanted, by a stable sort.
 template <class T>
@@ -41,7 +42,8 @@ void compare_with_lines(const shape& s, extent axis) {
             for (extent o = 0; o < outer; ++o)
                 for (extent l = 0; l < inner; ++l) {
                     std::vector<T> line;
-                    for (extent i = 0; i < n; ++i) line.push_back(x[static_cast<std::size_t>((o * n + i) * inner + l)]);
+                    for (extent i = 0; i < n; ++i)
+                        line.push_back(x[static_cast<std::size_t>((o * n + i) * inner + l)]);
                     const auto order = sorted_line(line, descending);
                     for (extent i = 0; i < k; ++i) {
                         const auto from = static_cast<std::size_t>(order[static_cast<std::size_t>(i)]);
@@ -54,8 +56,10 @@ void compare_with_lines(const shape& s, extent axis) {
             REQUIRE(got.values[0] == values);
             REQUIRE(got.values[1] == indices);
             if (k == n)
-                REQUIRE(evaluate<T>(arg_sort{.axis = axis - static_cast<extent>(s.rank()), .descending = descending},
-                                    {{s, x}}).first() == indices);
+                REQUIRE(evaluate<T>(
+                            arg_sort{.axis = axis - static_cast<extent>(s.rank()), .descending = descending},
+                            {{s, x}})
+                            .first() == indices);
         }
 }
 
@@ -64,7 +68,8 @@ void compare_with_lines(const shape& s, extent axis) {
 TEST_CASE("arg_sort: the specification's examples") {
     const std::vector<float> x{3.1f, 5.4f, 32.9f, 3.2f, 77}, y{3, 5, 32, 3, 77, 6};
     REQUIRE(evaluate<float>(arg_sort{}, {{{5}, x}}).first() == std::vector<float>{0, 3, 1, 2, 4});
-    REQUIRE(evaluate<float>(arg_sort{.descending = true}, {{{5}, x}}).first() == std::vector<float>{4, 2, 1, 3, 0});
+    REQUIRE(evaluate<float>(arg_sort{.descending = true}, {{{5}, x}}).first() ==
+            std::vector<float>{4, 2, 1, 3, 0});
     const auto got = evaluate<float>(arg_sort{.axis = 1}, {{{2, 3}, y}});
     REQUIRE(got.dimensions() == shape{2, 3});
     REQUIRE(got.first() == std::vector<float>{0, 1, 2, 0, 2, 1});
@@ -80,13 +85,20 @@ TEST_CASE("arg_sort, top_k: special values, equal ones in their order") {
     const auto top = evaluate<float>(top_k{.k = 4}, {{{8}, x}});
     REQUIRE(top.values[1] == std::vector<float>{0, 6, 4, 1});
     REQUIRE((std::isnan(top.values[0][0]) && std::isnan(top.values[0][1]) && top.values[0][2] == infinity));
-    REQUIRE(evaluate<float>(top_k{.k = 3, .use_bottom_k = true}, {{{8}, x}}).values[1] == std::vector<float>{2, 3, 5});
+    REQUIRE(evaluate<float>(top_k{.k = 3, .use_bottom_k = true}, {{{8}, x}}).values[1] ==
+            std::vector<float>{2, 3, 5});
     REQUIRE(std::signbit(evaluate<float>(top_k{.k = 3, .use_bottom_k = true}, {{{8}, x}}).values[0][2]));
 }
 
 TEST_CASE("arg_sort, top_k: line by line") {
-    for (const auto& [s, axis] : std::vector<std::pair<shape, extent>>{
-             {{7}, 0}, {{3, 6}, 1}, {{6, 3}, 0}, {{2, 5, 40}, 1}, {{300}, 0}, {{2, 400}, 1}, {{300, 21}, 0}, {{4, 1, 3}, 1}}) {
+    for (const auto& [s, axis] : std::vector<std::pair<shape, extent>>{{{7}, 0},
+                                                                       {{3, 6}, 1},
+                                                                       {{6, 3}, 0},
+                                                                       {{2, 5, 40}, 1},
+                                                                       {{300}, 0},
+                                                                       {{2, 400}, 1},
+                                                                       {{300, 21}, 0},
+                                                                       {{4, 1, 3}, 1}}) {
         compare_with_lines<float>(s, axis);
         compare_with_lines<double>(s, axis);
     }
@@ -105,7 +117,8 @@ TEST_CASE("arg_sort, top_k: faults") {
             top + "an axis of its input wanted, 2 given for the shape [3, 4]");
     for (extent k : {extent{0}, extent{5}, extent{-1}})
         REQUIRE(fault_of(top_k{.axis = 1, .k = k}, {{3, 4}}) ==
-                top + "K from 1 to 4 wanted, the extent of axis 1 in the shape [3, 4], " + std::to_string(k) + " given");
+                top + "K from 1 to 4 wanted, the extent of axis 1 in the shape [3, 4], " + std::to_string(k) +
+                    " given");
     REQUIRE(fault_of(top_k{.k = 1}, {{3}, {1}}) ==
             top + "K as a field wanted: a second input would decide the shapes of the outputs");
     REQUIRE(fault_of(top_k{.k = 1}, {{extent{1} << 33}}) ==
@@ -121,7 +134,8 @@ TEST_CASE("arg_sort, top_k: faults") {
 }
 
 namespace {
-inline constexpr auto best = compose(input{"x", {4, 3}}, top_k{.axis = -1, .k = 1} | to("value", "index"), output{"index"});
+inline constexpr auto best =
+    compose(input{"x", {4, 3}}, top_k{.axis = -1, .k = 1} | to("value", "index"), output{"index"});
 inline constexpr auto order = compose(input{"x", {5}}, arg_sort{.descending = true});
 }  // namespace
 

@@ -169,7 +169,9 @@ TEST_CASE("every layer goes from the document to the layer and back") {
     std::set<std::string> kinds;
     for (const sample& s : samples()) {
         INFO(s.type);
-        const std::string text = network_text(s.before + R"({"name": "l", "input": )" + s.inputs + R"(, "output": )" + s.outputs + ", " + s.type + "}", s.shape);
+        const std::string text = network_text(s.before + R"({"name": "l", "input": )" + s.inputs + R"(, "output": )" +
+                                                  s.outputs + ", " + s.type + "}",
+                                              s.shape);
         const json root = json::parse(text);
         const json type = json::parse("{" + s.type + "}");
         const bool family = type.contains("activation");
@@ -220,8 +222,8 @@ TEST_CASE("what moves elements and looks them up is loaded and run") {
 }
 
 TEST_CASE("what takes indices and what puts in order is loaded and run") {
-    const auto run = [](const std::vector<std::size_t>& dimensions, const std::string& inputs, const std::string& outputs,
-                        const std::string& type, const std::vector<float>& values) {
+    const auto run = [](const std::vector<std::size_t>& dimensions, const std::string& inputs,
+                        const std::string& outputs, const std::string& type, const std::vector<float>& values) {
         std::string shape;
         for (std::size_t e : dimensions) shape += std::string(shape.empty() ? "[" : ", ") + std::to_string(e);
         model m = parse(network_text(column + R"({"name": "l", "input": [)" + inputs + R"(], "output": [)" + outputs +
@@ -249,8 +251,8 @@ TEST_CASE("what takes indices and what puts in order is loaded and run") {
     CHECK(run(three, R"("m", "x")", y, R"("reverseSeq": {"batchAxis": 0, "sequenceAxis": 1})", some) == some);
     CHECK(run(three, x, y, R"("slidingWindows": {"windowSize": 2, "step": 1})", some) == floats{2, 0, 0, 1});
     CHECK(run({1}, xx, y, R"("sliceBySize": {"size": 1})", {7}) == floats{7});
-    CHECK(run({1, 2, 3}, x, y, R"("crop": {"cropAmounts": {"borderAmounts": [{"startEdgeSize": 1}, {"endEdgeSize": 2}]}})",
-              six) == floats{4});
+    CHECK(run({1, 2, 3}, x, y, R"("crop": {"cropAmounts":
+              {"borderAmounts": [{"startEdgeSize": 1}, {"endEdgeSize": 2}]}})", six) == floats{4});
     CHECK(run({1, 2, 3}, xx, y, R"("crop": {"offset": [0, 0]})", six) == six);
     CHECK(run({1, 2}, x, y, R"("padding": {"constant": {"value": 9}, "paddingAmounts":
               {"borderAmounts": [{"startEdgeSize": 1}, {"endEdgeSize": 1}]}})", {1, 2}) == floats{9, 9, 9, 1, 2, 9});
@@ -258,8 +260,8 @@ TEST_CASE("what takes indices and what puts in order is loaded and run") {
               {"borderAmounts": [{}, {"endEdgeSize": 1}]}})", {1, 2}) == floats{1, 2, 1});
     CHECK(run({1, 2}, x, y, R"("padding": {"replication": {}, "paddingAmounts":
               {"borderAmounts": [{}, {"endEdgeSize": 1}]}})", {1, 2}) == floats{1, 2, 2});
-    CHECK(run({1}, x, y, R"("constantPad": {"value": 5, "padAmounts": [0, 3], "padToGivenOutputSizeMode": true})", {1}) ==
-          floats{1, 5, 5});
+    CHECK(run({1}, x, y, R"("constantPad": {"value": 5, "padAmounts": [0, 3],
+              "padToGivenOutputSizeMode": true})", {1}) == floats{1, 5, 5});
     CHECK(run({1, 2, 4}, xx, R"("b", "s", "y", "n")", R"("NonMaximumSuppression": {"iouThreshold": 0.5,
               "scoreThreshold": 0.5, "maxBoxes": 3, "perClassSuppression": false})", {0, 0, 1, 1, 5, 5, 1, 1}) ==
           floats{1, 0, -1});

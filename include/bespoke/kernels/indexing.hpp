@@ -9,7 +9,8 @@ namespace bespoke::kernels {
 /// The nearest integer, a half away from 0; at most 2^53 away from 0; -2^53 for NaN.
 template <std::floating_point T>
 extent nearest_integer(T x) noexcept {
-    constexpr double most = 9007199254740992.0, almost_half = 0.49999999999999994;  // a half would lift that to 1
+    constexpr double most = 9007199254740992.0,
+                     almost_half = 0.49999999999999994;  // a half would lift that to 1
     const double at = static_cast<double>(x);
     if (!(at > -most)) return -(extent{1} << 53);
     if (at >= most) return extent{1} << 53;
@@ -29,7 +30,8 @@ extent named_place(T x, extent n) noexcept {
 struct indexing {
     extent outer = 1, count = 1, lanes = 1, block = 1;
     shape rows{};
-    bool own = false;  ///< indices [outer, count, lanes] of a single axis; else [count, rows.rank()] for all of outer
+    bool own =
+        false;  ///< indices [outer, count, lanes] of a single axis; else [count, rows.rank()] for all of outer
 
     extent slots() const { return outer * count * lanes; }         ///< blocks of the part
     extent places() const { return outer * rows.size() * lanes; }  ///< blocks of the whole
@@ -83,7 +85,8 @@ void each_slot(const indexing& how, const T* indices, extent first, extent last,
 /// may lie there, so that what meets in one place does so in the order of the slots.
 template <class Body>
 void split_places(const indexing& how, thread_pool* threads, const Body& body) noexcept {
-    const extent places = how.places(), each = how.outer > 0 ? places / how.outer : 0, slots = how.count * how.lanes;
+    const extent places = how.places(), each = how.outer > 0 ? places / how.outer : 0,
+                 slots = how.count * how.lanes;
     if (std::max(places, how.slots()) * how.block < (1 << 14)) threads = nullptr;
     parallel_for(threads, places, 1, [&](extent first, extent last) {
         body(first, last, first / each * slots, ((last - 1) / each + 1) * slots);
@@ -96,9 +99,9 @@ void combine(extent n, const T* u, T* y, const F& f) noexcept {
     if (n == 1)
         *y = f(*y, *u);
     else
-        for_each_batch<T>(n, [&](extent i, auto in, auto out) __attribute__((always_inline)) {
-            out(y + i, f(in(y + i), in(u + i)));
-        });
+        for_each_batch<T>(
+            n, [&](extent i, auto in, auto out)
+                   __attribute__((always_inline)) { out(y + i, f(in(y + i), in(u + i))); });
 }
 template <class T>
 void apply(scatter_mode mode, extent n, const T* u, T* y) noexcept {
@@ -147,7 +150,8 @@ void apply_backward(scatter_mode mode, extent n, const T* before, const T* u, T*
                 g[i] = after / u[i];
                 break;
             default: {
-                const bool taken = is_nan(u[i]) || (mode == scatter_mode::max ? u[i] > before[i] : u[i] < before[i]);
+                const bool taken =
+                    is_nan(u[i]) || (mode == scatter_mode::max ? u[i] > before[i] : u[i] < before[i]);
                 (taken ? g[i] : update) = T(0);
             }
         }
@@ -186,7 +190,8 @@ void scatter(const indexing& how, scatter_mode mode, const T* part, const T* ind
     const extent block = how.block;
     detail::split_places(how, threads, [&](extent first, extent last, extent first_slot, extent last_slot) {
         detail::each_slot<false>(how, indices, first_slot, last_slot, [&](extent place, extent slot) {
-            if (place >= first && place < last) detail::apply(mode, block, part + slot * block, whole + place * block);
+            if (place >= first && place < last)
+                detail::apply(mode, block, part + slot * block, whole + place * block);
         });
     });
 }
@@ -215,15 +220,17 @@ void scatter_backward(const indexing& how, scatter_mode mode, const T* whole, co
         copy(some, dy + first * block, g + first * block);
         if (history) {
             copy(some, whole + first * block, values + first * block);
-            detail::each_slot<false>(how, indices, first_slot, last_slot, inside([&](extent place, extent slot) {
-                copy(block, values + place, before + slot);
-                detail::apply(mode, block, part + slot, values + place);
-            }));
+            detail::each_slot<false>(how, indices, first_slot, last_slot,
+                                     inside([&](extent place, extent slot) {
+                                         copy(block, values + place, before + slot);
+                                         detail::apply(mode, block, part + slot, values + place);
+                                     }));
         }
         detail::each_slot<true>(how, indices, first_slot, last_slot, inside([&](extent place, extent slot) {
-            detail::apply_backward(mode, block, history ? before + slot : g + place, part + slot, g + place,
-                                   dpart == nullptr ? nullptr : dpart + slot);
-        }));
+                                    detail::apply_backward(mode, block, history ? before + slot : g + place,
+                                                           part + slot, g + place,
+                                                           dpart == nullptr ? nullptr : dpart + slot);
+                                }));
     });
     if (dwhole == nullptr) return;
     parallel_for(size < (1 << 14) ? nullptr : threads, size, 4096,

@@ -53,7 +53,7 @@ void sort_ranked(extent n, ranked<T>* a, ranked<T>* spare) noexcept {
         extent starts[256]{};
         for (extent i = 0; i < n; ++i) ++starts[from[i].key >> shift & 255];
         if (starts[from[0].key >> shift & 255] == n) continue;
-        for (extent start = 0; extent& count : starts) start += std::exchange(count, start);
+        for (extent start = 0; extent & count : starts) start += std::exchange(count, start);
         for (extent i = 0; i < n; ++i) to[starts[from[i].key >> shift & 255]++] = from[i];
         std::swap(from, to);
     }
@@ -104,7 +104,7 @@ void rank_line(extent n, extent k, ranking first, const T* x, ranked<T>* room) n
 /// Lines whose elements lie apart are brought together so many at a time.
 template <class T>
 constexpr extent lines_together(extent inner) {
-    return inner == 1 ? 1 : std::min<extent>(inner, 64 / static_cast<extent>(sizeof(T)));
+    return inner <= 1 ? 1 : std::min<extent>(inner, 64 / static_cast<extent>(sizeof(T)));
 }
 
 }  // namespace detail
@@ -113,7 +113,7 @@ constexpr extent lines_together(extent inner) {
 template <class T>
 constexpr extent ranking_scratch(extent inner, extent n, extent k, extent threads) {
     const extent together = detail::lines_together<T>(inner);
-    return threads * (2 * detail::ranked_room(n, k) + (inner == 1 ? 0 : together * n));
+    return threads * (2 * detail::ranked_room(n, k) + (inner <= 1 ? 0 : together * n));
 }
 
 /// The first k along the middle axis of x [outer, n, inner], in order: values (may be null) and indices
@@ -121,8 +121,8 @@ constexpr extent ranking_scratch(extent inner, extent n, extent k, extent thread
 ///
 /// n + k log k steps a line for numbers in random order.
 template <class T>
-void rank_lines(extent outer, extent n, extent inner, extent k, ranking first, const T* x, T* values, T* indices,
-                T* scratch, thread_pool* threads) noexcept {
+void rank_lines(extent outer, extent n, extent inner, extent k, ranking first, const T* x, T* values,
+                T* indices, T* scratch, thread_pool* threads) noexcept {
     if (outer * inner * n < (1 << 12)) threads = nullptr;
     const extent together = detail::lines_together<T>(inner), groups = (inner + together - 1) / together;
     const extent workers = threads == nullptr ? 1 : static_cast<extent>(threads->size());

@@ -45,11 +45,13 @@ struct kept_boxes {
     }
     /// Whether one of the first n covers number n to more than `limit` of both.
     bool covers(extent n, T limit, bool per_class) const noexcept {
-        const batch<T> l(left[n]), t(top[n]), r(right[n]), b(bottom[n]), own(area[n]), of_class(label[n]), most(limit),
-            zero(T(0));
+        const batch<T> l(left[n]), t(top[n]), r(right[n]), b(bottom[n]), own(area[n]), of_class(label[n]),
+            most(limit), zero(T(0));
         for (extent i = 0; i < n; i += lanes<T>) {
-            const batch<T> width = kernels::max(zero, kernels::min(r, load(right + i)) - kernels::max(l, load(left + i)));
-            const batch<T> height = kernels::max(zero, kernels::min(b, load(bottom + i)) - kernels::max(t, load(top + i)));
+            const batch<T> width =
+                kernels::max(zero, kernels::min(r, load(right + i)) - kernels::max(l, load(left + i)));
+            const batch<T> height =
+                kernels::max(zero, kernels::min(b, load(bottom + i)) - kernels::max(t, load(top + i)));
             const batch<T> both = width * height;
             auto over = both / (load(area + i) + own - both) > most;
             if (per_class) over = over & (load(label + i) == of_class);
@@ -72,15 +74,16 @@ constexpr extent suppression_scratch(extent boxes, extent most) {
 
 /// Writes the indices of the boxes that stay, the highest score first, and gives their number, 1 to `most`.
 ///
-/// boxes [n, 4]: centre x, y, width, height. scores [n, classes]: a box's is its largest and names its class. A box whose
-/// score is below the threshold goes; of the others one after the other, the highest score first, goes if the area that it
-/// shares with one that stays is more than the threshold's part of what both cover. If none is left the one with the
-/// highest score stays. NaN is no score. There is a box, and no more than `most_boxes`.
+/// boxes [n, 4]: centre x, y, width, height. scores [n, classes]: a box's is its largest and names its class. A box
+/// whose score is below the threshold goes; of the others one after the other, the highest score first, goes if the
+/// area that it shares with one that stays is more than the threshold's part of what both cover. If none is left the
+/// one with the highest score stays. NaN is no score. There is a box, and no more than `most_boxes`.
 template <class T>
 extent suppress(const suppression& how, const T* boxes, const T* scores, T* chosen, T* scratch) noexcept {
     const extent n = how.boxes, most = std::min(how.most, n);
     T *const candidates = scratch, *const numbers = scratch + n;
-    auto* const order = ::new (static_cast<void*>(scratch + 2 * n)) ranked<T>[static_cast<std::size_t>(2 * n)];
+    auto* const order =
+        ::new (static_cast<void*>(scratch + 2 * n)) ranked<T>[static_cast<std::size_t>(2 * n)];
     const auto best_class = [&](extent i) {
         extent best = 0;
         const T* of_box = scores + i * how.classes;
@@ -106,7 +109,8 @@ extent suppress(const suppression& how, const T* boxes, const T* scores, T* chos
     for (extent k = 0; k < left && count < most; ++k) {
         const auto i = static_cast<extent>(numbers[order[k].index]);
         kept.add(count, boxes + 4 * i, static_cast<T>(best_class(i)));
-        if (!kept.covers(count, static_cast<T>(how.iou_threshold), how.per_class)) chosen[count++] = static_cast<T>(i);
+        if (!kept.covers(count, static_cast<T>(how.iou_threshold), how.per_class))
+            chosen[count++] = static_cast<T>(i);
     }
     if (count == 0) chosen[count++] = static_cast<T>(highest);
     return count;

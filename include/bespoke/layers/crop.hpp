@@ -30,8 +30,8 @@ struct crop {
             for (std::size_t i = 0; i < 2; ++i) {
                 const auto [start, end] = crop_amounts.edges[i];
                 if (start + end > x.from_end(2 - i))
-                    return value_fault("cropAmounts that leave something of the shape ", x, " wanted, ", start, " and ",
-                                       end, " given along axis -", 2 - i);
+                    return value_fault("cropAmounts that leave something of the shape ", x, " wanted, ",
+                                       start, " and ", end, " given along axis -", 2 - i);
                 y.from_end(2 - i) -= start + end;
             }
             return y;

@@ -4,18 +4,19 @@
 #include "../kernels/indexing.hpp"
 #include "axis.hpp"
 
-/// Elements and blocks looked up by indices that come as numbers in a blob of their own. An index is the nearest integer
-/// of its number; a negative one counts from the end. One that is outside all the same, or NaN, names nothing: a gather
-/// gives 0 there, a scatter leaves the update out. No gradient passes to indices.
+/// Elements and blocks looked up by indices that come as numbers in a blob of their own. An index is the nearest
+/// integer of its number; a negative one counts from the end. One that is outside all the same, or NaN, names nothing:
+/// a gather gives 0 there, a scatter leaves the update out. No gradient passes to indices.
 namespace bespoke {
 namespace detail {
 
 /// a with the axes [first, last) replaced by those of b but for its last `left_out`.
-constexpr outcome spliced(const shape& a, std::size_t first, std::size_t last, const shape& b, std::size_t left_out = 0) {
+constexpr outcome spliced(const shape& a, std::size_t first, std::size_t last, const shape& b,
+                          std::size_t left_out = 0) {
     const std::size_t rank = a.rank() - (last - first) + b.rank() - left_out;
     if (rank > max_rank)
-        return shape_fault("shapes wanted that give at most ", max_rank, " axes, ", a, " and the indices' ", b,
-                           " would give ", rank);
+        return shape_fault("shapes wanted that give at most ", max_rank, " axes, ", a, " and the indices' ",
+                           b, " would give ", rank);
     shape y;
     for (std::size_t i = 0; i < first; ++i) y.push_back(a[i]);
     for (std::size_t i = 0; i + left_out < b.rank(); ++i) y.push_back(b[i]);
@@ -90,17 +91,20 @@ struct gathering {
     static constexpr input_count inputs{2, 2};
     static constexpr backward_needs needs{.input = true, .output = false};
 
-    static constexpr outcome shape_of(const Way& way, std::span<const shape> xs) { return way.part(xs[0], xs[1]); }
+    static constexpr outcome shape_of(const Way& way, std::span<const shape> xs) {
+        return way.part(xs[0], xs[1]);
+    }
     template <class Xs, class Ys, class W>
     static void run(const Way& way, const Xs& xs, const Ys& ys, W& w) noexcept {
-        kernels::gather(way.how(xs[0].dimensions, xs[1].dimensions), xs[0].data, xs[1].data, ys[0].data, w.threads);
+        kernels::gather(way.how(xs[0].dimensions, xs[1].dimensions), xs[0].data, xs[1].data, ys[0].data,
+                        w.threads);
     }
     /// What several indices name is summed up in their order.
     template <class Xs, class Dys, class Dxs, class W>
     static void run_backward(const Way& way, const Xs& xs, const Dys& dys, const Dxs& dxs, W& w) noexcept {
         if (dxs[0])
-            kernels::scatter(way.how(dxs[0].dimensions, xs[1].dimensions), kernels::scatter_mode::add, dys[0].data,
-                             xs[1].data, dxs[0].data, w.threads);
+            kernels::scatter(way.how(dxs[0].dimensions, xs[1].dimensions), kernels::scatter_mode::add,
+                             dys[0].data, xs[1].data, dxs[0].data, w.threads);
     }
 };
 
@@ -133,8 +137,8 @@ struct gather {
     friend bool operator==(const gather&, const gather&) = default;
 };
 
-/// y[i.., k..] = x[indices[i.., 0], indices[i.., 1], .., k..]: a point of x, or the part of x behind it, for each row of
-/// the indices [.., d].
+/// y[i.., k..] = x[indices[i.., 0], indices[i.., 1], .., k..]: a point of x, or the part of x behind it, for each row
+/// of the indices [.., d].
 ///
 /// x of rank d or more and indices [i.., d] -> y [i..] and the axes of x behind the first d. See gather.hpp for indices
 /// outside.

@@ -7,16 +7,16 @@ namespace bespoke {
 
 /// Of boxes that overlap the one with the highest score.
 ///
-/// boxes [B, N, 4] (centre x, y, width, height) and scores [B, N, C] -> the boxes that stay [B, max_boxes, 4], the highest
-/// score first, their scores [B, max_boxes, C], their indices [B, max_boxes], and how many they are [B]; behind them
-/// boxes and scores of 0 and the index -1.
+/// boxes [B, N, 4] (centre x, y, width, height) and scores [B, N, C] -> the boxes that stay [B, max_boxes, 4], the
+/// highest score first, their scores [B, max_boxes, C], their indices [B, max_boxes], and how many they are [B];
+/// behind them boxes and scores of 0 and the index -1.
 ///
 /// A box has the score of its best class. One below score_threshold goes; one goes if the area that it shares with one
 /// that stays is more than iou_threshold of the area that both cover, with per_class_suppression only if both have the
-/// same best class. If none would stay, the one with the highest score does. NaN is no score; of equal scores the first
-/// comes first. Gradients go to the boxes and scores that stay.
-/// Core ML specification, NonMaximumSuppressionLayerParams. The thresholds may also come as one number each in a third and
-/// fourth input; the number of boxes as a fifth, which would decide the shapes, is refused.
+/// same best class. If none would stay, the one with the highest score does. NaN is no score; of equal scores the
+/// first comes first. Gradients go to the boxes and scores that stay. Core ML specification,
+/// NonMaximumSuppressionLayerParams. The thresholds may also come as one number each in a third and fourth input; the
+/// number of boxes as a fifth, which would decide the shapes, is refused.
 struct non_maximum_suppression {
     float iou_threshold = 0;
     float score_threshold = 0;
@@ -35,15 +35,19 @@ struct non_maximum_suppression {
     constexpr outcome output_shape(std::span<const shape> xs) const {
         const shape &boxes = xs[0], &scores = xs[1];
         if (xs.size() > 4)
-            return fault{errc::unsupported,
-                         sentence("maxBoxes as a field wanted: a fifth input would decide the shapes of the outputs")};
+            return fault{
+                errc::unsupported,
+                sentence("maxBoxes as a field wanted: a fifth input would decide the shapes of the outputs")};
         if (boxes.rank() != 3 || boxes[1] < 1 || boxes[2] != 4)
             return shape_fault("boxes [B, N, 4], N from 1 up, wanted, their shape is ", boxes);
         if (scores.rank() != 3 || scores[0] != boxes[0] || scores[1] != boxes[1] || scores[2] < 1)
-            return shape_fault("scores [B, N, C] wanted for boxes of the shape ", boxes, ", theirs is ", scores);
+            return shape_fault("scores [B, N, C] wanted for boxes of the shape ", boxes, ", theirs is ",
+                               scores);
         for (std::size_t i = 2; i < xs.size(); ++i)
             for (extent e : xs[i])
-                if (e != 1) return shape_fault("one number wanted as a threshold, input ", i, " has the shape ", xs[i]);
+                if (e != 1)
+                    return shape_fault("one number wanted as a threshold, input ", i, " has the shape ",
+                                       xs[i]);
         if (boxes[1] > kernels::most_boxes)
             return shape_fault("at most ", kernels::most_boxes, " boxes wanted, their shape is ", boxes);
         if (max_boxes < 1) return value_fault("maxBoxes from 1 up wanted, ", max_boxes, " given");
@@ -59,23 +63,26 @@ struct non_maximum_suppression {
     void forward(Xs xs, Ys ys, const P&, W& w) const noexcept {
         using T = typename Ys::value_type::value_type;
         const extent batch = xs[0][0], n = xs[0][1], classes = xs[1][2];
-        const kernels::suppression how{
-            .boxes = n,
-            .classes = classes,
-            .most = max_boxes,
-            .iou_threshold = xs.size() > 2 ? static_cast<double>(*xs[2].data) : static_cast<double>(iou_threshold),
-            .score_threshold = xs.size() > 3 ? static_cast<double>(*xs[3].data) : static_cast<double>(score_threshold),
-            .per_class = per_class_suppression};
-        const extent workers = w.threads == nullptr ? 1 : std::min(static_cast<extent>(w.threads->size()), batch);
+        const kernels::suppression how{.boxes = n,
+                                       .classes = classes,
+                                       .most = max_boxes,
+                                       .iou_threshold = xs.size() > 2 ? static_cast<double>(*xs[2].data)
+                                                                      : static_cast<double>(iou_threshold),
+                                       .score_threshold = xs.size() > 3
+                                                              ? static_cast<double>(*xs[3].data)
+                                                              : static_cast<double>(score_threshold),
+                                       .per_class = per_class_suppression};
+        const extent workers =
+            w.threads == nullptr ? 1 : std::min(static_cast<extent>(w.threads->size()), batch);
         parallel_for(w.threads, workers, 1, [&](extent begin, extent end) {
             for (extent worker = begin; worker < end; ++worker)
                 for (extent b = batch * worker / workers; b < batch * (worker + 1) / workers; ++b) {
                     const T *boxes = xs[0].data + b * n * 4, *scores = xs[1].data + b * n * classes;
                     T *to = ys[0].data + b * max_boxes * 4, *score_to = ys[1].data + b * max_boxes * classes,
                       *chosen = ys[2].data + b * max_boxes;
-                    const extent count = kernels::suppress(
-                        how, boxes, scores, chosen,
-                        w.scratch + worker * kernels::suppression_scratch<T>(n, max_boxes));
+                    const extent count =
+                        kernels::suppress(how, boxes, scores, chosen,
+                                          w.scratch + worker * kernels::suppression_scratch<T>(n, max_boxes));
                     for (extent k = 0; k < count; ++k) {
                         const auto i = static_cast<extent>(chosen[k]);
                         kernels::copy(extent{4}, boxes + i * 4, to + k * 4);
@@ -98,7 +105,8 @@ struct non_maximum_suppression {
             for (extent b = 0; b < dx[0]; ++b)
                 for (extent k = 0; k < static_cast<extent>(ys[3].data[b]); ++k) {
                     const auto i = static_cast<extent>(ys[2].data[b * max_boxes + k]);
-                    kernels::accumulate(size, dy.data + (b * max_boxes + k) * size, dx.data + (b * n + i) * size);
+                    kernels::accumulate(size, dy.data + (b * max_boxes + k) * size,
+                                        dx.data + (b * n + i) * size);
                 }
         }
     }

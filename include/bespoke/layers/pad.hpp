@@ -11,8 +11,8 @@ namespace bespoke {
 /// pad_to_given_output_size_mode a positive amount is the extent that y shall have at least, and says on which side the
 /// missing elements stand; one of the two is 0, and where both are the axis stays as it is.
 ///
-/// pad_amounts holds two numbers for each axis of x.
-/// Core ML specification, ConstantPaddingLayerParams. Amounts as a second input, which would decide the shape, are refused.
+/// pad_amounts holds two numbers for each axis of x. Core ML specification, ConstantPaddingLayerParams. Amounts as a
+/// second input, which would decide the shape, are refused.
 struct constant_pad {
     float value = 0;
     list<extent, 2 * max_rank> pad_amounts{};
@@ -27,17 +27,21 @@ struct constant_pad {
 
     constexpr outcome output_shape(std::span<const shape> xs) const {
         if (xs.size() > 1)
-            return fault{errc::unsupported,
-                         sentence("padAmounts as a field wanted: a second input would decide the shape of the output")};
+            return fault{
+                errc::unsupported,
+                sentence(
+                    "padAmounts as a field wanted: a second input would decide the shape of the output")};
         const shape& x = xs[0];
         if (pad_amounts.size() != 2 * x.rank())
-            return value_fault("two padAmounts for each axis wanted, ", pad_amounts.size(), " given for the shape ", x);
+            return value_fault("two padAmounts for each axis wanted, ", pad_amounts.size(),
+                               " given for the shape ", x);
         shape y;
         for (std::size_t axis = 0; axis < x.rank(); ++axis) {
             const extent before = pad_amounts[2 * axis], behind = pad_amounts[2 * axis + 1];
             if (const auto wrong = check_window("padAmounts", {before, behind}, 0)) return *wrong;
             if (pad_to_given_output_size_mode && before > 0 && behind > 0)
-                return value_fault("a size on one side of axis ", axis, " wanted, ", before, " and ", behind, " given");
+                return value_fault("a size on one side of axis ", axis, " wanted, ", before, " and ", behind,
+                                   " given");
             const edge_sizes edges = added(axis, x[axis]);
             y.push_back(edges.start_edge_size + x[axis] + edges.end_edge_size);
         }
@@ -100,9 +104,8 @@ struct padding_replication {
 
 /// x [.., H, W] with `padding_amounts` more rows and columns, which hold what `padding_type` says -> y [.., H', W'].
 ///
-/// A reflection adds less than there is: at most H - 1 rows and W - 1 columns at an edge; a replication needs one row and
-/// column.
-/// Core ML specification, PaddingLayerParams.
+/// A reflection adds less than there is: at most H - 1 rows and W - 1 columns at an edge; a replication needs one row
+/// and column. Core ML specification, PaddingLayerParams.
 struct padding {
     std::variant<padding_constant, padding_reflection, padding_replication> padding_type{};
     border_amounts padding_amounts{};
@@ -123,10 +126,11 @@ struct padding {
             if (std::holds_alternative<padding_reflection>(padding_type) && std::max(start, end) > 0 &&
                 std::max(start, end) >= size)
                 return value_fault("paddingAmounts below ", size, " wanted, the extent of axis -", 2 - i,
-                                   " in the shape ", x, ", which is reflected; ", start, " and ", end, " given");
+                                   " in the shape ", x, ", which is reflected; ", start, " and ", end,
+                                   " given");
             if (std::holds_alternative<padding_replication>(padding_type) && start + end > 0 && size == 0)
-                return shape_fault("an element along axis -", 2 - i, " to replicate wanted, the shape of its input is ",
-                                   x);
+                return shape_fault("an element along axis -", 2 - i,
+                                   " to replicate wanted, the shape of its input is ", x);
             y.from_end(2 - i) += start + end;
         }
         return y;
@@ -141,23 +145,26 @@ struct padding {
         const T edge = constant != nullptr ? static_cast<T>(constant->value) : T(0);
         parallel_for(y.total() < (1 << 14) ? nullptr : w.threads, planes(from, x.examples) * rows, 1,
                      [&](extent first, extent last) {
-            for (extent r = first; r < last; ++r) {
-                T* const row = y.data + r * columns;
-                const extent source = place(r % rows - padding_amounts.edges[0].start_edge_size, from.from_end(2));
-                if (source < 0) {
-                    kernels::fill(columns, edge, row);
-                    continue;
-                }
-                const T* const line = x.data + (r / rows * from.from_end(2) + source) * width;
-                kernels::copy(width, line, row + left);
-                for (const auto& [begin, end] : {std::pair<extent, extent>{0, left}, {left + width, columns}}) {
-                    if (constant != nullptr)
-                        kernels::fill(end - begin, edge, row + begin);
-                    else
-                        for (extent c = begin; c < end; ++c) row[c] = line[place(c - left, width)];
-                }
-            }
-        });
+                         for (extent r = first; r < last; ++r) {
+                             T* const row = y.data + r * columns;
+                             const extent source =
+                                 place(r % rows - padding_amounts.edges[0].start_edge_size, from.from_end(2));
+                             if (source < 0) {
+                                 kernels::fill(columns, edge, row);
+                                 continue;
+                             }
+                             const T* const line = x.data + (r / rows * from.from_end(2) + source) * width;
+                             kernels::copy(width, line, row + left);
+                             for (const auto& [begin, end] :
+                                  {std::pair<extent, extent>{0, left}, {left + width, columns}}) {
+                                 if (constant != nullptr)
+                                     kernels::fill(end - begin, edge, row + begin);
+                                 else
+                                     for (extent c = begin; c < end; ++c)
+                                         row[c] = line[place(c - left, width)];
+                             }
+                         }
+                     });
     }
     /// Threads split the images: the rows of y that meet in one row of x come in their order.
     template <class X, class Y, class Dy, class Dx, class P, class Dp, class W>
@@ -169,16 +176,19 @@ struct padding {
         const bool constant = std::holds_alternative<padding_constant>(padding_type);
         parallel_for(dy.total() < (1 << 14) ? nullptr : w.threads, planes(from, dx.examples), 1,
                      [&](extent first, extent last) {
-            for (extent r = first * rows; r < last * rows; ++r) {
-                const extent target = place(r % rows - padding_amounts.edges[0].start_edge_size, from.from_end(2));
-                if (target < 0) continue;
-                const auto* const row = dy.data + r * columns;
-                auto* const line = dx.data + (r / rows * from.from_end(2) + target) * width;
-                kernels::accumulate(width, row + left, line);
-                for (const auto& [begin, end] : {std::pair<extent, extent>{0, left}, {left + width, columns}})
-                    for (extent c = begin; c < end && !constant; ++c) line[place(c - left, width)] += row[c];
-            }
-        });
+                         for (extent r = first * rows; r < last * rows; ++r) {
+                             const extent target =
+                                 place(r % rows - padding_amounts.edges[0].start_edge_size, from.from_end(2));
+                             if (target < 0) continue;
+                             const auto* const row = dy.data + r * columns;
+                             auto* const line = dx.data + (r / rows * from.from_end(2) + target) * width;
+                             kernels::accumulate(width, row + left, line);
+                             for (const auto& [begin, end] :
+                                  {std::pair<extent, extent>{0, left}, {left + width, columns}})
+                                 for (extent c = begin; c < end && !constant; ++c)
+                                     line[place(c - left, width)] += row[c];
+                         }
+                     });
     }
     friend bool operator==(const padding&, const padding&) = default;
 

@@ -12,9 +12,8 @@ namespace bespoke {
 /// The beginnings of sequences reversed: y[b, t] = x[b, lengths[b] - 1 - t] for t < lengths[b], x[b, t] behind.
 ///
 /// x has the axes batch_axis and, behind it, sequence_axis (negative: from the end); lengths [extent of batch_axis]. A
-/// length is the nearest integer, at most the extent of sequence_axis; a negative one or NaN means 0. y has x's shape. No
-/// gradient passes to the lengths.
-/// Core ML specification, ReverseSeqLayerParams.
+/// length is the nearest integer, at most the extent of sequence_axis; a negative one or NaN means 0. y has x's shape.
+/// No gradient passes to the lengths. Core ML specification, ReverseSeqLayerParams.
 struct reverse_seq {
     extent batch_axis = 0, sequence_axis = 0;
 
@@ -30,25 +29,27 @@ struct reverse_seq {
             if (const auto wrong = detail::check_axis(axis, x)) return *wrong;
         const std::size_t batch = detail::axis_among(batch_axis, x.rank());
         if (batch >= detail::axis_among(sequence_axis, x.rank()))
-            return value_fault("a batchAxis before the sequenceAxis wanted, ", batch_axis, " and ", sequence_axis,
-                               " given for the shape ", x);
+            return value_fault("a batchAxis before the sequenceAxis wanted, ", batch_axis, " and ",
+                               sequence_axis, " given for the shape ", x);
         if (!(xs[1] == shape{x[batch]}))
-            return shape_fault("lengths of the shape ", shape{x[batch]}, " wanted for the shape ", x, ", theirs is ",
-                               xs[1]);
+            return shape_fault("lengths of the shape ", shape{x[batch]}, " wanted for the shape ", x,
+                               ", theirs is ", xs[1]);
         return x;
     }
     template <class Xs, class Ys, class P, class W>
     void forward(Xs xs, Ys ys, const P&, W& w) const noexcept {
-        each_walk(xs[0].dimensions, xs[1].data, w.threads, [&](const kernels::strided_walk& walk, extent a, extent b) {
-            kernels::copy_strided(walk, xs[0].data + a, ys[0].data + b);
-        });
+        each_walk(xs[0].dimensions, xs[1].data, w.threads,
+                  [&](const kernels::strided_walk& walk, extent a, extent b) {
+                      kernels::copy_strided(walk, xs[0].data + a, ys[0].data + b);
+                  });
     }
     template <class Xs, class Ys, class Dys, class Dxs, class P, class Dp, class W>
     void backward(Xs xs, Ys, Dys dys, Dxs dxs, const P&, const Dp&, W& w) const noexcept {
         if (!dxs[0]) return;
-        each_walk(dxs[0].dimensions, xs[1].data, w.threads, [&](const kernels::strided_walk& walk, extent a, extent b) {
-            kernels::accumulate_strided(walk, dys[0].data + a, dxs[0].data + b);
-        });
+        each_walk(dxs[0].dimensions, xs[1].data, w.threads,
+                  [&](const kernels::strided_walk& walk, extent a, extent b) {
+                      kernels::accumulate_strided(walk, dys[0].data + a, dxs[0].data + b);
+                  });
     }
     friend bool operator==(const reverse_seq&, const reverse_seq&) = default;
 
@@ -59,7 +60,8 @@ private:
     void each_walk(const shape& x, const T* lengths, thread_pool* threads, const Body& body) const noexcept {
         const std::size_t batch = detail::axis_among(batch_axis, x.rank());
         const std::size_t along = detail::axis_among(sequence_axis, x.rank());
-        const extent between = x.product(batch + 1, along), steps = x[along], n = x.product(along + 1, x.rank());
+        const extent between = x.product(batch + 1, along), steps = x[along],
+                     n = x.product(along + 1, x.rank());
         if (x.size() < (1 << 14)) threads = nullptr;
         parallel_for(threads, x.product(0, along), 1, [&](extent first, extent last) {
             for (extent sequence = first; sequence < last; ++sequence) {

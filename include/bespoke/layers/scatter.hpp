@@ -26,9 +26,10 @@ struct scattering {
 
     static constexpr outcome shape_of(const Way& way, std::span<const shape> xs) {
         const outcome part = way.part(xs[0], xs[1]);
-        if (part && !(part.shapes()[0] == xs[2]))
-            return shape_fault("updates of the shape ", part.shapes()[0], " wanted, theirs is ", xs[2]);
-        return part ? outcome(xs[0]) : part;
+        if (!part) return part.problem();
+        if (const shape& wanted = part.shapes()[0]; !(wanted == xs[2]))
+            return shape_fault("updates of the shape ", wanted, " wanted, theirs is ", xs[2]);
+        return xs[0];
     }
     static extent scratch(const Way& way, scatter_mode mode, std::span<const shape> xs) {
         return kernels::scatter_scratch(way.how(xs[0], xs[1]), mode);
@@ -39,8 +40,8 @@ struct scattering {
         parallel_for(size < (1 << 14) ? nullptr : w.threads, size, 4096, [&](extent first, extent last) {
             kernels::copy(last - first, xs[0].data + first, ys[0].data + first);
         });
-        kernels::scatter(way.how(xs[0].dimensions, xs[1].dimensions), mode, xs[2].data, xs[1].data, ys[0].data,
-                         w.threads);
+        kernels::scatter(way.how(xs[0].dimensions, xs[1].dimensions), mode, xs[2].data, xs[1].data,
+                         ys[0].data, w.threads);
     }
     template <class Xs, class Dys, class Dxs, class W>
     static void run_backward(const Way& way, scatter_mode mode, const Xs& xs, const Dys& dys, const Dxs& dxs,
@@ -52,13 +53,12 @@ struct scattering {
 
 }  // namespace detail
 
-/// y = container, then for each index in order y[i.., indices[j..], k..] = updates[i.., j.., k..], the index standing at
-/// `axis` (negative: from the end): what `gather` with the same indices would read. With another mode the value there and
-/// its update are added, subtracted, multiplied, divided, or the larger or smaller one stays; NaN stays.
+/// y = container, then for each index in order y[i.., indices[j..], k..] = updates[i.., j.., k..], the index standing
+/// at `axis` (negative: from the end): what `gather` with the same indices would read. With another mode the value
+/// there and its update are added, subtracted, multiplied, divided, or the larger or smaller one stays; NaN stays.
 ///
-/// container [.., n, ..], indices of any shape, updates with the shape that `gather` would give -> y like the container.
-/// An update whose index is outside is left out, see gather.hpp.
-/// Core ML specification, ScatterLayerParams.
+/// container [.., n, ..], indices of any shape, updates with the shape that `gather` would give -> y like the
+/// container. An update whose index is outside is left out, see gather.hpp. Core ML specification, ScatterLayerParams.
 struct scatter {
     extent axis = 0;
     scatter_mode mode = scatter_mode::update;

@@ -27,8 +27,8 @@ struct slice_by_size {
         if (const auto wrong = detail::check_axis(axis, x)) return *wrong;
         const std::size_t along = detail::axis_among(axis, x.rank());
         if (size < 0 || size > x[along])
-            return value_fault("a size from 0 to ", x[along], " wanted, the extent of axis ", along, " in the shape ", x,
-                               ", ", size, " given");
+            return value_fault("a size from 0 to ", x[along], " wanted, the extent of axis ", along,
+                               " in the shape ", x, ", ", size, " given");
         for (extent e : xs[1])
             if (e != 1) return shape_fault("one number wanted where the slice begins, its shape is ", xs[1]);
         shape y = x;
@@ -42,7 +42,8 @@ struct slice_by_size {
     template <class Xs, class Ys, class Dys, class Dxs, class P, class Dp, class W>
     void backward(Xs xs, Ys, Dys dys, Dxs dxs, const P&, const Dp&, W& w) const noexcept {
         if (dxs[0])
-            box(dxs[0].dimensions, dys[0].dimensions, *xs[1].data).backward(dys[0].data, dxs[0].data, w.threads);
+            box(dxs[0].dimensions, dys[0].dimensions, *xs[1].data)
+                .backward(dys[0].data, dxs[0].data, w.threads);
     }
     friend bool operator==(const slice_by_size&, const slice_by_size&) = default;
 

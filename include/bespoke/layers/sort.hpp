@@ -5,14 +5,15 @@
 #include "../kernels/selection.hpp"
 #include "axis.hpp"
 
-/// Layers that put numbers in order. NaN is larger than all numbers, 0 and -0 are equal, and of equal numbers the one that
-/// stands first comes first. Indices are exact up to 2^24 in float.
+/// Layers that put numbers in order. NaN is larger than all numbers, 0 and -0 are equal, and of equal numbers the one
+/// that stands first comes first. Indices are exact up to 2^24 in float.
 namespace bespoke {
 namespace detail {
 
 constexpr std::optional<fault> check_line(const shape& x, std::size_t axis) {
     if (x[axis] <= kernels::longest_line) return {};
-    return shape_fault("an axis of at most ", kernels::longest_line, " elements wanted, the shape of its input is ", x);
+    return shape_fault("an axis of at most ", kernels::longest_line,
+                       " elements wanted, the shape of its input is ", x);
 }
 
 }  // namespace detail
@@ -20,9 +21,9 @@ constexpr std::optional<fault> check_line(const shape& x, std::size_t axis) {
 /// The k largest numbers along `axis` (negative: from the end), the largest first, and their indices; with use_bottom_k
 /// the k smallest, the smallest first. See sort.hpp for NaN and equal numbers.
 ///
-/// x [.., n, ..] -> values and indices [.., k, ..], 1 <= k <= n. The gradient of the values goes to the numbers that they
-/// are; the indices have none.
-/// Core ML specification, TopKLayerParams. A k as a second input, which would decide the shapes, is refused.
+/// x [.., n, ..] -> values and indices [.., k, ..], 1 <= k <= n. The gradient of the values goes to the numbers that
+/// they are; the indices have none. Core ML specification, TopKLayerParams. A k as a second input, which would decide
+/// the shapes, is refused.
 struct top_k {
     extent axis = 0;
     extent k = 0;
@@ -36,15 +37,16 @@ struct top_k {
 
     constexpr outcome output_shape(std::span<const shape> xs) const {
         if (xs.size() > 1)
-            return fault{errc::unsupported,
-                         sentence("K as a field wanted: a second input would decide the shapes of the outputs")};
+            return fault{
+                errc::unsupported,
+                sentence("K as a field wanted: a second input would decide the shapes of the outputs")};
         const shape& x = xs[0];
         if (const auto wrong = detail::check_axis(axis, x)) return *wrong;
         const std::size_t along = detail::axis_among(axis, x.rank());
         if (const auto wrong = detail::check_line(x, along)) return *wrong;
         if (k < 1 || k > x[along])
-            return value_fault("K from 1 to ", x[along], " wanted, the extent of axis ", along, " in the shape ", x, ", ",
-                               k, " given");
+            return value_fault("K from 1 to ", x[along], " wanted, the extent of axis ", along,
+                               " in the shape ", x, ", ", k, " given");
         shape y = x;
         y[along] = k;
         return std::vector<shape>{y, y};
@@ -77,8 +79,9 @@ struct top_k {
     friend bool operator==(const top_k&, const top_k&) = default;
 };
 
-/// The indices that sort x along `axis` (negative: from the end, which goes beyond the specification), from the smallest
-/// number to the largest or, `descending`, from the largest to the smallest. See sort.hpp for NaN and equal numbers.
+/// The indices that sort x along `axis` (negative: from the end, which goes beyond the specification), from the
+/// smallest number to the largest or, `descending`, from the largest to the smallest. See sort.hpp for NaN and equal
+/// numbers.
 ///
 /// y has x's shape; no gradient passes.
 /// Core ML specification, ArgSortLayerParams.
@@ -87,7 +90,8 @@ struct arg_sort {
     bool descending = false;
 
     static constexpr auto key = "argSort";
-    static constexpr auto fields = std::tuple{field{"axis", &arg_sort::axis}, field{"descending", &arg_sort::descending}};
+    static constexpr auto fields =
+        std::tuple{field{"axis", &arg_sort::axis}, field{"descending", &arg_sort::descending}};
     static constexpr bool batched = true;
     static constexpr bool differentiable = false;
     static constexpr backward_needs needs{.input = false, .output = false};
@@ -107,9 +111,9 @@ struct arg_sort {
         using T = typename X::value_type;
         const shape s = x.dimensions;
         const std::size_t along = detail::axis_among(axis, s.rank());
-        kernels::rank_lines<T>(s.product(0, along) * x.examples, s[along], s.product(along + 1, s.rank()), s[along],
-                               descending ? kernels::ranking::largest : kernels::ranking::smallest, x.data, nullptr,
-                               y.data, w.scratch, w.threads);
+        kernels::rank_lines<T>(s.product(0, along) * x.examples, s[along], s.product(along + 1, s.rank()),
+                               s[along], descending ? kernels::ranking::largest : kernels::ranking::smallest,
+                               x.data, nullptr, y.data, w.scratch, w.threads);
     }
     template <class X, class Y, class Dy, class Dx, class P, class Dp, class W>
     void backward(X, Y, Dy, Dx, const P&, const Dp&, W&) const noexcept {}
