@@ -136,7 +136,9 @@ std::vector<sample> samples() {
         {image, R"("constantPad": {"value": 2.5, "padAmounts": ["0", "4", "0", "0", "5", "0"],
                     "padToGivenOutputSizeMode": true})"},
         {image, R"("crop": {"cropAmounts": {"borderAmounts": [{"startEdgeSize": "1"}, {"endEdgeSize": "2"}]}})"},
-        {image, R"("crop": {"offset": ["1", "2"]})", R"(["x", "x"])"},
+        {image, R"("crop": {"offset": ["1", "2"]})", R"(["x", "m"])", R"(["y"])",
+         R"({"name": "k", "input": ["x"], "output": ["m"], "crop": {"cropAmounts":
+            {"borderAmounts": [{"startEdgeSize": "2"}, {"endEdgeSize": "2"}]}}}, )"},
         {image, R"("gather": {"axis": "-2"})", R"(["x", "x"])"},
         {image, R"("gatherAlongAxis": {"axis": "1"})", R"(["x", "x"])"},
         {R"(["2", "2"])", R"("gatherND": {})", R"(["x", "x"])"},

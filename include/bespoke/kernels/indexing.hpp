@@ -45,6 +45,7 @@ namespace detail {
 /// The row that the indices at `at` name, or -1.
 template <class T>
 extent named_row(const shape& rows, const T* at) noexcept {
+    if (rows.rank() == 1) return named_place(*at, rows[0]);
     extent row = 0;
     for (std::size_t axis = 0; axis < rows.rank(); ++axis) {
         const extent place = named_place(at[axis], rows[axis]);

@@ -60,45 +60,46 @@ void sort_ranked(extent n, ranked<T>* a, ranked<T>* spare) noexcept {
     if (from != a) std::copy(from, from + n, a);
 }
 
-/// Entries that `rank_line` works with.
-constexpr extent ranked_room(extent n, extent k) { return 2 * std::min(n, std::max<extent>(k, 64)); }
+/// Entries that `rank_line` works with. Twice as many as there are numbers: it sorts them all.
+constexpr extent ranked_room(extent n, extent k) {
+    const extent some = 2 * std::max<extent>(k, 16);
+    return some < n ? some : 2 * n;
+}
 
 /// The first k of the n numbers at `x`, in order, in the first k of `room`.
 template <class T>
 void rank_line(extent n, extent k, ranking first, const T* x, ranked<T>* room) noexcept {
     using bits = typename format<T>::bits;
-    if (k <= 0) return;
-    const extent most = std::min(n, ranked_room(n, k));
+    const extent most = ranked_room(n, k);
     extent held = 0;
-    const auto keep_best = [&] { std::nth_element(room, room + k - 1, room + held), held = k; };
     const auto add = [&](extent i) { room[held++] = {rank_key(x[i], first), static_cast<bits>(i)}; };
-    while (held < most) add(held);
-    if (most < n) {
-        // Few of the rest are better than the k best so far: those that are not are passed over a batch at a time.
-        extent i = held;
-        keep_best();
-        ranked<T> worst = room[k - 1];
-        T limit = x[worst.index];
-        const auto look = [&](extent at) {
-            if (!(rank_key(x[at], first) < worst.key)) return;
-            add(at);
-            if (held < most) return;
-            keep_best();
-            worst = room[k - 1];
-            limit = x[worst.index];
-        };
-        for (; i + lanes<T> <= n; i += lanes<T>) {
-            const batch<T> v = load(x + i), edge(limit);
-            if (first == ranking::largest ? xsimd::all(v <= edge) : xsimd::all(v >= edge)) continue;
-            for (extent j = i; j < i + lanes<T>; ++j) look(j);
-        }
-        for (; i < n; ++i) look(i);
+    while (held < std::min(n, most)) add(held);
+    if (held == n) return sort_ranked(n, room, room + n);
+
+    // Few of the rest are better than the k best so far: those that are not are passed over a batch at a time.
+    ranked<T> worst;
+    T limit;
+    const auto keep_best = [&] {
+        std::nth_element(room, room + k - 1, room + held);
+        held = k;
+        worst = room[k - 1];
+        limit = x[worst.index];
+    };
+    const auto look = [&](extent i) {
+        if (!(rank_key(x[i], first) < worst.key)) return;
+        add(i);
+        if (held == most) keep_best();
+    };
+    extent i = held;
+    keep_best();
+    for (; i + lanes<T> <= n; i += lanes<T>) {
+        const batch<T> v = load(x + i), edge(limit);
+        if (first == ranking::largest ? xsimd::all(v <= edge) : xsimd::all(v >= edge)) continue;
+        for (extent j = i; j < i + lanes<T>; ++j) look(j);
     }
-    if (held > k) keep_best();
-    if (k < n)
-        std::sort(room, room + k);
-    else
-        sort_ranked(n, room, room + n);
+    for (; i < n; ++i) look(i);
+    keep_best();
+    std::sort(room, room + k);
 }
 
 /// Lines whose elements lie apart are brought together so many at a time.
