@@ -34,7 +34,9 @@ TEST_CASE("core_layers: every key once") {
                             "greaterEqual", "greaterThan", "lessEqual", "lessThan", "logicalAnd", "logicalOr",
                             "logicalXor", "max", "maxBroadcastable", "min", "minBroadcastable", "modBroadcastable",
                             "multiplyBroadcastable", "notEqual", "powBroadcastable", "scale", "sequenceRepeat", "stack",
-                            "subtractBroadcastable", "tile", "whereBroadcastable"})
+                            "subtractBroadcastable", "tile", "whereBroadcastable",
+                            "gather", "scatterND", "topK", "NonMaximumSuppression",
+                            "constantPad"})
         REQUIRE(all.count(key) == 1);
 }
 

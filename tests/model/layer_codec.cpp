@@ -39,9 +39,12 @@ std::string lstm_weights(bool all) {
     return text + "}";
 }
 
+/// A layer that makes "m", a column, of "x", for those that take shapes that differ.
+const std::string column = R"({"name": "k", "input": ["x"], "output": ["m"], "expandDims": {"axes": ["-1"]}}, )";
+
 /// Canonical JSON of every layer, with what it takes.
 struct sample {
-    std::string shape, type, inputs = R"(["x"])", outputs = R"(["y"])";
+    std::string shape, type, inputs = R"(["x"])", outputs = R"(["y"])", before = "";
 };
 std::vector<sample> samples() {
     const std::string vector = R"(["2"])", image = R"(["2", "4", "4"])";
@@ -191,6 +194,31 @@ std::vector<sample> samples() {
         {vector, R"("stack": {"axis": "-1"})", R"(["x", "x"])"},
         {image, R"("concatND": {"axis": "1", "interleave": true})", R"(["x", "x"])"},
         {R"(["3", "1", "2", "1", "1"])", R"("sequenceRepeat": {"nRepetitions": "2"})"},
+        {image, R"("argSort": {"axis": "-1", "descending": true})"},
+        {image, R"("constantPad": {"value": 2.5, "padAmounts": ["0", "4", "0", "0", "5", "0"],
+                    "padToGivenOutputSizeMode": true})"},
+        {image, R"("crop": {"cropAmounts": {"borderAmounts": [{"startEdgeSize": "1"}, {"endEdgeSize": "2"}]}})"},
+        {image, R"("crop": {"offset": ["1", "2"]})", R"(["x", "m"])", R"(["y"])",
+         R"({"name": "k", "input": ["x"], "output": ["m"], "crop": {"cropAmounts":
+            {"borderAmounts": [{"startEdgeSize": "2"}, {"endEdgeSize": "2"}]}}}, )"},
+        {image, R"("gather": {"axis": "-2"})", R"(["x", "x"])"},
+        {image, R"("gatherAlongAxis": {"axis": "1"})", R"(["x", "x"])"},
+        {R"(["2", "2"])", R"("gatherND": {})", R"(["x", "x"])"},
+        {R"(["1", "3", "4"])", R"("NonMaximumSuppression": {"iouThreshold": 0.5, "scoreThreshold": 0.25,
+                    "maxBoxes": "2", "perClassSuppression": true})", R"(["x", "x"])", R"(["y", "z", "u", "v"])"},
+        {vector, R"("oneHot": {"oneHotVectorSize": "3", "axis": "-2", "onValue": 2, "offValue": -1})"},
+        {image, R"("padding": {"constant": {"value": 2}, "paddingAmounts": {"borderAmounts": [{"startEdgeSize": "1"},
+                    {"endEdgeSize": "2"}]}})"},
+        {image, R"("padding": {"reflection": {}, "paddingAmounts": {"borderAmounts": [{"startEdgeSize": "1"},
+                    {"endEdgeSize": "2"}]}})"},
+        {image, R"("padding": {"replication": {}})"},
+        {vector, R"("reverseSeq": {"batchAxis": "-2", "sequenceAxis": "-1"})", R"(["m", "x"])", R"(["y"])", column},
+        {vector, R"("scatter": {"axis": "-1", "mode": "SCATTER_ADD"})", R"(["x", "x", "x"])"},
+        {R"(["2", "2"])", R"("scatterAlongAxis": {"axis": "-1", "mode": "SCATTER_MIN"})", R"(["x", "x", "x"])"},
+        {vector, R"("scatterND": {"mode": "SCATTER_DIV"})", R"(["x", "m", "x"])", R"(["y"])", column},
+        {R"(["1"])", R"("sliceBySize": {"size": "1", "axis": "-1"})", R"(["x", "x"])"},
+        {image, R"("slidingWindows": {"axis": "1", "windowSize": "2", "step": "2"})"},
+        {image, R"("topK": {"axis": "-1", "K": "2", "useBottomK": true})", R"(["x"])", R"(["y", "z"])"},
     };
 }
 
@@ -205,7 +233,9 @@ TEST_CASE("every layer goes from the document to the layer and back") {
     std::set<std::string> kinds;
     for (const sample& s : samples()) {
         INFO(s.type);
-        const std::string text = network_text(R"({"name": "l", "input": )" + s.inputs + R"(, "output": )" + s.outputs + ", " + s.type + "}", s.shape);
+        const std::string text = network_text(s.before + R"({"name": "l", "input": )" + s.inputs + R"(, "output": )" +
+                                                  s.outputs + ", " + s.type + "}",
+                                              s.shape);
         const json root = json::parse(text);
         const json type = json::parse("{" + s.type + "}");
         const bool family = type.contains("activation");
@@ -322,6 +352,52 @@ TEST_CASE("what takes several blobs element by element is loaded and run") {
            filled({2, 2}, {1, 1, 2, 2})));
     CHECK((run(R"(["2", "1", "1"])", layer(R"("x", "x")", "y", R"("dot": {})"), filled({2, 1, 1}, {3, 4})) ==
            filled({1, 1, 1}, {25})));
+}
+
+TEST_CASE("what takes indices and what puts in order is loaded and run") {
+    const auto run = [](const std::vector<std::size_t>& dimensions, const std::string& inputs,
+                        const std::string& outputs, const std::string& type, const std::vector<float>& values) {
+        std::string shape;
+        for (std::size_t e : dimensions) shape += std::string(shape.empty() ? "[" : ", ") + std::to_string(e);
+        model m = parse(network_text(column + R"({"name": "l", "input": [)" + inputs + R"(], "output": [)" + outputs +
+                                     "], " + type + "}", shape + "]"));
+        auto x = tensor<float>::from_shape(dimensions);
+        std::copy(values.begin(), values.end(), x.begin());
+        const auto y = m.predict({{"x", x}}).get<tensor<float>>("y");
+        return std::vector<float>(y.begin(), y.end());
+    };
+    const std::vector<std::size_t> three{3}, matrix{2, 3};
+    const std::string x = R"("x")", xx = R"("x", "x")", xxx = R"("x", "x", "x")", y = R"("y")", second = R"("z", "y")";
+    const std::vector<float> some{2, 0, 1}, six{3, 1, 2, 4, 6, 5};
+    using floats = std::vector<float>;
+    CHECK(run(three, xx, y, R"("gather": {"axis": 0})", some) == floats{1, 2, 0});
+    CHECK(run(three, xx, y, R"("gatherAlongAxis": {"axis": -1})", some) == floats{1, 2, 0});
+    CHECK(run(three, R"("x", "m")", y, R"("gatherND": {})", some) == floats{1, 2, 0});
+    CHECK(run(three, xxx, y, R"("scatter": {"axis": 0, "mode": "SCATTER_SUB"})", some) == floats{2, -1, -1});
+    CHECK(run(three, xxx, y, R"("scatterAlongAxis": {"mode": "SCATTER_MUL"})", some) == floats{0, 0, 2});
+    CHECK(run(three, R"("x", "m", "x")", y, R"("scatterND": {"mode": 5})", some) == floats{2, 1, 2});
+    CHECK(run(matrix, x, second, R"("topK": {"axis": 1, "K": 2})", six) == floats{0, 2, 1, 2});
+    CHECK(run(matrix, x, second, R"("topK": {"axis": 1, "K": 1, "useBottomK": true})", six) == floats{1, 0});
+    CHECK(run(matrix, x, y, R"("argSort": {"axis": 1, "descending": true})", six) == floats{0, 2, 1, 1, 2, 0});
+    CHECK(run({1}, x, y, R"("oneHot": {"oneHotVectorSize": 3, "axis": 0, "onValue": 4, "offValue": 1})", {1}) ==
+          floats{1, 4, 1});
+    CHECK(run(three, R"("m", "x")", y, R"("reverseSeq": {"batchAxis": 0, "sequenceAxis": 1})", some) == some);
+    CHECK(run(three, x, y, R"("slidingWindows": {"windowSize": 2, "step": 1})", some) == floats{2, 0, 0, 1});
+    CHECK(run({1}, xx, y, R"("sliceBySize": {"size": 1})", {7}) == floats{7});
+    CHECK(run({1, 2, 3}, x, y, R"("crop": {"cropAmounts":
+              {"borderAmounts": [{"startEdgeSize": 1}, {"endEdgeSize": 2}]}})", six) == floats{4});
+    CHECK(run({1, 2, 3}, xx, y, R"("crop": {"offset": [0, 0]})", six) == six);
+    CHECK(run({1, 2}, x, y, R"("padding": {"constant": {"value": 9}, "paddingAmounts":
+              {"borderAmounts": [{"startEdgeSize": 1}, {"endEdgeSize": 1}]}})", {1, 2}) == floats{9, 9, 9, 1, 2, 9});
+    CHECK(run({1, 2}, x, y, R"("padding": {"reflection": {}, "paddingAmounts":
+              {"borderAmounts": [{}, {"endEdgeSize": 1}]}})", {1, 2}) == floats{1, 2, 1});
+    CHECK(run({1, 2}, x, y, R"("padding": {"replication": {}, "paddingAmounts":
+              {"borderAmounts": [{}, {"endEdgeSize": 1}]}})", {1, 2}) == floats{1, 2, 2});
+    CHECK(run({1}, x, y, R"("constantPad": {"value": 5, "padAmounts": [0, 3],
+              "padToGivenOutputSizeMode": true})", {1}) == floats{1, 5, 5});
+    CHECK(run({1, 2, 4}, xx, R"("b", "s", "y", "n")", R"("NonMaximumSuppression": {"iouThreshold": 0.5,
+              "scoreThreshold": 0.5, "maxBoxes": 3, "perClassSuppression": false})", {0, 0, 1, 1, 5, 5, 1, 1}) ==
+          floats{1, 0, -1});
 }
 
 TEST_CASE("defaults that are spelled out and numbers as numbers mean the same") {

@@ -3,6 +3,7 @@
 #include "../core/concepts.hpp"
 #include "../core/list.hpp"
 #include "../kernels/strided.hpp"
+#include "axis.hpp"
 
 #include <vector>
 
@@ -55,10 +56,8 @@ struct split_nd {
 
     constexpr outcome output_shape(std::span<const shape> xs) const {
         const shape& x = xs[0];
-        const auto rank = static_cast<extent>(x.rank());
-        if (axis < -rank || axis >= rank)
-            return value_fault("an axis of its input wanted, ", axis, " given for the shape ", x);
-        const std::size_t along = axis_in(x);
+        if (const auto wrong = detail::check_axis(axis, x)) return *wrong;
+        const std::size_t along = detail::axis_among(axis, x.rank());
         if (!split_sizes.empty()) {
             extent rest = x[along];
             for (extent size : split_sizes) {
@@ -84,7 +83,7 @@ struct split_nd {
     template <class Xs, class Ys, class P, class W>
     void forward(Xs xs, Ys ys, const P&, W& w) const noexcept {
         const auto& x = xs[0];
-        const std::size_t along = axis_in(x.dimensions);
+        const std::size_t along = detail::axis_among(axis, x.rank());
         const auto* from = x.data;
         for (const auto& y : ys) {
             kernels::copy_strided(detail::piece_walk(x.dimensions, x.stride, y, along), from, y.data, w.threads);
@@ -95,7 +94,7 @@ struct split_nd {
     void backward(Xs, Ys, Dys dys, Dxs dxs, const P&, const Dp&, W& w) const noexcept {
         const auto& dx = dxs[0];
         if (!dx) return;
-        const std::size_t along = axis_in(dx.dimensions);
+        const std::size_t along = detail::axis_among(axis, dx.rank());
         auto* to = dx.data;
         for (const auto& whole : dys) {
             auto dy = whole;
@@ -109,11 +108,6 @@ struct split_nd {
         }
     }
     friend bool operator==(const split_nd&, const split_nd&) = default;
-
-private:
-    constexpr std::size_t axis_in(const shape& x) const {
-        return static_cast<std::size_t>(axis < 0 ? axis + static_cast<extent>(x.rank()) : axis);
-    }
 };
 
 /// x [.., C, H, W] in n_outputs equal pieces along the channels. One output for each, in order.
