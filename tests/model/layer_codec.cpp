@@ -6,6 +6,7 @@
 #include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>
 
+#include <cmath>
 #include <set>
 
 using namespace bespoke;
@@ -129,6 +130,29 @@ std::vector<sample> samples() {
         {R"(["1", "2", "1"])", R"("squeeze": {"axes": ["0"]})"},
         {R"(["1", "2", "1"])", R"("squeeze": {"squeezeAll": true})"},
         {image, R"("transpose": {"axes": ["2", "0", "1"]})"},
+        {image, R"("argMax": {"axis": "-1", "removeDim": true})"},
+        {image, R"("argMin": {"axis": "1"})"},
+        {R"(["1", "2", "4", "4"])", R"("globalPooling3d": {"type": "AVERAGE"})"},
+        {image, R"("l2normalize": {"epsilon": 0.001})"},
+        {image, R"("lrn": {"alpha": 0.0001, "beta": 0.75, "localSize": "5", "k": 2})"},
+        {image, R"("mvn": {"acrossChannels": true, "normalizeVariance": true, "epsilon": 0.001})"},
+        {R"(["1", "3", "4", "4"])", R"("pooling3d": {"type": "AVERAGE", "kernelDepth": 2, "kernelHeight": 3,
+                    "kernelWidth": 1, "strideDepth": 1, "strideHeight": 2, "strideWidth": 3, "customPaddingFront": 1,
+                    "customPaddingBack": 2, "customPaddingTop": 3, "customPaddingBottom": 4, "customPaddingLeft": 5,
+                    "customPaddingRight": 6, "countExcludePadding": true})"},
+        {R"(["1", "3", "4", "4"])", R"("pooling3d": {"kernelDepth": 2, "kernelHeight": 2, "kernelWidth": 2,
+                    "strideDepth": 1, "strideHeight": 1, "strideWidth": 1, "paddingType": "SAME"})"},
+        {image, R"("reduce": {"mode": "LOGSUM", "epsilon": 0.25, "axis": "HW"})"},
+        {image, R"("reduceL1": {"axes": ["0", "-1"], "keepDims": true})"},
+        {image, R"("reduceL2": {"axes": ["1"]})"},
+        {image, R"("reduceLogSum": {"reduceAll": true})"},
+        {image, R"("reduceLogSumExp": {"axes": ["1"]})"},
+        {image, R"("reduceMax": {"axes": ["1"]})"},
+        {image, R"("reduceMean": {"axes": ["1"]})"},
+        {image, R"("reduceMin": {"axes": ["1"]})"},
+        {image, R"("reduceProd": {"axes": ["1"]})"},
+        {image, R"("reduceSum": {"axes": ["1"]})"},
+        {image, R"("reduceSumSquare": {"axes": ["1"]})"},
     };
 }
 
@@ -191,6 +215,42 @@ TEST_CASE("what moves elements and looks them up is loaded and run") {
     CHECK((last(matrix, R"("splitND": {"numSplits": 2})", x) == filled({1, 3}, {4, 5, 6})));
     CHECK((last(R"(["2", "1", "2"])", R"("split": {"nOutputs": 2})", filled({2, 1, 2}, {1, 2, 3, 4})) ==
           filled({1, 1, 2}, {3, 4})));
+}
+
+TEST_CASE("what reduces and normalizes is loaded and run") {
+    const auto run = [](const std::string& shape, const std::string& type, const std::vector<std::size_t>& dimensions,
+                        const std::vector<float>& values) {
+        auto x = tensor<float>::from_shape(dimensions);
+        std::copy(values.begin(), values.end(), x.begin());
+        model m = parse(network_text(layer_text(type), shape));
+        const auto y = m.predict({{"x", x}}).get<tensor<float>>("y");
+        return std::vector<float>(y.begin(), y.end());
+    };
+    const auto matrix = [&](const std::string& type) { return run(R"(["2", "3"])", type, {2, 3}, {1, 2, 4, 3, 0, 5}); };
+    const auto image = [&](const std::string& type) { return run(R"(["2", "1", "2"])", type, {2, 1, 2}, {1, 3, 2, 2}); };
+    using numbers = std::vector<float>;
+    CHECK(matrix(R"("reduceSum": {"axes": [0]})") == numbers{4, 2, 9});
+    CHECK(matrix(R"("reduceMean": {"axes": [-1]})") == numbers{7.0f / 3, 8.0f / 3});
+    CHECK(matrix(R"("reduceProd": {"axes": [1]})") == numbers{8, 0});
+    CHECK(matrix(R"("reduceMax": {"reduceAll": true})") == numbers{5});
+    CHECK(matrix(R"("reduceMin": {"axes": [0]})") == numbers{1, 0, 4});
+    CHECK(matrix(R"("reduceL1": {"axes": [1]})") == numbers{7, 8});
+    CHECK(matrix(R"("reduceL2": {"axes": [0, 1]})")[0] == Approx(std::sqrt(55.0)));
+    CHECK(matrix(R"("reduceSumSquare": {"axes": [1]})") == numbers{21, 34});
+    CHECK(matrix(R"("reduceLogSum": {"axes": [0]})")[2] == Approx(std::log(9.0)));
+    CHECK(matrix(R"("reduceLogSumExp": {"axes": [0]})")[1] == Approx(std::log(1 + std::exp(2.0))));
+    CHECK(matrix(R"("argMax": {"axis": 1})") == numbers{2, 2});
+    CHECK(matrix(R"("argMin": {})") == numbers{0, 1, 0});
+    CHECK(image(R"("reduce": {"mode": "AVG", "axis": "W"})") == numbers{2, 2});
+    CHECK(image(R"("mvn": {})") == numbers{-1, 1, 0, 0});
+    CHECK(image(R"("l2normalize": {"epsilon": 7})")[1] == Approx(0.6));
+    CHECK(image(R"("lrn": {"alpha": 2, "beta": 1, "localSize": 1})")[1] == Approx(3.0 / 19));
+    const std::string cube = R"(["1", "2", "2", "2"])";
+    CHECK(run(cube, R"("pooling3d": {"kernelDepth": 2, "kernelHeight": 1, "kernelWidth": 2, "strideDepth": 1,
+                       "strideHeight": 1, "strideWidth": 1})", {1, 2, 2, 2}, {1, 2, 3, 4, 5, 6, 7, 8}) ==
+          numbers{6, 8});
+    CHECK(run(cube, R"("globalPooling3d": {"type": "AVERAGE"})", {1, 2, 2, 2}, {1, 2, 3, 4, 5, 6, 7, 8}) ==
+          numbers{4.5});
 }
 
 TEST_CASE("defaults that are spelled out and numbers as numbers mean the same") {
