@@ -32,8 +32,13 @@ TEMPLATE_TEST_CASE("local_response: the sum over the window, its gradient, any n
     using T = TestType;
     thread_pool two(2), five(5);
     for (const kernels::local_response& g :
-         {kernels::local_response{2, 5, 3, 1, 1, 1, 0.5f, 0.75f}, {1, 40, 1, 2, 2, 2, 0.25f, 1}, {3, 2, 7, 2, 1, 1, 1, 0.5f},
-          {1, 4, 17, 0, 0, 1, 1, 2}, {2, 3, 5, 3, 3, 1, 1, 1}, {1, 30, 600, 1, 0, 1, 1, 0.75f}, {0, 3, 5, 1, 1, 1, 1, 1}}) {
+         {kernels::local_response{2, 5, 3, 1, 1, 1, 0.5f, 0.75f},
+          {1, 40, 1, 2, 2, 2, 0.25f, 1},
+          {3, 2, 7, 2, 1, 1, 1, 0.5f},
+          {1, 4, 17, 0, 0, 1, 1, 2},
+          {2, 3, 5, 3, 3, 1, 1, 1},
+          {1, 30, 600, 1, 0, 1, 1, 0.75f},
+          {0, 3, 5, 1, 1, 1, 1, 1}}) {
         const extent n = g.outer * g.channels * g.inner;
         const array<T> x(n, 1, 1), dy(n, 2, 1);
         array<T> y(n, 3, 1), dx(n, 4, 1), scratch(n, 5, 1);

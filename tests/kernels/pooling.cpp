@@ -132,7 +132,8 @@ struct run_of {
                         const double result = kind == pooling_kind::max       ? most
                                               : kind == pooling_kind::average ? sum / count
                                                                               : std::sqrt(squares);
-                        const extent out = e * y_stride + (c * g.output_depth * g.output_height + row) * g.output_width + ox;
+                        const extent out =
+                            e * y_stride + (c * g.output_depth * g.output_height + row) * g.output_width + ox;
                         CAPTURE(static_cast<int>(kind), e, c, row, ox);
                         REQUIRE(check::ulp(y[out], result) < (kind == pooling_kind::max ? 0.01 : 4));
                         const double d = static_cast<double>(dy[out]);

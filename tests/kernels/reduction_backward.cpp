@@ -50,7 +50,8 @@ TEMPLATE_TEST_CASE("reduction_backward: sums, products and the largest", "[reduc
         zeros[i] = i % 23 == 7 ? T(0) : T(1) + values[i] / T(64);
     }
     for (const check::reduction_case& c : check::reduction_cases()) {
-        compare(kernels::sum_square_of{}, values, c, [](const array<T>& x, const places&, extent at) { return 2 * real(x[at]); });
+        compare(kernels::sum_square_of{}, values, c,
+                [](const array<T>& x, const places&, extent at) { return 2 * real(x[at]); });
         compare(kernels::mean_of{}, values, c,
                 [](const array<T>&, const places& all, extent) { return 1 / static_cast<double>(all.size()); });
         compare(kernels::product_of{}, zeros, c, [](const array<T>& x, const places& all, extent at) {

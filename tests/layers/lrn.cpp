@@ -12,7 +12,8 @@ TEMPLATE_TEST_CASE("lrn: the formula, written out", "", float, double) {
     for (const shape& s : {shape{1, 2, 3}, shape{7, 1, 1}, shape{40, 1, 1}, shape{9, 3, 5}, shape{2, 6, 10, 7},
                            shape{64, 20, 20}})
         for (const lrn& layer :
-             {lrn{}, lrn{.alpha = 2, .beta = 0.5f, .local_size = 4, .k = 3}, lrn{.alpha = 0.5f, .beta = 2, .local_size = 1},
+             {lrn{}, lrn{.alpha = 2, .beta = 0.5f, .local_size = 4, .k = 3},
+              lrn{.alpha = 0.5f, .beta = 2, .local_size = 1},
               lrn{.alpha = 1, .beta = -1, .local_size = 2, .k = 0.5f}, lrn{.alpha = 1, .beta = 1, .local_size = 99}}) {
             const auto x = numbers<T>(2 * s.size());
             const extent channels = s.from_end(3), inner = s.from_end(2) * s.from_end(1), n = layer.local_size;

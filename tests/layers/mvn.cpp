@@ -37,7 +37,8 @@ TEST_CASE("mvn: gradients") {
     for (const shape& s : {shape{2, 3, 4}, shape{2, 1, 5, 1}, shape{2, 1, 2, 7, 5}})
         for (bool across : {false, true})
             for (bool variance : {false, true})
-                require_gradients(mvn{.across_channels = across, .normalize_variance = variance, .epsilon = 1e-3f}, {s});
+                require_gradients(
+                    mvn{.across_channels = across, .normalize_variance = variance, .epsilon = 1e-3f}, {s});
 }
 
 TEST_CASE("mvn: a channel of equal elements, NaN and no elements") {

@@ -71,7 +71,8 @@ std::vector<double> naive(const test_case& t, bool exclude, const std::vector<T>
                                      row = oy * l.stride_height + b - t.before[1],
                                      column = ox * l.stride_width + e - t.before[2];
                         if (z < 0 || z >= d || row < 0 || row >= h || column < 0 || column >= w) continue;
-                        const auto v = static_cast<double>(x[static_cast<std::size_t>(((c * d + z) * h + row) * w + column)]);
+                        const extent at = ((c * d + z) * h + row) * w + column;
+                        const auto v = static_cast<double>(x[static_cast<std::size_t>(at)]);
                         ++inside;
                         most = std::max(most, v);
                         sum += v;

@@ -224,7 +224,6 @@ TEST_CASE("reductions: gradients at zeros, kinks and equal elements") {
 }
 
 TEST_CASE("reduce: each mode along each axis") {
-    using enum reduce_operation;
     const shape s{2, 3, 4, 5};
     const std::vector<std::vector<extent>> axes{{1, 2, 3}, {2, 3}, {1}, {2}, {3}};
     const std::vector<shape> shapes{{2, 1, 1, 1}, {2, 3, 1, 1}, {2, 1, 4, 5}, {2, 3, 1, 5}, {2, 3, 4, 1}};
@@ -255,7 +254,8 @@ TEST_CASE("reduce: each mode along each axis") {
             require_gradients(layer, {{2, 2, 3}}, {.low = 0.5, .high = 1.5});
         }
     // epsilon 0 means 1e-6
-    const double zero = evaluate<double>(reduce{.mode = log_sum, .axis = reduce_axis::w}, {{{1}, {0}}}).first()[0];
+    const double zero =
+        evaluate<double>(reduce{.mode = reduce_operation::log_sum, .axis = reduce_axis::w}, {{{1}, {0}}}).first()[0];
     CHECK(zero == Approx(std::log(1e-6f)).epsilon(1e-7));
     CHECK(evaluate<double>(reduce{.axis = reduce_axis::hw}, {{{2, 3}, {1, 2, 3, 4, 5, 6}}}).dimensions() ==
           shape{1, 1});

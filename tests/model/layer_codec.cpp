@@ -227,7 +227,9 @@ TEST_CASE("what reduces and normalizes is loaded and run") {
         return std::vector<float>(y.begin(), y.end());
     };
     const auto matrix = [&](const std::string& type) { return run(R"(["2", "3"])", type, {2, 3}, {1, 2, 4, 3, 0, 5}); };
-    const auto image = [&](const std::string& type) { return run(R"(["2", "1", "2"])", type, {2, 1, 2}, {1, 3, 2, 2}); };
+    const auto image = [&](const std::string& type) {
+        return run(R"(["2", "1", "2"])", type, {2, 1, 2}, {1, 3, 2, 2});
+    };
     using numbers = std::vector<float>;
     CHECK(matrix(R"("reduceSum": {"axes": [0]})") == numbers{4, 2, 9});
     CHECK(matrix(R"("reduceMean": {"axes": [-1]})") == numbers{7.0f / 3, 8.0f / 3});

@@ -137,8 +137,8 @@ private:
 // Order of arithmetic: the elements that meet are taken in their row-major order, each run along x in 2 x lanes
 // chains where they are neighbours in x (element i of a run in chain i mod chains), else in one chain. Each chain is
 // cut into pieces of `cascade_piece` steps; the results of the pieces are merged in pairs, the pairs in pairs and so
-// on, so that the error of a sum grows with the logarithm of its length (Higham, SIAM J. Sci. Comput. 14, 1993). Then the
-// chains are merged, in pairs. It depends on the shape and the axes alone.
+// on, so that the error of a sum grows with the logarithm of its length (Higham, SIAM J. Sci. Comput. 14, 1993). Then
+// the chains are merged, in pairs. It depends on the shape and the axes alone.
 
 namespace detail {
 
@@ -240,7 +240,7 @@ template <class F, class T>
 /// What meets in Width x lanes outputs of a walk in columns.
 template <std::size_t Width, class F, class T, class Load>
 [[gnu::noinline]] void reduce_columns(const F& f, const reduction_walk& walk, const T* x, const Load& in,
-                    batch<T> (&result)[Width]) noexcept {
+                                      batch<T> (&result)[Width]) noexcept {
     batch<T> pivots[Width];
     if constexpr (requires { F::pivots; }) {
         reduce_columns<Width>(max_of{}, walk, x, in, pivots);
