@@ -31,7 +31,7 @@ constexpr pooling3d padded(pooling3d layer, pooling3d_padding_type type) {
     layer.padding_type = type;
     layer.custom_padding_front = 1;
     layer.custom_padding_bottom = 2;
-    layer.custom_padding_left = 2;
+    layer.custom_padding_left = 1;
     layer.custom_padding_right = 1;
     return layer;
 }
@@ -42,7 +42,7 @@ const std::vector<test_case>& cases() {
         {kernel(3, 3, 3, 1, 1, 1), {2, 3, 5, 6, 20}, {2, 3, 3, 4, 18}, {0, 0, 0}},
         {kernel(2, 2, 2, 2, 2, 2), {2, 5, 4, 7}, {2, 2, 2, 3}, {0, 0, 0}},
         {kernel(1, 2, 3, 2, 1, 3), {1, 2, 4, 5, 9}, {1, 2, 2, 4, 3}, {0, 0, 0}},
-        {padded(kernel(2, 3, 2, 1, 2, 1), custom), {1, 2, 3, 5, 6}, {1, 2, 3, 3, 8}, {1, 0, 2}},
+        {padded(kernel(2, 3, 2, 1, 2, 1), custom), {1, 2, 3, 5, 6}, {1, 2, 3, 3, 7}, {1, 0, 1}},
         {padded(kernel(2, 3, 2, 1, 2, 1), valid), {1, 2, 3, 5, 6}, {1, 2, 2, 2, 5}, {0, 0, 0}},
         // 3 with 1 before; (2 - 1) 2 + 3 - 4 = 1, behind; (3 - 1) 3 + 2 - 7 = 1, behind
         {padded(kernel(3, 3, 2, 1, 2, 3), same), {1, 2, 3, 4, 7}, {1, 2, 3, 2, 3}, {1, 0, 0}},
