@@ -47,6 +47,9 @@ TEMPLATE_TEST_CASE("math: arithmetic means the same for scalars and batches", "[
             const T expected = std::isnan(a) || std::isnan(b) ? check::nan<T> : std::max(a, b);
             CHECK(same(kernels::running_max(a, b), expected));
             CHECK(same(kernels::first_lane<T>(kernels::running_max<T>(B(a), B(b))), expected));
+            const T smaller = std::isnan(a) || std::isnan(b) ? check::nan<T> : std::min(a, b);
+            CHECK(same(kernels::running_min(a, b), smaller));
+            CHECK(same(kernels::first_lane<T>(kernels::running_min<T>(B(a), B(b))), smaller));
             CHECK(kernels::is_nan(a) == std::isnan(a));
             CHECK(xsimd::all(kernels::is_nan<T>(B(a))) == std::isnan(a));
         }

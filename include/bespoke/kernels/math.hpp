@@ -238,6 +238,16 @@ constexpr T running_max(T a, T next) noexcept {
     return next > a || is_nan(next) ? next : a;
 }
 
+/// The smaller of both, NaN where either is: as `running_max`.
+template <class T>
+[[gnu::always_inline]] inline batch<T> running_min(const batch<T>& a, const batch<T>& next) noexcept {
+    return xsimd::select(xsimd::isnan(next), next, xsimd::min(next, a));
+}
+template <std::floating_point T>
+constexpr T running_min(T a, T next) noexcept {
+    return next < a || is_nan(next) ? next : a;
+}
+
 template <class T>
 [[gnu::always_inline]] inline batch<T> abs(const batch<T>& x) noexcept {
     return xsimd::abs(x);

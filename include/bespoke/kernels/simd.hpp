@@ -2,6 +2,7 @@
 
 #include "../core/shape.hpp"
 
+#include <array>
 #include <cmath>
 #include <concepts>
 #include <cstddef>
@@ -126,6 +127,17 @@ template <class T>
     alignas(64) T copy[lanes<T>];
     v.store_aligned(copy);
     return copy[0];
+}
+
+/// True in the first `n` lanes; 0 <= n <= lanes.
+template <class T>
+[[gnu::always_inline]] inline xsimd::batch_bool<T, xsimd::default_arch> first_lanes(extent n) noexcept {
+    alignas(64) static constexpr auto number = [] {
+        std::array<T, static_cast<std::size_t>(lanes<T>)> all{};
+        for (std::size_t i = 0; i < all.size(); ++i) all[i] = static_cast<T>(i);
+        return all;
+    }();
+    return batch<T>::load_aligned(number.data()) < batch<T>(static_cast<T>(n));
 }
 
 /// Calls body(offset, load, store) for each batch of [0, n): `load(p)` and `store(p, v)` move
