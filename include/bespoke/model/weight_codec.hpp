@@ -1,7 +1,6 @@
 #pragma once
 
 #include "../core/shape.hpp"
-#include "base64.hpp"
 #include "float16.hpp"
 #include "object_reader.hpp"
 #include "object_writer.hpp"
@@ -119,12 +118,11 @@ struct weights_path {
 };
 
 inline std::vector<std::byte> read_bytes(object_reader& in, std::string_view key, std::size_t size) {
-    auto bytes = decode_base64(in.text(key));
-    if (!bytes) in.fail(errc::malformed_file, key, "base64 wanted");
-    if (bytes->size() % size != 0)
+    auto bytes = in.bytes(key);
+    if (bytes.size() % size != 0)
         in.fail(errc::malformed_file, key, "a multiple of " + std::to_string(size) + " bytes wanted, " +
-                                               std::to_string(bytes->size()) + " came");
-    return *std::move(bytes);
+                                               std::to_string(bytes.size()) + " came");
+    return bytes;
 }
 inline const tensor_entry& find_tensor(object_reader& in, const safetensors* tensors) {
     const std::string name = in.text("tensor");
@@ -208,7 +206,7 @@ void read_weights(object_reader in, const std::string& place, const shape& dimen
         if (in.has(quantized)) in.fail(errc::unsupported, quantized, "quantized weights are not supported");
     const std::string_view kind = in.one_of(kinds);
     if (kind == "floatValue") {
-        source.kind = weight_source::float_value;
+        if (!in.is_binary(kind)) source.kind = weight_source::float_value;
         check_count(in.length(kind));
         if (to == nullptr) return;
         const auto values = in.reals(kind);
