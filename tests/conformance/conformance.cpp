@@ -70,7 +70,8 @@ bool is_neural_network(const json& io) {
 std::string reason_of(const bespoke::error& problem, const std::string& path) {
     std::string text = problem.what();
     if (text.starts_with(path + ": ")) text.erase(0, path.size() + 2);
-    if (problem.code() == bespoke::errc::unknown_layer || problem.code() == bespoke::errc::unsupported) {
+    if (problem.code() == bespoke::errc::unknown_layer || problem.code() == bespoke::errc::unknown_name ||
+        problem.code() == bespoke::errc::unsupported) {
         if (const std::size_t place = text.find(": "); text.starts_with("/") && place != std::string::npos) text.erase(0, place + 2);
         return text.substr(0, text.find(", did you mean"));
     }

@@ -31,8 +31,6 @@ enum class schema_type : unsigned char {
     any,
 };
 
-struct message_schema;
-
 /// Names of an enumeration and their numbers.
 struct enum_schema {
     struct enumerator {
@@ -41,6 +39,10 @@ struct enum_schema {
     };
     std::vector<enumerator> enumerators{};
 };
+
+namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
+
+struct message_schema;
 
 struct field_schema {
     std::string_view key;   ///< its name in JSON
@@ -61,15 +63,17 @@ struct message_schema {
     const field_schema* find(std::string_view key) const;
 };
 
-namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
 /// The message called so ("ConvolutionLayerParams"), or null.
 const message_schema* find_message(std::string_view name);
 /// All messages.
 std::vector<const message_schema*> all_messages();
+
 }  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
 
 using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::all_messages;
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::field_schema;
 using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::find_message;
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::message_schema;
 
 }  // namespace bespoke
 
@@ -80,16 +84,6 @@ using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::find_message;
 #include <map>
 
 namespace bespoke {
-
-inline const field_schema* message_schema::find(std::uint32_t number) const {
-    const auto place = std::lower_bound(fields.begin(), fields.end(), number,
-                                        [](const field_schema& f, std::uint32_t n) { return f.number < n; });
-    return place != fields.end() && place->number == number ? &*place : nullptr;
-}
-inline const field_schema* message_schema::find(std::string_view key) const {
-    const auto place = std::ranges::find(fields, key, &field_schema::key);
-    return place != fields.end() ? &*place : nullptr;
-}
 
 namespace detail {
 
@@ -204,6 +198,16 @@ inline const schema_tables& schema() {
 }  // namespace detail
 
 namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
+
+const field_schema* message_schema::find(std::uint32_t number) const {
+    const auto place = std::lower_bound(fields.begin(), fields.end(), number,
+                                        [](const field_schema& f, std::uint32_t n) { return f.number < n; });
+    return place != fields.end() && place->number == number ? &*place : nullptr;
+}
+const field_schema* message_schema::find(std::string_view key) const {
+    const auto place = std::ranges::find(fields, key, &field_schema::key);
+    return place != fields.end() ? &*place : nullptr;
+}
 
 const message_schema* find_message(std::string_view name) {
     const auto& messages = detail::schema().messages;

@@ -13,7 +13,7 @@
 ///
 /// | x                   | y, with sequence_output | y, without and states |                                  |
 /// |---------------------|-------------------------|-----------------------|----------------------------------|
-/// | [steps, batch, C, 1, 1] | [steps, batch, n, 1, 1] | [1, batch, n, 1, 1] | of the specification          |
+/// | [steps, batch, C, 1, 1] | [steps, batch, n, 1, 1] | [1, batch, n, 1, 1] | of the specification; a state may come in as [batch, n, 1, 1, 1] |
 /// | [steps, batch, C]   | [steps, batch, n]       | [1, batch, n]         |                                  |
 /// | [steps, C]          | [steps, n]              | [1, n]                | one sequence                     |
 ///
@@ -106,7 +106,7 @@ struct recurrent_form {
         if (xs.size() != 1 && xs.size() != 1 + all_states)
             return value_fault("1 or ", 1 + all_states, " inputs wanted, ", xs.size(), " named");
         for (std::size_t i = 1; i < xs.size(); ++i)
-            if (!(xs[i] == state_shape(x)))
+            if (!(xs[i] == state_shape(x)) && !(x.rank() == 5 && xs[i] == shape{batch(x), output_size, 1, 1, 1}))
                 return shape_fault("a state of the shape ", state_shape(x), " wanted as input ", i, ", its shape is ",
                                    xs[i]);
         shape y = state_shape(x);

@@ -91,8 +91,8 @@ struct weights_to_read {
             const std::string place = pending.value.place();
             auto& source = self.notes[pending.step].weights[pending.number];
             define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::read_weights(
-                pending.value, place, plan.parameters[number].dimensions, self.networks.tensors, source,
-                         core == nullptr ? nullptr : core->parameter(number));
+                pending.value, place, plan.parameters[number].dimensions, pending.by_first_axis,
+                self.networks.tensors, source, core == nullptr ? nullptr : core->parameter(number));
         }
     }
 };

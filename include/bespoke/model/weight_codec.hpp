@@ -4,6 +4,7 @@
 #include "float16.hpp"
 #include "object_reader.hpp"
 #include "object_writer.hpp"
+#include "quantized_weights.hpp"
 #include "safetensors.hpp"
 
 #include <span>
@@ -13,7 +14,8 @@
 #include <vector>
 
 /// The weights of layers as a document gives them. Core ML specification, WeightParams, and what goes beyond it: a
-/// tensor in a safetensors file, and base64 of floats.
+/// tensor in a safetensors file, and base64 of floats. Quantized weights and those of `.mlmodel` files are written as any
+/// that are not marked.
 namespace bespoke {
 
 /// Where a parameter array came from, and where it is written again.
@@ -77,9 +79,9 @@ private:
 };
 
 /// The weights of one parameter array as a document gives them, for the shape that the plan asks for. Without
-/// `to`, only compares how many there are.
-void read_weights(object_reader in, const std::string& place, const shape& dimensions, const safetensors* tensors,
-                  weight_source& source, float* to);
+/// `to`, only compares how many there are. `by_first_axis` as for `read_quantized`.
+void read_weights(object_reader in, const std::string& place, const shape& dimensions, bool by_first_axis,
+                  const safetensors* tensors, weight_source& source, float* to);
 /// How many numbers the document gives for each of these parameters.
 std::vector<extent> weight_lengths(object_reader& fields, std::span<const std::string_view> parameters,
                                    const safetensors* tensors);
@@ -187,8 +189,8 @@ void weights_writer::finish() {
     elements_.clear();
 }
 
-void read_weights(object_reader in, const std::string& place, const shape& dimensions, const safetensors* tensors,
-                  weight_source& source, float* to) {
+void read_weights(object_reader in, const std::string& place, const shape& dimensions, bool by_first_axis,
+                  const safetensors* tensors, weight_source& source, float* to) {
     const extent wanted = dimensions.size();
     const auto wrong_count = [&](extent came) {
         throw error(errc::shape_mismatch, place + ": " + std::to_string(wanted) +
@@ -202,8 +204,6 @@ void read_weights(object_reader in, const std::string& place, const shape& dimen
     source.updatable = in.boolean("isUpdatable");
     static constexpr std::string_view kinds[] = {"floatValue", "float16Value", "tensor", "bespoke",
                                                  "rawValue",   "int8RawValue"};
-    for (std::string_view quantized : {"rawValue", "int8RawValue", "quantization"})
-        if (in.has(quantized)) in.fail(errc::unsupported, quantized, "quantized weights are not supported");
     const std::string_view kind = in.one_of(kinds);
     if (kind == "floatValue") {
         if (!in.is_binary(kind)) source.kind = weight_source::float_value;
@@ -237,6 +237,8 @@ void read_weights(object_reader in, const std::string& place, const shape& dimen
         if (to == nullptr) return;
         check_count(static_cast<std::size_t>(entry.dimensions.size()));
         to_floats(entry, to);
+    } else if (!kind.empty()) {
+        read_quantized(in, kind, dimensions, by_first_axis, to);
     } else {
         check_count(0);
     }
@@ -254,7 +256,9 @@ std::vector<extent> weight_lengths(object_reader& fields, std::span<const std::s
     for (std::string_view key : parameters) {
         object_reader in = fields.object(key);
         std::size_t length = in.length("floatValue");
-        if (in.has("float16Value")) {
+        if (in.has("quantization")) {
+            length = static_cast<std::size_t>(quantized_length(in, in.has("int8RawValue") ? "int8RawValue" : "rawValue"));
+        } else if (in.has("float16Value")) {
             length = detail::read_bytes(in, "float16Value", 2).size() / 2;
         } else if (in.has("bespoke")) {
             object_reader inner = in.object("bespoke");
