@@ -27,7 +27,8 @@ inline double number_in(const json& value) {
     if (!value.is_string()) return value.get<double>();
     const auto& text = value.get_ref<const std::string&>();
     if (text == "NaN") return std::numeric_limits<double>::quiet_NaN();
-    return text == "-Infinity" ? -std::numeric_limits<double>::infinity() : std::numeric_limits<double>::infinity();
+    return text == "-Infinity" ? -std::numeric_limits<double>::infinity()
+                               : std::numeric_limits<double>::infinity();
 }
 
 /// An array of the file. What has rank 0 in numpy has one axis of one element in a model.
@@ -50,7 +51,8 @@ struct array {
 template <class T>
 bespoke::multi_array multi_array_of(const array& from) {
     bespoke::tensor<T> result(std::vector<std::size_t>(from.shape.begin(), from.shape.end()));
-    std::transform(from.values.begin(), from.values.end(), result.begin(), [](double v) { return static_cast<T>(v); });
+    std::transform(from.values.begin(), from.values.end(), result.begin(),
+                   [](double v) { return static_cast<T>(v); });
     return result;
 }
 

@@ -51,15 +51,16 @@ inline void check_elements(const array& came, const array& expected,
         const double c = came.values[i], e = expected.values[i];
         if (c == e || (std::isnan(c) && std::isnan(e))) continue;
         double beyond = excess(c, e);
-        if (!std::isfinite(c) || !std::isfinite(e) || std::isnan(beyond)) beyond = std::numeric_limits<double>::infinity();
+        if (!std::isfinite(c) || !std::isfinite(e) || std::isnan(beyond))
+            beyond = std::numeric_limits<double>::infinity();
         if (beyond > most) {
             most = beyond;
             worst = i;
         }
     }
     if (most > 0)
-        throw failure{"values", text_of(expected.values[worst]) + " expected at " + std::to_string(worst) + ", " +
-                                    text_of(came.values[worst]) + " came"};
+        throw failure{"values", text_of(expected.values[worst]) + " expected at " + std::to_string(worst) +
+                                    ", " + text_of(came.values[worst]) + " came"};
 }
 
 /// Signal beside noise, in decibels.
@@ -91,7 +92,8 @@ inline void check_moments(const array& came, const array& expected, int moments,
     };
     for (int k = 0; k < moments; ++k)
         if (const double c = moment(came, k), e = moment(expected, k); !(std::abs(c - e) <= allowed))
-            throw failure{"moments", "moment " + std::to_string(k) + ": " + text_of(e) + " expected, " + text_of(c) + " came"};
+            throw failure{"moments", "moment " + std::to_string(k) + ": " + text_of(e) + " expected, " +
+                                         text_of(c) + " came"};
 }
 
 /// How often each class comes in each row beside its probability.
@@ -101,12 +103,14 @@ inline void check_frequencies(const array& came, const array& probabilities, dou
     for (std::size_t r = 0; r < rows; ++r)
         for (std::size_t k = 0; k < classes; ++k) {
             const auto begin = came.values.begin() + static_cast<std::ptrdiff_t>(r * columns);
-            const auto hits = std::count(begin, begin + static_cast<std::ptrdiff_t>(columns), static_cast<double>(k));
+            const auto hits =
+                std::count(begin, begin + static_cast<std::ptrdiff_t>(columns), static_cast<double>(k));
             const double frequency = static_cast<double>(hits) / static_cast<double>(columns);
             const double probability = probabilities.values[r * classes + k];
             if (!(std::abs(frequency - probability) <= allowed))
-                throw failure{"frequencies", "class " + std::to_string(k) + " in row " + std::to_string(r) + ": " +
-                                                 text_of(probability) + " expected, " + text_of(frequency) + " came"};
+                throw failure{"frequencies", "class " + std::to_string(k) + " in row " + std::to_string(r) +
+                                                 ": " + text_of(probability) + " expected, " +
+                                                 text_of(frequency) + " came"};
         }
 }
 
@@ -114,16 +118,23 @@ inline void check_values(const json& tolerance, const array& came, const array& 
     const std::string metric = tolerance.is_object() ? tolerance.value("metric", "") : "";
     const auto number = [&](const char* key) { return tolerance.at(key).get<double>(); };
     if (tolerance.is_null()) {
-        check_elements(came, expected, [](double c, double e) { return std::abs(c - e) - 1e-4 * std::max(1.0, std::abs(e)); });
+        check_elements(came, expected, [](double c, double e) {
+            return std::abs(c - e) - 1e-4 * std::max(1.0, std::abs(e));
+        });
     } else if (metric == "assert_allclose") {
         const double rtol = number("rtol"), atol = number("atol");
-        check_elements(came, expected, [=](double c, double e) { return std::abs(c - e) - (atol + rtol * std::abs(e)); });
+        check_elements(came, expected,
+                       [=](double c, double e) { return std::abs(c - e) - (atol + rtol * std::abs(e)); });
     } else if (metric == "rel_error") {
         const double delta = number("delta");
-        check_elements(came, expected, [=](double c, double e) { return std::abs(c - e) / std::max(std::abs(e), 1.0) - delta; });
+        check_elements(came, expected, [=](double c, double e) {
+            return std::abs(c - e) / std::max(std::abs(e), 1.0) - delta;
+        });
     } else if (metric == "rel_error_max") {
         const double delta = number("delta");
-        check_elements(came, expected, [=](double c, double e) { return std::abs(c - e) / std::max({c, e, 1.0}) - delta; });
+        check_elements(came, expected, [=](double c, double e) {
+            return std::abs(c - e) / std::max({c, e, 1.0}) - delta;
+        });
     } else if (metric == "abs_error") {
         const double delta = number("delta");
         check_elements(came, expected, [=](double c, double e) { return std::abs(c - e) - delta; });
@@ -135,26 +146,31 @@ inline void check_values(const json& tolerance, const array& came, const array& 
     } else if (metric == "SNR") {
         check_noise(came, expected, number("SNR"), number("PSNR"));
     } else if (metric == "moments") {
-        check_moments(came, expected, tolerance.at("num_moments").get<int>(), 1.5 * std::pow(10.0, -number("decimal")));
+        check_moments(came, expected, tolerance.at("num_moments").get<int>(),
+                      1.5 * std::pow(10.0, -number("decimal")));
     } else {
         throw failure{"unknown metric " + metric, ""};
     }
 }
 
 /// One expected output of the case. Throws `failure`.
-inline void check_output(const json& io, const std::string& name, const json& expected, const bespoke::features& outputs) {
+inline void check_output(const json& io, const std::string& name, const json& expected,
+                         const bespoke::features& outputs) {
     static const std::string frequencies = "class_probabilities_of_";
     const bool is_frequencies = name.starts_with(frequencies);
     const std::string output = is_frequencies ? name.substr(frequencies.size()) : name;
     const bespoke::feature_value* value = outputs.find(output);
     if (value == nullptr) throw failure{"no output of this name", output};
-    const auto differs = [&] { throw failure{"values", expected.dump() + " expected, " + bespoke::to_text(*value) + " came"}; };
+    const auto differs = [&] {
+        throw failure{"values", expected.dump() + " expected, " + bespoke::to_text(*value) + " came"};
+    };
     if (expected.contains("kind")) {
         const auto kind = expected.at("kind").get<std::string>();
         const json& wanted = expected.at(kind == "image" ? "data" : "value");
         if (const auto* text = std::get_if<std::string>(value); kind == "string" && text != nullptr) {
             if (*text != wanted.get<std::string>()) differs();
-        } else if (const auto* whole = std::get_if<std::int64_t>(value); kind == "int64" && whole != nullptr) {
+        } else if (const auto* whole = std::get_if<std::int64_t>(value);
+                   kind == "int64" && whole != nullptr) {
             if (*whole != wanted.get<std::int64_t>()) differs();
         } else if (const auto* real = std::get_if<double>(value); kind == "double" && real != nullptr) {
             const array one(json{{"shape", {1}}, {"data", {wanted}}});

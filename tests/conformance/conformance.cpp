@@ -72,7 +72,8 @@ std::string reason_of(const bespoke::error& problem, const std::string& path) {
     if (text.starts_with(path + ": ")) text.erase(0, path.size() + 2);
     if (problem.code() == bespoke::errc::unknown_layer || problem.code() == bespoke::errc::unknown_name ||
         problem.code() == bespoke::errc::unsupported) {
-        if (const std::size_t place = text.find(": "); text.starts_with("/") && place != std::string::npos) text.erase(0, place + 2);
+        if (const std::size_t place = text.find(": "); text.starts_with("/") && place != std::string::npos)
+            text.erase(0, place + 2);
         return text.substr(0, text.find(", did you mean"));
     }
     if (const std::size_t place = text.find(": "); place != std::string::npos) text.erase(0, place + 2);
@@ -88,14 +89,16 @@ std::string reason_of(const bespoke::error& problem, const std::string& path) {
 void run(const std::filesystem::path& folder, const json& io) {
     bespoke::model m = bespoke::load(folder / "model.mlmodel");
     if (io.value("load_only", false)) {
-        const auto reasons = io.value("isUpdatable", false) ? bespoke::check_updatable(m) : std::vector<std::string>{};
+        const auto reasons =
+            io.value("isUpdatable", false) ? bespoke::check_updatable(m) : std::vector<std::string>{};
         if (!reasons.empty()) throw failure{"cannot be updated", reasons.front()};
         return;
     }
     const json rows = io.value("rows", json::array({io}));
     for (const json& row : rows) {
         const bespoke::features outputs = m.predict(inputs_of(row, m));
-        for (const auto& [name, expected] : row.at("expected").items()) check_output(io, name, expected, outputs);
+        for (const auto& [name, expected] : row.at("expected").items())
+            check_output(io, name, expected, outputs);
     }
 }
 
@@ -148,13 +151,15 @@ int main(int argc, char** argv) {
         }
         ++failed;
         std::string reason = problem->reason;
-        if (problem->details.empty() || reason.find(' ') == std::string::npos) {  // says nothing of the layers
-            for (const json& layer : io.value("layers", json::array())) reason += " " + layer.get<std::string>();
+        if (problem->details.empty() ||
+            reason.find(' ') == std::string::npos) {  // says nothing of the layers
+            for (const json& layer : io.value("layers", json::array()))
+                reason += " " + layer.get<std::string>();
         }
         if (excuse == known.end()) ++unexpected;
         ++reasons[reason];
-        std::printf("%s: %s%s%s\n", name.c_str(), problem->reason.c_str(), problem->details.empty() ? "" : ": ",
-                    problem->details.c_str());
+        std::printf("%s: %s%s%s\n", name.c_str(), problem->reason.c_str(),
+                    problem->details.empty() ? "" : ": ", problem->details.c_str());
     }
     if (o.summary) {
         std::vector<std::pair<std::size_t, std::string>> sorted;

@@ -38,21 +38,32 @@ std::string sized(unsigned number, const std::string& value) {
 std::string in_convolution(const std::string& fields) { return sized(500, sized(1, sized(100, fields))); }
 
 /// The files that tests/fuzz/make_corpus.py makes from numbers of its own.
-std::filesystem::path corpus(const std::string& name) { return BESPOKE_SOURCE_DIR "/tests/fuzz/corpus/mlmodel/" + name; }
+std::filesystem::path corpus(const std::string& name) {
+    return BESPOKE_SOURCE_DIR "/tests/fuzz/corpus/mlmodel/" + name + ".mlmodel";
+}
 
 }  // namespace
 
 TEST_CASE("a .mlmodel file and the JSON of the same model give the same model") {
     const std::string texts[] = {
         check::classifier,
-        network_text(layer_text(R"("innerProduct": {"inputChannels": "2", "outputChannels": "40", "hasBias": true, "weights": )" +
-                                weights(80) + R"(, "bias": )" + weights(40) + "}")),
-        network_text(layer_text(R"("convolution": {"outputChannels": "2", "kernelChannels": "1", "kernelSize": ["3", "1"],
-            "same": {"asymmetryMode": "TOP_LEFT_HEAVY"}, "weights": )" + weights(6) + "}"), "[1, 4, 4]"),
+        network_text(layer_text(
+            R"("innerProduct": {"inputChannels": "2", "outputChannels": "40", "hasBias": true, "weights": )" +
+            weights(80) + R"(, "bias": )" + weights(40) + "}")),
+        network_text(
+            layer_text(
+                R"("convolution": {"outputChannels": "2", "kernelChannels": "1", "kernelSize": ["3", "1"],
+            "same": {"asymmetryMode": "TOP_LEFT_HEAVY"}, "weights": )" +
+                weights(6) + "}"),
+            "[1, 4, 4]"),
         network_text(layer_text(R"("sliceStatic": {"beginIds": ["-2"], "endIds": ["2"], "strides": ["1"],
-            "beginMasks": [false], "endMasks": [true], "squeezeMasks": [false]})"), "[5]"),
-        network_text(layer_text(R"("branch": {"ifBranch": {"layers": [{"name": "a", "input": ["x"], "output": ["y"],
-            "activation": {"linear": {"alpha": -0.5, "beta": 3}}}]}})") , "[1]"),
+            "beginMasks": [false], "endMasks": [true], "squeezeMasks": [false]})"),
+                     "[5]"),
+        network_text(R"({"name": "b", "input": ["x"], "branch": {
+            "ifBranch": {"layers": [{"name": "a", "input": ["x"], "output": ["y"],
+                                     "activation": {"linear": {"alpha": -0.5, "beta": 3}}}]},
+            "elseBranch": {"layers": [{"name": "c", "input": ["x"], "output": ["y"], "copy": {}}]}}})",
+                     "[1]"),
     };
     for (const std::string& text : texts) {
         json root = json::parse(text);
@@ -63,7 +74,8 @@ TEST_CASE("a .mlmodel file and the JSON of the same model give the same model") 
         const auto& plan = from_json.network().plan();
         for (std::size_t i = 0; i < plan.parameters.size(); ++i) {
             const auto size = static_cast<std::size_t>(plan.parameters[i].dimensions.size());
-            CHECK(std::equal(from_json.network().core().parameter(i), from_json.network().core().parameter(i) + size,
+            CHECK(std::equal(from_json.network().core().parameter(i),
+                             from_json.network().core().parameter(i) + size,
                              from_protobuf.network().core().parameter(i)));
         }
         // what each writes differs in the place of the weights only
@@ -113,11 +125,13 @@ TEST_CASE("repeated numbers may be packed or not, and come in parts") {
     using namespace std::string_literals;
     const std::string one("\x00\x00\x80\x3f", 4), two("\x00\x00\x00\x40", 4);
     // "\x0d" is the tag of one floatValue
-    for (const std::string& values : {"\x0d"s + one + "\x0d"s + two, sized(1, one + two), sized(1, one) + "\x0d"s + two}) {
+    for (const std::string& values :
+         {"\x0d"s + one + "\x0d"s + two, sized(1, one + two), sized(1, one) + "\x0d"s + two}) {
         const std::string product = "\x08\x02\x10\x01"s + sized(20, values);
         // the network comes twice: such messages are merged
-        model m = parse(bytes_of(to_mlmodel(json::parse(network_text(""))) +
-                                 sized(500, sized(1, sized(1, "l") + sized(2, "x") + sized(3, "y") + sized(140, product)))));
+        model m = parse(bytes_of(
+            to_mlmodel(json::parse(network_text(""))) +
+            sized(500, sized(1, sized(1, "l") + sized(2, "x") + sized(3, "y") + sized(140, product)))));
         CHECK(m.parameter("l", "weights")[0] == 1.0f);
         CHECK(m.parameter("l", "weights")[1] == 2.0f);
         CHECK(m.settings().array_input_shape_mapping == array_shape_mapping::exact_array_mapping);
@@ -129,18 +143,22 @@ TEST_CASE("what is no protobuf of a model says where and why") {
     CHECK(failed("") == "/specificationVersion: 1 or more wanted, 0 came");
     CHECK(failed("\x08") == "/specificationVersion: it ends in the middle of a value");
     CHECK(failed("\x80") == "/: it ends in the middle of a value");
-    CHECK(failed("\x08" + std::string(11, '\xff')) == "/specificationVersion: a varint of at most 10 bytes wanted, a longer one came");
+    CHECK(failed("\x08" + std::string(11, '\xff')) ==
+          "/specificationVersion: a varint of at most 10 bytes wanted, a longer one came");
     CHECK(failed("\x0d\1\1\1\1"s) == "/specificationVersion: a varint wanted, 4 bytes came");
     CHECK(failed("\x09\1\1\1\1\1\1\1\1"s) == "/specificationVersion: a varint wanted, 8 bytes came");
     CHECK(failed("\x0a\1\1"s) == "/specificationVersion: a varint wanted, a size and so many bytes came");
     CHECK(failed("\x10\1"s) == "/description: a size and so many bytes wanted, a varint came");
     CHECK(failed("\x0b\x0c"s) == "/: a field of a wire type that this format has not (0, 1, 2 and 5)");
     CHECK(failed("\0\1"s) == "/: a field with a number that protobuf does not allow");
-    CHECK(failed("\x88\x80\x80\x80\x10\1"s) == "/: a field with a number that protobuf does not allow");  // 2^32 more than 8
+    CHECK(failed("\x88\x80\x80\x80\x10\1"s) ==
+          "/: a field with a number that protobuf does not allow");  // 2^32 more than 8
     CHECK(failed("\x12\x05\x0a"s) == "/description: a value of 5 bytes wanted, 1 are left");
-    CHECK(failed("\x12\x85\x80\x80\x80\x10"s + "ABCDE") == "/description: a value of 4294967301 bytes wanted, 5 are left");
+    CHECK(failed("\x12\x85\x80\x80\x80\x10"s + "ABCDE") ==
+          "/description: a value of 4294967301 bytes wanted, 5 are left");
     CHECK(failed("\x18\1"s) == "/: unknown field 3 of Model");
-    CHECK(failed(in_convolution("\x38\1"s)) == "/neuralNetwork/layers/0/convolution: unknown field 7 of ConvolutionLayerParams");
+    CHECK(failed(in_convolution("\x38\1"s)) ==
+          "/neuralNetwork/layers/0/convolution: unknown field 7 of ConvolutionLayerParams");
     CHECK(failed(in_convolution("\x0d\1\1\1\1"s)) ==
           "/neuralNetwork/layers/0/convolution/outputChannels: a varint wanted, 4 bytes came");
     CHECK(failed(in_convolution(sized(20, "\3\x80"s))) ==
@@ -165,7 +183,8 @@ TEST_CASE("what the loader refuses it refuses with the place in the document") {
           R"(/neuralNetwork/layers/0 "l": one layer type wanted, "clip" and "copy" came)");
     CHECK(failed(model_with(names + sized(140, "\x08\x02\x10\x01"s + sized(20, sized(1, "1234"))))) ==
           "/neuralNetwork/layers/0/innerProduct/weights: 2 numbers wanted (shape [1, 2]), 1 came");
-    CHECK(failed(model_with(names + sized(140, "\x08\x02\x10\x01"s + sized(20, sized(1, "\0\0\x80\x3f\0\0\xc0\x7f"s))))) ==
+    CHECK(failed(model_with(
+              names + sized(140, "\x08\x02\x10\x01"s + sized(20, sized(1, "\0\0\x80\x3f\0\0\xc0\x7f"s))))) ==
           "/neuralNetwork/layers/0/innerProduct/weights: number 1 is NaN");
     CHECK(failed(model_with(names + sized(140, "\x08\x02\x10\x01"s + sized(20, sized(2, "123"))))) ==
           "/neuralNetwork/layers/0/innerProduct/weights/float16Value: a multiple of 2 bytes wanted, 3 came");
@@ -182,11 +201,12 @@ TEST_CASE("text is UTF-8") {
         CHECK(text == "/description/metadata/author: a text in UTF-8 wanted, other bytes came");
         return false;
     };
-    for (const std::string& good : {"a"s, "\0"s, "\xc2\x80"s, "\xdf\xbf"s, "\xe0\xa0\x80"s, "\xed\x9f\xbf"s, "\xee\x80\x80"s,
-                                    "\xf0\x90\x80\x80"s, "\xf4\x8f\xbf\xbf"s})
+    for (const std::string& good : {"a"s, "\0"s, "\xc2\x80"s, "\xdf\xbf"s, "\xe0\xa0\x80"s, "\xed\x9f\xbf"s,
+                                    "\xee\x80\x80"s, "\xf0\x90\x80\x80"s, "\xf4\x8f\xbf\xbf"s})
         CHECK(accepted(good));
-    for (const std::string& bad : {"\x80"s, "\xc1\xbf"s, "\xc2"s, "\xc2\x41"s, "\xe0\x9f\xbf"s, "\xed\xa0\x80"s, "\xe1\x80"s,
-                                   "\xf0\x8f\xbf\xbf"s, "\xf4\x90\x80\x80"s, "\xf5\x80\x80\x80"s, "\xff"s})
+    for (const std::string& bad :
+         {"\x80"s, "\xc1\xbf"s, "\xc2"s, "\xc2\x41"s, "\xe0\x9f\xbf"s, "\xed\xa0\x80"s, "\xe1\x80"s,
+          "\xf0\x8f\xbf\xbf"s, "\xf4\x90\x80\x80"s, "\xf5\x80\x80\x80"s, "\xff"s})
         CHECK_FALSE(accepted(bad));
 }
 
@@ -198,7 +218,8 @@ TEST_CASE("load and save go by the name of the file") {
     write(to_mlmodel(json::parse(network_text(layer_text(R"("copy": {})")))));
     model m = load(path);
     CHECK((m.predict({{"x", tensor<float>{1, 10}}}).get<tensor<float>>("y") == tensor<float>{1, 10}));
-    CHECK(check::failure([&] { m.save(path); }).text == path.string() + ": models are written as JSON, not as protobuf");
+    CHECK(check::failure([&] { m.save(path); }).text ==
+          path.string() + ": models are written as JSON, not as protobuf");
     m.save(folder / "m.json");
     CHECK(load(folder / "m.json").settings() == m.settings());
     write("{}");

@@ -65,7 +65,8 @@ inline std::string to_protobuf(const json& document, const bespoke::message_sche
         if (field == message.fields.end()) throw std::out_of_range(std::string(message.name) + "." + key);
         if (field->type == schema_type::map) {
             for (const auto& [name, element] : value.items())
-                out.add_message(field->number, to_protobuf(json{{"key", name}, {"value", element}}, *field->message));
+                out.add_message(field->number,
+                                to_protobuf(json{{"key", name}, {"value", element}}, *field->message));
         } else if (!field->repeated) {
             write_value(out, *field, value);
         } else if (field->type == schema_type::real) {
@@ -83,6 +84,8 @@ inline std::string to_protobuf(const json& document, const bespoke::message_sche
 }
 
 /// The `.mlmodel` file that says the same as a JSON document.
-inline std::string to_mlmodel(const json& document) { return to_protobuf(document, *bespoke::find_message("Model")); }
+inline std::string to_mlmodel(const json& document) {
+    return to_protobuf(document, *bespoke::find_message("Model"));
+}
 
 }  // namespace check

@@ -50,7 +50,8 @@ struct complaints {
                 return is(false, {schema_type::boolean});
             case field_kind::int64:
             case field_kind::int32:
-                return is(false, {schema_type::int32, schema_type::int64, schema_type::uint32, schema_type::uint64});
+                return is(false,
+                          {schema_type::int32, schema_type::int64, schema_type::uint32, schema_type::uint64});
             case field_kind::real:
                 return is(false, {schema_type::real});
             case field_kind::number:
@@ -60,7 +61,8 @@ struct complaints {
             case field_kind::extents:
             case field_kind::pair:
             case field_kind::integers:
-                return is(true, {schema_type::int32, schema_type::int64, schema_type::uint32, schema_type::uint64});
+                return is(true,
+                          {schema_type::int32, schema_type::int64, schema_type::uint32, schema_type::uint64});
             case field_kind::booleans:
                 return is(true, {schema_type::boolean});
             case field_kind::message:

@@ -89,7 +89,7 @@ x_to_y = ([array("x", 2)], [array("y")])
 product = layer("l", ["x"], ["y"], 140, number(1, 2) + number(2, 2) + number(10, 1) +
                 sized(20, floats(1, 2, 3, 4)) + sized(21, floats(0.5, -0.5)))
 metadata = sized(100, sized(3, "bespoke") + sized(100, sized(1, "key") + sized(2, "value")))
-save_model = lambda name, text: (folder / name).write_bytes(text)
+save_model = lambda name, text: (folder / (name + ".mlmodel")).write_bytes(text)
 save_model("inner_product", model(*x_to_y, 500, product, metadata))
 save_model("classifier", model(
     [array("x", 2)], [sized(1, "label") + sized(3, sized(1, b"")), sized(1, "p") + sized(3, sized(6, sized(1, b"")))], 403,

@@ -15,9 +15,10 @@ namespace {
 
 /// An inner product of so many inputs and outputs with these weights.
 std::string product(int inputs, int outputs, const std::string& values) {
-    return network_text(layer_text(R"("innerProduct": {"inputChannels": )" + std::to_string(inputs) + R"(, "outputChannels": )" +
-                                   std::to_string(outputs) + R"(, "weights": )" + values + "}"),
-                        "[" + std::to_string(inputs) + "]");
+    return network_text(
+        layer_text(R"("innerProduct": {"inputChannels": )" + std::to_string(inputs) +
+                   R"(, "outputChannels": )" + std::to_string(outputs) + R"(, "weights": )" + values + "}"),
+        "[" + std::to_string(inputs) + "]");
 }
 std::vector<float> weights_of(const std::string& text) {
     model m = parse(text);
@@ -30,9 +31,11 @@ std::vector<float> weights_of(const std::string& text) {
 TEST_CASE("linear: one scale and bias, or one for each output channel") {
     // 0x01 0x02 0xff 0x80
     CHECK(weights_of(product(2, 2, R"({"rawValue": "AQL/gA==", "quantization": {"numberOfBits": 8,
-              "linearQuantization": {"scale": [0.5], "bias": [-1]}}})")) == std::vector<float>{-0.5f, 0, 126.5f, 63});
+              "linearQuantization": {"scale": [0.5], "bias": [-1]}}})")) ==
+          std::vector<float>{-0.5f, 0, 126.5f, 63});
     CHECK(weights_of(product(2, 2, R"({"rawValue": "AQL/gA==", "quantization": {"numberOfBits": "8",
-              "linearQuantization": {"scale": [1, 2], "bias": [0, 10]}}})")) == std::vector<float>{1, 2, 520, 266});
+              "linearQuantization": {"scale": [1, 2], "bias": [0, 10]}}})")) ==
+          std::vector<float>{1, 2, 520, 266});
     CHECK(weights_of(product(2, 2, R"({"rawValue": "AQL/gA==", "quantization": {"numberOfBits": 8,
               "linearQuantization": {"scale": [1, 2]}}})")) == std::vector<float>{1, 2, 510, 256});
     // as int8: 1 2 -1 -128
@@ -48,11 +51,13 @@ TEST_CASE("numbers of few bits follow one another from the highest bit on") {
               "linearQuantization": {"scale": [1]}}})")) == std::vector<float>{1, 1, 1, 1, 0, 0, 1, 0, 1, 0});
     // 0x1b: 0 1 2 3
     CHECK(weights_of(product(4, 1, R"({"rawValue": "Gw==", "quantization": {"numberOfBits": 2,
-              "lookupTableQuantization": {"floatValue": [10, -20, 30.5, 0]}}})")) == std::vector<float>{10, -20, 30.5f, 0});
+              "lookupTableQuantization": {"floatValue": [10, -20, 30.5, 0]}}})")) ==
+          std::vector<float>{10, -20, 30.5f, 0});
 }
 
 TEST_CASE("they are written as other weights are") {
-    model m = parse(product(2, 1, R"({"rawValue": "AQI=", "isUpdatable": true, "quantization": {"numberOfBits": 8,
+    model m =
+        parse(product(2, 1, R"({"rawValue": "AQI=", "isUpdatable": true, "quantization": {"numberOfBits": 8,
         "linearQuantization": {"scale": [0.5]}}})"));
     CHECK(json::parse(m.write("w").json)["neuralNetwork"]["layers"][0]["innerProduct"]["weights"] ==
           json::parse(R"({"floatValue": [0.5, 1], "isUpdatable": true})"));
@@ -62,7 +67,8 @@ TEST_CASE("a layer that learns its size from its weights") {
     const auto text = [](const std::string& alpha) {
         return network_text(layer_text(R"("activation": {"PReLU": {"alpha": )" + alpha + "}}"), "[2, 1, 1]");
     };
-    model m = parse(text(R"({"rawValue": "AQI=", "quantization": {"numberOfBits": 8, "linearQuantization": {"scale": [1]}}})"));
+    model m = parse(text(
+        R"({"rawValue": "AQI=", "quantization": {"numberOfBits": 8, "linearQuantization": {"scale": [1]}}})"));
     const tensor<float> x{{{-1}}, {{-1}}};
     const auto y = m.predict({{"x", x}}).get<tensor<float>>("y");
     CHECK(y(0, 0, 0) == -1);
@@ -74,12 +80,16 @@ TEST_CASE("quantized weights that do not fit say where and why") {
         return check::failure([&] { parse(product(2, 2, values)); }).text;
     };
     const std::string place = "/neuralNetwork/layers/0/innerProduct/weights";
-    const std::string linear = R"(, "quantization": {"numberOfBits": 8, "linearQuantization": {"scale": [1]}}})";
-    CHECK(failed(R"({"rawValue": "AQL/")" + linear) == place + "/rawValue: 4 bytes wanted (shape [2, 2], 8 bits), 3 came");
-    CHECK(failed(R"({"rawValue": "AQL/gAA=")" + linear) == place + "/rawValue: 4 bytes wanted (shape [2, 2], 8 bits), 5 came");
+    const std::string linear =
+        R"(, "quantization": {"numberOfBits": 8, "linearQuantization": {"scale": [1]}}})";
+    CHECK(failed(R"({"rawValue": "AQL/")" + linear) ==
+          place + "/rawValue: 4 bytes wanted (shape [2, 2], 8 bits), 3 came");
+    CHECK(failed(R"({"rawValue": "AQL/gAA=")" + linear) ==
+          place + "/rawValue: 4 bytes wanted (shape [2, 2], 8 bits), 5 came");
     CHECK(failed(R"({"rawValue": "AQL/gA==", "int8RawValue": "AQL/gA==")" + linear) ==
           place + R"(: "rawValue" and "int8RawValue" exclude each other)");
-    CHECK(failed(R"({"rawValue": "AQL/gA=="})") == place + "/quantization/numberOfBits: 1 to 8 wanted, 0 came");
+    CHECK(failed(R"({"rawValue": "AQL/gA=="})") ==
+          place + "/quantization/numberOfBits: 1 to 8 wanted, 0 came");
     const auto with = [&](const std::string& quantization, const std::string& kind = "rawValue") {
         return failed("{\"" + kind + R"(": "AQL/gA==", "quantization": )" + quantization + "}");
     };
@@ -102,12 +112,16 @@ TEST_CASE("quantized weights that do not fit say where and why") {
 
 TEST_CASE("the first axis of a deconvolution's weights is that of its inputs") {
     const auto text = [](const std::string& scale) {
-        return network_text(layer_text(R"("convolution": {"isDeconvolution": true, "kernelChannels": 2, "outputChannels": 1,
+        return network_text(
+            layer_text(R"("convolution": {"isDeconvolution": true, "kernelChannels": 2, "outputChannels": 1,
             "kernelSize": [1, 1], "valid": {}, "weights": {"rawValue": "AQI=", "quantization": {"numberOfBits": 8,
-            "linearQuantization": {"scale": )" + scale + "}}}}"), "[2, 1, 1]");
+            "linearQuantization": {"scale": )" +
+                       scale + "}}}}"),
+            "[2, 1, 1]");
     };
     model m = parse(text("[3]"));
     CHECK(m.parameter("l", "weights")[1] == 6);
     CHECK(check::failure([&] { parse(text("[3, 3]")); }).text ==
-          "/neuralNetwork/layers/0/convolution/weights/quantization/linearQuantization/scale: 1 number wanted, 2 came");
+          "/neuralNetwork/layers/0/convolution/weights/quantization/linearQuantization/scale: 1 number "
+          "wanted, 2 came");
 }

@@ -6,12 +6,13 @@
 #include <cstddef>
 #include <span>
 
-/// Models in `.mlmodel` files: the protobuf of the Core ML specification. They become the document that a JSON file of the
-/// same model spells, and one loader reads both; `load` tells them apart by the name of the file.
+/// Models in `.mlmodel` files: the protobuf of the Core ML specification. They become the document that a JSON file
+/// of the same model spells, and one loader reads both; `load` tells them apart by the name of the file.
 ///
-/// The document is protobuf's JSON mapping, with two things that JSON text has no room for: bytes, and repeated floats as
-/// the bytes of little-endian floats. Stricter than protobuf: a field that the schema does not know is an error, as it is
-/// in JSON, because it may say what the model computes; so are two members of a oneof.
+/// The document is protobuf's JSON mapping, with two things that JSON text has no room for: bytes, and repeated
+/// floats as the bytes of little-endian floats. Stricter than protobuf: a field that the schema does not know is an
+/// error, as it is in JSON, because it may say what the model computes; so are two members of a oneof. Memory: at most
+/// some 40 times the file (messages without fields); weights take their own size.
 namespace bespoke {
 
 namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
@@ -54,7 +55,8 @@ inline bool is_utf8(std::string_view text) {
             return at < text.size() ? static_cast<unsigned>(static_cast<unsigned char>(text[at])) : 0u;
         };
         const unsigned first = byte(i);
-        const std::size_t more = first < 0x80 ? 0 : first < 0xc2 ? 4 : first < 0xe0 ? 1 : first < 0xf0 ? 2 : first < 0xf5 ? 3 : 4;
+        const std::size_t more = first < 0x80 ? 0 : first < 0xc2 ? 4 : first < 0xe0 ? 1 : first < 0xf0 ? 2
+                                 : first < 0xf5 ? 3 : 4;
         if (more == 4) return false;
         for (std::size_t j = 1; j <= more; ++j) {
             const unsigned least = j > 1 ? 0x80 : first == 0xe0 ? 0xa0 : first == 0xf0 ? 0x90 : 0x80;
@@ -144,7 +146,8 @@ private:
         while (next(in)) {
             const field_schema* f = message.find(in.tag());
             if (f == nullptr)
-                fail("unknown field " + std::to_string(in.tag()) + " of " + std::string(message.name), errc::unknown_name);
+                fail("unknown field " + std::to_string(in.tag()) + " of " + std::string(message.name),
+                     errc::unknown_name);
             path_.push_back({f->key});
             read_field(*f, in, into.get_ref<json::object_t&>());
             path_.pop_back();
@@ -252,7 +255,9 @@ private:
         const auto is_text = [](const field_schema& f) { return f.type == schema_type::text; };
         json key = pair.value("key", is_text(entry.fields[0]) ? json("") : json(0));
         const field_schema& kind = entry.fields[1];
-        json value = pair.value("value", is_text(kind) ? json("") : kind.type == schema_type::message ? json::object() : json(0));
+        json value = pair.value("value", is_text(kind)                           ? json("")
+                                         : kind.type == schema_type::message ? json::object()
+                                                                             : json(0));
         object.insert_or_assign(key.is_string() ? key.get<std::string>() : key.dump(), std::move(value));
     }
 

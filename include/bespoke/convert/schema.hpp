@@ -134,7 +134,8 @@ private:
                 if (const std::int64_t number = number_in(word); number >= 0)
                     enumeration->enumerators.back().number = number;
                 else
-                    enumeration->enumerators.push_back({word, static_cast<std::int64_t>(enumeration->enumerators.size())});
+                    enumeration->enumerators.push_back(
+                        {word, static_cast<std::int64_t>(enumeration->enumerators.size())});
             } else if (type.empty()) {
                 type = word;
             } else if (key.empty()) {

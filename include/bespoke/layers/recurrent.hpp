@@ -13,11 +13,12 @@
 ///
 /// | x                   | y, with sequence_output | y, without and states |                                  |
 /// |---------------------|-------------------------|-----------------------|----------------------------------|
-/// | [steps, batch, C, 1, 1] | [steps, batch, n, 1, 1] | [1, batch, n, 1, 1] | of the specification; a state may come in as [batch, n, 1, 1, 1] |
+/// | [steps, batch, C, 1, 1] | [steps, batch, n, 1, 1] | [1, batch, n, 1, 1] | of the specification          |
 /// | [steps, batch, C]   | [steps, batch, n]       | [1, batch, n]         |                                  |
 /// | [steps, C]          | [steps, n]              | [1, n]                | one sequence                     |
 ///
 /// n is output_vector_size; y of bi_directional_lstm has 2 n. No step at all: the states stay what they are.
+/// A state of rank 5 may also come in as [batch, n, 1, 1, 1].
 /// Inputs: x, or x and the states before the first step, which else are 0. Outputs: y, or, where states come in, y and
 /// the states behind the last step.
 /// With reverse_input the steps are taken from the last to the first, and y has them in that order.

@@ -25,9 +25,9 @@ model parse(std::string_view json, const safetensors* weights, std::span<const l
             const load_options& options);
 }  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
 
-/// Reads a model: JSON, and the safetensors file beside it where "weightsFile" names one; or, where the name ends in
-/// ".mlmodel", the protobuf of the specification (convert/mlmodel.hpp). Throws `error` with the file and the place in it;
-/// nothing is half loaded.
+/// Reads a model: JSON, and the safetensors file beside it where "weightsFile" names one; or, where the name ends
+/// in ".mlmodel", the protobuf of the specification (convert/mlmodel.hpp). Throws `error` with the file and the
+/// place in it; nothing is half loaded.
 inline model load(const std::filesystem::path& path, const load_options& options = {}) {
     return define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::load(path, options);
 }

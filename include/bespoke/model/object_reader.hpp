@@ -21,8 +21,8 @@ std::string in_quotes(std::string_view text);
 
 /// Reads one object of a document in protobuf's JSON mapping, member after member. A member that is absent
 /// or null has the default of its type. Throws `error` with the place of what does not fit:
-/// "/neuralNetwork/layers/7/convolution/kernelSize/1: an integer wanted, "x" came". A document that was not read from text
-/// (convert/mlmodel.hpp) may hold bytes and repeated floats as binary values.
+/// "/neuralNetwork/layers/7/convolution/kernelSize/1: an integer wanted, "x" came". A document that was not read
+/// from text (convert/mlmodel.hpp) may hold bytes and repeated floats as binary values.
 class object_reader {
 public:
     /// `json` is the nlohmann::json of the object; it must outlive the reader.
@@ -58,7 +58,7 @@ public:
     /// The member as an object; an empty one where it is absent.
     object_reader object(std::string_view key);
     std::vector<object_reader> objects(std::string_view key);
-    /// How many elements the array, or binary value of floats, has, without reading it; 0 where it is absent or neither.
+    /// How many elements the array or the binary value of floats has, without reading it; else 0.
     std::size_t length(std::string_view key) const;
 
     /// The member there is of these; empty: none. Two are an error.

@@ -10,11 +10,11 @@ namespace bespoke::define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
 /// How many numbers of `bits` bits there are room for in the member "rawValue" or "int8RawValue" of `in`.
 extent quantized_length(object_reader& in, std::string_view kind);
 
-/// Reads the members `kind`, "rawValue" or "int8RawValue", and "quantization" of `in`. rawValue: numbers of 1 to 8 bits,
-/// one after the other from the highest bit of each byte on. int8RawValue: int8. A number q is q scale + bias, with
-/// scale and bias for each element of the first axis of `dimensions` or for all, or it is element q of a table. `by_first_axis`:
-/// whether the first axis is that of the output channels; if not, only one scale and bias for all is read. Without `to`,
-/// only checks the sizes.
+/// Reads the members `kind`, "rawValue" or "int8RawValue", and "quantization" of `in`. rawValue: numbers of 1 to 8
+/// bits, one after the other from the highest bit of each byte on. int8RawValue: int8. A number q stands for
+/// q scale + bias, with one scale and bias for all or one for each element of the first axis of `dimensions`; or for
+/// element q of a table. `by_first_axis`: whether that axis is the one of the output channels; if not, only one scale
+/// and bias for all will do. Without `to`, only checks the sizes.
 void read_quantized(object_reader& in, std::string_view kind, const shape& dimensions, bool by_first_axis, float* to);
 
 }  // namespace bespoke::define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
@@ -69,13 +69,14 @@ void read_quantized(object_reader& in, std::string_view kind, const shape& dimen
     const std::string_view type = quantization.one_of(types);
     if (type.empty() || (is_int8 && (type != types[0] || bits != 8)))
         quantization.fail(errc::bad_value, "",
-                          is_int8 ? "a linearQuantization of 8 bits wanted" : "a linearQuantization or a lookupTableQuantization wanted");
+                          is_int8 ? "a linearQuantization of 8 bits wanted"
+                                  : "a linearQuantization or a lookupTableQuantization wanted");
     const auto count = static_cast<std::size_t>(dimensions.size());
     const std::size_t wanted = count / 8 * bits + (count % 8 * bits + 7) / 8;
     if (bytes.size() != wanted)
         in.fail(errc::shape_mismatch, kind,
-                std::to_string(wanted) + " bytes wanted (shape " + bespoke::to_text(dimensions) + ", " + std::to_string(bits) +
-                    " bits), " + std::to_string(bytes.size()) + " came");
+                std::to_string(wanted) + " bytes wanted (shape " + bespoke::to_text(dimensions) + ", " +
+                    std::to_string(bits) + " bits), " + std::to_string(bytes.size()) + " came");
 
     object_reader how = quantization.object(type);
     if (type == types[1]) {

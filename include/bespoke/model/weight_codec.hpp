@@ -14,8 +14,8 @@
 #include <vector>
 
 /// The weights of layers as a document gives them. Core ML specification, WeightParams, and what goes beyond it: a
-/// tensor in a safetensors file, and base64 of floats. Quantized weights and those of `.mlmodel` files are written as any
-/// that are not marked.
+/// tensor in a safetensors file, and base64 of floats. Quantized weights and floats of `.mlmodel` files are written
+/// as those of a network composed in code.
 namespace bespoke {
 
 /// Where a parameter array came from, and where it is written again.
@@ -257,7 +257,8 @@ std::vector<extent> weight_lengths(object_reader& fields, std::span<const std::s
         object_reader in = fields.object(key);
         std::size_t length = in.length("floatValue");
         if (in.has("quantization")) {
-            length = static_cast<std::size_t>(quantized_length(in, in.has("int8RawValue") ? "int8RawValue" : "rawValue"));
+            const std::string_view kind = in.has("int8RawValue") ? "int8RawValue" : "rawValue";
+            length = static_cast<std::size_t>(quantized_length(in, kind));
         } else if (in.has("float16Value")) {
             length = detail::read_bytes(in, "float16Value", 2).size() / 2;
         } else if (in.has("bespoke")) {
