@@ -97,7 +97,7 @@ save_model("classifier", model(
     layer("soft", ["fc"], ["soft"], 950, number(1, -1)) + sized(10, sized(3, number(1, 3))) +
     sized(101, sized(1, varint(5) + varint(7))),
     sized(11, "label") + sized(12, "p")))
-twice = sized(1, sized(1, "twice") + sized(2, "y") + sized(3, "y") + sized(231, struct.pack("<Bf", 0x0d, 2)))
+twice = layer("twice", ["y"], ["z"], 231, struct.pack("<Bf", 0x0d, 2)) + layer("back", ["z"], ["y"], 600, b"")
 copy = layer("start", ["x"], ["y"], 600, b"")
 save_model("nested", model([array("x", 1)], [array("y")], 500, copy + layer("three", [], [], 615, number(1, 3) + sized(4, twice))))
 save_model("branch", model([array("x", 1)], [array("y")], 500, layer(

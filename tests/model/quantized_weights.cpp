@@ -69,7 +69,8 @@ TEST_CASE("a layer that learns its size from its weights") {
     };
     model m = parse(text(
         R"({"rawValue": "AQI=", "quantization": {"numberOfBits": 8, "linearQuantization": {"scale": [1]}}})"));
-    const tensor<float> x{{{-1}}, {{-1}}};
+    tensor<float> x = zeros<float>({2, 1, 1});
+    x.fill(-1);
     const auto y = m.predict({{"x", x}}).get<tensor<float>>("y");
     CHECK(y(0, 0, 0) == -1);
     CHECK(y(1, 0, 0) == -2);
