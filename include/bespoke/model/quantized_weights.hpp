@@ -1,6 +1,7 @@
 #pragma once
 
 #include "../core/shape.hpp"
+#include "feature.hpp"
 #include "object_reader.hpp"
 
 /// Weights that a document gives in fewer bits. They are read as floats: what computes with them, learns from them and
