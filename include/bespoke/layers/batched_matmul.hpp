@@ -24,7 +24,7 @@ struct batched_matmul {
     extent weight_matrix_first_dimension = unset;   ///< X1
     extent weight_matrix_second_dimension = unset;  ///< X2
     bool has_bias = false;
-    bool int8_dynamic_quantize = false;
+    bool int8_dynamic_quantize = false;  ///< lets who runs it round the input to int8; here it stays exact
 
     static constexpr auto key = "batchedMatmul";
     static constexpr auto fields =
@@ -203,8 +203,6 @@ private:
     };
 
     constexpr outcome weighted_shape(const shape& a) const {
-        if (int8_dynamic_quantize)
-            return fault{errc::unsupported, sentence("int8DynamicQuantize is not supported")};
         if (a.rank() < 1) return shape_fault("an input of rank 1 or more wanted, its shape is ", a);
         const extent k = a.from_end(1), n = weight_matrix_second_dimension;
         if (n < 1) return value_fault("weightMatrixSecondDimension from 1 up wanted, ", n, " given");

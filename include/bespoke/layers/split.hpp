@@ -38,8 +38,9 @@ kernels::strided_walk piece_walk(const shape& whole, extent stride, const Piece&
 
 }  // namespace detail
 
-/// x in pieces along `axis` (negative: from the end): `num_splits` equal ones, or one for each of `split_sizes`,
-/// with which num_splits means nothing. One output for each, in order.
+/// x in pieces along `axis` (negative: from the end): `num_splits` equal ones, or, where num_splits does not divide the
+/// extent, the first ones longer by one; or one for each of `split_sizes`, with which num_splits means nothing. One
+/// output for each, in order.
 /// Core ML specification, SplitNDLayerParams.
 struct split_nd {
     extent axis = 0;
@@ -73,10 +74,8 @@ struct split_nd {
         }
         if (num_splits < 2 || num_splits > static_cast<extent>(most_splits))
             return value_fault("numSplits from 2 to ", most_splits, " wanted, ", num_splits, " given");
-        if (x[along] % num_splits != 0)
-            return shape_fault("an extent wanted along axis ", along, " that ", num_splits,
-                               " divides, the shape of its input is ", x);
-        const std::vector<extent> sizes(static_cast<std::size_t>(num_splits), x[along] / num_splits);
+        std::vector<extent> sizes(static_cast<std::size_t>(num_splits), x[along] / num_splits);
+        for (extent i = 0; i < x[along] % num_splits; ++i) ++sizes[static_cast<std::size_t>(i)];
         return detail::split_shapes(x, along, sizes);
     }
 

@@ -41,6 +41,7 @@ public:
         std::size_t step, number;  ///< parameter `number` of step `step`
         object_reader value;
         std::string layer;  ///< place and name of the layer
+        bool by_first_axis;  ///< of the output channels
     };
 
     explicit network_reader(std::span<const layer_codec> table, const safetensors* weights_file = nullptr);
@@ -177,9 +178,11 @@ inline std::shared_ptr<any_node> read_layer_of_table(network_reader& networks, o
     }
     const std::size_t step = networks.notes.size();
     networks.notes.emplace_back().weights.resize(found->parameters().size());
+    object_reader look = fields;
+    const bool by_first_axis = !look.boolean("isDeconvolution");
     define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::weights_reader weights(fields);
     for (std::size_t i = 0; i < found->parameters().size(); ++i)
-        networks.weights.push_back({step, i, weights.find(found->parameters()[i].name), place});
+        networks.weights.push_back({step, i, weights.find(found->parameters()[i].name), place, by_first_axis});
     weights.finish();
     auto node = read_node(*found, fields, networks);
     fields.finish();
