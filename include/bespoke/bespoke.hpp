@@ -30,3 +30,5 @@
 #include "model/model.hpp"
 #include "model/network_files.hpp"
 #include "model/update.hpp"
+
+#include "convert/mlmodel.hpp"

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Makes tests/fuzz/corpus/safetensors again: small files, good and bad, one for each branch of the parser."""
+"""Makes tests/fuzz/corpus/safetensors and tests/fuzz/corpus/mlmodel again: small files, good and bad, one for each branch of
+the parsers."""
 import json
 import pathlib
 import struct
@@ -40,3 +41,81 @@ save("negative", {"a": entry("F32", [-1], 0, -4)}, bytes(4))
 save("twice", b'{"a":{"dtype":"U8","shape":[0],"data_offsets":[0,0]},"a":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}}')
 save("deep", b'{"a":' + b"[" * 80 + b"]" * 80 + b"}")
 save("numbers", b'{"a":[1e999,1E-5,-0,0.5,18446744073709551616,true,false,null]}')
+
+# --- mlmodel: the numbers of the fields as the specification gives them, not as the library's tables do ---
+
+folder = pathlib.Path(__file__).parent / "corpus" / "mlmodel"
+folder.mkdir(parents=True, exist_ok=True)
+
+
+def varint(value):
+    value %= 1 << 64
+    text = b""
+    while value > 127:
+        text += bytes([value & 127 | 128])
+        value >>= 7
+    return text + bytes([value])
+
+
+def number(field, value):
+    return varint(field << 3) + varint(value)
+
+
+def sized(field, value):
+    value = value.encode() if isinstance(value, str) else value
+    return varint(field << 3 | 2) + varint(len(value)) + value
+
+
+def floats(*values):
+    return sized(1, struct.pack(f"<{len(values)}f", *values))
+
+
+def array(name, *shape):
+    extents = sized(1, b"".join(varint(e) for e in shape)) if shape else b""
+    return sized(1, name) + sized(3, sized(5, extents + number(2, 65568)))
+
+
+def model(inputs, outputs, kind, network, more=b""):
+    description = b"".join(sized(1, f) for f in inputs) + b"".join(sized(10, f) for f in outputs) + more
+    return number(1, 4) + sized(2, description) + sized(kind, network + number(5, 1))
+
+
+def layer(name, inputs, outputs, kind, params):
+    return sized(1, sized(1, name) + b"".join(sized(2, n) for n in inputs) + b"".join(sized(3, n) for n in outputs) +
+                 sized(kind, params))
+
+
+x_to_y = ([array("x", 2)], [array("y")])
+product = layer("l", ["x"], ["y"], 140, number(1, 2) + number(2, 2) + number(10, 1) +
+                sized(20, floats(1, 2, 3, 4)) + sized(21, floats(0.5, -0.5)))
+metadata = sized(100, sized(3, "bespoke") + sized(100, sized(1, "key") + sized(2, "value")))
+save_model = lambda name, text: (folder / (name + ".mlmodel")).write_bytes(text)
+save_model("inner_product", model(*x_to_y, 500, product, metadata))
+save_model("classifier", model(
+    [array("x", 2)], [sized(1, "label") + sized(3, sized(1, b"")), sized(1, "p") + sized(3, sized(6, sized(1, b"")))], 403,
+    layer("fc", ["x"], ["fc"], 140, number(1, 2) + number(2, 2) + sized(20, sized(2, struct.pack("<4e", 1, -2, 0.5, 1)))) +
+    layer("soft", ["fc"], ["soft"], 950, number(1, -1)) + sized(10, sized(3, number(1, 3))) +
+    sized(101, sized(1, varint(5) + varint(7))),
+    sized(11, "label") + sized(12, "p")))
+twice = layer("twice", ["y"], ["z"], 231, struct.pack("<Bf", 0x0d, 2)) + layer("back", ["z"], ["y"], 600, b"")
+copy = layer("start", ["x"], ["y"], 600, b"")
+save_model("nested", model([array("x", 1)], [array("y")], 500, copy + layer("three", [], [], 615, number(1, 3) + sized(4, twice))))
+save_model("branch", model([array("x", 1)], [array("y")], 500, layer(
+    "b", ["x"], [], 605, sized(1, layer("a", ["x"], ["y"], 600, b"")) +
+    sized(2, layer("c", ["x"], ["y"], 130, sized(5, struct.pack("<BfBf", 0x0d, 2, 0x15, 1)))))))
+save_model("unpacked", model(*x_to_y, 500, layer("l", ["x"], ["y"], 1140, number(1, -1) + number(1, 2))))
+save_model("quantized", model(*x_to_y, 500, layer("l", ["x"], ["y"], 140, number(1, 2) + number(2, 2) + sized(20, sized(
+    30, b"\x1b") + sized(40, number(1, 2) + sized(101, sized(1, struct.pack("<f", 0.5)) + sized(2, struct.pack("<f", -1))))))))
+save_model("no_layer_type", model(*x_to_y, 500, sized(1, sized(1, "l") + sized(2, "x") + sized(3, "y"))))
+save_model("unknown_field", model(*x_to_y, 500, layer("l", ["x"], ["y"], 3000, b"")))
+save_model("wire_type", model(*x_to_y, 500, layer("l", ["x"], ["y"], 140, sized(1, "2"))))
+save_model("group", b"\x0b\x0c")
+save_model("long_varint", b"\x08" + b"\xff" * 11)
+save_model("absurd_size", sized(2, b"")[:1] + varint(1 << 62) + b"xyz")
+save_model("not_utf8", model(*x_to_y, 500, product, sized(11, b"\xed\xa0\x80")))
+deep = b""
+for _ in range(40):
+    deep = sized(1, sized(605, sized(1, deep)))
+save_model("deep", model(*x_to_y, 500, deep))
+save_model("pipeline", number(1, 4) + sized(202, sized(1, number(1, 4))))
+save_model("images", model([sized(1, "x") + sized(3, sized(4, number(1, 8) + number(2, 8) + number(3, 20)))], [array("y")], 500, product))

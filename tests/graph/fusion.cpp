@@ -1,4 +1,5 @@
 #include <bespoke/graph/fusion.hpp>
+#include <bespoke/graph/inspect.hpp>
 
 #include "graph_test.hpp"
 
@@ -25,6 +26,40 @@ struct sum {
     constexpr outcome output_shape(std::span<const shape> xs) const { return xs[0]; }
     constexpr bool finishes(std::span<const shape>) const { return true; }
     friend bool operator==(const sum&, const sum&) = default;
+};
+
+/// Two inputs to the shape of the first, and gives its rows.
+struct giver {
+    static constexpr auto key = "giver";
+    static constexpr auto fields = std::tuple{};
+    static constexpr bespoke::input_count inputs{1, 2};
+    static constexpr bool batched = true, runs_epilogue = true;
+    constexpr outcome output_shape(std::span<const shape> xs) const { return xs[0]; }
+    constexpr bool gives_rows(std::span<const shape> xs) const { return xs[0][0] != 1; }
+    friend bool operator==(const giver&, const giver&) = default;
+};
+
+/// Finishes rows.
+struct row_finisher {
+    static constexpr auto key = "rowFinisher";
+    static constexpr auto fields = std::tuple{};
+    static constexpr bool in_place = true;
+    constexpr outcome output_shape(const shape& x) const { return x; }
+    constexpr bool finishes_rows(std::span<const shape> xs) const { return xs[0].rank() == 2; }
+    friend bool operator==(const row_finisher&, const row_finisher&) = default;
+};
+
+/// Two inputs to `to`, takes the rows of the first.
+struct taker {
+    shape to;
+
+    static constexpr auto key = "taker";
+    static constexpr auto fields = std::tuple{};
+    static constexpr bespoke::input_count inputs{2, 2};
+    static constexpr bool runs_epilogue = true;
+    constexpr outcome output_shape(std::span<const shape>) const { return to; }
+    constexpr bool takes_rows(std::span<const shape> xs) const { return xs[0].rank() == 2; }
+    friend bool operator==(const taker&, const taker&) = default;
 };
 
 }  // namespace fusion_test
@@ -147,4 +182,122 @@ TEST_CASE("an epilogue leaves its blobs one place, and what it reads alive until
     CHECK(blob(plan, "early").offset != blob(plan, "s").offset);
     CHECK(blob(plan, "between").offset != blob(plan, "s").offset);
     CHECK(blob(plan, "early").offset != blob(plan, "between").offset);
+}
+
+namespace {
+
+constexpr shape square{30, 30}, narrow{30, 2};
+
+bespoke::plan attention(const auto& tell) {
+    return planned([&](planner& p) {
+        p.input("x", square);
+        p.input("z", square);
+        p.input("v", {30, 2});
+        tell(p);
+    });
+}
+
+}  // namespace
+
+TEST_CASE("a chain of whole rows ends where they are multiplied, and is nowhere in memory") {
+    const auto middle = [](planner& p) {
+        add(p, reshaped{square}, {"x"}, {}, "q");
+        add(p, giver{}, {"q", "z"}, {}, "scores");
+        add(p, smooth{}, {}, {}, "scaled");
+        add(p, sum{}, {"z", "scaled"}, {}, "masked");
+        add(p, row_finisher{}, {}, {}, "shares");
+    };
+    const bespoke::plan plan = attention([&](planner& p) {
+        middle(p);
+        add(p, smooth{}, {}, {}, "kept");
+        add(p, taker{narrow}, {"kept", "v"}, {}, "y");
+        add(p, smooth{}, {}, {}, "behind");
+    });
+    REQUIRE(chains(plan) == list{"scores>scaled>masked>shares>kept>y"});
+    for (const char* name : {"scores", "scaled", "masked", "shares", "kept"}) {
+        INFO(name);
+        CHECK(blob(plan, name).streamed);
+        CHECK(blob(plan, name).offset >= plan.arena_size);
+        CHECK(blob(plan, name).offset + square.size() <= plan.whole_size);
+    }
+    CHECK(plan.whole_size == plan.arena_size + bespoke::aligned_size<float>(square.size()));
+    CHECK_FALSE(blob(plan, "y").streamed);
+    CHECK(blob(plan, "y").first == plan.view().find_step("scores"));
+    for (const char* name : {"q", "z", "v"}) {
+        INFO(name);
+        CHECK_FALSE(overlap(blob(plan, name), blob(plan, "y")));  // read as long as it is written
+    }
+    CHECK(plan.arena_size == 3 * bespoke::aligned_size<float>(square.size()) + bespoke::aligned_size<float>(60));
+    const auto p = plan.view();
+    CHECK(p.steps[p.find_step("y")].streams);
+    CHECK_FALSE(p.steps[p.find_step("shares")].streams);
+    CHECK(bespoke::largest_live_set(p) == plan.arena_size * 4);
+
+    const bespoke::plan whole = attention([&](planner& q) {  // somebody looks at the shares
+        middle(q);
+        add(q, taker{narrow}, {"shares", "v"}, {}, "y");
+        add(q, taker{narrow}, {"shares", "y"}, {}, "again");
+    });
+    CHECK(chains(whole) == list{"scores>scaled>masked"});
+    CHECK(whole.whole_size == whole.arena_size);
+}
+
+TEST_CASE("no such chain where something is missing") {
+    const auto found = [](const auto& tell) {
+        for (const auto& step : attention(tell).steps)
+            if (step.streams) return true;
+        return false;
+    };
+    CHECK(found([](planner& p) {
+        add(p, giver{}, {"x"}, {}, "g");
+        add(p, row_finisher{}, {}, {}, "r");
+        add(p, taker{narrow}, {"r", "v"}, {}, "y");
+    }));
+    CHECK_FALSE(found([](planner& p) {  // nothing finishes rows
+        add(p, giver{}, {"x"}, {}, "g");
+        add(p, smooth{}, {}, {}, "r");
+        add(p, taker{narrow}, {"r", "v"}, {}, "y");
+    }));
+    CHECK_FALSE(found([](planner& p) {  // nothing gives them
+        add(p, producer{}, {"x"}, {}, "g");
+        add(p, row_finisher{}, {}, {}, "r");
+        add(p, taker{narrow}, {"r", "v"}, {}, "y");
+    }));
+    CHECK_FALSE(found([](planner& p) {
+        add(p, reshaped{{1, 900}}, {"x"}, {}, "one");
+        add(p, giver{}, {"one"}, {}, "g");
+        add(p, row_finisher{}, {}, {}, "r");
+        add(p, taker{narrow}, {"r", "v"}, {}, "y");
+    }));
+    CHECK_FALSE(found([](planner& p) {  // small
+        add(p, reshaped{{16, 32}}, {"x"}, {}, "small");
+        add(p, giver{}, {"small"}, {}, "g");
+        add(p, row_finisher{}, {}, {}, "r");
+        add(p, taker{narrow}, {"r", "v"}, {}, "y");
+    }));
+    CHECK_FALSE(found([](planner& p) {  // the other input comes later
+        add(p, giver{}, {"x"}, {}, "g");
+        add(p, row_finisher{}, {}, {}, "r");
+        add(p, reshaped{narrow}, {"v"}, {}, "late");
+        add(p, taker{narrow}, {"r", "late"}, {}, "y");
+    }));
+    CHECK_FALSE(found([](planner& p) {  // it is the second input
+        add(p, giver{}, {"x"}, {}, "g");
+        add(p, row_finisher{}, {}, {}, "r");
+        add(p, taker{narrow}, {"x", "r"}, {}, "y");
+    }));
+    CHECK_FALSE(found([](planner& p) {  // what gives them gives none that depend on an example
+        add(p, given{square}, {}, {"constant"});
+        add(p, giver{}, {"constant"}, {}, "g");
+        add(p, row_finisher{}, {}, {}, "r");
+        add(p, taker{narrow}, {"r", "v"}, {}, "y");
+    }));
+    CHECK_FALSE(found([](planner& p) {
+        add_loop(p, [&](std::size_t) {
+            add(p, giver{}, {"x"}, {}, "g");
+            add(p, row_finisher{}, {}, {}, "r");
+            add(p, taker{narrow}, {"r", "v"}, {}, "y");
+        });
+        add(p, reshaped{{1}}, {"x"}, {}, "out");
+    }));
 }

@@ -25,6 +25,28 @@ TEST_CASE("a plan as a table for a reader") {
           "9984 bytes of blobs an example, 0 once (at least 9984 are alive at one step), 52672 of parameters\n");
 }
 
+TEST_CASE("an attention: its steps behind the first, and scores that lie nowhere") {
+    planner p;
+    const auto net = bespoke::compose(
+        bespoke::input{"q", {2, 40, 8}}, bespoke::input{"k", {2, 50, 8}}, bespoke::input{"v", {2, 50, 4}},
+        bespoke::input{"mask", {1, 1, 50}},
+        bespoke::batched_matmul{.transpose_b = true} | bespoke::from("q", "k") | bespoke::named("scores"),
+        bespoke::multiply{.alpha = 0.5f} | bespoke::named("scaled"),
+        bespoke::add{} | bespoke::from("scaled", "mask") | bespoke::named("masked"),
+        bespoke::softmax_nd{} | bespoke::named("shares"),
+        bespoke::batched_matmul{} | bespoke::from("shares", "v") | bespoke::named("y"));
+    net.plan(p);
+    p.finish();
+    CHECK(bespoke::inspect(p.result().view()) ==
+          "step                                 output                bytes       at          parameters\n"
+          "layers/0 \"scores\" (batchedMatmul)    [2, 40, 50]           16000       nowhere\n"
+          "+ layers/1 \"scaled\" (multiply)       [2, 40, 50]           16000       nowhere\n"
+          "+ layers/2 \"masked\" (add)            [2, 40, 50]           16000       nowhere\n"
+          "+ layers/3 \"shares\" (softmaxND)      [2, 40, 50]           16000       nowhere\n"
+          "+ layers/4 \"y\" (batchedMatmul)       [2, 40, 4]            1280        7360\n"
+          "8896 bytes of blobs an example, 0 once (at least 8896 are alive at one step), 0 of parameters\n");
+}
+
 TEST_CASE("what is stored once, and layers of several outputs") {
     CHECK(bespoke::inspect(planned([](planner& p) {
               p.input("x", {2});

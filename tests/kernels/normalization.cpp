@@ -272,3 +272,47 @@ TEST_CASE("normalization: NaN stays in its channel or row", "[normalization]") {
     kernels::layer_normalization<float>(1, 20, x.data(), nullptr, nullptr, 1e-5f, y.data());
     for (extent i = 0; i < 20; ++i) CHECK(y[i] == 0);
 }
+
+TEMPLATE_TEST_CASE("normalization: rows centred, and divided by their length", "[normalization]", float, double) {
+    using T = TestType;
+    thread_pool two(2), five(5);
+    for (const auto& [outer, n] : std::vector<std::pair<extent, extent>>{{3, 1}, {5, 7}, {2, 67}, {700, 64}, {0, 4}}) {
+        const array<T> x(outer * n, 1, 1), dy(outer * n, 2, 1), before(outer * n, 3, 1);
+        array<T> centred = before, added = before, unit = before, dx = before, in_place = x;
+        const auto run = [&, rows = outer, size = n](thread_pool* threads) {
+            centred = before, added = before, unit = before, dx = before, in_place = x;
+            kernels::centre_rows(rows, size, x.data(), centred.data(), false, threads);
+            kernels::centre_rows(rows, size, x.data(), added.data(), true, threads);
+            kernels::centre_rows(rows, size, in_place.data(), in_place.data(), false, threads);
+            kernels::l2_normalization(rows, size, x.data(), T(0.5), unit.data(), threads);
+            kernels::l2_normalization_backward(rows, size, x.data(), T(0.5), dy.data(), dx.data(), threads);
+        };
+        run(nullptr);
+        REQUIRE((centred.intact() && added.intact() && unit.intact() && dx.intact()));
+        REQUIRE(check::same_bits(centred, in_place));
+        for (extent row = 0; row < outer; ++row) {
+            double sum = 0, squares = 0.5, along = 0;
+            for (extent i = row * n; i < (row + 1) * n; ++i) {
+                sum += real(x[i]);
+                squares += real(x[i]) * real(x[i]);
+                along += real(x[i]) * real(dy[i]);
+            }
+            for (extent i = row * n; i < (row + 1) * n; ++i) {
+                const double c = real(x[i]) - sum / real(n), length = std::sqrt(squares);
+                const double slope = real(dy[i]) / length - real(x[i]) * along / (length * squares);
+                REQUIRE(std::abs(real(centred[i]) - c) <= 20 * check::epsilon<T>);
+                REQUIRE(std::abs(real(added[i]) - (real(before[i]) + c)) <= 20 * check::epsilon<T>);
+                REQUIRE(std::abs(real(unit[i]) - real(x[i]) / length) <= 20 * check::epsilon<T>);
+                REQUIRE(std::abs(real(dx[i]) - (real(before[i]) + slope)) <= 50 * check::epsilon<T>);
+            }
+        }
+        const array<T> kept[] = {centred, added, unit, dx};
+        for (thread_pool* pool : {&two, &five}) {
+            run(pool);
+            REQUIRE(check::same_bits(kept[0], centred));
+            REQUIRE(check::same_bits(kept[1], added));
+            REQUIRE(check::same_bits(kept[2], unit));
+            REQUIRE(check::same_bits(kept[3], dx));
+        }
+    }
+}

@@ -28,8 +28,21 @@ geometry make(extent channels, extent height, extent width, extent ky, extent kx
             exclude};
 }
 
+/// The same with a third axis.
+geometry deep(geometry g, extent depth, extent kernel, extent stride, extent front = 0, extent back = 0) {
+    g.depth = depth;
+    g.output_depth = (depth + front + back - kernel) / stride + 1;
+    g.kernel_depth = kernel;
+    g.stride_z = stride;
+    g.pad_front = front;
+    return g;
+}
+
 std::vector<geometry> cases() {
     std::vector<geometry> all{
+        deep(make(2, 6, 38, 2, 2, 2, 2), 5, 1, 1),
+        deep(make(2, 6, 38, 3, 3, 1, 1), 4, 2, 2),
+        deep(make(1, 3, 41, 3, 41, 1, 1), 4, 4, 1),
         make(2, 8, 8, 2, 2, 2, 2),
         make(1, 9, 11, 2, 2, 2, 2),
         make(2, 6, 67, 2, 2, 2, 2),
@@ -51,6 +64,8 @@ std::vector<geometry> cases() {
         all.push_back(make(1, 3, 3, 2, 2, 1, 1, 3, 3, 3, 3, exclude));  // windows wholly in the padding
         all.push_back(make(1, 2, 3, 5, 5, 1, 1, 2, 2, 2, 2, exclude));  // window larger than the image
         all.push_back(make(1, 4, 4, 6, 6, 1, 1, 1, 1, 1, 1, exclude));  // one window over everything
+        all.push_back(deep(make(2, 6, 20, 3, 3, 2, 1, 1, 1, 1, 1, exclude), 3, 2, 1, 3, 2));
+        all.push_back(deep(make(1, 6, 6, 2, 2, 2, 2, 0, 0, 0, 0, exclude), 1, 2, 1, 1, 0));
     }
     return all;
 }
@@ -61,8 +76,8 @@ struct run_of {
     extent examples, x_stride, y_stride;
     array<T> x, dy, dx;
     run_of(const geometry& geometry_, extent n, extent offset)
-        : g(geometry_), examples(n), x_stride(g.channels * g.height * g.width + 1),
-          y_stride(g.channels * g.output_height * g.output_width + 2), x(n * x_stride, 1, offset),
+        : g(geometry_), examples(n), x_stride(g.channels * g.size() + 1),
+          y_stride(g.channels * g.outputs() + 2), x(n * x_stride, 1, offset),
           dy(n * y_stride, 2, offset), dx(n * x_stride, 3, offset) {
         for (extent i = 0; i < x.size(); ++i) x[i] = std::round(4 * x[i]);  // ties
     }
@@ -87,15 +102,18 @@ struct run_of {
             expected[static_cast<std::size_t>(i)] = static_cast<double>(dx[i]);
         for (extent e = 0; e < examples; ++e)
             for (extent c = 0; c < g.channels; ++c)
-                for (extent oy = 0; oy < g.output_height; ++oy)
+                for (extent row = 0; row < g.output_depth * g.output_height; ++row)
                     for (extent ox = 0; ox < g.output_width; ++ox) {
+                        const extent oz = row / g.output_height, oy = row % g.output_height;
                         std::vector<extent> inside;
-                        for (extent i = 0; i < g.kernel_height; ++i)
+                        for (extent i = 0; i < g.kernel_depth * g.kernel_height; ++i)
                             for (extent j = 0; j < g.kernel_width; ++j) {
-                                const extent iy = oy * g.stride_y + i - g.pad_top,
+                                const extent iz = oz * g.stride_z + i / g.kernel_height - g.pad_front,
+                                             iy = oy * g.stride_y + i % g.kernel_height - g.pad_top,
                                              ix = ox * g.stride_x + j - g.pad_left;
-                                if (iy >= 0 && iy < g.height && ix >= 0 && ix < g.width)
-                                    inside.push_back(e * x_stride + (c * g.height + iy) * g.width + ix);
+                                if (iz >= 0 && iz < g.depth && iy >= 0 && iy < g.height && ix >= 0 && ix < g.width)
+                                    inside.push_back(e * x_stride +
+                                                     ((c * g.depth + iz) * g.height + iy) * g.width + ix);
                             }
                         double sum = 0, squares = 0, most = -std::numeric_limits<double>::infinity();
                         extent first = -1;
@@ -110,12 +128,13 @@ struct run_of {
                         }
                         const auto count = static_cast<double>(
                             g.exclude_padding ? std::max<std::size_t>(inside.size(), 1)
-                                              : static_cast<std::size_t>(g.kernel_height * g.kernel_width));
+                                              : static_cast<std::size_t>(g.kernel()));
                         const double result = kind == pooling_kind::max       ? most
                                               : kind == pooling_kind::average ? sum / count
                                                                               : std::sqrt(squares);
-                        const extent out = e * y_stride + (c * g.output_height + oy) * g.output_width + ox;
-                        CAPTURE(static_cast<int>(kind), e, c, oy, ox);
+                        const extent out =
+                            e * y_stride + (c * g.output_depth * g.output_height + row) * g.output_width + ox;
+                        CAPTURE(static_cast<int>(kind), e, c, row, ox);
                         REQUIRE(check::ulp(y[out], result) < (kind == pooling_kind::max ? 0.01 : 4));
                         const double d = static_cast<double>(dy[out]);
                         if (kind == pooling_kind::max && first >= 0)

@@ -1,6 +1,7 @@
 #include <bespoke/kernels/reduction.hpp>
 
 #include "check.hpp"
+#include "reduction_test.hpp"
 
 #include <catch2/catch.hpp>
 
@@ -99,5 +100,53 @@ TEMPLATE_TEST_CASE("all_finite sees every place", "", float, double) {
             }
         std::fill_n(x.data(), n, std::numeric_limits<TestType>::max());
         REQUIRE(kernels::all_finite(n, x.data()));
+    }
+}
+
+TEMPLATE_TEST_CASE("reduction: reduce over any axes, for any number of threads", "[reduction]", float, double) {
+    using T = TestType;
+    thread_pool two(2), five(5);
+    for (const check::reduction_case& c : check::reduction_cases())
+        for (extent examples : {1, 3}) {
+            const array<T> x(examples * c.x.size(), 1, 1);
+            const auto places = check::meeting(c, examples);
+            const auto outputs = static_cast<extent>(places.size());
+            const kernels::reduction_walk walk = c.walk(examples);
+            INFO(sentence(c.x).view() << ", examples " << examples);
+            REQUIRE(walk.outputs == outputs);
+            array<T> sums(outputs, 2, 1), most = sums, again = sums;
+            kernels::reduce(kernels::sum_of{}, walk, x.data(), sums.data());
+            kernels::reduce(kernels::max_of{}, walk, x.data(), most.data());
+            REQUIRE((sums.intact() && most.intact()));
+            for (extent o = 0; o < outputs; ++o) {
+                double sum = 0, sizes = 0;
+                T best = -check::infinity<T>;
+                for (extent at : places[static_cast<std::size_t>(o)]) {
+                    sum += static_cast<double>(x[at]);
+                    sizes += std::abs(static_cast<double>(x[at]));
+                    best = std::max(best, x[at]);
+                }
+                REQUIRE(std::abs(static_cast<double>(sums[o]) - sum) <= 8 * sizes * check::epsilon<T>);
+                REQUIRE(most[o] == best);
+            }
+            for (thread_pool* pool : {&two, &five}) {
+                kernels::reduce(kernels::sum_of{}, walk, x.data(), again.data(), pool);
+                REQUIRE(check::same_bits(sums, again));
+            }
+        }
+}
+
+TEMPLATE_TEST_CASE("reduction: long sums lose next to nothing", "[reduction]", float, double) {
+    using T = TestType;
+    const extent n = 1 << 20;
+    const std::vector<T> x(static_cast<std::size_t>(2 * n), T(0.1));
+    for (bool columns : {false, true}) {
+        const kernels::reduction_walk walk(1, columns ? shape{n, 2} : shape{2, n}, {columns, !columns});
+        REQUIRE(walk.in_columns() == columns);
+        T y[2];
+        kernels::reduce(kernels::sum_of{}, walk, x.data(), y);
+        for (T sum : y)
+            CHECK(std::abs(static_cast<double>(sum) / (static_cast<double>(n) * static_cast<double>(T(0.1))) - 1) <
+                  20 * check::epsilon<T>);
     }
 }

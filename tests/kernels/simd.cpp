@@ -18,6 +18,10 @@ TEMPLATE_TEST_CASE("simd: partial loads and stores touch what they should", "[si
             const auto v = kernels::load_partial(from.data(), n);
             for (extent lane = 0; lane < w; ++lane)
                 CHECK(v.get(static_cast<std::size_t>(lane)) == (lane < n ? from[lane] : T(0)));
+            using B = kernels::batch<T>;
+            const B marked = xsimd::select(kernels::first_lanes<T>(n), B(T(1)), B(T(0)));
+            for (extent lane = 0; lane < w; ++lane)
+                CHECK(marked.get(static_cast<std::size_t>(lane)) == T(lane < n ? 1 : 0));
             kernels::store_partial<T>(to.data(), v, n);
             CHECK(to.intact());
             CHECK(check::same_bits(from, to));
@@ -65,6 +69,7 @@ TEMPLATE_TEST_CASE("simd: every second lane", "[simd]", float, double) {
     const array<T> x(2 * w, 1);
     const auto a = kernels::load(x.data()), b = kernels::load(x.data() + w);
     for (extent i = 0; i < w; ++i) {
+        CHECK(kernels::reversed_lanes<T>(a).get(static_cast<std::size_t>(i)) == x[kernels::lanes<T> - 1 - i]);
         CHECK(kernels::even_lanes<T>(a, b).get(static_cast<std::size_t>(i)) == x[2 * i]);
         CHECK(kernels::odd_lanes<T>(a, b).get(static_cast<std::size_t>(i)) == x[2 * i + 1]);
     }

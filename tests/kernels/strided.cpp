@@ -90,6 +90,7 @@ TEMPLATE_TEST_CASE("strided: runs, gaps and steps backwards", "[strided]", float
         compare<T>({{n, 2, 1}}, 2 * n, n);
         compare<T>({{n, 1, 3}}, n, 3 * n);
         compare<T>({{n, -1, 1}}, n + 1, n, n);
+        compare<T>({{n, 1, -1}}, n, n + 1, 0, n);
         compare<T>({{n, 2, 3}}, 2 * n, 3 * n);
         compare<T>({{4, n + 2, n}, {n, 1, 1}}, 4 * (n + 2), 4 * n);
         compare<T>({{3, n, 5 * n}, {5, 3 * n, n}, {n, 1, 1}}, 15 * n, 15 * n);

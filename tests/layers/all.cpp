@@ -29,7 +29,18 @@ TEST_CASE("core_layers: every key once") {
                             "copy", "embedding", "embeddingND", "expandDims", "flatten", "gelu",
                             "innerProduct", "layerNormalization", "multiply", "permute", "pooling",
                             "reshapeStatic", "slice", "sliceStatic", "softmax", "softmaxND", "split", "splitND",
-                            "squeeze", "transpose"})
+                            "squeeze", "transpose", "addBroadcastable", "average", "bias", "broadcastToLike",
+                            "broadcastToStatic", "concatND", "divideBroadcastable", "dot", "equal", "floorDivBroadcastable",
+                            "greaterEqual", "greaterThan", "lessEqual", "lessThan", "logicalAnd", "logicalOr",
+                            "logicalXor", "max", "maxBroadcastable", "min", "minBroadcastable", "modBroadcastable",
+                            "multiplyBroadcastable", "notEqual", "powBroadcastable", "scale", "sequenceRepeat", "stack",
+                            "subtractBroadcastable", "tile", "whereBroadcastable",
+                            "gather", "scatterND", "topK", "NonMaximumSuppression",
+                            "constantPad",
+                            "argMax", "argMin", "globalPooling3d", "l2normalize", "lrn",
+                            "mvn", "pooling3d", "reduce", "reduceL1", "reduceL2", "reduceLogSum",
+                            "reduceLogSumExp", "reduceMax", "reduceMean", "reduceMin", "reduceProd", "reduceSum",
+                            "reduceSumSquare"})
         REQUIRE(all.count(key) == 1);
 }
 

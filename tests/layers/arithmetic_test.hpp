@@ -2,7 +2,7 @@
 
 #include "layer_test.hpp"
 
-/// What the tests of `add` and `multiply` share: all ways in which their inputs meet.
+/// What the tests of element-wise layers of several inputs share: all ways in which these meet.
 namespace arithmetic_test {
 
 using namespace layer_test;
@@ -10,7 +10,7 @@ using namespace layer_test;
 /// The element of x, repeated where its extent is 1, that meets element `index` of an array of shape y.
 inline std::size_t meeting(const shape& x, const shape& y, extent index) {
     extent at = 0, step = 1;
-    for (std::size_t back = 1; back <= y.rank(); ++back) {
+    for (std::size_t back = 1; back <= x.rank(); ++back) {
         if (x.from_end(back) != 1) at += index % y.from_end(back) * step;
         index /= y.from_end(back);
         step *= x.from_end(back);
@@ -51,10 +51,16 @@ inline const std::vector<std::vector<shape>> combinations{
     {{1, 2, 3, 4, 5}, {1, 1, 3, 1, 5}},
 };
 
+/// Of two inputs whose ranks differ.
+inline const std::vector<std::vector<shape>> aligned_combinations{
+    {{}, {}},           {{3}, {}},           {{2, 3}, {3}},    {{19}, {2, 1}},          {{2, 3, 5}, {3, 1}},
+    {{5, 1, 2}, {3, 1}}, {{2, 2, 17}, {17}}, {{4}, {2, 3, 1}}, {{2, 3, 4}, {2, 3, 4}}, {{1, 2, 3, 4, 5}, {4, 1}},
+};
+
 template <class T, class L, class F>
-void check_values(const L& layer, const F& f) {
+void check_values(const L& layer, const F& f, const std::vector<std::vector<shape>>& sets = combinations) {
     constexpr extent examples = 3;
-    for (const auto& shapes : combinations)
+    for (const auto& shapes : sets)
         for (std::size_t once = 0; once <= shapes.size(); ++once) {  // the last: none
             std::vector<blob<T>> xs;
             for (std::size_t k = 0; k < shapes.size(); ++k)

@@ -34,12 +34,43 @@ TEST_CASE("broadcast_shape: faults") {
         "inputs wanted whose extents are equal or 1, input 1 has the shape [2], those before it have [0]");
 }
 
-TEST_CASE("walk_together: equal shapes, example after example") {
-    using blob = dynamic_view<const float>;
-    const blob y{nullptr, {2, 3}, 4, 6}, once{nullptr, {2, 3}, 4, 0}, column{nullptr, {2, 1}, 4, 2};
-    REQUIRE(detail::walk_together(std::vector<blob>{y, y}, y));
-    REQUIRE_FALSE(detail::walk_together(std::vector<blob>{y, once}, y));
-    REQUIRE_FALSE(detail::walk_together(std::vector<blob>{column, y}, y));
-    const blob alone{nullptr, {2, 3}, 1, 6};
-    REQUIRE(detail::walk_together(std::vector<blob>{{nullptr, {2, 3}, 1, 0}, alone}, alone));
+TEST_CASE("aligned_broadcast_shape: ranks may differ") {
+    const auto of = [](std::initializer_list<shape> xs) {
+        return aligned_broadcast_shape(std::span<const shape>(xs.begin(), xs.size()));
+    };
+    REQUIRE(of({{2, 3}, {3}}).shapes()[0] == shape{2, 3});
+    REQUIRE(of({{3}, {4, 2, 1}}).shapes()[0] == shape{4, 2, 3});
+    REQUIRE(of({{}, {2}, {5, 1}}).shapes()[0] == shape{5, 2});
+    REQUIRE(of({{1}, {0}}).shapes()[0] == shape{0});
+    REQUIRE(of({{2, 3}, {4, 1, 1, 1}}).shapes()[0] == shape{4, 1, 2, 3});
+    REQUIRE(of({{2, 3}, {3}, {2}}).problem().what.view() ==
+            "inputs wanted whose extents from the last axis on are equal or 1, input 2 has the shape [2], those before it "
+            "have [2, 3]");
+}
+
+TEST_CASE("can_finish_binary: one of two has the shape of the result") {
+    const auto of = [](std::initializer_list<shape> xs) {
+        return detail::can_finish_binary(std::span<const shape>(xs.begin(), xs.size()));
+    };
+    REQUIRE(of({{2, 3}}));
+    REQUIRE(of({{2, 3}, {2, 3}}));
+    REQUIRE(of({{2, 3}, {3}}));
+    REQUIRE(of({{1, 3}, {2, 3}}));
+    REQUIRE(of({{2, 3}, {2, 1}}));
+    REQUIRE(of({{2, 3}, {1}}));
+    REQUIRE(of({{2, 3, 4}, {3, 1}}));
+    REQUIRE_FALSE(of({{2, 1}, {1, 3}}));
+    REQUIRE_FALSE(of({{3}, {3}, {3}}));
+}
+
+TEST_CASE("combination: of several blobs that are stored once only one is added to") {
+    // y = x0 x1 x2: the gradient of x1, alone wanted
+    const std::vector<float> x0{1, 2}, x1{3, 4}, x2{5, 6}, dy{1, 10};
+    std::vector<float> dx1{100, 200}, scratch(4);
+    using in = dynamic_view<const float>;
+    using out = dynamic_view<float>;
+    const std::array xs{in{x0.data(), {2}, 1, 2}, in{x1.data(), {2}, 1, 2}, in{x2.data(), {2}, 1, 2}};
+    const std::array dxs{out{nullptr, {2}, 1, 2}, out{dx1.data(), {2}, 1, 2}, out{nullptr, {2}, 1, 2}};
+    detail::combine_all_backward<detail::product, float>({}, xs, in{dy.data(), {2}, 1, 2}, dxs, scratch.data(), nullptr);
+    REQUIRE(dx1 == std::vector<float>{105, 320});
 }

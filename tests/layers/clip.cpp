@@ -1,14 +1,14 @@
 #include <bespoke/layers/clip.hpp>
 
-#include "layer_test.hpp"
+#include "elementwise_test.hpp"
 
 using namespace bespoke;
 using namespace layer_test;
 
 TEMPLATE_TEST_CASE("clip: values, special values and gradients", "", float, double) {
     using T = TestType;
-    constexpr T infinity = std::numeric_limits<T>::infinity();
-    const std::vector<T> x{-7, T(-1.5), T(-1.25), -1, 0, T(0.5), 2, T(2.25), 9, infinity, -infinity},
+    constexpr T most = std::numeric_limits<T>::infinity();
+    const std::vector<T> x{-7, T(-1.5), T(-1.25), -1, 0, T(0.5), 2, T(2.25), 9, most, -most},
         y{T(-1.5), T(-1.5), T(-1.25), -1, 0, T(0.5), 2, 2, 2, 2, T(-1.5)};
     const clip layer{.min_val = -1.5F, .max_val = 2};
     CHECK(evaluate<T>(layer, {{{11}, x}}).first() == y);
@@ -32,4 +32,19 @@ TEST_CASE("clip: gradients away from its ends, and both doors") {
         require_gradients(clip{.min_val = 7, .max_val = 8}, {s}, {.low = -6, .high = 6});
     }
     ask_everything(clip{.min_val = -0.25F, .max_val = 0.5F});
+}
+
+TEST_CASE("clamped_relu: values, special values and gradients") {
+    const auto with = [](float alpha, float beta) {
+        const clamped_relu layer{.alpha = alpha, .beta = beta};
+        const double a = static_cast<double>(alpha), b = static_cast<double>(beta);
+        std::vector<double> kinks{0, b};
+        if (a != 0) kinks.push_back(b / a);
+        check_layer(layer, [&](double x) { return std::min(b, x >= 0 ? x : a * x); }, kinks);
+    };
+    with(0.25f, 2);
+    with(-0.5f, 1.5f);
+    with(2, -3);
+    CHECK(clamped_relu{.alpha = 0.5f, .beta = 2}.derivative(0.0, 0.0) == 0.5);
+    CHECK(clamped_relu{.alpha = 0.5f, .beta = 2}.derivative(2.0, 2.0) == 0);
 }

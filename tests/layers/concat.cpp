@@ -111,3 +111,76 @@ TEST_CASE("concat: extents in the type change no bit") {
     network<sequences_together> other;
     REQUIRE(same_bits_unrolled(other, numbers<float>(6), numbers<float>(3, 2)));
 }
+
+TEST_CASE("concat_nd: the examples of the specification") {
+    const std::vector<float> a{1, 2, 3, 4, 5, 6}, b{7, 8, 9, 10, 11, 12};
+    const auto behind = evaluate<float>(concat_nd{}, {{{3, 2}, a}, {{3, 2}, b}});
+    REQUIRE(behind.dimensions() == shape{6, 2});
+    REQUIRE(behind.first() == std::vector<float>{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12});
+    const auto between = evaluate<float>(concat_nd{.interleave = true}, {{{3, 2}, a}, {{3, 2}, b}});
+    REQUIRE(between.dimensions() == shape{6, 2});
+    REQUIRE(between.first() == std::vector<float>{1, 2, 7, 8, 3, 4, 9, 10, 5, 6, 11, 12});
+    REQUIRE(evaluate<float>(concat_nd{.axis = -1, .interleave = true}, {{{3, 2}, a}, {{3, 2}, b}}).first() ==
+            std::vector<float>{1, 7, 2, 8, 3, 9, 4, 10, 5, 11, 6, 12});
+    REQUIRE(evaluate<float>(concat_nd{.axis = -1}, {{{3, 2}, a}, {{3, 1}, {-1, -2, -3}, true}}).first() ==
+            std::vector<float>{1, 2, -1, 3, 4, -2, 5, 6, -3});
+    REQUIRE(evaluate<float>(concat_nd{.axis = 1}, {{{3, 0}, {}}, {{3, 0}, {}}, {{3, 0}, {}}}).dimensions() ==
+            shape{3, 0});
+}
+
+TEST_CASE("stack: a new axis") {
+    const std::vector<float> a{1, 2, 3, 4, 5, 6}, b{7, 8, 9, 10, 11, 12};
+    const auto of = [&](extent axis) { return evaluate<float>(stack{axis}, {{{3, 2}, a}, {{3, 2}, b}}); };
+    REQUIRE(of(0).dimensions() == shape{2, 3, 2});
+    REQUIRE(of(0).first() == std::vector<float>{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12});
+    REQUIRE(of(1).dimensions() == shape{3, 2, 2});
+    REQUIRE(of(1).first() == std::vector<float>{1, 2, 7, 8, 3, 4, 9, 10, 5, 6, 11, 12});
+    REQUIRE(of(2).dimensions() == shape{3, 2, 2});
+    REQUIRE(of(2).first() == std::vector<float>{1, 7, 2, 8, 3, 9, 4, 10, 5, 11, 6, 12});
+    REQUIRE(same_bits(of(-1), of(2)));
+    REQUIRE(same_bits(of(-3), of(0)));
+    const auto scalars = evaluate<float>(stack{}, {{{}, {1}}, {{}, {2}}, {{}, {3}}});
+    REQUIRE(scalars.dimensions() == shape{3});
+    REQUIRE(scalars.first() == std::vector<float>{1, 2, 3});
+    // shapes of the specification
+    const std::vector<shape> five(5, shape{2, 4, 2});
+    REQUIRE(stack{3}.output_shape(five).shapes()[0] == shape{2, 4, 2, 5});
+    REQUIRE(stack{-2}.output_shape(five).shapes()[0] == shape{2, 4, 5, 2});
+}
+
+TEST_CASE("concat_nd, stack: gradients, and threads where there is much to do") {
+    for (extent axis : {0, 1, -1}) {
+        require_gradients(concat_nd{.axis = axis}, {{2, 3}, {2, 3}, {2, 3}});
+        require_gradients(concat_nd{.axis = axis, .interleave = true}, {{2, 3}, {2, 3}, {2, 3}});
+        require_gradients(stack{axis}, {{2, 3}, {2, 3}});
+    }
+    require_gradients(concat_nd{.axis = -2}, {{2, 1, 4}, {2, 3, 4}});
+    require_gradients(concat_nd{}, {{5}}, {.arguments = {0, 0}});
+    require_gradients(stack{-1}, {{17}}, {.arguments = {0, 0}});
+    const shape s{20, 30, 40};
+    const auto a = numbers<float>(3 * s.size()), b = numbers<float>(s.size(), 2);
+    evaluate<float>(concat_nd{.axis = 1, .interleave = true}, {{s, a}, {s, b, true}});
+    evaluate<float>(stack{-1}, {{s, a}, {s, b, true}});
+}
+
+TEST_CASE("concat_nd, stack: faults") {
+    const std::string place = "layers/0 \"layer\" ";
+    REQUIRE(fault_of(concat_nd{.axis = 2}, {{2, 3}, {2, 3}}) ==
+            place + "(concatND): an axis of its inputs wanted, 2 given for the shape [2, 3]");
+    REQUIRE(fault_of(concat_nd{.axis = -1}, {{2, 3}, {3, 3}}) ==
+            place + "(concatND): shapes wanted that differ in axis -1 only, the first is [2, 3], input 1 has [3, 3]");
+    REQUIRE(fault_of(concat_nd{.axis = 0, .interleave = true}, {{2, 3}, {3, 3}}) ==
+            place + "(concatND): inputs of one shape wanted to interleave, the first is [2, 3], input 1 has [3, 3]");
+    REQUIRE(fault_of(stack{2}, {{2}, {2}}) ==
+            place + "(stack): an axis from -2 to 1 wanted for the shape [2], 2 given");
+    REQUIRE(fault_of(stack{}, {{2}, {3}}) ==
+            place + "(stack): inputs of one shape wanted, the first is [2], input 1 has [3]");
+    const shape most{1, 1, 1, 1, 1, 1, 1, 1};
+    REQUIRE(fault_of(stack{}, {most, most}) ==
+            place + "(stack): inputs of rank 7 or less wanted, the first is [1, 1, 1, 1, 1, 1, 1, 1]");
+    for (extent e : hostile_extents()) {
+        ask_everything(concat_nd{.axis = e});
+        ask_everything(concat_nd{.axis = e, .interleave = true});
+        ask_everything(stack{e});
+    }
+}

@@ -66,3 +66,29 @@ TEST_CASE("flatten: the same bits composed and at run time") {
     network<small> net;
     REQUIRE(same_bits_unrolled(net, numbers<float>(60)));
 }
+
+TEST_CASE("flatten_to_2d: the specification's examples") {
+    for (const auto& [axis, s, wanted] :
+         std::vector<std::tuple<extent, shape, shape>>{{-1, {3}, {1, 3}},
+                                                       {1, {3}, {3, 1}},
+                                                       {-1, {4, 3}, {4, 3}},
+                                                       {0, {5, 2}, {1, 10}},
+                                                       {-2, {5, 5, 3}, {5, 15}},
+                                                       {-1, {2, 3, 2}, {6, 2}},
+                                                       {0, {}, {1, 1}},
+                                                       {1, {0, 3}, {0, 3}}}) {
+        const auto x = numbers<float>(2 * s.size());
+        const auto got = evaluate<float>(flatten_to_2d{axis}, {{s, x}});
+        REQUIRE(got.dimensions() == wanted);
+        REQUIRE(got.first() == x);
+    }
+    require_gradients(flatten_to_2d{1}, {{2, 3, 2}});
+}
+
+TEST_CASE("flatten_to_2d: faults") {
+    const std::string place = "layers/0 \"layer\" (flattenTo2D): ";
+    REQUIRE(fault_of(flatten_to_2d{3}, {{2, 3}}) == place + "an axis from -2 to 2 wanted for the shape [2, 3], 3 given");
+    REQUIRE(fault_of(flatten_to_2d{-3}, {{2, 3}}) ==
+            place + "an axis from -2 to 2 wanted for the shape [2, 3], -3 given");
+    for (extent axis : hostile_extents()) ask_everything(flatten_to_2d{axis});
+}

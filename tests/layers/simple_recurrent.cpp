@@ -36,6 +36,19 @@ TEST_CASE("simple_recurrent: the first step and the order of the steps") {
     REQUIRE(evaluate<float>(layer, {{{1, 1}, {3}}}, {{1}, {2}}).first() == std::vector<float>{3});
 }
 
+TEST_CASE("simple_recurrent: a state without the axis of the steps") {
+    const simple_recurrent layer{.output_vector_size = 3, .sequence_output = true, .has_bias_vector = false};
+    const std::vector<std::vector<double>> w{steps<double>(1, 6), steps<double>(5, 9)};
+    const auto x = steps<double>(3, 16), h = steps<double>(4, 12);
+    const shape sequence{2, 2, 2, 1, 1};
+    const auto wanted = evaluate<double>(layer, {{sequence, x}, {{1, 2, 3, 1, 1}, h}}, w);
+    REQUIRE(same_bits(evaluate<double>(layer, {{sequence, x}, {{2, 3, 1, 1, 1}, h}}, w), wanted));
+    require_gradients(layer, {sequence, {2, 3, 1, 1, 1}});
+    REQUIRE(fault_of(layer, {sequence, {3, 2, 1, 1, 1}}) ==
+            "layers/0 \"layer\" (simpleRecurrent): a state of the shape [1, 2, 3, 1, 1] wanted as input 1, its shape is "
+            "[3, 2, 1, 1, 1]");
+}
+
 TEST_CASE("simple_recurrent: gradients") {
     for (int bits = 0; bits < 8; ++bits) {
         const simple_recurrent layer{.output_vector_size = 3,

@@ -80,7 +80,7 @@ json written(const all_kinds& values, const implied_fields* implied) {
 }  // namespace
 
 TEST_CASE("fields: every kind goes there and back") {
-    const std::string text = R"({"flag": true, "wide": "12", "narrow": "-3", "real": 0.5, "number": 0.25, "text": "t",
+    const std::string text = R"({"flag": true, "wide": "12", "narrow": -3, "real": 0.5, "number": 0.25, "text": "t",
         "hue": "GREEN", "extents": ["1", "2"], "pair": ["8", "9"],
         "numbers": ["1", "2", "3", "4", "5", "6", "7", "8", "9"], "flags": [false, true], "message": {"n": "1"},
         "messages": [{"n": "2"}, {"n": "3"}], "same": {"asymmetryMode": "TOP_LEFT_HEAVY"}})";

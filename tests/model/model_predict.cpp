@@ -100,6 +100,30 @@ TEST_CASE("the rank 5 mapping") {
           R"(input "x": a shape of rank 1, 3 or 5 wanted with RANK5_ARRAY_MAPPING, it is [2, 12])");
 }
 
+TEST_CASE("the rank 5 mapping takes blobs of rank 5") {
+    json root = json::parse(network_text(layer_text(R"("activation": {"ReLU": {}})"), R"(["2", "3", "4"])"));
+    root["neuralNetwork"].erase("arrayInputShapeMapping");
+    auto& declared = root["description"]["input"][0]["type"]["multiArrayType"]["shape"];
+    model images = parse(root.dump());
+    tensor<float> x = zeros<float>({5, 6, 2, 3, 4});
+    for (std::size_t i = 0; i < x.size(); ++i) x.flat(i) = static_cast<float>(i);
+    CHECK((images.predict({{"x", x}}).get<tensor<float>>("y") == x));
+    const auto fault = [&](model& m, const shape& s) { return check::failure([&] { m.predict({{"x", zeros<float>(s)}}); }).text; };
+    CHECK(fault(images, {5, 6, 2, 3, 5}) ==
+          R"(input "x": a multi-array FLOAT32 [2, 3, 4] wanted, but a multi-array FLOAT32 [5, 6, 2, 3, 5] came)");
+    CHECK(fault(images, {6, 2, 3, 4}) ==
+          R"(input "x": a multi-array FLOAT32 [2, 3, 4] wanted, but a multi-array FLOAT32 [6, 2, 3, 4] came)");
+    declared = {"7"};
+    model vectors = parse(root.dump());
+    CHECK((vectors.predict({{"x", zeros<float>({5, 6, 7, 1, 1})}}).get<tensor<float>>("y") == zeros<float>({5, 6, 7, 1, 1})));
+    CHECK(fault(vectors, {5, 6, 7, 1, 2}) ==
+          R"(input "x": a multi-array FLOAT32 [7] wanted, but a multi-array FLOAT32 [5, 6, 7, 1, 2] came)");
+    root["neuralNetwork"]["arrayInputShapeMapping"] = "EXACT_ARRAY_MAPPING";
+    model exact = parse(root.dump());
+    CHECK(fault(exact, {1, 1, 7, 1, 1}) ==
+          R"(input "x": a multi-array FLOAT32 [7] wanted, but a multi-array FLOAT32 [1, 1, 7, 1, 1] came)");
+}
+
 TEST_CASE("flexible shapes are planned when they come") {
     json root = json::parse(network_text(layer_text(
         R"("innerProduct": {"inputChannels": 2, "outputChannels": 1, "weights": {"floatValue": [1, 10]}})"), "[1, 2]"));

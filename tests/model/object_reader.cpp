@@ -132,3 +132,32 @@ TEST_CASE("text in errors is cut and printable") {
     reading r(R"({"a/b~c": 1})");
     CHECK(check::failure([&] { r.in.text("a/b~c"); }).text == "/a/a~1b~0c: a string wanted, 1 came");
 }
+
+TEST_CASE("binary values") {
+    reading r(R"({"text": "AQL/", "wrong": "A", "number": 1})");
+    const auto bytes = [](std::initializer_list<int> list) {
+        std::vector<std::byte> result;
+        for (int b : list) result.push_back(static_cast<std::byte>(b));
+        return result;
+    };
+    CHECK(r.in.bytes("text") == bytes({1, 2, 255}));
+    CHECK(r.in.bytes("absent").empty());
+    CHECK(check::failure([&] { r.in.bytes("wrong"); }).text == "/a/wrong: base64 wanted");
+    CHECK(check::failure([&] { r.in.bytes("number"); }).text == "/a/number: a string wanted, 1 came");
+
+    json root;
+    root["bytes"] = json::binary({1, 2, 255});
+    root["floats"] = json::binary({0, 0, 0x80, 0x3f, 0, 0, 0, 0xc0});
+    root["nothing"] = json::binary({});
+    object_reader in(&root, "/a");
+    CHECK(in.is_binary("bytes"));
+    CHECK_FALSE(in.is_binary("absent"));
+    CHECK_FALSE(r.in.is_binary("text"));
+    CHECK(in.bytes("bytes") == bytes({1, 2, 255}));
+    CHECK(in.length("floats") == 2);
+    CHECK(in.reals("floats") == std::vector<float>{1, -2});
+    CHECK(in.reals("nothing").empty());
+    CHECK(check::failure([&] { in.text("bytes"); }).text == "/a/bytes: a string wanted, 3 bytes came");
+    CHECK(check::failure([&] { in.integers("floats"); }).text == "/a/floats: an array wanted, 8 bytes came");
+    CHECK_NOTHROW(in.finish());
+}

@@ -16,7 +16,7 @@ const layer_list deep =
 
 }  // namespace
 
-TEST_CASE("a layer behind a virtual call knows what it is") {
+TEST_CASE("a layer that was chosen at run time knows what it is") {
     const any_node& fc = *simple.nodes[1];
     REQUIRE(fc.as<inner_product>() != nullptr);
     CHECK(fc.as<inner_product>()->output_channels == 2);

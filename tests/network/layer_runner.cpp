@@ -54,7 +54,8 @@ TEST_CASE("a layer of many inputs") {
     engine<double> e(p.result().view());
     e.reserve(2);
     for (std::size_t i = 0; i < n; ++i) std::fill_n(e.value(i), 4, static_cast<double>(i));
-    forward_layer(e, add{}, 0);
+    const add layer;
+    forward_layer(e, functions_of<double, add>::value, &layer, 0);
     CHECK(values(e.value(n), e.value(n) + 4) == values(4, 66));
 }
 

@@ -9,6 +9,7 @@ namespace bespoke {
 template <class Part>
 struct residual_connection {
     Part part;
+    static constexpr add sum{};  // an engine keeps its address
 
     static_assert(!may_stop<Part>, "a loop_break or loop_continue belongs into a loop, not into residual");
     static constexpr std::size_t steps = steps_of<Part> + 1;
@@ -19,23 +20,23 @@ struct residual_connection {
             const std::size_t x = p.previous();
             part.plan(p);
             p.want_same_shape("residual", x, p.previous());
-            p.add_on(add{}, "", {x, p.previous()});
+            p.add_on(sum, "", {x, p.previous()});
         }
     }
     template <class Engine, class Step>
     flow forward(Engine& e, Step step) const {
         part.forward(e, step);
-        return e.forward(add{}, advanced<steps_of<Part>>(step));
+        return e.forward(sum, advanced<steps_of<Part>>(step));
     }
     template <class Engine>
     void backward(Engine& e, std::size_t step) const {
-        e.backward(add{}, step + steps_of<Part>);
+        e.backward(sum, step + steps_of<Part>);
         part.backward(e, step);
     }
     template <class Visit>
     constexpr void each(std::size_t step, const Visit& visit) const {
         part.each(step, visit);
-        visit(add{}, step + steps_of<Part>);
+        visit(sum, step + steps_of<Part>);
     }
     friend bool operator==(const residual_connection&, const residual_connection&) = default;
 };

@@ -165,6 +165,7 @@ struct workspace {
     const epilogue<T>* after = nullptr;  ///< only for a layer that says `runs_epilogue`
     arithmetic how{};
     bool exact = false;  ///< a pass of a training: in T, also where `prepare` was for low precision
+    const row_products<T>* then = nullptr;  ///< only for a layer that says `gives_rows`
 };
 
 /// A layer whose products may be computed in low precision: `precision<T>(x, how)` says in which one they are, for the
@@ -180,7 +181,7 @@ struct finishing {
     const shape* dimensions = nullptr;  ///< of the result
     extent offset = 0;                  ///< of the block in the result, all examples
     const T* other = nullptr;           ///< the input that is not the result; null: there is none
-    extent other_size = 0;              ///< its elements in one example
+    const shape* other_dimensions = nullptr;
     const T* prepared = nullptr;
 };
 
@@ -299,11 +300,17 @@ inline constexpr bool is_differentiable = [] {
 // --- asking a layer, whatever rung it stands on ---------------------------------------------------------
 
 /// The specification's key, with the nested one of a family behind a dot: "activation.ReLU".
+constexpr sentence key_of(std::string_view key, std::string_view nested_key) {
+    sentence name(key);
+    if (!nested_key.empty()) name.append(sentence(".", nested_key));
+    return name;
+}
 template <class L>
 constexpr sentence key_of() {
-    sentence name(std::string_view{L::key});
-    if constexpr (requires { L::nested_key; }) name.append(sentence(".", std::string_view{L::nested_key}));
-    return name;
+    if constexpr (requires { L::nested_key; })
+        return key_of(L::key, L::nested_key);
+    else
+        return key_of(L::key, "");
 }
 
 /// The layer that runs for inputs of which the first has the shape x.
@@ -365,8 +372,8 @@ template <class L>
 constexpr bool can_finish(const L& layer, std::span<const shape> inputs) {
     if constexpr (elementwise_layer<L>)
         return true;
-    else if constexpr (requires { layer.finishes(inputs); })
-        return layer.finishes(inputs);
+    else if constexpr (requires { performer(layer, inputs[0]).finishes(inputs); })
+        return performer(layer, inputs[0]).finishes(inputs);
     else
         return false;
 }

@@ -11,6 +11,7 @@ template <class T>
 struct output_block {
     T* data;
     extent rows, columns, stride;
+    extent offset = -1;  ///< of element (0, 0) in the result, all examples, where that is not in memory; else negative
 };
 
 /// y = min(high, max(low, scale[c] x + shift[c])) for the elements x of channel c, a product and a sum that round once.
@@ -37,6 +38,26 @@ struct epilogue {
     const epilogue* rest = nullptr;
 
     void operator()(const output_block<T>& block) const noexcept { run(context, block); }
+};
+
+/// A matrix product that takes its left-hand side a few rows at a time:
+/// y[i * y_row + j] = sum over p of x(i, p) * b[p * b_row + j * b_column], j in [0, columns).
+template <class T>
+struct row_product {
+    const T* b;
+    extent b_row, b_column, columns;
+    T* y;
+    extent y_row;
+};
+
+/// What becomes of the rows of a result that is never whole in memory: `of` gives the product that takes those of
+/// matrix number `index`, counted over the leading axes and all examples. Threads call it at the same time.
+template <class T>
+struct row_products {
+    row_product<T> (*of)(const void* context, extent index) noexcept;
+    const void* context;
+
+    row_product<T> operator()(extent index) const noexcept { return of(context, index); }
 };
 
 }  // namespace bespoke

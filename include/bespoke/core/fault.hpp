@@ -37,7 +37,8 @@ public:
 
     constexpr std::string_view view() const { return {text_, size_}; }
 
-    constexpr void append(std::string_view part) {
+    // Not inline: a library of layers has hundreds of sentences, and none is in a hurry.
+    [[gnu::noinline]] constexpr void append(std::string_view part) {
         const std::size_t count = std::min(part.size(), capacity - size_);
         const char* from = part.data();
         for (std::size_t i = 0; i < count; ++i) text_[size_ + i] = from[i];
@@ -45,7 +46,7 @@ public:
     }
     constexpr void append(const char* part) { append(std::string_view(part)); }
     constexpr void append(const sentence& part) { append(part.view()); }
-    constexpr void append(extent value) {
+    [[gnu::noinline]] constexpr void append(extent value) {
         char digits[20]{};
         std::size_t count = 0;
         auto rest = value < 0 ? ~static_cast<std::uint64_t>(value) + 1 : static_cast<std::uint64_t>(value);
@@ -58,7 +59,7 @@ public:
     }
     constexpr void append(int value) { append(static_cast<extent>(value)); }
     constexpr void append(std::size_t value) { append(static_cast<extent>(value)); }
-    constexpr void append(const shape& s) {
+    [[gnu::noinline]] constexpr void append(const shape& s) {
         append("[");
         for (std::size_t axis = 0; axis < s.rank(); ++axis) {
             if (axis > 0) append(", ");

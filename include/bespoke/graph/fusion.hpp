@@ -16,7 +16,8 @@ constexpr std::size_t finished_blob(const plan_view& p, std::size_t step) {
 
 /// Lets steps run as epilogues of the steps whose results they alone read: a prediction computes such a chain block by
 /// block, while the block is near. All other inputs must be there when the head of the chain runs, hence the last input
-/// that is made is the one that is finished.
+/// that is made is the one that is finished. Where a step takes the rows of such a chain, it ends it, and what lies
+/// between is not in memory at all.
 constexpr void find_epilogues(plan& p) {
     const plan_view view = p.view();
     std::vector<std::size_t> readers(p.blobs.size(), 0), writers(p.blobs.size(), 0);
@@ -31,27 +32,76 @@ constexpr void find_epilogues(plan& p) {
         return !step.control && !step.logged && step.parent == blob_facts::npos && step.output_count == 1 &&
                writers[view.outputs_of(s)[0]] == 1;
     };
-    for (std::size_t s = 0; s < p.steps.size(); ++s) {
-        if (!p.steps[s].can_finish || !plain(s)) continue;
-        std::size_t last = blob_facts::npos;  // the input that is made last
+    const auto made_last = [&](std::size_t s) {  // of its inputs
+        std::size_t last = blob_facts::npos;
         for (std::size_t blob : view.inputs_of(s))
             if (last == blob_facts::npos || p.blobs[last].maker == blob_facts::npos ||
                 (p.blobs[blob].maker != blob_facts::npos && p.blobs[blob].maker > p.blobs[last].maker))
                 last = blob;
-        const blob_facts &x = p.blobs[last], &y = p.blobs[view.outputs_of(s)[0]];
-        if (x.maker == blob_facts::npos || readers[last] != 1 || !plain(x.maker)) continue;
-        const std::size_t head = p.steps[x.maker].head != blob_facts::npos ? p.steps[x.maker].head : x.maker;
-        bool all_there = p.steps[head].runs_epilogue && x.dimensions == y.dimensions &&
-                         x.per_example == y.per_example && y.dimensions.size() > unrolled_elements;
+        return last;
+    };
+    /// The step that makes `blob`, if only one step reads it.
+    const auto maker_of = [&](std::size_t blob) {
+        const std::size_t maker = p.blobs[blob].maker;
+        return maker != blob_facts::npos && readers[blob] == 1 && plain(maker) ? maker : blob_facts::npos;
+    };
+    const auto head_of = [&](std::size_t s) { return p.steps[s].head != blob_facts::npos ? p.steps[s].head : s; };
+    /// Whether s has its other inputs when `head` runs.
+    const auto has_others = [&](std::size_t s, std::size_t finished, std::size_t head, bool per_example) {
         for (std::size_t blob : view.inputs_of(s)) {
             const blob_facts& other = p.blobs[blob];
-            if (blob == last) continue;
-            all_there &= other.per_example == y.per_example && writers[blob] <= 1 &&
-                         (other.maker == blob_facts::npos || other.maker < head);
+            if (blob == finished) continue;
+            if (other.per_example != per_example || writers[blob] > 1 ||
+                (other.maker != blob_facts::npos && other.maker >= head))
+                return false;
         }
-        if (!all_there) continue;
+        return true;
+    };
+    const auto joins = [&](std::size_t s, std::size_t head) {
+        const std::size_t last = made_last(s);
+        const blob_facts &x = p.blobs[last], &y = p.blobs[view.outputs_of(s)[0]];
+        return x.dimensions == y.dimensions && x.per_example == y.per_example &&
+               y.dimensions.size() > unrolled_elements && has_others(s, last, head, y.per_example);
+    };
+    const auto link = [&](std::size_t s, std::size_t maker, std::size_t head) {
         p.steps[s].head = head;
-        p.steps[x.maker].next = s;
+        p.steps[maker].next = s;
+    };
+    for (std::size_t s = 0; s < p.steps.size(); ++s) {
+        if (!plain(s)) continue;
+        if (p.steps[s].can_finish) {
+            const std::size_t last = made_last(s), maker = last == blob_facts::npos ? last : maker_of(last);
+            if (maker == blob_facts::npos) continue;
+            const std::size_t head = head_of(maker);
+            if (p.steps[head].runs_epilogue && !p.steps[view.tail_of(head)].streams && joins(s, head))
+                link(s, maker, head);
+        }
+        if (p.steps[s].takes_rows && p.steps[s].head == blob_facts::npos) {
+            // From s back to the step that gives the rows; between them, steps that finish rows and perhaps others.
+            const std::size_t x = view.inputs_of(s)[0];
+            std::vector<std::size_t> chain{s};
+            bool by_rows = false;
+            std::size_t maker = maker_of(x);
+            while (maker != blob_facts::npos && head_of(maker) == maker && !p.steps[maker].gives_rows) {
+                const step_facts& step = p.steps[maker];
+                by_rows |= step.finishes_rows;
+                chain.push_back(maker);
+                maker = step.finishes_rows || step.can_finish ? maker_of(made_last(maker)) : blob_facts::npos;
+            }
+            if (!by_rows || maker == blob_facts::npos) continue;
+            const std::size_t head = head_of(maker), y = view.outputs_of(s)[0];
+            bool fits = p.steps[head].gives_rows && !p.steps[maker].streams &&
+                        p.steps[maker].next == blob_facts::npos && p.blobs[x].per_example && p.blobs[y].per_example;
+            for (std::size_t i = 1; i < chain.size(); ++i) fits = fits && joins(chain[i], head);
+            for (std::size_t blob : view.inputs_of(s).subspan(1))
+                fits = fits && writers[blob] <= 1 &&
+                       (p.blobs[blob].maker == blob_facts::npos || p.blobs[blob].maker < head);
+            if (!fits) continue;
+            for (std::size_t i = chain.size(); i-- > 0; maker = chain[i]) link(chain[i], maker, head);
+            p.steps[s].streams = true;
+            for (std::size_t part = head; part != s; part = p.steps[part].next)
+                p.blobs[view.outputs_of(part)[0]].streamed = true;
+        }
     }
 }
 

@@ -20,11 +20,11 @@ constexpr extent largest_live_set(const plan_view& p) {
         extent live = 0;
         for (std::size_t b = 0; b < p.blobs.size(); ++b) {
             const blob_facts& blob = p.blobs[b];
-            if (blob.first > s || blob.last < s) continue;
+            if (blob.first > s || blob.last < s || blob.streamed) continue;
             extent counted = 0;  // of the same place, by blobs before it
             for (std::size_t other = 0; other < b; ++other)
                 if (p.blobs[other].first <= s && s <= p.blobs[other].last && p.blobs[other].offset == blob.offset &&
-                    p.blobs[other].per_example == blob.per_example)
+                    p.blobs[other].per_example == blob.per_example && !p.blobs[other].streamed)
                     counted = std::max(counted, bytes_of(p.blobs[other]));
             live += std::max<extent>(0, bytes_of(blob) - counted);
         }
@@ -35,7 +35,7 @@ constexpr extent largest_live_set(const plan_view& p) {
 
 /// What the planner made of a network, as a table for a reader: for each step its place in the description, the shape of
 /// what it writes, the bytes that this takes and where it lies, and the numbers of its parameters. Steps that run as
-/// the epilogue of another one stand behind it with a "+".
+/// the epilogue of another one stand behind it with a "+"; what is only there a few rows at a time lies "nowhere".
 inline std::string inspect(const plan_view& p) {
     const auto text_of = [](const auto& value) { return std::string(sentence(value).view()); };
     const auto padded = [](std::string text, std::size_t width) {
@@ -54,7 +54,9 @@ inline std::string inspect(const plan_view& p) {
             const std::string comma = shapes.empty() ? "" : ", ";
             shapes += comma + text_of(blob.dimensions);
             bytes += comma + text_of(bytes_of(blob));
-            places += comma + text_of(blob.offset * static_cast<extent>(sizeof(float))) + (blob.per_example ? "" : " once");
+            places += comma;
+            places += blob.streamed ? "nowhere" : text_of(blob.offset * static_cast<extent>(sizeof(float)));
+            if (!blob.per_example) places += " once";
         }
         const bool finishes = p.steps[s].head != blob_facts::npos;
         std::string line = padded((finishes ? "+ " : "") + std::string(p[p.steps[s].place]), widest) + padded(shapes, 20) +

@@ -46,6 +46,7 @@ constexpr void place_blobs(plan& p) {
     for (std::size_t s = 0; s < p.steps.size(); ++s) {
         const step_facts& step = p.steps[s];
         if (step.head != blob_facts::npos) {
+            if (step.streams) continue;
             // The values between the layers of an epilogue are those of its result.
             const std::size_t y = view.outputs_of(s)[0], x = finished_blob(view, s);
             home[y] = home[x];
@@ -60,15 +61,21 @@ constexpr void place_blobs(plan& p) {
         home[y] = home[x];
         all[home[x]].last = std::max(all[home[x]].last, all[y].last);
     }
-    for (const bool per_example : {true, false}) {
+    const auto give_places = [&](bool per_example, bool streamed, extent behind) {
+        const auto is_meant = [&](std::size_t i) {
+            return home[i] == i && p.blobs[i].per_example == per_example && p.blobs[i].streamed == streamed;
+        };
         std::vector<tenancy> some;
         for (std::size_t i = 0; i < all.size(); ++i)
-            if (home[i] == i && p.blobs[i].per_example == per_example) some.push_back(all[i]);
-        (per_example ? p.arena_size : p.shared_size) = allocate(some);
+            if (is_meant(i)) some.push_back(all[i]);
+        const extent size = allocate(some);
         for (std::size_t i = 0, next = 0; i < all.size(); ++i)
-            if (home[i] == i && p.blobs[i].per_example == per_example)
-                p.blobs[i].offset = some[next++].offset;
-    }
+            if (is_meant(i)) p.blobs[i].offset = behind + some[next++].offset;
+        return behind + size;
+    };
+    p.arena_size = give_places(true, false, 0);
+    p.shared_size = give_places(false, false, 0);
+    p.whole_size = give_places(true, true, p.arena_size);
     for (std::size_t i = 0; i < home.size(); ++i) p.blobs[i].offset = p.blobs[home[i]].offset;
 }
 

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "../core/concepts.hpp"
+#include "../core/rows.hpp"
 
 #include <algorithm>
 #include <array>
@@ -33,6 +33,7 @@ struct blob_facts {
     std::size_t maker = npos;    ///< the first step that writes it; npos: an input
     std::size_t first = 0, last = 0;  ///< steps between which it is alive in a prediction
     extent offset = 0;           ///< place in the arena, in elements of one example
+    bool streamed = false;       ///< never whole in memory in a prediction: its place is behind the arena
 
     static constexpr std::size_t npos = static_cast<std::size_t>(-1);
 };
@@ -54,8 +55,10 @@ struct step_facts {
     bool gradient_in_place = false;  ///< the gradient of its input may be written over that of its output
     bool runs_epilogue = false;  ///< what its layer says
     bool can_finish = false;     ///< likewise
+    bool finishes_rows = false, gives_rows = false, takes_rows = false;  ///< likewise
     std::size_t head = blob_facts::npos;  ///< the step whose epilogue does the work of this one in a prediction
     std::size_t next = blob_facts::npos;  ///< the next step in the epilogue that this one is part of, or begins
+    bool streams = false;     ///< it ends an epilogue of whole rows: it multiplies them as they come
     bool updatable = false;
     bool differentiable = true;
     bool probabilities = false;
@@ -84,6 +87,7 @@ struct plan_view {
     extent arena_size = 0;      ///< elements an example
     extent shared_size = 0;     ///< elements stored once
     extent parameters_size = 0;
+    extent whole_size = 0;      ///< elements an example where the blobs behind the arena are wanted as well
 
     constexpr std::string_view operator[](text_range range) const {
         return {text.data() + range.begin, range.size};
@@ -124,12 +128,25 @@ struct plan {
     std::vector<parameter_facts> parameters;
     std::vector<std::size_t> inputs, outputs;
     std::vector<char> text;
-    extent arena_size = 0, shared_size = 0, parameters_size = 0;
+    extent arena_size = 0, shared_size = 0, parameters_size = 0, whole_size = 0;
 
     constexpr plan_view view() const {
-        return {steps, blobs, links, parameters, inputs, outputs, text, arena_size, shared_size, parameters_size};
+        return {steps,      blobs,       links,           parameters, inputs, outputs, text,
+                arena_size, shared_size, parameters_size, whole_size};
     }
 };
+
+/// A blob that was to be stored once is overwritten by what depends on an input: each example gets its own. All outputs
+/// of a layer are stored alike, so those beside it follow.
+constexpr void store_per_example(plan& p, std::size_t blob) {
+    if (p.blobs[blob].per_example) return;
+    p.blobs[blob].per_example = true;
+    for (std::size_t s = 0; s < p.steps.size(); ++s) {
+        const auto outputs = p.view().outputs_of(s);
+        if (std::find(outputs.begin(), outputs.end(), blob) == outputs.end()) continue;
+        for (std::size_t beside : outputs) store_per_example(p, beside);
+    }
+}
 
 /// How long the lists of a plan are: what turns one into a `static_plan`.
 struct plan_sizes {
@@ -151,10 +168,11 @@ struct static_plan {
     std::array<std::size_t, Inputs> inputs{};
     std::array<std::size_t, Outputs> outputs{};
     std::array<char, Text> text{};
-    extent arena_size, shared_size, parameters_size;
+    extent arena_size, shared_size, parameters_size, whole_size;
 
     constexpr explicit static_plan(const plan& p)
-        : arena_size(p.arena_size), shared_size(p.shared_size), parameters_size(p.parameters_size) {
+        : arena_size(p.arena_size), shared_size(p.shared_size), parameters_size(p.parameters_size),
+          whole_size(p.whole_size) {
         std::copy(p.steps.begin(), p.steps.end(), steps.begin());
         std::copy(p.blobs.begin(), p.blobs.end(), blobs.begin());
         std::copy(p.links.begin(), p.links.end(), links.begin());
@@ -164,7 +182,8 @@ struct static_plan {
         std::copy(p.text.begin(), p.text.end(), text.begin());
     }
     constexpr plan_view view() const {
-        return {steps, blobs, links, parameters, inputs, outputs, text, arena_size, shared_size, parameters_size};
+        return {steps,      blobs,       links,           parameters, inputs, outputs, text,
+                arena_size, shared_size, parameters_size, whole_size};
     }
 };
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "fusion.hpp"
+#include "layer_facts.hpp"
 #include "lifetimes.hpp"
 #include "name_index.hpp"
 
@@ -68,37 +69,60 @@ public:
     constexpr void add(const L& layer, std::string_view name, std::span<const std::string_view> inputs,
                        std::span<const std::string_view> outputs, bool updatable) {
         static_assert(bespoke::layer<L>, "not a layer: see the concepts in core/concepts.hpp");
-        if (failed()) return;
-        const std::size_t number = begin_step(key_of<L>(), name);
-        read(number, inputs, inputs_of<L>);
-        if (failed()) return;
+        const std::size_t number = begin(facts_of<L>, name, inputs, outputs);
+        if (number == npos) return;
         if constexpr (control_layer<L>) {
-            plan_.steps[number].control = true;
-            if (!outputs.empty()) return fail(value_fault("no output wanted, ", outputs.size(), " named"));
             layer.plan(*this, number);
-            previous_ = npos;  // it writes nothing of its own
+            end_control(number);
         } else {
             const std::vector<shape> shapes = input_shapes(number);
-            const outcome result = output_shapes(layer, std::span<const shape>(shapes));
-            if (!result) return fail(result.problem());
-            step_facts& step = plan_.steps[number];
-            step.in_place = is_in_place<L> || gives_same_elements(layer);
-            step.gradient_in_place = is_differentiable<L> && (elementwise_layer<L> || gives_same_elements(layer));
-            step.runs_epilogue = runs_epilogue<L>;
-            step.can_finish = can_finish(layer, std::span<const shape>(shapes));
-            step.updatable = updatable;
-            step.differentiable = is_differentiable<L>;
-            step.probabilities = gives_probabilities(layer, std::span<const shape>(shapes));
-            step.mixes_examples = mixes_examples(layer);
-            step.needs = needs_of<L>;
-            if constexpr (parametric_layer<L>) {
-                constexpr auto fields = parameter_fields_of<L, shape>;
-                const auto dimensions = parameter_shapes(layer, std::span<const shape>(shapes));
-                for (std::size_t i = 0; i < dimensions.size(); ++i)
-                    add_parameter(number, dimensions[i], fields[i].name, fields[i].start, fields[i].learned);
-            }
-            write(number, outputs, result.shapes(), is_overwriting<L>);
+            end(number, facts_of<L>, ask_layer(layer, std::span<const shape>(shapes)), outputs, updatable);
         }
+    }
+
+    // `add` in its parts, for whoever knows the layer as data. Between them the layer is asked.
+
+    /// The number of the step, or npos after a fault.
+    constexpr std::size_t begin(const layer_facts& facts, std::string_view name,
+                                std::span<const std::string_view> inputs, std::span<const std::string_view> outputs) {
+        if (failed()) return npos;
+        const std::size_t number = begin_step(key_of(facts.key, facts.nested_key), name);
+        read(number, inputs, facts.inputs);
+        if (failed()) return npos;
+        plan_.steps[number].control = facts.control;
+        if (facts.control && !outputs.empty())
+            fail(value_fault("no output wanted, ", outputs.size(), " named"));
+        return failed() ? npos : number;
+    }
+    constexpr std::vector<shape> input_shapes(std::size_t number) const {
+        std::vector<shape> shapes;
+        for (std::size_t blob : inputs(number)) shapes.push_back(plan_.blobs[blob].dimensions);
+        return shapes;
+    }
+    constexpr void end(std::size_t number, const layer_facts& facts, const layer_answers& answers,
+                       std::span<const std::string_view> outputs, bool updatable) {
+        if (!answers.outputs) return fail(answers.outputs.problem());
+        step_facts& step = plan_.steps[number];
+        step.in_place = facts.in_place || answers.same_elements;
+        step.gradient_in_place = facts.differentiable && (facts.elementwise || answers.same_elements);
+        step.runs_epilogue = facts.runs_epilogue;
+        step.can_finish = answers.can_finish;
+        step.finishes_rows = answers.finishes_rows;
+        step.gives_rows = answers.gives_rows;
+        step.takes_rows = answers.takes_rows;
+        step.updatable = updatable;
+        step.differentiable = facts.differentiable;
+        step.probabilities = answers.probabilities;
+        step.mixes_examples = answers.mixes_examples;
+        step.needs = facts.needs;
+        for (std::size_t i = 0; i < answers.parameters.size(); ++i)
+            add_parameter(number, answers.parameters[i], facts.parameters[i]);
+        write(number, outputs, answers.outputs.shapes(), facts.overwrites);
+        if (!failed()) plan_.steps[number].end = plan_.steps.size();
+    }
+    /// Behind what is inside a control layer.
+    constexpr void end_control(std::size_t number) {
+        previous_ = npos;  // it writes nothing of its own
         if (!failed()) plan_.steps[number].end = plan_.steps.size();
     }
 
@@ -267,12 +291,6 @@ private:
         return range;
     }
 
-    constexpr std::vector<shape> input_shapes(std::size_t number) const {
-        std::vector<shape> shapes;
-        for (std::size_t blob : inputs(number)) shapes.push_back(plan_.blobs[blob].dimensions);
-        return shapes;
-    }
-
     constexpr std::size_t begin_step(const sentence& key, std::string_view name) {
         const std::size_t number = plan_.steps.size();
         step_facts step;
@@ -316,14 +334,7 @@ private:
             }
             plan_.steps[number].input_count = names.size();
         }
-        const std::size_t count = plan_.steps[number].input_count;
-        if (count < wanted.least || count > wanted.most) {
-            sentence range(wanted.least);
-            if (wanted.most == any_number) range.append(" or more");
-            else if (wanted.most != wanted.least) range.append(sentence(" to ", wanted.most));
-            return fail(value_fault(range, wanted.least == 1 && wanted.most == 1 ? " input wanted, " : " inputs wanted, ",
-                                    count, " named"));
-        }
+        if (const auto wrong = wrong_inputs(wanted, plan_.steps[number].input_count)) return fail(*wrong);
         for (std::size_t blob : inputs(number))
             if (known_[blob] != known::written) return fail_conditional(blob);
     }
@@ -358,7 +369,7 @@ private:
                                             ", where it was written before it has ", old.dimensions));
                 for (std::size_t read : inputs(number))
                     if (read == blob) return fail(value_fault("its output \"", name, "\" is its input"));
-                if (per_example) store_per_example(blob);
+                if (per_example) store_per_example(plan_, blob);
                 if (known_[blob] != known::unwritten) plan_.steps[number].logged = true;
                 known_[blob] = known::written;
             }
@@ -369,24 +380,11 @@ private:
         if (in_loop()) plan_.steps[number].logged = true;
     }
 
-    /// A blob that was to be stored once is overwritten by what depends on an input: each example gets its own.
-    /// All outputs of a layer are stored alike, so those beside it follow.
-    constexpr void store_per_example(std::size_t blob) {
-        if (plan_.blobs[blob].per_example) return;
-        plan_.blobs[blob].per_example = true;
-        for (std::size_t s = 0; s < plan_.steps.size(); ++s) {
-            const auto outputs = plan_.view().outputs_of(s);
-            if (std::find(outputs.begin(), outputs.end(), blob) == outputs.end()) continue;
-            for (std::size_t beside : outputs) store_per_example(beside);
-        }
-    }
-
-    constexpr void add_parameter(std::size_t number, const shape& dimensions, std::string_view name, initial start,
-                                 bool learned) {
+    constexpr void add_parameter(std::size_t number, const shape& dimensions, const parameter_rule& rule) {
         const extent size = checked_size(dimensions, largest);
         if (size < 0)
-            return fail(shape_fault("its ", name, " would have the shape ", dimensions));
-        plan_.parameters.push_back({number, name, dimensions, plan_.parameters_size, start, learned});
+            return fail(shape_fault("its ", rule.name, " would have the shape ", dimensions));
+        plan_.parameters.push_back({number, rule.name, dimensions, plan_.parameters_size, rule.start, rule.learned});
         plan_.parameters_size += aligned_size<float>(size);
         ++plan_.steps[number].parameter_count;
     }

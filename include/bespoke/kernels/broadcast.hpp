@@ -1,155 +1,189 @@
 #pragma once
 
+#include "../core/threads.hpp"
 #include "math.hpp"
 
+#include <algorithm>
 #include <array>
 
 namespace bespoke::kernels {
 
 // Element-wise operations between row-major arrays of different shapes. Shapes are aligned at their last
-// axis; an axis of extent 1, or one that is missing, is repeated. Each shape must fit `out` in this way.
+// axis; an axis of extent 1, or one that is missing, is repeated. Each shape must fit the result's in this way.
+
+/// The axes of a result, neighbours joined where every array walks them as one, with the step of each array along
+/// them: 0 where it is repeated. Along the last axis the steps are 0 or 1.
+template <std::size_t Count>
+struct broadcast_plan {
+    static constexpr std::size_t most = 2 * max_rank + 1;  ///< the examples are an axis too, `tile` halves each
+
+    std::size_t rank = 0;  ///< 0: one element
+    extent extents[most]{};
+    extent steps[most][Count]{};
+
+    /// The next axis, from the outermost to the innermost.
+    constexpr void add(extent size, const std::array<extent, Count>& step) {
+        if (size == 1) return;
+        bool joined = rank > 0;
+        for (std::size_t s = 0; s < Count && joined; ++s) joined = steps[rank - 1][s] == step[s] * size;
+        if (!joined) ++rank;
+        extents[rank - 1] = joined ? extents[rank - 1] * size : size;
+        for (std::size_t s = 0; s < Count; ++s) steps[rank - 1][s] = step[s];
+    }
+    /// All axes of `out`.
+    constexpr void add(const shape& out, const std::array<shape, Count>& shapes) {
+        for (std::size_t axis = 0; axis < out.rank(); ++axis) {
+            std::array<extent, Count> step{};
+            for (std::size_t s = 0; s < Count; ++s) {
+                const std::size_t missing = out.rank() - shapes[s].rank();
+                if (axis >= missing && shapes[s][axis - missing] != 1)
+                    step[s] = shapes[s].product(axis - missing + 1, shapes[s].rank());
+            }
+            add(out[axis], step);
+        }
+    }
+    constexpr extent size() const {
+        extent elements = 1;
+        for (std::size_t axis = 0; axis < rank; ++axis) elements *= extents[axis];
+        return elements;
+    }
+    /// Whether an array moves along the last axis.
+    constexpr bool moves(std::size_t array) const { return rank == 0 || steps[rank - 1][array] != 0; }
+};
 
 namespace detail {
 
-/// The axes of `out`, neighbours joined where every array walks them as one, with the step of each array along
-/// them: 0 where it is repeated. At least one axis; along the last one the steps are 0 or 1.
-template <std::size_t Count>
-struct broadcast_plan {
-    std::size_t rank = 0;
-    extent extents[max_rank]{};
-    extent steps[Count][max_rank]{};
-};
-
-template <std::size_t Count>
-constexpr broadcast_plan<Count> plan_broadcast(const shape& out, const std::array<shape, Count>& shapes) {
-    broadcast_plan<Count> plan;
-    for (std::size_t axis = 0; axis < out.rank(); ++axis) {
-        const extent size = out[axis];
-        if (size == 1) continue;
-        extent steps[Count]{};
-        for (std::size_t s = 0; s < Count; ++s) {
-            const std::size_t missing = out.rank() - shapes[s].rank();
-            if (axis >= missing && shapes[s][axis - missing] != 1)
-                steps[s] = shapes[s].product(axis - missing + 1, shapes[s].rank());
+/// Calls body(place in the result, elements, offsets of the arrays) for the runs along the last axis that make the
+/// elements [begin, end) of the result, in row-major order.
+template <std::size_t Count, class Body>
+[[gnu::always_inline]] inline void each_run(const broadcast_plan<Count>& plan, extent begin, extent end,
+                                            const Body& body) noexcept {
+    if (begin >= end) return;
+    extent index[broadcast_plan<Count>::most]{}, offset[Count]{}, rest = begin;
+    for (std::size_t axis = plan.rank; axis-- > 0;) {
+        index[axis] = axis == 0 ? rest : rest % plan.extents[axis];
+        if (axis > 0) rest /= plan.extents[axis];
+        for (std::size_t s = 0; s < Count; ++s) offset[s] += index[axis] * plan.steps[axis][s];
+    }
+    const std::size_t last = plan.rank == 0 ? 0 : plan.rank - 1;
+    const extent row = plan.rank == 0 ? 1 : plan.extents[last];
+    for (extent at = begin;;) {
+        const extent n = std::min(end - at, row - index[last]);
+        body(at, n, offset);
+        at += n;
+        if (at == end) return;
+        for (std::size_t s = 0; s < Count; ++s) offset[s] -= index[last] * plan.steps[last][s];
+        index[last] = 0;
+        for (std::size_t axis = last; axis-- > 0;) {
+            for (std::size_t s = 0; s < Count; ++s) offset[s] += plan.steps[axis][s];
+            if (++index[axis] < plan.extents[axis]) break;
+            for (std::size_t s = 0; s < Count; ++s) offset[s] -= plan.steps[axis][s] * plan.extents[axis];
+            index[axis] = 0;
         }
-        bool joined = plan.rank > 0;
-        for (std::size_t s = 0; s < Count && joined; ++s)
-            joined = plan.steps[s][plan.rank - 1] == steps[s] * size;
-        if (!joined) ++plan.rank;
-        extent& total = plan.extents[plan.rank - 1];
-        total = joined ? total * size : size;
-        for (std::size_t s = 0; s < Count; ++s) plan.steps[s][plan.rank - 1] = steps[s];
     }
-    if (plan.rank == 0) {
-        plan.rank = 1;
-        plan.extents[0] = 1;
-        for (auto& steps : plan.steps) steps[0] = 1;
-    }
-    return plan;
 }
 
-/// Calls body(offsets of the arrays) for each run along the last axis, in row-major order.
-template <std::size_t Count, class Body>
-[[gnu::always_inline]] inline void each_run(const broadcast_plan<Count>& plan, const Body& body) noexcept {
-    for (std::size_t axis = 0; axis < plan.rank; ++axis)
-        if (plan.extents[axis] == 0) return;
-    extent index[max_rank]{};
-    extent offset[Count]{};
-    for (;;) {
-        body(offset);
-        std::size_t axis = plan.rank - 1;
-        for (; axis > 0; --axis) {
-            const std::size_t a = axis - 1;
-            for (std::size_t s = 0; s < Count; ++s) offset[s] += plan.steps[s][a];
-            if (++index[a] < plan.extents[a]) break;
-            for (std::size_t s = 0; s < Count; ++s) offset[s] -= plan.steps[s][a] * plan.extents[a];
-            index[a] = 0;
-        }
-        if (axis == 0) return;
+/// One array in a run: what lies there, or the one element that is repeated.
+template <class T>
+struct run_operand {
+    const T* data;
+    bool moves;
+    batch<T> repeated;
+
+    [[gnu::always_inline]] run_operand(const T* p, bool m) noexcept : data(p), moves(m), repeated(*p) {}
+    template <class In>
+    [[gnu::always_inline]] batch<T> operator()(extent i, const In& in) const noexcept {
+        return moves ? in(data + i) : repeated;
     }
+};
+
+template <class F, class T, std::size_t Count, std::size_t... I>
+void broadcast_map(const F& f, const broadcast_plan<Count>& plan, const std::array<const T*, Count>& xs, T* y,
+                   extent begin, extent end, std::index_sequence<I...>) noexcept {
+    each_run(plan, begin, end, [&](extent at, extent n, const extent(&offset)[Count]) {
+        T* const to = y + at;
+        if constexpr (Count == 2) {
+            const T *a = xs[0] + offset[0], *b = xs[1] + offset[1];
+            if (plan.moves(0) && plan.moves(1))
+                return for_each_batch<T>(
+                    n, [&](extent i, auto in, auto put)
+                           __attribute__((always_inline)) { put(to + i, f(in(a + i), in(b + i))); });
+            if (plan.moves(0)) {
+                const batch<T> right(*b);
+                return for_each_batch<T>(
+                    n, [&](extent i, auto in, auto put)
+                           __attribute__((always_inline)) { put(to + i, f(in(a + i), right)); });
+            }
+        }
+        const run_operand<T> operands[]{{xs[I] + offset[I], plan.moves(I)}...};
+        for_each_batch<T>(
+            n, [&](extent i, auto in, auto put)
+                   __attribute__((always_inline)) { put(to + i, f(operands[I](i, in)...)); });
+    });
+}
+
+template <class F, class T, std::size_t Count, std::size_t... I>
+void reduce_runs(const F& f, const broadcast_plan<Count + 1>& plan, const std::array<const T*, Count>& xs,
+                 T* to, std::index_sequence<I...>) noexcept {
+    const bool to_moves = plan.moves(Count);
+    each_run(plan, 0, plan.size(), [&](extent, extent n, const extent(&offset)[Count + 1]) {
+        const run_operand<T> operands[]{{xs[I] + offset[I], plan.moves(I)}...};
+        T* const target = to + offset[Count];
+        if (to_moves)
+            return for_each_batch<T>(
+                n, [&](extent i, auto in, auto put) __attribute__((always_inline)) {
+                    put(target + i, f(in(target + i), operands[I](i, in)...));
+                });
+        batch<T> sum(T(0));
+        const extent whole = n - n % lanes<T>;
+        for_each_batch<T>(
+            whole, [&](extent i, auto in, auto)
+                       __attribute__((always_inline)) { sum = f(sum, operands[I](i, in)...); });
+        if (const extent rest = n - whole; rest > 0) {  // what f makes of lanes without an element does not count
+            alignas(64) T kept[lanes<T>];
+            sum.store_aligned(kept);
+            const auto in = [rest](const T* p) { return load_partial(p, rest); };
+            store_partial<T>(kept, f(sum, operands[I](whole, in)...), rest);
+            sum = batch<T>::load_aligned(kept);
+        }
+        *target += sum_lanes<T>(sum);
+    });
 }
 
 }  // namespace detail
 
-/// y = f(a, b), element by element with broadcasting; `f` maps two batches to one. y has the shape `out`, and may be
-/// a or b where that has it too.
-template <class F, class T>
-void binary(const F& f, const shape& out, const T* a, const shape& a_shape, const T* b, const shape& b_shape,
-            T* y) noexcept {
-    const auto plan = detail::plan_broadcast<2>(out, {a_shape, b_shape});
-    const std::size_t last = plan.rank - 1;
-    const extent n = plan.extents[last];
-    const bool a_moves = plan.steps[0][last] != 0, b_moves = plan.steps[1][last] != 0;
-    detail::each_run(plan, [&](const extent(&offset)[2]) {
-        const T *p = a + offset[0], *q = b + offset[1];
-        if (a_moves && b_moves) {
-            for_each_batch<T>(
-                n, [&](extent i, auto in, auto put)
-                       __attribute__((always_inline)) { put(y + i, f(in(p + i), in(q + i))); });
-        } else if (a_moves) {
-            const batch<T> right(*q);
-            for_each_batch<T>(
-                n, [&](extent i, auto in, auto put)
-                       __attribute__((always_inline)) { put(y + i, f(in(p + i), right)); });
-        } else {
-            const batch<T> left(*p);
-            for_each_batch<T>(
-                n, [&](extent i, auto in, auto put) __attribute__((always_inline)) {
-                    put(y + i, f(left, b_moves ? in(q + i) : batch<T>(*q)));
-                });
-        }
-        y += n;
-    });
+/// y[i] = f(x0, x1, ...) for the elements i in [begin, end) of the result; `f` maps batches to one. y may be an array
+/// that has the shape of the result.
+template <class F, class T, std::size_t Count>
+void broadcast_map(const F& f, const broadcast_plan<Count>& plan, const std::array<const T*, Count>& xs, T* y,
+                   extent begin, extent end) noexcept {
+    detail::broadcast_map(f, plan, xs, y, begin, end, std::make_index_sequence<Count>{});
 }
 
-/// dx += the sum of dy * other over the axes along which `to` is repeated in `out`.
+/// to = f(to, x0, x1, ...) for each element of the result in turn, where `to`, the last array of the plan, is repeated
+/// along axes of the result: f adds what the element has to give. f(0, 0, ...) may be anything.
 ///
-/// dy has the shape `out`, other `other_shape` (broadcast to `out`), dx `to`. Order: runs along the last joined axis in
-/// row-major order; an element that meets a whole run adds it as `dot` does (`lanes` chains), else one fma a run.
-template <class T>
-void multiply_reduce_to(const shape& out, const T* dy, const T* other, const shape& other_shape,
-                        const shape& to, T* dx) noexcept {
-    const auto plan = detail::plan_broadcast<3>(out, {out, other_shape, to});
-    const std::size_t last = plan.rank - 1;
-    const extent n = plan.extents[last];
-    const bool other_moves = plan.steps[1][last] != 0, dx_moves = plan.steps[2][last] != 0;
-    detail::each_run(plan, [&](const extent(&offset)[3]) {
-        const T *g = dy + offset[0], *p = other + offset[1];
-        T* d = dx + offset[2];
-        batch<T> sum(T(0));
-        for_each_batch<T>(
-            n, [&](extent i, auto in, auto put) __attribute__((always_inline)) {
-                const batch<T> factor = other_moves ? in(p + i) : batch<T>(*p);
-                if (dx_moves)
-                    put(d + i, kernels::fma<T>(in(g + i), factor, in(d + i)));
-                else
-                    sum = kernels::fma<T>(in(g + i), factor, sum);
-            });
-        if (!dx_moves) *d += sum_lanes<T>(sum);
-    });
-}
-
-/// dx += the sum of dy over the axes along which `to` is repeated in `from`, the shape of dy. Order as in
-/// `multiply_reduce_to`.
-template <class T>
-void reduce_to(const shape& from, const T* dy, const shape& to, T* dx) noexcept {
-    const auto plan = detail::plan_broadcast<2>(from, {from, to});
-    const std::size_t last = plan.rank - 1;
-    const extent n = plan.extents[last];
-    const bool dx_moves = plan.steps[1][last] != 0;
-    detail::each_run(plan, [&](const extent(&offset)[2]) {
-        const T* g = dy + offset[0];
-        T* d = dx + offset[1];
-        batch<T> sum(T(0));
-        for_each_batch<T>(
-            n, [&](extent i, auto in, auto put) __attribute__((always_inline)) {
-                if (dx_moves)
-                    put(d + i, in(d + i) + in(g + i));
-                else
-                    sum = sum + in(g + i);
-            });
-        if (!dx_moves) *d += sum_lanes<T>(sum);
-    });
+/// Order: runs along the last joined axis in row-major order; an element of `to` that meets a whole run adds what
+/// `lanes` chains gave, as `sum` does. Threads split an axis along which `to` moves.
+template <class F, class T, std::size_t Count>
+void reduce_to(const F& f, const broadcast_plan<Count + 1>& plan, const std::array<const T*, Count>& xs,
+               T* to, thread_pool* threads = nullptr) noexcept {
+    if (plan.size() == 0) return;
+    std::size_t split = plan.rank;
+    for (std::size_t axis = plan.rank; axis-- > 0;)
+        if (plan.steps[axis][Count] != 0 && (split == plan.rank || plan.extents[axis] >= plan.extents[split]))
+            split = axis;
+    if (split == plan.rank || threads == nullptr || plan.size() < (1 << 14))
+        return detail::reduce_runs(f, plan, xs, to, std::make_index_sequence<Count>{});
+    parallel_for(threads, plan.extents[split], split + 1 == plan.rank ? 512 : 1,
+                 [&](extent first, extent last) {
+                     broadcast_plan<Count + 1> part = plan;
+                     part.extents[split] = last - first;
+                     std::array<const T*, Count> from = xs;
+                     for (std::size_t s = 0; s < Count; ++s) from[s] += first * plan.steps[split][s];
+                     detail::reduce_runs(f, part, from, to + first * plan.steps[split][Count],
+                                         std::make_index_sequence<Count>{});
+                 });
 }
 
 }  // namespace bespoke::kernels

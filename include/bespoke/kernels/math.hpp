@@ -190,6 +190,15 @@ template <class T>
 
 }  // namespace detail
 
+/// The constant v, for a V that is a float, a double or a batch.
+template <class V>
+[[gnu::always_inline]] inline V number(double v) noexcept {
+    if constexpr (std::floating_point<V>)
+        return static_cast<V>(v);
+    else
+        return V(static_cast<typename V::value_type>(v));
+}
+
 /// where ? a : b, lane by lane.
 template <class T>
 [[gnu::always_inline]] inline batch<T> select(const xsimd::batch_bool<T, xsimd::default_arch>& where,
@@ -239,6 +248,16 @@ template <class T>
 template <std::floating_point T>
 constexpr T running_max(T a, T next) noexcept {
     return next > a || is_nan(next) ? next : a;
+}
+
+/// The smaller of both, NaN where either is: as `running_max`.
+template <class T>
+[[gnu::always_inline]] inline batch<T> running_min(const batch<T>& a, const batch<T>& next) noexcept {
+    return xsimd::select(xsimd::isnan(next), next, xsimd::min(next, a));
+}
+template <std::floating_point T>
+constexpr T running_min(T a, T next) noexcept {
+    return next < a || is_nan(next) ? next : a;
 }
 
 template <class T>

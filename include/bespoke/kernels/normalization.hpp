@@ -1,7 +1,7 @@
 #pragma once
 
 #include "../core/threads.hpp"
-#include "map.hpp"
+#include "reduction.hpp"
 
 #include <algorithm>
 
@@ -307,6 +307,52 @@ void layer_normalization_backward(extent outer, N n, const T* x, const T* gamma,
                 if (dgamma) out(dgamma + c, scale);
                 if (dbeta) out(dbeta + c, shift);
             });
+    });
+}
+
+/// y = x - mean of x over each row of x [outer, n]; with `add` y += that, which is its gradient too. y may be x.
+template <class T>
+void centre_rows(extent outer, extent n, const T* x, T* y, bool add, thread_pool* threads = nullptr) noexcept {
+    parallel_for(detail::worth_threads(threads, outer * n), outer, 1, [&](extent first, extent last) {
+        for (extent row = first; row < last; ++row) {
+            const T* from = x + row * n;
+            T* to = y + row * n;
+            const batch<T> mean(sum(n, from) / static_cast<T>(n));
+            for_each_batch<T>(
+                n, [&](extent i, auto in, auto out) __attribute__((always_inline)) {
+                    const batch<T> v = in(from + i) - mean;
+                    out(to + i, add ? in(to + i) + v : v);
+                });
+        }
+    });
+}
+
+/// y = x / sqrt(sum of x^2 + epsilon) over each row of x [outer, n]; y may be x.
+template <class T>
+void l2_normalization(extent outer, extent n, const T* x, T epsilon, T* y, thread_pool* threads = nullptr) noexcept {
+    parallel_for(detail::worth_threads(threads, outer * n), outer, 1, [&](extent first, extent last) {
+        for (extent row = first; row < last; ++row) {
+            const T* from = x + row * n;
+            scale(n, T(1) / kernels::sqrt(dot(n, from, from) + epsilon), from, y + row * n);
+        }
+    });
+}
+
+/// dx += the gradient of `l2_normalization`: r (dy - x r^2 (sum of x dy)), r = 1 / sqrt(sum of x^2 + epsilon).
+template <class T>
+void l2_normalization_backward(extent outer, extent n, const T* x, T epsilon, const T* dy, T* dx,
+                               thread_pool* threads = nullptr) noexcept {
+    parallel_for(detail::worth_threads(threads, outer * n), outer, 1, [&](extent first, extent last) {
+        for (extent row = first; row < last; ++row) {
+            const T *from = x + row * n, *g = dy + row * n;
+            T* to = dx + row * n;
+            const T inverse = T(1) / kernels::sqrt(dot(n, from, from) + epsilon);
+            const batch<T> factor(inverse), along(-(dot(n, from, g) * inverse * inverse));
+            for_each_batch<T>(
+                n, [&](extent i, auto in, auto out) __attribute__((always_inline)) {
+                    out(to + i, kernels::fma<T>(kernels::fma<T>(in(from + i), along, in(g + i)), factor, in(to + i)));
+                });
+        }
     });
 }
 

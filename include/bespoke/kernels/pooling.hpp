@@ -9,9 +9,10 @@ namespace bespoke::kernels {
 
 enum class pooling_kind { max, average, l2 };
 
-/// Sizes of a two-dimensional pooling of one example: x [channels, height, width],
-/// y [channels, output_height, output_width]; `channels` stands for all leading axes.
-/// Window (oy, ox) covers x rows oy * stride_y - pad_top + [0, kernel_height), columns likewise.
+/// Sizes of a pooling of one example: x [channels, depth, height, width],
+/// y [channels, output_depth, output_height, output_width]; `channels` stands for all leading axes. In two dimensions
+/// the depth is 1.
+/// Window (oz, oy, ox) covers x rows oy * stride_y - pad_top + [0, kernel_height), columns and planes likewise.
 struct pooling_geometry {
     extent channels, height, width;
     extent output_height, output_width;
@@ -19,12 +20,17 @@ struct pooling_geometry {
     extent stride_y, stride_x;
     extent pad_top, pad_left;
     bool exclude_padding;
+    extent depth = 1, output_depth = 1, kernel_depth = 1, stride_z = 1, pad_front = 0;
+
+    constexpr extent size() const { return depth * height * width; }
+    constexpr extent outputs() const { return output_depth * output_height * output_width; }
+    constexpr extent kernel() const { return kernel_depth * kernel_height * kernel_width; }
 };
 
 // What lies outside the image takes no part: it never wins a maximum and adds nothing to a sum.
 //   max      the largest element, NaN where there is one; backward: the first largest in row-major order
 //            (the first NaN) takes the gradient
-//   average  sum / (kernel_height * kernel_width), or / elements inside the image with `exclude_padding`
+//   average  sum / elements of the kernel, or / elements inside the image with `exclude_padding`
 //   l2       square root of the sum of squares (not of their mean); backward where y = 0: nothing
 // A window wholly outside gives -infinity (max) or 0, and takes no gradient.
 // Sums run over the window in row-major order, except where one window covers the image (global pooling):
@@ -33,29 +39,30 @@ struct pooling_geometry {
 namespace detail {
 
 struct window {
-    extent top, bottom, left, right;
+    extent top, bottom, left, right, front, back;
     constexpr extent size() const {
-        return std::max<extent>(0, bottom - top) * std::max<extent>(0, right - left);
+        return std::max<extent>(0, back - front) * std::max<extent>(0, bottom - top) *
+               std::max<extent>(0, right - left);
     }
 };
 
-constexpr window window_at(const pooling_geometry& g, extent oy, extent ox) {
-    const extent y = oy * g.stride_y - g.pad_top, x = ox * g.stride_x - g.pad_left;
-    return {std::max<extent>(y, 0), std::min(y + g.kernel_height, g.height), std::max<extent>(x, 0),
-            std::min(x + g.kernel_width, g.width)};
+constexpr window window_at(const pooling_geometry& g, extent oz, extent oy, extent ox) {
+    const extent z = oz * g.stride_z - g.pad_front, y = oy * g.stride_y - g.pad_top,
+                 x = ox * g.stride_x - g.pad_left;
+    return {std::max<extent>(y, 0), std::min(y + g.kernel_height, g.height),
+            std::max<extent>(x, 0), std::min(x + g.kernel_width, g.width),
+            std::max<extent>(z, 0), std::min(z + g.kernel_depth, g.depth)};
 }
 
 /// Whether the output is one window over the whole image.
 constexpr bool is_global(const pooling_geometry& g) {
-    if (g.output_height != 1 || g.output_width != 1) return false;
-    const window w = window_at(g, 0, 0);
-    return w.top == 0 && w.left == 0 && w.bottom == g.height && w.right == g.width;
+    return g.outputs() == 1 && window_at(g, 0, 0, 0).size() == g.size();
 }
 
 template <class T>
 constexpr T pooling_divisor(const pooling_geometry& g, const window& w) {
     const extent inside = std::max<extent>(w.size(), 1);
-    return static_cast<T>(g.exclude_padding ? inside : g.kernel_height * g.kernel_width);
+    return static_cast<T>(g.exclude_padding ? inside : g.kernel());
 }
 
 /// One step of the running result: `v` joins `sum`.
@@ -82,20 +89,22 @@ template <class T>
 [[gnu::noinline]] T pool_window(pooling_kind kind, const pooling_geometry& g, const window& w,
                                 const T* x) noexcept {
     T sum = pooling_start<T>(kind);
-    for (extent iy = w.top; iy < w.bottom; ++iy)
-        for (extent ix = w.left; ix < w.right; ++ix) sum = pooling_step(kind, sum, x[iy * g.width + ix]);
+    for (extent iz = w.front; iz < w.back; ++iz)
+        for (extent iy = w.top; iy < w.bottom; ++iy)
+            for (extent ix = w.left; ix < w.right; ++ix)
+                sum = pooling_step(kind, sum, x[(iz * g.height + iy) * g.width + ix]);
     return pooling_end(kind, sum, pooling_divisor<T>(g, w));
 }
 
 template <class T>
 [[gnu::noinline]] T pool_image(pooling_kind kind, const pooling_geometry& g, const T* x) noexcept {
-    const extent n = g.height * g.width;
+    const extent n = g.size();
     if (kind == pooling_kind::max) return running_max(n, x);
     return pooling_end(kind, kind == pooling_kind::l2 ? dot(n, x, x) : sum(n, x),
-                       pooling_divisor<T>(g, window_at(g, 0, 0)));
+                       pooling_divisor<T>(g, window_at(g, 0, 0, 0)));
 }
 
-/// Outputs whose windows lie inside the image.
+/// Outputs of one plane whose windows lie inside the image but for the planes they cover.
 struct outputs_inside {
     extent top, bottom, left, right;
     constexpr bool all(const pooling_geometry& g) const {
@@ -126,30 +135,36 @@ template <pooling_kind Kind, bool Both, class T>
     return Both ? pooling_step<batch<T>>(Kind, sum, odd_lanes<T>(first, second)) : sum;
 }
 
-/// The outputs whose windows lie inside the image, a batch at a time, down the image.
+/// The outputs of plane oz in `in`, a batch at a time, down the image.
 template <pooling_kind Kind, class T>
-[[gnu::noinline]] void pool_inside(const pooling_geometry& g, const outputs_inside& in, const T* x, T* y) noexcept {
-    const batch<T> divisor(static_cast<T>(g.kernel_height * g.kernel_width)), start(pooling_start<T>(Kind));
+[[gnu::noinline]] void pool_inside(const pooling_geometry& g, const outputs_inside& in, extent oz, const T* x,
+                                   T* y) noexcept {
+    window planes = window_at(g, oz, 0, 0);
+    planes = {0, g.kernel_height, 0, g.kernel_width, planes.front, planes.back};
+    const batch<T> divisor(pooling_divisor<T>(g, planes)), start(pooling_start<T>(Kind));
+    y += oz * g.output_height * g.output_width;
     for (extent ox = in.left; ox < in.right; ox += lanes<T>) {
         const extent count = std::min(in.right - ox, lanes<T>);
         const T* column = x - g.pad_top * g.width + ox * g.stride_x - g.pad_left;
         for (extent oy = in.top; oy < in.bottom; ++oy) {
-            const T* window = column + oy * g.stride_y * g.width;
             batch<T> sum = start;
-            for (extent i = 0; i < g.kernel_height; ++i, window += g.width) {
-                extent j = 0;
-                for (; g.stride_x == 2 && j + 2 <= g.kernel_width; j += 2)
-                    sum = pool_pair<Kind, true>(sum, window + j, count);
-                for (; j < g.kernel_width; ++j) {
-                    const T* p = window + j;
-                    if (g.stride_x == 2)
-                        sum = pool_pair<Kind, false>(sum, p, count);
-                    else if (g.stride_x == 1)
-                        sum = pooling_step<batch<T>>(Kind, sum, load_partial(p, count));
-                    else {
-                        alignas(64) T gathered[lanes<T>] = {};
-                        for (extent l = 0; l < count; ++l) gathered[l] = p[l * g.stride_x];
-                        sum = pooling_step<batch<T>>(Kind, sum, batch<T>::load_aligned(gathered));
+            for (extent iz = planes.front; iz < planes.back; ++iz) {
+                const T* window = column + (iz * g.height + oy * g.stride_y) * g.width;
+                for (extent i = 0; i < g.kernel_height; ++i, window += g.width) {
+                    extent j = 0;
+                    for (; g.stride_x == 2 && j + 2 <= g.kernel_width; j += 2)
+                        sum = pool_pair<Kind, true>(sum, window + j, count);
+                    for (; j < g.kernel_width; ++j) {
+                        const T* p = window + j;
+                        if (g.stride_x == 2)
+                            sum = pool_pair<Kind, false>(sum, p, count);
+                        else if (g.stride_x == 1)
+                            sum = pooling_step<batch<T>>(Kind, sum, load_partial(p, count));
+                        else {
+                            alignas(64) T gathered[lanes<T>] = {};
+                            for (extent l = 0; l < count; ++l) gathered[l] = p[l * g.stride_x];
+                            sum = pooling_step<batch<T>>(Kind, sum, batch<T>::load_aligned(gathered));
+                        }
                     }
                 }
             }
@@ -165,14 +180,19 @@ template <class T>
         return;
     }
     const outputs_inside in = inside(g);
-    for (extent oy = 0; oy < g.output_height && !in.all(g); ++oy)
-        for (extent ox = 0; ox < g.output_width; ++ox) {
-            if (oy >= in.top && oy < in.bottom && ox == in.left) ox = in.right;
-            if (ox < g.output_width)
-                y[oy * g.output_width + ox] = pool_window(kind, g, window_at(g, oy, ox), x);
-        }
-    using enum pooling_kind;
-    (kind == max ? pool_inside<max, T> : kind == average ? pool_inside<average, T> : pool_inside<l2, T>)(g, in, x, y);
+    for (extent oz = 0; oz < g.output_depth; ++oz) {
+        for (extent oy = 0; oy < g.output_height && !in.all(g); ++oy)
+            for (extent ox = 0; ox < g.output_width; ++ox) {
+                if (oy >= in.top && oy < in.bottom && ox == in.left) ox = in.right;
+                if (ox < g.output_width)
+                    y[(oz * g.output_height + oy) * g.output_width + ox] =
+                        pool_window(kind, g, window_at(g, oz, oy, ox), x);
+            }
+        using enum pooling_kind;
+        (kind == max       ? pool_inside<max, T>
+         : kind == average ? pool_inside<average, T>
+                           : pool_inside<l2, T>)(g, in, oz, x, y);
+    }
 }
 
 /// dx of one window; y and dy are its result and its gradient.
@@ -185,22 +205,25 @@ template <class T>
         // before their end: it would be guessed wrong.
         const bool nan = is_nan(y);
         extent at = -1;
-        for (extent iy = w.bottom; iy-- > w.top;)
-            for (extent ix = w.right; ix-- > w.left;) {
-                const T v = x[iy * g.width + ix];
-                const bool taken = nan ? is_nan(v) : v == y;
-                at = taken ? iy * g.width + ix : at;
-            }
+        for (extent iz = w.back; iz-- > w.front;)
+            for (extent iy = w.bottom; iy-- > w.top;)
+                for (extent ix = w.right; ix-- > w.left;) {
+                    const extent place = (iz * g.height + iy) * g.width + ix;
+                    const bool taken = nan ? is_nan(x[place]) : x[place] == y;
+                    at = taken ? place : at;
+                }
         if (at >= 0) dx[at] += dy;
         return;
     }
     if (kind == pooling_kind::l2 && y == T(0)) return;
     const T slope = dy / (kind == pooling_kind::l2 ? y : pooling_divisor<T>(g, w));
-    for (extent iy = w.top; iy < w.bottom; ++iy)
-        for (extent ix = w.left; ix < w.right; ++ix) {
-            T& to = dx[iy * g.width + ix];
-            to = kind == pooling_kind::average ? to + slope : kernels::fma(slope, x[iy * g.width + ix], to);
-        }
+    for (extent iz = w.front; iz < w.back; ++iz)
+        for (extent iy = w.top; iy < w.bottom; ++iy)
+            for (extent ix = w.left; ix < w.right; ++ix) {
+                const extent place = (iz * g.height + iy) * g.width + ix;
+                T& to = dx[place];
+                to = kind == pooling_kind::average ? to + slope : kernels::fma(slope, x[place], to);
+            }
 }
 
 /// Elements of the image whose gradients are collected before they are added.
@@ -250,16 +273,18 @@ template <class T>
     outputs_inside in = inside(g);
     // Output rows whose share of dx is collected in the strip.
     const extent together = strip_size / std::max<extent>(g.stride_y * g.width, 1);
-    if (kind == pooling_kind::l2 || g.kernel_width != 2 || g.stride_x != 2 || g.stride_y < g.kernel_height ||
-        together == 0)
+    const bool flat = g.depth == 1 && g.output_depth == 1 && g.kernel_depth == 1 && g.pad_front == 0;
+    if (!flat || kind == pooling_kind::l2 || g.kernel_width != 2 || g.stride_x != 2 ||
+        g.stride_y < g.kernel_height || together == 0)
         in = {};
-    for (extent oy = 0; oy < g.output_height && !in.all(g); ++oy)
-        for (extent ox = 0; ox < g.output_width; ++ox) {
-            if (oy >= in.top && oy < in.bottom && ox == in.left) ox = in.right;
-            if (ox < g.output_width)
-                pool_window_backward(kind, g, window_at(g, oy, ox), x, y[oy * g.output_width + ox],
-                                     dy[oy * g.output_width + ox], dx);
-        }
+    for (extent oz = 0; oz < g.output_depth && !in.all(g); ++oz)
+        for (extent oy = 0; oy < g.output_height; ++oy)
+            for (extent ox = 0; ox < g.output_width; ++ox) {
+                if (oy >= in.top && oy < in.bottom && ox == in.left) ox = in.right;
+                if (ox == g.output_width) continue;
+                const extent output = (oz * g.output_height + oy) * g.output_width + ox;
+                pool_window_backward(kind, g, window_at(g, oz, oy, ox), x, y[output], dy[output], dx);
+            }
     alignas(64) T strip[strip_size];
     for (extent first = in.top; first < in.bottom; first += together) {
         const extent last = std::min(first + together, in.bottom);
@@ -277,13 +302,13 @@ template <class T>
 template <class T>
 void pooling_forward(pooling_kind kind, const pooling_geometry& g, extent examples, const T* x,
                      extent x_stride, T* y, extent y_stride, thread_pool* threads = nullptr) noexcept {
-    const extent outputs = g.output_height * g.output_width;
+    const extent outputs = g.outputs();
     if (outputs <= 0) return;
-    if (examples * g.channels * outputs * g.kernel_height * g.kernel_width < (1 << 17)) threads = nullptr;
+    if (examples * g.channels * outputs * g.kernel() < (1 << 17)) threads = nullptr;
     parallel_for(threads, examples * g.channels, 1, [&](extent first, extent last) {
         for (extent i = first; i < last; ++i) {
             const extent example = i / g.channels, channel = i % g.channels;
-            detail::pool_channel(kind, g, x + example * x_stride + channel * g.height * g.width,
+            detail::pool_channel(kind, g, x + example * x_stride + channel * g.size(),
                                  y + example * y_stride + channel * outputs);
         }
     });
@@ -294,16 +319,16 @@ template <class T>
 void pooling_backward(pooling_kind kind, const pooling_geometry& g, extent examples, const T* x,
                       extent x_stride, const T* y, extent y_stride, const T* dy, extent dy_stride, T* dx,
                       extent dx_stride, thread_pool* threads = nullptr) noexcept {
-    const extent outputs = g.output_height * g.output_width;
+    const extent outputs = g.outputs();
     if (outputs <= 0) return;
-    if (examples * g.channels * outputs * g.kernel_height * g.kernel_width < (1 << 17)) threads = nullptr;
+    if (examples * g.channels * outputs * g.kernel() < (1 << 17)) threads = nullptr;
     parallel_for(threads, examples * g.channels, 1, [&](extent first, extent last) {
         for (extent i = first; i < last; ++i) {
             const extent example = i / g.channels, channel = i % g.channels;
-            const extent plane = channel * g.height * g.width;
+            const extent image = channel * g.size();
             detail::pool_channel_backward(
-                kind, g, x + example * x_stride + plane, y + example * y_stride + channel * outputs,
-                dy + example * dy_stride + channel * outputs, dx + example * dx_stride + plane);
+                kind, g, x + example * x_stride + image, y + example * y_stride + channel * outputs,
+                dy + example * dy_stride + channel * outputs, dx + example * dx_stride + image);
         }
     });
 }

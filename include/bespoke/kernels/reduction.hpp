@@ -1,7 +1,8 @@
 #pragma once
 
 #include "../core/threads.hpp"
-#include "math.hpp"
+#include "reducers.hpp"
+#include "strided.hpp"
 
 #include <algorithm>
 #include <limits>
@@ -64,6 +65,226 @@ void column_sums(extent rows, extent n, const T* x, extent stride, T* out,
                 for (extent row = 0; row < rows; ++row) total = total + in(x + row * stride + first + j);
                 put(out + first + j, total);
             });
+    });
+}
+
+/// Which elements of x, examples of one row-major shape, meet in which element of y: those that differ along the axes
+/// that are gone only. y is row-major over the examples and the other axes.
+struct reduction_walk {
+    strided_walk kept;                ///< steps in x and in y
+    strided_walk gone;                ///< steps in x and in the row-major order of the elements that meet
+    extent outputs = 1, elements = 1; ///< of y; that meet in each of them
+
+    constexpr reduction_walk(extent examples, const shape& x, const bool (&is_gone)[max_rank]) : outputs(examples) {
+        for (std::size_t axis = 0; axis < x.rank(); ++axis) (is_gone[axis] ? elements : outputs) *= x[axis];
+        if (outputs <= 0 || elements <= 0) return;
+        extent step = outputs / examples * elements, output = outputs / examples, element = elements;
+        kept.add(examples, step, output);
+        for (std::size_t axis = 0; axis < x.rank(); ++axis) {
+            step /= x[axis];
+            if (is_gone[axis])
+                gone.add(x[axis], step, element /= x[axis]);
+            else
+                kept.add(x[axis], step, output /= x[axis]);
+        }
+    }
+    /// Whether neighbours in x belong to neighbours in y.
+    constexpr bool in_columns() const { return kept.rank > 0 && kept.from[kept.rank - 1] == 1; }
+    /// Calls body(offset in x, number of the first, how many, step in x) for the elements that meet, in their order.
+    template <class Body>
+    void each_run(const Body& body) const noexcept {
+        runs([](const void* b, extent from, extent first, extent n,
+                extent step) { (*static_cast<const Body*>(b))(from, first, n, step); },
+             &body);
+    }
+    /// Calls body(offset in x, offset in y, width) for all outputs: up to `most` neighbours of a walk in columns, else
+    /// one by one.
+    template <class Body>
+    void each_strip(extent most, thread_pool* threads, const Body& body) const noexcept {
+        strips(most, threads,
+               [](const void* b, extent from, extent to, extent width) {
+                   (*static_cast<const Body*>(b))(from, to, width);
+               },
+               &body);
+    }
+
+private:
+    void runs(void (*body)(const void*, extent, extent, extent, extent), const void* context) const noexcept {
+        if (gone.rank == 0) return body(context, 0, 0, 1, 1);
+        const std::size_t last = gone.rank - 1;
+        const extent n = gone.extents[last], step = gone.from[last];
+        detail::each_outer(gone, last, 0, elements / n,
+                           [&](extent from, extent first, extent) { body(context, from, first, n, step); });
+    }
+    void strips(extent most, thread_pool* threads, void (*body)(const void*, extent, extent, extent),
+                const void* context) const noexcept {
+        if (outputs * elements < (1 << 15)) threads = nullptr;
+        strided_walk w = kept;
+        extent columns = 1, pieces = 1;
+        if (in_columns()) {
+            columns = w.extents[w.rank - 1];
+            pieces = w.extents[w.rank - 1] = (columns + most - 1) / most;
+            w.from[w.rank - 1] = w.to[w.rank - 1] = most;
+        }
+        parallel_for(threads, outputs / columns * pieces, 1, [&](extent first, extent end) {
+            detail::each_outer(w, w.rank, first, end, [&](extent from, extent to, extent strip) {
+                body(context, from, to, columns == 1 ? 1 : std::min(most, columns - strip * most));
+            });
+        });
+    }
+};
+
+// Order of arithmetic: the elements that meet are taken in their row-major order, each run along x in 2 x lanes
+// chains where they are neighbours in x (element i of a run in chain i mod chains), else in one chain. Each chain is
+// cut into pieces of `cascade_piece` steps; the results of the pieces are merged in pairs, the pairs in pairs and so
+// on, so that the error of a sum grows with the logarithm of its length (Higham, SIAM J. Sci. Comput. 14, 1993). Then
+// the chains are merged, in pairs. It depends on the shape and the axes alone.
+
+namespace detail {
+
+inline constexpr extent cascade_piece = 32;
+/// Registers in which one loop reduces.
+inline constexpr std::size_t reduction_width = 2;
+
+/// Width x lanes chains of one reduction.
+template <class F, class T, std::size_t Width>
+class cascade {
+public:
+    cascade(const F& f, const batch<T> (&pivot)[Width]) : f_(f), pivot_(pivot) { restart(); }
+
+    /// `count` steps: number i takes the elements at x + i * step + w * lanes for the register w.
+    template <class Load>
+    [[gnu::always_inline]] void take(extent count, const T* x, extent step, const Load& in) noexcept {
+        while (count > 0) {
+            const extent part = std::min(count, cascade_piece - steps_);
+            batch<T> result[Width];
+            unroll<Width>([&](auto w) __attribute__((always_inline)) { result[w] = now[w]; });
+            for (extent i = 0; i < part; ++i, x += step)
+                unroll<Width>([&](auto w) __attribute__((always_inline)) {
+                    result[w] = f_.template combine<batch<T>>(result[w], in(x + static_cast<extent>(w()) * lanes<T>),
+                                                              pivot_[w]);
+                });
+            unroll<Width>([&](auto w) __attribute__((always_inline)) { now[w] = result[w]; });
+            count -= part;
+            took(part);
+        }
+    }
+    /// One step of n < Width x lanes neighbours.
+    void take_rest(extent n, const T* x) noexcept {
+        unroll<Width>([&](auto w) __attribute__((always_inline)) {
+            const extent first = static_cast<extent>(w()) * lanes<T>, count = std::min(n - first, lanes<T>);
+            if (count <= 0) return;
+            const batch<T> next = f_.template combine<batch<T>>(now[w], load_partial(x + first, count), pivot_[w]);
+            now[w] = xsimd::select(first_lanes<T>(count), next, now[w]);
+        });
+        took(1);
+    }
+    void end() noexcept {
+        std::size_t level = 0;
+        for (extent rest = pieces_; rest > 0; rest >>= 1, ++level)
+            if (rest & 1) merge(level);
+    }
+
+    batch<T> now[Width];  ///< after `end`: the results
+
+private:
+    void restart() noexcept {
+        for (auto& one : now) one = f_.template start<batch<T>>();
+    }
+    void merge(std::size_t level) noexcept {
+        unroll<Width>([&](auto w) __attribute__((always_inline)) {
+            now[w] = f_.template merge<batch<T>>(levels_[level][w], now[w]);
+        });
+    }
+    [[gnu::noinline]] void took(extent part) noexcept {
+        steps_ += part;
+        if (steps_ < cascade_piece) return;
+        steps_ = 0;
+        std::size_t level = 0;
+        for (extent rest = pieces_++; rest & 1; rest >>= 1, ++level) merge(level);
+        unroll<Width>([&](auto w) __attribute__((always_inline)) { levels_[level][w] = now[w]; });
+        restart();
+    }
+
+    const F& f_;
+    const batch<T> (&pivot_)[Width];
+    extent steps_ = 0, pieces_ = 0;
+    batch<T> levels_[48][Width];  ///< level i: the result of 2^i pieces, where bit i of pieces_ is set
+};
+
+/// What meets in one output of a walk that is not in columns.
+template <class F, class T>
+[[gnu::noinline]] T reduce_row(const F& f, const reduction_walk& walk, const T* x) noexcept {
+    constexpr std::size_t width = reduction_width;
+    constexpr extent together = static_cast<extent>(width) * lanes<T>;
+    T pivot = 0;
+    if constexpr (requires { F::pivots; }) pivot = f.template pivot<T>(reduce_row(max_of{}, walk, x));
+    batch<T> pivots[width];
+    for (auto& one : pivots) one = batch<T>(pivot);
+    cascade<F, T, width> chains(f, pivots);
+    walk.each_run([&](extent from, extent, extent n, extent) {
+        const T* p = x + from;
+        chains.take(
+            n / together, p, together,
+            [](const T* q) __attribute__((always_inline)) { return kernels::load(q); });
+        if (const extent rest = n % together; rest > 0) chains.take_rest(rest, p + n - rest);
+    });
+    chains.end();
+    alignas(64) T lane[lanes<T>];
+    f.template merge<batch<T>>(chains.now[0], chains.now[1]).store_aligned(lane);
+    for (extent apart = 1; apart < lanes<T>; apart *= 2)
+        for (extent i = 0; i < lanes<T>; i += 2 * apart) lane[i] = f.template merge<T>(lane[i], lane[i + apart]);
+    return f.template finish<T>(lane[0], pivot, static_cast<T>(walk.elements));
+}
+
+/// What meets in Width x lanes outputs of a walk in columns.
+template <std::size_t Width, class F, class T, class Load>
+[[gnu::noinline]] void reduce_columns(const F& f, const reduction_walk& walk, const T* x, const Load& in,
+                                      batch<T> (&result)[Width]) noexcept {
+    batch<T> pivots[Width];
+    if constexpr (requires { F::pivots; }) {
+        reduce_columns<Width>(max_of{}, walk, x, in, pivots);
+        for (auto& one : pivots) one = f.template pivot<batch<T>>(one);
+    } else {
+        for (auto& one : pivots) one = batch<T>(T(0));
+    }
+    cascade<F, T, Width> chains(f, pivots);
+    walk.each_run([&](extent from, extent, extent n, extent step) { chains.take(n, x + from, step, in); });
+    chains.end();
+    const batch<T> count(static_cast<T>(walk.elements));
+    for (std::size_t w = 0; w < Width; ++w) result[w] = f.template finish<batch<T>>(chains.now[w], pivots[w], count);
+}
+
+}  // namespace detail
+
+/// y = what the reducer f makes of the elements of x that meet.
+template <class F, class T>
+[[gnu::noinline]] void reduce(const F& f, const reduction_walk& walk, const T* x, T* y,
+                              thread_pool* threads = nullptr) noexcept {
+    if (walk.outputs <= 0) return;
+    if (walk.elements <= 0)
+        return fill(walk.outputs, f.template finish<T>(f.template start<T>(), T(0), T(0)), y);
+    constexpr std::size_t width = detail::reduction_width;
+    constexpr extent strip = static_cast<extent>(width) * lanes<T>;
+    walk.each_strip(strip, threads, [&](extent from, extent to, extent columns) {
+        if (!walk.in_columns()) {
+            y[to] = detail::reduce_row(f, walk, x + from);
+        } else if (columns == strip) {
+            batch<T> result[width];
+            detail::reduce_columns<width>(
+                f, walk, x + from,
+                [](const T* p) __attribute__((always_inline)) { return kernels::load(p); }, result);
+            for (std::size_t w = 0; w < width; ++w) store(y + to + static_cast<extent>(w) * lanes<T>, result[w]);
+        } else {
+            for (extent i = 0; i < columns; i += lanes<T>) {
+                const extent count = std::min(columns - i, lanes<T>);
+                batch<T> result[1];
+                detail::reduce_columns<1>(
+                    f, walk, x + from + i,
+                    [count](const T* p) __attribute__((always_inline)) { return load_partial(p, count); }, result);
+                store_partial<T>(y + to + i, result[0], count);
+            }
+        }
     });
 }
 

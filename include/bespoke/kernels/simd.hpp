@@ -2,6 +2,7 @@
 
 #include "../core/shape.hpp"
 
+#include <array>
 #include <cmath>
 #include <concepts>
 #include <cstddef>
@@ -128,6 +129,17 @@ template <class T>
     return copy[0];
 }
 
+/// True in the first `n` lanes; 0 <= n <= lanes.
+template <class T>
+[[gnu::always_inline]] inline xsimd::batch_bool<T, xsimd::default_arch> first_lanes(extent n) noexcept {
+    alignas(64) static constexpr auto number = [] {
+        std::array<T, static_cast<std::size_t>(lanes<T>)> all{};
+        for (std::size_t i = 0; i < all.size(); ++i) all[i] = static_cast<T>(i);
+        return all;
+    }();
+    return batch<T>::load_aligned(number.data()) < batch<T>(static_cast<T>(n));
+}
+
 /// Calls body(offset, load, store) for each batch of [0, n): `load(p)` and `store(p, v)` move
 /// the elements that are there. The last, partial batch runs the same code on a padded copy.
 template <class T, class N, class Body>
@@ -142,16 +154,6 @@ template <class T, class N, class Body>
         body(
             i, [rest](const T* p) __attribute__((always_inline)) { return load_partial(p, rest); },
             [rest](T * p, const batch<T>& v) __attribute__((always_inline)) { store_partial(p, v, rest); });
-}
-
-/// The lanes of `v`, added as a balanced tree: (0 + 1) + (2 + 3) and so on.
-template <class T>
-[[gnu::always_inline]] inline T sum_lanes(const batch<T>& v) noexcept {
-    alignas(64) T copy[lanes<T>];
-    v.store_aligned(copy);
-    for (extent width = 1; width < lanes<T>; width *= 2)
-        for (extent i = 0; i < lanes<T>; i += 2 * width) copy[i] += copy[i + width];
-    return copy[0];
 }
 
 namespace detail {
@@ -179,6 +181,27 @@ template <class T>
 [[gnu::always_inline]] inline batch<T> odd_lanes(const batch<T>& a, const batch<T>& b) noexcept {
     constexpr auto index = [](std::size_t i) { return static_cast<int>(2 * i + 1); };
     return detail::pick<T>(a, b, index, std::make_index_sequence<batch<T>::size>{});
+}
+
+/// The lanes of `v`, the last one first.
+template <class T>
+[[gnu::always_inline]] inline batch<T> reversed_lanes(const batch<T>& v) noexcept {
+    constexpr std::size_t n = batch<T>::size;
+    constexpr auto index = [](std::size_t i) { return static_cast<int>(n - 1 - i); };
+    return detail::pick<T>(v, v, index, std::make_index_sequence<n>{});
+}
+
+/// The lanes of `v` as a balanced tree: f(f(0, 1), f(2, 3)) and so on. `f` maps two batches to one.
+template <class T, class F>
+[[gnu::always_inline]] inline T fold_lanes(batch<T> v, const F& f) noexcept {
+    for (extent width = 1; width < lanes<T>; width *= 2) v = f(even_lanes<T>(v, v), odd_lanes<T>(v, v));
+    return first_lane<T>(v);
+}
+
+/// The lanes of `v`, added as a balanced tree: (0 + 1) + (2 + 3) and so on.
+template <class T>
+[[gnu::always_inline]] inline T sum_lanes(const batch<T>& v) noexcept {
+    return fold_lanes<T>(v, [](const batch<T>& a, const batch<T>& b) __attribute__((always_inline)) { return a + b; });
 }
 
 /// a[0], b[0], a[1], b[1], ...: as many elements as one batch holds.

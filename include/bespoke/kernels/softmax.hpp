@@ -14,51 +14,51 @@ namespace bespoke::kernels {
 
 namespace detail {
 
-/// The largest of x[0, n), NaN where there is one; -infinity for n = 0.
-template <class T, class N>
-[[gnu::always_inline]] inline T largest(N size, const T* x) noexcept {
-    const extent n = size;
-    constexpr T low = -std::numeric_limits<T>::infinity();
-    batch<T> most(low);
-    extent i = 0;
-    for (; i + lanes<T> <= n; i += lanes<T>) {
-        const batch<T> v = load(x + i);
-        most = kernels::running_max<T>(most, v);
-    }
-    if (i < n) {
-        alignas(64) T copy[lanes<T>];
-        std::fill(copy, copy + lanes<T>, low);
-        std::copy(x + i, x + n, copy);
-        const batch<T> v = batch<T>::load_aligned(copy);
-        most = kernels::running_max<T>(most, v);
-    }
-    alignas(64) T lane[lanes<T>];
-    most.store_aligned(lane);
-    T result = lane[0];
-    for (extent l = 1; l < lanes<T>; ++l) result = kernels::running_max(result, lane[l]);
-    return result;
-}
-
-/// One contiguous row.
-template <class T, class N>
-[[gnu::always_inline]] inline void softmax_row(N size, const T* x, T* y) noexcept {
-    const extent n = size;
-    const batch<T> most(largest<T>(size, x));
-    batch<T> sum(T(0));
-    extent i = 0;
-    for (; i + lanes<T> <= n; i += lanes<T>) {
-        const batch<T> e = kernels::exp<T>(load(x + i) - most);
-        store<T>(y + i, e);
-        sum = sum + e;
-    }
-    if (const extent rest = n - i; rest > 0) {
-        store_partial<T>(y + i, kernels::exp<T>(load_partial(x + i, rest) - most), rest);
-        sum = sum + load_partial(y + i, rest);
-    }
-    const batch<T> total(sum_lanes<T>(sum));
-    for_each_batch<T>(
-        size, [&](extent j, auto in, auto out)
-                  __attribute__((always_inline)) { out(y + j, in(y + j) / total); });
+/// `Rows` contiguous rows, one behind the other: while one waits for its sum or its largest element, which is NaN where
+/// there is one, the others go on.
+template <class T, std::size_t Rows, class N>
+[[gnu::always_inline]] inline void softmax_rows(N size, const T* x, T* y) noexcept {
+    const extent n = size, whole = n / lanes<T> * lanes<T>, rest = n - whole;
+    const auto row = [=](std::size_t r) __attribute__((always_inline)) { return static_cast<extent>(r) * n; };
+    const auto larger = [](const batch<T>& a, const batch<T>& b)
+        __attribute__((always_inline)) { return kernels::running_max<T>(a, b); };
+    batch<T> most[Rows], sum[Rows];
+    unroll<Rows>([&](auto r) __attribute__((always_inline)) {
+        most[r] = batch<T>(-std::numeric_limits<T>::infinity());
+        sum[r] = batch<T>(T(0));
+    });
+    for (extent i = 0; i < whole; i += lanes<T>)
+        unroll<Rows>([&](auto r) __attribute__((always_inline)) { most[r] = larger(most[r], load(x + row(r) + i)); });
+    unroll<Rows>([&](auto r) __attribute__((always_inline)) {
+        if (rest > 0 && whole > 0) {
+            most[r] = larger(most[r], load(x + row(r) + n - lanes<T>));  // some of them once more
+        } else if (rest > 0) {
+            alignas(64) T copy[lanes<T>];
+            std::fill(copy, copy + lanes<T>, -std::numeric_limits<T>::infinity());
+            std::copy_n(x + row(r) + whole, rest, copy);
+            most[r] = larger(most[r], batch<T>::load_aligned(copy));
+        }
+        most[r] = batch<T>(fold_lanes<T>(most[r], larger));
+    });
+    for (extent i = 0; i < whole; i += lanes<T>)
+        unroll<Rows>([&](auto r) __attribute__((always_inline)) {
+            const batch<T> e = kernels::exp<T>(load(x + row(r) + i) - most[r]);
+            store<T>(y + row(r) + i, e);
+            sum[r] = sum[r] + e;
+        });
+    unroll<Rows>([&](auto r) __attribute__((always_inline)) {
+        if (rest > 0) {
+            T* const to = y + row(r) + whole;
+            store_partial<T>(to, kernels::exp<T>(load_partial(x + row(r) + whole, rest) - most[r]), rest);
+            sum[r] = sum[r] + load_partial(to, rest);
+        }
+        sum[r] = batch<T>(sum_lanes<T>(sum[r]));
+    });
+    unroll<Rows>([&](auto r) __attribute__((always_inline)) {
+        for_each_batch<T>(size, [&](extent j, auto in, auto out) __attribute__((always_inline)) {
+            out(y + row(r) + j, in(y + row(r) + j) / sum[r]);
+        });
+    });
 }
 
 }  // namespace detail
@@ -71,8 +71,10 @@ void softmax(extent outer, N n, extent inner, const T* x, T* y, thread_pool* thr
     if (outer * size * inner < (1 << 14)) threads = nullptr;
     if (inner == 1) {
         const auto rows = [&](extent first, extent last) {
-            for (extent row = first; row < last; ++row)
-                detail::softmax_row<T>(n, x + row * size, y + row * size);
+            constexpr extent together = std::is_same_v<N, extent> ? 4 : 1;
+            for (; first + together <= last; first += together)
+                detail::softmax_rows<T, together>(n, x + first * size, y + first * size);
+            for (; first < last; ++first) detail::softmax_rows<T, 1>(n, x + first * size, y + first * size);
         };
         if (threads)
             parallel_for(threads, outer, 1, rows);

@@ -94,6 +94,15 @@ void move_run(extent n, const T* from, extent from_step, T* to, extent to_step, 
             accumulate(n, from, to);
         else
             copy(n, from, to);
+    } else if (from_step == 1 && to_step == -1) {
+        move_run(n, from + (n - 1), -1, to - (n - 1), 1, add);
+    } else if (from_step == -1 && to_step == 1) {
+        extent i = 0;
+        for (; i + lanes<T> <= n; i += lanes<T>) {
+            const batch<T> v = reversed_lanes<T>(load(from - i - (lanes<T> - 1)));
+            store<T>(to + i, add ? load<T>(to + i) + v : v);
+        }
+        for (; i < n; ++i) to[i] = add ? to[i] + from[-i] : from[-i];
     } else if (add) {
         for (extent i = 0; i < n; ++i) to[i * to_step] += from[i * from_step];
     } else {

@@ -1,6 +1,8 @@
 #pragma once
 
+#include "../core/buffer.hpp"
 #include "../core/concepts.hpp"
+#include "../kernels/attention.hpp"
 #include "../kernels/reduction.hpp"
 #include "../kernels/weighted_gemm.hpp"
 
@@ -22,7 +24,7 @@ struct batched_matmul {
     extent weight_matrix_first_dimension = unset;   ///< X1
     extent weight_matrix_second_dimension = unset;  ///< X2
     bool has_bias = false;
-    bool int8_dynamic_quantize = false;
+    bool int8_dynamic_quantize = false;  ///< lets who runs it round the input to int8; here it stays exact
 
     static constexpr auto key = "batchedMatmul";
     static constexpr auto fields =
@@ -57,6 +59,16 @@ struct batched_matmul {
         return {.weights = {outputs, xs[0].from_end(1)}, .bias = has_bias ? shape{outputs} : absent};
     }
 
+    /// A single row is summed up in another way.
+    constexpr bool gives_rows(std::span<const shape> xs) const {
+        return xs.size() == 2 && matrix(xs[0], transpose_a, true).rows > 1;
+    }
+    constexpr bool takes_rows(std::span<const shape> xs) const {
+        if (xs.size() != 2 || transpose_a || xs[0].rank() < 2 || xs[0].from_end(2) < 2) return false;
+        const shape y = product_shape(xs[0], xs[1]).shapes()[0];
+        return y.product(0, y.rank() - 2) == xs[0].product(0, xs[0].rank() - 2);
+    }
+
     template <class T>
     low_precision precision(std::span<const shape> xs, const arithmetic& how) const {
         if (xs.size() > 1) return low_precision::none;
@@ -82,6 +94,10 @@ struct batched_matmul {
         }
         return slot_size<T>(xs[0], xs[1]) * threads;
     }
+    template <class T>
+    extent rows_scratch_size(std::span<const shape> xs, extent columns, extent threads) const {
+        return rows_slot_size<T>(xs[0], xs[1], columns) * threads;
+    }
 
     template <class Xs, class Ys, class P, class W>
     void forward(Xs xs, Ys ys, const P& p, W& w) const noexcept {
@@ -93,6 +109,7 @@ struct batched_matmul {
         }
         using T = typename Ys::value_type::value_type;
         const auto& b = xs[1];
+        if (w.then != nullptr) return give_rows<T>(a, b, y, w);
         const matrix left(a.dimensions, transpose_a, true), right(b.dimensions, transpose_b, false);
         const extent m = left.rows, k = left.columns, n = right.columns;
         each_product(a, b, y, true, w, slot_size<T>(a.dimensions, b.dimensions),
@@ -106,6 +123,15 @@ struct batched_matmul {
                          kernels::gemm(m, n, k, a.data + i, left.row_step, left.column_step, packed,
                                        y.data + o, n, static_cast<const T*>(nullptr), false, threads, w.after);
                      });
+    }
+    template <class T>
+    row_product<T> row_product_of(const dynamic_view<const T>& b, const dynamic_view<T>& y,
+                                  extent index) const noexcept {
+        const matrix right(b.dimensions, transpose_b, false);
+        const shape& s = y.dimensions;
+        const extent products = s.product(0, s.rank() - 2), matrix_size = s.from_end(2) * s.from_end(1);
+        return {b.data + index / products * b.stride + offset(b.dimensions, s, s.rank() - 2, index % products),
+                right.row_step, right.column_step, right.columns, y.data + index * matrix_size, right.columns};
     }
     template <class Xs, class Ys, class Dys, class Dxs, class P, class Dp, class W>
     void backward(Xs xs, Ys, Dys dys, Dxs dxs, const P& p, const Dp& dp, W& w) const noexcept {
@@ -177,8 +203,6 @@ private:
     };
 
     constexpr outcome weighted_shape(const shape& a) const {
-        if (int8_dynamic_quantize)
-            return fault{errc::unsupported, sentence("int8DynamicQuantize is not supported")};
         if (a.rank() < 1) return shape_fault("an input of rank 1 or more wanted, its shape is ", a);
         const extent k = a.from_end(1), n = weight_matrix_second_dimension;
         if (n < 1) return value_fault("weightMatrixSecondDimension from 1 up wanted, ", n, " given");
@@ -227,6 +251,57 @@ private:
         const extent m = left.rows, k = left.columns, n = right.columns;
         return std::max({packed_size<T>(k, n), left.transposed ? packed_size<T>(n, m) : packed_size<T>(n, k),
                          right.transposed ? packed_size<T>(m, k) : packed_size<T>(m, n)});
+    }
+    /// For one thread of `give_rows`: both packed matrices and some rows.
+    template <class T>
+    extent rows_slot_size(const shape& a, const shape& b, extent columns) const {
+        const extent k = matrix(a, transpose_a, true).columns, n = matrix(b, transpose_b, false).columns;
+        return kernels::packed_size<T>(k, n) + kernels::packed_size<T>(n, columns) +
+               aligned_size<T>(kernels::attention_size<T>(n));
+    }
+    /// The rows of a b, a few at a time, for `w.then`; y is only asked for its examples.
+    template <class T, class A, class B, class Y, class W>
+    void give_rows(const A& a, const B& b, const Y& y, W& w) const noexcept {
+        const matrix left(a.dimensions, transpose_a, true), right(b.dimensions, transpose_b, false);
+        const shape s = product_shape(a.dimensions, b.dimensions).shapes()[0];
+        const std::size_t rank = s.rank() - 2;
+        const extent m = left.rows, k = left.columns, n = right.columns, products = s.product(0, rank);
+        const extent some = kernels::attention_rows<T>(n), blocks = (m + some - 1) / some;
+        const extent all = products * y.examples * blocks, slot = rows_slot_size<T>(a.dimensions, b.dimensions,
+                                                                                    y.dimensions.from_end(1));
+        const bool small = products * y.examples * m * n * k < kernels::detail::threaded_work;
+        const extent slots = small || !w.threads ? 1 : std::min(static_cast<extent>(w.threads->size()), all);
+        parallel_for(small ? nullptr : w.threads, slots, 1, [&](extent first, extent last) {
+            for (extent slot_number = first; slot_number < last; ++slot_number) {
+                T* const packed_b = w.scratch + slot_number * slot;
+                T* const packed_c = packed_b + kernels::packed_size<T>(k, n);
+                T* const rows = packed_c + kernels::packed_size<T>(n, y.dimensions.from_end(1));
+                kernels::attention<T> head{m,        n,        k,       0, nullptr, left.row_step, left.column_step,
+                                           packed_b, packed_c, nullptr, 0};
+                const T *b_there = nullptr, *c_there = nullptr;
+                extent current = -1;
+                for (extent i = all * slot_number / slots; i < all * (slot_number + 1) / slots; ++i) {
+                    const extent index = i / blocks, row = i % blocks * some;
+                    if (index != current) {
+                        const auto at = [&](const auto& x) {
+                            return x.data + index / products * x.stride +
+                                   offset(x.dimensions, s, rank, index % products);
+                        };
+                        const row_product<T> then = (*w.then)(index);
+                        head.a = at(a);
+                        head.y = then.y;
+                        head.y_row = then.y_row;
+                        head.columns = then.columns;
+                        if (std::exchange(b_there, at(b)) != at(b))
+                            kernels::pack(b_there, right.row_step, right.column_step, k, n, packed_b);
+                        if (std::exchange(c_there, then.b) != then.b)
+                            kernels::pack(c_there, then.b_row, then.b_column, n, then.columns, packed_c);
+                        current = index;
+                    }
+                    kernels::attend(head, row, std::min(row + some, m), index * m * n, rows, *w.after);
+                }
+            }
+        });
     }
     /// Whether each of y's matrices has one of x to itself.
     template <class X, class Y>

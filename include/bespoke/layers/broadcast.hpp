@@ -1,11 +1,13 @@
 #pragma once
 
 #include "../core/concepts.hpp"
+#include "../kernels/broadcast.hpp"
 #include "../kernels/map.hpp"
+#include "binary_functions.hpp"
 
 #include <algorithm>
 
-/// What `add` and `multiply` share.
+/// What all layers share that take several blobs element by element.
 namespace bespoke {
 
 /// The shape of an element-wise function of several blobs. All have the same rank; along each axis the
@@ -27,15 +29,25 @@ constexpr outcome broadcast_shape(std::span<const shape> xs) {
     return y;
 }
 
-namespace detail {
-
-/// Whether all blobs have y's shape and lie example after example, so that they are rows of numbers.
-template <class Xs, class Y>
-bool walk_together(const Xs& xs, const Y& y) noexcept {
-    for (const auto& x : xs)
-        if (!(x.dimensions == y.dimensions) || (x.stride != y.stride && y.examples > 1)) return false;
-    return true;
+/// The same as numpy does it: the ranks may differ, the last axes are aligned, and those that are missing are repeated.
+constexpr outcome aligned_broadcast_shape(std::span<const shape> xs) {
+    shape y = xs[0];
+    for (std::size_t i = 1; i < xs.size(); ++i) {
+        const shape& longer = xs[i].rank() > y.rank() ? xs[i] : y;
+        shape both = longer;
+        for (std::size_t back = 1; back <= std::min(xs[i].rank(), y.rank()); ++back) {
+            const extent a = y.from_end(back), b = xs[i].from_end(back);
+            if (a != b && a != 1 && b != 1)
+                return shape_fault("inputs wanted whose extents from the last axis on are equal or 1, input ",
+                                   i, " has the shape ", xs[i], ", those before it have ", y);
+            both.from_end(back) = a == 1 ? b : a;
+        }
+        y = both;
+    }
+    return y;
 }
+
+namespace detail {
 
 /// Calls body(example) for all examples, on several threads if `apart`: they write to different places.
 template <class Y, class Body>
@@ -46,41 +58,246 @@ void each_example(const Y& y, bool apart, thread_pool* threads, const Body& body
     });
 }
 
+/// The plan of some blobs as they meet `examples` results of the shape y.
+template <class T, std::size_t Count>
+kernels::broadcast_plan<Count> plan_blobs(const shape& y, extent examples,
+                                          const std::array<dynamic_view<T>, Count>& blobs) noexcept {
+    kernels::broadcast_plan<Count> plan;
+    std::array<extent, Count> strides{};
+    std::array<shape, Count> shapes{};
+    for (std::size_t i = 0; i < Count; ++i) {
+        strides[i] = blobs[i].stride;
+        shapes[i] = blobs[i].dimensions;
+    }
+    plan.add(examples, strides);
+    plan.add(y, shapes);
+    return plan;
+}
+
+/// y = f(x0, x1, ...), element by element; `f` maps batches to one. `finish(first, last)` is called when the elements
+/// from first to last are there, while they are near.
+template <class F, class T, std::size_t Count, class Finish>
+void map_blobs(const F& f, const std::array<dynamic_view<const T>, Count>& xs, const dynamic_view<T>& y,
+               thread_pool* threads, const Finish& finish) noexcept {
+    constexpr extent block = 4096;
+    const auto plan = plan_blobs(y.dimensions, y.examples, xs);
+    std::array<const T*, Count> data{};
+    for (std::size_t i = 0; i < Count; ++i) data[i] = xs[i].data;
+    parallel_for(threads, y.total(), block, [&](extent begin, extent end) {
+        for (; begin < end; begin += block) {
+            const extent last = std::min(begin + block, end);
+            kernels::broadcast_map(f, plan, data, y.data, begin, last);
+            finish(begin, last);
+        }
+    });
+}
+template <class F, class T, std::size_t Count>
+void map_blobs(const F& f, const std::array<dynamic_view<const T>, Count>& xs, const dynamic_view<T>& y,
+               thread_pool* threads) noexcept {
+    map_blobs(f, xs, y, threads, [](extent, extent) {});
+}
+
+/// to = f(to, x0, x1, ...) for each element of `examples` results of the shape y; see kernels::reduce_to.
+template <class F, class T, std::size_t Count>
+void reduce_blobs(const F& f, const shape& y, extent examples,
+                  const std::array<dynamic_view<const T>, Count>& xs, const dynamic_view<T>& to,
+                  thread_pool* threads) noexcept {
+    std::array<dynamic_view<const T>, Count + 1> all{};
+    std::array<const T*, Count> data{};
+    for (std::size_t i = 0; i < Count; ++i) {
+        all[i] = xs[i];
+        data[i] = xs[i].data;
+    }
+    all[Count] = {to.data, to.dimensions, to.examples, to.stride};
+    kernels::reduce_to(f, plan_blobs(y, examples, all), data, to.data, threads);
+}
+
+template <class T>
+dynamic_view<const T> read_only(const dynamic_view<T>& v) {
+    return {v.data, v.dimensions, v.examples, v.stride};
+}
+
+/// y = f(f(x0, x1), x2) and so on; of one blob, y is that.
+template <class F, class T>
+[[gnu::noinline]] void combine(const F& f, std::span<const dynamic_view<const T>> xs,
+                               const dynamic_view<T>& y, thread_pool* threads) noexcept {
+    using kernels::batch;
+    const auto finish = [&](extent first, extent last) {
+        for (std::size_t k = 2; k < xs.size(); ++k) {
+            const std::array both{read_only(y), xs[k]};
+            kernels::broadcast_map(f, plan_blobs(y.dimensions, y.examples, both),
+                                   {both[0].data, both[1].data}, y.data, first, last);
+        }
+        if constexpr (F::averages) {
+            const batch<T> count(static_cast<T>(xs.size()));
+            kernels::map(
+                last - first, [&](const batch<T>& v) { return v / count; }, y.data + first, y.data + first);
+        }
+    };
+    if (xs.size() == 1)
+        map_blobs([](const batch<T>& v) { return v; }, std::array{xs[0]}, y, threads);
+    else
+        map_blobs(f, std::array{xs[0], xs[1]}, y, threads, finish);
+}
+
+/// Adds to da and db, where they are wanted, the gradient of y = f(a, b). y has `examples` of the shape of dy.
+template <class F, class T>
+[[gnu::noinline]] void combine_backward(const F& f, const dynamic_view<const T>& a,
+                                        const dynamic_view<const T>& b, const dynamic_view<const T>& dy,
+                                        const dynamic_view<T>& da, const dynamic_view<T>& db,
+                                        thread_pool* threads) noexcept {
+    using kernels::batch;
+    const auto add = [&]<std::size_t Input>(std::integral_constant<std::size_t, Input>,
+                                            const dynamic_view<T>& to) {
+        if (!to) return;
+        if constexpr (F::independent)
+            reduce_blobs([&](const batch<T>& sum,
+                             const batch<T>& d) { return f.template gradient<Input>(sum, d, d, d); },
+                         dy.dimensions, dy.examples, std::array{dy}, to, threads);
+        else
+            reduce_blobs([&](const batch<T>& sum, const batch<T>& d, const batch<T>& v,
+                             const batch<T>& w) { return f.template gradient<Input>(sum, d, v, w); },
+                         dy.dimensions, dy.examples, std::array{dy, a, b}, to, threads);
+    };
+    add(std::integral_constant<std::size_t, 0>{}, da);
+    add(std::integral_constant<std::size_t, 1>{}, db);
+}
+
+/// The same for `combine` of any number of blobs. Of more than two, whose slopes depend on them: `scratch` has one
+/// array of the size of y less than there are blobs, for the results on the way and their gradient.
+template <class F, class T>
+void combine_all_backward(const F& f, std::span<const dynamic_view<const T>> xs,
+                          const dynamic_view<const T>& dy, std::span<const dynamic_view<T>> dxs, T* scratch,
+                          thread_pool* threads) noexcept {
+    using kernels::batch;
+    const dynamic_view<T> unwanted{};
+    const std::size_t n = xs.size();
+    if (n == 2 && !F::averages) return combine_backward(f, xs[0], xs[1], dy, dxs[0], dxs[1], threads);
+    if constexpr (F::independent) {
+        const batch<T> count(static_cast<T>(F::averages ? n : 1));
+        for (const auto& dx : dxs)
+            if (dx)
+                reduce_blobs([&](const batch<T>& sum, const batch<T>& d) { return sum + d / count; },
+                             dy.dimensions, dy.examples, std::array{dy}, dx, threads);
+    } else if (n == 1) {
+        combine_backward(addition{}, xs[0], xs[0], dy, dxs[0], unwanted, threads);
+    } else {
+        const extent size = dy.total();
+        const auto at = [&](std::size_t i) {
+            return dynamic_view<T>{scratch + static_cast<extent>(i) * size, dy.dimensions, dy.examples,
+                                   dy.size()};
+        };
+        for (std::size_t k = 1; k + 1 < n; ++k)
+            map_blobs(f, std::array{k == 1 ? xs[0] : read_only(at(k - 2)), xs[k]}, at(k - 1), threads);
+        dynamic_view<const T> g = dy;
+        for (std::size_t k = n; --k > 1;) {
+            const dynamic_view<const T> before = read_only(at(k - 2));
+            combine_backward(f, before, xs[k], g, unwanted, dxs[k], threads);
+            map_blobs([&](const batch<T>& d, const batch<T>& a,
+                          const batch<T>& b) { return f.template gradient<0>(batch<T>(T(0)), d, a, b); },
+                      std::array{g, before, xs[k]}, at(n - 2), threads);
+            g = read_only(at(n - 2));
+        }
+        combine_backward(f, xs[0], xs[1], g, dxs[0], dxs[1], threads);
+    }
+}
+
 /// Whether a layer of these inputs can finish one of the shape of y (see `finishes`): the other, if there is one, has
-/// that shape too, or repeats along all axes but the last.
+/// that shape too, or is repeated.
 constexpr bool can_finish_binary(std::span<const shape> xs) {
     if (xs.size() != 2) return xs.size() == 1;
-    const auto row_of = [](const shape& row, const shape& y) {
-        return row.rank() > 0 && row.rank() <= y.rank() && row.size() == row.from_end(1) &&
-               row.from_end(1) == y.from_end(1);
-    };
-    return xs[0] == xs[1] || row_of(xs[0], xs[1]) || row_of(xs[1], xs[0]);
+    const shape y = aligned_broadcast_shape(xs).shapes()[0];
+    return xs[0] == y || xs[1] == y;
 }
 
 /// v = f(v, other) in the block; f(v, alpha) where there is no other.
 template <class T, class F>
 void finish_binary(const output_block<T>& block, const finishing<T>& with, T alpha, const F& f) noexcept {
     using kernels::batch;
-    const extent size = with.dimensions->size();
+    kernels::broadcast_plan<1> plan;
+    if (with.other != nullptr) {
+        const extent end = with.offset + (block.rows - 1) * block.stride + block.columns;
+        const extent size = with.dimensions->size();
+        plan.add((end + size - 1) / size, {with.other_dimensions->size()});
+        plan.add(*with.dimensions, {*with.other_dimensions});
+    }
     for (extent i = 0; i < block.rows; ++i) {
         T* const row = block.data + i * block.stride;
-        const extent at = with.offset + i * block.stride;
-        if (with.other == nullptr)
+        const extent first = with.offset + i * block.stride;
+        if (with.other == nullptr) {
             kernels::map(block.columns, [&](const batch<T>& v) { return f(v, batch<T>(alpha)); }, row, row);
-        for (extent j = 0; j < block.columns && with.other != nullptr;) {
-            extent some = block.columns - j;
-            const T* other = with.other + at + j;
-            if (with.other_size != size) {
-                const extent column = (at + j) % with.other_size;
-                other = with.other + (at + j) / size * with.other_size + column;
-                some = std::min(some, with.other_size - column);
-            }
-            kernels::for_each_batch<T>(
-                some, [&](extent k, auto in, auto out) { out(row + j + k, f(in(row + j + k), in(other + k))); });
-            j += some;
+            continue;
         }
+        kernels::detail::each_run(plan, first, first + block.columns, [&](extent at, extent some, const auto& offset) {
+            T* const some_row = row + (at - first);
+            const T* const other = with.other + offset[0];
+            if (plan.moves(0))
+                kernels::for_each_batch<T>(some, [&](extent k, auto in, auto out) {
+                    out(some_row + k, f(in(some_row + k), in(other + k)));
+                });
+            else
+                kernels::map(some, [&, v = batch<T>(*other)](const batch<T>& u) { return f(u, v); }, some_row, some_row);
+        });
     }
 }
+
+/// What runs for every layer that is a binary function of its inputs, from the left: such a layer has names, fields and
+/// a shape rule of its own, and is put in terms of this one. With `HasAlpha`, a single input meets alpha.
+template <class F, bool HasAlpha = false>
+struct combination {
+    float alpha = 0;
+
+    static constexpr auto key = "combination";
+    static constexpr auto fields = std::tuple{};
+    static constexpr input_count inputs{1, any_number};
+    static constexpr bool batched = true;
+    static constexpr bool differentiable = F::differentiable;
+    static constexpr backward_needs needs{.input = !F::independent, .output = false};
+
+    constexpr outcome output_shape(std::span<const shape> xs) const { return aligned_broadcast_shape(xs); }
+    constexpr bool finishes(std::span<const shape> xs) const {
+        return xs.size() == 1 ? HasAlpha : F::commutative && can_finish_binary(xs);
+    }
+
+    template <class Xs, class Ys, class P, class W>
+    void forward(Xs xs, Ys ys, const P&, W& w) const noexcept {
+        using T = typename Ys::value_type::value_type;
+        if (!HasAlpha || xs.size() > 1) return combine<F, T>(F{}, xs, ys[0], w.threads);
+        const T second = static_cast<T>(alpha);
+        const std::array both{xs[0], dynamic_view<const T>{&second, {}, xs[0].examples, 0}};
+        combine<F, T>(F{}, both, ys[0], w.threads);
+    }
+    template <class T>
+    void finish(const output_block<T>& block, const finishing<T>& with) const noexcept {
+        finish_binary(block, with, static_cast<T>(alpha), F{});
+    }
+    template <class T>
+    extent scratch_size(std::span<const shape> xs, extent examples, extent) const {
+        if (xs.size() < 3 || F::independent || !F::differentiable) return 0;
+        return output_shape(xs).shapes()[0].size() * examples * static_cast<extent>(xs.size() - 1);
+    }
+    template <class Xs, class Ys, class Dys, class Dxs, class P, class Dp, class W>
+    void backward(Xs xs, Ys, Dys dys, Dxs dxs, const P&, const Dp&, W& w) const noexcept {
+        using T = typename Dxs::value_type::value_type;
+        const dynamic_view<const T> dy = dys[0];
+        if (!HasAlpha || xs.size() > 1)
+            return combine_all_backward<F, T>(F{}, xs, dy, dxs, w.scratch, w.threads);
+        const T second = static_cast<T>(alpha);
+        combine_backward<F, T>(F{}, xs[0], {&second, {}, dy.examples, 0}, dy, dxs[0], {}, w.threads);
+    }
+    friend bool operator==(const combination&, const combination&) = default;
+};
+
+/// A layer of two inputs without hyper-parameters, whose shapes are broadcast as numpy does it.
+template <class F>
+struct broadcastable {
+    static constexpr auto fields = std::tuple{};
+    static constexpr input_count inputs{2, 2};
+
+    constexpr outcome output_shape(std::span<const shape> xs) const { return aligned_broadcast_shape(xs); }
+    constexpr combination<F> equivalent(const shape&) const { return {}; }
+    friend bool operator==(const broadcastable&, const broadcastable&) = default;
+};
 
 }  // namespace detail
 

@@ -32,4 +32,25 @@ struct clip {
     friend bool operator==(const clip&, const clip&) = default;
 };
 
+/// y = min(beta, x) for x >= 0, else min(beta, alpha x). NaN gives NaN; the slope is 0 from beta up, at 0 that on its
+/// left.
+/// Core ML specification, ClampedReLULayerParams.
+struct clamped_relu {
+    float alpha = 0, beta = 6;
+
+    static constexpr auto key = "clampedReLU";
+    static constexpr auto fields =
+        std::tuple{field{"alpha", &clamped_relu::alpha}, field{"beta", &clamped_relu::beta}};
+
+    template <class V>
+    V operator()(const V& x) const noexcept {
+        return kernels::min(V(beta), kernels::select(x >= V(0), x, V(alpha) * x));
+    }
+    template <class V>
+    V derivative(const V& x, const V& y) const noexcept {
+        return kernels::select(y < V(beta), kernels::select(x > V(0), V(1), V(alpha)), V(0));
+    }
+    friend bool operator==(const clamped_relu&, const clamped_relu&) = default;
+};
+
 }  // namespace bespoke

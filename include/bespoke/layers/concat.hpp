@@ -1,11 +1,74 @@
 #pragma once
 
 #include "../core/concepts.hpp"
-#include "../kernels/map.hpp"
+#include "../kernels/strided.hpp"
 
 #include <limits>
 
+/// Layers that put blobs side by side.
 namespace bespoke {
+namespace detail {
+
+/// The axis of `rank` axes that `axis` names, negative ones from the end. It is one of them.
+constexpr std::size_t axis_of(extent axis, std::size_t rank) {
+    return static_cast<std::size_t>(axis < 0 ? axis + static_cast<extent>(rank) : axis);
+}
+
+/// The shape of blobs that are joined along `axis`, alike in all others. `name`: of the axis, for the fault.
+constexpr outcome joined_shape(std::span<const shape> xs, std::size_t axis, extent name) {
+    shape y = xs[0];
+    for (std::size_t i = 1; i < xs.size(); ++i) {
+        shape rest = xs[i];
+        bool fits = rest.rank() == y.rank();
+        if (fits) {
+            const extent more = rest[axis];
+            if (more > std::numeric_limits<extent>::max() - y[axis])
+                return shape_fault("its output would be too large");
+            rest[axis] = y[axis];
+            fits = rest == y;
+            y[axis] += more;
+        }
+        if (!fits)
+            return shape_fault("shapes wanted that differ in axis ", name, " only, the first is ", xs[0],
+                               ", input ", i, " has ", xs[i]);
+    }
+    return y;
+}
+
+/// The walk from x to its place in y, which the blobs fill in turn: `outer` times a piece of each.
+template <class X, class Y>
+kernels::strided_walk joining_walk(const X& x, const Y& y, extent outer, extent examples) {
+    const extent piece = x.dimensions.size() / outer;
+    kernels::strided_walk w;
+    w.add(examples, x.stride, y.dimensions.size());
+    w.add(outer, piece, y.dimensions.size() / outer);
+    w.add(piece, 1, 1);
+    return w;
+}
+
+template <class Xs, class Y>
+void join(const Xs& xs, const Y& y, extent outer, thread_pool* threads) noexcept {
+    if (y.total() == 0) return;
+    auto* to = y.data;
+    for (const auto& x : xs) {
+        kernels::copy_strided(joining_walk(x, y, outer, y.examples), x.data, to, threads);
+        to += x.dimensions.size() / outer;
+    }
+}
+template <class Dy, class Dxs>
+void join_backward(const Dy& dy, const Dxs& dxs, extent outer, thread_pool* threads) noexcept {
+    if (dy.total() == 0) return;
+    const auto* from = dy.data;
+    for (const auto& dx : dxs) {
+        const bool once = dx.stride == 0;  // the examples meet in one place
+        const auto walk = joining_walk(dx, dy, outer, once ? 1 : dy.examples).reversed();
+        for (extent i = 0; dx && i < (once ? dy.examples : 1); ++i)
+            kernels::accumulate_strided(walk, from + i * dy.dimensions.size(), dx.data, threads);
+        from += dx.dimensions.size() / outer;
+    }
+}
+
+}  // namespace detail
 
 /// Joins blobs along axis -3 (channels), or -5 (sequence) with `sequence_concat`. All other extents are
 /// equal.
@@ -20,31 +83,14 @@ struct concat {
     static constexpr backward_needs needs{.input = false, .output = false};
 
     constexpr outcome output_shape(std::span<const shape> xs) const {
-        shape y = xs[0];
-        if (y.rank() < back())
-            return shape_fault("inputs of rank ", back(), " or more wanted, the first has the shape ", y);
-        for (std::size_t i = 1; i < xs.size(); ++i) {
-            shape rest = xs[i];
-            bool fits = rest.rank() == y.rank();
-            if (fits) {
-                const extent more = rest.from_end(back());
-                if (more > std::numeric_limits<extent>::max() - y.from_end(back()))
-                    return shape_fault("its output would be too large");
-                rest.from_end(back()) = y.from_end(back());
-                fits = rest == y;
-                y.from_end(back()) += more;
-            }
-            if (!fits)
-                return shape_fault("shapes wanted that differ in axis -", back(), " only, the first is ",
-                                   xs[0], ", input ", i, " has ", xs[i]);
-        }
-        return y;
+        if (xs[0].rank() < back())
+            return shape_fault("inputs of rank ", back(), " or more wanted, the first has the shape ", xs[0]);
+        return detail::joined_shape(xs, xs[0].rank() - back(), -static_cast<extent>(back()));
     }
 
     template <class Xs, class Ys, class P, class W>
     void forward(Xs xs, Ys ys, const P&, W& w) const noexcept {
-        each_row(xs, ys[0], w.threads,
-                 [](extent n, const auto* from, auto* to) { kernels::copy(n, from, to); });
+        detail::join(xs, ys[0], outer(ys[0].dimensions), w.threads);
     }
     template <class... X, class Y, class P, class W>
     [[gnu::always_inline]] void forward_unrolled(const std::tuple<X...>& xs, const std::tuple<Y>& ys,
@@ -68,36 +114,93 @@ struct concat {
     }
     template <class Xs, class Ys, class Dys, class Dxs, class P, class Dp, class W>
     void backward(Xs, Ys, Dys dys, Dxs dxs, const P&, const Dp&, W& w) const noexcept {
-        bool apart = true;
-        for (const auto& dx : dxs) apart &= dx.stride != 0;
-        for (std::size_t i = 0; i < dxs.size(); ++i)  // the same blob may come twice
-            for (std::size_t k = 0; k < i; ++k) apart &= dxs[i].data != dxs[k].data;
-        each_row(dxs, dys[0], apart ? w.threads : nullptr,
-                 [](extent n, auto* to, const auto* from) { kernels::accumulate(n, from, to); });
+        detail::join_backward(dys[0], dxs, outer(dys[0].dimensions), w.threads);
     }
     friend bool operator==(const concat&, const concat&) = default;
 
 private:
     constexpr std::size_t back() const { return sequence_concat ? 5 : 3; }
+    constexpr extent outer(const shape& y) const { return y.product(0, y.rank() - back()); }
+};
 
-    /// Calls body(elements, part of xs[i], part of y) for each contiguous piece.
-    template <class Xs, class Y, class Body>
-    void each_row(const Xs& xs, const Y& y, thread_pool* threads, const Body& body) const noexcept {
-        const shape& s = y.dimensions;
-        const std::size_t axis = s.rank() - back();
-        const extent outer = s.product(0, axis), row = s.product(axis, s.rank());
-        if (y.total() < (1 << 14)) threads = nullptr;
-        parallel_for(threads, outer * y.examples, 1, [&](extent first, extent last) {
-            for (extent r = first; r < last; ++r) {
-                auto* at = y.data + r * row;
-                for (const auto& x : xs) {
-                    const extent n = x.dimensions.product(axis, s.rank());
-                    if (x) body(n, x.example(r / outer) + r % outer * n, at);
-                    at += n;
-                }
-            }
-        });
+/// Joins blobs along `axis`, which counts from the end where it is negative; all other extents are equal. With
+/// `interleave` the blobs have one shape, and of n of them element i along the axis goes to n i + k from the k-th.
+/// Core ML specification, ConcatNDLayerParams.
+struct concat_nd {
+    extent axis = 0;
+    bool interleave = false;
+
+    static constexpr auto key = "concatND";
+    static constexpr auto fields =
+        std::tuple{field{"axis", &concat_nd::axis}, field{"interleave", &concat_nd::interleave}};
+    static constexpr input_count inputs{2, any_number};
+    static constexpr bool batched = true;
+    static constexpr backward_needs needs{.input = false, .output = false};
+
+    constexpr outcome output_shape(std::span<const shape> xs) const {
+        const auto rank = static_cast<extent>(xs[0].rank());
+        if (axis < -rank || axis >= rank)
+            return value_fault("an axis of its inputs wanted, ", axis, " given for the shape ", xs[0]);
+        for (std::size_t i = 1; interleave && i < xs.size(); ++i)
+            if (!(xs[i] == xs[0]))
+                return shape_fault("inputs of one shape wanted to interleave, the first is ", xs[0],
+                                   ", input ", i, " has ", xs[i]);
+        return detail::joined_shape(xs, detail::axis_of(axis, xs[0].rank()), axis);
     }
+
+    template <class Xs, class Ys, class P, class W>
+    void forward(Xs xs, Ys ys, const P&, W& w) const noexcept {
+        detail::join(xs, ys[0], outer(xs), w.threads);
+    }
+    template <class Xs, class Ys, class Dys, class Dxs, class P, class Dp, class W>
+    void backward(Xs xs, Ys, Dys dys, Dxs dxs, const P&, const Dp&, W& w) const noexcept {
+        detail::join_backward(dys[0], dxs, outer(xs), w.threads);
+    }
+    friend bool operator==(const concat_nd&, const concat_nd&) = default;
+
+private:
+    /// Pieces of each blob.
+    template <class Xs>
+    constexpr extent outer(const Xs& xs) const {
+        const shape& x = xs[0].dimensions;
+        return x.product(0, detail::axis_of(axis, x.rank()) + (interleave ? 1 : 0));
+    }
+};
+
+/// Puts blobs of one shape side by side along a new axis, `axis` of the output, which counts from the end where it is
+/// negative.
+/// Core ML specification, StackLayerParams.
+struct stack {
+    extent axis = 0;
+
+    static constexpr auto key = "stack";
+    static constexpr auto fields = std::tuple{field{"axis", &stack::axis}};
+    static constexpr input_count inputs{2, any_number};
+
+    constexpr outcome output_shape(std::span<const shape> xs) const {
+        const shape& x = xs[0];
+        const auto rank = static_cast<extent>(x.rank()) + 1;
+        if (x.rank() == max_rank)
+            return shape_fault("inputs of rank ", max_rank - 1, " or less wanted, the first is ", x);
+        if (axis < -rank || axis >= rank)
+            return value_fault("an axis from ", -rank, " to ", rank - 1, " wanted for the shape ", x, ", ",
+                               axis, " given");
+        for (std::size_t i = 1; i < xs.size(); ++i)
+            if (!(xs[i] == x))
+                return shape_fault("inputs of one shape wanted, the first is ", x, ", input ", i, " has ",
+                                   xs[i]);
+        shape y;
+        for (std::size_t a = 0; a <= x.rank(); ++a) {
+            if (a == detail::axis_of(axis, x.rank() + 1)) y.push_back(static_cast<extent>(xs.size()));
+            if (a < x.rank()) y.push_back(x[a]);
+        }
+        return y;
+    }
+    /// The pieces are what lies behind the new axis in each blob.
+    constexpr concat_nd equivalent(const shape& x) const {
+        return {.axis = static_cast<extent>(detail::axis_of(axis, x.rank() + 1))};
+    }
+    friend bool operator==(const stack&, const stack&) = default;
 };
 
 }  // namespace bespoke

@@ -1,8 +1,10 @@
 #pragma once
 
 #include "../core/concepts.hpp"
-#include "../kernels/map.hpp"
+#include "../kernels/indexing.hpp"
 #include "../kernels/reduction.hpp"
+
+#include <algorithm>
 
 namespace bespoke {
 namespace detail {
@@ -10,10 +12,7 @@ namespace detail {
 /// The row that x names: the nearest integer, at the edge where it lies outside [0, rows), 0 for NaN.
 template <class T>
 extent table_row(T x, extent rows) {
-    const double at = static_cast<double>(x);
-    if (!(at > 0)) return 0;
-    if (at >= static_cast<double>(rows - 1)) return rows - 1;
-    return static_cast<extent>(at + 0.5);
+    return std::clamp<extent>(kernels::nearest_integer(x), 0, rows - 1);
 }
 
 /// The vectors that were looked up since the weights changed, where they lie side by side: in the weights

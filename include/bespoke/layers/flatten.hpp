@@ -45,4 +45,26 @@ struct flatten {
     friend bool operator==(const flatten&, const flatten&) = default;
 };
 
+/// The elements of x in their order as a matrix: a row for each index of the axes before `axis`, which may be negative
+/// (from the end) and also the rank of x. x [2, 3, 4] with axis 1 -> y [2, 12].
+/// Core ML specification, FlattenTo2DLayerParams.
+struct flatten_to_2d {
+    extent axis = 0;
+
+    static constexpr auto key = "flattenTo2D";
+    static constexpr auto fields = std::tuple{field{"axis", &flatten_to_2d::axis}};
+    static constexpr bool same_elements = true;
+
+    constexpr outcome output_shape(const shape& x) const {
+        const auto rank = static_cast<extent>(x.rank());
+        if (axis < -rank || axis > rank)
+            return value_fault("an axis from ", -rank, " to ", rank, " wanted for the shape ", x, ", ", axis, " given");
+        if (checked_size(x, std::numeric_limits<extent>::max()) < 0)
+            return shape_fault("an input of fewer elements wanted, its shape is ", x);
+        const auto first = static_cast<std::size_t>(axis < 0 ? axis + rank : axis);
+        return shape{x.product(0, first), x.product(first, x.rank())};
+    }
+    friend bool operator==(const flatten_to_2d&, const flatten_to_2d&) = default;
+};
+
 }  // namespace bespoke

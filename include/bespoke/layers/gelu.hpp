@@ -34,25 +34,25 @@ struct gelu {
     template <class V>
     V operator()(const V& x) const noexcept {
         const V a = kernels::max(V(std::numeric_limits<float>::lowest()), x);  // or -infinity times 0
-        if (mode == gelu_mode::sigmoid_approximation) return a * kernels::sigmoid(number<V>(1.702) * a);
+        if (mode == gelu_mode::sigmoid_approximation) return a * kernels::sigmoid(kernels::number<V>(1.702) * a);
         const V bell =
-            mode == gelu_mode::exact ? kernels::erf(a * number<V>(root_half)) : kernels::tanh(bent(a));
+            mode == gelu_mode::exact ? kernels::erf(a * kernels::number<V>(root_half)) : kernels::tanh(bent(a));
         return V(0.5f) * a * (V(1) + bell);
     }
     template <class V>
     V derivative(const V& x, const V&) const noexcept {
         const V a = kernels::min(V(100), kernels::max(V(-100), x));  // the slope is 0 or 1 long before
         if (mode == gelu_mode::sigmoid_approximation) {
-            const V s = kernels::sigmoid(number<V>(1.702) * a);
-            return kernels::fma(number<V>(1.702) * a, kernels::fma(-s, s, s), s);
+            const V s = kernels::sigmoid(kernels::number<V>(1.702) * a);
+            return kernels::fma(kernels::number<V>(1.702) * a, kernels::fma(-s, s, s), s);
         }
         if (mode == gelu_mode::exact) {
-            const V density = kernels::exp(a * a * V(-0.5f)) * number<V>(scale / 2);
+            const V density = kernels::exp(a * a * V(-0.5f)) * kernels::number<V>(scale / 2);
             return kernels::fma(a, density,
-                                kernels::fma(V(0.5f), kernels::erf(a * number<V>(root_half)), V(0.5f)));
+                                kernels::fma(V(0.5f), kernels::erf(a * kernels::number<V>(root_half)), V(0.5f)));
         }
         const V t = kernels::tanh(bent(a));
-        const V slope = number<V>(scale) * kernels::fma(number<V>(3 * cubic) * a, a, V(1));
+        const V slope = kernels::number<V>(scale) * kernels::fma(kernels::number<V>(3 * cubic) * a, a, V(1));
         return V(0.5f) * kernels::fma(a * slope, kernels::fma(-t, t, V(1)), V(1) + t);
     }
     friend bool operator==(const gelu&, const gelu&) = default;
@@ -61,15 +61,8 @@ private:
     static constexpr double scale = std::numbers::inv_sqrtpi * std::numbers::sqrt2, cubic = 0.044715;
     static constexpr double root_half = std::numbers::sqrt2 / 2;
     template <class V>
-    static V number(double v) noexcept {
-        if constexpr (std::floating_point<V>)
-            return static_cast<V>(v);
-        else
-            return V(static_cast<typename V::value_type>(v));
-    }
-    template <class V>
     static V bent(const V& x) noexcept {
-        return number<V>(scale) * x * kernels::fma(number<V>(cubic) * x, x, V(1));
+        return kernels::number<V>(scale) * x * kernels::fma(kernels::number<V>(cubic) * x, x, V(1));
     }
 };
 

@@ -24,11 +24,13 @@ struct inner_product {
     extent input_channels = unset;
     extent output_channels = unset;
     bool has_bias = true;
+    bool int8_dynamic_quantize = false;  ///< lets who runs it round the input to int8; here it stays exact
 
     static constexpr auto key = "innerProduct";
     static constexpr auto fields = std::tuple{field{"inputChannels", &inner_product::input_channels},
                                               field{"outputChannels", &inner_product::output_channels},
-                                              field{"hasBias", &inner_product::has_bias}};
+                                              field{"hasBias", &inner_product::has_bias},
+                                              field{"int8DynamicQuantize", &inner_product::int8_dynamic_quantize}};
     static constexpr bool batched = true;
     static constexpr bool runs_epilogue = true;
     static constexpr backward_needs needs{.input = true, .output = false};
@@ -53,7 +55,9 @@ struct inner_product {
         return y;
     }
     constexpr inner_product resolved(const shape& x) const {
-        return {.input_channels = columns(x), .output_channels = output_channels, .has_bias = has_bias};
+        inner_product known = *this;
+        known.input_channels = columns(x);
+        return known;
     }
     constexpr parameters<shape> parameter_shapes(const shape& x) const {
         return {.weights = {output_channels, columns(x)}, .bias = has_bias ? shape{output_channels} : absent};

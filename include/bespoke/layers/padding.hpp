@@ -90,11 +90,13 @@ constexpr std::optional<fault> check_window(std::string_view name, const std::ar
     return value_fault(name, " from ", least, " to ", largest_window, " wanted, ", shape{pair[0], pair[1]},
                        " given");
 }
-constexpr std::optional<fault> check_padding(const valid_padding& padding) {
-    for (const edge_sizes& e : padding.padding_amounts.edges)
-        if (const auto wrong = check_window("paddingAmounts", {e.start_edge_size, e.end_edge_size}, 0))
-            return wrong;
+constexpr std::optional<fault> check_edges(std::string_view name, const border_amounts& amounts) {
+    for (const edge_sizes& e : amounts.edges)
+        if (const auto wrong = check_window(name, {e.start_edge_size, e.end_edge_size}, 0)) return wrong;
     return {};
+}
+constexpr std::optional<fault> check_padding(const valid_padding& padding) {
+    return check_edges("paddingAmounts", padding.padding_amounts);
 }
 constexpr std::optional<fault> check_padding(const same_padding&) { return {}; }
 

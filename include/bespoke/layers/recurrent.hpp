@@ -18,6 +18,7 @@
 /// | [steps, C]          | [steps, n]              | [1, n]                | one sequence                     |
 ///
 /// n is output_vector_size; y of bi_directional_lstm has 2 n. No step at all: the states stay what they are.
+/// A state of rank 5 may also come in as [batch, n, 1, 1, 1].
 /// Inputs: x, or x and the states before the first step, which else are 0. Outputs: y, or, where states come in, y and
 /// the states behind the last step.
 /// With reverse_input the steps are taken from the last to the first, and y has them in that order.
@@ -106,7 +107,7 @@ struct recurrent_form {
         if (xs.size() != 1 && xs.size() != 1 + all_states)
             return value_fault("1 or ", 1 + all_states, " inputs wanted, ", xs.size(), " named");
         for (std::size_t i = 1; i < xs.size(); ++i)
-            if (!(xs[i] == state_shape(x)))
+            if (!(xs[i] == state_shape(x)) && !(x.rank() == 5 && xs[i] == shape{batch(x), output_size, 1, 1, 1}))
                 return shape_fault("a state of the shape ", state_shape(x), " wanted as input ", i, ", its shape is ",
                                    xs[i]);
         shape y = state_shape(x);

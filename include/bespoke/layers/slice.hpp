@@ -48,6 +48,15 @@ public:
     void forward(const T* x, T* y, thread_pool* threads) const noexcept {
         if (!walk_empty_) kernels::copy_strided(walk_, x + offset_, y, threads);
     }
+    /// The other way round: y comes to lie in x, where what is besides the box stays.
+    template <class T>
+    void put(const T* y, T* x, thread_pool* threads) const noexcept {
+        if (!walk_empty_) kernels::copy_strided(walk_.reversed(), y, x + offset_, threads);
+    }
+    template <class T>
+    void put_backward(const T* dx, T* dy, thread_pool* threads) const noexcept {
+        if (!walk_empty_) kernels::accumulate_strided(walk_, dx + offset_, dy, threads);
+    }
     template <class T>
     void backward(const T* dy, T* dx, thread_pool* threads) const noexcept {
         if (!walk_empty_) kernels::accumulate_strided(walk_.reversed(), dy, dx + offset_, threads);

@@ -74,10 +74,15 @@ struct softmax_nd {
     }
     /// Where the axis is the whole example.
     constexpr bool probabilities(const shape& x) const { return x.size() == x[place(x.rank())]; }
+    constexpr bool finishes_rows(std::span<const shape> xs) const { return place(xs[0].rank()) + 1 == xs[0].rank(); }
 
     template <class X, class Y, class P, class W>
     void forward(X x, Y y, const P&, W& w) const noexcept {
         detail::softmax_along(place(x.rank()), x, y, w);
+    }
+    template <class T>
+    void finish(const output_block<T>& rows, const finishing<T>&) const noexcept {
+        kernels::softmax(rows.rows, rows.columns, extent{1}, rows.data, rows.data);
     }
     template <class X, class Y, class Dy, class Dx, class P, class Dp, class W>
     void backward(X, Y y, Dy dy, Dx dx, const P&, const Dp&, W& w) const noexcept {

@@ -3,6 +3,7 @@
 #include "../core/concepts.hpp"
 #include "../core/list.hpp"
 #include "../kernels/strided.hpp"
+#include "axis.hpp"
 
 #include <vector>
 
@@ -37,8 +38,9 @@ kernels::strided_walk piece_walk(const shape& whole, extent stride, const Piece&
 
 }  // namespace detail
 
-/// x in pieces along `axis` (negative: from the end): `num_splits` equal ones, or one for each of `split_sizes`,
-/// with which num_splits means nothing. One output for each, in order.
+/// x in pieces along `axis` (negative: from the end): `num_splits` equal ones, or, where num_splits does not divide the
+/// extent, the first ones longer by one; or one for each of `split_sizes`, with which num_splits means nothing. One
+/// output for each, in order.
 /// Core ML specification, SplitNDLayerParams.
 struct split_nd {
     extent axis = 0;
@@ -55,10 +57,8 @@ struct split_nd {
 
     constexpr outcome output_shape(std::span<const shape> xs) const {
         const shape& x = xs[0];
-        const auto rank = static_cast<extent>(x.rank());
-        if (axis < -rank || axis >= rank)
-            return value_fault("an axis of its input wanted, ", axis, " given for the shape ", x);
-        const std::size_t along = axis_in(x);
+        if (const auto wrong = detail::check_axis(axis, x)) return *wrong;
+        const std::size_t along = detail::axis_among(axis, x.rank());
         if (!split_sizes.empty()) {
             extent rest = x[along];
             for (extent size : split_sizes) {
@@ -74,17 +74,15 @@ struct split_nd {
         }
         if (num_splits < 2 || num_splits > static_cast<extent>(most_splits))
             return value_fault("numSplits from 2 to ", most_splits, " wanted, ", num_splits, " given");
-        if (x[along] % num_splits != 0)
-            return shape_fault("an extent wanted along axis ", along, " that ", num_splits,
-                               " divides, the shape of its input is ", x);
-        const std::vector<extent> sizes(static_cast<std::size_t>(num_splits), x[along] / num_splits);
+        std::vector<extent> sizes(static_cast<std::size_t>(num_splits), x[along] / num_splits);
+        for (extent i = 0; i < x[along] % num_splits; ++i) ++sizes[static_cast<std::size_t>(i)];
         return detail::split_shapes(x, along, sizes);
     }
 
     template <class Xs, class Ys, class P, class W>
     void forward(Xs xs, Ys ys, const P&, W& w) const noexcept {
         const auto& x = xs[0];
-        const std::size_t along = axis_in(x.dimensions);
+        const std::size_t along = detail::axis_among(axis, x.rank());
         const auto* from = x.data;
         for (const auto& y : ys) {
             kernels::copy_strided(detail::piece_walk(x.dimensions, x.stride, y, along), from, y.data, w.threads);
@@ -95,7 +93,7 @@ struct split_nd {
     void backward(Xs, Ys, Dys dys, Dxs dxs, const P&, const Dp&, W& w) const noexcept {
         const auto& dx = dxs[0];
         if (!dx) return;
-        const std::size_t along = axis_in(dx.dimensions);
+        const std::size_t along = detail::axis_among(axis, dx.rank());
         auto* to = dx.data;
         for (const auto& whole : dys) {
             auto dy = whole;
@@ -109,11 +107,6 @@ struct split_nd {
         }
     }
     friend bool operator==(const split_nd&, const split_nd&) = default;
-
-private:
-    constexpr std::size_t axis_in(const shape& x) const {
-        return static_cast<std::size_t>(axis < 0 ? axis + static_cast<extent>(x.rank()) : axis);
-    }
 };
 
 /// x [.., C, H, W] in n_outputs equal pieces along the channels. One output for each, in order.

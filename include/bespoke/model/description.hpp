@@ -54,8 +54,9 @@ std::optional<fault> fault_of(const model_description& description);
 
 /// Throws unless `values` has a fitting value for each description that is not optional, and nothing else.
 /// `role` is what they are to the model: "input". errc::unknown_name, errc::shape_mismatch or
-/// errc::bad_value, with the name, what was wanted and what came.
-void check_features(std::string_view role, std::span<const feature_description> descriptions, const features& values);
+/// errc::bad_value, with the name, what was wanted and what came. `also_fits`, where given, says what may come besides.
+void check_features(std::string_view role, std::span<const feature_description> descriptions, const features& values,
+                    bool (*also_fits)(const feature_type& type, const feature_value& value) = nullptr);
 
 }  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
 
@@ -111,7 +112,8 @@ std::optional<fault> fault_of(const model_description& description) {
     return check_output("predicted probabilities", description.predicted_probabilities_name);
 }
 
-void check_features(std::string_view role, std::span<const feature_description> descriptions, const features& values) {
+void check_features(std::string_view role, std::span<const feature_description> descriptions, const features& values,
+                    bool (*also_fits)(const feature_type& type, const feature_value& value)) {
     const auto place = [&](std::string_view name) {
         return std::string(role) + " \"" + std::string(name) + "\": ";
     };
@@ -121,7 +123,7 @@ void check_features(std::string_view role, std::span<const feature_description> 
             if (d.type.is_optional) continue;
             throw error(errc::unknown_name, place(d.name) + to_text(d.type) + " wanted, but none is given");
         }
-        if (accepts(d.type, *value)) continue;
+        if (accepts(d.type, *value) || (also_fits != nullptr && also_fits(d.type, *value))) continue;
         const array_feature_type* array = d.type.multi_array_type();
         const bool only_shape = array && std::holds_alternative<multi_array>(*value) &&
                                 array->accepts(std::get<multi_array>(*value).data_type());

@@ -145,8 +145,9 @@ public:
             throw error(errc::io, target_.string() + ": cannot write: not a regular file");
         const file_handle file = make();
         if (replaces) std::filesystem::permissions(path_, status.permissions(), problem);
-        if (std::fwrite(bytes.data(), 1, bytes.size(), file.get()) != bytes.size() ||
-            std::fflush(file.get()) != 0 || !sync(file.get()))
+        const bool written =
+            bytes.empty() || std::fwrite(bytes.data(), 1, bytes.size(), file.get()) == bytes.size();
+        if (!written || std::fflush(file.get()) != 0 || !sync(file.get()))
             throw_io(target_, "cannot write", errno);
     }
     void rename_to_target() {

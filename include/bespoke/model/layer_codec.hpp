@@ -7,7 +7,6 @@
 #include "layer_fields.hpp"
 
 #include <array>
-#include <memory>
 #include <span>
 #include <string_view>
 #include <type_traits>
@@ -22,37 +21,19 @@ using loop_node = loop<layer_list, layer_list>;
 /// How one layer type is read and written: data, and a few functions that a line each would do for.
 struct layer_codec {
     std::string_view key, nested_key;  ///< nested_key is empty where the layer is not one of a family
-    const void* type = nullptr;        ///< what `any_node::type` gives
-    std::span<const std::string_view> parameters;
+    const layer_operations* type = nullptr;  ///< what `any_node::type` gives
     const detail::field_table* fields = nullptr;
-
-    std::unique_ptr<any_node> (*make)() = nullptr;               ///< a node whose layer has defaults
-    const void* (*layer_in)(const any_node& node) = nullptr;     ///< the layer in such a node
     /// Where the numbers of the weights decide a hyper-parameter; else null.
     void (*set_lengths)(void* layer, std::span<const extent> lengths) = nullptr;
     /// Calls `then` with the layer as the shapes of its inputs determine it. Null: they determine nothing.
     void (*resolve)(const void* layer, std::span<const shape> inputs, void (*then)(void* context, const void* layer),
                     void* context) = nullptr;
+
+    constexpr std::span<const parameter_rule> parameters() const { return type->facts->parameters; }
 };
 
 namespace detail {
 
-template <class L>
-inline constexpr auto parameter_names = [] {
-    std::array<std::string_view, parameter_count<L>> names{};
-    if constexpr (parametric_layer<L>)
-        for (std::size_t i = 0; i < names.size(); ++i) names[i] = parameter_fields_of<L, shape>[i].name;
-    return names;
-}();
-
-template <class L>
-std::unique_ptr<any_node> make_node() {
-    return std::unique_ptr<any_node>(new node_of<L>(L{}));
-}
-template <class L>
-const void* layer_in(const any_node& node) {
-    return &static_cast<const node_of<L>&>(node).layer;
-}
 template <class L>
 void set_lengths(void* layer, std::span<const extent> lengths) {
     static_cast<L*>(layer)->set_lengths(lengths);
@@ -73,14 +54,10 @@ void resolve(const void* layer, std::span<const shape> inputs, void (*then)(void
 /// The codec of layer type L.
 template <layer L>
 constexpr layer_codec codec_of() {
-    layer_codec codec{.key = L::key,
-                      .nested_key = "",
-                      .type = &layer_type_tag<L>,
-                      .parameters = detail::parameter_names<L>,
-                      .fields = &detail::table_of<L>::value,
-                      .make = &detail::make_node<L>,
-                      .layer_in = &detail::layer_in<L>};
-    if constexpr (requires { L::nested_key; }) codec.nested_key = L::nested_key;
+    layer_codec codec{.key = facts_of<L>.key,
+                      .nested_key = facts_of<L>.nested_key,
+                      .type = &operations_of<L>,
+                      .fields = &detail::table_of<L>::value};
     if constexpr (requires(L& l, std::span<const extent> lengths) { l.set_lengths(lengths); })
         codec.set_lengths = &detail::set_lengths<L>;
     if constexpr (requires(const L& l, std::span<const shape> inputs) { l.resolved(inputs); } ||
@@ -159,7 +136,7 @@ std::span<const layer_codec> core_codecs() { return codecs_in<core_layers>; }
 
 void write_hyper_parameters(const layer_codec& codec, const any_node& node, std::span<const shape> inputs,
                             object_writer& fields, written_place& place) {
-    const void* layer = codec.layer_in(node);
+    const void* layer = node.erased();
     if (codec.resolve == nullptr || inputs.empty()) return write_fields(*codec.fields, layer, fields, place);
     struct context_of_write {
         const layer_codec& codec;

@@ -169,7 +169,7 @@ inline void write_field(const field_entry& f, const void* member, object_writer&
         case field_kind::int64:
             return out.integer(f.key, *static_cast<const std::int64_t*>(member));
         case field_kind::int32:
-            return out.integer(f.key, *static_cast<const std::int32_t*>(member));
+            return out.small_integer(f.key, *static_cast<const std::int32_t*>(member));
         case field_kind::real:
             return out.real(f.key, *static_cast<const float*>(member));
         case field_kind::number:

@@ -25,8 +25,9 @@ model parse(std::string_view json, const safetensors* weights, std::span<const l
             const load_options& options);
 }  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
 
-/// Reads a model: JSON, and the safetensors file beside it where "weightsFile" names one. Throws `error` with
-/// the file and the place in it; nothing is half loaded.
+/// Reads a model: JSON, and the safetensors file beside it where "weightsFile" names one; or, where the name ends
+/// in ".mlmodel", the protobuf of the specification (convert/mlmodel.hpp). Throws `error` with the file and the
+/// place in it; nothing is half loaded.
 inline model load(const std::filesystem::path& path, const load_options& options = {}) {
     return define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::load(path, options);
 }
@@ -60,6 +61,23 @@ model parse(std::string_view json, const safetensors* weights = nullptr, const l
 namespace bespoke {
 namespace detail {
 
+/// The document that a `.mlmodel` file spells. Defined below this room, in convert/mlmodel.hpp.
+json document_of_mlmodel(std::span<const std::byte> mlmodel);
+
+inline bool is_mlmodel(const std::filesystem::path& path) { return path.extension() == ".mlmodel"; }
+
+/// The document in a file. Throws `error` with the path.
+inline json read_document(const std::filesystem::path& path) {
+    const auto bytes = bespoke::read_file(path);
+    if (!is_mlmodel(path))
+        return parse_json({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, path.string());
+    try {
+        return document_of_mlmodel(bytes);
+    } catch (const error& problem) {
+        throw error(problem.code(), path.string() + ": " + problem.what());
+    }
+}
+
 /// The layers' parameters from what `network_reader` found, in two steps: first every size is compared with
 /// the plan, then, when there is memory, the values are read.
 struct weights_to_read {
@@ -73,8 +91,8 @@ struct weights_to_read {
             const std::string place = pending.value.place();
             auto& source = self.notes[pending.step].weights[pending.number];
             define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::read_weights(
-                pending.value, place, plan.parameters[number].dimensions, self.networks.tensors, source,
-                         core == nullptr ? nullptr : core->parameter(number));
+                pending.value, place, plan.parameters[number].dimensions, pending.by_first_axis,
+                self.networks.tensors, source, core == nullptr ? nullptr : core->parameter(number));
         }
     }
 };
@@ -194,7 +212,7 @@ struct weights_to_write {
     void write(std::size_t step, const layer_codec& codec, object_writer& fields) {
         const plan_view& plan = network.plan();
         define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::weights_writer writer(fields);
-        for (std::size_t i = 0; i < codec.parameters.size(); ++i) {
+        for (std::size_t i = 0; i < codec.parameters().size(); ++i) {
             const std::size_t number = plan.steps[step].first_parameter + i;
             const parameter_facts& facts = plan.parameters[number];
             const weight_source source = step < notes.size() && i < notes[step].weights.size() ? notes[step].weights[i]
@@ -297,6 +315,8 @@ model::document model::write(std::string_view weights_file) const {
 }
 
 void model::save(const std::filesystem::path& path) const {
+    if (detail::is_mlmodel(path))
+        throw error(errc::bad_argument, path.string() + ": models are written as JSON, not as protobuf");
     std::filesystem::path weights_path = path;
     weights_path.replace_extension(".safetensors");
     if (weights_path == path)
@@ -321,9 +341,7 @@ model parse(std::string_view json, const safetensors* weights, const load_option
 }
 
 model load(const std::filesystem::path& path, std::span<const layer_codec> codecs, const load_options& options) {
-    const auto bytes = bespoke::read_file(path);
-    const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-    const auto root = detail::parse_json(text, path.string());
+    const auto root = detail::read_document(path);
     std::optional<safetensors> tensors;
     bool in_weights = false;
     const auto tensors_in = [&](const std::string& name, const object_reader& top) {

@@ -26,6 +26,17 @@ inline float number_of(const std::variant<std::monostate, std::int32_t, float, d
     return 0;
 }
 
+/// Whether the value is the blob [sequence, batch, C, H, W] of an array that is declared as [C] or [C, H, W], as
+/// RANK5_ARRAY_MAPPING allows.
+inline bool is_blob_of(const feature_type& type, const feature_value& value) {
+    const array_feature_type* declared = type.multi_array_type();
+    const auto* given = std::get_if<multi_array>(&value);
+    if (declared == nullptr || given == nullptr || !declared->accepts(given->data_type())) return false;
+    const shape s = given->shape();
+    if (s.rank() != 5) return false;
+    return declared->accepts(shape{s[2], s[3], s[4]}) || (s[3] == 1 && s[4] == 1 && declared->accepts(shape{s[2]}));
+}
+
 template <class T>
 multi_array array_from(const float* values, const shape& s) {
     tensor<T> result = zeros<T>(s);
@@ -63,7 +74,9 @@ bool model::is_planned_for(const features& inputs) const { return program_->is_p
 features model::predict(const features& inputs) { return std::move(predict(std::span(&inputs, 1)).front()); }
 
 std::vector<features> model::predict(std::span<const features> inputs) {
-    for (std::size_t i = 0; i < inputs.size(); ++i) check_features("input", settings_.description.input, inputs[i]);
+    const bool rank_5 = settings_.array_input_shape_mapping == array_shape_mapping::rank5_array_mapping;
+    for (const features& given : inputs)
+        check_features("input", settings_.description.input, given, rank_5 ? &detail::is_blob_of : nullptr);
     std::vector<features> results;
     results.reserve(inputs.size());
     for (std::size_t begin = 0; begin < inputs.size();) {

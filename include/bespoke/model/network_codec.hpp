@@ -41,6 +41,7 @@ public:
         std::size_t step, number;  ///< parameter `number` of step `step`
         object_reader value;
         std::string layer;  ///< place and name of the layer
+        bool by_first_axis;  ///< of the output channels
     };
 
     explicit network_reader(std::span<const layer_codec> table, const safetensors* weights_file = nullptr);
@@ -108,24 +109,25 @@ inline std::vector<std::string> names_in(std::span<const layer_codec> codecs, st
 /// A node and the strings that its layer looks at.
 struct node_and_texts {
     text_pool texts;
-    std::unique_ptr<any_node> node;
+    any_node node;
+
+    explicit node_and_texts(const layer_operations& type) : node(type) {}
 };
 
 inline std::shared_ptr<any_node> read_node(const layer_codec& codec, object_reader& in, network_reader& networks) {
     using namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit;
-    auto both = std::make_shared<node_and_texts>();
-    both->node = codec.make();
-    any_node* node = both->node.get();
-    void* layer = const_cast<void*>(codec.layer_in(*node));
+    auto both = std::make_shared<node_and_texts>(*codec.type);
+    any_node* node = &both->node;
+    void* layer = node->erased();
     read_fields(*codec.fields, layer, in, networks.implied, both->texts);
     if (codec.set_lengths != nullptr)
-        codec.set_lengths(layer, weight_lengths(in, codec.parameters, networks.tensors));
-    if (codec.type == &layer_type_tag<branch_node>) {
+        codec.set_lengths(layer, weight_lengths(in, codec.parameters(), networks.tensors));
+    if (codec.type == &operations_of<branch_node>) {
         auto& branch = *static_cast<branch_node*>(layer);
         if (!in.has("ifBranch")) in.fail(errc::bad_value, "ifBranch", "a network wanted, none came");
         branch.if_branch = read_subnetwork(networks, in, "ifBranch");
         branch.else_branch = read_subnetwork(networks, in, "elseBranch");
-    } else if (codec.type == &layer_type_tag<loop_node>) {
+    } else if (codec.type == &operations_of<loop_node>) {
         auto& loop = *static_cast<loop_node*>(layer);
         if (!in.has("bodyNetwork")) in.fail(errc::bad_value, "bodyNetwork", "a network wanted, none came");
         loop.condition_network = read_subnetwork(networks, in, "conditionNetwork");
@@ -175,10 +177,12 @@ inline std::shared_ptr<any_node> read_layer_of_table(network_reader& networks, o
         fields = fields.object(nested);
     }
     const std::size_t step = networks.notes.size();
-    networks.notes.emplace_back().weights.resize(found->parameters.size());
+    networks.notes.emplace_back().weights.resize(found->parameters().size());
+    object_reader look = fields;
+    const bool by_first_axis = !look.boolean("isDeconvolution");
     define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::weights_reader weights(fields);
-    for (std::size_t i = 0; i < found->parameters.size(); ++i)
-        networks.weights.push_back({step, i, weights.find(found->parameters[i]), place});
+    for (std::size_t i = 0; i < found->parameters().size(); ++i)
+        networks.weights.push_back({step, i, weights.find(found->parameters()[i].name), place, by_first_axis});
     weights.finish();
     auto node = read_node(*found, fields, networks);
     fields.finish();

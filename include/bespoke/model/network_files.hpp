@@ -44,7 +44,7 @@ exported_layer exported(const loop<Body, Condition>& layer, const plan_view& pla
 }
 template <class L>
 exported_layer exported(const L& layer, const plan_view&, std::size_t) {
-    return {std::make_shared<node_of<L>>(layer)};
+    return {std::make_shared<any_node>(operations_of<L>, &layer)};
 }
 
 }  // namespace detail

@@ -1,8 +1,10 @@
 #pragma once
 
 #include "../core/error.hpp"
+#include "base64.hpp"
 #include "json.hpp"
 
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <span>
@@ -19,7 +21,8 @@ std::string in_quotes(std::string_view text);
 
 /// Reads one object of a document in protobuf's JSON mapping, member after member. A member that is absent
 /// or null has the default of its type. Throws `error` with the place of what does not fit:
-/// "/neuralNetwork/layers/7/convolution/kernelSize/1: an integer wanted, "x" came".
+/// "/neuralNetwork/layers/7/convolution/kernelSize/1: an integer wanted, "x" came". A document that was not read
+/// from text (convert/mlmodel.hpp) may hold bytes and repeated floats as binary values.
 class object_reader {
 public:
     /// `json` is the nlohmann::json of the object; it must outlive the reader.
@@ -30,6 +33,7 @@ public:
     std::string place(std::string_view key) const;
     /// Whether the member is there and not null. Does not count as reading it.
     bool has(std::string_view key) const;
+    bool is_binary(std::string_view key) const;
     /// Names of all members that are not null.
     std::vector<std::string_view> keys() const;
 
@@ -43,6 +47,8 @@ public:
     std::vector<std::int64_t> integers(std::string_view key);
     std::vector<bool> booleans(std::string_view key);
     std::vector<float> reals(std::string_view key);
+    /// Of base64, or a binary value.
+    std::vector<std::byte> bytes(std::string_view key);
     std::vector<std::string> texts(std::string_view key);
     /// The position of the enumerator in `names`, given by name or by its number in `numbers` (0, 1, ... where
     /// that is empty). Absent: the one whose number is 0.
@@ -52,7 +58,7 @@ public:
     /// The member as an object; an empty one where it is absent.
     object_reader object(std::string_view key);
     std::vector<object_reader> objects(std::string_view key);
-    /// How many elements the array has, without reading it; 0 where it is absent or no array.
+    /// How many elements the array or the binary value of floats has, without reading it; else 0.
     std::size_t length(std::string_view key) const;
 
     /// The member there is of these; empty: none. Two are an error.
@@ -80,8 +86,10 @@ using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::object_reader;
 #ifdef BESPOKE_IMPLEMENTATION
 
 #include <algorithm>
+#include <bit>
 #include <charconv>
 #include <cmath>
+#include <cstring>
 #include <limits>
 
 namespace bespoke {
@@ -108,6 +116,7 @@ inline std::string described_value(const json& value) {
     if (value.is_string()) return in_quotes(value.get_ref<const std::string&>());
     if (value.is_object()) return "an object";
     if (value.is_array()) return "an array";
+    if (value.is_binary()) return std::to_string(value.get_binary().size()) + " bytes";
     return value.dump();
 }
 
@@ -231,6 +240,10 @@ const void* object_reader::take(std::string_view key) {
     return find(key);
 }
 bool object_reader::has(std::string_view key) const { return find(key) != nullptr; }
+bool object_reader::is_binary(std::string_view key) const {
+    const void* member = find(key);
+    return member != nullptr && detail::as_json(member).is_binary();
+}
 std::vector<std::string_view> object_reader::keys() const {
     std::vector<std::string_view> names;
     if (json_ != nullptr)
@@ -240,7 +253,9 @@ std::vector<std::string_view> object_reader::keys() const {
 }
 std::size_t object_reader::length(std::string_view key) const {
     const void* member = find(key);
-    return member != nullptr && detail::as_json(member).is_array() ? detail::as_json(member).size() : 0;
+    if (member == nullptr) return 0;
+    const auto& value = detail::as_json(member);
+    return value.is_array() ? value.size() : value.is_binary() ? value.get_binary().size() / sizeof(float) : 0;
 }
 
 bool object_reader::boolean(std::string_view key) {
@@ -283,6 +298,12 @@ std::vector<float> object_reader::reals(std::string_view key) {
     std::vector<float> values;
     if (const void* member = take(key)) {
         const auto& array = detail::as_json(member);
+        if (array.is_binary()) {
+            static_assert(std::endian::native == std::endian::little, "floats are read as they lie in memory");
+            values.resize(array.get_binary().size() / sizeof(float));
+            if (!values.empty()) std::memcpy(values.data(), array.get_binary().data(), values.size() * sizeof(float));
+            return values;
+        }
         if (!array.is_array()) detail::unfit(place(key), "an array", array);
         values.reserve(array.size());
         // the place is spelled out only for what does not fit: there may be millions
@@ -292,6 +313,18 @@ std::vector<float> object_reader::reals(std::string_view key) {
                                  : detail::to_real(element, place(key) + "/" + std::to_string(values.size())));
     }
     return values;
+}
+std::vector<std::byte> object_reader::bytes(std::string_view key) {
+    const void* member = take(key);
+    if (member == nullptr) return {};
+    const auto& value = detail::as_json(member);
+    if (value.is_binary()) {
+        const auto all = std::as_bytes(std::span(value.get_binary().data(), value.get_binary().size()));
+        return {all.begin(), all.end()};
+    }
+    auto decoded = decode_base64(detail::to_text(value, place(key)));
+    if (!decoded) fail(errc::malformed_file, key, "base64 wanted");
+    return *std::move(decoded);
 }
 std::vector<std::string> object_reader::texts(std::string_view key) {
     std::vector<std::string> values;

@@ -1,10 +1,10 @@
 #pragma once
 
-#include "../core/shape.hpp"
-#include "base64.hpp"
+#include "../graph/layer_facts.hpp"
 #include "float16.hpp"
 #include "object_reader.hpp"
 #include "object_writer.hpp"
+#include "quantized_weights.hpp"
 #include "safetensors.hpp"
 
 #include <span>
@@ -14,7 +14,8 @@
 #include <vector>
 
 /// The weights of layers as a document gives them. Core ML specification, WeightParams, and what goes beyond it: a
-/// tensor in a safetensors file, and base64 of floats.
+/// tensor in a safetensors file, and base64 of floats. Quantized weights and floats of `.mlmodel` files are written
+/// as those of a network composed in code.
 namespace bespoke {
 
 /// Where a parameter array came from, and where it is written again.
@@ -78,11 +79,11 @@ private:
 };
 
 /// The weights of one parameter array as a document gives them, for the shape that the plan asks for. Without
-/// `to`, only compares how many there are.
-void read_weights(object_reader in, const std::string& place, const shape& dimensions, const safetensors* tensors,
-                  weight_source& source, float* to);
+/// `to`, only compares how many there are. `by_first_axis` as for `read_quantized`.
+void read_weights(object_reader in, const std::string& place, const shape& dimensions, bool by_first_axis,
+                  const safetensors* tensors, weight_source& source, float* to);
 /// How many numbers the document gives for each of these parameters.
-std::vector<extent> weight_lengths(object_reader& fields, std::span<const std::string_view> parameters,
+std::vector<extent> weight_lengths(object_reader& fields, std::span<const parameter_rule> parameters,
                                    const safetensors* tensors);
 
 }  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
@@ -119,12 +120,11 @@ struct weights_path {
 };
 
 inline std::vector<std::byte> read_bytes(object_reader& in, std::string_view key, std::size_t size) {
-    auto bytes = decode_base64(in.text(key));
-    if (!bytes) in.fail(errc::malformed_file, key, "base64 wanted");
-    if (bytes->size() % size != 0)
+    auto bytes = in.bytes(key);
+    if (bytes.size() % size != 0)
         in.fail(errc::malformed_file, key, "a multiple of " + std::to_string(size) + " bytes wanted, " +
-                                               std::to_string(bytes->size()) + " came");
-    return *std::move(bytes);
+                                               std::to_string(bytes.size()) + " came");
+    return bytes;
 }
 inline const tensor_entry& find_tensor(object_reader& in, const safetensors* tensors) {
     const std::string name = in.text("tensor");
@@ -189,8 +189,8 @@ void weights_writer::finish() {
     elements_.clear();
 }
 
-void read_weights(object_reader in, const std::string& place, const shape& dimensions, const safetensors* tensors,
-                  weight_source& source, float* to) {
+void read_weights(object_reader in, const std::string& place, const shape& dimensions, bool by_first_axis,
+                  const safetensors* tensors, weight_source& source, float* to) {
     const extent wanted = dimensions.size();
     const auto wrong_count = [&](extent came) {
         throw error(errc::shape_mismatch, place + ": " + std::to_string(wanted) +
@@ -204,11 +204,9 @@ void read_weights(object_reader in, const std::string& place, const shape& dimen
     source.updatable = in.boolean("isUpdatable");
     static constexpr std::string_view kinds[] = {"floatValue", "float16Value", "tensor", "bespoke",
                                                  "rawValue",   "int8RawValue"};
-    for (std::string_view quantized : {"rawValue", "int8RawValue", "quantization"})
-        if (in.has(quantized)) in.fail(errc::unsupported, quantized, "quantized weights are not supported");
     const std::string_view kind = in.one_of(kinds);
     if (kind == "floatValue") {
-        source.kind = weight_source::float_value;
+        if (!in.is_binary(kind)) source.kind = weight_source::float_value;
         check_count(in.length(kind));
         if (to == nullptr) return;
         const auto values = in.reals(kind);
@@ -239,6 +237,8 @@ void read_weights(object_reader in, const std::string& place, const shape& dimen
         if (to == nullptr) return;
         check_count(static_cast<std::size_t>(entry.dimensions.size()));
         to_floats(entry, to);
+    } else if (!kind.empty()) {
+        read_quantized(in, kind, dimensions, by_first_axis, to);
     } else {
         check_count(0);
     }
@@ -250,13 +250,16 @@ void read_weights(object_reader in, const std::string& place, const shape& dimen
                                              (std::isnan(to[i]) ? "NaN" : to[i] > 0 ? "Infinity" : "-Infinity"));
 }
 
-std::vector<extent> weight_lengths(object_reader& fields, std::span<const std::string_view> parameters,
+std::vector<extent> weight_lengths(object_reader& fields, std::span<const parameter_rule> parameters,
                                    const safetensors* tensors) {
     std::vector<extent> lengths;
-    for (std::string_view key : parameters) {
-        object_reader in = fields.object(key);
+    for (const parameter_rule& parameter : parameters) {
+        object_reader in = fields.object(parameter.name);
         std::size_t length = in.length("floatValue");
-        if (in.has("float16Value")) {
+        if (in.has("quantization")) {
+            const std::string_view kind = in.has("int8RawValue") ? "int8RawValue" : "rawValue";
+            length = static_cast<std::size_t>(quantized_length(in, kind));
+        } else if (in.has("float16Value")) {
             length = detail::read_bytes(in, "float16Value", 2).size() / 2;
         } else if (in.has("bespoke")) {
             object_reader inner = in.object("bespoke");

@@ -19,15 +19,20 @@ public:
     /// engine's use of them.
     template <class Network>
     void attach(const Network& network) {
-        network.each(0, [&](const auto& part, std::size_t step) { attach_part(part, step); });
+        network.each(0, [&]<class Part>(Part&& part, std::size_t step) {
+            static_assert(std::is_lvalue_reference_v<Part>, "the engine would keep the address of a temporary");
+            attach_part(part, step);
+        });
     }
     template <class Part>
     void attach_part(const Part& part, std::size_t step) {
         if constexpr (!layer<Part>)
-            part.attach(*this, step);  // a layer behind a virtual call
+            part.attach(*this, step);  // a layer that was chosen at run time
         else if constexpr (!control_layer<Part>)
-            attached_[step] = {&part, &measure_layer<T, Part>, &prepare_layer<T, Part>, &finish_layer<T, Part>,
-                               layer_joins<T, Part>()};
+            attach_layer(&part, functions_of<T, Part>::value, step);
+    }
+    void attach_layer(const void* layer, const layer_functions<T>& functions, std::size_t step) {
+        attached_[step] = {layer, &functions};
     }
 
     /// Asks every layer for its working memory.
@@ -53,11 +58,11 @@ public:
             this->end_forward(step);
             return result;
         } else if constexpr (std::is_same_v<Step, std::size_t>) {
-            forward_layer<T>(*this, layer, step);
+            forward_layer<T>(*this, functions_of<T, L>::value, &layer, step);
         } else if constexpr (unrolled<T, L, Step>::fits()) {
             unrolled<T, L, Step>::forward(*this, layer);
         } else {
-            forward_layer<T>(*this, layer, Step::value);
+            forward_layer<T>(*this, functions_of<T, L>::value, &layer, Step::value);
         }
         return flow::on;
     }
@@ -69,17 +74,11 @@ public:
             this->begin_backward(step);
             layer.backward(*this, step);
         } else {
-            backward_layer<T>(*this, layer, step);
+            backward_layer<T>(*this, gradients_of<T, L>::value, &layer, step);
         }
     }
 
 private:
-    struct attached_layer {
-        const void* layer;
-        std::size_t step;
-        void (*measure)(engine_state<T>&, const void*, std::size_t);
-        void (*prepare)(engine_state<T>&, const void*, std::size_t);
-    };
     using engine_state<T>::attached_;
 };
 
@@ -87,8 +86,22 @@ template <class T>
 void engine<T>::measure() {
     if (this->is_measured()) return;
     this->begin_measure();
-    for (std::size_t step = 0; step < attached_.size(); ++step)
-        if (attached_[step].layer != nullptr) attached_[step].measure(*this, attached_[step].layer, step);
+    const extent threads = this->threads() != nullptr ? static_cast<extent>(this->threads()->size()) : 1;
+    for (std::size_t step = 0; step < attached_.size(); ++step) {
+        const auto& [layer, functions] = attached_[step];
+        if (layer == nullptr) continue;
+        working_memory wanted;
+        if (functions->measure != nullptr)
+            wanted = functions->measure(layer, this->input_shapes(step), this->how(), this->chunk(), threads);
+        const std::size_t end = this->plan().tail_of(step);
+        if (functions->measure_rows != nullptr && this->plan().steps[end].streams) {
+            const extent columns = this->plan().blobs[this->plan().outputs_of(end)[0]].dimensions.from_end(1);
+            wanted.scratch = std::max(wanted.scratch,
+                                      functions->measure_rows(layer, this->input_shapes(step), columns, threads));
+        }
+        if (wanted.lowered) this->add_lowered();
+        this->add_work(step, wanted.prepared, wanted.scratch);
+    }
     this->end_measure();
 }
 
@@ -117,7 +130,8 @@ void engine<T>::prepare() {
 
 template <class T>
 void engine<T>::prepare(std::size_t step) {
-    if (attached_[step].layer != nullptr) attached_[step].prepare(*this, attached_[step].layer, step);
+    const auto& [layer, functions] = attached_[step];
+    if (layer != nullptr && functions->prepare != nullptr) functions->prepare(*this, layer, step);
 }
 
 }  // namespace bespoke

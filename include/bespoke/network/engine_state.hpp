@@ -1,5 +1,6 @@
 #pragma once
 
+#include "../graph/fusion.hpp"
 #include "../kernels/map.hpp"
 #include "memory.hpp"
 
@@ -10,6 +11,32 @@ enum class pass {
     all,        ///< prediction
     frozen,     ///< what no trained parameter has an influence on
     trainable,  ///< the rest, recorded for the backward pass
+};
+
+template <class T>
+class engine_state;
+
+/// What a layer asks for besides its blobs and parameters, in elements.
+struct working_memory {
+    extent prepared = 0, scratch = 0;
+    bool lowered = false;  ///< it multiplies in low precision
+};
+
+/// What a layer type does in a forward pass, as layer_runner.hpp has it. A layer comes as `const void*`. Null: nothing
+/// is to be done; without `map` and `forward` the output is a copy of the input.
+template <class T>
+struct layer_functions {
+    working_memory (*measure)(const void* layer, std::span<const shape> xs, const arithmetic& how, extent chunk,
+                              extent threads) = nullptr;
+    void (*prepare)(engine_state<T>& e, const void* layer, std::size_t step) = nullptr;
+    void (*map)(const void* layer, extent size, const T* x, T* y) noexcept = nullptr;  ///< of an element-wise layer
+    void (*forward)(engine_state<T>& e, const void* layer, std::size_t step, workspace<T>& w) = nullptr;
+    void (*finish)(const void* layer, const output_block<T>& block, const finishing<T>& with) noexcept = nullptr;
+    bool (*joins)(const void* layer, channel_map<T>& map, const finishing<T>& with) noexcept = nullptr;
+    // Of layers that give rows and of those that take them, see core/rows.hpp.
+    extent (*measure_rows)(const void* layer, std::span<const shape> xs, extent columns, extent threads) = nullptr;
+    row_product<T> (*multiply)(const engine_state<T>& e, const void* layer, std::size_t step,
+                               extent index) noexcept = nullptr;
 };
 
 /// What a running network knows besides its memory: which steps a pass runs, which examples, and what happened on the
@@ -136,7 +163,13 @@ public:
     }
     /// Lets the steps of the epilogue finish a block.
     void finish(std::size_t head, const output_block<T>& block) const noexcept {
-        for (std::size_t s = next(head); s != none; s = next(s)) attached_[s].finish(*this, attached_[s].layer, s, block);
+        for (std::size_t s = next(head); s != none && !plan().steps[s].streams; s = next(s)) finish_step(s, block);
+    }
+    /// Whether the step gives its rows to the last one of its epilogue.
+    bool streams(std::size_t head) const { return tail(head) != head && plan().steps[tail(head)].streams; }
+    /// What the step `tail` makes of them.
+    row_product<T> multiply(std::size_t tail, extent index) const noexcept {
+        return attached_[tail].functions->multiply(*this, attached_[tail].layer, tail, index);
     }
 
     /// The last step of the epilogue that `map` has room for, to which it is added with all before it; `head` where there
@@ -144,12 +177,22 @@ public:
     std::size_t gather(std::size_t head, channel_map<T>& map) const noexcept {
         for (std::size_t s = next(head); s != none; s = next(s)) {
             const attached_layer& at = attached_[s];
-            if (at.joins == nullptr || !at.joins(*this, at.layer, s, map)) break;
+            finishing<T> with{&plan().blobs[plan().outputs_of(s)[0]].dimensions};
+            with.prepared = this->prepared(s);
+            if (at.functions->joins == nullptr || !at.functions->joins(at.layer, map, with)) break;
             head = s;
         }
         return head;
     }
 
+    /// How a layer is called: for the examples [first, last), one after the other; -1 is all of them together.
+    struct calls {
+        extent first, last;
+    };
+    calls calls_of(std::size_t step, bool batched, bool variadic) const {
+        if (batched && (variadic || !spreads(step))) return {-1, 0};
+        return {0, step_examples(step)};
+    }
     /// The blobs of a step as a layer sees them, valid until the next question.
     struct views {
         std::span<const dynamic_view<const T>> xs, ys, dys;
@@ -159,21 +202,20 @@ public:
     views look_forward(std::size_t step, extent example);
     views look_backward(std::size_t step, extent example);
     std::vector<shape> input_shapes(std::size_t step) const;
+    /// One blob of a step that has so many `examples` in the window.
+    template <class U>
+    dynamic_view<U> look(std::size_t blob, bool gradient, extent examples, extent example) const;
 
 protected:
-    /// A layer and what layer_runner.hpp has for its type.
     struct attached_layer {
         const void* layer = nullptr;  ///< null: a control layer
-        void (*measure)(engine_state&, const void* layer, std::size_t step) = nullptr;
-        void (*prepare)(engine_state&, const void* layer, std::size_t step) = nullptr;
-        void (*finish)(const engine_state&, const void* layer, std::size_t step,
-                       const output_block<T>& block) noexcept = nullptr;
-        bool (*joins)(const engine_state&, const void* layer, std::size_t step,
-                      channel_map<T>& map) noexcept = nullptr;  ///< null: never
+        const layer_functions<T>* functions = nullptr;
     };
     std::vector<attached_layer> attached_;  ///< for each step
 
 private:
+    void finish_step(std::size_t step, const output_block<T>& block) const noexcept;
+
     T scalar(std::size_t blob, extent example) const {
         return this->window_value(blob)[plan().blobs[blob].per_example ? example - first_ : 0];
     }
@@ -260,6 +302,29 @@ extent engine_state<T>::step_examples(std::size_t step) const {
 }
 
 template <class T>
+void engine_state<T>::finish_step(std::size_t step, const output_block<T>& block) const noexcept {
+    const attached_layer& attached = attached_[step];
+    if (attached.functions->map != nullptr) {
+        for (extent i = 0; i < block.rows; ++i) {
+            T* const row = block.data + i * block.stride;
+            attached.functions->map(attached.layer, block.columns, row, row);
+        }
+        return;
+    }
+    const blob_facts& y = plan().blobs[plan().outputs_of(step)[0]];
+    finishing<T> with{&y.dimensions, block.offset};
+    if (block.offset < 0) with.offset = block.data - this->window_value(plan().outputs_of(tail(step))[0]);
+    const std::size_t finished = finished_blob(plan(), step);
+    for (std::size_t blob : plan().inputs_of(step))
+        if (blob != finished) {
+            with.other = this->window_value(blob);
+            with.other_dimensions = &plan().blobs[blob].dimensions;
+        }
+    with.prepared = this->prepared(step);
+    attached.functions->finish(attached.layer, block, with);
+}
+
+template <class T>
 bool engine_state<T>::wants_backward(std::size_t step) const {
     for (std::size_t blob : plan().outputs_of(step))
         if (this->gradient(blob) != nullptr) return true;
@@ -272,16 +337,18 @@ std::span<const dynamic_view<U>> engine_state<T>::look(std::vector<dynamic_view<
                                                        std::span<const std::size_t> blobs,
                                                        bool gradients, extent examples, extent example) const {
     list.resize(blobs.size());
-    for (std::size_t i = 0; i < blobs.size(); ++i) {
-        const blob_facts& facts = plan().blobs[blobs[i]];
-        const extent size = facts.dimensions.size(), stride = facts.per_example || examples == 1 ? size : 0;
-        T* const data = gradients ? this->window_gradient(blobs[i]) : this->window_value(blobs[i]);
-        if (example < 0)
-            list[i] = {data, facts.dimensions, examples, stride};
-        else
-            list[i] = {data == nullptr ? data : data + example * stride, facts.dimensions, 1, size};
-    }
+    for (std::size_t i = 0; i < blobs.size(); ++i) list[i] = look<U>(blobs[i], gradients, examples, example);
     return list;
+}
+
+template <class T>
+template <class U>
+dynamic_view<U> engine_state<T>::look(std::size_t blob, bool gradient, extent examples, extent example) const {
+    const blob_facts& facts = plan().blobs[blob];
+    const extent size = facts.dimensions.size(), stride = facts.per_example || examples == 1 ? size : 0;
+    T* const data = gradient ? this->window_gradient(blob) : this->window_value(blob);
+    if (example < 0) return {data, facts.dimensions, examples, stride};
+    return {data == nullptr ? data : data + example * stride, facts.dimensions, 1, size};
 }
 
 template <class T>

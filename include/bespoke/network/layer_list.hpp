@@ -10,31 +10,100 @@
 
 namespace bespoke {
 
-/// Says which layer type hides behind an `any_node`, without run-time type information.
-template <class L>
-inline constexpr char layer_type_tag = 0;
+class any_node;
 
-/// A layer that was chosen at run time: the same layer type behind virtual calls, one a step.
+/// What a layer for control flow does, where it comes as `const void*`.
+struct control_operations {
+    bool (*can_stop)(const void* layer);
+    void (*plan)(const void* layer, planner& p, std::size_t step);
+    flow (*forward)(const void* layer, engine<float>& e, std::size_t step);
+    void (*backward)(const void* layer, engine<float>& e, std::size_t step);
+    /// Calls `visit` with each of the nodes directly inside it.
+    void (*each)(const void* layer, std::size_t step,
+                 void (*visit)(void* context, const any_node& node, std::size_t step), void* context);
+};
+
+/// A layer type that was chosen at run time: what there is to know of it, and its functions. The address of this table
+/// says which type it is.
+struct layer_operations {
+    const layer_facts* facts = nullptr;
+    void* (*make)(const void* from) = nullptr;  ///< a copy of `from`; null: one with defaults
+    void (*destroy)(void* layer) = nullptr;
+    const control_operations* control = nullptr;
+    // Null for a layer for control flow:
+    layer_answers (*ask)(const void* layer, std::span<const shape> inputs) = nullptr;
+    const layer_functions<float>* functions = nullptr;
+    const layer_gradients<float>* gradients = nullptr;
+};
+
+/// A layer that was chosen at run time, and its place in a network.
 class any_node {
 public:
     std::string name;
     std::vector<std::string> inputs, outputs;
     bool updatable = false;
 
-    virtual ~any_node() = default;
-    virtual const void* type() const = 0;
-    virtual bool can_stop() const = 0;
-    virtual std::size_t step_count() const = 0;
-    virtual void plan(planner& p) const = 0;
-    virtual flow forward(engine<float>& e, std::size_t step) const = 0;
-    virtual void backward(engine<float>& e, std::size_t step) const = 0;
-    virtual void attach(engine<float>& e, std::size_t step) const = 0;
-    /// Appends this node and those inside it, in the order of the plan's steps.
-    virtual void flatten(std::vector<const any_node*>& into) const = 0;
+    /// With a copy of the layer `from`, of the type that `operations` says; null: one with defaults.
+    explicit any_node(const layer_operations& operations, const void* from = nullptr)
+        : operations_(&operations), layer_(operations.make(from)) {}
+    any_node(const any_node&) = delete;
+    any_node& operator=(const any_node&) = delete;
+    ~any_node() { operations_->destroy(layer_); }
 
+    const layer_operations* type() const { return operations_; }
+    const void* erased() const { return layer_; }
+    void* erased() { return layer_; }
     /// The layer, if it is an L.
     template <class L>
     const L* as() const;
+
+    bool can_stop() const { return control() != nullptr && control()->can_stop(layer_); }
+    std::size_t step_count() const {
+        std::size_t count = 1;
+        inside(0, [&](const any_node& node, std::size_t) { count += node.step_count(); });
+        return count;
+    }
+    void plan(planner& p) const {
+        const std::vector<std::string_view> in(inputs.begin(), inputs.end()), out(outputs.begin(), outputs.end());
+        const std::size_t step = p.begin(*operations_->facts, name, in, out);
+        if (step == planner::npos) return;
+        if (control() == nullptr)
+            return p.end(step, *operations_->facts, operations_->ask(layer_, p.input_shapes(step)), out, updatable);
+        control()->plan(layer_, p, step);
+        p.end_control(step);
+    }
+    flow forward(engine<float>& e, std::size_t step) const {
+        if (control() != nullptr) return control()->forward(layer_, e, step);
+        forward_layer<float>(e, *operations_->functions, layer_, step);
+        return flow::on;
+    }
+    void backward(engine<float>& e, std::size_t step) const {
+        if (control() != nullptr) return control()->backward(layer_, e, step);
+        backward_layer<float>(e, *operations_->gradients, layer_, step);
+    }
+    void attach(engine<float>& e, std::size_t step) const {
+        if (control() == nullptr) return e.attach_layer(layer_, *operations_->functions, step);
+        inside(step, [&](const any_node& node, std::size_t s) { node.attach(e, s); });
+    }
+    /// Appends this node and those inside it, in the order of the plan's steps.
+    void flatten(std::vector<const any_node*>& into) const {
+        into.push_back(this);
+        inside(0, [&](const any_node& node, std::size_t) { node.flatten(into); });
+    }
+
+private:
+    const control_operations* control() const { return operations_->control; }
+    template <class Visit>
+    void inside(std::size_t step, Visit&& visit) const {
+        if (control() == nullptr) return;
+        const auto call = [](void* context, const any_node& node, std::size_t s) {
+            (*static_cast<std::remove_reference_t<Visit>*>(context))(node, s);
+        };
+        control()->each(layer_, step, call, &visit);
+    }
+
+    const layer_operations* operations_;
+    void* layer_;
 };
 
 /// Layers one after the other, chosen at run time. The nodes are shared and never change.
@@ -92,49 +161,75 @@ public:
     friend bool operator==(const layer_list&, const layer_list&) = default;
 };
 
-/// The one implementation of `any_node`.
+namespace detail {
+
+template <class L>
+void* make_layer(const void* from) {
+    return from == nullptr ? new L{} : new L(*static_cast<const L*>(from));
+}
+template <class L>
+void destroy_layer(void* layer) {
+    delete static_cast<L*>(layer);
+}
+/// Most layers are numbers alone.
+inline void release_layer(void* layer) { ::operator delete(layer); }
+template <class L>
+inline constexpr bool is_released =
+    std::is_trivially_destructible_v<L> && alignof(L) <= __STDCPP_DEFAULT_NEW_ALIGNMENT__;
+
+template <class L>
+layer_answers ask_erased(const void* layer, std::span<const shape> inputs) {
+    return ask_layer(*static_cast<const L*>(layer), inputs);
+}
+
+template <control_layer L>
+inline constexpr control_operations control_operations_of{
+    [](const void* layer) { return bespoke::can_stop(*static_cast<const L*>(layer)); },
+    [](const void* layer, planner& p, std::size_t step) { static_cast<const L*>(layer)->plan(p, step); },
+    [](const void* layer, engine<float>& e, std::size_t step) {
+        return e.forward(*static_cast<const L*>(layer), step);
+    },
+    [](const void* layer, engine<float>& e, std::size_t step) { e.backward(*static_cast<const L*>(layer), step); },
+    [](const void* layer, std::size_t first, void (*visit)(void*, const any_node&, std::size_t), void* context) {
+        static_cast<const L*>(layer)->each(first, [&]<class Part>(const Part& part, std::size_t step) {
+            if constexpr (std::is_same_v<any_node, Part>) visit(context, part, step);
+        });
+    }};
+
 template <layer L>
-class node_of final : public any_node {
-public:
-    L layer;
+constexpr layer_operations list_operations() {
+    layer_operations o{.facts = &facts_of<L>, .make = &make_layer<L>};
+    if constexpr (is_released<L>)
+        o.destroy = &release_layer;
+    else
+        o.destroy = &destroy_layer<L>;
+    if constexpr (control_layer<L>) {
+        o.control = &control_operations_of<L>;
+    } else {
+        o.ask = &ask_erased<L>;
+        o.functions = &functions_of<float, L>::value;
+        o.gradients = &gradients_of<float, L>::value;
+    }
+    return o;
+}
 
-    explicit node_of(L value) : layer(std::move(value)) {}
+}  // namespace detail
 
-    const void* type() const override { return &layer_type_tag<L>; }
-    bool can_stop() const override { return bespoke::can_stop(layer); }
-    std::size_t step_count() const override {
-        std::size_t count = 1;
-        if constexpr (control_layer<L>)
-            layer.each(0, [&]<class Part>(const Part& part, std::size_t) {
-                if constexpr (std::is_base_of_v<any_node, Part>) count += part.step_count();
-            });
-        return count;
-    }
-    void plan(planner& p) const override {
-        const std::vector<std::string_view> in(inputs.begin(), inputs.end()), out(outputs.begin(), outputs.end());
-        p.add(layer, name, in, out, updatable);
-    }
-    flow forward(engine<float>& e, std::size_t step) const override { return e.forward(layer, step); }
-    void backward(engine<float>& e, std::size_t step) const override { e.backward(layer, step); }
-    void attach(engine<float>& e, std::size_t step) const override {
-        e.attach_part(layer, step);
-        inner(step, [&](const any_node& node, std::size_t s) { node.attach(e, s); });
-    }
-    void flatten(std::vector<const any_node*>& into) const override {
-        into.push_back(this);
-        inner(0, [&](const any_node& node, std::size_t) { node.flatten(into); });
-    }
-
-private:
-    template <class Visit>
-    void inner(std::size_t step, const Visit& visit) const {
-        if constexpr (control_layer<L>) layer.each(step, visit);
-    }
-};
+template <layer L>
+inline constexpr layer_operations operations_of = detail::list_operations<L>();
 
 template <class L>
 const L* any_node::as() const {
-    return type() == &layer_type_tag<L> ? &static_cast<const node_of<L>*>(this)->layer : nullptr;
+    return operations_ == &operations_of<L> ? static_cast<const L*>(layer_) : nullptr;
 }
+
+/// A node whose layer is known to be an L.
+template <layer L>
+class node_of : public any_node {
+public:
+    explicit node_of(const L& value) : any_node(operations_of<L>, &value), layer(*static_cast<L*>(erased())) {}
+
+    L& layer;
+};
 
 }  // namespace bespoke

@@ -1,19 +1,29 @@
 #pragma once
 
-#include "../graph/fusion.hpp"
 #include "engine_state.hpp"
 
-// One layer over the memory of an engine, with extents that are known at run time. Everything that is compiled once a
-// layer type stands here, as functions: an explicit instantiation of a class would have it instantiated wherever a
-// network is composed.
+// One layer over the memory of an engine, with extents that are known at run time. What is compiled once a layer type
+// are the functions in two tables, `functions_of` and `gradients_of`; the rest is compiled once an element type.
 
 namespace bespoke {
+
+/// What a layer type does in a backward pass. A layer comes as `const void*`.
+template <class T>
+struct layer_gradients {
+    void (*map_backward)(const void* layer, extent size, const T* x, const T* y, const T* dy, T* dx) noexcept = nullptr;
+    void (*map_slope)(const void* layer, extent size, const T* x, const T* y, T* d) noexcept = nullptr;
+    void (*backward)(engine_state<T>& e, const void* layer, std::size_t step, workspace<T>& w) = nullptr;
+};
+
 namespace detail {
 
-/// The layer that runs at `step`.
+// --- once a layer type: a layer that comes as `const void*` is an L ---------------------------------------
+
+/// The layer that runs at `step`. Only one in terms of another need have an input.
 template <layer L, class T>
-decltype(auto) performer_at([[maybe_unused]] const engine_state<T>& e, const L& given,
+decltype(auto) performer_at([[maybe_unused]] const engine_state<T>& e, const void* erased,
                             [[maybe_unused]] std::size_t step) {
+    const L& given = *static_cast<const L*>(erased);
     if constexpr (rephrased_layer<L>)
         return given.equivalent(e.plan().blobs[e.plan().inputs_of(step)[0]].dimensions);
     else
@@ -23,8 +33,8 @@ decltype(auto) performer_at([[maybe_unused]] const engine_state<T>& e, const L& 
 template <layer L, class T>
 parameters_t<L, dynamic_view<const T>> parameter_views(const engine_state<T>& e, std::size_t step) {
     parameters_t<L, dynamic_view<const T>> views;
-    for (std::size_t i = 0; i < parameter_count<L>; ++i)
-        if constexpr (parametric_layer<L>)
+    if constexpr (parametric_layer<L>)
+        for (std::size_t i = 0; i < parameter_count<L>; ++i)
             views.*(parameter_fields_of<L, dynamic_view<const T>>[i].member) =
                 e.parameter_view(e.plan().steps[step].first_parameter + i);
     return views;
@@ -32,22 +42,187 @@ parameters_t<L, dynamic_view<const T>> parameter_views(const engine_state<T>& e,
 template <layer L, class T>
 parameters_t<L, dynamic_view<T>> parameter_gradient_views(const engine_state<T>& e, std::size_t step) {
     parameters_t<L, dynamic_view<T>> views;
-    for (std::size_t i = 0; i < parameter_count<L>; ++i)
-        if constexpr (parametric_layer<L>)
+    if constexpr (parametric_layer<L>)
+        for (std::size_t i = 0; i < parameter_count<L>; ++i)
             views.*(parameter_fields_of<L, dynamic_view<T>>[i].member) =
                 e.parameter_gradient_view(e.plan().steps[step].first_parameter + i);
     return views;
 }
 
-/// Calls `body(example)`: once with -1 for all examples together, or for one after the other.
-template <layer L, class T, class Body>
-void each_call(const engine_state<T>& e, std::size_t step, const Body& body) {
-    const bool together = is_batched<L> && (variadic_layer<performer_t<L>> || !e.spreads(step));
-    const extent end = together ? 0 : e.step_examples(step);
-    for (extent example = together ? -1 : 0; example < end; ++example) body(example);
+/// Asks the layer for its working memory.
+template <class T, layer L>
+working_memory measure_layer(const void* erased, std::span<const shape> xs, const arithmetic& how, extent chunk,
+                             extent threads) {
+    const auto& layer = performer(*static_cast<const L*>(erased), xs.empty() ? absent : xs[0]);
+    const auto ask = [&](const auto& x) {
+        working_memory wanted;
+        if constexpr (requires { layer.template precision<T>(x, how); })
+            wanted.lowered = layer.template precision<T>(x, how) != low_precision::none;
+        if constexpr (requires { layer.template prepared_size<T>(x, how); })
+            wanted.prepared = layer.template prepared_size<T>(x, how);
+        else if constexpr (requires { layer.template prepared_size<T>(x); })
+            wanted.prepared = layer.template prepared_size<T>(x);
+        if constexpr (requires { layer.template scratch_size<T>(x, chunk, threads); })
+            wanted.scratch = layer.template scratch_size<T>(x, chunk, threads);
+        return wanted;
+    };
+    if constexpr (variadic_layer<performer_t<L>>)
+        return ask(xs);
+    else
+        return ask(xs[0]);
 }
-/// Calls `body(x, y, size)` with the place of the first elements and their number, for a layer that takes elements one by
-/// one.
+template <class T, layer L>
+inline constexpr bool is_measured = [] {
+    using asked = std::conditional_t<variadic_layer<performer_t<L>>, std::span<const shape>, shape>;
+    return requires(const performer_t<L>& layer, const asked& x, const arithmetic& how) {
+        requires lowers_precision<performer_t<L>, T, asked> ||
+                     requires { layer.template prepared_size<T>(x, how); } ||
+                     requires { layer.template prepared_size<T>(x); } ||
+                     requires { layer.template scratch_size<T>(x, extent{}, extent{}); };
+    };
+}();
+
+/// Lets the layer bring its parameters into the order in which its kernel reads them.
+template <class T, layer L>
+void prepare_layer(engine_state<T>& e, const void* erased, std::size_t step) {
+    const auto& layer = performer_at<L>(e, erased, step);
+    if constexpr (requires(T* to) { layer.prepare(parameter_views<L>(e, step), to, e.how()); })
+        layer.prepare(parameter_views<L>(e, step), e.prepared(step), e.how());
+    else
+        layer.prepare(parameter_views<L>(e, step), e.prepared(step));
+}
+template <class T, layer L>
+inline constexpr bool is_prepared = requires(const performer_t<L>& layer,
+                                             const parameters_t<L, dynamic_view<const T>>& p, T* to,
+                                             const arithmetic& how) {
+    requires requires { layer.prepare(p, to, how); } || requires { layer.prepare(p, to); };
+};
+
+template <class T, layer L>
+void map_elements(const void* layer, extent size, const T* x, T* y) noexcept {
+    kernels::map(size, *static_cast<const L*>(layer), x, y);
+}
+template <class T, layer L>
+void map_elements_backward(const void* layer, extent size, const T* x, const T* y, const T* dy, T* dx) noexcept {
+    kernels::map_backward(size, *static_cast<const L*>(layer), x, y, dy, dx);
+}
+template <class T, layer L>
+void map_elements_slope(const void* layer, extent size, const T* x, const T* y, T* d) noexcept {
+    kernels::map_slope(size, *static_cast<const L*>(layer), x, y, d);
+}
+
+template <class T, layer L>
+void call_forward(engine_state<T>& e, const void* erased, std::size_t step, workspace<T>& w) {
+    constexpr bool variadic = variadic_layer<performer_t<L>>;
+    const auto& layer = performer_at<L>(e, erased, step);
+    const auto p = parameter_views<L>(e, step);
+    const auto calls = e.calls_of(step, is_batched<L>, variadic);
+    for (extent example = calls.first; example < calls.last; ++example) {
+        const auto v = e.look_forward(step, example);
+        if constexpr (variadic)
+            layer.forward(v.xs, v.outputs, p, w);
+        else
+            layer.forward(v.xs[0], v.outputs[0], p, w);
+    }
+}
+template <class T, layer L>
+void call_backward(engine_state<T>& e, const void* erased, std::size_t step, workspace<T>& w) {
+    constexpr bool variadic = variadic_layer<performer_t<L>>;
+    const auto& layer = performer_at<L>(e, erased, step);
+    const auto p = parameter_views<L>(e, step);
+    const auto dp = parameter_gradient_views<L>(e, step);
+    const auto calls = e.calls_of(step, is_batched<L>, variadic);
+    for (extent example = calls.first; example < calls.last; ++example) {
+        const auto v = e.look_backward(step, example);
+        if constexpr (variadic)
+            layer.backward(v.xs, v.ys, v.dys, v.dxs, p, dp, w);
+        else
+            layer.backward(v.xs[0], v.ys[0], v.dys[0], v.dxs[0], p, dp, w);
+    }
+}
+
+template <class T, layer L>
+void finish_layer(const void* erased, const output_block<T>& block, const finishing<T>& with) noexcept {
+    performer(*static_cast<const L*>(erased), *with.dimensions).finish(block, with);
+}
+
+template <class T, layer L>
+bool joins_map(const void* erased, channel_map<T>& map, const finishing<T>& with) noexcept {
+    return static_cast<const L*>(erased)->joins(map, with);
+}
+
+template <class T, layer L>
+extent measure_rows(const void* erased, std::span<const shape> xs, extent columns, extent threads) {
+    return static_cast<const L*>(erased)->template rows_scratch_size<T>(xs, columns, threads);
+}
+/// What the layer makes of the rows of matrix number `index` of its first input.
+template <class T, layer L>
+row_product<T> multiply_rows(const engine_state<T>& e, const void* erased, std::size_t step, extent index) noexcept {
+    const extent examples = e.step_examples(step);
+    return static_cast<const L*>(erased)->row_product_of(
+        e.template look<const T>(e.plan().inputs_of(step)[1], false, examples, -1),
+        e.template look<T>(e.plan().outputs_of(step)[0], false, examples, -1), index);
+}
+
+template <class T, layer L>
+constexpr layer_functions<T> list_functions() {
+    layer_functions<T> f;
+    if constexpr (elementwise_layer<L>) {
+        f.map = &map_elements<T, L>;
+    } else if constexpr (!same_elements_layer<L>) {
+        f.forward = &call_forward<T, L>;
+        if constexpr (requires(const performer_t<L>& l, std::span<const shape> xs) { l.finishes(xs); } ||
+                      requires(const L& l, std::span<const shape> xs) { l.finishes_rows(xs); })
+            f.finish = &finish_layer<T, L>;
+    }
+    if constexpr (requires(const L& l, channel_map<T>& map) { l.joins(map, finishing<T>{}); })
+        f.joins = &joins_map<T, L>;
+    if constexpr (requires(const L& l, std::span<const shape> xs) { l.gives_rows(xs); })
+        f.measure_rows = &measure_rows<T, L>;
+    if constexpr (requires(const L& l, std::span<const shape> xs) { l.takes_rows(xs); })
+        f.multiply = &multiply_rows<T, L>;
+    if constexpr (is_measured<T, L>) f.measure = &measure_layer<T, L>;
+    if constexpr (is_prepared<T, L>) f.prepare = &prepare_layer<T, L>;
+    return f;
+}
+template <class T, layer L>
+constexpr layer_gradients<T> list_gradients() {
+    layer_gradients<T> g;
+    if constexpr (is_differentiable<L>) {
+        if constexpr (elementwise_layer<L>) {
+            g.map_backward = &map_elements_backward<T, L>;
+            g.map_slope = &map_elements_slope<T, L>;
+        } else if constexpr (!same_elements_layer<L>) {
+            g.backward = &call_backward<T, L>;
+        }
+    }
+    return g;
+}
+
+}  // namespace detail
+
+// Not constexpr: where an explicit instantiation is declared, other files do not compile what is in the table.
+
+template <class T, layer L>
+struct functions_of {
+    static const layer_functions<T> value;
+};
+template <class T, layer L>
+constinit const layer_functions<T> functions_of<T, L>::value = detail::list_functions<T, L>();
+
+template <class T, layer L>
+struct gradients_of {
+    static const layer_gradients<T> value;
+};
+template <class T, layer L>
+constinit const layer_gradients<T> gradients_of<T, L>::value = detail::list_gradients<T, L>();
+
+// --- once an element type ---------------------------------------------------------------------------------
+
+namespace detail {
+
+/// Calls `body(x, y, size)` with the place of the first elements and their number, for a layer that takes elements one
+/// by one.
 template <class T, class Body>
 void each_run(const engine_state<T>& e, std::size_t step, const Body& body) {
     const extent size = e.plan().blobs[e.plan().outputs_of(step)[0]].dimensions.size();
@@ -69,134 +244,32 @@ struct chain_head {
         const auto& self = *static_cast<const chain_head*>(context);
         self.engine.finish(self.step, block);
     }
+    static row_product<T> multiply(const void* context, extent index) noexcept {
+        const auto& self = *static_cast<const chain_head*>(context);
+        return self.engine.multiply(self.engine.tail(self.step), index);
+    }
 };
 
-}  // namespace detail
-
-// Where a layer comes as `const void*`, it is an L.
-
-/// Asks the layer for its working memory.
-template <class T, layer L>
-void measure_layer(engine_state<T>& e, const void* erased, std::size_t step) {
-    const auto& layer = detail::performer_at(e, *static_cast<const L*>(erased), step);
-    const std::vector<shape> shapes = e.input_shapes(step);
-    constexpr bool many = variadic_layer<performer_t<L>>;
-    constexpr bool lowers = lowers_precision<performer_t<L>, T, std::conditional_t<many, std::span<const shape>, shape>>;
-    const auto ask = [&](const auto& x) {
-        extent prepared = 0, scratch = 0;
-        if constexpr (lowers)
-            if (layer.template precision<T>(x, e.how()) != low_precision::none) e.add_lowered();
-        if constexpr (requires { layer.template prepared_size<T>(x, e.how()); })
-            prepared = layer.template prepared_size<T>(x, e.how());
-        else if constexpr (requires { layer.template prepared_size<T>(x); })
-            prepared = layer.template prepared_size<T>(x);
-        if constexpr (requires { layer.template scratch_size<T>(x, extent{}, extent{}); })
-            scratch = layer.template scratch_size<T>(x, e.chunk(),
-                                                     e.threads() ? static_cast<extent>(e.threads()->size()) : 1);
-        e.add_work(step, prepared, scratch);
-    };
-    if constexpr (many)
-        ask(std::span<const shape>(shapes));
-    else
-        ask(shapes[0]);
-}
-
-/// Lets the layer bring its parameters into the order in which its kernel reads them.
-template <class T, layer L>
-void prepare_layer(engine_state<T>& e, const void* erased, std::size_t step) {
-    const auto& layer = detail::performer_at(e, *static_cast<const L*>(erased), step);
-    if constexpr (requires(T* to) { layer.prepare(detail::parameter_views<L>(e, step), to, e.how()); })
-        layer.prepare(detail::parameter_views<L>(e, step), e.prepared(step), e.how());
-    else if constexpr (requires(T* to) { layer.prepare(detail::parameter_views<L>(e, step), to); })
-        layer.prepare(detail::parameter_views<L>(e, step), e.prepared(step));
-}
-
-/// Runs the layer, and the epilogue that begins with it.
-template <class T, layer L>
-void forward_layer(engine_state<T>& e, const L& given, std::size_t step) {
-    if (!e.runs(step) || e.is_finished(step)) return;
-    const auto& layer = detail::performer_at(e, given, step);
-    e.begin_forward(step);
+/// The values of an element-wise layer, or of one that only moves on what it is given.
+template <class T>
+void forward_elements(engine_state<T>& e, const layer_functions<T>& f, const void* layer, std::size_t step) {
     const bool goes_on = e.tail(step) != step;
-    if constexpr (elementwise_layer<L>) {
-        const T* x = e.window_value(e.plan().inputs_of(step)[0]);
-        T* y = e.window_value(e.plan().outputs_of(e.tail(step))[0]);
-        detail::each_run(e, step, [&](extent in, extent out, extent size) {
-            // As much as stays in a cache of the first level.
-            for (extent done = 0; done < size; done += 2048) {
-                const extent some = std::min<extent>(size - done, 2048);
-                kernels::map(some, layer, x + in + done, y + out + done);
-                if (goes_on) e.finish(step, {y + out + done, 1, some, some});
-            }
-        });
-    } else if constexpr (same_elements_layer<L>) {
-        const T* x = e.window_value(e.plan().inputs_of(step)[0]);
-        T* y = e.window_value(e.plan().outputs_of(step)[0]);
-        detail::each_run(e, step, [&](extent in, extent out, extent size) { kernels::copy(size, x + in, y + out); });
-    } else {
-        const auto p = detail::parameter_views<L>(e, step);
-        workspace<T> w = e.work(step);
-        const detail::chain_head<T> head{e, step};
-        epilogue<T> after{&head.run, &head};
-        channel_map<T> map;
-        const detail::chain_head<T> behind{e, goes_on ? e.gather(step, map) : step};
-        const epilogue<T> rest{&behind.run, &behind};
-        if (behind.step != step) after.map = &map;
-        if (behind.step != step && behind.step != e.tail(step)) after.rest = &rest;
-        if (goes_on) w.after = &after;
-        w.exact = !e.predicts();
-        detail::each_call<L>(e, step, [&](extent example) {
-            const auto v = e.look_forward(step, example);
-            if constexpr (variadic_layer<performer_t<L>>)
-                layer.forward(v.xs, v.outputs, p, w);
-            else
-                layer.forward(v.xs[0], v.outputs[0], p, w);
-        });
-    }
-    e.end_forward(step);
+    const T* x = e.window_value(e.plan().inputs_of(step)[0]);
+    T* y = e.window_value(e.plan().outputs_of(e.tail(step))[0]);
+    each_run(e, step, [&](extent in, extent out, extent size) {
+        if (f.map == nullptr) return kernels::copy(size, x + in, y + out);
+        // As much as stays in a cache of the first level.
+        for (extent done = 0; done < size; done += 2048) {
+            const extent some = std::min<extent>(size - done, 2048);
+            f.map(layer, some, x + in + done, y + out + done);
+            if (goes_on) e.finish(step, {y + out + done, 1, some, some});
+        }
+    });
 }
 
-/// Does the layer's part of an epilogue.
-template <class T, layer L>
-void finish_layer(const engine_state<T>& e, const void* erased, std::size_t step,
-                  const output_block<T>& block) noexcept {
-    const L& layer = *static_cast<const L*>(erased);
-    if constexpr (elementwise_layer<L>) {
-        for (extent i = 0; i < block.rows; ++i)
-            kernels::map(block.columns, layer, block.data + i * block.stride, block.data + i * block.stride);
-    } else if constexpr (requires { layer.finish(block, finishing<T>{}); }) {
-        const blob_facts& y = e.plan().blobs[e.plan().outputs_of(step)[0]];
-        finishing<T> f{&y.dimensions, block.data - e.window_value(e.plan().outputs_of(e.tail(step))[0])};
-        const std::size_t finished = finished_blob(e.plan(), step);
-        for (std::size_t blob : e.plan().inputs_of(step))
-            if (blob != finished) {
-                f.other = e.window_value(blob);
-                f.other_size = e.plan().blobs[blob].dimensions.size();
-            }
-        f.prepared = e.prepared(step);
-        layer.finish(block, f);
-    }
-}
-
-/// How the layer joins a channel_map, see concepts.hpp; null: it never does.
-template <class T, layer L>
-constexpr auto layer_joins() {
-    bool (*result)(const engine_state<T>&, const void*, std::size_t, channel_map<T>&) noexcept = nullptr;
-    if constexpr (requires(const L& layer, channel_map<T>& map) { layer.joins(map, finishing<T>{}); })
-        result = [](const engine_state<T>& e, const void* erased, std::size_t step, channel_map<T>& map) noexcept {
-            finishing<T> f{&e.plan().blobs[e.plan().outputs_of(step)[0]].dimensions};
-            f.prepared = e.prepared(step);
-            return static_cast<const L*>(erased)->joins(map, f);
-        };
-    return result;
-}
-
-namespace detail {
-
-/// The gradient of an element-wise layer, or of one that only moves on what it is given. It is added, or written over
-/// that of the output where the plan has them in one place.
-template <class T, layer L>
-void backward_elements(engine_state<T>& e, [[maybe_unused]] const L& layer, std::size_t step) {
+/// Its gradient. It is added, or written over that of the output where the plan has them in one place.
+template <class T>
+void backward_elements(engine_state<T>& e, const layer_gradients<T>& g, const void* layer, std::size_t step) {
     const std::size_t in = e.plan().inputs_of(step)[0], out = e.plan().outputs_of(step)[0];
     const T *x = e.window_value(in), *y = e.window_value(out), *dy = e.window_gradient(out);
     T* dx = e.window_gradient(in);
@@ -205,41 +278,52 @@ void backward_elements(engine_state<T>& e, [[maybe_unused]] const L& layer, std:
     if (x == nullptr) x = dy;
     if (y == nullptr) y = dy;
     each_run(e, step, [&](extent at_x, extent at_y, extent size) {
-        if constexpr (elementwise_layer<L>) {
-            if (dx == dy)
-                kernels::map_slope(size, layer, x + at_x, y + at_y, dx + at_x);
-            else
-                kernels::map_backward(size, layer, x + at_x, y + at_y, dy + at_y, dx + at_x);
-        } else if (dx != dy) {
+        if (g.map_slope != nullptr && dx == dy)
+            g.map_slope(layer, size, x + at_x, y + at_y, dx + at_x);
+        else if (g.map_backward != nullptr)
+            g.map_backward(layer, size, x + at_x, y + at_y, dy + at_y, dx + at_x);
+        else if (dx != dy)
             kernels::accumulate(size, dy + at_y, dx + at_x);
-        }
     });
 }
 
 }  // namespace detail
 
-template <class T, layer L>
-void backward_layer(engine_state<T>& e, const L& given, std::size_t step) {
+/// Runs the layer, and the epilogue that begins with it.
+template <class T>
+void forward_layer(engine_state<T>& e, const layer_functions<T>& f, const void* layer, std::size_t step) {
+    if (!e.runs(step) || e.is_finished(step)) return;
+    e.begin_forward(step);
+    if (f.forward == nullptr) {
+        detail::forward_elements(e, f, layer, step);
+    } else {
+        workspace<T> w = e.work(step);
+        const detail::chain_head<T> head{e, step};
+        epilogue<T> after{&head.run, &head};
+        channel_map<T> map;
+        const detail::chain_head<T> behind{e, e.gather(step, map)};
+        const epilogue<T> rest{&behind.run, &behind};
+        if (behind.step != step) after.map = &map;
+        if (behind.step != step && behind.step != e.tail(step)) after.rest = &rest;
+        const row_products<T> then{&head.multiply, &head};
+        if (e.tail(step) != step) w.after = &after;
+        if (e.streams(step)) w.then = &then;
+        w.exact = !e.predicts();
+        f.forward(e, layer, step, w);
+    }
+    e.end_forward(step);
+}
+
+template <class T>
+void backward_layer(engine_state<T>& e, const layer_gradients<T>& g, const void* layer, std::size_t step) {
     if (!e.runs(step)) return;
-    [[maybe_unused]] const auto& layer = detail::performer_at(e, given, step);
     e.begin_backward(step);
-    if constexpr (is_differentiable<L> && (elementwise_layer<L> || same_elements_layer<L>)) {
-        detail::backward_elements(e, given, step);
-    } else if (is_differentiable<L> && gives_same_elements(given)) {
-        detail::backward_elements(e, given, step);
-    } else if constexpr (is_differentiable<L>) {
-        if (e.wants_backward(step)) {
-            const auto p = detail::parameter_views<L>(e, step);
-            const auto dp = detail::parameter_gradient_views<L>(e, step);
-            workspace<T> w = e.work(step);
-            detail::each_call<L>(e, step, [&](extent example) {
-                const auto v = e.look_backward(step, example);
-                if constexpr (variadic_layer<performer_t<L>>)
-                    layer.backward(v.xs, v.ys, v.dys, v.dxs, p, dp, w);
-                else
-                    layer.backward(v.xs[0], v.ys[0], v.dys[0], v.dxs[0], p, dp, w);
-            });
-        }
+    const step_facts& facts = e.plan().steps[step];
+    if (facts.gradient_in_place) {
+        detail::backward_elements(e, g, layer, step);
+    } else if (facts.differentiable && e.wants_backward(step)) {
+        workspace<T> w = e.work(step);
+        g.backward(e, layer, step, w);
     }
     e.end_backward(step);
 }

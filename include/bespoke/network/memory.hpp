@@ -44,8 +44,7 @@ public:
     /// Makes room for a prediction of `examples` and points the blobs there. So many that they do not fit the cache run
     /// in chunks, see `each_chunk`, and only inputs and outputs hold all examples then, unless all blobs are wanted.
     void reserve(extent examples, bool all_blobs = false) {
-        const bool chunks = !all_blobs;
-        if (examples != examples_ || chunks != chunks_ || !planned_) make_room(examples, chunks);
+        if (examples != examples_ || all_blobs != all_blobs_ || !planned_) make_room(examples, all_blobs);
     }
     /// Calls `body` once for each chunk of examples, with the window on it. The bits do not depend on the chunks.
     template <class Body>
@@ -128,7 +127,7 @@ protected:
     extent first_ = 0, count_ = 0;  ///< the window
 
 private:
-    void make_room(extent examples, bool chunks);
+    void make_room(extent examples, bool all_blobs);
     extent choose_chunk(extent examples) const;
     void begin_chunk(extent first, extent end);
     void whole() {
@@ -146,7 +145,7 @@ private:
     std::vector<T*> parameter_gradients_;
     std::vector<extent> prepared_offsets_;
     extent prepared_size_ = 0, scratch_size_ = 0, examples_ = 0, chunk_ = 0, measured_ = 0;
-    bool planned_ = false, chunks_ = false;
+    bool planned_ = false, all_blobs_ = false;
     std::vector<extent> origins_;  ///< for each blob, the example that lies where its values begin
     buffer<T> ends_;               ///< inputs and outputs of all chunks
     arithmetic how_;
@@ -180,16 +179,18 @@ void network_memory<T>::replan(plan_view plan) {
 }
 
 template <class T>
-void network_memory<T>::make_room(extent examples, bool chunks) {
+void network_memory<T>::make_room(extent examples, bool all_blobs) {
     examples_ = examples;
-    chunk_ = chunks ? choose_chunk(examples) : examples;
-    chunks_ = chunks;
+    chunk_ = all_blobs ? examples : choose_chunk(examples);
+    all_blobs_ = all_blobs;
     planned_ = true;
-    arena_.reserve(plan_.arena_size * chunk_);
+    arena_.reserve((all_blobs ? plan_.whole_size : plan_.arena_size) * chunk_);
     shared_.reserve(plan_.shared_size);
     for (std::size_t i = 0; i < plan_.blobs.size(); ++i) {
         const blob_facts& blob = plan_.blobs[i];
-        values_[i] = blob.per_example ? arena_.data() + blob.offset * chunk_ : shared_.data() + blob.offset;
+        values_[i] = blob.streamed && !all_blobs ? nullptr
+                     : blob.per_example          ? arena_.data() + blob.offset * chunk_
+                                                 : shared_.data() + blob.offset;
         gradients_[i] = nullptr;
         origins_[i] = 0;
     }

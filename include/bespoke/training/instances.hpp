@@ -23,13 +23,12 @@ BESPOKE_INSTANCE class network_memory<float>;
 BESPOKE_INSTANCE class engine_state<float>;
 BESPOKE_INSTANCE class engine<float>;
 
-#define BESPOKE_LAYER_INSTANCES(L)                                                                        \
-    BESPOKE_INSTANCE void measure_layer<float, L>(engine_state<float>&, const void*, std::size_t);        \
-    BESPOKE_INSTANCE void prepare_layer<float, L>(engine_state<float>&, const void*, std::size_t);        \
-    BESPOKE_INSTANCE void forward_layer(engine_state<float>&, const L&, std::size_t);                     \
-    BESPOKE_INSTANCE void finish_layer<float, L>(const engine_state<float>&, const void*, std::size_t,    \
-                                                 const output_block<float>&) noexcept;                    \
-    BESPOKE_INSTANCE void backward_layer(engine_state<float>&, const L&, std::size_t);
+BESPOKE_INSTANCE void forward_layer(engine_state<float>&, const layer_functions<float>&, const void*, std::size_t);
+BESPOKE_INSTANCE void backward_layer(engine_state<float>&, const layer_gradients<float>&, const void*, std::size_t);
+
+#define BESPOKE_LAYER_INSTANCES(L)                                             \
+    BESPOKE_INSTANCE const layer_functions<float> functions_of<float, L>::value; \
+    BESPOKE_INSTANCE const layer_gradients<float> gradients_of<float, L>::value;
 BESPOKE_CORE_LAYERS(BESPOKE_LAYER_INSTANCES)
 #undef BESPOKE_LAYER_INSTANCES
 

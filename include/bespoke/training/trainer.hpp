@@ -184,7 +184,7 @@ void trainer<T>::load(std::size_t examples, std::span<const example_data<T>> inp
         return;
     constexpr extent most_elements = 1 << 22;
     const auto batch =
-        static_cast<std::size_t>(std::clamp<extent>(most_elements / std::max<extent>(p.arena_size, 1), 1, 64));
+        static_cast<std::size_t>(std::clamp<extent>(most_elements / std::max<extent>(p.whole_size, 1), 1, 64));
     for (std::size_t first = 0; first < examples; first += batch)
         run_frozen(first, std::min(batch, examples - first), inputs);
 }

@@ -176,7 +176,8 @@ private:
     /// A step finishes the one before it here as well where no backward pass wants the values between them.
     void find_finished(const plan_view& p, std::span<const loss_site> losses) {
         for (std::size_t s = 0; s < p.steps.size(); ++s) {
-            if (p.steps[s].head == npos || !trained_steps[s]) continue;
+            // Rows that are never whole in memory are for predictions.
+            if (p.steps[s].head == npos || !p.steps[s].can_finish || p.steps[s].streams || !trained_steps[s]) continue;
             const std::size_t x = finished_blob(p, s), maker = p.blobs[x].maker;
             finished[s] = trained_steps[maker] && (maker == p.steps[s].head || finished[maker]) &&
                           !(p.steps[s].needs.input && p.steps[s].differentiable) &&

@@ -1,0 +1,106 @@
+#pragma once
+
+#include "../core/rows.hpp"
+
+#include <array>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <vector>
+
+// A layer as data. What is made of it is compiled once, and not once a layer type.
+
+namespace bespoke {
+
+/// A parameter as its layer type declares it.
+struct parameter_rule {
+    std::string_view name;
+    initial start = initial::zero;
+    bool learned = true;
+};
+
+/// What there is to know of a layer type.
+struct layer_facts {
+    std::string_view key, nested_key;  ///< nested_key is empty where the layer is not one of a family
+    std::span<const parameter_rule> parameters{};
+    input_count inputs{};
+    backward_needs needs{};
+    bool control = false;
+    bool elementwise = false;
+    bool in_place = false;
+    bool overwrites = false;
+    bool differentiable = true;
+    bool runs_epilogue = false;
+};
+
+/// What is wrong with a layer of `count` inputs, if anything.
+constexpr std::optional<fault> wrong_inputs(input_count wanted, std::size_t count) {
+    if (count >= wanted.least && count <= wanted.most) return {};
+    sentence range(wanted.least);
+    if (wanted.most == any_number) range.append(" or more");
+    else if (wanted.most != wanted.least) range.append(sentence(" to ", wanted.most));
+    const bool one = wanted.least == 1 && wanted.most == 1;
+    return value_fault(range, one ? " input wanted, " : " inputs wanted, ", count, " named");
+}
+
+/// What a layer says of inputs of given shapes. Only where `outputs` is no fault, the rest means something.
+struct layer_answers {
+    outcome outputs;
+    std::vector<shape> parameters{};  ///< as many as its `layer_facts` list
+    bool same_elements = false;
+    bool can_finish = false;
+    bool finishes_rows = false, gives_rows = false, takes_rows = false;  ///< see rows.hpp
+    bool probabilities = false;
+    bool mixes_examples = false;
+};
+
+namespace detail {
+
+template <parametric_layer L>
+inline constexpr auto parameter_rules_of = [] {
+    std::array<parameter_rule, parameter_count<L>> rules{};
+    for (std::size_t i = 0; i < rules.size(); ++i) {
+        const auto& field = parameter_fields_of<L, shape>[i];
+        rules[i] = {field.name, field.start, field.learned};
+    }
+    return rules;
+}();
+
+}  // namespace detail
+
+template <class L>
+inline constexpr layer_facts facts_of = [] {
+    layer_facts facts{.key = L::key, .nested_key = ""};
+    if constexpr (requires { L::nested_key; }) facts.nested_key = L::nested_key;
+    if constexpr (parametric_layer<L>) facts.parameters = detail::parameter_rules_of<L>;
+    facts.inputs = inputs_of<L>;
+    if constexpr (control_layer<L>) {
+        facts.control = true;
+    } else {
+        facts.needs = needs_of<L>;
+        facts.elementwise = elementwise_layer<L>;
+        facts.in_place = is_in_place<L>;
+        facts.overwrites = is_overwriting<L>;
+        facts.differentiable = is_differentiable<L>;
+        facts.runs_epilogue = runs_epilogue<L>;
+    }
+    return facts;
+}();
+
+template <class L>
+constexpr layer_answers ask_layer(const L& layer, std::span<const shape> inputs) {
+    layer_answers answers{output_shapes(layer, inputs)};
+    if (!answers.outputs) return answers;
+    answers.same_elements = gives_same_elements(layer);
+    answers.can_finish = can_finish(layer, inputs);
+    answers.finishes_rows = can_finish_rows(layer, inputs);
+    answers.gives_rows = can_give_rows(layer, inputs);
+    answers.takes_rows = can_take_rows(layer, inputs);
+    answers.probabilities = gives_probabilities(layer, inputs);
+    answers.mixes_examples = mixes_examples(layer);
+    if constexpr (parametric_layer<L>)
+        for (const shape& s : parameter_shapes(layer, inputs)) answers.parameters.push_back(s);
+    return answers;
+}
+
+}  // namespace bespoke

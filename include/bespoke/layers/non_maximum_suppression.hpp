@@ -1,0 +1,116 @@
+#pragma once
+
+#include "../core/concepts.hpp"
+#include "../kernels/suppression.hpp"
+
+namespace bespoke {
+
+/// Of boxes that overlap the one with the highest score.
+///
+/// boxes [B, N, 4] (centre x, y, width, height) and scores [B, N, C] -> the boxes that stay [B, max_boxes, 4], the
+/// highest score first, their scores [B, max_boxes, C], their indices [B, max_boxes], and how many they are [B];
+/// behind them boxes and scores of 0 and the index -1.
+///
+/// A box has the score of its best class. One below score_threshold goes; one goes if the area that it shares with one
+/// that stays is more than iou_threshold of the area that both cover, with per_class_suppression only if both have the
+/// same best class. If none would stay, the one with the highest score does. NaN is no score; of equal scores the
+/// first comes first. Gradients go to the boxes and scores that stay. Core ML specification,
+/// NonMaximumSuppressionLayerParams. The thresholds may also come as one number each in a third and fourth input; the
+/// number of boxes as a fifth, which would decide the shapes, is refused.
+struct non_maximum_suppression {
+    float iou_threshold = 0;
+    float score_threshold = 0;
+    extent max_boxes = 0;
+    bool per_class_suppression = false;
+
+    static constexpr auto key = "NonMaximumSuppression";
+    static constexpr auto fields =
+        std::tuple{field{"iouThreshold", &non_maximum_suppression::iou_threshold},
+                   field{"scoreThreshold", &non_maximum_suppression::score_threshold},
+                   field{"maxBoxes", &non_maximum_suppression::max_boxes},
+                   field{"perClassSuppression", &non_maximum_suppression::per_class_suppression}};
+    static constexpr input_count inputs{2, 5};
+    static constexpr backward_needs needs{.input = false, .output = true};
+
+    constexpr outcome output_shape(std::span<const shape> xs) const {
+        const shape &boxes = xs[0], &scores = xs[1];
+        if (xs.size() > 4)
+            return fault{
+                errc::unsupported,
+                sentence("maxBoxes as a field wanted: a fifth input would decide the shapes of the outputs")};
+        if (boxes.rank() != 3 || boxes[1] < 1 || boxes[2] != 4)
+            return shape_fault("boxes [B, N, 4], N from 1 up, wanted, their shape is ", boxes);
+        if (scores.rank() != 3 || scores[0] != boxes[0] || scores[1] != boxes[1] || scores[2] < 1)
+            return shape_fault("scores [B, N, C] wanted for boxes of the shape ", boxes, ", theirs is ",
+                               scores);
+        for (std::size_t i = 2; i < xs.size(); ++i)
+            for (extent e : xs[i])
+                if (e != 1)
+                    return shape_fault("one number wanted as a threshold, input ", i, " has the shape ",
+                                       xs[i]);
+        if (boxes[1] > kernels::most_boxes)
+            return shape_fault("at most ", kernels::most_boxes, " boxes wanted, their shape is ", boxes);
+        if (max_boxes < 1) return value_fault("maxBoxes from 1 up wanted, ", max_boxes, " given");
+        const extent batch = boxes[0];
+        return std::vector<shape>{
+            {batch, max_boxes, 4}, {batch, max_boxes, scores[2]}, {batch, max_boxes}, {batch}};
+    }
+    template <class T>
+    extent scratch_size(std::span<const shape> xs, extent, extent threads) const {
+        return std::min(threads, xs[0][0]) * kernels::suppression_scratch<T>(xs[0][1], max_boxes);
+    }
+    template <class Xs, class Ys, class P, class W>
+    void forward(Xs xs, Ys ys, const P&, W& w) const noexcept {
+        using T = typename Ys::value_type::value_type;
+        const extent batch = xs[0][0], n = xs[0][1], classes = xs[1][2];
+        const kernels::suppression how{.boxes = n,
+                                       .classes = classes,
+                                       .most = max_boxes,
+                                       .iou_threshold = xs.size() > 2 ? static_cast<double>(*xs[2].data)
+                                                                      : static_cast<double>(iou_threshold),
+                                       .score_threshold = xs.size() > 3
+                                                              ? static_cast<double>(*xs[3].data)
+                                                              : static_cast<double>(score_threshold),
+                                       .per_class = per_class_suppression};
+        const extent workers =
+            w.threads == nullptr ? 1 : std::min(static_cast<extent>(w.threads->size()), batch);
+        parallel_for(w.threads, workers, 1, [&](extent begin, extent end) {
+            for (extent worker = begin; worker < end; ++worker)
+                for (extent b = batch * worker / workers; b < batch * (worker + 1) / workers; ++b) {
+                    const T *boxes = xs[0].data + b * n * 4, *scores = xs[1].data + b * n * classes;
+                    T *to = ys[0].data + b * max_boxes * 4, *score_to = ys[1].data + b * max_boxes * classes,
+                      *chosen = ys[2].data + b * max_boxes;
+                    const extent count =
+                        kernels::suppress(how, boxes, scores, chosen,
+                                          w.scratch + worker * kernels::suppression_scratch<T>(n, max_boxes));
+                    for (extent k = 0; k < count; ++k) {
+                        const auto i = static_cast<extent>(chosen[k]);
+                        kernels::copy(extent{4}, boxes + i * 4, to + k * 4);
+                        kernels::copy(classes, scores + i * classes, score_to + k * classes);
+                    }
+                    const extent rest = max_boxes - count;
+                    kernels::fill(rest * 4, T(0), to + count * 4);
+                    kernels::fill(rest * classes, T(0), score_to + count * classes);
+                    kernels::fill(rest, T(-1), chosen + count);
+                    ys[3].data[b] = static_cast<T>(count);
+                }
+        });
+    }
+    template <class Xs, class Ys, class Dys, class Dxs, class P, class Dp, class W>
+    void backward(Xs, Ys ys, Dys dys, Dxs dxs, const P&, const Dp&, W&) const noexcept {
+        for (std::size_t input = 0; input < 2; ++input) {
+            const auto &dx = dxs[input], &dy = dys[input];
+            if (!dx || !dy) continue;
+            const extent n = dx[1], size = dx[2];
+            for (extent b = 0; b < dx[0]; ++b)
+                for (extent k = 0; k < static_cast<extent>(ys[3].data[b]); ++k) {
+                    const auto i = static_cast<extent>(ys[2].data[b * max_boxes + k]);
+                    kernels::accumulate(size, dy.data + (b * max_boxes + k) * size,
+                                        dx.data + (b * n + i) * size);
+                }
+        }
+    }
+    friend bool operator==(const non_maximum_suppression&, const non_maximum_suppression&) = default;
+};
+
+}  // namespace bespoke

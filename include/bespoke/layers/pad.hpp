@@ -1,0 +1,206 @@
+#pragma once
+
+#include "../core/list.hpp"
+#include "padding.hpp"
+#include "slice.hpp"
+
+/// Layers that put something around a blob.
+namespace bespoke {
+
+/// x with `value` around it: pad_amounts[2 i] elements before and pad_amounts[2 i + 1] behind along axis i. With
+/// pad_to_given_output_size_mode a positive amount is the extent that y shall have at least, and says on which side the
+/// missing elements stand; one of the two is 0, and where both are the axis stays as it is.
+///
+/// pad_amounts holds two numbers for each axis of x. Core ML specification, ConstantPaddingLayerParams. Amounts as a
+/// second input, which would decide the shape, are refused.
+struct constant_pad {
+    float value = 0;
+    list<extent, 2 * max_rank> pad_amounts{};
+    bool pad_to_given_output_size_mode = false;
+
+    static constexpr auto key = "constantPad";
+    static constexpr auto fields =
+        std::tuple{field{"value", &constant_pad::value}, field{"padAmounts", &constant_pad::pad_amounts},
+                   field{"padToGivenOutputSizeMode", &constant_pad::pad_to_given_output_size_mode}};
+    static constexpr input_count inputs{1, 2};
+    static constexpr backward_needs needs{.input = false, .output = false};
+
+    constexpr outcome output_shape(std::span<const shape> xs) const {
+        if (xs.size() > 1)
+            return fault{
+                errc::unsupported,
+                sentence(
+                    "padAmounts as a field wanted: a second input would decide the shape of the output")};
+        const shape& x = xs[0];
+        if (pad_amounts.size() != 2 * x.rank())
+            return value_fault("two padAmounts for each axis wanted, ", pad_amounts.size(),
+                               " given for the shape ", x);
+        shape y;
+        for (std::size_t axis = 0; axis < x.rank(); ++axis) {
+            const extent before = pad_amounts[2 * axis], behind = pad_amounts[2 * axis + 1];
+            if (const auto wrong = check_window("padAmounts", {before, behind}, 0)) return *wrong;
+            if (pad_to_given_output_size_mode && before > 0 && behind > 0)
+                return value_fault("a size on one side of axis ", axis, " wanted, ", before, " and ", behind,
+                                   " given");
+            const edge_sizes edges = added(axis, x[axis]);
+            y.push_back(edges.start_edge_size + x[axis] + edges.end_edge_size);
+        }
+        return y;
+    }
+    template <class Xs, class Ys, class P, class W>
+    void forward(Xs xs, Ys ys, const P&, W& w) const noexcept {
+        using T = typename Ys::value_type::value_type;
+        if (ys[0].size() > xs[0].size())
+            parallel_for(ys[0].size() < (1 << 14) ? nullptr : w.threads, ys[0].size(), 4096,
+                         [&](extent first, extent last) {
+                             kernels::fill(last - first, static_cast<T>(value), ys[0].data + first);
+                         });
+        box(xs[0].dimensions, ys[0].dimensions).put(xs[0].data, ys[0].data, w.threads);
+    }
+    template <class Xs, class Ys, class Dys, class Dxs, class P, class Dp, class W>
+    void backward(Xs, Ys, Dys dys, Dxs dxs, const P&, const Dp&, W& w) const noexcept {
+        if (dxs[0])
+            box(dxs[0].dimensions, dys[0].dimensions).put_backward(dys[0].data, dxs[0].data, w.threads);
+    }
+    friend bool operator==(const constant_pad&, const constant_pad&) = default;
+
+private:
+    /// What stands before and behind an axis of `size` elements.
+    constexpr edge_sizes added(std::size_t axis, extent size) const {
+        edge_sizes edges{pad_amounts[2 * axis], pad_amounts[2 * axis + 1]};
+        if (pad_to_given_output_size_mode)
+            for (extent* amount : {&edges.start_edge_size, &edges.end_edge_size})
+                *amount = std::max<extent>(*amount - size, 0);
+        return edges;
+    }
+    detail::sliced_box box(const shape& x, const shape& y) const {
+        detail::sliced_box b(y, x, 1);
+        for (std::size_t axis = 0; axis < x.rank(); ++axis)
+            b.add(y[axis], {added(axis, x[axis]).start_edge_size, x[axis], 1});
+        return b;
+    }
+};
+
+/// The edges of an image hold a value.
+struct padding_constant {
+    float value = 0;
+
+    static constexpr auto key = "constant";
+    static constexpr auto fields = std::tuple{field{"value", &padding_constant::value}};
+    friend bool operator==(const padding_constant&, const padding_constant&) = default;
+};
+/// The edges are the image reflected in its outermost row or column, which is not repeated: 3 2 | 1 2 3 4.
+struct padding_reflection {
+    static constexpr auto key = "reflection";
+    static constexpr auto fields = std::tuple{};
+    friend bool operator==(const padding_reflection&, const padding_reflection&) = default;
+};
+/// The edges repeat the outermost row or column: 1 1 | 1 2 3 4.
+struct padding_replication {
+    static constexpr auto key = "replication";
+    static constexpr auto fields = std::tuple{};
+    friend bool operator==(const padding_replication&, const padding_replication&) = default;
+};
+
+/// x [.., H, W] with `padding_amounts` more rows and columns, which hold what `padding_type` says -> y [.., H', W'].
+///
+/// A reflection adds less than there is: at most H - 1 rows and W - 1 columns at an edge; a replication needs one row
+/// and column. Core ML specification, PaddingLayerParams.
+struct padding {
+    std::variant<padding_constant, padding_reflection, padding_replication> padding_type{};
+    border_amounts padding_amounts{};
+
+    static constexpr auto key = "padding";
+    static constexpr auto fields =
+        std::tuple{oneof{&padding::padding_type}, field{"paddingAmounts", &padding::padding_amounts}};
+    static constexpr bool batched = true;
+    static constexpr backward_needs needs{.input = false, .output = false};
+
+    constexpr outcome output_shape(const shape& x) const {
+        if (x.rank() < 2) return shape_fault("an input of rank 2 or more wanted, its shape is ", x);
+        if (const auto wrong = check_edges("paddingAmounts", padding_amounts)) return *wrong;
+        shape y = x;
+        for (std::size_t i = 0; i < 2; ++i) {
+            const auto [start, end] = padding_amounts.edges[i];
+            const extent size = x.from_end(2 - i);
+            if (std::holds_alternative<padding_reflection>(padding_type) && std::max(start, end) > 0 &&
+                std::max(start, end) >= size)
+                return value_fault("paddingAmounts below ", size, " wanted, the extent of axis -", 2 - i,
+                                   " in the shape ", x, ", which is reflected; ", start, " and ", end,
+                                   " given");
+            if (std::holds_alternative<padding_replication>(padding_type) && start + end > 0 && size == 0)
+                return shape_fault("an element along axis -", 2 - i,
+                                   " to replicate wanted, the shape of its input is ", x);
+            y.from_end(2 - i) += start + end;
+        }
+        return y;
+    }
+    template <class X, class Y, class P, class W>
+    void forward(X x, Y y, const P&, W& w) const noexcept {
+        using T = typename X::value_type;
+        const shape from = x.dimensions, to = y.dimensions;
+        const extent rows = to.from_end(2), columns = to.from_end(1), width = from.from_end(1);
+        const extent left = padding_amounts.edges[1].start_edge_size;
+        const auto* constant = std::get_if<padding_constant>(&padding_type);
+        const T edge = constant != nullptr ? static_cast<T>(constant->value) : T(0);
+        parallel_for(y.total() < (1 << 14) ? nullptr : w.threads, planes(from, x.examples) * rows, 1,
+                     [&](extent first, extent last) {
+                         for (extent r = first; r < last; ++r) {
+                             T* const row = y.data + r * columns;
+                             const extent source =
+                                 place(r % rows - padding_amounts.edges[0].start_edge_size, from.from_end(2));
+                             if (source < 0) {
+                                 kernels::fill(columns, edge, row);
+                                 continue;
+                             }
+                             const T* const line = x.data + (r / rows * from.from_end(2) + source) * width;
+                             kernels::copy(width, line, row + left);
+                             for (const auto& [begin, end] :
+                                  {std::pair<extent, extent>{0, left}, {left + width, columns}}) {
+                                 if (constant != nullptr)
+                                     kernels::fill(end - begin, edge, row + begin);
+                                 else
+                                     for (extent c = begin; c < end; ++c)
+                                         row[c] = line[place(c - left, width)];
+                             }
+                         }
+                     });
+    }
+    /// Threads split the images: the rows of y that meet in one row of x come in their order.
+    template <class X, class Y, class Dy, class Dx, class P, class Dp, class W>
+    void backward(X, Y, Dy dy, Dx dx, const P&, const Dp&, W& w) const noexcept {
+        if (!dx) return;
+        const shape from = dx.dimensions, to = dy.dimensions;
+        const extent rows = to.from_end(2), columns = to.from_end(1), width = from.from_end(1);
+        const extent left = padding_amounts.edges[1].start_edge_size;
+        const bool constant = std::holds_alternative<padding_constant>(padding_type);
+        parallel_for(dy.total() < (1 << 14) ? nullptr : w.threads, planes(from, dx.examples), 1,
+                     [&](extent first, extent last) {
+                         for (extent r = first * rows; r < last * rows; ++r) {
+                             const extent target =
+                                 place(r % rows - padding_amounts.edges[0].start_edge_size, from.from_end(2));
+                             if (target < 0) continue;
+                             const auto* const row = dy.data + r * columns;
+                             auto* const line = dx.data + (r / rows * from.from_end(2) + target) * width;
+                             kernels::accumulate(width, row + left, line);
+                             for (const auto& [begin, end] :
+                                  {std::pair<extent, extent>{0, left}, {left + width, columns}})
+                                 for (extent c = begin; c < end && !constant; ++c)
+                                     line[place(c - left, width)] += row[c];
+                         }
+                     });
+    }
+    friend bool operator==(const padding&, const padding&) = default;
+
+private:
+    static extent planes(const shape& x, extent examples) { return examples * x.product(0, x.rank() - 2); }
+    /// Which element stands at i, counted from the first of an axis of `size`; -1: none.
+    extent place(extent i, extent size) const {
+        if (i >= 0 && i < size) return i;
+        if (std::holds_alternative<padding_constant>(padding_type)) return -1;
+        if (std::holds_alternative<padding_replication>(padding_type)) return i < 0 ? 0 : size - 1;
+        return i < 0 ? -i : 2 * (size - 1) - i;
+    }
+};
+
+}  // namespace bespoke

@@ -1,0 +1,145 @@
+#pragma once
+
+#include "gather.hpp"
+
+namespace bespoke {
+
+using kernels::scatter_mode;
+
+namespace kernels {
+constexpr std::array<std::string_view, 7> enumerators(scatter_mode) {
+    return {"SCATTER_UPDATE", "SCATTER_ADD", "SCATTER_SUB", "SCATTER_MUL",
+            "SCATTER_DIV",    "SCATTER_MAX", "SCATTER_MIN"};
+}
+}  // namespace kernels
+
+namespace detail {
+
+/// What the scatters share: container, indices and updates -> y, the container with the updates in it.
+///
+/// Every mode has a gradient, for the container and for the updates: it goes back through the updates one by one, so an
+/// update that a later one replaces has none. Of equal numbers under a maximum or minimum the earlier one has it.
+template <class Way>
+struct scattering {
+    static constexpr input_count inputs{3, 3};
+    static constexpr backward_needs needs{.input = true, .output = false};
+
+    static constexpr outcome shape_of(const Way& way, std::span<const shape> xs) {
+        const outcome part = way.part(xs[0], xs[1]);
+        if (!part) return part.problem();
+        if (const shape& wanted = part.shapes()[0]; !(wanted == xs[2]))
+            return shape_fault("updates of the shape ", wanted, " wanted, theirs is ", xs[2]);
+        return xs[0];
+    }
+    static extent scratch(const Way& way, scatter_mode mode, std::span<const shape> xs) {
+        return kernels::scatter_scratch(way.how(xs[0], xs[1]), mode);
+    }
+    template <class Xs, class Ys, class W>
+    static void run(const Way& way, scatter_mode mode, const Xs& xs, const Ys& ys, W& w) noexcept {
+        const extent size = xs[0].size();
+        parallel_for(size < (1 << 14) ? nullptr : w.threads, size, 4096, [&](extent first, extent last) {
+            kernels::copy(last - first, xs[0].data + first, ys[0].data + first);
+        });
+        kernels::scatter(way.how(xs[0].dimensions, xs[1].dimensions), mode, xs[2].data, xs[1].data,
+                         ys[0].data, w.threads);
+    }
+    template <class Xs, class Dys, class Dxs, class W>
+    static void run_backward(const Way& way, scatter_mode mode, const Xs& xs, const Dys& dys, const Dxs& dxs,
+                             W& w) noexcept {
+        kernels::scatter_backward(way.how(xs[0].dimensions, xs[1].dimensions), mode, xs[0].data, xs[2].data,
+                                  xs[1].data, dys[0].data, dxs[0].data, dxs[2].data, w.scratch, w.threads);
+    }
+};
+
+}  // namespace detail
+
+/// y = container, then for each index in order y[i.., indices[j..], k..] = updates[i.., j.., k..], the index standing
+/// at `axis` (negative: from the end): what `gather` with the same indices would read. With another mode the value
+/// there and its update are added, subtracted, multiplied, divided, or the larger or smaller one stays; NaN stays.
+///
+/// container [.., n, ..], indices of any shape, updates with the shape that `gather` would give -> y like the
+/// container. An update whose index is outside is left out, see gather.hpp. Core ML specification, ScatterLayerParams.
+struct scatter {
+    extent axis = 0;
+    scatter_mode mode = scatter_mode::update;
+
+    static constexpr auto key = "scatter";
+    static constexpr auto fields = std::tuple{field{"axis", &scatter::axis}, field{"mode", &scatter::mode}};
+    using way = detail::scattering<detail::axis_indexing>;
+    static constexpr input_count inputs = way::inputs;
+    static constexpr backward_needs needs = way::needs;
+
+    constexpr outcome output_shape(std::span<const shape> xs) const { return way::shape_of({axis}, xs); }
+    template <class T>
+    extent scratch_size(std::span<const shape> xs, extent, extent) const {
+        return way::scratch({axis}, mode, xs);
+    }
+    template <class Xs, class Ys, class P, class W>
+    void forward(Xs xs, Ys ys, const P&, W& w) const noexcept {
+        way::run({axis}, mode, xs, ys, w);
+    }
+    template <class Xs, class Ys, class Dys, class Dxs, class P, class Dp, class W>
+    void backward(Xs xs, Ys, Dys dys, Dxs dxs, const P&, const Dp&, W& w) const noexcept {
+        way::run_backward({axis}, mode, xs, dys, dxs, w);
+    }
+    friend bool operator==(const scatter&, const scatter&) = default;
+};
+
+/// `scatter` to points: y[indices[i.., 0], indices[i.., 1], .., k..] = updates[i.., k..], in order, see `gather_nd`.
+/// Core ML specification, ScatterNDLayerParams.
+struct scatter_nd {
+    scatter_mode mode = scatter_mode::update;
+
+    static constexpr auto key = "scatterND";
+    static constexpr auto fields = std::tuple{field{"mode", &scatter_nd::mode}};
+    using way = detail::scattering<detail::point_indexing>;
+    static constexpr input_count inputs = way::inputs;
+    static constexpr backward_needs needs = way::needs;
+
+    constexpr outcome output_shape(std::span<const shape> xs) const { return way::shape_of({}, xs); }
+    template <class T>
+    extent scratch_size(std::span<const shape> xs, extent, extent) const {
+        return way::scratch({}, mode, xs);
+    }
+    template <class Xs, class Ys, class P, class W>
+    void forward(Xs xs, Ys ys, const P&, W& w) const noexcept {
+        way::run({}, mode, xs, ys, w);
+    }
+    template <class Xs, class Ys, class Dys, class Dxs, class P, class Dp, class W>
+    void backward(Xs xs, Ys, Dys dys, Dxs dxs, const P&, const Dp&, W& w) const noexcept {
+        way::run_backward({}, mode, xs, dys, dxs, w);
+    }
+    friend bool operator==(const scatter_nd&, const scatter_nd&) = default;
+};
+
+/// `scatter` with an index for each element: y[i.., indices[i.., j, k..], k..] = updates[i.., j, k..], in order, see
+/// `gather_along_axis`; numpy's put_along_axis.
+/// Core ML specification, ScatterAlongAxisLayerParams.
+struct scatter_along_axis {
+    extent axis = 0;
+    scatter_mode mode = scatter_mode::update;
+
+    static constexpr auto key = "scatterAlongAxis";
+    static constexpr auto fields =
+        std::tuple{field{"axis", &scatter_along_axis::axis}, field{"mode", &scatter_along_axis::mode}};
+    using way = detail::scattering<detail::own_indexing>;
+    static constexpr input_count inputs = way::inputs;
+    static constexpr backward_needs needs = way::needs;
+
+    constexpr outcome output_shape(std::span<const shape> xs) const { return way::shape_of({axis}, xs); }
+    template <class T>
+    extent scratch_size(std::span<const shape> xs, extent, extent) const {
+        return way::scratch({axis}, mode, xs);
+    }
+    template <class Xs, class Ys, class P, class W>
+    void forward(Xs xs, Ys ys, const P&, W& w) const noexcept {
+        way::run({axis}, mode, xs, ys, w);
+    }
+    template <class Xs, class Ys, class Dys, class Dxs, class P, class Dp, class W>
+    void backward(Xs xs, Ys, Dys dys, Dxs dxs, const P&, const Dp&, W& w) const noexcept {
+        way::run_backward({axis}, mode, xs, dys, dxs, w);
+    }
+    friend bool operator==(const scatter_along_axis&, const scatter_along_axis&) = default;
+};
+
+}  // namespace bespoke

@@ -1,0 +1,137 @@
+#pragma once
+
+#include "../core/concepts.hpp"
+#include "../kernels/power.hpp"
+
+#include <array>
+#include <numbers>
+
+namespace bespoke {
+
+enum class unary_operation { sqrt, rsqrt, inverse, power, exp, log, abs, threshold };
+constexpr std::array<std::string_view, 8> enumerators(unary_operation) {
+    return {"SQRT", "RSQRT", "INVERSE", "POWER", "EXP", "LOG", "ABS", "THRESHOLD"};
+}
+
+/// y = f(u) of u = scale x + shift.
+///
+/// | type      | f(u)                  |
+/// |-----------|-----------------------|
+/// | sqrt      | sqrt(u)               |
+/// | rsqrt     | 1 / sqrt(u + epsilon) |
+/// | inverse   | 1 / (u + epsilon)     |
+/// | power     | u^alpha               |
+/// | exp       | e^u                   |
+/// | log       | log u                 |
+/// | abs       | |u|                   |
+/// | threshold | max(alpha, u)         |
+///
+/// A power of a negative u is NaN but for whole alpha. NaN gives NaN, but u^0 is 1. At the kinks the slope is 0.
+/// Core ML specification, UnaryFunctionLayerParams.
+struct unary {
+    unary_operation type = unary_operation::sqrt;
+    float alpha = 0;
+    float epsilon = 0;  ///< 0: 1e-6
+    float shift = 0;
+    float scale = 0;  ///< 0: 1
+
+    static constexpr auto key = "unary";
+    static constexpr auto fields = std::tuple{field{"type", &unary::type}, field{"alpha", &unary::alpha},
+                                              field{"epsilon", &unary::epsilon},
+                                              field{"shift", &unary::shift}, field{"scale", &unary::scale}};
+
+    template <class V>
+    V operator()(const V& x) const noexcept {
+        const V u = argument(x);
+        switch (type) {
+            case unary_operation::sqrt:
+                return kernels::sqrt(u);
+            case unary_operation::rsqrt:
+                return V(1) / kernels::sqrt(u + small<V>());
+            case unary_operation::inverse:
+                return V(1) / (u + small<V>());
+            case unary_operation::power:
+                return kernels::pow(u, V(alpha));
+            case unary_operation::exp:
+                return kernels::exp(u);
+            case unary_operation::log:
+                return kernels::log(u);
+            case unary_operation::abs:
+                return kernels::abs(u);
+            default:
+                return kernels::max(V(alpha), u);
+        }
+    }
+    template <class V>
+    V derivative(const V& x, const V& y) const noexcept {
+        return V(scale == 0 ? 1 : scale) * slope(argument(x), y);
+    }
+    friend bool operator==(const unary&, const unary&) = default;
+
+private:
+    template <class V>
+    V argument(const V& x) const noexcept {
+        if (shift == 0 && (scale == 0 || scale == 1)) return x;  // also where it is -0
+        return kernels::fma(V(scale == 0 ? 1 : scale), x, V(shift));
+    }
+    template <class V>
+    V small() const noexcept {
+        return epsilon == 0 ? kernels::number<V>(1e-6) : V(epsilon);
+    }
+    template <class V>
+    V slope(const V& u, const V& y) const noexcept {
+        switch (type) {
+            case unary_operation::sqrt:
+                return V(0.5f) / y;
+            case unary_operation::rsqrt:
+                return V(-0.5f) * y * y * y;
+            case unary_operation::inverse:
+                return -(y * y);
+            case unary_operation::power:  // of u^0 it is 0 where u^-1 is infinite, too
+                return alpha == 0 ? V(0) : V(alpha) * kernels::pow(u, V(alpha) - V(1));
+            case unary_operation::exp:
+                return y;
+            case unary_operation::log:
+                return V(1) / u;
+            case unary_operation::abs:
+                return kernels::select(u > V(0), V(1), kernels::select(u < V(0), V(-1), V(0)));
+            default:
+                return kernels::select(u > V(alpha), V(1), V(0));
+        }
+    }
+};
+
+/// y = 2^x. Core ML specification, Exp2LayerParams.
+struct exp2 {
+    static constexpr auto key = "exp2";
+    static constexpr auto fields = std::tuple{};
+    static constexpr backward_needs needs{.input = false, .output = true};
+    template <class V>
+    V operator()(const V& x) const noexcept {
+        return kernels::exp2(x);
+    }
+    template <class V>
+    V derivative(const V&, const V& y) const noexcept {
+        return kernels::number<V>(std::numbers::ln2) * y;
+    }
+    friend bool operator==(const exp2&, const exp2&) = default;
+};
+
+/// y = 2 / sqrt(pi) times the integral of e^(-t²) from 0 to x: the Gauss error function.
+/// Core ML specification, ErfLayerParams.
+struct erf {
+    static constexpr auto key = "erf";
+    static constexpr auto fields = std::tuple{};
+    static constexpr backward_needs needs{.input = true, .output = false};
+    template <class V>
+    V operator()(const V& x) const noexcept {
+        return kernels::erf(x);
+    }
+    template <class V>
+    V derivative(const V& x, const V&) const noexcept {
+        return kernels::number<V>(2 * std::numbers::inv_sqrtpi) * kernels::exp(-(x * x));
+    }
+    friend bool operator==(const erf&, const erf&) = default;
+};
+
+}  // namespace bespoke

@@ -1,0 +1,62 @@
+#include <bespoke/kernels/angle.hpp>
+
+#include "check.hpp"
+
+#include <catch2/catch.hpp>
+
+namespace kernels = bespoke::kernels;
+
+namespace {
+
+/// Checks the rest and the quadrant by what long double says of sine and cosine, which hold for angles of any size.
+template <class T>
+void check_angle(T x) {
+    CAPTURE(x);
+    const auto a = kernels::reduce_angle<T>(kernels::batch<T>(x));
+    const long double high = kernels::first_lane<T>(a.high), low = kernels::first_lane<T>(a.low);
+    alignas(64) typename kernels::detail::format<T>::bits quadrant[kernels::lanes<T>];
+    a.quadrant.store_aligned(quadrant);
+    const long double sine = std::sin(static_cast<long double>(x)),
+                      cosine = std::cos(static_cast<long double>(x));
+    const long double expected[] = {std::atan2(sine, cosine), std::atan2(-cosine, sine),
+                                    std::atan2(-sine, -cosine), std::atan2(cosine, -sine)};
+    const long double rest = expected[quadrant[0] % 4];
+    REQUIRE(std::abs(high) <= 0.79L);
+    REQUIRE(std::abs(low) <= std::abs(high) * static_cast<long double>(std::numeric_limits<T>::epsilon()));
+    REQUIRE(std::abs(high + low - rest) <= std::abs(rest) * (std::is_same_v<T, float> ? 0x1p-33L : 0x1p-61L));
+}
+
+}  // namespace
+
+TEST_CASE("angle: floats of every size, and those nearest to right angles") {
+    check::numbers next(3);
+    for (int i = 0; i < 20000; ++i)
+        check_angle(static_cast<float>(std::ldexp(1.5 + next() / 2, i % 256 - 128)));
+    for (int k = 1; k < 60000; k += 7)
+        for (float side : {-1.0f, 1.0f}) {
+            const float x = static_cast<float>(k * 1.57079632679489661923);
+            check_angle(x);
+            check_angle(std::nextafter(x, side * 1e30f));
+        }
+}
+
+TEST_CASE("angle: doubles of every size, and those nearest to right angles") {
+    check::numbers next(4);
+    for (int i = 0; i < 20000; ++i) check_angle(std::ldexp(1.5 + next() / 2, i % 2047 - 1023));
+    for (int k = 1; k < 60000; k += 7) {
+        check_angle(k * 1.57079632679489661923);
+        check_angle(std::ldexp(k * 1.57079632679489661923, k % 1000));
+    }
+    check_angle(6381956970095103.0 * 0x1p797);  // the double nearest to a whole number of right angles
+    check_angle(std::numeric_limits<double>::max());
+}
+
+TEST_CASE("angle: infinite and NaN") {
+    for (double x : {check::infinity<double>, check::nan<double>}) {
+        CHECK(std::isnan(
+            kernels::first_lane<double>(kernels::reduce_angle<double>(kernels::batch<double>(x)).high)));
+        const auto f = static_cast<float>(x);
+        CHECK(std::isnan(
+            kernels::first_lane<float>(kernels::reduce_angle<float>(kernels::batch<float>(f)).high)));
+    }
+}

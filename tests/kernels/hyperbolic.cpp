@@ -1,0 +1,32 @@
+#include <bespoke/kernels/hyperbolic.hpp>
+
+#include "math_test.hpp"
+
+namespace {
+
+using check::inf;
+using check::points;
+
+FUNCTION(sinh, std::sinh(x), 2.0,
+         points{{0, 0}, {-0.0, -0.0}, {1e-30, 1e-30}, {inf, inf}, {-inf, -inf}, {-1000, -inf}});
+FUNCTION(cosh, std::cosh(x), 2.0, points{{0, 1}, {-0.0, 1}, {inf, inf}, {-inf, inf}, {-1000, inf}});
+FUNCTION(asinh, std::asinh(x), 3.0, points{{0, 0}, {-0.0, -0.0}, {-1e-30, -1e-30}, {inf, inf}, {-inf, -inf}});
+FUNCTION(acosh, std::acosh(x), 3.0,
+         points{{1, 0}, {0.5, NAN}, {0, NAN}, {-1, NAN}, {-1e10, NAN}, {inf, inf}, {-inf, NAN}});
+FUNCTION(atanh, std::atanh(x), 3.0,
+         points{{0, 0},
+                {-0.0, -0.0},
+                {1e-30, 1e-30},
+                {1, inf},
+                {-1, -inf},
+                {1.5, NAN},
+                {-1e30, NAN},
+                {inf, NAN},
+                {-inf, NAN}});
+
+}  // namespace
+
+TEMPLATE_TEST_CASE("hyperbolic: accuracy, special values, scalars and lanes", "[math]", sinh_facts,
+                   cosh_facts, asinh_facts, acosh_facts, atanh_facts) {
+    check::check_function<TestType>();
+}

@@ -1,0 +1,212 @@
+#include "documents.hpp"
+
+#include <bespoke/model/model.hpp>
+
+#include <catch2/catch.hpp>
+
+#include <cmath>
+
+// What the samples of layer_codec.cpp say, run: one test a family.
+
+using namespace bespoke;
+using check::layer_text;
+using check::network_text;
+using check::weights;
+
+namespace {
+
+/// A blob "m" beside "x", with an axis more.
+const std::string column = R"({"name": "k", "input": ["x"], "output": ["m"], "expandDims": {"axes": ["-1"]}}, )";
+
+}  // namespace
+
+TEST_CASE("what moves elements and looks them up is loaded and run") {
+    const auto filled = [](const std::vector<std::size_t>& dimensions, const std::vector<float>& values) {
+        auto t = tensor<float>::from_shape(dimensions);
+        std::copy(values.begin(), values.end(), t.begin());
+        return t;
+    };
+    const auto run = [](const std::string& shape, const std::string& type, const tensor<float>& x) {
+        model m = parse(network_text(layer_text(type), shape));
+        return m.predict({{"x", x}}).get<tensor<float>>("y");
+    };
+    const auto x = filled({2, 3}, {1, 2, 3, 4, 5, 6});
+    const std::string matrix = R"(["2", "3"])";
+    const std::string table = R"("weights": {"floatValue": [1, 2, 3, 10, 20, 30]}, "bias": {"floatValue": [0.5, 0]})";
+    CHECK((run(R"(["2", "1", "1", "1"])",
+              R"("embedding": {"inputDim": 3, "outputChannels": 2, "hasBias": true, )" + table + "}",
+              filled({2, 1, 1, 1}, {2, 0})) == filled({2, 2, 1, 1}, {3.5, 30, 1.5, 10})));
+    CHECK((run(R"(["2", "1"])", R"("embeddingND": {"vocabSize": 3, "embeddingSize": 2, "hasBias": true, )" + table + "}",
+              filled({2, 1}, {1, 7})) == filled({2, 2}, {2.5, 20, 3.5, 30})));
+    CHECK((run(matrix, R"("transpose": {"axes": [1, 0]})", x) == filled({3, 2}, {1, 4, 2, 5, 3, 6})));
+    CHECK((run(R"(["1", "2", "3"])", R"("permute": {"axis": [0, 1, 3, 2]})", filled({1, 2, 3}, {1, 2, 3, 4, 5, 6})) ==
+          filled({1, 3, 2}, {1, 4, 2, 5, 3, 6})));
+    CHECK((run(R"(["1", "2"])", R"("squeeze": {"axes": [0]})", filled({1, 2}, {1, 2})) == filled({2}, {1, 2})));
+    CHECK((run(R"(["2"])", R"("expandDims": {"axes": [-1]})", filled({2}, {1, 2})) == filled({2, 1}, {1, 2})));
+    CHECK((run(matrix, R"("sliceStatic": {"beginIds": [1, 0], "endIds": [0, 0], "strides": [1, -2],
+                         "beginMasks": [false, true], "endMasks": [false, true], "squeezeMasks": [true, false]})",
+              x) == filled({2}, {6, 4})));
+    CHECK((run(matrix, R"("slice": {"startIndex": 1, "endIndex": 3, "stride": 1, "axis": "WIDTH_AXIS"})", x) ==
+          filled({2, 2}, {2, 3, 5, 6})));
+    const auto last = [](const std::string& shape, const std::string& type, const tensor<float>& in) {
+        model m = parse(network_text(R"({"name": "l", "input": ["x"], "output": ["z", "y"], )" + type + "}", shape));
+        return m.predict({{"x", in}}).get<tensor<float>>("y");
+    };
+    CHECK((last(matrix, R"("splitND": {"axis": 1, "splitSizes": [1, 2]})", x) == filled({2, 2}, {2, 3, 5, 6})));
+    CHECK((last(matrix, R"("splitND": {"numSplits": 2})", x) == filled({1, 3}, {4, 5, 6})));
+    CHECK((last(R"(["2", "1", "2"])", R"("split": {"nOutputs": 2})", filled({2, 1, 2}, {1, 2, 3, 4})) ==
+          filled({1, 1, 2}, {3, 4})));
+}
+
+TEST_CASE("element-wise layers, sums and what keeps parts of matrices are loaded and run") {
+    const auto run = [](const std::string& type, const tensor<float>& x) {
+        std::string shape;
+        for (std::size_t size : x.shape()) shape += (shape.empty() ? "" : ", ") + std::to_string(size);
+        model m = parse(network_text(layer_text(type), "[" + shape + "]"));
+        return m.predict({{"x", x}}).get<tensor<float>>("y");
+    };
+    const tensor<float> x{0, -1.5F, 2.5F};
+    CHECK((run(R"("unary": {"type": "THRESHOLD", "alpha": -2, "scale": 2, "shift": 1})", x) == tensor<float>{1, -2, 6}));
+    CHECK((run(R"("unary": {"type": "INVERSE", "epsilon": 0.5})", x) == tensor<float>{2, -1, 1 / 3.0F}));
+    CHECK((run(R"("round": {})", x) == tensor<float>{0, -2, 2}));
+    CHECK((run(R"("sign": {})", x) == tensor<float>{0, -1, 1}));
+    CHECK((run(R"("logicalNot": {})", x) == tensor<float>{1, 0, 0}));
+    CHECK((run(R"("clampedReLU": {"alpha": 2, "beta": 1})", x) == tensor<float>{0, -3, 1}));
+    CHECK((run(R"("exp2": {})", tensor<float>{0, -1, 3}) == tensor<float>{1, 0.5F, 8}));
+    CHECK((run(R"("cos": {})", tensor<float>{0}) == tensor<float>{1}));
+    CHECK((run(R"("tanh": {})", tensor<float>{0, 100}) == tensor<float>{0, 1}));
+    CHECK((run(R"("cumSum": {"excludeFinalSum": true, "reverse": true})", x) == tensor<float>{1, 2.5F, 0}));
+    CHECK((run(R"("reverse": {"reverseDim": [true]})", x) == tensor<float>{2.5F, -1.5F, 0}));
+    const tensor<float> matrix{{1, 2}, {3, 4}};
+    CHECK((run(R"("lowerTriangular": {"k": -1})", matrix) == tensor<float>{{0, 0}, {3, 0}}));
+    CHECK((run(R"("upperTriangular": {"k": 1})", matrix) == tensor<float>{{0, 2}, {0, 0}}));
+    CHECK((run(R"("matrixBandPart": {"numLower": 0, "numUpper": -1})", matrix) == tensor<float>{{1, 2}, {0, 4}}));
+    CHECK((run(R"("flattenTo2D": {"axis": 0})", matrix) == tensor<float>{{1, 2, 3, 4}}));
+    auto deep = tensor<float>::from_shape({4, 1, 1});
+    for (std::size_t i = 0; i < 4; ++i) deep(i, 0, 0) = static_cast<float>(i);
+    CHECK((run(R"("reorganizeData": {"mode": "DEPTH_TO_SPACE", "blockSize": 2})", deep) ==
+           tensor<float>{{{0, 1}, {2, 3}}}));
+}
+
+TEST_CASE("what takes several blobs element by element is loaded and run") {
+    const auto filled = [](const std::vector<std::size_t>& dimensions, const std::vector<float>& values) {
+        auto t = tensor<float>::from_shape(dimensions);
+        std::copy(values.begin(), values.end(), t.begin());
+        return t;
+    };
+    const auto run = [](const std::string& shape, const std::string& layers, const tensor<float>& x) {
+        model m = parse(network_text(layers, shape));
+        return m.predict({{"x", x}}).get<tensor<float>>("y");
+    };
+    const auto layer = [](const std::string& inputs, const std::string& output, const std::string& type) {
+        return R"({"name": ")" + output + R"(", "input": [)" + inputs + R"(], "output": [")" + output + R"("], )" + type +
+               "}";
+    };
+    const std::string rank5 = R"(["1", "1", "2", "1", "2"])", row = R"(["2"])";
+    // 2^x where x > 2, else x; minus x
+    const std::string chain = layer(R"("x")", "big", R"("greaterThan": {"alpha": 2})") + "," +
+                              layer(R"("x")", "zero", R"("multiply": {"alpha": 0})") + "," +
+                              layer(R"("zero")", "base", R"("add": {"alpha": 2})") + "," +
+                              layer(R"("base", "x")", "power", R"("powBroadcastable": {})") + "," +
+                              layer(R"("big", "power", "x")", "some", R"("whereBroadcastable": {})") + "," +
+                              layer(R"("some", "x")", "y", R"("subtractBroadcastable": {})");
+    CHECK((run(row, chain, filled({2}, {1, 3})) == filled({2}, {0, 5})));
+    CHECK((run(rank5, layer_text(R"("scale": {"shapeScale": [2], "scale": {"floatValue": [2, 3]}, "hasBias": true,
+                                  "shapeBias": [1, 1, 2], "bias": {"floatValue": [0.5, 1]}})"),
+               filled({1, 1, 2, 1, 2}, {1, 2, 3, 4})) == filled({1, 1, 2, 1, 2}, {2.5, 5, 9.5, 13})));
+    CHECK((run(rank5, layer_text(R"("bias": {"shape": [2], "bias": {"floatValue": [10, 20]}})"),
+               filled({1, 1, 2, 1, 2}, {1, 2, 3, 4})) == filled({1, 1, 2, 1, 2}, {11, 12, 23, 24})));
+    CHECK((run(row, layer_text(R"("tile": {"reps": [2]})"), filled({2}, {1, 2})) == filled({4}, {1, 2, 1, 2})));
+    CHECK((run(row, layer_text(R"("broadcastToStatic": {"targetShape": [2, 2]})"), filled({2}, {1, 2})) ==
+           filled({2, 2}, {1, 2, 1, 2})));
+    CHECK((run(row, layer(R"("x", "x")", "y", R"("concatND": {"interleave": true})"), filled({2}, {1, 2})) ==
+           filled({4}, {1, 1, 2, 2})));
+    CHECK((run(row, layer(R"("x", "x")", "y", R"("stack": {"axis": -1})"), filled({2}, {1, 2})) ==
+           filled({2, 2}, {1, 1, 2, 2})));
+    CHECK((run(R"(["2", "1", "1"])", layer(R"("x", "x")", "y", R"("dot": {})"), filled({2, 1, 1}, {3, 4})) ==
+           filled({1, 1, 1}, {25})));
+}
+
+TEST_CASE("what takes indices and what puts in order is loaded and run") {
+    const auto run = [](const std::vector<std::size_t>& dimensions, const std::string& inputs,
+                        const std::string& outputs, const std::string& type, const std::vector<float>& values) {
+        std::string shape;
+        for (std::size_t e : dimensions) shape += std::string(shape.empty() ? "[" : ", ") + std::to_string(e);
+        model m = parse(network_text(column + R"({"name": "l", "input": [)" + inputs + R"(], "output": [)" + outputs +
+                                     "], " + type + "}", shape + "]"));
+        auto x = tensor<float>::from_shape(dimensions);
+        std::copy(values.begin(), values.end(), x.begin());
+        const auto y = m.predict({{"x", x}}).get<tensor<float>>("y");
+        return std::vector<float>(y.begin(), y.end());
+    };
+    const std::vector<std::size_t> three{3}, matrix{2, 3};
+    const std::string x = R"("x")", xx = R"("x", "x")", xxx = R"("x", "x", "x")", y = R"("y")", second = R"("z", "y")";
+    const std::vector<float> some{2, 0, 1}, six{3, 1, 2, 4, 6, 5};
+    using floats = std::vector<float>;
+    CHECK(run(three, xx, y, R"("gather": {"axis": 0})", some) == floats{1, 2, 0});
+    CHECK(run(three, xx, y, R"("gatherAlongAxis": {"axis": -1})", some) == floats{1, 2, 0});
+    CHECK(run(three, R"("x", "m")", y, R"("gatherND": {})", some) == floats{1, 2, 0});
+    CHECK(run(three, xxx, y, R"("scatter": {"axis": 0, "mode": "SCATTER_SUB"})", some) == floats{2, -1, -1});
+    CHECK(run(three, xxx, y, R"("scatterAlongAxis": {"mode": "SCATTER_MUL"})", some) == floats{0, 0, 2});
+    CHECK(run(three, R"("x", "m", "x")", y, R"("scatterND": {"mode": 5})", some) == floats{2, 1, 2});
+    CHECK(run(matrix, x, second, R"("topK": {"axis": 1, "K": 2})", six) == floats{0, 2, 1, 2});
+    CHECK(run(matrix, x, second, R"("topK": {"axis": 1, "K": 1, "useBottomK": true})", six) == floats{1, 0});
+    CHECK(run(matrix, x, y, R"("argSort": {"axis": 1, "descending": true})", six) == floats{0, 2, 1, 1, 2, 0});
+    CHECK(run({1}, x, y, R"("oneHot": {"oneHotVectorSize": 3, "axis": 0, "onValue": 4, "offValue": 1})", {1}) ==
+          floats{1, 4, 1});
+    CHECK(run(three, R"("m", "x")", y, R"("reverseSeq": {"batchAxis": 0, "sequenceAxis": 1})", some) == some);
+    CHECK(run(three, x, y, R"("slidingWindows": {"windowSize": 2, "step": 1})", some) == floats{2, 0, 0, 1});
+    CHECK(run({1}, xx, y, R"("sliceBySize": {"size": 1})", {7}) == floats{7});
+    CHECK(run({1, 2, 3}, x, y, R"("crop": {"cropAmounts":
+              {"borderAmounts": [{"startEdgeSize": 1}, {"endEdgeSize": 2}]}})", six) == floats{4});
+    CHECK(run({1, 2, 3}, xx, y, R"("crop": {"offset": [0, 0]})", six) == six);
+    CHECK(run({1, 2}, x, y, R"("padding": {"constant": {"value": 9}, "paddingAmounts":
+              {"borderAmounts": [{"startEdgeSize": 1}, {"endEdgeSize": 1}]}})", {1, 2}) == floats{9, 9, 9, 1, 2, 9});
+    CHECK(run({1, 2}, x, y, R"("padding": {"reflection": {}, "paddingAmounts":
+              {"borderAmounts": [{}, {"endEdgeSize": 1}]}})", {1, 2}) == floats{1, 2, 1});
+    CHECK(run({1, 2}, x, y, R"("padding": {"replication": {}, "paddingAmounts":
+              {"borderAmounts": [{}, {"endEdgeSize": 1}]}})", {1, 2}) == floats{1, 2, 2});
+    CHECK(run({1}, x, y, R"("constantPad": {"value": 5, "padAmounts": [0, 3],
+              "padToGivenOutputSizeMode": true})", {1}) == floats{1, 5, 5});
+    CHECK(run({1, 2, 4}, xx, R"("b", "s", "y", "n")", R"("NonMaximumSuppression": {"iouThreshold": 0.5,
+              "scoreThreshold": 0.5, "maxBoxes": 3, "perClassSuppression": false})", {0, 0, 1, 1, 5, 5, 1, 1}) ==
+          floats{1, 0, -1});
+}
+
+TEST_CASE("what reduces and normalizes is loaded and run") {
+    const auto run = [](const std::string& shape, const std::string& type, const std::vector<std::size_t>& dimensions,
+                        const std::vector<float>& values) {
+        auto x = tensor<float>::from_shape(dimensions);
+        std::copy(values.begin(), values.end(), x.begin());
+        model m = parse(network_text(layer_text(type), shape));
+        const auto y = m.predict({{"x", x}}).get<tensor<float>>("y");
+        return std::vector<float>(y.begin(), y.end());
+    };
+    const auto matrix = [&](const std::string& type) { return run(R"(["2", "3"])", type, {2, 3}, {1, 2, 4, 3, 0, 5}); };
+    const auto image = [&](const std::string& type) {
+        return run(R"(["2", "1", "2"])", type, {2, 1, 2}, {1, 3, 2, 2});
+    };
+    using numbers = std::vector<float>;
+    CHECK(matrix(R"("reduceSum": {"axes": [0]})") == numbers{4, 2, 9});
+    CHECK(matrix(R"("reduceMean": {"axes": [-1]})") == numbers{7.0f / 3, 8.0f / 3});
+    CHECK(matrix(R"("reduceProd": {"axes": [1]})") == numbers{8, 0});
+    CHECK(matrix(R"("reduceMax": {"reduceAll": true})") == numbers{5});
+    CHECK(matrix(R"("reduceMin": {"axes": [0]})") == numbers{1, 0, 4});
+    CHECK(matrix(R"("reduceL1": {"axes": [1]})") == numbers{7, 8});
+    CHECK(matrix(R"("reduceL2": {"axes": [0, 1]})")[0] == Approx(std::sqrt(55.0)));
+    CHECK(matrix(R"("reduceSumSquare": {"axes": [1]})") == numbers{21, 34});
+    CHECK(matrix(R"("reduceLogSum": {"axes": [0]})")[2] == Approx(std::log(9.0)));
+    CHECK(matrix(R"("reduceLogSumExp": {"axes": [0]})")[1] == Approx(std::log(1 + std::exp(2.0))));
+    CHECK(matrix(R"("argMax": {"axis": 1})") == numbers{2, 2});
+    CHECK(matrix(R"("argMin": {})") == numbers{0, 1, 0});
+    CHECK(image(R"("reduce": {"mode": "AVG", "axis": "W"})") == numbers{2, 2});
+    CHECK(image(R"("mvn": {})") == numbers{-1, 1, 0, 0});
+    CHECK(image(R"("l2normalize": {"epsilon": 7})")[1] == Approx(0.6));
+    CHECK(image(R"("lrn": {"alpha": 2, "beta": 1, "localSize": 1})")[1] == Approx(3.0 / 19));
+    const std::string cube = R"(["1", "2", "2", "2"])";
+    CHECK(run(cube, R"("pooling3d": {"kernelDepth": 2, "kernelHeight": 1, "kernelWidth": 2, "strideDepth": 1,
+                       "strideHeight": 1, "strideWidth": 1})", {1, 2, 2, 2}, {1, 2, 3, 4, 5, 6, 7, 8}) ==
+          numbers{6, 8});
+    CHECK(run(cube, R"("globalPooling3d": {"type": "AVERAGE"})", {1, 2, 2, 2}, {1, 2, 3, 4, 5, 6, 7, 8}) ==
+          numbers{4.5});
+}
