@@ -29,7 +29,7 @@ std::string failed(const std::string& mlmodel) {
 std::string sized(unsigned number, const std::string& value) {
     const auto varint = [](std::size_t v) {
         std::string text;
-        for (; v > 127; v >>= 7) text += static_cast<char>(v & 127 | 128);
+        for (; v > 127; v >>= 7) text += static_cast<char>((v & 127) | 128);
         return text + static_cast<char>(v);
     };
     return varint(number << 3 | 2) + varint(value.size()) + value;

@@ -2,8 +2,12 @@
 
 #include <catch2/catch.hpp>
 
+#include <fstream>
+#include <map>
 #include <set>
+#include <sstream>
 #include <string>
+#include <vector>
 
 using namespace bespoke;
 
@@ -48,4 +52,35 @@ TEST_CASE("core_layers: all 13 activations") {
     int activations = 0;
     for (const std::string& key : keys(core_layers{})) activations += key.starts_with("activation.") ? 1 : 0;
     REQUIRE(activations == 13);
+}
+
+namespace {
+
+struct named_layer {
+    std::string name;
+    bool differentiable;
+};
+#define NAMED_LAYER(L) {#L, is_differentiable<bespoke::L>},
+const std::vector<named_layer> named_layers{BESPOKE_CORE_LAYERS(NAMED_LAYER)};
+#undef NAMED_LAYER
+
+}  // namespace
+
+TEST_CASE("the README's table names every layer, and whether it runs backward") {
+    std::ifstream readme(BESPOKE_SOURCE_DIR "/README.md");
+    std::map<std::string, std::string> backward;  // what the third column says of a name
+    for (std::string line; std::getline(readme, line);) {
+        if (line.rfind("| `", 0) != 0) continue;
+        std::vector<std::string> columns;
+        std::istringstream cells(line.substr(1));
+        for (std::string cell; std::getline(cells, cell, '|');) columns.push_back(cell);
+        if (columns.size() != 6) continue;
+        std::istringstream names(columns[0]);
+        for (std::string name; std::getline(names, name, '`') && std::getline(names, name, '`');)
+            backward[name] = columns[2];
+    }
+    for (const named_layer& layer : named_layers) {
+        INFO(layer.name);
+        REQUIRE(backward[layer.name] == (layer.differentiable ? " yes " : " no "));
+    }
 }

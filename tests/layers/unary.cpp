@@ -26,7 +26,7 @@ double formula(const unary& layer, double x) {
         case unary_operation::exp:
             return std::exp(u);
         case unary_operation::log:
-            return std::log(u);
+            return std::log(u + static_cast<double>(layer.epsilon));
         case unary_operation::abs:
             return std::abs(u);
         default:
@@ -57,6 +57,7 @@ TEST_CASE("unary: values, special values and gradients") {
     check_unary({.type = exp}, -3, 3);
     check_unary({.type = exp, .shift = -1, .scale = 0.5f}, -3, 3);
     check_unary({.type = log}, 0.5, 3);
+    check_unary({.type = log, .epsilon = 0.75f}, 0.5, 3);
     check_unary({.type = log, .shift = 3, .scale = 0.5f}, 0.5, 3);
     check_unary({.type = abs}, -3, 3, {0});
     check_unary({.type = abs, .shift = 1, .scale = -2}, -3, 3, {0.5});

@@ -22,6 +22,13 @@ TEST_CASE("a model predicts what its layers say") {
     CHECK((m.predict({{"x", tensor<std::int32_t>{1, 10}}}).get<tensor<float>>("y") == tensor<float>{21.5f, 42.5f}));
 }
 
+TEST_CASE("a scalar comes as [1]") {
+    model m = parse(network_text(R"({"name": "l", "input": ["x", "x"], "output": ["y"], "gatherND": {}})", R"(["1"])"));
+    const auto y = m.predict({{"x", tensor<float>{0}}}).get<tensor<float>>("y");
+    REQUIRE(y.dimension() == 1);
+    CHECK((y == tensor<float>{0}));
+}
+
 TEST_CASE("a classifier answers with a label and probabilities") {
     model m = parse(classifier);
     const auto result = m.predict({{"x", tensor<float>{1, 3}}});

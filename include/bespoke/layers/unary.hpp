@@ -22,16 +22,19 @@ constexpr std::array<std::string_view, 8> enumerators(unary_operation) {
 /// | inverse   | 1 / (u + epsilon)     |
 /// | power     | u^alpha               |
 /// | exp       | e^u                   |
-/// | log       | log u                 |
+/// | log       | log(u + epsilon)      |
 /// | abs       | |u|                   |
 /// | threshold | max(alpha, u)         |
+///
+/// The specification has log u and no epsilon there; models that give one, and what is expected of them, have the sum,
+/// so an epsilon that is not given adds nothing to it.
 ///
 /// A power of a negative u is NaN but for whole alpha. NaN gives NaN, but u^0 is 1. At the kinks the slope is 0.
 /// Core ML specification, UnaryFunctionLayerParams.
 struct unary {
     unary_operation type = unary_operation::sqrt;
     float alpha = 0;
-    float epsilon = 0;  ///< 0: 1e-6
+    float epsilon = 0;  ///< 0: 1e-6, and none for log
     float shift = 0;
     float scale = 0;  ///< 0: 1
 
@@ -55,7 +58,7 @@ struct unary {
             case unary_operation::exp:
                 return kernels::exp(u);
             case unary_operation::log:
-                return kernels::log(u);
+                return kernels::log(epsilon == 0 ? u : u + V(epsilon));
             case unary_operation::abs:
                 return kernels::abs(u);
             default:
@@ -92,7 +95,7 @@ private:
             case unary_operation::exp:
                 return y;
             case unary_operation::log:
-                return V(1) / u;
+                return V(1) / (epsilon == 0 ? u : u + V(epsilon));
             case unary_operation::abs:
                 return kernels::select(u > V(0), V(1), kernels::select(u < V(0), V(-1), V(0)));
             default:

@@ -144,7 +144,8 @@ feature_value model::output_value(const feature_description& feature, std::size_
     const shape declared = array->default_shape();
     const shape s = declared.rank() > 0 && checked_size(declared, planner::largest) == blob.dimensions.size()
                         ? declared
-                        : blob.dimensions;
+                    : blob.dimensions.rank() == 0 ? shape{1}  // as Core ML gives a scalar
+                                                  : blob.dimensions;
     if (array->data_type == array_data_type::float64) return detail::array_from<double>(values, s);
     if (array->data_type == array_data_type::int32) return detail::array_from<std::int32_t>(values, s);
     return detail::array_from<float>(values, s);
