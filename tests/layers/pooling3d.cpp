@@ -181,7 +181,7 @@ TEST_CASE("pooling3d: faults") {
     for (std::int32_t v : {-most - 1, -1, 0, 1, 2, most})
         for (std::int32_t u : {1, most}) {
             ask_everything(pooling3d{.kernel_depth = u, .stride_height = v, .custom_padding_left = v});
-            ask_everything(pooling3d{.kernel_width = v, .stride_depth = u, .padding_type = same});
+            ask_everything(pooling3d{.kernel_width = v, .stride_depth = u, .padding_type = pooling3d_padding_type::same});
         }
     ask_everything(global_pooling3d{.type = average});
 }
