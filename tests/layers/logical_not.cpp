@@ -18,7 +18,10 @@ TEMPLATE_TEST_CASE("logical_not: only 0 is false", "", float, double) {
                            limits::infinity(),
                            -limits::infinity(),
                            limits::quiet_NaN()};
-    REQUIRE(evaluate<T>(logical_not{}, {{{8}, x}}).first() == std::vector<T>{1, 1, 0, 0, 0, 0, 0, 0});
+    // not written out: g++ 12.2 makes ones of all eight doubles with AVX-512
+    std::vector<T> y(8);
+    y[0] = y[1] = 1;
+    REQUIRE(evaluate<T>(logical_not{}, {{{8}, x}}).first() == y);
     REQUIRE(evaluate<T>(logical_not{}, {{{}, {0}}}).first() == std::vector<T>{1});
     REQUIRE(evaluate<T>(logical_not{}, {{{3, 0}, {}}}).first().empty());
 }
