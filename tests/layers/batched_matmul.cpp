@@ -226,8 +226,8 @@ TEST_CASE("batched_matmul: shapes and faults") {
     REQUIRE(fault_of(batched_matmul{.weight_matrix_first_dimension = 5, .weight_matrix_second_dimension = 2},
                      {{4, 3}}) ==
             place + "a last axis of 5 (weightMatrixFirstDimension) wanted, the shape of its input is [4, 3]");
-    REQUIRE(fault_of(batched_matmul{.weight_matrix_second_dimension = 2, .int8_dynamic_quantize = true},
-                     {{4, 3}}) == place + "int8DynamicQuantize is not supported");
+    REQUIRE(fault_of(batched_matmul{.int8_dynamic_quantize = true}, {{4, 3}, {3, 4}}) ==
+            place + "int8DynamicQuantize wants one input, 2 given");
     const shape one[] = {{7, 3}};
     REQUIRE(batched_matmul{.weight_matrix_second_dimension = 2}.resolved(one).weight_matrix_first_dimension ==
             3);

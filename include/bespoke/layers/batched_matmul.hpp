@@ -15,6 +15,8 @@ namespace bespoke {
 ///
 /// One input: y = a Wᵀ + bias, a [..., X1] -> y [..., X2]. W [X2, X1] is the weight matrix of the
 /// specification, [X1, X2] in column-major order. `transpose_a` and `transpose_b` do nothing.
+/// `int8_dynamic_quantize` is kept and changes nothing: the product is that of x and of the numbers that the weights
+/// stand for, without the error of rounding x to 8 bits.
 ///
 /// Core ML specification, BatchedMatMulLayerParams.
 struct batched_matmul {
@@ -177,8 +179,6 @@ private:
     };
 
     constexpr outcome weighted_shape(const shape& a) const {
-        if (int8_dynamic_quantize)
-            return fault{errc::unsupported, sentence("int8DynamicQuantize is not supported")};
         if (a.rank() < 1) return shape_fault("an input of rank 1 or more wanted, its shape is ", a);
         const extent k = a.from_end(1), n = weight_matrix_second_dimension;
         if (n < 1) return value_fault("weightMatrixSecondDimension from 1 up wanted, ", n, " given");
@@ -191,6 +191,7 @@ private:
         return y;
     }
     constexpr outcome product_shape(const shape& a, const shape& b) const {
+        if (int8_dynamic_quantize) return value_fault("int8DynamicQuantize wants one input, 2 given");
         if (a.rank() < 1 || b.rank() < 1)
             return shape_fault("inputs of rank 1 or more wanted, their shapes are ", a, " and ", b);
         const matrix left(a, transpose_a, true), right(b, transpose_b, false);

@@ -114,6 +114,9 @@ struct convolution {
                 .bias = has_bias ? shape{output_channels} : absent};
     }
 
+    /// Of weights [C, output_channels / n_groups, ..]; 0: they are [output_channels, ..].
+    constexpr extent transposed_groups() const { return is_deconvolution ? groups() : 0; }
+
     template <class T>
     extent scratch_size(std::span<const shape> xs, extent, extent threads) const {
         return std::max(kernels::convolution_scratch<T>(geometry(xs[0], {.winograd = true}), threads),

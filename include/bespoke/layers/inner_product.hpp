@@ -19,16 +19,20 @@ namespace bespoke {
 /// | [n, C, H, W]     | [n, output_channels, 1, 1]; C H W = input_channels |
 /// | [m, n, C, H, W]  | [m, n, output_channels, 1, 1] |
 ///
+/// `int8_dynamic_quantize` is kept and changes nothing, as in `batched_matmul`.
+///
 /// Core ML specification, InnerProductLayerParams; [C, 1, 1] goes beyond it.
 struct inner_product {
     extent input_channels = unset;
     extent output_channels = unset;
     bool has_bias = true;
+    bool int8_dynamic_quantize = false;
 
     static constexpr auto key = "innerProduct";
     static constexpr auto fields = std::tuple{field{"inputChannels", &inner_product::input_channels},
                                               field{"outputChannels", &inner_product::output_channels},
-                                              field{"hasBias", &inner_product::has_bias}};
+                                              field{"hasBias", &inner_product::has_bias},
+                                              field{"int8DynamicQuantize", &inner_product::int8_dynamic_quantize}};
     static constexpr bool batched = true;
     static constexpr bool runs_epilogue = true;
     static constexpr backward_needs needs{.input = true, .output = false};
@@ -53,7 +57,9 @@ struct inner_product {
         return y;
     }
     constexpr inner_product resolved(const shape& x) const {
-        return {.input_channels = columns(x), .output_channels = output_channels, .has_bias = has_bias};
+        inner_product result = *this;
+        result.input_channels = columns(x);
+        return result;
     }
     constexpr parameters<shape> parameter_shapes(const shape& x) const {
         return {.weights = {output_channels, columns(x)}, .bias = has_bias ? shape{output_channels} : absent};

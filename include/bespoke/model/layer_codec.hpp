@@ -28,6 +28,8 @@ struct layer_codec {
     /// Calls `then` with the layer as the shapes of its inputs determine it. Null: they determine nothing.
     void (*resolve)(const void* layer, std::span<const shape> inputs, void (*then)(void* context, const void* layer),
                     void* context) = nullptr;
+    /// For weights that may be those of a deconvolution, see `channel_order`; else null.
+    extent (*transposed_groups)(const void* layer) = nullptr;
 
     constexpr std::span<const parameter_rule> parameters() const { return type->facts->parameters; }
 };
@@ -37,6 +39,10 @@ namespace detail {
 template <class L>
 void set_lengths(void* layer, std::span<const extent> lengths) {
     static_cast<L*>(layer)->set_lengths(lengths);
+}
+template <class L>
+extent transposed_groups(const void* layer) {
+    return static_cast<const L*>(layer)->transposed_groups();
 }
 template <class L>
 void resolve(const void* layer, std::span<const shape> inputs, void (*then)(void*, const void*), void* context) {
@@ -60,6 +66,8 @@ constexpr layer_codec codec_of() {
                       .fields = &detail::table_of<L>::value};
     if constexpr (requires(L& l, std::span<const extent> lengths) { l.set_lengths(lengths); })
         codec.set_lengths = &detail::set_lengths<L>;
+    if constexpr (requires(const L& l) { l.transposed_groups(); })
+        codec.transposed_groups = &detail::transposed_groups<L>;
     if constexpr (requires(const L& l, std::span<const shape> inputs) { l.resolved(inputs); } ||
                   requires(const L& l, const shape& input) { l.resolved(input); })
         codec.resolve = &detail::resolve<L>;

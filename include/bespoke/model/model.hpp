@@ -214,6 +214,11 @@ struct weights_to_write {
             if (kind == weight_source::float16_value &&
                 !std::ranges::all_of(values, [](float v) { return float16_to_float(float_to_float16(v)) == v; }))
                 kind = weight_source::automatic;
+            std::optional<std::vector<std::byte>> packed;
+            if (kind == weight_source::quantized) {
+                packed = bespoke::quantize(values.data(), source.how, {facts.dimensions, source.transposed_groups});
+                if (!packed) kind = weight_source::automatic;
+            }
             if (kind == weight_source::automatic) kind = few ? weight_source::float_value : weight_source::tensor;
             object_writer out;
             if (kind == weight_source::float_value) {
@@ -224,6 +229,9 @@ struct weights_to_write {
                 object_writer inner;
                 inner.text("float32Value", base64_of(values, 4));
                 out.object("bespoke", inner);
+            } else if (kind == weight_source::quantized) {
+                out.text(source.how.is_signed ? "int8RawValue" : "rawValue", encode_base64(*packed));
+                out.object("quantization", bespoke::write_quantization(source.how));
             } else {
                 out.text("tensor", add_tensor(source.name.empty() ? std::string(plan[plan.steps[step].name]) + "." +
                                                                         std::string(facts.name)

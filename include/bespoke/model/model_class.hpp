@@ -73,12 +73,16 @@ public:
     std::span<const layer_codec> codecs() const { return codecs_; }
     /// Whether the document marks parameter `number` of the plan as updatable ("isUpdatable" of its weights).
     bool marked_updatable(std::size_t number) const;
+    /// Whether the document gives parameter `number` of the plan in few bits ("rawValue", "int8RawValue").
+    bool is_quantized(std::size_t number) const;
 
 private:
     std::vector<program::named_shape> shapes_of(const features& inputs) const;
     void run(std::span<const features> inputs, std::vector<features>& results);
     feature_value output_value(const feature_description& feature, std::size_t output, extent example) const;
     void answer(features& result, extent example) const;
+    /// Null: composed in code.
+    const weight_source* source_of(std::size_t number) const;
 
     model_settings settings_;
     std::span<const layer_codec> codecs_;
@@ -294,10 +298,18 @@ void model::set_settings(model_settings settings) {
     probabilities_ = probabilities;
 }
 
-bool model::marked_updatable(std::size_t number) const {
+const weight_source* model::source_of(std::size_t number) const {
     const plan_view& plan = program_->plan();
     const std::size_t step = plan.parameters[number].step;
-    return step < notes_.size() && notes_[step].weights[number - plan.steps[step].first_parameter].updatable;
+    return step < notes_.size() ? &notes_[step].weights[number - plan.steps[step].first_parameter] : nullptr;
+}
+bool model::marked_updatable(std::size_t number) const {
+    const weight_source* source = source_of(number);
+    return source != nullptr && source->updatable;
+}
+bool model::is_quantized(std::size_t number) const {
+    const weight_source* source = source_of(number);
+    return source != nullptr && source->kind == weight_source::quantized;
 }
 
 std::span<float> model::parameter(std::string_view layer, std::string_view field) {

@@ -182,6 +182,9 @@ inline std::shared_ptr<any_node> read_layer_of_table(network_reader& networks, o
         networks.weights.push_back({step, i, weights.find(found->parameters()[i].name), place});
     weights.finish();
     auto node = read_node(*found, fields, networks);
+    if (found->transposed_groups != nullptr)
+        for (weight_source& source : networks.notes[step].weights)
+            source.transposed_groups = found->transposed_groups(node->erased());
     fields.finish();
     return node;
 }

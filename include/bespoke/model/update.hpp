@@ -136,9 +136,11 @@ std::vector<std::string> check_updatable(const model& m) {
     const plan_view& plan = m.network().plan();
     for (std::size_t i = 0; i < plan.parameters.size(); ++i) {
         const parameter_facts& p = plan.parameters[i];
-        if (plan.steps[p.step].updatable && p.learned && p.dimensions.size() > 0 && !m.marked_updatable(i))
-            reasons.push_back(std::string(plan[plan.steps[p.step].place]) + ": it is updatable, but its " +
-                              std::string(p.name) + " are not marked so (\"isUpdatable\")");
+        if (!plan.steps[p.step].updatable || !p.learned || p.dimensions.size() == 0) continue;
+        const std::string its = std::string(plan[plan.steps[p.step].place]) + ": it is updatable, but its " +
+                                std::string(p.name);
+        if (!m.marked_updatable(i)) reasons.push_back(its + " are not marked so (\"isUpdatable\")");
+        if (m.is_quantized(i)) reasons.push_back(its + " are quantized: give them as floats");
     }
     if (std::holds_alternative<std::monostate>(settings.update_parameters->optimizer))
         reasons.push_back("no optimizer: name one in \"updateParams\"");

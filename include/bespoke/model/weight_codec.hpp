@@ -5,6 +5,7 @@
 #include "float16.hpp"
 #include "object_reader.hpp"
 #include "object_writer.hpp"
+#include "quantization.hpp"
 #include "safetensors.hpp"
 
 #include <span>
@@ -14,7 +15,7 @@
 #include <vector>
 
 /// The weights of layers as a document gives them. Core ML specification, WeightParams, and what goes beyond it: a
-/// tensor in a safetensors file, and base64 of floats.
+/// tensor in a safetensors file, and base64 of floats. Quantized weights become floats when they are read.
 namespace bespoke {
 
 /// Where a parameter array came from, and where it is written again.
@@ -25,10 +26,13 @@ struct weight_source {
         float16_value,   ///< "float16Value": base64; kept only while every weight is a float16
         float32_value,   ///< "bespoke": {"float32Value": base64 of little-endian floats}
         tensor,          ///< "tensor": a name in the safetensors file
+        quantized,       ///< "rawValue" or "int8RawValue"; kept only while `how` stands for every weight exactly
     };
     place kind = automatic;
-    std::string name;  ///< of the tensor
+    std::string name{};  ///< of the tensor
     bool updatable = false;
+    quantization how{};
+    extent transposed_groups = 0;  ///< see `channel_order`
     friend bool operator==(const weight_source&, const weight_source&) = default;
 };
 
@@ -204,9 +208,10 @@ void read_weights(object_reader in, const std::string& place, const shape& dimen
     source.updatable = in.boolean("isUpdatable");
     static constexpr std::string_view kinds[] = {"floatValue", "float16Value", "tensor", "bespoke",
                                                  "rawValue",   "int8RawValue"};
-    for (std::string_view quantized : {"rawValue", "int8RawValue", "quantization"})
-        if (in.has(quantized)) in.fail(errc::unsupported, quantized, "quantized weights are not supported");
     const std::string_view kind = in.one_of(kinds);
+    const bool quantized = kind == "rawValue" || kind == "int8RawValue";
+    if (in.has("quantization") && !quantized)
+        in.fail(errc::bad_value, "quantization", R"(wanted only beside "rawValue" or "int8RawValue")");
     if (kind == "floatValue") {
         source.kind = weight_source::float_value;
         check_count(in.length(kind));
@@ -239,6 +244,18 @@ void read_weights(object_reader in, const std::string& place, const shape& dimen
         if (to == nullptr) return;
         check_count(static_cast<std::size_t>(entry.dimensions.size()));
         to_floats(entry, to);
+    } else if (quantized) {
+        source.kind = weight_source::quantized;
+        const channel_order order(dimensions, source.transposed_groups);
+        source.how = read_quantization(in, kind, order.channels());
+        const auto bytes = detail::read_bytes(in, kind, 1);
+        const std::size_t bytes_wanted = packed_bytes(source.how, wanted);
+        if (bytes.size() != bytes_wanted)
+            in.fail(errc::shape_mismatch, kind,
+                    std::to_string(bytes_wanted) + (bytes_wanted == 1 ? " byte" : " bytes") + " wanted for the shape " +
+                        bespoke::to_text(dimensions) + " in " + std::to_string(source.how.bits) +
+                        (source.how.bits == 1 ? " bit, " : " bits, ") + std::to_string(bytes.size()) + " came");
+        if (to != nullptr) dequantize(bytes, source.how, order, to);
     } else {
         check_count(0);
     }
@@ -263,6 +280,10 @@ std::vector<extent> weight_lengths(object_reader& fields, std::span<const parame
             length = detail::read_bytes(inner, "float32Value", 4).size() / 4;
         } else if (in.has("tensor")) {
             length = static_cast<std::size_t>(detail::find_tensor(in, tensors).dimensions.size());
+        } else if (in.has("rawValue")) {  // as many as the bytes can hold
+            const std::int64_t bits = in.object("quantization").integer("numberOfBits");
+            length = detail::read_bytes(in, "rawValue", 1).size() * 8 /
+                     static_cast<std::size_t>(std::clamp<std::int64_t>(bits, 1, 8));
         }
         lengths.push_back(static_cast<extent>(length));
     }
