@@ -28,6 +28,7 @@
 #include "pooling.hpp"
 #include "reorganize_data.hpp"
 #include "reshape_static.hpp"
+#include "resize.hpp"
 #include "reverse.hpp"
 #include "rounding.hpp"
 #include "scale.hpp"
@@ -47,18 +48,18 @@ namespace bespoke {
 #define BESPOKE_CORE_LAYERS(X)                                                                                       \
     X(acos) X(acosh) X(add) X(add_broadcastable) X(asin) X(asinh) X(atan) X(atanh) X(average) X(batched_matmul)      \
     X(batchnorm) X(bi_directional_lstm) X(bias) X(broadcast_to_like) X(broadcast_to_static) X(ceil) X(clamped_relu)  \
-    X(clip) X(concat) X(concat_nd) X(convolution) X(copy) X(cos) X(cosh) X(cum_sum) X(divide_broadcastable) X(dot)   \
-    X(elu) X(embedding) X(embedding_nd) X(equal) X(erf) X(exp2) X(expand_dims) X(flatten) X(flatten_to_2d) X(floor)  \
-    X(floor_div_broadcastable) X(gelu) X(greater_equal) X(greater_than) X(gru) X(inner_product)                      \
-    X(layer_normalization) X(leaky_relu) X(less_equal) X(less_than) X(linear) X(logical_and) X(logical_not)          \
-    X(logical_or) X(logical_xor) X(lower_triangular) X(matrix_band_part) X(max) X(max_broadcastable) X(min)          \
-    X(min_broadcastable) X(mod_broadcastable) X(multiply) X(multiply_broadcastable) X(not_equal)                     \
+    X(clip) X(concat) X(concat_nd) X(convolution) X(copy) X(cos) X(cosh) X(crop_resize) X(cum_sum)                   \
+    X(divide_broadcastable) X(dot) X(elu) X(embedding) X(embedding_nd) X(equal) X(erf) X(exp2) X(expand_dims)        \
+    X(flatten) X(flatten_to_2d) X(floor) X(floor_div_broadcastable) X(gelu) X(greater_equal) X(greater_than) X(gru)  \
+    X(inner_product) X(layer_normalization) X(leaky_relu) X(less_equal) X(less_than) X(linear) X(logical_and)        \
+    X(logical_not) X(logical_or) X(logical_xor) X(lower_triangular) X(matrix_band_part) X(max) X(max_broadcastable)  \
+    X(min) X(min_broadcastable) X(mod_broadcastable) X(multiply) X(multiply_broadcastable) X(not_equal)              \
     X(parametric_softplus) X(permute) X(pooling) X(pow_broadcastable) X(prelu) X(relu) X(reorganize_data)            \
-    X(reshape_static) X(reverse) X(round) X(scale) X(scaled_tanh) X(sequence_repeat) X(sigmoid) X(sigmoid_hard)      \
-    X(sign) X(simple_recurrent) X(sin) X(sinh) X(slice) X(slice_static) X(softmax) X(softmax_nd) X(softplus)         \
-    X(softsign) X(split) X(split_nd) X(squeeze) X(stack) X(subtract_broadcastable) X(tan) X(tanh) X(tanh_layer)      \
-    X(thresholded_relu) X(tile) X(transpose) X(unary) X(uni_directional_lstm) X(upper_triangular)                    \
-    X(where_broadcastable)
+    X(reshape_static) X(resize_bilinear) X(reverse) X(round) X(scale) X(scaled_tanh) X(sequence_repeat) X(sigmoid)   \
+    X(sigmoid_hard) X(sign) X(simple_recurrent) X(sin) X(sinh) X(slice) X(slice_static) X(softmax) X(softmax_nd)     \
+    X(softplus) X(softsign) X(split) X(split_nd) X(squeeze) X(stack) X(subtract_broadcastable) X(tan) X(tanh)        \
+    X(tanh_layer) X(thresholded_relu) X(tile) X(transpose) X(unary) X(uni_directional_lstm) X(upper_triangular)      \
+    X(upsample) X(where_broadcastable)
 
 /// A choice of layer types: what a loader knows.
 template <class... Ls>
