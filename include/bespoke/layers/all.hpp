@@ -10,6 +10,7 @@
 #include "compare.hpp"
 #include "concat.hpp"
 #include "convolution.hpp"
+#include "convolution3d.hpp"
 #include "copy.hpp"
 #include "cum_sum.hpp"
 #include "dot.hpp"
@@ -48,7 +49,7 @@ namespace bespoke {
 #define BESPOKE_CORE_LAYERS(X)                                                                                       \
     X(acos) X(acosh) X(add) X(add_broadcastable) X(asin) X(asinh) X(atan) X(atanh) X(average) X(batched_matmul)      \
     X(batchnorm) X(bi_directional_lstm) X(bias) X(broadcast_to_like) X(broadcast_to_static) X(ceil) X(clamped_relu)  \
-    X(clip) X(concat) X(concat_nd) X(convolution) X(copy) X(cos) X(cosh) X(crop_resize) X(cum_sum)                   \
+    X(clip) X(concat) X(concat_nd) X(convolution) X(convolution3d) X(copy) X(cos) X(cosh) X(crop_resize) X(cum_sum)  \
     X(divide_broadcastable) X(dot) X(elu) X(embedding) X(embedding_nd) X(equal) X(erf) X(exp2) X(expand_dims)        \
     X(flatten) X(flatten_to_2d) X(floor) X(floor_div_broadcastable) X(gelu) X(greater_equal) X(greater_than) X(gru)  \
     X(inner_product) X(layer_normalization) X(leaky_relu) X(less_equal) X(less_than) X(linear) X(logical_and)        \
