@@ -54,7 +54,8 @@ void compare(extent planes, extent h, extent w, extent to_h, extent to_w) {
         array<T> scratch(kernels::resize_scratch(to_w, static_cast<extent>(pool.size())), 7);
         array<T> again = y, dagain = before;
         kernels::resize(planes, down.samples, along.samples, x.data(), again.data(), scratch.data(), threads);
-        kernels::resize_backward(planes, down.samples, along.samples, dy.data(), dagain.data(), scratch.data(), threads);
+        kernels::resize_backward(planes, down.samples, along.samples, dy.data(), dagain.data(), scratch.data(),
+                                 threads);
         REQUIRE((again.intact() && dagain.intact() && scratch.intact()));
         if (count > 0) REQUIRE((check::same_bits(y, again) && check::same_bits(dx, dagain)));
         y = again;
@@ -77,8 +78,9 @@ void compare(extent planes, extent h, extent w, extent to_h, extent to_w) {
                 worst = std::max(worst, std::abs(static_cast<double>(y[out]) - sum));
             }
         for (extent k = 0; k < h * w; ++k)
-            worst_slope = std::max(worst_slope, std::abs(static_cast<double>(dx[p * h * w + k] - before[p * h * w + k]) -
-                                                         slope[static_cast<std::size_t>(k)]));
+            worst_slope =
+                std::max(worst_slope, std::abs(static_cast<double>(dx[p * h * w + k] - before[p * h * w + k]) -
+                                               slope[static_cast<std::size_t>(k)]));
     }
     REQUIRE(worst <= 8 * check::epsilon<T>);
     REQUIRE(worst_slope <= 8 * check::epsilon<T> * static_cast<double>(to_h * to_w));
@@ -108,8 +110,8 @@ TEST_CASE("what a sample has no share in does not reach it") {
     REQUIRE(y[0] == 1.0f);
     REQUIRE(y[1] == infinite);
     REQUIRE(y[2] == infinite);
-    REQUIRE(y[3] == 1.0f);      // NaN is 0
-    REQUIRE(y[4] == 1.0f);      // drawn to the edge
+    REQUIRE(y[3] == 1.0f);  // NaN is 0
+    REQUIRE(y[4] == 1.0f);  // drawn to the edge
     REQUIRE(y[7] == 3.0f);
     REQUIRE(y[35] == 3.0f);
     std::vector<float> dx(4), dy(36);

@@ -19,9 +19,9 @@ volume_geometry geometry(extent channels, extent outputs, extent groups, std::ar
     std::array<extent, 3> out{};
     for (std::size_t i = 0; i < 3; ++i)
         out[i] = (size[i] + 2 * pad[i] - (kernel[i] - 1) * dilation[i] - 1) / stride[i] + 1;
-    kernels::convolution_geometry slice{channels * kernel[0], size[1], size[2],     outputs,     out[1],
-                                        out[2],               kernel[1], kernel[2], stride[1],   stride[2],
-                                        dilation[1],          dilation[2], pad[1],  pad[2],      groups};
+    kernels::convolution_geometry slice{
+        channels * kernel[0], size[1],     size[2], outputs, out[1], out[2], kernel[1], kernel[2], stride[1], stride[2],
+        dilation[1],          dilation[2], pad[1],  pad[2],  groups};
     return {slice, size[0], out[0], kernel[0], stride[0], dilation[0], pad[0]};
 }
 
@@ -38,8 +38,8 @@ void each_product(const volume_geometry& g, extent examples, const Body& body) {
                         const extent z = out / s.pixels() * g.stride + tap / s.taps() * g.dilation - g.pad_front;
                         const extent y = out % s.pixels() / s.output_width * s.stride_y +
                                          tap % s.taps() / s.kernel_width * s.dilation_y - s.pad_top;
-                        const extent x = out % s.output_width * s.stride_x + tap % s.kernel_width * s.dilation_x -
-                                         s.pad_left;
+                        const extent x =
+                            out % s.output_width * s.stride_x + tap % s.kernel_width * s.dilation_x - s.pad_left;
                         if (z < 0 || z >= g.depth || y < 0 || y >= s.height || x < 0 || x >= s.width) continue;
                         const extent channel = o / outputs * channels + c;
                         body(e * g.x_size() + ((channel * g.depth + z) * s.height + y) * s.width + x,
@@ -75,7 +75,8 @@ void compare(const volume_geometry& g, extent examples) {
         thread_pool* threads = count == 0 ? nullptr : &pool;
         array<T> scratch(kernels::volume_scratch<T>(g, examples, static_cast<extent>(pool.size())), 7);
         array<T> again = y_before, dx_again = dx_before, dw_again = dw_before;
-        kernels::volume_forward<T>(g, examples, x.data(), w.data(), nullptr, again.data(), true, scratch.data(), threads);
+        kernels::volume_forward<T>(g, examples, x.data(), w.data(), nullptr, again.data(), true, scratch.data(),
+                                   threads);
         kernels::volume_backward_input<T>(g, examples, dy.data(), w.data(), dx_again.data(), scratch.data(), threads);
         kernels::volume_backward_weights<T>(g, examples, x.data(), dy.data(), dw_again.data(), scratch.data(), threads);
         REQUIRE((again.intact() && dx_again.intact() && dw_again.intact() && scratch.intact()));
@@ -94,8 +95,8 @@ void compare(const volume_geometry& g, extent examples) {
     const array<T> bias(g.slice.output_channels, 10);
     kernels::convolution_pack<T>(g.slice, w.data(), packed.data());
     array<T> alone(y.size(), 11), unpacked(y.size(), 12), start(y.size(), 13);
-    kernels::volume_forward<T>(g, examples, x.data(), w.data(), bias.data(), alone.data(), false, scratch.data(), nullptr,
-                               packed.data());
+    kernels::volume_forward<T>(g, examples, x.data(), w.data(), bias.data(), alone.data(), false, scratch.data(),
+                               nullptr, packed.data());
     kernels::volume_forward<T>(g, examples, x.data(), w.data(), bias.data(), unpacked.data(), false, scratch.data(),
                                nullptr);
     REQUIRE(check::same_bits(alone, unpacked));

@@ -34,8 +34,8 @@ TEST_CASE("core_layers: every key once") {
                             "greaterEqual", "greaterThan", "lessEqual", "lessThan", "logicalAnd", "logicalOr",
                             "logicalXor", "max", "maxBroadcastable", "min", "minBroadcastable", "modBroadcastable",
                             "multiplyBroadcastable", "notEqual", "powBroadcastable", "scale", "sequenceRepeat", "stack",
-                            "subtractBroadcastable", "tile", "whereBroadcastable", "convolution3d", "cropResize", "resizeBilinear",
-                            "upsample"})
+                            "subtractBroadcastable", "tile", "whereBroadcastable", "convolution3d", "cropResize",
+                            "resizeBilinear", "upsample"})
         REQUIRE(all.count(key) == 1);
 }
 

@@ -76,7 +76,8 @@ std::vector<double> expected(const test_case& t, extent examples, const std::vec
                              const std::vector<float>& weights, const std::vector<float>& bias) {
     const convolution3d& l = t.layer;
     const auto one = [](std::int32_t v) { return v == 0 ? extent{1} : extent{v}; };
-    const extent groups = one(l.n_groups), C = t.x.from_end(4), O = l.output_channels, rows = t.x.product(0, t.x.rank() - 4);
+    const extent groups = one(l.n_groups), C = t.x.from_end(4), O = l.output_channels,
+                 rows = t.x.product(0, t.x.rank() - 4);
     const extent in[3] = {t.x.from_end(3), t.x.from_end(2), t.x.from_end(1)};
     const extent out[3] = {t.y.from_end(3), t.y.from_end(2), t.y.from_end(1)};
     const extent kernel[3] = {l.kernel_depth, l.kernel_height, l.kernel_width};
@@ -94,8 +95,8 @@ std::vector<double> expected(const test_case& t, extent examples, const std::vec
         for (extent c = 0; c < C; ++c)
             for (extent o = 0; o < O; ++o) {
                 if (c / (C / groups) != o / (O / groups)) continue;
-                const extent matrix = l.is_deconvolution ? c * (O / groups) + o % (O / groups)
-                                                         : o * (C / groups) + c % (C / groups);
+                const extent matrix =
+                    l.is_deconvolution ? c * (O / groups) + o % (O / groups) : o * (C / groups) + c % (C / groups);
                 for (extent tap = 0; tap < taps; ++tap)
                     for (extent s = 0; s < small[0] * small[1] * small[2]; ++s) {
                         const extent at[3] = {s / small[2] / small[1], s / small[2] % small[1], s % small[2]};
@@ -138,9 +139,10 @@ TEST_CASE("convolution3d: values") {
             check_values(t, 3);
         }
     // by hand: sums of neighbours along the depth
-    REQUIRE(evaluate<float>(convolution3d{.output_channels = 1, .kernel_depth = 2, .kernel_height = 1, .kernel_width = 1},
-                            {{{1, 3, 1, 2}, {1, 2, 3, 4, 5, 6}}}, {{10, 1}, {0.5f}})
-                .first() == std::vector<float>{13.5f, 24.5f, 35.5f, 46.5f});
+    REQUIRE(
+        evaluate<float>(convolution3d{.output_channels = 1, .kernel_depth = 2, .kernel_height = 1, .kernel_width = 1},
+                        {{{1, 3, 1, 2}, {1, 2, 3, 4, 5, 6}}}, {{10, 1}, {0.5f}})
+            .first() == std::vector<float>{13.5f, 24.5f, 35.5f, 46.5f});
 }
 
 TEST_CASE("convolution3d: gradients") {
@@ -178,31 +180,42 @@ TEST_CASE("convolution3d: what does not fit") {
             place + "custom padding from 0 up wanted, [0, -2] given for the axis Depth");
     REQUIRE(fault([](auto& l) { l.kernel_height = 6; }) ==
             place + "the kernelHeight covers 6, the padded input has 5 (shape [2, 4, 5, 6])");
-    REQUIRE(fault([](auto& l) { l.output_size = {4, 4, 4}; }) ==
-            place + "outputShape only for a deconvolution wanted, [4, 4, 4] given");
+    REQUIRE(fault([](auto& l) {
+                l.output_size = {4, 4, 4};
+            }) == place + "outputShape only for a deconvolution wanted, [4, 4, 4] given");
     const auto transposed = [&](const auto& change) {
         return fault([&](auto& l) {
             l.is_deconvolution = true;
             change(l);
         });
     };
-    REQUIRE(transposed([](auto& l) { l.output_size = {4, 4}; }) == place + "outputShape [D, H, W] wanted, [4, 4] given");
-    REQUIRE(transposed([](auto& l) { l.output_size = {4, 9, 4}; }) ==
-            place + "an outputHeight from 1 to 7 wanted, outputShape is [4, 9, 4]");
+    REQUIRE(transposed([](auto& l) {
+                l.output_size = {4, 4};
+            }) == place + "outputShape [D, H, W] wanted, [4, 4] given");
+    REQUIRE(transposed([](auto& l) {
+                l.output_size = {4, 9, 4};
+            }) == place + "an outputHeight from 1 to 7 wanted, outputShape is [4, 9, 4]");
     REQUIRE(transposed([](auto& l) { l.custom_padding_left = l.custom_padding_right = 4; }) ==
             place + "nothing is left of the outputWidth of 8 after cropping 4 and 4");
     ask_everything(good);
     ask_everything(convolution3d{.output_channels = 2, .is_deconvolution = true});
-    for (std::int32_t a : {std::numeric_limits<std::int32_t>::min(), -1, 0, 1, 7, 1 << 20,
-                           std::numeric_limits<std::int32_t>::max()})
+    for (std::int32_t a :
+         {std::numeric_limits<std::int32_t>::min(), -1, 0, 1, 7, 1 << 20, std::numeric_limits<std::int32_t>::max()})
         for (const shape& s : hostile_shapes())
             for (bool is_deconvolution : {false, true}) {
                 plan_of(convolution3d{.output_channels = a, .is_deconvolution = is_deconvolution}, {s});
-                plan_of(convolution3d{.output_channels = 2, .kernel_depth = a, .kernel_width = a, .custom_padding_front = a,
-                                      .custom_padding_right = a, .is_deconvolution = is_deconvolution},
+                plan_of(convolution3d{.output_channels = 2,
+                                      .kernel_depth = a,
+                                      .kernel_width = a,
+                                      .custom_padding_front = a,
+                                      .custom_padding_right = a,
+                                      .is_deconvolution = is_deconvolution},
                         {s});
-                plan_of(convolution3d{.output_channels = 2, .stride_depth = a, .dilation_height = a,
-                                      .padding_type = padding_type_3d::same, .is_deconvolution = is_deconvolution},
+                plan_of(convolution3d{.output_channels = 2,
+                                      .stride_depth = a,
+                                      .dilation_height = a,
+                                      .padding_type = padding_type_3d::same,
+                                      .is_deconvolution = is_deconvolution},
                         {s});
             }
     const convolution3d resolved = convolution3d{.output_channels = 2, .n_groups = 0}.resolved(x);

@@ -70,12 +70,12 @@ points interpolated(const floats& x, extent planes, extent h, extent w, const po
     return y;
 }
 
-constexpr sampling_method all_methods[] = {
-    sampling_method::strict_align_endpoints_mode, sampling_method::align_endpoints_mode, sampling_method::upsample_mode,
-    sampling_method::roi_align_mode};
+constexpr sampling_method all_methods[] = {sampling_method::strict_align_endpoints_mode,
+                                           sampling_method::align_endpoints_mode, sampling_method::upsample_mode,
+                                           sampling_method::roi_align_mode};
 constexpr linear_points all_points[] = {linear_points::default_mode, linear_points::align_corners_true,
                                         linear_points::align_corners_false};
-const std::vector<std::array<extent, 4>> sizes{{1, 1, 3, 4}, {3, 5, 1, 1}, {3, 5, 3, 5},  {2, 3, 7, 40},
+const std::vector<std::array<extent, 4>> sizes{{1, 1, 3, 4}, {3, 5, 1, 1}, {3, 5, 3, 5},    {2, 3, 7, 40},
                                                {9, 8, 4, 3}, {1, 6, 5, 2}, {50, 41, 60, 33}};
 
 }  // namespace
@@ -94,8 +94,9 @@ TEST_CASE("resize_bilinear: values") {
         }
     const floats x{1, 2, 3, 4};
     REQUIRE(evaluate<float>(resize_bilinear{}, {{{1, 2, 2}, x}}).first() == floats{1});
-    REQUIRE(evaluate<float>(resize_bilinear{.mode = {sampling_method::align_endpoints_mode}}, {{{1, 2, 2}, x}}).first() ==
-            floats{2.5f});
+    REQUIRE(
+        evaluate<float>(resize_bilinear{.mode = {sampling_method::align_endpoints_mode}}, {{{1, 2, 2}, x}}).first() ==
+        floats{2.5f});
     REQUIRE(evaluate<float>(resize_bilinear{.target_size = {1, 3}}, {{{1, 1, 2, 2}, x}}).first() == floats{1, 1.5f, 2});
     REQUIRE(evaluate<float>(resize_bilinear{.target_size = {4, 5}}, {{{0, 2, 2}, {}}}).dimensions() == shape{0, 4, 5});
 }
@@ -145,9 +146,9 @@ TEST_CASE("crop_resize: values") {
     const floats x = numbers<float>(2 * 3 * 6 * 7);  // two images of three channels
     const shape images{1, 2, 3, 6, 7};
     const auto crop = [&](const crop_resize& layer, extent numbers_of_box, const floats& boxes) {
-        return evaluate<float>(layer, {{images, x},
-                                       {{static_cast<extent>(boxes.size()) / numbers_of_box, 1, numbers_of_box, 1, 1},
-                                        boxes, true}});
+        return evaluate<float>(
+            layer, {{images, x},
+                    {{static_cast<extent>(boxes.size()) / numbers_of_box, 1, numbers_of_box, 1, 1}, boxes, true}});
     };
     const auto expected = [&](extent first_image, extent count, const points& rows, const points& columns) {
         const auto from = x.begin() + first_image * 3 * 6 * 7;
@@ -164,8 +165,8 @@ TEST_CASE("crop_resize: values") {
     const points rows = linspace(1, 3, 3), columns = linspace(0.5, 5, 4);
     const auto both = crop(layer, 4, {1, 0.5f, 3, 5, 0, 0, 5, 6});
     REQUIRE(both.dimensions() == shape{2, 2, 3, 3, 4});
-    REQUIRE(distance(both.first(), joined(expected(0, 2, rows, columns), expected(0, 2, linspace(0, 5, 3), linspace(0, 6, 4)))) <
-            1e-6);
+    REQUIRE(distance(both.first(), joined(expected(0, 2, rows, columns),
+                                          expected(0, 2, linspace(0, 5, 3), linspace(0, 6, 4)))) < 1e-6);
     const auto with_image = crop(layer, 5, {1, 1, 0.5f, 3, 5, 0, 1, 0.5f, 3, 5});
     REQUIRE(with_image.dimensions() == shape{2, 1, 3, 3, 4});
     REQUIRE(distance(with_image.first(), joined(expected(1, 1, rows, columns), expected(0, 1, rows, columns))) < 1e-6);
@@ -204,10 +205,12 @@ TEST_CASE("crop_resize: values") {
     for (sampling_method method : all_methods)  // one sample lies in the centre
         REQUIRE(distance(with(method, 1, 1), expected(0, 2, {2}, {2.75})) < 1e-6);
     // a smaller region than one element counts as one for region alignment
-    REQUIRE(distance(crop({.target_size = {2, 2}, .mode = {sampling_method::roi_align_mode}}, 4, {1, 1, 1.5f, 1.5f}).first(),
-                     expected(0, 2, {1.25, 1.75}, {1.25, 1.75})) < 1e-6);
+    REQUIRE(distance(
+                crop({.target_size = {2, 2}, .mode = {sampling_method::roi_align_mode}}, 4, {1, 1, 1.5f, 1.5f}).first(),
+                expected(0, 2, {1.25, 1.75}, {1.25, 1.75})) < 1e-6);
     // beyond the edges, and turned round
-    REQUIRE(distance(crop(layer, 4, {-5, 9, 9, -3}).first(), expected(0, 2, linspace(-5, 9, 3), linspace(9, -3, 4))) < 1e-6);
+    REQUIRE(distance(crop(layer, 4, {-5, 9, 9, -3}).first(), expected(0, 2, linspace(-5, 9, 3), linspace(9, -3, 4))) <
+            1e-6);
     REQUIRE(crop(layer, 4, {}).first().empty());
 }
 
@@ -249,8 +252,9 @@ TEST_CASE("resize_bilinear, upsample, crop_resize: gradients") {
     for (sampling_method method : all_methods) {
         require_gradients(resize_bilinear{.target_size = {5, 4}, .mode = {method}}, {{2, 3, 2}});
         require_gradients(resize_bilinear{.target_size = {2, 3}, .mode = {method}}, {{2, 1, 5, 4}});
-        require_gradients(crop_of_boxes{{.target_size = {3, 2}, .mode = {method}}, {2, 1, 4, 1, 1}, {0, 1, 2.5, 3, 1, 0.5, 2, 9}},
-                          {{1, 2, 1, 4, 4}});
+        require_gradients(
+            crop_of_boxes{{.target_size = {3, 2}, .mode = {method}}, {2, 1, 4, 1, 1}, {0, 1, 2.5, 3, 1, 0.5, 2, 9}},
+            {{1, 2, 1, 4, 4}});
     }
     require_gradients(crop_of_boxes{{.target_size = {2, 2}}, {2, 1, 5, 1, 1}, {1, 0, 1, 2.5, 3, 0, 3, 3, 0, 0}},
                       {{1, 2, 2, 4, 4}});
@@ -270,7 +274,8 @@ TEST_CASE("resize_bilinear, upsample, crop_resize: what does not fit") {
             resize + "an input [.., channels, height, width] wanted, its shape is [2, 3]");
     REQUIRE(fault_of(resize_bilinear{}, {{2, 3, 0}}) ==
             resize + "a height and a width from 1 to 16777216 wanted, the shape of its input is [2, 3, 0]");
-    REQUIRE(fault_of(resize_bilinear{.target_size = {2}}, {{2, 3, 4}}) == resize + "targetSize [H, W] wanted, [2] given");
+    REQUIRE(fault_of(resize_bilinear{.target_size = {2}}, {{2, 3, 4}}) ==
+            resize + "targetSize [H, W] wanted, [2] given");
     REQUIRE(fault_of(resize_bilinear{.target_size = {2, 0}}, {{2, 3, 4}}) ==
             resize + "targetSize from 1 to 16777216 wanted, [2, 0] given");
     REQUIRE(fault_of(upsample{.scaling_factor = {2}}, {{2, 3, 4}}) == up + "scalingFactor [H, W] wanted, [2] given");
@@ -279,8 +284,9 @@ TEST_CASE("resize_bilinear, upsample, crop_resize: what does not fit") {
     REQUIRE(fault_of(upsample{.linear_upsample_mode = linear_points::align_corners_true}, {{2, 3, 4}}) ==
             up + "linearUpsampleMode ALIGN_CORNERS_TRUE wants the mode BILINEAR");
     REQUIRE(fault_of(upsample{.scaling_factor = {1, 0}}, {{2, 3, 4}}) ==
-            up + "factors that give sides from 1 to 16777216 wanted, that of the width does not (the shape of the input "
-                 "is [2, 3, 4])");
+            up +
+                "factors that give sides from 1 to 16777216 wanted, that of the width does not (the shape of the input "
+                "is [2, 3, 4])");
     for (float factor : {0.3f, -1.0f, 1e30f, std::nanf(""), INFINITY})
         REQUIRE(fault_of(upsample{.fractional_scaling_factor = {factor, 1}}, {{2, 3, 4}}) ==
                 up + "factors that give sides from 1 to 16777216 wanted, that of the height does not (the shape of the "

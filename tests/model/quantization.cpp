@@ -41,9 +41,9 @@ std::string raw(const std::vector<int>& numbers, int bits, const std::string& ho
     return R"({"rawValue": )" + base64_of(numbers, bits) + R"(, "quantization": )" + how + "}";
 }
 std::string product_text(const std::string& weights, const std::string& more = "") {
-    return network_text(
-        layer_text(R"("innerProduct": {"inputChannels": "3", "outputChannels": "2", "weights": )" + weights + more + "}"),
-        R"(["3"])");
+    return network_text(layer_text(R"("innerProduct": {"inputChannels": "3", "outputChannels": "2", "weights": )" +
+                                   weights + more + "}"),
+                        R"(["3"])");
 }
 std::vector<float> weights_of(model& m) {
     const auto values = m.parameter("l", "weights");
@@ -102,7 +102,8 @@ TEST_CASE("quantized weights in layers whose output channels lie elsewhere") {
         return network_text(layer_text(R"("convolution": {"outputChannels": )" + std::to_string(outputs) +
                                        R"(, "kernelChannels": )" + std::to_string(inputs) + R"(, "nGroups": )" +
                                        std::to_string(groups) + R"(, "kernelSize": [1, 1], "isDeconvolution": true,
-                                       "valid": {}, "weights": )" + weights + "}"),
+                                       "valid": {}, "weights": )" +
+                                       weights + "}"),
                             "[" + std::to_string(inputs) + ", 1, 1]");
     };
     // weights [inputs, outputs / groups]; the channels of group 1 follow those of group 0
@@ -114,10 +115,10 @@ TEST_CASE("quantized weights in layers whose output channels lie elsewhere") {
     CHECK(json::parse(grouped.write("w").json)["neuralNetwork"]["layers"][0]["convolution"]["weights"] ==
           json::parse(four));
 
-    model embedded = parse(network_text(
-        layer_text(R"("embeddingND": {"vocabSize": 3, "embeddingSize": 2, "weights": )" +
-                   raw({100, 20, 45, 127, 40, 1}, 7, linear_text(7, "[10, 2]", "[-2, -10]")) + "}"),
-        "[1]"));
+    model embedded =
+        parse(network_text(layer_text(R"("embeddingND": {"vocabSize": 3, "embeddingSize": 2, "weights": )" +
+                                      raw({100, 20, 45, 127, 40, 1}, 7, linear_text(7, "[10, 2]", "[-2, -10]")) + "}"),
+                           "[1]"));
     tensor<float> index = tensor<float>::from_shape({1});
     index(0) = 2;
     const auto y = embedded.predict({{"x", index}}).get<tensor<float>>("y");
@@ -138,11 +139,12 @@ TEST_CASE("int8DynamicQuantize") {
     const std::string how = linear_text(8, "[0.25]", "");
     const std::string weights = R"({"int8RawValue": )" + base64_of({-128 & 255, 127, 0, -1 & 255, 4, 8}, 8) +
                                 R"(, "quantization": )" + how + "}";
-    const std::string product = product_text(
-        weights, R"(, "int8DynamicQuantize": true, "hasBias": true, "bias": {"floatValue": [1, 2]})");
+    const std::string product =
+        product_text(weights, R"(, "int8DynamicQuantize": true, "hasBias": true, "bias": {"floatValue": [1, 2]})");
     const std::string matmul = network_text(
-        layer_text(R"("batchedMatmul": {"weightMatrixFirstDimension": "3", "weightMatrixSecondDimension": "2", "weights": )" +
-                   weights + R"(, "int8DynamicQuantize": true, "hasBias": true, "bias": {"floatValue": [1, 2]}})"),
+        layer_text(
+            R"("batchedMatmul": {"weightMatrixFirstDimension": "3", "weightMatrixSecondDimension": "2", "weights": )" +
+            weights + R"(, "int8DynamicQuantize": true, "hasBias": true, "bias": {"floatValue": [1, 2]}})"),
         R"(["3"])");
     for (const std::string& text : {product, matmul}) {
         model m = parse(text);
@@ -216,8 +218,8 @@ TEST_CASE("quantized weights that do not fit say where and why") {
 
     CHECK(check::failure([&] {
               parse(network_text(layer_text(R"("innerProduct": {"inputChannels": 2, "outputChannels": "100000000000",
-                                               "weights": {"rawValue": "AA==", "quantization": )" + linear_text(8, "[1]", "[0]") +
-                                            "}}")));
+                                               "weights": {"rawValue": "AA==", "quantization": )" +
+                                            linear_text(8, "[1]", "[0]") + "}}")));
           }).text == place + "/rawValue: 200000000000 bytes wanted for the shape [100000000000, 2] in 8 bits, 1 came");
 }
 
@@ -226,7 +228,8 @@ TEST_CASE("a layer with quantized weights does not learn") {
     auto& fc = root["neuralNetworkClassifier"]["layers"][0];
     fc["innerProduct"]["weights"] = json::parse(raw({1, 2, 3, 4, 5, 6}, 3, linear_text(3, "[1]", "[0]")));
     fc["innerProduct"]["weights"]["isUpdatable"] = true;
-    const std::string reason = R"(layers/0 "fc" (innerProduct): it is updatable, but its weights are quantized: give them as floats)";
+    const std::string reason =
+        R"(layers/0 "fc" (innerProduct): it is updatable, but its weights are quantized: give them as floats)";
     const auto has = [&](const model& m) {
         bool found = false;
         for (const std::string& text : check_updatable(m)) found |= text.ends_with(reason);

@@ -74,8 +74,7 @@ void each_result_plane(const volume_geometry& g, extent first, extent count, con
 }
 template <class T>
 void gather_results(const volume_geometry& g, extent first, extent count, const T* y, T* results) noexcept {
-    each_result_plane(g, first, count,
-                      [&](extent from, extent to) { copy(g.slice.pixels(), y + from, results + to); });
+    each_result_plane(g, first, count, [&](extent from, extent to) { copy(g.slice.pixels(), y + from, results + to); });
 }
 
 /// Images and results of the slices that run together, and behind them what the kernels need.
@@ -111,8 +110,8 @@ void volume_forward(const volume_geometry& g, extent examples, const T* x, const
     const detail::volume_space<T> space(g, examples * g.output_depth, scratch);
     detail::each_run_of_slices(g, examples, [&](extent first, extent count) {
         detail::gather_images(g, first, count, x, space.images, threads);
-        convolution_forward(g.slice, count, space.images, g.image_size(), weights, bias, space.results,
-                            g.result_size(), false, space.scratch, threads, packed);
+        convolution_forward(g.slice, count, space.images, g.image_size(), weights, bias, space.results, g.result_size(),
+                            false, space.scratch, threads, packed);
         detail::each_result_plane(g, first, count, [&](extent to, extent from) {
             if (accumulate)
                 kernels::accumulate(g.slice.pixels(), space.results + from, y + to);

@@ -34,8 +34,8 @@ struct convolution3d {
     std::int32_t input_channels = unset;
     std::int32_t n_groups = 1;  ///< 0 means 1
     std::int32_t kernel_depth = 3, kernel_height = 3, kernel_width = 3;
-    std::int32_t stride_depth = 1, stride_height = 1, stride_width = 1;          ///< 0 means 1
-    std::int32_t dilation_depth = 1, dilation_height = 1, dilation_width = 1;    ///< 0 means 1
+    std::int32_t stride_depth = 1, stride_height = 1, stride_width = 1;        ///< 0 means 1
+    std::int32_t dilation_depth = 1, dilation_height = 1, dilation_width = 1;  ///< 0 means 1
     bool has_bias = true;
     padding_type_3d padding_type = padding_type_3d::custom;
     std::int32_t custom_padding_front = 0, custom_padding_back = 0;
@@ -45,29 +45,28 @@ struct convolution3d {
     shape output_size{};  ///< [D', H', W'] of a deconvolution; empty: from the padding
 
     static constexpr auto key = "convolution3d";
-    static constexpr auto fields =
-        std::tuple{field{"outputChannels", &convolution3d::output_channels},
-                   field{"inputChannels", &convolution3d::input_channels},
-                   field{"nGroups", &convolution3d::n_groups},
-                   field{"kernelDepth", &convolution3d::kernel_depth},
-                   field{"kernelHeight", &convolution3d::kernel_height},
-                   field{"kernelWidth", &convolution3d::kernel_width},
-                   field{"strideDepth", &convolution3d::stride_depth},
-                   field{"strideHeight", &convolution3d::stride_height},
-                   field{"strideWidth", &convolution3d::stride_width},
-                   field{"dilationDepth", &convolution3d::dilation_depth},
-                   field{"dilationHeight", &convolution3d::dilation_height},
-                   field{"dilationWidth", &convolution3d::dilation_width},
-                   field{"hasBias", &convolution3d::has_bias},
-                   field{"paddingType", &convolution3d::padding_type},
-                   field{"customPaddingFront", &convolution3d::custom_padding_front},
-                   field{"customPaddingBack", &convolution3d::custom_padding_back},
-                   field{"customPaddingTop", &convolution3d::custom_padding_top},
-                   field{"customPaddingBottom", &convolution3d::custom_padding_bottom},
-                   field{"customPaddingLeft", &convolution3d::custom_padding_left},
-                   field{"customPaddingRight", &convolution3d::custom_padding_right},
-                   field{"isDeconvolution", &convolution3d::is_deconvolution},
-                   field{"outputShape", &convolution3d::output_size}};
+    static constexpr auto fields = std::tuple{field{"outputChannels", &convolution3d::output_channels},
+                                              field{"inputChannels", &convolution3d::input_channels},
+                                              field{"nGroups", &convolution3d::n_groups},
+                                              field{"kernelDepth", &convolution3d::kernel_depth},
+                                              field{"kernelHeight", &convolution3d::kernel_height},
+                                              field{"kernelWidth", &convolution3d::kernel_width},
+                                              field{"strideDepth", &convolution3d::stride_depth},
+                                              field{"strideHeight", &convolution3d::stride_height},
+                                              field{"strideWidth", &convolution3d::stride_width},
+                                              field{"dilationDepth", &convolution3d::dilation_depth},
+                                              field{"dilationHeight", &convolution3d::dilation_height},
+                                              field{"dilationWidth", &convolution3d::dilation_width},
+                                              field{"hasBias", &convolution3d::has_bias},
+                                              field{"paddingType", &convolution3d::padding_type},
+                                              field{"customPaddingFront", &convolution3d::custom_padding_front},
+                                              field{"customPaddingBack", &convolution3d::custom_padding_back},
+                                              field{"customPaddingTop", &convolution3d::custom_padding_top},
+                                              field{"customPaddingBottom", &convolution3d::custom_padding_bottom},
+                                              field{"customPaddingLeft", &convolution3d::custom_padding_left},
+                                              field{"customPaddingRight", &convolution3d::custom_padding_right},
+                                              field{"isDeconvolution", &convolution3d::is_deconvolution},
+                                              field{"outputShape", &convolution3d::output_size}};
     static constexpr bool batched = true;
     static constexpr backward_needs needs{.input = true, .output = false};
 
@@ -77,8 +76,7 @@ struct convolution3d {
     static constexpr auto parameter_fields = weights_and_bias<T>::fields;
 
     constexpr outcome output_shape(const shape& x) const {
-        if (x.rank() < 4)
-            return shape_fault("an input [.., channels, depth, height, width] wanted, its shape is ", x);
+        if (x.rank() < 4) return shape_fault("an input [.., channels, depth, height, width] wanted, its shape is ", x);
         if (checked_size(x, largest_image) < 1)
             return shape_fault("an input that is not empty wanted, its shape is ", x);
         if (output_channels < 1) return value_fault("outputChannels from 1 up wanted, ", output_channels, " given");
@@ -87,20 +85,22 @@ struct convolution3d {
         if (channels > largest_window)
             return shape_fault("up to ", largest_window, " input channels wanted, the shape of its input is ", x);
         if (input_channels != unset && input_channels != channels)
-            return shape_fault(input_channels, " input channels declared, its input has ", channels, " (shape ", x, ")");
+            return shape_fault(input_channels, " input channels declared, its input has ", channels, " (shape ", x,
+                               ")");
         if (channels % groups() != 0 || output_channels % groups() != 0)
             return shape_fault("channels that ", groups(), " groups divide wanted, the input has ", channels,
                                " (shape ", x, "), the output ", output_channels);
         if (output_size.rank() != 0 && (!is_deconvolution || output_size.rank() != 3))
-            return value_fault(is_deconvolution ? "outputShape [D, H, W] wanted, "
-                                                : "outputShape only for a deconvolution wanted, ",
-                               output_size, " given");
+            return value_fault(
+                is_deconvolution ? "outputShape [D, H, W] wanted, " : "outputShape only for a deconvolution wanted, ",
+                output_size, " given");
         for (std::size_t i = 0; i < 3; ++i)
             if (const auto wrong = check_axis(x, axis(i))) return *wrong;
         shape y = x;
         y.from_end(4) = output_channels;
         for (std::size_t i = 0; i < 3; ++i) y.from_end(3 - i) = windows(x, axis(i)).outputs;
-        if (checked_size(y, largest_image) < 0 || padded_elements(is_deconvolution ? y : x, is_deconvolution ? x : y) < 0)
+        if (checked_size(y, largest_image) < 0 ||
+            padded_elements(is_deconvolution ? y : x, is_deconvolution ? x : y) < 0)
             return shape_fault("a padded input of up to ", largest_image, " elements wanted, its shape is ", x);
         return y;
     }
@@ -195,12 +195,27 @@ private:
         const bool custom = padding_type == padding_type_3d::custom;
         const auto edge = [&](std::int32_t amount) -> extent { return custom ? amount : 0; };
         if (number == 0)
-            return {"Depth", 0, kernel_depth, or_one(stride_depth), or_one(dilation_depth),
-                    edge(custom_padding_front), edge(custom_padding_back)};
+            return {"Depth",
+                    0,
+                    kernel_depth,
+                    or_one(stride_depth),
+                    or_one(dilation_depth),
+                    edge(custom_padding_front),
+                    edge(custom_padding_back)};
         if (number == 1)
-            return {"Height", 1, kernel_height, or_one(stride_height), or_one(dilation_height),
-                    edge(custom_padding_top), edge(custom_padding_bottom)};
-        return {"Width", 2, kernel_width, or_one(stride_width), or_one(dilation_width), edge(custom_padding_left),
+            return {"Height",
+                    1,
+                    kernel_height,
+                    or_one(stride_height),
+                    or_one(dilation_height),
+                    edge(custom_padding_top),
+                    edge(custom_padding_bottom)};
+        return {"Width",
+                2,
+                kernel_width,
+                or_one(stride_width),
+                or_one(dilation_width),
+                edge(custom_padding_left),
                 edge(custom_padding_right)};
     }
     constexpr extent groups() const { return n_groups == 0 ? 1 : n_groups; }
@@ -276,7 +291,8 @@ private:
     /// What the kernels are told: of a deconvolution, the convolution whose transpose it is.
     constexpr kernels::volume_geometry geometry(const shape& x, const arithmetic& how) const {
         const auto along = axis(0);
-        const window_axis windows_z = windows(x, along), windows_y = windows(x, axis(1)), windows_x = windows(x, axis(2));
+        const window_axis windows_z = windows(x, along), windows_y = windows(x, axis(1)),
+                          windows_x = windows(x, axis(2));
         const shape inner{x.from_end(4), x.from_end(3), x.from_end(2), x.from_end(1)};
         const shape outer{output_channels, windows_z.outputs, windows_y.outputs, windows_x.outputs};
         const shape &image = is_deconvolution ? outer : inner, &result = is_deconvolution ? inner : outer;

@@ -148,8 +148,8 @@ struct resize_bilinear {
     sampling_mode mode{};
 
     static constexpr auto key = "resizeBilinear";
-    static constexpr auto fields = std::tuple{field{"targetSize", &resize_bilinear::target_size},
-                                              field{"mode", &resize_bilinear::mode}};
+    static constexpr auto fields =
+        std::tuple{field{"targetSize", &resize_bilinear::target_size}, field{"mode", &resize_bilinear::mode}};
 
     constexpr outcome output_shape(const shape& x) const {
         if (const auto wrong = detail::check_image(x)) return *wrong;
@@ -189,8 +189,8 @@ constexpr std::array<std::string_view, 3> enumerators(linear_points) {
 /// and what lies beyond the image is drawn to its edge.
 /// Core ML specification, UpsampleLayerParams.
 struct upsample {
-    list<extent, 2> scaling_factor{};                    ///< [H, W]; empty: [1, 1]
-    std::array<float, 2> fractional_scaling_factor{};    ///< [H, W]; zeros: not given
+    list<extent, 2> scaling_factor{};                  ///< [H, W]; empty: [1, 1]
+    std::array<float, 2> fractional_scaling_factor{};  ///< [H, W]; zeros: not given
     interpolation_mode mode = interpolation_mode::nearest_neighbour;
     linear_points linear_upsample_mode = linear_points::default_mode;
 
@@ -214,9 +214,8 @@ struct upsample {
         for (std::size_t axis : {std::size_t{0}, std::size_t{1}}) {
             const extent side = outputs(x.from_end(2 - axis), axis);
             if (side < 1)
-                return value_fault("factors that give sides from 1 to ", kernels::largest_side,
-                                   " wanted, that of the ", axis == 0 ? "height" : "width",
-                                   " does not (the shape of the input is ", x, ")");
+                return value_fault("factors that give sides from 1 to ", kernels::largest_side, " wanted, that of the ",
+                                   axis == 0 ? "height" : "width", " does not (the shape of the input is ", x, ")");
             y.from_end(2 - axis) = side;
         }
         return y;
@@ -270,8 +269,8 @@ struct box_coordinates_mode {
 /// | [1, B, C, H, W]   | [N, 1, 5, 1, 1] | [N, 1, C, target_size]: the first number of a box is its image |
 ///
 /// A box is given as `box_indices_mode` says, in pixels, or in parts of H - 1 and W - 1 where
-/// `normalized_coordinates`, and times spatial_scale. Samples lie from its start as in `resize_bilinear`, where X - 1 is
-/// the length of the box; a single one lies in its centre. What lies beyond the image is drawn to its edge. Of an image
+/// `normalized_coordinates`, and times spatial_scale. Samples lie from its start as in `resize_bilinear`, where X - 1
+/// is the length of the box; a single one lies in its centre. What lies beyond the image is drawn to its edge. Of an image
 /// that is not there, the nearest is taken (0 for NaN). No gradient passes to the boxes.
 /// Core ML specification, CropResizeLayerParams.
 struct crop_resize {
@@ -282,11 +281,10 @@ struct crop_resize {
     float spatial_scale = 1;  ///< 0 means 1
 
     static constexpr auto key = "cropResize";
-    static constexpr auto fields = std::tuple{field{"targetSize", &crop_resize::target_size},
-                                              field{"normalizedCoordinates", &crop_resize::normalized_coordinates},
-                                              field{"mode", &crop_resize::mode},
-                                              field{"boxIndicesMode", &crop_resize::box_indices_mode},
-                                              field{"spatialScale", &crop_resize::spatial_scale}};
+    static constexpr auto fields = std::tuple{
+        field{"targetSize", &crop_resize::target_size},
+        field{"normalizedCoordinates", &crop_resize::normalized_coordinates}, field{"mode", &crop_resize::mode},
+        field{"boxIndicesMode", &crop_resize::box_indices_mode}, field{"spatialScale", &crop_resize::spatial_scale}};
     static constexpr input_count inputs{2, 2};
     static constexpr backward_needs needs{.input = true, .output = false};
 
@@ -313,7 +311,8 @@ struct crop_resize {
     void forward(std::span<const X> xs, std::span<const Y> ys, const P&, W& w) const noexcept {
         using T = typename X::value_type;
         each_box<T>(xs, ys[0].dimensions, w.scratch, [&](const auto& axes, extent planes, extent in, extent out) {
-            kernels::resize(planes, axes.rows, axes.columns, xs[0].data + in, ys[0].data + out, axes.scratch, w.threads);
+            kernels::resize(planes, axes.rows, axes.columns, xs[0].data + in, ys[0].data + out, axes.scratch,
+                            w.threads);
         });
     }
     template <class X, class Dx, class P, class Dp, class W>

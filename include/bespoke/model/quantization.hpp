@@ -15,8 +15,8 @@ namespace bespoke {
 
 /// What the numbers q of `bits` bits stand for: table[q], or q scale + bias where there is no table.
 struct quantization {
-    int bits = 0;                       ///< 1 to 8; 0: the weights are not quantized
-    bool is_signed = false;             ///< q lies in [-128, 127], in two's complement; else in [0, 2^bits - 1]
+    int bits = 0;                        ///< 1 to 8; 0: the weights are not quantized
+    bool is_signed = false;              ///< q lies in [-128, 127], in two's complement; else in [0, 2^bits - 1]
     std::vector<float> scale{}, bias{};  ///< one for all, or one for each output channel; no bias means 0
     std::vector<float> table{};          ///< 2^bits numbers
     friend bool operator==(const quantization&, const quantization&) = default;
@@ -46,7 +46,8 @@ std::size_t packed_bytes(const quantization& how, extent count);
 /// The weights that `packed` stands for.
 void dequantize(std::span<const std::byte> packed, const quantization& how, const channel_order& order, float* to);
 /// The bytes that stand for exactly these weights, or nothing where there are none.
-std::optional<std::vector<std::byte>> quantize(const float* weights, const quantization& how, const channel_order& order);
+std::optional<std::vector<std::byte>> quantize(const float* weights, const quantization& how,
+                                               const channel_order& order);
 
 }  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
 
@@ -93,8 +94,8 @@ bool each_weight(const channel_order& order, const Body& body) {
 /// Which q stands for exactly this weight. One for the weights of a layer.
 class quantizer {
 public:
-    explicit quantizer(const quantization& how) : how_(how), least_(how.is_signed ? -128 : 0),
-                                                  most_(how.is_signed ? 127 : (1 << how.bits) - 1) {
+    explicit quantizer(const quantization& how)
+        : how_(how), least_(how.is_signed ? -128 : 0), most_(how.is_signed ? 127 : (1 << how.bits) - 1) {
         for (std::size_t q = 0; q < how.table.size(); ++q) sorted_.emplace_back(how.table[q], static_cast<int>(q));
         std::ranges::sort(sorted_);
     }
@@ -170,12 +171,12 @@ quantization read_quantization(object_reader& in, std::string_view raw, extent c
             const auto came = static_cast<extent>(to.size());
             if (how.is_signed ? came == (may_lack ? 0 : 1) : came == 1 || came == channels || (may_lack && came == 0))
                 return;
-            inner.fail(errc::bad_value, key,
-                       (how.is_signed ? (may_lack ? "no number wanted beside " : "1 number wanted beside ") + in_quotes(raw)
-                        : channels == 1
-                            ? std::string("1 number wanted")
-                            : "1 number wanted, or " + std::to_string(channels) + " for the output channels") +
-                           ", " + (came == 0 ? "none" : std::to_string(came)) + " came");
+            inner.fail(
+                errc::bad_value, key,
+                (how.is_signed   ? (may_lack ? "no number wanted beside " : "1 number wanted beside ") + in_quotes(raw)
+                 : channels == 1 ? std::string("1 number wanted")
+                                 : "1 number wanted, or " + std::to_string(channels) + " for the output channels") +
+                    ", " + (came == 0 ? "none" : std::to_string(came)) + " came");
         };
         read("scale", how.scale, false);
         read("bias", how.bias, true);
