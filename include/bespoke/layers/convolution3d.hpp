@@ -42,7 +42,7 @@ struct convolution3d {
     std::int32_t custom_padding_top = 0, custom_padding_bottom = 0;
     std::int32_t custom_padding_left = 0, custom_padding_right = 0;
     bool is_deconvolution = false;
-    shape output_size{};  ///< [D', H', W'] of a deconvolution; empty: from the padding
+    shape output_size{};  ///< [D', H', W'] of a deconvolution, else ignored; empty: from the padding
 
     static constexpr auto key = "convolution3d";
     static constexpr auto fields = std::tuple{field{"outputChannels", &convolution3d::output_channels},
@@ -90,10 +90,8 @@ struct convolution3d {
         if (channels % groups() != 0 || output_channels % groups() != 0)
             return shape_fault("channels that ", groups(), " groups divide wanted, the input has ", channels,
                                " (shape ", x, "), the output ", output_channels);
-        if (output_size.rank() != 0 && (!is_deconvolution || output_size.rank() != 3))
-            return value_fault(
-                is_deconvolution ? "outputShape [D, H, W] wanted, " : "outputShape only for a deconvolution wanted, ",
-                output_size, " given");
+        if (is_deconvolution && output_size.rank() != 0 && output_size.rank() != 3)
+            return value_fault("outputShape [D, H, W] wanted, ", output_size, " given");
         for (std::size_t i = 0; i < 3; ++i)
             if (const auto wrong = check_axis(x, axis(i))) return *wrong;
         shape y = x;
@@ -240,7 +238,7 @@ private:
         const extent size = x.from_end(3 - a.number);
         if (is_deconvolution && checked_product(size, a.stride, largest_image) < 0)
             return shape_fault("a stride of ", a.stride, " is too much for an input of the shape ", x);
-        if (output_size.rank() == 3) {
+        if (is_deconvolution && output_size.rank() == 3) {
             const extent most = uncropped(x, a) + a.stride - 1 - a.start;
             if (output_size[a.number] < 1 || output_size[a.number] > most)
                 return value_fault("an output", a.name, " from 1 to ", most, " wanted, outputShape is ", output_size);
