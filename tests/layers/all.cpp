@@ -44,7 +44,8 @@ TEST_CASE("core_layers: every key once") {
                             "argMax", "argMin", "globalPooling3d", "l2normalize", "lrn",
                             "mvn", "pooling3d", "reduce", "reduceL1", "reduceL2", "reduceLogSum",
                             "reduceLogSumExp", "reduceMax", "reduceMean", "reduceMin", "reduceProd", "reduceSum",
-                            "reduceSumSquare"})
+                            "reduceSumSquare",
+                            "convolution3d", "cropResize", "resizeBilinear", "upsample"})
         REQUIRE(all.count(key) == 1);
 }
 

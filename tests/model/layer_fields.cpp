@@ -33,6 +33,7 @@ struct all_kinds {
     colour hue = colour::red;
     shape extents{3};
     std::array<extent, 2> pair{5, 6};
+    std::array<float, 2> reals{};
     list<extent, 10> numbers;
     list<bool, 3> flags;
     inner message;
@@ -49,6 +50,7 @@ struct all_kinds {
                    field{"hue", &all_kinds::hue},
                    field{"extents", &all_kinds::extents},
                    field{"pair", &all_kinds::pair},
+                   field{"reals", &all_kinds::reals},
                    field{"numbers", &all_kinds::numbers},
                    field{"flags", &all_kinds::flags},
                    field{"message", &all_kinds::message},
@@ -81,7 +83,7 @@ json written(const all_kinds& values, const implied_fields* implied) {
 
 TEST_CASE("fields: every kind goes there and back") {
     const std::string text = R"({"flag": true, "wide": "12", "narrow": -3, "real": 0.5, "number": 0.25, "text": "t",
-        "hue": "GREEN", "extents": ["1", "2"], "pair": ["8", "9"],
+        "hue": "GREEN", "extents": ["1", "2"], "pair": ["8", "9"], "reals": [0, 1.5],
         "numbers": ["1", "2", "3", "4", "5", "6", "7", "8", "9"], "flags": [false, true], "message": {"n": "1"},
         "messages": [{"n": "2"}, {"n": "3"}], "same": {"asymmetryMode": "TOP_LEFT_HEAVY"}})";
     const result r = read(text);
@@ -94,6 +96,7 @@ TEST_CASE("fields: every kind goes there and back") {
     CHECK(r.values.hue == colour::green);
     CHECK(r.values.extents == shape{1, 2});
     CHECK(r.values.pair == std::array<extent, 2>{8, 9});
+    CHECK(r.values.reals == std::array<float, 2>{0, 1.5f});
     CHECK(r.values.numbers == list<extent, 10>{1, 2, 3, 4, 5, 6, 7, 8, 9});
     CHECK(r.values.flags == list<bool, 3>{false, true});
     CHECK(r.values.message.n == 1);
@@ -109,6 +112,7 @@ TEST_CASE("fields: what is left out keeps its default and is left out again") {
     const result r = read("{}");
     CHECK(r.values.extents == shape{3});
     CHECK(r.values.pair == std::array<extent, 2>{5, 6});
+    CHECK(r.values.reals == std::array<float, 2>{0, 0});
     CHECK(r.values.message.n == 0);  // an absent message is one that is empty
     CHECK(r.implied == implied_fields{"/a/extents", "/a/flags", "/a/message", "/a/messages", "/a/numbers", "/a/pair",
                                      "/a/valid"});
@@ -129,6 +133,8 @@ TEST_CASE("fields: what does not fit says where") {
           "/a/numbers: at most 10 elements wanted, 11 came");
     CHECK(problem(R"({"flags": [true, 0]})") == "/a/flags/1: true or false wanted, 0 came");
     CHECK(problem(R"({"pair": [1]})") == "/a/pair: 2 elements wanted, 1 came");
+    CHECK(problem(R"({"reals": [1, 2, 3]})") == "/a/reals: 2 elements wanted, 3 came");
+    CHECK(problem(R"({"reals": [1, "x"]})") == R"(/a/reals/1: a number wanted, "x" came)");
     CHECK(problem(R"({"messages": [{}]})") == "/a/messages: 2 elements wanted, 1 came");
     CHECK(problem(R"({"message": {"m": 1}})").find("/a/message: unknown field \"m\"") == 0);
     CHECK(problem(R"({"messages": [{}, {"n": "x"}]})") == R"(/a/messages/1/n: an integer of 64 bits wanted, "x" came)");

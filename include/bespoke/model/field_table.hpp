@@ -28,6 +28,7 @@ enum class field_kind : unsigned char {
     enumerator,  ///< an enum over int
     extents,     ///< shape
     pair,        ///< std::array<extent, count>
+    reals,       ///< std::array<float, count>; zeros where there are none
     integers,    ///< list<extent, count>
     booleans,    ///< list<bool, count>
     message,     ///< a struct with `fields`
@@ -139,6 +140,8 @@ constexpr field_entry entry_for(std::string_view key) {
         if constexpr (message_value<element>) {
             entry.kind = field_kind::messages;
             entry.messages = tables_of<element>.data();
+        } else if constexpr (std::is_same_v<element, float>) {
+            entry.kind = field_kind::reals;
         } else {
             static_assert(std::is_same_v<element, extent>, "an array of a type that the codec does not know");
             entry.kind = field_kind::pair;

@@ -38,6 +38,7 @@ void write_fields(const detail::field_table& table, const void* owner, object_wr
 
 #ifdef BESPOKE_IMPLEMENTATION
 
+#include <algorithm>
 #include <cstring>
 
 namespace bespoke {
@@ -104,6 +105,13 @@ inline bool read_field(const field_entry& f, void* member, object_reader& in, im
             if (elements.empty()) return false;
             check_elements(f.count, elements.size(), f.key, in);
             for (std::size_t i = 0; i < f.count; ++i) static_cast<extent*>(member)[i] = elements[i];
+            return true;
+        }
+        case field_kind::reals: {
+            const auto elements = in.reals(f.key);
+            if (elements.empty()) return true;
+            check_elements(f.count, elements.size(), f.key, in);
+            std::copy(elements.begin(), elements.end(), static_cast<float*>(member));
             return true;
         }
         case field_kind::integers:
@@ -180,6 +188,11 @@ inline void write_field(const field_entry& f, const void* member, object_writer&
             int number = 0;
             std::memcpy(&number, member, sizeof number);
             return out.enumerator(f.key, f.names, static_cast<std::size_t>(number));
+        }
+        case field_kind::reals: {
+            const std::span<const float> elements(static_cast<const float*>(member), f.count);
+            if (std::ranges::any_of(elements, [](float v) { return v != 0; })) out.reals(f.key, elements);
+            return;
         }
         default:
             break;
