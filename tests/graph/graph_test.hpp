@@ -65,6 +65,15 @@ struct given {
     friend bool operator==(const given&, const given&) = default;
 };
 
+/// Looks at the shape of its input, and not at its values.
+struct extents_of {
+    static constexpr auto key = "extentsOf";
+    static constexpr auto fields = std::tuple{};
+    static constexpr bool reads_values = false;
+    constexpr outcome output_shape(const shape& x) const { return x; }
+    friend bool operator==(const extents_of&, const extents_of&) = default;
+};
+
 /// Two parameters.
 struct weighted {
     extent size = 3;

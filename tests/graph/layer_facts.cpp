@@ -4,6 +4,7 @@
 #include <bespoke/layers/activation.hpp>
 #include <bespoke/layers/batchnorm.hpp>
 #include <bespoke/layers/copy.hpp>
+#include <bespoke/layers/fill.hpp>
 #include <bespoke/layers/flatten.hpp>
 #include <bespoke/layers/inner_product.hpp>
 #include <bespoke/layers/reshape_static.hpp>
@@ -47,6 +48,10 @@ TEST_CASE("what there is to know of a layer type") {
     CHECK_FALSE(moved.overwrites);
     CHECK(facts_of<copy>.overwrites);
     CHECK_FALSE(facts_of<copy>.in_place);
+
+    CHECK(moved.reads_values);
+    CHECK_FALSE(facts_of<get_shape>.reads_values);
+    CHECK_FALSE(facts_of<fill_like>.reads_values);
 
     constexpr const layer_facts& control = facts_of<loop_break>;
     CHECK(control.control);

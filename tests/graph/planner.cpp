@@ -129,6 +129,18 @@ TEST_CASE("what depends on no input is stored once") {
     CHECK(plan.shared_size > 0);
 }
 
+TEST_CASE("what depends on the shapes of its inputs alone is stored once") {
+    const bespoke::plan plan = planned([](planner& p) {
+        p.input("x", {4});
+        add(p, extents_of{}, {}, {"g"});
+        add(p, smooth{}, {"g"}, {"h"});
+        add(p, joined{}, {"x", "h"}, {"y"});
+    });
+    CHECK_FALSE(blob(plan, "g").per_example);
+    CHECK_FALSE(blob(plan, "h").per_example);
+    CHECK(blob(plan, "y").per_example);
+}
+
 TEST_CASE("what a loop or a branch writes is stored for each example") {
     const bespoke::plan plan = planned([](planner& p) {
         p.input("c", {1});

@@ -34,7 +34,10 @@ TEST_CASE("core_layers: every key once") {
                             "greaterEqual", "greaterThan", "lessEqual", "lessThan", "logicalAnd", "logicalOr",
                             "logicalXor", "max", "maxBroadcastable", "min", "minBroadcastable", "modBroadcastable",
                             "multiplyBroadcastable", "notEqual", "powBroadcastable", "scale", "sequenceRepeat", "stack",
-                            "subtractBroadcastable", "tile", "whereBroadcastable"})
+                            "subtractBroadcastable", "tile", "whereBroadcastable", "categoricalDistribution", "fillLike",
+                            "fillStatic", "getShape", "loadConstant", "loadConstantND", "randomBernoulliLike",
+                            "randomBernoulliStatic", "randomNormalLike", "randomNormalStatic", "randomUniformLike",
+                            "randomUniformStatic", "rangeStatic", "rankPreservingReshape", "reshape", "reshapeLike"})
         REQUIRE(all.count(key) == 1);
 }
 

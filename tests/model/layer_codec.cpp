@@ -41,7 +41,7 @@ std::string lstm_weights(bool all) {
 
 /// Canonical JSON of every layer, with what it takes.
 struct sample {
-    std::string shape, type, inputs = R"(["x"])", outputs = R"(["y"])";
+    std::string shape, type, inputs = R"(["x"])" /* empty: none */, outputs = R"(["y"])";
 };
 std::vector<sample> samples() {
     const std::string vector = R"(["2"])", image = R"(["2", "4", "4"])";
@@ -191,6 +191,24 @@ std::vector<sample> samples() {
         {vector, R"("stack": {"axis": "-1"})", R"(["x", "x"])"},
         {image, R"("concatND": {"axis": "1", "interleave": true})", R"(["x", "x"])"},
         {R"(["3", "1", "2", "1", "1"])", R"("sequenceRepeat": {"nRepetitions": "2"})"},
+        // constants, shapes and random numbers
+        {vector, R"("loadConstant": {"shape": ["2", "1", "3"], "data": )" + weights(6) + "}", ""},
+        {vector, R"("loadConstantND": {"shape": ["3", "2"], "data": )" + weights(6) + "}", ""},
+        {image, R"("reshape": {"targetShape": ["4", "2", "4"], "mode": "CHANNEL_LAST"})"},
+        {vector, R"("reshapeLike": {})", R"(["x", "x"])"},
+        {image, R"("rankPreservingReshape": {"targetShape": ["0", "-1", "2"]})"},
+        {image, R"("getShape": {})"},
+        {image, R"("fillLike": {"value": 0.5})"},
+        {vector, R"("fillStatic": {"value": 0.5, "targetShape": ["3", "2"]})", ""},
+        {vector, R"("rangeStatic": {"endValue": 7, "startValue": -1, "stepSizeValue": 0.5})", ""},
+        {image, R"("randomNormalLike": {"seed": "-1", "mean": 1, "stdDev": 2})"},
+        {vector, R"("randomNormalStatic": {"seed": "7", "mean": 1, "stdDev": 2, "outputShape": ["3"]})", ""},
+        {image, R"("randomUniformLike": {"minVal": -1, "maxVal": 1})"},
+        {vector, R"("randomUniformStatic": {"seed": "7", "maxVal": 1, "outputShape": ["3", "2"]})", ""},
+        {image, R"("randomBernoulliLike": {"seed": "7", "prob": 0.25})"},
+        {vector, R"("randomBernoulliStatic": {"seed": "7", "prob": 1, "outputShape": ["3"]})", ""},
+        {image, R"("categoricalDistribution": {"seed": "7", "numSamples": "3", "isLogits": true, "eps": 0.5,
+                    "temperature": 2})"},
     };
 }
 
@@ -205,7 +223,9 @@ TEST_CASE("every layer goes from the document to the layer and back") {
     std::set<std::string> kinds;
     for (const sample& s : samples()) {
         INFO(s.type);
-        const std::string text = network_text(R"({"name": "l", "input": )" + s.inputs + R"(, "output": )" + s.outputs + ", " + s.type + "}", s.shape);
+        const std::string reads = s.inputs.empty() ? "" : R"("input": )" + s.inputs + ", ";
+        const std::string text =
+            network_text(R"({"name": "l", )" + reads + R"("output": )" + s.outputs + ", " + s.type + "}", s.shape);
         const json root = json::parse(text);
         const json type = json::parse("{" + s.type + "}");
         const bool family = type.contains("activation");
@@ -322,6 +342,54 @@ TEST_CASE("what takes several blobs element by element is loaded and run") {
            filled({2, 2}, {1, 1, 2, 2})));
     CHECK((run(R"(["2", "1", "1"])", layer(R"("x", "x")", "y", R"("dot": {})"), filled({2, 1, 1}, {3, 4})) ==
            filled({1, 1, 1}, {25})));
+}
+
+TEST_CASE("constants, shapes and random numbers are loaded and run") {
+    const auto filled = [](const std::vector<std::size_t>& dimensions, const std::vector<float>& values) {
+        auto t = tensor<float>::from_shape(dimensions);
+        std::copy(values.begin(), values.end(), t.begin());
+        return t;
+    };
+    const auto layer = [](const std::string& inputs, const std::string& output, const std::string& type) {
+        return R"({"name": ")" + output + R"(", "input": [)" + inputs + R"(], "output": [")" + output + R"("], )" + type +
+               "}";
+    };
+    const std::string sum = R"("addBroadcastable": {})", row = R"(["2"])";
+    const auto with = [&](const std::string& type) {
+        model m = parse(network_text(layer("", "c", type) + "," + layer(R"("x", "c")", "y", sum), row));
+        return m.predict({{"x", filled({2}, {1, 2})}}).get<tensor<float>>("y");
+    };
+    const auto run = [&](const std::string& shape, const std::string& type, const tensor<float>& x) {
+        model m = parse(network_text(layer_text(type), shape));
+        return m.predict({{"x", x}}).get<tensor<float>>("y");
+    };
+    CHECK((with(R"("loadConstantND": {"shape": [2], "data": {"floatValue": [10, 20]}})") == filled({2}, {11, 22})));
+    CHECK((with(R"("loadConstant": {"shape": [1, 2, 1], "data": {"floatValue": [10, 20]}})") ==
+           filled({1, 2, 2}, {11, 12, 21, 22})));
+    CHECK((with(R"("fillStatic": {"value": 5, "targetShape": [2, 1]})") == filled({2, 2}, {6, 7, 6, 7})));
+    CHECK((with(R"("rangeStatic": {"endValue": 3, "startValue": 1, "stepSizeValue": 1})") == filled({2}, {2, 4})));
+    CHECK((with(R"("randomNormalStatic": {"mean": 3, "outputShape": [2]})") == filled({2}, {4, 5})));
+    CHECK((with(R"("randomUniformStatic": {"minVal": 3, "maxVal": 3, "outputShape": [1]})") == filled({2}, {4, 5})));
+    CHECK((with(R"("randomBernoulliStatic": {"prob": 1, "outputShape": [2]})") == filled({2}, {2, 3})));
+    const auto x = filled({2, 1, 2}, {1, 2, 3, 4});
+    const std::string image = R"(["2", "1", "2"])";
+    CHECK((run(image, R"("reshape": {"targetShape": [1, 2, 2], "mode": "CHANNEL_LAST"})", x) ==
+           filled({1, 2, 2}, {1, 3, 2, 4})));
+    CHECK((run(image, R"("rankPreservingReshape": {"targetShape": [1, -1, 0]})", x) ==
+           filled({1, 2, 2}, {1, 2, 3, 4})));
+    CHECK((run(image, R"("getShape": {})", x) == filled({3}, {2, 1, 2})));
+    CHECK((run(image, R"("fillLike": {"value": 3})", x) == filled({2, 1, 2}, {3, 3, 3, 3})));
+    CHECK((run(image, R"("randomBernoulliLike": {})", x) == filled({2, 1, 2}, {0, 0, 0, 0})));
+    CHECK((run(R"(["2", "2"])", R"("categoricalDistribution": {"numSamples": 1, "eps": 1e-30})",
+               filled({2, 2}, {0, 1, 1, 0})) == filled({2, 1}, {1, 0})));
+    // a seed of -1, and one that is not given
+    CHECK(run(image, R"("randomUniformLike": {"seed": -1, "maxVal": 1})", x) !=
+          run(image, R"("randomUniformLike": {"maxVal": 1})", x));
+    // a constant of the wrong length
+    const std::string short_one = R"("loadConstantND": {"shape": [3], "data": {"floatValue": [10, 20]}})";
+    const check::failure wrong([&] { parse(network_text(layer("", "y", short_one), row)); });
+    CHECK(wrong.is(errc::shape_mismatch));
+    CHECK(wrong.text.find("3 numbers wanted (shape [3]), 2 came") != std::string::npos);
 }
 
 TEST_CASE("defaults that are spelled out and numbers as numbers mean the same") {

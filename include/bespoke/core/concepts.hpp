@@ -50,7 +50,7 @@ concept described = std::copyable<L> && std::equality_comparable<L> && requires 
 };
 
 /// A layer that says in other words what another one does: `equivalent(x)` is that one for x, the shape of its first
-/// input, which passed the shape rule. Then only names, fields and the shape rule are its own. The other one gets the
+/// input (`absent` where it has none), which passed the shape rule. Then only names, fields and the shape rule are its own. The other one gets the
 /// views that this one would get: their shapes are by this one's rule.
 template <class L>
 concept rephrased_layer = described<L> && requires(const L& layer, const shape& x) {
@@ -165,6 +165,7 @@ struct workspace {
     const epilogue<T>* after = nullptr;  ///< only for a layer that says `runs_epilogue`
     arithmetic how{};
     bool exact = false;  ///< a pass of a training: in T, also where `prepare` was for low precision
+    std::size_t step = 0;  ///< the number of the layer in its network
 };
 
 /// A layer whose products may be computed in low precision: `precision<T>(x, how)` says in which one they are, for the
@@ -256,6 +257,15 @@ inline constexpr bool is_overwriting = [] {
         return false;
 }();
 
+/// `reads_values = false`: the result depends on the shapes of the inputs alone, so it is one for all examples.
+template <class L>
+inline constexpr bool is_reading_values = [] {
+    if constexpr (requires { performer_t<L>::reads_values; })
+        return bool{performer_t<L>::reads_values};
+    else
+        return true;
+}();
+
 /// `in_place = true`: forward may write y over x.
 template <class L>
 inline constexpr bool is_in_place = [] {
@@ -321,6 +331,9 @@ constexpr decltype(auto) performer(const L& layer, [[maybe_unused]] const shape&
         return (layer);
 }
 
+/// The shape by which a layer says what performs it.
+constexpr shape first_of(std::span<const shape> inputs) { return inputs.empty() ? absent : inputs[0]; }
+
 /// The shape rule: the same question for the compiler and for the loader.
 template <class L>
 constexpr outcome output_shapes(const L& layer, std::span<const shape> inputs) {
@@ -368,8 +381,8 @@ template <class L>
 constexpr bool can_finish(const L& layer, std::span<const shape> inputs) {
     if constexpr (elementwise_layer<L>)
         return true;
-    else if constexpr (requires { performer(layer, inputs[0]).finishes(inputs); })
-        return performer(layer, inputs[0]).finishes(inputs);
+    else if constexpr (requires { performer(layer, first_of(inputs)).finishes(inputs); })
+        return performer(layer, first_of(inputs)).finishes(inputs);
     else
         return false;
 }
@@ -379,7 +392,7 @@ template <parametric_layer L>
 constexpr std::array<shape, parameter_count<L>> parameter_shapes(const L& layer, std::span<const shape> inputs) {
     parameters_t<L, shape> shapes;
     if constexpr (variadic_layer<performer_t<L>>)
-        shapes = performer(layer, inputs[0]).parameter_shapes(inputs);
+        shapes = performer(layer, first_of(inputs)).parameter_shapes(inputs);
     else
         shapes = performer(layer, inputs[0]).parameter_shapes(inputs[0]);
     std::array<shape, parameter_count<L>> list{};

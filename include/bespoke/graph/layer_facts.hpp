@@ -31,6 +31,7 @@ struct layer_facts {
     bool overwrites = false;
     bool differentiable = true;
     bool runs_epilogue = false;
+    bool reads_values = true;
 };
 
 /// What is wrong with a layer of `count` inputs, if anything.
@@ -82,6 +83,7 @@ inline constexpr layer_facts facts_of = [] {
         facts.overwrites = is_overwriting<L>;
         facts.differentiable = is_differentiable<L>;
         facts.runs_epilogue = runs_epilogue<L>;
+        facts.reads_values = is_reading_values<L>;
     }
     return facts;
 }();

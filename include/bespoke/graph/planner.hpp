@@ -114,7 +114,7 @@ public:
         step.needs = facts.needs;
         for (std::size_t i = 0; i < answers.parameters.size(); ++i)
             add_parameter(number, answers.parameters[i], facts.parameters[i]);
-        write(number, outputs, answers.outputs.shapes(), facts.overwrites);
+        write(number, outputs, answers.outputs.shapes(), facts);
         if (!failed()) plan_.steps[number].end = plan_.steps.size();
     }
     /// Behind what is inside a control layer.
@@ -337,13 +337,14 @@ private:
     }
 
     constexpr void write(std::size_t number, std::span<const std::string_view> names,
-                         const std::vector<shape>& shapes, bool overwrites) {
+                         const std::vector<shape>& shapes, const layer_facts& facts) {
         if (failed()) return;
         if (names.empty() ? shapes.size() != 1 : names.size() != shapes.size())
             return fail(value_fault(shapes.size(), shapes.size() == 1 ? " output wanted, " : " outputs wanted, ",
                                     names.size(), " named"));
         bool per_example = loops_ > 0 || branches_ > 0;
-        for (std::size_t blob : inputs(number)) per_example |= plan_.blobs[blob].per_example;
+        if (facts.reads_values)
+            for (std::size_t blob : inputs(number)) per_example |= plan_.blobs[blob].per_example;
         for (std::size_t i = 0; i < shapes.size(); ++i) {
             if (!names.empty() && prefix_.view().size() + names[i].size() > longest_name)
                 return fail_long_name(names[i]);
@@ -352,14 +353,14 @@ private:
             if (checked_size(shapes[i], largest) < 0)
                 return fail(shape_fault("its output would have the shape ", shapes[i]));
             // only a copy reaches out of its prefix: it overwrites what is there
-            std::size_t blob = overwrites && !names.empty() ? find(names[i]) : find_blob(name.view());
+            std::size_t blob = facts.overwrites && !names.empty() ? find(names[i]) : find_blob(name.view());
             if (blob == npos) {
                 blob = plan_.blobs.size();
                 add_blob({.name = keep(name.view()), .dimensions = shapes[i], .per_example = per_example,
                           .maker = number}, known::written);
             } else {
                 const blob_facts& old = plan_.blobs[blob];
-                if (known_[blob] != known::unwritten && !overwrites)
+                if (known_[blob] != known::unwritten && !facts.overwrites)
                     return fail({errc::duplicate_name, sentence("its output \"", name, "\" is written already")});
                 if (!(old.dimensions == shapes[i]))
                     return fail(shape_fault("its output \"", name, "\" has the shape ", shapes[i],
