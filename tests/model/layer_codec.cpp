@@ -383,8 +383,8 @@ TEST_CASE("constants, shapes and random numbers are loaded and run") {
     CHECK((run(R"(["2", "2"])", R"("categoricalDistribution": {"numSamples": 1, "eps": 1e-30})",
                filled({2, 2}, {0, 1, 1, 0})) == filled({2, 1}, {1, 0})));
     // a seed of -1, and one that is not given
-    CHECK(run(image, R"("randomUniformLike": {"seed": -1, "maxVal": 1})", x) !=
-          run(image, R"("randomUniformLike": {"maxVal": 1})", x));
+    CHECK((run(image, R"("randomUniformLike": {"seed": -1, "maxVal": 1})", x) !=
+           run(image, R"("randomUniformLike": {"maxVal": 1})", x)));
     // a constant of the wrong length
     const std::string short_one = R"("loadConstantND": {"shape": [3], "data": {"floatValue": [10, 20]}})";
     const check::failure wrong([&] { parse(network_text(layer("", "y", short_one), row)); });
