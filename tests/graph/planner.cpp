@@ -172,6 +172,95 @@ TEST_CASE("a constant that a loop overwrites is stored for each example from its
     CHECK_FALSE(blob(plan, "early").per_example);
 }
 
+namespace {
+
+/// One number that is known.
+struct number {
+    double value = 0;
+
+    static constexpr auto key = "number";
+    static constexpr auto fields = std::tuple{};
+    static constexpr bespoke::input_count inputs{0, 0};
+    constexpr outcome output_shape(std::span<const shape>) const { return shape{1}; }
+    constexpr std::vector<double> known_output(std::span<const shape>, std::span<const bespoke::known_values>) const {
+        return {value};
+    }
+    friend bool operator==(const number&, const number&) = default;
+};
+
+/// As many elements as its input says; more by one in what it says itself, as far as it knows.
+struct stretched {
+    static constexpr auto key = "stretched";
+    static constexpr auto fields = std::tuple{};
+    static constexpr bespoke::input_count inputs{1, 1};
+    constexpr outcome planned_shape(std::span<const shape>, std::span<const bespoke::known_values> known) const {
+        if (const auto x = bespoke::known_input(known, 0)) return shape{static_cast<extent>((*x)[0])};
+        return bespoke::value_fault("a known input wanted");
+    }
+    constexpr outcome output_shape(std::span<const shape> xs) const { return planned_shape(xs, {}); }
+    friend bool operator==(const stretched&, const stretched&) = default;
+};
+struct increased {
+    static constexpr auto key = "increased";
+    static constexpr auto fields = std::tuple{};
+    constexpr outcome output_shape(const shape& x) const { return x; }
+    constexpr std::vector<double> known_output(std::span<const shape>,
+                                               std::span<const bespoke::known_values> known) const {
+        if (const auto x = bespoke::known_input(known, 0)) return {(*x)[0] + 1};
+        return {};
+    }
+    friend bool operator==(const increased&, const increased&) = default;
+};
+
+}  // namespace
+
+// --- known values -------------------------------------------------------------------------------------------
+
+TEST_CASE("the values of a blob may decide the shape of another") {
+    const bespoke::plan plan = planned([](planner& p) {
+        p.input("x", {4});
+        add(p, number{3}, {}, {"three"});
+        add(p, increased{}, {"three"}, {"four"});
+        add(p, stretched{}, {"four"}, {"y"});
+        add_loop(p, [&](std::size_t) { add(p, stretched{}, {"three"}, {"z"}); });
+        p.output("y");
+    });
+    CHECK(blob(plan, "y").dimensions == shape{4});
+    CHECK(blob(plan, "z").dimensions == shape{3});
+}
+
+TEST_CASE("what is overwritten is not known any more, and must not have decided a shape") {
+    CHECK(after_input([](planner& p) { add(p, stretched{}, {"x"}, {"y"}); }) ==
+          "layers/0 (stretched): a known input wanted");
+    const auto counted = [](bool before, bool behind) {
+        return after_input([=](planner& p) {
+            add(p, number{3}, {}, {"n"});
+            if (before) add(p, stretched{}, {"n"}, {"y"});
+            add_loop(p, [&](std::size_t) {
+                add(p, increased{}, {"n"}, {"next"});
+                add(p, copied{}, {"next"}, {"n"});
+            });
+            if (behind) add(p, stretched{}, {"n"}, {"z"});
+            p.output("n");
+        });
+    };
+    CHECK(counted(false, false).empty());
+    CHECK(counted(true, false) == "layers/2/body/layers/1 (copied): its output \"n\" has decided a shape before");
+    CHECK(counted(false, true) == "layers/2 (stretched): a known input wanted");
+    // a loop may not run at all
+    CHECK(after_input([](planner& p) {
+              add_loop(p, [&](std::size_t) { add(p, number{3}, {}, {"n"}); });
+              add(p, stretched{}, {"n"}, {"y"});
+          }) == "layers/1 (stretched): a known input wanted");
+    // each side of a branch has its own
+    CHECK(after_input([](planner& p) {
+              p.input("c", {1});
+              add_branch(
+                  p, "c", [&] { add(p, number{3}, {}, {"n"}); }, [&] { add(p, number{4}, {}, {"n"}); });
+              add(p, stretched{}, {"n"}, {"y"});
+          }) == "layers/1 (stretched): a known input wanted");
+}
+
 // --- branches -----------------------------------------------------------------------------------------------
 
 TEST_CASE("both sides of a branch may write one blob, at any depth") {

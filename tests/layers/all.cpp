@@ -34,10 +34,12 @@ TEST_CASE("core_layers: every key once") {
                             "greaterEqual", "greaterThan", "lessEqual", "lessThan", "logicalAnd", "logicalOr",
                             "logicalXor", "max", "maxBroadcastable", "min", "minBroadcastable", "modBroadcastable",
                             "multiplyBroadcastable", "notEqual", "powBroadcastable", "scale", "sequenceRepeat", "stack",
-                            "subtractBroadcastable", "tile", "whereBroadcastable", "categoricalDistribution", "fillLike",
-                            "fillStatic", "getShape", "loadConstant", "loadConstantND", "randomBernoulliLike",
-                            "randomBernoulliStatic", "randomNormalLike", "randomNormalStatic", "randomUniformLike",
-                            "randomUniformStatic", "rangeStatic", "rankPreservingReshape", "reshape", "reshapeLike"})
+                            "subtractBroadcastable", "tile", "whereBroadcastable", "broadcastToDynamic",
+                            "categoricalDistribution", "fillDynamic", "fillLike", "fillStatic", "getShape",
+                            "loadConstant", "loadConstantND", "randomBernoulliDynamic", "randomBernoulliLike",
+                            "randomBernoulliStatic", "randomNormalDynamic", "randomNormalLike", "randomNormalStatic",
+                            "randomUniformDynamic", "randomUniformLike", "randomUniformStatic", "rangeDynamic",
+                            "rangeStatic", "rankPreservingReshape", "reshape", "reshapeDynamic", "reshapeLike"})
         REQUIRE(all.count(key) == 1);
 }
 

@@ -41,10 +41,11 @@ std::string lstm_weights(bool all) {
 
 /// Canonical JSON of every layer, with what it takes.
 struct sample {
-    std::string shape, type, inputs = R"(["x"])" /* empty: none */, outputs = R"(["y"])";
+    std::string shape, type, inputs = R"(["x"])" /* empty: none */, outputs = R"(["y"])", before = "";
 };
 std::vector<sample> samples() {
     const std::string vector = R"(["2"])", image = R"(["2", "4", "4"])";
+    const std::string extents = R"({"name": "s", "input": ["x"], "output": ["s"], "getShape": {}},)";
     return {
         {vector, R"("activation": {"linear": {"alpha": 2, "beta": -0.5}})"},
         {vector, R"("activation": {"ReLU": {}})"},
@@ -191,6 +192,14 @@ std::vector<sample> samples() {
         {vector, R"("stack": {"axis": "-1"})", R"(["x", "x"])"},
         {image, R"("concatND": {"axis": "1", "interleave": true})", R"(["x", "x"])"},
         {R"(["3", "1", "2", "1", "1"])", R"("sequenceRepeat": {"nRepetitions": "2"})"},
+        // shapes that values decide
+        {image, R"("reshapeDynamic": {})", R"(["x", "s"])", R"(["y"])", extents},
+        {image, R"("broadcastToDynamic": {})", R"(["x", "s"])", R"(["y"])", extents},
+        {image, R"("fillDynamic": {"value": 0.5})", R"(["s"])", R"(["y"])", extents},
+        {vector, R"("rangeDynamic": {"startValue": 0.5, "stepSizeValue": 0.25})", R"(["s"])", R"(["y"])", extents},
+        {image, R"("randomNormalDynamic": {"seed": "7", "mean": 1, "stdDev": 2})", R"(["s"])", R"(["y"])", extents},
+        {image, R"("randomUniformDynamic": {"seed": "-1", "maxVal": 1})", R"(["s"])", R"(["y"])", extents},
+        {image, R"("randomBernoulliDynamic": {"seed": "7", "prob": 1})", R"(["s"])", R"(["y"])", extents},
         // constants, shapes and random numbers
         {vector, R"("loadConstant": {"shape": ["2", "1", "3"], "data": )" + weights(6) + "}", ""},
         {vector, R"("loadConstantND": {"shape": ["3", "2"], "data": )" + weights(6) + "}", ""},
@@ -224,8 +233,8 @@ TEST_CASE("every layer goes from the document to the layer and back") {
     for (const sample& s : samples()) {
         INFO(s.type);
         const std::string reads = s.inputs.empty() ? "" : R"("input": )" + s.inputs + ", ";
-        const std::string text =
-            network_text(R"({"name": "l", )" + reads + R"("output": )" + s.outputs + ", " + s.type + "}", s.shape);
+        const std::string layer = R"({"name": "l", )" + reads + R"("output": )" + s.outputs + ", " + s.type + "}";
+        const std::string text = network_text(s.before + layer, s.shape);
         const json root = json::parse(text);
         const json type = json::parse("{" + s.type + "}");
         const bool family = type.contains("activation");
@@ -382,6 +391,14 @@ TEST_CASE("constants, shapes and random numbers are loaded and run") {
     CHECK((run(image, R"("randomBernoulliLike": {})", x) == filled({2, 1, 2}, {0, 0, 0, 0})));
     CHECK((run(R"(["2", "2"])", R"("categoricalDistribution": {"numSamples": 1, "eps": 1e-30})",
                filled({2, 2}, {0, 1, 1, 0})) == filled({2, 1}, {1, 0})));
+    // getShape, sliceStatic and concatND decide a shape
+    model chain = parse(network_text(
+        layer(R"("x")", "s", R"("getShape": {})") + "," +
+            layer(R"("s")", "rows", R"("sliceStatic": {"beginIds": [0], "endIds": [1], "strides": [1]})") + "," +
+            layer("", "rest", R"("fillStatic": {"value": -1, "targetShape": [1]})") + "," +
+            layer(R"("rows", "rest")", "target", R"("concatND": {})") + "," +
+            layer(R"("x", "target")", "y", R"("reshapeDynamic": {})"), image));
+    CHECK((chain.predict({{"x", x}}).get<tensor<float>>("y") == filled({2, 2}, {1, 2, 3, 4})));
     // a seed of -1, and one that is not given
     CHECK((run(image, R"("randomUniformLike": {"seed": -1, "maxVal": 1})", x) !=
            run(image, R"("randomUniformLike": {"maxVal": 1})", x)));

@@ -3,6 +3,7 @@
 #include "arithmetic.hpp"
 #include "epilogue.hpp"
 #include "fault.hpp"
+#include "known_values.hpp"
 #include "threads.hpp"
 #include "view.hpp"
 
@@ -166,13 +167,6 @@ struct workspace {
     arithmetic how{};
     bool exact = false;  ///< a pass of a training: in T, also where `prepare` was for low precision
     std::size_t step = 0;  ///< the number of the layer in its network
-};
-
-/// A layer whose products may be computed in low precision: `precision<T>(x, how)` says in which one they are, for the
-/// input shape (or span of shapes) x.
-template <class L, class T, class X>
-concept lowers_precision = requires(const L& layer, const X& x, const arithmetic& how) {
-    { layer.template precision<T>(x, how) } -> std::same_as<low_precision>;
 };
 
 /// What a layer works with that finishes another one's result, see `finishes`.

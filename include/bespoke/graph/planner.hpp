@@ -1,6 +1,7 @@
 #pragma once
 
 #include "fusion.hpp"
+#include "known_blobs.hpp"
 #include "layer_facts.hpp"
 #include "lifetimes.hpp"
 #include "name_index.hpp"
@@ -23,12 +24,7 @@ public:
 
     /// `root` stands before every place in an error: "/neuralNetwork/" for a file.
     constexpr explicit planner(std::string_view root = "") : place_(root) {
-        // The compiler counts every element that a growing vector moves.
-        if (!std::is_constant_evaluated()) return;
-        plan_.text.reserve(std::size_t{1} << 20);
-        plan_.steps.reserve(std::size_t{1} << 12);
-        plan_.blobs.reserve(std::size_t{1} << 12);
-        plan_.links.reserve(std::size_t{1} << 14);
+        if (std::is_constant_evaluated()) plan_.reserve();
     }
 
     constexpr bool failed() const { return problem_.has_value(); }
@@ -76,7 +72,7 @@ public:
             end_control(number);
         } else {
             const std::vector<shape> shapes = input_shapes(number);
-            end(number, facts_of<L>, ask_layer(layer, std::span<const shape>(shapes)), outputs, updatable);
+            end(number, facts_of<L>, ask_layer(layer, shapes, known_inputs(number)), outputs, updatable);
         }
     }
 
@@ -90,8 +86,7 @@ public:
         read(number, inputs, facts.inputs);
         if (failed()) return npos;
         plan_.steps[number].control = facts.control;
-        if (facts.control && !outputs.empty())
-            fail(value_fault("no output wanted, ", outputs.size(), " named"));
+        if (facts.control && !outputs.empty()) fail(value_fault("no output wanted, ", outputs.size(), " named"));
         return failed() ? npos : number;
     }
     constexpr std::vector<shape> input_shapes(std::size_t number) const {
@@ -99,6 +94,7 @@ public:
         for (std::size_t blob : inputs(number)) shapes.push_back(plan_.blobs[blob].dimensions);
         return shapes;
     }
+    constexpr std::vector<known_values> known_inputs(std::size_t number) const { return values_.of(inputs(number)); }
     constexpr void end(std::size_t number, const layer_facts& facts, const layer_answers& answers,
                        std::span<const std::string_view> outputs, bool updatable) {
         if (!answers.outputs) return fail(answers.outputs.problem());
@@ -114,8 +110,12 @@ public:
         step.needs = facts.needs;
         for (std::size_t i = 0; i < answers.parameters.size(); ++i)
             add_parameter(number, answers.parameters[i], facts.parameters[i]);
+        const std::size_t before = plan_.blobs.size();
+        if (facts.shaped_by_values) values_.decide(inputs(number));
         write(number, outputs, answers.outputs.shapes(), facts);
-        if (!failed()) plan_.steps[number].end = plan_.steps.size();
+        if (failed()) return;
+        if (!answers.values.empty() && plan_.blobs.size() > before) values_.add(before, answers.values, inputs(number));
+        plan_.steps[number].end = plan_.steps.size();
     }
     /// Behind what is inside a control layer.
     constexpr void end_control(std::size_t number) {
@@ -193,9 +193,11 @@ public:
     template <class Body>
     constexpr void loop(std::size_t number, const Body& body) {
         plan_.steps[number].loop = true;
+        const std::size_t before = plan_.blobs.size();
         ++loops_;
         body();
         --loops_;
+        values_.forget_from(before);  // it may not run at all
     }
 
     /// The blob that a control layer looks at must be there and hold one number.
@@ -215,8 +217,7 @@ public:
     }
     constexpr std::size_t find(std::string_view name) const {
         for (std::size_t depth = scopes_.size() + 1; depth-- > 0;) {
-            const std::string_view prefix =
-                depth == scopes_.size() ? prefix_.view() : prefix_.view().substr(0, scopes_[depth]);
+            const auto prefix = depth == scopes_.size() ? prefix_.view() : prefix_.view().substr(0, scopes_[depth]);
             if (prefix.size() + name.size() > longest_name) continue;
             const std::size_t blob = find_blob(sentence(prefix, name).view());
             if (blob != npos) return blob;
@@ -267,9 +268,7 @@ private:
                                                                  "own, so the input has to be named")});
     }
 
-    constexpr std::string_view text(text_range range) const {
-        return {plan_.text.data() + range.begin, range.size};
-    }
+    constexpr std::string_view text(text_range range) const { return {plan_.text.data() + range.begin, range.size}; }
     constexpr std::size_t find_blob(std::string_view name) const {
         return blob_names_.find(plan_.blobs, plan_.text, name);
     }
@@ -348,8 +347,7 @@ private:
         for (std::size_t i = 0; i < shapes.size(); ++i) {
             if (!names.empty() && prefix_.view().size() + names[i].size() > longest_name)
                 return fail_long_name(names[i]);
-            const sentence name(names.empty() ? text(plan_.steps[number].name)
-                                              : sentence(prefix_, names[i]).view());
+            const sentence name(names.empty() ? text(plan_.steps[number].name) : sentence(prefix_, names[i]).view());
             if (checked_size(shapes[i], largest) < 0)
                 return fail(shape_fault("its output would have the shape ", shapes[i]));
             // only a copy reaches out of its prefix: it overwrites what is there
@@ -367,6 +365,8 @@ private:
                                             ", where it was written before it has ", old.dimensions));
                 for (std::size_t read : inputs(number))
                     if (read == blob) return fail(value_fault("its output \"", name, "\" is its input"));
+                if (!values_.overwrite(blob))
+                    return fail(value_fault("its output \"", name, "\" has decided a shape before"));
                 if (per_example) store_per_example(plan_, blob);
                 if (known_[blob] != known::unwritten) plan_.steps[number].logged = true;
                 known_[blob] = known::written;
@@ -380,8 +380,7 @@ private:
 
     constexpr void add_parameter(std::size_t number, const shape& dimensions, const parameter_rule& rule) {
         const extent size = checked_size(dimensions, largest);
-        if (size < 0)
-            return fail(shape_fault("its ", rule.name, " would have the shape ", dimensions));
+        if (size < 0) return fail(shape_fault("its ", rule.name, " would have the shape ", dimensions));
         plan_.parameters.push_back({number, rule.name, dimensions, plan_.parameters_size, rule.start, rule.learned});
         plan_.parameters_size += aligned_size<float>(size);
         ++plan_.steps[number].parameter_count;
@@ -389,6 +388,7 @@ private:
 
     plan plan_;
     name_index blob_names_, step_names_;
+    known_blobs values_;
     std::optional<fault> problem_;
     sentence place_, prefix_, current_;
     std::vector<std::size_t> scopes_;  // how long the prefix was outside of each part of it

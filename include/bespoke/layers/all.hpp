@@ -15,6 +15,7 @@
 #include "copy.hpp"
 #include "cum_sum.hpp"
 #include "dot.hpp"
+#include "dynamic.hpp"
 #include "embedding.hpp"
 #include "fill.hpp"
 #include "flatten.hpp"
@@ -50,22 +51,24 @@ namespace bespoke {
 
 /// Every layer of this library but for control flow, which a loader adds by itself: X(name) for each.
 #define BESPOKE_CORE_LAYERS(X)                                                                                       \
-    X(acosh) X(add) X(add_broadcastable) X(asin) X(asinh) X(atan) X(atanh) X(average) X(batched_matmul) X(batchnorm) \
-    X(bi_directional_lstm) X(bias) X(broadcast_to_like) X(broadcast_to_static) X(categorical_distribution) X(ceil)   \
-    X(clamped_relu) X(clip) X(concat) X(concat_nd) X(convolution) X(copy) X(cos) X(cosh) X(cum_sum)                  \
-    X(divide_broadcastable) X(dot) X(elu) X(embedding) X(embedding_nd) X(equal) X(erf) X(exp2) X(expand_dims)        \
-    X(fill_like) X(fill_static) X(flatten) X(flatten_to_2d) X(floor) X(floor_div_broadcastable) X(gelu) X(get_shape) \
-    X(greater_equal) X(greater_than) X(gru) X(inner_product) X(layer_normalization) X(leaky_relu) X(less_equal)      \
-    X(less_than) X(linear) X(load_constant) X(load_constant_nd) X(logical_and) X(logical_not) X(logical_or)          \
-    X(logical_xor) X(lower_triangular) X(matrix_band_part) X(max) X(max_broadcastable) X(min) X(min_broadcastable)   \
-    X(mod_broadcastable) X(multiply) X(multiply_broadcastable) X(not_equal) X(parametric_softplus) X(permute)        \
-    X(pooling) X(pow_broadcastable) X(prelu) X(random_bernoulli_like) X(random_bernoulli_static)                     \
-    X(random_normal_like) X(random_normal_static) X(random_uniform_like) X(random_uniform_static) X(range_static)    \
-    X(rank_preserving_reshape) X(relu) X(reorganize_data) X(reshape) X(reshape_like) X(reshape_static) X(reverse)    \
-    X(round) X(scale) X(scaled_tanh) X(sequence_repeat) X(sigmoid) X(sigmoid_hard) X(sign) X(simple_recurrent)       \
-    X(sin) X(sinh) X(slice) X(slice_static) X(softmax) X(softmax_nd) X(softplus) X(softsign) X(split) X(split_nd)    \
-    X(squeeze) X(stack) X(subtract_broadcastable) X(tan) X(tanh) X(tanh_layer) X(thresholded_relu) X(tile)           \
-    X(transpose) X(unary) X(uni_directional_lstm) X(upper_triangular) X(where_broadcastable)
+    X(add) X(add_broadcastable) X(asin) X(asinh) X(atan) X(atanh) X(average) X(batched_matmul) X(batchnorm)          \
+    X(bi_directional_lstm) X(bias) X(broadcast_to_dynamic) X(broadcast_to_like) X(broadcast_to_static)               \
+    X(categorical_distribution) X(ceil) X(clamped_relu) X(clip) X(concat) X(concat_nd) X(convolution) X(copy) X(cos) \
+    X(cosh) X(cum_sum) X(divide_broadcastable) X(dot) X(elu) X(embedding) X(embedding_nd) X(equal) X(erf) X(exp2)    \
+    X(expand_dims) X(fill_dynamic) X(fill_like) X(fill_static) X(flatten) X(flatten_to_2d) X(floor)                  \
+    X(floor_div_broadcastable) X(gelu) X(get_shape) X(greater_equal) X(greater_than) X(gru) X(inner_product)         \
+    X(layer_normalization) X(leaky_relu) X(less_equal) X(less_than) X(linear) X(load_constant) X(load_constant_nd)   \
+    X(logical_and) X(logical_not) X(logical_or) X(logical_xor) X(lower_triangular) X(matrix_band_part) X(max)        \
+    X(max_broadcastable) X(min) X(min_broadcastable) X(mod_broadcastable) X(multiply) X(multiply_broadcastable)      \
+    X(not_equal) X(parametric_softplus) X(permute) X(pooling) X(pow_broadcastable) X(prelu)                          \
+    X(random_bernoulli_dynamic) X(random_bernoulli_like) X(random_bernoulli_static) X(random_normal_dynamic)         \
+    X(random_normal_like) X(random_normal_static) X(random_uniform_dynamic) X(random_uniform_like)                   \
+    X(random_uniform_static) X(range_dynamic) X(range_static) X(rank_preserving_reshape) X(relu) X(reorganize_data)  \
+    X(reshape) X(reshape_dynamic) X(reshape_like) X(reshape_static) X(reverse) X(round) X(scale) X(scaled_tanh)      \
+    X(sequence_repeat) X(sigmoid) X(sigmoid_hard) X(sign) X(simple_recurrent) X(sin) X(sinh) X(slice)                \
+    X(slice_static) X(softmax) X(softmax_nd) X(softplus) X(softsign) X(split) X(split_nd) X(squeeze) X(stack)        \
+    X(subtract_broadcastable) X(tan) X(tanh) X(tanh_layer) X(thresholded_relu) X(tile) X(transpose) X(unary)         \
+    X(uni_directional_lstm) X(upper_triangular) X(where_broadcastable)
 
 /// A choice of layer types: what a loader knows.
 template <class... Ls>

@@ -20,6 +20,14 @@ constexpr bool is_finite(float v) {
     return v >= std::numeric_limits<float>::lowest() && v <= std::numeric_limits<float>::max();
 }
 
+/// Equal numbers for an output of this shape, where they are few enough to be of interest: see core/known_values.hpp.
+constexpr std::vector<double> few(const shape& y, double value) {
+    const extent size = checked_size(y, 64);
+    std::vector<double> values;  // no ?: of vectors: g++ 12 destroys them twice in a constant expression
+    if (size > 0) values.resize(static_cast<std::size_t>(size), value);
+    return values;
+}
+
 /// Copies the first example of y to the others, where it is stored for each.
 template <class T>
 void repeat_first_example(const dynamic_view<T>& y) noexcept {
@@ -61,6 +69,9 @@ struct fill_like {
     static constexpr input_count inputs{1, 1};
 
     constexpr outcome output_shape(std::span<const shape> xs) const { return xs[0]; }
+    constexpr std::vector<double> known_output(std::span<const shape> xs, std::span<const known_values>) const {
+        return detail::few(xs[0], double{value});
+    }
     constexpr detail::filling equivalent(const shape&) const { return {value}; }
     friend bool operator==(const fill_like&, const fill_like&) = default;
 };
@@ -78,6 +89,9 @@ struct fill_static {
 
     constexpr outcome output_shape(std::span<const shape>) const {
         return detail::given_shape("a targetShape", target_shape);
+    }
+    constexpr std::vector<double> known_output(std::span<const shape>, std::span<const known_values>) const {
+        return detail::few(target_shape, double{value});
     }
     constexpr detail::filling equivalent(const shape&) const { return {value}; }
     friend bool operator==(const fill_static&, const fill_static&) = default;
@@ -110,14 +124,23 @@ struct range_static {
         const auto whole = static_cast<extent>(steps);
         return shape{static_cast<double>(whole) < steps ? whole + 1 : whole};
     }
+    constexpr std::vector<double> known_output(std::span<const shape>, std::span<const known_values>) const {
+        std::vector<double> values = detail::few(output_shape({}).shapes()[0], 0);
+        for (std::size_t i = 0; i < values.size(); ++i) values[i] = number(static_cast<extent>(i));
+        return values;
+    }
     template <class Xs, class Ys, class P, class W>
     void forward(Xs, Ys ys, const P&, W&) const noexcept {
         using T = typename Ys::value_type::value_type;
-        for (extent i = 0; i < ys[0].size(); ++i)
-            ys[0].data[i] = static_cast<T>(double{start_value} + static_cast<double>(i) * double{step_size_value});
+        for (extent i = 0; i < ys[0].size(); ++i) ys[0].data[i] = static_cast<T>(number(i));
         detail::repeat_first_example(ys[0]);
     }
     friend bool operator==(const range_static&, const range_static&) = default;
+
+private:
+    constexpr double number(extent i) const {
+        return double{start_value} + static_cast<double>(i) * double{step_size_value};
+    }
 };
 
 /// y = the extents of x: a vector of as many numbers as x has axes. The values of x do not matter, and no gradient
@@ -131,6 +154,9 @@ struct get_shape {
     static constexpr bool reads_values = false;
 
     constexpr outcome output_shape(const shape& x) const { return shape{static_cast<extent>(x.rank())}; }
+    constexpr std::vector<double> known_output(std::span<const shape> xs, std::span<const known_values>) const {
+        return {xs[0].begin(), xs[0].end()};
+    }
     template <class X, class Y, class P, class W>
     void forward(X x, Y y, const P&, W&) const noexcept {
         using T = typename Y::value_type;
