@@ -102,9 +102,9 @@ TEST_CASE("random numbers: moments") {
     REQUIRE(std::abs(mean_of(z, [](double v) { return v * v * v; })) < 4 * noise * std::sqrt(15));
     REQUIRE(std::abs(mean_of(z, [](double v) { return v * v * v * v; }) - 3) < 4 * noise * std::sqrt(96));
     // the normal distribution function at -2, -1, 0.5 and 2.5
-    for (const auto& [at, below] : std::vector<std::pair<double, double>>{
+    for (const auto& p : std::vector<std::pair<double, double>>{
              {-2, 0.02275013}, {-1, 0.15865525}, {0.5, 0.69146246}, {2.5, 0.99379033}})
-        REQUIRE(std::abs(mean_of(z, [&](double v) { return v < at ? 1 : 0; }) - below) < 4 * noise * 0.5);
+        REQUIRE(std::abs(mean_of(z, [&](double v) { return v < p.first ? 1 : 0; }) - p.second) < 4 * noise * 0.5);
 
     const doubles u = evaluate<double>(random_uniform_static{12, 0, 1, {many}}, {}).first();
     REQUIRE(std::abs(mean_of(u, [](double v) { return v; }) - 0.5) < 4 * noise * std::sqrt(1 / 12.0));
@@ -122,7 +122,8 @@ TEST_CASE("random numbers: moments") {
 TEST_CASE("random numbers: independent of their neighbours and of other seeds") {
     const doubles a = evaluate<double>(random_normal_static{1, 0, 1, {many}}, {}).first();
     const doubles b = evaluate<double>(random_normal_static{2, 0, 1, {many}}, {}).first();
-    for (std::size_t lag : {1, 2, 3, 4, 5, 64}) REQUIRE(std::abs(correlation(a, a, lag, 0)) < 4 * noise);
+    for (std::size_t lag : std::vector<std::size_t>{1, 2, 3, 4, 5, 64})
+        REQUIRE(std::abs(correlation(a, a, lag, 0)) < 4 * noise);
     REQUIRE(std::abs(correlation(a, b, 0, 0)) < 4 * noise);
     doubles squares_of_a, squares_of_next;  // independent, not uncorrelated only
     for (std::size_t i = 0; i + 2 < a.size(); ++i) {

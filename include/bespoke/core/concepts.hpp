@@ -203,7 +203,8 @@ concept same_elements_layer = unary_layer<L> && requires {
     requires bool{L::same_elements};
 };
 
-/// Any number of inputs (`static constexpr input_count inputs`) and a shape rule for them.
+/// Any number of inputs (`static constexpr input_count inputs`) and a shape rule for them. One that looks at values
+/// as well: known_values.hpp.
 template <class L>
 concept variadic_layer = described<L> && requires(const L& layer, std::span<const shape> xs) {
     { layer.output_shape(xs) } -> std::convertible_to<outcome>;

@@ -51,8 +51,8 @@ namespace bespoke {
 
 /// Every layer of this library but for control flow, which a loader adds by itself: X(name) for each.
 #define BESPOKE_CORE_LAYERS(X)                                                                                       \
-    X(add) X(add_broadcastable) X(asin) X(asinh) X(atan) X(atanh) X(average) X(batched_matmul) X(batchnorm)          \
-    X(bi_directional_lstm) X(bias) X(broadcast_to_dynamic) X(broadcast_to_like) X(broadcast_to_static)               \
+    X(acos) X(acosh) X(add) X(add_broadcastable) X(asin) X(asinh) X(atan) X(atanh) X(average) X(batched_matmul)      \
+    X(batchnorm) X(bi_directional_lstm) X(bias) X(broadcast_to_dynamic) X(broadcast_to_like) X(broadcast_to_static)  \
     X(categorical_distribution) X(ceil) X(clamped_relu) X(clip) X(concat) X(concat_nd) X(convolution) X(copy) X(cos) \
     X(cosh) X(cum_sum) X(divide_broadcastable) X(dot) X(elu) X(embedding) X(embedding_nd) X(equal) X(erf) X(exp2)    \
     X(expand_dims) X(fill_dynamic) X(fill_like) X(fill_static) X(flatten) X(flatten_to_2d) X(floor)                  \

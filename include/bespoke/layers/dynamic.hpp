@@ -112,25 +112,29 @@ struct range_dynamic {
                 return fault{errc::unsupported, sentence("inputs wanted that are known before the network runs, as those "
                                                          "of getShape, fillStatic or rangeStatic")};
         }
-        return range(xs.size(), [&](std::size_t i) { return (*known[i])[0]; }).output_shape({});
+        return range(known).output_shape({});
     }
     constexpr outcome output_shape(std::span<const shape> xs) const { return planned_shape(xs, {}); }
-    constexpr std::vector<double> known_output(std::span<const shape> xs, std::span<const known_values> known) const {
-        return range(xs.size(), [&](std::size_t i) { return (*known[i])[0]; }).known_output({}, {});
+    constexpr std::vector<double> known_output(std::span<const shape>, std::span<const known_values> known) const {
+        return range(known).known_output({}, {});
     }
     template <class Xs, class Ys, class P, class W>
     void forward(Xs xs, Ys ys, const P& p, W& w) const noexcept {
-        range(xs.size(), [&](std::size_t i) { return xs[i].data[0]; }).forward(xs, ys, p, w);
+        range_static numbers{0, start_value, step_size_value};
+        for (std::size_t i = 0; i < xs.size(); ++i) number(numbers, i) = static_cast<float>(xs[i].data[0]);
+        numbers.forward(xs, ys, p, w);
     }
     friend bool operator==(const range_dynamic&, const range_dynamic&) = default;
 
 private:
-    template <class Number>
-    constexpr range_static range(std::size_t count, const Number& number) const {
-        const auto value = [&](std::size_t i, float otherwise) {
-            return i < count ? static_cast<float>(number(i)) : otherwise;
-        };
-        return {value(0, 0), value(1, start_value), value(2, step_size_value)};
+    /// What input `i` says.
+    static constexpr float& number(range_static& range, std::size_t i) {
+        return i == 0 ? range.end_value : i == 1 ? range.start_value : range.step_size_value;
+    }
+    constexpr range_static range(std::span<const known_values> known) const {
+        range_static numbers{0, start_value, step_size_value};
+        for (std::size_t i = 0; i < known.size(); ++i) number(numbers, i) = static_cast<float>((*known[i])[0]);
+        return numbers;
     }
 };
 
