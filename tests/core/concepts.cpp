@@ -75,6 +75,34 @@ struct rescaled {
     bool operator==(const rescaled&) const = default;
 };
 
+/// A parameter and no input, in other words.
+struct made {
+    extent size = 2;
+
+    static constexpr auto key = "made";
+    static constexpr auto fields = std::tuple{field{"size", &made::size}};
+    static constexpr input_count inputs{0, 0};
+    static constexpr bool reads_values = false;
+    template <class T>
+    struct parameters {
+        T data;
+    };
+    template <class T>
+    static constexpr auto parameter_fields = std::array{parameter_field{"data", &parameters<T>::data}};
+    constexpr outcome output_shape(std::span<const shape>) const { return shape{size}; }
+    constexpr parameters<shape> parameter_shapes(std::span<const shape>) const { return {{size}}; }
+    constexpr bool finishes(std::span<const shape> xs) const { return !xs.empty(); }
+    bool operator==(const made&) const = default;
+};
+struct remade {
+    static constexpr auto key = "remade";
+    static constexpr auto fields = std::tuple{};
+    static constexpr input_count inputs{0, 0};
+    constexpr outcome output_shape(std::span<const shape>) const { return shape{3}; }
+    constexpr made equivalent(const shape& x) const { return {.size = x == absent ? 3 : 0}; }
+    bool operator==(const remade&) const = default;
+};
+
 /// All elements as one row.
 struct row {
     static constexpr auto key = "row";
@@ -121,6 +149,16 @@ TEST_CASE("what a layer does not say has a default") {
     CHECK(inputs_of<scaled>.least == 1);
     CHECK(inputs_of<scaled>.most == 1);
     CHECK(inputs_of<exchange>.least == 2);
+}
+
+TEST_CASE("a layer without inputs is asked like the others") {
+    static_assert(variadic_layer<remade> && rephrased_layer<remade> && parametric_layer<remade>);
+    static_assert(!is_reading_values<made> && !is_reading_values<remade> && is_reading_values<exchange>);
+    CHECK(parameter_shapes(made{4}, {})[0] == shape{4});
+    CHECK(parameter_shapes(remade{}, {})[0] == shape{3});
+    CHECK(output_shapes(remade{}, {}).shapes() == std::vector{shape{3}});
+    CHECK_FALSE(can_finish(made{}, {}));
+    CHECK_FALSE(can_finish(remade{}, {}));
 }
 
 TEST_CASE("the shape rule is asked alike on every rung, at both times") {

@@ -29,6 +29,14 @@ TEST_CASE("philox gives Random123's known answers") {
           words{0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1});
 }
 
+TEST_CASE("philox gives several blocks at once") {
+    const philox random(7, 3);
+    const std::uint64_t first = (std::uint64_t{1} << 32) - 2;  // both words of the counter change
+    const auto all = random.blocks<5>(first);
+    for (std::size_t i = 0; i < 5; ++i)
+        for (std::size_t k = 0; k < 4; ++k) CHECK(all[k][i] == random.block(first + i)[k]);
+}
+
 TEST_CASE("philox walks through its blocks and goes on where its position says") {
     philox random(7, 3);
     std::vector<std::uint32_t> drawn;

@@ -65,6 +65,53 @@ struct given {
     friend bool operator==(const given&, const given&) = default;
 };
 
+/// Looks at the shape of its input, and not at its values.
+struct extents_of {
+    static constexpr auto key = "extentsOf";
+    static constexpr auto fields = std::tuple{};
+    static constexpr bool reads_values = false;
+    constexpr outcome output_shape(const shape& x) const { return x; }
+    friend bool operator==(const extents_of&, const extents_of&) = default;
+};
+
+/// One number that is known.
+struct number {
+    double value = 0;
+
+    static constexpr auto key = "number";
+    static constexpr auto fields = std::tuple{};
+    static constexpr bespoke::input_count inputs{0, 0};
+    constexpr outcome output_shape(std::span<const shape>) const { return shape{1}; }
+    constexpr std::vector<double> known_output(std::span<const shape>, std::span<const bespoke::known_values>) const {
+        return {value};
+    }
+    friend bool operator==(const number&, const number&) = default;
+};
+
+/// As many elements as its input says; more by one in what it says itself, as far as it knows.
+struct stretched {
+    static constexpr auto key = "stretched";
+    static constexpr auto fields = std::tuple{};
+    static constexpr bespoke::input_count inputs{1, 1};
+    constexpr outcome planned_shape(std::span<const shape>, std::span<const bespoke::known_values> known) const {
+        if (const auto x = bespoke::known_input(known, 0)) return shape{static_cast<extent>((*x)[0])};
+        return bespoke::value_fault("a known input wanted");
+    }
+    constexpr outcome output_shape(std::span<const shape> xs) const { return planned_shape(xs, {}); }
+    friend bool operator==(const stretched&, const stretched&) = default;
+};
+struct increased {
+    static constexpr auto key = "increased";
+    static constexpr auto fields = std::tuple{};
+    constexpr outcome output_shape(const shape& x) const { return x; }
+    constexpr std::vector<double> known_output(std::span<const shape>,
+                                               std::span<const bespoke::known_values> known) const {
+        if (const auto x = bespoke::known_input(known, 0)) return {(*x)[0] + 1};
+        return {};
+    }
+    friend bool operator==(const increased&, const increased&) = default;
+};
+
 /// Two parameters.
 struct weighted {
     extent size = 3;

@@ -4,6 +4,8 @@
 #include <bespoke/layers/activation.hpp>
 #include <bespoke/layers/batchnorm.hpp>
 #include <bespoke/layers/copy.hpp>
+#include <bespoke/layers/dynamic.hpp>
+#include <bespoke/layers/fill.hpp>
 #include <bespoke/layers/flatten.hpp>
 #include <bespoke/layers/inner_product.hpp>
 #include <bespoke/layers/reshape_static.hpp>
@@ -48,10 +50,31 @@ TEST_CASE("what there is to know of a layer type") {
     CHECK(facts_of<copy>.overwrites);
     CHECK_FALSE(facts_of<copy>.in_place);
 
+    CHECK(moved.reads_values);
+    CHECK_FALSE(facts_of<get_shape>.reads_values);
+    CHECK_FALSE(facts_of<fill_like>.reads_values);
+
+    CHECK_FALSE(facts_of<fill_like>.shaped_by_values);
+    CHECK(facts_of<fill_dynamic>.shaped_by_values);
+
     constexpr const layer_facts& control = facts_of<loop_break>;
     CHECK(control.control);
     CHECK(control.inputs.most == 0);
     CHECK_FALSE(element.control);
+}
+
+TEST_CASE("values that are known before the network runs") {
+    const std::vector<shape> vector{{2}}, matrix{{1, 2}};
+    const std::vector<double> values{3, 4};
+    const std::vector<known_values> known{std::span<const double>(values)};
+    CHECK(ask(fill_like{7}, vector).values == std::vector<double>{7, 7});
+    CHECK(ask(flatten_to_2d{}, vector).values.empty());
+    CHECK(ask_layer(flatten_to_2d{}, std::span<const shape>(vector), known).values == values);
+    CHECK(ask_layer(flatten{flatten_order::channel_last}, std::span<const shape>(vector), known).values.empty());
+    CHECK_FALSE(ask(fill_dynamic{}, vector).outputs);
+    const auto answers = ask_layer(fill_dynamic{5}, std::span<const shape>(vector), known);
+    CHECK(answers.outputs.shapes()[0] == shape{3, 4});
+    CHECK(answers.values == std::vector<double>(12, 5));
 }
 
 TEST_CASE("parameters are listed as their layer declares them") {

@@ -129,6 +129,18 @@ TEST_CASE("what depends on no input is stored once") {
     CHECK(plan.shared_size > 0);
 }
 
+TEST_CASE("what depends on the shapes of its inputs alone is stored once") {
+    const bespoke::plan plan = planned([](planner& p) {
+        p.input("x", {4});
+        add(p, extents_of{}, {}, {"g"});
+        add(p, smooth{}, {"g"}, {"h"});
+        add(p, joined{}, {"x", "h"}, {"y"});
+    });
+    CHECK_FALSE(blob(plan, "g").per_example);
+    CHECK_FALSE(blob(plan, "h").per_example);
+    CHECK(blob(plan, "y").per_example);
+}
+
 TEST_CASE("what a loop or a branch writes is stored for each example") {
     const bespoke::plan plan = planned([](planner& p) {
         p.input("c", {1});
@@ -158,6 +170,53 @@ TEST_CASE("a constant that a loop overwrites is stored for each example from its
     CHECK(blob(plan, "beside").per_example);
     CHECK_FALSE(blob(plan, "first").per_example);
     CHECK_FALSE(blob(plan, "early").per_example);
+}
+
+// --- known values -------------------------------------------------------------------------------------------
+
+TEST_CASE("the values of a blob may decide the shape of another") {
+    const bespoke::plan plan = planned([](planner& p) {
+        p.input("x", {4});
+        add(p, number{3}, {}, {"three"});
+        add(p, increased{}, {"three"}, {"four"});
+        add(p, stretched{}, {"four"}, {"y"});
+        add_loop(p, [&](std::size_t) { add(p, stretched{}, {"three"}, {"z"}); });
+        p.output("y");
+    });
+    CHECK(blob(plan, "y").dimensions == shape{4});
+    CHECK(blob(plan, "z").dimensions == shape{3});
+}
+
+TEST_CASE("what is overwritten is not known any more, and must not have decided a shape") {
+    CHECK(after_input([](planner& p) { add(p, stretched{}, {"x"}, {"y"}); }) ==
+          "layers/0 (stretched): a known input wanted");
+    const auto counted = [](bool before, bool behind) {
+        return after_input([=](planner& p) {
+            add(p, number{3}, {}, {"n"});
+            if (before) add(p, stretched{}, {"n"}, {"y"});
+            add_loop(p, [&](std::size_t) {
+                add(p, increased{}, {"n"}, {"next"});
+                add(p, copied{}, {"next"}, {"n"});
+            });
+            if (behind) add(p, stretched{}, {"n"}, {"z"});
+            p.output("n");
+        });
+    };
+    CHECK(counted(false, false).empty());
+    CHECK(counted(true, false) == "layers/2/body/layers/1 (copied): its output \"n\" has decided a shape before");
+    CHECK(counted(false, true) == "layers/2 (stretched): a known input wanted");
+    // a loop may not run at all
+    CHECK(after_input([](planner& p) {
+              add_loop(p, [&](std::size_t) { add(p, number{3}, {}, {"n"}); });
+              add(p, stretched{}, {"n"}, {"y"});
+          }) == "layers/1 (stretched): a known input wanted");
+    // each side of a branch has its own
+    CHECK(after_input([](planner& p) {
+              p.input("c", {1});
+              add_branch(
+                  p, "c", [&] { add(p, number{3}, {}, {"n"}); }, [&] { add(p, number{4}, {}, {"n"}); });
+              add(p, stretched{}, {"n"}, {"y"});
+          }) == "layers/1 (stretched): a known input wanted");
 }
 
 // --- branches -----------------------------------------------------------------------------------------------

@@ -45,10 +45,11 @@ const std::string column = R"({"name": "k", "input": ["x"], "output": ["m"], "ex
 
 /// Canonical JSON of every layer, with what it takes.
 struct sample {
-    std::string shape, type, inputs = R"(["x"])", outputs = R"(["y"])", before = "";
+    std::string shape, type, inputs = R"(["x"])" /* empty: none */, outputs = R"(["y"])", before = "";
 };
 std::vector<sample> samples() {
     const std::string vector = R"(["2"])", image = R"(["2", "4", "4"])";
+    const std::string extents = R"({"name": "s", "input": ["x"], "output": ["s"], "getShape": {}},)";
     return {
         {vector, R"("activation": {"linear": {"alpha": 2, "beta": -0.5}})"},
         {vector, R"("activation": {"ReLU": {}})"},
@@ -260,6 +261,32 @@ std::vector<sample> samples() {
         {image, R"("reduceProd": {"axes": ["1"]})"},
         {image, R"("reduceSum": {"axes": ["1"]})"},
         {image, R"("reduceSumSquare": {"axes": ["1"]})"},
+        // shapes that values decide
+        {image, R"("reshapeDynamic": {})", R"(["x", "s"])", R"(["y"])", extents},
+        {image, R"("broadcastToDynamic": {})", R"(["x", "s"])", R"(["y"])", extents},
+        {image, R"("fillDynamic": {"value": 0.5})", R"(["s"])", R"(["y"])", extents},
+        {vector, R"("rangeDynamic": {"startValue": 0.5, "stepSizeValue": 0.25})", R"(["s"])", R"(["y"])", extents},
+        {image, R"("randomNormalDynamic": {"seed": "7", "mean": 1, "stdDev": 2})", R"(["s"])", R"(["y"])", extents},
+        {image, R"("randomUniformDynamic": {"seed": "-1", "maxVal": 1})", R"(["s"])", R"(["y"])", extents},
+        {image, R"("randomBernoulliDynamic": {"seed": "7", "prob": 1})", R"(["s"])", R"(["y"])", extents},
+        // constants, shapes and random numbers
+        {vector, R"("loadConstant": {"shape": ["2", "1", "3"], "data": )" + weights(6) + "}", ""},
+        {vector, R"("loadConstantND": {"shape": ["3", "2"], "data": )" + weights(6) + "}", ""},
+        {image, R"("reshape": {"targetShape": ["4", "2", "4"], "mode": "CHANNEL_LAST"})"},
+        {vector, R"("reshapeLike": {})", R"(["x", "x"])"},
+        {image, R"("rankPreservingReshape": {"targetShape": ["0", "-1", "2"]})"},
+        {image, R"("getShape": {})"},
+        {image, R"("fillLike": {"value": 0.5})"},
+        {vector, R"("fillStatic": {"value": 0.5, "targetShape": ["3", "2"]})", ""},
+        {vector, R"("rangeStatic": {"endValue": 7, "startValue": -1, "stepSizeValue": 0.5})", ""},
+        {image, R"("randomNormalLike": {"seed": "-1", "mean": 1, "stdDev": 2})"},
+        {vector, R"("randomNormalStatic": {"seed": "7", "mean": 1, "stdDev": 2, "outputShape": ["3"]})", ""},
+        {image, R"("randomUniformLike": {"minVal": -1, "maxVal": 1})"},
+        {vector, R"("randomUniformStatic": {"seed": "7", "maxVal": 1, "outputShape": ["3", "2"]})", ""},
+        {image, R"("randomBernoulliLike": {"seed": "7", "prob": 0.25})"},
+        {vector, R"("randomBernoulliStatic": {"seed": "7", "prob": 1, "outputShape": ["3"]})", ""},
+        {image, R"("categoricalDistribution": {"seed": "7", "numSamples": "3", "isLogits": true, "eps": 0.5,
+                    "temperature": 2})"},
     };
 }
 
@@ -274,9 +301,9 @@ TEST_CASE("every layer goes from the document to the layer and back") {
     std::set<std::string> kinds;
     for (const sample& s : samples()) {
         INFO(s.type);
-        const std::string text = network_text(s.before + R"({"name": "l", "input": )" + s.inputs + R"(, "output": )" +
-                                                  s.outputs + ", " + s.type + "}",
-                                              s.shape);
+        const std::string reads = s.inputs.empty() ? "" : R"("input": )" + s.inputs + ", ";
+        const std::string layer = R"({"name": "l", )" + reads + R"("output": )" + s.outputs + ", " + s.type + "}";
+        const std::string text = network_text(s.before + layer, s.shape);
         const json root = json::parse(text);
         const json type = json::parse("{" + s.type + "}");
         const bool family = type.contains("activation");

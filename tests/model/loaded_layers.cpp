@@ -1,4 +1,5 @@
 #include "documents.hpp"
+#include "failure.hpp"
 
 #include <bespoke/model/model.hpp>
 
@@ -209,4 +210,60 @@ TEST_CASE("what reduces and normalizes is loaded and run") {
           numbers{6, 8});
     CHECK(run(cube, R"("globalPooling3d": {"type": "AVERAGE"})", {1, 2, 2, 2}, {1, 2, 3, 4, 5, 6, 7, 8}) ==
           numbers{4.5});
+}
+
+TEST_CASE("constants, shapes and random numbers are loaded and run") {
+    const auto filled = [](const std::vector<std::size_t>& dimensions, const std::vector<float>& values) {
+        auto t = tensor<float>::from_shape(dimensions);
+        std::copy(values.begin(), values.end(), t.begin());
+        return t;
+    };
+    const auto layer = [](const std::string& inputs, const std::string& output, const std::string& type) {
+        return R"({"name": ")" + output + R"(", "input": [)" + inputs + R"(], "output": [")" + output + R"("], )" + type +
+               "}";
+    };
+    const std::string sum = R"("addBroadcastable": {})", row = R"(["2"])";
+    const auto with = [&](const std::string& type) {
+        model m = parse(network_text(layer("", "c", type) + "," + layer(R"("x", "c")", "y", sum), row));
+        return m.predict({{"x", filled({2}, {1, 2})}}).get<tensor<float>>("y");
+    };
+    const auto run = [&](const std::string& shape, const std::string& type, const tensor<float>& x) {
+        model m = parse(network_text(layer_text(type), shape));
+        return m.predict({{"x", x}}).get<tensor<float>>("y");
+    };
+    CHECK((with(R"("loadConstantND": {"shape": [2], "data": {"floatValue": [10, 20]}})") == filled({2}, {11, 22})));
+    CHECK((with(R"("loadConstant": {"shape": [1, 2, 1], "data": {"floatValue": [10, 20]}})") ==
+           filled({1, 2, 2}, {11, 12, 21, 22})));
+    CHECK((with(R"("fillStatic": {"value": 5, "targetShape": [2, 1]})") == filled({2, 2}, {6, 7, 6, 7})));
+    CHECK((with(R"("rangeStatic": {"endValue": 3, "startValue": 1, "stepSizeValue": 1})") == filled({2}, {2, 4})));
+    CHECK((with(R"("randomNormalStatic": {"mean": 3, "outputShape": [2]})") == filled({2}, {4, 5})));
+    CHECK((with(R"("randomUniformStatic": {"minVal": 3, "maxVal": 3, "outputShape": [1]})") == filled({2}, {4, 5})));
+    CHECK((with(R"("randomBernoulliStatic": {"prob": 1, "outputShape": [2]})") == filled({2}, {2, 3})));
+    const auto x = filled({2, 1, 2}, {1, 2, 3, 4});
+    const std::string image = R"(["2", "1", "2"])";
+    CHECK((run(image, R"("reshape": {"targetShape": [1, 2, 2], "mode": "CHANNEL_LAST"})", x) ==
+           filled({1, 2, 2}, {1, 3, 2, 4})));
+    CHECK((run(image, R"("rankPreservingReshape": {"targetShape": [1, -1, 0]})", x) ==
+           filled({1, 2, 2}, {1, 2, 3, 4})));
+    CHECK((run(image, R"("getShape": {})", x) == filled({3}, {2, 1, 2})));
+    CHECK((run(image, R"("fillLike": {"value": 3})", x) == filled({2, 1, 2}, {3, 3, 3, 3})));
+    CHECK((run(image, R"("randomBernoulliLike": {})", x) == filled({2, 1, 2}, {0, 0, 0, 0})));
+    CHECK((run(R"(["2", "2"])", R"("categoricalDistribution": {"numSamples": 1, "eps": 1e-30})",
+               filled({2, 2}, {0, 1, 1, 0})) == filled({2, 1}, {1, 0})));
+    // getShape, sliceStatic and concatND decide a shape
+    model chain = parse(network_text(
+        layer(R"("x")", "s", R"("getShape": {})") + "," +
+            layer(R"("s")", "rows", R"("sliceStatic": {"beginIds": [0], "endIds": [1], "strides": [1]})") + "," +
+            layer("", "rest", R"("fillStatic": {"value": -1, "targetShape": [1]})") + "," +
+            layer(R"("rows", "rest")", "target", R"("concatND": {})") + "," +
+            layer(R"("x", "target")", "y", R"("reshapeDynamic": {})"), image));
+    CHECK((chain.predict({{"x", x}}).get<tensor<float>>("y") == filled({2, 2}, {1, 2, 3, 4})));
+    // a seed of -1, and one that is not given
+    CHECK((run(image, R"("randomUniformLike": {"seed": -1, "maxVal": 1})", x) !=
+           run(image, R"("randomUniformLike": {"maxVal": 1})", x)));
+    // a constant of the wrong length
+    const std::string short_one = R"("loadConstantND": {"shape": [3], "data": {"floatValue": [10, 20]}})";
+    const check::failure wrong([&] { parse(network_text(layer("", "y", short_one), row)); });
+    CHECK(wrong.is(errc::shape_mismatch));
+    CHECK(wrong.text.find("3 numbers wanted (shape [3]), 2 came") != std::string::npos);
 }

@@ -2,6 +2,8 @@
 
 #include "low_precision.hpp"
 
+#include <concepts>
+
 namespace bespoke {
 
 /// How a network computes where there is a choice. Both doors give the same bits for the same choice.
@@ -15,6 +17,13 @@ struct arithmetic {
     low_precision allow_low_precision_accumulation = low_precision::none;
 
     friend bool operator==(const arithmetic&, const arithmetic&) = default;
+};
+
+/// A layer whose products may be computed in low precision: `precision<T>(x, how)` says in which one they are, for the
+/// input shape (or span of shapes) x.
+template <class L, class T, class X>
+concept lowers_precision = requires(const L& layer, const X& x, const arithmetic& how) {
+    { layer.template precision<T>(x, how) } -> std::same_as<low_precision>;
 };
 
 }  // namespace bespoke

@@ -3,6 +3,7 @@
 #include "arithmetic.hpp"
 #include "epilogue.hpp"
 #include "fault.hpp"
+#include "known_values.hpp"
 #include "threads.hpp"
 #include "view.hpp"
 
@@ -50,7 +51,7 @@ concept described = std::copyable<L> && std::equality_comparable<L> && requires 
 };
 
 /// A layer that says in other words what another one does: `equivalent(x)` is that one for x, the shape of its first
-/// input, which passed the shape rule. Then only names, fields and the shape rule are its own. The other one gets the
+/// input (`absent` where it has none), which passed the shape rule. Then only names, fields and the shape rule are its own. The other one gets the
 /// views that this one would get: their shapes are by this one's rule.
 template <class L>
 concept rephrased_layer = described<L> && requires(const L& layer, const shape& x) {
@@ -165,14 +166,8 @@ struct workspace {
     const epilogue<T>* after = nullptr;  ///< only for a layer that says `runs_epilogue`
     arithmetic how{};
     bool exact = false;  ///< a pass of a training: in T, also where `prepare` was for low precision
+    std::size_t step = 0;  ///< the number of the layer in its network
     const row_products<T>* then = nullptr;  ///< only for a layer that says `gives_rows`
-};
-
-/// A layer whose products may be computed in low precision: `precision<T>(x, how)` says in which one they are, for the
-/// input shape (or span of shapes) x.
-template <class L, class T, class X>
-concept lowers_precision = requires(const L& layer, const X& x, const arithmetic& how) {
-    { layer.template precision<T>(x, how) } -> std::same_as<low_precision>;
 };
 
 /// What a layer works with that finishes another one's result, see `finishes`.
@@ -209,7 +204,8 @@ concept same_elements_layer = unary_layer<L> && requires {
     requires bool{L::same_elements};
 };
 
-/// Any number of inputs (`static constexpr input_count inputs`) and a shape rule for them.
+/// Any number of inputs (`static constexpr input_count inputs`) and a shape rule for them. One that looks at values
+/// as well: known_values.hpp.
 template <class L>
 concept variadic_layer = described<L> && requires(const L& layer, std::span<const shape> xs) {
     { layer.output_shape(xs) } -> std::convertible_to<outcome>;
@@ -255,6 +251,15 @@ inline constexpr bool is_overwriting = [] {
         return bool{L::overwrites};
     else
         return false;
+}();
+
+/// `reads_values = false`: the result depends on the shapes of the inputs alone, so it is one for all examples.
+template <class L>
+inline constexpr bool is_reading_values = [] {
+    if constexpr (requires { performer_t<L>::reads_values; })
+        return bool{performer_t<L>::reads_values};
+    else
+        return true;
 }();
 
 /// `in_place = true`: forward may write y over x.
@@ -322,6 +327,9 @@ constexpr decltype(auto) performer(const L& layer, [[maybe_unused]] const shape&
         return (layer);
 }
 
+/// The shape by which a layer says what performs it.
+constexpr shape first_of(std::span<const shape> inputs) { return inputs.empty() ? absent : inputs[0]; }
+
 /// The shape rule: the same question for the compiler and for the loader.
 template <class L>
 constexpr outcome output_shapes(const L& layer, std::span<const shape> inputs) {
@@ -372,8 +380,8 @@ template <class L>
 constexpr bool can_finish(const L& layer, std::span<const shape> inputs) {
     if constexpr (elementwise_layer<L>)
         return true;
-    else if constexpr (requires { performer(layer, inputs[0]).finishes(inputs); })
-        return performer(layer, inputs[0]).finishes(inputs);
+    else if constexpr (requires { performer(layer, first_of(inputs)).finishes(inputs); })
+        return performer(layer, first_of(inputs)).finishes(inputs);
     else
         return false;
 }
@@ -383,7 +391,7 @@ template <parametric_layer L>
 constexpr std::array<shape, parameter_count<L>> parameter_shapes(const L& layer, std::span<const shape> inputs) {
     parameters_t<L, shape> shapes;
     if constexpr (variadic_layer<performer_t<L>>)
-        shapes = performer(layer, inputs[0]).parameter_shapes(inputs);
+        shapes = performer(layer, first_of(inputs)).parameter_shapes(inputs);
     else
         shapes = performer(layer, inputs[0]).parameter_shapes(inputs[0]);
     std::array<shape, parameter_count<L>> list{};

@@ -17,12 +17,30 @@ public:
 
     /// Four independent 32-bit numbers for the counter value `index`.
     constexpr std::array<std::uint32_t, 4> block(std::uint64_t index) const {
-        std::array<std::uint32_t, 4> c{low(index), high(index), low(stream_), high(stream_)};
+        const auto words = blocks<1>(index);
+        return {words[0][0], words[1][0], words[2][0], words[3][0]};
+    }
+
+    /// `block` for `Count` counter values from `first` on: word k of the block first + i is [k][i].
+    template <std::size_t Count>
+    constexpr std::array<std::array<std::uint32_t, Count>, 4> blocks(std::uint64_t first) const {
+        std::array<std::array<std::uint32_t, Count>, 4> c{};
+        for (std::size_t i = 0; i < Count; ++i) {
+            c[0][i] = low(first + i);
+            c[1][i] = high(first + i);
+            c[2][i] = low(stream_);
+            c[3][i] = high(stream_);
+        }
         std::uint32_t k0 = low(seed_), k1 = high(seed_);
         for (int round = 0; round < 10; ++round) {
-            const std::uint64_t p0 = std::uint64_t{0xD2511F53u} * c[0];
-            const std::uint64_t p1 = std::uint64_t{0xCD9E8D57u} * c[2];
-            c = {high(p1) ^ c[1] ^ k0, low(p1), high(p0) ^ c[3] ^ k1, low(p0)};
+            for (std::size_t i = 0; i < Count; ++i) {
+                const std::uint64_t p0 = std::uint64_t{0xD2511F53u} * c[0][i];
+                const std::uint64_t p1 = std::uint64_t{0xCD9E8D57u} * c[2][i];
+                c[0][i] = high(p1) ^ c[1][i] ^ k0;
+                c[1][i] = low(p1);
+                c[2][i] = high(p0) ^ c[3][i] ^ k1;
+                c[3][i] = low(p0);
+            }
             k0 += 0x9E3779B9u;
             k1 += 0xBB67AE85u;
         }

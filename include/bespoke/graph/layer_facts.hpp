@@ -12,6 +12,13 @@
 
 namespace bespoke {
 
+/// A layer that has a shape rule with values: see core/known_values.hpp.
+template <class L>
+concept value_shaped_layer =
+    variadic_layer<L> && requires(const L& layer, std::span<const shape> xs, std::span<const known_values> known) {
+        { layer.planned_shape(xs, known) } -> std::convertible_to<outcome>;
+    };
+
 /// A parameter as its layer type declares it.
 struct parameter_rule {
     std::string_view name;
@@ -31,6 +38,8 @@ struct layer_facts {
     bool overwrites = false;
     bool differentiable = true;
     bool runs_epilogue = false;
+    bool reads_values = true;
+    bool shaped_by_values = false;
 };
 
 /// What is wrong with a layer of `count` inputs, if anything.
@@ -52,6 +61,7 @@ struct layer_answers {
     bool finishes_rows = false, gives_rows = false, takes_rows = false;  ///< see rows.hpp
     bool probabilities = false;
     bool mixes_examples = false;
+    std::vector<double> values{};  ///< of the one output, where they are known before the network runs; else empty
 };
 
 namespace detail {
@@ -83,13 +93,22 @@ inline constexpr layer_facts facts_of = [] {
         facts.overwrites = is_overwriting<L>;
         facts.differentiable = is_differentiable<L>;
         facts.runs_epilogue = runs_epilogue<L>;
+        facts.reads_values = is_reading_values<L>;
+        facts.shaped_by_values = value_shaped_layer<L>;
     }
     return facts;
 }();
 
+/// `known`: what is known of the values of the inputs; may be empty.
 template <class L>
-constexpr layer_answers ask_layer(const L& layer, std::span<const shape> inputs) {
-    layer_answers answers{output_shapes(layer, inputs)};
+constexpr layer_answers ask_layer(const L& layer, std::span<const shape> inputs,
+                                  [[maybe_unused]] std::span<const known_values> known = {}) {
+    layer_answers answers{[&]() -> outcome {
+        if constexpr (value_shaped_layer<L>)
+            return layer.planned_shape(inputs, known);
+        else
+            return output_shapes(layer, inputs);
+    }()};
     if (!answers.outputs) return answers;
     answers.same_elements = gives_same_elements(layer);
     answers.can_finish = can_finish(layer, inputs);
@@ -97,6 +116,10 @@ constexpr layer_answers ask_layer(const L& layer, std::span<const shape> inputs)
     answers.gives_rows = can_give_rows(layer, inputs);
     answers.takes_rows = can_take_rows(layer, inputs);
     answers.probabilities = gives_probabilities(layer, inputs);
+    if constexpr (requires { layer.known_output(inputs, known); })
+        answers.values = layer.known_output(inputs, known);
+    else if (const known_values x = known_input(known, 0); x && answers.same_elements)
+        answers.values.assign(x->begin(), x->end());
     answers.mixes_examples = mixes_examples(layer);
     if constexpr (parametric_layer<L>)
         for (const shape& s : parameter_shapes(layer, inputs)) answers.parameters.push_back(s);

@@ -130,6 +130,13 @@ struct plan {
     std::vector<char> text;
     extent arena_size = 0, shared_size = 0, parameters_size = 0, whole_size = 0;
 
+    /// For the compiler, which counts every element that a growing vector moves.
+    constexpr void reserve() {
+        text.reserve(std::size_t{1} << 20);
+        steps.reserve(std::size_t{1} << 12);
+        blobs.reserve(std::size_t{1} << 12);
+        links.reserve(std::size_t{1} << 14);
+    }
     constexpr plan_view view() const {
         return {steps,      blobs,       links,           parameters, inputs, outputs, text,
                 arena_size, shared_size, parameters_size, whole_size};

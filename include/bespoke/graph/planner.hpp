@@ -1,6 +1,7 @@
 #pragma once
 
 #include "fusion.hpp"
+#include "known_blobs.hpp"
 #include "layer_facts.hpp"
 #include "lifetimes.hpp"
 #include "name_index.hpp"
@@ -23,12 +24,7 @@ public:
 
     /// `root` stands before every place in an error: "/neuralNetwork/" for a file.
     constexpr explicit planner(std::string_view root = "") : place_(root) {
-        // The compiler counts every element that a growing vector moves.
-        if (!std::is_constant_evaluated()) return;
-        plan_.text.reserve(std::size_t{1} << 20);
-        plan_.steps.reserve(std::size_t{1} << 12);
-        plan_.blobs.reserve(std::size_t{1} << 12);
-        plan_.links.reserve(std::size_t{1} << 14);
+        if (std::is_constant_evaluated()) plan_.reserve();
     }
 
     constexpr bool failed() const { return problem_.has_value(); }
@@ -76,7 +72,7 @@ public:
             end_control(number);
         } else {
             const std::vector<shape> shapes = input_shapes(number);
-            end(number, facts_of<L>, ask_layer(layer, std::span<const shape>(shapes)), outputs, updatable);
+            end(number, facts_of<L>, ask_layer(layer, shapes, known_inputs(number)), outputs, updatable);
         }
     }
 
@@ -90,8 +86,7 @@ public:
         read(number, inputs, facts.inputs);
         if (failed()) return npos;
         plan_.steps[number].control = facts.control;
-        if (facts.control && !outputs.empty())
-            fail(value_fault("no output wanted, ", outputs.size(), " named"));
+        if (facts.control && !outputs.empty()) fail(value_fault("no output wanted, ", outputs.size(), " named"));
         return failed() ? npos : number;
     }
     constexpr std::vector<shape> input_shapes(std::size_t number) const {
@@ -99,6 +94,7 @@ public:
         for (std::size_t blob : inputs(number)) shapes.push_back(plan_.blobs[blob].dimensions);
         return shapes;
     }
+    constexpr std::vector<known_values> known_inputs(std::size_t number) const { return values_.of(inputs(number)); }
     constexpr void end(std::size_t number, const layer_facts& facts, const layer_answers& answers,
                        std::span<const std::string_view> outputs, bool updatable) {
         if (!answers.outputs) return fail(answers.outputs.problem());
@@ -117,8 +113,12 @@ public:
         step.needs = facts.needs;
         for (std::size_t i = 0; i < answers.parameters.size(); ++i)
             add_parameter(number, answers.parameters[i], facts.parameters[i]);
-        write(number, outputs, answers.outputs.shapes(), facts.overwrites);
-        if (!failed()) plan_.steps[number].end = plan_.steps.size();
+        const std::size_t before = plan_.blobs.size();
+        if (facts.shaped_by_values) values_.decide(inputs(number));
+        write(number, outputs, answers.outputs.shapes(), facts);
+        if (failed()) return;
+        if (!answers.values.empty() && plan_.blobs.size() > before) values_.add(before, answers.values, inputs(number));
+        plan_.steps[number].end = plan_.steps.size();
     }
     /// Behind what is inside a control layer.
     constexpr void end_control(std::size_t number) {
@@ -196,9 +196,11 @@ public:
     template <class Body>
     constexpr void loop(std::size_t number, const Body& body) {
         plan_.steps[number].loop = true;
+        const std::size_t before = plan_.blobs.size();
         ++loops_;
         body();
         --loops_;
+        values_.forget_from(before);  // it may not run at all
     }
 
     /// The blob that a control layer looks at must be there and hold one number.
@@ -218,8 +220,7 @@ public:
     }
     constexpr std::size_t find(std::string_view name) const {
         for (std::size_t depth = scopes_.size() + 1; depth-- > 0;) {
-            const std::string_view prefix =
-                depth == scopes_.size() ? prefix_.view() : prefix_.view().substr(0, scopes_[depth]);
+            const auto prefix = depth == scopes_.size() ? prefix_.view() : prefix_.view().substr(0, scopes_[depth]);
             if (prefix.size() + name.size() > longest_name) continue;
             const std::size_t blob = find_blob(sentence(prefix, name).view());
             if (blob != npos) return blob;
@@ -270,9 +271,7 @@ private:
                                                                  "own, so the input has to be named")});
     }
 
-    constexpr std::string_view text(text_range range) const {
-        return {plan_.text.data() + range.begin, range.size};
-    }
+    constexpr std::string_view text(text_range range) const { return {plan_.text.data() + range.begin, range.size}; }
     constexpr std::size_t find_blob(std::string_view name) const {
         return blob_names_.find(plan_.blobs, plan_.text, name);
     }
@@ -340,35 +339,37 @@ private:
     }
 
     constexpr void write(std::size_t number, std::span<const std::string_view> names,
-                         const std::vector<shape>& shapes, bool overwrites) {
+                         const std::vector<shape>& shapes, const layer_facts& facts) {
         if (failed()) return;
         if (names.empty() ? shapes.size() != 1 : names.size() != shapes.size())
             return fail(value_fault(shapes.size(), shapes.size() == 1 ? " output wanted, " : " outputs wanted, ",
                                     names.size(), " named"));
         bool per_example = loops_ > 0 || branches_ > 0;
-        for (std::size_t blob : inputs(number)) per_example |= plan_.blobs[blob].per_example;
+        if (facts.reads_values)
+            for (std::size_t blob : inputs(number)) per_example |= plan_.blobs[blob].per_example;
         for (std::size_t i = 0; i < shapes.size(); ++i) {
             if (!names.empty() && prefix_.view().size() + names[i].size() > longest_name)
                 return fail_long_name(names[i]);
-            const sentence name(names.empty() ? text(plan_.steps[number].name)
-                                              : sentence(prefix_, names[i]).view());
+            const sentence name(names.empty() ? text(plan_.steps[number].name) : sentence(prefix_, names[i]).view());
             if (checked_size(shapes[i], largest) < 0)
                 return fail(shape_fault("its output would have the shape ", shapes[i]));
             // only a copy reaches out of its prefix: it overwrites what is there
-            std::size_t blob = overwrites && !names.empty() ? find(names[i]) : find_blob(name.view());
+            std::size_t blob = facts.overwrites && !names.empty() ? find(names[i]) : find_blob(name.view());
             if (blob == npos) {
                 blob = plan_.blobs.size();
                 add_blob({.name = keep(name.view()), .dimensions = shapes[i], .per_example = per_example,
                           .maker = number}, known::written);
             } else {
                 const blob_facts& old = plan_.blobs[blob];
-                if (known_[blob] != known::unwritten && !overwrites)
+                if (known_[blob] != known::unwritten && !facts.overwrites)
                     return fail({errc::duplicate_name, sentence("its output \"", name, "\" is written already")});
                 if (!(old.dimensions == shapes[i]))
                     return fail(shape_fault("its output \"", name, "\" has the shape ", shapes[i],
                                             ", where it was written before it has ", old.dimensions));
                 for (std::size_t read : inputs(number))
                     if (read == blob) return fail(value_fault("its output \"", name, "\" is its input"));
+                if (!values_.overwrite(blob))
+                    return fail(value_fault("its output \"", name, "\" has decided a shape before"));
                 if (per_example) store_per_example(plan_, blob);
                 if (known_[blob] != known::unwritten) plan_.steps[number].logged = true;
                 known_[blob] = known::written;
@@ -382,8 +383,7 @@ private:
 
     constexpr void add_parameter(std::size_t number, const shape& dimensions, const parameter_rule& rule) {
         const extent size = checked_size(dimensions, largest);
-        if (size < 0)
-            return fail(shape_fault("its ", rule.name, " would have the shape ", dimensions));
+        if (size < 0) return fail(shape_fault("its ", rule.name, " would have the shape ", dimensions));
         plan_.parameters.push_back({number, rule.name, dimensions, plan_.parameters_size, rule.start, rule.learned});
         plan_.parameters_size += aligned_size<float>(size);
         ++plan_.steps[number].parameter_count;
@@ -391,6 +391,7 @@ private:
 
     plan plan_;
     name_index blob_names_, step_names_;
+    known_blobs values_;
     std::optional<fault> problem_;
     sentence place_, prefix_, current_;
     std::vector<std::size_t> scopes_;  // how long the prefix was outside of each part of it

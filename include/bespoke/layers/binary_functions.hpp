@@ -13,12 +13,13 @@ struct binary_function {
     static constexpr bool commutative = false;  ///< to the last bit
     static constexpr bool differentiable = true;
     static constexpr bool averages = false;  ///< of several: the result is divided by their number
+    static constexpr bool folds = false;     ///< the compiler can compute it
 };
 
 struct addition : binary_function {
-    static constexpr bool independent = true, commutative = true;
+    static constexpr bool independent = true, commutative = true, folds = true;
     template <class V>
-    V operator()(const V& a, const V& b) const noexcept {
+    constexpr V operator()(const V& a, const V& b) const noexcept {
         return a + b;
     }
     template <std::size_t, class V>
@@ -32,9 +33,9 @@ struct averaging : addition {
 };
 
 struct subtraction : binary_function {
-    static constexpr bool independent = true;
+    static constexpr bool independent = true, folds = true;
     template <class V>
-    V operator()(const V& a, const V& b) const noexcept {
+    constexpr V operator()(const V& a, const V& b) const noexcept {
         return a - b;
     }
     template <std::size_t Input, class V>
@@ -44,9 +45,9 @@ struct subtraction : binary_function {
 };
 
 struct product : binary_function {
-    static constexpr bool commutative = true;
+    static constexpr bool commutative = true, folds = true;
     template <class V>
-    V operator()(const V& a, const V& b) const noexcept {
+    constexpr V operator()(const V& a, const V& b) const noexcept {
         return a * b;
     }
     template <std::size_t Input, class V>

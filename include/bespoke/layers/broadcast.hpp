@@ -295,6 +295,18 @@ struct broadcastable {
     static constexpr input_count inputs{2, 2};
 
     constexpr outcome output_shape(std::span<const shape> xs) const { return aligned_broadcast_shape(xs); }
+    /// Of vectors and single numbers.
+    constexpr std::vector<double> known_output(std::span<const shape> xs, std::span<const known_values> known) const
+        requires(F::folds)
+    {
+        std::vector<double> y;
+        const known_values a = known_input(known, 0), b = known_input(known, 1);
+        if (!a || !b || xs[0].rank() > 1 || xs[1].rank() > 1) return y;
+        const std::size_t na = a->size(), nb = b->size();
+        for (std::size_t i = 0; i < (na == 1 ? nb : na); ++i)
+            y.push_back(F{}((*a)[na == 1 ? 0 : i], (*b)[nb == 1 ? 0 : i]));
+        return y;
+    }
     constexpr combination<F> equivalent(const shape&) const { return {}; }
     friend bool operator==(const broadcastable&, const broadcastable&) = default;
 };

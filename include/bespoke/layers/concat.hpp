@@ -35,6 +35,17 @@ constexpr outcome joined_shape(std::span<const shape> xs, std::size_t axis, exte
     return y;
 }
 
+/// The values of the first `count` inputs one after the other, where all are known.
+constexpr std::vector<double> joined_values(std::size_t count, std::span<const known_values> known) {
+    std::vector<double> all;
+    for (std::size_t i = 0; i < count; ++i) {
+        const known_values x = known_input(known, i);
+        if (!x) return {};
+        all.insert(all.end(), x->begin(), x->end());
+    }
+    return all;
+}
+
 /// The walk from x to its place in y, which the blobs fill in turn: `outer` times a piece of each.
 template <class X, class Y>
 kernels::strided_walk joining_walk(const X& x, const Y& y, extent outer, extent examples) {
@@ -147,6 +158,10 @@ struct concat_nd {
                                    ", input ", i, " has ", xs[i]);
         return detail::joined_shape(xs, detail::axis_of(axis, xs[0].rank()), axis);
     }
+    /// Of vectors, one behind the other.
+    constexpr std::vector<double> known_output(std::span<const shape> xs, std::span<const known_values> known) const {
+        return detail::joined_values(xs[0].rank() == 1 && !interleave ? xs.size() : 0, known);
+    }
 
     template <class Xs, class Ys, class P, class W>
     void forward(Xs xs, Ys ys, const P&, W& w) const noexcept {
@@ -195,6 +210,10 @@ struct stack {
             if (a < x.rank()) y.push_back(x[a]);
         }
         return y;
+    }
+    /// Of single numbers without an axis.
+    constexpr std::vector<double> known_output(std::span<const shape> xs, std::span<const known_values> known) const {
+        return detail::joined_values(xs[0].rank() == 0 ? xs.size() : 0, known);
     }
     /// The pieces are what lies behind the new axis in each blob.
     constexpr concat_nd equivalent(const shape& x) const {

@@ -124,6 +124,15 @@ struct slice_static {
         }
         return y;
     }
+    /// Of a vector.
+    constexpr std::vector<double> known_output(std::span<const shape> xs, std::span<const known_values> known) const {
+        std::vector<double> y;
+        const known_values x = known_input(known, 0);
+        if (!x || xs[0].rank() != 1) return y;
+        const detail::axis_slice p = part(0, xs[0][0]);
+        for (extent i = 0; i < p.count; ++i) y.push_back((*x)[static_cast<std::size_t>(p.begin + i * p.stride)]);
+        return y;
+    }
 
     template <class X, class Y, class P, class W>
     void forward(X x, Y y, const P&, W& w) const noexcept {

@@ -31,7 +31,8 @@ struct layer_operations {
     void (*destroy)(void* layer) = nullptr;
     const control_operations* control = nullptr;
     // Null for a layer for control flow:
-    layer_answers (*ask)(const void* layer, std::span<const shape> inputs) = nullptr;
+    layer_answers (*ask)(const void* layer, std::span<const shape> inputs,
+                         std::span<const known_values> known) = nullptr;
     const layer_functions<float>* functions = nullptr;
     const layer_gradients<float>* gradients = nullptr;
 };
@@ -68,7 +69,8 @@ public:
         const std::size_t step = p.begin(*operations_->facts, name, in, out);
         if (step == planner::npos) return;
         if (control() == nullptr)
-            return p.end(step, *operations_->facts, operations_->ask(layer_, p.input_shapes(step)), out, updatable);
+            return p.end(step, *operations_->facts,
+                         operations_->ask(layer_, p.input_shapes(step), p.known_inputs(step)), out, updatable);
         control()->plan(layer_, p, step);
         p.end_control(step);
     }
@@ -178,8 +180,8 @@ inline constexpr bool is_released =
     std::is_trivially_destructible_v<L> && alignof(L) <= __STDCPP_DEFAULT_NEW_ALIGNMENT__;
 
 template <class L>
-layer_answers ask_erased(const void* layer, std::span<const shape> inputs) {
-    return ask_layer(*static_cast<const L*>(layer), inputs);
+layer_answers ask_erased(const void* layer, std::span<const shape> inputs, std::span<const known_values> known) {
+    return ask_layer(*static_cast<const L*>(layer), inputs, known);
 }
 
 template <control_layer L>

@@ -19,13 +19,14 @@ namespace detail {
 
 // --- once a layer type: a layer that comes as `const void*` is an L ---------------------------------------
 
-/// The layer that runs at `step`. Only one in terms of another need have an input.
+/// The layer that runs at `step`.
 template <layer L, class T>
 decltype(auto) performer_at([[maybe_unused]] const engine_state<T>& e, const void* erased,
                             [[maybe_unused]] std::size_t step) {
     const L& given = *static_cast<const L*>(erased);
     if constexpr (rephrased_layer<L>)
-        return given.equivalent(e.plan().blobs[e.plan().inputs_of(step)[0]].dimensions);
+        return given.equivalent(
+            e.plan().inputs_of(step).empty() ? absent : e.plan().blobs[e.plan().inputs_of(step)[0]].dimensions);
     else
         return (given);
 }
@@ -53,7 +54,7 @@ parameters_t<L, dynamic_view<T>> parameter_gradient_views(const engine_state<T>&
 template <class T, layer L>
 working_memory measure_layer(const void* erased, std::span<const shape> xs, const arithmetic& how, extent chunk,
                              extent threads) {
-    const auto& layer = performer(*static_cast<const L*>(erased), xs.empty() ? absent : xs[0]);
+    const auto& layer = performer(*static_cast<const L*>(erased), first_of(xs));
     const auto ask = [&](const auto& x) {
         working_memory wanted;
         if constexpr (requires { layer.template precision<T>(x, how); })

@@ -100,7 +100,9 @@ public:
         scratch_size_ = std::max(scratch_size_, scratch);
     }
     T* prepared(std::size_t step) const { return prepared_.data() + prepared_offsets_[step]; }
-    workspace<T> work(std::size_t step) const { return {scratch_.data(), prepared(step), threads_, nullptr, how_}; }
+    workspace<T> work(std::size_t step) const {
+        return {scratch_.data(), prepared(step), threads_, nullptr, how_, false, step};
+    }
 
     // --- the window: the examples that run now. Control layers narrow it. -----------------------------
 

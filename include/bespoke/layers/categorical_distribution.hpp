@@ -1,0 +1,103 @@
+#pragma once
+
+#include "random.hpp"
+
+namespace bespoke {
+
+/// Along the last axis, y = `num_samples` indices drawn with the probabilities that x gives: x [.., n] -> y
+/// [.., num_samples]. The weight of index i is exp(x_i / temperature) where `is_logits`, else
+/// (x_i + eps)^(1 / temperature); they need not add up to 1. An eps of 0 means 1e-10, a temperature of 0 means 1.
+///
+/// The largest weight counts as 1, also where it is infinite or 0; NaN counts as 0, and among NaN alone the index is 0.
+/// Seeds: see random.hpp; what is drawn for a row of x depends on its place in the example. No gradient passes to x.
+/// Core ML specification, CategoricalDistributionLayerParams.
+struct categorical_distribution {
+    extent seed = -1;
+    extent num_samples = 1;
+    bool is_logits = false;
+    float eps = 1e-10F, temperature = 1;
+
+    static constexpr auto key = "categoricalDistribution";
+    static constexpr auto fields =
+        std::tuple{field{"seed", &categorical_distribution::seed},
+                   field{"numSamples", &categorical_distribution::num_samples},
+                   field{"isLogits", &categorical_distribution::is_logits},
+                   field{"eps", &categorical_distribution::eps},
+                   field{"temperature", &categorical_distribution::temperature}};
+    static constexpr bool batched = true;
+    static constexpr bool differentiable = false;
+
+    constexpr outcome output_shape(const shape& x) const {
+        if (x.rank() < 1 || x.from_end(1) < 1)
+            return shape_fault("an input of one category or more along its last axis wanted, its shape is ", x);
+        if (num_samples < 1) return value_fault("numSamples from 1 up wanted, ", num_samples, " given");
+        if (!detail::is_finite(eps) || eps < 0) return value_fault("a finite eps from 0 up wanted");
+        if (!detail::is_finite(temperature) || temperature < 0)
+            return value_fault("a finite temperature from 0 up wanted");
+        shape y = x;
+        y.from_end(1) = num_samples;
+        return y;
+    }
+
+    /// The weights of all rows.
+    template <class T>
+    extent scratch_size(const shape& x, extent examples, extent) const {
+        return x.size() * examples;
+    }
+    template <class X, class Y, class P, class W>
+    void forward(X x, Y y, const P&, W& w) const noexcept {
+        const extent n = x.dimensions.from_end(1), all = x.total() / n, rows = x.size() / n;
+        parallel_for(all * (n + num_samples) < (1 << 12) ? nullptr : w.threads, all, 1, [&](extent first, extent last) {
+            for (extent row = first; row < last; ++row) {
+                philox numbers = detail::numbers_for(seed, w.step);
+                numbers.position = static_cast<std::uint64_t>(row % rows * num_samples);
+                auto* const weights = w.scratch + row * n;
+                weigh(n, x.data + row * n, weights);
+                sample(numbers, n, weights, y.data + row * num_samples);
+            }
+        });
+    }
+    friend bool operator==(const categorical_distribution&, const categorical_distribution&) = default;
+
+private:
+    /// The weights of a row, the largest of them 1.
+    template <class T>
+    void weigh(extent n, const T* x, T* weights) const noexcept {
+        using batch = kernels::batch<T>;
+        const batch small(static_cast<T>(eps == 0 ? 1e-10F : eps)), zero(T(0)), one(T(1));
+        const batch divisor(static_cast<T>(temperature == 0 ? 1 : temperature));
+        if (is_logits)
+            kernels::copy(n, x, weights);
+        else
+            kernels::map(
+                n, [&](const batch& v) { return kernels::log<T>(v + small); }, x, weights);
+        T highest = -std::numeric_limits<T>::infinity();
+        for (extent i = 0; i < n; ++i)
+            if (weights[i] > highest) highest = weights[i];
+        const batch top(highest);
+        kernels::map(
+            n,
+            [&](const batch& v) {
+                const batch e = kernels::select<T>(v == top, one, kernels::exp<T>((v - top) / divisor));
+                return kernels::select<T>(e > zero, e, zero);
+            },
+            weights, weights);
+    }
+    template <class T>
+    void sample(philox& numbers, extent n, const T* weights, T* y) const noexcept {
+        double total = 0;
+        for (extent i = 0; i < n; ++i) total += static_cast<double>(weights[i]);
+        for (extent s = 0; s < num_samples; ++s) {
+            const double target = numbers() * 0x1p-32 * total;
+            double sum = 0;
+            extent index = 0;
+            for (extent i = 0; i < n && sum <= target; ++i) {
+                sum += static_cast<double>(weights[i]);
+                if (weights[i] > T(0)) index = i;
+            }
+            y[s] = static_cast<T>(index);
+        }
+    }
+};
+
+}  // namespace bespoke

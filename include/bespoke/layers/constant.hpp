@@ -1,0 +1,65 @@
+#pragma once
+
+#include "../kernels/reduction.hpp"
+#include "fill.hpp"
+
+namespace bespoke {
+
+/// y = its parameter `data`, of the shape `shape`. No input; y is stored once for all examples. Begins with zeros, and
+/// learns where it is updatable.
+/// Core ML specification, LoadConstantNDLayerParams.
+struct load_constant_nd {
+    bespoke::shape shape{};
+
+    static constexpr auto key = "loadConstantND";
+    static constexpr auto fields = std::tuple{field{"shape", &load_constant_nd::shape}};
+    static constexpr input_count inputs{0, 0};
+    static constexpr bool batched = true;
+    static constexpr backward_needs needs{.input = false, .output = false};
+
+    template <class T>
+    struct parameters {
+        T data;
+    };
+    template <class T>
+    static constexpr auto parameter_fields = std::array{parameter_field{"data", &parameters<T>::data}};
+
+    constexpr outcome output_shape(std::span<const bespoke::shape>) const {
+        return detail::given_shape("a shape", shape);
+    }
+    constexpr parameters<bespoke::shape> parameter_shapes(std::span<const bespoke::shape>) const { return {shape}; }
+
+    template <class Xs, class Ys, class P, class W>
+    void forward(Xs, Ys ys, const P& p, W& w) const noexcept {
+        parallel_for(w.threads, ys[0].size(), 1 << 16, [&](extent first, extent last) {
+            kernels::copy(last - first, p.data.data + first, ys[0].data + first);
+        });
+        detail::repeat_first_example(ys[0]);
+    }
+    template <class Xs, class Ys, class Dys, class Dxs, class P, class Dp, class W>
+    void backward(Xs, Ys, Dys dys, Dxs, const P&, const Dp& dp, W& w) const noexcept {
+        const extent size = dys[0].size();
+        if (dp.data) kernels::column_sums(dys[0].examples, size, dys[0].data, size, dp.data.data, w.threads);
+    }
+    friend bool operator==(const load_constant_nd&, const load_constant_nd&) = default;
+};
+
+/// `load_constant_nd` of three axes, y [C, H, W]. The axes of sequence and batch that the specification puts before
+/// them, of one element each, are left out.
+/// Core ML specification, LoadConstantLayerParams.
+struct load_constant {
+    bespoke::shape shape{};
+
+    static constexpr auto key = "loadConstant";
+    static constexpr auto fields = std::tuple{field{"shape", &load_constant::shape}};
+    static constexpr input_count inputs{0, 0};
+
+    constexpr outcome output_shape(std::span<const bespoke::shape> none) const {
+        if (shape.rank() != 3) return value_fault("a shape [channels, height, width] wanted, ", shape, " given");
+        return equivalent({}).output_shape(none);
+    }
+    constexpr load_constant_nd equivalent(const bespoke::shape&) const { return {shape}; }
+    friend bool operator==(const load_constant&, const load_constant&) = default;
+};
+
+}  // namespace bespoke
