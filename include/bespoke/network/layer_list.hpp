@@ -177,11 +177,6 @@ template <class L>
 inline constexpr bool is_released =
     std::is_trivially_destructible_v<L> && alignof(L) <= __STDCPP_DEFAULT_NEW_ALIGNMENT__;
 
-template <class L>
-layer_answers ask_erased(const void* layer, std::span<const shape> inputs) {
-    return ask_layer(*static_cast<const L*>(layer), inputs);
-}
-
 template <control_layer L>
 inline constexpr control_operations control_operations_of{
     [](const void* layer) { return bespoke::can_stop(*static_cast<const L*>(layer)); },
