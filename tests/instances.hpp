@@ -2,7 +2,8 @@
 
 #include <bespoke/network/engine.hpp>
 
-// What most tests need of the engine. For float it is in the implementation that they link, for double in instances.cpp.
+// What most tests need of the engine. For float it is in the implementation that they link, for double in
+// instances.cpp.
 
 #ifdef TEST_INSTANCES
 #define TEST_INSTANCE template
