@@ -133,3 +133,17 @@ TEST_CASE("how many inputs a layer takes") {
     CHECK(problem({2, any_number}, 1) == "2 or more inputs wanted, 1 named");
     CHECK(wrong_inputs({0, 0}, 1)->code == errc::bad_value);
 }
+
+TEST_CASE("an erased layer answers as the layer does") {
+    const inner_product layer{.output_channels = 3};
+    const erased_layer erased = layer;
+    CHECK(erased.layer == &layer);
+    CHECK(erased.facts == &facts_of<inner_product>);
+    const std::vector<shape> x{{5}}, none{{}};
+    const layer_answers answers = erased.ask(x);
+    REQUIRE(answers.outputs);
+    CHECK(answers.outputs.shapes() == std::vector<shape>{{3}});
+    CHECK(answers.parameters == std::vector<shape>{{3, 5}, {3}});
+    CHECK(erased.ask(none).outputs.problem().what.view() == ask(layer, none).outputs.problem().what.view());
+    CHECK_FALSE(std::is_constructible_v<erased_layer, loop_break>);  // control layers answer otherwise
+}

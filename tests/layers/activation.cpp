@@ -4,6 +4,20 @@
 
 #include "elementwise_test.hpp"
 
+FLOAT_IN_IMPLEMENTATION(elu)
+FLOAT_IN_IMPLEMENTATION(leaky_relu)
+FLOAT_IN_IMPLEMENTATION(linear)
+FLOAT_IN_IMPLEMENTATION(relu)
+FLOAT_IN_IMPLEMENTATION(scaled_tanh)
+FLOAT_IN_IMPLEMENTATION(sigmoid)
+FLOAT_IN_IMPLEMENTATION(sigmoid_hard)
+FLOAT_IN_IMPLEMENTATION(softplus)
+FLOAT_IN_IMPLEMENTATION(softsign)
+FLOAT_IN_IMPLEMENTATION(tanh)
+FLOAT_IN_IMPLEMENTATION(thresholded_relu)
+DOUBLE_IN_INSTANCES(relu)
+DOUBLE_IN_INSTANCES(tanh)
+
 using namespace bespoke;
 using namespace layer_test;
 

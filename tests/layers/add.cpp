@@ -4,6 +4,9 @@
 
 #include "arithmetic_test.hpp"
 
+FLOAT_IN_IMPLEMENTATION(add)
+DOUBLE_IN_INSTANCES(add)
+
 using namespace bespoke;
 using namespace arithmetic_test;
 

@@ -4,6 +4,10 @@
 
 #include "arithmetic_test.hpp"
 
+FLOAT_IN_IMPLEMENTATION(average)
+FLOAT_IN_IMPLEMENTATION(max)
+FLOAT_IN_IMPLEMENTATION(min)
+
 using namespace bespoke;
 using namespace arithmetic_test;
 

@@ -3,6 +3,9 @@
 
 #include "torch_numbers.hpp"
 
+FLOAT_IN_IMPLEMENTATION(batchnorm)
+DOUBLE_IN_INSTANCES(batchnorm)
+
 using namespace bespoke;
 using layer_test::evaluate;
 using layer_test::fault_of;

@@ -5,6 +5,18 @@
 
 #include "arithmetic_test.hpp"
 
+FLOAT_IN_IMPLEMENTATION(add_broadcastable)
+FLOAT_IN_IMPLEMENTATION(divide_broadcastable)
+FLOAT_IN_IMPLEMENTATION(floor_div_broadcastable)
+FLOAT_IN_IMPLEMENTATION(inner_product)
+FLOAT_IN_IMPLEMENTATION(max_broadcastable)
+FLOAT_IN_IMPLEMENTATION(min_broadcastable)
+FLOAT_IN_IMPLEMENTATION(mod_broadcastable)
+FLOAT_IN_IMPLEMENTATION(multiply_broadcastable)
+FLOAT_IN_IMPLEMENTATION(pow_broadcastable)
+FLOAT_IN_IMPLEMENTATION(subtract_broadcastable)
+FLOAT_IN_IMPLEMENTATION(where_broadcastable)
+
 using namespace bespoke;
 using namespace arithmetic_test;
 

@@ -2,6 +2,9 @@
 
 #include "elementwise_test.hpp"
 
+FLOAT_IN_IMPLEMENTATION(clamped_relu)
+FLOAT_IN_IMPLEMENTATION(clip)
+
 using namespace bespoke;
 using namespace layer_test;
 

@@ -5,6 +5,17 @@
 
 #include "arithmetic_test.hpp"
 
+FLOAT_IN_IMPLEMENTATION(equal)
+FLOAT_IN_IMPLEMENTATION(greater_equal)
+FLOAT_IN_IMPLEMENTATION(greater_than)
+FLOAT_IN_IMPLEMENTATION(less_equal)
+FLOAT_IN_IMPLEMENTATION(less_than)
+FLOAT_IN_IMPLEMENTATION(logical_and)
+FLOAT_IN_IMPLEMENTATION(logical_or)
+FLOAT_IN_IMPLEMENTATION(logical_xor)
+FLOAT_IN_IMPLEMENTATION(not_equal)
+FLOAT_IN_IMPLEMENTATION(sigmoid)
+
 using namespace bespoke;
 using namespace arithmetic_test;
 

@@ -4,6 +4,10 @@
 
 #include "layer_test.hpp"
 
+FLOAT_IN_IMPLEMENTATION(concat)
+FLOAT_IN_IMPLEMENTATION(concat_nd)
+FLOAT_IN_IMPLEMENTATION(stack)
+
 using namespace bespoke;
 using namespace layer_test;
 

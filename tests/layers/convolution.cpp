@@ -3,6 +3,9 @@
 
 #include "torch_numbers.hpp"
 
+FLOAT_IN_IMPLEMENTATION(convolution)
+DOUBLE_IN_INSTANCES(convolution)
+
 using namespace bespoke;
 using layer_test::evaluate;
 using layer_test::fault_of;

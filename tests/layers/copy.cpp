@@ -5,6 +5,10 @@
 
 #include "layer_test.hpp"
 
+FLOAT_IN_IMPLEMENTATION(copy)
+FLOAT_IN_IMPLEMENTATION(linear)
+DOUBLE_IN_INSTANCES(copy)
+
 using namespace bespoke;
 using namespace layer_test;
 

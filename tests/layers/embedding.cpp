@@ -4,6 +4,9 @@
 
 #include "layer_test.hpp"
 
+FLOAT_IN_IMPLEMENTATION(embedding)
+FLOAT_IN_IMPLEMENTATION(embedding_nd)
+
 using namespace bespoke;
 using namespace layer_test;
 

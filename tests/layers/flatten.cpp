@@ -4,6 +4,10 @@
 
 #include "layer_test.hpp"
 
+FLOAT_IN_IMPLEMENTATION(flatten)
+FLOAT_IN_IMPLEMENTATION(flatten_to_2d)
+DOUBLE_IN_INSTANCES(flatten)
+
 using namespace bespoke;
 using namespace layer_test;
 

@@ -2,6 +2,8 @@
 
 #include "layer_test.hpp"
 
+FLOAT_IN_IMPLEMENTATION(gelu)
+
 using namespace bespoke;
 using namespace layer_test;
 

@@ -4,6 +4,8 @@
 
 #include "recurrent_test.hpp"
 
+FLOAT_IN_IMPLEMENTATION(gru)
+
 using namespace recurrent_test;
 
 namespace {

@@ -4,6 +4,13 @@
 
 #include "elementwise_test.hpp"
 
+FLOAT_IN_IMPLEMENTATION(acosh)
+FLOAT_IN_IMPLEMENTATION(asinh)
+FLOAT_IN_IMPLEMENTATION(atanh)
+FLOAT_IN_IMPLEMENTATION(cosh)
+FLOAT_IN_IMPLEMENTATION(sinh)
+FLOAT_IN_IMPLEMENTATION(tanh_layer)
+
 using namespace bespoke;
 using namespace layer_test;
 

@@ -4,6 +4,9 @@
 
 #include "layer_test.hpp"
 
+FLOAT_IN_IMPLEMENTATION(inner_product)
+DOUBLE_IN_INSTANCES(inner_product)
+
 using namespace bespoke;
 using namespace layer_test;
 

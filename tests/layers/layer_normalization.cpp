@@ -3,6 +3,8 @@
 
 #include "torch_numbers.hpp"
 
+FLOAT_IN_IMPLEMENTATION(layer_normalization)
+
 using namespace bespoke;
 using layer_test::evaluate;
 using layer_test::fault_of;

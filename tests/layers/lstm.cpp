@@ -4,6 +4,9 @@
 
 #include "recurrent_test.hpp"
 
+FLOAT_IN_IMPLEMENTATION(bi_directional_lstm)
+FLOAT_IN_IMPLEMENTATION(uni_directional_lstm)
+
 using namespace recurrent_test;
 
 namespace {

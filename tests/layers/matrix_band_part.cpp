@@ -4,6 +4,10 @@
 
 #include "layer_test.hpp"
 
+FLOAT_IN_IMPLEMENTATION(lower_triangular)
+FLOAT_IN_IMPLEMENTATION(matrix_band_part)
+FLOAT_IN_IMPLEMENTATION(upper_triangular)
+
 using namespace bespoke;
 using namespace layer_test;
 

@@ -4,6 +4,9 @@
 
 #include "arithmetic_test.hpp"
 
+FLOAT_IN_IMPLEMENTATION(multiply)
+DOUBLE_IN_INSTANCES(multiply)
+
 using namespace bespoke;
 using namespace arithmetic_test;
 

@@ -4,6 +4,9 @@
 
 #include "layer_test.hpp"
 
+FLOAT_IN_IMPLEMENTATION(parametric_softplus)
+FLOAT_IN_IMPLEMENTATION(prelu)
+
 using namespace bespoke;
 using namespace layer_test;
 

@@ -3,6 +3,9 @@
 
 #include "torch_numbers.hpp"
 
+FLOAT_IN_IMPLEMENTATION(pooling)
+DOUBLE_IN_INSTANCES(pooling)
+
 using namespace bespoke;
 using layer_test::evaluate;
 using layer_test::fault_of;

@@ -6,6 +6,10 @@
 
 #include "recurrent_test.hpp"
 
+FLOAT_IN_IMPLEMENTATION(gru)
+FLOAT_IN_IMPLEMENTATION(simple_recurrent)
+FLOAT_IN_IMPLEMENTATION(uni_directional_lstm)
+
 using namespace recurrent_test;
 
 TEST_CASE("recurrent_activation is the activation that it holds") {

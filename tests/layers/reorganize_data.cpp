@@ -4,6 +4,8 @@
 
 #include "layer_test.hpp"
 
+FLOAT_IN_IMPLEMENTATION(reorganize_data)
+
 using namespace bespoke;
 using namespace layer_test;
 

@@ -4,6 +4,8 @@
 
 #include "layer_test.hpp"
 
+FLOAT_IN_IMPLEMENTATION(reshape_static)
+
 using namespace bespoke;
 using namespace layer_test;
 

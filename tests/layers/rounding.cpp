@@ -4,6 +4,11 @@
 
 #include "elementwise_test.hpp"
 
+FLOAT_IN_IMPLEMENTATION(ceil)
+FLOAT_IN_IMPLEMENTATION(floor)
+FLOAT_IN_IMPLEMENTATION(round)
+FLOAT_IN_IMPLEMENTATION(sign)
+
 using namespace bespoke;
 using namespace layer_test;
 

@@ -5,6 +5,11 @@
 
 #include "layer_test.hpp"
 
+FLOAT_IN_IMPLEMENTATION(bias)
+FLOAT_IN_IMPLEMENTATION(convolution)
+FLOAT_IN_IMPLEMENTATION(scale)
+DOUBLE_IN_INSTANCES(convolution)
+
 using namespace bespoke;
 using namespace layer_test;
 

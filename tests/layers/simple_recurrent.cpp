@@ -4,6 +4,8 @@
 
 #include "recurrent_test.hpp"
 
+FLOAT_IN_IMPLEMENTATION(simple_recurrent)
+
 using namespace recurrent_test;
 
 TEST_CASE("simple_recurrent: PyTorch's numbers") {

@@ -4,6 +4,9 @@
 
 #include "layer_test.hpp"
 
+FLOAT_IN_IMPLEMENTATION(slice)
+FLOAT_IN_IMPLEMENTATION(slice_static)
+
 using namespace bespoke;
 using namespace layer_test;
 

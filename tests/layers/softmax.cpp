@@ -4,6 +4,11 @@
 
 #include "layer_test.hpp"
 
+FLOAT_IN_IMPLEMENTATION(softmax)
+FLOAT_IN_IMPLEMENTATION(softmax_nd)
+DOUBLE_IN_INSTANCES(softmax)
+DOUBLE_IN_INSTANCES(softmax_nd)
+
 using namespace bespoke;
 using namespace layer_test;
 

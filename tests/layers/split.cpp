@@ -5,6 +5,11 @@
 
 #include "layer_test.hpp"
 
+FLOAT_IN_IMPLEMENTATION(add)
+FLOAT_IN_IMPLEMENTATION(split)
+FLOAT_IN_IMPLEMENTATION(split_nd)
+DOUBLE_IN_INSTANCES(add)
+
 using namespace bespoke;
 using namespace layer_test;
 

@@ -4,6 +4,9 @@
 
 #include "layer_test.hpp"
 
+FLOAT_IN_IMPLEMENTATION(expand_dims)
+FLOAT_IN_IMPLEMENTATION(squeeze)
+
 using namespace bespoke;
 using namespace layer_test;
 

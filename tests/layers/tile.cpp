@@ -4,6 +4,11 @@
 
 #include "layer_test.hpp"
 
+FLOAT_IN_IMPLEMENTATION(broadcast_to_like)
+FLOAT_IN_IMPLEMENTATION(broadcast_to_static)
+FLOAT_IN_IMPLEMENTATION(sequence_repeat)
+FLOAT_IN_IMPLEMENTATION(tile)
+
 using namespace bespoke;
 using namespace layer_test;
 

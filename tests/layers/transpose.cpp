@@ -4,6 +4,9 @@
 
 #include "layer_test.hpp"
 
+FLOAT_IN_IMPLEMENTATION(permute)
+FLOAT_IN_IMPLEMENTATION(transpose)
+
 using namespace bespoke;
 using namespace layer_test;
 

@@ -4,6 +4,13 @@
 
 #include "elementwise_test.hpp"
 
+FLOAT_IN_IMPLEMENTATION(acos)
+FLOAT_IN_IMPLEMENTATION(asin)
+FLOAT_IN_IMPLEMENTATION(atan)
+FLOAT_IN_IMPLEMENTATION(cos)
+FLOAT_IN_IMPLEMENTATION(sin)
+FLOAT_IN_IMPLEMENTATION(tan)
+
 using namespace bespoke;
 using namespace layer_test;
 

@@ -4,6 +4,10 @@
 
 #include "elementwise_test.hpp"
 
+FLOAT_IN_IMPLEMENTATION(erf)
+FLOAT_IN_IMPLEMENTATION(exp2)
+FLOAT_IN_IMPLEMENTATION(unary)
+
 using namespace bespoke;
 using namespace layer_test;
 

@@ -1,3 +1,4 @@
+#include "../training_instances.hpp"
 #include "documents.hpp"
 #include "failure.hpp"
 

@@ -8,6 +8,7 @@
 #include <bespoke/network/network.hpp>
 #include <bespoke/training/trainer.hpp>
 
+#include "../training_instances.hpp"
 #include "lottery.hpp"
 
 #include <catch2/catch.hpp>

@@ -12,6 +12,8 @@
 #include <bespoke/model/update.hpp>
 #include <bespoke/network/network.hpp>
 
+#include "../training_instances.hpp"
+
 #include <catch2/catch.hpp>
 
 #include <algorithm>

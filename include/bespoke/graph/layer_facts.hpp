@@ -126,4 +126,32 @@ constexpr layer_answers ask_layer(const L& layer, std::span<const shape> inputs,
     return answers;
 }
 
+namespace detail {
+
+template <class L>
+layer_answers ask_erased(const void* layer, std::span<const shape> inputs, std::span<const known_values> known) {
+    return ask_layer(*static_cast<const L*>(layer), inputs, known);
+}
+
+}  // namespace detail
+
+struct erased_layer;
+
+template <class L>
+concept erasable_layer = !std::derived_from<L, erased_layer> && layer<L> && !control_layer<L>;
+
+/// A layer that stands elsewhere, for whoever need not know its type.
+struct erased_layer {
+    const void* layer;
+    const layer_facts* facts;
+    layer_answers (*asked)(const void* layer, std::span<const shape> inputs, std::span<const known_values> known);
+
+    template <erasable_layer L>
+    erased_layer(const L& from) : layer(&from), facts(&facts_of<L>), asked(&detail::ask_erased<L>) {}
+
+    layer_answers ask(std::span<const shape> inputs, std::span<const known_values> known = {}) const {
+        return asked(layer, inputs, known);
+    }
+};
+
 }  // namespace bespoke

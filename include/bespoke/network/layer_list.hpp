@@ -179,11 +179,6 @@ template <class L>
 inline constexpr bool is_released =
     std::is_trivially_destructible_v<L> && alignof(L) <= __STDCPP_DEFAULT_NEW_ALIGNMENT__;
 
-template <class L>
-layer_answers ask_erased(const void* layer, std::span<const shape> inputs, std::span<const known_values> known) {
-    return ask_layer(*static_cast<const L*>(layer), inputs, known);
-}
-
 template <control_layer L>
 inline constexpr control_operations control_operations_of{
     [](const void* layer) { return bespoke::can_stop(*static_cast<const L*>(layer)); },

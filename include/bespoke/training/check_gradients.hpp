@@ -47,27 +47,73 @@ struct stored_once {
     friend bool operator==(const stored_once&, const stored_once&) = default;
 };
 
+/// The layer alone in a network, as "layer". Its inputs are "x0", "x1", ..., stored once for all examples where `once`
+/// says so; where it has several outputs, they are "y0", "y1", ... `arguments` are as in `gradient_options`.
+inline planner plan_alone(const erased_layer& layer, const std::vector<shape>& inputs, const std::vector<bool>& once,
+                          std::vector<std::size_t> arguments = {}) {
+    planner p;
+    std::vector<sentence> names, outputs;
+    std::vector<std::string_view> from, to;
+    const bool one_each = arguments.empty();
+    for (std::size_t i = 0; i < inputs.size(); ++i) {
+        names.push_back(sentence("x", i));
+        if (one_each) arguments.push_back(i);
+        if (i < once.size() && once[i])
+            p.add(stored_once{inputs[i]}, names[i].view(), {}, {}, false);
+        else
+            p.input(names[i].view(), inputs[i]);
+    }
+    for (std::size_t argument : arguments) from.push_back(names[argument].view());
+    const std::size_t step = p.begin(*layer.facts, "layer", from, {});
+    if (step != planner::npos) {
+        const layer_answers answers = layer.ask(p.input_shapes(step), p.known_inputs(step));
+        const std::size_t count = answers.outputs ? answers.outputs.shapes().size() : 0;
+        for (std::size_t i = 0; count != 1 && i < count; ++i) outputs.push_back(sentence("y", i));
+        for (const sentence& name : outputs) to.push_back(name.view());
+        p.end(step, *layer.facts, answers, to, true);
+        for (std::string_view name : to) p.output(name);
+    }
+    p.finish();
+    return p;
+}
+
+/// A layer with what it does in T.
+template <class T>
+struct checked_layer : erased_layer {
+    const layer_functions<T>* functions;
+    const layer_gradients<T>* gradients;
+
+    template <erasable_layer L>
+    checked_layer(const L& from)
+        : erased_layer(from), functions(&functions_of<T, L>::value), gradients(&gradients_of<T, L>::value) {}
+};
+
+/// Draws one element of an input; `draw` is null where the options say it all.
+struct element_source {
+    double (*draw)(const void* context, std::size_t input, philox& random) = nullptr;
+    const void* context = nullptr;
+};
+
 /// One layer in a network of its own, with all its arrays at hand.
-template <layer L>
+template <class T>
 class gradient_check {
-    using arrays = std::vector<std::vector<double>>;
+    using arrays = std::vector<std::vector<T>>;
 
 public:
     static constexpr std::size_t none = blob_facts::npos;
 
     /// `once`: the input that is stored once for all examples; none: each is stored example after example.
-    gradient_check(const L& layer, const std::vector<shape>& inputs, const gradient_options& options,
+    gradient_check(const checked_layer<T>& layer, const std::vector<shape>& inputs, const gradient_options& options,
                    std::size_t once)
-        : layer_(layer), options_(options), planner_(make_plan(inputs, once)),
+        : layer_(layer), options_(options), input_count_(inputs.size()), planner_(make_plan(inputs, once)),
           engine_(planner_.result().view()), step_(planner_.result().steps.size() - 1) {
         if (once != none) manner_ = sentence(" (input ", once, " stored once for all examples)").view();
     }
 
-    template <class Generate>
-    gradient_report run(const Generate& generate) {
+    gradient_report run(const element_source& source) {
         if (planner_.failed()) return wrong(std::string(planner_.problem().what.view()));
-        if (!is_differentiable<L>) return wrong("no gradient passes this layer: differentiable = false");
-        fill(generate);
+        if (!layer_.facts->differentiable) return wrong("no gradient passes this layer: differentiable = false");
+        fill(source);
         const result all = backward(none, true, true);
         for (std::size_t i = 0; i < input_count(); ++i)
             for (std::size_t e = 0; e < all.inputs[i].size(); ++e)
@@ -101,46 +147,21 @@ private:
 
     plan_view plan() const { return engine_.plan(); }
 
-    planner make_plan(const std::vector<shape>& inputs, std::size_t once) {
-        planner p;
-        for (std::size_t i = 0; i < inputs.size(); ++i) {
-            const sentence name("x", i);
-            if (i == once)
-                p.add(stored_once{inputs[i]}, name.view(), {}, {}, false);
-            else
-                p.input(name.view(), inputs[i]);
-            input_names_.push_back(name);
-        }
-        std::vector<std::size_t> arguments = options_.arguments;
-        for (std::size_t i = 0; options_.arguments.empty() && i < inputs.size(); ++i) arguments.push_back(i);
-        std::vector<shape> shapes;
-        std::vector<std::string_view> names;
-        for (std::size_t argument : arguments) {
-            shapes.push_back(inputs[argument]);
-            names.push_back(input_names_[argument].view());
-        }
-        std::vector<sentence> outputs;
-        if (shapes.size() >= inputs_of<L>.least && shapes.size() <= inputs_of<L>.most)
-            if (const outcome o = output_shapes(layer_, std::span<const shape>(shapes));
-                o && o.shapes().size() != 1)
-                for (std::size_t i = 0; i < o.shapes().size(); ++i) outputs.push_back(sentence("y", i));
-        std::vector<std::string_view> output_names;
-        for (const sentence& name : outputs) output_names.push_back(name.view());
-        p.add(layer_, "layer", names, output_names, true);
-        p.finish();
-        return p;
+    planner make_plan(const std::vector<shape>& inputs, std::size_t once) const {
+        std::vector<bool> stored(inputs.size());
+        if (once != none) stored[once] = true;
+        return plan_alone(layer_, inputs, stored, options_.arguments);
     }
 
-    std::size_t input_count() const { return input_names_.size(); }
-    std::size_t blob_of_input(std::size_t i) const { return plan().find_blob(input_names_[i].view()); }
+    std::size_t input_count() const { return input_count_; }
+    std::size_t blob_of_input(std::size_t i) const { return plan().find_blob(sentence("x", i).view()); }
 
     /// Random numbers wherever the layer reads.
-    template <class Generate>
-    void fill(const Generate& generate) {
+    void fill(const element_source& source) {
         const plan_view p = plan();
         values_.resize(p.blobs.size());
         gradients_.resize(p.blobs.size());
-        std::vector<double*> places(p.blobs.size());
+        std::vector<T*> places(p.blobs.size());
         for (std::size_t b = 0; b < p.blobs.size(); ++b) {
             values_[b].resize(static_cast<std::size_t>(p.blobs[b].dimensions.size() *
                                                        (p.blobs[b].per_example ? options_.examples : 1)));
@@ -149,21 +170,25 @@ private:
         }
         philox random(options_.seed);
         for (std::size_t i = 0; i < input_count(); ++i)
-            for (double& v : values_[blob_of_input(i)]) v = beside_kinks(generate(i, random));
+            for (T& v : values_[blob_of_input(i)]) v = beside_kinks(draw(source, i, random));
         for (std::size_t b : p.outputs_of(step_))
-            for (double& v : gradients_[b]) v = 2 * random.uniform() - 1;
+            for (T& v : gradients_[b]) v = 2 * random.uniform() - 1;
         // what begins at one is a scale or a variance: positive
         for (std::size_t i = 0; i < p.parameters.size(); ++i)
             for (extent e = 0; e < p.parameters[i].dimensions.size(); ++e)
                 engine_.parameter(i)[e] =
                     beside_kinks(p.parameters[i].start == initial::one ? random.uniform() + 0.5
                                                                        : 2 * random.uniform() - 1);
-        const std::vector<double*> nowhere(p.blobs.size());
+        const std::vector<T*> nowhere(p.blobs.size());
         engine_.place(options_.examples, places, nowhere);
-        engine_.attach(*this);
+        engine_.attach_layer(layer_.layer, *layer_.functions, step_);
         engine_.prepare();
         trained_.assign(p.steps.size(), 0);
         trained_[step_] = 1;
+    }
+    double draw(const element_source& source, std::size_t input, philox& random) const {
+        if (source.draw != nullptr) return source.draw(source.context, input, random);
+        return options_.low + (options_.high - options_.low) * random.uniform();
     }
     double beside_kinks(double v) const {
         constexpr double margin = 0.01;
@@ -175,14 +200,14 @@ private:
     void forward() {
         engine_.select(pass::trainable, trained_);
         engine_.prepare(step_);
-        engine_.forward(layer_, step_);
+        forward_layer<T>(engine_, *layer_.functions, layer_.layer, step_);
     }
 
     /// The gradients that the layer adds to arrays that hold noise; without that of input `unwanted`.
     result backward(std::size_t unwanted, bool inputs, bool parameters) {
         const plan_view p = plan();
         forward();
-        std::vector<double*> places(p.blobs.size()), to(p.blobs.size());
+        std::vector<T*> places(p.blobs.size()), to(p.blobs.size());
         arrays kept;
         result sums;
         for (std::size_t b = 0; b < p.blobs.size(); ++b) places[b] = values_[b].data();
@@ -205,13 +230,13 @@ private:
 
         // what backward says it does not need is not there
         kept = values_;
-        const double nan = std::numeric_limits<double>::quiet_NaN();
+        const T nan = std::numeric_limits<T>::quiet_NaN();
         for (std::size_t i = 0; i < input_count(); ++i)
-            if (!needs_of<L>.input) values_[blob_of_input(i)].assign(values_[blob_of_input(i)].size(), nan);
+            if (!layer_.facts->needs.input) values_[blob_of_input(i)].assign(values_[blob_of_input(i)].size(), nan);
         for (std::size_t b : p.outputs_of(step_))
-            if (!needs_of<L>.output) values_[b].assign(values_[b].size(), nan);
+            if (!layer_.facts->needs.output) values_[b].assign(values_[b].size(), nan);
         engine_.place(options_.examples, places, to);
-        engine_.backward(layer_, step_);
+        backward_layer<T>(engine_, *layer_.gradients, layer_.layer, step_);
         for (std::size_t b = 0; b < kept.size(); ++b)
             std::copy(kept[b].begin(), kept[b].end(), values_[b].begin());
 
@@ -219,14 +244,14 @@ private:
         for (std::size_t i = 0; i < sums.parameters.size(); ++i) subtract(sums.parameters[i], i + 100);
         return sums;
     }
-    static std::vector<double> noise(std::size_t size, std::uint64_t stream) {
+    static std::vector<T> noise(std::size_t size, std::uint64_t stream) {
         philox random(~std::uint64_t{0}, stream);
-        std::vector<double> v(size);
-        for (double& e : v) e = random.uniform() + 0.25;
+        std::vector<T> v(size);
+        for (T& e : v) e = random.uniform() + 0.25;
         return v;
     }
-    static void subtract(std::vector<double>& sum, std::uint64_t stream) {
-        const std::vector<double> begin = noise(sum.size(), stream);
+    static void subtract(std::vector<T>& sum, std::uint64_t stream) {
+        const std::vector<T> begin = noise(sum.size(), stream);
         for (std::size_t e = 0; e < sum.size(); ++e) sum[e] -= begin[e];
     }
 
@@ -237,7 +262,7 @@ private:
         return ys;
     }
     /// d(sum of y dy) / d(element), with the step h.
-    double central_difference(double& element, double h) {
+    double central_difference(T& element, double h) {
         const double middle = element, right = middle + h, left = middle - h;
         element = right;
         const arrays after = outputs();
@@ -254,7 +279,7 @@ private:
         return sum / (right - left);
     }
     /// Any step that works is enough.
-    gradient_report compare(const sentence& name, double came, double& element) {
+    gradient_report compare(const sentence& name, double came, T& element) {
         double nearest = 0, distance = std::numeric_limits<double>::infinity();
         for (double h : {1e-4, 1e-5, 1e-3, 1e-6}) {
             const double expected = central_difference(element, h);
@@ -301,24 +326,28 @@ private:
     }
     gradient_report wrong(const std::string& what) const { return {false, what + manner_}; }
 
-public:
-    /// What the engine walks through.
-    template <class Visit>
-    void each(std::size_t, const Visit& visit) const {
-        visit(layer_, step_);
-    }
-
-private:
-    L layer_;
+    checked_layer<T> layer_;
     gradient_options options_;
-    std::vector<sentence> input_names_;
+    std::size_t input_count_;
     std::string manner_;
     planner planner_;
-    engine<double> engine_;
+    engine<T> engine_;
     std::size_t step_ = 0;
     std::vector<char> trained_;
     arrays values_, gradients_;
 };
+
+/// All there is to the check. A program that makes many declares this one function `extern template`.
+template <class T>
+gradient_report check_erased(const checked_layer<T>& layer, const std::vector<shape>& inputs,
+                             const gradient_options& options, const element_source& source) {
+    using check = gradient_check<T>;
+    gradient_report r = check(layer, inputs, options, check::none).run(source);
+    if (inputs.size() > 1)
+        for (std::size_t once = 0; r && once < inputs.size(); ++once)
+            r = check(layer, inputs, options, once).run(source);
+    return r;
+}
 
 }  // namespace detail
 
@@ -334,25 +363,21 @@ private:
 ///
 /// `generate(input, random)` draws one element of an input from a `philox`.
 template <layer L, class Generate>
-    requires std::invocable<const Generate&, std::size_t, philox&> gradient_report
-    check_gradients(const L& layer, const std::vector<shape>& inputs, const gradient_options& options,
-                    const Generate& generate) {
-        static_assert(!control_layer<L>,
-                      "control layers have no values of their own: check the layers inside them");
-        using check = detail::gradient_check<L>;
-        gradient_report r = check(layer, inputs, options, check::none).run(generate);
-        if (inputs.size() > 1)
-            for (std::size_t once = 0; r && once < inputs.size(); ++once)
-                r = check(layer, inputs, options, once).run(generate);
-        return r;
-    }
+    requires std::invocable<const Generate&, std::size_t, philox&>
+gradient_report check_gradients(const L& layer, const std::vector<shape>& inputs, const gradient_options& options,
+                                const Generate& generate) {
+    static_assert(!control_layer<L>, "control layers have no values of their own: check the layers inside them");
+    const auto draw = [](const void* context, std::size_t input, philox& random) {
+        return static_cast<double>((*static_cast<const Generate*>(context))(input, random));
+    };
+    return detail::check_erased<double>(layer, inputs, options, {draw, &generate});
+}
 
 template <layer L>
 gradient_report check_gradients(const L& layer, const std::vector<shape>& inputs,
                                 const gradient_options& options = {}) {
-    return check_gradients(layer, inputs, options, [&](std::size_t, philox& random) {
-        return options.low + (options.high - options.low) * random.uniform();
-    });
+    static_assert(!control_layer<L>, "control layers have no values of their own: check the layers inside them");
+    return detail::check_erased<double>(layer, inputs, options, {});
 }
 
 }  // namespace bespoke
