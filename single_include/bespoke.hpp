@@ -68,6 +68,8 @@ constexpr std::array<std::string_view, 3> enumerators(low_precision) { return {"
 
 }  // namespace bespoke
 
+#include <concepts>
+
 namespace bespoke {
 
 /// How a network computes where there is a choice. Both doors give the same bits for the same choice.
@@ -81,6 +83,13 @@ struct arithmetic {
     low_precision allow_low_precision_accumulation = low_precision::none;
 
     friend bool operator==(const arithmetic&, const arithmetic&) = default;
+};
+
+/// A layer whose products may be computed in low precision: `precision<T>(x, how)` says in which one they are, for the
+/// input shape (or span of shapes) x.
+template <class L, class T, class X>
+concept lowers_precision = requires(const L& layer, const X& x, const arithmetic& how) {
+    { layer.template precision<T>(x, how) } -> std::same_as<low_precision>;
 };
 
 }  // namespace bespoke
@@ -196,6 +205,8 @@ constexpr extent checked_size(const shape& s, extent limit) {
 
 }  // namespace bespoke
 
+#include <limits>
+
 namespace bespoke {
 
 /// A block of a result: element (i, j) is data[i * stride + j].
@@ -203,6 +214,19 @@ template <class T>
 struct output_block {
     T* data;
     extent rows, columns, stride;
+    extent offset = -1;  ///< of element (0, 0) in the result, all examples, where that is not in memory; else negative
+};
+
+/// y = min(high, max(low, scale[c] x + shift[c])) for the elements x of channel c, a product and a sum that round once.
+template <class T>
+struct channel_map {
+    const T* scale = nullptr;  ///< null: y = min(high, max(low, x))
+    const T* shift = nullptr;
+    T low = -std::numeric_limits<T>::infinity(), high = std::numeric_limits<T>::infinity();
+
+    constexpr bool is_bounded() const {
+        return low != -std::numeric_limits<T>::infinity() || high != std::numeric_limits<T>::infinity();
+    }
 };
 
 /// What is done to a result while it is near: a kernel calls it once for each block that it has finished. The blocks
@@ -211,8 +235,32 @@ template <class T>
 struct epilogue {
     void (*run)(const void* context, const output_block<T>& block) noexcept;
     const void* context;
+    /// What it begins with, or null. A kernel that knows the channels of what it stores may do that itself, and then
+    /// calls `rest` (null: nothing is left) in place of the whole.
+    const channel_map<T>* map = nullptr;
+    const epilogue* rest = nullptr;
 
     void operator()(const output_block<T>& block) const noexcept { run(context, block); }
+};
+
+/// A matrix product that takes its left-hand side a few rows at a time:
+/// y[i * y_row + j] = sum over p of x(i, p) * b[p * b_row + j * b_column], j in [0, columns).
+template <class T>
+struct row_product {
+    const T* b;
+    extent b_row, b_column, columns;
+    T* y;
+    extent y_row;
+};
+
+/// What becomes of the rows of a result that is never whole in memory: `of` gives the product that takes those of
+/// matrix number `index`, counted over the leading axes and all examples. Threads call it at the same time.
+template <class T>
+struct row_products {
+    row_product<T> (*of)(const void* context, extent index) noexcept;
+    const void* context;
+
+    row_product<T> operator()(extent index) const noexcept { return of(context, index); }
 };
 
 }  // namespace bespoke
@@ -253,7 +301,8 @@ public:
 
     constexpr std::string_view view() const { return {text_, size_}; }
 
-    constexpr void append(std::string_view part) {
+    // Not inline: a library of layers has hundreds of sentences, and none is in a hurry.
+    [[gnu::noinline]] constexpr void append(std::string_view part) {
         const std::size_t count = std::min(part.size(), capacity - size_);
         const char* from = part.data();
         for (std::size_t i = 0; i < count; ++i) text_[size_ + i] = from[i];
@@ -261,7 +310,7 @@ public:
     }
     constexpr void append(const char* part) { append(std::string_view(part)); }
     constexpr void append(const sentence& part) { append(part.view()); }
-    constexpr void append(extent value) {
+    [[gnu::noinline]] constexpr void append(extent value) {
         char digits[20]{};
         std::size_t count = 0;
         auto rest = value < 0 ? ~static_cast<std::uint64_t>(value) + 1 : static_cast<std::uint64_t>(value);
@@ -274,7 +323,7 @@ public:
     }
     constexpr void append(int value) { append(static_cast<extent>(value)); }
     constexpr void append(std::size_t value) { append(static_cast<extent>(value)); }
-    constexpr void append(const shape& s) {
+    [[gnu::noinline]] constexpr void append(const shape& s) {
         append("[");
         for (std::size_t axis = 0; axis < s.rank(); ++axis) {
             if (axis > 0) append(", ");
@@ -319,6 +368,28 @@ private:
     std::vector<shape> shapes_;
     std::optional<fault> problem_;
 };
+
+}  // namespace bespoke
+
+#include <cstddef>
+#include <optional>
+#include <span>
+
+/// What a layer may be told of the values of its inputs before the network runs.
+///
+/// A layer whose output has a shape that depends on them says `planned_shape(xs, known)`: its shape rule, with the
+/// values as far as they are known; its `output_shape(xs)` is the same without them. What is known begins with layers
+/// that say `known_output(xs, known)`: the values of their one output, empty where they do not know, for inputs that
+/// passed the shape rule. Of a layer with `same_elements` they are those of its input.
+namespace bespoke {
+
+/// The values of an input, where they are known.
+using known_values = std::optional<std::span<const double>>;
+
+/// Those of input `number`, out of a list that may be too short.
+constexpr known_values known_input(std::span<const known_values> known, std::size_t number) {
+    return number < known.size() ? known[number] : known_values{};
+}
 
 }  // namespace bespoke
 
@@ -544,7 +615,7 @@ concept described = std::copyable<L> && std::equality_comparable<L> && requires 
 };
 
 /// A layer that says in other words what another one does: `equivalent(x)` is that one for x, the shape of its first
-/// input, which passed the shape rule. Then only names, fields and the shape rule are its own. The other one gets the
+/// input (`absent` where it has none), which passed the shape rule. Then only names, fields and the shape rule are its own. The other one gets the
 /// views that this one would get: their shapes are by this one's rule.
 template <class L>
 concept rephrased_layer = described<L> && requires(const L& layer, const shape& x) {
@@ -659,13 +730,8 @@ struct workspace {
     const epilogue<T>* after = nullptr;  ///< only for a layer that says `runs_epilogue`
     arithmetic how{};
     bool exact = false;  ///< a pass of a training: in T, also where `prepare` was for low precision
-};
-
-/// A layer whose products may be computed in low precision: `precision<T>(x, how)` says in which one they are, for the
-/// input shape (or span of shapes) x.
-template <class L, class T, class X>
-concept lowers_precision = requires(const L& layer, const X& x, const arithmetic& how) {
-    { layer.template precision<T>(x, how) } -> std::same_as<low_precision>;
+    std::size_t step = 0;  ///< the number of the layer in its network
+    const row_products<T>* then = nullptr;  ///< only for a layer that says `gives_rows`
 };
 
 /// What a layer works with that finishes another one's result, see `finishes`.
@@ -674,7 +740,7 @@ struct finishing {
     const shape* dimensions = nullptr;  ///< of the result
     extent offset = 0;                  ///< of the block in the result, all examples
     const T* other = nullptr;           ///< the input that is not the result; null: there is none
-    extent other_size = 0;              ///< its elements in one example
+    const shape* other_dimensions = nullptr;
     const T* prepared = nullptr;
 };
 
@@ -702,7 +768,8 @@ concept same_elements_layer = unary_layer<L> && requires {
     requires bool{L::same_elements};
 };
 
-/// Any number of inputs (`static constexpr input_count inputs`) and a shape rule for them.
+/// Any number of inputs (`static constexpr input_count inputs`) and a shape rule for them. One that looks at values
+/// as well: known_values.hpp.
 template <class L>
 concept variadic_layer = described<L> && requires(const L& layer, std::span<const shape> xs) {
     { layer.output_shape(xs) } -> std::convertible_to<outcome>;
@@ -750,6 +817,15 @@ inline constexpr bool is_overwriting = [] {
         return false;
 }();
 
+/// `reads_values = false`: the result depends on the shapes of the inputs alone, so it is one for all examples.
+template <class L>
+inline constexpr bool is_reading_values = [] {
+    if constexpr (requires { performer_t<L>::reads_values; })
+        return bool{performer_t<L>::reads_values};
+    else
+        return true;
+}();
+
 /// `in_place = true`: forward may write y over x.
 template <class L>
 inline constexpr bool is_in_place = [] {
@@ -793,11 +869,17 @@ inline constexpr bool is_differentiable = [] {
 // --- asking a layer, whatever rung it stands on ---------------------------------------------------------
 
 /// The specification's key, with the nested one of a family behind a dot: "activation.ReLU".
+constexpr sentence key_of(std::string_view key, std::string_view nested_key) {
+    sentence name(key);
+    if (!nested_key.empty()) name.append(sentence(".", nested_key));
+    return name;
+}
 template <class L>
 constexpr sentence key_of() {
-    sentence name(std::string_view{L::key});
-    if constexpr (requires { L::nested_key; }) name.append(sentence(".", std::string_view{L::nested_key}));
-    return name;
+    if constexpr (requires { L::nested_key; })
+        return key_of(L::key, L::nested_key);
+    else
+        return key_of(L::key, "");
 }
 
 /// The layer that runs for inputs of which the first has the shape x.
@@ -808,6 +890,9 @@ constexpr decltype(auto) performer(const L& layer, [[maybe_unused]] const shape&
     else
         return (layer);
 }
+
+/// The shape by which a layer says what performs it.
+constexpr shape first_of(std::span<const shape> inputs) { return inputs.empty() ? absent : inputs[0]; }
 
 /// The shape rule: the same question for the compiler and for the loader.
 template <class L>
@@ -852,12 +937,15 @@ constexpr bool mixes_examples(const L& layer) {
 /// `bool finishes(std::span<const shape> xs) const`: whether the layer can be the epilogue of the one that makes one of
 /// its inputs, of the shape of y, by `finish(block, finishing)`: that turns a block of this input into y, in place. Of
 /// several inputs it must not matter which. Element-wise layers need not say so.
+///
+/// `bool joins(channel_map<T>& map, const finishing<T>&) const`: whether an epilogue that begins with `map` and this
+/// layer may begin with a larger map, which it then makes of it. Not to be asked for one that does not finish anything.
 template <class L>
 constexpr bool can_finish(const L& layer, std::span<const shape> inputs) {
     if constexpr (elementwise_layer<L>)
         return true;
-    else if constexpr (requires { layer.finishes(inputs); })
-        return layer.finishes(inputs);
+    else if constexpr (requires { performer(layer, first_of(inputs)).finishes(inputs); })
+        return performer(layer, first_of(inputs)).finishes(inputs);
     else
         return false;
 }
@@ -867,7 +955,7 @@ template <parametric_layer L>
 constexpr std::array<shape, parameter_count<L>> parameter_shapes(const L& layer, std::span<const shape> inputs) {
     parameters_t<L, shape> shapes;
     if constexpr (variadic_layer<performer_t<L>>)
-        shapes = performer(layer, inputs[0]).parameter_shapes(inputs);
+        shapes = performer(layer, first_of(inputs)).parameter_shapes(inputs);
     else
         shapes = performer(layer, inputs[0]).parameter_shapes(inputs[0]);
     std::array<shape, parameter_count<L>> list{};
@@ -1088,6 +1176,47 @@ constexpr extent allocate(std::vector<tenancy>& tenancies) {
 }  // namespace bespoke
 
 
+
+namespace bespoke {
+
+// Three layers meet where a result is too large to be written: one gives its rows, the runs along its last axis, one
+// or more finish them, and the last one multiplies them by a matrix of its own. A prediction computes such a chain,
+// an attention, a few rows at a time. All inputs but the result must be there when the first one runs.
+
+/// `bool finishes_rows(std::span<const shape> xs) const`: whether the layer, of one input of the shape of y, can be part
+/// of an epilogue whose blocks hold whole rows, one behind the other: by `finish`, as in concepts.hpp. Its forward may
+/// write y over x.
+template <class L>
+constexpr bool can_finish_rows(const L& layer, std::span<const shape> inputs) {
+    if constexpr (requires { layer.finishes_rows(inputs); })
+        return is_in_place<L> && layer.finishes_rows(inputs);
+    else
+        return false;
+}
+
+/// `bool gives_rows(std::span<const shape> xs) const`: whether forward, where it finds `w.then`, calls `w.after` on
+/// blocks of whole rows in memory of its own, with their `offset`, and `w.then` with what became of them; the output
+/// that forward sees is then that of the product. `rows_scratch_size<T>(xs, columns, threads)` is what it works with.
+template <class L>
+constexpr bool can_give_rows(const L& layer, std::span<const shape> inputs) {
+    if constexpr (requires { layer.gives_rows(inputs); })
+        return is_batched<L> && layer.gives_rows(inputs);
+    else
+        return false;
+}
+
+/// `bool takes_rows(std::span<const shape> xs) const`: whether y is a product of the matrices of the first input, in
+/// their order, with others: `row_product_of(x, y, index)`, of the views of the second input and of y.
+template <class L>
+constexpr bool can_take_rows(const L& layer, std::span<const shape> inputs) {
+    if constexpr (requires { layer.takes_rows(inputs); })
+        return layer.takes_rows(inputs);
+    else
+        return false;
+}
+
+}  // namespace bespoke
+
 #include <algorithm>
 #include <array>
 #include <cstdint>
@@ -1119,6 +1248,7 @@ struct blob_facts {
     std::size_t maker = npos;    ///< the first step that writes it; npos: an input
     std::size_t first = 0, last = 0;  ///< steps between which it is alive in a prediction
     extent offset = 0;           ///< place in the arena, in elements of one example
+    bool streamed = false;       ///< never whole in memory in a prediction: its place is behind the arena
 
     static constexpr std::size_t npos = static_cast<std::size_t>(-1);
 };
@@ -1140,8 +1270,10 @@ struct step_facts {
     bool gradient_in_place = false;  ///< the gradient of its input may be written over that of its output
     bool runs_epilogue = false;  ///< what its layer says
     bool can_finish = false;     ///< likewise
+    bool finishes_rows = false, gives_rows = false, takes_rows = false;  ///< likewise
     std::size_t head = blob_facts::npos;  ///< the step whose epilogue does the work of this one in a prediction
     std::size_t next = blob_facts::npos;  ///< the next step in the epilogue that this one is part of, or begins
+    bool streams = false;     ///< it ends an epilogue of whole rows: it multiplies them as they come
     bool updatable = false;
     bool differentiable = true;
     bool probabilities = false;
@@ -1170,6 +1302,7 @@ struct plan_view {
     extent arena_size = 0;      ///< elements an example
     extent shared_size = 0;     ///< elements stored once
     extent parameters_size = 0;
+    extent whole_size = 0;      ///< elements an example where the blobs behind the arena are wanted as well
 
     constexpr std::string_view operator[](text_range range) const {
         return {text.data() + range.begin, range.size};
@@ -1210,12 +1343,32 @@ struct plan {
     std::vector<parameter_facts> parameters;
     std::vector<std::size_t> inputs, outputs;
     std::vector<char> text;
-    extent arena_size = 0, shared_size = 0, parameters_size = 0;
+    extent arena_size = 0, shared_size = 0, parameters_size = 0, whole_size = 0;
 
+    /// For the compiler, which counts every element that a growing vector moves.
+    constexpr void reserve() {
+        text.reserve(std::size_t{1} << 20);
+        steps.reserve(std::size_t{1} << 12);
+        blobs.reserve(std::size_t{1} << 12);
+        links.reserve(std::size_t{1} << 14);
+    }
     constexpr plan_view view() const {
-        return {steps, blobs, links, parameters, inputs, outputs, text, arena_size, shared_size, parameters_size};
+        return {steps,      blobs,       links,           parameters, inputs, outputs, text,
+                arena_size, shared_size, parameters_size, whole_size};
     }
 };
+
+/// A blob that was to be stored once is overwritten by what depends on an input: each example gets its own. All outputs
+/// of a layer are stored alike, so those beside it follow.
+constexpr void store_per_example(plan& p, std::size_t blob) {
+    if (p.blobs[blob].per_example) return;
+    p.blobs[blob].per_example = true;
+    for (std::size_t s = 0; s < p.steps.size(); ++s) {
+        const auto outputs = p.view().outputs_of(s);
+        if (std::find(outputs.begin(), outputs.end(), blob) == outputs.end()) continue;
+        for (std::size_t beside : outputs) store_per_example(p, beside);
+    }
+}
 
 /// How long the lists of a plan are: what turns one into a `static_plan`.
 struct plan_sizes {
@@ -1237,10 +1390,11 @@ struct static_plan {
     std::array<std::size_t, Inputs> inputs{};
     std::array<std::size_t, Outputs> outputs{};
     std::array<char, Text> text{};
-    extent arena_size, shared_size, parameters_size;
+    extent arena_size, shared_size, parameters_size, whole_size;
 
     constexpr explicit static_plan(const plan& p)
-        : arena_size(p.arena_size), shared_size(p.shared_size), parameters_size(p.parameters_size) {
+        : arena_size(p.arena_size), shared_size(p.shared_size), parameters_size(p.parameters_size),
+          whole_size(p.whole_size) {
         std::copy(p.steps.begin(), p.steps.end(), steps.begin());
         std::copy(p.blobs.begin(), p.blobs.end(), blobs.begin());
         std::copy(p.links.begin(), p.links.end(), links.begin());
@@ -1250,7 +1404,8 @@ struct static_plan {
         std::copy(p.text.begin(), p.text.end(), text.begin());
     }
     constexpr plan_view view() const {
-        return {steps, blobs, links, parameters, inputs, outputs, text, arena_size, shared_size, parameters_size};
+        return {steps,      blobs,       links,           parameters, inputs, outputs, text,
+                arena_size, shared_size, parameters_size, whole_size};
     }
 };
 
@@ -1273,11 +1428,11 @@ constexpr extent largest_live_set(const plan_view& p) {
         extent live = 0;
         for (std::size_t b = 0; b < p.blobs.size(); ++b) {
             const blob_facts& blob = p.blobs[b];
-            if (blob.first > s || blob.last < s) continue;
+            if (blob.first > s || blob.last < s || blob.streamed) continue;
             extent counted = 0;  // of the same place, by blobs before it
             for (std::size_t other = 0; other < b; ++other)
                 if (p.blobs[other].first <= s && s <= p.blobs[other].last && p.blobs[other].offset == blob.offset &&
-                    p.blobs[other].per_example == blob.per_example)
+                    p.blobs[other].per_example == blob.per_example && !p.blobs[other].streamed)
                     counted = std::max(counted, bytes_of(p.blobs[other]));
             live += std::max<extent>(0, bytes_of(blob) - counted);
         }
@@ -1288,7 +1443,7 @@ constexpr extent largest_live_set(const plan_view& p) {
 
 /// What the planner made of a network, as a table for a reader: for each step its place in the description, the shape of
 /// what it writes, the bytes that this takes and where it lies, and the numbers of its parameters. Steps that run as
-/// the epilogue of another one stand behind it with a "+".
+/// the epilogue of another one stand behind it with a "+"; what is only there a few rows at a time lies "nowhere".
 inline std::string inspect(const plan_view& p) {
     const auto text_of = [](const auto& value) { return std::string(sentence(value).view()); };
     const auto padded = [](std::string text, std::size_t width) {
@@ -1307,7 +1462,9 @@ inline std::string inspect(const plan_view& p) {
             const std::string comma = shapes.empty() ? "" : ", ";
             shapes += comma + text_of(blob.dimensions);
             bytes += comma + text_of(bytes_of(blob));
-            places += comma + text_of(blob.offset * static_cast<extent>(sizeof(float))) + (blob.per_example ? "" : " once");
+            places += comma;
+            places += blob.streamed ? "nowhere" : text_of(blob.offset * static_cast<extent>(sizeof(float)));
+            if (!blob.per_example) places += " once";
         }
         const bool finishes = p.steps[s].head != blob_facts::npos;
         std::string line = padded((finishes ? "+ " : "") + std::string(p[p.steps[s].place]), widest) + padded(shapes, 20) +
@@ -1332,6 +1489,7 @@ inline std::string inspect(const plan_view& p) {
 
 
 
+#include <array>
 #include <cmath>
 #include <concepts>
 #include <cstddef>
@@ -1458,6 +1616,17 @@ template <class T>
     return copy[0];
 }
 
+/// True in the first `n` lanes; 0 <= n <= lanes.
+template <class T>
+[[gnu::always_inline]] inline xsimd::batch_bool<T, xsimd::default_arch> first_lanes(extent n) noexcept {
+    alignas(64) static constexpr auto number = [] {
+        std::array<T, static_cast<std::size_t>(lanes<T>)> all{};
+        for (std::size_t i = 0; i < all.size(); ++i) all[i] = static_cast<T>(i);
+        return all;
+    }();
+    return batch<T>::load_aligned(number.data()) < batch<T>(static_cast<T>(n));
+}
+
 /// Calls body(offset, load, store) for each batch of [0, n): `load(p)` and `store(p, v)` move
 /// the elements that are there. The last, partial batch runs the same code on a padded copy.
 template <class T, class N, class Body>
@@ -1472,16 +1641,6 @@ template <class T, class N, class Body>
         body(
             i, [rest](const T* p) __attribute__((always_inline)) { return load_partial(p, rest); },
             [rest](T * p, const batch<T>& v) __attribute__((always_inline)) { store_partial(p, v, rest); });
-}
-
-/// The lanes of `v`, added as a balanced tree: (0 + 1) + (2 + 3) and so on.
-template <class T>
-[[gnu::always_inline]] inline T sum_lanes(const batch<T>& v) noexcept {
-    alignas(64) T copy[lanes<T>];
-    v.store_aligned(copy);
-    for (extent width = 1; width < lanes<T>; width *= 2)
-        for (extent i = 0; i < lanes<T>; i += 2 * width) copy[i] += copy[i + width];
-    return copy[0];
 }
 
 namespace detail {
@@ -1509,6 +1668,27 @@ template <class T>
 [[gnu::always_inline]] inline batch<T> odd_lanes(const batch<T>& a, const batch<T>& b) noexcept {
     constexpr auto index = [](std::size_t i) { return static_cast<int>(2 * i + 1); };
     return detail::pick<T>(a, b, index, std::make_index_sequence<batch<T>::size>{});
+}
+
+/// The lanes of `v`, the last one first.
+template <class T>
+[[gnu::always_inline]] inline batch<T> reversed_lanes(const batch<T>& v) noexcept {
+    constexpr std::size_t n = batch<T>::size;
+    constexpr auto index = [](std::size_t i) { return static_cast<int>(n - 1 - i); };
+    return detail::pick<T>(v, v, index, std::make_index_sequence<n>{});
+}
+
+/// The lanes of `v` as a balanced tree: f(f(0, 1), f(2, 3)) and so on. `f` maps two batches to one.
+template <class T, class F>
+[[gnu::always_inline]] inline T fold_lanes(batch<T> v, const F& f) noexcept {
+    for (extent width = 1; width < lanes<T>; width *= 2) v = f(even_lanes<T>(v, v), odd_lanes<T>(v, v));
+    return first_lane<T>(v);
+}
+
+/// The lanes of `v`, added as a balanced tree: (0 + 1) + (2 + 3) and so on.
+template <class T>
+[[gnu::always_inline]] inline T sum_lanes(const batch<T>& v) noexcept {
+    return fold_lanes<T>(v, [](const batch<T>& a, const batch<T>& b) __attribute__((always_inline)) { return a + b; });
 }
 
 /// a[0], b[0], a[1], b[1], ...: as many elements as one batch holds.
@@ -1749,15 +1929,27 @@ template <class T>
 struct reduced {
     batch<T> k, shifted, expm1;
 };
-template <class T>
+template <class T, int Factor = 1>
 [[gnu::always_inline]] inline reduced<T> reduce_exp(const batch<T>& x) noexcept {
     using c = coefficients<T>;
+    constexpr T factor = Factor;
     // Adding 1.5 * 2^mantissa leaves the nearest integer in the low bits.
     const batch<T> magic(static_cast<T>(typename format<T>::bits{3} << (format<T>::mantissa - 1)));
-    const batch<T> shifted = kernels::fma(x, batch<T>(T(1.44269504088896340736)), magic);
+    const batch<T> shifted = kernels::fma(x, batch<T>(factor * T(1.44269504088896340736)), magic);
     const batch<T> k = shifted - magic;
-    const batch<T> r = kernels::fma(k, batch<T>(-c::ln2_low), kernels::fma(k, batch<T>(-c::ln2_high), x));
-    return {k, shifted, kernels::fma(r * r, polynomial(r, c::exponential), r)};
+    const batch<T> r = kernels::fma(k, batch<T>(-c::ln2_low),
+                                    kernels::fma(k, batch<T>(-c::ln2_high), Factor == 1 ? x : batch<T>(factor) * x));
+    const batch<T> square = r * r;
+    batch<T> rest;
+    if constexpr (std::is_same_v<T, float>) {
+        // In two halves side by side: small networks wait for each step.
+        const auto pair = [&](std::size_t i) __attribute__((always_inline)) {
+            return kernels::fma(r, batch<T>(c::exponential[i + 1]), batch<T>(c::exponential[i]));
+        };
+        rest = kernels::fma(square, kernels::fma(square, batch<T>(c::exponential[4]), pair(2)), pair(0));
+    } else
+        rest = polynomial(r, c::exponential);
+    return {k, shifted, kernels::fma(square, rest, r)};
 }
 
 /// v * 2^k, rounded once, where the result may overflow or be subnormal.
@@ -1810,6 +2002,15 @@ template <class T>
 
 }  // namespace detail
 
+/// The constant v, for a V that is a float, a double or a batch.
+template <class V>
+[[gnu::always_inline]] inline V number(double v) noexcept {
+    if constexpr (std::floating_point<V>)
+        return static_cast<V>(v);
+    else
+        return V(static_cast<typename V::value_type>(v));
+}
+
 /// where ? a : b, lane by lane.
 template <class T>
 [[gnu::always_inline]] inline batch<T> select(const xsimd::batch_bool<T, xsimd::default_arch>& where,
@@ -1859,6 +2060,16 @@ template <class T>
 template <std::floating_point T>
 constexpr T running_max(T a, T next) noexcept {
     return next > a || is_nan(next) ? next : a;
+}
+
+/// The smaller of both, NaN where either is: as `running_max`.
+template <class T>
+[[gnu::always_inline]] inline batch<T> running_min(const batch<T>& a, const batch<T>& next) noexcept {
+    return xsimd::select(xsimd::isnan(next), next, xsimd::min(next, a));
+}
+template <std::floating_point T>
+constexpr T running_min(T a, T next) noexcept {
+    return next < a || is_nan(next) ? next : a;
 }
 
 template <class T>
@@ -1938,7 +2149,7 @@ template <class T>
 inline batch<T> tanh(const batch<T>& x) noexcept {
     const batch<T> one(T(1)), two(T(2));
     const batch<T> a = xsimd::min(batch<T>(T(20)), xsimd::abs(x));
-    const auto r = detail::reduce_exp<T>(a + a);
+    const auto r = detail::reduce_exp<T, 2>(a);
     constexpr auto offset = detail::bits_of(static_cast<T>(typename detail::format<T>::bits{3}
                                                            << (detail::format<T>::mantissa - 1))) -
                             detail::format<T>::bias;
@@ -2033,6 +2244,12 @@ struct relu {
     template <class V>
     V operator()(const V& x) const noexcept {
         return kernels::max(V(0), x);
+    }
+    template <class T>
+    bool joins(channel_map<T>& map, const finishing<T>&) const noexcept {
+        if (map.is_bounded()) return false;
+        map.low = 0;
+        return true;
     }
     template <class V>
     V derivative(const V&, const V& y) const noexcept {
@@ -2207,154 +2424,188 @@ struct softplus {
 
 
 
+
+#include <algorithm>
 #include <array>
 
 namespace bespoke::kernels {
 
 // Element-wise operations between row-major arrays of different shapes. Shapes are aligned at their last
-// axis; an axis of extent 1, or one that is missing, is repeated. Each shape must fit `out` in this way.
+// axis; an axis of extent 1, or one that is missing, is repeated. Each shape must fit the result's in this way.
+
+/// The axes of a result, neighbours joined where every array walks them as one, with the step of each array along
+/// them: 0 where it is repeated. Along the last axis the steps are 0 or 1.
+template <std::size_t Count>
+struct broadcast_plan {
+    static constexpr std::size_t most = 2 * max_rank + 1;  ///< the examples are an axis too, `tile` halves each
+
+    std::size_t rank = 0;  ///< 0: one element
+    extent extents[most]{};
+    extent steps[most][Count]{};
+
+    /// The next axis, from the outermost to the innermost.
+    constexpr void add(extent size, const std::array<extent, Count>& step) {
+        if (size == 1) return;
+        bool joined = rank > 0;
+        for (std::size_t s = 0; s < Count && joined; ++s) joined = steps[rank - 1][s] == step[s] * size;
+        if (!joined) ++rank;
+        extents[rank - 1] = joined ? extents[rank - 1] * size : size;
+        for (std::size_t s = 0; s < Count; ++s) steps[rank - 1][s] = step[s];
+    }
+    /// All axes of `out`.
+    constexpr void add(const shape& out, const std::array<shape, Count>& shapes) {
+        for (std::size_t axis = 0; axis < out.rank(); ++axis) {
+            std::array<extent, Count> step{};
+            for (std::size_t s = 0; s < Count; ++s) {
+                const std::size_t missing = out.rank() - shapes[s].rank();
+                if (axis >= missing && shapes[s][axis - missing] != 1)
+                    step[s] = shapes[s].product(axis - missing + 1, shapes[s].rank());
+            }
+            add(out[axis], step);
+        }
+    }
+    constexpr extent size() const {
+        extent elements = 1;
+        for (std::size_t axis = 0; axis < rank; ++axis) elements *= extents[axis];
+        return elements;
+    }
+    /// Whether an array moves along the last axis.
+    constexpr bool moves(std::size_t array) const { return rank == 0 || steps[rank - 1][array] != 0; }
+};
 
 namespace detail {
 
-/// The axes of `out`, neighbours joined where every array walks them as one, with the step of each array along
-/// them: 0 where it is repeated. At least one axis; along the last one the steps are 0 or 1.
-template <std::size_t Count>
-struct broadcast_plan {
-    std::size_t rank = 0;
-    extent extents[max_rank]{};
-    extent steps[Count][max_rank]{};
-};
-
-template <std::size_t Count>
-constexpr broadcast_plan<Count> plan_broadcast(const shape& out, const std::array<shape, Count>& shapes) {
-    broadcast_plan<Count> plan;
-    for (std::size_t axis = 0; axis < out.rank(); ++axis) {
-        const extent size = out[axis];
-        if (size == 1) continue;
-        extent steps[Count]{};
-        for (std::size_t s = 0; s < Count; ++s) {
-            const std::size_t missing = out.rank() - shapes[s].rank();
-            if (axis >= missing && shapes[s][axis - missing] != 1)
-                steps[s] = shapes[s].product(axis - missing + 1, shapes[s].rank());
+/// Calls body(place in the result, elements, offsets of the arrays) for the runs along the last axis that make the
+/// elements [begin, end) of the result, in row-major order.
+template <std::size_t Count, class Body>
+[[gnu::always_inline]] inline void each_run(const broadcast_plan<Count>& plan, extent begin, extent end,
+                                            const Body& body) noexcept {
+    if (begin >= end) return;
+    extent index[broadcast_plan<Count>::most]{}, offset[Count]{}, rest = begin;
+    for (std::size_t axis = plan.rank; axis-- > 0;) {
+        index[axis] = axis == 0 ? rest : rest % plan.extents[axis];
+        if (axis > 0) rest /= plan.extents[axis];
+        for (std::size_t s = 0; s < Count; ++s) offset[s] += index[axis] * plan.steps[axis][s];
+    }
+    const std::size_t last = plan.rank == 0 ? 0 : plan.rank - 1;
+    const extent row = plan.rank == 0 ? 1 : plan.extents[last];
+    for (extent at = begin;;) {
+        const extent n = std::min(end - at, row - index[last]);
+        body(at, n, offset);
+        at += n;
+        if (at == end) return;
+        for (std::size_t s = 0; s < Count; ++s) offset[s] -= index[last] * plan.steps[last][s];
+        index[last] = 0;
+        for (std::size_t axis = last; axis-- > 0;) {
+            for (std::size_t s = 0; s < Count; ++s) offset[s] += plan.steps[axis][s];
+            if (++index[axis] < plan.extents[axis]) break;
+            for (std::size_t s = 0; s < Count; ++s) offset[s] -= plan.steps[axis][s] * plan.extents[axis];
+            index[axis] = 0;
         }
-        bool joined = plan.rank > 0;
-        for (std::size_t s = 0; s < Count && joined; ++s)
-            joined = plan.steps[s][plan.rank - 1] == steps[s] * size;
-        if (!joined) ++plan.rank;
-        extent& total = plan.extents[plan.rank - 1];
-        total = joined ? total * size : size;
-        for (std::size_t s = 0; s < Count; ++s) plan.steps[s][plan.rank - 1] = steps[s];
     }
-    if (plan.rank == 0) {
-        plan.rank = 1;
-        plan.extents[0] = 1;
-        for (auto& steps : plan.steps) steps[0] = 1;
-    }
-    return plan;
 }
 
-/// Calls body(offsets of the arrays) for each run along the last axis, in row-major order.
-template <std::size_t Count, class Body>
-[[gnu::always_inline]] inline void each_run(const broadcast_plan<Count>& plan, const Body& body) noexcept {
-    for (std::size_t axis = 0; axis < plan.rank; ++axis)
-        if (plan.extents[axis] == 0) return;
-    extent index[max_rank]{};
-    extent offset[Count]{};
-    for (;;) {
-        body(offset);
-        std::size_t axis = plan.rank - 1;
-        for (; axis > 0; --axis) {
-            const std::size_t a = axis - 1;
-            for (std::size_t s = 0; s < Count; ++s) offset[s] += plan.steps[s][a];
-            if (++index[a] < plan.extents[a]) break;
-            for (std::size_t s = 0; s < Count; ++s) offset[s] -= plan.steps[s][a] * plan.extents[a];
-            index[a] = 0;
-        }
-        if (axis == 0) return;
+/// One array in a run: what lies there, or the one element that is repeated.
+template <class T>
+struct run_operand {
+    const T* data;
+    bool moves;
+    batch<T> repeated;
+
+    [[gnu::always_inline]] run_operand(const T* p, bool m) noexcept : data(p), moves(m), repeated(*p) {}
+    template <class In>
+    [[gnu::always_inline]] batch<T> operator()(extent i, const In& in) const noexcept {
+        return moves ? in(data + i) : repeated;
     }
+};
+
+template <class F, class T, std::size_t Count, std::size_t... I>
+void broadcast_map(const F& f, const broadcast_plan<Count>& plan, const std::array<const T*, Count>& xs, T* y,
+                   extent begin, extent end, std::index_sequence<I...>) noexcept {
+    each_run(plan, begin, end, [&](extent at, extent n, const extent(&offset)[Count]) {
+        T* const to = y + at;
+        if constexpr (Count == 2) {
+            const T *a = xs[0] + offset[0], *b = xs[1] + offset[1];
+            if (plan.moves(0) && plan.moves(1))
+                return for_each_batch<T>(
+                    n, [&](extent i, auto in, auto put)
+                           __attribute__((always_inline)) { put(to + i, f(in(a + i), in(b + i))); });
+            if (plan.moves(0)) {
+                const batch<T> right(*b);
+                return for_each_batch<T>(
+                    n, [&](extent i, auto in, auto put)
+                           __attribute__((always_inline)) { put(to + i, f(in(a + i), right)); });
+            }
+        }
+        const run_operand<T> operands[]{{xs[I] + offset[I], plan.moves(I)}...};
+        for_each_batch<T>(
+            n, [&](extent i, auto in, auto put)
+                   __attribute__((always_inline)) { put(to + i, f(operands[I](i, in)...)); });
+    });
+}
+
+template <class F, class T, std::size_t Count, std::size_t... I>
+void reduce_runs(const F& f, const broadcast_plan<Count + 1>& plan, const std::array<const T*, Count>& xs,
+                 T* to, std::index_sequence<I...>) noexcept {
+    const bool to_moves = plan.moves(Count);
+    each_run(plan, 0, plan.size(), [&](extent, extent n, const extent(&offset)[Count + 1]) {
+        const run_operand<T> operands[]{{xs[I] + offset[I], plan.moves(I)}...};
+        T* const target = to + offset[Count];
+        if (to_moves)
+            return for_each_batch<T>(
+                n, [&](extent i, auto in, auto put) __attribute__((always_inline)) {
+                    put(target + i, f(in(target + i), operands[I](i, in)...));
+                });
+        batch<T> sum(T(0));
+        const extent whole = n - n % lanes<T>;
+        for_each_batch<T>(
+            whole, [&](extent i, auto in, auto)
+                       __attribute__((always_inline)) { sum = f(sum, operands[I](i, in)...); });
+        if (const extent rest = n - whole; rest > 0) {  // what f makes of lanes without an element does not count
+            alignas(64) T kept[lanes<T>];
+            sum.store_aligned(kept);
+            const auto in = [rest](const T* p) { return load_partial(p, rest); };
+            store_partial<T>(kept, f(sum, operands[I](whole, in)...), rest);
+            sum = batch<T>::load_aligned(kept);
+        }
+        *target += sum_lanes<T>(sum);
+    });
 }
 
 }  // namespace detail
 
-/// y = f(a, b), element by element with broadcasting; `f` maps two batches to one. y has the shape `out`, and may be
-/// a or b where that has it too.
-template <class F, class T>
-void binary(const F& f, const shape& out, const T* a, const shape& a_shape, const T* b, const shape& b_shape,
-            T* y) noexcept {
-    const auto plan = detail::plan_broadcast<2>(out, {a_shape, b_shape});
-    const std::size_t last = plan.rank - 1;
-    const extent n = plan.extents[last];
-    const bool a_moves = plan.steps[0][last] != 0, b_moves = plan.steps[1][last] != 0;
-    detail::each_run(plan, [&](const extent(&offset)[2]) {
-        const T *p = a + offset[0], *q = b + offset[1];
-        if (a_moves && b_moves) {
-            for_each_batch<T>(
-                n, [&](extent i, auto in, auto put)
-                       __attribute__((always_inline)) { put(y + i, f(in(p + i), in(q + i))); });
-        } else if (a_moves) {
-            const batch<T> right(*q);
-            for_each_batch<T>(
-                n, [&](extent i, auto in, auto put)
-                       __attribute__((always_inline)) { put(y + i, f(in(p + i), right)); });
-        } else {
-            const batch<T> left(*p);
-            for_each_batch<T>(
-                n, [&](extent i, auto in, auto put) __attribute__((always_inline)) {
-                    put(y + i, f(left, b_moves ? in(q + i) : batch<T>(*q)));
-                });
-        }
-        y += n;
-    });
+/// y[i] = f(x0, x1, ...) for the elements i in [begin, end) of the result; `f` maps batches to one. y may be an array
+/// that has the shape of the result.
+template <class F, class T, std::size_t Count>
+void broadcast_map(const F& f, const broadcast_plan<Count>& plan, const std::array<const T*, Count>& xs, T* y,
+                   extent begin, extent end) noexcept {
+    detail::broadcast_map(f, plan, xs, y, begin, end, std::make_index_sequence<Count>{});
 }
 
-/// dx += the sum of dy * other over the axes along which `to` is repeated in `out`.
+/// to = f(to, x0, x1, ...) for each element of the result in turn, where `to`, the last array of the plan, is repeated
+/// along axes of the result: f adds what the element has to give. f(0, 0, ...) may be anything.
 ///
-/// dy has the shape `out`, other `other_shape` (broadcast to `out`), dx `to`. Order: runs along the last joined axis in
-/// row-major order; an element that meets a whole run adds it as `dot` does (`lanes` chains), else one fma a run.
-template <class T>
-void multiply_reduce_to(const shape& out, const T* dy, const T* other, const shape& other_shape,
-                        const shape& to, T* dx) noexcept {
-    const auto plan = detail::plan_broadcast<3>(out, {out, other_shape, to});
-    const std::size_t last = plan.rank - 1;
-    const extent n = plan.extents[last];
-    const bool other_moves = plan.steps[1][last] != 0, dx_moves = plan.steps[2][last] != 0;
-    detail::each_run(plan, [&](const extent(&offset)[3]) {
-        const T *g = dy + offset[0], *p = other + offset[1];
-        T* d = dx + offset[2];
-        batch<T> sum(T(0));
-        for_each_batch<T>(
-            n, [&](extent i, auto in, auto put) __attribute__((always_inline)) {
-                const batch<T> factor = other_moves ? in(p + i) : batch<T>(*p);
-                if (dx_moves)
-                    put(d + i, kernels::fma<T>(in(g + i), factor, in(d + i)));
-                else
-                    sum = kernels::fma<T>(in(g + i), factor, sum);
-            });
-        if (!dx_moves) *d += sum_lanes<T>(sum);
-    });
-}
-
-/// dx += the sum of dy over the axes along which `to` is repeated in `from`, the shape of dy. Order as in
-/// `multiply_reduce_to`.
-template <class T>
-void reduce_to(const shape& from, const T* dy, const shape& to, T* dx) noexcept {
-    const auto plan = detail::plan_broadcast<2>(from, {from, to});
-    const std::size_t last = plan.rank - 1;
-    const extent n = plan.extents[last];
-    const bool dx_moves = plan.steps[1][last] != 0;
-    detail::each_run(plan, [&](const extent(&offset)[2]) {
-        const T* g = dy + offset[0];
-        T* d = dx + offset[1];
-        batch<T> sum(T(0));
-        for_each_batch<T>(
-            n, [&](extent i, auto in, auto put) __attribute__((always_inline)) {
-                if (dx_moves)
-                    put(d + i, in(d + i) + in(g + i));
-                else
-                    sum = sum + in(g + i);
-            });
-        if (!dx_moves) *d += sum_lanes<T>(sum);
-    });
+/// Order: runs along the last joined axis in row-major order; an element of `to` that meets a whole run adds what
+/// `lanes` chains gave, as `sum` does. Threads split an axis along which `to` moves.
+template <class F, class T, std::size_t Count>
+void reduce_to(const F& f, const broadcast_plan<Count + 1>& plan, const std::array<const T*, Count>& xs,
+               T* to, thread_pool* threads = nullptr) noexcept {
+    if (plan.size() == 0) return;
+    std::size_t split = plan.rank;
+    for (std::size_t axis = plan.rank; axis-- > 0;)
+        if (plan.steps[axis][Count] != 0 && (split == plan.rank || plan.extents[axis] >= plan.extents[split]))
+            split = axis;
+    if (split == plan.rank || threads == nullptr || plan.size() < (1 << 14))
+        return detail::reduce_runs(f, plan, xs, to, std::make_index_sequence<Count>{});
+    parallel_for(threads, plan.extents[split], split + 1 == plan.rank ? 512 : 1,
+                 [&](extent first, extent last) {
+                     broadcast_plan<Count + 1> part = plan;
+                     part.extents[split] = last - first;
+                     std::array<const T*, Count> from = xs;
+                     for (std::size_t s = 0; s < Count; ++s) from[s] += first * plan.steps[split][s];
+                     detail::reduce_runs(f, part, from, to + first * plan.steps[split][Count],
+                                         std::make_index_sequence<Count>{});
+                 });
 }
 
 }  // namespace bespoke::kernels
@@ -2429,9 +2680,505 @@ void copy(N n, const T* x, T* y) noexcept {
 }  // namespace bespoke::kernels
 
 
+
+
+namespace bespoke::kernels {
+
+/// A number as the sum of two, the second of which is what the first lost in rounding.
+template <class T>
+struct double_word {
+    batch<T> high, low;
+};
+
+/// a + b exactly, where |a| >= |b| or a = 0.
+template <class T>
+[[gnu::always_inline]] inline double_word<T> ordered_sum(const batch<T>& a, const batch<T>& b) noexcept {
+    const batch<T> high = a + b;
+    return {high, (a - high) + b};
+}
+
+/// a + b exactly (Knuth, "The Art of Computer Programming", 4.2.2).
+template <class T>
+[[gnu::always_inline]] inline double_word<T> exact_sum(const batch<T>& a, const batch<T>& b) noexcept {
+    const batch<T> high = a + b, of_b = high - a;
+    return {high, (a - (high - of_b)) + (b - of_b)};
+}
+
+/// a * b exactly, where no part of it leaves the range of T. Without a machine's fma in Dekker's way, with factors
+/// halved by Veltkamp's (Dekker, "A floating-point technique for extending the available precision", 1971).
+template <class T>
+[[gnu::always_inline]] inline double_word<T> exact_product(const batch<T>& a, const batch<T>& b) noexcept {
+    const batch<T> high = in_register<T>(a * b);  // or the compiler fuses it into the sum where it is used
+    if constexpr (has_fma) {
+        return {high, kernels::fma<T>(a, b, -high)};
+    } else {
+        const auto upper = [](const batch<T>& v) {
+            const batch<T> c = v * batch<T>(T(std::is_same_v<T, float> ? 4097 : 134217729));
+            return c - (c - v);
+        };
+        const batch<T> a1 = upper(a), b1 = upper(b), a2 = a - a1, b2 = b - b1;
+        return {high, a2 * b2 - (((high - a1 * b1) - a2 * b1) - a1 * b2)};
+    }
+}
+
+/// c - a b. Exact where the result is a number of T and c and a b are near each other; else rounded once or twice.
+template <class T>
+[[gnu::always_inline]] inline batch<T> minus_product(const batch<T>& c, const batch<T>& a,
+                                                     const batch<T>& b) noexcept {
+    if constexpr (has_fma) {
+        return kernels::fma<T>(-a, b, c);
+    } else {
+        const double_word<T> p = exact_product<T>(a, b);
+        return (c - p.high) - p.low;
+    }
+}
+
+}  // namespace bespoke::kernels
+
+
+#pragma GCC diagnostic push  // see math.hpp
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#ifndef __clang__
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
+
+namespace bespoke::kernels {
+
+// To whole numbers, exactly. The sign of x stays, also that of a result 0; infinities and NaN stay.
+
+/// The largest whole number that is not above x.
+template <class T>
+[[gnu::always_inline]] inline batch<T> floor(const batch<T>& x) noexcept {
+    return kernels::copysign<T>(xsimd::floor(x), x);
+}
+template <std::floating_point T>
+inline T floor(T x) noexcept {
+    return std::floor(x);
+}
+
+/// The smallest whole number that is not below x.
+template <class T>
+[[gnu::always_inline]] inline batch<T> ceil(const batch<T>& x) noexcept {
+    return kernels::copysign<T>(xsimd::ceil(x), x);
+}
+template <std::floating_point T>
+inline T ceil(T x) noexcept {
+    return std::ceil(x);
+}
+
+/// The whole number nearest to x, the even one of two that are equally near.
+template <class T>
+[[gnu::always_inline]] inline batch<T> round(const batch<T>& x) noexcept {
+    return kernels::copysign<T>(xsimd::nearbyint(x), x);
+}
+template <std::floating_point T>
+inline T round(T x) noexcept {
+    return std::nearbyint(x);
+}
+
+}  // namespace bespoke::kernels
+
+#pragma GCC diagnostic pop
+
+#include <numbers>
+
+namespace bespoke::kernels {
+
+// Powers. Largest error over the whole range, in units in the last place of the result: exp2 1.2, pow 1.5.
+
+namespace detail {
+
+template <class T>
+struct powers;
+template <>
+struct powers<float> {
+    // ((2^r - 1) / r - ln 2) / r, |r| <= 1 / 2
+    static constexpr float exponential[] = {0.240226507f, 0.055503618f, 0.00961802341f, 0.0013390386f,
+                                            0.000154717331f};
+    static constexpr float low = -151.0f, high = 129.0f;  // beyond, 2^x is 0 or infinite
+    // ((log((1 + s) / (1 - s)) - 2 s) / s^3 - 2 / 3) / s^2 in s^2, |s| <= 0.1716
+    static constexpr float logarithm[] = {0.400001436f, 0.285478681f, 0.23403497f};
+    static constexpr float two_thirds[] = {0x1.555556p-1f, -0x1.555556p-26f};
+    static constexpr float exponent_end = 0x1p40f;  // beyond, x^y is 0, 1 or infinite
+};
+template <>
+struct powers<double> {
+    static constexpr double exponential[] = {
+        0.2402265069591013,     0.055504108664821687,   0.0096181291075943098,  0.0013333558146387163,
+        0.00015403530457037764, 1.5252733862103109e-05, 1.3215435271368911e-06, 1.0178048173230498e-07,
+        7.0737902782823394e-09, 4.4571816855508587e-10};
+    static constexpr double low = -1076.0, high = 1025.0;
+    static constexpr double logarithm[] = {0.39999999999999997, 0.28571428571433816, 0.22222222219985874,
+                                           0.18181818599805671, 0.15384573626828682, 0.13335727598927413,
+                                           0.1168584725128312,  0.11903907748649757};
+    static constexpr double two_thirds[] = {0x1.5555555555555p-1, 0x1.5555555555555p-55};
+    static constexpr double exponent_end = 0x1p70;
+};
+
+/// log(x), x >= 0, to half again as many digits as T has; high is not finite at 0 and infinity.
+template <class T>
+[[gnu::always_inline]] inline double_word<T> precise_log(const batch<T>& x) noexcept {
+    using limits = std::numeric_limits<T>;
+    using p = powers<T>;
+    using c = coefficients<T>;
+    constexpr T up = static_cast<T>(typename format<T>::bits{1} << format<T>::mantissa);
+    const auto subnormal = x < batch<T>(limits::min());
+    batch<T> k, f;
+    split_exponent<T>(kernels::select<T>(subnormal, x * batch<T>(up), x), k, f);
+    k = kernels::select<T>(subnormal, k - batch<T>(static_cast<T>(format<T>::mantissa)), k);
+    // s = f / (2 + f)
+    const batch<T> two(T(2));
+    const double_word<T> below = ordered_sum<T>(two, f);
+    const batch<T> s = kernels::in_register<T>(f / below.high);
+    const batch<T> s_low = minus_product<T>(minus_product<T>(f, s, below.high), s, below.low) / below.high;
+    // z = s^2, t = 2 / 3 z + ..., log(1 + f) = 2 s + s t
+    const batch<T> third(p::two_thirds[0]), third_low(p::two_thirds[1]);
+    double_word<T> z = exact_product<T>(s, s);
+    z.low = kernels::fma<T>(s + s, s_low, z.low);
+    double_word<T> t = exact_product<T>(z.high, third);
+    t.low = kernels::fma<T>(z.high, third_low, kernels::fma<T>(z.low, third, t.low));
+    t = ordered_sum<T>(t.high, kernels::fma<T>(z.high * z.high, polynomial<T>(z.high, p::logarithm), t.low));
+    double_word<T> u = exact_product<T>(s, t.high);
+    u.low = kernels::fma<T>(s, t.low, kernels::fma<T>(s_low, t.high, u.low));
+    double_word<T> y = ordered_sum<T>(s + s, u.high);
+    y.low = y.low + kernels::fma<T>(two, s_low, u.low);
+    const double_word<T> sum = ordered_sum<T>(kernels::in_register<T>(k * batch<T>(c::ln2_high)), y.high);
+    y = ordered_sum<T>(sum.high, sum.low + kernels::fma<T>(k, batch<T>(c::ln2_low), y.low));
+    const batch<T> zero(T(0)), infinite(limits::infinity());
+    y.high = kernels::select<T>(x == zero, -infinite, kernels::select<T>(x < infinite, y.high, x));
+    return y;
+}
+
+}  // namespace detail
+
+/// 2^x. Infinite from the first overflow on, zero from the last subnormal on.
+template <class T>
+inline batch<T> exp2(const batch<T>& x) noexcept {
+    using p = detail::powers<T>;
+    using format = detail::format<T>;
+    const batch<T> a = kernels::min<T>(batch<T>(p::high), kernels::max<T>(batch<T>(p::low), x));
+    const batch<T> magic(static_cast<T>(typename format::bits{3} << (format::mantissa - 1)));
+    const batch<T> shifted = a + magic, k = shifted - magic, r = a - k;
+    const batch<T> power =
+        kernels::fma<T>(r * r, detail::polynomial<T>(r, p::exponential), r * batch<T>(T(std::numbers::ln2)));
+    return detail::scale_by_power<T>(power + batch<T>(T(1)), {k, shifted, power});
+}
+
+/// x^y as std::pow has it: of a negative x NaN but for whole y; x^0 = 1^y = 1 whatever the other is.
+template <class T>
+inline batch<T> pow(const batch<T>& x, const batch<T>& y) noexcept {
+    using c = detail::coefficients<T>;
+    using p = detail::powers<T>;
+    const batch<T> zero(T(0)), one(T(1)), half(T(0.5)), end(p::exponent_end);
+    const batch<T> exponent = kernels::min<T>(end, kernels::max<T>(-end, y));
+    const double_word<T> log = detail::precise_log<T>(kernels::abs<T>(x));
+    double_word<T> e = exact_product<T>(exponent, log.high);
+    e.low = kernels::fma<T>(exponent, log.low, e.low);
+    const auto outside = e.high > batch<T>(c::exponential_high) || e.high < batch<T>(c::exponential_low);
+    const auto r = detail::reduce_exp<T>(kernels::min<T>(
+        batch<T>(c::exponential_high), kernels::max<T>(batch<T>(c::exponential_low), e.high)));
+    const batch<T> low = kernels::select<T>(outside, zero, e.low);
+    const batch<T> power = detail::scale_by_power<T>(one + (r.expm1 + kernels::fma<T>(low, r.expm1, low)), r);
+    const auto whole = kernels::floor<T>(y) == y;
+    const auto odd = whole && !(kernels::floor<T>(y * half) == y * half);
+    const batch<T> nan(std::numeric_limits<T>::quiet_NaN()), infinite(std::numeric_limits<T>::infinity());
+    batch<T> result = kernels::select<T>(odd, kernels::copysign<T>(power, x), power);
+    result = kernels::select<T>(x < zero && x > -infinite && !whole, nan, result);
+    result = kernels::select<T>(kernels::is_nan<T>(x) || kernels::is_nan<T>(y), nan, result);
+    return kernels::select<T>(y == zero || x == one, one, result);
+}
+
+template <std::floating_point T>
+inline T exp2(T x) noexcept {
+    return first_lane<T>(kernels::exp2<T>(batch<T>(x)));
+}
+template <std::floating_point T>
+inline T pow(T x, T y) noexcept {
+    return first_lane<T>(kernels::pow<T>(batch<T>(x), batch<T>(y)));
+}
+
+}  // namespace bespoke::kernels
+
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wuninitialized"  // see math.hpp
+#ifndef __clang__
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
+
+namespace bespoke::kernels {
+namespace detail {
+
+/// std::fmod lane by lane.
+template <class T>
+[[gnu::noinline]] batch<T> fmod_each(const batch<T>& a, const batch<T>& b) noexcept {
+    alignas(64) T x[lanes<T>], y[lanes<T>];
+    a.store_aligned(x);
+    b.store_aligned(y);
+    for (extent i = 0; i < lanes<T>; ++i) x[i] = std::fmod(x[i], y[i]);
+    return batch<T>::load_aligned(x);
+}
+
+/// fmod(a, b), but for the sign of a zero.
+template <class T>
+inline batch<T> fmod(const batch<T>& a, const batch<T>& b) noexcept {
+    if constexpr (has_fma) {
+        constexpr T limit = static_cast<T>(typename format<T>::bits{1} << format<T>::mantissa);
+        const batch<T> zero(T(0)), q = xsimd::trunc(a / b);
+        if (!xsimd::any(xsimd::abs(q) >= batch<T>(limit))) {
+            // Exact: q is the quotient, or one beyond it where a / b was rounded up to a whole number.
+            const batch<T> r = kernels::fma<T>(-q, b, a), step = xsimd::abs(b);
+            const batch<T> fixed = xsimd::select(a < zero, xsimd::select(r > zero, r - step, r),
+                                                 xsimd::select(r < zero, r + step, r));
+            const auto endless = step == batch<T>(std::numeric_limits<T>::infinity());
+            return xsimd::select(endless, a + (a - a), fixed);  // NaN for infinite a
+        }
+    }
+    return fmod_each<T>(a, b);
+}
+
+}  // namespace detail
+
+/// The remainder of a / b that has the sign of b, exact but for one rounding where the signs differ: what numpy.mod
+/// and Python's % give. NaN for b = 0 and for infinite a.
+template <class T>
+inline batch<T> floor_mod(const batch<T>& a, const batch<T>& b) noexcept {
+    const batch<T> zero(T(0)), r = detail::fmod<T>(a, b);
+    const batch<T> lift =
+        xsimd::select(r < zero, xsimd::select(b < zero, zero, b), xsimd::select(b < zero, b, zero));
+    return xsimd::select(r == zero, kernels::copysign<T>(zero, b), r + lift);
+}
+
+/// The largest whole number that is not above a / b, of the exact quotient: what numpy.floor_divide and Python's //
+/// give. 1 // 0.1 is 9, as 0.1 is a little more than a tenth. Where b = 0 it is a / b.
+template <class T>
+inline batch<T> floor_divide(const batch<T>& a, const batch<T>& b) noexcept {
+    const batch<T> zero(T(0)), one(T(1)), r = detail::fmod<T>(a, b), ratio = a / b;
+    const batch<T> lower = xsimd::select(r < zero, xsimd::select(b < zero, zero, one),
+                                         xsimd::select(r > zero, xsimd::select(b < zero, one, zero), zero));
+    const batch<T> exact = (a - r) / b - lower, whole = xsimd::floor(exact);
+    const batch<T> nearest = xsimd::select(exact - whole > batch<T>(T(0.5)), whole + one, whole);
+    const batch<T> result = xsimd::select(exact == zero, kernels::copysign<T>(zero, ratio), nearest);
+    return xsimd::select(b == zero, ratio, result);
+}
+
+template <std::floating_point T>
+inline T floor_mod(T a, T b) noexcept {
+    return first_lane<T>(kernels::floor_mod<T>(batch<T>(a), batch<T>(b)));
+}
+template <std::floating_point T>
+inline T floor_divide(T a, T b) noexcept {
+    return first_lane<T>(kernels::floor_divide<T>(batch<T>(a), batch<T>(b)));
+}
+
+}  // namespace bespoke::kernels
+
+#pragma GCC diagnostic pop
+
+/// Functions of two numbers for the layers that combine blobs element by element: f(a, b) for float, double and SIMD
+/// batches of them, and the gradient, `f.gradient<0>(sum, dy, a, b)` for a and <1> for b: sum + dy times the slope.
+namespace bespoke::detail {
+
+/// What is so of most of them.
+struct binary_function {
+    static constexpr bool independent = false;  ///< the slopes do not depend on a and b: they need not be there
+    static constexpr bool commutative = false;  ///< to the last bit
+    static constexpr bool differentiable = true;
+    static constexpr bool averages = false;  ///< of several: the result is divided by their number
+    static constexpr bool folds = false;     ///< the compiler can compute it
+};
+
+struct addition : binary_function {
+    static constexpr bool independent = true, commutative = true, folds = true;
+    template <class V>
+    constexpr V operator()(const V& a, const V& b) const noexcept {
+        return a + b;
+    }
+    template <std::size_t, class V>
+    V gradient(const V& sum, const V& dy, const V&, const V&) const noexcept {
+        return sum + dy;
+    }
+};
+
+struct averaging : addition {
+    static constexpr bool commutative = false, averages = true;
+};
+
+struct subtraction : binary_function {
+    static constexpr bool independent = true, folds = true;
+    template <class V>
+    constexpr V operator()(const V& a, const V& b) const noexcept {
+        return a - b;
+    }
+    template <std::size_t Input, class V>
+    V gradient(const V& sum, const V& dy, const V&, const V&) const noexcept {
+        return Input == 0 ? sum + dy : sum - dy;
+    }
+};
+
+struct product : binary_function {
+    static constexpr bool commutative = true, folds = true;
+    template <class V>
+    constexpr V operator()(const V& a, const V& b) const noexcept {
+        return a * b;
+    }
+    template <std::size_t Input, class V>
+    V gradient(const V& sum, const V& dy, const V& a, const V& b) const noexcept {
+        return kernels::fma(dy, Input == 0 ? b : a, sum);
+    }
+};
+
+struct quotient : binary_function {
+    template <class V>
+    V operator()(const V& a, const V& b) const noexcept {
+        return a / b;
+    }
+    template <std::size_t Input, class V>
+    V gradient(const V& sum, const V& dy, const V& a, const V& b) const noexcept {
+        if constexpr (Input == 0)
+            return sum + dy / b;
+        else
+            return kernels::fma(-(dy / b), a / b, sum);
+    }
+};
+
+struct floor_quotient : binary_function {
+    static constexpr bool differentiable = false;
+    template <class V>
+    V operator()(const V& a, const V& b) const noexcept {
+        return kernels::floor_divide(a, b);
+    }
+};
+
+struct floor_remainder : binary_function {
+    template <class V>
+    V operator()(const V& a, const V& b) const noexcept {
+        return kernels::floor_mod(a, b);
+    }
+    template <std::size_t Input, class V>
+    V gradient(const V& sum, const V& dy, const V& a, const V& b) const noexcept {
+        if constexpr (Input == 0)
+            return sum + dy;
+        else
+            return kernels::fma(-dy, kernels::floor_divide(a, b), sum);
+    }
+};
+
+/// The slope for a is b a^(b - 1), and 0 for b = 0; for b it is a^b log a, and 0 for a = 0 and b >= 0.
+struct power : binary_function {
+    template <class V>
+    V operator()(const V& a, const V& b) const noexcept {
+        return kernels::pow(a, b);
+    }
+    template <std::size_t Input, class V>
+    V gradient(const V& sum, const V& dy, const V& a, const V& b) const noexcept {
+        if constexpr (Input == 0) {
+            const V slope = b * kernels::pow(a, b - V(1));
+            return kernels::select(b == V(0), sum, kernels::fma(dy, slope, sum));
+        } else {
+            const V slope = kernels::pow(a, b) * kernels::log(a);
+            const V none = kernels::select(b >= V(0), V(0), slope);
+            return kernels::fma(dy, kernels::select(a == V(0), none, slope), sum);
+        }
+    }
+};
+
+/// NaN where either is. The input that is taken has the gradient, the first one where both are equal.
+struct larger : binary_function {
+    template <class V>
+    V operator()(const V& a, const V& b) const noexcept {
+        return kernels::select(b > a, b, kernels::select(kernels::is_nan(b), b, a));
+    }
+    template <std::size_t Input, class V>
+    V gradient(const V& sum, const V& dy, const V& a, const V& b) const noexcept {
+        const V if_first = Input == 0 ? sum + dy : sum, if_second = Input == 0 ? sum : sum + dy;
+        return kernels::select(b > a, if_second, kernels::select(kernels::is_nan(b), if_second, if_first));
+    }
+};
+
+/// As `larger`.
+struct smaller : binary_function {
+    template <class V>
+    V operator()(const V& a, const V& b) const noexcept {
+        return kernels::select(b < a, b, kernels::select(kernels::is_nan(b), b, a));
+    }
+    template <std::size_t Input, class V>
+    V gradient(const V& sum, const V& dy, const V& a, const V& b) const noexcept {
+        return larger{}.gradient<Input>(sum, dy, -a, -b);
+    }
+};
+
+/// What gives 1 for true and 0 for false.
+struct truth_function : binary_function {
+    static constexpr bool differentiable = false;
+};
+
+struct equality : truth_function {
+    static constexpr bool commutative = true;
+    template <class V>
+    V operator()(const V& a, const V& b) const noexcept {
+        return kernels::select(a == b, V(1), V(0));
+    }
+};
+struct inequality : truth_function {
+    static constexpr bool commutative = true;
+    template <class V>
+    V operator()(const V& a, const V& b) const noexcept {
+        return kernels::select(a == b, V(0), V(1));
+    }
+};
+struct below : truth_function {
+    template <class V>
+    V operator()(const V& a, const V& b) const noexcept {
+        return kernels::select(a < b, V(1), V(0));
+    }
+};
+struct not_above : truth_function {
+    template <class V>
+    V operator()(const V& a, const V& b) const noexcept {
+        return kernels::select(a <= b, V(1), V(0));
+    }
+};
+struct above : truth_function {
+    template <class V>
+    V operator()(const V& a, const V& b) const noexcept {
+        return kernels::select(a > b, V(1), V(0));
+    }
+};
+struct not_below : truth_function {
+    template <class V>
+    V operator()(const V& a, const V& b) const noexcept {
+        return kernels::select(a >= b, V(1), V(0));
+    }
+};
+
+struct conjunction : truth_function {
+    static constexpr bool commutative = true;
+    template <class V>
+    V operator()(const V& a, const V& b) const noexcept {
+        return kernels::select(a == V(0), V(0), inequality{}(b, V(0)));
+    }
+};
+struct disjunction : truth_function {
+    static constexpr bool commutative = true;
+    template <class V>
+    V operator()(const V& a, const V& b) const noexcept {
+        return kernels::select(a == V(0), inequality{}(b, V(0)), V(1));
+    }
+};
+struct exclusive_disjunction : truth_function {
+    static constexpr bool commutative = true;
+    template <class V>
+    V operator()(const V& a, const V& b) const noexcept {
+        return kernels::select(a == V(0), inequality{}(b, V(0)), equality{}(b, V(0)));
+    }
+};
+
+}  // namespace bespoke::detail
+
 #include <algorithm>
 
-/// What `add` and `multiply` share.
+/// What all layers share that take several blobs element by element.
 namespace bespoke {
 
 /// The shape of an element-wise function of several blobs. All have the same rank; along each axis the
@@ -2453,15 +3200,25 @@ constexpr outcome broadcast_shape(std::span<const shape> xs) {
     return y;
 }
 
-namespace detail {
-
-/// Whether all blobs have y's shape and lie example after example, so that they are rows of numbers.
-template <class Xs, class Y>
-bool walk_together(const Xs& xs, const Y& y) noexcept {
-    for (const auto& x : xs)
-        if (!(x.dimensions == y.dimensions) || (x.stride != y.stride && y.examples > 1)) return false;
-    return true;
+/// The same as numpy does it: the ranks may differ, the last axes are aligned, and those that are missing are repeated.
+constexpr outcome aligned_broadcast_shape(std::span<const shape> xs) {
+    shape y = xs[0];
+    for (std::size_t i = 1; i < xs.size(); ++i) {
+        const shape& longer = xs[i].rank() > y.rank() ? xs[i] : y;
+        shape both = longer;
+        for (std::size_t back = 1; back <= std::min(xs[i].rank(), y.rank()); ++back) {
+            const extent a = y.from_end(back), b = xs[i].from_end(back);
+            if (a != b && a != 1 && b != 1)
+                return shape_fault("inputs wanted whose extents from the last axis on are equal or 1, input ",
+                                   i, " has the shape ", xs[i], ", those before it have ", y);
+            both.from_end(back) = a == 1 ? b : a;
+        }
+        y = both;
+    }
+    return y;
 }
+
+namespace detail {
 
 /// Calls body(example) for all examples, on several threads if `apart`: they write to different places.
 template <class Y, class Body>
@@ -2472,41 +3229,258 @@ void each_example(const Y& y, bool apart, thread_pool* threads, const Body& body
     });
 }
 
+/// The plan of some blobs as they meet `examples` results of the shape y.
+template <class T, std::size_t Count>
+kernels::broadcast_plan<Count> plan_blobs(const shape& y, extent examples,
+                                          const std::array<dynamic_view<T>, Count>& blobs) noexcept {
+    kernels::broadcast_plan<Count> plan;
+    std::array<extent, Count> strides{};
+    std::array<shape, Count> shapes{};
+    for (std::size_t i = 0; i < Count; ++i) {
+        strides[i] = blobs[i].stride;
+        shapes[i] = blobs[i].dimensions;
+    }
+    plan.add(examples, strides);
+    plan.add(y, shapes);
+    return plan;
+}
+
+/// y = f(x0, x1, ...), element by element; `f` maps batches to one. `finish(first, last)` is called when the elements
+/// from first to last are there, while they are near.
+template <class F, class T, std::size_t Count, class Finish>
+void map_blobs(const F& f, const std::array<dynamic_view<const T>, Count>& xs, const dynamic_view<T>& y,
+               thread_pool* threads, const Finish& finish) noexcept {
+    constexpr extent block = 4096;
+    const auto plan = plan_blobs(y.dimensions, y.examples, xs);
+    std::array<const T*, Count> data{};
+    for (std::size_t i = 0; i < Count; ++i) data[i] = xs[i].data;
+    parallel_for(threads, y.total(), block, [&](extent begin, extent end) {
+        for (; begin < end; begin += block) {
+            const extent last = std::min(begin + block, end);
+            kernels::broadcast_map(f, plan, data, y.data, begin, last);
+            finish(begin, last);
+        }
+    });
+}
+template <class F, class T, std::size_t Count>
+void map_blobs(const F& f, const std::array<dynamic_view<const T>, Count>& xs, const dynamic_view<T>& y,
+               thread_pool* threads) noexcept {
+    map_blobs(f, xs, y, threads, [](extent, extent) {});
+}
+
+/// to = f(to, x0, x1, ...) for each element of `examples` results of the shape y; see kernels::reduce_to.
+template <class F, class T, std::size_t Count>
+void reduce_blobs(const F& f, const shape& y, extent examples,
+                  const std::array<dynamic_view<const T>, Count>& xs, const dynamic_view<T>& to,
+                  thread_pool* threads) noexcept {
+    std::array<dynamic_view<const T>, Count + 1> all{};
+    std::array<const T*, Count> data{};
+    for (std::size_t i = 0; i < Count; ++i) {
+        all[i] = xs[i];
+        data[i] = xs[i].data;
+    }
+    all[Count] = {to.data, to.dimensions, to.examples, to.stride};
+    kernels::reduce_to(f, plan_blobs(y, examples, all), data, to.data, threads);
+}
+
+template <class T>
+dynamic_view<const T> read_only(const dynamic_view<T>& v) {
+    return {v.data, v.dimensions, v.examples, v.stride};
+}
+
+/// y = f(f(x0, x1), x2) and so on; of one blob, y is that.
+template <class F, class T>
+[[gnu::noinline]] void combine(const F& f, std::span<const dynamic_view<const T>> xs,
+                               const dynamic_view<T>& y, thread_pool* threads) noexcept {
+    using kernels::batch;
+    const auto finish = [&](extent first, extent last) {
+        for (std::size_t k = 2; k < xs.size(); ++k) {
+            const std::array both{read_only(y), xs[k]};
+            kernels::broadcast_map(f, plan_blobs(y.dimensions, y.examples, both),
+                                   {both[0].data, both[1].data}, y.data, first, last);
+        }
+        if constexpr (F::averages) {
+            const batch<T> count(static_cast<T>(xs.size()));
+            kernels::map(
+                last - first, [&](const batch<T>& v) { return v / count; }, y.data + first, y.data + first);
+        }
+    };
+    if (xs.size() == 1)
+        map_blobs([](const batch<T>& v) { return v; }, std::array{xs[0]}, y, threads);
+    else
+        map_blobs(f, std::array{xs[0], xs[1]}, y, threads, finish);
+}
+
+/// Adds to da and db, where they are wanted, the gradient of y = f(a, b). y has `examples` of the shape of dy.
+template <class F, class T>
+[[gnu::noinline]] void combine_backward(const F& f, const dynamic_view<const T>& a,
+                                        const dynamic_view<const T>& b, const dynamic_view<const T>& dy,
+                                        const dynamic_view<T>& da, const dynamic_view<T>& db,
+                                        thread_pool* threads) noexcept {
+    using kernels::batch;
+    const auto add = [&]<std::size_t Input>(std::integral_constant<std::size_t, Input>,
+                                            const dynamic_view<T>& to) {
+        if (!to) return;
+        if constexpr (F::independent)
+            reduce_blobs([&](const batch<T>& sum,
+                             const batch<T>& d) { return f.template gradient<Input>(sum, d, d, d); },
+                         dy.dimensions, dy.examples, std::array{dy}, to, threads);
+        else
+            reduce_blobs([&](const batch<T>& sum, const batch<T>& d, const batch<T>& v,
+                             const batch<T>& w) { return f.template gradient<Input>(sum, d, v, w); },
+                         dy.dimensions, dy.examples, std::array{dy, a, b}, to, threads);
+    };
+    add(std::integral_constant<std::size_t, 0>{}, da);
+    add(std::integral_constant<std::size_t, 1>{}, db);
+}
+
+/// The same for `combine` of any number of blobs. Of more than two, whose slopes depend on them: `scratch` has one
+/// array of the size of y less than there are blobs, for the results on the way and their gradient.
+template <class F, class T>
+void combine_all_backward(const F& f, std::span<const dynamic_view<const T>> xs,
+                          const dynamic_view<const T>& dy, std::span<const dynamic_view<T>> dxs, T* scratch,
+                          thread_pool* threads) noexcept {
+    using kernels::batch;
+    const dynamic_view<T> unwanted{};
+    const std::size_t n = xs.size();
+    if (n == 2 && !F::averages) return combine_backward(f, xs[0], xs[1], dy, dxs[0], dxs[1], threads);
+    if constexpr (F::independent) {
+        const batch<T> count(static_cast<T>(F::averages ? n : 1));
+        for (const auto& dx : dxs)
+            if (dx)
+                reduce_blobs([&](const batch<T>& sum, const batch<T>& d) { return sum + d / count; },
+                             dy.dimensions, dy.examples, std::array{dy}, dx, threads);
+    } else if (n == 1) {
+        combine_backward(addition{}, xs[0], xs[0], dy, dxs[0], unwanted, threads);
+    } else {
+        const extent size = dy.total();
+        const auto at = [&](std::size_t i) {
+            return dynamic_view<T>{scratch + static_cast<extent>(i) * size, dy.dimensions, dy.examples,
+                                   dy.size()};
+        };
+        for (std::size_t k = 1; k + 1 < n; ++k)
+            map_blobs(f, std::array{k == 1 ? xs[0] : read_only(at(k - 2)), xs[k]}, at(k - 1), threads);
+        dynamic_view<const T> g = dy;
+        for (std::size_t k = n; --k > 1;) {
+            const dynamic_view<const T> before = read_only(at(k - 2));
+            combine_backward(f, before, xs[k], g, unwanted, dxs[k], threads);
+            map_blobs([&](const batch<T>& d, const batch<T>& a,
+                          const batch<T>& b) { return f.template gradient<0>(batch<T>(T(0)), d, a, b); },
+                      std::array{g, before, xs[k]}, at(n - 2), threads);
+            g = read_only(at(n - 2));
+        }
+        combine_backward(f, xs[0], xs[1], g, dxs[0], dxs[1], threads);
+    }
+}
+
 /// Whether a layer of these inputs can finish one of the shape of y (see `finishes`): the other, if there is one, has
-/// that shape too, or repeats along all axes but the last.
+/// that shape too, or is repeated.
 constexpr bool can_finish_binary(std::span<const shape> xs) {
     if (xs.size() != 2) return xs.size() == 1;
-    const auto row_of = [](const shape& row, const shape& y) {
-        return row.rank() > 0 && row.rank() <= y.rank() && row.size() == row.from_end(1) &&
-               row.from_end(1) == y.from_end(1);
-    };
-    return xs[0] == xs[1] || row_of(xs[0], xs[1]) || row_of(xs[1], xs[0]);
+    const shape y = aligned_broadcast_shape(xs).shapes()[0];
+    return xs[0] == y || xs[1] == y;
 }
 
 /// v = f(v, other) in the block; f(v, alpha) where there is no other.
 template <class T, class F>
 void finish_binary(const output_block<T>& block, const finishing<T>& with, T alpha, const F& f) noexcept {
     using kernels::batch;
-    const extent size = with.dimensions->size();
+    kernels::broadcast_plan<1> plan;
+    if (with.other != nullptr) {
+        const extent end = with.offset + (block.rows - 1) * block.stride + block.columns;
+        const extent size = with.dimensions->size();
+        plan.add((end + size - 1) / size, {with.other_dimensions->size()});
+        plan.add(*with.dimensions, {*with.other_dimensions});
+    }
     for (extent i = 0; i < block.rows; ++i) {
         T* const row = block.data + i * block.stride;
-        const extent at = with.offset + i * block.stride;
-        if (with.other == nullptr)
+        const extent first = with.offset + i * block.stride;
+        if (with.other == nullptr) {
             kernels::map(block.columns, [&](const batch<T>& v) { return f(v, batch<T>(alpha)); }, row, row);
-        for (extent j = 0; j < block.columns && with.other != nullptr;) {
-            extent some = block.columns - j;
-            const T* other = with.other + at + j;
-            if (with.other_size != size) {
-                const extent column = (at + j) % with.other_size;
-                other = with.other + (at + j) / size * with.other_size + column;
-                some = std::min(some, with.other_size - column);
-            }
-            kernels::for_each_batch<T>(
-                some, [&](extent k, auto in, auto out) { out(row + j + k, f(in(row + j + k), in(other + k))); });
-            j += some;
+            continue;
         }
+        kernels::detail::each_run(plan, first, first + block.columns, [&](extent at, extent some, const auto& offset) {
+            T* const some_row = row + (at - first);
+            const T* const other = with.other + offset[0];
+            if (plan.moves(0))
+                kernels::for_each_batch<T>(some, [&](extent k, auto in, auto out) {
+                    out(some_row + k, f(in(some_row + k), in(other + k)));
+                });
+            else
+                kernels::map(some, [&, v = batch<T>(*other)](const batch<T>& u) { return f(u, v); }, some_row, some_row);
+        });
     }
 }
+
+/// What runs for every layer that is a binary function of its inputs, from the left: such a layer has names, fields and
+/// a shape rule of its own, and is put in terms of this one. With `HasAlpha`, a single input meets alpha.
+template <class F, bool HasAlpha = false>
+struct combination {
+    float alpha = 0;
+
+    static constexpr auto key = "combination";
+    static constexpr auto fields = std::tuple{};
+    static constexpr input_count inputs{1, any_number};
+    static constexpr bool batched = true;
+    static constexpr bool differentiable = F::differentiable;
+    static constexpr backward_needs needs{.input = !F::independent, .output = false};
+
+    constexpr outcome output_shape(std::span<const shape> xs) const { return aligned_broadcast_shape(xs); }
+    constexpr bool finishes(std::span<const shape> xs) const {
+        return xs.size() == 1 ? HasAlpha : F::commutative && can_finish_binary(xs);
+    }
+
+    template <class Xs, class Ys, class P, class W>
+    void forward(Xs xs, Ys ys, const P&, W& w) const noexcept {
+        using T = typename Ys::value_type::value_type;
+        if (!HasAlpha || xs.size() > 1) return combine<F, T>(F{}, xs, ys[0], w.threads);
+        const T second = static_cast<T>(alpha);
+        const std::array both{xs[0], dynamic_view<const T>{&second, {}, xs[0].examples, 0}};
+        combine<F, T>(F{}, both, ys[0], w.threads);
+    }
+    template <class T>
+    void finish(const output_block<T>& block, const finishing<T>& with) const noexcept {
+        finish_binary(block, with, static_cast<T>(alpha), F{});
+    }
+    template <class T>
+    extent scratch_size(std::span<const shape> xs, extent examples, extent) const {
+        if (xs.size() < 3 || F::independent || !F::differentiable) return 0;
+        return output_shape(xs).shapes()[0].size() * examples * static_cast<extent>(xs.size() - 1);
+    }
+    template <class Xs, class Ys, class Dys, class Dxs, class P, class Dp, class W>
+    void backward(Xs xs, Ys, Dys dys, Dxs dxs, const P&, const Dp&, W& w) const noexcept {
+        using T = typename Dxs::value_type::value_type;
+        const dynamic_view<const T> dy = dys[0];
+        if (!HasAlpha || xs.size() > 1)
+            return combine_all_backward<F, T>(F{}, xs, dy, dxs, w.scratch, w.threads);
+        const T second = static_cast<T>(alpha);
+        combine_backward<F, T>(F{}, xs[0], {&second, {}, dy.examples, 0}, dy, dxs[0], {}, w.threads);
+    }
+    friend bool operator==(const combination&, const combination&) = default;
+};
+
+/// A layer of two inputs without hyper-parameters, whose shapes are broadcast as numpy does it.
+template <class F>
+struct broadcastable {
+    static constexpr auto fields = std::tuple{};
+    static constexpr input_count inputs{2, 2};
+
+    constexpr outcome output_shape(std::span<const shape> xs) const { return aligned_broadcast_shape(xs); }
+    /// Of vectors and single numbers.
+    constexpr std::vector<double> known_output(std::span<const shape> xs, std::span<const known_values> known) const
+        requires(F::folds)
+    {
+        std::vector<double> y;
+        const known_values a = known_input(known, 0), b = known_input(known, 1);
+        if (!a || !b || xs[0].rank() > 1 || xs[1].rank() > 1) return y;
+        const std::size_t na = a->size(), nb = b->size();
+        for (std::size_t i = 0; i < (na == 1 ? nb : na); ++i)
+            y.push_back(F{}((*a)[na == 1 ? 0 : i], (*b)[nb == 1 ? 0 : i]));
+        return y;
+    }
+    constexpr combination<F> equivalent(const shape&) const { return {}; }
+    friend bool operator==(const broadcastable&, const broadcastable&) = default;
+};
 
 }  // namespace detail
 
@@ -2522,63 +3496,412 @@ struct add {
     static constexpr auto key = "add";
     static constexpr auto fields = std::tuple{field{"alpha", &add::alpha}};
     static constexpr input_count inputs{1, any_number};
-    static constexpr bool batched = true;
-    static constexpr backward_needs needs{.input = false, .output = false};
 
     constexpr outcome output_shape(std::span<const shape> xs) const { return broadcast_shape(xs); }
-    constexpr bool finishes(std::span<const shape> xs) const { return detail::can_finish_binary(xs); }
-
-    template <class Xs, class Ys, class P, class W>
-    void forward(Xs xs, Ys ys, const P&, W& w) const noexcept {
-        const auto& y = ys[0];
-        using T = typename Ys::value_type::value_type;
-        using kernels::batch;
-        if (detail::walk_together(xs, y)) {
-            parallel_for(w.threads, y.total(), 4096, [&](extent begin, extent end) {
-                kernels::for_each_batch<T>(end - begin, [&](extent i, auto in, auto out) {
-                    batch<T> sum = in(xs[0].data + begin + i);
-                    if (xs.size() == 1) sum = sum + batch<T>(alpha);
-                    for (std::size_t k = 1; k < xs.size(); ++k) sum = sum + in(xs[k].data + begin + i);
-                    out(y.data + begin + i, sum);
-                });
-            });
-            return;
-        }
-        const auto plus = [](const auto& a, const auto& b) { return a + b; };
-        detail::each_example(y, true, w.threads, [&](extent e) {
-            kernels::binary(plus, y.dimensions, xs[0].example(e), xs[0].dimensions, xs[1].example(e),
-                            xs[1].dimensions, y.example(e));
-            for (std::size_t k = 2; k < xs.size(); ++k)
-                kernels::binary(plus, y.dimensions, static_cast<const T*>(y.example(e)), y.dimensions,
-                                xs[k].example(e), xs[k].dimensions, y.example(e));
-        });
-    }
-    template <class T>
-    void finish(const output_block<T>& block, const finishing<T>& with) const noexcept {
-        detail::finish_binary(block, with, static_cast<T>(alpha),
-                              [](const auto& a, const auto& b) { return a + b; });
-    }
-    template <class Xs, class Ys, class Dys, class Dxs, class P, class Dp, class W>
-    void backward(Xs, Ys, Dys dys, Dxs dxs, const P&, const Dp&, W& w) const noexcept {
-        const auto& dy = dys[0];
-        for (const auto& dx : dxs) {
-            if (!dx) continue;
-            if (detail::walk_together(std::span(&dx, 1), dy))
-                parallel_for(w.threads, dy.total(), 4096, [&](extent begin, extent end) {
-                    kernels::accumulate(end - begin, dy.data + begin, dx.data + begin);
-                });
-            else
-                detail::each_example(dy, dx.stride != 0, w.threads, [&](extent e) {
-                    kernels::reduce_to(dy.dimensions, dy.example(e), dx.dimensions, dx.example(e));
-                });
-        }
-    }
+    constexpr detail::combination<detail::addition, true> equivalent(const shape&) const { return {alpha}; }
     friend bool operator==(const add&, const add&) = default;
 };
 
 }  // namespace bespoke
 
 
+
+
+
+
+
+#include <limits>
+
+/// What elements that meet become, for `reduce` (reduction.hpp). A reducer is a value with
+///
+///   start()                        the result of no element
+///   combine(result, x, pivot)      the result with one element more
+///   merge(a, b)                    of two results, a of the earlier elements
+///   finish(result, pivot, count)   y, of `count` elements
+///
+/// for a float, a double or a SIMD batch of them alike (V). The pivot is 0, unless the reducer says `pivots`: then it
+/// is `pivot(most)`, made of the largest of the elements. Its gradient is
+///
+///   slope(x, y, extra, count)      dy/dx of the element x
+///
+/// which reads x and y where `reads` says so. `extra` is 0 but for the product. A reducer that says `selects` has none:
+/// its gradient goes to the first element equal to y.
+///
+/// NaN gives NaN. No element: 0 (sum, squares, norms), 1 (product), NaN (mean), -infinity (max, both logarithms),
+/// infinity (min): what numpy and PyTorch give, where they give something.
+namespace bespoke::kernels {
+
+/// Which values a slope reads.
+struct slope_reads {
+    bool x = true, y = true;
+};
+
+namespace detail {
+
+/// What reducers have in common whose results add up.
+struct adding {
+    template <class V>
+    V start() const noexcept {
+        return V(0);
+    }
+    template <class V>
+    V merge(const V& a, const V& b) const noexcept {
+        return a + b;
+    }
+    template <class V>
+    V finish(const V& sum, const V&, const V&) const noexcept {
+        return sum;
+    }
+};
+
+}  // namespace detail
+
+/// sum of x
+struct sum_of : detail::adding {
+    static constexpr slope_reads reads{.x = false, .y = false};
+    template <class V>
+    V combine(const V& sum, const V& x, const V&) const noexcept {
+        return sum + x;
+    }
+    template <class V>
+    V slope(const V&, const V&, const V&, const V&) const noexcept {
+        return V(1);
+    }
+};
+
+/// (sum of x) / count
+struct mean_of : sum_of {
+    template <class V>
+    V finish(const V& sum, const V&, const V& count) const noexcept {
+        return sum / count;
+    }
+    template <class V>
+    V slope(const V&, const V&, const V&, const V& count) const noexcept {
+        return V(1) / count;
+    }
+};
+
+/// sum of x^2
+struct sum_square_of : detail::adding {
+    static constexpr slope_reads reads{.x = true, .y = false};
+    template <class V>
+    V combine(const V& sum, const V& x, const V&) const noexcept {
+        return kernels::fma(x, x, sum);
+    }
+    template <class V>
+    V slope(const V& x, const V&, const V&, const V&) const noexcept {
+        return x + x;
+    }
+};
+
+/// sqrt(sum of x^2). Where it is 0 the slope is 0.
+struct l2_of : sum_square_of {
+    static constexpr slope_reads reads{.x = true, .y = true};
+    template <class V>
+    V finish(const V& sum, const V&, const V&) const noexcept {
+        return kernels::sqrt(sum);
+    }
+    template <class V>
+    V slope(const V& x, const V& y, const V&, const V&) const noexcept {
+        return kernels::select(y == V(0), V(0), x / y);
+    }
+};
+
+/// sum of |x|. The slope of 0 is 0.
+struct l1_of : detail::adding {
+    static constexpr slope_reads reads{.x = true, .y = false};
+    template <class V>
+    V combine(const V& sum, const V& x, const V&) const noexcept {
+        return sum + kernels::abs(x);
+    }
+    template <class V>
+    V slope(const V& x, const V&, const V&, const V&) const noexcept {
+        return kernels::select(x > V(0), V(1), kernels::select(x < V(0), V(-1), V(0)));
+    }
+};
+
+/// log(sum of x)
+struct log_sum_of : sum_of {
+    static constexpr slope_reads reads{.x = false, .y = true};
+    template <class V>
+    V finish(const V& sum, const V&, const V&) const noexcept {
+        return kernels::log(sum);
+    }
+    template <class V>
+    V slope(const V&, const V& y, const V&, const V&) const noexcept {
+        return kernels::exp(-y);
+    }
+};
+
+/// sum of log(x + epsilon)
+struct sum_log_of : detail::adding {
+    float epsilon = 1e-6f;
+
+    static constexpr slope_reads reads{.x = true, .y = false};
+    template <class V>
+    V combine(const V& sum, const V& x, const V&) const noexcept {
+        return sum + kernels::log(x + V(epsilon));
+    }
+    template <class V>
+    V slope(const V& x, const V&, const V&, const V&) const noexcept {
+        return V(1) / (x + V(epsilon));
+    }
+};
+
+/// log(sum of e^x), with the largest x outside the sum: it neither overflows nor vanishes. The slope is 0 where all
+/// elements are -infinity.
+struct log_sum_exp_of : detail::adding {
+    static constexpr bool pivots = true;
+    static constexpr slope_reads reads{.x = true, .y = true};
+    template <class V>
+    V pivot(const V& most) const noexcept {
+        return kernels::select(most - most == V(0), most, V(0));  // infinite or NaN: the sum says so by itself
+    }
+    template <class V>
+    V combine(const V& sum, const V& x, const V& pivot) const noexcept {
+        return sum + kernels::exp(x - pivot);
+    }
+    template <class V>
+    V finish(const V& sum, const V& pivot, const V&) const noexcept {
+        return kernels::log(sum) + pivot;
+    }
+    template <class V>
+    V slope(const V& x, const V& y, const V&, const V&) const noexcept {
+        return kernels::select(y == V(-std::numeric_limits<float>::infinity()), V(0), kernels::exp(x - y));
+    }
+};
+
+/// product of x. The slope is y / x; that of a zero is `extra`, the product of the other elements.
+struct product_of {
+    static constexpr slope_reads reads{.x = true, .y = true};
+    template <class V>
+    V start() const noexcept {
+        return V(1);
+    }
+    template <class V>
+    V combine(const V& product, const V& x, const V&) const noexcept {
+        return product * x;
+    }
+    template <class V>
+    V merge(const V& a, const V& b) const noexcept {
+        return a * b;
+    }
+    template <class V>
+    V finish(const V& product, const V&, const V&) const noexcept {
+        return product;
+    }
+    template <class V>
+    V slope(const V& x, const V& y, const V& extra, const V&) const noexcept {
+        return kernels::select(x == V(0), extra, y / x);
+    }
+};
+
+/// the largest x
+struct max_of {
+    static constexpr bool selects = true;
+    static constexpr slope_reads reads{.x = true, .y = true};
+    template <class V>
+    V start() const noexcept {
+        return V(-std::numeric_limits<float>::infinity());
+    }
+    template <class V>
+    V combine(const V& most, const V& x, const V&) const noexcept {
+        return kernels::running_max(most, x);
+    }
+    template <class V>
+    V merge(const V& a, const V& b) const noexcept {
+        return kernels::running_max(a, b);
+    }
+    template <class V>
+    V finish(const V& most, const V&, const V&) const noexcept {
+        return most;
+    }
+};
+
+/// the smallest x
+struct min_of {
+    static constexpr bool selects = true;
+    static constexpr slope_reads reads{.x = true, .y = true};
+    template <class V>
+    V start() const noexcept {
+        return V(std::numeric_limits<float>::infinity());
+    }
+    template <class V>
+    V combine(const V& least, const V& x, const V&) const noexcept {
+        return kernels::running_min(least, x);
+    }
+    template <class V>
+    V merge(const V& a, const V& b) const noexcept {
+        return kernels::running_min(a, b);
+    }
+    template <class V>
+    V finish(const V& least, const V&, const V&) const noexcept {
+        return least;
+    }
+};
+
+}  // namespace bespoke::kernels
+
+
+namespace bespoke::kernels {
+
+/// A box of elements that two arrays hold in different places: element (i0, i1, ...) lies at the sum of ik from[k]
+/// in the one and at the sum of ik to[k] in the other. Steps may be negative.
+///
+/// Axes are added from the outermost to the innermost. Those of one element are left out, and neighbours that both
+/// arrays walk as one are joined.
+struct strided_walk {
+    static constexpr std::size_t most = max_rank + 1;  ///< the examples are an axis too
+
+    std::size_t rank = 0;
+    extent extents[most]{}, from[most]{}, to[most]{};
+
+    constexpr void add(extent size, extent from_step, extent to_step) {
+        if (size == 1) return;
+        const std::size_t outer = rank - 1;
+        if (rank > 0 && from[outer] == from_step * size && to[outer] == to_step * size)
+            extents[outer] *= size;
+        else
+            extents[rank++] = size;
+        from[rank - 1] = from_step;
+        to[rank - 1] = to_step;
+    }
+    constexpr strided_walk reversed() const {
+        strided_walk w = *this;
+        for (std::size_t axis = 0; axis < rank; ++axis) {
+            w.from[axis] = to[axis];
+            w.to[axis] = from[axis];
+        }
+        return w;
+    }
+    constexpr extent size() const {
+        extent elements = 1;
+        for (std::size_t axis = 0; axis < rank; ++axis) elements *= extents[axis];
+        return elements;
+    }
+};
+
+namespace detail {
+
+/// Elements along one side of the tiles in which a matrix is transposed.
+inline constexpr extent transposed_tile = 64;
+
+/// The first axis along which the steps are 1; none: rank.
+constexpr std::size_t contiguous_axis(const strided_walk& w, const extent (&steps)[strided_walk::most]) {
+    std::size_t axis = 0;
+    while (axis < w.rank && steps[axis] != 1) ++axis;
+    return axis;
+}
+
+/// Makes `axis` the innermost one.
+constexpr void move_inwards(strided_walk& w, std::size_t axis) {
+    for (; axis + 1 < w.rank; ++axis) {
+        std::swap(w.extents[axis], w.extents[axis + 1]);
+        std::swap(w.from[axis], w.from[axis + 1]);
+        std::swap(w.to[axis], w.to[axis + 1]);
+    }
+}
+
+/// Calls body(offset in from, offset in to, index along the last of them) for the elements [first, last) of the box
+/// of the outer `axes` axes.
+template <class Body>
+void each_outer(const strided_walk& w, std::size_t axes, extent first, extent last, const Body& body) noexcept {
+    extent index[strided_walk::most]{}, from = 0, to = 0;
+    extent rest = first;
+    for (std::size_t axis = axes; axis-- > 0; rest /= w.extents[axis]) {
+        index[axis] = rest % w.extents[axis];
+        from += index[axis] * w.from[axis];
+        to += index[axis] * w.to[axis];
+    }
+    for (extent i = first; i < last; ++i) {
+        body(from, to, axes > 0 ? index[axes - 1] : 0);
+        for (std::size_t axis = axes; axis-- > 0;) {
+            from += w.from[axis];
+            to += w.to[axis];
+            if (++index[axis] < w.extents[axis]) break;
+            from -= w.extents[axis] * w.from[axis];
+            to -= w.extents[axis] * w.to[axis];
+            index[axis] = 0;
+        }
+    }
+}
+
+/// The innermost loop.
+template <class T>
+void move_run(extent n, const T* from, extent from_step, T* to, extent to_step, bool add) noexcept {
+    if (from_step == 1 && to_step == 1) {
+        if (add)
+            accumulate(n, from, to);
+        else
+            copy(n, from, to);
+    } else if (from_step == 1 && to_step == -1) {
+        move_run(n, from + (n - 1), -1, to - (n - 1), 1, add);
+    } else if (from_step == -1 && to_step == 1) {
+        extent i = 0;
+        for (; i + lanes<T> <= n; i += lanes<T>) {
+            const batch<T> v = reversed_lanes<T>(load(from - i - (lanes<T> - 1)));
+            store<T>(to + i, add ? load<T>(to + i) + v : v);
+        }
+        for (; i < n; ++i) to[i] = add ? to[i] + from[-i] : from[-i];
+    } else if (add) {
+        for (extent i = 0; i < n; ++i) to[i * to_step] += from[i * from_step];
+    } else {
+        for (extent i = 0; i < n; ++i) to[i * to_step] = from[i * from_step];
+    }
+}
+
+template <class T>
+[[gnu::noinline]] void move_strided(strided_walk w, const T* from, T* to, bool add, thread_pool* threads) noexcept {
+    const extent elements = w.size();
+    if (elements == 0) return;
+    if (elements < (1 << 14)) threads = nullptr;
+    if (w.rank == 0) return move_run<T>(1, from, 1, to, 1, add);
+    const std::size_t reads = contiguous_axis(w, w.from), writes = contiguous_axis(w, w.to);
+    const bool reflected = reads < w.rank && writes < w.rank && reads != writes;
+    if (!reflected) {
+        move_inwards(w, writes < w.rank ? writes : reads < w.rank ? reads : w.rank - 1);
+        const std::size_t last = w.rank - 1;
+        parallel_for(threads, elements / w.extents[last], 1, [&](extent first, extent end) {
+            each_outer(w, last, first, end, [&](extent i, extent o, extent) {
+                move_run(w.extents[last], from + i, w.from[last], to + o, w.to[last], add);
+            });
+        });
+        return;
+    }
+    // a matrix of rows that are contiguous in `from`, and of columns that are in `to`
+    move_inwards(w, reads);
+    move_inwards(w, writes - (writes > reads ? 1 : 0));
+    const std::size_t last = w.rank - 1, tiles = w.rank - 2;
+    const extent rows = w.extents[last], columns = w.extents[tiles];
+    const extent row_step = w.from[last], column_step = w.to[tiles];
+    w.extents[tiles] = (columns + transposed_tile - 1) / transposed_tile;
+    w.from[tiles] *= transposed_tile;
+    w.to[tiles] *= transposed_tile;
+    parallel_for(threads, elements / (rows * columns) * w.extents[tiles], 1, [&](extent first, extent end) {
+        each_outer(w, last, first, end, [&](extent i, extent o, extent tile) {
+            const extent width = std::min(transposed_tile, columns - tile * transposed_tile);
+            for (extent row = 0; row < rows; row += transposed_tile)
+                transpose(from + i + row * row_step, row_step, std::min(transposed_tile, rows - row), width,
+                          to + o + row, column_step, add);
+        });
+    });
+}
+
+}  // namespace detail
+
+/// to = from for every element of the box, whose places in `to` differ. The arrays do not overlap.
+template <class T>
+void copy_strided(const strided_walk& w, const T* from, T* to, thread_pool* threads = nullptr) noexcept {
+    detail::move_strided(w, from, to, false, threads);
+}
+
+/// to += from for every element of the box, whose places in `to` differ. The arrays do not overlap.
+template <class T>
+void accumulate_strided(const strided_walk& w, const T* from, T* to, thread_pool* threads = nullptr) noexcept {
+    detail::move_strided(w, from, to, true, threads);
+}
+
+}  // namespace bespoke::kernels
 
 #include <algorithm>
 #include <limits>
@@ -2644,12 +3967,838 @@ void column_sums(extent rows, extent n, const T* x, extent stride, T* out,
     });
 }
 
+/// Which elements of x, examples of one row-major shape, meet in which element of y: those that differ along the axes
+/// that are gone only. y is row-major over the examples and the other axes.
+struct reduction_walk {
+    strided_walk kept;                ///< steps in x and in y
+    strided_walk gone;                ///< steps in x and in the row-major order of the elements that meet
+    extent outputs = 1, elements = 1; ///< of y; that meet in each of them
+
+    constexpr reduction_walk(extent examples, const shape& x, const bool (&is_gone)[max_rank]) : outputs(examples) {
+        for (std::size_t axis = 0; axis < x.rank(); ++axis) (is_gone[axis] ? elements : outputs) *= x[axis];
+        if (outputs <= 0 || elements <= 0) return;
+        extent step = outputs / examples * elements, output = outputs / examples, element = elements;
+        kept.add(examples, step, output);
+        for (std::size_t axis = 0; axis < x.rank(); ++axis) {
+            step /= x[axis];
+            if (is_gone[axis])
+                gone.add(x[axis], step, element /= x[axis]);
+            else
+                kept.add(x[axis], step, output /= x[axis]);
+        }
+    }
+    /// Whether neighbours in x belong to neighbours in y.
+    constexpr bool in_columns() const { return kept.rank > 0 && kept.from[kept.rank - 1] == 1; }
+    /// Calls body(offset in x, number of the first, how many, step in x) for the elements that meet, in their order.
+    template <class Body>
+    void each_run(const Body& body) const noexcept {
+        runs([](const void* b, extent from, extent first, extent n,
+                extent step) { (*static_cast<const Body*>(b))(from, first, n, step); },
+             &body);
+    }
+    /// Calls body(offset in x, offset in y, width) for all outputs: up to `most` neighbours of a walk in columns, else
+    /// one by one.
+    template <class Body>
+    void each_strip(extent most, thread_pool* threads, const Body& body) const noexcept {
+        strips(most, threads,
+               [](const void* b, extent from, extent to, extent width) {
+                   (*static_cast<const Body*>(b))(from, to, width);
+               },
+               &body);
+    }
+
+private:
+    void runs(void (*body)(const void*, extent, extent, extent, extent), const void* context) const noexcept {
+        if (gone.rank == 0) return body(context, 0, 0, 1, 1);
+        const std::size_t last = gone.rank - 1;
+        const extent n = gone.extents[last], step = gone.from[last];
+        detail::each_outer(gone, last, 0, elements / n,
+                           [&](extent from, extent first, extent) { body(context, from, first, n, step); });
+    }
+    void strips(extent most, thread_pool* threads, void (*body)(const void*, extent, extent, extent),
+                const void* context) const noexcept {
+        if (outputs * elements < (1 << 15)) threads = nullptr;
+        strided_walk w = kept;
+        extent columns = 1, pieces = 1;
+        if (in_columns()) {
+            columns = w.extents[w.rank - 1];
+            pieces = w.extents[w.rank - 1] = (columns + most - 1) / most;
+            w.from[w.rank - 1] = w.to[w.rank - 1] = most;
+        }
+        parallel_for(threads, outputs / columns * pieces, 1, [&](extent first, extent end) {
+            detail::each_outer(w, w.rank, first, end, [&](extent from, extent to, extent strip) {
+                body(context, from, to, columns == 1 ? 1 : std::min(most, columns - strip * most));
+            });
+        });
+    }
+};
+
+// Order of arithmetic: the elements that meet are taken in their row-major order, each run along x in 2 x lanes
+// chains where they are neighbours in x (element i of a run in chain i mod chains), else in one chain. Each chain is
+// cut into pieces of `cascade_piece` steps; the results of the pieces are merged in pairs, the pairs in pairs and so
+// on, so that the error of a sum grows with the logarithm of its length (Higham, SIAM J. Sci. Comput. 14, 1993). Then
+// the chains are merged, in pairs. It depends on the shape and the axes alone.
+
+namespace detail {
+
+inline constexpr extent cascade_piece = 32;
+/// Registers in which one loop reduces.
+inline constexpr std::size_t reduction_width = 2;
+
+/// Width x lanes chains of one reduction.
+template <class F, class T, std::size_t Width>
+class cascade {
+public:
+    cascade(const F& f, const batch<T> (&pivot)[Width]) : f_(f), pivot_(pivot) { restart(); }
+
+    /// `count` steps: number i takes the elements at x + i * step + w * lanes for the register w.
+    template <class Load>
+    [[gnu::always_inline]] void take(extent count, const T* x, extent step, const Load& in) noexcept {
+        while (count > 0) {
+            const extent part = std::min(count, cascade_piece - steps_);
+            batch<T> result[Width];
+            unroll<Width>([&](auto w) __attribute__((always_inline)) { result[w] = now[w]; });
+            for (extent i = 0; i < part; ++i, x += step)
+                unroll<Width>([&](auto w) __attribute__((always_inline)) {
+                    result[w] = f_.template combine<batch<T>>(result[w], in(x + static_cast<extent>(w()) * lanes<T>),
+                                                              pivot_[w]);
+                });
+            unroll<Width>([&](auto w) __attribute__((always_inline)) { now[w] = result[w]; });
+            count -= part;
+            took(part);
+        }
+    }
+    /// One step of n < Width x lanes neighbours.
+    void take_rest(extent n, const T* x) noexcept {
+        unroll<Width>([&](auto w) __attribute__((always_inline)) {
+            const extent first = static_cast<extent>(w()) * lanes<T>, count = std::min(n - first, lanes<T>);
+            if (count <= 0) return;
+            const batch<T> next = f_.template combine<batch<T>>(now[w], load_partial(x + first, count), pivot_[w]);
+            now[w] = xsimd::select(first_lanes<T>(count), next, now[w]);
+        });
+        took(1);
+    }
+    void end() noexcept {
+        std::size_t level = 0;
+        for (extent rest = pieces_; rest > 0; rest >>= 1, ++level)
+            if (rest & 1) merge(level);
+    }
+
+    batch<T> now[Width];  ///< after `end`: the results
+
+private:
+    void restart() noexcept {
+        for (auto& one : now) one = f_.template start<batch<T>>();
+    }
+    void merge(std::size_t level) noexcept {
+        unroll<Width>([&](auto w) __attribute__((always_inline)) {
+            now[w] = f_.template merge<batch<T>>(levels_[level][w], now[w]);
+        });
+    }
+    [[gnu::noinline]] void took(extent part) noexcept {
+        steps_ += part;
+        if (steps_ < cascade_piece) return;
+        steps_ = 0;
+        std::size_t level = 0;
+        for (extent rest = pieces_++; rest & 1; rest >>= 1, ++level) merge(level);
+        unroll<Width>([&](auto w) __attribute__((always_inline)) { levels_[level][w] = now[w]; });
+        restart();
+    }
+
+    const F& f_;
+    const batch<T> (&pivot_)[Width];
+    extent steps_ = 0, pieces_ = 0;
+    batch<T> levels_[48][Width];  ///< level i: the result of 2^i pieces, where bit i of pieces_ is set
+};
+
+/// What meets in one output of a walk that is not in columns.
+template <class F, class T>
+[[gnu::noinline]] T reduce_row(const F& f, const reduction_walk& walk, const T* x) noexcept {
+    constexpr std::size_t width = reduction_width;
+    constexpr extent together = static_cast<extent>(width) * lanes<T>;
+    T pivot = 0;
+    if constexpr (requires { F::pivots; }) pivot = f.template pivot<T>(reduce_row(max_of{}, walk, x));
+    batch<T> pivots[width];
+    for (auto& one : pivots) one = batch<T>(pivot);
+    cascade<F, T, width> chains(f, pivots);
+    walk.each_run([&](extent from, extent, extent n, extent) {
+        const T* p = x + from;
+        chains.take(
+            n / together, p, together,
+            [](const T* q) __attribute__((always_inline)) { return kernels::load(q); });
+        if (const extent rest = n % together; rest > 0) chains.take_rest(rest, p + n - rest);
+    });
+    chains.end();
+    alignas(64) T lane[lanes<T>];
+    f.template merge<batch<T>>(chains.now[0], chains.now[1]).store_aligned(lane);
+    for (extent apart = 1; apart < lanes<T>; apart *= 2)
+        for (extent i = 0; i < lanes<T>; i += 2 * apart) lane[i] = f.template merge<T>(lane[i], lane[i + apart]);
+    return f.template finish<T>(lane[0], pivot, static_cast<T>(walk.elements));
+}
+
+/// What meets in Width x lanes outputs of a walk in columns.
+template <std::size_t Width, class F, class T, class Load>
+[[gnu::noinline]] void reduce_columns(const F& f, const reduction_walk& walk, const T* x, const Load& in,
+                                      batch<T> (&result)[Width]) noexcept {
+    batch<T> pivots[Width];
+    if constexpr (requires { F::pivots; }) {
+        reduce_columns<Width>(max_of{}, walk, x, in, pivots);
+        for (auto& one : pivots) one = f.template pivot<batch<T>>(one);
+    } else {
+        for (auto& one : pivots) one = batch<T>(T(0));
+    }
+    cascade<F, T, Width> chains(f, pivots);
+    walk.each_run([&](extent from, extent, extent n, extent step) { chains.take(n, x + from, step, in); });
+    chains.end();
+    const batch<T> count(static_cast<T>(walk.elements));
+    for (std::size_t w = 0; w < Width; ++w) result[w] = f.template finish<batch<T>>(chains.now[w], pivots[w], count);
+}
+
+}  // namespace detail
+
+/// y = what the reducer f makes of the elements of x that meet.
+template <class F, class T>
+[[gnu::noinline]] void reduce(const F& f, const reduction_walk& walk, const T* x, T* y,
+                              thread_pool* threads = nullptr) noexcept {
+    if (walk.outputs <= 0) return;
+    if (walk.elements <= 0)
+        return fill(walk.outputs, f.template finish<T>(f.template start<T>(), T(0), T(0)), y);
+    constexpr std::size_t width = detail::reduction_width;
+    constexpr extent strip = static_cast<extent>(width) * lanes<T>;
+    walk.each_strip(strip, threads, [&](extent from, extent to, extent columns) {
+        if (!walk.in_columns()) {
+            y[to] = detail::reduce_row(f, walk, x + from);
+        } else if (columns == strip) {
+            batch<T> result[width];
+            detail::reduce_columns<width>(
+                f, walk, x + from,
+                [](const T* p) __attribute__((always_inline)) { return kernels::load(p); }, result);
+            for (std::size_t w = 0; w < width; ++w) store(y + to + static_cast<extent>(w) * lanes<T>, result[w]);
+        } else {
+            for (extent i = 0; i < columns; i += lanes<T>) {
+                const extent count = std::min(columns - i, lanes<T>);
+                batch<T> result[1];
+                detail::reduce_columns<1>(
+                    f, walk, x + from + i,
+                    [count](const T* p) __attribute__((always_inline)) { return load_partial(p, count); }, result);
+                store_partial<T>(y + to + i, result[0], count);
+            }
+        }
+    });
+}
+
+}  // namespace bespoke::kernels
+
+namespace bespoke::kernels {
+
+/// Finds in each output the first of the elements that meet which equals y, or is NaN where y is: calls
+/// found(offset in x, offset in y, number, width, which) with up to `lanes` neighbouring outputs, of which `which` have
+/// it there.
+template <class T, class Found>
+void find_first(const reduction_walk& walk, const T* x, const T* y, const Found& found, thread_pool* threads) noexcept {
+    if (walk.outputs <= 0 || walk.elements <= 0) return;
+    walk.each_strip(lanes<T>, threads, [&](extent from, extent to, extent width) {
+        const bool rows = !walk.in_columns();
+        const batch<T> wanted = rows ? batch<T>(y[to]) : load_partial(y + to, width);
+        const auto nan = is_nan<T>(wanted);
+        auto open = first_lanes<T>(width);
+        walk.each_run([&](extent at, extent first, extent n, extent step) {
+            const extent taken = rows ? lanes<T> : 1;
+            for (extent i = 0; i < n && xsimd::any(open); i += taken) {
+                const T* p = x + from + at + i * step;
+                const extent count = rows ? std::min(n - i, lanes<T>) : width;
+                const batch<T> v = load_partial(p, count);
+                const auto equal = first_lanes<T>(count) & ((v == wanted) | (nan & is_nan<T>(v)));
+                if (!xsimd::any(rows ? equal : open & equal)) continue;
+                if (!rows) {
+                    found(p - x, to, first + i, width, open & equal);
+                    open = open & !equal;
+                    continue;
+                }
+                extent l = 0;
+                while (!(p[l] == y[to] || (is_nan(p[l]) && is_nan(y[to])))) ++l;
+                found(p - x + l, to, first + i + l, 1, open);
+                open = first_lanes<T>(0);
+            }
+        });
+    });
+}
+
+/// y = the number, in their order, of the first of the elements of x that meet which is what the reducer f, one that
+/// selects, makes of them.
+template <class F, class T>
+[[gnu::noinline]] void reduce_to_number(const F& f, const reduction_walk& walk, const T* x, T* y,
+                                        thread_pool* threads = nullptr) noexcept {
+    reduce(f, walk, x, y, threads);
+    find_first(
+        walk, x, y,
+        [&](extent, extent to, extent number, extent width, const auto& which) {
+            const batch<T> here(static_cast<T>(number));
+            store_partial<T>(y + to, xsimd::select(which, here, load_partial(y + to, width)), width);
+        },
+        threads);
+}
+
+}  // namespace bespoke::kernels
+
+namespace bespoke::kernels {
+
+namespace detail {
+
+/// dx += dy of the first element that equals y.
+template <class T>
+[[gnu::noinline]] void select_backward(const reduction_walk& walk, const T* x, const T* y, const T* dy, T* dx,
+                                       thread_pool* threads) noexcept {
+    find_first(
+        walk, x, y,
+        [&](extent from, extent to, extent, extent width, const auto& which) {
+            const batch<T> part = xsimd::select(which, load_partial(dy + to, width), batch<T>(T(0)));
+            store_partial<T>(dx + from, load_partial(dx + from, width) + part, width);
+        },
+        threads);
+}
+
+/// Of each output that is 0 the product of all elements but its one zero, or 0 where it has more: one chain.
+template <class T>
+[[gnu::noinline]] void products_beside_zero(const reduction_walk& walk, const T* x, const T* y, T* products,
+                                            thread_pool* threads) noexcept {
+    walk.each_strip(lanes<T>, threads, [&](extent from, extent to, extent width) {
+        for (extent i = 0; i < width; ++i) {
+            T product = 1;
+            extent zeros = 0;
+            walk.each_run([&](extent at, extent, extent n, extent step) {
+                const T* p = x + from + at + i;
+                for (extent l = 0; l < n && y[to + i] == T(0); ++l) {
+                    zeros += p[l * step] == T(0) ? 1 : 0;
+                    product *= p[l * step] == T(0) ? T(1) : p[l * step];
+                }
+            });
+            products[to + i] = zeros > 1 ? T(0) : product;
+        }
+    });
+}
+
+}  // namespace detail
+
+/// dx += the gradient of y = reduce(x). `scratch`: as many elements as y has, for the product only.
+template <class F, class T>
+[[gnu::noinline]] void reduce_backward(const F& f, const reduction_walk& walk, const T* x, const T* y, const T* dy,
+                                       T* dx, [[maybe_unused]] T* scratch, thread_pool* threads = nullptr) noexcept {
+    if (walk.outputs <= 0 || walk.elements <= 0) return;
+    if constexpr (requires { F::selects; }) {
+        detail::select_backward(walk, x, y, dy, dx, threads);
+    } else {
+        constexpr bool needs_extra = std::is_same_v<F, product_of>;
+        if constexpr (needs_extra) detail::products_beside_zero(walk, x, y, scratch, threads);
+        const batch<T> elements(static_cast<T>(walk.elements)), zero(T(0));
+        const bool rows = !walk.in_columns();
+        walk.each_strip(16 * lanes<T>, threads, [&](extent from, extent to, extent width) {
+            walk.each_run([&](extent at, extent, extent n, extent step) {
+                for (extent row = 0; row < (rows ? 1 : n); ++row) {
+                    const extent place = from + at + row * step;
+                    for_each_batch<T>(
+                        rows ? n : width, [&](extent i, auto in, auto out) __attribute__((always_inline)) {
+                            const auto of_output = [&](const T* p) __attribute__((always_inline)) {
+                                return rows ? batch<T>(p[to]) : in(p + to + i);
+                            };
+                            batch<T> v = zero, result = zero, extra = zero;
+                            if constexpr (F::reads.x) v = in(x + place + i);
+                            if constexpr (F::reads.y) result = of_output(y);
+                            if constexpr (needs_extra) extra = of_output(scratch);
+                            const batch<T> slope = f.template slope<batch<T>>(v, result, extra, elements);
+                            out(dx + place + i, kernels::fma<T>(of_output(dy), slope, in(dx + place + i)));
+                        });
+                }
+            });
+        });
+    }
+}
+
 }  // namespace bespoke::kernels
 
 
+namespace bespoke {
+namespace detail {
+
+/// Which of `rank` axes `axes` names, negative ones from the end. False: one is not there, or twice.
+struct named_axes {
+    bool named[max_rank]{};
+    bool good = true;
+
+    constexpr named_axes(const shape& axes, std::size_t rank) {
+        const auto count = static_cast<extent>(rank);
+        for (extent axis : axes) {
+            good = good && axis >= -count && axis < count;
+            if (!good) return;
+            bool& one = named[axis < 0 ? axis + count : axis];
+            good = !one;
+            one = true;
+        }
+    }
+};
+
+}  // namespace detail
+
+/// x without the axes named, which have one element; with `squeeze_all` without all that have. Negative axes count
+/// from the end. Where no axis would be left, y is [1].
+/// Core ML specification, SqueezeLayerParams.
+struct squeeze {
+    shape axes{};
+    bool squeeze_all = false;
+
+    static constexpr auto key = "squeeze";
+    static constexpr auto fields =
+        std::tuple{field{"axes", &squeeze::axes}, field{"squeezeAll", &squeeze::squeeze_all}};
+    static constexpr bool same_elements = true;
+
+    constexpr outcome output_shape(const shape& x) const {
+        if (axes.rank() == 0 && !squeeze_all) return value_fault("axes or squeezeAll wanted");
+        const detail::named_axes gone(squeeze_all ? shape{} : axes, x.rank());
+        if (!gone.good)
+            return value_fault("different axes of its input wanted, ", axes, " given for the shape ", x);
+        shape y;
+        for (std::size_t axis = 0; axis < x.rank(); ++axis) {
+            if (gone.named[axis] && x[axis] != 1)
+                return shape_fault("an input of one element along axis ", axis, " wanted, its shape is ", x);
+            if (!gone.named[axis] && !(squeeze_all && x[axis] == 1)) y.push_back(x[axis]);
+        }
+        if (y.rank() == 0 && x.rank() > 0) y.push_back(1);
+        return y;
+    }
+    friend bool operator==(const squeeze&, const squeeze&) = default;
+};
+
+/// x with axes of one element more: those of y that `axes` names. Negative axes count from the end of y.
+/// Core ML specification, ExpandDimsLayerParams.
+struct expand_dims {
+    shape axes{};
+
+    static constexpr auto key = "expandDims";
+    static constexpr auto fields = std::tuple{field{"axes", &expand_dims::axes}};
+    static constexpr bool same_elements = true;
+
+    constexpr outcome output_shape(const shape& x) const {
+        if (axes.rank() == 0) return value_fault("axes wanted");
+        const std::size_t rank = x.rank() + axes.rank();
+        if (rank > max_rank)
+            return shape_fault("an output of rank ", max_rank, " or less wanted, its rank would be ", rank);
+        const detail::named_axes made(axes, rank);
+        if (!made.good)
+            return value_fault("different axes of an output of rank ", rank, " wanted, ", axes, " given");
+        shape y;
+        std::size_t from = 0;
+        for (std::size_t axis = 0; axis < rank; ++axis) y.push_back(made.named[axis] ? 1 : x[from++]);
+        return y;
+    }
+    friend bool operator==(const expand_dims&, const expand_dims&) = default;
+};
+
+}  // namespace bespoke
+
+/// Layers that make one number of the elements along some axes. What they give where there is NaN or no element:
+/// kernels/reducers.hpp. Sums are pairwise, see kernels/reduction.hpp.
+namespace bespoke {
+namespace detail {
+
+/// x with the axes that are gone made 1 (`keep`) or left out; [1] where none would be left.
+constexpr shape reduced_shape(const shape& x, const bool (&gone)[max_rank], bool keep) {
+    shape y;
+    for (std::size_t axis = 0; axis < x.rank(); ++axis)
+        if (keep || !gone[axis]) y.push_back(gone[axis] ? 1 : x[axis]);
+    if (y.rank() == 0 && x.rank() > 0) y.push_back(1);
+    return y;
+}
+
+template <class Reducer>
+constexpr backward_needs needs_of_reducer{.input = Reducer::reads.x, .output = Reducer::reads.y};
+
+template <class Reducer, class X, class Y, class W>
+void reduce_forward(const Reducer& f, const bool (&gone)[max_rank], X x, Y y, W& w) noexcept {
+    kernels::reduce(f, kernels::reduction_walk(x.examples, x.dimensions, gone), x.data, y.data, w.threads);
+}
+template <class Reducer, class X, class Y, class Dy, class Dx, class W>
+void reduce_backward(const Reducer& f, const bool (&gone)[max_rank], X x, Y y, Dy dy, Dx dx, W& w) noexcept {
+    if (dx)
+        kernels::reduce_backward(f, kernels::reduction_walk(x.examples, x.dimensions, gone), x.data, y.data, dy.data,
+                                 dx.data, w.scratch, w.threads);
+}
+
+}  // namespace detail
+
+/// y = what Kind makes of the elements of x along `axes`, or along all axes with `reduce_all`, whatever `axes` says.
+/// Negative axes count from the end. y has 1 in their place with `keep_dims`, else it lacks them; [1] where none is
+/// left.
+template <class Kind>
+struct reduce_along {
+    using reducer = typename Kind::reducer;
+
+    shape axes{};
+    bool keep_dims = false;
+    bool reduce_all = false;
+
+    static constexpr auto key = Kind::key;
+    static constexpr auto fields =
+        std::tuple{field{"axes", &reduce_along::axes}, field{"keepDims", &reduce_along::keep_dims},
+                   field{"reduceAll", &reduce_along::reduce_all}};
+    static constexpr bool batched = true;
+    static constexpr backward_needs needs = detail::needs_of_reducer<reducer>;
+
+    constexpr outcome output_shape(const shape& x) const {
+        if (axes.rank() == 0 && !reduce_all) return value_fault("axes or reduceAll wanted");
+        const detail::named_axes named = gone(x);
+        if (!named.good) return value_fault("different axes of its input wanted, ", axes, " given for the shape ", x);
+        return detail::reduced_shape(x, named.named, keep_dims);
+    }
+    template <class T>
+    extent scratch_size(const shape& x, extent examples, extent) const {
+        if constexpr (std::is_same_v<reducer, kernels::product_of>)
+            return kernels::reduction_walk(examples, x, gone(x).named).outputs;
+        else
+            return 0;
+    }
+    template <class X, class Y, class P, class W>
+    void forward(X x, Y y, const P&, W& w) const noexcept {
+        detail::reduce_forward(reducer{}, gone(x.dimensions).named, x, y, w);
+    }
+    template <class X, class Y, class Dy, class Dx, class P, class Dp, class W>
+    void backward(X x, Y y, Dy dy, Dx dx, const P&, const Dp&, W& w) const noexcept {
+        detail::reduce_backward(reducer{}, gone(x.dimensions).named, x, y, dy, dx, w);
+    }
+    friend bool operator==(const reduce_along&, const reduce_along&) = default;
+
+private:
+    constexpr detail::named_axes gone(const shape& x) const {
+        detail::named_axes named(reduce_all ? shape{} : axes, x.rank());
+        for (std::size_t axis = 0; reduce_all && axis < x.rank(); ++axis) named.named[axis] = true;
+        return named;
+    }
+};
+
+namespace detail {
+
+struct sum_kind {
+    using reducer = kernels::sum_of;
+    static constexpr auto key = "reduceSum";
+};
+struct mean_kind {
+    using reducer = kernels::mean_of;
+    static constexpr auto key = "reduceMean";
+};
+struct sum_square_kind {
+    using reducer = kernels::sum_square_of;
+    static constexpr auto key = "reduceSumSquare";
+};
+struct l1_kind {
+    using reducer = kernels::l1_of;
+    static constexpr auto key = "reduceL1";
+};
+struct l2_kind {
+    using reducer = kernels::l2_of;
+    static constexpr auto key = "reduceL2";
+};
+struct log_sum_kind {
+    using reducer = kernels::log_sum_of;
+    static constexpr auto key = "reduceLogSum";
+};
+struct log_sum_exp_kind {
+    using reducer = kernels::log_sum_exp_of;
+    static constexpr auto key = "reduceLogSumExp";
+};
+struct prod_kind {
+    using reducer = kernels::product_of;
+    static constexpr auto key = "reduceProd";
+};
+struct max_kind {
+    using reducer = kernels::max_of;
+    static constexpr auto key = "reduceMax";
+};
+struct min_kind {
+    using reducer = kernels::min_of;
+    static constexpr auto key = "reduceMin";
+};
+
+}  // namespace detail
+
+/// y = sum of x. Core ML specification, ReduceSumLayerParams.
+using reduce_sum = reduce_along<detail::sum_kind>;
+/// y = mean of x. Core ML specification, ReduceMeanLayerParams.
+using reduce_mean = reduce_along<detail::mean_kind>;
+/// y = sum of x^2. Core ML specification, ReduceSumSquareLayerParams.
+using reduce_sum_square = reduce_along<detail::sum_square_kind>;
+/// y = sum of |x|; the slope at 0 is 0. Core ML specification, ReduceL1LayerParams.
+using reduce_l1 = reduce_along<detail::l1_kind>;
+/// y = sqrt(sum of x^2); no gradient where y = 0. Core ML specification, ReduceL2LayerParams.
+using reduce_l2 = reduce_along<detail::l2_kind>;
+/// y = log(sum of x). Core ML specification, ReduceLogSumLayerParams.
+using reduce_log_sum = reduce_along<detail::log_sum_kind>;
+/// y = log(sum of e^x), without overflow. Core ML specification, ReduceLogSumExpLayerParams.
+using reduce_log_sum_exp = reduce_along<detail::log_sum_exp_kind>;
+/// y = product of x. The gradient is right where elements are 0: y / x, and for a zero the product of the others. NaN
+/// where an element is infinite. Core ML specification, ReduceProdLayerParams.
+using reduce_prod = reduce_along<detail::prod_kind>;
+/// y = the largest x; the first of equal ones takes the gradient. Core ML specification, ReduceMaxLayerParams.
+using reduce_max = reduce_along<detail::max_kind>;
+/// y = the smallest x; the first of equal ones takes the gradient. Core ML specification, ReduceMinLayerParams.
+using reduce_min = reduce_along<detail::min_kind>;
+
+enum class reduce_operation { sum, avg, prod, log_sum, sum_square, l1, l2, max, min, arg_max };
+constexpr std::array<std::string_view, 10> enumerators(reduce_operation) {
+    return {"SUM", "AVG", "PROD", "LOGSUM", "SUMSQUARE", "L1", "L2", "MAX", "MIN", "ARGMAX"};
+}
+
+/// The last axes of an image: of [.., C, H, W].
+enum class reduce_axis { chw, hw, c, h, w };
+constexpr std::array<std::string_view, 5> enumerators(reduce_axis) { return {"CHW", "HW", "C", "H", "W"}; }
+
+/// The reductions above along some of the last three axes, which are 1 in y. Two are its own:
+///
+/// LOGSUM   sum of log(x + epsilon); epsilon 0 means 1e-6
+/// ARGMAX   the place of the first of the largest elements along one axis, see arg_max; its gradient is 0
+///
+/// Core ML specification, ReduceLayerParams.
+struct reduce {
+    reduce_operation mode = reduce_operation::sum;
+    float epsilon = 0;
+    reduce_axis axis = reduce_axis::chw;
+
+    static constexpr auto key = "reduce";
+    static constexpr auto fields = std::tuple{field{"mode", &reduce::mode}, field{"epsilon", &reduce::epsilon},
+                                              field{"axis", &reduce::axis}};
+    static constexpr bool batched = true;
+
+    constexpr outcome output_shape(const shape& x) const {
+        if (static_cast<int>(mode) < 0 || static_cast<int>(mode) > 9)
+            return value_fault("mode 0 to 9 wanted, ", static_cast<int>(mode), " given");
+        if (static_cast<int>(axis) < 0 || static_cast<int>(axis) > 4)
+            return value_fault("axis 0 to 4 wanted, ", static_cast<int>(axis), " given");
+        if (!(epsilon >= 0)) return value_fault("an epsilon from 0 up wanted");
+        if (x.rank() < outermost())
+            return shape_fault("an input of rank ", outermost(), " or more wanted for the axis ",
+                               enumerators(axis)[static_cast<std::size_t>(axis)], ", its shape is ", x);
+        if (mode == reduce_operation::arg_max) {
+            if (axis == reduce_axis::chw || axis == reduce_axis::hw)
+                return value_fault("ARGMAX along C, H or W wanted, the axis is ",
+                                   enumerators(axis)[static_cast<std::size_t>(axis)]);
+            if (x.from_end(outermost()) < 1)
+                return shape_fault("an element or more along the axis wanted, its shape is ", x);
+        }
+        return detail::reduced_shape(x, gone(x).named, true);
+    }
+    template <class T>
+    extent scratch_size(const shape& x, extent examples, extent) const {
+        return mode == reduce_operation::prod ? kernels::reduction_walk(examples, x, gone(x).named).outputs : 0;
+    }
+    template <class X, class Y, class P, class W>
+    void forward(X x, Y y, const P&, W& w) const noexcept {
+        if (mode == reduce_operation::arg_max)
+            return kernels::reduce_to_number(
+                kernels::max_of{}, kernels::reduction_walk(x.examples, x.dimensions, gone(x.dimensions).named), x.data,
+                y.data, w.threads);
+        with_reducer([&](const auto& f) { detail::reduce_forward(f, gone(x.dimensions).named, x, y, w); });
+    }
+    template <class X, class Y, class Dy, class Dx, class P, class Dp, class W>
+    void backward(X x, Y y, Dy dy, Dx dx, const P&, const Dp&, W& w) const noexcept {
+        with_reducer([&](const auto& f) { detail::reduce_backward(f, gone(x.dimensions).named, x, y, dy, dx, w); });
+    }
+    friend bool operator==(const reduce&, const reduce&) = default;
+
+private:
+    /// Counted from the end.
+    constexpr std::size_t outermost() const {
+        return axis == reduce_axis::chw || axis == reduce_axis::c    ? 3
+               : axis == reduce_axis::hw || axis == reduce_axis::h ? 2
+                                                                   : 1;
+    }
+    constexpr detail::named_axes gone(const shape& x) const {
+        shape axes{-static_cast<extent>(outermost())};
+        if (axis == reduce_axis::chw) axes = {-3, -2, -1};
+        if (axis == reduce_axis::hw) axes = {-2, -1};
+        return {axes, x.rank()};
+    }
+    template <class Body>
+    void with_reducer(const Body& body) const noexcept {
+        kernels::sum_log_of logarithms;
+        if (epsilon > 0) logarithms.epsilon = epsilon;
+        switch (mode) {
+            case reduce_operation::sum: return body(kernels::sum_of{});
+            case reduce_operation::avg: return body(kernels::mean_of{});
+            case reduce_operation::prod: return body(kernels::product_of{});
+            case reduce_operation::log_sum: return body(logarithms);
+            case reduce_operation::sum_square: return body(kernels::sum_square_of{});
+            case reduce_operation::l1: return body(kernels::l1_of{});
+            case reduce_operation::l2: return body(kernels::l2_of{});
+            case reduce_operation::max: return body(kernels::max_of{});
+            case reduce_operation::min: return body(kernels::min_of{});
+            case reduce_operation::arg_max: return;
+        }
+    }
+};
+
+}  // namespace bespoke
+
+namespace bespoke {
+
+/// y = the place, from 0 up, of the largest (smallest) element of x along `axis`: of the first of equal ones, of the
+/// first NaN where there is one. A negative axis counts from the end. y has 1 in its place, or lacks it with
+/// `remove_dim`; [1] where none is left. No gradient passes. T holds places up to 2^24 (float) exactly.
+template <class Kind>
+struct arg_along {
+    extent axis = 0;
+    bool remove_dim = false;
+
+    static constexpr auto key = Kind::key;
+    static constexpr auto fields =
+        std::tuple{field{"axis", &arg_along::axis}, field{"removeDim", &arg_along::remove_dim}};
+    static constexpr bool batched = true;
+    static constexpr bool differentiable = false;
+
+    constexpr outcome output_shape(const shape& x) const {
+        const auto rank = static_cast<extent>(x.rank());
+        if (rank == 0) return shape_fault("an input of rank 1 or more wanted, its shape is ", x);
+        const detail::named_axes gone({axis}, x.rank());
+        if (!gone.good)
+            return value_fault("an axis from ", -rank, " to ", rank - 1, " wanted for the shape ", x, ", ", axis,
+                               " given");
+        if (x[static_cast<std::size_t>(axis < 0 ? axis + rank : axis)] < 1)
+            return shape_fault("an element or more along axis ", axis, " wanted, its shape is ", x);
+        return detail::reduced_shape(x, gone.named, !remove_dim);
+    }
+    template <class X, class Y, class P, class W>
+    void forward(X x, Y y, const P&, W& w) const noexcept {
+        const detail::named_axes gone({axis}, x.rank());
+        kernels::reduce_to_number(typename Kind::reducer{},
+                                  kernels::reduction_walk(x.examples, x.dimensions, gone.named), x.data, y.data,
+                                  w.threads);
+    }
+    friend bool operator==(const arg_along&, const arg_along&) = default;
+};
+
+namespace detail {
+
+struct arg_max_kind {
+    using reducer = kernels::max_of;
+    static constexpr auto key = "argMax";
+};
+struct arg_min_kind {
+    using reducer = kernels::min_of;
+    static constexpr auto key = "argMin";
+};
+
+}  // namespace detail
+
+/// Core ML specification, ArgMaxLayerParams.
+using arg_max = arg_along<detail::arg_max_kind>;
+/// Core ML specification, ArgMinLayerParams.
+using arg_min = arg_along<detail::arg_min_kind>;
+
+}  // namespace bespoke
+
+
+namespace bespoke {
+
+/// y = (x1 + x2 + ... + xn) / n.
+/// Shapes: see `broadcast_shape`. Core ML specification, AverageLayerParams.
+struct average {
+    static constexpr auto key = "average";
+    static constexpr auto fields = std::tuple{};
+    static constexpr input_count inputs{1, any_number};
+
+    constexpr outcome output_shape(std::span<const shape> xs) const { return broadcast_shape(xs); }
+    constexpr detail::combination<detail::averaging> equivalent(const shape&) const { return {}; }
+    friend bool operator==(const average&, const average&) = default;
+};
+
+/// y = the largest of x1, x2, ..., NaN where one of them is. The gradient goes to the one that is taken, the first
+/// where several are equal.
+/// Shapes: see `broadcast_shape`. Core ML specification, MaxLayerParams.
+struct max {
+    static constexpr auto key = "max";
+    static constexpr auto fields = std::tuple{};
+    static constexpr input_count inputs{1, any_number};
+
+    constexpr outcome output_shape(std::span<const shape> xs) const { return broadcast_shape(xs); }
+    constexpr detail::combination<detail::larger> equivalent(const shape&) const { return {}; }
+    friend bool operator==(const max&, const max&) = default;
+};
+
+/// y = the smallest of x1, x2, ..., NaN where one of them is. The gradient goes to the one that is taken, the first
+/// where several are equal.
+/// Shapes: see `broadcast_shape`. Core ML specification, MinLayerParams.
+struct min {
+    static constexpr auto key = "min";
+    static constexpr auto fields = std::tuple{};
+    static constexpr input_count inputs{1, any_number};
+
+    constexpr outcome output_shape(std::span<const shape> xs) const { return broadcast_shape(xs); }
+    constexpr detail::combination<detail::smaller> equivalent(const shape&) const { return {}; }
+    friend bool operator==(const min&, const min&) = default;
+};
+
+}  // namespace bespoke
 
 
 
+
+
+
+namespace bespoke::kernels::detail {
+
+/// A channel_map for one channel.
+template <class T>
+struct mapped_channel {
+    batch<T> scale, shift, low, high;
+    bool scaled;
+
+    mapped_channel() = default;
+    [[gnu::always_inline]] mapped_channel(const channel_map<T>& map, extent channel) noexcept
+        : low(map.low), high(map.high), scaled(map.scale != nullptr) {
+        if (!scaled) return;
+        scale = batch<T>(map.scale[channel]);
+        shift = batch<T>(map.shift[channel]);
+    }
+    [[gnu::always_inline]] batch<T> operator()(const batch<T>& x) const noexcept {
+        return kernels::min(high, kernels::max(low, scaled ? kernels::fma<T>(x, scale, shift) : x));
+    }
+};
+
+/// The epilogue of a kernel that knows the channels of its results, in two parts.
+template <class T>
+struct channel_epilogue {
+    const channel_map<T>* map = nullptr;  ///< or null
+    const epilogue<T>* rest = nullptr;    ///< or null
+
+    channel_epilogue() = default;
+    explicit channel_epilogue(const epilogue<T>* after) noexcept : rest(after) {
+        if (after == nullptr || after->map == nullptr) return;
+        map = after->map;
+        rest = after->rest;
+    }
+    explicit operator bool() const noexcept { return map != nullptr || rest != nullptr; }
+
+    /// What is left for a block whose elements the kernel has mapped.
+    void finish_mapped(const output_block<T>& block) const noexcept {
+        if (rest != nullptr) (*rest)(block);
+    }
+    /// All of it; the rows of the block are channels, from `channel` on.
+    void finish(const output_block<T>& block, extent channel) const noexcept {
+        if (map != nullptr) apply(*map, block, channel);
+        finish_mapped(block);
+    }
+
+private:
+    [[gnu::noinline]] static void apply(const channel_map<T>& map, const output_block<T>& block,
+                                        extent channel) noexcept {
+        for (extent i = 0; i < block.rows; ++i) {
+            T* const row = block.data + i * block.stride;
+            const mapped_channel<T> f(map, channel + i);
+            for_each_batch<T>(
+                block.columns, [&](extent j, auto in, auto out)
+                                   __attribute__((always_inline)) { out(row + j, f(in(row + j))); });
+        }
+    }
+};
+
+}  // namespace bespoke::kernels::detail
 
 
 #include <algorithm>
@@ -2893,7 +5042,9 @@ struct block_tile {
     const T* coming;
     extent coming_step;
     const T* next_c;
-    extent last;
+    const channel_map<T>* map = nullptr;  ///< or null: what becomes of the sums; rows are channels, from `channel` on
+    extent channel = 0;
+    extent last = 0;
 };
 
 /// The pointer, which the compiler is to keep as it is: g++ would rather keep one for each use.
@@ -2956,6 +5107,11 @@ template <class T, extent Rows, extent Batches, class Step = multiply_add<T>>
         b += b_row;
         coming += coming_step;
     }
+    if (t.map != nullptr)
+        unroll<rows>([&](auto i) __attribute__((always_inline)) {
+            const mapped_channel<T> f(*t.map, t.channel + std::min(static_cast<extent>(i()), last));
+            unroll<batches>([&](auto j) __attribute__((always_inline)) { sum[i][j] = f(sum[i][j]); });
+        });
     T* c = t.c;
     unroll<rows>([&](auto i) __attribute__((always_inline)) {
         unroll<batches>([&](auto j) __attribute__((always_inline)) {
@@ -2966,9 +5122,10 @@ template <class T, extent Rows, extent Batches, class Step = multiply_add<T>>
 }
 
 /// `rows` <= tile_rows rows by `columns` <= panel_width columns; `t.last` is set here. What lies beyond the last batch
-/// of the columns is left alone. Up to small_tile_rows - 1 rows of A beyond are read.
+/// of the columns is left alone. Up to small_tile_rows - 1 rows of A beyond are read. `t` is used up, not copied: to copy
+/// in registers what was just written word by word waits until all writes before it, the results, are in the cache.
 template <class T, class Step = multiply_add<T>>
-void multiply_strip(block_tile<T> t, extent rows, extent columns) noexcept {
+void multiply_strip(block_tile<T>&& t, extent rows, extent columns) noexcept {
     const bool wide = columns > lanes<T>;
     for (;;) {
         const extent size = rows > middle_tile_rows  ? tile_rows
@@ -2984,6 +5141,7 @@ void multiply_strip(block_tile<T> t, extent rows, extent columns) noexcept {
         if ((rows -= size) <= 0) return;
         t.a += size * t.a_row;
         t.c += size * t.c_row;
+        t.channel += size;
         t.next_c += size * t.c_row;
         t.start += t.start_row < 0 ? size : size * t.start_row;
     }
@@ -3071,7 +5229,7 @@ template <class T>
                 if (!whole && goes_on) copy_rows(rows, columns, c, p.c_row, edge, width);
                 const T* b = p.packed + column * p.k + k * width;
                 block_tile<T> tile{steps, left + (i - from) * steps, 1, tile_rows, b, width, to, to_row,
-                                   goes_on ? to : start, goes_on ? to_row : 0, nullptr, 0, to + tile_rows * to_row, 0};
+                                   goes_on ? to : start, goes_on ? to_row : 0, nullptr, 0, to + tile_rows * to_row};
                 if (i < from) {
                     tile.a = a + i * p.a_row;
                     tile.a_row = p.a_row;
@@ -3085,7 +5243,7 @@ template <class T>
                     tile.coming_step = width / in_block;
                     tile.coming = b + width * p.k + (i - top) / tile_rows * steps * tile.coming_step;
                 }
-                multiply_strip<T>(tile, rows, columns);
+                multiply_strip<T>(std::move(tile), rows, columns);
                 if (!whole) copy_rows(rows, columns, edge, width, c, p.c_row);
                 if (ends) (*p.after)({c, rows, columns, p.c_row});
             }
@@ -3213,6 +5371,58 @@ template <class T, class M, class N, class K>
 
 }  // namespace bespoke::kernels
 
+namespace bespoke::kernels {
+
+// Two matrix products of which the first one's result is never whole in memory: y = f(a b) c, where f works on rows,
+// as attention does with q, kᵀ and v. The bits are those of two calls of `gemm`, of two or more rows, with f between
+// them: each sum is the same chain.
+
+/// Rows that are computed together: as many as stay near beside what they meet, in whole tiles.
+template <class T>
+constexpr extent attention_rows(extent n) {
+    constexpr extent near = 48 * 1024 / static_cast<extent>(sizeof(T)), most = 4;
+    return std::clamp<extent>(near / std::max<extent>(n * detail::tile_rows, 1), 1, most) * detail::tile_rows;
+}
+
+/// Elements that `attend` works with.
+template <class T>
+constexpr extent attention_size(extent n) {
+    return attention_rows<T>(n) * n;
+}
+
+/// a [m, k], b [k, n] as `pack` left it, c [n, columns] likewise, y [m, columns].
+template <class T>
+struct attention {
+    extent m, n, k, columns;
+    const T* a;
+    extent a_row, a_column;
+    const T *packed_b, *packed_c;
+    T* y;
+    extent y_row;
+};
+
+/// Rows [first, last) of y, `attention_rows` of them at most. `f` is run on the rows of a b; their place in the result
+/// of all products begins at `offset`.
+template <class T>
+[[gnu::noinline]] void attend(const attention<T>& p, extent first, extent last, extent offset, T* scratch,
+                              const epilogue<T>& f) noexcept {
+    const auto panels = [](extent columns) { return (columns + panel_width<T> - 1) / panel_width<T>; };
+    const extent rows = last - first;
+    if (rows <= 0) return;
+    detail::multiply_panels<T>({rows, p.n, p.k, p.a + first * p.a_row, p.a_row, p.a_column, p.packed_b, scratch, p.n,
+                                nullptr, false, nullptr},
+                               0, panels(p.n));
+    f({scratch, rows, p.n, p.n, offset + first * p.n});
+    detail::multiply_panels<T>({rows, p.columns, p.n, scratch, p.n, 1, p.packed_c, p.y + first * p.y_row, p.y_row,
+                                nullptr, false, nullptr},
+                               0, panels(p.columns));
+}
+
+}  // namespace bespoke::kernels
+
+
+
+
 #include <limits>
 
 #if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512VL__)
@@ -3311,8 +5521,7 @@ template <class Format>
                 const float* coming = b + width * groups + (i - top) / tile_rows * steps * coming_step;
                 multiply_strip<float, typename Format::step>(
                     {steps, left + (i - top) * steps, 1, tile_rows, b, width, to, to_row,
-                     goes_on ? to : start, goes_on ? to_row : 0, coming, coming_step, to + tile_rows * to_row,
-                     0},
+                     goes_on ? to : start, goes_on ? to_row : 0, coming, coming_step, to + tile_rows * to_row},
                     rows, columns);
                 if (ends) format.finish(i, column, rows, columns, to, to_row);
                 if (!whole) copy_rows(rows, columns, edge, width, c, p.c_row);
@@ -3812,7 +6021,7 @@ struct batched_matmul {
     extent weight_matrix_first_dimension = unset;   ///< X1
     extent weight_matrix_second_dimension = unset;  ///< X2
     bool has_bias = false;
-    bool int8_dynamic_quantize = false;
+    bool int8_dynamic_quantize = false;  ///< lets who runs it round the input to int8; here it stays exact
 
     static constexpr auto key = "batchedMatmul";
     static constexpr auto fields =
@@ -3847,6 +6056,16 @@ struct batched_matmul {
         return {.weights = {outputs, xs[0].from_end(1)}, .bias = has_bias ? shape{outputs} : absent};
     }
 
+    /// A single row is summed up in another way.
+    constexpr bool gives_rows(std::span<const shape> xs) const {
+        return xs.size() == 2 && matrix(xs[0], transpose_a, true).rows > 1;
+    }
+    constexpr bool takes_rows(std::span<const shape> xs) const {
+        if (xs.size() != 2 || transpose_a || xs[0].rank() < 2 || xs[0].from_end(2) < 2) return false;
+        const shape y = product_shape(xs[0], xs[1]).shapes()[0];
+        return y.product(0, y.rank() - 2) == xs[0].product(0, xs[0].rank() - 2);
+    }
+
     template <class T>
     low_precision precision(std::span<const shape> xs, const arithmetic& how) const {
         if (xs.size() > 1) return low_precision::none;
@@ -3872,6 +6091,10 @@ struct batched_matmul {
         }
         return slot_size<T>(xs[0], xs[1]) * threads;
     }
+    template <class T>
+    extent rows_scratch_size(std::span<const shape> xs, extent columns, extent threads) const {
+        return rows_slot_size<T>(xs[0], xs[1], columns) * threads;
+    }
 
     template <class Xs, class Ys, class P, class W>
     void forward(Xs xs, Ys ys, const P& p, W& w) const noexcept {
@@ -3883,6 +6106,7 @@ struct batched_matmul {
         }
         using T = typename Ys::value_type::value_type;
         const auto& b = xs[1];
+        if (w.then != nullptr) return give_rows<T>(a, b, y, w);
         const matrix left(a.dimensions, transpose_a, true), right(b.dimensions, transpose_b, false);
         const extent m = left.rows, k = left.columns, n = right.columns;
         each_product(a, b, y, true, w, slot_size<T>(a.dimensions, b.dimensions),
@@ -3896,6 +6120,15 @@ struct batched_matmul {
                          kernels::gemm(m, n, k, a.data + i, left.row_step, left.column_step, packed,
                                        y.data + o, n, static_cast<const T*>(nullptr), false, threads, w.after);
                      });
+    }
+    template <class T>
+    row_product<T> row_product_of(const dynamic_view<const T>& b, const dynamic_view<T>& y,
+                                  extent index) const noexcept {
+        const matrix right(b.dimensions, transpose_b, false);
+        const shape& s = y.dimensions;
+        const extent products = s.product(0, s.rank() - 2), matrix_size = s.from_end(2) * s.from_end(1);
+        return {b.data + index / products * b.stride + offset(b.dimensions, s, s.rank() - 2, index % products),
+                right.row_step, right.column_step, right.columns, y.data + index * matrix_size, right.columns};
     }
     template <class Xs, class Ys, class Dys, class Dxs, class P, class Dp, class W>
     void backward(Xs xs, Ys, Dys dys, Dxs dxs, const P& p, const Dp& dp, W& w) const noexcept {
@@ -3967,8 +6200,6 @@ private:
     };
 
     constexpr outcome weighted_shape(const shape& a) const {
-        if (int8_dynamic_quantize)
-            return fault{errc::unsupported, sentence("int8DynamicQuantize is not supported")};
         if (a.rank() < 1) return shape_fault("an input of rank 1 or more wanted, its shape is ", a);
         const extent k = a.from_end(1), n = weight_matrix_second_dimension;
         if (n < 1) return value_fault("weightMatrixSecondDimension from 1 up wanted, ", n, " given");
@@ -4017,6 +6248,57 @@ private:
         const extent m = left.rows, k = left.columns, n = right.columns;
         return std::max({packed_size<T>(k, n), left.transposed ? packed_size<T>(n, m) : packed_size<T>(n, k),
                          right.transposed ? packed_size<T>(m, k) : packed_size<T>(m, n)});
+    }
+    /// For one thread of `give_rows`: both packed matrices and some rows.
+    template <class T>
+    extent rows_slot_size(const shape& a, const shape& b, extent columns) const {
+        const extent k = matrix(a, transpose_a, true).columns, n = matrix(b, transpose_b, false).columns;
+        return kernels::packed_size<T>(k, n) + kernels::packed_size<T>(n, columns) +
+               aligned_size<T>(kernels::attention_size<T>(n));
+    }
+    /// The rows of a b, a few at a time, for `w.then`; y is only asked for its examples.
+    template <class T, class A, class B, class Y, class W>
+    void give_rows(const A& a, const B& b, const Y& y, W& w) const noexcept {
+        const matrix left(a.dimensions, transpose_a, true), right(b.dimensions, transpose_b, false);
+        const shape s = product_shape(a.dimensions, b.dimensions).shapes()[0];
+        const std::size_t rank = s.rank() - 2;
+        const extent m = left.rows, k = left.columns, n = right.columns, products = s.product(0, rank);
+        const extent some = kernels::attention_rows<T>(n), blocks = (m + some - 1) / some;
+        const extent all = products * y.examples * blocks, slot = rows_slot_size<T>(a.dimensions, b.dimensions,
+                                                                                    y.dimensions.from_end(1));
+        const bool small = products * y.examples * m * n * k < kernels::detail::threaded_work;
+        const extent slots = small || !w.threads ? 1 : std::min(static_cast<extent>(w.threads->size()), all);
+        parallel_for(small ? nullptr : w.threads, slots, 1, [&](extent first, extent last) {
+            for (extent slot_number = first; slot_number < last; ++slot_number) {
+                T* const packed_b = w.scratch + slot_number * slot;
+                T* const packed_c = packed_b + kernels::packed_size<T>(k, n);
+                T* const rows = packed_c + kernels::packed_size<T>(n, y.dimensions.from_end(1));
+                kernels::attention<T> head{m,        n,        k,       0, nullptr, left.row_step, left.column_step,
+                                           packed_b, packed_c, nullptr, 0};
+                const T *b_there = nullptr, *c_there = nullptr;
+                extent current = -1;
+                for (extent i = all * slot_number / slots; i < all * (slot_number + 1) / slots; ++i) {
+                    const extent index = i / blocks, row = i % blocks * some;
+                    if (index != current) {
+                        const auto at = [&](const auto& x) {
+                            return x.data + index / products * x.stride +
+                                   offset(x.dimensions, s, rank, index % products);
+                        };
+                        const row_product<T> then = (*w.then)(index);
+                        head.a = at(a);
+                        head.y = then.y;
+                        head.y_row = then.y_row;
+                        head.columns = then.columns;
+                        if (std::exchange(b_there, at(b)) != at(b))
+                            kernels::pack(b_there, right.row_step, right.column_step, k, n, packed_b);
+                        if (std::exchange(c_there, then.b) != then.b)
+                            kernels::pack(c_there, then.b_row, then.b_column, n, then.columns, packed_c);
+                        current = index;
+                    }
+                    kernels::attend(head, row, std::min(row + some, m), index * m * n, rows, *w.after);
+                }
+            }
+        });
     }
     /// Whether each of y's matrices has one of x to itself.
     template <class X, class Y>
@@ -4373,6 +6655,52 @@ void layer_normalization_backward(extent outer, N n, const T* x, const T* gamma,
     });
 }
 
+/// y = x - mean of x over each row of x [outer, n]; with `add` y += that, which is its gradient too. y may be x.
+template <class T>
+void centre_rows(extent outer, extent n, const T* x, T* y, bool add, thread_pool* threads = nullptr) noexcept {
+    parallel_for(detail::worth_threads(threads, outer * n), outer, 1, [&](extent first, extent last) {
+        for (extent row = first; row < last; ++row) {
+            const T* from = x + row * n;
+            T* to = y + row * n;
+            const batch<T> mean(sum(n, from) / static_cast<T>(n));
+            for_each_batch<T>(
+                n, [&](extent i, auto in, auto out) __attribute__((always_inline)) {
+                    const batch<T> v = in(from + i) - mean;
+                    out(to + i, add ? in(to + i) + v : v);
+                });
+        }
+    });
+}
+
+/// y = x / sqrt(sum of x^2 + epsilon) over each row of x [outer, n]; y may be x.
+template <class T>
+void l2_normalization(extent outer, extent n, const T* x, T epsilon, T* y, thread_pool* threads = nullptr) noexcept {
+    parallel_for(detail::worth_threads(threads, outer * n), outer, 1, [&](extent first, extent last) {
+        for (extent row = first; row < last; ++row) {
+            const T* from = x + row * n;
+            scale(n, T(1) / kernels::sqrt(dot(n, from, from) + epsilon), from, y + row * n);
+        }
+    });
+}
+
+/// dx += the gradient of `l2_normalization`: r (dy - x r^2 (sum of x dy)), r = 1 / sqrt(sum of x^2 + epsilon).
+template <class T>
+void l2_normalization_backward(extent outer, extent n, const T* x, T epsilon, const T* dy, T* dx,
+                               thread_pool* threads = nullptr) noexcept {
+    parallel_for(detail::worth_threads(threads, outer * n), outer, 1, [&](extent first, extent last) {
+        for (extent row = first; row < last; ++row) {
+            const T *from = x + row * n, *g = dy + row * n;
+            T* to = dx + row * n;
+            const T inverse = T(1) / kernels::sqrt(dot(n, from, from) + epsilon);
+            const batch<T> factor(inverse), along(-(dot(n, from, g) * inverse * inverse));
+            for_each_batch<T>(
+                n, [&](extent i, auto in, auto out) __attribute__((always_inline)) {
+                    out(to + i, kernels::fma<T>(kernels::fma<T>(in(from + i), along, in(g + i)), factor, in(to + i)));
+                });
+        }
+    });
+}
+
 }  // namespace bespoke::kernels
 
 #include <limits>
@@ -4469,6 +6797,13 @@ struct batchnorm {
     }
     /// With fixed mean and variance y = scale x + shift, so the layer folds into the one before it.
     constexpr bool finishes(std::span<const shape>) const { return !compute_mean_var; }
+    template <class T>
+    bool joins(channel_map<T>& map, const finishing<T>& with) const noexcept {
+        if (map.scale != nullptr || map.is_bounded()) return false;
+        map.scale = with.prepared;
+        map.shift = with.prepared + with.dimensions->from_end(3);
+        return true;
+    }
     template <class T>
     void finish(const output_block<T>& block, const finishing<T>& with) const noexcept {
         const extent groups = with.dimensions->from_end(3),
@@ -4569,6 +6904,1052 @@ private:
 }  // namespace bespoke
 
 
+/// Binary functions of blobs whose shapes are broadcast as numpy does it: see `aligned_broadcast_shape`.
+/// Core ML specification, the messages whose names end in BroadcastableLayerParams.
+namespace bespoke {
+
+/// y = a + b
+struct add_broadcastable : detail::broadcastable<detail::addition> {
+    static constexpr auto key = "addBroadcastable";
+    friend bool operator==(const add_broadcastable&, const add_broadcastable&) = default;
+};
+
+/// y = a - b
+struct subtract_broadcastable : detail::broadcastable<detail::subtraction> {
+    static constexpr auto key = "subtractBroadcastable";
+    friend bool operator==(const subtract_broadcastable&, const subtract_broadcastable&) = default;
+};
+
+/// y = a b
+struct multiply_broadcastable : detail::broadcastable<detail::product> {
+    static constexpr auto key = "multiplyBroadcastable";
+    friend bool operator==(const multiply_broadcastable&, const multiply_broadcastable&) = default;
+};
+
+/// y = a / b
+struct divide_broadcastable : detail::broadcastable<detail::quotient> {
+    static constexpr auto key = "divideBroadcastable";
+    friend bool operator==(const divide_broadcastable&, const divide_broadcastable&) = default;
+};
+
+/// y = floor(a / b) of the exact quotient, as numpy.floor_divide; a / b where b = 0. No gradient passes it.
+struct floor_div_broadcastable : detail::broadcastable<detail::floor_quotient> {
+    static constexpr auto key = "floorDivBroadcastable";
+    friend bool operator==(const floor_div_broadcastable&, const floor_div_broadcastable&) = default;
+};
+
+/// y = a - b floor(a / b), which has the sign of b, as numpy.mod; NaN for b = 0.
+struct mod_broadcastable : detail::broadcastable<detail::floor_remainder> {
+    static constexpr auto key = "modBroadcastable";
+    friend bool operator==(const mod_broadcastable&, const mod_broadcastable&) = default;
+};
+
+/// y = a^b, with the special cases of std::pow. The slope for a is 0 where b = 0; that for b is 0 where a = 0 and
+/// b >= 0, and NaN where a < 0.
+struct pow_broadcastable : detail::broadcastable<detail::power> {
+    static constexpr auto key = "powBroadcastable";
+    friend bool operator==(const pow_broadcastable&, const pow_broadcastable&) = default;
+};
+
+/// y = the smaller one, NaN where either is. The gradient goes to the one that is taken, the first where both are
+/// equal.
+struct min_broadcastable : detail::broadcastable<detail::smaller> {
+    static constexpr auto key = "minBroadcastable";
+    friend bool operator==(const min_broadcastable&, const min_broadcastable&) = default;
+};
+
+/// y = the larger one, NaN where either is. The gradient goes to the one that is taken, the first where both are equal.
+struct max_broadcastable : detail::broadcastable<detail::larger> {
+    static constexpr auto key = "maxBroadcastable";
+    friend bool operator==(const max_broadcastable&, const max_broadcastable&) = default;
+};
+
+/// y = a where the condition is not 0, else b: inputs condition, a, b. NaN is not 0. No gradient passes to the
+/// condition.
+struct where_broadcastable {
+    static constexpr auto key = "whereBroadcastable";
+    static constexpr auto fields = std::tuple{};
+    static constexpr input_count inputs{3, 3};
+    static constexpr bool batched = true;
+    static constexpr backward_needs needs{.input = true, .output = false};
+
+    constexpr outcome output_shape(std::span<const shape> xs) const { return aligned_broadcast_shape(xs); }
+
+    template <class Xs, class Ys, class P, class W>
+    void forward(Xs xs, Ys ys, const P&, W& w) const noexcept {
+        using batch = kernels::batch<typename Ys::value_type::value_type>;
+        detail::map_blobs([](const batch& condition, const batch& a,
+                             const batch& b) { return kernels::select(condition == batch(0), b, a); },
+                          std::array{xs[0], xs[1], xs[2]}, ys[0], w.threads);
+    }
+    template <class Xs, class Ys, class Dys, class Dxs, class P, class Dp, class W>
+    void backward(Xs xs, Ys, Dys dys, Dxs dxs, const P&, const Dp&, W& w) const noexcept {
+        using batch = kernels::batch<typename Dxs::value_type::value_type>;
+        const auto& dy = dys[0];
+        for (std::size_t k = 1; k < 3; ++k)
+            if (dxs[k])
+                detail::reduce_blobs(
+                    [k](const batch& sum, const batch& d, const batch& condition) {
+                        const batch more = sum + d;
+                        return kernels::select(condition == batch(0), k == 1 ? sum : more,
+                                               k == 1 ? more : sum);
+                    },
+                    dy.dimensions, dy.examples, std::array{decltype(xs[0])(dy), xs[0]}, dxs[k], w.threads);
+    }
+    friend bool operator==(const where_broadcastable&, const where_broadcastable&) = default;
+};
+
+}  // namespace bespoke
+
+
+
+
+
+#include <array>
+#include <span>
+#include <utility>
+
+namespace bespoke {
+
+/// Philox4x32-10: a counter-based generator. Number i of stream s depends on (seed, s, i) alone, so
+/// draws are the same whatever the order or the number of threads that make them.
+/// Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3", SC 2011.
+class philox {
+public:
+    constexpr explicit philox(std::uint64_t seed, std::uint64_t stream = 0) : seed_(seed), stream_(stream) {}
+
+    /// Four independent 32-bit numbers for the counter value `index`.
+    constexpr std::array<std::uint32_t, 4> block(std::uint64_t index) const {
+        const auto words = blocks<1>(index);
+        return {words[0][0], words[1][0], words[2][0], words[3][0]};
+    }
+
+    /// `block` for `Count` counter values from `first` on: word k of the block first + i is [k][i].
+    template <std::size_t Count>
+    constexpr std::array<std::array<std::uint32_t, Count>, 4> blocks(std::uint64_t first) const {
+        std::array<std::array<std::uint32_t, Count>, 4> c{};
+        for (std::size_t i = 0; i < Count; ++i) {
+            c[0][i] = low(first + i);
+            c[1][i] = high(first + i);
+            c[2][i] = low(stream_);
+            c[3][i] = high(stream_);
+        }
+        std::uint32_t k0 = low(seed_), k1 = high(seed_);
+        for (int round = 0; round < 10; ++round) {
+            for (std::size_t i = 0; i < Count; ++i) {
+                const std::uint64_t p0 = std::uint64_t{0xD2511F53u} * c[0][i];
+                const std::uint64_t p1 = std::uint64_t{0xCD9E8D57u} * c[2][i];
+                c[0][i] = high(p1) ^ c[1][i] ^ k0;
+                c[1][i] = low(p1);
+                c[2][i] = high(p0) ^ c[3][i] ^ k1;
+                c[3][i] = low(p0);
+            }
+            k0 += 0x9E3779B9u;
+            k1 += 0xBB67AE85u;
+        }
+        return c;
+    }
+
+    /// The next 32 bits. `position` is all the state there is; it can be saved and set.
+    constexpr std::uint32_t operator()() {
+        const std::uint32_t bits = block(position / 4)[position % 4];
+        ++position;
+        return bits;
+    }
+
+    /// Uniform on [0, 1), 24 bits.
+    constexpr double uniform() { return (*this)() / 256 * 0x1p-24; }
+
+    /// Uniform on {0, ..., bound - 1} for 0 < bound < 2^32, without bias (Lemire 2019).
+    constexpr std::uint32_t below(std::uint32_t bound) {
+        std::uint64_t product = std::uint64_t{(*this)()} * bound;
+        if (low(product) < bound) {
+            const std::uint32_t threshold = (0u - bound) % bound;
+            while (low(product) < threshold) product = std::uint64_t{(*this)()} * bound;
+        }
+        return high(product);
+    }
+
+    std::uint64_t position = 0;
+
+private:
+    static constexpr std::uint32_t low(std::uint64_t v) { return static_cast<std::uint32_t>(v); }
+    static constexpr std::uint32_t high(std::uint64_t v) { return static_cast<std::uint32_t>(v >> 32); }
+
+    std::uint64_t seed_, stream_;
+};
+
+/// Puts `items` into a random order (Fisher-Yates), the same one for the same state of `generator`.
+template <class Item>
+constexpr void shuffle(std::span<Item> items, philox& generator) {
+    for (std::size_t i = items.size(); i > 1; --i)
+        std::swap(items[i - 1], items[generator.below(static_cast<std::uint32_t>(i))]);
+}
+
+}  // namespace bespoke
+
+namespace bespoke::kernels {
+
+/// y[i] for i in [first, last), out of the numbers of `source`, which element i has alone whatever the range is.
+///
+/// `f(v)` is given four batches and changes them: v[k] comes with uniform numbers u on [0, 1) of 24 bits, those of the
+/// elements 4 j + k for as many j as a batch has lanes, and goes with these elements. u is what `uniform` gives as
+/// number 4 j + k.
+template <class T, class F>
+[[gnu::noinline]] void draw(const philox& source, extent first, extent last, const F& f, T* y) noexcept {
+    constexpr extent count = 16;  // blocks at once
+    static_assert(count % lanes<T> == 0);
+    for (extent block = first / 4; 4 * block < last; block += count) {
+        const auto words = source.blocks<count>(static_cast<std::uint64_t>(block));
+        alignas(64) T u[4][count];
+        for (std::size_t k = 0; k < 4; ++k)
+            for (std::size_t j = 0; j < count; ++j)
+                u[k][j] = static_cast<T>(static_cast<std::int32_t>(words[k][j] >> 8)) * T(0x1p-24);
+        for (extent j = 0; j < count; j += lanes<T>) {
+            batch<T> v[4]{load(u[0] + j), load(u[1] + j), load(u[2] + j), load(u[3] + j)};
+            f(v);
+            for (std::size_t k = 0; k < 4; ++k) store(u[k] + j, v[k]);
+        }
+        T drawn[4 * count];
+        for (extent j = 0; j < count; ++j)
+            for (extent k = 0; k < 4; ++k) drawn[4 * j + k] = u[k][j];
+        const extent begin = first > 4 * block ? first : 4 * block;
+        const extent end = last < 4 * (block + count) ? last : 4 * (block + count);
+        copy(end - begin, drawn + (begin - 4 * block), y + begin);
+    }
+}
+
+}  // namespace bespoke::kernels
+
+
+
+#include <numbers>
+
+namespace bespoke::kernels {
+
+/// An angle from 0 up as quadrant * pi / 2 + high + low, |high| at most a little more than pi / 4. Of the quadrant
+/// only the lowest two bits count.
+template <class T>
+struct angle {
+    batch<T> high, low;
+    detail::bits_batch<T> quadrant;
+};
+
+namespace detail {
+
+template <class T>
+struct right_angle;
+template <>
+struct right_angle<float> {
+    static constexpr float parts[] = {0x1.921fb6p+0f, -0x1.777a5cp-25f, -0x1.ee59dap-50f};  // of pi / 2
+    static constexpr float near = 0x1p16f;
+};
+template <>
+struct right_angle<double> {
+    static constexpr double parts[] = {0x1.921fb54442d18p+0, 0x1.1a62633145c07p-54, -0x1.f1976b7ed8fbcp-110};
+    static constexpr double near = 0x1p30;
+};
+
+/// Binary digits of 2 / pi, as many as the largest double asks for, behind 64 digits 0.
+inline constexpr std::uint32_t two_over_pi[] = {
+    0,           0,           0xa2f9836eu, 0x4e441529u, 0xfc2757d1u, 0xf534ddc0u, 0xdb629599u, 0x3c439041u,
+    0xfe5163abu, 0xdebbc561u, 0xb7246e3au, 0x424dd2e0u, 0x06492eeau, 0x09d1921cu, 0xfe1deb1cu, 0xb129a73eu,
+    0xe88235f5u, 0x2ebb4484u, 0xe99c7026u, 0xb45f7e41u, 0x3991d639u, 0x835339f4u, 0x9c845f8bu, 0xbdf9283bu,
+    0x1ff897ffu, 0xde05980fu, 0xef2f118bu, 0x5a0a6d1fu, 0x6d367ecfu, 0x27cb09b7u, 0x4f463f66u, 0x9e5fea2du,
+    0x7527bac7u, 0xebe5f17bu, 0x3d0739f7u, 0x8a5292eau, 0x6bfb5fb1u, 0x1f8d5d08u, 0x56033046u};
+
+struct far_angle {
+    double high, low;
+    unsigned quadrant;
+};
+
+/// One angle of any size from 1 up; NaN where it is not finite. Payne and Hanek, "Radian reduction for trigonometric
+/// functions", SIGNUM Newsletter 18, 1983: only those digits of 2 / pi are multiplied that make no whole turn and are
+/// not below what counts.
+[[gnu::noinline]] inline far_angle reduce_far(double x) noexcept {
+    if (!(x <= std::numeric_limits<double>::max())) return {x - x, 0, 0};
+    const std::uint64_t bits = bits_of(x),
+                        number = (bits & ((std::uint64_t{1} << 52) - 1)) | (std::uint64_t{1} << 52);
+    const int exponent = static_cast<int>(bits >> 52) - 1075;  // x = number * 2^exponent
+    // 192 digits, from that on which makes less than a turn: digit i stands for 2^(exponent - i - 1) right angles
+    const int first = exponent - 2 + 64;
+    constexpr int words = 6;
+    std::uint32_t digits[words], product[words]{};  // the most significant word first
+    for (int i = 0; i < words; ++i) {
+        const int word = first / 32 + i, shift = first % 32;
+        digits[i] = shift == 0 ? two_over_pi[word]
+                               : two_over_pi[word] << shift | two_over_pi[word + 1] >> (32 - shift);
+    }
+    for (int half = 0; half < 2; ++half) {
+        const std::uint64_t factor = half == 0 ? number & 0xffffffffu : number >> 32;
+        std::uint64_t carry = 0;
+        for (int i = words - 1; i - half >= 0; --i) {
+            carry += factor * digits[i] + product[i - half];
+            product[i - half] = static_cast<std::uint32_t>(carry);
+            carry >>= 32;
+        }
+    }
+    // what does not fit in is whole turns; two digits are before the point
+    unsigned quadrant = product[0] >> 30;
+    for (int i = 0; i < words; ++i) product[i] = product[i] << 2 | (i + 1 < words ? product[i + 1] >> 30 : 0);
+    const bool negative = product[0] >> 31 != 0;
+    if (negative) ++quadrant;
+    double high = 0, low = 0, unit = 0x1p-32;
+    for (int i = 0; i < words; ++i, unit *= 0x1p-32) {
+        const double part = static_cast<double>(negative ? ~product[i] : product[i]) * unit,
+                     sum = high + part;
+        low += part - (sum - high);
+        high = sum;
+    }
+    const double right = right_angle<double>::parts[0], sign = negative ? -1 : 1;
+    const double product_high =
+        std::fma(high, right, 0.0);  // not high * right: that might be fused with what follows
+    const double product_low =
+        std::fma(high, right, -product_high) + (low * right + high * right_angle<double>::parts[1]);
+    const double sum = product_high + product_low;
+    return {sign * sum, sign * (product_low - (sum - product_high)), quadrant};
+}
+
+/// Puts into `a` those lanes of x that are far.
+template <class T>
+[[gnu::noinline]] void replace_far(const batch<T>& x, angle<T>& a) noexcept {
+    using bits = typename format<T>::bits;
+    alignas(64) T from[lanes<T>], high[lanes<T>], low[lanes<T>];
+    alignas(64) bits quadrant[lanes<T>];
+    x.store_aligned(from);
+    a.high.store_aligned(high);
+    a.low.store_aligned(low);
+    a.quadrant.store_aligned(quadrant);
+    for (extent i = 0; i < lanes<T>; ++i) {
+        if (from[i] < right_angle<T>::near) continue;
+        const far_angle far = reduce_far(static_cast<double>(from[i]));
+        high[i] = static_cast<T>(far.high);
+        low[i] = static_cast<T>((far.high - static_cast<double>(high[i])) + far.low);
+        quadrant[i] = static_cast<bits>(far.quadrant);
+    }
+    a.high = batch<T>::load_aligned(high);
+    a.low = batch<T>::load_aligned(low);
+    a.quadrant = bits_batch<T>::load_aligned(quadrant);
+}
+
+}  // namespace detail
+
+/// The angle x >= 0, however large, with an error far below one unit in the last place of `high`. NaN where x is
+/// infinite or NaN. Cody and Waite's reduction in three parts, Payne and Hanek's from 2^16 (float), 2^30 (double) on.
+template <class T>
+[[gnu::always_inline]] inline angle<T> reduce_angle(const batch<T>& x) noexcept {
+    using right = detail::right_angle<T>;
+    using format = detail::format<T>;
+    const batch<T> magic(static_cast<T>(typename format::bits{3} << (format::mantissa - 1)));
+    const batch<T> shifted = kernels::fma<T>(x, batch<T>(T(2 * std::numbers::inv_pi)), magic);
+    const batch<T> k = shifted - magic;
+    const batch<T> first = minus_product<T>(x, k, batch<T>(right::parts[0]));
+    const double_word<T> p = exact_product<T>(k, batch<T>(right::parts[1])),
+                         rest = exact_sum<T>(first, -p.high);
+    const double_word<T> sum =
+        ordered_sum<T>(rest.high, kernels::fma<T>(-k, batch<T>(right::parts[2]), rest.low - p.low));
+    angle<T> a{sum.high, sum.low, detail::to_bits<T>(shifted)};
+    if (!xsimd::all(x < batch<T>(right::near))) [[unlikely]]
+        detail::replace_far<T>(x, a);
+    return a;
+}
+
+}  // namespace bespoke::kernels
+
+#pragma GCC diagnostic push  // see math.hpp
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#ifndef __clang__
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
+
+namespace bespoke::kernels {
+
+// Trigonometric functions and their inverses, in radians. Largest error over the whole range, however large the angle,
+// in units in the last place of the result: sin and cos 1, tan 2.5, asin, acos and atan 2. NaN gives NaN, and so do
+// infinite angles and what is outside the range of an inverse.
+
+namespace detail {
+
+template <class T>
+struct trigonometric;
+template <>
+struct trigonometric<float> {
+    // (sin(x) - x) / x^3 and (cos(x) - 1 + x^2 / 2) / x^4 in x^2, |x| <= pi / 4
+    static constexpr float sine[] = {-0.166666538f, 0.00833213981f, -0.000195117245f};
+    static constexpr float cosine[] = {0.0416666456f, -0.00138873106f, 2.44317071e-05f};
+    // (asin(x) - x) / x^3 in x^2, |x| <= 1 / 2
+    static constexpr float arcsine[] = {0.166667446f, 0.0749553517f, 0.0454460271f, 0.0242820419f,
+                                        0.0420136191f};
+    // (atan(x) - x) / x^3 in x^2, |x| <= tan(pi / 8)
+    static constexpr float arctangent[] = {-0.333333194f, 0.19998616f, -0.142458349f, 0.106086209f,
+                                           -0.0611163154f};
+};
+template <>
+struct trigonometric<double> {
+    static constexpr double sine[] = {-0.1666666666666663,     0.0083333333333217366,
+                                      -0.00019841269829159601, 2.7557313440101275e-06,
+                                      -2.5050715391143118e-08, 1.5894162926018395e-10};
+    static constexpr double cosine[] = {0.041666666666666595,   -0.0013888888888873255,
+                                        2.480158728884197e-05,  -2.7557314144812642e-07,
+                                        2.0875692531507601e-09, -1.1357944856263809e-11};
+    static constexpr double arcsine[] = {0.16666666666666705,   0.074999999999829786, 0.04464285716478588,
+                                         0.03038194311983336,   0.022372204617653858, 0.017351781000823491,
+                                         0.013978961152020321,  0.011413005349511132, 0.010706529731396181,
+                                         0.0039679294331406373, 0.021106721890409418, -0.020192865043694726,
+                                         0.032148646459307276};
+    static constexpr double arctangent[] = {
+        -0.33333333333333331,  0.19999999999998772,  -0.14285714285502055,  0.11111111094232122,
+        -0.090909083349946643, 0.076922865795187478, -0.066662774928892193, 0.05877473376280188,
+        -0.052210700276819164, 0.04513562593826035,  -0.03369116583222715,  0.015400860886298122};
+};
+
+template <class T>
+struct sine_and_cosine {
+    batch<T> sine, cosine;
+};
+/// Of what an angle has beyond its quadrant.
+template <class T>
+[[gnu::always_inline]] inline sine_and_cosine<T> of_rest(const angle<T>& a) noexcept {
+    using c = trigonometric<T>;
+    const batch<T> one(T(1)), r = a.high, square = r * r, half = square * batch<T>(T(0.5)),
+                              near_one = one - half;
+    const batch<T> sine = r + kernels::fma<T>(r * square, polynomial<T>(square, c::sine), a.low);
+    const batch<T> tail = kernels::fma<T>(-r, a.low, square * square * polynomial<T>(square, c::cosine));
+    return {sine, near_one + (((one - near_one) - half) + tail)};
+}
+
+/// Whether the lowest bit is set, lane by lane.
+template <class T>
+[[gnu::always_inline]] inline xsimd::batch_bool<T, xsimd::default_arch> is_odd(
+    const bits_batch<T>& v) noexcept {
+    const bits_batch<T> sign = v << (8 * static_cast<int>(sizeof(T)) - 1);
+    return from_bits<T>(sign | bits_batch<T>(bits_of(T(1)))) < batch<T>(T(0));
+}
+
+/// The sine of an angle.
+template <class T>
+[[gnu::always_inline]] inline batch<T> sine_of(const angle<T>& a) noexcept {
+    const auto s = of_rest<T>(a);
+    const batch<T> y = kernels::select<T>(is_odd<T>(a.quadrant), s.cosine, s.sine);
+    return kernels::select<T>(is_odd<T>(a.quadrant >> 1), -y, y);
+}
+
+/// z of asin(x) = asin(sqrt(z)) or pi / 2 - 2 asin(sqrt(z)), z <= 1 / 4, and asin(sqrt(z)).
+template <class T>
+struct reduced_arcsine {
+    xsimd::batch_bool<T, xsimd::default_arch> large;
+    batch<T> root, tail;  ///< asin(sqrt(z)) = root + tail
+};
+template <class T>
+[[gnu::always_inline]] inline reduced_arcsine<T> reduce_arcsine(const batch<T>& a) noexcept {
+    const batch<T> half(T(0.5));
+    const auto large = a > half;
+    const batch<T> square = kernels::select<T>(large, kernels::fma<T>(-half, a, half), a * a);
+    const batch<T> root = kernels::select<T>(large, kernels::sqrt<T>(square), a);
+    return {large, root, root * square * polynomial<T>(square, trigonometric<T>::arcsine)};
+}
+
+template <class T>
+inline constexpr T right_high = right_angle<T>::parts[0];
+template <class T>
+inline constexpr T right_low = right_angle<T>::parts[1];
+
+}  // namespace detail
+
+template <class T>
+inline batch<T> sin(const batch<T>& x) noexcept {
+    const batch<T> y = detail::sine_of<T>(reduce_angle<T>(kernels::abs<T>(x)));
+    return y ^ (x & batch<T>(T(-0.0)));
+}
+
+template <class T>
+inline batch<T> cos(const batch<T>& x) noexcept {
+    auto a = reduce_angle<T>(kernels::abs<T>(x));
+    a.quadrant = a.quadrant + detail::bits_batch<T>(1);
+    return detail::sine_of<T>(a);
+}
+
+template <class T>
+inline batch<T> tan(const batch<T>& x) noexcept {
+    const auto a = reduce_angle<T>(kernels::abs<T>(x));
+    const auto s = detail::of_rest<T>(a);
+    const auto odd = detail::is_odd<T>(a.quadrant);
+    const batch<T> y = kernels::select<T>(odd, -s.cosine, s.sine) / kernels::select<T>(odd, s.sine, s.cosine);
+    return y ^ (x & batch<T>(T(-0.0)));
+}
+
+/// From -pi / 2 to pi / 2; NaN outside -1 to 1.
+template <class T>
+inline batch<T> asin(const batch<T>& x) noexcept {
+    const auto r = detail::reduce_arcsine<T>(kernels::abs<T>(x));
+    const batch<T> small = r.root + r.tail, two(T(2)), low(detail::right_low<T>), high(detail::right_high<T>);
+    const batch<T> large = high - (two * r.root - kernels::fma<T>(-two, r.tail, low));
+    return kernels::copysign<T>(kernels::select<T>(r.large, large, small), x);
+}
+
+/// From 0 to pi; NaN outside -1 to 1.
+template <class T>
+inline batch<T> acos(const batch<T>& x) noexcept {
+    const auto r = detail::reduce_arcsine<T>(kernels::abs<T>(x));
+    const batch<T> zero(T(0)), two(T(2)), low(detail::right_low<T>), high(detail::right_high<T>);
+    const batch<T> root = kernels::copysign<T>(r.root, x), tail = kernels::copysign<T>(r.tail, x);
+    const batch<T> small = high - (root - (low - tail));
+    const batch<T> twice = two * (r.root + r.tail);
+    const batch<T> large = kernels::select<T>(x < zero, two * high - (twice - two * low), twice);
+    return kernels::select<T>(r.large, large, small);
+}
+
+/// From -pi / 2 to pi / 2.
+template <class T>
+inline batch<T> atan(const batch<T>& x) noexcept {
+    const batch<T> one(T(1)), zero(T(0)), a = kernels::abs<T>(x);
+    const auto above_first = a > batch<T>(T(std::numbers::sqrt2 - 1));
+    const auto above_second = a > batch<T>(T(std::numbers::sqrt2 + 1));
+    // atan(a) = atan(t), pi / 4 + atan(t) or pi / 2 + atan(t)
+    const batch<T> t = kernels::select<T>(above_second, -one, kernels::select<T>(above_first, a - one, a)) /
+                       kernels::select<T>(above_second, a, kernels::select<T>(above_first, a + one, one));
+    const batch<T> square = t * t;
+    const batch<T> tail = t * square * detail::polynomial<T>(square, detail::trigonometric<T>::arctangent);
+    const batch<T> part =
+        kernels::select<T>(above_second, one, kernels::select<T>(above_first, batch<T>(T(0.5)), zero));
+    const batch<T> rest = kernels::fma<T>(part, batch<T>(detail::right_low<T>), tail);
+    return kernels::copysign<T>(part * batch<T>(detail::right_high<T>) + (t + rest), x);
+}
+
+template <std::floating_point T>
+inline T sin(T x) noexcept {
+    return first_lane<T>(kernels::sin<T>(batch<T>(x)));
+}
+template <std::floating_point T>
+inline T cos(T x) noexcept {
+    return first_lane<T>(kernels::cos<T>(batch<T>(x)));
+}
+template <std::floating_point T>
+inline T tan(T x) noexcept {
+    return first_lane<T>(kernels::tan<T>(batch<T>(x)));
+}
+template <std::floating_point T>
+inline T asin(T x) noexcept {
+    return first_lane<T>(kernels::asin<T>(batch<T>(x)));
+}
+template <std::floating_point T>
+inline T acos(T x) noexcept {
+    return first_lane<T>(kernels::acos<T>(batch<T>(x)));
+}
+template <std::floating_point T>
+inline T atan(T x) noexcept {
+    return first_lane<T>(kernels::atan<T>(batch<T>(x)));
+}
+
+}  // namespace bespoke::kernels
+
+#pragma GCC diagnostic pop
+
+
+#include <limits>
+
+/// Layers whose outputs are known before the network runs: they look at the shapes of their inputs, at most.
+namespace bespoke {
+namespace detail {
+
+/// The shape that a field, "a shape" or the like, gives to an output.
+constexpr outcome given_shape(std::string_view name, const shape& given) {
+    for (extent e : given)
+        if (e < 0) return value_fault(name, " from 0 up wanted, ", given, " given");
+    return given;
+}
+
+constexpr bool is_finite(float v) {
+    return v >= std::numeric_limits<float>::lowest() && v <= std::numeric_limits<float>::max();
+}
+
+/// Equal numbers for an output of this shape, where they are few enough to be of interest: see core/known_values.hpp.
+constexpr std::vector<double> few(const shape& y, double value) {
+    const extent size = checked_size(y, 64);
+    std::vector<double> values;  // no ?: of vectors: g++ 12 destroys them twice in a constant expression
+    if (size > 0) values.resize(static_cast<std::size_t>(size), value);
+    return values;
+}
+
+/// Copies the first example of y to the others, where it is stored for each.
+template <class T>
+void repeat_first_example(const dynamic_view<T>& y) noexcept {
+    for (extent e = 1; e < y.examples; ++e) kernels::copy(y.size(), y.data, y.example(e));
+}
+
+/// What runs for `fill_static` and `fill_like`.
+struct filling {
+    float value = 0;
+
+    static constexpr auto key = "filling";
+    static constexpr auto fields = std::tuple{};
+    static constexpr input_count inputs{0, 1};
+    static constexpr bool batched = true;
+    static constexpr bool differentiable = false;
+    static constexpr bool reads_values = false;
+
+    constexpr outcome output_shape(std::span<const shape> xs) const { return first_of(xs); }
+    template <class Xs, class Ys, class P, class W>
+    void forward(Xs, Ys ys, const P&, W& w) const noexcept {
+        using T = typename Ys::value_type::value_type;
+        T* const y = ys[0].data;
+        parallel_for(w.threads, ys[0].total(), 1 << 16, [&](extent first, extent last) {
+            kernels::fill(last - first, static_cast<T>(value), y + first);
+        });
+    }
+    friend bool operator==(const filling&, const filling&) = default;
+};
+
+}  // namespace detail
+
+/// y of the shape of x, all elements `value`. The values of x do not matter, and no gradient passes to it.
+/// Core ML specification, FillLikeLayerParams.
+struct fill_like {
+    float value = 0;
+
+    static constexpr auto key = "fillLike";
+    static constexpr auto fields = std::tuple{field{"value", &fill_like::value}};
+    static constexpr input_count inputs{1, 1};
+
+    constexpr outcome output_shape(std::span<const shape> xs) const { return xs[0]; }
+    constexpr std::vector<double> known_output(std::span<const shape> xs, std::span<const known_values>) const {
+        return detail::few(xs[0], double{value});
+    }
+    constexpr detail::filling equivalent(const shape&) const { return {value}; }
+    friend bool operator==(const fill_like&, const fill_like&) = default;
+};
+
+/// y of the shape `target_shape`, all elements `value`. No input.
+/// Core ML specification, FillStaticLayerParams.
+struct fill_static {
+    float value = 0;
+    shape target_shape{};
+
+    static constexpr auto key = "fillStatic";
+    static constexpr auto fields =
+        std::tuple{field{"value", &fill_static::value}, field{"targetShape", &fill_static::target_shape}};
+    static constexpr input_count inputs{0, 0};
+
+    constexpr outcome output_shape(std::span<const shape>) const {
+        return detail::given_shape("a targetShape", target_shape);
+    }
+    constexpr std::vector<double> known_output(std::span<const shape>, std::span<const known_values>) const {
+        return detail::few(target_shape, double{value});
+    }
+    constexpr detail::filling equivalent(const shape&) const { return {value}; }
+    friend bool operator==(const fill_static&, const fill_static&) = default;
+};
+
+/// y = start_value, start_value + step_size_value, ... up to end_value, which is not in it: as many numbers as
+/// (end_value - start_value) / step_size_value, rounded up; none where that is negative. No input. An element is
+/// start_value + i step_size_value, computed in double and rounded once.
+/// Core ML specification, RangeStaticLayerParams.
+struct range_static {
+    float end_value = 0, start_value = 0, step_size_value = 1;
+
+    static constexpr auto key = "rangeStatic";
+    static constexpr auto fields = std::tuple{field{"endValue", &range_static::end_value},
+                                              field{"startValue", &range_static::start_value},
+                                              field{"stepSizeValue", &range_static::step_size_value}};
+    static constexpr input_count inputs{0, 0};
+    static constexpr bool batched = true;
+    static constexpr bool differentiable = false;
+    static constexpr bool reads_values = false;
+
+    constexpr outcome output_shape(std::span<const shape>) const {
+        if (!detail::is_finite(end_value) || !detail::is_finite(start_value))
+            return value_fault("a finite startValue and a finite endValue wanted");
+        if (!detail::is_finite(step_size_value) || step_size_value == 0)
+            return value_fault("a finite stepSizeValue other than 0 wanted");
+        const double steps = (double{end_value} - double{start_value}) / double{step_size_value};
+        if (!(steps > 0)) return shape{0};
+        if (steps > 0x1p62) return shape_fault("its output would be too large");
+        const auto whole = static_cast<extent>(steps);
+        return shape{static_cast<double>(whole) < steps ? whole + 1 : whole};
+    }
+    constexpr std::vector<double> known_output(std::span<const shape>, std::span<const known_values>) const {
+        std::vector<double> values = detail::few(output_shape({}).shapes()[0], 0);
+        for (std::size_t i = 0; i < values.size(); ++i) values[i] = number(static_cast<extent>(i));
+        return values;
+    }
+    template <class Xs, class Ys, class P, class W>
+    void forward(Xs, Ys ys, const P&, W&) const noexcept {
+        using T = typename Ys::value_type::value_type;
+        for (extent i = 0; i < ys[0].size(); ++i) ys[0].data[i] = static_cast<T>(number(i));
+        detail::repeat_first_example(ys[0]);
+    }
+    friend bool operator==(const range_static&, const range_static&) = default;
+
+private:
+    constexpr double number(extent i) const {
+        return double{start_value} + static_cast<double>(i) * double{step_size_value};
+    }
+};
+
+/// y = the extents of x: a vector of as many numbers as x has axes. The values of x do not matter, and no gradient
+/// passes to it. In float an extent beyond 2^24 is rounded.
+/// Core ML specification, GetShapeLayerParams.
+struct get_shape {
+    static constexpr auto key = "getShape";
+    static constexpr auto fields = std::tuple{};
+    static constexpr bool batched = true;
+    static constexpr bool differentiable = false;
+    static constexpr bool reads_values = false;
+
+    constexpr outcome output_shape(const shape& x) const { return shape{static_cast<extent>(x.rank())}; }
+    constexpr std::vector<double> known_output(std::span<const shape> xs, std::span<const known_values>) const {
+        return {xs[0].begin(), xs[0].end()};
+    }
+    template <class X, class Y, class P, class W>
+    void forward(X x, Y y, const P&, W&) const noexcept {
+        using T = typename Y::value_type;
+        for (std::size_t axis = 0; axis < x.rank(); ++axis) y.data[axis] = static_cast<T>(x.dimensions[axis]);
+        detail::repeat_first_example(erased(y));
+    }
+    friend bool operator==(const get_shape&, const get_shape&) = default;
+};
+
+}  // namespace bespoke
+
+#include <numbers>
+
+/// Layers that draw numbers.
+///
+/// What is drawn depends on the seed alone: number i of an example is the same for one seed whatever the threads, the
+/// examples that run together and the predictions before it; so all examples, and all turns of a loop, get the same
+/// numbers. Two layers of one seed draw the same. The seed -1, the default, is no seed: such a layer draws numbers of
+/// its own, by its place in the network.
+///
+/// The numbers are those of the stream 2^64 - 1 of `philox`, and for the seed -1 those of the seed 0 in the stream
+/// 2^64 - 2 - the number of the layer.
+namespace bespoke {
+namespace detail {
+
+constexpr philox numbers_for(extent seed, std::size_t step) {
+    constexpr std::uint64_t last = ~std::uint64_t{0};
+    return seed == -1 ? philox(0, last - 1 - step) : philox(static_cast<std::uint64_t>(seed), last);
+}
+
+// A distribution says what is wrong with it, and makes its numbers out of uniform ones, see kernels::draw.
+
+/// Box and Muller, "A Note on the Generation of Random Normal Deviates", 1958: the words 0 and 2 of a block make two
+/// numbers that are independent, 1 and 3 two more.
+struct normal_distribution {
+    float mean = 0, std_dev = 1;
+
+    constexpr std::optional<fault> wrong() const {
+        if (is_finite(mean) && is_finite(std_dev) && std_dev >= 0) return {};
+        return value_fault("a finite mean and a finite stdDev from 0 up wanted");
+    }
+    template <class T>
+    void operator()(kernels::batch<T> (&v)[4]) const noexcept {
+        using batch = kernels::batch<T>;
+        const batch middle(static_cast<T>(mean)), width(static_cast<T>(std_dev));
+        for (std::size_t k = 0; k < 2; ++k) {
+            const batch radius = width * kernels::sqrt<T>(batch(T(-2)) * kernels::log<T>(batch(T(1)) - v[k]));
+            const batch angle = batch(T(2 * std::numbers::pi)) * v[k + 2];
+            v[k] = kernels::fma<T>(radius, kernels::cos<T>(angle), middle);
+            v[k + 2] = kernels::fma<T>(radius, kernels::sin<T>(angle), middle);
+        }
+    }
+    friend bool operator==(const normal_distribution&, const normal_distribution&) = default;
+};
+
+struct uniform_distribution {
+    float min_val = 0, max_val = 1;
+
+    constexpr std::optional<fault> wrong() const {
+        const double width = double{max_val} - double{min_val};
+        const double most = std::numeric_limits<float>::max();
+        if (is_finite(min_val) && is_finite(max_val) && width >= 0 && width <= most) return {};
+        return value_fault("a finite minVal, a finite maxVal from there up and a finite distance wanted");
+    }
+    template <class T>
+    void operator()(kernels::batch<T> (&v)[4]) const noexcept {
+        using batch = kernels::batch<T>;
+        const T low = static_cast<T>(min_val), high = static_cast<T>(max_val);
+        for (batch& u : v) u = kernels::fma<T>(batch(high - low), u, batch(low));
+    }
+    friend bool operator==(const uniform_distribution&, const uniform_distribution&) = default;
+};
+
+struct bernoulli_distribution {
+    float prob = 0.5F;
+
+    constexpr std::optional<fault> wrong() const {
+        if (prob >= 0 && prob <= 1) return {};
+        return value_fault("a prob from 0 to 1 wanted");
+    }
+    template <class T>
+    void operator()(kernels::batch<T> (&v)[4]) const noexcept {
+        using batch = kernels::batch<T>;
+        const batch limit(static_cast<T>(prob)), one(T(1)), zero(T(0));
+        for (batch& u : v) u = kernels::select<T>(u < limit, one, zero);
+    }
+    friend bool operator==(const bernoulli_distribution&, const bernoulli_distribution&) = default;
+};
+
+/// What runs for every layer that draws from a distribution: such a layer has names, fields and a shape rule of its
+/// own.
+template <class Distribution>
+struct drawing {
+    extent seed = -1;
+    Distribution distribution{};
+
+    static constexpr auto key = "drawing";
+    static constexpr auto fields = std::tuple{};
+    static constexpr input_count inputs{0, 1};
+    static constexpr bool batched = true;
+    static constexpr bool differentiable = false;
+    static constexpr bool reads_values = false;
+
+    constexpr outcome output_shape(std::span<const shape> xs) const {
+        if (const auto problem = distribution.wrong()) return *problem;
+        return first_of(xs);
+    }
+    /// The rule of a layer that gives the shape in its field `outputShape`.
+    constexpr outcome checked(const shape& given) const {
+        if (const auto problem = distribution.wrong()) return *problem;
+        return given_shape("an outputShape", given);
+    }
+    template <class Xs, class Ys, class P, class W>
+    void forward(Xs, Ys ys, const P&, W& w) const noexcept {
+        parallel_for(w.threads, ys[0].size(), 1024, [&](extent first, extent last) {
+            kernels::draw(numbers_for(seed, w.step), first, last, distribution, ys[0].data);
+        });
+        repeat_first_example(ys[0]);
+    }
+    friend bool operator==(const drawing&, const drawing&) = default;
+};
+
+}  // namespace detail
+
+/// y of the shape of x: numbers from the normal distribution of the mean `mean` and the standard deviation `std_dev`,
+/// up to 5.8 of them away from it. The values of x do not matter, and no gradient passes to it.
+/// Core ML specification, RandomNormalLikeLayerParams.
+struct random_normal_like {
+    extent seed = -1;
+    float mean = 0, std_dev = 1;
+
+    static constexpr auto key = "randomNormalLike";
+    static constexpr auto fields = std::tuple{field{"seed", &random_normal_like::seed},
+                                              field{"mean", &random_normal_like::mean},
+                                              field{"stdDev", &random_normal_like::std_dev}};
+    static constexpr input_count inputs{1, 1};
+
+    constexpr outcome output_shape(std::span<const shape> xs) const { return equivalent({}).output_shape(xs); }
+    constexpr detail::drawing<detail::normal_distribution> equivalent(const shape&) const {
+        return {seed, {mean, std_dev}};
+    }
+    friend bool operator==(const random_normal_like&, const random_normal_like&) = default;
+};
+
+/// y of the shape `output_size`: numbers from the normal distribution of the mean `mean` and the standard deviation
+/// `std_dev`, up to 5.8 of them away from it. No input.
+/// Core ML specification, RandomNormalStaticLayerParams (output_size is its outputShape).
+struct random_normal_static {
+    extent seed = -1;
+    float mean = 0, std_dev = 1;
+    shape output_size{};
+
+    static constexpr auto key = "randomNormalStatic";
+    static constexpr auto fields = std::tuple{field{"seed", &random_normal_static::seed},
+                                              field{"mean", &random_normal_static::mean},
+                                              field{"stdDev", &random_normal_static::std_dev},
+                                              field{"outputShape", &random_normal_static::output_size}};
+    static constexpr input_count inputs{0, 0};
+
+    constexpr outcome output_shape(std::span<const shape>) const { return equivalent({}).checked(output_size); }
+    constexpr detail::drawing<detail::normal_distribution> equivalent(const shape&) const {
+        return {seed, {mean, std_dev}};
+    }
+    friend bool operator==(const random_normal_static&, const random_normal_static&) = default;
+};
+
+/// y of the shape of x: numbers uniform from `min_val` to `max_val`, 2^24 different ones; `max_val` itself is not
+/// among them but for rounding. The values of x do not matter, and no gradient passes to it.
+/// Core ML specification, RandomUniformLikeLayerParams.
+struct random_uniform_like {
+    extent seed = -1;
+    float min_val = 0, max_val = 1;
+
+    static constexpr auto key = "randomUniformLike";
+    static constexpr auto fields = std::tuple{field{"seed", &random_uniform_like::seed},
+                                              field{"minVal", &random_uniform_like::min_val},
+                                              field{"maxVal", &random_uniform_like::max_val}};
+    static constexpr input_count inputs{1, 1};
+
+    constexpr outcome output_shape(std::span<const shape> xs) const { return equivalent({}).output_shape(xs); }
+    constexpr detail::drawing<detail::uniform_distribution> equivalent(const shape&) const {
+        return {seed, {min_val, max_val}};
+    }
+    friend bool operator==(const random_uniform_like&, const random_uniform_like&) = default;
+};
+
+/// y of the shape `output_size`: numbers uniform from `min_val` to `max_val`, 2^24 different ones; `max_val` itself
+/// is not among them but for rounding. No input.
+/// Core ML specification, RandomUniformStaticLayerParams (output_size is its outputShape).
+struct random_uniform_static {
+    extent seed = -1;
+    float min_val = 0, max_val = 1;
+    shape output_size{};
+
+    static constexpr auto key = "randomUniformStatic";
+    static constexpr auto fields = std::tuple{field{"seed", &random_uniform_static::seed},
+                                              field{"minVal", &random_uniform_static::min_val},
+                                              field{"maxVal", &random_uniform_static::max_val},
+                                              field{"outputShape", &random_uniform_static::output_size}};
+    static constexpr input_count inputs{0, 0};
+
+    constexpr outcome output_shape(std::span<const shape>) const { return equivalent({}).checked(output_size); }
+    constexpr detail::drawing<detail::uniform_distribution> equivalent(const shape&) const {
+        return {seed, {min_val, max_val}};
+    }
+    friend bool operator==(const random_uniform_static&, const random_uniform_static&) = default;
+};
+
+/// y of the shape of x: numbers 1 with the probability `prob`, in steps of 2^-24, else 0. The values of x do not
+/// matter, and no gradient passes to it.
+/// Core ML specification, RandomBernoulliLikeLayerParams.
+struct random_bernoulli_like {
+    extent seed = -1;
+    float prob = 0.5F;
+
+    static constexpr auto key = "randomBernoulliLike";
+    static constexpr auto fields = std::tuple{field{"seed", &random_bernoulli_like::seed},
+                                              field{"prob", &random_bernoulli_like::prob}};
+    static constexpr input_count inputs{1, 1};
+
+    constexpr outcome output_shape(std::span<const shape> xs) const { return equivalent({}).output_shape(xs); }
+    constexpr detail::drawing<detail::bernoulli_distribution> equivalent(const shape&) const {
+        return {seed, {prob}};
+    }
+    friend bool operator==(const random_bernoulli_like&, const random_bernoulli_like&) = default;
+};
+
+/// y of the shape `output_size`: numbers 1 with the probability `prob`, in steps of 2^-24, else 0. No input.
+/// Core ML specification, RandomBernoulliStaticLayerParams (output_size is its outputShape).
+struct random_bernoulli_static {
+    extent seed = -1;
+    float prob = 0.5F;
+    shape output_size{};
+
+    static constexpr auto key = "randomBernoulliStatic";
+    static constexpr auto fields = std::tuple{field{"seed", &random_bernoulli_static::seed},
+                                              field{"prob", &random_bernoulli_static::prob},
+                                              field{"outputShape", &random_bernoulli_static::output_size}};
+    static constexpr input_count inputs{0, 0};
+
+    constexpr outcome output_shape(std::span<const shape>) const { return equivalent({}).checked(output_size); }
+    constexpr detail::drawing<detail::bernoulli_distribution> equivalent(const shape&) const {
+        return {seed, {prob}};
+    }
+    friend bool operator==(const random_bernoulli_static&, const random_bernoulli_static&) = default;
+};
+
+}  // namespace bespoke
+
+namespace bespoke {
+
+/// Along the last axis, y = `num_samples` indices drawn with the probabilities that x gives: x [.., n] -> y
+/// [.., num_samples]. The weight of index i is exp(x_i / temperature) where `is_logits`, else
+/// (x_i + eps)^(1 / temperature); they need not add up to 1. An eps of 0 means 1e-10, a temperature of 0 means 1.
+///
+/// The largest weight counts as 1, also where it is infinite or 0; NaN counts as 0, and among NaN alone the index is 0.
+/// Seeds: see random.hpp; what is drawn for a row of x depends on its place in the example. No gradient passes to x.
+/// Core ML specification, CategoricalDistributionLayerParams.
+struct categorical_distribution {
+    extent seed = -1;
+    extent num_samples = 1;
+    bool is_logits = false;
+    float eps = 1e-10F, temperature = 1;
+
+    static constexpr auto key = "categoricalDistribution";
+    static constexpr auto fields =
+        std::tuple{field{"seed", &categorical_distribution::seed},
+                   field{"numSamples", &categorical_distribution::num_samples},
+                   field{"isLogits", &categorical_distribution::is_logits},
+                   field{"eps", &categorical_distribution::eps},
+                   field{"temperature", &categorical_distribution::temperature}};
+    static constexpr bool batched = true;
+    static constexpr bool differentiable = false;
+
+    constexpr outcome output_shape(const shape& x) const {
+        if (x.rank() < 1 || x.from_end(1) < 1)
+            return shape_fault("an input of one category or more along its last axis wanted, its shape is ", x);
+        if (num_samples < 1) return value_fault("numSamples from 1 up wanted, ", num_samples, " given");
+        if (!detail::is_finite(eps) || eps < 0) return value_fault("a finite eps from 0 up wanted");
+        if (!detail::is_finite(temperature) || temperature < 0)
+            return value_fault("a finite temperature from 0 up wanted");
+        shape y = x;
+        y.from_end(1) = num_samples;
+        return y;
+    }
+
+    /// The weights of all rows.
+    template <class T>
+    extent scratch_size(const shape& x, extent examples, extent) const {
+        return x.size() * examples;
+    }
+    template <class X, class Y, class P, class W>
+    void forward(X x, Y y, const P&, W& w) const noexcept {
+        const extent n = x.dimensions.from_end(1), all = x.total() / n, rows = x.size() / n;
+        parallel_for(all * (n + num_samples) < (1 << 12) ? nullptr : w.threads, all, 1, [&](extent first, extent last) {
+            for (extent row = first; row < last; ++row) {
+                philox numbers = detail::numbers_for(seed, w.step);
+                numbers.position = static_cast<std::uint64_t>(row % rows * num_samples);
+                auto* const weights = w.scratch + row * n;
+                weigh(n, x.data + row * n, weights);
+                sample(numbers, n, weights, y.data + row * num_samples);
+            }
+        });
+    }
+    friend bool operator==(const categorical_distribution&, const categorical_distribution&) = default;
+
+private:
+    /// The weights of a row, the largest of them 1.
+    template <class T>
+    void weigh(extent n, const T* x, T* weights) const noexcept {
+        using batch = kernels::batch<T>;
+        const batch small(static_cast<T>(eps == 0 ? 1e-10F : eps)), zero(T(0)), one(T(1));
+        const batch divisor(static_cast<T>(temperature == 0 ? 1 : temperature));
+        if (is_logits)
+            kernels::copy(n, x, weights);
+        else
+            kernels::map(
+                n, [&](const batch& v) { return kernels::log<T>(v + small); }, x, weights);
+        T highest = -std::numeric_limits<T>::infinity();
+        for (extent i = 0; i < n; ++i)
+            if (weights[i] > highest) highest = weights[i];
+        const batch top(highest);
+        kernels::map(
+            n,
+            [&](const batch& v) {
+                const batch e = kernels::select<T>(v == top, one, kernels::exp<T>((v - top) / divisor));
+                return kernels::select<T>(e > zero, e, zero);
+            },
+            weights, weights);
+    }
+    template <class T>
+    void sample(philox& numbers, extent n, const T* weights, T* y) const noexcept {
+        double total = 0;
+        for (extent i = 0; i < n; ++i) total += static_cast<double>(weights[i]);
+        for (extent s = 0; s < num_samples; ++s) {
+            const double target = numbers() * 0x1p-32 * total;
+            double sum = 0;
+            extent index = 0;
+            for (extent i = 0; i < n && sum <= target; ++i) {
+                sum += static_cast<double>(weights[i]);
+                if (weights[i] > T(0)) index = i;
+            }
+            y[s] = static_cast<T>(index);
+        }
+    }
+};
+
+}  // namespace bespoke
+
+
 namespace bespoke {
 
 /// y = min(max(x, min_val), max_val): ReLU6 with 0 and 6. NaN gives NaN; the slope is 0 at both ends.
@@ -4584,6 +7965,13 @@ struct clip {
     V operator()(const V& x) const noexcept {
         return kernels::min(V(max_val), kernels::max(V(min_val), x));
     }
+    template <class T>
+    bool joins(channel_map<T>& map, const finishing<T>&) const noexcept {
+        if (map.is_bounded()) return false;
+        map.low = T(min_val);
+        map.high = T(max_val);
+        return true;
+    }
     template <class V>
     V derivative(const V&, const V& y) const noexcept {
         return kernels::select(y > V(min_val), kernels::select(y < V(max_val), V(1), V(0)), V(0));
@@ -4591,12 +7979,219 @@ struct clip {
     friend bool operator==(const clip&, const clip&) = default;
 };
 
+/// y = min(beta, x) for x >= 0, else min(beta, alpha x). NaN gives NaN; the slope is 0 from beta up, at 0 that on its
+/// left.
+/// Core ML specification, ClampedReLULayerParams.
+struct clamped_relu {
+    float alpha = 0, beta = 6;
+
+    static constexpr auto key = "clampedReLU";
+    static constexpr auto fields =
+        std::tuple{field{"alpha", &clamped_relu::alpha}, field{"beta", &clamped_relu::beta}};
+
+    template <class V>
+    V operator()(const V& x) const noexcept {
+        return kernels::min(V(beta), kernels::select(x >= V(0), x, V(alpha) * x));
+    }
+    template <class V>
+    V derivative(const V& x, const V& y) const noexcept {
+        return kernels::select(y < V(beta), kernels::select(x > V(0), V(1), V(alpha)), V(0));
+    }
+    friend bool operator==(const clamped_relu&, const clamped_relu&) = default;
+};
+
+}  // namespace bespoke
+
+
+/// Comparisons and logic, whose results are 1 for true and 0 for false. Shapes: see `aligned_broadcast_shape`.
+/// No gradient passes them.
+namespace bespoke {
+
+/// y = a == b; of a single input, y = x == alpha. NaN is not equal to anything.
+/// Core ML specification, EqualLayerParams.
+struct equal {
+    float alpha = 0;
+
+    static constexpr auto key = "equal";
+    static constexpr auto fields = std::tuple{field{"alpha", &equal::alpha}};
+    static constexpr input_count inputs{1, 2};
+
+    constexpr outcome output_shape(std::span<const shape> xs) const { return aligned_broadcast_shape(xs); }
+    constexpr detail::combination<detail::equality, true> equivalent(const shape&) const { return {alpha}; }
+    friend bool operator==(const equal&, const equal&) = default;
+};
+
+/// y = a != b; of a single input, y = x != alpha.
+/// Core ML specification, NotEqualLayerParams.
+struct not_equal {
+    float alpha = 0;
+
+    static constexpr auto key = "notEqual";
+    static constexpr auto fields = std::tuple{field{"alpha", &not_equal::alpha}};
+    static constexpr input_count inputs{1, 2};
+
+    constexpr outcome output_shape(std::span<const shape> xs) const { return aligned_broadcast_shape(xs); }
+    constexpr detail::combination<detail::inequality, true> equivalent(const shape&) const { return {alpha}; }
+    friend bool operator==(const not_equal&, const not_equal&) = default;
+};
+
+/// y = a < b; of a single input, y = x < alpha.
+/// Core ML specification, LessThanLayerParams.
+struct less_than {
+    float alpha = 0;
+
+    static constexpr auto key = "lessThan";
+    static constexpr auto fields = std::tuple{field{"alpha", &less_than::alpha}};
+    static constexpr input_count inputs{1, 2};
+
+    constexpr outcome output_shape(std::span<const shape> xs) const { return aligned_broadcast_shape(xs); }
+    constexpr detail::combination<detail::below, true> equivalent(const shape&) const { return {alpha}; }
+    friend bool operator==(const less_than&, const less_than&) = default;
+};
+
+/// y = a <= b; of a single input, y = x <= alpha.
+/// Core ML specification, LessEqualLayerParams.
+struct less_equal {
+    float alpha = 0;
+
+    static constexpr auto key = "lessEqual";
+    static constexpr auto fields = std::tuple{field{"alpha", &less_equal::alpha}};
+    static constexpr input_count inputs{1, 2};
+
+    constexpr outcome output_shape(std::span<const shape> xs) const { return aligned_broadcast_shape(xs); }
+    constexpr detail::combination<detail::not_above, true> equivalent(const shape&) const { return {alpha}; }
+    friend bool operator==(const less_equal&, const less_equal&) = default;
+};
+
+/// y = a > b; of a single input, y = x > alpha.
+/// Core ML specification, GreaterThanLayerParams.
+struct greater_than {
+    float alpha = 0;
+
+    static constexpr auto key = "greaterThan";
+    static constexpr auto fields = std::tuple{field{"alpha", &greater_than::alpha}};
+    static constexpr input_count inputs{1, 2};
+
+    constexpr outcome output_shape(std::span<const shape> xs) const { return aligned_broadcast_shape(xs); }
+    constexpr detail::combination<detail::above, true> equivalent(const shape&) const { return {alpha}; }
+    friend bool operator==(const greater_than&, const greater_than&) = default;
+};
+
+/// y = a >= b; of a single input, y = x >= alpha.
+/// Core ML specification, GreaterEqualLayerParams.
+struct greater_equal {
+    float alpha = 0;
+
+    static constexpr auto key = "greaterEqual";
+    static constexpr auto fields = std::tuple{field{"alpha", &greater_equal::alpha}};
+    static constexpr input_count inputs{1, 2};
+
+    constexpr outcome output_shape(std::span<const shape> xs) const { return aligned_broadcast_shape(xs); }
+    constexpr detail::combination<detail::not_below, true> equivalent(const shape&) const { return {alpha}; }
+    friend bool operator==(const greater_equal&, const greater_equal&) = default;
+};
+
+/// y = a and b, where 0 is false and all else is true, NaN too.
+/// Core ML specification, LogicalAndLayerParams.
+struct logical_and : detail::broadcastable<detail::conjunction> {
+    static constexpr auto key = "logicalAnd";
+    friend bool operator==(const logical_and&, const logical_and&) = default;
+};
+
+/// y = a or b, where 0 is false and all else is true, NaN too.
+/// Core ML specification, LogicalOrLayerParams.
+struct logical_or : detail::broadcastable<detail::disjunction> {
+    static constexpr auto key = "logicalOr";
+    friend bool operator==(const logical_or&, const logical_or&) = default;
+};
+
+/// y = a or b, but not both, where 0 is false and all else is true, NaN too.
+/// Core ML specification, LogicalXorLayerParams.
+struct logical_xor : detail::broadcastable<detail::exclusive_disjunction> {
+    static constexpr auto key = "logicalXor";
+    friend bool operator==(const logical_xor&, const logical_xor&) = default;
+};
+
 }  // namespace bespoke
 
 
 #include <limits>
 
+/// Layers that put blobs side by side.
 namespace bespoke {
+namespace detail {
+
+/// The axis of `rank` axes that `axis` names, negative ones from the end. It is one of them.
+constexpr std::size_t axis_of(extent axis, std::size_t rank) {
+    return static_cast<std::size_t>(axis < 0 ? axis + static_cast<extent>(rank) : axis);
+}
+
+/// The shape of blobs that are joined along `axis`, alike in all others. `name`: of the axis, for the fault.
+constexpr outcome joined_shape(std::span<const shape> xs, std::size_t axis, extent name) {
+    shape y = xs[0];
+    for (std::size_t i = 1; i < xs.size(); ++i) {
+        shape rest = xs[i];
+        bool fits = rest.rank() == y.rank();
+        if (fits) {
+            const extent more = rest[axis];
+            if (more > std::numeric_limits<extent>::max() - y[axis])
+                return shape_fault("its output would be too large");
+            rest[axis] = y[axis];
+            fits = rest == y;
+            y[axis] += more;
+        }
+        if (!fits)
+            return shape_fault("shapes wanted that differ in axis ", name, " only, the first is ", xs[0],
+                               ", input ", i, " has ", xs[i]);
+    }
+    return y;
+}
+
+/// The values of the first `count` inputs one after the other, where all are known.
+constexpr std::vector<double> joined_values(std::size_t count, std::span<const known_values> known) {
+    std::vector<double> all;
+    for (std::size_t i = 0; i < count; ++i) {
+        const known_values x = known_input(known, i);
+        if (!x) return {};
+        all.insert(all.end(), x->begin(), x->end());
+    }
+    return all;
+}
+
+/// The walk from x to its place in y, which the blobs fill in turn: `outer` times a piece of each.
+template <class X, class Y>
+kernels::strided_walk joining_walk(const X& x, const Y& y, extent outer, extent examples) {
+    const extent piece = x.dimensions.size() / outer;
+    kernels::strided_walk w;
+    w.add(examples, x.stride, y.dimensions.size());
+    w.add(outer, piece, y.dimensions.size() / outer);
+    w.add(piece, 1, 1);
+    return w;
+}
+
+template <class Xs, class Y>
+void join(const Xs& xs, const Y& y, extent outer, thread_pool* threads) noexcept {
+    if (y.total() == 0) return;
+    auto* to = y.data;
+    for (const auto& x : xs) {
+        kernels::copy_strided(joining_walk(x, y, outer, y.examples), x.data, to, threads);
+        to += x.dimensions.size() / outer;
+    }
+}
+template <class Dy, class Dxs>
+void join_backward(const Dy& dy, const Dxs& dxs, extent outer, thread_pool* threads) noexcept {
+    if (dy.total() == 0) return;
+    const auto* from = dy.data;
+    for (const auto& dx : dxs) {
+        const bool once = dx.stride == 0;  // the examples meet in one place
+        const auto walk = joining_walk(dx, dy, outer, once ? 1 : dy.examples).reversed();
+        for (extent i = 0; dx && i < (once ? dy.examples : 1); ++i)
+            kernels::accumulate_strided(walk, from + i * dy.dimensions.size(), dx.data, threads);
+        from += dx.dimensions.size() / outer;
+    }
+}
+
+}  // namespace detail
 
 /// Joins blobs along axis -3 (channels), or -5 (sequence) with `sequence_concat`. All other extents are
 /// equal.
@@ -4611,31 +8206,14 @@ struct concat {
     static constexpr backward_needs needs{.input = false, .output = false};
 
     constexpr outcome output_shape(std::span<const shape> xs) const {
-        shape y = xs[0];
-        if (y.rank() < back())
-            return shape_fault("inputs of rank ", back(), " or more wanted, the first has the shape ", y);
-        for (std::size_t i = 1; i < xs.size(); ++i) {
-            shape rest = xs[i];
-            bool fits = rest.rank() == y.rank();
-            if (fits) {
-                const extent more = rest.from_end(back());
-                if (more > std::numeric_limits<extent>::max() - y.from_end(back()))
-                    return shape_fault("its output would be too large");
-                rest.from_end(back()) = y.from_end(back());
-                fits = rest == y;
-                y.from_end(back()) += more;
-            }
-            if (!fits)
-                return shape_fault("shapes wanted that differ in axis -", back(), " only, the first is ",
-                                   xs[0], ", input ", i, " has ", xs[i]);
-        }
-        return y;
+        if (xs[0].rank() < back())
+            return shape_fault("inputs of rank ", back(), " or more wanted, the first has the shape ", xs[0]);
+        return detail::joined_shape(xs, xs[0].rank() - back(), -static_cast<extent>(back()));
     }
 
     template <class Xs, class Ys, class P, class W>
     void forward(Xs xs, Ys ys, const P&, W& w) const noexcept {
-        each_row(xs, ys[0], w.threads,
-                 [](extent n, const auto* from, auto* to) { kernels::copy(n, from, to); });
+        detail::join(xs, ys[0], outer(ys[0].dimensions), w.threads);
     }
     template <class... X, class Y, class P, class W>
     [[gnu::always_inline]] void forward_unrolled(const std::tuple<X...>& xs, const std::tuple<Y>& ys,
@@ -4659,36 +8237,163 @@ struct concat {
     }
     template <class Xs, class Ys, class Dys, class Dxs, class P, class Dp, class W>
     void backward(Xs, Ys, Dys dys, Dxs dxs, const P&, const Dp&, W& w) const noexcept {
-        bool apart = true;
-        for (const auto& dx : dxs) apart &= dx.stride != 0;
-        for (std::size_t i = 0; i < dxs.size(); ++i)  // the same blob may come twice
-            for (std::size_t k = 0; k < i; ++k) apart &= dxs[i].data != dxs[k].data;
-        each_row(dxs, dys[0], apart ? w.threads : nullptr,
-                 [](extent n, auto* to, const auto* from) { kernels::accumulate(n, from, to); });
+        detail::join_backward(dys[0], dxs, outer(dys[0].dimensions), w.threads);
     }
     friend bool operator==(const concat&, const concat&) = default;
 
 private:
     constexpr std::size_t back() const { return sequence_concat ? 5 : 3; }
+    constexpr extent outer(const shape& y) const { return y.product(0, y.rank() - back()); }
+};
 
-    /// Calls body(elements, part of xs[i], part of y) for each contiguous piece.
-    template <class Xs, class Y, class Body>
-    void each_row(const Xs& xs, const Y& y, thread_pool* threads, const Body& body) const noexcept {
-        const shape& s = y.dimensions;
-        const std::size_t axis = s.rank() - back();
-        const extent outer = s.product(0, axis), row = s.product(axis, s.rank());
-        if (y.total() < (1 << 14)) threads = nullptr;
-        parallel_for(threads, outer * y.examples, 1, [&](extent first, extent last) {
-            for (extent r = first; r < last; ++r) {
-                auto* at = y.data + r * row;
-                for (const auto& x : xs) {
-                    const extent n = x.dimensions.product(axis, s.rank());
-                    if (x) body(n, x.example(r / outer) + r % outer * n, at);
-                    at += n;
-                }
-            }
-        });
+/// Joins blobs along `axis`, which counts from the end where it is negative; all other extents are equal. With
+/// `interleave` the blobs have one shape, and of n of them element i along the axis goes to n i + k from the k-th.
+/// Core ML specification, ConcatNDLayerParams.
+struct concat_nd {
+    extent axis = 0;
+    bool interleave = false;
+
+    static constexpr auto key = "concatND";
+    static constexpr auto fields =
+        std::tuple{field{"axis", &concat_nd::axis}, field{"interleave", &concat_nd::interleave}};
+    static constexpr input_count inputs{2, any_number};
+    static constexpr bool batched = true;
+    static constexpr backward_needs needs{.input = false, .output = false};
+
+    constexpr outcome output_shape(std::span<const shape> xs) const {
+        const auto rank = static_cast<extent>(xs[0].rank());
+        if (axis < -rank || axis >= rank)
+            return value_fault("an axis of its inputs wanted, ", axis, " given for the shape ", xs[0]);
+        for (std::size_t i = 1; interleave && i < xs.size(); ++i)
+            if (!(xs[i] == xs[0]))
+                return shape_fault("inputs of one shape wanted to interleave, the first is ", xs[0],
+                                   ", input ", i, " has ", xs[i]);
+        return detail::joined_shape(xs, detail::axis_of(axis, xs[0].rank()), axis);
     }
+    /// Of vectors, one behind the other.
+    constexpr std::vector<double> known_output(std::span<const shape> xs, std::span<const known_values> known) const {
+        return detail::joined_values(xs[0].rank() == 1 && !interleave ? xs.size() : 0, known);
+    }
+
+    template <class Xs, class Ys, class P, class W>
+    void forward(Xs xs, Ys ys, const P&, W& w) const noexcept {
+        detail::join(xs, ys[0], outer(xs), w.threads);
+    }
+    template <class Xs, class Ys, class Dys, class Dxs, class P, class Dp, class W>
+    void backward(Xs xs, Ys, Dys dys, Dxs dxs, const P&, const Dp&, W& w) const noexcept {
+        detail::join_backward(dys[0], dxs, outer(xs), w.threads);
+    }
+    friend bool operator==(const concat_nd&, const concat_nd&) = default;
+
+private:
+    /// Pieces of each blob.
+    template <class Xs>
+    constexpr extent outer(const Xs& xs) const {
+        const shape& x = xs[0].dimensions;
+        return x.product(0, detail::axis_of(axis, x.rank()) + (interleave ? 1 : 0));
+    }
+};
+
+/// Puts blobs of one shape side by side along a new axis, `axis` of the output, which counts from the end where it is
+/// negative.
+/// Core ML specification, StackLayerParams.
+struct stack {
+    extent axis = 0;
+
+    static constexpr auto key = "stack";
+    static constexpr auto fields = std::tuple{field{"axis", &stack::axis}};
+    static constexpr input_count inputs{2, any_number};
+
+    constexpr outcome output_shape(std::span<const shape> xs) const {
+        const shape& x = xs[0];
+        const auto rank = static_cast<extent>(x.rank()) + 1;
+        if (x.rank() == max_rank)
+            return shape_fault("inputs of rank ", max_rank - 1, " or less wanted, the first is ", x);
+        if (axis < -rank || axis >= rank)
+            return value_fault("an axis from ", -rank, " to ", rank - 1, " wanted for the shape ", x, ", ",
+                               axis, " given");
+        for (std::size_t i = 1; i < xs.size(); ++i)
+            if (!(xs[i] == x))
+                return shape_fault("inputs of one shape wanted, the first is ", x, ", input ", i, " has ",
+                                   xs[i]);
+        shape y;
+        for (std::size_t a = 0; a <= x.rank(); ++a) {
+            if (a == detail::axis_of(axis, x.rank() + 1)) y.push_back(static_cast<extent>(xs.size()));
+            if (a < x.rank()) y.push_back(x[a]);
+        }
+        return y;
+    }
+    /// Of single numbers without an axis.
+    constexpr std::vector<double> known_output(std::span<const shape> xs, std::span<const known_values> known) const {
+        return detail::joined_values(xs[0].rank() == 0 ? xs.size() : 0, known);
+    }
+    /// The pieces are what lies behind the new axis in each blob.
+    constexpr concat_nd equivalent(const shape& x) const {
+        return {.axis = static_cast<extent>(detail::axis_of(axis, x.rank() + 1))};
+    }
+    friend bool operator==(const stack&, const stack&) = default;
+};
+
+}  // namespace bespoke
+
+
+namespace bespoke {
+
+/// y = its parameter `data`, of the shape `shape`. No input; y is stored once for all examples. Begins with zeros, and
+/// learns where it is updatable.
+/// Core ML specification, LoadConstantNDLayerParams.
+struct load_constant_nd {
+    bespoke::shape shape{};
+
+    static constexpr auto key = "loadConstantND";
+    static constexpr auto fields = std::tuple{field{"shape", &load_constant_nd::shape}};
+    static constexpr input_count inputs{0, 0};
+    static constexpr bool batched = true;
+    static constexpr backward_needs needs{.input = false, .output = false};
+
+    template <class T>
+    struct parameters {
+        T data;
+    };
+    template <class T>
+    static constexpr auto parameter_fields = std::array{parameter_field{"data", &parameters<T>::data}};
+
+    constexpr outcome output_shape(std::span<const bespoke::shape>) const {
+        return detail::given_shape("a shape", shape);
+    }
+    constexpr parameters<bespoke::shape> parameter_shapes(std::span<const bespoke::shape>) const { return {shape}; }
+
+    template <class Xs, class Ys, class P, class W>
+    void forward(Xs, Ys ys, const P& p, W& w) const noexcept {
+        parallel_for(w.threads, ys[0].size(), 1 << 16, [&](extent first, extent last) {
+            kernels::copy(last - first, p.data.data + first, ys[0].data + first);
+        });
+        detail::repeat_first_example(ys[0]);
+    }
+    template <class Xs, class Ys, class Dys, class Dxs, class P, class Dp, class W>
+    void backward(Xs, Ys, Dys dys, Dxs, const P&, const Dp& dp, W& w) const noexcept {
+        const extent size = dys[0].size();
+        if (dp.data) kernels::column_sums(dys[0].examples, size, dys[0].data, size, dp.data.data, w.threads);
+    }
+    friend bool operator==(const load_constant_nd&, const load_constant_nd&) = default;
+};
+
+/// `load_constant_nd` of three axes, y [C, H, W]. The axes of sequence and batch that the specification puts before
+/// them, of one element each, are left out.
+/// Core ML specification, LoadConstantLayerParams.
+struct load_constant {
+    bespoke::shape shape{};
+
+    static constexpr auto key = "loadConstant";
+    static constexpr auto fields = std::tuple{field{"shape", &load_constant::shape}};
+    static constexpr input_count inputs{0, 0};
+
+    constexpr outcome output_shape(std::span<const bespoke::shape> none) const {
+        if (shape.rank() != 3) return value_fault("a shape [channels, height, width] wanted, ", shape, " given");
+        return equivalent({}).output_shape(none);
+    }
+    constexpr load_constant_nd equivalent(const bespoke::shape&) const { return {shape}; }
+    friend bool operator==(const load_constant&, const load_constant&) = default;
 };
 
 }  // namespace bespoke
@@ -5020,10 +8725,12 @@ struct row_batch {
 };
 
 /// y[i * pixels + q] = start[i] + sum over k in [0, steps) of weights[k * panel_width + i] * x[offsets[k] + q] of two
-/// batches of pixels and the output channels i in [0, count), count <= Rows; one chain of fma over k ascending.
+/// batches of pixels and the output channels i in [0, count), count <= Rows; one chain of fma over k ascending. Then
+/// `map`, unless it is null; `channel` is the first.
 template <class T, std::size_t Rows>
 [[gnu::noinline]] void rows_tile(extent steps, const T* weights, const extent* offsets, const row_batch<T>& low,
-                                 const row_batch<T>& high, const T* start, extent count, extent pixels) noexcept {
+                                 const row_batch<T>& high, const T* start, extent count, extent pixels,
+                                 const channel_map<T>* map, extent channel) noexcept {
     batch<T> sum[2 * Rows];
     unroll<Rows>([&](auto i) __attribute__((always_inline)) { sum[2 * i] = sum[2 * i + 1] = batch<T>(start[i]); });
     for (extent k = 0; k < steps; ++k, weights += panel_width<T>) {
@@ -5037,16 +8744,22 @@ template <class T, std::size_t Rows>
     }
     unroll<Rows>([&](auto i) __attribute__((always_inline)) {
         if (static_cast<extent>(i()) >= count) return;
+        if (map != nullptr) {
+            const mapped_channel<T> f(*map, channel + static_cast<extent>(i()));
+            sum[2 * i] = f(sum[2 * i]);
+            sum[2 * i + 1] = f(sum[2 * i + 1]);
+        }
         store<T>(low.y + static_cast<extent>(i()) * pixels, sum[2 * i]);
         store<T>(high.y + static_cast<extent>(i()) * pixels, sum[2 * i + 1]);
     });
 }
 
 /// y of one group in the output rows [first, last); `image`, in a layout where the pixels of a row are consecutive, the
-/// packed weights, `bias` and `y` begin at the group.
+/// packed weights, `bias` and `y` begin at the group, whose first output channel is `channel`.
 template <class T>
 [[gnu::noinline]] void rows_forward(const convolution_geometry& g, const image_layout& layout, const T* image,
-                                    const T* packed, const T* bias, extent first, extent last, T* y) noexcept {
+                                    const T* packed, const T* bias, extent first, extent last, T* y,
+                                    const channel_map<T>* map, extent channel) noexcept {
     constexpr extent width = panel_width<T>;
     const extent size = g.group_channels() * g.taps(), outputs = g.group_outputs();
     const extent across = (g.output_width + lanes<T> - 1) / lanes<T>, batches = (last - first) * across;
@@ -5070,7 +8783,7 @@ template <class T>
         for (extent i = 0; i < batches; i += 2)
             (large ? rows_tile<T, tile_rows> : rows_tile<T, small_tile_rows>)(
                 size, packed + (o - begin) * size + begin, offsets, place(i, o), place(std::min(i + 1, batches - 1), o),
-                start, count, g.pixels());
+                start, count, g.pixels(), map, channel + o);
         o += count;
     }
 }
@@ -5127,6 +8840,8 @@ struct depthwise_images {
     const T* bias;  ///< or null
     T* y;
     bool accumulate;
+    const channel_map<T>* map;  ///< or null
+    extent channel;             ///< the first
 };
 
 /// The output rows [first, last) of `Batches` batches of pixels: side by side from `column` on, or with `Planes` those
@@ -5185,7 +8900,12 @@ template <class T, extent Stride, std::size_t Batches, bool Planes, bool Edge>
         });
     };
     const T* weights = images.weights;
-    const bool accumulate = images.accumulate;
+    const bool accumulate = images.accumulate, mapped = images.map != nullptr;
+    mapped_channel<T> map[Planes ? Batches : 1];
+    if (mapped)
+        unroll<(Planes ? Batches : 1)>([&](auto j) __attribute__((always_inline)) {
+            map[j] = mapped_channel<T>(*images.map, images.channel + static_cast<extent>(j()));
+        });
     extent r = first * Stride - g.pad_top;
     read(r, row[0]);
     if constexpr (Stride == 1) read(r + 1, row[1]);
@@ -5200,6 +8920,7 @@ template <class T, extent Stride, std::size_t Batches, bool Planes, bool Edge>
             unroll<9>([&](auto k) __attribute__((always_inline)) {
                 sum = kernels::fma<T>(batch<T>(weights[k() + (Planes ? 9 * j() : 0)]), row[k() / 3][k() % 3][j], sum);
             });
+            if (mapped) sum = map[Planes ? j() : 0](sum);
             if constexpr (Edge)
                 store_partial<T>(to, sum, valid[j]);
             else
@@ -5236,7 +8957,8 @@ template <class T, extent Stride>
 template <class T>
 [[gnu::noinline]] void depthwise_forward(const convolution_geometry& g, extent first, extent last, const T* x,
                                          extent x_stride, const T* weights, const T* bias, T* y, extent y_stride,
-                                         bool accumulate, const epilogue<T>* after, bool flipped = false) noexcept {
+                                         bool accumulate, const channel_epilogue<T>& after,
+                                         bool flipped = false) noexcept {
     T taps[18];
     const extent rows = std::max<extent>(4096 / g.output_width, 8);
     for (extent item = first; item < last;) {
@@ -5250,12 +8972,13 @@ template <class T>
                                          taps,
                                          bias != nullptr ? bias + channel : nullptr,
                                          y + example * y_stride + channel * g.pixels(),
-                                         accumulate};
+                                         accumulate,
+                                         after.map,
+                                         channel};
         for (extent row = 0; row < g.output_height; row += rows) {
             const extent end = std::min(row + rows, g.output_height);
             (g.stride_x == 1 ? depthwise_channels<T, 1> : depthwise_channels<T, 2>)(images, channels, row, end);
-            if (after != nullptr)
-                (*after)({images.y + row * g.output_width, channels, (end - row) * g.output_width, g.pixels()});
+            after.finish_mapped({images.y + row * g.output_width, channels, (end - row) * g.output_width, g.pixels()});
         }
         item += channels;
     }
@@ -5280,7 +9003,7 @@ struct pointwise_job {
     T* y;
     extent y_stride;
     bool accumulate;
-    const epilogue<T>* after;
+    channel_epilogue<T> after;
 };
 
 /// Whether `pointwise_forward` is for this geometry.
@@ -5304,10 +9027,11 @@ constexpr bool pixels_as_rows(const convolution_geometry& g) noexcept {
     return g.pixels() <= most && rows * (g.group_channels() + transposing) < batches * g.group_channels();
 }
 
-/// Steps of k that are computed together.
+/// Steps of k that are computed together: a panel of so many takes half of a first cache, where it stays for all rows.
 template <class T>
 constexpr extent pointwise_steps(const convolution_geometry& g) noexcept {
-    const extent parts = std::max<extent>((g.group_channels() + left_steps<T> - 1) / left_steps<T>, 1);
+    constexpr extent near = 24 * 1024 / (panel_width<T> * static_cast<extent>(sizeof(T)));
+    const extent parts = std::max<extent>((g.group_channels() + near - 1) / near, 1);
     return (g.group_channels() + parts - 1) / parts;
 }
 
@@ -5315,7 +9039,7 @@ constexpr extent pointwise_steps(const convolution_geometry& g) noexcept {
 template <class T>
 constexpr extent pointwise_part(const convolution_geometry& g) noexcept {
     if (!pixels_as_rows<T>(g)) return (pointwise_steps<T>(g) + tile_rows) * panel_width<T>;
-    const extent parts = (g.group_channels() + left_steps<T> - 1) / left_steps<T>;
+    const extent steps = std::max<extent>(pointwise_steps<T>(g), 1), parts = (g.group_channels() + steps - 1) / steps;
     return packed_left_size<T>(1, parts * pointwise_steps<T>(g)) + (g.pixels() + tile_rows) * panel_width<T>;
 }
 
@@ -5348,6 +9072,8 @@ template <class T>
     const convolution_geometry& g = job.g;
     const extent pixels = g.pixels(), outputs = g.group_outputs(), size = g.group_channels();
     const extent panels = (pixels + width - 1) / width, together = pointwise_steps<T>(g);
+    // Rows that lie a power of two or a page apart drive each other out of the caches: many outputs are worth a copy.
+    const bool packs = outputs > 4 * tile_rows;
     T *copy = space, *edge = space + together * width;
     for (extent item = first; item < last; ++item) {
         const extent pixel = item % panels * width, where = item / panels, example = where / g.groups,
@@ -5357,11 +9083,17 @@ template <class T>
         T* y = job.y + example * job.y_stride + group * outputs * pixels + pixel;
         for (extent k = 0; k == 0 || k < size; k += together) {
             const extent steps = std::min(size - k, together);
-            const bool goes_on = job.accumulate || k > 0, ends = job.after != nullptr && k + together >= size;
+            const bool goes_on = job.accumulate || k > 0, ends = job.after && k + together >= size;
             const T* b = x + k * pixels;
             if (!whole) {
                 if (steps > 0) std::fill_n(copy, steps * width, T(0));
                 copy_rows(steps, columns, b, pixels, copy, width);
+                b = copy;
+            } else if (packs) {
+                for (extent i = 0; i < steps; ++i) {
+                    store<T>(copy + i * width, load(b + i * pixels));
+                    store<T>(copy + i * width + lanes<T>, load(b + i * pixels + lanes<T>));
+                }
                 b = copy;
             }
             for (extent o = 0; o < outputs;) {
@@ -5375,15 +9107,16 @@ template <class T>
                 const extent c_row = whole ? pixels : width;
                 const T* start = goes_on ? c : job.bias != nullptr ? job.bias + group * outputs + o : zeros;
                 // With the first tile the next pixels come, else the next weights.
-                multiply_strip<T>({steps, a, 1, width, b, whole ? pixels : width, c, c_row, start, goes_on ? c_row : -1,
+                multiply_strip<T>({steps, a, 1, width, b, b == copy ? width : pixels, c, c_row, start,
+                                   goes_on ? c_row : -1,
                                    o == 0 ? x + k * pixels + width : a + size * width, o == 0 ? pixels : width,
-                                   c + rows * c_row, 0},
+                                   c + rows * c_row, ends ? job.after.map : nullptr, group * outputs + o},
                                   rows, columns);
                 if (!whole) copy_rows(rows, columns, edge, width, to, pixels);
                 o += rows;
                 // A panel of channels at a time: calls are dear, and more of them would not stay in the first cache.
                 if (const extent done = inside + rows; ends && (done == width || o == outputs))
-                    (*job.after)({y + (o - done) * pixels, done, columns, pixels});
+                    job.after.finish_mapped({y + (o - done) * pixels, done, columns, pixels});
             }
         }
     }
@@ -5426,12 +9159,12 @@ template <class T>
                 multiply_strip<T>({steps, packed ? left + k * tile_rows : x + k * pixels + i, 1,
                                    packed ? tile_rows : pixels, b, width, c, width, goes_on ? c : start,
                                    goes_on ? width : 0, b + size * width + i / tile_rows * steps * near, near,
-                                   c + tile_rows * width, 0},
+                                   c + tile_rows * width},
                                   std::min(pixels - i, tile_rows), columns);
             }
         }
         transpose(sums, width, pixels, columns, y, pixels);
-        if (job.after != nullptr) (*job.after)({y, columns, pixels, pixels});
+        job.after.finish({y, columns, pixels, pixels}, channel);
     }
 }
 
@@ -5565,7 +9298,7 @@ struct winograd_job {
     T* y;
     extent y_stride;
     bool accumulate;
-    const epilogue<T>* after;
+    channel_epilogue<T> after;
 };
 
 /// The inputs of one row of tiles (counted over the examples), one batch of channels, transformed to `to`, the place of
@@ -5651,7 +9384,7 @@ template <class T>
             T* c = products + position * plan.product + i * width;
             multiply_strip<T>({g.channels, inputs + position * plan.position + i * plan.channel_row, plan.channel_row,
                                1, b, width, c, width, start, 0,
-                               b + g.channels * (width + i / tile_rows * near), near, c + tile_rows * width, 0},
+                               b + g.channels * (width + i / tile_rows * near), near, c + tile_rows * width},
                               std::min(tiles - i, tile_rows), columns);
         }
     if (job.bias != nullptr) std::copy_n(job.bias + panel * width, columns, start);
@@ -5666,7 +9399,7 @@ template <class T>
         }
         T* y = job.y + row / plan.tiles_y * job.y_stride + panel * width * g.pixels() + top * g.output_width;
         transpose(strip, width, lines * g.output_width, columns, y, g.pixels(), job.accumulate);
-        if (job.after != nullptr) (*job.after)({y, columns, lines * g.output_width, g.pixels()});
+        job.after.finish({y, columns, lines * g.output_width, g.pixels()}, panel * width);
     }
 }
 
@@ -5741,7 +9474,7 @@ template <class T>
     if (examples <= 0 || g.pixels() <= 0) return;
     if (detail::convolution_work(g, examples) < detail::threaded_work) threads = nullptr;
     const detail::winograd_plan<T> plan(g);
-    const detail::winograd_job<T> job{g, plan, x, x_stride, packed, bias, y, y_stride, accumulate, after};
+    const detail::winograd_job<T> job{g, plan, x, x_stride, packed, bias, y, y_stride, accumulate, detail::channel_epilogue<T>(after)};
     const extent size = threads ? static_cast<extent>(threads->size()) : 1, rows = examples * plan.tiles_y;
     const extent groups = (g.channels + lanes<T> - 1) / lanes<T>,
                  panels = (g.output_channels + panel_width<T> - 1) / panel_width<T>;
@@ -5800,7 +9533,7 @@ struct forward_job {
     T* y;
     extent y_stride;
     bool accumulate;
-    const epilogue<T>* after;
+    channel_epilogue<T> after;
 };
 
 /// The images of one group, copied where the layout is not theirs.
@@ -5853,7 +9586,7 @@ template <class T>
                 count, pixels, sums_rows, columns);
         }
         transpose(sums, width, count, columns, y, g.pixels());
-        if (job.after != nullptr) (*job.after)({y, columns, count, g.pixels()});
+        job.after.finish({y, columns, count, g.pixels()}, channel);
     }
 }
 
@@ -5878,9 +9611,12 @@ template <class T>
                            last_row, y);
         else
             rows_forward(g, job.layout, image, job.weights + group * packed_size<T>(size, outputs), bias, row,
-                         last_row, y);
-        if (job.after != nullptr)
-            (*job.after)({y + row * g.output_width, outputs, (last_row - row) * g.output_width, g.pixels()});
+                         last_row, y, job.after.map, group * outputs);
+        const output_block<T> results{y + row * g.output_width, outputs, (last_row - row) * g.output_width, g.pixels()};
+        if (is_narrow<T>(outputs))
+            job.after.finish(results, group * outputs);
+        else
+            job.after.finish_mapped(results);
     }
 }
 
@@ -5954,12 +9690,14 @@ template <class T>
         }
     if (detail::suits_depthwise(g))
         return parallel_for(threads, examples * g.channels, 1, [&](extent first, extent last) {
-            detail::depthwise_forward(g, first, last, x, x_stride, weights, bias, y, y_stride, accumulate, after);
+            detail::depthwise_forward(g, first, last, x, x_stride, weights, bias, y, y_stride, accumulate,
+                                      detail::channel_epilogue<T>(after));
         });
     const extent outputs = g.group_outputs();
     const bool narrow = detail::is_narrow<T>(outputs), by_rows = narrow || (detail::suits_rows<T>(g) && !accumulate);
     const auto layout = detail::make_layout(g, by_rows);
-    detail::forward_job<T> job{g, layout, x, x_stride, weights, bias, y, y_stride, accumulate, after};
+    detail::forward_job<T> job{g, layout, x, x_stride, weights, bias, y, y_stride, accumulate,
+                               detail::channel_epilogue<T>(after)};
     extent items = examples * g.groups;
     if (by_rows)
         items *= (g.output_height + detail::narrow_rows - 1) / detail::narrow_rows;
@@ -5971,7 +9709,7 @@ template <class T>
         job.weights = packed != nullptr ? packed : scratch;
     }
     if (detail::suits_pointwise<T>(g))
-        return detail::pointwise_forward<T>({g, x, x_stride, job.weights, bias, y, y_stride, accumulate, after},
+        return detail::pointwise_forward<T>({g, x, x_stride, job.weights, bias, y, y_stride, accumulate, job.after},
                                             examples, parts, threads);
     detail::split(threads, items, [&](extent part, extent first, extent last) {
         T* space = parts + part * detail::forward_part<T>(g);
@@ -6279,7 +10017,7 @@ template <class T>
         const convolution_geometry flipped = detail::turned_round(g);
         return parallel_for(threads, examples * g.channels, 1, [&](extent first, extent last) {
             detail::depthwise_forward<T>(flipped, first, last, dy, dy_stride, weights, nullptr, dx, dx_stride, true,
-                                         nullptr, true);
+                                         {}, true);
         });
     }
     if (packed == nullptr) convolution_backward_pack(g, weights, scratch, threads);
@@ -6428,11 +10166,13 @@ constexpr std::optional<fault> check_window(std::string_view name, const std::ar
     return value_fault(name, " from ", least, " to ", largest_window, " wanted, ", shape{pair[0], pair[1]},
                        " given");
 }
-constexpr std::optional<fault> check_padding(const valid_padding& padding) {
-    for (const edge_sizes& e : padding.padding_amounts.edges)
-        if (const auto wrong = check_window("paddingAmounts", {e.start_edge_size, e.end_edge_size}, 0))
-            return wrong;
+constexpr std::optional<fault> check_edges(std::string_view name, const border_amounts& amounts) {
+    for (const edge_sizes& e : amounts.edges)
+        if (const auto wrong = check_window(name, {e.start_edge_size, e.end_edge_size}, 0)) return wrong;
     return {};
+}
+constexpr std::optional<fault> check_padding(const valid_padding& padding) {
+    return check_edges("paddingAmounts", padding.padding_amounts);
 }
 constexpr std::optional<fault> check_padding(const same_padding&) { return {}; }
 
@@ -6782,6 +10522,474 @@ private:
 }  // namespace bespoke
 
 
+
+/// Three-dimensional convolution by way of the two-dimensional one: the slices that one output slice sees, one behind
+/// the other, are an image with kernel_depth times as many channels, and the weights lie in memory as that image wants
+/// them.
+namespace bespoke::kernels {
+
+/// Sizes of a convolution of one example.
+///
+/// x [channels, depth, height, width], weights [output_channels, channels / groups, kernel_depth, ..],
+/// y [output_channels, output_depth, ..]; along the depth as along the other axes, see `convolution_geometry`.
+struct volume_geometry {
+    convolution_geometry slice;  ///< from slices [channels kernel_depth, ..] to one [output_channels, ..]
+    extent depth, output_depth, kernel_depth;
+    extent stride, dilation, pad_front;
+
+    constexpr extent channels() const { return slice.channels / kernel_depth; }
+    constexpr extent x_size() const { return channels() * depth * slice.plane(); }
+    constexpr extent y_size() const { return slice.output_channels * output_depth * slice.pixels(); }
+    constexpr extent image_size() const { return slice.channels * slice.plane(); }
+    constexpr extent result_size() const { return slice.output_channels * slice.pixels(); }
+    /// Output slices that run together, such that what they see stays near.
+    constexpr extent together(extent rows) const {
+        return std::clamp<extent>((extent{1} << 17) / std::max<extent>(image_size(), 1), 1, std::max<extent>(rows, 1));
+    }
+};
+
+namespace detail {
+
+/// Calls body(plane of x, or null in the padding; plane of the images) for every plane that output slices
+/// [first, first + count) see; threads split the channels, and a plane of x comes in the order of the slices.
+template <class T, class Body>
+void each_seen_plane(const volume_geometry& g, extent first, extent count, T* x, thread_pool* threads,
+                     const Body& body) noexcept {
+    const extent plane = g.slice.plane(), channels = g.channels();
+    if (count * g.image_size() < threaded_elements) threads = nullptr;
+    parallel_for(threads, channels, 1, [&](extent begin, extent end) {
+        for (extent c = begin; c < end; ++c)
+            for (extent i = 0; i < count; ++i) {
+                const extent example = (first + i) / g.output_depth, slice = (first + i) % g.output_depth;
+                for (extent k = 0; k < g.kernel_depth; ++k) {
+                    const extent d = slice * g.stride + k * g.dilation - g.pad_front;
+                    const bool inside = d >= 0 && d < g.depth;
+                    body(inside ? x + example * g.x_size() + (c * g.depth + d) * plane : nullptr,
+                         ((i * channels + c) * g.kernel_depth + k) * plane);
+                }
+            }
+    });
+}
+template <class T>
+void gather_images(const volume_geometry& g, extent first, extent count, const T* x, T* images,
+                   thread_pool* threads) noexcept {
+    const extent plane = g.slice.plane();
+    each_seen_plane(g, first, count, x, threads, [&](const T* from, extent to) {
+        if (from == nullptr)
+            fill(plane, T(0), images + to);
+        else
+            copy(plane, from, images + to);
+    });
+}
+
+/// Where output channel c of output slice `row` lies in y.
+inline extent result_plane(const volume_geometry& g, extent row, extent c) noexcept {
+    return row / g.output_depth * g.y_size() + (c * g.output_depth + row % g.output_depth) * g.slice.pixels();
+}
+/// Calls body(plane of y, plane of the results) for output slices [first, first + count).
+template <class Body>
+void each_result_plane(const volume_geometry& g, extent first, extent count, const Body& body) noexcept {
+    for (extent i = 0; i < count; ++i)
+        for (extent c = 0; c < g.slice.output_channels; ++c)
+            body(result_plane(g, first + i, c), (i * g.slice.output_channels + c) * g.slice.pixels());
+}
+template <class T>
+void gather_results(const volume_geometry& g, extent first, extent count, const T* y, T* results) noexcept {
+    each_result_plane(g, first, count, [&](extent from, extent to) { copy(g.slice.pixels(), y + from, results + to); });
+}
+
+/// Images and results of the slices that run together, and behind them what the kernels need.
+template <class T>
+struct volume_space {
+    T *images, *results, *scratch;
+
+    volume_space(const volume_geometry& g, extent rows, T* memory)
+        : images(memory), results(images + g.together(rows) * g.image_size()),
+          scratch(results + g.together(rows) * g.result_size()) {}
+};
+/// Calls body(first, count) for all output slices of the examples.
+template <class Body>
+void each_run_of_slices(const volume_geometry& g, extent examples, const Body& body) noexcept {
+    const extent rows = examples * g.output_depth, most = g.together(rows);
+    for (extent first = 0; first < rows; first += most) body(first, std::min(most, rows - first));
+}
+
+}  // namespace detail
+
+/// Elements of scratch for the passes below.
+template <class T>
+extent volume_scratch(const volume_geometry& g, extent examples, extent threads) noexcept {
+    return g.together(examples * g.output_depth) * (g.image_size() + g.result_size()) +
+           convolution_scratch<T>(g.slice, threads);
+}
+
+/// y = conv(x) + bias, or y += conv(x) where `accumulate` (then `bias` is null); `bias` may be null. `packed` is what
+/// `convolution_pack` made of the weights for the slice, or null.
+template <class T>
+void volume_forward(const volume_geometry& g, extent examples, const T* x, const T* weights, const T* bias, T* y,
+                    bool accumulate, T* scratch, thread_pool* threads, const T* packed = nullptr) noexcept {
+    const detail::volume_space<T> space(g, examples * g.output_depth, scratch);
+    detail::each_run_of_slices(g, examples, [&](extent first, extent count) {
+        detail::gather_images(g, first, count, x, space.images, threads);
+        convolution_forward(g.slice, count, space.images, g.image_size(), weights, bias, space.results, g.result_size(),
+                            false, space.scratch, threads, packed);
+        detail::each_result_plane(g, first, count, [&](extent to, extent from) {
+            if (accumulate)
+                kernels::accumulate(g.slice.pixels(), space.results + from, y + to);
+            else
+                copy(g.slice.pixels(), space.results + from, y + to);
+        });
+    });
+}
+
+/// dx += the gradient with respect to x. Also the forward pass of a deconvolution, whose input is dy. `packed` is what
+/// `convolution_backward_pack` made of the weights for the slice, or null.
+template <class T>
+void volume_backward_input(const volume_geometry& g, extent examples, const T* dy, const T* weights, T* dx, T* scratch,
+                           thread_pool* threads, const T* packed = nullptr) noexcept {
+    const detail::volume_space<T> space(g, examples * g.output_depth, scratch);
+    detail::each_run_of_slices(g, examples, [&](extent first, extent count) {
+        detail::gather_results(g, first, count, dy, space.results);
+        fill(count * g.image_size(), T(0), space.images);
+        convolution_backward_input(g.slice, count, space.results, g.result_size(), weights, space.images,
+                                   g.image_size(), space.scratch, threads, packed);
+        detail::each_seen_plane(g, first, count, dx, threads, [&](T* to, extent from) {
+            if (to != nullptr) kernels::accumulate(g.slice.plane(), space.images + from, to);
+        });
+    });
+}
+
+/// dweights += the gradient with respect to the weights, summed over the examples.
+template <class T>
+void volume_backward_weights(const volume_geometry& g, extent examples, const T* x, const T* dy, T* dweights,
+                             T* scratch, thread_pool* threads) noexcept {
+    const detail::volume_space<T> space(g, examples * g.output_depth, scratch);
+    detail::each_run_of_slices(g, examples, [&](extent first, extent count) {
+        detail::gather_images(g, first, count, x, space.images, threads);
+        detail::gather_results(g, first, count, dy, space.results);
+        convolution_backward_weights(g.slice, count, space.images, g.image_size(), space.results, g.result_size(),
+                                     dweights, space.scratch, threads);
+    });
+}
+
+}  // namespace bespoke::kernels
+
+#include <cstdint>
+
+namespace bespoke {
+
+/// How the windows of a `convolution3d` lie on its input.
+enum class padding_type_3d {
+    custom,  ///< as `valid_padding` with the amounts that the layer gives
+    valid,
+    same,  ///< as `same_padding`, the odd one at the end
+};
+constexpr std::array<std::string_view, 3> enumerators(padding_type_3d) { return {"CUSTOM", "VALID", "SAME"}; }
+
+/// Three-dimensional convolution or deconvolution: `convolution` with a depth before height and width.
+///
+/// x [.., C, D, H, W], leading axes are rows -> y [.., output_channels, D', H', W']
+/// weights [output_channels, C / n_groups, kernel depth, height, width],
+///     of a deconvolution [C, output_channels / n_groups, kernel depth, height, width]
+/// bias [output_channels]
+///
+/// D' of a convolution as in padding.hpp, with kernel = (kernel_depth - 1) dilation + 1.
+/// D' of a deconvolution: (D - 1) stride + kernel - front - back, D stride with padding_type `same`, and
+/// output_size where that is given; of it the first `front` slices are left out, with `same` half of what is too much.
+/// What lies behind the last window is the bias.
+///
+/// Core ML specification, Convolution3DLayerParams (output_size is its outputShape; its text puts the channels of the
+/// weights of a deconvolution in the other order, which no file has).
+struct convolution3d {
+    std::int32_t output_channels = unset;
+    std::int32_t input_channels = unset;
+    std::int32_t n_groups = 1;  ///< 0 means 1
+    std::int32_t kernel_depth = 3, kernel_height = 3, kernel_width = 3;
+    std::int32_t stride_depth = 1, stride_height = 1, stride_width = 1;        ///< 0 means 1
+    std::int32_t dilation_depth = 1, dilation_height = 1, dilation_width = 1;  ///< 0 means 1
+    bool has_bias = true;
+    padding_type_3d padding_type = padding_type_3d::custom;
+    std::int32_t custom_padding_front = 0, custom_padding_back = 0;
+    std::int32_t custom_padding_top = 0, custom_padding_bottom = 0;
+    std::int32_t custom_padding_left = 0, custom_padding_right = 0;
+    bool is_deconvolution = false;
+    shape output_size{};  ///< [D', H', W'] of a deconvolution, else ignored; empty: from the padding
+
+    static constexpr auto key = "convolution3d";
+    static constexpr auto fields = std::tuple{field{"outputChannels", &convolution3d::output_channels},
+                                              field{"inputChannels", &convolution3d::input_channels},
+                                              field{"nGroups", &convolution3d::n_groups},
+                                              field{"kernelDepth", &convolution3d::kernel_depth},
+                                              field{"kernelHeight", &convolution3d::kernel_height},
+                                              field{"kernelWidth", &convolution3d::kernel_width},
+                                              field{"strideDepth", &convolution3d::stride_depth},
+                                              field{"strideHeight", &convolution3d::stride_height},
+                                              field{"strideWidth", &convolution3d::stride_width},
+                                              field{"dilationDepth", &convolution3d::dilation_depth},
+                                              field{"dilationHeight", &convolution3d::dilation_height},
+                                              field{"dilationWidth", &convolution3d::dilation_width},
+                                              field{"hasBias", &convolution3d::has_bias},
+                                              field{"paddingType", &convolution3d::padding_type},
+                                              field{"customPaddingFront", &convolution3d::custom_padding_front},
+                                              field{"customPaddingBack", &convolution3d::custom_padding_back},
+                                              field{"customPaddingTop", &convolution3d::custom_padding_top},
+                                              field{"customPaddingBottom", &convolution3d::custom_padding_bottom},
+                                              field{"customPaddingLeft", &convolution3d::custom_padding_left},
+                                              field{"customPaddingRight", &convolution3d::custom_padding_right},
+                                              field{"isDeconvolution", &convolution3d::is_deconvolution},
+                                              field{"outputShape", &convolution3d::output_size}};
+    static constexpr bool batched = true;
+    static constexpr backward_needs needs{.input = true, .output = false};
+
+    template <class T>
+    using parameters = weights_and_bias<T>;
+    template <class T>
+    static constexpr auto parameter_fields = weights_and_bias<T>::fields;
+
+    constexpr outcome output_shape(const shape& x) const {
+        if (x.rank() < 4) return shape_fault("an input [.., channels, depth, height, width] wanted, its shape is ", x);
+        if (checked_size(x, largest_image) < 1)
+            return shape_fault("an input that is not empty wanted, its shape is ", x);
+        if (output_channels < 1) return value_fault("outputChannels from 1 up wanted, ", output_channels, " given");
+        if (n_groups < 0) return value_fault("nGroups from 0 up wanted, ", n_groups, " given");
+        const extent channels = x.from_end(4);
+        if (channels > largest_window)
+            return shape_fault("up to ", largest_window, " input channels wanted, the shape of its input is ", x);
+        if (input_channels != unset && input_channels != channels)
+            return shape_fault(input_channels, " input channels declared, its input has ", channels, " (shape ", x,
+                               ")");
+        if (channels % groups() != 0 || output_channels % groups() != 0)
+            return shape_fault("channels that ", groups(), " groups divide wanted, the input has ", channels,
+                               " (shape ", x, "), the output ", output_channels);
+        if (is_deconvolution && output_size.rank() != 0 && output_size.rank() != 3)
+            return value_fault("outputShape [D, H, W] wanted, ", output_size, " given");
+        for (std::size_t i = 0; i < 3; ++i)
+            if (const auto wrong = check_axis(x, axis(i))) return *wrong;
+        shape y = x;
+        y.from_end(4) = output_channels;
+        for (std::size_t i = 0; i < 3; ++i) y.from_end(3 - i) = windows(x, axis(i)).outputs;
+        if (checked_size(y, largest_image) < 0 ||
+            padded_elements(is_deconvolution ? y : x, is_deconvolution ? x : y) < 0)
+            return shape_fault("a padded input of up to ", largest_image, " elements wanted, its shape is ", x);
+        return y;
+    }
+    constexpr convolution3d resolved(const shape& x) const {
+        convolution3d result = *this;
+        result.input_channels = static_cast<std::int32_t>(x.from_end(4));
+        result.n_groups = n_groups == 0 ? 1 : n_groups;
+        return result;
+    }
+    constexpr parameters<shape> parameter_shapes(const shape& x) const {
+        const extent inputs = x.from_end(4);
+        return {.weights = {is_deconvolution ? inputs : output_channels,
+                            (is_deconvolution ? output_channels : inputs) / groups(), kernel_depth, kernel_height,
+                            kernel_width},
+                .bias = has_bias ? shape{output_channels} : absent};
+    }
+
+    template <class T>
+    extent scratch_size(const shape& x, extent examples, extent threads) const {
+        const extent rows = examples * rows_of(x);
+        return std::max(kernels::volume_scratch<T>(geometry(x, {.winograd = true}), rows, threads),
+                        kernels::volume_scratch<T>(geometry(x, {.winograd = false}), rows, threads));
+    }
+    template <class T>
+    extent prepared_size(const shape& x, const arithmetic& how) const {
+        const auto g = geometry(x, how).slice;
+        return is_deconvolution ? kernels::convolution_backward_packed_size<T>(g)
+                                : kernels::convolution_packed_size<T>(g);
+    }
+    template <class P, class T>
+    void prepare(const P& p, T* prepared, const arithmetic& how) const noexcept {
+        kernels::convolution_geometry g{};
+        g.groups = groups();
+        g.output_channels = p.weights[0];
+        g.channels = p.weights[1] * groups() * kernel_depth;
+        set_steps(g, how);
+        if (is_deconvolution)
+            kernels::convolution_backward_pack<T>(g, p.weights.data, prepared);
+        else
+            kernels::convolution_pack<T>(g, p.weights.data, prepared);
+    }
+
+    template <class X, class Y, class P, class W>
+    void forward(X x, Y y, const P& p, W& w) const noexcept {
+        using T = typename X::value_type;
+        const shape from = x.dimensions, to = y.dimensions;
+        const auto g = geometry(from, w.how);
+        const extent rows = static_cast<extent>(x.examples) * rows_of(from);
+        if (!is_deconvolution)
+            return kernels::volume_forward<T>(g, rows, x.data, p.weights.data, p.bias.data, y.data, false, w.scratch,
+                                              w.threads, w.prepared);
+        const extent volume = to.product(to.rank() - 3, to.rank());
+        for (extent i = 0; i < rows * output_channels; ++i)
+            kernels::fill(volume, p.bias ? p.bias.data[i % output_channels] : T(0), y.data + i * volume);
+        kernels::volume_backward_input<T>(g, rows, x.data, p.weights.data, y.data, w.scratch, w.threads, w.prepared);
+    }
+    template <class X, class Y, class Dy, class Dx, class P, class Dp, class W>
+    void backward(X x, Y, Dy dy, Dx dx, const P& p, const Dp& dp, W& w) const noexcept {
+        using T = typename X::value_type;
+        const shape from = x.dimensions, to = dy.dimensions;
+        const auto g = geometry(from, w.how);
+        const extent rows = static_cast<extent>(dy.examples) * rows_of(from);
+        const extent volume = to.product(to.rank() - 3, to.rank());
+        if (dp.bias)
+            kernels::channel_sums<T>(rows, output_channels, volume, dy.data, output_channels * volume, dp.bias.data,
+                                     w.threads);
+        // of a deconvolution, x and y change places
+        const T *image = is_deconvolution ? dy.data : x.data, *result = is_deconvolution ? x.data : dy.data;
+        if (dp.weights)
+            kernels::volume_backward_weights<T>(g, rows, image, result, dp.weights.data, w.scratch, w.threads);
+        if (!dx) return;
+        if (is_deconvolution)
+            kernels::volume_forward<T>(g, rows, dy.data, p.weights.data, nullptr, dx.data, true, w.scratch, w.threads);
+        else
+            kernels::volume_backward_input<T>(g, rows, dy.data, p.weights.data, dx.data, w.scratch, w.threads);
+    }
+    friend bool operator==(const convolution3d&, const convolution3d&) = default;
+
+private:
+    /// The hyper-parameters of one axis.
+    struct axis_parameters {
+        std::string_view name;  ///< "Depth"
+        std::size_t number;     ///< 0: depth
+        extent kernel, stride, dilation, start, end;
+
+        constexpr extent reach() const { return (kernel - 1) * dilation + 1; }
+    };
+    static constexpr extent or_one(std::int32_t v) { return v == 0 ? 1 : v; }
+    constexpr axis_parameters axis(std::size_t number) const {
+        const bool custom = padding_type == padding_type_3d::custom;
+        const auto edge = [&](std::int32_t amount) -> extent { return custom ? amount : 0; };
+        if (number == 0)
+            return {"Depth",
+                    0,
+                    kernel_depth,
+                    or_one(stride_depth),
+                    or_one(dilation_depth),
+                    edge(custom_padding_front),
+                    edge(custom_padding_back)};
+        if (number == 1)
+            return {"Height",
+                    1,
+                    kernel_height,
+                    or_one(stride_height),
+                    or_one(dilation_height),
+                    edge(custom_padding_top),
+                    edge(custom_padding_bottom)};
+        return {"Width",
+                2,
+                kernel_width,
+                or_one(stride_width),
+                or_one(dilation_width),
+                edge(custom_padding_left),
+                edge(custom_padding_right)};
+    }
+    constexpr extent groups() const { return n_groups == 0 ? 1 : n_groups; }
+    /// Number of volumes in one example.
+    static constexpr extent rows_of(const shape& x) { return x.product(0, x.rank() - 4); }
+    /// Extent of a deconvolution before anything is cropped.
+    static constexpr extent uncropped(const shape& x, const axis_parameters& a) {
+        return (x.from_end(3 - a.number) - 1) * a.stride + a.reach();
+    }
+
+    constexpr std::optional<fault> check_axis(const shape& x, const axis_parameters& a) const {
+        const auto check = [&](std::string_view what, extent value) -> std::optional<fault> {
+            if (value >= 1) return {};
+            return value_fault(what, a.name, " from 1 up wanted, ", value, " given");
+        };
+        if (const auto wrong = check("kernel", a.kernel)) return wrong;
+        if (const auto wrong = check("stride", a.stride)) return wrong;
+        if (const auto wrong = check("dilation", a.dilation)) return wrong;
+        if (std::min(a.start, a.end) < 0)
+            return value_fault("custom padding from 0 up wanted, ", shape{a.start, a.end}, " given for the axis ",
+                               a.name);
+        const extent size = x.from_end(3 - a.number);
+        if (is_deconvolution && checked_product(size, a.stride, largest_image) < 0)
+            return shape_fault("a stride of ", a.stride, " is too much for an input of the shape ", x);
+        if (is_deconvolution && output_size.rank() == 3) {
+            const extent most = uncropped(x, a) + a.stride - 1 - a.start;
+            if (output_size[a.number] < 1 || output_size[a.number] > most)
+                return value_fault("an output", a.name, " from 1 to ", most, " wanted, outputShape is ", output_size);
+        } else if (windows(x, a).outputs < 1) {
+            if (is_deconvolution)
+                return shape_fault("nothing is left of the output", a.name, " of ", uncropped(x, a), " after cropping ",
+                                   a.start, " and ", a.end);
+            return shape_fault("the kernel", a.name, " covers ", a.reach(), ", the padded input has ",
+                               size + a.start + a.end, " (shape ", x, ")");
+        }
+        return {};
+    }
+    /// Outputs and padding (cropping) along an axis whose hyper-parameters are checked.
+    constexpr window_axis windows(const shape& x, const axis_parameters& a) const {
+        constexpr auto heavy = same_padding_mode::bottom_right_heavy;
+        const bool is_same = padding_type == padding_type_3d::same;
+        const extent size = x.from_end(3 - a.number);
+        if (!is_deconvolution)
+            return is_same ? same_windows(size, heavy, a.reach(), a.stride)
+                           : valid_windows(size, {a.start, a.end}, a.reach(), a.stride);
+        const extent whole = uncropped(x, a);
+        const extent outputs = output_size.rank() == 3 ? output_size[a.number]
+                               : is_same               ? size * a.stride
+                                                       : whole - a.start - a.end;
+        return {outputs, is_same ? padding_before(std::max<extent>(0, whole - outputs), heavy) : a.start};
+    }
+    /// Elements of the padded image that the kernels work on, from `image` to `result`, or -1 where there are too many.
+    constexpr extent padded_elements(const shape& image, const shape& result) const {
+        const auto covered = [&](std::size_t i) {
+            const auto a = axis(i);
+            return std::max((result.from_end(3 - i) - 1) * a.stride + a.reach(), image.from_end(3 - i));
+        };
+        const extent slices = checked_product(image.from_end(4), kernel_depth, largest_image);
+        return slices < 0 ? -1 : checked_size({slices, covered(1), covered(2)}, largest_image);
+    }
+
+    /// What does not depend on the input, and how the weights are prepared.
+    constexpr void set_steps(kernels::convolution_geometry& g, const arithmetic& how) const {
+        const auto vertical = axis(1), horizontal = axis(2);
+        g.kernel_height = vertical.kernel;
+        g.kernel_width = horizontal.kernel;
+        g.stride_y = vertical.stride;
+        g.stride_x = horizontal.stride;
+        g.dilation_y = vertical.dilation;
+        g.dilation_x = horizontal.dilation;
+        g.winograd = how.winograd && !is_deconvolution && g.stride_y == 1 && g.stride_x == 1;
+    }
+    /// What the kernels are told: of a deconvolution, the convolution whose transpose it is.
+    constexpr kernels::volume_geometry geometry(const shape& x, const arithmetic& how) const {
+        const auto along = axis(0);
+        const window_axis windows_z = windows(x, along), windows_y = windows(x, axis(1)),
+                          windows_x = windows(x, axis(2));
+        const shape inner{x.from_end(4), x.from_end(3), x.from_end(2), x.from_end(1)};
+        const shape outer{output_channels, windows_z.outputs, windows_y.outputs, windows_x.outputs};
+        const shape &image = is_deconvolution ? outer : inner, &result = is_deconvolution ? inner : outer;
+        kernels::volume_geometry g{};
+        g.slice.channels = image[0] * kernel_depth;
+        g.slice.height = image[2];
+        g.slice.width = image[3];
+        g.slice.output_channels = result[0];
+        g.slice.output_height = result[2];
+        g.slice.output_width = result[3];
+        set_steps(g.slice, how);
+        // a single window makes no step: a large stride would only cost the kernel memory
+        if (g.slice.output_height == 1) g.slice.stride_y = 1;
+        if (g.slice.output_width == 1) g.slice.stride_x = 1;
+        g.slice.pad_top = windows_y.before;
+        g.slice.pad_left = windows_x.before;
+        g.slice.groups = groups();
+        g.depth = image[1];
+        g.output_depth = result[1];
+        g.kernel_depth = kernel_depth;
+        g.stride = along.stride;
+        g.dilation = along.dilation;
+        g.pad_front = windows_z.before;
+        return g;
+    }
+};
+
+}  // namespace bespoke
+
+
 namespace bespoke {
 
 /// y = x. The only layer that may write a blob which exists already; so loops carry values on.
@@ -6799,16 +11007,1401 @@ struct copy {
 }  // namespace bespoke
 
 
+
+#include <cstddef>
+#include <initializer_list>
+
+namespace bespoke {
+
+/// Up to `Most` values, for the hyper-parameters that are neither a shape nor of one length: unlike std::vector it
+/// can stand in a description that the compiler knows.
+template <class T, std::size_t Most>
+class list {
+public:
+    using value_type = T;
+    static constexpr std::size_t most = Most;
+
+    constexpr list() = default;
+    constexpr list(std::initializer_list<T> values) {
+        for (const T& v : values) push_back(v);
+    }
+
+    constexpr std::size_t size() const { return size_; }
+    constexpr bool empty() const { return size_ == 0; }
+    constexpr const T& operator[](std::size_t i) const { return values_[i]; }
+    constexpr const T* begin() const { return values_; }
+    constexpr const T* end() const { return values_ + size_; }
+
+    /// Ignored beyond `Most`; readers of files check the number before.
+    constexpr void push_back(const T& value) {
+        if (size_ < Most) values_[size_++] = value;
+    }
+
+    friend constexpr bool operator==(const list& a, const list& b) {
+        if (a.size_ != b.size_) return false;
+        for (std::size_t i = 0; i < a.size_; ++i)
+            if (!(a.values_[i] == b.values_[i])) return false;
+        return true;
+    }
+
+private:
+    T values_[Most]{};
+    std::size_t size_ = 0;
+};
+
+}  // namespace bespoke
+
+#include <algorithm>
+
+namespace bespoke {
+namespace detail {
+
+/// The elements begin, begin + stride, ... of an axis, `count` of them.
+struct axis_slice {
+    extent begin = 0, count = 0, stride = 1;
+};
+
+/// [begin:end:stride] of Python, along an axis of `size` elements: negative bounds count from the end, those outside
+/// are brought to the edge. `open_begin` and `open_end`: the bound is left out.
+constexpr axis_slice slice_of(extent size, extent begin, bool open_begin, extent end, bool open_end, extent stride) {
+    const extent largest = std::max<extent>(size, 1);  // beyond it there is one element all the same
+    stride = std::clamp(stride, -largest, largest);
+    const extent least = stride > 0 ? 0 : -1, most = least + size;
+    const auto bound = [&](extent at) { return std::clamp(at < 0 ? at + size : at, least, most); };
+    begin = open_begin ? (stride > 0 ? 0 : size - 1) : bound(begin);
+    end = open_end ? (stride > 0 ? size : -1) : bound(end);
+    const extent length = stride > 0 ? end - begin : begin - end, step = stride > 0 ? stride : -stride;
+    return {begin, length > 0 ? (length - 1) / step + 1 : 0, stride};
+}
+
+/// A box in x that y holds without gaps: the walk from the one to the other, and where in x it begins.
+class sliced_box {
+public:
+    sliced_box(const shape& x, const shape& y, extent examples) : behind_x_(x.size()), behind_y_(y.size()) {
+        walk_.add(examples, behind_x_, behind_y_);
+    }
+    /// The next axis of x, of `size` elements.
+    void add(extent size, const axis_slice& part) {
+        if (walk_empty_ || size == 0 || part.count == 0) {
+            walk_empty_ = true;
+            return;
+        }
+        behind_x_ /= size;
+        behind_y_ /= part.count;
+        offset_ += part.begin * behind_x_;
+        walk_.add(part.count, part.stride * behind_x_, behind_y_);
+    }
+    template <class T>
+    void forward(const T* x, T* y, thread_pool* threads) const noexcept {
+        if (!walk_empty_) kernels::copy_strided(walk_, x + offset_, y, threads);
+    }
+    /// The other way round: y comes to lie in x, where what is besides the box stays.
+    template <class T>
+    void put(const T* y, T* x, thread_pool* threads) const noexcept {
+        if (!walk_empty_) kernels::copy_strided(walk_.reversed(), y, x + offset_, threads);
+    }
+    template <class T>
+    void put_backward(const T* dx, T* dy, thread_pool* threads) const noexcept {
+        if (!walk_empty_) kernels::accumulate_strided(walk_, dx + offset_, dy, threads);
+    }
+    template <class T>
+    void backward(const T* dy, T* dx, thread_pool* threads) const noexcept {
+        if (!walk_empty_) kernels::accumulate_strided(walk_.reversed(), dy, dx + offset_, threads);
+    }
+
+private:
+    kernels::strided_walk walk_;
+    extent behind_x_, behind_y_, offset_ = 0;
+    bool walk_empty_ = false;
+};
+
+}  // namespace detail
+
+/// y = x[begin_ids[0]:end_ids[0]:strides[0], ...], as Python reads it: negative bounds count from the end, bounds
+/// outside are brought to the edge, strides may be negative, and y may be empty.
+///
+/// One value an axis in each list. An axis whose begin_mask is true has no begin, one whose end_mask is true no end.
+/// One whose squeeze_mask is true is taken at begin_ids alone, which must be in it, and is not an axis of y. Masks
+/// that are not given are false, strides 1.
+/// Core ML specification, SliceStaticLayerParams.
+struct slice_static {
+    using flags = list<bool, max_rank>;
+
+    shape begin_ids{};
+    flags begin_masks{};
+    shape end_ids{};
+    flags end_masks{};
+    shape strides{};
+    flags squeeze_masks{};
+
+    static constexpr auto key = "sliceStatic";
+    static constexpr auto fields = std::tuple{field{"beginIds", &slice_static::begin_ids},
+                                              field{"beginMasks", &slice_static::begin_masks},
+                                              field{"endIds", &slice_static::end_ids},
+                                              field{"endMasks", &slice_static::end_masks},
+                                              field{"strides", &slice_static::strides},
+                                              field{"squeezeMasks", &slice_static::squeeze_masks}};
+    static constexpr bool batched = true;
+    static constexpr backward_needs needs{.input = false, .output = false};
+
+    constexpr outcome output_shape(const shape& x) const {
+        const auto wrong = [&](std::string_view name, std::size_t size, bool optional) {
+            return size != x.rank() && !(optional && size == 0)
+                       ? value_fault("a value of ", name, " for each axis wanted, ", size, " given for the shape ", x)
+                       : fault{};
+        };
+        for (const fault& f : {wrong("beginIds", begin_ids.rank(), false), wrong("endIds", end_ids.rank(), false),
+                               wrong("strides", strides.rank(), true),
+                               wrong("beginMasks", begin_masks.size(), true),
+                               wrong("endMasks", end_masks.size(), true),
+                               wrong("squeezeMasks", squeeze_masks.size(), true)})
+            if (!f.what.view().empty()) return f;
+        shape y;
+        for (std::size_t axis = 0; axis < x.rank(); ++axis) {
+            const extent size = x[axis];
+            if (is(squeeze_masks, axis)) {
+                if (begin_ids[axis] < -size || begin_ids[axis] >= size)
+                    return value_fault("an element of axis ", axis, " wanted, beginIds ", begin_ids,
+                                       " given for the shape ", x);
+                continue;
+            }
+            if (strides.rank() > 0 && strides[axis] == 0)
+                return value_fault("strides other than 0 wanted, ", strides, " given");
+            y.push_back(part(axis, size).count);
+        }
+        return y;
+    }
+    /// Of a vector.
+    constexpr std::vector<double> known_output(std::span<const shape> xs, std::span<const known_values> known) const {
+        std::vector<double> y;
+        const known_values x = known_input(known, 0);
+        if (!x || xs[0].rank() != 1) return y;
+        const detail::axis_slice p = part(0, xs[0][0]);
+        for (extent i = 0; i < p.count; ++i) y.push_back((*x)[static_cast<std::size_t>(p.begin + i * p.stride)]);
+        return y;
+    }
+
+    template <class X, class Y, class P, class W>
+    void forward(X x, Y y, const P&, W& w) const noexcept {
+        box(x.dimensions, y.dimensions, x.examples).forward(x.data, y.data, w.threads);
+    }
+    template <class X, class Y, class Dy, class Dx, class P, class Dp, class W>
+    void backward(X, Y, Dy dy, Dx dx, const P&, const Dp&, W& w) const noexcept {
+        if (dx) box(dx.dimensions, dy.dimensions, dx.examples).backward(dy.data, dx.data, w.threads);
+    }
+    friend bool operator==(const slice_static&, const slice_static&) = default;
+
+private:
+    static constexpr bool is(const flags& masks, std::size_t axis) { return !masks.empty() && masks[axis]; }
+    constexpr detail::axis_slice part(std::size_t axis, extent size) const {
+        const extent begin = begin_ids[axis];
+        if (is(squeeze_masks, axis)) return {begin < 0 ? begin + size : begin, 1, 1};
+        return detail::slice_of(size, begin, is(begin_masks, axis), end_ids[axis], is(end_masks, axis),
+                                strides.rank() > 0 ? strides[axis] : 1);
+    }
+    detail::sliced_box box(const shape& x, const shape& y, extent examples) const {
+        detail::sliced_box b(x, y, examples);
+        for (std::size_t axis = 0; axis < x.rank(); ++axis) b.add(x[axis], part(axis, x[axis]));
+        return b;
+    }
+};
+
+enum class slice_axis { channel, height, width };
+constexpr std::array<std::string_view, 3> enumerators(slice_axis) {
+    return {"CHANNEL_AXIS", "HEIGHT_AXIS", "WIDTH_AXIS"};
+}
+
+/// Every stride-th element of [start_index, end_index) along one axis of x [.., C, H, W]; negative indices count from
+/// the end, those outside are brought to the edge. `height` needs rank 2 only, `width` rank 1.
+/// Core ML specification, SliceLayerParams. It does not say what an end_index of 0 means, which also is one that is not
+/// given; Core ML's check of a model takes it, like the negative ones, as counted from the end.
+struct slice {
+    extent start_index = 0;
+    extent end_index = 0;  ///< 0: to the end
+    extent stride = 1;
+    slice_axis axis = slice_axis::channel;
+
+    static constexpr auto key = "slice";
+    static constexpr auto fields =
+        std::tuple{field{"startIndex", &slice::start_index}, field{"endIndex", &slice::end_index},
+                   field{"stride", &slice::stride}, field{"axis", &slice::axis}};
+
+    constexpr outcome output_shape(const shape& x) const {
+        if (x.rank() < back())
+            return shape_fault("an input of rank ", back(), " or more wanted, its shape is ", x);
+        if (stride < 1) return value_fault("a stride from 1 up wanted, ", stride, " given");
+        return equivalent(x).output_shape(x);
+    }
+    constexpr slice_static equivalent(const shape& x) const {
+        slice_static all;
+        for (std::size_t a = 0; a < x.rank(); ++a) {
+            const bool here = a + back() == x.rank();
+            all.begin_ids.push_back(here ? start_index : 0);
+            all.end_ids.push_back(here && end_index != 0 ? end_index : x[a]);
+            all.strides.push_back(here ? stride : 1);
+        }
+        return all;
+    }
+    friend bool operator==(const slice&, const slice&) = default;
+
+private:
+    constexpr std::size_t back() const { return 3 - static_cast<std::size_t>(axis); }
+};
+
+}  // namespace bespoke
+
+namespace bespoke {
+
+/// A rectangle of x [.., C, H, W], all of the other axes: `crop_amounts` less at each edge, or, with a second input, as
+/// many rows and columns as that one has, from `offset` on, [H, W]. `crop_amounts` counts without a second input only,
+/// `offset` with one only.
+///
+/// x of rank 3 or more and, if it comes, an input of the same rank, of which only the shape matters -> y [.., H', W'].
+/// Core ML specification, CropLayerParams.
+struct crop {
+    border_amounts crop_amounts{};
+    std::array<extent, 2> offset{};
+
+    static constexpr auto key = "crop";
+    static constexpr auto fields =
+        std::tuple{field{"cropAmounts", &crop::crop_amounts}, field{"offset", &crop::offset}};
+    static constexpr input_count inputs{1, 2};
+    static constexpr backward_needs needs{.input = false, .output = false};
+
+    constexpr outcome output_shape(std::span<const shape> xs) const {
+        const shape& x = xs[0];
+        if (x.rank() < 3) return shape_fault("an input of rank 3 or more wanted, its shape is ", x);
+        shape y = x;
+        if (xs.size() == 1) {
+            if (const auto wrong = check_edges("cropAmounts", crop_amounts)) return *wrong;
+            for (std::size_t i = 0; i < 2; ++i) {
+                const auto [start, end] = crop_amounts.edges[i];
+                if (start + end > x.from_end(2 - i))
+                    return value_fault("cropAmounts that leave something of the shape ", x, " wanted, ",
+                                       start, " and ", end, " given along axis -", 2 - i);
+                y.from_end(2 - i) -= start + end;
+            }
+            return y;
+        }
+        if (const auto wrong = check_window("an offset", offset, 0)) return *wrong;
+        if (xs[1].rank() != x.rank())
+            return shape_fault("inputs of one rank wanted, their shapes are ", x, " and ", xs[1]);
+        for (std::size_t i = 0; i < 2; ++i) {
+            y.from_end(2 - i) = xs[1].from_end(2 - i);
+            if (y.from_end(2 - i) > x.from_end(2 - i) - offset[i])
+                return shape_fault("rows and columns wanted that the shape ", x, " has from the offset ",
+                                   shape{offset[0], offset[1]}, " on, input 1 has the shape ", xs[1]);
+        }
+        return y;
+    }
+    template <class Xs, class Ys, class P, class W>
+    void forward(Xs xs, Ys ys, const P&, W& w) const noexcept {
+        box(xs, ys[0]).forward(xs[0].data, ys[0].data, w.threads);
+    }
+    template <class Xs, class Ys, class Dys, class Dxs, class P, class Dp, class W>
+    void backward(Xs xs, Ys, Dys dys, Dxs dxs, const P&, const Dp&, W& w) const noexcept {
+        if (dxs[0]) box(xs, dys[0]).backward(dys[0].data, dxs[0].data, w.threads);
+    }
+    friend bool operator==(const crop&, const crop&) = default;
+
+private:
+    template <class Xs, class Y>
+    detail::sliced_box box(const Xs& xs, const Y& y) const {
+        const shape& s = xs[0].dimensions;
+        detail::sliced_box b(s, y.dimensions, 1);
+        for (std::size_t axis = 0; axis < s.rank(); ++axis) {
+            extent begin = 0;
+            if (const std::size_t back = s.rank() - axis; back <= 2)
+                begin = xs.size() == 1 ? crop_amounts.edges[2 - back].start_edge_size : offset[2 - back];
+            b.add(s[axis], {begin, y.dimensions[axis], 1});
+        }
+        return b;
+    }
+};
+
+}  // namespace bespoke
+
+
+
+namespace bespoke::kernels {
+
+/// How running sums are taken.
+struct scan_order {
+    bool exclusive = false;   ///< element i is the sum of those before it, not of it too
+    bool descending = false;  ///< from the last element to the first
+};
+
+namespace detail {
+
+/// One step of a running sum: what is written at an element `v` where `total` was before.
+template <class V>
+[[gnu::always_inline]] inline V next_sum(V& total, const V& v, bool exclusive) noexcept {
+    const V before = total;
+    total = total + v;
+    return exclusive ? before : total;
+}
+
+/// Columns of one matrix [count, inner], the batches [first, last) of each row.
+template <class T>
+void scan_columns(extent count, extent inner, const T* x, T* y, scan_order order, bool add, extent first,
+                  extent last) noexcept {
+    const extent begin = first * lanes<T>, end = std::min(last * lanes<T>, inner);
+    for_each_batch<T>(
+        end - begin, [&](extent j, auto in, auto out) __attribute__((always_inline)) {
+            batch<T> total(T(0));
+            for (extent step = 0; step < count; ++step) {
+                const extent at = (order.descending ? count - 1 - step : step) * inner + begin + j;
+                const batch<T> sum = next_sum(total, in(x + at), order.exclusive);
+                out(y + at, add ? in(y + at) + sum : sum);
+            }
+        });
+}
+
+/// Rows of `count` elements, as many as a batch has lanes: row i runs in lane i.
+template <class T>
+void scan_rows(extent count, const T* x, T* y, scan_order order, bool add) noexcept {
+    constexpr extent n = lanes<T>;
+    const extent whole = count / n * n, rest = count - whole;
+    batch<T> total(T(0));
+    const auto single = [&] {
+        alignas(64) T sums[static_cast<std::size_t>(n)];
+        total.store_aligned(sums);
+        for (extent row = 0; row < n; ++row)
+            for (extent step = 0; step < rest; ++step) {
+                const extent at = row * count + (order.descending ? count - 1 - step : whole + step);
+                const T sum = next_sum(sums[row], x[at], order.exclusive);
+                y[at] = add ? y[at] + sum : sum;
+            }
+        total = batch<T>::load_aligned(sums);
+    };
+    if (order.descending) single();
+    for (extent done = 0; done < whole; done += n) {
+        const extent at = order.descending ? whole - n - done : done;
+        batch<T> block[static_cast<std::size_t>(n)];
+        load_transposed<T>(x + at, count, block);
+        unroll<static_cast<std::size_t>(n)>([&](auto step) __attribute__((always_inline)) {
+            batch<T>& v = block[order.descending ? static_cast<std::size_t>(n) - 1 - step : step];
+            v = next_sum(total, v, order.exclusive);
+        });
+        transpose<T>(block);
+        unroll<static_cast<std::size_t>(n)>([&](auto row) __attribute__((always_inline)) {
+            T* to = y + at + static_cast<extent>(row()) * count;
+            store<T>(to, add ? load<T>(to) + block[row] : block[row]);
+        });
+    }
+    if (!order.descending) single();
+}
+
+/// One row.
+template <class T>
+void scan_row(extent count, const T* x, T* y, scan_order order, bool add) noexcept {
+    T total(0);
+    for (extent step = 0; step < count; ++step) {
+        const extent at = order.descending ? count - 1 - step : step;
+        const T sum = next_sum(total, x[at], order.exclusive);
+        y[at] = add ? y[at] + sum : sum;
+    }
+}
+
+}  // namespace detail
+
+/// y = the running sums of x [outer, count, inner] along its second axis, one chain of additions from 0 each; with
+/// `add` they are added to y. y may be x where `add` is false.
+template <class T>
+void running_sums(extent outer, extent count, extent inner, const T* x, T* y, scan_order order, bool add,
+                  thread_pool* threads = nullptr) noexcept {
+    constexpr extent n = lanes<T>;
+    if (outer * count * inner < (1 << 14)) threads = nullptr;
+    if (inner == 1)
+        return parallel_for(threads, outer, n, [&](extent first, extent last) {
+            while (first < last) {
+                const extent at = first * count;
+                if (last - first >= n)
+                    detail::scan_rows(count, x + at, y + at, order, add);
+                else
+                    detail::scan_row(count, x + at, y + at, order, add);
+                first += last - first >= n ? n : 1;
+            }
+        });
+    const extent across = (inner + n - 1) / n;
+    parallel_for(threads, outer * across, 1, [&](extent first, extent last) {
+        while (first < last) {
+            const extent matrix = first / across, end = std::min(last, (matrix + 1) * across);
+            const extent at = matrix * count * inner;
+            detail::scan_columns(count, inner, x + at, y + at, order, add, first - matrix * across,
+                                 end - matrix * across);
+            first = end;
+        }
+    });
+}
+
+}  // namespace bespoke::kernels
+
+namespace bespoke {
+
+/// y = the running sums of x along `axis` (negative: from the end): y_i = x_0 + ... + x_i; with exclude_final_sum
+/// y_i = x_0 + ... + x_(i-1), which begins with 0; with `reverse` the same from the last element to the first.
+/// An axis that is given as a second input is refused: it would be known only when the network runs.
+/// Core ML specification, CumSumLayerParams.
+struct cum_sum {
+    extent axis = 0;
+    bool exclude_final_sum = false;
+    bool reverse = false;
+
+    static constexpr auto key = "cumSum";
+    static constexpr auto fields =
+        std::tuple{field{"axis", &cum_sum::axis}, field{"excludeFinalSum", &cum_sum::exclude_final_sum},
+                   field{"reverse", &cum_sum::reverse}};
+    static constexpr input_count inputs{1, 2};
+    static constexpr bool batched = true;
+    static constexpr bool in_place = true;
+    static constexpr backward_needs needs{.input = false, .output = false};
+
+    constexpr outcome output_shape(std::span<const shape> xs) const {
+        if (xs.size() == 2)
+            return fault{errc::unsupported,
+                         sentence("one input and the field axis wanted, an axis is given as a second "
+                                  "input")};
+        const shape& x = xs[0];
+        const auto rank = static_cast<extent>(x.rank());
+        if (axis < -rank || axis >= rank)
+            return value_fault("an axis of its input wanted, ", axis, " given for the shape ", x);
+        return x;
+    }
+
+    template <class Xs, class Ys, class P, class W>
+    void forward(Xs xs, Ys ys, const P&, W& w) const noexcept {
+        const auto &x = xs[0], &y = ys[0];
+        const bool once = x.stride == 0 && y.stride != 0;
+        for (extent e = 0; e < (once ? y.examples : 1); ++e)
+            sums(x.dimensions, once ? 1 : y.examples, x.data, y.example(e), reverse, false, w.threads);
+    }
+    template <class Xs, class Ys, class Dys, class Dxs, class P, class Dp, class W>
+    void backward(Xs, Ys, Dys dys, Dxs dxs, const P&, const Dp&, W& w) const noexcept {
+        const auto &dy = dys[0], &dx = dxs[0];
+        if (!dx) return;
+        const bool once = dx.stride == 0 && dy.stride != 0;
+        for (extent e = 0; e < (once ? dy.examples : 1); ++e)
+            sums(dx.dimensions, once ? 1 : dy.examples, dy.example(e), dx.data, !reverse, true, w.threads);
+    }
+    friend bool operator==(const cum_sum&, const cum_sum&) = default;
+
+private:
+    template <class T>
+    void sums(const shape& x, extent examples, const T* from, T* to, bool descending, bool added,
+              thread_pool* threads) const noexcept {
+        const std::size_t along =
+            static_cast<std::size_t>(axis < 0 ? axis + static_cast<extent>(x.rank()) : axis);
+        kernels::running_sums(examples * x.product(0, along), x[along], x.product(along + 1, x.rank()), from,
+                              to, {.exclusive = exclude_final_sum, .descending = descending}, added, threads);
+    }
+};
+
+}  // namespace bespoke
+
+
+namespace bespoke {
+
+/// y = the sum of a_c b_c over the channels c; with `cosine_similarity` divided by the lengths of both vectors, 0 where
+/// one of them is 0. a, b [.., C, 1, 1] -> y [.., 1, 1, 1].
+/// Core ML specification, DotProductLayerParams, which does not say what the similarity of a vector of zeros is.
+struct dot {
+    bool cosine_similarity = false;
+
+    static constexpr auto key = "dot";
+    static constexpr auto fields = std::tuple{field{"cosineSimilarity", &dot::cosine_similarity}};
+    static constexpr input_count inputs{2, 2};
+    static constexpr bool batched = true;
+    static constexpr backward_needs needs{.input = true, .output = false};
+
+    constexpr outcome output_shape(std::span<const shape> xs) const {
+        const shape& x = xs[0];
+        if (x.rank() < 3 || x.from_end(2) != 1 || x.from_end(1) != 1)
+            return shape_fault("inputs [.., C, 1, 1] wanted, the first has the shape ", x);
+        if (!(xs[1] == x))
+            return shape_fault("inputs of one shape wanted, their shapes are ", x, " and ", xs[1]);
+        shape y = x;
+        y.from_end(3) = 1;
+        return y;
+    }
+
+    template <class Xs, class Ys, class P, class W>
+    void forward(Xs xs, Ys ys, const P&, W& w) const noexcept {
+        using T = typename Ys::value_type::value_type;
+        const auto& y = ys[0];
+        const extent rows = y.size(), n = xs[0].dimensions.from_end(3);
+        thread_pool* threads = rows * y.examples * n < (1 << 14) ? nullptr : w.threads;
+        parallel_for(threads, rows * y.examples, 1, [&](extent first, extent last) {
+            for (extent i = first; i < last; ++i) {
+                const T *a = xs[0].example(i / rows) + i % rows * n,
+                        *b = xs[1].example(i / rows) + i % rows * n;
+                y.data[i] = kernels::dot(n, a, b) * inverse_lengths(n, a, b);
+            }
+        });
+    }
+    template <class Xs, class Ys, class Dys, class Dxs, class P, class Dp, class W>
+    void backward(Xs xs, Ys, Dys dys, Dxs dxs, const P&, const Dp&, W& w) const noexcept {
+        using T = typename Dxs::value_type::value_type;
+        const extent rows = dys[0].size(), n = xs[0].dimensions.from_end(3);
+        const bool apart = xs[0].total() >= (1 << 14);
+        for (std::size_t k = 0; k < 2; ++k) {
+            const auto& dx = dxs[k];
+            if (!dx) continue;
+            // The rows of one example in turn: examples may meet in one place.
+            parallel_for(apart ? w.threads : nullptr, rows, 1, [&](extent first, extent last) {
+                for (extent e = 0; e < dys[0].examples; ++e)
+                    for (extent row = first; row < last; ++row) {
+                        const T *x = xs[k].example(e) + row * n, *other = xs[1 - k].example(e) + row * n;
+                        const T dy = dys[0].data[e * rows + row], inverse = inverse_lengths(n, x, other);
+                        T* to = dx.example(e) + row * n;
+                        kernels::accumulate_scaled(n, dy * inverse, other, to);
+                        if (const T square = kernels::dot(n, x, x); cosine_similarity && inverse != 0)
+                            kernels::accumulate_scaled(
+                                n, -(dy * inverse * kernels::dot(n, x, other)) / square, x, to);
+                    }
+            });
+        }
+    }
+    friend bool operator==(const dot&, const dot&) = default;
+
+private:
+    /// 1 / (|a| |b|), 0 where that is 1 / 0; 1 without `cosine_similarity`.
+    template <class T>
+    T inverse_lengths(extent n, const T* a, const T* b) const noexcept {
+        if (!cosine_similarity) return T(1);
+        const T lengths = kernels::sqrt(kernels::dot(n, a, a)) * kernels::sqrt(kernels::dot(n, b, b));
+        return lengths == 0 ? T(0) : T(1) / lengths;
+    }
+};
+
+}  // namespace bespoke
+
+
+
+
+#include <limits>
+
+namespace bespoke {
+
+/// The same elements in the same order under the shape `target_shape`, in which one extent may be -1: it is
+/// what remains. Core ML specification, ReshapeStaticLayerParams.
+struct reshape_static {
+    shape target_shape;
+
+    static constexpr auto key = "reshapeStatic";
+    static constexpr auto fields = std::tuple{field{"targetShape", &reshape_static::target_shape}};
+    static constexpr bool same_elements = true;
+
+    constexpr outcome output_shape(const shape& x) const {
+        constexpr extent largest = std::numeric_limits<extent>::max();
+        const extent size = checked_size(x, largest);
+        if (size < 0) return shape_fault("an input of fewer elements wanted, its shape is ", x);
+        shape y = target_shape, known;
+        std::size_t open = y.rank();
+        for (std::size_t axis = 0; axis < y.rank(); ++axis) {
+            if (y[axis] == -1 && open == y.rank())
+                open = axis;
+            else if (y[axis] < 0)
+                return value_fault("a targetShape of extents from 0 up and one -1 at most wanted, ", y,
+                                   " given");
+            else
+                known.push_back(y[axis]);
+        }
+        const extent elements = checked_size(known, largest);
+        if (open < y.rank() && elements > 0 && size % elements == 0)
+            y[open] = size / elements;
+        else if (open < y.rank() || elements != size)
+            return shape_fault("targetShape ", y, " does not fit its input of shape ", x, ", which has ",
+                               size, size == 1 ? " element" : " elements");
+        return y;
+    }
+    friend bool operator==(const reshape_static&, const reshape_static&) = default;
+};
+
+}  // namespace bespoke
+
+
+#include <limits>
+
+/// Layers that repeat a blob.
+namespace bespoke {
+namespace detail {
+
+/// The shape rule that `broadcast_to_static` and `broadcast_to_like` share.
+constexpr outcome broadcast_to(const shape& x, const shape& target) {
+    bool fits = x.rank() <= target.rank();
+    for (std::size_t back = 1; fits && back <= x.rank(); ++back)
+        fits = x.from_end(back) == 1 || x.from_end(back) == target.from_end(back);
+    if (!fits)
+        return shape_fault("an input wanted that can be repeated to the shape ", target, ", its shape is ",
+                           x);
+    return target;
+}
+
+/// y = x, repeated to the shape of y.
+template <class X, class T>
+void repeat_to(const X& x, const dynamic_view<T>& y, thread_pool* threads) noexcept {
+    map_blobs([](const kernels::batch<T>& v) { return v; }, std::array{x}, y, threads);
+}
+template <class T>
+void repeat_to_backward(const dynamic_view<const T>& dy, const dynamic_view<T>& dx,
+                        thread_pool* threads) noexcept {
+    if (dx) combine_backward<addition, T>({}, dy, dy, dy, dx, {}, threads);
+}
+
+}  // namespace detail
+
+/// y = x, repeated along axes of extent 1 and along those that it does not have, to `target_shape`.
+/// Core ML specification, BroadcastToStaticLayerParams.
+struct broadcast_to_static {
+    shape target_shape{};
+
+    static constexpr auto key = "broadcastToStatic";
+    static constexpr auto fields = std::tuple{field{"targetShape", &broadcast_to_static::target_shape}};
+    static constexpr bool batched = true;
+    static constexpr backward_needs needs{.input = false, .output = false};
+
+    constexpr outcome output_shape(const shape& x) const {
+        for (extent e : target_shape)
+            if (e < 0) return value_fault("a targetShape from 0 up wanted, ", target_shape, " given");
+        return detail::broadcast_to(x, target_shape);
+    }
+    template <class X, class Y, class P, class W>
+    void forward(X x, Y y, const P&, W& w) const noexcept {
+        detail::repeat_to(erased(x), erased(y), w.threads);
+    }
+    template <class X, class Y, class Dy, class Dx, class P, class Dp, class W>
+    void backward(X, Y, Dy dy, Dx dx, const P&, const Dp&, W& w) const noexcept {
+        detail::repeat_to_backward(dy, dx, w.threads);
+    }
+    friend bool operator==(const broadcast_to_static&, const broadcast_to_static&) = default;
+};
+
+/// y = the first input, repeated to the shape of the second one, whose values do not matter.
+/// Core ML specification, BroadcastToLikeLayerParams.
+struct broadcast_to_like {
+    static constexpr auto key = "broadcastToLike";
+    static constexpr auto fields = std::tuple{};
+    static constexpr input_count inputs{2, 2};
+    static constexpr bool batched = true;
+    static constexpr backward_needs needs{.input = false, .output = false};
+
+    constexpr outcome output_shape(std::span<const shape> xs) const {
+        return detail::broadcast_to(xs[0], xs[1]);
+    }
+    template <class Xs, class Ys, class P, class W>
+    void forward(Xs xs, Ys ys, const P&, W& w) const noexcept {
+        detail::repeat_to(xs[0], ys[0], w.threads);
+    }
+    template <class Xs, class Ys, class Dys, class Dxs, class P, class Dp, class W>
+    void backward(Xs, Ys, Dys dys, Dxs dxs, const P&, const Dp&, W& w) const noexcept {
+        using T = typename Dxs::value_type::value_type;
+        detail::repeat_to_backward<T>(dys[0], dxs[0], w.threads);
+    }
+    friend bool operator==(const broadcast_to_like&, const broadcast_to_like&) = default;
+};
+
+/// y = x, `reps` times along its axes: y[i, ...] = x[i mod extent, ...]. Of fewer reps than axes, the last of them are
+/// meant.
+/// Core ML specification, TileLayerParams. Reps from a second input are not supported.
+struct tile {
+    shape reps{};
+
+    static constexpr auto key = "tile";
+    static constexpr auto fields = std::tuple{field{"reps", &tile::reps}};
+    static constexpr input_count inputs{1, 2};
+    static constexpr bool batched = true;
+    static constexpr backward_needs needs{.input = false, .output = false};
+
+    constexpr outcome output_shape(std::span<const shape> xs) const {
+        const shape& x = xs[0];
+        if (xs.size() == 2)
+            return fault{errc::unsupported,
+                         sentence("reps in its field wanted: those from a second input are not supported")};
+        if (reps.rank() < 1 || reps.rank() > x.rank())
+            return value_fault("1 to ", x.rank(), " reps wanted for the shape ", x, ", ", reps.rank(),
+                               " given");
+        shape y = x;
+        for (std::size_t back = 1; back <= reps.rank(); ++back) {
+            if (reps.from_end(back) < 1) return value_fault("reps from 1 up wanted, ", reps, " given");
+            extent& e = y.from_end(back);
+            e = checked_product(e, reps.from_end(back), std::numeric_limits<extent>::max());
+            if (e < 0) return shape_fault("its output would be too large");
+        }
+        return y;
+    }
+    template <class Xs, class Ys, class P, class W>
+    void forward(Xs xs, Ys ys, const P&, W& w) const noexcept {
+        using T = typename Ys::value_type::value_type;
+        const auto& y = ys[0];
+        const auto plan = plan_of<1>(xs[0].dimensions, y.dimensions, y.examples, {{{xs[0].stride, true}}});
+        parallel_for(w.threads, y.total(), 4096, [&](extent begin, extent end) {
+            kernels::broadcast_map([](const kernels::batch<T>& v) { return v; }, plan, std::array{xs[0].data},
+                                   y.data, begin, end);
+        });
+    }
+    template <class Xs, class Ys, class Dys, class Dxs, class P, class Dp, class W>
+    void backward(Xs, Ys, Dys dys, Dxs dxs, const P&, const Dp&, W& w) const noexcept {
+        using batch = kernels::batch<typename Dxs::value_type::value_type>;
+        const auto& dy = dys[0];
+        const auto& dx = dxs[0];
+        const extent size = dy.dimensions.size();
+        if (!dx) return;
+        const auto plan =
+            plan_of<2>(dx.dimensions, dy.dimensions, dy.examples, {{{size, false}, {dx.stride, true}}});
+        kernels::reduce_to([](const batch& sum, const batch& d) { return sum + d; }, plan,
+                           std::array{decltype(dys[0].data)(dy.data)}, dx.data, w.threads);
+    }
+    friend bool operator==(const tile&, const tile&) = default;
+
+private:
+    /// How an array lies: its step from example to example, and whether it is x (1) or y (0).
+    struct layout {
+        extent stride;
+        bool is_x;
+    };
+    /// Each axis of y is two: which repetition, and the place in it.
+    template <std::size_t Count>
+    static kernels::broadcast_plan<Count> plan_of(const shape& x, const shape& y, extent examples,
+                                                  const std::array<layout, Count>& arrays) noexcept {
+        kernels::broadcast_plan<Count> plan;
+        std::array<extent, Count> step{};
+        for (std::size_t i = 0; i < Count; ++i) step[i] = arrays[i].stride;
+        plan.add(examples, step);
+        for (std::size_t axis = 0; axis < x.rank(); ++axis) {
+            const extent inner_x = x.product(axis + 1, x.rank()), inner_y = y.product(axis + 1, y.rank());
+            for (std::size_t i = 0; i < Count; ++i) step[i] = arrays[i].is_x ? 0 : x[axis] * inner_y;
+            plan.add(x[axis] == 0 ? 1 : y[axis] / x[axis], step);
+            for (std::size_t i = 0; i < Count; ++i) step[i] = arrays[i].is_x ? inner_x : inner_y;
+            plan.add(x[axis], step);
+        }
+        return plan;
+    }
+};
+
+/// `tile` of axis -5, the sequence, n_repetitions times; 0 means 1. x [.., S, B, C, H, W].
+/// Core ML specification, SequenceRepeatLayerParams.
+struct sequence_repeat {
+    extent n_repetitions = 0;
+
+    static constexpr auto key = "sequenceRepeat";
+    static constexpr auto fields = std::tuple{field{"nRepetitions", &sequence_repeat::n_repetitions}};
+    static constexpr input_count inputs{1, 1};
+
+    constexpr outcome output_shape(std::span<const shape> xs) const {
+        if (xs[0].rank() < 5) return shape_fault("an input of rank 5 or more wanted, its shape is ", xs[0]);
+        if (n_repetitions < 0) return value_fault("nRepetitions from 0 up wanted, ", n_repetitions, " given");
+        return equivalent(xs[0]).output_shape(xs);
+    }
+    constexpr tile equivalent(const shape&) const {
+        return {.reps = {n_repetitions == 0 ? 1 : n_repetitions, 1, 1, 1, 1}};
+    }
+    friend bool operator==(const sequence_repeat&, const sequence_repeat&) = default;
+};
+
+}  // namespace bespoke
+
+namespace bespoke {
+
+enum class reshape_order { channel_first, channel_last };
+constexpr std::array<std::string_view, 2> enumerators(reshape_order) { return {"CHANNEL_FIRST", "CHANNEL_LAST"}; }
+
+/// x [.., C, H, W] -> y [.., C', H', W'] for a `target_shape` [C', H', W'], which holds as many elements as C H W.
+///
+/// A target_shape [S', C', H', W'] shares the elements of the whole sequence out anew: x [S, 1, C, H, W] -> y
+/// [S', 1, C', H', W']. As in `permute`, x without the axis of the batch is [S, C, H, W], and x [C, H, W] has no
+/// sequence either; then y has one where S' is not 1.
+///
+/// The elements keep the order C, H, W (`channel_first`), or the order H, W, C, in which they are read and written
+/// (`channel_last`).
+/// Core ML specification, ReshapeLayerParams; other ranks than 5 go beyond it.
+struct reshape {
+    shape target_shape{};
+    reshape_order mode = reshape_order::channel_first;
+
+    static constexpr auto key = "reshape";
+    static constexpr auto fields =
+        std::tuple{field{"targetShape", &reshape::target_shape}, field{"mode", &reshape::mode}};
+    static constexpr bool batched = true;
+    static constexpr backward_needs needs{.input = false, .output = false};
+
+    constexpr outcome output_shape(const shape& x) const {
+        const shape& t = target_shape;
+        if (t.rank() != 3 && t.rank() != 4)
+            return value_fault("a targetShape [channels, height, width], or with a sequence before them, wanted, ", t,
+                               " given");
+        for (extent e : t)
+            if (e < 0) return value_fault("a targetShape from 0 up wanted, ", t, " given");
+        if (x.rank() < 3 || (t.rank() == 4 && (x.rank() > 5 || (x.rank() == 5 && x[1] != 1))))
+            return shape_fault(t.rank() == 3 ? "an input of rank 3 or more wanted, its shape is "
+                                             : "an input [sequence, 1, channels, height, width] wanted, its shape is ",
+                               x);
+        shape y;
+        if (t.rank() == 3)
+            for (std::size_t axis = 0; axis + 3 < x.rank(); ++axis) y.push_back(x[axis]);
+        else if (x.rank() > 3 || t[0] != 1)
+            y.push_back(t[0]);
+        if (t.rank() == 4 && x.rank() == 5) y.push_back(1);
+        for (std::size_t back = 3; back > 0; --back) y.push_back(t.from_end(back));
+        // Of three numbers, an empty sequence tells nothing of what fits one element of it.
+        const std::size_t shared = t.rank() == 3 ? 3 : x.rank();
+        shape from;
+        for (std::size_t back = shared; back > 0; --back) from.push_back(x.from_end(back));
+        constexpr extent largest = std::numeric_limits<extent>::max();
+        const extent wanted = checked_size(from, largest);
+        if (wanted < 0 || checked_size(t, largest) != wanted)
+            return shape_fault("targetShape ", t, " does not fit its input of shape ", x);
+        return y;
+    }
+    constexpr bool same_elements() const { return mode == reshape_order::channel_first; }
+
+    template <class T>
+    extent scratch_size(const shape& x, extent examples, extent) const {
+        return same_elements() ? 0 : x.size() * examples;
+    }
+    template <class X, class Y, class P, class W>
+    void forward(X x, Y y, const P&, W& w) const noexcept {
+        if (same_elements()) return kernels::copy(x.total(), x.data, y.data);
+        kernels::copy_strided(to_channel_last(x), x.data, w.scratch, w.threads);
+        kernels::copy_strided(to_channel_last(y).reversed(), w.scratch, y.data, w.threads);
+    }
+    /// Only of `channel_last`: else dx is dy.
+    template <class X, class Y, class Dy, class Dx, class P, class Dp, class W>
+    void backward(X, Y, Dy dy, Dx dx, const P&, const Dp&, W& w) const noexcept {
+        if (!dx) return;
+        kernels::copy_strided(to_channel_last(dy), dy.data, w.scratch, w.threads);
+        kernels::accumulate_strided(to_channel_last(dx).reversed(), w.scratch, dx.data, w.threads);
+    }
+    friend bool operator==(const reshape&, const reshape&) = default;
+
+private:
+    /// From [.., C, H, W] to [.., H, W, C], all examples.
+    template <class V>
+    static kernels::strided_walk to_channel_last(const V& v) noexcept {
+        const extent channels = v.dimensions.from_end(3);
+        const extent pixels = v.dimensions.from_end(2) * v.dimensions.from_end(1);
+        const extent size = channels * pixels;
+        kernels::strided_walk walk;
+        walk.add(size == 0 ? 0 : v.total() / size, size, size);
+        walk.add(pixels, 1, channels);
+        walk.add(channels, pixels, 1);
+        return walk;
+    }
+};
+
+/// The elements of the first input in their order, in the shape of the second one, whose values do not matter.
+/// Core ML specification, ReshapeLikeLayerParams.
+struct reshape_like {
+    static constexpr auto key = "reshapeLike";
+    static constexpr auto fields = std::tuple{};
+    static constexpr input_count inputs{2, 2};
+    static constexpr bool batched = true;
+    static constexpr bool in_place = true;
+    static constexpr backward_needs needs{.input = false, .output = false};
+
+    constexpr outcome output_shape(std::span<const shape> xs) const {
+        constexpr extent largest = std::numeric_limits<extent>::max();
+        const extent size = checked_size(xs[0], largest);
+        if (size < 0 || size != checked_size(xs[1], largest))
+            return shape_fault("an input of as many elements as the shape ", xs[1], " wanted, its shape is ", xs[0]);
+        return xs[1];
+    }
+    template <class Xs, class Ys, class P, class W>
+    void forward(Xs xs, Ys ys, const P&, W& w) const noexcept {
+        auto x = xs[0];
+        if (x.data == ys[0].data) return;
+        x.dimensions = ys[0].dimensions;
+        detail::repeat_to(x, ys[0], w.threads);
+    }
+    template <class Xs, class Ys, class Dys, class Dxs, class P, class Dp, class W>
+    void backward(Xs, Ys, Dys dys, Dxs dxs, const P&, const Dp&, W& w) const noexcept {
+        using T = typename Dxs::value_type::value_type;
+        auto dx = dxs[0];
+        dx.dimensions = dys[0].dimensions;
+        detail::repeat_to_backward<T>(dys[0], dx, w.threads);
+    }
+    friend bool operator==(const reshape_like&, const reshape_like&) = default;
+};
+
+/// `reshape_static` that keeps the rank: a 0 in `target_shape` stands for the extent of x along that axis, and one -1
+/// for what remains. x [10, 3, 5] with [25, 0, -1] -> y [25, 3, 2].
+/// Core ML specification, RankPreservingReshapeLayerParams.
+struct rank_preserving_reshape {
+    shape target_shape{};
+
+    static constexpr auto key = "rankPreservingReshape";
+    static constexpr auto fields = std::tuple{field{"targetShape", &rank_preserving_reshape::target_shape}};
+    static constexpr bool same_elements = true;
+
+    constexpr outcome output_shape(const shape& x) const {
+        if (target_shape.rank() != x.rank())
+            return value_fault("a targetShape of rank ", x.rank(), " wanted for the shape ", x, ", ", target_shape,
+                               " given");
+        reshape_static whole{target_shape};
+        for (std::size_t axis = 0; axis < x.rank(); ++axis)
+            if (target_shape[axis] == 0) whole.target_shape[axis] = x[axis];
+        return whole.output_shape(x);
+    }
+    friend bool operator==(const rank_preserving_reshape&, const rank_preserving_reshape&) = default;
+};
+
+}  // namespace bespoke
+
+/// Layers whose output has a shape that the values of an input decide. These values must be known before the network
+/// runs: they come from get_shape, fill_static, fill_like, range_static and the like, perhaps through slice_static,
+/// concat_nd, stack, sums and products, and layers that only change the shape.
+namespace bespoke {
+namespace detail {
+
+/// The shape that an input holds as a vector of numbers, or what is wrong with it.
+constexpr outcome shape_in(const shape& x, const known_values& values) {
+    if (x.rank() != 1 || x[0] > static_cast<extent>(max_rank))
+        return shape_fault("a shape as a vector of up to ", max_rank, " numbers wanted, its own shape is ", x);
+    if (!values)
+        return fault{errc::unsupported, sentence("a shape wanted that is known before the network runs, as that of "
+                                                 "getShape, fillStatic or rangeStatic")};
+    shape given;
+    for (double v : *values) {
+        if (!(v >= -0x1p53 && v <= 0x1p53) || static_cast<double>(static_cast<extent>(v)) != v)
+            return value_fault("a shape of whole numbers wanted");
+        given.push_back(static_cast<extent>(v));
+    }
+    return given;
+}
+/// The same for an output: its extents are from 0 up.
+constexpr outcome output_shape_in(const shape& x, const known_values& values) {
+    const outcome given = shape_in(x, values);
+    if (!given) return given;
+    return given_shape("a shape", given.shapes()[0]);
+}
+
+}  // namespace detail
+
+/// The elements of the first input in their order, in the shape that the second one holds: see `reshape_static`.
+/// Core ML specification, ReshapeDynamicLayerParams.
+struct reshape_dynamic {
+    static constexpr auto key = "reshapeDynamic";
+    static constexpr auto fields = std::tuple{};
+    static constexpr input_count inputs{2, 2};
+
+    constexpr outcome planned_shape(std::span<const shape> xs, std::span<const known_values> known) const {
+        const outcome given = detail::shape_in(xs[1], known_input(known, 1));
+        if (!given) return given;
+        return reshape_static{given.shapes()[0]}.output_shape(xs[0]);
+    }
+    constexpr outcome output_shape(std::span<const shape> xs) const { return planned_shape(xs, {}); }
+    constexpr std::vector<double> known_output(std::span<const shape>, std::span<const known_values> known) const {
+        return detail::joined_values(1, known);
+    }
+    constexpr reshape_like equivalent(const shape&) const { return {}; }
+    friend bool operator==(const reshape_dynamic&, const reshape_dynamic&) = default;
+};
+
+/// The first input, repeated to the shape that the second one holds: see `broadcast_to_static`.
+/// Core ML specification, BroadcastToDynamicLayerParams.
+struct broadcast_to_dynamic {
+    static constexpr auto key = "broadcastToDynamic";
+    static constexpr auto fields = std::tuple{};
+    static constexpr input_count inputs{2, 2};
+
+    constexpr outcome planned_shape(std::span<const shape> xs, std::span<const known_values> known) const {
+        const outcome given = detail::output_shape_in(xs[1], known_input(known, 1));
+        if (!given) return given;
+        return detail::broadcast_to(xs[0], given.shapes()[0]);
+    }
+    constexpr outcome output_shape(std::span<const shape> xs) const { return planned_shape(xs, {}); }
+    constexpr broadcast_to_like equivalent(const shape&) const { return {}; }
+    friend bool operator==(const broadcast_to_dynamic&, const broadcast_to_dynamic&) = default;
+};
+
+/// y of the shape that x holds, all elements `value`. No gradient passes to x.
+/// Core ML specification, FillDynamicLayerParams.
+struct fill_dynamic {
+    float value = 0;
+
+    static constexpr auto key = "fillDynamic";
+    static constexpr auto fields = std::tuple{field{"value", &fill_dynamic::value}};
+    static constexpr input_count inputs{1, 1};
+
+    constexpr outcome planned_shape(std::span<const shape> xs, std::span<const known_values> known) const {
+        return detail::output_shape_in(xs[0], known_input(known, 0));
+    }
+    constexpr outcome output_shape(std::span<const shape> xs) const { return planned_shape(xs, {}); }
+    constexpr std::vector<double> known_output(std::span<const shape> xs, std::span<const known_values> known) const {
+        return detail::few(planned_shape(xs, known).shapes()[0], double{value});
+    }
+    constexpr detail::filling equivalent(const shape&) const { return {value}; }
+    friend bool operator==(const fill_dynamic&, const fill_dynamic&) = default;
+};
+
+/// `range_static` whose end_value is the first input; start_value and step_size_value are the second and the third one,
+/// where there are such. Each holds one number. No gradient passes to them.
+/// Core ML specification, RangeDynamicLayerParams.
+struct range_dynamic {
+    float start_value = 0, step_size_value = 1;
+
+    static constexpr auto key = "rangeDynamic";
+    static constexpr auto fields = std::tuple{field{"startValue", &range_dynamic::start_value},
+                                              field{"stepSizeValue", &range_dynamic::step_size_value}};
+    static constexpr input_count inputs{1, 3};
+    static constexpr bool batched = true;
+    static constexpr bool differentiable = false;
+
+    constexpr outcome planned_shape(std::span<const shape> xs, std::span<const known_values> known) const {
+        for (std::size_t i = 0; i < xs.size(); ++i) {
+            if (xs[i].rank() > 1 || xs[i].size() != 1)
+                return shape_fault("inputs of one number wanted, input ", i, " has the shape ", xs[i]);
+            if (!known_input(known, i))
+                return fault{errc::unsupported, sentence("inputs wanted that are known before the network runs, as those "
+                                                         "of getShape, fillStatic or rangeStatic")};
+        }
+        return range(known).output_shape({});
+    }
+    constexpr outcome output_shape(std::span<const shape> xs) const { return planned_shape(xs, {}); }
+    constexpr std::vector<double> known_output(std::span<const shape>, std::span<const known_values> known) const {
+        return range(known).known_output({}, {});
+    }
+    template <class Xs, class Ys, class P, class W>
+    void forward(Xs xs, Ys ys, const P& p, W& w) const noexcept {
+        range_static numbers{0, start_value, step_size_value};
+        for (std::size_t i = 0; i < xs.size(); ++i) number(numbers, i) = static_cast<float>(xs[i].data[0]);
+        numbers.forward(xs, ys, p, w);
+    }
+    friend bool operator==(const range_dynamic&, const range_dynamic&) = default;
+
+private:
+    /// What input `i` says.
+    static constexpr float& number(range_static& range, std::size_t i) {
+        return i == 0 ? range.end_value : i == 1 ? range.start_value : range.step_size_value;
+    }
+    constexpr range_static range(std::span<const known_values> known) const {
+        range_static numbers{0, start_value, step_size_value};
+        for (std::size_t i = 0; i < known.size(); ++i) number(numbers, i) = static_cast<float>((*known[i])[0]);
+        return numbers;
+    }
+};
+
+/// `random_normal_static` of the shape that x holds.
+/// Core ML specification, RandomNormalDynamicLayerParams.
+struct random_normal_dynamic {
+    extent seed = -1;
+    float mean = 0, std_dev = 1;
+
+    static constexpr auto key = "randomNormalDynamic";
+    static constexpr auto fields = std::tuple{field{"seed", &random_normal_dynamic::seed},
+                                              field{"mean", &random_normal_dynamic::mean},
+                                              field{"stdDev", &random_normal_dynamic::std_dev}};
+    static constexpr input_count inputs{1, 1};
+
+    constexpr outcome planned_shape(std::span<const shape> xs, std::span<const known_values> known) const {
+        const outcome given = detail::output_shape_in(xs[0], known_input(known, 0));
+        if (!given) return given;
+        return equivalent({}).checked(given.shapes()[0]);
+    }
+    constexpr outcome output_shape(std::span<const shape> xs) const { return planned_shape(xs, {}); }
+    constexpr detail::drawing<detail::normal_distribution> equivalent(const shape&) const {
+        return {seed, {mean, std_dev}};
+    }
+    friend bool operator==(const random_normal_dynamic&, const random_normal_dynamic&) = default;
+};
+
+/// `random_uniform_static` of the shape that x holds.
+/// Core ML specification, RandomUniformDynamicLayerParams.
+struct random_uniform_dynamic {
+    extent seed = -1;
+    float min_val = 0, max_val = 1;
+
+    static constexpr auto key = "randomUniformDynamic";
+    static constexpr auto fields = std::tuple{field{"seed", &random_uniform_dynamic::seed},
+                                              field{"minVal", &random_uniform_dynamic::min_val},
+                                              field{"maxVal", &random_uniform_dynamic::max_val}};
+    static constexpr input_count inputs{1, 1};
+
+    constexpr outcome planned_shape(std::span<const shape> xs, std::span<const known_values> known) const {
+        const outcome given = detail::output_shape_in(xs[0], known_input(known, 0));
+        if (!given) return given;
+        return equivalent({}).checked(given.shapes()[0]);
+    }
+    constexpr outcome output_shape(std::span<const shape> xs) const { return planned_shape(xs, {}); }
+    constexpr detail::drawing<detail::uniform_distribution> equivalent(const shape&) const {
+        return {seed, {min_val, max_val}};
+    }
+    friend bool operator==(const random_uniform_dynamic&, const random_uniform_dynamic&) = default;
+};
+
+/// `random_bernoulli_static` of the shape that x holds.
+/// Core ML specification, RandomBernoulliDynamicLayerParams.
+struct random_bernoulli_dynamic {
+    extent seed = -1;
+    float prob = 0.5F;
+
+    static constexpr auto key = "randomBernoulliDynamic";
+    static constexpr auto fields = std::tuple{field{"seed", &random_bernoulli_dynamic::seed},
+                                              field{"prob", &random_bernoulli_dynamic::prob}};
+    static constexpr input_count inputs{1, 1};
+
+    constexpr outcome planned_shape(std::span<const shape> xs, std::span<const known_values> known) const {
+        const outcome given = detail::output_shape_in(xs[0], known_input(known, 0));
+        if (!given) return given;
+        return equivalent({}).checked(given.shapes()[0]);
+    }
+    constexpr outcome output_shape(std::span<const shape> xs) const { return planned_shape(xs, {}); }
+    constexpr detail::drawing<detail::bernoulli_distribution> equivalent(const shape&) const {
+        return {seed, {prob}};
+    }
+    friend bool operator==(const random_bernoulli_dynamic&, const random_bernoulli_dynamic&) = default;
+};
+
+}  // namespace bespoke
+
+
+
+/// Blocks that are looked up or written where numbers of another array say: the one engine of gather and scatter.
+namespace bespoke::kernels {
+
+/// The nearest integer, a half away from 0; at most 2^53 away from 0; -2^53 for NaN.
+template <std::floating_point T>
+extent nearest_integer(T x) noexcept {
+    constexpr double most = 9007199254740992.0,
+                     almost_half = 0.49999999999999994;  // a half would lift that to 1
+    const double at = static_cast<double>(x);
+    if (!(at > -most)) return -(extent{1} << 53);
+    if (at >= most) return extent{1} << 53;
+    return static_cast<extent>(at + (at < 0 ? -almost_half : almost_half));
+}
+
+/// The place that x names among n: its nearest integer, which counts from the end where it is negative. -1 where there
+/// is no such place.
+template <class T>
+extent named_place(T x, extent n) noexcept {
+    const extent at = nearest_integer(x), place = at < 0 ? at + n : at;
+    return place >= 0 && place < n ? place : -1;
+}
+
+/// Where the blocks of a part [outer, count, lanes, block] lie in a whole [outer, rows.., lanes, block]. A block is
+/// found by one index for each of the axes `rows`; one that names nothing in its axis names no block.
+struct indexing {
+    extent outer = 1, count = 1, lanes = 1, block = 1;
+    shape rows{};
+    bool own =
+        false;  ///< indices [outer, count, lanes] of a single axis; else [count, rows.rank()] for all of outer
+
+    extent slots() const { return outer * count * lanes; }         ///< blocks of the part
+    extent places() const { return outer * rows.size() * lanes; }  ///< blocks of the whole
+};
+
+/// What a scatter makes of a value and its update.
+enum class scatter_mode { update, add, sub, mul, div, max, min };
+
+namespace detail {
+
+/// The row that the indices at `at` name, or -1.
+template <class T>
+extent named_row(const shape& rows, const T* at) noexcept {
+    if (rows.rank() == 1) return named_place(*at, rows[0]);
+    extent row = 0;
+    for (std::size_t axis = 0; axis < rows.rank(); ++axis) {
+        const extent place = named_place(at[axis], rows[axis]);
+        if (place < 0) return -1;
+        row = row * rows[axis] + place;
+    }
+    return row;
+}
+
+/// Calls body(place, slot) for the slots [first, last) in order, or in reverse; place is -1 where there is none.
+template <bool Reverse, class T, class Body>
+void each_slot(const indexing& how, const T* indices, extent first, extent last, const Body& body) noexcept {
+    if (first >= last) return;
+    const extent rows = how.rows.size(), depth = static_cast<extent>(how.rows.rank());
+    const extent begin = Reverse ? last - 1 : first;
+    extent lane = begin % how.lanes, j = begin / how.lanes % how.count, o = begin / how.lanes / how.count;
+    for (extent i = first; i < last; ++i) {
+        const extent slot = Reverse ? first + last - 1 - i : i;
+        const extent row = named_row(how.rows, indices + (how.own ? slot : j * depth));
+        body(row < 0 ? extent{-1} : (o * rows + row) * how.lanes + lane, slot);
+        if constexpr (Reverse) {
+            if (--lane >= 0) continue;
+            lane = how.lanes - 1;
+            if (--j >= 0) continue;
+            j = how.count - 1;
+            --o;
+        } else {
+            if (++lane < how.lanes) continue;
+            lane = 0;
+            if (++j < how.count) continue;
+            j = 0;
+            ++o;
+        }
+    }
+}
+
+/// Calls body(first place, last place, first slot, last slot): each thread has places of its own, and all slots that
+/// may lie there, so that what meets in one place does so in the order of the slots.
+template <class Body>
+void split_places(const indexing& how, thread_pool* threads, const Body& body) noexcept {
+    const extent places = how.places(), each = how.outer > 0 ? places / how.outer : 0,
+                 slots = how.count * how.lanes;
+    if (std::max(places, how.slots()) * how.block < (1 << 14)) threads = nullptr;
+    parallel_for(threads, places, 1, [&](extent first, extent last) {
+        body(first, last, first / each * slots, ((last - 1) / each + 1) * slots);
+    });
+}
+
+/// y[i] = f(y[i], u[i]).
+template <class T, class F>
+void combine(extent n, const T* u, T* y, const F& f) noexcept {
+    if (n == 1)
+        *y = f(*y, *u);
+    else
+        for_each_batch<T>(
+            n, [&](extent i, auto in, auto out)
+                   __attribute__((always_inline)) { out(y + i, f(in(y + i), in(u + i))); });
+}
+template <class T>
+void apply(scatter_mode mode, extent n, const T* u, T* y) noexcept {
+    switch (mode) {
+        case scatter_mode::update:
+            return n == 1 ? void(*y = *u) : copy(n, u, y);
+        case scatter_mode::add:
+            return combine(n, u, y, [](const auto& a, const auto& b) { return a + b; });
+        case scatter_mode::sub:
+            return combine(n, u, y, [](const auto& a, const auto& b) { return a - b; });
+        case scatter_mode::mul:
+            return combine(n, u, y, [](const auto& a, const auto& b) { return a * b; });
+        case scatter_mode::div:
+            return combine(n, u, y, [](const auto& a, const auto& b) { return a / b; });
+        case scatter_mode::max:
+            return combine(n, u, y, [](const auto& a, const auto& b) { return kernels::running_max(a, b); });
+        case scatter_mode::min:
+            return combine(n, u, y, [](const auto& a, const auto& b) {
+                return kernels::select(kernels::is_nan(b), b, kernels::min(b, a));
+            });
+    }
+}
+
+/// One step back: `g` is the gradient of a value after its update u and becomes that of `before`, the value before it;
+/// du[i] += the update's (du may be null). `before` is read for mul, div, max and min only.
+template <class T>
+void apply_backward(scatter_mode mode, extent n, const T* before, const T* u, T* g, T* du) noexcept {
+    for (extent i = 0; i < n; ++i) {
+        const T after = g[i];
+        T update = after;
+        switch (mode) {
+            case scatter_mode::update:
+                g[i] = T(0);
+                break;
+            case scatter_mode::add:
+                break;
+            case scatter_mode::sub:
+                update = -after;
+                break;
+            case scatter_mode::mul:
+                update = after * before[i];
+                g[i] = after * u[i];
+                break;
+            case scatter_mode::div:
+                update = -after * before[i] / u[i] / u[i];
+                g[i] = after / u[i];
+                break;
+            default: {
+                const bool taken =
+                    is_nan(u[i]) || (mode == scatter_mode::max ? u[i] > before[i] : u[i] < before[i]);
+                (taken ? g[i] : update) = T(0);
+            }
+        }
+        if (du != nullptr) du[i] += update;
+    }
+}
+
+constexpr bool needs_history(scatter_mode mode) {
+    return mode != scatter_mode::update && mode != scatter_mode::add && mode != scatter_mode::sub;
+}
+
+}  // namespace detail
+
+/// part = the blocks of `whole` that the indices name, 0 where they name none.
+template <class T>
+void gather(const indexing& how, const T* whole, const T* indices, T* part, thread_pool* threads) noexcept {
+    const extent block = how.block;
+    if (how.slots() * block < (1 << 14)) threads = nullptr;
+    parallel_for(threads, how.slots(), 1, [&](extent first, extent last) {
+        detail::each_slot<false>(how, indices, first, last, [&](extent place, extent slot) {
+            if (block == 1)
+                part[slot] = place < 0 ? T(0) : whole[place];
+            else if (place < 0)
+                fill(block, T(0), part + slot * block);
+            else
+                copy(block, whole + place * block, part + slot * block);
+        });
+    });
+}
+
+/// The blocks of `whole` that the indices name take the updates `part`, in order: of several in one place the last
+/// speaks last. An update that names no block is left out. The same bits for any number of threads.
+template <class T>
+void scatter(const indexing& how, scatter_mode mode, const T* part, const T* indices, T* whole,
+             thread_pool* threads) noexcept {
+    const extent block = how.block;
+    detail::split_places(how, threads, [&](extent first, extent last, extent first_slot, extent last_slot) {
+        detail::each_slot<false>(how, indices, first_slot, last_slot, [&](extent place, extent slot) {
+            if (place >= first && place < last)
+                detail::apply(mode, block, part + slot * block, whole + place * block);
+        });
+    });
+}
+
+/// Elements of `scatter_backward`'s scratch.
+inline extent scatter_scratch(const indexing& how, scatter_mode mode) {
+    const extent whole = how.places() * how.block;
+    return detail::needs_history(mode) ? 2 * whole + how.slots() * how.block : whole;
+}
+
+/// dwhole += and dpart += the gradients of a scatter whose result has the gradient dy; either may be null. The updates
+/// are taken back one by one, the last first. Which of two equal numbers is a maximum: the one that was there before.
+template <class T>
+void scatter_backward(const indexing& how, scatter_mode mode, const T* whole, const T* part, const T* indices,
+                      const T* dy, T* dwhole, T* dpart, T* scratch, thread_pool* threads) noexcept {
+    const extent block = how.block, size = how.places() * block;
+    T *const g = scratch, *const values = scratch + size, *const before = scratch + 2 * size;
+    const bool history = detail::needs_history(mode);
+    detail::split_places(how, threads, [&](extent first, extent last, extent first_slot, extent last_slot) {
+        const auto inside = [&](const auto& body) {
+            return [&, body](extent place, extent slot) {
+                if (place >= first && place < last) body(place * block, slot * block);
+            };
+        };
+        const extent some = (last - first) * block;
+        copy(some, dy + first * block, g + first * block);
+        if (history) {
+            copy(some, whole + first * block, values + first * block);
+            detail::each_slot<false>(how, indices, first_slot, last_slot,
+                                     inside([&](extent place, extent slot) {
+                                         copy(block, values + place, before + slot);
+                                         detail::apply(mode, block, part + slot, values + place);
+                                     }));
+        }
+        detail::each_slot<true>(how, indices, first_slot, last_slot, inside([&](extent place, extent slot) {
+                                    detail::apply_backward(mode, block, history ? before + slot : g + place,
+                                                           part + slot, g + place,
+                                                           dpart == nullptr ? nullptr : dpart + slot);
+                                }));
+    });
+    if (dwhole == nullptr) return;
+    parallel_for(size < (1 << 14) ? nullptr : threads, size, 4096,
+                 [&](extent first, extent last) { accumulate(last - first, g + first, dwhole + first); });
+}
+
+}  // namespace bespoke::kernels
+
+#include <algorithm>
+
 namespace bespoke {
 namespace detail {
 
 /// The row that x names: the nearest integer, at the edge where it lies outside [0, rows), 0 for NaN.
 template <class T>
 extent table_row(T x, extent rows) {
-    const double at = static_cast<double>(x);
-    if (!(at > 0)) return 0;
-    if (at >= static_cast<double>(rows - 1)) return rows - 1;
-    return static_cast<extent>(at + 0.5);
+    return std::clamp<extent>(kernels::nearest_integer(x), 0, rows - 1);
 }
 
 /// The vectors that were looked up since the weights changed, where they lie side by side: in the weights
@@ -6959,158 +12552,6 @@ struct embedding {
 
 
 
-
-namespace bespoke::kernels {
-
-/// A box of elements that two arrays hold in different places: element (i0, i1, ...) lies at the sum of ik from[k]
-/// in the one and at the sum of ik to[k] in the other. Steps may be negative.
-///
-/// Axes are added from the outermost to the innermost. Those of one element are left out, and neighbours that both
-/// arrays walk as one are joined.
-struct strided_walk {
-    static constexpr std::size_t most = max_rank + 1;  ///< the examples are an axis too
-
-    std::size_t rank = 0;
-    extent extents[most]{}, from[most]{}, to[most]{};
-
-    constexpr void add(extent size, extent from_step, extent to_step) {
-        if (size == 1) return;
-        const std::size_t outer = rank - 1;
-        if (rank > 0 && from[outer] == from_step * size && to[outer] == to_step * size)
-            extents[outer] *= size;
-        else
-            extents[rank++] = size;
-        from[rank - 1] = from_step;
-        to[rank - 1] = to_step;
-    }
-    constexpr strided_walk reversed() const {
-        strided_walk w = *this;
-        for (std::size_t axis = 0; axis < rank; ++axis) {
-            w.from[axis] = to[axis];
-            w.to[axis] = from[axis];
-        }
-        return w;
-    }
-    constexpr extent size() const {
-        extent elements = 1;
-        for (std::size_t axis = 0; axis < rank; ++axis) elements *= extents[axis];
-        return elements;
-    }
-};
-
-namespace detail {
-
-/// Elements along one side of the tiles in which a matrix is transposed.
-inline constexpr extent transposed_tile = 64;
-
-/// The first axis along which the steps are 1; none: rank.
-constexpr std::size_t contiguous_axis(const strided_walk& w, const extent (&steps)[strided_walk::most]) {
-    std::size_t axis = 0;
-    while (axis < w.rank && steps[axis] != 1) ++axis;
-    return axis;
-}
-
-/// Makes `axis` the innermost one.
-constexpr void move_inwards(strided_walk& w, std::size_t axis) {
-    for (; axis + 1 < w.rank; ++axis) {
-        std::swap(w.extents[axis], w.extents[axis + 1]);
-        std::swap(w.from[axis], w.from[axis + 1]);
-        std::swap(w.to[axis], w.to[axis + 1]);
-    }
-}
-
-/// Calls body(offset in from, offset in to, index along the last of them) for the elements [first, last) of the box
-/// of the outer `axes` axes.
-template <class Body>
-void each_outer(const strided_walk& w, std::size_t axes, extent first, extent last, const Body& body) noexcept {
-    extent index[strided_walk::most]{}, from = 0, to = 0;
-    extent rest = first;
-    for (std::size_t axis = axes; axis-- > 0; rest /= w.extents[axis]) {
-        index[axis] = rest % w.extents[axis];
-        from += index[axis] * w.from[axis];
-        to += index[axis] * w.to[axis];
-    }
-    for (extent i = first; i < last; ++i) {
-        body(from, to, axes > 0 ? index[axes - 1] : 0);
-        for (std::size_t axis = axes; axis-- > 0;) {
-            from += w.from[axis];
-            to += w.to[axis];
-            if (++index[axis] < w.extents[axis]) break;
-            from -= w.extents[axis] * w.from[axis];
-            to -= w.extents[axis] * w.to[axis];
-            index[axis] = 0;
-        }
-    }
-}
-
-/// The innermost loop.
-template <class T>
-void move_run(extent n, const T* from, extent from_step, T* to, extent to_step, bool add) noexcept {
-    if (from_step == 1 && to_step == 1) {
-        if (add)
-            accumulate(n, from, to);
-        else
-            copy(n, from, to);
-    } else if (add) {
-        for (extent i = 0; i < n; ++i) to[i * to_step] += from[i * from_step];
-    } else {
-        for (extent i = 0; i < n; ++i) to[i * to_step] = from[i * from_step];
-    }
-}
-
-template <class T>
-[[gnu::noinline]] void move_strided(strided_walk w, const T* from, T* to, bool add, thread_pool* threads) noexcept {
-    const extent elements = w.size();
-    if (elements == 0) return;
-    if (elements < (1 << 14)) threads = nullptr;
-    if (w.rank == 0) return move_run<T>(1, from, 1, to, 1, add);
-    const std::size_t reads = contiguous_axis(w, w.from), writes = contiguous_axis(w, w.to);
-    const bool reflected = reads < w.rank && writes < w.rank && reads != writes;
-    if (!reflected) {
-        move_inwards(w, writes < w.rank ? writes : reads < w.rank ? reads : w.rank - 1);
-        const std::size_t last = w.rank - 1;
-        parallel_for(threads, elements / w.extents[last], 1, [&](extent first, extent end) {
-            each_outer(w, last, first, end, [&](extent i, extent o, extent) {
-                move_run(w.extents[last], from + i, w.from[last], to + o, w.to[last], add);
-            });
-        });
-        return;
-    }
-    // a matrix of rows that are contiguous in `from`, and of columns that are in `to`
-    move_inwards(w, reads);
-    move_inwards(w, writes - (writes > reads ? 1 : 0));
-    const std::size_t last = w.rank - 1, tiles = w.rank - 2;
-    const extent rows = w.extents[last], columns = w.extents[tiles];
-    const extent row_step = w.from[last], column_step = w.to[tiles];
-    w.extents[tiles] = (columns + transposed_tile - 1) / transposed_tile;
-    w.from[tiles] *= transposed_tile;
-    w.to[tiles] *= transposed_tile;
-    parallel_for(threads, elements / (rows * columns) * w.extents[tiles], 1, [&](extent first, extent end) {
-        each_outer(w, last, first, end, [&](extent i, extent o, extent tile) {
-            const extent width = std::min(transposed_tile, columns - tile * transposed_tile);
-            for (extent row = 0; row < rows; row += transposed_tile)
-                transpose(from + i + row * row_step, row_step, std::min(transposed_tile, rows - row), width,
-                          to + o + row, column_step, add);
-        });
-    });
-}
-
-}  // namespace detail
-
-/// to = from for every element of the box, whose places in `to` differ. The arrays do not overlap.
-template <class T>
-void copy_strided(const strided_walk& w, const T* from, T* to, thread_pool* threads = nullptr) noexcept {
-    detail::move_strided(w, from, to, false, threads);
-}
-
-/// to += from for every element of the box, whose places in `to` differ. The arrays do not overlap.
-template <class T>
-void accumulate_strided(const strided_walk& w, const T* from, T* to, thread_pool* threads = nullptr) noexcept {
-    detail::move_strided(w, from, to, true, threads);
-}
-
-}  // namespace bespoke::kernels
-
 namespace bespoke {
 namespace detail {
 
@@ -7249,6 +12690,235 @@ struct flatten {
     friend bool operator==(const flatten&, const flatten&) = default;
 };
 
+/// The elements of x in their order as a matrix: a row for each index of the axes before `axis`, which may be negative
+/// (from the end) and also the rank of x. x [2, 3, 4] with axis 1 -> y [2, 12].
+/// Core ML specification, FlattenTo2DLayerParams.
+struct flatten_to_2d {
+    extent axis = 0;
+
+    static constexpr auto key = "flattenTo2D";
+    static constexpr auto fields = std::tuple{field{"axis", &flatten_to_2d::axis}};
+    static constexpr bool same_elements = true;
+
+    constexpr outcome output_shape(const shape& x) const {
+        const auto rank = static_cast<extent>(x.rank());
+        if (axis < -rank || axis > rank)
+            return value_fault("an axis from ", -rank, " to ", rank, " wanted for the shape ", x, ", ", axis, " given");
+        if (checked_size(x, std::numeric_limits<extent>::max()) < 0)
+            return shape_fault("an input of fewer elements wanted, its shape is ", x);
+        const auto first = static_cast<std::size_t>(axis < 0 ? axis + rank : axis);
+        return shape{x.product(0, first), x.product(first, x.rank())};
+    }
+    friend bool operator==(const flatten_to_2d&, const flatten_to_2d&) = default;
+};
+
+}  // namespace bespoke
+
+
+
+#include <optional>
+
+/// An axis that a hyper-parameter names: negative ones count from the end.
+namespace bespoke::detail {
+
+/// The fault of one that x has not.
+constexpr std::optional<fault> check_axis(extent axis, const shape& x) {
+    const auto rank = static_cast<extent>(x.rank());
+    if (axis >= -rank && axis < rank) return {};
+    return value_fault("an axis of its input wanted, ", axis, " given for the shape ", x);
+}
+
+/// Its number from the front.
+constexpr std::size_t axis_among(extent axis, std::size_t rank) {
+    return static_cast<std::size_t>(axis < 0 ? axis + static_cast<extent>(rank) : axis);
+}
+
+}  // namespace bespoke::detail
+
+/// Elements and blocks looked up by indices that come as numbers in a blob of their own. An index is the nearest
+/// integer of its number; a negative one counts from the end. One that is outside all the same, or NaN, names nothing:
+/// a gather gives 0 there, a scatter leaves the update out. No gradient passes to indices.
+namespace bespoke {
+namespace detail {
+
+/// a with the axes [first, last) replaced by those of b but for its last `left_out`.
+constexpr outcome spliced(const shape& a, std::size_t first, std::size_t last, const shape& b,
+                          std::size_t left_out = 0) {
+    const std::size_t rank = a.rank() - (last - first) + b.rank() - left_out;
+    if (rank > max_rank)
+        return shape_fault("shapes wanted that give at most ", max_rank, " axes, ", a, " and the indices' ",
+                           b, " would give ", rank);
+    shape y;
+    for (std::size_t i = 0; i < first; ++i) y.push_back(a[i]);
+    for (std::size_t i = 0; i + left_out < b.rank(); ++i) y.push_back(b[i]);
+    for (std::size_t i = last; i < a.rank(); ++i) y.push_back(a[i]);
+    return y;
+}
+
+// Three ways to index. Each has the shape of the part for the shapes of whole and indices, and how the one lies in the
+// other.
+
+/// Along an axis, one list of indices for all.
+struct axis_indexing {
+    extent axis = 0;
+
+    constexpr outcome part(const shape& whole, const shape& indices) const {
+        if (const auto wrong = check_axis(axis, whole)) return *wrong;
+        const std::size_t along = axis_among(axis, whole.rank());
+        return spliced(whole, along, along + 1, indices);
+    }
+    kernels::indexing how(const shape& whole, const shape& indices) const {
+        const std::size_t along = axis_among(axis, whole.rank());
+        return {.outer = whole.product(0, along),
+                .count = indices.size(),
+                .block = whole.product(along + 1, whole.rank()),
+                .rows = {whole[along]}};
+    }
+};
+
+/// By points: the last axis of the indices is one index for each of as many axes.
+struct point_indexing {
+    constexpr outcome part(const shape& whole, const shape& indices) const {
+        if (indices.rank() == 0 || indices.from_end(1) > static_cast<extent>(whole.rank()))
+            return shape_fault("indices [.., k] wanted, k at most ", whole.rank(), " for the shape ", whole,
+                               ", theirs is ", indices);
+        return spliced(whole, 0, static_cast<std::size_t>(indices.from_end(1)), indices, 1);
+    }
+    kernels::indexing how(const shape& whole, const shape& indices) const {
+        const auto depth = static_cast<std::size_t>(indices.from_end(1));
+        return {.count = indices.product(0, indices.rank() - 1),
+                .block = whole.product(depth, whole.rank()),
+                .rows = shape(std::span<const extent>(whole.begin(), depth))};
+    }
+};
+
+/// Along an axis, indices of its own for each element.
+struct own_indexing {
+    extent axis = 0;
+
+    constexpr outcome part(const shape& whole, const shape& indices) const {
+        if (const auto wrong = check_axis(axis, whole)) return *wrong;
+        const std::size_t along = axis_among(axis, whole.rank());
+        bool fits = indices.rank() == whole.rank();
+        for (std::size_t i = 0; fits && i < whole.rank(); ++i) fits = i == along || indices[i] == whole[i];
+        if (!fits)
+            return shape_fault("indices wanted whose shape differs from ", whole, " along axis ", along,
+                               " only, theirs is ", indices);
+        return indices;
+    }
+    kernels::indexing how(const shape& whole, const shape& indices) const {
+        const std::size_t along = axis_among(axis, whole.rank());
+        return {.outer = whole.product(0, along),
+                .count = indices[along],
+                .lanes = whole.product(along + 1, whole.rank()),
+                .rows = {whole[along]},
+                .own = true};
+    }
+};
+
+/// What the gathers share: x and indices -> y.
+template <class Way>
+struct gathering {
+    static constexpr input_count inputs{2, 2};
+    static constexpr backward_needs needs{.input = true, .output = false};
+
+    static constexpr outcome shape_of(const Way& way, std::span<const shape> xs) {
+        return way.part(xs[0], xs[1]);
+    }
+    template <class Xs, class Ys, class W>
+    static void run(const Way& way, const Xs& xs, const Ys& ys, W& w) noexcept {
+        kernels::gather(way.how(xs[0].dimensions, xs[1].dimensions), xs[0].data, xs[1].data, ys[0].data,
+                        w.threads);
+    }
+    /// What several indices name is summed up in their order.
+    template <class Xs, class Dys, class Dxs, class W>
+    static void run_backward(const Way& way, const Xs& xs, const Dys& dys, const Dxs& dxs, W& w) noexcept {
+        if (dxs[0])
+            kernels::scatter(way.how(dxs[0].dimensions, xs[1].dimensions), kernels::scatter_mode::add,
+                             dys[0].data, xs[1].data, dxs[0].data, w.threads);
+    }
+};
+
+}  // namespace detail
+
+/// y[i.., j.., k..] = x[i.., indices[j..], k..], the index standing at `axis` (negative: from the end): the parts of x
+/// that the indices name, which may be named more than once.
+///
+/// x [.., n, ..] and indices of any shape -> y, x's shape with that of the indices in the place of n. See gather.hpp
+/// for indices outside.
+/// Core ML specification, GatherLayerParams.
+struct gather {
+    extent axis = 0;
+
+    static constexpr auto key = "gather";
+    static constexpr auto fields = std::tuple{field{"axis", &gather::axis}};
+    using way = detail::gathering<detail::axis_indexing>;
+    static constexpr input_count inputs = way::inputs;
+    static constexpr backward_needs needs = way::needs;
+
+    constexpr outcome output_shape(std::span<const shape> xs) const { return way::shape_of({axis}, xs); }
+    template <class Xs, class Ys, class P, class W>
+    void forward(Xs xs, Ys ys, const P&, W& w) const noexcept {
+        way::run({axis}, xs, ys, w);
+    }
+    template <class Xs, class Ys, class Dys, class Dxs, class P, class Dp, class W>
+    void backward(Xs xs, Ys, Dys dys, Dxs dxs, const P&, const Dp&, W& w) const noexcept {
+        way::run_backward({axis}, xs, dys, dxs, w);
+    }
+    friend bool operator==(const gather&, const gather&) = default;
+};
+
+/// y[i.., k..] = x[indices[i.., 0], indices[i.., 1], .., k..]: a point of x, or the part of x behind it, for each row
+/// of the indices [.., d].
+///
+/// x of rank d or more and indices [i.., d] -> y [i..] and the axes of x behind the first d. See gather.hpp for indices
+/// outside.
+/// Core ML specification, GatherNDLayerParams.
+struct gather_nd {
+    static constexpr auto key = "gatherND";
+    static constexpr auto fields = std::tuple{};
+    using way = detail::gathering<detail::point_indexing>;
+    static constexpr input_count inputs = way::inputs;
+    static constexpr backward_needs needs = way::needs;
+
+    constexpr outcome output_shape(std::span<const shape> xs) const { return way::shape_of({}, xs); }
+    template <class Xs, class Ys, class P, class W>
+    void forward(Xs xs, Ys ys, const P&, W& w) const noexcept {
+        way::run({}, xs, ys, w);
+    }
+    template <class Xs, class Ys, class Dys, class Dxs, class P, class Dp, class W>
+    void backward(Xs xs, Ys, Dys dys, Dxs dxs, const P&, const Dp&, W& w) const noexcept {
+        way::run_backward({}, xs, dys, dxs, w);
+    }
+    friend bool operator==(const gather_nd&, const gather_nd&) = default;
+};
+
+/// y[i.., j, k..] = x[i.., indices[i.., j, k..], k..], the index standing at `axis` (negative: from the end): numpy's
+/// take_along_axis.
+///
+/// x and indices have the same shape but for `axis`; y has that of the indices. See gather.hpp for indices outside.
+/// Core ML specification, GatherAlongAxisLayerParams.
+struct gather_along_axis {
+    extent axis = 0;
+
+    static constexpr auto key = "gatherAlongAxis";
+    static constexpr auto fields = std::tuple{field{"axis", &gather_along_axis::axis}};
+    using way = detail::gathering<detail::own_indexing>;
+    static constexpr input_count inputs = way::inputs;
+    static constexpr backward_needs needs = way::needs;
+
+    constexpr outcome output_shape(std::span<const shape> xs) const { return way::shape_of({axis}, xs); }
+    template <class Xs, class Ys, class P, class W>
+    void forward(Xs xs, Ys ys, const P&, W& w) const noexcept {
+        way::run({axis}, xs, ys, w);
+    }
+    template <class Xs, class Ys, class Dys, class Dxs, class P, class Dp, class W>
+    void backward(Xs xs, Ys, Dys dys, Dxs dxs, const P&, const Dp&, W& w) const noexcept {
+        way::run_backward({axis}, xs, dys, dxs, w);
+    }
+    friend bool operator==(const gather_along_axis&, const gather_along_axis&) = default;
+};
+
 }  // namespace bespoke
 
 
@@ -7283,25 +12953,25 @@ struct gelu {
     template <class V>
     V operator()(const V& x) const noexcept {
         const V a = kernels::max(V(std::numeric_limits<float>::lowest()), x);  // or -infinity times 0
-        if (mode == gelu_mode::sigmoid_approximation) return a * kernels::sigmoid(number<V>(1.702) * a);
+        if (mode == gelu_mode::sigmoid_approximation) return a * kernels::sigmoid(kernels::number<V>(1.702) * a);
         const V bell =
-            mode == gelu_mode::exact ? kernels::erf(a * number<V>(root_half)) : kernels::tanh(bent(a));
+            mode == gelu_mode::exact ? kernels::erf(a * kernels::number<V>(root_half)) : kernels::tanh(bent(a));
         return V(0.5f) * a * (V(1) + bell);
     }
     template <class V>
     V derivative(const V& x, const V&) const noexcept {
         const V a = kernels::min(V(100), kernels::max(V(-100), x));  // the slope is 0 or 1 long before
         if (mode == gelu_mode::sigmoid_approximation) {
-            const V s = kernels::sigmoid(number<V>(1.702) * a);
-            return kernels::fma(number<V>(1.702) * a, kernels::fma(-s, s, s), s);
+            const V s = kernels::sigmoid(kernels::number<V>(1.702) * a);
+            return kernels::fma(kernels::number<V>(1.702) * a, kernels::fma(-s, s, s), s);
         }
         if (mode == gelu_mode::exact) {
-            const V density = kernels::exp(a * a * V(-0.5f)) * number<V>(scale / 2);
+            const V density = kernels::exp(a * a * V(-0.5f)) * kernels::number<V>(scale / 2);
             return kernels::fma(a, density,
-                                kernels::fma(V(0.5f), kernels::erf(a * number<V>(root_half)), V(0.5f)));
+                                kernels::fma(V(0.5f), kernels::erf(a * kernels::number<V>(root_half)), V(0.5f)));
         }
         const V t = kernels::tanh(bent(a));
-        const V slope = number<V>(scale) * kernels::fma(number<V>(3 * cubic) * a, a, V(1));
+        const V slope = kernels::number<V>(scale) * kernels::fma(kernels::number<V>(3 * cubic) * a, a, V(1));
         return V(0.5f) * kernels::fma(a * slope, kernels::fma(-t, t, V(1)), V(1) + t);
     }
     friend bool operator==(const gelu&, const gelu&) = default;
@@ -7310,15 +12980,8 @@ private:
     static constexpr double scale = std::numbers::inv_sqrtpi * std::numbers::sqrt2, cubic = 0.044715;
     static constexpr double root_half = std::numbers::sqrt2 / 2;
     template <class V>
-    static V number(double v) noexcept {
-        if constexpr (std::floating_point<V>)
-            return static_cast<V>(v);
-        else
-            return V(static_cast<typename V::value_type>(v));
-    }
-    template <class V>
     static V bent(const V& x) noexcept {
-        return number<V>(scale) * x * kernels::fma(number<V>(cubic) * x, x, V(1));
+        return kernels::number<V>(scale) * x * kernels::fma(kernels::number<V>(cubic) * x, x, V(1));
     }
 };
 
@@ -7779,6 +13442,7 @@ void peephole_gradient(extent rows, extent n, const T* a, extent a_stride, const
 /// | [steps, C]          | [steps, n]              | [1, n]                | one sequence                     |
 ///
 /// n is output_vector_size; y of bi_directional_lstm has 2 n. No step at all: the states stay what they are.
+/// A state of rank 5 may also come in as [batch, n, 1, 1, 1].
 /// Inputs: x, or x and the states before the first step, which else are 0. Outputs: y, or, where states come in, y and
 /// the states behind the last step.
 /// With reverse_input the steps are taken from the last to the first, and y has them in that order.
@@ -7867,7 +13531,7 @@ struct recurrent_form {
         if (xs.size() != 1 && xs.size() != 1 + all_states)
             return value_fault("1 or ", 1 + all_states, " inputs wanted, ", xs.size(), " named");
         for (std::size_t i = 1; i < xs.size(); ++i)
-            if (!(xs[i] == state_shape(x)))
+            if (!(xs[i] == state_shape(x)) && !(x.rank() == 5 && xs[i] == shape{batch(x), output_size, 1, 1, 1}))
                 return shape_fault("a state of the shape ", state_shape(x), " wanted as input ", i, ", its shape is ",
                                    xs[i]);
         shape y = state_shape(x);
@@ -8221,6 +13885,218 @@ struct gru {
 }  // namespace bespoke
 
 
+
+#include <numbers>
+
+namespace bespoke::kernels {
+
+// Hyperbolic functions beside tanh (math.hpp) and their inverses. Largest error over the whole range, in units in the
+// last place of the result: sinh and cosh 2, asinh, acosh and atanh 3. NaN gives NaN, and so does what is
+// outside the range of an inverse; the ends overflow only where the result does.
+
+namespace detail {
+
+template <class T>
+struct hyperbolic;
+template <>
+struct hyperbolic<float> {
+    // (sinh(x) - x) / x^3 in x^2, |x| <= 1
+    static constexpr float sine[] = {0.166666672f, 0.00833335053f, 0.000198360911f, 2.81732014e-06f};
+    static constexpr float large = 0x1p30f;  // from there on 1 + x is x
+};
+template <>
+struct hyperbolic<double> {
+    static constexpr double sine[] = {0.16666666666666669,    0.0083333333333331459,  0.00019841269841434036,
+                                      2.7557319156313682e-06, 2.5052123262809582e-08, 1.6057249779285991e-10,
+                                      7.7590525483643543e-13};
+    static constexpr double large = 0x1p60;
+};
+
+/// e^a / 2, a >= 0: infinite from twice the first overflow on.
+template <class T>
+[[gnu::always_inline]] inline batch<T> half_exp(const batch<T>& a) noexcept {
+    const batch<T> one(T(1));
+    auto r = reduce_exp<T>(kernels::min<T>(batch<T>(coefficients<T>::exponential_high + T(1)), a));
+    r.k = r.k - one;
+    r.shifted = r.shifted - one;
+    return scale_by_power<T>(r.expm1 + one, r);
+}
+
+}  // namespace detail
+
+/// (e^x - e^-x) / 2
+template <class T>
+inline batch<T> sinh(const batch<T>& x) noexcept {
+    const batch<T> a = kernels::abs<T>(x), square = x * x;
+    const batch<T> small =
+        kernels::fma<T>(a * square, detail::polynomial<T>(square, detail::hyperbolic<T>::sine), a);
+    const batch<T> half = detail::half_exp<T>(a);
+    return kernels::copysign<T>(
+        kernels::select<T>(a < batch<T>(T(1)), small, half - batch<T>(T(0.25)) / half), x);
+}
+
+/// (e^x + e^-x) / 2
+template <class T>
+inline batch<T> cosh(const batch<T>& x) noexcept {
+    const batch<T> half = detail::half_exp<T>(kernels::abs<T>(x));
+    return half + batch<T>(T(0.25)) / half;
+}
+
+/// log(x + sqrt(x^2 + 1)), as log1p of |x| + x^2 / (1 + sqrt(x^2 + 1)).
+template <class T>
+inline batch<T> asinh(const batch<T>& x) noexcept {
+    const batch<T> one(T(1)), a = kernels::abs<T>(x), square = x * x;
+    const auto large = a > batch<T>(detail::hyperbolic<T>::large);
+    const batch<T> above = a + square / (one + kernels::sqrt<T>(square + one));
+    const batch<T> y = kernels::log1p<T>(kernels::select<T>(large, a, above));
+    return kernels::copysign<T>(kernels::select<T>(large, y + batch<T>(T(std::numbers::ln2)), y), x);
+}
+
+/// log(x + sqrt(x^2 - 1)) for x >= 1, as log1p of t + sqrt(t (t + 2)), t = x - 1; NaN below.
+template <class T>
+inline batch<T> acosh(const batch<T>& x) noexcept {
+    const batch<T> one(T(1)), t = x - one;
+    const auto large = x > batch<T>(detail::hyperbolic<T>::large);
+    const batch<T> above = t + kernels::sqrt<T>(kernels::fma<T>(t, t, t + t));
+    const batch<T> y = kernels::log1p<T>(kernels::select<T>(large, x, above));
+    return kernels::select<T>(x < one, batch<T>(std::numeric_limits<T>::quiet_NaN()),
+                              kernels::select<T>(large, y + batch<T>(T(std::numbers::ln2)), y));
+}
+
+/// log((1 + x) / (1 - x)) / 2, as log1p of 2 |x| / (1 - |x|); infinite at 1 and -1, NaN beyond.
+template <class T>
+inline batch<T> atanh(const batch<T>& x) noexcept {
+    const batch<T> a = kernels::abs<T>(x);
+    return kernels::copysign<T>(batch<T>(T(0.5)) * kernels::log1p<T>((a + a) / (batch<T>(T(1)) - a)), x);
+}
+
+template <std::floating_point T>
+inline T sinh(T x) noexcept {
+    return first_lane<T>(kernels::sinh<T>(batch<T>(x)));
+}
+template <std::floating_point T>
+inline T cosh(T x) noexcept {
+    return first_lane<T>(kernels::cosh<T>(batch<T>(x)));
+}
+template <std::floating_point T>
+inline T asinh(T x) noexcept {
+    return first_lane<T>(kernels::asinh<T>(batch<T>(x)));
+}
+template <std::floating_point T>
+inline T acosh(T x) noexcept {
+    return first_lane<T>(kernels::acosh<T>(batch<T>(x)));
+}
+template <std::floating_point T>
+inline T atanh(T x) noexcept {
+    return first_lane<T>(kernels::atanh<T>(batch<T>(x)));
+}
+
+}  // namespace bespoke::kernels
+
+/// Hyperbolic functions and their inverses. NaN gives NaN, and so does what is outside the range of an inverse.
+namespace bespoke {
+
+/// y = (e^x - e^-x) / 2. Core ML specification, SinhLayerParams.
+struct sinh {
+    static constexpr auto key = "sinh";
+    static constexpr auto fields = std::tuple{};
+    static constexpr backward_needs needs{.input = true, .output = false};
+    template <class V>
+    V operator()(const V& x) const noexcept {
+        return kernels::sinh(x);
+    }
+    template <class V>
+    V derivative(const V& x, const V&) const noexcept {
+        return kernels::cosh(x);
+    }
+    friend bool operator==(const sinh&, const sinh&) = default;
+};
+
+/// y = (e^x + e^-x) / 2. Core ML specification, CoshLayerParams.
+struct cosh {
+    static constexpr auto key = "cosh";
+    static constexpr auto fields = std::tuple{};
+    static constexpr backward_needs needs{.input = true, .output = false};
+    template <class V>
+    V operator()(const V& x) const noexcept {
+        return kernels::cosh(x);
+    }
+    template <class V>
+    V derivative(const V& x, const V&) const noexcept {
+        return kernels::sinh(x);
+    }
+    friend bool operator==(const cosh&, const cosh&) = default;
+};
+
+/// y = tanh x: the specification has it as a layer of its own beside the activation `tanh`.
+/// Core ML specification, TanhLayerParams.
+struct tanh_layer {
+    static constexpr auto key = "tanh";
+    static constexpr auto fields = std::tuple{};
+    static constexpr backward_needs needs{.input = false, .output = true};
+    template <class V>
+    V operator()(const V& x) const noexcept {
+        return tanh{}(x);
+    }
+    template <class V>
+    V derivative(const V&, const V& y) const noexcept {
+        return tanh{}.derivative(y, y);
+    }
+    friend bool operator==(const tanh_layer&, const tanh_layer&) = default;
+};
+
+/// y = log(x + sqrt(x² + 1)). Core ML specification, AsinhLayerParams.
+struct asinh {
+    static constexpr auto key = "asinh";
+    static constexpr auto fields = std::tuple{};
+    static constexpr backward_needs needs{.input = true, .output = false};
+    template <class V>
+    V operator()(const V& x) const noexcept {
+        return kernels::asinh(x);
+    }
+    template <class V>
+    V derivative(const V& x, const V&) const noexcept {
+        return V(1) / kernels::sqrt(kernels::fma(x, x, V(1)));
+    }
+    friend bool operator==(const asinh&, const asinh&) = default;
+};
+
+/// y = log(x + sqrt(x² - 1)), for x from 1 up. Core ML specification, AcoshLayerParams.
+struct acosh {
+    static constexpr auto key = "acosh";
+    static constexpr auto fields = std::tuple{};
+    static constexpr backward_needs needs{.input = true, .output = false};
+    template <class V>
+    V operator()(const V& x) const noexcept {
+        return kernels::acosh(x);
+    }
+    template <class V>
+    V derivative(const V& x, const V&) const noexcept {
+        return V(1) / kernels::sqrt((x - V(1)) * (x + V(1)));
+    }
+    friend bool operator==(const acosh&, const acosh&) = default;
+};
+
+/// y = log((1 + x) / (1 - x)) / 2, for x from -1 to 1, at which it is infinite.
+/// Core ML specification, AtanhLayerParams.
+struct atanh {
+    static constexpr auto key = "atanh";
+    static constexpr auto fields = std::tuple{};
+    static constexpr backward_needs needs{.input = true, .output = false};
+    template <class V>
+    V operator()(const V& x) const noexcept {
+        return kernels::atanh(x);
+    }
+    template <class V>
+    V derivative(const V& x, const V&) const noexcept {
+        return V(1) / ((V(1) - x) * (V(1) + x));
+    }
+    friend bool operator==(const atanh&, const atanh&) = default;
+};
+
+}  // namespace bespoke
+
+
 namespace bespoke {
 
 /// Fully connected layer: y = x Wᵀ + b.
@@ -8241,11 +14117,13 @@ struct inner_product {
     extent input_channels = unset;
     extent output_channels = unset;
     bool has_bias = true;
+    bool int8_dynamic_quantize = false;  ///< lets who runs it round the input to int8; here it stays exact
 
     static constexpr auto key = "innerProduct";
     static constexpr auto fields = std::tuple{field{"inputChannels", &inner_product::input_channels},
                                               field{"outputChannels", &inner_product::output_channels},
-                                              field{"hasBias", &inner_product::has_bias}};
+                                              field{"hasBias", &inner_product::has_bias},
+                                              field{"int8DynamicQuantize", &inner_product::int8_dynamic_quantize}};
     static constexpr bool batched = true;
     static constexpr bool runs_epilogue = true;
     static constexpr backward_needs needs{.input = true, .output = false};
@@ -8270,7 +14148,9 @@ struct inner_product {
         return y;
     }
     constexpr inner_product resolved(const shape& x) const {
-        return {.input_channels = columns(x), .output_channels = output_channels, .has_bias = has_bias};
+        inner_product known = *this;
+        known.input_channels = columns(x);
+        return known;
     }
     constexpr parameters<shape> parameter_shapes(const shape& x) const {
         return {.weights = {output_channels, columns(x)}, .bias = has_bias ? shape{output_channels} : absent};
@@ -8358,6 +14238,52 @@ private:
 
 namespace bespoke {
 
+/// y = x / sqrt(sum of x^2 + epsilon), the sum over each image [C, H, W]. epsilon = 0 means 1e-6.
+/// x [.., C, H, W] of rank 3 or more; what is outside the last three axes is a batch.
+/// Core ML specification, L2NormalizeLayerParams.
+struct l2normalize {
+    float epsilon = 0;
+
+    static constexpr auto key = "l2normalize";
+    static constexpr auto fields = std::tuple{field{"epsilon", &l2normalize::epsilon}};
+    static constexpr bool batched = true;
+    static constexpr backward_needs needs{.input = true, .output = false};
+
+    constexpr outcome output_shape(const shape& x) const {
+        if (x.rank() < 3) return shape_fault("an input [.., channels, height, width] wanted, its shape is ", x);
+        if (!(epsilon >= 0) || epsilon > std::numeric_limits<float>::max())
+            return value_fault("a finite epsilon from 0 up wanted");
+        return x;
+    }
+    template <class X, class Y, class P, class W>
+    void forward(X x, Y y, const P&, W& w) const noexcept {
+        using T = typename X::value_type;
+        if (const extent n = row(x.dimensions); n > 0)
+            kernels::l2_normalization<T>(x.total() / n, n, x.data, used<T>(), y.data, w.threads);
+    }
+    template <class X, class Y, class Dy, class Dx, class P, class Dp, class W>
+    void backward(X x, Y, Dy dy, Dx dx, const P&, const Dp&, W& w) const noexcept {
+        using T = typename X::value_type;
+        if (const extent n = row(x.dimensions); n > 0 && dx)
+            kernels::l2_normalization_backward<T>(x.total() / n, n, x.data, used<T>(), dy.data, dx.data, w.threads);
+    }
+    friend bool operator==(const l2normalize&, const l2normalize&) = default;
+
+private:
+    static constexpr extent row(const shape& x) { return x.product(x.rank() - 3, x.rank()); }
+    template <class T>
+    T used() const {
+        return static_cast<T>(epsilon == 0 ? 1e-6F : epsilon);
+    }
+};
+
+}  // namespace bespoke
+
+
+#include <limits>
+
+namespace bespoke {
+
 /// Layer normalisation: y = gamma (x - mean) / sqrt(variance + eps) + beta, mean and (biased) variance over
 /// the last axes, whose extents are normalized_shape; the axes before them are rows.
 /// x [.., normalized_shape] -> y of the same shape; gamma, beta [normalized_shape].
@@ -8420,6 +14346,182 @@ struct layer_normalization {
                                               dx.data, dp.gamma.data, dp.beta.data, w.scratch, w.threads);
     }
     friend bool operator==(const layer_normalization&, const layer_normalization&) = default;
+};
+
+}  // namespace bespoke
+
+
+namespace bespoke {
+
+/// y = 1 for x = 0 (false), else 0: also for NaN. No gradient passes.
+/// Core ML specification, LogicalNotLayerParams.
+struct logical_not {
+    static constexpr auto key = "logicalNot";
+    static constexpr auto fields = std::tuple{};
+    static constexpr bool differentiable = false;
+    static constexpr backward_needs needs{.input = false, .output = false};
+
+    template <class V>
+    V operator()(const V& x) const noexcept {
+        return kernels::select(x == V(0), V(1), V(0));
+    }
+    template <class V>
+    V derivative(const V&, const V&) const noexcept {
+        return V(0);
+    }
+    friend bool operator==(const logical_not&, const logical_not&) = default;
+};
+
+}  // namespace bespoke
+
+
+
+#include <algorithm>
+
+namespace bespoke::kernels {
+
+/// Local response normalization of x [outer, channels, inner]: y = x s^-beta, s = k + share * (sum of x_j^2), where j
+/// goes over the channels from `before` below to `after` above that of x, as far as there are any. One chain of fma,
+/// j ascending.
+struct local_response {
+    extent outer, channels, inner;
+    extent before, after;
+    float k, share, beta;
+};
+
+namespace detail {
+
+/// Calls body(offset, load, store, first, last) for all elements: the neighbours of those at `offset` are at
+/// offset + [first, last] * inner. Channels all of whose neighbours are there are walked as one run.
+template <class T, class Body>
+void each_neighbourhood(const local_response& g, extent before, extent after, thread_pool* threads,
+                        const Body& body) noexcept {
+    const extent size = g.channels * g.inner;
+    if (g.outer * size * (before + after + 1) < (1 << 15)) threads = nullptr;
+    parallel_for(threads, g.outer * g.channels, 1, [&](extent begin, extent end) {
+        for (extent row = begin, next; row < end; row = next) {
+            const extent c = row % g.channels;
+            const bool whole = c >= before && c + after < g.channels;
+            next = whole ? std::min(end, row - c + g.channels - after) : row + 1;
+            const extent first = -std::min(c, before), last = std::min(g.channels - 1 - c, after);
+            for_each_batch<T>(
+                (next - row) * g.inner, [&](extent i, auto in, auto out) __attribute__((always_inline)) {
+                    body(row * g.inner + i, in, out, first, last);
+                });
+        }
+    });
+}
+
+/// s, and s^-beta.
+template <class T, class Load>
+[[gnu::always_inline]] inline std::pair<batch<T>, batch<T>> response(const local_response& g, const T* x,
+                                                                     const Load& in, extent first,
+                                                                     extent last) noexcept {
+    batch<T> sum(T(0));
+    for (extent j = first; j <= last; ++j) {
+        const batch<T> v = in(x + j * g.inner);
+        sum = kernels::fma<T>(v, v, sum);
+    }
+    const batch<T> s = kernels::fma<T>(sum, batch<T>(static_cast<T>(g.share)), batch<T>(static_cast<T>(g.k)));
+    return {s, kernels::exp<T>(kernels::log<T>(s) * batch<T>(static_cast<T>(-g.beta)))};
+}
+
+}  // namespace detail
+
+template <class T>
+[[gnu::noinline]] void local_response_normalization(const local_response& g, const T* x, T* y,
+                                                    thread_pool* threads = nullptr) noexcept {
+    detail::each_neighbourhood<T>(
+        g, g.before, g.after, threads,
+        [&](extent at, auto in, auto out, extent first, extent last) __attribute__((always_inline)) {
+            out(y + at, in(x + at) * detail::response<T>(g, x + at, in, first, last).second);
+        });
+}
+
+/// dx += the gradient: dy s^-beta - 2 share beta x (sum of dy_j x_j s_j^(-beta - 1) over the channels j whose sums have
+/// x). `scratch`: as many elements as x.
+template <class T>
+[[gnu::noinline]] void local_response_backward(const local_response& g, const T* x, const T* dy, T* dx, T* scratch,
+                                               thread_pool* threads = nullptr) noexcept {
+    detail::each_neighbourhood<T>(
+        g, g.before, g.after, threads,
+        [&](extent at, auto in, auto out, extent first, extent last) __attribute__((always_inline)) {
+            const auto [s, power] = detail::response<T>(g, x + at, in, first, last);
+            const batch<T> part = in(dy + at) * power;
+            out(dx + at, in(dx + at) + part);
+            out(scratch + at, part * in(x + at) / s);
+        });
+    const batch<T> factor(-2 * static_cast<T>(g.share) * static_cast<T>(g.beta));
+    detail::each_neighbourhood<T>(
+        g, g.after, g.before, threads,
+        [&](extent at, auto in, auto out, extent first, extent last) __attribute__((always_inline)) {
+            batch<T> sum(T(0));
+            for (extent j = first; j <= last; ++j) sum = sum + in(scratch + at + j * g.inner);
+            out(dx + at, kernels::fma<T>(in(x + at) * factor, sum, in(dx + at)));
+        });
+}
+
+}  // namespace bespoke::kernels
+
+#include <limits>
+
+namespace bespoke {
+
+/// Local response normalization across channels: y = x / (k + alpha / local_size * sum of x_j^2)^beta, j going over
+/// the local_size channels around that of x, as far as there are any: from local_size / 2 below to (local_size - 1) / 2
+/// above. k = 0 means 1.
+/// x [.., C, H, W] of rank 3 or more; what is outside the last three axes is a batch.
+/// Krizhevsky, Sutskever and Hinton, NIPS 2012; Core ML specification, LRNLayerParams.
+struct lrn {
+    float alpha = 1e-4f, beta = 0.75f;
+    extent local_size = 5;
+    float k = 0;
+
+    static constexpr auto key = "lrn";
+    static constexpr auto fields = std::tuple{field{"alpha", &lrn::alpha}, field{"beta", &lrn::beta},
+                                              field{"localSize", &lrn::local_size}, field{"k", &lrn::k}};
+    static constexpr bool batched = true;
+    static constexpr backward_needs needs{.input = true, .output = false};
+
+    constexpr outcome output_shape(const shape& x) const {
+        if (x.rank() < 3) return shape_fault("an input [.., channels, height, width] wanted, its shape is ", x);
+        if (local_size < 1) return value_fault("localSize from 1 up wanted, ", local_size, " given");
+        constexpr float most = std::numeric_limits<float>::max();
+        if (!(k >= 0) || k > most) return value_fault("a finite k from 0 up wanted");
+        if (!(alpha >= 0) || alpha > most) return value_fault("a finite alpha from 0 up wanted");
+        if (!(beta >= -most && beta <= most)) return value_fault("a finite beta wanted");
+        return x;
+    }
+    template <class X, class Y, class P, class W>
+    void forward(X x, Y y, const P&, W& w) const noexcept {
+        kernels::local_response_normalization(geometry(x), x.data, y.data, w.threads);
+    }
+    template <class T>
+    extent scratch_size(const shape& x, extent examples, extent) const {
+        return x.size() * examples;
+    }
+    template <class X, class Y, class Dy, class Dx, class P, class Dp, class W>
+    void backward(X x, Y, Dy dy, Dx dx, const P&, const Dp&, W& w) const noexcept {
+        if (dx) kernels::local_response_backward(geometry(x), x.data, dy.data, dx.data, w.scratch, w.threads);
+    }
+    friend bool operator==(const lrn&, const lrn&) = default;
+
+private:
+    template <class View>
+    constexpr kernels::local_response geometry(const View& view) const {
+        const shape x = view.dimensions;
+        const extent channels = x.from_end(3), inner = x.from_end(2) * x.from_end(1);
+        const extent outer = x.product(0, x.rank() - 3) * view.examples;
+        // beyond the last channel there is nothing
+        return {.outer = outer,
+                .channels = channels,
+                .inner = inner,
+                .before = std::min(local_size / 2, channels),
+                .after = std::min((local_size - 1) / 2, channels),
+                .k = k == 0 ? 1 : k,
+                .share = alpha / static_cast<float>(local_size),
+                .beta = beta};
+    }
 };
 
 }  // namespace bespoke
@@ -8689,6 +14791,147 @@ struct bi_directional_lstm {
 }  // namespace bespoke
 
 
+#include <algorithm>
+#include <limits>
+
+namespace bespoke {
+namespace detail {
+
+/// Of a matrix the elements (m, n) with n - m from `lowest` to `highest`.
+struct diagonal_band {
+    static constexpr extent everything = std::numeric_limits<extent>::max();
+
+    extent lowest = -everything, highest = everything;
+
+    static constexpr outcome output_shape(const shape& x) {
+        if (x.rank() < 2) return shape_fault("an input of rank 2 or more wanted, its shape is ", x);
+        return x;
+    }
+
+    /// y = x within the band, else 0.
+    template <class X, class Y>
+    void copy(X x, Y y, thread_pool* threads) const noexcept {
+        each_row(y, threads, [&](extent at, extent columns, extent first, extent last) {
+            using T = typename Y::value_type;
+            kernels::fill(first, T(0), y.data + at);
+            kernels::copy(last - first, x.data + at + first, y.data + at + first);
+            kernels::fill(columns - last, T(0), y.data + at + last);
+        });
+    }
+    /// dx += dy within the band.
+    template <class Dy, class Dx>
+    void accumulate(Dy dy, Dx dx, thread_pool* threads) const noexcept {
+        if (!dx) return;
+        each_row(dx, threads, [&](extent at, extent, extent first, extent last) {
+            kernels::accumulate(last - first, dy.data + at + first, dx.data + at + first);
+        });
+    }
+
+private:
+    /// Calls body(offset of the row, columns, first, last): the columns [first, last) are in the band.
+    template <class View, class Body>
+    void each_row(const View& v, thread_pool* threads, const Body& body) const noexcept {
+        const extent rows = v.dimensions.from_end(2), columns = v.dimensions.from_end(1);
+        if (columns == 0) return;
+        parallel_for(threads, v.total() / columns, 4096 / columns + 1, [&](extent begin, extent end) {
+            for (extent row = begin; row < end; ++row) {
+                const extent m = row % rows;
+                // columns m + lowest to m + highest, without an overflow
+                const extent first = lowest <= -m ? 0 : lowest >= columns - m ? columns : m + lowest;
+                const extent last = highest < -m ? 0 : highest >= columns - m ? columns : m + highest + 1;
+                body(row * columns, columns, first, std::max(first, last));
+            }
+        });
+    }
+};
+
+}  // namespace detail
+
+/// The matrices x [..., M, N] with 0 outside a band about their main diagonals: y_mn = x_mn where m - n <= num_lower
+/// and n - m <= num_upper, of which a negative one means no bound.
+/// Core ML specification, MatrixBandPartLayerParams.
+struct matrix_band_part {
+    extent num_lower = 0, num_upper = 0;
+
+    static constexpr auto key = "matrixBandPart";
+    static constexpr auto fields = std::tuple{field{"numLower", &matrix_band_part::num_lower},
+                                              field{"numUpper", &matrix_band_part::num_upper}};
+    static constexpr bool batched = true, in_place = true;
+    static constexpr backward_needs needs{.input = false, .output = false};
+
+    constexpr outcome output_shape(const shape& x) const { return band().output_shape(x); }
+    template <class X, class Y, class P, class W>
+    void forward(X x, Y y, const P&, W& w) const noexcept {
+        band().copy(x, y, w.threads);
+    }
+    template <class X, class Y, class Dy, class Dx, class P, class Dp, class W>
+    void backward(X, Y, Dy dy, Dx dx, const P&, const Dp&, W& w) const noexcept {
+        band().accumulate(dy, dx, w.threads);
+    }
+    friend bool operator==(const matrix_band_part&, const matrix_band_part&) = default;
+
+private:
+    constexpr detail::diagonal_band band() const {
+        constexpr extent everything = detail::diagonal_band::everything;
+        return {num_lower < 0 ? -everything : -num_lower, num_upper < 0 ? everything : num_upper};
+    }
+};
+
+/// The matrices x [..., M, N] with 0 above diagonal k, which is k to the right of the main one: y_mn = x_mn where
+/// n - m <= k.
+/// Core ML specification, LowerTriangularLayerParams.
+struct lower_triangular {
+    extent k = 0;
+
+    static constexpr auto key = "lowerTriangular";
+    static constexpr auto fields = std::tuple{field{"k", &lower_triangular::k}};
+    static constexpr bool batched = true, in_place = true;
+    static constexpr backward_needs needs{.input = false, .output = false};
+
+    constexpr outcome output_shape(const shape& x) const { return band().output_shape(x); }
+    template <class X, class Y, class P, class W>
+    void forward(X x, Y y, const P&, W& w) const noexcept {
+        band().copy(x, y, w.threads);
+    }
+    template <class X, class Y, class Dy, class Dx, class P, class Dp, class W>
+    void backward(X, Y, Dy dy, Dx dx, const P&, const Dp&, W& w) const noexcept {
+        band().accumulate(dy, dx, w.threads);
+    }
+    friend bool operator==(const lower_triangular&, const lower_triangular&) = default;
+
+private:
+    constexpr detail::diagonal_band band() const { return {.highest = k}; }
+};
+
+/// The matrices x [..., M, N] with 0 below diagonal k, which is k to the right of the main one: y_mn = x_mn where
+/// n - m >= k.
+/// Core ML specification, UpperTriangularLayerParams.
+struct upper_triangular {
+    extent k = 0;
+
+    static constexpr auto key = "upperTriangular";
+    static constexpr auto fields = std::tuple{field{"k", &upper_triangular::k}};
+    static constexpr bool batched = true, in_place = true;
+    static constexpr backward_needs needs{.input = false, .output = false};
+
+    constexpr outcome output_shape(const shape& x) const { return band().output_shape(x); }
+    template <class X, class Y, class P, class W>
+    void forward(X x, Y y, const P&, W& w) const noexcept {
+        band().copy(x, y, w.threads);
+    }
+    template <class X, class Y, class Dy, class Dx, class P, class Dp, class W>
+    void backward(X, Y, Dy dy, Dx dx, const P&, const Dp&, W& w) const noexcept {
+        band().accumulate(dy, dx, w.threads);
+    }
+    friend bool operator==(const upper_triangular&, const upper_triangular&) = default;
+
+private:
+    constexpr detail::diagonal_band band() const { return {.lowest = k}; }
+};
+
+}  // namespace bespoke
+
+
 namespace bespoke {
 
 /// y = x1 x2 ..., element by element, from the left; of a single input, y = alpha x.
@@ -8699,93 +14942,722 @@ struct multiply {
     static constexpr auto key = "multiply";
     static constexpr auto fields = std::tuple{field{"alpha", &multiply::alpha}};
     static constexpr input_count inputs{1, any_number};
+
+    constexpr outcome output_shape(std::span<const shape> xs) const { return broadcast_shape(xs); }
+    constexpr detail::combination<detail::product, true> equivalent(const shape&) const { return {alpha}; }
+    friend bool operator==(const multiply&, const multiply&) = default;
+};
+
+}  // namespace bespoke
+
+
+#include <limits>
+
+namespace bespoke {
+
+/// y = (x - mean) / sqrt(variance + epsilon), or x - mean without normalize_variance. Mean and (biased) variance are
+/// those of each channel [H, W], or of each image [C, H, W] with across_channels. epsilon = 0 means 1e-6.
+/// x [.., C, H, W] of rank 3 or more; what is outside the last three axes is a batch.
+/// Core ML specification, MeanVarianceNormalizeLayerParams.
+struct mvn {
+    bool across_channels = false;
+    bool normalize_variance = false;
+    float epsilon = 0;
+
+    static constexpr auto key = "mvn";
+    static constexpr auto fields = std::tuple{field{"acrossChannels", &mvn::across_channels},
+                                              field{"normalizeVariance", &mvn::normalize_variance},
+                                              field{"epsilon", &mvn::epsilon}};
     static constexpr bool batched = true;
     static constexpr backward_needs needs{.input = true, .output = false};
 
-    constexpr outcome output_shape(std::span<const shape> xs) const { return broadcast_shape(xs); }
-    constexpr bool finishes(std::span<const shape> xs) const { return detail::can_finish_binary(xs); }
-
-    template <class Xs, class Ys, class P, class W>
-    void forward(Xs xs, Ys ys, const P&, W& w) const noexcept {
-        const auto& y = ys[0];
-        using T = typename Ys::value_type::value_type;
-        using kernels::batch;
-        if (detail::walk_together(xs, y)) {
-            parallel_for(w.threads, y.total(), 4096, [&](extent begin, extent end) {
-                kernels::for_each_batch<T>(end - begin, [&](extent i, auto in, auto out) {
-                    batch<T> product = in(xs[0].data + begin + i);
-                    if (xs.size() == 1) product = product * batch<T>(alpha);
-                    for (std::size_t k = 1; k < xs.size(); ++k)
-                        product = product * in(xs[k].data + begin + i);
-                    out(y.data + begin + i, product);
-                });
-            });
-            return;
-        }
-        detail::each_example(y, true, w.threads, [&](extent e) {
-            product_without(xs.size(), xs, e, y.dimensions, y.example(e));
-        });
+    constexpr outcome output_shape(const shape& x) const {
+        if (x.rank() < 3) return shape_fault("an input [.., channels, height, width] wanted, its shape is ", x);
+        if (!(epsilon >= 0) || epsilon > std::numeric_limits<float>::max())
+            return value_fault("a finite epsilon from 0 up wanted");
+        return x;
     }
-
-    template <class T>
-    void finish(const output_block<T>& block, const finishing<T>& with) const noexcept {
-        detail::finish_binary(block, with, static_cast<T>(alpha),
-                              [](const auto& a, const auto& b) { return a * b; });
+    template <class X, class Y, class P, class W>
+    void forward(X x, Y y, const P&, W& w) const noexcept {
+        using T = typename X::value_type;
+        const extent n = row(x.dimensions);
+        if (n == 0) return;
+        if (normalize_variance)
+            kernels::layer_normalization<T>(x.total() / n, n, x.data, nullptr, nullptr, used<T>(), y.data, w.threads);
+        else
+            kernels::centre_rows(x.total() / n, n, x.data, y.data, false, w.threads);
     }
     template <class T>
-    extent scratch_size(std::span<const shape> xs, extent examples, extent) const {
-        return xs.size() > 2 ? output_shape(xs).shapes()[0].size() * examples : 0;
+    extent scratch_size(const shape& x, extent examples, extent) const {
+        return x.size() == 0 ? 0 : 2 * (x.size() / row(x)) * examples;
     }
-    template <class Xs, class Ys, class Dys, class Dxs, class P, class Dp, class W>
-    void backward(Xs xs, Ys, Dys dys, Dxs dxs, const P&, const Dp&, W& w) const noexcept {
-        const auto& dy = dys[0];
-        using T = typename Dxs::value_type::value_type;
-        for (std::size_t k = 0; k < xs.size(); ++k) {
-            const auto& dx = dxs[k];
-            if (!dx) continue;
-            if (xs.size() == 1) {
-                parallel_for(w.threads, dy.total(), 4096, [&](extent begin, extent end) {
-                    kernels::accumulate_scaled(end - begin, T(alpha), dy.data + begin, dx.data + begin);
-                });
-            } else if (xs.size() == 2 && detail::walk_together(xs, dy)) {
-                const T* other = xs[1 - k].data;
-                parallel_for(w.threads, dy.total(), 4096, [&](extent begin, extent end) {
-                    const shape part{end - begin};
-                    kernels::multiply_reduce_to(part, dy.data + begin, other + begin, part, part,
-                                                dx.data + begin);
-                });
-            } else {
-                detail::each_example(dy, dx.stride != 0, w.threads, [&](extent e) {
-                    const auto& other = xs[k == 0 ? 1 : 0];
-                    const T* others = other.example(e);
-                    shape others_shape = other.dimensions;
-                    if (xs.size() > 2) {
-                        T* product = w.scratch + e * dy.dimensions.size();
-                        product_without(k, xs, e, dy.dimensions, product);
-                        others = product;
-                        others_shape = dy.dimensions;
-                    }
-                    kernels::multiply_reduce_to(dy.dimensions, dy.example(e), others, others_shape,
-                                                dx.dimensions, dx.example(e));
-                });
-            }
-        }
+    template <class X, class Y, class Dy, class Dx, class P, class Dp, class W>
+    void backward(X x, Y, Dy dy, Dx dx, const P&, const Dp&, W& w) const noexcept {
+        using T = typename X::value_type;
+        const extent n = row(x.dimensions);
+        if (n == 0 || !dx) return;
+        if (normalize_variance)
+            kernels::layer_normalization_backward<T>(x.total() / n, n, x.data, nullptr, used<T>(), dy.data, dx.data,
+                                                     nullptr, nullptr, w.scratch, w.threads);
+        else
+            kernels::centre_rows<T>(x.total() / n, n, dy.data, dx.data, true, w.threads);
     }
-    friend bool operator==(const multiply&, const multiply&) = default;
+    friend bool operator==(const mvn&, const mvn&) = default;
 
 private:
-    /// y = the product of all inputs but `left_out`, of which at least two remain, in example e.
-    template <class Xs, class T>
-    static void product_without(std::size_t left_out, const Xs& xs, extent e, const shape& y_shape,
-                                T* y) noexcept {
-        const auto times = [](const auto& a, const auto& b) { return a * b; };
-        const std::size_t first = left_out == 0 ? 1 : 0, second = left_out == 1 ? 2 : first + 1;
-        kernels::binary(times, y_shape, xs[first].example(e), xs[first].dimensions, xs[second].example(e),
-                        xs[second].dimensions, y);
-        for (std::size_t k = second + 1; k < xs.size(); ++k)
-            if (k != left_out)
-                kernels::binary(times, y_shape, static_cast<const T*>(y), y_shape, xs[k].example(e),
-                                xs[k].dimensions, y);
+    constexpr extent row(const shape& x) const { return x.product(x.rank() - (across_channels ? 3 : 2), x.rank()); }
+    template <class T>
+    T used() const {
+        return static_cast<T>(epsilon == 0 ? 1e-6F : epsilon);
+    }
+};
+
+}  // namespace bespoke
+
+
+
+
+#include <algorithm>
+#include <bit>
+#include <limits>
+#include <new>
+
+/// The order of numbers: whole lines of them sorted, or their largest or smallest found.
+///
+/// NaN is larger than all numbers, 0 and -0 are equal, and of equal numbers the one that stands first comes first.
+namespace bespoke::kernels {
+
+/// Indices that an `extent` of a line may have.
+inline constexpr extent longest_line = std::numeric_limits<std::uint32_t>::max();
+
+/// Which numbers come first.
+enum class ranking { largest, smallest };
+
+/// A number of a line as its place in an order, and its index.
+template <class T>
+struct ranked {
+    typename detail::format<T>::bits key, index;
+
+    friend constexpr bool operator<(const ranked& a, const ranked& b) {
+        return a.key != b.key ? a.key < b.key : a.index < b.index;
+    }
+};
+
+namespace detail {
+
+/// An integer whose order is the one wanted.
+template <class T>
+typename format<T>::bits rank_key(T x, ranking first) noexcept {
+    using bits = typename format<T>::bits;
+    constexpr bits sign = bits{1} << (sizeof(bits) * 8 - 1), all = ~bits{0};
+    bits key = all;
+    if (x == T(0))
+        key = sign;
+    else if (x == x)
+        key = bits_of(x) & sign ? ~bits_of(x) : bits_of(x) | sign;
+    return first == ranking::largest ? ~key : key;
+}
+
+/// Sorts the n entries at `a`, which are in the order of their indices, by their keys. `spare` has as much room.
+template <class T>
+void sort_ranked(extent n, ranked<T>* a, ranked<T>* spare) noexcept {
+    if (n < 256) return std::sort(a, a + n);
+    ranked<T>*from = a, *to = spare;
+    for (std::size_t shift = 0; shift < sizeof(T) * 8; shift += 8) {
+        extent starts[256]{};
+        for (extent i = 0; i < n; ++i) ++starts[from[i].key >> shift & 255];
+        if (starts[from[0].key >> shift & 255] == n) continue;
+        for (extent start = 0; extent & count : starts) start += std::exchange(count, start);
+        for (extent i = 0; i < n; ++i) to[starts[from[i].key >> shift & 255]++] = from[i];
+        std::swap(from, to);
+    }
+    if (from != a) std::copy(from, from + n, a);
+}
+
+/// Entries that `rank_line` works with. Twice as many as there are numbers: it sorts them all.
+constexpr extent ranked_room(extent n, extent k) {
+    const extent some = 2 * std::max<extent>(k, 16);
+    return some < n ? some : 2 * n;
+}
+
+/// The first k of the n numbers at `x`, in order, in the first k of `room`.
+template <class T>
+void rank_line(extent n, extent k, ranking first, const T* x, ranked<T>* room) noexcept {
+    using bits = typename format<T>::bits;
+    const extent most = ranked_room(n, k);
+    extent held = 0;
+    const auto add = [&](extent i) { room[held++] = {rank_key(x[i], first), static_cast<bits>(i)}; };
+    while (held < std::min(n, most)) add(held);
+    if (held == n) return sort_ranked(n, room, room + n);
+
+    // Few of the rest are better than the k best so far: those that are not are passed over a batch at a time.
+    ranked<T> worst;
+    T limit;
+    const auto keep_best = [&] {
+        std::nth_element(room, room + k - 1, room + held);
+        held = k;
+        worst = room[k - 1];
+        limit = x[worst.index];
+    };
+    const auto look = [&](extent i) {
+        if (!(rank_key(x[i], first) < worst.key)) return;
+        add(i);
+        if (held == most) keep_best();
+    };
+    extent i = held;
+    keep_best();
+    for (; i + lanes<T> <= n; i += lanes<T>) {
+        const batch<T> v = load(x + i), edge(limit);
+        if (first == ranking::largest ? xsimd::all(v <= edge) : xsimd::all(v >= edge)) continue;
+        for (extent j = i; j < i + lanes<T>; ++j) look(j);
+    }
+    for (; i < n; ++i) look(i);
+    keep_best();
+    std::sort(room, room + k);
+}
+
+/// Lines whose elements lie apart are brought together so many at a time.
+template <class T>
+constexpr extent lines_together(extent inner) {
+    return inner <= 1 ? 1 : std::min<extent>(inner, 64 / static_cast<extent>(sizeof(T)));
+}
+
+}  // namespace detail
+
+/// Elements of `rank_lines`' scratch.
+template <class T>
+constexpr extent ranking_scratch(extent inner, extent n, extent k, extent threads) {
+    const extent together = detail::lines_together<T>(inner);
+    return threads * (2 * detail::ranked_room(n, k) + (inner <= 1 ? 0 : together * n));
+}
+
+/// The first k along the middle axis of x [outer, n, inner], in order: values (may be null) and indices
+/// [outer, k, inner]. n up to `longest_line`; k from 0 to n.
+///
+/// n + k log k steps a line for numbers in random order.
+template <class T>
+void rank_lines(extent outer, extent n, extent inner, extent k, ranking first, const T* x, T* values,
+                T* indices, T* scratch, thread_pool* threads) noexcept {
+    if (outer * inner * n < (1 << 12)) threads = nullptr;
+    const extent together = detail::lines_together<T>(inner), groups = (inner + together - 1) / together;
+    const extent workers = threads == nullptr ? 1 : static_cast<extent>(threads->size());
+    const extent room = ranking_scratch<T>(inner, n, k, 1), work = outer * groups;
+    parallel_for(threads, workers, 1, [&](extent begin, extent end) {
+        for (extent worker = begin; worker < end; ++worker) {
+            auto* const entries = ::new (static_cast<void*>(scratch + worker * room))
+                ranked<T>[static_cast<std::size_t>(detail::ranked_room(n, k))];
+            T* const lines = scratch + worker * room + 2 * detail::ranked_room(n, k);
+            for (extent group = work * worker / workers; group < work * (worker + 1) / workers; ++group) {
+                const extent o = group / groups, lane = group % groups * together;
+                const extent width = std::min(together, inner - lane);
+                const T* line = x + o * n * inner + lane;
+                if (inner > 1) {
+                    transpose(line, inner, n, width, lines, n);
+                    line = lines;
+                }
+                for (extent l = 0; l < width; ++l, line += n) {
+                    detail::rank_line(n, k, first, line, entries);
+                    const extent to = o * k * inner + lane + l;
+                    for (extent i = 0; i < k; ++i) {
+                        if (values != nullptr) values[to + i * inner] = line[entries[i].index];
+                        indices[to + i * inner] = static_cast<T>(entries[i].index);
+                    }
+                }
+            }
+        }
+    });
+}
+
+}  // namespace bespoke::kernels
+
+namespace bespoke::kernels {
+
+/// Their indices are then exact in float.
+inline constexpr extent most_boxes = extent{1} << 24;
+
+/// How boxes that cover the same thing are reduced to one.
+struct suppression {
+    extent boxes = 0, classes = 0;
+    extent most = 0;  ///< boxes that may stay
+    double iou_threshold = 0, score_threshold = 0;
+    bool per_class = false;  ///< a box is in the way of those of its class only
+};
+
+namespace detail {
+
+/// Boxes that stay, corner by corner, so that one is compared with many at once.
+template <class T>
+struct kept_boxes {
+    T *left, *top, *right, *bottom, *area, *label;
+
+    /// Elements of each list: whole batches.
+    static constexpr extent room(extent most) { return (most + lanes<T> - 1) / lanes<T> * lanes<T>; }
+    static constexpr std::size_t lists = 6;
+
+    kept_boxes(T* memory, extent most) {
+        for (T** list : {&left, &top, &right, &bottom, &area, &label}) {
+            *list = memory;
+            // No area, no overlap: such a lane suppresses nothing.
+            fill(room(most), list == &area ? std::numeric_limits<T>::quiet_NaN() : T(0), memory);
+            memory += room(most);
+        }
+    }
+    /// box: centre x, y, width, height.
+    void add(extent i, const T* box, T of_class) const {
+        left[i] = box[0] - box[2] / 2;
+        top[i] = box[1] - box[3] / 2;
+        right[i] = box[0] + box[2] / 2;
+        bottom[i] = box[1] + box[3] / 2;
+        area[i] = box[2] * box[3];
+        label[i] = of_class;
+    }
+    /// Whether one of the first n covers number n to more than `limit` of both.
+    bool covers(extent n, T limit, bool per_class) const noexcept {
+        const batch<T> l(left[n]), t(top[n]), r(right[n]), b(bottom[n]), own(area[n]), of_class(label[n]),
+            most(limit), zero(T(0));
+        for (extent i = 0; i < n; i += lanes<T>) {
+            const batch<T> width =
+                kernels::max(zero, kernels::min(r, load(right + i)) - kernels::max(l, load(left + i)));
+            const batch<T> height =
+                kernels::max(zero, kernels::min(b, load(bottom + i)) - kernels::max(t, load(top + i)));
+            const batch<T> both = width * height;
+            auto over = both / (load(area + i) + own - both) > most;
+            if (per_class) over = over & (load(label + i) == of_class);
+            if (!xsimd::any(over)) continue;
+            for (extent j = i; j < std::min(i + lanes<T>, n); ++j)
+                if (over.get(static_cast<std::size_t>(j - i))) return true;
+        }
+        return false;
+    }
+};
+
+}  // namespace detail
+
+/// Elements of `suppress`'s scratch.
+template <class T>
+constexpr extent suppression_scratch(extent boxes, extent most) {
+    using kept = detail::kept_boxes<T>;
+    return 6 * boxes + static_cast<extent>(kept::lists) * kept::room(std::min(boxes, most) + 1);
+}
+
+/// Writes the indices of the boxes that stay, the highest score first, and gives their number, 1 to `most`.
+///
+/// boxes [n, 4]: centre x, y, width, height. scores [n, classes]: a box's is its largest and names its class. A box
+/// whose score is below the threshold goes; of the others one after the other, the highest score first, goes if the
+/// area that it shares with one that stays is more than the threshold's part of what both cover. If none is left the
+/// one with the highest score stays. NaN is no score. There is a box, and no more than `most_boxes`.
+template <class T>
+extent suppress(const suppression& how, const T* boxes, const T* scores, T* chosen, T* scratch) noexcept {
+    const extent n = how.boxes, most = std::min(how.most, n);
+    T *const candidates = scratch, *const numbers = scratch + n;
+    auto* const order =
+        ::new (static_cast<void*>(scratch + 2 * n)) ranked<T>[static_cast<std::size_t>(2 * n)];
+    const auto best_class = [&](extent i) {
+        extent best = 0;
+        const T* of_box = scores + i * how.classes;
+        for (extent c = 1; c < how.classes; ++c)
+            if (of_box[c] > of_box[best] || (is_nan(of_box[best]) && !is_nan(of_box[c]))) best = c;
+        return best;
+    };
+    extent left = 0, highest = 0;
+    T top = std::numeric_limits<T>::quiet_NaN();
+    for (extent i = 0; i < n; ++i) {
+        const T score = scores[i * how.classes + best_class(i)];
+        if (score > top || (is_nan(top) && !is_nan(score))) {
+            top = score;
+            highest = i;
+        }
+        if (!(score >= static_cast<T>(how.score_threshold))) continue;
+        candidates[left] = score;
+        numbers[left++] = static_cast<T>(i);
+    }
+    detail::rank_line(left, left, ranking::largest, candidates, order);
+    const detail::kept_boxes<T> kept(scratch + 6 * n, most + 1);
+    extent count = 0;
+    for (extent k = 0; k < left && count < most; ++k) {
+        const auto i = static_cast<extent>(numbers[order[k].index]);
+        kept.add(count, boxes + 4 * i, static_cast<T>(best_class(i)));
+        if (!kept.covers(count, static_cast<T>(how.iou_threshold), how.per_class))
+            chosen[count++] = static_cast<T>(i);
+    }
+    if (count == 0) chosen[count++] = static_cast<T>(highest);
+    return count;
+}
+
+}  // namespace bespoke::kernels
+
+namespace bespoke {
+
+/// Of boxes that overlap the one with the highest score.
+///
+/// boxes [B, N, 4] (centre x, y, width, height) and scores [B, N, C] -> the boxes that stay [B, max_boxes, 4], the
+/// highest score first, their scores [B, max_boxes, C], their indices [B, max_boxes], and how many they are [B];
+/// behind them boxes and scores of 0 and the index -1.
+///
+/// A box has the score of its best class. One below score_threshold goes; one goes if the area that it shares with one
+/// that stays is more than iou_threshold of the area that both cover, with per_class_suppression only if both have the
+/// same best class. If none would stay, the one with the highest score does. NaN is no score; of equal scores the
+/// first comes first. Gradients go to the boxes and scores that stay. Core ML specification,
+/// NonMaximumSuppressionLayerParams. The thresholds may also come as one number each in a third and fourth input; the
+/// number of boxes as a fifth, which would decide the shapes, is refused.
+struct non_maximum_suppression {
+    float iou_threshold = 0;
+    float score_threshold = 0;
+    extent max_boxes = 0;
+    bool per_class_suppression = false;
+
+    static constexpr auto key = "NonMaximumSuppression";
+    static constexpr auto fields =
+        std::tuple{field{"iouThreshold", &non_maximum_suppression::iou_threshold},
+                   field{"scoreThreshold", &non_maximum_suppression::score_threshold},
+                   field{"maxBoxes", &non_maximum_suppression::max_boxes},
+                   field{"perClassSuppression", &non_maximum_suppression::per_class_suppression}};
+    static constexpr input_count inputs{2, 5};
+    static constexpr backward_needs needs{.input = false, .output = true};
+
+    constexpr outcome output_shape(std::span<const shape> xs) const {
+        const shape &boxes = xs[0], &scores = xs[1];
+        if (xs.size() > 4)
+            return fault{
+                errc::unsupported,
+                sentence("maxBoxes as a field wanted: a fifth input would decide the shapes of the outputs")};
+        if (boxes.rank() != 3 || boxes[1] < 1 || boxes[2] != 4)
+            return shape_fault("boxes [B, N, 4], N from 1 up, wanted, their shape is ", boxes);
+        if (scores.rank() != 3 || scores[0] != boxes[0] || scores[1] != boxes[1] || scores[2] < 1)
+            return shape_fault("scores [B, N, C] wanted for boxes of the shape ", boxes, ", theirs is ",
+                               scores);
+        for (std::size_t i = 2; i < xs.size(); ++i)
+            for (extent e : xs[i])
+                if (e != 1)
+                    return shape_fault("one number wanted as a threshold, input ", i, " has the shape ",
+                                       xs[i]);
+        if (boxes[1] > kernels::most_boxes)
+            return shape_fault("at most ", kernels::most_boxes, " boxes wanted, their shape is ", boxes);
+        if (max_boxes < 1) return value_fault("maxBoxes from 1 up wanted, ", max_boxes, " given");
+        const extent batch = boxes[0];
+        return std::vector<shape>{
+            {batch, max_boxes, 4}, {batch, max_boxes, scores[2]}, {batch, max_boxes}, {batch}};
+    }
+    template <class T>
+    extent scratch_size(std::span<const shape> xs, extent, extent threads) const {
+        return std::min(threads, xs[0][0]) * kernels::suppression_scratch<T>(xs[0][1], max_boxes);
+    }
+    template <class Xs, class Ys, class P, class W>
+    void forward(Xs xs, Ys ys, const P&, W& w) const noexcept {
+        using T = typename Ys::value_type::value_type;
+        const extent batch = xs[0][0], n = xs[0][1], classes = xs[1][2];
+        const kernels::suppression how{.boxes = n,
+                                       .classes = classes,
+                                       .most = max_boxes,
+                                       .iou_threshold = xs.size() > 2 ? static_cast<double>(*xs[2].data)
+                                                                      : static_cast<double>(iou_threshold),
+                                       .score_threshold = xs.size() > 3
+                                                              ? static_cast<double>(*xs[3].data)
+                                                              : static_cast<double>(score_threshold),
+                                       .per_class = per_class_suppression};
+        const extent workers =
+            w.threads == nullptr ? 1 : std::min(static_cast<extent>(w.threads->size()), batch);
+        parallel_for(w.threads, workers, 1, [&](extent begin, extent end) {
+            for (extent worker = begin; worker < end; ++worker)
+                for (extent b = batch * worker / workers; b < batch * (worker + 1) / workers; ++b) {
+                    const T *boxes = xs[0].data + b * n * 4, *scores = xs[1].data + b * n * classes;
+                    T *to = ys[0].data + b * max_boxes * 4, *score_to = ys[1].data + b * max_boxes * classes,
+                      *chosen = ys[2].data + b * max_boxes;
+                    const extent count =
+                        kernels::suppress(how, boxes, scores, chosen,
+                                          w.scratch + worker * kernels::suppression_scratch<T>(n, max_boxes));
+                    for (extent k = 0; k < count; ++k) {
+                        const auto i = static_cast<extent>(chosen[k]);
+                        kernels::copy(extent{4}, boxes + i * 4, to + k * 4);
+                        kernels::copy(classes, scores + i * classes, score_to + k * classes);
+                    }
+                    const extent rest = max_boxes - count;
+                    kernels::fill(rest * 4, T(0), to + count * 4);
+                    kernels::fill(rest * classes, T(0), score_to + count * classes);
+                    kernels::fill(rest, T(-1), chosen + count);
+                    ys[3].data[b] = static_cast<T>(count);
+                }
+        });
+    }
+    template <class Xs, class Ys, class Dys, class Dxs, class P, class Dp, class W>
+    void backward(Xs, Ys ys, Dys dys, Dxs dxs, const P&, const Dp&, W&) const noexcept {
+        for (std::size_t input = 0; input < 2; ++input) {
+            const auto &dx = dxs[input], &dy = dys[input];
+            if (!dx || !dy) continue;
+            const extent n = dx[1], size = dx[2];
+            for (extent b = 0; b < dx[0]; ++b)
+                for (extent k = 0; k < static_cast<extent>(ys[3].data[b]); ++k) {
+                    const auto i = static_cast<extent>(ys[2].data[b * max_boxes + k]);
+                    kernels::accumulate(size, dy.data + (b * max_boxes + k) * size,
+                                        dx.data + (b * n + i) * size);
+                }
+        }
+    }
+    friend bool operator==(const non_maximum_suppression&, const non_maximum_suppression&) = default;
+};
+
+}  // namespace bespoke
+
+
+namespace bespoke {
+
+/// For each index of x a vector of off_value with on_value at the index, along a new axis of y: `axis`, which counts
+/// the axes of y (negative: from the end). The nearest integer counts; an index outside, a negative one among them, or
+/// NaN gives off_value alone.
+///
+/// x [i.., k..] -> y [i.., one_hot_vector_size, k..]. No gradient passes.
+/// Core ML specification, OneHotLayerParams, which says nothing of indices outside.
+struct one_hot {
+    extent one_hot_vector_size = 0;
+    extent axis = -1;
+    float on_value = 1, off_value = 0;
+
+    static constexpr auto key = "oneHot";
+    static constexpr auto fields =
+        std::tuple{field{"oneHotVectorSize", &one_hot::one_hot_vector_size}, field{"axis", &one_hot::axis},
+                   field{"onValue", &one_hot::on_value}, field{"offValue", &one_hot::off_value}};
+    static constexpr bool batched = true;
+    static constexpr bool differentiable = false;
+    static constexpr backward_needs needs{.input = false, .output = false};
+
+    constexpr outcome output_shape(const shape& x) const {
+        if (x.rank() == max_rank)
+            return shape_fault("an input of rank ", max_rank - 1, " or less wanted, its shape is ", x);
+        const auto rank = static_cast<extent>(x.rank()) + 1;
+        if (axis < -rank || axis >= rank)
+            return value_fault("an axis of its output, of rank ", rank, ", wanted, ", axis,
+                               " given for the shape ", x);
+        if (one_hot_vector_size < 1)
+            return value_fault("oneHotVectorSize from 1 up wanted, ", one_hot_vector_size, " given");
+        const std::size_t made = detail::axis_among(axis, x.rank() + 1);
+        shape y;
+        for (std::size_t i = 0; i <= x.rank(); ++i)
+            y.push_back(i == made ? one_hot_vector_size : x[i > made ? i - 1 : i]);
+        return y;
+    }
+
+    template <class X, class Y, class P, class W>
+    void forward(X x, Y y, const P&, W& w) const noexcept {
+        using T = typename X::value_type;
+        const shape s = x.dimensions;
+        const std::size_t made = detail::axis_among(axis, s.rank() + 1);
+        const extent outer = s.product(0, made) * x.examples, inner = s.product(made, s.rank());
+        const extent size = one_hot_vector_size * inner;
+        parallel_for(
+            outer * size < (1 << 14) ? nullptr : w.threads, outer, 1, [&](extent first, extent last) {
+                kernels::fill((last - first) * size, static_cast<T>(off_value), y.data + first * size);
+                for (extent o = first; o < last; ++o)
+                    for (extent i = 0; i < inner; ++i) {
+                        const extent at = kernels::nearest_integer(x.data[o * inner + i]);
+                        if (at >= 0 && at < one_hot_vector_size)
+                            y.data[o * size + at * inner + i] = static_cast<T>(on_value);
+                    }
+            });
+    }
+    template <class X, class Y, class Dy, class Dx, class P, class Dp, class W>
+    void backward(X, Y, Dy, Dx, const P&, const Dp&, W&) const noexcept {}
+    friend bool operator==(const one_hot&, const one_hot&) = default;
+};
+
+}  // namespace bespoke
+
+
+/// Layers that put something around a blob.
+namespace bespoke {
+
+/// x with `value` around it: pad_amounts[2 i] elements before and pad_amounts[2 i + 1] behind along axis i. With
+/// pad_to_given_output_size_mode a positive amount is the extent that y shall have at least, and says on which side the
+/// missing elements stand; one of the two is 0, and where both are the axis stays as it is.
+///
+/// pad_amounts holds two numbers for each axis of x. Core ML specification, ConstantPaddingLayerParams. Amounts as a
+/// second input, which would decide the shape, are refused.
+struct constant_pad {
+    float value = 0;
+    list<extent, 2 * max_rank> pad_amounts{};
+    bool pad_to_given_output_size_mode = false;
+
+    static constexpr auto key = "constantPad";
+    static constexpr auto fields =
+        std::tuple{field{"value", &constant_pad::value}, field{"padAmounts", &constant_pad::pad_amounts},
+                   field{"padToGivenOutputSizeMode", &constant_pad::pad_to_given_output_size_mode}};
+    static constexpr input_count inputs{1, 2};
+    static constexpr backward_needs needs{.input = false, .output = false};
+
+    constexpr outcome output_shape(std::span<const shape> xs) const {
+        if (xs.size() > 1)
+            return fault{
+                errc::unsupported,
+                sentence(
+                    "padAmounts as a field wanted: a second input would decide the shape of the output")};
+        const shape& x = xs[0];
+        if (pad_amounts.size() != 2 * x.rank())
+            return value_fault("two padAmounts for each axis wanted, ", pad_amounts.size(),
+                               " given for the shape ", x);
+        shape y;
+        for (std::size_t axis = 0; axis < x.rank(); ++axis) {
+            const extent before = pad_amounts[2 * axis], behind = pad_amounts[2 * axis + 1];
+            if (const auto wrong = check_window("padAmounts", {before, behind}, 0)) return *wrong;
+            if (pad_to_given_output_size_mode && before > 0 && behind > 0)
+                return value_fault("a size on one side of axis ", axis, " wanted, ", before, " and ", behind,
+                                   " given");
+            const edge_sizes edges = added(axis, x[axis]);
+            y.push_back(edges.start_edge_size + x[axis] + edges.end_edge_size);
+        }
+        return y;
+    }
+    template <class Xs, class Ys, class P, class W>
+    void forward(Xs xs, Ys ys, const P&, W& w) const noexcept {
+        using T = typename Ys::value_type::value_type;
+        if (ys[0].size() > xs[0].size())
+            parallel_for(ys[0].size() < (1 << 14) ? nullptr : w.threads, ys[0].size(), 4096,
+                         [&](extent first, extent last) {
+                             kernels::fill(last - first, static_cast<T>(value), ys[0].data + first);
+                         });
+        box(xs[0].dimensions, ys[0].dimensions).put(xs[0].data, ys[0].data, w.threads);
+    }
+    template <class Xs, class Ys, class Dys, class Dxs, class P, class Dp, class W>
+    void backward(Xs, Ys, Dys dys, Dxs dxs, const P&, const Dp&, W& w) const noexcept {
+        if (dxs[0])
+            box(dxs[0].dimensions, dys[0].dimensions).put_backward(dys[0].data, dxs[0].data, w.threads);
+    }
+    friend bool operator==(const constant_pad&, const constant_pad&) = default;
+
+private:
+    /// What stands before and behind an axis of `size` elements.
+    constexpr edge_sizes added(std::size_t axis, extent size) const {
+        edge_sizes edges{pad_amounts[2 * axis], pad_amounts[2 * axis + 1]};
+        if (pad_to_given_output_size_mode)
+            for (extent* amount : {&edges.start_edge_size, &edges.end_edge_size})
+                *amount = std::max<extent>(*amount - size, 0);
+        return edges;
+    }
+    detail::sliced_box box(const shape& x, const shape& y) const {
+        detail::sliced_box b(y, x, 1);
+        for (std::size_t axis = 0; axis < x.rank(); ++axis)
+            b.add(y[axis], {added(axis, x[axis]).start_edge_size, x[axis], 1});
+        return b;
+    }
+};
+
+/// The edges of an image hold a value.
+struct padding_constant {
+    float value = 0;
+
+    static constexpr auto key = "constant";
+    static constexpr auto fields = std::tuple{field{"value", &padding_constant::value}};
+    friend bool operator==(const padding_constant&, const padding_constant&) = default;
+};
+/// The edges are the image reflected in its outermost row or column, which is not repeated: 3 2 | 1 2 3 4.
+struct padding_reflection {
+    static constexpr auto key = "reflection";
+    static constexpr auto fields = std::tuple{};
+    friend bool operator==(const padding_reflection&, const padding_reflection&) = default;
+};
+/// The edges repeat the outermost row or column: 1 1 | 1 2 3 4.
+struct padding_replication {
+    static constexpr auto key = "replication";
+    static constexpr auto fields = std::tuple{};
+    friend bool operator==(const padding_replication&, const padding_replication&) = default;
+};
+
+/// x [.., H, W] with `padding_amounts` more rows and columns, which hold what `padding_type` says -> y [.., H', W'].
+///
+/// A reflection adds less than there is: at most H - 1 rows and W - 1 columns at an edge; a replication needs one row
+/// and column. Core ML specification, PaddingLayerParams.
+struct padding {
+    std::variant<padding_constant, padding_reflection, padding_replication> padding_type{};
+    border_amounts padding_amounts{};
+
+    static constexpr auto key = "padding";
+    static constexpr auto fields =
+        std::tuple{oneof{&padding::padding_type}, field{"paddingAmounts", &padding::padding_amounts}};
+    static constexpr bool batched = true;
+    static constexpr backward_needs needs{.input = false, .output = false};
+
+    constexpr outcome output_shape(const shape& x) const {
+        if (x.rank() < 2) return shape_fault("an input of rank 2 or more wanted, its shape is ", x);
+        if (const auto wrong = check_edges("paddingAmounts", padding_amounts)) return *wrong;
+        shape y = x;
+        for (std::size_t i = 0; i < 2; ++i) {
+            const auto [start, end] = padding_amounts.edges[i];
+            const extent size = x.from_end(2 - i);
+            if (std::holds_alternative<padding_reflection>(padding_type) && std::max(start, end) > 0 &&
+                std::max(start, end) >= size)
+                return value_fault("paddingAmounts below ", size, " wanted, the extent of axis -", 2 - i,
+                                   " in the shape ", x, ", which is reflected; ", start, " and ", end,
+                                   " given");
+            if (std::holds_alternative<padding_replication>(padding_type) && start + end > 0 && size == 0)
+                return shape_fault("an element along axis -", 2 - i,
+                                   " to replicate wanted, the shape of its input is ", x);
+            y.from_end(2 - i) += start + end;
+        }
+        return y;
+    }
+    template <class X, class Y, class P, class W>
+    void forward(X x, Y y, const P&, W& w) const noexcept {
+        using T = typename X::value_type;
+        const shape from = x.dimensions, to = y.dimensions;
+        const extent rows = to.from_end(2), columns = to.from_end(1), width = from.from_end(1);
+        const extent left = padding_amounts.edges[1].start_edge_size;
+        const auto* constant = std::get_if<padding_constant>(&padding_type);
+        const T edge = constant != nullptr ? static_cast<T>(constant->value) : T(0);
+        parallel_for(y.total() < (1 << 14) ? nullptr : w.threads, planes(from, x.examples) * rows, 1,
+                     [&](extent first, extent last) {
+                         for (extent r = first; r < last; ++r) {
+                             T* const row = y.data + r * columns;
+                             const extent source =
+                                 place(r % rows - padding_amounts.edges[0].start_edge_size, from.from_end(2));
+                             if (source < 0) {
+                                 kernels::fill(columns, edge, row);
+                                 continue;
+                             }
+                             const T* const line = x.data + (r / rows * from.from_end(2) + source) * width;
+                             kernels::copy(width, line, row + left);
+                             for (const auto& [begin, end] :
+                                  {std::pair<extent, extent>{0, left}, {left + width, columns}}) {
+                                 if (constant != nullptr)
+                                     kernels::fill(end - begin, edge, row + begin);
+                                 else
+                                     for (extent c = begin; c < end; ++c)
+                                         row[c] = line[place(c - left, width)];
+                             }
+                         }
+                     });
+    }
+    /// Threads split the images: the rows of y that meet in one row of x come in their order.
+    template <class X, class Y, class Dy, class Dx, class P, class Dp, class W>
+    void backward(X, Y, Dy dy, Dx dx, const P&, const Dp&, W& w) const noexcept {
+        if (!dx) return;
+        const shape from = dx.dimensions, to = dy.dimensions;
+        const extent rows = to.from_end(2), columns = to.from_end(1), width = from.from_end(1);
+        const extent left = padding_amounts.edges[1].start_edge_size;
+        const bool constant = std::holds_alternative<padding_constant>(padding_type);
+        parallel_for(dy.total() < (1 << 14) ? nullptr : w.threads, planes(from, dx.examples), 1,
+                     [&](extent first, extent last) {
+                         for (extent r = first * rows; r < last * rows; ++r) {
+                             const extent target =
+                                 place(r % rows - padding_amounts.edges[0].start_edge_size, from.from_end(2));
+                             if (target < 0) continue;
+                             const auto* const row = dy.data + r * columns;
+                             auto* const line = dx.data + (r / rows * from.from_end(2) + target) * width;
+                             kernels::accumulate(width, row + left, line);
+                             for (const auto& [begin, end] :
+                                  {std::pair<extent, extent>{0, left}, {left + width, columns}})
+                                 for (extent c = begin; c < end && !constant; ++c)
+                                     line[place(c - left, width)] += row[c];
+                         }
+                     });
+    }
+    friend bool operator==(const padding&, const padding&) = default;
+
+private:
+    static extent planes(const shape& x, extent examples) { return examples * x.product(0, x.rank() - 2); }
+    /// Which element stands at i, counted from the first of an axis of `size`; -1: none.
+    extent place(extent i, extent size) const {
+        if (i >= 0 && i < size) return i;
+        if (std::holds_alternative<padding_constant>(padding_type)) return -1;
+        if (std::holds_alternative<padding_replication>(padding_type)) return i < 0 ? 0 : size - 1;
+        return i < 0 ? -i : 2 * (size - 1) - i;
     }
 };
 
@@ -9016,9 +15888,10 @@ namespace bespoke::kernels {
 
 enum class pooling_kind { max, average, l2 };
 
-/// Sizes of a two-dimensional pooling of one example: x [channels, height, width],
-/// y [channels, output_height, output_width]; `channels` stands for all leading axes.
-/// Window (oy, ox) covers x rows oy * stride_y - pad_top + [0, kernel_height), columns likewise.
+/// Sizes of a pooling of one example: x [channels, depth, height, width],
+/// y [channels, output_depth, output_height, output_width]; `channels` stands for all leading axes. In two dimensions
+/// the depth is 1.
+/// Window (oz, oy, ox) covers x rows oy * stride_y - pad_top + [0, kernel_height), columns and planes likewise.
 struct pooling_geometry {
     extent channels, height, width;
     extent output_height, output_width;
@@ -9026,12 +15899,17 @@ struct pooling_geometry {
     extent stride_y, stride_x;
     extent pad_top, pad_left;
     bool exclude_padding;
+    extent depth = 1, output_depth = 1, kernel_depth = 1, stride_z = 1, pad_front = 0;
+
+    constexpr extent size() const { return depth * height * width; }
+    constexpr extent outputs() const { return output_depth * output_height * output_width; }
+    constexpr extent kernel() const { return kernel_depth * kernel_height * kernel_width; }
 };
 
 // What lies outside the image takes no part: it never wins a maximum and adds nothing to a sum.
 //   max      the largest element, NaN where there is one; backward: the first largest in row-major order
 //            (the first NaN) takes the gradient
-//   average  sum / (kernel_height * kernel_width), or / elements inside the image with `exclude_padding`
+//   average  sum / elements of the kernel, or / elements inside the image with `exclude_padding`
 //   l2       square root of the sum of squares (not of their mean); backward where y = 0: nothing
 // A window wholly outside gives -infinity (max) or 0, and takes no gradient.
 // Sums run over the window in row-major order, except where one window covers the image (global pooling):
@@ -9040,29 +15918,30 @@ struct pooling_geometry {
 namespace detail {
 
 struct window {
-    extent top, bottom, left, right;
+    extent top, bottom, left, right, front, back;
     constexpr extent size() const {
-        return std::max<extent>(0, bottom - top) * std::max<extent>(0, right - left);
+        return std::max<extent>(0, back - front) * std::max<extent>(0, bottom - top) *
+               std::max<extent>(0, right - left);
     }
 };
 
-constexpr window window_at(const pooling_geometry& g, extent oy, extent ox) {
-    const extent y = oy * g.stride_y - g.pad_top, x = ox * g.stride_x - g.pad_left;
-    return {std::max<extent>(y, 0), std::min(y + g.kernel_height, g.height), std::max<extent>(x, 0),
-            std::min(x + g.kernel_width, g.width)};
+constexpr window window_at(const pooling_geometry& g, extent oz, extent oy, extent ox) {
+    const extent z = oz * g.stride_z - g.pad_front, y = oy * g.stride_y - g.pad_top,
+                 x = ox * g.stride_x - g.pad_left;
+    return {std::max<extent>(y, 0), std::min(y + g.kernel_height, g.height),
+            std::max<extent>(x, 0), std::min(x + g.kernel_width, g.width),
+            std::max<extent>(z, 0), std::min(z + g.kernel_depth, g.depth)};
 }
 
 /// Whether the output is one window over the whole image.
 constexpr bool is_global(const pooling_geometry& g) {
-    if (g.output_height != 1 || g.output_width != 1) return false;
-    const window w = window_at(g, 0, 0);
-    return w.top == 0 && w.left == 0 && w.bottom == g.height && w.right == g.width;
+    return g.outputs() == 1 && window_at(g, 0, 0, 0).size() == g.size();
 }
 
 template <class T>
 constexpr T pooling_divisor(const pooling_geometry& g, const window& w) {
     const extent inside = std::max<extent>(w.size(), 1);
-    return static_cast<T>(g.exclude_padding ? inside : g.kernel_height * g.kernel_width);
+    return static_cast<T>(g.exclude_padding ? inside : g.kernel());
 }
 
 /// One step of the running result: `v` joins `sum`.
@@ -9089,20 +15968,22 @@ template <class T>
 [[gnu::noinline]] T pool_window(pooling_kind kind, const pooling_geometry& g, const window& w,
                                 const T* x) noexcept {
     T sum = pooling_start<T>(kind);
-    for (extent iy = w.top; iy < w.bottom; ++iy)
-        for (extent ix = w.left; ix < w.right; ++ix) sum = pooling_step(kind, sum, x[iy * g.width + ix]);
+    for (extent iz = w.front; iz < w.back; ++iz)
+        for (extent iy = w.top; iy < w.bottom; ++iy)
+            for (extent ix = w.left; ix < w.right; ++ix)
+                sum = pooling_step(kind, sum, x[(iz * g.height + iy) * g.width + ix]);
     return pooling_end(kind, sum, pooling_divisor<T>(g, w));
 }
 
 template <class T>
 [[gnu::noinline]] T pool_image(pooling_kind kind, const pooling_geometry& g, const T* x) noexcept {
-    const extent n = g.height * g.width;
+    const extent n = g.size();
     if (kind == pooling_kind::max) return running_max(n, x);
     return pooling_end(kind, kind == pooling_kind::l2 ? dot(n, x, x) : sum(n, x),
-                       pooling_divisor<T>(g, window_at(g, 0, 0)));
+                       pooling_divisor<T>(g, window_at(g, 0, 0, 0)));
 }
 
-/// Outputs whose windows lie inside the image.
+/// Outputs of one plane whose windows lie inside the image but for the planes they cover.
 struct outputs_inside {
     extent top, bottom, left, right;
     constexpr bool all(const pooling_geometry& g) const {
@@ -9133,30 +16014,36 @@ template <pooling_kind Kind, bool Both, class T>
     return Both ? pooling_step<batch<T>>(Kind, sum, odd_lanes<T>(first, second)) : sum;
 }
 
-/// The outputs whose windows lie inside the image, a batch at a time, down the image.
+/// The outputs of plane oz in `in`, a batch at a time, down the image.
 template <pooling_kind Kind, class T>
-[[gnu::noinline]] void pool_inside(const pooling_geometry& g, const outputs_inside& in, const T* x, T* y) noexcept {
-    const batch<T> divisor(static_cast<T>(g.kernel_height * g.kernel_width)), start(pooling_start<T>(Kind));
+[[gnu::noinline]] void pool_inside(const pooling_geometry& g, const outputs_inside& in, extent oz, const T* x,
+                                   T* y) noexcept {
+    window planes = window_at(g, oz, 0, 0);
+    planes = {0, g.kernel_height, 0, g.kernel_width, planes.front, planes.back};
+    const batch<T> divisor(pooling_divisor<T>(g, planes)), start(pooling_start<T>(Kind));
+    y += oz * g.output_height * g.output_width;
     for (extent ox = in.left; ox < in.right; ox += lanes<T>) {
         const extent count = std::min(in.right - ox, lanes<T>);
         const T* column = x - g.pad_top * g.width + ox * g.stride_x - g.pad_left;
         for (extent oy = in.top; oy < in.bottom; ++oy) {
-            const T* window = column + oy * g.stride_y * g.width;
             batch<T> sum = start;
-            for (extent i = 0; i < g.kernel_height; ++i, window += g.width) {
-                extent j = 0;
-                for (; g.stride_x == 2 && j + 2 <= g.kernel_width; j += 2)
-                    sum = pool_pair<Kind, true>(sum, window + j, count);
-                for (; j < g.kernel_width; ++j) {
-                    const T* p = window + j;
-                    if (g.stride_x == 2)
-                        sum = pool_pair<Kind, false>(sum, p, count);
-                    else if (g.stride_x == 1)
-                        sum = pooling_step<batch<T>>(Kind, sum, load_partial(p, count));
-                    else {
-                        alignas(64) T gathered[lanes<T>] = {};
-                        for (extent l = 0; l < count; ++l) gathered[l] = p[l * g.stride_x];
-                        sum = pooling_step<batch<T>>(Kind, sum, batch<T>::load_aligned(gathered));
+            for (extent iz = planes.front; iz < planes.back; ++iz) {
+                const T* window = column + (iz * g.height + oy * g.stride_y) * g.width;
+                for (extent i = 0; i < g.kernel_height; ++i, window += g.width) {
+                    extent j = 0;
+                    for (; g.stride_x == 2 && j + 2 <= g.kernel_width; j += 2)
+                        sum = pool_pair<Kind, true>(sum, window + j, count);
+                    for (; j < g.kernel_width; ++j) {
+                        const T* p = window + j;
+                        if (g.stride_x == 2)
+                            sum = pool_pair<Kind, false>(sum, p, count);
+                        else if (g.stride_x == 1)
+                            sum = pooling_step<batch<T>>(Kind, sum, load_partial(p, count));
+                        else {
+                            alignas(64) T gathered[lanes<T>] = {};
+                            for (extent l = 0; l < count; ++l) gathered[l] = p[l * g.stride_x];
+                            sum = pooling_step<batch<T>>(Kind, sum, batch<T>::load_aligned(gathered));
+                        }
                     }
                 }
             }
@@ -9172,14 +16059,19 @@ template <class T>
         return;
     }
     const outputs_inside in = inside(g);
-    for (extent oy = 0; oy < g.output_height && !in.all(g); ++oy)
-        for (extent ox = 0; ox < g.output_width; ++ox) {
-            if (oy >= in.top && oy < in.bottom && ox == in.left) ox = in.right;
-            if (ox < g.output_width)
-                y[oy * g.output_width + ox] = pool_window(kind, g, window_at(g, oy, ox), x);
-        }
-    using enum pooling_kind;
-    (kind == max ? pool_inside<max, T> : kind == average ? pool_inside<average, T> : pool_inside<l2, T>)(g, in, x, y);
+    for (extent oz = 0; oz < g.output_depth; ++oz) {
+        for (extent oy = 0; oy < g.output_height && !in.all(g); ++oy)
+            for (extent ox = 0; ox < g.output_width; ++ox) {
+                if (oy >= in.top && oy < in.bottom && ox == in.left) ox = in.right;
+                if (ox < g.output_width)
+                    y[(oz * g.output_height + oy) * g.output_width + ox] =
+                        pool_window(kind, g, window_at(g, oz, oy, ox), x);
+            }
+        using enum pooling_kind;
+        (kind == max       ? pool_inside<max, T>
+         : kind == average ? pool_inside<average, T>
+                           : pool_inside<l2, T>)(g, in, oz, x, y);
+    }
 }
 
 /// dx of one window; y and dy are its result and its gradient.
@@ -9192,22 +16084,25 @@ template <class T>
         // before their end: it would be guessed wrong.
         const bool nan = is_nan(y);
         extent at = -1;
-        for (extent iy = w.bottom; iy-- > w.top;)
-            for (extent ix = w.right; ix-- > w.left;) {
-                const T v = x[iy * g.width + ix];
-                const bool taken = nan ? is_nan(v) : v == y;
-                at = taken ? iy * g.width + ix : at;
-            }
+        for (extent iz = w.back; iz-- > w.front;)
+            for (extent iy = w.bottom; iy-- > w.top;)
+                for (extent ix = w.right; ix-- > w.left;) {
+                    const extent place = (iz * g.height + iy) * g.width + ix;
+                    const bool taken = nan ? is_nan(x[place]) : x[place] == y;
+                    at = taken ? place : at;
+                }
         if (at >= 0) dx[at] += dy;
         return;
     }
     if (kind == pooling_kind::l2 && y == T(0)) return;
     const T slope = dy / (kind == pooling_kind::l2 ? y : pooling_divisor<T>(g, w));
-    for (extent iy = w.top; iy < w.bottom; ++iy)
-        for (extent ix = w.left; ix < w.right; ++ix) {
-            T& to = dx[iy * g.width + ix];
-            to = kind == pooling_kind::average ? to + slope : kernels::fma(slope, x[iy * g.width + ix], to);
-        }
+    for (extent iz = w.front; iz < w.back; ++iz)
+        for (extent iy = w.top; iy < w.bottom; ++iy)
+            for (extent ix = w.left; ix < w.right; ++ix) {
+                const extent place = (iz * g.height + iy) * g.width + ix;
+                T& to = dx[place];
+                to = kind == pooling_kind::average ? to + slope : kernels::fma(slope, x[place], to);
+            }
 }
 
 /// Elements of the image whose gradients are collected before they are added.
@@ -9257,16 +16152,18 @@ template <class T>
     outputs_inside in = inside(g);
     // Output rows whose share of dx is collected in the strip.
     const extent together = strip_size / std::max<extent>(g.stride_y * g.width, 1);
-    if (kind == pooling_kind::l2 || g.kernel_width != 2 || g.stride_x != 2 || g.stride_y < g.kernel_height ||
-        together == 0)
+    const bool flat = g.depth == 1 && g.output_depth == 1 && g.kernel_depth == 1 && g.pad_front == 0;
+    if (!flat || kind == pooling_kind::l2 || g.kernel_width != 2 || g.stride_x != 2 ||
+        g.stride_y < g.kernel_height || together == 0)
         in = {};
-    for (extent oy = 0; oy < g.output_height && !in.all(g); ++oy)
-        for (extent ox = 0; ox < g.output_width; ++ox) {
-            if (oy >= in.top && oy < in.bottom && ox == in.left) ox = in.right;
-            if (ox < g.output_width)
-                pool_window_backward(kind, g, window_at(g, oy, ox), x, y[oy * g.output_width + ox],
-                                     dy[oy * g.output_width + ox], dx);
-        }
+    for (extent oz = 0; oz < g.output_depth && !in.all(g); ++oz)
+        for (extent oy = 0; oy < g.output_height; ++oy)
+            for (extent ox = 0; ox < g.output_width; ++ox) {
+                if (oy >= in.top && oy < in.bottom && ox == in.left) ox = in.right;
+                if (ox == g.output_width) continue;
+                const extent output = (oz * g.output_height + oy) * g.output_width + ox;
+                pool_window_backward(kind, g, window_at(g, oz, oy, ox), x, y[output], dy[output], dx);
+            }
     alignas(64) T strip[strip_size];
     for (extent first = in.top; first < in.bottom; first += together) {
         const extent last = std::min(first + together, in.bottom);
@@ -9284,13 +16181,13 @@ template <class T>
 template <class T>
 void pooling_forward(pooling_kind kind, const pooling_geometry& g, extent examples, const T* x,
                      extent x_stride, T* y, extent y_stride, thread_pool* threads = nullptr) noexcept {
-    const extent outputs = g.output_height * g.output_width;
+    const extent outputs = g.outputs();
     if (outputs <= 0) return;
-    if (examples * g.channels * outputs * g.kernel_height * g.kernel_width < (1 << 17)) threads = nullptr;
+    if (examples * g.channels * outputs * g.kernel() < (1 << 17)) threads = nullptr;
     parallel_for(threads, examples * g.channels, 1, [&](extent first, extent last) {
         for (extent i = first; i < last; ++i) {
             const extent example = i / g.channels, channel = i % g.channels;
-            detail::pool_channel(kind, g, x + example * x_stride + channel * g.height * g.width,
+            detail::pool_channel(kind, g, x + example * x_stride + channel * g.size(),
                                  y + example * y_stride + channel * outputs);
         }
     });
@@ -9301,16 +16198,16 @@ template <class T>
 void pooling_backward(pooling_kind kind, const pooling_geometry& g, extent examples, const T* x,
                       extent x_stride, const T* y, extent y_stride, const T* dy, extent dy_stride, T* dx,
                       extent dx_stride, thread_pool* threads = nullptr) noexcept {
-    const extent outputs = g.output_height * g.output_width;
+    const extent outputs = g.outputs();
     if (outputs <= 0) return;
-    if (examples * g.channels * outputs * g.kernel_height * g.kernel_width < (1 << 17)) threads = nullptr;
+    if (examples * g.channels * outputs * g.kernel() < (1 << 17)) threads = nullptr;
     parallel_for(threads, examples * g.channels, 1, [&](extent first, extent last) {
         for (extent i = first; i < last; ++i) {
             const extent example = i / g.channels, channel = i % g.channels;
-            const extent plane = channel * g.height * g.width;
+            const extent image = channel * g.size();
             detail::pool_channel_backward(
-                kind, g, x + example * x_stride + plane, y + example * y_stride + channel * outputs,
-                dy + example * dy_stride + channel * outputs, dx + example * dx_stride + plane);
+                kind, g, x + example * x_stride + image, y + example * y_stride + channel * outputs,
+                dy + example * dy_stride + channel * outputs, dx + example * dx_stride + image);
         }
     });
 }
@@ -9461,43 +16358,1317 @@ private:
 }  // namespace bespoke
 
 
+namespace bespoke {
+
+enum class pooling_type3d { max, average };
+constexpr std::array<std::string_view, 2> enumerators(pooling_type3d) { return {"MAX", "AVERAGE"}; }
+
+/// What is added around the image: what the layer says (custom), nothing (valid), or as much as gives
+/// ceil(extent / stride) windows, of an odd number one more at the end (same).
+enum class pooling3d_padding_type { custom, valid, same };
+constexpr std::array<std::string_view, 3> enumerators(pooling3d_padding_type) { return {"CUSTOM", "VALID", "SAME"}; }
+
+/// Pooling over three axes: each window of each channel gives one number.
+///
+/// MAX      the largest element inside the image (a window wholly outside gives -infinity)
+/// AVERAGE  the sum / elements of the window, or / those inside the image with count_exclude_padding
+///
+/// x [.., D, H, W] of rank 4 or more -> y [.., D', H', W']: floor((extent + padding - kernel) / stride) + 1, see
+/// padding.hpp; a rest that takes no window is left out.
+/// Gradient: MAX to the first largest element.
+/// Core ML specification, Pooling3DLayerParams.
+struct pooling3d {
+    pooling_type3d type = pooling_type3d::max;
+    std::int32_t kernel_depth = 3, kernel_height = 3, kernel_width = 3;
+    std::int32_t stride_depth = 1, stride_height = 1, stride_width = 1;
+    pooling3d_padding_type padding_type = pooling3d_padding_type::custom;
+    std::int32_t custom_padding_front = 0, custom_padding_back = 0;
+    std::int32_t custom_padding_top = 0, custom_padding_bottom = 0;
+    std::int32_t custom_padding_left = 0, custom_padding_right = 0;
+    bool count_exclude_padding = false;
+
+    static constexpr auto key = "pooling3d";
+    static constexpr auto fields =
+        std::tuple{field{"type", &pooling3d::type},
+                   field{"kernelDepth", &pooling3d::kernel_depth},
+                   field{"kernelHeight", &pooling3d::kernel_height},
+                   field{"kernelWidth", &pooling3d::kernel_width},
+                   field{"strideDepth", &pooling3d::stride_depth},
+                   field{"strideHeight", &pooling3d::stride_height},
+                   field{"strideWidth", &pooling3d::stride_width},
+                   field{"paddingType", &pooling3d::padding_type},
+                   field{"customPaddingFront", &pooling3d::custom_padding_front},
+                   field{"customPaddingBack", &pooling3d::custom_padding_back},
+                   field{"customPaddingTop", &pooling3d::custom_padding_top},
+                   field{"customPaddingBottom", &pooling3d::custom_padding_bottom},
+                   field{"customPaddingLeft", &pooling3d::custom_padding_left},
+                   field{"customPaddingRight", &pooling3d::custom_padding_right},
+                   field{"countExcludePadding", &pooling3d::count_exclude_padding}};
+    static constexpr bool batched = true;
+
+    constexpr outcome output_shape(const shape& x) const {
+        if (x.rank() < 4)
+            return shape_fault("an input [.., channels, depth, height, width] wanted, its shape is ", x);
+        if (checked_size(x, largest_image) < 1)
+            return shape_fault("an input that is not empty wanted, its shape is ", x);
+        if (static_cast<int>(type) < 0 || static_cast<int>(type) > 1)
+            return value_fault("type 0 or 1 wanted, ", static_cast<int>(type), " given");
+        if (static_cast<int>(padding_type) < 0 || static_cast<int>(padding_type) > 2)
+            return value_fault("paddingType 0 to 2 wanted, ", static_cast<int>(padding_type), " given");
+        for (std::size_t a = 0; a < 3; ++a) {
+            const axis_facts axis = facts(a);
+            if (axis.kernel < 1)
+                return value_fault("kernel", axis.name, " from 1 up wanted, ", axis.kernel, " given");
+            if (axis.stride < 1)
+                return value_fault("stride", axis.name, " from 1 up wanted, ", axis.stride, " given");
+            if (axis.edges.start_edge_size < 0 || axis.edges.end_edge_size < 0)
+                return value_fault("paddings from 0 up wanted, ",
+                                   shape{axis.edges.start_edge_size, axis.edges.end_edge_size}, " given for the ",
+                                   axis.word);
+        }
+        shape y = x;
+        for (std::size_t a = 0; a < 3; ++a) {
+            const axis_facts axis = facts(a);
+            y.from_end(3 - a) = windows(x, a).outputs;
+            if (y.from_end(3 - a) < 1)
+                return shape_fault("the kernel covers a ", axis.word, " of ", axis.kernel, ", the padded input has ",
+                                   x.from_end(3 - a) + axis.edges.start_edge_size + axis.edges.end_edge_size,
+                                   " (shape ", x, ")");
+        }
+        return y;
+    }
+    template <class X, class Y, class P, class W>
+    void forward(X x, Y y, const P&, W& w) const noexcept {
+        kernels::pooling_forward(kind(), geometry(x), 1, x.data, 0, y.data, 0, w.threads);
+    }
+    template <class X, class Y, class Dy, class Dx, class P, class Dp, class W>
+    void backward(X x, Y y, Dy dy, Dx dx, const P&, const Dp&, W& w) const noexcept {
+        if (dx)
+            kernels::pooling_backward(kind(), geometry(x), 1, x.data, 0, y.data, 0, dy.data, 0, dx.data, 0, w.threads);
+    }
+    friend bool operator==(const pooling3d&, const pooling3d&) = default;
+
+private:
+    struct axis_facts {
+        std::string_view name, word;
+        extent kernel = 1, stride = 1;
+        edge_sizes edges{};  ///< none but with custom padding
+    };
+    constexpr axis_facts facts(std::size_t axis) const {
+        axis_facts all[]{
+            {"Depth", "depth", kernel_depth, stride_depth, {custom_padding_front, custom_padding_back}},
+            {"Height", "height", kernel_height, stride_height, {custom_padding_top, custom_padding_bottom}},
+            {"Width", "width", kernel_width, stride_width, {custom_padding_left, custom_padding_right}}};
+        if (padding_type != pooling3d_padding_type::custom) all[axis].edges = {};
+        return all[axis];
+    }
+    constexpr window_axis windows(const shape& x, std::size_t a) const {
+        const extent size = x.from_end(3 - a);
+        const axis_facts axis = facts(a);
+        return padding_type == pooling3d_padding_type::same
+                   ? same_windows(size, same_padding_mode::bottom_right_heavy, axis.kernel, axis.stride)
+                   : valid_windows(size, axis.edges, axis.kernel, axis.stride);
+    }
+    /// All leading axes and examples are channels.
+    template <class View>
+    constexpr kernels::pooling_geometry geometry(const View& view) const {
+        const shape x = view.dimensions;
+        const window_axis z_axis = windows(x, 0), y_axis = windows(x, 1), x_axis = windows(x, 2);
+        kernels::pooling_geometry g{};
+        g.depth = x.from_end(3);
+        g.height = x.from_end(2);
+        g.width = x.from_end(1);
+        g.channels = static_cast<extent>(view.total()) / g.size();
+        g.output_depth = z_axis.outputs;
+        g.output_height = y_axis.outputs;
+        g.output_width = x_axis.outputs;
+        g.kernel_depth = kernel_depth;
+        g.kernel_height = kernel_height;
+        g.kernel_width = kernel_width;
+        g.stride_z = stride_depth;
+        g.stride_y = stride_height;
+        g.stride_x = stride_width;
+        g.pad_front = z_axis.before;
+        g.pad_top = y_axis.before;
+        g.pad_left = x_axis.before;
+        g.exclude_padding = count_exclude_padding;
+        return g;
+    }
+    constexpr kernels::pooling_kind kind() const {
+        return type == pooling_type3d::max ? kernels::pooling_kind::max : kernels::pooling_kind::average;
+    }
+};
+
+/// The largest element, or the mean, of each channel: pooling3d whose window is the image.
+/// x [.., D, H, W] of rank 4 or more -> y [.., 1, 1, 1].
+/// Core ML specification, GlobalPooling3DLayerParams.
+struct global_pooling3d {
+    pooling_type3d type = pooling_type3d::max;
+
+    static constexpr auto key = "globalPooling3d";
+    static constexpr auto fields = std::tuple{field{"type", &global_pooling3d::type}};
+
+    constexpr outcome output_shape(const shape& x) const {
+        if (x.rank() >= 4)
+            for (std::size_t back = 1; back <= 3; ++back)
+                if (x.from_end(back) > largest_window)
+                    return shape_fault("extents up to ", largest_window, " wanted, its shape is ", x);
+        return equivalent(x).output_shape(x);
+    }
+    constexpr pooling3d equivalent(const shape& x) const {
+        pooling3d layer{.type = type};
+        if (x.rank() < 4) return layer;
+        layer.kernel_depth = static_cast<std::int32_t>(x.from_end(3));
+        layer.kernel_height = static_cast<std::int32_t>(x.from_end(2));
+        layer.kernel_width = static_cast<std::int32_t>(x.from_end(1));
+        return layer;
+    }
+    friend bool operator==(const global_pooling3d&, const global_pooling3d&) = default;
+};
+
+}  // namespace bespoke
+
+
 #include <limits>
 
 namespace bespoke {
 
-/// The same elements in the same order under the shape `target_shape`, in which one extent may be -1: it is
-/// what remains. Core ML specification, ReshapeStaticLayerParams.
-struct reshape_static {
-    shape target_shape;
+enum class reorganization_type { space_to_depth, depth_to_space, pixel_shuffle };
+constexpr std::array<std::string_view, 3> enumerators(reorganization_type) {
+    return {"SPACE_TO_DEPTH", "DEPTH_TO_SPACE", "PIXEL_SHUFFLE"};
+}
 
-    static constexpr auto key = "reshapeStatic";
-    static constexpr auto fields = std::tuple{field{"targetShape", &reshape_static::target_shape}};
-    static constexpr bool same_elements = true;
+/// Moves elements between the channels of x [..., C, H, W] and squares of b x b pixels, b = block_size, which is 2 or
+/// more. With i and j from 0 to b - 1:
+///
+/// | mode           | shape of y                 | elements                                                  |
+/// |----------------|----------------------------|-----------------------------------------------------------|
+/// | space_to_depth | [..., C b b, H / b, W / b] | y[(i b + j) C + c, h, w] = x[c, h b + i, w b + j]         |
+/// | depth_to_space | [..., C / (b b), H b, W b] | y[c, h b + i, w b + j] = x[(i b + j) C / (b b) + c, h, w] |
+/// | pixel_shuffle  | [..., C / (b b), H b, W b] | y[c, h b + i, w b + j] = x[c b b + i b + j, h, w]         |
+///
+/// Core ML specification, ReorganizeDataLayerParams.
+struct reorganize_data {
+    reorganization_type mode = reorganization_type::space_to_depth;
+    extent block_size = 0;
+
+    static constexpr auto key = "reorganizeData";
+    static constexpr auto fields =
+        std::tuple{field{"mode", &reorganize_data::mode}, field{"blockSize", &reorganize_data::block_size}};
+    static constexpr bool batched = true;
+    static constexpr backward_needs needs{.input = false, .output = false};
 
     constexpr outcome output_shape(const shape& x) const {
         constexpr extent largest = std::numeric_limits<extent>::max();
-        const extent size = checked_size(x, largest);
-        if (size < 0) return shape_fault("an input of fewer elements wanted, its shape is ", x);
-        shape y = target_shape, known;
-        std::size_t open = y.rank();
-        for (std::size_t axis = 0; axis < y.rank(); ++axis) {
-            if (y[axis] == -1 && open == y.rank())
-                open = axis;
-            else if (y[axis] < 0)
-                return value_fault("a targetShape of extents from 0 up and one -1 at most wanted, ", y,
-                                   " given");
-            else
-                known.push_back(y[axis]);
+        if (x.rank() < 3) return shape_fault("an input of rank 3 or more wanted, its shape is ", x);
+        if (block_size < 2) return value_fault("a blockSize from 2 up wanted, ", block_size, " given");
+        shape y = x;
+        extent &channels = y.from_end(3), &height = y.from_end(2), &width = y.from_end(1);
+        const extent square = checked_product(block_size, block_size, largest);
+        if (to_depth()) {
+            if (height % block_size != 0 || width % block_size != 0)
+                return shape_fault("a height and a width wanted that blockSize ", block_size,
+                                   " divides, the shape of its input is ", x);
+            height /= block_size;
+            width /= block_size;
+            channels = square < 0 && channels > 0 ? -1 : checked_product(channels, square, largest);
+        } else {
+            if (square < 0 ? channels != 0 : channels % square != 0)
+                return shape_fault("channels wanted that the square of blockSize ", block_size,
+                                   " divides, the shape of its input is ", x);
+            if (channels > 0) channels /= square;
+            height = checked_product(height, block_size, largest);
+            width = checked_product(width, block_size, largest);
         }
-        const extent elements = checked_size(known, largest);
-        if (open < y.rank() && elements > 0 && size % elements == 0)
-            y[open] = size / elements;
-        else if (open < y.rank() || elements != size)
-            return shape_fault("targetShape ", y, " does not fit its input of shape ", x, ", which has ",
-                               size, size == 1 ? " element" : " elements");
+        if (channels < 0 || height < 0 || width < 0)
+            return shape_fault("an output of smaller extents wanted, the shape of its input is ", x,
+                               " and blockSize ", block_size);
         return y;
     }
-    friend bool operator==(const reshape_static&, const reshape_static&) = default;
+
+    template <class X, class Y, class P, class W>
+    void forward(X x, Y y, const P&, W& w) const noexcept {
+        kernels::copy_strided(walk(x.dimensions, y.dimensions, x.examples), x.data, y.data, w.threads);
+    }
+    template <class X, class Y, class Dy, class Dx, class P, class Dp, class W>
+    void backward(X, Y, Dy dy, Dx dx, const P&, const Dp&, W& w) const noexcept {
+        if (!dx) return;
+        kernels::accumulate_strided(walk(dx.dimensions, dy.dimensions, dx.examples).reversed(), dy.data,
+                                    dx.data, w.threads);
+    }
+    friend bool operator==(const reorganize_data&, const reorganize_data&) = default;
+
+private:
+    constexpr bool to_depth() const { return mode == reorganization_type::space_to_depth; }
+
+    /// From x to y.
+    kernels::strided_walk walk(const shape& x, const shape& y, extent examples) const {
+        const shape &wide = to_depth() ? x : y, &deep = to_depth() ? y : x;
+        const extent b = block_size, channels = wide.from_end(3), height = deep.from_end(2),
+                     width = deep.from_end(1);
+        kernels::strided_walk w;
+        if (x.size() == 0) {
+            w.add(0, 1, 1);
+            return w;
+        }
+        const extent image = height * width, before = examples * x.product(0, x.rank() - 3);
+        const bool shuffled = mode == reorganization_type::pixel_shuffle;
+        const extent place = shuffled ? image : channels * image;  // from one of the b b places to the next
+        w.add(before, channels * image * b * b, channels * image * b * b);
+        w.add(channels, image * b * b, shuffled ? image * b * b : image);
+        w.add(b, width * b, b * place);  // i
+        w.add(height, b * width * b, width);
+        w.add(b, 1, place);  // j
+        w.add(width, b, 1);
+        return to_depth() ? w : w.reversed();
+    }
+};
+
+}  // namespace bespoke
+
+
+
+#include <algorithm>
+#include <cmath>
+
+/// Images of another size by linear interpolation along each axis, and the transposed map.
+namespace bespoke::kernels {
+
+/// Sides go up to here: a float holds every whole number below.
+inline constexpr extent largest_side = extent{1} << 24;
+
+/// Where the samples along one axis lie. Sample i is (1 - w) x[k] + w x[k + 1], 0 <= w <= 1; where w is 0, x[k + 1] is
+/// not looked at.
+template <class T>
+struct sample_axis {
+    extent inputs, outputs;
+    T* memory;  ///< k of every sample, then w
+
+    static constexpr extent size(extent outputs) { return 2 * outputs; }
+    extent first(extent i) const { return static_cast<extent>(memory[i]); }
+    T weight(extent i) const { return memory[outputs + i]; }
+    /// Places sample i at the point `at`, or at the edge where that lies outside; NaN is 0.
+    void place(extent i, double at) const {
+        const double inside = at > 0 ? std::min(at, static_cast<double>(inputs - 1)) : 0;
+        const double low = std::floor(inside);
+        memory[i] = static_cast<T>(low);
+        memory[outputs + i] = static_cast<T>(inside - low);
+    }
+};
+
+namespace detail {
+
+/// Samples each of `inputs` along the row.
+template <class T>
+void sample_row(const sample_axis<T>& axis, const T* x, T* y) noexcept {
+    for (extent j = 0; j < axis.outputs; ++j) {
+        const T w = axis.weight(j);
+        const T* from = x + axis.first(j);
+        y[j] = w == T(0) ? *from : kernels::fma(w, from[1], (T(1) - w) * *from);
+    }
+}
+/// dx += the transposed map of dy.
+template <class T>
+void sample_row_backward(const sample_axis<T>& axis, const T* dy, T* dx) noexcept {
+    for (extent j = 0; j < axis.outputs; ++j) {
+        const T w = axis.weight(j);
+        T* to = dx + axis.first(j);
+        to[0] = kernels::fma(T(1) - w, dy[j], to[0]);
+        if (w != T(0)) to[1] = kernels::fma(w, dy[j], to[1]);
+    }
+}
+
+/// Two neighbouring rows of an image, each as wide as the result: rows k and k + 1 never share a place.
+template <class T>
+struct row_pair {
+    T* memory;
+    extent width;
+    extent held[2]{-1, -1};
+
+    T* place(extent row) const { return memory + row % 2 * width; }
+};
+
+/// Calls body(first, last, memory) for parts of [0, count), `size` elements of memory for each.
+template <class T, class Body>
+void each_part(thread_pool* threads, extent count, T* memory, extent size, const Body& body) {
+    const extent parts = std::min(count, threads == nullptr ? extent{1} : static_cast<extent>(threads->size()));
+    parallel_for(threads, parts, 1, [&](extent begin, extent end) {
+        for (extent part = begin; part < end; ++part)
+            body(count * part / parts, count * (part + 1) / parts, memory + part * size);
+    });
+}
+/// The threads, where there is work for them.
+inline thread_pool* threads_for(extent elements, thread_pool* threads) {
+    return elements < (1 << 14) ? nullptr : threads;
+}
+
+}  // namespace detail
+
+/// Elements of `scratch` for the functions below.
+inline extent resize_scratch(extent output_width, extent threads) { return 2 * output_width * threads; }
+
+/// y[p, i, j] = x[p] sampled at row i of `rows` and column j of `columns`.
+template <class T>
+void resize(extent planes, const sample_axis<T>& rows, const sample_axis<T>& columns, const T* x, T* y, T* scratch,
+            thread_pool* threads) noexcept {
+    const extent height = rows.outputs, width = columns.outputs, plane = rows.inputs * columns.inputs;
+    const extent all = planes * height;
+    const auto run = [&](extent begin, extent end, T* memory) {
+        detail::row_pair<T> pair{memory, width};
+        extent p = -1;
+        const auto sampled = [&](extent row) -> const T* {
+            if (pair.held[row % 2] != row) {
+                pair.held[row % 2] = row;
+                detail::sample_row(columns, x + p * plane + row * columns.inputs, pair.place(row));
+            }
+            return pair.place(row);
+        };
+        for (extent r = begin; r < end; ++r) {
+            if (p != r / height) {
+                p = r / height;
+                pair.held[0] = pair.held[1] = -1;
+            }
+            const extent first = rows.first(r % height);
+            const T w = rows.weight(r % height);
+            const T* above = sampled(first);
+            T* to = y + r * width;
+            if (w == T(0)) {
+                kernels::copy(width, above, to);
+                continue;
+            }
+            const T* below = sampled(first + 1);
+            const batch<T> lower(w), upper(T(1) - w);
+            for_each_batch<T>(
+                width, [&](extent j, auto in, auto out) __attribute__((always_inline)) {
+                    out(to + j, kernels::fma<T>(lower, in(below + j), upper * in(above + j)));
+                });
+        }
+    };
+    detail::each_part(detail::threads_for(all * width, threads), all, scratch, 2 * width, run);
+}
+
+/// dx += the transposed map of dy. An element is summed up in the order of the rows of dy: threads split the planes.
+template <class T>
+void resize_backward(extent planes, const sample_axis<T>& rows, const sample_axis<T>& columns, const T* dy, T* dx,
+                     T* scratch, thread_pool* threads) noexcept {
+    const extent height = rows.outputs, width = columns.outputs, plane = rows.inputs * columns.inputs;
+    const auto run = [&](extent begin, extent end, T* memory) {
+        for (extent p = begin; p < end; ++p) {
+            detail::row_pair<T> pair{memory, width};
+            const auto put = [&](extent place) {
+                const extent row = pair.held[place];
+                if (row < 0) return;
+                detail::sample_row_backward(columns, pair.place(row), dx + p * plane + row * columns.inputs);
+            };
+            const auto sum = [&](extent row) -> T* {
+                if (pair.held[row % 2] != row) {
+                    put(row % 2);
+                    pair.held[row % 2] = row;
+                    kernels::fill(width, T(0), pair.place(row));
+                }
+                return pair.place(row);
+            };
+            for (extent i = 0; i < height; ++i) {
+                const T* from = dy + (p * height + i) * width;
+                const T w = rows.weight(i);
+                kernels::accumulate_scaled(width, T(1) - w, from, sum(rows.first(i)));
+                if (w != T(0)) kernels::accumulate_scaled(width, w, from, sum(rows.first(i) + 1));
+            }
+            put(0);
+            put(1);
+        }
+    };
+    detail::each_part(detail::threads_for(planes * height * width, threads), planes, scratch, 2 * width, run);
+}
+
+}  // namespace bespoke::kernels
+
+#include <array>
+#include <optional>
+#include <string_view>
+
+/// Images of another size: `resize_bilinear`, `upsample`, `crop_resize`.
+namespace bespoke {
+
+/// Which points of an axis of X elements the N samples are taken at, see `sample_point`.
+enum class sampling_method { strict_align_endpoints_mode, align_endpoints_mode, upsample_mode, roi_align_mode };
+constexpr std::array<std::string_view, 4> enumerators(sampling_method) {
+    return {"STRICT_ALIGN_ENDPOINTS_MODE", "ALIGN_ENDPOINTS_MODE", "UPSAMPLE_MODE", "ROI_ALIGN_MODE"};
+}
+/// Core ML specification, SamplingMode.
+struct sampling_mode {
+    sampling_method method = sampling_method::strict_align_endpoints_mode;
+
+    static constexpr auto fields = std::tuple{field{"samplingMethod", &sampling_mode::method}};
+    friend bool operator==(const sampling_mode&, const sampling_mode&) = default;
+};
+
+namespace detail {
+
+/// Every rule by which samples are placed; the first four are those of `sampling_method`.
+enum class point_rule { endpoints, endpoints_or_centre, spread, regions, nearest, half_pixels };
+
+/// Point i of N = `count` samples, on an axis from 0 to `length` = X - 1.
+inline double sample_point(point_rule rule, double length, extent count, extent i) {
+    const double n = static_cast<double>(count), at = static_cast<double>(i);
+    switch (rule) {
+        case point_rule::spread:
+            return at * (length + 1) / n;
+        case point_rule::regions:
+            return (at + 0.5) * std::max(1.0, length) / n;
+        case point_rule::nearest:
+            return std::floor(at * (length + 1) / n);
+        case point_rule::half_pixels:
+            return (at + 0.5) * (length + 1) / n - 0.5;
+        case point_rule::endpoints_or_centre:
+            if (count == 1) return length / 2;
+            [[fallthrough]];
+        default:
+            return count == 1 ? 0 : at * length / (n - 1);
+    }
+}
+constexpr point_rule rule_of(sampling_method method) { return static_cast<point_rule>(method); }
+
+/// The fault of images [.., H, W] that cannot be resized.
+constexpr std::optional<fault> check_image(const shape& x) {
+    if (x.rank() < 3) return shape_fault("an input [.., channels, height, width] wanted, its shape is ", x);
+    for (std::size_t back : {std::size_t{2}, std::size_t{1}})
+        if (x.from_end(back) < 1 || x.from_end(back) > kernels::largest_side)
+            return shape_fault("a height and a width from 1 to ", kernels::largest_side,
+                               " wanted, the shape of its input is ", x);
+    return {};
+}
+/// The pair [H, W] that `given` says: [1, 1] where it is empty.
+constexpr std::array<extent, 2> pair_of(const list<extent, 2>& given) {
+    if (given.size() < 2) return {1, 1};
+    return {given[0], given[1]};
+}
+constexpr std::optional<fault> check_target(const list<extent, 2>& size) {
+    const auto [height, width] = pair_of(size);
+    if (size.size() == 1) return value_fault("targetSize [H, W] wanted, [", size[0], "] given");
+    if (std::min(height, width) >= 1 && std::max(height, width) <= kernels::largest_side) return {};
+    return value_fault("targetSize from 1 to ", kernels::largest_side, " wanted, ", shape{height, width}, " given");
+}
+
+/// Where a layer keeps its two axes in its scratch memory, and the rest of that.
+template <class T>
+struct image_axes {
+    kernels::sample_axis<T> rows, columns;
+    T* scratch;
+
+    image_axes(const shape& x, extent height, extent width, T* memory)
+        : rows{x.from_end(2), height, memory}, columns{x.from_end(1), width, memory + rows.size(height)},
+          scratch(memory + rows.size(height) + columns.size(width)) {}
+    static extent size(extent height, extent width, extent threads) {
+        return kernels::sample_axis<T>::size(height + width) + kernels::resize_scratch(width, threads);
+    }
+};
+
+/// What `resize_bilinear` and `upsample` are: images [.., H, W] -> [.., height, width].
+struct resized_images {
+    extent height = 1, width = 1;
+    point_rule rule = point_rule::endpoints;
+
+    static constexpr auto key = "resizedImages";  // in no file
+    static constexpr std::tuple<> fields{};
+    static constexpr bool batched = true;
+    static constexpr backward_needs needs{.input = false, .output = false};
+
+    template <class T>
+    extent scratch_size(const shape&, extent, extent threads) const {
+        return image_axes<T>::size(height, width, threads);
+    }
+    template <class X, class Y, class P, class W>
+    void forward(X x, Y y, const P&, W& w) const noexcept {
+        const auto axes = placed<typename X::value_type>(x.dimensions, w.scratch);
+        kernels::resize(planes(x), axes.rows, axes.columns, x.data, y.data, axes.scratch, w.threads);
+    }
+    template <class X, class Y, class Dy, class Dx, class P, class Dp, class W>
+    void backward(X, Y, Dy dy, Dx dx, const P&, const Dp&, W& w) const noexcept {
+        if (!dx) return;
+        const auto axes = placed<typename Dy::value_type>(dx.dimensions, w.scratch);
+        kernels::resize_backward(planes(dx), axes.rows, axes.columns, dy.data, dx.data, axes.scratch, w.threads);
+    }
+    friend bool operator==(const resized_images&, const resized_images&) = default;
+
+private:
+    template <class View>
+    static extent planes(const View& x) {
+        const shape s = x.dimensions;
+        return s.product(0, s.rank() - 2) * static_cast<extent>(x.examples);
+    }
+    template <class T>
+    image_axes<T> placed(const shape& x, T* memory) const {
+        const image_axes<T> axes(x, height, width, memory);
+        for (const auto& axis : {axes.rows, axes.columns})
+            for (extent i = 0; i < axis.outputs; ++i)
+                axis.place(i, sample_point(rule, static_cast<double>(axis.inputs - 1), axis.outputs, i));
+        return axes;
+    }
+};
+
+}  // namespace detail
+
+/// Bilinear interpolation to a given size: x [.., C, H, W] -> y [.., C, target_size].
+///
+/// Sample i of N lies on an axis of X elements at
+///
+/// | sampling_method             | point                                           |
+/// |-----------------------------|-------------------------------------------------|
+/// | strict_align_endpoints_mode | i (X - 1) / (N - 1); 0 where N is 1             |
+/// | align_endpoints_mode        | i (X - 1) / (N - 1); (X - 1) / 2 where N is 1   |
+/// | upsample_mode               | i X / N                                         |
+/// | roi_align_mode              | (i + 1/2) max(1, X - 1) / N                     |
+///
+/// and what lies beyond the image is drawn to its edge.
+/// Core ML specification, ResizeBilinearLayerParams.
+struct resize_bilinear {
+    list<extent, 2> target_size{};  ///< [H, W]; empty: [1, 1]
+    sampling_mode mode{};
+
+    static constexpr auto key = "resizeBilinear";
+    static constexpr auto fields =
+        std::tuple{field{"targetSize", &resize_bilinear::target_size}, field{"mode", &resize_bilinear::mode}};
+
+    constexpr outcome output_shape(const shape& x) const {
+        if (const auto wrong = detail::check_image(x)) return *wrong;
+        if (const auto wrong = detail::check_target(target_size)) return *wrong;
+        shape y = x;
+        y.from_end(2) = detail::pair_of(target_size)[0];
+        y.from_end(1) = detail::pair_of(target_size)[1];
+        return y;
+    }
+    constexpr detail::resized_images equivalent(const shape&) const {
+        const auto [height, width] = detail::pair_of(target_size);
+        return {height, width, detail::rule_of(mode.method)};
+    }
+    friend bool operator==(const resize_bilinear&, const resize_bilinear&) = default;
+};
+
+enum class interpolation_mode { nearest_neighbour, bilinear };
+constexpr std::array<std::string_view, 2> enumerators(interpolation_mode) { return {"NN", "BILINEAR"}; }
+/// Which points `upsample` takes its samples at.
+enum class linear_points { default_mode, align_corners_true, align_corners_false };
+constexpr std::array<std::string_view, 3> enumerators(linear_points) {
+    return {"DEFAULT", "ALIGN_CORNERS_TRUE", "ALIGN_CORNERS_FALSE"};
+}
+
+/// A larger image, or a smaller one where a fractional factor is less than 1: x [.., C, H, W] -> y [.., C, H', W'].
+///
+/// H' = H scaling_factor[0], or floor(H fractional_scaling_factor[0]) where that is given; W' likewise.
+/// Sample i of N lies on an axis of X elements at
+///
+/// | mode              | linear_upsample_mode | point                               |
+/// |-------------------|----------------------|-------------------------------------|
+/// | nearest_neighbour | default_mode         | floor(i X / N)                      |
+/// | bilinear          | default_mode         | i X / N                             |
+/// | bilinear          | align_corners_true   | i (X - 1) / (N - 1); 0 where N is 1 |
+/// | bilinear          | align_corners_false  | (i + 1/2) X / N - 1/2               |
+///
+/// and what lies beyond the image is drawn to its edge.
+/// Core ML specification, UpsampleLayerParams.
+struct upsample {
+    list<extent, 2> scaling_factor{};                  ///< [H, W]; empty: [1, 1]
+    std::array<float, 2> fractional_scaling_factor{};  ///< [H, W]; zeros: not given
+    interpolation_mode mode = interpolation_mode::nearest_neighbour;
+    linear_points linear_upsample_mode = linear_points::default_mode;
+
+    static constexpr auto key = "upsample";
+    static constexpr auto fields =
+        std::tuple{field{"scalingFactor", &upsample::scaling_factor},
+                   field{"fractionalScalingFactor", &upsample::fractional_scaling_factor},
+                   field{"mode", &upsample::mode}, field{"linearUpsampleMode", &upsample::linear_upsample_mode}};
+
+    constexpr outcome output_shape(const shape& x) const {
+        if (const auto wrong = detail::check_image(x)) return *wrong;
+        if (scaling_factor.size() > 0 && is_fractional())
+            return value_fault("scalingFactor and fractionalScalingFactor exclude each other");
+        if (scaling_factor.size() == 1)
+            return value_fault("scalingFactor [H, W] wanted, [", scaling_factor[0], "] given");
+        if (mode == interpolation_mode::nearest_neighbour && linear_upsample_mode != linear_points::default_mode)
+            return value_fault("linearUpsampleMode ",
+                               enumerators(linear_points{})[static_cast<std::size_t>(linear_upsample_mode)],
+                               " wants the mode BILINEAR");
+        shape y = x;
+        for (std::size_t axis : {std::size_t{0}, std::size_t{1}}) {
+            const extent side = outputs(x.from_end(2 - axis), axis);
+            if (side < 1)
+                return value_fault("factors that give sides from 1 to ", kernels::largest_side, " wanted, that of the ",
+                                   axis == 0 ? "height" : "width", " does not (the shape of the input is ", x, ")");
+            y.from_end(2 - axis) = side;
+        }
+        return y;
+    }
+    constexpr detail::resized_images equivalent(const shape& x) const {
+        using rule = detail::point_rule;
+        return {outputs(x.from_end(2), 0), outputs(x.from_end(1), 1),
+                mode == interpolation_mode::nearest_neighbour                ? rule::nearest
+                : linear_upsample_mode == linear_points::align_corners_true  ? rule::endpoints
+                : linear_upsample_mode == linear_points::align_corners_false ? rule::half_pixels
+                                                                             : rule::spread};
+    }
+    friend bool operator==(const upsample&, const upsample&) = default;
+
+private:
+    constexpr bool is_fractional() const {
+        return fractional_scaling_factor[0] != 0 || fractional_scaling_factor[1] != 0;
+    }
+    /// Of a side with `inputs` elements; -1: too many, or less than 1.
+    constexpr extent outputs(extent inputs, std::size_t axis) const {
+        if (!is_fractional())
+            return checked_product(inputs, detail::pair_of(scaling_factor)[axis], kernels::largest_side);
+        const double side = static_cast<double>(inputs) * static_cast<double>(fractional_scaling_factor[axis]);
+        return side >= 1 && side < static_cast<double>(kernels::largest_side + 1) ? static_cast<extent>(side) : -1;
+    }
+};
+
+/// What the four numbers of a box are.
+enum class box_coordinates {
+    corners_height_first,      ///< h_start, w_start, h_end, w_end
+    corners_width_first,       ///< w_start, h_start, w_end, h_end
+    center_size_height_first,  ///< h_center, w_center, height, width
+    center_size_width_first,   ///< w_center, h_center, width, height
+};
+constexpr std::array<std::string_view, 4> enumerators(box_coordinates) {
+    return {"CORNERS_HEIGHT_FIRST", "CORNERS_WIDTH_FIRST", "CENTER_SIZE_HEIGHT_FIRST", "CENTER_SIZE_WIDTH_FIRST"};
+}
+/// Core ML specification, BoxCoordinatesMode.
+struct box_coordinates_mode {
+    box_coordinates box_mode = box_coordinates::corners_height_first;
+
+    static constexpr auto fields = std::tuple{field{"boxMode", &box_coordinates_mode::box_mode}};
+    friend bool operator==(const box_coordinates_mode&, const box_coordinates_mode&) = default;
+};
+
+/// Boxes cut out of images and brought to one size by bilinear interpolation.
+///
+/// | x                 | boxes           | y                                  |
+/// |-------------------|-----------------|------------------------------------|
+/// | [1, B, C, H, W]   | [N, 1, 4, 1, 1] | [N, B, C, target_size]: of each image |
+/// | [1, B, C, H, W]   | [N, 1, 5, 1, 1] | [N, 1, C, target_size]: the first number of a box is its image |
+///
+/// A box is given as `box_indices_mode` says, in pixels, or in parts of H - 1 and W - 1 where
+/// `normalized_coordinates`, and times spatial_scale. Samples lie from its start as in `resize_bilinear`, where X - 1
+/// is the length of the box; a single one lies in its centre. What lies beyond the image is drawn to its edge. Of an image
+/// that is not there, the nearest is taken (0 for NaN). No gradient passes to the boxes.
+/// Core ML specification, CropResizeLayerParams.
+struct crop_resize {
+    list<extent, 2> target_size{};  ///< [H, W]; empty: [1, 1]
+    bool normalized_coordinates = false;
+    sampling_mode mode{};
+    box_coordinates_mode box_indices_mode{};
+    float spatial_scale = 1;  ///< 0 means 1
+
+    static constexpr auto key = "cropResize";
+    static constexpr auto fields = std::tuple{
+        field{"targetSize", &crop_resize::target_size},
+        field{"normalizedCoordinates", &crop_resize::normalized_coordinates}, field{"mode", &crop_resize::mode},
+        field{"boxIndicesMode", &crop_resize::box_indices_mode}, field{"spatialScale", &crop_resize::spatial_scale}};
+    static constexpr input_count inputs{2, 2};
+    static constexpr backward_needs needs{.input = true, .output = false};
+
+    constexpr outcome output_shape(std::span<const shape> xs) const {
+        const shape &x = xs[0], &boxes = xs[1];
+        if (x.rank() != 5 || x[0] != 1)
+            return shape_fault("images [1, batch, channels, height, width] wanted, their shape is ", x);
+        if (const auto wrong = detail::check_image(x)) return *wrong;
+        if (boxes.rank() != 5 || boxes[1] != 1 || (boxes[2] != 4 && boxes[2] != 5) || boxes[3] != 1 || boxes[4] != 1)
+            return shape_fault("boxes [N, 1, 4, 1, 1] or [N, 1, 5, 1, 1] wanted, their shape is ", boxes);
+        if (boxes[2] == 5 && x[1] < 1)
+            return shape_fault("an image for the boxes wanted, the shape of the images is ", x);
+        if (const auto wrong = detail::check_target(target_size)) return *wrong;
+        const auto [height, width] = detail::pair_of(target_size);
+        return shape{boxes[0], boxes[2] == 5 ? 1 : x[1], x[2], height, width};
+    }
+    template <class T>
+    extent scratch_size(std::span<const shape>, extent, extent threads) const {
+        const auto [height, width] = detail::pair_of(target_size);
+        return detail::image_axes<T>::size(height, width, threads);
+    }
+
+    template <class X, class Y, class P, class W>
+    void forward(std::span<const X> xs, std::span<const Y> ys, const P&, W& w) const noexcept {
+        using T = typename X::value_type;
+        each_box<T>(xs, ys[0].dimensions, w.scratch, [&](const auto& axes, extent planes, extent in, extent out) {
+            kernels::resize(planes, axes.rows, axes.columns, xs[0].data + in, ys[0].data + out, axes.scratch,
+                            w.threads);
+        });
+    }
+    template <class X, class Dx, class P, class Dp, class W>
+    void backward(std::span<const X> xs, std::span<const X>, std::span<const X> dys, std::span<const Dx> dxs, const P&,
+                  const Dp&, W& w) const noexcept {
+        using T = typename X::value_type;
+        if (!dxs[0]) return;
+        each_box<T>(xs, dys[0].dimensions, w.scratch, [&](const auto& axes, extent planes, extent in, extent out) {
+            kernels::resize_backward(planes, axes.rows, axes.columns, dys[0].data + out, dxs[0].data + in, axes.scratch,
+                                     w.threads);
+        });
+    }
+    friend bool operator==(const crop_resize&, const crop_resize&) = default;
+
+private:
+    /// Calls body(axes, planes, offset in the images, offset in the result) for each box.
+    template <class T, class Xs, class Body>
+    void each_box(const Xs& xs, const shape& y, T* memory, const Body& body) const noexcept {
+        const shape x = xs[0].dimensions, boxes = xs[1].dimensions;
+        const detail::image_axes<T> axes(x, y[3], y[4], memory);
+        const extent image = x[2] * x[3] * x[4];
+        for (extent n = 0; n < boxes[0]; ++n) {
+            const T* box = xs[1].data + n * boxes[2];
+            extent from = 0;
+            if (boxes[2] == 5) {
+                const double wanted = std::round(static_cast<double>(*box++));
+                from = wanted > 0 ? static_cast<extent>(std::min(wanted, static_cast<double>(x[1] - 1))) : 0;
+            }
+            place(axes.rows, box, 0);
+            place(axes.columns, box, 1);
+            body(axes, y[1] * y[2], from * image, n * y[1] * y[2] * y[3] * y[4]);
+        }
+    }
+    /// Places the samples along the height (side 0) or the width of a box.
+    template <class T>
+    void place(const kernels::sample_axis<T>& axis, const T* box, extent side) const noexcept {
+        const auto kind = box_indices_mode.box_mode;
+        const bool width_first =
+            kind == box_coordinates::corners_width_first || kind == box_coordinates::center_size_width_first;
+        const bool corners =
+            kind == box_coordinates::corners_height_first || kind == box_coordinates::corners_width_first;
+        const double scale = (spatial_scale == 0 ? 1.0 : static_cast<double>(spatial_scale)) *
+                             (normalized_coordinates ? static_cast<double>(axis.inputs - 1) : 1.0);
+        const extent at = width_first ? 1 - side : side;
+        const double first = static_cast<double>(box[at]) * scale, second = static_cast<double>(box[at + 2]) * scale;
+        const double length = corners ? second - first : second, start = corners ? first : first - second / 2;
+        for (extent i = 0; i < axis.outputs; ++i)
+            axis.place(i, start + (axis.outputs == 1
+                                       ? length / 2
+                                       : detail::sample_point(detail::rule_of(mode.method), length, axis.outputs, i)));
+    }
+};
+
+}  // namespace bespoke
+
+
+namespace bespoke {
+
+/// x with the order of the elements turned round along each axis whose reverse_dim is true: one value an axis.
+/// Core ML specification, ReverseLayerParams.
+struct reverse {
+    list<bool, max_rank> reverse_dim{};
+
+    static constexpr auto key = "reverse";
+    static constexpr auto fields = std::tuple{field{"reverseDim", &reverse::reverse_dim}};
+    static constexpr bool batched = true;
+    static constexpr backward_needs needs{.input = false, .output = false};
+
+    constexpr outcome output_shape(const shape& x) const {
+        if (reverse_dim.size() != x.rank())
+            return value_fault("a value of reverseDim for each axis wanted, ", reverse_dim.size(),
+                               " given for the shape ", x);
+        return x;
+    }
+
+    template <class X, class Y, class P, class W>
+    void forward(X x, Y y, const P&, W& w) const noexcept {
+        const route r(*this, x.dimensions, x.examples);
+        kernels::copy_strided(r.walk, x.data + r.first, y.data, w.threads);
+    }
+    template <class X, class Y, class Dy, class Dx, class P, class Dp, class W>
+    void backward(X, Y, Dy dy, Dx dx, const P&, const Dp&, W& w) const noexcept {
+        if (!dx) return;
+        const route r(*this, dx.dimensions, dx.examples);
+        kernels::accumulate_strided(r.walk.reversed(), dy.data, dx.data + r.first, w.threads);
+    }
+    friend bool operator==(const reverse&, const reverse&) = default;
+
+private:
+    /// From x to y; y begins with the element `first` of x.
+    struct route {
+        kernels::strided_walk walk;
+        extent first = 0;
+
+        route(const reverse& layer, const shape& x, extent examples) {
+            walk.add(x.size() == 0 ? 0 : examples, x.size(), x.size());
+            for (std::size_t axis = 0; axis < x.rank(); ++axis) {
+                const extent behind = x.product(axis + 1, x.rank());
+                const bool turned = layer.reverse_dim[axis];
+                if (turned && x[axis] > 0) first += (x[axis] - 1) * behind;
+                walk.add(x[axis], turned ? -behind : behind, behind);
+            }
+        }
+    };
+};
+
+}  // namespace bespoke
+
+
+#include <algorithm>
+
+namespace bespoke {
+
+/// The beginnings of sequences reversed: y[b, t] = x[b, lengths[b] - 1 - t] for t < lengths[b], x[b, t] behind.
+///
+/// x has the axes batch_axis and, behind it, sequence_axis (negative: from the end); lengths [extent of batch_axis]. A
+/// length is the nearest integer, at most the extent of sequence_axis; a negative one or NaN means 0. y has x's shape.
+/// No gradient passes to the lengths. Core ML specification, ReverseSeqLayerParams.
+struct reverse_seq {
+    extent batch_axis = 0, sequence_axis = 0;
+
+    static constexpr auto key = "reverseSeq";
+    static constexpr auto fields = std::tuple{field{"batchAxis", &reverse_seq::batch_axis},
+                                              field{"sequenceAxis", &reverse_seq::sequence_axis}};
+    static constexpr input_count inputs{2, 2};
+    static constexpr backward_needs needs{.input = true, .output = false};
+
+    constexpr outcome output_shape(std::span<const shape> xs) const {
+        const shape& x = xs[0];
+        for (extent axis : {batch_axis, sequence_axis})
+            if (const auto wrong = detail::check_axis(axis, x)) return *wrong;
+        const std::size_t batch = detail::axis_among(batch_axis, x.rank());
+        if (batch >= detail::axis_among(sequence_axis, x.rank()))
+            return value_fault("a batchAxis before the sequenceAxis wanted, ", batch_axis, " and ",
+                               sequence_axis, " given for the shape ", x);
+        if (!(xs[1] == shape{x[batch]}))
+            return shape_fault("lengths of the shape ", shape{x[batch]}, " wanted for the shape ", x,
+                               ", theirs is ", xs[1]);
+        return x;
+    }
+    template <class Xs, class Ys, class P, class W>
+    void forward(Xs xs, Ys ys, const P&, W& w) const noexcept {
+        each_walk(xs[0].dimensions, xs[1].data, w.threads,
+                  [&](const kernels::strided_walk& walk, extent a, extent b) {
+                      kernels::copy_strided(walk, xs[0].data + a, ys[0].data + b);
+                  });
+    }
+    template <class Xs, class Ys, class Dys, class Dxs, class P, class Dp, class W>
+    void backward(Xs xs, Ys, Dys dys, Dxs dxs, const P&, const Dp&, W& w) const noexcept {
+        if (!dxs[0]) return;
+        each_walk(dxs[0].dimensions, xs[1].data, w.threads,
+                  [&](const kernels::strided_walk& walk, extent a, extent b) {
+                      kernels::accumulate_strided(walk, dys[0].data + a, dxs[0].data + b);
+                  });
+    }
+    friend bool operator==(const reverse_seq&, const reverse_seq&) = default;
+
+private:
+    /// Calls body(walk, offset, offset) for pieces of x and where they come to lie in y, which are also those of y and
+    /// where they come to lie in x.
+    template <class T, class Body>
+    void each_walk(const shape& x, const T* lengths, thread_pool* threads, const Body& body) const noexcept {
+        const std::size_t batch = detail::axis_among(batch_axis, x.rank());
+        const std::size_t along = detail::axis_among(sequence_axis, x.rank());
+        const extent between = x.product(batch + 1, along), steps = x[along],
+                     n = x.product(along + 1, x.rank());
+        if (x.size() < (1 << 14)) threads = nullptr;
+        parallel_for(threads, x.product(0, along), 1, [&](extent first, extent last) {
+            for (extent sequence = first; sequence < last; ++sequence) {
+                const extent at = sequence * steps * n;
+                const extent length = std::clamp<extent>(
+                    kernels::nearest_integer(lengths[sequence / between % x[batch]]), 0, steps);
+                kernels::strided_walk reversed, rest;
+                reversed.add(length, -n, n);
+                reversed.add(n, 1, 1);
+                rest.add((steps - length) * n, 1, 1);
+                body(reversed, at + std::max<extent>(length - 1, 0) * n, at);
+                body(rest, at + length * n, at + length * n);
+            }
+        });
+    }
+};
+
+}  // namespace bespoke
+
+
+/// To whole numbers. All are constant but for jumps: the gradient is 0, at the jumps too, so that what is before them
+/// in a network can be trained through other paths only. NaN gives NaN, infinities stay.
+namespace bespoke {
+
+/// y = the smallest whole number that is not below x. Core ML specification, CeilLayerParams.
+struct ceil {
+    static constexpr auto key = "ceil";
+    static constexpr auto fields = std::tuple{};
+    static constexpr backward_needs needs{.input = false, .output = false};
+    template <class V>
+    V operator()(const V& x) const noexcept {
+        return kernels::ceil(x);
+    }
+    template <class V>
+    V derivative(const V&, const V&) const noexcept {
+        return V(0);
+    }
+    friend bool operator==(const ceil&, const ceil&) = default;
+};
+
+/// y = the largest whole number that is not above x. Core ML specification, FloorLayerParams.
+struct floor {
+    static constexpr auto key = "floor";
+    static constexpr auto fields = std::tuple{};
+    static constexpr backward_needs needs{.input = false, .output = false};
+    template <class V>
+    V operator()(const V& x) const noexcept {
+        return kernels::floor(x);
+    }
+    template <class V>
+    V derivative(const V&, const V&) const noexcept {
+        return V(0);
+    }
+    friend bool operator==(const floor&, const floor&) = default;
+};
+
+/// y = the whole number nearest to x. Of two that are equally near the even one, which the specification leaves open:
+/// so numpy and PyTorch do. Core ML specification, RoundLayerParams.
+struct round {
+    static constexpr auto key = "round";
+    static constexpr auto fields = std::tuple{};
+    static constexpr backward_needs needs{.input = false, .output = false};
+    template <class V>
+    V operator()(const V& x) const noexcept {
+        return kernels::round(x);
+    }
+    template <class V>
+    V derivative(const V&, const V&) const noexcept {
+        return V(0);
+    }
+    friend bool operator==(const round&, const round&) = default;
+};
+
+/// y = 1 for x > 0, -1 for x < 0, 0 for 0 and -0. Core ML specification, SignLayerParams.
+struct sign {
+    static constexpr auto key = "sign";
+    static constexpr auto fields = std::tuple{};
+    static constexpr backward_needs needs{.input = false, .output = false};
+    template <class V>
+    V operator()(const V& x) const noexcept {
+        return kernels::select(x > V(0), V(1), kernels::select(x < V(0), V(-1), x - x));  // NaN - NaN, 0 - 0
+    }
+    template <class V>
+    V derivative(const V&, const V&) const noexcept {
+        return V(0);
+    }
+    friend bool operator==(const sign&, const sign&) = default;
+};
+
+}  // namespace bespoke
+
+
+namespace bespoke {
+namespace detail {
+
+/// The fault in the shape of numbers that x [.., C, H, W] meets; its sentence is empty where there is none.
+constexpr fault wrong_channel_shape(std::string_view name, const shape& given, const shape& x) {
+    const shape image{x.from_end(3), x.from_end(2), x.from_end(1)}, each{1, x.from_end(2), x.from_end(1)};
+    if (given == shape{1} || given == shape{image[0]} || given == image || given == each) return {};
+    return shape_fault("a ", name,
+                       " [1], [C], [1, H, W] or [C, H, W] wanted that meets an input of the shape ", x, ", ",
+                       given, " given");
+}
+
+/// A parameter as it meets x: its one axis is that of the channels.
+template <class P>
+P channel_view(const P& p, extent examples) {
+    P v = p;
+    v.examples = examples;
+    v.stride = 0;
+    if (p.rank() == 1) v.dimensions = {p[0], 1, 1};
+    return v;
+}
+
+}  // namespace detail
+
+/// y = scale x + bias, element by element, where scale and bias are repeated: [1] for all, [C] one a channel, [1, H, W]
+/// one for each place of all channels, or [C, H, W]. x [.., C, H, W].
+/// Core ML specification, ScaleLayerParams.
+struct scale {
+    shape shape_scale{1};
+    bool has_bias = false;
+    shape shape_bias{1};
+
+    static constexpr auto key = "scale";
+    static constexpr auto fields =
+        std::tuple{field{"shapeScale", &scale::shape_scale}, field{"hasBias", &scale::has_bias},
+                   field{"shapeBias", &scale::shape_bias}};
+    static constexpr bool batched = true;
+    static constexpr backward_needs needs{.input = true, .output = false};
+
+    template <class T>
+    struct parameters {
+        T scale, bias;
+    };
+    template <class T>
+    static constexpr auto parameter_fields =
+        std::array{parameter_field{"scale", &parameters<T>::scale, initial::one},
+                   parameter_field{"bias", &parameters<T>::bias, initial::zero}};
+
+    constexpr outcome output_shape(const shape& x) const {
+        if (x.rank() < 3) return shape_fault("an input of rank 3 or more wanted, its shape is ", x);
+        const fault wrong = detail::wrong_channel_shape("shapeScale", shape_scale, x);
+        if (!wrong.what.view().empty()) return wrong;
+        const fault wrong_too = detail::wrong_channel_shape("shapeBias", shape_bias, x);
+        if (has_bias && !wrong_too.what.view().empty()) return wrong_too;
+        return x;
+    }
+    constexpr parameters<shape> parameter_shapes(const shape&) const {
+        return {.scale = shape_scale, .bias = has_bias ? shape_bias : absent};
+    }
+
+    /// One a channel: as batch normalisation, it finishes the layer before it.
+    constexpr bool finishes(std::span<const shape> xs) const {
+        return one_a_channel() && shape_scale[0] == xs[0].from_end(3);
+    }
+    template <class T>
+    extent prepared_size(const shape&) const {
+        return one_a_channel() ? 2 * shape_scale[0] : 0;
+    }
+    template <class P, class T>
+    void prepare(const P& p, T* prepared) const noexcept {
+        if (!one_a_channel()) return;
+        const extent channels = shape_scale[0];
+        kernels::copy(channels, p.scale.data, prepared);
+        if (has_bias)
+            kernels::copy(channels, p.bias.data, prepared + channels);
+        else
+            kernels::fill(channels, T(-0.0), prepared + channels);
+    }
+    template <class T>
+    void finish(const output_block<T>& block, const finishing<T>& with) const noexcept {
+        batchnorm{}.finish(block, with);
+    }
+
+    template <class X, class Y, class P, class W>
+    void forward(X x, Y y, const P& p, W& w) const noexcept {
+        using batch = kernels::batch<typename X::value_type>;
+        const auto factor = detail::channel_view(p.scale, x.examples);
+        if (has_bias)
+            detail::map_blobs(
+                [](const batch& v, const batch& a, const batch& b) { return kernels::fma(v, a, b); },
+                std::array{erased(x), factor, detail::channel_view(p.bias, x.examples)}, erased(y),
+                w.threads);
+        else
+            detail::map_blobs(detail::product{}, std::array{erased(x), factor}, erased(y), w.threads);
+    }
+    template <class X, class Y, class Dy, class Dx, class P, class Dp, class W>
+    void backward(X x, Y, Dy dy, Dx dx, const P& p, const Dp& dp, W& w) const noexcept {
+        using T = typename Dx::value_type;
+        const dynamic_view<const T> g = dy;
+        auto factor = dp.scale;
+        if (factor) factor = detail::channel_view(factor, x.examples);
+        detail::combine_backward<detail::product, T>({}, x, detail::channel_view(p.scale, x.examples), g, dx,
+                                                     factor, w.threads);
+        if (dp.bias)
+            detail::combine_backward<detail::addition, T>(
+                {}, g, g, g, {}, detail::channel_view(dp.bias, x.examples), w.threads);
+    }
+    friend bool operator==(const scale&, const scale&) = default;
+
+private:
+    constexpr bool one_a_channel() const {
+        return shape_scale.rank() == 1 && (!has_bias || shape_bias == shape_scale);
+    }
+};
+
+/// y = x + bias, element by element, where the bias is repeated: [1] for all, [C] one a channel, [1, H, W] one for each
+/// place of all channels, or [C, H, W]. x [.., C, H, W].
+/// Core ML specification, BiasLayerParams.
+struct bias {
+    bespoke::shape shape{1};
+
+    static constexpr auto key = "bias";
+    static constexpr auto fields = std::tuple{field{"shape", &bias::shape}};
+    static constexpr bool batched = true;
+    static constexpr backward_needs needs{.input = false, .output = false};
+
+    template <class T>
+    struct parameters {
+        T bias;
+    };
+    template <class T>
+    static constexpr auto parameter_fields =
+        std::array{parameter_field{"bias", &parameters<T>::bias, initial::zero}};
+
+    constexpr outcome output_shape(const bespoke::shape& x) const {
+        if (x.rank() < 3) return shape_fault("an input of rank 3 or more wanted, its shape is ", x);
+        const fault wrong = detail::wrong_channel_shape("shape", shape, x);
+        if (!wrong.what.view().empty()) return wrong;
+        return x;
+    }
+    constexpr parameters<bespoke::shape> parameter_shapes(const bespoke::shape&) const {
+        return {.bias = shape};
+    }
+
+    /// One a channel: as batch normalisation, it finishes the layer before it.
+    constexpr bool finishes(std::span<const bespoke::shape> xs) const {
+        return shape == bespoke::shape{xs[0].from_end(3)};
+    }
+    template <class T>
+    extent prepared_size(const bespoke::shape&) const {
+        return shape.rank() == 1 ? 2 * shape[0] : 0;
+    }
+    template <class P, class T>
+    void prepare(const P& p, T* prepared) const noexcept {
+        if (shape.rank() != 1) return;
+        kernels::fill(shape[0], T(1), prepared);
+        kernels::copy(shape[0], p.bias.data, prepared + shape[0]);
+    }
+    template <class T>
+    void finish(const output_block<T>& block, const finishing<T>& with) const noexcept {
+        batchnorm{}.finish(block, with);
+    }
+
+    template <class X, class Y, class P, class W>
+    void forward(X x, Y y, const P& p, W& w) const noexcept {
+        detail::map_blobs(detail::addition{}, std::array{erased(x), detail::channel_view(p.bias, x.examples)},
+                          erased(y), w.threads);
+    }
+    template <class X, class Y, class Dy, class Dx, class P, class Dp, class W>
+    void backward(X, Y, Dy dy, Dx dx, const P&, const Dp& dp, W& w) const noexcept {
+        using T = typename Dx::value_type;
+        auto sums = dp.bias;
+        if (sums) sums = detail::channel_view(sums, dy.examples);
+        detail::combine_backward<detail::addition, T>({}, dy, dy, dy, dx, sums, w.threads);
+    }
+    friend bool operator==(const bias&, const bias&) = default;
+};
+
+}  // namespace bespoke
+
+
+namespace bespoke {
+
+using kernels::scatter_mode;
+
+namespace kernels {
+constexpr std::array<std::string_view, 7> enumerators(scatter_mode) {
+    return {"SCATTER_UPDATE", "SCATTER_ADD", "SCATTER_SUB", "SCATTER_MUL",
+            "SCATTER_DIV",    "SCATTER_MAX", "SCATTER_MIN"};
+}
+}  // namespace kernels
+
+namespace detail {
+
+/// What the scatters share: container, indices and updates -> y, the container with the updates in it.
+///
+/// Every mode has a gradient, for the container and for the updates: it goes back through the updates one by one, so an
+/// update that a later one replaces has none. Of equal numbers under a maximum or minimum the earlier one has it.
+template <class Way>
+struct scattering {
+    static constexpr input_count inputs{3, 3};
+    static constexpr backward_needs needs{.input = true, .output = false};
+
+    static constexpr outcome shape_of(const Way& way, std::span<const shape> xs) {
+        const outcome part = way.part(xs[0], xs[1]);
+        if (!part) return part.problem();
+        if (const shape& wanted = part.shapes()[0]; !(wanted == xs[2]))
+            return shape_fault("updates of the shape ", wanted, " wanted, theirs is ", xs[2]);
+        return xs[0];
+    }
+    static extent scratch(const Way& way, scatter_mode mode, std::span<const shape> xs) {
+        return kernels::scatter_scratch(way.how(xs[0], xs[1]), mode);
+    }
+    template <class Xs, class Ys, class W>
+    static void run(const Way& way, scatter_mode mode, const Xs& xs, const Ys& ys, W& w) noexcept {
+        const extent size = xs[0].size();
+        parallel_for(size < (1 << 14) ? nullptr : w.threads, size, 4096, [&](extent first, extent last) {
+            kernels::copy(last - first, xs[0].data + first, ys[0].data + first);
+        });
+        kernels::scatter(way.how(xs[0].dimensions, xs[1].dimensions), mode, xs[2].data, xs[1].data,
+                         ys[0].data, w.threads);
+    }
+    template <class Xs, class Dys, class Dxs, class W>
+    static void run_backward(const Way& way, scatter_mode mode, const Xs& xs, const Dys& dys, const Dxs& dxs,
+                             W& w) noexcept {
+        kernels::scatter_backward(way.how(xs[0].dimensions, xs[1].dimensions), mode, xs[0].data, xs[2].data,
+                                  xs[1].data, dys[0].data, dxs[0].data, dxs[2].data, w.scratch, w.threads);
+    }
+};
+
+}  // namespace detail
+
+/// y = container, then for each index in order y[i.., indices[j..], k..] = updates[i.., j.., k..], the index standing
+/// at `axis` (negative: from the end): what `gather` with the same indices would read. With another mode the value
+/// there and its update are added, subtracted, multiplied, divided, or the larger or smaller one stays; NaN stays.
+///
+/// container [.., n, ..], indices of any shape, updates with the shape that `gather` would give -> y like the
+/// container. An update whose index is outside is left out, see gather.hpp. Core ML specification, ScatterLayerParams.
+struct scatter {
+    extent axis = 0;
+    scatter_mode mode = scatter_mode::update;
+
+    static constexpr auto key = "scatter";
+    static constexpr auto fields = std::tuple{field{"axis", &scatter::axis}, field{"mode", &scatter::mode}};
+    using way = detail::scattering<detail::axis_indexing>;
+    static constexpr input_count inputs = way::inputs;
+    static constexpr backward_needs needs = way::needs;
+
+    constexpr outcome output_shape(std::span<const shape> xs) const { return way::shape_of({axis}, xs); }
+    template <class T>
+    extent scratch_size(std::span<const shape> xs, extent, extent) const {
+        return way::scratch({axis}, mode, xs);
+    }
+    template <class Xs, class Ys, class P, class W>
+    void forward(Xs xs, Ys ys, const P&, W& w) const noexcept {
+        way::run({axis}, mode, xs, ys, w);
+    }
+    template <class Xs, class Ys, class Dys, class Dxs, class P, class Dp, class W>
+    void backward(Xs xs, Ys, Dys dys, Dxs dxs, const P&, const Dp&, W& w) const noexcept {
+        way::run_backward({axis}, mode, xs, dys, dxs, w);
+    }
+    friend bool operator==(const scatter&, const scatter&) = default;
+};
+
+/// `scatter` to points: y[indices[i.., 0], indices[i.., 1], .., k..] = updates[i.., k..], in order, see `gather_nd`.
+/// Core ML specification, ScatterNDLayerParams.
+struct scatter_nd {
+    scatter_mode mode = scatter_mode::update;
+
+    static constexpr auto key = "scatterND";
+    static constexpr auto fields = std::tuple{field{"mode", &scatter_nd::mode}};
+    using way = detail::scattering<detail::point_indexing>;
+    static constexpr input_count inputs = way::inputs;
+    static constexpr backward_needs needs = way::needs;
+
+    constexpr outcome output_shape(std::span<const shape> xs) const { return way::shape_of({}, xs); }
+    template <class T>
+    extent scratch_size(std::span<const shape> xs, extent, extent) const {
+        return way::scratch({}, mode, xs);
+    }
+    template <class Xs, class Ys, class P, class W>
+    void forward(Xs xs, Ys ys, const P&, W& w) const noexcept {
+        way::run({}, mode, xs, ys, w);
+    }
+    template <class Xs, class Ys, class Dys, class Dxs, class P, class Dp, class W>
+    void backward(Xs xs, Ys, Dys dys, Dxs dxs, const P&, const Dp&, W& w) const noexcept {
+        way::run_backward({}, mode, xs, dys, dxs, w);
+    }
+    friend bool operator==(const scatter_nd&, const scatter_nd&) = default;
+};
+
+/// `scatter` with an index for each element: y[i.., indices[i.., j, k..], k..] = updates[i.., j, k..], in order, see
+/// `gather_along_axis`; numpy's put_along_axis.
+/// Core ML specification, ScatterAlongAxisLayerParams.
+struct scatter_along_axis {
+    extent axis = 0;
+    scatter_mode mode = scatter_mode::update;
+
+    static constexpr auto key = "scatterAlongAxis";
+    static constexpr auto fields =
+        std::tuple{field{"axis", &scatter_along_axis::axis}, field{"mode", &scatter_along_axis::mode}};
+    using way = detail::scattering<detail::own_indexing>;
+    static constexpr input_count inputs = way::inputs;
+    static constexpr backward_needs needs = way::needs;
+
+    constexpr outcome output_shape(std::span<const shape> xs) const { return way::shape_of({axis}, xs); }
+    template <class T>
+    extent scratch_size(std::span<const shape> xs, extent, extent) const {
+        return way::scratch({axis}, mode, xs);
+    }
+    template <class Xs, class Ys, class P, class W>
+    void forward(Xs xs, Ys ys, const P&, W& w) const noexcept {
+        way::run({axis}, mode, xs, ys, w);
+    }
+    template <class Xs, class Ys, class Dys, class Dxs, class P, class Dp, class W>
+    void backward(Xs xs, Ys, Dys dys, Dxs dxs, const P&, const Dp&, W& w) const noexcept {
+        way::run_backward({axis}, mode, xs, dys, dxs, w);
+    }
+    friend bool operator==(const scatter_along_axis&, const scatter_along_axis&) = default;
 };
 
 }  // namespace bespoke
@@ -9578,226 +17749,142 @@ struct simple_recurrent {
 }  // namespace bespoke
 
 
-#include <cstddef>
-#include <initializer_list>
-
 namespace bespoke {
 
-/// Up to `Most` values, for the hyper-parameters that are neither a shape nor of one length: unlike std::vector it
-/// can stand in a description that the compiler knows.
-template <class T, std::size_t Most>
-class list {
-public:
-    using value_type = T;
-    static constexpr std::size_t most = Most;
-
-    constexpr list() = default;
-    constexpr list(std::initializer_list<T> values) {
-        for (const T& v : values) push_back(v);
-    }
-
-    constexpr std::size_t size() const { return size_; }
-    constexpr bool empty() const { return size_ == 0; }
-    constexpr const T& operator[](std::size_t i) const { return values_[i]; }
-    constexpr const T* begin() const { return values_; }
-    constexpr const T* end() const { return values_ + size_; }
-
-    /// Ignored beyond `Most`; readers of files check the number before.
-    constexpr void push_back(const T& value) {
-        if (size_ < Most) values_[size_++] = value;
-    }
-
-    friend constexpr bool operator==(const list& a, const list& b) {
-        if (a.size_ != b.size_) return false;
-        for (std::size_t i = 0; i < a.size_; ++i)
-            if (!(a.values_[i] == b.values_[i])) return false;
-        return true;
-    }
-
-private:
-    T values_[Most]{};
-    std::size_t size_ = 0;
-};
-
-}  // namespace bespoke
-
-#include <algorithm>
-
-namespace bespoke {
-namespace detail {
-
-/// The elements begin, begin + stride, ... of an axis, `count` of them.
-struct axis_slice {
-    extent begin = 0, count = 0, stride = 1;
-};
-
-/// [begin:end:stride] of Python, along an axis of `size` elements: negative bounds count from the end, those outside
-/// are brought to the edge. `open_begin` and `open_end`: the bound is left out.
-constexpr axis_slice slice_of(extent size, extent begin, bool open_begin, extent end, bool open_end, extent stride) {
-    const extent largest = std::max<extent>(size, 1);  // beyond it there is one element all the same
-    stride = std::clamp(stride, -largest, largest);
-    const extent least = stride > 0 ? 0 : -1, most = least + size;
-    const auto bound = [&](extent at) { return std::clamp(at < 0 ? at + size : at, least, most); };
-    begin = open_begin ? (stride > 0 ? 0 : size - 1) : bound(begin);
-    end = open_end ? (stride > 0 ? size : -1) : bound(end);
-    const extent length = stride > 0 ? end - begin : begin - end, step = stride > 0 ? stride : -stride;
-    return {begin, length > 0 ? (length - 1) / step + 1 : 0, stride};
-}
-
-/// A box in x that y holds without gaps: the walk from the one to the other, and where in x it begins.
-class sliced_box {
-public:
-    sliced_box(const shape& x, const shape& y, extent examples) : behind_x_(x.size()), behind_y_(y.size()) {
-        walk_.add(examples, behind_x_, behind_y_);
-    }
-    /// The next axis of x, of `size` elements.
-    void add(extent size, const axis_slice& part) {
-        if (walk_empty_ || size == 0 || part.count == 0) {
-            walk_empty_ = true;
-            return;
-        }
-        behind_x_ /= size;
-        behind_y_ /= part.count;
-        offset_ += part.begin * behind_x_;
-        walk_.add(part.count, part.stride * behind_x_, behind_y_);
-    }
-    template <class T>
-    void forward(const T* x, T* y, thread_pool* threads) const noexcept {
-        if (!walk_empty_) kernels::copy_strided(walk_, x + offset_, y, threads);
-    }
-    template <class T>
-    void backward(const T* dy, T* dx, thread_pool* threads) const noexcept {
-        if (!walk_empty_) kernels::accumulate_strided(walk_.reversed(), dy, dx + offset_, threads);
-    }
-
-private:
-    kernels::strided_walk walk_;
-    extent behind_x_, behind_y_, offset_ = 0;
-    bool walk_empty_ = false;
-};
-
-}  // namespace detail
-
-/// y = x[begin_ids[0]:end_ids[0]:strides[0], ...], as Python reads it: negative bounds count from the end, bounds
-/// outside are brought to the edge, strides may be negative, and y may be empty.
+/// y = x[.., begin:begin + size, ..] along `axis` (negative: from the end), where begin is the one number of a second
+/// input: its nearest integer, which counts from the end where it is negative. One with which y would not lie in x is
+/// brought to the nearest with which it does; NaN means 0.
 ///
-/// One value an axis in each list. An axis whose begin_mask is true has no begin, one whose end_mask is true no end.
-/// One whose squeeze_mask is true is taken at begin_ids alone, which must be in it, and is not an axis of y. Masks
-/// that are not given are false, strides 1.
-/// Core ML specification, SliceStaticLayerParams.
-struct slice_static {
-    using flags = list<bool, max_rank>;
+/// x [.., n, ..] and begin of one element -> y [.., size, ..], 0 <= size <= n. No gradient passes to begin.
+/// Core ML specification, SliceBySizeLayerParams.
+struct slice_by_size {
+    extent size = 0;
+    extent axis = 0;
 
-    shape begin_ids{};
-    flags begin_masks{};
-    shape end_ids{};
-    flags end_masks{};
-    shape strides{};
-    flags squeeze_masks{};
+    static constexpr auto key = "sliceBySize";
+    static constexpr auto fields =
+        std::tuple{field{"size", &slice_by_size::size}, field{"axis", &slice_by_size::axis}};
+    static constexpr input_count inputs{2, 2};
+    static constexpr backward_needs needs{.input = true, .output = false};
 
-    static constexpr auto key = "sliceStatic";
-    static constexpr auto fields = std::tuple{field{"beginIds", &slice_static::begin_ids},
-                                              field{"beginMasks", &slice_static::begin_masks},
-                                              field{"endIds", &slice_static::end_ids},
-                                              field{"endMasks", &slice_static::end_masks},
-                                              field{"strides", &slice_static::strides},
-                                              field{"squeezeMasks", &slice_static::squeeze_masks}};
-    static constexpr bool batched = true;
-    static constexpr backward_needs needs{.input = false, .output = false};
-
-    constexpr outcome output_shape(const shape& x) const {
-        const auto wrong = [&](std::string_view name, std::size_t size, bool optional) {
-            return size != x.rank() && !(optional && size == 0)
-                       ? value_fault("a value of ", name, " for each axis wanted, ", size, " given for the shape ", x)
-                       : fault{};
-        };
-        for (const fault& f : {wrong("beginIds", begin_ids.rank(), false), wrong("endIds", end_ids.rank(), false),
-                               wrong("strides", strides.rank(), true),
-                               wrong("beginMasks", begin_masks.size(), true),
-                               wrong("endMasks", end_masks.size(), true),
-                               wrong("squeezeMasks", squeeze_masks.size(), true)})
-            if (!f.what.view().empty()) return f;
-        shape y;
-        for (std::size_t axis = 0; axis < x.rank(); ++axis) {
-            const extent size = x[axis];
-            if (is(squeeze_masks, axis)) {
-                if (begin_ids[axis] < -size || begin_ids[axis] >= size)
-                    return value_fault("an element of axis ", axis, " wanted, beginIds ", begin_ids,
-                                       " given for the shape ", x);
-                continue;
-            }
-            if (strides.rank() > 0 && strides[axis] == 0)
-                return value_fault("strides other than 0 wanted, ", strides, " given");
-            y.push_back(part(axis, size).count);
-        }
+    constexpr outcome output_shape(std::span<const shape> xs) const {
+        const shape& x = xs[0];
+        if (const auto wrong = detail::check_axis(axis, x)) return *wrong;
+        const std::size_t along = detail::axis_among(axis, x.rank());
+        if (size < 0 || size > x[along])
+            return value_fault("a size from 0 to ", x[along], " wanted, the extent of axis ", along,
+                               " in the shape ", x, ", ", size, " given");
+        for (extent e : xs[1])
+            if (e != 1) return shape_fault("one number wanted where the slice begins, its shape is ", xs[1]);
+        shape y = x;
+        y[along] = size;
         return y;
     }
-
-    template <class X, class Y, class P, class W>
-    void forward(X x, Y y, const P&, W& w) const noexcept {
-        box(x.dimensions, y.dimensions, x.examples).forward(x.data, y.data, w.threads);
+    template <class Xs, class Ys, class P, class W>
+    void forward(Xs xs, Ys ys, const P&, W& w) const noexcept {
+        box(xs[0].dimensions, ys[0].dimensions, *xs[1].data).forward(xs[0].data, ys[0].data, w.threads);
     }
-    template <class X, class Y, class Dy, class Dx, class P, class Dp, class W>
-    void backward(X, Y, Dy dy, Dx dx, const P&, const Dp&, W& w) const noexcept {
-        if (dx) box(dx.dimensions, dy.dimensions, dx.examples).backward(dy.data, dx.data, w.threads);
+    template <class Xs, class Ys, class Dys, class Dxs, class P, class Dp, class W>
+    void backward(Xs xs, Ys, Dys dys, Dxs dxs, const P&, const Dp&, W& w) const noexcept {
+        if (dxs[0])
+            box(dxs[0].dimensions, dys[0].dimensions, *xs[1].data)
+                .backward(dys[0].data, dxs[0].data, w.threads);
     }
-    friend bool operator==(const slice_static&, const slice_static&) = default;
+    friend bool operator==(const slice_by_size&, const slice_by_size&) = default;
 
 private:
-    static constexpr bool is(const flags& masks, std::size_t axis) { return !masks.empty() && masks[axis]; }
-    constexpr detail::axis_slice part(std::size_t axis, extent size) const {
-        const extent begin = begin_ids[axis];
-        if (is(squeeze_masks, axis)) return {begin < 0 ? begin + size : begin, 1, 1};
-        return detail::slice_of(size, begin, is(begin_masks, axis), end_ids[axis], is(end_masks, axis),
-                                strides.rank() > 0 ? strides[axis] : 1);
-    }
-    detail::sliced_box box(const shape& x, const shape& y, extent examples) const {
-        detail::sliced_box b(x, y, examples);
-        for (std::size_t axis = 0; axis < x.rank(); ++axis) b.add(x[axis], part(axis, x[axis]));
+    template <class T>
+    detail::sliced_box box(const shape& x, const shape& y, T number) const {
+        const std::size_t along = detail::axis_among(axis, x.rank());
+        const extent named = kernels::is_nan(number) ? 0 : kernels::nearest_integer(number);
+        const extent begin = std::clamp<extent>(named < 0 ? named + x[along] : named, 0, x[along] - size);
+        detail::sliced_box b(x, y, 1);
+        for (std::size_t i = 0; i < x.rank(); ++i)
+            b.add(x[i], i == along ? detail::axis_slice{begin, size, 1} : detail::axis_slice{0, x[i], 1});
         return b;
     }
 };
 
-enum class slice_axis { channel, height, width };
-constexpr std::array<std::string_view, 3> enumerators(slice_axis) {
-    return {"CHANNEL_AXIS", "HEIGHT_AXIS", "WIDTH_AXIS"};
-}
+}  // namespace bespoke
 
-/// Every stride-th element of [start_index, end_index) along one axis of x [.., C, H, W]; negative indices count from
-/// the end, those outside are brought to the edge. `height` needs rank 2 only, `width` rank 1.
-/// Core ML specification, SliceLayerParams. It does not say what an end_index of 0 means, which also is one that is not
-/// given; Core ML's check of a model takes it, like the negative ones, as counted from the end.
-struct slice {
-    extent start_index = 0;
-    extent end_index = 0;  ///< 0: to the end
-    extent stride = 1;
-    slice_axis axis = slice_axis::channel;
 
-    static constexpr auto key = "slice";
+#include <algorithm>
+
+namespace bespoke {
+
+/// The windows of window_size elements along `axis` (negative: from the end), each `step` behind the one before:
+/// y[i.., m, j, k..] = x[i.., m step + j, k..].
+///
+/// x [.., n, ..] -> y [.., (n - window_size) / step + 1, window_size, ..]; window_size is at most n.
+/// Core ML specification, SlidingWindowsLayerParams.
+struct sliding_windows {
+    extent axis = 0;
+    extent window_size = 0;
+    extent step = 1;
+
+    static constexpr auto key = "slidingWindows";
     static constexpr auto fields =
-        std::tuple{field{"startIndex", &slice::start_index}, field{"endIndex", &slice::end_index},
-                   field{"stride", &slice::stride}, field{"axis", &slice::axis}};
+        std::tuple{field{"axis", &sliding_windows::axis}, field{"windowSize", &sliding_windows::window_size},
+                   field{"step", &sliding_windows::step}};
+    static constexpr bool batched = true;
+    static constexpr backward_needs needs{.input = false, .output = false};
 
     constexpr outcome output_shape(const shape& x) const {
-        if (x.rank() < back())
-            return shape_fault("an input of rank ", back(), " or more wanted, its shape is ", x);
-        if (stride < 1) return value_fault("a stride from 1 up wanted, ", stride, " given");
-        return equivalent(x).output_shape(x);
-    }
-    constexpr slice_static equivalent(const shape& x) const {
-        slice_static all;
-        for (std::size_t a = 0; a < x.rank(); ++a) {
-            const bool here = a + back() == x.rank();
-            all.begin_ids.push_back(here ? start_index : 0);
-            all.end_ids.push_back(here && end_index != 0 ? end_index : x[a]);
-            all.strides.push_back(here ? stride : 1);
+        if (const auto wrong = detail::check_axis(axis, x)) return *wrong;
+        if (x.rank() == max_rank)
+            return shape_fault("an input of rank ", max_rank - 1, " or less wanted, its shape is ", x);
+        const std::size_t along = detail::axis_among(axis, x.rank());
+        if (window_size < 1 || window_size > x[along])
+            return value_fault("a windowSize from 1 to ", x[along], " wanted, the extent of axis ", along,
+                               " in the shape ", x, ", ", window_size, " given");
+        if (step < 1) return value_fault("a step from 1 up wanted, ", step, " given");
+        shape y;
+        for (std::size_t i = 0; i < x.rank(); ++i) {
+            y.push_back(i == along ? (x[i] - window_size) / step + 1 : x[i]);
+            if (i == along) y.push_back(window_size);
         }
-        return all;
+        return y;
     }
-    friend bool operator==(const slice&, const slice&) = default;
+    template <class X, class Y, class P, class W>
+    void forward(X x, Y y, const P&, W& w) const noexcept {
+        const geometry g(*this, x.dimensions, x.examples);
+        kernels::copy_strided(g.walk(0, 1), x.data, y.data, w.threads);
+    }
+    /// Windows that overlap are added one set of apart ones after the other.
+    template <class X, class Y, class Dy, class Dx, class P, class Dp, class W>
+    void backward(X, Y, Dy dy, Dx dx, const P&, const Dp&, W& w) const noexcept {
+        if (!dx) return;
+        const geometry g(*this, dx.dimensions, dx.examples);
+        const extent sets = std::min((window_size - 1) / step + 1, g.windows);
+        for (extent set = 0; set < sets; ++set)
+            kernels::accumulate_strided(g.walk(set, sets).reversed(), dy.data + set * g.window,
+                                        dx.data + set * g.hop, w.threads);
+    }
+    friend bool operator==(const sliding_windows&, const sliding_windows&) = default;
 
 private:
-    constexpr std::size_t back() const { return 3 - static_cast<std::size_t>(axis); }
+    /// x [outer, line], y [outer, windows, window]; `hop` from one window to the next in x.
+    struct geometry {
+        extent outer, line, windows, window, hop;
+
+        geometry(const sliding_windows& layer, const shape& x, extent examples) {
+            const std::size_t along = detail::axis_among(layer.axis, x.rank());
+            const extent inner = x.product(along + 1, x.rank());
+            outer = x.product(0, along) * examples;
+            line = x[along] * inner;
+            windows = (x[along] - layer.window_size) / layer.step + 1;
+            window = layer.window_size * inner;
+            hop = std::min(layer.step, x[along]) * inner;
+        }
+        /// From x to y: every `apart`-th window from the one numbered `first` on.
+        kernels::strided_walk walk(extent first, extent apart) const {
+            kernels::strided_walk w;
+            w.add(outer, line, windows * window);
+            w.add((windows - first - 1) / apart + 1, apart * hop, apart * window);
+            w.add(window, 1, 1);
+            return w;
+        }
+    };
 };
 
 }  // namespace bespoke
@@ -9815,51 +17902,51 @@ namespace bespoke::kernels {
 
 namespace detail {
 
-/// The largest of x[0, n), NaN where there is one; -infinity for n = 0.
-template <class T, class N>
-[[gnu::always_inline]] inline T largest(N size, const T* x) noexcept {
-    const extent n = size;
-    constexpr T low = -std::numeric_limits<T>::infinity();
-    batch<T> most(low);
-    extent i = 0;
-    for (; i + lanes<T> <= n; i += lanes<T>) {
-        const batch<T> v = load(x + i);
-        most = kernels::running_max<T>(most, v);
-    }
-    if (i < n) {
-        alignas(64) T copy[lanes<T>];
-        std::fill(copy, copy + lanes<T>, low);
-        std::copy(x + i, x + n, copy);
-        const batch<T> v = batch<T>::load_aligned(copy);
-        most = kernels::running_max<T>(most, v);
-    }
-    alignas(64) T lane[lanes<T>];
-    most.store_aligned(lane);
-    T result = lane[0];
-    for (extent l = 1; l < lanes<T>; ++l) result = kernels::running_max(result, lane[l]);
-    return result;
-}
-
-/// One contiguous row.
-template <class T, class N>
-[[gnu::always_inline]] inline void softmax_row(N size, const T* x, T* y) noexcept {
-    const extent n = size;
-    const batch<T> most(largest<T>(size, x));
-    batch<T> sum(T(0));
-    extent i = 0;
-    for (; i + lanes<T> <= n; i += lanes<T>) {
-        const batch<T> e = kernels::exp<T>(load(x + i) - most);
-        store<T>(y + i, e);
-        sum = sum + e;
-    }
-    if (const extent rest = n - i; rest > 0) {
-        store_partial<T>(y + i, kernels::exp<T>(load_partial(x + i, rest) - most), rest);
-        sum = sum + load_partial(y + i, rest);
-    }
-    const batch<T> total(sum_lanes<T>(sum));
-    for_each_batch<T>(
-        size, [&](extent j, auto in, auto out)
-                  __attribute__((always_inline)) { out(y + j, in(y + j) / total); });
+/// `Rows` contiguous rows, one behind the other: while one waits for its sum or its largest element, which is NaN where
+/// there is one, the others go on.
+template <class T, std::size_t Rows, class N>
+[[gnu::always_inline]] inline void softmax_rows(N size, const T* x, T* y) noexcept {
+    const extent n = size, whole = n / lanes<T> * lanes<T>, rest = n - whole;
+    const auto row = [=](std::size_t r) __attribute__((always_inline)) { return static_cast<extent>(r) * n; };
+    const auto larger = [](const batch<T>& a, const batch<T>& b)
+        __attribute__((always_inline)) { return kernels::running_max<T>(a, b); };
+    batch<T> most[Rows], sum[Rows];
+    unroll<Rows>([&](auto r) __attribute__((always_inline)) {
+        most[r] = batch<T>(-std::numeric_limits<T>::infinity());
+        sum[r] = batch<T>(T(0));
+    });
+    for (extent i = 0; i < whole; i += lanes<T>)
+        unroll<Rows>([&](auto r) __attribute__((always_inline)) { most[r] = larger(most[r], load(x + row(r) + i)); });
+    unroll<Rows>([&](auto r) __attribute__((always_inline)) {
+        if (rest > 0 && whole > 0) {
+            most[r] = larger(most[r], load(x + row(r) + n - lanes<T>));  // some of them once more
+        } else if (rest > 0) {
+            alignas(64) T copy[lanes<T>];
+            std::fill(copy, copy + lanes<T>, -std::numeric_limits<T>::infinity());
+            std::copy_n(x + row(r) + whole, rest, copy);
+            most[r] = larger(most[r], batch<T>::load_aligned(copy));
+        }
+        most[r] = batch<T>(fold_lanes<T>(most[r], larger));
+    });
+    for (extent i = 0; i < whole; i += lanes<T>)
+        unroll<Rows>([&](auto r) __attribute__((always_inline)) {
+            const batch<T> e = kernels::exp<T>(load(x + row(r) + i) - most[r]);
+            store<T>(y + row(r) + i, e);
+            sum[r] = sum[r] + e;
+        });
+    unroll<Rows>([&](auto r) __attribute__((always_inline)) {
+        if (rest > 0) {
+            T* const to = y + row(r) + whole;
+            store_partial<T>(to, kernels::exp<T>(load_partial(x + row(r) + whole, rest) - most[r]), rest);
+            sum[r] = sum[r] + load_partial(to, rest);
+        }
+        sum[r] = batch<T>(sum_lanes<T>(sum[r]));
+    });
+    unroll<Rows>([&](auto r) __attribute__((always_inline)) {
+        for_each_batch<T>(size, [&](extent j, auto in, auto out) __attribute__((always_inline)) {
+            out(y + row(r) + j, in(y + row(r) + j) / sum[r]);
+        });
+    });
 }
 
 }  // namespace detail
@@ -9872,8 +17959,10 @@ void softmax(extent outer, N n, extent inner, const T* x, T* y, thread_pool* thr
     if (outer * size * inner < (1 << 14)) threads = nullptr;
     if (inner == 1) {
         const auto rows = [&](extent first, extent last) {
-            for (extent row = first; row < last; ++row)
-                detail::softmax_row<T>(n, x + row * size, y + row * size);
+            constexpr extent together = std::is_same_v<N, extent> ? 4 : 1;
+            for (; first + together <= last; first += together)
+                detail::softmax_rows<T, together>(n, x + first * size, y + first * size);
+            for (; first < last; ++first) detail::softmax_rows<T, 1>(n, x + first * size, y + first * size);
         };
         if (threads)
             parallel_for(threads, outer, 1, rows);
@@ -10044,10 +18133,15 @@ struct softmax_nd {
     }
     /// Where the axis is the whole example.
     constexpr bool probabilities(const shape& x) const { return x.size() == x[place(x.rank())]; }
+    constexpr bool finishes_rows(std::span<const shape> xs) const { return place(xs[0].rank()) + 1 == xs[0].rank(); }
 
     template <class X, class Y, class P, class W>
     void forward(X x, Y y, const P&, W& w) const noexcept {
         detail::softmax_along(place(x.rank()), x, y, w);
+    }
+    template <class T>
+    void finish(const output_block<T>& rows, const finishing<T>&) const noexcept {
+        kernels::softmax(rows.rows, rows.columns, extent{1}, rows.data, rows.data);
     }
     template <class X, class Y, class Dy, class Dx, class P, class Dp, class W>
     void backward(X, Y y, Dy dy, Dx dx, const P&, const Dp&, W& w) const noexcept {
@@ -10059,6 +18153,124 @@ private:
     constexpr std::size_t place(std::size_t rank) const {
         return static_cast<std::size_t>(axis < 0 ? axis + static_cast<extent>(rank) : axis);
     }
+};
+
+}  // namespace bespoke
+
+
+/// Layers that put numbers in order. NaN is larger than all numbers, 0 and -0 are equal, and of equal numbers the one
+/// that stands first comes first. Indices are exact up to 2^24 in float.
+namespace bespoke {
+namespace detail {
+
+constexpr std::optional<fault> check_line(const shape& x, std::size_t axis) {
+    if (x[axis] <= kernels::longest_line) return {};
+    return shape_fault("an axis of at most ", kernels::longest_line,
+                       " elements wanted, the shape of its input is ", x);
+}
+
+}  // namespace detail
+
+/// The k largest numbers along `axis` (negative: from the end), the largest first, and their indices; with use_bottom_k
+/// the k smallest, the smallest first. See sort.hpp for NaN and equal numbers.
+///
+/// x [.., n, ..] -> values and indices [.., k, ..], 1 <= k <= n. The gradient of the values goes to the numbers that
+/// they are; the indices have none. Core ML specification, TopKLayerParams. A k as a second input, which would decide
+/// the shapes, is refused.
+struct top_k {
+    extent axis = 0;
+    extent k = 0;
+    bool use_bottom_k = false;
+
+    static constexpr auto key = "topK";
+    static constexpr auto fields = std::tuple{field{"axis", &top_k::axis}, field{"K", &top_k::k},
+                                              field{"useBottomK", &top_k::use_bottom_k}};
+    static constexpr input_count inputs{1, 2};
+    static constexpr backward_needs needs{.input = false, .output = true};
+
+    constexpr outcome output_shape(std::span<const shape> xs) const {
+        if (xs.size() > 1)
+            return fault{
+                errc::unsupported,
+                sentence("K as a field wanted: a second input would decide the shapes of the outputs")};
+        const shape& x = xs[0];
+        if (const auto wrong = detail::check_axis(axis, x)) return *wrong;
+        const std::size_t along = detail::axis_among(axis, x.rank());
+        if (const auto wrong = detail::check_line(x, along)) return *wrong;
+        if (k < 1 || k > x[along])
+            return value_fault("K from 1 to ", x[along], " wanted, the extent of axis ", along,
+                               " in the shape ", x, ", ", k, " given");
+        shape y = x;
+        y[along] = k;
+        return std::vector<shape>{y, y};
+    }
+    template <class T>
+    extent scratch_size(std::span<const shape> xs, extent, extent threads) const {
+        const std::size_t along = detail::axis_among(axis, xs[0].rank());
+        return kernels::ranking_scratch<T>(xs[0].product(along + 1, xs[0].rank()), xs[0][along], k, threads);
+    }
+    template <class Xs, class Ys, class P, class W>
+    void forward(Xs xs, Ys ys, const P&, W& w) const noexcept {
+        const shape& x = xs[0].dimensions;
+        const std::size_t along = detail::axis_among(axis, x.rank());
+        kernels::rank_lines(x.product(0, along), x[along], x.product(along + 1, x.rank()), k,
+                            use_bottom_k ? kernels::ranking::smallest : kernels::ranking::largest, xs[0].data,
+                            ys[0].data, ys[1].data, w.scratch, w.threads);
+    }
+    template <class Xs, class Ys, class Dys, class Dxs, class P, class Dp, class W>
+    void backward(Xs, Ys ys, Dys dys, Dxs dxs, const P&, const Dp&, W& w) const noexcept {
+        if (!dxs[0] || !dys[0]) return;
+        const shape& x = dxs[0].dimensions;
+        const std::size_t along = detail::axis_among(axis, x.rank());
+        const kernels::indexing how{.outer = x.product(0, along),
+                                    .count = k,
+                                    .lanes = x.product(along + 1, x.rank()),
+                                    .rows = {x[along]},
+                                    .own = true};
+        kernels::scatter(how, kernels::scatter_mode::add, dys[0].data, ys[1].data, dxs[0].data, w.threads);
+    }
+    friend bool operator==(const top_k&, const top_k&) = default;
+};
+
+/// The indices that sort x along `axis` (negative: from the end, which goes beyond the specification), from the
+/// smallest number to the largest or, `descending`, from the largest to the smallest. See sort.hpp for NaN and equal
+/// numbers.
+///
+/// y has x's shape; no gradient passes.
+/// Core ML specification, ArgSortLayerParams.
+struct arg_sort {
+    extent axis = 0;
+    bool descending = false;
+
+    static constexpr auto key = "argSort";
+    static constexpr auto fields =
+        std::tuple{field{"axis", &arg_sort::axis}, field{"descending", &arg_sort::descending}};
+    static constexpr bool batched = true;
+    static constexpr bool differentiable = false;
+    static constexpr backward_needs needs{.input = false, .output = false};
+
+    constexpr outcome output_shape(const shape& x) const {
+        if (const auto wrong = detail::check_axis(axis, x)) return *wrong;
+        if (const auto wrong = detail::check_line(x, detail::axis_among(axis, x.rank()))) return *wrong;
+        return x;
+    }
+    template <class T>
+    extent scratch_size(const shape& x, extent, extent threads) const {
+        const std::size_t along = detail::axis_among(axis, x.rank());
+        return kernels::ranking_scratch<T>(x.product(along + 1, x.rank()), x[along], x[along], threads);
+    }
+    template <class X, class Y, class P, class W>
+    void forward(X x, Y y, const P&, W& w) const noexcept {
+        using T = typename X::value_type;
+        const shape s = x.dimensions;
+        const std::size_t along = detail::axis_among(axis, s.rank());
+        kernels::rank_lines<T>(s.product(0, along) * x.examples, s[along], s.product(along + 1, s.rank()),
+                               s[along], descending ? kernels::ranking::largest : kernels::ranking::smallest,
+                               x.data, nullptr, y.data, w.scratch, w.threads);
+    }
+    template <class X, class Y, class Dy, class Dx, class P, class Dp, class W>
+    void backward(X, Y, Dy, Dx, const P&, const Dp&, W&) const noexcept {}
+    friend bool operator==(const arg_sort&, const arg_sort&) = default;
 };
 
 }  // namespace bespoke
@@ -10097,8 +18309,9 @@ kernels::strided_walk piece_walk(const shape& whole, extent stride, const Piece&
 
 }  // namespace detail
 
-/// x in pieces along `axis` (negative: from the end): `num_splits` equal ones, or one for each of `split_sizes`,
-/// with which num_splits means nothing. One output for each, in order.
+/// x in pieces along `axis` (negative: from the end): `num_splits` equal ones, or, where num_splits does not divide the
+/// extent, the first ones longer by one; or one for each of `split_sizes`, with which num_splits means nothing. One
+/// output for each, in order.
 /// Core ML specification, SplitNDLayerParams.
 struct split_nd {
     extent axis = 0;
@@ -10115,10 +18328,8 @@ struct split_nd {
 
     constexpr outcome output_shape(std::span<const shape> xs) const {
         const shape& x = xs[0];
-        const auto rank = static_cast<extent>(x.rank());
-        if (axis < -rank || axis >= rank)
-            return value_fault("an axis of its input wanted, ", axis, " given for the shape ", x);
-        const std::size_t along = axis_in(x);
+        if (const auto wrong = detail::check_axis(axis, x)) return *wrong;
+        const std::size_t along = detail::axis_among(axis, x.rank());
         if (!split_sizes.empty()) {
             extent rest = x[along];
             for (extent size : split_sizes) {
@@ -10134,17 +18345,15 @@ struct split_nd {
         }
         if (num_splits < 2 || num_splits > static_cast<extent>(most_splits))
             return value_fault("numSplits from 2 to ", most_splits, " wanted, ", num_splits, " given");
-        if (x[along] % num_splits != 0)
-            return shape_fault("an extent wanted along axis ", along, " that ", num_splits,
-                               " divides, the shape of its input is ", x);
-        const std::vector<extent> sizes(static_cast<std::size_t>(num_splits), x[along] / num_splits);
+        std::vector<extent> sizes(static_cast<std::size_t>(num_splits), x[along] / num_splits);
+        for (extent i = 0; i < x[along] % num_splits; ++i) ++sizes[static_cast<std::size_t>(i)];
         return detail::split_shapes(x, along, sizes);
     }
 
     template <class Xs, class Ys, class P, class W>
     void forward(Xs xs, Ys ys, const P&, W& w) const noexcept {
         const auto& x = xs[0];
-        const std::size_t along = axis_in(x.dimensions);
+        const std::size_t along = detail::axis_among(axis, x.rank());
         const auto* from = x.data;
         for (const auto& y : ys) {
             kernels::copy_strided(detail::piece_walk(x.dimensions, x.stride, y, along), from, y.data, w.threads);
@@ -10155,7 +18364,7 @@ struct split_nd {
     void backward(Xs, Ys, Dys dys, Dxs dxs, const P&, const Dp&, W& w) const noexcept {
         const auto& dx = dxs[0];
         if (!dx) return;
-        const std::size_t along = axis_in(dx.dimensions);
+        const std::size_t along = detail::axis_among(axis, dx.rank());
         auto* to = dx.data;
         for (const auto& whole : dys) {
             auto dy = whole;
@@ -10169,11 +18378,6 @@ struct split_nd {
         }
     }
     friend bool operator==(const split_nd&, const split_nd&) = default;
-
-private:
-    constexpr std::size_t axis_in(const shape& x) const {
-        return static_cast<std::size_t>(axis < 0 ? axis + static_cast<extent>(x.rank()) : axis);
-    }
 };
 
 /// x [.., C, H, W] in n_outputs equal pieces along the channels. One output for each, in order.
@@ -10201,80 +18405,241 @@ struct split {
 }  // namespace bespoke
 
 
+/// Trigonometric functions of angles in radians and their inverses, as precise for large angles as for small ones. NaN
+/// gives NaN, and so do infinite angles and what is outside the range of an inverse.
 namespace bespoke {
-namespace detail {
 
-/// Which of `rank` axes `axes` names, negative ones from the end. False: one is not there, or twice.
-struct named_axes {
-    bool named[max_rank]{};
-    bool good = true;
+/// y = sin x. Core ML specification, SinLayerParams.
+struct sin {
+    static constexpr auto key = "sin";
+    static constexpr auto fields = std::tuple{};
+    static constexpr backward_needs needs{.input = true, .output = false};
+    template <class V>
+    V operator()(const V& x) const noexcept {
+        return kernels::sin(x);
+    }
+    template <class V>
+    V derivative(const V& x, const V&) const noexcept {
+        return kernels::cos(x);
+    }
+    friend bool operator==(const sin&, const sin&) = default;
+};
 
-    constexpr named_axes(const shape& axes, std::size_t rank) {
-        const auto count = static_cast<extent>(rank);
-        for (extent axis : axes) {
-            good = good && axis >= -count && axis < count;
-            if (!good) return;
-            bool& one = named[axis < 0 ? axis + count : axis];
-            good = !one;
-            one = true;
+/// y = cos x. Core ML specification, CosLayerParams.
+struct cos {
+    static constexpr auto key = "cos";
+    static constexpr auto fields = std::tuple{};
+    static constexpr backward_needs needs{.input = true, .output = false};
+    template <class V>
+    V operator()(const V& x) const noexcept {
+        return kernels::cos(x);
+    }
+    template <class V>
+    V derivative(const V& x, const V&) const noexcept {
+        return -kernels::sin(x);
+    }
+    friend bool operator==(const cos&, const cos&) = default;
+};
+
+/// y = tan x. Core ML specification, TanLayerParams.
+struct tan {
+    static constexpr auto key = "tan";
+    static constexpr auto fields = std::tuple{};
+    static constexpr backward_needs needs{.input = false, .output = true};
+    template <class V>
+    V operator()(const V& x) const noexcept {
+        return kernels::tan(x);
+    }
+    template <class V>
+    V derivative(const V&, const V& y) const noexcept {
+        return kernels::fma(y, y, V(1));
+    }
+    friend bool operator==(const tan&, const tan&) = default;
+};
+
+/// y = arcsin x, from -pi / 2 to pi / 2, for x from -1 to 1. Core ML specification, AsinLayerParams.
+struct asin {
+    static constexpr auto key = "asin";
+    static constexpr auto fields = std::tuple{};
+    static constexpr backward_needs needs{.input = true, .output = false};
+    template <class V>
+    V operator()(const V& x) const noexcept {
+        return kernels::asin(x);
+    }
+    template <class V>
+    V derivative(const V& x, const V&) const noexcept {
+        return V(1) / kernels::sqrt((V(1) - x) * (V(1) + x));
+    }
+    friend bool operator==(const asin&, const asin&) = default;
+};
+
+/// y = arccos x, from 0 to pi, for x from -1 to 1. Core ML specification, AcosLayerParams.
+struct acos {
+    static constexpr auto key = "acos";
+    static constexpr auto fields = std::tuple{};
+    static constexpr backward_needs needs{.input = true, .output = false};
+    template <class V>
+    V operator()(const V& x) const noexcept {
+        return kernels::acos(x);
+    }
+    template <class V>
+    V derivative(const V& x, const V&) const noexcept {
+        return V(-1) / kernels::sqrt((V(1) - x) * (V(1) + x));
+    }
+    friend bool operator==(const acos&, const acos&) = default;
+};
+
+/// y = arctan x, from -pi / 2 to pi / 2. Core ML specification, AtanLayerParams.
+struct atan {
+    static constexpr auto key = "atan";
+    static constexpr auto fields = std::tuple{};
+    static constexpr backward_needs needs{.input = true, .output = false};
+    template <class V>
+    V operator()(const V& x) const noexcept {
+        return kernels::atan(x);
+    }
+    template <class V>
+    V derivative(const V& x, const V&) const noexcept {
+        return V(1) / kernels::fma(x, x, V(1));
+    }
+    friend bool operator==(const atan&, const atan&) = default;
+};
+
+}  // namespace bespoke
+
+
+#include <array>
+#include <numbers>
+
+namespace bespoke {
+
+enum class unary_operation { sqrt, rsqrt, inverse, power, exp, log, abs, threshold };
+constexpr std::array<std::string_view, 8> enumerators(unary_operation) {
+    return {"SQRT", "RSQRT", "INVERSE", "POWER", "EXP", "LOG", "ABS", "THRESHOLD"};
+}
+
+/// y = f(u) of u = scale x + shift.
+///
+/// | type      | f(u)                  |
+/// |-----------|-----------------------|
+/// | sqrt      | sqrt(u)               |
+/// | rsqrt     | 1 / sqrt(u + epsilon) |
+/// | inverse   | 1 / (u + epsilon)     |
+/// | power     | u^alpha               |
+/// | exp       | e^u                   |
+/// | log       | log(u + epsilon)      |
+/// | abs       | |u|                   |
+/// | threshold | max(alpha, u)         |
+///
+/// The specification has log u and no epsilon there; models that give one, and what is expected of them, have the sum,
+/// so an epsilon that is not given adds nothing to it.
+///
+/// A power of a negative u is NaN but for whole alpha. NaN gives NaN, but u^0 is 1. At the kinks the slope is 0.
+/// Core ML specification, UnaryFunctionLayerParams.
+struct unary {
+    unary_operation type = unary_operation::sqrt;
+    float alpha = 0;
+    float epsilon = 0;  ///< 0: 1e-6, and none for log
+    float shift = 0;
+    float scale = 0;  ///< 0: 1
+
+    static constexpr auto key = "unary";
+    static constexpr auto fields = std::tuple{field{"type", &unary::type}, field{"alpha", &unary::alpha},
+                                              field{"epsilon", &unary::epsilon},
+                                              field{"shift", &unary::shift}, field{"scale", &unary::scale}};
+
+    template <class V>
+    V operator()(const V& x) const noexcept {
+        const V u = argument(x);
+        switch (type) {
+            case unary_operation::sqrt:
+                return kernels::sqrt(u);
+            case unary_operation::rsqrt:
+                return V(1) / kernels::sqrt(u + small<V>());
+            case unary_operation::inverse:
+                return V(1) / (u + small<V>());
+            case unary_operation::power:
+                return kernels::pow(u, V(alpha));
+            case unary_operation::exp:
+                return kernels::exp(u);
+            case unary_operation::log:
+                return kernels::log(epsilon == 0 ? u : u + V(epsilon));
+            case unary_operation::abs:
+                return kernels::abs(u);
+            default:
+                return kernels::max(V(alpha), u);
+        }
+    }
+    template <class V>
+    V derivative(const V& x, const V& y) const noexcept {
+        return V(scale == 0 ? 1 : scale) * slope(argument(x), y);
+    }
+    friend bool operator==(const unary&, const unary&) = default;
+
+private:
+    template <class V>
+    V argument(const V& x) const noexcept {
+        if (shift == 0 && (scale == 0 || scale == 1)) return x;  // also where it is -0
+        return kernels::fma(V(scale == 0 ? 1 : scale), x, V(shift));
+    }
+    template <class V>
+    V small() const noexcept {
+        return epsilon == 0 ? kernels::number<V>(1e-6) : V(epsilon);
+    }
+    template <class V>
+    V slope(const V& u, const V& y) const noexcept {
+        switch (type) {
+            case unary_operation::sqrt:
+                return V(0.5f) / y;
+            case unary_operation::rsqrt:
+                return V(-0.5f) * y * y * y;
+            case unary_operation::inverse:
+                return -(y * y);
+            case unary_operation::power:  // of u^0 it is 0 where u^-1 is infinite, too
+                return alpha == 0 ? V(0) : V(alpha) * kernels::pow(u, V(alpha) - V(1));
+            case unary_operation::exp:
+                return y;
+            case unary_operation::log:
+                return V(1) / (epsilon == 0 ? u : u + V(epsilon));
+            case unary_operation::abs:
+                return kernels::select(u > V(0), V(1), kernels::select(u < V(0), V(-1), V(0)));
+            default:
+                return kernels::select(u > V(alpha), V(1), V(0));
         }
     }
 };
 
-}  // namespace detail
-
-/// x without the axes named, which have one element; with `squeeze_all` without all that have. Negative axes count
-/// from the end. Where no axis would be left, y is [1].
-/// Core ML specification, SqueezeLayerParams.
-struct squeeze {
-    shape axes{};
-    bool squeeze_all = false;
-
-    static constexpr auto key = "squeeze";
-    static constexpr auto fields =
-        std::tuple{field{"axes", &squeeze::axes}, field{"squeezeAll", &squeeze::squeeze_all}};
-    static constexpr bool same_elements = true;
-
-    constexpr outcome output_shape(const shape& x) const {
-        if (axes.rank() == 0 && !squeeze_all) return value_fault("axes or squeezeAll wanted");
-        const detail::named_axes gone(squeeze_all ? shape{} : axes, x.rank());
-        if (!gone.good)
-            return value_fault("different axes of its input wanted, ", axes, " given for the shape ", x);
-        shape y;
-        for (std::size_t axis = 0; axis < x.rank(); ++axis) {
-            if (gone.named[axis] && x[axis] != 1)
-                return shape_fault("an input of one element along axis ", axis, " wanted, its shape is ", x);
-            if (!gone.named[axis] && !(squeeze_all && x[axis] == 1)) y.push_back(x[axis]);
-        }
-        if (y.rank() == 0 && x.rank() > 0) y.push_back(1);
-        return y;
+/// y = 2^x. Core ML specification, Exp2LayerParams.
+struct exp2 {
+    static constexpr auto key = "exp2";
+    static constexpr auto fields = std::tuple{};
+    static constexpr backward_needs needs{.input = false, .output = true};
+    template <class V>
+    V operator()(const V& x) const noexcept {
+        return kernels::exp2(x);
     }
-    friend bool operator==(const squeeze&, const squeeze&) = default;
+    template <class V>
+    V derivative(const V&, const V& y) const noexcept {
+        return kernels::number<V>(std::numbers::ln2) * y;
+    }
+    friend bool operator==(const exp2&, const exp2&) = default;
 };
 
-/// x with axes of one element more: those of y that `axes` names. Negative axes count from the end of y.
-/// Core ML specification, ExpandDimsLayerParams.
-struct expand_dims {
-    shape axes{};
-
-    static constexpr auto key = "expandDims";
-    static constexpr auto fields = std::tuple{field{"axes", &expand_dims::axes}};
-    static constexpr bool same_elements = true;
-
-    constexpr outcome output_shape(const shape& x) const {
-        if (axes.rank() == 0) return value_fault("axes wanted");
-        const std::size_t rank = x.rank() + axes.rank();
-        if (rank > max_rank)
-            return shape_fault("an output of rank ", max_rank, " or less wanted, its rank would be ", rank);
-        const detail::named_axes made(axes, rank);
-        if (!made.good)
-            return value_fault("different axes of an output of rank ", rank, " wanted, ", axes, " given");
-        shape y;
-        std::size_t from = 0;
-        for (std::size_t axis = 0; axis < rank; ++axis) y.push_back(made.named[axis] ? 1 : x[from++]);
-        return y;
+/// y = 2 / sqrt(pi) times the integral of e^(-t²) from 0 to x: the Gauss error function.
+/// Core ML specification, ErfLayerParams.
+struct erf {
+    static constexpr auto key = "erf";
+    static constexpr auto fields = std::tuple{};
+    static constexpr backward_needs needs{.input = true, .output = false};
+    template <class V>
+    V operator()(const V& x) const noexcept {
+        return kernels::erf(x);
     }
-    friend bool operator==(const expand_dims&, const expand_dims&) = default;
+    template <class V>
+    V derivative(const V& x, const V&) const noexcept {
+        return kernels::number<V>(2 * std::numbers::inv_sqrtpi) * kernels::exp(-(x * x));
+    }
+    friend bool operator==(const erf&, const erf&) = default;
 };
 
 }  // namespace bespoke
@@ -10282,13 +18647,31 @@ struct expand_dims {
 namespace bespoke {
 
 /// Every layer of this library but for control flow, which a loader adds by itself: X(name) for each.
-#define BESPOKE_CORE_LAYERS(X)                                                                                   \
-    X(linear) X(relu) X(leaky_relu) X(thresholded_relu) X(prelu) X(tanh) X(scaled_tanh) X(sigmoid)               \
-    X(sigmoid_hard) X(elu) X(softsign) X(softplus) X(parametric_softplus) X(add) X(batched_matmul) X(batchnorm)  \
-    X(bi_directional_lstm) X(clip) X(concat) X(convolution) X(copy) X(embedding) X(embedding_nd) X(expand_dims)          \
-    X(flatten) X(gelu) X(gru) X(inner_product) X(layer_normalization) X(multiply) X(permute) X(pooling)          \
-    X(reshape_static) X(simple_recurrent) X(slice) X(slice_static) X(softmax) X(softmax_nd) X(split) X(split_nd) \
-    X(squeeze) X(transpose) X(uni_directional_lstm)
+#define BESPOKE_CORE_LAYERS(X)                                                                                       \
+    X(acos) X(acosh) X(add) X(add_broadcastable) X(arg_max) X(arg_min) X(arg_sort) X(asin) X(asinh) X(atan) X(atanh) \
+    X(average) X(batched_matmul) X(batchnorm) X(bi_directional_lstm) X(bias) X(broadcast_to_dynamic)                 \
+    X(broadcast_to_like) X(broadcast_to_static) X(categorical_distribution) X(ceil) X(clamped_relu) X(clip)          \
+    X(concat) X(concat_nd) X(constant_pad) X(convolution) X(convolution3d) X(copy) X(cos) X(cosh) X(crop)            \
+    X(crop_resize) X(cum_sum) X(divide_broadcastable) X(dot) X(elu) X(embedding) X(embedding_nd) X(equal) X(erf)     \
+    X(exp2) X(expand_dims) X(fill_dynamic) X(fill_like) X(fill_static) X(flatten) X(flatten_to_2d) X(floor)          \
+    X(floor_div_broadcastable) X(gather) X(gather_along_axis) X(gather_nd) X(gelu) X(get_shape) X(global_pooling3d)  \
+    X(greater_equal) X(greater_than) X(gru) X(inner_product) X(l2normalize) X(layer_normalization) X(leaky_relu)     \
+    X(less_equal) X(less_than) X(linear) X(load_constant) X(load_constant_nd) X(logical_and) X(logical_not)          \
+    X(logical_or) X(logical_xor) X(lower_triangular) X(lrn) X(matrix_band_part) X(max) X(max_broadcastable) X(min)   \
+    X(min_broadcastable) X(mod_broadcastable) X(multiply) X(multiply_broadcastable) X(mvn)                           \
+    X(non_maximum_suppression) X(not_equal) X(one_hot) X(padding) X(parametric_softplus) X(permute) X(pooling)       \
+    X(pooling3d) X(pow_broadcastable) X(prelu) X(random_bernoulli_dynamic) X(random_bernoulli_like)                  \
+    X(random_bernoulli_static) X(random_normal_dynamic) X(random_normal_like) X(random_normal_static)                \
+    X(random_uniform_dynamic) X(random_uniform_like) X(random_uniform_static) X(range_dynamic) X(range_static)       \
+    X(rank_preserving_reshape) X(reduce) X(reduce_l1) X(reduce_l2) X(reduce_log_sum) X(reduce_log_sum_exp)           \
+    X(reduce_max) X(reduce_mean) X(reduce_min) X(reduce_prod) X(reduce_sum) X(reduce_sum_square) X(relu)             \
+    X(reorganize_data) X(reshape) X(reshape_dynamic) X(reshape_like) X(reshape_static) X(resize_bilinear) X(reverse) \
+    X(reverse_seq) X(round) X(scale) X(scaled_tanh) X(scatter) X(scatter_along_axis) X(scatter_nd)                   \
+    X(sequence_repeat) X(sigmoid) X(sigmoid_hard) X(sign) X(simple_recurrent) X(sin) X(sinh) X(slice)                \
+    X(slice_by_size) X(slice_static) X(sliding_windows) X(softmax) X(softmax_nd) X(softplus) X(softsign) X(split)    \
+    X(split_nd) X(squeeze) X(stack) X(subtract_broadcastable) X(tan) X(tanh) X(tanh_layer) X(thresholded_relu)       \
+    X(tile) X(top_k) X(transpose) X(unary) X(uni_directional_lstm) X(upper_triangular) X(upsample)                   \
+    X(where_broadcastable)
 
 /// A choice of layer types: what a loader knows.
 template <class... Ls>
@@ -10927,6 +19310,7 @@ namespace bespoke {
 template <class Part>
 struct residual_connection {
     Part part;
+    static constexpr add sum{};  // an engine keeps its address
 
     static_assert(!may_stop<Part>, "a loop_break or loop_continue belongs into a loop, not into residual");
     static constexpr std::size_t steps = steps_of<Part> + 1;
@@ -10937,23 +19321,23 @@ struct residual_connection {
             const std::size_t x = p.previous();
             part.plan(p);
             p.want_same_shape("residual", x, p.previous());
-            p.add_on(add{}, "", {x, p.previous()});
+            p.add_on(sum, "", {x, p.previous()});
         }
     }
     template <class Engine, class Step>
     flow forward(Engine& e, Step step) const {
         part.forward(e, step);
-        return e.forward(add{}, advanced<steps_of<Part>>(step));
+        return e.forward(sum, advanced<steps_of<Part>>(step));
     }
     template <class Engine>
     void backward(Engine& e, std::size_t step) const {
-        e.backward(add{}, step + steps_of<Part>);
+        e.backward(sum, step + steps_of<Part>);
         part.backward(e, step);
     }
     template <class Visit>
     constexpr void each(std::size_t step, const Visit& visit) const {
         part.each(step, visit);
-        visit(add{}, step + steps_of<Part>);
+        visit(sum, step + steps_of<Part>);
     }
     friend bool operator==(const residual_connection&, const residual_connection&) = default;
 };
@@ -11006,7 +19390,8 @@ constexpr std::size_t finished_blob(const plan_view& p, std::size_t step) {
 
 /// Lets steps run as epilogues of the steps whose results they alone read: a prediction computes such a chain block by
 /// block, while the block is near. All other inputs must be there when the head of the chain runs, hence the last input
-/// that is made is the one that is finished.
+/// that is made is the one that is finished. Where a step takes the rows of such a chain, it ends it, and what lies
+/// between is not in memory at all.
 constexpr void find_epilogues(plan& p) {
     const plan_view view = p.view();
     std::vector<std::size_t> readers(p.blobs.size(), 0), writers(p.blobs.size(), 0);
@@ -11021,29 +19406,302 @@ constexpr void find_epilogues(plan& p) {
         return !step.control && !step.logged && step.parent == blob_facts::npos && step.output_count == 1 &&
                writers[view.outputs_of(s)[0]] == 1;
     };
-    for (std::size_t s = 0; s < p.steps.size(); ++s) {
-        if (!p.steps[s].can_finish || !plain(s)) continue;
-        std::size_t last = blob_facts::npos;  // the input that is made last
+    const auto made_last = [&](std::size_t s) {  // of its inputs
+        std::size_t last = blob_facts::npos;
         for (std::size_t blob : view.inputs_of(s))
             if (last == blob_facts::npos || p.blobs[last].maker == blob_facts::npos ||
                 (p.blobs[blob].maker != blob_facts::npos && p.blobs[blob].maker > p.blobs[last].maker))
                 last = blob;
-        const blob_facts &x = p.blobs[last], &y = p.blobs[view.outputs_of(s)[0]];
-        if (x.maker == blob_facts::npos || readers[last] != 1 || !plain(x.maker)) continue;
-        const std::size_t head = p.steps[x.maker].head != blob_facts::npos ? p.steps[x.maker].head : x.maker;
-        bool all_there = p.steps[head].runs_epilogue && x.dimensions == y.dimensions &&
-                         x.per_example == y.per_example && y.dimensions.size() > unrolled_elements;
+        return last;
+    };
+    /// The step that makes `blob`, if only one step reads it.
+    const auto maker_of = [&](std::size_t blob) {
+        const std::size_t maker = p.blobs[blob].maker;
+        return maker != blob_facts::npos && readers[blob] == 1 && plain(maker) ? maker : blob_facts::npos;
+    };
+    const auto head_of = [&](std::size_t s) { return p.steps[s].head != blob_facts::npos ? p.steps[s].head : s; };
+    /// Whether s has its other inputs when `head` runs.
+    const auto has_others = [&](std::size_t s, std::size_t finished, std::size_t head, bool per_example) {
         for (std::size_t blob : view.inputs_of(s)) {
             const blob_facts& other = p.blobs[blob];
-            if (blob == last) continue;
-            all_there &= other.per_example == y.per_example && writers[blob] <= 1 &&
-                         (other.maker == blob_facts::npos || other.maker < head);
+            if (blob == finished) continue;
+            if (other.per_example != per_example || writers[blob] > 1 ||
+                (other.maker != blob_facts::npos && other.maker >= head))
+                return false;
         }
-        if (!all_there) continue;
+        return true;
+    };
+    const auto joins = [&](std::size_t s, std::size_t head) {
+        const std::size_t last = made_last(s);
+        const blob_facts &x = p.blobs[last], &y = p.blobs[view.outputs_of(s)[0]];
+        return x.dimensions == y.dimensions && x.per_example == y.per_example &&
+               y.dimensions.size() > unrolled_elements && has_others(s, last, head, y.per_example);
+    };
+    const auto link = [&](std::size_t s, std::size_t maker, std::size_t head) {
         p.steps[s].head = head;
-        p.steps[x.maker].next = s;
+        p.steps[maker].next = s;
+    };
+    for (std::size_t s = 0; s < p.steps.size(); ++s) {
+        if (!plain(s)) continue;
+        if (p.steps[s].can_finish) {
+            const std::size_t last = made_last(s), maker = last == blob_facts::npos ? last : maker_of(last);
+            if (maker == blob_facts::npos) continue;
+            const std::size_t head = head_of(maker);
+            if (p.steps[head].runs_epilogue && !p.steps[view.tail_of(head)].streams && joins(s, head))
+                link(s, maker, head);
+        }
+        if (p.steps[s].takes_rows && p.steps[s].head == blob_facts::npos) {
+            // From s back to the step that gives the rows; between them, steps that finish rows and perhaps others.
+            const std::size_t x = view.inputs_of(s)[0];
+            std::vector<std::size_t> chain{s};
+            bool by_rows = false;
+            std::size_t maker = maker_of(x);
+            while (maker != blob_facts::npos && head_of(maker) == maker && !p.steps[maker].gives_rows) {
+                const step_facts& step = p.steps[maker];
+                by_rows |= step.finishes_rows;
+                chain.push_back(maker);
+                maker = step.finishes_rows || step.can_finish ? maker_of(made_last(maker)) : blob_facts::npos;
+            }
+            if (!by_rows || maker == blob_facts::npos) continue;
+            const std::size_t head = head_of(maker), y = view.outputs_of(s)[0];
+            bool fits = p.steps[head].gives_rows && !p.steps[maker].streams &&
+                        p.steps[maker].next == blob_facts::npos && p.blobs[x].per_example && p.blobs[y].per_example;
+            for (std::size_t i = 1; i < chain.size(); ++i) fits = fits && joins(chain[i], head);
+            for (std::size_t blob : view.inputs_of(s).subspan(1))
+                fits = fits && writers[blob] <= 1 &&
+                       (p.blobs[blob].maker == blob_facts::npos || p.blobs[blob].maker < head);
+            if (!fits) continue;
+            for (std::size_t i = chain.size(); i-- > 0; maker = chain[i]) link(chain[i], maker, head);
+            p.steps[s].streams = true;
+            for (std::size_t part = head; part != s; part = p.steps[part].next)
+                p.blobs[view.outputs_of(part)[0]].streamed = true;
+        }
     }
 }
+
+}  // namespace bespoke
+
+
+#include <algorithm>
+#include <vector>
+
+namespace bespoke {
+
+/// The blobs of few elements whose values are known before the network runs, and what was made of them. For the
+/// planner, which follows a network from its first layer to the last: what is overwritten later is not known any more,
+/// and a shape must not have been decided by it.
+class known_blobs {
+public:
+    static constexpr std::size_t most = 64;  ///< elements
+
+    /// What is known of each of `blobs`; of no layer's inputs at all: empty.
+    constexpr std::vector<known_values> of(std::span<const std::size_t> blobs) const {
+        std::vector<known_values> list;
+        if (entries_.empty()) return list;
+        for (std::size_t blob : blobs) {
+            const entry* const e = find(blob);
+            list.push_back(e == nullptr ? known_values{} : known_values{std::span<const double>(e->values)});
+        }
+        return list;
+    }
+    /// The values of a new blob that follow from those of `inputs`, as far as they are known.
+    constexpr void add(std::size_t blob, const std::vector<double>& values, std::span<const std::size_t> inputs) {
+        if (values.size() > most) return;
+        entry made{blob, values, {blob}};
+        for (std::size_t input : inputs)
+            if (const entry* const e = find(input))
+                made.sources.insert(made.sources.end(), e->sources.begin(), e->sources.end());
+        entries_.push_back(made);
+    }
+    /// A shape was decided by the values of these.
+    constexpr void decide(std::span<const std::size_t> blobs) {
+        for (std::size_t blob : blobs)
+            if (const entry* const e = find(blob))
+                deciding_.insert(deciding_.end(), e->sources.begin(), e->sources.end());
+    }
+    /// False: the values that are overwritten have decided a shape.
+    constexpr bool overwrite(std::size_t blob) {
+        std::erase_if(entries_, [&](const entry& e) { return contains(e.sources, blob); });
+        return !contains(deciding_, blob);
+    }
+    /// The blobs from number `first` on may not have been written after all.
+    constexpr void forget_from(std::size_t first) {
+        std::erase_if(entries_, [&](const entry& e) { return e.blob >= first; });
+    }
+
+private:
+    struct entry {
+        std::size_t blob;
+        std::vector<double> values;
+        std::vector<std::size_t> sources;  ///< the blobs that it follows from, itself included
+    };
+    static constexpr bool contains(const std::vector<std::size_t>& list, std::size_t blob) {
+        return std::find(list.begin(), list.end(), blob) != list.end();
+    }
+    constexpr const entry* find(std::size_t blob) const {
+        for (const entry& e : entries_)
+            if (e.blob == blob) return &e;
+        return nullptr;
+    }
+
+    std::vector<entry> entries_;
+    std::vector<std::size_t> deciding_;
+};
+
+}  // namespace bespoke
+
+
+#include <array>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <vector>
+
+// A layer as data. What is made of it is compiled once, and not once a layer type.
+
+namespace bespoke {
+
+/// A layer that has a shape rule with values: see core/known_values.hpp.
+template <class L>
+concept value_shaped_layer =
+    variadic_layer<L> && requires(const L& layer, std::span<const shape> xs, std::span<const known_values> known) {
+        { layer.planned_shape(xs, known) } -> std::convertible_to<outcome>;
+    };
+
+/// A parameter as its layer type declares it.
+struct parameter_rule {
+    std::string_view name;
+    initial start = initial::zero;
+    bool learned = true;
+};
+
+/// What there is to know of a layer type.
+struct layer_facts {
+    std::string_view key, nested_key;  ///< nested_key is empty where the layer is not one of a family
+    std::span<const parameter_rule> parameters{};
+    input_count inputs{};
+    backward_needs needs{};
+    bool control = false;
+    bool elementwise = false;
+    bool in_place = false;
+    bool overwrites = false;
+    bool differentiable = true;
+    bool runs_epilogue = false;
+    bool reads_values = true;
+    bool shaped_by_values = false;
+};
+
+/// What is wrong with a layer of `count` inputs, if anything.
+constexpr std::optional<fault> wrong_inputs(input_count wanted, std::size_t count) {
+    if (count >= wanted.least && count <= wanted.most) return {};
+    sentence range(wanted.least);
+    if (wanted.most == any_number) range.append(" or more");
+    else if (wanted.most != wanted.least) range.append(sentence(" to ", wanted.most));
+    const bool one = wanted.least == 1 && wanted.most == 1;
+    return value_fault(range, one ? " input wanted, " : " inputs wanted, ", count, " named");
+}
+
+/// What a layer says of inputs of given shapes. Only where `outputs` is no fault, the rest means something.
+struct layer_answers {
+    outcome outputs;
+    std::vector<shape> parameters{};  ///< as many as its `layer_facts` list
+    bool same_elements = false;
+    bool can_finish = false;
+    bool finishes_rows = false, gives_rows = false, takes_rows = false;  ///< see rows.hpp
+    bool probabilities = false;
+    bool mixes_examples = false;
+    std::vector<double> values{};  ///< of the one output, where they are known before the network runs; else empty
+};
+
+namespace detail {
+
+template <parametric_layer L>
+inline constexpr auto parameter_rules_of = [] {
+    std::array<parameter_rule, parameter_count<L>> rules{};
+    for (std::size_t i = 0; i < rules.size(); ++i) {
+        const auto& field = parameter_fields_of<L, shape>[i];
+        rules[i] = {field.name, field.start, field.learned};
+    }
+    return rules;
+}();
+
+}  // namespace detail
+
+template <class L>
+inline constexpr layer_facts facts_of = [] {
+    layer_facts facts{.key = L::key, .nested_key = ""};
+    if constexpr (requires { L::nested_key; }) facts.nested_key = L::nested_key;
+    if constexpr (parametric_layer<L>) facts.parameters = detail::parameter_rules_of<L>;
+    facts.inputs = inputs_of<L>;
+    if constexpr (control_layer<L>) {
+        facts.control = true;
+    } else {
+        facts.needs = needs_of<L>;
+        facts.elementwise = elementwise_layer<L>;
+        facts.in_place = is_in_place<L>;
+        facts.overwrites = is_overwriting<L>;
+        facts.differentiable = is_differentiable<L>;
+        facts.runs_epilogue = runs_epilogue<L>;
+        facts.reads_values = is_reading_values<L>;
+        facts.shaped_by_values = value_shaped_layer<L>;
+    }
+    return facts;
+}();
+
+/// `known`: what is known of the values of the inputs; may be empty.
+template <class L>
+constexpr layer_answers ask_layer(const L& layer, std::span<const shape> inputs,
+                                  [[maybe_unused]] std::span<const known_values> known = {}) {
+    layer_answers answers{[&]() -> outcome {
+        if constexpr (value_shaped_layer<L>)
+            return layer.planned_shape(inputs, known);
+        else
+            return output_shapes(layer, inputs);
+    }()};
+    if (!answers.outputs) return answers;
+    answers.same_elements = gives_same_elements(layer);
+    answers.can_finish = can_finish(layer, inputs);
+    answers.finishes_rows = can_finish_rows(layer, inputs);
+    answers.gives_rows = can_give_rows(layer, inputs);
+    answers.takes_rows = can_take_rows(layer, inputs);
+    answers.probabilities = gives_probabilities(layer, inputs);
+    if constexpr (requires { layer.known_output(inputs, known); })
+        answers.values = layer.known_output(inputs, known);
+    else if (const known_values x = known_input(known, 0); x && answers.same_elements)
+        answers.values.assign(x->begin(), x->end());
+    answers.mixes_examples = mixes_examples(layer);
+    if constexpr (parametric_layer<L>)
+        for (const shape& s : parameter_shapes(layer, inputs)) answers.parameters.push_back(s);
+    return answers;
+}
+
+namespace detail {
+
+template <class L>
+layer_answers ask_erased(const void* layer, std::span<const shape> inputs, std::span<const known_values> known) {
+    return ask_layer(*static_cast<const L*>(layer), inputs, known);
+}
+
+}  // namespace detail
+
+struct erased_layer;
+
+template <class L>
+concept erasable_layer = !std::derived_from<L, erased_layer> && layer<L> && !control_layer<L>;
+
+/// A layer that stands elsewhere, for whoever need not know its type.
+struct erased_layer {
+    const void* layer;
+    const layer_facts* facts;
+    layer_answers (*asked)(const void* layer, std::span<const shape> inputs, std::span<const known_values> known);
+
+    template <erasable_layer L>
+    erased_layer(const L& from) : layer(&from), facts(&facts_of<L>), asked(&detail::ask_erased<L>) {}
+
+    layer_answers ask(std::span<const shape> inputs, std::span<const known_values> known = {}) const {
+        return asked(layer, inputs, known);
+    }
+};
 
 }  // namespace bespoke
 
@@ -11091,6 +19749,7 @@ constexpr void place_blobs(plan& p) {
     for (std::size_t s = 0; s < p.steps.size(); ++s) {
         const step_facts& step = p.steps[s];
         if (step.head != blob_facts::npos) {
+            if (step.streams) continue;
             // The values between the layers of an epilogue are those of its result.
             const std::size_t y = view.outputs_of(s)[0], x = finished_blob(view, s);
             home[y] = home[x];
@@ -11105,15 +19764,21 @@ constexpr void place_blobs(plan& p) {
         home[y] = home[x];
         all[home[x]].last = std::max(all[home[x]].last, all[y].last);
     }
-    for (const bool per_example : {true, false}) {
+    const auto give_places = [&](bool per_example, bool streamed, extent behind) {
+        const auto is_meant = [&](std::size_t i) {
+            return home[i] == i && p.blobs[i].per_example == per_example && p.blobs[i].streamed == streamed;
+        };
         std::vector<tenancy> some;
         for (std::size_t i = 0; i < all.size(); ++i)
-            if (home[i] == i && p.blobs[i].per_example == per_example) some.push_back(all[i]);
-        (per_example ? p.arena_size : p.shared_size) = allocate(some);
+            if (is_meant(i)) some.push_back(all[i]);
+        const extent size = allocate(some);
         for (std::size_t i = 0, next = 0; i < all.size(); ++i)
-            if (home[i] == i && p.blobs[i].per_example == per_example)
-                p.blobs[i].offset = some[next++].offset;
-    }
+            if (is_meant(i)) p.blobs[i].offset = behind + some[next++].offset;
+        return behind + size;
+    };
+    p.arena_size = give_places(true, false, 0);
+    p.shared_size = give_places(false, false, 0);
+    p.whole_size = give_places(true, true, p.arena_size);
     for (std::size_t i = 0; i < home.size(); ++i) p.blobs[i].offset = p.blobs[home[i]].offset;
 }
 
@@ -11172,12 +19837,7 @@ public:
 
     /// `root` stands before every place in an error: "/neuralNetwork/" for a file.
     constexpr explicit planner(std::string_view root = "") : place_(root) {
-        // The compiler counts every element that a growing vector moves.
-        if (!std::is_constant_evaluated()) return;
-        plan_.text.reserve(std::size_t{1} << 20);
-        plan_.steps.reserve(std::size_t{1} << 12);
-        plan_.blobs.reserve(std::size_t{1} << 12);
-        plan_.links.reserve(std::size_t{1} << 14);
+        if (std::is_constant_evaluated()) plan_.reserve();
     }
 
     constexpr bool failed() const { return problem_.has_value(); }
@@ -11218,37 +19878,64 @@ public:
     constexpr void add(const L& layer, std::string_view name, std::span<const std::string_view> inputs,
                        std::span<const std::string_view> outputs, bool updatable) {
         static_assert(bespoke::layer<L>, "not a layer: see the concepts in core/concepts.hpp");
-        if (failed()) return;
-        const std::size_t number = begin_step(key_of<L>(), name);
-        read(number, inputs, inputs_of<L>);
-        if (failed()) return;
+        const std::size_t number = begin(facts_of<L>, name, inputs, outputs);
+        if (number == npos) return;
         if constexpr (control_layer<L>) {
-            plan_.steps[number].control = true;
-            if (!outputs.empty()) return fail(value_fault("no output wanted, ", outputs.size(), " named"));
             layer.plan(*this, number);
-            previous_ = npos;  // it writes nothing of its own
+            end_control(number);
         } else {
             const std::vector<shape> shapes = input_shapes(number);
-            const outcome result = output_shapes(layer, std::span<const shape>(shapes));
-            if (!result) return fail(result.problem());
-            step_facts& step = plan_.steps[number];
-            step.in_place = is_in_place<L> || gives_same_elements(layer);
-            step.gradient_in_place = is_differentiable<L> && (elementwise_layer<L> || gives_same_elements(layer));
-            step.runs_epilogue = runs_epilogue<L>;
-            step.can_finish = can_finish(layer, std::span<const shape>(shapes));
-            step.updatable = updatable;
-            step.differentiable = is_differentiable<L>;
-            step.probabilities = gives_probabilities(layer, std::span<const shape>(shapes));
-            step.mixes_examples = mixes_examples(layer);
-            step.needs = needs_of<L>;
-            if constexpr (parametric_layer<L>) {
-                constexpr auto fields = parameter_fields_of<L, shape>;
-                const auto dimensions = parameter_shapes(layer, std::span<const shape>(shapes));
-                for (std::size_t i = 0; i < dimensions.size(); ++i)
-                    add_parameter(number, dimensions[i], fields[i].name, fields[i].start, fields[i].learned);
-            }
-            write(number, outputs, result.shapes(), is_overwriting<L>);
+            end(number, facts_of<L>, ask_layer(layer, shapes, known_inputs(number)), outputs, updatable);
         }
+    }
+
+    // `add` in its parts, for whoever knows the layer as data. Between them the layer is asked.
+
+    /// The number of the step, or npos after a fault.
+    constexpr std::size_t begin(const layer_facts& facts, std::string_view name,
+                                std::span<const std::string_view> inputs, std::span<const std::string_view> outputs) {
+        if (failed()) return npos;
+        const std::size_t number = begin_step(key_of(facts.key, facts.nested_key), name);
+        read(number, inputs, facts.inputs);
+        if (failed()) return npos;
+        plan_.steps[number].control = facts.control;
+        if (facts.control && !outputs.empty()) fail(value_fault("no output wanted, ", outputs.size(), " named"));
+        return failed() ? npos : number;
+    }
+    constexpr std::vector<shape> input_shapes(std::size_t number) const {
+        std::vector<shape> shapes;
+        for (std::size_t blob : inputs(number)) shapes.push_back(plan_.blobs[blob].dimensions);
+        return shapes;
+    }
+    constexpr std::vector<known_values> known_inputs(std::size_t number) const { return values_.of(inputs(number)); }
+    constexpr void end(std::size_t number, const layer_facts& facts, const layer_answers& answers,
+                       std::span<const std::string_view> outputs, bool updatable) {
+        if (!answers.outputs) return fail(answers.outputs.problem());
+        step_facts& step = plan_.steps[number];
+        step.in_place = facts.in_place || answers.same_elements;
+        step.gradient_in_place = facts.differentiable && (facts.elementwise || answers.same_elements);
+        step.runs_epilogue = facts.runs_epilogue;
+        step.can_finish = answers.can_finish;
+        step.finishes_rows = answers.finishes_rows;
+        step.gives_rows = answers.gives_rows;
+        step.takes_rows = answers.takes_rows;
+        step.updatable = updatable;
+        step.differentiable = facts.differentiable;
+        step.probabilities = answers.probabilities;
+        step.mixes_examples = answers.mixes_examples;
+        step.needs = facts.needs;
+        for (std::size_t i = 0; i < answers.parameters.size(); ++i)
+            add_parameter(number, answers.parameters[i], facts.parameters[i]);
+        const std::size_t before = plan_.blobs.size();
+        if (facts.shaped_by_values) values_.decide(inputs(number));
+        write(number, outputs, answers.outputs.shapes(), facts);
+        if (failed()) return;
+        if (!answers.values.empty() && plan_.blobs.size() > before) values_.add(before, answers.values, inputs(number));
+        plan_.steps[number].end = plan_.steps.size();
+    }
+    /// Behind what is inside a control layer.
+    constexpr void end_control(std::size_t number) {
+        previous_ = npos;  // it writes nothing of its own
         if (!failed()) plan_.steps[number].end = plan_.steps.size();
     }
 
@@ -11322,9 +20009,11 @@ public:
     template <class Body>
     constexpr void loop(std::size_t number, const Body& body) {
         plan_.steps[number].loop = true;
+        const std::size_t before = plan_.blobs.size();
         ++loops_;
         body();
         --loops_;
+        values_.forget_from(before);  // it may not run at all
     }
 
     /// The blob that a control layer looks at must be there and hold one number.
@@ -11344,8 +20033,7 @@ public:
     }
     constexpr std::size_t find(std::string_view name) const {
         for (std::size_t depth = scopes_.size() + 1; depth-- > 0;) {
-            const std::string_view prefix =
-                depth == scopes_.size() ? prefix_.view() : prefix_.view().substr(0, scopes_[depth]);
+            const auto prefix = depth == scopes_.size() ? prefix_.view() : prefix_.view().substr(0, scopes_[depth]);
             if (prefix.size() + name.size() > longest_name) continue;
             const std::size_t blob = find_blob(sentence(prefix, name).view());
             if (blob != npos) return blob;
@@ -11396,9 +20084,7 @@ private:
                                                                  "own, so the input has to be named")});
     }
 
-    constexpr std::string_view text(text_range range) const {
-        return {plan_.text.data() + range.begin, range.size};
-    }
+    constexpr std::string_view text(text_range range) const { return {plan_.text.data() + range.begin, range.size}; }
     constexpr std::size_t find_blob(std::string_view name) const {
         return blob_names_.find(plan_.blobs, plan_.text, name);
     }
@@ -11415,12 +20101,6 @@ private:
         const text_range range{plan_.text.size(), words.size(), hash_of(words)};
         for (char c : words) plan_.text.push_back(c);
         return range;
-    }
-
-    constexpr std::vector<shape> input_shapes(std::size_t number) const {
-        std::vector<shape> shapes;
-        for (std::size_t blob : inputs(number)) shapes.push_back(plan_.blobs[blob].dimensions);
-        return shapes;
     }
 
     constexpr std::size_t begin_step(const sentence& key, std::string_view name) {
@@ -11466,49 +20146,44 @@ private:
             }
             plan_.steps[number].input_count = names.size();
         }
-        const std::size_t count = plan_.steps[number].input_count;
-        if (count < wanted.least || count > wanted.most) {
-            sentence range(wanted.least);
-            if (wanted.most == any_number) range.append(" or more");
-            else if (wanted.most != wanted.least) range.append(sentence(" to ", wanted.most));
-            return fail(value_fault(range, wanted.least == 1 && wanted.most == 1 ? " input wanted, " : " inputs wanted, ",
-                                    count, " named"));
-        }
+        if (const auto wrong = wrong_inputs(wanted, plan_.steps[number].input_count)) return fail(*wrong);
         for (std::size_t blob : inputs(number))
             if (known_[blob] != known::written) return fail_conditional(blob);
     }
 
     constexpr void write(std::size_t number, std::span<const std::string_view> names,
-                         const std::vector<shape>& shapes, bool overwrites) {
+                         const std::vector<shape>& shapes, const layer_facts& facts) {
         if (failed()) return;
         if (names.empty() ? shapes.size() != 1 : names.size() != shapes.size())
             return fail(value_fault(shapes.size(), shapes.size() == 1 ? " output wanted, " : " outputs wanted, ",
                                     names.size(), " named"));
         bool per_example = loops_ > 0 || branches_ > 0;
-        for (std::size_t blob : inputs(number)) per_example |= plan_.blobs[blob].per_example;
+        if (facts.reads_values)
+            for (std::size_t blob : inputs(number)) per_example |= plan_.blobs[blob].per_example;
         for (std::size_t i = 0; i < shapes.size(); ++i) {
             if (!names.empty() && prefix_.view().size() + names[i].size() > longest_name)
                 return fail_long_name(names[i]);
-            const sentence name(names.empty() ? text(plan_.steps[number].name)
-                                              : sentence(prefix_, names[i]).view());
+            const sentence name(names.empty() ? text(plan_.steps[number].name) : sentence(prefix_, names[i]).view());
             if (checked_size(shapes[i], largest) < 0)
                 return fail(shape_fault("its output would have the shape ", shapes[i]));
             // only a copy reaches out of its prefix: it overwrites what is there
-            std::size_t blob = overwrites && !names.empty() ? find(names[i]) : find_blob(name.view());
+            std::size_t blob = facts.overwrites && !names.empty() ? find(names[i]) : find_blob(name.view());
             if (blob == npos) {
                 blob = plan_.blobs.size();
                 add_blob({.name = keep(name.view()), .dimensions = shapes[i], .per_example = per_example,
                           .maker = number}, known::written);
             } else {
                 const blob_facts& old = plan_.blobs[blob];
-                if (known_[blob] != known::unwritten && !overwrites)
+                if (known_[blob] != known::unwritten && !facts.overwrites)
                     return fail({errc::duplicate_name, sentence("its output \"", name, "\" is written already")});
                 if (!(old.dimensions == shapes[i]))
                     return fail(shape_fault("its output \"", name, "\" has the shape ", shapes[i],
                                             ", where it was written before it has ", old.dimensions));
                 for (std::size_t read : inputs(number))
                     if (read == blob) return fail(value_fault("its output \"", name, "\" is its input"));
-                if (per_example) store_per_example(blob);
+                if (!values_.overwrite(blob))
+                    return fail(value_fault("its output \"", name, "\" has decided a shape before"));
+                if (per_example) store_per_example(plan_, blob);
                 if (known_[blob] != known::unwritten) plan_.steps[number].logged = true;
                 known_[blob] = known::written;
             }
@@ -11519,30 +20194,17 @@ private:
         if (in_loop()) plan_.steps[number].logged = true;
     }
 
-    /// A blob that was to be stored once is overwritten by what depends on an input: each example gets its own.
-    /// All outputs of a layer are stored alike, so those beside it follow.
-    constexpr void store_per_example(std::size_t blob) {
-        if (plan_.blobs[blob].per_example) return;
-        plan_.blobs[blob].per_example = true;
-        for (std::size_t s = 0; s < plan_.steps.size(); ++s) {
-            const auto outputs = plan_.view().outputs_of(s);
-            if (std::find(outputs.begin(), outputs.end(), blob) == outputs.end()) continue;
-            for (std::size_t beside : outputs) store_per_example(beside);
-        }
-    }
-
-    constexpr void add_parameter(std::size_t number, const shape& dimensions, std::string_view name, initial start,
-                                 bool learned) {
+    constexpr void add_parameter(std::size_t number, const shape& dimensions, const parameter_rule& rule) {
         const extent size = checked_size(dimensions, largest);
-        if (size < 0)
-            return fail(shape_fault("its ", name, " would have the shape ", dimensions));
-        plan_.parameters.push_back({number, name, dimensions, plan_.parameters_size, start, learned});
+        if (size < 0) return fail(shape_fault("its ", rule.name, " would have the shape ", dimensions));
+        plan_.parameters.push_back({number, rule.name, dimensions, plan_.parameters_size, rule.start, rule.learned});
         plan_.parameters_size += aligned_size<float>(size);
         ++plan_.steps[number].parameter_count;
     }
 
     plan plan_;
     name_index blob_names_, step_names_;
+    known_blobs values_;
     std::optional<fault> problem_;
     sentence place_, prefix_, current_;
     std::vector<std::size_t> scopes_;  // how long the prefix was outside of each part of it
@@ -11556,72 +20218,6 @@ private:
 
 
 
-
-
-#include <array>
-#include <span>
-#include <utility>
-
-namespace bespoke {
-
-/// Philox4x32-10: a counter-based generator. Number i of stream s depends on (seed, s, i) alone, so
-/// draws are the same whatever the order or the number of threads that make them.
-/// Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3", SC 2011.
-class philox {
-public:
-    constexpr explicit philox(std::uint64_t seed, std::uint64_t stream = 0) : seed_(seed), stream_(stream) {}
-
-    /// Four independent 32-bit numbers for the counter value `index`.
-    constexpr std::array<std::uint32_t, 4> block(std::uint64_t index) const {
-        std::array<std::uint32_t, 4> c{low(index), high(index), low(stream_), high(stream_)};
-        std::uint32_t k0 = low(seed_), k1 = high(seed_);
-        for (int round = 0; round < 10; ++round) {
-            const std::uint64_t p0 = std::uint64_t{0xD2511F53u} * c[0];
-            const std::uint64_t p1 = std::uint64_t{0xCD9E8D57u} * c[2];
-            c = {high(p1) ^ c[1] ^ k0, low(p1), high(p0) ^ c[3] ^ k1, low(p0)};
-            k0 += 0x9E3779B9u;
-            k1 += 0xBB67AE85u;
-        }
-        return c;
-    }
-
-    /// The next 32 bits. `position` is all the state there is; it can be saved and set.
-    constexpr std::uint32_t operator()() {
-        const std::uint32_t bits = block(position / 4)[position % 4];
-        ++position;
-        return bits;
-    }
-
-    /// Uniform on [0, 1), 24 bits.
-    constexpr double uniform() { return (*this)() / 256 * 0x1p-24; }
-
-    /// Uniform on {0, ..., bound - 1} for 0 < bound < 2^32, without bias (Lemire 2019).
-    constexpr std::uint32_t below(std::uint32_t bound) {
-        std::uint64_t product = std::uint64_t{(*this)()} * bound;
-        if (low(product) < bound) {
-            const std::uint32_t threshold = (0u - bound) % bound;
-            while (low(product) < threshold) product = std::uint64_t{(*this)()} * bound;
-        }
-        return high(product);
-    }
-
-    std::uint64_t position = 0;
-
-private:
-    static constexpr std::uint32_t low(std::uint64_t v) { return static_cast<std::uint32_t>(v); }
-    static constexpr std::uint32_t high(std::uint64_t v) { return static_cast<std::uint32_t>(v >> 32); }
-
-    std::uint64_t seed_, stream_;
-};
-
-/// Puts `items` into a random order (Fisher-Yates), the same one for the same state of `generator`.
-template <class Item>
-constexpr void shuffle(std::span<Item> items, philox& generator) {
-    for (std::size_t i = items.size(); i > 1; --i)
-        std::swap(items[i - 1], items[generator.below(static_cast<std::uint32_t>(i))]);
-}
-
-}  // namespace bespoke
 
 #include <cmath>
 #include <memory>
@@ -11661,8 +20257,7 @@ public:
     /// Makes room for a prediction of `examples` and points the blobs there. So many that they do not fit the cache run
     /// in chunks, see `each_chunk`, and only inputs and outputs hold all examples then, unless all blobs are wanted.
     void reserve(extent examples, bool all_blobs = false) {
-        const bool chunks = !all_blobs;
-        if (examples != examples_ || chunks != chunks_ || !planned_) make_room(examples, chunks);
+        if (examples != examples_ || all_blobs != all_blobs_ || !planned_) make_room(examples, all_blobs);
     }
     /// Calls `body` once for each chunk of examples, with the window on it. The bits do not depend on the chunks.
     template <class Body>
@@ -11718,7 +20313,9 @@ public:
         scratch_size_ = std::max(scratch_size_, scratch);
     }
     T* prepared(std::size_t step) const { return prepared_.data() + prepared_offsets_[step]; }
-    workspace<T> work(std::size_t step) const { return {scratch_.data(), prepared(step), threads_, nullptr, how_}; }
+    workspace<T> work(std::size_t step) const {
+        return {scratch_.data(), prepared(step), threads_, nullptr, how_, false, step};
+    }
 
     // --- the window: the examples that run now. Control layers narrow it. -----------------------------
 
@@ -11745,7 +20342,7 @@ protected:
     extent first_ = 0, count_ = 0;  ///< the window
 
 private:
-    void make_room(extent examples, bool chunks);
+    void make_room(extent examples, bool all_blobs);
     extent choose_chunk(extent examples) const;
     void begin_chunk(extent first, extent end);
     void whole() {
@@ -11763,7 +20360,7 @@ private:
     std::vector<T*> parameter_gradients_;
     std::vector<extent> prepared_offsets_;
     extent prepared_size_ = 0, scratch_size_ = 0, examples_ = 0, chunk_ = 0, measured_ = 0;
-    bool planned_ = false, chunks_ = false;
+    bool planned_ = false, all_blobs_ = false;
     std::vector<extent> origins_;  ///< for each blob, the example that lies where its values begin
     buffer<T> ends_;               ///< inputs and outputs of all chunks
     arithmetic how_;
@@ -11797,16 +20394,18 @@ void network_memory<T>::replan(plan_view plan) {
 }
 
 template <class T>
-void network_memory<T>::make_room(extent examples, bool chunks) {
+void network_memory<T>::make_room(extent examples, bool all_blobs) {
     examples_ = examples;
-    chunk_ = chunks ? choose_chunk(examples) : examples;
-    chunks_ = chunks;
+    chunk_ = all_blobs ? examples : choose_chunk(examples);
+    all_blobs_ = all_blobs;
     planned_ = true;
-    arena_.reserve(plan_.arena_size * chunk_);
+    arena_.reserve((all_blobs ? plan_.whole_size : plan_.arena_size) * chunk_);
     shared_.reserve(plan_.shared_size);
     for (std::size_t i = 0; i < plan_.blobs.size(); ++i) {
         const blob_facts& blob = plan_.blobs[i];
-        values_[i] = blob.per_example ? arena_.data() + blob.offset * chunk_ : shared_.data() + blob.offset;
+        values_[i] = blob.streamed && !all_blobs ? nullptr
+                     : blob.per_example          ? arena_.data() + blob.offset * chunk_
+                                                 : shared_.data() + blob.offset;
         gradients_[i] = nullptr;
         origins_[i] = 0;
     }
@@ -11929,6 +20528,32 @@ enum class pass {
     all,        ///< prediction
     frozen,     ///< what no trained parameter has an influence on
     trainable,  ///< the rest, recorded for the backward pass
+};
+
+template <class T>
+class engine_state;
+
+/// What a layer asks for besides its blobs and parameters, in elements.
+struct working_memory {
+    extent prepared = 0, scratch = 0;
+    bool lowered = false;  ///< it multiplies in low precision
+};
+
+/// What a layer type does in a forward pass, as layer_runner.hpp has it. A layer comes as `const void*`. Null: nothing
+/// is to be done; without `map` and `forward` the output is a copy of the input.
+template <class T>
+struct layer_functions {
+    working_memory (*measure)(const void* layer, std::span<const shape> xs, const arithmetic& how, extent chunk,
+                              extent threads) = nullptr;
+    void (*prepare)(engine_state<T>& e, const void* layer, std::size_t step) = nullptr;
+    void (*map)(const void* layer, extent size, const T* x, T* y) noexcept = nullptr;  ///< of an element-wise layer
+    void (*forward)(engine_state<T>& e, const void* layer, std::size_t step, workspace<T>& w) = nullptr;
+    void (*finish)(const void* layer, const output_block<T>& block, const finishing<T>& with) noexcept = nullptr;
+    bool (*joins)(const void* layer, channel_map<T>& map, const finishing<T>& with) noexcept = nullptr;
+    // Of layers that give rows and of those that take them, see core/rows.hpp.
+    extent (*measure_rows)(const void* layer, std::span<const shape> xs, extent columns, extent threads) = nullptr;
+    row_product<T> (*multiply)(const engine_state<T>& e, const void* layer, std::size_t step,
+                               extent index) noexcept = nullptr;
 };
 
 /// What a running network knows besides its memory: which steps a pass runs, which examples, and what happened on the
@@ -12055,9 +20680,36 @@ public:
     }
     /// Lets the steps of the epilogue finish a block.
     void finish(std::size_t head, const output_block<T>& block) const noexcept {
-        for (std::size_t s = next(head); s != none; s = next(s)) attached_[s].finish(*this, attached_[s].layer, s, block);
+        for (std::size_t s = next(head); s != none && !plan().steps[s].streams; s = next(s)) finish_step(s, block);
+    }
+    /// Whether the step gives its rows to the last one of its epilogue.
+    bool streams(std::size_t head) const { return tail(head) != head && plan().steps[tail(head)].streams; }
+    /// What the step `tail` makes of them.
+    row_product<T> multiply(std::size_t tail, extent index) const noexcept {
+        return attached_[tail].functions->multiply(*this, attached_[tail].layer, tail, index);
     }
 
+    /// The last step of the epilogue that `map` has room for, to which it is added with all before it; `head` where there
+    /// is none.
+    std::size_t gather(std::size_t head, channel_map<T>& map) const noexcept {
+        for (std::size_t s = next(head); s != none; s = next(s)) {
+            const attached_layer& at = attached_[s];
+            finishing<T> with{&plan().blobs[plan().outputs_of(s)[0]].dimensions};
+            with.prepared = this->prepared(s);
+            if (at.functions->joins == nullptr || !at.functions->joins(at.layer, map, with)) break;
+            head = s;
+        }
+        return head;
+    }
+
+    /// How a layer is called: for the examples [first, last), one after the other; -1 is all of them together.
+    struct calls {
+        extent first, last;
+    };
+    calls calls_of(std::size_t step, bool batched, bool variadic) const {
+        if (batched && (variadic || !spreads(step))) return {-1, 0};
+        return {0, step_examples(step)};
+    }
     /// The blobs of a step as a layer sees them, valid until the next question.
     struct views {
         std::span<const dynamic_view<const T>> xs, ys, dys;
@@ -12067,19 +20719,20 @@ public:
     views look_forward(std::size_t step, extent example);
     views look_backward(std::size_t step, extent example);
     std::vector<shape> input_shapes(std::size_t step) const;
+    /// One blob of a step that has so many `examples` in the window.
+    template <class U>
+    dynamic_view<U> look(std::size_t blob, bool gradient, extent examples, extent example) const;
 
 protected:
-    /// A layer and what layer_runner.hpp has for its type.
     struct attached_layer {
         const void* layer = nullptr;  ///< null: a control layer
-        void (*measure)(engine_state&, const void* layer, std::size_t step) = nullptr;
-        void (*prepare)(engine_state&, const void* layer, std::size_t step) = nullptr;
-        void (*finish)(const engine_state&, const void* layer, std::size_t step,
-                       const output_block<T>& block) noexcept = nullptr;
+        const layer_functions<T>* functions = nullptr;
     };
     std::vector<attached_layer> attached_;  ///< for each step
 
 private:
+    void finish_step(std::size_t step, const output_block<T>& block) const noexcept;
+
     T scalar(std::size_t blob, extent example) const {
         return this->window_value(blob)[plan().blobs[blob].per_example ? example - first_ : 0];
     }
@@ -12166,6 +20819,29 @@ extent engine_state<T>::step_examples(std::size_t step) const {
 }
 
 template <class T>
+void engine_state<T>::finish_step(std::size_t step, const output_block<T>& block) const noexcept {
+    const attached_layer& attached = attached_[step];
+    if (attached.functions->map != nullptr) {
+        for (extent i = 0; i < block.rows; ++i) {
+            T* const row = block.data + i * block.stride;
+            attached.functions->map(attached.layer, block.columns, row, row);
+        }
+        return;
+    }
+    const blob_facts& y = plan().blobs[plan().outputs_of(step)[0]];
+    finishing<T> with{&y.dimensions, block.offset};
+    if (block.offset < 0) with.offset = block.data - this->window_value(plan().outputs_of(tail(step))[0]);
+    const std::size_t finished = finished_blob(plan(), step);
+    for (std::size_t blob : plan().inputs_of(step))
+        if (blob != finished) {
+            with.other = this->window_value(blob);
+            with.other_dimensions = &plan().blobs[blob].dimensions;
+        }
+    with.prepared = this->prepared(step);
+    attached.functions->finish(attached.layer, block, with);
+}
+
+template <class T>
 bool engine_state<T>::wants_backward(std::size_t step) const {
     for (std::size_t blob : plan().outputs_of(step))
         if (this->gradient(blob) != nullptr) return true;
@@ -12178,16 +20854,18 @@ std::span<const dynamic_view<U>> engine_state<T>::look(std::vector<dynamic_view<
                                                        std::span<const std::size_t> blobs,
                                                        bool gradients, extent examples, extent example) const {
     list.resize(blobs.size());
-    for (std::size_t i = 0; i < blobs.size(); ++i) {
-        const blob_facts& facts = plan().blobs[blobs[i]];
-        const extent size = facts.dimensions.size(), stride = facts.per_example || examples == 1 ? size : 0;
-        T* const data = gradients ? this->window_gradient(blobs[i]) : this->window_value(blobs[i]);
-        if (example < 0)
-            list[i] = {data, facts.dimensions, examples, stride};
-        else
-            list[i] = {data == nullptr ? data : data + example * stride, facts.dimensions, 1, size};
-    }
+    for (std::size_t i = 0; i < blobs.size(); ++i) list[i] = look<U>(blobs[i], gradients, examples, example);
     return list;
+}
+
+template <class T>
+template <class U>
+dynamic_view<U> engine_state<T>::look(std::size_t blob, bool gradient, extent examples, extent example) const {
+    const blob_facts& facts = plan().blobs[blob];
+    const extent size = facts.dimensions.size(), stride = facts.per_example || examples == 1 ? size : 0;
+    T* const data = gradient ? this->window_gradient(blob) : this->window_value(blob);
+    if (example < 0) return {data, facts.dimensions, examples, stride};
+    return {data == nullptr ? data : data + example * stride, facts.dimensions, 1, size};
 }
 
 template <class T>
@@ -12240,19 +20918,31 @@ bool engine_state<T>::made_in(std::size_t step, std::size_t blob) const {
 
 }  // namespace bespoke
 
-// One layer over the memory of an engine, with extents that are known at run time. Everything that is compiled once a
-// layer type stands here, as functions: an explicit instantiation of a class would have it instantiated wherever a
-// network is composed.
+// One layer over the memory of an engine, with extents that are known at run time. What is compiled once a layer type
+// are the functions in two tables, `functions_of` and `gradients_of`; the rest is compiled once an element type.
 
 namespace bespoke {
+
+/// What a layer type does in a backward pass. A layer comes as `const void*`.
+template <class T>
+struct layer_gradients {
+    void (*map_backward)(const void* layer, extent size, const T* x, const T* y, const T* dy, T* dx) noexcept = nullptr;
+    void (*map_slope)(const void* layer, extent size, const T* x, const T* y, T* d) noexcept = nullptr;
+    void (*backward)(engine_state<T>& e, const void* layer, std::size_t step, workspace<T>& w) = nullptr;
+};
+
 namespace detail {
+
+// --- once a layer type: a layer that comes as `const void*` is an L ---------------------------------------
 
 /// The layer that runs at `step`.
 template <layer L, class T>
-decltype(auto) performer_at([[maybe_unused]] const engine_state<T>& e, const L& given,
+decltype(auto) performer_at([[maybe_unused]] const engine_state<T>& e, const void* erased,
                             [[maybe_unused]] std::size_t step) {
+    const L& given = *static_cast<const L*>(erased);
     if constexpr (rephrased_layer<L>)
-        return given.equivalent(e.plan().blobs[e.plan().inputs_of(step)[0]].dimensions);
+        return given.equivalent(
+            e.plan().inputs_of(step).empty() ? absent : e.plan().blobs[e.plan().inputs_of(step)[0]].dimensions);
     else
         return (given);
 }
@@ -12260,8 +20950,8 @@ decltype(auto) performer_at([[maybe_unused]] const engine_state<T>& e, const L& 
 template <layer L, class T>
 parameters_t<L, dynamic_view<const T>> parameter_views(const engine_state<T>& e, std::size_t step) {
     parameters_t<L, dynamic_view<const T>> views;
-    for (std::size_t i = 0; i < parameter_count<L>; ++i)
-        if constexpr (parametric_layer<L>)
+    if constexpr (parametric_layer<L>)
+        for (std::size_t i = 0; i < parameter_count<L>; ++i)
             views.*(parameter_fields_of<L, dynamic_view<const T>>[i].member) =
                 e.parameter_view(e.plan().steps[step].first_parameter + i);
     return views;
@@ -12269,22 +20959,187 @@ parameters_t<L, dynamic_view<const T>> parameter_views(const engine_state<T>& e,
 template <layer L, class T>
 parameters_t<L, dynamic_view<T>> parameter_gradient_views(const engine_state<T>& e, std::size_t step) {
     parameters_t<L, dynamic_view<T>> views;
-    for (std::size_t i = 0; i < parameter_count<L>; ++i)
-        if constexpr (parametric_layer<L>)
+    if constexpr (parametric_layer<L>)
+        for (std::size_t i = 0; i < parameter_count<L>; ++i)
             views.*(parameter_fields_of<L, dynamic_view<T>>[i].member) =
                 e.parameter_gradient_view(e.plan().steps[step].first_parameter + i);
     return views;
 }
 
-/// Calls `body(example)`: once with -1 for all examples together, or for one after the other.
-template <layer L, class T, class Body>
-void each_call(const engine_state<T>& e, std::size_t step, const Body& body) {
-    const bool together = is_batched<L> && (variadic_layer<performer_t<L>> || !e.spreads(step));
-    const extent end = together ? 0 : e.step_examples(step);
-    for (extent example = together ? -1 : 0; example < end; ++example) body(example);
+/// Asks the layer for its working memory.
+template <class T, layer L>
+working_memory measure_layer(const void* erased, std::span<const shape> xs, const arithmetic& how, extent chunk,
+                             extent threads) {
+    const auto& layer = performer(*static_cast<const L*>(erased), first_of(xs));
+    const auto ask = [&](const auto& x) {
+        working_memory wanted;
+        if constexpr (requires { layer.template precision<T>(x, how); })
+            wanted.lowered = layer.template precision<T>(x, how) != low_precision::none;
+        if constexpr (requires { layer.template prepared_size<T>(x, how); })
+            wanted.prepared = layer.template prepared_size<T>(x, how);
+        else if constexpr (requires { layer.template prepared_size<T>(x); })
+            wanted.prepared = layer.template prepared_size<T>(x);
+        if constexpr (requires { layer.template scratch_size<T>(x, chunk, threads); })
+            wanted.scratch = layer.template scratch_size<T>(x, chunk, threads);
+        return wanted;
+    };
+    if constexpr (variadic_layer<performer_t<L>>)
+        return ask(xs);
+    else
+        return ask(xs[0]);
 }
-/// Calls `body(x, y, size)` with the place of the first elements and their number, for a layer that takes elements one by
-/// one.
+template <class T, layer L>
+inline constexpr bool is_measured = [] {
+    using asked = std::conditional_t<variadic_layer<performer_t<L>>, std::span<const shape>, shape>;
+    return requires(const performer_t<L>& layer, const asked& x, const arithmetic& how) {
+        requires lowers_precision<performer_t<L>, T, asked> ||
+                     requires { layer.template prepared_size<T>(x, how); } ||
+                     requires { layer.template prepared_size<T>(x); } ||
+                     requires { layer.template scratch_size<T>(x, extent{}, extent{}); };
+    };
+}();
+
+/// Lets the layer bring its parameters into the order in which its kernel reads them.
+template <class T, layer L>
+void prepare_layer(engine_state<T>& e, const void* erased, std::size_t step) {
+    const auto& layer = performer_at<L>(e, erased, step);
+    if constexpr (requires(T* to) { layer.prepare(parameter_views<L>(e, step), to, e.how()); })
+        layer.prepare(parameter_views<L>(e, step), e.prepared(step), e.how());
+    else
+        layer.prepare(parameter_views<L>(e, step), e.prepared(step));
+}
+template <class T, layer L>
+inline constexpr bool is_prepared = requires(const performer_t<L>& layer,
+                                             const parameters_t<L, dynamic_view<const T>>& p, T* to,
+                                             const arithmetic& how) {
+    requires requires { layer.prepare(p, to, how); } || requires { layer.prepare(p, to); };
+};
+
+template <class T, layer L>
+void map_elements(const void* layer, extent size, const T* x, T* y) noexcept {
+    kernels::map(size, *static_cast<const L*>(layer), x, y);
+}
+template <class T, layer L>
+void map_elements_backward(const void* layer, extent size, const T* x, const T* y, const T* dy, T* dx) noexcept {
+    kernels::map_backward(size, *static_cast<const L*>(layer), x, y, dy, dx);
+}
+template <class T, layer L>
+void map_elements_slope(const void* layer, extent size, const T* x, const T* y, T* d) noexcept {
+    kernels::map_slope(size, *static_cast<const L*>(layer), x, y, d);
+}
+
+template <class T, layer L>
+void call_forward(engine_state<T>& e, const void* erased, std::size_t step, workspace<T>& w) {
+    constexpr bool variadic = variadic_layer<performer_t<L>>;
+    const auto& layer = performer_at<L>(e, erased, step);
+    const auto p = parameter_views<L>(e, step);
+    const auto calls = e.calls_of(step, is_batched<L>, variadic);
+    for (extent example = calls.first; example < calls.last; ++example) {
+        const auto v = e.look_forward(step, example);
+        if constexpr (variadic)
+            layer.forward(v.xs, v.outputs, p, w);
+        else
+            layer.forward(v.xs[0], v.outputs[0], p, w);
+    }
+}
+template <class T, layer L>
+void call_backward(engine_state<T>& e, const void* erased, std::size_t step, workspace<T>& w) {
+    constexpr bool variadic = variadic_layer<performer_t<L>>;
+    const auto& layer = performer_at<L>(e, erased, step);
+    const auto p = parameter_views<L>(e, step);
+    const auto dp = parameter_gradient_views<L>(e, step);
+    const auto calls = e.calls_of(step, is_batched<L>, variadic);
+    for (extent example = calls.first; example < calls.last; ++example) {
+        const auto v = e.look_backward(step, example);
+        if constexpr (variadic)
+            layer.backward(v.xs, v.ys, v.dys, v.dxs, p, dp, w);
+        else
+            layer.backward(v.xs[0], v.ys[0], v.dys[0], v.dxs[0], p, dp, w);
+    }
+}
+
+template <class T, layer L>
+void finish_layer(const void* erased, const output_block<T>& block, const finishing<T>& with) noexcept {
+    performer(*static_cast<const L*>(erased), *with.dimensions).finish(block, with);
+}
+
+template <class T, layer L>
+bool joins_map(const void* erased, channel_map<T>& map, const finishing<T>& with) noexcept {
+    return static_cast<const L*>(erased)->joins(map, with);
+}
+
+template <class T, layer L>
+extent measure_rows(const void* erased, std::span<const shape> xs, extent columns, extent threads) {
+    return static_cast<const L*>(erased)->template rows_scratch_size<T>(xs, columns, threads);
+}
+/// What the layer makes of the rows of matrix number `index` of its first input.
+template <class T, layer L>
+row_product<T> multiply_rows(const engine_state<T>& e, const void* erased, std::size_t step, extent index) noexcept {
+    const extent examples = e.step_examples(step);
+    return static_cast<const L*>(erased)->row_product_of(
+        e.template look<const T>(e.plan().inputs_of(step)[1], false, examples, -1),
+        e.template look<T>(e.plan().outputs_of(step)[0], false, examples, -1), index);
+}
+
+template <class T, layer L>
+constexpr layer_functions<T> list_functions() {
+    layer_functions<T> f;
+    if constexpr (elementwise_layer<L>) {
+        f.map = &map_elements<T, L>;
+    } else if constexpr (!same_elements_layer<L>) {
+        f.forward = &call_forward<T, L>;
+        if constexpr (requires(const performer_t<L>& l, std::span<const shape> xs) { l.finishes(xs); } ||
+                      requires(const L& l, std::span<const shape> xs) { l.finishes_rows(xs); })
+            f.finish = &finish_layer<T, L>;
+    }
+    if constexpr (requires(const L& l, channel_map<T>& map) { l.joins(map, finishing<T>{}); })
+        f.joins = &joins_map<T, L>;
+    if constexpr (requires(const L& l, std::span<const shape> xs) { l.gives_rows(xs); })
+        f.measure_rows = &measure_rows<T, L>;
+    if constexpr (requires(const L& l, std::span<const shape> xs) { l.takes_rows(xs); })
+        f.multiply = &multiply_rows<T, L>;
+    if constexpr (is_measured<T, L>) f.measure = &measure_layer<T, L>;
+    if constexpr (is_prepared<T, L>) f.prepare = &prepare_layer<T, L>;
+    return f;
+}
+template <class T, layer L>
+constexpr layer_gradients<T> list_gradients() {
+    layer_gradients<T> g;
+    if constexpr (is_differentiable<L>) {
+        if constexpr (elementwise_layer<L>) {
+            g.map_backward = &map_elements_backward<T, L>;
+            g.map_slope = &map_elements_slope<T, L>;
+        } else if constexpr (!same_elements_layer<L>) {
+            g.backward = &call_backward<T, L>;
+        }
+    }
+    return g;
+}
+
+}  // namespace detail
+
+// Not constexpr: where an explicit instantiation is declared, other files do not compile what is in the table.
+
+template <class T, layer L>
+struct functions_of {
+    static const layer_functions<T> value;
+};
+template <class T, layer L>
+constinit const layer_functions<T> functions_of<T, L>::value = detail::list_functions<T, L>();
+
+template <class T, layer L>
+struct gradients_of {
+    static const layer_gradients<T> value;
+};
+template <class T, layer L>
+constinit const layer_gradients<T> gradients_of<T, L>::value = detail::list_gradients<T, L>();
+
+// --- once an element type ---------------------------------------------------------------------------------
+
+namespace detail {
+
+/// Calls `body(x, y, size)` with the place of the first elements and their number, for a layer that takes elements one
+/// by one.
 template <class T, class Body>
 void each_run(const engine_state<T>& e, std::size_t step, const Body& body) {
     const extent size = e.plan().blobs[e.plan().outputs_of(step)[0]].dimensions.size();
@@ -12306,116 +21161,32 @@ struct chain_head {
         const auto& self = *static_cast<const chain_head*>(context);
         self.engine.finish(self.step, block);
     }
+    static row_product<T> multiply(const void* context, extent index) noexcept {
+        const auto& self = *static_cast<const chain_head*>(context);
+        return self.engine.multiply(self.engine.tail(self.step), index);
+    }
 };
 
-}  // namespace detail
-
-// Where a layer comes as `const void*`, it is an L.
-
-/// Asks the layer for its working memory.
-template <class T, layer L>
-void measure_layer(engine_state<T>& e, const void* erased, std::size_t step) {
-    const auto& layer = detail::performer_at(e, *static_cast<const L*>(erased), step);
-    const std::vector<shape> shapes = e.input_shapes(step);
-    constexpr bool many = variadic_layer<performer_t<L>>;
-    constexpr bool lowers = lowers_precision<performer_t<L>, T, std::conditional_t<many, std::span<const shape>, shape>>;
-    const auto ask = [&](const auto& x) {
-        extent prepared = 0, scratch = 0;
-        if constexpr (lowers)
-            if (layer.template precision<T>(x, e.how()) != low_precision::none) e.add_lowered();
-        if constexpr (requires { layer.template prepared_size<T>(x, e.how()); })
-            prepared = layer.template prepared_size<T>(x, e.how());
-        else if constexpr (requires { layer.template prepared_size<T>(x); })
-            prepared = layer.template prepared_size<T>(x);
-        if constexpr (requires { layer.template scratch_size<T>(x, extent{}, extent{}); })
-            scratch = layer.template scratch_size<T>(x, e.chunk(),
-                                                     e.threads() ? static_cast<extent>(e.threads()->size()) : 1);
-        e.add_work(step, prepared, scratch);
-    };
-    if constexpr (many)
-        ask(std::span<const shape>(shapes));
-    else
-        ask(shapes[0]);
-}
-
-/// Lets the layer bring its parameters into the order in which its kernel reads them.
-template <class T, layer L>
-void prepare_layer(engine_state<T>& e, const void* erased, std::size_t step) {
-    const auto& layer = detail::performer_at(e, *static_cast<const L*>(erased), step);
-    if constexpr (requires(T* to) { layer.prepare(detail::parameter_views<L>(e, step), to, e.how()); })
-        layer.prepare(detail::parameter_views<L>(e, step), e.prepared(step), e.how());
-    else if constexpr (requires(T* to) { layer.prepare(detail::parameter_views<L>(e, step), to); })
-        layer.prepare(detail::parameter_views<L>(e, step), e.prepared(step));
-}
-
-/// Runs the layer, and the epilogue that begins with it.
-template <class T, layer L>
-void forward_layer(engine_state<T>& e, const L& given, std::size_t step) {
-    if (!e.runs(step) || e.is_finished(step)) return;
-    const auto& layer = detail::performer_at(e, given, step);
-    e.begin_forward(step);
+/// The values of an element-wise layer, or of one that only moves on what it is given.
+template <class T>
+void forward_elements(engine_state<T>& e, const layer_functions<T>& f, const void* layer, std::size_t step) {
     const bool goes_on = e.tail(step) != step;
-    if constexpr (elementwise_layer<L>) {
-        const T* x = e.window_value(e.plan().inputs_of(step)[0]);
-        T* y = e.window_value(e.plan().outputs_of(e.tail(step))[0]);
-        detail::each_run(e, step, [&](extent in, extent out, extent size) {
-            // As much as stays in a cache of the first level.
-            for (extent done = 0; done < size; done += 2048) {
-                const extent some = std::min<extent>(size - done, 2048);
-                kernels::map(some, layer, x + in + done, y + out + done);
-                if (goes_on) e.finish(step, {y + out + done, 1, some, some});
-            }
-        });
-    } else if constexpr (same_elements_layer<L>) {
-        const T* x = e.window_value(e.plan().inputs_of(step)[0]);
-        T* y = e.window_value(e.plan().outputs_of(step)[0]);
-        detail::each_run(e, step, [&](extent in, extent out, extent size) { kernels::copy(size, x + in, y + out); });
-    } else {
-        const auto p = detail::parameter_views<L>(e, step);
-        workspace<T> w = e.work(step);
-        const detail::chain_head<T> head{e, step};
-        const epilogue<T> after{&head.run, &head};
-        if (goes_on) w.after = &after;
-        w.exact = !e.predicts();
-        detail::each_call<L>(e, step, [&](extent example) {
-            const auto v = e.look_forward(step, example);
-            if constexpr (variadic_layer<performer_t<L>>)
-                layer.forward(v.xs, v.outputs, p, w);
-            else
-                layer.forward(v.xs[0], v.outputs[0], p, w);
-        });
-    }
-    e.end_forward(step);
+    const T* x = e.window_value(e.plan().inputs_of(step)[0]);
+    T* y = e.window_value(e.plan().outputs_of(e.tail(step))[0]);
+    each_run(e, step, [&](extent in, extent out, extent size) {
+        if (f.map == nullptr) return kernels::copy(size, x + in, y + out);
+        // As much as stays in a cache of the first level.
+        for (extent done = 0; done < size; done += 2048) {
+            const extent some = std::min<extent>(size - done, 2048);
+            f.map(layer, some, x + in + done, y + out + done);
+            if (goes_on) e.finish(step, {y + out + done, 1, some, some});
+        }
+    });
 }
 
-/// Does the layer's part of an epilogue.
-template <class T, layer L>
-void finish_layer(const engine_state<T>& e, const void* erased, std::size_t step,
-                  const output_block<T>& block) noexcept {
-    const L& layer = *static_cast<const L*>(erased);
-    if constexpr (elementwise_layer<L>) {
-        for (extent i = 0; i < block.rows; ++i)
-            kernels::map(block.columns, layer, block.data + i * block.stride, block.data + i * block.stride);
-    } else if constexpr (requires { layer.finish(block, finishing<T>{}); }) {
-        const blob_facts& y = e.plan().blobs[e.plan().outputs_of(step)[0]];
-        finishing<T> f{&y.dimensions, block.data - e.window_value(e.plan().outputs_of(e.tail(step))[0])};
-        const std::size_t finished = finished_blob(e.plan(), step);
-        for (std::size_t blob : e.plan().inputs_of(step))
-            if (blob != finished) {
-                f.other = e.window_value(blob);
-                f.other_size = e.plan().blobs[blob].dimensions.size();
-            }
-        f.prepared = e.prepared(step);
-        layer.finish(block, f);
-    }
-}
-
-namespace detail {
-
-/// The gradient of an element-wise layer, or of one that only moves on what it is given. It is added, or written over
-/// that of the output where the plan has them in one place.
-template <class T, layer L>
-void backward_elements(engine_state<T>& e, [[maybe_unused]] const L& layer, std::size_t step) {
+/// Its gradient. It is added, or written over that of the output where the plan has them in one place.
+template <class T>
+void backward_elements(engine_state<T>& e, const layer_gradients<T>& g, const void* layer, std::size_t step) {
     const std::size_t in = e.plan().inputs_of(step)[0], out = e.plan().outputs_of(step)[0];
     const T *x = e.window_value(in), *y = e.window_value(out), *dy = e.window_gradient(out);
     T* dx = e.window_gradient(in);
@@ -12424,41 +21195,52 @@ void backward_elements(engine_state<T>& e, [[maybe_unused]] const L& layer, std:
     if (x == nullptr) x = dy;
     if (y == nullptr) y = dy;
     each_run(e, step, [&](extent at_x, extent at_y, extent size) {
-        if constexpr (elementwise_layer<L>) {
-            if (dx == dy)
-                kernels::map_slope(size, layer, x + at_x, y + at_y, dx + at_x);
-            else
-                kernels::map_backward(size, layer, x + at_x, y + at_y, dy + at_y, dx + at_x);
-        } else if (dx != dy) {
+        if (g.map_slope != nullptr && dx == dy)
+            g.map_slope(layer, size, x + at_x, y + at_y, dx + at_x);
+        else if (g.map_backward != nullptr)
+            g.map_backward(layer, size, x + at_x, y + at_y, dy + at_y, dx + at_x);
+        else if (dx != dy)
             kernels::accumulate(size, dy + at_y, dx + at_x);
-        }
     });
 }
 
 }  // namespace detail
 
-template <class T, layer L>
-void backward_layer(engine_state<T>& e, const L& given, std::size_t step) {
+/// Runs the layer, and the epilogue that begins with it.
+template <class T>
+void forward_layer(engine_state<T>& e, const layer_functions<T>& f, const void* layer, std::size_t step) {
+    if (!e.runs(step) || e.is_finished(step)) return;
+    e.begin_forward(step);
+    if (f.forward == nullptr) {
+        detail::forward_elements(e, f, layer, step);
+    } else {
+        workspace<T> w = e.work(step);
+        const detail::chain_head<T> head{e, step};
+        epilogue<T> after{&head.run, &head};
+        channel_map<T> map;
+        const detail::chain_head<T> behind{e, e.gather(step, map)};
+        const epilogue<T> rest{&behind.run, &behind};
+        if (behind.step != step) after.map = &map;
+        if (behind.step != step && behind.step != e.tail(step)) after.rest = &rest;
+        const row_products<T> then{&head.multiply, &head};
+        if (e.tail(step) != step) w.after = &after;
+        if (e.streams(step)) w.then = &then;
+        w.exact = !e.predicts();
+        f.forward(e, layer, step, w);
+    }
+    e.end_forward(step);
+}
+
+template <class T>
+void backward_layer(engine_state<T>& e, const layer_gradients<T>& g, const void* layer, std::size_t step) {
     if (!e.runs(step)) return;
-    [[maybe_unused]] const auto& layer = detail::performer_at(e, given, step);
     e.begin_backward(step);
-    if constexpr (is_differentiable<L> && (elementwise_layer<L> || same_elements_layer<L>)) {
-        detail::backward_elements(e, given, step);
-    } else if (is_differentiable<L> && gives_same_elements(given)) {
-        detail::backward_elements(e, given, step);
-    } else if constexpr (is_differentiable<L>) {
-        if (e.wants_backward(step)) {
-            const auto p = detail::parameter_views<L>(e, step);
-            const auto dp = detail::parameter_gradient_views<L>(e, step);
-            workspace<T> w = e.work(step);
-            detail::each_call<L>(e, step, [&](extent example) {
-                const auto v = e.look_backward(step, example);
-                if constexpr (variadic_layer<performer_t<L>>)
-                    layer.backward(v.xs, v.ys, v.dys, v.dxs, p, dp, w);
-                else
-                    layer.backward(v.xs[0], v.ys[0], v.dys[0], v.dxs[0], p, dp, w);
-            });
-        }
+    const step_facts& facts = e.plan().steps[step];
+    if (facts.gradient_in_place) {
+        detail::backward_elements(e, g, layer, step);
+    } else if (facts.differentiable && e.wants_backward(step)) {
+        workspace<T> w = e.work(step);
+        g.backward(e, layer, step, w);
     }
     e.end_backward(step);
 }
@@ -12577,14 +21359,20 @@ public:
     /// engine's use of them.
     template <class Network>
     void attach(const Network& network) {
-        network.each(0, [&](const auto& part, std::size_t step) { attach_part(part, step); });
+        network.each(0, [&]<class Part>(Part&& part, std::size_t step) {
+            static_assert(std::is_lvalue_reference_v<Part>, "the engine would keep the address of a temporary");
+            attach_part(part, step);
+        });
     }
     template <class Part>
     void attach_part(const Part& part, std::size_t step) {
         if constexpr (!layer<Part>)
-            part.attach(*this, step);  // a layer behind a virtual call
+            part.attach(*this, step);  // a layer that was chosen at run time
         else if constexpr (!control_layer<Part>)
-            attached_[step] = {&part, &measure_layer<T, Part>, &prepare_layer<T, Part>, &finish_layer<T, Part>};
+            attach_layer(&part, functions_of<T, Part>::value, step);
+    }
+    void attach_layer(const void* layer, const layer_functions<T>& functions, std::size_t step) {
+        attached_[step] = {layer, &functions};
     }
 
     /// Asks every layer for its working memory.
@@ -12610,11 +21398,11 @@ public:
             this->end_forward(step);
             return result;
         } else if constexpr (std::is_same_v<Step, std::size_t>) {
-            forward_layer<T>(*this, layer, step);
+            forward_layer<T>(*this, functions_of<T, L>::value, &layer, step);
         } else if constexpr (unrolled<T, L, Step>::fits()) {
             unrolled<T, L, Step>::forward(*this, layer);
         } else {
-            forward_layer<T>(*this, layer, Step::value);
+            forward_layer<T>(*this, functions_of<T, L>::value, &layer, Step::value);
         }
         return flow::on;
     }
@@ -12626,17 +21414,11 @@ public:
             this->begin_backward(step);
             layer.backward(*this, step);
         } else {
-            backward_layer<T>(*this, layer, step);
+            backward_layer<T>(*this, gradients_of<T, L>::value, &layer, step);
         }
     }
 
 private:
-    struct attached_layer {
-        const void* layer;
-        std::size_t step;
-        void (*measure)(engine_state<T>&, const void*, std::size_t);
-        void (*prepare)(engine_state<T>&, const void*, std::size_t);
-    };
     using engine_state<T>::attached_;
 };
 
@@ -12644,8 +21426,22 @@ template <class T>
 void engine<T>::measure() {
     if (this->is_measured()) return;
     this->begin_measure();
-    for (std::size_t step = 0; step < attached_.size(); ++step)
-        if (attached_[step].layer != nullptr) attached_[step].measure(*this, attached_[step].layer, step);
+    const extent threads = this->threads() != nullptr ? static_cast<extent>(this->threads()->size()) : 1;
+    for (std::size_t step = 0; step < attached_.size(); ++step) {
+        const auto& [layer, functions] = attached_[step];
+        if (layer == nullptr) continue;
+        working_memory wanted;
+        if (functions->measure != nullptr)
+            wanted = functions->measure(layer, this->input_shapes(step), this->how(), this->chunk(), threads);
+        const std::size_t end = this->plan().tail_of(step);
+        if (functions->measure_rows != nullptr && this->plan().steps[end].streams) {
+            const extent columns = this->plan().blobs[this->plan().outputs_of(end)[0]].dimensions.from_end(1);
+            wanted.scratch = std::max(wanted.scratch,
+                                      functions->measure_rows(layer, this->input_shapes(step), columns, threads));
+        }
+        if (wanted.lowered) this->add_lowered();
+        this->add_work(step, wanted.prepared, wanted.scratch);
+    }
     this->end_measure();
 }
 
@@ -12674,7 +21470,8 @@ void engine<T>::prepare() {
 
 template <class T>
 void engine<T>::prepare(std::size_t step) {
-    if (attached_[step].layer != nullptr) attached_[step].prepare(*this, attached_[step].layer, step);
+    const auto& [layer, functions] = attached_[step];
+    if (layer != nullptr && functions->prepare != nullptr) functions->prepare(*this, layer, step);
 }
 
 }  // namespace bespoke
@@ -12930,31 +21727,102 @@ public:
 
 namespace bespoke {
 
-/// Says which layer type hides behind an `any_node`, without run-time type information.
-template <class L>
-inline constexpr char layer_type_tag = 0;
+class any_node;
 
-/// A layer that was chosen at run time: the same layer type behind virtual calls, one a step.
+/// What a layer for control flow does, where it comes as `const void*`.
+struct control_operations {
+    bool (*can_stop)(const void* layer);
+    void (*plan)(const void* layer, planner& p, std::size_t step);
+    flow (*forward)(const void* layer, engine<float>& e, std::size_t step);
+    void (*backward)(const void* layer, engine<float>& e, std::size_t step);
+    /// Calls `visit` with each of the nodes directly inside it.
+    void (*each)(const void* layer, std::size_t step,
+                 void (*visit)(void* context, const any_node& node, std::size_t step), void* context);
+};
+
+/// A layer type that was chosen at run time: what there is to know of it, and its functions. The address of this table
+/// says which type it is.
+struct layer_operations {
+    const layer_facts* facts = nullptr;
+    void* (*make)(const void* from) = nullptr;  ///< a copy of `from`; null: one with defaults
+    void (*destroy)(void* layer) = nullptr;
+    const control_operations* control = nullptr;
+    // Null for a layer for control flow:
+    layer_answers (*ask)(const void* layer, std::span<const shape> inputs,
+                         std::span<const known_values> known) = nullptr;
+    const layer_functions<float>* functions = nullptr;
+    const layer_gradients<float>* gradients = nullptr;
+};
+
+/// A layer that was chosen at run time, and its place in a network.
 class any_node {
 public:
     std::string name;
     std::vector<std::string> inputs, outputs;
     bool updatable = false;
 
-    virtual ~any_node() = default;
-    virtual const void* type() const = 0;
-    virtual bool can_stop() const = 0;
-    virtual std::size_t step_count() const = 0;
-    virtual void plan(planner& p) const = 0;
-    virtual flow forward(engine<float>& e, std::size_t step) const = 0;
-    virtual void backward(engine<float>& e, std::size_t step) const = 0;
-    virtual void attach(engine<float>& e, std::size_t step) const = 0;
-    /// Appends this node and those inside it, in the order of the plan's steps.
-    virtual void flatten(std::vector<const any_node*>& into) const = 0;
+    /// With a copy of the layer `from`, of the type that `operations` says; null: one with defaults.
+    explicit any_node(const layer_operations& operations, const void* from = nullptr)
+        : operations_(&operations), layer_(operations.make(from)) {}
+    any_node(const any_node&) = delete;
+    any_node& operator=(const any_node&) = delete;
+    ~any_node() { operations_->destroy(layer_); }
 
+    const layer_operations* type() const { return operations_; }
+    const void* erased() const { return layer_; }
+    void* erased() { return layer_; }
     /// The layer, if it is an L.
     template <class L>
     const L* as() const;
+
+    bool can_stop() const { return control() != nullptr && control()->can_stop(layer_); }
+    std::size_t step_count() const {
+        std::size_t count = 1;
+        inside(0, [&](const any_node& node, std::size_t) { count += node.step_count(); });
+        return count;
+    }
+    void plan(planner& p) const {
+        const std::vector<std::string_view> in(inputs.begin(), inputs.end()), out(outputs.begin(), outputs.end());
+        const std::size_t step = p.begin(*operations_->facts, name, in, out);
+        if (step == planner::npos) return;
+        if (control() == nullptr)
+            return p.end(step, *operations_->facts,
+                         operations_->ask(layer_, p.input_shapes(step), p.known_inputs(step)), out, updatable);
+        control()->plan(layer_, p, step);
+        p.end_control(step);
+    }
+    flow forward(engine<float>& e, std::size_t step) const {
+        if (control() != nullptr) return control()->forward(layer_, e, step);
+        forward_layer<float>(e, *operations_->functions, layer_, step);
+        return flow::on;
+    }
+    void backward(engine<float>& e, std::size_t step) const {
+        if (control() != nullptr) return control()->backward(layer_, e, step);
+        backward_layer<float>(e, *operations_->gradients, layer_, step);
+    }
+    void attach(engine<float>& e, std::size_t step) const {
+        if (control() == nullptr) return e.attach_layer(layer_, *operations_->functions, step);
+        inside(step, [&](const any_node& node, std::size_t s) { node.attach(e, s); });
+    }
+    /// Appends this node and those inside it, in the order of the plan's steps.
+    void flatten(std::vector<const any_node*>& into) const {
+        into.push_back(this);
+        inside(0, [&](const any_node& node, std::size_t) { node.flatten(into); });
+    }
+
+private:
+    const control_operations* control() const { return operations_->control; }
+    template <class Visit>
+    void inside(std::size_t step, Visit&& visit) const {
+        if (control() == nullptr) return;
+        const auto call = [](void* context, const any_node& node, std::size_t s) {
+            (*static_cast<std::remove_reference_t<Visit>*>(context))(node, s);
+        };
+        control()->each(layer_, step, call, &visit);
+    }
+
+    const layer_operations* operations_;
+    void* layer_;
 };
 
 /// Layers one after the other, chosen at run time. The nodes are shared and never change.
@@ -13012,50 +21880,71 @@ public:
     friend bool operator==(const layer_list&, const layer_list&) = default;
 };
 
-/// The one implementation of `any_node`.
+namespace detail {
+
+template <class L>
+void* make_layer(const void* from) {
+    return from == nullptr ? new L{} : new L(*static_cast<const L*>(from));
+}
+template <class L>
+void destroy_layer(void* layer) {
+    delete static_cast<L*>(layer);
+}
+/// Most layers are numbers alone.
+inline void release_layer(void* layer) { ::operator delete(layer); }
+template <class L>
+inline constexpr bool is_released =
+    std::is_trivially_destructible_v<L> && alignof(L) <= __STDCPP_DEFAULT_NEW_ALIGNMENT__;
+
+template <control_layer L>
+inline constexpr control_operations control_operations_of{
+    [](const void* layer) { return bespoke::can_stop(*static_cast<const L*>(layer)); },
+    [](const void* layer, planner& p, std::size_t step) { static_cast<const L*>(layer)->plan(p, step); },
+    [](const void* layer, engine<float>& e, std::size_t step) {
+        return e.forward(*static_cast<const L*>(layer), step);
+    },
+    [](const void* layer, engine<float>& e, std::size_t step) { e.backward(*static_cast<const L*>(layer), step); },
+    [](const void* layer, std::size_t first, void (*visit)(void*, const any_node&, std::size_t), void* context) {
+        static_cast<const L*>(layer)->each(first, [&]<class Part>(const Part& part, std::size_t step) {
+            if constexpr (std::is_same_v<any_node, Part>) visit(context, part, step);
+        });
+    }};
+
 template <layer L>
-class node_of final : public any_node {
-public:
-    L layer;
+constexpr layer_operations list_operations() {
+    layer_operations o{.facts = &facts_of<L>, .make = &make_layer<L>};
+    if constexpr (is_released<L>)
+        o.destroy = &release_layer;
+    else
+        o.destroy = &destroy_layer<L>;
+    if constexpr (control_layer<L>) {
+        o.control = &control_operations_of<L>;
+    } else {
+        o.ask = &ask_erased<L>;
+        o.functions = &functions_of<float, L>::value;
+        o.gradients = &gradients_of<float, L>::value;
+    }
+    return o;
+}
 
-    explicit node_of(L value) : layer(std::move(value)) {}
+}  // namespace detail
 
-    const void* type() const override { return &layer_type_tag<L>; }
-    bool can_stop() const override { return bespoke::can_stop(layer); }
-    std::size_t step_count() const override {
-        std::size_t count = 1;
-        if constexpr (control_layer<L>)
-            layer.each(0, [&]<class Part>(const Part& part, std::size_t) {
-                if constexpr (std::is_base_of_v<any_node, Part>) count += part.step_count();
-            });
-        return count;
-    }
-    void plan(planner& p) const override {
-        const std::vector<std::string_view> in(inputs.begin(), inputs.end()), out(outputs.begin(), outputs.end());
-        p.add(layer, name, in, out, updatable);
-    }
-    flow forward(engine<float>& e, std::size_t step) const override { return e.forward(layer, step); }
-    void backward(engine<float>& e, std::size_t step) const override { e.backward(layer, step); }
-    void attach(engine<float>& e, std::size_t step) const override {
-        e.attach_part(layer, step);
-        inner(step, [&](const any_node& node, std::size_t s) { node.attach(e, s); });
-    }
-    void flatten(std::vector<const any_node*>& into) const override {
-        into.push_back(this);
-        inner(0, [&](const any_node& node, std::size_t) { node.flatten(into); });
-    }
-
-private:
-    template <class Visit>
-    void inner(std::size_t step, const Visit& visit) const {
-        if constexpr (control_layer<L>) layer.each(step, visit);
-    }
-};
+template <layer L>
+inline constexpr layer_operations operations_of = detail::list_operations<L>();
 
 template <class L>
 const L* any_node::as() const {
-    return type() == &layer_type_tag<L> ? &static_cast<const node_of<L>*>(this)->layer : nullptr;
+    return operations_ == &operations_of<L> ? static_cast<const L*>(layer_) : nullptr;
 }
+
+/// A node whose layer is known to be an L.
+template <layer L>
+class node_of : public any_node {
+public:
+    explicit node_of(const L& value) : any_node(operations_of<L>, &value), layer(*static_cast<L*>(erased())) {}
+
+    L& layer;
+};
 
 }  // namespace bespoke
 
@@ -13218,27 +22107,73 @@ struct stored_once {
     friend bool operator==(const stored_once&, const stored_once&) = default;
 };
 
+/// The layer alone in a network, as "layer". Its inputs are "x0", "x1", ..., stored once for all examples where `once`
+/// says so; where it has several outputs, they are "y0", "y1", ... `arguments` are as in `gradient_options`.
+inline planner plan_alone(const erased_layer& layer, const std::vector<shape>& inputs, const std::vector<bool>& once,
+                          std::vector<std::size_t> arguments = {}) {
+    planner p;
+    std::vector<sentence> names, outputs;
+    std::vector<std::string_view> from, to;
+    const bool one_each = arguments.empty();
+    for (std::size_t i = 0; i < inputs.size(); ++i) {
+        names.push_back(sentence("x", i));
+        if (one_each) arguments.push_back(i);
+        if (i < once.size() && once[i])
+            p.add(stored_once{inputs[i]}, names[i].view(), {}, {}, false);
+        else
+            p.input(names[i].view(), inputs[i]);
+    }
+    for (std::size_t argument : arguments) from.push_back(names[argument].view());
+    const std::size_t step = p.begin(*layer.facts, "layer", from, {});
+    if (step != planner::npos) {
+        const layer_answers answers = layer.ask(p.input_shapes(step), p.known_inputs(step));
+        const std::size_t count = answers.outputs ? answers.outputs.shapes().size() : 0;
+        for (std::size_t i = 0; count != 1 && i < count; ++i) outputs.push_back(sentence("y", i));
+        for (const sentence& name : outputs) to.push_back(name.view());
+        p.end(step, *layer.facts, answers, to, true);
+        for (std::string_view name : to) p.output(name);
+    }
+    p.finish();
+    return p;
+}
+
+/// A layer with what it does in T.
+template <class T>
+struct checked_layer : erased_layer {
+    const layer_functions<T>* functions;
+    const layer_gradients<T>* gradients;
+
+    template <erasable_layer L>
+    checked_layer(const L& from)
+        : erased_layer(from), functions(&functions_of<T, L>::value), gradients(&gradients_of<T, L>::value) {}
+};
+
+/// Draws one element of an input; `draw` is null where the options say it all.
+struct element_source {
+    double (*draw)(const void* context, std::size_t input, philox& random) = nullptr;
+    const void* context = nullptr;
+};
+
 /// One layer in a network of its own, with all its arrays at hand.
-template <layer L>
+template <class T>
 class gradient_check {
-    using arrays = std::vector<std::vector<double>>;
+    using arrays = std::vector<std::vector<T>>;
 
 public:
     static constexpr std::size_t none = blob_facts::npos;
 
     /// `once`: the input that is stored once for all examples; none: each is stored example after example.
-    gradient_check(const L& layer, const std::vector<shape>& inputs, const gradient_options& options,
+    gradient_check(const checked_layer<T>& layer, const std::vector<shape>& inputs, const gradient_options& options,
                    std::size_t once)
-        : layer_(layer), options_(options), planner_(make_plan(inputs, once)),
+        : layer_(layer), options_(options), input_count_(inputs.size()), planner_(make_plan(inputs, once)),
           engine_(planner_.result().view()), step_(planner_.result().steps.size() - 1) {
         if (once != none) manner_ = sentence(" (input ", once, " stored once for all examples)").view();
     }
 
-    template <class Generate>
-    gradient_report run(const Generate& generate) {
+    gradient_report run(const element_source& source) {
         if (planner_.failed()) return wrong(std::string(planner_.problem().what.view()));
-        if (!is_differentiable<L>) return wrong("no gradient passes this layer: differentiable = false");
-        fill(generate);
+        if (!layer_.facts->differentiable) return wrong("no gradient passes this layer: differentiable = false");
+        fill(source);
         const result all = backward(none, true, true);
         for (std::size_t i = 0; i < input_count(); ++i)
             for (std::size_t e = 0; e < all.inputs[i].size(); ++e)
@@ -13272,46 +22207,21 @@ private:
 
     plan_view plan() const { return engine_.plan(); }
 
-    planner make_plan(const std::vector<shape>& inputs, std::size_t once) {
-        planner p;
-        for (std::size_t i = 0; i < inputs.size(); ++i) {
-            const sentence name("x", i);
-            if (i == once)
-                p.add(stored_once{inputs[i]}, name.view(), {}, {}, false);
-            else
-                p.input(name.view(), inputs[i]);
-            input_names_.push_back(name);
-        }
-        std::vector<std::size_t> arguments = options_.arguments;
-        for (std::size_t i = 0; options_.arguments.empty() && i < inputs.size(); ++i) arguments.push_back(i);
-        std::vector<shape> shapes;
-        std::vector<std::string_view> names;
-        for (std::size_t argument : arguments) {
-            shapes.push_back(inputs[argument]);
-            names.push_back(input_names_[argument].view());
-        }
-        std::vector<sentence> outputs;
-        if (shapes.size() >= inputs_of<L>.least && shapes.size() <= inputs_of<L>.most)
-            if (const outcome o = output_shapes(layer_, std::span<const shape>(shapes));
-                o && o.shapes().size() != 1)
-                for (std::size_t i = 0; i < o.shapes().size(); ++i) outputs.push_back(sentence("y", i));
-        std::vector<std::string_view> output_names;
-        for (const sentence& name : outputs) output_names.push_back(name.view());
-        p.add(layer_, "layer", names, output_names, true);
-        p.finish();
-        return p;
+    planner make_plan(const std::vector<shape>& inputs, std::size_t once) const {
+        std::vector<bool> stored(inputs.size());
+        if (once != none) stored[once] = true;
+        return plan_alone(layer_, inputs, stored, options_.arguments);
     }
 
-    std::size_t input_count() const { return input_names_.size(); }
-    std::size_t blob_of_input(std::size_t i) const { return plan().find_blob(input_names_[i].view()); }
+    std::size_t input_count() const { return input_count_; }
+    std::size_t blob_of_input(std::size_t i) const { return plan().find_blob(sentence("x", i).view()); }
 
     /// Random numbers wherever the layer reads.
-    template <class Generate>
-    void fill(const Generate& generate) {
+    void fill(const element_source& source) {
         const plan_view p = plan();
         values_.resize(p.blobs.size());
         gradients_.resize(p.blobs.size());
-        std::vector<double*> places(p.blobs.size());
+        std::vector<T*> places(p.blobs.size());
         for (std::size_t b = 0; b < p.blobs.size(); ++b) {
             values_[b].resize(static_cast<std::size_t>(p.blobs[b].dimensions.size() *
                                                        (p.blobs[b].per_example ? options_.examples : 1)));
@@ -13320,21 +22230,25 @@ private:
         }
         philox random(options_.seed);
         for (std::size_t i = 0; i < input_count(); ++i)
-            for (double& v : values_[blob_of_input(i)]) v = beside_kinks(generate(i, random));
+            for (T& v : values_[blob_of_input(i)]) v = beside_kinks(draw(source, i, random));
         for (std::size_t b : p.outputs_of(step_))
-            for (double& v : gradients_[b]) v = 2 * random.uniform() - 1;
+            for (T& v : gradients_[b]) v = 2 * random.uniform() - 1;
         // what begins at one is a scale or a variance: positive
         for (std::size_t i = 0; i < p.parameters.size(); ++i)
             for (extent e = 0; e < p.parameters[i].dimensions.size(); ++e)
                 engine_.parameter(i)[e] =
                     beside_kinks(p.parameters[i].start == initial::one ? random.uniform() + 0.5
                                                                        : 2 * random.uniform() - 1);
-        const std::vector<double*> nowhere(p.blobs.size());
+        const std::vector<T*> nowhere(p.blobs.size());
         engine_.place(options_.examples, places, nowhere);
-        engine_.attach(*this);
+        engine_.attach_layer(layer_.layer, *layer_.functions, step_);
         engine_.prepare();
         trained_.assign(p.steps.size(), 0);
         trained_[step_] = 1;
+    }
+    double draw(const element_source& source, std::size_t input, philox& random) const {
+        if (source.draw != nullptr) return source.draw(source.context, input, random);
+        return options_.low + (options_.high - options_.low) * random.uniform();
     }
     double beside_kinks(double v) const {
         constexpr double margin = 0.01;
@@ -13346,14 +22260,14 @@ private:
     void forward() {
         engine_.select(pass::trainable, trained_);
         engine_.prepare(step_);
-        engine_.forward(layer_, step_);
+        forward_layer<T>(engine_, *layer_.functions, layer_.layer, step_);
     }
 
     /// The gradients that the layer adds to arrays that hold noise; without that of input `unwanted`.
     result backward(std::size_t unwanted, bool inputs, bool parameters) {
         const plan_view p = plan();
         forward();
-        std::vector<double*> places(p.blobs.size()), to(p.blobs.size());
+        std::vector<T*> places(p.blobs.size()), to(p.blobs.size());
         arrays kept;
         result sums;
         for (std::size_t b = 0; b < p.blobs.size(); ++b) places[b] = values_[b].data();
@@ -13376,13 +22290,13 @@ private:
 
         // what backward says it does not need is not there
         kept = values_;
-        const double nan = std::numeric_limits<double>::quiet_NaN();
+        const T nan = std::numeric_limits<T>::quiet_NaN();
         for (std::size_t i = 0; i < input_count(); ++i)
-            if (!needs_of<L>.input) values_[blob_of_input(i)].assign(values_[blob_of_input(i)].size(), nan);
+            if (!layer_.facts->needs.input) values_[blob_of_input(i)].assign(values_[blob_of_input(i)].size(), nan);
         for (std::size_t b : p.outputs_of(step_))
-            if (!needs_of<L>.output) values_[b].assign(values_[b].size(), nan);
+            if (!layer_.facts->needs.output) values_[b].assign(values_[b].size(), nan);
         engine_.place(options_.examples, places, to);
-        engine_.backward(layer_, step_);
+        backward_layer<T>(engine_, *layer_.gradients, layer_.layer, step_);
         for (std::size_t b = 0; b < kept.size(); ++b)
             std::copy(kept[b].begin(), kept[b].end(), values_[b].begin());
 
@@ -13390,14 +22304,14 @@ private:
         for (std::size_t i = 0; i < sums.parameters.size(); ++i) subtract(sums.parameters[i], i + 100);
         return sums;
     }
-    static std::vector<double> noise(std::size_t size, std::uint64_t stream) {
+    static std::vector<T> noise(std::size_t size, std::uint64_t stream) {
         philox random(~std::uint64_t{0}, stream);
-        std::vector<double> v(size);
-        for (double& e : v) e = random.uniform() + 0.25;
+        std::vector<T> v(size);
+        for (T& e : v) e = random.uniform() + 0.25;
         return v;
     }
-    static void subtract(std::vector<double>& sum, std::uint64_t stream) {
-        const std::vector<double> begin = noise(sum.size(), stream);
+    static void subtract(std::vector<T>& sum, std::uint64_t stream) {
+        const std::vector<T> begin = noise(sum.size(), stream);
         for (std::size_t e = 0; e < sum.size(); ++e) sum[e] -= begin[e];
     }
 
@@ -13408,7 +22322,7 @@ private:
         return ys;
     }
     /// d(sum of y dy) / d(element), with the step h.
-    double central_difference(double& element, double h) {
+    double central_difference(T& element, double h) {
         const double middle = element, right = middle + h, left = middle - h;
         element = right;
         const arrays after = outputs();
@@ -13425,7 +22339,7 @@ private:
         return sum / (right - left);
     }
     /// Any step that works is enough.
-    gradient_report compare(const sentence& name, double came, double& element) {
+    gradient_report compare(const sentence& name, double came, T& element) {
         double nearest = 0, distance = std::numeric_limits<double>::infinity();
         for (double h : {1e-4, 1e-5, 1e-3, 1e-6}) {
             const double expected = central_difference(element, h);
@@ -13472,24 +22386,28 @@ private:
     }
     gradient_report wrong(const std::string& what) const { return {false, what + manner_}; }
 
-public:
-    /// What the engine walks through.
-    template <class Visit>
-    void each(std::size_t, const Visit& visit) const {
-        visit(layer_, step_);
-    }
-
-private:
-    L layer_;
+    checked_layer<T> layer_;
     gradient_options options_;
-    std::vector<sentence> input_names_;
+    std::size_t input_count_;
     std::string manner_;
     planner planner_;
-    engine<double> engine_;
+    engine<T> engine_;
     std::size_t step_ = 0;
     std::vector<char> trained_;
     arrays values_, gradients_;
 };
+
+/// All there is to the check. A program that makes many declares this one function `extern template`.
+template <class T>
+gradient_report check_erased(const checked_layer<T>& layer, const std::vector<shape>& inputs,
+                             const gradient_options& options, const element_source& source) {
+    using check = gradient_check<T>;
+    gradient_report r = check(layer, inputs, options, check::none).run(source);
+    if (inputs.size() > 1)
+        for (std::size_t once = 0; r && once < inputs.size(); ++once)
+            r = check(layer, inputs, options, once).run(source);
+    return r;
+}
 
 }  // namespace detail
 
@@ -13505,25 +22423,21 @@ private:
 ///
 /// `generate(input, random)` draws one element of an input from a `philox`.
 template <layer L, class Generate>
-    requires std::invocable<const Generate&, std::size_t, philox&> gradient_report
-    check_gradients(const L& layer, const std::vector<shape>& inputs, const gradient_options& options,
-                    const Generate& generate) {
-        static_assert(!control_layer<L>,
-                      "control layers have no values of their own: check the layers inside them");
-        using check = detail::gradient_check<L>;
-        gradient_report r = check(layer, inputs, options, check::none).run(generate);
-        if (inputs.size() > 1)
-            for (std::size_t once = 0; r && once < inputs.size(); ++once)
-                r = check(layer, inputs, options, once).run(generate);
-        return r;
-    }
+    requires std::invocable<const Generate&, std::size_t, philox&>
+gradient_report check_gradients(const L& layer, const std::vector<shape>& inputs, const gradient_options& options,
+                                const Generate& generate) {
+    static_assert(!control_layer<L>, "control layers have no values of their own: check the layers inside them");
+    const auto draw = [](const void* context, std::size_t input, philox& random) {
+        return static_cast<double>((*static_cast<const Generate*>(context))(input, random));
+    };
+    return detail::check_erased<double>(layer, inputs, options, {draw, &generate});
+}
 
 template <layer L>
 gradient_report check_gradients(const L& layer, const std::vector<shape>& inputs,
                                 const gradient_options& options = {}) {
-    return check_gradients(layer, inputs, options, [&](std::size_t, philox& random) {
-        return options.low + (options.high - options.low) * random.uniform();
-    });
+    static_assert(!control_layer<L>, "control layers have no values of their own: check the layers inside them");
+    return detail::check_erased<double>(layer, inputs, options, {});
 }
 
 }  // namespace bespoke
@@ -14130,7 +23044,8 @@ private:
     /// A step finishes the one before it here as well where no backward pass wants the values between them.
     void find_finished(const plan_view& p, std::span<const loss_site> losses) {
         for (std::size_t s = 0; s < p.steps.size(); ++s) {
-            if (p.steps[s].head == npos || !trained_steps[s]) continue;
+            // Rows that are never whole in memory are for predictions.
+            if (p.steps[s].head == npos || !p.steps[s].can_finish || p.steps[s].streams || !trained_steps[s]) continue;
             const std::size_t x = finished_blob(p, s), maker = p.blobs[x].maker;
             finished[s] = trained_steps[maker] && (maker == p.steps[s].head || finished[maker]) &&
                           !(p.steps[s].needs.input && p.steps[s].differentiable) &&
@@ -14410,7 +23325,7 @@ void trainer<T>::load(std::size_t examples, std::span<const example_data<T>> inp
         return;
     constexpr extent most_elements = 1 << 22;
     const auto batch =
-        static_cast<std::size_t>(std::clamp<extent>(most_elements / std::max<extent>(p.arena_size, 1), 1, 64));
+        static_cast<std::size_t>(std::clamp<extent>(most_elements / std::max<extent>(p.whole_size, 1), 1, 64));
     for (std::size_t first = 0; first < examples; first += batch)
         run_frozen(first, std::min(batch, examples - first), inputs);
 }
@@ -14942,13 +23857,12 @@ BESPOKE_INSTANCE class network_memory<float>;
 BESPOKE_INSTANCE class engine_state<float>;
 BESPOKE_INSTANCE class engine<float>;
 
-#define BESPOKE_LAYER_INSTANCES(L)                                                                        \
-    BESPOKE_INSTANCE void measure_layer<float, L>(engine_state<float>&, const void*, std::size_t);        \
-    BESPOKE_INSTANCE void prepare_layer<float, L>(engine_state<float>&, const void*, std::size_t);        \
-    BESPOKE_INSTANCE void forward_layer(engine_state<float>&, const L&, std::size_t);                     \
-    BESPOKE_INSTANCE void finish_layer<float, L>(const engine_state<float>&, const void*, std::size_t,    \
-                                                 const output_block<float>&) noexcept;                    \
-    BESPOKE_INSTANCE void backward_layer(engine_state<float>&, const L&, std::size_t);
+BESPOKE_INSTANCE void forward_layer(engine_state<float>&, const layer_functions<float>&, const void*, std::size_t);
+BESPOKE_INSTANCE void backward_layer(engine_state<float>&, const layer_gradients<float>&, const void*, std::size_t);
+
+#define BESPOKE_LAYER_INSTANCES(L)                                             \
+    BESPOKE_INSTANCE const layer_functions<float> functions_of<float, L>::value; \
+    BESPOKE_INSTANCE const layer_gradients<float> gradients_of<float, L>::value;
 BESPOKE_CORE_LAYERS(BESPOKE_LAYER_INSTANCES)
 #undef BESPOKE_LAYER_INSTANCES
 
@@ -15611,8 +24525,9 @@ std::optional<fault> fault_of(const model_description& description);
 
 /// Throws unless `values` has a fitting value for each description that is not optional, and nothing else.
 /// `role` is what they are to the model: "input". errc::unknown_name, errc::shape_mismatch or
-/// errc::bad_value, with the name, what was wanted and what came.
-void check_features(std::string_view role, std::span<const feature_description> descriptions, const features& values);
+/// errc::bad_value, with the name, what was wanted and what came. `also_fits`, where given, says what may come besides.
+void check_features(std::string_view role, std::span<const feature_description> descriptions, const features& values,
+                    bool (*also_fits)(const feature_type& type, const feature_value& value) = nullptr);
 
 }  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
 
@@ -15668,7 +24583,8 @@ std::optional<fault> fault_of(const model_description& description) {
     return check_output("predicted probabilities", description.predicted_probabilities_name);
 }
 
-void check_features(std::string_view role, std::span<const feature_description> descriptions, const features& values) {
+void check_features(std::string_view role, std::span<const feature_description> descriptions, const features& values,
+                    bool (*also_fits)(const feature_type& type, const feature_value& value)) {
     const auto place = [&](std::string_view name) {
         return std::string(role) + " \"" + std::string(name) + "\": ";
     };
@@ -15678,7 +24594,7 @@ void check_features(std::string_view role, std::span<const feature_description> 
             if (d.type.is_optional) continue;
             throw error(errc::unknown_name, place(d.name) + to_text(d.type) + " wanted, but none is given");
         }
-        if (accepts(d.type, *value)) continue;
+        if (accepts(d.type, *value) || (also_fits != nullptr && also_fits(d.type, *value))) continue;
         const array_feature_type* array = d.type.multi_array_type();
         const bool only_shape = array && std::holds_alternative<multi_array>(*value) &&
                                 array->accepts(std::get<multi_array>(*value).data_type());
@@ -15694,6 +24610,91 @@ void check_features(std::string_view role, std::span<const feature_description> 
 
 #endif
 
+
+#include <cstddef>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace bespoke {
+namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
+
+/// The base64 text of `bytes`, in the standard alphabet and padded. RFC 4648, section 4.
+std::string encode_base64(std::span<const std::byte> bytes);
+
+/// The bytes that `text` spells, or nothing where it is not base64. As protobuf's JSON mapping allows: the
+/// standard or the URL-safe alphabet, padded or not. Refused, because no encoder writes it: white space, and
+/// bits of the last character that belong to no byte.
+std::optional<std::vector<std::byte>> decode_base64(std::string_view text);
+
+}  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
+
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::decode_base64;
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::encode_base64;
+
+}  // namespace bespoke
+
+#ifdef BESPOKE_IMPLEMENTATION
+
+#include <array>
+#include <cstdint>
+
+namespace bespoke::define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
+
+std::string encode_base64(std::span<const std::byte> bytes) {
+    constexpr std::string_view alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    std::string text;
+    text.reserve((bytes.size() + 2) / 3 * 4);
+    for (std::size_t i = 0; i < bytes.size(); i += 3) {
+        std::uint32_t group = 0;
+        for (std::size_t j = 0; j < 3; ++j)
+            group = group << 8 | (i + j < bytes.size() ? std::to_integer<std::uint32_t>(bytes[i + j]) : 0);
+        for (std::size_t j = 0; j < 4; ++j)
+            text += j <= bytes.size() - i ? alphabet[group >> (18 - 6 * j) & 63] : '=';
+    }
+    return text;
+}
+
+std::optional<std::vector<std::byte>> decode_base64(std::string_view text) {
+    constexpr std::uint8_t none = 64;
+    constexpr auto values = [none] {
+        std::array<std::uint8_t, 256> table{};
+        table.fill(none);
+        constexpr std::string_view alphabets[] = {
+            "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/",
+            "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"};
+        for (std::string_view alphabet : alphabets)
+            for (std::size_t i = 0; i < 64; ++i)
+                table[static_cast<unsigned char>(alphabet[i])] = static_cast<std::uint8_t>(i);
+        return table;
+    }();
+    if (text.size() % 4 == 0 && text.ends_with('=')) text.remove_suffix(text.ends_with("==") ? 2 : 1);
+    if (text.size() % 4 == 1) return std::nullopt;
+
+    std::vector<std::byte> bytes;
+    bytes.reserve(text.size() / 4 * 3 + 2);
+    std::uint32_t held = 0;
+    int bits = 0;
+    for (char c : text) {
+        const std::uint8_t value = values[static_cast<unsigned char>(c)];
+        if (value == none) return std::nullopt;
+        held = held << 6 | value;
+        bits += 6;
+        if (bits >= 8) {
+            bits -= 8;
+            bytes.push_back(static_cast<std::byte>(held >> bits & 255));
+            held &= (std::uint32_t{1} << bits) - 1;
+        }
+    }
+    if (held != 0) return std::nullopt;
+    return bytes;
+}
+
+}  // namespace bespoke::define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
+
+#endif
 
 
 /// The only file that includes nlohmann_json, and only where BESPOKE_IMPLEMENTATION is defined.
@@ -15824,6 +24825,7 @@ inline json parse_json(std::string_view text, std::string_view name) {
 
 #endif
 
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <span>
@@ -15840,7 +24842,8 @@ std::string in_quotes(std::string_view text);
 
 /// Reads one object of a document in protobuf's JSON mapping, member after member. A member that is absent
 /// or null has the default of its type. Throws `error` with the place of what does not fit:
-/// "/neuralNetwork/layers/7/convolution/kernelSize/1: an integer wanted, "x" came".
+/// "/neuralNetwork/layers/7/convolution/kernelSize/1: an integer wanted, "x" came". A document that was not read
+/// from text (convert/mlmodel.hpp) may hold bytes and repeated floats as binary values.
 class object_reader {
 public:
     /// `json` is the nlohmann::json of the object; it must outlive the reader.
@@ -15851,6 +24854,7 @@ public:
     std::string place(std::string_view key) const;
     /// Whether the member is there and not null. Does not count as reading it.
     bool has(std::string_view key) const;
+    bool is_binary(std::string_view key) const;
     /// Names of all members that are not null.
     std::vector<std::string_view> keys() const;
 
@@ -15864,6 +24868,8 @@ public:
     std::vector<std::int64_t> integers(std::string_view key);
     std::vector<bool> booleans(std::string_view key);
     std::vector<float> reals(std::string_view key);
+    /// Of base64, or a binary value.
+    std::vector<std::byte> bytes(std::string_view key);
     std::vector<std::string> texts(std::string_view key);
     /// The position of the enumerator in `names`, given by name or by its number in `numbers` (0, 1, ... where
     /// that is empty). Absent: the one whose number is 0.
@@ -15873,7 +24879,7 @@ public:
     /// The member as an object; an empty one where it is absent.
     object_reader object(std::string_view key);
     std::vector<object_reader> objects(std::string_view key);
-    /// How many elements the array has, without reading it; 0 where it is absent or no array.
+    /// How many elements the array or the binary value of floats has, without reading it; else 0.
     std::size_t length(std::string_view key) const;
 
     /// The member there is of these; empty: none. Two are an error.
@@ -15901,8 +24907,10 @@ using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::object_reader;
 #ifdef BESPOKE_IMPLEMENTATION
 
 #include <algorithm>
+#include <bit>
 #include <charconv>
 #include <cmath>
+#include <cstring>
 #include <limits>
 
 namespace bespoke {
@@ -15929,6 +24937,7 @@ inline std::string described_value(const json& value) {
     if (value.is_string()) return in_quotes(value.get_ref<const std::string&>());
     if (value.is_object()) return "an object";
     if (value.is_array()) return "an array";
+    if (value.is_binary()) return std::to_string(value.get_binary().size()) + " bytes";
     return value.dump();
 }
 
@@ -16052,6 +25061,10 @@ const void* object_reader::take(std::string_view key) {
     return find(key);
 }
 bool object_reader::has(std::string_view key) const { return find(key) != nullptr; }
+bool object_reader::is_binary(std::string_view key) const {
+    const void* member = find(key);
+    return member != nullptr && detail::as_json(member).is_binary();
+}
 std::vector<std::string_view> object_reader::keys() const {
     std::vector<std::string_view> names;
     if (json_ != nullptr)
@@ -16061,7 +25074,9 @@ std::vector<std::string_view> object_reader::keys() const {
 }
 std::size_t object_reader::length(std::string_view key) const {
     const void* member = find(key);
-    return member != nullptr && detail::as_json(member).is_array() ? detail::as_json(member).size() : 0;
+    if (member == nullptr) return 0;
+    const auto& value = detail::as_json(member);
+    return value.is_array() ? value.size() : value.is_binary() ? value.get_binary().size() / sizeof(float) : 0;
 }
 
 bool object_reader::boolean(std::string_view key) {
@@ -16104,6 +25119,12 @@ std::vector<float> object_reader::reals(std::string_view key) {
     std::vector<float> values;
     if (const void* member = take(key)) {
         const auto& array = detail::as_json(member);
+        if (array.is_binary()) {
+            static_assert(std::endian::native == std::endian::little, "floats are read as they lie in memory");
+            values.resize(array.get_binary().size() / sizeof(float));
+            if (!values.empty()) std::memcpy(values.data(), array.get_binary().data(), values.size() * sizeof(float));
+            return values;
+        }
         if (!array.is_array()) detail::unfit(place(key), "an array", array);
         values.reserve(array.size());
         // the place is spelled out only for what does not fit: there may be millions
@@ -16113,6 +25134,18 @@ std::vector<float> object_reader::reals(std::string_view key) {
                                  : detail::to_real(element, place(key) + "/" + std::to_string(values.size())));
     }
     return values;
+}
+std::vector<std::byte> object_reader::bytes(std::string_view key) {
+    const void* member = take(key);
+    if (member == nullptr) return {};
+    const auto& value = detail::as_json(member);
+    if (value.is_binary()) {
+        const auto all = std::as_bytes(std::span(value.get_binary().data(), value.get_binary().size()));
+        return {all.begin(), all.end()};
+    }
+    auto decoded = decode_base64(detail::to_text(value, place(key)));
+    if (!decoded) fail(errc::malformed_file, key, "base64 wanted");
+    return *std::move(decoded);
 }
 std::vector<std::string> object_reader::texts(std::string_view key) {
     std::vector<std::string> values;
@@ -16649,6 +25682,7 @@ enum class field_kind : unsigned char {
     enumerator,  ///< an enum over int
     extents,     ///< shape
     pair,        ///< std::array<extent, count>
+    reals,       ///< std::array<float, count>; zeros where there are none
     integers,    ///< list<extent, count>
     booleans,    ///< list<bool, count>
     message,     ///< a struct with `fields`
@@ -16760,6 +25794,8 @@ constexpr field_entry entry_for(std::string_view key) {
         if constexpr (message_value<element>) {
             entry.kind = field_kind::messages;
             entry.messages = tables_of<element>.data();
+        } else if constexpr (std::is_same_v<element, float>) {
+            entry.kind = field_kind::reals;
         } else {
             static_assert(std::is_same_v<element, extent>, "an array of a type that the codec does not know");
             entry.kind = field_kind::pair;
@@ -16873,6 +25909,7 @@ void write_fields(const detail::field_table& table, const void* owner, object_wr
 
 #ifdef BESPOKE_IMPLEMENTATION
 
+#include <algorithm>
 #include <cstring>
 
 namespace bespoke {
@@ -16941,6 +25978,13 @@ inline bool read_field(const field_entry& f, void* member, object_reader& in, im
             for (std::size_t i = 0; i < f.count; ++i) static_cast<extent*>(member)[i] = elements[i];
             return true;
         }
+        case field_kind::reals: {
+            const auto elements = in.reals(f.key);
+            if (elements.empty()) return true;
+            check_elements(f.count, elements.size(), f.key, in);
+            std::copy(elements.begin(), elements.end(), static_cast<float*>(member));
+            return true;
+        }
         case field_kind::integers:
         case field_kind::booleans: {
             std::vector<std::int64_t> elements;
@@ -17004,7 +26048,7 @@ inline void write_field(const field_entry& f, const void* member, object_writer&
         case field_kind::int64:
             return out.integer(f.key, *static_cast<const std::int64_t*>(member));
         case field_kind::int32:
-            return out.integer(f.key, *static_cast<const std::int32_t*>(member));
+            return out.small_integer(f.key, *static_cast<const std::int32_t*>(member));
         case field_kind::real:
             return out.real(f.key, *static_cast<const float*>(member));
         case field_kind::number:
@@ -17015,6 +26059,11 @@ inline void write_field(const field_entry& f, const void* member, object_writer&
             int number = 0;
             std::memcpy(&number, member, sizeof number);
             return out.enumerator(f.key, f.names, static_cast<std::size_t>(number));
+        }
+        case field_kind::reals: {
+            const std::span<const float> elements(static_cast<const float*>(member), f.count);
+            if (std::ranges::any_of(elements, [](float v) { return v != 0; })) out.reals(f.key, elements);
+            return;
         }
         default:
             break;
@@ -17077,7 +26126,6 @@ void write_fields(const detail::field_table& table, const void* owner, object_wr
 #endif
 
 #include <array>
-#include <memory>
 #include <span>
 #include <string_view>
 #include <type_traits>
@@ -17092,37 +26140,19 @@ using loop_node = loop<layer_list, layer_list>;
 /// How one layer type is read and written: data, and a few functions that a line each would do for.
 struct layer_codec {
     std::string_view key, nested_key;  ///< nested_key is empty where the layer is not one of a family
-    const void* type = nullptr;        ///< what `any_node::type` gives
-    std::span<const std::string_view> parameters;
+    const layer_operations* type = nullptr;  ///< what `any_node::type` gives
     const detail::field_table* fields = nullptr;
-
-    std::unique_ptr<any_node> (*make)() = nullptr;               ///< a node whose layer has defaults
-    const void* (*layer_in)(const any_node& node) = nullptr;     ///< the layer in such a node
     /// Where the numbers of the weights decide a hyper-parameter; else null.
     void (*set_lengths)(void* layer, std::span<const extent> lengths) = nullptr;
     /// Calls `then` with the layer as the shapes of its inputs determine it. Null: they determine nothing.
     void (*resolve)(const void* layer, std::span<const shape> inputs, void (*then)(void* context, const void* layer),
                     void* context) = nullptr;
+
+    constexpr std::span<const parameter_rule> parameters() const { return type->facts->parameters; }
 };
 
 namespace detail {
 
-template <class L>
-inline constexpr auto parameter_names = [] {
-    std::array<std::string_view, parameter_count<L>> names{};
-    if constexpr (parametric_layer<L>)
-        for (std::size_t i = 0; i < names.size(); ++i) names[i] = parameter_fields_of<L, shape>[i].name;
-    return names;
-}();
-
-template <class L>
-std::unique_ptr<any_node> make_node() {
-    return std::unique_ptr<any_node>(new node_of<L>(L{}));
-}
-template <class L>
-const void* layer_in(const any_node& node) {
-    return &static_cast<const node_of<L>&>(node).layer;
-}
 template <class L>
 void set_lengths(void* layer, std::span<const extent> lengths) {
     static_cast<L*>(layer)->set_lengths(lengths);
@@ -17143,14 +26173,10 @@ void resolve(const void* layer, std::span<const shape> inputs, void (*then)(void
 /// The codec of layer type L.
 template <layer L>
 constexpr layer_codec codec_of() {
-    layer_codec codec{.key = L::key,
-                      .nested_key = "",
-                      .type = &layer_type_tag<L>,
-                      .parameters = detail::parameter_names<L>,
-                      .fields = &detail::table_of<L>::value,
-                      .make = &detail::make_node<L>,
-                      .layer_in = &detail::layer_in<L>};
-    if constexpr (requires { L::nested_key; }) codec.nested_key = L::nested_key;
+    layer_codec codec{.key = facts_of<L>.key,
+                      .nested_key = facts_of<L>.nested_key,
+                      .type = &operations_of<L>,
+                      .fields = &detail::table_of<L>::value};
     if constexpr (requires(L& l, std::span<const extent> lengths) { l.set_lengths(lengths); })
         codec.set_lengths = &detail::set_lengths<L>;
     if constexpr (requires(const L& l, std::span<const shape> inputs) { l.resolved(inputs); } ||
@@ -17229,7 +26255,7 @@ std::span<const layer_codec> core_codecs() { return codecs_in<core_layers>; }
 
 void write_hyper_parameters(const layer_codec& codec, const any_node& node, std::span<const shape> inputs,
                             object_writer& fields, written_place& place) {
-    const void* layer = codec.layer_in(node);
+    const void* layer = node.erased();
     if (codec.resolve == nullptr || inputs.empty()) return write_fields(*codec.fields, layer, fields, place);
     struct context_of_write {
         const layer_codec& codec;
@@ -17250,91 +26276,6 @@ void write_hyper_parameters(const layer_codec& codec, const any_node& node, std:
 #endif
 
 
-
-#include <cstddef>
-#include <optional>
-#include <span>
-#include <string>
-#include <string_view>
-#include <vector>
-
-namespace bespoke {
-namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
-
-/// The base64 text of `bytes`, in the standard alphabet and padded. RFC 4648, section 4.
-std::string encode_base64(std::span<const std::byte> bytes);
-
-/// The bytes that `text` spells, or nothing where it is not base64. As protobuf's JSON mapping allows: the
-/// standard or the URL-safe alphabet, padded or not. Refused, because no encoder writes it: white space, and
-/// bits of the last character that belong to no byte.
-std::optional<std::vector<std::byte>> decode_base64(std::string_view text);
-
-}  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
-
-using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::decode_base64;
-using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::encode_base64;
-
-}  // namespace bespoke
-
-#ifdef BESPOKE_IMPLEMENTATION
-
-#include <array>
-#include <cstdint>
-
-namespace bespoke::define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
-
-std::string encode_base64(std::span<const std::byte> bytes) {
-    constexpr std::string_view alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    std::string text;
-    text.reserve((bytes.size() + 2) / 3 * 4);
-    for (std::size_t i = 0; i < bytes.size(); i += 3) {
-        std::uint32_t group = 0;
-        for (std::size_t j = 0; j < 3; ++j)
-            group = group << 8 | (i + j < bytes.size() ? std::to_integer<std::uint32_t>(bytes[i + j]) : 0);
-        for (std::size_t j = 0; j < 4; ++j)
-            text += j <= bytes.size() - i ? alphabet[group >> (18 - 6 * j) & 63] : '=';
-    }
-    return text;
-}
-
-std::optional<std::vector<std::byte>> decode_base64(std::string_view text) {
-    constexpr std::uint8_t none = 64;
-    constexpr auto values = [none] {
-        std::array<std::uint8_t, 256> table{};
-        table.fill(none);
-        constexpr std::string_view alphabets[] = {
-            "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/",
-            "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"};
-        for (std::string_view alphabet : alphabets)
-            for (std::size_t i = 0; i < 64; ++i)
-                table[static_cast<unsigned char>(alphabet[i])] = static_cast<std::uint8_t>(i);
-        return table;
-    }();
-    if (text.size() % 4 == 0 && text.ends_with('=')) text.remove_suffix(text.ends_with("==") ? 2 : 1);
-    if (text.size() % 4 == 1) return std::nullopt;
-
-    std::vector<std::byte> bytes;
-    bytes.reserve(text.size() / 4 * 3 + 2);
-    std::uint32_t held = 0;
-    int bits = 0;
-    for (char c : text) {
-        const std::uint8_t value = values[static_cast<unsigned char>(c)];
-        if (value == none) return std::nullopt;
-        held = held << 6 | value;
-        bits += 6;
-        if (bits >= 8) {
-            bits -= 8;
-            bytes.push_back(static_cast<std::byte>(held >> bits & 255));
-            held &= (std::uint32_t{1} << bits) - 1;
-        }
-    }
-    if (held != 0) return std::nullopt;
-    return bytes;
-}
-
-}  // namespace bespoke::define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
-
-#endif
 
 #include <bit>
 #include <cstdint>
@@ -17382,6 +26323,112 @@ constexpr float bfloat16_to_float(std::uint16_t upper) {
 }
 
 }  // namespace bespoke
+
+
+/// Weights that a document gives in fewer bits. They are read as floats: what computes with them, learns from them and
+/// writes them knows no other. Core ML specification, WeightParams and QuantizationParams.
+namespace bespoke::define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
+
+/// How many numbers of `bits` bits there are room for in the member "rawValue" or "int8RawValue" of `in`.
+extent quantized_length(object_reader& in, std::string_view kind);
+
+/// Reads the members `kind`, "rawValue" or "int8RawValue", and "quantization" of `in`. rawValue: numbers of 1 to 8
+/// bits, one after the other from the highest bit of each byte on. int8RawValue: int8. A number q stands for
+/// q scale + bias, with one scale and bias for all or one for each element of the first axis of `dimensions`; or for
+/// element q of a table. `by_first_axis`: whether that axis is the one of the output channels; if not, only one scale
+/// and bias for all will do. Without `to`, only checks the sizes.
+void read_quantized(object_reader& in, std::string_view kind, const shape& dimensions, bool by_first_axis, float* to);
+
+}  // namespace bespoke::define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
+
+#ifdef BESPOKE_IMPLEMENTATION
+
+namespace bespoke {
+namespace detail {
+
+/// Number `i` of `bits` bits.
+inline unsigned number_in_bits(std::span<const std::byte> bytes, std::size_t i, std::size_t bits) {
+    unsigned number = 0;
+    for (std::size_t at = i * bits; at < (i + 1) * bits; ++at)
+        number = number << 1 | (std::to_integer<unsigned>(bytes[at / 8]) >> (7 - at % 8) & 1);
+    return number;
+}
+
+inline std::size_t read_number_of_bits(object_reader& quantization) {
+    const std::int64_t bits = quantization.integer("numberOfBits");
+    if (bits < 1 || bits > 8)
+        quantization.fail(errc::bad_value, "numberOfBits", "1 to 8 wanted, " + std::to_string(bits) + " came");
+    return static_cast<std::size_t>(bits);
+}
+
+/// The member of one element, or one for each channel; where it may be absent, it is 0 then.
+inline std::vector<float> read_channels(object_reader& in, std::string_view key, extent channels, bool by_channel,
+                                        bool may_be_absent) {
+    auto values = in.reals(key);
+    if (values.empty() && may_be_absent) return {0};
+    const auto came = static_cast<extent>(values.size());
+    if (came == 1 || (by_channel && came == channels)) return values;
+    in.fail(errc::shape_mismatch, key,
+            (by_channel ? "1 number or " + std::to_string(channels) : std::string("1 number")) + " wanted, " +
+                std::to_string(came) + " came");
+}
+
+}  // namespace detail
+
+namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
+
+extent quantized_length(object_reader& in, std::string_view kind) {
+    object_reader quantization = in.object("quantization");
+    return static_cast<extent>(in.bytes(kind).size() * 8 / detail::read_number_of_bits(quantization));
+}
+
+void read_quantized(object_reader& in, std::string_view kind, const shape& dimensions, bool by_first_axis, float* to) {
+    static constexpr std::string_view types[] = {"linearQuantization", "lookupTableQuantization"};
+    const bool is_int8 = kind == "int8RawValue";
+    const auto bytes = in.bytes(kind);
+    object_reader quantization = in.object("quantization");
+    const std::size_t bits = detail::read_number_of_bits(quantization);
+    const std::string_view type = quantization.one_of(types);
+    if (type.empty() || (is_int8 && (type != types[0] || bits != 8)))
+        quantization.fail(errc::bad_value, "",
+                          is_int8 ? "a linearQuantization of 8 bits wanted"
+                                  : "a linearQuantization or a lookupTableQuantization wanted");
+    const auto count = static_cast<std::size_t>(dimensions.size());
+    const std::size_t wanted = count / 8 * bits + (count % 8 * bits + 7) / 8;
+    if (bytes.size() != wanted)
+        in.fail(errc::shape_mismatch, kind,
+                std::to_string(wanted) + " bytes wanted (shape " + bespoke::to_text(dimensions) + ", " +
+                    std::to_string(bits) + " bits), " + std::to_string(bytes.size()) + " came");
+
+    object_reader how = quantization.object(type);
+    if (type == types[1]) {
+        const auto table = how.reals("floatValue");
+        if (table.size() != std::size_t{1} << bits)
+            how.fail(errc::shape_mismatch, "floatValue",
+                     std::to_string(1 << bits) + " numbers wanted, " + std::to_string(table.size()) + " came");
+        if (to != nullptr)
+            for (std::size_t i = 0; i < count; ++i) to[i] = table[detail::number_in_bits(bytes, i, bits)];
+    } else {
+        const extent channels = dimensions.rank() == 0 ? 1 : dimensions[0];
+        const auto scale = detail::read_channels(how, "scale", channels, by_first_axis, false);
+        const auto bias = detail::read_channels(how, "bias", channels, by_first_axis, true);
+        const std::size_t row = count / static_cast<std::size_t>(std::max<extent>(channels, 1));
+        if (to != nullptr)
+            for (std::size_t i = 0; i < count; ++i) {
+                const unsigned raw = detail::number_in_bits(bytes, i, bits);
+                const int q = is_int8 ? static_cast<std::int8_t>(raw) : static_cast<int>(raw);
+                const auto of_channel = [&](const auto& values) { return values[values.size() == 1 ? 0 : i / row]; };
+                to[i] = static_cast<float>(q) * of_channel(scale) + of_channel(bias);
+            }
+    }
+    how.finish();
+    quantization.finish();
+}
+
+}  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
+}  // namespace bespoke
+
+#endif
 
 
 
@@ -17528,8 +26575,9 @@ public:
             throw error(errc::io, target_.string() + ": cannot write: not a regular file");
         const file_handle file = make();
         if (replaces) std::filesystem::permissions(path_, status.permissions(), problem);
-        if (std::fwrite(bytes.data(), 1, bytes.size(), file.get()) != bytes.size() ||
-            std::fflush(file.get()) != 0 || !sync(file.get()))
+        const bool written =
+            bytes.empty() || std::fwrite(bytes.data(), 1, bytes.size(), file.get()) == bytes.size();
+        if (!written || std::fflush(file.get()) != 0 || !sync(file.get()))
             throw_io(target_, "cannot write", errno);
     }
     void rename_to_target() {
@@ -18027,7 +27075,8 @@ std::vector<std::byte> to_safetensors(std::span<const tensor_entry> entries,
 #include <vector>
 
 /// The weights of layers as a document gives them. Core ML specification, WeightParams, and what goes beyond it: a
-/// tensor in a safetensors file, and base64 of floats.
+/// tensor in a safetensors file, and base64 of floats. Quantized weights and floats of `.mlmodel` files are written
+/// as those of a network composed in code.
 namespace bespoke {
 
 /// Where a parameter array came from, and where it is written again.
@@ -18091,11 +27140,11 @@ private:
 };
 
 /// The weights of one parameter array as a document gives them, for the shape that the plan asks for. Without
-/// `to`, only compares how many there are.
-void read_weights(object_reader in, const std::string& place, const shape& dimensions, const safetensors* tensors,
-                  weight_source& source, float* to);
+/// `to`, only compares how many there are. `by_first_axis` as for `read_quantized`.
+void read_weights(object_reader in, const std::string& place, const shape& dimensions, bool by_first_axis,
+                  const safetensors* tensors, weight_source& source, float* to);
 /// How many numbers the document gives for each of these parameters.
-std::vector<extent> weight_lengths(object_reader& fields, std::span<const std::string_view> parameters,
+std::vector<extent> weight_lengths(object_reader& fields, std::span<const parameter_rule> parameters,
                                    const safetensors* tensors);
 
 }  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
@@ -18132,12 +27181,11 @@ struct weights_path {
 };
 
 inline std::vector<std::byte> read_bytes(object_reader& in, std::string_view key, std::size_t size) {
-    auto bytes = decode_base64(in.text(key));
-    if (!bytes) in.fail(errc::malformed_file, key, "base64 wanted");
-    if (bytes->size() % size != 0)
+    auto bytes = in.bytes(key);
+    if (bytes.size() % size != 0)
         in.fail(errc::malformed_file, key, "a multiple of " + std::to_string(size) + " bytes wanted, " +
-                                               std::to_string(bytes->size()) + " came");
-    return *std::move(bytes);
+                                               std::to_string(bytes.size()) + " came");
+    return bytes;
 }
 inline const tensor_entry& find_tensor(object_reader& in, const safetensors* tensors) {
     const std::string name = in.text("tensor");
@@ -18202,8 +27250,8 @@ void weights_writer::finish() {
     elements_.clear();
 }
 
-void read_weights(object_reader in, const std::string& place, const shape& dimensions, const safetensors* tensors,
-                  weight_source& source, float* to) {
+void read_weights(object_reader in, const std::string& place, const shape& dimensions, bool by_first_axis,
+                  const safetensors* tensors, weight_source& source, float* to) {
     const extent wanted = dimensions.size();
     const auto wrong_count = [&](extent came) {
         throw error(errc::shape_mismatch, place + ": " + std::to_string(wanted) +
@@ -18217,11 +27265,9 @@ void read_weights(object_reader in, const std::string& place, const shape& dimen
     source.updatable = in.boolean("isUpdatable");
     static constexpr std::string_view kinds[] = {"floatValue", "float16Value", "tensor", "bespoke",
                                                  "rawValue",   "int8RawValue"};
-    for (std::string_view quantized : {"rawValue", "int8RawValue", "quantization"})
-        if (in.has(quantized)) in.fail(errc::unsupported, quantized, "quantized weights are not supported");
     const std::string_view kind = in.one_of(kinds);
     if (kind == "floatValue") {
-        source.kind = weight_source::float_value;
+        if (!in.is_binary(kind)) source.kind = weight_source::float_value;
         check_count(in.length(kind));
         if (to == nullptr) return;
         const auto values = in.reals(kind);
@@ -18252,6 +27298,8 @@ void read_weights(object_reader in, const std::string& place, const shape& dimen
         if (to == nullptr) return;
         check_count(static_cast<std::size_t>(entry.dimensions.size()));
         to_floats(entry, to);
+    } else if (!kind.empty()) {
+        read_quantized(in, kind, dimensions, by_first_axis, to);
     } else {
         check_count(0);
     }
@@ -18263,13 +27311,16 @@ void read_weights(object_reader in, const std::string& place, const shape& dimen
                                              (std::isnan(to[i]) ? "NaN" : to[i] > 0 ? "Infinity" : "-Infinity"));
 }
 
-std::vector<extent> weight_lengths(object_reader& fields, std::span<const std::string_view> parameters,
+std::vector<extent> weight_lengths(object_reader& fields, std::span<const parameter_rule> parameters,
                                    const safetensors* tensors) {
     std::vector<extent> lengths;
-    for (std::string_view key : parameters) {
-        object_reader in = fields.object(key);
+    for (const parameter_rule& parameter : parameters) {
+        object_reader in = fields.object(parameter.name);
         std::size_t length = in.length("floatValue");
-        if (in.has("float16Value")) {
+        if (in.has("quantization")) {
+            const std::string_view kind = in.has("int8RawValue") ? "int8RawValue" : "rawValue";
+            length = static_cast<std::size_t>(quantized_length(in, kind));
+        } else if (in.has("float16Value")) {
             length = detail::read_bytes(in, "float16Value", 2).size() / 2;
         } else if (in.has("bespoke")) {
             object_reader inner = in.object("bespoke");
@@ -18324,6 +27375,7 @@ public:
         std::size_t step, number;  ///< parameter `number` of step `step`
         object_reader value;
         std::string layer;  ///< place and name of the layer
+        bool by_first_axis;  ///< of the output channels
     };
 
     explicit network_reader(std::span<const layer_codec> table, const safetensors* weights_file = nullptr);
@@ -18391,24 +27443,25 @@ inline std::vector<std::string> names_in(std::span<const layer_codec> codecs, st
 /// A node and the strings that its layer looks at.
 struct node_and_texts {
     text_pool texts;
-    std::unique_ptr<any_node> node;
+    any_node node;
+
+    explicit node_and_texts(const layer_operations& type) : node(type) {}
 };
 
 inline std::shared_ptr<any_node> read_node(const layer_codec& codec, object_reader& in, network_reader& networks) {
     using namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit;
-    auto both = std::make_shared<node_and_texts>();
-    both->node = codec.make();
-    any_node* node = both->node.get();
-    void* layer = const_cast<void*>(codec.layer_in(*node));
+    auto both = std::make_shared<node_and_texts>(*codec.type);
+    any_node* node = &both->node;
+    void* layer = node->erased();
     read_fields(*codec.fields, layer, in, networks.implied, both->texts);
     if (codec.set_lengths != nullptr)
-        codec.set_lengths(layer, weight_lengths(in, codec.parameters, networks.tensors));
-    if (codec.type == &layer_type_tag<branch_node>) {
+        codec.set_lengths(layer, weight_lengths(in, codec.parameters(), networks.tensors));
+    if (codec.type == &operations_of<branch_node>) {
         auto& branch = *static_cast<branch_node*>(layer);
         if (!in.has("ifBranch")) in.fail(errc::bad_value, "ifBranch", "a network wanted, none came");
         branch.if_branch = read_subnetwork(networks, in, "ifBranch");
         branch.else_branch = read_subnetwork(networks, in, "elseBranch");
-    } else if (codec.type == &layer_type_tag<loop_node>) {
+    } else if (codec.type == &operations_of<loop_node>) {
         auto& loop = *static_cast<loop_node*>(layer);
         if (!in.has("bodyNetwork")) in.fail(errc::bad_value, "bodyNetwork", "a network wanted, none came");
         loop.condition_network = read_subnetwork(networks, in, "conditionNetwork");
@@ -18458,10 +27511,12 @@ inline std::shared_ptr<any_node> read_layer_of_table(network_reader& networks, o
         fields = fields.object(nested);
     }
     const std::size_t step = networks.notes.size();
-    networks.notes.emplace_back().weights.resize(found->parameters.size());
+    networks.notes.emplace_back().weights.resize(found->parameters().size());
+    object_reader look = fields;
+    const bool by_first_axis = !look.boolean("isDeconvolution");
     define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::weights_reader weights(fields);
-    for (std::size_t i = 0; i < found->parameters.size(); ++i)
-        networks.weights.push_back({step, i, weights.find(found->parameters[i]), place});
+    for (std::size_t i = 0; i < found->parameters().size(); ++i)
+        networks.weights.push_back({step, i, weights.find(found->parameters()[i].name), place, by_first_axis});
     weights.finish();
     auto node = read_node(*found, fields, networks);
     fields.finish();
@@ -19259,6 +28314,17 @@ inline float number_of(const std::variant<std::monostate, std::int32_t, float, d
     return 0;
 }
 
+/// Whether the value is the blob [sequence, batch, C, H, W] of an array that is declared as [C] or [C, H, W], as
+/// RANK5_ARRAY_MAPPING allows.
+inline bool is_blob_of(const feature_type& type, const feature_value& value) {
+    const array_feature_type* declared = type.multi_array_type();
+    const auto* given = std::get_if<multi_array>(&value);
+    if (declared == nullptr || given == nullptr || !declared->accepts(given->data_type())) return false;
+    const shape s = given->shape();
+    if (s.rank() != 5) return false;
+    return declared->accepts(shape{s[2], s[3], s[4]}) || (s[3] == 1 && s[4] == 1 && declared->accepts(shape{s[2]}));
+}
+
 template <class T>
 multi_array array_from(const float* values, const shape& s) {
     tensor<T> result = zeros<T>(s);
@@ -19296,7 +28362,9 @@ bool model::is_planned_for(const features& inputs) const { return program_->is_p
 features model::predict(const features& inputs) { return std::move(predict(std::span(&inputs, 1)).front()); }
 
 std::vector<features> model::predict(std::span<const features> inputs) {
-    for (std::size_t i = 0; i < inputs.size(); ++i) check_features("input", settings_.description.input, inputs[i]);
+    const bool rank_5 = settings_.array_input_shape_mapping == array_shape_mapping::rank5_array_mapping;
+    for (const features& given : inputs)
+        check_features("input", settings_.description.input, given, rank_5 ? &detail::is_blob_of : nullptr);
     std::vector<features> results;
     results.reserve(inputs.size());
     for (std::size_t begin = 0; begin < inputs.size();) {
@@ -19364,7 +28432,8 @@ feature_value model::output_value(const feature_description& feature, std::size_
     const shape declared = array->default_shape();
     const shape s = declared.rank() > 0 && checked_size(declared, planner::largest) == blob.dimensions.size()
                         ? declared
-                        : blob.dimensions;
+                    : blob.dimensions.rank() == 0 ? shape{1}  // as Core ML gives a scalar
+                                                  : blob.dimensions;
     if (array->data_type == array_data_type::float64) return detail::array_from<double>(values, s);
     if (array->data_type == array_data_type::int32) return detail::array_from<std::int32_t>(values, s);
     return detail::array_from<float>(values, s);
@@ -19414,8 +28483,9 @@ model parse(std::string_view json, const safetensors* weights, std::span<const l
             const load_options& options);
 }  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
 
-/// Reads a model: JSON, and the safetensors file beside it where "weightsFile" names one. Throws `error` with
-/// the file and the place in it; nothing is half loaded.
+/// Reads a model: JSON, and the safetensors file beside it where "weightsFile" names one; or, where the name ends
+/// in ".mlmodel", the protobuf of the specification (convert/mlmodel.hpp). Throws `error` with the file and the
+/// place in it; nothing is half loaded.
 inline model load(const std::filesystem::path& path, const load_options& options = {}) {
     return define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::load(path, options);
 }
@@ -19449,6 +28519,23 @@ model parse(std::string_view json, const safetensors* weights = nullptr, const l
 namespace bespoke {
 namespace detail {
 
+/// The document that a `.mlmodel` file spells. Defined below this room, in convert/mlmodel.hpp.
+json document_of_mlmodel(std::span<const std::byte> mlmodel);
+
+inline bool is_mlmodel(const std::filesystem::path& path) { return path.extension() == ".mlmodel"; }
+
+/// The document in a file. Throws `error` with the path.
+inline json read_document(const std::filesystem::path& path) {
+    const auto bytes = bespoke::read_file(path);
+    if (!is_mlmodel(path))
+        return parse_json({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, path.string());
+    try {
+        return document_of_mlmodel(bytes);
+    } catch (const error& problem) {
+        throw error(problem.code(), path.string() + ": " + problem.what());
+    }
+}
+
 /// The layers' parameters from what `network_reader` found, in two steps: first every size is compared with
 /// the plan, then, when there is memory, the values are read.
 struct weights_to_read {
@@ -19462,8 +28549,8 @@ struct weights_to_read {
             const std::string place = pending.value.place();
             auto& source = self.notes[pending.step].weights[pending.number];
             define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::read_weights(
-                pending.value, place, plan.parameters[number].dimensions, self.networks.tensors, source,
-                         core == nullptr ? nullptr : core->parameter(number));
+                pending.value, place, plan.parameters[number].dimensions, pending.by_first_axis,
+                self.networks.tensors, source, core == nullptr ? nullptr : core->parameter(number));
         }
     }
 };
@@ -19583,7 +28670,7 @@ struct weights_to_write {
     void write(std::size_t step, const layer_codec& codec, object_writer& fields) {
         const plan_view& plan = network.plan();
         define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::weights_writer writer(fields);
-        for (std::size_t i = 0; i < codec.parameters.size(); ++i) {
+        for (std::size_t i = 0; i < codec.parameters().size(); ++i) {
             const std::size_t number = plan.steps[step].first_parameter + i;
             const parameter_facts& facts = plan.parameters[number];
             const weight_source source = step < notes.size() && i < notes[step].weights.size() ? notes[step].weights[i]
@@ -19686,6 +28773,8 @@ model::document model::write(std::string_view weights_file) const {
 }
 
 void model::save(const std::filesystem::path& path) const {
+    if (detail::is_mlmodel(path))
+        throw error(errc::bad_argument, path.string() + ": models are written as JSON, not as protobuf");
     std::filesystem::path weights_path = path;
     weights_path.replace_extension(".safetensors");
     if (weights_path == path)
@@ -19710,9 +28799,7 @@ model parse(std::string_view json, const safetensors* weights, const load_option
 }
 
 model load(const std::filesystem::path& path, std::span<const layer_codec> codecs, const load_options& options) {
-    const auto bytes = bespoke::read_file(path);
-    const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-    const auto root = detail::parse_json(text, path.string());
+    const auto root = detail::read_document(path);
     std::optional<safetensors> tensors;
     bool in_weights = false;
     const auto tensors_in = [&](const std::string& name, const object_reader& top) {
@@ -19784,7 +28871,7 @@ exported_layer exported(const loop<Body, Condition>& layer, const plan_view& pla
 }
 template <class L>
 exported_layer exported(const L& layer, const plan_view&, std::size_t) {
-    return {std::make_shared<node_of<L>>(layer)};
+    return {std::make_shared<any_node>(operations_of<L>, &layer)};
 }
 
 }  // namespace detail
@@ -20271,3 +29358,1003 @@ learner<float> make_learner(model& m, const std::vector<features>& examples, con
 }  // namespace bespoke
 
 #endif  // BESPOKE_IMPLEMENTATION
+
+
+
+
+/// The messages of a model around and beside neural networks, in the notation of schema.hpp. Core ML specification,
+/// Model.proto, FeatureTypes.proto and the files of the other model types.
+
+#ifdef BESPOKE_IMPLEMENTATION
+
+#include <string_view>
+
+namespace bespoke::detail {
+
+inline constexpr std::string_view model_schema = R"(
+Model: int32 specificationVersion 1; ModelDescription description 2; bool isUpdatable 10; PipelineClassifier
+    pipelineClassifier 200; PipelineRegressor pipelineRegressor 201; Pipeline pipeline 202; GLMRegressor glmRegressor
+    300; SupportVectorRegressor supportVectorRegressor 301; TreeEnsembleRegressor treeEnsembleRegressor 302;
+    NeuralNetworkRegressor neuralNetworkRegressor 303; any bayesianProbitRegressor 304 itemSimilarityRecommender 501
+    mlProgram 502 classConfidenceThresholding 560 textClassifier 2000 wordTagger 2001 visionFeaturePrint 2002
+    soundAnalysisPreprocessing 2003 gazetteer 2004 wordEmbedding 2005 audioFeaturePrint 2006 serializedModel 3000;
+    GLMClassifier glmClassifier 400; SupportVectorClassifier supportVectorClassifier 401; TreeEnsembleClassifier
+    treeEnsembleClassifier 402; NeuralNetworkClassifier neuralNetworkClassifier 403; KNearestNeighborsClassifier
+    kNearestNeighborsClassifier 404; NeuralNetwork neuralNetwork 500; CustomModel customModel 555; LinkedModel
+    linkedModel 556; OneHotEncoder oneHotEncoder 600; Imputer imputer 601; FeatureVectorizer featureVectorizer 602;
+    DictVectorizer dictVectorizer 603; Scaler scaler 604; CategoricalMapping categoricalMapping 606; Normalizer
+    normalizer 607; ArrayFeatureExtractor arrayFeatureExtractor 609; NonMaximumSuppression nonMaximumSuppression 610;
+    Identity identity 900
+ModelDescription: FunctionDescription* functions 20; string defaultFunctionName 21 predictedFeatureName 11
+    predictedProbabilitiesName 12; Metadata metadata 100; FeatureDescription* input 1 output 10 state 13 trainingInput
+    50
+FunctionDescription: string name 1 predictedFeatureName 4 predictedProbabilitiesName 5; FeatureDescription* input 2
+    output 3 state 6
+FeatureDescription: string name 1 shortDescription 2; FeatureType type 3
+FeatureType: Int64FeatureType int64Type 1; DoubleFeatureType doubleType 2; StringFeatureType stringType 3;
+    ImageFeatureType imageType 4; ArrayFeatureType multiArrayType 5; DictionaryFeatureType dictionaryType 6;
+    SequenceFeatureType sequenceType 7; StateFeatureType stateType 8; bool isOptional 1000
+Int64FeatureType:
+DoubleFeatureType:
+StringFeatureType:
+ImageFeatureType: int64 width 1 height 2; EnumeratedImageSizes enumeratedSizes 21; ImageSizeRange imageSizeRange 31;
+    ColorSpace colorSpace 3
+EnumeratedImageSizes: ImageSize* sizes 1
+ImageSize: uint64 width 1 height 2
+ImageSizeRange: SizeRange widthRange 1 heightRange 2
+SizeRange: uint64 lowerBound 1; int64 upperBound 2
+ArrayFeatureType: int64* shape 1; ArrayDataType dataType 2; EnumeratedShapes enumeratedShapes 21; ShapeRange
+    shapeRange 31; int32 intDefaultValue 41; float floatDefaultValue 51; double doubleDefaultValue 61
+EnumeratedShapes: Shape* shapes 1
+Shape: int64* shape 1
+ShapeRange: SizeRange* sizeRanges 1
+DictionaryFeatureType: Int64FeatureType int64KeyType 1; StringFeatureType stringKeyType 2
+SequenceFeatureType: Int64FeatureType int64Type 1; StringFeatureType stringType 3; SizeRange sizeRange 101
+StateFeatureType: ArrayFeatureType arrayType 1
+Metadata: string shortDescription 1 versionString 2 author 3 license 4; map<string,string> userDefined 100
+PipelineClassifier: Pipeline pipeline 1
+Pipeline: Model* models 1; string* names 2
+PipelineRegressor: Pipeline pipeline 1
+GLMRegressor: GLMRegressor.DoubleArray* weights 1; double* offset 2; GLMRegressor.PostEvaluationTransform
+    postEvaluationTransform 3
+GLMRegressor.DoubleArray: double* value 1
+SupportVectorRegressor: Kernel kernel 1; SparseSupportVectors sparseSupportVectors 2; DenseSupportVectors
+    denseSupportVectors 3; Coefficients coefficients 4; double rho 5
+Kernel: LinearKernel linearKernel 1; RBFKernel rbfKernel 2; PolyKernel polyKernel 3; SigmoidKernel sigmoidKernel 4
+LinearKernel:
+RBFKernel: double gamma 1
+PolyKernel: int32 degree 1; double c 2 gamma 3
+SigmoidKernel: double gamma 1 c 2
+SparseSupportVectors: SparseVector* vectors 1
+SparseVector: SparseNode* nodes 1
+SparseNode: int32 index 1; double value 2
+DenseSupportVectors: DenseVector* vectors 1
+DenseVector: double* values 1
+Coefficients: double* alpha 1
+TreeEnsembleRegressor: TreeEnsembleParameters treeEnsemble 1; TreeEnsemblePostEvaluationTransform
+    postEvaluationTransform 2
+TreeEnsembleParameters: TreeNode* nodes 1; uint64 numPredictionDimensions 2; double* basePredictionValue 3
+TreeNode: uint64 treeId 1 nodeId 2 branchFeatureIndex 10 trueChildNodeId 12 falseChildNodeId 13; TreeNodeBehavior
+    nodeBehavior 3; double branchFeatureValue 11 relativeHitRate 30; bool missingValueTracksTrueChild 14;
+    EvaluationInfo* evaluationInfo 20
+EvaluationInfo: uint64 evaluationIndex 1; double evaluationValue 2
+GLMClassifier: GLMClassifier.DoubleArray* weights 1; double* offset 2; GLMClassifier.PostEvaluationTransform
+    postEvaluationTransform 3; ClassEncoding classEncoding 4; StringVector stringClassLabels 100; Int64Vector
+    int64ClassLabels 101
+GLMClassifier.DoubleArray: double* value 1
+SupportVectorClassifier: Kernel kernel 1; int32* numberOfSupportVectorsPerClass 2; SparseSupportVectors
+    sparseSupportVectors 3; DenseSupportVectors denseSupportVectors 4; Coefficients* coefficients 5; double* rho 6
+    probA 7 probB 8; StringVector stringClassLabels 100; Int64Vector int64ClassLabels 101
+TreeEnsembleClassifier: TreeEnsembleParameters treeEnsemble 1; TreeEnsemblePostEvaluationTransform
+    postEvaluationTransform 2; StringVector stringClassLabels 100; Int64Vector int64ClassLabels 101
+KNearestNeighborsClassifier: NearestNeighborsIndex nearestNeighborsIndex 1; Int64Parameter numberOfNeighbors 3;
+    StringVector stringClassLabels 100; Int64Vector int64ClassLabels 101; string defaultStringLabel 110; int64
+    defaultInt64Label 111; UniformWeighting uniformWeighting 200; InverseDistanceWeighting inverseDistanceWeighting
+    210
+NearestNeighborsIndex: int32 numberOfDimensions 1; FloatVector* floatSamples 2; LinearIndex linearIndex 100;
+    SingleKdTreeIndex singleKdTreeIndex 110; SquaredEuclideanDistance squaredEuclideanDistance 200
+FloatVector: float* vector 1
+LinearIndex:
+SingleKdTreeIndex: int32 leafSize 1
+SquaredEuclideanDistance:
+UniformWeighting:
+InverseDistanceWeighting:
+CustomModel: string className 10 description 40; map<string,CustomModelParamValue> parameters 30
+CustomModelParamValue: double doubleValue 10; string stringValue 20; int32 intValue 30; int64 longValue 40; bool
+    boolValue 50; bytes bytesValue 60
+LinkedModel: LinkedModelFile linkedModelFile 1
+LinkedModelFile: StringParameter linkedModelFileName 1 linkedModelSearchPath 2
+StringParameter: string defaultValue 1
+OneHotEncoder: StringVector stringCategories 1; Int64Vector int64Categories 2; bool outputSparse 10; HandleUnknown
+    handleUnknown 11
+Imputer: double imputedDoubleValue 1 replaceDoubleValue 11; int64 imputedInt64Value 2 replaceInt64Value 12; string
+    imputedStringValue 3 replaceStringValue 13; DoubleVector imputedDoubleArray 4; Int64Vector imputedInt64Array 5;
+    StringToDoubleMap imputedStringDictionary 6; Int64ToDoubleMap imputedInt64Dictionary 7
+DoubleVector: double* vector 1
+StringToDoubleMap: map<string,double> map 1
+Int64ToDoubleMap: map<int64,double> map 1
+FeatureVectorizer: InputColumn* inputList 1
+InputColumn: string inputColumn 1; uint64 inputDimensions 2
+DictVectorizer: StringVector stringToIndex 1; Int64Vector int64ToIndex 2
+Scaler: double* shiftValue 1 scaleValue 2
+CategoricalMapping: StringToInt64Map stringToInt64Map 1; Int64ToStringMap int64ToStringMap 2; string strValue 101;
+    int64 int64Value 102
+StringToInt64Map: map<string,int64> map 1
+Int64ToStringMap: map<int64,string> map 1
+Normalizer: NormType normType 1
+ArrayFeatureExtractor: uint64* extractIndex 1
+NonMaximumSuppression: PickTop pickTop 1; StringVector stringClassLabels 100; Int64Vector int64ClassLabels 101; double
+    iouThreshold 110 confidenceThreshold 111; string confidenceInputFeatureName 200 coordinatesInputFeatureName 201
+    iouThresholdInputFeatureName 202 confidenceThresholdInputFeatureName 203 confidenceOutputFeatureName 210
+    coordinatesOutputFeatureName 211
+PickTop: bool perClass 1
+Identity:
+enum ArrayDataType: INVALID_ARRAY_DATA_TYPE 0 FLOAT32 65568 DOUBLE 65600 INT32 131104 INT8 131080 FLOAT16 65552
+enum ClassEncoding: ReferenceClass OneVsRest
+enum GLMClassifier.PostEvaluationTransform: Logit Probit
+enum GLMRegressor.PostEvaluationTransform: NoTransform Logit Probit
+enum ColorSpace: INVALID_COLOR_SPACE 0 GRAYSCALE 10 RGB 20 BGR 30 GRAYSCALE_FLOAT16 40
+enum NormType: LMax L1 L2
+enum HandleUnknown: ErrorOnUnknown IgnoreUnknown
+enum TreeNodeBehavior: BranchOnValueLessThanEqual BranchOnValueLessThan BranchOnValueGreaterThanEqual
+    BranchOnValueGreaterThan BranchOnValueEqual BranchOnValueNotEqual LeafNode
+enum TreeEnsemblePostEvaluationTransform: NoTransform Classification_SoftMax Regression_Logistic
+    Classification_SoftMaxWithZeroClassReference
+)";
+
+}  // namespace bespoke::detail
+
+#endif
+
+/// The messages of a neural network, in the notation of schema.hpp. Core ML specification, NeuralNetwork.proto,
+/// Parameters.proto and DataStructures.proto.
+
+#ifdef BESPOKE_IMPLEMENTATION
+
+#include <string_view>
+
+namespace bespoke::detail {
+
+inline constexpr std::string_view network_schema = R"(
+NeuralNetwork: NeuralNetworkLayer* layers 1; NeuralNetworkPreprocessing* preprocessing 2;
+    NeuralNetworkMultiArrayShapeMapping arrayInputShapeMapping 5; NeuralNetworkImageShapeMapping
+    imageInputShapeMapping 6; NetworkUpdateParameters updateParams 10
+NeuralNetworkLayer: string name 1; string* input 2 output 3; Tensor* inputTensor 4 outputTensor 5; bool isUpdatable
+    10; ConvolutionLayerParams convolution 100; PoolingLayerParams pooling 120; ActivationParams activation 130;
+    InnerProductLayerParams innerProduct 140; EmbeddingLayerParams embedding 150; BatchnormLayerParams batchnorm 160;
+    MeanVarianceNormalizeLayerParams mvn 165; L2NormalizeLayerParams l2normalize 170; SoftmaxLayerParams softmax 175;
+    LRNLayerParams lrn 180; CropLayerParams crop 190; PaddingLayerParams padding 200; UpsampleLayerParams upsample
+    210; ResizeBilinearLayerParams resizeBilinear 211; CropResizeLayerParams cropResize 212; UnaryFunctionLayerParams
+    unary 220; AddLayerParams add 230; MultiplyLayerParams multiply 231; AverageLayerParams average 240;
+    ScaleLayerParams scale 245; BiasLayerParams bias 250; MaxLayerParams max 260; MinLayerParams min 261;
+    DotProductLayerParams dot 270; ReduceLayerParams reduce 280; LoadConstantLayerParams loadConstant 290;
+    ReshapeLayerParams reshape 300; FlattenLayerParams flatten 301; PermuteLayerParams permute 310; ConcatLayerParams
+    concat 320; SplitLayerParams split 330; SequenceRepeatLayerParams sequenceRepeat 340; ReorganizeDataLayerParams
+    reorganizeData 345; SliceLayerParams slice 350; SimpleRecurrentLayerParams simpleRecurrent 400; GRULayerParams gru
+    410; UniDirectionalLSTMLayerParams uniDirectionalLSTM 420; BiDirectionalLSTMLayerParams biDirectionalLSTM 430;
+    CustomLayerParams custom 500; CopyLayerParams copy 600; BranchLayerParams branch 605; LoopLayerParams loop 615;
+    LoopBreakLayerParams loopBreak 620; LoopContinueLayerParams loopContinue 625; RangeStaticLayerParams rangeStatic
+    635; RangeDynamicLayerParams rangeDynamic 640; ClipLayerParams clip 660; CeilLayerParams ceil 665;
+    FloorLayerParams floor 670; SignLayerParams sign 680; RoundLayerParams round 685; Exp2LayerParams exp2 700;
+    SinLayerParams sin 710; CosLayerParams cos 715; TanLayerParams tan 720; AsinLayerParams asin 730; AcosLayerParams
+    acos 735; AtanLayerParams atan 740; SinhLayerParams sinh 750; CoshLayerParams cosh 755; TanhLayerParams tanh 760;
+    AsinhLayerParams asinh 770; AcoshLayerParams acosh 775; AtanhLayerParams atanh 780; ErfLayerParams erf 790;
+    GeluLayerParams gelu 795; EqualLayerParams equal 815; NotEqualLayerParams notEqual 820; LessThanLayerParams
+    lessThan 825; LessEqualLayerParams lessEqual 827; GreaterThanLayerParams greaterThan 830; GreaterEqualLayerParams
+    greaterEqual 832; LogicalOrLayerParams logicalOr 840; LogicalXorLayerParams logicalXor 845; LogicalNotLayerParams
+    logicalNot 850; LogicalAndLayerParams logicalAnd 855; ModBroadcastableLayerParams modBroadcastable 865;
+    MinBroadcastableLayerParams minBroadcastable 870; MaxBroadcastableLayerParams maxBroadcastable 875;
+    AddBroadcastableLayerParams addBroadcastable 880; PowBroadcastableLayerParams powBroadcastable 885;
+    DivideBroadcastableLayerParams divideBroadcastable 890; FloorDivBroadcastableLayerParams floorDivBroadcastable
+    895; MultiplyBroadcastableLayerParams multiplyBroadcastable 900; SubtractBroadcastableLayerParams
+    subtractBroadcastable 905; TileLayerParams tile 920; StackLayerParams stack 925; GatherLayerParams gather 930;
+    ScatterLayerParams scatter 935; GatherNDLayerParams gatherND 940; ScatterNDLayerParams scatterND 945;
+    SoftmaxNDLayerParams softmaxND 950; GatherAlongAxisLayerParams gatherAlongAxis 952; ScatterAlongAxisLayerParams
+    scatterAlongAxis 954; ReverseLayerParams reverse 960; ReverseSeqLayerParams reverseSeq 965; SplitNDLayerParams
+    splitND 975; ConcatNDLayerParams concatND 980; TransposeLayerParams transpose 985; SliceStaticLayerParams
+    sliceStatic 995; SliceDynamicLayerParams sliceDynamic 1000; SlidingWindowsLayerParams slidingWindows 1005;
+    TopKLayerParams topK 1015; ArgMinLayerParams argMin 1020; ArgMaxLayerParams argMax 1025; EmbeddingNDLayerParams
+    embeddingND 1040; BatchedMatMulLayerParams batchedMatmul 1045; GetShapeLayerParams getShape 1065;
+    LoadConstantNDLayerParams loadConstantND 1070; FillLikeLayerParams fillLike 1080; FillStaticLayerParams fillStatic
+    1085; FillDynamicLayerParams fillDynamic 1090; BroadcastToLikeLayerParams broadcastToLike 1100;
+    BroadcastToStaticLayerParams broadcastToStatic 1105; BroadcastToDynamicLayerParams broadcastToDynamic 1110;
+    SqueezeLayerParams squeeze 1120; ExpandDimsLayerParams expandDims 1125; FlattenTo2DLayerParams flattenTo2D 1130;
+    ReshapeLikeLayerParams reshapeLike 1135; ReshapeStaticLayerParams reshapeStatic 1140; ReshapeDynamicLayerParams
+    reshapeDynamic 1145; RankPreservingReshapeLayerParams rankPreservingReshape 1150; ConstantPaddingLayerParams
+    constantPad 1155; RandomNormalLikeLayerParams randomNormalLike 1170; RandomNormalStaticLayerParams
+    randomNormalStatic 1175; RandomNormalDynamicLayerParams randomNormalDynamic 1180; RandomUniformLikeLayerParams
+    randomUniformLike 1190; RandomUniformStaticLayerParams randomUniformStatic 1195; RandomUniformDynamicLayerParams
+    randomUniformDynamic 1200; RandomBernoulliLikeLayerParams randomBernoulliLike 1210;
+    RandomBernoulliStaticLayerParams randomBernoulliStatic 1215; RandomBernoulliDynamicLayerParams
+    randomBernoulliDynamic 1220; CategoricalDistributionLayerParams categoricalDistribution 1230; ReduceL1LayerParams
+    reduceL1 1250; ReduceL2LayerParams reduceL2 1255; ReduceMaxLayerParams reduceMax 1260; ReduceMinLayerParams
+    reduceMin 1265; ReduceSumLayerParams reduceSum 1270; ReduceProdLayerParams reduceProd 1275; ReduceMeanLayerParams
+    reduceMean 1280; ReduceLogSumLayerParams reduceLogSum 1285; ReduceSumSquareLayerParams reduceSumSquare 1290;
+    ReduceLogSumExpLayerParams reduceLogSumExp 1295; WhereNonZeroLayerParams whereNonZero 1313;
+    MatrixBandPartLayerParams matrixBandPart 1315; LowerTriangularLayerParams lowerTriangular 1320;
+    UpperTriangularLayerParams upperTriangular 1325; WhereBroadcastableLayerParams whereBroadcastable 1330;
+    LayerNormalizationLayerParams layerNormalization 1350; NonMaximumSuppressionLayerParams NonMaximumSuppression
+    1400; OneHotLayerParams oneHot 1450; CumSumLayerParams cumSum 1455; ClampedReLULayerParams clampedReLU 1460;
+    ArgSortLayerParams argSort 1461; Pooling3DLayerParams pooling3d 1465; GlobalPooling3DLayerParams globalPooling3d
+    1466; SliceBySizeLayerParams sliceBySize 1470; Convolution3DLayerParams convolution3d 1471
+Tensor: uint32 rank 1; int64* dimValue 2
+ConvolutionLayerParams: uint64 outputChannels 1 kernelChannels 2 nGroups 10; uint64* kernelSize 20 stride 30
+    dilationFactor 40 outputShape 100; ValidPadding valid 50; SamePadding same 51; bool isDeconvolution 60 hasBias 70;
+    WeightParams weights 90 bias 91
+ValidPadding: BorderAmounts paddingAmounts 1
+BorderAmounts: EdgeSizes* borderAmounts 10
+EdgeSizes: uint64 startEdgeSize 1 endEdgeSize 2
+SamePadding: SamePaddingMode asymmetryMode 1
+WeightParams: float* floatValue 1; bytes float16Value 2 rawValue 30 int8RawValue 31; QuantizationParams quantization
+    40; bool isUpdatable 50
+QuantizationParams: uint64 numberOfBits 1; LinearQuantizationParams linearQuantization 101;
+    LookUpTableQuantizationParams lookupTableQuantization 102
+LinearQuantizationParams: float* scale 1 bias 2
+LookUpTableQuantizationParams: float* floatValue 1
+PoolingLayerParams: PoolingType type 1; uint64* kernelSize 10 stride 20; ValidPadding valid 30; SamePadding same 31;
+    ValidCompletePadding includeLastPixel 32; bool avgPoolExcludePadding 50 globalPooling 60
+ValidCompletePadding: uint64* paddingAmounts 10
+ActivationParams: ActivationLinear linear 5; ActivationReLU ReLU 10; ActivationLeakyReLU leakyReLU 15;
+    ActivationThresholdedReLU thresholdedReLU 20; ActivationPReLU PReLU 25; ActivationTanh tanh 30;
+    ActivationScaledTanh scaledTanh 31; ActivationSigmoid sigmoid 40; ActivationSigmoidHard sigmoidHard 41;
+    ActivationELU ELU 50; ActivationSoftsign softsign 60; ActivationSoftplus softplus 70; ActivationParametricSoftplus
+    parametricSoftplus 71
+ActivationLinear: float alpha 1 beta 2
+ActivationReLU:
+ActivationLeakyReLU: float alpha 1
+ActivationThresholdedReLU: float alpha 1
+ActivationPReLU: WeightParams alpha 1
+ActivationTanh:
+ActivationScaledTanh: float alpha 1 beta 2
+ActivationSigmoid:
+ActivationSigmoidHard: float alpha 1 beta 2
+ActivationELU: float alpha 1
+ActivationSoftsign:
+ActivationSoftplus:
+ActivationParametricSoftplus: WeightParams alpha 1 beta 2
+InnerProductLayerParams: uint64 inputChannels 1 outputChannels 2; bool hasBias 10 int8DynamicQuantize 22; WeightParams
+    weights 20 bias 21
+EmbeddingLayerParams: uint64 inputDim 1 outputChannels 2; bool hasBias 10; WeightParams weights 20 bias 21
+BatchnormLayerParams: uint64 channels 1; bool computeMeanVar 5 instanceNormalization 6; float epsilon 10; WeightParams
+    gamma 15 beta 16 mean 17 variance 18
+MeanVarianceNormalizeLayerParams: bool acrossChannels 1 normalizeVariance 2; float epsilon 3
+L2NormalizeLayerParams: float epsilon 1
+SoftmaxLayerParams:
+LRNLayerParams: float alpha 1 beta 2 k 4; uint64 localSize 3
+CropLayerParams: BorderAmounts cropAmounts 1; uint64* offset 5
+PaddingLayerParams: PaddingConstant constant 1; PaddingReflection reflection 2; PaddingReplication replication 3;
+    BorderAmounts paddingAmounts 10
+PaddingConstant: float value 1
+PaddingReflection:
+PaddingReplication:
+UpsampleLayerParams: uint64* scalingFactor 1; float* fractionalScalingFactor 7; InterpolationMode mode 5;
+    LinearUpsampleMode linearUpsampleMode 6
+ResizeBilinearLayerParams: uint64* targetSize 1; SamplingMode mode 2
+SamplingMode: Method samplingMethod 1
+CropResizeLayerParams: uint64* targetSize 1; bool normalizedCoordinates 2; SamplingMode mode 3; BoxCoordinatesMode
+    boxIndicesMode 4; float spatialScale 5
+BoxCoordinatesMode: Coordinates boxMode 1
+UnaryFunctionLayerParams: Operation type 1; float alpha 2 epsilon 3 shift 4 scale 5
+AddLayerParams: float alpha 1
+MultiplyLayerParams: float alpha 1
+AverageLayerParams:
+ScaleLayerParams: uint64* shapeScale 1 shapeBias 4; WeightParams scale 2 bias 5; bool hasBias 3
+BiasLayerParams: uint64* shape 1; WeightParams bias 2
+MaxLayerParams:
+MinLayerParams:
+DotProductLayerParams: bool cosineSimilarity 1
+ReduceLayerParams: ReduceOperation mode 1; float epsilon 2; ReduceAxis axis 3
+LoadConstantLayerParams: uint64* shape 1; WeightParams data 2
+ReshapeLayerParams: int64* targetShape 1; ReshapeOrder mode 2
+FlattenLayerParams: FlattenOrder mode 1
+PermuteLayerParams: uint64* axis 1
+ConcatLayerParams: bool sequenceConcat 100
+SplitLayerParams: uint64 nOutputs 1
+SequenceRepeatLayerParams: uint64 nRepetitions 1
+ReorganizeDataLayerParams: ReorganizationType mode 1; uint64 blockSize 2
+SliceLayerParams: int64 startIndex 1 endIndex 2; uint64 stride 3; SliceAxis axis 4
+SimpleRecurrentLayerParams: uint64 inputVectorSize 1 outputVectorSize 2; ActivationParams activation 10; bool
+    sequenceOutput 15 hasBiasVector 20 reverseInput 100; WeightParams weightMatrix 30 recursionMatrix 31 biasVector 32
+GRULayerParams: uint64 inputVectorSize 1 outputVectorSize 2; ActivationParams* activations 10; bool sequenceOutput 15
+    hasBiasVectors 20 reverseInput 100; WeightParams updateGateWeightMatrix 30 resetGateWeightMatrix 31
+    outputGateWeightMatrix 32 updateGateRecursionMatrix 50 resetGateRecursionMatrix 51 outputGateRecursionMatrix 52
+    updateGateBiasVector 70 resetGateBiasVector 71 outputGateBiasVector 72
+UniDirectionalLSTMLayerParams: uint64 inputVectorSize 1 outputVectorSize 2; ActivationParams* activations 10;
+    LSTMParams params 15; LSTMWeightParams weightParams 20; bool reverseInput 100
+LSTMParams: bool sequenceOutput 10 hasBiasVectors 20 forgetBias 30 hasPeepholeVectors 40 coupledInputAndForgetGate 50;
+    float cellClipThreshold 60
+LSTMWeightParams: WeightParams inputGateWeightMatrix 1 forgetGateWeightMatrix 2 blockInputWeightMatrix 3
+    outputGateWeightMatrix 4 inputGateRecursionMatrix 20 forgetGateRecursionMatrix 21 blockInputRecursionMatrix 22
+    outputGateRecursionMatrix 23 inputGateBiasVector 40 forgetGateBiasVector 41 blockInputBiasVector 42
+    outputGateBiasVector 43 inputGatePeepholeVector 60 forgetGatePeepholeVector 61 outputGatePeepholeVector 62
+BiDirectionalLSTMLayerParams: uint64 inputVectorSize 1 outputVectorSize 2; ActivationParams* activationsForwardLSTM 10
+    activationsBackwardLSTM 11; LSTMParams params 15; LSTMWeightParams* weightParams 20
+CustomLayerParams: string className 10 description 40; WeightParams* weights 20; map<string,CustomLayerParamValue>
+    parameters 30
+CustomLayerParamValue: double doubleValue 10; string stringValue 20; int32 intValue 30; int64 longValue 40; bool
+    boolValue 50
+CopyLayerParams:
+BranchLayerParams: NeuralNetwork ifBranch 1 elseBranch 2
+LoopLayerParams: uint64 maxLoopIterations 1; string conditionVar 2; NeuralNetwork conditionNetwork 3 bodyNetwork 4
+LoopBreakLayerParams:
+LoopContinueLayerParams:
+RangeStaticLayerParams: float endValue 1 startValue 2 stepSizeValue 3
+RangeDynamicLayerParams: float startValue 2 stepSizeValue 3
+ClipLayerParams: float minVal 1 maxVal 2
+CeilLayerParams:
+FloorLayerParams:
+SignLayerParams:
+RoundLayerParams:
+Exp2LayerParams:
+SinLayerParams:
+CosLayerParams:
+TanLayerParams:
+AsinLayerParams:
+AcosLayerParams:
+AtanLayerParams:
+SinhLayerParams:
+CoshLayerParams:
+TanhLayerParams:
+AsinhLayerParams:
+AcoshLayerParams:
+AtanhLayerParams:
+ErfLayerParams:
+GeluLayerParams: GeluMode mode 1
+EqualLayerParams: float alpha 1
+NotEqualLayerParams: float alpha 1
+LessThanLayerParams: float alpha 2
+LessEqualLayerParams: float alpha 2
+GreaterThanLayerParams: float alpha 2
+GreaterEqualLayerParams: float alpha 2
+LogicalOrLayerParams:
+LogicalXorLayerParams:
+LogicalNotLayerParams:
+LogicalAndLayerParams:
+ModBroadcastableLayerParams:
+MinBroadcastableLayerParams:
+MaxBroadcastableLayerParams:
+AddBroadcastableLayerParams:
+PowBroadcastableLayerParams:
+DivideBroadcastableLayerParams:
+FloorDivBroadcastableLayerParams:
+MultiplyBroadcastableLayerParams:
+SubtractBroadcastableLayerParams:
+TileLayerParams: uint64* reps 1
+StackLayerParams: int64 axis 1
+GatherLayerParams: int64 axis 1
+ScatterLayerParams: int64 axis 1; ScatterMode mode 2
+GatherNDLayerParams:
+ScatterNDLayerParams: ScatterMode mode 1
+SoftmaxNDLayerParams: int64 axis 1
+GatherAlongAxisLayerParams: int64 axis 1
+ScatterAlongAxisLayerParams: int64 axis 1; ScatterMode mode 2
+ReverseLayerParams: bool* reverseDim 1
+ReverseSeqLayerParams: int64 batchAxis 1 sequenceAxis 2
+SplitNDLayerParams: int64 axis 1; uint64 numSplits 2; uint64* splitSizes 3
+ConcatNDLayerParams: int64 axis 1; bool interleave 2
+TransposeLayerParams: uint64* axes 1
+SliceStaticLayerParams: int64* beginIds 1 endIds 3 strides 5; bool* beginMasks 2 endMasks 4 squeezeMasks 6
+SliceDynamicLayerParams: bool* beginMasks 2 endMasks 4 squeezeMasks 6; int64* endIds 3 strides 5
+SlidingWindowsLayerParams: int64 axis 1; uint64 windowSize 2 step 3
+TopKLayerParams: int64 axis 1; uint64 K 2; bool useBottomK 3
+ArgMinLayerParams: int64 axis 1; bool removeDim 2
+ArgMaxLayerParams: int64 axis 1; bool removeDim 2
+EmbeddingNDLayerParams: uint64 vocabSize 1 embeddingSize 2; bool hasBias 3; WeightParams weights 20 bias 21
+BatchedMatMulLayerParams: bool transposeA 1 transposeB 2 hasBias 7 int8DynamicQuantize 10; uint64
+    weightMatrixFirstDimension 5 weightMatrixSecondDimension 6; WeightParams weights 8 bias 9
+GetShapeLayerParams:
+LoadConstantNDLayerParams: uint64* shape 1; WeightParams data 2
+FillLikeLayerParams: float value 1
+FillStaticLayerParams: float value 1; uint64* targetShape 2
+FillDynamicLayerParams: float value 1
+BroadcastToLikeLayerParams:
+BroadcastToStaticLayerParams: uint64* targetShape 1
+BroadcastToDynamicLayerParams:
+SqueezeLayerParams: int64* axes 1; bool squeezeAll 2
+ExpandDimsLayerParams: int64* axes 1
+FlattenTo2DLayerParams: int64 axis 1
+ReshapeLikeLayerParams:
+ReshapeStaticLayerParams: int64* targetShape 1
+ReshapeDynamicLayerParams:
+RankPreservingReshapeLayerParams: int64* targetShape 1
+ConstantPaddingLayerParams: float value 1; uint64* padAmounts 2; bool padToGivenOutputSizeMode 3
+RandomNormalLikeLayerParams: int64 seed 1; float mean 2 stdDev 3
+RandomNormalStaticLayerParams: int64 seed 1; float mean 2 stdDev 3; uint64* outputShape 4
+RandomNormalDynamicLayerParams: int64 seed 1; float mean 2 stdDev 3
+RandomUniformLikeLayerParams: int64 seed 1; float minVal 2 maxVal 3
+RandomUniformStaticLayerParams: int64 seed 1; float minVal 2 maxVal 3; uint64* outputShape 4
+RandomUniformDynamicLayerParams: int64 seed 1; float minVal 2 maxVal 3
+RandomBernoulliLikeLayerParams: int64 seed 1; float prob 2
+RandomBernoulliStaticLayerParams: int64 seed 1; float prob 2; uint64* outputShape 3
+RandomBernoulliDynamicLayerParams: int64 seed 1; float prob 2
+CategoricalDistributionLayerParams: int64 seed 1 numSamples 2; bool isLogits 3; float eps 4 temperature 5
+ReduceL1LayerParams: int64* axes 1; bool keepDims 2 reduceAll 3
+ReduceL2LayerParams: int64* axes 1; bool keepDims 2 reduceAll 3
+ReduceMaxLayerParams: int64* axes 1; bool keepDims 2 reduceAll 3
+ReduceMinLayerParams: int64* axes 1; bool keepDims 2 reduceAll 3
+ReduceSumLayerParams: int64* axes 1; bool keepDims 2 reduceAll 3
+ReduceProdLayerParams: int64* axes 1; bool keepDims 2 reduceAll 3
+ReduceMeanLayerParams: int64* axes 1; bool keepDims 2 reduceAll 3
+ReduceLogSumLayerParams: int64* axes 1; bool keepDims 2 reduceAll 3
+ReduceSumSquareLayerParams: int64* axes 1; bool keepDims 2 reduceAll 3
+ReduceLogSumExpLayerParams: int64* axes 1; bool keepDims 2 reduceAll 3
+WhereNonZeroLayerParams:
+MatrixBandPartLayerParams: int64 numLower 1 numUpper 2
+LowerTriangularLayerParams: int64 k 1
+UpperTriangularLayerParams: int64 k 1
+WhereBroadcastableLayerParams:
+LayerNormalizationLayerParams: int64* normalizedShape 1; float eps 2; WeightParams gamma 3 beta 4
+NonMaximumSuppressionLayerParams: float iouThreshold 1 scoreThreshold 2; uint64 maxBoxes 3; bool perClassSuppression 4
+OneHotLayerParams: uint64 oneHotVectorSize 1; int64 axis 2; float onValue 3 offValue 4
+CumSumLayerParams: int64 axis 1; bool excludeFinalSum 2 reverse 3
+ClampedReLULayerParams: float alpha 1 beta 2
+ArgSortLayerParams: int64 axis 1; bool descending 2
+Pooling3DLayerParams: PoolingType3D type 1; int32 kernelDepth 2 kernelHeight 3 kernelWidth 4 strideDepth 5
+    strideHeight 6 strideWidth 7 customPaddingFront 8 customPaddingBack 9 customPaddingTop 10 customPaddingBottom 11
+    customPaddingLeft 12 customPaddingRight 13; Pooling3DPaddingType paddingType 15; bool countExcludePadding 14
+GlobalPooling3DLayerParams: GlobalPoolingType3D type 1
+SliceBySizeLayerParams: int64 size 2 axis 3
+Convolution3DLayerParams: int32 outputChannels 1 inputChannels 2 nGroups 10 kernelDepth 20 kernelHeight 21 kernelWidth
+    22 strideDepth 31 strideHeight 32 strideWidth 33 dilationDepth 40 dilationHeight 41 dilationWidth 42
+    customPaddingFront 80 customPaddingBack 81 customPaddingTop 82 customPaddingBottom 83 customPaddingLeft 84
+    customPaddingRight 85; bool hasBias 50 isDeconvolution 86; WeightParams weights 60 bias 61; PaddingType
+    paddingType 70; uint64* outputShape 87
+NeuralNetworkPreprocessing: string featureName 1; NeuralNetworkImageScaler scaler 10; NeuralNetworkMeanImage meanImage
+    11
+NeuralNetworkImageScaler: float channelScale 10 blueBias 20 greenBias 21 redBias 22 grayBias 30
+NeuralNetworkMeanImage: float* meanImage 1
+NetworkUpdateParameters: LossLayer* lossLayers 1; Optimizer optimizer 2; Int64Parameter epochs 3 seed 20;
+    BoolParameter shuffle 10
+LossLayer: string name 1; CategoricalCrossEntropyLossLayer categoricalCrossEntropyLossLayer 10;
+    MeanSquaredErrorLossLayer meanSquaredErrorLossLayer 11
+CategoricalCrossEntropyLossLayer: string input 1 target 2
+MeanSquaredErrorLossLayer: string input 1 target 2
+Optimizer: SGDOptimizer sgdOptimizer 10; AdamOptimizer adamOptimizer 11
+SGDOptimizer: DoubleParameter learningRate 1 momentum 3; Int64Parameter miniBatchSize 2
+DoubleParameter: double defaultValue 1; DoubleRange range 10
+DoubleRange: double minValue 1 maxValue 2
+Int64Parameter: int64 defaultValue 1; Int64Range range 10; Int64Set set 11
+Int64Range: int64 minValue 1 maxValue 2
+Int64Set: int64* values 1
+AdamOptimizer: DoubleParameter learningRate 1 beta1 3 beta2 4 eps 5; Int64Parameter miniBatchSize 2
+BoolParameter: bool defaultValue 1
+NeuralNetworkClassifier: NeuralNetworkLayer* layers 1; NeuralNetworkPreprocessing* preprocessing 2;
+    NeuralNetworkMultiArrayShapeMapping arrayInputShapeMapping 5; NeuralNetworkImageShapeMapping
+    imageInputShapeMapping 6; NetworkUpdateParameters updateParams 10; StringVector stringClassLabels 100; Int64Vector
+    int64ClassLabels 101; string labelProbabilityLayerName 200
+StringVector: string* vector 1
+Int64Vector: int64* vector 1
+NeuralNetworkRegressor: NeuralNetworkLayer* layers 1; NeuralNetworkPreprocessing* preprocessing 2;
+    NeuralNetworkMultiArrayShapeMapping arrayInputShapeMapping 5; NeuralNetworkImageShapeMapping
+    imageInputShapeMapping 6; NetworkUpdateParameters updateParams 10
+enum Coordinates: CORNERS_HEIGHT_FIRST CORNERS_WIDTH_FIRST CENTER_SIZE_HEIGHT_FIRST CENTER_SIZE_WIDTH_FIRST
+enum PaddingType: CUSTOM VALID SAME
+enum FlattenOrder: CHANNEL_FIRST CHANNEL_LAST
+enum GeluMode: EXACT TANH_APPROXIMATION SIGMOID_APPROXIMATION
+enum GlobalPoolingType3D: MAX AVERAGE
+enum NeuralNetworkImageShapeMapping: RANK5_IMAGE_MAPPING RANK4_IMAGE_MAPPING
+enum NeuralNetworkMultiArrayShapeMapping: RANK5_ARRAY_MAPPING EXACT_ARRAY_MAPPING
+enum Pooling3DPaddingType: CUSTOM VALID SAME
+enum PoolingType3D: MAX AVERAGE
+enum PoolingType: MAX AVERAGE L2
+enum ReduceAxis: CHW HW C H W
+enum ReduceOperation: SUM AVG PROD LOGSUM SUMSQUARE L1 L2 MAX MIN ARGMAX
+enum ReorganizationType: SPACE_TO_DEPTH DEPTH_TO_SPACE PIXEL_SHUFFLE
+enum ReshapeOrder: CHANNEL_FIRST CHANNEL_LAST
+enum SamePaddingMode: BOTTOM_RIGHT_HEAVY TOP_LEFT_HEAVY
+enum Method: STRICT_ALIGN_ENDPOINTS_MODE ALIGN_ENDPOINTS_MODE UPSAMPLE_MODE ROI_ALIGN_MODE
+enum ScatterMode: SCATTER_UPDATE SCATTER_ADD SCATTER_SUB SCATTER_MUL SCATTER_DIV SCATTER_MAX SCATTER_MIN
+enum SliceAxis: CHANNEL_AXIS HEIGHT_AXIS WIDTH_AXIS
+enum Operation: SQRT RSQRT INVERSE POWER EXP LOG ABS THRESHOLD
+enum InterpolationMode: NN BILINEAR
+enum LinearUpsampleMode: DEFAULT ALIGN_CORNERS_TRUE ALIGN_CORNERS_FALSE
+)";
+
+}  // namespace bespoke::detail
+
+#endif
+
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+/// The messages of the Core ML specification: what a reader of protobuf must know of each, as data.
+///
+/// The notation of the tables: "Message: type key number key number; type* key number ...", where a star says
+/// "repeated" and "map<key,value>" is a map; "enum Name: A B C" numbers from 0, "enum Name: A 10 B 20" as it says. The
+/// type `any` is a message that nobody looks into.
+namespace bespoke {
+
+enum class schema_type : unsigned char {
+    boolean,
+    int32,
+    int64,
+    uint32,
+    uint64,
+    real,    ///< float
+    number,  ///< double
+    text,
+    bytes,
+    enumerator,
+    message,
+    map,
+    any,
+};
+
+/// Names of an enumeration and their numbers.
+struct enum_schema {
+    struct enumerator {
+        std::string_view name;
+        std::int64_t number;
+    };
+    std::vector<enumerator> enumerators{};
+};
+
+namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
+
+struct message_schema;
+
+struct field_schema {
+    std::string_view key;   ///< its name in JSON
+    std::uint32_t number;
+    std::string_view type_name;
+    schema_type type{};
+    bool repeated = false;
+    const message_schema* message = nullptr;   ///< of a message; of a map its entry, with the fields "key" and "value"
+    const enum_schema* enumeration = nullptr;
+};
+
+struct message_schema {
+    std::string_view name{};
+    std::vector<field_schema> fields{};  ///< by number
+
+    /// Null where there is none.
+    const field_schema* find(std::uint32_t number) const;
+    const field_schema* find(std::string_view key) const;
+};
+
+/// The message called so ("ConvolutionLayerParams"), or null.
+const message_schema* find_message(std::string_view name);
+/// All messages.
+std::vector<const message_schema*> all_messages();
+
+}  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
+
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::all_messages;
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::field_schema;
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::find_message;
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::message_schema;
+
+}  // namespace bespoke
+
+#ifdef BESPOKE_IMPLEMENTATION
+
+#include <algorithm>
+#include <charconv>
+#include <map>
+
+namespace bespoke {
+
+namespace detail {
+
+/// The tables, read once.
+class schema_tables {
+public:
+    schema_tables() {
+        read(network_schema);
+        read(model_schema);
+        std::vector<message_schema*> read_messages;  // resolving adds the entries of maps
+        for (auto& [name, message] : messages) read_messages.push_back(&message);
+        for (message_schema* message : read_messages) finish(*message);
+    }
+
+    std::map<std::string_view, message_schema> messages;
+
+private:
+    static std::string_view next_word(std::string_view& text) {
+        const std::size_t begin = std::min(text.find_first_not_of(" \n"), text.size());
+        const std::size_t end = std::min(text.find_first_of(" \n", begin), text.size());
+        const std::string_view word = text.substr(begin, end - begin);
+        text.remove_prefix(end);
+        return word;
+    }
+    /// The number at the front of `word`, or -1.
+    static std::int64_t number_in(std::string_view word) {
+        std::int64_t number = -1;
+        std::from_chars(word.data(), word.data() + word.size(), number);
+        return number;
+    }
+
+    void read(std::string_view text) {
+        message_schema* message = nullptr;
+        enum_schema* enumeration = nullptr;
+        bool is_enum = false;
+        std::string_view type, key;
+        for (std::string_view word = next_word(text); !word.empty(); word = next_word(text)) {
+            if (word == "enum") {
+                is_enum = true;
+            } else if (word.ends_with(':')) {
+                const std::string_view name = word.substr(0, word.size() - 1);
+                enumeration = is_enum ? &enums_[name] : nullptr;
+                message = is_enum ? nullptr : &messages[name];
+                if (message != nullptr) message->name = name;
+                is_enum = false;
+                type = key = {};
+            } else if (enumeration != nullptr) {
+                if (const std::int64_t number = number_in(word); number >= 0)
+                    enumeration->enumerators.back().number = number;
+                else
+                    enumeration->enumerators.push_back(
+                        {word, static_cast<std::int64_t>(enumeration->enumerators.size())});
+            } else if (type.empty()) {
+                type = word;
+            } else if (key.empty()) {
+                key = word;
+            } else {
+                message->fields.push_back({key, static_cast<std::uint32_t>(number_in(word)), type});
+                key = {};
+                if (word.ends_with(';')) type = {};
+            }
+        }
+    }
+
+    void finish(message_schema& message) {
+        std::ranges::sort(message.fields, {}, &field_schema::number);
+        for (field_schema& f : message.fields) resolve(f);
+    }
+
+    void resolve(field_schema& f) {
+        std::string_view name = f.type_name;
+        f.repeated = name.ends_with('*');
+        if (f.repeated) name.remove_suffix(1);
+        static constexpr std::pair<std::string_view, schema_type> scalars[] = {
+            {"bool", schema_type::boolean},  {"int32", schema_type::int32},   {"int64", schema_type::int64},
+            {"uint32", schema_type::uint32}, {"uint64", schema_type::uint64}, {"float", schema_type::real},
+            {"double", schema_type::number}, {"string", schema_type::text},   {"bytes", schema_type::bytes},
+            {"any", schema_type::any}};
+        for (const auto& [scalar, type] : scalars)
+            if (name == scalar) {
+                f.type = type;
+                return;
+            }
+        if (name.starts_with("map<")) {
+            const std::string_view types = name.substr(4, name.size() - 5);
+            const std::size_t comma = types.find(',');
+            message_schema& entry = messages[name];
+            if (entry.fields.empty()) {
+                entry = {name, {{"key", 1, types.substr(0, comma)}, {"value", 2, types.substr(comma + 1)}}};
+                finish(entry);
+            }
+            f.type = schema_type::map;
+            f.message = &entry;
+        } else if (const auto enumeration = enums_.find(name); enumeration != enums_.end()) {
+            f.type = schema_type::enumerator;
+            f.enumeration = &enumeration->second;
+        } else if (const auto message = messages.find(name); message != messages.end()) {
+            f.type = schema_type::message;
+            f.message = &message->second;
+        } else {
+            throw error(errc::unknown_name, "the schema has no type " + std::string(name));
+        }
+    }
+
+    std::map<std::string_view, enum_schema> enums_;
+};
+
+inline const schema_tables& schema() {
+    static const schema_tables tables;
+    return tables;
+}
+
+}  // namespace detail
+
+namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
+
+const field_schema* message_schema::find(std::uint32_t number) const {
+    const auto place = std::lower_bound(fields.begin(), fields.end(), number,
+                                        [](const field_schema& f, std::uint32_t n) { return f.number < n; });
+    return place != fields.end() && place->number == number ? &*place : nullptr;
+}
+const field_schema* message_schema::find(std::string_view key) const {
+    const auto place = std::ranges::find(fields, key, &field_schema::key);
+    return place != fields.end() ? &*place : nullptr;
+}
+
+const message_schema* find_message(std::string_view name) {
+    const auto& messages = detail::schema().messages;
+    const auto place = messages.find(name);
+    return place != messages.end() ? &place->second : nullptr;
+}
+std::vector<const message_schema*> all_messages() {
+    std::vector<const message_schema*> all;
+    for (const auto& [name, message] : detail::schema().messages) all.push_back(&message);
+    return all;
+}
+
+}  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
+}  // namespace bespoke
+
+#endif
+
+#include <cstddef>
+#include <span>
+
+/// Models in `.mlmodel` files: the protobuf of the Core ML specification. They become the document that a JSON file
+/// of the same model spells, and one loader reads both; `load` tells them apart by the name of the file.
+///
+/// The document is protobuf's JSON mapping, with two things that JSON text has no room for: bytes, and repeated
+/// floats as the bytes of little-endian floats. Stricter than protobuf: a field that the schema does not know is an
+/// error, as it is in JSON, because it may say what the model computes; so are two members of a oneof. Memory: at most
+/// some 40 times the file (messages without fields); weights take their own size.
+namespace bespoke {
+
+namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
+model parse(std::span<const std::byte> mlmodel, const load_options& options);
+model parse(std::span<const std::byte> mlmodel, std::span<const layer_codec> codecs, const load_options& options);
+}  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
+
+/// Reads a model from memory: the bytes of a `.mlmodel` file. Throws `error` with the place in it.
+inline model parse(std::span<const std::byte> mlmodel, const load_options& options = {}) {
+    return define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::parse(mlmodel, options);
+}
+template <class... Layers>
+    requires(sizeof...(Layers) > 0)
+model parse(std::span<const std::byte> mlmodel, const load_options& options = {}) {
+    return define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::parse(mlmodel, codecs_in<Layers...>, options);
+}
+
+}  // namespace bespoke
+
+#ifdef BESPOKE_IMPLEMENTATION
+
+#include <protozero/pbf_reader.hpp>
+
+#include <algorithm>
+#include <bit>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace bespoke {
+namespace detail {
+
+/// How deep messages may nest. A model with loops and branches nests a few dozen.
+inline constexpr std::size_t max_message_depth = 64;
+
+/// Whether `text` is well-formed UTF-8. Unicode 15, table 3-7.
+inline bool is_utf8(std::string_view text) {
+    for (std::size_t i = 0; i < text.size();) {
+        const auto byte = [&](std::size_t at) {
+            return at < text.size() ? static_cast<unsigned>(static_cast<unsigned char>(text[at])) : 0u;
+        };
+        const unsigned first = byte(i);
+        const std::size_t more = first < 0x80 ? 0 : first < 0xc2 ? 4 : first < 0xe0 ? 1 : first < 0xf0 ? 2
+                                 : first < 0xf5 ? 3 : 4;
+        if (more == 4) return false;
+        for (std::size_t j = 1; j <= more; ++j) {
+            const unsigned least = j > 1 ? 0x80 : first == 0xe0 ? 0xa0 : first == 0xf0 ? 0x90 : 0x80;
+            const unsigned most = j > 1 ? 0xbf : first == 0xed ? 0x9f : first == 0xf4 ? 0x8f : 0xbf;
+            if (byte(i + j) < least || byte(i + j) > most) return false;
+        }
+        i += 1 + more;
+    }
+    return true;
+}
+
+/// Builds a document from protobuf by the schema.
+class protobuf_reader {
+public:
+    json read(const message_schema& root, std::string_view bytes) && {
+        json document = json::object();
+        // Nothing takes steps back from `path_` on the way here.
+        try {
+            read_message(root, bytes, document);
+        } catch (const protozero::end_of_buffer_exception&) {
+            fail("it ends in the middle of a value");
+        } catch (const protozero::varint_too_long_exception&) {
+            fail("a varint of at most 10 bytes wanted, a longer one came");
+        } catch (const protozero::unknown_pbf_wire_type_exception&) {
+            fail("a field of a wire type that this format has not (0, 1, 2 and 5)");
+        } catch (const protozero::exception&) {
+            fail("a field with a number that protobuf does not allow");
+        }
+        return document;
+    }
+
+private:
+    using wire = protozero::pbf_wire_type;
+    struct step {
+        std::string_view key;
+        std::size_t index = none;
+        static constexpr std::size_t none = static_cast<std::size_t>(-1);
+    };
+
+    [[noreturn]] void fail(const std::string& what, errc code = errc::malformed_file) const {
+        std::string place;
+        for (const step& s : path_) {
+            place.append("/").append(s.key);
+            if (s.index != step::none) place.append("/").append(std::to_string(s.index));
+        }
+        throw error(code, (place.empty() ? "/" : place) + ": " + what);
+    }
+
+    static std::uint64_t varint(const char*& from, const char* end) { return protozero::decode_varint(&from, end); }
+    /// What the next varint is, without taking it: protozero cuts tags and sizes to 32 bits.
+    static std::uint64_t peek(const protozero::pbf_reader& in) {
+        const char* from = in.data().data();
+        return varint(from, from + in.length());
+    }
+
+    bool next(protozero::pbf_reader& in) const {
+        if (in.length() > 0 && peek(in) > 0xffff'ffff) fail("a field with a number that protobuf does not allow");
+        return in.next();
+    }
+    /// The bytes of a field that has a length.
+    std::string_view bytes_of(protozero::pbf_reader& in) const {
+        const char* from = in.data().data();
+        const char* end = from + in.length();
+        const std::uint64_t size = varint(from, end);
+        if (size > static_cast<std::uint64_t>(end - from))
+            fail("a value of " + std::to_string(size) + " bytes wanted, " + std::to_string(end - from) + " are left");
+        const auto view = in.get_view();
+        return {view.data(), view.size()};
+    }
+
+    static wire wire_of(schema_type type) {
+        if (type == schema_type::real) return wire::fixed32;
+        if (type == schema_type::number) return wire::fixed64;
+        return type <= schema_type::uint64 || type == schema_type::enumerator ? wire::varint : wire::length_delimited;
+    }
+    static std::string name_of_wire(wire type) {
+        return type == wire::varint    ? "a varint"
+               : type == wire::fixed32 ? "4 bytes"
+               : type == wire::fixed64 ? "8 bytes"
+                                       : "a size and so many bytes";
+    }
+
+    void read_message(const message_schema& message, std::string_view bytes, json& into) {
+        if (path_.size() > max_message_depth)
+            fail("messages nest deeper than " + std::to_string(max_message_depth));
+        protozero::pbf_reader in(bytes.data(), bytes.size());
+        while (next(in)) {
+            const field_schema* f = message.find(in.tag());
+            if (f == nullptr)
+                fail("unknown field " + std::to_string(in.tag()) + " of " + std::string(message.name),
+                     errc::unknown_name);
+            path_.push_back({f->key});
+            read_field(*f, in, into.get_ref<json::object_t&>());
+            path_.pop_back();
+        }
+    }
+
+    void read_field(const field_schema& f, protozero::pbf_reader& in, json::object_t& object) {
+        const wire wanted = wire_of(f.type);
+        const bool packed = f.repeated && wanted != wire::length_delimited && in.wire_type() == wire::length_delimited;
+        if (in.wire_type() != wanted && !packed)
+            fail(name_of_wire(wanted) + " wanted, " + name_of_wire(in.wire_type()) + " came");
+        const auto [place, added] = object.emplace(std::string(f.key), nullptr);
+        json& member = place->second;
+        if (f.type == schema_type::map) {
+            if (added) member = json::object();
+            read_entry(*f.message, bytes_of(in), member.get_ref<json::object_t&>());
+        } else if (f.repeated && f.type == schema_type::real) {
+            if (added) member = json::binary({});
+            read_reals(packed ? bytes_of(in) : scalar_bytes(in), member.get_binary());
+        } else if (f.repeated) {
+            if (added) member = json::array();
+            auto& elements = member.get_ref<json::array_t&>();
+            if (!packed) {
+                path_.back().index = elements.size();
+                read_value(f, in, elements.emplace_back());
+            } else {
+                const std::string_view values = bytes_of(in);
+                const char* from = values.data();
+                while (from != values.data() + values.size()) {
+                    path_.back().index = elements.size();
+                    elements.push_back(scalar(f, from, values.data() + values.size()));
+                }
+            }
+        } else {
+            read_value(f, in, member);
+        }
+    }
+
+    /// One value; a message is merged into what came before, anything else replaces it, as protobuf asks for.
+    void read_value(const field_schema& f, protozero::pbf_reader& in, json& value) {
+        if (wire_of(f.type) != wire::length_delimited) {
+            const char* from = in.data().data();
+            value = scalar(f, from, from + in.length());
+            in.skip();
+            return;
+        }
+        const std::string_view bytes = bytes_of(in);
+        if (f.type == schema_type::text) {
+            if (!is_utf8(bytes)) fail("a text in UTF-8 wanted, other bytes came");
+            value = bytes;
+        } else if (f.type == schema_type::bytes) {
+            value = json::binary({bytes.begin(), bytes.end()});
+        } else {
+            if (value.is_null()) value = json::object();
+            if (f.type == schema_type::message) read_message(*f.message, bytes, value);
+        }
+    }
+
+    static std::string_view scalar_bytes(protozero::pbf_reader& in) {
+        const char* from = in.data().data();
+        in.skip();
+        return {from, static_cast<std::size_t>(in.data().data() - from)};
+    }
+
+    void read_reals(std::string_view bytes, json::binary_t& to) const {
+        if (bytes.size() % 4 != 0)
+            fail("a multiple of 4 bytes wanted, " + std::to_string(bytes.size()) + " came");
+        to.insert(to.end(), bytes.begin(), bytes.end());
+    }
+
+    template <class T>
+    static T fixed(const char*& from, const char* end) {
+        if (static_cast<std::size_t>(end - from) < sizeof(T)) throw protozero::end_of_buffer_exception();
+        const auto bits = load_little_endian<T>(reinterpret_cast<const std::byte*>(from));
+        from += sizeof(T);
+        return bits;
+    }
+    static json scalar(const field_schema& f, const char*& from, const char* end) {
+        if (f.type == schema_type::real) return std::bit_cast<float>(fixed<std::uint32_t>(from, end));
+        if (f.type == schema_type::number) return std::bit_cast<double>(fixed<std::uint64_t>(from, end));
+        const std::uint64_t bits = varint(from, end);
+        switch (f.type) {
+            case schema_type::boolean:
+                return bits != 0;
+            case schema_type::int64:
+                return static_cast<std::int64_t>(bits);
+            case schema_type::uint32:
+                return static_cast<std::uint32_t>(bits);
+            case schema_type::uint64:
+                return bits;
+            default:
+                break;
+        }
+        const auto number = static_cast<std::int32_t>(static_cast<std::uint32_t>(bits));
+        if (f.type == schema_type::enumerator)
+            for (const auto& e : f.enumeration->enumerators)
+                if (e.number == number) return std::string(e.name);
+        return number;
+    }
+
+    /// The next member of a map. Where a key comes twice the last one counts.
+    void read_entry(const message_schema& entry, std::string_view bytes, json::object_t& object) {
+        json pair = json::object();
+        read_message(entry, bytes, pair);
+        const auto is_text = [](const field_schema& f) { return f.type == schema_type::text; };
+        json key = pair.value("key", is_text(entry.fields[0]) ? json("") : json(0));
+        const field_schema& kind = entry.fields[1];
+        json value = pair.value("value", is_text(kind)                           ? json("")
+                                         : kind.type == schema_type::message ? json::object()
+                                                                             : json(0));
+        object.insert_or_assign(key.is_string() ? key.get<std::string>() : key.dump(), std::move(value));
+    }
+
+    std::vector<step> path_;
+};
+
+json document_of_mlmodel(std::span<const std::byte> mlmodel) {
+    const auto* bytes = reinterpret_cast<const char*>(mlmodel.data());
+    return protobuf_reader().read(*find_message("Model"), {bytes, mlmodel.size()});
+}
+
+}  // namespace detail
+
+namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
+
+model parse(std::span<const std::byte> mlmodel, std::span<const layer_codec> codecs, const load_options& options) {
+    const auto no_weights = [](const auto&, const auto&) { return static_cast<const safetensors*>(nullptr); };
+    return detail::read_model(detail::document_of_mlmodel(mlmodel), codecs, options, no_weights);
+}
+model parse(std::span<const std::byte> mlmodel, const load_options& options) {
+    return parse(mlmodel, core_codecs(), options);
+}
+
+}  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
+}  // namespace bespoke
+
+#endif
