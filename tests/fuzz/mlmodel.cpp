@@ -1,5 +1,4 @@
 // Any bytes are a .mlmodel file or a bespoke::error. What is accepted is written as JSON and read back as the same model.
-#define BESPOKE_IMPLEMENTATION
 #include <bespoke/convert/mlmodel.hpp>
 
 #include <cstdlib>

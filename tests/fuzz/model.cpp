@@ -1,7 +1,6 @@
 // Any text is a model or a bespoke::error. What is accepted is written and read back as the same document, and predicts,
 // if it is small, whatever it says.
-#define BESPOKE_IMPLEMENTATION
-#include <bespoke/convert/mlmodel.hpp>  // which model/model.hpp wants beside it
+#include <bespoke/model/model.hpp>
 
 #include <cstdlib>
 
