@@ -54,6 +54,8 @@ struct complaints {
                           {schema_type::int32, schema_type::int64, schema_type::uint32, schema_type::uint64});
             case field_kind::real:
                 return is(false, {schema_type::real});
+            case field_kind::reals:
+                return is(true, {schema_type::real});
             case field_kind::number:
                 return is(false, {schema_type::number});
             case field_kind::text:
