@@ -11471,14 +11471,16 @@ struct cum_sum {
 
     template <class Xs, class Ys, class P, class W>
     void forward(Xs xs, Ys ys, const P&, W& w) const noexcept {
-        const auto &x = xs[0], &y = ys[0];
+        const auto& x = xs[0];
+        const auto& y = ys[0];
         const bool once = x.stride == 0 && y.stride != 0;
         for (extent e = 0; e < (once ? y.examples : 1); ++e)
             sums(x.dimensions, once ? 1 : y.examples, x.data, y.example(e), reverse, false, w.threads);
     }
     template <class Xs, class Ys, class Dys, class Dxs, class P, class Dp, class W>
     void backward(Xs, Ys, Dys dys, Dxs dxs, const P&, const Dp&, W& w) const noexcept {
-        const auto &dy = dys[0], &dx = dxs[0];
+        const auto& dy = dys[0];
+        const auto& dx = dxs[0];
         if (!dx) return;
         const bool once = dx.stride == 0 && dy.stride != 0;
         for (extent e = 0; e < (once ? dy.examples : 1); ++e)
@@ -15382,7 +15384,8 @@ struct non_maximum_suppression {
     template <class Xs, class Ys, class Dys, class Dxs, class P, class Dp, class W>
     void backward(Xs, Ys ys, Dys dys, Dxs dxs, const P&, const Dp&, W&) const noexcept {
         for (std::size_t input = 0; input < 2; ++input) {
-            const auto &dx = dxs[input], &dy = dys[input];
+            const auto& dx = dxs[input];
+            const auto& dy = dys[input];
             if (!dx || !dy) continue;
             const extent n = dx[1], size = dx[2];
             for (extent b = 0; b < dx[0]; ++b)
@@ -15565,12 +15568,14 @@ struct padding_replication {
 /// A reflection adds less than there is: at most H - 1 rows and W - 1 columns at an edge; a replication needs one row
 /// and column. Core ML specification, PaddingLayerParams.
 struct padding {
-    std::variant<padding_constant, padding_reflection, padding_replication> padding_type{};
+    using kinds = std::variant<padding_constant, padding_reflection, padding_replication>;
+
+    kinds padding_type{};
     border_amounts padding_amounts{};
 
     static constexpr auto key = "padding";
     static constexpr auto fields =
-        std::tuple{oneof{&padding::padding_type}, field{"paddingAmounts", &padding::padding_amounts}};
+        std::tuple{oneof<padding, kinds>{&padding::padding_type}, field{"paddingAmounts", &padding::padding_amounts}};
     static constexpr bool batched = true;
     static constexpr backward_needs needs{.input = false, .output = false};
 

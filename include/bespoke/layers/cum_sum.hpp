@@ -37,14 +37,16 @@ struct cum_sum {
 
     template <class Xs, class Ys, class P, class W>
     void forward(Xs xs, Ys ys, const P&, W& w) const noexcept {
-        const auto &x = xs[0], &y = ys[0];
+        const auto& x = xs[0];
+        const auto& y = ys[0];
         const bool once = x.stride == 0 && y.stride != 0;
         for (extent e = 0; e < (once ? y.examples : 1); ++e)
             sums(x.dimensions, once ? 1 : y.examples, x.data, y.example(e), reverse, false, w.threads);
     }
     template <class Xs, class Ys, class Dys, class Dxs, class P, class Dp, class W>
     void backward(Xs, Ys, Dys dys, Dxs dxs, const P&, const Dp&, W& w) const noexcept {
-        const auto &dy = dys[0], &dx = dxs[0];
+        const auto& dy = dys[0];
+        const auto& dx = dxs[0];
         if (!dx) return;
         const bool once = dx.stride == 0 && dy.stride != 0;
         for (extent e = 0; e < (once ? dy.examples : 1); ++e)

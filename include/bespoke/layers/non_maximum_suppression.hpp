@@ -99,7 +99,8 @@ struct non_maximum_suppression {
     template <class Xs, class Ys, class Dys, class Dxs, class P, class Dp, class W>
     void backward(Xs, Ys ys, Dys dys, Dxs dxs, const P&, const Dp&, W&) const noexcept {
         for (std::size_t input = 0; input < 2; ++input) {
-            const auto &dx = dxs[input], &dy = dys[input];
+            const auto& dx = dxs[input];
+            const auto& dy = dys[input];
             if (!dx || !dy) continue;
             const extent n = dx[1], size = dx[2];
             for (extent b = 0; b < dx[0]; ++b)

@@ -107,12 +107,14 @@ struct padding_replication {
 /// A reflection adds less than there is: at most H - 1 rows and W - 1 columns at an edge; a replication needs one row
 /// and column. Core ML specification, PaddingLayerParams.
 struct padding {
-    std::variant<padding_constant, padding_reflection, padding_replication> padding_type{};
+    using kinds = std::variant<padding_constant, padding_reflection, padding_replication>;
+
+    kinds padding_type{};
     border_amounts padding_amounts{};
 
     static constexpr auto key = "padding";
     static constexpr auto fields =
-        std::tuple{oneof{&padding::padding_type}, field{"paddingAmounts", &padding::padding_amounts}};
+        std::tuple{oneof<padding, kinds>{&padding::padding_type}, field{"paddingAmounts", &padding::padding_amounts}};
     static constexpr bool batched = true;
     static constexpr backward_needs needs{.input = false, .output = false};
 
