@@ -11437,6 +11437,26 @@ void running_sums(extent outer, extent count, extent inner, const T* x, T* y, sc
 
 }  // namespace bespoke::kernels
 
+
+#include <optional>
+
+/// An axis that a hyper-parameter names: negative ones count from the end.
+namespace bespoke::detail {
+
+/// The fault of one that x has not.
+constexpr std::optional<fault> check_axis(extent axis, const shape& x) {
+    const auto rank = static_cast<extent>(x.rank());
+    if (axis >= -rank && axis < rank) return {};
+    return value_fault("an axis of its input wanted, ", axis, " given for the shape ", x);
+}
+
+/// Its number from the front.
+constexpr std::size_t axis_among(extent axis, std::size_t rank) {
+    return static_cast<std::size_t>(axis < 0 ? axis + static_cast<extent>(rank) : axis);
+}
+
+}  // namespace bespoke::detail
+
 namespace bespoke {
 
 /// y = the running sums of x along `axis` (negative: from the end): y_i = x_0 + ... + x_i; with exclude_final_sum
@@ -11462,11 +11482,8 @@ struct cum_sum {
             return fault{errc::unsupported,
                          sentence("one input and the field axis wanted, an axis is given as a second "
                                   "input")};
-        const shape& x = xs[0];
-        const auto rank = static_cast<extent>(x.rank());
-        if (axis < -rank || axis >= rank)
-            return value_fault("an axis of its input wanted, ", axis, " given for the shape ", x);
-        return x;
+        if (const auto wrong = detail::check_axis(axis, xs[0])) return *wrong;
+        return xs[0];
     }
 
     template <class Xs, class Ys, class P, class W>
@@ -11492,8 +11509,7 @@ private:
     template <class T>
     void sums(const shape& x, extent examples, const T* from, T* to, bool descending, bool added,
               thread_pool* threads) const noexcept {
-        const std::size_t along =
-            static_cast<std::size_t>(axis < 0 ? axis + static_cast<extent>(x.rank()) : axis);
+        const std::size_t along = detail::axis_among(axis, x.rank());
         kernels::running_sums(examples * x.product(0, along), x[along], x.product(along + 1, x.rank()), from,
                               to, {.exclusive = exclude_final_sum, .descending = descending}, added, threads);
     }
@@ -11976,6 +11992,13 @@ constexpr outcome output_shape_in(const shape& x, const known_values& values) {
     if (!given) return given;
     return given_shape("a shape", given.shapes()[0]);
 }
+/// The shape of numbers that are drawn as `drawing` says, in the shape that the first input holds.
+template <class Drawing>
+constexpr outcome planned_draw(const Drawing& drawing, std::span<const shape> xs, std::span<const known_values> known) {
+    const outcome given = output_shape_in(xs[0], known_input(known, 0));
+    if (!given) return given;
+    return drawing.checked(given.shapes()[0]);
+}
 
 }  // namespace detail
 
@@ -12096,9 +12119,7 @@ struct random_normal_dynamic {
     static constexpr input_count inputs{1, 1};
 
     constexpr outcome planned_shape(std::span<const shape> xs, std::span<const known_values> known) const {
-        const outcome given = detail::output_shape_in(xs[0], known_input(known, 0));
-        if (!given) return given;
-        return equivalent({}).checked(given.shapes()[0]);
+        return detail::planned_draw(equivalent({}), xs, known);
     }
     constexpr outcome output_shape(std::span<const shape> xs) const { return planned_shape(xs, {}); }
     constexpr detail::drawing<detail::normal_distribution> equivalent(const shape&) const {
@@ -12120,9 +12141,7 @@ struct random_uniform_dynamic {
     static constexpr input_count inputs{1, 1};
 
     constexpr outcome planned_shape(std::span<const shape> xs, std::span<const known_values> known) const {
-        const outcome given = detail::output_shape_in(xs[0], known_input(known, 0));
-        if (!given) return given;
-        return equivalent({}).checked(given.shapes()[0]);
+        return detail::planned_draw(equivalent({}), xs, known);
     }
     constexpr outcome output_shape(std::span<const shape> xs) const { return planned_shape(xs, {}); }
     constexpr detail::drawing<detail::uniform_distribution> equivalent(const shape&) const {
@@ -12143,9 +12162,7 @@ struct random_bernoulli_dynamic {
     static constexpr input_count inputs{1, 1};
 
     constexpr outcome planned_shape(std::span<const shape> xs, std::span<const known_values> known) const {
-        const outcome given = detail::output_shape_in(xs[0], known_input(known, 0));
-        if (!given) return given;
-        return equivalent({}).checked(given.shapes()[0]);
+        return detail::planned_draw(equivalent({}), xs, known);
     }
     constexpr outcome output_shape(std::span<const shape> xs) const { return planned_shape(xs, {}); }
     constexpr detail::drawing<detail::bernoulli_distribution> equivalent(const shape&) const {
@@ -12716,26 +12733,6 @@ struct flatten_to_2d {
 
 }  // namespace bespoke
 
-
-
-#include <optional>
-
-/// An axis that a hyper-parameter names: negative ones count from the end.
-namespace bespoke::detail {
-
-/// The fault of one that x has not.
-constexpr std::optional<fault> check_axis(extent axis, const shape& x) {
-    const auto rank = static_cast<extent>(x.rank());
-    if (axis >= -rank && axis < rank) return {};
-    return value_fault("an axis of its input wanted, ", axis, " given for the shape ", x);
-}
-
-/// Its number from the front.
-constexpr std::size_t axis_among(extent axis, std::size_t rank) {
-    return static_cast<std::size_t>(axis < 0 ? axis + static_cast<extent>(rank) : axis);
-}
-
-}  // namespace bespoke::detail
 
 /// Elements and blocks looked up by indices that come as numbers in a blob of their own. An index is the nearest
 /// integer of its number; a negative one counts from the end. One that is outside all the same, or NaN, names nothing:

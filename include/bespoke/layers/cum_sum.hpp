@@ -2,6 +2,7 @@
 
 #include "../core/concepts.hpp"
 #include "../kernels/scan.hpp"
+#include "axis.hpp"
 
 namespace bespoke {
 
@@ -28,11 +29,8 @@ struct cum_sum {
             return fault{errc::unsupported,
                          sentence("one input and the field axis wanted, an axis is given as a second "
                                   "input")};
-        const shape& x = xs[0];
-        const auto rank = static_cast<extent>(x.rank());
-        if (axis < -rank || axis >= rank)
-            return value_fault("an axis of its input wanted, ", axis, " given for the shape ", x);
-        return x;
+        if (const auto wrong = detail::check_axis(axis, xs[0])) return *wrong;
+        return xs[0];
     }
 
     template <class Xs, class Ys, class P, class W>
@@ -58,8 +56,7 @@ private:
     template <class T>
     void sums(const shape& x, extent examples, const T* from, T* to, bool descending, bool added,
               thread_pool* threads) const noexcept {
-        const std::size_t along =
-            static_cast<std::size_t>(axis < 0 ? axis + static_cast<extent>(x.rank()) : axis);
+        const std::size_t along = detail::axis_among(axis, x.rank());
         kernels::running_sums(examples * x.product(0, along), x[along], x.product(along + 1, x.rank()), from,
                               to, {.exclusive = exclude_final_sum, .descending = descending}, added, threads);
     }

@@ -31,6 +31,13 @@ constexpr outcome output_shape_in(const shape& x, const known_values& values) {
     if (!given) return given;
     return given_shape("a shape", given.shapes()[0]);
 }
+/// The shape of numbers that are drawn as `drawing` says, in the shape that the first input holds.
+template <class Drawing>
+constexpr outcome planned_draw(const Drawing& drawing, std::span<const shape> xs, std::span<const known_values> known) {
+    const outcome given = output_shape_in(xs[0], known_input(known, 0));
+    if (!given) return given;
+    return drawing.checked(given.shapes()[0]);
+}
 
 }  // namespace detail
 
@@ -151,9 +158,7 @@ struct random_normal_dynamic {
     static constexpr input_count inputs{1, 1};
 
     constexpr outcome planned_shape(std::span<const shape> xs, std::span<const known_values> known) const {
-        const outcome given = detail::output_shape_in(xs[0], known_input(known, 0));
-        if (!given) return given;
-        return equivalent({}).checked(given.shapes()[0]);
+        return detail::planned_draw(equivalent({}), xs, known);
     }
     constexpr outcome output_shape(std::span<const shape> xs) const { return planned_shape(xs, {}); }
     constexpr detail::drawing<detail::normal_distribution> equivalent(const shape&) const {
@@ -175,9 +180,7 @@ struct random_uniform_dynamic {
     static constexpr input_count inputs{1, 1};
 
     constexpr outcome planned_shape(std::span<const shape> xs, std::span<const known_values> known) const {
-        const outcome given = detail::output_shape_in(xs[0], known_input(known, 0));
-        if (!given) return given;
-        return equivalent({}).checked(given.shapes()[0]);
+        return detail::planned_draw(equivalent({}), xs, known);
     }
     constexpr outcome output_shape(std::span<const shape> xs) const { return planned_shape(xs, {}); }
     constexpr detail::drawing<detail::uniform_distribution> equivalent(const shape&) const {
@@ -198,9 +201,7 @@ struct random_bernoulli_dynamic {
     static constexpr input_count inputs{1, 1};
 
     constexpr outcome planned_shape(std::span<const shape> xs, std::span<const known_values> known) const {
-        const outcome given = detail::output_shape_in(xs[0], known_input(known, 0));
-        if (!given) return given;
-        return equivalent({}).checked(given.shapes()[0]);
+        return detail::planned_draw(equivalent({}), xs, known);
     }
     constexpr outcome output_shape(std::span<const shape> xs) const { return planned_shape(xs, {}); }
     constexpr detail::drawing<detail::bernoulli_distribution> equivalent(const shape&) const {
