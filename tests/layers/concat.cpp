@@ -196,8 +196,8 @@ TEST_CASE("concat: one example has its channels written in place, with the bits 
         const convolution three{.output_channels = 4, .kernel_size = {3, 3}, .padding = same};
         return compose(input{"x", {4, 8, 8}}, three | named("a"), relu{} | named("ra"),
                        concat{} | from("x", "ra") | named("xa"), three | named("b"), relu{} | named("rb"),
-                       concat{} | from("rb", "xa") | named("all"), bespoke::tanh{} | named("t"),
-                       concat_nd{.axis = 0} | from("t", "rb") | named("last"), output{"last"}, output{"ra"});
+                       concat{} | from("rb", "xa") | named("all"), three | named("c"),
+                       concat_nd{.axis = 0} | from("c", "rb") | named("last"), output{"last"}, output{"ra"});
     }();
     network<dense> net(3);
     for (const char* name : {"x", "ra", "xa", "rb"}) {
