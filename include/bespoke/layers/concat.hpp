@@ -89,7 +89,7 @@ struct concat {
     bool sequence_concat = false;
 
     static constexpr auto key = "concat";
-    static constexpr auto fields = std::tuple{field{"sequenceConcat", &concat::sequence_concat}};
+    constexpr void fields(auto& field) { field("sequenceConcat", sequence_concat); }
     static constexpr input_count inputs{2, any_number};
     static constexpr bool batched = true;
     static constexpr backward_needs needs{.input = false, .output = false};
@@ -144,8 +144,10 @@ struct concat_nd {
     bool interleave = false;
 
     static constexpr auto key = "concatND";
-    static constexpr auto fields =
-        std::tuple{field{"axis", &concat_nd::axis}, field{"interleave", &concat_nd::interleave}};
+    constexpr void fields(auto& field) {
+        field("axis", axis);
+        field("interleave", interleave);
+    }
     static constexpr input_count inputs{2, any_number};
     static constexpr bool batched = true;
     static constexpr backward_needs needs{.input = false, .output = false};
@@ -190,7 +192,7 @@ struct stack {
     extent axis = 0;
 
     static constexpr auto key = "stack";
-    static constexpr auto fields = std::tuple{field{"axis", &stack::axis}};
+    constexpr void fields(auto& field) { field("axis", axis); }
     static constexpr input_count inputs{2, any_number};
 
     constexpr outcome output_shape(std::span<const shape> xs) const {
