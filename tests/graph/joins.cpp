@@ -14,7 +14,7 @@ struct side_by_side {
     extent pieces = 1;
 
     static constexpr auto key = "sideBySide";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr bespoke::input_count inputs{2, bespoke::any_number};
     constexpr outcome output_shape(std::span<const shape> xs) const {
         extent size = 0;
