@@ -2,6 +2,7 @@
 
 #include "../graph/fusion.hpp"
 #include "../kernels/map.hpp"
+#include "../graph/layer_facts.hpp"
 #include "memory.hpp"
 
 namespace bespoke {
@@ -77,10 +78,10 @@ public:
     std::size_t watched(std::size_t step) const { return plan().steps[step].watched; }
 
     /// |x| > 1e-6 in the first example of the window.
-    bool truth(std::size_t blob) const { return std::abs(scalar(blob, first_)) > T(1e-6); }
+    bool truth(std::size_t blob) const { return std::abs(number(blob)) > T(1e-6); }
     /// The nearest integer, at least 0.
     extent count(std::size_t blob) const {
-        const T value = scalar(blob, first_);
+        const T value = number(blob);
         return value > T(0) ? static_cast<extent>(std::min(std::round(value), T(1e15))) : 0;
     }
     /// Whether all examples of the window hold the same number. No example: false, there is nothing to look at.
@@ -146,6 +147,8 @@ public:
         return step_examples(step) > 1 && !plan().blobs[plan().inputs_of(step)[0]].per_example;
     }
     bool wants_backward(std::size_t step) const;
+    /// Of a step of which a shape is open: see decide.hpp.
+    void decide(std::size_t step);
 
     /// Whether a forward pass runs it in the epilogue of another one.
     bool is_finished(std::size_t step) const {
@@ -210,12 +213,22 @@ protected:
     struct attached_layer {
         const void* layer = nullptr;  ///< null: a control layer
         const layer_functions<T>* functions = nullptr;
+        asking_function* ask = nullptr;  ///< only where shapes are open
     };
     std::vector<attached_layer> attached_;  ///< for each step
 
 private:
     void finish_step(std::size_t step, const output_block<T>& block) const noexcept;
 
+    void check_decided(std::size_t step, const layer_answers& answers) const;
+    void prepare_decided(std::size_t step);
+
+    /// The one number in the blob, of the first example of the window.
+    T number(std::size_t blob) const {
+        if (this->run() != nullptr) check_number(blob);
+        return scalar(blob, first_);
+    }
+    void check_number(std::size_t blob) const;
     T scalar(std::size_t blob, extent example) const {
         return this->window_value(blob)[plan().blobs[blob].per_example ? example - first_ : 0];
     }
@@ -261,9 +274,20 @@ bool engine_state<T>::agrees(std::size_t blob) const {
 }
 
 template <class T>
+void engine_state<T>::check_number(std::size_t blob) const {
+    const blob_facts& facts = plan().blobs[blob];
+    if (facts.open.any && (!this->run()->is_decided(blob) || facts.dimensions.size() != 1))
+        throw error(shape_fault("one number wanted in \"", plan()[facts.name], "\", its shape is ", facts.dimensions));
+}
+
+template <class T>
 void engine_state<T>::clear_made_in(std::size_t step) {
     for (std::size_t blob = 0; blob < plan().blobs.size(); ++blob) {
         if (!made_in(step, blob)) continue;
+        if (plan().blobs[blob].open.any) {
+            this->run()->forget(blob);
+            continue;
+        }
         if (pass_ == pass::trainable) log_values(blob);
         kernels::fill(this->window_size(blob), T(0), this->window_value(blob));
     }

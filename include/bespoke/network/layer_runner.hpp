@@ -1,6 +1,6 @@
 #pragma once
 
-#include "engine_state.hpp"
+#include "decide.hpp"
 
 // One layer over the memory of an engine, with extents that are known at run time. What is compiled once a layer type
 // are the functions in two tables, `functions_of` and `gradients_of`; the rest is compiled once an element type.
@@ -295,6 +295,7 @@ template <class T>
 void forward_layer(engine_state<T>& e, const layer_functions<T>& f, const void* layer, std::size_t step) {
     if (!e.runs(step) || e.is_finished(step)) return;
     e.begin_forward(step);
+    if (e.plan().steps[step].open) e.decide(step);
     if (f.forward == nullptr) {
         detail::forward_elements(e, f, layer, step);
     } else {
