@@ -5,7 +5,7 @@
 #include "layer_facts.hpp"
 #include "lifetimes.hpp"
 #include "open_answers.hpp"
-#include "plan_names.hpp"
+#include "plan_draft.hpp"
 
 #include <algorithm>
 #include <cstddef>
@@ -21,31 +21,15 @@ namespace bespoke {
 /// Shapes that follow from the values of blobs are left open, see core/open_shape.hpp. Where a loop or branch writes
 /// over a blob with another shape, or over values that have decided one, this is known only behind it: the planner is
 /// `unsettled` then, and one with its `marks` has to be told everything again, as `planned_by` does.
-class planner : public plan_names {
+class planner : public plan_draft {
 public:
     /// More elements than any machine of today could hold: a size gone wrong.
     static constexpr extent largest = extent{1} << 40;
 
-    /// What is known of a blob from an earlier planning: what of its shape is open, and that its values do not stay.
-    struct mark {
-        open_shape open{};
-        bool changes = false;
-    };
-
     /// `root` stands before every place in an error: "/neuralNetwork/" for a file.
     constexpr explicit planner(std::string_view root = "", std::vector<mark> marks = {})
-        : marks_(std::move(marks)), place_(root) {
+        : plan_draft(std::move(marks)), place_(root) {
         if (std::is_constant_evaluated()) plan_.reserve();
-    }
-
-    constexpr bool unsettled() const { return unsettled_; }
-    constexpr const std::vector<mark>& marks() const { return marks_; }
-    constexpr bool failed() const { return problem_.has_value(); }
-    /// Where and what, in one sentence.
-    constexpr const fault& problem() const { return *problem_; }
-    constexpr void fail(const fault& problem) {
-        if (!failed())
-            problem_ = fault{problem.code, sentence(current_, current_.view().empty() ? "" : ": ", problem.what)};
     }
 
     /// An input of the network; it becomes the default input of the next layer.
@@ -61,6 +45,9 @@ public:
         plan_.inputs.push_back(previous_);
         add_blob({.name = keep(name), .dimensions = dimensions, .open = marked(previous_).open}, known::written);
     }
+
+    /// The values of a blob that was just told.
+    constexpr void know(std::size_t blob, const std::vector<double>& values) { values_.add(blob, values, {}); }
 
     /// Declares an output of the network. Without any, it is what the last layer writes.
     constexpr void output(std::string_view name) {
@@ -120,20 +107,16 @@ public:
             open |= plan_.blobs[blob].open.any;
             ranked &= !plan_.blobs[blob].open.rank;
         }
-        const std::vector<known_values> known = known_inputs(number);
-        if (!open) {
-            const std::vector<shape> shapes = input_shapes(number);
-            layer_answers answers = ask(shapes, known);
-            if (facts.shaped_by_values) open_unset(answers);
-            return end(number, facts, answers, outputs, updatable);
-        }
-        std::vector<layer_answers> given;
-        for (extent e : open_extents) {
-            if (!ranked) break;
+        const auto answers = [&](extent e) {
             const std::vector<shape> shapes = input_shapes(number, e);
-            given.push_back(ask(shapes, known));
-            if (facts.shaped_by_values) open_unset(given.back());
-        }
+            layer_answers given = ask(shapes, known_inputs(number));
+            if (facts.shaped_by_values) open_unset(given);
+            return given;
+        };
+        if (!open) return end(number, facts, answers(1), outputs, updatable);
+        std::vector<layer_answers> given;
+        for (extent e : open_extents)
+            if (ranked) given.push_back(answers(e));
         end(number, facts, common_answer(facts, given, std::max<std::size_t>(outputs.size(), 1)), outputs, updatable);
     }
     constexpr void end(std::size_t number, const layer_facts& facts, const layer_answers& answers,
@@ -188,12 +171,6 @@ public:
     constexpr std::size_t input_of(std::size_t number) const { return inputs(number)[0]; }
     constexpr bool in_loop() const { return loops_ > 0; }
     constexpr std::size_t step_count() const { return plan_.steps.size(); }
-
-    /// Plans `body` with "name." before the names of its layers and blobs, see `find`.
-    template <class Body>
-    constexpr void prefixed(const sentence& name, const Body& body) {
-        within(name, body);
-    }
 
     /// Plans a network inside the layer that is being added; errors in it are at "<layer>/part/layers/n".
     template <class Body>
@@ -266,7 +243,7 @@ public:
     /// Ends the planning. Only after this is the plan whole.
     constexpr void finish() {
         current_ = {};
-        if (failed() || unsettled_) return;
+        if (failed() || unsettled()) return;
         if (plan_.steps.empty()) return fail(value_fault("a network needs at least one layer"));
         if (plan_.outputs.empty()) {
             if (previous_ == npos)
@@ -285,28 +262,6 @@ private:
     /// Whether a blob holds a value where the planning stands.
     enum class known : char { unwritten, perhaps, written };
 
-    constexpr void fail_long_name(std::string_view name) {
-        current_ = {};
-        fail(value_fault("names of up to ", longest_name, " characters wanted, one of ", name.size(), " came: \"",
-                         name.substr(0, 60), "...\""));
-    }
-    constexpr void fail_conditional(std::size_t blob) {
-        fail(value_fault("its input \"", name_of(blob), "\" is written on one side of a branch only"));
-    }
-
-    constexpr void fail_no_input() {
-        fail({errc::unknown_name, sentence(plan_.blobs.empty() ? "no input: there is no layer before it"
-                                                               : "no input: the layer before it writes nothing of its "
-                                                                 "own, so the input has to be named")});
-    }
-
-    constexpr mark marked(std::size_t blob) const { return blob < marks_.size() ? marks_[blob] : mark{}; }
-    /// What an earlier part of the planning took for known of the blob is not.
-    constexpr mark& unsettle(std::size_t blob) {
-        unsettled_ = true;
-        if (blob >= marks_.size()) marks_.resize(blob + 1);
-        return marks_[blob];
-    }
     constexpr void add_blob(const blob_facts& facts, known value) {
         append(facts);
         known_.push_back(value);
@@ -427,10 +382,7 @@ private:
     }
 
     known_blobs values_;
-    std::vector<mark> marks_;  // for each blob, as far as there are some
-    bool unsettled_ = false;
-    std::optional<fault> problem_;
-    sentence place_, current_;
+    sentence place_;
     std::vector<known> known_;         // for each blob
     std::size_t layers_ = 0, loops_ = 0, branches_ = 0, previous_ = npos;
     std::span<const std::size_t> fixed_inputs_;

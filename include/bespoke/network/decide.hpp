@@ -74,6 +74,13 @@ void engine_state<T>::decide(std::size_t step) {
     }
 }
 
+template <class T>
+void engine_state<T>::check_number(std::size_t blob) const {
+    const blob_facts& facts = plan().blobs[blob];
+    if (facts.open.any && (!this->run()->is_decided(blob) || facts.dimensions.size() != 1))
+        throw error(shape_fault("one number wanted in \"", plan()[facts.name], "\", its shape is ", facts.dimensions));
+}
+
 /// What the layer says of the shapes that came, held against what the plan and the machine can do.
 template <class T>
 void engine_state<T>::check_decided(std::size_t step, const layer_answers& answers) const {

@@ -132,6 +132,11 @@ private:
     void find_reasons(const plan_view& p, train which, std::span<const loss_site> losses,
                       const std::vector<char>& reaches) {
         bool any = false, whole = !losses.empty();
+        for (std::size_t s = 0; s < p.steps.size(); ++s)
+            if (decides_shape(p, s))
+                reasons.push_back(std::string(p[p.steps[s].place]) +
+                                  ": the shape of what it writes is decided in the run; shapes that are known before are "
+                                  "wanted");
         for (const auto& l : losses) whole &= l.input != npos;  // else the loss is the reason
         if (losses.empty()) reasons.push_back("no loss: name one, with the blob that it looks at");
         for (std::size_t s = 0; s < p.steps.size(); ++s) {
@@ -148,6 +153,12 @@ private:
         if (!any)
             reasons.push_back(which == train::all_layers ? "no layer has parameters to learn"
                                                          : "no layer is marked updatable");
+    }
+
+    /// Whether shapes that are decided in the run begin with step s.
+    static bool decides_shape(const plan_view& p, std::size_t s) {
+        const auto is_open = [&](std::size_t blob) { return p.blobs[blob].open.any; };
+        return std::ranges::any_of(p.outputs_of(s), is_open) && std::ranges::none_of(p.inputs_of(s), is_open);
     }
 
     void find_borders(const plan_view& p, std::span<const loss_site> losses) {
