@@ -18,9 +18,9 @@ namespace bespoke {
 ///
 /// The first fault ends the planning; everything told after it is ignored.
 ///
-/// Shapes that follow from the values of blobs are left open, see core/open_shape.hpp. Where a loop or branch writes
-/// over a blob with another shape, or over values that have decided one, this is known only behind it: the planner is
-/// `unsettled` then, and one with its `marks` has to be told everything again, as `planned_by` does.
+/// Shapes that follow from the values of blobs are left open, see core/open_shape.hpp. Where in a loop or branch
+/// a copy gives a blob another shape, or values that have decided one are overwritten, this is known only behind it: the
+/// planner is `unsettled` then, and one with its `marks` has to be told everything again, as `planned_by` does.
 class planner : public plan_draft {
 public:
     /// More elements than any machine of today could hold: a size gone wrong.
@@ -71,9 +71,8 @@ public:
             layer.plan(*this, number);
             end_control(number);
         } else {
-            end_asked(number, facts_of<L>, [&](std::span<const shape> xs, std::span<const known_values> values) {
-                return ask_layer(layer, xs, values);
-            }, outputs, updatable);
+            const auto ask = [&](const auto& xs, const auto& values) { return ask_layer(layer, xs, values); };
+            end_asked(number, facts_of<L>, ask, outputs, updatable);
         }
     }
 
@@ -108,8 +107,7 @@ public:
             ranked &= !plan_.blobs[blob].open.rank;
         }
         const auto answers = [&](extent e) {
-            const std::vector<shape> shapes = input_shapes(number, e);
-            layer_answers given = ask(shapes, known_inputs(number));
+            layer_answers given = ask(input_shapes(number, e), known_inputs(number));
             if (facts.shaped_by_values) open_unset(given);
             return given;
         };
@@ -164,9 +162,8 @@ public:
 
     // --- for composites and control layers --------------------------------------------------------
 
-    /// The default input of the next layer.
-    constexpr std::size_t previous() const { return previous_; }
-    constexpr std::size_t input_count_of(std::size_t number) const { return plan_.steps[number].input_count; }
+    constexpr std::size_t previous() const { return previous_; }  ///< the default input of the next layer
+    constexpr std::size_t input_count_of(std::size_t number) const { return inputs(number).size(); }
     /// The first input of the layer that is being added.
     constexpr std::size_t input_of(std::size_t number) const { return inputs(number)[0]; }
     constexpr bool in_loop() const { return loops_ > 0; }
@@ -345,7 +342,7 @@ private:
                     return fail({errc::duplicate_name, sentence("its output \"", name, "\" is written already")});
                 for (std::size_t read : inputs(number))
                     if (read == blob) return fail(value_fault("its output \"", name, "\" is its input"));
-                overwrite(blob, shapes[i], open, name);
+                overwrite(blob, shapes[i], open, name, facts.overwrites && (loops_ > 0 || branches_ > 0));
                 if (failed()) return;
                 if (per_example) store_per_example(plan_, blob);
                 if (known_[blob] != known::unwritten) plan_.steps[number].logged = true;
@@ -358,11 +355,11 @@ private:
         }
         if (in_loop()) plan_.steps[number].logged = true;
     }
-    /// The blob is written again, now with the shape `s`.
-    constexpr void overwrite(std::size_t blob, const shape& s, open_shape open, const sentence& name) {
+    /// The blob is written again, now with the shape `s`. `may_differ`: it is no fault if that is another one.
+    constexpr void overwrite(std::size_t blob, const shape& s, open_shape open, const sentence& name, bool may_differ) {
         blob_facts& old = plan_.blobs[blob];
         if (!(old.dimensions == s)) {
-            if (loops_ == 0 && branches_ == 0 && !old.open.any && !open.any)
+            if (!may_differ && !old.open.any && !open.any)
                 return fail(shape_fault("its output \"", name, "\" has the shape ", s,
                                         ", where it was written before it has ", old.dimensions));
             open.open(difference(old.dimensions, s));

@@ -97,6 +97,17 @@ void engine_state<T>::check_decided(std::size_t step, const layer_answers& answe
                              answers.parameters[i], " for this input, it has ", parameters[i].dimensions);
 }
 
+template <class T>
+void engine_state<T>::recall(std::size_t step) {
+    run_shapes<T>& run = *this->run();
+    run.shapes.clear();
+    for (std::size_t blob : plan().inputs_of(step)) run.shapes.push_back(plan().blobs[blob].dimensions);
+    if (run.of_step(step).inputs == run.shapes) return;
+    run.of_step(step).asked = false;  // the outputs are not those of these inputs any more
+    run.of_step(step).inputs = run.shapes;
+    prepare_decided(step);
+}
+
 /// Gives the layer its working memory for the shapes that came, and lets it prepare.
 template <class T>
 void engine_state<T>::prepare_decided(std::size_t step) {

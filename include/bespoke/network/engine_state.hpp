@@ -36,6 +36,7 @@ public:
         finished_ = finished;
         tape_.clear();
         log_.clear();
+        shape_log_.clear();
     }
     /// Called after each step of a frozen pass.
     template <class Hook>
@@ -124,6 +125,8 @@ public:
     bool wants_backward(std::size_t step) const;
     /// Of a step of which a shape is open: see decide.hpp.
     void decide(std::size_t step);
+    /// The shapes are those of an earlier forward pass of the step: it is prepared for them again.
+    void recall(std::size_t step);
 
     /// Whether a forward pass runs it in the epilogue of another one.
     bool is_finished(std::size_t step) const {
@@ -211,7 +214,13 @@ private:
     std::span<const dynamic_view<U>> look(std::vector<dynamic_view<U>>& list, std::span<const std::size_t> blobs,
                                           bool gradients, extent examples, extent example) const;
 
-    // The log: values that were overwritten while recording.
+    bool has_shape(std::size_t blob) const { return !plan().blobs[blob].open.any || this->run()->is_decided(blob); }
+
+    // The log: values that were overwritten while recording, and open shapes. See log.hpp.
+    struct logged_shape {
+        shape dimensions;
+        bool decided;
+    };
     void log_values(std::size_t blob);
     void undo_blob(std::size_t blob);
     bool made_in(std::size_t step, std::size_t blob) const;
@@ -224,6 +233,7 @@ private:
     std::span<const std::vector<std::size_t>> births_;
     std::vector<extent> tape_;
     std::vector<T> log_;
+    std::vector<logged_shape> shape_log_;
     std::vector<dynamic_view<const T>> xs_, ys_, dys_;
     std::vector<dynamic_view<T>> written_;
     void (*hook_)(const void*, std::size_t) = nullptr;
@@ -249,25 +259,6 @@ bool engine_state<T>::agrees(std::size_t blob) const {
 }
 
 template <class T>
-void engine_state<T>::clear_made_in(std::size_t step) {
-    for (std::size_t blob = 0; blob < plan().blobs.size(); ++blob) {
-        if (!made_in(step, blob)) continue;
-        if (plan().blobs[blob].open.any) {
-            this->run()->forget(blob);
-            continue;
-        }
-        if (pass_ == pass::trainable) log_values(blob);
-        kernels::fill(this->window_size(blob), T(0), this->window_value(blob));
-    }
-}
-
-template <class T>
-void engine_state<T>::restore_made_in(std::size_t step) {
-    for (std::size_t blob = plan().blobs.size(); blob-- > 0;)
-        if (made_in(step, blob)) undo_blob(blob);
-}
-
-template <class T>
 void engine_state<T>::begin_forward(std::size_t step) {
     if (plan().steps[step].logged && pass_ == pass::trainable)
         for (std::size_t blob : plan().outputs_of(step)) log_values(blob);
@@ -276,7 +267,8 @@ void engine_state<T>::begin_forward(std::size_t step) {
 template <class T>
 void engine_state<T>::begin_backward(std::size_t step) {
     if (births_.empty()) return;
-    for (std::size_t blob : births_[step]) kernels::fill(this->elements(blob), T(0), this->gradient(blob));
+    for (std::size_t blob : births_[step])
+        if (has_shape(blob)) kernels::fill(this->elements(blob), T(0), this->gradient(blob));
 }
 
 template <class T>
@@ -368,27 +360,6 @@ std::vector<shape> engine_state<T>::input_shapes(std::size_t step) const {
     std::vector<shape> shapes;
     for (std::size_t blob : plan().inputs_of(step)) shapes.push_back(plan().blobs[blob].dimensions);
     return shapes;
-}
-
-template <class T>
-void engine_state<T>::log_values(std::size_t blob) {
-    const T* from = this->window_value(blob);
-    log_.insert(log_.end(), from, from + this->window_size(blob));
-}
-
-template <class T>
-void engine_state<T>::undo_blob(std::size_t blob) {
-    const extent size = this->window_size(blob);
-    if (this->gradient(blob) != nullptr) kernels::fill(size, T(0), this->window_gradient(blob));
-    std::copy(log_.end() - size, log_.end(), this->window_value(blob));
-    log_.resize(log_.size() - static_cast<std::size_t>(size));
-}
-
-template <class T>
-bool engine_state<T>::made_in(std::size_t step, std::size_t blob) const {
-    const blob_facts& facts = plan().blobs[blob];
-    return facts.maker != none && facts.maker > step && facts.maker < plan().steps[step].end &&
-           facts.last >= plan().steps[step].end;
 }
 
 }  // namespace bespoke

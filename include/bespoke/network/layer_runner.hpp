@@ -1,6 +1,7 @@
 #pragma once
 
 #include "decide.hpp"
+#include "log.hpp"
 
 // One layer over the memory of an engine, with extents that are known at run time. What is compiled once a layer type
 // are the functions in two tables, `functions_of` and `gradients_of`; the rest is compiled once an element type.
@@ -324,6 +325,7 @@ void backward_layer(engine_state<T>& e, const layer_gradients<T>& g, const void*
     if (facts.gradient_in_place) {
         detail::backward_elements(e, g, layer, step);
     } else if (facts.differentiable && e.wants_backward(step)) {
+        if (facts.open) e.recall(step);
         workspace<T> w = e.work(step);
         g.backward(e, layer, step, w);
     }

@@ -57,7 +57,8 @@ public:
         }
         whole();
     }
-    /// Blobs are where the caller (a trainer) says.
+    /// Blobs are where the caller (a trainer) says. Those whose shapes are open lie in memory of their own: of their
+    /// gradients it only counts whether one is wanted.
     void place(extent examples, std::span<T* const> values, std::span<T* const> gradients);
     extent examples() const { return examples_; }
     /// How many of them run at once, at most.
@@ -128,7 +129,10 @@ protected:
     void end_measure();
     std::size_t lowered() const { return lowered_; }
     /// The blob, of an open shape, gets this one.
-    void place_decided(std::size_t blob, const shape& dimensions) { values_[blob] = run_->decide(blob, dimensions); }
+    void place_decided(std::size_t blob, const shape& dimensions) {
+        values_[blob] = run_->decide(blob, dimensions);
+        gradients_[blob] = run_->gradient(blob);
+    }
     /// What the layer at `step` asks for, now that its shapes are decided.
     void work_decided(std::size_t step, extent prepared, extent scratch) {
         buffer<T>& own = run_->of_step(step).prepared;
@@ -141,7 +145,7 @@ protected:
 
 private:
     void make_room(extent examples, bool all_blobs);
-    void begin_run(extent examples);
+    void begin_run(extent examples, std::span<T* const> gradients = {});
     extent choose_chunk(extent examples) const;
     void begin_chunk(extent first, extent end);
     void whole() {
@@ -237,11 +241,11 @@ void network_memory<T>::make_room(extent examples, bool all_blobs) {
 }
 
 template <class T>
-void network_memory<T>::begin_run(extent examples) {
+void network_memory<T>::begin_run(extent examples, std::span<T* const> gradients) {
     if (examples > 1)
         throw error(errc::unsupported, "one example at a time wanted, as shapes are decided in the run, " +
                                            std::to_string(examples) + " came");
-    run_->begin();
+    run_->begin(gradients);
 }
 
 /// As many examples as leave room in a cache of the second level; all where examples look at each other. From 4 up, so
@@ -270,6 +274,14 @@ template <class T>
 void network_memory<T>::place(extent examples, std::span<T* const> values, std::span<T* const> gradients) {
     std::copy(values.begin(), values.end(), values_.begin());
     std::copy(gradients.begin(), gradients.end(), gradients_.begin());
+    if (run_) {
+        begin_run(examples, gradients);
+        for (std::size_t b = 0; b < values_.size(); ++b)
+            if (plan_.blobs[b].open.any) {
+                values_[b] = run_->value(b);
+                gradients_[b] = run_->gradient(b);
+            }
+    }
     std::fill(origins_.begin(), origins_.end(), 0);
     examples_ = chunk_ = examples;
     planned_ = false;

@@ -4,6 +4,7 @@
 #include "../core/error.hpp"
 #include "../graph/plan.hpp"
 
+#include <algorithm>
 #include <new>
 #include <vector>
 
@@ -19,25 +20,34 @@ public:
     static constexpr extent largest = extent{1} << 32;
 
     explicit run_shapes(const plan_view& plan)
-        : blobs_(plan.blobs.begin(), plan.blobs.end()), memory_(blobs_.size()), decided_(blobs_.size()),
-          steps_(plan.steps.size()) {
-        for (std::size_t blob : plan.inputs) inputs_.push_back({blob, blobs_[blob].dimensions});
+        : blobs_(plan.blobs.begin(), plan.blobs.end()), memory_(blobs_.size()), gradients_(blobs_.size()),
+          decided_(blobs_.size()), wanted_(blobs_.size()), steps_(plan.steps.size()),
+          inputs_(plan.inputs.begin(), plan.inputs.end()) {
+        for (const blob_facts& blob : blobs_) planned_.push_back(blob.dimensions);
     }
 
     /// The facts of all blobs, with their shapes as they are now.
     std::span<const blob_facts> blobs() const { return blobs_; }
     T* value(std::size_t blob) const { return memory_[blob].data(); }
+    /// Null where none is wanted.
+    T* gradient(std::size_t blob) const { return wanted_[blob] ? gradients_[blob].data() : nullptr; }
 
-    /// A run begins: the inputs are there, in the shapes that were planned.
-    void begin() {
-        decided_.assign(decided_.size(), 0);
-        for (const auto& [blob, dimensions] : inputs_)
-            if (blobs_[blob].open.any) decide(blob, dimensions);
+    /// A run begins: the inputs are there, in the shapes that were planned. `gradients`: not null where that of a blob
+    /// is wanted; empty: nowhere.
+    void begin(std::span<T* const> gradients = {}) {
+        for (std::size_t blob = 0; blob < blobs_.size(); ++blob) {
+            blobs_[blob].dimensions = planned_[blob];
+            decided_[blob] = 0;
+            wanted_[blob] = blob < gradients.size() && gradients[blob] != nullptr;
+        }
+        for (std::size_t blob : inputs_)
+            if (blobs_[blob].open.any) decide(blob, planned_[blob]);
     }
     /// From now on the blob has this shape; its contents are not defined. Throws `std::bad_alloc`.
     T* decide(std::size_t blob, const shape& dimensions) {
-        const extent size = dimensions.size();
+        const extent size = std::max<extent>(dimensions.size(), 1);  // there is a place for a blob of no element
         if (size > memory_[blob].size()) memory_[blob].allocate(size);
+        if (wanted_[blob] && size > gradients_[blob].size()) gradients_[blob].allocate(size);
         blobs_[blob].dimensions = dimensions;
         decided_[blob] = 1;
         return value(blob);
@@ -58,15 +68,12 @@ public:
     std::vector<double> numbers;   ///< the values of those that decide shapes
 
 private:
-    struct input_shape {
-        std::size_t blob;
-        shape dimensions;
-    };
     std::vector<blob_facts> blobs_;
-    std::vector<buffer<T>> memory_;
-    std::vector<char> decided_;
+    std::vector<shape> planned_;
+    std::vector<buffer<T>> memory_, gradients_;
+    std::vector<char> decided_, wanted_;
     std::vector<step_shapes> steps_;
-    std::vector<input_shape> inputs_;
+    std::vector<std::size_t> inputs_;
 };
 
 }  // namespace bespoke

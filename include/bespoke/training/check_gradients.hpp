@@ -117,6 +117,8 @@ public:
 
     gradient_report run(const element_source& source) {
         if (planner_.failed()) return wrong(std::string(planner_.problem().what.view()));
+        if (planner_.result().open)
+            return wrong("a shape that is decided in the run: gradient_options::known names the values that decide it");
         if (!layer_.facts->differentiable) return wrong("no gradient passes this layer: differentiable = false");
         fill(source);
         const result all = backward(none, true, true);
