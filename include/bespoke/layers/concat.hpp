@@ -138,6 +138,7 @@ private:
 
 /// Joins blobs along `axis`, which counts from the end where it is negative; all other extents are equal. With
 /// `interleave` the blobs have one shape, and of n of them element i along the axis goes to n i + k from the k-th.
+/// A scalar counts as a vector of one.
 /// Core ML specification, ConcatNDLayerParams.
 struct concat_nd {
     extent axis = 0;
@@ -152,7 +153,10 @@ struct concat_nd {
     static constexpr bool batched = true;
     static constexpr backward_needs needs{.input = false, .output = false};
 
-    constexpr outcome output_shape(std::span<const shape> xs) const {
+    constexpr outcome output_shape(std::span<const shape> given) const {
+        std::vector<shape> xs(given.begin(), given.end());
+        for (shape& x : xs)
+            if (x.rank() == 0) x = {1};
         const auto rank = static_cast<extent>(xs[0].rank());
         if (axis < -rank || axis >= rank)
             return value_fault("an axis of its inputs wanted, ", axis, " given for the shape ", xs[0]);
@@ -164,7 +168,7 @@ struct concat_nd {
     }
     /// Of vectors, one behind the other.
     constexpr std::vector<double> known_output(std::span<const shape> xs, std::span<const known_values> known) const {
-        return detail::joined_values(xs[0].rank() == 1 && !interleave ? xs.size() : 0, known);
+        return detail::joined_values(xs[0].rank() <= 1 && !interleave ? xs.size() : 0, known);
     }
 
     constexpr bool joins_whole(std::span<const shape> xs) const { return outer(xs[0]) == 1; }
@@ -181,7 +185,7 @@ struct concat_nd {
 private:
     /// Pieces of each blob.
     constexpr extent outer(const shape& x) const {
-        return x.product(0, detail::axis_of(axis, x.rank()) + (interleave ? 1 : 0));
+        return x.rank() == 0 ? 1 : x.product(0, detail::axis_of(axis, x.rank()) + (interleave ? 1 : 0));
     }
 };
 
