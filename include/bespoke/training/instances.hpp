@@ -26,6 +26,8 @@ BESPOKE_INSTANCE class engine<float>;
 BESPOKE_INSTANCE void forward_layer(engine_state<float>&, const layer_functions<float>&, const void*, std::size_t);
 BESPOKE_INSTANCE void backward_layer(engine_state<float>&, const layer_gradients<float>&, const void*, std::size_t);
 
+BESPOKE_INSTANCE void kernels::detail::move_strided(kernels::strided_walk, const float*, float*, bool,
+                                                    thread_pool*) noexcept;
 BESPOKE_INSTANCE void kernels::softmax(extent, extent, extent, const float*, float*, thread_pool*) noexcept;
 
 #define BESPOKE_LAYER_INSTANCES(L)                                             \
