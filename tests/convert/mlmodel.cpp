@@ -64,6 +64,13 @@ TEST_CASE("a .mlmodel file and the JSON of the same model give the same model") 
                                      "activation": {"linear": {"alpha": -0.5, "beta": 3}}}]},
             "elseBranch": {"layers": [{"name": "c", "input": ["x"], "output": ["y"], "copy": {}}]}}})",
                      "[1]"),
+        R"({"specificationVersion": 4, "description": {"input": [{"name": "x", "type": {"imageType": {"width": "2",
+            "height": "1", "colorSpace": "BGR", "enumeratedSizes": {"sizes": [{"width": "2", "height": "1"}]}}}}],
+            "output": [{"name": "y", "type": {"imageType": {"width": "2", "height": "1", "colorSpace": "BGR"}}}]},
+            "neuralNetwork": {"imageInputShapeMapping": "RANK4_IMAGE_MAPPING", "preprocessing": [
+            {"featureName": "x", "scaler": {"channelScale": 0.5, "blueBias": 1, "redBias": 2, "greenBias": 3, "grayBias": 4}},
+            {"featureName": "x", "meanImage": {"meanImage": [1, 2, 3.5, -4, 5, 6]}}], "layers": [)" +
+            layer_text(R"("activation": {"ReLU": {}})") + "]}}",
     };
     for (const std::string& text : texts) {
         json root = json::parse(text);

@@ -103,9 +103,7 @@ inline layer_list read_network(object_reader& in, model_settings& settings, netw
         in.enumerator("arrayInputShapeMapping", enumerators(array_shape_mapping{})));
     settings.image_input_shape_mapping = static_cast<image_shape_mapping>(
         in.enumerator("imageInputShapeMapping", enumerators(image_shape_mapping{})));
-    if (in.length("preprocessing") > 0)
-        in.fail(errc::unsupported, "preprocessing", "images are not supported");
-    in.objects("preprocessing");
+    settings.preprocessing = define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::read_preprocessing(in);
     object_reader update = in.object("updateParams");
     if (in.has("updateParams"))
         settings.update_parameters = define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::read_update_parameters(update);
@@ -292,6 +290,7 @@ model::document model::write(std::string_view weights_file) const {
                        static_cast<std::size_t>(settings_.array_input_shape_mapping));
     network.enumerator("imageInputShapeMapping", enumerators(image_shape_mapping{}),
                        static_cast<std::size_t>(settings_.image_input_shape_mapping));
+    write_preprocessing(network, settings_.preprocessing);
     if (settings_.update_parameters) network.object("updateParams", write_update_parameters(*settings_.update_parameters));
     object_writer labels;
     if (const auto* names = std::get_if<string_sequence>(&settings_.class_labels)) {
