@@ -100,6 +100,35 @@ TEST_CASE("a .mlmodel file and the JSON of the same model give the same model") 
     }
 }
 
+namespace {
+/// y = scale x, or the input where it is off.
+struct scaled_switch {
+    float scale = 1;
+    bool on = true;
+    static constexpr auto key = "custom", nested_key = "com.example.Switch";
+    static constexpr auto fields = std::tuple{field{"scale", &scaled_switch::scale}, field{"on", &scaled_switch::on}};
+    template <class V>
+    V operator()(const V& x) const noexcept {
+        return on ? x * V(scale) : x;
+    }
+    template <class V>
+    V derivative(const V&, const V&) const noexcept {
+        return V(on ? scale : 1);
+    }
+    friend bool operator==(const scaled_switch&, const scaled_switch&) = default;
+};
+}  // namespace
+
+TEST_CASE("a custom layer of a .mlmodel file") {
+    const json root = json::parse(network_text(layer_text(R"("custom": {"className": "com.example.Switch",
+        "description": "a switch", "parameters": {"scale": {"doubleValue": 2.5}, "on": {"boolValue": true}}})")));
+    model m = parse<core_layers, scaled_switch>(bytes_of(to_mlmodel(root)));
+    CHECK((m.predict({{"x", tensor<float>{1, -2}}}).get<tensor<float>>("y") == tensor<float>{2.5f, -5}));
+    CHECK(json::parse(m.write("w").json) == root);
+    CHECK(failed(to_mlmodel(root)) == "/neuralNetwork/layers/0 \"l\": unknown custom layer \"com.example.Switch\", pass "
+                                      "its type: load<core_layers, its_type>(path)");
+}
+
 TEST_CASE("files by hand") {
     model m = load(corpus("inner_product"));
     CHECK((m.predict({{"x", tensor<float>{1, 10}}}).get<tensor<float>>("y") == tensor<float>{21.5f, 42.5f}));

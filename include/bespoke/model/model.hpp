@@ -209,7 +209,7 @@ struct weights_to_write {
 
     void write(std::size_t step, const layer_codec& codec, object_writer& fields) {
         const plan_view& plan = network.plan();
-        define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::weights_writer writer(fields);
+        define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::weights_writer writer(fields, codec.is_custom());
         for (std::size_t i = 0; i < codec.parameters().size(); ++i) {
             const std::size_t number = plan.steps[step].first_parameter + i;
             const parameter_facts& facts = plan.parameters[number];
@@ -250,6 +250,7 @@ struct weights_to_write {
             writer.write(facts.name, out);
         }
         writer.finish();
+        if (codec.is_custom() && step < notes.size()) fields.text("description", notes[step].description);
     }
 };
 
