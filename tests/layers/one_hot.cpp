@@ -1,6 +1,5 @@
 #include <bespoke/layers/one_hot.hpp>
 
-#include <bespoke/layers/fill.hpp>
 #include <bespoke/network/network.hpp>
 
 #include "layer_test.hpp"
@@ -60,32 +59,16 @@ TEST_CASE("one_hot: faults") {
     REQUIRE(fault_of(one_hot{}, {{2, 4}}) == place + "oneHotVectorSize from 1 up wanted, 0 given");
     REQUIRE(fault_of(one_hot{.one_hot_vector_size = 3}, {{1, 1, 1, 1, 1, 1, 1, 2}}) ==
             place + "an input of rank 7 or less wanted, its shape is [1, 1, 1, 1, 1, 1, 1, 2]");
-    REQUIRE(fault_of(one_hot{}, {{2, 4}, {1, 1}}) == place + "a second input of one number wanted, its shape is [1, 1]");
-    REQUIRE(fault_of(one_hot{}, {{2, 4}, {2}}) == place + "a second input of one number wanted, its shape is [2]");
-    REQUIRE(fault_of(one_hot{}, {{2, 4}, {1}}) == place + "a second input wanted that is known before the network runs, "
-                                                          "as that of getShape, fillStatic or rangeStatic");
-    for (double wrong : {0.0, -3.0, 1e17, std::numeric_limits<double>::quiet_NaN()}) {
-        const std::array<known_values, 2> known{known_values{}, known_values{std::span(&wrong, 1)}};
-        REQUIRE(one_hot{4}.planned_shape(std::array<shape, 2>{shape{2}, shape{1}}, known).problem().what.view() ==
-                "oneHotVectorSize from 1 up wanted, 0 given");
-    }
     for (extent a : hostile_extents())
         for (extent b : hostile_extents()) ask_everything(one_hot{a, b});
 }
 
 namespace {
 inline constexpr auto coded = compose(input{"x", {3}}, one_hot{.one_hot_vector_size = 4});
-inline constexpr auto sized = compose(input{"x", {2, 2}}, fill_static{3, {1}} | named("size"),
-                                      one_hot{.one_hot_vector_size = 7, .axis = 0, .off_value = 9} | from("x", "size"));
 }  // namespace
 
 TEST_CASE("one_hot: composed") {
     network<coded> net;
     REQUIRE(net(std::vector<float>{3, 0, 1})(0, 3) == 1);
     REQUIRE(same_bits_unrolled(net, std::vector<float>{3, 0, 1}));
-
-    network<sized> other;  // the second input counts, not the field
-    const auto y = other(std::vector<float>{2, 0, 1, 3});
-    REQUIRE(std::vector<float>(y.begin(), y.end()) == std::vector<float>{9, 1, 9, 9, 9, 9, 1, 9, 1, 9, 9, 9});
-    REQUIRE(same_bits_unrolled(other, std::vector<float>{2, 0, 1, 3}));
 }
