@@ -8,7 +8,7 @@ using namespace bespoke;
 struct swish {
     float scale = 1;
     static constexpr auto key = "custom", nested_key = "Swish";  // in files: custom, with the className "Swish"
-    static constexpr auto fields = std::tuple{field{"scale", &swish::scale}};
+    constexpr void fields(auto& field) { field("scale", scale); }
     template <class T> struct parameters { T beta; };
     template <class T> static constexpr auto parameter_fields = std::array{parameter_field{"beta", &parameters<T>::beta}};
     constexpr outcome output_shape(const shape& x) const { return x; }

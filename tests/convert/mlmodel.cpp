@@ -106,7 +106,10 @@ struct scaled_switch {
     float scale = 1;
     bool on = true;
     static constexpr auto key = "custom", nested_key = "com.example.Switch";
-    static constexpr auto fields = std::tuple{field{"scale", &scaled_switch::scale}, field{"on", &scaled_switch::on}};
+    constexpr void fields(auto& field) {
+        field("scale", scale);
+        field("on", on);
+    }
     template <class V>
     V operator()(const V& x) const noexcept {
         return on ? x * V(scale) : x;

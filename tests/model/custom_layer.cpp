@@ -33,10 +33,15 @@ struct dial {
     way how = way::straight;
 
     static constexpr auto key = "custom", nested_key = "Dial";
-    static constexpr auto fields =
-        std::tuple{field{"hasBias", &dial::has_bias}, field{"whole", &dial::whole}, field{"small", &dial::small},
-                   field{"real", &dial::real},        field{"number", &dial::number}, field{"label", &dial::label},
-                   field{"how", &dial::how}};
+    constexpr void fields(auto& field) {
+        field("hasBias", has_bias);
+        field("whole", whole);
+        field("small", small);
+        field("real", real);
+        field("number", number);
+        field("label", label);
+        field("how", how);
+    }
 
     template <class T>
     struct parameters {
@@ -76,7 +81,7 @@ struct dial {
 /// Another one, without anything.
 struct plus_one {
     static constexpr auto key = "custom", nested_key = "PlusOne";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     template <class V>
     V operator()(const V& x) const noexcept {
         return x + V(1);

@@ -2,6 +2,7 @@
 
 #include "allocate.hpp"
 #include "fusion.hpp"
+#include "joins.hpp"
 
 namespace bespoke {
 
@@ -77,6 +78,7 @@ constexpr void place_blobs(plan& p) {
     p.shared_size = give_places(false, false, 0);
     p.whole_size = give_places(true, true, p.arena_size);
     for (std::size_t i = 0; i < home.size(); ++i) p.blobs[i].offset = p.blobs[home[i]].offset;
+    place_single(p, home, all);
 }
 
 }  // namespace bespoke

@@ -16,9 +16,11 @@ struct cum_sum {
     bool reverse = false;
 
     static constexpr auto key = "cumSum";
-    static constexpr auto fields =
-        std::tuple{field{"axis", &cum_sum::axis}, field{"excludeFinalSum", &cum_sum::exclude_final_sum},
-                   field{"reverse", &cum_sum::reverse}};
+    constexpr void fields(auto& field) {
+        field("axis", axis);
+        field("excludeFinalSum", exclude_final_sum);
+        field("reverse", reverse);
+    }
     static constexpr input_count inputs{1, 2};
     static constexpr bool batched = true;
     static constexpr bool in_place = true;

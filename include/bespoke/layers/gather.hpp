@@ -94,7 +94,7 @@ struct gathering {
     Way way{};
 
     static constexpr auto key = "gathering";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr input_count inputs{2, 2};
     static constexpr backward_needs needs{.input = true, .output = false};
 
@@ -125,7 +125,7 @@ struct gather {
     extent axis = 0;
 
     static constexpr auto key = "gather";
-    static constexpr auto fields = std::tuple{field{"axis", &gather::axis}};
+    constexpr void fields(auto& field) { field("axis", axis); }
     static constexpr input_count inputs{2, 2};
 
     constexpr outcome output_shape(std::span<const shape> xs) const { return equivalent({}).output_shape(xs); }
@@ -141,7 +141,7 @@ struct gather {
 /// Core ML specification, GatherNDLayerParams.
 struct gather_nd {
     static constexpr auto key = "gatherND";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr input_count inputs{2, 2};
 
     constexpr outcome output_shape(std::span<const shape> xs) const { return equivalent({}).output_shape(xs); }
@@ -158,7 +158,7 @@ struct gather_along_axis {
     extent axis = 0;
 
     static constexpr auto key = "gatherAlongAxis";
-    static constexpr auto fields = std::tuple{field{"axis", &gather_along_axis::axis}};
+    constexpr void fields(auto& field) { field("axis", axis); }
     static constexpr input_count inputs{2, 2};
 
     constexpr outcome output_shape(std::span<const shape> xs) const { return equivalent({}).output_shape(xs); }

@@ -16,7 +16,7 @@ struct diagonal_band {
     extent lowest = -everything, highest = everything;
 
     static constexpr auto key = "diagonalBand";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr bool batched = true, in_place = true;
     static constexpr backward_needs needs{.input = false, .output = false};
 
@@ -70,8 +70,10 @@ struct matrix_band_part {
     extent num_lower = 0, num_upper = 0;
 
     static constexpr auto key = "matrixBandPart";
-    static constexpr auto fields = std::tuple{field{"numLower", &matrix_band_part::num_lower},
-                                              field{"numUpper", &matrix_band_part::num_upper}};
+    constexpr void fields(auto& field) {
+        field("numLower", num_lower);
+        field("numUpper", num_upper);
+    }
 
     constexpr outcome output_shape(const shape& x) const { return equivalent(x).output_shape(x); }
     constexpr detail::diagonal_band equivalent(const shape&) const {
@@ -88,7 +90,7 @@ struct lower_triangular {
     extent k = 0;
 
     static constexpr auto key = "lowerTriangular";
-    static constexpr auto fields = std::tuple{field{"k", &lower_triangular::k}};
+    constexpr void fields(auto& field) { field("k", k); }
 
     constexpr outcome output_shape(const shape& x) const { return equivalent(x).output_shape(x); }
     constexpr detail::diagonal_band equivalent(const shape&) const { return {.highest = k}; }
@@ -102,7 +104,7 @@ struct upper_triangular {
     extent k = 0;
 
     static constexpr auto key = "upperTriangular";
-    static constexpr auto fields = std::tuple{field{"k", &upper_triangular::k}};
+    constexpr void fields(auto& field) { field("k", k); }
 
     constexpr outcome output_shape(const shape& x) const { return equivalent(x).output_shape(x); }
     constexpr detail::diagonal_band equivalent(const shape&) const { return {.lowest = k}; }

@@ -18,9 +18,12 @@ struct one_hot {
     float on_value = 1, off_value = 0;
 
     static constexpr auto key = "oneHot";
-    static constexpr auto fields =
-        std::tuple{field{"oneHotVectorSize", &one_hot::one_hot_vector_size}, field{"axis", &one_hot::axis},
-                   field{"onValue", &one_hot::on_value}, field{"offValue", &one_hot::off_value}};
+    constexpr void fields(auto& field) {
+        field("oneHotVectorSize", one_hot_vector_size);
+        field("axis", axis);
+        field("onValue", on_value);
+        field("offValue", off_value);
+    }
     static constexpr bool batched = true;
     static constexpr bool differentiable = false;
     static constexpr backward_needs needs{.input = false, .output = false};

@@ -25,7 +25,7 @@ struct scattering {
     scatter_mode mode = scatter_mode::update;
 
     static constexpr auto key = "scattering";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr input_count inputs{3, 3};
     static constexpr backward_needs needs{.input = true, .output = false};
 
@@ -70,7 +70,10 @@ struct scatter {
     scatter_mode mode = scatter_mode::update;
 
     static constexpr auto key = "scatter";
-    static constexpr auto fields = std::tuple{field{"axis", &scatter::axis}, field{"mode", &scatter::mode}};
+    constexpr void fields(auto& field) {
+        field("axis", axis);
+        field("mode", mode);
+    }
     static constexpr input_count inputs{3, 3};
 
     constexpr outcome output_shape(std::span<const shape> xs) const { return equivalent({}).output_shape(xs); }
@@ -84,7 +87,7 @@ struct scatter_nd {
     scatter_mode mode = scatter_mode::update;
 
     static constexpr auto key = "scatterND";
-    static constexpr auto fields = std::tuple{field{"mode", &scatter_nd::mode}};
+    constexpr void fields(auto& field) { field("mode", mode); }
     static constexpr input_count inputs{3, 3};
 
     constexpr outcome output_shape(std::span<const shape> xs) const { return equivalent({}).output_shape(xs); }
@@ -100,8 +103,10 @@ struct scatter_along_axis {
     scatter_mode mode = scatter_mode::update;
 
     static constexpr auto key = "scatterAlongAxis";
-    static constexpr auto fields =
-        std::tuple{field{"axis", &scatter_along_axis::axis}, field{"mode", &scatter_along_axis::mode}};
+    constexpr void fields(auto& field) {
+        field("axis", axis);
+        field("mode", mode);
+    }
     static constexpr input_count inputs{3, 3};
 
     constexpr outcome output_shape(std::span<const shape> xs) const { return equivalent({}).output_shape(xs); }

@@ -38,7 +38,7 @@ struct stored_once {
     shape dimensions;
 
     static constexpr auto key = "storedOnce";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr input_count inputs{0, 0};
 
     constexpr outcome output_shape(std::span<const shape>) const { return dimensions; }
