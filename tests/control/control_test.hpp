@@ -79,16 +79,18 @@ struct difference_and_sum {
 /// What the planner has to say of a description; "": nothing.
 template <class D>
 std::string problem(const D& description) {
-    planner p;
-    description.plan(p);
-    p.finish();
+    const planner p = planned_by("", [&](planner& told) {
+        description.plan(told);
+        told.finish();
+    });
     return p.failed() ? std::string(p.problem().what.view()) : std::string();
 }
 template <class D>
 planner planned(const D& description) {
-    planner p;
-    description.plan(p);
-    p.finish();
+    planner p = planned_by("", [&](planner& told) {
+        description.plan(told);
+        told.finish();
+    });
     if (p.failed()) FAIL(p.problem().what.view());
     return p;
 }

@@ -95,7 +95,7 @@ struct stretched {
     static constexpr bespoke::input_count inputs{1, 1};
     constexpr outcome planned_shape(std::span<const shape>, std::span<const bespoke::known_values> known) const {
         if (const auto x = bespoke::known_input(known, 0)) return shape{static_cast<extent>((*x)[0])};
-        return bespoke::value_fault("a known input wanted");
+        return shape{bespoke::unset};
     }
     constexpr outcome output_shape(std::span<const shape> xs) const { return planned_shape(xs, {}); }
     friend bool operator==(const stretched&, const stretched&) = default;
@@ -175,19 +175,22 @@ constexpr void add_loop(planner& p, const Body& body) {
     add(p, controlled<decltype(plan)>{&plan});
 }
 
+template <class Tell>
+planner planned_by_all(const Tell& tell) {
+    return bespoke::planned_by("", [&](planner& p) {
+        tell(p);
+        p.finish();
+    });
+}
 /// The sentence of the fault, or "" where there is none.
 template <class Tell>
 std::string problem(const Tell& tell) {
-    planner p;
-    tell(p);
-    p.finish();
+    const planner p = planned_by_all(tell);
     return p.failed() ? std::string(p.problem().what.view()) : std::string();
 }
 template <class Tell>
 bespoke::plan planned(const Tell& tell) {
-    planner p;
-    tell(p);
-    p.finish();
+    const planner p = planned_by_all(tell);
     if (p.failed()) FAIL(p.problem().what.view());
     return p.result();
 }

@@ -29,6 +29,40 @@ TEST_CASE("a scalar comes as [1]") {
     CHECK((y == tensor<float>{0}));
 }
 
+TEST_CASE("an output has the shape that is decided in the run, each time and for each example") {
+    const std::string found = R"({"name": "l", "input": ["x"], "output": ["y"], "whereNonZero": {}})";
+    model m = parse(network_text(found, R"(["3"])"));
+    const auto shape_of_y = [](const features& f) {
+        const auto& y = f.get<tensor<float>>("y");
+        return std::vector<std::size_t>(y.shape().begin(), y.shape().end());
+    };
+    CHECK(shape_of_y(m.predict({{"x", tensor<float>{1, 0, 3}}})) == std::vector<std::size_t>{2, 1});
+    CHECK(shape_of_y(m.predict({{"x", tensor<float>{0, 0, 0}}})) == std::vector<std::size_t>{0, 1});
+    const std::vector<features> several{{{"x", tensor<float>{0, 0, 1}}}, {{"x", tensor<float>{1, 1, 1}}}};
+    const auto results = m.predict(std::span<const features>(several));
+    REQUIRE(results.size() == 2);
+    CHECK(shape_of_y(results[0]) == std::vector<std::size_t>{1, 1});
+    CHECK((results[0].get<tensor<float>>("y") == tensor<float>{{2}}));
+    CHECK(shape_of_y(results[1]) == std::vector<std::size_t>{3, 1});
+    model again = m;
+    CHECK(shape_of_y(again.predict({{"x", tensor<float>{1, 0, 3}}})) == std::vector<std::size_t>{2, 1});
+    // written and read again it is the same model
+    CHECK(json::parse(m.write("w").json)["neuralNetwork"]["layers"][0]["whereNonZero"] == json::object());
+}
+
+TEST_CASE("an output of a declared shape must come in it; a layer that fails in the run says where") {
+    json root = json::parse(network_text(R"({"name": "l", "input": ["x"], "output": ["y"], "whereNonZero": {}})", R"(["3"])"));
+    root["description"]["output"][0]["type"]["multiArrayType"]["shape"] = {"2", "1"};
+    model m = parse(root.dump());
+    CHECK((m.predict({{"x", tensor<float>{1, 0, 3}}}).get<tensor<float>>("y") == tensor<float>{{0}, {2}}));
+    CHECK(check::failure([&] { m.predict({{"x", tensor<float>{1, 0, 0}}}); }).text ==
+          "output \"y\": the shape [2, 1] declared, the network gives [1, 1]");
+    model filled = parse(network_text(layer_text(R"("fillDynamic": {"value": 2})")));
+    CHECK(check::failure([&] { filled.predict({{"x", tensor<float>{-1, 2}}}); }).text ==
+          "/neuralNetwork/layers/0 \"l\" (fillDynamic): a shape from 0 up wanted, [-1, 2] given");
+    CHECK((filled.predict({{"x", tensor<float>{1, 2}}}).get<tensor<float>>("y") == tensor<float>{{2, 2}}));
+}
+
 TEST_CASE("a classifier answers with a label and probabilities") {
     model m = parse(classifier);
     const auto result = m.predict({{"x", tensor<float>{1, 3}}});

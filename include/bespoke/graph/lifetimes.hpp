@@ -42,7 +42,7 @@ constexpr void place_blobs(plan& p) {
     std::vector<tenancy> all;
     for (const blob_facts& blob : p.blobs) {
         home.push_back(home.size());
-        all.push_back({blob.dimensions.size(), blob.first, blob.last});
+        all.push_back({blob.open.any ? 0 : blob.dimensions.size(), blob.first, blob.last});
     }
     for (std::size_t s = 0; s < p.steps.size(); ++s) {
         const step_facts& step = p.steps[s];
@@ -54,7 +54,7 @@ constexpr void place_blobs(plan& p) {
             all[home[x]].last = std::max(all[home[x]].last, all[y].last);
             continue;
         }
-        if (!step.in_place || step.logged || step.parent != blob_facts::npos || step.input_count == 0) continue;
+        if (!step.in_place || step.logged || step.open || step.parent != blob_facts::npos || step.input_count == 0) continue;
         const std::size_t x = view.inputs_of(s)[0], y = view.outputs_of(s)[0];
         if (p.blobs[x].last != s || p.blobs[y].first != s || all[x].size != all[y].size ||
             p.blobs[x].per_example != p.blobs[y].per_example)

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "broadcast.hpp"
+#include "number_input.hpp"
 
 #include <limits>
 
@@ -84,7 +85,8 @@ struct broadcast_to_like {
 
 /// y = x, `reps` times along its axes: y[i, ...] = x[i mod extent, ...]. Of fewer reps than axes, the last of them are
 /// meant.
-/// Core ML specification, TileLayerParams. Reps from a second input are not supported.
+/// A second input, a vector, holds the reps in the place of the field; they decide the shape of y, and no gradient
+/// passes to them. Core ML specification, TileLayerParams.
 struct tile {
     shape reps{};
 
@@ -92,13 +94,19 @@ struct tile {
     constexpr void fields(auto& field) { field("reps", reps); }
     static constexpr input_count inputs{1, 2};
     static constexpr bool batched = true;
+    static constexpr std::size_t values_from = 1;
     static constexpr backward_needs needs{.input = false, .output = false};
 
-    constexpr outcome output_shape(std::span<const shape> xs) const {
+    constexpr outcome planned_shape(std::span<const shape> xs, std::span<const known_values> known) const {
         const shape& x = xs[0];
-        if (xs.size() == 2)
-            return fault{errc::unsupported,
-                         sentence("reps in its field wanted: those from a second input are not supported")};
+        if (xs.size() == 2) {
+            const known_values values = known_input(known, 1);
+            if (const auto wrong = detail::check_numbers("reps", xs[1], 1, x.rank(), values)) return *wrong;
+            if (values) return tile{detail::as_shape(detail::numbers_of(*values))}.output_shape(xs.first(1));
+            shape y = x;
+            for (std::size_t back = 1; back <= static_cast<std::size_t>(xs[1].size()); ++back) y.from_end(back) = unset;
+            return y;
+        }
         if (reps.rank() < 1 || reps.rank() > x.rank())
             return value_fault("1 to ", x.rank(), " reps wanted for the shape ", x, ", ", reps.rank(),
                                " given");
@@ -111,6 +119,7 @@ struct tile {
         }
         return y;
     }
+    constexpr outcome output_shape(std::span<const shape> xs) const { return planned_shape(xs, {}); }
     template <class Xs, class Ys, class P, class W>
     void forward(Xs xs, Ys ys, const P&, W& w) const noexcept {
         using T = typename Ys::value_type::value_type;

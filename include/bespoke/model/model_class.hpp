@@ -79,6 +79,7 @@ private:
     void run(std::span<const features> inputs, std::vector<features>& results);
     feature_value output_value(const feature_description& feature, std::size_t output, extent example) const;
     void answer(features& result, extent example) const;
+    void check_decided(std::string_view name, std::size_t output, const shape& declared) const;
 
     model_settings settings_;
     std::span<const layer_codec> codecs_;
@@ -214,20 +215,19 @@ model::model(parts&& content)
             outputs.push_back(feature.name);
 
     // planned without memory first: a size that the file does not hold must not be allocated
-    planner p(root);
-    for (const auto& in : inputs) p.input(in.name, in.dimensions);
-    content.layers.plan(p);
-    std::string last;
-    if (!p.failed() && p.previous() != planner::npos) {
-        const plan_view so_far = p.result().view();
-        last = so_far[so_far.blobs[p.previous()].name];
-    }
-    for (const auto& name : outputs) p.output(name);
-    if (classifies) {
-        outputs.push_back(settings.label_probability_layer_name.empty() ? last : settings.label_probability_layer_name);
-        p.output(outputs.back());
-    }
-    p.finish();
+    std::string probabilities = settings.label_probability_layer_name;
+    const planner p = planned_by(root, [&](planner& told) {
+        for (const auto& in : inputs) told.input(in.name, in.dimensions);
+        content.layers.plan(told);
+        if (probabilities.empty() && !told.failed() && told.previous() != planner::npos) {
+            const plan_view so_far = told.result().view();
+            probabilities = so_far[so_far.blobs[told.previous()].name];
+        }
+        for (const auto& name : outputs) told.output(name);
+        if (classifies) told.output(probabilities);
+        told.finish();
+    });
+    if (classifies) outputs.push_back(probabilities);
     if (p.failed()) throw error(p.problem());
     if (content.fill != nullptr) content.fill(content.context, p.result().view(), nullptr);
 
@@ -287,7 +287,7 @@ void model::set_settings(model_settings settings) {
             }
         };
         const extent labels = std::visit(count_labels, settings.class_labels);
-        if (blob.dimensions.size() != labels)
+        if (!blob.open.any && blob.dimensions.size() != labels)
             throw error(shape_fault(root, ": ", labels, " class labels for the probabilities \"", plan[blob.name],
                                     "\" of the shape ", blob.dimensions));
     }
@@ -309,19 +309,20 @@ void model::set_settings(model_settings settings) {
             outputs.push_back(detail::no_output);
         } else {
             outputs.push_back(output_number(feature.name));
-            const shape& made = plan.blobs[plan.outputs[outputs.back()]].dimensions;
+            const blob_facts& blob = plan.blobs[plan.outputs[outputs.back()]];
+            const shape& made = blob.dimensions;
             const array_feature_type* array = feature.type.multi_array_type();
             if (const image_feature_type* picture = feature.type.image_type()) {
                 const auto size = detail::image_in(made, picture->color_space);
-                if (!size || !picture->accepts(*size))
+                if (!blob.open.any && !(size && picture->accepts(*size)))
                     throw error(shape_fault("output \"", feature.name, "\": ", bespoke::to_text(feature.type),
                                             " declared, the network gives ", made));
             } else if (array == nullptr) {
                 wants(std::holds_alternative<double_feature_type>(feature.type.type) ||
                           std::holds_alternative<int64_feature_type>(feature.type.type),
                       "a multi-array, an image or a number");
-                wants(made.size() == 1, "a multi-array " + bespoke::to_text(made));
-            } else if (array->default_shape().rank() > 0 &&
+                wants(blob.open.any || made.size() == 1, "a multi-array " + bespoke::to_text(made));
+            } else if (!blob.open.any && array->default_shape().rank() > 0 &&
                        checked_size(array->default_shape(), planner::largest) != made.size()) {
                 throw error(shape_fault("output \"", feature.name, "\": the shape ", array->default_shape(),
                                         " declared, the network gives ", made));

@@ -276,7 +276,7 @@ model compose_model(model_settings settings, layer_list layers, const plan_view&
         if (!list.empty()) return;
         for (std::size_t blob : blobs) {
             array_feature_type type;
-            type.shape = plan.blobs[blob].dimensions;
+            if (!plan.blobs[blob].open.any) type.shape = plan.blobs[blob].dimensions;
             type.data_type = array_data_type::float32;
             list.push_back({std::string(plan[plan.blobs[blob].name]), "", {type}});
         }

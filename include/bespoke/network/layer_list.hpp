@@ -31,8 +31,7 @@ struct layer_operations {
     void (*destroy)(void* layer) = nullptr;
     const control_operations* control = nullptr;
     // Null for a layer for control flow:
-    layer_answers (*ask)(const void* layer, std::span<const shape> inputs,
-                         std::span<const known_values> known) = nullptr;
+    asking_function* ask = nullptr;
     const layer_functions<float>* functions = nullptr;
     const layer_gradients<float>* gradients = nullptr;
 };
@@ -69,8 +68,11 @@ public:
         const std::size_t step = p.begin(*operations_->facts, name, in, out);
         if (step == planner::npos) return;
         if (control() == nullptr)
-            return p.end(step, *operations_->facts,
-                         operations_->ask(layer_, p.input_shapes(step), p.known_inputs(step)), out, updatable);
+            return p.end_asked(step, *operations_->facts,
+                               [this](std::span<const shape> xs, std::span<const known_values> known) {
+                                   return operations_->ask(layer_, xs, known);
+                               },
+                               out, updatable);
         control()->plan(layer_, p, step);
         p.end_control(step);
     }
@@ -84,7 +86,8 @@ public:
         backward_layer<float>(e, *operations_->gradients, layer_, step);
     }
     void attach(engine<float>& e, std::size_t step) const {
-        if (control() == nullptr) return e.attach_layer(layer_, *operations_->functions, step);
+        if (control() == nullptr)
+            return e.attach_layer(layer_, *operations_->functions, step, operations_->ask);
         inside(step, [&](const any_node& node, std::size_t s) { node.attach(e, s); });
     }
     /// Appends this node and those inside it, in the order of the plan's steps.

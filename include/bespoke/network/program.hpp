@@ -27,7 +27,7 @@ public:
 
     program(const program& other)
         : layers_(other.layers_), outputs_(other.outputs_), root_(other.root_),
-          plans_(other.plans_), engine_(other.plan()) {
+          plans_(other.plans_), engine_(other.planned()) {
         std::copy_n(other.engine_.parameters().data(), other.engine_.parameters().size(), engine_.parameters().data());
         engine_.attach(layers_);
         use_threads(other.thread_count());
@@ -42,6 +42,13 @@ public:
     const plan_view& plan() const { return engine_.plan(); }
     engine_type& core() { return engine_; }
     const engine_type& core() const { return engine_; }
+
+    /// The current plan as it was made: what the run decides is not in it.
+    plan_view planned() const {
+        for (const auto& [shapes, plan] : plans_)
+            if (engine_.plan().steps.data() == plan->steps.data()) return plan->view();
+        return engine_.plan();
+    }
 
     /// Whether the current plan is for these input shapes.
     bool is_planned_for(const std::vector<named_shape>& inputs) const {
@@ -98,11 +105,12 @@ public:
 
 private:
     std::shared_ptr<const bespoke::plan> make_plan(const std::vector<named_shape>& inputs) const {
-        planner p(root_);
-        for (const auto& in : inputs) p.input(in.name, in.dimensions);
-        layers_.plan(p);
-        for (const auto& name : outputs_) p.output(name);
-        p.finish();
+        const planner p = planned_by(root_, [&](planner& told) {
+            for (const auto& in : inputs) told.input(in.name, in.dimensions);
+            layers_.plan(told);
+            for (const auto& name : outputs_) told.output(name);
+            told.finish();
+        });
         if (p.failed()) throw error(p.problem());
         return std::make_shared<const bespoke::plan>(p.result());
     }
