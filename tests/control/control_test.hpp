@@ -42,7 +42,7 @@ struct filled {
     shape of{1};
 
     static constexpr auto key = "filled";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr input_count inputs{0, 0};
     static constexpr bool batched = true;
     constexpr outcome output_shape(std::span<const shape>) const { return of; }
@@ -56,7 +56,7 @@ struct filled {
 /// y = a - b, a + b: two outputs.
 struct difference_and_sum {
     static constexpr auto key = "differenceAndSum";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr input_count inputs{2, 2};
     constexpr outcome output_shape(std::span<const shape> xs) const { return std::vector<shape>{xs[0], xs[0]}; }
     void forward(auto xs, auto ys, const auto&, auto&) const noexcept {

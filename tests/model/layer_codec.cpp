@@ -333,7 +333,7 @@ namespace {
 struct triple {
     float times = 3;
     static constexpr auto key = "triple";
-    static constexpr auto fields = std::tuple{field{"times", &triple::times}};
+    constexpr void fields(auto& field) { field("times", times); }
     template <class V>
     V operator()(const V& x) const noexcept {
         return x * V(times);

@@ -34,6 +34,7 @@ struct blob_facts {
     std::size_t maker = npos;    ///< the first step that writes it; npos: an input
     std::size_t first = 0, last = 0;  ///< steps between which it is alive in a prediction
     extent offset = 0;           ///< place in the arena, in elements of one example
+    extent single_offset = 0;    ///< likewise, where one example is predicted alone: see joins.hpp
     open_shape open{};           ///< of its shape; a blob of which anything is open lies beside the arena
     bool streamed = false;       ///< never whole in memory in a prediction: its place is behind the arena
 
@@ -54,6 +55,7 @@ struct step_facts {
     bool in_loop = false;
     bool logged = false;      ///< overwrites values that a backward pass may still want
     bool in_place = false;
+    bool joins = false;       ///< its output is its inputs, one behind the other
     bool gradient_in_place = false;  ///< the gradient of its input may be written over that of its output
     bool runs_epilogue = false;  ///< what its layer says
     bool can_finish = false;     ///< likewise

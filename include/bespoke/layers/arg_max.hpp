@@ -13,8 +13,10 @@ struct arg_along {
     bool remove_dim = false;
 
     static constexpr auto key = Kind::key;
-    static constexpr auto fields =
-        std::tuple{field{"axis", &arg_along::axis}, field{"removeDim", &arg_along::remove_dim}};
+    constexpr void fields(auto& field) {
+        field("axis", axis);
+        field("removeDim", remove_dim);
+    }
     static constexpr bool batched = true;
     static constexpr bool differentiable = false;
 

@@ -248,7 +248,7 @@ struct combination {
     float alpha = 0;
 
     static constexpr auto key = "combination";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr input_count inputs{1, any_number};
     static constexpr bool batched = true;
     static constexpr bool differentiable = F::differentiable;
@@ -291,7 +291,7 @@ struct combination {
 /// A layer of two inputs without hyper-parameters, whose shapes are broadcast as numpy does it.
 template <class F>
 struct broadcastable {
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr input_count inputs{2, 2};
 
     constexpr outcome output_shape(std::span<const shape> xs) const { return aligned_broadcast_shape(xs); }

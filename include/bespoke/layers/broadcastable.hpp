@@ -66,7 +66,7 @@ struct max_broadcastable : detail::broadcastable<detail::larger> {
 /// condition.
 struct where_broadcastable {
     static constexpr auto key = "whereBroadcastable";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr input_count inputs{3, 3};
     static constexpr bool batched = true;
     static constexpr backward_needs needs{.input = true, .output = false};

@@ -12,7 +12,7 @@ struct equal {
     float alpha = 0;
 
     static constexpr auto key = "equal";
-    static constexpr auto fields = std::tuple{field{"alpha", &equal::alpha}};
+    constexpr void fields(auto& field) { field("alpha", alpha); }
     static constexpr input_count inputs{1, 2};
 
     constexpr outcome output_shape(std::span<const shape> xs) const { return aligned_broadcast_shape(xs); }
@@ -26,7 +26,7 @@ struct not_equal {
     float alpha = 0;
 
     static constexpr auto key = "notEqual";
-    static constexpr auto fields = std::tuple{field{"alpha", &not_equal::alpha}};
+    constexpr void fields(auto& field) { field("alpha", alpha); }
     static constexpr input_count inputs{1, 2};
 
     constexpr outcome output_shape(std::span<const shape> xs) const { return aligned_broadcast_shape(xs); }
@@ -40,7 +40,7 @@ struct less_than {
     float alpha = 0;
 
     static constexpr auto key = "lessThan";
-    static constexpr auto fields = std::tuple{field{"alpha", &less_than::alpha}};
+    constexpr void fields(auto& field) { field("alpha", alpha); }
     static constexpr input_count inputs{1, 2};
 
     constexpr outcome output_shape(std::span<const shape> xs) const { return aligned_broadcast_shape(xs); }
@@ -54,7 +54,7 @@ struct less_equal {
     float alpha = 0;
 
     static constexpr auto key = "lessEqual";
-    static constexpr auto fields = std::tuple{field{"alpha", &less_equal::alpha}};
+    constexpr void fields(auto& field) { field("alpha", alpha); }
     static constexpr input_count inputs{1, 2};
 
     constexpr outcome output_shape(std::span<const shape> xs) const { return aligned_broadcast_shape(xs); }
@@ -68,7 +68,7 @@ struct greater_than {
     float alpha = 0;
 
     static constexpr auto key = "greaterThan";
-    static constexpr auto fields = std::tuple{field{"alpha", &greater_than::alpha}};
+    constexpr void fields(auto& field) { field("alpha", alpha); }
     static constexpr input_count inputs{1, 2};
 
     constexpr outcome output_shape(std::span<const shape> xs) const { return aligned_broadcast_shape(xs); }
@@ -82,7 +82,7 @@ struct greater_equal {
     float alpha = 0;
 
     static constexpr auto key = "greaterEqual";
-    static constexpr auto fields = std::tuple{field{"alpha", &greater_equal::alpha}};
+    constexpr void fields(auto& field) { field("alpha", alpha); }
     static constexpr input_count inputs{1, 2};
 
     constexpr outcome output_shape(std::span<const shape> xs) const { return aligned_broadcast_shape(xs); }

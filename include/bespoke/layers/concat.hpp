@@ -62,7 +62,8 @@ void join(const Xs& xs, const Y& y, extent outer, thread_pool* threads) noexcept
     if (y.total() == 0) return;
     auto* to = y.data;
     for (const auto& x : xs) {
-        kernels::copy_strided(joining_walk(x, y, outer, y.examples), x.data, to, threads);
+        // What lies there already was placed so by the planner.
+        if (x.data != to) kernels::copy_strided(joining_walk(x, y, outer, y.examples), x.data, to, threads);
         to += x.dimensions.size() / outer;
     }
 }
@@ -88,7 +89,7 @@ struct concat {
     bool sequence_concat = false;
 
     static constexpr auto key = "concat";
-    static constexpr auto fields = std::tuple{field{"sequenceConcat", &concat::sequence_concat}};
+    constexpr void fields(auto& field) { field("sequenceConcat", sequence_concat); }
     static constexpr input_count inputs{2, any_number};
     static constexpr bool batched = true;
     static constexpr backward_needs needs{.input = false, .output = false};
@@ -99,6 +100,7 @@ struct concat {
         return detail::joined_shape(xs, xs[0].rank() - back(), -static_cast<extent>(back()));
     }
 
+    constexpr bool joins_whole(std::span<const shape> xs) const { return outer(xs[0]) == 1; }
     template <class Xs, class Ys, class P, class W>
     void forward(Xs xs, Ys ys, const P&, W& w) const noexcept {
         detail::join(xs, ys[0], outer(ys[0].dimensions), w.threads);
@@ -113,7 +115,7 @@ struct concat {
             auto* at = std::get<0>(ys).data;
             const auto part = [&]<class One>(const One& x, extent r) __attribute__((always_inline)) {
                 constexpr extent n = decltype(One::dimensions)::product(Axis, rank);
-                kernels::copy(n, x.data + r * n, at);
+                if (x.data + r * n != at) kernels::copy(n, x.data + r * n, at);
                 at += n;
             };
             for (extent r = 0; r < outer; ++r) std::apply([&](const X&... x) { (part(x, r), ...); }, xs);
@@ -143,8 +145,10 @@ struct concat_nd {
     bool interleave = false;
 
     static constexpr auto key = "concatND";
-    static constexpr auto fields =
-        std::tuple{field{"axis", &concat_nd::axis}, field{"interleave", &concat_nd::interleave}};
+    constexpr void fields(auto& field) {
+        field("axis", axis);
+        field("interleave", interleave);
+    }
     static constexpr input_count inputs{2, any_number};
     static constexpr bool batched = true;
     static constexpr backward_needs needs{.input = false, .output = false};
@@ -167,21 +171,20 @@ struct concat_nd {
         return detail::joined_values(xs[0].rank() <= 1 && !interleave ? xs.size() : 0, known);
     }
 
+    constexpr bool joins_whole(std::span<const shape> xs) const { return outer(xs[0]) == 1; }
     template <class Xs, class Ys, class P, class W>
     void forward(Xs xs, Ys ys, const P&, W& w) const noexcept {
-        detail::join(xs, ys[0], outer(xs), w.threads);
+        detail::join(xs, ys[0], outer(xs[0].dimensions), w.threads);
     }
     template <class Xs, class Ys, class Dys, class Dxs, class P, class Dp, class W>
     void backward(Xs xs, Ys, Dys dys, Dxs dxs, const P&, const Dp&, W& w) const noexcept {
-        detail::join_backward(dys[0], dxs, outer(xs), w.threads);
+        detail::join_backward(dys[0], dxs, outer(xs[0].dimensions), w.threads);
     }
     friend bool operator==(const concat_nd&, const concat_nd&) = default;
 
 private:
     /// Pieces of each blob.
-    template <class Xs>
-    constexpr extent outer(const Xs& xs) const {
-        const shape& x = xs[0].dimensions;
+    constexpr extent outer(const shape& x) const {
         return x.rank() == 0 ? 1 : x.product(0, detail::axis_of(axis, x.rank()) + (interleave ? 1 : 0));
     }
 };
@@ -193,7 +196,7 @@ struct stack {
     extent axis = 0;
 
     static constexpr auto key = "stack";
-    static constexpr auto fields = std::tuple{field{"axis", &stack::axis}};
+    constexpr void fields(auto& field) { field("axis", axis); }
     static constexpr input_count inputs{2, any_number};
 
     constexpr outcome output_shape(std::span<const shape> xs) const {

@@ -43,7 +43,7 @@ constexpr outcome planned_draw(const Drawing& drawing, std::span<const shape> xs
 /// Core ML specification, ReshapeDynamicLayerParams.
 struct reshape_dynamic {
     static constexpr auto key = "reshapeDynamic";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr input_count inputs{2, 2};
     static constexpr std::size_t values_from = 1;
 
@@ -64,7 +64,7 @@ struct reshape_dynamic {
 /// Core ML specification, BroadcastToDynamicLayerParams.
 struct broadcast_to_dynamic {
     static constexpr auto key = "broadcastToDynamic";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr input_count inputs{2, 2};
     static constexpr std::size_t values_from = 1;
 
@@ -84,7 +84,7 @@ struct fill_dynamic {
     float value = 0;
 
     static constexpr auto key = "fillDynamic";
-    static constexpr auto fields = std::tuple{field{"value", &fill_dynamic::value}};
+    constexpr void fields(auto& field) { field("value", value); }
     static constexpr input_count inputs{1, 1};
 
     constexpr outcome planned_shape(std::span<const shape> xs, std::span<const known_values> known) const {
@@ -106,8 +106,10 @@ struct range_dynamic {
     float start_value = 0, step_size_value = 1;
 
     static constexpr auto key = "rangeDynamic";
-    static constexpr auto fields = std::tuple{field{"startValue", &range_dynamic::start_value},
-                                              field{"stepSizeValue", &range_dynamic::step_size_value}};
+    constexpr void fields(auto& field) {
+        field("startValue", start_value);
+        field("stepSizeValue", step_size_value);
+    }
     static constexpr input_count inputs{1, 3};
     static constexpr bool batched = true;
     static constexpr bool differentiable = false;
@@ -155,9 +157,11 @@ struct random_normal_dynamic {
     float mean = 0, std_dev = 1;
 
     static constexpr auto key = "randomNormalDynamic";
-    static constexpr auto fields = std::tuple{field{"seed", &random_normal_dynamic::seed},
-                                              field{"mean", &random_normal_dynamic::mean},
-                                              field{"stdDev", &random_normal_dynamic::std_dev}};
+    constexpr void fields(auto& field) {
+        field("seed", seed);
+        field("mean", mean);
+        field("stdDev", std_dev);
+    }
     static constexpr input_count inputs{1, 1};
 
     constexpr outcome planned_shape(std::span<const shape> xs, std::span<const known_values> known) const {
@@ -177,9 +181,11 @@ struct random_uniform_dynamic {
     float min_val = 0, max_val = 1;
 
     static constexpr auto key = "randomUniformDynamic";
-    static constexpr auto fields = std::tuple{field{"seed", &random_uniform_dynamic::seed},
-                                              field{"minVal", &random_uniform_dynamic::min_val},
-                                              field{"maxVal", &random_uniform_dynamic::max_val}};
+    constexpr void fields(auto& field) {
+        field("seed", seed);
+        field("minVal", min_val);
+        field("maxVal", max_val);
+    }
     static constexpr input_count inputs{1, 1};
 
     constexpr outcome planned_shape(std::span<const shape> xs, std::span<const known_values> known) const {
@@ -199,8 +205,10 @@ struct random_bernoulli_dynamic {
     float prob = 0.5F;
 
     static constexpr auto key = "randomBernoulliDynamic";
-    static constexpr auto fields = std::tuple{field{"seed", &random_bernoulli_dynamic::seed},
-                                              field{"prob", &random_bernoulli_dynamic::prob}};
+    constexpr void fields(auto& field) {
+        field("seed", seed);
+        field("prob", prob);
+    }
     static constexpr input_count inputs{1, 1};
 
     constexpr outcome planned_shape(std::span<const shape> xs, std::span<const known_values> known) const {

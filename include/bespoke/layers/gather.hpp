@@ -120,7 +120,7 @@ struct gather {
     extent axis = 0;
 
     static constexpr auto key = "gather";
-    static constexpr auto fields = std::tuple{field{"axis", &gather::axis}};
+    constexpr void fields(auto& field) { field("axis", axis); }
     using way = detail::gathering<detail::axis_indexing>;
     static constexpr input_count inputs = way::inputs;
     static constexpr backward_needs needs = way::needs;
@@ -145,7 +145,7 @@ struct gather {
 /// Core ML specification, GatherNDLayerParams.
 struct gather_nd {
     static constexpr auto key = "gatherND";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     using way = detail::gathering<detail::point_indexing>;
     static constexpr input_count inputs = way::inputs;
     static constexpr backward_needs needs = way::needs;
@@ -171,7 +171,7 @@ struct gather_along_axis {
     extent axis = 0;
 
     static constexpr auto key = "gatherAlongAxis";
-    static constexpr auto fields = std::tuple{field{"axis", &gather_along_axis::axis}};
+    constexpr void fields(auto& field) { field("axis", axis); }
     using way = detail::gathering<detail::own_indexing>;
     static constexpr input_count inputs = way::inputs;
     static constexpr backward_needs needs = way::needs;

@@ -66,8 +66,10 @@ struct matrix_band_part {
     extent num_lower = 0, num_upper = 0;
 
     static constexpr auto key = "matrixBandPart";
-    static constexpr auto fields = std::tuple{field{"numLower", &matrix_band_part::num_lower},
-                                              field{"numUpper", &matrix_band_part::num_upper}};
+    constexpr void fields(auto& field) {
+        field("numLower", num_lower);
+        field("numUpper", num_upper);
+    }
     static constexpr bool batched = true, in_place = true;
     static constexpr backward_needs needs{.input = false, .output = false};
 
@@ -96,7 +98,7 @@ struct lower_triangular {
     extent k = 0;
 
     static constexpr auto key = "lowerTriangular";
-    static constexpr auto fields = std::tuple{field{"k", &lower_triangular::k}};
+    constexpr void fields(auto& field) { field("k", k); }
     static constexpr bool batched = true, in_place = true;
     static constexpr backward_needs needs{.input = false, .output = false};
 
@@ -122,7 +124,7 @@ struct upper_triangular {
     extent k = 0;
 
     static constexpr auto key = "upperTriangular";
-    static constexpr auto fields = std::tuple{field{"k", &upper_triangular::k}};
+    constexpr void fields(auto& field) { field("k", k); }
     static constexpr bool batched = true, in_place = true;
     static constexpr backward_needs needs{.input = false, .output = false};
 

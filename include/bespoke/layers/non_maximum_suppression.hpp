@@ -25,11 +25,12 @@ struct non_maximum_suppression {
     bool per_class_suppression = false;
 
     static constexpr auto key = "NonMaximumSuppression";
-    static constexpr auto fields =
-        std::tuple{field{"iouThreshold", &non_maximum_suppression::iou_threshold},
-                   field{"scoreThreshold", &non_maximum_suppression::score_threshold},
-                   field{"maxBoxes", &non_maximum_suppression::max_boxes},
-                   field{"perClassSuppression", &non_maximum_suppression::per_class_suppression}};
+    constexpr void fields(auto& field) {
+        field("iouThreshold", iou_threshold);
+        field("scoreThreshold", score_threshold);
+        field("maxBoxes", max_boxes);
+        field("perClassSuppression", per_class_suppression);
+    }
     static constexpr input_count inputs{2, 5};
     static constexpr std::size_t values_from = 4;
     static constexpr backward_needs needs{.input = false, .output = true};

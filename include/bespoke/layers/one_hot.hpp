@@ -11,8 +11,8 @@ namespace bespoke {
 /// the axes of y (negative: from the end). The nearest integer counts; an index outside, a negative one among them, or
 /// NaN gives off_value alone.
 ///
-/// x [i.., k..] -> y [i.., one_hot_vector_size, k..]. A second input of one number is the size in the place of the field;
-/// it decides the shape. No gradient passes.
+/// x [i.., k..] -> y [i.., one_hot_vector_size, k..]. A second input of one number is the size in the place of the
+/// field; it decides the shape. No gradient passes.
 /// Core ML specification, OneHotLayerParams, which says nothing of indices outside.
 struct one_hot {
     extent one_hot_vector_size = 0;
@@ -20,9 +20,12 @@ struct one_hot {
     float on_value = 1, off_value = 0;
 
     static constexpr auto key = "oneHot";
-    static constexpr auto fields =
-        std::tuple{field{"oneHotVectorSize", &one_hot::one_hot_vector_size}, field{"axis", &one_hot::axis},
-                   field{"onValue", &one_hot::on_value}, field{"offValue", &one_hot::off_value}};
+    constexpr void fields(auto& field) {
+        field("oneHotVectorSize", one_hot_vector_size);
+        field("axis", axis);
+        field("onValue", on_value);
+        field("offValue", off_value);
+    }
     static constexpr input_count inputs{1, 2};
     static constexpr std::size_t values_from = 1;
     static constexpr bool batched = true;

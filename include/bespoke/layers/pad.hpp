@@ -20,9 +20,11 @@ struct constant_pad {
     bool pad_to_given_output_size_mode = false;
 
     static constexpr auto key = "constantPad";
-    static constexpr auto fields =
-        std::tuple{field{"value", &constant_pad::value}, field{"padAmounts", &constant_pad::pad_amounts},
-                   field{"padToGivenOutputSizeMode", &constant_pad::pad_to_given_output_size_mode}};
+    constexpr void fields(auto& field) {
+        field("value", value);
+        field("padAmounts", pad_amounts);
+        field("padToGivenOutputSizeMode", pad_to_given_output_size_mode);
+    }
     static constexpr input_count inputs{1, 2};
     static constexpr std::size_t values_from = 1;
     static constexpr backward_needs needs{.input = true, .output = false};
@@ -100,19 +102,19 @@ struct padding_constant {
     float value = 0;
 
     static constexpr auto key = "constant";
-    static constexpr auto fields = std::tuple{field{"value", &padding_constant::value}};
+    constexpr void fields(auto& field) { field("value", value); }
     friend bool operator==(const padding_constant&, const padding_constant&) = default;
 };
 /// The edges are the image reflected in its outermost row or column, which is not repeated: 3 2 | 1 2 3 4.
 struct padding_reflection {
     static constexpr auto key = "reflection";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     friend bool operator==(const padding_reflection&, const padding_reflection&) = default;
 };
 /// The edges repeat the outermost row or column: 1 1 | 1 2 3 4.
 struct padding_replication {
     static constexpr auto key = "replication";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     friend bool operator==(const padding_replication&, const padding_replication&) = default;
 };
 
@@ -127,8 +129,10 @@ struct padding {
     border_amounts padding_amounts{};
 
     static constexpr auto key = "padding";
-    static constexpr auto fields =
-        std::tuple{oneof<padding, kinds>{&padding::padding_type}, field{"paddingAmounts", &padding::padding_amounts}};
+    constexpr void fields(auto& field) {
+        field(padding_type);
+        field("paddingAmounts", padding_amounts);
+    }
     static constexpr bool batched = true;
     static constexpr backward_needs needs{.input = false, .output = false};
 

@@ -30,8 +30,7 @@ struct recurrent_activation {
     using alternatives = std::variant<sigmoid, tanh, sigmoid_hard, linear, relu, scaled_tanh>;
     alternatives type{};
 
-    static constexpr auto fields =
-        std::tuple{oneof<recurrent_activation, alternatives>{&recurrent_activation::type}};
+    constexpr void fields(auto& field) { field(type); }
 
     constexpr recurrent_activation() = default;
     constexpr recurrent_activation(const sigmoid& f) : type(f) {}
@@ -303,7 +302,7 @@ struct recurrent_runner {
     L layer;  ///< resolved
 
     static constexpr auto key = L::key;
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr input_count inputs = L::inputs;
     static constexpr bool batched = true;
     static constexpr backward_needs needs{.input = true, .output = false};

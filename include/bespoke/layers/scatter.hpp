@@ -64,7 +64,10 @@ struct scatter {
     scatter_mode mode = scatter_mode::update;
 
     static constexpr auto key = "scatter";
-    static constexpr auto fields = std::tuple{field{"axis", &scatter::axis}, field{"mode", &scatter::mode}};
+    constexpr void fields(auto& field) {
+        field("axis", axis);
+        field("mode", mode);
+    }
     using way = detail::scattering<detail::axis_indexing>;
     static constexpr input_count inputs = way::inputs;
     static constexpr backward_needs needs = way::needs;
@@ -91,7 +94,7 @@ struct scatter_nd {
     scatter_mode mode = scatter_mode::update;
 
     static constexpr auto key = "scatterND";
-    static constexpr auto fields = std::tuple{field{"mode", &scatter_nd::mode}};
+    constexpr void fields(auto& field) { field("mode", mode); }
     using way = detail::scattering<detail::point_indexing>;
     static constexpr input_count inputs = way::inputs;
     static constexpr backward_needs needs = way::needs;
@@ -120,8 +123,10 @@ struct scatter_along_axis {
     scatter_mode mode = scatter_mode::update;
 
     static constexpr auto key = "scatterAlongAxis";
-    static constexpr auto fields =
-        std::tuple{field{"axis", &scatter_along_axis::axis}, field{"mode", &scatter_along_axis::mode}};
+    constexpr void fields(auto& field) {
+        field("axis", axis);
+        field("mode", mode);
+    }
     using way = detail::scattering<detail::own_indexing>;
     static constexpr input_count inputs = way::inputs;
     static constexpr backward_needs needs = way::needs;

@@ -88,12 +88,14 @@ struct slice_static {
     flags squeeze_masks{};
 
     static constexpr auto key = "sliceStatic";
-    static constexpr auto fields = std::tuple{field{"beginIds", &slice_static::begin_ids},
-                                              field{"beginMasks", &slice_static::begin_masks},
-                                              field{"endIds", &slice_static::end_ids},
-                                              field{"endMasks", &slice_static::end_masks},
-                                              field{"strides", &slice_static::strides},
-                                              field{"squeezeMasks", &slice_static::squeeze_masks}};
+    constexpr void fields(auto& field) {
+        field("beginIds", begin_ids);
+        field("beginMasks", begin_masks);
+        field("endIds", end_ids);
+        field("endMasks", end_masks);
+        field("strides", strides);
+        field("squeezeMasks", squeeze_masks);
+    }
     static constexpr bool batched = true;
     static constexpr backward_needs needs{.input = false, .output = false};
 
@@ -175,9 +177,12 @@ struct slice {
     slice_axis axis = slice_axis::channel;
 
     static constexpr auto key = "slice";
-    static constexpr auto fields =
-        std::tuple{field{"startIndex", &slice::start_index}, field{"endIndex", &slice::end_index},
-                   field{"stride", &slice::stride}, field{"axis", &slice::axis}};
+    constexpr void fields(auto& field) {
+        field("startIndex", start_index);
+        field("endIndex", end_index);
+        field("stride", stride);
+        field("axis", axis);
+    }
 
     constexpr outcome output_shape(const shape& x) const {
         if (x.rank() < back())

@@ -5,9 +5,9 @@
 
 namespace bespoke {
 
-/// `slice_static` with bounds that are inputs: x, then its begin_ids, and, as far as there are so many, end_ids, strides,
-/// begin_masks, end_masks and squeeze_masks, each a vector of one whole number for each axis of x, and of a mask not 0
-/// where it is set. What is no input is a field, of which the first values count where it is longer than x has axes.
+/// `slice_static` with bounds that are inputs: x, then its begin_ids, and, as far as there are so many, end_ids,
+/// strides, begin_masks, end_masks and squeeze_masks, each a vector of one whole number for each axis of x, and of a
+/// mask not 0 where it is set. What is no input is a field, of which the first values count where it is longer than x has axes.
 /// squeeze_masks as an input must be known before the network runs, as they decide the rank of y.
 ///
 /// Gradients pass to x alone. Core ML specification, SliceDynamicLayerParams.
@@ -21,11 +21,13 @@ struct slice_dynamic {
     flags squeeze_masks{};
 
     static constexpr auto key = "sliceDynamic";
-    static constexpr auto fields = std::tuple{field{"beginMasks", &slice_dynamic::begin_masks},
-                                              field{"endIds", &slice_dynamic::end_ids},
-                                              field{"endMasks", &slice_dynamic::end_masks},
-                                              field{"strides", &slice_dynamic::strides},
-                                              field{"squeezeMasks", &slice_dynamic::squeeze_masks}};
+    constexpr void fields(auto& field) {
+        field("beginMasks", begin_masks);
+        field("endIds", end_ids);
+        field("endMasks", end_masks);
+        field("strides", strides);
+        field("squeezeMasks", squeeze_masks);
+    }
     static constexpr input_count inputs{2, 7};
     static constexpr std::size_t values_from = 1;
     static constexpr backward_needs needs{.input = true, .output = false};
@@ -35,7 +37,8 @@ struct slice_dynamic {
                                                         "beginMasks", "endMasks", "squeezeMasks"};
         const shape& x = xs[0];
         for (std::size_t i = 1; i < xs.size(); ++i)
-            if (const auto wrong = detail::check_numbers(names[i - 1], xs[i], x.rank(), x.rank(), known_input(known, i)))
+            if (const auto wrong =
+                    detail::check_numbers(names[i - 1], xs[i], x.rank(), x.rank(), known_input(known, i)))
                 return *wrong;
         if (xs.size() > 6 && !known_input(known, 6))
             return fault{errc::unsupported, sentence("squeezeMasks wanted that are known before the network runs")};

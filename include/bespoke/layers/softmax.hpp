@@ -28,7 +28,7 @@ void softmax_along_backward(std::size_t axis, Y y, Dy dy, Dx dx, W& w) noexcept 
 /// A row with NaN or +infinity is NaN. Core ML specification, SoftmaxLayerParams.
 struct softmax {
     static constexpr auto key = "softmax";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr bool batched = true;
     static constexpr bool in_place = true;
     static constexpr backward_needs needs{.input = false, .output = true};
@@ -59,7 +59,7 @@ struct softmax_nd {
     extent axis = -1;
 
     static constexpr auto key = "softmaxND";
-    static constexpr auto fields = std::tuple{field{"axis", &softmax_nd::axis}};
+    constexpr void fields(auto& field) { field("axis", axis); }
     static constexpr bool batched = true;
     static constexpr bool in_place = true;
     static constexpr backward_needs needs{.input = false, .output = true};

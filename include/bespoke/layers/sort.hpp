@@ -31,8 +31,11 @@ struct top_k {
     bool use_bottom_k = false;
 
     static constexpr auto key = "topK";
-    static constexpr auto fields = std::tuple{field{"axis", &top_k::axis}, field{"K", &top_k::k},
-                                              field{"useBottomK", &top_k::use_bottom_k}};
+    constexpr void fields(auto& field) {
+        field("axis", axis);
+        field("K", k);
+        field("useBottomK", use_bottom_k);
+    }
     static constexpr input_count inputs{1, 2};
     static constexpr std::size_t values_from = 1;
     static constexpr backward_needs needs{.input = false, .output = true};
@@ -96,8 +99,10 @@ struct arg_sort {
     bool descending = false;
 
     static constexpr auto key = "argSort";
-    static constexpr auto fields =
-        std::tuple{field{"axis", &arg_sort::axis}, field{"descending", &arg_sort::descending}};
+    constexpr void fields(auto& field) {
+        field("axis", axis);
+        field("descending", descending);
+    }
     static constexpr bool batched = true;
     static constexpr bool differentiable = false;
     static constexpr backward_needs needs{.input = false, .output = false};

@@ -39,7 +39,7 @@ struct broadcast_to_static {
     shape target_shape{};
 
     static constexpr auto key = "broadcastToStatic";
-    static constexpr auto fields = std::tuple{field{"targetShape", &broadcast_to_static::target_shape}};
+    constexpr void fields(auto& field) { field("targetShape", target_shape); }
     static constexpr bool batched = true;
     static constexpr backward_needs needs{.input = false, .output = false};
 
@@ -63,7 +63,7 @@ struct broadcast_to_static {
 /// Core ML specification, BroadcastToLikeLayerParams.
 struct broadcast_to_like {
     static constexpr auto key = "broadcastToLike";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr input_count inputs{2, 2};
     static constexpr bool batched = true;
     static constexpr backward_needs needs{.input = false, .output = false};
@@ -91,7 +91,7 @@ struct tile {
     shape reps{};
 
     static constexpr auto key = "tile";
-    static constexpr auto fields = std::tuple{field{"reps", &tile::reps}};
+    constexpr void fields(auto& field) { field("reps", reps); }
     static constexpr input_count inputs{1, 2};
     static constexpr bool batched = true;
     static constexpr std::size_t values_from = 1;
@@ -175,7 +175,7 @@ struct sequence_repeat {
     extent n_repetitions = 0;
 
     static constexpr auto key = "sequenceRepeat";
-    static constexpr auto fields = std::tuple{field{"nRepetitions", &sequence_repeat::n_repetitions}};
+    constexpr void fields(auto& field) { field("nRepetitions", n_repetitions); }
     static constexpr input_count inputs{1, 1};
 
     constexpr outcome output_shape(std::span<const shape> xs) const {

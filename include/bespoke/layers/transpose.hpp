@@ -37,7 +37,7 @@ struct transpose {
     shape axes;
 
     static constexpr auto key = "transpose";
-    static constexpr auto fields = std::tuple{field{"axes", &transpose::axes}};
+    constexpr void fields(auto& field) { field("axes", axes); }
     static constexpr bool batched = true;
     static constexpr backward_needs needs{.input = false, .output = false};
 
@@ -71,7 +71,7 @@ struct permute {
     shape axis;
 
     static constexpr auto key = "permute";
-    static constexpr auto fields = std::tuple{field{"axis", &permute::axis}};
+    constexpr void fields(auto& field) { field("axis", axis); }
 
     constexpr outcome output_shape(const shape& x) const {
         if (x.rank() < 3 || x.rank() > 5)

@@ -4,14 +4,14 @@
 
 namespace bespoke {
 
-/// Where x is not 0: the indices of these elements along the axes of x, one row each, in the order in which the elements
-/// stand. NaN is not 0, -0 is.
+/// Where x is not 0: the indices of these elements along the axes of x, one row each, in the order in which the
+/// elements stand. NaN is not 0, -0 is.
 ///
 /// x of rank r, 1 or more -> y [n, r]: how many rows there are is decided in the run. No gradient passes. Indices are
 /// exact up to 2^24 in float. Core ML specification, WhereNonZeroLayerParams.
 struct where_non_zero {
     static constexpr auto key = "whereNonZero";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr input_count inputs{1, 1};
     static constexpr bool differentiable = false;
 

@@ -69,7 +69,9 @@ public:
     T* gradient(std::size_t blob) const { return gradients_[blob]; }
     extent elements(std::size_t blob) const { return elements_of(blob, examples_); }
     /// Where a prediction of one example has a blob.
-    T* reserved(const blob_facts& blob) const { return (blob.per_example ? arena_ : shared_).data() + blob.offset; }
+    T* reserved(const blob_facts& blob) const {
+        return blob.per_example ? arena_.data() + blob.single_offset : shared_.data() + blob.offset;
+    }
 
     /// Threads for the kernels, the caller included: a pool of its own.
     void use_threads(std::size_t count);
@@ -218,8 +220,9 @@ void network_memory<T>::make_room(extent examples, bool all_blobs) {
     shared_.reserve(plan_.shared_size);
     for (std::size_t i = 0; i < plan_.blobs.size(); ++i) {
         const blob_facts& blob = plan_.blobs[i];
-        values_[i] = blob.open.any                 ? run_->value(i)
+        values_[i] = blob.open.any                ? run_->value(i)
                      : blob.streamed && !all_blobs ? nullptr
+                     : chunk_ == 1 && !all_blobs   ? reserved(blob)
                      : blob.per_example            ? arena_.data() + blob.offset * chunk_
                                                    : shared_.data() + blob.offset;
         gradients_[i] = nullptr;
