@@ -62,7 +62,6 @@ TEST_CASE("slice_dynamic: as slice_static") {
 }
 
 TEST_CASE("slice_dynamic: what is known of the shape before the run") {
-    using flags = slice_static::flags;
     const std::array<shape, 3> xs{shape{4, 5, 6}, shape{3}, shape{3}};
     const auto planned = [&](const slice_dynamic& layer, std::vector<double> begin, std::vector<double> end) {
         std::array<known_values, 3> values;

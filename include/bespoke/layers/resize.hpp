@@ -91,7 +91,7 @@ struct resized_images {
     point_rule rule = point_rule::endpoints;
 
     static constexpr auto key = "resizedImages";  // in no file
-    static constexpr std::tuple<> fields{};
+    constexpr void fields(auto&) {}
     static constexpr bool batched = true;
     static constexpr backward_needs needs{.input = false, .output = false};
 

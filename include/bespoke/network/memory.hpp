@@ -220,7 +220,7 @@ void network_memory<T>::make_room(extent examples, bool all_blobs) {
     shared_.reserve(plan_.shared_size);
     for (std::size_t i = 0; i < plan_.blobs.size(); ++i) {
         const blob_facts& blob = plan_.blobs[i];
-        values_[i] = blob.open.any                ? run_->value(i)
+        values_[i] = blob.open.any                 ? run_->value(i)
                      : blob.streamed && !all_blobs ? nullptr
                      : chunk_ == 1 && !all_blobs   ? reserved(blob)
                      : blob.per_example            ? arena_.data() + blob.offset * chunk_
