@@ -72,4 +72,14 @@ TEST_CASE("what cannot be trained where shapes are decided in the run says why")
     const auto reasons = trainer<float>::check_trainable(p.plan(), {mean_squared_error{"y"}}, train::all_layers);
     REQUIRE(reasons.size() == 1);
     CHECK(reasons[0] == "the loss looks at \"y\", whose shape is decided in the run");
+
+    const auto mixing = compose(input{"x", {3, 2}}, inner_product{.output_channels = 2} | named("fc"),
+                                where_non_zero{} | named("where"), reduce_sum{.axes = {0}} | named("sum"),
+                                reshape_static{{2, 1, 1}} | named("image"),
+                                batchnorm{.compute_mean_var = true} | named("norm"), output{"norm"});
+    const program other = program_of(mixing);
+    const auto mixed = trainer<float>::check_trainable(other.plan(), {mean_squared_error{"norm"}}, train::all_layers);
+    REQUIRE_FALSE(mixed.empty());
+    CHECK(mixed[0] == "layers/4 \"norm\" (batchnorm): it looks at all examples of a mini-batch, which run one by one, as "
+                      "shapes are decided in the run");
 }
