@@ -24,7 +24,9 @@ struct update_slot {
 
 /// A gradient transformation turns gradients into steps, one after the other in a `chain`; what the last one
 /// leaves is subtracted from the weights: w -= u. A transformation of your own has two members:
-/// `moments()`, how many arrays of state it keeps for each weight (zero at first), and `apply`.
+/// `moments()`, how many arrays of state it keeps for each weight (zero at first), and `apply`. A third one,
+/// `static constexpr bool elementwise = true`, promises that a step follows from what is there of its own weight: `apply`
+/// then gets parts of arrays, from several threads.
 template <class O>
 concept optimizer =
     requires(const O& o, std::span<const update_slot<float>> slots, float* state) {
@@ -32,12 +34,19 @@ concept optimizer =
         o.apply(slots, state, extent{}, std::uint64_t{});
     } && std::copyable<O>;  // last: of an any_optimizer in a tuple it would ask about the tuple without end
 
+template <class O>
+inline constexpr bool is_elementwise_optimizer = [] {
+    if constexpr (requires { O::elementwise; }) return O::elementwise;
+    else return false;
+}();
+
 /// Stochastic gradient descent with momentum: v = momentum v + u; u = learning_rate v.
 /// Sutskever et al., ICML 2013, in PyTorch's form; Core ML specification, SGDOptimizer.
 struct sgd {
     double learning_rate = 0.01;
     double momentum = 0;
 
+    static constexpr bool elementwise = true;
     constexpr extent moments() const { return momentum == 0 ? 0 : 1; }
 
     template <class T>
@@ -70,6 +79,7 @@ struct adam {
     double beta1 = 0.9, beta2 = 0.999;
     double eps = 1e-8;
 
+    static constexpr bool elementwise = true;
     constexpr extent moments() const { return 2; }
 
     template <class T>
@@ -127,6 +137,7 @@ struct clip_by_global_norm {
 struct decay_weights {
     double rate = 0;
 
+    static constexpr bool elementwise = true;
     constexpr extent moments() const { return 0; }
 
     template <class T>
@@ -150,6 +161,7 @@ struct chain {
 
     constexpr explicit chain(const Links&... list) : links(list...) {}
 
+    static constexpr bool elementwise = (is_elementwise_optimizer<Links> && ...);
     constexpr extent moments() const {
         return std::apply([](const Links&... link) { return (link.moments() + ... + extent{0}); }, links);
     }
@@ -212,6 +224,7 @@ public:
     ~any_optimizer() = default;
 
     extent moments() const { return self_->moments(); }
+    bool elementwise() const { return self_->elementwise(); }
     void apply(std::span<const update_slot<T>> slots, T* state, extent total, std::uint64_t step) const {
         self_->apply(slots, state, total, step);
     }
@@ -227,6 +240,7 @@ private:
         virtual ~interface() = default;
         virtual std::unique_ptr<interface> clone() const = 0;
         virtual extent moments() const = 0;
+        virtual bool elementwise() const = 0;
         virtual void apply(std::span<const update_slot<T>> slots, T* state, extent total, std::uint64_t step) const = 0;
         virtual std::vector<optimizer_parameters> parameters() = 0;
     };
@@ -243,6 +257,7 @@ public:
     explicit holder(O chosen) : optimizer_(std::move(chosen)) {}
     std::unique_ptr<interface> clone() const override { return std::make_unique<holder>(*this); }
     extent moments() const override { return optimizer_.moments(); }
+    bool elementwise() const override { return is_elementwise_optimizer<O>; }
     void apply(std::span<const update_slot<T>> slots, T* state, extent total, std::uint64_t step) const override {
         optimizer_.apply(slots, state, total, step);
     }

@@ -102,6 +102,7 @@ private:
     double forward(std::span<const std::size_t> batch, bool with_gradient);
     double evaluate_loss(std::size_t number, std::span<const std::size_t> batch, bool with_gradient);
     void place(extent examples);
+    void update();
     template <class U>
     dynamic_view<U> blob_view(U* data, std::size_t blob, extent examples) const {
         const blob_facts& facts = network_.plan().blobs[blob];
@@ -119,6 +120,7 @@ private:
     std::vector<update_slot<T>> slots_;
     std::vector<std::size_t> slot_parameters_;
     buffer<T> gradients_, state_, arena_, shared_;
+    bool gradients_are_zero_ = true;
     std::vector<T*> values_, blob_gradients_;
     std::size_t examples_ = 0;
     std::uint64_t steps_ = 0;
@@ -194,11 +196,8 @@ double trainer<T>::step(std::span<const std::size_t> batch) {
     const double loss = gradient(batch);
     if (!std::isfinite(loss)) return loss;
     ++steps_;
-    optimizer_.apply(slots_, optimizer_state().data(), gradients_.size(), steps_);
+    update();
     auto& engine = network_.core();
-    for (std::size_t k = 0; k < slots_.size(); ++k)
-        kernels::accumulate_scaled(slots_[k].size, T(-1), static_cast<const T*>(slots_[k].step),
-                                   engine.parameter(slot_parameters_[k]));
     std::size_t last_step = blob_facts::npos;
     for (std::size_t number : slot_parameters_) {
         const std::size_t step = network_.plan().parameters[number].step;
@@ -208,13 +207,37 @@ double trainer<T>::step(std::span<const std::size_t> batch) {
     return loss;
 }
 
+/// Subtracts the steps that the optimizer makes of the gradients, which are zero then. Part by part, so that each stays
+/// in the caches meanwhile, where the optimizer lets it.
+template <class T>
+void trainer<T>::update() {
+    constexpr extent most = 4096;
+    auto& engine = network_.core();
+    T* state = optimizer_state().data();
+    const bool parts = optimizer_.elementwise();
+    if (!parts) optimizer_.apply(slots_, state, gradients_.size(), steps_);
+    for (std::size_t k = 0; k < slots_.size(); ++k) {
+        T* weights = engine.parameter(slot_parameters_[k]);
+        parallel_for(engine.threads(), slots_[k].size, 8 * most, [&](extent first, extent last) {
+            for (extent i = first; i < last; i += most) {
+                const update_slot<T> part{weights + i, slots_[k].step + i, std::min(most, last - i), slots_[k].offset + i};
+                if (parts) optimizer_.apply({&part, 1}, state, gradients_.size(), steps_);
+                kernels::accumulate_scaled(part.size, T(-1), static_cast<const T*>(part.step), weights + i);
+                kernels::fill(part.size, T(0), part.step);
+            }
+        });
+    }
+    gradients_are_zero_ = true;
+}
+
 template <class T>
 double trainer<T>::gradient(std::span<const std::size_t> batch) {
     auto& engine = network_.core();
     for (auto& g : engine.parameter_gradients()) g = nullptr;
     for (std::size_t k = 0; k < slots_.size(); ++k)
         engine.parameter_gradients()[slot_parameters_[k]] = slots_[k].step;
-    kernels::fill(gradients_.size(), T(0), gradients_.data());
+    if (!gradients_are_zero_) kernels::fill(gradients_.size(), T(0), gradients_.data());
+    gradients_are_zero_ = false;
     const double loss = forward(batch, true);
     engine.set_births(plan_.births);
     network_.backward();
