@@ -83,7 +83,7 @@ template <class T>
             multiply_panel<T>(
                 {steps, image, taps, job.weights + (group * panels + panel) * width * size + k * width, sums,
                  job.accumulate || k > 0 ? nullptr : start},
-                count, pixels, sums_rows, columns);
+                count, pixels, sums_rows, columns, true);
         }
         transpose(sums, width, count, columns, y, g.pixels());
         job.after.finish({y, columns, count, g.pixels()}, channel);

@@ -30,9 +30,9 @@ namespace detail {
 inline constexpr extent tile_rows = vector_registers == 32 ? 12 : 6,
                         small_tile_rows = tile_rows == 12 ? 4 : 3;
 
-/// Steps of k after which a tile goes back to C, so that a panel of B stays near.
+/// Steps of k after which a tile goes back to C, so that a panel of B stays in a cache of the first level.
 template <class T>
-inline constexpr extent k_block = 1536 / static_cast<extent>(sizeof(T));
+inline constexpr extent k_block = 768 / static_cast<extent>(sizeof(T));
 
 /// The product that all matrix products and convolutions are made of: for each row i and column j of one panel
 ///     c[c_rows[i] + j] = start[j] + sum over p in [0, steps) of a[a_rows[i] + a_steps[p]] * b[p * panel_width + j],
@@ -46,6 +46,8 @@ struct panel_product {
     const T* b;
     T* c;
     const T* start;
+    const T* coming = nullptr;  ///< from here on, `coming_step` elements a step, memory is brought near meanwhile
+    extent coming_step = 0;
 };
 
 /// Rows 0 ... last of a product; those of the tile beyond repeat the last one.
@@ -59,8 +61,9 @@ template <class T, std::size_t Batches, std::size_t... I>
     const auto column = [](std::size_t i) { return static_cast<extent>(i % Batches) * lanes<T>; };
     const T* a[] = {t.a + a_rows[row(I)]...};
     batch<T> sum[] = {load((t.start != nullptr ? t.start : t.c + c_rows[row(I)]) + column(I))...};
-    const T* b = t.b;
-    for (extent p = 0; p < t.steps; ++p, b += panel_width<T>) {
+    const T *b = t.b, *coming = t.coming;
+    for (extent p = 0; p < t.steps; ++p, b += panel_width<T>, coming += t.coming_step) {
+        __builtin_prefetch(coming);
         const extent step = t.a_steps[p];
         batch<T> right[Batches];
         right[0] = in_register<T>(load(b));
@@ -76,12 +79,18 @@ template <class T, std::size_t Rows, std::size_t Batches>
     tile_elements<T, Batches>(t, a_rows, c_rows, last, std::make_index_sequence<Rows * Batches>{});
 }
 
-/// `rows` rows of a product; `columns` of the panel are wanted, what lies beyond their last batch is left alone.
+/// `rows` rows of a product; `columns` of the panel are wanted, what lies beyond their last batch is left alone. What
+/// follows B in memory is brought near meanwhile, where `streams`.
 template <class T>
-[[gnu::noinline]] void multiply_panel(const panel_product<T>& t, extent rows, const extent* a_rows,
-                                      const extent* c_rows, extent columns) noexcept {
+[[gnu::noinline]] void multiply_panel(panel_product<T> t, extent rows, const extent* a_rows, const extent* c_rows,
+                                      extent columns, bool streams = false) noexcept {
     const bool wide = columns > lanes<T>;
-    for (extent i = 0; i < rows;) {
+    t.coming = t.b;
+    if (streams) {
+        t.coming = t.b + t.steps * panel_width<T>;
+        t.coming_step = panel_width<T> * tile_rows / std::max(rows, tile_rows) + 1;
+    }
+    for (extent i = 0; i < rows; t.coming += t.steps * t.coming_step) {
         const extent rest = rows - i;
         if (3 * rest > 2 * tile_rows) {
             (wide ? tile<T, tile_rows, 2> : tile<T, tile_rows, 1>)(t, a_rows + i, c_rows + i,
