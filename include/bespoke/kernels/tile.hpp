@@ -46,8 +46,6 @@ struct panel_product {
     const T* b;
     T* c;
     const T* start;
-    const T* coming = nullptr;  ///< from here on, `coming_step` elements a step, memory is brought near meanwhile
-    extent coming_step = 0;
 };
 
 /// Rows 0 ... last of a product; those of the tile beyond repeat the last one.
@@ -61,9 +59,11 @@ template <class T, std::size_t Batches, std::size_t... I>
     const auto column = [](std::size_t i) { return static_cast<extent>(i % Batches) * lanes<T>; };
     const T* a[] = {t.a + a_rows[row(I)]...};
     batch<T> sum[] = {load((t.start != nullptr ? t.start : t.c + c_rows[row(I)]) + column(I))...};
-    const T *b = t.b, *coming = t.coming;
-    for (extent p = 0; p < t.steps; ++p, b += panel_width<T>, coming += t.coming_step) {
-        __builtin_prefetch(coming);
+    const T* b = t.b;
+    constexpr extent ahead = k_block<T> * panel_width<T>;  // the next part of B
+    for (extent p = 0; p < t.steps; ++p, b += panel_width<T>) {
+        __builtin_prefetch(b + ahead, 0, 2);
+        __builtin_prefetch(b + ahead + lanes<T>, 0, 2);
         const extent step = t.a_steps[p];
         batch<T> right[Batches];
         right[0] = in_register<T>(load(b));
@@ -79,18 +79,12 @@ template <class T, std::size_t Rows, std::size_t Batches>
     tile_elements<T, Batches>(t, a_rows, c_rows, last, std::make_index_sequence<Rows * Batches>{});
 }
 
-/// `rows` rows of a product; `columns` of the panel are wanted, what lies beyond their last batch is left alone. What
-/// follows B in memory is brought near meanwhile, where `streams`.
+/// `rows` rows of a product; `columns` of the panel are wanted, what lies beyond their last batch is left alone.
 template <class T>
-[[gnu::noinline]] void multiply_panel(panel_product<T> t, extent rows, const extent* a_rows, const extent* c_rows,
-                                      extent columns, bool streams = false) noexcept {
+[[gnu::noinline]] void multiply_panel(const panel_product<T>& t, extent rows, const extent* a_rows,
+                                      const extent* c_rows, extent columns) noexcept {
     const bool wide = columns > lanes<T>;
-    t.coming = t.b;
-    if (streams) {
-        t.coming = t.b + t.steps * panel_width<T>;
-        t.coming_step = panel_width<T> * tile_rows / std::max(rows, tile_rows) + 1;
-    }
-    for (extent i = 0; i < rows; t.coming += t.steps * t.coming_step) {
+    for (extent i = 0; i < rows;) {
         const extent rest = rows - i;
         if (3 * rest > 2 * tile_rows) {
             (wide ? tile<T, tile_rows, 2> : tile<T, tile_rows, 1>)(t, a_rows + i, c_rows + i,
