@@ -2,8 +2,11 @@
 
 #include "../core/buffer.hpp"
 #include "../core/concepts.hpp"
+#include "../core/threads.hpp"
+#include "../kernels/map.hpp"
 #include "../kernels/math.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <memory>
 #include <span>
@@ -276,6 +279,27 @@ template <class T>
 template <class O>
 std::unique_ptr<typename any_optimizer<T>::interface> any_optimizer<T>::hold(O chosen) {
     return std::make_unique<holder<O>>(std::move(chosen));
+}
+
+/// Subtracts the steps that `chosen` makes of the gradients, which are zero then; `weights_of(k)` are those of the k-th
+/// slot. Part by part, so that each stays in the caches meanwhile, where the optimizer lets it.
+template <class T, class Weights>
+void update_weights(const any_optimizer<T>& chosen, std::span<const update_slot<T>> slots, const Weights& weights_of,
+                    T* state, extent total, std::uint64_t step, thread_pool* threads) {
+    constexpr extent most = 4096;
+    const bool parts = chosen.elementwise();
+    if (!parts) chosen.apply(slots, state, total, step);
+    for (std::size_t k = 0; k < slots.size(); ++k) {
+        T* weights = weights_of(k);
+        parallel_for(threads, slots[k].size, 8 * most, [&](extent first, extent last) {
+            for (extent i = first; i < last; i += most) {
+                const update_slot<T> part{weights + i, slots[k].step + i, std::min(most, last - i), slots[k].offset + i};
+                if (parts) chosen.apply({&part, 1}, state, total, step);
+                kernels::accumulate_scaled(part.size, T(-1), static_cast<const T*>(part.step), weights + i);
+                kernels::fill(part.size, T(0), part.step);
+            }
+        });
+    }
 }
 
 }  // namespace bespoke
