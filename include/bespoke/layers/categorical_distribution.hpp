@@ -39,10 +39,10 @@ struct categorical_distribution {
         return y;
     }
 
-    /// The weights of all rows.
+    /// For all rows: in double the sums of the weights, then the weights.
     template <class T>
     extent scratch_size(const shape& x, extent examples, extent) const {
-        return x.size() * examples;
+        return x.size() * examples * (sum_size<T> + 1);
     }
     template <class X, class Y, class P, class W>
     void forward(X x, Y y, const P&, W& w) const noexcept {
@@ -51,9 +51,12 @@ struct categorical_distribution {
             for (extent row = first; row < last; ++row) {
                 philox numbers = detail::numbers_for(seed, w.step);
                 numbers.position = static_cast<std::uint64_t>(row % rows * num_samples);
-                auto* const weights = w.scratch + row * n;
+                using T = typename X::value_type;
+                T* const weights = w.scratch + (all * sum_size<T> + row) * n;
                 weigh(n, x.data + row * n, weights);
-                sample(numbers, n, weights, y.data + row * num_samples);
+                auto* const sums = ::new (static_cast<void*>(w.scratch + row * n * sum_size<T>))
+                    double[static_cast<std::size_t>(n)];
+                sample(numbers, n, weights, sums, y.data + row * num_samples);
             }
         });
     }
@@ -83,19 +86,22 @@ private:
             },
             weights, weights);
     }
+    /// Elements of T in the place of a double.
     template <class T>
-    void sample(philox& numbers, extent n, const T* weights, T* y) const noexcept {
+    static constexpr auto sum_size = static_cast<extent>(sizeof(double) / sizeof(T));
+
+    /// A sample is the first category up to which the weights have a larger sum than a number below that of all.
+    template <class T>
+    void sample(philox& numbers, extent n, const T* weights, double* sums, T* y) const noexcept {
         double total = 0;
-        for (extent i = 0; i < n; ++i) total += static_cast<double>(weights[i]);
+        extent last = 0;
+        for (extent i = 0; i < n; ++i) {
+            sums[i] = total += static_cast<double>(weights[i]);
+            if (weights[i] > T(0)) last = i;
+        }
         for (extent s = 0; s < num_samples; ++s) {
             const double target = numbers() * 0x1p-32 * total;
-            double sum = 0;
-            extent index = 0;
-            for (extent i = 0; i < n && sum <= target; ++i) {
-                sum += static_cast<double>(weights[i]);
-                if (weights[i] > T(0)) index = i;
-            }
-            y[s] = static_cast<T>(index);
+            y[s] = static_cast<T>(std::min<extent>(std::upper_bound(sums, sums + n, target) - sums, last));
         }
     }
 };
