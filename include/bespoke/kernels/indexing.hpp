@@ -86,8 +86,8 @@ void named_rows(const shape& rows, extent count, const T* at, extent* row) noexc
     }
 }
 
-/// Calls body(places, slot, n) for n slots from `slot` on at a time, until those of [first, last) are done, in order or
-/// with the last ones first; a place is -1 where there is none.
+/// Calls body(places, base, slot, n) for n slots from `slot` on at a time, until those of [first, last) are done, in
+/// order or with the last ones first. Their places are base + places[i]; places[i] is -1 where there is none.
 template <bool Reverse, class T, class Body>
 void each_slots(const indexing& how, const T* indices, extent first, extent last, const Body& body) noexcept {
     if (first >= last) return;
@@ -102,26 +102,24 @@ void each_slots(const indexing& how, const T* indices, extent first, extent last
         const extent n = (Reverse ? last : std::min({last, start + along, first + most})) - begin;
         const extent* r = row + (once ? begin - start : 0);
         if (!once) named_rows(how.rows, n, indices + (how.own ? begin : (begin - start) * depth), row);
-        const extent base = outer * rows;
-        if (how.lanes == 1) {
-            for (extent i = 0; i < n; ++i) place[i] = r[i] < 0 ? -1 : base + r[i];
-        } else {
+        if (how.lanes != 1) {
             for (extent i = 0, lane = begin % how.lanes; i < n; ++i) {
-                place[i] = r[i] < 0 ? -1 : (base + r[i]) * how.lanes + lane;
+                place[i] = r[i] < 0 ? -1 : r[i] * how.lanes + lane;
                 if (++lane == how.lanes) lane = 0;
             }
+            r = place;
         }
-        body(place, begin, n);
+        body(r, outer * rows * how.lanes, begin, n);
         (Reverse ? last : first) = Reverse ? begin : begin + n;
     }
 }
 /// Calls body(place, slot) for the slots [first, last) in order, or in reverse.
 template <bool Reverse, class T, class Body>
 void each_slot(const indexing& how, const T* indices, extent first, extent last, const Body& body) noexcept {
-    each_slots<Reverse>(how, indices, first, last, [&](const extent* place, extent slot, extent n) {
+    each_slots<Reverse>(how, indices, first, last, [&](const extent* place, extent base, extent slot, extent n) {
         for (extent i = 0; i < n; ++i) {
             const extent j = Reverse ? n - 1 - i : i;
-            body(place[j], slot + j);
+            body(place[j] < 0 ? extent{-1} : base + place[j], slot + j);
         }
     });
 }
@@ -219,9 +217,10 @@ void gather(const indexing& how, const T* whole, const T* indices, T* part, thre
     if (how.slots() * block < (1 << 14)) threads = nullptr;
     parallel_for(threads, how.slots(), 1, [&](extent first, extent last) {
         if (block == 1)
-            return detail::each_slots<false>(how, indices, first, last, [&](const extent* place, extent slot, extent n) {
-                for (extent i = 0; i < n; ++i) part[slot + i] = place[i] < 0 ? T(0) : whole[place[i]];
-            });
+            return detail::each_slots<false>(
+                how, indices, first, last, [&](const extent* places, extent base, extent slot, extent n) {
+                    gather_at(n, whole + base, places, part + slot);
+                });
         detail::each_slot<false>(how, indices, first, last, [&](extent place, extent slot) {
             if (place < 0)
                 fill(block, T(0), part + slot * block);

@@ -92,8 +92,11 @@ void move_run(extent n, const T* from, extent from_step, T* to, extent to_step, 
     if (from_step == 1 && to_step == 1) {
         if (add)
             accumulate(n, from, to);
-        else
+        else if (n > 16 * lanes<T>)
             copy(n, from, to);
+        else
+            for_each_batch<T>(
+                n, [&](extent i, auto in, auto out) __attribute__((always_inline)) { out(to + i, in(from + i)); });
     } else if (from_step == 1 && to_step == -1) {
         move_run(n, from + (n - 1), -1, to - (n - 1), 1, add);
     } else if (from_step == -1 && to_step == 1) {
@@ -103,6 +106,11 @@ void move_run(extent n, const T* from, extent from_step, T* to, extent to_step, 
             store<T>(to + i, add ? load<T>(to + i) + v : v);
         }
         for (; i < n; ++i) to[i] = add ? to[i] + from[-i] : from[-i];
+    } else if (from_step == 2 && to_step == 1 && !add) {
+        extent i = 0;
+        for (; i + lanes<T> < n; i += lanes<T>)  // the last element has no neighbour
+            store<T>(to + i, even_lanes<T>(load(from + 2 * i), load(from + 2 * i + lanes<T>)));
+        for (; i < n; ++i) to[i] = from[2 * i];
     } else if (add) {
         for (extent i = 0; i < n; ++i) to[i * to_step] += from[i * from_step];
     } else {
