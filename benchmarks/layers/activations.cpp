@@ -8,7 +8,7 @@
 namespace bespoke::benchmarks {
 
 void add_activations(layer_works& works) {
-    const array x = uniform({64, 64, 64}, 3), alpha = uniform({64}, 0.5, 1), beta = uniform({64}, 0.5, 1);
+    const array x = uniform({32, 64, 64}, 3), alpha = uniform({32}, 0.5, 1), beta = uniform({32}, 0.5, 1);
 
     works.add("relu", {x}, relu{}, [](const tensors& xs, tensors& y) { at::clamp_min_out(y[0], xs[0], 0); });
     works.add("leaky_relu", {x}, leaky_relu{}, [](const tensors& xs, tensors& y) { at::leaky_relu_out(y[0], xs[0]); });
@@ -45,8 +45,8 @@ void add_activations(layer_works& works) {
     works.add(
         "parametric_softplus", {x}, parametric_softplus{},
         [](const tensors& xs, tensors& y) {
-            at::mul_out(y[0], xs[0], xs[2].view({64, 1, 1}));
-            at::softplus_out(y[0], y[0]).mul_(xs[1].view({64, 1, 1}));
+            at::mul_out(y[0], xs[0], xs[2].view({32, 1, 1}));
+            at::softplus_out(y[0], y[0]).mul_(xs[1].view({32, 1, 1}));
         },
         {.parameters = {alpha, beta}});
 }

@@ -12,8 +12,8 @@
 namespace bespoke::benchmarks {
 
 void add_broadcasts(layer_works& works) {
-    const shape size{256, 1024};
-    const array a = uniform(size), b = uniform(size, 0.5, 1), row = uniform({1024}), column = uniform({256, 1});
+    const shape size{128, 1024};
+    const array a = uniform(size), b = uniform(size, 0.5, 1), row = uniform({1024}), column = uniform({128, 1});
     const array whole = indices(size, 4), other = indices(size, 4);
     const arrays both{a, b};
     const arrays ints{{whole.values, size}, {other.values, size}};
@@ -22,8 +22,8 @@ void add_broadcasts(layer_works& works) {
     works.add("add", both, add{}, sum);
     works.add("add_row", {a, row}, add_broadcastable{}, sum);
     works.add("add_column", {a, column}, add_broadcastable{}, sum);
-    works.add("add_middle", {uniform({64, 64, 64}), uniform({64, 1, 64})}, add_broadcastable{}, sum);
-    works.add("add_outer", {uniform({256, 1}), uniform({1, 1024})}, add_broadcastable{}, sum);
+    works.add("add_middle", {uniform({32, 64, 64}), uniform({32, 1, 64})}, add_broadcastable{}, sum);
+    works.add("add_outer", {uniform({128, 1}), uniform({1, 1024})}, add_broadcastable{}, sum);
     works.add("add_3", {a, b, uniform(size)}, add{}, [](const tensors& x, tensors& y) {
         at::add_out(y[0], x[0], x[1]);
         y[0].add_(x[2]);
@@ -56,17 +56,17 @@ void add_broadcasts(layer_works& works) {
                   at::where_out(y[0], c, x[1], x[2]);
               });
 
-    const array image = uniform({64, 64, 64}), scales = uniform({64}, 0.5, 1), biases = uniform({64});
+    const array image = uniform({32, 64, 64}), scales = uniform({32}, 0.5, 1), biases = uniform({32});
     works.add(
-        "scale", {image}, scale{.shape_scale = {64}, .has_bias = true, .shape_bias = {64}},
+        "scale", {image}, scale{.shape_scale = {32}, .has_bias = true, .shape_bias = {32}},
         [](const tensors& x, tensors& y) {
-            at::mul_out(y[0], x[0], x[1].view({64, 1, 1}));
-            y[0].add_(x[2].view({64, 1, 1}));
+            at::mul_out(y[0], x[0], x[1].view({32, 1, 1}));
+            y[0].add_(x[2].view({32, 1, 1}));
         },
         {.parameters = {scales, biases}});
     works.add(
-        "bias", {image}, bias{.shape = {64}},
-        [](const tensors& x, tensors& y) { at::add_out(y[0], x[0], x[1].view({64, 1, 1})); }, {.parameters = {biases}});
+        "bias", {image}, bias{.shape = {32}},
+        [](const tensors& x, tensors& y) { at::add_out(y[0], x[0], x[1].view({32, 1, 1})); }, {.parameters = {biases}});
 
     const auto expanded = [](std::vector<std::int64_t> to) {
         return [to](const tensors& x, tensors& y) {
@@ -74,8 +74,8 @@ void add_broadcasts(layer_works& works) {
             y[0].copy_(x[0].expand(to));
         };
     };
-    works.add("broadcast_rows", {row}, broadcast_to_static{.target_shape = size}, expanded({256, 1024}));
-    works.add("broadcast_columns", {column}, broadcast_to_static{.target_shape = size}, expanded({256, 1024}));
+    works.add("broadcast_rows", {row}, broadcast_to_static{.target_shape = size}, expanded({128, 1024}));
+    works.add("broadcast_columns", {column}, broadcast_to_static{.target_shape = size}, expanded({128, 1024}));
     works.add("tile", {uniform({64, 64, 16})}, tile{.reps = {1, 2, 2}},
               [](const tensors& x, tensors& y) { y[0] = x[0].repeat({1, 2, 2}); });
     works.add("sequence_repeat", {uniform({16, 64, 16, 1, 1})}, sequence_repeat{.n_repetitions = 16},

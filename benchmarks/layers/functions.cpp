@@ -12,7 +12,7 @@ namespace bespoke::benchmarks {
 
 void add_functions(layer_works& works) {
     using enum unary_operation;
-    const shape size{256, 1024};
+    const shape size{128, 1024};
     const array any = uniform(size, 2), inside = uniform(size, 0.9), positive = uniform(size, 0.5, 1.5);
 
     works.add("exp", any, unary{.type = exp}, at::exp_out);

@@ -8,7 +8,7 @@
 namespace bespoke::benchmarks {
 
 void add_images(layer_works& works) {
-    const array image = uniform({64, 32, 32}), large = uniform({64, 64, 64});
+    const array image = uniform({64, 32, 32}), large = uniform({32, 64, 64});
     const auto nearest = [](std::vector<std::int64_t> size) {
         return [size](const tensors& x, tensors& y) { at::upsample_nearest2d_out(y[0], x[0].unsqueeze(0), size); };
     };
@@ -32,18 +32,18 @@ void add_images(layer_works& works) {
 
     works.add("crop", {large}, crop{.crop_amounts = {{edge_sizes{4, 4}, edge_sizes{4, 4}}}},
               [](const tensors& x, tensors& y) {
-                  if (y[0].numel() == 0) y[0] = at::empty({64, 56, 56});
+                  if (y[0].numel() == 0) y[0] = at::empty({32, 56, 56});
                   y[0].copy_(x[0].slice(1, 4, 60).slice(2, 4, 60));
               });
     works.add("space_to_depth", {large}, reorganize_data{.mode = reorganization_type::space_to_depth, .block_size = 2},
               [](const tensors& x, tensors& y) {
-                  if (y[0].numel() == 0) y[0] = at::empty({2, 2, 64, 32, 32});
-                  y[0].copy_(x[0].view({64, 32, 2, 32, 2}).permute({2, 4, 0, 1, 3}));
+                  if (y[0].numel() == 0) y[0] = at::empty({2, 2, 32, 32, 32});
+                  y[0].copy_(x[0].view({32, 32, 2, 32, 2}).permute({2, 4, 0, 1, 3}));
               });
     works.add("depth_to_space", {large}, reorganize_data{.mode = reorganization_type::depth_to_space, .block_size = 2},
               [](const tensors& x, tensors& y) {
-                  if (y[0].numel() == 0) y[0] = at::empty({16, 64, 2, 64, 2});
-                  y[0].copy_(x[0].view({2, 2, 16, 64, 64}).permute({2, 3, 0, 4, 1}));
+                  if (y[0].numel() == 0) y[0] = at::empty({8, 64, 2, 64, 2});
+                  y[0].copy_(x[0].view({2, 2, 8, 64, 64}).permute({2, 3, 0, 4, 1}));
               });
     works.add("pixel_shuffle", {large}, reorganize_data{.mode = reorganization_type::pixel_shuffle, .block_size = 2},
               [](const tensors& x, tensors& y) { y[0] = at::pixel_shuffle(x[0], 2); });

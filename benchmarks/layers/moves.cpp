@@ -29,17 +29,17 @@ torch_function copied(F look) {
 
 void add_moves(layer_works& works) {
     using at::Tensor;
-    const array flat = uniform({512, 1024}), cube = uniform({64, 64, 64}), image = uniform({64, 60, 60});
+    const array flat = uniform({256, 512}), cube = uniform({32, 64, 64}), image = uniform({32, 60, 60});
 
     works.add("copy", {flat}, bespoke::copy{}, copied([](const Tensor& x) { return x; }));
-    works.add("slice_rows", {flat}, slice_static{.begin_ids = {128, 0}, .end_ids = {384, 1024}, .strides = {1, 1}},
-              copied([](const Tensor& x) { return x.slice(0, 128, 384); }));
-    works.add("slice_columns", {flat}, slice_static{.begin_ids = {0, 100}, .end_ids = {512, 612}, .strides = {1, 1}},
-              copied([](const Tensor& x) { return x.slice(1, 100, 612); }));
-    works.add("slice_strided", {flat}, slice_static{.begin_ids = {0, 0}, .end_ids = {512, 1024}, .strides = {1, 2}},
-              copied([](const Tensor& x) { return x.slice(1, 0, 1024, 2); }));
+    works.add("slice_rows", {flat}, slice_static{.begin_ids = {64, 0}, .end_ids = {192, 512}, .strides = {1, 1}},
+              copied([](const Tensor& x) { return x.slice(0, 64, 192); }));
+    works.add("slice_columns", {flat}, slice_static{.begin_ids = {0, 50}, .end_ids = {256, 306}, .strides = {1, 1}},
+              copied([](const Tensor& x) { return x.slice(1, 50, 306); }));
+    works.add("slice_strided", {flat}, slice_static{.begin_ids = {0, 0}, .end_ids = {256, 512}, .strides = {1, 2}},
+              copied([](const Tensor& x) { return x.slice(1, 0, 512, 2); }));
 
-    const arrays halves{uniform({256, 512}), uniform({256, 512})};
+    const arrays halves{uniform({128, 512}), uniform({128, 512})};
     works.add("concat_rows", halves, concat_nd{.axis = 0}, [](const tensors& x, tensors& y) { at::cat_out(y[0], x, 0); });
     works.add("concat_columns", halves, concat_nd{.axis = 1},
               [](const tensors& x, tensors& y) { at::cat_out(y[0], x, 1); });
@@ -67,7 +67,7 @@ void add_moves(layer_works& works) {
               copied([](const Tensor& x) { return x.permute({2, 1, 0}); }));
     works.add("transpose_120", {cube}, transpose{.axes = {1, 2, 0}},
               copied([](const Tensor& x) { return x.permute({1, 2, 0}); }));
-    works.add("transpose_3_channels", {uniform({3, 256, 256})}, transpose{.axes = {1, 2, 0}},
+    works.add("transpose_3_channels", {uniform({3, 192, 192})}, transpose{.axes = {1, 2, 0}},
               copied([](const Tensor& x) { return x.permute({1, 2, 0}); }));
     works.add("transpose_heads", {uniform({128, 12, 64})}, transpose{.axes = {1, 0, 2}},
               copied([](const Tensor& x) { return x.permute({1, 0, 2}); }));

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "../core/threads.hpp"
+#include "lookup.hpp"
 #include "map.hpp"
 
 #include <algorithm>
@@ -239,9 +240,18 @@ void scatter(const indexing& how, scatter_mode mode, const T* part, const T* ind
     detail::split_places(how, threads, [&](extent first, extent last, extent first_slot, extent last_slot) {
         if (block == 1)
             return detail::with_mode(mode, [&](const auto& f) {
-                detail::each_slot<false>(how, indices, first_slot, last_slot, [&](extent place, extent slot) {
-                    if (place >= first && place < last) whole[place] = f(whole[place], part[slot]);
-                });
+                detail::each_slots<false>(
+                    how, indices, first_slot, last_slot,
+                    [&](const extent* places, extent base, extent slot, extent n) {
+                        const extent low = std::max<extent>(first - base, 0), high = last - base - low;
+                        T* const to = whole + base;
+                        const T* const from = part + slot;
+                        for (extent i = 0; i < n; ++i) {
+                            const extent place = places[i];
+                            if (static_cast<std::size_t>(place - low) < static_cast<std::size_t>(high))
+                                to[place] = f(to[place], from[i]);
+                        }
+                    });
             });
         detail::each_slot<false>(how, indices, first_slot, last_slot, [&](extent place, extent slot) {
             if (place >= first && place < last)

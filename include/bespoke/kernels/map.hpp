@@ -6,12 +6,22 @@ namespace bespoke::kernels {
 
 // The functions of this page work with a copy of f: the compiler sees that no result is stored in it.
 
-/// y[i] = f(x[i]), i in [0, n). `f` maps a batch to a batch; y may be x.
+namespace detail {
 template <class F, class T, class N>
-void map(N n, const F& given, const T* x, T* y) noexcept {
-    const F f = given;
+void map_one(N n, const F f, const T* x, T* y) noexcept {
     for_each_batch<T>(
         n, [&](extent i, auto in, auto out) __attribute__((always_inline)) { out(y + i, f(in(x + i))); });
+}
+}  // namespace detail
+
+/// y[i] = f(x[i]), i in [0, n). `f` maps a batch to a batch; y may be x. An f that is one of several functions may have
+/// `chosen(body)`, which calls body with the one that it is.
+template <class F, class T, class N>
+void map(N n, const F& given, const T* x, T* y) noexcept {
+    if constexpr (requires { given.chosen([](const auto&) {}); })
+        return given.chosen([&](const auto& f) { map(n, f, x, y); });
+    else
+        detail::map_one(n, given, x, y);
 }
 
 /// dx[i] += dy[i] * f.derivative(x[i], y[i]), i in [0, n). dx may not be dy.

@@ -154,6 +154,8 @@ namespace detail {
 inline constexpr extent cascade_piece = 32;
 /// Registers in which one loop reduces.
 inline constexpr std::size_t reduction_width = 2;
+/// And those in which it reduces columns, where there are as many.
+inline constexpr std::size_t reduction_columns = 4;
 /// Rows that are reduced together: a chain waits for itself alone.
 inline constexpr std::size_t reduction_rows = vector_registers == 32 ? 4 : 2;
 
@@ -248,13 +250,19 @@ template <std::size_t Rows, class F, class T>
         if (const extent rest = n % together; rest > 0) chains.take_rest(rest, p + n - rest, apart);
     });
     chains.end();
+    alignas(64) T result[lanes<T>]{}, lowest[lanes<T>]{};
     unroll<Rows>([&](auto r) __attribute__((always_inline)) {
         const batch<T> both = f.template merge<batch<T>>(chains.now[width * r()], chains.now[width * r() + 1]);
         const T one = fold_lanes<T>(both, [&](const batch<T>& a, const batch<T>& b) __attribute__((always_inline)) {
             return f.template merge<batch<T>>(a, b);
         });
-        y[r] = f.template finish<T>(one, pivot[r], static_cast<T>(walk.elements));
+        result[r] = one;
+        lowest[r] = pivot[r];
     });
+    const batch<T> count(static_cast<T>(walk.elements));
+    store_partial<T>(y,
+                     f.template finish<batch<T>>(batch<T>::load_aligned(result), batch<T>::load_aligned(lowest), count),
+                     extent{Rows});
 }
 
 /// What meets in Width x lanes outputs of a walk in columns.
@@ -284,7 +292,7 @@ template <class F, class T>
     if (walk.outputs <= 0) return;
     if (walk.elements <= 0)
         return fill(walk.outputs, f.template finish<T>(f.template start<T>(), T(0), T(0)), y);
-    constexpr std::size_t width = detail::reduction_width;
+    constexpr std::size_t width = detail::reduction_columns;
     constexpr extent strip = static_cast<extent>(width) * lanes<T>;
     constexpr std::size_t rows = detail::reduction_rows;
     walk.each_strip(walk.in_columns() ? strip : extent{rows}, threads, [&](extent from, extent to, extent columns) {

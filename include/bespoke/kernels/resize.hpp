@@ -1,6 +1,7 @@
 #pragma once
 
 #include "../core/threads.hpp"
+#include "lookup.hpp"
 #include "map.hpp"
 
 #include <algorithm>

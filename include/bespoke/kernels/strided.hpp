@@ -73,9 +73,21 @@ void each_outer(const strided_walk& w, std::size_t axes, extent first, extent la
         from += index[axis] * w.from[axis];
         to += index[axis] * w.to[axis];
     }
-    for (extent i = first; i < last; ++i) {
-        body(from, to, axes > 0 ? index[axes - 1] : 0);
-        for (std::size_t axis = axes; axis-- > 0;) {
+    if (axes == 0) {
+        if (first < last) body(0, 0, 0);
+        return;
+    }
+    const std::size_t inner = axes - 1;
+    const extent from_step = w.from[inner], to_step = w.to[inner], count = w.extents[inner];
+    while (first < last) {
+        const extent begin = index[inner], end = std::min(count, begin + last - first);
+        for (extent i = begin; i < end; ++i, from += from_step, to += to_step) body(from, to, i);
+        first += end - begin;
+        if (end < count) return;
+        from -= count * from_step;
+        to -= count * to_step;
+        index[inner] = 0;
+        for (std::size_t axis = inner; axis-- > 0;) {
             from += w.from[axis];
             to += w.to[axis];
             if (++index[axis] < w.extents[axis]) break;
@@ -92,7 +104,7 @@ void move_run(extent n, const T* from, extent from_step, T* to, extent to_step, 
     if (from_step == 1 && to_step == 1) {
         if (add)
             accumulate(n, from, to);
-        else if (n > 16 * lanes<T>)
+        else if (n > 256 * lanes<T>)
             copy(n, from, to);
         else
             for_each_batch<T>(

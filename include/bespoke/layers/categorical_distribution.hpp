@@ -74,10 +74,13 @@ private:
         else
             kernels::map(
                 n, [&](const batch& v) { return kernels::log<T>(v + small); }, x, weights);
-        T highest = -std::numeric_limits<T>::infinity();
-        for (extent i = 0; i < n; ++i)
-            if (weights[i] > highest) highest = weights[i];
-        const batch top(highest);
+        batch most(-std::numeric_limits<T>::infinity());
+        kernels::for_each_batch<T>(n, [&](extent i, auto in, auto) {
+            const auto there = kernels::first_lanes<T>(std::min(n - i, kernels::lanes<T>));
+            const batch v = in(weights + i);
+            most = kernels::select<T>(there & (v > most), v, most);
+        });
+        const batch top(kernels::fold_lanes<T>(most, [](const batch& a, const batch& b) { return xsimd::max(a, b); }));
         kernels::map(
             n,
             [&](const batch& v) {
@@ -92,16 +95,26 @@ private:
 
     /// A sample is the first category up to which the weights have a larger sum than a number below that of all.
     template <class T>
-    void sample(philox& numbers, extent n, const T* weights, double* sums, T* y) const noexcept {
+    void sample(const philox& source, extent n, const T* weights, double* sums, T* y) const noexcept {
         double total = 0;
         extent last = 0;
         for (extent i = 0; i < n; ++i) {
             sums[i] = total += static_cast<double>(weights[i]);
-            if (weights[i] > T(0)) last = i;
+            last = weights[i] > T(0) ? i : last;
         }
-        for (extent s = 0; s < num_samples; ++s) {
-            const double target = numbers() * 0x1p-32 * total;
-            y[s] = static_cast<T>(std::min<extent>(std::upper_bound(sums, sums + n, target) - sums, last));
+        constexpr extent together = 16;  // blocks of four numbers
+        auto words = source.blocks<together>(source.position / 4);
+        for (extent s = 0, used = static_cast<extent>(source.position % 4); s < num_samples; ++s, ++used) {
+            if (used == 4 * together) {
+                words = source.blocks<together>((source.position + static_cast<std::uint64_t>(s)) / 4);
+                used = 0;
+            }
+            const auto number = static_cast<std::size_t>(used);
+            const double target = words[number % 4][number / 4] * 0x1p-32 * total;
+            // the number of sums up to `target`; no branch, which would be guessed wrong
+            const double* at = sums;
+            for (extent left = n; left > 1; left -= left / 2) at += at[left / 2 - 1] <= target ? left / 2 : 0;
+            y[s] = static_cast<T>(std::min(at - sums + (*at <= target ? 1 : 0), last));
         }
     }
 };
