@@ -178,13 +178,13 @@ TEST_CASE("concat_nd: scalars are vectors of one") {
         }
     require_gradients(concat_nd{}, {{}, {2}});
     REQUIRE(fault_of(concat_nd{.axis = 1}, {{}, {1}}) ==
-            "layers/0 \"layer\" (concatND): an axis of its inputs wanted, 1 given for the shape [1]");
+            "layers/0 \"layer\" (concatND): an axis of its input wanted, 1 given for the shape [1]");
 }
 
 TEST_CASE("concat_nd, stack: faults") {
     const std::string place = "layers/0 \"layer\" ";
     REQUIRE(fault_of(concat_nd{.axis = 2}, {{2, 3}, {2, 3}}) ==
-            place + "(concatND): an axis of its inputs wanted, 2 given for the shape [2, 3]");
+            place + "(concatND): an axis of its input wanted, 2 given for the shape [2, 3]");
     REQUIRE(fault_of(concat_nd{.axis = -1}, {{2, 3}, {3, 3}}) ==
             place + "(concatND): shapes wanted that differ in axis -1 only, the first is [2, 3], input 1 has [3, 3]");
     REQUIRE(fault_of(concat_nd{.axis = 0, .interleave = true}, {{2, 3}, {3, 3}}) ==

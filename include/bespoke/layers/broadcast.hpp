@@ -10,27 +10,11 @@
 /// What all layers share that take several blobs element by element.
 namespace bespoke {
 
-/// The shape of an element-wise function of several blobs. All have the same rank; along each axis the
-/// extents are equal, or 1 and repeated: [C, H, W] goes with [C, 1, 1], [1, H, W] and [1, 1, 1].
-/// Core ML specification, AddLayerParams and MultiplyLayerParams.
+/// The shape of an element-wise function of several blobs, as numpy has it: the ranks may differ, the last axes are
+/// aligned, and those that are missing are repeated. Along each axis the extents are equal, or 1 and repeated: [C, H, W]
+/// goes with [C, 1, 1], [1, H, W], [H, W] and [1]. The specification allows AddLayerParams, MultiplyLayerParams and the
+/// like only some of these shapes, and names them by examples of one rank; the networks of its converters mix ranks.
 constexpr outcome broadcast_shape(std::span<const shape> xs) {
-    shape y = xs[0];
-    for (std::size_t i = 1; i < xs.size(); ++i) {
-        if (xs[i].rank() != y.rank())
-            return shape_fault("inputs of one rank wanted, their shapes are ", xs[0], " and ", xs[i]);
-        for (std::size_t axis = 0; axis < y.rank(); ++axis) {
-            if (y[axis] == xs[i][axis] || xs[i][axis] == 1) continue;
-            if (y[axis] != 1)
-                return shape_fault("inputs wanted whose extents are equal or 1, input ", i, " has the shape ",
-                                   xs[i], ", those before it have ", y);
-            y[axis] = xs[i][axis];
-        }
-    }
-    return y;
-}
-
-/// The same as numpy does it: the ranks may differ, the last axes are aligned, and those that are missing are repeated.
-constexpr outcome aligned_broadcast_shape(std::span<const shape> xs) {
     shape y = xs[0];
     for (std::size_t i = 1; i < xs.size(); ++i) {
         const shape& longer = xs[i].rank() > y.rank() ? xs[i] : y;
@@ -206,7 +190,7 @@ void combine_all_backward(const F& f, std::span<const dynamic_view<const T>> xs,
 /// that shape too, or is repeated.
 constexpr bool can_finish_binary(std::span<const shape> xs) {
     if (xs.size() != 2) return xs.size() == 1;
-    const shape y = aligned_broadcast_shape(xs).shapes()[0];
+    const shape y = broadcast_shape(xs).shapes()[0];
     return xs[0] == y || xs[1] == y;
 }
 
@@ -222,21 +206,32 @@ void finish_binary(const output_block<T>& block, const finishing<T>& with, T alp
         return;
     }
     if constexpr (F::commutative) {
+        const auto with_row = [&](extent size, const T* other, T* row) {
+            kernels::for_each_batch<T>(size, [&](extent k, auto in, auto out) {
+                out(row + k, f(in(row + k), in(other + k)));
+            });
+        };
         kernels::broadcast_plan<1> plan;
-        const extent end = with.offset + (block.rows - 1) * block.stride + block.columns;
-        const extent size = with.dimensions->size();
-        plan.add((end + size - 1) / size, {with.other_dimensions->size()});
-        plan.add(*with.dimensions, {*with.other_dimensions});
+        const bool alike = with.other_dimensions->size() == with.dimensions->size();
+        if (!alike) {
+            const extent end = with.offset + (block.rows - 1) * block.stride + block.columns;
+            const extent size = with.dimensions->size();
+            plan.add((end + size - 1) / size, {with.other_dimensions->size()});
+            plan.add(*with.dimensions, {*with.other_dimensions});
+        }
         for (extent i = 0; i < block.rows; ++i) {
             T* const row = block.data + i * block.stride;
             const extent first = with.offset + i * block.stride;
+            if (alike) {
+                with_row(block.columns, with.other + first, row);
+                continue;
+            }
             kernels::detail::each_run(plan, first, first + block.columns, [&](extent at, extent some, const auto& offset) {
-                T* const some_row = row + (at - first);
                 const T* const other = with.other + offset[0];
-                if (!plan.moves(0)) return with_number(some, *other, some_row);
-                kernels::for_each_batch<T>(some, [&](extent k, auto in, auto out) {
-                    out(some_row + k, f(in(some_row + k), in(other + k)));
-                });
+                if (plan.moves(0))
+                    with_row(some, other, row + (at - first));
+                else
+                    with_number(some, *other, row + (at - first));
             });
         }
     }
@@ -255,7 +250,7 @@ struct combination {
     static constexpr bool differentiable = F::differentiable;
     static constexpr backward_needs needs{.input = !F::independent, .output = false};
 
-    constexpr outcome output_shape(std::span<const shape> xs) const { return aligned_broadcast_shape(xs); }
+    constexpr outcome output_shape(std::span<const shape> xs) const { return broadcast_shape(xs); }
     constexpr bool finishes(std::span<const shape> xs) const
         requires(HasAlpha || F::commutative)
     {
@@ -299,7 +294,7 @@ struct broadcastable {
     constexpr void fields(auto&) {}
     static constexpr input_count inputs{2, 2};
 
-    constexpr outcome output_shape(std::span<const shape> xs) const { return aligned_broadcast_shape(xs); }
+    constexpr outcome output_shape(std::span<const shape> xs) const { return broadcast_shape(xs); }
     /// Of vectors and single numbers.
     constexpr std::vector<double> known_output(std::span<const shape> xs, std::span<const known_values> known) const
         requires(F::folds)

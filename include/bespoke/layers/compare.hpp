@@ -2,7 +2,7 @@
 
 #include "broadcast.hpp"
 
-/// Comparisons and logic, whose results are 1 for true and 0 for false. Shapes: see `aligned_broadcast_shape`.
+/// Comparisons and logic, whose results are 1 for true and 0 for false. Shapes: see `broadcast_shape`.
 /// No gradient passes them.
 namespace bespoke {
 
@@ -15,7 +15,7 @@ struct equal {
     constexpr void fields(auto& field) { field("alpha", alpha); }
     static constexpr input_count inputs{1, 2};
 
-    constexpr outcome output_shape(std::span<const shape> xs) const { return aligned_broadcast_shape(xs); }
+    constexpr outcome output_shape(std::span<const shape> xs) const { return broadcast_shape(xs); }
     constexpr detail::combination<detail::equality, true> equivalent(const shape&) const { return {alpha}; }
     friend bool operator==(const equal&, const equal&) = default;
 };
@@ -29,7 +29,7 @@ struct not_equal {
     constexpr void fields(auto& field) { field("alpha", alpha); }
     static constexpr input_count inputs{1, 2};
 
-    constexpr outcome output_shape(std::span<const shape> xs) const { return aligned_broadcast_shape(xs); }
+    constexpr outcome output_shape(std::span<const shape> xs) const { return broadcast_shape(xs); }
     constexpr detail::combination<detail::inequality, true> equivalent(const shape&) const { return {alpha}; }
     friend bool operator==(const not_equal&, const not_equal&) = default;
 };
@@ -43,7 +43,7 @@ struct less_than {
     constexpr void fields(auto& field) { field("alpha", alpha); }
     static constexpr input_count inputs{1, 2};
 
-    constexpr outcome output_shape(std::span<const shape> xs) const { return aligned_broadcast_shape(xs); }
+    constexpr outcome output_shape(std::span<const shape> xs) const { return broadcast_shape(xs); }
     constexpr detail::combination<detail::below, true> equivalent(const shape&) const { return {alpha}; }
     friend bool operator==(const less_than&, const less_than&) = default;
 };
@@ -57,7 +57,7 @@ struct less_equal {
     constexpr void fields(auto& field) { field("alpha", alpha); }
     static constexpr input_count inputs{1, 2};
 
-    constexpr outcome output_shape(std::span<const shape> xs) const { return aligned_broadcast_shape(xs); }
+    constexpr outcome output_shape(std::span<const shape> xs) const { return broadcast_shape(xs); }
     constexpr detail::combination<detail::not_above, true> equivalent(const shape&) const { return {alpha}; }
     friend bool operator==(const less_equal&, const less_equal&) = default;
 };
@@ -71,7 +71,7 @@ struct greater_than {
     constexpr void fields(auto& field) { field("alpha", alpha); }
     static constexpr input_count inputs{1, 2};
 
-    constexpr outcome output_shape(std::span<const shape> xs) const { return aligned_broadcast_shape(xs); }
+    constexpr outcome output_shape(std::span<const shape> xs) const { return broadcast_shape(xs); }
     constexpr detail::combination<detail::above, true> equivalent(const shape&) const { return {alpha}; }
     friend bool operator==(const greater_than&, const greater_than&) = default;
 };
@@ -85,7 +85,7 @@ struct greater_equal {
     constexpr void fields(auto& field) { field("alpha", alpha); }
     static constexpr input_count inputs{1, 2};
 
-    constexpr outcome output_shape(std::span<const shape> xs) const { return aligned_broadcast_shape(xs); }
+    constexpr outcome output_shape(std::span<const shape> xs) const { return broadcast_shape(xs); }
     constexpr detail::combination<detail::not_below, true> equivalent(const shape&) const { return {alpha}; }
     friend bool operator==(const greater_equal&, const greater_equal&) = default;
 };

@@ -2,17 +2,13 @@
 
 #include "../core/concepts.hpp"
 #include "../kernels/strided.hpp"
+#include "axis.hpp"
 
 #include <limits>
 
 /// Layers that put blobs side by side.
 namespace bespoke {
 namespace detail {
-
-/// The axis of `rank` axes that `axis` names, negative ones from the end. It is one of them.
-constexpr std::size_t axis_of(extent axis, std::size_t rank) {
-    return static_cast<std::size_t>(axis < 0 ? axis + static_cast<extent>(rank) : axis);
-}
 
 /// The shape of blobs that are joined along `axis`, alike in all others. `name`: of the axis, for the fault.
 constexpr outcome joined_shape(std::span<const shape> xs, std::size_t axis, extent name) {
@@ -157,14 +153,12 @@ struct concat_nd {
         std::vector<shape> xs(given.begin(), given.end());
         for (shape& x : xs)
             if (x.rank() == 0) x = {1};
-        const auto rank = static_cast<extent>(xs[0].rank());
-        if (axis < -rank || axis >= rank)
-            return value_fault("an axis of its inputs wanted, ", axis, " given for the shape ", xs[0]);
+        if (const auto wrong = detail::check_axis(axis, xs[0])) return *wrong;
         for (std::size_t i = 1; interleave && i < xs.size(); ++i)
             if (!(xs[i] == xs[0]))
                 return shape_fault("inputs of one shape wanted to interleave, the first is ", xs[0],
                                    ", input ", i, " has ", xs[i]);
-        return detail::joined_shape(xs, detail::axis_of(axis, xs[0].rank()), axis);
+        return detail::joined_shape(xs, detail::axis_among(axis, xs[0].rank()), axis);
     }
     /// Of vectors, one behind the other.
     constexpr std::vector<double> known_output(std::span<const shape> xs, std::span<const known_values> known) const {
@@ -185,7 +179,7 @@ struct concat_nd {
 private:
     /// Pieces of each blob.
     constexpr extent outer(const shape& x) const {
-        return x.rank() == 0 ? 1 : x.product(0, detail::axis_of(axis, x.rank()) + (interleave ? 1 : 0));
+        return x.rank() == 0 ? 1 : x.product(0, detail::axis_among(axis, x.rank()) + (interleave ? 1 : 0));
     }
 };
 
@@ -213,7 +207,7 @@ struct stack {
                                    xs[i]);
         shape y;
         for (std::size_t a = 0; a <= x.rank(); ++a) {
-            if (a == detail::axis_of(axis, x.rank() + 1)) y.push_back(static_cast<extent>(xs.size()));
+            if (a == detail::axis_among(axis, x.rank() + 1)) y.push_back(static_cast<extent>(xs.size()));
             if (a < x.rank()) y.push_back(x[a]);
         }
         return y;
@@ -224,7 +218,7 @@ struct stack {
     }
     /// The pieces are what lies behind the new axis in each blob.
     constexpr concat_nd equivalent(const shape& x) const {
-        return {.axis = static_cast<extent>(detail::axis_of(axis, x.rank() + 1))};
+        return {.axis = static_cast<extent>(detail::axis_among(axis, x.rank() + 1))};
     }
     friend bool operator==(const stack&, const stack&) = default;
 };

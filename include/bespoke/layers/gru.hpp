@@ -84,7 +84,8 @@ struct gru {
         if (activations[0].is<sigmoid>() && activations[1].is<tanh>())
             body(kernels::gru_cell<sigmoid, tanh>{});
         else
-            body(kernels::gru_cell<recurrent_activation, recurrent_activation>{activations[0], activations[1]});
+            body(kernels::gru_cell<recurrent_activation, recurrent_activation>{activations[0].with_constants(),
+                                                                           activations[1].with_constants()});
     }
 };
 

@@ -134,8 +134,8 @@ template <class Body>
     if (f.is<sigmoid>() && g.is<tanh>() && h.is<tanh>())
         body(kernels::lstm_cell<sigmoid, tanh, tanh>{{}, {}, {}, coupled, clip});
     else
-        body(kernels::lstm_cell<recurrent_activation, recurrent_activation, recurrent_activation>{f, g, h, coupled,
-                                                                                                    clip});
+        body(kernels::lstm_cell<recurrent_activation, recurrent_activation, recurrent_activation>{
+            f.with_constants(), g.with_constants(), h.with_constants(), coupled, clip});
 }
 
 }  // namespace detail

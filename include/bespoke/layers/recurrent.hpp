@@ -44,6 +44,17 @@ struct recurrent_activation {
     constexpr bool is() const {
         return std::holds_alternative<F>(type);
     }
+    /// What a gate computes. An alpha and a beta of 0, which is what a file has that leaves both out, stand for the
+    /// customary ones: linear 1 and 0, sigmoid_hard 0.2 and 0.5, scaled_tanh 1 and 1. (For the last the specification
+    /// names 1.71 and 2 / 3; the networks of its converter, which leave them out, want the plain tanh.)
+    constexpr recurrent_activation with_constants() const {
+        if (const auto* f = std::get_if<linear>(&type); f && f->alpha == 0 && f->beta == 0) return linear{1, 0};
+        if (const auto* f = std::get_if<sigmoid_hard>(&type); f && f->alpha == 0 && f->beta == 0)
+            return sigmoid_hard{0.2F, 0.5F};
+        if (const auto* f = std::get_if<scaled_tanh>(&type); f && f->alpha == 0 && f->beta == 0)
+            return scaled_tanh{1, 1};
+        return *this;
+    }
     template <class V>
     V operator()(const V& x) const noexcept {
         return std::visit([&](const auto& f) -> V { return f(x); }, type);

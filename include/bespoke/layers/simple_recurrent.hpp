@@ -71,7 +71,7 @@ struct simple_recurrent {
         if (activation.is<tanh>())
             body(kernels::simple_cell<tanh>{});
         else
-            body(kernels::simple_cell<recurrent_activation>{activation});
+            body(kernels::simple_cell<recurrent_activation>{activation.with_constants()});
     }
 };
 

@@ -74,8 +74,8 @@ private:
 /// outside are brought to the edge, strides may be negative, and y may be empty.
 ///
 /// One value an axis in each list. An axis whose begin_mask is true has no begin, one whose end_mask is true no end.
-/// One whose squeeze_mask is true is taken at begin_ids alone, which must be in it, and is not an axis of y. Masks
-/// that are not given are false, strides 1.
+/// One whose squeeze_mask is true is taken at begin_ids alone, which must be in it, and is not an axis of y; where none
+/// is left, y is [1]. Masks that are not given are false, strides 1.
 /// Core ML specification, SliceStaticLayerParams.
 struct slice_static {
     using flags = list<bool, max_rank>;
@@ -124,6 +124,7 @@ struct slice_static {
                 return value_fault("strides other than 0 wanted, ", strides, " given");
             y.push_back(part(axis, size).count);
         }
+        if (y.rank() == 0 && x.rank() > 0) y.push_back(1);
         return y;
     }
     /// Of a vector.

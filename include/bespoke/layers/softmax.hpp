@@ -2,6 +2,7 @@
 
 #include "../core/concepts.hpp"
 #include "../kernels/softmax.hpp"
+#include "axis.hpp"
 
 namespace bespoke {
 
@@ -65,20 +66,18 @@ struct softmax_nd {
     static constexpr backward_needs needs{.input = false, .output = true};
 
     constexpr outcome output_shape(const shape& x) const {
-        const auto rank = static_cast<extent>(x.rank());
-        if (rank == 0) return shape_fault("an input of rank 1 or more wanted, its shape is ", x);
-        if (axis < -rank || axis >= rank)
-            return value_fault("an axis from ", -rank, " to ", rank - 1, " wanted for the shape ", x, ", ",
-                               axis, " given");
+        if (const auto wrong = detail::check_axis(axis, x)) return *wrong;
         return x;
     }
     /// Where the axis is the whole example.
-    constexpr bool probabilities(const shape& x) const { return x.size() == x[place(x.rank())]; }
-    constexpr bool finishes_rows(std::span<const shape> xs) const { return place(xs[0].rank()) + 1 == xs[0].rank(); }
+    constexpr bool probabilities(const shape& x) const { return x.size() == x[detail::axis_among(axis, x.rank())]; }
+    constexpr bool finishes_rows(std::span<const shape> xs) const {
+        return detail::axis_among(axis, xs[0].rank()) + 1 == xs[0].rank();
+    }
 
     template <class X, class Y, class P, class W>
     void forward(X x, Y y, const P&, W& w) const noexcept {
-        detail::softmax_along(place(x.rank()), x, y, w);
+        detail::softmax_along(detail::axis_among(axis, x.rank()), x, y, w);
     }
     template <class T>
     void finish(const output_block<T>& rows, const finishing<T>&) const noexcept {
@@ -86,14 +85,9 @@ struct softmax_nd {
     }
     template <class X, class Y, class Dy, class Dx, class P, class Dp, class W>
     void backward(X, Y y, Dy dy, Dx dx, const P&, const Dp&, W& w) const noexcept {
-        detail::softmax_along_backward(place(y.rank()), y, dy, dx, w);
+        detail::softmax_along_backward(detail::axis_among(axis, y.rank()), y, dy, dx, w);
     }
     friend bool operator==(const softmax_nd&, const softmax_nd&) = default;
-
-private:
-    constexpr std::size_t place(std::size_t rank) const {
-        return static_cast<std::size_t>(axis < 0 ? axis + static_cast<extent>(rank) : axis);
-    }
 };
 
 }  // namespace bespoke

@@ -60,10 +60,14 @@ std::vector<program::named_shape> model::shapes_of(const features& inputs) const
     for (const auto& feature : settings_.description.input) {
         const feature_value* value = inputs.find(feature.name);
         const auto* array = value == nullptr ? nullptr : std::get_if<multi_array>(value);
-        shapes.push_back({feature.name, array == nullptr
-                                            ? detail::declared_shape(feature, settings_.array_input_shape_mapping)
-                                            : detail::blob_shape(array->shape(), settings_.array_input_shape_mapping,
-                                                                 "input \"" + feature.name + "\"")});
+        const auto* picture = value == nullptr ? nullptr : std::get_if<image>(value);
+        shapes.push_back(
+            {feature.name,
+             array != nullptr     ? detail::blob_shape(array->shape(), settings_.array_input_shape_mapping,
+                                                       "input \"" + feature.name + "\"")
+             : picture != nullptr ? detail::blob_shape(picture->size(), feature.type.image_type()->color_space,
+                                                       settings_.image_input_shape_mapping)
+                                  : detail::declared_shape(feature, settings_)});
     }
     return shapes;
 }
@@ -129,6 +133,10 @@ void model::read_input(std::size_t number, const features& inputs, float* to) co
                     array == nullptr ? 0.0f : detail::number_of(array->default_optional_value));
     } else if (const auto* array = std::get_if<multi_array>(value)) {
         std::visit([&](const auto& values) { copy_elements(values, to); }, array->values());
+    } else if (const auto* picture = std::get_if<image>(value)) {
+        const image_color_space space = feature.type.image_type()->color_space;
+        read_pixels(*picture, space, to);
+        preprocess(settings_.preprocessing, feature.name, picture->size(), space, to);
     } else {
         *to = detail::scalar_of(*value);
     }
@@ -139,6 +147,14 @@ feature_value model::output_value(const feature_description& feature, std::size_
     const blob_facts& blob = plan.blobs[plan.outputs[output]];
     const float* values = program_->core().value(plan.outputs[output]) +
                           (blob.per_example ? example * blob.dimensions.size() : 0);
+    if (const image_feature_type* picture = feature.type.image_type()) {
+        if (blob.open.any) check_decided(feature.name, output, {});
+        const auto size = detail::image_in(blob.dimensions, picture->color_space);
+        if (!size || !picture->accepts(*size))
+            throw error(shape_fault("output \"", feature.name, "\": ", bespoke::to_text(feature.type),
+                                    " declared, the network gives ", blob.dimensions));
+        return make_image(values, *size, picture->color_space);
+    }
     const array_feature_type* array = feature.type.multi_array_type();
     const shape declared = array == nullptr ? shape{1} : array->default_shape();
     if (blob.open.any) check_decided(feature.name, output, declared);
