@@ -86,6 +86,17 @@ TEST_CASE("slice_dynamic: what is known of the shape before the run") {
     }
 }
 
+TEST_CASE("slice_dynamic: of fields that are longer than x has axes the first values count") {
+    const slice_dynamic longer{.begin_masks = {false, false, true},
+                               .end_ids = {4, 2, 9},
+                               .end_masks = {false, true, true, true},
+                               .strides = {2, 1, 7},
+                               .squeeze_masks = {false, false, true}};
+    const slice_static fields{{1, 1}, {false, false}, {4, 2}, {false, true}, {2, 1}, {false, false}};
+    REQUIRE(same_bits(evaluate<float>(longer, {{{4, 3}, counted(12)}, vector({1, 1})}),
+                      evaluate<float>(fields, {{{4, 3}, counted(12)}})));
+}
+
 TEST_CASE("slice_dynamic: gradients") {
     const gradient_options options{.known = {{}, {1, -1}, {3, 0}, {1, -2}}};
     require_gradients(slice_dynamic{.end_masks = {false, true}}, {{4, 5}, {2}, {2}, {2}}, options);

@@ -54,7 +54,8 @@ constexpr void place_blobs(plan& p) {
             all[home[x]].last = std::max(all[home[x]].last, all[y].last);
             continue;
         }
-        if (!step.in_place || step.logged || step.open || step.parent != blob_facts::npos || step.input_count == 0) continue;
+        if (!step.in_place || step.logged || step.open || step.parent != blob_facts::npos || step.input_count == 0)
+            continue;
         const std::size_t x = view.inputs_of(s)[0], y = view.outputs_of(s)[0];
         if (p.blobs[x].last != s || p.blobs[y].first != s || all[x].size != all[y].size ||
             p.blobs[x].per_example != p.blobs[y].per_example)

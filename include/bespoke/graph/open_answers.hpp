@@ -33,9 +33,10 @@ constexpr void open_unset(layer_answers& answers) {
     answers.outputs = shapes;
 }
 
-/// What is common to all of the answers that a layer gave for extents in the place of the open ones. Where it gave none,
-/// `count` outputs of any shape. A parameter whose shape is not the same each time is a fault.
-constexpr layer_answers common_answer(const layer_facts& facts, std::span<const layer_answers> given, std::size_t count) {
+/// What is common to all of the answers that a layer gave for extents in the place of the open ones. Where it gave
+/// none, `count` outputs of any shape. A parameter whose shape is not the same each time is a fault.
+constexpr layer_answers common_answer(const layer_facts& facts, std::span<const layer_answers> given,
+                                      std::size_t count) {
     const auto open_parameter = [](std::string_view name) {
         return fault{errc::unsupported, sentence("the shape of its ", name, " follows from that of an input, which is "
                                                  "decided in the run: it has to be known before")};

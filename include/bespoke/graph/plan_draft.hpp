@@ -33,8 +33,8 @@ public:
             problem_ = fault{problem.code, sentence(current_, current_.view().empty() ? "" : ": ", problem.what)};
     }
 
-    /// The number of the blob called `name`, npos where there is none. It is looked for inside of the prefix first, then
-    /// one prefix further out, and so on.
+    /// The number of the blob called `name`, npos where there is none. It is looked for inside of the prefix first,
+    /// then one prefix further out, and so on.
     constexpr std::size_t find(std::string_view name) const {
         for (std::size_t depth = scopes_.size() + 1; depth-- > 0;) {
             const auto prefix = depth == scopes_.size() ? prefix_.view() : prefix_.view().substr(0, scopes_[depth]);

@@ -8,8 +8,6 @@
 #include "plan_draft.hpp"
 
 #include <algorithm>
-#include <cstddef>
-#include <optional>
 
 namespace bespoke {
 
@@ -19,13 +17,12 @@ namespace bespoke {
 /// The first fault ends the planning; everything told after it is ignored.
 ///
 /// Shapes that follow from the values of blobs are left open, see core/open_shape.hpp. Where in a loop or branch
-/// a copy gives a blob another shape, or values that have decided one are overwritten, this is known only behind it: the
-/// planner is `unsettled` then, and one with its `marks` has to be told everything again, as `planned_by` does.
+/// a copy gives a blob another shape, or values that have decided one are overwritten, this is known only behind it:
+/// the planner is `unsettled` then, and one with its `marks` has to be told everything again, as `planned_by` does.
 class planner : public plan_draft {
 public:
     /// More elements than any machine of today could hold: a size gone wrong.
     static constexpr extent largest = extent{1} << 40;
-
     /// `root` stands before every place in an error: "/neuralNetwork/" for a file.
     constexpr explicit planner(std::string_view root = "", std::vector<mark> marks = {})
         : plan_draft(std::move(marks)), place_(root) {
@@ -315,7 +312,7 @@ private:
     constexpr void write(std::size_t number, std::span<const std::string_view> names, const layer_answers& answers,
                          const layer_facts& facts) {
         if (failed()) return;
-        const std::vector<shape>& shapes = answers.outputs.shapes();
+        const auto& shapes = answers.outputs.shapes();
         if (names.empty() ? shapes.size() != 1 : names.size() != shapes.size())
             return fail(value_fault(shapes.size(), shapes.size() == 1 ? " output wanted, " : " outputs wanted, ",
                                     names.size(), " named"));

@@ -11,8 +11,8 @@ namespace bespoke {
 
 /// y = the running sums of x along `axis` (negative: from the end): y_i = x_0 + ... + x_i; with exclude_final_sum
 /// y_i = x_0 + ... + x_(i-1), which begins with 0; with `reverse` the same from the last element to the first.
-/// A second input of one number is the axis in the place of the field: its nearest integer, and where x has no such axis
-/// the nearest that it has; NaN means 0. No gradient passes to it.
+/// A second input of one number is the axis in the place of the field: its nearest integer, and where x has no such
+/// axis the nearest that it has; NaN means 0. No gradient passes to it.
 /// Core ML specification, CumSumLayerParams.
 struct cum_sum {
     extent axis = 0;
@@ -46,7 +46,8 @@ struct cum_sum {
         const auto& y = ys[0];
         const bool apart = xs.size() > 1 || (x.stride == 0 && y.stride != 0);
         for (extent e = 0; e < (apart ? y.examples : 1); ++e)
-            sums(x.dimensions, along(xs, e), apart ? 1 : y.examples, x.example(e), y.example(e), reverse, false, w.threads);
+            sums(x.dimensions, along(xs, e), apart ? 1 : y.examples, x.example(e), y.example(e), reverse, false,
+                 w.threads);
     }
     template <class Xs, class Ys, class Dys, class Dxs, class P, class Dp, class W>
     void backward(Xs xs, Ys, Dys dys, Dxs dxs, const P&, const Dp&, W& w) const noexcept {

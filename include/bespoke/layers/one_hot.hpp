@@ -11,8 +11,8 @@ namespace bespoke {
 /// the axes of y (negative: from the end). The nearest integer counts; an index outside, a negative one among them, or
 /// NaN gives off_value alone.
 ///
-/// x [i.., k..] -> y [i.., one_hot_vector_size, k..]. A second input of one number is the size in the place of the field;
-/// it decides the shape. No gradient passes.
+/// x [i.., k..] -> y [i.., one_hot_vector_size, k..]. A second input of one number is the size in the place of the
+/// field; it decides the shape. No gradient passes.
 /// Core ML specification, OneHotLayerParams, which says nothing of indices outside.
 struct one_hot {
     extent one_hot_vector_size = 0;

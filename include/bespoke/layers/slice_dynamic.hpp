@@ -5,10 +5,10 @@
 
 namespace bespoke {
 
-/// `slice_static` with bounds that are inputs: x, then its begin_ids, and, as far as there are so many, end_ids, strides,
-/// begin_masks, end_masks and squeeze_masks, each a vector of one whole number for each axis of x, and of a mask not 0
-/// where it is set. What is no input is a field. squeeze_masks as an input must be known before the network runs, as they
-/// decide the rank of y.
+/// `slice_static` with bounds that are inputs: x, then its begin_ids, and, as far as there are so many, end_ids,
+/// strides, begin_masks, end_masks and squeeze_masks, each a vector of one whole number for each axis of x, and of a
+/// mask not 0 where it is set. What is no input is a field, of which the first values count where it is longer than x has axes.
+/// squeeze_masks as an input must be known before the network runs, as they decide the rank of y.
 ///
 /// Gradients pass to x alone. Core ML specification, SliceDynamicLayerParams.
 struct slice_dynamic {
@@ -37,7 +37,8 @@ struct slice_dynamic {
                                                         "beginMasks", "endMasks", "squeezeMasks"};
         const shape& x = xs[0];
         for (std::size_t i = 1; i < xs.size(); ++i)
-            if (const auto wrong = detail::check_numbers(names[i - 1], xs[i], x.rank(), x.rank(), known_input(known, i)))
+            if (const auto wrong =
+                    detail::check_numbers(names[i - 1], xs[i], x.rank(), x.rank(), known_input(known, i)))
                 return *wrong;
         if (xs.size() > 6 && !known_input(known, 6))
             return fault{errc::unsupported, sentence("squeezeMasks wanted that are known before the network runs")};
@@ -85,11 +86,23 @@ private:
         for (extent n : numbers) masks.push_back(n != 0);
         return masks;
     }
+    template <class List>
+    static constexpr void cut(List& values, std::size_t count) {
+        List some;
+        for (const auto& v : values) {
+            if (count == 0) break;
+            some.push_back(v);
+            --count;
+        }
+        values = some;
+    }
     /// The slice that is meant, where `given(i)` are the numbers of input i.
     template <class Given>
     constexpr slice_static with(std::size_t inputs, const Given& given) const {
-        slice_static s{{}, begin_masks, end_ids, end_masks, strides, squeeze_masks};
-        s.begin_ids = detail::as_shape(given(1));
+        slice_static s{detail::as_shape(given(1)), begin_masks, end_ids, end_masks, strides, squeeze_masks};
+        const std::size_t axes = s.begin_ids.rank();
+        for (flags* masks : {&s.begin_masks, &s.end_masks, &s.squeeze_masks}) cut(*masks, axes);
+        for (shape* numbers : {&s.end_ids, &s.strides}) cut(*numbers, axes);
         if (inputs > 2) s.end_ids = detail::as_shape(given(2));
         if (inputs > 3) s.strides = detail::as_shape(given(3));
         if (inputs > 4) s.begin_masks = flags_of(given(4));

@@ -4,8 +4,8 @@
 
 namespace bespoke {
 
-/// Where x is not 0: the indices of these elements along the axes of x, one row each, in the order in which the elements
-/// stand. NaN is not 0, -0 is.
+/// Where x is not 0: the indices of these elements along the axes of x, one row each, in the order in which the
+/// elements stand. NaN is not 0, -0 is.
 ///
 /// x of rank r, 1 or more -> y [n, r]: how many rows there are is decided in the run. No gradient passes. Indices are
 /// exact up to 2^24 in float. Core ML specification, WhereNonZeroLayerParams.

@@ -19,8 +19,10 @@ std::vector<known_values> deciding_values(engine_state<T>& e, std::size_t step, 
     const auto blobs = e.plan().inputs_of(step);
     if (from == blob_facts::npos) return known;
     run.numbers.clear();
-    for (std::size_t i = from; i < blobs.size(); ++i)
-        run.numbers.insert(run.numbers.end(), e.window_value(blobs[i]), e.window_value(blobs[i]) + run.shapes[i].size());
+    for (std::size_t i = from; i < blobs.size(); ++i) {
+        const T* const values = e.window_value(blobs[i]);
+        run.numbers.insert(run.numbers.end(), values, values + run.shapes[i].size());
+    }
     std::span<const double> rest(run.numbers);
     known.resize(std::min(from, blobs.size()));
     for (std::size_t i = from; i < blobs.size(); ++i) {
@@ -34,8 +36,8 @@ std::vector<known_values> deciding_values(engine_state<T>& e, std::size_t step, 
 }  // namespace detail
 
 /// Decides the shapes of the outputs of `step`, of which something is open in the plan, and makes room for them: by the
-/// same rule that the planner asks, now with the values that are there. A layer that looks at shapes alone is asked again
-/// only where they are not those of the last time. Throws `error` at the place of the layer.
+/// same rule that the planner asks, now with the values that are there. A layer that looks at shapes alone is asked
+/// again only where they are not those of the last time. Throws `error` at the place of the layer.
 template <class T>
 void engine_state<T>::decide(std::size_t step) {
     run_shapes<T>& run = *this->run();

@@ -36,11 +36,11 @@ constexpr std::size_t softmax_of(const plan_view& p, std::size_t blob) {
 
 /// What of a plan takes part in training, and where it lies in memory.
 ///
-/// Where shapes are decided in the run, all steps are trained. Else a step is if it has a parameter to change, mixes the examples of a mini-batch, reads what a trained
-/// step wrote before it, or writes over what a trained step has read or written; all others are frozen and run
-/// once an example. A loop or branch is
-/// trained as a whole. A blob that trained steps or a loss look at and that is an input or written by a frozen
-/// step is a border: what the frozen steps leave there is kept for every example.
+/// Where shapes are decided in the run, all steps are trained. Else a step is if it has a parameter to change, mixes
+/// the examples of a mini-batch, reads what a trained step wrote before it, or writes over what a trained step has read
+/// or written; all others are frozen and run once an example. A loop or branch is trained as a whole. A blob that
+/// trained steps or a loss look at and that is an input or written by a frozen step is a border: what the frozen steps
+/// leave there is kept for every example.
 ///
 /// The timeline of a mini-batch is the forward pass, step s at time s; the losses at time n; the backward pass,
 /// step s at time 2n - s. A value lives until the last pass that reads it, a gradient from the backward pass of
@@ -140,8 +140,9 @@ private:
                                   "\", whose shape is decided in the run");
         for (std::size_t s = 0; s < p.steps.size(); ++s)
             if (p.open && p.steps[s].mixes_examples)
-                reasons.push_back(std::string(p[p.steps[s].place]) + ": it looks at all examples of a mini-batch, which "
-                                  "run one by one, as shapes are decided in the run");
+                reasons.push_back(std::string(p[p.steps[s].place]) +
+                                  ": it looks at all examples of a mini-batch, which run one by one, as shapes are "
+                                  "decided in the run");
         for (const auto& l : losses) whole &= l.input != npos;  // else the loss is the reason
         if (losses.empty()) reasons.push_back("no loss: name one, with the blob that it looks at");
         for (std::size_t s = 0; s < p.steps.size(); ++s) {
@@ -206,7 +207,8 @@ private:
         }
         for (std::size_t s = p.steps.size(); s-- > 0;) {
             const step_facts& step = p.steps[s];
-            if (!step.gradient_in_place || step.open || step.logged || step.parent != npos || step.input_count != 1) continue;
+            if (!step.gradient_in_place || step.open || step.logged || step.parent != npos || step.input_count != 1)
+                continue;
             const std::size_t x = p.inputs_of(s)[0], y = p.outputs_of(s)[0];
             if (readers[x] == 1 && has_gradient[x] && has_gradient[y] && !is_loss_input(x, losses) &&
                 p.blobs[x].per_example == p.blobs[y].per_example && p.blobs[y].maker == s)
