@@ -169,8 +169,8 @@ TEST_CASE("a network whose input is an image to its model") {
     // any size that the file allows may be that of the network
     json root = f.read();
     json& type = root["description"]["input"][0]["type"]["imageType"];
-    type = json::parse(R"({"width": 4, "height": 2, "colorSpace": "BGR", "imageSizeRange": {"widthRange": {"lowerBound": 1, "upperBound": 4},
-                           "heightRange": {"lowerBound": 1, "upperBound": 4}}})");
+    type = json::parse(R"({"width": 4, "height": 2, "colorSpace": "BGR", "imageSizeRange": {"widthRange":
+        {"lowerBound": 1, "upperBound": 4}, "heightRange": {"lowerBound": 1, "upperBound": 4}}})");
     f.write(root);
     other.load(f.path);
     CHECK(same_bits(net(x), other(x)));
