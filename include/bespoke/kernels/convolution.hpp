@@ -55,6 +55,8 @@ template <class T>
     const extent size = g.group_channels() * g.taps(), outputs = g.group_outputs();
     const extent blocks = (g.pixels() + table_size - 1) / table_size, panels = (outputs + width - 1) / width;
     extent pixels[table_size], sums_rows[table_size], taps[k_block<T>];
+    // As many whole channels as fit, which all have the taps of the first.
+    const extent channels = k_block<T> / g.taps(), together = channels > 0 ? channels * g.taps() : k_block<T>;
     alignas(64) T start[width];
     multiples(width, table_size, sums_rows);
     const T* image = nullptr;
@@ -77,11 +79,11 @@ template <class T>
             std::fill_n(start, width, T(0));
             if (job.bias != nullptr) std::copy_n(job.bias + channel, columns, start);
         }
-        for (extent k = 0; k == 0 || k < size; k += k_block<T>) {
-            const extent steps = std::min(size - k, k_block<T>);
-            if (std::exchange(held_taps, k) != k) tap_offsets(g, job.layout, k, steps, taps);
+        for (extent k = 0; k == 0 || k < size; k += together) {
+            const extent steps = std::min(size - k, together), known = channels > 0 ? 0 : k;
+            if (std::exchange(held_taps, known) != known) tap_offsets(g, job.layout, known, steps, taps);
             multiply_panel<T>(
-                {steps, image, taps, job.weights + (group * panels + panel) * width * size + k * width, sums,
+                {steps, image + (k - known) / g.taps() * job.layout.channel_stride(), taps, job.weights + (group * panels + panel) * width * size + k * width, sums,
                  job.accumulate || k > 0 ? nullptr : start},
                 count, pixels, sums_rows, columns);
         }

@@ -64,6 +64,7 @@ template <class T, extent Stride, std::size_t Batches, bool Planes, bool Edge>
     const convolution_geometry& g = images.g;
     const extent height = g.height, width = g.width, output_width = g.output_width;
     const extent x_step = Planes ? g.plane() : Stride * lanes<T>, y_step = Planes ? g.pixels() : lanes<T>;
+    constexpr extent ahead = 16;  // rows that are brought near
     // What the loads of a batch see: of the three taps, or of the even and odd elements and those two further.
     constexpr extent shifts[4] = {0, Stride == 1 ? 1 : lanes<T>, 2, lanes<T> + 2};
     row_window<T> windows[4][Batches];
@@ -89,6 +90,8 @@ template <class T, extent Stride, std::size_t Batches, bool Planes, bool Edge>
         }
         unroll<Batches>([&](auto j) __attribute__((always_inline)) {
             const T* p = x + r * width + static_cast<extent>(j()) * x_step;
+            if constexpr (!Planes) __builtin_prefetch(p + ahead * width);
+            if constexpr (!Planes && Stride == 2) __builtin_prefetch(p + ahead * width + lanes<T>);
             const auto at = [&](auto k) __attribute__((always_inline)) {
                 if constexpr (Edge)
                     return windows[k][j].load(p + shifts[k]);

@@ -100,7 +100,10 @@ template <class T>
                 }
                 multiply_strip<T>(std::move(tile), rows, columns);
                 if (!whole) copy_rows(rows, columns, edge, width, c, p.c_row);
-                if (ends) (*p.after)({c, rows, columns, p.c_row});
+                // Some tiles at a time: calls are dear, and so many stay in the first cache.
+                constexpr extent most = 8 * tile_rows;
+                if (const extent done = (i - top) % most + rows; ends && (done == most || i + rows == bottom))
+                    (*p.after)({c - (done - rows) * p.c_row, done, columns, p.c_row});
             }
         }
     }

@@ -91,6 +91,8 @@ template <class T>
     const extent panels = (pixels + width - 1) / width, together = pointwise_steps<T>(g);
     // Rows that lie a power of two or a page apart drive each other out of the caches: many outputs are worth a copy.
     const bool packs = outputs > 4 * tile_rows;
+    // The next pixels of a few outputs are brought near: those of the next outputs would come too late.
+    const bool few = outputs <= 128;
     T *copy = space, *edge = space + together * width;
     for (extent item = first; item < last; ++item) {
         const extent pixel = item % panels * width, where = item / panels, example = where / g.groups,
@@ -127,7 +129,8 @@ template <class T>
                 multiply_strip<T>({steps, a, 1, width, b, b == copy ? width : pixels, c, c_row, start,
                                    goes_on ? c_row : -1,
                                    o == 0 ? x + k * pixels + width : a + size * width, o == 0 ? pixels : width,
-                                   c + rows * c_row, ends ? job.after.map : nullptr, group * outputs + o},
+                                   c + (whole && few ? width : rows * c_row), ends ? job.after.map : nullptr,
+                                   group * outputs + o},
                                   rows, columns);
                 if (!whole) copy_rows(rows, columns, edge, width, to, pixels);
                 o += rows;

@@ -30,9 +30,9 @@ namespace detail {
 inline constexpr extent tile_rows = vector_registers == 32 ? 12 : 6,
                         small_tile_rows = tile_rows == 12 ? 4 : 3;
 
-/// Steps of k after which a tile goes back to C, so that a panel of B stays near.
+/// Steps of k after which a tile goes back to C, so that a panel of B stays in a cache of the first level.
 template <class T>
-inline constexpr extent k_block = 1536 / static_cast<extent>(sizeof(T));
+inline constexpr extent k_block = 768 / static_cast<extent>(sizeof(T));
 
 /// The product that all matrix products and convolutions are made of: for each row i and column j of one panel
 ///     c[c_rows[i] + j] = start[j] + sum over p in [0, steps) of a[a_rows[i] + a_steps[p]] * b[p * panel_width + j],
@@ -60,7 +60,10 @@ template <class T, std::size_t Batches, std::size_t... I>
     const T* a[] = {t.a + a_rows[row(I)]...};
     batch<T> sum[] = {load((t.start != nullptr ? t.start : t.c + c_rows[row(I)]) + column(I))...};
     const T* b = t.b;
+    constexpr extent ahead = k_block<T> * panel_width<T>;  // the next part of B
     for (extent p = 0; p < t.steps; ++p, b += panel_width<T>) {
+        __builtin_prefetch(b + ahead, 0, 2);
+        __builtin_prefetch(b + ahead + lanes<T>, 0, 2);
         const extent step = t.a_steps[p];
         batch<T> right[Batches];
         right[0] = in_register<T>(load(b));

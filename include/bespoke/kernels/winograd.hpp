@@ -80,7 +80,7 @@ struct winograd_plan {
           tiles_x((g.output_width + winograd_tile - 1) / winograd_tile),
           columns(tiles_x * winograd_tile + winograd_window - winograd_tile),
           channel_row((g.channels + lanes<T> - 1) / lanes<T> * lanes<T> + lanes<T>), rows(0), position(0), product(0) {
-        constexpr extent most_tiles = 4 * tile_rows, most_elements = (1 << 19) / static_cast<extent>(sizeof(T));
+        constexpr extent most_tiles = 4 * tile_rows, most_elements = (3 << 18) / static_cast<extent>(sizeof(T));
         const extent tiles = std::min(most_tiles, most_elements / (winograd_positions * channel_row));
         rows = std::max<extent>(tiles / std::max<extent>(tiles_x, 1), 1);
         const extent padded = (rows * tiles_x + small_tile_rows - 1) / small_tile_rows * small_tile_rows;

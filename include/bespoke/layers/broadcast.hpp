@@ -199,7 +199,8 @@ template <class T, class F>
 void finish_binary(const output_block<T>& block, const finishing<T>& with, T alpha, const F& f) noexcept {
     using kernels::batch;
     kernels::broadcast_plan<1> plan;
-    if (with.other != nullptr) {
+    const bool alike = with.other != nullptr && with.other_dimensions->size() == with.dimensions->size();
+    if (with.other != nullptr && !alike) {
         const extent end = with.offset + (block.rows - 1) * block.stride + block.columns;
         const extent size = with.dimensions->size();
         plan.add((end + size - 1) / size, {with.other_dimensions->size()});
@@ -210,6 +211,12 @@ void finish_binary(const output_block<T>& block, const finishing<T>& with, T alp
         const extent first = with.offset + i * block.stride;
         if (with.other == nullptr) {
             kernels::map(block.columns, [&](const batch<T>& v) { return f(v, batch<T>(alpha)); }, row, row);
+            continue;
+        }
+        if (alike) {
+            kernels::for_each_batch<T>(block.columns, [&, other = with.other + first](extent k, auto in, auto out) {
+                out(row + k, f(in(row + k), in(other + k)));
+            });
             continue;
         }
         kernels::detail::each_run(plan, first, first + block.columns, [&](extent at, extent some, const auto& offset) {

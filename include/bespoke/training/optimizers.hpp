@@ -2,8 +2,11 @@
 
 #include "../core/buffer.hpp"
 #include "../core/concepts.hpp"
+#include "../core/threads.hpp"
+#include "../kernels/map.hpp"
 #include "../kernels/math.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <memory>
 #include <span>
@@ -24,7 +27,9 @@ struct update_slot {
 
 /// A gradient transformation turns gradients into steps, one after the other in a `chain`; what the last one
 /// leaves is subtracted from the weights: w -= u. A transformation of your own has two members:
-/// `moments()`, how many arrays of state it keeps for each weight (zero at first), and `apply`.
+/// `moments()`, how many arrays of state it keeps for each weight (zero at first), and `apply`. A third one,
+/// `static constexpr bool elementwise = true`, promises that a step follows from what is there of its own weight: `apply`
+/// then gets parts of arrays, from several threads.
 template <class O>
 concept optimizer =
     requires(const O& o, std::span<const update_slot<float>> slots, float* state) {
@@ -32,12 +37,19 @@ concept optimizer =
         o.apply(slots, state, extent{}, std::uint64_t{});
     } && std::copyable<O>;  // last: of an any_optimizer in a tuple it would ask about the tuple without end
 
+template <class O>
+inline constexpr bool is_elementwise_optimizer = [] {
+    if constexpr (requires { O::elementwise; }) return O::elementwise;
+    else return false;
+}();
+
 /// Stochastic gradient descent with momentum: v = momentum v + u; u = learning_rate v.
 /// Sutskever et al., ICML 2013, in PyTorch's form; Core ML specification, SGDOptimizer.
 struct sgd {
     double learning_rate = 0.01;
     double momentum = 0;
 
+    static constexpr bool elementwise = true;
     constexpr extent moments() const { return momentum == 0 ? 0 : 1; }
 
     template <class T>
@@ -70,6 +82,7 @@ struct adam {
     double beta1 = 0.9, beta2 = 0.999;
     double eps = 1e-8;
 
+    static constexpr bool elementwise = true;
     constexpr extent moments() const { return 2; }
 
     template <class T>
@@ -127,6 +140,7 @@ struct clip_by_global_norm {
 struct decay_weights {
     double rate = 0;
 
+    static constexpr bool elementwise = true;
     constexpr extent moments() const { return 0; }
 
     template <class T>
@@ -150,6 +164,7 @@ struct chain {
 
     constexpr explicit chain(const Links&... list) : links(list...) {}
 
+    static constexpr bool elementwise = (is_elementwise_optimizer<Links> && ...);
     constexpr extent moments() const {
         return std::apply([](const Links&... link) { return (link.moments() + ... + extent{0}); }, links);
     }
@@ -212,6 +227,7 @@ public:
     ~any_optimizer() = default;
 
     extent moments() const { return self_->moments(); }
+    bool elementwise() const { return self_->elementwise(); }
     void apply(std::span<const update_slot<T>> slots, T* state, extent total, std::uint64_t step) const {
         self_->apply(slots, state, total, step);
     }
@@ -227,6 +243,7 @@ private:
         virtual ~interface() = default;
         virtual std::unique_ptr<interface> clone() const = 0;
         virtual extent moments() const = 0;
+        virtual bool elementwise() const = 0;
         virtual void apply(std::span<const update_slot<T>> slots, T* state, extent total, std::uint64_t step) const = 0;
         virtual std::vector<optimizer_parameters> parameters() = 0;
     };
@@ -243,6 +260,7 @@ public:
     explicit holder(O chosen) : optimizer_(std::move(chosen)) {}
     std::unique_ptr<interface> clone() const override { return std::make_unique<holder>(*this); }
     extent moments() const override { return optimizer_.moments(); }
+    bool elementwise() const override { return is_elementwise_optimizer<O>; }
     void apply(std::span<const update_slot<T>> slots, T* state, extent total, std::uint64_t step) const override {
         optimizer_.apply(slots, state, total, step);
     }
@@ -261,6 +279,27 @@ template <class T>
 template <class O>
 std::unique_ptr<typename any_optimizer<T>::interface> any_optimizer<T>::hold(O chosen) {
     return std::make_unique<holder<O>>(std::move(chosen));
+}
+
+/// Subtracts the steps that `chosen` makes of the gradients, which are zero then; `weights_of(k)` are those of the k-th
+/// slot. Part by part, so that each stays in the caches meanwhile, where the optimizer lets it.
+template <class T, class Weights>
+void update_weights(const any_optimizer<T>& chosen, std::span<const update_slot<T>> slots, const Weights& weights_of,
+                    T* state, extent total, std::uint64_t step, thread_pool* threads) {
+    constexpr extent most = 4096;
+    const bool parts = chosen.elementwise();
+    if (!parts) chosen.apply(slots, state, total, step);
+    for (std::size_t k = 0; k < slots.size(); ++k) {
+        T* weights = weights_of(k);
+        parallel_for(threads, slots[k].size, 8 * most, [&](extent first, extent last) {
+            for (extent i = first; i < last; i += most) {
+                const update_slot<T> part{weights + i, slots[k].step + i, std::min(most, last - i), slots[k].offset + i};
+                if (parts) chosen.apply({&part, 1}, state, total, step);
+                kernels::accumulate_scaled(part.size, T(-1), static_cast<const T*>(part.step), weights + i);
+                kernels::fill(part.size, T(0), part.step);
+            }
+        });
+    }
 }
 
 }  // namespace bespoke

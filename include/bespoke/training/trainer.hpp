@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cmath>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace bespoke {
@@ -104,6 +105,7 @@ private:
     std::vector<update_slot<T>> slots_;
     std::vector<std::size_t> slot_parameters_;
     buffer<T> gradients_, state_, arena_, shared_;
+    bool gradients_are_zero_ = true;
     std::vector<T*> values_, blob_gradients_;
     std::size_t examples_ = 0;
     std::uint64_t steps_ = 0;
@@ -180,11 +182,10 @@ double trainer<T>::step(std::span<const std::size_t> batch) {
     const double loss = gradient(batch);
     if (!std::isfinite(loss)) return loss;
     ++steps_;
-    optimizer_.apply(slots_, optimizer_state().data(), gradients_.size(), steps_);
     auto& engine = network_.core();
-    for (std::size_t k = 0; k < slots_.size(); ++k)
-        kernels::accumulate_scaled(slots_[k].size, T(-1), static_cast<const T*>(slots_[k].step),
-                                   engine.parameter(slot_parameters_[k]));
+    update_weights<T>(optimizer_, slots_, [&](std::size_t k) { return engine.parameter(slot_parameters_[k]); },
+                      optimizer_state().data(), gradients_.size(), steps_, engine.threads());
+    gradients_are_zero_ = true;
     std::size_t last_step = blob_facts::npos;
     for (std::size_t number : slot_parameters_) {
         const std::size_t step = network_.plan().parameters[number].step;
@@ -200,7 +201,7 @@ double trainer<T>::gradient(std::span<const std::size_t> batch) {
     for (auto& g : engine.parameter_gradients()) g = nullptr;
     for (std::size_t k = 0; k < slots_.size(); ++k)
         engine.parameter_gradients()[slot_parameters_[k]] = slots_[k].step;
-    kernels::fill(gradients_.size(), T(0), gradients_.data());
+    if (!std::exchange(gradients_are_zero_, false)) kernels::fill(gradients_.size(), T(0), gradients_.data());
     const double loss = each_run(batch, [&](std::span<const std::size_t> part) {
         const double of_part = forward(part, true);
         engine.set_births(plan_.births);
