@@ -41,7 +41,7 @@ result<T> evaluate_with(thread_pool* threads, const tested_layer<T>& layer, cons
         REQUIRE(given == plan.parameters[i].dimensions.size());
         if (given > 0) std::copy(parameters[i].begin(), parameters[i].end(), engine.parameter(i));
     }
-    engine.attach_layer(layer.layer, *layer.functions, step);
+    engine.attach_layer(layer.layer, *layer.functions, step, layer.asked);
     engine.prepare();
     for (std::size_t i = 0; i < inputs.size(); ++i) {
         const std::size_t b = plan.find_blob("x" + std::to_string(i));
@@ -51,7 +51,7 @@ result<T> evaluate_with(thread_pool* threads, const tested_layer<T>& layer, cons
     forward_layer<T>(engine, *layer.functions, layer.layer, step);
     result<T> r;
     for (std::size_t b : plan.outputs) {
-        r.shapes.push_back(plan.blobs[b].dimensions);
+        r.shapes.push_back(engine.plan().blobs[b].dimensions);
         r.values.emplace_back(engine.value(b), engine.value(b) + engine.elements(b));
     }
     return r;

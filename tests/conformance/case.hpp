@@ -56,6 +56,15 @@ bespoke::multi_array multi_array_of(const array& from) {
     return result;
 }
 
+/// What the bytes of an image are.
+inline bespoke::pixel_layout layout_of(const json& picture) {
+    const auto mode = picture.at("mode").get<std::string>();
+    if (mode == "L") return bespoke::pixel_layout::gray;
+    if (mode == "RGB") return bespoke::pixel_layout::rgb;
+    if (mode == "RGBA") return bespoke::pixel_layout::rgba;
+    throw failure{"images of the mode " + mode, ""};
+}
+
 /// The value for an input of this type; numbers become what the model declares.
 inline bespoke::feature_value input_value(const json& from, const bespoke::feature_type& type) {
     if (from.contains("kind")) {
@@ -63,6 +72,9 @@ inline bespoke::feature_value input_value(const json& from, const bespoke::featu
         if (kind == "double") return number_in(from.at("value"));
         if (kind == "int64") return from.at("value").get<std::int64_t>();
         if (kind == "string") return from.at("value").get<std::string>();
+        if (kind == "image")
+            return bespoke::image(from.at("width").get<bespoke::extent>(), from.at("height").get<bespoke::extent>(),
+                                  layout_of(from), from.at("data").get<std::vector<std::uint8_t>>());
         throw failure{"inputs of the kind " + kind, ""};
     }
     const array values(from);

@@ -113,6 +113,24 @@ TEST_CASE("noise, moments and frequencies") {
           "frequencies: class 0 in row 0: 0.5 expected, 0.75 came");
 }
 
+TEST_CASE("images") {
+    using bespoke::pixel_layout;
+    const char* wanted = R"({"kind": "image", "mode": "RGBA", "width": 1, "height": 2, "data": [1, 2, 3, 0, 4, 5, 6, 0]})";
+    const char* exact = R"({"tolerance": {"metric": "exact"}})";
+    const bespoke::image same(1, 2, pixel_layout::rgb, {1, 2, 3, 4, 5, 6});
+    CHECK(outcome(exact, wanted, same) == "");
+    CHECK(outcome(exact, wanted, bespoke::image(1, 2, pixel_layout::bgra, {3, 2, 1, 9, 6, 5, 4, 9})) == "");
+    CHECK(outcome(exact, wanted, bespoke::image(1, 2, pixel_layout::bgr, same.pixels())) ==
+          "values: 1 expected at 0, 3 came");
+    CHECK(outcome(exact, wanted, bespoke::image(2, 1, pixel_layout::rgb, same.pixels())) ==
+          "shape: [3, 2, 1] expected, [3, 1, 2] came");
+    CHECK(outcome(exact, wanted, row({1})) == "an image expected: a multi-array DOUBLE [1] came");
+    CHECK(outcome("{}", R"({"kind": "image", "mode": "L", "width": 1, "height": 1, "data": [7]})",
+                  bespoke::image(1, 1, pixel_layout::gray, {7})) == "");
+    CHECK(outcome("{}", R"({"kind": "image", "mode": "P", "width": 1, "height": 1, "data": [7]})", same) ==
+          "images of the mode P: ");
+}
+
 TEST_CASE("values that are no arrays") {
     CHECK(outcome("{}", R"({"kind": "string", "value": "a"})", std::string("a")) == "");
     CHECK(outcome("{}", R"({"kind": "string", "value": "a"})", std::string("b")) != "");

@@ -153,6 +153,17 @@ inline void check_values(const json& tolerance, const array& came, const array& 
     }
 }
 
+/// The channels of an image that say something, as numbers [channels, height, width].
+inline array channels_in(const bespoke::image& picture) {
+    const bool gray = picture.layout() == bespoke::pixel_layout::gray;
+    const auto space = gray ? bespoke::image_color_space::grayscale : bespoke::image_color_space::rgb;
+    array result(json{{"shape", {bespoke::channels_of(space), picture.height(), picture.width()}}, {"data", json::array()}});
+    std::vector<float> values(static_cast<std::size_t>(bespoke::channels_of(space) * picture.height() * picture.width()));
+    bespoke::read_pixels(picture, space, values.data());
+    result.values.assign(values.begin(), values.end());
+    return result;
+}
+
 /// One expected output of the case. Throws `failure`.
 inline void check_output(const json& io, const std::string& name, const json& expected,
                          const bespoke::features& outputs) {
@@ -166,7 +177,14 @@ inline void check_output(const json& io, const std::string& name, const json& ex
     };
     if (expected.contains("kind")) {
         const auto kind = expected.at("kind").get<std::string>();
-        const json& wanted = expected.at(kind == "image" ? "data" : "value");
+        if (const auto* picture = std::get_if<bespoke::image>(value); kind == "image" && picture != nullptr) {
+            const array came = channels_in(*picture);
+            const array wanted = channels_in(std::get<bespoke::image>(input_value(expected, {})));
+            check_shape("exact", came, wanted);
+            return check_values(tolerance_of(io, name), came, wanted);
+        }
+        if (kind == "image") throw failure{"an image expected", bespoke::to_text(*value) + " came"};
+        const json& wanted = expected.at("value");
         if (const auto* text = std::get_if<std::string>(value); kind == "string" && text != nullptr) {
             if (*text != wanted.get<std::string>()) differs();
         } else if (const auto* whole = std::get_if<std::int64_t>(value);

@@ -42,7 +42,7 @@ struct filled {
     shape of{1};
 
     static constexpr auto key = "filled";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr input_count inputs{0, 0};
     static constexpr bool batched = true;
     constexpr outcome output_shape(std::span<const shape>) const { return of; }
@@ -56,7 +56,7 @@ struct filled {
 /// y = a - b, a + b: two outputs.
 struct difference_and_sum {
     static constexpr auto key = "differenceAndSum";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr input_count inputs{2, 2};
     constexpr outcome output_shape(std::span<const shape> xs) const { return std::vector<shape>{xs[0], xs[0]}; }
     void forward(auto xs, auto ys, const auto&, auto&) const noexcept {
@@ -79,16 +79,18 @@ struct difference_and_sum {
 /// What the planner has to say of a description; "": nothing.
 template <class D>
 std::string problem(const D& description) {
-    planner p;
-    description.plan(p);
-    p.finish();
+    const planner p = planned_by("", [&](planner& told) {
+        description.plan(told);
+        told.finish();
+    });
     return p.failed() ? std::string(p.problem().what.view()) : std::string();
 }
 template <class D>
 planner planned(const D& description) {
-    planner p;
-    description.plan(p);
-    p.finish();
+    planner p = planned_by("", [&](planner& told) {
+        description.plan(told);
+        told.finish();
+    });
     if (p.failed()) FAIL(p.problem().what.view());
     return p;
 }

@@ -64,6 +64,13 @@ TEST_CASE("a .mlmodel file and the JSON of the same model give the same model") 
                                      "activation": {"linear": {"alpha": -0.5, "beta": 3}}}]},
             "elseBranch": {"layers": [{"name": "c", "input": ["x"], "output": ["y"], "copy": {}}]}}})",
                      "[1]"),
+        R"({"specificationVersion": 4, "description": {"input": [{"name": "x", "type": {"imageType": {"width": "2",
+            "height": "1", "colorSpace": "BGR", "enumeratedSizes": {"sizes": [{"width": "2", "height": "1"}]}}}}],
+            "output": [{"name": "y", "type": {"imageType": {"width": "2", "height": "1", "colorSpace": "BGR"}}}]},
+            "neuralNetwork": {"imageInputShapeMapping": "RANK4_IMAGE_MAPPING", "preprocessing": [
+            {"featureName": "x", "scaler": {"channelScale": 0.5, "blueBias": 1, "redBias": 2, "greenBias": 3, "grayBias": 4}},
+            {"featureName": "x", "meanImage": {"meanImage": [1, 2, 3.5, -4, 5, 6]}}], "layers": [)" +
+            layer_text(R"("activation": {"ReLU": {}})") + "]}}",
     };
     for (const std::string& text : texts) {
         json root = json::parse(text);
@@ -91,6 +98,38 @@ TEST_CASE("a .mlmodel file and the JSON of the same model give the same model") 
         }
         CHECK(a == b);
     }
+}
+
+namespace {
+/// y = scale x, or the input where it is off.
+struct scaled_switch {
+    float scale = 1;
+    bool on = true;
+    static constexpr auto key = "custom", nested_key = "com.example.Switch";
+    constexpr void fields(auto& field) {
+        field("scale", scale);
+        field("on", on);
+    }
+    template <class V>
+    V operator()(const V& x) const noexcept {
+        return on ? x * V(scale) : x;
+    }
+    template <class V>
+    V derivative(const V&, const V&) const noexcept {
+        return V(on ? scale : 1);
+    }
+    friend bool operator==(const scaled_switch&, const scaled_switch&) = default;
+};
+}  // namespace
+
+TEST_CASE("a custom layer of a .mlmodel file") {
+    const json root = json::parse(network_text(layer_text(R"("custom": {"className": "com.example.Switch",
+        "description": "a switch", "parameters": {"scale": {"doubleValue": 2.5}, "on": {"boolValue": true}}})")));
+    model m = parse<core_layers, scaled_switch>(bytes_of(to_mlmodel(root)));
+    CHECK((m.predict({{"x", tensor<float>{1, -2}}}).get<tensor<float>>("y") == tensor<float>{2.5f, -5}));
+    CHECK(json::parse(m.write("w").json) == root);
+    CHECK(failed(to_mlmodel(root)) == "/neuralNetwork/layers/0 \"l\": unknown custom layer \"com.example.Switch\", pass "
+                                      "its type: load<core_layers, its_type>(path)");
 }
 
 TEST_CASE("files by hand") {

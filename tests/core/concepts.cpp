@@ -11,7 +11,7 @@ namespace {
 /// y = x + 1, and nothing said beyond it.
 struct plus_one {
     static constexpr auto key = "plusOne";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     template <class V>
     V operator()(const V& x) const {
         return x + V(1);
@@ -28,7 +28,7 @@ struct scaled {
     bool with_bias = true;
 
     static constexpr auto key = "family", nested_key = "scaled";
-    static constexpr auto fields = std::tuple{field{"withBias", &scaled::with_bias}};
+    constexpr void fields(auto& field) { field("withBias", with_bias); }
     static constexpr bool batched = true;
     static constexpr backward_needs needs{.input = true, .output = false};
     template <class T>
@@ -54,7 +54,7 @@ struct scaled {
 /// Two inputs, two outputs.
 struct exchange {
     static constexpr auto key = "exchange";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr input_count inputs{2, 2};
     static constexpr bool in_place = true, overwrites = true, differentiable = false;
     constexpr outcome output_shape(std::span<const shape> xs) const { return std::vector<shape>{xs[1], xs[0]}; }
@@ -66,7 +66,7 @@ struct rescaled {
     int unused = 0;
 
     static constexpr auto key = "rescaled";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     constexpr outcome output_shape(const shape& x) const {
         if (x.rank() != 2) return shape_fault("rank 2 wanted");
         return x;
@@ -80,7 +80,7 @@ struct made {
     extent size = 2;
 
     static constexpr auto key = "made";
-    static constexpr auto fields = std::tuple{field{"size", &made::size}};
+    constexpr void fields(auto& field) { field("size", size); }
     static constexpr input_count inputs{0, 0};
     static constexpr bool reads_values = false;
     template <class T>
@@ -96,7 +96,7 @@ struct made {
 };
 struct remade {
     static constexpr auto key = "remade";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr input_count inputs{0, 0};
     constexpr outcome output_shape(std::span<const shape>) const { return shape{3}; }
     constexpr made equivalent(const shape& x) const { return {.size = x == absent ? 3 : 0}; }
@@ -106,7 +106,7 @@ struct remade {
 /// All elements as one row.
 struct row {
     static constexpr auto key = "row";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr bool same_elements = true;
     constexpr outcome output_shape(const shape& x) const { return shape{x.size()}; }
     bool operator==(const row&) const = default;
@@ -117,7 +117,7 @@ struct turned {
     bool around = false;
 
     static constexpr auto key = "turned";
-    static constexpr auto fields = std::tuple{field{"around", &turned::around}};
+    constexpr void fields(auto& field) { field("around", around); }
     constexpr outcome output_shape(const shape& x) const { return shape{x.size()}; }
     constexpr bool same_elements() const { return !around; }
     bool operator==(const turned&) const = default;

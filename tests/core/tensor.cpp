@@ -11,7 +11,7 @@ namespace {
 
 struct doubled {
     static constexpr auto key = "doubled";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     template <class V>
     V operator()(const V& x) const {
         return x + x;

@@ -1,10 +1,5 @@
 // expect: a loop_break or loop_continue belongs into a loop, not into repeat
-#include <bespoke/control/branch.hpp>
-#include <bespoke/control/loop.hpp>
-#include <bespoke/control/repeat.hpp>
-#include <bespoke/control/residual.hpp>
-#include <bespoke/layers/all.hpp>
-#include <bespoke/network/network.hpp>
+#include <bespoke.hpp>
 
 using namespace bespoke;
 

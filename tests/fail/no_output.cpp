@@ -1,10 +1,5 @@
 // expect: network_error<.*no output: the last layer writes nothing of its own, so name the blob that is the output of the network[^ a-z]
-#include <bespoke/control/branch.hpp>
-#include <bespoke/control/loop.hpp>
-#include <bespoke/control/repeat.hpp>
-#include <bespoke/control/residual.hpp>
-#include <bespoke/layers/all.hpp>
-#include <bespoke/network/network.hpp>
+#include <bespoke.hpp>
 
 using namespace bespoke;
 

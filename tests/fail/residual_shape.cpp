@@ -1,10 +1,5 @@
 // expect: network_error<.*layers/0 "fc" [(]innerProduct[)]: the residual around it wants an output of the shape of its input, \[8\], its shape is \[4\][^ a-z]
-#include <bespoke/control/branch.hpp>
-#include <bespoke/control/loop.hpp>
-#include <bespoke/control/repeat.hpp>
-#include <bespoke/control/residual.hpp>
-#include <bespoke/layers/all.hpp>
-#include <bespoke/network/network.hpp>
+#include <bespoke.hpp>
 
 using namespace bespoke;
 

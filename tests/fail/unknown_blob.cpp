@@ -1,10 +1,5 @@
 // expect: network_error<.*layers/1 "sum" [(]add[)]: no layer before it writes its input "hidden"[^ a-z]
-#include <bespoke/control/branch.hpp>
-#include <bespoke/control/loop.hpp>
-#include <bespoke/control/repeat.hpp>
-#include <bespoke/control/residual.hpp>
-#include <bespoke/layers/all.hpp>
-#include <bespoke/network/network.hpp>
+#include <bespoke.hpp>
 
 using namespace bespoke;
 

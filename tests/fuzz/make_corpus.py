@@ -118,4 +118,8 @@ for _ in range(40):
     deep = sized(1, sized(605, sized(1, deep)))
 save_model("deep", model(*x_to_y, 500, deep))
 save_model("pipeline", number(1, 4) + sized(202, sized(1, number(1, 4))))
-save_model("images", model([sized(1, "x") + sized(3, sized(4, number(1, 8) + number(2, 8) + number(3, 20)))], [array("y")], 500, product))
+picture = lambda name: sized(1, name) + sized(3, sized(4, number(1, 2) + number(2, 1) + number(3, 20)))
+real = lambda field, value: varint(field << 3 | 5) + struct.pack("<f", value)
+save_model("images", model([picture("x")], [picture("y")], 500, layer("l", ["x"], ["y"], 600, b"") +
+    sized(2, sized(1, "x") + sized(10, real(10, 0.5) + real(22, 1))) +
+    sized(2, sized(1, "x") + sized(11, sized(1, struct.pack("<6f", *range(6)))))))

@@ -51,6 +51,12 @@ features zeros_for(const model& m) {
                 inputs.set(feature.name, zeros<std::int32_t>(s));
             else
                 inputs.set(feature.name, zeros<float>(s));
+        } else if (const auto* picture = feature.type.image_type()) {
+            const image_size size = picture->default_size();
+            const auto layout = picture->color_space == image_color_space::grayscale ? pixel_layout::gray : pixel_layout::bgra;
+            const extent bytes = size.width * size.height * bytes_of(layout);
+            inputs.set(feature.name, image(size.width, size.height, layout,
+                                           std::vector<std::uint8_t>(static_cast<std::size_t>(bytes), 200)));
         } else {
             inputs.set(feature.name, std::int64_t{0});
         }

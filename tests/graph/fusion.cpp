@@ -12,7 +12,7 @@ constexpr extent large = bespoke::unrolled_elements + 1;
 /// One input to its own shape, and calls the epilogue.
 struct producer {
     static constexpr auto key = "producer";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr bool runs_epilogue = true;
     constexpr outcome output_shape(const shape& x) const { return x; }
     friend bool operator==(const producer&, const producer&) = default;
@@ -21,7 +21,7 @@ struct producer {
 /// Two inputs; finishes either.
 struct sum {
     static constexpr auto key = "sum";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr bespoke::input_count inputs{2, 2};
     constexpr outcome output_shape(std::span<const shape> xs) const { return xs[0]; }
     constexpr bool finishes(std::span<const shape>) const { return true; }
@@ -31,7 +31,7 @@ struct sum {
 /// Two inputs to the shape of the first, and gives its rows.
 struct giver {
     static constexpr auto key = "giver";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr bespoke::input_count inputs{1, 2};
     static constexpr bool batched = true, runs_epilogue = true;
     constexpr outcome output_shape(std::span<const shape> xs) const { return xs[0]; }
@@ -42,7 +42,7 @@ struct giver {
 /// Finishes rows.
 struct row_finisher {
     static constexpr auto key = "rowFinisher";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr bool in_place = true;
     constexpr outcome output_shape(const shape& x) const { return x; }
     constexpr bool finishes_rows(std::span<const shape> xs) const { return xs[0].rank() == 2; }
@@ -54,7 +54,7 @@ struct taker {
     shape to;
 
     static constexpr auto key = "taker";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr bespoke::input_count inputs{2, 2};
     static constexpr bool runs_epilogue = true;
     constexpr outcome output_shape(std::span<const shape>) const { return to; }

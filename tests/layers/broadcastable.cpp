@@ -142,7 +142,7 @@ namespace {
 /// where_broadcastable of a condition that is no input, as the result jumps where it changes.
 struct chosen {
     static constexpr auto key = "chosen";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr input_count inputs{2, 2};
     static constexpr bool batched = true;
     static constexpr backward_needs needs{.input = false, .output = false};

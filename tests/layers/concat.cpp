@@ -1,5 +1,7 @@
 #include <bespoke/layers/concat.hpp>
 
+#include <bespoke/layers/activation.hpp>
+#include <bespoke/layers/convolution.hpp>
 #include <bespoke/network/network.hpp>
 
 #include "layer_test.hpp"
@@ -167,10 +169,22 @@ TEST_CASE("concat_nd, stack: gradients, and threads where there is much to do") 
     evaluate<float>(stack{-1}, {{s, a}, {s, b, true}});
 }
 
+TEST_CASE("concat_nd: scalars are vectors of one") {
+    for (bool interleave : {false, true})
+        for (extent axis : {0, -1}) {
+            const auto came = evaluate<float>(concat_nd{axis, interleave}, {{{}, {1}}, {{1}, {2}}, {{}, {3}}});
+            REQUIRE(came.dimensions() == shape{3});
+            REQUIRE(came.first() == std::vector<float>{1, 2, 3});
+        }
+    require_gradients(concat_nd{}, {{}, {2}});
+    REQUIRE(fault_of(concat_nd{.axis = 1}, {{}, {1}}) ==
+            "layers/0 \"layer\" (concatND): an axis of its input wanted, 1 given for the shape [1]");
+}
+
 TEST_CASE("concat_nd, stack: faults") {
     const std::string place = "layers/0 \"layer\" ";
     REQUIRE(fault_of(concat_nd{.axis = 2}, {{2, 3}, {2, 3}}) ==
-            place + "(concatND): an axis of its inputs wanted, 2 given for the shape [2, 3]");
+            place + "(concatND): an axis of its input wanted, 2 given for the shape [2, 3]");
     REQUIRE(fault_of(concat_nd{.axis = -1}, {{2, 3}, {3, 3}}) ==
             place + "(concatND): shapes wanted that differ in axis -1 only, the first is [2, 3], input 1 has [3, 3]");
     REQUIRE(fault_of(concat_nd{.axis = 0, .interleave = true}, {{2, 3}, {3, 3}}) ==
@@ -186,5 +200,34 @@ TEST_CASE("concat_nd, stack: faults") {
         ask_everything(concat_nd{.axis = e});
         ask_everything(concat_nd{.axis = e, .interleave = true});
         ask_everything(stack{e});
+    }
+}
+
+TEST_CASE("concat: one example has its channels written in place, with the bits that many have") {
+    static constexpr auto dense = [] {
+        const convolution three{.output_channels = 4, .kernel_size = {3, 3}, .padding = same};
+        return compose(input{"x", {4, 8, 8}}, three | named("a"), relu{} | named("ra"),
+                       concat{} | from("x", "ra") | named("xa"), three | named("b"), relu{} | named("rb"),
+                       concat{} | from("rb", "xa") | named("all"), three | named("c"),
+                       concat_nd{.axis = 0} | from("c", "rb") | named("last"), output{"last"}, output{"ra"});
+    }();
+    network<dense> net(3);
+    for (const char* name : {"x", "ra", "xa", "rb"}) {
+        const auto plan = net.plan();
+        const auto& whole = plan.blobs[plan.find_blob("all")];
+        const auto& part = plan.blobs[plan.find_blob(name)];
+        CAPTURE(name);
+        CHECK(part.single_offset >= whole.single_offset);
+        CHECK(part.single_offset + part.dimensions.size() <= whole.single_offset + whole.dimensions.size());
+    }
+    const auto x = numbers<float>(std::size_t{3} * 256, 7);
+    const auto copies = [](const auto& results) {
+        return std::apply([](const auto&... y) { return std::array{std::vector<float>(y.begin(), y.end())...}; }, results);
+    };
+    const auto together = copies(net.predict_batch(x));
+    for (std::size_t i = 0; i < 3; ++i) {
+        const auto alone = copies(net(std::vector<float>(x.data() + i * 256, x.data() + (i + 1) * 256)));
+        for (std::size_t o = 0; o < alone.size(); ++o)
+            CHECK(std::equal(alone[o].begin(), alone[o].end(), together[o].data() + i * alone[o].size()));
     }
 }

@@ -53,14 +53,34 @@ TEST_CASE("cum_sum: gradients") {
     require_gradients(cum_sum{.axis = -1}, {{37}});
 }
 
+TEST_CASE("cum_sum: the axis from a second input, one for each example") {
+    const std::vector<float> x{1, 2, 3, 4, 5, 6}, down{1, 2, 3, 5, 7, 9}, along{1, 3, 6, 4, 9, 15};
+    const auto run = [&](const std::vector<float>& axes) {
+        std::vector<float> xs;
+        for (std::size_t e = 0; e < axes.size(); ++e) xs.insert(xs.end(), x.begin(), x.end());
+        return evaluate<float>(cum_sum{.axis = 7}, {{{2, 3}, xs}, {{1}, axes}}).first();
+    };
+    const float nan = std::numeric_limits<float>::quiet_NaN();
+    for (float axis : {0.0F, -2.0F, 0.4F, -9.0F, nan}) REQUIRE(run({axis}) == down);
+    for (float axis : {1.0F, -1.0F, 0.6F, 7.0F}) REQUIRE(run({axis}) == along);
+    std::vector<float> both = along;
+    both.insert(both.end(), down.begin(), down.end());
+    REQUIRE(run({1, 0}) == both);
+    // an input that is stored once for all examples
+    REQUIRE(evaluate<float>(cum_sum{}, {{{2, 3}, x, true}, {{1}, {1, 0}}}).first() == both);
+    for (double axis : {0.0, 1.0})
+        require_gradients(cum_sum{.reverse = true}, {{2, 3}, {1}}, {.known = {{}, {axis}}});
+}
+
 TEST_CASE("cum_sum: faults") {
     const std::string place = "layers/0 \"layer\" (cumSum): ";
     REQUIRE(fault_of(cum_sum{.axis = 2}, {{2, 3}}) ==
             place + "an axis of its input wanted, 2 given for the shape [2, 3]");
     REQUIRE(fault_of(cum_sum{.axis = -3}, {{2, 3}}) ==
             place + "an axis of its input wanted, -3 given for the shape [2, 3]");
-    REQUIRE(fault_of(cum_sum{}, {{2, 3}, {1}}) ==
-            place + "one input and the field axis wanted, an axis is given as a second input");
+    REQUIRE(fault_of(cum_sum{}, {{2, 3}, {2}}) ==
+            place + "an input of 1 number wanted for axis, its shape is [2]");
+    REQUIRE(fault_of(cum_sum{}, {{}, {1}}) == place + "an input of rank 1 or more wanted, its shape is []");
     for (extent axis : hostile_extents()) ask_everything(cum_sum{.axis = axis});
 }
 

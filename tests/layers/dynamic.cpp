@@ -134,17 +134,40 @@ std::string fault_with(const L& layer, const std::vector<shape>& shapes,
 
 }  // namespace
 
+TEST_CASE("layers of dynamic shapes: values that are known only in the run") {
+    static_assert(reshape_dynamic{}.output_shape(std::array<shape, 2>{shape{6}, shape{2}}).shapes()[0] ==
+                  shape{unset, unset});
+    static_assert(range_dynamic{}.output_shape(std::array<shape, 1>{shape{1}}).shapes()[0] == shape{unset});
+    const auto came = evaluate<float>(reshape_dynamic{}, {{{2, 3}, counted(6)}, {{2}, {3, -1}}});
+    REQUIRE(came.dimensions() == shape{3, 2});
+    REQUIRE(came.first() == counted(6));
+    const auto wide = evaluate<float>(broadcast_to_dynamic{}, {{{2, 1}, {1, 2}}, {{3}, {2, 2, 2}}});
+    REQUIRE(wide.dimensions() == shape{2, 2, 2});
+    REQUIRE(wide.first() == floats{1, 1, 2, 2, 1, 1, 2, 2});
+    REQUIRE(evaluate<float>(fill_dynamic{7}, {{{2}, {2, 1}}}).first() == floats{7, 7});
+    REQUIRE(evaluate<float>(fill_dynamic{7}, {{{}, {3}}}).dimensions() == shape{3});
+    REQUIRE(evaluate<float>(fill_dynamic{7}, {{{2}, {3, 0}}}).dimensions() == shape{3, 0});
+    REQUIRE(evaluate<float>(fill_dynamic{7}, {{{0}, {}}}).first() == floats{7});
+    REQUIRE(evaluate<float>(range_dynamic{}, {{{1}, {7}}, {{}, {1}}, {{1}, {2.5F}}}).first() == floats{1, 3.5F, 6});
+    REQUIRE(evaluate<float>(random_normal_dynamic{4, 1, 2}, {{{1}, {6}}}).first() ==
+            evaluate<float>(random_normal_static{4, 1, 2, {6}}, {}).first());
+    const std::string place = "layers/0 \"layer\" ";
+    REQUIRE(failure([] { evaluate<float>(fill_dynamic{}, {{{2}, {1, -1}}}); }) ==
+            place + "(fillDynamic): a shape from 0 up wanted, [1, -1] given");
+    REQUIRE(failure([] { evaluate<float>(fill_dynamic{}, {{{3}, {1e9F, 1e9F, 1e9F}}}); }) ==
+            place + "(fillDynamic): its output would have the shape [1000000000, 1000000000, 1000000000]");
+    REQUIRE(failure([] { evaluate<float>(fill_dynamic{}, {{{1}, {0.5F}}}); }) ==
+            place + "(fillDynamic): a shape of whole numbers wanted");
+    REQUIRE(failure([] { evaluate<float>(range_dynamic{}, {{{1}, {std::numeric_limits<float>::infinity()}}}); }) ==
+            place + "(rangeDynamic): a finite startValue and a finite endValue wanted");
+    REQUIRE(failure([] { evaluate<float>(fill_dynamic{}, {{{1}, {1, 2}}}); }) ==
+            "one example at a time wanted, as shapes are decided in the run, 2 came");
+}
+
 TEST_CASE("layers of dynamic shapes: faults") {
     const std::string place = "layers/0 \"layer\" ";
-    const std::string unknown = "a shape wanted that is known before the network runs, as that of getShape, "
-                                "fillStatic or rangeStatic";
-    REQUIRE(fault_of(reshape_dynamic{}, {{6}, {2}}) == place + "(reshapeDynamic): " + unknown);
-    REQUIRE(fault_of(broadcast_to_dynamic{}, {{6}, {2}}) == place + "(broadcastToDynamic): " + unknown);
-    REQUIRE(fault_of(fill_dynamic{}, {{2}}) == place + "(fillDynamic): " + unknown);
-    REQUIRE(fault_of(random_normal_dynamic{}, {{2}}) == place + "(randomNormalDynamic): " + unknown);
-    REQUIRE(fault_of(range_dynamic{}, {{1}}) ==
-            place + "(rangeDynamic): inputs wanted that are known before the network runs, as those of getShape, "
-                    "fillStatic or rangeStatic");
+    REQUIRE(fault_of(random_bernoulli_dynamic{.prob = 2}, {{2}}) ==
+            place + "(randomBernoulliDynamic): a prob from 0 to 1 wanted");
     REQUIRE(fault_of(range_dynamic{}, {{2}}) ==
             place + "(rangeDynamic): inputs of one number wanted, input 0 has the shape [2]");
     REQUIRE(fault_of(reshape_dynamic{}, {{6}, {2, 1}}) ==

@@ -67,6 +67,17 @@ bespoke::planner plan_of(const bespoke::erased_layer& layer, const std::vector<s
 /// Empty: none.
 std::string fault_of(const bespoke::erased_layer& layer, const std::vector<shape>& inputs);
 
+/// What a run says that goes wrong; empty: nothing.
+template <class Run>
+std::string failure(const Run& run) {
+    try {
+        run();
+    } catch (const bespoke::error& problem) {
+        return problem.what();
+    }
+    return {};
+}
+
 /// Runs a layer through a run-time engine, with `parameters` in the order of its `parameter_fields`; those
 /// it does without may be left out at the end.
 /// The number of examples is that of the values given. `threads`: null for none.

@@ -132,6 +132,28 @@ TEST_CASE("non_maximum_suppression: as a comparison of all with all") {
             }
 }
 
+TEST_CASE("non_maximum_suppression: max_boxes from a fifth input") {
+    non_maximum_suppression layer{.iou_threshold = 0.5F};
+    std::vector<float> boxes, scores;
+    for (int i = 0; i < 5; ++i) {
+        boxes.insert(boxes.end(), {static_cast<float>(3 * i), 0, 1, 1});
+        scores.push_back(static_cast<float>(i + 1));
+    }
+    for (float most : {1.0F, 3.0F, 9.0F}) {
+        layer.max_boxes = static_cast<extent>(most);
+        const auto field = evaluate<float>(layer, {{{1, 5, 4}, boxes}, {{1, 5, 1}, scores}});
+        layer.max_boxes = 0;
+        REQUIRE(same_bits(field, evaluate<float>(layer, {{{1, 5, 4}, boxes},
+                                                         {{1, 5, 1}, scores},
+                                                         {{1}, {0.5F}},
+                                                         {{1}, {0}},
+                                                         {{1}, {most}}})));
+    }
+    REQUIRE(failure([&] {
+                evaluate<float>(layer, {{{1, 5, 4}, boxes}, {{1, 5, 1}, scores}, {{1}, {0}}, {{1}, {0}}, {{1}, {-1}}});
+            }) == "layers/0 \"layer\" (NonMaximumSuppression): maxBoxes from 1 up wanted, -1 given");
+}
+
 TEST_CASE("non_maximum_suppression: numbers that are none") {
     const float nan = std::numeric_limits<float>::quiet_NaN(),
                 infinity = std::numeric_limits<float>::infinity();
@@ -170,8 +192,8 @@ TEST_CASE("non_maximum_suppression: faults") {
                     std::string(sentence(s).view()));
     REQUIRE(fault_of(layer, {{1, 3, 4}, {1, 3, 1}, {1}, {2}}) ==
             place + "one number wanted as a threshold, input 3 has the shape [2]");
-    REQUIRE(fault_of(layer, {{1, 3, 4}, {1, 3, 1}, {1}, {1}, {1}}) ==
-            place + "maxBoxes as a field wanted: a fifth input would decide the shapes of the outputs");
+    REQUIRE(fault_of(layer, {{1, 3, 4}, {1, 3, 1}, {1}, {1}, {2}}) ==
+            place + "an input of 1 number wanted for maxBoxes, its shape is [2]");
     REQUIRE(fault_of(layer, {{1, 1 << 25, 4}, {1, 1 << 25, 1}}) ==
             place + "at most 16777216 boxes wanted, their shape is [1, 33554432, 4]");
     REQUIRE(fault_of(non_maximum_suppression{}, {{1, 3, 4}, {1, 3, 1}}) ==

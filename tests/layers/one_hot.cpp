@@ -52,6 +52,20 @@ TEST_CASE("one_hot: an index outside gives off_value alone") {
     REQUIRE(evaluate_with<float>(nullptr, one_hot{.one_hot_vector_size = 2}, {{{0, 3}, {}}}).first().empty());
 }
 
+TEST_CASE("one_hot: the size from a second input") {
+    const auto run = [](const std::vector<float>& x, float size) {
+        return evaluate<float>(one_hot{.axis = 0}, {{{2}, x}, {{1}, {size}}});
+    };
+    REQUIRE(run({2, 0}, 3).dimensions() == shape{3, 2});
+    REQUIRE(run({2, 0}, 3).first() == std::vector<float>{0, 1, 0, 0, 1, 0});
+    REQUIRE(run({2, 0}, 1).first() == std::vector<float>{0, 1});
+    for (float size : {0.0F, -1.0F})
+        REQUIRE(failure([&] { run({2, 0}, size); }) == "layers/0 \"layer\" (oneHot): oneHotVectorSize from 1 up wanted, " +
+                                                           std::to_string(static_cast<int>(size)) + " given");
+    REQUIRE(fault_of(one_hot{}, {{2}, {2}}) ==
+            "layers/0 \"layer\" (oneHot): an input of 1 number wanted for oneHotVectorSize, its shape is [2]");
+}
+
 TEST_CASE("one_hot: faults") {
     const std::string place = "layers/0 \"layer\" (oneHot): ";
     REQUIRE(fault_of(one_hot{.one_hot_vector_size = 3, .axis = 3}, {{2, 4}}) ==

@@ -137,6 +137,20 @@ TEST_CASE("constant_pad: gradients") {
     require_gradients(constant_pad{3, {0, 0, 5, 0}, true}, {{2, 3}});
 }
 
+TEST_CASE("constant_pad: amounts from a second input") {
+    const auto run = [](const constant_pad& layer, const std::vector<float>& amounts) {
+        return evaluate<float>(layer, {{{1, 2}, {1, 2}}, {{4}, amounts}});
+    };
+    const auto came = run({.value = 9}, {0, 1, 2, 0});
+    REQUIRE(came.dimensions() == shape{2, 4});
+    REQUIRE(came.first() == std::vector<float>{9, 9, 1, 2, 9, 9, 9, 9});
+    REQUIRE(run({.value = 9, .pad_to_given_output_size_mode = true}, {0, 0, 0, 3}).first() ==
+            std::vector<float>{1, 2, 9});
+    require_gradients(constant_pad{}, {{2, 3}, {4}}, {.known = {{}, {1, 0, 2, 1}}});
+    REQUIRE(failure([&] { run({}, {0, -1, 0, 0}); }) ==
+            "layers/0 \"layer\" (constantPad): padAmounts from 0 to 2147483647 wanted, [0, -1] given");
+}
+
 TEST_CASE("padding, constant_pad: faults") {
     const std::string place = "layers/0 \"layer\" (padding): ",
                       constant = "layers/0 \"layer\" (constantPad): ";
@@ -156,8 +170,8 @@ TEST_CASE("padding, constant_pad: faults") {
             constant + "padAmounts from 0 to 2147483647 wanted, [-1, 0] given");
     REQUIRE(fault_of(constant_pad{0, {0, 0, 5, 6}, true}, {{3, 4}}) ==
             constant + "a size on one side of axis 1 wanted, 5 and 6 given");
-    REQUIRE(fault_of(constant_pad{}, {{3, 4}, {4}}) ==
-            constant + "padAmounts as a field wanted: a second input would decide the shape of the output");
+    REQUIRE(fault_of(constant_pad{}, {{3, 4}, {3}}) ==
+            constant + "an input of 4 numbers wanted for padAmounts, its shape is [3]");
     for (extent a : hostile_extents())
         for (extent b : hostile_extents()) {
             ask_everything(constant_pad{0, {a, b}});

@@ -1,4 +1,5 @@
 #include <bespoke/layers/padding.hpp>
+#include <bespoke/model/field_table.hpp>
 
 #include <catch2/catch.hpp>
 
@@ -58,11 +59,12 @@ TEST_CASE("values outside the range of windows are named") {
 }
 
 TEST_CASE("names are those of the specification") {
-    CHECK(std::get<0>(valid_padding::fields).name == "paddingAmounts");
-    CHECK(std::get<0>(border_amounts::fields).name == "borderAmounts");
-    CHECK(std::get<0>(edge_sizes::fields).name == "startEdgeSize");
-    CHECK(std::get<1>(edge_sizes::fields).name == "endEdgeSize");
-    CHECK(std::get<0>(same_padding::fields).name == "asymmetryMode");
+    using detail::table_of;
+    CHECK(table_of<valid_padding>::entries[0].key == "paddingAmounts");
+    CHECK(table_of<border_amounts>::entries[0].key == "borderAmounts");
+    CHECK(table_of<edge_sizes>::entries[0].key == "startEdgeSize");
+    CHECK(table_of<edge_sizes>::entries[1].key == "endEdgeSize");
+    CHECK(table_of<same_padding>::entries[0].key == "asymmetryMode");
     CHECK(enumerators(same_padding_mode{})[static_cast<std::size_t>(same_padding_mode::top_left_heavy)] ==
           "TOP_LEFT_HEAVY");
     CHECK(enumerators(same_padding_mode{})[static_cast<std::size_t>(same_padding_mode::bottom_right_heavy)] ==

@@ -33,6 +33,37 @@ TEST_CASE("recurrent_activation is the activation that it holds") {
     REQUIRE_FALSE(recurrent_activation(linear{.alpha = 2}) == recurrent_activation(linear{}));
 }
 
+TEST_CASE("recurrent_activation: an alpha and a beta of 0 stand for the customary ones") {
+    const auto of = [](const recurrent_activation& f) { return f.with_constants(); };
+    REQUIRE(of(linear{.alpha = 0, .beta = 0}) == linear{.alpha = 1, .beta = 0});
+    REQUIRE(of(sigmoid_hard{.alpha = 0, .beta = 0}) == sigmoid_hard{.alpha = 0.2f, .beta = 0.5f});
+    REQUIRE(of(scaled_tanh{.alpha = 0, .beta = 0}) == scaled_tanh{.alpha = 1, .beta = 1});
+    REQUIRE(of(scaled_tanh{.alpha = 0, .beta = 0})(0.7) == std::tanh(0.7));
+    // one of them given: both as they are
+    REQUIRE(of(linear{.alpha = 0, .beta = 1}) == linear{.alpha = 0, .beta = 1});
+    REQUIRE(of(sigmoid_hard{.alpha = 0.5f, .beta = 0}) == sigmoid_hard{.alpha = 0.5f, .beta = 0});
+    REQUIRE(of(scaled_tanh{.alpha = 0, .beta = 2}) == scaled_tanh{.alpha = 0, .beta = 2});
+    REQUIRE(of(relu{}) == relu{});
+
+    // in every layer, by two networks that differ in the spelling
+    const std::vector<blob<float>> x{{{4, 3}, numbers<float>(24)}};
+    const auto same = [&](auto layer, auto set) {
+        layer.output_vector_size = 3;
+        const auto weights = random_parameters<float>(layer, {4, 3});
+        set(layer, linear{.alpha = 0, .beta = 0}, sigmoid_hard{.alpha = 0, .beta = 0}, scaled_tanh{.alpha = 0, .beta = 0});
+        const auto left_out = evaluate<float>(layer, x, weights).first();
+        set(layer, linear{}, sigmoid_hard{}, scaled_tanh{.alpha = 1, .beta = 1});
+        REQUIRE(left_out == evaluate<float>(layer, x, weights).first());
+    };
+    same(uni_directional_lstm{}, [](auto& l, auto a, auto b, auto c) { l.activations = {b, a, c}; });
+    same(gru{}, [](auto& l, auto, auto b, auto c) { l.activations = {b, c}; });
+    same(simple_recurrent{}, [](auto& l, auto, auto, auto c) { l.activation = c; });
+    same(bi_directional_lstm{}, [](auto& l, auto a, auto b, auto c) {
+        l.activations_forward_lstm = {b, a, c};
+        l.activations_backward_lstm = {b, a, c};
+    });
+}
+
 TEST_CASE("recurrent_form: which rows are taken together") {
     const detail::recurrent_form form{.input_size = unset, .output_size = 7, .gates = 4, .late = 0, .states = 2,
                                       .directions = 1, .sequence_output = true};

@@ -222,7 +222,7 @@ struct crop_of_boxes {
     std::array<double, 10> boxes{};
 
     static constexpr auto key = "cropOfBoxes";
-    static constexpr std::tuple<> fields{};
+    constexpr void fields(auto&) {}
     constexpr outcome output_shape(const shape& x) const {
         const shape xs[] = {x, box_shape};
         return cut.output_shape(xs);

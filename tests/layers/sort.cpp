@@ -111,6 +111,19 @@ TEST_CASE("top_k: gradients go to the numbers that the values are") {
     require_gradients(top_k{.axis = -1, .k = 4, .use_bottom_k = true}, {{3, 4}});
 }
 
+TEST_CASE("top_k: k from a second input") {
+    const std::vector<float> x{3, 1, 2, 6, 5, 4};
+    const auto run = [&](float k) { return evaluate<float>(top_k{.axis = 1, .k = 7}, {{{2, 3}, x}, {{1}, {k}}}); };
+    REQUIRE(run(2).shapes == std::vector<shape>{{2, 2}, {2, 2}});
+    REQUIRE(run(2).values == std::vector<std::vector<float>>{{3, 2, 6, 5}, {0, 2, 0, 1}});
+    REQUIRE(run(1).values == std::vector<std::vector<float>>{{3, 6}, {0, 0}});
+    REQUIRE(run(3).first() == std::vector<float>{3, 2, 1, 6, 5, 4});
+    require_gradients(top_k{.axis = 0}, {{5, 2}, {1}}, {.known = {{}, {2}}});
+    for (float k : {0.0F, 4.0F})
+        REQUIRE(failure([&] { run(k); }) == "layers/0 \"layer\" (topK): K from 1 to 3 wanted, the extent of axis 1 in the "
+                                            "shape [2, 3], " + std::to_string(static_cast<int>(k)) + " given");
+}
+
 TEST_CASE("arg_sort, top_k: faults") {
     const std::string top = "layers/0 \"layer\" (topK): ", sort = "layers/0 \"layer\" (argSort): ";
     REQUIRE(fault_of(top_k{.axis = 2, .k = 1}, {{3, 4}}) ==
@@ -119,8 +132,7 @@ TEST_CASE("arg_sort, top_k: faults") {
         REQUIRE(fault_of(top_k{.axis = 1, .k = k}, {{3, 4}}) ==
                 top + "K from 1 to 4 wanted, the extent of axis 1 in the shape [3, 4], " + std::to_string(k) +
                     " given");
-    REQUIRE(fault_of(top_k{.k = 1}, {{3}, {1}}) ==
-            top + "K as a field wanted: a second input would decide the shapes of the outputs");
+    REQUIRE(fault_of(top_k{.k = 1}, {{3}, {2}}) == top + "an input of 1 number wanted for K, its shape is [2]");
     REQUIRE(fault_of(top_k{.k = 1}, {{extent{1} << 33}}) ==
             top + "an axis of at most 4294967295 elements wanted, the shape of its input is [8589934592]");
     REQUIRE(fault_of(arg_sort{.axis = -3}, {{3, 4}}) ==

@@ -99,14 +99,30 @@ TEST_CASE("broadcast_to_static, broadcast_to_like: gradients") {
     require_gradients(broadcast_to_like{}, {{19}, {3, 19}});
 }
 
+TEST_CASE("tile: reps from a second input") {
+    const auto run = [](const std::vector<float>& reps) {
+        return evaluate<float>(tile{{7}}, {{{2, 2}, {1, 2, 3, 4}}, {{static_cast<extent>(reps.size())}, reps}});
+    };
+    REQUIRE(run({2}).dimensions() == shape{2, 4});
+    REQUIRE(run({2}).first() == std::vector<float>{1, 2, 1, 2, 3, 4, 3, 4});
+    REQUIRE(run({2, 1}).dimensions() == shape{4, 2});
+    REQUIRE(run({2, 1}).first() == std::vector<float>{1, 2, 3, 4, 1, 2, 3, 4});
+    for (const std::vector<double>& reps : {std::vector<double>{3, 2}, {2}})
+        require_gradients(tile{}, {{2, 3}, {static_cast<extent>(reps.size())}}, {.known = {{}, reps}});
+    const std::string place = "layers/0 \"layer\" (tile): ";
+    REQUIRE(failure([&] { run({0, 1}); }) == place + "reps from 1 up wanted, [0, 1] given");
+    REQUIRE(failure([&] { run({1.5F}); }) == place + "reps of whole numbers wanted");
+    REQUIRE(failure([&] { run({1 << 20, 1 << 20}); }) == place + "its output would have the shape [2097152, 2097152]");
+}
+
 TEST_CASE("tile and the others: faults") {
     const std::string place = "layers/0 \"layer\" ";
     REQUIRE(fault_of(tile{}, {{2, 3}}) == place + "(tile): 1 to 2 reps wanted for the shape [2, 3], 0 given");
     REQUIRE(fault_of(tile{{1, 1, 1}}, {{2, 3}}) ==
             place + "(tile): 1 to 2 reps wanted for the shape [2, 3], 3 given");
     REQUIRE(fault_of(tile{{0, 1}}, {{2, 3}}) == place + "(tile): reps from 1 up wanted, [0, 1] given");
-    REQUIRE(fault_of(tile{{2}}, {{2, 3}, {2}}) ==
-            place + "(tile): reps in its field wanted: those from a second input are not supported");
+    REQUIRE(fault_of(tile{{2}}, {{2, 3}, {3}}) ==
+            place + "(tile): an input of 1 to 2 numbers wanted for reps, its shape is [3]");
     REQUIRE(fault_of(tile{{extent{1} << 40}}, {{extent{1} << 40}}) ==
             place + "(tile): its output would be too large");
     REQUIRE(fault_of(sequence_repeat{}, {{2, 3, 4, 5}}) ==

@@ -66,6 +66,18 @@ TEST_CASE("transpose: nothing to move") {
     REQUIRE(none.first().empty());
 }
 
+TEST_CASE("transpose: axes of extent 1 before those that are counted stay") {
+    const auto x = numbers<double>(2 * 24);
+    const auto got = evaluate<double>(bespoke::transpose{{1, 2, 0}}, {{{1, 2, 3, 4}, x}});
+    REQUIRE(got.dimensions() == shape{1, 3, 4, 2});
+    REQUIRE(got.first() == moved({2, 3, 4}, {1, 2, 0}, x));
+    REQUIRE(evaluate<double>(bespoke::transpose{{1, 0}}, {{{1, 1, 4, 6}, x}}).first() == moved({4, 6}, {1, 0}, x));
+    REQUIRE(bespoke::transpose{{1, 0}}.output_shape(shape{1, 1, 1, 3}).shapes()[0] == shape{1, 1, 3, 1});
+    REQUIRE_FALSE(bespoke::transpose{{1, 0}}.output_shape(shape{1, 2, 4, 3}));
+    REQUIRE_FALSE(bespoke::transpose{{}}.output_shape(shape{1, 1}));
+    require_gradients(bespoke::transpose{{2, 0, 1}}, {{1, 2, 3, 2}});
+}
+
 TEST_CASE("transpose: gradients") {
     require_gradients(bespoke::transpose{{1, 0}}, {{5, 3}});
     require_gradients(bespoke::transpose{{2, 0, 1}}, {{2, 3, 4}});

@@ -97,6 +97,27 @@ TEST_CASE("description: the features that a model is given") {
     CHECK(unknown.text == "training input \"weight\": the model declares no such training input");
 }
 
+TEST_CASE("description: images that a model is given") {
+    const std::vector<feature_description> wanted{{"picture", "", {image_feature_type{3, 2, {}, image_color_space::rgb}}}};
+    const auto given = [&](extent width, extent height, pixel_layout layout) {
+        const auto size = static_cast<std::size_t>(width * height * bytes_of(layout));
+        const features values{{"picture", bespoke::image(width, height, layout, std::vector<std::uint8_t>(size))}};
+        return failure([&] { check_features("input", wanted, values); });
+    };
+    CHECK(given(3, 2, pixel_layout::bgra).text == "nothing is thrown");
+    const failure size = given(2, 3, pixel_layout::rgba);
+    CHECK(size.is(errc::shape_mismatch));
+    CHECK(size.text == "input \"picture\": an image RGB 3 x 2 wanted, but an image RGBA 2 x 3 came");
+    const failure gray = given(3, 2, pixel_layout::gray);
+    CHECK(gray.is(errc::bad_value));
+    CHECK(gray.text == "input \"picture\": an image RGB 3 x 2 wanted, but an image GRAY 3 x 2 came");
+    const failure array([&] { check_features("input", wanted, {{"picture", zeros<float>({3, 2, 3})}}); });
+    CHECK(array.is(errc::bad_value));
+    CHECK(array.text == "input \"picture\": an image RGB 3 x 2 wanted, but a multi-array FLOAT32 [3, 2, 3] came");
+    const failure none([&] { check_features("input", wanted, {}); });
+    CHECK(none.text == "input \"picture\": an image RGB 3 x 2 wanted, but none is given");
+}
+
 TEST_CASE("description: an optional feature may be left out, but not be wrong") {
     std::vector<feature_description> inputs{{"bias", "", {double_feature_type(), true}}};
     CHECK(failure([&] { check_features("input", inputs, {}); }).text == "nothing is thrown");

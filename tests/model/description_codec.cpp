@@ -59,6 +59,28 @@ TEST_CASE("descriptions go round") {
     CHECK(description.metadata.user_defined.at("k/1") == "v");
 }
 
+TEST_CASE("images go round") {
+    const json root = json::parse(R"({
+      "input": [
+        {"name": "a", "type": {"imageType": {"width": "20", "height": "10", "colorSpace": "RGB"}}},
+        {"name": "b", "type": {"imageType": {"colorSpace": "BGR", "enumeratedSizes":
+            {"sizes": [{"width": "2", "height": "3"}, {"width": "4", "height": "5"}]}}, "isOptional": true}},
+        {"name": "c", "type": {"imageType": {"colorSpace": "GRAYSCALE", "width": "2", "height": "8", "imageSizeRange":
+            {"widthRange": {"lowerBound": "1", "upperBound": "3"}, "heightRange": {"upperBound": "-1"}}}}}],
+      "output": [{"name": "y", "type": {"imageType": {"width": "1", "height": "1", "colorSpace": "GRAYSCALE"}}}]
+    })");
+    const auto description = read(root);
+    CHECK(written(description) == root);
+    CHECK(*description.input[0].type.image_type() == image_feature_type{20, 10, {}, image_color_space::rgb});
+    CHECK(description.input[1].type.image_type()->default_size() == image_size{2, 3});
+    CHECK(description.input[1].type.image_type()->accepts(image_size{4, 5}));
+    CHECK(description.input[2].type.image_type()->accepts(image_size{3, 1000}));
+    CHECK_FALSE(description.input[2].type.image_type()->accepts(image_size{4, 1000}));
+    const json by_number = json::parse(
+        R"({"input": [{"name": "x", "type": {"imageType": {"width": 1, "height": 1, "colorSpace": 30}}}]})");
+    CHECK(read(by_number).input[0].type.image_type()->color_space == image_color_space::bgr);
+}
+
 TEST_CASE("data types by number") {
     const json root = json::parse(R"({"input": [{"name": "x", "type": {"multiArrayType": {"dataType": 65600}}}]})");
     CHECK(read(root).input[0].type.multi_array_type()->data_type == array_data_type::float64);
@@ -66,8 +88,17 @@ TEST_CASE("data types by number") {
 
 TEST_CASE("descriptions that do not fit") {
     CHECK(failure_of_type("{}") == "/description/input/0/type: a feature type wanted, none came");
-    CHECK(failure_of_type(R"({"imageType": {}})") ==
-          "/description/input/0/type/imageType: features of this type are not supported");
+    CHECK(failure_of_type(R"({"stateType": {}})") ==
+          "/description/input/0/type/stateType: features of this type are not supported");
+    CHECK(failure_of_type(R"({"imageType": {"width": 1, "height": 1, "colorSpace": "GRAYSCALE_FLOAT16"}})") ==
+          "/description/input/0/type/imageType/colorSpace: images of this colour space are not supported");
+    CHECK(failure_of_type(R"({"imageType": {"colorSpace": "CMYK"}})") ==
+          "/description/input/0/type/imageType/colorSpace: INVALID_COLOR_SPACE, GRAYSCALE, RGB, BGR or GRAYSCALE_FLOAT16 "
+          "wanted, \"CMYK\" came");
+    CHECK(failure_of_type(R"({"imageType": {"enumeratedSizes": {}, "imageSizeRange": {}}})") ==
+          R"(/description/input/0/type/imageType: "enumeratedSizes" and "imageSizeRange" exclude each other)");
+    CHECK(failure_of_type(R"({"imageType": {"width": 1, "height": 1}})") ==
+          "/description: input \"x\": an image GRAYSCALE, RGB or BGR wanted, but its colour space is not given");
     CHECK(failure_of_type(R"({"int64Type": {}, "doubleType": {}})") ==
           R"(/description/input/0/type: "int64Type" and "doubleType" exclude each other)");
     CHECK(failure_of_type(R"({"dictionaryType": {}})") ==

@@ -75,8 +75,10 @@ TEST_CASE("features: written in braces") {
                      {"words", string_sequence{"b", "c"}},
                      {"ids", int64_sequence{1, 2, 3}},
                      {"by_name", string_dictionary{{"x", 0.25}}},
-                     {"by_id", int64_dictionary{{4, 0.75}}}};
-    CHECK(f.size() == 12);
+                     {"by_id", int64_dictionary{{4, 0.75}}},
+                     {"picture", bespoke::image(1, 1, pixel_layout::gray, {7})}};
+    CHECK(f.size() == 13);
+    CHECK(f.get<bespoke::image>("picture").pixels()[0] == 7);
     CHECK(f.get<multi_array>("image").shape() == shape{1, 8, 8});
     CHECK(f.get<tensor<float>>("fixed")(0, 1) == 2);
     CHECK(f.get<tensor<float>>("twice").dimension() == 3);
@@ -140,6 +142,9 @@ TEST_CASE("features: values in words") {
     CHECK(to_text(feature_value(int64_dictionary())) == "a dictionary of int64");
     CHECK(to_text(feature_value(int64_sequence(2))) == "a sequence of 2 int64");
     CHECK(to_text(feature_value(string_sequence(3))) == "a sequence of 3 strings");
+    CHECK(to_text(feature_value(bespoke::image(3, 2, pixel_layout::gray, std::vector<std::uint8_t>(6)))) ==
+          "an image GRAY 3 x 2");
+    CHECK(to_text(image_size{20, 10}) == "20 x 10");
 }
 
 TEST_CASE("multi_array: copies share the elements, and a moved one keeps them") {

@@ -9,6 +9,7 @@ namespace {
 tensor<float> floats(const shape& s) { return zeros<float>(s); }
 
 feature_type array_type(array_feature_type type) { return {std::move(type)}; }
+feature_type image_type(image_feature_type type) { return {std::move(type)}; }
 array_feature_type ranges(std::vector<size_range> r) {
     return {.data_type = array_data_type::float32, .shape_flexibility = shape_range{std::move(r)}};
 }
@@ -40,6 +41,65 @@ TEST_CASE("feature_type: in words") {
           "a sequence of 1..8 int64");
     CHECK(to_text(feature_type{sequence_feature_type{element::string_type, {}}}) ==
           "a sequence of 0.. strings");
+    CHECK(to_text(image_type({20, 10, {}, image_color_space::rgb})) == "an image RGB 20 x 10");
+    CHECK(to_text(image_type({0, 0, enumerated_image_sizes{{{8, 9}, {10, 11}}}, image_color_space::bgr})) ==
+          "an image BGR 8 x 9 or 10 x 11");
+    CHECK(to_text(image_type({0, 0, image_size_range{{8, 9}, {10, -1}}, image_color_space::grayscale})) ==
+          "an image GRAYSCALE 8..9 x 10..");
+}
+
+TEST_CASE("feature_type: images") {
+    const auto picture = [](extent width, extent height, pixel_layout layout) {
+        return feature_value(image(width, height, layout,
+                                   std::vector<std::uint8_t>(static_cast<std::size_t>(width * height * bytes_of(layout)))));
+    };
+    const auto fixed = image_type({2, 3, {}, image_color_space::rgb});
+    CHECK(accepts(fixed, picture(2, 3, pixel_layout::rgb)));
+    CHECK(accepts(fixed, picture(2, 3, pixel_layout::bgra)));
+    CHECK_FALSE(accepts(fixed, picture(2, 3, pixel_layout::gray)));
+    CHECK_FALSE(accepts(fixed, picture(3, 2, pixel_layout::rgb)));
+    CHECK_FALSE(accepts(fixed, floats({3, 3, 2})));
+    CHECK_FALSE(accepts(array_type({.shape = {2}, .data_type = array_data_type::float32}), picture(2, 1, pixel_layout::gray)));
+    CHECK_FALSE(accepts({double_feature_type()}, picture(1, 1, pixel_layout::gray)));
+
+    const image_feature_type one_of{0, 0, enumerated_image_sizes{{{8, 9}, {10, 11}}}, image_color_space::grayscale};
+    CHECK(one_of.default_size() == image_size{8, 9});
+    CHECK(accepts(image_type(one_of), picture(10, 11, pixel_layout::gray)));
+    CHECK_FALSE(accepts(image_type(one_of), picture(8, 11, pixel_layout::gray)));
+    CHECK_FALSE(accepts(image_type(one_of), picture(8, 9, pixel_layout::rgb)));
+
+    image_feature_type range{0, 0, image_size_range{{2, 4}, {3, -1}}, image_color_space::bgr};
+    CHECK(range.default_size() == image_size{2, 3});
+    CHECK(range.accepts(image_size{4, 1000}));
+    CHECK_FALSE(range.accepts(image_size{5, 3}));
+    CHECK_FALSE(range.accepts(image_size{2, 2}));
+    range.width = range.height = 4;
+    CHECK(range.default_size() == image_size{4, 4});
+    CHECK(image_type(range).image_type()->default_size() == image_size{4, 4});
+    CHECK(image_type(range).multi_array_type() == nullptr);
+    CHECK(feature_type{double_feature_type()}.image_type() == nullptr);
+    CHECK(image_type(range) == image_type(range));
+    CHECK_FALSE(image_type(range) == image_type(one_of));
+
+    CHECK(problem_of(fixed) == "fine");
+    CHECK(problem_of(image_type(one_of)) == "fine");
+    CHECK(problem_of(image_type(range)) == "fine");
+    CHECK(problem_of(image_type({2, 3, {}, {}})) ==
+          "an image GRAYSCALE, RGB or BGR wanted, but its colour space is not given");
+    CHECK(problem_of(image_type({0, 3, {}, image_color_space::rgb})) == "an image of 1 x 1 or more wanted, but it is 0 x 3");
+    CHECK(problem_of(image_type({0, 0, {}, image_color_space::rgb})) == "an image of 1 x 1 or more wanted, but it is 0 x 0");
+    CHECK(problem_of(image_type({2, 3, enumerated_image_sizes{}, image_color_space::rgb})) ==
+          "enumerated sizes wanted, but there is none");
+    CHECK(problem_of(image_type({2, 3, enumerated_image_sizes{{{2, 3}, {4, -1}}}, image_color_space::rgb})) ==
+          "an image of 1 x 1 or more wanted, but it is 4 x -1");
+    CHECK(problem_of(image_type({3, 2, enumerated_image_sizes{{{2, 3}}}, image_color_space::rgb})) ==
+          "a default size that the flexibility allows wanted, but it is 3 x 2");
+    CHECK(problem_of(image_type({0, 0, image_size_range{{3, 2}, {1, 2}}, image_color_space::rgb})) ==
+          "a range from a lower bound of 0 or more up to an upper bound wanted, but it is 3 to 2");
+    CHECK(problem_of(image_type({0, 0, image_size_range{{1, 2}, {-3, 2}}, image_color_space::rgb})) ==
+          "a range from a lower bound of 0 or more up to an upper bound wanted, but it is -3 to 2");
+    CHECK(problem_of(image_type({5, 1, image_size_range{{1, 2}, {1, 2}}, image_color_space::rgb})) ==
+          "a default size that the flexibility allows wanted, but it is 5 x 1");
 }
 
 TEST_CASE("feature_type: which values it accepts") {

@@ -10,7 +10,7 @@ namespace {
 
 struct inside {
     extent n = 7;
-    static constexpr auto fields = std::tuple{field{"n", &inside::n}};
+    constexpr void fields(auto& field) { field("n", n); }
     friend bool operator==(const inside&, const inside&) = default;
 };
 struct outside {
@@ -20,10 +20,13 @@ struct outside {
     std::array<inside, 2> messages;
     std::variant<valid_padding, same_padding> choice;
 
-    static constexpr auto fields =
-        std::tuple{field{"flag", &outside::flag}, field{"numbers", &outside::numbers},
-                   field{"message", &outside::message}, field{"messages", &outside::messages},
-                   oneof<outside, std::variant<valid_padding, same_padding>>{&outside::choice}};
+    constexpr void fields(auto& field) {
+        field("flag", flag);
+        field("numbers", numbers);
+        field("message", message);
+        field("messages", messages);
+        field(choice);
+    }
 };
 constexpr const detail::field_table& table = detail::table_of<outside>::value;
 

@@ -225,6 +225,7 @@ std::vector<sample> samples() {
         {R"(["2", "2"])", R"("gatherND": {})", R"(["x", "x"])"},
         {R"(["1", "3", "4"])", R"("NonMaximumSuppression": {"iouThreshold": 0.5, "scoreThreshold": 0.25,
                     "maxBoxes": "2", "perClassSuppression": true})", R"(["x", "x"])", R"(["y", "z", "u", "v"])"},
+        {image, R"("whereNonZero": {})"},
         {vector, R"("oneHot": {"oneHotVectorSize": "3", "axis": "-2", "onValue": 2, "offValue": -1})"},
         {image, R"("padding": {"constant": {"value": 2}, "paddingAmounts": {"borderAmounts": [{"startEdgeSize": "1"},
                     {"endEdgeSize": "2"}]}})"},
@@ -236,6 +237,8 @@ std::vector<sample> samples() {
         {R"(["2", "2"])", R"("scatterAlongAxis": {"axis": "-1", "mode": "SCATTER_MIN"})", R"(["x", "x", "x"])"},
         {vector, R"("scatterND": {"mode": "SCATTER_DIV"})", R"(["x", "m", "x"])", R"(["y"])", column},
         {R"(["1"])", R"("sliceBySize": {"size": "1", "axis": "-1"})", R"(["x", "x"])"},
+        {R"(["1"])", R"("sliceDynamic": {"beginMasks": [true], "endIds": ["2"], "endMasks": [false], "strides": ["1"],
+                    "squeezeMasks": [false]})", R"(["x", "x"])"},
         {image, R"("slidingWindows": {"axis": "1", "windowSize": "2", "step": "2"})"},
         {image, R"("topK": {"axis": "-1", "K": "2", "useBottomK": true})", R"(["x"])", R"(["y", "z"])"},
         {image, R"("argMax": {"axis": "-1", "removeDim": true})"},
@@ -330,7 +333,7 @@ namespace {
 struct triple {
     float times = 3;
     static constexpr auto key = "triple";
-    static constexpr auto fields = std::tuple{field{"times", &triple::times}};
+    constexpr void fields(auto& field) { field("times", times); }
     template <class V>
     V operator()(const V& x) const noexcept {
         return x * V(times);

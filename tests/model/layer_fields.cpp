@@ -18,7 +18,7 @@ constexpr std::array<std::string_view, 2> enumerators(colour) { return {"RED", "
 
 struct inner {
     extent n = 7;
-    static constexpr auto fields = std::tuple{field{"n", &inner::n}};
+    constexpr void fields(auto& field) { field("n", n); }
     friend bool operator==(const inner&, const inner&) = default;
 };
 
@@ -40,22 +40,23 @@ struct all_kinds {
     std::array<inner, 2> messages;
     std::variant<valid_padding, same_padding> choice;
 
-    static constexpr auto fields =
-        std::tuple{field{"flag", &all_kinds::flag},
-                   field{"wide", &all_kinds::wide},
-                   field{"narrow", &all_kinds::narrow},
-                   field{"real", &all_kinds::real},
-                   field{"number", &all_kinds::number},
-                   field{"text", &all_kinds::text},
-                   field{"hue", &all_kinds::hue},
-                   field{"extents", &all_kinds::extents},
-                   field{"pair", &all_kinds::pair},
-                   field{"reals", &all_kinds::reals},
-                   field{"numbers", &all_kinds::numbers},
-                   field{"flags", &all_kinds::flags},
-                   field{"message", &all_kinds::message},
-                   field{"messages", &all_kinds::messages},
-                   oneof<all_kinds, std::variant<valid_padding, same_padding>>{&all_kinds::choice}};
+    constexpr void fields(auto& field) {
+        field("flag", flag);
+        field("wide", wide);
+        field("narrow", narrow);
+        field("real", real);
+        field("number", number);
+        field("text", text);
+        field("hue", hue);
+        field("extents", extents);
+        field("pair", pair);
+        field("reals", reals);
+        field("numbers", numbers);
+        field("flags", flags);
+        field("message", message);
+        field("messages", messages);
+        field(choice);
+    }
 };
 
 struct result {

@@ -158,6 +158,12 @@ TEST_CASE("what takes indices and what puts in order is loaded and run") {
     CHECK(run(three, R"("m", "x")", y, R"("reverseSeq": {"batchAxis": 0, "sequenceAxis": 1})", some) == some);
     CHECK(run(three, x, y, R"("slidingWindows": {"windowSize": 2, "step": 1})", some) == floats{2, 0, 0, 1});
     CHECK(run({1}, xx, y, R"("sliceBySize": {"size": 1})", {7}) == floats{7});
+    CHECK(run({1}, xx, y, R"("sliceDynamic": {"endMasks": [true], "endIds": [0], "strides": [-1]})", {0}) == floats{0});
+    CHECK(run(matrix, x, y, R"("whereNonZero": {})", {0, 1, 0, 0, 0, 2}) == floats{0, 1, 1, 2});
+    CHECK(run({1}, xx, second, R"("topK": {})", {1}) == floats{0});
+    CHECK(run({1}, xx, y, R"("tile": {})", {3}) == floats{3, 3, 3});
+    CHECK(run({1}, xx, y, R"("oneHot": {"onValue": 1})", {2}) == floats{0, 0});
+    CHECK(run({1}, xx, y, R"("cumSum": {"axis": 5})", {0}) == floats{0});
     CHECK(run({1, 2, 3}, x, y, R"("crop": {"cropAmounts":
               {"borderAmounts": [{"startEdgeSize": 1}, {"endEdgeSize": 2}]}})", six) == floats{4});
     CHECK(run({1, 2, 3}, xx, y, R"("crop": {"offset": [0, 0]})", six) == six);

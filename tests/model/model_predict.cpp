@@ -29,6 +29,40 @@ TEST_CASE("a scalar comes as [1]") {
     CHECK((y == tensor<float>{0}));
 }
 
+TEST_CASE("an output has the shape that is decided in the run, each time and for each example") {
+    const std::string found = R"({"name": "l", "input": ["x"], "output": ["y"], "whereNonZero": {}})";
+    model m = parse(network_text(found, R"(["3"])"));
+    const auto shape_of_y = [](const features& f) {
+        const auto& y = f.get<tensor<float>>("y");
+        return std::vector<std::size_t>(y.shape().begin(), y.shape().end());
+    };
+    CHECK(shape_of_y(m.predict({{"x", tensor<float>{1, 0, 3}}})) == std::vector<std::size_t>{2, 1});
+    CHECK(shape_of_y(m.predict({{"x", tensor<float>{0, 0, 0}}})) == std::vector<std::size_t>{0, 1});
+    const std::vector<features> several{{{"x", tensor<float>{0, 0, 1}}}, {{"x", tensor<float>{1, 1, 1}}}};
+    const auto results = m.predict(std::span<const features>(several));
+    REQUIRE(results.size() == 2);
+    CHECK(shape_of_y(results[0]) == std::vector<std::size_t>{1, 1});
+    CHECK((results[0].get<tensor<float>>("y") == tensor<float>{{2}}));
+    CHECK(shape_of_y(results[1]) == std::vector<std::size_t>{3, 1});
+    model again = m;
+    CHECK(shape_of_y(again.predict({{"x", tensor<float>{1, 0, 3}}})) == std::vector<std::size_t>{2, 1});
+    // written and read again it is the same model
+    CHECK(json::parse(m.write("w").json)["neuralNetwork"]["layers"][0]["whereNonZero"] == json::object());
+}
+
+TEST_CASE("an output of a declared shape must come in it; a layer that fails in the run says where") {
+    json root = json::parse(network_text(R"({"name": "l", "input": ["x"], "output": ["y"], "whereNonZero": {}})", R"(["3"])"));
+    root["description"]["output"][0]["type"]["multiArrayType"]["shape"] = {"2", "1"};
+    model m = parse(root.dump());
+    CHECK((m.predict({{"x", tensor<float>{1, 0, 3}}}).get<tensor<float>>("y") == tensor<float>{{0}, {2}}));
+    CHECK(check::failure([&] { m.predict({{"x", tensor<float>{1, 0, 0}}}); }).text ==
+          "output \"y\": the shape [2, 1] declared, the network gives [1, 1]");
+    model filled = parse(network_text(layer_text(R"("fillDynamic": {"value": 2})")));
+    CHECK(check::failure([&] { filled.predict({{"x", tensor<float>{-1, 2}}}); }).text ==
+          "/neuralNetwork/layers/0 \"l\" (fillDynamic): a shape from 0 up wanted, [-1, 2] given");
+    CHECK((filled.predict({{"x", tensor<float>{1, 2}}}).get<tensor<float>>("y") == tensor<float>{{2, 2}}));
+}
+
 TEST_CASE("a classifier answers with a label and probabilities") {
     model m = parse(classifier);
     const auto result = m.predict({{"x", tensor<float>{1, 3}}});
@@ -129,6 +163,96 @@ TEST_CASE("the rank 5 mapping takes blobs of rank 5") {
     model exact = parse(root.dump());
     CHECK(fault(exact, {1, 1, 7, 1, 1}) ==
           R"(input "x": a multi-array FLOAT32 [7] wanted, but a multi-array FLOAT32 [1, 1, 7, 1, 1] came)");
+}
+
+namespace {
+
+/// A network whose one layer goes from the image "x" to "y"; `type`: of y.
+std::string image_network(const std::string& image_type, const std::string& more, const std::string& type,
+                          const std::string& layer = R"("activation": {"linear": {"alpha": 1}})") {
+    return R"({"specificationVersion": 4, "description": {"input": [{"name": "x", "type": {"imageType": )" + image_type +
+           R"(}}], "output": [{"name": "y", "type": )" + type + R"(}]}, "neuralNetwork": {)" + more + R"("layers": [)" +
+           layer_text(layer) + "]}}";
+}
+const std::string any_array = R"({"multiArrayType": {"dataType": "FLOAT32"}})";
+
+image counted_image(extent width, extent height, pixel_layout layout) {
+    std::vector<std::uint8_t> pixels(static_cast<std::size_t>(width * height * bytes_of(layout)));
+    for (std::size_t i = 0; i < pixels.size(); ++i) pixels[i] = static_cast<std::uint8_t>(10 * i);
+    return {width, height, layout, pixels};
+}
+
+}  // namespace
+
+TEST_CASE("an image becomes a blob, after its preprocessing") {
+    const std::string rgb = R"({"width": "2", "height": "1", "colorSpace": "RGB"})";
+    const std::string rank_4 = R"("imageInputShapeMapping": "RANK4_IMAGE_MAPPING", )";
+    const std::string scaler = R"("preprocessing": [{"featureName": "x", "scaler":
+        {"channelScale": 0.5, "redBias": 1, "greenBias": 2, "blueBias": 3, "grayBias": 4}}], )";
+    const features inputs{{"x", counted_image(2, 1, pixel_layout::rgb)}};  // 0 10 20, 30 40 50
+    const auto values = [&](const std::string& text, const features& given) {
+        model m = parse(text);
+        CHECK(json::parse(m.write("w").json) == json::parse(text));
+        model copy = m;
+        CHECK(copy.predict(given) == m.predict(given));
+        return m.predict(given).get<tensor<float>>("y");
+    };
+    tensor<float> y = values(image_network(rgb, rank_4, any_array), inputs);
+    CHECK(shape_of(y) == shape{1, 3, 1, 2});
+    CHECK(std::vector<float>(y.begin(), y.end()) == std::vector<float>{0, 30, 10, 40, 20, 50});
+    y = values(image_network(rgb, scaler, any_array), inputs);
+    CHECK(shape_of(y) == shape{1, 1, 3, 1, 2});
+    CHECK(std::vector<float>(y.begin(), y.end()) == std::vector<float>{1, 16, 7, 22, 13, 28});
+
+    const std::string bgr = R"({"width": "2", "height": "1", "colorSpace": "BGR"})";
+    y = values(image_network(bgr, scaler, any_array), inputs);
+    CHECK(std::vector<float>(y.begin(), y.end()) == std::vector<float>{13, 28, 7, 22, 1, 16});
+    const std::string mean = R"("preprocessing": [{"featureName": "x", "meanImage": {"meanImage": [1, 2, 3, 4, 5, 6]}}], )";
+    y = values(image_network(bgr, rank_4 + mean, any_array), inputs);
+    CHECK(std::vector<float>(y.begin(), y.end()) == std::vector<float>{19, 48, 7, 36, -5, 24});
+
+    const std::string gray = R"({"width": "2", "height": "1", "colorSpace": "GRAYSCALE"})";
+    y = values(image_network(gray, rank_4 + scaler, any_array), {{"x", counted_image(2, 1, pixel_layout::gray)}});
+    CHECK(shape_of(y) == shape{1, 1, 1, 2});
+    CHECK(std::vector<float>(y.begin(), y.end()) == std::vector<float>{4, 9});
+}
+
+TEST_CASE("an image comes out of a blob") {
+    const std::string type = R"({"width": "2", "height": "1", "colorSpace": "RGB"})";
+    const std::string out = R"({"imageType": )" + type + "}";
+    model same = parse(image_network(type, "", out));
+    const image given = counted_image(2, 1, pixel_layout::rgb);
+    CHECK(same.predict({{"x", given}}).get<image>("y") == given);
+    CHECK(same.predict({{"x", image(2, 1, pixel_layout::bgra, {20, 10, 0, 9, 50, 40, 30, 9})}}).get<image>("y") == given);
+    model bright = parse(image_network(type, "", out, R"("activation": {"linear": {"alpha": 8, "beta": 0.4}})"));
+    CHECK(bright.predict({{"x", given}}).get<image>("y") == image(2, 1, pixel_layout::rgb, {0, 80, 160, 240, 255, 255}));
+
+    // from an array, several at once
+    model drawn = parse(R"({"specificationVersion": 1, "description": {"input": [)" + check::array("x", R"(["1", "2", "3"])") +
+                        R"(], "output": [{"name": "y", "type": {"imageType": {"width": "3", "height": "2", "colorSpace":
+                        "GRAYSCALE"}}}]}, "neuralNetwork": {"layers": [)" + layer_text(R"("add": {"alpha": 1})") + "]}}");
+    const tensor<float> one{{{0, 1, 2}, {3, 4, 5}}};
+    const std::vector<features> many{{{"x", one}}, {{"x", tensor<float>(one * 10.F)}}};
+    const auto results = drawn.predict(many);
+    CHECK(results[0].get<image>("y") == image(3, 2, pixel_layout::gray, {1, 2, 3, 4, 5, 6}));
+    CHECK(results[1].get<image>("y") == image(3, 2, pixel_layout::gray, {1, 11, 21, 31, 41, 51}));
+}
+
+TEST_CASE("images of several sizes") {
+    const std::string type = R"({"colorSpace": "RGB", "imageSizeRange": {"widthRange": {"lowerBound": "1", "upperBound": "4"},
+                                 "heightRange": {"lowerBound": "1", "upperBound": "-1"}}})";
+    model m = parse(image_network(type, "", R"({"imageType": )" + type + "}"));
+    for (const image& given : {counted_image(2, 3, pixel_layout::rgb), counted_image(4, 1, pixel_layout::rgb),
+                               counted_image(1, 6, pixel_layout::rgb)})
+        CHECK(m.predict({{"x", given}}).get<image>("y") == given);
+    CHECK(check::failure([&] { m.predict({{"x", counted_image(5, 1, pixel_layout::rgb)}}); }).text ==
+          "input \"x\": an image RGB 1..4 x 1.. wanted, but an image RGB 5 x 1 came");
+
+    model with_mean = parse(image_network(
+        type, R"("preprocessing": [{"featureName": "x", "meanImage": {"meanImage": [1, 2, 3]}}], )", any_array));
+    CHECK(with_mean.predict({{"x", image(1, 1, pixel_layout::rgb, {1, 2, 3})}}).get<tensor<float>>("y")(0, 0, 2, 0, 0) == 0);
+    CHECK(check::failure([&] { with_mean.predict({{"x", counted_image(2, 1, pixel_layout::rgb)}}); }).text ==
+          "input \"x\": the mean image has 3 numbers, the image 6");
 }
 
 TEST_CASE("flexible shapes are planned when they come") {

@@ -30,6 +30,7 @@ TEST_CASE("model_settings: every member counts in a comparison") {
     CHECK(differs([](auto& s) { s.type = model_type::neural_network_regressor; }));
     CHECK(differs([](auto& s) { s.array_input_shape_mapping = array_shape_mapping::rank5_array_mapping; }));
     CHECK(differs([](auto& s) { s.image_input_shape_mapping = image_shape_mapping::rank4_image_mapping; }));
+    CHECK(differs([](auto& s) { s.preprocessing.push_back({"x", image_scaler{}}); }));
     CHECK(differs([](auto& s) { s.class_labels = string_sequence{"a"}; }));
     CHECK(differs([](auto& s) { s.label_probability_layer_name = "p"; }));
     CHECK(differs([](auto& s) { s.update_parameters.emplace().shuffle = true; }));

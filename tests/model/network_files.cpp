@@ -33,6 +33,9 @@ constexpr auto looping = compose(
            compose(layer_normalization{.normalized_shape = {4}} | from("state") | to("z"))} | from("c"),
     add{} | from("z", "x") | named("y"));
 
+constexpr auto colourful =
+    compose(input{"picture", {1, 3, 3, 2}}, convolution{.output_channels = 2, .kernel_size = {2, 2}} | named("y"));
+
 /// Files that are gone at the end.
 struct files {
     std::filesystem::path path;
@@ -142,6 +145,40 @@ TEST_CASE("settings for the model of a network") {
     m.save(f.path);
     CHECK(check::failure([&] { net.load(f.path); }).text ==
           f.path.string() + R"(: the output "fc" of this network is no output in the file)");
+}
+
+TEST_CASE("a network whose input is an image to its model") {
+    bespoke::network<colourful> net(5), other(6);
+    model_settings settings;
+    settings.description.input = {{"picture", "", {image_feature_type{2, 3, {}, image_color_space::bgr}}}};
+    settings.preprocessing = {{"picture", image_scaler{.channel_scale = 0.5F, .blue_bias = -1}}};
+    settings.image_input_shape_mapping = image_shape_mapping::rank4_image_mapping;
+    model m = to_model(net, settings);
+    std::vector<std::uint8_t> pixels(18);
+    for (std::size_t i = 0; i < pixels.size(); ++i) pixels[i] = static_cast<std::uint8_t>(5 * i);
+    tensor<float> x = zeros<float>({1, 3, 3, 2});
+    for (std::size_t c = 0; c < 3; ++c)
+        for (std::size_t i = 0; i < 6; ++i) x.flat(6 * c + i) = 0.5F * pixels[3 * i + c] - (c == 0 ? 1.0F : 0.0F);
+    const features inputs{{"picture", bespoke::image(2, 3, pixel_layout::bgr, pixels)}};
+    CHECK(same_bits(net(x), m.predict(inputs).get<tensor<float>>("y")));
+
+    const files f("network_image");
+    m.save(f.path);
+    other.load(f.path);
+    CHECK(same_bits(net(x), other(x)));
+    // any size that the file allows may be that of the network
+    json root = f.read();
+    json& type = root["description"]["input"][0]["type"]["imageType"];
+    type = json::parse(R"({"colorSpace": "BGR", "imageSizeRange": {"widthRange": {"lowerBound": 1, "upperBound": 4},
+                           "heightRange": {"lowerBound": 1, "upperBound": 4}}})");
+    f.write(root);
+    other.load(f.path);
+    CHECK(same_bits(net(x), other(x)));
+    type["imageSizeRange"]["heightRange"]["upperBound"] = 2;
+    f.write(root);
+    CHECK(check::failure([&] { other.load(f.path); }).text ==
+          f.path.string() + R"(: /description/input/0 "picture": the shape [1, 3, 3, 2] wanted for this network, the file )"
+                            "has [1, 3, 1, 1]");
 }
 
 TEST_CASE("a file of another network is refused at the first difference") {

@@ -200,3 +200,42 @@ TEST_CASE("mean squared error takes arrays and numbers as targets") {
     CHECK(y(0) == Approx(5.0).margin(0.1));
     CHECK(y(1) == Approx(1.5).margin(0.1));
 }
+
+TEST_CASE("a model learns from images, of the kind that it predicts from") {
+    static constexpr auto line = compose(input{"x", {1, 1, 1, 2}}, reshape_static{{2}},
+                                         inner_product{.output_channels = 1} | named("y") | updatable);
+    network<line> net(4);
+    model_settings s;
+    s.image_input_shape_mapping = image_shape_mapping::rank4_image_mapping;
+    s.description.input = {{"x", "", {image_feature_type{2, 1, {}, image_color_space::grayscale}}}};
+    s.preprocessing = {{"x", image_scaler{.channel_scale = 0.01F, .gray_bias = -1}}};
+    s.is_updatable = true;
+    s.description.training_input = s.description.input;
+    s.description.training_input.push_back({"want", "", {double_feature_type{}}});
+    auto& u = s.update_parameters.emplace();
+    u.loss_layers = {{"loss", mean_squared_error_loss_layer{"y", "want"}}};
+    u.optimizer = adam_optimizer{.learning_rate = double_parameter{0.05, {}}};
+    u.epochs = int64_parameter{300, {}};
+    model m = to_model(net, s);
+
+    const auto picture = [](int left, int right) {
+        return image(2, 1, pixel_layout::gray, {static_cast<std::uint8_t>(left), static_cast<std::uint8_t>(right)});
+    };
+    std::vector<features> pairs;
+    for (int i = 0; i < 12; ++i) {
+        const int left = 80 * (i % 3), right = 60 * (i % 4);
+        pairs.push_back({{"x", picture(left, right)}, {"want", 0.02 * left - 0.01 * right}});
+    }
+    model learned = update(m, pairs);
+    const auto y = learned.predict({{"x", picture(100, 50)}}).get<tensor<float>>("y");
+    CHECK(y(0) == Approx(1.5).margin(0.05));
+
+    s.description.training_input[0].type = {image_feature_type{2, 1, {}, image_color_space::rgb}};
+    m.set_settings(s);
+    CHECK(check_updatable(m) == std::vector<std::string>{
+        "\"trainingInput\" describes \"x\" as an image RGB 2 x 1, \"input\" as an image GRAYSCALE 2 x 1"});
+    s.description.training_input[0].type = {string_feature_type{}};
+    m.set_settings(s);
+    CHECK(check_updatable(m) ==
+          std::vector<std::string>{"\"trainingInput\" describes \"x\" as a string, \"input\" as an image GRAYSCALE 2 x 1"});
+}

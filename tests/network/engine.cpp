@@ -10,7 +10,7 @@ namespace {
 template <bool Batched>
 struct witness {
     static constexpr auto key = "witness";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr bool batched = Batched;
     constexpr outcome output_shape(const shape& x) const { return x; }
     void forward(auto x, auto y, const auto&, auto&) const noexcept {
@@ -28,7 +28,7 @@ struct greedy {
     extent wanted = 0;
 
     static constexpr auto key = "greedy";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr bool batched = true;
     constexpr outcome output_shape(const shape& x) const { return x; }
     template <class T>

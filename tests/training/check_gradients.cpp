@@ -26,7 +26,7 @@ struct square {
     mistake made = mistake::none;
 
     static constexpr auto key = "square";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr bool batched = true;
     static constexpr backward_needs needs{.input = true, .output = false};
 
@@ -91,7 +91,7 @@ bool contains(const std::string& text, const std::string& part) {
 /// Two inputs; forgets that one of them may be stored once for all examples.
 struct forgetful_sum {
     static constexpr auto key = "forgetfulSum";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr input_count inputs{2, 2};
     static constexpr bool batched = true;
     static constexpr backward_needs needs{.input = false, .output = false};
@@ -112,7 +112,7 @@ struct forgetful_sum {
 /// No derivative at 0.
 struct size_of {
     static constexpr auto key = "size";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     template <class V>
     V operator()(const V& x) const noexcept {
         return kernels::abs(x);
@@ -127,7 +127,7 @@ struct size_of {
 /// A step, through which no gradient passes.
 struct step {
     static constexpr auto key = "step";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr bool differentiable = false;
     constexpr outcome output_shape(const shape& x) const { return x; }
     void forward(auto x, auto y, const auto&, auto&) const noexcept {

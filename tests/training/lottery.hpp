@@ -22,7 +22,7 @@ using namespace bespoke;
 /// A layer through which no gradient goes.
 struct sign {
     static constexpr auto key = "sign";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr bool differentiable = false;
     constexpr outcome output_shape(const shape& x) const { return x; }
     void forward(auto x, auto y, const auto&, auto&) const noexcept {

@@ -27,7 +27,7 @@ constexpr std::size_t npos = blob_facts::npos;
 /// A number that does not depend on an input.
 struct fixed_number {
     static constexpr auto key = "fixedNumber";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr input_count inputs{0, 0};
     constexpr outcome output_shape(std::span<const shape>) const { return shape{1}; }
     [[maybe_unused]] friend bool operator==(const fixed_number&, const fixed_number&) = default;

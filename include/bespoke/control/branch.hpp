@@ -14,7 +14,7 @@ struct branch {
     Else else_branch{};
 
     static constexpr auto key = "branch";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr bool control = true;
     static constexpr bool stops = may_stop<If> || may_stop<Else>;
     static constexpr std::size_t steps = 1 + steps_of<If> + steps_of<Else>;

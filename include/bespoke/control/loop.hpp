@@ -21,8 +21,10 @@ struct loop {
     std::string_view condition_variable{};
 
     static constexpr auto key = "loop";
-    static constexpr auto fields = std::tuple{field{"maxLoopIterations", &loop::max_loop_iterations},
-                                              field{"conditionVar", &loop::condition_variable}};
+    constexpr void fields(auto& field) {
+        field("maxLoopIterations", max_loop_iterations);
+        field("conditionVar", condition_variable);
+    }
     static constexpr bool control = true;
     static constexpr input_count inputs{0, 1};
     static constexpr std::size_t steps = 1 + steps_of<Condition> + steps_of<Body>;
@@ -121,7 +123,7 @@ loop(Body, extent, Condition, std::string_view) -> loop<Body, Condition>;
 /// Core ML specification, LoopBreakLayerParams.
 struct loop_break {
     static constexpr auto key = "loopBreak";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr bool control = true;
     static constexpr bool stops = true;
     static constexpr input_count inputs{0, 0};
@@ -145,7 +147,7 @@ struct loop_break {
 /// Core ML specification, LoopContinueLayerParams.
 struct loop_continue {
     static constexpr auto key = "loopContinue";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr bool control = true;
     static constexpr bool stops = true;
     static constexpr input_count inputs{0, 0};

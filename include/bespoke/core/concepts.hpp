@@ -11,7 +11,6 @@
 #include <concepts>
 #include <span>
 #include <string_view>
-#include <tuple>
 #include <type_traits>
 #include <utility>
 
@@ -21,20 +20,16 @@ namespace bespoke {
 
 // --- hyper-parameters -------------------------------------------------------------------------------
 
-/// A hyper-parameter and its name in the Core ML specification's JSON mapping.
-template <class Owner, class Value>
-struct field {
-    std::string_view name;
-    Value Owner::*member;
+/// A layer, and each message of the specification inside one, names its hyper-parameters in the specification's JSON
+/// mapping: `constexpr void fields(auto& field)` calls `field("outputChannels", output_channels)` for each of them, and
+/// `field(padding)` for a `oneof`, a std::variant whose alternatives each carry a `key`. This one takes them and does
+/// nothing.
+struct any_field {
+    constexpr void operator()(std::string_view, const auto&) const {}
+    constexpr void operator()(const auto&) const {}
 };
-template <class Owner, class Value>
-field(const char*, Value Owner::*) -> field<Owner, Value>;
-
-/// A `oneof` of the specification: a std::variant whose alternatives each carry a `key`.
-template <class Owner, class Variant>
-struct oneof {
-    Variant Owner::*member;
-};
+template <class L>
+concept has_fields = requires(L& layer, any_field& f) { layer.fields(f); };
 
 /// An enumeration of the specification declares `constexpr std::array<std::string_view, N>
 /// enumerators(E)`: the names of the values 0 to N - 1.
@@ -45,9 +40,8 @@ concept specified_enum = std::is_enum_v<E> && requires(E e) { enumerators(e).siz
 
 /// Every layer: a copyable aggregate with its JSON key and its fields.
 template <class L>
-concept described = std::copyable<L> && std::equality_comparable<L> && requires {
+concept described = std::copyable<L> && std::equality_comparable<L> && has_fields<L> && requires {
     { L::key } -> std::convertible_to<std::string_view>;
-    std::tuple_size_v<std::remove_cvref_t<decltype(L::fields)>>;
 };
 
 /// A layer that says in other words what another one does: `equivalent(x)` is that one for x, the shape of its first

@@ -30,8 +30,9 @@ public:
     static constexpr std::size_t capacity = 320;
 
     constexpr sentence() = default;
+    /// By value: a literal is a pointer then, and its length makes no function of its own.
     template <class... Parts>
-    constexpr explicit sentence(const Parts&... parts) {
+    constexpr explicit sentence(Parts... parts) {
         (append(parts), ...);
     }
 
@@ -81,11 +82,11 @@ struct fault {
 };
 
 template <class... Parts>
-constexpr fault shape_fault(const Parts&... parts) {
+constexpr fault shape_fault(Parts... parts) {
     return {errc::shape_mismatch, sentence(parts...)};
 }
 template <class... Parts>
-constexpr fault value_fault(const Parts&... parts) {
+constexpr fault value_fault(Parts... parts) {
     return {errc::bad_value, sentence(parts...)};
 }
 

@@ -29,6 +29,14 @@ template <class T, std::size_t Rank>
     return xt::adapt<xt::layout_type::row_major>(data, size, xt::no_ownership(), extents);
 }
 
+/// The same of a rank that is known at run time.
+template <class T>
+auto adapt(T* data, const std::vector<std::size_t>& extents) {
+    std::size_t size = 1;
+    for (std::size_t e : extents) size *= e;
+    return xt::adapt<xt::layout_type::row_major>(data, size, xt::no_ownership(), extents);
+}
+
 template <class T>
 shape shape_of(const tensor<T>& t) {
     shape s;

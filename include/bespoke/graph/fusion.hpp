@@ -29,8 +29,8 @@ constexpr void find_epilogues(plan& p) {
     for (std::size_t blob : p.outputs) ++readers[blob];
     const auto plain = [&](std::size_t s) {
         const step_facts& step = p.steps[s];
-        return !step.control && !step.logged && step.parent == blob_facts::npos && step.output_count == 1 &&
-               writers[view.outputs_of(s)[0]] == 1;
+        return !step.control && !step.logged && !step.open && step.parent == blob_facts::npos &&
+               step.output_count == 1 && writers[view.outputs_of(s)[0]] == 1;
     };
     const auto made_last = [&](std::size_t s) {  // of its inputs
         std::size_t last = blob_facts::npos;

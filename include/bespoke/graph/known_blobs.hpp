@@ -9,7 +9,7 @@ namespace bespoke {
 
 /// The blobs of few elements whose values are known before the network runs, and what was made of them. For the
 /// planner, which follows a network from its first layer to the last: what is overwritten later is not known any more,
-/// and a shape must not have been decided by it.
+/// and where a shape has been decided by it, the planning was wrong.
 class known_blobs {
 public:
     static constexpr std::size_t most = 64;  ///< elements

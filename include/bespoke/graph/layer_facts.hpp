@@ -1,5 +1,6 @@
 #pragma once
 
+#include "../core/open_shape.hpp"
 #include "../core/rows.hpp"
 
 #include <array>
@@ -40,6 +41,7 @@ struct layer_facts {
     bool runs_epilogue = false;
     bool reads_values = true;
     bool shaped_by_values = false;
+    std::size_t values_from = 0;  ///< the first input whose values it looks at for that
 };
 
 /// What is wrong with a layer of `count` inputs, if anything.
@@ -57,11 +59,13 @@ struct layer_answers {
     outcome outputs;
     std::vector<shape> parameters{};  ///< as many as its `layer_facts` list
     bool same_elements = false;
+    bool joins = false;  ///< `layer.joins_whole(inputs)`: its output is its inputs, one behind the other
     bool can_finish = false;
     bool finishes_rows = false, gives_rows = false, takes_rows = false;  ///< see rows.hpp
     bool probabilities = false;
     bool mixes_examples = false;
     std::vector<double> values{};  ///< of the one output, where they are known before the network runs; else empty
+    std::vector<open_shape> open{};  ///< of each output; empty: all shapes are known. See open_answers.hpp
 };
 
 namespace detail {
@@ -95,6 +99,7 @@ inline constexpr layer_facts facts_of = [] {
         facts.runs_epilogue = runs_epilogue<L>;
         facts.reads_values = is_reading_values<L>;
         facts.shaped_by_values = value_shaped_layer<L>;
+        if constexpr (requires { L::values_from; }) facts.values_from = L::values_from;
     }
     return facts;
 }();
@@ -111,6 +116,7 @@ constexpr layer_answers ask_layer(const L& layer, std::span<const shape> inputs,
     }()};
     if (!answers.outputs) return answers;
     answers.same_elements = gives_same_elements(layer);
+    if constexpr (requires { layer.joins_whole(inputs); }) answers.joins = layer.joins_whole(inputs);
     answers.can_finish = can_finish(layer, inputs);
     answers.finishes_rows = can_finish_rows(layer, inputs);
     answers.gives_rows = can_give_rows(layer, inputs);
@@ -135,6 +141,10 @@ layer_answers ask_erased(const void* layer, std::span<const shape> inputs, std::
 
 }  // namespace detail
 
+/// Asks a layer that comes as `const void*`.
+using asking_function = layer_answers(const void* layer, std::span<const shape> inputs,
+                                      std::span<const known_values> known);
+
 struct erased_layer;
 
 template <class L>
@@ -144,7 +154,7 @@ concept erasable_layer = !std::derived_from<L, erased_layer> && layer<L> && !con
 struct erased_layer {
     const void* layer;
     const layer_facts* facts;
-    layer_answers (*asked)(const void* layer, std::span<const shape> inputs, std::span<const known_values> known);
+    asking_function* asked;
 
     template <erasable_layer L>
     erased_layer(const L& from) : layer(&from), facts(&facts_of<L>), asked(&detail::ask_erased<L>) {}

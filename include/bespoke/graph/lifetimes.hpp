@@ -2,6 +2,7 @@
 
 #include "allocate.hpp"
 #include "fusion.hpp"
+#include "joins.hpp"
 
 namespace bespoke {
 
@@ -41,7 +42,7 @@ constexpr void place_blobs(plan& p) {
     std::vector<tenancy> all;
     for (const blob_facts& blob : p.blobs) {
         home.push_back(home.size());
-        all.push_back({blob.dimensions.size(), blob.first, blob.last});
+        all.push_back({blob.open.any ? 0 : blob.dimensions.size(), blob.first, blob.last});
     }
     for (std::size_t s = 0; s < p.steps.size(); ++s) {
         const step_facts& step = p.steps[s];
@@ -53,7 +54,8 @@ constexpr void place_blobs(plan& p) {
             all[home[x]].last = std::max(all[home[x]].last, all[y].last);
             continue;
         }
-        if (!step.in_place || step.logged || step.parent != blob_facts::npos || step.input_count == 0) continue;
+        if (!step.in_place || step.logged || step.open || step.parent != blob_facts::npos || step.input_count == 0)
+            continue;
         const std::size_t x = view.inputs_of(s)[0], y = view.outputs_of(s)[0];
         if (p.blobs[x].last != s || p.blobs[y].first != s || all[x].size != all[y].size ||
             p.blobs[x].per_example != p.blobs[y].per_example)
@@ -77,6 +79,7 @@ constexpr void place_blobs(plan& p) {
     p.shared_size = give_places(false, false, 0);
     p.whole_size = give_places(true, true, p.arena_size);
     for (std::size_t i = 0; i < home.size(); ++i) p.blobs[i].offset = p.blobs[home[i]].offset;
+    place_single(p, home, all);
 }
 
 }  // namespace bespoke

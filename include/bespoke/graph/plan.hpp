@@ -1,5 +1,6 @@
 #pragma once
 
+#include "../core/open_shape.hpp"
 #include "../core/rows.hpp"
 
 #include <algorithm>
@@ -33,6 +34,8 @@ struct blob_facts {
     std::size_t maker = npos;    ///< the first step that writes it; npos: an input
     std::size_t first = 0, last = 0;  ///< steps between which it is alive in a prediction
     extent offset = 0;           ///< place in the arena, in elements of one example
+    extent single_offset = 0;    ///< likewise, where one example is predicted alone: see joins.hpp
+    open_shape open{};           ///< of its shape; a blob of which anything is open lies beside the arena
     bool streamed = false;       ///< never whole in memory in a prediction: its place is behind the arena
 
     static constexpr std::size_t npos = static_cast<std::size_t>(-1);
@@ -52,6 +55,7 @@ struct step_facts {
     bool in_loop = false;
     bool logged = false;      ///< overwrites values that a backward pass may still want
     bool in_place = false;
+    bool joins = false;       ///< its output is its inputs, one behind the other
     bool gradient_in_place = false;  ///< the gradient of its input may be written over that of its output
     bool runs_epilogue = false;  ///< what its layer says
     bool can_finish = false;     ///< likewise
@@ -60,6 +64,8 @@ struct step_facts {
     std::size_t next = blob_facts::npos;  ///< the next step in the epilogue that this one is part of, or begins
     bool streams = false;     ///< it ends an epilogue of whole rows: it multiplies them as they come
     bool updatable = false;
+    bool open = false;         ///< the shape of one of its blobs is decided in the run
+    std::size_t values_from = blob_facts::npos;  ///< the first input whose values decide the shapes of its outputs
     bool differentiable = true;
     bool probabilities = false;
     bool mixes_examples = false;
@@ -88,6 +94,7 @@ struct plan_view {
     extent shared_size = 0;     ///< elements stored once
     extent parameters_size = 0;
     extent whole_size = 0;      ///< elements an example where the blobs behind the arena are wanted as well
+    bool open = false;          ///< shapes of blobs are decided in the run
 
     constexpr std::string_view operator[](text_range range) const {
         return {text.data() + range.begin, range.size};
@@ -129,6 +136,7 @@ struct plan {
     std::vector<std::size_t> inputs, outputs;
     std::vector<char> text;
     extent arena_size = 0, shared_size = 0, parameters_size = 0, whole_size = 0;
+    bool open = false;
 
     /// For the compiler, which counts every element that a growing vector moves.
     constexpr void reserve() {
@@ -139,7 +147,7 @@ struct plan {
     }
     constexpr plan_view view() const {
         return {steps,      blobs,       links,           parameters, inputs, outputs, text,
-                arena_size, shared_size, parameters_size, whole_size};
+                arena_size, shared_size, parameters_size, whole_size, open};
     }
 };
 
@@ -176,10 +184,11 @@ struct static_plan {
     std::array<std::size_t, Outputs> outputs{};
     std::array<char, Text> text{};
     extent arena_size, shared_size, parameters_size, whole_size;
+    bool open;
 
     constexpr explicit static_plan(const plan& p)
         : arena_size(p.arena_size), shared_size(p.shared_size), parameters_size(p.parameters_size),
-          whole_size(p.whole_size) {
+          whole_size(p.whole_size), open(p.open) {
         std::copy(p.steps.begin(), p.steps.end(), steps.begin());
         std::copy(p.blobs.begin(), p.blobs.end(), blobs.begin());
         std::copy(p.links.begin(), p.links.end(), links.begin());
@@ -190,7 +199,7 @@ struct static_plan {
     }
     constexpr plan_view view() const {
         return {steps,      blobs,       links,           parameters, inputs, outputs, text,
-                arena_size, shared_size, parameters_size, whole_size};
+                arena_size, shared_size, parameters_size, whole_size, open};
     }
 };
 

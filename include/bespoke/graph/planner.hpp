@@ -4,11 +4,10 @@
 #include "known_blobs.hpp"
 #include "layer_facts.hpp"
 #include "lifetimes.hpp"
-#include "name_index.hpp"
+#include "open_answers.hpp"
+#include "plan_draft.hpp"
 
 #include <algorithm>
-#include <cstddef>
-#include <optional>
 
 namespace bespoke {
 
@@ -16,23 +15,18 @@ namespace bespoke {
 /// and lifetimes offsets. The compiler runs it for composed networks, the loader for files.
 ///
 /// The first fault ends the planning; everything told after it is ignored.
-class planner {
+///
+/// Shapes that follow from the values of blobs are left open, see core/open_shape.hpp. Where in a loop or branch
+/// a copy gives a blob another shape, or values that have decided one are overwritten, this is known only behind it:
+/// the planner is `unsettled` then, and one with its `marks` has to be told everything again, as `planned_by` does.
+class planner : public plan_draft {
 public:
-    static constexpr std::size_t npos = blob_facts::npos;
     /// More elements than any machine of today could hold: a size gone wrong.
     static constexpr extent largest = extent{1} << 40;
-
     /// `root` stands before every place in an error: "/neuralNetwork/" for a file.
-    constexpr explicit planner(std::string_view root = "") : place_(root) {
+    constexpr explicit planner(std::string_view root = "", std::vector<mark> marks = {})
+        : plan_draft(std::move(marks)), place_(root) {
         if (std::is_constant_evaluated()) plan_.reserve();
-    }
-
-    constexpr bool failed() const { return problem_.has_value(); }
-    /// Where and what, in one sentence.
-    constexpr const fault& problem() const { return *problem_; }
-    constexpr void fail(const fault& problem) {
-        if (!failed())
-            problem_ = fault{problem.code, sentence(current_, current_.view().empty() ? "" : ": ", problem.what)};
     }
 
     /// An input of the network; it becomes the default input of the next layer.
@@ -46,8 +40,11 @@ public:
             return fail(shape_fault("extents from 0 up wanted, ", dimensions, " given"));
         previous_ = plan_.blobs.size();
         plan_.inputs.push_back(previous_);
-        add_blob({.name = keep(name), .dimensions = dimensions}, known::written);
+        add_blob({.name = keep(name), .dimensions = dimensions, .open = marked(previous_).open}, known::written);
     }
+
+    /// The values of a blob that was just told.
+    constexpr void know(std::size_t blob, const std::vector<double>& values) { values_.add(blob, values, {}); }
 
     /// Declares an output of the network. Without any, it is what the last layer writes.
     constexpr void output(std::string_view name) {
@@ -71,8 +68,8 @@ public:
             layer.plan(*this, number);
             end_control(number);
         } else {
-            const std::vector<shape> shapes = input_shapes(number);
-            end(number, facts_of<L>, ask_layer(layer, shapes, known_inputs(number)), outputs, updatable);
+            const auto ask = [&](const auto& xs, const auto& values) { return ask_layer(layer, xs, values); };
+            end_asked(number, facts_of<L>, ask, outputs, updatable);
         }
     }
 
@@ -89,17 +86,40 @@ public:
         if (facts.control && !outputs.empty()) fail(value_fault("no output wanted, ", outputs.size(), " named"));
         return failed() ? npos : number;
     }
-    constexpr std::vector<shape> input_shapes(std::size_t number) const {
+    /// With `open` in the place of the extents that are open.
+    constexpr std::vector<shape> input_shapes(std::size_t number, extent open = 1) const {
         std::vector<shape> shapes;
-        for (std::size_t blob : inputs(number)) shapes.push_back(plan_.blobs[blob].dimensions);
+        for (std::size_t blob : inputs(number))
+            shapes.push_back(closed(plan_.blobs[blob].dimensions, plan_.blobs[blob].open, open));
         return shapes;
     }
     constexpr std::vector<known_values> known_inputs(std::size_t number) const { return values_.of(inputs(number)); }
+    /// `ask(shapes, values)`: the answers of the layer.
+    template <class Ask>
+    constexpr void end_asked(std::size_t number, const layer_facts& facts, const Ask& ask,
+                             std::span<const std::string_view> outputs, bool updatable) {
+        bool open = false, ranked = true;
+        for (std::size_t blob : inputs(number)) {
+            open |= plan_.blobs[blob].open.any;
+            ranked &= !plan_.blobs[blob].open.rank;
+        }
+        const auto answers = [&](extent e) {
+            layer_answers given = ask(input_shapes(number, e), known_inputs(number));
+            if (facts.shaped_by_values) open_unset(given);
+            return given;
+        };
+        if (!open) return end(number, facts, answers(1), outputs, updatable);
+        std::vector<layer_answers> given;
+        for (extent e : open_extents)
+            if (ranked) given.push_back(answers(e));
+        end(number, facts, common_answer(facts, given, std::max<std::size_t>(outputs.size(), 1)), outputs, updatable);
+    }
     constexpr void end(std::size_t number, const layer_facts& facts, const layer_answers& answers,
                        std::span<const std::string_view> outputs, bool updatable) {
         if (!answers.outputs) return fail(answers.outputs.problem());
         step_facts& step = plan_.steps[number];
         step.in_place = facts.in_place || answers.same_elements;
+        step.joins = answers.joins;
         step.gradient_in_place = facts.differentiable && (facts.elementwise || answers.same_elements);
         step.runs_epilogue = facts.runs_epilogue;
         step.can_finish = answers.can_finish;
@@ -111,13 +131,17 @@ public:
         step.probabilities = answers.probabilities;
         step.mixes_examples = answers.mixes_examples;
         step.needs = facts.needs;
+        if (facts.shaped_by_values) step.values_from = facts.values_from;
         for (std::size_t i = 0; i < answers.parameters.size(); ++i)
             add_parameter(number, answers.parameters[i], facts.parameters[i]);
         const std::size_t before = plan_.blobs.size();
-        if (facts.shaped_by_values) values_.decide(inputs(number));
-        write(number, outputs, answers.outputs.shapes(), facts);
+        if (facts.shaped_by_values)
+            values_.decide(inputs(number).subspan(std::min(facts.values_from, inputs(number).size())));
+        write(number, outputs, answers, facts);
         if (failed()) return;
-        if (!answers.values.empty() && plan_.blobs.size() > before) values_.add(before, answers.values, inputs(number));
+        if (!answers.values.empty() && plan_.blobs.size() > before && !plan_.blobs[before].open.any &&
+            !marked(before).changes)
+            values_.add(before, answers.values, inputs(number));
         plan_.steps[number].end = plan_.steps.size();
     }
     /// Behind what is inside a control layer.
@@ -136,27 +160,12 @@ public:
 
     // --- for composites and control layers --------------------------------------------------------
 
-    /// The default input of the next layer.
-    constexpr std::size_t previous() const { return previous_; }
-    constexpr const shape& dimensions(std::size_t blob) const { return plan_.blobs[blob].dimensions; }
-    constexpr std::size_t input_count_of(std::size_t number) const { return plan_.steps[number].input_count; }
+    constexpr std::size_t previous() const { return previous_; }  ///< the default input of the next layer
+    constexpr std::size_t input_count_of(std::size_t number) const { return inputs(number).size(); }
     /// The first input of the layer that is being added.
     constexpr std::size_t input_of(std::size_t number) const { return inputs(number)[0]; }
     constexpr bool in_loop() const { return loops_ > 0; }
     constexpr std::size_t step_count() const { return plan_.steps.size(); }
-
-    /// Plans `body` with "name." before the names of its layers and blobs. A name that it reads is looked for
-    /// inside first, then one prefix further out, and so on.
-    template <class Body>
-    constexpr void prefixed(const sentence& name, const Body& body) {
-        const sentence prefix = prefix_;
-        scopes_.push_back(prefix.view().size());
-        prefix_.append(name);
-        prefix_.append(".");
-        body();
-        prefix_ = prefix;
-        scopes_.pop_back();
-    }
 
     /// Plans a network inside the layer that is being added; errors in it are at "<layer>/part/layers/n".
     template <class Body>
@@ -208,24 +217,16 @@ public:
         if (failed()) return;
         if (blob == npos) return fail({errc::unknown_name, sentence("no layer writes \"", name, "\"")});
         if (known_[blob] != known::written) return fail_conditional(blob);
-        if (plan_.blobs[blob].dimensions.size() != 1)
-            fail(shape_fault("one number wanted in \"", text(plan_.blobs[blob].name), "\", its shape is ",
-                             plan_.blobs[blob].dimensions));
+        if (!plan_.blobs[blob].open.any && dimensions(blob).size() != 1)
+            fail(shape_fault("one number wanted in \"", name_of(blob), "\", its shape is ", dimensions(blob)));
     }
     /// What a composite adds up or chooses from has one shape.
     constexpr void want_same_shape(std::string_view what, std::size_t x, std::size_t y) {
-        if (failed() || x == npos || y == npos || plan_.blobs[x].dimensions == plan_.blobs[y].dimensions) return;
-        fail(shape_fault("the ", what, " around it wants an output of the shape of its input, ",
-                         plan_.blobs[x].dimensions, ", its shape is ", plan_.blobs[y].dimensions));
-    }
-    constexpr std::size_t find(std::string_view name) const {
-        for (std::size_t depth = scopes_.size() + 1; depth-- > 0;) {
-            const auto prefix = depth == scopes_.size() ? prefix_.view() : prefix_.view().substr(0, scopes_[depth]);
-            if (prefix.size() + name.size() > longest_name) continue;
-            const std::size_t blob = find_blob(sentence(prefix, name).view());
-            if (blob != npos) return blob;
-        }
-        return npos;
+        if (failed() || x == npos || y == npos || dimensions(x) == dimensions(y) || plan_.blobs[x].open.any ||
+            plan_.blobs[y].open.any)
+            return;
+        fail(shape_fault("the ", what, " around it wants an output of the shape of its input, ", dimensions(x),
+                         ", its shape is ", dimensions(y)));
     }
     /// Lets a control layer read one blob more, by name (a loop's condition).
     constexpr std::size_t watch(std::size_t number, std::string_view name) {
@@ -237,7 +238,7 @@ public:
     /// Ends the planning. Only after this is the plan whole.
     constexpr void finish() {
         current_ = {};
-        if (failed()) return;
+        if (failed() || unsettled()) return;
         if (plan_.steps.empty()) return fail(value_fault("a network needs at least one layer"));
         if (plan_.outputs.empty()) {
             if (previous_ == npos)
@@ -245,6 +246,7 @@ public:
                                         "is the output of the network"));
             plan_.outputs.push_back(previous_);
         }
+        for (const blob_facts& blob : plan_.blobs) plan_.open |= blob.open.any;
         find_epilogues(plan_);
         find_lifetimes(plan_);
         place_blobs(plan_);
@@ -254,40 +256,10 @@ public:
 private:
     /// Whether a blob holds a value where the planning stands.
     enum class known : char { unwritten, perhaps, written };
-    static constexpr std::size_t longest_name = sentence::capacity;
 
-    constexpr void fail_long_name(std::string_view name) {
-        current_ = {};
-        fail(value_fault("names of up to ", longest_name, " characters wanted, one of ", name.size(), " came: \"",
-                         name.substr(0, 60), "...\""));
-    }
-    constexpr void fail_conditional(std::size_t blob) {
-        fail(value_fault("its input \"", text(plan_.blobs[blob].name), "\" is written on one side of a branch only"));
-    }
-
-    constexpr void fail_no_input() {
-        fail({errc::unknown_name, sentence(plan_.blobs.empty() ? "no input: there is no layer before it"
-                                                               : "no input: the layer before it writes nothing of its "
-                                                                 "own, so the input has to be named")});
-    }
-
-    constexpr std::string_view text(text_range range) const { return {plan_.text.data() + range.begin, range.size}; }
-    constexpr std::size_t find_blob(std::string_view name) const {
-        return blob_names_.find(plan_.blobs, plan_.text, name);
-    }
     constexpr void add_blob(const blob_facts& facts, known value) {
-        plan_.blobs.push_back(facts);
-        blob_names_.add(facts.name.hash);
+        append(facts);
         known_.push_back(value);
-    }
-    constexpr std::span<const std::size_t> inputs(std::size_t number) const {
-        const step_facts& step = plan_.steps[number];
-        return {plan_.links.data() + step.first_link, step.input_count};
-    }
-    constexpr text_range keep(std::string_view words) {
-        const text_range range{plan_.text.size(), words.size(), hash_of(words)};
-        for (char c : words) plan_.text.push_back(c);
-        return range;
     }
 
     constexpr std::size_t begin_step(const sentence& key, std::string_view name) {
@@ -296,18 +268,17 @@ private:
         current_ = sentence(place_, "layers/", layers_);
         if (!name.empty()) current_.append(sentence(" \"", name, "\""));
         current_.append(sentence(" (", key, ")"));
-        if (prefix_.view().size() + name.size() > longest_name) fail_long_name(name);
+        if (prefix().view().size() + name.size() > longest_name) fail_long_name(name);
         step.place = keep(current_.view());
-        step.name = name.empty() ? keep(sentence(prefix_, key, "_", number).view())
-                                 : keep(sentence(prefix_, name).view());
-        if (step_names_.find(plan_.steps, plan_.text, text(step.name)) != npos)
+        step.name = name.empty() ? keep(sentence(prefix(), key, "_", number).view())
+                                 : keep(sentence(prefix(), name).view());
+        if (find_step(text(step.name)) != npos)
             fail({errc::duplicate_name, sentence("another layer has this name")});
         step.first_link = plan_.links.size();
         step.in_loop = in_loop();
         step.first_parameter = plan_.parameters.size();
         step.end = number + 1;
-        plan_.steps.push_back(step);
-        step_names_.add(step.name.hash);
+        append(step);
         ++layers_;
         return number;
     }
@@ -338,47 +309,63 @@ private:
             if (known_[blob] != known::written) return fail_conditional(blob);
     }
 
-    constexpr void write(std::size_t number, std::span<const std::string_view> names,
-                         const std::vector<shape>& shapes, const layer_facts& facts) {
+    constexpr void write(std::size_t number, std::span<const std::string_view> names, const layer_answers& answers,
+                         const layer_facts& facts) {
         if (failed()) return;
+        const auto& shapes = answers.outputs.shapes();
         if (names.empty() ? shapes.size() != 1 : names.size() != shapes.size())
             return fail(value_fault(shapes.size(), shapes.size() == 1 ? " output wanted, " : " outputs wanted, ",
                                     names.size(), " named"));
         bool per_example = loops_ > 0 || branches_ > 0;
-        if (facts.reads_values)
-            for (std::size_t blob : inputs(number)) per_example |= plan_.blobs[blob].per_example;
+        for (std::size_t blob : inputs(number)) {
+            if (facts.reads_values) per_example |= plan_.blobs[blob].per_example;
+            plan_.steps[number].open |= plan_.blobs[blob].open.any;
+        }
         for (std::size_t i = 0; i < shapes.size(); ++i) {
-            if (!names.empty() && prefix_.view().size() + names[i].size() > longest_name)
+            if (!names.empty() && prefix().view().size() + names[i].size() > longest_name)
                 return fail_long_name(names[i]);
-            const sentence name(names.empty() ? text(plan_.steps[number].name) : sentence(prefix_, names[i]).view());
+            const sentence name(names.empty() ? text(plan_.steps[number].name) : sentence(prefix(), names[i]).view());
             if (checked_size(shapes[i], largest) < 0)
                 return fail(shape_fault("its output would have the shape ", shapes[i]));
+            open_shape open = answers.open.empty() ? open_shape{} : answers.open[i];
             // only a copy reaches out of its prefix: it overwrites what is there
             std::size_t blob = facts.overwrites && !names.empty() ? find(names[i]) : find_blob(name.view());
             if (blob == npos) {
                 blob = plan_.blobs.size();
+                open.open(marked(blob).open);
                 add_blob({.name = keep(name.view()), .dimensions = shapes[i], .per_example = per_example,
-                          .maker = number}, known::written);
+                          .maker = number, .open = open}, known::written);
             } else {
-                const blob_facts& old = plan_.blobs[blob];
                 if (known_[blob] != known::unwritten && !facts.overwrites)
                     return fail({errc::duplicate_name, sentence("its output \"", name, "\" is written already")});
-                if (!(old.dimensions == shapes[i]))
-                    return fail(shape_fault("its output \"", name, "\" has the shape ", shapes[i],
-                                            ", where it was written before it has ", old.dimensions));
                 for (std::size_t read : inputs(number))
                     if (read == blob) return fail(value_fault("its output \"", name, "\" is its input"));
-                if (!values_.overwrite(blob))
-                    return fail(value_fault("its output \"", name, "\" has decided a shape before"));
+                overwrite(blob, shapes[i], open, name, facts.overwrites && (loops_ > 0 || branches_ > 0));
+                if (failed()) return;
                 if (per_example) store_per_example(plan_, blob);
                 if (known_[blob] != known::unwritten) plan_.steps[number].logged = true;
                 known_[blob] = known::written;
             }
+            plan_.steps[number].open |= plan_.blobs[blob].open.any;
             plan_.links.push_back(blob);
             ++plan_.steps[number].output_count;
             previous_ = blob;
         }
         if (in_loop()) plan_.steps[number].logged = true;
+    }
+    /// The blob is written again, now with the shape `s`. `may_differ`: it is no fault if that is another one.
+    constexpr void overwrite(std::size_t blob, const shape& s, open_shape open, const sentence& name, bool may_differ) {
+        blob_facts& old = plan_.blobs[blob];
+        if (!(old.dimensions == s)) {
+            if (!may_differ && !old.open.any && !open.any)
+                return fail(shape_fault("its output \"", name, "\" has the shape ", s,
+                                        ", where it was written before it has ", old.dimensions));
+            open.open(difference(old.dimensions, s));
+        }
+        open.open(old.open);
+        if (open.rank) open.extents = old.open.rank ? old.open.extents : 0;
+        if (!(open == old.open)) unsettle(blob).open.open(old.open = open);
+        if (!values_.overwrite(blob)) unsettle(blob).changes = true;
     }
 
     constexpr void add_parameter(std::size_t number, const shape& dimensions, const parameter_rule& rule) {
@@ -389,15 +376,24 @@ private:
         ++plan_.steps[number].parameter_count;
     }
 
-    plan plan_;
-    name_index blob_names_, step_names_;
     known_blobs values_;
-    std::optional<fault> problem_;
-    sentence place_, prefix_, current_;
-    std::vector<std::size_t> scopes_;  // how long the prefix was outside of each part of it
+    sentence place_;
     std::vector<known> known_;         // for each blob
     std::size_t layers_ = 0, loops_ = 0, branches_ = 0, previous_ = npos;
     std::span<const std::size_t> fixed_inputs_;
 };
+
+/// Plans what `tell` tells a planner, as often as it takes until nothing that is known in the end was not at first.
+template <class Tell>
+constexpr planner planned_by(std::string_view root, const Tell& tell) {
+    planner p(root);
+    tell(p);
+    while (p.unsettled()) {
+        planner next(root, p.marks());
+        tell(next);
+        p = std::move(next);
+    }
+    return p;
+}
 
 }  // namespace bespoke

@@ -17,7 +17,10 @@ struct linear {
     float alpha = 1, beta = 0;
 
     static constexpr auto key = "activation", nested_key = "linear";
-    static constexpr auto fields = std::tuple{field{"alpha", &linear::alpha}, field{"beta", &linear::beta}};
+    constexpr void fields(auto& field) {
+        field("alpha", alpha);
+        field("beta", beta);
+    }
     static constexpr backward_needs needs{.input = false, .output = false};
     template <class V>
     V operator()(const V& x) const noexcept {
@@ -33,7 +36,7 @@ struct linear {
 /// y = max(0, x)
 struct relu {
     static constexpr auto key = "activation", nested_key = "ReLU";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr backward_needs needs{.input = false, .output = true};
     template <class V>
     V operator()(const V& x) const noexcept {
@@ -57,7 +60,7 @@ struct leaky_relu {
     float alpha = 0.01f;
 
     static constexpr auto key = "activation", nested_key = "leakyReLU";
-    static constexpr auto fields = std::tuple{field{"alpha", &leaky_relu::alpha}};
+    constexpr void fields(auto& field) { field("alpha", alpha); }
     static constexpr backward_needs needs{.input = true, .output = false};
     template <class V>
     V operator()(const V& x) const noexcept {
@@ -75,7 +78,7 @@ struct thresholded_relu {
     float alpha = 1;
 
     static constexpr auto key = "activation", nested_key = "thresholdedReLU";
-    static constexpr auto fields = std::tuple{field{"alpha", &thresholded_relu::alpha}};
+    constexpr void fields(auto& field) { field("alpha", alpha); }
     static constexpr backward_needs needs{.input = true, .output = false};
     template <class V>
     V operator()(const V& x) const noexcept {
@@ -91,7 +94,7 @@ struct thresholded_relu {
 /// y = tanh x
 struct tanh {
     static constexpr auto key = "activation", nested_key = "tanh";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr backward_needs needs{.input = false, .output = true};
     template <class V>
     V operator()(const V& x) const noexcept {
@@ -109,8 +112,10 @@ struct scaled_tanh {
     float alpha = 1.7159f, beta = 2.0f / 3.0f;
 
     static constexpr auto key = "activation", nested_key = "scaledTanh";
-    static constexpr auto fields =
-        std::tuple{field{"alpha", &scaled_tanh::alpha}, field{"beta", &scaled_tanh::beta}};
+    constexpr void fields(auto& field) {
+        field("alpha", alpha);
+        field("beta", beta);
+    }
     static constexpr backward_needs needs{.input = false, .output = true};
     template <class V>
     V operator()(const V& x) const noexcept {
@@ -127,7 +132,7 @@ struct scaled_tanh {
 /// y = 1 / (1 + e^-x)
 struct sigmoid {
     static constexpr auto key = "activation", nested_key = "sigmoid";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr backward_needs needs{.input = false, .output = true};
     template <class V>
     V operator()(const V& x) const noexcept {
@@ -145,8 +150,10 @@ struct sigmoid_hard {
     float alpha = 0.2f, beta = 0.5f;
 
     static constexpr auto key = "activation", nested_key = "sigmoidHard";
-    static constexpr auto fields =
-        std::tuple{field{"alpha", &sigmoid_hard::alpha}, field{"beta", &sigmoid_hard::beta}};
+    constexpr void fields(auto& field) {
+        field("alpha", alpha);
+        field("beta", beta);
+    }
     static constexpr backward_needs needs{.input = false, .output = true};
     template <class V>
     V operator()(const V& x) const noexcept {
@@ -164,7 +171,7 @@ struct elu {
     float alpha = 1;
 
     static constexpr auto key = "activation", nested_key = "ELU";
-    static constexpr auto fields = std::tuple{field{"alpha", &elu::alpha}};
+    constexpr void fields(auto& field) { field("alpha", alpha); }
     template <class V>
     V operator()(const V& x) const noexcept {
         return kernels::select(x >= V(0), x, V(alpha) * kernels::expm1_below(x));
@@ -179,7 +186,7 @@ struct elu {
 /// y = x / (1 + |x|)
 struct softsign {
     static constexpr auto key = "activation", nested_key = "softsign";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr backward_needs needs{.input = true, .output = false};
     template <class V>
     V operator()(const V& x) const noexcept {
@@ -199,7 +206,7 @@ struct softsign {
 /// y = log(1 + e^x), as max(0, x) + log(1 + e^-|x|), which neither overflows nor cancels.
 struct softplus {
     static constexpr auto key = "activation", nested_key = "softplus";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr backward_needs needs{.input = true, .output = false};
     template <class V>
     V operator()(const V& x) const noexcept {

@@ -10,7 +10,7 @@ struct add {
     float alpha = 0;
 
     static constexpr auto key = "add";
-    static constexpr auto fields = std::tuple{field{"alpha", &add::alpha}};
+    constexpr void fields(auto& field) { field("alpha", alpha); }
     static constexpr input_count inputs{1, any_number};
 
     constexpr outcome output_shape(std::span<const shape> xs) const { return broadcast_shape(xs); }

@@ -55,6 +55,7 @@
 #include "simple_recurrent.hpp"
 #include "slice.hpp"
 #include "slice_by_size.hpp"
+#include "slice_dynamic.hpp"
 #include "sliding_windows.hpp"
 #include "softmax.hpp"
 #include "sort.hpp"
@@ -64,6 +65,7 @@
 #include "transpose.hpp"
 #include "trigonometry.hpp"
 #include "unary.hpp"
+#include "where_non_zero.hpp"
 
 namespace bespoke {
 
@@ -89,10 +91,10 @@ namespace bespoke {
     X(reorganize_data) X(reshape) X(reshape_dynamic) X(reshape_like) X(reshape_static) X(resize_bilinear) X(reverse) \
     X(reverse_seq) X(round) X(scale) X(scaled_tanh) X(scatter) X(scatter_along_axis) X(scatter_nd)                   \
     X(sequence_repeat) X(sigmoid) X(sigmoid_hard) X(sign) X(simple_recurrent) X(sin) X(sinh) X(slice)                \
-    X(slice_by_size) X(slice_static) X(sliding_windows) X(softmax) X(softmax_nd) X(softplus) X(softsign) X(split)    \
-    X(split_nd) X(squeeze) X(stack) X(subtract_broadcastable) X(tan) X(tanh) X(tanh_layer) X(thresholded_relu)       \
-    X(tile) X(top_k) X(transpose) X(unary) X(uni_directional_lstm) X(upper_triangular) X(upsample)                   \
-    X(where_broadcastable)
+    X(slice_by_size) X(slice_dynamic) X(slice_static) X(sliding_windows) X(softmax) X(softmax_nd) X(softplus)        \
+    X(softsign) X(split) X(split_nd) X(squeeze) X(stack) X(subtract_broadcastable) X(tan) X(tanh) X(tanh_layer)      \
+    X(thresholded_relu) X(tile) X(top_k) X(transpose) X(unary) X(uni_directional_lstm) X(upper_triangular) X(upsample)                   \
+    X(where_broadcastable) X(where_non_zero)
 
 /// A choice of layer types: what a loader knows.
 template <class... Ls>

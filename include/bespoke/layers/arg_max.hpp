@@ -1,5 +1,6 @@
 #pragma once
 
+#include "axis.hpp"
 #include "reduce.hpp"
 
 namespace bespoke {
@@ -13,21 +14,18 @@ struct arg_along {
     bool remove_dim = false;
 
     static constexpr auto key = Kind::key;
-    static constexpr auto fields =
-        std::tuple{field{"axis", &arg_along::axis}, field{"removeDim", &arg_along::remove_dim}};
+    constexpr void fields(auto& field) {
+        field("axis", axis);
+        field("removeDim", remove_dim);
+    }
     static constexpr bool batched = true;
     static constexpr bool differentiable = false;
 
     constexpr outcome output_shape(const shape& x) const {
-        const auto rank = static_cast<extent>(x.rank());
-        if (rank == 0) return shape_fault("an input of rank 1 or more wanted, its shape is ", x);
-        const detail::named_axes gone({axis}, x.rank());
-        if (!gone.good)
-            return value_fault("an axis from ", -rank, " to ", rank - 1, " wanted for the shape ", x, ", ", axis,
-                               " given");
-        if (x[static_cast<std::size_t>(axis < 0 ? axis + rank : axis)] < 1)
+        if (const auto wrong = detail::check_axis(axis, x)) return *wrong;
+        if (x[detail::axis_among(axis, x.rank())] < 1)
             return shape_fault("an element or more along axis ", axis, " wanted, its shape is ", x);
-        return detail::reduced_shape(x, gone.named, !remove_dim);
+        return detail::reduced_shape(x, detail::named_axes({axis}, x.rank()).named, !remove_dim);
     }
     template <class X, class Y, class P, class W>
     void forward(X x, Y y, const P&, W& w) const noexcept {

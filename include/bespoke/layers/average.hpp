@@ -8,7 +8,7 @@ namespace bespoke {
 /// Shapes: see `broadcast_shape`. Core ML specification, AverageLayerParams.
 struct average {
     static constexpr auto key = "average";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr input_count inputs{1, any_number};
 
     constexpr outcome output_shape(std::span<const shape> xs) const { return broadcast_shape(xs); }
@@ -21,7 +21,7 @@ struct average {
 /// Shapes: see `broadcast_shape`. Core ML specification, MaxLayerParams.
 struct max {
     static constexpr auto key = "max";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr input_count inputs{1, any_number};
 
     constexpr outcome output_shape(std::span<const shape> xs) const { return broadcast_shape(xs); }
@@ -34,7 +34,7 @@ struct max {
 /// Shapes: see `broadcast_shape`. Core ML specification, MinLayerParams.
 struct min {
     static constexpr auto key = "min";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr input_count inputs{1, any_number};
 
     constexpr outcome output_shape(std::span<const shape> xs) const { return broadcast_shape(xs); }

@@ -27,13 +27,14 @@ struct batched_matmul {
     bool int8_dynamic_quantize = false;  ///< lets who runs it round the input to int8; here it stays exact
 
     static constexpr auto key = "batchedMatmul";
-    static constexpr auto fields =
-        std::tuple{field{"transposeA", &batched_matmul::transpose_a},
-                   field{"transposeB", &batched_matmul::transpose_b},
-                   field{"weightMatrixFirstDimension", &batched_matmul::weight_matrix_first_dimension},
-                   field{"weightMatrixSecondDimension", &batched_matmul::weight_matrix_second_dimension},
-                   field{"hasBias", &batched_matmul::has_bias},
-                   field{"int8DynamicQuantize", &batched_matmul::int8_dynamic_quantize}};
+    constexpr void fields(auto& field) {
+        field("transposeA", transpose_a);
+        field("transposeB", transpose_b);
+        field("weightMatrixFirstDimension", weight_matrix_first_dimension);
+        field("weightMatrixSecondDimension", weight_matrix_second_dimension);
+        field("hasBias", has_bias);
+        field("int8DynamicQuantize", int8_dynamic_quantize);
+    }
     static constexpr input_count inputs{1, 2};
     static constexpr bool batched = true;
     static constexpr bool runs_epilogue = true;

@@ -26,10 +26,12 @@ struct batchnorm {
     float epsilon = 1e-5F;  ///< 0 means 1e-5
 
     static constexpr auto key = "batchnorm";
-    static constexpr auto fields = std::tuple{
-        field{"channels", &batchnorm::channels}, field{"computeMeanVar", &batchnorm::compute_mean_var},
-        field{"instanceNormalization", &batchnorm::instance_normalization},
-        field{"epsilon", &batchnorm::epsilon}};
+    constexpr void fields(auto& field) {
+        field("channels", channels);
+        field("computeMeanVar", compute_mean_var);
+        field("instanceNormalization", instance_normalization);
+        field("epsilon", epsilon);
+    }
     static constexpr bool batched = true;
     static constexpr backward_needs needs{.input = true, .output = false};
 

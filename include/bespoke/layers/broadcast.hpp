@@ -10,27 +10,11 @@
 /// What all layers share that take several blobs element by element.
 namespace bespoke {
 
-/// The shape of an element-wise function of several blobs. All have the same rank; along each axis the
-/// extents are equal, or 1 and repeated: [C, H, W] goes with [C, 1, 1], [1, H, W] and [1, 1, 1].
-/// Core ML specification, AddLayerParams and MultiplyLayerParams.
+/// The shape of an element-wise function of several blobs, as numpy has it: the ranks may differ, the last axes are
+/// aligned, and those that are missing are repeated. Along each axis the extents are equal, or 1 and repeated: [C, H, W]
+/// goes with [C, 1, 1], [1, H, W], [H, W] and [1]. The specification allows AddLayerParams, MultiplyLayerParams and the
+/// like only some of these shapes, and names them by examples of one rank; the networks of its converters mix ranks.
 constexpr outcome broadcast_shape(std::span<const shape> xs) {
-    shape y = xs[0];
-    for (std::size_t i = 1; i < xs.size(); ++i) {
-        if (xs[i].rank() != y.rank())
-            return shape_fault("inputs of one rank wanted, their shapes are ", xs[0], " and ", xs[i]);
-        for (std::size_t axis = 0; axis < y.rank(); ++axis) {
-            if (y[axis] == xs[i][axis] || xs[i][axis] == 1) continue;
-            if (y[axis] != 1)
-                return shape_fault("inputs wanted whose extents are equal or 1, input ", i, " has the shape ",
-                                   xs[i], ", those before it have ", y);
-            y[axis] = xs[i][axis];
-        }
-    }
-    return y;
-}
-
-/// The same as numpy does it: the ranks may differ, the last axes are aligned, and those that are missing are repeated.
-constexpr outcome aligned_broadcast_shape(std::span<const shape> xs) {
     shape y = xs[0];
     for (std::size_t i = 1; i < xs.size(); ++i) {
         const shape& longer = xs[i].rank() > y.rank() ? xs[i] : y;
@@ -206,7 +190,7 @@ void combine_all_backward(const F& f, std::span<const dynamic_view<const T>> xs,
 /// that shape too, or is repeated.
 constexpr bool can_finish_binary(std::span<const shape> xs) {
     if (xs.size() != 2) return xs.size() == 1;
-    const shape y = aligned_broadcast_shape(xs).shapes()[0];
+    const shape y = broadcast_shape(xs).shapes()[0];
     return xs[0] == y || xs[1] == y;
 }
 
@@ -248,13 +232,13 @@ struct combination {
     float alpha = 0;
 
     static constexpr auto key = "combination";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr input_count inputs{1, any_number};
     static constexpr bool batched = true;
     static constexpr bool differentiable = F::differentiable;
     static constexpr backward_needs needs{.input = !F::independent, .output = false};
 
-    constexpr outcome output_shape(std::span<const shape> xs) const { return aligned_broadcast_shape(xs); }
+    constexpr outcome output_shape(std::span<const shape> xs) const { return broadcast_shape(xs); }
     constexpr bool finishes(std::span<const shape> xs) const {
         return xs.size() == 1 ? HasAlpha : F::commutative && can_finish_binary(xs);
     }
@@ -291,10 +275,10 @@ struct combination {
 /// A layer of two inputs without hyper-parameters, whose shapes are broadcast as numpy does it.
 template <class F>
 struct broadcastable {
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr input_count inputs{2, 2};
 
-    constexpr outcome output_shape(std::span<const shape> xs) const { return aligned_broadcast_shape(xs); }
+    constexpr outcome output_shape(std::span<const shape> xs) const { return broadcast_shape(xs); }
     /// Of vectors and single numbers.
     constexpr std::vector<double> known_output(std::span<const shape> xs, std::span<const known_values> known) const
         requires(F::folds)

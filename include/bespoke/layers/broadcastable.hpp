@@ -2,7 +2,7 @@
 
 #include "broadcast.hpp"
 
-/// Binary functions of blobs whose shapes are broadcast as numpy does it: see `aligned_broadcast_shape`.
+/// Binary functions of blobs whose shapes are broadcast as numpy does it: see `broadcast_shape`.
 /// Core ML specification, the messages whose names end in BroadcastableLayerParams.
 namespace bespoke {
 
@@ -66,12 +66,12 @@ struct max_broadcastable : detail::broadcastable<detail::larger> {
 /// condition.
 struct where_broadcastable {
     static constexpr auto key = "whereBroadcastable";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr input_count inputs{3, 3};
     static constexpr bool batched = true;
     static constexpr backward_needs needs{.input = true, .output = false};
 
-    constexpr outcome output_shape(std::span<const shape> xs) const { return aligned_broadcast_shape(xs); }
+    constexpr outcome output_shape(std::span<const shape> xs) const { return broadcast_shape(xs); }
 
     template <class Xs, class Ys, class P, class W>
     void forward(Xs xs, Ys ys, const P&, W& w) const noexcept {

@@ -11,7 +11,10 @@ struct clip {
     float min_val = 0, max_val = 1;
 
     static constexpr auto key = "clip";
-    static constexpr auto fields = std::tuple{field{"minVal", &clip::min_val}, field{"maxVal", &clip::max_val}};
+    constexpr void fields(auto& field) {
+        field("minVal", min_val);
+        field("maxVal", max_val);
+    }
     static constexpr backward_needs needs{.input = false, .output = true};
 
     template <class V>
@@ -39,8 +42,10 @@ struct clamped_relu {
     float alpha = 0, beta = 6;
 
     static constexpr auto key = "clampedReLU";
-    static constexpr auto fields =
-        std::tuple{field{"alpha", &clamped_relu::alpha}, field{"beta", &clamped_relu::beta}};
+    constexpr void fields(auto& field) {
+        field("alpha", alpha);
+        field("beta", beta);
+    }
 
     template <class V>
     V operator()(const V& x) const noexcept {

@@ -2,7 +2,7 @@
 
 #include "broadcast.hpp"
 
-/// Comparisons and logic, whose results are 1 for true and 0 for false. Shapes: see `aligned_broadcast_shape`.
+/// Comparisons and logic, whose results are 1 for true and 0 for false. Shapes: see `broadcast_shape`.
 /// No gradient passes them.
 namespace bespoke {
 
@@ -12,10 +12,10 @@ struct equal {
     float alpha = 0;
 
     static constexpr auto key = "equal";
-    static constexpr auto fields = std::tuple{field{"alpha", &equal::alpha}};
+    constexpr void fields(auto& field) { field("alpha", alpha); }
     static constexpr input_count inputs{1, 2};
 
-    constexpr outcome output_shape(std::span<const shape> xs) const { return aligned_broadcast_shape(xs); }
+    constexpr outcome output_shape(std::span<const shape> xs) const { return broadcast_shape(xs); }
     constexpr detail::combination<detail::equality, true> equivalent(const shape&) const { return {alpha}; }
     friend bool operator==(const equal&, const equal&) = default;
 };
@@ -26,10 +26,10 @@ struct not_equal {
     float alpha = 0;
 
     static constexpr auto key = "notEqual";
-    static constexpr auto fields = std::tuple{field{"alpha", &not_equal::alpha}};
+    constexpr void fields(auto& field) { field("alpha", alpha); }
     static constexpr input_count inputs{1, 2};
 
-    constexpr outcome output_shape(std::span<const shape> xs) const { return aligned_broadcast_shape(xs); }
+    constexpr outcome output_shape(std::span<const shape> xs) const { return broadcast_shape(xs); }
     constexpr detail::combination<detail::inequality, true> equivalent(const shape&) const { return {alpha}; }
     friend bool operator==(const not_equal&, const not_equal&) = default;
 };
@@ -40,10 +40,10 @@ struct less_than {
     float alpha = 0;
 
     static constexpr auto key = "lessThan";
-    static constexpr auto fields = std::tuple{field{"alpha", &less_than::alpha}};
+    constexpr void fields(auto& field) { field("alpha", alpha); }
     static constexpr input_count inputs{1, 2};
 
-    constexpr outcome output_shape(std::span<const shape> xs) const { return aligned_broadcast_shape(xs); }
+    constexpr outcome output_shape(std::span<const shape> xs) const { return broadcast_shape(xs); }
     constexpr detail::combination<detail::below, true> equivalent(const shape&) const { return {alpha}; }
     friend bool operator==(const less_than&, const less_than&) = default;
 };
@@ -54,10 +54,10 @@ struct less_equal {
     float alpha = 0;
 
     static constexpr auto key = "lessEqual";
-    static constexpr auto fields = std::tuple{field{"alpha", &less_equal::alpha}};
+    constexpr void fields(auto& field) { field("alpha", alpha); }
     static constexpr input_count inputs{1, 2};
 
-    constexpr outcome output_shape(std::span<const shape> xs) const { return aligned_broadcast_shape(xs); }
+    constexpr outcome output_shape(std::span<const shape> xs) const { return broadcast_shape(xs); }
     constexpr detail::combination<detail::not_above, true> equivalent(const shape&) const { return {alpha}; }
     friend bool operator==(const less_equal&, const less_equal&) = default;
 };
@@ -68,10 +68,10 @@ struct greater_than {
     float alpha = 0;
 
     static constexpr auto key = "greaterThan";
-    static constexpr auto fields = std::tuple{field{"alpha", &greater_than::alpha}};
+    constexpr void fields(auto& field) { field("alpha", alpha); }
     static constexpr input_count inputs{1, 2};
 
-    constexpr outcome output_shape(std::span<const shape> xs) const { return aligned_broadcast_shape(xs); }
+    constexpr outcome output_shape(std::span<const shape> xs) const { return broadcast_shape(xs); }
     constexpr detail::combination<detail::above, true> equivalent(const shape&) const { return {alpha}; }
     friend bool operator==(const greater_than&, const greater_than&) = default;
 };
@@ -82,10 +82,10 @@ struct greater_equal {
     float alpha = 0;
 
     static constexpr auto key = "greaterEqual";
-    static constexpr auto fields = std::tuple{field{"alpha", &greater_equal::alpha}};
+    constexpr void fields(auto& field) { field("alpha", alpha); }
     static constexpr input_count inputs{1, 2};
 
-    constexpr outcome output_shape(std::span<const shape> xs) const { return aligned_broadcast_shape(xs); }
+    constexpr outcome output_shape(std::span<const shape> xs) const { return broadcast_shape(xs); }
     constexpr detail::combination<detail::not_below, true> equivalent(const shape&) const { return {alpha}; }
     friend bool operator==(const greater_equal&, const greater_equal&) = default;
 };

@@ -2,17 +2,13 @@
 
 #include "../core/concepts.hpp"
 #include "../kernels/strided.hpp"
+#include "axis.hpp"
 
 #include <limits>
 
 /// Layers that put blobs side by side.
 namespace bespoke {
 namespace detail {
-
-/// The axis of `rank` axes that `axis` names, negative ones from the end. It is one of them.
-constexpr std::size_t axis_of(extent axis, std::size_t rank) {
-    return static_cast<std::size_t>(axis < 0 ? axis + static_cast<extent>(rank) : axis);
-}
 
 /// The shape of blobs that are joined along `axis`, alike in all others. `name`: of the axis, for the fault.
 constexpr outcome joined_shape(std::span<const shape> xs, std::size_t axis, extent name) {
@@ -62,7 +58,8 @@ void join(const Xs& xs, const Y& y, extent outer, thread_pool* threads) noexcept
     if (y.total() == 0) return;
     auto* to = y.data;
     for (const auto& x : xs) {
-        kernels::copy_strided(joining_walk(x, y, outer, y.examples), x.data, to, threads);
+        // What lies there already was placed so by the planner.
+        if (x.data != to) kernels::copy_strided(joining_walk(x, y, outer, y.examples), x.data, to, threads);
         to += x.dimensions.size() / outer;
     }
 }
@@ -88,7 +85,7 @@ struct concat {
     bool sequence_concat = false;
 
     static constexpr auto key = "concat";
-    static constexpr auto fields = std::tuple{field{"sequenceConcat", &concat::sequence_concat}};
+    constexpr void fields(auto& field) { field("sequenceConcat", sequence_concat); }
     static constexpr input_count inputs{2, any_number};
     static constexpr bool batched = true;
     static constexpr backward_needs needs{.input = false, .output = false};
@@ -99,6 +96,7 @@ struct concat {
         return detail::joined_shape(xs, xs[0].rank() - back(), -static_cast<extent>(back()));
     }
 
+    constexpr bool joins_whole(std::span<const shape> xs) const { return outer(xs[0]) == 1; }
     template <class Xs, class Ys, class P, class W>
     void forward(Xs xs, Ys ys, const P&, W& w) const noexcept {
         detail::join(xs, ys[0], outer(ys[0].dimensions), w.threads);
@@ -113,7 +111,7 @@ struct concat {
             auto* at = std::get<0>(ys).data;
             const auto part = [&]<class One>(const One& x, extent r) __attribute__((always_inline)) {
                 constexpr extent n = decltype(One::dimensions)::product(Axis, rank);
-                kernels::copy(n, x.data + r * n, at);
+                if (x.data + r * n != at) kernels::copy(n, x.data + r * n, at);
                 at += n;
             };
             for (extent r = 0; r < outer; ++r) std::apply([&](const X&... x) { (part(x, r), ...); }, xs);
@@ -136,49 +134,52 @@ private:
 
 /// Joins blobs along `axis`, which counts from the end where it is negative; all other extents are equal. With
 /// `interleave` the blobs have one shape, and of n of them element i along the axis goes to n i + k from the k-th.
+/// A scalar counts as a vector of one.
 /// Core ML specification, ConcatNDLayerParams.
 struct concat_nd {
     extent axis = 0;
     bool interleave = false;
 
     static constexpr auto key = "concatND";
-    static constexpr auto fields =
-        std::tuple{field{"axis", &concat_nd::axis}, field{"interleave", &concat_nd::interleave}};
+    constexpr void fields(auto& field) {
+        field("axis", axis);
+        field("interleave", interleave);
+    }
     static constexpr input_count inputs{2, any_number};
     static constexpr bool batched = true;
     static constexpr backward_needs needs{.input = false, .output = false};
 
-    constexpr outcome output_shape(std::span<const shape> xs) const {
-        const auto rank = static_cast<extent>(xs[0].rank());
-        if (axis < -rank || axis >= rank)
-            return value_fault("an axis of its inputs wanted, ", axis, " given for the shape ", xs[0]);
+    constexpr outcome output_shape(std::span<const shape> given) const {
+        std::vector<shape> xs(given.begin(), given.end());
+        for (shape& x : xs)
+            if (x.rank() == 0) x = {1};
+        if (const auto wrong = detail::check_axis(axis, xs[0])) return *wrong;
         for (std::size_t i = 1; interleave && i < xs.size(); ++i)
             if (!(xs[i] == xs[0]))
                 return shape_fault("inputs of one shape wanted to interleave, the first is ", xs[0],
                                    ", input ", i, " has ", xs[i]);
-        return detail::joined_shape(xs, detail::axis_of(axis, xs[0].rank()), axis);
+        return detail::joined_shape(xs, detail::axis_among(axis, xs[0].rank()), axis);
     }
     /// Of vectors, one behind the other.
     constexpr std::vector<double> known_output(std::span<const shape> xs, std::span<const known_values> known) const {
-        return detail::joined_values(xs[0].rank() == 1 && !interleave ? xs.size() : 0, known);
+        return detail::joined_values(xs[0].rank() <= 1 && !interleave ? xs.size() : 0, known);
     }
 
+    constexpr bool joins_whole(std::span<const shape> xs) const { return outer(xs[0]) == 1; }
     template <class Xs, class Ys, class P, class W>
     void forward(Xs xs, Ys ys, const P&, W& w) const noexcept {
-        detail::join(xs, ys[0], outer(xs), w.threads);
+        detail::join(xs, ys[0], outer(xs[0].dimensions), w.threads);
     }
     template <class Xs, class Ys, class Dys, class Dxs, class P, class Dp, class W>
     void backward(Xs xs, Ys, Dys dys, Dxs dxs, const P&, const Dp&, W& w) const noexcept {
-        detail::join_backward(dys[0], dxs, outer(xs), w.threads);
+        detail::join_backward(dys[0], dxs, outer(xs[0].dimensions), w.threads);
     }
     friend bool operator==(const concat_nd&, const concat_nd&) = default;
 
 private:
     /// Pieces of each blob.
-    template <class Xs>
-    constexpr extent outer(const Xs& xs) const {
-        const shape& x = xs[0].dimensions;
-        return x.product(0, detail::axis_of(axis, x.rank()) + (interleave ? 1 : 0));
+    constexpr extent outer(const shape& x) const {
+        return x.rank() == 0 ? 1 : x.product(0, detail::axis_among(axis, x.rank()) + (interleave ? 1 : 0));
     }
 };
 
@@ -189,7 +190,7 @@ struct stack {
     extent axis = 0;
 
     static constexpr auto key = "stack";
-    static constexpr auto fields = std::tuple{field{"axis", &stack::axis}};
+    constexpr void fields(auto& field) { field("axis", axis); }
     static constexpr input_count inputs{2, any_number};
 
     constexpr outcome output_shape(std::span<const shape> xs) const {
@@ -206,7 +207,7 @@ struct stack {
                                    xs[i]);
         shape y;
         for (std::size_t a = 0; a <= x.rank(); ++a) {
-            if (a == detail::axis_of(axis, x.rank() + 1)) y.push_back(static_cast<extent>(xs.size()));
+            if (a == detail::axis_among(axis, x.rank() + 1)) y.push_back(static_cast<extent>(xs.size()));
             if (a < x.rank()) y.push_back(x[a]);
         }
         return y;
@@ -217,7 +218,7 @@ struct stack {
     }
     /// The pieces are what lies behind the new axis in each blob.
     constexpr concat_nd equivalent(const shape& x) const {
-        return {.axis = static_cast<extent>(detail::axis_of(axis, x.rank() + 1))};
+        return {.axis = static_cast<extent>(detail::axis_among(axis, x.rank() + 1))};
     }
     friend bool operator==(const stack&, const stack&) = default;
 };

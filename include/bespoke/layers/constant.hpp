@@ -12,7 +12,7 @@ struct load_constant_nd {
     bespoke::shape shape{};
 
     static constexpr auto key = "loadConstantND";
-    static constexpr auto fields = std::tuple{field{"shape", &load_constant_nd::shape}};
+    constexpr void fields(auto& field) { field("shape", shape); }
     static constexpr input_count inputs{0, 0};
     static constexpr bool batched = true;
     static constexpr backward_needs needs{.input = false, .output = false};
@@ -51,7 +51,7 @@ struct load_constant {
     bespoke::shape shape{};
 
     static constexpr auto key = "loadConstant";
-    static constexpr auto fields = std::tuple{field{"shape", &load_constant::shape}};
+    constexpr void fields(auto& field) { field("shape", shape); }
     static constexpr input_count inputs{0, 0};
 
     constexpr outcome output_shape(std::span<const bespoke::shape> none) const {

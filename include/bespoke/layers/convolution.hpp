@@ -40,17 +40,18 @@ struct convolution {
     shape output_size{};  ///< [H', W'] of a deconvolution; empty: from the padding
 
     static constexpr auto key = "convolution";
-    static constexpr auto fields =
-        std::tuple{field{"outputChannels", &convolution::output_channels},
-                   field{"kernelChannels", &convolution::kernel_channels},
-                   field{"nGroups", &convolution::n_groups},
-                   field{"kernelSize", &convolution::kernel_size},
-                   field{"stride", &convolution::stride},
-                   field{"dilationFactor", &convolution::dilation_factor},
-                   oneof<convolution, std::variant<valid_padding, same_padding>>{&convolution::padding},
-                   field{"isDeconvolution", &convolution::is_deconvolution},
-                   field{"hasBias", &convolution::has_bias},
-                   field{"outputShape", &convolution::output_size}};
+    constexpr void fields(auto& field) {
+        field("outputChannels", output_channels);
+        field("kernelChannels", kernel_channels);
+        field("nGroups", n_groups);
+        field("kernelSize", kernel_size);
+        field("stride", stride);
+        field("dilationFactor", dilation_factor);
+        field(padding);
+        field("isDeconvolution", is_deconvolution);
+        field("hasBias", has_bias);
+        field("outputShape", output_size);
+    }
     static constexpr input_count inputs{1, 2};
     static constexpr bool batched = true;
     static constexpr bool runs_epilogue = true;

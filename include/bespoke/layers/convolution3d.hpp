@@ -45,28 +45,30 @@ struct convolution3d {
     shape output_size{};  ///< [D', H', W'] of a deconvolution, else ignored; empty: from the padding
 
     static constexpr auto key = "convolution3d";
-    static constexpr auto fields = std::tuple{field{"outputChannels", &convolution3d::output_channels},
-                                              field{"inputChannels", &convolution3d::input_channels},
-                                              field{"nGroups", &convolution3d::n_groups},
-                                              field{"kernelDepth", &convolution3d::kernel_depth},
-                                              field{"kernelHeight", &convolution3d::kernel_height},
-                                              field{"kernelWidth", &convolution3d::kernel_width},
-                                              field{"strideDepth", &convolution3d::stride_depth},
-                                              field{"strideHeight", &convolution3d::stride_height},
-                                              field{"strideWidth", &convolution3d::stride_width},
-                                              field{"dilationDepth", &convolution3d::dilation_depth},
-                                              field{"dilationHeight", &convolution3d::dilation_height},
-                                              field{"dilationWidth", &convolution3d::dilation_width},
-                                              field{"hasBias", &convolution3d::has_bias},
-                                              field{"paddingType", &convolution3d::padding_type},
-                                              field{"customPaddingFront", &convolution3d::custom_padding_front},
-                                              field{"customPaddingBack", &convolution3d::custom_padding_back},
-                                              field{"customPaddingTop", &convolution3d::custom_padding_top},
-                                              field{"customPaddingBottom", &convolution3d::custom_padding_bottom},
-                                              field{"customPaddingLeft", &convolution3d::custom_padding_left},
-                                              field{"customPaddingRight", &convolution3d::custom_padding_right},
-                                              field{"isDeconvolution", &convolution3d::is_deconvolution},
-                                              field{"outputShape", &convolution3d::output_size}};
+    constexpr void fields(auto& field) {
+        field("outputChannels", output_channels);
+        field("inputChannels", input_channels);
+        field("nGroups", n_groups);
+        field("kernelDepth", kernel_depth);
+        field("kernelHeight", kernel_height);
+        field("kernelWidth", kernel_width);
+        field("strideDepth", stride_depth);
+        field("strideHeight", stride_height);
+        field("strideWidth", stride_width);
+        field("dilationDepth", dilation_depth);
+        field("dilationHeight", dilation_height);
+        field("dilationWidth", dilation_width);
+        field("hasBias", has_bias);
+        field("paddingType", padding_type);
+        field("customPaddingFront", custom_padding_front);
+        field("customPaddingBack", custom_padding_back);
+        field("customPaddingTop", custom_padding_top);
+        field("customPaddingBottom", custom_padding_bottom);
+        field("customPaddingLeft", custom_padding_left);
+        field("customPaddingRight", custom_padding_right);
+        field("isDeconvolution", is_deconvolution);
+        field("outputShape", output_size);
+    }
     static constexpr bool batched = true;
     static constexpr backward_needs needs{.input = true, .output = false};
 

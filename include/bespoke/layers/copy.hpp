@@ -8,7 +8,7 @@ namespace bespoke {
 /// Core ML specification, CopyLayerParams.
 struct copy {
     static constexpr auto key = "copy";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr bool same_elements = true;
     static constexpr bool overwrites = true;
 

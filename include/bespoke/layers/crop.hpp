@@ -16,8 +16,10 @@ struct crop {
     std::array<extent, 2> offset{};
 
     static constexpr auto key = "crop";
-    static constexpr auto fields =
-        std::tuple{field{"cropAmounts", &crop::crop_amounts}, field{"offset", &crop::offset}};
+    constexpr void fields(auto& field) {
+        field("cropAmounts", crop_amounts);
+        field("offset", offset);
+    }
     static constexpr input_count inputs{1, 2};
     static constexpr backward_needs needs{.input = false, .output = false};
 

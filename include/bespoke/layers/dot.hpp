@@ -14,7 +14,7 @@ struct dot {
     bool cosine_similarity = false;
 
     static constexpr auto key = "dot";
-    static constexpr auto fields = std::tuple{field{"cosineSimilarity", &dot::cosine_similarity}};
+    constexpr void fields(auto& field) { field("cosineSimilarity", cosine_similarity); }
     static constexpr input_count inputs{2, 2};
     static constexpr bool batched = true;
     static constexpr backward_needs needs{.input = true, .output = false};

@@ -1,34 +1,31 @@
 #pragma once
 
 #include "concat.hpp"
+#include "number_input.hpp"
 #include "random.hpp"
 #include "reshape.hpp"
 
-/// Layers whose output has a shape that the values of an input decide. These values must be known before the network
-/// runs: they come from get_shape, fill_static, fill_like, range_static and the like, perhaps through slice_static,
-/// concat_nd, stack, sums and products, and layers that only change the shape.
+/// Layers whose output has a shape that the values of an input decide. Where these come from get_shape, fill_static,
+/// fill_like, range_static and the like, perhaps through slice_static, concat_nd, stack, sums and products, and layers
+/// that only change the shape, they are known before the network runs; else the shape is decided in the run.
 namespace bespoke {
 namespace detail {
 
-/// The shape that an input holds as a vector of numbers, or what is wrong with it.
+/// The shape that an input holds as a vector of numbers, or what is wrong with it. A scalar counts as a vector of one.
+/// Extents that are not known are `unset`.
 constexpr outcome shape_in(const shape& x, const known_values& values) {
-    if (x.rank() != 1 || x[0] > static_cast<extent>(max_rank))
+    if (x.rank() > 1 || (x.rank() == 1 && x[0] > static_cast<extent>(max_rank)))
         return shape_fault("a shape as a vector of up to ", max_rank, " numbers wanted, its own shape is ", x);
-    if (!values)
-        return fault{errc::unsupported, sentence("a shape wanted that is known before the network runs, as that of "
-                                                 "getShape, fillStatic or rangeStatic")};
-    shape given;
-    for (double v : *values) {
-        if (!(v >= -0x1p53 && v <= 0x1p53) || static_cast<double>(static_cast<extent>(v)) != v)
-            return value_fault("a shape of whole numbers wanted");
-        given.push_back(static_cast<extent>(v));
-    }
-    return given;
+    if (const auto wrong = check_whole("a shape", values)) return *wrong;
+    if (values) return as_shape(numbers_of(*values));
+    shape open;
+    for (extent i = 0; i < x.size(); ++i) open.push_back(unset);
+    return open;
 }
 /// The same for an output: its extents are from 0 up.
 constexpr outcome output_shape_in(const shape& x, const known_values& values) {
     const outcome given = shape_in(x, values);
-    if (!given) return given;
+    if (!given || !values) return given;
     return given_shape("a shape", given.shapes()[0]);
 }
 /// The shape of numbers that are drawn as `drawing` says, in the shape that the first input holds.
@@ -36,6 +33,7 @@ template <class Drawing>
 constexpr outcome planned_draw(const Drawing& drawing, std::span<const shape> xs, std::span<const known_values> known) {
     const outcome given = output_shape_in(xs[0], known_input(known, 0));
     if (!given) return given;
+    if (const outcome drawn = drawing.checked(shape{}); !drawn || !known_input(known, 0)) return drawn ? given : drawn;
     return drawing.checked(given.shapes()[0]);
 }
 
@@ -45,12 +43,13 @@ constexpr outcome planned_draw(const Drawing& drawing, std::span<const shape> xs
 /// Core ML specification, ReshapeDynamicLayerParams.
 struct reshape_dynamic {
     static constexpr auto key = "reshapeDynamic";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr input_count inputs{2, 2};
+    static constexpr std::size_t values_from = 1;
 
     constexpr outcome planned_shape(std::span<const shape> xs, std::span<const known_values> known) const {
         const outcome given = detail::shape_in(xs[1], known_input(known, 1));
-        if (!given) return given;
+        if (!given || !known_input(known, 1)) return given;
         return reshape_static{given.shapes()[0]}.output_shape(xs[0]);
     }
     constexpr outcome output_shape(std::span<const shape> xs) const { return planned_shape(xs, {}); }
@@ -65,12 +64,13 @@ struct reshape_dynamic {
 /// Core ML specification, BroadcastToDynamicLayerParams.
 struct broadcast_to_dynamic {
     static constexpr auto key = "broadcastToDynamic";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr input_count inputs{2, 2};
+    static constexpr std::size_t values_from = 1;
 
     constexpr outcome planned_shape(std::span<const shape> xs, std::span<const known_values> known) const {
         const outcome given = detail::output_shape_in(xs[1], known_input(known, 1));
-        if (!given) return given;
+        if (!given || !known_input(known, 1)) return given;
         return detail::broadcast_to(xs[0], given.shapes()[0]);
     }
     constexpr outcome output_shape(std::span<const shape> xs) const { return planned_shape(xs, {}); }
@@ -84,7 +84,7 @@ struct fill_dynamic {
     float value = 0;
 
     static constexpr auto key = "fillDynamic";
-    static constexpr auto fields = std::tuple{field{"value", &fill_dynamic::value}};
+    constexpr void fields(auto& field) { field("value", value); }
     static constexpr input_count inputs{1, 1};
 
     constexpr outcome planned_shape(std::span<const shape> xs, std::span<const known_values> known) const {
@@ -92,6 +92,7 @@ struct fill_dynamic {
     }
     constexpr outcome output_shape(std::span<const shape> xs) const { return planned_shape(xs, {}); }
     constexpr std::vector<double> known_output(std::span<const shape> xs, std::span<const known_values> known) const {
+        if (!known_input(known, 0)) return {};
         return detail::few(planned_shape(xs, known).shapes()[0], double{value});
     }
     constexpr detail::filling equivalent(const shape&) const { return {value}; }
@@ -105,24 +106,28 @@ struct range_dynamic {
     float start_value = 0, step_size_value = 1;
 
     static constexpr auto key = "rangeDynamic";
-    static constexpr auto fields = std::tuple{field{"startValue", &range_dynamic::start_value},
-                                              field{"stepSizeValue", &range_dynamic::step_size_value}};
+    constexpr void fields(auto& field) {
+        field("startValue", start_value);
+        field("stepSizeValue", step_size_value);
+    }
     static constexpr input_count inputs{1, 3};
     static constexpr bool batched = true;
     static constexpr bool differentiable = false;
 
     constexpr outcome planned_shape(std::span<const shape> xs, std::span<const known_values> known) const {
+        bool all = true;
         for (std::size_t i = 0; i < xs.size(); ++i) {
             if (xs[i].rank() > 1 || xs[i].size() != 1)
                 return shape_fault("inputs of one number wanted, input ", i, " has the shape ", xs[i]);
-            if (!known_input(known, i))
-                return fault{errc::unsupported, sentence("inputs wanted that are known before the network runs, as those "
-                                                         "of getShape, fillStatic or rangeStatic")};
+            all &= known_input(known, i).has_value();
         }
+        if (!all) return shape{unset};
         return range(known).output_shape({});
     }
     constexpr outcome output_shape(std::span<const shape> xs) const { return planned_shape(xs, {}); }
-    constexpr std::vector<double> known_output(std::span<const shape>, std::span<const known_values> known) const {
+    constexpr std::vector<double> known_output(std::span<const shape> xs, std::span<const known_values> known) const {
+        for (std::size_t i = 0; i < xs.size(); ++i)
+            if (!known_input(known, i)) return {};
         return range(known).known_output({}, {});
     }
     template <class Xs, class Ys, class P, class W>
@@ -152,9 +157,11 @@ struct random_normal_dynamic {
     float mean = 0, std_dev = 1;
 
     static constexpr auto key = "randomNormalDynamic";
-    static constexpr auto fields = std::tuple{field{"seed", &random_normal_dynamic::seed},
-                                              field{"mean", &random_normal_dynamic::mean},
-                                              field{"stdDev", &random_normal_dynamic::std_dev}};
+    constexpr void fields(auto& field) {
+        field("seed", seed);
+        field("mean", mean);
+        field("stdDev", std_dev);
+    }
     static constexpr input_count inputs{1, 1};
 
     constexpr outcome planned_shape(std::span<const shape> xs, std::span<const known_values> known) const {
@@ -174,9 +181,11 @@ struct random_uniform_dynamic {
     float min_val = 0, max_val = 1;
 
     static constexpr auto key = "randomUniformDynamic";
-    static constexpr auto fields = std::tuple{field{"seed", &random_uniform_dynamic::seed},
-                                              field{"minVal", &random_uniform_dynamic::min_val},
-                                              field{"maxVal", &random_uniform_dynamic::max_val}};
+    constexpr void fields(auto& field) {
+        field("seed", seed);
+        field("minVal", min_val);
+        field("maxVal", max_val);
+    }
     static constexpr input_count inputs{1, 1};
 
     constexpr outcome planned_shape(std::span<const shape> xs, std::span<const known_values> known) const {
@@ -196,8 +205,10 @@ struct random_bernoulli_dynamic {
     float prob = 0.5F;
 
     static constexpr auto key = "randomBernoulliDynamic";
-    static constexpr auto fields = std::tuple{field{"seed", &random_bernoulli_dynamic::seed},
-                                              field{"prob", &random_bernoulli_dynamic::prob}};
+    constexpr void fields(auto& field) {
+        field("seed", seed);
+        field("prob", prob);
+    }
     static constexpr input_count inputs{1, 1};
 
     constexpr outcome planned_shape(std::span<const shape> xs, std::span<const known_values> known) const {

@@ -64,9 +64,11 @@ struct embedding_nd {
     bool has_bias = false;
 
     static constexpr auto key = "embeddingND";
-    static constexpr auto fields = std::tuple{field{"vocabSize", &embedding_nd::vocab_size},
-                                              field{"embeddingSize", &embedding_nd::embedding_size},
-                                              field{"hasBias", &embedding_nd::has_bias}};
+    constexpr void fields(auto& field) {
+        field("vocabSize", vocab_size);
+        field("embeddingSize", embedding_size);
+        field("hasBias", has_bias);
+    }
     static constexpr bool batched = true;
     static constexpr backward_needs needs{.input = true, .output = false};
 
@@ -139,9 +141,11 @@ struct embedding {
     bool has_bias = false;
 
     static constexpr auto key = "embedding";
-    static constexpr auto fields = std::tuple{field{"inputDim", &embedding::input_dim},
-                                              field{"outputChannels", &embedding::output_channels},
-                                              field{"hasBias", &embedding::has_bias}};
+    constexpr void fields(auto& field) {
+        field("inputDim", input_dim);
+        field("outputChannels", output_channels);
+        field("hasBias", has_bias);
+    }
 
     constexpr outcome output_shape(const shape& x) const {
         if (x.rank() < 3 || x.rank() > 5 || x.from_end(3) != 1 || x.from_end(2) != 1 || x.from_end(1) != 1)

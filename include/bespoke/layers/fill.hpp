@@ -39,7 +39,7 @@ struct filling {
     float value = 0;
 
     static constexpr auto key = "filling";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr input_count inputs{0, 1};
     static constexpr bool batched = true;
     static constexpr bool differentiable = false;
@@ -65,7 +65,7 @@ struct fill_like {
     float value = 0;
 
     static constexpr auto key = "fillLike";
-    static constexpr auto fields = std::tuple{field{"value", &fill_like::value}};
+    constexpr void fields(auto& field) { field("value", value); }
     static constexpr input_count inputs{1, 1};
 
     constexpr outcome output_shape(std::span<const shape> xs) const { return xs[0]; }
@@ -83,8 +83,10 @@ struct fill_static {
     shape target_shape{};
 
     static constexpr auto key = "fillStatic";
-    static constexpr auto fields =
-        std::tuple{field{"value", &fill_static::value}, field{"targetShape", &fill_static::target_shape}};
+    constexpr void fields(auto& field) {
+        field("value", value);
+        field("targetShape", target_shape);
+    }
     static constexpr input_count inputs{0, 0};
 
     constexpr outcome output_shape(std::span<const shape>) const {
@@ -105,9 +107,11 @@ struct range_static {
     float end_value = 0, start_value = 0, step_size_value = 1;
 
     static constexpr auto key = "rangeStatic";
-    static constexpr auto fields = std::tuple{field{"endValue", &range_static::end_value},
-                                              field{"startValue", &range_static::start_value},
-                                              field{"stepSizeValue", &range_static::step_size_value}};
+    constexpr void fields(auto& field) {
+        field("endValue", end_value);
+        field("startValue", start_value);
+        field("stepSizeValue", step_size_value);
+    }
     static constexpr input_count inputs{0, 0};
     static constexpr bool batched = true;
     static constexpr bool differentiable = false;
@@ -155,7 +159,7 @@ private:
 /// Core ML specification, GetShapeLayerParams.
 struct get_shape {
     static constexpr auto key = "getShape";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr bool batched = true;
     static constexpr bool differentiable = false;
     static constexpr bool reads_values = false;

@@ -18,7 +18,7 @@ struct flatten {
     flatten_order mode = flatten_order::channel_first;
 
     static constexpr auto key = "flatten";
-    static constexpr auto fields = std::tuple{field{"mode", &flatten::mode}};
+    constexpr void fields(auto& field) { field("mode", mode); }
 
     constexpr outcome output_shape(const shape& x) const {
         if (x.rank() < 3) return shape_fault("an input of rank 3 or more wanted, its shape is ", x);
@@ -52,7 +52,7 @@ struct flatten_to_2d {
     extent axis = 0;
 
     static constexpr auto key = "flattenTo2D";
-    static constexpr auto fields = std::tuple{field{"axis", &flatten_to_2d::axis}};
+    constexpr void fields(auto& field) { field("axis", axis); }
     static constexpr bool same_elements = true;
 
     constexpr outcome output_shape(const shape& x) const {

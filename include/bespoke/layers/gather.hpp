@@ -43,6 +43,7 @@ struct axis_indexing {
                 .block = whole.product(along + 1, whole.rank()),
                 .rows = {whole[along]}};
     }
+    friend bool operator==(const axis_indexing&, const axis_indexing&) = default;
 };
 
 /// By points: the last axis of the indices is one index for each of as many axes.
@@ -59,6 +60,7 @@ struct point_indexing {
                 .block = whole.product(depth, whole.rank()),
                 .rows = shape(std::span<const extent>(whole.begin(), depth))};
     }
+    friend bool operator==(const point_indexing&, const point_indexing&) = default;
 };
 
 /// Along an axis, indices of its own for each element.
@@ -83,29 +85,32 @@ struct own_indexing {
                 .rows = {whole[along]},
                 .own = true};
     }
+    friend bool operator==(const own_indexing&, const own_indexing&) = default;
 };
 
-/// What the gathers share: x and indices -> y.
+/// What runs for the gathers: x and indices -> y.
 template <class Way>
 struct gathering {
+    Way way{};
+
+    static constexpr auto key = "gathering";
+    constexpr void fields(auto&) {}
     static constexpr input_count inputs{2, 2};
     static constexpr backward_needs needs{.input = true, .output = false};
 
-    static constexpr outcome shape_of(const Way& way, std::span<const shape> xs) {
-        return way.part(xs[0], xs[1]);
-    }
-    template <class Xs, class Ys, class W>
-    static void run(const Way& way, const Xs& xs, const Ys& ys, W& w) noexcept {
-        kernels::gather(way.how(xs[0].dimensions, xs[1].dimensions), xs[0].data, xs[1].data, ys[0].data,
-                        w.threads);
+    constexpr outcome output_shape(std::span<const shape> xs) const { return way.part(xs[0], xs[1]); }
+    template <class Xs, class Ys, class P, class W>
+    void forward(Xs xs, Ys ys, const P&, W& w) const noexcept {
+        kernels::gather(way.how(xs[0].dimensions, xs[1].dimensions), xs[0].data, xs[1].data, ys[0].data, w.threads);
     }
     /// What several indices name is summed up in their order.
-    template <class Xs, class Dys, class Dxs, class W>
-    static void run_backward(const Way& way, const Xs& xs, const Dys& dys, const Dxs& dxs, W& w) noexcept {
+    template <class Xs, class Ys, class Dys, class Dxs, class P, class Dp, class W>
+    void backward(Xs xs, Ys, Dys dys, Dxs dxs, const P&, const Dp&, W& w) const noexcept {
         if (dxs[0])
-            kernels::scatter(way.how(dxs[0].dimensions, xs[1].dimensions), kernels::scatter_mode::add,
-                             dys[0].data, xs[1].data, dxs[0].data, w.threads);
+            kernels::scatter(way.how(dxs[0].dimensions, xs[1].dimensions), kernels::scatter_mode::add, dys[0].data,
+                             xs[1].data, dxs[0].data, w.threads);
     }
+    friend bool operator==(const gathering&, const gathering&) = default;
 };
 
 }  // namespace detail
@@ -120,20 +125,11 @@ struct gather {
     extent axis = 0;
 
     static constexpr auto key = "gather";
-    static constexpr auto fields = std::tuple{field{"axis", &gather::axis}};
-    using way = detail::gathering<detail::axis_indexing>;
-    static constexpr input_count inputs = way::inputs;
-    static constexpr backward_needs needs = way::needs;
+    constexpr void fields(auto& field) { field("axis", axis); }
+    static constexpr input_count inputs{2, 2};
 
-    constexpr outcome output_shape(std::span<const shape> xs) const { return way::shape_of({axis}, xs); }
-    template <class Xs, class Ys, class P, class W>
-    void forward(Xs xs, Ys ys, const P&, W& w) const noexcept {
-        way::run({axis}, xs, ys, w);
-    }
-    template <class Xs, class Ys, class Dys, class Dxs, class P, class Dp, class W>
-    void backward(Xs xs, Ys, Dys dys, Dxs dxs, const P&, const Dp&, W& w) const noexcept {
-        way::run_backward({axis}, xs, dys, dxs, w);
-    }
+    constexpr outcome output_shape(std::span<const shape> xs) const { return equivalent({}).output_shape(xs); }
+    constexpr detail::gathering<detail::axis_indexing> equivalent(const shape&) const { return {{axis}}; }
     friend bool operator==(const gather&, const gather&) = default;
 };
 
@@ -145,20 +141,11 @@ struct gather {
 /// Core ML specification, GatherNDLayerParams.
 struct gather_nd {
     static constexpr auto key = "gatherND";
-    static constexpr auto fields = std::tuple{};
-    using way = detail::gathering<detail::point_indexing>;
-    static constexpr input_count inputs = way::inputs;
-    static constexpr backward_needs needs = way::needs;
+    constexpr void fields(auto&) {}
+    static constexpr input_count inputs{2, 2};
 
-    constexpr outcome output_shape(std::span<const shape> xs) const { return way::shape_of({}, xs); }
-    template <class Xs, class Ys, class P, class W>
-    void forward(Xs xs, Ys ys, const P&, W& w) const noexcept {
-        way::run({}, xs, ys, w);
-    }
-    template <class Xs, class Ys, class Dys, class Dxs, class P, class Dp, class W>
-    void backward(Xs xs, Ys, Dys dys, Dxs dxs, const P&, const Dp&, W& w) const noexcept {
-        way::run_backward({}, xs, dys, dxs, w);
-    }
+    constexpr outcome output_shape(std::span<const shape> xs) const { return equivalent({}).output_shape(xs); }
+    constexpr detail::gathering<detail::point_indexing> equivalent(const shape&) const { return {}; }
     friend bool operator==(const gather_nd&, const gather_nd&) = default;
 };
 
@@ -171,20 +158,11 @@ struct gather_along_axis {
     extent axis = 0;
 
     static constexpr auto key = "gatherAlongAxis";
-    static constexpr auto fields = std::tuple{field{"axis", &gather_along_axis::axis}};
-    using way = detail::gathering<detail::own_indexing>;
-    static constexpr input_count inputs = way::inputs;
-    static constexpr backward_needs needs = way::needs;
+    constexpr void fields(auto& field) { field("axis", axis); }
+    static constexpr input_count inputs{2, 2};
 
-    constexpr outcome output_shape(std::span<const shape> xs) const { return way::shape_of({axis}, xs); }
-    template <class Xs, class Ys, class P, class W>
-    void forward(Xs xs, Ys ys, const P&, W& w) const noexcept {
-        way::run({axis}, xs, ys, w);
-    }
-    template <class Xs, class Ys, class Dys, class Dxs, class P, class Dp, class W>
-    void backward(Xs xs, Ys, Dys dys, Dxs dxs, const P&, const Dp&, W& w) const noexcept {
-        way::run_backward({axis}, xs, dys, dxs, w);
-    }
+    constexpr outcome output_shape(std::span<const shape> xs) const { return equivalent({}).output_shape(xs); }
+    constexpr detail::gathering<detail::own_indexing> equivalent(const shape&) const { return {{axis}}; }
     friend bool operator==(const gather_along_axis&, const gather_along_axis&) = default;
 };
 

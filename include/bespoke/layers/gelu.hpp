@@ -29,7 +29,7 @@ struct gelu {
     gelu_mode mode = gelu_mode::exact;
 
     static constexpr auto key = "gelu";
-    static constexpr auto fields = std::tuple{field{"mode", &gelu::mode}};
+    constexpr void fields(auto& field) { field("mode", mode); }
 
     template <class V>
     V operator()(const V& x) const noexcept {

@@ -18,12 +18,14 @@ struct gru {
     bool reverse_input = false;
 
     static constexpr auto key = "gru";
-    static constexpr auto fields = std::tuple{field{"inputVectorSize", &gru::input_vector_size},
-                                              field{"outputVectorSize", &gru::output_vector_size},
-                                              field{"activations", &gru::activations},
-                                              field{"sequenceOutput", &gru::sequence_output},
-                                              field{"hasBiasVectors", &gru::has_bias_vectors},
-                                              field{"reverseInput", &gru::reverse_input}};
+    constexpr void fields(auto& field) {
+        field("inputVectorSize", input_vector_size);
+        field("outputVectorSize", output_vector_size);
+        field("activations", activations);
+        field("sequenceOutput", sequence_output);
+        field("hasBiasVectors", has_bias_vectors);
+        field("reverseInput", reverse_input);
+    }
     static constexpr input_count inputs{1, 2};
 
     template <class T>
@@ -82,7 +84,8 @@ struct gru {
         if (activations[0].is<sigmoid>() && activations[1].is<tanh>())
             body(kernels::gru_cell<sigmoid, tanh>{});
         else
-            body(kernels::gru_cell<recurrent_activation, recurrent_activation>{activations[0], activations[1]});
+            body(kernels::gru_cell<recurrent_activation, recurrent_activation>{activations[0].with_constants(),
+                                                                           activations[1].with_constants()});
     }
 };
 

@@ -9,7 +9,7 @@ namespace bespoke {
 /// y = (e^x - e^-x) / 2. Core ML specification, SinhLayerParams.
 struct sinh {
     static constexpr auto key = "sinh";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr backward_needs needs{.input = true, .output = false};
     template <class V>
     V operator()(const V& x) const noexcept {
@@ -25,7 +25,7 @@ struct sinh {
 /// y = (e^x + e^-x) / 2. Core ML specification, CoshLayerParams.
 struct cosh {
     static constexpr auto key = "cosh";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr backward_needs needs{.input = true, .output = false};
     template <class V>
     V operator()(const V& x) const noexcept {
@@ -42,7 +42,7 @@ struct cosh {
 /// Core ML specification, TanhLayerParams.
 struct tanh_layer {
     static constexpr auto key = "tanh";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr backward_needs needs{.input = false, .output = true};
     template <class V>
     V operator()(const V& x) const noexcept {
@@ -58,7 +58,7 @@ struct tanh_layer {
 /// y = log(x + sqrt(x² + 1)). Core ML specification, AsinhLayerParams.
 struct asinh {
     static constexpr auto key = "asinh";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr backward_needs needs{.input = true, .output = false};
     template <class V>
     V operator()(const V& x) const noexcept {
@@ -74,7 +74,7 @@ struct asinh {
 /// y = log(x + sqrt(x² - 1)), for x from 1 up. Core ML specification, AcoshLayerParams.
 struct acosh {
     static constexpr auto key = "acosh";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr backward_needs needs{.input = true, .output = false};
     template <class V>
     V operator()(const V& x) const noexcept {
@@ -91,7 +91,7 @@ struct acosh {
 /// Core ML specification, AtanhLayerParams.
 struct atanh {
     static constexpr auto key = "atanh";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr backward_needs needs{.input = true, .output = false};
     template <class V>
     V operator()(const V& x) const noexcept {

@@ -27,10 +27,12 @@ struct inner_product {
     bool int8_dynamic_quantize = false;  ///< lets who runs it round the input to int8; here it stays exact
 
     static constexpr auto key = "innerProduct";
-    static constexpr auto fields = std::tuple{field{"inputChannels", &inner_product::input_channels},
-                                              field{"outputChannels", &inner_product::output_channels},
-                                              field{"hasBias", &inner_product::has_bias},
-                                              field{"int8DynamicQuantize", &inner_product::int8_dynamic_quantize}};
+    constexpr void fields(auto& field) {
+        field("inputChannels", input_channels);
+        field("outputChannels", output_channels);
+        field("hasBias", has_bias);
+        field("int8DynamicQuantize", int8_dynamic_quantize);
+    }
     static constexpr bool batched = true;
     static constexpr bool runs_epilogue = true;
     static constexpr backward_needs needs{.input = true, .output = false};

@@ -14,7 +14,7 @@ struct l2normalize {
     float epsilon = 0;
 
     static constexpr auto key = "l2normalize";
-    static constexpr auto fields = std::tuple{field{"epsilon", &l2normalize::epsilon}};
+    constexpr void fields(auto& field) { field("epsilon", epsilon); }
     static constexpr bool batched = true;
     static constexpr backward_needs needs{.input = true, .output = false};
 

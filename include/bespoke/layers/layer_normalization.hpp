@@ -16,9 +16,10 @@ struct layer_normalization {
     float eps = 1e-5F;
 
     static constexpr auto key = "layerNormalization";
-    static constexpr auto fields =
-        std::tuple{field{"normalizedShape", &layer_normalization::normalized_shape},
-                   field{"eps", &layer_normalization::eps}};
+    constexpr void fields(auto& field) {
+        field("normalizedShape", normalized_shape);
+        field("eps", eps);
+    }
     static constexpr bool batched = true;
     static constexpr backward_needs needs{.input = true, .output = false};
 

@@ -9,7 +9,7 @@ namespace bespoke {
 /// Core ML specification, LogicalNotLayerParams.
 struct logical_not {
     static constexpr auto key = "logicalNot";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr bool differentiable = false;
     static constexpr backward_needs needs{.input = false, .output = false};
 

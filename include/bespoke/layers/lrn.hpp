@@ -18,8 +18,12 @@ struct lrn {
     float k = 0;
 
     static constexpr auto key = "lrn";
-    static constexpr auto fields = std::tuple{field{"alpha", &lrn::alpha}, field{"beta", &lrn::beta},
-                                              field{"localSize", &lrn::local_size}, field{"k", &lrn::k}};
+    constexpr void fields(auto& field) {
+        field("alpha", alpha);
+        field("beta", beta);
+        field("localSize", local_size);
+        field("k", k);
+    }
     static constexpr bool batched = true;
     static constexpr backward_needs needs{.input = true, .output = false};
 

@@ -15,13 +15,14 @@ struct lstm_params {
     bool coupled_input_and_forget_gate = false;  ///< f = 1 - i; the forget gate's weights are not used
     float cell_clip_threshold = 50;              ///< 0 means 50
 
-    static constexpr auto fields =
-        std::tuple{field{"sequenceOutput", &lstm_params::sequence_output},
-                   field{"hasBiasVectors", &lstm_params::has_bias_vectors},
-                   field{"forgetBias", &lstm_params::forget_bias},
-                   field{"hasPeepholeVectors", &lstm_params::has_peephole_vectors},
-                   field{"coupledInputAndForgetGate", &lstm_params::coupled_input_and_forget_gate},
-                   field{"cellClipThreshold", &lstm_params::cell_clip_threshold}};
+    constexpr void fields(auto& field) {
+        field("sequenceOutput", sequence_output);
+        field("hasBiasVectors", has_bias_vectors);
+        field("forgetBias", forget_bias);
+        field("hasPeepholeVectors", has_peephole_vectors);
+        field("coupledInputAndForgetGate", coupled_input_and_forget_gate);
+        field("cellClipThreshold", cell_clip_threshold);
+    }
     friend bool operator==(const lstm_params&, const lstm_params&) = default;
 };
 
@@ -133,8 +134,8 @@ template <class Body>
     if (f.is<sigmoid>() && g.is<tanh>() && h.is<tanh>())
         body(kernels::lstm_cell<sigmoid, tanh, tanh>{{}, {}, {}, coupled, clip});
     else
-        body(kernels::lstm_cell<recurrent_activation, recurrent_activation, recurrent_activation>{f, g, h, coupled,
-                                                                                                    clip});
+        body(kernels::lstm_cell<recurrent_activation, recurrent_activation, recurrent_activation>{
+            f.with_constants(), g.with_constants(), h.with_constants(), coupled, clip});
 }
 
 }  // namespace detail
@@ -155,12 +156,13 @@ struct uni_directional_lstm {
     bool reverse_input = false;
 
     static constexpr auto key = "uniDirectionalLSTM";
-    static constexpr auto fields =
-        std::tuple{field{"inputVectorSize", &uni_directional_lstm::input_vector_size},
-                   field{"outputVectorSize", &uni_directional_lstm::output_vector_size},
-                   field{"activations", &uni_directional_lstm::activations},
-                   field{"params", &uni_directional_lstm::params},
-                   field{"reverseInput", &uni_directional_lstm::reverse_input}};
+    constexpr void fields(auto& field) {
+        field("inputVectorSize", input_vector_size);
+        field("outputVectorSize", output_vector_size);
+        field("activations", activations);
+        field("params", params);
+        field("reverseInput", reverse_input);
+    }
     static constexpr input_count inputs{1, 3};
 
     template <class T>
@@ -215,12 +217,13 @@ struct bi_directional_lstm {
     lstm_params params{};
 
     static constexpr auto key = "biDirectionalLSTM";
-    static constexpr auto fields =
-        std::tuple{field{"inputVectorSize", &bi_directional_lstm::input_vector_size},
-                   field{"outputVectorSize", &bi_directional_lstm::output_vector_size},
-                   field{"activationsForwardLSTM", &bi_directional_lstm::activations_forward_lstm},
-                   field{"activationsBackwardLSTM", &bi_directional_lstm::activations_backward_lstm},
-                   field{"params", &bi_directional_lstm::params}};
+    constexpr void fields(auto& field) {
+        field("inputVectorSize", input_vector_size);
+        field("outputVectorSize", output_vector_size);
+        field("activationsForwardLSTM", activations_forward_lstm);
+        field("activationsBackwardLSTM", activations_backward_lstm);
+        field("params", params);
+    }
     static constexpr input_count inputs{1, 5};
 
     template <class T>

@@ -9,35 +9,39 @@
 namespace bespoke {
 namespace detail {
 
-/// Of a matrix the elements (m, n) with n - m from `lowest` to `highest`.
+/// What runs for all of them: y = x in the elements (m, n) of a matrix with n - m from `lowest` to `highest`, else 0.
 struct diagonal_band {
     static constexpr extent everything = std::numeric_limits<extent>::max();
 
     extent lowest = -everything, highest = everything;
 
-    static constexpr outcome output_shape(const shape& x) {
+    static constexpr auto key = "diagonalBand";
+    constexpr void fields(auto&) {}
+    static constexpr bool batched = true, in_place = true;
+    static constexpr backward_needs needs{.input = false, .output = false};
+
+    constexpr outcome output_shape(const shape& x) const {
         if (x.rank() < 2) return shape_fault("an input of rank 2 or more wanted, its shape is ", x);
         return x;
     }
 
-    /// y = x within the band, else 0.
-    template <class X, class Y>
-    void copy(X x, Y y, thread_pool* threads) const noexcept {
-        each_row(y, threads, [&](extent at, extent columns, extent first, extent last) {
+    template <class X, class Y, class P, class W>
+    void forward(X x, Y y, const P&, W& w) const noexcept {
+        each_row(y, w.threads, [&](extent at, extent columns, extent first, extent last) {
             using T = typename Y::value_type;
             kernels::fill(first, T(0), y.data + at);
             kernels::copy(last - first, x.data + at + first, y.data + at + first);
             kernels::fill(columns - last, T(0), y.data + at + last);
         });
     }
-    /// dx += dy within the band.
-    template <class Dy, class Dx>
-    void accumulate(Dy dy, Dx dx, thread_pool* threads) const noexcept {
+    template <class X, class Y, class Dy, class Dx, class P, class Dp, class W>
+    void backward(X, Y, Dy dy, Dx dx, const P&, const Dp&, W& w) const noexcept {
         if (!dx) return;
-        each_row(dx, threads, [&](extent at, extent, extent first, extent last) {
+        each_row(dx, w.threads, [&](extent at, extent, extent first, extent last) {
             kernels::accumulate(last - first, dy.data + at + first, dx.data + at + first);
         });
     }
+    friend bool operator==(const diagonal_band&, const diagonal_band&) = default;
 
 private:
     /// Calls body(offset of the row, columns, first, last): the columns [first, last) are in the band.
@@ -66,27 +70,17 @@ struct matrix_band_part {
     extent num_lower = 0, num_upper = 0;
 
     static constexpr auto key = "matrixBandPart";
-    static constexpr auto fields = std::tuple{field{"numLower", &matrix_band_part::num_lower},
-                                              field{"numUpper", &matrix_band_part::num_upper}};
-    static constexpr bool batched = true, in_place = true;
-    static constexpr backward_needs needs{.input = false, .output = false};
-
-    constexpr outcome output_shape(const shape& x) const { return band().output_shape(x); }
-    template <class X, class Y, class P, class W>
-    void forward(X x, Y y, const P&, W& w) const noexcept {
-        band().copy(x, y, w.threads);
+    constexpr void fields(auto& field) {
+        field("numLower", num_lower);
+        field("numUpper", num_upper);
     }
-    template <class X, class Y, class Dy, class Dx, class P, class Dp, class W>
-    void backward(X, Y, Dy dy, Dx dx, const P&, const Dp&, W& w) const noexcept {
-        band().accumulate(dy, dx, w.threads);
-    }
-    friend bool operator==(const matrix_band_part&, const matrix_band_part&) = default;
 
-private:
-    constexpr detail::diagonal_band band() const {
+    constexpr outcome output_shape(const shape& x) const { return equivalent(x).output_shape(x); }
+    constexpr detail::diagonal_band equivalent(const shape&) const {
         constexpr extent everything = detail::diagonal_band::everything;
         return {num_lower < 0 ? -everything : -num_lower, num_upper < 0 ? everything : num_upper};
     }
+    friend bool operator==(const matrix_band_part&, const matrix_band_part&) = default;
 };
 
 /// The matrices x [..., M, N] with 0 above diagonal k, which is k to the right of the main one: y_mn = x_mn where
@@ -96,23 +90,11 @@ struct lower_triangular {
     extent k = 0;
 
     static constexpr auto key = "lowerTriangular";
-    static constexpr auto fields = std::tuple{field{"k", &lower_triangular::k}};
-    static constexpr bool batched = true, in_place = true;
-    static constexpr backward_needs needs{.input = false, .output = false};
+    constexpr void fields(auto& field) { field("k", k); }
 
-    constexpr outcome output_shape(const shape& x) const { return band().output_shape(x); }
-    template <class X, class Y, class P, class W>
-    void forward(X x, Y y, const P&, W& w) const noexcept {
-        band().copy(x, y, w.threads);
-    }
-    template <class X, class Y, class Dy, class Dx, class P, class Dp, class W>
-    void backward(X, Y, Dy dy, Dx dx, const P&, const Dp&, W& w) const noexcept {
-        band().accumulate(dy, dx, w.threads);
-    }
+    constexpr outcome output_shape(const shape& x) const { return equivalent(x).output_shape(x); }
+    constexpr detail::diagonal_band equivalent(const shape&) const { return {.highest = k}; }
     friend bool operator==(const lower_triangular&, const lower_triangular&) = default;
-
-private:
-    constexpr detail::diagonal_band band() const { return {.highest = k}; }
 };
 
 /// The matrices x [..., M, N] with 0 below diagonal k, which is k to the right of the main one: y_mn = x_mn where
@@ -122,23 +104,11 @@ struct upper_triangular {
     extent k = 0;
 
     static constexpr auto key = "upperTriangular";
-    static constexpr auto fields = std::tuple{field{"k", &upper_triangular::k}};
-    static constexpr bool batched = true, in_place = true;
-    static constexpr backward_needs needs{.input = false, .output = false};
+    constexpr void fields(auto& field) { field("k", k); }
 
-    constexpr outcome output_shape(const shape& x) const { return band().output_shape(x); }
-    template <class X, class Y, class P, class W>
-    void forward(X x, Y y, const P&, W& w) const noexcept {
-        band().copy(x, y, w.threads);
-    }
-    template <class X, class Y, class Dy, class Dx, class P, class Dp, class W>
-    void backward(X, Y, Dy dy, Dx dx, const P&, const Dp&, W& w) const noexcept {
-        band().accumulate(dy, dx, w.threads);
-    }
+    constexpr outcome output_shape(const shape& x) const { return equivalent(x).output_shape(x); }
+    constexpr detail::diagonal_band equivalent(const shape&) const { return {.lowest = k}; }
     friend bool operator==(const upper_triangular&, const upper_triangular&) = default;
-
-private:
-    constexpr detail::diagonal_band band() const { return {.lowest = k}; }
 };
 
 }  // namespace bespoke

@@ -10,7 +10,7 @@ struct multiply {
     float alpha = 1;
 
     static constexpr auto key = "multiply";
-    static constexpr auto fields = std::tuple{field{"alpha", &multiply::alpha}};
+    constexpr void fields(auto& field) { field("alpha", alpha); }
     static constexpr input_count inputs{1, any_number};
 
     constexpr outcome output_shape(std::span<const shape> xs) const { return broadcast_shape(xs); }

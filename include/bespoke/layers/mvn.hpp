@@ -17,9 +17,11 @@ struct mvn {
     float epsilon = 0;
 
     static constexpr auto key = "mvn";
-    static constexpr auto fields = std::tuple{field{"acrossChannels", &mvn::across_channels},
-                                              field{"normalizeVariance", &mvn::normalize_variance},
-                                              field{"epsilon", &mvn::epsilon}};
+    constexpr void fields(auto& field) {
+        field("acrossChannels", across_channels);
+        field("normalizeVariance", normalize_variance);
+        field("epsilon", epsilon);
+    }
     static constexpr bool batched = true;
     static constexpr backward_needs needs{.input = true, .output = false};
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "../core/list.hpp"
+#include "number_input.hpp"
 #include "padding.hpp"
 #include "slice.hpp"
 
@@ -11,27 +12,34 @@ namespace bespoke {
 /// pad_to_given_output_size_mode a positive amount is the extent that y shall have at least, and says on which side the
 /// missing elements stand; one of the two is 0, and where both are the axis stays as it is.
 ///
-/// pad_amounts holds two numbers for each axis of x. Core ML specification, ConstantPaddingLayerParams. Amounts as a
-/// second input, which would decide the shape, are refused.
+/// pad_amounts holds two numbers for each axis of x. A second input, a vector, holds them in the place of the field; it
+/// decides the shape of y, and no gradient passes to it. Core ML specification, ConstantPaddingLayerParams.
 struct constant_pad {
     float value = 0;
     list<extent, 2 * max_rank> pad_amounts{};
     bool pad_to_given_output_size_mode = false;
 
     static constexpr auto key = "constantPad";
-    static constexpr auto fields =
-        std::tuple{field{"value", &constant_pad::value}, field{"padAmounts", &constant_pad::pad_amounts},
-                   field{"padToGivenOutputSizeMode", &constant_pad::pad_to_given_output_size_mode}};
+    constexpr void fields(auto& field) {
+        field("value", value);
+        field("padAmounts", pad_amounts);
+        field("padToGivenOutputSizeMode", pad_to_given_output_size_mode);
+    }
     static constexpr input_count inputs{1, 2};
-    static constexpr backward_needs needs{.input = false, .output = false};
+    static constexpr std::size_t values_from = 1;
+    static constexpr backward_needs needs{.input = true, .output = false};
 
-    constexpr outcome output_shape(std::span<const shape> xs) const {
-        if (xs.size() > 1)
-            return fault{
-                errc::unsupported,
-                sentence(
-                    "padAmounts as a field wanted: a second input would decide the shape of the output")};
+    constexpr outcome planned_shape(std::span<const shape> xs, std::span<const known_values> known) const {
         const shape& x = xs[0];
+        if (xs.size() > 1) {
+            const known_values values = known_input(known, 1);
+            if (const auto wrong = detail::check_numbers("padAmounts", xs[1], 2 * x.rank(), 2 * x.rank(), values))
+                return *wrong;
+            if (values) return with(detail::numbers_of(*values)).output_shape(xs.first(1));
+            shape y;
+            for (std::size_t axis = 0; axis < x.rank(); ++axis) y.push_back(unset);
+            return y;
+        }
         if (pad_amounts.size() != 2 * x.rank())
             return value_fault("two padAmounts for each axis wanted, ", pad_amounts.size(),
                                " given for the shape ", x);
@@ -47,6 +55,7 @@ struct constant_pad {
         }
         return y;
     }
+    constexpr outcome output_shape(std::span<const shape> xs) const { return planned_shape(xs, {}); }
     template <class Xs, class Ys, class P, class W>
     void forward(Xs xs, Ys ys, const P&, W& w) const noexcept {
         using T = typename Ys::value_type::value_type;
@@ -55,16 +64,23 @@ struct constant_pad {
                          [&](extent first, extent last) {
                              kernels::fill(last - first, static_cast<T>(value), ys[0].data + first);
                          });
-        box(xs[0].dimensions, ys[0].dimensions).put(xs[0].data, ys[0].data, w.threads);
+        meant(xs).box(xs[0].dimensions, ys[0].dimensions).put(xs[0].data, ys[0].data, w.threads);
     }
     template <class Xs, class Ys, class Dys, class Dxs, class P, class Dp, class W>
-    void backward(Xs, Ys, Dys dys, Dxs dxs, const P&, const Dp&, W& w) const noexcept {
+    void backward(Xs xs, Ys, Dys dys, Dxs dxs, const P&, const Dp&, W& w) const noexcept {
         if (dxs[0])
-            box(dxs[0].dimensions, dys[0].dimensions).put_backward(dys[0].data, dxs[0].data, w.threads);
+            meant(xs).box(dxs[0].dimensions, dys[0].dimensions).put_backward(dys[0].data, dxs[0].data, w.threads);
     }
     friend bool operator==(const constant_pad&, const constant_pad&) = default;
 
 private:
+    constexpr constant_pad with(const detail::number_list& amounts) const {
+        return {value, amounts, pad_to_given_output_size_mode};
+    }
+    template <class Xs>
+    constant_pad meant(const Xs& xs) const noexcept {
+        return xs.size() > 1 ? with(detail::numbers_of(xs[1])) : *this;
+    }
     /// What stands before and behind an axis of `size` elements.
     constexpr edge_sizes added(std::size_t axis, extent size) const {
         edge_sizes edges{pad_amounts[2 * axis], pad_amounts[2 * axis + 1]};
@@ -86,19 +102,19 @@ struct padding_constant {
     float value = 0;
 
     static constexpr auto key = "constant";
-    static constexpr auto fields = std::tuple{field{"value", &padding_constant::value}};
+    constexpr void fields(auto& field) { field("value", value); }
     friend bool operator==(const padding_constant&, const padding_constant&) = default;
 };
 /// The edges are the image reflected in its outermost row or column, which is not repeated: 3 2 | 1 2 3 4.
 struct padding_reflection {
     static constexpr auto key = "reflection";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     friend bool operator==(const padding_reflection&, const padding_reflection&) = default;
 };
 /// The edges repeat the outermost row or column: 1 1 | 1 2 3 4.
 struct padding_replication {
     static constexpr auto key = "replication";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     friend bool operator==(const padding_replication&, const padding_replication&) = default;
 };
 
@@ -113,8 +129,10 @@ struct padding {
     border_amounts padding_amounts{};
 
     static constexpr auto key = "padding";
-    static constexpr auto fields =
-        std::tuple{oneof<padding, kinds>{&padding::padding_type}, field{"paddingAmounts", &padding::padding_amounts}};
+    constexpr void fields(auto& field) {
+        field(padding_type);
+        field("paddingAmounts", padding_amounts);
+    }
     static constexpr bool batched = true;
     static constexpr backward_needs needs{.input = false, .output = false};
 

@@ -22,8 +22,10 @@ constexpr std::array<std::string_view, 2> enumerators(same_padding_mode) {
 struct edge_sizes {
     extent start_edge_size = 0, end_edge_size = 0;
 
-    static constexpr auto fields = std::tuple{field{"startEdgeSize", &edge_sizes::start_edge_size},
-                                              field{"endEdgeSize", &edge_sizes::end_edge_size}};
+    constexpr void fields(auto& field) {
+        field("startEdgeSize", start_edge_size);
+        field("endEdgeSize", end_edge_size);
+    }
     friend bool operator==(const edge_sizes&, const edge_sizes&) = default;
 };
 
@@ -31,7 +33,7 @@ struct edge_sizes {
 struct border_amounts {
     std::array<edge_sizes, 2> edges{};
 
-    static constexpr auto fields = std::tuple{field{"borderAmounts", &border_amounts::edges}};
+    constexpr void fields(auto& field) { field("borderAmounts", edges); }
     friend bool operator==(const border_amounts&, const border_amounts&) = default;
 };
 
@@ -41,7 +43,7 @@ struct valid_padding {
     border_amounts padding_amounts{};
 
     static constexpr auto key = "valid";
-    static constexpr auto fields = std::tuple{field{"paddingAmounts", &valid_padding::padding_amounts}};
+    constexpr void fields(auto& field) { field("paddingAmounts", padding_amounts); }
     friend bool operator==(const valid_padding&, const valid_padding&) = default;
 };
 inline constexpr valid_padding valid{};
@@ -58,7 +60,7 @@ struct same_padding {
     same_padding_mode asymmetry_mode = same_padding_mode::bottom_right_heavy;
 
     static constexpr auto key = "same";
-    static constexpr auto fields = std::tuple{field{"asymmetryMode", &same_padding::asymmetry_mode}};
+    constexpr void fields(auto& field) { field("asymmetryMode", asymmetry_mode); }
     friend bool operator==(const same_padding&, const same_padding&) = default;
 };
 inline constexpr same_padding same{};

@@ -87,7 +87,7 @@ struct prelu {
     bool shared_alpha = false;  ///< one alpha for all channels
 
     static constexpr auto key = "activation", nested_key = "PReLU";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr bool batched = true;
     static constexpr bool in_place = true;
     static constexpr backward_needs needs{.input = true, .output = false};
@@ -149,7 +149,7 @@ struct parametric_softplus {
     bool shared_alpha = false, shared_beta = false;  ///< one for all channels
 
     static constexpr auto key = "activation", nested_key = "parametricSoftplus";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr bool batched = true;
     static constexpr bool in_place = true;
     static constexpr backward_needs needs{.input = true, .output = false};

@@ -19,8 +19,7 @@ struct valid_complete_padding {
     std::array<extent, 2> padding_amounts{0, 0};
 
     static constexpr auto key = "includeLastPixel";
-    static constexpr auto fields =
-        std::tuple{field{"paddingAmounts", &valid_complete_padding::padding_amounts}};
+    constexpr void fields(auto& field) { field("paddingAmounts", padding_amounts); }
     friend bool operator==(const valid_complete_padding&, const valid_complete_padding&) = default;
 };
 inline constexpr valid_complete_padding include_last_pixel{};
@@ -44,13 +43,14 @@ struct pooling {
     bool global_pooling = false;
 
     static constexpr auto key = "pooling";
-    static constexpr auto fields = std::tuple{
-        field{"type", &pooling::type},
-        field{"kernelSize", &pooling::kernel_size},
-        field{"stride", &pooling::stride},
-        oneof<pooling, std::variant<valid_padding, same_padding, valid_complete_padding>>{&pooling::padding},
-        field{"avgPoolExcludePadding", &pooling::avg_pool_exclude_padding},
-        field{"globalPooling", &pooling::global_pooling}};
+    constexpr void fields(auto& field) {
+        field("type", type);
+        field("kernelSize", kernel_size);
+        field("stride", stride);
+        field(padding);
+        field("avgPoolExcludePadding", avg_pool_exclude_padding);
+        field("globalPooling", global_pooling);
+    }
     static constexpr bool batched = true;
 
     constexpr outcome output_shape(const shape& x) const {

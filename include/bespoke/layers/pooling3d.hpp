@@ -33,22 +33,23 @@ struct pooling3d {
     bool count_exclude_padding = false;
 
     static constexpr auto key = "pooling3d";
-    static constexpr auto fields =
-        std::tuple{field{"type", &pooling3d::type},
-                   field{"kernelDepth", &pooling3d::kernel_depth},
-                   field{"kernelHeight", &pooling3d::kernel_height},
-                   field{"kernelWidth", &pooling3d::kernel_width},
-                   field{"strideDepth", &pooling3d::stride_depth},
-                   field{"strideHeight", &pooling3d::stride_height},
-                   field{"strideWidth", &pooling3d::stride_width},
-                   field{"paddingType", &pooling3d::padding_type},
-                   field{"customPaddingFront", &pooling3d::custom_padding_front},
-                   field{"customPaddingBack", &pooling3d::custom_padding_back},
-                   field{"customPaddingTop", &pooling3d::custom_padding_top},
-                   field{"customPaddingBottom", &pooling3d::custom_padding_bottom},
-                   field{"customPaddingLeft", &pooling3d::custom_padding_left},
-                   field{"customPaddingRight", &pooling3d::custom_padding_right},
-                   field{"countExcludePadding", &pooling3d::count_exclude_padding}};
+    constexpr void fields(auto& field) {
+        field("type", type);
+        field("kernelDepth", kernel_depth);
+        field("kernelHeight", kernel_height);
+        field("kernelWidth", kernel_width);
+        field("strideDepth", stride_depth);
+        field("strideHeight", stride_height);
+        field("strideWidth", stride_width);
+        field("paddingType", padding_type);
+        field("customPaddingFront", custom_padding_front);
+        field("customPaddingBack", custom_padding_back);
+        field("customPaddingTop", custom_padding_top);
+        field("customPaddingBottom", custom_padding_bottom);
+        field("customPaddingLeft", custom_padding_left);
+        field("customPaddingRight", custom_padding_right);
+        field("countExcludePadding", count_exclude_padding);
+    }
     static constexpr bool batched = true;
 
     constexpr outcome output_shape(const shape& x) const {
@@ -151,7 +152,7 @@ struct global_pooling3d {
     pooling_type3d type = pooling_type3d::max;
 
     static constexpr auto key = "globalPooling3d";
-    static constexpr auto fields = std::tuple{field{"type", &global_pooling3d::type}};
+    constexpr void fields(auto& field) { field("type", type); }
 
     constexpr outcome output_shape(const shape& x) const {
         if (x.rank() >= 4)

@@ -90,7 +90,7 @@ struct drawing {
     Distribution distribution{};
 
     static constexpr auto key = "drawing";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr input_count inputs{0, 1};
     static constexpr bool batched = true;
     static constexpr bool differentiable = false;
@@ -125,9 +125,11 @@ struct random_normal_like {
     float mean = 0, std_dev = 1;
 
     static constexpr auto key = "randomNormalLike";
-    static constexpr auto fields = std::tuple{field{"seed", &random_normal_like::seed},
-                                              field{"mean", &random_normal_like::mean},
-                                              field{"stdDev", &random_normal_like::std_dev}};
+    constexpr void fields(auto& field) {
+        field("seed", seed);
+        field("mean", mean);
+        field("stdDev", std_dev);
+    }
     static constexpr input_count inputs{1, 1};
 
     constexpr outcome output_shape(std::span<const shape> xs) const { return equivalent({}).output_shape(xs); }
@@ -146,10 +148,12 @@ struct random_normal_static {
     shape output_size{};
 
     static constexpr auto key = "randomNormalStatic";
-    static constexpr auto fields = std::tuple{field{"seed", &random_normal_static::seed},
-                                              field{"mean", &random_normal_static::mean},
-                                              field{"stdDev", &random_normal_static::std_dev},
-                                              field{"outputShape", &random_normal_static::output_size}};
+    constexpr void fields(auto& field) {
+        field("seed", seed);
+        field("mean", mean);
+        field("stdDev", std_dev);
+        field("outputShape", output_size);
+    }
     static constexpr input_count inputs{0, 0};
 
     constexpr outcome output_shape(std::span<const shape>) const { return equivalent({}).checked(output_size); }
@@ -167,9 +171,11 @@ struct random_uniform_like {
     float min_val = 0, max_val = 1;
 
     static constexpr auto key = "randomUniformLike";
-    static constexpr auto fields = std::tuple{field{"seed", &random_uniform_like::seed},
-                                              field{"minVal", &random_uniform_like::min_val},
-                                              field{"maxVal", &random_uniform_like::max_val}};
+    constexpr void fields(auto& field) {
+        field("seed", seed);
+        field("minVal", min_val);
+        field("maxVal", max_val);
+    }
     static constexpr input_count inputs{1, 1};
 
     constexpr outcome output_shape(std::span<const shape> xs) const { return equivalent({}).output_shape(xs); }
@@ -188,10 +194,12 @@ struct random_uniform_static {
     shape output_size{};
 
     static constexpr auto key = "randomUniformStatic";
-    static constexpr auto fields = std::tuple{field{"seed", &random_uniform_static::seed},
-                                              field{"minVal", &random_uniform_static::min_val},
-                                              field{"maxVal", &random_uniform_static::max_val},
-                                              field{"outputShape", &random_uniform_static::output_size}};
+    constexpr void fields(auto& field) {
+        field("seed", seed);
+        field("minVal", min_val);
+        field("maxVal", max_val);
+        field("outputShape", output_size);
+    }
     static constexpr input_count inputs{0, 0};
 
     constexpr outcome output_shape(std::span<const shape>) const { return equivalent({}).checked(output_size); }
@@ -209,8 +217,10 @@ struct random_bernoulli_like {
     float prob = 0.5F;
 
     static constexpr auto key = "randomBernoulliLike";
-    static constexpr auto fields = std::tuple{field{"seed", &random_bernoulli_like::seed},
-                                              field{"prob", &random_bernoulli_like::prob}};
+    constexpr void fields(auto& field) {
+        field("seed", seed);
+        field("prob", prob);
+    }
     static constexpr input_count inputs{1, 1};
 
     constexpr outcome output_shape(std::span<const shape> xs) const { return equivalent({}).output_shape(xs); }
@@ -228,9 +238,11 @@ struct random_bernoulli_static {
     shape output_size{};
 
     static constexpr auto key = "randomBernoulliStatic";
-    static constexpr auto fields = std::tuple{field{"seed", &random_bernoulli_static::seed},
-                                              field{"prob", &random_bernoulli_static::prob},
-                                              field{"outputShape", &random_bernoulli_static::output_size}};
+    constexpr void fields(auto& field) {
+        field("seed", seed);
+        field("prob", prob);
+        field("outputShape", output_size);
+    }
     static constexpr input_count inputs{0, 0};
 
     constexpr outcome output_shape(std::span<const shape>) const { return equivalent({}).checked(output_size); }

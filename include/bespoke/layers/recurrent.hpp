@@ -30,8 +30,7 @@ struct recurrent_activation {
     using alternatives = std::variant<sigmoid, tanh, sigmoid_hard, linear, relu, scaled_tanh>;
     alternatives type{};
 
-    static constexpr auto fields =
-        std::tuple{oneof<recurrent_activation, alternatives>{&recurrent_activation::type}};
+    constexpr void fields(auto& field) { field(type); }
 
     constexpr recurrent_activation() = default;
     constexpr recurrent_activation(const sigmoid& f) : type(f) {}
@@ -44,6 +43,17 @@ struct recurrent_activation {
     template <class F>
     constexpr bool is() const {
         return std::holds_alternative<F>(type);
+    }
+    /// What a gate computes. An alpha and a beta of 0, which is what a file has that leaves both out, stand for the
+    /// customary ones: linear 1 and 0, sigmoid_hard 0.2 and 0.5, scaled_tanh 1 and 1. (For the last the specification
+    /// names 1.71 and 2 / 3; the networks of its converter, which leave them out, want the plain tanh.)
+    constexpr recurrent_activation with_constants() const {
+        if (const auto* f = std::get_if<linear>(&type); f && f->alpha == 0 && f->beta == 0) return linear{1, 0};
+        if (const auto* f = std::get_if<sigmoid_hard>(&type); f && f->alpha == 0 && f->beta == 0)
+            return sigmoid_hard{0.2F, 0.5F};
+        if (const auto* f = std::get_if<scaled_tanh>(&type); f && f->alpha == 0 && f->beta == 0)
+            return scaled_tanh{1, 1};
+        return *this;
     }
     template <class V>
     V operator()(const V& x) const noexcept {
@@ -303,7 +313,7 @@ struct recurrent_runner {
     L layer;  ///< resolved
 
     static constexpr auto key = L::key;
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr input_count inputs = L::inputs;
     static constexpr bool batched = true;
     static constexpr backward_needs needs{.input = true, .output = false};

@@ -45,9 +45,11 @@ struct reduce_along {
     bool reduce_all = false;
 
     static constexpr auto key = Kind::key;
-    static constexpr auto fields =
-        std::tuple{field{"axes", &reduce_along::axes}, field{"keepDims", &reduce_along::keep_dims},
-                   field{"reduceAll", &reduce_along::reduce_all}};
+    constexpr void fields(auto& field) {
+        field("axes", axes);
+        field("keepDims", keep_dims);
+        field("reduceAll", reduce_all);
+    }
     static constexpr bool batched = true;
     static constexpr backward_needs needs = detail::needs_of_reducer<reducer>;
 
@@ -170,8 +172,11 @@ struct reduce {
     reduce_axis axis = reduce_axis::chw;
 
     static constexpr auto key = "reduce";
-    static constexpr auto fields = std::tuple{field{"mode", &reduce::mode}, field{"epsilon", &reduce::epsilon},
-                                              field{"axis", &reduce::axis}};
+    constexpr void fields(auto& field) {
+        field("mode", mode);
+        field("epsilon", epsilon);
+        field("axis", axis);
+    }
     static constexpr bool batched = true;
 
     constexpr outcome output_shape(const shape& x) const {

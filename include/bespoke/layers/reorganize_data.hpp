@@ -27,8 +27,10 @@ struct reorganize_data {
     extent block_size = 0;
 
     static constexpr auto key = "reorganizeData";
-    static constexpr auto fields =
-        std::tuple{field{"mode", &reorganize_data::mode}, field{"blockSize", &reorganize_data::block_size}};
+    constexpr void fields(auto& field) {
+        field("mode", mode);
+        field("blockSize", block_size);
+    }
     static constexpr bool batched = true;
     static constexpr backward_needs needs{.input = false, .output = false};
 

@@ -23,8 +23,10 @@ struct reshape {
     reshape_order mode = reshape_order::channel_first;
 
     static constexpr auto key = "reshape";
-    static constexpr auto fields =
-        std::tuple{field{"targetShape", &reshape::target_shape}, field{"mode", &reshape::mode}};
+    constexpr void fields(auto& field) {
+        field("targetShape", target_shape);
+        field("mode", mode);
+    }
     static constexpr bool batched = true;
     static constexpr backward_needs needs{.input = false, .output = false};
 
@@ -96,7 +98,7 @@ private:
 /// Core ML specification, ReshapeLikeLayerParams.
 struct reshape_like {
     static constexpr auto key = "reshapeLike";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr input_count inputs{2, 2};
     static constexpr bool batched = true;
     static constexpr bool in_place = true;
@@ -133,7 +135,7 @@ struct rank_preserving_reshape {
     shape target_shape{};
 
     static constexpr auto key = "rankPreservingReshape";
-    static constexpr auto fields = std::tuple{field{"targetShape", &rank_preserving_reshape::target_shape}};
+    constexpr void fields(auto& field) { field("targetShape", target_shape); }
     static constexpr bool same_elements = true;
 
     constexpr outcome output_shape(const shape& x) const {

@@ -12,7 +12,7 @@ struct reshape_static {
     shape target_shape;
 
     static constexpr auto key = "reshapeStatic";
-    static constexpr auto fields = std::tuple{field{"targetShape", &reshape_static::target_shape}};
+    constexpr void fields(auto& field) { field("targetShape", target_shape); }
     static constexpr bool same_elements = true;
 
     constexpr outcome output_shape(const shape& x) const {

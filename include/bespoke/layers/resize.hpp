@@ -20,7 +20,7 @@ constexpr std::array<std::string_view, 4> enumerators(sampling_method) {
 struct sampling_mode {
     sampling_method method = sampling_method::strict_align_endpoints_mode;
 
-    static constexpr auto fields = std::tuple{field{"samplingMethod", &sampling_mode::method}};
+    constexpr void fields(auto& field) { field("samplingMethod", method); }
     friend bool operator==(const sampling_mode&, const sampling_mode&) = default;
 };
 
@@ -91,7 +91,7 @@ struct resized_images {
     point_rule rule = point_rule::endpoints;
 
     static constexpr auto key = "resizedImages";  // in no file
-    static constexpr std::tuple<> fields{};
+    constexpr void fields(auto&) {}
     static constexpr bool batched = true;
     static constexpr backward_needs needs{.input = false, .output = false};
 
@@ -148,8 +148,10 @@ struct resize_bilinear {
     sampling_mode mode{};
 
     static constexpr auto key = "resizeBilinear";
-    static constexpr auto fields =
-        std::tuple{field{"targetSize", &resize_bilinear::target_size}, field{"mode", &resize_bilinear::mode}};
+    constexpr void fields(auto& field) {
+        field("targetSize", target_size);
+        field("mode", mode);
+    }
 
     constexpr outcome output_shape(const shape& x) const {
         if (const auto wrong = detail::check_image(x)) return *wrong;
@@ -195,10 +197,12 @@ struct upsample {
     linear_points linear_upsample_mode = linear_points::default_mode;
 
     static constexpr auto key = "upsample";
-    static constexpr auto fields =
-        std::tuple{field{"scalingFactor", &upsample::scaling_factor},
-                   field{"fractionalScalingFactor", &upsample::fractional_scaling_factor},
-                   field{"mode", &upsample::mode}, field{"linearUpsampleMode", &upsample::linear_upsample_mode}};
+    constexpr void fields(auto& field) {
+        field("scalingFactor", scaling_factor);
+        field("fractionalScalingFactor", fractional_scaling_factor);
+        field("mode", mode);
+        field("linearUpsampleMode", linear_upsample_mode);
+    }
 
     constexpr outcome output_shape(const shape& x) const {
         if (const auto wrong = detail::check_image(x)) return *wrong;
@@ -257,7 +261,7 @@ constexpr std::array<std::string_view, 4> enumerators(box_coordinates) {
 struct box_coordinates_mode {
     box_coordinates box_mode = box_coordinates::corners_height_first;
 
-    static constexpr auto fields = std::tuple{field{"boxMode", &box_coordinates_mode::box_mode}};
+    constexpr void fields(auto& field) { field("boxMode", box_mode); }
     friend bool operator==(const box_coordinates_mode&, const box_coordinates_mode&) = default;
 };
 
@@ -281,10 +285,13 @@ struct crop_resize {
     float spatial_scale = 1;  ///< 0 means 1
 
     static constexpr auto key = "cropResize";
-    static constexpr auto fields = std::tuple{
-        field{"targetSize", &crop_resize::target_size},
-        field{"normalizedCoordinates", &crop_resize::normalized_coordinates}, field{"mode", &crop_resize::mode},
-        field{"boxIndicesMode", &crop_resize::box_indices_mode}, field{"spatialScale", &crop_resize::spatial_scale}};
+    constexpr void fields(auto& field) {
+        field("targetSize", target_size);
+        field("normalizedCoordinates", normalized_coordinates);
+        field("mode", mode);
+        field("boxIndicesMode", box_indices_mode);
+        field("spatialScale", spatial_scale);
+    }
     static constexpr input_count inputs{2, 2};
     static constexpr backward_needs needs{.input = true, .output = false};
 

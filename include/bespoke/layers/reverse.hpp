@@ -12,7 +12,7 @@ struct reverse {
     list<bool, max_rank> reverse_dim{};
 
     static constexpr auto key = "reverse";
-    static constexpr auto fields = std::tuple{field{"reverseDim", &reverse::reverse_dim}};
+    constexpr void fields(auto& field) { field("reverseDim", reverse_dim); }
     static constexpr bool batched = true;
     static constexpr backward_needs needs{.input = false, .output = false};
 

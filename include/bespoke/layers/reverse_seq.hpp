@@ -18,8 +18,10 @@ struct reverse_seq {
     extent batch_axis = 0, sequence_axis = 0;
 
     static constexpr auto key = "reverseSeq";
-    static constexpr auto fields = std::tuple{field{"batchAxis", &reverse_seq::batch_axis},
-                                              field{"sequenceAxis", &reverse_seq::sequence_axis}};
+    constexpr void fields(auto& field) {
+        field("batchAxis", batch_axis);
+        field("sequenceAxis", sequence_axis);
+    }
     static constexpr input_count inputs{2, 2};
     static constexpr backward_needs needs{.input = true, .output = false};
 

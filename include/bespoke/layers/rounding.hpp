@@ -10,7 +10,7 @@ namespace bespoke {
 /// y = the smallest whole number that is not below x. Core ML specification, CeilLayerParams.
 struct ceil {
     static constexpr auto key = "ceil";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr backward_needs needs{.input = false, .output = false};
     template <class V>
     V operator()(const V& x) const noexcept {
@@ -26,7 +26,7 @@ struct ceil {
 /// y = the largest whole number that is not above x. Core ML specification, FloorLayerParams.
 struct floor {
     static constexpr auto key = "floor";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr backward_needs needs{.input = false, .output = false};
     template <class V>
     V operator()(const V& x) const noexcept {
@@ -43,7 +43,7 @@ struct floor {
 /// so numpy and PyTorch do. Core ML specification, RoundLayerParams.
 struct round {
     static constexpr auto key = "round";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr backward_needs needs{.input = false, .output = false};
     template <class V>
     V operator()(const V& x) const noexcept {
@@ -59,7 +59,7 @@ struct round {
 /// y = 1 for x > 0, -1 for x < 0, 0 for 0 and -0. Core ML specification, SignLayerParams.
 struct sign {
     static constexpr auto key = "sign";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr backward_needs needs{.input = false, .output = false};
     template <class V>
     V operator()(const V& x) const noexcept {

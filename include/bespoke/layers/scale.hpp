@@ -36,9 +36,11 @@ struct scale {
     shape shape_bias{1};
 
     static constexpr auto key = "scale";
-    static constexpr auto fields =
-        std::tuple{field{"shapeScale", &scale::shape_scale}, field{"hasBias", &scale::has_bias},
-                   field{"shapeBias", &scale::shape_bias}};
+    constexpr void fields(auto& field) {
+        field("shapeScale", shape_scale);
+        field("hasBias", has_bias);
+        field("shapeBias", shape_bias);
+    }
     static constexpr bool batched = true;
     static constexpr backward_needs needs{.input = true, .output = false};
 
@@ -125,7 +127,7 @@ struct bias {
     bespoke::shape shape{1};
 
     static constexpr auto key = "bias";
-    static constexpr auto fields = std::tuple{field{"shape", &bias::shape}};
+    constexpr void fields(auto& field) { field("shape", shape); }
     static constexpr bool batched = true;
     static constexpr backward_needs needs{.input = false, .output = false};
 

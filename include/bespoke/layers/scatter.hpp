@@ -15,40 +15,46 @@ constexpr std::array<std::string_view, 7> enumerators(scatter_mode) {
 
 namespace detail {
 
-/// What the scatters share: container, indices and updates -> y, the container with the updates in it.
+/// What runs for the scatters: container, indices and updates -> y, the container with the updates in it.
 ///
 /// Every mode has a gradient, for the container and for the updates: it goes back through the updates one by one, so an
 /// update that a later one replaces has none. Of equal numbers under a maximum or minimum the earlier one has it.
 template <class Way>
 struct scattering {
+    Way way{};
+    scatter_mode mode = scatter_mode::update;
+
+    static constexpr auto key = "scattering";
+    constexpr void fields(auto&) {}
     static constexpr input_count inputs{3, 3};
     static constexpr backward_needs needs{.input = true, .output = false};
 
-    static constexpr outcome shape_of(const Way& way, std::span<const shape> xs) {
+    constexpr outcome output_shape(std::span<const shape> xs) const {
         const outcome part = way.part(xs[0], xs[1]);
         if (!part) return part.problem();
         if (const shape& wanted = part.shapes()[0]; !(wanted == xs[2]))
             return shape_fault("updates of the shape ", wanted, " wanted, theirs is ", xs[2]);
         return xs[0];
     }
-    static extent scratch(const Way& way, scatter_mode mode, std::span<const shape> xs) {
+    template <class T>
+    extent scratch_size(std::span<const shape> xs, extent, extent) const {
         return kernels::scatter_scratch(way.how(xs[0], xs[1]), mode);
     }
-    template <class Xs, class Ys, class W>
-    static void run(const Way& way, scatter_mode mode, const Xs& xs, const Ys& ys, W& w) noexcept {
+    template <class Xs, class Ys, class P, class W>
+    void forward(Xs xs, Ys ys, const P&, W& w) const noexcept {
         const extent size = xs[0].size();
         parallel_for(size < (1 << 14) ? nullptr : w.threads, size, 4096, [&](extent first, extent last) {
             kernels::copy(last - first, xs[0].data + first, ys[0].data + first);
         });
-        kernels::scatter(way.how(xs[0].dimensions, xs[1].dimensions), mode, xs[2].data, xs[1].data,
-                         ys[0].data, w.threads);
+        kernels::scatter(way.how(xs[0].dimensions, xs[1].dimensions), mode, xs[2].data, xs[1].data, ys[0].data,
+                         w.threads);
     }
-    template <class Xs, class Dys, class Dxs, class W>
-    static void run_backward(const Way& way, scatter_mode mode, const Xs& xs, const Dys& dys, const Dxs& dxs,
-                             W& w) noexcept {
-        kernels::scatter_backward(way.how(xs[0].dimensions, xs[1].dimensions), mode, xs[0].data, xs[2].data,
-                                  xs[1].data, dys[0].data, dxs[0].data, dxs[2].data, w.scratch, w.threads);
+    template <class Xs, class Ys, class Dys, class Dxs, class P, class Dp, class W>
+    void backward(Xs xs, Ys, Dys dys, Dxs dxs, const P&, const Dp&, W& w) const noexcept {
+        kernels::scatter_backward(way.how(xs[0].dimensions, xs[1].dimensions), mode, xs[0].data, xs[2].data, xs[1].data,
+                                  dys[0].data, dxs[0].data, dxs[2].data, w.scratch, w.threads);
     }
+    friend bool operator==(const scattering&, const scattering&) = default;
 };
 
 }  // namespace detail
@@ -64,24 +70,14 @@ struct scatter {
     scatter_mode mode = scatter_mode::update;
 
     static constexpr auto key = "scatter";
-    static constexpr auto fields = std::tuple{field{"axis", &scatter::axis}, field{"mode", &scatter::mode}};
-    using way = detail::scattering<detail::axis_indexing>;
-    static constexpr input_count inputs = way::inputs;
-    static constexpr backward_needs needs = way::needs;
+    constexpr void fields(auto& field) {
+        field("axis", axis);
+        field("mode", mode);
+    }
+    static constexpr input_count inputs{3, 3};
 
-    constexpr outcome output_shape(std::span<const shape> xs) const { return way::shape_of({axis}, xs); }
-    template <class T>
-    extent scratch_size(std::span<const shape> xs, extent, extent) const {
-        return way::scratch({axis}, mode, xs);
-    }
-    template <class Xs, class Ys, class P, class W>
-    void forward(Xs xs, Ys ys, const P&, W& w) const noexcept {
-        way::run({axis}, mode, xs, ys, w);
-    }
-    template <class Xs, class Ys, class Dys, class Dxs, class P, class Dp, class W>
-    void backward(Xs xs, Ys, Dys dys, Dxs dxs, const P&, const Dp&, W& w) const noexcept {
-        way::run_backward({axis}, mode, xs, dys, dxs, w);
-    }
+    constexpr outcome output_shape(std::span<const shape> xs) const { return equivalent({}).output_shape(xs); }
+    constexpr detail::scattering<detail::axis_indexing> equivalent(const shape&) const { return {{axis}, mode}; }
     friend bool operator==(const scatter&, const scatter&) = default;
 };
 
@@ -91,24 +87,11 @@ struct scatter_nd {
     scatter_mode mode = scatter_mode::update;
 
     static constexpr auto key = "scatterND";
-    static constexpr auto fields = std::tuple{field{"mode", &scatter_nd::mode}};
-    using way = detail::scattering<detail::point_indexing>;
-    static constexpr input_count inputs = way::inputs;
-    static constexpr backward_needs needs = way::needs;
+    constexpr void fields(auto& field) { field("mode", mode); }
+    static constexpr input_count inputs{3, 3};
 
-    constexpr outcome output_shape(std::span<const shape> xs) const { return way::shape_of({}, xs); }
-    template <class T>
-    extent scratch_size(std::span<const shape> xs, extent, extent) const {
-        return way::scratch({}, mode, xs);
-    }
-    template <class Xs, class Ys, class P, class W>
-    void forward(Xs xs, Ys ys, const P&, W& w) const noexcept {
-        way::run({}, mode, xs, ys, w);
-    }
-    template <class Xs, class Ys, class Dys, class Dxs, class P, class Dp, class W>
-    void backward(Xs xs, Ys, Dys dys, Dxs dxs, const P&, const Dp&, W& w) const noexcept {
-        way::run_backward({}, mode, xs, dys, dxs, w);
-    }
+    constexpr outcome output_shape(std::span<const shape> xs) const { return equivalent({}).output_shape(xs); }
+    constexpr detail::scattering<detail::point_indexing> equivalent(const shape&) const { return {{}, mode}; }
     friend bool operator==(const scatter_nd&, const scatter_nd&) = default;
 };
 
@@ -120,25 +103,14 @@ struct scatter_along_axis {
     scatter_mode mode = scatter_mode::update;
 
     static constexpr auto key = "scatterAlongAxis";
-    static constexpr auto fields =
-        std::tuple{field{"axis", &scatter_along_axis::axis}, field{"mode", &scatter_along_axis::mode}};
-    using way = detail::scattering<detail::own_indexing>;
-    static constexpr input_count inputs = way::inputs;
-    static constexpr backward_needs needs = way::needs;
+    constexpr void fields(auto& field) {
+        field("axis", axis);
+        field("mode", mode);
+    }
+    static constexpr input_count inputs{3, 3};
 
-    constexpr outcome output_shape(std::span<const shape> xs) const { return way::shape_of({axis}, xs); }
-    template <class T>
-    extent scratch_size(std::span<const shape> xs, extent, extent) const {
-        return way::scratch({axis}, mode, xs);
-    }
-    template <class Xs, class Ys, class P, class W>
-    void forward(Xs xs, Ys ys, const P&, W& w) const noexcept {
-        way::run({axis}, mode, xs, ys, w);
-    }
-    template <class Xs, class Ys, class Dys, class Dxs, class P, class Dp, class W>
-    void backward(Xs xs, Ys, Dys dys, Dxs dxs, const P&, const Dp&, W& w) const noexcept {
-        way::run_backward({axis}, mode, xs, dys, dxs, w);
-    }
+    constexpr outcome output_shape(std::span<const shape> xs) const { return equivalent({}).output_shape(xs); }
+    constexpr detail::scattering<detail::own_indexing> equivalent(const shape&) const { return {{axis}, mode}; }
     friend bool operator==(const scatter_along_axis&, const scatter_along_axis&) = default;
 };
 

@@ -16,13 +16,14 @@ struct simple_recurrent {
     bool reverse_input = false;
 
     static constexpr auto key = "simpleRecurrent";
-    static constexpr auto fields =
-        std::tuple{field{"inputVectorSize", &simple_recurrent::input_vector_size},
-                   field{"outputVectorSize", &simple_recurrent::output_vector_size},
-                   field{"activation", &simple_recurrent::activation},
-                   field{"sequenceOutput", &simple_recurrent::sequence_output},
-                   field{"hasBiasVector", &simple_recurrent::has_bias_vector},
-                   field{"reverseInput", &simple_recurrent::reverse_input}};
+    constexpr void fields(auto& field) {
+        field("inputVectorSize", input_vector_size);
+        field("outputVectorSize", output_vector_size);
+        field("activation", activation);
+        field("sequenceOutput", sequence_output);
+        field("hasBiasVector", has_bias_vector);
+        field("reverseInput", reverse_input);
+    }
     static constexpr input_count inputs{1, 2};
 
     template <class T>
@@ -70,7 +71,7 @@ struct simple_recurrent {
         if (activation.is<tanh>())
             body(kernels::simple_cell<tanh>{});
         else
-            body(kernels::simple_cell<recurrent_activation>{activation});
+            body(kernels::simple_cell<recurrent_activation>{activation.with_constants()});
     }
 };
 

@@ -74,8 +74,8 @@ private:
 /// outside are brought to the edge, strides may be negative, and y may be empty.
 ///
 /// One value an axis in each list. An axis whose begin_mask is true has no begin, one whose end_mask is true no end.
-/// One whose squeeze_mask is true is taken at begin_ids alone, which must be in it, and is not an axis of y. Masks
-/// that are not given are false, strides 1.
+/// One whose squeeze_mask is true is taken at begin_ids alone, which must be in it, and is not an axis of y; where none
+/// is left, y is [1]. Masks that are not given are false, strides 1.
 /// Core ML specification, SliceStaticLayerParams.
 struct slice_static {
     using flags = list<bool, max_rank>;
@@ -88,12 +88,14 @@ struct slice_static {
     flags squeeze_masks{};
 
     static constexpr auto key = "sliceStatic";
-    static constexpr auto fields = std::tuple{field{"beginIds", &slice_static::begin_ids},
-                                              field{"beginMasks", &slice_static::begin_masks},
-                                              field{"endIds", &slice_static::end_ids},
-                                              field{"endMasks", &slice_static::end_masks},
-                                              field{"strides", &slice_static::strides},
-                                              field{"squeezeMasks", &slice_static::squeeze_masks}};
+    constexpr void fields(auto& field) {
+        field("beginIds", begin_ids);
+        field("beginMasks", begin_masks);
+        field("endIds", end_ids);
+        field("endMasks", end_masks);
+        field("strides", strides);
+        field("squeezeMasks", squeeze_masks);
+    }
     static constexpr bool batched = true;
     static constexpr backward_needs needs{.input = false, .output = false};
 
@@ -122,6 +124,7 @@ struct slice_static {
                 return value_fault("strides other than 0 wanted, ", strides, " given");
             y.push_back(part(axis, size).count);
         }
+        if (y.rank() == 0 && x.rank() > 0) y.push_back(1);
         return y;
     }
     /// Of a vector.
@@ -175,9 +178,12 @@ struct slice {
     slice_axis axis = slice_axis::channel;
 
     static constexpr auto key = "slice";
-    static constexpr auto fields =
-        std::tuple{field{"startIndex", &slice::start_index}, field{"endIndex", &slice::end_index},
-                   field{"stride", &slice::stride}, field{"axis", &slice::axis}};
+    constexpr void fields(auto& field) {
+        field("startIndex", start_index);
+        field("endIndex", end_index);
+        field("stride", stride);
+        field("axis", axis);
+    }
 
     constexpr outcome output_shape(const shape& x) const {
         if (x.rank() < back())

@@ -17,8 +17,10 @@ struct slice_by_size {
     extent axis = 0;
 
     static constexpr auto key = "sliceBySize";
-    static constexpr auto fields =
-        std::tuple{field{"size", &slice_by_size::size}, field{"axis", &slice_by_size::axis}};
+    constexpr void fields(auto& field) {
+        field("size", size);
+        field("axis", axis);
+    }
     static constexpr input_count inputs{2, 2};
     static constexpr backward_needs needs{.input = true, .output = false};
 

@@ -19,9 +19,11 @@ struct sliding_windows {
     extent step = 1;
 
     static constexpr auto key = "slidingWindows";
-    static constexpr auto fields =
-        std::tuple{field{"axis", &sliding_windows::axis}, field{"windowSize", &sliding_windows::window_size},
-                   field{"step", &sliding_windows::step}};
+    constexpr void fields(auto& field) {
+        field("axis", axis);
+        field("windowSize", window_size);
+        field("step", step);
+    }
     static constexpr bool batched = true;
     static constexpr backward_needs needs{.input = false, .output = false};
 

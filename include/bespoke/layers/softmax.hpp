@@ -2,6 +2,7 @@
 
 #include "../core/concepts.hpp"
 #include "../kernels/softmax.hpp"
+#include "axis.hpp"
 
 namespace bespoke {
 
@@ -28,7 +29,7 @@ void softmax_along_backward(std::size_t axis, Y y, Dy dy, Dx dx, W& w) noexcept 
 /// A row with NaN or +infinity is NaN. Core ML specification, SoftmaxLayerParams.
 struct softmax {
     static constexpr auto key = "softmax";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr bool batched = true;
     static constexpr bool in_place = true;
     static constexpr backward_needs needs{.input = false, .output = true};
@@ -59,26 +60,24 @@ struct softmax_nd {
     extent axis = -1;
 
     static constexpr auto key = "softmaxND";
-    static constexpr auto fields = std::tuple{field{"axis", &softmax_nd::axis}};
+    constexpr void fields(auto& field) { field("axis", axis); }
     static constexpr bool batched = true;
     static constexpr bool in_place = true;
     static constexpr backward_needs needs{.input = false, .output = true};
 
     constexpr outcome output_shape(const shape& x) const {
-        const auto rank = static_cast<extent>(x.rank());
-        if (rank == 0) return shape_fault("an input of rank 1 or more wanted, its shape is ", x);
-        if (axis < -rank || axis >= rank)
-            return value_fault("an axis from ", -rank, " to ", rank - 1, " wanted for the shape ", x, ", ",
-                               axis, " given");
+        if (const auto wrong = detail::check_axis(axis, x)) return *wrong;
         return x;
     }
     /// Where the axis is the whole example.
-    constexpr bool probabilities(const shape& x) const { return x.size() == x[place(x.rank())]; }
-    constexpr bool finishes_rows(std::span<const shape> xs) const { return place(xs[0].rank()) + 1 == xs[0].rank(); }
+    constexpr bool probabilities(const shape& x) const { return x.size() == x[detail::axis_among(axis, x.rank())]; }
+    constexpr bool finishes_rows(std::span<const shape> xs) const {
+        return detail::axis_among(axis, xs[0].rank()) + 1 == xs[0].rank();
+    }
 
     template <class X, class Y, class P, class W>
     void forward(X x, Y y, const P&, W& w) const noexcept {
-        detail::softmax_along(place(x.rank()), x, y, w);
+        detail::softmax_along(detail::axis_among(axis, x.rank()), x, y, w);
     }
     template <class T>
     void finish(const output_block<T>& rows, const finishing<T>&) const noexcept {
@@ -86,14 +85,9 @@ struct softmax_nd {
     }
     template <class X, class Y, class Dy, class Dx, class P, class Dp, class W>
     void backward(X, Y y, Dy dy, Dx dx, const P&, const Dp&, W& w) const noexcept {
-        detail::softmax_along_backward(place(y.rank()), y, dy, dx, w);
+        detail::softmax_along_backward(detail::axis_among(axis, y.rank()), y, dy, dx, w);
     }
     friend bool operator==(const softmax_nd&, const softmax_nd&) = default;
-
-private:
-    constexpr std::size_t place(std::size_t rank) const {
-        return static_cast<std::size_t>(axis < 0 ? axis + static_cast<extent>(rank) : axis);
-    }
 };
 
 }  // namespace bespoke

@@ -4,6 +4,7 @@
 #include "../kernels/indexing.hpp"
 #include "../kernels/selection.hpp"
 #include "axis.hpp"
+#include "number_input.hpp"
 
 /// Layers that put numbers in order. NaN is larger than all numbers, 0 and -0 are equal, and of equal numbers the one
 /// that stands first comes first. Indices are exact up to 2^24 in float.
@@ -22,45 +23,53 @@ constexpr std::optional<fault> check_line(const shape& x, std::size_t axis) {
 /// the k smallest, the smallest first. See sort.hpp for NaN and equal numbers.
 ///
 /// x [.., n, ..] -> values and indices [.., k, ..], 1 <= k <= n. The gradient of the values goes to the numbers that
-/// they are; the indices have none. Core ML specification, TopKLayerParams. A k as a second input, which would decide
-/// the shapes, is refused.
+/// they are; the indices have none. A second input of one number is k in the place of the field; it decides the shapes.
+/// Core ML specification, TopKLayerParams.
 struct top_k {
     extent axis = 0;
     extent k = 0;
     bool use_bottom_k = false;
 
     static constexpr auto key = "topK";
-    static constexpr auto fields = std::tuple{field{"axis", &top_k::axis}, field{"K", &top_k::k},
-                                              field{"useBottomK", &top_k::use_bottom_k}};
+    constexpr void fields(auto& field) {
+        field("axis", axis);
+        field("K", k);
+        field("useBottomK", use_bottom_k);
+    }
     static constexpr input_count inputs{1, 2};
+    static constexpr std::size_t values_from = 1;
     static constexpr backward_needs needs{.input = false, .output = true};
 
-    constexpr outcome output_shape(std::span<const shape> xs) const {
-        if (xs.size() > 1)
-            return fault{
-                errc::unsupported,
-                sentence("K as a field wanted: a second input would decide the shapes of the outputs")};
+    constexpr outcome planned_shape(std::span<const shape> xs, std::span<const known_values> known) const {
         const shape& x = xs[0];
+        if (xs.size() > 1) {
+            const known_values value = known_input(known, 1);
+            if (const auto wrong = detail::check_numbers("K", xs[1], 1, 1, value)) return *wrong;
+            if (value) return top_k{axis, detail::numbers_of(*value)[0], use_bottom_k}.output_shape(xs.first(1));
+        }
         if (const auto wrong = detail::check_axis(axis, x)) return *wrong;
         const std::size_t along = detail::axis_among(axis, x.rank());
         if (const auto wrong = detail::check_line(x, along)) return *wrong;
-        if (k < 1 || k > x[along])
+        const bool open = xs.size() > 1;
+        if (!open && (k < 1 || k > x[along]))
             return value_fault("K from 1 to ", x[along], " wanted, the extent of axis ", along,
                                " in the shape ", x, ", ", k, " given");
         shape y = x;
-        y[along] = k;
+        y[along] = open ? unset : k;
         return std::vector<shape>{y, y};
     }
+    constexpr outcome output_shape(std::span<const shape> xs) const { return planned_shape(xs, {}); }
     template <class T>
     extent scratch_size(std::span<const shape> xs, extent, extent threads) const {
         const std::size_t along = detail::axis_among(axis, xs[0].rank());
-        return kernels::ranking_scratch<T>(xs[0].product(along + 1, xs[0].rank()), xs[0][along], k, threads);
+        return kernels::ranking_scratch<T>(xs[0].product(along + 1, xs[0].rank()), xs[0][along],
+                                           xs.size() > 1 ? xs[0][along] : k, threads);
     }
     template <class Xs, class Ys, class P, class W>
     void forward(Xs xs, Ys ys, const P&, W& w) const noexcept {
         const shape& x = xs[0].dimensions;
         const std::size_t along = detail::axis_among(axis, x.rank());
-        kernels::rank_lines(x.product(0, along), x[along], x.product(along + 1, x.rank()), k,
+        kernels::rank_lines(x.product(0, along), x[along], x.product(along + 1, x.rank()), ys[0].dimensions[along],
                             use_bottom_k ? kernels::ranking::smallest : kernels::ranking::largest, xs[0].data,
                             ys[0].data, ys[1].data, w.scratch, w.threads);
     }
@@ -70,7 +79,7 @@ struct top_k {
         const shape& x = dxs[0].dimensions;
         const std::size_t along = detail::axis_among(axis, x.rank());
         const kernels::indexing how{.outer = x.product(0, along),
-                                    .count = k,
+                                    .count = dys[0].dimensions[along],
                                     .lanes = x.product(along + 1, x.rank()),
                                     .rows = {x[along]},
                                     .own = true};
@@ -90,8 +99,10 @@ struct arg_sort {
     bool descending = false;
 
     static constexpr auto key = "argSort";
-    static constexpr auto fields =
-        std::tuple{field{"axis", &arg_sort::axis}, field{"descending", &arg_sort::descending}};
+    constexpr void fields(auto& field) {
+        field("axis", axis);
+        field("descending", descending);
+    }
     static constexpr bool batched = true;
     static constexpr bool differentiable = false;
     static constexpr backward_needs needs{.input = false, .output = false};

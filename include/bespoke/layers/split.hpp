@@ -48,9 +48,11 @@ struct split_nd {
     list<extent, most_splits> split_sizes{};
 
     static constexpr auto key = "splitND";
-    static constexpr auto fields =
-        std::tuple{field{"axis", &split_nd::axis}, field{"numSplits", &split_nd::num_splits},
-                   field{"splitSizes", &split_nd::split_sizes}};
+    constexpr void fields(auto& field) {
+        field("axis", axis);
+        field("numSplits", num_splits);
+        field("splitSizes", split_sizes);
+    }
     static constexpr input_count inputs{1, 1};
     static constexpr bool batched = true;
     static constexpr backward_needs needs{.input = false, .output = false};
@@ -115,7 +117,7 @@ struct split {
     extent n_outputs = 0;
 
     static constexpr auto key = "split";
-    static constexpr auto fields = std::tuple{field{"nOutputs", &split::n_outputs}};
+    constexpr void fields(auto& field) { field("nOutputs", n_outputs); }
     static constexpr input_count inputs{1, 1};
 
     constexpr outcome output_shape(std::span<const shape> xs) const {

@@ -32,8 +32,10 @@ struct squeeze {
     bool squeeze_all = false;
 
     static constexpr auto key = "squeeze";
-    static constexpr auto fields =
-        std::tuple{field{"axes", &squeeze::axes}, field{"squeezeAll", &squeeze::squeeze_all}};
+    constexpr void fields(auto& field) {
+        field("axes", axes);
+        field("squeezeAll", squeeze_all);
+    }
     static constexpr bool same_elements = true;
 
     constexpr outcome output_shape(const shape& x) const {
@@ -59,7 +61,7 @@ struct expand_dims {
     shape axes{};
 
     static constexpr auto key = "expandDims";
-    static constexpr auto fields = std::tuple{field{"axes", &expand_dims::axes}};
+    constexpr void fields(auto& field) { field("axes", axes); }
     static constexpr bool same_elements = true;
 
     constexpr outcome output_shape(const shape& x) const {

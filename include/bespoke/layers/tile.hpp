@@ -1,6 +1,7 @@
 #pragma once
 
 #include "broadcast.hpp"
+#include "number_input.hpp"
 
 #include <limits>
 
@@ -38,7 +39,7 @@ struct broadcast_to_static {
     shape target_shape{};
 
     static constexpr auto key = "broadcastToStatic";
-    static constexpr auto fields = std::tuple{field{"targetShape", &broadcast_to_static::target_shape}};
+    constexpr void fields(auto& field) { field("targetShape", target_shape); }
     static constexpr bool batched = true;
     static constexpr backward_needs needs{.input = false, .output = false};
 
@@ -62,7 +63,7 @@ struct broadcast_to_static {
 /// Core ML specification, BroadcastToLikeLayerParams.
 struct broadcast_to_like {
     static constexpr auto key = "broadcastToLike";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr input_count inputs{2, 2};
     static constexpr bool batched = true;
     static constexpr backward_needs needs{.input = false, .output = false};
@@ -84,21 +85,28 @@ struct broadcast_to_like {
 
 /// y = x, `reps` times along its axes: y[i, ...] = x[i mod extent, ...]. Of fewer reps than axes, the last of them are
 /// meant.
-/// Core ML specification, TileLayerParams. Reps from a second input are not supported.
+/// A second input, a vector, holds the reps in the place of the field; they decide the shape of y, and no gradient
+/// passes to them. Core ML specification, TileLayerParams.
 struct tile {
     shape reps{};
 
     static constexpr auto key = "tile";
-    static constexpr auto fields = std::tuple{field{"reps", &tile::reps}};
+    constexpr void fields(auto& field) { field("reps", reps); }
     static constexpr input_count inputs{1, 2};
     static constexpr bool batched = true;
+    static constexpr std::size_t values_from = 1;
     static constexpr backward_needs needs{.input = false, .output = false};
 
-    constexpr outcome output_shape(std::span<const shape> xs) const {
+    constexpr outcome planned_shape(std::span<const shape> xs, std::span<const known_values> known) const {
         const shape& x = xs[0];
-        if (xs.size() == 2)
-            return fault{errc::unsupported,
-                         sentence("reps in its field wanted: those from a second input are not supported")};
+        if (xs.size() == 2) {
+            const known_values values = known_input(known, 1);
+            if (const auto wrong = detail::check_numbers("reps", xs[1], 1, x.rank(), values)) return *wrong;
+            if (values) return tile{detail::as_shape(detail::numbers_of(*values))}.output_shape(xs.first(1));
+            shape y = x;
+            for (std::size_t back = 1; back <= static_cast<std::size_t>(xs[1].size()); ++back) y.from_end(back) = unset;
+            return y;
+        }
         if (reps.rank() < 1 || reps.rank() > x.rank())
             return value_fault("1 to ", x.rank(), " reps wanted for the shape ", x, ", ", reps.rank(),
                                " given");
@@ -111,6 +119,7 @@ struct tile {
         }
         return y;
     }
+    constexpr outcome output_shape(std::span<const shape> xs) const { return planned_shape(xs, {}); }
     template <class Xs, class Ys, class P, class W>
     void forward(Xs xs, Ys ys, const P&, W& w) const noexcept {
         using T = typename Ys::value_type::value_type;
@@ -166,7 +175,7 @@ struct sequence_repeat {
     extent n_repetitions = 0;
 
     static constexpr auto key = "sequenceRepeat";
-    static constexpr auto fields = std::tuple{field{"nRepetitions", &sequence_repeat::n_repetitions}};
+    constexpr void fields(auto& field) { field("nRepetitions", n_repetitions); }
     static constexpr input_count inputs{1, 1};
 
     constexpr outcome output_shape(std::span<const shape> xs) const {

@@ -31,36 +31,49 @@ constexpr kernels::strided_walk transposition(const shape& x, const shape& axes,
 
 }  // namespace detail
 
-/// y of which axis i is axis axes[i] of x: x [6, 7, 8, 9] with axes [3, 1, 2, 0] -> y [9, 7, 8, 6].
-/// Core ML specification, TransposeLayerParams.
+/// y of which axis i is axis axes[i] of x: x [6, 7, 8, 9] with axes [3, 1, 2, 0] -> y [9, 7, 8, 6]. Axes of extent 1 that
+/// come before as many as `axes` counts stay: x [1, 7, 8, 9] with axes [1, 2, 0] -> y [1, 8, 9, 7].
+/// Core ML specification, TransposeLayerParams, which does not know the latter; its tools write it for images, whose blob
+/// has a batch.
 struct transpose {
     shape axes;
 
     static constexpr auto key = "transpose";
-    static constexpr auto fields = std::tuple{field{"axes", &transpose::axes}};
+    constexpr void fields(auto& field) { field("axes", axes); }
     static constexpr bool batched = true;
     static constexpr backward_needs needs{.input = false, .output = false};
 
     constexpr outcome output_shape(const shape& x) const {
-        if (!detail::is_permutation(axes, x.rank()))
+        const std::size_t before = leading(x);
+        if (!detail::is_permutation(axes, x.rank() - before))
             return value_fault("a permutation of the axes of its input wanted, axes ", axes, " given for the shape ",
                                x);
         shape y;
-        for (extent axis : axes) y.push_back(x[static_cast<std::size_t>(axis)]);
+        for (std::size_t i = 0; i < before; ++i) y.push_back(1);
+        for (extent axis : axes) y.push_back(x[before + static_cast<std::size_t>(axis)]);
         return y;
     }
 
     template <class X, class Y, class P, class W>
     void forward(X x, Y y, const P&, W& w) const noexcept {
-        kernels::copy_strided(detail::transposition(x.dimensions, axes, x.examples), x.data, y.data, w.threads);
+        kernels::copy_strided(walk(x.dimensions, x.examples), x.data, y.data, w.threads);
     }
     template <class X, class Y, class Dy, class Dx, class P, class Dp, class W>
     void backward(X, Y, Dy dy, Dx dx, const P&, const Dp&, W& w) const noexcept {
-        if (!dx) return;
-        const auto walk = detail::transposition(dx.dimensions, axes, dx.examples);
-        kernels::accumulate_strided(walk.reversed(), dy.data, dx.data, w.threads);
+        if (dx) kernels::accumulate_strided(walk(dx.dimensions, dx.examples).reversed(), dy.data, dx.data, w.threads);
     }
     friend bool operator==(const transpose&, const transpose&) = default;
+
+private:
+    /// How many axes of x stay before those that `axes` counts.
+    constexpr std::size_t leading(const shape& x) const {
+        std::size_t count = 0;
+        while (axes.rank() > 0 && count + axes.rank() < x.rank() && x[count] == 1) ++count;
+        return count;
+    }
+    kernels::strided_walk walk(const shape& x, extent examples) const {
+        return detail::transposition(shape(std::span<const extent>(x.begin() + leading(x), x.end())), axes, examples);
+    }
 };
 
 /// `transpose` in the older words of the specification: `axis` is a permutation of 0 to 3, which count the axes of
@@ -71,7 +84,7 @@ struct permute {
     shape axis;
 
     static constexpr auto key = "permute";
-    static constexpr auto fields = std::tuple{field{"axis", &permute::axis}};
+    constexpr void fields(auto& field) { field("axis", axis); }
 
     constexpr outcome output_shape(const shape& x) const {
         if (x.rank() < 3 || x.rank() > 5)

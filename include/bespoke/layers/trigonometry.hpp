@@ -10,7 +10,7 @@ namespace bespoke {
 /// y = sin x. Core ML specification, SinLayerParams.
 struct sin {
     static constexpr auto key = "sin";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr backward_needs needs{.input = true, .output = false};
     template <class V>
     V operator()(const V& x) const noexcept {
@@ -26,7 +26,7 @@ struct sin {
 /// y = cos x. Core ML specification, CosLayerParams.
 struct cos {
     static constexpr auto key = "cos";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr backward_needs needs{.input = true, .output = false};
     template <class V>
     V operator()(const V& x) const noexcept {
@@ -42,7 +42,7 @@ struct cos {
 /// y = tan x. Core ML specification, TanLayerParams.
 struct tan {
     static constexpr auto key = "tan";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr backward_needs needs{.input = false, .output = true};
     template <class V>
     V operator()(const V& x) const noexcept {
@@ -58,7 +58,7 @@ struct tan {
 /// y = arcsin x, from -pi / 2 to pi / 2, for x from -1 to 1. Core ML specification, AsinLayerParams.
 struct asin {
     static constexpr auto key = "asin";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr backward_needs needs{.input = true, .output = false};
     template <class V>
     V operator()(const V& x) const noexcept {
@@ -74,7 +74,7 @@ struct asin {
 /// y = arccos x, from 0 to pi, for x from -1 to 1. Core ML specification, AcosLayerParams.
 struct acos {
     static constexpr auto key = "acos";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr backward_needs needs{.input = true, .output = false};
     template <class V>
     V operator()(const V& x) const noexcept {
@@ -90,7 +90,7 @@ struct acos {
 /// y = arctan x, from -pi / 2 to pi / 2. Core ML specification, AtanLayerParams.
 struct atan {
     static constexpr auto key = "atan";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr backward_needs needs{.input = true, .output = false};
     template <class V>
     V operator()(const V& x) const noexcept {

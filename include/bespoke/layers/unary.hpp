@@ -39,9 +39,13 @@ struct unary {
     float scale = 0;  ///< 0: 1
 
     static constexpr auto key = "unary";
-    static constexpr auto fields = std::tuple{field{"type", &unary::type}, field{"alpha", &unary::alpha},
-                                              field{"epsilon", &unary::epsilon},
-                                              field{"shift", &unary::shift}, field{"scale", &unary::scale}};
+    constexpr void fields(auto& field) {
+        field("type", type);
+        field("alpha", alpha);
+        field("epsilon", epsilon);
+        field("shift", shift);
+        field("scale", scale);
+    }
 
     template <class V>
     V operator()(const V& x) const noexcept {
@@ -121,7 +125,7 @@ private:
 /// y = 2^x. Core ML specification, Exp2LayerParams.
 struct exp2 {
     static constexpr auto key = "exp2";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr backward_needs needs{.input = false, .output = true};
     template <class V>
     V operator()(const V& x) const noexcept {
@@ -138,7 +142,7 @@ struct exp2 {
 /// Core ML specification, ErfLayerParams.
 struct erf {
     static constexpr auto key = "erf";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr backward_needs needs{.input = true, .output = false};
     template <class V>
     V operator()(const V& x) const noexcept {

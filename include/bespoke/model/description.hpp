@@ -125,8 +125,11 @@ void check_features(std::string_view role, std::span<const feature_description> 
         }
         if (accepts(d.type, *value) || (also_fits != nullptr && also_fits(d.type, *value))) continue;
         const array_feature_type* array = d.type.multi_array_type();
-        const bool only_shape = array && std::holds_alternative<multi_array>(*value) &&
-                                array->accepts(std::get<multi_array>(*value).data_type());
+        const image_feature_type* picture = d.type.image_type();
+        const bool only_shape = (array && std::holds_alternative<multi_array>(*value) &&
+                                 array->accepts(std::get<multi_array>(*value).data_type())) ||
+                                (picture && std::holds_alternative<image>(*value) &&
+                                 accepts(picture->color_space, std::get<image>(*value).layout()));
         throw error(only_shape ? errc::shape_mismatch : errc::bad_value,
                     place(d.name) + to_text(d.type) + " wanted, but " + to_text(*value) + " came");
     }

@@ -111,6 +111,59 @@ inline object_writer write_array_type(const array_feature_type& type) {
     return out;
 }
 
+inline constexpr std::string_view color_space_names[] = {"INVALID_COLOR_SPACE", "GRAYSCALE", "RGB", "BGR",
+                                                         "GRAYSCALE_FLOAT16"};
+inline constexpr std::int64_t color_space_numbers[] = {0, 10, 20, 30, 40};
+
+inline image_feature_type read_image_type(object_reader& in) {
+    image_feature_type type;
+    type.width = in.integer("width");
+    type.height = in.integer("height");
+    const std::size_t space = in.enumerator("colorSpace", color_space_names, color_space_numbers);
+    if (color_space_names[space] == "GRAYSCALE_FLOAT16")
+        in.fail(errc::unsupported, "colorSpace", "images of this colour space are not supported");
+    type.color_space = static_cast<image_color_space>(color_space_numbers[space]);
+    static constexpr std::string_view flexibilities[] = {"enumeratedSizes", "imageSizeRange"};
+    const std::string_view flexibility = in.one_of(flexibilities);
+    object_reader inner = in.object(flexibility.empty() ? flexibilities[0] : flexibility);
+    if (flexibility == flexibilities[0]) {
+        enumerated_image_sizes list;
+        for (object_reader& size : inner.objects("sizes")) {
+            list.sizes.push_back({size.integer("width"), size.integer("height")});
+            size.finish();
+        }
+        type.size_flexibility = std::move(list);
+    } else if (flexibility == flexibilities[1]) {
+        object_reader width = inner.object("widthRange"), height = inner.object("heightRange");
+        type.size_flexibility = image_size_range{read_size_range(width), read_size_range(height)};
+    }
+    inner.finish();
+    in.finish();
+    return type;
+}
+inline object_writer write_image_type(const image_feature_type& type) {
+    object_writer out, inner;
+    out.integer("width", type.width);
+    out.integer("height", type.height);
+    if (const auto* enumerated = std::get_if<enumerated_image_sizes>(&type.size_flexibility)) {
+        std::vector<object_writer> list;
+        for (image_size size : enumerated->sizes) {
+            list.emplace_back().integer("width", size.width);
+            list.back().integer("height", size.height);
+        }
+        inner.objects("sizes", list);
+        out.object("enumeratedSizes", inner);
+    } else if (const auto* range = std::get_if<image_size_range>(&type.size_flexibility)) {
+        inner.object("widthRange", write_size_range(range->width_range));
+        inner.object("heightRange", write_size_range(range->height_range));
+        out.object("imageSizeRange", inner);
+    }
+    for (std::size_t i = 0; i < std::size(color_space_numbers); ++i)
+        if (color_space_numbers[i] == static_cast<std::int64_t>(type.color_space))
+            out.enumerator("colorSpace", color_space_names, i);
+    return out;
+}
+
 inline feature_type read_feature_type(object_reader& in) {
     feature_type result;
     result.is_optional = in.boolean("isOptional");
@@ -118,7 +171,7 @@ inline feature_type read_feature_type(object_reader& in) {
                                                  "dictionaryType", "sequenceType", "imageType",  "stateType"};
     const std::string_view kind = in.one_of(kinds);
     if (kind.empty()) in.fail(errc::bad_value, "", "a feature type wanted, none came");
-    if (kind == "imageType" || kind == "stateType")
+    if (kind == "stateType")
         in.fail(errc::unsupported, kind, "features of this type are not supported");
     object_reader inner = in.object(kind);
     if (kind == "int64Type") {
@@ -129,6 +182,8 @@ inline feature_type read_feature_type(object_reader& in) {
         result.type = string_feature_type{};
     } else if (kind == "multiArrayType") {
         result.type = read_array_type(inner);
+    } else if (kind == "imageType") {
+        result.type = read_image_type(inner);
     } else if (kind == "dictionaryType") {
         static constexpr std::string_view keys[] = {"int64KeyType", "stringKeyType"};
         const std::string_view key = inner.one_of(keys);
@@ -162,6 +217,8 @@ inline object_writer write_feature_type(const feature_type& type) {
         out.object("stringType", inner);
     } else if (const auto* array = type.multi_array_type()) {
         out.object("multiArrayType", write_array_type(*array));
+    } else if (const image_feature_type* picture = type.image_type()) {
+        out.object("imageType", write_image_type(*picture));
     } else if (const auto* dictionary = std::get_if<dictionary_feature_type>(&type.type)) {
         inner.object(dictionary->key_type == dictionary_feature_type::key::int64_key_type ? "int64KeyType"
                                                                                           : "stringKeyType",

@@ -2,6 +2,7 @@
 
 #include "../core/error.hpp"
 #include "../core/tensor.hpp"
+#include "image.hpp"
 
 #include <concepts>
 #include <cstdint>
@@ -15,7 +16,7 @@
 #include <vector>
 
 /// What goes into a model and comes out of it: values under names. Core ML specification, FeatureTypes.proto.
-/// Images are not there yet. The types that a model declares stand in feature_type.hpp.
+/// The types that a model declares stand in feature_type.hpp.
 namespace bespoke {
 
 /// `ArrayDataType`, with the specification's numbers.
@@ -105,7 +106,7 @@ using string_sequence = std::vector<std::string>;
 
 /// One value of any feature type.
 using feature_value = std::variant<std::int64_t, double, std::string, multi_array, string_dictionary,
-                                   int64_dictionary, int64_sequence, string_sequence>;
+                                   int64_dictionary, int64_sequence, string_sequence, image>;
 
 namespace detail {
 
@@ -143,6 +144,8 @@ constexpr std::string_view kind_of() {
         return "a sequence of int64";
     else if constexpr (std::same_as<T, string_sequence>)
         return "a sequence of strings";
+    else if constexpr (std::same_as<T, image>)
+        return "an image";
     else if constexpr (std::same_as<T, tensor<float>>)
         return "a multi-array FLOAT32";
     else if constexpr (std::same_as<T, tensor<double>>)
@@ -155,6 +158,8 @@ namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
 
 /// "[1, 8, 8]"
 std::string to_text(const shape& s);
+/// "20 x 10"
+std::string to_text(const image_size& size);
 /// What a value is, for people: "a multi-array FLOAT32 [1, 8, 8]".
 std::string to_text(const feature_value& value);
 
@@ -301,6 +306,10 @@ std::string to_text(const shape& s) {
     return text + "]";
 }
 
+std::string to_text(const image_size& size) {
+    return std::to_string(size.width) + " x " + std::to_string(size.height);
+}
+
 std::string to_text(const feature_value& value) {
     return std::visit(
         detail::overloaded{[](const multi_array& a) {
@@ -309,6 +318,13 @@ std::string to_text(const feature_value& value) {
                                    .append(name_of(a.data_type()))
                                    .append(" ")
                                    .append(to_text(a.shape()));
+                           },
+                           [](const image& i) {
+                               return std::string(kind_of<image>())
+                                   .append(" ")
+                                   .append(name_of(i.layout()))
+                                   .append(" ")
+                                   .append(to_text(i.size()));
                            },
                            [](const int64_sequence& s) { return "a sequence of " + std::to_string(s.size()) + " int64"; },
                            [](const string_sequence& s) {

@@ -77,9 +77,31 @@ struct array_feature_type {
     }
 };
 
+struct enumerated_image_sizes {
+    std::vector<image_size> sizes = {};
+    friend bool operator==(const enumerated_image_sizes&, const enumerated_image_sizes&);
+};
+struct image_size_range {
+    size_range width_range = {}, height_range = {};
+    friend bool operator==(const image_size_range&, const image_size_range&);
+};
+
+struct image_feature_type {
+    /// The required size, or the default one where `size_flexibility` is given; there 0 x 0 is undeclared.
+    extent width = 0, height = 0;
+    std::variant<std::monostate, enumerated_image_sizes, image_size_range> size_flexibility = {};
+    image_color_space color_space = image_color_space::invalid_color_space;
+
+    friend bool operator==(const image_feature_type&, const image_feature_type&);
+
+    /// `width` and `height`, or what stands for them: the first enumerated size, the lower bounds of the ranges.
+    image_size default_size() const;
+    bool accepts(image_size size) const;
+};
+
 struct feature_type {
     std::variant<int64_feature_type, double_feature_type, string_feature_type, array_feature_type,
-                 dictionary_feature_type, sequence_feature_type>
+                 dictionary_feature_type, sequence_feature_type, image_feature_type>
         type = {};
     bool is_optional = false;
 
@@ -87,11 +109,12 @@ struct feature_type {
 
     /// Null where the type is another.
     const array_feature_type* multi_array_type() const;
+    const image_feature_type* image_type() const;
 };
 
 /// "1..8", or "1.." where there is no upper bound.
 std::string to_text(const size_range& range);
-/// What is wanted, for people: "a multi-array FLOAT32 [1, 8..32, 8..]".
+/// What is wanted, for people: "a multi-array FLOAT32 [1, 8..32, 8..]", "an image RGB 20 x 10".
 std::string to_text(const feature_type& type);
 /// Whether `value` can be given for a feature of type `type`.
 bool accepts(const feature_type& type, const feature_value& value);
@@ -102,9 +125,12 @@ std::optional<fault> fault_of(const feature_type& type);
 
 using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::accepts;
 using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::array_feature_type;
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::enumerated_image_sizes;
 using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::enumerated_shapes;
 using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::fault_of;
 using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::feature_type;
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::image_feature_type;
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::image_size_range;
 using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::shape_range;
 using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::to_text;
 
@@ -119,6 +145,9 @@ namespace bespoke::define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
 bool operator==(const enumerated_shapes&, const enumerated_shapes&) = default;
 bool operator==(const shape_range&, const shape_range&) = default;
 bool operator==(const array_feature_type&, const array_feature_type&) = default;
+bool operator==(const enumerated_image_sizes&, const enumerated_image_sizes&) = default;
+bool operator==(const image_size_range&, const image_size_range&) = default;
+bool operator==(const image_feature_type&, const image_feature_type&) = default;
 bool operator==(const feature_type&, const feature_type&) = default;
 
 bespoke::shape array_feature_type::default_shape() const {
@@ -138,7 +167,23 @@ bool array_feature_type::accepts(const bespoke::shape& s) const {
                           [](const size_range& r, extent e) { return r.contains(e); });
     return shape.rank() == 0 || s == shape;
 }
+image_size image_feature_type::default_size() const {
+    if (width != 0 || height != 0) return {width, height};
+    if (const auto* enumerated = std::get_if<enumerated_image_sizes>(&size_flexibility))
+        return enumerated->sizes.empty() ? image_size{} : enumerated->sizes.front();
+    if (const auto* range = std::get_if<image_size_range>(&size_flexibility))
+        return {range->width_range.lower_bound, range->height_range.lower_bound};
+    return {};
+}
+bool image_feature_type::accepts(image_size size) const {
+    if (const auto* enumerated = std::get_if<enumerated_image_sizes>(&size_flexibility))
+        return std::find(enumerated->sizes.begin(), enumerated->sizes.end(), size) != enumerated->sizes.end();
+    if (const auto* range = std::get_if<image_size_range>(&size_flexibility))
+        return range->width_range.contains(size.width) && range->height_range.contains(size.height);
+    return size == image_size{width, height};
+}
 const array_feature_type* feature_type::multi_array_type() const { return std::get_if<array_feature_type>(&type); }
+const image_feature_type* feature_type::image_type() const { return std::get_if<image_feature_type>(&type); }
 
 std::string to_text(const size_range& range) {
     if (range.upper_bound < 0) return std::to_string(range.lower_bound) + "..";
@@ -157,6 +202,19 @@ std::string to_text(const feature_type& type) {
     if (const auto* sequence = std::get_if<sequence_feature_type>(&type.type))
         return "a sequence of " + to_text(sequence->size_range) +
                (sequence->type == sequence_feature_type::element::int64_type ? " int64" : " strings");
+    if (const image_feature_type* picture = type.image_type()) {
+        std::string text(kind_of<image>());
+        text.append(" ").append(name_of(picture->color_space));
+        if (const auto* enumerated = std::get_if<enumerated_image_sizes>(&picture->size_flexibility)) {
+            for (std::size_t i = 0; i < enumerated->sizes.size(); ++i)
+                text.append(i > 0 ? " or " : " ").append(to_text(enumerated->sizes[i]));
+        } else if (const auto* range = std::get_if<image_size_range>(&picture->size_flexibility)) {
+            text.append(" ").append(to_text(range->width_range)).append(" x ").append(to_text(range->height_range));
+        } else {
+            text.append(" ").append(to_text(picture->default_size()));
+        }
+        return text;
+    }
     const array_feature_type& array = *type.multi_array_type();
     std::string text(kind_of<multi_array>());
     text.append(" ").append(name_of(array.data_type));
@@ -184,6 +242,10 @@ bool accepts(const feature_type& type, const feature_value& value) {
         const auto* given = std::get_if<multi_array>(&value);
         return given != nullptr && array->accepts(given->data_type()) && array->accepts(given->shape());
     }
+    if (const image_feature_type* picture = type.image_type()) {
+        const auto* given = std::get_if<image>(&value);
+        return given != nullptr && accepts(picture->color_space, given->layout()) && picture->accepts(given->size());
+    }
     if (const auto* dictionary = std::get_if<dictionary_feature_type>(&type.type))
         return dictionary->key_type == dictionary_feature_type::key::int64_key_type
                    ? std::holds_alternative<int64_dictionary>(value)
@@ -204,6 +266,28 @@ std::optional<fault> fault_of(const feature_type& type) {
     };
     if (const auto* sequence = std::get_if<sequence_feature_type>(&type.type))
         return check_range(sequence->size_range);
+    if (const image_feature_type* picture = type.image_type()) {
+        if (name_of(picture->color_space) == name_of(image_color_space::invalid_color_space))
+            return value_fault("an image GRAYSCALE, RGB or BGR wanted, but its colour space is not given");
+        const auto check_size = [](image_size size) -> std::optional<fault> {
+            if (size.width >= 1 && size.height >= 1) return std::nullopt;
+            return value_fault("an image of 1 x 1 or more wanted, but it is ", size.width, " x ", size.height);
+        };
+        if (const auto* enumerated = std::get_if<enumerated_image_sizes>(&picture->size_flexibility)) {
+            if (enumerated->sizes.empty()) return value_fault("enumerated sizes wanted, but there is none");
+            for (image_size size : enumerated->sizes)
+                if (auto problem = check_size(size)) return problem;
+        } else if (const auto* range = std::get_if<image_size_range>(&picture->size_flexibility)) {
+            if (auto problem = check_range(range->width_range)) return problem;
+            if (auto problem = check_range(range->height_range)) return problem;
+        }
+        const image_size size = picture->default_size();
+        if (auto problem = check_size(size)) return problem;
+        if (!picture->accepts(size))
+            return value_fault("a default size that the flexibility allows wanted, but it is ", size.width, " x ",
+                               size.height);
+        return std::nullopt;
+    }
     const array_feature_type* array = type.multi_array_type();
     if (!array) return std::nullopt;
 

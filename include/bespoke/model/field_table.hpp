@@ -7,7 +7,6 @@
 #include <cstdint>
 #include <span>
 #include <string_view>
-#include <tuple>
 #include <type_traits>
 #include <utility>
 #include <variant>
@@ -61,10 +60,6 @@ struct field_table {
 
 template <class Owner>
 struct table_of;
-
-/// A message of the specification inside a layer: a struct with `fields`.
-template <class T>
-concept message_value = requires { std::tuple_size_v<std::remove_cvref_t<decltype(T::fields)>>; };
 
 template <class T>
 inline constexpr bool is_array_of = false;
@@ -120,7 +115,7 @@ constexpr field_entry entry_for(std::string_view key) {
         static_assert(std::is_same_v<std::underlying_type_t<T>, int>, "an enumeration over int wanted");
         entry.kind = field_kind::enumerator;
         entry.names = enumerator_names<T>;
-    } else if constexpr (message_value<T>) {
+    } else if constexpr (has_fields<T>) {
         entry.kind = field_kind::message;
         entry.messages = tables_of<T>.data();
         entry.is_default = &is_default<T>;
@@ -137,7 +132,7 @@ constexpr field_entry entry_for(std::string_view key) {
         using element = typename T::value_type;
         entry.count = std::tuple_size_v<T>;
         entry.stride = sizeof(element);
-        if constexpr (message_value<element>) {
+        if constexpr (has_fields<element>) {
             entry.kind = field_kind::messages;
             entry.messages = tables_of<element>.data();
         } else if constexpr (std::is_same_v<element, float>) {
@@ -148,10 +143,6 @@ constexpr field_entry entry_for(std::string_view key) {
         }
     }
     return entry;
-}
-template <class Owner, class Value>
-constexpr field_entry entry_of(const field<Owner, Value>& f) {
-    return entry_for<Value>(f.name);
 }
 
 /// What a document calls an alternative: of a family, the name inside it.
@@ -184,8 +175,8 @@ struct choice_of<std::variant<Alternatives...>> {
         return made;
     }
 };
-template <class Owner, class... Alternatives>
-constexpr field_entry entry_of(const oneof<Owner, std::variant<Alternatives...>>&) {
+template <class... Alternatives>
+constexpr field_entry entry_for(const std::variant<Alternatives...>&) {
     using choice = choice_of<std::variant<Alternatives...>>;
     return {.key = choice::keys[0],
             .kind = field_kind::choice,
@@ -196,25 +187,49 @@ constexpr field_entry entry_of(const oneof<Owner, std::variant<Alternatives...>>
             .emplace = &choice::emplace};
 }
 
+/// What `fields` of each struct is called with: it counts them, and writes down what there is to know of each and where
+/// it is, for whoever wants that.
+struct field_visitor {
+    field_entry* entries = nullptr;
+    void** members = nullptr;
+    std::size_t count = 0;
+
+    template <class T>
+    constexpr void operator()(std::string_view key, T& member) {
+        if (entries != nullptr) entries[count] = entry_for<T>(key);
+        if (members != nullptr) members[count] = &member;
+        ++count;
+    }
+    template <class... Alternatives>
+    constexpr void operator()(std::variant<Alternatives...>& member) {
+        if (entries != nullptr) entries[count] = entry_for(member);
+        if (members != nullptr) members[count] = &member;
+        ++count;
+    }
+};
+
 template <class Owner>
 struct table_of {
-    static constexpr std::size_t count = std::tuple_size_v<std::remove_cvref_t<decltype(Owner::fields)>>;
+    static constexpr std::size_t count = [] {
+        Owner owner{};
+        field_visitor visitor;
+        owner.fields(visitor);
+        return visitor.count;
+    }();
     static_assert(count <= field_table::most, "a struct with more fields than the codec has room for");
 
-    template <std::size_t... I>
-    static constexpr std::array<field_entry, count> list(std::index_sequence<I...>) {
-        return {entry_of(std::get<I>(Owner::fields))...};
-    }
-    template <std::size_t... I>
-    static void locate_each(Owner& owner, void** members, std::index_sequence<I...>) {
-        ((members[I] = &(owner.*std::get<I>(Owner::fields).member)), ...);
-    }
-    static void locate([[maybe_unused]] void* owner, [[maybe_unused]] void** members) {
-        if constexpr (count > 0)
-            locate_each(*static_cast<Owner*>(owner), members, std::make_index_sequence<count>{});
+    static void locate(void* owner, void** members) {
+        field_visitor visitor{.members = members};
+        static_cast<Owner*>(owner)->fields(visitor);
     }
 
-    static constexpr std::array<field_entry, count> entries = list(std::make_index_sequence<count>{});
+    static constexpr std::array<field_entry, count> entries = [] {
+        std::array<field_entry, count> list{};
+        Owner owner{};
+        field_visitor visitor{.entries = list.data()};
+        owner.fields(visitor);
+        return list;
+    }();
     static constexpr field_table value{entries, &locate};
 };
 

@@ -4,7 +4,7 @@
 #include "../control/loop.hpp"
 #include "../layers/all.hpp"
 #include "../network/layer_list.hpp"
-#include "layer_fields.hpp"
+#include "custom_layer.hpp"
 
 #include <array>
 #include <span>
@@ -29,6 +29,7 @@ struct layer_codec {
     void (*resolve)(const void* layer, std::span<const shape> inputs, void (*then)(void* context, const void* layer),
                     void* context) = nullptr;
 
+    constexpr bool is_custom() const { return key == custom_key; }
     constexpr std::span<const parameter_rule> parameters() const { return type->facts->parameters; }
 };
 
@@ -58,6 +59,11 @@ constexpr layer_codec codec_of() {
                       .nested_key = facts_of<L>.nested_key,
                       .type = &operations_of<L>,
                       .fields = &detail::table_of<L>::value};
+    if constexpr (facts_of<L>.key == custom_key) {
+        static_assert(!facts_of<L>.nested_key.empty(), "a custom layer has its className as nested_key");
+        static_assert(detail::has_scalars_only(detail::table_of<L>::value),
+                      "the fields of a custom layer are numbers, flags, strings and enumerations");
+    }
     if constexpr (requires(L& l, std::span<const extent> lengths) { l.set_lengths(lengths); })
         codec.set_lengths = &detail::set_lengths<L>;
     if constexpr (requires(const L& l, std::span<const shape> inputs) { l.resolved(inputs); } ||
@@ -136,20 +142,17 @@ std::span<const layer_codec> core_codecs() { return codecs_in<core_layers>; }
 
 void write_hyper_parameters(const layer_codec& codec, const any_node& node, std::span<const shape> inputs,
                             object_writer& fields, written_place& place) {
-    const void* layer = node.erased();
-    if (codec.resolve == nullptr || inputs.empty()) return write_fields(*codec.fields, layer, fields, place);
-    struct context_of_write {
-        const layer_codec& codec;
-        object_writer& fields;
-        written_place& place;
-    } context{codec, fields, place};
+    const auto write = [&](const void* layer) {
+        if (codec.is_custom())
+            write_custom_fields(*codec.fields, codec.nested_key, layer, fields);
+        else
+            write_fields(*codec.fields, layer, fields, place);
+    };
+    if (codec.resolve == nullptr || inputs.empty()) return write(node.erased());
     codec.resolve(
-        layer, inputs,
-        [](void* c, const void* resolved) {
-            auto& self = *static_cast<context_of_write*>(c);
-            write_fields(*self.codec.fields, resolved, self.fields, self.place);
-        },
-        &context);
+        node.erased(), inputs,
+        [](void* context, const void* resolved) { (*static_cast<decltype(write)*>(context))(resolved); },
+        const_cast<void*>(static_cast<const void*>(&write)));
 }
 
 }  // namespace bespoke::define_BESPOKE_IMPLEMENTATION_in_one_translation_unit

@@ -103,9 +103,7 @@ inline layer_list read_network(object_reader& in, model_settings& settings, netw
         in.enumerator("arrayInputShapeMapping", enumerators(array_shape_mapping{})));
     settings.image_input_shape_mapping = static_cast<image_shape_mapping>(
         in.enumerator("imageInputShapeMapping", enumerators(image_shape_mapping{})));
-    if (in.length("preprocessing") > 0)
-        in.fail(errc::unsupported, "preprocessing", "images are not supported");
-    in.objects("preprocessing");
+    settings.preprocessing = define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::read_preprocessing(in);
     object_reader update = in.object("updateParams");
     if (in.has("updateParams"))
         settings.update_parameters = define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::read_update_parameters(update);
@@ -211,7 +209,7 @@ struct weights_to_write {
 
     void write(std::size_t step, const layer_codec& codec, object_writer& fields) {
         const plan_view& plan = network.plan();
-        define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::weights_writer writer(fields);
+        define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::weights_writer writer(fields, codec.is_custom());
         for (std::size_t i = 0; i < codec.parameters().size(); ++i) {
             const std::size_t number = plan.steps[step].first_parameter + i;
             const parameter_facts& facts = plan.parameters[number];
@@ -252,6 +250,7 @@ struct weights_to_write {
             writer.write(facts.name, out);
         }
         writer.finish();
+        if (codec.is_custom() && step < notes.size()) fields.text("description", notes[step].description);
     }
 };
 
@@ -292,6 +291,7 @@ model::document model::write(std::string_view weights_file) const {
                        static_cast<std::size_t>(settings_.array_input_shape_mapping));
     network.enumerator("imageInputShapeMapping", enumerators(image_shape_mapping{}),
                        static_cast<std::size_t>(settings_.image_input_shape_mapping));
+    write_preprocessing(network, settings_.preprocessing);
     if (settings_.update_parameters) network.object("updateParams", write_update_parameters(*settings_.update_parameters));
     object_writer labels;
     if (const auto* names = std::get_if<string_sequence>(&settings_.class_labels)) {

@@ -79,6 +79,7 @@ private:
     void run(std::span<const features> inputs, std::vector<features>& results);
     feature_value output_value(const feature_description& feature, std::size_t output, extent example) const;
     void answer(features& result, extent example) const;
+    void check_decided(std::string_view name, std::size_t output, const shape& declared) const;
 
     model_settings settings_;
     std::span<const layer_codec> codecs_;
@@ -122,17 +123,52 @@ inline shape blob_shape(const shape& s, array_shape_mapping mapping, const std::
 
 /// Throws where a network cannot take a feature of this type.
 inline void check_input(const feature_description& feature) {
-    if (feature.type.multi_array_type() == nullptr && !std::holds_alternative<int64_feature_type>(feature.type.type) &&
+    if (feature.type.multi_array_type() == nullptr && feature.type.image_type() == nullptr &&
+        !std::holds_alternative<int64_feature_type>(feature.type.type) &&
         !std::holds_alternative<double_feature_type>(feature.type.type))
         throw error(errc::unsupported, "input " + in_quotes(feature.name) +
-                                           ": a neural network takes multi-arrays and numbers, not " +
+                                           ": a neural network takes multi-arrays, images and numbers, not " +
                                            bespoke::to_text(feature.type));
 }
 
-inline shape declared_shape(const feature_description& feature, array_shape_mapping mapping) {
+/// The shape of the blob for an image of this size.
+inline shape blob_shape(image_size size, image_color_space space, image_shape_mapping mapping) {
+    const extent channels = channels_of(space);
+    if (mapping == image_shape_mapping::rank4_image_mapping) return {1, channels, size.height, size.width};
+    return {1, 1, channels, size.height, size.width};
+}
+
+inline shape declared_shape(const feature_description& feature, const model_settings& settings) {
+    if (const image_feature_type* picture = feature.type.image_type())
+        return blob_shape(picture->default_size(), picture->color_space, settings.image_input_shape_mapping);
     const array_feature_type* array = feature.type.multi_array_type();
     if (array == nullptr) return {1};
-    return blob_shape(array->default_shape(), mapping, "input \"" + feature.name + "\"");
+    return blob_shape(array->default_shape(), settings.array_input_shape_mapping, "input \"" + feature.name + "\"");
+}
+
+/// The size of the image that an output of this shape makes, if it makes one.
+inline std::optional<image_size> image_in(const shape& made, image_color_space space) {
+    if (made.rank() < 3 || made.from_end(3) != channels_of(space) || made.product(0, made.rank() - 3) != 1) return {};
+    return image_size{made.from_end(1), made.from_end(2)};
+}
+
+/// Throws where a step of the preprocessing is for no image, or for one of another size.
+inline void check_preprocessing(const model_settings& settings, const std::string& root) {
+    for (std::size_t i = 0; i < settings.preprocessing.size(); ++i) {
+        const image_preprocessing& step = settings.preprocessing[i];
+        const std::string place = root + "/preprocessing/" + std::to_string(i);
+        const feature_description* feature = find_feature(settings.description.input, step.feature_name);
+        const image_feature_type* picture = feature == nullptr ? nullptr : feature->type.image_type();
+        if (picture == nullptr)
+            throw error(errc::unknown_name, place + "/featureName: the name of an input that is an image wanted, " +
+                                                in_quotes(step.feature_name) + " came");
+        const auto* mean = std::get_if<mean_image>(&step.preprocessor);
+        const extent wanted = declared_shape(*feature, settings).size();
+        if (mean != nullptr && static_cast<extent>(mean->values.size()) != wanted)
+            throw error(errc::shape_mismatch, place + "/meanImage: " + std::to_string(wanted) + " numbers wanted for " +
+                                                  bespoke::to_text(feature->type) + ", " +
+                                                  std::to_string(mean->values.size()) + " came");
+    }
 }
 
 }  // namespace detail
@@ -169,7 +205,7 @@ model::model(parts&& content)
     std::vector<program::named_shape> inputs;
     for (const auto& feature : settings.description.input) {
         detail::check_input(feature);
-        inputs.push_back({feature.name, detail::declared_shape(feature, settings.array_input_shape_mapping)});
+        inputs.push_back({feature.name, detail::declared_shape(feature, settings)});
     }
     std::vector<std::string> outputs;
     const bool classifies = settings.type == model_type::neural_network_classifier;
@@ -179,20 +215,19 @@ model::model(parts&& content)
             outputs.push_back(feature.name);
 
     // planned without memory first: a size that the file does not hold must not be allocated
-    planner p(root);
-    for (const auto& in : inputs) p.input(in.name, in.dimensions);
-    content.layers.plan(p);
-    std::string last;
-    if (!p.failed() && p.previous() != planner::npos) {
-        const plan_view so_far = p.result().view();
-        last = so_far[so_far.blobs[p.previous()].name];
-    }
-    for (const auto& name : outputs) p.output(name);
-    if (classifies) {
-        outputs.push_back(settings.label_probability_layer_name.empty() ? last : settings.label_probability_layer_name);
-        p.output(outputs.back());
-    }
-    p.finish();
+    std::string probabilities = settings.label_probability_layer_name;
+    const planner p = planned_by(root, [&](planner& told) {
+        for (const auto& in : inputs) told.input(in.name, in.dimensions);
+        content.layers.plan(told);
+        if (probabilities.empty() && !told.failed() && told.previous() != planner::npos) {
+            const plan_view so_far = told.result().view();
+            probabilities = so_far[so_far.blobs[told.previous()].name];
+        }
+        for (const auto& name : outputs) told.output(name);
+        if (classifies) told.output(probabilities);
+        told.finish();
+    });
+    if (classifies) outputs.push_back(probabilities);
     if (p.failed()) throw error(p.problem());
     if (content.fill != nullptr) content.fill(content.context, p.result().view(), nullptr);
 
@@ -223,8 +258,9 @@ void model::set_settings(model_settings settings) {
     // what is declared is compared with the plan for the shapes that are declared
     std::vector<program::named_shape> inputs;
     for (const auto& feature : description.input)
-        inputs.push_back({feature.name, detail::declared_shape(feature, settings.array_input_shape_mapping)});
+        inputs.push_back({feature.name, detail::declared_shape(feature, settings)});
     program_->reshape(inputs);
+    detail::check_preprocessing(settings, root);
 
     const auto output_number = [&](std::string_view name) {
         for (std::size_t i = 0; i < plan.outputs.size(); ++i)
@@ -251,7 +287,7 @@ void model::set_settings(model_settings settings) {
             }
         };
         const extent labels = std::visit(count_labels, settings.class_labels);
-        if (blob.dimensions.size() != labels)
+        if (!blob.open.any && blob.dimensions.size() != labels)
             throw error(shape_fault(root, ": ", labels, " class labels for the probabilities \"", plan[blob.name],
                                     "\" of the shape ", blob.dimensions));
     }
@@ -273,14 +309,20 @@ void model::set_settings(model_settings settings) {
             outputs.push_back(detail::no_output);
         } else {
             outputs.push_back(output_number(feature.name));
-            const shape& made = plan.blobs[plan.outputs[outputs.back()]].dimensions;
+            const blob_facts& blob = plan.blobs[plan.outputs[outputs.back()]];
+            const shape& made = blob.dimensions;
             const array_feature_type* array = feature.type.multi_array_type();
-            if (array == nullptr) {
+            if (const image_feature_type* picture = feature.type.image_type()) {
+                const auto size = detail::image_in(made, picture->color_space);
+                if (!blob.open.any && !(size && picture->accepts(*size)))
+                    throw error(shape_fault("output \"", feature.name, "\": ", bespoke::to_text(feature.type),
+                                            " declared, the network gives ", made));
+            } else if (array == nullptr) {
                 wants(std::holds_alternative<double_feature_type>(feature.type.type) ||
                           std::holds_alternative<int64_feature_type>(feature.type.type),
-                      "a multi-array or a number");
-                wants(made.size() == 1, "a multi-array " + bespoke::to_text(made));
-            } else if (array->default_shape().rank() > 0 &&
+                      "a multi-array, an image or a number");
+                wants(blob.open.any || made.size() == 1, "a multi-array " + bespoke::to_text(made));
+            } else if (!blob.open.any && array->default_shape().rank() > 0 &&
                        checked_size(array->default_shape(), planner::largest) != made.size()) {
                 throw error(shape_fault("output \"", feature.name, "\": the shape ", array->default_shape(),
                                         " declared, the network gives ", made));

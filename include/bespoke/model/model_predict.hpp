@@ -60,10 +60,14 @@ std::vector<program::named_shape> model::shapes_of(const features& inputs) const
     for (const auto& feature : settings_.description.input) {
         const feature_value* value = inputs.find(feature.name);
         const auto* array = value == nullptr ? nullptr : std::get_if<multi_array>(value);
-        shapes.push_back({feature.name, array == nullptr
-                                            ? detail::declared_shape(feature, settings_.array_input_shape_mapping)
-                                            : detail::blob_shape(array->shape(), settings_.array_input_shape_mapping,
-                                                                 "input \"" + feature.name + "\"")});
+        const auto* picture = value == nullptr ? nullptr : std::get_if<image>(value);
+        shapes.push_back(
+            {feature.name,
+             array != nullptr     ? detail::blob_shape(array->shape(), settings_.array_input_shape_mapping,
+                                                       "input \"" + feature.name + "\"")
+             : picture != nullptr ? detail::blob_shape(picture->size(), feature.type.image_type()->color_space,
+                                                       settings_.image_input_shape_mapping)
+                                  : detail::declared_shape(feature, settings_)});
     }
     return shapes;
 }
@@ -92,6 +96,10 @@ std::vector<features> model::predict(std::span<const features> inputs) {
 
 void model::run(std::span<const features> inputs, std::vector<features>& results) {
     auto& core = program_->core();
+    if (program_->plan().open && inputs.size() > 1) {  // each has shapes of its own
+        for (std::size_t e = 0; e < inputs.size(); ++e) run(inputs.subspan(e, 1), results);
+        return;
+    }
     core.select(pass::all, {});
     core.reserve(static_cast<extent>(inputs.size()));
     if (!prepared_) program_->prepare();
@@ -125,6 +133,10 @@ void model::read_input(std::size_t number, const features& inputs, float* to) co
                     array == nullptr ? 0.0f : detail::number_of(array->default_optional_value));
     } else if (const auto* array = std::get_if<multi_array>(value)) {
         std::visit([&](const auto& values) { copy_elements(values, to); }, array->values());
+    } else if (const auto* picture = std::get_if<image>(value)) {
+        const image_color_space space = feature.type.image_type()->color_space;
+        read_pixels(*picture, space, to);
+        preprocess(settings_.preprocessing, feature.name, picture->size(), space, to);
     } else {
         *to = detail::scalar_of(*value);
     }
@@ -135,13 +147,22 @@ feature_value model::output_value(const feature_description& feature, std::size_
     const blob_facts& blob = plan.blobs[plan.outputs[output]];
     const float* values = program_->core().value(plan.outputs[output]) +
                           (blob.per_example ? example * blob.dimensions.size() : 0);
+    if (const image_feature_type* picture = feature.type.image_type()) {
+        if (blob.open.any) check_decided(feature.name, output, {});
+        const auto size = detail::image_in(blob.dimensions, picture->color_space);
+        if (!size || !picture->accepts(*size))
+            throw error(shape_fault("output \"", feature.name, "\": ", bespoke::to_text(feature.type),
+                                    " declared, the network gives ", blob.dimensions));
+        return make_image(values, *size, picture->color_space);
+    }
     const array_feature_type* array = feature.type.multi_array_type();
+    const shape declared = array == nullptr ? shape{1} : array->default_shape();
+    if (blob.open.any) check_decided(feature.name, output, declared);
     if (array == nullptr) {
         if (std::holds_alternative<double_feature_type>(feature.type.type)) return static_cast<double>(*values);
         const double rounded = std::isnan(*values) ? 0.0 : std::round(static_cast<double>(*values));
         return static_cast<std::int64_t>(std::clamp(rounded, -0x1p62, 0x1p62));
     }
-    const shape declared = array->default_shape();
     const shape s = declared.rank() > 0 && checked_size(declared, planner::largest) == blob.dimensions.size()
                         ? declared
                     : blob.dimensions.rank() == 0 ? shape{1}  // as Core ML gives a scalar
@@ -151,9 +172,24 @@ feature_value model::output_value(const feature_description& feature, std::size_
     return detail::array_from<float>(values, s);
 }
 
+void model::check_decided(std::string_view name, std::size_t output, const shape& declared) const {
+    const plan_view& plan = program_->plan();
+    const blob_facts& blob = plan.blobs[plan.outputs[output]];
+    if (!program_->core().run()->is_decided(plan.outputs[output]))
+        throw error(shape_fault("output \"", name, "\" has no shape: the loop that makes it has not run"));
+    if (declared.rank() > 0 && checked_size(declared, planner::largest) != blob.dimensions.size())
+        throw error(shape_fault("output \"", name, "\": the shape ", declared, " declared, the network gives ",
+                                blob.dimensions));
+}
+
 void model::answer(features& result, extent example) const {
     const plan_view& plan = program_->plan();
     const blob_facts& blob = plan.blobs[plan.outputs[probabilities_]];
+    const extent labels = std::visit([](const auto& list) -> extent {
+        if constexpr (requires { list.size(); }) return static_cast<extent>(list.size());
+        else return 0;
+    }, settings_.class_labels);
+    if (blob.open.any) check_decided(plan[blob.name], probabilities_, shape{labels});
     const extent size = blob.dimensions.size();
     const float* values = program_->core().value(plan.outputs[probabilities_]) + (blob.per_example ? example * size : 0);
     const auto best = static_cast<std::size_t>(std::max_element(values, values + size) - values);

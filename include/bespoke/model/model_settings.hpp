@@ -1,6 +1,7 @@
 #pragma once
 
 #include "description.hpp"
+#include "preprocessing.hpp"
 #include "update_parameters.hpp"
 
 #include <array>
@@ -25,7 +26,11 @@ enum class array_shape_mapping {
 constexpr std::array<std::string_view, 2> enumerators(array_shape_mapping) {
     return {"RANK5_ARRAY_MAPPING", "EXACT_ARRAY_MAPPING"};
 }
-enum class image_shape_mapping { rank5_image_mapping, rank4_image_mapping };
+/// How an image of C channels becomes a blob. Core ML specification, NeuralNetworkImageShapeMapping.
+enum class image_shape_mapping {
+    rank5_image_mapping,  ///< [1, 1, C, H, W]
+    rank4_image_mapping,  ///< [1, C, H, W]
+};
 constexpr std::array<std::string_view, 2> enumerators(image_shape_mapping) {
     return {"RANK5_IMAGE_MAPPING", "RANK4_IMAGE_MAPPING"};
 }
@@ -40,6 +45,7 @@ struct model_settings {
     model_type type = model_type::neural_network;
     array_shape_mapping array_input_shape_mapping = array_shape_mapping::exact_array_mapping;
     image_shape_mapping image_input_shape_mapping = image_shape_mapping::rank5_image_mapping;
+    std::vector<image_preprocessing> preprocessing{};
     /// Of a classifier: a name or a number for each element of the blob `label_probability_layer_name` (empty:
     /// what the last layer writes).
     std::variant<std::monostate, string_sequence, int64_sequence> class_labels{};

@@ -30,6 +30,7 @@ struct tensor_note {
 struct layer_notes {
     std::vector<tensor_note> inputs, outputs;
     std::vector<weight_source> weights;  ///< one for each of the layer's parameters
+    std::string description;             ///< of a custom layer
 };
 
 namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
@@ -114,14 +115,17 @@ struct node_and_texts {
     explicit node_and_texts(const layer_operations& type) : node(type) {}
 };
 
-inline std::shared_ptr<any_node> read_node(const layer_codec& codec, object_reader& in, network_reader& networks) {
+inline std::shared_ptr<any_node> read_node(const layer_codec& codec, object_reader& in,
+                                           std::span<const object_reader> weights, network_reader& networks) {
     using namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit;
     auto both = std::make_shared<node_and_texts>(*codec.type);
     any_node* node = &both->node;
     void* layer = node->erased();
-    read_fields(*codec.fields, layer, in, networks.implied, both->texts);
-    if (codec.set_lengths != nullptr)
-        codec.set_lengths(layer, weight_lengths(in, codec.parameters(), networks.tensors));
+    if (codec.is_custom())
+        read_custom_fields(*codec.fields, layer, in, both->texts);
+    else
+        read_fields(*codec.fields, layer, in, networks.implied, both->texts);
+    if (codec.set_lengths != nullptr) codec.set_lengths(layer, weight_lengths(weights, networks.tensors));
     if (codec.type == &operations_of<branch_node>) {
         auto& branch = *static_cast<branch_node*>(layer);
         if (!in.has("ifBranch")) in.fail(errc::bad_value, "ifBranch", "a network wanted, none came");
@@ -134,6 +138,22 @@ inline std::shared_ptr<any_node> read_node(const layer_codec& codec, object_read
         loop.body_network = read_subnetwork(networks, in, "bodyNetwork");
     }
     return {std::move(both), node};
+}
+
+/// Where the document has each of the layer's parameters.
+inline std::vector<object_reader> find_weights(const layer_codec& codec, object_reader& fields) {
+    std::vector<object_reader> weights;
+    if (codec.is_custom()) {
+        weights = fields.objects("weights");
+        check_most(codec.parameters().size(), weights.size(), "weights", fields);
+        while (weights.size() < codec.parameters().size())
+            weights.emplace_back(nullptr, fields.place("weights") + "/" + std::to_string(weights.size()));
+        return weights;
+    }
+    define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::weights_reader reader(fields);
+    for (const parameter_rule& parameter : codec.parameters()) weights.push_back(reader.find(parameter.name));
+    reader.finish();
+    return weights;
 }
 
 /// Reads the member of a layer object that says which layer it is.
@@ -152,39 +172,48 @@ inline std::shared_ptr<any_node> read_layer_of_table(network_reader& networks, o
     }
     if (key.empty()) throw error(errc::bad_value, place + ": a layer type wanted, none came");
     const auto unknown = [&](std::string_view what, std::string_view family) {
-        throw error(errc::unknown_layer, place + ": unknown layer " + in_quotes(what) +
-                                             suggestion(what, names_in(networks.codecs, family)));
+        const std::string near = suggestion(what, names_in(networks.codecs, family));
+        if (family == custom_key)
+            throw error(errc::unknown_layer,
+                        place + ": unknown custom layer " + in_quotes(what) +
+                            (near.empty() ? ", pass its type: load<core_layers, its_type>(path)" : near));
+        throw error(errc::unknown_layer, place + ": unknown layer " + in_quotes(what) + near);
     };
     object_reader fields = layer.object(key);
     const layer_codec* found = nullptr;
-    std::string_view nested;
-    bool family = false;
+    std::string nested;
+    bool family = key == custom_key;
     for (const layer_codec& codec : networks.codecs) {
         if (codec.key != key) continue;
         family = !codec.nested_key.empty();
         if (!family) found = &codec;
     }
     if (found == nullptr && !family) unknown(key, "");
-    if (family) {
+    if (key == custom_key) {
+        nested = fields.text("className");
+        if (nested.empty()) fields.fail(errc::bad_value, "className", "the name of a layer wanted, none came");
+    } else if (family) {
         const auto keys = fields.keys();
         if (keys.size() != 1)
             throw error(errc::bad_value, fields.place() + ": one field wanted, " +
                                              (keys.empty() ? "none" : std::to_string(keys.size())) + " came");
         nested = keys[0];
+        fields = fields.object(nested);
+    }
+    if (family) {
         for (const layer_codec& codec : networks.codecs)
             if (codec.key == key && codec.nested_key == nested) found = &codec;
         if (found == nullptr) unknown(nested, key);
-        fields = fields.object(nested);
     }
     const std::size_t step = networks.notes.size();
     networks.notes.emplace_back().weights.resize(found->parameters().size());
     object_reader look = fields;
     const bool by_first_axis = !look.boolean("isDeconvolution");
-    define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::weights_reader weights(fields);
-    for (std::size_t i = 0; i < found->parameters().size(); ++i)
-        networks.weights.push_back({step, i, weights.find(found->parameters()[i].name), place, by_first_axis});
-    weights.finish();
-    auto node = read_node(*found, fields, networks);
+    if (found->is_custom()) networks.notes[step].description = fields.text("description");
+    const auto weights = find_weights(*found, fields);
+    for (std::size_t i = 0; i < weights.size(); ++i)
+        networks.weights.push_back({step, i, weights[i], place, by_first_axis});
+    auto node = read_node(*found, fields, weights, networks);
     fields.finish();
     return node;
 }
@@ -249,7 +278,8 @@ std::vector<object_writer> write_layers(network_writer& networks, const layer_li
         layer.boolean("isUpdatable", node->updatable);
 
         networks.place.text = outer + "/layers/" + std::to_string(list.size() - 1) + "/" + std::string(codec->key);
-        if (!codec->nested_key.empty()) networks.place.text.append("/").append(codec->nested_key);
+        const bool in_family = !codec->nested_key.empty() && !codec->is_custom();
+        if (in_family) networks.place.text.append("/").append(codec->nested_key);
         std::vector<shape> shapes;
         if (networks.place.implied == nullptr)
             for (std::size_t blob : networks.plan.inputs_of(step)) shapes.push_back(networks.plan.blobs[blob].dimensions);
@@ -257,7 +287,7 @@ std::vector<object_writer> write_layers(network_writer& networks, const layer_li
         write_hyper_parameters(*codec, *node, shapes, fields, networks.place);
         detail::write_nested(*node, fields, networks);
         if (networks.write_weights) networks.write_weights(networks.context, step, *codec, fields);
-        if (!codec->nested_key.empty()) {
+        if (in_family) {
             object_writer family;
             family.object(codec->nested_key, fields);
             fields = std::move(family);

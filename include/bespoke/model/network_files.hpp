@@ -276,7 +276,7 @@ model compose_model(model_settings settings, layer_list layers, const plan_view&
         if (!list.empty()) return;
         for (std::size_t blob : blobs) {
             array_feature_type type;
-            type.shape = plan.blobs[blob].dimensions;
+            if (!plan.blobs[blob].open.any) type.shape = plan.blobs[blob].dimensions;
             type.data_type = array_data_type::float32;
             list.push_back({std::string(plan[plan.blobs[blob].name]), "", {type}});
         }
@@ -309,9 +309,12 @@ model load_same(const std::filesystem::path& path, const layer_list& layers, con
             if (i >= description.input.size() || description.input[i].name != inputs.back().name)
                 throw error(errc::unknown_name, "/description/input/" + std::to_string(i) + ": this network has an input " +
                                                     in_quotes(inputs.back().name) + " here");
-            const shape declared = detail::declared_shape(description.input[i], result.settings().array_input_shape_mapping);
+            const shape declared = detail::declared_shape(description.input[i], result.settings());
             const auto* array = description.input[i].type.multi_array_type();
-            if (!(declared == blob.dimensions) && !(array != nullptr && array->accepts(blob.dimensions)))
+            const auto* picture = description.input[i].type.image_type();
+            const auto size = picture == nullptr ? std::nullopt : detail::image_in(blob.dimensions, picture->color_space);
+            if (!(declared == blob.dimensions) && !(array != nullptr && array->accepts(blob.dimensions)) &&
+                !(size && picture->accepts(*size) && declared.rank() == blob.dimensions.rank()))
                 throw error(shape_fault("/description/input/", i, " \"", inputs.back().name, "\": the shape ",
                                         blob.dimensions, " wanted for this network, the file has ", declared));
         }

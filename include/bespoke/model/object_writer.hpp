@@ -29,8 +29,11 @@ public:
     void reals(std::string_view key, std::span<const float> values);
     void texts(std::string_view key, std::span<const std::string> values);
     void map_of_texts(std::string_view key, const std::map<std::string, std::string>& values);
-    /// Numbers of a oneof: written even where they are zero.
+    /// Members of a oneof: written even where they are zero.
+    void present(std::string_view key, bool value);
     void present(std::string_view key, std::int32_t value);
+    void present(std::string_view key, std::int64_t value);
+    void present(std::string_view key, std::string_view value);
     void present(std::string_view key, float value);
     void present(std::string_view key, double value);
     /// Written even where it is empty: a message that is there.
@@ -160,7 +163,10 @@ void object_writer::map_of_texts(std::string_view key, const std::map<std::strin
     for (const auto& [name, value] : values) map.put(name, detail::spelled(std::string_view(value)));
     object(key, map);
 }
+void object_writer::present(std::string_view key, bool value) { put(key, value ? "true" : "false"); }
 void object_writer::present(std::string_view key, std::int32_t value) { put(key, std::to_string(value)); }
+void object_writer::present(std::string_view key, std::int64_t value) { put(key, '"' + std::to_string(value) + '"'); }
+void object_writer::present(std::string_view key, std::string_view value) { put(key, detail::spelled(value)); }
 void object_writer::present(std::string_view key, float value) { put(key, detail::spelled(value)); }
 void object_writer::present(std::string_view key, double value) { put(key, detail::spelled(value)); }
 void object_writer::object(std::string_view key, const object_writer& value) { put(key, value.dump()); }

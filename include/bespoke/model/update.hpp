@@ -30,6 +30,16 @@ namespace bespoke {
 
 namespace detail {
 
+/// Whether a value of the one type can stand for one of the other in a network.
+inline bool is_alike(const feature_type& a, const feature_type& b) {
+    const auto is_number = [](const feature_type& t) {
+        return std::holds_alternative<int64_feature_type>(t.type) || std::holds_alternative<double_feature_type>(t.type);
+    };
+    if (a.image_type() != nullptr && b.image_type() != nullptr)
+        return a.image_type()->color_space == b.image_type()->color_space;
+    return a.type.index() == b.type.index() || (is_number(a) && is_number(b));
+}
+
 /// The losses of a model, and the names of their targets.
 struct model_losses {
     std::vector<any_loss<float>> losses;
@@ -142,6 +152,12 @@ std::vector<std::string> check_updatable(const model& m) {
     }
     if (std::holds_alternative<std::monostate>(settings.update_parameters->optimizer))
         reasons.push_back("no optimizer: name one in \"updateParams\"");
+    for (const auto& feature : settings.description.input) {
+        const auto* training = find_feature(settings.description.training_input, feature.name);
+        if (training != nullptr && !detail::is_alike(training->type, feature.type))
+            reasons.push_back("\"trainingInput\" describes " + in_quotes(feature.name) + " as " + to_text(training->type) +
+                              ", \"input\" as " + to_text(feature.type));
+    }
     const auto [losses, targets] = detail::losses_of(*settings.update_parameters);
     for (const std::string& target : targets) {
         bool found = false;

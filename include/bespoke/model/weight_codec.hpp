@@ -59,12 +59,13 @@ private:
     std::vector<message> messages_;
 };
 
-/// Its counterpart. The parameters of a message follow one another.
+/// Its counterpart. The parameters of a message follow one another. With `listed`, all are elements of "weights", in
+/// their order.
 class weights_writer {
 public:
-    explicit weights_writer(object_writer& fields) : fields_(fields) {}
+    weights_writer(object_writer& fields, bool listed) : fields_(fields), listed_(listed) {}
     void write(std::string_view parameter, const object_writer& weights);
-    void skip(std::string_view parameter) { enter(parameter); }
+    void skip(std::string_view parameter);
     /// Writes what is begun.
     void finish();
 
@@ -73,6 +74,7 @@ private:
     object_writer* enter(std::string_view parameter);
 
     object_writer& fields_;
+    bool listed_;
     std::string_view key_{};                 ///< of the message that is being written
     bool repeated_ = false;
     std::vector<object_writer> elements_{};  ///< one where it is not repeated
@@ -83,8 +85,7 @@ private:
 void read_weights(object_reader in, const std::string& place, const shape& dimensions, bool by_first_axis,
                   const safetensors* tensors, weight_source& source, float* to);
 /// How many numbers the document gives for each of these parameters.
-std::vector<extent> weight_lengths(object_reader& fields, std::span<const parameter_rule> parameters,
-                                   const safetensors* tensors);
+std::vector<extent> weight_lengths(std::span<const object_reader> parameters, const safetensors* tensors);
 
 }  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
 }  // namespace bespoke
@@ -175,11 +176,22 @@ object_writer* weights_writer::enter(std::string_view parameter) {
     if (elements_.size() <= number) elements_.resize(number + 1);
     return &elements_[number];
 }
+void weights_writer::skip(std::string_view parameter) {
+    if (listed_)
+        elements_.emplace_back();
+    else
+        enter(parameter);
+}
 void weights_writer::write(std::string_view parameter, const object_writer& weights) {
+    if (listed_) return elements_.push_back(weights);
     object_writer* message = enter(parameter);
     (message != nullptr ? *message : fields_).object(detail::weights_path(parameter).key, weights);
 }
 void weights_writer::finish() {
+    if (listed_) {
+        while (!elements_.empty() && elements_.back().empty()) elements_.pop_back();
+        return fields_.objects("weights", elements_);
+    }
     if (repeated_)
         fields_.objects(key_, elements_);
     else if (!elements_.empty())
@@ -250,11 +262,9 @@ void read_weights(object_reader in, const std::string& place, const shape& dimen
                                              (std::isnan(to[i]) ? "NaN" : to[i] > 0 ? "Infinity" : "-Infinity"));
 }
 
-std::vector<extent> weight_lengths(object_reader& fields, std::span<const parameter_rule> parameters,
-                                   const safetensors* tensors) {
+std::vector<extent> weight_lengths(std::span<const object_reader> parameters, const safetensors* tensors) {
     std::vector<extent> lengths;
-    for (const parameter_rule& parameter : parameters) {
-        object_reader in = fields.object(parameter.name);
+    for (object_reader in : parameters) {
         std::size_t length = in.length("floatValue");
         if (in.has("quantization")) {
             const std::string_view kind = in.has("int8RawValue") ? "int8RawValue" : "rawValue";

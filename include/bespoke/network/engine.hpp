@@ -16,23 +16,25 @@ public:
     using engine_state<T>::engine_state;
 
     /// Takes note of the layers of `network`, which `network.each(0, visit)` walks through. They must outlive the
-    /// engine's use of them.
-    template <class Network>
+    /// engine's use of them. `Open`: shapes may be decided in the run.
+    template <bool Open = false, class Network>
     void attach(const Network& network) {
         network.each(0, [&]<class Part>(Part&& part, std::size_t step) {
             static_assert(std::is_lvalue_reference_v<Part>, "the engine would keep the address of a temporary");
-            attach_part(part, step);
+            attach_part<Open>(part, step);
         });
     }
-    template <class Part>
+    template <bool Open = false, class Part>
     void attach_part(const Part& part, std::size_t step) {
         if constexpr (!layer<Part>)
             part.attach(*this, step);  // a layer that was chosen at run time
         else if constexpr (!control_layer<Part>)
-            attach_layer(&part, functions_of<T, Part>::value, step);
+            attach_layer(&part, functions_of<T, Part>::value, step, asking<Open, Part>());
     }
-    void attach_layer(const void* layer, const layer_functions<T>& functions, std::size_t step) {
-        attached_[step] = {layer, &functions};
+    /// `ask` is needed where shapes may be decided in the run.
+    void attach_layer(const void* layer, const layer_functions<T>& functions, std::size_t step,
+                      asking_function* ask = nullptr) {
+        attached_[step] = {layer, &functions, ask};
     }
 
     /// Asks every layer for its working memory.
@@ -79,6 +81,14 @@ public:
     }
 
 private:
+    template <bool Open, class Part>
+    static constexpr asking_function* asking() {
+        if constexpr (Open)
+            return &detail::ask_erased<Part>;
+        else
+            return nullptr;
+    }
+
     using engine_state<T>::attached_;
 };
 
@@ -88,9 +98,14 @@ void engine<T>::measure() {
     this->begin_measure();
     const extent threads = this->threads() != nullptr ? static_cast<extent>(this->threads()->size()) : 1;
     for (std::size_t step = 0; step < attached_.size(); ++step) {
-        const auto& [layer, functions] = attached_[step];
+        const auto& [layer, functions, ask] = attached_[step];
         if (layer == nullptr) continue;
         working_memory wanted;
+        if (this->plan().steps[step].open) {  // not before the shapes are known
+            this->run()->of_step(step).asked = false;
+            this->add_work(step, 0, 0);
+            continue;
+        }
         if (functions->measure != nullptr)
             wanted = functions->measure(layer, this->input_shapes(step), this->how(), this->chunk(), threads);
         const std::size_t end = this->plan().tail_of(step);
@@ -130,7 +145,11 @@ void engine<T>::prepare() {
 
 template <class T>
 void engine<T>::prepare(std::size_t step) {
-    const auto& [layer, functions] = attached_[step];
+    const auto& [layer, functions, ask] = attached_[step];
+    if (this->plan().steps[step].open) {
+        this->run()->of_step(step).asked = false;  // it prepares when its shapes are known
+        return;
+    }
     if (layer != nullptr && functions->prepare != nullptr) functions->prepare(*this, layer, step);
 }
 

@@ -1,7 +1,9 @@
 #pragma once
 
 #include "../graph/fusion.hpp"
+#include "../graph/layer_facts.hpp"
 #include "../kernels/map.hpp"
+#include "layer_functions.hpp"
 #include "memory.hpp"
 
 namespace bespoke {
@@ -11,32 +13,6 @@ enum class pass {
     all,        ///< prediction
     frozen,     ///< what no trained parameter has an influence on
     trainable,  ///< the rest, recorded for the backward pass
-};
-
-template <class T>
-class engine_state;
-
-/// What a layer asks for besides its blobs and parameters, in elements.
-struct working_memory {
-    extent prepared = 0, scratch = 0;
-    bool lowered = false;  ///< it multiplies in low precision
-};
-
-/// What a layer type does in a forward pass, as layer_runner.hpp has it. A layer comes as `const void*`. Null: nothing
-/// is to be done; without `map` and `forward` the output is a copy of the input.
-template <class T>
-struct layer_functions {
-    working_memory (*measure)(const void* layer, std::span<const shape> xs, const arithmetic& how, extent chunk,
-                              extent threads) = nullptr;
-    void (*prepare)(engine_state<T>& e, const void* layer, std::size_t step) = nullptr;
-    void (*map)(const void* layer, extent size, const T* x, T* y) noexcept = nullptr;  ///< of an element-wise layer
-    void (*forward)(engine_state<T>& e, const void* layer, std::size_t step, workspace<T>& w) = nullptr;
-    void (*finish)(const void* layer, const output_block<T>& block, const finishing<T>& with) noexcept = nullptr;
-    bool (*joins)(const void* layer, channel_map<T>& map, const finishing<T>& with) noexcept = nullptr;
-    // Of layers that give rows and of those that take them, see core/rows.hpp.
-    extent (*measure_rows)(const void* layer, std::span<const shape> xs, extent columns, extent threads) = nullptr;
-    row_product<T> (*multiply)(const engine_state<T>& e, const void* layer, std::size_t step,
-                               extent index) noexcept = nullptr;
 };
 
 /// What a running network knows besides its memory: which steps a pass runs, which examples, and what happened on the
@@ -60,6 +36,7 @@ public:
         finished_ = finished;
         tape_.clear();
         log_.clear();
+        shape_log_.clear();
     }
     /// Called after each step of a frozen pass.
     template <class Hook>
@@ -77,10 +54,10 @@ public:
     std::size_t watched(std::size_t step) const { return plan().steps[step].watched; }
 
     /// |x| > 1e-6 in the first example of the window.
-    bool truth(std::size_t blob) const { return std::abs(scalar(blob, first_)) > T(1e-6); }
+    bool truth(std::size_t blob) const { return std::abs(number(blob)) > T(1e-6); }
     /// The nearest integer, at least 0.
     extent count(std::size_t blob) const {
-        const T value = scalar(blob, first_);
+        const T value = number(blob);
         return value > T(0) ? static_cast<extent>(std::min(std::round(value), T(1e15))) : 0;
     }
     /// Whether all examples of the window hold the same number. No example: false, there is nothing to look at.
@@ -146,6 +123,10 @@ public:
         return step_examples(step) > 1 && !plan().blobs[plan().inputs_of(step)[0]].per_example;
     }
     bool wants_backward(std::size_t step) const;
+    /// Of a step of which a shape is open: see decide.hpp.
+    void decide(std::size_t step);
+    /// The shapes are those of an earlier forward pass of the step: it is prepared for them again.
+    void recall(std::size_t step);
 
     /// Whether a forward pass runs it in the epilogue of another one.
     bool is_finished(std::size_t step) const {
@@ -210,12 +191,22 @@ protected:
     struct attached_layer {
         const void* layer = nullptr;  ///< null: a control layer
         const layer_functions<T>* functions = nullptr;
+        asking_function* ask = nullptr;  ///< only where shapes are open
     };
     std::vector<attached_layer> attached_;  ///< for each step
 
 private:
     void finish_step(std::size_t step, const output_block<T>& block) const noexcept;
 
+    void check_decided(std::size_t step, const layer_answers& answers) const;
+    void prepare_decided(std::size_t step);
+
+    /// The one number in the blob, of the first example of the window.
+    T number(std::size_t blob) const {
+        if (this->run() != nullptr) check_number(blob);
+        return scalar(blob, first_);
+    }
+    void check_number(std::size_t blob) const;
     T scalar(std::size_t blob, extent example) const {
         return this->window_value(blob)[plan().blobs[blob].per_example ? example - first_ : 0];
     }
@@ -223,7 +214,13 @@ private:
     std::span<const dynamic_view<U>> look(std::vector<dynamic_view<U>>& list, std::span<const std::size_t> blobs,
                                           bool gradients, extent examples, extent example) const;
 
-    // The log: values that were overwritten while recording.
+    bool has_shape(std::size_t blob) const { return !plan().blobs[blob].open.any || this->run()->is_decided(blob); }
+
+    // The log: values that were overwritten while recording, and open shapes. See log.hpp.
+    struct logged_shape {
+        shape dimensions;
+        bool decided;
+    };
     void log_values(std::size_t blob);
     void undo_blob(std::size_t blob);
     bool made_in(std::size_t step, std::size_t blob) const;
@@ -236,6 +233,7 @@ private:
     std::span<const std::vector<std::size_t>> births_;
     std::vector<extent> tape_;
     std::vector<T> log_;
+    std::vector<logged_shape> shape_log_;
     std::vector<dynamic_view<const T>> xs_, ys_, dys_;
     std::vector<dynamic_view<T>> written_;
     void (*hook_)(const void*, std::size_t) = nullptr;
@@ -261,21 +259,6 @@ bool engine_state<T>::agrees(std::size_t blob) const {
 }
 
 template <class T>
-void engine_state<T>::clear_made_in(std::size_t step) {
-    for (std::size_t blob = 0; blob < plan().blobs.size(); ++blob) {
-        if (!made_in(step, blob)) continue;
-        if (pass_ == pass::trainable) log_values(blob);
-        kernels::fill(this->window_size(blob), T(0), this->window_value(blob));
-    }
-}
-
-template <class T>
-void engine_state<T>::restore_made_in(std::size_t step) {
-    for (std::size_t blob = plan().blobs.size(); blob-- > 0;)
-        if (made_in(step, blob)) undo_blob(blob);
-}
-
-template <class T>
 void engine_state<T>::begin_forward(std::size_t step) {
     if (plan().steps[step].logged && pass_ == pass::trainable)
         for (std::size_t blob : plan().outputs_of(step)) log_values(blob);
@@ -284,7 +267,8 @@ void engine_state<T>::begin_forward(std::size_t step) {
 template <class T>
 void engine_state<T>::begin_backward(std::size_t step) {
     if (births_.empty()) return;
-    for (std::size_t blob : births_[step]) kernels::fill(this->elements(blob), T(0), this->gradient(blob));
+    for (std::size_t blob : births_[step])
+        if (has_shape(blob)) kernels::fill(this->elements(blob), T(0), this->gradient(blob));
 }
 
 template <class T>
@@ -376,27 +360,6 @@ std::vector<shape> engine_state<T>::input_shapes(std::size_t step) const {
     std::vector<shape> shapes;
     for (std::size_t blob : plan().inputs_of(step)) shapes.push_back(plan().blobs[blob].dimensions);
     return shapes;
-}
-
-template <class T>
-void engine_state<T>::log_values(std::size_t blob) {
-    const T* from = this->window_value(blob);
-    log_.insert(log_.end(), from, from + this->window_size(blob));
-}
-
-template <class T>
-void engine_state<T>::undo_blob(std::size_t blob) {
-    const extent size = this->window_size(blob);
-    if (this->gradient(blob) != nullptr) kernels::fill(size, T(0), this->window_gradient(blob));
-    std::copy(log_.end() - size, log_.end(), this->window_value(blob));
-    log_.resize(log_.size() - static_cast<std::size_t>(size));
-}
-
-template <class T>
-bool engine_state<T>::made_in(std::size_t step, std::size_t blob) const {
-    const blob_facts& facts = plan().blobs[blob];
-    return facts.maker != none && facts.maker > step && facts.maker < plan().steps[step].end &&
-           facts.last >= plan().steps[step].end;
 }
 
 }  // namespace bespoke

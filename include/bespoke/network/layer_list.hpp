@@ -31,8 +31,7 @@ struct layer_operations {
     void (*destroy)(void* layer) = nullptr;
     const control_operations* control = nullptr;
     // Null for a layer for control flow:
-    layer_answers (*ask)(const void* layer, std::span<const shape> inputs,
-                         std::span<const known_values> known) = nullptr;
+    asking_function* ask = nullptr;
     const layer_functions<float>* functions = nullptr;
     const layer_gradients<float>* gradients = nullptr;
 };
@@ -45,11 +44,10 @@ public:
     bool updatable = false;
 
     /// With a copy of the layer `from`, of the type that `operations` says; null: one with defaults.
-    explicit any_node(const layer_operations& operations, const void* from = nullptr)
-        : operations_(&operations), layer_(operations.make(from)) {}
+    explicit any_node(const layer_operations& operations, const void* from = nullptr);
     any_node(const any_node&) = delete;
     any_node& operator=(const any_node&) = delete;
-    ~any_node() { operations_->destroy(layer_); }
+    ~any_node();
 
     const layer_operations* type() const { return operations_; }
     const void* erased() const { return layer_; }
@@ -58,51 +56,19 @@ public:
     template <class L>
     const L* as() const;
 
-    bool can_stop() const { return control() != nullptr && control()->can_stop(layer_); }
-    std::size_t step_count() const {
-        std::size_t count = 1;
-        inside(0, [&](const any_node& node, std::size_t) { count += node.step_count(); });
-        return count;
-    }
-    void plan(planner& p) const {
-        const std::vector<std::string_view> in(inputs.begin(), inputs.end()), out(outputs.begin(), outputs.end());
-        const std::size_t step = p.begin(*operations_->facts, name, in, out);
-        if (step == planner::npos) return;
-        if (control() == nullptr)
-            return p.end(step, *operations_->facts,
-                         operations_->ask(layer_, p.input_shapes(step), p.known_inputs(step)), out, updatable);
-        control()->plan(layer_, p, step);
-        p.end_control(step);
-    }
-    flow forward(engine<float>& e, std::size_t step) const {
-        if (control() != nullptr) return control()->forward(layer_, e, step);
-        forward_layer<float>(e, *operations_->functions, layer_, step);
-        return flow::on;
-    }
-    void backward(engine<float>& e, std::size_t step) const {
-        if (control() != nullptr) return control()->backward(layer_, e, step);
-        backward_layer<float>(e, *operations_->gradients, layer_, step);
-    }
-    void attach(engine<float>& e, std::size_t step) const {
-        if (control() == nullptr) return e.attach_layer(layer_, *operations_->functions, step);
-        inside(step, [&](const any_node& node, std::size_t s) { node.attach(e, s); });
-    }
+    bool can_stop() const;
+    std::size_t step_count() const;
+    void plan(planner& p) const;
+    flow forward(engine<float>& e, std::size_t step) const;
+    void backward(engine<float>& e, std::size_t step) const;
+    void attach(engine<float>& e, std::size_t step) const;
     /// Appends this node and those inside it, in the order of the plan's steps.
-    void flatten(std::vector<const any_node*>& into) const {
-        into.push_back(this);
-        inside(0, [&](const any_node& node, std::size_t) { node.flatten(into); });
-    }
+    void flatten(std::vector<const any_node*>& into) const;
 
 private:
     const control_operations* control() const { return operations_->control; }
     template <class Visit>
-    void inside(std::size_t step, Visit&& visit) const {
-        if (control() == nullptr) return;
-        const auto call = [](void* context, const any_node& node, std::size_t s) {
-            (*static_cast<std::remove_reference_t<Visit>*>(context))(node, s);
-        };
-        control()->each(layer_, step, call, &visit);
-    }
+    void inside(std::size_t step, Visit&& visit) const;
 
     const layer_operations* operations_;
     void* layer_;
@@ -113,41 +79,11 @@ class layer_list {
 public:
     std::vector<std::shared_ptr<const any_node>> nodes;
 
-    bool can_stop() const {
-        for (const auto& node : nodes)
-            if (node->can_stop()) return true;
-        return false;
-    }
-    std::size_t step_count() const {
-        std::size_t count = 0;
-        for (const auto& node : nodes) count += node->step_count();
-        return count;
-    }
-    void plan(planner& p) const {
-        for (const auto& node : nodes) node->plan(p);
-    }
-    flow forward(engine<float>& e, std::size_t step) const {
-        flow result = flow::on;
-        extent executed = 0;
-        for (const auto& node : nodes) {
-            if (result != flow::on) break;
-            result = node->forward(e, step);
-            step += node->step_count();
-            ++executed;
-        }
-        if (can_stop()) e.record(executed);
-        return result;
-    }
-    void backward(engine<float>& e, std::size_t step) const {
-        auto executed = static_cast<extent>(nodes.size());
-        if (can_stop()) executed = e.recorded();
-        for (extent i = 0; i < executed; ++i) step += nodes[static_cast<std::size_t>(i)]->step_count();
-        for (extent i = executed; i-- > 0;) {
-            const auto& node = nodes[static_cast<std::size_t>(i)];
-            step -= node->step_count();
-            node->backward(e, step);
-        }
-    }
+    bool can_stop() const;
+    std::size_t step_count() const;
+    void plan(planner& p) const;
+    flow forward(engine<float>& e, std::size_t step) const;
+    void backward(engine<float>& e, std::size_t step) const;
     template <class Visit>
     void each(std::size_t step, const Visit& visit) const {
         for (const auto& node : nodes) {
@@ -155,11 +91,7 @@ public:
             step += node->step_count();
         }
     }
-    std::vector<const any_node*> flatten() const {
-        std::vector<const any_node*> all;
-        for (const auto& node : nodes) node->flatten(all);
-        return all;
-    }
+    std::vector<const any_node*> flatten() const;
     friend bool operator==(const layer_list&, const layer_list&) = default;
 };
 
@@ -230,3 +162,114 @@ public:
 };
 
 }  // namespace bespoke
+
+#ifdef BESPOKE_IMPLEMENTATION
+
+namespace bespoke {
+
+any_node::any_node(const layer_operations& operations, const void* from)
+    : operations_(&operations), layer_(operations.make(from)) {}
+
+any_node::~any_node() { operations_->destroy(layer_); }
+
+bool any_node::can_stop() const { return control() != nullptr && control()->can_stop(layer_); }
+
+template <class Visit>
+void any_node::inside(std::size_t step, Visit&& visit) const {
+    if (control() == nullptr) return;
+    const auto call = [](void* context, const any_node& node, std::size_t s) {
+        (*static_cast<std::remove_reference_t<Visit>*>(context))(node, s);
+    };
+    control()->each(layer_, step, call, &visit);
+}
+
+std::size_t any_node::step_count() const {
+    std::size_t count = 1;
+    inside(0, [&](const any_node& node, std::size_t) { count += node.step_count(); });
+    return count;
+}
+
+void any_node::plan(planner& p) const {
+    const std::vector<std::string_view> in(inputs.begin(), inputs.end()), out(outputs.begin(), outputs.end());
+    const std::size_t step = p.begin(*operations_->facts, name, in, out);
+    if (step == planner::npos) return;
+    if (control() == nullptr)
+        return p.end_asked(step, *operations_->facts,
+                           [this](std::span<const shape> xs, std::span<const known_values> known) {
+                               return operations_->ask(layer_, xs, known);
+                           },
+                           out, updatable);
+    control()->plan(layer_, p, step);
+    p.end_control(step);
+}
+
+flow any_node::forward(engine<float>& e, std::size_t step) const {
+    if (control() != nullptr) return control()->forward(layer_, e, step);
+    forward_layer<float>(e, *operations_->functions, layer_, step);
+    return flow::on;
+}
+
+void any_node::backward(engine<float>& e, std::size_t step) const {
+    if (control() != nullptr) return control()->backward(layer_, e, step);
+    backward_layer<float>(e, *operations_->gradients, layer_, step);
+}
+
+void any_node::attach(engine<float>& e, std::size_t step) const {
+    if (control() == nullptr) return e.attach_layer(layer_, *operations_->functions, step, operations_->ask);
+    inside(step, [&](const any_node& node, std::size_t s) { node.attach(e, s); });
+}
+
+void any_node::flatten(std::vector<const any_node*>& into) const {
+    into.push_back(this);
+    inside(0, [&](const any_node& node, std::size_t) { node.flatten(into); });
+}
+
+bool layer_list::can_stop() const {
+    for (const auto& node : nodes)
+        if (node->can_stop()) return true;
+    return false;
+}
+
+std::size_t layer_list::step_count() const {
+    std::size_t count = 0;
+    for (const auto& node : nodes) count += node->step_count();
+    return count;
+}
+
+void layer_list::plan(planner& p) const {
+    for (const auto& node : nodes) node->plan(p);
+}
+
+flow layer_list::forward(engine<float>& e, std::size_t step) const {
+    flow result = flow::on;
+    extent executed = 0;
+    for (const auto& node : nodes) {
+        if (result != flow::on) break;
+        result = node->forward(e, step);
+        step += node->step_count();
+        ++executed;
+    }
+    if (can_stop()) e.record(executed);
+    return result;
+}
+
+void layer_list::backward(engine<float>& e, std::size_t step) const {
+    auto executed = static_cast<extent>(nodes.size());
+    if (can_stop()) executed = e.recorded();
+    for (extent i = 0; i < executed; ++i) step += nodes[static_cast<std::size_t>(i)]->step_count();
+    for (extent i = executed; i-- > 0;) {
+        const auto& node = nodes[static_cast<std::size_t>(i)];
+        step -= node->step_count();
+        node->backward(e, step);
+    }
+}
+
+std::vector<const any_node*> layer_list::flatten() const {
+    std::vector<const any_node*> all;
+    for (const auto& node : nodes) node->flatten(all);
+    return all;
+}
+
+}  // namespace bespoke
+
+#endif

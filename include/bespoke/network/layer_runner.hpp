@@ -1,6 +1,7 @@
 #pragma once
 
-#include "engine_state.hpp"
+#include "decide.hpp"
+#include "log.hpp"
 
 // One layer over the memory of an engine, with extents that are known at run time. What is compiled once a layer type
 // are the functions in two tables, `functions_of` and `gradients_of`; the rest is compiled once an element type.
@@ -295,6 +296,7 @@ template <class T>
 void forward_layer(engine_state<T>& e, const layer_functions<T>& f, const void* layer, std::size_t step) {
     if (!e.runs(step) || e.is_finished(step)) return;
     e.begin_forward(step);
+    if (e.plan().steps[step].open) e.decide(step);
     if (f.forward == nullptr) {
         detail::forward_elements(e, f, layer, step);
     } else {
@@ -323,6 +325,7 @@ void backward_layer(engine_state<T>& e, const layer_gradients<T>& g, const void*
     if (facts.gradient_in_place) {
         detail::backward_elements(e, g, layer, step);
     } else if (facts.differentiable && e.wants_backward(step)) {
+        if (facts.open) e.recall(step);
         workspace<T> w = e.work(step);
         g.backward(e, layer, step, w);
     }

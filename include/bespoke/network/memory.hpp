@@ -4,7 +4,7 @@
 #include "../core/concepts.hpp"
 #include "../core/error.hpp"
 #include "../core/random.hpp"
-#include "../graph/plan.hpp"
+#include "run_shapes.hpp"
 
 #include <cmath>
 #include <memory>
@@ -57,16 +57,21 @@ public:
         }
         whole();
     }
-    /// Blobs are where the caller (a trainer) says.
+    /// Blobs are where the caller (a trainer) says. Those whose shapes are open lie in memory of their own: of their
+    /// gradients it only counts whether one is wanted.
     void place(extent examples, std::span<T* const> values, std::span<T* const> gradients);
     extent examples() const { return examples_; }
     /// How many of them run at once, at most.
     extent chunk() const { return std::max<extent>(chunk_, 1); }
+    /// Null where the plan leaves no shape open.
+    run_shapes<T>* run() const { return run_.get(); }
     T* value(std::size_t blob) const { return values_[blob]; }
     T* gradient(std::size_t blob) const { return gradients_[blob]; }
     extent elements(std::size_t blob) const { return elements_of(blob, examples_); }
     /// Where a prediction of one example has a blob.
-    T* reserved(const blob_facts& blob) const { return (blob.per_example ? arena_ : shared_).data() + blob.offset; }
+    T* reserved(const blob_facts& blob) const {
+        return blob.per_example ? arena_.data() + blob.single_offset : shared_.data() + blob.offset;
+    }
 
     /// Threads for the kernels, the caller included: a pool of its own.
     void use_threads(std::size_t count);
@@ -99,7 +104,7 @@ public:
         prepared_size_ += aligned_size<T>(prepared);
         scratch_size_ = std::max(scratch_size_, scratch);
     }
-    T* prepared(std::size_t step) const { return prepared_.data() + prepared_offsets_[step]; }
+    T* prepared(std::size_t step) const { return prepared_places_[step]; }
     workspace<T> work(std::size_t step) const {
         return {scratch_.data(), prepared(step), threads_, nullptr, how_, false, step};
     }
@@ -125,11 +130,24 @@ protected:
     }
     void end_measure();
     std::size_t lowered() const { return lowered_; }
+    /// The blob, of an open shape, gets this one.
+    void place_decided(std::size_t blob, const shape& dimensions) {
+        values_[blob] = run_->decide(blob, dimensions);
+        gradients_[blob] = run_->gradient(blob);
+    }
+    /// What the layer at `step` asks for, now that its shapes are decided.
+    void work_decided(std::size_t step, extent prepared, extent scratch) {
+        buffer<T>& own = run_->of_step(step).prepared;
+        if (own.size() < prepared) own.allocate(prepared);
+        prepared_places_[step] = own.data();
+        scratch_.reserve(scratch);
+    }
 
     extent first_ = 0, count_ = 0;  ///< the window
 
 private:
     void make_room(extent examples, bool all_blobs);
+    void begin_run(extent examples, std::span<T* const> gradients = {});
     extent choose_chunk(extent examples) const;
     void begin_chunk(extent first, extent end);
     void whole() {
@@ -141,11 +159,19 @@ private:
         return facts.dimensions.size() * (facts.per_example ? examples : 1);
     }
 
+    /// Lets the plan speak of the shapes as they are decided.
+    void open_shapes() {
+        run_.reset(plan_.open ? new run_shapes<T>(plan_) : nullptr);
+        if (run_) plan_.blobs = run_->blobs();
+    }
+
     plan_view plan_;
+    std::unique_ptr<run_shapes<T>> run_;
     std::vector<T*> values_, gradients_;
     buffer<T> parameters_, arena_, shared_, prepared_, scratch_;
     std::vector<T*> parameter_gradients_;
     std::vector<extent> prepared_offsets_;
+    std::vector<T*> prepared_places_;  ///< for each step
     extent prepared_size_ = 0, scratch_size_ = 0, examples_ = 0, chunk_ = 0, measured_ = 0;
     bool planned_ = false, all_blobs_ = false;
     std::vector<extent> origins_;  ///< for each blob, the example that lies where its values begin
@@ -162,7 +188,9 @@ private:
 template <class T>
 network_memory<T>::network_memory(plan_view plan)
     : plan_(plan), values_(plan.blobs.size()), gradients_(plan.blobs.size()),
-      parameter_gradients_(plan.parameters.size()), prepared_offsets_(plan.steps.size()), origins_(plan.blobs.size()) {
+      parameter_gradients_(plan.parameters.size()), prepared_offsets_(plan.steps.size()),
+      prepared_places_(plan.steps.size()), origins_(plan.blobs.size()) {
+    open_shapes();
     parameters_.allocate(plan.parameters_size);
     for (std::size_t i = 0; i < plan.parameters.size(); ++i) {  // what lies between them
         const extent size = plan.parameters[i].dimensions.size();
@@ -178,21 +206,25 @@ void network_memory<T>::replan(plan_view plan) {
     origins_.assign(plan.blobs.size(), 0);
     planned_ = false;
     measured_ = 0;
+    open_shapes();
 }
 
 template <class T>
 void network_memory<T>::make_room(extent examples, bool all_blobs) {
+    if (run_) begin_run(examples);
     examples_ = examples;
     chunk_ = all_blobs ? examples : choose_chunk(examples);
     all_blobs_ = all_blobs;
-    planned_ = true;
+    planned_ = !run_;  // a run begins each time
     arena_.reserve((all_blobs ? plan_.whole_size : plan_.arena_size) * chunk_);
     shared_.reserve(plan_.shared_size);
     for (std::size_t i = 0; i < plan_.blobs.size(); ++i) {
         const blob_facts& blob = plan_.blobs[i];
-        values_[i] = blob.streamed && !all_blobs ? nullptr
-                     : blob.per_example          ? arena_.data() + blob.offset * chunk_
-                                                 : shared_.data() + blob.offset;
+        values_[i] = blob.open.any                 ? run_->value(i)
+                     : blob.streamed && !all_blobs ? nullptr
+                     : chunk_ == 1 && !all_blobs   ? reserved(blob)
+                     : blob.per_example            ? arena_.data() + blob.offset * chunk_
+                                                   : shared_.data() + blob.offset;
         gradients_[i] = nullptr;
         origins_[i] = 0;
     }
@@ -209,6 +241,14 @@ void network_memory<T>::make_room(extent examples, bool all_blobs) {
         each_end([&](std::size_t b, extent elements) { values_[b] = std::exchange(place, place + elements); });
     }
     whole();
+}
+
+template <class T>
+void network_memory<T>::begin_run(extent examples, std::span<T* const> gradients) {
+    if (examples > 1)
+        throw error(errc::unsupported, "one example at a time wanted, as shapes are decided in the run, " +
+                                           std::to_string(examples) + " came");
+    run_->begin(gradients);
 }
 
 /// As many examples as leave room in a cache of the second level; all where examples look at each other. From 4 up, so
@@ -237,6 +277,14 @@ template <class T>
 void network_memory<T>::place(extent examples, std::span<T* const> values, std::span<T* const> gradients) {
     std::copy(values.begin(), values.end(), values_.begin());
     std::copy(gradients.begin(), gradients.end(), gradients_.begin());
+    if (run_) {
+        begin_run(examples, gradients);
+        for (std::size_t b = 0; b < values_.size(); ++b)
+            if (plan_.blobs[b].open.any) {
+                values_[b] = run_->value(b);
+                gradients_[b] = run_->gradient(b);
+            }
+    }
     std::fill(origins_.begin(), origins_.end(), 0);
     examples_ = chunk_ = examples;
     planned_ = false;
@@ -273,6 +321,9 @@ template <class T>
 void network_memory<T>::end_measure() {
     prepared_.allocate(prepared_size_);
     scratch_.reserve(scratch_size_);
+    for (std::size_t s = 0; s < prepared_places_.size(); ++s)
+        prepared_places_[s] =
+            run_ && plan_.steps[s].open ? run_->prepared(s) : prepared_.data() + prepared_offsets_[s];
     measured_ = chunk();
 }
 

@@ -30,10 +30,10 @@ struct network_error;
 template <const auto& Description>
 struct composed_plan {
     static constexpr planner run() {
-        planner p;
-        Description.plan(p);
-        p.finish();
-        return p;
+        return planned_by("", [](planner& p) {
+            Description.plan(p);
+            p.finish();
+        });
     }
     /// What the compiler has to know before it can keep the plan: one run of the planner for all of it.
     struct outline {
@@ -105,7 +105,9 @@ public:
     }
 
     /// Runs one example: one argument for each input, each with as many elements as its shape. The result
-    /// is a look at the output (a tuple of them where there are several), valid until the next call.
+    /// is a look at the output (a tuple of them where there are several), valid until the next call. Where a shape is
+    /// decided in the run, it has the shape that came, and memory is taken until it is enough; throws `error` where a
+    /// layer cannot do what its values ask for.
     template <array_like... Inputs>
     auto operator()(const Inputs&... inputs) {
         static_assert(sizeof...(Inputs) == input_count, "one argument for each input of the network");
@@ -119,6 +121,7 @@ public:
     template <array_like... Inputs>
     auto predict_batch(const Inputs&... inputs) {
         static_assert(sizeof...(Inputs) == input_count, "one argument for each input of the network");
+        static_assert(!plan().open, "shapes that are decided in the run differ between examples: run them one by one");
         extent examples = 0;
         if constexpr (sizeof...(Inputs) == input_count) examples = count_examples(inputs...);
         engine_.reserve(examples);
@@ -174,7 +177,7 @@ private:
 
     struct without_parameters {};
     network(without_parameters, std::size_t threads) : engine_(plan()) {
-        engine_.attach(description);
+        engine_.template attach<plan().open>(description);
         engine_.use_threads(threads);
         engine_.reserve(1);
     }
@@ -203,6 +206,21 @@ private:
     template <std::size_t Leading, std::size_t Number>
     auto result(extent examples) const {
         constexpr std::size_t blob = plan().outputs[Number];
+        if constexpr (plan().blobs[blob].open.any)
+            return decided_result(blob);
+        else
+            return planned_result<Leading, blob>(examples);
+    }
+    auto decided_result(std::size_t blob) const {
+        if (!engine_.run()->is_decided(blob))
+            throw error(shape_fault("output \"", plan()[plan().blobs[blob].name],
+                                    "\" has no shape: the loop that makes it has not run"));
+        const shape& s = engine_.plan().blobs[blob].dimensions;
+        return adapt(static_cast<const Element*>(engine_.value(blob)), std::vector<std::size_t>(s.begin(), s.end()));
+    }
+    template <std::size_t Leading, std::size_t Blob>
+    auto planned_result(extent examples) const {
+        constexpr std::size_t blob = Blob;
         constexpr shape s = plan().blobs[blob].dimensions;
         std::array<std::size_t, s.rank() + Leading> extents{};
         // what does not depend on an input is there once, for all examples

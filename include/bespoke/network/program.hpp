@@ -3,7 +3,6 @@
 #include "../core/error.hpp"
 #include "layer_list.hpp"
 
-
 namespace bespoke {
 
 /// A network that was read at load time: the run-time twin of `network<description>`. Planned for the
@@ -19,22 +18,12 @@ public:
     /// Plans `layers` for inputs of the given shapes. `root` stands before the places in errors; `outputs`
     /// may be empty: then it is what the last layer writes. Throws `error`.
     program(layer_list layers, std::vector<named_shape> inputs, std::vector<std::string> outputs,
-            std::string root = "")
-        : layers_(std::move(layers)), outputs_(std::move(outputs)), root_(std::move(root)),
-          plans_{{inputs, make_plan(inputs)}}, engine_(plans_.front().second->view()) {
-        engine_.attach(layers_);
-    }
+            std::string root = "");
 
-    program(const program& other)
-        : layers_(other.layers_), outputs_(other.outputs_), root_(other.root_),
-          plans_(other.plans_), engine_(other.plan()) {
-        std::copy_n(other.engine_.parameters().data(), other.engine_.parameters().size(), engine_.parameters().data());
-        engine_.attach(layers_);
-        use_threads(other.thread_count());
-        use(other.engine_.how());
-    }
-    program(program&&) = default;
-    program& operator=(program&&) = default;
+    program(const program& other);
+    program(program&&) noexcept;
+    program& operator=(program&&) noexcept;
+    ~program();
 
     using engine_type = engine<float>;
     using value_type = float;
@@ -43,69 +32,31 @@ public:
     engine_type& core() { return engine_; }
     const engine_type& core() const { return engine_; }
 
-    /// Whether the current plan is for these input shapes.
-    bool is_planned_for(const std::vector<named_shape>& inputs) const {
-        for (const auto& [shapes, plan] : plans_)
-            if (shapes == inputs) return engine_.plan().steps.data() == plan->steps.data();
-        return false;
-    }
-    /// Makes the plan for these input shapes the current one. Throws `error` where they do not fit.
-    void reshape(const std::vector<named_shape>& inputs) {
-        for (const auto& [shapes, plan] : plans_)
-            if (shapes == inputs) {
-                if (engine_.plan().steps.data() == plan->steps.data()) return;
-                engine_.replan(plan->view());
-                return prepare();  // what is prepared may depend on the shapes
-            }
-        auto next = make_plan(inputs);
-        for (std::size_t i = 0; i < next->parameters.size(); ++i)
-            if (!(next->parameters[i].dimensions == plans_.front().second->parameters[i].dimensions)) {
-                const auto view = next->view();
-                const auto& facts = next->parameters[i];
-                throw error(shape_fault(view[view.steps[facts.step].place], ": its ", facts.name,
-                                        " would have the shape ", facts.dimensions, " for this input, it has ",
-                                        plans_.front().second->parameters[i].dimensions));
-            }
-        plans_.emplace_back(inputs, std::move(next));
-        engine_.replan(plans_.back().second->view());
-        prepare();
-    }
+    /// The current plan as it was made: what the run decides is not in it.
+    plan_view planned() const;
 
-    void use_threads(std::size_t count) { engine_.use_threads(count); }
-    std::size_t thread_count() const { return engine_.thread_count(); }
+    /// Whether the current plan is for these input shapes.
+    bool is_planned_for(const std::vector<named_shape>& inputs) const;
+    /// Makes the plan for these input shapes the current one. Throws `error` where they do not fit.
+    void reshape(const std::vector<named_shape>& inputs);
+
+    void use_threads(std::size_t count);
+    std::size_t thread_count() const;
 
     /// Lets the kernels know that parameters have changed.
-    void prepare() { engine_.prepare(); }
+    void prepare();
     /// How to compute from now on, where there is a choice.
-    void use(const arithmetic& how) {
-        engine_.use(how);
-        prepare();
-    }
+    void use(const arithmetic& how);
     /// The same arithmetic but for `allow_low_precision_accumulation`. Returns what is in force then: `none` where the
     /// program is not compiled for such a machine or there is nothing to gain; `precision_note` says why.
-    low_precision use_low_precision(low_precision wanted) {
-        arithmetic how = engine_.how();
-        how.allow_low_precision_accumulation = wanted;
-        use(how);
-        return precision_in_force();
-    }
-    low_precision precision_in_force() { return engine_.precision_in_force(); }
-    std::string precision_note() { return engine_.precision_note(); }
-    void forward() {
-        engine_.each_chunk([this] { layers_.forward(engine_, 0); });
-    }
-    void backward() { layers_.backward(engine_, 0); }
+    low_precision use_low_precision(low_precision wanted);
+    low_precision precision_in_force();
+    std::string precision_note();
+    void forward();
+    void backward();
 
 private:
-    std::shared_ptr<const bespoke::plan> make_plan(const std::vector<named_shape>& inputs) const {
-        planner p(root_);
-        for (const auto& in : inputs) p.input(in.name, in.dimensions);
-        layers_.plan(p);
-        for (const auto& name : outputs_) p.output(name);
-        p.finish();
-        if (p.failed()) throw error(p.problem());
-        return std::make_shared<const bespoke::plan>(p.result());
-    }
+    std::shared_ptr<const bespoke::plan> make_plan(const std::vector<named_shape>& inputs) const;
 
     layer_list layers_;
     std::vector<std::string> outputs_;
@@ -115,3 +66,95 @@ private:
 };
 
 }  // namespace bespoke
+
+#ifdef BESPOKE_IMPLEMENTATION
+
+namespace bespoke {
+
+program::program(layer_list layers, std::vector<named_shape> inputs, std::vector<std::string> outputs, std::string root)
+    : layers_(std::move(layers)), outputs_(std::move(outputs)), root_(std::move(root)),
+      plans_{{inputs, make_plan(inputs)}}, engine_(plans_.front().second->view()) {
+    engine_.attach(layers_);
+}
+
+program::program(const program& other)
+    : layers_(other.layers_), outputs_(other.outputs_), root_(other.root_), plans_(other.plans_),
+      engine_(other.planned()) {
+    std::copy_n(other.engine_.parameters().data(), other.engine_.parameters().size(), engine_.parameters().data());
+    engine_.attach(layers_);
+    use_threads(other.thread_count());
+    use(other.engine_.how());
+}
+program::program(program&&) noexcept = default;
+program& program::operator=(program&&) noexcept = default;
+program::~program() = default;
+
+plan_view program::planned() const {
+    for (const auto& [shapes, plan] : plans_)
+        if (engine_.plan().steps.data() == plan->steps.data()) return plan->view();
+    return engine_.plan();
+}
+
+bool program::is_planned_for(const std::vector<named_shape>& inputs) const {
+    for (const auto& [shapes, plan] : plans_)
+        if (shapes == inputs) return engine_.plan().steps.data() == plan->steps.data();
+    return false;
+}
+
+void program::reshape(const std::vector<named_shape>& inputs) {
+    for (const auto& [shapes, plan] : plans_)
+        if (shapes == inputs) {
+            if (engine_.plan().steps.data() == plan->steps.data()) return;
+            engine_.replan(plan->view());
+            return prepare();  // what is prepared may depend on the shapes
+        }
+    auto next = make_plan(inputs);
+    for (std::size_t i = 0; i < next->parameters.size(); ++i)
+        if (!(next->parameters[i].dimensions == plans_.front().second->parameters[i].dimensions)) {
+            const auto view = next->view();
+            const auto& facts = next->parameters[i];
+            throw error(shape_fault(view[view.steps[facts.step].place], ": its ", facts.name,
+                                    " would have the shape ", facts.dimensions, " for this input, it has ",
+                                    plans_.front().second->parameters[i].dimensions));
+        }
+    plans_.emplace_back(inputs, std::move(next));
+    engine_.replan(plans_.back().second->view());
+    prepare();
+}
+
+void program::use_threads(std::size_t count) { engine_.use_threads(count); }
+std::size_t program::thread_count() const { return engine_.thread_count(); }
+
+void program::prepare() { engine_.prepare(); }
+void program::use(const arithmetic& how) {
+    engine_.use(how);
+    prepare();
+}
+low_precision program::use_low_precision(low_precision wanted) {
+    arithmetic how = engine_.how();
+    how.allow_low_precision_accumulation = wanted;
+    use(how);
+    return precision_in_force();
+}
+low_precision program::precision_in_force() { return engine_.precision_in_force(); }
+std::string program::precision_note() { return engine_.precision_note(); }
+
+void program::forward() {
+    engine_.each_chunk([this] { layers_.forward(engine_, 0); });
+}
+void program::backward() { layers_.backward(engine_, 0); }
+
+std::shared_ptr<const bespoke::plan> program::make_plan(const std::vector<named_shape>& inputs) const {
+    const planner p = planned_by(root_, [&](planner& told) {
+        for (const auto& in : inputs) told.input(in.name, in.dimensions);
+        layers_.plan(told);
+        for (const auto& name : outputs_) told.output(name);
+        told.finish();
+    });
+    if (p.failed()) throw error(p.problem());
+    return std::make_shared<const bespoke::plan>(p.result());
+}
+
+}  // namespace bespoke
+
+#endif

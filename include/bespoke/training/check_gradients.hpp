@@ -22,6 +22,8 @@ struct gradient_options {
     std::vector<double> kinks{};
     /// Which input each argument of the layer reads; {0, 0} gives it the same blob twice. Empty: one each.
     std::vector<std::size_t> arguments{};
+    /// The values of inputs that decide a shape; empty for the others. They are the same in all examples.
+    std::vector<std::vector<double>> known{};
 };
 
 struct gradient_report {
@@ -38,7 +40,7 @@ struct stored_once {
     shape dimensions;
 
     static constexpr auto key = "storedOnce";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr input_count inputs{0, 0};
 
     constexpr outcome output_shape(std::span<const shape>) const { return dimensions; }
@@ -48,9 +50,11 @@ struct stored_once {
 };
 
 /// The layer alone in a network, as "layer". Its inputs are "x0", "x1", ..., stored once for all examples where `once`
-/// says so; where it has several outputs, they are "y0", "y1", ... `arguments` are as in `gradient_options`.
+/// says so; where it has several outputs, they are "y0", "y1", ... `arguments` and `known` are those of
+/// `gradient_options`.
 inline planner plan_alone(const erased_layer& layer, const std::vector<shape>& inputs, const std::vector<bool>& once,
-                          std::vector<std::size_t> arguments = {}) {
+                          std::vector<std::size_t> arguments = {},
+                          const std::vector<std::vector<double>>& known = {}) {
     planner p;
     std::vector<sentence> names, outputs;
     std::vector<std::string_view> from, to;
@@ -62,11 +66,13 @@ inline planner plan_alone(const erased_layer& layer, const std::vector<shape>& i
             p.add(stored_once{inputs[i]}, names[i].view(), {}, {}, false);
         else
             p.input(names[i].view(), inputs[i]);
+        if (i < known.size() && !known[i].empty()) p.know(p.previous(), known[i]);
     }
     for (std::size_t argument : arguments) from.push_back(names[argument].view());
     const std::size_t step = p.begin(*layer.facts, "layer", from, {});
     if (step != planner::npos) {
-        const layer_answers answers = layer.ask(p.input_shapes(step), p.known_inputs(step));
+        layer_answers answers = layer.ask(p.input_shapes(step), p.known_inputs(step));
+        open_unset(answers);
         const std::size_t count = answers.outputs ? answers.outputs.shapes().size() : 0;
         for (std::size_t i = 0; count != 1 && i < count; ++i) outputs.push_back(sentence("y", i));
         for (const sentence& name : outputs) to.push_back(name.view());
@@ -112,6 +118,8 @@ public:
 
     gradient_report run(const element_source& source) {
         if (planner_.failed()) return wrong(std::string(planner_.problem().what.view()));
+        if (planner_.result().open)
+            return wrong("a shape that is decided in the run: gradient_options::known names the values that decide it");
         if (!layer_.facts->differentiable) return wrong("no gradient passes this layer: differentiable = false");
         fill(source);
         const result all = backward(none, true, true);
@@ -150,7 +158,7 @@ private:
     planner make_plan(const std::vector<shape>& inputs, std::size_t once) const {
         std::vector<bool> stored(inputs.size());
         if (once != none) stored[once] = true;
-        return plan_alone(layer_, inputs, stored, options_.arguments);
+        return plan_alone(layer_, inputs, stored, options_.arguments, options_.known);
     }
 
     std::size_t input_count() const { return input_count_; }
@@ -171,6 +179,9 @@ private:
         philox random(options_.seed);
         for (std::size_t i = 0; i < input_count(); ++i)
             for (T& v : values_[blob_of_input(i)]) v = beside_kinks(draw(source, i, random));
+        for (std::size_t i = 0; i < options_.known.size(); ++i)
+            for (std::size_t e = 0; e < values_[blob_of_input(i)].size() && !options_.known[i].empty(); ++e)
+                values_[blob_of_input(i)][e] = static_cast<T>(options_.known[i][e % options_.known[i].size()]);
         for (std::size_t b : p.outputs_of(step_))
             for (T& v : gradients_[b]) v = 2 * random.uniform() - 1;
         // what begins at one is a scale or a variance: positive

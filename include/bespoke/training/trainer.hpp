@@ -2,9 +2,9 @@
 
 #include "../core/error.hpp"
 #include "../kernels/reduction.hpp"
-#include "../network/engine.hpp"
 #include "losses.hpp"
 #include "optimizers.hpp"
+#include "trainable.hpp"
 #include "training_plan.hpp"
 
 #include <algorithm>
@@ -17,30 +17,6 @@ namespace bespoke {
 /// The values of one network input, or the targets of one loss, for all examples, one after the other.
 template <class T>
 using example_data = std::span<const T>;
-
-/// A network of either door, as a trainer sees it: a composed `network<...>` or a loaded `program`. It must outlive
-/// the trainer and must not run elsewhere meanwhile.
-template <class T>
-class trainable {
-public:
-    template <class Network>
-        requires std::same_as<typename Network::engine_type, engine<T>>
-    trainable(Network& network)
-        : engine_(&network.core()), network_(&network),
-          forward_([](void* n) { static_cast<Network*>(n)->forward(); }),
-          backward_([](void* n) { static_cast<Network*>(n)->backward(); }) {}
-
-    engine<T>& core() const { return *engine_; }
-    const plan_view& plan() const { return engine_->plan(); }
-    void forward() const { forward_(network_); }
-    void backward() const { backward_(network_); }
-
-private:
-    engine<T>* engine_;
-    void* network_;
-    void (*forward_)(void*);
-    void (*backward_)(void*);
-};
 
 /// Trains a network: keeps examples, runs mini-batches of them forward and backward, and lets an optimizer
 /// change the parameters.
@@ -99,6 +75,15 @@ private:
                std::span<const example_data<T>> targets) const;
     void check_targets(std::size_t examples, std::size_t number, example_data<T> targets) const;
     void run_frozen(std::size_t first, std::size_t count, std::span<const example_data<T>> inputs);
+    /// The mean loss of the parts of a mini-batch that run at once: all of it, or, where shapes are decided in the run,
+    /// one example after the other.
+    template <class Run>
+    double each_run(std::span<const std::size_t> batch, const Run& run) {
+        if (!network_.plan().open || batch.size() <= 1) return run(batch);
+        double sum = 0;
+        for (std::size_t i = 0; i < batch.size(); ++i) sum += run(batch.subspan(i, 1));
+        return sum / static_cast<double>(batch.size());
+    }
     double forward(std::span<const std::size_t> batch, bool with_gradient);
     double evaluate_loss(std::size_t number, std::span<const std::size_t> batch, bool with_gradient);
     void place(extent examples);
@@ -168,6 +153,7 @@ template <class T>
 void trainer<T>::load(std::size_t examples, std::span<const example_data<T>> inputs,
                       std::span<const example_data<T>> targets) {
     const plan_view& p = network_.plan();
+    if (p.open) network_.core().reserve(1);  // the shapes as they are planned
     check(examples, inputs, targets);
     examples_ = examples;
     targets_.resize(targets.size());
@@ -215,16 +201,22 @@ double trainer<T>::gradient(std::span<const std::size_t> batch) {
     for (std::size_t k = 0; k < slots_.size(); ++k)
         engine.parameter_gradients()[slot_parameters_[k]] = slots_[k].step;
     kernels::fill(gradients_.size(), T(0), gradients_.data());
-    const double loss = forward(batch, true);
-    engine.set_births(plan_.births);
-    network_.backward();
+    const double loss = each_run(batch, [&](std::span<const std::size_t> part) {
+        const double of_part = forward(part, true);
+        engine.set_births(plan_.births);
+        network_.backward();
+        return of_part;
+    });
+    if (network_.plan().open && batch.size() > 1)
+        for (T& g : gradients_) g /= static_cast<T>(batch.size());
     engine.select(pass::all, {});
     return loss;
 }
 
 template <class T>
 double trainer<T>::evaluate(std::span<const std::size_t> batch) {
-    const double loss = forward(batch, false);
+    const double loss =
+        each_run(batch, [&](std::span<const std::size_t> part) { return forward(part, false); });
     network_.core().select(pass::all, {});
     return loss;
 }
@@ -342,18 +334,18 @@ double trainer<T>::forward(std::span<const std::size_t> batch, bool with_gradien
     for (std::size_t k = 0; k < plan_.borders.size(); ++k) {
         const std::size_t blob = plan_.borders[k], size = size_of(blob);
         if (!network_.plan().blobs[blob].per_example) {
-            std::copy_n(kept_[k].data(), size, values_[blob]);
+            std::copy_n(kept_[k].data(), size, engine.value(blob));
             continue;
         }
         for (std::size_t i = 0; i < batch.size(); ++i)
-            std::copy_n(kept_[k].data() + batch[i] * size, size, values_[blob] + i * size);
+            std::copy_n(kept_[k].data() + batch[i] * size, size, engine.value(blob) + i * size);
     }
     engine.select(pass::trainable, plan_.trained_steps, plan_.finished);
     network_.forward();
     if (with_gradient)
         for (const auto& site : sites_)
-            if (blob_gradients_[site.input])
-                kernels::fill(engine.elements(site.input), T(0), blob_gradients_[site.input]);
+            if (engine.gradient(site.input))
+                kernels::fill(engine.elements(site.input), T(0), engine.gradient(site.input));
     double total = 0;
     for (std::size_t l = 0; l < losses_.size(); ++l) total += evaluate_loss(l, batch, with_gradient);
     return total;
@@ -364,12 +356,17 @@ double trainer<T>::evaluate_loss(std::size_t number, std::span<const std::size_t
     const any_loss<T>& loss = losses_[number];
     const std::size_t x = sites_[number].input, y = sites_[number].output;
     const auto examples = static_cast<extent>(batch.size());
-    const auto size = static_cast<std::size_t>(loss.target_size(network_.plan().blobs[x].dimensions));
+    const shape& dimensions = network_.plan().blobs[x].dimensions;
+    const auto size = static_cast<std::size_t>(loss.target_size(dimensions));
+    if (size * examples_ != targets_[number].size())
+        throw error(shape_fault("loss ", number, ": its input has the shape ", dimensions, " in this run, which wants ",
+                                size, " elements of target, ", targets_[number].size() / examples_, " came"));
     batch_targets_.resize(size * batch.size());
     for (std::size_t i = 0; i < batch.size(); ++i)
         std::copy_n(targets_[number].data() + batch[i] * size, size, batch_targets_.data() + i * size);
-    return loss(blob_view<const T>(values_[x], x, examples), blob_view<const T>(values_[y], y, examples),
-                batch_targets_.data(), blob_view<T>(with_gradient ? blob_gradients_[x] : nullptr, x, examples));
+    const auto& engine = network_.core();
+    return loss(blob_view<const T>(engine.value(x), x, examples), blob_view<const T>(engine.value(y), y, examples),
+                batch_targets_.data(), blob_view<T>(with_gradient ? engine.gradient(x) : nullptr, x, examples));
 }
 
 template <class T>
@@ -384,6 +381,7 @@ void trainer<T>::place(extent examples) {
         };
         values_[b] = at(plan_.value_offset[b]);
         blob_gradients_[b] = at(plan_.gradient_offset[b]);
+        if (p.blobs[b].open.any) blob_gradients_[b] = plan_.gradient_offset[b] < 0 ? nullptr : gradients_.data();
     }
     network_.core().place(examples, values_, blob_gradients_);
     network_.core().measure();

@@ -36,11 +36,11 @@ constexpr std::size_t softmax_of(const plan_view& p, std::size_t blob) {
 
 /// What of a plan takes part in training, and where it lies in memory.
 ///
-/// A step is trained if it has a parameter to change, mixes the examples of a mini-batch, reads what a trained
-/// step wrote before it, or writes over what a trained step has read or written; all others are frozen and run
-/// once an example. A loop or branch is
-/// trained as a whole. A blob that trained steps or a loss look at and that is an input or written by a frozen
-/// step is a border: what the frozen steps leave there is kept for every example.
+/// Where shapes are decided in the run, all steps are trained. Else a step is if it has a parameter to change, mixes
+/// the examples of a mini-batch, reads what a trained step wrote before it, or writes over what a trained step has read
+/// or written; all others are frozen and run once an example. A loop or branch is trained as a whole. A blob that
+/// trained steps or a loss look at and that is an input or written by a frozen step is a border: what the frozen steps
+/// leave there is kept for every example.
 ///
 /// The timeline of a mini-batch is the forward pass, step s at time s; the losses at time n; the backward pass,
 /// step s at time 2n - s. A value lives until the last pass that reads it, a gradient from the backward pass of
@@ -105,6 +105,8 @@ private:
                 for (std::size_t b : p.outputs_of(i)) touched[b] = depends[b] = 1;
             }
         }
+        // what is kept of an example would have its own shape
+        if (p.open) trained_steps.assign(p.steps.size(), 1);
         return depends;
     }
 
@@ -132,6 +134,15 @@ private:
     void find_reasons(const plan_view& p, train which, std::span<const loss_site> losses,
                       const std::vector<char>& reaches) {
         bool any = false, whole = !losses.empty();
+        for (const auto& l : losses)
+            if (l.output != npos && (p.blobs[l.output].open.rank || p.blobs[l.output].open.extents != 0))
+                reasons.push_back("the loss looks at \"" + std::string(p[p.blobs[l.output].name]) +
+                                  "\", whose shape is decided in the run");
+        for (std::size_t s = 0; s < p.steps.size(); ++s)
+            if (p.open && p.steps[s].mixes_examples)
+                reasons.push_back(std::string(p[p.steps[s].place]) +
+                                  ": it looks at all examples of a mini-batch, which run one by one, as shapes are "
+                                  "decided in the run");
         for (const auto& l : losses) whole &= l.input != npos;  // else the loss is the reason
         if (losses.empty()) reasons.push_back("no loss: name one, with the blob that it looks at");
         for (std::size_t s = 0; s < p.steps.size(); ++s) {
@@ -196,7 +207,8 @@ private:
         }
         for (std::size_t s = p.steps.size(); s-- > 0;) {
             const step_facts& step = p.steps[s];
-            if (!step.gradient_in_place || step.logged || step.parent != npos || step.input_count != 1) continue;
+            if (!step.gradient_in_place || step.open || step.logged || step.parent != npos || step.input_count != 1)
+                continue;
             const std::size_t x = p.inputs_of(s)[0], y = p.outputs_of(s)[0];
             if (readers[x] == 1 && has_gradient[x] && has_gradient[y] && !is_loss_input(x, losses) &&
                 p.blobs[x].per_example == p.blobs[y].per_example && p.blobs[y].maker == s)
@@ -256,10 +268,9 @@ private:
             const auto each = [&](const auto& visit) {
                 for (std::size_t b = 0; b < p.blobs.size(); ++b) {
                     if (p.blobs[b].per_example != per_example) continue;
-                    if (values[b].first != npos)
-                        visit(values[b], value_offset[b], p.blobs[b].dimensions.size());
-                    if (has_gradient[b] && home[b] == b)
-                        visit(gradients[b], gradient_offset[b], p.blobs[b].dimensions.size());
+                    const extent size = p.blobs[b].open.any ? 0 : p.blobs[b].dimensions.size();
+                    if (values[b].first != npos) visit(values[b], value_offset[b], size);
+                    if (has_gradient[b] && home[b] == b) visit(gradients[b], gradient_offset[b], size);
                 }
             };
             each([&](const span_of_time& t, extent&, extent size) {

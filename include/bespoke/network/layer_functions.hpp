@@ -1,0 +1,34 @@
+#pragma once
+
+#include "../core/concepts.hpp"
+#include "../kernels/channel_map.hpp"
+
+namespace bespoke {
+
+template <class T>
+class engine_state;
+
+/// What a layer asks for besides its blobs and parameters, in elements.
+struct working_memory {
+    extent prepared = 0, scratch = 0;
+    bool lowered = false;  ///< it multiplies in low precision
+};
+
+/// What a layer type does in a forward pass, as layer_runner.hpp has it. A layer comes as `const void*`. Null: nothing
+/// is to be done; without `map` and `forward` the output is a copy of the input.
+template <class T>
+struct layer_functions {
+    working_memory (*measure)(const void* layer, std::span<const shape> xs, const arithmetic& how, extent chunk,
+                              extent threads) = nullptr;
+    void (*prepare)(engine_state<T>& e, const void* layer, std::size_t step) = nullptr;
+    void (*map)(const void* layer, extent size, const T* x, T* y) noexcept = nullptr;  ///< of an element-wise layer
+    void (*forward)(engine_state<T>& e, const void* layer, std::size_t step, workspace<T>& w) = nullptr;
+    void (*finish)(const void* layer, const output_block<T>& block, const finishing<T>& with) noexcept = nullptr;
+    bool (*joins)(const void* layer, channel_map<T>& map, const finishing<T>& with) noexcept = nullptr;
+    // Of layers that give rows and of those that take them, see core/rows.hpp.
+    extent (*measure_rows)(const void* layer, std::span<const shape> xs, extent columns, extent threads) = nullptr;
+    row_product<T> (*multiply)(const engine_state<T>& e, const void* layer, std::size_t step,
+                               extent index) noexcept = nullptr;
+};
+
+}  // namespace bespoke

@@ -1,0 +1,142 @@
+#include <bespoke/graph/joins.hpp>
+
+#include <bespoke/graph/inspect.hpp>
+#include <bespoke/graph/planner.hpp>
+
+#include "graph_test.hpp"
+
+using namespace graph_test;
+
+namespace {
+
+/// Two inputs or more, one behind the other, or each in two halves.
+struct side_by_side {
+    extent pieces = 1;
+
+    static constexpr auto key = "sideBySide";
+    constexpr void fields(auto&) {}
+    static constexpr bespoke::input_count inputs{2, bespoke::any_number};
+    constexpr outcome output_shape(std::span<const shape> xs) const {
+        extent size = 0;
+        for (const shape& x : xs) size += x.size();
+        return shape{size};
+    }
+    constexpr bool joins_whole(std::span<const shape>) const { return pieces == 1; }
+    friend bool operator==(const side_by_side&, const side_by_side&) = default;
+};
+
+extent at(const bespoke::plan& plan, std::string_view name) { return blob(plan, name).single_offset; }
+
+/// Whether b is written at its place in y.
+bool lies(const bespoke::plan& plan, std::string_view b, std::string_view y, extent place) {
+    return at(plan, b) == at(plan, y) + place;
+}
+
+}  // namespace
+
+TEST_CASE("joins: what is joined is written where it will be") {
+    const bespoke::plan plan = planned([](planner& p) {
+        p.input("x", {32});
+        add(p, reshaped{{48}}, {"x"}, {"a"});
+        add(p, reshaped{{16}}, {"x"}, {"b"});
+        add(p, smooth{}, {"b"}, {"c"});
+        add(p, side_by_side{}, {"a", "c", "x"}, {"y"});
+        add(p, reshaped{{5}}, {"y"}, {"z"});
+    });
+    CHECK(lies(plan, "a", "y", 0));
+    CHECK(lies(plan, "b", "y", 48));  // and what it is computed in place of
+    CHECK(lies(plan, "c", "y", 48));
+    CHECK(lies(plan, "x", "y", 64));
+    CHECK(at(plan, "z") >= at(plan, "y") + 96);
+    CHECK(plan.arena_size >= 96 + 5);
+    // Many examples of each are contiguous, so each has a place of its own.
+    for (const char* name : {"a", "c", "x"}) CHECK_FALSE(overlap(blob(plan, name), blob(plan, "y")));
+}
+
+TEST_CASE("joins: a chain of them lies in the last one") {
+    const bespoke::plan plan = planned([](planner& p) {
+        p.input("x", {16});
+        add(p, reshaped{{16}}, {"x"}, {"a"});
+        add(p, side_by_side{}, {"x", "a"}, {"xa"});
+        add(p, reshaped{{32}}, {"xa"}, {"b"});
+        add(p, side_by_side{}, {"b", "xa"}, {"bxa"});
+        add(p, reshaped{{1}}, {"bxa"}, {"y"});
+    });
+    CHECK(lies(plan, "b", "bxa", 0));
+    CHECK(lies(plan, "xa", "bxa", 32));
+    CHECK(lies(plan, "x", "bxa", 32));
+    CHECK(lies(plan, "a", "bxa", 48));
+    CHECK(bespoke::largest_live_set(plan.view()) <= plan.arena_size * 4);
+}
+
+TEST_CASE("joins: what cannot lie there keeps its place") {
+    const auto apart = [](const auto& tell, const char* b, const char* y) {
+        const bespoke::plan plan = planned(tell);
+        const bespoke::blob_facts& part = blob(plan, b);
+        return part.single_offset + part.dimensions.size() <= at(plan, y) ||
+               at(plan, y) + blob(plan, y).dimensions.size() <= part.single_offset;
+    };
+    const auto start = [](planner& p) {
+        p.input("x", {16});
+        add(p, reshaped{{16}}, {"x"}, {"a"});
+        add(p, reshaped{{20}}, {"x"}, {"b"});
+    };
+    // not at the beginning of a cache line
+    const auto unaligned = [&](planner& p) {
+        start(p);
+        add(p, side_by_side{}, {"b", "a"}, {"y"});
+    };
+    CHECK(apart(unaligned, "a", "y"));
+    CHECK_FALSE(apart(unaligned, "b", "y"));
+    // in pieces
+    CHECK(apart([&](planner& p) { start(p); add(p, side_by_side{2}, {"a", "b"}, {"y"}); }, "a", "y"));
+    // the second time
+    const bespoke::plan twice = planned([&](planner& p) {
+        start(p);
+        add(p, side_by_side{}, {"a", "a"}, {"y"});
+    });
+    CHECK(lies(twice, "a", "y", 0));
+    // y is written over while a is wanted
+    const auto over = [&](bool wanted) {
+        return [&, wanted](planner& p) {
+            start(p);
+            add(p, side_by_side{}, {"a", "b"}, {"y"});
+            add(p, smooth{}, {"y"}, {"z"});
+            add(p, reshaped{{4}}, {wanted ? "a" : "x"}, {"w"});
+            add(p, side_by_side{2}, {"z", "w"}, {"end"});
+        };
+    };
+    CHECK(apart(over(true), "a", "y"));
+    CHECK_FALSE(apart(over(false), "a", "y"));
+    // a is written over behind the step
+    CHECK(apart(
+        [&](planner& p) {
+            start(p);
+            add(p, side_by_side{}, {"a", "b"}, {"y"});
+            add(p, smooth{}, {"a"}, {"z"});
+            add(p, joined{}, {"y", "z"}, {"end"});
+        },
+        "a", "y"));
+    CHECK(apart(
+        [&](planner& p) {
+            start(p);
+            add(p, side_by_side{}, {"a", "b"}, {"y"});
+            add(p, copied{}, {"x"}, {"a"});
+            add(p, joined{}, {"y", "a"}, {"end"});
+        },
+        "a", "y"));
+    // in a loop
+    CHECK(apart(
+        [&](planner& p) {
+            start(p);
+            add_loop(p, [&](std::size_t) { add(p, side_by_side{}, {"a", "b"}, {"y"}); });
+            add(p, reshaped{{4}}, {"x"}, {"end"});
+        },
+        "a", "y"));
+    // stored once
+    CHECK(planned([](planner& p) {
+              p.input("x", {16});
+              add(p, given{{16}}, {}, {"a"});
+              add(p, side_by_side{}, {"a", "x"}, {"y"});
+          }).shared_size == 16);
+}
