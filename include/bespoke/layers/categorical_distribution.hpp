@@ -18,12 +18,13 @@ struct categorical_distribution {
     float eps = 1e-10F, temperature = 1;
 
     static constexpr auto key = "categoricalDistribution";
-    static constexpr auto fields =
-        std::tuple{field{"seed", &categorical_distribution::seed},
-                   field{"numSamples", &categorical_distribution::num_samples},
-                   field{"isLogits", &categorical_distribution::is_logits},
-                   field{"eps", &categorical_distribution::eps},
-                   field{"temperature", &categorical_distribution::temperature}};
+    constexpr void fields(auto& field) {
+        field("seed", seed);
+        field("numSamples", num_samples);
+        field("isLogits", is_logits);
+        field("eps", eps);
+        field("temperature", temperature);
+    }
     static constexpr bool batched = true;
     static constexpr bool differentiable = false;
 
@@ -80,7 +81,8 @@ private:
             const batch v = in(weights + i);
             most = kernels::select<T>(there & (v > most), v, most);
         });
-        const batch top(kernels::fold_lanes<T>(most, [](const batch& a, const batch& b) { return kernels::max<T>(a, b); }));
+        const batch top(
+            kernels::fold_lanes<T>(most, [](const batch& a, const batch& b) { return kernels::max<T>(a, b); }));
         kernels::map(
             n,
             [&](const batch& v) {
