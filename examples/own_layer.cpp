@@ -27,11 +27,11 @@ struct swish {
     friend bool operator==(const swish&, const swish&) = default;
 };
 inline constexpr auto description = compose(input{"x", {1}}, swish{.scale = 2} | named("y") | updatable);
-
 int main() {
     const std::vector<float> x{-1, 1, 2, 3}, y{-0.238406F, 1.761594F, 3.928055F, 5.985164F};  // of beta 2
-    network<description> net = update(network<description>(), {.examples = 4, .inputs = {x},
-        .losses = {mean_squared_error{.input = "y"}}, .targets = {y}, .with = adam{.learning_rate = 0.05}}, {.epochs = 400});
+    const training_setup<float> setup{.examples = 4, .inputs = {x}, .losses = {mean_squared_error{.input = "y"}},
+                                      .targets = {y}, .with = adam{.learning_rate = 0.05}};
+    const network<description> net = update(network<description>(), setup, {.epochs = 400});
     net.save("swish.json");
     model loaded = load<core_layers, swish>("swish.json");
     const float at = loaded.predict({{"x", tensor<float>{2}}}).get<tensor<float>>("y")(0);
