@@ -1,10 +1,6 @@
 /// Activations. What PyTorch has no operator for is written as its users write it.
 #include "layer_works.hpp"
 
-#include <bespoke/layers/activation.hpp>
-#include <bespoke/layers/gelu.hpp>
-#include <bespoke/layers/parametric_activation.hpp>
-
 namespace bespoke::benchmarks {
 
 void add_activations(layer_works& works) {

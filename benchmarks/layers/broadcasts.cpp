@@ -1,14 +1,6 @@
 /// Functions of two numbers and more, and what repeats blobs.
 #include "layer_works.hpp"
 
-#include <bespoke/layers/add.hpp>
-#include <bespoke/layers/average.hpp>
-#include <bespoke/layers/broadcastable.hpp>
-#include <bespoke/layers/compare.hpp>
-#include <bespoke/layers/multiply.hpp>
-#include <bespoke/layers/scale.hpp>
-#include <bespoke/layers/tile.hpp>
-
 namespace bespoke::benchmarks {
 
 void add_broadcasts(layer_works& works) {

@@ -1,13 +1,6 @@
 /// Functions of one number.
 #include "layer_works.hpp"
 
-#include <bespoke/layers/clip.hpp>
-#include <bespoke/layers/hyperbolic.hpp>
-#include <bespoke/layers/logical_not.hpp>
-#include <bespoke/layers/rounding.hpp>
-#include <bespoke/layers/trigonometry.hpp>
-#include <bespoke/layers/unary.hpp>
-
 namespace bespoke::benchmarks {
 
 void add_functions(layer_works& works) {

@@ -1,10 +1,6 @@
 /// Images: resized, cropped, reorganised.
 #include "layer_works.hpp"
 
-#include <bespoke/layers/crop.hpp>
-#include <bespoke/layers/reorganize_data.hpp>
-#include <bespoke/layers/resize.hpp>
-
 namespace bespoke::benchmarks {
 
 void add_images(layer_works& works) {

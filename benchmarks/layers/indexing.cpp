@@ -1,12 +1,6 @@
 /// What looks up by indices, and orders.
 #include "layer_works.hpp"
 
-#include <bespoke/layers/embedding.hpp>
-#include <bespoke/layers/gather.hpp>
-#include <bespoke/layers/one_hot.hpp>
-#include <bespoke/layers/scatter.hpp>
-#include <bespoke/layers/sort.hpp>
-
 namespace bespoke::benchmarks {
 
 void add_indexing(layer_works& works) {

@@ -4,7 +4,7 @@
 
 #include <ATen/ATen.h>
 
-#include <bespoke/network/program.hpp>
+#include <bespoke.hpp>
 
 #include <chrono>
 #include <memory>

@@ -1,17 +1,6 @@
 /// What takes elements elsewhere: slices, joints, turned and padded blobs. PyTorch's views are copied.
 #include "layer_works.hpp"
 
-#include <bespoke/layers/concat.hpp>
-#include <bespoke/layers/copy.hpp>
-#include <bespoke/layers/matrix_band_part.hpp>
-#include <bespoke/layers/pad.hpp>
-#include <bespoke/layers/reverse.hpp>
-#include <bespoke/layers/reverse_seq.hpp>
-#include <bespoke/layers/slice.hpp>
-#include <bespoke/layers/sliding_windows.hpp>
-#include <bespoke/layers/split.hpp>
-#include <bespoke/layers/transpose.hpp>
-
 namespace bespoke::benchmarks {
 namespace {
 

@@ -1,13 +1,6 @@
 /// Softmax and normalisations.
 #include "layer_works.hpp"
 
-#include <bespoke/layers/batchnorm.hpp>
-#include <bespoke/layers/l2normalize.hpp>
-#include <bespoke/layers/layer_normalization.hpp>
-#include <bespoke/layers/lrn.hpp>
-#include <bespoke/layers/mvn.hpp>
-#include <bespoke/layers/softmax.hpp>
-
 namespace bespoke::benchmarks {
 
 void add_normalizations(layer_works& works) {

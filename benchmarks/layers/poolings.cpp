@@ -1,9 +1,6 @@
 /// Pooling.
 #include "layer_works.hpp"
 
-#include <bespoke/layers/pooling.hpp>
-#include <bespoke/layers/pooling3d.hpp>
-
 namespace bespoke::benchmarks {
 
 void add_pooling(layer_works& works) {

@@ -1,11 +1,6 @@
 /// Convolutions and matrix products. PyTorch gets dense weights, as its eager mode does.
 #include "layer_works.hpp"
 
-#include <bespoke/layers/batched_matmul.hpp>
-#include <bespoke/layers/convolution.hpp>
-#include <bespoke/layers/convolution3d.hpp>
-#include <bespoke/layers/inner_product.hpp>
-
 namespace bespoke::benchmarks {
 
 void add_products(layer_works& works) {

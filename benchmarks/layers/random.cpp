@@ -1,10 +1,6 @@
 /// Random and constant numbers. What is random is not compared.
 #include "layer_works.hpp"
 
-#include <bespoke/layers/categorical_distribution.hpp>
-#include <bespoke/layers/fill.hpp>
-#include <bespoke/layers/random.hpp>
-
 namespace bespoke::benchmarks {
 
 void add_random(layer_works& works) {

@@ -1,10 +1,6 @@
 /// Recurrent layers over one sequence of 128 steps.
 #include "layer_works.hpp"
 
-#include <bespoke/layers/gru.hpp>
-#include <bespoke/layers/lstm.hpp>
-#include <bespoke/layers/simple_recurrent.hpp>
-
 namespace bespoke::benchmarks {
 namespace {
 

@@ -1,11 +1,6 @@
 /// Reductions along the last axis, a middle one, and all.
 #include "layer_works.hpp"
 
-#include <bespoke/layers/arg_max.hpp>
-#include <bespoke/layers/cum_sum.hpp>
-#include <bespoke/layers/dot.hpp>
-#include <bespoke/layers/reduce.hpp>
-
 namespace bespoke::benchmarks {
 namespace {
 

@@ -2,7 +2,8 @@
 
 #include "simd.hpp"
 
-/// Elements looked up one by one, with the instruction for it where the machine has it.
+/// Elements looked up one by one, with the instruction for it where the machine has it: of its intrinsics those that
+/// say what is in every lane, since g++ 12 warns of the others.
 namespace bespoke::kernels {
 
 /// Lane i is p[index], `index` being the whole number in lane i of `indices`, from 0 up to below 2^24.
@@ -10,9 +11,11 @@ template <class T>
 [[gnu::always_inline]] inline batch<T> gathered(const T* p, const batch<T>& indices) noexcept {
 #if XSIMD_WITH_AVX512F
     if constexpr (is_avx512<xsimd::default_arch> && std::is_same_v<T, float>)
-        return _mm512_i32gather_ps(_mm512_cvttps_epi32(indices), p, sizeof(T));
+        return _mm512_mask_i32gather_ps(_mm512_setzero_ps(), 0xFFFF, _mm512_maskz_cvttps_epi32(0xFFFF, indices), p,
+                                        sizeof(T));
     else if constexpr (is_avx512<xsimd::default_arch> && std::is_same_v<T, double>)
-        return _mm512_i32gather_pd(_mm512_cvttpd_epi32(indices), p, sizeof(T));
+        return _mm512_mask_i32gather_pd(_mm512_setzero_pd(), 0xFF, _mm512_maskz_cvttpd_epi32(0xFF, indices), p,
+                                        sizeof(T));
     else
 #endif
     {

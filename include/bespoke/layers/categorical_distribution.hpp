@@ -81,7 +81,8 @@ private:
             const batch v = in(weights + i);
             most = kernels::select<T>(there & (v > most), v, most);
         });
-        const batch top(kernels::fold_lanes<T>(most, [](const batch& a, const batch& b) { return xsimd::max(a, b); }));
+        const batch top(
+            kernels::fold_lanes<T>(most, [](const batch& a, const batch& b) { return kernels::max<T>(a, b); }));
         kernels::map(
             n,
             [&](const batch& v) {
@@ -114,7 +115,7 @@ private:
             const double target = words[number % 4][number / 4] * 0x1p-32 * total;
             // the number of sums up to `target`; no branch, which would be guessed wrong
             const double* at = sums;
-            for (extent left = n; left > 1; left -= left / 2) at += at[left / 2 - 1] <= target ? left / 2 : 0;
+            for (extent left = n; left > 1; left -= left / 2) at += left / 2 * extent{at[left / 2 - 1] <= target};
             y[s] = static_cast<T>(std::min(at - sums + (*at <= target ? 1 : 0), last));
         }
     }
