@@ -122,6 +122,11 @@ TEST_CASE("slice_dynamic: faults") {
     REQUIRE(failure([&] { run({0}, {0}, false); }) == place + "strides other than 0 wanted, [0] given");
     REQUIRE(failure([&] { run({4}, {1}, true); }) ==
             place + "an element of axis 0 wanted, beginIds [4] given for the shape [4]");
+    const slice_dynamic row{.begin_masks = {false, true}, .end_ids = {0, 0}, .end_masks = {false, true},
+                            .squeeze_masks = {true, false}};
+    REQUIRE(evaluate<float>(row, {{{4, 3}, counted(12)}, vector({3, 0})}).first() == floats{9, 10, 11});
+    REQUIRE(failure([&] { evaluate<float>(row, {{{4, 3}, counted(12)}, vector({4, 0})}); }) ==
+            place + "an element of axis 0 wanted, beginIds [4, 0] given for the shape [4, 3]");
     REQUIRE(failure([&] { run({std::numeric_limits<float>::quiet_NaN()}, {1}, false); }) ==
             place + "beginIds of whole numbers wanted");
     ask_everything(slice_dynamic{});

@@ -171,6 +171,7 @@ TEST_CASE("a network whose input is an image to its model") {
     json& type = root["description"]["input"][0]["type"]["imageType"];
     type = json::parse(R"({"width": 4, "height": 2, "colorSpace": "BGR", "imageSizeRange": {"widthRange":
         {"lowerBound": 1, "upperBound": 4}, "heightRange": {"lowerBound": 1, "upperBound": 4}}})");
+    root["description"]["output"][0]["type"]["multiArrayType"].erase("shape");
     f.write(root);
     other.load(f.path);
     CHECK(same_bits(net(x), other(x)));
