@@ -49,7 +49,7 @@ struct unary {
 
     template <class V>
     V operator()(const V& x) const noexcept {
-        V y;
+        V y = x;
         chosen([&](const auto& f) { y = f(x); });
         return y;
     }
