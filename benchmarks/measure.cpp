@@ -94,7 +94,8 @@ bool measure(const work& w, int threads, double multiply_add_rate, std::span<con
             all[i].seconds.push_back(seconds_of(all[i].it, all[i].calls) / all[i].calls);
         }
     }
-    const double limit = std::max(2 * w.multiply_adds / multiply_add_rate, w.bytes / read_rate(threads, w.bytes));
+    const double reads = w.bytes > 0 ? w.bytes / read_rate(threads, w.bytes) : 0;
+    const double limit = std::max(2 * w.multiply_adds / multiply_add_rate, reads);
     for (entrant& e : all) {
         std::ranges::sort(e.seconds);
         const std::size_t n = e.seconds.size();

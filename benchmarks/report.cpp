@@ -45,6 +45,27 @@ void print_table(std::span<const line> lines) {
                 "multiply-adds and reads, measured in this run, allow / median.\n");
 }
 
+void print_ratios(std::span<const line> lines) {
+    struct ratio {
+        const line *ours, *other;
+        double value;
+    };
+    std::vector<ratio> all;
+    for (const line& ours : lines)
+        for (const line& other : lines)
+            if (ours.ours && !other.ours && ours.work == other.work)
+                all.push_back({&ours, &other, other.minimum / ours.minimum});
+    if (all.empty()) return;
+    std::ranges::sort(all, {}, &ratio::value);
+    std::printf("\n%-27s %12s %12s %9s\n", "work", all[0].ours->who.c_str(), all[0].other->who.c_str(), "faster");
+    for (const ratio& r : all)
+        std::printf("%-27s %12s %12s %8.2fx\n", r.ours->work.c_str(), readable(r.ours->minimum).c_str(),
+                    readable(r.other->minimum).c_str(), r.value);
+    const std::size_t n = all.size();
+    std::printf("\n%zu works; the median is %.2fx, the least %.2fx\n", n,
+                (all[n / 2].value + all[(n - 1) / 2].value) / 2, all[0].value);
+}
+
 bool write_json(const std::string& path, std::span<const line> lines) {
     std::FILE* file = std::fopen(path.c_str(), "w");
     if (!file) return false;

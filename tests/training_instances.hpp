@@ -26,6 +26,7 @@ TEST_INSTANCE std::shared_ptr<const any_loss<double>::interface> any_loss<double
 TEST_INSTANCE std::shared_ptr<const any_loss<double>::interface> any_loss<double>::hold(mean_squared_error);
 TEST_INSTANCE std::unique_ptr<any_optimizer<double>::interface> any_optimizer<double>::hold(sgd);
 TEST_INSTANCE std::unique_ptr<any_optimizer<double>::interface> any_optimizer<double>::hold(adam);
+TEST_INSTANCE struct training_plan<double>;
 TEST_INSTANCE class trainer<double>;
 
 }  // namespace bespoke

@@ -7,6 +7,8 @@ namespace {
 using check::inf;
 using check::points;
 
+FUNCTION(expm1_below, std::expm1(x < 0 ? x : 0), 2.0,
+         points{{0, 0}, {-0.0, 0}, {-1e-30, -1e-30}, {-50, -1}, {-1000, -1}, {-inf, -1}, {NAN, NAN}});
 FUNCTION(sinh, std::sinh(x), 2.0,
          points{{0, 0}, {-0.0, -0.0}, {1e-30, 1e-30}, {inf, inf}, {-inf, -inf}, {-1000, -inf}});
 FUNCTION(cosh, std::cosh(x), 2.0, points{{0, 1}, {-0.0, 1}, {inf, inf}, {-inf, inf}, {-1000, inf}});

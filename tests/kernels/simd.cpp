@@ -96,3 +96,28 @@ TEMPLATE_TEST_CASE("simd: transpose", "[simd]", float, double) {
             CHECK(kept);
         }
 }
+
+TEMPLATE_TEST_CASE("simd: pairs are parted and joined", "[simd]", float, double) {
+    using T = TestType;
+    for (const extent n : check::sizes<T>()) {
+        const auto size = static_cast<std::size_t>(n);
+        std::vector<T> pairs(2 * size), parted(2 * size + 3, T(-1)), joined(2 * size, T(-1));
+        for (std::size_t i = 0; i < pairs.size(); ++i) pairs[i] = static_cast<T>(i);
+        kernels::transpose(pairs.data(), 2, n, 2, parted.data(), n + 3);
+        for (std::size_t i = 0; i < size; ++i) {
+            CHECK(parted[i] == pairs[2 * i]);
+            CHECK(parted[size + 3 + i] == pairs[2 * i + 1]);
+        }
+        for (std::size_t i = size; i < size + 3; ++i) CHECK(parted[i] == T(-1));
+        kernels::transpose(parted.data(), n + 3, 2, n, joined.data(), 2);
+        CHECK(joined == pairs);
+    }
+}
+
+TEMPLATE_TEST_CASE("simd: a bit for each lane", "[simd]", float, double) {
+    using T = TestType;
+    alignas(64) T x[kernels::lanes<T>];
+    for (extent i = 0; i < kernels::lanes<T>; ++i) x[i] = i % 3 == 1 ? T(1) : T(-1);
+    const auto bits = kernels::lane_bits<T>(kernels::batch<T>::load_aligned(x) > kernels::batch<T>(T(0)));
+    for (extent i = 0; i < 64; ++i) CHECK((bits >> i & 1) == (i < kernels::lanes<T> && i % 3 == 1 ? 1u : 0u));
+}

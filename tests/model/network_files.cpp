@@ -169,8 +169,8 @@ TEST_CASE("a network whose input is an image to its model") {
     // any size that the file allows may be that of the network
     json root = f.read();
     json& type = root["description"]["input"][0]["type"]["imageType"];
-    type = json::parse(R"({"colorSpace": "BGR", "imageSizeRange": {"widthRange": {"lowerBound": 1, "upperBound": 4},
-                           "heightRange": {"lowerBound": 1, "upperBound": 4}}})");
+    type = json::parse(R"({"width": 4, "height": 2, "colorSpace": "BGR", "imageSizeRange": {"widthRange":
+        {"lowerBound": 1, "upperBound": 4}, "heightRange": {"lowerBound": 1, "upperBound": 4}}})");
     f.write(root);
     other.load(f.path);
     CHECK(same_bits(net(x), other(x)));
@@ -178,7 +178,7 @@ TEST_CASE("a network whose input is an image to its model") {
     f.write(root);
     CHECK(check::failure([&] { other.load(f.path); }).text ==
           f.path.string() + R"(: /description/input/0 "picture": the shape [1, 3, 3, 2] wanted for this network, the file )"
-                            "has [1, 3, 1, 1]");
+                            "has [1, 3, 2, 4]");
 }
 
 TEST_CASE("a file of another network is refused at the first difference") {

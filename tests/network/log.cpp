@@ -1,16 +1,43 @@
 #include <bespoke/network/log.hpp>
 
+#include <bespoke/control/loop.hpp>
+#include <bespoke/layers/activation.hpp>
+#include <bespoke/layers/batchnorm.hpp>
 #include <bespoke/layers/concat.hpp>
-#include <bespoke/layers/fill.hpp>
+#include <bespoke/layers/copy.hpp>
+#include <bespoke/layers/inner_product.hpp>
 #include <bespoke/layers/reduce.hpp>
-#include <bespoke/network/program.hpp>
+#include <bespoke/layers/reshape_static.hpp>
+#include <bespoke/layers/where_non_zero.hpp>
+#include <bespoke/network/network.hpp>
 #include <bespoke/training/trainer.hpp>
 
-#include "network_test.hpp"
+#include "../training_instances.hpp"
 
-using namespace network_test;
+#include <catch2/catch.hpp>
+
+#include <string>
+#include <vector>
+
+using namespace bespoke;
 
 namespace {
+
+/// y is the output, and open.
+inline constexpr auto open_output =
+    compose(input{"n", {1}}, input{"x", {1, 3}}, inner_product{.output_channels = 3} | from("x") | named("y"),
+            loop{compose(concat_nd{.axis = 0} | from("y", "x") | named("longer"), copy{} | from("longer") | to("y"))} |
+                from("n"),
+            output{"y"});
+
+inline constexpr auto mixing = compose(input{"x", {3, 2}}, inner_product{.output_channels = 2} | named("fc"),
+                                       where_non_zero{} | named("where"), reduce_sum{.axes = {0}} | named("sum"),
+                                       reshape_static{{2, 1, 1}} | named("image"),
+                                       batchnorm{.compute_mean_var = true} | named("norm"));
+
+std::vector<std::string> reasons_of(const plan_view& plan, const std::string& looked_at) {
+    return trainer<double>::check_trainable(plan, {mean_squared_error{looked_at}}, train::all_layers);
+}
 
 /// y grows by a row that is made of its own sum, in each of n iterations.
 inline constexpr auto growing = compose(
@@ -64,12 +91,11 @@ TEST_CASE("a backward pass goes back through the shapes that a loop has been thr
 }
 
 TEST_CASE("what cannot be trained where shapes are decided in the run says why") {
-    const auto d = compose(input{"n", {1}}, input{"x", {1, 3}}, inner_product{.output_channels = 3} | from("x") | named("y"),
-                           loop{compose(concat_nd{.axis = 0} | from("y", "x") | named("longer"),
-                                        copy{} | from("longer") | to("y"))} | from("n"),
-                           output{"y"});
-    const program p = program_of(d);
-    const auto reasons = trainer<float>::check_trainable(p.plan(), {mean_squared_error{"y"}}, train::all_layers);
-    REQUIRE(reasons.size() == 1);
-    CHECK(reasons[0] == "the loss looks at \"y\", whose shape is decided in the run");
+    const auto unknown = reasons_of(network<open_output, double>::plan(), "y");
+    REQUIRE(unknown.size() == 1);
+    CHECK(unknown[0] == "the loss looks at \"y\", whose shape is decided in the run");
+    const auto mixed = reasons_of(network<mixing, double>::plan(), "norm");
+    REQUIRE_FALSE(mixed.empty());
+    CHECK(mixed[0] == "layers/4 \"norm\" (batchnorm): it looks at all examples of a mini-batch, which run one by one, as "
+                      "shapes are decided in the run");
 }

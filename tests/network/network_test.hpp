@@ -102,7 +102,7 @@ void append(layer_list& list, const node<L>& n) {
 template <class... Parts>
 layer_list list_of(const sequence<Parts...>& s) {
     layer_list list;
-    std::apply([&](const Parts&... part) { (append(list, part), ...); }, s.parts);
+    s.each_part([&](const auto& part) { append(list, part); });
     return list;
 }
 
@@ -114,7 +114,7 @@ program program_of(const sequence<Parts...>& s) {
         if constexpr (std::is_same_v<Part, input>) inputs.push_back({std::string(part.name), part.dimensions});
         if constexpr (std::is_same_v<Part, output>) outputs.emplace_back(part.name);
     };
-    std::apply([&](const Parts&... part) { (look(part), ...); }, s.parts);
+    s.each_part(look);
     return program(list_of(s), inputs, outputs);
 }
 

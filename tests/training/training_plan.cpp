@@ -63,7 +63,7 @@ std::vector<loss_site> losses_on(const plan_view& p, const std::vector<std::stri
 /// values which step wrote it. A loop or branch runs twice in a row, as if for two iterations or two examples.
 class simulation {
 public:
-    simulation(const plan_view& p, const training_plan& t, const std::vector<loss_site>& losses)
+    simulation(const plan_view& p, const training_plan<float>& t, const std::vector<loss_site>& losses)
         : p_(p), t_(t), cells_{std::vector<tag>(static_cast<std::size_t>(t.shared_size)),
                                std::vector<tag>(static_cast<std::size_t>(t.arena_size))} {
         version_.assign(p.blobs.size(), npos);
@@ -213,7 +213,7 @@ private:
     }
 
     const plan_view& p_;
-    const training_plan& t_;
+    const training_plan<float>& t_;
     std::array<std::vector<tag>, 2> cells_;
     std::vector<std::size_t> version_, log_;
 };
@@ -221,7 +221,7 @@ private:
 struct planned_training {
     std::set<std::string> trained, borders;
     std::vector<std::string> reasons;
-    training_plan plan;
+    training_plan<float> plan;
 };
 
 /// Plans the training, plays it, and gives names.
@@ -229,7 +229,7 @@ planned_training train_plan(const planner& planner, const std::vector<std::strin
                             train which = train::updatable_layers) {
     const plan_view p = planner.result().view();
     const auto sites = losses_on(p, losses);
-    planned_training r{{}, {}, {}, training_plan(p, which, sites)};
+    planned_training r{{}, {}, {}, training_plan<float>(p, which, sites)};
     for (std::size_t s = 0; s < p.steps.size(); ++s)
         if (r.plan.trained_steps[s]) r.trained.insert(std::string(p[p.steps[s].name]));
     for (std::size_t b : r.plan.borders) r.borders.insert(std::string(p[p.blobs[b].name]));
@@ -459,7 +459,7 @@ TEST_CASE("every reason why a network cannot be trained") {
         const planner p = planned(description);
         const plan_view v = p.result().view();
         const auto sites = losses_on(v, losses);
-        return training_plan(v, which, sites).reasons;
+        return training_plan<float>(v, which, sites).reasons;
     };
     using strings = std::vector<std::string>;
     const auto nothing = compose(input{"x", {4}}, dense(3) | named("fc"), bespoke::tanh{} | named("y"));
@@ -484,7 +484,7 @@ TEST_CASE("every reason why a network cannot be trained") {
     // a loss that is not found is the reason, not the layers before it
     const planner p = planned(blind);
     const std::vector<loss_site> lost(1);
-    REQUIRE(training_plan(p.result().view(), train::updatable_layers, lost).reasons.empty());
+    REQUIRE(training_plan<float>(p.result().view(), train::updatable_layers, lost).reasons.empty());
 
     // statistics are never learned
     const auto fixed = compose(input{"x", {2, 3, 3}}, batchnorm{} | named("n") | updatable);

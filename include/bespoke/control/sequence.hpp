@@ -3,7 +3,6 @@
 #include "node.hpp"
 
 #include <array>
-#include <tuple>
 #include <utility>
 
 namespace bespoke {
@@ -33,17 +32,45 @@ struct output {
     friend bool operator==(const output&, const output&) = default;
 };
 
+namespace detail {
+
+template <std::size_t Number, class Part>
+struct placed_part {
+    Part part;
+    friend bool operator==(const placed_part&, const placed_part&) = default;
+};
+
+/// What std::tuple is, for aggregates: flat, so that a long sequence costs the compiler little.
+template <class Numbers, class... Parts>
+struct part_list;
+template <std::size_t... Number, class... Parts>
+struct part_list<std::index_sequence<Number...>, Parts...> : placed_part<Number, Parts>... {
+    friend bool operator==(const part_list&, const part_list&) = default;
+};
+
+template <std::size_t Number, class Part>
+constexpr const Part& part_at(const placed_part<Number, Part>& placed) {
+    return placed.part;
+}
+
+}  // namespace detail
+
 /// Layers one after the other.
 template <class... Parts>
 struct sequence {
-    std::tuple<Parts...> parts;
+    detail::part_list<std::index_sequence_for<Parts...>, Parts...> parts;
 
     static constexpr bool stops = (may_stop<Parts> || ...);
     static constexpr std::size_t steps = (steps_of<Parts> + ... + 0);
 
     template <class Planner>
     constexpr void plan(Planner& p) const {
-        std::apply([&](const Parts&... part) { (part.plan(p), ...); }, parts);
+        each_part([&](const auto& part) { part.plan(p); });
+    }
+    /// Calls `visit(part)` for each part.
+    template <class Visit>
+    constexpr void each_part(const Visit& visit) const {
+        visit_parts(visit, std::index_sequence_for<Parts...>{});
     }
 
     template <class Engine, class Step>
@@ -63,9 +90,15 @@ struct sequence {
     friend bool operator==(const sequence&, const sequence&) = default;
 
 private:
+    template <class Visit, std::size_t... I>
+    constexpr void visit_parts([[maybe_unused]] const Visit& visit, std::index_sequence<I...>) const {
+        (visit(detail::part_at<I>(parts)), ...);
+    }
+
+    static constexpr std::array<std::size_t, sizeof...(Parts)> counts{steps_of<Parts>...};
     /// How many steps the parts before each take.
     static constexpr std::array<std::size_t, sizeof...(Parts)> offsets = [] {
-        std::array<std::size_t, sizeof...(Parts)> result{steps_of<Parts>...};
+        std::array<std::size_t, sizeof...(Parts)> result = counts;
         std::size_t sum = 0;
         for (std::size_t& offset : result) sum += std::exchange(offset, sum);
         return result;
@@ -85,8 +118,8 @@ private:
     }
     template <std::size_t I, class Engine, class Step>
     flow forward_part(Engine& e, Step step) const {
-        if constexpr (steps_of<std::tuple_element_t<I, std::tuple<Parts...>>> > 0)
-            return std::get<I>(parts).forward(e, advanced<offsets[I]>(step));
+        if constexpr (counts[I] > 0)
+            return detail::part_at<I>(parts).forward(e, advanced<offsets[I]>(step));
         else
             return flow::on;
     }
@@ -97,8 +130,8 @@ private:
     }
     template <std::size_t I, class Engine>
     void backward_part(Engine& e, std::size_t step, extent executed) const {
-        if constexpr (steps_of<std::tuple_element_t<I, std::tuple<Parts...>>> > 0)
-            if (static_cast<extent>(I) < executed) std::get<I>(parts).backward(e, step + offsets[I]);
+        if constexpr (counts[I] > 0)
+            if (static_cast<extent>(I) < executed) detail::part_at<I>(parts).backward(e, step + offsets[I]);
     }
     template <class Visit, std::size_t... I>
     constexpr void run_each([[maybe_unused]] std::size_t step, [[maybe_unused]] const Visit& visit, std::index_sequence<I...>) const {
@@ -106,8 +139,8 @@ private:
     }
     template <std::size_t I, class Visit>
     constexpr void each_in_part(std::size_t step, const Visit& visit) const {
-        if constexpr (steps_of<std::tuple_element_t<I, std::tuple<Parts...>>> > 0)
-            std::get<I>(parts).each(step + offsets[I], visit);
+        if constexpr (counts[I] > 0)
+            detail::part_at<I>(parts).each(step + offsets[I], visit);
     }
 };
 
@@ -136,7 +169,7 @@ constexpr Part operator|(const Part& part, const auto&) {
 /// A network, or a part of one, as a value: its layers in the order of execution.
 template <class... Parts>
 constexpr auto compose(const Parts&... parts) {
-    return sequence<decltype(as_part(parts))...>{{as_part(parts)...}};
+    return sequence<decltype(as_part(parts))...>{{{as_part(parts)}...}};
 }
 
 }  // namespace bespoke

@@ -81,21 +81,22 @@ struct fault {
     sentence what;
 };
 
+// Nor are these, nor the answers of shape rules.
 template <class... Parts>
-constexpr fault shape_fault(Parts... parts) {
+[[gnu::cold, gnu::noinline]] constexpr fault shape_fault(Parts... parts) {
     return {errc::shape_mismatch, sentence(parts...)};
 }
 template <class... Parts>
-constexpr fault value_fault(Parts... parts) {
+[[gnu::cold, gnu::noinline]] constexpr fault value_fault(Parts... parts) {
     return {errc::bad_value, sentence(parts...)};
 }
 
 /// The answer of a layer's shape rule: the shapes of its outputs, or a fault.
 class outcome {
 public:
-    constexpr outcome(const shape& only) : shapes_{only} {}
-    constexpr outcome(std::vector<shape> shapes) : shapes_(std::move(shapes)) {}
-    constexpr outcome(const fault& problem) : problem_(problem) {}
+    [[gnu::noinline]] constexpr outcome(const shape& only) : shapes_{only} {}
+    [[gnu::noinline]] constexpr outcome(std::vector<shape> shapes) : shapes_(std::move(shapes)) {}
+    [[gnu::cold, gnu::noinline]] constexpr outcome(const fault& problem) : problem_(problem) {}
 
     constexpr explicit operator bool() const { return !problem_; }
     constexpr const std::vector<shape>& shapes() const { return shapes_; }

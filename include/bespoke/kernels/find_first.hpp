@@ -10,8 +10,8 @@ namespace bespoke::kernels {
 template <class T, class Found>
 void find_first(const reduction_walk& walk, const T* x, const T* y, const Found& found, thread_pool* threads) noexcept {
     if (walk.outputs <= 0 || walk.elements <= 0) return;
-    walk.each_strip(lanes<T>, threads, [&](extent from, extent to, extent width) {
-        const bool rows = !walk.in_columns();
+    const bool rows = !walk.in_columns();
+    walk.each_strip(rows ? 1 : lanes<T>, threads, [&](extent from, extent to, extent width) {
         const batch<T> wanted = rows ? batch<T>(y[to]) : load_partial(y + to, width);
         const auto nan = is_nan<T>(wanted);
         auto open = first_lanes<T>(width);

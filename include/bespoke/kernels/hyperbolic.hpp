@@ -6,7 +6,7 @@
 
 namespace bespoke::kernels {
 
-// Hyperbolic functions beside tanh (math.hpp) and their inverses. Largest error over the whole range, in units in the
+// Hyperbolic functions beside tanh (math.hpp) and their inverses, and what is left of e^x without 1. Largest error over the whole range, in units in the
 // last place of the result: sinh and cosh 2, asinh, acosh and atanh 3. NaN gives NaN, and so does what is
 // outside the range of an inverse; the ends overflow only where the result does.
 
@@ -39,6 +39,15 @@ template <class T>
 }
 
 }  // namespace detail
+
+/// e^x - 1 where x < 0, without cancellation where x is small; else 0.
+template <class T>
+inline batch<T> expm1_below(const batch<T>& x) noexcept {
+    const batch<T> one(T(1));
+    const auto r = detail::reduce_exp<T>(kernels::max<T>(batch<T>(T(-40)), kernels::min<T>(batch<T>(T(0)), x)));
+    const batch<T> power = detail::scale_by_power<T>(one, r);
+    return kernels::fma<T>(power, r.expm1, power - one);
+}
 
 /// (e^x - e^-x) / 2
 template <class T>
@@ -86,6 +95,10 @@ inline batch<T> atanh(const batch<T>& x) noexcept {
     return kernels::copysign<T>(batch<T>(T(0.5)) * kernels::log1p<T>((a + a) / (batch<T>(T(1)) - a)), x);
 }
 
+template <std::floating_point T>
+inline T expm1_below(T x) noexcept {
+    return first_lane<T>(kernels::expm1_below<T>(batch<T>(x)));
+}
 template <std::floating_point T>
 inline T sinh(T x) noexcept {
     return first_lane<T>(kernels::sinh<T>(batch<T>(x)));

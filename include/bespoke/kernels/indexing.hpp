@@ -1,7 +1,11 @@
 #pragma once
 
 #include "../core/threads.hpp"
+#include "lookup.hpp"
 #include "map.hpp"
+
+#include <algorithm>
+#include <limits>
 
 /// Blocks that are looked up or written where numbers of another array say: the one engine of gather and scatter.
 namespace bespoke::kernels {
@@ -31,7 +35,7 @@ struct indexing {
     extent outer = 1, count = 1, lanes = 1, block = 1;
     shape rows{};
     bool own =
-        false;  ///< indices [outer, count, lanes] of a single axis; else [count, rows.rank()] for all of outer
+        false;  ///< indices [outer, count, lanes] of a single axis; else [count, rows.rank()] for all, lanes 1
 
     extent slots() const { return outer * count * lanes; }         ///< blocks of the part
     extent places() const { return outer * rows.size() * lanes; }  ///< blocks of the whole
@@ -42,44 +46,83 @@ enum class scatter_mode { update, add, sub, mul, div, max, min };
 
 namespace detail {
 
-/// The row that the indices at `at` name, or -1.
+/// Indices that are looked at together.
+inline constexpr extent indices_together = 256;
+
+/// places[i] = named_place(x[i * step], n), i in [0, count); count up to `indices_together`.
 template <class T>
-extent named_row(const shape& rows, const T* at) noexcept {
-    if (rows.rank() == 1) return named_place(*at, rows[0]);
-    extent row = 0;
-    for (std::size_t axis = 0; axis < rows.rank(); ++axis) {
-        const extent place = named_place(at[axis], rows[axis]);
-        if (place < 0) return -1;
-        row = row * rows[axis] + place;
+void named_places(extent count, const T* x, extent step, extent n, extent* places) noexcept {
+    constexpr extent exact = extent{1} << std::numeric_limits<T>::digits;  // whole numbers up to here are a T each
+    if (n > exact) {
+        for (extent i = 0; i < count; ++i) places[i] = named_place(x[i * step], n);
+        return;
     }
-    return row;
+    alignas(64) T near[indices_together];
+    if (step != 1) {
+        for (extent i = 0; i < count; ++i) near[i] = x[i * step];
+        x = near;
+    }
+    const batch<T> end(static_cast<T>(n)), zero(T(0)), none(T(-1));
+    for_each_batch<T>(
+        count, [&](extent i, auto in, auto out) __attribute__((always_inline)) {
+            const batch<T> v = in(x + i), size = abs<T>(v), low = xsimd::floor(size);
+            const batch<T> whole = select<T>(size - low >= batch<T>(T(0.5)), low + batch<T>(T(1)), low);
+            const batch<T> at = select<T>((v < zero) & (whole > zero), end - whole, whole);
+            out(near + i, select<T>((at >= zero) & (at < end), at, none));
+        });
+    for (extent i = 0; i < count; ++i) places[i] = static_cast<extent>(near[i]);
 }
 
-/// Calls body(place, slot) for the slots [first, last) in order, or in reverse; place is -1 where there is none.
+/// The rows that so many lists of indices name, one index an axis, or -1; count up to `indices_together`.
+template <class T>
+void named_rows(const shape& rows, extent count, const T* at, extent* row) noexcept {
+    const auto depth = static_cast<extent>(rows.rank());
+    if (depth == 0) return void(std::fill_n(row, count, extent{0}));
+    named_places(count, at, depth, rows[0], row);
+    extent place[indices_together];
+    for (extent axis = 1; axis < depth; ++axis) {
+        const extent size = rows[static_cast<std::size_t>(axis)];
+        named_places(count, at + axis, depth, size, place);
+        for (extent i = 0; i < count; ++i) row[i] = row[i] < 0 || place[i] < 0 ? -1 : row[i] * size + place[i];
+    }
+}
+
+/// Calls body(places, base, slot, n) for n slots from `slot` on at a time, until those of [first, last) are done, in
+/// order or with the last ones first. Their places are base + places[i]; places[i] is -1 where there is none.
+template <bool Reverse, class T, class Body>
+void each_slots(const indexing& how, const T* indices, extent first, extent last, const Body& body) noexcept {
+    if (first >= last) return;
+    const extent rows = how.rows.size(), depth = static_cast<extent>(how.rows.rank()), most = indices_together;
+    const extent along = how.count * how.lanes;
+    extent row[indices_together], place[indices_together];
+    const bool once = !how.own && how.count <= most;
+    if (once) named_rows(how.rows, how.count, indices, row);
+    while (first < last) {
+        const extent outer = (Reverse ? last - 1 : first) / along, start = outer * along;
+        const extent begin = Reverse ? std::max({first, start, last - most}) : first;
+        const extent n = (Reverse ? last : std::min({last, start + along, first + most})) - begin;
+        const extent* r = row + (once ? begin - start : 0);
+        if (!once) named_rows(how.rows, n, indices + (how.own ? begin : (begin - start) * depth), row);
+        if (how.lanes != 1) {
+            for (extent i = 0, lane = begin % how.lanes; i < n; ++i) {
+                place[i] = r[i] < 0 ? -1 : r[i] * how.lanes + lane;
+                if (++lane == how.lanes) lane = 0;
+            }
+            r = place;
+        }
+        body(r, outer * rows * how.lanes, begin, n);
+        (Reverse ? last : first) = Reverse ? begin : begin + n;
+    }
+}
+/// Calls body(place, slot) for the slots [first, last) in order, or in reverse.
 template <bool Reverse, class T, class Body>
 void each_slot(const indexing& how, const T* indices, extent first, extent last, const Body& body) noexcept {
-    if (first >= last) return;
-    const extent rows = how.rows.size(), depth = static_cast<extent>(how.rows.rank());
-    const extent begin = Reverse ? last - 1 : first;
-    extent lane = begin % how.lanes, j = begin / how.lanes % how.count, o = begin / how.lanes / how.count;
-    for (extent i = first; i < last; ++i) {
-        const extent slot = Reverse ? first + last - 1 - i : i;
-        const extent row = named_row(how.rows, indices + (how.own ? slot : j * depth));
-        body(row < 0 ? extent{-1} : (o * rows + row) * how.lanes + lane, slot);
-        if constexpr (Reverse) {
-            if (--lane >= 0) continue;
-            lane = how.lanes - 1;
-            if (--j >= 0) continue;
-            j = how.count - 1;
-            --o;
-        } else {
-            if (++lane < how.lanes) continue;
-            lane = 0;
-            if (++j < how.count) continue;
-            j = 0;
-            ++o;
+    each_slots<Reverse>(how, indices, first, last, [&](const extent* place, extent base, extent slot, extent n) {
+        for (extent i = 0; i < n; ++i) {
+            const extent j = Reverse ? n - 1 - i : i;
+            body(place[j] < 0 ? extent{-1} : base + place[j], slot + j);
         }
-    }
+    });
 }
 
 /// Calls body(first place, last place, first slot, last slot): each thread has places of its own, and all slots that
@@ -94,36 +137,38 @@ void split_places(const indexing& how, thread_pool* threads, const Body& body) n
     });
 }
 
-/// y[i] = f(y[i], u[i]).
-template <class T, class F>
-void combine(extent n, const T* u, T* y, const F& f) noexcept {
-    if (n == 1)
-        *y = f(*y, *u);
-    else
-        for_each_batch<T>(
-            n, [&](extent i, auto in, auto out)
-                   __attribute__((always_inline)) { out(y + i, f(in(y + i), in(u + i))); });
-}
-template <class T>
-void apply(scatter_mode mode, extent n, const T* u, T* y) noexcept {
+/// Calls body(f): f(value, update) is what a scatter makes of them.
+template <class Body>
+void with_mode(scatter_mode mode, const Body& body) noexcept {
     switch (mode) {
         case scatter_mode::update:
-            return n == 1 ? void(*y = *u) : copy(n, u, y);
+            return body([](const auto&, const auto& b) { return b; });
         case scatter_mode::add:
-            return combine(n, u, y, [](const auto& a, const auto& b) { return a + b; });
+            return body([](const auto& a, const auto& b) { return a + b; });
         case scatter_mode::sub:
-            return combine(n, u, y, [](const auto& a, const auto& b) { return a - b; });
+            return body([](const auto& a, const auto& b) { return a - b; });
         case scatter_mode::mul:
-            return combine(n, u, y, [](const auto& a, const auto& b) { return a * b; });
+            return body([](const auto& a, const auto& b) { return a * b; });
         case scatter_mode::div:
-            return combine(n, u, y, [](const auto& a, const auto& b) { return a / b; });
+            return body([](const auto& a, const auto& b) { return a / b; });
         case scatter_mode::max:
-            return combine(n, u, y, [](const auto& a, const auto& b) { return kernels::running_max(a, b); });
+            return body([](const auto& a, const auto& b) { return kernels::running_max(a, b); });
         case scatter_mode::min:
-            return combine(n, u, y, [](const auto& a, const auto& b) {
+            return body([](const auto& a, const auto& b) {
                 return kernels::select(kernels::is_nan(b), b, kernels::min(b, a));
             });
     }
+}
+/// y[i] = f(y[i], u[i]).
+template <class T>
+void apply(scatter_mode mode, extent n, const T* u, T* y) noexcept {
+    if (mode == scatter_mode::update) return copy(n, u, y);
+    with_mode(mode, [&](const auto& f) {
+        if (n == 1) return void(*y = f(*y, *u));
+        for_each_batch<T>(
+            n, [&](extent i, auto in, auto out)
+                   __attribute__((always_inline)) { out(y + i, f(in(y + i), in(u + i))); });
+    });
 }
 
 /// One step back: `g` is the gradient of a value after its update u and becomes that of `before`, the value before it;
@@ -172,10 +217,13 @@ void gather(const indexing& how, const T* whole, const T* indices, T* part, thre
     const extent block = how.block;
     if (how.slots() * block < (1 << 14)) threads = nullptr;
     parallel_for(threads, how.slots(), 1, [&](extent first, extent last) {
+        if (block == 1)
+            return detail::each_slots<false>(
+                how, indices, first, last, [&](const extent* places, extent base, extent slot, extent n) {
+                    gather_at(n, whole + base, places, part + slot);
+                });
         detail::each_slot<false>(how, indices, first, last, [&](extent place, extent slot) {
-            if (block == 1)
-                part[slot] = place < 0 ? T(0) : whole[place];
-            else if (place < 0)
+            if (place < 0)
                 fill(block, T(0), part + slot * block);
             else
                 copy(block, whole + place * block, part + slot * block);
@@ -190,6 +238,21 @@ void scatter(const indexing& how, scatter_mode mode, const T* part, const T* ind
              thread_pool* threads) noexcept {
     const extent block = how.block;
     detail::split_places(how, threads, [&](extent first, extent last, extent first_slot, extent last_slot) {
+        if (block == 1)
+            return detail::with_mode(mode, [&](const auto& f) {
+                detail::each_slots<false>(
+                    how, indices, first_slot, last_slot,
+                    [&](const extent* places, extent base, extent slot, extent n) {
+                        const extent low = std::max<extent>(first - base, 0), high = last - base - low;
+                        T* const to = whole + base;
+                        const T* const from = part + slot;
+                        for (extent i = 0; i < n; ++i) {
+                            const extent place = places[i];
+                            if (static_cast<std::size_t>(place - low) < static_cast<std::size_t>(high))
+                                to[place] = f(to[place], from[i]);
+                        }
+                    });
+            });
         detail::each_slot<false>(how, indices, first_slot, last_slot, [&](extent place, extent slot) {
             if (place >= first && place < last)
                 detail::apply(mode, block, part + slot * block, whole + place * block);

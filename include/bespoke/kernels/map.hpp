@@ -4,16 +4,30 @@
 
 namespace bespoke::kernels {
 
-/// y[i] = f(x[i]), i in [0, n). `f` maps a batch to a batch; y may be x.
+// The functions of this page work with a copy of f: the compiler sees that no result is stored in it.
+
+namespace detail {
 template <class F, class T, class N>
-void map(N n, const F& f, const T* x, T* y) noexcept {
+void map_one(N n, const F f, const T* x, T* y) noexcept {
     for_each_batch<T>(
         n, [&](extent i, auto in, auto out) __attribute__((always_inline)) { out(y + i, f(in(x + i))); });
+}
+}  // namespace detail
+
+/// y[i] = f(x[i]), i in [0, n). `f` maps a batch to a batch; y may be x. An f that is one of several functions may have
+/// `chosen(body)`, which calls body with the one that it is.
+template <class F, class T, class N>
+void map(N n, const F& given, const T* x, T* y) noexcept {
+    if constexpr (requires { given.chosen([](const auto&) {}); })
+        return given.chosen([&](const auto& f) { map(n, f, x, y); });
+    else
+        detail::map_one(n, given, x, y);
 }
 
 /// dx[i] += dy[i] * f.derivative(x[i], y[i]), i in [0, n). dx may not be dy.
 template <class F, class T, class N>
-void map_backward(N n, const F& f, const T* x, const T* y, const T* dy, T* dx) noexcept {
+void map_backward(N n, const F& given, const T* x, const T* y, const T* dy, T* dx) noexcept {
+    const F f = given;
     for_each_batch<T>(
         n, [&](extent i, auto in, auto out) __attribute__((always_inline)) {
             const batch<T> slope = f.derivative(in(x + i), in(y + i));
@@ -23,7 +37,8 @@ void map_backward(N n, const F& f, const T* x, const T* y, const T* dy, T* dx) n
 
 /// d[i] *= f.derivative(x[i], y[i]), i in [0, n).
 template <class F, class T, class N>
-void map_slope(N n, const F& f, const T* x, const T* y, T* d) noexcept {
+void map_slope(N n, const F& given, const T* x, const T* y, T* d) noexcept {
+    const F f = given;
     for_each_batch<T>(
         n, [&](extent i, auto in, auto out) __attribute__((always_inline)) {
             out(d + i, in(d + i) * f.derivative(in(x + i), in(y + i)));

@@ -96,12 +96,34 @@ template <class T>
     return pooling_end(kind, sum, pooling_divisor<T>(g, w));
 }
 
-template <class T>
-[[gnu::noinline]] T pool_image(pooling_kind kind, const pooling_geometry& g, const T* x) noexcept {
-    const extent n = g.size();
-    if (kind == pooling_kind::max) return running_max(n, x);
-    return pooling_end(kind, kind == pooling_kind::l2 ? dot(n, x, x) : sum(n, x),
-                       pooling_divisor<T>(g, window_at(g, 0, 0, 0)));
+/// Count neighbouring channels whose one window is the image.
+template <pooling_kind Kind, std::size_t Count, class T>
+[[gnu::noinline]] void pool_images(const pooling_geometry& g, const T* x, T* y) noexcept {
+    const extent n = g.size(), rest = n % lanes<T>;
+    batch<T> total[Count];
+    for (auto& one : total) one = batch<T>(pooling_start<T>(Kind));
+    for (extent i = 0; i < n - rest; i += lanes<T>)
+        unroll<Count>([&](auto c) __attribute__((always_inline)) {
+            total[c] = pooling_step<batch<T>>(Kind, total[c], load(x + static_cast<extent>(c()) * n + i));
+        });
+    const T divisor = pooling_divisor<T>(g, window_at(g, 0, 0, 0));
+    unroll<Count>([&](auto c) __attribute__((always_inline)) {
+        if (rest > 0) {
+            const batch<T> last = load_partial(x + static_cast<extent>(c() + 1) * n - rest, rest);
+            total[c] = select<T>(first_lanes<T>(rest), pooling_step<batch<T>>(Kind, total[c], last), total[c]);
+        }
+        const T one = fold_lanes<T>(total[c], [](const batch<T>& a, const batch<T>& b) __attribute__((always_inline)) {
+            return Kind == pooling_kind::max ? kernels::running_max<T>(a, b) : a + b;
+        });
+        y[c] = pooling_end(Kind, one, divisor);
+    });
+}
+template <std::size_t Count, class T>
+void pool_images(pooling_kind kind, const pooling_geometry& g, const T* x, T* y) noexcept {
+    using enum pooling_kind;
+    (kind == max       ? pool_images<max, Count, T>
+     : kind == average ? pool_images<average, Count, T>
+                       : pool_images<l2, Count, T>)(g, x, y);
 }
 
 /// Outputs of one plane whose windows lie inside the image but for the planes they cover.
@@ -175,10 +197,7 @@ template <pooling_kind Kind, class T>
 
 template <class T>
 [[gnu::noinline]] void pool_channel(pooling_kind kind, const pooling_geometry& g, const T* x, T* y) noexcept {
-    if (is_global(g)) {
-        *y = pool_image(kind, g, x);
-        return;
-    }
+    if (is_global(g)) return pool_images<1>(kind, g, x, y);
     const outputs_inside in = inside(g);
     for (extent oz = 0; oz < g.output_depth; ++oz) {
         for (extent oy = 0; oy < g.output_height && !in.all(g); ++oy)
@@ -305,9 +324,17 @@ void pooling_forward(pooling_kind kind, const pooling_geometry& g, extent exampl
     const extent outputs = g.outputs();
     if (outputs <= 0) return;
     if (examples * g.channels * outputs * g.kernel() < (1 << 17)) threads = nullptr;
+    constexpr extent together = 4;  // images
+    const bool whole = detail::is_global(g);
     parallel_for(threads, examples * g.channels, 1, [&](extent first, extent last) {
         for (extent i = first; i < last; ++i) {
             const extent example = i / g.channels, channel = i % g.channels;
+            if (whole && i + together <= last && channel + together <= g.channels) {
+                detail::pool_images<together>(kind, g, x + example * x_stride + channel * g.size(),
+                                              y + example * y_stride + channel);
+                i += together - 1;
+                continue;
+            }
             detail::pool_channel(kind, g, x + example * x_stride + channel * g.size(),
                                  y + example * y_stride + channel * outputs);
         }

@@ -31,7 +31,13 @@ T dot(extent n, const T* x, const T* y) noexcept {
 /// The largest of x[0, n), NaN where there is one; -infinity of nothing.
 template <class T>
 T running_max(extent n, const T* x) noexcept {
-    batch<T> most(-std::numeric_limits<T>::infinity());
+    constexpr extent chains = 4;
+    batch<T> most(-std::numeric_limits<T>::infinity()), chain[chains]{most, most, most, most};
+    for (; n >= chains * lanes<T>; n -= chains * lanes<T>, x += chains * lanes<T>)
+        unroll<chains>([&](auto c) __attribute__((always_inline)) {
+            chain[c] = kernels::running_max<T>(chain[c], load(x + static_cast<extent>(c()) * lanes<T>));
+        });
+    for (const auto& one : chain) most = kernels::running_max<T>(most, one);
     for (; n >= lanes<T>; n -= lanes<T>, x += lanes<T>) most = kernels::running_max<T>(most, load(x));
     alignas(64) T lane[lanes<T>];
     most.store_aligned(lane);
@@ -97,8 +103,10 @@ struct reduction_walk {
                 extent step) { (*static_cast<const Body*>(b))(from, first, n, step); },
              &body);
     }
-    /// Calls body(offset in x, offset in y, width) for all outputs: up to `most` neighbours of a walk in columns, else
-    /// one by one.
+    /// Elements of x between neighbours in y.
+    constexpr extent apart() const { return kept.rank > 0 ? kept.from[kept.rank - 1] : 0; }
+    /// Calls body(offset in x, offset in y, width) for all outputs, up to `most` neighbours along the last axis of y at
+    /// a time.
     template <class Body>
     void each_strip(extent most, thread_pool* threads, const Body& body) const noexcept {
         strips(most, threads,
@@ -121,10 +129,11 @@ private:
         if (outputs * elements < (1 << 15)) threads = nullptr;
         strided_walk w = kept;
         extent columns = 1, pieces = 1;
-        if (in_columns()) {
+        if (w.rank > 0) {
             columns = w.extents[w.rank - 1];
             pieces = w.extents[w.rank - 1] = (columns + most - 1) / most;
-            w.from[w.rank - 1] = w.to[w.rank - 1] = most;
+            w.from[w.rank - 1] *= most;
+            w.to[w.rank - 1] *= most;
         }
         parallel_for(threads, outputs / columns * pieces, 1, [&](extent first, extent end) {
             detail::each_outer(w, w.rank, first, end, [&](extent from, extent to, extent strip) {
@@ -145,6 +154,10 @@ namespace detail {
 inline constexpr extent cascade_piece = 32;
 /// Registers in which one loop reduces.
 inline constexpr std::size_t reduction_width = 2;
+/// And those in which it reduces columns, where there are as many.
+inline constexpr std::size_t reduction_columns = 4;
+/// Rows that are reduced together: a chain waits for itself alone.
+inline constexpr std::size_t reduction_rows = vector_registers == 32 ? 4 : 2;
 
 /// Width x lanes chains of one reduction.
 template <class F, class T, std::size_t Width>
@@ -152,7 +165,7 @@ class cascade {
 public:
     cascade(const F& f, const batch<T> (&pivot)[Width]) : f_(f), pivot_(pivot) { restart(); }
 
-    /// `count` steps: number i takes the elements at x + i * step + w * lanes for the register w.
+    /// `count` steps: number i takes in(x + i * step, w) for the register w.
     template <class Load>
     [[gnu::always_inline]] void take(extent count, const T* x, extent step, const Load& in) noexcept {
         while (count > 0) {
@@ -161,20 +174,21 @@ public:
             unroll<Width>([&](auto w) __attribute__((always_inline)) { result[w] = now[w]; });
             for (extent i = 0; i < part; ++i, x += step)
                 unroll<Width>([&](auto w) __attribute__((always_inline)) {
-                    result[w] = f_.template combine<batch<T>>(result[w], in(x + static_cast<extent>(w()) * lanes<T>),
-                                                              pivot_[w]);
+                    result[w] = f_.template combine<batch<T>>(result[w], in(x, w), pivot_[w]);
                 });
             unroll<Width>([&](auto w) __attribute__((always_inline)) { now[w] = result[w]; });
             count -= part;
             took(part);
         }
     }
-    /// One step of n < Width x lanes neighbours.
-    void take_rest(extent n, const T* x) noexcept {
+    /// One step of rows with n < reduction_width x lanes neighbours each, which begin `apart` elements apart.
+    void take_rest(extent n, const T* x, extent apart) noexcept {
         unroll<Width>([&](auto w) __attribute__((always_inline)) {
-            const extent first = static_cast<extent>(w()) * lanes<T>, count = std::min(n - first, lanes<T>);
+            const extent first = static_cast<extent>(w() % reduction_width) * lanes<T>,
+                         count = std::min(n - first, lanes<T>);
             if (count <= 0) return;
-            const batch<T> next = f_.template combine<batch<T>>(now[w], load_partial(x + first, count), pivot_[w]);
+            const T* const row = x + static_cast<extent>(w() / reduction_width) * apart;
+            const batch<T> next = f_.template combine<batch<T>>(now[w], load_partial(row + first, count), pivot_[w]);
             now[w] = xsimd::select(first_lanes<T>(count), next, now[w]);
         });
         took(1);
@@ -212,29 +226,43 @@ private:
     batch<T> levels_[48][Width];  ///< level i: the result of 2^i pieces, where bit i of pieces_ is set
 };
 
-/// What meets in one output of a walk that is not in columns.
-template <class F, class T>
-[[gnu::noinline]] T reduce_row(const F& f, const reduction_walk& walk, const T* x) noexcept {
+/// What meets in Rows neighbouring outputs of a walk that is not in columns.
+template <std::size_t Rows, class F, class T>
+[[gnu::noinline]] void reduce_rows(const F& f, const reduction_walk& walk, const T* x, T* y) noexcept {
     constexpr std::size_t width = reduction_width;
     constexpr extent together = static_cast<extent>(width) * lanes<T>;
-    T pivot = 0;
-    if constexpr (requires { F::pivots; }) pivot = f.template pivot<T>(reduce_row(max_of{}, walk, x));
-    batch<T> pivots[width];
-    for (auto& one : pivots) one = batch<T>(pivot);
-    cascade<F, T, width> chains(f, pivots);
+    const extent apart = walk.apart();
+    T pivot[Rows]{};
+    if constexpr (requires { F::pivots; }) {
+        reduce_rows<Rows>(max_of{}, walk, x, pivot);
+        for (T& one : pivot) one = f.template pivot<T>(one);
+    }
+    batch<T> pivots[Rows * width];
+    for (std::size_t w = 0; w < Rows * width; ++w) pivots[w] = batch<T>(pivot[w / width]);
+    cascade<F, T, Rows * width> chains(f, pivots);
     walk.each_run([&](extent from, extent, extent n, extent) {
         const T* p = x + from;
         chains.take(
-            n / together, p, together,
-            [](const T* q) __attribute__((always_inline)) { return kernels::load(q); });
-        if (const extent rest = n % together; rest > 0) chains.take_rest(rest, p + n - rest);
+            n / together, p, together, [apart](const T* q, auto w) __attribute__((always_inline)) {
+                return kernels::load(q + static_cast<extent>(w() / width) * apart +
+                                     static_cast<extent>(w() % width) * lanes<T>);
+            });
+        if (const extent rest = n % together; rest > 0) chains.take_rest(rest, p + n - rest, apart);
     });
     chains.end();
-    alignas(64) T lane[lanes<T>];
-    f.template merge<batch<T>>(chains.now[0], chains.now[1]).store_aligned(lane);
-    for (extent apart = 1; apart < lanes<T>; apart *= 2)
-        for (extent i = 0; i < lanes<T>; i += 2 * apart) lane[i] = f.template merge<T>(lane[i], lane[i + apart]);
-    return f.template finish<T>(lane[0], pivot, static_cast<T>(walk.elements));
+    alignas(64) T result[lanes<T>]{}, lowest[lanes<T>]{};
+    unroll<Rows>([&](auto r) __attribute__((always_inline)) {
+        const batch<T> both = f.template merge<batch<T>>(chains.now[width * r()], chains.now[width * r() + 1]);
+        const T one = fold_lanes<T>(both, [&](const batch<T>& a, const batch<T>& b) __attribute__((always_inline)) {
+            return f.template merge<batch<T>>(a, b);
+        });
+        result[r] = one;
+        lowest[r] = pivot[r];
+    });
+    const batch<T> count(static_cast<T>(walk.elements));
+    store_partial<T>(y,
+                     f.template finish<batch<T>>(batch<T>::load_aligned(result), batch<T>::load_aligned(lowest), count),
+                     extent{Rows});
 }
 
 /// What meets in Width x lanes outputs of a walk in columns.
@@ -264,16 +292,22 @@ template <class F, class T>
     if (walk.outputs <= 0) return;
     if (walk.elements <= 0)
         return fill(walk.outputs, f.template finish<T>(f.template start<T>(), T(0), T(0)), y);
-    constexpr std::size_t width = detail::reduction_width;
+    constexpr std::size_t width = detail::reduction_columns;
     constexpr extent strip = static_cast<extent>(width) * lanes<T>;
-    walk.each_strip(strip, threads, [&](extent from, extent to, extent columns) {
+    constexpr std::size_t rows = detail::reduction_rows;
+    walk.each_strip(walk.in_columns() ? strip : extent{rows}, threads, [&](extent from, extent to, extent columns) {
         if (!walk.in_columns()) {
-            y[to] = detail::reduce_row(f, walk, x + from);
+            if (columns == extent{rows}) return detail::reduce_rows<rows>(f, walk, x + from, y + to);
+            for (extent row = 0; row < columns; ++row)
+                detail::reduce_rows<1>(f, walk, x + from + row * walk.apart(), y + to + row);
         } else if (columns == strip) {
             batch<T> result[width];
             detail::reduce_columns<width>(
                 f, walk, x + from,
-                [](const T* p) __attribute__((always_inline)) { return kernels::load(p); }, result);
+                [](const T* p, auto w) __attribute__((always_inline)) {
+                    return kernels::load(p + static_cast<extent>(w()) * lanes<T>);
+                },
+                result);
             for (std::size_t w = 0; w < width; ++w) store(y + to + static_cast<extent>(w) * lanes<T>, result[w]);
         } else {
             for (extent i = 0; i < columns; i += lanes<T>) {
@@ -281,7 +315,7 @@ template <class F, class T>
                 batch<T> result[1];
                 detail::reduce_columns<1>(
                     f, walk, x + from + i,
-                    [count](const T* p) __attribute__((always_inline)) { return load_partial(p, count); }, result);
+                    [count](const T* p, auto) __attribute__((always_inline)) { return load_partial(p, count); }, result);
                 store_partial<T>(y + to + i, result[0], count);
             }
         }

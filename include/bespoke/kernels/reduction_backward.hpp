@@ -23,7 +23,7 @@ template <class T>
 template <class T>
 [[gnu::noinline]] void products_beside_zero(const reduction_walk& walk, const T* x, const T* y, T* products,
                                             thread_pool* threads) noexcept {
-    walk.each_strip(lanes<T>, threads, [&](extent from, extent to, extent width) {
+    walk.each_strip(walk.in_columns() ? lanes<T> : 1, threads, [&](extent from, extent to, extent width) {
         for (extent i = 0; i < width; ++i) {
             T product = 1;
             extent zeros = 0;
@@ -53,7 +53,7 @@ template <class F, class T>
         if constexpr (needs_extra) detail::products_beside_zero(walk, x, y, scratch, threads);
         const batch<T> elements(static_cast<T>(walk.elements)), zero(T(0));
         const bool rows = !walk.in_columns();
-        walk.each_strip(16 * lanes<T>, threads, [&](extent from, extent to, extent width) {
+        walk.each_strip(rows ? 1 : 16 * lanes<T>, threads, [&](extent from, extent to, extent width) {
             walk.each_run([&](extent at, extent, extent n, extent step) {
                 for (extent row = 0; row < (rows ? 1 : n); ++row) {
                     const extent place = from + at + row * step;

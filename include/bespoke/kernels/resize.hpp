@@ -1,6 +1,7 @@
 #pragma once
 
 #include "../core/threads.hpp"
+#include "lookup.hpp"
 #include "map.hpp"
 
 #include <algorithm>
@@ -36,11 +37,16 @@ namespace detail {
 /// Samples each of `inputs` along the row.
 template <class T>
 void sample_row(const sample_axis<T>& axis, const T* x, T* y) noexcept {
-    for (extent j = 0; j < axis.outputs; ++j) {
-        const T w = axis.weight(j);
-        const T* from = x + axis.first(j);
-        y[j] = w == T(0) ? *from : kernels::fma(w, from[1], (T(1) - w) * *from);
-    }
+    const batch<T> zero(T(0)), one(T(1));
+    for_each_batch<T>(
+        axis.outputs, [&](extent j, auto in, auto out) __attribute__((always_inline)) {
+            const batch<T> first = in(axis.memory + j), w = in(axis.memory + axis.outputs + j);
+            const auto alone = w == zero;
+            const batch<T> low = gathered<T>(x, first);
+            if (xsimd::all(alone)) return out(y + j, low);
+            const batch<T> high = gathered<T>(x, select<T>(alone, first, first + one));
+            out(y + j, select<T>(alone, low, kernels::fma<T>(w, high, (one - w) * low)));
+        });
 }
 /// dx += the transposed map of dy.
 template <class T>

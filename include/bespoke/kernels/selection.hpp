@@ -63,7 +63,7 @@ void sort_ranked(extent n, ranked<T>* a, ranked<T>* spare) noexcept {
 /// Entries that `rank_line` works with. Twice as many as there are numbers: it sorts them all.
 constexpr extent ranked_room(extent n, extent k) {
     const extent some = 2 * std::max<extent>(k, 16);
-    return some < n ? some : 2 * n;
+    return 4 * some < n ? some : 2 * n;
 }
 
 /// The first k of the n numbers at `x`, in order, in the first k of `room`.
@@ -94,8 +94,10 @@ void rank_line(extent n, extent k, ranking first, const T* x, ranked<T>* room) n
     keep_best();
     for (; i + lanes<T> <= n; i += lanes<T>) {
         const batch<T> v = load(x + i), edge(limit);
-        if (first == ranking::largest ? xsimd::all(v <= edge) : xsimd::all(v >= edge)) continue;
-        for (extent j = i; j < i + lanes<T>; ++j) look(j);
+        const auto passed = first == ranking::largest ? v <= edge : v >= edge;
+        if (xsimd::all(passed)) continue;
+        for (std::uint64_t better = lane_bits<T>(!passed); better != 0; better &= better - 1)
+            look(i + std::countr_zero(better));
     }
     for (; i < n; ++i) look(i);
     keep_best();

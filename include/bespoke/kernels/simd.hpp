@@ -6,6 +6,7 @@
 #include <cmath>
 #include <concepts>
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
 #include <type_traits>
 #include <utility>
@@ -138,6 +139,20 @@ template <class T>
         return all;
     }();
     return batch<T>::load_aligned(number.data()) < batch<T>(static_cast<T>(n));
+}
+
+/// Bit i says whether lane i is true.
+template <class T>
+[[gnu::always_inline]] inline std::uint64_t lane_bits(const xsimd::batch_bool<T, xsimd::default_arch>& v) noexcept {
+    if constexpr (is_avx512<xsimd::default_arch>) {
+        return static_cast<std::uint64_t>(v.data);
+    } else {
+        alignas(64) bool lane[lanes<T>];
+        v.store_unaligned(lane);
+        std::uint64_t bits = 0;
+        for (extent i = 0; i < lanes<T>; ++i) bits |= std::uint64_t{lane[i]} << i;
+        return bits;
+    }
 }
 
 /// Calls body(offset, load, store) for each batch of [0, n): `load(p)` and `store(p, v)` move
@@ -293,12 +308,41 @@ template <class T>
 
 }  // namespace detail
 
+namespace detail {
+
+/// Rows of two neighbours, of which one follows the other, become two rows.
+template <class T>
+inline void part_pairs(const T* from, extent count, T* to, extent to_stride) noexcept {
+    constexpr extent n = lanes<T>;
+    for (extent i = 0; i < count; i += n) {
+        const extent now = count - i < n ? count - i : n, low = 2 * now < n ? 2 * now : n;
+        const batch<T> a = load_partial(from + 2 * i, low), b = load_partial(from + 2 * i + low, 2 * now - low);
+        store_partial<T>(to + i, even_lanes<T>(a, b), now);
+        store_partial<T>(to + to_stride + i, odd_lanes<T>(a, b), now);
+    }
+}
+/// The other way round.
+template <class T>
+inline void join_pairs(const T* from, extent from_stride, extent count, T* to) noexcept {
+    constexpr extent n = lanes<T>;
+    for (extent i = 0; i < count; i += n) {
+        const extent now = count - i < n ? count - i : n, low = 2 * now < n ? 2 * now : n;
+        const batch<T> a = load_partial(from + i, now), b = load_partial(from + from_stride + i, now);
+        store_partial<T>(to + 2 * i, interleave_low<T>(a, b), low);
+        store_partial<T>(to + 2 * i + low, interleave_high<T>(a, b), 2 * now - low);
+    }
+}
+
+}  // namespace detail
+
 /// to[j * to_stride + i] = from[i * from_stride + j], i in [0, rows), j in [0, columns); with `add` += instead of =.
 /// They may not overlap.
 template <class T>
 [[gnu::noinline]] void transpose(const T* from, extent from_stride, extent rows, extent columns, T* to,
                                  extent to_stride, bool add = false) noexcept {
     constexpr extent n = lanes<T>;
+    if (columns == 2 && from_stride == 2 && !add) return detail::part_pairs(from, rows, to, to_stride);
+    if (rows == 2 && to_stride == 2 && !add) return detail::join_pairs(from, from_stride, columns, to);
     for (extent left = 0; left < columns; left += n)
         for (extent top = 0; top < rows; top += n) {
             extent i = top, j = left;

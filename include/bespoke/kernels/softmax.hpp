@@ -61,6 +61,36 @@ template <class T, std::size_t Rows, class N>
     });
 }
 
+/// `count` neighbouring columns of rows that begin `step` elements apart: Width batches, or part of one.
+template <std::size_t Width, class T>
+[[gnu::noinline]] void softmax_columns(extent size, extent step, extent count, const T* x, T* y) noexcept {
+    const auto get = [&](const T* p, extent w) __attribute__((always_inline)) {
+        return Width == 1 ? load_partial(p, count) : load(p + w * lanes<T>);
+    };
+    const auto put = [&](T* p, extent w, const batch<T>& v) __attribute__((always_inline)) {
+        Width == 1 ? store_partial<T>(p, v, count) : store<T>(p + w * lanes<T>, v);
+    };
+    batch<T> most[Width], sum[Width];
+    unroll<Width>([&](auto w) __attribute__((always_inline)) {
+        most[w] = get(x, w());
+        sum[w] = batch<T>(T(0));
+    });
+    for (extent i = 1; i < size; ++i)
+        unroll<Width>([&](auto w) __attribute__((always_inline)) {
+            most[w] = kernels::running_max<T>(most[w], get(x + i * step, w()));
+        });
+    for (extent i = 0; i < size; ++i)
+        unroll<Width>([&](auto w) __attribute__((always_inline)) {
+            const batch<T> e = kernels::exp<T>(get(x + i * step, w()) - most[w]);
+            put(y + i * step, w(), e);
+            sum[w] = sum[w] + e;
+        });
+    for (extent i = 0; i < size; ++i)
+        unroll<Width>([&](auto w) __attribute__((always_inline)) {
+            put(y + i * step, w(), get(y + i * step, w()) / sum[w]);
+        });
+}
+
 }  // namespace detail
 
 /// y = exp(x - max) / sum of exp(x - max) over the middle axis; y may be x. A row with NaN or +infinity is NaN.
@@ -82,26 +112,17 @@ void softmax(extent outer, N n, extent inner, const T* x, T* y, thread_pool* thr
             rows(0, outer);
         return;
     }
-    const extent pieces = (inner + lanes<T> - 1) / lanes<T>;
-    parallel_for(threads, outer * pieces, 1, [&](extent first, extent last) {
-        for (extent piece = first; piece < last; ++piece) {
-            const extent start = piece / pieces * size * inner + piece % pieces * lanes<T>;
-            const extent count = std::min(inner - piece % pieces * lanes<T>, lanes<T>);
-            const T* from = x + start;
-            T* to = y + start;
-            batch<T> most = load_partial(from, count);
-            for (extent i = 1; i < size; ++i) {
-                const batch<T> v = load_partial(from + i * inner, count);
-                most = kernels::running_max<T>(most, v);
-            }
-            batch<T> sum(T(0));
-            for (extent i = 0; i < size; ++i) {
-                const batch<T> e = kernels::exp<T>(load_partial(from + i * inner, count) - most);
-                store_partial<T>(to + i * inner, e, count);
-                sum = sum + e;
-            }
-            for (extent i = 0; i < size; ++i)
-                store_partial<T>(to + i * inner, load_partial(to + i * inner, count) / sum, count);
+    constexpr extent wide = 4 * lanes<T>;
+    const extent strips = (inner + wide - 1) / wide;
+    parallel_for(threads, outer * strips, 1, [&](extent first, extent last) {
+        for (extent strip = first; strip < last; ++strip) {
+            const extent column = strip % strips * wide, end = std::min(inner, column + wide);
+            const extent start = strip / strips * size * inner;
+            if (end - column == wide)
+                detail::softmax_columns<4>(size, inner, wide, x + start + column, y + start + column);
+            else
+                for (extent c = column; c < end; c += lanes<T>)
+                    detail::softmax_columns<1>(size, inner, std::min(end - c, lanes<T>), x + start + c, y + start + c);
         }
     });
 }

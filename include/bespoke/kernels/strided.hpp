@@ -73,9 +73,21 @@ void each_outer(const strided_walk& w, std::size_t axes, extent first, extent la
         from += index[axis] * w.from[axis];
         to += index[axis] * w.to[axis];
     }
-    for (extent i = first; i < last; ++i) {
-        body(from, to, axes > 0 ? index[axes - 1] : 0);
-        for (std::size_t axis = axes; axis-- > 0;) {
+    if (axes == 0) {
+        if (first < last) body(0, 0, 0);
+        return;
+    }
+    const std::size_t inner = axes - 1;
+    const extent from_step = w.from[inner], to_step = w.to[inner], count = w.extents[inner];
+    while (first < last) {
+        const extent begin = index[inner], end = std::min(count, begin + last - first);
+        for (extent i = begin; i < end; ++i, from += from_step, to += to_step) body(from, to, i);
+        first += end - begin;
+        if (end < count) return;
+        from -= count * from_step;
+        to -= count * to_step;
+        index[inner] = 0;
+        for (std::size_t axis = inner; axis-- > 0;) {
             from += w.from[axis];
             to += w.to[axis];
             if (++index[axis] < w.extents[axis]) break;
@@ -92,8 +104,11 @@ void move_run(extent n, const T* from, extent from_step, T* to, extent to_step, 
     if (from_step == 1 && to_step == 1) {
         if (add)
             accumulate(n, from, to);
-        else
+        else if (n > 256 * lanes<T>)
             copy(n, from, to);
+        else
+            for_each_batch<T>(
+                n, [&](extent i, auto in, auto out) __attribute__((always_inline)) { out(to + i, in(from + i)); });
     } else if (from_step == 1 && to_step == -1) {
         move_run(n, from + (n - 1), -1, to - (n - 1), 1, add);
     } else if (from_step == -1 && to_step == 1) {
@@ -103,6 +118,11 @@ void move_run(extent n, const T* from, extent from_step, T* to, extent to_step, 
             store<T>(to + i, add ? load<T>(to + i) + v : v);
         }
         for (; i < n; ++i) to[i] = add ? to[i] + from[-i] : from[-i];
+    } else if (from_step == 2 && to_step == 1 && !add) {
+        extent i = 0;
+        for (; i + lanes<T> < n; i += lanes<T>)  // the last element has no neighbour
+            store<T>(to + i, even_lanes<T>(load(from + 2 * i), load(from + 2 * i + lanes<T>)));
+        for (; i < n; ++i) to[i] = from[2 * i];
     } else if (add) {
         for (extent i = 0; i < n; ++i) to[i * to_step] += from[i * from_step];
     } else {

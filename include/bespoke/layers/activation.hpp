@@ -1,7 +1,7 @@
 #pragma once
 
 #include "../core/concepts.hpp"
-#include "../kernels/math.hpp"
+#include "../kernels/hyperbolic.hpp"
 
 #include <limits>
 
@@ -174,9 +174,7 @@ struct elu {
     constexpr void fields(auto& field) { field("alpha", alpha); }
     template <class V>
     V operator()(const V& x) const noexcept {
-        // e^x - 1 = 2 t / (1 - t), t = tanh(x / 2): no cancellation where x is small
-        const V t = kernels::tanh(kernels::min(V(0), x) * V(0.5f));
-        return kernels::select(x >= V(0), x, V(alpha) * ((t + t) / (V(1) - t)));
+        return kernels::select(x >= V(0), x, V(alpha) * kernels::expm1_below(x));
     }
     template <class V>
     V derivative(const V& x, const V& y) const noexcept {

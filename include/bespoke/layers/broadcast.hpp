@@ -198,37 +198,42 @@ constexpr bool can_finish_binary(std::span<const shape> xs) {
 template <class T, class F>
 void finish_binary(const output_block<T>& block, const finishing<T>& with, T alpha, const F& f) noexcept {
     using kernels::batch;
-    kernels::broadcast_plan<1> plan;
-    const bool alike = with.other != nullptr && with.other_dimensions->size() == with.dimensions->size();
-    if (with.other != nullptr && !alike) {
-        const extent end = with.offset + (block.rows - 1) * block.stride + block.columns;
-        const extent size = with.dimensions->size();
-        plan.add((end + size - 1) / size, {with.other_dimensions->size()});
-        plan.add(*with.dimensions, {*with.other_dimensions});
+    const auto with_number = [&](extent size, T number, T* row) {
+        kernels::map(size, [&, v = batch<T>(number)](const batch<T>& u) { return f(u, v); }, row, row);
+    };
+    if (with.other == nullptr) {
+        for (extent i = 0; i < block.rows; ++i) with_number(block.columns, alpha, block.data + i * block.stride);
+        return;
     }
-    for (extent i = 0; i < block.rows; ++i) {
-        T* const row = block.data + i * block.stride;
-        const extent first = with.offset + i * block.stride;
-        if (with.other == nullptr) {
-            kernels::map(block.columns, [&](const batch<T>& v) { return f(v, batch<T>(alpha)); }, row, row);
-            continue;
-        }
-        if (alike) {
-            kernels::for_each_batch<T>(block.columns, [&, other = with.other + first](extent k, auto in, auto out) {
+    if constexpr (F::commutative) {
+        const auto with_row = [&](extent size, const T* other, T* row) {
+            kernels::for_each_batch<T>(size, [&](extent k, auto in, auto out) {
                 out(row + k, f(in(row + k), in(other + k)));
             });
-            continue;
+        };
+        kernels::broadcast_plan<1> plan;
+        const bool alike = with.other_dimensions->size() == with.dimensions->size();
+        if (!alike) {
+            const extent end = with.offset + (block.rows - 1) * block.stride + block.columns;
+            const extent size = with.dimensions->size();
+            plan.add((end + size - 1) / size, {with.other_dimensions->size()});
+            plan.add(*with.dimensions, {*with.other_dimensions});
         }
-        kernels::detail::each_run(plan, first, first + block.columns, [&](extent at, extent some, const auto& offset) {
-            T* const some_row = row + (at - first);
-            const T* const other = with.other + offset[0];
-            if (plan.moves(0))
-                kernels::for_each_batch<T>(some, [&](extent k, auto in, auto out) {
-                    out(some_row + k, f(in(some_row + k), in(other + k)));
-                });
-            else
-                kernels::map(some, [&, v = batch<T>(*other)](const batch<T>& u) { return f(u, v); }, some_row, some_row);
-        });
+        for (extent i = 0; i < block.rows; ++i) {
+            T* const row = block.data + i * block.stride;
+            const extent first = with.offset + i * block.stride;
+            if (alike) {
+                with_row(block.columns, with.other + first, row);
+                continue;
+            }
+            kernels::detail::each_run(plan, first, first + block.columns, [&](extent at, extent some, const auto& offset) {
+                const T* const other = with.other + offset[0];
+                if (plan.moves(0))
+                    with_row(some, other, row + (at - first));
+                else
+                    with_number(some, *other, row + (at - first));
+            });
+        }
     }
 }
 
@@ -246,7 +251,9 @@ struct combination {
     static constexpr backward_needs needs{.input = !F::independent, .output = false};
 
     constexpr outcome output_shape(std::span<const shape> xs) const { return broadcast_shape(xs); }
-    constexpr bool finishes(std::span<const shape> xs) const {
+    constexpr bool finishes(std::span<const shape> xs) const
+        requires(HasAlpha || F::commutative)
+    {
         return xs.size() == 1 ? HasAlpha : F::commutative && can_finish_binary(xs);
     }
 
@@ -259,7 +266,9 @@ struct combination {
         combine<F, T>(F{}, both, ys[0], w.threads);
     }
     template <class T>
-    void finish(const output_block<T>& block, const finishing<T>& with) const noexcept {
+    void finish(const output_block<T>& block, const finishing<T>& with) const noexcept
+        requires(HasAlpha || F::commutative)
+    {
         finish_binary(block, with, static_cast<T>(alpha), F{});
     }
     template <class T>

@@ -40,10 +40,10 @@ struct categorical_distribution {
         return y;
     }
 
-    /// The weights of all rows.
+    /// For all rows: in double the sums of the weights, then the weights.
     template <class T>
     extent scratch_size(const shape& x, extent examples, extent) const {
-        return x.size() * examples;
+        return x.size() * examples * (sum_size<T> + 1);
     }
     template <class X, class Y, class P, class W>
     void forward(X x, Y y, const P&, W& w) const noexcept {
@@ -52,9 +52,12 @@ struct categorical_distribution {
             for (extent row = first; row < last; ++row) {
                 philox numbers = detail::numbers_for(seed, w.step);
                 numbers.position = static_cast<std::uint64_t>(row % rows * num_samples);
-                auto* const weights = w.scratch + row * n;
+                using T = typename X::value_type;
+                T* const weights = w.scratch + (all * sum_size<T> + row) * n;
                 weigh(n, x.data + row * n, weights);
-                sample(numbers, n, weights, y.data + row * num_samples);
+                auto* const sums = ::new (static_cast<void*>(w.scratch + row * n * sum_size<T>))
+                    double[static_cast<std::size_t>(n)];
+                sample(numbers, n, weights, sums, y.data + row * num_samples);
             }
         });
     }
@@ -72,10 +75,14 @@ private:
         else
             kernels::map(
                 n, [&](const batch& v) { return kernels::log<T>(v + small); }, x, weights);
-        T highest = -std::numeric_limits<T>::infinity();
-        for (extent i = 0; i < n; ++i)
-            if (weights[i] > highest) highest = weights[i];
-        const batch top(highest);
+        batch most(-std::numeric_limits<T>::infinity());
+        kernels::for_each_batch<T>(n, [&](extent i, auto in, auto) {
+            const auto there = kernels::first_lanes<T>(std::min(n - i, kernels::lanes<T>));
+            const batch v = in(weights + i);
+            most = kernels::select<T>(there & (v > most), v, most);
+        });
+        const batch top(
+            kernels::fold_lanes<T>(most, [](const batch& a, const batch& b) { return kernels::max<T>(a, b); }));
         kernels::map(
             n,
             [&](const batch& v) {
@@ -84,19 +91,32 @@ private:
             },
             weights, weights);
     }
+    /// Elements of T in the place of a double.
     template <class T>
-    void sample(philox& numbers, extent n, const T* weights, T* y) const noexcept {
+    static constexpr auto sum_size = static_cast<extent>(sizeof(double) / sizeof(T));
+
+    /// A sample is the first category up to which the weights have a larger sum than a number below that of all.
+    template <class T>
+    void sample(const philox& source, extent n, const T* weights, double* sums, T* y) const noexcept {
         double total = 0;
-        for (extent i = 0; i < n; ++i) total += static_cast<double>(weights[i]);
-        for (extent s = 0; s < num_samples; ++s) {
-            const double target = numbers() * 0x1p-32 * total;
-            double sum = 0;
-            extent index = 0;
-            for (extent i = 0; i < n && sum <= target; ++i) {
-                sum += static_cast<double>(weights[i]);
-                if (weights[i] > T(0)) index = i;
+        extent last = 0;
+        for (extent i = 0; i < n; ++i) {
+            sums[i] = total += static_cast<double>(weights[i]);
+            last = weights[i] > T(0) ? i : last;
+        }
+        constexpr extent together = 16;  // blocks of four numbers
+        auto words = source.blocks<together>(source.position / 4);
+        for (extent s = 0, used = static_cast<extent>(source.position % 4); s < num_samples; ++s, ++used) {
+            if (used == 4 * together) {
+                words = source.blocks<together>((source.position + static_cast<std::uint64_t>(s)) / 4);
+                used = 0;
             }
-            y[s] = static_cast<T>(index);
+            const auto number = static_cast<std::size_t>(used);
+            const double target = words[number % 4][number / 4] * 0x1p-32 * total;
+            // the number of sums up to `target`; no branch, which would be guessed wrong
+            const double* at = sums;
+            for (extent left = n; left > 1; left -= left / 2) at += left / 2 * extent{at[left / 2 - 1] <= target};
+            y[s] = static_cast<T>(std::min(at - sums + (*at <= target ? 1 : 0), last));
         }
     }
 };

@@ -136,7 +136,14 @@ struct range_static {
     template <class Xs, class Ys, class P, class W>
     void forward(Xs, Ys ys, const P&, W&) const noexcept {
         using T = typename Ys::value_type::value_type;
-        for (extent i = 0; i < ys[0].size(); ++i) ys[0].data[i] = static_cast<T>(number(i));
+        const range_static numbers = *this;  // which nobody writes to meanwhile, as the compiler can see
+        const extent size = ys[0].size();
+        T* const y = ys[0].data;
+        constexpr extent some = 16;
+        extent i = 0;
+        for (; i + some <= size; i += some)
+            for (extent j = 0; j < some; ++j) y[i + j] = static_cast<T>(numbers.number(i + j));
+        for (; i < size; ++i) y[i] = static_cast<T>(numbers.number(i));
         detail::repeat_first_example(ys[0]);
     }
     friend bool operator==(const range_static&, const range_static&) = default;

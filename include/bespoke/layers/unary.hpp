@@ -49,24 +49,38 @@ struct unary {
 
     template <class V>
     V operator()(const V& x) const noexcept {
-        const V u = argument(x);
+        V y;
+        chosen([&](const auto& f) { y = f(x); });
+        return y;
+    }
+    /// Calls body(f) with a function that need not look at `type`.
+    template <class Body>
+    void chosen(const Body& body) const noexcept {
+        using enum unary_operation;
+        const auto of_argument = [this](const auto& g) {
+            return [layer = *this, g](const auto& x) { return g(layer, layer.argument(x)); };
+        };
         switch (type) {
-            case unary_operation::sqrt:
-                return kernels::sqrt(u);
-            case unary_operation::rsqrt:
-                return V(1) / kernels::sqrt(u + small<V>());
-            case unary_operation::inverse:
-                return V(1) / (u + small<V>());
-            case unary_operation::power:
-                return kernels::pow(u, V(alpha));
-            case unary_operation::exp:
-                return kernels::exp(u);
-            case unary_operation::log:
-                return kernels::log(epsilon == 0 ? u : u + V(epsilon));
-            case unary_operation::abs:
-                return kernels::abs(u);
+            case sqrt:
+                return body(of_argument([](const unary&, const auto& u) { return kernels::sqrt(u); }));
+            case rsqrt:
+                return body(of_argument([]<class V>(const unary& f, const V& u) {
+                    return V(1) / kernels::sqrt(u + f.small<V>());
+                }));
+            case inverse:
+                return body(of_argument([]<class V>(const unary& f, const V& u) { return V(1) / (u + f.small<V>()); }));
+            case power:
+                return body(of_argument([]<class V>(const unary& f, const V& u) { return kernels::pow(u, V(f.alpha)); }));
+            case exp:
+                return body(of_argument([](const unary&, const auto& u) { return kernels::exp(u); }));
+            case log:
+                return body(of_argument([]<class V>(const unary& f, const V& u) {
+                    return kernels::log(f.epsilon == 0 ? u : u + V(f.epsilon));
+                }));
+            case abs:
+                return body(of_argument([](const unary&, const auto& u) { return kernels::abs(u); }));
             default:
-                return kernels::max(V(alpha), u);
+                return body(of_argument([]<class V>(const unary& f, const V& u) { return kernels::max(V(f.alpha), u); }));
         }
     }
     template <class V>

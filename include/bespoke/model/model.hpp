@@ -31,7 +31,7 @@ model parse(std::string_view json, const safetensors* weights, std::span<const l
 inline model load(const std::filesystem::path& path, const load_options& options = {}) {
     return define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::load(path, options);
 }
-/// The same for a model of other layers: `load<core_layers, my_layer>(path)`.
+/// The same for a model with layers of one's own, see custom_layer.hpp: `load<core_layers, my_layer>(path)`.
 template <class... Layers>
     requires(sizeof...(Layers) > 0)
 model load(const std::filesystem::path& path, const load_options& options = {}) {

@@ -40,6 +40,15 @@ std::vector<known_values> deciding_values(engine_state<T>& e, std::size_t step, 
 /// again only where they are not those of the last time. Throws `error` at the place of the layer.
 template <class T>
 void engine_state<T>::decide(std::size_t step) {
+    try {
+        ask_and_place(step);
+    } catch (const std::bad_alloc&) {
+        detail::throw_at(plan(), step, errc::bad_value, "there is no memory for the shapes that its inputs decide");
+    }
+}
+
+template <class T>
+void engine_state<T>::ask_and_place(std::size_t step) {
     run_shapes<T>& run = *this->run();
     auto& last = run.of_step(step);
     run.shapes.clear();
@@ -67,13 +76,8 @@ void engine_state<T>::decide(std::size_t step) {
         last.asked = true;
     }
     const auto outputs = plan().outputs_of(step);
-    for (std::size_t i = 0; i < outputs.size(); ++i) {
-        try {
-            this->place_decided(outputs[i], last.outputs[i]);
-        } catch (const std::bad_alloc&) {
-            detail::throw_at(plan(), step, errc::bad_value, "no memory for its output of the shape ", last.outputs[i]);
-        }
-    }
+    for (std::size_t i = 0; i < outputs.size(); ++i)
+        if (plan().blobs[outputs[i]].open.any) this->place_decided(outputs[i], last.outputs[i]);
 }
 
 template <class T>
@@ -92,6 +96,14 @@ void engine_state<T>::check_decided(std::size_t step, const layer_answers& answe
     if (answers.outputs.shapes().size() != plan().steps[step].output_count)
         detail::throw_at(plan(), step, errc::shape_mismatch, plan().steps[step].output_count, " outputs planned, ",
                          answers.outputs.shapes().size(), " came");
+    const auto outputs = plan().outputs_of(step);
+    for (std::size_t i = 0; i < outputs.size(); ++i) {  // one beside an open one may lie in the arena
+        const blob_facts& planned = plan().blobs[outputs[i]];
+        if (!planned.open.any && !(planned.dimensions == answers.outputs.shapes()[i]))
+            detail::throw_at(plan(), step, errc::shape_mismatch, "its output \"", plan()[planned.name],
+                             "\" would have the shape ", answers.outputs.shapes()[i], ", ", planned.dimensions,
+                             " is planned");
+    }
     const auto parameters = plan().parameters_of(step);
     for (std::size_t i = 0; i < parameters.size(); ++i)
         if (!(parameters[i].dimensions == answers.parameters[i]))

@@ -13,7 +13,11 @@ namespace bespoke {
 template <class T>
 class engine : public engine_state<T> {
 public:
-    using engine_state<T>::engine_state;
+    /// The lists behind `plan` must outlive the engine.
+    explicit engine(plan_view plan);
+    engine(engine&&) noexcept;
+    engine& operator=(engine&&) noexcept;
+    ~engine();
 
     /// Takes note of the layers of `network`, which `network.each(0, visit)` walks through. They must outlive the
     /// engine's use of them. `Open`: shapes may be decided in the run.
@@ -91,6 +95,15 @@ private:
 
     using engine_state<T>::attached_;
 };
+
+template <class T>
+engine<T>::engine(plan_view plan) : engine_state<T>(plan) {}
+template <class T>
+engine<T>::engine(engine&&) noexcept = default;
+template <class T>
+engine<T>& engine<T>::operator=(engine&&) noexcept = default;
+template <class T>
+engine<T>::~engine() = default;
 
 template <class T>
 void engine<T>::measure() {

@@ -198,6 +198,7 @@ protected:
 private:
     void finish_step(std::size_t step, const output_block<T>& block) const noexcept;
 
+    void ask_and_place(std::size_t step);
     void check_decided(std::size_t step, const layer_answers& answers) const;
     void prepare_decided(std::size_t step);
 

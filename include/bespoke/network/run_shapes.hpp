@@ -17,7 +17,7 @@ class run_shapes {
 public:
     /// More elements than a blob may have whose shape follows from values: numbers gone wrong must not ask for all the
     /// memory that there is.
-    static constexpr extent largest = extent{1} << 32;
+    static constexpr extent largest = extent{1} << 31;
 
     explicit run_shapes(const plan_view& plan)
         : blobs_(plan.blobs.begin(), plan.blobs.end()), memory_(blobs_.size()), gradients_(blobs_.size()),

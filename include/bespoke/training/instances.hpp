@@ -26,6 +26,10 @@ BESPOKE_INSTANCE class engine<float>;
 BESPOKE_INSTANCE void forward_layer(engine_state<float>&, const layer_functions<float>&, const void*, std::size_t);
 BESPOKE_INSTANCE void backward_layer(engine_state<float>&, const layer_gradients<float>&, const void*, std::size_t);
 
+BESPOKE_INSTANCE void kernels::detail::move_strided(kernels::strided_walk, const float*, float*, bool,
+                                                    thread_pool*) noexcept;
+BESPOKE_INSTANCE void kernels::softmax(extent, extent, extent, const float*, float*, thread_pool*) noexcept;
+
 #define BESPOKE_LAYER_INSTANCES(L)                                             \
     BESPOKE_INSTANCE const layer_functions<float> functions_of<float, L>::value; \
     BESPOKE_INSTANCE const layer_gradients<float> gradients_of<float, L>::value;
@@ -36,6 +40,7 @@ BESPOKE_INSTANCE std::shared_ptr<const any_loss<float>::interface> any_loss<floa
 BESPOKE_INSTANCE std::shared_ptr<const any_loss<float>::interface> any_loss<float>::hold(mean_squared_error);
 BESPOKE_INSTANCE std::unique_ptr<any_optimizer<float>::interface> any_optimizer<float>::hold(sgd);
 BESPOKE_INSTANCE std::unique_ptr<any_optimizer<float>::interface> any_optimizer<float>::hold(adam);
+BESPOKE_INSTANCE struct training_plan<float>;
 BESPOKE_INSTANCE class trainer<float>;
 BESPOKE_INSTANCE learner<float> make_learner(trainable<float>, const training_setup<float>&, const update_options&);
 BESPOKE_INSTANCE void run_epochs(trainer<float>&, update_progress&, void (*)(void*, update_event), void*);

@@ -35,6 +35,7 @@ public:
     /// Throws `error` (errc::not_updatable) with every reason why the network cannot be trained.
     trainer(trainable<T> network, std::vector<any_loss<T>> losses, any_optimizer<T> optimizer,
             train which = train::updatable_layers);
+    ~trainer();
 
     /// Every reason why a network of this plan cannot be trained so; none: it can.
     static std::vector<std::string> check_trainable(const plan_view& p, const std::vector<any_loss<T>>& losses,
@@ -101,7 +102,7 @@ private:
     std::vector<any_loss<T>> losses_;
     any_optimizer<T> optimizer_;
     std::vector<loss_site> sites_;
-    training_plan plan_;
+    training_plan<T> plan_;
     std::vector<update_slot<T>> slots_;
     std::vector<std::size_t> slot_parameters_;
     buffer<T> gradients_, state_, arena_, shared_;
@@ -117,6 +118,9 @@ trainer(Network&, std::vector<any_loss<typename Network::value_type>>, any_optim
         train = train::updatable_layers) -> trainer<typename Network::value_type>;
 
 // Not in the class: see network/memory.hpp.
+
+template <class T>
+trainer<T>::~trainer() = default;
 
 template <class T>
 trainer<T>::trainer(trainable<T> network, std::vector<any_loss<T>> losses, any_optimizer<T> optimizer, train which)
@@ -146,7 +150,7 @@ std::vector<std::string> trainer<T>::check_trainable(const plan_view& p, const s
                                                      train which) {
     const std::vector<loss_site> sites = find_sites(p, losses);
     std::vector<std::string> reasons = loss_reasons(p, losses, sites);
-    const training_plan plan(p, which, sites);
+    const training_plan<T> plan(p, which, sites);
     reasons.insert(reasons.end(), plan.reasons.begin(), plan.reasons.end());
     return reasons;
 }

@@ -46,6 +46,9 @@ constexpr std::size_t softmax_of(const plan_view& p, std::size_t blob) {
 /// step s at time 2n - s. A value lives until the last pass that reads it, a gradient from the backward pass of
 /// the last step that touches the blob to that of the first. What is touched in a loop or branch lives as long
 /// as that: it begins again, for each iteration or each example.
+///
+/// T is the element type of the network: who trains none does not compile this.
+template <class T>
 struct training_plan {
     std::vector<char> trained_steps;   ///< for each step
     std::vector<char> learning;        ///< for each parameter

@@ -1,0 +1,34 @@
+#pragma once
+
+#include "measure.hpp"
+
+#include <string>
+#include <vector>
+
+/// What is said on the command line of a program that measures.
+namespace bespoke::benchmarks {
+
+struct options {
+    std::vector<std::string> only, who;
+    std::vector<int> threads;
+    patience how;
+    std::string json;
+};
+
+/// `threaded`: whether the number of threads can be chosen.
+void print_help(const char* program, std::span<const work> works, bool threaded);
+/// Prints what is wrong and returns false, or fills `o`.
+bool read(int argc, char** argv, std::span<const work> works, bool threaded, options& o);
+
+bool is_wanted(const work& w, const options& o);
+void keep_wanted(std::vector<const peer*>& who, const options& o);
+
+/// Writes the file that is asked for. Returns what `main` returns: 0 if all results were right and the file is there.
+int finish(const options& o, std::span<const line> lines, bool right);
+
+/// What libraries read when the program starts, before `main`: then it starts again. libtorch chooses its kernels and
+/// glibc keeps freed memory by it. OpenMP's threads spin long enough to be there at the next call of a sample, and are
+/// asleep when the next contestant runs.
+void start_with_settings(char** argv);
+
+}  // namespace bespoke::benchmarks
