@@ -13,7 +13,7 @@ inline constexpr auto deep =
 
 }  // namespace
 
-TEST_CASE("Winograd's convolutions are near the direct ones, may be turned off, and are the same in both doors") {
+TEST_CASE("Winograd's convolutions are near the direct ones, and may be turned off") {
     network<deep> fast(3), direct(3, 2);
     direct.use({.winograd = false});
     const extent examples = 3;
@@ -27,15 +27,8 @@ TEST_CASE("Winograd's convolutions are near the direct ones, may be turned off, 
     }
     CHECK(difference <= 1e-4f * most);
 
-    program loaded = program_of(deep);
-    copy_parameters(fast, loaded);
-    CHECK(same_bits(run(loaded, {x})[0], y));
-    loaded.use({.winograd = false});
-    CHECK(same_bits(run(loaded, {x})[0], z));
     network<deep> copied = direct;
-    program again = loaded;
     CHECK(same_bits(to_vector(copied.predict_batch(x)), z));
-    CHECK(same_bits(run(again, {x})[0], z));
     copied.use({});
     CHECK(same_bits(to_vector(copied.predict_batch(x)), y));
     const std::vector<float> first(x.begin(), x.begin() + 16 * 21 * 18);

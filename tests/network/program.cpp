@@ -197,3 +197,21 @@ TEST_CASE("one layer may be prepared alone, those inside of others too") {
         if (p.plan().steps[s].parameter_count > 0) p.core().prepare(s);
     CHECK(run(p, in) == run(q, in));
 }
+
+TEST_CASE("programs: how a network computes is the same in both doors") {
+    static constexpr auto deep =
+        compose(input{"image", {16, 21, 18}}, convolution{.output_channels = 40, .padding = same} | named("c1"), relu{},
+                convolution{.output_channels = 24} | named("c2"));
+    network<deep> fast(3), direct(3);
+    direct.use({.winograd = false});
+    const auto x = network_test::numbers(std::size_t{3} * 16 * 21 * 18);
+    const auto y = to_vector(fast.predict_batch(x)), z = to_vector(direct.predict_batch(x));
+    CHECK_FALSE(same_bits(y, z));
+    program loaded = program_of(deep);
+    copy_parameters(fast, loaded);
+    CHECK(same_bits(run(loaded, {x})[0], y));
+    loaded.use({.winograd = false});
+    CHECK(same_bits(run(loaded, {x})[0], z));
+    program again = loaded;
+    CHECK(same_bits(run(again, {x})[0], z));
+}
