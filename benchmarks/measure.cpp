@@ -100,8 +100,8 @@ bool measure(const work& w, int threads, double multiply_add_rate, std::span<con
         std::ranges::sort(e.seconds);
         const std::size_t n = e.seconds.size();
         const double median = (e.seconds[n / 2] + e.seconds[(n - 1) / 2]) / 2;
-        lines.push_back({std::string(w.key), e.who->name, threads, median, e.seconds.front(), limit / e.who->rate / median,
-                         std::string_view(e.who->name).starts_with("bespoke")});
+        lines.push_back({std::string(w.key), e.who->name, threads, median, e.seconds.front(),
+                         limit / e.who->rate / median, std::string_view(e.who->name).starts_with("bespoke")});
     }
     return right;
 }

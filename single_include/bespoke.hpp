@@ -294,8 +294,9 @@ public:
     static constexpr std::size_t capacity = 320;
 
     constexpr sentence() = default;
+    /// By value: a literal is a pointer then, and its length makes no function of its own.
     template <class... Parts>
-    constexpr explicit sentence(const Parts&... parts) {
+    constexpr explicit sentence(Parts... parts) {
         (append(parts), ...);
     }
 
@@ -344,21 +345,22 @@ struct fault {
     sentence what;
 };
 
+// Nor are these, nor the answers of shape rules.
 template <class... Parts>
-constexpr fault shape_fault(const Parts&... parts) {
+[[gnu::cold, gnu::noinline]] constexpr fault shape_fault(Parts... parts) {
     return {errc::shape_mismatch, sentence(parts...)};
 }
 template <class... Parts>
-constexpr fault value_fault(const Parts&... parts) {
+[[gnu::cold, gnu::noinline]] constexpr fault value_fault(Parts... parts) {
     return {errc::bad_value, sentence(parts...)};
 }
 
 /// The answer of a layer's shape rule: the shapes of its outputs, or a fault.
 class outcome {
 public:
-    constexpr outcome(const shape& only) : shapes_{only} {}
-    constexpr outcome(std::vector<shape> shapes) : shapes_(std::move(shapes)) {}
-    constexpr outcome(const fault& problem) : problem_(problem) {}
+    [[gnu::noinline]] constexpr outcome(const shape& only) : shapes_{only} {}
+    [[gnu::noinline]] constexpr outcome(std::vector<shape> shapes) : shapes_(std::move(shapes)) {}
+    [[gnu::cold, gnu::noinline]] constexpr outcome(const fault& problem) : problem_(problem) {}
 
     constexpr explicit operator bool() const { return !problem_; }
     constexpr const std::vector<shape>& shapes() const { return shapes_; }
@@ -378,7 +380,9 @@ private:
 /// What a layer may be told of the values of its inputs before the network runs.
 ///
 /// A layer whose output has a shape that depends on them says `planned_shape(xs, known)`: its shape rule, with the
-/// values as far as they are known; its `output_shape(xs)` is the same without them. What is known begins with layers
+/// values as far as they are known; its `output_shape(xs)` is the same without them. An extent that follows from values
+/// which are not known is `unset`: it is decided in the run, when all values are told. `values_from` is the number of
+/// the first input that it looks at so, 0 where it does not say. What is known begins with layers
 /// that say `known_output(xs, known)`: the values of their one output, empty where they do not know, for inputs that
 /// passed the shape rule. Of a layer with `same_elements` they are those of its input.
 namespace bespoke {
@@ -575,7 +579,6 @@ constexpr dynamic_view<T> erased(const view<T, Shape, Count>& v) {
 #include <concepts>
 #include <span>
 #include <string_view>
-#include <tuple>
 #include <type_traits>
 #include <utility>
 
@@ -585,20 +588,16 @@ namespace bespoke {
 
 // --- hyper-parameters -------------------------------------------------------------------------------
 
-/// A hyper-parameter and its name in the Core ML specification's JSON mapping.
-template <class Owner, class Value>
-struct field {
-    std::string_view name;
-    Value Owner::*member;
+/// A layer, and each message of the specification inside one, names its hyper-parameters in the specification's JSON
+/// mapping: `constexpr void fields(auto& field)` calls `field("outputChannels", output_channels)` for each of them, and
+/// `field(padding)` for a `oneof`, a std::variant whose alternatives each carry a `key`. This one takes them and does
+/// nothing.
+struct any_field {
+    constexpr void operator()(std::string_view, const auto&) const {}
+    constexpr void operator()(const auto&) const {}
 };
-template <class Owner, class Value>
-field(const char*, Value Owner::*) -> field<Owner, Value>;
-
-/// A `oneof` of the specification: a std::variant whose alternatives each carry a `key`.
-template <class Owner, class Variant>
-struct oneof {
-    Variant Owner::*member;
-};
+template <class L>
+concept has_fields = requires(L& layer, any_field& f) { layer.fields(f); };
 
 /// An enumeration of the specification declares `constexpr std::array<std::string_view, N>
 /// enumerators(E)`: the names of the values 0 to N - 1.
@@ -609,9 +608,8 @@ concept specified_enum = std::is_enum_v<E> && requires(E e) { enumerators(e).siz
 
 /// Every layer: a copyable aggregate with its JSON key and its fields.
 template <class L>
-concept described = std::copyable<L> && std::equality_comparable<L> && requires {
+concept described = std::copyable<L> && std::equality_comparable<L> && has_fields<L> && requires {
     { L::key } -> std::convertible_to<std::string_view>;
-    std::tuple_size_v<std::remove_cvref_t<decltype(L::fields)>>;
 };
 
 /// A layer that says in other words what another one does: `equivalent(x)` is that one for x, the shape of its first
@@ -992,6 +990,14 @@ template <class T, std::size_t Rank>
     return xt::adapt<xt::layout_type::row_major>(data, size, xt::no_ownership(), extents);
 }
 
+/// The same of a rank that is known at run time.
+template <class T>
+auto adapt(T* data, const std::vector<std::size_t>& extents) {
+    std::size_t size = 1;
+    for (std::size_t e : extents) size *= e;
+    return xt::adapt<xt::layout_type::row_major>(data, size, xt::no_ownership(), extents);
+}
+
 template <class T>
 shape shape_of(const tensor<T>& t) {
     shape s;
@@ -1065,7 +1071,7 @@ constexpr extent aligned_size(extent elements) {
 
 /// Bytes of a large page, and so many that memory is asked for in them: a model of hundreds of megabytes would spend
 /// more time in the page faults of small ones than on reading its file.
-inline constexpr std::size_t large_page = std::size_t{2} << 20, large_memory = 2 * large_page;
+inline constexpr std::size_t large_page = std::size_t{2} << 20, large_memory = large_page;
 
 /// Aligned storage of trivial elements, zero at first where nothing else is said.
 template <class T>
@@ -1177,6 +1183,53 @@ constexpr extent allocate(std::vector<tenancy>& tenancies) {
 
 
 
+#include <cstdint>
+
+namespace bespoke {
+
+/// What of a shape is left open until the network runs: one that follows from the values of blobs. The shape beside it
+/// is one that may come.
+struct open_shape {
+    bool any = false;          ///< it is decided in the run, as is all that is made of it
+    bool rank = false;         ///< even how many axes it has
+    std::uint8_t extents = 0;  ///< bit i: the extent of axis i
+
+    /// All of it.
+    static constexpr open_shape all() { return {true, true, 0}; }
+
+    constexpr bool has(std::size_t axis) const { return (extents >> axis & 1U) != 0; }
+    constexpr void open(std::size_t axis) {
+        any = true;
+        extents = static_cast<std::uint8_t>(extents | 1U << axis);
+    }
+    constexpr void open(const open_shape& other) {
+        any |= other.any;
+        rank |= other.rank;
+        extents = static_cast<std::uint8_t>(extents | other.extents);
+    }
+    friend constexpr bool operator==(const open_shape&, const open_shape&) = default;
+};
+static_assert(max_rank <= 8, "a bit for each axis");
+
+/// What is open of a shape that may be `a` and may be `b`.
+constexpr open_shape difference(const shape& a, const shape& b) {
+    if (a.rank() != b.rank()) return open_shape::all();
+    open_shape between;
+    for (std::size_t axis = 0; axis < a.rank(); ++axis)
+        if (a[axis] != b[axis]) between.open(axis);
+    return between;
+}
+
+/// `s` with `e` along each axis whose extent is open.
+constexpr shape closed(shape s, const open_shape& open, extent e) {
+    for (std::size_t axis = 0; axis < s.rank(); ++axis)
+        if (open.has(axis)) s[axis] = e;
+    return s;
+}
+
+}  // namespace bespoke
+
+
 namespace bespoke {
 
 // Three layers meet where a result is too large to be written: one gives its rows, the runs along its last axis, one
@@ -1248,6 +1301,8 @@ struct blob_facts {
     std::size_t maker = npos;    ///< the first step that writes it; npos: an input
     std::size_t first = 0, last = 0;  ///< steps between which it is alive in a prediction
     extent offset = 0;           ///< place in the arena, in elements of one example
+    extent single_offset = 0;    ///< likewise, where one example is predicted alone: see joins.hpp
+    open_shape open{};           ///< of its shape; a blob of which anything is open lies beside the arena
     bool streamed = false;       ///< never whole in memory in a prediction: its place is behind the arena
 
     static constexpr std::size_t npos = static_cast<std::size_t>(-1);
@@ -1267,6 +1322,7 @@ struct step_facts {
     bool in_loop = false;
     bool logged = false;      ///< overwrites values that a backward pass may still want
     bool in_place = false;
+    bool joins = false;       ///< its output is its inputs, one behind the other
     bool gradient_in_place = false;  ///< the gradient of its input may be written over that of its output
     bool runs_epilogue = false;  ///< what its layer says
     bool can_finish = false;     ///< likewise
@@ -1275,6 +1331,8 @@ struct step_facts {
     std::size_t next = blob_facts::npos;  ///< the next step in the epilogue that this one is part of, or begins
     bool streams = false;     ///< it ends an epilogue of whole rows: it multiplies them as they come
     bool updatable = false;
+    bool open = false;         ///< the shape of one of its blobs is decided in the run
+    std::size_t values_from = blob_facts::npos;  ///< the first input whose values decide the shapes of its outputs
     bool differentiable = true;
     bool probabilities = false;
     bool mixes_examples = false;
@@ -1303,6 +1361,7 @@ struct plan_view {
     extent shared_size = 0;     ///< elements stored once
     extent parameters_size = 0;
     extent whole_size = 0;      ///< elements an example where the blobs behind the arena are wanted as well
+    bool open = false;          ///< shapes of blobs are decided in the run
 
     constexpr std::string_view operator[](text_range range) const {
         return {text.data() + range.begin, range.size};
@@ -1344,6 +1403,7 @@ struct plan {
     std::vector<std::size_t> inputs, outputs;
     std::vector<char> text;
     extent arena_size = 0, shared_size = 0, parameters_size = 0, whole_size = 0;
+    bool open = false;
 
     /// For the compiler, which counts every element that a growing vector moves.
     constexpr void reserve() {
@@ -1354,7 +1414,7 @@ struct plan {
     }
     constexpr plan_view view() const {
         return {steps,      blobs,       links,           parameters, inputs, outputs, text,
-                arena_size, shared_size, parameters_size, whole_size};
+                arena_size, shared_size, parameters_size, whole_size, open};
     }
 };
 
@@ -1391,10 +1451,11 @@ struct static_plan {
     std::array<std::size_t, Outputs> outputs{};
     std::array<char, Text> text{};
     extent arena_size, shared_size, parameters_size, whole_size;
+    bool open;
 
     constexpr explicit static_plan(const plan& p)
         : arena_size(p.arena_size), shared_size(p.shared_size), parameters_size(p.parameters_size),
-          whole_size(p.whole_size) {
+          whole_size(p.whole_size), open(p.open) {
         std::copy(p.steps.begin(), p.steps.end(), steps.begin());
         std::copy(p.blobs.begin(), p.blobs.end(), blobs.begin());
         std::copy(p.links.begin(), p.links.end(), links.begin());
@@ -1405,7 +1466,7 @@ struct static_plan {
     }
     constexpr plan_view view() const {
         return {steps,      blobs,       links,           parameters, inputs, outputs, text,
-                arena_size, shared_size, parameters_size, whole_size};
+                arena_size, shared_size, parameters_size, whole_size, open};
     }
 };
 
@@ -1489,10 +1550,12 @@ inline std::string inspect(const plan_view& p) {
 
 
 
+
 #include <array>
 #include <cmath>
 #include <concepts>
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
 #include <type_traits>
 #include <utility>
@@ -1625,6 +1688,20 @@ template <class T>
         return all;
     }();
     return batch<T>::load_aligned(number.data()) < batch<T>(static_cast<T>(n));
+}
+
+/// Bit i says whether lane i is true.
+template <class T>
+[[gnu::always_inline]] inline std::uint64_t lane_bits(const xsimd::batch_bool<T, xsimd::default_arch>& v) noexcept {
+    if constexpr (is_avx512<xsimd::default_arch>) {
+        return static_cast<std::uint64_t>(v.data);
+    } else {
+        alignas(64) bool lane[lanes<T>];
+        v.store_unaligned(lane);
+        std::uint64_t bits = 0;
+        for (extent i = 0; i < lanes<T>; ++i) bits |= std::uint64_t{lane[i]} << i;
+        return bits;
+    }
 }
 
 /// Calls body(offset, load, store) for each batch of [0, n): `load(p)` and `store(p, v)` move
@@ -1780,12 +1857,41 @@ template <class T>
 
 }  // namespace detail
 
+namespace detail {
+
+/// Rows of two neighbours, of which one follows the other, become two rows.
+template <class T>
+inline void part_pairs(const T* from, extent count, T* to, extent to_stride) noexcept {
+    constexpr extent n = lanes<T>;
+    for (extent i = 0; i < count; i += n) {
+        const extent now = count - i < n ? count - i : n, low = 2 * now < n ? 2 * now : n;
+        const batch<T> a = load_partial(from + 2 * i, low), b = load_partial(from + 2 * i + low, 2 * now - low);
+        store_partial<T>(to + i, even_lanes<T>(a, b), now);
+        store_partial<T>(to + to_stride + i, odd_lanes<T>(a, b), now);
+    }
+}
+/// The other way round.
+template <class T>
+inline void join_pairs(const T* from, extent from_stride, extent count, T* to) noexcept {
+    constexpr extent n = lanes<T>;
+    for (extent i = 0; i < count; i += n) {
+        const extent now = count - i < n ? count - i : n, low = 2 * now < n ? 2 * now : n;
+        const batch<T> a = load_partial(from + i, now), b = load_partial(from + from_stride + i, now);
+        store_partial<T>(to + 2 * i, interleave_low<T>(a, b), low);
+        store_partial<T>(to + 2 * i + low, interleave_high<T>(a, b), 2 * now - low);
+    }
+}
+
+}  // namespace detail
+
 /// to[j * to_stride + i] = from[i * from_stride + j], i in [0, rows), j in [0, columns); with `add` += instead of =.
 /// They may not overlap.
 template <class T>
 [[gnu::noinline]] void transpose(const T* from, extent from_stride, extent rows, extent columns, T* to,
                                  extent to_stride, bool add = false) noexcept {
     constexpr extent n = lanes<T>;
+    if (columns == 2 && from_stride == 2 && !add) return detail::part_pairs(from, rows, to, to_stride);
+    if (rows == 2 && to_stride == 2 && !add) return detail::join_pairs(from, from_stride, columns, to);
     for (extent left = 0; left < columns; left += n)
         for (extent top = 0; top < rows; top += n) {
             extent i = top, j = left;
@@ -2209,6 +2315,126 @@ inline T erf(T x) noexcept {
 
 #pragma GCC diagnostic pop
 
+#include <numbers>
+
+namespace bespoke::kernels {
+
+// Hyperbolic functions beside tanh (math.hpp) and their inverses, and what is left of e^x without 1. Largest error over
+// the whole range, in units in the last place of the result: expm1_below, sinh and cosh 2, asinh, acosh and atanh 3. NaN
+// gives NaN, and so does what is outside the range of an inverse; the ends overflow only where the result does.
+
+namespace detail {
+
+template <class T>
+struct hyperbolic;
+template <>
+struct hyperbolic<float> {
+    // (sinh(x) - x) / x^3 in x^2, |x| <= 1
+    static constexpr float sine[] = {0.166666672f, 0.00833335053f, 0.000198360911f, 2.81732014e-06f};
+    static constexpr float large = 0x1p30f;  // from there on 1 + x is x
+};
+template <>
+struct hyperbolic<double> {
+    static constexpr double sine[] = {0.16666666666666669,    0.0083333333333331459,  0.00019841269841434036,
+                                      2.7557319156313682e-06, 2.5052123262809582e-08, 1.6057249779285991e-10,
+                                      7.7590525483643543e-13};
+    static constexpr double large = 0x1p60;
+};
+
+/// e^a / 2, a >= 0: infinite from twice the first overflow on.
+template <class T>
+[[gnu::always_inline]] inline batch<T> half_exp(const batch<T>& a) noexcept {
+    const batch<T> one(T(1));
+    auto r = reduce_exp<T>(kernels::min<T>(batch<T>(coefficients<T>::exponential_high + T(1)), a));
+    r.k = r.k - one;
+    r.shifted = r.shifted - one;
+    return scale_by_power<T>(r.expm1 + one, r);
+}
+
+}  // namespace detail
+
+/// e^x - 1 where x < 0, without cancellation where x is small; else 0.
+template <class T>
+inline batch<T> expm1_below(const batch<T>& x) noexcept {
+    const batch<T> one(T(1));
+    const auto r = detail::reduce_exp<T>(kernels::max<T>(batch<T>(T(-40)), kernels::min<T>(batch<T>(T(0)), x)));
+    const batch<T> power = detail::scale_by_power<T>(one, r);
+    return kernels::fma<T>(power, r.expm1, power - one);
+}
+
+/// (e^x - e^-x) / 2
+template <class T>
+inline batch<T> sinh(const batch<T>& x) noexcept {
+    const batch<T> a = kernels::abs<T>(x), square = x * x;
+    const batch<T> small =
+        kernels::fma<T>(a * square, detail::polynomial<T>(square, detail::hyperbolic<T>::sine), a);
+    const batch<T> half = detail::half_exp<T>(a);
+    return kernels::copysign<T>(
+        kernels::select<T>(a < batch<T>(T(1)), small, half - batch<T>(T(0.25)) / half), x);
+}
+
+/// (e^x + e^-x) / 2
+template <class T>
+inline batch<T> cosh(const batch<T>& x) noexcept {
+    const batch<T> half = detail::half_exp<T>(kernels::abs<T>(x));
+    return half + batch<T>(T(0.25)) / half;
+}
+
+/// log(x + sqrt(x^2 + 1)), as log1p of |x| + x^2 / (1 + sqrt(x^2 + 1)).
+template <class T>
+inline batch<T> asinh(const batch<T>& x) noexcept {
+    const batch<T> one(T(1)), a = kernels::abs<T>(x), square = x * x;
+    const auto large = a > batch<T>(detail::hyperbolic<T>::large);
+    const batch<T> above = a + square / (one + kernels::sqrt<T>(square + one));
+    const batch<T> y = kernels::log1p<T>(kernels::select<T>(large, a, above));
+    return kernels::copysign<T>(kernels::select<T>(large, y + batch<T>(T(std::numbers::ln2)), y), x);
+}
+
+/// log(x + sqrt(x^2 - 1)) for x >= 1, as log1p of t + sqrt(t (t + 2)), t = x - 1; NaN below.
+template <class T>
+inline batch<T> acosh(const batch<T>& x) noexcept {
+    const batch<T> one(T(1)), t = x - one;
+    const auto large = x > batch<T>(detail::hyperbolic<T>::large);
+    const batch<T> above = t + kernels::sqrt<T>(kernels::fma<T>(t, t, t + t));
+    const batch<T> y = kernels::log1p<T>(kernels::select<T>(large, x, above));
+    return kernels::select<T>(x < one, batch<T>(std::numeric_limits<T>::quiet_NaN()),
+                              kernels::select<T>(large, y + batch<T>(T(std::numbers::ln2)), y));
+}
+
+/// log((1 + x) / (1 - x)) / 2, as log1p of 2 |x| / (1 - |x|); infinite at 1 and -1, NaN beyond.
+template <class T>
+inline batch<T> atanh(const batch<T>& x) noexcept {
+    const batch<T> a = kernels::abs<T>(x);
+    return kernels::copysign<T>(batch<T>(T(0.5)) * kernels::log1p<T>((a + a) / (batch<T>(T(1)) - a)), x);
+}
+
+template <std::floating_point T>
+inline T expm1_below(T x) noexcept {
+    return first_lane<T>(kernels::expm1_below<T>(batch<T>(x)));
+}
+template <std::floating_point T>
+inline T sinh(T x) noexcept {
+    return first_lane<T>(kernels::sinh<T>(batch<T>(x)));
+}
+template <std::floating_point T>
+inline T cosh(T x) noexcept {
+    return first_lane<T>(kernels::cosh<T>(batch<T>(x)));
+}
+template <std::floating_point T>
+inline T asinh(T x) noexcept {
+    return first_lane<T>(kernels::asinh<T>(batch<T>(x)));
+}
+template <std::floating_point T>
+inline T acosh(T x) noexcept {
+    return first_lane<T>(kernels::acosh<T>(batch<T>(x)));
+}
+template <std::floating_point T>
+inline T atanh(T x) noexcept {
+    return first_lane<T>(kernels::atanh<T>(batch<T>(x)));
+}
+
+}  // namespace bespoke::kernels
+
 #include <limits>
 
 /// The activations of the Core ML specification, ActivationParams. Each is a layer and a function: f(v) for
@@ -2223,7 +2449,10 @@ struct linear {
     float alpha = 1, beta = 0;
 
     static constexpr auto key = "activation", nested_key = "linear";
-    static constexpr auto fields = std::tuple{field{"alpha", &linear::alpha}, field{"beta", &linear::beta}};
+    constexpr void fields(auto& field) {
+        field("alpha", alpha);
+        field("beta", beta);
+    }
     static constexpr backward_needs needs{.input = false, .output = false};
     template <class V>
     V operator()(const V& x) const noexcept {
@@ -2239,7 +2468,7 @@ struct linear {
 /// y = max(0, x)
 struct relu {
     static constexpr auto key = "activation", nested_key = "ReLU";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr backward_needs needs{.input = false, .output = true};
     template <class V>
     V operator()(const V& x) const noexcept {
@@ -2263,7 +2492,7 @@ struct leaky_relu {
     float alpha = 0.01f;
 
     static constexpr auto key = "activation", nested_key = "leakyReLU";
-    static constexpr auto fields = std::tuple{field{"alpha", &leaky_relu::alpha}};
+    constexpr void fields(auto& field) { field("alpha", alpha); }
     static constexpr backward_needs needs{.input = true, .output = false};
     template <class V>
     V operator()(const V& x) const noexcept {
@@ -2281,7 +2510,7 @@ struct thresholded_relu {
     float alpha = 1;
 
     static constexpr auto key = "activation", nested_key = "thresholdedReLU";
-    static constexpr auto fields = std::tuple{field{"alpha", &thresholded_relu::alpha}};
+    constexpr void fields(auto& field) { field("alpha", alpha); }
     static constexpr backward_needs needs{.input = true, .output = false};
     template <class V>
     V operator()(const V& x) const noexcept {
@@ -2297,7 +2526,7 @@ struct thresholded_relu {
 /// y = tanh x
 struct tanh {
     static constexpr auto key = "activation", nested_key = "tanh";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr backward_needs needs{.input = false, .output = true};
     template <class V>
     V operator()(const V& x) const noexcept {
@@ -2315,8 +2544,10 @@ struct scaled_tanh {
     float alpha = 1.7159f, beta = 2.0f / 3.0f;
 
     static constexpr auto key = "activation", nested_key = "scaledTanh";
-    static constexpr auto fields =
-        std::tuple{field{"alpha", &scaled_tanh::alpha}, field{"beta", &scaled_tanh::beta}};
+    constexpr void fields(auto& field) {
+        field("alpha", alpha);
+        field("beta", beta);
+    }
     static constexpr backward_needs needs{.input = false, .output = true};
     template <class V>
     V operator()(const V& x) const noexcept {
@@ -2333,7 +2564,7 @@ struct scaled_tanh {
 /// y = 1 / (1 + e^-x)
 struct sigmoid {
     static constexpr auto key = "activation", nested_key = "sigmoid";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr backward_needs needs{.input = false, .output = true};
     template <class V>
     V operator()(const V& x) const noexcept {
@@ -2351,8 +2582,10 @@ struct sigmoid_hard {
     float alpha = 0.2f, beta = 0.5f;
 
     static constexpr auto key = "activation", nested_key = "sigmoidHard";
-    static constexpr auto fields =
-        std::tuple{field{"alpha", &sigmoid_hard::alpha}, field{"beta", &sigmoid_hard::beta}};
+    constexpr void fields(auto& field) {
+        field("alpha", alpha);
+        field("beta", beta);
+    }
     static constexpr backward_needs needs{.input = false, .output = true};
     template <class V>
     V operator()(const V& x) const noexcept {
@@ -2370,12 +2603,10 @@ struct elu {
     float alpha = 1;
 
     static constexpr auto key = "activation", nested_key = "ELU";
-    static constexpr auto fields = std::tuple{field{"alpha", &elu::alpha}};
+    constexpr void fields(auto& field) { field("alpha", alpha); }
     template <class V>
     V operator()(const V& x) const noexcept {
-        // e^x - 1 = 2 t / (1 - t), t = tanh(x / 2): no cancellation where x is small
-        const V t = kernels::tanh(kernels::min(V(0), x) * V(0.5f));
-        return kernels::select(x >= V(0), x, V(alpha) * ((t + t) / (V(1) - t)));
+        return kernels::select(x >= V(0), x, V(alpha) * kernels::expm1_below(x));
     }
     template <class V>
     V derivative(const V& x, const V& y) const noexcept {
@@ -2387,7 +2618,7 @@ struct elu {
 /// y = x / (1 + |x|)
 struct softsign {
     static constexpr auto key = "activation", nested_key = "softsign";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr backward_needs needs{.input = true, .output = false};
     template <class V>
     V operator()(const V& x) const noexcept {
@@ -2407,7 +2638,7 @@ struct softsign {
 /// y = log(1 + e^x), as max(0, x) + log(1 + e^-|x|), which neither overflows nor cancels.
 struct softplus {
     static constexpr auto key = "activation", nested_key = "softplus";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr backward_needs needs{.input = true, .output = false};
     template <class V>
     V operator()(const V& x) const noexcept {
@@ -2613,16 +2844,30 @@ void reduce_to(const F& f, const broadcast_plan<Count + 1>& plan, const std::arr
 
 namespace bespoke::kernels {
 
-/// y[i] = f(x[i]), i in [0, n). `f` maps a batch to a batch; y may be x.
+// The functions of this page work with a copy of f: the compiler sees that no result is stored in it.
+
+namespace detail {
 template <class F, class T, class N>
-void map(N n, const F& f, const T* x, T* y) noexcept {
+void map_one(N n, const F f, const T* x, T* y) noexcept {
     for_each_batch<T>(
         n, [&](extent i, auto in, auto out) __attribute__((always_inline)) { out(y + i, f(in(x + i))); });
+}
+}  // namespace detail
+
+/// y[i] = f(x[i]), i in [0, n). `f` maps a batch to a batch; y may be x. An f that is one of several functions may have
+/// `chosen(body)`, which calls body with the one that it is.
+template <class F, class T, class N>
+void map(N n, const F& given, const T* x, T* y) noexcept {
+    if constexpr (requires { given.chosen([](const auto&) {}); })
+        return given.chosen([&](const auto& f) { map(n, f, x, y); });
+    else
+        detail::map_one(n, given, x, y);
 }
 
 /// dx[i] += dy[i] * f.derivative(x[i], y[i]), i in [0, n). dx may not be dy.
 template <class F, class T, class N>
-void map_backward(N n, const F& f, const T* x, const T* y, const T* dy, T* dx) noexcept {
+void map_backward(N n, const F& given, const T* x, const T* y, const T* dy, T* dx) noexcept {
+    const F f = given;
     for_each_batch<T>(
         n, [&](extent i, auto in, auto out) __attribute__((always_inline)) {
             const batch<T> slope = f.derivative(in(x + i), in(y + i));
@@ -2632,7 +2877,8 @@ void map_backward(N n, const F& f, const T* x, const T* y, const T* dy, T* dx) n
 
 /// d[i] *= f.derivative(x[i], y[i]), i in [0, n).
 template <class F, class T, class N>
-void map_slope(N n, const F& f, const T* x, const T* y, T* d) noexcept {
+void map_slope(N n, const F& given, const T* x, const T* y, T* d) noexcept {
+    const F f = given;
     for_each_batch<T>(
         n, [&](extent i, auto in, auto out) __attribute__((always_inline)) {
             out(d + i, in(d + i) * f.derivative(in(x + i), in(y + i)));
@@ -3181,27 +3427,11 @@ struct exclusive_disjunction : truth_function {
 /// What all layers share that take several blobs element by element.
 namespace bespoke {
 
-/// The shape of an element-wise function of several blobs. All have the same rank; along each axis the
-/// extents are equal, or 1 and repeated: [C, H, W] goes with [C, 1, 1], [1, H, W] and [1, 1, 1].
-/// Core ML specification, AddLayerParams and MultiplyLayerParams.
+/// The shape of an element-wise function of several blobs, as numpy has it: the ranks may differ, the last axes are
+/// aligned, and those that are missing are repeated. Along each axis the extents are equal, or 1 and repeated: [C, H, W]
+/// goes with [C, 1, 1], [1, H, W], [H, W] and [1]. The specification allows AddLayerParams, MultiplyLayerParams and the
+/// like only some of these shapes, and names them by examples of one rank; the networks of its converters mix ranks.
 constexpr outcome broadcast_shape(std::span<const shape> xs) {
-    shape y = xs[0];
-    for (std::size_t i = 1; i < xs.size(); ++i) {
-        if (xs[i].rank() != y.rank())
-            return shape_fault("inputs of one rank wanted, their shapes are ", xs[0], " and ", xs[i]);
-        for (std::size_t axis = 0; axis < y.rank(); ++axis) {
-            if (y[axis] == xs[i][axis] || xs[i][axis] == 1) continue;
-            if (y[axis] != 1)
-                return shape_fault("inputs wanted whose extents are equal or 1, input ", i, " has the shape ",
-                                   xs[i], ", those before it have ", y);
-            y[axis] = xs[i][axis];
-        }
-    }
-    return y;
-}
-
-/// The same as numpy does it: the ranks may differ, the last axes are aligned, and those that are missing are repeated.
-constexpr outcome aligned_broadcast_shape(std::span<const shape> xs) {
     shape y = xs[0];
     for (std::size_t i = 1; i < xs.size(); ++i) {
         const shape& longer = xs[i].rank() > y.rank() ? xs[i] : y;
@@ -3377,7 +3607,7 @@ void combine_all_backward(const F& f, std::span<const dynamic_view<const T>> xs,
 /// that shape too, or is repeated.
 constexpr bool can_finish_binary(std::span<const shape> xs) {
     if (xs.size() != 2) return xs.size() == 1;
-    const shape y = aligned_broadcast_shape(xs).shapes()[0];
+    const shape y = broadcast_shape(xs).shapes()[0];
     return xs[0] == y || xs[1] == y;
 }
 
@@ -3385,30 +3615,42 @@ constexpr bool can_finish_binary(std::span<const shape> xs) {
 template <class T, class F>
 void finish_binary(const output_block<T>& block, const finishing<T>& with, T alpha, const F& f) noexcept {
     using kernels::batch;
-    kernels::broadcast_plan<1> plan;
-    if (with.other != nullptr) {
-        const extent end = with.offset + (block.rows - 1) * block.stride + block.columns;
-        const extent size = with.dimensions->size();
-        plan.add((end + size - 1) / size, {with.other_dimensions->size()});
-        plan.add(*with.dimensions, {*with.other_dimensions});
+    const auto with_number = [&](extent size, T number, T* row) {
+        kernels::map(size, [&, v = batch<T>(number)](const batch<T>& u) { return f(u, v); }, row, row);
+    };
+    if (with.other == nullptr) {
+        for (extent i = 0; i < block.rows; ++i) with_number(block.columns, alpha, block.data + i * block.stride);
+        return;
     }
-    for (extent i = 0; i < block.rows; ++i) {
-        T* const row = block.data + i * block.stride;
-        const extent first = with.offset + i * block.stride;
-        if (with.other == nullptr) {
-            kernels::map(block.columns, [&](const batch<T>& v) { return f(v, batch<T>(alpha)); }, row, row);
-            continue;
+    if constexpr (F::commutative) {
+        const auto with_row = [&](extent size, const T* other, T* row) {
+            kernels::for_each_batch<T>(size, [&](extent k, auto in, auto out) {
+                out(row + k, f(in(row + k), in(other + k)));
+            });
+        };
+        kernels::broadcast_plan<1> plan;
+        const bool alike = with.other_dimensions->size() == with.dimensions->size();
+        if (!alike) {
+            const extent end = with.offset + (block.rows - 1) * block.stride + block.columns;
+            const extent size = with.dimensions->size();
+            plan.add((end + size - 1) / size, {with.other_dimensions->size()});
+            plan.add(*with.dimensions, {*with.other_dimensions});
         }
-        kernels::detail::each_run(plan, first, first + block.columns, [&](extent at, extent some, const auto& offset) {
-            T* const some_row = row + (at - first);
-            const T* const other = with.other + offset[0];
-            if (plan.moves(0))
-                kernels::for_each_batch<T>(some, [&](extent k, auto in, auto out) {
-                    out(some_row + k, f(in(some_row + k), in(other + k)));
-                });
-            else
-                kernels::map(some, [&, v = batch<T>(*other)](const batch<T>& u) { return f(u, v); }, some_row, some_row);
-        });
+        for (extent i = 0; i < block.rows; ++i) {
+            T* const row = block.data + i * block.stride;
+            const extent first = with.offset + i * block.stride;
+            if (alike) {
+                with_row(block.columns, with.other + first, row);
+                continue;
+            }
+            kernels::detail::each_run(plan, first, first + block.columns, [&](extent at, extent some, const auto& offset) {
+                const T* const other = with.other + offset[0];
+                if (plan.moves(0))
+                    with_row(some, other, row + (at - first));
+                else
+                    with_number(some, *other, row + (at - first));
+            });
+        }
     }
 }
 
@@ -3419,14 +3661,16 @@ struct combination {
     float alpha = 0;
 
     static constexpr auto key = "combination";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr input_count inputs{1, any_number};
     static constexpr bool batched = true;
     static constexpr bool differentiable = F::differentiable;
     static constexpr backward_needs needs{.input = !F::independent, .output = false};
 
-    constexpr outcome output_shape(std::span<const shape> xs) const { return aligned_broadcast_shape(xs); }
-    constexpr bool finishes(std::span<const shape> xs) const {
+    constexpr outcome output_shape(std::span<const shape> xs) const { return broadcast_shape(xs); }
+    constexpr bool finishes(std::span<const shape> xs) const
+        requires(HasAlpha || F::commutative)
+    {
         return xs.size() == 1 ? HasAlpha : F::commutative && can_finish_binary(xs);
     }
 
@@ -3439,7 +3683,9 @@ struct combination {
         combine<F, T>(F{}, both, ys[0], w.threads);
     }
     template <class T>
-    void finish(const output_block<T>& block, const finishing<T>& with) const noexcept {
+    void finish(const output_block<T>& block, const finishing<T>& with) const noexcept
+        requires(HasAlpha || F::commutative)
+    {
         finish_binary(block, with, static_cast<T>(alpha), F{});
     }
     template <class T>
@@ -3462,10 +3708,10 @@ struct combination {
 /// A layer of two inputs without hyper-parameters, whose shapes are broadcast as numpy does it.
 template <class F>
 struct broadcastable {
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr input_count inputs{2, 2};
 
-    constexpr outcome output_shape(std::span<const shape> xs) const { return aligned_broadcast_shape(xs); }
+    constexpr outcome output_shape(std::span<const shape> xs) const { return broadcast_shape(xs); }
     /// Of vectors and single numbers.
     constexpr std::vector<double> known_output(std::span<const shape> xs, std::span<const known_values> known) const
         requires(F::folds)
@@ -3494,7 +3740,7 @@ struct add {
     float alpha = 0;
 
     static constexpr auto key = "add";
-    static constexpr auto fields = std::tuple{field{"alpha", &add::alpha}};
+    constexpr void fields(auto& field) { field("alpha", alpha); }
     static constexpr input_count inputs{1, any_number};
 
     constexpr outcome output_shape(std::span<const shape> xs) const { return broadcast_shape(xs); }
@@ -3504,6 +3750,26 @@ struct add {
 
 }  // namespace bespoke
 
+
+
+#include <optional>
+
+/// An axis that a hyper-parameter names: negative ones count from the end.
+namespace bespoke::detail {
+
+/// The fault of one that x has not.
+constexpr std::optional<fault> check_axis(extent axis, const shape& x) {
+    const auto rank = static_cast<extent>(x.rank());
+    if (axis >= -rank && axis < rank) return {};
+    return value_fault("an axis of its input wanted, ", axis, " given for the shape ", x);
+}
+
+/// Its number from the front.
+constexpr std::size_t axis_among(extent axis, std::size_t rank) {
+    return static_cast<std::size_t>(axis < 0 ? axis + static_cast<extent>(rank) : axis);
+}
+
+}  // namespace bespoke::detail
 
 
 
@@ -3813,9 +4079,21 @@ void each_outer(const strided_walk& w, std::size_t axes, extent first, extent la
         from += index[axis] * w.from[axis];
         to += index[axis] * w.to[axis];
     }
-    for (extent i = first; i < last; ++i) {
-        body(from, to, axes > 0 ? index[axes - 1] : 0);
-        for (std::size_t axis = axes; axis-- > 0;) {
+    if (axes == 0) {
+        if (first < last) body(0, 0, 0);
+        return;
+    }
+    const std::size_t inner = axes - 1;
+    const extent from_step = w.from[inner], to_step = w.to[inner], count = w.extents[inner];
+    while (first < last) {
+        const extent begin = index[inner], end = std::min(count, begin + last - first);
+        for (extent i = begin; i < end; ++i, from += from_step, to += to_step) body(from, to, i);
+        first += end - begin;
+        if (end < count) return;
+        from -= count * from_step;
+        to -= count * to_step;
+        index[inner] = 0;
+        for (std::size_t axis = inner; axis-- > 0;) {
             from += w.from[axis];
             to += w.to[axis];
             if (++index[axis] < w.extents[axis]) break;
@@ -3832,8 +4110,11 @@ void move_run(extent n, const T* from, extent from_step, T* to, extent to_step, 
     if (from_step == 1 && to_step == 1) {
         if (add)
             accumulate(n, from, to);
-        else
+        else if (n > 256 * lanes<T>)
             copy(n, from, to);
+        else
+            for_each_batch<T>(
+                n, [&](extent i, auto in, auto out) __attribute__((always_inline)) { out(to + i, in(from + i)); });
     } else if (from_step == 1 && to_step == -1) {
         move_run(n, from + (n - 1), -1, to - (n - 1), 1, add);
     } else if (from_step == -1 && to_step == 1) {
@@ -3843,6 +4124,11 @@ void move_run(extent n, const T* from, extent from_step, T* to, extent to_step, 
             store<T>(to + i, add ? load<T>(to + i) + v : v);
         }
         for (; i < n; ++i) to[i] = add ? to[i] + from[-i] : from[-i];
+    } else if (from_step == 2 && to_step == 1 && !add) {
+        extent i = 0;
+        for (; i + lanes<T> < n; i += lanes<T>)  // the last element has no neighbour
+            store<T>(to + i, even_lanes<T>(load(from + 2 * i), load(from + 2 * i + lanes<T>)));
+        for (; i < n; ++i) to[i] = from[2 * i];
     } else if (add) {
         for (extent i = 0; i < n; ++i) to[i * to_step] += from[i * from_step];
     } else {
@@ -3930,7 +4216,13 @@ T dot(extent n, const T* x, const T* y) noexcept {
 /// The largest of x[0, n), NaN where there is one; -infinity of nothing.
 template <class T>
 T running_max(extent n, const T* x) noexcept {
-    batch<T> most(-std::numeric_limits<T>::infinity());
+    constexpr extent chains = 4;
+    batch<T> most(-std::numeric_limits<T>::infinity()), chain[chains]{most, most, most, most};
+    for (; n >= chains * lanes<T>; n -= chains * lanes<T>, x += chains * lanes<T>)
+        unroll<chains>([&](auto c) __attribute__((always_inline)) {
+            chain[c] = kernels::running_max<T>(chain[c], load(x + static_cast<extent>(c()) * lanes<T>));
+        });
+    for (const auto& one : chain) most = kernels::running_max<T>(most, one);
     for (; n >= lanes<T>; n -= lanes<T>, x += lanes<T>) most = kernels::running_max<T>(most, load(x));
     alignas(64) T lane[lanes<T>];
     most.store_aligned(lane);
@@ -3996,8 +4288,10 @@ struct reduction_walk {
                 extent step) { (*static_cast<const Body*>(b))(from, first, n, step); },
              &body);
     }
-    /// Calls body(offset in x, offset in y, width) for all outputs: up to `most` neighbours of a walk in columns, else
-    /// one by one.
+    /// Elements of x between neighbours in y.
+    constexpr extent apart() const { return kept.rank > 0 ? kept.from[kept.rank - 1] : 0; }
+    /// Calls body(offset in x, offset in y, width) for all outputs, up to `most` neighbours along the last axis of y at
+    /// a time.
     template <class Body>
     void each_strip(extent most, thread_pool* threads, const Body& body) const noexcept {
         strips(most, threads,
@@ -4020,10 +4314,11 @@ private:
         if (outputs * elements < (1 << 15)) threads = nullptr;
         strided_walk w = kept;
         extent columns = 1, pieces = 1;
-        if (in_columns()) {
+        if (w.rank > 0) {
             columns = w.extents[w.rank - 1];
             pieces = w.extents[w.rank - 1] = (columns + most - 1) / most;
-            w.from[w.rank - 1] = w.to[w.rank - 1] = most;
+            w.from[w.rank - 1] *= most;
+            w.to[w.rank - 1] *= most;
         }
         parallel_for(threads, outputs / columns * pieces, 1, [&](extent first, extent end) {
             detail::each_outer(w, w.rank, first, end, [&](extent from, extent to, extent strip) {
@@ -4044,6 +4339,10 @@ namespace detail {
 inline constexpr extent cascade_piece = 32;
 /// Registers in which one loop reduces.
 inline constexpr std::size_t reduction_width = 2;
+/// And those in which it reduces columns, where there are as many.
+inline constexpr std::size_t reduction_columns = 4;
+/// Rows that are reduced together: a chain waits for itself alone.
+inline constexpr std::size_t reduction_rows = vector_registers == 32 ? 4 : 2;
 
 /// Width x lanes chains of one reduction.
 template <class F, class T, std::size_t Width>
@@ -4051,7 +4350,7 @@ class cascade {
 public:
     cascade(const F& f, const batch<T> (&pivot)[Width]) : f_(f), pivot_(pivot) { restart(); }
 
-    /// `count` steps: number i takes the elements at x + i * step + w * lanes for the register w.
+    /// `count` steps: number i takes in(x + i * step, w) for the register w.
     template <class Load>
     [[gnu::always_inline]] void take(extent count, const T* x, extent step, const Load& in) noexcept {
         while (count > 0) {
@@ -4060,20 +4359,21 @@ public:
             unroll<Width>([&](auto w) __attribute__((always_inline)) { result[w] = now[w]; });
             for (extent i = 0; i < part; ++i, x += step)
                 unroll<Width>([&](auto w) __attribute__((always_inline)) {
-                    result[w] = f_.template combine<batch<T>>(result[w], in(x + static_cast<extent>(w()) * lanes<T>),
-                                                              pivot_[w]);
+                    result[w] = f_.template combine<batch<T>>(result[w], in(x, w), pivot_[w]);
                 });
             unroll<Width>([&](auto w) __attribute__((always_inline)) { now[w] = result[w]; });
             count -= part;
             took(part);
         }
     }
-    /// One step of n < Width x lanes neighbours.
-    void take_rest(extent n, const T* x) noexcept {
+    /// One step of rows with n < reduction_width x lanes neighbours each, which begin `apart` elements apart.
+    void take_rest(extent n, const T* x, extent apart) noexcept {
         unroll<Width>([&](auto w) __attribute__((always_inline)) {
-            const extent first = static_cast<extent>(w()) * lanes<T>, count = std::min(n - first, lanes<T>);
+            const extent first = static_cast<extent>(w() % reduction_width) * lanes<T>,
+                         count = std::min(n - first, lanes<T>);
             if (count <= 0) return;
-            const batch<T> next = f_.template combine<batch<T>>(now[w], load_partial(x + first, count), pivot_[w]);
+            const T* const row = x + static_cast<extent>(w() / reduction_width) * apart;
+            const batch<T> next = f_.template combine<batch<T>>(now[w], load_partial(row + first, count), pivot_[w]);
             now[w] = xsimd::select(first_lanes<T>(count), next, now[w]);
         });
         took(1);
@@ -4111,29 +4411,43 @@ private:
     batch<T> levels_[48][Width];  ///< level i: the result of 2^i pieces, where bit i of pieces_ is set
 };
 
-/// What meets in one output of a walk that is not in columns.
-template <class F, class T>
-[[gnu::noinline]] T reduce_row(const F& f, const reduction_walk& walk, const T* x) noexcept {
+/// What meets in Rows neighbouring outputs of a walk that is not in columns.
+template <std::size_t Rows, class F, class T>
+[[gnu::noinline]] void reduce_rows(const F& f, const reduction_walk& walk, const T* x, T* y) noexcept {
     constexpr std::size_t width = reduction_width;
     constexpr extent together = static_cast<extent>(width) * lanes<T>;
-    T pivot = 0;
-    if constexpr (requires { F::pivots; }) pivot = f.template pivot<T>(reduce_row(max_of{}, walk, x));
-    batch<T> pivots[width];
-    for (auto& one : pivots) one = batch<T>(pivot);
-    cascade<F, T, width> chains(f, pivots);
+    const extent apart = walk.apart();
+    T pivot[Rows]{};
+    if constexpr (requires { F::pivots; }) {
+        reduce_rows<Rows>(max_of{}, walk, x, pivot);
+        for (T& one : pivot) one = f.template pivot<T>(one);
+    }
+    batch<T> pivots[Rows * width];
+    for (std::size_t w = 0; w < Rows * width; ++w) pivots[w] = batch<T>(pivot[w / width]);
+    cascade<F, T, Rows * width> chains(f, pivots);
     walk.each_run([&](extent from, extent, extent n, extent) {
         const T* p = x + from;
         chains.take(
-            n / together, p, together,
-            [](const T* q) __attribute__((always_inline)) { return kernels::load(q); });
-        if (const extent rest = n % together; rest > 0) chains.take_rest(rest, p + n - rest);
+            n / together, p, together, [apart](const T* q, auto w) __attribute__((always_inline)) {
+                return kernels::load(q + static_cast<extent>(w() / width) * apart +
+                                     static_cast<extent>(w() % width) * lanes<T>);
+            });
+        if (const extent rest = n % together; rest > 0) chains.take_rest(rest, p + n - rest, apart);
     });
     chains.end();
-    alignas(64) T lane[lanes<T>];
-    f.template merge<batch<T>>(chains.now[0], chains.now[1]).store_aligned(lane);
-    for (extent apart = 1; apart < lanes<T>; apart *= 2)
-        for (extent i = 0; i < lanes<T>; i += 2 * apart) lane[i] = f.template merge<T>(lane[i], lane[i + apart]);
-    return f.template finish<T>(lane[0], pivot, static_cast<T>(walk.elements));
+    alignas(64) T result[lanes<T>]{}, lowest[lanes<T>]{};
+    unroll<Rows>([&](auto r) __attribute__((always_inline)) {
+        const batch<T> both = f.template merge<batch<T>>(chains.now[width * r()], chains.now[width * r() + 1]);
+        const T one = fold_lanes<T>(both, [&](const batch<T>& a, const batch<T>& b) __attribute__((always_inline)) {
+            return f.template merge<batch<T>>(a, b);
+        });
+        result[r] = one;
+        lowest[r] = pivot[r];
+    });
+    const batch<T> count(static_cast<T>(walk.elements));
+    store_partial<T>(y,
+                     f.template finish<batch<T>>(batch<T>::load_aligned(result), batch<T>::load_aligned(lowest), count),
+                     extent{Rows});
 }
 
 /// What meets in Width x lanes outputs of a walk in columns.
@@ -4163,16 +4477,22 @@ template <class F, class T>
     if (walk.outputs <= 0) return;
     if (walk.elements <= 0)
         return fill(walk.outputs, f.template finish<T>(f.template start<T>(), T(0), T(0)), y);
-    constexpr std::size_t width = detail::reduction_width;
+    constexpr std::size_t width = detail::reduction_columns;
     constexpr extent strip = static_cast<extent>(width) * lanes<T>;
-    walk.each_strip(strip, threads, [&](extent from, extent to, extent columns) {
+    constexpr std::size_t rows = detail::reduction_rows;
+    walk.each_strip(walk.in_columns() ? strip : extent{rows}, threads, [&](extent from, extent to, extent columns) {
         if (!walk.in_columns()) {
-            y[to] = detail::reduce_row(f, walk, x + from);
+            if (columns == extent{rows}) return detail::reduce_rows<rows>(f, walk, x + from, y + to);
+            for (extent row = 0; row < columns; ++row)
+                detail::reduce_rows<1>(f, walk, x + from + row * walk.apart(), y + to + row);
         } else if (columns == strip) {
             batch<T> result[width];
             detail::reduce_columns<width>(
                 f, walk, x + from,
-                [](const T* p) __attribute__((always_inline)) { return kernels::load(p); }, result);
+                [](const T* p, auto w) __attribute__((always_inline)) {
+                    return kernels::load(p + static_cast<extent>(w()) * lanes<T>);
+                },
+                result);
             for (std::size_t w = 0; w < width; ++w) store(y + to + static_cast<extent>(w) * lanes<T>, result[w]);
         } else {
             for (extent i = 0; i < columns; i += lanes<T>) {
@@ -4180,7 +4500,8 @@ template <class F, class T>
                 batch<T> result[1];
                 detail::reduce_columns<1>(
                     f, walk, x + from + i,
-                    [count](const T* p) __attribute__((always_inline)) { return load_partial(p, count); }, result);
+                    [count](const T* p, auto) __attribute__((always_inline)) { return load_partial(p, count); },
+                    result);
                 store_partial<T>(y + to + i, result[0], count);
             }
         }
@@ -4197,8 +4518,8 @@ namespace bespoke::kernels {
 template <class T, class Found>
 void find_first(const reduction_walk& walk, const T* x, const T* y, const Found& found, thread_pool* threads) noexcept {
     if (walk.outputs <= 0 || walk.elements <= 0) return;
-    walk.each_strip(lanes<T>, threads, [&](extent from, extent to, extent width) {
-        const bool rows = !walk.in_columns();
+    const bool rows = !walk.in_columns();
+    walk.each_strip(rows ? 1 : lanes<T>, threads, [&](extent from, extent to, extent width) {
         const batch<T> wanted = rows ? batch<T>(y[to]) : load_partial(y + to, width);
         const auto nan = is_nan<T>(wanted);
         auto open = first_lanes<T>(width);
@@ -4262,7 +4583,7 @@ template <class T>
 template <class T>
 [[gnu::noinline]] void products_beside_zero(const reduction_walk& walk, const T* x, const T* y, T* products,
                                             thread_pool* threads) noexcept {
-    walk.each_strip(lanes<T>, threads, [&](extent from, extent to, extent width) {
+    walk.each_strip(walk.in_columns() ? lanes<T> : 1, threads, [&](extent from, extent to, extent width) {
         for (extent i = 0; i < width; ++i) {
             T product = 1;
             extent zeros = 0;
@@ -4292,7 +4613,7 @@ template <class F, class T>
         if constexpr (needs_extra) detail::products_beside_zero(walk, x, y, scratch, threads);
         const batch<T> elements(static_cast<T>(walk.elements)), zero(T(0));
         const bool rows = !walk.in_columns();
-        walk.each_strip(16 * lanes<T>, threads, [&](extent from, extent to, extent width) {
+        walk.each_strip(rows ? 1 : 16 * lanes<T>, threads, [&](extent from, extent to, extent width) {
             walk.each_run([&](extent at, extent, extent n, extent step) {
                 for (extent row = 0; row < (rows ? 1 : n); ++row) {
                     const extent place = from + at + row * step;
@@ -4347,8 +4668,10 @@ struct squeeze {
     bool squeeze_all = false;
 
     static constexpr auto key = "squeeze";
-    static constexpr auto fields =
-        std::tuple{field{"axes", &squeeze::axes}, field{"squeezeAll", &squeeze::squeeze_all}};
+    constexpr void fields(auto& field) {
+        field("axes", axes);
+        field("squeezeAll", squeeze_all);
+    }
     static constexpr bool same_elements = true;
 
     constexpr outcome output_shape(const shape& x) const {
@@ -4374,7 +4697,7 @@ struct expand_dims {
     shape axes{};
 
     static constexpr auto key = "expandDims";
-    static constexpr auto fields = std::tuple{field{"axes", &expand_dims::axes}};
+    constexpr void fields(auto& field) { field("axes", axes); }
     static constexpr bool same_elements = true;
 
     constexpr outcome output_shape(const shape& x) const {
@@ -4437,9 +4760,11 @@ struct reduce_along {
     bool reduce_all = false;
 
     static constexpr auto key = Kind::key;
-    static constexpr auto fields =
-        std::tuple{field{"axes", &reduce_along::axes}, field{"keepDims", &reduce_along::keep_dims},
-                   field{"reduceAll", &reduce_along::reduce_all}};
+    constexpr void fields(auto& field) {
+        field("axes", axes);
+        field("keepDims", keep_dims);
+        field("reduceAll", reduce_all);
+    }
     static constexpr bool batched = true;
     static constexpr backward_needs needs = detail::needs_of_reducer<reducer>;
 
@@ -4562,8 +4887,11 @@ struct reduce {
     reduce_axis axis = reduce_axis::chw;
 
     static constexpr auto key = "reduce";
-    static constexpr auto fields = std::tuple{field{"mode", &reduce::mode}, field{"epsilon", &reduce::epsilon},
-                                              field{"axis", &reduce::axis}};
+    constexpr void fields(auto& field) {
+        field("mode", mode);
+        field("epsilon", epsilon);
+        field("axis", axis);
+    }
     static constexpr bool batched = true;
 
     constexpr outcome output_shape(const shape& x) const {
@@ -4647,21 +4975,18 @@ struct arg_along {
     bool remove_dim = false;
 
     static constexpr auto key = Kind::key;
-    static constexpr auto fields =
-        std::tuple{field{"axis", &arg_along::axis}, field{"removeDim", &arg_along::remove_dim}};
+    constexpr void fields(auto& field) {
+        field("axis", axis);
+        field("removeDim", remove_dim);
+    }
     static constexpr bool batched = true;
     static constexpr bool differentiable = false;
 
     constexpr outcome output_shape(const shape& x) const {
-        const auto rank = static_cast<extent>(x.rank());
-        if (rank == 0) return shape_fault("an input of rank 1 or more wanted, its shape is ", x);
-        const detail::named_axes gone({axis}, x.rank());
-        if (!gone.good)
-            return value_fault("an axis from ", -rank, " to ", rank - 1, " wanted for the shape ", x, ", ", axis,
-                               " given");
-        if (x[static_cast<std::size_t>(axis < 0 ? axis + rank : axis)] < 1)
+        if (const auto wrong = detail::check_axis(axis, x)) return *wrong;
+        if (x[detail::axis_among(axis, x.rank())] < 1)
             return shape_fault("an element or more along axis ", axis, " wanted, its shape is ", x);
-        return detail::reduced_shape(x, gone.named, !remove_dim);
+        return detail::reduced_shape(x, detail::named_axes({axis}, x.rank()).named, !remove_dim);
     }
     template <class X, class Y, class P, class W>
     void forward(X x, Y y, const P&, W& w) const noexcept {
@@ -4700,7 +5025,7 @@ namespace bespoke {
 /// Shapes: see `broadcast_shape`. Core ML specification, AverageLayerParams.
 struct average {
     static constexpr auto key = "average";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr input_count inputs{1, any_number};
 
     constexpr outcome output_shape(std::span<const shape> xs) const { return broadcast_shape(xs); }
@@ -4713,7 +5038,7 @@ struct average {
 /// Shapes: see `broadcast_shape`. Core ML specification, MaxLayerParams.
 struct max {
     static constexpr auto key = "max";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr input_count inputs{1, any_number};
 
     constexpr outcome output_shape(std::span<const shape> xs) const { return broadcast_shape(xs); }
@@ -4726,7 +5051,7 @@ struct max {
 /// Shapes: see `broadcast_shape`. Core ML specification, MinLayerParams.
 struct min {
     static constexpr auto key = "min";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr input_count inputs{1, any_number};
 
     constexpr outcome output_shape(std::span<const shape> xs) const { return broadcast_shape(xs); }
@@ -4829,9 +5154,9 @@ namespace detail {
 inline constexpr extent tile_rows = vector_registers == 32 ? 12 : 6,
                         small_tile_rows = tile_rows == 12 ? 4 : 3;
 
-/// Steps of k after which a tile goes back to C, so that a panel of B stays near.
+/// Steps of k after which a tile goes back to C, so that a panel of B stays in a cache of the first level.
 template <class T>
-inline constexpr extent k_block = 1536 / static_cast<extent>(sizeof(T));
+inline constexpr extent k_block = 768 / static_cast<extent>(sizeof(T));
 
 /// The product that all matrix products and convolutions are made of: for each row i and column j of one panel
 ///     c[c_rows[i] + j] = start[j] + sum over p in [0, steps) of a[a_rows[i] + a_steps[p]] * b[p * panel_width + j],
@@ -4859,7 +5184,10 @@ template <class T, std::size_t Batches, std::size_t... I>
     const T* a[] = {t.a + a_rows[row(I)]...};
     batch<T> sum[] = {load((t.start != nullptr ? t.start : t.c + c_rows[row(I)]) + column(I))...};
     const T* b = t.b;
+    constexpr extent ahead = k_block<T> * panel_width<T>;  // the next part of B
     for (extent p = 0; p < t.steps; ++p, b += panel_width<T>) {
+        __builtin_prefetch(b + ahead, 0, 2);
+        __builtin_prefetch(b + ahead + lanes<T>, 0, 2);
         const extent step = t.a_steps[p];
         batch<T> right[Batches];
         right[0] = in_register<T>(load(b));
@@ -5245,7 +5573,10 @@ template <class T>
                 }
                 multiply_strip<T>(std::move(tile), rows, columns);
                 if (!whole) copy_rows(rows, columns, edge, width, c, p.c_row);
-                if (ends) (*p.after)({c, rows, columns, p.c_row});
+                // Some tiles at a time: calls are dear, and so many stay in the first cache.
+                constexpr extent most = 8 * tile_rows;
+                if (const extent done = (i - top) % most + rows; ends && (done == most || i + rows == bottom))
+                    (*p.after)({c - (done - rows) * p.c_row, done, columns, p.c_row});
             }
         }
     }
@@ -6024,13 +6355,14 @@ struct batched_matmul {
     bool int8_dynamic_quantize = false;  ///< lets who runs it round the input to int8; here it stays exact
 
     static constexpr auto key = "batchedMatmul";
-    static constexpr auto fields =
-        std::tuple{field{"transposeA", &batched_matmul::transpose_a},
-                   field{"transposeB", &batched_matmul::transpose_b},
-                   field{"weightMatrixFirstDimension", &batched_matmul::weight_matrix_first_dimension},
-                   field{"weightMatrixSecondDimension", &batched_matmul::weight_matrix_second_dimension},
-                   field{"hasBias", &batched_matmul::has_bias},
-                   field{"int8DynamicQuantize", &batched_matmul::int8_dynamic_quantize}};
+    constexpr void fields(auto& field) {
+        field("transposeA", transpose_a);
+        field("transposeB", transpose_b);
+        field("weightMatrixFirstDimension", weight_matrix_first_dimension);
+        field("weightMatrixSecondDimension", weight_matrix_second_dimension);
+        field("hasBias", has_bias);
+        field("int8DynamicQuantize", int8_dynamic_quantize);
+    }
     static constexpr input_count inputs{1, 2};
     static constexpr bool batched = true;
     static constexpr bool runs_epilogue = true;
@@ -6724,10 +7056,12 @@ struct batchnorm {
     float epsilon = 1e-5F;  ///< 0 means 1e-5
 
     static constexpr auto key = "batchnorm";
-    static constexpr auto fields = std::tuple{
-        field{"channels", &batchnorm::channels}, field{"computeMeanVar", &batchnorm::compute_mean_var},
-        field{"instanceNormalization", &batchnorm::instance_normalization},
-        field{"epsilon", &batchnorm::epsilon}};
+    constexpr void fields(auto& field) {
+        field("channels", channels);
+        field("computeMeanVar", compute_mean_var);
+        field("instanceNormalization", instance_normalization);
+        field("epsilon", epsilon);
+    }
     static constexpr bool batched = true;
     static constexpr backward_needs needs{.input = true, .output = false};
 
@@ -6904,7 +7238,7 @@ private:
 }  // namespace bespoke
 
 
-/// Binary functions of blobs whose shapes are broadcast as numpy does it: see `aligned_broadcast_shape`.
+/// Binary functions of blobs whose shapes are broadcast as numpy does it: see `broadcast_shape`.
 /// Core ML specification, the messages whose names end in BroadcastableLayerParams.
 namespace bespoke {
 
@@ -6968,12 +7302,12 @@ struct max_broadcastable : detail::broadcastable<detail::larger> {
 /// condition.
 struct where_broadcastable {
     static constexpr auto key = "whereBroadcastable";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr input_count inputs{3, 3};
     static constexpr bool batched = true;
     static constexpr backward_needs needs{.input = true, .output = false};
 
-    constexpr outcome output_shape(std::span<const shape> xs) const { return aligned_broadcast_shape(xs); }
+    constexpr outcome output_shape(std::span<const shape> xs) const { return broadcast_shape(xs); }
 
     template <class Xs, class Ys, class P, class W>
     void forward(Xs xs, Ys ys, const P&, W& w) const noexcept {
@@ -7482,7 +7816,7 @@ struct filling {
     float value = 0;
 
     static constexpr auto key = "filling";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr input_count inputs{0, 1};
     static constexpr bool batched = true;
     static constexpr bool differentiable = false;
@@ -7508,7 +7842,7 @@ struct fill_like {
     float value = 0;
 
     static constexpr auto key = "fillLike";
-    static constexpr auto fields = std::tuple{field{"value", &fill_like::value}};
+    constexpr void fields(auto& field) { field("value", value); }
     static constexpr input_count inputs{1, 1};
 
     constexpr outcome output_shape(std::span<const shape> xs) const { return xs[0]; }
@@ -7526,8 +7860,10 @@ struct fill_static {
     shape target_shape{};
 
     static constexpr auto key = "fillStatic";
-    static constexpr auto fields =
-        std::tuple{field{"value", &fill_static::value}, field{"targetShape", &fill_static::target_shape}};
+    constexpr void fields(auto& field) {
+        field("value", value);
+        field("targetShape", target_shape);
+    }
     static constexpr input_count inputs{0, 0};
 
     constexpr outcome output_shape(std::span<const shape>) const {
@@ -7548,9 +7884,11 @@ struct range_static {
     float end_value = 0, start_value = 0, step_size_value = 1;
 
     static constexpr auto key = "rangeStatic";
-    static constexpr auto fields = std::tuple{field{"endValue", &range_static::end_value},
-                                              field{"startValue", &range_static::start_value},
-                                              field{"stepSizeValue", &range_static::step_size_value}};
+    constexpr void fields(auto& field) {
+        field("endValue", end_value);
+        field("startValue", start_value);
+        field("stepSizeValue", step_size_value);
+    }
     static constexpr input_count inputs{0, 0};
     static constexpr bool batched = true;
     static constexpr bool differentiable = false;
@@ -7575,7 +7913,14 @@ struct range_static {
     template <class Xs, class Ys, class P, class W>
     void forward(Xs, Ys ys, const P&, W&) const noexcept {
         using T = typename Ys::value_type::value_type;
-        for (extent i = 0; i < ys[0].size(); ++i) ys[0].data[i] = static_cast<T>(number(i));
+        const range_static numbers = *this;  // which nobody writes to meanwhile, as the compiler can see
+        const extent size = ys[0].size();
+        T* const y = ys[0].data;
+        constexpr extent some = 16;
+        extent i = 0;
+        for (; i + some <= size; i += some)
+            for (extent j = 0; j < some; ++j) y[i + j] = static_cast<T>(numbers.number(i + j));
+        for (; i < size; ++i) y[i] = static_cast<T>(numbers.number(i));
         detail::repeat_first_example(ys[0]);
     }
     friend bool operator==(const range_static&, const range_static&) = default;
@@ -7591,7 +7936,7 @@ private:
 /// Core ML specification, GetShapeLayerParams.
 struct get_shape {
     static constexpr auto key = "getShape";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr bool batched = true;
     static constexpr bool differentiable = false;
     static constexpr bool reads_values = false;
@@ -7697,7 +8042,7 @@ struct drawing {
     Distribution distribution{};
 
     static constexpr auto key = "drawing";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr input_count inputs{0, 1};
     static constexpr bool batched = true;
     static constexpr bool differentiable = false;
@@ -7732,9 +8077,11 @@ struct random_normal_like {
     float mean = 0, std_dev = 1;
 
     static constexpr auto key = "randomNormalLike";
-    static constexpr auto fields = std::tuple{field{"seed", &random_normal_like::seed},
-                                              field{"mean", &random_normal_like::mean},
-                                              field{"stdDev", &random_normal_like::std_dev}};
+    constexpr void fields(auto& field) {
+        field("seed", seed);
+        field("mean", mean);
+        field("stdDev", std_dev);
+    }
     static constexpr input_count inputs{1, 1};
 
     constexpr outcome output_shape(std::span<const shape> xs) const { return equivalent({}).output_shape(xs); }
@@ -7753,10 +8100,12 @@ struct random_normal_static {
     shape output_size{};
 
     static constexpr auto key = "randomNormalStatic";
-    static constexpr auto fields = std::tuple{field{"seed", &random_normal_static::seed},
-                                              field{"mean", &random_normal_static::mean},
-                                              field{"stdDev", &random_normal_static::std_dev},
-                                              field{"outputShape", &random_normal_static::output_size}};
+    constexpr void fields(auto& field) {
+        field("seed", seed);
+        field("mean", mean);
+        field("stdDev", std_dev);
+        field("outputShape", output_size);
+    }
     static constexpr input_count inputs{0, 0};
 
     constexpr outcome output_shape(std::span<const shape>) const { return equivalent({}).checked(output_size); }
@@ -7774,9 +8123,11 @@ struct random_uniform_like {
     float min_val = 0, max_val = 1;
 
     static constexpr auto key = "randomUniformLike";
-    static constexpr auto fields = std::tuple{field{"seed", &random_uniform_like::seed},
-                                              field{"minVal", &random_uniform_like::min_val},
-                                              field{"maxVal", &random_uniform_like::max_val}};
+    constexpr void fields(auto& field) {
+        field("seed", seed);
+        field("minVal", min_val);
+        field("maxVal", max_val);
+    }
     static constexpr input_count inputs{1, 1};
 
     constexpr outcome output_shape(std::span<const shape> xs) const { return equivalent({}).output_shape(xs); }
@@ -7795,10 +8146,12 @@ struct random_uniform_static {
     shape output_size{};
 
     static constexpr auto key = "randomUniformStatic";
-    static constexpr auto fields = std::tuple{field{"seed", &random_uniform_static::seed},
-                                              field{"minVal", &random_uniform_static::min_val},
-                                              field{"maxVal", &random_uniform_static::max_val},
-                                              field{"outputShape", &random_uniform_static::output_size}};
+    constexpr void fields(auto& field) {
+        field("seed", seed);
+        field("minVal", min_val);
+        field("maxVal", max_val);
+        field("outputShape", output_size);
+    }
     static constexpr input_count inputs{0, 0};
 
     constexpr outcome output_shape(std::span<const shape>) const { return equivalent({}).checked(output_size); }
@@ -7816,8 +8169,10 @@ struct random_bernoulli_like {
     float prob = 0.5F;
 
     static constexpr auto key = "randomBernoulliLike";
-    static constexpr auto fields = std::tuple{field{"seed", &random_bernoulli_like::seed},
-                                              field{"prob", &random_bernoulli_like::prob}};
+    constexpr void fields(auto& field) {
+        field("seed", seed);
+        field("prob", prob);
+    }
     static constexpr input_count inputs{1, 1};
 
     constexpr outcome output_shape(std::span<const shape> xs) const { return equivalent({}).output_shape(xs); }
@@ -7835,9 +8190,11 @@ struct random_bernoulli_static {
     shape output_size{};
 
     static constexpr auto key = "randomBernoulliStatic";
-    static constexpr auto fields = std::tuple{field{"seed", &random_bernoulli_static::seed},
-                                              field{"prob", &random_bernoulli_static::prob},
-                                              field{"outputShape", &random_bernoulli_static::output_size}};
+    constexpr void fields(auto& field) {
+        field("seed", seed);
+        field("prob", prob);
+        field("outputShape", output_size);
+    }
     static constexpr input_count inputs{0, 0};
 
     constexpr outcome output_shape(std::span<const shape>) const { return equivalent({}).checked(output_size); }
@@ -7865,12 +8222,13 @@ struct categorical_distribution {
     float eps = 1e-10F, temperature = 1;
 
     static constexpr auto key = "categoricalDistribution";
-    static constexpr auto fields =
-        std::tuple{field{"seed", &categorical_distribution::seed},
-                   field{"numSamples", &categorical_distribution::num_samples},
-                   field{"isLogits", &categorical_distribution::is_logits},
-                   field{"eps", &categorical_distribution::eps},
-                   field{"temperature", &categorical_distribution::temperature}};
+    constexpr void fields(auto& field) {
+        field("seed", seed);
+        field("numSamples", num_samples);
+        field("isLogits", is_logits);
+        field("eps", eps);
+        field("temperature", temperature);
+    }
     static constexpr bool batched = true;
     static constexpr bool differentiable = false;
 
@@ -7886,10 +8244,10 @@ struct categorical_distribution {
         return y;
     }
 
-    /// The weights of all rows.
+    /// For all rows: in double the sums of the weights, then the weights.
     template <class T>
     extent scratch_size(const shape& x, extent examples, extent) const {
-        return x.size() * examples;
+        return x.size() * examples * (sum_size<T> + 1);
     }
     template <class X, class Y, class P, class W>
     void forward(X x, Y y, const P&, W& w) const noexcept {
@@ -7898,9 +8256,12 @@ struct categorical_distribution {
             for (extent row = first; row < last; ++row) {
                 philox numbers = detail::numbers_for(seed, w.step);
                 numbers.position = static_cast<std::uint64_t>(row % rows * num_samples);
-                auto* const weights = w.scratch + row * n;
+                using T = typename X::value_type;
+                T* const weights = w.scratch + (all * sum_size<T> + row) * n;
                 weigh(n, x.data + row * n, weights);
-                sample(numbers, n, weights, y.data + row * num_samples);
+                auto* const sums = ::new (static_cast<void*>(w.scratch + row * n * sum_size<T>))
+                    double[static_cast<std::size_t>(n)];
+                sample(numbers, n, weights, sums, y.data + row * num_samples);
             }
         });
     }
@@ -7918,10 +8279,14 @@ private:
         else
             kernels::map(
                 n, [&](const batch& v) { return kernels::log<T>(v + small); }, x, weights);
-        T highest = -std::numeric_limits<T>::infinity();
-        for (extent i = 0; i < n; ++i)
-            if (weights[i] > highest) highest = weights[i];
-        const batch top(highest);
+        batch most(-std::numeric_limits<T>::infinity());
+        kernels::for_each_batch<T>(n, [&](extent i, auto in, auto) {
+            const auto there = kernels::first_lanes<T>(std::min(n - i, kernels::lanes<T>));
+            const batch v = in(weights + i);
+            most = kernels::select<T>(there & (v > most), v, most);
+        });
+        const batch top(
+            kernels::fold_lanes<T>(most, [](const batch& a, const batch& b) { return kernels::max<T>(a, b); }));
         kernels::map(
             n,
             [&](const batch& v) {
@@ -7930,19 +8295,32 @@ private:
             },
             weights, weights);
     }
+    /// Elements of T in the place of a double.
     template <class T>
-    void sample(philox& numbers, extent n, const T* weights, T* y) const noexcept {
+    static constexpr auto sum_size = static_cast<extent>(sizeof(double) / sizeof(T));
+
+    /// A sample is the first category up to which the weights have a larger sum than a number below that of all.
+    template <class T>
+    void sample(const philox& source, extent n, const T* weights, double* sums, T* y) const noexcept {
         double total = 0;
-        for (extent i = 0; i < n; ++i) total += static_cast<double>(weights[i]);
-        for (extent s = 0; s < num_samples; ++s) {
-            const double target = numbers() * 0x1p-32 * total;
-            double sum = 0;
-            extent index = 0;
-            for (extent i = 0; i < n && sum <= target; ++i) {
-                sum += static_cast<double>(weights[i]);
-                if (weights[i] > T(0)) index = i;
+        extent last = 0;
+        for (extent i = 0; i < n; ++i) {
+            sums[i] = total += static_cast<double>(weights[i]);
+            last = weights[i] > T(0) ? i : last;
+        }
+        constexpr extent together = 16;  // blocks of four numbers
+        auto words = source.blocks<together>(source.position / 4);
+        for (extent s = 0, used = static_cast<extent>(source.position % 4); s < num_samples; ++s, ++used) {
+            if (used == 4 * together) {
+                words = source.blocks<together>((source.position + static_cast<std::uint64_t>(s)) / 4);
+                used = 0;
             }
-            y[s] = static_cast<T>(index);
+            const auto number = static_cast<std::size_t>(used);
+            const double target = words[number % 4][number / 4] * 0x1p-32 * total;
+            // the number of sums up to `target`; no branch, which would be guessed wrong
+            const double* at = sums;
+            for (extent left = n; left > 1; left -= left / 2) at += left / 2 * extent{at[left / 2 - 1] <= target};
+            y[s] = static_cast<T>(std::min(at - sums + (*at <= target ? 1 : 0), last));
         }
     }
 };
@@ -7958,7 +8336,10 @@ struct clip {
     float min_val = 0, max_val = 1;
 
     static constexpr auto key = "clip";
-    static constexpr auto fields = std::tuple{field{"minVal", &clip::min_val}, field{"maxVal", &clip::max_val}};
+    constexpr void fields(auto& field) {
+        field("minVal", min_val);
+        field("maxVal", max_val);
+    }
     static constexpr backward_needs needs{.input = false, .output = true};
 
     template <class V>
@@ -7986,8 +8367,10 @@ struct clamped_relu {
     float alpha = 0, beta = 6;
 
     static constexpr auto key = "clampedReLU";
-    static constexpr auto fields =
-        std::tuple{field{"alpha", &clamped_relu::alpha}, field{"beta", &clamped_relu::beta}};
+    constexpr void fields(auto& field) {
+        field("alpha", alpha);
+        field("beta", beta);
+    }
 
     template <class V>
     V operator()(const V& x) const noexcept {
@@ -8003,7 +8386,7 @@ struct clamped_relu {
 }  // namespace bespoke
 
 
-/// Comparisons and logic, whose results are 1 for true and 0 for false. Shapes: see `aligned_broadcast_shape`.
+/// Comparisons and logic, whose results are 1 for true and 0 for false. Shapes: see `broadcast_shape`.
 /// No gradient passes them.
 namespace bespoke {
 
@@ -8013,10 +8396,10 @@ struct equal {
     float alpha = 0;
 
     static constexpr auto key = "equal";
-    static constexpr auto fields = std::tuple{field{"alpha", &equal::alpha}};
+    constexpr void fields(auto& field) { field("alpha", alpha); }
     static constexpr input_count inputs{1, 2};
 
-    constexpr outcome output_shape(std::span<const shape> xs) const { return aligned_broadcast_shape(xs); }
+    constexpr outcome output_shape(std::span<const shape> xs) const { return broadcast_shape(xs); }
     constexpr detail::combination<detail::equality, true> equivalent(const shape&) const { return {alpha}; }
     friend bool operator==(const equal&, const equal&) = default;
 };
@@ -8027,10 +8410,10 @@ struct not_equal {
     float alpha = 0;
 
     static constexpr auto key = "notEqual";
-    static constexpr auto fields = std::tuple{field{"alpha", &not_equal::alpha}};
+    constexpr void fields(auto& field) { field("alpha", alpha); }
     static constexpr input_count inputs{1, 2};
 
-    constexpr outcome output_shape(std::span<const shape> xs) const { return aligned_broadcast_shape(xs); }
+    constexpr outcome output_shape(std::span<const shape> xs) const { return broadcast_shape(xs); }
     constexpr detail::combination<detail::inequality, true> equivalent(const shape&) const { return {alpha}; }
     friend bool operator==(const not_equal&, const not_equal&) = default;
 };
@@ -8041,10 +8424,10 @@ struct less_than {
     float alpha = 0;
 
     static constexpr auto key = "lessThan";
-    static constexpr auto fields = std::tuple{field{"alpha", &less_than::alpha}};
+    constexpr void fields(auto& field) { field("alpha", alpha); }
     static constexpr input_count inputs{1, 2};
 
-    constexpr outcome output_shape(std::span<const shape> xs) const { return aligned_broadcast_shape(xs); }
+    constexpr outcome output_shape(std::span<const shape> xs) const { return broadcast_shape(xs); }
     constexpr detail::combination<detail::below, true> equivalent(const shape&) const { return {alpha}; }
     friend bool operator==(const less_than&, const less_than&) = default;
 };
@@ -8055,10 +8438,10 @@ struct less_equal {
     float alpha = 0;
 
     static constexpr auto key = "lessEqual";
-    static constexpr auto fields = std::tuple{field{"alpha", &less_equal::alpha}};
+    constexpr void fields(auto& field) { field("alpha", alpha); }
     static constexpr input_count inputs{1, 2};
 
-    constexpr outcome output_shape(std::span<const shape> xs) const { return aligned_broadcast_shape(xs); }
+    constexpr outcome output_shape(std::span<const shape> xs) const { return broadcast_shape(xs); }
     constexpr detail::combination<detail::not_above, true> equivalent(const shape&) const { return {alpha}; }
     friend bool operator==(const less_equal&, const less_equal&) = default;
 };
@@ -8069,10 +8452,10 @@ struct greater_than {
     float alpha = 0;
 
     static constexpr auto key = "greaterThan";
-    static constexpr auto fields = std::tuple{field{"alpha", &greater_than::alpha}};
+    constexpr void fields(auto& field) { field("alpha", alpha); }
     static constexpr input_count inputs{1, 2};
 
-    constexpr outcome output_shape(std::span<const shape> xs) const { return aligned_broadcast_shape(xs); }
+    constexpr outcome output_shape(std::span<const shape> xs) const { return broadcast_shape(xs); }
     constexpr detail::combination<detail::above, true> equivalent(const shape&) const { return {alpha}; }
     friend bool operator==(const greater_than&, const greater_than&) = default;
 };
@@ -8083,10 +8466,10 @@ struct greater_equal {
     float alpha = 0;
 
     static constexpr auto key = "greaterEqual";
-    static constexpr auto fields = std::tuple{field{"alpha", &greater_equal::alpha}};
+    constexpr void fields(auto& field) { field("alpha", alpha); }
     static constexpr input_count inputs{1, 2};
 
-    constexpr outcome output_shape(std::span<const shape> xs) const { return aligned_broadcast_shape(xs); }
+    constexpr outcome output_shape(std::span<const shape> xs) const { return broadcast_shape(xs); }
     constexpr detail::combination<detail::not_below, true> equivalent(const shape&) const { return {alpha}; }
     friend bool operator==(const greater_equal&, const greater_equal&) = default;
 };
@@ -8120,11 +8503,6 @@ struct logical_xor : detail::broadcastable<detail::exclusive_disjunction> {
 /// Layers that put blobs side by side.
 namespace bespoke {
 namespace detail {
-
-/// The axis of `rank` axes that `axis` names, negative ones from the end. It is one of them.
-constexpr std::size_t axis_of(extent axis, std::size_t rank) {
-    return static_cast<std::size_t>(axis < 0 ? axis + static_cast<extent>(rank) : axis);
-}
 
 /// The shape of blobs that are joined along `axis`, alike in all others. `name`: of the axis, for the fault.
 constexpr outcome joined_shape(std::span<const shape> xs, std::size_t axis, extent name) {
@@ -8174,7 +8552,8 @@ void join(const Xs& xs, const Y& y, extent outer, thread_pool* threads) noexcept
     if (y.total() == 0) return;
     auto* to = y.data;
     for (const auto& x : xs) {
-        kernels::copy_strided(joining_walk(x, y, outer, y.examples), x.data, to, threads);
+        // What lies there already was placed so by the planner.
+        if (x.data != to) kernels::copy_strided(joining_walk(x, y, outer, y.examples), x.data, to, threads);
         to += x.dimensions.size() / outer;
     }
 }
@@ -8200,7 +8579,7 @@ struct concat {
     bool sequence_concat = false;
 
     static constexpr auto key = "concat";
-    static constexpr auto fields = std::tuple{field{"sequenceConcat", &concat::sequence_concat}};
+    constexpr void fields(auto& field) { field("sequenceConcat", sequence_concat); }
     static constexpr input_count inputs{2, any_number};
     static constexpr bool batched = true;
     static constexpr backward_needs needs{.input = false, .output = false};
@@ -8211,6 +8590,7 @@ struct concat {
         return detail::joined_shape(xs, xs[0].rank() - back(), -static_cast<extent>(back()));
     }
 
+    constexpr bool joins_whole(std::span<const shape> xs) const { return outer(xs[0]) == 1; }
     template <class Xs, class Ys, class P, class W>
     void forward(Xs xs, Ys ys, const P&, W& w) const noexcept {
         detail::join(xs, ys[0], outer(ys[0].dimensions), w.threads);
@@ -8225,7 +8605,7 @@ struct concat {
             auto* at = std::get<0>(ys).data;
             const auto part = [&]<class One>(const One& x, extent r) __attribute__((always_inline)) {
                 constexpr extent n = decltype(One::dimensions)::product(Axis, rank);
-                kernels::copy(n, x.data + r * n, at);
+                if (x.data + r * n != at) kernels::copy(n, x.data + r * n, at);
                 at += n;
             };
             for (extent r = 0; r < outer; ++r) std::apply([&](const X&... x) { (part(x, r), ...); }, xs);
@@ -8248,49 +8628,52 @@ private:
 
 /// Joins blobs along `axis`, which counts from the end where it is negative; all other extents are equal. With
 /// `interleave` the blobs have one shape, and of n of them element i along the axis goes to n i + k from the k-th.
+/// A scalar counts as a vector of one.
 /// Core ML specification, ConcatNDLayerParams.
 struct concat_nd {
     extent axis = 0;
     bool interleave = false;
 
     static constexpr auto key = "concatND";
-    static constexpr auto fields =
-        std::tuple{field{"axis", &concat_nd::axis}, field{"interleave", &concat_nd::interleave}};
+    constexpr void fields(auto& field) {
+        field("axis", axis);
+        field("interleave", interleave);
+    }
     static constexpr input_count inputs{2, any_number};
     static constexpr bool batched = true;
     static constexpr backward_needs needs{.input = false, .output = false};
 
-    constexpr outcome output_shape(std::span<const shape> xs) const {
-        const auto rank = static_cast<extent>(xs[0].rank());
-        if (axis < -rank || axis >= rank)
-            return value_fault("an axis of its inputs wanted, ", axis, " given for the shape ", xs[0]);
+    constexpr outcome output_shape(std::span<const shape> given) const {
+        std::vector<shape> xs(given.begin(), given.end());
+        for (shape& x : xs)
+            if (x.rank() == 0) x = {1};
+        if (const auto wrong = detail::check_axis(axis, xs[0])) return *wrong;
         for (std::size_t i = 1; interleave && i < xs.size(); ++i)
             if (!(xs[i] == xs[0]))
                 return shape_fault("inputs of one shape wanted to interleave, the first is ", xs[0],
                                    ", input ", i, " has ", xs[i]);
-        return detail::joined_shape(xs, detail::axis_of(axis, xs[0].rank()), axis);
+        return detail::joined_shape(xs, detail::axis_among(axis, xs[0].rank()), axis);
     }
     /// Of vectors, one behind the other.
     constexpr std::vector<double> known_output(std::span<const shape> xs, std::span<const known_values> known) const {
-        return detail::joined_values(xs[0].rank() == 1 && !interleave ? xs.size() : 0, known);
+        return detail::joined_values(xs[0].rank() <= 1 && !interleave ? xs.size() : 0, known);
     }
 
+    constexpr bool joins_whole(std::span<const shape> xs) const { return outer(xs[0]) == 1; }
     template <class Xs, class Ys, class P, class W>
     void forward(Xs xs, Ys ys, const P&, W& w) const noexcept {
-        detail::join(xs, ys[0], outer(xs), w.threads);
+        detail::join(xs, ys[0], outer(xs[0].dimensions), w.threads);
     }
     template <class Xs, class Ys, class Dys, class Dxs, class P, class Dp, class W>
     void backward(Xs xs, Ys, Dys dys, Dxs dxs, const P&, const Dp&, W& w) const noexcept {
-        detail::join_backward(dys[0], dxs, outer(xs), w.threads);
+        detail::join_backward(dys[0], dxs, outer(xs[0].dimensions), w.threads);
     }
     friend bool operator==(const concat_nd&, const concat_nd&) = default;
 
 private:
     /// Pieces of each blob.
-    template <class Xs>
-    constexpr extent outer(const Xs& xs) const {
-        const shape& x = xs[0].dimensions;
-        return x.product(0, detail::axis_of(axis, x.rank()) + (interleave ? 1 : 0));
+    constexpr extent outer(const shape& x) const {
+        return x.rank() == 0 ? 1 : x.product(0, detail::axis_among(axis, x.rank()) + (interleave ? 1 : 0));
     }
 };
 
@@ -8301,7 +8684,7 @@ struct stack {
     extent axis = 0;
 
     static constexpr auto key = "stack";
-    static constexpr auto fields = std::tuple{field{"axis", &stack::axis}};
+    constexpr void fields(auto& field) { field("axis", axis); }
     static constexpr input_count inputs{2, any_number};
 
     constexpr outcome output_shape(std::span<const shape> xs) const {
@@ -8318,7 +8701,7 @@ struct stack {
                                    xs[i]);
         shape y;
         for (std::size_t a = 0; a <= x.rank(); ++a) {
-            if (a == detail::axis_of(axis, x.rank() + 1)) y.push_back(static_cast<extent>(xs.size()));
+            if (a == detail::axis_among(axis, x.rank() + 1)) y.push_back(static_cast<extent>(xs.size()));
             if (a < x.rank()) y.push_back(x[a]);
         }
         return y;
@@ -8329,7 +8712,7 @@ struct stack {
     }
     /// The pieces are what lies behind the new axis in each blob.
     constexpr concat_nd equivalent(const shape& x) const {
-        return {.axis = static_cast<extent>(detail::axis_of(axis, x.rank() + 1))};
+        return {.axis = static_cast<extent>(detail::axis_among(axis, x.rank() + 1))};
     }
     friend bool operator==(const stack&, const stack&) = default;
 };
@@ -8346,7 +8729,7 @@ struct load_constant_nd {
     bespoke::shape shape{};
 
     static constexpr auto key = "loadConstantND";
-    static constexpr auto fields = std::tuple{field{"shape", &load_constant_nd::shape}};
+    constexpr void fields(auto& field) { field("shape", shape); }
     static constexpr input_count inputs{0, 0};
     static constexpr bool batched = true;
     static constexpr backward_needs needs{.input = false, .output = false};
@@ -8385,7 +8768,7 @@ struct load_constant {
     bespoke::shape shape{};
 
     static constexpr auto key = "loadConstant";
-    static constexpr auto fields = std::tuple{field{"shape", &load_constant::shape}};
+    constexpr void fields(auto& field) { field("shape", shape); }
     static constexpr input_count inputs{0, 0};
 
     constexpr outcome output_shape(std::span<const bespoke::shape> none) const {
@@ -8710,10 +9093,14 @@ namespace bespoke::kernels::detail {
 // pixels times a panel of channels would have to be transposed, which costs as much as so few products. The last batch
 // of a row begins where it is whole, and computes again what it shares with the one before.
 
+/// The most products for each output.
+template <class T>
+inline constexpr extent most_row_products = 1536 / static_cast<extent>(sizeof(T));
+
 /// Whether `rows_forward` is for this geometry.
 template <class T>
 constexpr bool suits_rows(const convolution_geometry& g) noexcept {
-    return g.group_channels() * g.taps() <= k_block<T> && g.output_width >= lanes<T> &&
+    return g.group_channels() * g.taps() <= most_row_products<T> && g.output_width >= lanes<T> &&
            !is_narrow<T>(g.group_outputs());
 }
 
@@ -8763,7 +9150,7 @@ template <class T>
     constexpr extent width = panel_width<T>;
     const extent size = g.group_channels() * g.taps(), outputs = g.group_outputs();
     const extent across = (g.output_width + lanes<T> - 1) / lanes<T>, batches = (last - first) * across;
-    extent offsets[k_block<T>];
+    extent offsets[most_row_products<T>];
     tap_offsets(g, layout, 0, size, offsets);
     const auto place = [&](extent i, extent output) -> row_batch<T> {
         const extent row = first + i / across,
@@ -8852,6 +9239,7 @@ template <class T, extent Stride, std::size_t Batches, bool Planes, bool Edge>
     const convolution_geometry& g = images.g;
     const extent height = g.height, width = g.width, output_width = g.output_width;
     const extent x_step = Planes ? g.plane() : Stride * lanes<T>, y_step = Planes ? g.pixels() : lanes<T>;
+    constexpr extent ahead = 16;  // rows that are brought near
     // What the loads of a batch see: of the three taps, or of the even and odd elements and those two further.
     constexpr extent shifts[4] = {0, Stride == 1 ? 1 : lanes<T>, 2, lanes<T> + 2};
     row_window<T> windows[4][Batches];
@@ -8877,6 +9265,8 @@ template <class T, extent Stride, std::size_t Batches, bool Planes, bool Edge>
         }
         unroll<Batches>([&](auto j) __attribute__((always_inline)) {
             const T* p = x + r * width + static_cast<extent>(j()) * x_step;
+            if constexpr (!Planes) __builtin_prefetch(p + ahead * width);
+            if constexpr (!Planes && Stride == 2) __builtin_prefetch(p + ahead * width + lanes<T>);
             const auto at = [&](auto k) __attribute__((always_inline)) {
                 if constexpr (Edge)
                     return windows[k][j].load(p + shifts[k]);
@@ -9074,6 +9464,8 @@ template <class T>
     const extent panels = (pixels + width - 1) / width, together = pointwise_steps<T>(g);
     // Rows that lie a power of two or a page apart drive each other out of the caches: many outputs are worth a copy.
     const bool packs = outputs > 4 * tile_rows;
+    // The next pixels of a few outputs are brought near: those of the next outputs would come too late.
+    const bool few = outputs <= 128;
     T *copy = space, *edge = space + together * width;
     for (extent item = first; item < last; ++item) {
         const extent pixel = item % panels * width, where = item / panels, example = where / g.groups,
@@ -9110,7 +9502,8 @@ template <class T>
                 multiply_strip<T>({steps, a, 1, width, b, b == copy ? width : pixels, c, c_row, start,
                                    goes_on ? c_row : -1,
                                    o == 0 ? x + k * pixels + width : a + size * width, o == 0 ? pixels : width,
-                                   c + rows * c_row, ends ? job.after.map : nullptr, group * outputs + o},
+                                   c + (whole && few ? width : rows * c_row), ends ? job.after.map : nullptr,
+                                   group * outputs + o},
                                   rows, columns);
                 if (!whole) copy_rows(rows, columns, edge, width, to, pixels);
                 o += rows;
@@ -9271,7 +9664,7 @@ struct winograd_plan {
           tiles_x((g.output_width + winograd_tile - 1) / winograd_tile),
           columns(tiles_x * winograd_tile + winograd_window - winograd_tile),
           channel_row((g.channels + lanes<T> - 1) / lanes<T> * lanes<T> + lanes<T>), rows(0), position(0), product(0) {
-        constexpr extent most_tiles = 4 * tile_rows, most_elements = (1 << 19) / static_cast<extent>(sizeof(T));
+        constexpr extent most_tiles = 4 * tile_rows, most_elements = (3 << 18) / static_cast<extent>(sizeof(T));
         const extent tiles = std::min(most_tiles, most_elements / (winograd_positions * channel_row));
         rows = std::max<extent>(tiles / std::max<extent>(tiles_x, 1), 1);
         const extent padded = (rows * tiles_x + small_tile_rows - 1) / small_tile_rows * small_tile_rows;
@@ -9555,6 +9948,8 @@ template <class T>
     const extent size = g.group_channels() * g.taps(), outputs = g.group_outputs();
     const extent blocks = (g.pixels() + table_size - 1) / table_size, panels = (outputs + width - 1) / width;
     extent pixels[table_size], sums_rows[table_size], taps[k_block<T>];
+    // As many whole channels as fit, which all have the taps of the first.
+    const extent channels = k_block<T> / g.taps(), together = channels > 0 ? channels * g.taps() : k_block<T>;
     alignas(64) T start[width];
     multiples(width, table_size, sums_rows);
     const T* image = nullptr;
@@ -9577,11 +9972,12 @@ template <class T>
             std::fill_n(start, width, T(0));
             if (job.bias != nullptr) std::copy_n(job.bias + channel, columns, start);
         }
-        for (extent k = 0; k == 0 || k < size; k += k_block<T>) {
-            const extent steps = std::min(size - k, k_block<T>);
-            if (std::exchange(held_taps, k) != k) tap_offsets(g, job.layout, k, steps, taps);
+        for (extent k = 0; k == 0 || k < size; k += together) {
+            const extent steps = std::min(size - k, together), known = channels > 0 ? 0 : k;
+            if (std::exchange(held_taps, known) != known) tap_offsets(g, job.layout, known, steps, taps);
             multiply_panel<T>(
-                {steps, image, taps, job.weights + (group * panels + panel) * width * size + k * width, sums,
+                {steps, image + (k - known) / g.taps() * job.layout.channel_stride(), taps,
+                 job.weights + (group * panels + panel) * width * size + k * width, sums,
                  job.accumulate || k > 0 ? nullptr : start},
                 count, pixels, sums_rows, columns);
         }
@@ -10098,8 +10494,10 @@ constexpr std::array<std::string_view, 2> enumerators(same_padding_mode) {
 struct edge_sizes {
     extent start_edge_size = 0, end_edge_size = 0;
 
-    static constexpr auto fields = std::tuple{field{"startEdgeSize", &edge_sizes::start_edge_size},
-                                              field{"endEdgeSize", &edge_sizes::end_edge_size}};
+    constexpr void fields(auto& field) {
+        field("startEdgeSize", start_edge_size);
+        field("endEdgeSize", end_edge_size);
+    }
     friend bool operator==(const edge_sizes&, const edge_sizes&) = default;
 };
 
@@ -10107,7 +10505,7 @@ struct edge_sizes {
 struct border_amounts {
     std::array<edge_sizes, 2> edges{};
 
-    static constexpr auto fields = std::tuple{field{"borderAmounts", &border_amounts::edges}};
+    constexpr void fields(auto& field) { field("borderAmounts", edges); }
     friend bool operator==(const border_amounts&, const border_amounts&) = default;
 };
 
@@ -10117,7 +10515,7 @@ struct valid_padding {
     border_amounts padding_amounts{};
 
     static constexpr auto key = "valid";
-    static constexpr auto fields = std::tuple{field{"paddingAmounts", &valid_padding::padding_amounts}};
+    constexpr void fields(auto& field) { field("paddingAmounts", padding_amounts); }
     friend bool operator==(const valid_padding&, const valid_padding&) = default;
 };
 inline constexpr valid_padding valid{};
@@ -10134,7 +10532,7 @@ struct same_padding {
     same_padding_mode asymmetry_mode = same_padding_mode::bottom_right_heavy;
 
     static constexpr auto key = "same";
-    static constexpr auto fields = std::tuple{field{"asymmetryMode", &same_padding::asymmetry_mode}};
+    constexpr void fields(auto& field) { field("asymmetryMode", asymmetry_mode); }
     friend bool operator==(const same_padding&, const same_padding&) = default;
 };
 inline constexpr same_padding same{};
@@ -10232,17 +10630,18 @@ struct convolution {
     shape output_size{};  ///< [H', W'] of a deconvolution; empty: from the padding
 
     static constexpr auto key = "convolution";
-    static constexpr auto fields =
-        std::tuple{field{"outputChannels", &convolution::output_channels},
-                   field{"kernelChannels", &convolution::kernel_channels},
-                   field{"nGroups", &convolution::n_groups},
-                   field{"kernelSize", &convolution::kernel_size},
-                   field{"stride", &convolution::stride},
-                   field{"dilationFactor", &convolution::dilation_factor},
-                   oneof<convolution, std::variant<valid_padding, same_padding>>{&convolution::padding},
-                   field{"isDeconvolution", &convolution::is_deconvolution},
-                   field{"hasBias", &convolution::has_bias},
-                   field{"outputShape", &convolution::output_size}};
+    constexpr void fields(auto& field) {
+        field("outputChannels", output_channels);
+        field("kernelChannels", kernel_channels);
+        field("nGroups", n_groups);
+        field("kernelSize", kernel_size);
+        field("stride", stride);
+        field("dilationFactor", dilation_factor);
+        field(padding);
+        field("isDeconvolution", is_deconvolution);
+        field("hasBias", has_bias);
+        field("outputShape", output_size);
+    }
     static constexpr input_count inputs{1, 2};
     static constexpr bool batched = true;
     static constexpr bool runs_epilogue = true;
@@ -10716,28 +11115,30 @@ struct convolution3d {
     shape output_size{};  ///< [D', H', W'] of a deconvolution, else ignored; empty: from the padding
 
     static constexpr auto key = "convolution3d";
-    static constexpr auto fields = std::tuple{field{"outputChannels", &convolution3d::output_channels},
-                                              field{"inputChannels", &convolution3d::input_channels},
-                                              field{"nGroups", &convolution3d::n_groups},
-                                              field{"kernelDepth", &convolution3d::kernel_depth},
-                                              field{"kernelHeight", &convolution3d::kernel_height},
-                                              field{"kernelWidth", &convolution3d::kernel_width},
-                                              field{"strideDepth", &convolution3d::stride_depth},
-                                              field{"strideHeight", &convolution3d::stride_height},
-                                              field{"strideWidth", &convolution3d::stride_width},
-                                              field{"dilationDepth", &convolution3d::dilation_depth},
-                                              field{"dilationHeight", &convolution3d::dilation_height},
-                                              field{"dilationWidth", &convolution3d::dilation_width},
-                                              field{"hasBias", &convolution3d::has_bias},
-                                              field{"paddingType", &convolution3d::padding_type},
-                                              field{"customPaddingFront", &convolution3d::custom_padding_front},
-                                              field{"customPaddingBack", &convolution3d::custom_padding_back},
-                                              field{"customPaddingTop", &convolution3d::custom_padding_top},
-                                              field{"customPaddingBottom", &convolution3d::custom_padding_bottom},
-                                              field{"customPaddingLeft", &convolution3d::custom_padding_left},
-                                              field{"customPaddingRight", &convolution3d::custom_padding_right},
-                                              field{"isDeconvolution", &convolution3d::is_deconvolution},
-                                              field{"outputShape", &convolution3d::output_size}};
+    constexpr void fields(auto& field) {
+        field("outputChannels", output_channels);
+        field("inputChannels", input_channels);
+        field("nGroups", n_groups);
+        field("kernelDepth", kernel_depth);
+        field("kernelHeight", kernel_height);
+        field("kernelWidth", kernel_width);
+        field("strideDepth", stride_depth);
+        field("strideHeight", stride_height);
+        field("strideWidth", stride_width);
+        field("dilationDepth", dilation_depth);
+        field("dilationHeight", dilation_height);
+        field("dilationWidth", dilation_width);
+        field("hasBias", has_bias);
+        field("paddingType", padding_type);
+        field("customPaddingFront", custom_padding_front);
+        field("customPaddingBack", custom_padding_back);
+        field("customPaddingTop", custom_padding_top);
+        field("customPaddingBottom", custom_padding_bottom);
+        field("customPaddingLeft", custom_padding_left);
+        field("customPaddingRight", custom_padding_right);
+        field("isDeconvolution", is_deconvolution);
+        field("outputShape", output_size);
+    }
     static constexpr bool batched = true;
     static constexpr backward_needs needs{.input = true, .output = false};
 
@@ -10996,7 +11397,7 @@ namespace bespoke {
 /// Core ML specification, CopyLayerParams.
 struct copy {
     static constexpr auto key = "copy";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr bool same_elements = true;
     static constexpr bool overwrites = true;
 
@@ -11121,8 +11522,8 @@ private:
 /// outside are brought to the edge, strides may be negative, and y may be empty.
 ///
 /// One value an axis in each list. An axis whose begin_mask is true has no begin, one whose end_mask is true no end.
-/// One whose squeeze_mask is true is taken at begin_ids alone, which must be in it, and is not an axis of y. Masks
-/// that are not given are false, strides 1.
+/// One whose squeeze_mask is true is taken at begin_ids alone, which must be in it, and is not an axis of y; where none
+/// is left, y is [1]. Masks that are not given are false, strides 1.
 /// Core ML specification, SliceStaticLayerParams.
 struct slice_static {
     using flags = list<bool, max_rank>;
@@ -11135,12 +11536,14 @@ struct slice_static {
     flags squeeze_masks{};
 
     static constexpr auto key = "sliceStatic";
-    static constexpr auto fields = std::tuple{field{"beginIds", &slice_static::begin_ids},
-                                              field{"beginMasks", &slice_static::begin_masks},
-                                              field{"endIds", &slice_static::end_ids},
-                                              field{"endMasks", &slice_static::end_masks},
-                                              field{"strides", &slice_static::strides},
-                                              field{"squeezeMasks", &slice_static::squeeze_masks}};
+    constexpr void fields(auto& field) {
+        field("beginIds", begin_ids);
+        field("beginMasks", begin_masks);
+        field("endIds", end_ids);
+        field("endMasks", end_masks);
+        field("strides", strides);
+        field("squeezeMasks", squeeze_masks);
+    }
     static constexpr bool batched = true;
     static constexpr backward_needs needs{.input = false, .output = false};
 
@@ -11169,6 +11572,7 @@ struct slice_static {
                 return value_fault("strides other than 0 wanted, ", strides, " given");
             y.push_back(part(axis, size).count);
         }
+        if (y.rank() == 0 && x.rank() > 0) y.push_back(1);
         return y;
     }
     /// Of a vector.
@@ -11222,9 +11626,12 @@ struct slice {
     slice_axis axis = slice_axis::channel;
 
     static constexpr auto key = "slice";
-    static constexpr auto fields =
-        std::tuple{field{"startIndex", &slice::start_index}, field{"endIndex", &slice::end_index},
-                   field{"stride", &slice::stride}, field{"axis", &slice::axis}};
+    constexpr void fields(auto& field) {
+        field("startIndex", start_index);
+        field("endIndex", end_index);
+        field("stride", stride);
+        field("axis", axis);
+    }
 
     constexpr outcome output_shape(const shape& x) const {
         if (x.rank() < back())
@@ -11263,8 +11670,10 @@ struct crop {
     std::array<extent, 2> offset{};
 
     static constexpr auto key = "crop";
-    static constexpr auto fields =
-        std::tuple{field{"cropAmounts", &crop::crop_amounts}, field{"offset", &crop::offset}};
+    constexpr void fields(auto& field) {
+        field("cropAmounts", crop_amounts);
+        field("offset", offset);
+    }
     static constexpr input_count inputs{1, 2};
     static constexpr backward_needs needs{.input = false, .output = false};
 
@@ -11438,30 +11847,408 @@ void running_sums(extent outer, extent count, extent inner, const T* x, T* y, sc
 }  // namespace bespoke::kernels
 
 
-#include <optional>
 
-/// An axis that a hyper-parameter names: negative ones count from the end.
-namespace bespoke::detail {
 
-/// The fault of one that x has not.
-constexpr std::optional<fault> check_axis(extent axis, const shape& x) {
-    const auto rank = static_cast<extent>(x.rank());
-    if (axis >= -rank && axis < rank) return {};
-    return value_fault("an axis of its input wanted, ", axis, " given for the shape ", x);
+/// Elements looked up one by one, with the instruction for it where the machine has it: of its intrinsics those that
+/// say what is in every lane, since g++ 12 warns of the others.
+namespace bespoke::kernels {
+
+/// Lane i is p[index], `index` being the whole number in lane i of `indices`, from 0 up to below 2^24.
+template <class T>
+[[gnu::always_inline]] inline batch<T> gathered(const T* p, const batch<T>& indices) noexcept {
+#if XSIMD_WITH_AVX512F
+    if constexpr (is_avx512<xsimd::default_arch> && std::is_same_v<T, float>)
+        return _mm512_mask_i32gather_ps(_mm512_setzero_ps(), 0xFFFF, _mm512_maskz_cvttps_epi32(0xFFFF, indices), p,
+                                        sizeof(T));
+    else if constexpr (is_avx512<xsimd::default_arch> && std::is_same_v<T, double>)
+        return _mm512_mask_i32gather_pd(_mm512_setzero_pd(), 0xFF, _mm512_maskz_cvttpd_epi32(0xFF, indices), p,
+                                        sizeof(T));
+    else
+#endif
+    {
+        alignas(64) T place[lanes<T>], lane[lanes<T>];
+        indices.store_aligned(place);
+        for (extent i = 0; i < lanes<T>; ++i) lane[i] = p[static_cast<extent>(place[i])];
+        return batch<T>::load_aligned(lane);
+    }
 }
 
-/// Its number from the front.
-constexpr std::size_t axis_among(extent axis, std::size_t rank) {
-    return static_cast<std::size_t>(axis < 0 ? axis + static_cast<extent>(rank) : axis);
+/// to[i] = p[places[i]], 0 where places[i] is negative; i in [0, n).
+template <class T>
+inline void gather_at(extent n, const T* p, const extent* places, T* to) noexcept {
+    extent i = 0;
+#if XSIMD_WITH_AVX512F
+    for (; is_avx512<xsimd::default_arch> && i + 8 <= n; i += 8) {
+        const __m512i place = _mm512_loadu_si512(places + i);
+        const __mmask8 there = _mm512_cmpge_epi64_mask(place, _mm512_setzero_si512());
+        if constexpr (std::is_same_v<T, float>)
+            _mm256_storeu_ps(to + i, _mm512_mask_i64gather_ps(_mm256_setzero_ps(), there, place, p, sizeof(T)));
+        else
+            _mm512_storeu_pd(to + i, _mm512_mask_i64gather_pd(_mm512_setzero_pd(), there, place, p, sizeof(T)));
+    }
+#endif
+    for (; i < n; ++i) to[i] = places[i] < 0 ? T(0) : p[places[i]];
+}
+
+}  // namespace bespoke::kernels
+
+#include <algorithm>
+#include <limits>
+
+/// Blocks that are looked up or written where numbers of another array say: the one engine of gather and scatter.
+namespace bespoke::kernels {
+
+/// The nearest integer, a half away from 0; at most 2^53 away from 0; -2^53 for NaN.
+template <std::floating_point T>
+extent nearest_integer(T x) noexcept {
+    constexpr double most = 9007199254740992.0,
+                     almost_half = 0.49999999999999994;  // a half would lift that to 1
+    const double at = static_cast<double>(x);
+    if (!(at > -most)) return -(extent{1} << 53);
+    if (at >= most) return extent{1} << 53;
+    return static_cast<extent>(at + (at < 0 ? -almost_half : almost_half));
+}
+
+/// The place that x names among n: its nearest integer, which counts from the end where it is negative. -1 where there
+/// is no such place.
+template <class T>
+extent named_place(T x, extent n) noexcept {
+    const extent at = nearest_integer(x), place = at < 0 ? at + n : at;
+    return place >= 0 && place < n ? place : -1;
+}
+
+/// Where the blocks of a part [outer, count, lanes, block] lie in a whole [outer, rows.., lanes, block]. A block is
+/// found by one index for each of the axes `rows`; one that names nothing in its axis names no block.
+struct indexing {
+    extent outer = 1, count = 1, lanes = 1, block = 1;
+    shape rows{};
+    bool own =
+        false;  ///< indices [outer, count, lanes] of a single axis; else [count, rows.rank()] for all, lanes 1
+
+    extent slots() const { return outer * count * lanes; }         ///< blocks of the part
+    extent places() const { return outer * rows.size() * lanes; }  ///< blocks of the whole
+};
+
+/// What a scatter makes of a value and its update.
+enum class scatter_mode { update, add, sub, mul, div, max, min };
+
+namespace detail {
+
+/// Indices that are looked at together.
+inline constexpr extent indices_together = 256;
+
+/// places[i] = named_place(x[i * step], n), i in [0, count); count up to `indices_together`.
+template <class T>
+void named_places(extent count, const T* x, extent step, extent n, extent* places) noexcept {
+    constexpr extent exact = extent{1} << std::numeric_limits<T>::digits;  // whole numbers up to here are a T each
+    if (n > exact) {
+        for (extent i = 0; i < count; ++i) places[i] = named_place(x[i * step], n);
+        return;
+    }
+    alignas(64) T near[indices_together];
+    if (step != 1) {
+        for (extent i = 0; i < count; ++i) near[i] = x[i * step];
+        x = near;
+    }
+    const batch<T> end(static_cast<T>(n)), zero(T(0)), none(T(-1));
+    for_each_batch<T>(
+        count, [&](extent i, auto in, auto out) __attribute__((always_inline)) {
+            const batch<T> v = in(x + i), size = abs<T>(v), low = xsimd::floor(size);
+            const batch<T> whole = select<T>(size - low >= batch<T>(T(0.5)), low + batch<T>(T(1)), low);
+            const batch<T> at = select<T>((v < zero) & (whole > zero), end - whole, whole);
+            out(near + i, select<T>((at >= zero) & (at < end), at, none));
+        });
+    for (extent i = 0; i < count; ++i) places[i] = static_cast<extent>(near[i]);
+}
+
+/// The rows that so many lists of indices name, one index an axis, or -1; count up to `indices_together`.
+template <class T>
+void named_rows(const shape& rows, extent count, const T* at, extent* row) noexcept {
+    const auto depth = static_cast<extent>(rows.rank());
+    if (depth == 0) return void(std::fill_n(row, count, extent{0}));
+    named_places(count, at, depth, rows[0], row);
+    extent place[indices_together];
+    for (extent axis = 1; axis < depth; ++axis) {
+        const extent size = rows[static_cast<std::size_t>(axis)];
+        named_places(count, at + axis, depth, size, place);
+        for (extent i = 0; i < count; ++i) row[i] = row[i] < 0 || place[i] < 0 ? -1 : row[i] * size + place[i];
+    }
+}
+
+/// Calls body(places, base, slot, n) for n slots from `slot` on at a time, until those of [first, last) are done, in
+/// order or with the last ones first. Their places are base + places[i]; places[i] is -1 where there is none.
+template <bool Reverse, class T, class Body>
+void each_slots(const indexing& how, const T* indices, extent first, extent last, const Body& body) noexcept {
+    if (first >= last) return;
+    const extent rows = how.rows.size(), depth = static_cast<extent>(how.rows.rank()), most = indices_together;
+    const extent along = how.count * how.lanes;
+    extent row[indices_together], place[indices_together];
+    const bool once = !how.own && how.count <= most;
+    if (once) named_rows(how.rows, how.count, indices, row);
+    while (first < last) {
+        const extent outer = (Reverse ? last - 1 : first) / along, start = outer * along;
+        const extent begin = Reverse ? std::max({first, start, last - most}) : first;
+        const extent n = (Reverse ? last : std::min({last, start + along, first + most})) - begin;
+        const extent* r = row + (once ? begin - start : 0);
+        if (!once) named_rows(how.rows, n, indices + (how.own ? begin : (begin - start) * depth), row);
+        if (how.lanes != 1) {
+            for (extent i = 0, lane = begin % how.lanes; i < n; ++i) {
+                place[i] = r[i] < 0 ? -1 : r[i] * how.lanes + lane;
+                if (++lane == how.lanes) lane = 0;
+            }
+            r = place;
+        }
+        body(r, outer * rows * how.lanes, begin, n);
+        (Reverse ? last : first) = Reverse ? begin : begin + n;
+    }
+}
+/// Calls body(place, slot) for the slots [first, last) in order, or in reverse.
+template <bool Reverse, class T, class Body>
+void each_slot(const indexing& how, const T* indices, extent first, extent last, const Body& body) noexcept {
+    each_slots<Reverse>(how, indices, first, last, [&](const extent* place, extent base, extent slot, extent n) {
+        for (extent i = 0; i < n; ++i) {
+            const extent j = Reverse ? n - 1 - i : i;
+            body(place[j] < 0 ? extent{-1} : base + place[j], slot + j);
+        }
+    });
+}
+
+/// Calls body(first place, last place, first slot, last slot): each thread has places of its own, and all slots that
+/// may lie there, so that what meets in one place does so in the order of the slots.
+template <class Body>
+void split_places(const indexing& how, thread_pool* threads, const Body& body) noexcept {
+    const extent places = how.places(), each = how.outer > 0 ? places / how.outer : 0,
+                 slots = how.count * how.lanes;
+    if (std::max(places, how.slots()) * how.block < (1 << 14)) threads = nullptr;
+    parallel_for(threads, places, 1, [&](extent first, extent last) {
+        body(first, last, first / each * slots, ((last - 1) / each + 1) * slots);
+    });
+}
+
+/// Calls body(f): f(value, update) is what a scatter makes of them.
+template <class Body>
+void with_mode(scatter_mode mode, const Body& body) noexcept {
+    switch (mode) {
+        case scatter_mode::update:
+            return body([](const auto&, const auto& b) { return b; });
+        case scatter_mode::add:
+            return body([](const auto& a, const auto& b) { return a + b; });
+        case scatter_mode::sub:
+            return body([](const auto& a, const auto& b) { return a - b; });
+        case scatter_mode::mul:
+            return body([](const auto& a, const auto& b) { return a * b; });
+        case scatter_mode::div:
+            return body([](const auto& a, const auto& b) { return a / b; });
+        case scatter_mode::max:
+            return body([](const auto& a, const auto& b) { return kernels::running_max(a, b); });
+        case scatter_mode::min:
+            return body([](const auto& a, const auto& b) {
+                return kernels::select(kernels::is_nan(b), b, kernels::min(b, a));
+            });
+    }
+}
+/// y[i] = f(y[i], u[i]).
+template <class T>
+void apply(scatter_mode mode, extent n, const T* u, T* y) noexcept {
+    if (mode == scatter_mode::update) return copy(n, u, y);
+    with_mode(mode, [&](const auto& f) {
+        if (n == 1) return void(*y = f(*y, *u));
+        for_each_batch<T>(
+            n, [&](extent i, auto in, auto out)
+                   __attribute__((always_inline)) { out(y + i, f(in(y + i), in(u + i))); });
+    });
+}
+
+/// One step back: `g` is the gradient of a value after its update u and becomes that of `before`, the value before it;
+/// du[i] += the update's (du may be null). `before` is read for mul, div, max and min only.
+template <class T>
+void apply_backward(scatter_mode mode, extent n, const T* before, const T* u, T* g, T* du) noexcept {
+    for (extent i = 0; i < n; ++i) {
+        const T after = g[i];
+        T update = after;
+        switch (mode) {
+            case scatter_mode::update:
+                g[i] = T(0);
+                break;
+            case scatter_mode::add:
+                break;
+            case scatter_mode::sub:
+                update = -after;
+                break;
+            case scatter_mode::mul:
+                update = after * before[i];
+                g[i] = after * u[i];
+                break;
+            case scatter_mode::div:
+                update = -after * before[i] / u[i] / u[i];
+                g[i] = after / u[i];
+                break;
+            default: {
+                const bool taken =
+                    is_nan(u[i]) || (mode == scatter_mode::max ? u[i] > before[i] : u[i] < before[i]);
+                (taken ? g[i] : update) = T(0);
+            }
+        }
+        if (du != nullptr) du[i] += update;
+    }
+}
+
+constexpr bool needs_history(scatter_mode mode) {
+    return mode != scatter_mode::update && mode != scatter_mode::add && mode != scatter_mode::sub;
+}
+
+}  // namespace detail
+
+/// part = the blocks of `whole` that the indices name, 0 where they name none.
+template <class T>
+void gather(const indexing& how, const T* whole, const T* indices, T* part, thread_pool* threads) noexcept {
+    const extent block = how.block;
+    if (how.slots() * block < (1 << 14)) threads = nullptr;
+    parallel_for(threads, how.slots(), 1, [&](extent first, extent last) {
+        if (block == 1)
+            return detail::each_slots<false>(
+                how, indices, first, last, [&](const extent* places, extent base, extent slot, extent n) {
+                    gather_at(n, whole + base, places, part + slot);
+                });
+        detail::each_slot<false>(how, indices, first, last, [&](extent place, extent slot) {
+            if (place < 0)
+                fill(block, T(0), part + slot * block);
+            else
+                copy(block, whole + place * block, part + slot * block);
+        });
+    });
+}
+
+/// The blocks of `whole` that the indices name take the updates `part`, in order: of several in one place the last
+/// speaks last. An update that names no block is left out. The same bits for any number of threads.
+template <class T>
+void scatter(const indexing& how, scatter_mode mode, const T* part, const T* indices, T* whole,
+             thread_pool* threads) noexcept {
+    const extent block = how.block;
+    detail::split_places(how, threads, [&](extent first, extent last, extent first_slot, extent last_slot) {
+        if (block == 1)
+            return detail::with_mode(mode, [&](const auto& f) {
+                detail::each_slots<false>(
+                    how, indices, first_slot, last_slot,
+                    [&](const extent* places, extent base, extent slot, extent n) {
+                        const extent low = std::max<extent>(first - base, 0), high = last - base - low;
+                        T* const to = whole + base;
+                        const T* const from = part + slot;
+                        for (extent i = 0; i < n; ++i) {
+                            const extent place = places[i];
+                            if (static_cast<std::size_t>(place - low) < static_cast<std::size_t>(high))
+                                to[place] = f(to[place], from[i]);
+                        }
+                    });
+            });
+        detail::each_slot<false>(how, indices, first_slot, last_slot, [&](extent place, extent slot) {
+            if (place >= first && place < last)
+                detail::apply(mode, block, part + slot * block, whole + place * block);
+        });
+    });
+}
+
+/// Elements of `scatter_backward`'s scratch.
+inline extent scatter_scratch(const indexing& how, scatter_mode mode) {
+    const extent whole = how.places() * how.block;
+    return detail::needs_history(mode) ? 2 * whole + how.slots() * how.block : whole;
+}
+
+/// dwhole += and dpart += the gradients of a scatter whose result has the gradient dy; either may be null. The updates
+/// are taken back one by one, the last first. Which of two equal numbers is a maximum: the one that was there before.
+template <class T>
+void scatter_backward(const indexing& how, scatter_mode mode, const T* whole, const T* part, const T* indices,
+                      const T* dy, T* dwhole, T* dpart, T* scratch, thread_pool* threads) noexcept {
+    const extent block = how.block, size = how.places() * block;
+    T *const g = scratch, *const values = scratch + size, *const before = scratch + 2 * size;
+    const bool history = detail::needs_history(mode);
+    detail::split_places(how, threads, [&](extent first, extent last, extent first_slot, extent last_slot) {
+        const auto inside = [&](const auto& body) {
+            return [&, body](extent place, extent slot) {
+                if (place >= first && place < last) body(place * block, slot * block);
+            };
+        };
+        const extent some = (last - first) * block;
+        copy(some, dy + first * block, g + first * block);
+        if (history) {
+            copy(some, whole + first * block, values + first * block);
+            detail::each_slot<false>(how, indices, first_slot, last_slot,
+                                     inside([&](extent place, extent slot) {
+                                         copy(block, values + place, before + slot);
+                                         detail::apply(mode, block, part + slot, values + place);
+                                     }));
+        }
+        detail::each_slot<true>(how, indices, first_slot, last_slot, inside([&](extent place, extent slot) {
+                                    detail::apply_backward(mode, block, history ? before + slot : g + place,
+                                                           part + slot, g + place,
+                                                           dpart == nullptr ? nullptr : dpart + slot);
+                                }));
+    });
+    if (dwhole == nullptr) return;
+    parallel_for(size < (1 << 14) ? nullptr : threads, size, 4096,
+                 [&](extent first, extent last) { accumulate(last - first, g + first, dwhole + first); });
+}
+
+}  // namespace bespoke::kernels
+
+#include <optional>
+
+/// Inputs that stand for a hyper-parameter: a few whole numbers.
+namespace bespoke::detail {
+
+using number_list = list<extent, 2 * max_rank>;
+
+constexpr bool is_whole(double v) {
+    return v >= -0x1p53 && v <= 0x1p53 && static_cast<double>(static_cast<extent>(v)) == v;
+}
+/// The fault of values, as far as they are known, that are no whole numbers.
+constexpr std::optional<fault> check_whole(std::string_view name, const known_values& values) {
+    if (values)
+        for (double v : *values)
+            if (!is_whole(v)) return value_fault(name, " of whole numbers wanted");
+    return {};
+}
+/// The fault of an input of the shape `s` that is no vector of `least` to `most` whole numbers; one number may have any
+/// rank.
+constexpr std::optional<fault> check_numbers(std::string_view name, const shape& s, std::size_t least, std::size_t most,
+                                             const known_values& values) {
+    extent count = s.rank() == 1 ? s[0] : 1;
+    for (extent e : s)
+        if (s.rank() != 1 && e != 1) count = -1;
+    if (count < static_cast<extent>(least) || count > static_cast<extent>(most)) {
+        sentence range(least);
+        if (most != least) range.append(sentence(" to ", most));
+        return shape_fault("an input of ", range, most == 1 ? " number" : " numbers", " wanted for ", name,
+                           ", its shape is ", s);
+    }
+    return check_whole(name, values);
+}
+/// Numbers that passed the check.
+constexpr number_list numbers_of(std::span<const double> values) {
+    number_list numbers;
+    for (double v : values) numbers.push_back(static_cast<extent>(v));
+    return numbers;
+}
+template <class X>
+number_list numbers_of(const X& x) noexcept {
+    number_list numbers;
+    for (extent i = 0; i < x.size(); ++i) numbers.push_back(kernels::nearest_integer(x.data[i]));
+    return numbers;
+}
+constexpr shape as_shape(const number_list& numbers) {
+    return shape(std::span<const extent>(numbers.begin(), numbers.size()));
 }
 
 }  // namespace bespoke::detail
+
+#include <algorithm>
 
 namespace bespoke {
 
 /// y = the running sums of x along `axis` (negative: from the end): y_i = x_0 + ... + x_i; with exclude_final_sum
 /// y_i = x_0 + ... + x_(i-1), which begins with 0; with `reverse` the same from the last element to the first.
-/// An axis that is given as a second input is refused: it would be known only when the network runs.
+/// A second input of one number is the axis in the place of the field: its nearest integer, and where x has no such
+/// axis the nearest that it has; NaN means 0. No gradient passes to it.
 /// Core ML specification, CumSumLayerParams.
 struct cum_sum {
     extent axis = 0;
@@ -11469,19 +12256,22 @@ struct cum_sum {
     bool reverse = false;
 
     static constexpr auto key = "cumSum";
-    static constexpr auto fields =
-        std::tuple{field{"axis", &cum_sum::axis}, field{"excludeFinalSum", &cum_sum::exclude_final_sum},
-                   field{"reverse", &cum_sum::reverse}};
+    constexpr void fields(auto& field) {
+        field("axis", axis);
+        field("excludeFinalSum", exclude_final_sum);
+        field("reverse", reverse);
+    }
     static constexpr input_count inputs{1, 2};
     static constexpr bool batched = true;
     static constexpr bool in_place = true;
-    static constexpr backward_needs needs{.input = false, .output = false};
+    static constexpr backward_needs needs{.input = true, .output = false};
 
     constexpr outcome output_shape(std::span<const shape> xs) const {
-        if (xs.size() == 2)
-            return fault{errc::unsupported,
-                         sentence("one input and the field axis wanted, an axis is given as a second "
-                                  "input")};
+        if (xs.size() == 2) {
+            if (xs[0].rank() == 0) return shape_fault("an input of rank 1 or more wanted, its shape is []");
+            if (const auto wrong = detail::check_numbers("axis", xs[1], 1, 1, {})) return *wrong;
+            return xs[0];
+        }
         if (const auto wrong = detail::check_axis(axis, xs[0])) return *wrong;
         return xs[0];
     }
@@ -11490,26 +12280,35 @@ struct cum_sum {
     void forward(Xs xs, Ys ys, const P&, W& w) const noexcept {
         const auto& x = xs[0];
         const auto& y = ys[0];
-        const bool once = x.stride == 0 && y.stride != 0;
-        for (extent e = 0; e < (once ? y.examples : 1); ++e)
-            sums(x.dimensions, once ? 1 : y.examples, x.data, y.example(e), reverse, false, w.threads);
+        const bool apart = xs.size() > 1 || (x.stride == 0 && y.stride != 0);
+        for (extent e = 0; e < (apart ? y.examples : 1); ++e)
+            sums(x.dimensions, along(xs, e), apart ? 1 : y.examples, x.example(e), y.example(e), reverse, false,
+                 w.threads);
     }
     template <class Xs, class Ys, class Dys, class Dxs, class P, class Dp, class W>
-    void backward(Xs, Ys, Dys dys, Dxs dxs, const P&, const Dp&, W& w) const noexcept {
+    void backward(Xs xs, Ys, Dys dys, Dxs dxs, const P&, const Dp&, W& w) const noexcept {
         const auto& dy = dys[0];
         const auto& dx = dxs[0];
         if (!dx) return;
-        const bool once = dx.stride == 0 && dy.stride != 0;
-        for (extent e = 0; e < (once ? dy.examples : 1); ++e)
-            sums(dx.dimensions, once ? 1 : dy.examples, dy.example(e), dx.data, !reverse, true, w.threads);
+        const bool apart = xs.size() > 1 || (dx.stride == 0 && dy.stride != 0);
+        for (extent e = 0; e < (apart ? dy.examples : 1); ++e)
+            sums(dx.dimensions, along(xs, e), apart ? 1 : dy.examples, dy.example(e), dx.example(e), !reverse, true,
+                 w.threads);
     }
     friend bool operator==(const cum_sum&, const cum_sum&) = default;
 
 private:
+    /// The axis of one example.
+    template <class Xs>
+    std::size_t along(const Xs& xs, extent example) const noexcept {
+        const auto rank = static_cast<extent>(xs[0].rank());
+        if (xs.size() == 1) return detail::axis_among(axis, xs[0].rank());
+        return detail::axis_among(std::clamp(kernels::nearest_integer(*xs[1].example(example)), -rank, rank - 1),
+                                  xs[0].rank());
+    }
     template <class T>
-    void sums(const shape& x, extent examples, const T* from, T* to, bool descending, bool added,
+    void sums(const shape& x, std::size_t along, extent examples, const T* from, T* to, bool descending, bool added,
               thread_pool* threads) const noexcept {
-        const std::size_t along = detail::axis_among(axis, x.rank());
         kernels::running_sums(examples * x.product(0, along), x[along], x.product(along + 1, x.rank()), from,
                               to, {.exclusive = exclude_final_sum, .descending = descending}, added, threads);
     }
@@ -11527,7 +12326,7 @@ struct dot {
     bool cosine_similarity = false;
 
     static constexpr auto key = "dot";
-    static constexpr auto fields = std::tuple{field{"cosineSimilarity", &dot::cosine_similarity}};
+    constexpr void fields(auto& field) { field("cosineSimilarity", cosine_similarity); }
     static constexpr input_count inputs{2, 2};
     static constexpr bool batched = true;
     static constexpr backward_needs needs{.input = true, .output = false};
@@ -11607,7 +12406,7 @@ struct reshape_static {
     shape target_shape;
 
     static constexpr auto key = "reshapeStatic";
-    static constexpr auto fields = std::tuple{field{"targetShape", &reshape_static::target_shape}};
+    constexpr void fields(auto& field) { field("targetShape", target_shape); }
     static constexpr bool same_elements = true;
 
     constexpr outcome output_shape(const shape& x) const {
@@ -11675,7 +12474,7 @@ struct broadcast_to_static {
     shape target_shape{};
 
     static constexpr auto key = "broadcastToStatic";
-    static constexpr auto fields = std::tuple{field{"targetShape", &broadcast_to_static::target_shape}};
+    constexpr void fields(auto& field) { field("targetShape", target_shape); }
     static constexpr bool batched = true;
     static constexpr backward_needs needs{.input = false, .output = false};
 
@@ -11699,7 +12498,7 @@ struct broadcast_to_static {
 /// Core ML specification, BroadcastToLikeLayerParams.
 struct broadcast_to_like {
     static constexpr auto key = "broadcastToLike";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr input_count inputs{2, 2};
     static constexpr bool batched = true;
     static constexpr backward_needs needs{.input = false, .output = false};
@@ -11721,21 +12520,28 @@ struct broadcast_to_like {
 
 /// y = x, `reps` times along its axes: y[i, ...] = x[i mod extent, ...]. Of fewer reps than axes, the last of them are
 /// meant.
-/// Core ML specification, TileLayerParams. Reps from a second input are not supported.
+/// A second input, a vector, holds the reps in the place of the field; they decide the shape of y, and no gradient
+/// passes to them. Core ML specification, TileLayerParams.
 struct tile {
     shape reps{};
 
     static constexpr auto key = "tile";
-    static constexpr auto fields = std::tuple{field{"reps", &tile::reps}};
+    constexpr void fields(auto& field) { field("reps", reps); }
     static constexpr input_count inputs{1, 2};
     static constexpr bool batched = true;
+    static constexpr std::size_t values_from = 1;
     static constexpr backward_needs needs{.input = false, .output = false};
 
-    constexpr outcome output_shape(std::span<const shape> xs) const {
+    constexpr outcome planned_shape(std::span<const shape> xs, std::span<const known_values> known) const {
         const shape& x = xs[0];
-        if (xs.size() == 2)
-            return fault{errc::unsupported,
-                         sentence("reps in its field wanted: those from a second input are not supported")};
+        if (xs.size() == 2) {
+            const known_values values = known_input(known, 1);
+            if (const auto wrong = detail::check_numbers("reps", xs[1], 1, x.rank(), values)) return *wrong;
+            if (values) return tile{detail::as_shape(detail::numbers_of(*values))}.output_shape(xs.first(1));
+            shape y = x;
+            for (std::size_t back = 1; back <= static_cast<std::size_t>(xs[1].size()); ++back) y.from_end(back) = unset;
+            return y;
+        }
         if (reps.rank() < 1 || reps.rank() > x.rank())
             return value_fault("1 to ", x.rank(), " reps wanted for the shape ", x, ", ", reps.rank(),
                                " given");
@@ -11748,6 +12554,7 @@ struct tile {
         }
         return y;
     }
+    constexpr outcome output_shape(std::span<const shape> xs) const { return planned_shape(xs, {}); }
     template <class Xs, class Ys, class P, class W>
     void forward(Xs xs, Ys ys, const P&, W& w) const noexcept {
         using T = typename Ys::value_type::value_type;
@@ -11803,7 +12610,7 @@ struct sequence_repeat {
     extent n_repetitions = 0;
 
     static constexpr auto key = "sequenceRepeat";
-    static constexpr auto fields = std::tuple{field{"nRepetitions", &sequence_repeat::n_repetitions}};
+    constexpr void fields(auto& field) { field("nRepetitions", n_repetitions); }
     static constexpr input_count inputs{1, 1};
 
     constexpr outcome output_shape(std::span<const shape> xs) const {
@@ -11838,8 +12645,10 @@ struct reshape {
     reshape_order mode = reshape_order::channel_first;
 
     static constexpr auto key = "reshape";
-    static constexpr auto fields =
-        std::tuple{field{"targetShape", &reshape::target_shape}, field{"mode", &reshape::mode}};
+    constexpr void fields(auto& field) {
+        field("targetShape", target_shape);
+        field("mode", mode);
+    }
     static constexpr bool batched = true;
     static constexpr backward_needs needs{.input = false, .output = false};
 
@@ -11911,7 +12720,7 @@ private:
 /// Core ML specification, ReshapeLikeLayerParams.
 struct reshape_like {
     static constexpr auto key = "reshapeLike";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr input_count inputs{2, 2};
     static constexpr bool batched = true;
     static constexpr bool in_place = true;
@@ -11948,7 +12757,7 @@ struct rank_preserving_reshape {
     shape target_shape{};
 
     static constexpr auto key = "rankPreservingReshape";
-    static constexpr auto fields = std::tuple{field{"targetShape", &rank_preserving_reshape::target_shape}};
+    constexpr void fields(auto& field) { field("targetShape", target_shape); }
     static constexpr bool same_elements = true;
 
     constexpr outcome output_shape(const shape& x) const {
@@ -11965,31 +12774,27 @@ struct rank_preserving_reshape {
 
 }  // namespace bespoke
 
-/// Layers whose output has a shape that the values of an input decide. These values must be known before the network
-/// runs: they come from get_shape, fill_static, fill_like, range_static and the like, perhaps through slice_static,
-/// concat_nd, stack, sums and products, and layers that only change the shape.
+/// Layers whose output has a shape that the values of an input decide. Where these come from get_shape, fill_static,
+/// fill_like, range_static and the like, perhaps through slice_static, concat_nd, stack, sums and products, and layers
+/// that only change the shape, they are known before the network runs; else the shape is decided in the run.
 namespace bespoke {
 namespace detail {
 
-/// The shape that an input holds as a vector of numbers, or what is wrong with it.
+/// The shape that an input holds as a vector of numbers, or what is wrong with it. A scalar counts as a vector of one.
+/// Extents that are not known are `unset`.
 constexpr outcome shape_in(const shape& x, const known_values& values) {
-    if (x.rank() != 1 || x[0] > static_cast<extent>(max_rank))
+    if (x.rank() > 1 || (x.rank() == 1 && x[0] > static_cast<extent>(max_rank)))
         return shape_fault("a shape as a vector of up to ", max_rank, " numbers wanted, its own shape is ", x);
-    if (!values)
-        return fault{errc::unsupported, sentence("a shape wanted that is known before the network runs, as that of "
-                                                 "getShape, fillStatic or rangeStatic")};
-    shape given;
-    for (double v : *values) {
-        if (!(v >= -0x1p53 && v <= 0x1p53) || static_cast<double>(static_cast<extent>(v)) != v)
-            return value_fault("a shape of whole numbers wanted");
-        given.push_back(static_cast<extent>(v));
-    }
-    return given;
+    if (const auto wrong = check_whole("a shape", values)) return *wrong;
+    if (values) return as_shape(numbers_of(*values));
+    shape open;
+    for (extent i = 0; i < x.size(); ++i) open.push_back(unset);
+    return open;
 }
 /// The same for an output: its extents are from 0 up.
 constexpr outcome output_shape_in(const shape& x, const known_values& values) {
     const outcome given = shape_in(x, values);
-    if (!given) return given;
+    if (!given || !values) return given;
     return given_shape("a shape", given.shapes()[0]);
 }
 /// The shape of numbers that are drawn as `drawing` says, in the shape that the first input holds.
@@ -11997,6 +12802,7 @@ template <class Drawing>
 constexpr outcome planned_draw(const Drawing& drawing, std::span<const shape> xs, std::span<const known_values> known) {
     const outcome given = output_shape_in(xs[0], known_input(known, 0));
     if (!given) return given;
+    if (const outcome drawn = drawing.checked(shape{}); !drawn || !known_input(known, 0)) return drawn ? given : drawn;
     return drawing.checked(given.shapes()[0]);
 }
 
@@ -12006,12 +12812,13 @@ constexpr outcome planned_draw(const Drawing& drawing, std::span<const shape> xs
 /// Core ML specification, ReshapeDynamicLayerParams.
 struct reshape_dynamic {
     static constexpr auto key = "reshapeDynamic";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr input_count inputs{2, 2};
+    static constexpr std::size_t values_from = 1;
 
     constexpr outcome planned_shape(std::span<const shape> xs, std::span<const known_values> known) const {
         const outcome given = detail::shape_in(xs[1], known_input(known, 1));
-        if (!given) return given;
+        if (!given || !known_input(known, 1)) return given;
         return reshape_static{given.shapes()[0]}.output_shape(xs[0]);
     }
     constexpr outcome output_shape(std::span<const shape> xs) const { return planned_shape(xs, {}); }
@@ -12026,12 +12833,13 @@ struct reshape_dynamic {
 /// Core ML specification, BroadcastToDynamicLayerParams.
 struct broadcast_to_dynamic {
     static constexpr auto key = "broadcastToDynamic";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr input_count inputs{2, 2};
+    static constexpr std::size_t values_from = 1;
 
     constexpr outcome planned_shape(std::span<const shape> xs, std::span<const known_values> known) const {
         const outcome given = detail::output_shape_in(xs[1], known_input(known, 1));
-        if (!given) return given;
+        if (!given || !known_input(known, 1)) return given;
         return detail::broadcast_to(xs[0], given.shapes()[0]);
     }
     constexpr outcome output_shape(std::span<const shape> xs) const { return planned_shape(xs, {}); }
@@ -12045,7 +12853,7 @@ struct fill_dynamic {
     float value = 0;
 
     static constexpr auto key = "fillDynamic";
-    static constexpr auto fields = std::tuple{field{"value", &fill_dynamic::value}};
+    constexpr void fields(auto& field) { field("value", value); }
     static constexpr input_count inputs{1, 1};
 
     constexpr outcome planned_shape(std::span<const shape> xs, std::span<const known_values> known) const {
@@ -12053,6 +12861,7 @@ struct fill_dynamic {
     }
     constexpr outcome output_shape(std::span<const shape> xs) const { return planned_shape(xs, {}); }
     constexpr std::vector<double> known_output(std::span<const shape> xs, std::span<const known_values> known) const {
+        if (!known_input(known, 0)) return {};
         return detail::few(planned_shape(xs, known).shapes()[0], double{value});
     }
     constexpr detail::filling equivalent(const shape&) const { return {value}; }
@@ -12066,24 +12875,28 @@ struct range_dynamic {
     float start_value = 0, step_size_value = 1;
 
     static constexpr auto key = "rangeDynamic";
-    static constexpr auto fields = std::tuple{field{"startValue", &range_dynamic::start_value},
-                                              field{"stepSizeValue", &range_dynamic::step_size_value}};
+    constexpr void fields(auto& field) {
+        field("startValue", start_value);
+        field("stepSizeValue", step_size_value);
+    }
     static constexpr input_count inputs{1, 3};
     static constexpr bool batched = true;
     static constexpr bool differentiable = false;
 
     constexpr outcome planned_shape(std::span<const shape> xs, std::span<const known_values> known) const {
+        bool all = true;
         for (std::size_t i = 0; i < xs.size(); ++i) {
             if (xs[i].rank() > 1 || xs[i].size() != 1)
                 return shape_fault("inputs of one number wanted, input ", i, " has the shape ", xs[i]);
-            if (!known_input(known, i))
-                return fault{errc::unsupported, sentence("inputs wanted that are known before the network runs, as those "
-                                                         "of getShape, fillStatic or rangeStatic")};
+            all &= known_input(known, i).has_value();
         }
+        if (!all) return shape{unset};
         return range(known).output_shape({});
     }
     constexpr outcome output_shape(std::span<const shape> xs) const { return planned_shape(xs, {}); }
-    constexpr std::vector<double> known_output(std::span<const shape>, std::span<const known_values> known) const {
+    constexpr std::vector<double> known_output(std::span<const shape> xs, std::span<const known_values> known) const {
+        for (std::size_t i = 0; i < xs.size(); ++i)
+            if (!known_input(known, i)) return {};
         return range(known).known_output({}, {});
     }
     template <class Xs, class Ys, class P, class W>
@@ -12113,9 +12926,11 @@ struct random_normal_dynamic {
     float mean = 0, std_dev = 1;
 
     static constexpr auto key = "randomNormalDynamic";
-    static constexpr auto fields = std::tuple{field{"seed", &random_normal_dynamic::seed},
-                                              field{"mean", &random_normal_dynamic::mean},
-                                              field{"stdDev", &random_normal_dynamic::std_dev}};
+    constexpr void fields(auto& field) {
+        field("seed", seed);
+        field("mean", mean);
+        field("stdDev", std_dev);
+    }
     static constexpr input_count inputs{1, 1};
 
     constexpr outcome planned_shape(std::span<const shape> xs, std::span<const known_values> known) const {
@@ -12135,9 +12950,11 @@ struct random_uniform_dynamic {
     float min_val = 0, max_val = 1;
 
     static constexpr auto key = "randomUniformDynamic";
-    static constexpr auto fields = std::tuple{field{"seed", &random_uniform_dynamic::seed},
-                                              field{"minVal", &random_uniform_dynamic::min_val},
-                                              field{"maxVal", &random_uniform_dynamic::max_val}};
+    constexpr void fields(auto& field) {
+        field("seed", seed);
+        field("minVal", min_val);
+        field("maxVal", max_val);
+    }
     static constexpr input_count inputs{1, 1};
 
     constexpr outcome planned_shape(std::span<const shape> xs, std::span<const known_values> known) const {
@@ -12157,8 +12974,10 @@ struct random_bernoulli_dynamic {
     float prob = 0.5F;
 
     static constexpr auto key = "randomBernoulliDynamic";
-    static constexpr auto fields = std::tuple{field{"seed", &random_bernoulli_dynamic::seed},
-                                              field{"prob", &random_bernoulli_dynamic::prob}};
+    constexpr void fields(auto& field) {
+        field("seed", seed);
+        field("prob", prob);
+    }
     static constexpr input_count inputs{1, 1};
 
     constexpr outcome planned_shape(std::span<const shape> xs, std::span<const known_values> known) const {
@@ -12173,244 +12992,6 @@ struct random_bernoulli_dynamic {
 
 }  // namespace bespoke
 
-
-
-/// Blocks that are looked up or written where numbers of another array say: the one engine of gather and scatter.
-namespace bespoke::kernels {
-
-/// The nearest integer, a half away from 0; at most 2^53 away from 0; -2^53 for NaN.
-template <std::floating_point T>
-extent nearest_integer(T x) noexcept {
-    constexpr double most = 9007199254740992.0,
-                     almost_half = 0.49999999999999994;  // a half would lift that to 1
-    const double at = static_cast<double>(x);
-    if (!(at > -most)) return -(extent{1} << 53);
-    if (at >= most) return extent{1} << 53;
-    return static_cast<extent>(at + (at < 0 ? -almost_half : almost_half));
-}
-
-/// The place that x names among n: its nearest integer, which counts from the end where it is negative. -1 where there
-/// is no such place.
-template <class T>
-extent named_place(T x, extent n) noexcept {
-    const extent at = nearest_integer(x), place = at < 0 ? at + n : at;
-    return place >= 0 && place < n ? place : -1;
-}
-
-/// Where the blocks of a part [outer, count, lanes, block] lie in a whole [outer, rows.., lanes, block]. A block is
-/// found by one index for each of the axes `rows`; one that names nothing in its axis names no block.
-struct indexing {
-    extent outer = 1, count = 1, lanes = 1, block = 1;
-    shape rows{};
-    bool own =
-        false;  ///< indices [outer, count, lanes] of a single axis; else [count, rows.rank()] for all of outer
-
-    extent slots() const { return outer * count * lanes; }         ///< blocks of the part
-    extent places() const { return outer * rows.size() * lanes; }  ///< blocks of the whole
-};
-
-/// What a scatter makes of a value and its update.
-enum class scatter_mode { update, add, sub, mul, div, max, min };
-
-namespace detail {
-
-/// The row that the indices at `at` name, or -1.
-template <class T>
-extent named_row(const shape& rows, const T* at) noexcept {
-    if (rows.rank() == 1) return named_place(*at, rows[0]);
-    extent row = 0;
-    for (std::size_t axis = 0; axis < rows.rank(); ++axis) {
-        const extent place = named_place(at[axis], rows[axis]);
-        if (place < 0) return -1;
-        row = row * rows[axis] + place;
-    }
-    return row;
-}
-
-/// Calls body(place, slot) for the slots [first, last) in order, or in reverse; place is -1 where there is none.
-template <bool Reverse, class T, class Body>
-void each_slot(const indexing& how, const T* indices, extent first, extent last, const Body& body) noexcept {
-    if (first >= last) return;
-    const extent rows = how.rows.size(), depth = static_cast<extent>(how.rows.rank());
-    const extent begin = Reverse ? last - 1 : first;
-    extent lane = begin % how.lanes, j = begin / how.lanes % how.count, o = begin / how.lanes / how.count;
-    for (extent i = first; i < last; ++i) {
-        const extent slot = Reverse ? first + last - 1 - i : i;
-        const extent row = named_row(how.rows, indices + (how.own ? slot : j * depth));
-        body(row < 0 ? extent{-1} : (o * rows + row) * how.lanes + lane, slot);
-        if constexpr (Reverse) {
-            if (--lane >= 0) continue;
-            lane = how.lanes - 1;
-            if (--j >= 0) continue;
-            j = how.count - 1;
-            --o;
-        } else {
-            if (++lane < how.lanes) continue;
-            lane = 0;
-            if (++j < how.count) continue;
-            j = 0;
-            ++o;
-        }
-    }
-}
-
-/// Calls body(first place, last place, first slot, last slot): each thread has places of its own, and all slots that
-/// may lie there, so that what meets in one place does so in the order of the slots.
-template <class Body>
-void split_places(const indexing& how, thread_pool* threads, const Body& body) noexcept {
-    const extent places = how.places(), each = how.outer > 0 ? places / how.outer : 0,
-                 slots = how.count * how.lanes;
-    if (std::max(places, how.slots()) * how.block < (1 << 14)) threads = nullptr;
-    parallel_for(threads, places, 1, [&](extent first, extent last) {
-        body(first, last, first / each * slots, ((last - 1) / each + 1) * slots);
-    });
-}
-
-/// y[i] = f(y[i], u[i]).
-template <class T, class F>
-void combine(extent n, const T* u, T* y, const F& f) noexcept {
-    if (n == 1)
-        *y = f(*y, *u);
-    else
-        for_each_batch<T>(
-            n, [&](extent i, auto in, auto out)
-                   __attribute__((always_inline)) { out(y + i, f(in(y + i), in(u + i))); });
-}
-template <class T>
-void apply(scatter_mode mode, extent n, const T* u, T* y) noexcept {
-    switch (mode) {
-        case scatter_mode::update:
-            return n == 1 ? void(*y = *u) : copy(n, u, y);
-        case scatter_mode::add:
-            return combine(n, u, y, [](const auto& a, const auto& b) { return a + b; });
-        case scatter_mode::sub:
-            return combine(n, u, y, [](const auto& a, const auto& b) { return a - b; });
-        case scatter_mode::mul:
-            return combine(n, u, y, [](const auto& a, const auto& b) { return a * b; });
-        case scatter_mode::div:
-            return combine(n, u, y, [](const auto& a, const auto& b) { return a / b; });
-        case scatter_mode::max:
-            return combine(n, u, y, [](const auto& a, const auto& b) { return kernels::running_max(a, b); });
-        case scatter_mode::min:
-            return combine(n, u, y, [](const auto& a, const auto& b) {
-                return kernels::select(kernels::is_nan(b), b, kernels::min(b, a));
-            });
-    }
-}
-
-/// One step back: `g` is the gradient of a value after its update u and becomes that of `before`, the value before it;
-/// du[i] += the update's (du may be null). `before` is read for mul, div, max and min only.
-template <class T>
-void apply_backward(scatter_mode mode, extent n, const T* before, const T* u, T* g, T* du) noexcept {
-    for (extent i = 0; i < n; ++i) {
-        const T after = g[i];
-        T update = after;
-        switch (mode) {
-            case scatter_mode::update:
-                g[i] = T(0);
-                break;
-            case scatter_mode::add:
-                break;
-            case scatter_mode::sub:
-                update = -after;
-                break;
-            case scatter_mode::mul:
-                update = after * before[i];
-                g[i] = after * u[i];
-                break;
-            case scatter_mode::div:
-                update = -after * before[i] / u[i] / u[i];
-                g[i] = after / u[i];
-                break;
-            default: {
-                const bool taken =
-                    is_nan(u[i]) || (mode == scatter_mode::max ? u[i] > before[i] : u[i] < before[i]);
-                (taken ? g[i] : update) = T(0);
-            }
-        }
-        if (du != nullptr) du[i] += update;
-    }
-}
-
-constexpr bool needs_history(scatter_mode mode) {
-    return mode != scatter_mode::update && mode != scatter_mode::add && mode != scatter_mode::sub;
-}
-
-}  // namespace detail
-
-/// part = the blocks of `whole` that the indices name, 0 where they name none.
-template <class T>
-void gather(const indexing& how, const T* whole, const T* indices, T* part, thread_pool* threads) noexcept {
-    const extent block = how.block;
-    if (how.slots() * block < (1 << 14)) threads = nullptr;
-    parallel_for(threads, how.slots(), 1, [&](extent first, extent last) {
-        detail::each_slot<false>(how, indices, first, last, [&](extent place, extent slot) {
-            if (block == 1)
-                part[slot] = place < 0 ? T(0) : whole[place];
-            else if (place < 0)
-                fill(block, T(0), part + slot * block);
-            else
-                copy(block, whole + place * block, part + slot * block);
-        });
-    });
-}
-
-/// The blocks of `whole` that the indices name take the updates `part`, in order: of several in one place the last
-/// speaks last. An update that names no block is left out. The same bits for any number of threads.
-template <class T>
-void scatter(const indexing& how, scatter_mode mode, const T* part, const T* indices, T* whole,
-             thread_pool* threads) noexcept {
-    const extent block = how.block;
-    detail::split_places(how, threads, [&](extent first, extent last, extent first_slot, extent last_slot) {
-        detail::each_slot<false>(how, indices, first_slot, last_slot, [&](extent place, extent slot) {
-            if (place >= first && place < last)
-                detail::apply(mode, block, part + slot * block, whole + place * block);
-        });
-    });
-}
-
-/// Elements of `scatter_backward`'s scratch.
-inline extent scatter_scratch(const indexing& how, scatter_mode mode) {
-    const extent whole = how.places() * how.block;
-    return detail::needs_history(mode) ? 2 * whole + how.slots() * how.block : whole;
-}
-
-/// dwhole += and dpart += the gradients of a scatter whose result has the gradient dy; either may be null. The updates
-/// are taken back one by one, the last first. Which of two equal numbers is a maximum: the one that was there before.
-template <class T>
-void scatter_backward(const indexing& how, scatter_mode mode, const T* whole, const T* part, const T* indices,
-                      const T* dy, T* dwhole, T* dpart, T* scratch, thread_pool* threads) noexcept {
-    const extent block = how.block, size = how.places() * block;
-    T *const g = scratch, *const values = scratch + size, *const before = scratch + 2 * size;
-    const bool history = detail::needs_history(mode);
-    detail::split_places(how, threads, [&](extent first, extent last, extent first_slot, extent last_slot) {
-        const auto inside = [&](const auto& body) {
-            return [&, body](extent place, extent slot) {
-                if (place >= first && place < last) body(place * block, slot * block);
-            };
-        };
-        const extent some = (last - first) * block;
-        copy(some, dy + first * block, g + first * block);
-        if (history) {
-            copy(some, whole + first * block, values + first * block);
-            detail::each_slot<false>(how, indices, first_slot, last_slot,
-                                     inside([&](extent place, extent slot) {
-                                         copy(block, values + place, before + slot);
-                                         detail::apply(mode, block, part + slot, values + place);
-                                     }));
-        }
-        detail::each_slot<true>(how, indices, first_slot, last_slot, inside([&](extent place, extent slot) {
-                                    detail::apply_backward(mode, block, history ? before + slot : g + place,
-                                                           part + slot, g + place,
-                                                           dpart == nullptr ? nullptr : dpart + slot);
-                                }));
-    });
-    if (dwhole == nullptr) return;
-    parallel_for(size < (1 << 14) ? nullptr : threads, size, 4096,
-                 [&](extent first, extent last) { accumulate(last - first, g + first, dwhole + first); });
-}
-
-}  // namespace bespoke::kernels
 
 #include <algorithm>
 
@@ -12472,9 +13053,11 @@ struct embedding_nd {
     bool has_bias = false;
 
     static constexpr auto key = "embeddingND";
-    static constexpr auto fields = std::tuple{field{"vocabSize", &embedding_nd::vocab_size},
-                                              field{"embeddingSize", &embedding_nd::embedding_size},
-                                              field{"hasBias", &embedding_nd::has_bias}};
+    constexpr void fields(auto& field) {
+        field("vocabSize", vocab_size);
+        field("embeddingSize", embedding_size);
+        field("hasBias", has_bias);
+    }
     static constexpr bool batched = true;
     static constexpr backward_needs needs{.input = true, .output = false};
 
@@ -12547,9 +13130,11 @@ struct embedding {
     bool has_bias = false;
 
     static constexpr auto key = "embedding";
-    static constexpr auto fields = std::tuple{field{"inputDim", &embedding::input_dim},
-                                              field{"outputChannels", &embedding::output_channels},
-                                              field{"hasBias", &embedding::has_bias}};
+    constexpr void fields(auto& field) {
+        field("inputDim", input_dim);
+        field("outputChannels", output_channels);
+        field("hasBias", has_bias);
+    }
 
     constexpr outcome output_shape(const shape& x) const {
         if (x.rank() < 3 || x.rank() > 5 || x.from_end(3) != 1 || x.from_end(2) != 1 || x.from_end(1) != 1)
@@ -12599,36 +13184,49 @@ constexpr kernels::strided_walk transposition(const shape& x, const shape& axes,
 
 }  // namespace detail
 
-/// y of which axis i is axis axes[i] of x: x [6, 7, 8, 9] with axes [3, 1, 2, 0] -> y [9, 7, 8, 6].
-/// Core ML specification, TransposeLayerParams.
+/// y of which axis i is axis axes[i] of x: x [6, 7, 8, 9] with axes [3, 1, 2, 0] -> y [9, 7, 8, 6]. Axes of extent 1 that
+/// come before as many as `axes` counts stay: x [1, 7, 8, 9] with axes [1, 2, 0] -> y [1, 8, 9, 7].
+/// Core ML specification, TransposeLayerParams, which does not know the latter; its tools write it for images, whose blob
+/// has a batch.
 struct transpose {
     shape axes;
 
     static constexpr auto key = "transpose";
-    static constexpr auto fields = std::tuple{field{"axes", &transpose::axes}};
+    constexpr void fields(auto& field) { field("axes", axes); }
     static constexpr bool batched = true;
     static constexpr backward_needs needs{.input = false, .output = false};
 
     constexpr outcome output_shape(const shape& x) const {
-        if (!detail::is_permutation(axes, x.rank()))
+        const std::size_t before = leading(x);
+        if (!detail::is_permutation(axes, x.rank() - before))
             return value_fault("a permutation of the axes of its input wanted, axes ", axes, " given for the shape ",
                                x);
         shape y;
-        for (extent axis : axes) y.push_back(x[static_cast<std::size_t>(axis)]);
+        for (std::size_t i = 0; i < before; ++i) y.push_back(1);
+        for (extent axis : axes) y.push_back(x[before + static_cast<std::size_t>(axis)]);
         return y;
     }
 
     template <class X, class Y, class P, class W>
     void forward(X x, Y y, const P&, W& w) const noexcept {
-        kernels::copy_strided(detail::transposition(x.dimensions, axes, x.examples), x.data, y.data, w.threads);
+        kernels::copy_strided(walk(x.dimensions, x.examples), x.data, y.data, w.threads);
     }
     template <class X, class Y, class Dy, class Dx, class P, class Dp, class W>
     void backward(X, Y, Dy dy, Dx dx, const P&, const Dp&, W& w) const noexcept {
-        if (!dx) return;
-        const auto walk = detail::transposition(dx.dimensions, axes, dx.examples);
-        kernels::accumulate_strided(walk.reversed(), dy.data, dx.data, w.threads);
+        if (dx) kernels::accumulate_strided(walk(dx.dimensions, dx.examples).reversed(), dy.data, dx.data, w.threads);
     }
     friend bool operator==(const transpose&, const transpose&) = default;
+
+private:
+    /// How many axes of x stay before those that `axes` counts.
+    constexpr std::size_t leading(const shape& x) const {
+        std::size_t count = 0;
+        while (axes.rank() > 0 && count + axes.rank() < x.rank() && x[count] == 1) ++count;
+        return count;
+    }
+    kernels::strided_walk walk(const shape& x, extent examples) const {
+        return detail::transposition(shape(std::span<const extent>(x.begin() + leading(x), x.end())), axes, examples);
+    }
 };
 
 /// `transpose` in the older words of the specification: `axis` is a permutation of 0 to 3, which count the axes of
@@ -12639,7 +13237,7 @@ struct permute {
     shape axis;
 
     static constexpr auto key = "permute";
-    static constexpr auto fields = std::tuple{field{"axis", &permute::axis}};
+    constexpr void fields(auto& field) { field("axis", axis); }
 
     constexpr outcome output_shape(const shape& x) const {
         if (x.rank() < 3 || x.rank() > 5)
@@ -12682,7 +13280,7 @@ struct flatten {
     flatten_order mode = flatten_order::channel_first;
 
     static constexpr auto key = "flatten";
-    static constexpr auto fields = std::tuple{field{"mode", &flatten::mode}};
+    constexpr void fields(auto& field) { field("mode", mode); }
 
     constexpr outcome output_shape(const shape& x) const {
         if (x.rank() < 3) return shape_fault("an input of rank 3 or more wanted, its shape is ", x);
@@ -12716,7 +13314,7 @@ struct flatten_to_2d {
     extent axis = 0;
 
     static constexpr auto key = "flattenTo2D";
-    static constexpr auto fields = std::tuple{field{"axis", &flatten_to_2d::axis}};
+    constexpr void fields(auto& field) { field("axis", axis); }
     static constexpr bool same_elements = true;
 
     constexpr outcome output_shape(const shape& x) const {
@@ -12773,6 +13371,7 @@ struct axis_indexing {
                 .block = whole.product(along + 1, whole.rank()),
                 .rows = {whole[along]}};
     }
+    friend bool operator==(const axis_indexing&, const axis_indexing&) = default;
 };
 
 /// By points: the last axis of the indices is one index for each of as many axes.
@@ -12789,6 +13388,7 @@ struct point_indexing {
                 .block = whole.product(depth, whole.rank()),
                 .rows = shape(std::span<const extent>(whole.begin(), depth))};
     }
+    friend bool operator==(const point_indexing&, const point_indexing&) = default;
 };
 
 /// Along an axis, indices of its own for each element.
@@ -12813,29 +13413,32 @@ struct own_indexing {
                 .rows = {whole[along]},
                 .own = true};
     }
+    friend bool operator==(const own_indexing&, const own_indexing&) = default;
 };
 
-/// What the gathers share: x and indices -> y.
+/// What runs for the gathers: x and indices -> y.
 template <class Way>
 struct gathering {
+    Way way{};
+
+    static constexpr auto key = "gathering";
+    constexpr void fields(auto&) {}
     static constexpr input_count inputs{2, 2};
     static constexpr backward_needs needs{.input = true, .output = false};
 
-    static constexpr outcome shape_of(const Way& way, std::span<const shape> xs) {
-        return way.part(xs[0], xs[1]);
-    }
-    template <class Xs, class Ys, class W>
-    static void run(const Way& way, const Xs& xs, const Ys& ys, W& w) noexcept {
-        kernels::gather(way.how(xs[0].dimensions, xs[1].dimensions), xs[0].data, xs[1].data, ys[0].data,
-                        w.threads);
+    constexpr outcome output_shape(std::span<const shape> xs) const { return way.part(xs[0], xs[1]); }
+    template <class Xs, class Ys, class P, class W>
+    void forward(Xs xs, Ys ys, const P&, W& w) const noexcept {
+        kernels::gather(way.how(xs[0].dimensions, xs[1].dimensions), xs[0].data, xs[1].data, ys[0].data, w.threads);
     }
     /// What several indices name is summed up in their order.
-    template <class Xs, class Dys, class Dxs, class W>
-    static void run_backward(const Way& way, const Xs& xs, const Dys& dys, const Dxs& dxs, W& w) noexcept {
+    template <class Xs, class Ys, class Dys, class Dxs, class P, class Dp, class W>
+    void backward(Xs xs, Ys, Dys dys, Dxs dxs, const P&, const Dp&, W& w) const noexcept {
         if (dxs[0])
-            kernels::scatter(way.how(dxs[0].dimensions, xs[1].dimensions), kernels::scatter_mode::add,
-                             dys[0].data, xs[1].data, dxs[0].data, w.threads);
+            kernels::scatter(way.how(dxs[0].dimensions, xs[1].dimensions), kernels::scatter_mode::add, dys[0].data,
+                             xs[1].data, dxs[0].data, w.threads);
     }
+    friend bool operator==(const gathering&, const gathering&) = default;
 };
 
 }  // namespace detail
@@ -12850,20 +13453,11 @@ struct gather {
     extent axis = 0;
 
     static constexpr auto key = "gather";
-    static constexpr auto fields = std::tuple{field{"axis", &gather::axis}};
-    using way = detail::gathering<detail::axis_indexing>;
-    static constexpr input_count inputs = way::inputs;
-    static constexpr backward_needs needs = way::needs;
+    constexpr void fields(auto& field) { field("axis", axis); }
+    static constexpr input_count inputs{2, 2};
 
-    constexpr outcome output_shape(std::span<const shape> xs) const { return way::shape_of({axis}, xs); }
-    template <class Xs, class Ys, class P, class W>
-    void forward(Xs xs, Ys ys, const P&, W& w) const noexcept {
-        way::run({axis}, xs, ys, w);
-    }
-    template <class Xs, class Ys, class Dys, class Dxs, class P, class Dp, class W>
-    void backward(Xs xs, Ys, Dys dys, Dxs dxs, const P&, const Dp&, W& w) const noexcept {
-        way::run_backward({axis}, xs, dys, dxs, w);
-    }
+    constexpr outcome output_shape(std::span<const shape> xs) const { return equivalent({}).output_shape(xs); }
+    constexpr detail::gathering<detail::axis_indexing> equivalent(const shape&) const { return {{axis}}; }
     friend bool operator==(const gather&, const gather&) = default;
 };
 
@@ -12875,20 +13469,11 @@ struct gather {
 /// Core ML specification, GatherNDLayerParams.
 struct gather_nd {
     static constexpr auto key = "gatherND";
-    static constexpr auto fields = std::tuple{};
-    using way = detail::gathering<detail::point_indexing>;
-    static constexpr input_count inputs = way::inputs;
-    static constexpr backward_needs needs = way::needs;
+    constexpr void fields(auto&) {}
+    static constexpr input_count inputs{2, 2};
 
-    constexpr outcome output_shape(std::span<const shape> xs) const { return way::shape_of({}, xs); }
-    template <class Xs, class Ys, class P, class W>
-    void forward(Xs xs, Ys ys, const P&, W& w) const noexcept {
-        way::run({}, xs, ys, w);
-    }
-    template <class Xs, class Ys, class Dys, class Dxs, class P, class Dp, class W>
-    void backward(Xs xs, Ys, Dys dys, Dxs dxs, const P&, const Dp&, W& w) const noexcept {
-        way::run_backward({}, xs, dys, dxs, w);
-    }
+    constexpr outcome output_shape(std::span<const shape> xs) const { return equivalent({}).output_shape(xs); }
+    constexpr detail::gathering<detail::point_indexing> equivalent(const shape&) const { return {}; }
     friend bool operator==(const gather_nd&, const gather_nd&) = default;
 };
 
@@ -12901,20 +13486,11 @@ struct gather_along_axis {
     extent axis = 0;
 
     static constexpr auto key = "gatherAlongAxis";
-    static constexpr auto fields = std::tuple{field{"axis", &gather_along_axis::axis}};
-    using way = detail::gathering<detail::own_indexing>;
-    static constexpr input_count inputs = way::inputs;
-    static constexpr backward_needs needs = way::needs;
+    constexpr void fields(auto& field) { field("axis", axis); }
+    static constexpr input_count inputs{2, 2};
 
-    constexpr outcome output_shape(std::span<const shape> xs) const { return way::shape_of({axis}, xs); }
-    template <class Xs, class Ys, class P, class W>
-    void forward(Xs xs, Ys ys, const P&, W& w) const noexcept {
-        way::run({axis}, xs, ys, w);
-    }
-    template <class Xs, class Ys, class Dys, class Dxs, class P, class Dp, class W>
-    void backward(Xs xs, Ys, Dys dys, Dxs dxs, const P&, const Dp&, W& w) const noexcept {
-        way::run_backward({axis}, xs, dys, dxs, w);
-    }
+    constexpr outcome output_shape(std::span<const shape> xs) const { return equivalent({}).output_shape(xs); }
+    constexpr detail::gathering<detail::own_indexing> equivalent(const shape&) const { return {{axis}}; }
     friend bool operator==(const gather_along_axis&, const gather_along_axis&) = default;
 };
 
@@ -12947,7 +13523,7 @@ struct gelu {
     gelu_mode mode = gelu_mode::exact;
 
     static constexpr auto key = "gelu";
-    static constexpr auto fields = std::tuple{field{"mode", &gelu::mode}};
+    constexpr void fields(auto& field) { field("mode", mode); }
 
     template <class V>
     V operator()(const V& x) const noexcept {
@@ -13453,8 +14029,7 @@ struct recurrent_activation {
     using alternatives = std::variant<sigmoid, tanh, sigmoid_hard, linear, relu, scaled_tanh>;
     alternatives type{};
 
-    static constexpr auto fields =
-        std::tuple{oneof<recurrent_activation, alternatives>{&recurrent_activation::type}};
+    constexpr void fields(auto& field) { field(type); }
 
     constexpr recurrent_activation() = default;
     constexpr recurrent_activation(const sigmoid& f) : type(f) {}
@@ -13467,6 +14042,17 @@ struct recurrent_activation {
     template <class F>
     constexpr bool is() const {
         return std::holds_alternative<F>(type);
+    }
+    /// What a gate computes. An alpha and a beta of 0, which is what a file has that leaves both out, stand for the
+    /// customary ones: linear 1 and 0, sigmoid_hard 0.2 and 0.5, scaled_tanh 1 and 1. (For the last the specification
+    /// names 1.71 and 2 / 3; the networks of its converter, which leave them out, want the plain tanh.)
+    constexpr recurrent_activation with_constants() const {
+        if (const auto* f = std::get_if<linear>(&type); f && f->alpha == 0 && f->beta == 0) return linear{1, 0};
+        if (const auto* f = std::get_if<sigmoid_hard>(&type); f && f->alpha == 0 && f->beta == 0)
+            return sigmoid_hard{0.2F, 0.5F};
+        if (const auto* f = std::get_if<scaled_tanh>(&type); f && f->alpha == 0 && f->beta == 0)
+            return scaled_tanh{1, 1};
+        return *this;
     }
     template <class V>
     V operator()(const V& x) const noexcept {
@@ -13726,7 +14312,7 @@ struct recurrent_runner {
     L layer;  ///< resolved
 
     static constexpr auto key = L::key;
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr input_count inputs = L::inputs;
     static constexpr bool batched = true;
     static constexpr backward_needs needs{.input = true, .output = false};
@@ -13813,12 +14399,14 @@ struct gru {
     bool reverse_input = false;
 
     static constexpr auto key = "gru";
-    static constexpr auto fields = std::tuple{field{"inputVectorSize", &gru::input_vector_size},
-                                              field{"outputVectorSize", &gru::output_vector_size},
-                                              field{"activations", &gru::activations},
-                                              field{"sequenceOutput", &gru::sequence_output},
-                                              field{"hasBiasVectors", &gru::has_bias_vectors},
-                                              field{"reverseInput", &gru::reverse_input}};
+    constexpr void fields(auto& field) {
+        field("inputVectorSize", input_vector_size);
+        field("outputVectorSize", output_vector_size);
+        field("activations", activations);
+        field("sequenceOutput", sequence_output);
+        field("hasBiasVectors", has_bias_vectors);
+        field("reverseInput", reverse_input);
+    }
     static constexpr input_count inputs{1, 2};
 
     template <class T>
@@ -13877,120 +14465,13 @@ struct gru {
         if (activations[0].is<sigmoid>() && activations[1].is<tanh>())
             body(kernels::gru_cell<sigmoid, tanh>{});
         else
-            body(kernels::gru_cell<recurrent_activation, recurrent_activation>{activations[0], activations[1]});
+            body(kernels::gru_cell<recurrent_activation, recurrent_activation>{activations[0].with_constants(),
+                                                                           activations[1].with_constants()});
     }
 };
 
 }  // namespace bespoke
 
-
-
-#include <numbers>
-
-namespace bespoke::kernels {
-
-// Hyperbolic functions beside tanh (math.hpp) and their inverses. Largest error over the whole range, in units in the
-// last place of the result: sinh and cosh 2, asinh, acosh and atanh 3. NaN gives NaN, and so does what is
-// outside the range of an inverse; the ends overflow only where the result does.
-
-namespace detail {
-
-template <class T>
-struct hyperbolic;
-template <>
-struct hyperbolic<float> {
-    // (sinh(x) - x) / x^3 in x^2, |x| <= 1
-    static constexpr float sine[] = {0.166666672f, 0.00833335053f, 0.000198360911f, 2.81732014e-06f};
-    static constexpr float large = 0x1p30f;  // from there on 1 + x is x
-};
-template <>
-struct hyperbolic<double> {
-    static constexpr double sine[] = {0.16666666666666669,    0.0083333333333331459,  0.00019841269841434036,
-                                      2.7557319156313682e-06, 2.5052123262809582e-08, 1.6057249779285991e-10,
-                                      7.7590525483643543e-13};
-    static constexpr double large = 0x1p60;
-};
-
-/// e^a / 2, a >= 0: infinite from twice the first overflow on.
-template <class T>
-[[gnu::always_inline]] inline batch<T> half_exp(const batch<T>& a) noexcept {
-    const batch<T> one(T(1));
-    auto r = reduce_exp<T>(kernels::min<T>(batch<T>(coefficients<T>::exponential_high + T(1)), a));
-    r.k = r.k - one;
-    r.shifted = r.shifted - one;
-    return scale_by_power<T>(r.expm1 + one, r);
-}
-
-}  // namespace detail
-
-/// (e^x - e^-x) / 2
-template <class T>
-inline batch<T> sinh(const batch<T>& x) noexcept {
-    const batch<T> a = kernels::abs<T>(x), square = x * x;
-    const batch<T> small =
-        kernels::fma<T>(a * square, detail::polynomial<T>(square, detail::hyperbolic<T>::sine), a);
-    const batch<T> half = detail::half_exp<T>(a);
-    return kernels::copysign<T>(
-        kernels::select<T>(a < batch<T>(T(1)), small, half - batch<T>(T(0.25)) / half), x);
-}
-
-/// (e^x + e^-x) / 2
-template <class T>
-inline batch<T> cosh(const batch<T>& x) noexcept {
-    const batch<T> half = detail::half_exp<T>(kernels::abs<T>(x));
-    return half + batch<T>(T(0.25)) / half;
-}
-
-/// log(x + sqrt(x^2 + 1)), as log1p of |x| + x^2 / (1 + sqrt(x^2 + 1)).
-template <class T>
-inline batch<T> asinh(const batch<T>& x) noexcept {
-    const batch<T> one(T(1)), a = kernels::abs<T>(x), square = x * x;
-    const auto large = a > batch<T>(detail::hyperbolic<T>::large);
-    const batch<T> above = a + square / (one + kernels::sqrt<T>(square + one));
-    const batch<T> y = kernels::log1p<T>(kernels::select<T>(large, a, above));
-    return kernels::copysign<T>(kernels::select<T>(large, y + batch<T>(T(std::numbers::ln2)), y), x);
-}
-
-/// log(x + sqrt(x^2 - 1)) for x >= 1, as log1p of t + sqrt(t (t + 2)), t = x - 1; NaN below.
-template <class T>
-inline batch<T> acosh(const batch<T>& x) noexcept {
-    const batch<T> one(T(1)), t = x - one;
-    const auto large = x > batch<T>(detail::hyperbolic<T>::large);
-    const batch<T> above = t + kernels::sqrt<T>(kernels::fma<T>(t, t, t + t));
-    const batch<T> y = kernels::log1p<T>(kernels::select<T>(large, x, above));
-    return kernels::select<T>(x < one, batch<T>(std::numeric_limits<T>::quiet_NaN()),
-                              kernels::select<T>(large, y + batch<T>(T(std::numbers::ln2)), y));
-}
-
-/// log((1 + x) / (1 - x)) / 2, as log1p of 2 |x| / (1 - |x|); infinite at 1 and -1, NaN beyond.
-template <class T>
-inline batch<T> atanh(const batch<T>& x) noexcept {
-    const batch<T> a = kernels::abs<T>(x);
-    return kernels::copysign<T>(batch<T>(T(0.5)) * kernels::log1p<T>((a + a) / (batch<T>(T(1)) - a)), x);
-}
-
-template <std::floating_point T>
-inline T sinh(T x) noexcept {
-    return first_lane<T>(kernels::sinh<T>(batch<T>(x)));
-}
-template <std::floating_point T>
-inline T cosh(T x) noexcept {
-    return first_lane<T>(kernels::cosh<T>(batch<T>(x)));
-}
-template <std::floating_point T>
-inline T asinh(T x) noexcept {
-    return first_lane<T>(kernels::asinh<T>(batch<T>(x)));
-}
-template <std::floating_point T>
-inline T acosh(T x) noexcept {
-    return first_lane<T>(kernels::acosh<T>(batch<T>(x)));
-}
-template <std::floating_point T>
-inline T atanh(T x) noexcept {
-    return first_lane<T>(kernels::atanh<T>(batch<T>(x)));
-}
-
-}  // namespace bespoke::kernels
 
 /// Hyperbolic functions and their inverses. NaN gives NaN, and so does what is outside the range of an inverse.
 namespace bespoke {
@@ -13998,7 +14479,7 @@ namespace bespoke {
 /// y = (e^x - e^-x) / 2. Core ML specification, SinhLayerParams.
 struct sinh {
     static constexpr auto key = "sinh";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr backward_needs needs{.input = true, .output = false};
     template <class V>
     V operator()(const V& x) const noexcept {
@@ -14014,7 +14495,7 @@ struct sinh {
 /// y = (e^x + e^-x) / 2. Core ML specification, CoshLayerParams.
 struct cosh {
     static constexpr auto key = "cosh";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr backward_needs needs{.input = true, .output = false};
     template <class V>
     V operator()(const V& x) const noexcept {
@@ -14031,7 +14512,7 @@ struct cosh {
 /// Core ML specification, TanhLayerParams.
 struct tanh_layer {
     static constexpr auto key = "tanh";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr backward_needs needs{.input = false, .output = true};
     template <class V>
     V operator()(const V& x) const noexcept {
@@ -14047,7 +14528,7 @@ struct tanh_layer {
 /// y = log(x + sqrt(x² + 1)). Core ML specification, AsinhLayerParams.
 struct asinh {
     static constexpr auto key = "asinh";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr backward_needs needs{.input = true, .output = false};
     template <class V>
     V operator()(const V& x) const noexcept {
@@ -14063,7 +14544,7 @@ struct asinh {
 /// y = log(x + sqrt(x² - 1)), for x from 1 up. Core ML specification, AcoshLayerParams.
 struct acosh {
     static constexpr auto key = "acosh";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr backward_needs needs{.input = true, .output = false};
     template <class V>
     V operator()(const V& x) const noexcept {
@@ -14080,7 +14561,7 @@ struct acosh {
 /// Core ML specification, AtanhLayerParams.
 struct atanh {
     static constexpr auto key = "atanh";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr backward_needs needs{.input = true, .output = false};
     template <class V>
     V operator()(const V& x) const noexcept {
@@ -14119,10 +14600,12 @@ struct inner_product {
     bool int8_dynamic_quantize = false;  ///< lets who runs it round the input to int8; here it stays exact
 
     static constexpr auto key = "innerProduct";
-    static constexpr auto fields = std::tuple{field{"inputChannels", &inner_product::input_channels},
-                                              field{"outputChannels", &inner_product::output_channels},
-                                              field{"hasBias", &inner_product::has_bias},
-                                              field{"int8DynamicQuantize", &inner_product::int8_dynamic_quantize}};
+    constexpr void fields(auto& field) {
+        field("inputChannels", input_channels);
+        field("outputChannels", output_channels);
+        field("hasBias", has_bias);
+        field("int8DynamicQuantize", int8_dynamic_quantize);
+    }
     static constexpr bool batched = true;
     static constexpr bool runs_epilogue = true;
     static constexpr backward_needs needs{.input = true, .output = false};
@@ -14244,7 +14727,7 @@ struct l2normalize {
     float epsilon = 0;
 
     static constexpr auto key = "l2normalize";
-    static constexpr auto fields = std::tuple{field{"epsilon", &l2normalize::epsilon}};
+    constexpr void fields(auto& field) { field("epsilon", epsilon); }
     static constexpr bool batched = true;
     static constexpr backward_needs needs{.input = true, .output = false};
 
@@ -14292,9 +14775,10 @@ struct layer_normalization {
     float eps = 1e-5F;
 
     static constexpr auto key = "layerNormalization";
-    static constexpr auto fields =
-        std::tuple{field{"normalizedShape", &layer_normalization::normalized_shape},
-                   field{"eps", &layer_normalization::eps}};
+    constexpr void fields(auto& field) {
+        field("normalizedShape", normalized_shape);
+        field("eps", eps);
+    }
     static constexpr bool batched = true;
     static constexpr backward_needs needs{.input = true, .output = false};
 
@@ -14356,7 +14840,7 @@ namespace bespoke {
 /// Core ML specification, LogicalNotLayerParams.
 struct logical_not {
     static constexpr auto key = "logicalNot";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr bool differentiable = false;
     static constexpr backward_needs needs{.input = false, .output = false};
 
@@ -14477,8 +14961,12 @@ struct lrn {
     float k = 0;
 
     static constexpr auto key = "lrn";
-    static constexpr auto fields = std::tuple{field{"alpha", &lrn::alpha}, field{"beta", &lrn::beta},
-                                              field{"localSize", &lrn::local_size}, field{"k", &lrn::k}};
+    constexpr void fields(auto& field) {
+        field("alpha", alpha);
+        field("beta", beta);
+        field("localSize", local_size);
+        field("k", k);
+    }
     static constexpr bool batched = true;
     static constexpr backward_needs needs{.input = true, .output = false};
 
@@ -14539,13 +15027,14 @@ struct lstm_params {
     bool coupled_input_and_forget_gate = false;  ///< f = 1 - i; the forget gate's weights are not used
     float cell_clip_threshold = 50;              ///< 0 means 50
 
-    static constexpr auto fields =
-        std::tuple{field{"sequenceOutput", &lstm_params::sequence_output},
-                   field{"hasBiasVectors", &lstm_params::has_bias_vectors},
-                   field{"forgetBias", &lstm_params::forget_bias},
-                   field{"hasPeepholeVectors", &lstm_params::has_peephole_vectors},
-                   field{"coupledInputAndForgetGate", &lstm_params::coupled_input_and_forget_gate},
-                   field{"cellClipThreshold", &lstm_params::cell_clip_threshold}};
+    constexpr void fields(auto& field) {
+        field("sequenceOutput", sequence_output);
+        field("hasBiasVectors", has_bias_vectors);
+        field("forgetBias", forget_bias);
+        field("hasPeepholeVectors", has_peephole_vectors);
+        field("coupledInputAndForgetGate", coupled_input_and_forget_gate);
+        field("cellClipThreshold", cell_clip_threshold);
+    }
     friend bool operator==(const lstm_params&, const lstm_params&) = default;
 };
 
@@ -14657,8 +15146,8 @@ template <class Body>
     if (f.is<sigmoid>() && g.is<tanh>() && h.is<tanh>())
         body(kernels::lstm_cell<sigmoid, tanh, tanh>{{}, {}, {}, coupled, clip});
     else
-        body(kernels::lstm_cell<recurrent_activation, recurrent_activation, recurrent_activation>{f, g, h, coupled,
-                                                                                                    clip});
+        body(kernels::lstm_cell<recurrent_activation, recurrent_activation, recurrent_activation>{
+            f.with_constants(), g.with_constants(), h.with_constants(), coupled, clip});
 }
 
 }  // namespace detail
@@ -14679,12 +15168,13 @@ struct uni_directional_lstm {
     bool reverse_input = false;
 
     static constexpr auto key = "uniDirectionalLSTM";
-    static constexpr auto fields =
-        std::tuple{field{"inputVectorSize", &uni_directional_lstm::input_vector_size},
-                   field{"outputVectorSize", &uni_directional_lstm::output_vector_size},
-                   field{"activations", &uni_directional_lstm::activations},
-                   field{"params", &uni_directional_lstm::params},
-                   field{"reverseInput", &uni_directional_lstm::reverse_input}};
+    constexpr void fields(auto& field) {
+        field("inputVectorSize", input_vector_size);
+        field("outputVectorSize", output_vector_size);
+        field("activations", activations);
+        field("params", params);
+        field("reverseInput", reverse_input);
+    }
     static constexpr input_count inputs{1, 3};
 
     template <class T>
@@ -14739,12 +15229,13 @@ struct bi_directional_lstm {
     lstm_params params{};
 
     static constexpr auto key = "biDirectionalLSTM";
-    static constexpr auto fields =
-        std::tuple{field{"inputVectorSize", &bi_directional_lstm::input_vector_size},
-                   field{"outputVectorSize", &bi_directional_lstm::output_vector_size},
-                   field{"activationsForwardLSTM", &bi_directional_lstm::activations_forward_lstm},
-                   field{"activationsBackwardLSTM", &bi_directional_lstm::activations_backward_lstm},
-                   field{"params", &bi_directional_lstm::params}};
+    constexpr void fields(auto& field) {
+        field("inputVectorSize", input_vector_size);
+        field("outputVectorSize", output_vector_size);
+        field("activationsForwardLSTM", activations_forward_lstm);
+        field("activationsBackwardLSTM", activations_backward_lstm);
+        field("params", params);
+    }
     static constexpr input_count inputs{1, 5};
 
     template <class T>
@@ -14796,35 +15287,39 @@ struct bi_directional_lstm {
 namespace bespoke {
 namespace detail {
 
-/// Of a matrix the elements (m, n) with n - m from `lowest` to `highest`.
+/// What runs for all of them: y = x in the elements (m, n) of a matrix with n - m from `lowest` to `highest`, else 0.
 struct diagonal_band {
     static constexpr extent everything = std::numeric_limits<extent>::max();
 
     extent lowest = -everything, highest = everything;
 
-    static constexpr outcome output_shape(const shape& x) {
+    static constexpr auto key = "diagonalBand";
+    constexpr void fields(auto&) {}
+    static constexpr bool batched = true, in_place = true;
+    static constexpr backward_needs needs{.input = false, .output = false};
+
+    constexpr outcome output_shape(const shape& x) const {
         if (x.rank() < 2) return shape_fault("an input of rank 2 or more wanted, its shape is ", x);
         return x;
     }
 
-    /// y = x within the band, else 0.
-    template <class X, class Y>
-    void copy(X x, Y y, thread_pool* threads) const noexcept {
-        each_row(y, threads, [&](extent at, extent columns, extent first, extent last) {
+    template <class X, class Y, class P, class W>
+    void forward(X x, Y y, const P&, W& w) const noexcept {
+        each_row(y, w.threads, [&](extent at, extent columns, extent first, extent last) {
             using T = typename Y::value_type;
             kernels::fill(first, T(0), y.data + at);
             kernels::copy(last - first, x.data + at + first, y.data + at + first);
             kernels::fill(columns - last, T(0), y.data + at + last);
         });
     }
-    /// dx += dy within the band.
-    template <class Dy, class Dx>
-    void accumulate(Dy dy, Dx dx, thread_pool* threads) const noexcept {
+    template <class X, class Y, class Dy, class Dx, class P, class Dp, class W>
+    void backward(X, Y, Dy dy, Dx dx, const P&, const Dp&, W& w) const noexcept {
         if (!dx) return;
-        each_row(dx, threads, [&](extent at, extent, extent first, extent last) {
+        each_row(dx, w.threads, [&](extent at, extent, extent first, extent last) {
             kernels::accumulate(last - first, dy.data + at + first, dx.data + at + first);
         });
     }
+    friend bool operator==(const diagonal_band&, const diagonal_band&) = default;
 
 private:
     /// Calls body(offset of the row, columns, first, last): the columns [first, last) are in the band.
@@ -14853,27 +15348,17 @@ struct matrix_band_part {
     extent num_lower = 0, num_upper = 0;
 
     static constexpr auto key = "matrixBandPart";
-    static constexpr auto fields = std::tuple{field{"numLower", &matrix_band_part::num_lower},
-                                              field{"numUpper", &matrix_band_part::num_upper}};
-    static constexpr bool batched = true, in_place = true;
-    static constexpr backward_needs needs{.input = false, .output = false};
-
-    constexpr outcome output_shape(const shape& x) const { return band().output_shape(x); }
-    template <class X, class Y, class P, class W>
-    void forward(X x, Y y, const P&, W& w) const noexcept {
-        band().copy(x, y, w.threads);
+    constexpr void fields(auto& field) {
+        field("numLower", num_lower);
+        field("numUpper", num_upper);
     }
-    template <class X, class Y, class Dy, class Dx, class P, class Dp, class W>
-    void backward(X, Y, Dy dy, Dx dx, const P&, const Dp&, W& w) const noexcept {
-        band().accumulate(dy, dx, w.threads);
-    }
-    friend bool operator==(const matrix_band_part&, const matrix_band_part&) = default;
 
-private:
-    constexpr detail::diagonal_band band() const {
+    constexpr outcome output_shape(const shape& x) const { return equivalent(x).output_shape(x); }
+    constexpr detail::diagonal_band equivalent(const shape&) const {
         constexpr extent everything = detail::diagonal_band::everything;
         return {num_lower < 0 ? -everything : -num_lower, num_upper < 0 ? everything : num_upper};
     }
+    friend bool operator==(const matrix_band_part&, const matrix_band_part&) = default;
 };
 
 /// The matrices x [..., M, N] with 0 above diagonal k, which is k to the right of the main one: y_mn = x_mn where
@@ -14883,23 +15368,11 @@ struct lower_triangular {
     extent k = 0;
 
     static constexpr auto key = "lowerTriangular";
-    static constexpr auto fields = std::tuple{field{"k", &lower_triangular::k}};
-    static constexpr bool batched = true, in_place = true;
-    static constexpr backward_needs needs{.input = false, .output = false};
+    constexpr void fields(auto& field) { field("k", k); }
 
-    constexpr outcome output_shape(const shape& x) const { return band().output_shape(x); }
-    template <class X, class Y, class P, class W>
-    void forward(X x, Y y, const P&, W& w) const noexcept {
-        band().copy(x, y, w.threads);
-    }
-    template <class X, class Y, class Dy, class Dx, class P, class Dp, class W>
-    void backward(X, Y, Dy dy, Dx dx, const P&, const Dp&, W& w) const noexcept {
-        band().accumulate(dy, dx, w.threads);
-    }
+    constexpr outcome output_shape(const shape& x) const { return equivalent(x).output_shape(x); }
+    constexpr detail::diagonal_band equivalent(const shape&) const { return {.highest = k}; }
     friend bool operator==(const lower_triangular&, const lower_triangular&) = default;
-
-private:
-    constexpr detail::diagonal_band band() const { return {.highest = k}; }
 };
 
 /// The matrices x [..., M, N] with 0 below diagonal k, which is k to the right of the main one: y_mn = x_mn where
@@ -14909,23 +15382,11 @@ struct upper_triangular {
     extent k = 0;
 
     static constexpr auto key = "upperTriangular";
-    static constexpr auto fields = std::tuple{field{"k", &upper_triangular::k}};
-    static constexpr bool batched = true, in_place = true;
-    static constexpr backward_needs needs{.input = false, .output = false};
+    constexpr void fields(auto& field) { field("k", k); }
 
-    constexpr outcome output_shape(const shape& x) const { return band().output_shape(x); }
-    template <class X, class Y, class P, class W>
-    void forward(X x, Y y, const P&, W& w) const noexcept {
-        band().copy(x, y, w.threads);
-    }
-    template <class X, class Y, class Dy, class Dx, class P, class Dp, class W>
-    void backward(X, Y, Dy dy, Dx dx, const P&, const Dp&, W& w) const noexcept {
-        band().accumulate(dy, dx, w.threads);
-    }
+    constexpr outcome output_shape(const shape& x) const { return equivalent(x).output_shape(x); }
+    constexpr detail::diagonal_band equivalent(const shape&) const { return {.lowest = k}; }
     friend bool operator==(const upper_triangular&, const upper_triangular&) = default;
-
-private:
-    constexpr detail::diagonal_band band() const { return {.lowest = k}; }
 };
 
 }  // namespace bespoke
@@ -14939,7 +15400,7 @@ struct multiply {
     float alpha = 1;
 
     static constexpr auto key = "multiply";
-    static constexpr auto fields = std::tuple{field{"alpha", &multiply::alpha}};
+    constexpr void fields(auto& field) { field("alpha", alpha); }
     static constexpr input_count inputs{1, any_number};
 
     constexpr outcome output_shape(std::span<const shape> xs) const { return broadcast_shape(xs); }
@@ -14964,9 +15425,11 @@ struct mvn {
     float epsilon = 0;
 
     static constexpr auto key = "mvn";
-    static constexpr auto fields = std::tuple{field{"acrossChannels", &mvn::across_channels},
-                                              field{"normalizeVariance", &mvn::normalize_variance},
-                                              field{"epsilon", &mvn::epsilon}};
+    constexpr void fields(auto& field) {
+        field("acrossChannels", across_channels);
+        field("normalizeVariance", normalize_variance);
+        field("epsilon", epsilon);
+    }
     static constexpr bool batched = true;
     static constexpr backward_needs needs{.input = true, .output = false};
 
@@ -15076,7 +15539,7 @@ void sort_ranked(extent n, ranked<T>* a, ranked<T>* spare) noexcept {
 /// Entries that `rank_line` works with. Twice as many as there are numbers: it sorts them all.
 constexpr extent ranked_room(extent n, extent k) {
     const extent some = 2 * std::max<extent>(k, 16);
-    return some < n ? some : 2 * n;
+    return 4 * some < n ? some : 2 * n;
 }
 
 /// The first k of the n numbers at `x`, in order, in the first k of `room`.
@@ -15107,8 +15570,10 @@ void rank_line(extent n, extent k, ranking first, const T* x, ranked<T>* room) n
     keep_best();
     for (; i + lanes<T> <= n; i += lanes<T>) {
         const batch<T> v = load(x + i), edge(limit);
-        if (first == ranking::largest ? xsimd::all(v <= edge) : xsimd::all(v >= edge)) continue;
-        for (extent j = i; j < i + lanes<T>; ++j) look(j);
+        const auto passed = first == ranking::largest ? v <= edge : v >= edge;
+        if (xsimd::all(passed)) continue;
+        for (std::uint64_t better = lane_bits<T>(!passed); better != 0; better &= better - 1)
+            look(i + std::countr_zero(better));
     }
     for (; i < n; ++i) look(i);
     keep_best();
@@ -15297,8 +15762,8 @@ namespace bespoke {
 /// that stays is more than iou_threshold of the area that both cover, with per_class_suppression only if both have the
 /// same best class. If none would stay, the one with the highest score does. NaN is no score; of equal scores the
 /// first comes first. Gradients go to the boxes and scores that stay. Core ML specification,
-/// NonMaximumSuppressionLayerParams. The thresholds may also come as one number each in a third and fourth input; the
-/// number of boxes as a fifth, which would decide the shapes, is refused.
+/// NonMaximumSuppressionLayerParams. The thresholds may also come as one number each in a third and fourth input, and
+/// max_boxes, which decides the shapes, in a fifth.
 struct non_maximum_suppression {
     float iou_threshold = 0;
     float score_threshold = 0;
@@ -15306,48 +15771,53 @@ struct non_maximum_suppression {
     bool per_class_suppression = false;
 
     static constexpr auto key = "NonMaximumSuppression";
-    static constexpr auto fields =
-        std::tuple{field{"iouThreshold", &non_maximum_suppression::iou_threshold},
-                   field{"scoreThreshold", &non_maximum_suppression::score_threshold},
-                   field{"maxBoxes", &non_maximum_suppression::max_boxes},
-                   field{"perClassSuppression", &non_maximum_suppression::per_class_suppression}};
+    constexpr void fields(auto& field) {
+        field("iouThreshold", iou_threshold);
+        field("scoreThreshold", score_threshold);
+        field("maxBoxes", max_boxes);
+        field("perClassSuppression", per_class_suppression);
+    }
     static constexpr input_count inputs{2, 5};
+    static constexpr std::size_t values_from = 4;
     static constexpr backward_needs needs{.input = false, .output = true};
 
-    constexpr outcome output_shape(std::span<const shape> xs) const {
+    constexpr outcome planned_shape(std::span<const shape> xs, std::span<const known_values> known) const {
         const shape &boxes = xs[0], &scores = xs[1];
-        if (xs.size() > 4)
-            return fault{
-                errc::unsupported,
-                sentence("maxBoxes as a field wanted: a fifth input would decide the shapes of the outputs")};
         if (boxes.rank() != 3 || boxes[1] < 1 || boxes[2] != 4)
             return shape_fault("boxes [B, N, 4], N from 1 up, wanted, their shape is ", boxes);
         if (scores.rank() != 3 || scores[0] != boxes[0] || scores[1] != boxes[1] || scores[2] < 1)
             return shape_fault("scores [B, N, C] wanted for boxes of the shape ", boxes, ", theirs is ",
                                scores);
-        for (std::size_t i = 2; i < xs.size(); ++i)
+        for (std::size_t i = 2; i < std::min<std::size_t>(xs.size(), 4); ++i)
             for (extent e : xs[i])
                 if (e != 1)
                     return shape_fault("one number wanted as a threshold, input ", i, " has the shape ",
                                        xs[i]);
         if (boxes[1] > kernels::most_boxes)
             return shape_fault("at most ", kernels::most_boxes, " boxes wanted, their shape is ", boxes);
-        if (max_boxes < 1) return value_fault("maxBoxes from 1 up wanted, ", max_boxes, " given");
+        extent most = max_boxes;
+        const known_values value = known_input(known, 4);
+        if (xs.size() > 4) {
+            if (const auto wrong = detail::check_numbers("maxBoxes", xs[4], 1, 1, value)) return *wrong;
+            most = value ? detail::numbers_of(*value)[0] : unset;
+        }
+        if (most < 1 && (xs.size() < 5 || value)) return value_fault("maxBoxes from 1 up wanted, ", most, " given");
         const extent batch = boxes[0];
-        return std::vector<shape>{
-            {batch, max_boxes, 4}, {batch, max_boxes, scores[2]}, {batch, max_boxes}, {batch}};
+        return std::vector<shape>{{batch, most, 4}, {batch, most, scores[2]}, {batch, most}, {batch}};
     }
+    constexpr outcome output_shape(std::span<const shape> xs) const { return planned_shape(xs, {}); }
     template <class T>
     extent scratch_size(std::span<const shape> xs, extent, extent threads) const {
-        return std::min(threads, xs[0][0]) * kernels::suppression_scratch<T>(xs[0][1], max_boxes);
+        return std::min(threads, xs[0][0]) *
+               kernels::suppression_scratch<T>(xs[0][1], xs.size() > 4 ? xs[0][1] : max_boxes);
     }
     template <class Xs, class Ys, class P, class W>
     void forward(Xs xs, Ys ys, const P&, W& w) const noexcept {
         using T = typename Ys::value_type::value_type;
-        const extent batch = xs[0][0], n = xs[0][1], classes = xs[1][2];
+        const extent batch = xs[0][0], n = xs[0][1], classes = xs[1][2], most = ys[2][1];
         const kernels::suppression how{.boxes = n,
                                        .classes = classes,
-                                       .most = max_boxes,
+                                       .most = most,
                                        .iou_threshold = xs.size() > 2 ? static_cast<double>(*xs[2].data)
                                                                       : static_cast<double>(iou_threshold),
                                        .score_threshold = xs.size() > 3
@@ -15360,17 +15830,17 @@ struct non_maximum_suppression {
             for (extent worker = begin; worker < end; ++worker)
                 for (extent b = batch * worker / workers; b < batch * (worker + 1) / workers; ++b) {
                     const T *boxes = xs[0].data + b * n * 4, *scores = xs[1].data + b * n * classes;
-                    T *to = ys[0].data + b * max_boxes * 4, *score_to = ys[1].data + b * max_boxes * classes,
-                      *chosen = ys[2].data + b * max_boxes;
+                    T *to = ys[0].data + b * most * 4, *score_to = ys[1].data + b * most * classes,
+                      *chosen = ys[2].data + b * most;
                     const extent count =
                         kernels::suppress(how, boxes, scores, chosen,
-                                          w.scratch + worker * kernels::suppression_scratch<T>(n, max_boxes));
+                                          w.scratch + worker * kernels::suppression_scratch<T>(n, most));
                     for (extent k = 0; k < count; ++k) {
                         const auto i = static_cast<extent>(chosen[k]);
                         kernels::copy(extent{4}, boxes + i * 4, to + k * 4);
                         kernels::copy(classes, scores + i * classes, score_to + k * classes);
                     }
-                    const extent rest = max_boxes - count;
+                    const extent rest = most - count;
                     kernels::fill(rest * 4, T(0), to + count * 4);
                     kernels::fill(rest * classes, T(0), score_to + count * classes);
                     kernels::fill(rest, T(-1), chosen + count);
@@ -15380,6 +15850,7 @@ struct non_maximum_suppression {
     }
     template <class Xs, class Ys, class Dys, class Dxs, class P, class Dp, class W>
     void backward(Xs, Ys ys, Dys dys, Dxs dxs, const P&, const Dp&, W&) const noexcept {
+        const extent most = ys[2][1];
         for (std::size_t input = 0; input < 2; ++input) {
             const auto& dx = dxs[input];
             const auto& dy = dys[input];
@@ -15387,8 +15858,8 @@ struct non_maximum_suppression {
             const extent n = dx[1], size = dx[2];
             for (extent b = 0; b < dx[0]; ++b)
                 for (extent k = 0; k < static_cast<extent>(ys[3].data[b]); ++k) {
-                    const auto i = static_cast<extent>(ys[2].data[b * max_boxes + k]);
-                    kernels::accumulate(size, dy.data + (b * max_boxes + k) * size,
+                    const auto i = static_cast<extent>(ys[2].data[b * most + k]);
+                    kernels::accumulate(size, dy.data + (b * most + k) * size,
                                         dx.data + (b * n + i) * size);
                 }
         }
@@ -15405,7 +15876,8 @@ namespace bespoke {
 /// the axes of y (negative: from the end). The nearest integer counts; an index outside, a negative one among them, or
 /// NaN gives off_value alone.
 ///
-/// x [i.., k..] -> y [i.., one_hot_vector_size, k..]. No gradient passes.
+/// x [i.., k..] -> y [i.., one_hot_vector_size, k..]. A second input of one number is the size in the place of the
+/// field; it decides the shape. No gradient passes.
 /// Core ML specification, OneHotLayerParams, which says nothing of indices outside.
 struct one_hot {
     extent one_hot_vector_size = 0;
@@ -15413,49 +15885,62 @@ struct one_hot {
     float on_value = 1, off_value = 0;
 
     static constexpr auto key = "oneHot";
-    static constexpr auto fields =
-        std::tuple{field{"oneHotVectorSize", &one_hot::one_hot_vector_size}, field{"axis", &one_hot::axis},
-                   field{"onValue", &one_hot::on_value}, field{"offValue", &one_hot::off_value}};
+    constexpr void fields(auto& field) {
+        field("oneHotVectorSize", one_hot_vector_size);
+        field("axis", axis);
+        field("onValue", on_value);
+        field("offValue", off_value);
+    }
+    static constexpr input_count inputs{1, 2};
+    static constexpr std::size_t values_from = 1;
     static constexpr bool batched = true;
     static constexpr bool differentiable = false;
     static constexpr backward_needs needs{.input = false, .output = false};
 
-    constexpr outcome output_shape(const shape& x) const {
+    constexpr outcome planned_shape(std::span<const shape> xs, std::span<const known_values> known) const {
+        const shape& x = xs[0];
+        extent size = one_hot_vector_size;
+        const known_values value = known_input(known, 1);
+        if (xs.size() > 1) {
+            if (const auto wrong = detail::check_numbers("oneHotVectorSize", xs[1], 1, 1, value)) return *wrong;
+            size = value ? detail::numbers_of(*value)[0] : unset;
+        }
         if (x.rank() == max_rank)
             return shape_fault("an input of rank ", max_rank - 1, " or less wanted, its shape is ", x);
         const auto rank = static_cast<extent>(x.rank()) + 1;
         if (axis < -rank || axis >= rank)
             return value_fault("an axis of its output, of rank ", rank, ", wanted, ", axis,
                                " given for the shape ", x);
-        if (one_hot_vector_size < 1)
-            return value_fault("oneHotVectorSize from 1 up wanted, ", one_hot_vector_size, " given");
+        if (size < 1 && (xs.size() < 2 || value))
+            return value_fault("oneHotVectorSize from 1 up wanted, ", size, " given");
         const std::size_t made = detail::axis_among(axis, x.rank() + 1);
         shape y;
         for (std::size_t i = 0; i <= x.rank(); ++i)
-            y.push_back(i == made ? one_hot_vector_size : x[i > made ? i - 1 : i]);
+            y.push_back(i == made ? size : x[i > made ? i - 1 : i]);
         return y;
     }
+    constexpr outcome output_shape(std::span<const shape> xs) const { return planned_shape(xs, {}); }
 
-    template <class X, class Y, class P, class W>
-    void forward(X x, Y y, const P&, W& w) const noexcept {
-        using T = typename X::value_type;
-        const shape s = x.dimensions;
+    template <class Xs, class Ys, class P, class W>
+    void forward(Xs xs, Ys ys, const P&, W& w) const noexcept {
+        using T = typename Ys::value_type::value_type;
+        const auto& x = xs[0];
+        const auto& y = ys[0];
+        const shape& s = x.dimensions;
         const std::size_t made = detail::axis_among(axis, s.rank() + 1);
-        const extent outer = s.product(0, made) * x.examples, inner = s.product(made, s.rank());
-        const extent size = one_hot_vector_size * inner;
+        const extent each = s.product(0, made), outer = each * y.examples, inner = s.product(made, s.rank());
+        const extent count = y.dimensions[made], size = count * inner;
         parallel_for(
             outer * size < (1 << 14) ? nullptr : w.threads, outer, 1, [&](extent first, extent last) {
                 kernels::fill((last - first) * size, static_cast<T>(off_value), y.data + first * size);
                 for (extent o = first; o < last; ++o)
                     for (extent i = 0; i < inner; ++i) {
-                        const extent at = kernels::nearest_integer(x.data[o * inner + i]);
-                        if (at >= 0 && at < one_hot_vector_size)
+                        const extent at = kernels::nearest_integer(x.example(o / each)[o % each * inner + i]);
+                        if (at >= 0 && at < count)
                             y.data[o * size + at * inner + i] = static_cast<T>(on_value);
                     }
             });
     }
-    template <class X, class Y, class Dy, class Dx, class P, class Dp, class W>
-    void backward(X, Y, Dy, Dx, const P&, const Dp&, W&) const noexcept {}
     friend bool operator==(const one_hot&, const one_hot&) = default;
 };
 
@@ -15469,27 +15954,34 @@ namespace bespoke {
 /// pad_to_given_output_size_mode a positive amount is the extent that y shall have at least, and says on which side the
 /// missing elements stand; one of the two is 0, and where both are the axis stays as it is.
 ///
-/// pad_amounts holds two numbers for each axis of x. Core ML specification, ConstantPaddingLayerParams. Amounts as a
-/// second input, which would decide the shape, are refused.
+/// pad_amounts holds two numbers for each axis of x. A second input, a vector, holds them in the place of the field; it
+/// decides the shape of y, and no gradient passes to it. Core ML specification, ConstantPaddingLayerParams.
 struct constant_pad {
     float value = 0;
     list<extent, 2 * max_rank> pad_amounts{};
     bool pad_to_given_output_size_mode = false;
 
     static constexpr auto key = "constantPad";
-    static constexpr auto fields =
-        std::tuple{field{"value", &constant_pad::value}, field{"padAmounts", &constant_pad::pad_amounts},
-                   field{"padToGivenOutputSizeMode", &constant_pad::pad_to_given_output_size_mode}};
+    constexpr void fields(auto& field) {
+        field("value", value);
+        field("padAmounts", pad_amounts);
+        field("padToGivenOutputSizeMode", pad_to_given_output_size_mode);
+    }
     static constexpr input_count inputs{1, 2};
-    static constexpr backward_needs needs{.input = false, .output = false};
+    static constexpr std::size_t values_from = 1;
+    static constexpr backward_needs needs{.input = true, .output = false};
 
-    constexpr outcome output_shape(std::span<const shape> xs) const {
-        if (xs.size() > 1)
-            return fault{
-                errc::unsupported,
-                sentence(
-                    "padAmounts as a field wanted: a second input would decide the shape of the output")};
+    constexpr outcome planned_shape(std::span<const shape> xs, std::span<const known_values> known) const {
         const shape& x = xs[0];
+        if (xs.size() > 1) {
+            const known_values values = known_input(known, 1);
+            if (const auto wrong = detail::check_numbers("padAmounts", xs[1], 2 * x.rank(), 2 * x.rank(), values))
+                return *wrong;
+            if (values) return with(detail::numbers_of(*values)).output_shape(xs.first(1));
+            shape y;
+            for (std::size_t axis = 0; axis < x.rank(); ++axis) y.push_back(unset);
+            return y;
+        }
         if (pad_amounts.size() != 2 * x.rank())
             return value_fault("two padAmounts for each axis wanted, ", pad_amounts.size(),
                                " given for the shape ", x);
@@ -15505,6 +15997,7 @@ struct constant_pad {
         }
         return y;
     }
+    constexpr outcome output_shape(std::span<const shape> xs) const { return planned_shape(xs, {}); }
     template <class Xs, class Ys, class P, class W>
     void forward(Xs xs, Ys ys, const P&, W& w) const noexcept {
         using T = typename Ys::value_type::value_type;
@@ -15513,16 +16006,23 @@ struct constant_pad {
                          [&](extent first, extent last) {
                              kernels::fill(last - first, static_cast<T>(value), ys[0].data + first);
                          });
-        box(xs[0].dimensions, ys[0].dimensions).put(xs[0].data, ys[0].data, w.threads);
+        meant(xs).box(xs[0].dimensions, ys[0].dimensions).put(xs[0].data, ys[0].data, w.threads);
     }
     template <class Xs, class Ys, class Dys, class Dxs, class P, class Dp, class W>
-    void backward(Xs, Ys, Dys dys, Dxs dxs, const P&, const Dp&, W& w) const noexcept {
+    void backward(Xs xs, Ys, Dys dys, Dxs dxs, const P&, const Dp&, W& w) const noexcept {
         if (dxs[0])
-            box(dxs[0].dimensions, dys[0].dimensions).put_backward(dys[0].data, dxs[0].data, w.threads);
+            meant(xs).box(dxs[0].dimensions, dys[0].dimensions).put_backward(dys[0].data, dxs[0].data, w.threads);
     }
     friend bool operator==(const constant_pad&, const constant_pad&) = default;
 
 private:
+    constexpr constant_pad with(const detail::number_list& amounts) const {
+        return {value, amounts, pad_to_given_output_size_mode};
+    }
+    template <class Xs>
+    constant_pad meant(const Xs& xs) const noexcept {
+        return xs.size() > 1 ? with(detail::numbers_of(xs[1])) : *this;
+    }
     /// What stands before and behind an axis of `size` elements.
     constexpr edge_sizes added(std::size_t axis, extent size) const {
         edge_sizes edges{pad_amounts[2 * axis], pad_amounts[2 * axis + 1]};
@@ -15544,19 +16044,19 @@ struct padding_constant {
     float value = 0;
 
     static constexpr auto key = "constant";
-    static constexpr auto fields = std::tuple{field{"value", &padding_constant::value}};
+    constexpr void fields(auto& field) { field("value", value); }
     friend bool operator==(const padding_constant&, const padding_constant&) = default;
 };
 /// The edges are the image reflected in its outermost row or column, which is not repeated: 3 2 | 1 2 3 4.
 struct padding_reflection {
     static constexpr auto key = "reflection";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     friend bool operator==(const padding_reflection&, const padding_reflection&) = default;
 };
 /// The edges repeat the outermost row or column: 1 1 | 1 2 3 4.
 struct padding_replication {
     static constexpr auto key = "replication";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     friend bool operator==(const padding_replication&, const padding_replication&) = default;
 };
 
@@ -15571,8 +16071,10 @@ struct padding {
     border_amounts padding_amounts{};
 
     static constexpr auto key = "padding";
-    static constexpr auto fields =
-        std::tuple{oneof<padding, kinds>{&padding::padding_type}, field{"paddingAmounts", &padding::padding_amounts}};
+    constexpr void fields(auto& field) {
+        field(padding_type);
+        field("paddingAmounts", padding_amounts);
+    }
     static constexpr bool batched = true;
     static constexpr backward_needs needs{.input = false, .output = false};
 
@@ -15750,7 +16252,7 @@ struct prelu {
     bool shared_alpha = false;  ///< one alpha for all channels
 
     static constexpr auto key = "activation", nested_key = "PReLU";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr bool batched = true;
     static constexpr bool in_place = true;
     static constexpr backward_needs needs{.input = true, .output = false};
@@ -15812,7 +16314,7 @@ struct parametric_softplus {
     bool shared_alpha = false, shared_beta = false;  ///< one for all channels
 
     static constexpr auto key = "activation", nested_key = "parametricSoftplus";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr bool batched = true;
     static constexpr bool in_place = true;
     static constexpr backward_needs needs{.input = true, .output = false};
@@ -15977,12 +16479,34 @@ template <class T>
     return pooling_end(kind, sum, pooling_divisor<T>(g, w));
 }
 
-template <class T>
-[[gnu::noinline]] T pool_image(pooling_kind kind, const pooling_geometry& g, const T* x) noexcept {
-    const extent n = g.size();
-    if (kind == pooling_kind::max) return running_max(n, x);
-    return pooling_end(kind, kind == pooling_kind::l2 ? dot(n, x, x) : sum(n, x),
-                       pooling_divisor<T>(g, window_at(g, 0, 0, 0)));
+/// Count neighbouring channels whose one window is the image.
+template <pooling_kind Kind, std::size_t Count, class T>
+[[gnu::noinline]] void pool_images(const pooling_geometry& g, const T* x, T* y) noexcept {
+    const extent n = g.size(), rest = n % lanes<T>;
+    batch<T> total[Count];
+    for (auto& one : total) one = batch<T>(pooling_start<T>(Kind));
+    for (extent i = 0; i < n - rest; i += lanes<T>)
+        unroll<Count>([&](auto c) __attribute__((always_inline)) {
+            total[c] = pooling_step<batch<T>>(Kind, total[c], load(x + static_cast<extent>(c()) * n + i));
+        });
+    const T divisor = pooling_divisor<T>(g, window_at(g, 0, 0, 0));
+    unroll<Count>([&](auto c) __attribute__((always_inline)) {
+        if (rest > 0) {
+            const batch<T> last = load_partial(x + static_cast<extent>(c() + 1) * n - rest, rest);
+            total[c] = select<T>(first_lanes<T>(rest), pooling_step<batch<T>>(Kind, total[c], last), total[c]);
+        }
+        const T one = fold_lanes<T>(total[c], [](const batch<T>& a, const batch<T>& b) __attribute__((always_inline)) {
+            return Kind == pooling_kind::max ? kernels::running_max<T>(a, b) : a + b;
+        });
+        y[c] = pooling_end(Kind, one, divisor);
+    });
+}
+template <std::size_t Count, class T>
+void pool_images(pooling_kind kind, const pooling_geometry& g, const T* x, T* y) noexcept {
+    using enum pooling_kind;
+    (kind == max       ? pool_images<max, Count, T>
+     : kind == average ? pool_images<average, Count, T>
+                       : pool_images<l2, Count, T>)(g, x, y);
 }
 
 /// Outputs of one plane whose windows lie inside the image but for the planes they cover.
@@ -16056,10 +16580,7 @@ template <pooling_kind Kind, class T>
 
 template <class T>
 [[gnu::noinline]] void pool_channel(pooling_kind kind, const pooling_geometry& g, const T* x, T* y) noexcept {
-    if (is_global(g)) {
-        *y = pool_image(kind, g, x);
-        return;
-    }
+    if (is_global(g)) return pool_images<1>(kind, g, x, y);
     const outputs_inside in = inside(g);
     for (extent oz = 0; oz < g.output_depth; ++oz) {
         for (extent oy = 0; oy < g.output_height && !in.all(g); ++oy)
@@ -16186,9 +16707,17 @@ void pooling_forward(pooling_kind kind, const pooling_geometry& g, extent exampl
     const extent outputs = g.outputs();
     if (outputs <= 0) return;
     if (examples * g.channels * outputs * g.kernel() < (1 << 17)) threads = nullptr;
+    constexpr extent together = 4;  // images
+    const bool whole = detail::is_global(g);
     parallel_for(threads, examples * g.channels, 1, [&](extent first, extent last) {
         for (extent i = first; i < last; ++i) {
             const extent example = i / g.channels, channel = i % g.channels;
+            if (whole && i + together <= last && channel + together <= g.channels) {
+                detail::pool_images<together>(kind, g, x + example * x_stride + channel * g.size(),
+                                              y + example * y_stride + channel);
+                i += together - 1;
+                continue;
+            }
             detail::pool_channel(kind, g, x + example * x_stride + channel * g.size(),
                                  y + example * y_stride + channel * outputs);
         }
@@ -16232,8 +16761,7 @@ struct valid_complete_padding {
     std::array<extent, 2> padding_amounts{0, 0};
 
     static constexpr auto key = "includeLastPixel";
-    static constexpr auto fields =
-        std::tuple{field{"paddingAmounts", &valid_complete_padding::padding_amounts}};
+    constexpr void fields(auto& field) { field("paddingAmounts", padding_amounts); }
     friend bool operator==(const valid_complete_padding&, const valid_complete_padding&) = default;
 };
 inline constexpr valid_complete_padding include_last_pixel{};
@@ -16257,13 +16785,14 @@ struct pooling {
     bool global_pooling = false;
 
     static constexpr auto key = "pooling";
-    static constexpr auto fields = std::tuple{
-        field{"type", &pooling::type},
-        field{"kernelSize", &pooling::kernel_size},
-        field{"stride", &pooling::stride},
-        oneof<pooling, std::variant<valid_padding, same_padding, valid_complete_padding>>{&pooling::padding},
-        field{"avgPoolExcludePadding", &pooling::avg_pool_exclude_padding},
-        field{"globalPooling", &pooling::global_pooling}};
+    constexpr void fields(auto& field) {
+        field("type", type);
+        field("kernelSize", kernel_size);
+        field("stride", stride);
+        field(padding);
+        field("avgPoolExcludePadding", avg_pool_exclude_padding);
+        field("globalPooling", global_pooling);
+    }
     static constexpr bool batched = true;
 
     constexpr outcome output_shape(const shape& x) const {
@@ -16390,22 +16919,23 @@ struct pooling3d {
     bool count_exclude_padding = false;
 
     static constexpr auto key = "pooling3d";
-    static constexpr auto fields =
-        std::tuple{field{"type", &pooling3d::type},
-                   field{"kernelDepth", &pooling3d::kernel_depth},
-                   field{"kernelHeight", &pooling3d::kernel_height},
-                   field{"kernelWidth", &pooling3d::kernel_width},
-                   field{"strideDepth", &pooling3d::stride_depth},
-                   field{"strideHeight", &pooling3d::stride_height},
-                   field{"strideWidth", &pooling3d::stride_width},
-                   field{"paddingType", &pooling3d::padding_type},
-                   field{"customPaddingFront", &pooling3d::custom_padding_front},
-                   field{"customPaddingBack", &pooling3d::custom_padding_back},
-                   field{"customPaddingTop", &pooling3d::custom_padding_top},
-                   field{"customPaddingBottom", &pooling3d::custom_padding_bottom},
-                   field{"customPaddingLeft", &pooling3d::custom_padding_left},
-                   field{"customPaddingRight", &pooling3d::custom_padding_right},
-                   field{"countExcludePadding", &pooling3d::count_exclude_padding}};
+    constexpr void fields(auto& field) {
+        field("type", type);
+        field("kernelDepth", kernel_depth);
+        field("kernelHeight", kernel_height);
+        field("kernelWidth", kernel_width);
+        field("strideDepth", stride_depth);
+        field("strideHeight", stride_height);
+        field("strideWidth", stride_width);
+        field("paddingType", padding_type);
+        field("customPaddingFront", custom_padding_front);
+        field("customPaddingBack", custom_padding_back);
+        field("customPaddingTop", custom_padding_top);
+        field("customPaddingBottom", custom_padding_bottom);
+        field("customPaddingLeft", custom_padding_left);
+        field("customPaddingRight", custom_padding_right);
+        field("countExcludePadding", count_exclude_padding);
+    }
     static constexpr bool batched = true;
 
     constexpr outcome output_shape(const shape& x) const {
@@ -16508,7 +17038,7 @@ struct global_pooling3d {
     pooling_type3d type = pooling_type3d::max;
 
     static constexpr auto key = "globalPooling3d";
-    static constexpr auto fields = std::tuple{field{"type", &global_pooling3d::type}};
+    constexpr void fields(auto& field) { field("type", type); }
 
     constexpr outcome output_shape(const shape& x) const {
         if (x.rank() >= 4)
@@ -16555,8 +17085,10 @@ struct reorganize_data {
     extent block_size = 0;
 
     static constexpr auto key = "reorganizeData";
-    static constexpr auto fields =
-        std::tuple{field{"mode", &reorganize_data::mode}, field{"blockSize", &reorganize_data::block_size}};
+    constexpr void fields(auto& field) {
+        field("mode", mode);
+        field("blockSize", block_size);
+    }
     static constexpr bool batched = true;
     static constexpr backward_needs needs{.input = false, .output = false};
 
@@ -16663,11 +17195,16 @@ namespace detail {
 /// Samples each of `inputs` along the row.
 template <class T>
 void sample_row(const sample_axis<T>& axis, const T* x, T* y) noexcept {
-    for (extent j = 0; j < axis.outputs; ++j) {
-        const T w = axis.weight(j);
-        const T* from = x + axis.first(j);
-        y[j] = w == T(0) ? *from : kernels::fma(w, from[1], (T(1) - w) * *from);
-    }
+    const batch<T> zero(T(0)), one(T(1));
+    for_each_batch<T>(
+        axis.outputs, [&](extent j, auto in, auto out) __attribute__((always_inline)) {
+            const batch<T> first = in(axis.memory + j), w = in(axis.memory + axis.outputs + j);
+            const auto alone = w == zero;
+            const batch<T> low = gathered<T>(x, first);
+            if (xsimd::all(alone)) return out(y + j, low);
+            const batch<T> high = gathered<T>(x, select<T>(alone, first, first + one));
+            out(y + j, select<T>(alone, low, kernels::fma<T>(w, high, (one - w) * low)));
+        });
 }
 /// dx += the transposed map of dy.
 template <class T>
@@ -16801,7 +17338,7 @@ constexpr std::array<std::string_view, 4> enumerators(sampling_method) {
 struct sampling_mode {
     sampling_method method = sampling_method::strict_align_endpoints_mode;
 
-    static constexpr auto fields = std::tuple{field{"samplingMethod", &sampling_mode::method}};
+    constexpr void fields(auto& field) { field("samplingMethod", method); }
     friend bool operator==(const sampling_mode&, const sampling_mode&) = default;
 };
 
@@ -16872,7 +17409,7 @@ struct resized_images {
     point_rule rule = point_rule::endpoints;
 
     static constexpr auto key = "resizedImages";  // in no file
-    static constexpr std::tuple<> fields{};
+    constexpr void fields(auto&) {}
     static constexpr bool batched = true;
     static constexpr backward_needs needs{.input = false, .output = false};
 
@@ -16929,8 +17466,10 @@ struct resize_bilinear {
     sampling_mode mode{};
 
     static constexpr auto key = "resizeBilinear";
-    static constexpr auto fields =
-        std::tuple{field{"targetSize", &resize_bilinear::target_size}, field{"mode", &resize_bilinear::mode}};
+    constexpr void fields(auto& field) {
+        field("targetSize", target_size);
+        field("mode", mode);
+    }
 
     constexpr outcome output_shape(const shape& x) const {
         if (const auto wrong = detail::check_image(x)) return *wrong;
@@ -16976,10 +17515,12 @@ struct upsample {
     linear_points linear_upsample_mode = linear_points::default_mode;
 
     static constexpr auto key = "upsample";
-    static constexpr auto fields =
-        std::tuple{field{"scalingFactor", &upsample::scaling_factor},
-                   field{"fractionalScalingFactor", &upsample::fractional_scaling_factor},
-                   field{"mode", &upsample::mode}, field{"linearUpsampleMode", &upsample::linear_upsample_mode}};
+    constexpr void fields(auto& field) {
+        field("scalingFactor", scaling_factor);
+        field("fractionalScalingFactor", fractional_scaling_factor);
+        field("mode", mode);
+        field("linearUpsampleMode", linear_upsample_mode);
+    }
 
     constexpr outcome output_shape(const shape& x) const {
         if (const auto wrong = detail::check_image(x)) return *wrong;
@@ -17038,7 +17579,7 @@ constexpr std::array<std::string_view, 4> enumerators(box_coordinates) {
 struct box_coordinates_mode {
     box_coordinates box_mode = box_coordinates::corners_height_first;
 
-    static constexpr auto fields = std::tuple{field{"boxMode", &box_coordinates_mode::box_mode}};
+    constexpr void fields(auto& field) { field("boxMode", box_mode); }
     friend bool operator==(const box_coordinates_mode&, const box_coordinates_mode&) = default;
 };
 
@@ -17062,10 +17603,13 @@ struct crop_resize {
     float spatial_scale = 1;  ///< 0 means 1
 
     static constexpr auto key = "cropResize";
-    static constexpr auto fields = std::tuple{
-        field{"targetSize", &crop_resize::target_size},
-        field{"normalizedCoordinates", &crop_resize::normalized_coordinates}, field{"mode", &crop_resize::mode},
-        field{"boxIndicesMode", &crop_resize::box_indices_mode}, field{"spatialScale", &crop_resize::spatial_scale}};
+    constexpr void fields(auto& field) {
+        field("targetSize", target_size);
+        field("normalizedCoordinates", normalized_coordinates);
+        field("mode", mode);
+        field("boxIndicesMode", box_indices_mode);
+        field("spatialScale", spatial_scale);
+    }
     static constexpr input_count inputs{2, 2};
     static constexpr backward_needs needs{.input = true, .output = false};
 
@@ -17158,7 +17702,7 @@ struct reverse {
     list<bool, max_rank> reverse_dim{};
 
     static constexpr auto key = "reverse";
-    static constexpr auto fields = std::tuple{field{"reverseDim", &reverse::reverse_dim}};
+    constexpr void fields(auto& field) { field("reverseDim", reverse_dim); }
     static constexpr bool batched = true;
     static constexpr backward_needs needs{.input = false, .output = false};
 
@@ -17216,8 +17760,10 @@ struct reverse_seq {
     extent batch_axis = 0, sequence_axis = 0;
 
     static constexpr auto key = "reverseSeq";
-    static constexpr auto fields = std::tuple{field{"batchAxis", &reverse_seq::batch_axis},
-                                              field{"sequenceAxis", &reverse_seq::sequence_axis}};
+    constexpr void fields(auto& field) {
+        field("batchAxis", batch_axis);
+        field("sequenceAxis", sequence_axis);
+    }
     static constexpr input_count inputs{2, 2};
     static constexpr backward_needs needs{.input = true, .output = false};
 
@@ -17287,7 +17833,7 @@ namespace bespoke {
 /// y = the smallest whole number that is not below x. Core ML specification, CeilLayerParams.
 struct ceil {
     static constexpr auto key = "ceil";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr backward_needs needs{.input = false, .output = false};
     template <class V>
     V operator()(const V& x) const noexcept {
@@ -17303,7 +17849,7 @@ struct ceil {
 /// y = the largest whole number that is not above x. Core ML specification, FloorLayerParams.
 struct floor {
     static constexpr auto key = "floor";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr backward_needs needs{.input = false, .output = false};
     template <class V>
     V operator()(const V& x) const noexcept {
@@ -17320,7 +17866,7 @@ struct floor {
 /// so numpy and PyTorch do. Core ML specification, RoundLayerParams.
 struct round {
     static constexpr auto key = "round";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr backward_needs needs{.input = false, .output = false};
     template <class V>
     V operator()(const V& x) const noexcept {
@@ -17336,7 +17882,7 @@ struct round {
 /// y = 1 for x > 0, -1 for x < 0, 0 for 0 and -0. Core ML specification, SignLayerParams.
 struct sign {
     static constexpr auto key = "sign";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr backward_needs needs{.input = false, .output = false};
     template <class V>
     V operator()(const V& x) const noexcept {
@@ -17385,9 +17931,11 @@ struct scale {
     shape shape_bias{1};
 
     static constexpr auto key = "scale";
-    static constexpr auto fields =
-        std::tuple{field{"shapeScale", &scale::shape_scale}, field{"hasBias", &scale::has_bias},
-                   field{"shapeBias", &scale::shape_bias}};
+    constexpr void fields(auto& field) {
+        field("shapeScale", shape_scale);
+        field("hasBias", has_bias);
+        field("shapeBias", shape_bias);
+    }
     static constexpr bool batched = true;
     static constexpr backward_needs needs{.input = true, .output = false};
 
@@ -17474,7 +18022,7 @@ struct bias {
     bespoke::shape shape{1};
 
     static constexpr auto key = "bias";
-    static constexpr auto fields = std::tuple{field{"shape", &bias::shape}};
+    constexpr void fields(auto& field) { field("shape", shape); }
     static constexpr bool batched = true;
     static constexpr backward_needs needs{.input = false, .output = false};
 
@@ -17546,40 +18094,46 @@ constexpr std::array<std::string_view, 7> enumerators(scatter_mode) {
 
 namespace detail {
 
-/// What the scatters share: container, indices and updates -> y, the container with the updates in it.
+/// What runs for the scatters: container, indices and updates -> y, the container with the updates in it.
 ///
 /// Every mode has a gradient, for the container and for the updates: it goes back through the updates one by one, so an
 /// update that a later one replaces has none. Of equal numbers under a maximum or minimum the earlier one has it.
 template <class Way>
 struct scattering {
+    Way way{};
+    scatter_mode mode = scatter_mode::update;
+
+    static constexpr auto key = "scattering";
+    constexpr void fields(auto&) {}
     static constexpr input_count inputs{3, 3};
     static constexpr backward_needs needs{.input = true, .output = false};
 
-    static constexpr outcome shape_of(const Way& way, std::span<const shape> xs) {
+    constexpr outcome output_shape(std::span<const shape> xs) const {
         const outcome part = way.part(xs[0], xs[1]);
         if (!part) return part.problem();
         if (const shape& wanted = part.shapes()[0]; !(wanted == xs[2]))
             return shape_fault("updates of the shape ", wanted, " wanted, theirs is ", xs[2]);
         return xs[0];
     }
-    static extent scratch(const Way& way, scatter_mode mode, std::span<const shape> xs) {
+    template <class T>
+    extent scratch_size(std::span<const shape> xs, extent, extent) const {
         return kernels::scatter_scratch(way.how(xs[0], xs[1]), mode);
     }
-    template <class Xs, class Ys, class W>
-    static void run(const Way& way, scatter_mode mode, const Xs& xs, const Ys& ys, W& w) noexcept {
+    template <class Xs, class Ys, class P, class W>
+    void forward(Xs xs, Ys ys, const P&, W& w) const noexcept {
         const extent size = xs[0].size();
         parallel_for(size < (1 << 14) ? nullptr : w.threads, size, 4096, [&](extent first, extent last) {
             kernels::copy(last - first, xs[0].data + first, ys[0].data + first);
         });
-        kernels::scatter(way.how(xs[0].dimensions, xs[1].dimensions), mode, xs[2].data, xs[1].data,
-                         ys[0].data, w.threads);
+        kernels::scatter(way.how(xs[0].dimensions, xs[1].dimensions), mode, xs[2].data, xs[1].data, ys[0].data,
+                         w.threads);
     }
-    template <class Xs, class Dys, class Dxs, class W>
-    static void run_backward(const Way& way, scatter_mode mode, const Xs& xs, const Dys& dys, const Dxs& dxs,
-                             W& w) noexcept {
-        kernels::scatter_backward(way.how(xs[0].dimensions, xs[1].dimensions), mode, xs[0].data, xs[2].data,
-                                  xs[1].data, dys[0].data, dxs[0].data, dxs[2].data, w.scratch, w.threads);
+    template <class Xs, class Ys, class Dys, class Dxs, class P, class Dp, class W>
+    void backward(Xs xs, Ys, Dys dys, Dxs dxs, const P&, const Dp&, W& w) const noexcept {
+        kernels::scatter_backward(way.how(xs[0].dimensions, xs[1].dimensions), mode, xs[0].data, xs[2].data, xs[1].data,
+                                  dys[0].data, dxs[0].data, dxs[2].data, w.scratch, w.threads);
     }
+    friend bool operator==(const scattering&, const scattering&) = default;
 };
 
 }  // namespace detail
@@ -17595,24 +18149,14 @@ struct scatter {
     scatter_mode mode = scatter_mode::update;
 
     static constexpr auto key = "scatter";
-    static constexpr auto fields = std::tuple{field{"axis", &scatter::axis}, field{"mode", &scatter::mode}};
-    using way = detail::scattering<detail::axis_indexing>;
-    static constexpr input_count inputs = way::inputs;
-    static constexpr backward_needs needs = way::needs;
+    constexpr void fields(auto& field) {
+        field("axis", axis);
+        field("mode", mode);
+    }
+    static constexpr input_count inputs{3, 3};
 
-    constexpr outcome output_shape(std::span<const shape> xs) const { return way::shape_of({axis}, xs); }
-    template <class T>
-    extent scratch_size(std::span<const shape> xs, extent, extent) const {
-        return way::scratch({axis}, mode, xs);
-    }
-    template <class Xs, class Ys, class P, class W>
-    void forward(Xs xs, Ys ys, const P&, W& w) const noexcept {
-        way::run({axis}, mode, xs, ys, w);
-    }
-    template <class Xs, class Ys, class Dys, class Dxs, class P, class Dp, class W>
-    void backward(Xs xs, Ys, Dys dys, Dxs dxs, const P&, const Dp&, W& w) const noexcept {
-        way::run_backward({axis}, mode, xs, dys, dxs, w);
-    }
+    constexpr outcome output_shape(std::span<const shape> xs) const { return equivalent({}).output_shape(xs); }
+    constexpr detail::scattering<detail::axis_indexing> equivalent(const shape&) const { return {{axis}, mode}; }
     friend bool operator==(const scatter&, const scatter&) = default;
 };
 
@@ -17622,24 +18166,11 @@ struct scatter_nd {
     scatter_mode mode = scatter_mode::update;
 
     static constexpr auto key = "scatterND";
-    static constexpr auto fields = std::tuple{field{"mode", &scatter_nd::mode}};
-    using way = detail::scattering<detail::point_indexing>;
-    static constexpr input_count inputs = way::inputs;
-    static constexpr backward_needs needs = way::needs;
+    constexpr void fields(auto& field) { field("mode", mode); }
+    static constexpr input_count inputs{3, 3};
 
-    constexpr outcome output_shape(std::span<const shape> xs) const { return way::shape_of({}, xs); }
-    template <class T>
-    extent scratch_size(std::span<const shape> xs, extent, extent) const {
-        return way::scratch({}, mode, xs);
-    }
-    template <class Xs, class Ys, class P, class W>
-    void forward(Xs xs, Ys ys, const P&, W& w) const noexcept {
-        way::run({}, mode, xs, ys, w);
-    }
-    template <class Xs, class Ys, class Dys, class Dxs, class P, class Dp, class W>
-    void backward(Xs xs, Ys, Dys dys, Dxs dxs, const P&, const Dp&, W& w) const noexcept {
-        way::run_backward({}, mode, xs, dys, dxs, w);
-    }
+    constexpr outcome output_shape(std::span<const shape> xs) const { return equivalent({}).output_shape(xs); }
+    constexpr detail::scattering<detail::point_indexing> equivalent(const shape&) const { return {{}, mode}; }
     friend bool operator==(const scatter_nd&, const scatter_nd&) = default;
 };
 
@@ -17651,25 +18182,14 @@ struct scatter_along_axis {
     scatter_mode mode = scatter_mode::update;
 
     static constexpr auto key = "scatterAlongAxis";
-    static constexpr auto fields =
-        std::tuple{field{"axis", &scatter_along_axis::axis}, field{"mode", &scatter_along_axis::mode}};
-    using way = detail::scattering<detail::own_indexing>;
-    static constexpr input_count inputs = way::inputs;
-    static constexpr backward_needs needs = way::needs;
+    constexpr void fields(auto& field) {
+        field("axis", axis);
+        field("mode", mode);
+    }
+    static constexpr input_count inputs{3, 3};
 
-    constexpr outcome output_shape(std::span<const shape> xs) const { return way::shape_of({axis}, xs); }
-    template <class T>
-    extent scratch_size(std::span<const shape> xs, extent, extent) const {
-        return way::scratch({axis}, mode, xs);
-    }
-    template <class Xs, class Ys, class P, class W>
-    void forward(Xs xs, Ys ys, const P&, W& w) const noexcept {
-        way::run({axis}, mode, xs, ys, w);
-    }
-    template <class Xs, class Ys, class Dys, class Dxs, class P, class Dp, class W>
-    void backward(Xs xs, Ys, Dys dys, Dxs dxs, const P&, const Dp&, W& w) const noexcept {
-        way::run_backward({axis}, mode, xs, dys, dxs, w);
-    }
+    constexpr outcome output_shape(std::span<const shape> xs) const { return equivalent({}).output_shape(xs); }
+    constexpr detail::scattering<detail::own_indexing> equivalent(const shape&) const { return {{axis}, mode}; }
     friend bool operator==(const scatter_along_axis&, const scatter_along_axis&) = default;
 };
 
@@ -17690,13 +18210,14 @@ struct simple_recurrent {
     bool reverse_input = false;
 
     static constexpr auto key = "simpleRecurrent";
-    static constexpr auto fields =
-        std::tuple{field{"inputVectorSize", &simple_recurrent::input_vector_size},
-                   field{"outputVectorSize", &simple_recurrent::output_vector_size},
-                   field{"activation", &simple_recurrent::activation},
-                   field{"sequenceOutput", &simple_recurrent::sequence_output},
-                   field{"hasBiasVector", &simple_recurrent::has_bias_vector},
-                   field{"reverseInput", &simple_recurrent::reverse_input}};
+    constexpr void fields(auto& field) {
+        field("inputVectorSize", input_vector_size);
+        field("outputVectorSize", output_vector_size);
+        field("activation", activation);
+        field("sequenceOutput", sequence_output);
+        field("hasBiasVector", has_bias_vector);
+        field("reverseInput", reverse_input);
+    }
     static constexpr input_count inputs{1, 2};
 
     template <class T>
@@ -17744,7 +18265,7 @@ struct simple_recurrent {
         if (activation.is<tanh>())
             body(kernels::simple_cell<tanh>{});
         else
-            body(kernels::simple_cell<recurrent_activation>{activation});
+            body(kernels::simple_cell<recurrent_activation>{activation.with_constants()});
     }
 };
 
@@ -17764,8 +18285,10 @@ struct slice_by_size {
     extent axis = 0;
 
     static constexpr auto key = "sliceBySize";
-    static constexpr auto fields =
-        std::tuple{field{"size", &slice_by_size::size}, field{"axis", &slice_by_size::axis}};
+    constexpr void fields(auto& field) {
+        field("size", size);
+        field("axis", axis);
+    }
     static constexpr input_count inputs{2, 2};
     static constexpr backward_needs needs{.input = true, .output = false};
 
@@ -17810,6 +18333,127 @@ private:
 }  // namespace bespoke
 
 
+namespace bespoke {
+
+/// `slice_static` with bounds that are inputs: x, then its begin_ids, and, as far as there are so many, end_ids,
+/// strides, begin_masks, end_masks and squeeze_masks, each a vector of one whole number for each axis of x, and of a
+/// mask not 0 where it is set. What is no input is a field, of which the first values count where it is longer than x has axes.
+/// squeeze_masks as an input must be known before the network runs, as they decide the rank of y.
+///
+/// Gradients pass to x alone. Core ML specification, SliceDynamicLayerParams.
+struct slice_dynamic {
+    using flags = slice_static::flags;
+
+    flags begin_masks{};
+    shape end_ids{};
+    flags end_masks{};
+    shape strides{};
+    flags squeeze_masks{};
+
+    static constexpr auto key = "sliceDynamic";
+    constexpr void fields(auto& field) {
+        field("beginMasks", begin_masks);
+        field("endIds", end_ids);
+        field("endMasks", end_masks);
+        field("strides", strides);
+        field("squeezeMasks", squeeze_masks);
+    }
+    static constexpr input_count inputs{2, 7};
+    static constexpr std::size_t values_from = 1;
+    static constexpr backward_needs needs{.input = true, .output = false};
+
+    constexpr outcome planned_shape(std::span<const shape> xs, std::span<const known_values> known) const {
+        constexpr std::array<std::string_view, 6> names{"beginIds",   "endIds",   "strides",
+                                                        "beginMasks", "endMasks", "squeezeMasks"};
+        const shape& x = xs[0];
+        for (std::size_t i = 1; i < xs.size(); ++i)
+            if (const auto wrong =
+                    detail::check_numbers(names[i - 1], xs[i], x.rank(), x.rank(), known_input(known, i)))
+                return *wrong;
+        if (xs.size() > 6 && !known_input(known, 6))
+            return fault{errc::unsupported, sentence("squeezeMasks wanted that are known before the network runs")};
+        // What is not known is 0, or 1 for strides: that is as good as any for what follows from the rest.
+        const slice_static meant = with(xs.size(), [&](std::size_t i) {
+            if (const known_values values = known_input(known, i)) return detail::numbers_of(*values);
+            detail::number_list numbers;
+            for (std::size_t axis = 0; axis < x.rank(); ++axis) numbers.push_back(i == 3 ? 1 : 0);
+            return numbers;
+        });
+        const outcome sure = meant.output_shape(x);
+        if (!sure) return sure;
+        const auto is_known = [&](std::size_t i) { return i >= xs.size() || known_input(known, i); };
+        shape y = sure.shapes()[0];
+        bool may_miss = false;  // what is squeezed must be an element: that is asked in the run
+        for (std::size_t axis = 0, made = 0; axis < x.rank(); ++axis) {
+            if (is(meant.squeeze_masks, axis)) {
+                may_miss |= !is_known(1);
+                continue;
+            }
+            const bool begins = is_known(4) && (is_known(1) || is(meant.begin_masks, axis));
+            const bool ends = is_known(5) && (is_known(2) || is(meant.end_masks, axis));
+            if (!begins || !ends || !is_known(3)) y[made] = unset;
+            ++made;
+        }
+        if (may_miss) y[0] = unset;
+        return y;
+    }
+    constexpr outcome output_shape(std::span<const shape> xs) const { return planned_shape(xs, {}); }
+    /// Of a vector.
+    constexpr std::vector<double> known_output(std::span<const shape> xs, std::span<const known_values> known) const {
+        for (std::size_t i = 0; i < xs.size(); ++i)
+            if (!known_input(known, i)) return {};
+        return with(xs.size(), [&](std::size_t i) { return detail::numbers_of(*known[i]); }).known_output(xs, known);
+    }
+    template <class Xs, class Ys, class P, class W>
+    void forward(Xs xs, Ys ys, const P& p, W& w) const noexcept {
+        of(xs).forward(xs[0], ys[0], p, w);
+    }
+    template <class Xs, class Ys, class Dys, class Dxs, class P, class Dp, class W>
+    void backward(Xs xs, Ys ys, Dys dys, Dxs dxs, const P& p, const Dp& dp, W& w) const noexcept {
+        of(xs).backward(xs[0], ys[0], dys[0], dxs[0], p, dp, w);
+    }
+    friend bool operator==(const slice_dynamic&, const slice_dynamic&) = default;
+
+private:
+    static constexpr bool is(const flags& masks, std::size_t axis) { return !masks.empty() && masks[axis]; }
+    static constexpr flags flags_of(const detail::number_list& numbers) {
+        flags masks;
+        for (extent n : numbers) masks.push_back(n != 0);
+        return masks;
+    }
+    template <class List>
+    static constexpr void cut(List& values, std::size_t count) {
+        List some;
+        for (const auto& v : values) {
+            if (count == 0) break;
+            some.push_back(v);
+            --count;
+        }
+        values = some;
+    }
+    /// The slice that is meant, where `given(i)` are the numbers of input i.
+    template <class Given>
+    constexpr slice_static with(std::size_t inputs, const Given& given) const {
+        slice_static s{detail::as_shape(given(1)), begin_masks, end_ids, end_masks, strides, squeeze_masks};
+        const std::size_t axes = s.begin_ids.rank();
+        for (flags* masks : {&s.begin_masks, &s.end_masks, &s.squeeze_masks}) cut(*masks, axes);
+        for (shape* numbers : {&s.end_ids, &s.strides}) cut(*numbers, axes);
+        if (inputs > 2) s.end_ids = detail::as_shape(given(2));
+        if (inputs > 3) s.strides = detail::as_shape(given(3));
+        if (inputs > 4) s.begin_masks = flags_of(given(4));
+        if (inputs > 5) s.end_masks = flags_of(given(5));
+        if (inputs > 6) s.squeeze_masks = flags_of(given(6));
+        return s;
+    }
+    template <class Xs>
+    slice_static of(const Xs& xs) const noexcept {
+        return with(xs.size(), [&](std::size_t i) { return detail::numbers_of(xs[i]); });
+    }
+};
+
+}  // namespace bespoke
+
+
 #include <algorithm>
 
 namespace bespoke {
@@ -17825,9 +18469,11 @@ struct sliding_windows {
     extent step = 1;
 
     static constexpr auto key = "slidingWindows";
-    static constexpr auto fields =
-        std::tuple{field{"axis", &sliding_windows::axis}, field{"windowSize", &sliding_windows::window_size},
-                   field{"step", &sliding_windows::step}};
+    constexpr void fields(auto& field) {
+        field("axis", axis);
+        field("windowSize", window_size);
+        field("step", step);
+    }
     static constexpr bool batched = true;
     static constexpr backward_needs needs{.input = false, .output = false};
 
@@ -17951,6 +18597,36 @@ template <class T, std::size_t Rows, class N>
     });
 }
 
+/// `count` neighbouring columns of rows that begin `step` elements apart: Width batches, or part of one.
+template <std::size_t Width, class T>
+[[gnu::noinline]] void softmax_columns(extent size, extent step, extent count, const T* x, T* y) noexcept {
+    const auto get = [&](const T* p, extent w) __attribute__((always_inline)) {
+        return Width == 1 ? load_partial(p, count) : load(p + w * lanes<T>);
+    };
+    const auto put = [&](T* p, extent w, const batch<T>& v) __attribute__((always_inline)) {
+        Width == 1 ? store_partial<T>(p, v, count) : store<T>(p + w * lanes<T>, v);
+    };
+    batch<T> most[Width], sum[Width];
+    unroll<Width>([&](auto w) __attribute__((always_inline)) {
+        most[w] = get(x, w());
+        sum[w] = batch<T>(T(0));
+    });
+    for (extent i = 1; i < size; ++i)
+        unroll<Width>([&](auto w) __attribute__((always_inline)) {
+            most[w] = kernels::running_max<T>(most[w], get(x + i * step, w()));
+        });
+    for (extent i = 0; i < size; ++i)
+        unroll<Width>([&](auto w) __attribute__((always_inline)) {
+            const batch<T> e = kernels::exp<T>(get(x + i * step, w()) - most[w]);
+            put(y + i * step, w(), e);
+            sum[w] = sum[w] + e;
+        });
+    for (extent i = 0; i < size; ++i)
+        unroll<Width>([&](auto w) __attribute__((always_inline)) {
+            put(y + i * step, w(), get(y + i * step, w()) / sum[w]);
+        });
+}
+
 }  // namespace detail
 
 /// y = exp(x - max) / sum of exp(x - max) over the middle axis; y may be x. A row with NaN or +infinity is NaN.
@@ -17972,26 +18648,17 @@ void softmax(extent outer, N n, extent inner, const T* x, T* y, thread_pool* thr
             rows(0, outer);
         return;
     }
-    const extent pieces = (inner + lanes<T> - 1) / lanes<T>;
-    parallel_for(threads, outer * pieces, 1, [&](extent first, extent last) {
-        for (extent piece = first; piece < last; ++piece) {
-            const extent start = piece / pieces * size * inner + piece % pieces * lanes<T>;
-            const extent count = std::min(inner - piece % pieces * lanes<T>, lanes<T>);
-            const T* from = x + start;
-            T* to = y + start;
-            batch<T> most = load_partial(from, count);
-            for (extent i = 1; i < size; ++i) {
-                const batch<T> v = load_partial(from + i * inner, count);
-                most = kernels::running_max<T>(most, v);
-            }
-            batch<T> sum(T(0));
-            for (extent i = 0; i < size; ++i) {
-                const batch<T> e = kernels::exp<T>(load_partial(from + i * inner, count) - most);
-                store_partial<T>(to + i * inner, e, count);
-                sum = sum + e;
-            }
-            for (extent i = 0; i < size; ++i)
-                store_partial<T>(to + i * inner, load_partial(to + i * inner, count) / sum, count);
+    constexpr extent wide = 4 * lanes<T>;
+    const extent strips = (inner + wide - 1) / wide;
+    parallel_for(threads, outer * strips, 1, [&](extent first, extent last) {
+        for (extent strip = first; strip < last; ++strip) {
+            const extent column = strip % strips * wide, end = std::min(inner, column + wide);
+            const extent start = strip / strips * size * inner;
+            if (end - column == wide)
+                detail::softmax_columns<4>(size, inner, wide, x + start + column, y + start + column);
+            else
+                for (extent c = column; c < end; c += lanes<T>)
+                    detail::softmax_columns<1>(size, inner, std::min(end - c, lanes<T>), x + start + c, y + start + c);
         }
     });
 }
@@ -18089,7 +18756,7 @@ void softmax_along_backward(std::size_t axis, Y y, Dy dy, Dx dx, W& w) noexcept 
 /// A row with NaN or +infinity is NaN. Core ML specification, SoftmaxLayerParams.
 struct softmax {
     static constexpr auto key = "softmax";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr bool batched = true;
     static constexpr bool in_place = true;
     static constexpr backward_needs needs{.input = false, .output = true};
@@ -18120,26 +18787,24 @@ struct softmax_nd {
     extent axis = -1;
 
     static constexpr auto key = "softmaxND";
-    static constexpr auto fields = std::tuple{field{"axis", &softmax_nd::axis}};
+    constexpr void fields(auto& field) { field("axis", axis); }
     static constexpr bool batched = true;
     static constexpr bool in_place = true;
     static constexpr backward_needs needs{.input = false, .output = true};
 
     constexpr outcome output_shape(const shape& x) const {
-        const auto rank = static_cast<extent>(x.rank());
-        if (rank == 0) return shape_fault("an input of rank 1 or more wanted, its shape is ", x);
-        if (axis < -rank || axis >= rank)
-            return value_fault("an axis from ", -rank, " to ", rank - 1, " wanted for the shape ", x, ", ",
-                               axis, " given");
+        if (const auto wrong = detail::check_axis(axis, x)) return *wrong;
         return x;
     }
     /// Where the axis is the whole example.
-    constexpr bool probabilities(const shape& x) const { return x.size() == x[place(x.rank())]; }
-    constexpr bool finishes_rows(std::span<const shape> xs) const { return place(xs[0].rank()) + 1 == xs[0].rank(); }
+    constexpr bool probabilities(const shape& x) const { return x.size() == x[detail::axis_among(axis, x.rank())]; }
+    constexpr bool finishes_rows(std::span<const shape> xs) const {
+        return detail::axis_among(axis, xs[0].rank()) + 1 == xs[0].rank();
+    }
 
     template <class X, class Y, class P, class W>
     void forward(X x, Y y, const P&, W& w) const noexcept {
-        detail::softmax_along(place(x.rank()), x, y, w);
+        detail::softmax_along(detail::axis_among(axis, x.rank()), x, y, w);
     }
     template <class T>
     void finish(const output_block<T>& rows, const finishing<T>&) const noexcept {
@@ -18147,14 +18812,9 @@ struct softmax_nd {
     }
     template <class X, class Y, class Dy, class Dx, class P, class Dp, class W>
     void backward(X, Y y, Dy dy, Dx dx, const P&, const Dp&, W& w) const noexcept {
-        detail::softmax_along_backward(place(y.rank()), y, dy, dx, w);
+        detail::softmax_along_backward(detail::axis_among(axis, y.rank()), y, dy, dx, w);
     }
     friend bool operator==(const softmax_nd&, const softmax_nd&) = default;
-
-private:
-    constexpr std::size_t place(std::size_t rank) const {
-        return static_cast<std::size_t>(axis < 0 ? axis + static_cast<extent>(rank) : axis);
-    }
 };
 
 }  // namespace bespoke
@@ -18177,45 +18837,53 @@ constexpr std::optional<fault> check_line(const shape& x, std::size_t axis) {
 /// the k smallest, the smallest first. See sort.hpp for NaN and equal numbers.
 ///
 /// x [.., n, ..] -> values and indices [.., k, ..], 1 <= k <= n. The gradient of the values goes to the numbers that
-/// they are; the indices have none. Core ML specification, TopKLayerParams. A k as a second input, which would decide
-/// the shapes, is refused.
+/// they are; the indices have none. A second input of one number is k in the place of the field; it decides the shapes.
+/// Core ML specification, TopKLayerParams.
 struct top_k {
     extent axis = 0;
     extent k = 0;
     bool use_bottom_k = false;
 
     static constexpr auto key = "topK";
-    static constexpr auto fields = std::tuple{field{"axis", &top_k::axis}, field{"K", &top_k::k},
-                                              field{"useBottomK", &top_k::use_bottom_k}};
+    constexpr void fields(auto& field) {
+        field("axis", axis);
+        field("K", k);
+        field("useBottomK", use_bottom_k);
+    }
     static constexpr input_count inputs{1, 2};
+    static constexpr std::size_t values_from = 1;
     static constexpr backward_needs needs{.input = false, .output = true};
 
-    constexpr outcome output_shape(std::span<const shape> xs) const {
-        if (xs.size() > 1)
-            return fault{
-                errc::unsupported,
-                sentence("K as a field wanted: a second input would decide the shapes of the outputs")};
+    constexpr outcome planned_shape(std::span<const shape> xs, std::span<const known_values> known) const {
         const shape& x = xs[0];
+        if (xs.size() > 1) {
+            const known_values value = known_input(known, 1);
+            if (const auto wrong = detail::check_numbers("K", xs[1], 1, 1, value)) return *wrong;
+            if (value) return top_k{axis, detail::numbers_of(*value)[0], use_bottom_k}.output_shape(xs.first(1));
+        }
         if (const auto wrong = detail::check_axis(axis, x)) return *wrong;
         const std::size_t along = detail::axis_among(axis, x.rank());
         if (const auto wrong = detail::check_line(x, along)) return *wrong;
-        if (k < 1 || k > x[along])
+        const bool open = xs.size() > 1;
+        if (!open && (k < 1 || k > x[along]))
             return value_fault("K from 1 to ", x[along], " wanted, the extent of axis ", along,
                                " in the shape ", x, ", ", k, " given");
         shape y = x;
-        y[along] = k;
+        y[along] = open ? unset : k;
         return std::vector<shape>{y, y};
     }
+    constexpr outcome output_shape(std::span<const shape> xs) const { return planned_shape(xs, {}); }
     template <class T>
     extent scratch_size(std::span<const shape> xs, extent, extent threads) const {
         const std::size_t along = detail::axis_among(axis, xs[0].rank());
-        return kernels::ranking_scratch<T>(xs[0].product(along + 1, xs[0].rank()), xs[0][along], k, threads);
+        return kernels::ranking_scratch<T>(xs[0].product(along + 1, xs[0].rank()), xs[0][along],
+                                           xs.size() > 1 ? xs[0][along] : k, threads);
     }
     template <class Xs, class Ys, class P, class W>
     void forward(Xs xs, Ys ys, const P&, W& w) const noexcept {
         const shape& x = xs[0].dimensions;
         const std::size_t along = detail::axis_among(axis, x.rank());
-        kernels::rank_lines(x.product(0, along), x[along], x.product(along + 1, x.rank()), k,
+        kernels::rank_lines(x.product(0, along), x[along], x.product(along + 1, x.rank()), ys[0].dimensions[along],
                             use_bottom_k ? kernels::ranking::smallest : kernels::ranking::largest, xs[0].data,
                             ys[0].data, ys[1].data, w.scratch, w.threads);
     }
@@ -18225,7 +18893,7 @@ struct top_k {
         const shape& x = dxs[0].dimensions;
         const std::size_t along = detail::axis_among(axis, x.rank());
         const kernels::indexing how{.outer = x.product(0, along),
-                                    .count = k,
+                                    .count = dys[0].dimensions[along],
                                     .lanes = x.product(along + 1, x.rank()),
                                     .rows = {x[along]},
                                     .own = true};
@@ -18245,8 +18913,10 @@ struct arg_sort {
     bool descending = false;
 
     static constexpr auto key = "argSort";
-    static constexpr auto fields =
-        std::tuple{field{"axis", &arg_sort::axis}, field{"descending", &arg_sort::descending}};
+    constexpr void fields(auto& field) {
+        field("axis", axis);
+        field("descending", descending);
+    }
     static constexpr bool batched = true;
     static constexpr bool differentiable = false;
     static constexpr backward_needs needs{.input = false, .output = false};
@@ -18321,9 +18991,11 @@ struct split_nd {
     list<extent, most_splits> split_sizes{};
 
     static constexpr auto key = "splitND";
-    static constexpr auto fields =
-        std::tuple{field{"axis", &split_nd::axis}, field{"numSplits", &split_nd::num_splits},
-                   field{"splitSizes", &split_nd::split_sizes}};
+    constexpr void fields(auto& field) {
+        field("axis", axis);
+        field("numSplits", num_splits);
+        field("splitSizes", split_sizes);
+    }
     static constexpr input_count inputs{1, 1};
     static constexpr bool batched = true;
     static constexpr backward_needs needs{.input = false, .output = false};
@@ -18388,7 +19060,7 @@ struct split {
     extent n_outputs = 0;
 
     static constexpr auto key = "split";
-    static constexpr auto fields = std::tuple{field{"nOutputs", &split::n_outputs}};
+    constexpr void fields(auto& field) { field("nOutputs", n_outputs); }
     static constexpr input_count inputs{1, 1};
 
     constexpr outcome output_shape(std::span<const shape> xs) const {
@@ -18414,7 +19086,7 @@ namespace bespoke {
 /// y = sin x. Core ML specification, SinLayerParams.
 struct sin {
     static constexpr auto key = "sin";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr backward_needs needs{.input = true, .output = false};
     template <class V>
     V operator()(const V& x) const noexcept {
@@ -18430,7 +19102,7 @@ struct sin {
 /// y = cos x. Core ML specification, CosLayerParams.
 struct cos {
     static constexpr auto key = "cos";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr backward_needs needs{.input = true, .output = false};
     template <class V>
     V operator()(const V& x) const noexcept {
@@ -18446,7 +19118,7 @@ struct cos {
 /// y = tan x. Core ML specification, TanLayerParams.
 struct tan {
     static constexpr auto key = "tan";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr backward_needs needs{.input = false, .output = true};
     template <class V>
     V operator()(const V& x) const noexcept {
@@ -18462,7 +19134,7 @@ struct tan {
 /// y = arcsin x, from -pi / 2 to pi / 2, for x from -1 to 1. Core ML specification, AsinLayerParams.
 struct asin {
     static constexpr auto key = "asin";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr backward_needs needs{.input = true, .output = false};
     template <class V>
     V operator()(const V& x) const noexcept {
@@ -18478,7 +19150,7 @@ struct asin {
 /// y = arccos x, from 0 to pi, for x from -1 to 1. Core ML specification, AcosLayerParams.
 struct acos {
     static constexpr auto key = "acos";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr backward_needs needs{.input = true, .output = false};
     template <class V>
     V operator()(const V& x) const noexcept {
@@ -18494,7 +19166,7 @@ struct acos {
 /// y = arctan x, from -pi / 2 to pi / 2. Core ML specification, AtanLayerParams.
 struct atan {
     static constexpr auto key = "atan";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr backward_needs needs{.input = true, .output = false};
     template <class V>
     V operator()(const V& x) const noexcept {
@@ -18546,30 +19218,50 @@ struct unary {
     float scale = 0;  ///< 0: 1
 
     static constexpr auto key = "unary";
-    static constexpr auto fields = std::tuple{field{"type", &unary::type}, field{"alpha", &unary::alpha},
-                                              field{"epsilon", &unary::epsilon},
-                                              field{"shift", &unary::shift}, field{"scale", &unary::scale}};
+    constexpr void fields(auto& field) {
+        field("type", type);
+        field("alpha", alpha);
+        field("epsilon", epsilon);
+        field("shift", shift);
+        field("scale", scale);
+    }
 
     template <class V>
     V operator()(const V& x) const noexcept {
-        const V u = argument(x);
+        V y = x;
+        chosen([&](const auto& f) { y = f(x); });
+        return y;
+    }
+    /// Calls body(f) with a function that need not look at `type`.
+    template <class Body>
+    void chosen(const Body& body) const noexcept {
+        using enum unary_operation;
+        const auto of_argument = [this](const auto& g) {
+            return [layer = *this, g](const auto& x) { return g(layer, layer.argument(x)); };
+        };
         switch (type) {
-            case unary_operation::sqrt:
-                return kernels::sqrt(u);
-            case unary_operation::rsqrt:
-                return V(1) / kernels::sqrt(u + small<V>());
-            case unary_operation::inverse:
-                return V(1) / (u + small<V>());
-            case unary_operation::power:
-                return kernels::pow(u, V(alpha));
-            case unary_operation::exp:
-                return kernels::exp(u);
-            case unary_operation::log:
-                return kernels::log(epsilon == 0 ? u : u + V(epsilon));
-            case unary_operation::abs:
-                return kernels::abs(u);
+            case sqrt:
+                return body(of_argument([](const unary&, const auto& u) { return kernels::sqrt(u); }));
+            case rsqrt:
+                return body(of_argument([]<class V>(const unary& f, const V& u) {
+                    return V(1) / kernels::sqrt(u + f.small<V>());
+                }));
+            case inverse:
+                return body(of_argument([]<class V>(const unary& f, const V& u) { return V(1) / (u + f.small<V>()); }));
+            case power:
+                return body(
+                    of_argument([]<class V>(const unary& f, const V& u) { return kernels::pow(u, V(f.alpha)); }));
+            case exp:
+                return body(of_argument([](const unary&, const auto& u) { return kernels::exp(u); }));
+            case log:
+                return body(of_argument([]<class V>(const unary& f, const V& u) {
+                    return kernels::log(f.epsilon == 0 ? u : u + V(f.epsilon));
+                }));
+            case abs:
+                return body(of_argument([](const unary&, const auto& u) { return kernels::abs(u); }));
             default:
-                return kernels::max(V(alpha), u);
+                return body(
+                    of_argument([]<class V>(const unary& f, const V& u) { return kernels::max(V(f.alpha), u); }));
         }
     }
     template <class V>
@@ -18614,7 +19306,7 @@ private:
 /// y = 2^x. Core ML specification, Exp2LayerParams.
 struct exp2 {
     static constexpr auto key = "exp2";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr backward_needs needs{.input = false, .output = true};
     template <class V>
     V operator()(const V& x) const noexcept {
@@ -18631,7 +19323,7 @@ struct exp2 {
 /// Core ML specification, ErfLayerParams.
 struct erf {
     static constexpr auto key = "erf";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr backward_needs needs{.input = true, .output = false};
     template <class V>
     V operator()(const V& x) const noexcept {
@@ -18642,6 +19334,49 @@ struct erf {
         return kernels::number<V>(2 * std::numbers::inv_sqrtpi) * kernels::exp(-(x * x));
     }
     friend bool operator==(const erf&, const erf&) = default;
+};
+
+}  // namespace bespoke
+
+
+namespace bespoke {
+
+/// Where x is not 0: the indices of these elements along the axes of x, one row each, in the order in which the
+/// elements stand. NaN is not 0, -0 is.
+///
+/// x of rank r, 1 or more -> y [n, r]: how many rows there are is decided in the run. No gradient passes. Indices are
+/// exact up to 2^24 in float. Core ML specification, WhereNonZeroLayerParams.
+struct where_non_zero {
+    static constexpr auto key = "whereNonZero";
+    constexpr void fields(auto&) {}
+    static constexpr input_count inputs{1, 1};
+    static constexpr bool differentiable = false;
+
+    constexpr outcome planned_shape(std::span<const shape> xs, std::span<const known_values> known) const {
+        const auto rank = static_cast<extent>(xs[0].rank());
+        if (rank < 1) return shape_fault("an input of rank 1 or more wanted, its shape is ", xs[0]);
+        const known_values x = known_input(known, 0);
+        if (!x) return shape{unset, rank};
+        extent rows = 0;
+        for (double v : *x) rows += v != 0 ? 1 : 0;
+        return shape{rows, rank};
+    }
+    constexpr outcome output_shape(std::span<const shape> xs) const { return planned_shape(xs, {}); }
+    template <class Xs, class Ys, class P, class W>
+    void forward(Xs xs, Ys ys, const P&, W&) const noexcept {
+        using T = typename Ys::value_type::value_type;
+        const shape& x = xs[0].dimensions;
+        T* y = ys[0].data;
+        shape at = x;
+        for (extent& i : at) i = 0;
+        for (extent i = 0; i < x.size(); ++i) {
+            if (xs[0].data[i] != T(0))
+                for (extent index : at) *y++ = static_cast<T>(index);
+            for (std::size_t back = 1; back <= x.rank() && ++at.from_end(back) == x.from_end(back); ++back)
+                at.from_end(back) = 0;
+        }
+    }
+    friend bool operator==(const where_non_zero&, const where_non_zero&) = default;
 };
 
 }  // namespace bespoke
@@ -18670,10 +19405,10 @@ namespace bespoke {
     X(reorganize_data) X(reshape) X(reshape_dynamic) X(reshape_like) X(reshape_static) X(resize_bilinear) X(reverse) \
     X(reverse_seq) X(round) X(scale) X(scaled_tanh) X(scatter) X(scatter_along_axis) X(scatter_nd)                   \
     X(sequence_repeat) X(sigmoid) X(sigmoid_hard) X(sign) X(simple_recurrent) X(sin) X(sinh) X(slice)                \
-    X(slice_by_size) X(slice_static) X(sliding_windows) X(softmax) X(softmax_nd) X(softplus) X(softsign) X(split)    \
-    X(split_nd) X(squeeze) X(stack) X(subtract_broadcastable) X(tan) X(tanh) X(tanh_layer) X(thresholded_relu)       \
-    X(tile) X(top_k) X(transpose) X(unary) X(uni_directional_lstm) X(upper_triangular) X(upsample)                   \
-    X(where_broadcastable)
+    X(slice_by_size) X(slice_dynamic) X(slice_static) X(sliding_windows) X(softmax) X(softmax_nd) X(softplus)        \
+    X(softsign) X(split) X(split_nd) X(squeeze) X(stack) X(subtract_broadcastable) X(tan) X(tanh) X(tanh_layer)      \
+    X(thresholded_relu) X(tile) X(top_k) X(transpose) X(unary) X(uni_directional_lstm) X(upper_triangular) X(upsample)                   \
+    X(where_broadcastable) X(where_non_zero)
 
 /// A choice of layer types: what a loader knows.
 template <class... Ls>
@@ -18879,7 +19614,6 @@ constexpr auto operator|(const Part& part, updatable_mark) {
 }  // namespace bespoke
 
 #include <array>
-#include <tuple>
 #include <utility>
 
 namespace bespoke {
@@ -18909,17 +19643,45 @@ struct output {
     friend bool operator==(const output&, const output&) = default;
 };
 
+namespace detail {
+
+template <std::size_t Number, class Part>
+struct placed_part {
+    Part part;
+    friend bool operator==(const placed_part&, const placed_part&) = default;
+};
+
+/// What std::tuple is, for aggregates: flat, so that a long sequence costs the compiler little.
+template <class Numbers, class... Parts>
+struct part_list;
+template <std::size_t... Number, class... Parts>
+struct part_list<std::index_sequence<Number...>, Parts...> : placed_part<Number, Parts>... {
+    friend bool operator==(const part_list&, const part_list&) = default;
+};
+
+template <std::size_t Number, class Part>
+constexpr const Part& part_at(const placed_part<Number, Part>& placed) {
+    return placed.part;
+}
+
+}  // namespace detail
+
 /// Layers one after the other.
 template <class... Parts>
 struct sequence {
-    std::tuple<Parts...> parts;
+    detail::part_list<std::index_sequence_for<Parts...>, Parts...> parts;
 
     static constexpr bool stops = (may_stop<Parts> || ...);
     static constexpr std::size_t steps = (steps_of<Parts> + ... + 0);
 
     template <class Planner>
     constexpr void plan(Planner& p) const {
-        std::apply([&](const Parts&... part) { (part.plan(p), ...); }, parts);
+        each_part([&](const auto& part) { part.plan(p); });
+    }
+    /// Calls `visit(part)` for each part.
+    template <class Visit>
+    constexpr void each_part(const Visit& visit) const {
+        visit_parts(visit, std::index_sequence_for<Parts...>{});
     }
 
     template <class Engine, class Step>
@@ -18939,9 +19701,15 @@ struct sequence {
     friend bool operator==(const sequence&, const sequence&) = default;
 
 private:
+    template <class Visit, std::size_t... I>
+    constexpr void visit_parts([[maybe_unused]] const Visit& visit, std::index_sequence<I...>) const {
+        (visit(detail::part_at<I>(parts)), ...);
+    }
+
+    static constexpr std::array<std::size_t, sizeof...(Parts)> counts{steps_of<Parts>...};
     /// How many steps the parts before each take.
     static constexpr std::array<std::size_t, sizeof...(Parts)> offsets = [] {
-        std::array<std::size_t, sizeof...(Parts)> result{steps_of<Parts>...};
+        std::array<std::size_t, sizeof...(Parts)> result = counts;
         std::size_t sum = 0;
         for (std::size_t& offset : result) sum += std::exchange(offset, sum);
         return result;
@@ -18961,8 +19729,8 @@ private:
     }
     template <std::size_t I, class Engine, class Step>
     flow forward_part(Engine& e, Step step) const {
-        if constexpr (steps_of<std::tuple_element_t<I, std::tuple<Parts...>>> > 0)
-            return std::get<I>(parts).forward(e, advanced<offsets[I]>(step));
+        if constexpr (counts[I] > 0)
+            return detail::part_at<I>(parts).forward(e, advanced<offsets[I]>(step));
         else
             return flow::on;
     }
@@ -18973,8 +19741,8 @@ private:
     }
     template <std::size_t I, class Engine>
     void backward_part(Engine& e, std::size_t step, extent executed) const {
-        if constexpr (steps_of<std::tuple_element_t<I, std::tuple<Parts...>>> > 0)
-            if (static_cast<extent>(I) < executed) std::get<I>(parts).backward(e, step + offsets[I]);
+        if constexpr (counts[I] > 0)
+            if (static_cast<extent>(I) < executed) detail::part_at<I>(parts).backward(e, step + offsets[I]);
     }
     template <class Visit, std::size_t... I>
     constexpr void run_each([[maybe_unused]] std::size_t step, [[maybe_unused]] const Visit& visit, std::index_sequence<I...>) const {
@@ -18982,8 +19750,8 @@ private:
     }
     template <std::size_t I, class Visit>
     constexpr void each_in_part(std::size_t step, const Visit& visit) const {
-        if constexpr (steps_of<std::tuple_element_t<I, std::tuple<Parts...>>> > 0)
-            std::get<I>(parts).each(step + offsets[I], visit);
+        if constexpr (counts[I] > 0)
+            detail::part_at<I>(parts).each(step + offsets[I], visit);
     }
 };
 
@@ -19012,7 +19780,7 @@ constexpr Part operator|(const Part& part, const auto&) {
 /// A network, or a part of one, as a value: its layers in the order of execution.
 template <class... Parts>
 constexpr auto compose(const Parts&... parts) {
-    return sequence<decltype(as_part(parts))...>{{as_part(parts)...}};
+    return sequence<decltype(as_part(parts))...>{{{as_part(parts)}...}};
 }
 
 }  // namespace bespoke
@@ -19029,7 +19797,7 @@ struct branch {
     Else else_branch{};
 
     static constexpr auto key = "branch";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr bool control = true;
     static constexpr bool stops = may_stop<If> || may_stop<Else>;
     static constexpr std::size_t steps = 1 + steps_of<If> + steps_of<Else>;
@@ -19110,8 +19878,10 @@ struct loop {
     std::string_view condition_variable{};
 
     static constexpr auto key = "loop";
-    static constexpr auto fields = std::tuple{field{"maxLoopIterations", &loop::max_loop_iterations},
-                                              field{"conditionVar", &loop::condition_variable}};
+    constexpr void fields(auto& field) {
+        field("maxLoopIterations", max_loop_iterations);
+        field("conditionVar", condition_variable);
+    }
     static constexpr bool control = true;
     static constexpr input_count inputs{0, 1};
     static constexpr std::size_t steps = 1 + steps_of<Condition> + steps_of<Body>;
@@ -19210,7 +19980,7 @@ loop(Body, extent, Condition, std::string_view) -> loop<Body, Condition>;
 /// Core ML specification, LoopBreakLayerParams.
 struct loop_break {
     static constexpr auto key = "loopBreak";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr bool control = true;
     static constexpr bool stops = true;
     static constexpr input_count inputs{0, 0};
@@ -19234,7 +20004,7 @@ struct loop_break {
 /// Core ML specification, LoopContinueLayerParams.
 struct loop_continue {
     static constexpr auto key = "loopContinue";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr bool control = true;
     static constexpr bool stops = true;
     static constexpr input_count inputs{0, 0};
@@ -19405,8 +20175,8 @@ constexpr void find_epilogues(plan& p) {
     for (std::size_t blob : p.outputs) ++readers[blob];
     const auto plain = [&](std::size_t s) {
         const step_facts& step = p.steps[s];
-        return !step.control && !step.logged && step.parent == blob_facts::npos && step.output_count == 1 &&
-               writers[view.outputs_of(s)[0]] == 1;
+        return !step.control && !step.logged && !step.open && step.parent == blob_facts::npos &&
+               step.output_count == 1 && writers[view.outputs_of(s)[0]] == 1;
     };
     const auto made_last = [&](std::size_t s) {  // of its inputs
         std::size_t last = blob_facts::npos;
@@ -19491,7 +20261,7 @@ namespace bespoke {
 
 /// The blobs of few elements whose values are known before the network runs, and what was made of them. For the
 /// planner, which follows a network from its first layer to the last: what is overwritten later is not known any more,
-/// and a shape must not have been decided by it.
+/// and where a shape has been decided by it, the planning was wrong.
 class known_blobs {
 public:
     static constexpr std::size_t most = 64;  ///< elements
@@ -19591,6 +20361,7 @@ struct layer_facts {
     bool runs_epilogue = false;
     bool reads_values = true;
     bool shaped_by_values = false;
+    std::size_t values_from = 0;  ///< the first input whose values it looks at for that
 };
 
 /// What is wrong with a layer of `count` inputs, if anything.
@@ -19608,11 +20379,13 @@ struct layer_answers {
     outcome outputs;
     std::vector<shape> parameters{};  ///< as many as its `layer_facts` list
     bool same_elements = false;
+    bool joins = false;  ///< `layer.joins_whole(inputs)`: its output is its inputs, one behind the other
     bool can_finish = false;
     bool finishes_rows = false, gives_rows = false, takes_rows = false;  ///< see rows.hpp
     bool probabilities = false;
     bool mixes_examples = false;
     std::vector<double> values{};  ///< of the one output, where they are known before the network runs; else empty
+    std::vector<open_shape> open{};  ///< of each output; empty: all shapes are known. See open_answers.hpp
 };
 
 namespace detail {
@@ -19646,6 +20419,7 @@ inline constexpr layer_facts facts_of = [] {
         facts.runs_epilogue = runs_epilogue<L>;
         facts.reads_values = is_reading_values<L>;
         facts.shaped_by_values = value_shaped_layer<L>;
+        if constexpr (requires { L::values_from; }) facts.values_from = L::values_from;
     }
     return facts;
 }();
@@ -19662,6 +20436,7 @@ constexpr layer_answers ask_layer(const L& layer, std::span<const shape> inputs,
     }()};
     if (!answers.outputs) return answers;
     answers.same_elements = gives_same_elements(layer);
+    if constexpr (requires { layer.joins_whole(inputs); }) answers.joins = layer.joins_whole(inputs);
     answers.can_finish = can_finish(layer, inputs);
     answers.finishes_rows = can_finish_rows(layer, inputs);
     answers.gives_rows = can_give_rows(layer, inputs);
@@ -19679,12 +20454,17 @@ constexpr layer_answers ask_layer(const L& layer, std::span<const shape> inputs,
 
 namespace detail {
 
+// Where a network is planned: not in a hurry.
 template <class L>
-layer_answers ask_erased(const void* layer, std::span<const shape> inputs, std::span<const known_values> known) {
+[[gnu::cold]] layer_answers ask_erased(const void* layer, std::span<const shape> inputs, std::span<const known_values> known) {
     return ask_layer(*static_cast<const L*>(layer), inputs, known);
 }
 
 }  // namespace detail
+
+/// Asks a layer that comes as `const void*`.
+using asking_function = layer_answers(const void* layer, std::span<const shape> inputs,
+                                      std::span<const known_values> known);
 
 struct erased_layer;
 
@@ -19695,7 +20475,7 @@ concept erasable_layer = !std::derived_from<L, erased_layer> && layer<L> && !con
 struct erased_layer {
     const void* layer;
     const layer_facts* facts;
-    layer_answers (*asked)(const void* layer, std::span<const shape> inputs, std::span<const known_values> known);
+    asking_function* asked;
 
     template <erasable_layer L>
     erased_layer(const L& from) : layer(&from), facts(&facts_of<L>), asked(&detail::ask_erased<L>) {}
@@ -19707,6 +20487,79 @@ struct erased_layer {
 
 }  // namespace bespoke
 
+
+
+namespace bespoke {
+
+/// Where a prediction of one example has its blobs. What a step joins, one input behind the other, is written where the
+/// joined blob will be, so that nothing is copied; of many examples that place is not contiguous, hence the offsets for
+/// them stand. `home[b]` is the blob whose memory blob b shares, `all` says for those how long the memory is needed.
+/// An input that does not begin on a cache line there, or whose memory is written again behind the step, stays apart.
+constexpr void place_single(plan& p, std::span<const std::size_t> home, std::vector<tenancy> all) {
+    const plan_view view = p.view();
+    for (blob_facts& blob : p.blobs) blob.single_offset = blob.offset;
+
+    struct part {
+        std::size_t whole = blob_facts::npos;
+        extent at = 0;
+    };
+    std::vector<part> parts(p.blobs.size());
+    // Written once, by a step that runs once.
+    const auto is_plain = [&](std::size_t blob) {
+        std::size_t writers = 0;
+        for (std::size_t s = 0; s < p.steps.size(); ++s)
+            for (std::size_t b : view.outputs_of(s))
+                if (b == blob) writers += p.steps[s].parent == blob_facts::npos && !p.steps[s].logged ? 1 : 2;
+        return writers <= 1;
+    };
+    const auto fits = [&](std::size_t x, std::size_t y, std::size_t step, extent at) {
+        const std::size_t h = home[x];
+        if (aligned_size<float>(at) != at || !p.blobs[x].per_example || !p.blobs[y].per_example ||
+            p.blobs[x].streamed || all[h].size != p.blobs[x].dimensions.size() || parts[h].whole != blob_facts::npos)
+            return false;
+        for (std::size_t b = 0; b < p.blobs.size(); ++b) {
+            if (home[b] == h && (p.blobs[b].first > step || !is_plain(b))) return false;
+            if (home[b] == y && ((b != y && all[h].last > step) || !is_plain(b))) return false;
+        }
+        return true;
+    };
+    bool any = false;
+    for (std::size_t s = 0; s < p.steps.size(); ++s) {
+        if (!p.steps[s].joins || p.steps[s].open || p.steps[s].parent != blob_facts::npos) continue;
+        const std::size_t y = view.outputs_of(s)[0];
+        if (home[y] != y) continue;
+        extent at = 0;
+        for (std::size_t x : view.inputs_of(s)) {
+            const std::size_t h = home[x];
+            if (fits(x, y, s, at)) {
+                parts[h] = {y, at};
+                all[y].first = std::min(all[y].first, all[h].first);
+                all[y].last = std::max(all[y].last, all[h].last);
+                any = true;
+            }
+            at += p.blobs[x].dimensions.size();
+        }
+    }
+    if (!any) return;
+
+    const auto is_meant = [&](std::size_t b) {
+        return home[b] == b && parts[b].whole == blob_facts::npos && p.blobs[b].per_example && !p.blobs[b].streamed;
+    };
+    std::vector<tenancy> some;
+    for (std::size_t b = 0; b < all.size(); ++b)
+        if (is_meant(b)) some.push_back(all[b]);
+    p.arena_size = std::max(p.arena_size, allocate(some));
+    for (std::size_t b = 0, next = 0; b < all.size(); ++b)
+        if (is_meant(b)) p.blobs[b].single_offset = some[next++].offset;
+    for (std::size_t b = 0; b < all.size(); ++b) {
+        extent at = 0;
+        std::size_t whole = home[b];
+        for (; parts[whole].whole != blob_facts::npos; whole = home[parts[whole].whole]) at += parts[whole].at;
+        p.blobs[b].single_offset = p.blobs[whole].single_offset + at;
+    }
+}
+
+}  // namespace bespoke
 
 namespace bespoke {
 
@@ -19746,7 +20599,7 @@ constexpr void place_blobs(plan& p) {
     std::vector<tenancy> all;
     for (const blob_facts& blob : p.blobs) {
         home.push_back(home.size());
-        all.push_back({blob.dimensions.size(), blob.first, blob.last});
+        all.push_back({blob.open.any ? 0 : blob.dimensions.size(), blob.first, blob.last});
     }
     for (std::size_t s = 0; s < p.steps.size(); ++s) {
         const step_facts& step = p.steps[s];
@@ -19758,7 +20611,8 @@ constexpr void place_blobs(plan& p) {
             all[home[x]].last = std::max(all[home[x]].last, all[y].last);
             continue;
         }
-        if (!step.in_place || step.logged || step.parent != blob_facts::npos || step.input_count == 0) continue;
+        if (!step.in_place || step.logged || step.open || step.parent != blob_facts::npos || step.input_count == 0)
+            continue;
         const std::size_t x = view.inputs_of(s)[0], y = view.outputs_of(s)[0];
         if (p.blobs[x].last != s || p.blobs[y].first != s || all[x].size != all[y].size ||
             p.blobs[x].per_example != p.blobs[y].per_example)
@@ -19782,9 +20636,86 @@ constexpr void place_blobs(plan& p) {
     p.shared_size = give_places(false, false, 0);
     p.whole_size = give_places(true, true, p.arena_size);
     for (std::size_t i = 0; i < home.size(); ++i) p.blobs[i].offset = p.blobs[home[i]].offset;
+    place_single(p, home, all);
 }
 
 }  // namespace bespoke
+
+
+#include <algorithm>
+#include <array>
+#include <span>
+#include <vector>
+
+// What a layer answers where shapes are decided in the run. The planner asks it for several extents in the place of the
+// open ones: what it says each time is known.
+
+namespace bespoke {
+
+/// For which extents a layer is asked in the place of the open ones. 1 and a few small ones, which most layers take;
+/// some that many divide; one that is enough for the window of a convolution.
+inline constexpr std::array<extent, 6> open_extents{1, 2, 3, 5, 24, 840};
+
+/// Opens what values that are not known decide: extents that are `unset`. The layer has so many `inputs`. Where there
+/// are such values it has to be asked in the run, whether they are to its liking: all is open then, be it known or not.
+constexpr void open_unset(layer_answers& answers, const layer_facts& facts, std::size_t inputs,
+                          std::span<const known_values> known) {
+    if (!answers.outputs || !facts.shaped_by_values) return;
+    std::vector<shape> shapes = answers.outputs.shapes();
+    bool any = false;
+    for (std::size_t i = facts.values_from; i < inputs; ++i) any |= !known_input(known, i);
+    answers.open.resize(shapes.size());
+    for (std::size_t i = 0; i < shapes.size(); ++i) {
+        for (std::size_t axis = 0; axis < shapes[i].rank(); ++axis)
+            if (shapes[i][axis] == unset) answers.open[i].open(axis);
+        shapes[i] = closed(shapes[i], answers.open[i], 1);
+    }
+    if (!any) return answers.open.clear();
+    for (open_shape& o : answers.open) o.any = true;
+    answers.outputs = shapes;
+}
+
+/// What is common to all of the answers that a layer gave for extents in the place of the open ones. Where it gave
+/// none, `count` outputs of any shape. A parameter whose shape is not the same each time is a fault.
+constexpr layer_answers common_answer(const layer_facts& facts, std::span<const layer_answers> given,
+                                      std::size_t count) {
+    const auto open_parameter = [](std::string_view name) {
+        return fault{errc::unsupported, sentence("the shape of its ", name, " follows from that of an input, which is "
+                                                 "decided in the run: it has to be known before")};
+    };
+    layer_answers common{shape{}};
+    bool first = true;
+    for (const layer_answers& answers : given) {
+        if (!answers.outputs) continue;
+        if (first) {
+            common = answers;
+            common.values.clear();
+            common.open.resize(answers.outputs.shapes().size());
+            for (open_shape& o : common.open) o.any = true;
+            first = false;
+        }
+        for (std::size_t i = 0; i < answers.parameters.size(); ++i)
+            if (!(answers.parameters[i] == common.parameters[i])) {
+                common.outputs = open_parameter(facts.parameters[i].name);
+                return common;
+            }
+        for (std::size_t i = 0; i < std::min(common.open.size(), answers.outputs.shapes().size()); ++i) {
+            common.open[i].open(difference(common.outputs.shapes()[i], answers.outputs.shapes()[i]));
+            if (i < answers.open.size()) common.open[i].open(answers.open[i]);
+        }
+    }
+    if (!first) return common;
+    if (!facts.parameters.empty()) {
+        common.outputs = given.empty() ? open_parameter(facts.parameters[0].name) : given[0].outputs.problem();
+        return common;
+    }
+    common.outputs = std::vector<shape>(count, shape{1});
+    common.open.resize(count, open_shape::all());
+    return common;
+}
+
+}  // namespace bespoke
+
 
 
 #include <string_view>
@@ -19821,26 +20752,27 @@ private:
 
 }  // namespace bespoke
 
-#include <algorithm>
-#include <cstddef>
 #include <optional>
+#include <utility>
 
 namespace bespoke {
 
-/// Turns layers, told one after the other, into a plan: names become edges, edges shapes, shapes lifetimes
-/// and lifetimes offsets. The compiler runs it for composed networks, the loader for files.
-///
-/// The first fault ends the planning; everything told after it is ignored.
-class planner {
+/// A plan while it grows: its texts, its blobs and steps by their names, what is wrong with it, and what an earlier
+/// planning of the same network has taught of it.
+class plan_draft {
 public:
     static constexpr std::size_t npos = blob_facts::npos;
-    /// More elements than any machine of today could hold: a size gone wrong.
-    static constexpr extent largest = extent{1} << 40;
+    static constexpr std::size_t longest_name = sentence::capacity;
 
-    /// `root` stands before every place in an error: "/neuralNetwork/" for a file.
-    constexpr explicit planner(std::string_view root = "") : place_(root) {
-        if (std::is_constant_evaluated()) plan_.reserve();
-    }
+    /// What is known of a blob from an earlier planning: what of its shape is open, and that its values do not stay.
+    struct mark {
+        open_shape open{};
+        bool changes = false;
+    };
+    constexpr explicit plan_draft(std::vector<mark> marks = {}) : marks_(std::move(marks)) {}
+
+    constexpr bool unsettled() const { return unsettled_; }
+    constexpr const std::vector<mark>& marks() const { return marks_; }
 
     constexpr bool failed() const { return problem_.has_value(); }
     /// Where and what, in one sentence.
@@ -19848,6 +20780,118 @@ public:
     constexpr void fail(const fault& problem) {
         if (!failed())
             problem_ = fault{problem.code, sentence(current_, current_.view().empty() ? "" : ": ", problem.what)};
+    }
+
+    /// The number of the blob called `name`, npos where there is none. It is looked for inside of the prefix first,
+    /// then one prefix further out, and so on.
+    constexpr std::size_t find(std::string_view name) const {
+        for (std::size_t depth = scopes_.size() + 1; depth-- > 0;) {
+            const auto prefix = depth == scopes_.size() ? prefix_.view() : prefix_.view().substr(0, scopes_[depth]);
+            if (prefix.size() + name.size() > longest_name) continue;
+            const std::size_t blob = find_blob(sentence(prefix, name).view());
+            if (blob != npos) return blob;
+        }
+        return npos;
+    }
+    constexpr const shape& dimensions(std::size_t blob) const { return plan_.blobs[blob].dimensions; }
+    /// Plans `body` with "name." before the names of its layers and blobs.
+    template <class Body>
+    constexpr void prefixed(const sentence& name, const Body& body) {
+        const sentence before = prefix_;
+        scopes_.push_back(before.view().size());
+        prefix_.append(name);
+        prefix_.append(".");
+        body();
+        prefix_ = before;
+        scopes_.pop_back();
+    }
+
+protected:
+    constexpr mark marked(std::size_t blob) const { return blob < marks_.size() ? marks_[blob] : mark{}; }
+    /// What an earlier part of the planning took for known of the blob is not.
+    constexpr mark& unsettle(std::size_t blob) {
+        unsettled_ = true;
+        if (blob >= marks_.size()) marks_.resize(blob + 1);
+        return marks_[blob];
+    }
+
+    constexpr void fail_long_name(std::string_view name) {
+        current_ = {};
+        fail(value_fault("names of up to ", longest_name, " characters wanted, one of ", name.size(), " came: \"",
+                         name.substr(0, 60), "...\""));
+    }
+    constexpr void fail_conditional(std::size_t blob) {
+        fail(value_fault("its input \"", name_of(blob), "\" is written on one side of a branch only"));
+    }
+
+    constexpr void fail_no_input() {
+        fail({errc::unknown_name, sentence(plan_.blobs.empty() ? "no input: there is no layer before it"
+                                                               : "no input: the layer before it writes nothing of its "
+                                                                 "own, so the input has to be named")});
+    }
+
+    constexpr std::string_view text(text_range range) const { return {plan_.text.data() + range.begin, range.size}; }
+    constexpr std::string_view name_of(std::size_t blob) const { return text(plan_.blobs[blob].name); }
+    constexpr std::size_t find_blob(std::string_view name) const {
+        return blob_names_.find(plan_.blobs, plan_.text, name);
+    }
+    constexpr std::size_t find_step(std::string_view name) const {
+        return step_names_.find(plan_.steps, plan_.text, name);
+    }
+    constexpr void append(const blob_facts& facts) {
+        plan_.blobs.push_back(facts);
+        blob_names_.add(facts.name.hash);
+    }
+    constexpr void append(const step_facts& facts) {
+        plan_.steps.push_back(facts);
+        step_names_.add(facts.name.hash);
+    }
+    constexpr std::span<const std::size_t> inputs(std::size_t number) const {
+        const step_facts& step = plan_.steps[number];
+        return {plan_.links.data() + step.first_link, step.input_count};
+    }
+    constexpr text_range keep(std::string_view words) {
+        const text_range range{plan_.text.size(), words.size(), hash_of(words)};
+        for (char c : words) plan_.text.push_back(c);
+        return range;
+    }
+    /// What stands before the names in the parts that are planned now.
+    constexpr const sentence& prefix() const { return prefix_; }
+
+    plan plan_;
+    sentence current_;  ///< the place of what is told now
+
+private:
+    std::vector<mark> marks_;  // for each blob, as far as there are some
+    bool unsettled_ = false;
+    std::optional<fault> problem_;
+    name_index blob_names_, step_names_;
+    sentence prefix_;
+    std::vector<std::size_t> scopes_;  // how long the prefix was outside of each part of it
+};
+
+}  // namespace bespoke
+
+#include <algorithm>
+
+namespace bespoke {
+
+/// Turns layers, told one after the other, into a plan: names become edges, edges shapes, shapes lifetimes
+/// and lifetimes offsets. The compiler runs it for composed networks, the loader for files.
+///
+/// The first fault ends the planning; everything told after it is ignored.
+///
+/// Shapes that follow from the values of blobs are left open, see core/open_shape.hpp. Where in a loop or branch
+/// a copy gives a blob another shape, or values that have decided one are overwritten, this is known only behind it:
+/// the planner is `unsettled` then, and one with its `marks` has to be told everything again, as `planned_by` does.
+class planner : public plan_draft {
+public:
+    /// More elements than any machine of today could hold: a size gone wrong.
+    static constexpr extent largest = extent{1} << 40;
+    /// `root` stands before every place in an error: "/neuralNetwork/" for a file.
+    constexpr explicit planner(std::string_view root = "", std::vector<mark> marks = {})
+        : plan_draft(std::move(marks)), place_(root) {
+        if (std::is_constant_evaluated()) plan_.reserve();
     }
 
     /// An input of the network; it becomes the default input of the next layer.
@@ -19861,8 +20905,11 @@ public:
             return fail(shape_fault("extents from 0 up wanted, ", dimensions, " given"));
         previous_ = plan_.blobs.size();
         plan_.inputs.push_back(previous_);
-        add_blob({.name = keep(name), .dimensions = dimensions}, known::written);
+        add_blob({.name = keep(name), .dimensions = dimensions, .open = marked(previous_).open}, known::written);
     }
+
+    /// The values of a blob that was just told.
+    constexpr void know(std::size_t blob, const std::vector<double>& values) { values_.add(blob, values, {}); }
 
     /// Declares an output of the network. Without any, it is what the last layer writes.
     constexpr void output(std::string_view name) {
@@ -19886,8 +20933,8 @@ public:
             layer.plan(*this, number);
             end_control(number);
         } else {
-            const std::vector<shape> shapes = input_shapes(number);
-            end(number, facts_of<L>, ask_layer(layer, shapes, known_inputs(number)), outputs, updatable);
+            const auto ask = [&](const auto& xs, const auto& values) { return ask_layer(layer, xs, values); };
+            end_asked(number, facts_of<L>, ask, outputs, updatable);
         }
     }
 
@@ -19904,17 +20951,41 @@ public:
         if (facts.control && !outputs.empty()) fail(value_fault("no output wanted, ", outputs.size(), " named"));
         return failed() ? npos : number;
     }
-    constexpr std::vector<shape> input_shapes(std::size_t number) const {
+    /// With `open` in the place of the extents that are open.
+    constexpr std::vector<shape> input_shapes(std::size_t number, extent open = 1) const {
         std::vector<shape> shapes;
-        for (std::size_t blob : inputs(number)) shapes.push_back(plan_.blobs[blob].dimensions);
+        for (std::size_t blob : inputs(number))
+            shapes.push_back(closed(plan_.blobs[blob].dimensions, plan_.blobs[blob].open, open));
         return shapes;
     }
     constexpr std::vector<known_values> known_inputs(std::size_t number) const { return values_.of(inputs(number)); }
+    /// `ask(shapes, values)`: the answers of the layer.
+    template <class Ask>
+    constexpr void end_asked(std::size_t number, const layer_facts& facts, const Ask& ask,
+                             std::span<const std::string_view> outputs, bool updatable) {
+        bool open = false, ranked = true;
+        for (std::size_t blob : inputs(number)) {
+            open |= plan_.blobs[blob].open.any;
+            ranked &= !plan_.blobs[blob].open.rank;
+        }
+        const auto answers = [&](extent e) {
+            const std::vector<known_values> known = known_inputs(number);
+            layer_answers given = ask(input_shapes(number, e), known);
+            open_unset(given, facts, inputs(number).size(), known);
+            return given;
+        };
+        if (!open) return end(number, facts, answers(1), outputs, updatable);
+        std::vector<layer_answers> given;
+        for (extent e : open_extents)
+            if (ranked) given.push_back(answers(e));
+        end(number, facts, common_answer(facts, given, std::max<std::size_t>(outputs.size(), 1)), outputs, updatable);
+    }
     constexpr void end(std::size_t number, const layer_facts& facts, const layer_answers& answers,
                        std::span<const std::string_view> outputs, bool updatable) {
         if (!answers.outputs) return fail(answers.outputs.problem());
         step_facts& step = plan_.steps[number];
         step.in_place = facts.in_place || answers.same_elements;
+        step.joins = answers.joins;
         step.gradient_in_place = facts.differentiable && (facts.elementwise || answers.same_elements);
         step.runs_epilogue = facts.runs_epilogue;
         step.can_finish = answers.can_finish;
@@ -19926,13 +20997,17 @@ public:
         step.probabilities = answers.probabilities;
         step.mixes_examples = answers.mixes_examples;
         step.needs = facts.needs;
+        if (facts.shaped_by_values) step.values_from = facts.values_from;
         for (std::size_t i = 0; i < answers.parameters.size(); ++i)
             add_parameter(number, answers.parameters[i], facts.parameters[i]);
         const std::size_t before = plan_.blobs.size();
-        if (facts.shaped_by_values) values_.decide(inputs(number));
-        write(number, outputs, answers.outputs.shapes(), facts);
+        if (facts.shaped_by_values)
+            values_.decide(inputs(number).subspan(std::min(facts.values_from, inputs(number).size())));
+        write(number, outputs, answers, facts);
         if (failed()) return;
-        if (!answers.values.empty() && plan_.blobs.size() > before) values_.add(before, answers.values, inputs(number));
+        if (!answers.values.empty() && plan_.blobs.size() > before && !plan_.blobs[before].open.any &&
+            !marked(before).changes)
+            values_.add(before, answers.values, inputs(number));
         plan_.steps[number].end = plan_.steps.size();
     }
     /// Behind what is inside a control layer.
@@ -19951,27 +21026,12 @@ public:
 
     // --- for composites and control layers --------------------------------------------------------
 
-    /// The default input of the next layer.
-    constexpr std::size_t previous() const { return previous_; }
-    constexpr const shape& dimensions(std::size_t blob) const { return plan_.blobs[blob].dimensions; }
-    constexpr std::size_t input_count_of(std::size_t number) const { return plan_.steps[number].input_count; }
+    constexpr std::size_t previous() const { return previous_; }  ///< the default input of the next layer
+    constexpr std::size_t input_count_of(std::size_t number) const { return inputs(number).size(); }
     /// The first input of the layer that is being added.
     constexpr std::size_t input_of(std::size_t number) const { return inputs(number)[0]; }
     constexpr bool in_loop() const { return loops_ > 0; }
     constexpr std::size_t step_count() const { return plan_.steps.size(); }
-
-    /// Plans `body` with "name." before the names of its layers and blobs. A name that it reads is looked for
-    /// inside first, then one prefix further out, and so on.
-    template <class Body>
-    constexpr void prefixed(const sentence& name, const Body& body) {
-        const sentence prefix = prefix_;
-        scopes_.push_back(prefix.view().size());
-        prefix_.append(name);
-        prefix_.append(".");
-        body();
-        prefix_ = prefix;
-        scopes_.pop_back();
-    }
 
     /// Plans a network inside the layer that is being added; errors in it are at "<layer>/part/layers/n".
     template <class Body>
@@ -20023,24 +21083,16 @@ public:
         if (failed()) return;
         if (blob == npos) return fail({errc::unknown_name, sentence("no layer writes \"", name, "\"")});
         if (known_[blob] != known::written) return fail_conditional(blob);
-        if (plan_.blobs[blob].dimensions.size() != 1)
-            fail(shape_fault("one number wanted in \"", text(plan_.blobs[blob].name), "\", its shape is ",
-                             plan_.blobs[blob].dimensions));
+        if (!plan_.blobs[blob].open.any && dimensions(blob).size() != 1)
+            fail(shape_fault("one number wanted in \"", name_of(blob), "\", its shape is ", dimensions(blob)));
     }
     /// What a composite adds up or chooses from has one shape.
     constexpr void want_same_shape(std::string_view what, std::size_t x, std::size_t y) {
-        if (failed() || x == npos || y == npos || plan_.blobs[x].dimensions == plan_.blobs[y].dimensions) return;
-        fail(shape_fault("the ", what, " around it wants an output of the shape of its input, ",
-                         plan_.blobs[x].dimensions, ", its shape is ", plan_.blobs[y].dimensions));
-    }
-    constexpr std::size_t find(std::string_view name) const {
-        for (std::size_t depth = scopes_.size() + 1; depth-- > 0;) {
-            const auto prefix = depth == scopes_.size() ? prefix_.view() : prefix_.view().substr(0, scopes_[depth]);
-            if (prefix.size() + name.size() > longest_name) continue;
-            const std::size_t blob = find_blob(sentence(prefix, name).view());
-            if (blob != npos) return blob;
-        }
-        return npos;
+        if (failed() || x == npos || y == npos || dimensions(x) == dimensions(y) || plan_.blobs[x].open.any ||
+            plan_.blobs[y].open.any)
+            return;
+        fail(shape_fault("the ", what, " around it wants an output of the shape of its input, ", dimensions(x),
+                         ", its shape is ", dimensions(y)));
     }
     /// Lets a control layer read one blob more, by name (a loop's condition).
     constexpr std::size_t watch(std::size_t number, std::string_view name) {
@@ -20052,7 +21104,7 @@ public:
     /// Ends the planning. Only after this is the plan whole.
     constexpr void finish() {
         current_ = {};
-        if (failed()) return;
+        if (failed() || unsettled()) return;
         if (plan_.steps.empty()) return fail(value_fault("a network needs at least one layer"));
         if (plan_.outputs.empty()) {
             if (previous_ == npos)
@@ -20060,6 +21112,7 @@ public:
                                         "is the output of the network"));
             plan_.outputs.push_back(previous_);
         }
+        for (const blob_facts& blob : plan_.blobs) plan_.open |= blob.open.any;
         find_epilogues(plan_);
         find_lifetimes(plan_);
         place_blobs(plan_);
@@ -20069,40 +21122,10 @@ public:
 private:
     /// Whether a blob holds a value where the planning stands.
     enum class known : char { unwritten, perhaps, written };
-    static constexpr std::size_t longest_name = sentence::capacity;
 
-    constexpr void fail_long_name(std::string_view name) {
-        current_ = {};
-        fail(value_fault("names of up to ", longest_name, " characters wanted, one of ", name.size(), " came: \"",
-                         name.substr(0, 60), "...\""));
-    }
-    constexpr void fail_conditional(std::size_t blob) {
-        fail(value_fault("its input \"", text(plan_.blobs[blob].name), "\" is written on one side of a branch only"));
-    }
-
-    constexpr void fail_no_input() {
-        fail({errc::unknown_name, sentence(plan_.blobs.empty() ? "no input: there is no layer before it"
-                                                               : "no input: the layer before it writes nothing of its "
-                                                                 "own, so the input has to be named")});
-    }
-
-    constexpr std::string_view text(text_range range) const { return {plan_.text.data() + range.begin, range.size}; }
-    constexpr std::size_t find_blob(std::string_view name) const {
-        return blob_names_.find(plan_.blobs, plan_.text, name);
-    }
     constexpr void add_blob(const blob_facts& facts, known value) {
-        plan_.blobs.push_back(facts);
-        blob_names_.add(facts.name.hash);
+        append(facts);
         known_.push_back(value);
-    }
-    constexpr std::span<const std::size_t> inputs(std::size_t number) const {
-        const step_facts& step = plan_.steps[number];
-        return {plan_.links.data() + step.first_link, step.input_count};
-    }
-    constexpr text_range keep(std::string_view words) {
-        const text_range range{plan_.text.size(), words.size(), hash_of(words)};
-        for (char c : words) plan_.text.push_back(c);
-        return range;
     }
 
     constexpr std::size_t begin_step(const sentence& key, std::string_view name) {
@@ -20111,18 +21134,17 @@ private:
         current_ = sentence(place_, "layers/", layers_);
         if (!name.empty()) current_.append(sentence(" \"", name, "\""));
         current_.append(sentence(" (", key, ")"));
-        if (prefix_.view().size() + name.size() > longest_name) fail_long_name(name);
+        if (prefix().view().size() + name.size() > longest_name) fail_long_name(name);
         step.place = keep(current_.view());
-        step.name = name.empty() ? keep(sentence(prefix_, key, "_", number).view())
-                                 : keep(sentence(prefix_, name).view());
-        if (step_names_.find(plan_.steps, plan_.text, text(step.name)) != npos)
+        step.name = name.empty() ? keep(sentence(prefix(), key, "_", number).view())
+                                 : keep(sentence(prefix(), name).view());
+        if (find_step(text(step.name)) != npos)
             fail({errc::duplicate_name, sentence("another layer has this name")});
         step.first_link = plan_.links.size();
         step.in_loop = in_loop();
         step.first_parameter = plan_.parameters.size();
         step.end = number + 1;
-        plan_.steps.push_back(step);
-        step_names_.add(step.name.hash);
+        append(step);
         ++layers_;
         return number;
     }
@@ -20153,47 +21175,63 @@ private:
             if (known_[blob] != known::written) return fail_conditional(blob);
     }
 
-    constexpr void write(std::size_t number, std::span<const std::string_view> names,
-                         const std::vector<shape>& shapes, const layer_facts& facts) {
+    constexpr void write(std::size_t number, std::span<const std::string_view> names, const layer_answers& answers,
+                         const layer_facts& facts) {
         if (failed()) return;
+        const auto& shapes = answers.outputs.shapes();
         if (names.empty() ? shapes.size() != 1 : names.size() != shapes.size())
             return fail(value_fault(shapes.size(), shapes.size() == 1 ? " output wanted, " : " outputs wanted, ",
                                     names.size(), " named"));
         bool per_example = loops_ > 0 || branches_ > 0;
-        if (facts.reads_values)
-            for (std::size_t blob : inputs(number)) per_example |= plan_.blobs[blob].per_example;
+        for (std::size_t blob : inputs(number)) {
+            if (facts.reads_values) per_example |= plan_.blobs[blob].per_example;
+            plan_.steps[number].open |= plan_.blobs[blob].open.any;
+        }
         for (std::size_t i = 0; i < shapes.size(); ++i) {
-            if (!names.empty() && prefix_.view().size() + names[i].size() > longest_name)
+            if (!names.empty() && prefix().view().size() + names[i].size() > longest_name)
                 return fail_long_name(names[i]);
-            const sentence name(names.empty() ? text(plan_.steps[number].name) : sentence(prefix_, names[i]).view());
+            const sentence name(names.empty() ? text(plan_.steps[number].name) : sentence(prefix(), names[i]).view());
             if (checked_size(shapes[i], largest) < 0)
                 return fail(shape_fault("its output would have the shape ", shapes[i]));
+            open_shape open = answers.open.empty() ? open_shape{} : answers.open[i];
             // only a copy reaches out of its prefix: it overwrites what is there
             std::size_t blob = facts.overwrites && !names.empty() ? find(names[i]) : find_blob(name.view());
             if (blob == npos) {
                 blob = plan_.blobs.size();
+                open.open(marked(blob).open);
                 add_blob({.name = keep(name.view()), .dimensions = shapes[i], .per_example = per_example,
-                          .maker = number}, known::written);
+                          .maker = number, .open = open}, known::written);
             } else {
-                const blob_facts& old = plan_.blobs[blob];
                 if (known_[blob] != known::unwritten && !facts.overwrites)
                     return fail({errc::duplicate_name, sentence("its output \"", name, "\" is written already")});
-                if (!(old.dimensions == shapes[i]))
-                    return fail(shape_fault("its output \"", name, "\" has the shape ", shapes[i],
-                                            ", where it was written before it has ", old.dimensions));
                 for (std::size_t read : inputs(number))
                     if (read == blob) return fail(value_fault("its output \"", name, "\" is its input"));
-                if (!values_.overwrite(blob))
-                    return fail(value_fault("its output \"", name, "\" has decided a shape before"));
+                overwrite(blob, shapes[i], open, name, facts.overwrites && (loops_ > 0 || branches_ > 0));
+                if (failed()) return;
                 if (per_example) store_per_example(plan_, blob);
                 if (known_[blob] != known::unwritten) plan_.steps[number].logged = true;
                 known_[blob] = known::written;
             }
+            plan_.steps[number].open |= plan_.blobs[blob].open.any;
             plan_.links.push_back(blob);
             ++plan_.steps[number].output_count;
             previous_ = blob;
         }
         if (in_loop()) plan_.steps[number].logged = true;
+    }
+    /// The blob is written again, now with the shape `s`. `may_differ`: it is no fault if that is another one.
+    constexpr void overwrite(std::size_t blob, const shape& s, open_shape open, const sentence& name, bool may_differ) {
+        blob_facts& old = plan_.blobs[blob];
+        if (!(old.dimensions == s)) {
+            if (!may_differ && !old.open.any && !open.any)
+                return fail(shape_fault("its output \"", name, "\" has the shape ", s,
+                                        ", where it was written before it has ", old.dimensions));
+            open.open(difference(old.dimensions, s));
+        }
+        open.open(old.open);
+        if (open.rank) open.extents = old.open.rank ? old.open.extents : 0;
+        if (!(open == old.open)) unsettle(blob).open.open(old.open = open);
+        if (!values_.overwrite(blob)) unsettle(blob).changes = true;
     }
 
     constexpr void add_parameter(std::size_t number, const shape& dimensions, const parameter_rule& rule) {
@@ -20204,22 +21242,138 @@ private:
         ++plan_.steps[number].parameter_count;
     }
 
-    plan plan_;
-    name_index blob_names_, step_names_;
     known_blobs values_;
-    std::optional<fault> problem_;
-    sentence place_, prefix_, current_;
-    std::vector<std::size_t> scopes_;  // how long the prefix was outside of each part of it
+    sentence place_;
     std::vector<known> known_;         // for each blob
     std::size_t layers_ = 0, loops_ = 0, branches_ = 0, previous_ = npos;
     std::span<const std::size_t> fixed_inputs_;
 };
+
+/// Plans what `tell` tells a planner, as often as it takes until nothing that is known in the end was not at first.
+template <class Tell>
+constexpr planner planned_by(std::string_view root, const Tell& tell) {
+    planner p(root);
+    tell(p);
+    while (p.unsettled()) {
+        planner next(root, p.marks());
+        tell(next);
+        p = std::move(next);
+    }
+    return p;
+}
 
 }  // namespace bespoke
 
 
 
 
+
+
+namespace bespoke {
+
+template <class T>
+class engine_state;
+
+/// What a layer asks for besides its blobs and parameters, in elements.
+struct working_memory {
+    extent prepared = 0, scratch = 0;
+    bool lowered = false;  ///< it multiplies in low precision
+};
+
+/// What a layer type does in a forward pass, as layer_runner.hpp has it. A layer comes as `const void*`. Null: nothing
+/// is to be done; without `map` and `forward` the output is a copy of the input.
+template <class T>
+struct layer_functions {
+    working_memory (*measure)(const void* layer, std::span<const shape> xs, const arithmetic& how, extent chunk,
+                              extent threads) = nullptr;
+    void (*prepare)(engine_state<T>& e, const void* layer, std::size_t step) = nullptr;
+    void (*map)(const void* layer, extent size, const T* x, T* y) noexcept = nullptr;  ///< of an element-wise layer
+    void (*forward)(engine_state<T>& e, const void* layer, std::size_t step, workspace<T>& w) = nullptr;
+    void (*finish)(const void* layer, const output_block<T>& block, const finishing<T>& with) noexcept = nullptr;
+    bool (*joins)(const void* layer, channel_map<T>& map, const finishing<T>& with) noexcept = nullptr;
+    // Of layers that give rows and of those that take them, see core/rows.hpp.
+    extent (*measure_rows)(const void* layer, std::span<const shape> xs, extent columns, extent threads) = nullptr;
+    row_product<T> (*multiply)(const engine_state<T>& e, const void* layer, std::size_t step,
+                               extent index) noexcept = nullptr;
+};
+
+}  // namespace bespoke
+
+
+
+#include <algorithm>
+#include <new>
+#include <vector>
+
+namespace bespoke {
+
+/// The blobs whose shapes are decided while a network runs: the shapes that they have at the moment, and their memory.
+/// It grows where it has to and stays for the next time. Knows steps and blobs by number, and no layer.
+template <class T>
+class run_shapes {
+public:
+    /// More elements than a blob may have whose shape follows from values: numbers gone wrong must not ask for all the
+    /// memory that there is.
+    static constexpr extent largest = extent{1} << 31;
+
+    explicit run_shapes(const plan_view& plan)
+        : blobs_(plan.blobs.begin(), plan.blobs.end()), memory_(blobs_.size()), gradients_(blobs_.size()),
+          decided_(blobs_.size()), wanted_(blobs_.size()), steps_(plan.steps.size()),
+          inputs_(plan.inputs.begin(), plan.inputs.end()) {
+        for (const blob_facts& blob : blobs_) planned_.push_back(blob.dimensions);
+    }
+
+    /// The facts of all blobs, with their shapes as they are now.
+    std::span<const blob_facts> blobs() const { return blobs_; }
+    T* value(std::size_t blob) const { return memory_[blob].data(); }
+    /// Null where none is wanted.
+    T* gradient(std::size_t blob) const { return wanted_[blob] ? gradients_[blob].data() : nullptr; }
+
+    /// A run begins: the inputs are there, in the shapes that were planned. `gradients`: not null where that of a blob
+    /// is wanted; empty: nowhere.
+    void begin(std::span<T* const> gradients = {}) {
+        for (std::size_t blob = 0; blob < blobs_.size(); ++blob) {
+            blobs_[blob].dimensions = planned_[blob];
+            decided_[blob] = 0;
+            wanted_[blob] = blob < gradients.size() && gradients[blob] != nullptr;
+        }
+        for (std::size_t blob : inputs_)
+            if (blobs_[blob].open.any) decide(blob, planned_[blob]);
+    }
+    /// From now on the blob has this shape; its contents are not defined. Throws `std::bad_alloc`.
+    T* decide(std::size_t blob, const shape& dimensions) {
+        const extent size = std::max<extent>(dimensions.size(), 1);  // there is a place for a blob of no element
+        if (size > memory_[blob].size()) memory_[blob].allocate(size);
+        if (wanted_[blob] && size > gradients_[blob].size()) gradients_[blob].allocate(size);
+        blobs_[blob].dimensions = dimensions;
+        decided_[blob] = 1;
+        return value(blob);
+    }
+    bool is_decided(std::size_t blob) const { return decided_[blob] != 0; }
+    void forget(std::size_t blob) { decided_[blob] = 0; }
+
+    /// What a step has been asked for, and what came of it.
+    struct step_shapes {
+        std::vector<shape> inputs, outputs;
+        buffer<T> prepared;
+        bool asked = false;
+    };
+    step_shapes& of_step(std::size_t step) { return steps_[step]; }
+    T* prepared(std::size_t step) const { return steps_[step].prepared.data(); }
+
+    std::vector<shape> shapes;     ///< those of the inputs of the step that runs
+    std::vector<double> numbers;   ///< the values of those that decide shapes
+
+private:
+    std::vector<blob_facts> blobs_;
+    std::vector<shape> planned_;
+    std::vector<buffer<T>> memory_, gradients_;
+    std::vector<char> decided_, wanted_;
+    std::vector<step_shapes> steps_;
+    std::vector<std::size_t> inputs_;
+};
+
+}  // namespace bespoke
 
 #include <cmath>
 #include <memory>
@@ -20272,16 +21426,21 @@ public:
         }
         whole();
     }
-    /// Blobs are where the caller (a trainer) says.
+    /// Blobs are where the caller (a trainer) says. Those whose shapes are open lie in memory of their own: of their
+    /// gradients it only counts whether one is wanted.
     void place(extent examples, std::span<T* const> values, std::span<T* const> gradients);
     extent examples() const { return examples_; }
     /// How many of them run at once, at most.
     extent chunk() const { return std::max<extent>(chunk_, 1); }
+    /// Null where the plan leaves no shape open.
+    run_shapes<T>* run() const { return run_.get(); }
     T* value(std::size_t blob) const { return values_[blob]; }
     T* gradient(std::size_t blob) const { return gradients_[blob]; }
     extent elements(std::size_t blob) const { return elements_of(blob, examples_); }
     /// Where a prediction of one example has a blob.
-    T* reserved(const blob_facts& blob) const { return (blob.per_example ? arena_ : shared_).data() + blob.offset; }
+    T* reserved(const blob_facts& blob) const {
+        return blob.per_example ? arena_.data() + blob.single_offset : shared_.data() + blob.offset;
+    }
 
     /// Threads for the kernels, the caller included: a pool of its own.
     void use_threads(std::size_t count);
@@ -20314,7 +21473,7 @@ public:
         prepared_size_ += aligned_size<T>(prepared);
         scratch_size_ = std::max(scratch_size_, scratch);
     }
-    T* prepared(std::size_t step) const { return prepared_.data() + prepared_offsets_[step]; }
+    T* prepared(std::size_t step) const { return prepared_places_[step]; }
     workspace<T> work(std::size_t step) const {
         return {scratch_.data(), prepared(step), threads_, nullptr, how_, false, step};
     }
@@ -20340,11 +21499,24 @@ protected:
     }
     void end_measure();
     std::size_t lowered() const { return lowered_; }
+    /// The blob, of an open shape, gets this one.
+    void place_decided(std::size_t blob, const shape& dimensions) {
+        values_[blob] = run_->decide(blob, dimensions);
+        gradients_[blob] = run_->gradient(blob);
+    }
+    /// What the layer at `step` asks for, now that its shapes are decided.
+    void work_decided(std::size_t step, extent prepared, extent scratch) {
+        buffer<T>& own = run_->of_step(step).prepared;
+        if (own.size() < prepared) own.allocate(prepared);
+        prepared_places_[step] = own.data();
+        scratch_.reserve(scratch);
+    }
 
     extent first_ = 0, count_ = 0;  ///< the window
 
 private:
     void make_room(extent examples, bool all_blobs);
+    void begin_run(extent examples, std::span<T* const> gradients = {});
     extent choose_chunk(extent examples) const;
     void begin_chunk(extent first, extent end);
     void whole() {
@@ -20356,11 +21528,19 @@ private:
         return facts.dimensions.size() * (facts.per_example ? examples : 1);
     }
 
+    /// Lets the plan speak of the shapes as they are decided.
+    void open_shapes() {
+        run_.reset(plan_.open ? new run_shapes<T>(plan_) : nullptr);
+        if (run_) plan_.blobs = run_->blobs();
+    }
+
     plan_view plan_;
+    std::unique_ptr<run_shapes<T>> run_;
     std::vector<T*> values_, gradients_;
     buffer<T> parameters_, arena_, shared_, prepared_, scratch_;
     std::vector<T*> parameter_gradients_;
     std::vector<extent> prepared_offsets_;
+    std::vector<T*> prepared_places_;  ///< for each step
     extent prepared_size_ = 0, scratch_size_ = 0, examples_ = 0, chunk_ = 0, measured_ = 0;
     bool planned_ = false, all_blobs_ = false;
     std::vector<extent> origins_;  ///< for each blob, the example that lies where its values begin
@@ -20377,7 +21557,9 @@ private:
 template <class T>
 network_memory<T>::network_memory(plan_view plan)
     : plan_(plan), values_(plan.blobs.size()), gradients_(plan.blobs.size()),
-      parameter_gradients_(plan.parameters.size()), prepared_offsets_(plan.steps.size()), origins_(plan.blobs.size()) {
+      parameter_gradients_(plan.parameters.size()), prepared_offsets_(plan.steps.size()),
+      prepared_places_(plan.steps.size()), origins_(plan.blobs.size()) {
+    open_shapes();
     parameters_.allocate(plan.parameters_size);
     for (std::size_t i = 0; i < plan.parameters.size(); ++i) {  // what lies between them
         const extent size = plan.parameters[i].dimensions.size();
@@ -20393,21 +21575,25 @@ void network_memory<T>::replan(plan_view plan) {
     origins_.assign(plan.blobs.size(), 0);
     planned_ = false;
     measured_ = 0;
+    open_shapes();
 }
 
 template <class T>
 void network_memory<T>::make_room(extent examples, bool all_blobs) {
+    if (run_) begin_run(examples);
     examples_ = examples;
     chunk_ = all_blobs ? examples : choose_chunk(examples);
     all_blobs_ = all_blobs;
-    planned_ = true;
+    planned_ = !run_;  // a run begins each time
     arena_.reserve((all_blobs ? plan_.whole_size : plan_.arena_size) * chunk_);
     shared_.reserve(plan_.shared_size);
     for (std::size_t i = 0; i < plan_.blobs.size(); ++i) {
         const blob_facts& blob = plan_.blobs[i];
-        values_[i] = blob.streamed && !all_blobs ? nullptr
-                     : blob.per_example          ? arena_.data() + blob.offset * chunk_
-                                                 : shared_.data() + blob.offset;
+        values_[i] = blob.open.any                 ? run_->value(i)
+                     : blob.streamed && !all_blobs ? nullptr
+                     : chunk_ == 1 && !all_blobs   ? reserved(blob)
+                     : blob.per_example            ? arena_.data() + blob.offset * chunk_
+                                                   : shared_.data() + blob.offset;
         gradients_[i] = nullptr;
         origins_[i] = 0;
     }
@@ -20424,6 +21610,14 @@ void network_memory<T>::make_room(extent examples, bool all_blobs) {
         each_end([&](std::size_t b, extent elements) { values_[b] = std::exchange(place, place + elements); });
     }
     whole();
+}
+
+template <class T>
+void network_memory<T>::begin_run(extent examples, std::span<T* const> gradients) {
+    if (examples > 1)
+        throw error(errc::unsupported, "one example at a time wanted, as shapes are decided in the run, " +
+                                           std::to_string(examples) + " came");
+    run_->begin(gradients);
 }
 
 /// As many examples as leave room in a cache of the second level; all where examples look at each other. From 4 up, so
@@ -20452,6 +21646,14 @@ template <class T>
 void network_memory<T>::place(extent examples, std::span<T* const> values, std::span<T* const> gradients) {
     std::copy(values.begin(), values.end(), values_.begin());
     std::copy(gradients.begin(), gradients.end(), gradients_.begin());
+    if (run_) {
+        begin_run(examples, gradients);
+        for (std::size_t b = 0; b < values_.size(); ++b)
+            if (plan_.blobs[b].open.any) {
+                values_[b] = run_->value(b);
+                gradients_[b] = run_->gradient(b);
+            }
+    }
     std::fill(origins_.begin(), origins_.end(), 0);
     examples_ = chunk_ = examples;
     planned_ = false;
@@ -20488,6 +21690,9 @@ template <class T>
 void network_memory<T>::end_measure() {
     prepared_.allocate(prepared_size_);
     scratch_.reserve(scratch_size_);
+    for (std::size_t s = 0; s < prepared_places_.size(); ++s)
+        prepared_places_[s] =
+            run_ && plan_.steps[s].open ? run_->prepared(s) : prepared_.data() + prepared_offsets_[s];
     measured_ = chunk();
 }
 
@@ -20532,32 +21737,6 @@ enum class pass {
     trainable,  ///< the rest, recorded for the backward pass
 };
 
-template <class T>
-class engine_state;
-
-/// What a layer asks for besides its blobs and parameters, in elements.
-struct working_memory {
-    extent prepared = 0, scratch = 0;
-    bool lowered = false;  ///< it multiplies in low precision
-};
-
-/// What a layer type does in a forward pass, as layer_runner.hpp has it. A layer comes as `const void*`. Null: nothing
-/// is to be done; without `map` and `forward` the output is a copy of the input.
-template <class T>
-struct layer_functions {
-    working_memory (*measure)(const void* layer, std::span<const shape> xs, const arithmetic& how, extent chunk,
-                              extent threads) = nullptr;
-    void (*prepare)(engine_state<T>& e, const void* layer, std::size_t step) = nullptr;
-    void (*map)(const void* layer, extent size, const T* x, T* y) noexcept = nullptr;  ///< of an element-wise layer
-    void (*forward)(engine_state<T>& e, const void* layer, std::size_t step, workspace<T>& w) = nullptr;
-    void (*finish)(const void* layer, const output_block<T>& block, const finishing<T>& with) noexcept = nullptr;
-    bool (*joins)(const void* layer, channel_map<T>& map, const finishing<T>& with) noexcept = nullptr;
-    // Of layers that give rows and of those that take them, see core/rows.hpp.
-    extent (*measure_rows)(const void* layer, std::span<const shape> xs, extent columns, extent threads) = nullptr;
-    row_product<T> (*multiply)(const engine_state<T>& e, const void* layer, std::size_t step,
-                               extent index) noexcept = nullptr;
-};
-
 /// What a running network knows besides its memory: which steps a pass runs, which examples, and what happened on the
 /// way. All that running a layer needs; knows steps and blobs by number, and no layer.
 template <class T>
@@ -20579,6 +21758,7 @@ public:
         finished_ = finished;
         tape_.clear();
         log_.clear();
+        shape_log_.clear();
     }
     /// Called after each step of a frozen pass.
     template <class Hook>
@@ -20596,10 +21776,10 @@ public:
     std::size_t watched(std::size_t step) const { return plan().steps[step].watched; }
 
     /// |x| > 1e-6 in the first example of the window.
-    bool truth(std::size_t blob) const { return std::abs(scalar(blob, first_)) > T(1e-6); }
+    bool truth(std::size_t blob) const { return std::abs(number(blob)) > T(1e-6); }
     /// The nearest integer, at least 0.
     extent count(std::size_t blob) const {
-        const T value = scalar(blob, first_);
+        const T value = number(blob);
         return value > T(0) ? static_cast<extent>(std::min(std::round(value), T(1e15))) : 0;
     }
     /// Whether all examples of the window hold the same number. No example: false, there is nothing to look at.
@@ -20665,6 +21845,10 @@ public:
         return step_examples(step) > 1 && !plan().blobs[plan().inputs_of(step)[0]].per_example;
     }
     bool wants_backward(std::size_t step) const;
+    /// Of a step of which a shape is open: see decide.hpp.
+    void decide(std::size_t step);
+    /// The shapes are those of an earlier forward pass of the step: it is prepared for them again.
+    void recall(std::size_t step);
 
     /// Whether a forward pass runs it in the epilogue of another one.
     bool is_finished(std::size_t step) const {
@@ -20729,12 +21913,23 @@ protected:
     struct attached_layer {
         const void* layer = nullptr;  ///< null: a control layer
         const layer_functions<T>* functions = nullptr;
+        asking_function* ask = nullptr;  ///< only where shapes are open
     };
     std::vector<attached_layer> attached_;  ///< for each step
 
 private:
     void finish_step(std::size_t step, const output_block<T>& block) const noexcept;
 
+    void ask_and_place(std::size_t step);
+    void check_decided(std::size_t step, const layer_answers& answers) const;
+    void prepare_decided(std::size_t step);
+
+    /// The one number in the blob, of the first example of the window.
+    T number(std::size_t blob) const {
+        if (this->run() != nullptr) check_number(blob);
+        return scalar(blob, first_);
+    }
+    void check_number(std::size_t blob) const;
     T scalar(std::size_t blob, extent example) const {
         return this->window_value(blob)[plan().blobs[blob].per_example ? example - first_ : 0];
     }
@@ -20742,7 +21937,13 @@ private:
     std::span<const dynamic_view<U>> look(std::vector<dynamic_view<U>>& list, std::span<const std::size_t> blobs,
                                           bool gradients, extent examples, extent example) const;
 
-    // The log: values that were overwritten while recording.
+    bool has_shape(std::size_t blob) const { return !plan().blobs[blob].open.any || this->run()->is_decided(blob); }
+
+    // The log: values that were overwritten while recording, and open shapes. See log.hpp.
+    struct logged_shape {
+        shape dimensions;
+        bool decided;
+    };
     void log_values(std::size_t blob);
     void undo_blob(std::size_t blob);
     bool made_in(std::size_t step, std::size_t blob) const;
@@ -20755,6 +21956,7 @@ private:
     std::span<const std::vector<std::size_t>> births_;
     std::vector<extent> tape_;
     std::vector<T> log_;
+    std::vector<logged_shape> shape_log_;
     std::vector<dynamic_view<const T>> xs_, ys_, dys_;
     std::vector<dynamic_view<T>> written_;
     void (*hook_)(const void*, std::size_t) = nullptr;
@@ -20780,21 +21982,6 @@ bool engine_state<T>::agrees(std::size_t blob) const {
 }
 
 template <class T>
-void engine_state<T>::clear_made_in(std::size_t step) {
-    for (std::size_t blob = 0; blob < plan().blobs.size(); ++blob) {
-        if (!made_in(step, blob)) continue;
-        if (pass_ == pass::trainable) log_values(blob);
-        kernels::fill(this->window_size(blob), T(0), this->window_value(blob));
-    }
-}
-
-template <class T>
-void engine_state<T>::restore_made_in(std::size_t step) {
-    for (std::size_t blob = plan().blobs.size(); blob-- > 0;)
-        if (made_in(step, blob)) undo_blob(blob);
-}
-
-template <class T>
 void engine_state<T>::begin_forward(std::size_t step) {
     if (plan().steps[step].logged && pass_ == pass::trainable)
         for (std::size_t blob : plan().outputs_of(step)) log_values(blob);
@@ -20803,7 +21990,8 @@ void engine_state<T>::begin_forward(std::size_t step) {
 template <class T>
 void engine_state<T>::begin_backward(std::size_t step) {
     if (births_.empty()) return;
-    for (std::size_t blob : births_[step]) kernels::fill(this->elements(blob), T(0), this->gradient(blob));
+    for (std::size_t blob : births_[step])
+        if (has_shape(blob)) kernels::fill(this->elements(blob), T(0), this->gradient(blob));
 }
 
 template <class T>
@@ -20897,14 +22085,183 @@ std::vector<shape> engine_state<T>::input_shapes(std::size_t step) const {
     return shapes;
 }
 
+}  // namespace bespoke
+
+namespace bespoke {
+namespace detail {
+
+/// What a step is wrong with in the run, at the place of its layer.
+template <class... Parts>
+[[noreturn]] void throw_at(const plan_view& plan, std::size_t step, errc code, const Parts&... parts) {
+    throw error(fault{code, sentence(plan[plan.steps[step].place], ": ", parts...)});
+}
+
+/// The values of the inputs that decide the shapes of the outputs of `step`.
+template <class T>
+std::vector<known_values> deciding_values(engine_state<T>& e, std::size_t step, run_shapes<T>& run) {
+    std::vector<known_values> known;
+    const std::size_t from = e.plan().steps[step].values_from;
+    const auto blobs = e.plan().inputs_of(step);
+    if (from == blob_facts::npos) return known;
+    run.numbers.clear();
+    for (std::size_t i = from; i < blobs.size(); ++i) {
+        const T* const values = e.window_value(blobs[i]);
+        run.numbers.insert(run.numbers.end(), values, values + run.shapes[i].size());
+    }
+    std::span<const double> rest(run.numbers);
+    known.resize(std::min(from, blobs.size()));
+    for (std::size_t i = from; i < blobs.size(); ++i) {
+        const auto size = static_cast<std::size_t>(run.shapes[i].size());
+        known.emplace_back(rest.first(size));
+        rest = rest.subspan(size);
+    }
+    return known;
+}
+
+}  // namespace detail
+
+/// Decides the shapes of the outputs of `step`, of which something is open in the plan, and makes room for them: by the
+/// same rule that the planner asks, now with the values that are there. A layer that looks at shapes alone is asked
+/// again only where they are not those of the last time. Throws `error` at the place of the layer.
+template <class T>
+void engine_state<T>::decide(std::size_t step) {
+    try {
+        ask_and_place(step);
+    } catch (const std::bad_alloc&) {
+        detail::throw_at(plan(), step, errc::bad_value, "there is no memory for the shapes that its inputs decide");
+    }
+}
+
+template <class T>
+void engine_state<T>::ask_and_place(std::size_t step) {
+    run_shapes<T>& run = *this->run();
+    auto& last = run.of_step(step);
+    run.shapes.clear();
+    for (std::size_t blob : plan().inputs_of(step)) {
+        const blob_facts& facts = plan().blobs[blob];
+        if (facts.open.any && !run.is_decided(blob))
+            detail::throw_at(plan(), step, errc::bad_value, "its input \"", plan()[facts.name],
+                             "\" has no shape yet: the loop that makes it has not run");
+        run.shapes.push_back(facts.dimensions);
+    }
+    const bool same = last.asked && last.inputs == run.shapes;
+    if (!same || plan().steps[step].values_from != none) {
+        const attached_layer& attached = attached_[step];
+        const layer_answers answers =
+            attached.ask(attached.layer, run.shapes, detail::deciding_values(*this, step, run));
+        if (!answers.outputs)
+            detail::throw_at(plan(), step, answers.outputs.problem().code, answers.outputs.problem().what);
+        check_decided(step, answers);
+        if (!same) {
+            last.asked = false;
+            last.inputs = run.shapes;
+            prepare_decided(step);
+        }
+        last.outputs = answers.outputs.shapes();
+        last.asked = true;
+    }
+    const auto outputs = plan().outputs_of(step);
+    for (std::size_t i = 0; i < outputs.size(); ++i)
+        if (plan().blobs[outputs[i]].open.any) this->place_decided(outputs[i], last.outputs[i]);
+}
+
+template <class T>
+void engine_state<T>::check_number(std::size_t blob) const {
+    const blob_facts& facts = plan().blobs[blob];
+    if (facts.open.any && (!this->run()->is_decided(blob) || facts.dimensions.size() != 1))
+        throw error(shape_fault("one number wanted in \"", plan()[facts.name], "\", its shape is ", facts.dimensions));
+}
+
+/// What the layer says of the shapes that came, held against what the plan and the machine can do.
+template <class T>
+void engine_state<T>::check_decided(std::size_t step, const layer_answers& answers) const {
+    for (const shape& s : answers.outputs.shapes())
+        if (checked_size(s, run_shapes<T>::largest) < 0)
+            detail::throw_at(plan(), step, errc::shape_mismatch, "its output would have the shape ", s);
+    if (answers.outputs.shapes().size() != plan().steps[step].output_count)
+        detail::throw_at(plan(), step, errc::shape_mismatch, plan().steps[step].output_count, " outputs planned, ",
+                         answers.outputs.shapes().size(), " came");
+    const auto outputs = plan().outputs_of(step);
+    for (std::size_t i = 0; i < outputs.size(); ++i) {  // one beside an open one may lie in the arena
+        const blob_facts& planned = plan().blobs[outputs[i]];
+        if (!planned.open.any && !(planned.dimensions == answers.outputs.shapes()[i]))
+            detail::throw_at(plan(), step, errc::shape_mismatch, "its output \"", plan()[planned.name],
+                             "\" would have the shape ", answers.outputs.shapes()[i], ", ", planned.dimensions,
+                             " is planned");
+    }
+    const auto parameters = plan().parameters_of(step);
+    for (std::size_t i = 0; i < parameters.size(); ++i)
+        if (!(parameters[i].dimensions == answers.parameters[i]))
+            detail::throw_at(plan(), step, errc::shape_mismatch, "its ", parameters[i].name, " would have the shape ",
+                             answers.parameters[i], " for this input, it has ", parameters[i].dimensions);
+}
+
+template <class T>
+void engine_state<T>::recall(std::size_t step) {
+    run_shapes<T>& run = *this->run();
+    run.shapes.clear();
+    for (std::size_t blob : plan().inputs_of(step)) run.shapes.push_back(plan().blobs[blob].dimensions);
+    if (run.of_step(step).inputs == run.shapes) return;
+    run.of_step(step).asked = false;  // the outputs are not those of these inputs any more
+    run.of_step(step).inputs = run.shapes;
+    prepare_decided(step);
+}
+
+/// Gives the layer its working memory for the shapes that came, and lets it prepare.
+template <class T>
+void engine_state<T>::prepare_decided(std::size_t step) {
+    const attached_layer& attached = attached_[step];
+    if (attached.functions->measure == nullptr) return;
+    const auto threads = static_cast<extent>(this->thread_count());
+    const working_memory wanted =
+        attached.functions->measure(attached.layer, this->run()->shapes, this->how(), 1, threads);
+    this->work_decided(step, wanted.prepared, wanted.scratch);
+    if (attached.functions->prepare != nullptr) attached.functions->prepare(*this, attached.layer, step);
+}
+
+}  // namespace bespoke
+
+
+// What is overwritten in a pass that is recorded, and how the backward pass gets it back.
+
+namespace bespoke {
+
+template <class T>
+void engine_state<T>::clear_made_in(std::size_t step) {
+    for (std::size_t blob = 0; blob < plan().blobs.size(); ++blob) {
+        if (!made_in(step, blob)) continue;
+        if (pass_ == pass::trainable) log_values(blob);
+        if (plan().blobs[blob].open.any)
+            this->run()->forget(blob);
+        else
+            kernels::fill(this->window_size(blob), T(0), this->window_value(blob));
+    }
+}
+
+template <class T>
+void engine_state<T>::restore_made_in(std::size_t step) {
+    for (std::size_t blob = plan().blobs.size(); blob-- > 0;)
+        if (made_in(step, blob)) undo_blob(blob);
+}
+
 template <class T>
 void engine_state<T>::log_values(std::size_t blob) {
+    if (plan().blobs[blob].open.any) {
+        shape_log_.push_back({plan().blobs[blob].dimensions, has_shape(blob)});
+        if (!has_shape(blob)) return;
+    }
     const T* from = this->window_value(blob);
     log_.insert(log_.end(), from, from + this->window_size(blob));
 }
 
 template <class T>
 void engine_state<T>::undo_blob(std::size_t blob) {
+    if (plan().blobs[blob].open.any) {
+        const logged_shape before = shape_log_.back();
+        shape_log_.pop_back();
+        if (!before.decided) return this->run()->forget(blob);
+        this->place_decided(blob, before.dimensions);
+    }
     const extent size = this->window_size(blob);
     if (this->gradient(blob) != nullptr) kernels::fill(size, T(0), this->window_gradient(blob));
     std::copy(log_.end() - size, log_.end(), this->window_value(blob));
@@ -21213,6 +22570,7 @@ template <class T>
 void forward_layer(engine_state<T>& e, const layer_functions<T>& f, const void* layer, std::size_t step) {
     if (!e.runs(step) || e.is_finished(step)) return;
     e.begin_forward(step);
+    if (e.plan().steps[step].open) e.decide(step);
     if (f.forward == nullptr) {
         detail::forward_elements(e, f, layer, step);
     } else {
@@ -21241,6 +22599,7 @@ void backward_layer(engine_state<T>& e, const layer_gradients<T>& g, const void*
     if (facts.gradient_in_place) {
         detail::backward_elements(e, g, layer, step);
     } else if (facts.differentiable && e.wants_backward(step)) {
+        if (facts.open) e.recall(step);
         workspace<T> w = e.work(step);
         g.backward(e, layer, step, w);
     }
@@ -21273,7 +22632,7 @@ public:
         bool small = elements <= unrolled_parameters;
         for (const auto& blobs : {p.inputs_of(step), p.outputs_of(step)})
             for (std::size_t blob : blobs) small = small && p.blobs[blob].dimensions.size() <= unrolled_elements;
-        return small && takes_fixed_extents && p.steps[step].parent == blob_facts::npos;
+        return small && !p.steps[step].open && takes_fixed_extents && p.steps[step].parent == blob_facts::npos;
     }
 
     /// Runs the layer for the one example of a prediction.
@@ -21355,26 +22714,32 @@ namespace bespoke {
 template <class T>
 class engine : public engine_state<T> {
 public:
-    using engine_state<T>::engine_state;
+    /// The lists behind `plan` must outlive the engine.
+    explicit engine(plan_view plan);
+    engine(engine&&) noexcept;
+    engine& operator=(engine&&) noexcept;
+    ~engine();
 
     /// Takes note of the layers of `network`, which `network.each(0, visit)` walks through. They must outlive the
-    /// engine's use of them.
-    template <class Network>
+    /// engine's use of them. `Open`: shapes may be decided in the run.
+    template <bool Open = false, class Network>
     void attach(const Network& network) {
         network.each(0, [&]<class Part>(Part&& part, std::size_t step) {
             static_assert(std::is_lvalue_reference_v<Part>, "the engine would keep the address of a temporary");
-            attach_part(part, step);
+            attach_part<Open>(part, step);
         });
     }
-    template <class Part>
+    template <bool Open = false, class Part>
     void attach_part(const Part& part, std::size_t step) {
         if constexpr (!layer<Part>)
             part.attach(*this, step);  // a layer that was chosen at run time
         else if constexpr (!control_layer<Part>)
-            attach_layer(&part, functions_of<T, Part>::value, step);
+            attach_layer(&part, functions_of<T, Part>::value, step, asking<Open, Part>());
     }
-    void attach_layer(const void* layer, const layer_functions<T>& functions, std::size_t step) {
-        attached_[step] = {layer, &functions};
+    /// `ask` is needed where shapes may be decided in the run.
+    void attach_layer(const void* layer, const layer_functions<T>& functions, std::size_t step,
+                      asking_function* ask = nullptr) {
+        attached_[step] = {layer, &functions, ask};
     }
 
     /// Asks every layer for its working memory.
@@ -21421,8 +22786,25 @@ public:
     }
 
 private:
+    template <bool Open, class Part>
+    static constexpr asking_function* asking() {
+        if constexpr (Open)
+            return &detail::ask_erased<Part>;
+        else
+            return nullptr;
+    }
+
     using engine_state<T>::attached_;
 };
+
+template <class T>
+engine<T>::engine(plan_view plan) : engine_state<T>(plan) {}
+template <class T>
+engine<T>::engine(engine&&) noexcept = default;
+template <class T>
+engine<T>& engine<T>::operator=(engine&&) noexcept = default;
+template <class T>
+engine<T>::~engine() = default;
 
 template <class T>
 void engine<T>::measure() {
@@ -21430,9 +22812,14 @@ void engine<T>::measure() {
     this->begin_measure();
     const extent threads = this->threads() != nullptr ? static_cast<extent>(this->threads()->size()) : 1;
     for (std::size_t step = 0; step < attached_.size(); ++step) {
-        const auto& [layer, functions] = attached_[step];
+        const auto& [layer, functions, ask] = attached_[step];
         if (layer == nullptr) continue;
         working_memory wanted;
+        if (this->plan().steps[step].open) {  // not before the shapes are known
+            this->run()->of_step(step).asked = false;
+            this->add_work(step, 0, 0);
+            continue;
+        }
         if (functions->measure != nullptr)
             wanted = functions->measure(layer, this->input_shapes(step), this->how(), this->chunk(), threads);
         const std::size_t end = this->plan().tail_of(step);
@@ -21472,7 +22859,11 @@ void engine<T>::prepare() {
 
 template <class T>
 void engine<T>::prepare(std::size_t step) {
-    const auto& [layer, functions] = attached_[step];
+    const auto& [layer, functions, ask] = attached_[step];
+    if (this->plan().steps[step].open) {
+        this->run()->of_step(step).asked = false;  // it prepares when its shapes are known
+        return;
+    }
     if (layer != nullptr && functions->prepare != nullptr) functions->prepare(*this, layer, step);
 }
 
@@ -21502,10 +22893,10 @@ struct network_error;
 template <const auto& Description>
 struct composed_plan {
     static constexpr planner run() {
-        planner p;
-        Description.plan(p);
-        p.finish();
-        return p;
+        return planned_by("", [](planner& p) {
+            Description.plan(p);
+            p.finish();
+        });
     }
     /// What the compiler has to know before it can keep the plan: one run of the planner for all of it.
     struct outline {
@@ -21577,7 +22968,9 @@ public:
     }
 
     /// Runs one example: one argument for each input, each with as many elements as its shape. The result
-    /// is a look at the output (a tuple of them where there are several), valid until the next call.
+    /// is a look at the output (a tuple of them where there are several), valid until the next call. Where a shape is
+    /// decided in the run, it has the shape that came, and memory is taken until it is enough; throws `error` where a
+    /// layer cannot do what its values ask for.
     template <array_like... Inputs>
     auto operator()(const Inputs&... inputs) {
         static_assert(sizeof...(Inputs) == input_count, "one argument for each input of the network");
@@ -21591,6 +22984,7 @@ public:
     template <array_like... Inputs>
     auto predict_batch(const Inputs&... inputs) {
         static_assert(sizeof...(Inputs) == input_count, "one argument for each input of the network");
+        static_assert(!plan().open, "shapes that are decided in the run differ between examples: run them one by one");
         extent examples = 0;
         if constexpr (sizeof...(Inputs) == input_count) examples = count_examples(inputs...);
         engine_.reserve(examples);
@@ -21646,7 +23040,7 @@ private:
 
     struct without_parameters {};
     network(without_parameters, std::size_t threads) : engine_(plan()) {
-        engine_.attach(description);
+        engine_.template attach<plan().open>(description);
         engine_.use_threads(threads);
         engine_.reserve(1);
     }
@@ -21675,6 +23069,21 @@ private:
     template <std::size_t Leading, std::size_t Number>
     auto result(extent examples) const {
         constexpr std::size_t blob = plan().outputs[Number];
+        if constexpr (plan().blobs[blob].open.any)
+            return decided_result(blob);
+        else
+            return planned_result<Leading, blob>(examples);
+    }
+    auto decided_result(std::size_t blob) const {
+        if (!engine_.run()->is_decided(blob))
+            throw error(shape_fault("output \"", plan()[plan().blobs[blob].name],
+                                    "\" has no shape: the loop that makes it has not run"));
+        const shape& s = engine_.plan().blobs[blob].dimensions;
+        return adapt(static_cast<const Element*>(engine_.value(blob)), std::vector<std::size_t>(s.begin(), s.end()));
+    }
+    template <std::size_t Leading, std::size_t Blob>
+    auto planned_result(extent examples) const {
+        constexpr std::size_t blob = Blob;
         constexpr shape s = plan().blobs[blob].dimensions;
         std::array<std::size_t, s.rank() + Leading> extents{};
         // what does not depend on an input is there once, for all examples
@@ -21750,8 +23159,7 @@ struct layer_operations {
     void (*destroy)(void* layer) = nullptr;
     const control_operations* control = nullptr;
     // Null for a layer for control flow:
-    layer_answers (*ask)(const void* layer, std::span<const shape> inputs,
-                         std::span<const known_values> known) = nullptr;
+    asking_function* ask = nullptr;
     const layer_functions<float>* functions = nullptr;
     const layer_gradients<float>* gradients = nullptr;
 };
@@ -21764,11 +23172,10 @@ public:
     bool updatable = false;
 
     /// With a copy of the layer `from`, of the type that `operations` says; null: one with defaults.
-    explicit any_node(const layer_operations& operations, const void* from = nullptr)
-        : operations_(&operations), layer_(operations.make(from)) {}
+    explicit any_node(const layer_operations& operations, const void* from = nullptr);
     any_node(const any_node&) = delete;
     any_node& operator=(const any_node&) = delete;
-    ~any_node() { operations_->destroy(layer_); }
+    ~any_node();
 
     const layer_operations* type() const { return operations_; }
     const void* erased() const { return layer_; }
@@ -21777,51 +23184,19 @@ public:
     template <class L>
     const L* as() const;
 
-    bool can_stop() const { return control() != nullptr && control()->can_stop(layer_); }
-    std::size_t step_count() const {
-        std::size_t count = 1;
-        inside(0, [&](const any_node& node, std::size_t) { count += node.step_count(); });
-        return count;
-    }
-    void plan(planner& p) const {
-        const std::vector<std::string_view> in(inputs.begin(), inputs.end()), out(outputs.begin(), outputs.end());
-        const std::size_t step = p.begin(*operations_->facts, name, in, out);
-        if (step == planner::npos) return;
-        if (control() == nullptr)
-            return p.end(step, *operations_->facts,
-                         operations_->ask(layer_, p.input_shapes(step), p.known_inputs(step)), out, updatable);
-        control()->plan(layer_, p, step);
-        p.end_control(step);
-    }
-    flow forward(engine<float>& e, std::size_t step) const {
-        if (control() != nullptr) return control()->forward(layer_, e, step);
-        forward_layer<float>(e, *operations_->functions, layer_, step);
-        return flow::on;
-    }
-    void backward(engine<float>& e, std::size_t step) const {
-        if (control() != nullptr) return control()->backward(layer_, e, step);
-        backward_layer<float>(e, *operations_->gradients, layer_, step);
-    }
-    void attach(engine<float>& e, std::size_t step) const {
-        if (control() == nullptr) return e.attach_layer(layer_, *operations_->functions, step);
-        inside(step, [&](const any_node& node, std::size_t s) { node.attach(e, s); });
-    }
+    bool can_stop() const;
+    std::size_t step_count() const;
+    void plan(planner& p) const;
+    flow forward(engine<float>& e, std::size_t step) const;
+    void backward(engine<float>& e, std::size_t step) const;
+    void attach(engine<float>& e, std::size_t step) const;
     /// Appends this node and those inside it, in the order of the plan's steps.
-    void flatten(std::vector<const any_node*>& into) const {
-        into.push_back(this);
-        inside(0, [&](const any_node& node, std::size_t) { node.flatten(into); });
-    }
+    void flatten(std::vector<const any_node*>& into) const;
 
 private:
     const control_operations* control() const { return operations_->control; }
     template <class Visit>
-    void inside(std::size_t step, Visit&& visit) const {
-        if (control() == nullptr) return;
-        const auto call = [](void* context, const any_node& node, std::size_t s) {
-            (*static_cast<std::remove_reference_t<Visit>*>(context))(node, s);
-        };
-        control()->each(layer_, step, call, &visit);
-    }
+    void inside(std::size_t step, Visit&& visit) const;
 
     const layer_operations* operations_;
     void* layer_;
@@ -21832,41 +23207,11 @@ class layer_list {
 public:
     std::vector<std::shared_ptr<const any_node>> nodes;
 
-    bool can_stop() const {
-        for (const auto& node : nodes)
-            if (node->can_stop()) return true;
-        return false;
-    }
-    std::size_t step_count() const {
-        std::size_t count = 0;
-        for (const auto& node : nodes) count += node->step_count();
-        return count;
-    }
-    void plan(planner& p) const {
-        for (const auto& node : nodes) node->plan(p);
-    }
-    flow forward(engine<float>& e, std::size_t step) const {
-        flow result = flow::on;
-        extent executed = 0;
-        for (const auto& node : nodes) {
-            if (result != flow::on) break;
-            result = node->forward(e, step);
-            step += node->step_count();
-            ++executed;
-        }
-        if (can_stop()) e.record(executed);
-        return result;
-    }
-    void backward(engine<float>& e, std::size_t step) const {
-        auto executed = static_cast<extent>(nodes.size());
-        if (can_stop()) executed = e.recorded();
-        for (extent i = 0; i < executed; ++i) step += nodes[static_cast<std::size_t>(i)]->step_count();
-        for (extent i = executed; i-- > 0;) {
-            const auto& node = nodes[static_cast<std::size_t>(i)];
-            step -= node->step_count();
-            node->backward(e, step);
-        }
-    }
+    bool can_stop() const;
+    std::size_t step_count() const;
+    void plan(planner& p) const;
+    flow forward(engine<float>& e, std::size_t step) const;
+    void backward(engine<float>& e, std::size_t step) const;
     template <class Visit>
     void each(std::size_t step, const Visit& visit) const {
         for (const auto& node : nodes) {
@@ -21874,11 +23219,7 @@ public:
             step += node->step_count();
         }
     }
-    std::vector<const any_node*> flatten() const {
-        std::vector<const any_node*> all;
-        for (const auto& node : nodes) node->flatten(all);
-        return all;
-    }
+    std::vector<const any_node*> flatten() const;
     friend bool operator==(const layer_list&, const layer_list&) = default;
 };
 
@@ -21950,6 +23291,116 @@ public:
 
 }  // namespace bespoke
 
+#ifdef BESPOKE_IMPLEMENTATION
+
+namespace bespoke {
+
+any_node::any_node(const layer_operations& operations, const void* from)
+    : operations_(&operations), layer_(operations.make(from)) {}
+
+any_node::~any_node() { operations_->destroy(layer_); }
+
+bool any_node::can_stop() const { return control() != nullptr && control()->can_stop(layer_); }
+
+template <class Visit>
+void any_node::inside(std::size_t step, Visit&& visit) const {
+    if (control() == nullptr) return;
+    const auto call = [](void* context, const any_node& node, std::size_t s) {
+        (*static_cast<std::remove_reference_t<Visit>*>(context))(node, s);
+    };
+    control()->each(layer_, step, call, &visit);
+}
+
+std::size_t any_node::step_count() const {
+    std::size_t count = 1;
+    inside(0, [&](const any_node& node, std::size_t) { count += node.step_count(); });
+    return count;
+}
+
+void any_node::plan(planner& p) const {
+    const std::vector<std::string_view> in(inputs.begin(), inputs.end()), out(outputs.begin(), outputs.end());
+    const std::size_t step = p.begin(*operations_->facts, name, in, out);
+    if (step == planner::npos) return;
+    if (control() == nullptr)
+        return p.end_asked(step, *operations_->facts,
+                           [this](std::span<const shape> xs, std::span<const known_values> known) {
+                               return operations_->ask(layer_, xs, known);
+                           },
+                           out, updatable);
+    control()->plan(layer_, p, step);
+    p.end_control(step);
+}
+
+flow any_node::forward(engine<float>& e, std::size_t step) const {
+    if (control() != nullptr) return control()->forward(layer_, e, step);
+    forward_layer<float>(e, *operations_->functions, layer_, step);
+    return flow::on;
+}
+
+void any_node::backward(engine<float>& e, std::size_t step) const {
+    if (control() != nullptr) return control()->backward(layer_, e, step);
+    backward_layer<float>(e, *operations_->gradients, layer_, step);
+}
+
+void any_node::attach(engine<float>& e, std::size_t step) const {
+    if (control() == nullptr) return e.attach_layer(layer_, *operations_->functions, step, operations_->ask);
+    inside(step, [&](const any_node& node, std::size_t s) { node.attach(e, s); });
+}
+
+void any_node::flatten(std::vector<const any_node*>& into) const {
+    into.push_back(this);
+    inside(0, [&](const any_node& node, std::size_t) { node.flatten(into); });
+}
+
+bool layer_list::can_stop() const {
+    for (const auto& node : nodes)
+        if (node->can_stop()) return true;
+    return false;
+}
+
+std::size_t layer_list::step_count() const {
+    std::size_t count = 0;
+    for (const auto& node : nodes) count += node->step_count();
+    return count;
+}
+
+void layer_list::plan(planner& p) const {
+    for (const auto& node : nodes) node->plan(p);
+}
+
+flow layer_list::forward(engine<float>& e, std::size_t step) const {
+    flow result = flow::on;
+    extent executed = 0;
+    for (const auto& node : nodes) {
+        if (result != flow::on) break;
+        result = node->forward(e, step);
+        step += node->step_count();
+        ++executed;
+    }
+    if (can_stop()) e.record(executed);
+    return result;
+}
+
+void layer_list::backward(engine<float>& e, std::size_t step) const {
+    auto executed = static_cast<extent>(nodes.size());
+    if (can_stop()) executed = e.recorded();
+    for (extent i = 0; i < executed; ++i) step += nodes[static_cast<std::size_t>(i)]->step_count();
+    for (extent i = executed; i-- > 0;) {
+        const auto& node = nodes[static_cast<std::size_t>(i)];
+        step -= node->step_count();
+        node->backward(e, step);
+    }
+}
+
+std::vector<const any_node*> layer_list::flatten() const {
+    std::vector<const any_node*> all;
+    for (const auto& node : nodes) node->flatten(all);
+    return all;
+}
+
+}  // namespace bespoke
+
+#endif
 
 namespace bespoke {
 
@@ -21966,22 +23417,12 @@ public:
     /// Plans `layers` for inputs of the given shapes. `root` stands before the places in errors; `outputs`
     /// may be empty: then it is what the last layer writes. Throws `error`.
     program(layer_list layers, std::vector<named_shape> inputs, std::vector<std::string> outputs,
-            std::string root = "")
-        : layers_(std::move(layers)), outputs_(std::move(outputs)), root_(std::move(root)),
-          plans_{{inputs, make_plan(inputs)}}, engine_(plans_.front().second->view()) {
-        engine_.attach(layers_);
-    }
+            std::string root = "");
 
-    program(const program& other)
-        : layers_(other.layers_), outputs_(other.outputs_), root_(other.root_),
-          plans_(other.plans_), engine_(other.plan()) {
-        std::copy_n(other.engine_.parameters().data(), other.engine_.parameters().size(), engine_.parameters().data());
-        engine_.attach(layers_);
-        use_threads(other.thread_count());
-        use(other.engine_.how());
-    }
-    program(program&&) = default;
-    program& operator=(program&&) = default;
+    program(const program& other);
+    program(program&&) noexcept;
+    program& operator=(program&&) noexcept;
+    ~program();
 
     using engine_type = engine<float>;
     using value_type = float;
@@ -21990,69 +23431,31 @@ public:
     engine_type& core() { return engine_; }
     const engine_type& core() const { return engine_; }
 
-    /// Whether the current plan is for these input shapes.
-    bool is_planned_for(const std::vector<named_shape>& inputs) const {
-        for (const auto& [shapes, plan] : plans_)
-            if (shapes == inputs) return engine_.plan().steps.data() == plan->steps.data();
-        return false;
-    }
-    /// Makes the plan for these input shapes the current one. Throws `error` where they do not fit.
-    void reshape(const std::vector<named_shape>& inputs) {
-        for (const auto& [shapes, plan] : plans_)
-            if (shapes == inputs) {
-                if (engine_.plan().steps.data() == plan->steps.data()) return;
-                engine_.replan(plan->view());
-                return prepare();  // what is prepared may depend on the shapes
-            }
-        auto next = make_plan(inputs);
-        for (std::size_t i = 0; i < next->parameters.size(); ++i)
-            if (!(next->parameters[i].dimensions == plans_.front().second->parameters[i].dimensions)) {
-                const auto view = next->view();
-                const auto& facts = next->parameters[i];
-                throw error(shape_fault(view[view.steps[facts.step].place], ": its ", facts.name,
-                                        " would have the shape ", facts.dimensions, " for this input, it has ",
-                                        plans_.front().second->parameters[i].dimensions));
-            }
-        plans_.emplace_back(inputs, std::move(next));
-        engine_.replan(plans_.back().second->view());
-        prepare();
-    }
+    /// The current plan as it was made: what the run decides is not in it.
+    plan_view planned() const;
 
-    void use_threads(std::size_t count) { engine_.use_threads(count); }
-    std::size_t thread_count() const { return engine_.thread_count(); }
+    /// Whether the current plan is for these input shapes.
+    bool is_planned_for(const std::vector<named_shape>& inputs) const;
+    /// Makes the plan for these input shapes the current one. Throws `error` where they do not fit.
+    void reshape(const std::vector<named_shape>& inputs);
+
+    void use_threads(std::size_t count);
+    std::size_t thread_count() const;
 
     /// Lets the kernels know that parameters have changed.
-    void prepare() { engine_.prepare(); }
+    void prepare();
     /// How to compute from now on, where there is a choice.
-    void use(const arithmetic& how) {
-        engine_.use(how);
-        prepare();
-    }
+    void use(const arithmetic& how);
     /// The same arithmetic but for `allow_low_precision_accumulation`. Returns what is in force then: `none` where the
     /// program is not compiled for such a machine or there is nothing to gain; `precision_note` says why.
-    low_precision use_low_precision(low_precision wanted) {
-        arithmetic how = engine_.how();
-        how.allow_low_precision_accumulation = wanted;
-        use(how);
-        return precision_in_force();
-    }
-    low_precision precision_in_force() { return engine_.precision_in_force(); }
-    std::string precision_note() { return engine_.precision_note(); }
-    void forward() {
-        engine_.each_chunk([this] { layers_.forward(engine_, 0); });
-    }
-    void backward() { layers_.backward(engine_, 0); }
+    low_precision use_low_precision(low_precision wanted);
+    low_precision precision_in_force();
+    std::string precision_note();
+    void forward();
+    void backward();
 
 private:
-    std::shared_ptr<const bespoke::plan> make_plan(const std::vector<named_shape>& inputs) const {
-        planner p(root_);
-        for (const auto& in : inputs) p.input(in.name, in.dimensions);
-        layers_.plan(p);
-        for (const auto& name : outputs_) p.output(name);
-        p.finish();
-        if (p.failed()) throw error(p.problem());
-        return std::make_shared<const bespoke::plan>(p.result());
-    }
+    std::shared_ptr<const bespoke::plan> make_plan(const std::vector<named_shape>& inputs) const;
 
     layer_list layers_;
     std::vector<std::string> outputs_;
@@ -22062,6 +23465,98 @@ private:
 };
 
 }  // namespace bespoke
+
+#ifdef BESPOKE_IMPLEMENTATION
+
+namespace bespoke {
+
+program::program(layer_list layers, std::vector<named_shape> inputs, std::vector<std::string> outputs, std::string root)
+    : layers_(std::move(layers)), outputs_(std::move(outputs)), root_(std::move(root)),
+      plans_{{inputs, make_plan(inputs)}}, engine_(plans_.front().second->view()) {
+    engine_.attach(layers_);
+}
+
+program::program(const program& other)
+    : layers_(other.layers_), outputs_(other.outputs_), root_(other.root_), plans_(other.plans_),
+      engine_(other.planned()) {
+    std::copy_n(other.engine_.parameters().data(), other.engine_.parameters().size(), engine_.parameters().data());
+    engine_.attach(layers_);
+    use_threads(other.thread_count());
+    use(other.engine_.how());
+}
+program::program(program&&) noexcept = default;
+program& program::operator=(program&&) noexcept = default;
+program::~program() = default;
+
+plan_view program::planned() const {
+    for (const auto& [shapes, plan] : plans_)
+        if (engine_.plan().steps.data() == plan->steps.data()) return plan->view();
+    return engine_.plan();
+}
+
+bool program::is_planned_for(const std::vector<named_shape>& inputs) const {
+    for (const auto& [shapes, plan] : plans_)
+        if (shapes == inputs) return engine_.plan().steps.data() == plan->steps.data();
+    return false;
+}
+
+void program::reshape(const std::vector<named_shape>& inputs) {
+    for (const auto& [shapes, plan] : plans_)
+        if (shapes == inputs) {
+            if (engine_.plan().steps.data() == plan->steps.data()) return;
+            engine_.replan(plan->view());
+            return prepare();  // what is prepared may depend on the shapes
+        }
+    auto next = make_plan(inputs);
+    for (std::size_t i = 0; i < next->parameters.size(); ++i)
+        if (!(next->parameters[i].dimensions == plans_.front().second->parameters[i].dimensions)) {
+            const auto view = next->view();
+            const auto& facts = next->parameters[i];
+            throw error(shape_fault(view[view.steps[facts.step].place], ": its ", facts.name,
+                                    " would have the shape ", facts.dimensions, " for this input, it has ",
+                                    plans_.front().second->parameters[i].dimensions));
+        }
+    plans_.emplace_back(inputs, std::move(next));
+    engine_.replan(plans_.back().second->view());
+    prepare();
+}
+
+void program::use_threads(std::size_t count) { engine_.use_threads(count); }
+std::size_t program::thread_count() const { return engine_.thread_count(); }
+
+void program::prepare() { engine_.prepare(); }
+void program::use(const arithmetic& how) {
+    engine_.use(how);
+    prepare();
+}
+low_precision program::use_low_precision(low_precision wanted) {
+    arithmetic how = engine_.how();
+    how.allow_low_precision_accumulation = wanted;
+    use(how);
+    return precision_in_force();
+}
+low_precision program::precision_in_force() { return engine_.precision_in_force(); }
+std::string program::precision_note() { return engine_.precision_note(); }
+
+void program::forward() {
+    engine_.each_chunk([this] { layers_.forward(engine_, 0); });
+}
+void program::backward() { layers_.backward(engine_, 0); }
+
+std::shared_ptr<const bespoke::plan> program::make_plan(const std::vector<named_shape>& inputs) const {
+    const planner p = planned_by(root_, [&](planner& told) {
+        for (const auto& in : inputs) told.input(in.name, in.dimensions);
+        layers_.plan(told);
+        for (const auto& name : outputs_) told.output(name);
+        told.finish();
+    });
+    if (p.failed()) throw error(p.problem());
+    return std::make_shared<const bespoke::plan>(p.result());
+}
+
+}  // namespace bespoke
+
+#endif
 
 
 
@@ -22084,6 +23579,8 @@ struct gradient_options {
     std::vector<double> kinks{};
     /// Which input each argument of the layer reads; {0, 0} gives it the same blob twice. Empty: one each.
     std::vector<std::size_t> arguments{};
+    /// The values of inputs that decide a shape; empty for the others. They are the same in all examples.
+    std::vector<std::vector<double>> known{};
 };
 
 struct gradient_report {
@@ -22100,7 +23597,7 @@ struct stored_once {
     shape dimensions;
 
     static constexpr auto key = "storedOnce";
-    static constexpr auto fields = std::tuple{};
+    constexpr void fields(auto&) {}
     static constexpr input_count inputs{0, 0};
 
     constexpr outcome output_shape(std::span<const shape>) const { return dimensions; }
@@ -22110,9 +23607,11 @@ struct stored_once {
 };
 
 /// The layer alone in a network, as "layer". Its inputs are "x0", "x1", ..., stored once for all examples where `once`
-/// says so; where it has several outputs, they are "y0", "y1", ... `arguments` are as in `gradient_options`.
+/// says so; where it has several outputs, they are "y0", "y1", ... `arguments` and `known` are those of
+/// `gradient_options`.
 inline planner plan_alone(const erased_layer& layer, const std::vector<shape>& inputs, const std::vector<bool>& once,
-                          std::vector<std::size_t> arguments = {}) {
+                          std::vector<std::size_t> arguments = {},
+                          const std::vector<std::vector<double>>& known = {}) {
     planner p;
     std::vector<sentence> names, outputs;
     std::vector<std::string_view> from, to;
@@ -22124,11 +23623,14 @@ inline planner plan_alone(const erased_layer& layer, const std::vector<shape>& i
             p.add(stored_once{inputs[i]}, names[i].view(), {}, {}, false);
         else
             p.input(names[i].view(), inputs[i]);
+        if (i < known.size() && !known[i].empty()) p.know(p.previous(), known[i]);
     }
     for (std::size_t argument : arguments) from.push_back(names[argument].view());
     const std::size_t step = p.begin(*layer.facts, "layer", from, {});
     if (step != planner::npos) {
-        const layer_answers answers = layer.ask(p.input_shapes(step), p.known_inputs(step));
+        const std::vector<known_values> values = p.known_inputs(step);
+        layer_answers answers = layer.ask(p.input_shapes(step), values);
+        open_unset(answers, *layer.facts, from.size(), values);
         const std::size_t count = answers.outputs ? answers.outputs.shapes().size() : 0;
         for (std::size_t i = 0; count != 1 && i < count; ++i) outputs.push_back(sentence("y", i));
         for (const sentence& name : outputs) to.push_back(name.view());
@@ -22174,6 +23676,8 @@ public:
 
     gradient_report run(const element_source& source) {
         if (planner_.failed()) return wrong(std::string(planner_.problem().what.view()));
+        if (planner_.result().open)
+            return wrong("a shape that is decided in the run: gradient_options::known names the values that decide it");
         if (!layer_.facts->differentiable) return wrong("no gradient passes this layer: differentiable = false");
         fill(source);
         const result all = backward(none, true, true);
@@ -22212,7 +23716,7 @@ private:
     planner make_plan(const std::vector<shape>& inputs, std::size_t once) const {
         std::vector<bool> stored(inputs.size());
         if (once != none) stored[once] = true;
-        return plan_alone(layer_, inputs, stored, options_.arguments);
+        return plan_alone(layer_, inputs, stored, options_.arguments, options_.known);
     }
 
     std::size_t input_count() const { return input_count_; }
@@ -22233,6 +23737,9 @@ private:
         philox random(options_.seed);
         for (std::size_t i = 0; i < input_count(); ++i)
             for (T& v : values_[blob_of_input(i)]) v = beside_kinks(draw(source, i, random));
+        for (std::size_t i = 0; i < options_.known.size(); ++i)
+            for (std::size_t e = 0; e < values_[blob_of_input(i)].size() && !options_.known[i].empty(); ++e)
+                values_[blob_of_input(i)][e] = static_cast<T>(options_.known[i][e % options_.known[i].size()]);
         for (std::size_t b : p.outputs_of(step_))
             for (T& v : gradients_[b]) v = 2 * random.uniform() - 1;
         // what begins at one is a scale or a variance: positive
@@ -22612,6 +24119,7 @@ std::shared_ptr<const typename any_loss<T>::interface> any_loss<T>::hold(L chose
 }  // namespace bespoke
 
 
+#include <algorithm>
 #include <cmath>
 #include <memory>
 #include <span>
@@ -22632,7 +24140,9 @@ struct update_slot {
 
 /// A gradient transformation turns gradients into steps, one after the other in a `chain`; what the last one
 /// leaves is subtracted from the weights: w -= u. A transformation of your own has two members:
-/// `moments()`, how many arrays of state it keeps for each weight (zero at first), and `apply`.
+/// `moments()`, how many arrays of state it keeps for each weight (zero at first), and `apply`. A third one,
+/// `static constexpr bool elementwise = true`, promises that a step follows from its own weight and state alone:
+/// `apply` then gets parts of arrays, from several threads.
 template <class O>
 concept optimizer =
     requires(const O& o, std::span<const update_slot<float>> slots, float* state) {
@@ -22640,12 +24150,19 @@ concept optimizer =
         o.apply(slots, state, extent{}, std::uint64_t{});
     } && std::copyable<O>;  // last: of an any_optimizer in a tuple it would ask about the tuple without end
 
+template <class O>
+inline constexpr bool is_elementwise_optimizer = [] {
+    if constexpr (requires { O::elementwise; }) return O::elementwise;
+    else return false;
+}();
+
 /// Stochastic gradient descent with momentum: v = momentum v + u; u = learning_rate v.
 /// Sutskever et al., ICML 2013, in PyTorch's form; Core ML specification, SGDOptimizer.
 struct sgd {
     double learning_rate = 0.01;
     double momentum = 0;
 
+    static constexpr bool elementwise = true;
     constexpr extent moments() const { return momentum == 0 ? 0 : 1; }
 
     template <class T>
@@ -22678,6 +24195,7 @@ struct adam {
     double beta1 = 0.9, beta2 = 0.999;
     double eps = 1e-8;
 
+    static constexpr bool elementwise = true;
     constexpr extent moments() const { return 2; }
 
     template <class T>
@@ -22735,6 +24253,7 @@ struct clip_by_global_norm {
 struct decay_weights {
     double rate = 0;
 
+    static constexpr bool elementwise = true;
     constexpr extent moments() const { return 0; }
 
     template <class T>
@@ -22758,6 +24277,7 @@ struct chain {
 
     constexpr explicit chain(const Links&... list) : links(list...) {}
 
+    static constexpr bool elementwise = (is_elementwise_optimizer<Links> && ...);
     constexpr extent moments() const {
         return std::apply([](const Links&... link) { return (link.moments() + ... + extent{0}); }, links);
     }
@@ -22820,6 +24340,7 @@ public:
     ~any_optimizer() = default;
 
     extent moments() const { return self_->moments(); }
+    bool elementwise() const { return self_->elementwise(); }
     void apply(std::span<const update_slot<T>> slots, T* state, extent total, std::uint64_t step) const {
         self_->apply(slots, state, total, step);
     }
@@ -22835,6 +24356,7 @@ private:
         virtual ~interface() = default;
         virtual std::unique_ptr<interface> clone() const = 0;
         virtual extent moments() const = 0;
+        virtual bool elementwise() const = 0;
         virtual void apply(std::span<const update_slot<T>> slots, T* state, extent total, std::uint64_t step) const = 0;
         virtual std::vector<optimizer_parameters> parameters() = 0;
     };
@@ -22851,6 +24373,7 @@ public:
     explicit holder(O chosen) : optimizer_(std::move(chosen)) {}
     std::unique_ptr<interface> clone() const override { return std::make_unique<holder>(*this); }
     extent moments() const override { return optimizer_.moments(); }
+    bool elementwise() const override { return is_elementwise_optimizer<O>; }
     void apply(std::span<const update_slot<T>> slots, T* state, extent total, std::uint64_t step) const override {
         optimizer_.apply(slots, state, total, step);
     }
@@ -22870,6 +24393,57 @@ template <class O>
 std::unique_ptr<typename any_optimizer<T>::interface> any_optimizer<T>::hold(O chosen) {
     return std::make_unique<holder<O>>(std::move(chosen));
 }
+
+/// Subtracts the steps that `chosen` makes of the gradients, which are zero then; `weights_of(k)` are those of the k-th
+/// slot. Part by part, so that each stays in the caches meanwhile, where the optimizer lets it.
+template <class T, class Weights>
+void update_weights(const any_optimizer<T>& chosen, std::span<const update_slot<T>> slots, const Weights& weights_of,
+                    T* state, extent total, std::uint64_t step, thread_pool* threads) {
+    constexpr extent most = 4096;
+    const bool parts = chosen.elementwise();
+    if (!parts) chosen.apply(slots, state, total, step);
+    for (std::size_t k = 0; k < slots.size(); ++k) {
+        T* weights = weights_of(k);
+        parallel_for(threads, slots[k].size, 8 * most, [&](extent first, extent last) {
+            for (extent i = first; i < last; i += most) {
+                const update_slot<T> part{weights + i, slots[k].step + i, std::min(most, last - i),
+                                          slots[k].offset + i};
+                if (parts) chosen.apply({&part, 1}, state, total, step);
+                kernels::accumulate_scaled(part.size, T(-1), static_cast<const T*>(part.step), weights + i);
+                kernels::fill(part.size, T(0), part.step);
+            }
+        });
+    }
+}
+
+}  // namespace bespoke
+
+
+namespace bespoke {
+
+/// A network of either door, as a trainer sees it: a composed `network<...>` or a loaded `program`. It must outlive
+/// the trainer and must not run elsewhere meanwhile.
+template <class T>
+class trainable {
+public:
+    template <class Network>
+        requires std::same_as<typename Network::engine_type, engine<T>>
+    trainable(Network& network)
+        : engine_(&network.core()), network_(&network),
+          forward_([](void* n) { static_cast<Network*>(n)->forward(); }),
+          backward_([](void* n) { static_cast<Network*>(n)->backward(); }) {}
+
+    engine<T>& core() const { return *engine_; }
+    const plan_view& plan() const { return engine_->plan(); }
+    void forward() const { forward_(network_); }
+    void backward() const { backward_(network_); }
+
+private:
+    engine<T>* engine_;
+    void* network_;
+    void (*forward_)(void*);
+    void (*backward_)(void*);
+};
 
 }  // namespace bespoke
 
@@ -22906,16 +24480,19 @@ constexpr std::size_t softmax_of(const plan_view& p, std::size_t blob) {
 
 /// What of a plan takes part in training, and where it lies in memory.
 ///
-/// A step is trained if it has a parameter to change, mixes the examples of a mini-batch, reads what a trained
-/// step wrote before it, or writes over what a trained step has read or written; all others are frozen and run
-/// once an example. A loop or branch is
-/// trained as a whole. A blob that trained steps or a loss look at and that is an input or written by a frozen
-/// step is a border: what the frozen steps leave there is kept for every example.
+/// Where shapes are decided in the run, all steps are trained. Else a step is if it has a parameter to change, mixes
+/// the examples of a mini-batch, reads what a trained step wrote before it, or writes over what a trained step has read
+/// or written; all others are frozen and run once an example. A loop or branch is trained as a whole. A blob that
+/// trained steps or a loss look at and that is an input or written by a frozen step is a border: what the frozen steps
+/// leave there is kept for every example.
 ///
 /// The timeline of a mini-batch is the forward pass, step s at time s; the losses at time n; the backward pass,
 /// step s at time 2n - s. A value lives until the last pass that reads it, a gradient from the backward pass of
 /// the last step that touches the blob to that of the first. What is touched in a loop or branch lives as long
 /// as that: it begins again, for each iteration or each example.
+///
+/// T is the element type of the network: who trains none does not compile this.
+template <class T>
 struct training_plan {
     std::vector<char> trained_steps;   ///< for each step
     std::vector<char> learning;        ///< for each parameter
@@ -22975,6 +24552,8 @@ private:
                 for (std::size_t b : p.outputs_of(i)) touched[b] = depends[b] = 1;
             }
         }
+        // what is kept of an example would have its own shape
+        if (p.open) trained_steps.assign(p.steps.size(), 1);
         return depends;
     }
 
@@ -23002,6 +24581,15 @@ private:
     void find_reasons(const plan_view& p, train which, std::span<const loss_site> losses,
                       const std::vector<char>& reaches) {
         bool any = false, whole = !losses.empty();
+        for (const auto& l : losses)
+            if (l.output != npos && (p.blobs[l.output].open.rank || p.blobs[l.output].open.extents != 0))
+                reasons.push_back("the loss looks at \"" + std::string(p[p.blobs[l.output].name]) +
+                                  "\", whose shape is decided in the run");
+        for (std::size_t s = 0; s < p.steps.size(); ++s)
+            if (p.open && p.steps[s].mixes_examples)
+                reasons.push_back(std::string(p[p.steps[s].place]) +
+                                  ": it looks at all examples of a mini-batch, which run one by one, as shapes are "
+                                  "decided in the run");
         for (const auto& l : losses) whole &= l.input != npos;  // else the loss is the reason
         if (losses.empty()) reasons.push_back("no loss: name one, with the blob that it looks at");
         for (std::size_t s = 0; s < p.steps.size(); ++s) {
@@ -23066,7 +24654,8 @@ private:
         }
         for (std::size_t s = p.steps.size(); s-- > 0;) {
             const step_facts& step = p.steps[s];
-            if (!step.gradient_in_place || step.logged || step.parent != npos || step.input_count != 1) continue;
+            if (!step.gradient_in_place || step.open || step.logged || step.parent != npos || step.input_count != 1)
+                continue;
             const std::size_t x = p.inputs_of(s)[0], y = p.outputs_of(s)[0];
             if (readers[x] == 1 && has_gradient[x] && has_gradient[y] && !is_loss_input(x, losses) &&
                 p.blobs[x].per_example == p.blobs[y].per_example && p.blobs[y].maker == s)
@@ -23126,10 +24715,9 @@ private:
             const auto each = [&](const auto& visit) {
                 for (std::size_t b = 0; b < p.blobs.size(); ++b) {
                     if (p.blobs[b].per_example != per_example) continue;
-                    if (values[b].first != npos)
-                        visit(values[b], value_offset[b], p.blobs[b].dimensions.size());
-                    if (has_gradient[b] && home[b] == b)
-                        visit(gradients[b], gradient_offset[b], p.blobs[b].dimensions.size());
+                    const extent size = p.blobs[b].open.any ? 0 : p.blobs[b].dimensions.size();
+                    if (values[b].first != npos) visit(values[b], value_offset[b], size);
+                    if (has_gradient[b] && home[b] == b) visit(gradients[b], gradient_offset[b], size);
                 }
             };
             each([&](const span_of_time& t, extent&, extent size) {
@@ -23153,6 +24741,7 @@ private:
 #include <algorithm>
 #include <cmath>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace bespoke {
@@ -23160,30 +24749,6 @@ namespace bespoke {
 /// The values of one network input, or the targets of one loss, for all examples, one after the other.
 template <class T>
 using example_data = std::span<const T>;
-
-/// A network of either door, as a trainer sees it: a composed `network<...>` or a loaded `program`. It must outlive
-/// the trainer and must not run elsewhere meanwhile.
-template <class T>
-class trainable {
-public:
-    template <class Network>
-        requires std::same_as<typename Network::engine_type, engine<T>>
-    trainable(Network& network)
-        : engine_(&network.core()), network_(&network),
-          forward_([](void* n) { static_cast<Network*>(n)->forward(); }),
-          backward_([](void* n) { static_cast<Network*>(n)->backward(); }) {}
-
-    engine<T>& core() const { return *engine_; }
-    const plan_view& plan() const { return engine_->plan(); }
-    void forward() const { forward_(network_); }
-    void backward() const { backward_(network_); }
-
-private:
-    engine<T>* engine_;
-    void* network_;
-    void (*forward_)(void*);
-    void (*backward_)(void*);
-};
 
 /// Trains a network: keeps examples, runs mini-batches of them forward and backward, and lets an optimizer
 /// change the parameters.
@@ -23201,6 +24766,7 @@ public:
     /// Throws `error` (errc::not_updatable) with every reason why the network cannot be trained.
     trainer(trainable<T> network, std::vector<any_loss<T>> losses, any_optimizer<T> optimizer,
             train which = train::updatable_layers);
+    ~trainer();
 
     /// Every reason why a network of this plan cannot be trained so; none: it can.
     static std::vector<std::string> check_trainable(const plan_view& p, const std::vector<any_loss<T>>& losses,
@@ -23242,6 +24808,15 @@ private:
                std::span<const example_data<T>> targets) const;
     void check_targets(std::size_t examples, std::size_t number, example_data<T> targets) const;
     void run_frozen(std::size_t first, std::size_t count, std::span<const example_data<T>> inputs);
+    /// The mean loss of the parts of a mini-batch that run at once: all of it, or, where shapes are decided in the run,
+    /// one example after the other.
+    template <class Run>
+    double each_run(std::span<const std::size_t> batch, const Run& run) {
+        if (!network_.plan().open || batch.size() <= 1) return run(batch);
+        double sum = 0;
+        for (std::size_t i = 0; i < batch.size(); ++i) sum += run(batch.subspan(i, 1));
+        return sum / static_cast<double>(batch.size());
+    }
     double forward(std::span<const std::size_t> batch, bool with_gradient);
     double evaluate_loss(std::size_t number, std::span<const std::size_t> batch, bool with_gradient);
     void place(extent examples);
@@ -23258,10 +24833,11 @@ private:
     std::vector<any_loss<T>> losses_;
     any_optimizer<T> optimizer_;
     std::vector<loss_site> sites_;
-    training_plan plan_;
+    training_plan<T> plan_;
     std::vector<update_slot<T>> slots_;
     std::vector<std::size_t> slot_parameters_;
     buffer<T> gradients_, state_, arena_, shared_;
+    bool gradients_are_zero_ = true;
     std::vector<T*> values_, blob_gradients_;
     std::size_t examples_ = 0;
     std::uint64_t steps_ = 0;
@@ -23273,6 +24849,9 @@ trainer(Network&, std::vector<any_loss<typename Network::value_type>>, any_optim
         train = train::updatable_layers) -> trainer<typename Network::value_type>;
 
 // Not in the class: see network/memory.hpp.
+
+template <class T>
+trainer<T>::~trainer() = default;
 
 template <class T>
 trainer<T>::trainer(trainable<T> network, std::vector<any_loss<T>> losses, any_optimizer<T> optimizer, train which)
@@ -23302,7 +24881,7 @@ std::vector<std::string> trainer<T>::check_trainable(const plan_view& p, const s
                                                      train which) {
     const std::vector<loss_site> sites = find_sites(p, losses);
     std::vector<std::string> reasons = loss_reasons(p, losses, sites);
-    const training_plan plan(p, which, sites);
+    const training_plan<T> plan(p, which, sites);
     reasons.insert(reasons.end(), plan.reasons.begin(), plan.reasons.end());
     return reasons;
 }
@@ -23311,6 +24890,7 @@ template <class T>
 void trainer<T>::load(std::size_t examples, std::span<const example_data<T>> inputs,
                       std::span<const example_data<T>> targets) {
     const plan_view& p = network_.plan();
+    if (p.open) network_.core().reserve(1);  // the shapes as they are planned
     check(examples, inputs, targets);
     examples_ = examples;
     targets_.resize(targets.size());
@@ -23337,11 +24917,10 @@ double trainer<T>::step(std::span<const std::size_t> batch) {
     const double loss = gradient(batch);
     if (!std::isfinite(loss)) return loss;
     ++steps_;
-    optimizer_.apply(slots_, optimizer_state().data(), gradients_.size(), steps_);
     auto& engine = network_.core();
-    for (std::size_t k = 0; k < slots_.size(); ++k)
-        kernels::accumulate_scaled(slots_[k].size, T(-1), static_cast<const T*>(slots_[k].step),
-                                   engine.parameter(slot_parameters_[k]));
+    update_weights<T>(optimizer_, slots_, [&](std::size_t k) { return engine.parameter(slot_parameters_[k]); },
+                      optimizer_state().data(), gradients_.size(), steps_, engine.threads());
+    gradients_are_zero_ = true;
     std::size_t last_step = blob_facts::npos;
     for (std::size_t number : slot_parameters_) {
         const std::size_t step = network_.plan().parameters[number].step;
@@ -23357,17 +24936,23 @@ double trainer<T>::gradient(std::span<const std::size_t> batch) {
     for (auto& g : engine.parameter_gradients()) g = nullptr;
     for (std::size_t k = 0; k < slots_.size(); ++k)
         engine.parameter_gradients()[slot_parameters_[k]] = slots_[k].step;
-    kernels::fill(gradients_.size(), T(0), gradients_.data());
-    const double loss = forward(batch, true);
-    engine.set_births(plan_.births);
-    network_.backward();
+    if (!std::exchange(gradients_are_zero_, false)) kernels::fill(gradients_.size(), T(0), gradients_.data());
+    const double loss = each_run(batch, [&](std::span<const std::size_t> part) {
+        const double of_part = forward(part, true);
+        engine.set_births(plan_.births);
+        network_.backward();
+        return of_part;
+    });
+    if (network_.plan().open && batch.size() > 1)
+        for (T& g : gradients_) g /= static_cast<T>(batch.size());
     engine.select(pass::all, {});
     return loss;
 }
 
 template <class T>
 double trainer<T>::evaluate(std::span<const std::size_t> batch) {
-    const double loss = forward(batch, false);
+    const double loss =
+        each_run(batch, [&](std::span<const std::size_t> part) { return forward(part, false); });
     network_.core().select(pass::all, {});
     return loss;
 }
@@ -23485,18 +25070,18 @@ double trainer<T>::forward(std::span<const std::size_t> batch, bool with_gradien
     for (std::size_t k = 0; k < plan_.borders.size(); ++k) {
         const std::size_t blob = plan_.borders[k], size = size_of(blob);
         if (!network_.plan().blobs[blob].per_example) {
-            std::copy_n(kept_[k].data(), size, values_[blob]);
+            std::copy_n(kept_[k].data(), size, engine.value(blob));
             continue;
         }
         for (std::size_t i = 0; i < batch.size(); ++i)
-            std::copy_n(kept_[k].data() + batch[i] * size, size, values_[blob] + i * size);
+            std::copy_n(kept_[k].data() + batch[i] * size, size, engine.value(blob) + i * size);
     }
     engine.select(pass::trainable, plan_.trained_steps, plan_.finished);
     network_.forward();
     if (with_gradient)
         for (const auto& site : sites_)
-            if (blob_gradients_[site.input])
-                kernels::fill(engine.elements(site.input), T(0), blob_gradients_[site.input]);
+            if (engine.gradient(site.input))
+                kernels::fill(engine.elements(site.input), T(0), engine.gradient(site.input));
     double total = 0;
     for (std::size_t l = 0; l < losses_.size(); ++l) total += evaluate_loss(l, batch, with_gradient);
     return total;
@@ -23507,12 +25092,17 @@ double trainer<T>::evaluate_loss(std::size_t number, std::span<const std::size_t
     const any_loss<T>& loss = losses_[number];
     const std::size_t x = sites_[number].input, y = sites_[number].output;
     const auto examples = static_cast<extent>(batch.size());
-    const auto size = static_cast<std::size_t>(loss.target_size(network_.plan().blobs[x].dimensions));
+    const shape& dimensions = network_.plan().blobs[x].dimensions;
+    const auto size = static_cast<std::size_t>(loss.target_size(dimensions));
+    if (size * examples_ != targets_[number].size())
+        throw error(shape_fault("loss ", number, ": its input has the shape ", dimensions, " in this run, which wants ",
+                                size, " elements of target, ", targets_[number].size() / examples_, " came"));
     batch_targets_.resize(size * batch.size());
     for (std::size_t i = 0; i < batch.size(); ++i)
         std::copy_n(targets_[number].data() + batch[i] * size, size, batch_targets_.data() + i * size);
-    return loss(blob_view<const T>(values_[x], x, examples), blob_view<const T>(values_[y], y, examples),
-                batch_targets_.data(), blob_view<T>(with_gradient ? blob_gradients_[x] : nullptr, x, examples));
+    const auto& engine = network_.core();
+    return loss(blob_view<const T>(engine.value(x), x, examples), blob_view<const T>(engine.value(y), y, examples),
+                batch_targets_.data(), blob_view<T>(with_gradient ? engine.gradient(x) : nullptr, x, examples));
 }
 
 template <class T>
@@ -23527,6 +25117,7 @@ void trainer<T>::place(extent examples) {
         };
         values_[b] = at(plan_.value_offset[b]);
         blob_gradients_[b] = at(plan_.gradient_offset[b]);
+        if (p.blobs[b].open.any) blob_gradients_[b] = plan_.gradient_offset[b] < 0 ? nullptr : gradients_.data();
     }
     network_.core().place(examples, values_, blob_gradients_);
     network_.core().measure();
@@ -23862,6 +25453,10 @@ BESPOKE_INSTANCE class engine<float>;
 BESPOKE_INSTANCE void forward_layer(engine_state<float>&, const layer_functions<float>&, const void*, std::size_t);
 BESPOKE_INSTANCE void backward_layer(engine_state<float>&, const layer_gradients<float>&, const void*, std::size_t);
 
+BESPOKE_INSTANCE void kernels::detail::move_strided(kernels::strided_walk, const float*, float*, bool,
+                                                    thread_pool*) noexcept;
+BESPOKE_INSTANCE void kernels::softmax(extent, extent, extent, const float*, float*, thread_pool*) noexcept;
+
 #define BESPOKE_LAYER_INSTANCES(L)                                             \
     BESPOKE_INSTANCE const layer_functions<float> functions_of<float, L>::value; \
     BESPOKE_INSTANCE const layer_gradients<float> gradients_of<float, L>::value;
@@ -23872,6 +25467,7 @@ BESPOKE_INSTANCE std::shared_ptr<const any_loss<float>::interface> any_loss<floa
 BESPOKE_INSTANCE std::shared_ptr<const any_loss<float>::interface> any_loss<float>::hold(mean_squared_error);
 BESPOKE_INSTANCE std::unique_ptr<any_optimizer<float>::interface> any_optimizer<float>::hold(sgd);
 BESPOKE_INSTANCE std::unique_ptr<any_optimizer<float>::interface> any_optimizer<float>::hold(adam);
+BESPOKE_INSTANCE struct training_plan<float>;
 BESPOKE_INSTANCE class trainer<float>;
 BESPOKE_INSTANCE learner<float> make_learner(trainable<float>, const training_setup<float>&, const update_options&);
 BESPOKE_INSTANCE void run_epochs(trainer<float>&, update_progress&, void (*)(void*, update_event), void*);
@@ -23887,6 +25483,142 @@ BESPOKE_INSTANCE void run_epochs(trainer<float>&, update_progress&, void (*)(voi
 
 
 
+
+#include <cstdint>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+/// Images as values of features: numbers of 8 bits in memory. Nothing here reads a file of pictures.
+namespace bespoke {
+
+/// What the bytes of a pixel are, in their order. The `a` of rgba and bgra is not looked at.
+enum class pixel_layout { gray, rgb, bgr, rgba, bgra };
+
+constexpr std::string_view name_of(pixel_layout layout) {
+    constexpr std::string_view names[] = {"GRAY", "RGB", "BGR", "RGBA", "BGRA"};
+    return names[static_cast<std::size_t>(layout)];
+}
+constexpr extent bytes_of(pixel_layout layout) {
+    return layout == pixel_layout::gray ? 1 : layout < pixel_layout::rgba ? 3 : 4;
+}
+
+/// What the channels of an image are to a network, in their order; with the specification's numbers.
+/// Core ML specification, `ColorSpace` of ImageFeatureType, without the GRAYSCALE_FLOAT16 of later versions.
+enum class image_color_space { invalid_color_space = 0, grayscale = 10, rgb = 20, bgr = 30 };
+
+constexpr std::string_view name_of(image_color_space space) {
+    switch (space) {
+        case image_color_space::grayscale:
+            return "GRAYSCALE";
+        case image_color_space::rgb:
+            return "RGB";
+        case image_color_space::bgr:
+            return "BGR";
+        default:
+            return "INVALID_COLOR_SPACE";
+    }
+}
+constexpr extent channels_of(image_color_space space) { return space == image_color_space::grayscale ? 1 : 3; }
+/// Whether an image of this layout can be given: gray for gray, any of the colours for colours.
+constexpr bool accepts(image_color_space space, pixel_layout layout) {
+    return (space == image_color_space::grayscale) == (layout == pixel_layout::gray);
+}
+
+struct image_size {
+    extent width = 0, height = 0;
+    friend constexpr bool operator==(const image_size&, const image_size&) = default;
+};
+
+namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
+
+/// Pixels: row after row from the top, the bytes of a pixel side by side. Copies share the bytes, which never change.
+class image {
+public:
+    /// Throws errc::bad_argument unless `pixels` has as many bytes as width x height pixels, at least one.
+    image(extent width, extent height, pixel_layout layout, std::vector<std::uint8_t> pixels);
+
+    extent width() const { return size_.width; }
+    extent height() const { return size_.height; }
+    image_size size() const { return size_; }
+    pixel_layout layout() const { return layout_; }
+    const std::vector<std::uint8_t>& pixels() const { return *pixels_; }
+
+    friend bool operator==(const image& a, const image& b) {
+        return a.size_ == b.size_ && a.layout_ == b.layout_ && *a.pixels_ == *b.pixels_;
+    }
+
+private:
+    image_size size_;
+    pixel_layout layout_;
+    std::shared_ptr<const std::vector<std::uint8_t>> pixels_;
+};
+
+/// Writes channel after channel, each [height, width], as `space` orders them, to `to`.
+void read_pixels(const image& from, image_color_space space, float* to);
+/// The other way round: an image gray, rgb or bgr of the channels at `from`. Numbers are rounded to the nearest from 0
+/// to 255, NaN to 0; the specification does not say how.
+image make_image(const float* from, image_size size, image_color_space space);
+
+}  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
+
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::image;
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::make_image;
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::read_pixels;
+
+}  // namespace bespoke
+
+#ifdef BESPOKE_IMPLEMENTATION
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <string>
+#include <utility>
+
+namespace bespoke::define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
+
+image::image(extent width, extent height, pixel_layout layout, std::vector<std::uint8_t> pixels)
+    : size_{width, height}, layout_(layout) {
+    constexpr extent most = std::numeric_limits<extent>::max() / 4;
+    const extent wanted = width < 1 || height < 1 ? -1 : checked_product(width, height, most);
+    if (wanted < 0 || static_cast<std::size_t>(wanted * bytes_of(layout)) != pixels.size())
+        throw error(errc::bad_argument, "image: the bytes of " + std::to_string(width) + " x " + std::to_string(height) +
+                                            " pixels " + std::string(name_of(layout)) + " wanted, " +
+                                            std::to_string(pixels.size()) + " came");
+    pixels_ = std::make_shared<const std::vector<std::uint8_t>>(std::move(pixels));
+}
+
+void read_pixels(const image& from, image_color_space space, float* to) {
+    const extent pixels = from.width() * from.height(), step = bytes_of(from.layout()), channels = channels_of(space);
+    const bool from_blue = from.layout() == pixel_layout::bgr || from.layout() == pixel_layout::bgra;
+    const bool turned = from_blue != (space == image_color_space::bgr);
+    for (extent c = 0; c < channels; ++c) {
+        const std::uint8_t* bytes = from.pixels().data() + (channels == 3 && turned ? 2 - c : c);
+        for (extent i = 0; i < pixels; ++i) to[c * pixels + i] = static_cast<float>(bytes[i * step]);
+    }
+}
+
+image make_image(const float* from, image_size size, image_color_space space) {
+    const extent pixels = size.width * size.height, channels = channels_of(space);
+    std::vector<std::uint8_t> bytes(static_cast<std::size_t>(pixels * channels));
+    for (extent c = 0; c < channels; ++c)
+        for (extent i = 0; i < pixels; ++i) {
+            const float v = from[c * pixels + i];
+            bytes[static_cast<std::size_t>(i * channels + c)] =
+                static_cast<std::uint8_t>(v > 0 ? std::nearbyint(std::min(v, 255.0F)) : 0);
+        }
+    return {size.width, size.height,
+            space == image_color_space::grayscale ? pixel_layout::gray
+            : space == image_color_space::rgb     ? pixel_layout::rgb
+                                                  : pixel_layout::bgr,
+            std::move(bytes)};
+}
+
+}  // namespace bespoke::define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
+
+#endif
+
 #include <concepts>
 #include <cstdint>
 #include <initializer_list>
@@ -23899,7 +25631,7 @@ BESPOKE_INSTANCE void run_epochs(trainer<float>&, update_progress&, void (*)(voi
 #include <vector>
 
 /// What goes into a model and comes out of it: values under names. Core ML specification, FeatureTypes.proto.
-/// Images are not there yet. The types that a model declares stand in feature_type.hpp.
+/// The types that a model declares stand in feature_type.hpp.
 namespace bespoke {
 
 /// `ArrayDataType`, with the specification's numbers.
@@ -23989,7 +25721,7 @@ using string_sequence = std::vector<std::string>;
 
 /// One value of any feature type.
 using feature_value = std::variant<std::int64_t, double, std::string, multi_array, string_dictionary,
-                                   int64_dictionary, int64_sequence, string_sequence>;
+                                   int64_dictionary, int64_sequence, string_sequence, image>;
 
 namespace detail {
 
@@ -24027,6 +25759,8 @@ constexpr std::string_view kind_of() {
         return "a sequence of int64";
     else if constexpr (std::same_as<T, string_sequence>)
         return "a sequence of strings";
+    else if constexpr (std::same_as<T, image>)
+        return "an image";
     else if constexpr (std::same_as<T, tensor<float>>)
         return "a multi-array FLOAT32";
     else if constexpr (std::same_as<T, tensor<double>>)
@@ -24039,6 +25773,8 @@ namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
 
 /// "[1, 8, 8]"
 std::string to_text(const shape& s);
+/// "20 x 10"
+std::string to_text(const image_size& size);
 /// What a value is, for people: "a multi-array FLOAT32 [1, 8, 8]".
 std::string to_text(const feature_value& value);
 
@@ -24185,6 +25921,10 @@ std::string to_text(const shape& s) {
     return text + "]";
 }
 
+std::string to_text(const image_size& size) {
+    return std::to_string(size.width) + " x " + std::to_string(size.height);
+}
+
 std::string to_text(const feature_value& value) {
     return std::visit(
         detail::overloaded{[](const multi_array& a) {
@@ -24193,6 +25933,13 @@ std::string to_text(const feature_value& value) {
                                    .append(name_of(a.data_type()))
                                    .append(" ")
                                    .append(to_text(a.shape()));
+                           },
+                           [](const image& i) {
+                               return std::string(kind_of<image>())
+                                   .append(" ")
+                                   .append(name_of(i.layout()))
+                                   .append(" ")
+                                   .append(to_text(i.size()));
                            },
                            [](const int64_sequence& s) { return "a sequence of " + std::to_string(s.size()) + " int64"; },
                            [](const string_sequence& s) {
@@ -24316,9 +26063,31 @@ struct array_feature_type {
     }
 };
 
+struct enumerated_image_sizes {
+    std::vector<image_size> sizes = {};
+    friend bool operator==(const enumerated_image_sizes&, const enumerated_image_sizes&);
+};
+struct image_size_range {
+    size_range width_range = {}, height_range = {};
+    friend bool operator==(const image_size_range&, const image_size_range&);
+};
+
+struct image_feature_type {
+    /// The required size, or the default one where `size_flexibility` is given; there 0 x 0 is undeclared.
+    extent width = 0, height = 0;
+    std::variant<std::monostate, enumerated_image_sizes, image_size_range> size_flexibility = {};
+    image_color_space color_space = image_color_space::invalid_color_space;
+
+    friend bool operator==(const image_feature_type&, const image_feature_type&);
+
+    /// `width` and `height`, or what stands for them: the first enumerated size, the lower bounds of the ranges.
+    image_size default_size() const;
+    bool accepts(image_size size) const;
+};
+
 struct feature_type {
     std::variant<int64_feature_type, double_feature_type, string_feature_type, array_feature_type,
-                 dictionary_feature_type, sequence_feature_type>
+                 dictionary_feature_type, sequence_feature_type, image_feature_type>
         type = {};
     bool is_optional = false;
 
@@ -24326,11 +26095,12 @@ struct feature_type {
 
     /// Null where the type is another.
     const array_feature_type* multi_array_type() const;
+    const image_feature_type* image_type() const;
 };
 
 /// "1..8", or "1.." where there is no upper bound.
 std::string to_text(const size_range& range);
-/// What is wanted, for people: "a multi-array FLOAT32 [1, 8..32, 8..]".
+/// What is wanted, for people: "a multi-array FLOAT32 [1, 8..32, 8..]", "an image RGB 20 x 10".
 std::string to_text(const feature_type& type);
 /// Whether `value` can be given for a feature of type `type`.
 bool accepts(const feature_type& type, const feature_value& value);
@@ -24341,9 +26111,12 @@ std::optional<fault> fault_of(const feature_type& type);
 
 using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::accepts;
 using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::array_feature_type;
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::enumerated_image_sizes;
 using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::enumerated_shapes;
 using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::fault_of;
 using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::feature_type;
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::image_feature_type;
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::image_size_range;
 using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::shape_range;
 using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::to_text;
 
@@ -24358,6 +26131,9 @@ namespace bespoke::define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
 bool operator==(const enumerated_shapes&, const enumerated_shapes&) = default;
 bool operator==(const shape_range&, const shape_range&) = default;
 bool operator==(const array_feature_type&, const array_feature_type&) = default;
+bool operator==(const enumerated_image_sizes&, const enumerated_image_sizes&) = default;
+bool operator==(const image_size_range&, const image_size_range&) = default;
+bool operator==(const image_feature_type&, const image_feature_type&) = default;
 bool operator==(const feature_type&, const feature_type&) = default;
 
 bespoke::shape array_feature_type::default_shape() const {
@@ -24377,7 +26153,23 @@ bool array_feature_type::accepts(const bespoke::shape& s) const {
                           [](const size_range& r, extent e) { return r.contains(e); });
     return shape.rank() == 0 || s == shape;
 }
+image_size image_feature_type::default_size() const {
+    if (width != 0 || height != 0) return {width, height};
+    if (const auto* enumerated = std::get_if<enumerated_image_sizes>(&size_flexibility))
+        return enumerated->sizes.empty() ? image_size{} : enumerated->sizes.front();
+    if (const auto* range = std::get_if<image_size_range>(&size_flexibility))
+        return {range->width_range.lower_bound, range->height_range.lower_bound};
+    return {};
+}
+bool image_feature_type::accepts(image_size size) const {
+    if (const auto* enumerated = std::get_if<enumerated_image_sizes>(&size_flexibility))
+        return std::find(enumerated->sizes.begin(), enumerated->sizes.end(), size) != enumerated->sizes.end();
+    if (const auto* range = std::get_if<image_size_range>(&size_flexibility))
+        return range->width_range.contains(size.width) && range->height_range.contains(size.height);
+    return size == image_size{width, height};
+}
 const array_feature_type* feature_type::multi_array_type() const { return std::get_if<array_feature_type>(&type); }
+const image_feature_type* feature_type::image_type() const { return std::get_if<image_feature_type>(&type); }
 
 std::string to_text(const size_range& range) {
     if (range.upper_bound < 0) return std::to_string(range.lower_bound) + "..";
@@ -24396,6 +26188,19 @@ std::string to_text(const feature_type& type) {
     if (const auto* sequence = std::get_if<sequence_feature_type>(&type.type))
         return "a sequence of " + to_text(sequence->size_range) +
                (sequence->type == sequence_feature_type::element::int64_type ? " int64" : " strings");
+    if (const image_feature_type* picture = type.image_type()) {
+        std::string text(kind_of<image>());
+        text.append(" ").append(name_of(picture->color_space));
+        if (const auto* enumerated = std::get_if<enumerated_image_sizes>(&picture->size_flexibility)) {
+            for (std::size_t i = 0; i < enumerated->sizes.size(); ++i)
+                text.append(i > 0 ? " or " : " ").append(to_text(enumerated->sizes[i]));
+        } else if (const auto* range = std::get_if<image_size_range>(&picture->size_flexibility)) {
+            text.append(" ").append(to_text(range->width_range)).append(" x ").append(to_text(range->height_range));
+        } else {
+            text.append(" ").append(to_text(picture->default_size()));
+        }
+        return text;
+    }
     const array_feature_type& array = *type.multi_array_type();
     std::string text(kind_of<multi_array>());
     text.append(" ").append(name_of(array.data_type));
@@ -24423,6 +26228,10 @@ bool accepts(const feature_type& type, const feature_value& value) {
         const auto* given = std::get_if<multi_array>(&value);
         return given != nullptr && array->accepts(given->data_type()) && array->accepts(given->shape());
     }
+    if (const image_feature_type* picture = type.image_type()) {
+        const auto* given = std::get_if<image>(&value);
+        return given != nullptr && accepts(picture->color_space, given->layout()) && picture->accepts(given->size());
+    }
     if (const auto* dictionary = std::get_if<dictionary_feature_type>(&type.type))
         return dictionary->key_type == dictionary_feature_type::key::int64_key_type
                    ? std::holds_alternative<int64_dictionary>(value)
@@ -24443,6 +26252,28 @@ std::optional<fault> fault_of(const feature_type& type) {
     };
     if (const auto* sequence = std::get_if<sequence_feature_type>(&type.type))
         return check_range(sequence->size_range);
+    if (const image_feature_type* picture = type.image_type()) {
+        if (name_of(picture->color_space) == name_of(image_color_space::invalid_color_space))
+            return value_fault("an image GRAYSCALE, RGB or BGR wanted, but its colour space is not given");
+        const auto check_size = [](image_size size) -> std::optional<fault> {
+            if (size.width >= 1 && size.height >= 1) return std::nullopt;
+            return value_fault("an image of 1 x 1 or more wanted, but it is ", size.width, " x ", size.height);
+        };
+        if (const auto* enumerated = std::get_if<enumerated_image_sizes>(&picture->size_flexibility)) {
+            if (enumerated->sizes.empty()) return value_fault("enumerated sizes wanted, but there is none");
+            for (image_size size : enumerated->sizes)
+                if (auto problem = check_size(size)) return problem;
+        } else if (const auto* range = std::get_if<image_size_range>(&picture->size_flexibility)) {
+            if (auto problem = check_range(range->width_range)) return problem;
+            if (auto problem = check_range(range->height_range)) return problem;
+        }
+        const image_size size = picture->default_size();
+        if (auto problem = check_size(size)) return problem;
+        if (!picture->accepts(size))
+            return value_fault("a default size that the flexibility allows wanted, but it is ", size.width, " x ",
+                               size.height);
+        return std::nullopt;
+    }
     const array_feature_type* array = type.multi_array_type();
     if (!array) return std::nullopt;
 
@@ -24598,8 +26429,11 @@ void check_features(std::string_view role, std::span<const feature_description> 
         }
         if (accepts(d.type, *value) || (also_fits != nullptr && also_fits(d.type, *value))) continue;
         const array_feature_type* array = d.type.multi_array_type();
-        const bool only_shape = array && std::holds_alternative<multi_array>(*value) &&
-                                array->accepts(std::get<multi_array>(*value).data_type());
+        const image_feature_type* picture = d.type.image_type();
+        const bool only_shape = (array && std::holds_alternative<multi_array>(*value) &&
+                                 array->accepts(std::get<multi_array>(*value).data_type())) ||
+                                (picture && std::holds_alternative<image>(*value) &&
+                                 accepts(picture->color_space, std::get<image>(*value).layout()));
         throw error(only_shape ? errc::shape_mismatch : errc::bad_value,
                     place(d.name) + to_text(d.type) + " wanted, but " + to_text(*value) + " came");
     }
@@ -25249,8 +27083,11 @@ public:
     void reals(std::string_view key, std::span<const float> values);
     void texts(std::string_view key, std::span<const std::string> values);
     void map_of_texts(std::string_view key, const std::map<std::string, std::string>& values);
-    /// Numbers of a oneof: written even where they are zero.
+    /// Members of a oneof: written even where they are zero.
+    void present(std::string_view key, bool value);
     void present(std::string_view key, std::int32_t value);
+    void present(std::string_view key, std::int64_t value);
+    void present(std::string_view key, std::string_view value);
     void present(std::string_view key, float value);
     void present(std::string_view key, double value);
     /// Written even where it is empty: a message that is there.
@@ -25380,7 +27217,10 @@ void object_writer::map_of_texts(std::string_view key, const std::map<std::strin
     for (const auto& [name, value] : values) map.put(name, detail::spelled(std::string_view(value)));
     object(key, map);
 }
+void object_writer::present(std::string_view key, bool value) { put(key, value ? "true" : "false"); }
 void object_writer::present(std::string_view key, std::int32_t value) { put(key, std::to_string(value)); }
+void object_writer::present(std::string_view key, std::int64_t value) { put(key, '"' + std::to_string(value) + '"'); }
+void object_writer::present(std::string_view key, std::string_view value) { put(key, detail::spelled(value)); }
 void object_writer::present(std::string_view key, float value) { put(key, detail::spelled(value)); }
 void object_writer::present(std::string_view key, double value) { put(key, detail::spelled(value)); }
 void object_writer::object(std::string_view key, const object_writer& value) { put(key, value.dump()); }
@@ -25520,6 +27360,59 @@ inline object_writer write_array_type(const array_feature_type& type) {
     return out;
 }
 
+inline constexpr std::string_view color_space_names[] = {"INVALID_COLOR_SPACE", "GRAYSCALE", "RGB", "BGR",
+                                                         "GRAYSCALE_FLOAT16"};
+inline constexpr std::int64_t color_space_numbers[] = {0, 10, 20, 30, 40};
+
+inline image_feature_type read_image_type(object_reader& in) {
+    image_feature_type type;
+    type.width = in.integer("width");
+    type.height = in.integer("height");
+    const std::size_t space = in.enumerator("colorSpace", color_space_names, color_space_numbers);
+    if (color_space_names[space] == "GRAYSCALE_FLOAT16")
+        in.fail(errc::unsupported, "colorSpace", "images of this colour space are not supported");
+    type.color_space = static_cast<image_color_space>(color_space_numbers[space]);
+    static constexpr std::string_view flexibilities[] = {"enumeratedSizes", "imageSizeRange"};
+    const std::string_view flexibility = in.one_of(flexibilities);
+    object_reader inner = in.object(flexibility.empty() ? flexibilities[0] : flexibility);
+    if (flexibility == flexibilities[0]) {
+        enumerated_image_sizes list;
+        for (object_reader& size : inner.objects("sizes")) {
+            list.sizes.push_back({size.integer("width"), size.integer("height")});
+            size.finish();
+        }
+        type.size_flexibility = std::move(list);
+    } else if (flexibility == flexibilities[1]) {
+        object_reader width = inner.object("widthRange"), height = inner.object("heightRange");
+        type.size_flexibility = image_size_range{read_size_range(width), read_size_range(height)};
+    }
+    inner.finish();
+    in.finish();
+    return type;
+}
+inline object_writer write_image_type(const image_feature_type& type) {
+    object_writer out, inner;
+    out.integer("width", type.width);
+    out.integer("height", type.height);
+    if (const auto* enumerated = std::get_if<enumerated_image_sizes>(&type.size_flexibility)) {
+        std::vector<object_writer> list;
+        for (image_size size : enumerated->sizes) {
+            list.emplace_back().integer("width", size.width);
+            list.back().integer("height", size.height);
+        }
+        inner.objects("sizes", list);
+        out.object("enumeratedSizes", inner);
+    } else if (const auto* range = std::get_if<image_size_range>(&type.size_flexibility)) {
+        inner.object("widthRange", write_size_range(range->width_range));
+        inner.object("heightRange", write_size_range(range->height_range));
+        out.object("imageSizeRange", inner);
+    }
+    for (std::size_t i = 0; i < std::size(color_space_numbers); ++i)
+        if (color_space_numbers[i] == static_cast<std::int64_t>(type.color_space))
+            out.enumerator("colorSpace", color_space_names, i);
+    return out;
+}
+
 inline feature_type read_feature_type(object_reader& in) {
     feature_type result;
     result.is_optional = in.boolean("isOptional");
@@ -25527,7 +27420,7 @@ inline feature_type read_feature_type(object_reader& in) {
                                                  "dictionaryType", "sequenceType", "imageType",  "stateType"};
     const std::string_view kind = in.one_of(kinds);
     if (kind.empty()) in.fail(errc::bad_value, "", "a feature type wanted, none came");
-    if (kind == "imageType" || kind == "stateType")
+    if (kind == "stateType")
         in.fail(errc::unsupported, kind, "features of this type are not supported");
     object_reader inner = in.object(kind);
     if (kind == "int64Type") {
@@ -25538,6 +27431,8 @@ inline feature_type read_feature_type(object_reader& in) {
         result.type = string_feature_type{};
     } else if (kind == "multiArrayType") {
         result.type = read_array_type(inner);
+    } else if (kind == "imageType") {
+        result.type = read_image_type(inner);
     } else if (kind == "dictionaryType") {
         static constexpr std::string_view keys[] = {"int64KeyType", "stringKeyType"};
         const std::string_view key = inner.one_of(keys);
@@ -25571,6 +27466,8 @@ inline object_writer write_feature_type(const feature_type& type) {
         out.object("stringType", inner);
     } else if (const auto* array = type.multi_array_type()) {
         out.object("multiArrayType", write_array_type(*array));
+    } else if (const image_feature_type* picture = type.image_type()) {
+        out.object("imageType", write_image_type(*picture));
     } else if (const auto* dictionary = std::get_if<dictionary_feature_type>(&type.type)) {
         inner.object(dictionary->key_type == dictionary_feature_type::key::int64_key_type ? "int64KeyType"
                                                                                           : "stringKeyType",
@@ -25659,11 +27556,11 @@ object_writer write_description(const model_description& description) {
 
 
 
+
 #include <array>
 #include <cstdint>
 #include <span>
 #include <string_view>
-#include <tuple>
 #include <type_traits>
 #include <utility>
 #include <variant>
@@ -25717,10 +27614,6 @@ struct field_table {
 
 template <class Owner>
 struct table_of;
-
-/// A message of the specification inside a layer: a struct with `fields`.
-template <class T>
-concept message_value = requires { std::tuple_size_v<std::remove_cvref_t<decltype(T::fields)>>; };
 
 template <class T>
 inline constexpr bool is_array_of = false;
@@ -25776,7 +27669,7 @@ constexpr field_entry entry_for(std::string_view key) {
         static_assert(std::is_same_v<std::underlying_type_t<T>, int>, "an enumeration over int wanted");
         entry.kind = field_kind::enumerator;
         entry.names = enumerator_names<T>;
-    } else if constexpr (message_value<T>) {
+    } else if constexpr (has_fields<T>) {
         entry.kind = field_kind::message;
         entry.messages = tables_of<T>.data();
         entry.is_default = &is_default<T>;
@@ -25793,7 +27686,7 @@ constexpr field_entry entry_for(std::string_view key) {
         using element = typename T::value_type;
         entry.count = std::tuple_size_v<T>;
         entry.stride = sizeof(element);
-        if constexpr (message_value<element>) {
+        if constexpr (has_fields<element>) {
             entry.kind = field_kind::messages;
             entry.messages = tables_of<element>.data();
         } else if constexpr (std::is_same_v<element, float>) {
@@ -25804,10 +27697,6 @@ constexpr field_entry entry_for(std::string_view key) {
         }
     }
     return entry;
-}
-template <class Owner, class Value>
-constexpr field_entry entry_of(const field<Owner, Value>& f) {
-    return entry_for<Value>(f.name);
 }
 
 /// What a document calls an alternative: of a family, the name inside it.
@@ -25840,8 +27729,8 @@ struct choice_of<std::variant<Alternatives...>> {
         return made;
     }
 };
-template <class Owner, class... Alternatives>
-constexpr field_entry entry_of(const oneof<Owner, std::variant<Alternatives...>>&) {
+template <class... Alternatives>
+constexpr field_entry entry_for(const std::variant<Alternatives...>&) {
     using choice = choice_of<std::variant<Alternatives...>>;
     return {.key = choice::keys[0],
             .kind = field_kind::choice,
@@ -25852,25 +27741,49 @@ constexpr field_entry entry_of(const oneof<Owner, std::variant<Alternatives...>>
             .emplace = &choice::emplace};
 }
 
+/// What `fields` of each struct is called with: it counts them, and writes down what there is to know of each and where
+/// it is, for whoever wants that.
+struct field_visitor {
+    field_entry* entries = nullptr;
+    void** members = nullptr;
+    std::size_t count = 0;
+
+    template <class T>
+    constexpr void operator()(std::string_view key, T& member) {
+        if (entries != nullptr) entries[count] = entry_for<T>(key);
+        if (members != nullptr) members[count] = &member;
+        ++count;
+    }
+    template <class... Alternatives>
+    constexpr void operator()(std::variant<Alternatives...>& member) {
+        if (entries != nullptr) entries[count] = entry_for(member);
+        if (members != nullptr) members[count] = &member;
+        ++count;
+    }
+};
+
 template <class Owner>
 struct table_of {
-    static constexpr std::size_t count = std::tuple_size_v<std::remove_cvref_t<decltype(Owner::fields)>>;
+    static constexpr std::size_t count = [] {
+        Owner owner{};
+        field_visitor visitor;
+        owner.fields(visitor);
+        return visitor.count;
+    }();
     static_assert(count <= field_table::most, "a struct with more fields than the codec has room for");
 
-    template <std::size_t... I>
-    static constexpr std::array<field_entry, count> list(std::index_sequence<I...>) {
-        return {entry_of(std::get<I>(Owner::fields))...};
-    }
-    template <std::size_t... I>
-    static void locate_each(Owner& owner, void** members, std::index_sequence<I...>) {
-        ((members[I] = &(owner.*std::get<I>(Owner::fields).member)), ...);
-    }
-    static void locate([[maybe_unused]] void* owner, [[maybe_unused]] void** members) {
-        if constexpr (count > 0)
-            locate_each(*static_cast<Owner*>(owner), members, std::make_index_sequence<count>{});
+    static void locate(void* owner, void** members) {
+        field_visitor visitor{.members = members};
+        static_cast<Owner*>(owner)->fields(visitor);
     }
 
-    static constexpr std::array<field_entry, count> entries = list(std::make_index_sequence<count>{});
+    static constexpr std::array<field_entry, count> entries = [] {
+        std::array<field_entry, count> list{};
+        Owner owner{};
+        field_visitor visitor{.entries = list.data()};
+        owner.fields(visitor);
+        return list;
+    }();
     static constexpr field_table value{entries, &locate};
 };
 
@@ -26127,6 +28040,97 @@ void write_fields(const detail::field_table& table, const void* owner, object_wr
 
 #endif
 
+#include <string_view>
+
+/// The specification's `custom`: a layer that its user wrote. One whose `key` is "custom" has its className as
+/// `nested_key`; a document has its fields in "parameters" and its parameter arrays, in their order, in "weights".
+/// Core ML specification, CustomLayerParams.
+namespace bespoke {
+
+inline constexpr std::string_view custom_key = "custom";
+
+namespace detail {
+
+/// Whether "parameters" can hold every field: numbers, flags, strings and enumerations.
+constexpr bool has_scalars_only(const field_table& table) {
+    for (const field_entry& f : table.entries)
+        if (f.kind > field_kind::enumerator) return false;
+    return true;
+}
+
+}  // namespace detail
+
+namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
+
+/// Reads "parameters" into the fields that they name; the others keep their defaults. Throws `error` with the place of
+/// what does not fit.
+void read_custom_fields(const detail::field_table& table, void* layer, object_reader& custom, text_pool& texts);
+/// Writes "className", and "parameters" with every field.
+void write_custom_fields(const detail::field_table& table, std::string_view class_name, const void* layer,
+                         object_writer& custom);
+
+}  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
+}  // namespace bespoke
+
+#ifdef BESPOKE_IMPLEMENTATION
+
+#include <cstring>
+
+namespace bespoke::define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
+
+void read_custom_fields(const detail::field_table& table, void* layer, object_reader& custom, text_pool& texts) {
+    void* members[detail::field_table::most];
+    table.locate(layer, members);
+    object_reader parameters = custom.object("parameters");
+    implied_fields none;
+    for (std::size_t i = 0; i < table.entries.size(); ++i) {
+        detail::field_entry f = table.entries[i];
+        object_reader value = parameters.object(f.key);
+        if (!parameters.has(f.key)) continue;
+        static constexpr std::string_view kinds[] = {"doubleValue", "stringValue", "intValue", "longValue", "boolValue"};
+        f.key = value.one_of(kinds);
+        if (f.key.empty()) value.fail(errc::bad_value, "", "a value wanted, none came");
+        detail::read_field(f, members[i], value, none, texts);
+        value.finish();
+    }
+    parameters.finish();
+}
+
+void write_custom_fields(const detail::field_table& table, std::string_view class_name, const void* layer,
+                         object_writer& custom) {
+    custom.text("className", class_name);
+    void* members[detail::field_table::most];
+    table.locate(const_cast<void*>(layer), members);
+    object_writer parameters;
+    for (std::size_t i = 0; i < table.entries.size(); ++i) {
+        const detail::field_entry& f = table.entries[i];
+        object_writer value;
+        if (f.kind == detail::field_kind::boolean) {
+            value.present("boolValue", *static_cast<const bool*>(members[i]));
+        } else if (f.kind == detail::field_kind::int64) {
+            value.present("longValue", *static_cast<const std::int64_t*>(members[i]));
+        } else if (f.kind == detail::field_kind::int32) {
+            value.present("intValue", *static_cast<const std::int32_t*>(members[i]));
+        } else if (f.kind == detail::field_kind::real) {
+            value.present("doubleValue", static_cast<double>(*static_cast<const float*>(members[i])));
+        } else if (f.kind == detail::field_kind::number) {
+            value.present("doubleValue", *static_cast<const double*>(members[i]));
+        } else if (f.kind == detail::field_kind::text) {
+            value.present("stringValue", *static_cast<const std::string_view*>(members[i]));
+        } else {
+            int number = 0;
+            std::memcpy(&number, members[i], sizeof number);
+            value.present("stringValue", f.names[static_cast<std::size_t>(number)]);
+        }
+        parameters.object(f.key, value);
+    }
+    if (!parameters.empty()) custom.object("parameters", parameters);
+}
+
+}  // namespace bespoke::define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
+
+#endif
+
 #include <array>
 #include <span>
 #include <string_view>
@@ -26150,6 +28154,7 @@ struct layer_codec {
     void (*resolve)(const void* layer, std::span<const shape> inputs, void (*then)(void* context, const void* layer),
                     void* context) = nullptr;
 
+    constexpr bool is_custom() const { return key == custom_key; }
     constexpr std::span<const parameter_rule> parameters() const { return type->facts->parameters; }
 };
 
@@ -26179,6 +28184,11 @@ constexpr layer_codec codec_of() {
                       .nested_key = facts_of<L>.nested_key,
                       .type = &operations_of<L>,
                       .fields = &detail::table_of<L>::value};
+    if constexpr (facts_of<L>.key == custom_key) {
+        static_assert(!facts_of<L>.nested_key.empty(), "a custom layer has its className as nested_key");
+        static_assert(detail::has_scalars_only(detail::table_of<L>::value),
+                      "the fields of a custom layer are numbers, flags, strings and enumerations");
+    }
     if constexpr (requires(L& l, std::span<const extent> lengths) { l.set_lengths(lengths); })
         codec.set_lengths = &detail::set_lengths<L>;
     if constexpr (requires(const L& l, std::span<const shape> inputs) { l.resolved(inputs); } ||
@@ -26257,20 +28267,17 @@ std::span<const layer_codec> core_codecs() { return codecs_in<core_layers>; }
 
 void write_hyper_parameters(const layer_codec& codec, const any_node& node, std::span<const shape> inputs,
                             object_writer& fields, written_place& place) {
-    const void* layer = node.erased();
-    if (codec.resolve == nullptr || inputs.empty()) return write_fields(*codec.fields, layer, fields, place);
-    struct context_of_write {
-        const layer_codec& codec;
-        object_writer& fields;
-        written_place& place;
-    } context{codec, fields, place};
+    const auto write = [&](const void* layer) {
+        if (codec.is_custom())
+            write_custom_fields(*codec.fields, codec.nested_key, layer, fields);
+        else
+            write_fields(*codec.fields, layer, fields, place);
+    };
+    if (codec.resolve == nullptr || inputs.empty()) return write(node.erased());
     codec.resolve(
-        layer, inputs,
-        [](void* c, const void* resolved) {
-            auto& self = *static_cast<context_of_write*>(c);
-            write_fields(*self.codec.fields, resolved, self.fields, self.place);
-        },
-        &context);
+        node.erased(), inputs,
+        [](void* context, const void* resolved) { (*static_cast<decltype(write)*>(context))(resolved); },
+        const_cast<void*>(static_cast<const void*>(&write)));
 }
 
 }  // namespace bespoke::define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
@@ -27122,12 +29129,13 @@ private:
     std::vector<message> messages_;
 };
 
-/// Its counterpart. The parameters of a message follow one another.
+/// Its counterpart. The parameters of a message follow one another. With `listed`, all are elements of "weights", in
+/// their order.
 class weights_writer {
 public:
-    explicit weights_writer(object_writer& fields) : fields_(fields) {}
+    weights_writer(object_writer& fields, bool listed) : fields_(fields), listed_(listed) {}
     void write(std::string_view parameter, const object_writer& weights);
-    void skip(std::string_view parameter) { enter(parameter); }
+    void skip(std::string_view parameter);
     /// Writes what is begun.
     void finish();
 
@@ -27136,6 +29144,7 @@ private:
     object_writer* enter(std::string_view parameter);
 
     object_writer& fields_;
+    bool listed_;
     std::string_view key_{};                 ///< of the message that is being written
     bool repeated_ = false;
     std::vector<object_writer> elements_{};  ///< one where it is not repeated
@@ -27146,8 +29155,7 @@ private:
 void read_weights(object_reader in, const std::string& place, const shape& dimensions, bool by_first_axis,
                   const safetensors* tensors, weight_source& source, float* to);
 /// How many numbers the document gives for each of these parameters.
-std::vector<extent> weight_lengths(object_reader& fields, std::span<const parameter_rule> parameters,
-                                   const safetensors* tensors);
+std::vector<extent> weight_lengths(std::span<const object_reader> parameters, const safetensors* tensors);
 
 }  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
 }  // namespace bespoke
@@ -27238,11 +29246,22 @@ object_writer* weights_writer::enter(std::string_view parameter) {
     if (elements_.size() <= number) elements_.resize(number + 1);
     return &elements_[number];
 }
+void weights_writer::skip(std::string_view parameter) {
+    if (listed_)
+        elements_.emplace_back();
+    else
+        enter(parameter);
+}
 void weights_writer::write(std::string_view parameter, const object_writer& weights) {
+    if (listed_) return elements_.push_back(weights);
     object_writer* message = enter(parameter);
     (message != nullptr ? *message : fields_).object(detail::weights_path(parameter).key, weights);
 }
 void weights_writer::finish() {
+    if (listed_) {
+        while (!elements_.empty() && elements_.back().empty()) elements_.pop_back();
+        return fields_.objects("weights", elements_);
+    }
     if (repeated_)
         fields_.objects(key_, elements_);
     else if (!elements_.empty())
@@ -27313,11 +29332,9 @@ void read_weights(object_reader in, const std::string& place, const shape& dimen
                                              (std::isnan(to[i]) ? "NaN" : to[i] > 0 ? "Infinity" : "-Infinity"));
 }
 
-std::vector<extent> weight_lengths(object_reader& fields, std::span<const parameter_rule> parameters,
-                                   const safetensors* tensors) {
+std::vector<extent> weight_lengths(std::span<const object_reader> parameters, const safetensors* tensors) {
     std::vector<extent> lengths;
-    for (const parameter_rule& parameter : parameters) {
-        object_reader in = fields.object(parameter.name);
+    for (object_reader in : parameters) {
         std::size_t length = in.length("floatValue");
         if (in.has("quantization")) {
             const std::string_view kind = in.has("int8RawValue") ? "int8RawValue" : "rawValue";
@@ -27366,6 +29383,7 @@ struct tensor_note {
 struct layer_notes {
     std::vector<tensor_note> inputs, outputs;
     std::vector<weight_source> weights;  ///< one for each of the layer's parameters
+    std::string description;             ///< of a custom layer
 };
 
 namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
@@ -27450,14 +29468,17 @@ struct node_and_texts {
     explicit node_and_texts(const layer_operations& type) : node(type) {}
 };
 
-inline std::shared_ptr<any_node> read_node(const layer_codec& codec, object_reader& in, network_reader& networks) {
+inline std::shared_ptr<any_node> read_node(const layer_codec& codec, object_reader& in,
+                                           std::span<const object_reader> weights, network_reader& networks) {
     using namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit;
     auto both = std::make_shared<node_and_texts>(*codec.type);
     any_node* node = &both->node;
     void* layer = node->erased();
-    read_fields(*codec.fields, layer, in, networks.implied, both->texts);
-    if (codec.set_lengths != nullptr)
-        codec.set_lengths(layer, weight_lengths(in, codec.parameters(), networks.tensors));
+    if (codec.is_custom())
+        read_custom_fields(*codec.fields, layer, in, both->texts);
+    else
+        read_fields(*codec.fields, layer, in, networks.implied, both->texts);
+    if (codec.set_lengths != nullptr) codec.set_lengths(layer, weight_lengths(weights, networks.tensors));
     if (codec.type == &operations_of<branch_node>) {
         auto& branch = *static_cast<branch_node*>(layer);
         if (!in.has("ifBranch")) in.fail(errc::bad_value, "ifBranch", "a network wanted, none came");
@@ -27470,6 +29491,22 @@ inline std::shared_ptr<any_node> read_node(const layer_codec& codec, object_read
         loop.body_network = read_subnetwork(networks, in, "bodyNetwork");
     }
     return {std::move(both), node};
+}
+
+/// Where the document has each of the layer's parameters.
+inline std::vector<object_reader> find_weights(const layer_codec& codec, object_reader& fields) {
+    std::vector<object_reader> weights;
+    if (codec.is_custom()) {
+        weights = fields.objects("weights");
+        check_most(codec.parameters().size(), weights.size(), "weights", fields);
+        while (weights.size() < codec.parameters().size())
+            weights.emplace_back(nullptr, fields.place("weights") + "/" + std::to_string(weights.size()));
+        return weights;
+    }
+    define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::weights_reader reader(fields);
+    for (const parameter_rule& parameter : codec.parameters()) weights.push_back(reader.find(parameter.name));
+    reader.finish();
+    return weights;
 }
 
 /// Reads the member of a layer object that says which layer it is.
@@ -27488,39 +29525,48 @@ inline std::shared_ptr<any_node> read_layer_of_table(network_reader& networks, o
     }
     if (key.empty()) throw error(errc::bad_value, place + ": a layer type wanted, none came");
     const auto unknown = [&](std::string_view what, std::string_view family) {
-        throw error(errc::unknown_layer, place + ": unknown layer " + in_quotes(what) +
-                                             suggestion(what, names_in(networks.codecs, family)));
+        const std::string near = suggestion(what, names_in(networks.codecs, family));
+        if (family == custom_key)
+            throw error(errc::unknown_layer,
+                        place + ": unknown custom layer " + in_quotes(what) +
+                            (near.empty() ? ", pass its type: load<core_layers, its_type>(path)" : near));
+        throw error(errc::unknown_layer, place + ": unknown layer " + in_quotes(what) + near);
     };
     object_reader fields = layer.object(key);
     const layer_codec* found = nullptr;
-    std::string_view nested;
-    bool family = false;
+    std::string nested;
+    bool family = key == custom_key;
     for (const layer_codec& codec : networks.codecs) {
         if (codec.key != key) continue;
         family = !codec.nested_key.empty();
         if (!family) found = &codec;
     }
     if (found == nullptr && !family) unknown(key, "");
-    if (family) {
+    if (key == custom_key) {
+        nested = fields.text("className");
+        if (nested.empty()) fields.fail(errc::bad_value, "className", "the name of a layer wanted, none came");
+    } else if (family) {
         const auto keys = fields.keys();
         if (keys.size() != 1)
             throw error(errc::bad_value, fields.place() + ": one field wanted, " +
                                              (keys.empty() ? "none" : std::to_string(keys.size())) + " came");
         nested = keys[0];
+        fields = fields.object(nested);
+    }
+    if (family) {
         for (const layer_codec& codec : networks.codecs)
             if (codec.key == key && codec.nested_key == nested) found = &codec;
         if (found == nullptr) unknown(nested, key);
-        fields = fields.object(nested);
     }
     const std::size_t step = networks.notes.size();
     networks.notes.emplace_back().weights.resize(found->parameters().size());
     object_reader look = fields;
     const bool by_first_axis = !look.boolean("isDeconvolution");
-    define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::weights_reader weights(fields);
-    for (std::size_t i = 0; i < found->parameters().size(); ++i)
-        networks.weights.push_back({step, i, weights.find(found->parameters()[i].name), place, by_first_axis});
-    weights.finish();
-    auto node = read_node(*found, fields, networks);
+    if (found->is_custom()) networks.notes[step].description = fields.text("description");
+    const auto weights = find_weights(*found, fields);
+    for (std::size_t i = 0; i < weights.size(); ++i)
+        networks.weights.push_back({step, i, weights[i], place, by_first_axis});
+    auto node = read_node(*found, fields, weights, networks);
     fields.finish();
     return node;
 }
@@ -27585,7 +29631,8 @@ std::vector<object_writer> write_layers(network_writer& networks, const layer_li
         layer.boolean("isUpdatable", node->updatable);
 
         networks.place.text = outer + "/layers/" + std::to_string(list.size() - 1) + "/" + std::string(codec->key);
-        if (!codec->nested_key.empty()) networks.place.text.append("/").append(codec->nested_key);
+        const bool in_family = !codec->nested_key.empty() && !codec->is_custom();
+        if (in_family) networks.place.text.append("/").append(codec->nested_key);
         std::vector<shape> shapes;
         if (networks.place.implied == nullptr)
             for (std::size_t blob : networks.plan.inputs_of(step)) shapes.push_back(networks.plan.blobs[blob].dimensions);
@@ -27593,7 +29640,7 @@ std::vector<object_writer> write_layers(network_writer& networks, const layer_li
         write_hyper_parameters(*codec, *node, shapes, fields, networks.place);
         detail::write_nested(*node, fields, networks);
         if (networks.write_weights) networks.write_weights(networks.context, step, *codec, fields);
-        if (!codec->nested_key.empty()) {
+        if (in_family) {
             object_writer family;
             family.object(codec->nested_key, fields);
             fields = std::move(family);
@@ -27620,6 +29667,133 @@ void write_subnetwork(network_writer& networks, const layer_list& layers, object
 
 #endif
 
+
+
+#include <string>
+#include <variant>
+#include <vector>
+
+/// What happens to an image before its network sees it.
+/// Core ML specification, NeuralNetworkPreprocessing: for images only.
+namespace bespoke {
+
+/// y = channel_scale x + the bias of the channel: gray_bias of a gray image.
+/// Core ML specification, NeuralNetworkImageScaler. A file that leaves channelScale out says 0.
+struct image_scaler {
+    float channel_scale = 1, blue_bias = 0, green_bias = 0, red_bias = 0, gray_bias = 0;
+    friend bool operator==(const image_scaler&, const image_scaler&) = default;
+};
+
+namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
+
+/// y = x - values, number by number: [channels, height, width], the channels as the feature's colour space orders them.
+/// Core ML specification, NeuralNetworkMeanImage.
+struct mean_image {
+    std::vector<float> values = {};
+    friend bool operator==(const mean_image&, const mean_image&);
+};
+
+/// One step, for the input `feature_name`. Those of one input run in their order.
+struct image_preprocessing {
+    std::string feature_name = {};
+    std::variant<image_scaler, mean_image> preprocessor = {};
+    friend bool operator==(const image_preprocessing&, const image_preprocessing&);
+};
+
+/// Throws `error` with the place of what does not fit.
+std::vector<image_preprocessing> read_preprocessing(object_reader& network);
+void write_preprocessing(object_writer& network, const std::vector<image_preprocessing>& steps);
+
+/// The steps of the input `name` for an image of this size that lies at `values`, channel after channel. Throws
+/// errc::shape_mismatch where a mean image is of another size.
+void preprocess(const std::vector<image_preprocessing>& steps, std::string_view name, image_size size,
+                image_color_space space, float* values);
+
+}  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
+
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::image_preprocessing;
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::mean_image;
+
+}  // namespace bespoke
+
+#ifdef BESPOKE_IMPLEMENTATION
+
+namespace bespoke::define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
+
+bool operator==(const mean_image&, const mean_image&) = default;
+bool operator==(const image_preprocessing&, const image_preprocessing&) = default;
+
+std::vector<image_preprocessing> read_preprocessing(object_reader& network) {
+    std::vector<image_preprocessing> steps;
+    for (object_reader& in : network.objects("preprocessing")) {
+        image_preprocessing& step = steps.emplace_back();
+        step.feature_name = in.text("featureName");
+        static constexpr std::string_view kinds[] = {"scaler", "meanImage"};
+        const std::string_view kind = in.one_of(kinds);
+        if (kind.empty()) in.fail(errc::bad_value, "", "a scaler or a meanImage wanted, none came");
+        object_reader inner = in.object(kind);
+        if (kind == kinds[0])
+            step.preprocessor = image_scaler{inner.real("channelScale"), inner.real("blueBias"), inner.real("greenBias"),
+                                             inner.real("redBias"), inner.real("grayBias")};
+        else
+            step.preprocessor = mean_image{inner.reals("meanImage")};
+        inner.finish();
+        in.finish();
+    }
+    return steps;
+}
+
+void write_preprocessing(object_writer& network, const std::vector<image_preprocessing>& steps) {
+    std::vector<object_writer> list;
+    for (const image_preprocessing& step : steps) {
+        object_writer& out = list.emplace_back();
+        out.text("featureName", step.feature_name);
+        object_writer inner;
+        if (const auto* scaler = std::get_if<image_scaler>(&step.preprocessor)) {
+            inner.real("channelScale", scaler->channel_scale);
+            inner.real("blueBias", scaler->blue_bias);
+            inner.real("greenBias", scaler->green_bias);
+            inner.real("redBias", scaler->red_bias);
+            inner.real("grayBias", scaler->gray_bias);
+            out.object("scaler", inner);
+        } else {
+            inner.reals("meanImage", std::get<mean_image>(step.preprocessor).values);
+            out.object("meanImage", inner);
+        }
+    }
+    network.objects("preprocessing", list);
+}
+
+void preprocess(const std::vector<image_preprocessing>& steps, std::string_view name, image_size size,
+                image_color_space space, float* values) {
+    const extent pixels = size.width * size.height, channels = channels_of(space);
+    for (const image_preprocessing& step : steps) {
+        if (step.feature_name != name) continue;
+        if (const auto* mean = std::get_if<mean_image>(&step.preprocessor)) {
+            if (static_cast<extent>(mean->values.size()) != channels * pixels)
+                throw error(errc::shape_mismatch, "input \"" + std::string(name) + "\": the mean image has " +
+                                                      std::to_string(mean->values.size()) + " numbers, the image " +
+                                                      std::to_string(channels * pixels));
+            for (std::size_t i = 0; i < mean->values.size(); ++i) values[i] -= mean->values[i];
+            continue;
+        }
+        const auto& scaler = std::get<image_scaler>(step.preprocessor);
+        const bool blue_first = space == image_color_space::bgr;
+        const float first = blue_first ? scaler.blue_bias : scaler.red_bias;
+        const float last = blue_first ? scaler.red_bias : scaler.blue_bias;
+        for (extent c = 0; c < channels; ++c) {
+            const float bias = channels == 1 ? scaler.gray_bias : c == 0 ? first : c == 1 ? scaler.green_bias : last;
+            for (extent i = 0; i < pixels; ++i) {
+                float& v = values[c * pixels + i];
+                v = scaler.channel_scale * v + bias;
+            }
+        }
+    }
+}
+
+}  // namespace bespoke::define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
+
+#endif
 
 
 #include <cstdint>
@@ -27938,7 +30112,11 @@ enum class array_shape_mapping {
 constexpr std::array<std::string_view, 2> enumerators(array_shape_mapping) {
     return {"RANK5_ARRAY_MAPPING", "EXACT_ARRAY_MAPPING"};
 }
-enum class image_shape_mapping { rank5_image_mapping, rank4_image_mapping };
+/// How an image of C channels becomes a blob. Core ML specification, NeuralNetworkImageShapeMapping.
+enum class image_shape_mapping {
+    rank5_image_mapping,  ///< [1, 1, C, H, W]
+    rank4_image_mapping,  ///< [1, C, H, W]
+};
 constexpr std::array<std::string_view, 2> enumerators(image_shape_mapping) {
     return {"RANK5_IMAGE_MAPPING", "RANK4_IMAGE_MAPPING"};
 }
@@ -27953,6 +30131,7 @@ struct model_settings {
     model_type type = model_type::neural_network;
     array_shape_mapping array_input_shape_mapping = array_shape_mapping::exact_array_mapping;
     image_shape_mapping image_input_shape_mapping = image_shape_mapping::rank5_image_mapping;
+    std::vector<image_preprocessing> preprocessing{};
     /// Of a classifier: a name or a number for each element of the blob `label_probability_layer_name` (empty:
     /// what the last layer writes).
     std::variant<std::monostate, string_sequence, int64_sequence> class_labels{};
@@ -28052,6 +30231,7 @@ private:
     void run(std::span<const features> inputs, std::vector<features>& results);
     feature_value output_value(const feature_description& feature, std::size_t output, extent example) const;
     void answer(features& result, extent example) const;
+    void check_decided(std::string_view name, std::size_t output, const shape& declared) const;
 
     model_settings settings_;
     std::span<const layer_codec> codecs_;
@@ -28095,17 +30275,52 @@ inline shape blob_shape(const shape& s, array_shape_mapping mapping, const std::
 
 /// Throws where a network cannot take a feature of this type.
 inline void check_input(const feature_description& feature) {
-    if (feature.type.multi_array_type() == nullptr && !std::holds_alternative<int64_feature_type>(feature.type.type) &&
+    if (feature.type.multi_array_type() == nullptr && feature.type.image_type() == nullptr &&
+        !std::holds_alternative<int64_feature_type>(feature.type.type) &&
         !std::holds_alternative<double_feature_type>(feature.type.type))
         throw error(errc::unsupported, "input " + in_quotes(feature.name) +
-                                           ": a neural network takes multi-arrays and numbers, not " +
+                                           ": a neural network takes multi-arrays, images and numbers, not " +
                                            bespoke::to_text(feature.type));
 }
 
-inline shape declared_shape(const feature_description& feature, array_shape_mapping mapping) {
+/// The shape of the blob for an image of this size.
+inline shape blob_shape(image_size size, image_color_space space, image_shape_mapping mapping) {
+    const extent channels = channels_of(space);
+    if (mapping == image_shape_mapping::rank4_image_mapping) return {1, channels, size.height, size.width};
+    return {1, 1, channels, size.height, size.width};
+}
+
+inline shape declared_shape(const feature_description& feature, const model_settings& settings) {
+    if (const image_feature_type* picture = feature.type.image_type())
+        return blob_shape(picture->default_size(), picture->color_space, settings.image_input_shape_mapping);
     const array_feature_type* array = feature.type.multi_array_type();
     if (array == nullptr) return {1};
-    return blob_shape(array->default_shape(), mapping, "input \"" + feature.name + "\"");
+    return blob_shape(array->default_shape(), settings.array_input_shape_mapping, "input \"" + feature.name + "\"");
+}
+
+/// The size of the image that an output of this shape makes, if it makes one.
+inline std::optional<image_size> image_in(const shape& made, image_color_space space) {
+    if (made.rank() < 3 || made.from_end(3) != channels_of(space) || made.product(0, made.rank() - 3) != 1) return {};
+    return image_size{made.from_end(1), made.from_end(2)};
+}
+
+/// Throws where a step of the preprocessing is for no image, or for one of another size.
+inline void check_preprocessing(const model_settings& settings, const std::string& root) {
+    for (std::size_t i = 0; i < settings.preprocessing.size(); ++i) {
+        const image_preprocessing& step = settings.preprocessing[i];
+        const std::string place = root + "/preprocessing/" + std::to_string(i);
+        const feature_description* feature = find_feature(settings.description.input, step.feature_name);
+        const image_feature_type* picture = feature == nullptr ? nullptr : feature->type.image_type();
+        if (picture == nullptr)
+            throw error(errc::unknown_name, place + "/featureName: the name of an input that is an image wanted, " +
+                                                in_quotes(step.feature_name) + " came");
+        const auto* mean = std::get_if<mean_image>(&step.preprocessor);
+        const extent wanted = declared_shape(*feature, settings).size();
+        if (mean != nullptr && static_cast<extent>(mean->values.size()) != wanted)
+            throw error(errc::shape_mismatch, place + "/meanImage: " + std::to_string(wanted) + " numbers wanted for " +
+                                                  bespoke::to_text(feature->type) + ", " +
+                                                  std::to_string(mean->values.size()) + " came");
+    }
 }
 
 }  // namespace detail
@@ -28142,7 +30357,7 @@ model::model(parts&& content)
     std::vector<program::named_shape> inputs;
     for (const auto& feature : settings.description.input) {
         detail::check_input(feature);
-        inputs.push_back({feature.name, detail::declared_shape(feature, settings.array_input_shape_mapping)});
+        inputs.push_back({feature.name, detail::declared_shape(feature, settings)});
     }
     std::vector<std::string> outputs;
     const bool classifies = settings.type == model_type::neural_network_classifier;
@@ -28152,20 +30367,19 @@ model::model(parts&& content)
             outputs.push_back(feature.name);
 
     // planned without memory first: a size that the file does not hold must not be allocated
-    planner p(root);
-    for (const auto& in : inputs) p.input(in.name, in.dimensions);
-    content.layers.plan(p);
-    std::string last;
-    if (!p.failed() && p.previous() != planner::npos) {
-        const plan_view so_far = p.result().view();
-        last = so_far[so_far.blobs[p.previous()].name];
-    }
-    for (const auto& name : outputs) p.output(name);
-    if (classifies) {
-        outputs.push_back(settings.label_probability_layer_name.empty() ? last : settings.label_probability_layer_name);
-        p.output(outputs.back());
-    }
-    p.finish();
+    std::string probabilities = settings.label_probability_layer_name;
+    const planner p = planned_by(root, [&](planner& told) {
+        for (const auto& in : inputs) told.input(in.name, in.dimensions);
+        content.layers.plan(told);
+        if (probabilities.empty() && !told.failed() && told.previous() != planner::npos) {
+            const plan_view so_far = told.result().view();
+            probabilities = so_far[so_far.blobs[told.previous()].name];
+        }
+        for (const auto& name : outputs) told.output(name);
+        if (classifies) told.output(probabilities);
+        told.finish();
+    });
+    if (classifies) outputs.push_back(probabilities);
     if (p.failed()) throw error(p.problem());
     if (content.fill != nullptr) content.fill(content.context, p.result().view(), nullptr);
 
@@ -28196,8 +30410,9 @@ void model::set_settings(model_settings settings) {
     // what is declared is compared with the plan for the shapes that are declared
     std::vector<program::named_shape> inputs;
     for (const auto& feature : description.input)
-        inputs.push_back({feature.name, detail::declared_shape(feature, settings.array_input_shape_mapping)});
+        inputs.push_back({feature.name, detail::declared_shape(feature, settings)});
     program_->reshape(inputs);
+    detail::check_preprocessing(settings, root);
 
     const auto output_number = [&](std::string_view name) {
         for (std::size_t i = 0; i < plan.outputs.size(); ++i)
@@ -28224,7 +30439,7 @@ void model::set_settings(model_settings settings) {
             }
         };
         const extent labels = std::visit(count_labels, settings.class_labels);
-        if (blob.dimensions.size() != labels)
+        if (!blob.open.any && blob.dimensions.size() != labels)
             throw error(shape_fault(root, ": ", labels, " class labels for the probabilities \"", plan[blob.name],
                                     "\" of the shape ", blob.dimensions));
     }
@@ -28246,14 +30461,20 @@ void model::set_settings(model_settings settings) {
             outputs.push_back(detail::no_output);
         } else {
             outputs.push_back(output_number(feature.name));
-            const shape& made = plan.blobs[plan.outputs[outputs.back()]].dimensions;
+            const blob_facts& blob = plan.blobs[plan.outputs[outputs.back()]];
+            const shape& made = blob.dimensions;
             const array_feature_type* array = feature.type.multi_array_type();
-            if (array == nullptr) {
+            if (const image_feature_type* picture = feature.type.image_type()) {
+                const auto size = detail::image_in(made, picture->color_space);
+                if (!blob.open.any && !(size && picture->accepts(*size)))
+                    throw error(shape_fault("output \"", feature.name, "\": ", bespoke::to_text(feature.type),
+                                            " declared, the network gives ", made));
+            } else if (array == nullptr) {
                 wants(std::holds_alternative<double_feature_type>(feature.type.type) ||
                           std::holds_alternative<int64_feature_type>(feature.type.type),
-                      "a multi-array or a number");
-                wants(made.size() == 1, "a multi-array " + bespoke::to_text(made));
-            } else if (array->default_shape().rank() > 0 &&
+                      "a multi-array, an image or a number");
+                wants(blob.open.any || made.size() == 1, "a multi-array " + bespoke::to_text(made));
+            } else if (!blob.open.any && array->default_shape().rank() > 0 &&
                        checked_size(array->default_shape(), planner::largest) != made.size()) {
                 throw error(shape_fault("output \"", feature.name, "\": the shape ", array->default_shape(),
                                         " declared, the network gives ", made));
@@ -28350,10 +30571,14 @@ std::vector<program::named_shape> model::shapes_of(const features& inputs) const
     for (const auto& feature : settings_.description.input) {
         const feature_value* value = inputs.find(feature.name);
         const auto* array = value == nullptr ? nullptr : std::get_if<multi_array>(value);
-        shapes.push_back({feature.name, array == nullptr
-                                            ? detail::declared_shape(feature, settings_.array_input_shape_mapping)
-                                            : detail::blob_shape(array->shape(), settings_.array_input_shape_mapping,
-                                                                 "input \"" + feature.name + "\"")});
+        const auto* picture = value == nullptr ? nullptr : std::get_if<image>(value);
+        shapes.push_back(
+            {feature.name,
+             array != nullptr     ? detail::blob_shape(array->shape(), settings_.array_input_shape_mapping,
+                                                       "input \"" + feature.name + "\"")
+             : picture != nullptr ? detail::blob_shape(picture->size(), feature.type.image_type()->color_space,
+                                                       settings_.image_input_shape_mapping)
+                                  : detail::declared_shape(feature, settings_)});
     }
     return shapes;
 }
@@ -28382,6 +30607,10 @@ std::vector<features> model::predict(std::span<const features> inputs) {
 
 void model::run(std::span<const features> inputs, std::vector<features>& results) {
     auto& core = program_->core();
+    if (program_->plan().open && inputs.size() > 1) {  // each has shapes of its own
+        for (std::size_t e = 0; e < inputs.size(); ++e) run(inputs.subspan(e, 1), results);
+        return;
+    }
     core.select(pass::all, {});
     core.reserve(static_cast<extent>(inputs.size()));
     if (!prepared_) program_->prepare();
@@ -28415,6 +30644,10 @@ void model::read_input(std::size_t number, const features& inputs, float* to) co
                     array == nullptr ? 0.0f : detail::number_of(array->default_optional_value));
     } else if (const auto* array = std::get_if<multi_array>(value)) {
         std::visit([&](const auto& values) { copy_elements(values, to); }, array->values());
+    } else if (const auto* picture = std::get_if<image>(value)) {
+        const image_color_space space = feature.type.image_type()->color_space;
+        read_pixels(*picture, space, to);
+        preprocess(settings_.preprocessing, feature.name, picture->size(), space, to);
     } else {
         *to = detail::scalar_of(*value);
     }
@@ -28425,13 +30658,22 @@ feature_value model::output_value(const feature_description& feature, std::size_
     const blob_facts& blob = plan.blobs[plan.outputs[output]];
     const float* values = program_->core().value(plan.outputs[output]) +
                           (blob.per_example ? example * blob.dimensions.size() : 0);
+    if (const image_feature_type* picture = feature.type.image_type()) {
+        if (blob.open.any) check_decided(feature.name, output, {});
+        const auto size = detail::image_in(blob.dimensions, picture->color_space);
+        if (!size || !picture->accepts(*size))
+            throw error(shape_fault("output \"", feature.name, "\": ", bespoke::to_text(feature.type),
+                                    " declared, the network gives ", blob.dimensions));
+        return make_image(values, *size, picture->color_space);
+    }
     const array_feature_type* array = feature.type.multi_array_type();
+    const shape declared = array == nullptr ? shape{1} : array->default_shape();
+    if (blob.open.any) check_decided(feature.name, output, declared);
     if (array == nullptr) {
         if (std::holds_alternative<double_feature_type>(feature.type.type)) return static_cast<double>(*values);
         const double rounded = std::isnan(*values) ? 0.0 : std::round(static_cast<double>(*values));
         return static_cast<std::int64_t>(std::clamp(rounded, -0x1p62, 0x1p62));
     }
-    const shape declared = array->default_shape();
     const shape s = declared.rank() > 0 && checked_size(declared, planner::largest) == blob.dimensions.size()
                         ? declared
                     : blob.dimensions.rank() == 0 ? shape{1}  // as Core ML gives a scalar
@@ -28441,9 +30683,24 @@ feature_value model::output_value(const feature_description& feature, std::size_
     return detail::array_from<float>(values, s);
 }
 
+void model::check_decided(std::string_view name, std::size_t output, const shape& declared) const {
+    const plan_view& plan = program_->plan();
+    const blob_facts& blob = plan.blobs[plan.outputs[output]];
+    if (!program_->core().run()->is_decided(plan.outputs[output]))
+        throw error(shape_fault("output \"", name, "\" has no shape: the loop that makes it has not run"));
+    if (declared.rank() > 0 && checked_size(declared, planner::largest) != blob.dimensions.size())
+        throw error(shape_fault("output \"", name, "\": the shape ", declared, " declared, the network gives ",
+                                blob.dimensions));
+}
+
 void model::answer(features& result, extent example) const {
     const plan_view& plan = program_->plan();
     const blob_facts& blob = plan.blobs[plan.outputs[probabilities_]];
+    const extent labels = std::visit([](const auto& list) -> extent {
+        if constexpr (requires { list.size(); }) return static_cast<extent>(list.size());
+        else return 0;
+    }, settings_.class_labels);
+    if (blob.open.any) check_decided(plan[blob.name], probabilities_, shape{labels});
     const extent size = blob.dimensions.size();
     const float* values = program_->core().value(plan.outputs[probabilities_]) + (blob.per_example ? example * size : 0);
     const auto best = static_cast<std::size_t>(std::max_element(values, values + size) - values);
@@ -28491,7 +30748,7 @@ model parse(std::string_view json, const safetensors* weights, std::span<const l
 inline model load(const std::filesystem::path& path, const load_options& options = {}) {
     return define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::load(path, options);
 }
-/// The same for a model of other layers: `load<core_layers, my_layer>(path)`.
+/// The same for a model with layers of one's own, see custom_layer.hpp: `load<core_layers, my_layer>(path)`.
 template <class... Layers>
     requires(sizeof...(Layers) > 0)
 model load(const std::filesystem::path& path, const load_options& options = {}) {
@@ -28563,9 +30820,7 @@ inline layer_list read_network(object_reader& in, model_settings& settings, netw
         in.enumerator("arrayInputShapeMapping", enumerators(array_shape_mapping{})));
     settings.image_input_shape_mapping = static_cast<image_shape_mapping>(
         in.enumerator("imageInputShapeMapping", enumerators(image_shape_mapping{})));
-    if (in.length("preprocessing") > 0)
-        in.fail(errc::unsupported, "preprocessing", "images are not supported");
-    in.objects("preprocessing");
+    settings.preprocessing = define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::read_preprocessing(in);
     object_reader update = in.object("updateParams");
     if (in.has("updateParams"))
         settings.update_parameters = define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::read_update_parameters(update);
@@ -28671,7 +30926,7 @@ struct weights_to_write {
 
     void write(std::size_t step, const layer_codec& codec, object_writer& fields) {
         const plan_view& plan = network.plan();
-        define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::weights_writer writer(fields);
+        define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::weights_writer writer(fields, codec.is_custom());
         for (std::size_t i = 0; i < codec.parameters().size(); ++i) {
             const std::size_t number = plan.steps[step].first_parameter + i;
             const parameter_facts& facts = plan.parameters[number];
@@ -28712,6 +30967,7 @@ struct weights_to_write {
             writer.write(facts.name, out);
         }
         writer.finish();
+        if (codec.is_custom() && step < notes.size()) fields.text("description", notes[step].description);
     }
 };
 
@@ -28752,6 +31008,7 @@ model::document model::write(std::string_view weights_file) const {
                        static_cast<std::size_t>(settings_.array_input_shape_mapping));
     network.enumerator("imageInputShapeMapping", enumerators(image_shape_mapping{}),
                        static_cast<std::size_t>(settings_.image_input_shape_mapping));
+    write_preprocessing(network, settings_.preprocessing);
     if (settings_.update_parameters) network.object("updateParams", write_update_parameters(*settings_.update_parameters));
     object_writer labels;
     if (const auto* names = std::get_if<string_sequence>(&settings_.class_labels)) {
@@ -29105,7 +31362,7 @@ model compose_model(model_settings settings, layer_list layers, const plan_view&
         if (!list.empty()) return;
         for (std::size_t blob : blobs) {
             array_feature_type type;
-            type.shape = plan.blobs[blob].dimensions;
+            if (!plan.blobs[blob].open.any) type.shape = plan.blobs[blob].dimensions;
             type.data_type = array_data_type::float32;
             list.push_back({std::string(plan[plan.blobs[blob].name]), "", {type}});
         }
@@ -29138,9 +31395,12 @@ model load_same(const std::filesystem::path& path, const layer_list& layers, con
             if (i >= description.input.size() || description.input[i].name != inputs.back().name)
                 throw error(errc::unknown_name, "/description/input/" + std::to_string(i) + ": this network has an input " +
                                                     in_quotes(inputs.back().name) + " here");
-            const shape declared = detail::declared_shape(description.input[i], result.settings().array_input_shape_mapping);
+            const shape declared = detail::declared_shape(description.input[i], result.settings());
             const auto* array = description.input[i].type.multi_array_type();
-            if (!(declared == blob.dimensions) && !(array != nullptr && array->accepts(blob.dimensions)))
+            const auto* picture = description.input[i].type.image_type();
+            const auto size = picture == nullptr ? std::nullopt : detail::image_in(blob.dimensions, picture->color_space);
+            if (!(declared == blob.dimensions) && !(array != nullptr && array->accepts(blob.dimensions)) &&
+                !(size && picture->accepts(*size) && declared.rank() == blob.dimensions.rank()))
                 throw error(shape_fault("/description/input/", i, " \"", inputs.back().name, "\": the shape ",
                                         blob.dimensions, " wanted for this network, the file has ", declared));
         }
@@ -29187,6 +31447,16 @@ using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::check_updatable;
 namespace bespoke {
 
 namespace detail {
+
+/// Whether a value of the one type can stand for one of the other in a network.
+inline bool is_alike(const feature_type& a, const feature_type& b) {
+    const auto is_number = [](const feature_type& t) {
+        return std::holds_alternative<int64_feature_type>(t.type) || std::holds_alternative<double_feature_type>(t.type);
+    };
+    if (a.image_type() != nullptr && b.image_type() != nullptr)
+        return a.image_type()->color_space == b.image_type()->color_space;
+    return a.type.index() == b.type.index() || (is_number(a) && is_number(b));
+}
 
 /// The losses of a model, and the names of their targets.
 struct model_losses {
@@ -29300,6 +31570,12 @@ std::vector<std::string> check_updatable(const model& m) {
     }
     if (std::holds_alternative<std::monostate>(settings.update_parameters->optimizer))
         reasons.push_back("no optimizer: name one in \"updateParams\"");
+    for (const auto& feature : settings.description.input) {
+        const auto* training = find_feature(settings.description.training_input, feature.name);
+        if (training != nullptr && !detail::is_alike(training->type, feature.type))
+            reasons.push_back("\"trainingInput\" describes " + in_quotes(feature.name) + " as " + to_text(training->type) +
+                              ", \"input\" as " + to_text(feature.type));
+    }
     const auto [losses, targets] = detail::losses_of(*settings.update_parameters);
     for (const std::string& target : targets) {
         bool found = false;

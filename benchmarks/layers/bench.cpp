@@ -15,7 +15,8 @@ const std::vector<layer_work>& all_works() {
     static const std::vector<layer_work> all = [] {
         layer_works works;
         for (const auto add : {add_functions, add_activations, add_broadcasts, add_reductions, add_normalizations,
-                               add_pooling, add_products, add_recurrent, add_indexing, add_moves, add_images, add_random})
+                               add_pooling, add_products, add_recurrent, add_indexing, add_moves, add_images,
+                               add_random})
             add(works);
         return works.all();
     }();

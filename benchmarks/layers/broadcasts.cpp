@@ -29,10 +29,12 @@ void add_broadcasts(layer_works& works) {
     works.add("min", both, bespoke::min{}, at::minimum_out);
     works.add("subtract", both, subtract_broadcastable{},
               [](const tensors& x, tensors& y) { at::sub_out(y[0], x[0], x[1]); });
-    works.add("divide", both, divide_broadcastable{}, [](const tensors& x, tensors& y) { at::div_out(y[0], x[0], x[1]); });
+    works.add("divide", both, divide_broadcastable{},
+              [](const tensors& x, tensors& y) { at::div_out(y[0], x[0], x[1]); });
     works.add("floor_div", both, floor_div_broadcastable{},
               [](const tensors& x, tensors& y) { at::floor_divide_out(y[0], x[0], x[1]); });
-    works.add("mod", both, mod_broadcastable{}, [](const tensors& x, tensors& y) { at::remainder_out(y[0], x[0], x[1]); });
+    works.add("mod", both, mod_broadcastable{},
+              [](const tensors& x, tensors& y) { at::remainder_out(y[0], x[0], x[1]); });
     works.add("pow", {b, a}, pow_broadcastable{}, [](const tensors& x, tensors& y) { at::pow_out(y[0], x[0], x[1]); });
 
     works.add("equal", ints, equal{}, at::eq_out, at::kBool);

@@ -29,7 +29,8 @@ void add_moves(layer_works& works) {
               copied([](const Tensor& x) { return x.slice(1, 0, 512, 2); }));
 
     const arrays halves{uniform({128, 512}), uniform({128, 512})};
-    works.add("concat_rows", halves, concat_nd{.axis = 0}, [](const tensors& x, tensors& y) { at::cat_out(y[0], x, 0); });
+    works.add("concat_rows", halves, concat_nd{.axis = 0},
+              [](const tensors& x, tensors& y) { at::cat_out(y[0], x, 0); });
     works.add("concat_columns", halves, concat_nd{.axis = 1},
               [](const tensors& x, tensors& y) { at::cat_out(y[0], x, 1); });
     works.add("concat_interleaved", halves, concat_nd{.axis = 0, .interleave = true},

@@ -18,7 +18,8 @@ void add_pooling(layer_works& works) {
               pooling{.type = pooling_type::average, .kernel_size = {2, 2}, .stride = {2, 2}}, mean(2, 2));
     works.add("average_pool_3", {image},
               pooling{.type = pooling_type::average, .kernel_size = {3, 3}, .stride = {2, 2}}, mean(3, 2));
-    works.add("average_pool_3_dense", {image}, pooling{.type = pooling_type::average, .kernel_size = {3, 3}}, mean(3, 1));
+    works.add("average_pool_3_dense", {image}, pooling{.type = pooling_type::average, .kernel_size = {3, 3}},
+              mean(3, 1));
     works.add("l2_pool_2", {image}, pooling{.type = pooling_type::l2, .kernel_size = {2, 2}, .stride = {2, 2}},
               [](const tensors& x, tensors& y) {
                   at::avg_pool2d_out(y[0], x[0] * x[0], 2, 2);

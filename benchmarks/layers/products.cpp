@@ -48,7 +48,8 @@ void add_products(layer_works& works) {
         "inner_product_1", {uniform({1, 1024})}, inner_product{.output_channels = 256},
         [](const tensors& x, tensors& y) { y[0] = at::linear(x[0], x[1], x[2]); },
         {.parameters = {uniform({256, 1024}, 0.05), uniform({256})}});
-    works.add("batched_matmul", {uniform({16, 128, 64}), uniform({16, 64, 128})}, batched_matmul{}, [](const tensors& x, tensors& y) { at::bmm_out(y[0], x[0], x[1]); });
+    works.add("batched_matmul", {uniform({16, 128, 64}), uniform({16, 64, 128})}, batched_matmul{},
+              [](const tensors& x, tensors& y) { at::bmm_out(y[0], x[0], x[1]); });
     works.add("matmul_512", {uniform({512, 512}), uniform({512, 512})}, batched_matmul{},
               [](const tensors& x, tensors& y) { at::mm_out(y[0], x[0], x[1]); });
     works.add("matmul_transposed", {uniform({512, 512}), uniform({512, 512})}, batched_matmul{.transpose_b = true},

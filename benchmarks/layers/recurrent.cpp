@@ -53,7 +53,8 @@ void add_recurrent(layer_works& works) {
                 p = {joined(xs, {2, 1, 3}), joined(xs, {5, 4, 6}), joined(xs, {8, 7, 9})};
                 p.push_back(at::zeros_like(p[2]));
             }
-            y[0] = std::get<0>(at::gru(xs[0].unsqueeze(1), at::zeros({1, 1, units}), p, true, 1, 0, false, false, false));
+            const at::Tensor zero = at::zeros({1, 1, units});
+            y[0] = std::get<0>(at::gru(xs[0].unsqueeze(1), zero, p, true, 1, 0, false, false, false));
         },
         {.parameters = {w(), alike(w()), w(), r(), alike(r()), r(), b(), alike(b()), b()}});
 }

@@ -62,7 +62,8 @@ void add_reductions(layer_works& works) {
     works.add("prod_middle", {near_one}, reduce_prod{.axes = {1}},
               [](const tensors& x, tensors& y) { at::prod_out(y[0], x[0], 1); });
 
-    const auto arg = [](at::Tensor& (*f)(Tensor&, const Tensor&, c10::optional<std::int64_t>, bool), std::int64_t axis) {
+    using arg_function = Tensor& (*)(Tensor&, const Tensor&, c10::optional<std::int64_t>, bool);
+    const auto arg = [](arg_function f, std::int64_t axis) {
         return [f, axis](const tensors& x, tensors& y) {
             if (y[0].scalar_type() != at::kLong) y[0] = at::empty({0}, at::kLong);
             f(y[0], x[0], axis, true);

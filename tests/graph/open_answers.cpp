@@ -17,18 +17,31 @@ const layer_answers refused{shape_fault("less wanted")};
 }  // namespace
 
 TEST_CASE("extents that a layer does not know are open") {
+    const layer_facts by_second{.key = "shaped", .nested_key = "", .shaped_by_values = true, .values_from = 1};
+    const std::vector<double> values{4};
+    const std::vector<known_values> unknown{std::span<const double>(values), {}},
+        known{{}, std::span<const double>(values)};
     layer_answers a = giving({{2, unset}, {3}});
-    open_unset(a);
+    open_unset(a, by_second, 2, unknown);
     REQUIRE(a.open.size() == 2);
     CHECK(a.open[0] == open_shape{true, false, 2});
     CHECK(a.open[1] == open_shape{true, false, 0});  // beside one that is open
     CHECK(a.outputs.shapes()[0] == shape{2, 1});
     layer_answers b = giving({{2, 3}});
-    open_unset(b);
+    open_unset(b, by_second, 2, known);
     CHECK(b.open.empty());
+    open_unset(b, by_second, 1, {});  // there is no such input
+    CHECK(b.open.empty());
+    // the shape is known, the values may be wrong all the same
+    open_unset(b, by_second, 2, unknown);
+    REQUIRE(b.open.size() == 1);
+    CHECK(b.open[0] == open_shape{true, false, 0});
     layer_answers c = refused;
-    open_unset(c);
+    open_unset(c, by_second, 2, {});
     CHECK_FALSE(c.outputs);
+    layer_answers d = giving({{2, 3}});
+    open_unset(d, {.key = "plain", .nested_key = ""}, 2, {});
+    CHECK(d.open.empty());
 }
 
 TEST_CASE("what is common to the answers for several extents is known") {

@@ -3,6 +3,7 @@
 
 #include <catch2/catch.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <vector>
 
@@ -217,6 +218,42 @@ TEST_CASE("an optimizer chosen at run time is that optimizer") {
     REQUIRE(run(one) == run(adam{.learning_rate = 0.2}));
     other = one;
     REQUIRE(run(other) == run(one));
+}
+
+TEST_CASE("update_weights: the bits of apply and a subtraction, in parts and on any number of threads; then zeros") {
+    const std::vector<std::size_t> large{1, 4097, 70000, 33};
+    const auto check = [&](const auto& chosen, bool parts) {
+        std::vector<std::vector<float>> after;
+        REQUIRE(any_optimizer<float>(chosen).elementwise() == parts);
+        bench<float, std::remove_cvref_t<decltype(chosen)>> whole(chosen, as<float>(gradients(1000, large)));
+        for (const std::size_t threads : {1, 2, 5}) {
+            thread_pool pool(threads);
+            auto in_parts = whole;
+            for (std::size_t t = 1; t <= 3; ++t) {
+                const auto g = as<float>(gradients(t, large));
+                if (threads == 1) whole.update(g);
+                std::vector<update_slot<float>> slots;
+                for (std::size_t i = 0; i < large.size(); ++i) {
+                    float* step = in_parts.steps.data() + in_parts.offsets[i];
+                    std::copy(g[i].begin(), g[i].end(), step);
+                    slots.push_back({in_parts.weights[i].data(), step, static_cast<extent>(large[i]),
+                                     in_parts.offsets[i]});
+                }
+                update_weights<float>(any_optimizer<float>(chosen), slots,
+                                      [&](std::size_t k) { return in_parts.weights[k].data(); },
+                                      in_parts.state.data(), in_parts.total, t, &pool);
+                for (const auto& slot : slots)
+                    CHECK(std::all_of(slot.step, slot.step + slot.size, [](float v) { return v == 0; }));
+            }
+            if (threads == 1) after = whole.weights;
+            CHECK(in_parts.weights == after);
+            whole = bench<float, std::remove_cvref_t<decltype(chosen)>>(chosen, as<float>(gradients(1000, large)));
+        }
+    };
+    check(adam{.learning_rate = 0.1}, true);
+    check(sgd{.learning_rate = 0.1}, true);
+    check(chain(sgd{.learning_rate = 0.1, .momentum = 0.9}, decay_weights{0.01}), true);
+    check(chain(clip_by_global_norm{.limit = 1}, adam{.learning_rate = 0.1}), false);
 }
 
 static_assert(optimizer<sgd> && optimizer<adam> && optimizer<clip_by_global_norm> &&

@@ -16,16 +16,18 @@ namespace bespoke {
 /// some that many divide; one that is enough for the window of a convolution.
 inline constexpr std::array<extent, 6> open_extents{1, 2, 3, 5, 24, 840};
 
-/// The answers of a layer of which no input has an open shape: what values that are not known would decide is `unset`.
-constexpr void open_unset(layer_answers& answers) {
-    if (!answers.outputs) return;
+/// Opens what values that are not known decide: extents that are `unset`. The layer has so many `inputs`. Where there
+/// are such values it has to be asked in the run, whether they are to its liking: all is open then, be it known or not.
+constexpr void open_unset(layer_answers& answers, const layer_facts& facts, std::size_t inputs,
+                          std::span<const known_values> known) {
+    if (!answers.outputs || !facts.shaped_by_values) return;
     std::vector<shape> shapes = answers.outputs.shapes();
     bool any = false;
+    for (std::size_t i = facts.values_from; i < inputs; ++i) any |= !known_input(known, i);
     answers.open.resize(shapes.size());
     for (std::size_t i = 0; i < shapes.size(); ++i) {
         for (std::size_t axis = 0; axis < shapes[i].rank(); ++axis)
             if (shapes[i][axis] == unset) answers.open[i].open(axis);
-        any |= answers.open[i].any;
         shapes[i] = closed(shapes[i], answers.open[i], 1);
     }
     if (!any) return answers.open.clear();

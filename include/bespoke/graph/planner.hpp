@@ -104,8 +104,9 @@ public:
             ranked &= !plan_.blobs[blob].open.rank;
         }
         const auto answers = [&](extent e) {
-            layer_answers given = ask(input_shapes(number, e), known_inputs(number));
-            if (facts.shaped_by_values) open_unset(given);
+            const std::vector<known_values> known = known_inputs(number);
+            layer_answers given = ask(input_shapes(number, e), known);
+            open_unset(given, facts, inputs(number).size(), known);
             return given;
         };
         if (!open) return end(number, facts, answers(1), outputs, updatable);

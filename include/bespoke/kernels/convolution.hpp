@@ -83,7 +83,8 @@ template <class T>
             const extent steps = std::min(size - k, together), known = channels > 0 ? 0 : k;
             if (std::exchange(held_taps, known) != known) tap_offsets(g, job.layout, known, steps, taps);
             multiply_panel<T>(
-                {steps, image + (k - known) / g.taps() * job.layout.channel_stride(), taps, job.weights + (group * panels + panel) * width * size + k * width, sums,
+                {steps, image + (k - known) / g.taps() * job.layout.channel_stride(), taps,
+                 job.weights + (group * panels + panel) * width * size + k * width, sums,
                  job.accumulate || k > 0 ? nullptr : start},
                 count, pixels, sums_rows, columns);
         }

@@ -315,7 +315,8 @@ template <class F, class T>
                 batch<T> result[1];
                 detail::reduce_columns<1>(
                     f, walk, x + from + i,
-                    [count](const T* p, auto) __attribute__((always_inline)) { return load_partial(p, count); }, result);
+                    [count](const T* p, auto) __attribute__((always_inline)) { return load_partial(p, count); },
+                    result);
                 store_partial<T>(y + to + i, result[0], count);
             }
         }

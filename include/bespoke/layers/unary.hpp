@@ -49,7 +49,7 @@ struct unary {
 
     template <class V>
     V operator()(const V& x) const noexcept {
-        V y;
+        V y = x;
         chosen([&](const auto& f) { y = f(x); });
         return y;
     }
@@ -70,7 +70,8 @@ struct unary {
             case inverse:
                 return body(of_argument([]<class V>(const unary& f, const V& u) { return V(1) / (u + f.small<V>()); }));
             case power:
-                return body(of_argument([]<class V>(const unary& f, const V& u) { return kernels::pow(u, V(f.alpha)); }));
+                return body(
+                    of_argument([]<class V>(const unary& f, const V& u) { return kernels::pow(u, V(f.alpha)); }));
             case exp:
                 return body(of_argument([](const unary&, const auto& u) { return kernels::exp(u); }));
             case log:
@@ -80,7 +81,8 @@ struct unary {
             case abs:
                 return body(of_argument([](const unary&, const auto& u) { return kernels::abs(u); }));
             default:
-                return body(of_argument([]<class V>(const unary& f, const V& u) { return kernels::max(V(f.alpha), u); }));
+                return body(
+                    of_argument([]<class V>(const unary& f, const V& u) { return kernels::max(V(f.alpha), u); }));
         }
     }
     template <class V>

@@ -71,8 +71,9 @@ inline planner plan_alone(const erased_layer& layer, const std::vector<shape>& i
     for (std::size_t argument : arguments) from.push_back(names[argument].view());
     const std::size_t step = p.begin(*layer.facts, "layer", from, {});
     if (step != planner::npos) {
-        layer_answers answers = layer.ask(p.input_shapes(step), p.known_inputs(step));
-        open_unset(answers);
+        const std::vector<known_values> values = p.known_inputs(step);
+        layer_answers answers = layer.ask(p.input_shapes(step), values);
+        open_unset(answers, *layer.facts, from.size(), values);
         const std::size_t count = answers.outputs ? answers.outputs.shapes().size() : 0;
         for (std::size_t i = 0; count != 1 && i < count; ++i) outputs.push_back(sentence("y", i));
         for (const sentence& name : outputs) to.push_back(name.view());

@@ -28,8 +28,8 @@ struct update_slot {
 /// A gradient transformation turns gradients into steps, one after the other in a `chain`; what the last one
 /// leaves is subtracted from the weights: w -= u. A transformation of your own has two members:
 /// `moments()`, how many arrays of state it keeps for each weight (zero at first), and `apply`. A third one,
-/// `static constexpr bool elementwise = true`, promises that a step follows from what is there of its own weight: `apply`
-/// then gets parts of arrays, from several threads.
+/// `static constexpr bool elementwise = true`, promises that a step follows from its own weight and state alone:
+/// `apply` then gets parts of arrays, from several threads.
 template <class O>
 concept optimizer =
     requires(const O& o, std::span<const update_slot<float>> slots, float* state) {
@@ -293,7 +293,8 @@ void update_weights(const any_optimizer<T>& chosen, std::span<const update_slot<
         T* weights = weights_of(k);
         parallel_for(threads, slots[k].size, 8 * most, [&](extent first, extent last) {
             for (extent i = first; i < last; i += most) {
-                const update_slot<T> part{weights + i, slots[k].step + i, std::min(most, last - i), slots[k].offset + i};
+                const update_slot<T> part{weights + i, slots[k].step + i, std::min(most, last - i),
+                                          slots[k].offset + i};
                 if (parts) chosen.apply({&part, 1}, state, total, step);
                 kernels::accumulate_scaled(part.size, T(-1), static_cast<const T*>(part.step), weights + i);
                 kernels::fill(part.size, T(0), part.step);
