@@ -21,7 +21,7 @@ struct swish {
         for (extent i = 0; i < x.size(); ++i) {
             const auto s = 1 / (1 + std::exp(-*p.beta.data * x.data[i])), slope = scale * x.data[i] * s * (1 - s);
             if (dx) dx.data[i] += dy.data[i] * (scale * s + *p.beta.data * slope);
-            if (dp.beta) d*p.beta.data += dy.data[i] * x.data[i] * slope;
+            if (dp.beta) *dp.beta.data += dy.data[i] * x.data[i] * slope;
         }
     }
     friend bool operator==(const swish&, const swish&) = default;
