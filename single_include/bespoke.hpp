@@ -18383,18 +18383,13 @@ struct slice_dynamic {
         if (!sure) return sure;
         const auto is_known = [&](std::size_t i) { return i >= xs.size() || known_input(known, i); };
         shape y = sure.shapes()[0];
-        bool may_miss = false;  // what is squeezed must be an element: that is asked in the run
         for (std::size_t axis = 0, made = 0; axis < x.rank(); ++axis) {
-            if (is(meant.squeeze_masks, axis)) {
-                may_miss |= !is_known(1);
-                continue;
-            }
+            if (is(meant.squeeze_masks, axis)) continue;
             const bool begins = is_known(4) && (is_known(1) || is(meant.begin_masks, axis));
             const bool ends = is_known(5) && (is_known(2) || is(meant.end_masks, axis));
             if (!begins || !ends || !is_known(3)) y[made] = unset;
             ++made;
         }
-        if (may_miss) y[0] = unset;
         return y;
     }
     constexpr outcome output_shape(std::span<const shape> xs) const { return planned_shape(xs, {}); }
