@@ -26,7 +26,7 @@ constexpr extent aligned_size(extent elements) {
 
 /// Bytes of a large page, and so many that memory is asked for in them: a model of hundreds of megabytes would spend
 /// more time in the page faults of small ones than on reading its file.
-inline constexpr std::size_t large_page = std::size_t{2} << 20, large_memory = large_page;
+inline constexpr std::size_t large_page = std::size_t{2} << 20, large_memory = 2 * large_page;
 
 /// Aligned storage of trivial elements, zero at first where nothing else is said.
 template <class T>
