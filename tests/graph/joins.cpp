@@ -22,7 +22,7 @@ struct side_by_side {
         return shape{size};
     }
     constexpr bool joins_whole(std::span<const shape>) const { return pieces == 1; }
-    friend bool operator==(const side_by_side&, const side_by_side&) = default;
+    [[maybe_unused]] friend bool operator==(const side_by_side&, const side_by_side&) = default;
 };
 
 extent at(const bespoke::plan& plan, std::string_view name) { return blob(plan, name).single_offset; }

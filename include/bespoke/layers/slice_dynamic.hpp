@@ -3,6 +3,8 @@
 #include "number_input.hpp"
 #include "slice.hpp"
 
+#include <array>
+
 namespace bespoke {
 
 /// `slice_static` with bounds that are inputs: x, then its begin_ids, and, as far as there are so many, end_ids,
@@ -43,12 +45,14 @@ struct slice_dynamic {
         if (xs.size() > 6 && !known_input(known, 6))
             return fault{errc::unsupported, sentence("squeezeMasks wanted that are known before the network runs")};
         // What is not known is 0, or 1 for strides: that is as good as any for what follows from the rest.
-        const slice_static meant = with(xs.size(), [&](std::size_t i) {
-            if (const known_values values = known_input(known, i)) return detail::numbers_of(*values);
-            detail::number_list numbers;
-            for (std::size_t axis = 0; axis < x.rank(); ++axis) numbers.push_back(i == 3 ? 1 : 0);
-            return numbers;
-        });
+        given_numbers given;
+        for (std::size_t i = 1; i < xs.size(); ++i) {
+            if (const known_values values = known_input(known, i))
+                given[i] = detail::numbers_of(*values);
+            else
+                for (std::size_t axis = 0; axis < x.rank(); ++axis) given[i].push_back(i == 3 ? 1 : 0);
+        }
+        const slice_static meant = with(xs.size(), given);
         const outcome sure = meant.output_shape(x);
         if (!sure) return sure;
         const auto is_known = [&](std::size_t i) { return i >= xs.size() || known_input(known, i); };
@@ -65,9 +69,12 @@ struct slice_dynamic {
     constexpr outcome output_shape(std::span<const shape> xs) const { return planned_shape(xs, {}); }
     /// Of a vector.
     constexpr std::vector<double> known_output(std::span<const shape> xs, std::span<const known_values> known) const {
-        for (std::size_t i = 0; i < xs.size(); ++i)
+        given_numbers given;
+        for (std::size_t i = 0; i < xs.size(); ++i) {
             if (!known_input(known, i)) return {};
-        return with(xs.size(), [&](std::size_t i) { return detail::numbers_of(*known[i]); }).known_output(xs, known);
+            if (i > 0) given[i] = detail::numbers_of(*known[i]);
+        }
+        return with(xs.size(), given).known_output(xs, known);
     }
     template <class Xs, class Ys, class P, class W>
     void forward(Xs xs, Ys ys, const P& p, W& w) const noexcept {
@@ -80,6 +87,8 @@ struct slice_dynamic {
     friend bool operator==(const slice_dynamic&, const slice_dynamic&) = default;
 
 private:
+    using given_numbers = std::array<detail::number_list, 7>;  ///< of each input; of the first none
+
     static constexpr bool is(const flags& masks, std::size_t axis) { return !masks.empty() && masks[axis]; }
     static constexpr flags flags_of(const detail::number_list& numbers) {
         flags masks;
@@ -96,23 +105,24 @@ private:
         }
         values = some;
     }
-    /// The slice that is meant, where `given(i)` are the numbers of input i.
-    template <class Given>
-    constexpr slice_static with(std::size_t inputs, const Given& given) const {
-        slice_static s{detail::as_shape(given(1)), begin_masks, end_ids, end_masks, strides, squeeze_masks};
+    /// The slice that is meant, where `given[i]` are the numbers of input i.
+    constexpr slice_static with(std::size_t inputs, const given_numbers& given) const {
+        slice_static s{detail::as_shape(given[1]), begin_masks, end_ids, end_masks, strides, squeeze_masks};
         const std::size_t axes = s.begin_ids.rank();
         for (flags* masks : {&s.begin_masks, &s.end_masks, &s.squeeze_masks}) cut(*masks, axes);
         for (shape* numbers : {&s.end_ids, &s.strides}) cut(*numbers, axes);
-        if (inputs > 2) s.end_ids = detail::as_shape(given(2));
-        if (inputs > 3) s.strides = detail::as_shape(given(3));
-        if (inputs > 4) s.begin_masks = flags_of(given(4));
-        if (inputs > 5) s.end_masks = flags_of(given(5));
-        if (inputs > 6) s.squeeze_masks = flags_of(given(6));
+        if (inputs > 2) s.end_ids = detail::as_shape(given[2]);
+        if (inputs > 3) s.strides = detail::as_shape(given[3]);
+        if (inputs > 4) s.begin_masks = flags_of(given[4]);
+        if (inputs > 5) s.end_masks = flags_of(given[5]);
+        if (inputs > 6) s.squeeze_masks = flags_of(given[6]);
         return s;
     }
     template <class Xs>
     slice_static of(const Xs& xs) const noexcept {
-        return with(xs.size(), [&](std::size_t i) { return detail::numbers_of(xs[i]); });
+        given_numbers given;
+        for (std::size_t i = 1; i < xs.size(); ++i) given[i] = detail::numbers_of(xs[i]);
+        return with(xs.size(), given);
     }
 };
 
