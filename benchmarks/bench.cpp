@@ -94,7 +94,5 @@ int run(const options& o) {
 int main(int argc, char** argv) {
     using namespace bespoke::benchmarks;
     start_with_settings(argv);
-    if (argc > 1 && std::string_view(argv[1]) == "--help") return print_help("bespoke_bench", works(), true), 0;
-    options o;
-    return read(argc, argv, works(), true, o) ? run(o) : 2;
+    return start(argc, argv, "bespoke_bench", works(), true, run);
 }

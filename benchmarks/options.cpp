@@ -14,8 +14,7 @@ namespace {
 /// The number that `value` spells; 0: none from 1 up.
 int positive(const std::string& value) { return std::max(0, std::atoi(value.c_str())); }
 
-}  // namespace
-
+/// `threaded`: whether the number of threads can be chosen.
 void print_help(const char* program, std::span<const work> works, bool threaded) {
     std::printf("%s [--only KEY]...%s [--who NAME]... [--samples N] [--json FILE]\n\n"
                 "  --only KEY    this work alone:",
@@ -34,6 +33,7 @@ void print_help(const char* program, std::span<const work> works, bool threaded)
                 "\"limit_share\"}\n");
 }
 
+/// Prints what is wrong and returns false, or fills `o`.
 bool read(int argc, char** argv, std::span<const work> works, bool threaded, options& o) {
     for (int i = 1; i < argc; i += 2) {
         const std::string option = argv[i];
@@ -56,6 +56,8 @@ bool read(int argc, char** argv, std::span<const work> works, bool threaded, opt
         o.threads = threaded && std::thread::hardware_concurrency() > 1 ? std::vector{1, 2} : std::vector{1};
     return true;
 }
+
+}  // namespace
 
 bool is_wanted(const work& w, const options& o) {
     return o.only.empty() || std::ranges::find(o.only, w.key) != o.only.end();
@@ -87,6 +89,13 @@ void start_with_settings(char** argv) {
     setenv("OPENBLAS_CORETYPE", "SkylakeX", 0);  // a CPU younger than OpenBLAS gets kernels for SSE otherwise: 6 times slower
 #endif
     execv("/proc/self/exe", argv);
+}
+
+int start(int argc, char** argv, const char* program, std::span<const work> works, bool threaded,
+          int (*run)(const options& o)) {
+    if (argc > 1 && std::string_view(argv[1]) == "--help") return print_help(program, works, threaded), 0;
+    options o;
+    return read(argc, argv, works, threaded, o) ? run(o) : 2;
 }
 
 }  // namespace bespoke::benchmarks

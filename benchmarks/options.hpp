@@ -15,10 +15,10 @@ struct options {
     std::string json;
 };
 
+/// What `main` does and returns: reads the command line and calls `run`, or says what there is or what is wrong.
 /// `threaded`: whether the number of threads can be chosen.
-void print_help(const char* program, std::span<const work> works, bool threaded);
-/// Prints what is wrong and returns false, or fills `o`.
-bool read(int argc, char** argv, std::span<const work> works, bool threaded, options& o);
+int start(int argc, char** argv, const char* program, std::span<const work> works, bool threaded,
+          int (*run)(const options& o));
 
 bool is_wanted(const work& w, const options& o);
 void keep_wanted(std::vector<const peer*>& who, const options& o);

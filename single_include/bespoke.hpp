@@ -1322,7 +1322,7 @@ struct step_facts {
     bool in_loop = false;
     bool logged = false;      ///< overwrites values that a backward pass may still want
     bool in_place = false;
-    bool joins = false;       ///< its output is its inputs, one behind the other
+    bool concatenates = false;  ///< its output is its inputs, one behind the other
     bool gradient_in_place = false;  ///< the gradient of its input may be written over that of its output
     bool runs_epilogue = false;  ///< what its layer says
     bool can_finish = false;     ///< likewise
@@ -8590,7 +8590,7 @@ struct concat {
         return detail::joined_shape(xs, xs[0].rank() - back(), -static_cast<extent>(back()));
     }
 
-    constexpr bool joins_whole(std::span<const shape> xs) const { return outer(xs[0]) == 1; }
+    constexpr bool concatenates(std::span<const shape> xs) const { return outer(xs[0]) == 1; }
     template <class Xs, class Ys, class P, class W>
     void forward(Xs xs, Ys ys, const P&, W& w) const noexcept {
         detail::join(xs, ys[0], outer(ys[0].dimensions), w.threads);
@@ -8659,7 +8659,7 @@ struct concat_nd {
         return detail::joined_values(xs[0].rank() <= 1 && !interleave ? xs.size() : 0, known);
     }
 
-    constexpr bool joins_whole(std::span<const shape> xs) const { return outer(xs[0]) == 1; }
+    constexpr bool concatenates(std::span<const shape> xs) const { return outer(xs[0]) == 1; }
     template <class Xs, class Ys, class P, class W>
     void forward(Xs xs, Ys ys, const P&, W& w) const noexcept {
         detail::join(xs, ys[0], outer(xs[0].dimensions), w.threads);
@@ -10552,6 +10552,20 @@ inline constexpr extent largest_window = (extent{1} << 31) - 1;
 /// No image has more elements, padding included: a size gone wrong.
 inline constexpr extent largest_image = extent{1} << 40;
 
+namespace detail {
+
+/// The fault of an input on which no window can lie: fewer axes than [.., channels, height, width], with a depth before
+/// the height where `axes` is 3, or nothing in it.
+constexpr std::optional<fault> check_windowed(const shape& x, std::size_t axes) {
+    if (x.rank() <= axes)
+        return shape_fault("an input [.., channels, ", axes == 3 ? "depth, " : "",
+                           "height, width] wanted, its shape is ", x);
+    if (checked_size(x, largest_image) < 1) return shape_fault("an input that is not empty wanted, its shape is ", x);
+    return {};
+}
+
+}  // namespace detail
+
 /// Windows along one axis: `outputs` of them, number i covering [0, kernel) + i * stride - before.
 struct window_axis {
     extent outputs = 0, before = 0;
@@ -10654,10 +10668,7 @@ struct convolution {
 
     constexpr outcome output_shape(std::span<const shape> xs) const {
         const shape& x = xs[0];
-        if (x.rank() < 3)
-            return shape_fault("an input [.., channels, height, width] wanted, its shape is ", x);
-        if (checked_size(x, largest_image) < 1)
-            return shape_fault("an input that is not empty wanted, its shape is ", x);
+        if (const auto wrong = detail::check_windowed(x, 2)) return *wrong;
         if (output_channels < 1)
             return value_fault("outputChannels from 1 up wanted, ", output_channels, " given");
         if (n_groups < 0) return value_fault("nGroups from 0 up wanted, ", n_groups, " given");
@@ -11148,9 +11159,7 @@ struct convolution3d {
     static constexpr auto parameter_fields = weights_and_bias<T>::fields;
 
     constexpr outcome output_shape(const shape& x) const {
-        if (x.rank() < 4) return shape_fault("an input [.., channels, depth, height, width] wanted, its shape is ", x);
-        if (checked_size(x, largest_image) < 1)
-            return shape_fault("an input that is not empty wanted, its shape is ", x);
+        if (const auto wrong = detail::check_windowed(x, 3)) return *wrong;
         if (output_channels < 1) return value_fault("outputChannels from 1 up wanted, ", output_channels, " given");
         if (n_groups < 0) return value_fault("nGroups from 0 up wanted, ", n_groups, " given");
         const extent channels = x.from_end(4);
@@ -16796,10 +16805,7 @@ struct pooling {
     static constexpr bool batched = true;
 
     constexpr outcome output_shape(const shape& x) const {
-        if (x.rank() < 3)
-            return shape_fault("an input [.., channels, height, width] wanted, its shape is ", x);
-        if (checked_size(x, largest_image) < 1)
-            return shape_fault("an input that is not empty wanted, its shape is ", x);
+        if (const auto wrong = detail::check_windowed(x, 2)) return *wrong;
         if (static_cast<int>(type) < 0 || static_cast<int>(type) > 2)
             return value_fault("type 0 to 2 wanted, ", static_cast<int>(type), " given");
         if (!global_pooling) {
@@ -16939,10 +16945,7 @@ struct pooling3d {
     static constexpr bool batched = true;
 
     constexpr outcome output_shape(const shape& x) const {
-        if (x.rank() < 4)
-            return shape_fault("an input [.., channels, depth, height, width] wanted, its shape is ", x);
-        if (checked_size(x, largest_image) < 1)
-            return shape_fault("an input that is not empty wanted, its shape is ", x);
+        if (const auto wrong = detail::check_windowed(x, 3)) return *wrong;
         if (static_cast<int>(type) < 0 || static_cast<int>(type) > 1)
             return value_fault("type 0 or 1 wanted, ", static_cast<int>(type), " given");
         if (static_cast<int>(padding_type) < 0 || static_cast<int>(padding_type) > 2)
@@ -18339,7 +18342,8 @@ namespace bespoke {
 
 /// `slice_static` with bounds that are inputs: x, then its begin_ids, and, as far as there are so many, end_ids,
 /// strides, begin_masks, end_masks and squeeze_masks, each a vector of one whole number for each axis of x, and of a
-/// mask not 0 where it is set. What is no input is a field, of which the first values count where it is longer than x has axes.
+/// mask not 0 where it is set. What is no input is a field, of which the first values count where it is longer than x
+/// has axes.
 /// squeeze_masks as an input must be known before the network runs, as they decide the rank of y.
 ///
 /// Gradients pass to x alone. Core ML specification, SliceDynamicLayerParams.
@@ -19412,8 +19416,8 @@ namespace bespoke {
     X(sequence_repeat) X(sigmoid) X(sigmoid_hard) X(sign) X(simple_recurrent) X(sin) X(sinh) X(slice)                \
     X(slice_by_size) X(slice_dynamic) X(slice_static) X(sliding_windows) X(softmax) X(softmax_nd) X(softplus)        \
     X(softsign) X(split) X(split_nd) X(squeeze) X(stack) X(subtract_broadcastable) X(tan) X(tanh) X(tanh_layer)      \
-    X(thresholded_relu) X(tile) X(top_k) X(transpose) X(unary) X(uni_directional_lstm) X(upper_triangular) X(upsample)                   \
-    X(where_broadcastable) X(where_non_zero)
+    X(thresholded_relu) X(tile) X(top_k) X(transpose) X(unary) X(uni_directional_lstm) X(upper_triangular)           \
+    X(upsample) X(where_broadcastable) X(where_non_zero)
 
 /// A choice of layer types: what a loader knows.
 template <class... Ls>
@@ -20384,7 +20388,7 @@ struct layer_answers {
     outcome outputs;
     std::vector<shape> parameters{};  ///< as many as its `layer_facts` list
     bool same_elements = false;
-    bool joins = false;  ///< `layer.joins_whole(inputs)`: its output is its inputs, one behind the other
+    bool concatenates = false;  ///< `layer.concatenates(inputs)`: its output is its inputs, one behind the other
     bool can_finish = false;
     bool finishes_rows = false, gives_rows = false, takes_rows = false;  ///< see rows.hpp
     bool probabilities = false;
@@ -20441,7 +20445,7 @@ constexpr layer_answers ask_layer(const L& layer, std::span<const shape> inputs,
     }()};
     if (!answers.outputs) return answers;
     answers.same_elements = gives_same_elements(layer);
-    if constexpr (requires { layer.joins_whole(inputs); }) answers.joins = layer.joins_whole(inputs);
+    if constexpr (requires { layer.concatenates(inputs); }) answers.concatenates = layer.concatenates(inputs);
     answers.can_finish = can_finish(layer, inputs);
     answers.finishes_rows = can_finish_rows(layer, inputs);
     answers.gives_rows = can_give_rows(layer, inputs);
@@ -20530,7 +20534,7 @@ constexpr void place_single(plan& p, std::span<const std::size_t> home, std::vec
     };
     bool any = false;
     for (std::size_t s = 0; s < p.steps.size(); ++s) {
-        if (!p.steps[s].joins || p.steps[s].open || p.steps[s].parent != blob_facts::npos) continue;
+        if (!p.steps[s].concatenates || p.steps[s].open || p.steps[s].parent != blob_facts::npos) continue;
         const std::size_t y = view.outputs_of(s)[0];
         if (home[y] != y) continue;
         extent at = 0;
@@ -20990,7 +20994,7 @@ public:
         if (!answers.outputs) return fail(answers.outputs.problem());
         step_facts& step = plan_.steps[number];
         step.in_place = facts.in_place || answers.same_elements;
-        step.joins = answers.joins;
+        step.concatenates = answers.concatenates;
         step.gradient_in_place = facts.differentiable && (facts.elementwise || answers.same_elements);
         step.runs_epilogue = facts.runs_epilogue;
         step.can_finish = answers.can_finish;
@@ -27365,8 +27369,9 @@ inline object_writer write_array_type(const array_feature_type& type) {
     return out;
 }
 
-inline constexpr std::string_view color_space_names[] = {"INVALID_COLOR_SPACE", "GRAYSCALE", "RGB", "BGR",
-                                                         "GRAYSCALE_FLOAT16"};
+inline constexpr std::string_view color_space_names[] = {
+    name_of(image_color_space::invalid_color_space), name_of(image_color_space::grayscale),
+    name_of(image_color_space::rgb), name_of(image_color_space::bgr), "GRAYSCALE_FLOAT16"};
 inline constexpr std::int64_t color_space_numbers[] = {0, 10, 20, 30, 40};
 
 inline image_feature_type read_image_type(object_reader& in) {
@@ -30309,6 +30314,16 @@ inline std::optional<image_size> image_in(const shape& made, image_color_space s
     return image_size{made.from_end(1), made.from_end(2)};
 }
 
+/// The same where the feature declares an image. Throws where it is none, or not one that the feature allows.
+inline image_size image_of_output(const feature_description& feature, const shape& made) {
+    const image_feature_type& picture = *feature.type.image_type();
+    const auto size = image_in(made, picture.color_space);
+    if (!size || !picture.accepts(*size))
+        throw error(shape_fault("output \"", feature.name, "\": ", bespoke::to_text(feature.type),
+                                " declared, the network gives ", made));
+    return *size;
+}
+
 /// Throws where a step of the preprocessing is for no image, or for one of another size.
 inline void check_preprocessing(const model_settings& settings, const std::string& root) {
     for (std::size_t i = 0; i < settings.preprocessing.size(); ++i) {
@@ -30469,11 +30484,8 @@ void model::set_settings(model_settings settings) {
             const blob_facts& blob = plan.blobs[plan.outputs[outputs.back()]];
             const shape& made = blob.dimensions;
             const array_feature_type* array = feature.type.multi_array_type();
-            if (const image_feature_type* picture = feature.type.image_type()) {
-                const auto size = detail::image_in(made, picture->color_space);
-                if (!blob.open.any && !(size && picture->accepts(*size)))
-                    throw error(shape_fault("output \"", feature.name, "\": ", bespoke::to_text(feature.type),
-                                            " declared, the network gives ", made));
+            if (feature.type.image_type() != nullptr) {
+                if (!blob.open.any) detail::image_of_output(feature, made);
             } else if (array == nullptr) {
                 wants(std::holds_alternative<double_feature_type>(feature.type.type) ||
                           std::holds_alternative<int64_feature_type>(feature.type.type),
@@ -30665,11 +30677,7 @@ feature_value model::output_value(const feature_description& feature, std::size_
                           (blob.per_example ? example * blob.dimensions.size() : 0);
     if (const image_feature_type* picture = feature.type.image_type()) {
         if (blob.open.any) check_decided(feature.name, output, {});
-        const auto size = detail::image_in(blob.dimensions, picture->color_space);
-        if (!size || !picture->accepts(*size))
-            throw error(shape_fault("output \"", feature.name, "\": ", bespoke::to_text(feature.type),
-                                    " declared, the network gives ", blob.dimensions));
-        return make_image(values, *size, picture->color_space);
+        return make_image(values, detail::image_of_output(feature, blob.dimensions), picture->color_space);
     }
     const array_feature_type* array = feature.type.multi_array_type();
     const shape declared = array == nullptr ? shape{1} : array->default_shape();

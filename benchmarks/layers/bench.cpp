@@ -56,7 +56,5 @@ int main(int argc, char** argv) {
     start_with_settings(argv);
     std::vector<work> works;
     for (const layer_work& w : all_works()) works.push_back(w.it);
-    if (argc > 1 && std::string_view(argv[1]) == "--help") return print_help("bespoke_bench_layers", works, false), 0;
-    options o;
-    return read(argc, argv, works, false, o) ? run(o) : 2;
+    return start(argc, argv, "bespoke_bench_layers", works, false, run);
 }

@@ -21,7 +21,7 @@ struct side_by_side {
         for (const shape& x : xs) size += x.size();
         return shape{size};
     }
-    constexpr bool joins_whole(std::span<const shape>) const { return pieces == 1; }
+    constexpr bool concatenates(std::span<const shape>) const { return pieces == 1; }
     [[maybe_unused]] friend bool operator==(const side_by_side&, const side_by_side&) = default;
 };
 

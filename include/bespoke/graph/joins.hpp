@@ -39,7 +39,7 @@ constexpr void place_single(plan& p, std::span<const std::size_t> home, std::vec
     };
     bool any = false;
     for (std::size_t s = 0; s < p.steps.size(); ++s) {
-        if (!p.steps[s].joins || p.steps[s].open || p.steps[s].parent != blob_facts::npos) continue;
+        if (!p.steps[s].concatenates || p.steps[s].open || p.steps[s].parent != blob_facts::npos) continue;
         const std::size_t y = view.outputs_of(s)[0];
         if (home[y] != y) continue;
         extent at = 0;

@@ -59,7 +59,7 @@ struct layer_answers {
     outcome outputs;
     std::vector<shape> parameters{};  ///< as many as its `layer_facts` list
     bool same_elements = false;
-    bool joins = false;  ///< `layer.joins_whole(inputs)`: its output is its inputs, one behind the other
+    bool concatenates = false;  ///< `layer.concatenates(inputs)`: its output is its inputs, one behind the other
     bool can_finish = false;
     bool finishes_rows = false, gives_rows = false, takes_rows = false;  ///< see rows.hpp
     bool probabilities = false;
@@ -116,7 +116,7 @@ constexpr layer_answers ask_layer(const L& layer, std::span<const shape> inputs,
     }()};
     if (!answers.outputs) return answers;
     answers.same_elements = gives_same_elements(layer);
-    if constexpr (requires { layer.joins_whole(inputs); }) answers.joins = layer.joins_whole(inputs);
+    if constexpr (requires { layer.concatenates(inputs); }) answers.concatenates = layer.concatenates(inputs);
     answers.can_finish = can_finish(layer, inputs);
     answers.finishes_rows = can_finish_rows(layer, inputs);
     answers.gives_rows = can_give_rows(layer, inputs);

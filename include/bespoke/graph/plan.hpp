@@ -55,7 +55,7 @@ struct step_facts {
     bool in_loop = false;
     bool logged = false;      ///< overwrites values that a backward pass may still want
     bool in_place = false;
-    bool joins = false;       ///< its output is its inputs, one behind the other
+    bool concatenates = false;  ///< its output is its inputs, one behind the other
     bool gradient_in_place = false;  ///< the gradient of its input may be written over that of its output
     bool runs_epilogue = false;  ///< what its layer says
     bool can_finish = false;     ///< likewise

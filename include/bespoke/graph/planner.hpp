@@ -120,7 +120,7 @@ public:
         if (!answers.outputs) return fail(answers.outputs.problem());
         step_facts& step = plan_.steps[number];
         step.in_place = facts.in_place || answers.same_elements;
-        step.joins = answers.joins;
+        step.concatenates = answers.concatenates;
         step.gradient_in_place = facts.differentiable && (facts.elementwise || answers.same_elements);
         step.runs_epilogue = facts.runs_epilogue;
         step.can_finish = answers.can_finish;

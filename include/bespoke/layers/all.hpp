@@ -93,8 +93,8 @@ namespace bespoke {
     X(sequence_repeat) X(sigmoid) X(sigmoid_hard) X(sign) X(simple_recurrent) X(sin) X(sinh) X(slice)                \
     X(slice_by_size) X(slice_dynamic) X(slice_static) X(sliding_windows) X(softmax) X(softmax_nd) X(softplus)        \
     X(softsign) X(split) X(split_nd) X(squeeze) X(stack) X(subtract_broadcastable) X(tan) X(tanh) X(tanh_layer)      \
-    X(thresholded_relu) X(tile) X(top_k) X(transpose) X(unary) X(uni_directional_lstm) X(upper_triangular) X(upsample)                   \
-    X(where_broadcastable) X(where_non_zero)
+    X(thresholded_relu) X(tile) X(top_k) X(transpose) X(unary) X(uni_directional_lstm) X(upper_triangular)           \
+    X(upsample) X(where_broadcastable) X(where_non_zero)
 
 /// A choice of layer types: what a loader knows.
 template <class... Ls>

@@ -96,7 +96,7 @@ struct concat {
         return detail::joined_shape(xs, xs[0].rank() - back(), -static_cast<extent>(back()));
     }
 
-    constexpr bool joins_whole(std::span<const shape> xs) const { return outer(xs[0]) == 1; }
+    constexpr bool concatenates(std::span<const shape> xs) const { return outer(xs[0]) == 1; }
     template <class Xs, class Ys, class P, class W>
     void forward(Xs xs, Ys ys, const P&, W& w) const noexcept {
         detail::join(xs, ys[0], outer(ys[0].dimensions), w.threads);
@@ -165,7 +165,7 @@ struct concat_nd {
         return detail::joined_values(xs[0].rank() <= 1 && !interleave ? xs.size() : 0, known);
     }
 
-    constexpr bool joins_whole(std::span<const shape> xs) const { return outer(xs[0]) == 1; }
+    constexpr bool concatenates(std::span<const shape> xs) const { return outer(xs[0]) == 1; }
     template <class Xs, class Ys, class P, class W>
     void forward(Xs xs, Ys ys, const P&, W& w) const noexcept {
         detail::join(xs, ys[0], outer(xs[0].dimensions), w.threads);

@@ -64,10 +64,7 @@ struct convolution {
 
     constexpr outcome output_shape(std::span<const shape> xs) const {
         const shape& x = xs[0];
-        if (x.rank() < 3)
-            return shape_fault("an input [.., channels, height, width] wanted, its shape is ", x);
-        if (checked_size(x, largest_image) < 1)
-            return shape_fault("an input that is not empty wanted, its shape is ", x);
+        if (const auto wrong = detail::check_windowed(x, 2)) return *wrong;
         if (output_channels < 1)
             return value_fault("outputChannels from 1 up wanted, ", output_channels, " given");
         if (n_groups < 0) return value_fault("nGroups from 0 up wanted, ", n_groups, " given");

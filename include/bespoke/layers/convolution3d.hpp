@@ -78,9 +78,7 @@ struct convolution3d {
     static constexpr auto parameter_fields = weights_and_bias<T>::fields;
 
     constexpr outcome output_shape(const shape& x) const {
-        if (x.rank() < 4) return shape_fault("an input [.., channels, depth, height, width] wanted, its shape is ", x);
-        if (checked_size(x, largest_image) < 1)
-            return shape_fault("an input that is not empty wanted, its shape is ", x);
+        if (const auto wrong = detail::check_windowed(x, 3)) return *wrong;
         if (output_channels < 1) return value_fault("outputChannels from 1 up wanted, ", output_channels, " given");
         if (n_groups < 0) return value_fault("nGroups from 0 up wanted, ", n_groups, " given");
         const extent channels = x.from_end(4);

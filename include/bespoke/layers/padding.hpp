@@ -80,6 +80,20 @@ inline constexpr extent largest_window = (extent{1} << 31) - 1;
 /// No image has more elements, padding included: a size gone wrong.
 inline constexpr extent largest_image = extent{1} << 40;
 
+namespace detail {
+
+/// The fault of an input on which no window can lie: fewer axes than [.., channels, height, width], with a depth before
+/// the height where `axes` is 3, or nothing in it.
+constexpr std::optional<fault> check_windowed(const shape& x, std::size_t axes) {
+    if (x.rank() <= axes)
+        return shape_fault("an input [.., channels, ", axes == 3 ? "depth, " : "",
+                           "height, width] wanted, its shape is ", x);
+    if (checked_size(x, largest_image) < 1) return shape_fault("an input that is not empty wanted, its shape is ", x);
+    return {};
+}
+
+}  // namespace detail
+
 /// Windows along one axis: `outputs` of them, number i covering [0, kernel) + i * stride - before.
 struct window_axis {
     extent outputs = 0, before = 0;

@@ -54,10 +54,7 @@ struct pooling {
     static constexpr bool batched = true;
 
     constexpr outcome output_shape(const shape& x) const {
-        if (x.rank() < 3)
-            return shape_fault("an input [.., channels, height, width] wanted, its shape is ", x);
-        if (checked_size(x, largest_image) < 1)
-            return shape_fault("an input that is not empty wanted, its shape is ", x);
+        if (const auto wrong = detail::check_windowed(x, 2)) return *wrong;
         if (static_cast<int>(type) < 0 || static_cast<int>(type) > 2)
             return value_fault("type 0 to 2 wanted, ", static_cast<int>(type), " given");
         if (!global_pooling) {

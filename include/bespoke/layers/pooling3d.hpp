@@ -53,10 +53,7 @@ struct pooling3d {
     static constexpr bool batched = true;
 
     constexpr outcome output_shape(const shape& x) const {
-        if (x.rank() < 4)
-            return shape_fault("an input [.., channels, depth, height, width] wanted, its shape is ", x);
-        if (checked_size(x, largest_image) < 1)
-            return shape_fault("an input that is not empty wanted, its shape is ", x);
+        if (const auto wrong = detail::check_windowed(x, 3)) return *wrong;
         if (static_cast<int>(type) < 0 || static_cast<int>(type) > 1)
             return value_fault("type 0 or 1 wanted, ", static_cast<int>(type), " given");
         if (static_cast<int>(padding_type) < 0 || static_cast<int>(padding_type) > 2)

@@ -9,7 +9,8 @@ namespace bespoke {
 
 /// `slice_static` with bounds that are inputs: x, then its begin_ids, and, as far as there are so many, end_ids,
 /// strides, begin_masks, end_masks and squeeze_masks, each a vector of one whole number for each axis of x, and of a
-/// mask not 0 where it is set. What is no input is a field, of which the first values count where it is longer than x has axes.
+/// mask not 0 where it is set. What is no input is a field, of which the first values count where it is longer than x
+/// has axes.
 /// squeeze_masks as an input must be known before the network runs, as they decide the rank of y.
 ///
 /// Gradients pass to x alone. Core ML specification, SliceDynamicLayerParams.

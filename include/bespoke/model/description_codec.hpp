@@ -111,8 +111,9 @@ inline object_writer write_array_type(const array_feature_type& type) {
     return out;
 }
 
-inline constexpr std::string_view color_space_names[] = {"INVALID_COLOR_SPACE", "GRAYSCALE", "RGB", "BGR",
-                                                         "GRAYSCALE_FLOAT16"};
+inline constexpr std::string_view color_space_names[] = {
+    name_of(image_color_space::invalid_color_space), name_of(image_color_space::grayscale),
+    name_of(image_color_space::rgb), name_of(image_color_space::bgr), "GRAYSCALE_FLOAT16"};
 inline constexpr std::int64_t color_space_numbers[] = {0, 10, 20, 30, 40};
 
 inline image_feature_type read_image_type(object_reader& in) {

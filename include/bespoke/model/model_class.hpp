@@ -152,6 +152,16 @@ inline std::optional<image_size> image_in(const shape& made, image_color_space s
     return image_size{made.from_end(1), made.from_end(2)};
 }
 
+/// The same where the feature declares an image. Throws where it is none, or not one that the feature allows.
+inline image_size image_of_output(const feature_description& feature, const shape& made) {
+    const image_feature_type& picture = *feature.type.image_type();
+    const auto size = image_in(made, picture.color_space);
+    if (!size || !picture.accepts(*size))
+        throw error(shape_fault("output \"", feature.name, "\": ", bespoke::to_text(feature.type),
+                                " declared, the network gives ", made));
+    return *size;
+}
+
 /// Throws where a step of the preprocessing is for no image, or for one of another size.
 inline void check_preprocessing(const model_settings& settings, const std::string& root) {
     for (std::size_t i = 0; i < settings.preprocessing.size(); ++i) {
@@ -312,11 +322,8 @@ void model::set_settings(model_settings settings) {
             const blob_facts& blob = plan.blobs[plan.outputs[outputs.back()]];
             const shape& made = blob.dimensions;
             const array_feature_type* array = feature.type.multi_array_type();
-            if (const image_feature_type* picture = feature.type.image_type()) {
-                const auto size = detail::image_in(made, picture->color_space);
-                if (!blob.open.any && !(size && picture->accepts(*size)))
-                    throw error(shape_fault("output \"", feature.name, "\": ", bespoke::to_text(feature.type),
-                                            " declared, the network gives ", made));
+            if (feature.type.image_type() != nullptr) {
+                if (!blob.open.any) detail::image_of_output(feature, made);
             } else if (array == nullptr) {
                 wants(std::holds_alternative<double_feature_type>(feature.type.type) ||
                           std::holds_alternative<int64_feature_type>(feature.type.type),

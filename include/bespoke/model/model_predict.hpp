@@ -149,11 +149,7 @@ feature_value model::output_value(const feature_description& feature, std::size_
                           (blob.per_example ? example * blob.dimensions.size() : 0);
     if (const image_feature_type* picture = feature.type.image_type()) {
         if (blob.open.any) check_decided(feature.name, output, {});
-        const auto size = detail::image_in(blob.dimensions, picture->color_space);
-        if (!size || !picture->accepts(*size))
-            throw error(shape_fault("output \"", feature.name, "\": ", bespoke::to_text(feature.type),
-                                    " declared, the network gives ", blob.dimensions));
-        return make_image(values, *size, picture->color_space);
+        return make_image(values, detail::image_of_output(feature, blob.dimensions), picture->color_space);
     }
     const array_feature_type* array = feature.type.multi_array_type();
     const shape declared = array == nullptr ? shape{1} : array->default_shape();
