@@ -8,14 +8,14 @@ using namespace bespoke;
 
 namespace {
 
-struct named {
+struct part {
     text_range name;
 };
 
 }  // namespace
 
 TEST_CASE("an index finds what was added, and nothing else, also where hashes share a slot") {
-    std::vector<named> list;
+    std::vector<part> list;
     std::vector<char> pool;
     name_index index;
     const auto name_of = [](std::size_t i) { return "layer." + std::to_string(i) + ".output"; };
@@ -32,7 +32,7 @@ TEST_CASE("an index finds what was added, and nothing else, also where hashes sh
     CHECK(index.find(list, pool, "layer.1.outpu") == blob_facts::npos);
     CHECK(index.find(list, pool, "") == blob_facts::npos);
     // other texts with the hash of one that is there
-    named twin{{0, 3, hash_of("layer.7.output")}};
+    part twin{{0, 3, hash_of("layer.7.output")}};
     list.push_back(twin);
     index.add(twin.name.hash);
     CHECK(index.find(list, pool, "layer.7.output") == 7);

@@ -23,7 +23,7 @@ naive_result naive_gru(const gru& layer, std::size_t steps, std::size_t batch, c
             const double* from = x + ((layer.reverse_input ? steps - 1 - s : s) * batch + b) * inputs;
             double* old = h.data() + b * n;
             const auto sum = [&](std::size_t k, std::size_t j, const double* y) {
-                return dot(w[k], j, from, inputs) + dot(w[3 + k], j, y, n) + at(w[6 + k], j);
+                return row_dot(w[k], j, from, inputs) + row_dot(w[3 + k], j, y, n) + at(w[6 + k], j);
             };
             numbers_list z(n), reset(n), next(n);
             for (std::size_t j = 0; j < n; ++j) {

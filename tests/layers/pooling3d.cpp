@@ -10,7 +10,6 @@ using namespace layer_test;
 namespace {
 
 using enum pooling3d_padding_type;
-constexpr auto average = pooling_type3d::average;
 
 /// A layer, an input, and what a reader of the specification finds with pencil and paper.
 struct test_case {
@@ -89,7 +88,7 @@ std::vector<double> naive(const test_case& t, bool exclude, const std::vector<T>
 
 TEMPLATE_TEST_CASE("pooling3d: each window, written out", "", float, double) {
     for (test_case t : cases())
-        for (pooling_type3d type : {pooling_type3d::max, average})
+        for (pooling_type3d type : {pooling_type3d::max, pooling_type3d::average})
             for (bool exclude : {false, true}) {
                 t.layer.type = type;
                 t.layer.count_exclude_padding = exclude;
@@ -108,7 +107,7 @@ TEST_CASE("pooling3d, global_pooling3d: the specification's examples") {
     const auto largest = evaluate<float>(global_pooling3d{}, {{{1, 1, 2, 3, 3}, x}});
     CHECK(largest.dimensions() == shape{1, 1, 1, 1, 1});
     CHECK(largest.first() == std::vector<float>{18});
-    CHECK(evaluate<float>(global_pooling3d{.type = average}, {{{1, 1, 2, 3, 3}, x}}).first() ==
+    CHECK(evaluate<float>(global_pooling3d{.type = pooling_type3d::average}, {{{1, 1, 2, 3, 3}, x}}).first() ==
           std::vector<float>{9.5});
 }
 
@@ -128,9 +127,9 @@ TEST_CASE("global_pooling3d: each channel, and gradients") {
     const auto got = evaluate<double>(global_pooling3d{}, {{s, x}});
     CHECK(got.dimensions() == shape{2, 1, 1, 1});
     CHECK(got.first() == most);
-    CHECK(distance(evaluate<double>(global_pooling3d{.type = average}, {{s, x}}).first(), mean) < 1e-14);
+    CHECK(distance(evaluate<double>(global_pooling3d{.type = pooling_type3d::average}, {{s, x}}).first(), mean) < 1e-14);
     require_gradients(global_pooling3d{}, {{2, 2, 3, 4}});
-    require_gradients(global_pooling3d{.type = average}, {{2, 2, 3, 4}});
+    require_gradients(global_pooling3d{.type = pooling_type3d::average}, {{2, 2, 3, 4}});
 }
 
 TEST_CASE("pooling3d: NaN, and windows wholly in the padding") {
@@ -139,7 +138,7 @@ TEST_CASE("pooling3d: NaN, and windows wholly in the padding") {
     layer.custom_padding_front = 2;
     const std::vector<blob<double>> x{{shape{1, 2, 1, 1}, {-3, -4}}};
     CHECK(evaluate<double>(layer, x).first() == std::vector<double>{none, -3, -3});
-    layer.type = average;
+    layer.type = pooling_type3d::average;
     CHECK(evaluate<double>(layer, x).first() == std::vector<double>{0, -1.5, -3.5});
     layer.count_exclude_padding = true;
     CHECK(evaluate<double>(layer, x).first() == std::vector<double>{0, -3, -3.5});
@@ -148,7 +147,7 @@ TEST_CASE("pooling3d: NaN, and windows wholly in the padding") {
 
 namespace {
 inline constexpr auto small = compose(input{"x", {2, 4, 6, 7}}, kernel(2, 2, 2) | named("a"),
-                                      global_pooling3d{.type = average} | named("b"));
+                                      global_pooling3d{.type = pooling_type3d::average} | named("b"));
 }
 
 TEST_CASE("pooling3d: composed and run-time networks give the same bits") {
@@ -183,5 +182,5 @@ TEST_CASE("pooling3d: faults") {
             ask_everything(pooling3d{.kernel_depth = u, .stride_height = v, .custom_padding_left = v});
             ask_everything(pooling3d{.kernel_width = v, .stride_depth = u, .padding_type = pooling3d_padding_type::same});
         }
-    ask_everything(global_pooling3d{.type = average});
+    ask_everything(global_pooling3d{.type = pooling_type3d::average});
 }

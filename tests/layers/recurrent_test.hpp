@@ -25,7 +25,7 @@ inline double activate(const recurrent_activation& a, double v) {
 inline double gate(const recurrent_activation& a, double v) { return activate(a, std::clamp(v, -50.0, 50.0)); }
 
 /// Sum over k of m[row * n + k] v[k].
-inline double dot(const numbers_list& m, std::size_t row, const double* v, std::size_t n) {
+inline double row_dot(const numbers_list& m, std::size_t row, const double* v, std::size_t n) {
     double sum = 0;
     for (std::size_t k = 0; k < n; ++k) sum += m[row * n + k] * v[k];
     return sum;
@@ -52,8 +52,8 @@ inline naive_result naive_lstm(const lstm_params& p, const std::array<recurrent_
         for (std::size_t b = 0; b < batch; ++b)
             for (std::size_t j = 0; j < n; ++j) {
                 const auto sum = [&](std::size_t k) {
-                    return dot(w[k], j, x + (t * batch + b) * inputs, inputs) +
-                           dot(w[4 + k], j, old_h.data() + b * n, n) + at(w[8 + k], j);
+                    return row_dot(w[k], j, x + (t * batch + b) * inputs, inputs) +
+                           row_dot(w[4 + k], j, old_h.data() + b * n, n) + at(w[8 + k], j);
                 };
                 double& cell = c[b * n + j];
                 const double i = gate(a[0], sum(0) + at(w[12], j) * cell), z = gate(a[1], sum(2));

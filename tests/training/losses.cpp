@@ -45,7 +45,7 @@ outcome_of<T> run(const Loss& loss, const shape& s, const std::vector<T>& x, con
 }
 
 template <class T>
-std::vector<T> softmax(const std::vector<T>& x, std::size_t classes) {
+std::vector<T> shares_of(const std::vector<T>& x, std::size_t classes) {
     std::vector<T> p(x.size());
     for (std::size_t i = 0; i < x.size(); i += classes) {
         long double sum = 0, most = x[i];
@@ -66,7 +66,7 @@ TEMPLATE_TEST_CASE("cross-entropy is the mean of -log p[target], with the gradie
         for (extent classes : {extent{1}, extent{2}, extent{10}, extent{37}}) {
             INFO(examples << " examples, " << classes << " classes");
             const auto n = static_cast<std::size_t>(examples * classes);
-            const std::vector<T> x = numbers<T>(n, 4), p = softmax(x, static_cast<std::size_t>(classes));
+            const std::vector<T> x = numbers<T>(n, 4), p = shares_of(x, static_cast<std::size_t>(classes));
             std::vector<T> target;
             double expected = 0;
             std::vector<double> gradient(n);
@@ -93,7 +93,7 @@ TEMPLATE_TEST_CASE("cross-entropy of huge logits is the difference to the larges
                    double) {
     using T = TestType;
     const std::vector<T> x{T(1e30), 0, T(-1e30), T(-1e30), 0, T(1e30), 1000, 999, -1000};
-    const std::vector<T> p = softmax(x, 3), right{0, 2, 0}, wrong{2, 0, 2};
+    const std::vector<T> p = shares_of(x, 3), right{0, 2, 0}, wrong{2, 0, 2};
     const auto good = run(categorical_cross_entropy{}, shape{3, 1, 1}, x, p, right);
     REQUIRE(good.loss == Approx(std::log1p(std::exp(-1.0)) / 3).margin(2e-4));  // ulp of 1000 in float: 6e-5
     const auto bad = run(categorical_cross_entropy{}, shape{3, 1, 1}, x, p, wrong);
@@ -106,7 +106,7 @@ TEMPLATE_TEST_CASE("cross-entropy of huge logits is the difference to the larges
 
 TEST_CASE("cross-entropy of a probability that is zero is finite") {
     // p[1] underflows to 0; its logarithm would be infinite
-    const std::vector<float> x{0, -200}, p = softmax(x, 2), target{1};
+    const std::vector<float> x{0, -200}, p = shares_of(x, 2), target{1};
     REQUIRE(p[1] == 0);
     REQUIRE(run(categorical_cross_entropy{}, shape{2}, x, p, target).loss == 200);
 }
@@ -141,7 +141,7 @@ TEST_CASE("mean squared error of values whose square overflows a float is finite
 }
 
 TEST_CASE("a blob that is stored once is the same for each example, and its gradient sums over them") {
-    const std::vector<double> x{0.5, -1, 2}, p = softmax(x, 3), labels{2, 0};
+    const std::vector<double> x{0.5, -1, 2}, p = shares_of(x, 3), labels{2, 0};
     std::vector<double> dx(3);
     const double loss = categorical_cross_entropy{}(
         dynamic_view<const double>{x.data(), {3}, 2, 0}, dynamic_view<const double>{p.data(), {3}, 2, 0},

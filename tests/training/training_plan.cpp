@@ -18,7 +18,6 @@
 
 using namespace bespoke;
 using training_test::lottery;
-using training_test::sign;
 
 namespace {
 
@@ -470,7 +469,7 @@ TEST_CASE("every reason why a network cannot be trained") {
     REQUIRE(reasons(compose(input{"x", {4}}, bespoke::tanh{} | named("y")), {"y"}, train::all_layers) ==
             strings{"no layer has parameters to learn"});
 
-    const auto blind = compose(input{"x", {4}}, dense(3) | named("fc") | updatable, sign{},
+    const auto blind = compose(input{"x", {4}}, dense(3) | named("fc") | updatable, training_test::sign{},
                                dense(3) | named("fc2") | updatable, bespoke::tanh{} | named("y"),
                                dense(2) | named("side") | from("fc2") | updatable, output{"y"});
     REQUIRE(
