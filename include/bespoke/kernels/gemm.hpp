@@ -60,9 +60,9 @@ template <class T>
     const bool packs = wants_left(p, last - first);
     const auto parts_of = [](extent all, extent most) { return std::max<extent>((all + most - 1) / most, 1); };
     // The fewer steps of k, the more packed rows meet a panel.
-    const extent k_parts = parts_of(p.k, packs ? left_steps<T> / 4 : left_steps<T>);
+    const extent k_parts = parts_of(p.k, packs ? left_steps<T> / 3 : left_steps<T>);
     const extent strips = (p.m + tile_rows - 1) / tile_rows;
-    const extent together = (packs ? left_size<T> : 4 * left_size<T>) / (tile_rows * parts_of(p.k, k_parts)),
+    const extent together = (packs ? left_size<T> : 3 * left_size<T>) / (tile_rows * parts_of(p.k, k_parts)),
                  blocks = (strips + together - 1) / together;
     for (extent part = 0; part < blocks * k_parts; ++part) {
         const extent block = part / k_parts, k_part = part % k_parts, k = p.k * k_part / k_parts;
