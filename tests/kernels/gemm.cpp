@@ -85,8 +85,9 @@ TEMPLATE_TEST_CASE("gemm: every element is the documented chain", "[gemm]", floa
     for (const bool transposed : {false, true}) {
         compare(product<TestType>(13, 3 * w + 1, 2 * steps + 5, transposed, 1), start::bias);
         compare(product<TestType>(26, 33 * w + 1, steps + 1, transposed), start::bias);
-        compare(product<TestType>(600, 3 * w, 70, transposed), start::held);
-        compare(product<TestType>(14, w, 2048 / sizeof(TestType) - 3, transposed), start::zero);
+        compare(product<TestType>(600, 3 * w, 200, transposed), start::held);
+        compare(product<TestType>(14, w, 4096 / sizeof(TestType) - 3, transposed), start::zero);
+        compare(product<TestType>(150, w, 4096 / sizeof(TestType) - 3, transposed), start::bias);
     }
     compare(product<TestType>(1, 40 * w + 1, 300), start::held);
 }

@@ -118,3 +118,15 @@ TEST_CASE("many examples run in chunks of like length, inputs and outputs hold t
         CHECK(m.chunk() == examples);
     }
 }
+
+TEST_CASE("chunks are as large as the parameters that each of them reads") {
+    const auto d = compose(input{"x", {500}}, inner_product{.output_channels = 700} | named("y"));
+    const planner p = planned(d);
+    network_memory<float> m(p.result().view());
+    const extent fit = m.plan().parameters_size / m.plan().arena_size;
+    REQUIRE(fit * m.plan().arena_size * extent{4} > 768 << 10);
+    m.reserve(fit);
+    CHECK(m.chunk() == fit);
+    m.reserve(fit + 1);
+    CHECK(m.chunk() == (fit + 2) / 2);
+}

@@ -13,7 +13,7 @@ inline constexpr extent middle_tile_rows = tile_rows == 12 ? 8 : small_tile_rows
 
 /// Elements of the left-hand side that are packed at a time, and the most steps of k of them.
 template <class T>
-inline constexpr extent left_size = 72 * 1024 / static_cast<extent>(sizeof(T));
+inline constexpr extent left_size = 132 * 1024 / static_cast<extent>(sizeof(T));
 template <class T>
 inline constexpr extent left_steps = 3072 / static_cast<extent>(sizeof(T));
 

@@ -44,22 +44,25 @@ void copy_rows(extent rows, extent columns, const T* from, extent from_row, T* t
         std::memcpy(to + i * to_row, from + i * from_row, static_cast<std::size_t>(columns) * sizeof(T));
 }
 
-/// Whether the rows of A are to be packed: where many panels read them, and where rows, a multiple of the distance at
-/// which caches repeat apart, would drive each other out.
+/// Whether the rows of A are to be packed: where many panels read columns of it, and where rows, a multiple of the
+/// distance at which caches repeat apart, would drive each other out.
 template <class T>
 bool wants_left(const matrix_product<T>& p, extent panels) noexcept {
-    return panels >= 16 || (p.a_column == 1 && p.a_row * static_cast<extent>(sizeof(T)) % 2048 == 0);
+    return p.a_column == 1 ? p.a_row * static_cast<extent>(sizeof(T)) % 4096 == 0 : panels >= 16;
 }
 
-/// C in the rows [0, p.m) and the panels [first, last).
+/// C in the rows [0, p.m) and the panels [first, last). A block of A stays in a cache of the second level while all
+/// panels meet it, so that B, which may come from far, is read once for many rows.
 template <class T>
 [[gnu::noinline]] void multiply_panels(const matrix_product<T>& p, extent first, extent last) noexcept {
     constexpr extent width = panel_width<T>;
     alignas(64) T left[left_size<T> + lanes<T>], start[width], edge[tile_rows * width];
     const bool packs = wants_left(p, last - first);
-    const extent k_parts = std::max<extent>((p.k + left_steps<T> - 1) / left_steps<T>, 1);
+    const auto parts_of = [](extent all, extent most) { return std::max<extent>((all + most - 1) / most, 1); };
+    // The fewer steps of k, the more packed rows meet a panel.
+    const extent k_parts = parts_of(p.k, packs ? left_steps<T> / 3 : left_steps<T>);
     const extent strips = (p.m + tile_rows - 1) / tile_rows;
-    const extent together = left_size<T> / (tile_rows * std::max<extent>((p.k + k_parts - 1) / k_parts, 1)),
+    const extent together = (packs ? left_size<T> : 3 * left_size<T>) / (tile_rows * parts_of(p.k, k_parts)),
                  blocks = (strips + together - 1) / together;
     for (extent part = 0; part < blocks * k_parts; ++part) {
         const extent block = part / k_parts, k_part = part % k_parts, k = p.k * k_part / k_parts;
@@ -67,7 +70,7 @@ template <class T>
         const extent bottom = std::min(strips * (block + 1) / blocks * tile_rows, p.m);
         const bool goes_on = p.accumulate || k > 0, ends = p.after != nullptr && k_part + 1 == k_parts;
         const T* a = p.a + k * p.a_column;
-        const extent in_block = (bottom - top + tile_rows - 1) / tile_rows;
+        const extent in_block = parts_of(bottom - top, tile_rows);
         // Rows that do not fill a tile are packed in any case: a tile reads all of its rows.
         const extent from = packs ? top : bottom % small_tile_rows == 0 ? bottom : (bottom - 1) / tile_rows * tile_rows;
         pack_left(a + from * p.a_row, p.a_row, p.a_column, bottom - from, steps, left);
@@ -76,13 +79,15 @@ template <class T>
             const bool whole = columns % lanes<T> == 0;
             std::fill_n(start, width, T(0));
             if (p.bias != nullptr) std::copy_n(p.bias + column, columns, start);
+            const T* const b = p.packed + column * p.k + k * width;
+            const T* const next_b = panel + 1 < last || k_part + 1 == k_parts ? b + width * p.k
+                                    : p.packed + first * width * p.k + (k + steps) * width;
             for (extent i = top; i < bottom; i += tile_rows) {
                 const extent rows = std::min(bottom - i, tile_rows);
                 T* c = p.c + i * p.c_row + column;
                 T* to = whole ? c : edge;
                 const extent to_row = whole ? p.c_row : width;
                 if (!whole && goes_on) copy_rows(rows, columns, c, p.c_row, edge, width);
-                const T* b = p.packed + column * p.k + k * width;
                 block_tile<T> tile{steps, left + (i - from) * steps, 1, tile_rows, b, width, to, to_row,
                                    goes_on ? to : start, goes_on ? to_row : 0, nullptr, 0, to + tile_rows * to_row};
                 if (i < from) {
@@ -90,13 +95,13 @@ template <class T>
                     tile.a_row = p.a_row;
                     tile.a_column = p.a_column;
                 }
-                // With the first panel the next rows of A come, else a share of the next panel.
+                // With the first panel the next rows of A come, else a share of what comes of B.
                 if (i < from && panel == first) {
                     tile.coming = tile.a + tile_rows * p.a_row;
                     tile.coming_step = p.a_column == 1 ? tile_rows : p.a_column;
                 } else {
-                    tile.coming_step = width / in_block;
-                    tile.coming = b + width * p.k + (i - top) / tile_rows * steps * tile.coming_step;
+                    tile.coming_step = parts_of(width, in_block);
+                    tile.coming = next_b + (i - top) / tile_rows * steps * tile.coming_step;
                 }
                 multiply_strip<T>(std::move(tile), rows, columns);
                 if (!whole) copy_rows(rows, columns, edge, width, c, p.c_row);

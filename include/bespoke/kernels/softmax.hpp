@@ -52,11 +52,11 @@ template <class T, std::size_t Rows, class N>
             store_partial<T>(to, kernels::exp<T>(load_partial(x + row(r) + whole, rest) - most[r]), rest);
             sum[r] = sum[r] + load_partial(to, rest);
         }
-        sum[r] = batch<T>(sum_lanes<T>(sum[r]));
+        sum[r] = batch<T>(T(1) / sum_lanes<T>(sum[r]));
     });
     unroll<Rows>([&](auto r) __attribute__((always_inline)) {
         for_each_batch<T>(size, [&](extent j, auto in, auto out) __attribute__((always_inline)) {
-            out(y + row(r) + j, in(y + row(r) + j) / sum[r]);
+            out(y + row(r) + j, in(y + row(r) + j) * sum[r]);
         });
     });
 }
@@ -85,15 +85,16 @@ template <std::size_t Width, class T>
             put(y + i * step, w(), e);
             sum[w] = sum[w] + e;
         });
+    for (auto& s : sum) s = batch<T>(T(1)) / s;
     for (extent i = 0; i < size; ++i)
         unroll<Width>([&](auto w) __attribute__((always_inline)) {
-            put(y + i * step, w(), get(y + i * step, w()) / sum[w]);
+            put(y + i * step, w(), get(y + i * step, w()) * sum[w]);
         });
 }
 
 }  // namespace detail
 
-/// y = exp(x - max) / sum of exp(x - max) over the middle axis; y may be x. A row with NaN or +infinity is NaN.
+/// y = exp(x - max) * (1 / sum of exp(x - max)) over the middle axis; y may be x. A row with NaN or +infinity is NaN.
 template <class T, class N>
 void softmax(extent outer, N n, extent inner, const T* x, T* y, thread_pool* threads = nullptr) noexcept {
     const extent size = n;

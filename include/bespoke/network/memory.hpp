@@ -251,15 +251,16 @@ void network_memory<T>::begin_run(extent examples, std::span<T* const> gradients
     run_->begin(gradients);
 }
 
-/// As many examples as leave room in a cache of the second level; all where examples look at each other. From 4 up, so
+/// As many examples as leave room in a cache of the second level, but so many that reading the parameters again for each
+/// chunk costs no more than they save; all where examples look at each other. From 4 up, so
 /// that chunks of equal length have 2 or more: one example alone would be summed up in another order by a product.
 template <class T>
 extent network_memory<T>::choose_chunk(extent examples) const {
-    constexpr extent cache = 768 << 10;
+    const extent room = std::max<extent>(768 << 10, plan_.parameters_size * static_cast<extent>(sizeof(T)));
     for (const step_facts& step : plan_.steps)
         if (step.mixes_examples) return examples;
     const extent bytes = std::max<extent>(plan_.arena_size * static_cast<extent>(sizeof(T)), 1);
-    const extent most = std::max<extent>(cache / bytes, 4);
+    const extent most = std::max<extent>(room / bytes, 4);
     const extent chunks = (examples + most - 1) / most;
     return chunks <= 1 ? examples : (examples + chunks - 1) / chunks;
 }
