@@ -75,7 +75,8 @@ struct block_tile {
     const T* coming;
     extent coming_step;
     const T* next_c;
-    const channel_map<T>* map = nullptr;  ///< or null: what becomes of the sums; rows are channels, from `channel` on
+    const channel_map<T>* map = nullptr;  ///< or null: what becomes of the sums; rows are channels, from `channel` on,
+                                          ///< and c is in the result
     extent channel = 0;
     extent last = 0;
 };
@@ -121,6 +122,11 @@ template <class T, extent Rows, extent Batches, class Step = multiply_add<T>>
         __builtin_prefetch(next);
         __builtin_prefetch(next + panel_width<T> - 1);
     }
+    const T* added = t.map != nullptr && t.map->added != nullptr ? t.map->added_to(t.c) : nullptr;
+    for (extent i = 0; added != nullptr && i <= last; ++i) {
+        __builtin_prefetch(added + i * c_row);
+        __builtin_prefetch(added + i * c_row + panel_width<T> - 1);
+    }
     unroll<pointers>([&](auto j) __attribute__((always_inline)) { a[j] = t.a + static_cast<extent>(3 * j()) * a_row; });
     const T *b = t.b, *coming = t.coming;
     const extent coming_step = t.coming_step;
@@ -143,7 +149,11 @@ template <class T, extent Rows, extent Batches, class Step = multiply_add<T>>
     if (t.map != nullptr)
         unroll<rows>([&](auto i) __attribute__((always_inline)) {
             const mapped_channel<T> f(*t.map, t.channel + std::min(static_cast<extent>(i()), last));
-            unroll<batches>([&](auto j) __attribute__((always_inline)) { sum[i][j] = f(sum[i][j]); });
+            unroll<batches>([&](auto j) __attribute__((always_inline)) {
+                sum[i][j] = added == nullptr ? f(sum[i][j])
+                                             : f(sum[i][j], load(added + static_cast<extent>(j()) * lanes<T>));
+            });
+            if (added != nullptr && static_cast<extent>(i()) < last) added += c_row;
         });
     T* c = t.c;
     unroll<rows>([&](auto i) __attribute__((always_inline)) {

@@ -88,8 +88,7 @@ template <class T>
                  job.accumulate || k > 0 ? nullptr : start},
                 count, pixels, sums_rows, columns);
         }
-        transpose(sums, width, count, columns, y, g.pixels());
-        job.after.finish({y, columns, count, g.pixels()}, channel);
+        job.after.transposed(sums, width, {y, columns, count, g.pixels()}, channel);
     }
 }
 
@@ -114,12 +113,12 @@ template <class T>
                            last_row, y);
         else
             rows_forward(g, job.layout, image, job.weights + group * packed_size<T>(size, outputs), bias, row,
-                         last_row, y, job.after.map, group * outputs);
+                         last_row, y, job.after.without_added(), group * outputs);
         const output_block<T> results{y + row * g.output_width, outputs, (last_row - row) * g.output_width, g.pixels()};
         if (is_narrow<T>(outputs))
             job.after.finish(results, group * outputs);
         else
-            job.after.finish_mapped(results);
+            job.after.finish_behind(results, group * outputs);
     }
 }
 
