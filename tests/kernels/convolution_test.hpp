@@ -121,7 +121,7 @@ struct run_of {
                                        {.scale = scale.data(), .shift = shift.data(), .low = 0},
                                        {.scale = scale.data(), .shift = shift.data(), .low = T(-1), .high = T(0.125)},
                                        {.added = sum},
-                                       {.scale = scale.data(), .shift = shift.data(), .added = sum, .low = 0}};
+                                       {.scale = scale.data(), .shift = shift.data(), .low = 0, .added = sum}};
         for (channel_map<T> map : maps)
             for (const bool goes_on : {false, true}) {
                 const bool mapped = map.scale != nullptr || map.added != nullptr || map.is_bounded();

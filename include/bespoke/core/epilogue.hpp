@@ -20,9 +20,9 @@ template <class T>
 struct channel_map {
     const T* scale = nullptr;  ///< null: y = min(high, max(low, x + a))
     const T* shift = nullptr;
-    const T* added = nullptr;   ///< the array of the elements a; null: y = min(high, max(low, scale[c] x + shift[c]))
-    const T* result = nullptr;  ///< where the result begins that `added` is laid out like
     T low = -std::numeric_limits<T>::infinity(), high = std::numeric_limits<T>::infinity();
+    const T* added = nullptr;   ///< the array of the elements a; null: y = min(high, max(low, scale[c] x + shift[c]))
+    const T* result = nullptr;  ///< where the result begins, which `added` is laid out like
 
     /// The elements of `added` that meet those of the result from `y` on.
     constexpr const T* added_to(const T* y) const { return added + (y - result); }

@@ -217,9 +217,8 @@ template <pooling_kind Kind, class T>
 }
 
 template <class T>
-[[gnu::noinline]] void pool_channel(pooling_kind kind, const pooling_geometry& g, const T* x, T* y) noexcept {
-    if (is_global(g)) return pool_images<1>(kind, g, x, y);
-    const outputs_inside in = inside(g);
+[[gnu::noinline]] void pool_channel(pooling_kind kind, const pooling_geometry& g, const outputs_inside& in, const T* x,
+                                    T* y) noexcept {
     const bool of_four = kind == pooling_kind::max && g.kernel() == 4 && g.kernel_height == 2 && g.kernel_width == 2 &&
                          g.stride_y == 2 && g.stride_x == 2 && g.depth == 1 && g.output_depth == 1 && g.pad_front == 0;
     for (extent oz = 0; oz < g.output_depth; ++oz) {
@@ -352,6 +351,7 @@ void pooling_forward(pooling_kind kind, const pooling_geometry& g, extent exampl
     if (examples * g.channels * outputs * g.kernel() < (1 << 17)) threads = nullptr;
     constexpr extent together = 4;  // images
     const bool whole = detail::is_global(g);
+    const detail::outputs_inside in = detail::inside(g);
     parallel_for(threads, examples * g.channels, 1, [&](extent first, extent last) {
         for (extent i = first; i < last; ++i) {
             const extent example = i / g.channels, channel = i % g.channels;
@@ -361,8 +361,12 @@ void pooling_forward(pooling_kind kind, const pooling_geometry& g, extent exampl
                 i += together - 1;
                 continue;
             }
-            detail::pool_channel(kind, g, x + example * x_stride + channel * g.size(),
-                                 y + example * y_stride + channel * outputs);
+            const T* from = x + example * x_stride + channel * g.size();
+            T* to = y + example * y_stride + channel * outputs;
+            if (whole)
+                detail::pool_images<1>(kind, g, from, to);
+            else
+                detail::pool_channel(kind, g, in, from, to);
         }
     });
 }
