@@ -26,7 +26,7 @@ TEST_CASE("add: by hand") {
     REQUIRE(std::isnan(evaluate<float>(add{}, {{{1}, {infinity}}, {{1}, {-infinity}}}).first()[0]));
 }
 
-TEST_CASE("add: joins the map of an epilogue before its bounds, once, where the other input has the shape of the result") {
+TEST_CASE("add: joins the map of an epilogue before its bounds, once, with an input of the shape of the result") {
     const shape y{3, 2, 2}, row{2};
     const float other[12] = {}, result[12] = {};
     finishing<float> with{&y};

@@ -92,7 +92,8 @@ constexpr auto mapped(auto... outputs) {
                    convolution{.output_channels = 8, .kernel_size = {1, 1}} | named("c3"), batchnorm{} | named("b3"),
                    convolution{.output_channels = 40, .kernel_size = {1, 1}} | named("c4"), relu{} | named("r4"),
                    clip{0, 1} | named("k4"), convolution{.output_channels = 20} | named("c5"),
-                   bespoke::tanh{} | named("t5"), convolution{.output_channels = 20, .kernel_size = {1, 1}} | named("c6"),
+                   bespoke::tanh{} | named("t5"),
+                   convolution{.output_channels = 20, .kernel_size = {1, 1}} | named("c6"),
                    batchnorm{} | named("b6"), add{} | from("b6", "t5") | named("s6"), relu{} | named("r6"),
                    convolution{.output_channels = 20, .padding = same} | named("c7"),
                    add_broadcastable{} | from("r6", "c7") | named("s7"), outputs...);

@@ -191,9 +191,11 @@ void multiply_strip(block_tile<T>&& t, extent rows, extent columns) noexcept {
         if (size == tile_rows)
             (wide ? multiply_tile<T, tile_rows, 2, Step, Uneven> : multiply_tile<T, tile_rows, 1, Step, Uneven>)(t);
         else if (size == middle_tile_rows)
-            (wide ? multiply_tile<T, middle_tile_rows, 2, Step, Uneven> : multiply_tile<T, middle_tile_rows, 1, Step, Uneven>)(t);
+            (wide ? multiply_tile<T, middle_tile_rows, 2, Step, Uneven>
+                  : multiply_tile<T, middle_tile_rows, 1, Step, Uneven>)(t);
         else
-            (wide ? multiply_tile<T, small_tile_rows, 2, Step, Uneven> : multiply_tile<T, small_tile_rows, 1, Step, Uneven>)(t);
+            (wide ? multiply_tile<T, small_tile_rows, 2, Step, Uneven>
+                  : multiply_tile<T, small_tile_rows, 1, Step, Uneven>)(t);
         if ((rows -= size) <= 0) return;
         t.a += size * t.a_row;
         t.c += size * t.c_row;

@@ -17,8 +17,8 @@ namespace bespoke::kernels {
 //
 // How: a tile multiplies a few pixels with a panel of output channels. It reads the image through a table of the taps'
 // offsets, so nothing is copied but images that need padding. The pixels are a piece of a row; where rows are too short
-// for that, of a block, and have a table of offsets too. What comes out has its channels last and is transposed into y, a
-// block of pixels at a time. Where an output is the sum of few products the pixels are the columns instead, see
+// for that, of a block, and have a table of offsets too. What comes out has its channels last and is transposed into y,
+// a block of pixels at a time. Where an output is the sum of few products the pixels are the columns instead, see
 // convolution_rows.hpp.
 
 namespace detail {

@@ -79,10 +79,11 @@ template <class T>
     for (extent o = 0; o < outputs;) {
         // Panels of weights are cut into tiles; where the last one would leave its panel it begins earlier.
         const extent inside = o % width, left = std::min(outputs - o, width - inside);
-        // One of 16 and more is followed by one of its size, not by the smallest.
-        const extent rows = 2 * left > 3 * middle_tile_rows && left != 2 * middle_tile_rows ? tile_rows
-                            : left > small_tile_rows                                          ? middle_tile_rows
-                                                                                              : small_tile_rows,
+        // Two of the middle size are better than one of the largest and one of the smallest.
+        const bool halves = left > tile_rows && left <= 2 * middle_tile_rows;
+        const extent rows = 3 * left > 2 * tile_rows && !halves ? tile_rows
+                            : left > small_tile_rows            ? middle_tile_rows
+                                                                : small_tile_rows,
                      begin = std::min(inside, width - rows);
         o += begin - inside;
         const extent count = std::min(outputs - o, rows);

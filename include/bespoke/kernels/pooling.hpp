@@ -172,7 +172,8 @@ template <class T>
             const batch<T> first = larger(load_partial(p, low), load_partial(p + g.width, low));
             batch<T> second = first;
             if (count > lanes<T> / 2)
-                second = larger(load_partial(p + low, 2 * count - low), load_partial(p + g.width + low, 2 * count - low));
+                second = larger(load_partial(p + low, 2 * count - low),
+                                load_partial(p + g.width + low, 2 * count - low));
             store_partial<T>(to, larger(even_lanes<T>(first, second), odd_lanes<T>(first, second)), count);
         }
     }
