@@ -48,6 +48,14 @@ TEST_CASE("A map of channels is bounded where it has a bound, also one that noth
     CHECK(channel_map<float>{nullptr, nullptr, check::nan<float>, inf}.is_bounded());
 }
 
+TEST_CASE("A map of channels finds what it adds by the place in the result") {
+    const float added[6] = {}, result[6] = {};
+    channel_map<float> map;
+    map.added = added;
+    map.result = result;
+    CHECK(map.added_to(result + 4) == added + 4);
+}
+
 TEST_CASE("A product runs its epilogue once on each element, whole sums only, on any number of threads") {
     thread_pool two(2);
     const auto m = GENERATE(extent{1}, extent{5}, extent{24}, extent{131});

@@ -54,6 +54,39 @@ TEMPLATE_TEST_CASE("convolution: the epilogue runs once on each element", "[conv
         }
 }
 
+TEMPLATE_TEST_CASE("convolution: tiles of pieces of rows give the documented chain", "[convolution]", float, double) {
+    using T = TestType;
+    const extent k = kernels::detail::k_block<T>, w = kernels::lanes<T>;
+    const std::vector<geometry> lines{
+        make(k / 9 + 60, 5, 7, 17, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1),       // two parts of k
+        make(k, 9, 14, 2 * w + 1, 3, 3, 1, 1, 2, 2, 2, 2, 2, 2),        // dilated, two panels
+        make(k, 8, 16, 30, 3, 2, 1, 2, 1, 1, 0, 0, 0, 0),               // not padded
+        make(k, 5, 15, 30, 3, 3, 1, 1, 1, 1, 0, 0, 0, 0),               // copied for the last tile
+        make(3 * k, 3, 29, 20, 2, 2, 2, 2, 1, 1, 1, 1, 0, 0, 3),        // groups
+        make(2, 33, 40, 17, 28, 30, 1, 1, 1, 1, 0, 0, 0, 0),            // a channel in parts
+        make(2 * k, 3, 130, 17, 1, 3, 1, 1, 1, 1, 0, 1, 0, 1),          // rows longer than a table
+    };
+    thread_pool five(5);
+    for (const geometry& g : lines) {
+        CAPTURE(g.channels, g.output_width);
+        REQUIRE(kernels::detail::by_lines(g));
+        const run_of<T> run(g, 2, 1);
+        for (const auto pass : {run_of<T>::pass::plain, run_of<T>::pass::accumulate}) {
+            array<T> chain = run.y;
+            for (extent e = 0; e < 2; ++e) {
+                T* y = chain.data() + e * run.y_stride;
+                if (pass == run_of<T>::pass::plain) std::fill_n(y, g.output_channels * g.pixels(), T(0));
+                each_product(g, [&](extent out, extent in, extent tap) {
+                    y[out] = kernels::fma(run.w[tap], in < 0 ? T(0) : run.x[e * run.x_stride + in], y[out]);
+                });
+            }
+            CHECK(check::same_bits(run.result(pass), chain));
+            CHECK(check::same_bits(run.result(pass, &five, true), chain));
+            run.compare_epilogues(pass);
+        }
+    }
+}
+
 TEST_CASE("convolution: NaN and infinity stay within the windows that see them", "[convolution]") {
     for (const extent groups : {1, 2}) {
         const geometry g = make(2, 20, 21, 2, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, groups);

@@ -105,7 +105,8 @@ struct run_of {
     /// before the rest, whatever the map does.
     void compare_epilogues(pass p, thread_pool* threads = nullptr) const {
         const extent workers = threads ? static_cast<extent>(threads->size()) : 1;
-        const array<T> scale(g.output_channels, 10), shift(g.output_channels, 11), plain = result(p, threads);
+        const array<T> scale(g.output_channels, 10), shift(g.output_channels, 11), other(y.size(), 13),
+            plain = result(p, threads);
         const auto change = [](const void* factor, const output_block<T>& block) noexcept {
             for (extent i = 0; i < block.rows; ++i)
                 for (extent j = 0; j < block.columns; ++j)
@@ -113,19 +114,23 @@ struct run_of {
         };
         const T half = T(0.5), wrong = check::nan<T>;
         const epilogue<T> rest{change, &half};
+        const T* const sum = other.data();
         const channel_map<T> maps[] = {{},
-                                       {nullptr, nullptr, T(-0.25), T(0.5)},
-                                       {scale.data(), shift.data()},
-                                       {scale.data(), shift.data(), T(0)},
-                                       {scale.data(), shift.data(), T(-1), T(0.125)}};
-        for (const channel_map<T>& map : maps)
+                                       {.low = T(-0.25), .high = T(0.5)},
+                                       {.scale = scale.data(), .shift = shift.data()},
+                                       {.scale = scale.data(), .shift = shift.data(), .low = 0},
+                                       {.scale = scale.data(), .shift = shift.data(), .low = T(-1), .high = T(0.125)},
+                                       {.added = sum},
+                                       {.scale = scale.data(), .shift = shift.data(), .low = 0, .added = sum}};
+        for (channel_map<T> map : maps)
             for (const bool goes_on : {false, true}) {
-                const bool mapped = map.scale != nullptr || map.is_bounded();
+                const bool mapped = map.scale != nullptr || map.added != nullptr || map.is_bounded();
                 if (!mapped && !goes_on) continue;
                 // A convolution knows its channels: it does not run the whole where it can run the parts.
                 const epilogue<T> after{change, mapped ? &wrong : &half, mapped ? &map : nullptr,
                                         goes_on ? &rest : nullptr};
                 array<T> with = y, scratch(kernels::convolution_forward_scratch<T>(g, workers), 12);
+                map.result = with.data();
                 kernels::convolution_forward<T>(g, examples, x.data(), x_stride, w.data(),
                                                 p == pass::forward ? bias.data() : nullptr, with.data(), y_stride,
                                                 p == pass::accumulate, scratch.data(), threads, nullptr, &after);
@@ -135,6 +140,7 @@ struct run_of {
                     if (const extent at = i % y_stride; at < y_stride - 3) {
                         const extent channel = at / g.pixels();
                         if (map.scale != nullptr) wanted = kernels::fma(wanted, scale[channel], shift[channel]);
+                        if (map.added != nullptr) wanted += other[i];
                         wanted = std::min(std::max(wanted, map.low), map.high) * (goes_on ? half : T(1));
                     }
                     right = right && with[i] == wanted;

@@ -26,6 +26,26 @@ TEST_CASE("add: by hand") {
     REQUIRE(std::isnan(evaluate<float>(add{}, {{{1}, {infinity}}, {{1}, {-infinity}}}).first()[0]));
 }
 
+TEST_CASE("add: joins the map of an epilogue before its bounds, once, with an input of the shape of the result") {
+    const shape y{3, 2, 2}, row{2};
+    const float other[12] = {}, result[12] = {};
+    finishing<float> with{&y};
+    with.other = other;
+    with.other_dimensions = &y;
+    with.result = result;
+    channel_map<float> map{other, other}, bounded{nullptr, nullptr, 0};
+    CHECK(add{}.joins(map, with));
+    CHECK((map.added == other && map.result == result && !map.is_bounded()));
+    CHECK_FALSE(add{}.joins(map, with));
+    CHECK_FALSE(add{}.joins(bounded, with));
+    channel_map<float> none;
+    with.other_dimensions = &row;
+    CHECK_FALSE(add{}.joins(none, with));
+    with.other = nullptr;
+    CHECK_FALSE(add{}.joins(none, with));
+    CHECK(none.added == nullptr);
+}
+
 TEST_CASE("add: gradients") { check_gradients_of(add{.alpha = 2}); }
 
 TEST_CASE("add: the same bits with threads where there is much to do") {

@@ -167,6 +167,9 @@ TEST_CASE("batchnorm: joins a map that does nothing yet") {
     CHECK_FALSE(batchnorm{}.joins(map, with));
     CHECK_FALSE(batchnorm{}.joins(bounded, with));
     CHECK(bounded.scale == nullptr);
+    channel_map<float> sum;
+    sum.added = prepared;
+    CHECK_FALSE(batchnorm{}.joins(sum, with));
 }
 
 TEST_CASE("batchnorm: composed and run-time networks give the same bits") {

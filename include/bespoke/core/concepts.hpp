@@ -172,6 +172,7 @@ struct finishing {
     const T* other = nullptr;           ///< the input that is not the result; null: there is none
     const shape* other_dimensions = nullptr;
     const T* prepared = nullptr;
+    const T* result = nullptr;  ///< where it begins, all examples
 };
 
 // --- the ladder of concepts ---------------------------------------------------------------------------

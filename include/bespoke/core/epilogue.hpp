@@ -14,13 +14,18 @@ struct output_block {
     extent offset = -1;  ///< of element (0, 0) in the result, all examples, where that is not in memory; else negative
 };
 
-/// y = min(high, max(low, scale[c] x + shift[c])) for the elements x of channel c, a product and a sum that round once.
+/// y = min(high, max(low, scale[c] x + shift[c] + a)) for the elements x of channel c, a product and a sum that round
+/// once, and then a sum with the element a of another array of the shape of the result.
 template <class T>
 struct channel_map {
-    const T* scale = nullptr;  ///< null: y = min(high, max(low, x))
+    const T* scale = nullptr;  ///< null: y = min(high, max(low, x + a))
     const T* shift = nullptr;
     T low = -std::numeric_limits<T>::infinity(), high = std::numeric_limits<T>::infinity();
+    const T* added = nullptr;   ///< the array of the elements a; null: y = min(high, max(low, scale[c] x + shift[c]))
+    const T* result = nullptr;  ///< where the result begins, which `added` is laid out like
 
+    /// The elements of `added` that meet those of the result from `y` on.
+    constexpr const T* added_to(const T* y) const { return added + (y - result); }
     constexpr bool is_bounded() const {
         return low != -std::numeric_limits<T>::infinity() || high != std::numeric_limits<T>::infinity();
     }

@@ -75,8 +75,10 @@ struct block_tile {
     const T* coming;
     extent coming_step;
     const T* next_c;
-    const channel_map<T>* map = nullptr;  ///< or null: what becomes of the sums; rows are channels, from `channel` on
+    const channel_map<T>* map = nullptr;  ///< or null: what becomes of the sums; rows are channels, from `channel` on,
+                                          ///< and c is in the result
     extent channel = 0;
+    const extent* a_columns = nullptr;  ///< of an uneven A: from each column to the next, behind the last one anything
     extent last = 0;
 };
 
@@ -95,7 +97,8 @@ struct multiply_add {
     }
 };
 
-template <class T, extent Rows, extent Batches, class Step = multiply_add<T>>
+/// `Uneven`: the columns of A lie apart as `a_columns` says.
+template <class T, extent Rows, extent Batches, class Step = multiply_add<T>, bool Uneven = false>
 [[gnu::noinline]] void multiply_tile(const block_tile<T>& t) noexcept {
     constexpr auto rows = static_cast<std::size_t>(Rows), batches = static_cast<std::size_t>(Batches);
     // Every third row has a pointer; the two behind it are as near as an instruction reaches.
@@ -121,8 +124,14 @@ template <class T, extent Rows, extent Batches, class Step = multiply_add<T>>
         __builtin_prefetch(next);
         __builtin_prefetch(next + panel_width<T> - 1);
     }
+    const T* added = t.map != nullptr && t.map->added != nullptr ? t.map->added_to(t.c) : nullptr;
+    for (extent i = 0; added != nullptr && i <= last; ++i) {
+        __builtin_prefetch(added + i * c_row);
+        __builtin_prefetch(added + i * c_row + panel_width<T> - 1);
+    }
     unroll<pointers>([&](auto j) __attribute__((always_inline)) { a[j] = t.a + static_cast<extent>(3 * j()) * a_row; });
     const T *b = t.b, *coming = t.coming;
+    [[maybe_unused]] const extent* a_columns = t.a_columns;
     const extent coming_step = t.coming_step;
     for (extent p = t.steps; p > 0; --p) {
         batch<T> right[batches];
@@ -136,14 +145,19 @@ template <class T, extent Rows, extent Batches, class Step = multiply_add<T>>
                 sum[i][j] = Step::run(element, right[j], sum[i][j]);
             });
         });
-        unroll<pointers>([&](auto j) __attribute__((always_inline)) { a[j] = in_register(a[j] + a_column); });
+        const extent a_step = Uneven ? *a_columns++ : a_column;
+        unroll<pointers>([&](auto j) __attribute__((always_inline)) { a[j] = in_register(a[j] + a_step); });
         b += b_row;
         coming += coming_step;
     }
     if (t.map != nullptr)
         unroll<rows>([&](auto i) __attribute__((always_inline)) {
             const mapped_channel<T> f(*t.map, t.channel + std::min(static_cast<extent>(i()), last));
-            unroll<batches>([&](auto j) __attribute__((always_inline)) { sum[i][j] = f(sum[i][j]); });
+            unroll<batches>([&](auto j) __attribute__((always_inline)) {
+                sum[i][j] = added == nullptr ? f(sum[i][j])
+                                             : f(sum[i][j], load(added + static_cast<extent>(j()) * lanes<T>));
+            });
+            if (added != nullptr && static_cast<extent>(i()) < last) added += c_row;
         });
     T* c = t.c;
     unroll<rows>([&](auto i) __attribute__((always_inline)) {
@@ -154,10 +168,19 @@ template <class T, extent Rows, extent Batches, class Step = multiply_add<T>>
     });
 }
 
+/// Rows that `multiply_strip` computes for so many, strip by strip.
+constexpr extent computed_rows(extent rows) noexcept {
+    const extent whole = rows / tile_rows * tile_rows, rest = rows - whole;
+    return whole + (rest > middle_tile_rows    ? tile_rows
+                    : rest > small_tile_rows ? middle_tile_rows
+                    : rest > 0               ? small_tile_rows
+                                             : 0);
+}
+
 /// `rows` <= tile_rows rows by `columns` <= panel_width columns; `t.last` is set here. What lies beyond the last batch
 /// of the columns is left alone. Up to small_tile_rows - 1 rows of A beyond are read. `t` is used up, not copied: to copy
 /// in registers what was just written word by word waits until all writes before it, the results, are in the cache.
-template <class T, class Step = multiply_add<T>>
+template <class T, class Step = multiply_add<T>, bool Uneven = false>
 void multiply_strip(block_tile<T>&& t, extent rows, extent columns) noexcept {
     const bool wide = columns > lanes<T>;
     for (;;) {
@@ -166,11 +189,13 @@ void multiply_strip(block_tile<T>&& t, extent rows, extent columns) noexcept {
                                                      : small_tile_rows;
         t.last = std::min(rows, size) - 1;
         if (size == tile_rows)
-            (wide ? multiply_tile<T, tile_rows, 2, Step> : multiply_tile<T, tile_rows, 1, Step>)(t);
+            (wide ? multiply_tile<T, tile_rows, 2, Step, Uneven> : multiply_tile<T, tile_rows, 1, Step, Uneven>)(t);
         else if (size == middle_tile_rows)
-            (wide ? multiply_tile<T, middle_tile_rows, 2, Step> : multiply_tile<T, middle_tile_rows, 1, Step>)(t);
+            (wide ? multiply_tile<T, middle_tile_rows, 2, Step, Uneven>
+                  : multiply_tile<T, middle_tile_rows, 1, Step, Uneven>)(t);
         else
-            (wide ? multiply_tile<T, small_tile_rows, 2, Step> : multiply_tile<T, small_tile_rows, 1, Step>)(t);
+            (wide ? multiply_tile<T, small_tile_rows, 2, Step, Uneven>
+                  : multiply_tile<T, small_tile_rows, 1, Step, Uneven>)(t);
         if ((rows -= size) <= 0) return;
         t.a += size * t.a_row;
         t.c += size * t.c_row;

@@ -15,10 +15,11 @@ namespace bespoke::kernels {
 //
 // That holds for the direct sums; 3 x 3 kernels may take another way, see winograd.hpp.
 //
-// How: a tile multiplies a few pixels with a panel of output channels. It reads the image through two tables of
-// offsets, one of the pixels and one of the taps, so nothing is copied but images that need padding. What comes out
-// has its channels last and is transposed into y, a block of pixels at a time. Where an output is the sum of few
-// products the pixels are the columns instead, see convolution_rows.hpp.
+// How: a tile multiplies a few pixels with a panel of output channels. It reads the image through a table of the taps'
+// offsets, so nothing is copied but images that need padding. The pixels are a piece of a row; where rows are too short
+// for that, of a block, and have a table of offsets too. What comes out has its channels last and is transposed into y,
+// a block of pixels at a time. Where an output is the sum of few products the pixels are the columns instead, see
+// convolution_rows.hpp.
 
 namespace detail {
 
@@ -36,6 +37,25 @@ struct forward_job {
     channel_epilogue<T> after;
 };
 
+/// Whether tiles take pieces of rows: where those fill them well.
+constexpr bool by_lines(const convolution_geometry& g) noexcept {
+    return computed_rows(g.output_width) * 5 <= g.output_width * 6;
+}
+/// The layout of an image whose tiles read pixels, as many as they have rows, whether these are there or not.
+constexpr image_layout tiled_layout(const convolution_geometry& g) noexcept {
+    image_layout layout = make_layout(g, false);
+    if (!layout.direct || !by_lines(g) || computed_rows(g.output_width) == g.output_width) return layout;
+    return {0, 0, g.height, 1, g.width, false};
+}
+/// Where the window of a pixel begins.
+constexpr extent line_offset(const convolution_geometry& g, const image_layout& layout, extent row, extent column) {
+    return row * g.stride_y * layout.row_stride() + column * g.stride_x;
+}
+/// Pixels of one block: whole rows, or as many as a table has.
+constexpr extent block_pixels(const convolution_geometry& g) noexcept {
+    return by_lines(g) ? std::max<extent>(table_size / g.output_width, 1) * g.output_width : table_size;
+}
+
 /// The images of one group, copied where the layout is not theirs.
 template <class T>
 const T* group_image(const convolution_geometry& g, const image_layout& layout, const T* x, extent group,
@@ -52,9 +72,10 @@ template <class T>
                                      T* sums) noexcept {
     constexpr extent width = panel_width<T>;
     const convolution_geometry& g = job.g;
-    const extent size = g.group_channels() * g.taps(), outputs = g.group_outputs();
-    const extent blocks = (g.pixels() + table_size - 1) / table_size, panels = (outputs + width - 1) / width;
-    extent pixels[table_size], sums_rows[table_size], taps[k_block<T>];
+    const extent size = g.group_channels() * g.taps(), outputs = g.group_outputs(), most = block_pixels(g);
+    const extent blocks = (g.pixels() + most - 1) / most, panels = (outputs + width - 1) / width;
+    const bool lines = by_lines(g);
+    extent pixels[table_size], sums_rows[table_size], taps[k_block<T>], steps_between[k_block<T>];
     // As many whole channels as fit, which all have the taps of the first.
     const extent channels = k_block<T> / g.taps(), together = channels > 0 ? channels * g.taps() : k_block<T>;
     alignas(64) T start[width];
@@ -66,10 +87,10 @@ template <class T>
         const extent example = where / g.groups, group = where % g.groups,
                      channel = group * outputs + panel * width;
         const extent columns = std::min(outputs - panel * width, width);
-        const extent pixel = block * table_size, count = std::min(g.pixels() - pixel, table_size);
+        const extent pixel = block * most, count = std::min(g.pixels() - pixel, most);
         if (std::exchange(held_image, where) != where)
             image = group_image(g, job.layout, job.x + example * job.x_stride, group, image_space);
-        if (std::exchange(held_block, block) != block)
+        if (!lines && std::exchange(held_block, block) != block)
             grid_offsets(g.output_width, g.stride_y * job.layout.row_stride(), g.stride_x, pixel, count,
                          pixels);
         T* y = job.y + example * job.y_stride + channel * g.pixels() + pixel;
@@ -81,15 +102,34 @@ template <class T>
         }
         for (extent k = 0; k == 0 || k < size; k += together) {
             const extent steps = std::min(size - k, together), known = channels > 0 ? 0 : k;
-            if (std::exchange(held_taps, known) != known) tap_offsets(g, job.layout, known, steps, taps);
-            multiply_panel<T>(
-                {steps, image + (k - known) / g.taps() * job.layout.channel_stride(), taps,
-                 job.weights + (group * panels + panel) * width * size + k * width, sums,
-                 job.accumulate || k > 0 ? nullptr : start},
-                count, pixels, sums_rows, columns);
+            if (std::exchange(held_taps, known) != known) {
+                tap_offsets(g, job.layout, known, steps, taps);
+                for (extent i = 0; i < steps; ++i) steps_between[i] = i + 1 < steps ? taps[i + 1] - taps[i] : 0;
+            }
+            const T* const seen = image + (k - known) / g.taps() * job.layout.channel_stride();
+            const T* const b = job.weights + (group * panels + panel) * width * size + k * width;
+            const bool goes_on = job.accumulate || k > 0;
+            if (!lines) {
+                multiply_panel<T>({steps, seen, taps, b, sums, goes_on ? nullptr : start}, count, pixels, sums_rows,
+                                  columns);
+                continue;
+            }
+            // The next weights come, a share with each strip.
+            const extent near = std::max<extent>(width * tile_rows / count, 1);
+            extent share = 0;
+            for (extent q = 0; q < count;) {
+                const extent column = q % g.output_width, row = (pixel + q) / g.output_width,
+                             some = std::min(g.output_width - column, tile_rows);
+                T* c = sums + q * width;
+                multiply_strip<T, multiply_add<T>, true>(
+                    {steps, seen + line_offset(g, job.layout, row, column) + (steps > 0 ? taps[0] : 0), g.stride_x, 0,
+                     b, width, c, width, goes_on ? c : start, goes_on ? width : 0,
+                     b + steps * (width + share++ * near), near, c + some * width, nullptr, 0, steps_between},
+                    some, columns);
+                q += some;
+            }
         }
-        transpose(sums, width, count, columns, y, g.pixels());
-        job.after.finish({y, columns, count, g.pixels()}, channel);
+        job.after.transposed(sums, width, {y, columns, count, g.pixels()}, channel);
     }
 }
 
@@ -114,23 +154,29 @@ template <class T>
                            last_row, y);
         else
             rows_forward(g, job.layout, image, job.weights + group * packed_size<T>(size, outputs), bias, row,
-                         last_row, y, job.after.map, group * outputs);
+                         last_row, y, job.after.without_added(), group * outputs);
         const output_block<T> results{y + row * g.output_width, outputs, (last_row - row) * g.output_width, g.pixels()};
         if (is_narrow<T>(outputs))
             job.after.finish(results, group * outputs);
         else
-            job.after.finish_mapped(results);
+            job.after.finish_behind(results, group * outputs);
     }
 }
 
+/// Elements of the results of one block, before they are transposed.
+template <class T>
+constexpr extent forward_sums(const convolution_geometry& g) {
+    return (block_pixels(g) + tile_rows) * panel_width<T>;
+}
 /// The elements of scratch that each thread has for itself.
 template <class T>
 constexpr extent forward_part(const convolution_geometry& g) {
     if (suits_depthwise(g)) return 0;
     if (suits_pointwise<T>(g)) return pointwise_part<T>(g);
-    const auto image = [&](bool by_rows) { return image_size(make_layout(g, by_rows), g.group_channels()); };
-    if (is_narrow<T>(g.group_outputs())) return image(true);
-    return std::max(packed_size<T>(1, image(false)) + table_size * panel_width<T>, suits_rows<T>(g) ? image(true) : 0);
+    const auto image = [&](const image_layout& layout) { return image_size(layout, g.group_channels()); };
+    const extent rows = image(make_layout(g, true)), tiles = image(tiled_layout(g)) + tile_rows * g.stride_x;
+    if (is_narrow<T>(g.group_outputs())) return rows;
+    return std::max(packed_size<T>(1, tiles) + forward_sums<T>(g), suits_rows<T>(g) ? rows : 0);
 }
 template <class T>
 constexpr bool uses_winograd(const convolution_geometry& g) {
@@ -198,7 +244,7 @@ template <class T>
         });
     const extent outputs = g.group_outputs();
     const bool narrow = detail::is_narrow<T>(outputs), by_rows = narrow || (detail::suits_rows<T>(g) && !accumulate);
-    const auto layout = detail::make_layout(g, by_rows);
+    const auto layout = by_rows ? detail::make_layout(g, true) : detail::tiled_layout(g);
     detail::forward_job<T> job{g, layout, x, x_stride, weights, bias, y, y_stride, accumulate,
                                detail::channel_epilogue<T>(after)};
     extent items = examples * g.groups;
@@ -206,7 +252,7 @@ template <class T>
         items *= (g.output_height + detail::narrow_rows - 1) / detail::narrow_rows;
     else
         items *= (outputs + panel_width<T> - 1) / panel_width<T> *
-                 ((g.pixels() + detail::table_size - 1) / detail::table_size);
+                 ((g.pixels() + detail::block_pixels(g) - 1) / detail::block_pixels(g));
     if (!narrow) {
         if (packed == nullptr) convolution_pack(g, weights, scratch, threads);
         job.weights = packed != nullptr ? packed : scratch;
@@ -219,7 +265,7 @@ template <class T>
         if (by_rows)
             detail::row_items(job, first, last, space);
         else
-            detail::forward_items(job, first, last, space + detail::table_size * panel_width<T>, space);
+            detail::forward_items(job, first, last, space + detail::forward_sums<T>(g), space);
     });
 }
 

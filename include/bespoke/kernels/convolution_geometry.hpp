@@ -61,6 +61,34 @@ constexpr image_layout make_layout(const convolution_geometry& g, bool consecuti
     return {g.pad_top, g.pad_left, rows, phases, (columns + phases - 1) / phases, false};
 }
 
+/// to[j] = from[j * step], j in [first, last), and 0 for the others of [0, size).
+template <class T>
+[[gnu::always_inline]] inline void copy_line(const T* from, extent first, extent last, extent size, extent step,
+                                             T* to) noexcept {
+    constexpr extent n = lanes<T>;
+    extent j = first;
+    if (last - first < n || first > n || size - last > n || step > 2) {
+        std::fill(to, to + first, T(0));
+        for (; j < last; ++j) to[j] = from[j * step];
+        std::fill(to + last, to + size, T(0));
+        return;
+    }
+    // Batches of zeros, over which the others are written.
+    if (first > 0) store<T>(to, batch<T>(T(0)));
+    if (last < size) store<T>(to + size - n, batch<T>(T(0)));
+    if (step == 1) {
+        for (; j + n <= last; j += n) store<T>(to + j, load(from + j));
+        if (j < last) store<T>(to + last - n, load(from + last - n));
+        return;
+    }
+    for (; j + n < last; j += n) store<T>(to + j, even_lanes<T>(load(from + 2 * j), load(from + 2 * j + n)));
+    // The last batch ends with the last element.
+    if (const T* p = from + 2 * (last - n) - 1; j > first)
+        store<T>(to + last - n, odd_lanes<T>(load(p), load(p + n)));
+    else
+        for (; j < last; ++j) to[j] = from[2 * j];
+}
+
 /// Copies `channels` images [height, width] into `layout`.
 template <class T>
 [[gnu::noinline]] void copy_image(const image_layout& layout, extent channels, extent height, extent width,
@@ -79,17 +107,7 @@ template <class T>
                 };
                 const extent begin = !inside ? layout.phase_stride : shift < 0 ? count(0) : 0;
                 const extent end = !inside ? begin : width <= shift ? begin : std::max(begin, count(width));
-                std::fill(to, to + begin, T(0));
-                extent j = begin;
-                if (layout.phases == 1) {
-                    kernels::copy(end - begin, from + begin + shift, to + begin);
-                    j = end;
-                } else if (layout.phases == 2)
-                    for (const T* p = from + 2 * j + shift; j + lanes<T> < end;
-                         j += lanes<T>, p += 2 * lanes<T>)
-                        store<T>(to + j, even_lanes<T>(load(p), load(p + lanes<T>)));
-                for (; j < end; ++j) to[j] = from[j * layout.phases + shift];
-                std::fill(to + end, to + layout.phase_stride, T(0));
+                copy_line(from + shift, begin, end, layout.phase_stride, layout.phases, to);
             }
         }
 }

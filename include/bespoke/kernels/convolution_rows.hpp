@@ -1,5 +1,6 @@
 #pragma once
 
+#include "block_product.hpp"
 #include "channel_map.hpp"
 #include "convolution_narrow.hpp"
 
@@ -12,7 +13,7 @@ namespace bespoke::kernels::detail {
 
 /// The most products for each output.
 template <class T>
-inline constexpr extent most_row_products = 1536 / static_cast<extent>(sizeof(T));
+inline constexpr extent most_row_products = 768 / static_cast<extent>(sizeof(T));
 
 /// Whether `rows_forward` is for this geometry.
 template <class T>
@@ -78,14 +79,20 @@ template <class T>
     for (extent o = 0; o < outputs;) {
         // Panels of weights are cut into tiles; where the last one would leave its panel it begins earlier.
         const extent inside = o % width, left = std::min(outputs - o, width - inside);
-        const bool large = 3 * left > 2 * tile_rows;
-        const extent rows = large ? tile_rows : small_tile_rows, begin = std::min(inside, width - rows);
+        // Two of the middle size are better than one of the largest and one of the smallest.
+        const bool halves = left > tile_rows && left <= 2 * middle_tile_rows;
+        const extent rows = 3 * left > 2 * tile_rows && !halves ? tile_rows
+                            : left > small_tile_rows            ? middle_tile_rows
+                                                                : small_tile_rows,
+                     begin = std::min(inside, width - rows);
         o += begin - inside;
         const extent count = std::min(outputs - o, rows);
         T start[tile_rows] = {};
         if (bias != nullptr) std::copy_n(bias + o, count, start);
         for (extent i = 0; i < batches; i += 2)
-            (large ? rows_tile<T, tile_rows> : rows_tile<T, small_tile_rows>)(
+            (rows == tile_rows          ? rows_tile<T, tile_rows>
+             : rows == middle_tile_rows ? rows_tile<T, middle_tile_rows>
+                                        : rows_tile<T, small_tile_rows>)(
                 size, packed + (o - begin) * size + begin, offsets, place(i, o), place(std::min(i + 1, batches - 1), o),
                 start, count, g.pixels(), map, channel + o);
         o += count;

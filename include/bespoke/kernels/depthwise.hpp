@@ -188,12 +188,13 @@ template <class T>
                                          bias != nullptr ? bias + channel : nullptr,
                                          y + example * y_stride + channel * g.pixels(),
                                          accumulate,
-                                         after.map,
+                                         after.without_added(),
                                          channel};
         for (extent row = 0; row < g.output_height; row += rows) {
             const extent end = std::min(row + rows, g.output_height);
             (g.stride_x == 1 ? depthwise_channels<T, 1> : depthwise_channels<T, 2>)(images, channels, row, end);
-            after.finish_mapped({images.y + row * g.output_width, channels, (end - row) * g.output_width, g.pixels()});
+            after.finish_behind({images.y + row * g.output_width, channels, (end - row) * g.output_width, g.pixels()},
+                                channel);
         }
         item += channels;
     }

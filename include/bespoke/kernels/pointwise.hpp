@@ -129,14 +129,17 @@ template <class T>
                 multiply_strip<T>({steps, a, 1, width, b, b == copy ? width : pixels, c, c_row, start,
                                    goes_on ? c_row : -1,
                                    o == 0 ? x + k * pixels + width : a + size * width, o == 0 ? pixels : width,
-                                   c + (whole && few ? width : rows * c_row), ends ? job.after.map : nullptr,
+                                   c + (whole && few ? width : rows * c_row), ends && whole ? job.after.map : nullptr,
                                    group * outputs + o},
                                   rows, columns);
                 if (!whole) copy_rows(rows, columns, edge, width, to, pixels);
                 o += rows;
                 // A panel of channels at a time: calls are dear, and more of them would not stay in the first cache.
-                if (const extent done = inside + rows; ends && (done == width || o == outputs))
-                    job.after.finish_mapped({y + (o - done) * pixels, done, columns, pixels});
+                if (const extent done = inside + rows; ends && (done == width || o == outputs)) {
+                    const output_block<T> results{y + (o - done) * pixels, done, columns, pixels};
+                    whole ? job.after.finish_mapped(results)
+                          : job.after.finish(results, group * outputs + o - done);
+                }
             }
         }
     }
@@ -183,8 +186,7 @@ template <class T>
                                   std::min(pixels - i, tile_rows), columns);
             }
         }
-        transpose(sums, width, pixels, columns, y, pixels);
-        job.after.finish({y, columns, pixels, pixels}, channel);
+        job.after.transposed(sums, width, {y, columns, pixels, pixels}, channel);
     }
 }
 

@@ -157,6 +157,28 @@ template <pooling_kind Kind, bool Both, class T>
     return Both ? pooling_step<batch<T>>(Kind, sum, odd_lanes<T>(first, second)) : sum;
 }
 
+/// The outputs of plane oz in `in` of windows of 2 x 2, two apart: the largest of columns, then of neighbours.
+template <class T>
+[[gnu::noinline]] void pool_largest_of_four(const pooling_geometry& g, const outputs_inside& in, const T* x,
+                                            T* y) noexcept {
+    const auto larger = [](const batch<T>& a, const batch<T>& b) __attribute__((always_inline)) {
+        return kernels::running_max<T>(a, b);
+    };
+    for (extent ox = in.left; ox < in.right; ox += lanes<T>) {
+        const extent count = std::min(in.right - ox, lanes<T>), low = std::min(2 * count, lanes<T>);
+        const T* p = x + (in.top * 2 - g.pad_top) * g.width + ox * 2 - g.pad_left;
+        T* to = y + in.top * g.output_width + ox;
+        for (extent oy = in.top; oy < in.bottom; ++oy, p += 2 * g.width, to += g.output_width) {
+            const batch<T> first = larger(load_partial(p, low), load_partial(p + g.width, low));
+            batch<T> second = first;
+            if (count > lanes<T> / 2)
+                second = larger(load_partial(p + low, 2 * count - low),
+                                load_partial(p + g.width + low, 2 * count - low));
+            store_partial<T>(to, larger(even_lanes<T>(first, second), odd_lanes<T>(first, second)), count);
+        }
+    }
+}
+
 /// The outputs of plane oz in `in`, a batch at a time, down the image.
 template <pooling_kind Kind, class T>
 [[gnu::noinline]] void pool_inside(const pooling_geometry& g, const outputs_inside& in, extent oz, const T* x,
@@ -196,9 +218,10 @@ template <pooling_kind Kind, class T>
 }
 
 template <class T>
-[[gnu::noinline]] void pool_channel(pooling_kind kind, const pooling_geometry& g, const T* x, T* y) noexcept {
-    if (is_global(g)) return pool_images<1>(kind, g, x, y);
-    const outputs_inside in = inside(g);
+[[gnu::noinline]] void pool_channel(pooling_kind kind, const pooling_geometry& g, const outputs_inside& in, const T* x,
+                                    T* y) noexcept {
+    const bool of_four = kind == pooling_kind::max && g.kernel() == 4 && g.kernel_height == 2 && g.kernel_width == 2 &&
+                         g.stride_y == 2 && g.stride_x == 2 && g.depth == 1 && g.output_depth == 1 && g.pad_front == 0;
     for (extent oz = 0; oz < g.output_depth; ++oz) {
         for (extent oy = 0; oy < g.output_height && !in.all(g); ++oy)
             for (extent ox = 0; ox < g.output_width; ++ox) {
@@ -208,9 +231,12 @@ template <class T>
                         pool_window(kind, g, window_at(g, oz, oy, ox), x);
             }
         using enum pooling_kind;
-        (kind == max       ? pool_inside<max, T>
-         : kind == average ? pool_inside<average, T>
-                           : pool_inside<l2, T>)(g, in, oz, x, y);
+        if (of_four)
+            pool_largest_of_four(g, in, x, y);
+        else
+            (kind == max       ? pool_inside<max, T>
+             : kind == average ? pool_inside<average, T>
+                               : pool_inside<l2, T>)(g, in, oz, x, y);
     }
 }
 
@@ -326,6 +352,7 @@ void pooling_forward(pooling_kind kind, const pooling_geometry& g, extent exampl
     if (examples * g.channels * outputs * g.kernel() < (1 << 17)) threads = nullptr;
     constexpr extent together = 4;  // images
     const bool whole = detail::is_global(g);
+    const detail::outputs_inside in = detail::inside(g);
     parallel_for(threads, examples * g.channels, 1, [&](extent first, extent last) {
         for (extent i = first; i < last; ++i) {
             const extent example = i / g.channels, channel = i % g.channels;
@@ -335,8 +362,12 @@ void pooling_forward(pooling_kind kind, const pooling_geometry& g, extent exampl
                 i += together - 1;
                 continue;
             }
-            detail::pool_channel(kind, g, x + example * x_stride + channel * g.size(),
-                                 y + example * y_stride + channel * outputs);
+            const T* from = x + example * x_stride + channel * g.size();
+            T* to = y + example * y_stride + channel * outputs;
+            if (whole)
+                detail::pool_images<1>(kind, g, from, to);
+            else
+                detail::pool_channel(kind, g, in, from, to);
         }
     });
 }

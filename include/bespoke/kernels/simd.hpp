@@ -252,10 +252,10 @@ template <class T>
 
 namespace detail {
 
-/// `transpose` of one block of up to lanes x lanes elements.
-template <class T>
+/// `transpose` of one block of up to lanes x lanes elements; `first` is the number of its first row of the result.
+template <class T, class F>
 [[gnu::noinline]] void transpose_part(const T* from, extent from_stride, extent rows, extent columns, T* to,
-                                      extent to_stride, bool add) noexcept {
+                                      extent to_stride, bool add, const F& f, extent first) noexcept {
     constexpr auto n = batch<T>::size;
     batch<T> block[n];
     unroll<n>([&](auto r) __attribute__((always_inline)) {
@@ -267,7 +267,8 @@ template <class T>
     unroll<n>([&](auto c) __attribute__((always_inline)) {
         if (static_cast<extent>(c()) >= columns) return;
         T* p = to + static_cast<extent>(c()) * to_stride;
-        store_partial<T>(p, add ? load_partial<T>(p, rows) + block[c] : block[c], rows);
+        if (add) block[c] = load_partial<T>(p, rows) + block[c];
+        store_partial<T>(p, f(first + static_cast<extent>(c()), p, rows, block[c]), rows);
     });
 }
 
@@ -335,21 +336,33 @@ inline void join_pairs(const T* from, extent from_stride, extent count, T* to) n
 
 }  // namespace detail
 
+/// What a transposition does to its elements: nothing.
+struct kept_elements {
+    template <class T>
+    [[gnu::always_inline]] batch<T> operator()(extent, const T*, extent, const batch<T>& v) const noexcept {
+        return v;
+    }
+};
+
 /// to[j * to_stride + i] = from[i * from_stride + j], i in [0, rows), j in [0, columns); with `add` += instead of =.
-/// They may not overlap.
-template <class T>
+/// They may not overlap. What is stored is f(j, place, count, elements) of up to a batch of elements with one j; some
+/// are computed twice.
+template <class T, class F = kept_elements>
 [[gnu::noinline]] void transpose(const T* from, extent from_stride, extent rows, extent columns, T* to,
-                                 extent to_stride, bool add = false) noexcept {
+                                 extent to_stride, bool add = false, const F& f = {}) noexcept {
     constexpr extent n = lanes<T>;
-    if (columns == 2 && from_stride == 2 && !add) return detail::part_pairs(from, rows, to, to_stride);
-    if (rows == 2 && to_stride == 2 && !add) return detail::join_pairs(from, from_stride, columns, to);
+    if constexpr (std::is_same_v<F, kept_elements>) {
+        if (columns == 2 && from_stride == 2 && !add) return detail::part_pairs(from, rows, to, to_stride);
+        if (rows == 2 && to_stride == 2 && !add) return detail::join_pairs(from, from_stride, columns, to);
+    }
     for (extent left = 0; left < columns; left += n)
         for (extent top = 0; top < rows; top += n) {
             extent i = top, j = left;
             if (rows - i < n || columns - j < n) {
                 if (add || rows < n || columns < n) {
                     detail::transpose_part(from + i * from_stride + j, from_stride, rows - i < n ? rows - i : n,
-                                           columns - j < n ? columns - j : n, to + j * to_stride + i, to_stride, add);
+                                           columns - j < n ? columns - j : n, to + j * to_stride + i, to_stride, add,
+                                           f, j);
                     continue;
                 }
                 // The last block begins where it is whole; what it shares with the one before is written again.
@@ -364,7 +377,8 @@ template <class T>
                     block[c] = block[c] + load<T>(target + static_cast<extent>(c()) * to_stride);
                 });
             unroll<static_cast<std::size_t>(n)>([&](auto c) __attribute__((always_inline)) {
-                store<T>(target + static_cast<extent>(c()) * to_stride, block[c]);
+                T* const p = target + static_cast<extent>(c()) * to_stride;
+                store<T>(p, f(j + static_cast<extent>(c()), p, n, block[c]));
             });
         }
 }

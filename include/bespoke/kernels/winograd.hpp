@@ -207,8 +207,8 @@ template <class T>
                                  strip + left * width + j, g.output_width * width);
         }
         T* y = job.y + row / plan.tiles_y * job.y_stride + panel * width * g.pixels() + top * g.output_width;
-        transpose(strip, width, lines * g.output_width, columns, y, g.pixels(), job.accumulate);
-        job.after.finish({y, columns, lines * g.output_width, g.pixels()}, panel * width);
+        job.after.transposed(strip, width, {y, columns, lines * g.output_width, g.pixels()}, panel * width,
+                             job.accumulate);
     }
 }
 

@@ -15,6 +15,10 @@ struct add {
 
     constexpr outcome output_shape(std::span<const shape> xs) const { return broadcast_shape(xs); }
     constexpr detail::combination<detail::addition, true> equivalent(const shape&) const { return {alpha}; }
+    template <class T>
+    bool joins(channel_map<T>& map, const finishing<T>& with) const noexcept {
+        return detail::joins_sum(map, with);
+    }
     friend bool operator==(const add&, const add&) = default;
 };
 

@@ -103,7 +103,7 @@ struct batchnorm {
     constexpr bool finishes(std::span<const shape>) const { return !compute_mean_var; }
     template <class T>
     bool joins(channel_map<T>& map, const finishing<T>& with) const noexcept {
-        if (map.scale != nullptr || map.is_bounded()) return false;
+        if (map.scale != nullptr || map.added != nullptr || map.is_bounded()) return false;
         map.scale = with.prepared;
         map.shift = with.prepared + with.dimensions->from_end(3);
         return true;

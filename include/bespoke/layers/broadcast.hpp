@@ -194,6 +194,17 @@ constexpr bool can_finish_binary(std::span<const shape> xs) {
     return xs[0] == y || xs[1] == y;
 }
 
+/// Whether `map` has room for a sum with the other input, of the shape of y; then it adds that.
+template <class T>
+bool joins_sum(channel_map<T>& map, const finishing<T>& with) noexcept {
+    if (with.other == nullptr || map.added != nullptr || map.is_bounded() ||
+        with.other_dimensions->size() != with.dimensions->size())
+        return false;
+    map.added = with.other;
+    map.result = with.result;
+    return true;
+}
+
 /// v = f(v, other) in the block; f(v, alpha) where there is no other.
 template <class T, class F>
 void finish_binary(const output_block<T>& block, const finishing<T>& with, T alpha, const F& f) noexcept {

@@ -9,6 +9,10 @@ namespace bespoke {
 /// y = a + b
 struct add_broadcastable : detail::broadcastable<detail::addition> {
     static constexpr auto key = "addBroadcastable";
+    template <class T>
+    bool joins(channel_map<T>& map, const finishing<T>& with) const noexcept {
+        return detail::joins_sum(map, with);
+    }
     friend bool operator==(const add_broadcastable&, const add_broadcastable&) = default;
 };
 

@@ -158,9 +158,7 @@ public:
     std::size_t gather(std::size_t head, channel_map<T>& map) const noexcept {
         for (std::size_t s = next(head); s != none; s = next(s)) {
             const attached_layer& at = attached_[s];
-            finishing<T> with{&plan().blobs[plan().outputs_of(s)[0]].dimensions};
-            with.prepared = this->prepared(s);
-            if (at.functions->joins == nullptr || !at.functions->joins(at.layer, map, with)) break;
+            if (at.functions->joins == nullptr || !at.functions->joins(at.layer, map, finishing_of(s))) break;
             head = s;
         }
         return head;
@@ -197,6 +195,8 @@ protected:
 
 private:
     void finish_step(std::size_t step, const output_block<T>& block) const noexcept;
+    /// What the step knows of its result before it is given a block.
+    finishing<T> finishing_of(std::size_t step) const noexcept;
 
     void ask_and_place(std::size_t step);
     void check_decided(std::size_t step, const layer_answers& answers) const;
@@ -296,9 +296,14 @@ void engine_state<T>::finish_step(std::size_t step, const output_block<T>& block
         }
         return;
     }
-    const blob_facts& y = plan().blobs[plan().outputs_of(step)[0]];
-    finishing<T> with{&y.dimensions, block.offset};
-    if (block.offset < 0) with.offset = block.data - this->window_value(plan().outputs_of(tail(step))[0]);
+    finishing<T> with = finishing_of(step);
+    with.offset = block.offset < 0 ? block.data - with.result : block.offset;
+    attached.functions->finish(attached.layer, block, with);
+}
+
+template <class T>
+finishing<T> engine_state<T>::finishing_of(std::size_t step) const noexcept {
+    finishing<T> with{&plan().blobs[plan().outputs_of(step)[0]].dimensions};
     const std::size_t finished = finished_blob(plan(), step);
     for (std::size_t blob : plan().inputs_of(step))
         if (blob != finished) {
@@ -306,7 +311,8 @@ void engine_state<T>::finish_step(std::size_t step, const output_block<T>& block
             with.other_dimensions = &plan().blobs[blob].dimensions;
         }
     with.prepared = this->prepared(step);
-    attached.functions->finish(attached.layer, block, with);
+    with.result = this->window_value(plan().outputs_of(tail(step))[0]);
+    return with;
 }
 
 template <class T>
