@@ -1,6 +1,8 @@
 #include "networks/streams.hpp"
 #include "own.hpp"
 
+#include <cstring>
+
 namespace bespoke::benchmarks {
 namespace {
 
@@ -12,7 +14,9 @@ void predict(network<Description>& net, const input_values& x, const std::vector
     }(std::make_index_sequence<network<Description>::plan().inputs.size()>{});
     constexpr plan_view plan = network<Description>::plan();
     [&]<std::size_t... I>(std::index_sequence<I...>) {
-        (std::copy_n(std::get<I>(results).data(), plan.blobs[plan.outputs[I]].dimensions.size(), to[I].data()), ...);
+        (std::memcpy(to[I].data(), std::get<I>(results).data(),
+                     static_cast<std::size_t>(plan.blobs[plan.outputs[I]].dimensions.size()) * sizeof(float)),
+         ...);
     }(std::make_index_sequence<plan.outputs.size()>{});
 }
 void predict(program& net, const input_values& x, const std::vector<std::span<float>>& to) {

@@ -61,22 +61,26 @@ TEMPLATE_TEST_CASE("recurrent_cells: one step by the definition, at all sizes", 
                 }
             REQUIRE((h.intact() && y.intact() && c.intact()));
 
-            // R_o = 1 everywhere: what it adds is the sum over r y_{t-1}
+            // R_z = 1 / 4 and R_o = 1 everywhere: what they add are the sums over y_{t-1} / 4 and r y_{t-1}
             h = old_h;
             g.gates = 3;
-            for (extent i = 0; i < n * n; ++i) r[i] = T(1);
-            std::vector<T> packed(static_cast<std::size_t>(kernels::packed_size<T>(n, n)));
+            const extent size = kernels::packed_size<T>(n, n);
+            std::vector<T> packed(static_cast<std::size_t>(2 * size));
+            for (extent i = 0; i < n * n; ++i) r[i] = T(0.25);
             kernels::pack<T>(r.data(), 1, n, n, n, packed.data());
+            for (extent i = 0; i < n * n; ++i) r[i] = T(1);
+            kernels::pack<T>(r.data(), 1, n, n, n, packed.data() + size);
             array<T> gates = a;
             kernels::gru_cell<twice, twice>{}.forward(g, kernels::row_view<T>{gates.data(), 3 * n}, packed.data(), none,
                                                       h.data(), none, extra.data(),
                                                       kernels::row_view<T>{y.data(), n}, nullptr);
             for (extent row = 0; row < rows; ++row) {
-                double sum = 0;
+                double all = 0, sum = 0;
+                for (extent j = 0; j < n; ++j) all += real(old_h[row * n + j]);
                 for (extent j = 0; j < n; ++j)
-                    sum += 2 * real(a[row * 3 * n + n + j]) * real(old_h[row * n + j]);
+                    sum += 2 * real(a[row * 3 * n + j]) * real(old_h[row * n + j]);
                 for (extent j = 0; j < n; ++j) {
-                    const double z = 2 * real(a[row * 3 * n + j]);
+                    const double z = 2 * (real(a[row * 3 * n + n + j]) + all / 4);
                     const double o = 2 * clip(real(a[row * 3 * n + 2 * n + j]) + sum, 50);
                     const double wanted = (1 - z) * o + z * real(old_h[row * n + j]);
                     REQUIRE(std::abs(real(h[row * n + j]) - wanted) <= limit * static_cast<double>(n + 1) * 4);

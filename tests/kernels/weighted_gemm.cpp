@@ -102,5 +102,42 @@ TEST_CASE("weighted_gemm: gives what the kernel of the precision gives, or gemm"
         static_sizes<1, 33, 17>(wanted);
         static_sizes<1, 150, 140>(wanted);
         static_sizes<5, 150, 140>(wanted);
+        static_sizes<1, 1, 32>(wanted);
+        static_sizes<1, 3, 37>(wanted);
+        static_sizes<1, 8, 64>(wanted);
     }
+}
+
+TEMPLATE_TEST_CASE("weighted_gemm: one row and few outputs are dots with the rows of W", "[gemm]", float, double) {
+    using T = TestType;
+    constexpr extent w = kernels::lanes<T>;
+    for (extent n = 1; 2 * n <= w; ++n)
+        for (extent k : {w, w + 1, 3 * w - 1, 8 * w}) {
+            CAPTURE(n, k);
+            const weighted<T> p(1, n, k);
+            const array<T> y = p.run(low_precision::none);
+            for (extent j = 0; j < n; ++j) {
+                T sum[w] = {};  // element i in lane i mod lanes, then the lanes as a tree
+                for (extent i = 0; i < k; ++i) sum[i % w] = kernels::fma(p.x[i], p.weights[j * k + i], sum[i % w]);
+                for (extent width = 1; width < w; width *= 2)
+                    for (extent i = 0; i < w; i += 2 * width) sum[i] += sum[i + width];
+                REQUIRE(y[j] == sum[0] + p.bias[j]);
+            }
+            array<T> bare(n, 4), prepared(kernels::packed_size<T>(k, n), 5);
+            kernels::pack_weights({}, p.weights.data(), k, n, prepared.data());
+            struct count {
+                extent blocks = 0, columns = 0;
+                static void run(const void* context, const output_block<T>& block) noexcept {
+                    auto& self = *static_cast<count*>(const_cast<void*>(context));
+                    ++self.blocks;
+                    self.columns += block.columns * block.rows;
+                }
+            } counted;
+            const epilogue<T> after{&count::run, &counted};
+            const workspace<T> with{.prepared = prepared.data(), .after = &after};
+            kernels::weighted_gemm(extent{1}, n, k, p.x.data(), p.weights.data(), bare.data(),
+                                   static_cast<const T*>(nullptr), with);
+            for (extent j = 0; j < n; ++j) REQUIRE(bare[j] + p.bias[j] == y[j]);
+            REQUIRE((counted.blocks == 1 && counted.columns == n && bare.intact()));
+        }
 }

@@ -59,11 +59,20 @@ TEST_CASE("parameters are seen with their shapes, an absent one not at all") {
     const planner p = planned(d);
     network_memory<double> m(p.result().view());
     m.parameter_gradients()[0] = m.parameter(0);
-    CHECK(m.parameter_view(0).dimensions == shape{2, 3});
-    CHECK(m.parameter_view(0).data == m.parameter(0));
-    CHECK_FALSE(m.parameter_view(1));
-    CHECK(m.parameter_gradient_view(0).data == m.parameter(0));
-    CHECK_FALSE(m.parameter_gradient_view(1));
+    dynamic_view<const double> weights, bias;
+    m.view_parameter(0, weights);
+    m.view_parameter(1, bias);
+    CHECK(weights.dimensions == shape{2, 3});
+    CHECK(weights.data == m.parameter(0));
+    CHECK(weights.examples == 1);
+    CHECK(weights.stride == 6);
+    CHECK_FALSE(bias);
+    dynamic_view<double> dweights, dbias;
+    m.view_parameter_gradient(0, dweights);
+    m.view_parameter_gradient(1, dbias);
+    CHECK(dweights.dimensions == shape{2, 3});
+    CHECK(dweights.data == m.parameter(0));
+    CHECK_FALSE(dbias);
 }
 
 TEST_CASE("working memory is aligned, and scratch is for the largest") {

@@ -315,7 +315,7 @@ constexpr sentence key_of() {
 
 /// The layer that runs for inputs of which the first has the shape x.
 template <class L>
-constexpr decltype(auto) performer(const L& layer, [[maybe_unused]] const shape& x) {
+[[gnu::always_inline]] constexpr decltype(auto) performer(const L& layer, [[maybe_unused]] const shape& x) {
     if constexpr (rephrased_layer<L>)
         return layer.equivalent(x);
     else

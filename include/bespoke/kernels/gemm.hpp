@@ -114,6 +114,26 @@ template <class T>
     }
 }
 
+template <class T>
+using row_product_function = void (*)(extent k, const T* a, extent a_column, const T* b, const T* start, T* c);
+/// What computes so many batches of columns in so many chains.
+template <class T>
+row_product_function<T> row_product_for(extent chains, extent batches) noexcept {
+    constexpr bool many = vector_registers == 32;
+    if (chains == 1)
+        return batches == 8   ? row_product_dynamic<T, 8, 1>
+               : batches == 4 ? row_product_dynamic<T, 4, 1>
+                              : row_product_dynamic<T, 2, 1>;
+    if (chains == 2)
+        return batches == 8   ? row_product_dynamic<T, many ? 8 : 4, 2>
+               : batches == 4 ? row_product_dynamic<T, 4, 2>
+               : batches == 2 ? row_product_dynamic<T, 2, 2>
+                              : row_product_dynamic<T, 1, 2>;
+    return batches == 4   ? row_product_dynamic<T, many ? 4 : 2, 4>
+           : batches == 2 ? row_product_dynamic<T, 2, 4>
+                          : row_product_dynamic<T, 1, 4>;
+}
+
 /// C of a single row in the panels [first, last).
 template <class T>
 [[gnu::noinline]] void multiply_row(const matrix_product<T>& p, extent first, extent last) noexcept {
@@ -121,13 +141,8 @@ template <class T>
     const extent end = std::min(last * panel_width<T>, p.n), chains = row_chains<T>(p.n, p.k);
     alignas(64) T edge[8 * lanes<T>];
     for (extent j = first * panel_width<T>; j < end;) {
-        // More than six batches are left: the panels hold eight.
-        const extent batches = chains == 1 && end - j <= 6 * lanes<T> ? 2 : row_batches<T>(p.n, p.k);
-        const auto product = batches == 8   ? row_product_dynamic<T, 8, 1>
-                             : batches == 4 ? row_product_dynamic<T, 4, 2>
-                             : batches == 1 ? row_product_dynamic<T, 1, 4>
-                             : chains == 4  ? row_product_dynamic<T, 2, 4>
-                                            : row_product_dynamic<T, 2, 1>;
+        const extent batches = row_batches<T>(chains, end - j);
+        const auto product = row_product_for<T>(chains, batches);
         const extent valid = std::min(end - j, batches * lanes<T>);
         const T* start = given != nullptr ? given + j : nullptr;
         if (valid == batches * lanes<T>)
@@ -216,7 +231,7 @@ template <class T, class M, class N, class K>
                                         const epilogue<T>* after = nullptr) noexcept {
     if constexpr (std::is_same_v<M, constant<1>> && !std::is_integral_v<N> && !std::is_integral_v<K>) {
         constexpr extent chains = detail::row_chains<T>(N::value, K::value);
-        constexpr extent batches = detail::row_batches<T>(N::value, K::value);
+        constexpr extent batches = detail::row_batches<T>(chains, 8 * lanes<T>);
         constexpr extent all = (N::value + lanes<T> - 1) / lanes<T>;
         const T* start = accumulate ? c : bias;
         unroll<static_cast<std::size_t>((all + batches - 1) / batches)>([&](auto i) __attribute__((always_inline)) {

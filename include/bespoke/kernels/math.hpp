@@ -103,16 +103,21 @@ struct coefficients<double> {
 };
 
 /// c[0] + c[1] x + c[2] x^2 + ..., as one chain of fma.
-template <class T, std::size_t Count>
-[[gnu::always_inline]] inline batch<T> polynomial(const batch<T>& x, const T (&c)[Count]) noexcept {
-    batch<T> sum(c[Count - 1]);
-    unroll<Count - 1>([&](auto i) __attribute__((always_inline)) {
-        sum = kernels::fma(sum, x, batch<T>(c[Count - 2 - i]));
+template <class T, class Coefficients>
+[[gnu::always_inline]] inline batch<T> polynomial(const batch<T>& x, const Coefficients& c) noexcept {
+    constexpr std::size_t last = sizeof(c) / sizeof(T) - 1;
+    batch<T> sum(c[last]);
+    unroll<last>([&](auto i) __attribute__((always_inline)) {
+        sum = kernels::fma(sum, x, batch<T>(c[last - 1 - i]));
     });
     return sum;
 }
 
-/// x = k ln 2 + r, |r| <= ln 2 / 2: k, k in the low bits of `shifted`, and exp(r) - 1.
+/// Adding 1.5 * 2^mantissa leaves the nearest integer in the low bits.
+template <class T>
+inline constexpr T to_integer = static_cast<T>(typename format<T>::bits{3} << (format<T>::mantissa - 1));
+
+/// Factor x = k ln 2 + r, |r| <= ln 2 / 2: k, k in the low bits of `shifted`, and (exp(r) - 1) / Factor.
 template <class T>
 struct reduced {
     batch<T> k, shifted, expm1;
@@ -120,24 +125,30 @@ struct reduced {
 template <class T, int Factor = 1>
 [[gnu::always_inline]] inline reduced<T> reduce_exp(const batch<T>& x) noexcept {
     using c = coefficients<T>;
-    constexpr T factor = Factor;
-    // Adding 1.5 * 2^mantissa leaves the nearest integer in the low bits.
-    const batch<T> magic(static_cast<T>(typename format<T>::bits{3} << (format<T>::mantissa - 1)));
-    const batch<T> shifted = kernels::fma(x, batch<T>(factor * T(1.44269504088896340736)), magic);
-    const batch<T> k = shifted - magic;
-    const batch<T> r = kernels::fma(k, batch<T>(-c::ln2_low),
-                                    kernels::fma(k, batch<T>(-c::ln2_high), Factor == 1 ? x : batch<T>(factor) * x));
+    constexpr auto scaled = [](auto all, T power) {  // Factor stands in the constants
+        for (T& v : all) v *= power *= T(Factor);
+        return all;
+    }(std::to_array(c::exponential), T(1));
+    const batch<T> shifted = kernels::fma(x, batch<T>(Factor * T(1.44269504088896340736)), batch<T>(to_integer<T>));
+    const batch<T> k = shifted - batch<T>(to_integer<T>), high(-c::ln2_high / Factor), low(-c::ln2_low / Factor);
+    const batch<T> r = kernels::fma(k, low, kernels::fma(k, high, x));
     const batch<T> square = r * r;
     batch<T> rest;
     if constexpr (std::is_same_v<T, float>) {
         // In two halves side by side: small networks wait for each step.
         const auto pair = [&](std::size_t i) __attribute__((always_inline)) {
-            return kernels::fma(r, batch<T>(c::exponential[i + 1]), batch<T>(c::exponential[i]));
+            return kernels::fma(r, batch<T>(scaled[i + 1]), batch<T>(scaled[i]));
         };
-        rest = kernels::fma(square, kernels::fma(square, batch<T>(c::exponential[4]), pair(2)), pair(0));
+        rest = kernels::fma(square, kernels::fma(square, batch<T>(scaled[4]), pair(2)), pair(0));
     } else
-        rest = polynomial(r, c::exponential);
+        rest = polynomial(r, scaled);
     return {k, shifted, kernels::fma(square, rest, r)};
+}
+/// Sign 2^k, a normal number.
+template <class T, int Sign = 1>
+[[gnu::always_inline]] inline batch<T> power_of_two(const reduced<T>& x) noexcept {
+    const bits_batch<T> offset(bits_of(to_integer<T>) - format<T>::bias - (Sign < 0 ? format<T>::bias + 1 : 0) * 2);
+    return from_bits<T>((to_bits<T>(x.shifted) - offset) << format<T>::mantissa);
 }
 
 /// v * 2^k, rounded once, where the result may overflow or be subnormal.
@@ -152,13 +163,9 @@ template <class T>
 #endif
     {
         // 2^k as a product of two powers that are both normal numbers; 2 * bias keeps all counts positive.
-        constexpr typename format<T>::bits offset =
-            bits_of(static_cast<T>(typename format<T>::bits{3} << (format<T>::mantissa - 1))) -
-            2 * format<T>::bias;
-        const bits_batch<T> sum = to_bits<T>(x.shifted) - bits_batch<T>(offset);
+        const bits_batch<T> sum = to_bits<T>(x.shifted) - bits_batch<T>(bits_of(to_integer<T>) - 2 * format<T>::bias);
         const bits_batch<T> half = sum >> 1;
-        return v * from_bits<T>(half << format<T>::mantissa) *
-               from_bits<T>((sum - half) << format<T>::mantissa);
+        return v * from_bits<T>(half << format<T>::mantissa) * from_bits<T>((sum - half) << format<T>::mantissa);
     }
 }
 
@@ -332,19 +339,14 @@ inline batch<T> log1p(const batch<T>& x) noexcept {
     return xsimd::select(x < batch<T>(limits::infinity()), y, x);
 }
 
-/// Hyperbolic tangent, as t / (t + 2) with t = exp(2 |x|) - 1.
+/// Hyperbolic tangent, as (e^2|x| - 1) / (e^2|x| + 1).
 template <class T>
 inline batch<T> tanh(const batch<T>& x) noexcept {
-    const batch<T> one(T(1)), two(T(2));
-    const batch<T> a = xsimd::min(batch<T>(T(20)), xsimd::abs(x));
+    const batch<T> half(T(0.5)), a = xsimd::min(batch<T>(T(20)), xsimd::abs(x));
     const auto r = detail::reduce_exp<T, 2>(a);
-    constexpr auto offset = detail::bits_of(static_cast<T>(typename detail::format<T>::bits{3}
-                                                           << (detail::format<T>::mantissa - 1))) -
-                            detail::format<T>::bias;
-    const batch<T> power = detail::from_bits<T>(
-        (detail::to_bits<T>(r.shifted) - detail::bits_batch<T>(offset)) << detail::format<T>::mantissa);
-    const batch<T> t = kernels::fma(power, r.expm1, power - one);
-    return kernels::copysign<T>(t / (t + two), x);
+    const batch<T> power = detail::power_of_two<T>(r);
+    const batch<T> sinh = kernels::fma(power, r.expm1, kernels::fma(power, half, -half));  // times e^|x|
+    return sinh / (sinh + batch<T>(T(1))) | (x & batch<T>(T(-0.0)));
 }
 
 /// 1 / (1 + e^-x), without overflow and with the subnormal end exact.

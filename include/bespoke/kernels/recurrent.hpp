@@ -6,20 +6,24 @@
 
 namespace bespoke::kernels {
 
-/// What `recurrent_prepare` writes. The recurrent product of the last `late` gates waits for the others (GRU).
+/// What `recurrent_prepare` writes. The recurrent product of the last `late` gates waits for the others (GRU): then the
+/// cell multiplies with R of all gates but the first.
 template <class T>
 struct recurrent_weights {
     extent inputs, outputs, gates, late;
 
     constexpr extent width() const { return gates * outputs; }
-    constexpr extent early() const { return (gates - late) * outputs; }
+    /// Columns of the product that stands before the cell.
+    constexpr extent first() const { return late > 0 ? outputs : width(); }
     constexpr extent w() const { return 0; }  ///< W of all gates, [width, inputs]
     constexpr extent r() const { return width() * inputs; }  ///< R of all gates, [width, outputs]
     constexpr extent bias() const { return r() + width() * outputs; }  ///< [width]
     constexpr extent packed_w() const { return bias() + width(); }
-    constexpr extent packed_early() const { return packed_w() + packed_size<T>(inputs, width()); }
-    constexpr extent packed_late() const { return packed_early() + packed_size<T>(outputs, early()); }
-    constexpr extent size() const { return packed_late() + packed_size<T>(outputs, late * outputs); }
+    constexpr extent packed_first() const { return packed_w() + packed_size<T>(inputs, width()); }
+    constexpr extent packed_gate() const { return packed_size<T>(outputs, outputs); }
+    /// R of the gates that the cell multiplies with, one after another.
+    constexpr extent packed_rest() const { return packed_first() + packed_size<T>(outputs, first()); }
+    constexpr extent size() const { return packed_rest() + (late > 0 ? (gates - 1) * packed_gate() : 0); }
 };
 
 /// Brings the matrices of the gates, in the order of the gates, together and packs them. bias[g] null: 0.
@@ -35,9 +39,10 @@ void recurrent_prepare(const recurrent_weights<T>& l, const T* const* w, const T
             fill(l.outputs, T(0), to + l.bias() + g * l.outputs);
     }
     pack(to + l.w(), extent{1}, l.inputs, l.inputs, l.width(), to + l.packed_w());
-    pack(to + l.r(), extent{1}, l.outputs, l.outputs, l.early(), to + l.packed_early());
-    pack(to + l.r() + l.early() * l.outputs, extent{1}, l.outputs, l.outputs, l.late * l.outputs,
-         to + l.packed_late());
+    pack(to + l.r(), extent{1}, l.outputs, l.outputs, l.first(), to + l.packed_first());
+    for (extent g = 1; l.late > 0 && g < l.gates; ++g)
+        pack(to + l.r() + g * l.outputs * l.outputs, extent{1}, l.outputs, l.outputs, l.outputs,
+             to + l.packed_rest() + (g - 1) * l.packed_gate());
 }
 
 /// Where the working memory of a sequence lies. Forward needs `a`, `h`, `memory` and `work` only.
@@ -80,11 +85,11 @@ void run_sequence(const recurrent_geometry& g, const Cell& cell, const T* x, con
     for (extent s = 0; s < g.steps; ++s) {
         keep(s);
         const row_view<T> at{m.a + g.first_row(s) * g.width(), g.row_stride * g.width()};
-        gemm(g.rows, l.early(), g.outputs, static_cast<const T*>(m.h), g.outputs, extent{1},
-             prepared + l.packed_early(), at.data, at.stride, none, true, threads);
+        gemm(g.rows, l.first(), g.outputs, static_cast<const T*>(m.h), g.outputs, extent{1},
+             prepared + l.packed_first(), at.data, at.stride, none, true, threads);
         row_view<T> to;
         if (y != nullptr) to = {y + g.output_row(s) * y_width, g.row_stride * y_width};
-        cell.forward(g, at, prepared + l.packed_late(), peepholes, m.h, m.memory, m.work, to, threads);
+        cell.forward(g, at, prepared + l.packed_rest(), peepholes, m.h, m.memory, m.work, to, threads);
     }
 }
 
@@ -120,9 +125,9 @@ template <class T, class Cell>
 void recurrent_backward(const recurrent_geometry& g, const Cell& cell, const T* prepared, const T* peepholes,
                         const recurrent_memory<T>& m, const T* dy, extent dy_width, thread_pool* threads) noexcept {
     const recurrent_weights<T> l{g.inputs, g.outputs, g.gates, Cell::late};
-    const extent n = g.outputs;
-    pack(prepared + l.r(), n, extent{1}, l.early(), n, m.packed_early, threads);
-    pack(prepared + l.r() + l.early() * n, n, extent{1}, l.late * n, n, m.packed_late, threads);
+    const extent n = g.outputs, early = (l.gates - l.late) * n;
+    pack(prepared + l.r(), n, extent{1}, early, n, m.packed_early, threads);
+    pack(prepared + l.r() + early * n, n, extent{1}, l.late * n, n, m.packed_late, threads);
     for (extent s = g.steps; s-- > 0;) {
         const extent first = g.first_row(s);
         if (dy != nullptr)
@@ -133,7 +138,7 @@ void recurrent_backward(const recurrent_geometry& g, const Cell& cell, const T* 
         const auto read = [&](T* data) { return row_view<const T>{data + first * n, g.row_stride * n}; };
         cell.template backward<T>(g, a, m.packed_late, peepholes, read(m.before_h), read(m.before_c), kept(m.third),
                                   m.h, m.memory, m.work, threads);
-        gemm(g.rows, n, l.early(), static_cast<const T*>(a.data), a.stride, extent{1}, m.packed_early, m.h, n,
+        gemm(g.rows, n, early, static_cast<const T*>(a.data), a.stride, extent{1}, m.packed_early, m.h, n,
              static_cast<const T*>(nullptr), true, threads);
     }
 }

@@ -1,7 +1,7 @@
 #pragma once
 
+#include "gate.hpp"
 #include "gemm.hpp"
-#include "math.hpp"
 
 namespace bespoke::kernels {
 
@@ -12,8 +12,6 @@ namespace bespoke::kernels {
 //
 // Rows are vectors of one step of one sequence. Arrays of all steps have steps * rows rows; row r of step t is row
 // t * step_stride + r * row_stride of them.
-
-inline constexpr float gate_clip = 50;
 
 struct recurrent_geometry {
     extent steps, rows, step_stride, row_stride;
@@ -66,24 +64,6 @@ template <class T, class Rows, class N, class Body>
         });
     }
 }
-template <class T>
-[[gnu::always_inline]] inline batch<T> clipped(const batch<T>& v, T limit) noexcept {
-    return kernels::max<T>(batch<T>(-limit), kernels::min<T>(batch<T>(limit), v));
-}
-/// `slope` where |v| < limit, else 0.
-template <class T>
-[[gnu::always_inline]] inline batch<T> inside(const batch<T>& v, T limit, const batch<T>& slope) noexcept {
-    return kernels::select(kernels::abs(v) < batch<T>(limit), slope, batch<T>(T(0)));
-}
-template <class T, class F>
-[[gnu::always_inline]] inline batch<T> gate(const F& f, const batch<T>& a) noexcept {
-    return f(clipped<T>(a, T(gate_clip)));
-}
-/// d gate / d a where the gate gave y.
-template <class T, class F>
-[[gnu::always_inline]] inline batch<T> gate_slope(const F& f, const batch<T>& a, const batch<T>& y) noexcept {
-    return inside<T>(a, T(gate_clip), f.derivative(clipped<T>(a, T(gate_clip)), y));
-}
 
 }  // namespace detail
 
@@ -118,7 +98,7 @@ struct simple_cell {
     }
 };
 
-/// Gates in the order z, r, o: z = f(a_z), r = f(a_r), o = g(W_o x + R_o (r y_{t-1}) + b_o),
+/// Gates in the order r, z, o: r = f(a_r), z = f(a_z), o = g(W_o x + R_o (r y_{t-1}) + b_o),
 /// y = (1 - z) o + z y_{t-1}. Cho et al., EMNLP 2014.
 template <class F, class G>
 struct gru_cell {
@@ -128,20 +108,24 @@ struct gru_cell {
     static constexpr extent gates = 3, late = 1;
     static constexpr bool has_memory = false;
 
-    /// `late`: R_o as packed; `extra` [rows, outputs]: r y_{t-1} is left there.
+    /// `rest`: R_z and R_o as packed; `extra` [rows, outputs]: r y_{t-1} is left there.
     template <class T, class Geometry>
-    void forward(const Geometry& s, row_view<T> a, const T* late, const T*, T* h, T*, T* extra,
+    void forward(const Geometry& s, row_view<T> a, const T* rest, const T*, T* h, T*, T* extra,
                  row_view<T> y, thread_pool* threads) const noexcept {
         const auto n = s.outputs;
         detail::each_gate_batch<T>(
             s.rows, n, threads, [&](extent r, extent j, auto in, auto out) __attribute__((always_inline)) {
-            out(extra + r * n + j, detail::gate<T>(f, in(a.row(r) + n + j)) * in(h + r * n + j));
+            out(extra + r * n + j, detail::gate<T>(f, in(a.row(r) + j)) * in(h + r * n + j));
         });
-        gemm(s.rows, n, n, extra, n, extent{1}, late, a.data + 2 * n, a.stride, static_cast<const T*>(nullptr), true,
+        // What waits for nothing stands behind what all the rest waits for.
+        const T *const none = nullptr, *const late = rest + packed_size<T>(n, n);
+        gemm(s.rows, n, n, static_cast<const T*>(h), n, extent{1}, rest, a.data + n, a.stride, none, true, threads);
+        gemm(s.rows, n, n, static_cast<const T*>(extra), n, extent{1}, late, a.data + 2 * n, a.stride, none, true,
              threads);
         detail::each_gate_batch<T>(
             s.rows, n, threads, [&](extent r, extent j, auto in, auto out) __attribute__((always_inline)) {
-            const batch<T> z = detail::gate<T>(f, in(a.row(r) + j)), o = detail::gate<T>(g, in(a.row(r) + 2 * n + j));
+            const T* from = a.row(r) + n + j;
+            const batch<T> z = detail::gate<T>(f, in(from)), o = detail::gate<T>(g, in(from + n));
             const batch<T> v = kernels::fma<T>(z, in(h + r * n + j) - o, o);
             out(h + r * n + j, v);
             if (y) out(y.row(r) + j, v);
@@ -154,7 +138,7 @@ struct gru_cell {
                   row_view<const T>, row_view<T> extra, T* dh, T*, T* work, thread_pool* threads) const noexcept {
         const extent n = s.outputs;
         detail::each_gate_batch<T>(s.rows, n, threads, [&](extent r, extent j, auto in, auto out) {
-            T *az = a.row(r) + j, *ao = az + 2 * n, *d = dh + r * n + j;
+            T *az = a.row(r) + n + j, *ao = az + n, *d = dh + r * n + j;
             const batch<T> pz = in(az), po = in(ao), dy = in(d), h = in(before.row(r) + j);
             const batch<T> z = detail::gate<T>(f, pz), o = detail::gate<T>(g, po);
             out(az, dy * (h - o) * detail::gate_slope<T>(f, pz, z));
@@ -164,7 +148,7 @@ struct gru_cell {
         gemm(s.rows, n, n, a.data + 2 * n, a.stride, extent{1}, late, work, n, static_cast<const T*>(nullptr), false,
              threads);
         detail::each_gate_batch<T>(s.rows, n, threads, [&](extent r, extent j, auto in, auto out) {
-            T *ar = a.row(r) + n + j, *d = dh + r * n + j;
+            T *ar = a.row(r) + j, *d = dh + r * n + j;
             const batch<T> pr = in(ar), h = in(before.row(r) + j), gate = detail::gate<T>(f, pr);
             const batch<T> dx = in(work + r * n + j);
             out(extra.row(r) + j, gate * h);

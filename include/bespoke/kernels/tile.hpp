@@ -104,15 +104,17 @@ template <class T>
 /// With few columns one chain would wait for its own result; decided by n and k alone.
 template <class T>
 constexpr extent row_chains(extent n, extent k) {
-    if (k < 16) return 1;
-    return n <= 2 * lanes<T> ? 4 : n <= 4 * lanes<T> ? 2 : 1;
+    constexpr extent few = vector_registers == 32 ? 4 * lanes<T> : 2 * lanes<T>;
+    return k < 16 || n > 2 * few ? 1 : n > few ? 2 : 4;
 }
 
-/// Batches of columns of a single row that are computed together.
+/// Batches of columns of a single row that are computed together where `left` columns are left: as many as leave the sums
+/// in registers, and no more than the panels hold.
 template <class T>
-constexpr extent row_batches(extent n, extent k) {
-    const extent chains = row_chains<T>(n, k);
-    return chains == 1 ? 8 : chains == 2 ? 4 : n <= lanes<T> ? 1 : 2;
+constexpr extent row_batches(extent chains, extent left) {
+    constexpr extent most = vector_registers == 32 ? 16 : 8;
+    const extent wide = left > 6 * lanes<T> ? 8 : left > 2 * lanes<T> ? 4 : left > lanes<T> || chains == 1 ? 2 : 1;
+    return std::min(wide, std::min<extent>(most / chains, 8));
 }
 
 /// c[0, Batches * lanes) = start + a B of one row; B's columns begin at b, the first of a panel. `valid` of the

@@ -4,9 +4,12 @@
 #include "gemm_bfloat16.hpp"
 #include "gemm_int8.hpp"
 
+#include <bit>
+
 namespace bespoke::kernels {
 
-// y = x Wᵀ + bias with the weights W [n, k] of a layer: by `gemm`, or in low precision where the user asked for it.
+// y = x Wᵀ + bias with the weights W [n, k] of a layer: by `gemm`, or in low precision where the user asked for it. One
+// row and few outputs: by W as it is, whose rows are then what is read in vectors.
 
 /// Up to so many weights nothing is gained, and a product stays as it is.
 inline constexpr extent least_low_precision_weights = 16384;
@@ -81,6 +84,46 @@ template <class T>
 #endif
 }
 
+/// Whether the product is one row of x, with a W whose rows fill vectors better than its columns.
+template <class T>
+constexpr bool suits_dots(extent m, extent n, extent k) {
+    return m == 1 && 2 * n <= lanes<T> && k >= lanes<T>;
+}
+/// The power of two from n up: of the rows of W that are added up together.
+constexpr extent summed_rows(extent n) {
+    return static_cast<extent>(std::bit_ceil(static_cast<std::size_t>(n)));
+}
+
+/// y[j] = sum over p of x[p] * w[j * k + p] + bias[j], j in [0, n): sums in the order of `dot`. n <= Rows.
+template <extent Rows, class T, class N, class K>
+[[gnu::always_inline]] inline void narrow_product(N n, K k, const T* x, const T* w, const T* bias, T* y) noexcept {
+    constexpr auto rows = static_cast<std::size_t>(Rows);
+    batch<T> sum[rows];
+    unroll<rows>([&](auto j) __attribute__((always_inline)) { sum[j] = batch<T>(T(0)); });
+    for_each_batch<T>(
+        k, [&](extent p, auto in, auto) __attribute__((always_inline)) {
+            const batch<T> left = in(x + p);
+            unroll<rows>([&](auto j) __attribute__((always_inline)) {
+                constexpr auto row = static_cast<extent>(j());
+                if (row < n) sum[j] = kernels::fma<T>(left, in(w + row * k + p), sum[j]);
+            });
+        });
+    // Halving all rows together leaves the sum of row j in lane j.
+    unroll<std::bit_width(batch<T>::size) - 1>([&](auto level) __attribute__((always_inline)) {
+        constexpr std::size_t now = std::max<std::size_t>(rows >> level(), 1), next = std::max<std::size_t>(now / 2, 1);
+        unroll<next>([&](auto j) __attribute__((always_inline)) {
+            const batch<T> a = sum[now == 1 ? 0 : 2 * j()], b = sum[now == 1 ? 0 : 2 * j() + 1];
+            sum[j] = even_lanes<T>(a, b) + odd_lanes<T>(a, b);
+        });
+    });
+    store_partial<T>(y, bias == nullptr ? sum[0] : sum[0] + load_partial(bias, n), n);
+}
+template <class T>
+[[gnu::noinline]] void narrow_product_dynamic(extent n, extent k, const T* x, const T* w, const T* bias,
+                                              T* y) noexcept {
+    narrow_product<lanes<T> / 2>(n, k, x, w, bias, y);
+}
+
 }  // namespace detail
 
 /// y = x Wᵀ + bias: x [m, k], W [n, k], y [m, n], bias [n] or null. `w.prepared` is what `pack_weights` left; where it
@@ -100,6 +143,14 @@ template <class T, class M, class N, class K>
         if (w.how.allow_low_precision_accumulation != low_precision::none)
             if (const auto precision = weighted_precision<T>(w.how, k, n); precision != low_precision::none)
                 return detail::low_precision_gemm<T>(precision, m, n, k, x, weights, y, bias, w);
+    if (detail::suits_dots<T>(m, n, k)) {
+        if constexpr (std::is_same_v<N, extent> || std::is_same_v<K, extent>)
+            detail::narrow_product_dynamic<T>(n, k, x, weights, bias, y);
+        else
+            detail::narrow_product<std::min(detail::summed_rows(N::value), lanes<T> / 2)>(n, k, x, weights, bias, y);
+        if (w.after != nullptr) (*w.after)({y, 1, n, n});
+        return;
+    }
     gemm(m, n, k, x, extent{k}, extent{1}, w.prepared, y, extent{n}, bias, false, w.threads, w.after);
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "../core/concepts.hpp"
+#include "../kernels/gate.hpp"
 #include "../kernels/hyperbolic.hpp"
 
 #include <limits>
@@ -94,6 +95,7 @@ struct thresholded_relu {
 /// y = tanh x
 struct tanh {
     static constexpr auto key = "activation", nested_key = "tanh";
+    static constexpr float saturation = 20;  ///< to the last bit
     constexpr void fields(auto&) {}
     static constexpr backward_needs needs{.input = false, .output = true};
     template <class V>
@@ -137,6 +139,10 @@ struct sigmoid {
     template <class V>
     V operator()(const V& x) const noexcept {
         return kernels::sigmoid(x);
+    }
+    template <class T>
+    [[gnu::always_inline]] kernels::batch<T> of_gate(const kernels::batch<T>& x) const noexcept {
+        return kernels::clipped_sigmoid<T>(x);
     }
     template <class V>
     V derivative(const V&, const V& y) const noexcept {

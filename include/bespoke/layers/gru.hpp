@@ -47,7 +47,7 @@ struct gru {
         parameter_field{"outputGateBiasVector", &parameters<T>::output_gate_bias_vector}};
 
     constexpr outcome output_shape(std::span<const shape> xs) const { return form().output_shape(xs); }
-    constexpr gru resolved(std::span<const shape> xs) const {
+    [[gnu::always_inline]] constexpr gru resolved(std::span<const shape> xs) const {
         gru result = *this;
         result.input_vector_size = detail::recurrent_form::inputs(xs[0]);
         return result;
@@ -58,7 +58,9 @@ struct gru {
         return {w, w, w, r, r, r, b, b, b};
     }
 
-    constexpr detail::recurrent_runner<gru> equivalent(const shape& x) const { return {resolved(std::span(&x, 1))}; }
+    [[gnu::always_inline]] constexpr detail::recurrent_runner<gru> equivalent(const shape& x) const {
+        return {resolved(std::span(&x, 1))};
+    }
     friend bool operator==(const gru&, const gru&) = default;
 
     // For recurrent_runner.
@@ -72,11 +74,11 @@ struct gru {
     }
     template <class T, class P>
     static detail::gate_arrays<T> arrays(const P& p, std::size_t) noexcept {
-        return {.w = {p.update_gate_weight_matrix.data, p.reset_gate_weight_matrix.data,
+        return {.w = {p.reset_gate_weight_matrix.data, p.update_gate_weight_matrix.data,
                       p.output_gate_weight_matrix.data},
-                .r = {p.update_gate_recursion_matrix.data, p.reset_gate_recursion_matrix.data,
+                .r = {p.reset_gate_recursion_matrix.data, p.update_gate_recursion_matrix.data,
                       p.output_gate_recursion_matrix.data},
-                .bias = {p.update_gate_bias_vector.data, p.reset_gate_bias_vector.data,
+                .bias = {p.reset_gate_bias_vector.data, p.update_gate_bias_vector.data,
                          p.output_gate_bias_vector.data}};
     }
     template <class Body>

@@ -79,7 +79,7 @@ struct inner_product {
     }
 
     template <class X, class Y, class P, class W>
-    void forward(X x, Y y, const P& p, W& w) const noexcept {
+    void forward(const X& x, const Y& y, const P& p, W& w) const noexcept {
         const auto k = columns_of(x);
         const auto n = columns_of(y);
         const auto rows = rows_of(x, k);

@@ -173,7 +173,7 @@ struct uni_directional_lstm {
     constexpr outcome output_shape(std::span<const shape> xs) const {
         return detail::lstm_output_shape(form(), params, xs);
     }
-    constexpr uni_directional_lstm resolved(std::span<const shape> xs) const {
+    [[gnu::always_inline]] constexpr uni_directional_lstm resolved(std::span<const shape> xs) const {
         uni_directional_lstm result = *this;
         result.input_vector_size = detail::recurrent_form::inputs(xs[0]);
         return result;
@@ -184,7 +184,7 @@ struct uni_directional_lstm {
         return shapes;
     }
 
-    constexpr detail::recurrent_runner<uni_directional_lstm> equivalent(const shape& x) const {
+    [[gnu::always_inline]] constexpr detail::recurrent_runner<uni_directional_lstm> equivalent(const shape& x) const {
         return {resolved(std::span(&x, 1))};
     }
     friend bool operator==(const uni_directional_lstm&, const uni_directional_lstm&) = default;

@@ -281,10 +281,12 @@ template <class T, class Cell, class... X, class... Y>
     constexpr extent inputs = decltype(std::get<0>(xs).size())::value, n = decltype(std::get<0>(ys).size())::value;
     constexpr bool has_states = sizeof...(X) > 1;
     constexpr kernels::fixed_step_geometry<inputs, n, Cell::gates> g;
-    constexpr constant<(Cell::gates - Cell::late) * n> early;
     constexpr kernels::recurrent_weights<T> l{inputs, n, Cell::gates, Cell::late};
+    constexpr constant<l.first()> first;
     alignas(64) T a[g.width], own[3 * n];
     T *h = own, *memory = own + n;
+    const T* before = h;  // the product does not wait for copies
+    if constexpr (has_states) before = std::get<1>(xs).data;
     const auto state = [&]<std::size_t I>(std::integral_constant<std::size_t, I>, T*& to)
                            __attribute__((always_inline)) {
                                if constexpr (has_states) {
@@ -298,9 +300,9 @@ template <class T, class Cell, class... X, class... Y>
     if constexpr (Cell::has_memory) state(std::integral_constant<std::size_t, 2>{}, memory);
     kernels::gemm(g.rows, g.width, g.inputs, std::get<0>(xs).data, extent{inputs}, extent{1}, prepared + l.packed_w(),
                   a, extent{g.width}, prepared + l.bias());
-    kernels::gemm(g.rows, early, g.outputs, static_cast<const T*>(h), n, extent{1}, prepared + l.packed_early(), a,
+    kernels::gemm(g.rows, first, g.outputs, before, n, extent{1}, prepared + l.packed_first(), a,
                   extent{g.width}, static_cast<const T*>(nullptr), true);
-    cell.forward(g, kernels::row_view<T>{a}, prepared + l.packed_late(), has_peepholes ? prepared + l.size() : nullptr,
+    cell.forward(g, kernels::row_view<T>{a}, prepared + l.packed_rest(), has_peepholes ? prepared + l.size() : nullptr,
                  h, memory, own + 2 * n, kernels::row_view<T>{std::get<0>(ys).data}, nullptr);
 }
 

@@ -37,7 +37,7 @@ struct simple_recurrent {
                    parameter_field{"biasVector", &parameters<T>::bias_vector}};
 
     constexpr outcome output_shape(std::span<const shape> xs) const { return form().output_shape(xs); }
-    constexpr simple_recurrent resolved(std::span<const shape> xs) const {
+    [[gnu::always_inline]] constexpr simple_recurrent resolved(std::span<const shape> xs) const {
         simple_recurrent result = *this;
         result.input_vector_size = detail::recurrent_form::inputs(xs[0]);
         return result;
@@ -49,7 +49,7 @@ struct simple_recurrent {
                 .bias_vector = has_bias_vector ? shape{n} : absent};
     }
 
-    constexpr detail::recurrent_runner<simple_recurrent> equivalent(const shape& x) const {
+    [[gnu::always_inline]] constexpr detail::recurrent_runner<simple_recurrent> equivalent(const shape& x) const {
         return {resolved(std::span(&x, 1))};
     }
     friend bool operator==(const simple_recurrent&, const simple_recurrent&) = default;

@@ -146,8 +146,6 @@ public:
     void finish(std::size_t head, const output_block<T>& block) const noexcept {
         for (std::size_t s = next(head); s != none && !plan().steps[s].streams; s = next(s)) finish_step(s, block);
     }
-    /// Whether the step gives its rows to the last one of its epilogue.
-    bool streams(std::size_t head) const { return tail(head) != head && plan().steps[tail(head)].streams; }
     /// What the step `tail` makes of them.
     row_product<T> multiply(std::size_t tail, extent index) const noexcept {
         return attached_[tail].functions->multiply(*this, attached_[tail].layer, tail, index);
@@ -181,9 +179,9 @@ public:
     views look_forward(std::size_t step, extent example);
     views look_backward(std::size_t step, extent example);
     std::vector<shape> input_shapes(std::size_t step) const;
-    /// One blob of a step that has so many `examples` in the window.
+    /// Points `to` at a blob of a step that has so many `examples` in the window.
     template <class U>
-    dynamic_view<U> look(std::size_t blob, bool gradient, extent examples, extent example) const;
+    void look(std::size_t blob, bool gradient, extent examples, extent example, dynamic_view<U>& to) const;
 
 protected:
     struct attached_layer {
@@ -328,18 +326,22 @@ std::span<const dynamic_view<U>> engine_state<T>::look(std::vector<dynamic_view<
                                                        std::span<const std::size_t> blobs,
                                                        bool gradients, extent examples, extent example) const {
     list.resize(blobs.size());
-    for (std::size_t i = 0; i < blobs.size(); ++i) list[i] = look<U>(blobs[i], gradients, examples, example);
+    for (std::size_t i = 0; i < blobs.size(); ++i) look(blobs[i], gradients, examples, example, list[i]);
     return list;
 }
 
 template <class T>
 template <class U>
-dynamic_view<U> engine_state<T>::look(std::size_t blob, bool gradient, extent examples, extent example) const {
+void engine_state<T>::look(std::size_t blob, bool gradient, extent examples, extent example,
+                           dynamic_view<U>& to) const {
     const blob_facts& facts = plan().blobs[blob];
     const extent size = facts.dimensions.size(), stride = facts.per_example || examples == 1 ? size : 0;
     T* const data = gradient ? this->window_gradient(blob) : this->window_value(blob);
-    if (example < 0) return {data, facts.dimensions, examples, stride};
-    return {data == nullptr ? data : data + example * stride, facts.dimensions, 1, size};
+    const bool one = example >= 0;
+    to.data = one && data != nullptr ? data + example * stride : data;
+    to.dimensions = facts.dimensions;
+    to.examples = one ? 1 : examples;
+    to.stride = one ? size : stride;
 }
 
 template <class T>

@@ -37,8 +37,8 @@ parameters_t<L, dynamic_view<const T>> parameter_views(const engine_state<T>& e,
     parameters_t<L, dynamic_view<const T>> views;
     if constexpr (parametric_layer<L>)
         for (std::size_t i = 0; i < parameter_count<L>; ++i)
-            views.*(parameter_fields_of<L, dynamic_view<const T>>[i].member) =
-                e.parameter_view(e.plan().steps[step].first_parameter + i);
+            e.view_parameter(e.plan().steps[step].first_parameter + i,
+                             views.*(parameter_fields_of<L, dynamic_view<const T>>[i].member));
     return views;
 }
 template <layer L, class T>
@@ -46,8 +46,8 @@ parameters_t<L, dynamic_view<T>> parameter_gradient_views(const engine_state<T>&
     parameters_t<L, dynamic_view<T>> views;
     if constexpr (parametric_layer<L>)
         for (std::size_t i = 0; i < parameter_count<L>; ++i)
-            views.*(parameter_fields_of<L, dynamic_view<T>>[i].member) =
-                e.parameter_gradient_view(e.plan().steps[step].first_parameter + i);
+            e.view_parameter_gradient(e.plan().steps[step].first_parameter + i,
+                                      views.*(parameter_fields_of<L, dynamic_view<T>>[i].member));
     return views;
 }
 
@@ -161,9 +161,11 @@ extent measure_rows(const void* erased, std::span<const shape> xs, extent column
 template <class T, layer L>
 row_product<T> multiply_rows(const engine_state<T>& e, const void* erased, std::size_t step, extent index) noexcept {
     const extent examples = e.step_examples(step);
-    return static_cast<const L*>(erased)->row_product_of(
-        e.template look<const T>(e.plan().inputs_of(step)[1], false, examples, -1),
-        e.template look<T>(e.plan().outputs_of(step)[0], false, examples, -1), index);
+    dynamic_view<const T> x;
+    dynamic_view<T> y;
+    e.look(e.plan().inputs_of(step)[1], false, examples, -1, x);
+    e.look(e.plan().outputs_of(step)[0], false, examples, -1, y);
+    return static_cast<const L*>(erased)->row_product_of(x, y, index);
 }
 
 template <class T, layer L>
@@ -289,6 +291,23 @@ void backward_elements(engine_state<T>& e, const layer_gradients<T>& g, const vo
     });
 }
 
+/// Runs the layer with its epilogue, whose last step is `tail`.
+template <class T>
+void forward_chain(engine_state<T>& e, const layer_functions<T>& f, const void* layer, std::size_t step,
+                   std::size_t tail, workspace<T>& w) {
+    const chain_head<T> head{e, step};
+    epilogue<T> after{&head.run, &head};
+    channel_map<T> map;
+    const chain_head<T> behind{e, e.gather(step, map)};
+    const epilogue<T> rest{&behind.run, &behind};
+    if (behind.step != step) after.map = &map;
+    if (behind.step != step && behind.step != tail) after.rest = &rest;
+    const row_products<T> then{&head.multiply, &head};
+    w.after = &after;
+    if (e.plan().steps[tail].streams) w.then = &then;
+    f.forward(e, layer, step, w);
+}
+
 }  // namespace detail
 
 /// Runs the layer, and the epilogue that begins with it.
@@ -301,18 +320,11 @@ void forward_layer(engine_state<T>& e, const layer_functions<T>& f, const void* 
         detail::forward_elements(e, f, layer, step);
     } else {
         workspace<T> w = e.work(step);
-        const detail::chain_head<T> head{e, step};
-        epilogue<T> after{&head.run, &head};
-        channel_map<T> map;
-        const detail::chain_head<T> behind{e, e.gather(step, map)};
-        const epilogue<T> rest{&behind.run, &behind};
-        if (behind.step != step) after.map = &map;
-        if (behind.step != step && behind.step != e.tail(step)) after.rest = &rest;
-        const row_products<T> then{&head.multiply, &head};
-        if (e.tail(step) != step) w.after = &after;
-        if (e.streams(step)) w.then = &then;
         w.exact = !e.predicts();
-        f.forward(e, layer, step, w);
+        if (const std::size_t tail = e.tail(step); tail == step)
+            f.forward(e, layer, step, w);
+        else
+            detail::forward_chain(e, f, layer, step, tail, w);
     }
     e.end_forward(step);
 }

@@ -36,8 +36,10 @@ public:
     buffer<T> give_parameters() { return std::move(parameters_); }
     /// Where the gradient of a parameter is summed up; null: nowhere.
     std::vector<T*>& parameter_gradients() { return parameter_gradients_; }
-    dynamic_view<const T> parameter_view(std::size_t number) const;
-    dynamic_view<T> parameter_gradient_view(std::size_t number) const;
+    /// Points `to` at a parameter, or at its gradient. Field by field where the view lies: to copy one in registers that
+    /// was just written word by word waits for the writes.
+    void view_parameter(std::size_t number, dynamic_view<const T>& to) const;
+    void view_parameter_gradient(std::size_t number, dynamic_view<T>& to) const;
     /// Fills the parameters as each layer says, from numbers that depend on the seed alone.
     void initialize(std::uint64_t seed);
 
@@ -347,15 +349,19 @@ void network_memory<T>::initialize(std::uint64_t seed) {
 }
 
 template <class T>
-dynamic_view<const T> network_memory<T>::parameter_view(std::size_t number) const {
-    const shape& s = plan_.parameters[number].dimensions;
-    return {s.size() == 0 ? nullptr : parameter(number), s, 1, s.size()};
+void network_memory<T>::view_parameter(std::size_t number, dynamic_view<const T>& to) const {
+    to.dimensions = plan_.parameters[number].dimensions;
+    to.examples = 1;
+    to.stride = plan_.parameters[number].dimensions.size();
+    to.data = to.stride == 0 ? nullptr : parameter(number);
 }
 
 template <class T>
-dynamic_view<T> network_memory<T>::parameter_gradient_view(std::size_t number) const {
-    const shape& s = plan_.parameters[number].dimensions;
-    return {s.size() == 0 ? nullptr : parameter_gradients_[number], s, 1, s.size()};
+void network_memory<T>::view_parameter_gradient(std::size_t number, dynamic_view<T>& to) const {
+    to.dimensions = plan_.parameters[number].dimensions;
+    to.examples = 1;
+    to.stride = plan_.parameters[number].dimensions.size();
+    to.data = to.stride == 0 ? nullptr : parameter_gradients_[number];
 }
 
 }  // namespace bespoke
