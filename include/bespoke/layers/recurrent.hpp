@@ -177,10 +177,9 @@ struct recurrent_form {
 };
 
 /// One direction of a recurrent layer in one call: all examples as rows, or one example with its batch as rows.
-template <class T, class Cell>
+template <class T>
 struct recurrent_call {
     const recurrent_form& form;
-    const Cell& cell;
     kernels::recurrent_geometry g;
     extent first;                ///< example
     bool all_together;
@@ -199,8 +198,10 @@ struct recurrent_call {
     }
     T* part(std::size_t i) const { return i == 0 ? m.h : m.memory; }
 
-    template <class X>
-    void load_states(std::span<const X> xs) const noexcept {
+    using views = std::span<const dynamic_view<T>>;
+    using const_views = std::span<const dynamic_view<const T>>;
+
+    void load_states(const_views xs) const noexcept {
         for (std::size_t i = 0; i < form.states; ++i)
             for (extent r = 0; r < g.rows; ++r)
                 if (xs.size() > 1)
@@ -208,11 +209,7 @@ struct recurrent_call {
                 else
                     kernels::fill(g.outputs, T(0), part(i) + r * g.outputs);
     }
-    template <class X, class Y>
-    void forward(std::span<const X> xs, std::span<const Y> ys) const noexcept {
-        load_states(xs);
-        T* y = form.sequence_output ? ys[0].example(first) + offset() : nullptr;
-        kernels::recurrent_forward(g, cell, xs[0].example(first), prepared, peepholes, m, y, width(), threads);
+    void store_states(views ys) const noexcept {
         for (extent r = 0; r < g.rows; ++r) {
             if (!form.sequence_output)
                 kernels::copy(g.outputs, m.h + r * g.outputs, row(ys[0], r, width()) + offset());
@@ -220,12 +217,15 @@ struct recurrent_call {
                 kernels::copy(g.outputs, part(i) + r * g.outputs, row(ys[state(i)], r, g.outputs));
         }
     }
-    template <class X, class Dx>
-    void backward(std::span<const X> xs, std::span<const X> dys, std::span<const Dx> dxs,
-                  const gate_arrays<T>& dp) const noexcept {
-        const T* x = xs[0].example(first);
+    template <class Cell>
+    void forward(const Cell& cell, const_views xs, views ys) const noexcept {
         load_states(xs);
-        kernels::recurrent_recall(g, cell, x, prepared, peepholes, m, threads);
+        T* y = form.sequence_output ? ys[0].example(first) + offset() : nullptr;
+        kernels::recurrent_forward(g, cell, xs[0].example(first), prepared, peepholes, m, y, width(), threads);
+        store_states(ys);
+    }
+    /// The gradients of the states behind the last step.
+    void load_gradients(const_views dys) const noexcept {
         for (std::size_t i = 0; i < form.states; ++i) kernels::fill(g.rows * g.outputs, T(0), part(i));
         for (extent r = 0; r < g.rows; ++r) {
             if (!form.sequence_output && dys[0])
@@ -234,13 +234,14 @@ struct recurrent_call {
                 if (dys[state(i)])
                     kernels::accumulate(g.outputs, row(dys[state(i)], r, g.outputs), part(i) + r * g.outputs);
         }
-        const T* dy = form.sequence_output && dys[0] ? dys[0].example(first) + offset() : nullptr;
-        kernels::recurrent_backward(g, cell, prepared, peepholes, m, dy, width(), threads);
+    }
+    /// Those of the states before the first step, of x and of the parameters.
+    void add_gradients(const_views xs, views dxs, const gate_arrays<T>& dp) const noexcept {
         for (std::size_t i = 0; i < form.states && dxs.size() > 1; ++i)
             for (extent r = 0; r < g.rows && dxs[state(i)]; ++r)
                 kernels::accumulate(g.outputs, part(i) + r * g.outputs, row(dxs[state(i)], r, g.outputs));
-        kernels::recurrent_gradients(g, Cell::late, x, prepared, m, dp.w.data(), dp.r.data(), dp.bias.data(),
-                                     dxs[0] ? dxs[0].example(first) : nullptr, threads);
+        kernels::recurrent_gradients(g, form.late, xs[0].example(first), prepared, m, dp.w.data(), dp.r.data(),
+                                     dp.bias.data(), dxs[0] ? dxs[0].example(first) : nullptr, threads);
         const extent n = g.outputs;
         constexpr extent gate_of[] = {0, 1, 3};
         for (std::size_t i = 0; i < 3; ++i)
@@ -248,21 +249,32 @@ struct recurrent_call {
                 kernels::peephole_gradient(g.all(), n, m.a + gate_of[i] * n, g.width(), i == 2 ? m.third : m.before_c,
                                            dp.peepholes[i]);
     }
+    template <class Cell>
+    void backward(const Cell& cell, const_views xs, const_views dys, views dxs,
+                  const gate_arrays<T>& dp) const noexcept {
+        load_states(xs);
+        kernels::recurrent_recall(g, cell, xs[0].example(first), prepared, peepholes, m, threads);
+        load_gradients(dys);
+        const T* dy = form.sequence_output && dys[0] ? dys[0].example(first) + offset() : nullptr;
+        kernels::recurrent_backward(g, cell, prepared, peepholes, m, dy, width(), threads);
+        add_gradients(xs, dxs, dp);
+    }
 };
 
-/// Calls `body(call)` for all examples together or one by one.
-template <class T, class Cell, class X, class Body>
-void each_recurrent_call(const recurrent_form& form, const Cell& cell, const X& x, extent examples,
-                         std::size_t direction, const T* prepared, T* scratch, thread_pool* threads,
-                         const Body& body) noexcept {
+/// Calls `body(context, call)` for all examples together or one by one.
+template <class T>
+[[gnu::noinline]] void each_recurrent_call(const recurrent_form& form, const dynamic_view<const T>& x, extent examples,
+                                           std::size_t direction, const workspace<T>& w,
+                                           void (*body)(const void*, const recurrent_call<T>&),
+                                           const void* context) noexcept {
     const bool all_together = recurrent_form::together(x, examples);
     const auto g = form.geometry(x.dimensions, examples, all_together, form.reverse || direction == 1);
     const auto l = form.template weights<T>(g.inputs);
-    const T* from = prepared + static_cast<extent>(direction) * form.template prepared_size<T>(g.inputs);
-    const kernels::recurrent_memory<T> m(g, Cell::late, scratch);
+    const T* from = w.prepared + static_cast<extent>(direction) * form.template prepared_size<T>(g.inputs);
+    const kernels::recurrent_memory<T> m(g, form.late, w.scratch);
     for (extent first = 0; first < (all_together ? 1 : examples); ++first)
-        body(recurrent_call<T, Cell>{form, cell, g, first, all_together, direction, from,
-                                     form.has_peepholes ? from + l.size() : nullptr, m, threads});
+        body(context, {form, g, first, all_together, direction, from, form.has_peepholes ? from + l.size() : nullptr, m,
+                       w.threads});
 }
 
 /// Whether views tell the compiler that there is one step of one sequence.
@@ -348,9 +360,10 @@ struct recurrent_runner {
 
     template <class X, class Y, class P, class W>
     void forward(std::span<const X> xs, std::span<const Y> ys, const P&, W& w) const noexcept {
+        using T = typename X::value_type;
         kernels::unroll<directions>([&](auto d) {
-            each_call<typename X::value_type>(d, xs[0], ys[0].examples, w,
-                                              [&](const auto& call) { call.forward(xs, ys); });
+            each_call<T>(d, xs[0], ys[0].examples, w,
+                         [&](const auto& cell, const auto& call) { call.forward(cell, xs, ys); });
         });
     }
     template <class X, class Dx, class P, class Dp, class W>
@@ -359,7 +372,8 @@ struct recurrent_runner {
         using T = typename X::value_type;
         kernels::unroll<directions>([&](auto d) {
             const auto to = layer.template arrays<T>(dp, d);
-            each_call<T>(d, xs[0], dys[0].examples, w, [&](const auto& call) { call.backward(xs, dys, dxs, to); });
+            each_call<T>(d, xs[0], dys[0].examples, w,
+                         [&](const auto& cell, const auto& call) { call.backward(cell, xs, dys, dxs, to); });
         });
     }
     template <class... X, class... Y, class P, class W>
@@ -374,9 +388,14 @@ struct recurrent_runner {
 private:
     template <class T, class X, class W, class Body>
     void each_call(std::size_t direction, const X& x, extent examples, W& w, const Body& body) const noexcept {
-        const recurrent_form form = layer.form();
         layer.with_cell(direction, [&](const auto& cell) {
-            each_recurrent_call<T>(form, cell, x, examples, direction, w.prepared, w.scratch, w.threads, body);
+            const auto run = [&](const recurrent_call<T>& call) { body(cell, call); };
+            each_recurrent_call<T>(
+                layer.form(), x, examples, direction, w,
+                [](const void* context, const recurrent_call<T>& call) {
+                    (*static_cast<const decltype(run)*>(context))(call);
+                },
+                &run);
         });
     }
 };
