@@ -209,7 +209,7 @@ struct recurrent_call {
                 else
                     kernels::fill(g.outputs, T(0), part(i) + r * g.outputs);
     }
-    void store_states(views ys) const noexcept {
+    void store_results(views ys) const noexcept {
         for (extent r = 0; r < g.rows; ++r) {
             if (!form.sequence_output)
                 kernels::copy(g.outputs, m.h + r * g.outputs, row(ys[0], r, width()) + offset());
@@ -217,12 +217,11 @@ struct recurrent_call {
                 kernels::copy(g.outputs, part(i) + r * g.outputs, row(ys[state(i)], r, g.outputs));
         }
     }
-    template <class Cell>
-    void forward(const Cell& cell, const_views xs, views ys) const noexcept {
+    void forward(const kernels::any_cell<T>& cell, const_views xs, views ys) const noexcept {
         load_states(xs);
         T* y = form.sequence_output ? ys[0].example(first) + offset() : nullptr;
         kernels::recurrent_forward(g, cell, xs[0].example(first), prepared, peepholes, m, y, width(), threads);
-        store_states(ys);
+        store_results(ys);
     }
     /// The gradients of the states behind the last step.
     void load_gradients(const_views dys) const noexcept {
@@ -242,15 +241,13 @@ struct recurrent_call {
                 kernels::accumulate(g.outputs, part(i) + r * g.outputs, row(dxs[state(i)], r, g.outputs));
         kernels::recurrent_gradients(g, form.late, xs[0].example(first), prepared, m, dp.w.data(), dp.r.data(),
                                      dp.bias.data(), dxs[0] ? dxs[0].example(first) : nullptr, threads);
-        const extent n = g.outputs;
         constexpr extent gate_of[] = {0, 1, 3};
         for (std::size_t i = 0; i < 3; ++i)
             if (dp.peepholes[i] != nullptr)
-                kernels::peephole_gradient(g.all(), n, m.a + gate_of[i] * n, g.width(), i == 2 ? m.third : m.before_c,
-                                           dp.peepholes[i]);
+                kernels::peephole_gradient(g.all(), g.outputs, m.a + gate_of[i] * g.outputs, g.width(),
+                                           i == 2 ? m.third : m.before_c, dp.peepholes[i]);
     }
-    template <class Cell>
-    void backward(const Cell& cell, const_views xs, const_views dys, views dxs,
+    void backward(const kernels::any_cell<T>& cell, const_views xs, const_views dys, views dxs,
                   const gate_arrays<T>& dp) const noexcept {
         load_states(xs);
         kernels::recurrent_recall(g, cell, xs[0].example(first), prepared, peepholes, m, threads);
@@ -261,20 +258,34 @@ struct recurrent_call {
     }
 };
 
-/// Calls `body(context, call)` for all examples together or one by one.
-template <class T>
-[[gnu::noinline]] void each_recurrent_call(const recurrent_form& form, const dynamic_view<const T>& x, extent examples,
-                                           std::size_t direction, const workspace<T>& w,
-                                           void (*body)(const void*, const recurrent_call<T>&),
-                                           const void* context) noexcept {
+/// Calls `body(call)` for all examples together or one by one.
+template <class T, class Body>
+void each_recurrent_call(const recurrent_form& form, const dynamic_view<const T>& x, extent examples,
+                         std::size_t direction, const workspace<T>& w, const Body& body) noexcept {
     const bool all_together = recurrent_form::together(x, examples);
     const auto g = form.geometry(x.dimensions, examples, all_together, form.reverse || direction == 1);
-    const auto l = form.template weights<T>(g.inputs);
     const T* from = w.prepared + static_cast<extent>(direction) * form.template prepared_size<T>(g.inputs);
     const kernels::recurrent_memory<T> m(g, form.late, w.scratch);
     for (extent first = 0; first < (all_together ? 1 : examples); ++first)
-        body(context, {form, g, first, all_together, direction, from, form.has_peepholes ? from + l.size() : nullptr, m,
-                       w.threads});
+        body(recurrent_call<T>{form, g, first, all_together, direction, from,
+                               form.has_peepholes ? from + form.template weights<T>(g.inputs).size() : nullptr, m,
+                               w.threads});
+}
+template <class T>
+[[gnu::noinline]] void recurrent_forward(const recurrent_form& form, const kernels::any_cell<T>& cell,
+                                         std::size_t direction, std::span<const dynamic_view<const T>> xs,
+                                         std::span<const dynamic_view<T>> ys, const workspace<T>& w) noexcept {
+    each_recurrent_call<T>(form, xs[0], ys[0].examples, direction, w,
+                           [&](const recurrent_call<T>& call) { call.forward(cell, xs, ys); });
+}
+template <class T>
+[[gnu::noinline]] void recurrent_backward(const recurrent_form& form, const kernels::any_cell<T>& cell,
+                                          std::size_t direction, std::span<const dynamic_view<const T>> xs,
+                                          std::span<const dynamic_view<const T>> dys,
+                                          std::span<const dynamic_view<T>> dxs, const gate_arrays<T>& dp,
+                                          const workspace<T>& w) noexcept {
+    each_recurrent_call<T>(form, xs[0], dys[0].examples, direction, w,
+                           [&](const recurrent_call<T>& call) { call.backward(cell, xs, dys, dxs, dp); });
 }
 
 /// Whether views tell the compiler that there is one step of one sequence.
@@ -360,20 +371,19 @@ struct recurrent_runner {
 
     template <class X, class Y, class P, class W>
     void forward(std::span<const X> xs, std::span<const Y> ys, const P&, W& w) const noexcept {
-        using T = typename X::value_type;
-        kernels::unroll<directions>([&](auto d) {
-            each_call<T>(d, xs[0], ys[0].examples, w,
-                         [&](const auto& cell, const auto& call) { call.forward(cell, xs, ys); });
-        });
+        for (std::size_t d = 0; d < directions; ++d)
+            layer.with_cell(d, [&](const kernels::any_cell<typename X::value_type>& cell) {
+                recurrent_forward(layer.form(), cell, d, xs, ys, w);
+            });
     }
     template <class X, class Dx, class P, class Dp, class W>
     void backward(std::span<const X> xs, std::span<const X>, std::span<const X> dys, std::span<const Dx> dxs,
                   const P&, const Dp& dp, W& w) const noexcept {
         using T = typename X::value_type;
         kernels::unroll<directions>([&](auto d) {
-            const auto to = layer.template arrays<T>(dp, d);
-            each_call<T>(d, xs[0], dys[0].examples, w,
-                         [&](const auto& cell, const auto& call) { call.backward(cell, xs, dys, dxs, to); });
+            layer.with_cell(d, [&](const kernels::any_cell<T>& cell) {
+                recurrent_backward<T>(layer.form(), cell, d, xs, dys, dxs, layer.template arrays<T>(dp, d), w);
+            });
         });
     }
     template <class... X, class... Y, class P, class W>
@@ -384,20 +394,6 @@ struct recurrent_runner {
         });
     }
     friend bool operator==(const recurrent_runner&, const recurrent_runner&) = default;
-
-private:
-    template <class T, class X, class W, class Body>
-    void each_call(std::size_t direction, const X& x, extent examples, W& w, const Body& body) const noexcept {
-        layer.with_cell(direction, [&](const auto& cell) {
-            const auto run = [&](const recurrent_call<T>& call) { body(cell, call); };
-            each_recurrent_call<T>(
-                layer.form(), x, examples, direction, w,
-                [](const void* context, const recurrent_call<T>& call) {
-                    (*static_cast<const decltype(run)*>(context))(call);
-                },
-                &run);
-        });
-    }
 };
 
 }  // namespace detail
