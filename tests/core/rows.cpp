@@ -39,3 +39,8 @@ TEST_CASE("rows are finished in place, and given by all examples at once") {
     CHECK_FALSE(can_finish_rows(talkative<false, true>{}, wide));
     CHECK_FALSE(can_give_rows(talkative<true, false>{}, wide));
 }
+
+TEST_CASE("a layer that says nothing of rows is no row layer") {
+    STATIC_REQUIRE(row_layer<talkative<false, false>>);
+    STATIC_REQUIRE_FALSE(row_layer<plain>);
+}

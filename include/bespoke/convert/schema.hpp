@@ -149,7 +149,8 @@ private:
     }
 
     void finish(message_schema& message) {
-        std::ranges::sort(message.fields, {}, &field_schema::number);
+        std::sort(message.fields.begin(), message.fields.end(),
+                  [](const field_schema& a, const field_schema& b) { return a.number < b.number; });
         for (field_schema& f : message.fields) resolve(f);
     }
 
@@ -206,7 +207,7 @@ const field_schema* message_schema::find(std::uint32_t number) const {
     return place != fields.end() && place->number == number ? &*place : nullptr;
 }
 const field_schema* message_schema::find(std::string_view key) const {
-    const auto place = std::ranges::find(fields, key, &field_schema::key);
+    const auto place = std::find_if(fields.begin(), fields.end(), [&](const field_schema& f) { return f.key == key; });
     return place != fields.end() ? &*place : nullptr;
 }
 

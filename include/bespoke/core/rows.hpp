@@ -40,4 +40,11 @@ constexpr bool can_take_rows(const L& layer, std::span<const shape> inputs) {
         return false;
 }
 
+/// A layer of which one of these may be true: most say nothing of it, and need not be asked.
+template <class L>
+concept row_layer = requires(const L& layer, std::span<const shape> inputs) {
+    requires requires { layer.finishes_rows(inputs); } || requires { layer.gives_rows(inputs); } ||
+                 requires { layer.takes_rows(inputs); };
+};
+
 }  // namespace bespoke

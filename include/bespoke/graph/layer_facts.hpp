@@ -118,9 +118,11 @@ constexpr layer_answers ask_layer(const L& layer, std::span<const shape> inputs,
     answers.same_elements = gives_same_elements(layer);
     if constexpr (requires { layer.concatenates(inputs); }) answers.concatenates = layer.concatenates(inputs);
     answers.can_finish = can_finish(layer, inputs);
-    answers.finishes_rows = can_finish_rows(layer, inputs);
-    answers.gives_rows = can_give_rows(layer, inputs);
-    answers.takes_rows = can_take_rows(layer, inputs);
+    if constexpr (row_layer<L>) {
+        answers.finishes_rows = can_finish_rows(layer, inputs);
+        answers.gives_rows = can_give_rows(layer, inputs);
+        answers.takes_rows = can_take_rows(layer, inputs);
+    }
     answers.probabilities = gives_probabilities(layer, inputs);
     if constexpr (requires { layer.known_output(inputs, known); })
         answers.values = layer.known_output(inputs, known);

@@ -53,11 +53,11 @@ struct broadcast_plan {
 
 namespace detail {
 
-/// Calls body(place in the result, elements, offsets of the arrays) for the runs along the last axis that make the
-/// elements [begin, end) of the result, in row-major order.
-template <std::size_t Count, class Body>
-[[gnu::always_inline]] inline void each_run(const broadcast_plan<Count>& plan, extent begin, extent end,
-                                            const Body& body) noexcept {
+/// `each_run` behind a function pointer: compiled once for so many arrays.
+template <std::size_t Count>
+[[gnu::noinline]] void walk_runs(const broadcast_plan<Count>& plan, extent begin, extent end,
+                                 void (*body)(const void*, extent, extent, const extent (&)[Count]),
+                                 const void* context) noexcept {
     if (begin >= end) return;
     extent index[broadcast_plan<Count>::most]{}, offset[Count]{}, rest = begin;
     for (std::size_t axis = plan.rank; axis-- > 0;) {
@@ -69,7 +69,7 @@ template <std::size_t Count, class Body>
     const extent row = plan.rank == 0 ? 1 : plan.extents[last];
     for (extent at = begin;;) {
         const extent n = std::min(end - at, row - index[last]);
-        body(at, n, offset);
+        body(context, at, n, offset);
         at += n;
         if (at == end) return;
         for (std::size_t s = 0; s < Count; ++s) offset[s] -= index[last] * plan.steps[last][s];
@@ -83,18 +83,45 @@ template <std::size_t Count, class Body>
     }
 }
 
-/// One array in a run: what lies there, or the one element that is repeated.
-template <class T>
-struct run_operand {
-    const T* data;
-    bool moves;
-    batch<T> repeated;
+/// Calls body(place in the result, elements, offsets of the arrays) for the runs along the last axis that make the
+/// elements [begin, end) of the result, in row-major order.
+template <std::size_t Count, class Body>
+void each_run(const broadcast_plan<Count>& plan, extent begin, extent end, const Body& body) noexcept {
+    walk_runs<Count>(
+        plan, begin, end,
+        [](const void* b, extent at, extent n, const extent(&offset)[Count]) {
+            (*static_cast<const Body*>(b))(at, n, offset);
+        },
+        &body);
+}
 
-    [[gnu::always_inline]] run_operand(const T* p, bool m) noexcept : data(p), moves(m), repeated(*p) {}
-    template <class In>
-    [[gnu::always_inline]] batch<T> operator()(extent i, const In& in) const noexcept {
-        return moves ? in(data + i) : repeated;
+/// The arrays in a run: what lies there, or a batch of the one element that is repeated.
+template <class T, std::size_t Count>
+class run_operands {
+public:
+    template <std::size_t All>
+    run_operands(const broadcast_plan<All>& plan, const std::array<const T*, Count>& xs,
+                 const extent (&offset)[All]) noexcept {
+        for (std::size_t s = 0; s < Count; ++s) {
+            data_[s] = xs[s] + offset[s];
+            step_[s] = plan.moves(s) ? 1 : 0;
+            if (step_[s] != 0) continue;
+            batch<T>(*data_[s]).store_aligned(repeated_[s]);
+            data_[s] = repeated_[s];
+        }
     }
+    run_operands(const run_operands&) = delete;
+    run_operands& operator=(const run_operands&) = delete;
+
+    /// Where the elements from number i on are to be read.
+    [[gnu::always_inline]] const T* at(std::size_t array, extent i) const noexcept {
+        return data_[array] + i * step_[array];
+    }
+
+private:
+    const T* data_[Count];
+    extent step_[Count];
+    alignas(64) T repeated_[Count][lanes<T>];
 };
 
 template <class F, class T, std::size_t Count, std::size_t... I>
@@ -102,23 +129,10 @@ void broadcast_map(const F& f, const broadcast_plan<Count>& plan, const std::arr
                    extent begin, extent end, std::index_sequence<I...>) noexcept {
     each_run(plan, begin, end, [&](extent at, extent n, const extent(&offset)[Count]) {
         T* const to = y + at;
-        if constexpr (Count == 2) {
-            const T *a = xs[0] + offset[0], *b = xs[1] + offset[1];
-            if (plan.moves(0) && plan.moves(1))
-                return for_each_batch<T>(
-                    n, [&](extent i, auto in, auto put)
-                           __attribute__((always_inline)) { put(to + i, f(in(a + i), in(b + i))); });
-            if (plan.moves(0)) {
-                const batch<T> right(*b);
-                return for_each_batch<T>(
-                    n, [&](extent i, auto in, auto put)
-                           __attribute__((always_inline)) { put(to + i, f(in(a + i), right)); });
-            }
-        }
-        const run_operand<T> operands[]{{xs[I] + offset[I], plan.moves(I)}...};
+        const run_operands<T, Count> xs_here(plan, xs, offset);
         for_each_batch<T>(
             n, [&](extent i, auto in, auto put)
-                   __attribute__((always_inline)) { put(to + i, f(operands[I](i, in)...)); });
+                   __attribute__((always_inline)) { put(to + i, f(in(xs_here.at(I, i))...)); });
     });
 }
 
@@ -127,23 +141,20 @@ void reduce_runs(const F& f, const broadcast_plan<Count + 1>& plan, const std::a
                  T* to, std::index_sequence<I...>) noexcept {
     const bool to_moves = plan.moves(Count);
     each_run(plan, 0, plan.size(), [&](extent, extent n, const extent(&offset)[Count + 1]) {
-        const run_operand<T> operands[]{{xs[I] + offset[I], plan.moves(I)}...};
+        const run_operands<T, Count> xs_here(plan, xs, offset);
         T* const target = to + offset[Count];
         if (to_moves)
             return for_each_batch<T>(
                 n, [&](extent i, auto in, auto put) __attribute__((always_inline)) {
-                    put(target + i, f(in(target + i), operands[I](i, in)...));
+                    put(target + i, f(in(target + i), in(xs_here.at(I, i))...));
                 });
         batch<T> sum(T(0));
-        const extent whole = n - n % lanes<T>;
-        for_each_batch<T>(
-            whole, [&](extent i, auto in, auto)
-                       __attribute__((always_inline)) { sum = f(sum, operands[I](i, in)...); });
-        if (const extent rest = n - whole; rest > 0) {  // what f makes of lanes without an element does not count
+        extent i = 0;
+        for (; i + lanes<T> <= n; i += lanes<T>) sum = f(sum, load(xs_here.at(I, i))...);
+        if (const extent rest = n - i; rest > 0) {  // what f makes of lanes without an element does not count
             alignas(64) T kept[lanes<T>];
             sum.store_aligned(kept);
-            const auto in = [rest](const T* p) { return load_partial(p, rest); };
-            store_partial<T>(kept, f(sum, operands[I](whole, in)...), rest);
+            store_partial<T>(kept, f(sum, load_partial(xs_here.at(I, i), rest)...), rest);
             sum = batch<T>::load_aligned(kept);
         }
         *target += sum_lanes<T>(sum);

@@ -24,24 +24,15 @@ void map(N n, const F& given, const T* x, T* y) noexcept {
         detail::map_one(n, given, x, y);
 }
 
-/// dx[i] += dy[i] * f.derivative(x[i], y[i]), i in [0, n). dx may not be dy.
+/// dx[i] += dy[i] * f.derivative(x[i], y[i]), i in [0, n). Where dx is dy it is multiplied instead.
 template <class F, class T, class N>
 void map_backward(N n, const F& given, const T* x, const T* y, const T* dy, T* dx) noexcept {
     const F f = given;
+    const bool adds = dx != dy;
     for_each_batch<T>(
         n, [&](extent i, auto in, auto out) __attribute__((always_inline)) {
-            const batch<T> slope = f.derivative(in(x + i), in(y + i));
-            out(dx + i, kernels::fma<T>(in(dy + i), slope, in(dx + i)));
-        });
-}
-
-/// d[i] *= f.derivative(x[i], y[i]), i in [0, n).
-template <class F, class T, class N>
-void map_slope(N n, const F& given, const T* x, const T* y, T* d) noexcept {
-    const F f = given;
-    for_each_batch<T>(
-        n, [&](extent i, auto in, auto out) __attribute__((always_inline)) {
-            out(d + i, in(d + i) * f.derivative(in(x + i), in(y + i)));
+            const batch<T> slope = f.derivative(in(x + i), in(y + i)), before = adds ? in(dx + i) : batch<T>(T(-0.0));
+            out(dx + i, kernels::fma<T>(in(dy + i), slope, before));
         });
 }
 

@@ -71,25 +71,56 @@ private:
     static extent state(const recurrent_geometry& g) { return g.rows * g.outputs; }
 };
 
+/// A cell whose type is not known: what runs the steps of a sequence is compiled once for all cells. The cell must
+/// outlive it.
+template <class T>
+struct any_cell {
+    const void* cell;
+    extent late;
+    bool has_memory;
+    void (*forward)(const void* cell, const recurrent_geometry& g, row_view<T> a, const T* late, const T* peepholes,
+                    T* h, T* memory, T* work, row_view<T> y, thread_pool* threads) noexcept;
+    void (*backward)(const void* cell, const recurrent_geometry& g, row_view<T> a, const T* late, const T* peepholes,
+                     row_view<const T> before_h, row_view<const T> before_c, row_view<T> third, T* h, T* memory,
+                     T* work, thread_pool* threads) noexcept;
+
+    template <class Cell>
+    any_cell(const Cell& known)
+        : cell(&known),
+          late(Cell::late),
+          has_memory(Cell::has_memory),
+          forward([](const void* c, const recurrent_geometry& g, auto... arguments) noexcept {
+              static_cast<const Cell*>(c)->forward(g, arguments...);
+          }),
+          backward([](const void* c, const recurrent_geometry& g, auto... arguments) noexcept {
+              static_cast<const Cell*>(c)->template backward<T>(g, arguments...);
+          }) {}
+};
+
 namespace detail {
 
-/// Runs the cell over the sequences; `keep(s)` is called before what is processed as number s.
-template <class T, class Cell, class Keep>
-void run_sequence(const recurrent_geometry& g, const Cell& cell, const T* x, const T* prepared, const T* peepholes,
-                  const recurrent_memory<T>& m, T* y, extent y_width, thread_pool* threads,
-                  const Keep& keep) noexcept {
-    const recurrent_weights<T> l{g.inputs, g.outputs, g.gates, Cell::late};
+/// Runs the cell over the sequences; with `keeps` what `recurrent_backward` wants of them is kept.
+template <class T>
+[[gnu::noinline]] void run_sequence(const recurrent_geometry& g, const any_cell<T>& cell, const T* x, const T* prepared,
+                                    const T* peepholes, const recurrent_memory<T>& m, T* y, extent y_width, bool keeps,
+                                    thread_pool* threads) noexcept {
+    const recurrent_weights<T> l{g.inputs, g.outputs, g.gates, cell.late};
     const T* const none = nullptr;
+    const extent n = g.outputs;
     gemm(g.all(), g.width(), g.inputs, x, g.inputs, extent{1}, prepared + l.packed_w(), m.a, g.width(),
          prepared + l.bias(), false, threads);
     for (extent s = 0; s < g.steps; ++s) {
-        keep(s);
+        for (extent r = 0; keeps && r < g.rows; ++r) {
+            const extent at = (g.first_row(s) + r * g.row_stride) * n;
+            copy(n, m.h + r * n, m.before_h + at);
+            if (cell.has_memory) copy(n, m.memory + r * n, m.before_c + at);
+        }
         const row_view<T> at{m.a + g.first_row(s) * g.width(), g.row_stride * g.width()};
-        gemm(g.rows, l.first(), g.outputs, static_cast<const T*>(m.h), g.outputs, extent{1},
-             prepared + l.packed_first(), at.data, at.stride, none, true, threads);
+        gemm(g.rows, l.first(), n, static_cast<const T*>(m.h), n, extent{1}, prepared + l.packed_first(), at.data,
+             at.stride, none, true, threads);
         row_view<T> to;
         if (y != nullptr) to = {y + g.output_row(s) * y_width, g.row_stride * y_width};
-        cell.forward(g, at, prepared + l.packed_rest(), peepholes, m.h, m.memory, m.work, to, threads);
+        cell.forward(cell.cell, g, at, prepared + l.packed_rest(), peepholes, m.h, m.memory, m.work, to, threads);
     }
 }
 
@@ -97,34 +128,29 @@ void run_sequence(const recurrent_geometry& g, const Cell& cell, const T* x, con
 
 /// `m.h` and, where the cell has one, `m.memory` hold the state before the first step, and afterwards that behind the
 /// last one. y: the outputs of all steps, rows y_width elements apart; may be null.
-template <class T, class Cell>
-void recurrent_forward(const recurrent_geometry& g, const Cell& cell, const T* x, const T* prepared,
-                       const T* peepholes, const recurrent_memory<T>& m, T* y, extent y_width,
+template <class T>
+void recurrent_forward(const recurrent_geometry& g, const std::type_identity_t<any_cell<T>>& cell, const T* x,
+                       const T* prepared, const T* peepholes, const recurrent_memory<T>& m, T* y, extent y_width,
                        thread_pool* threads) noexcept {
-    detail::run_sequence(g, cell, x, prepared, peepholes, m, y, y_width, threads, [](extent) {});
+    detail::run_sequence<T>(g, cell, x, prepared, peepholes, m, y, y_width, false, threads);
 }
 
 /// The same, and what `recurrent_backward` wants of it.
-template <class T, class Cell>
-void recurrent_recall(const recurrent_geometry& g, const Cell& cell, const T* x, const T* prepared,
-                      const T* peepholes, const recurrent_memory<T>& m, thread_pool* threads) noexcept {
-    const extent n = g.outputs;
-    detail::run_sequence(g, cell, x, prepared, peepholes, m, static_cast<T*>(nullptr), n, threads, [&](extent s) {
-        for (extent r = 0; r < g.rows; ++r) {
-            const extent at = (g.first_row(s) + r * g.row_stride) * n;
-            copy(n, m.h + r * n, m.before_h + at);
-            if (Cell::has_memory) copy(n, m.memory + r * n, m.before_c + at);
-        }
-    });
+template <class T>
+void recurrent_recall(const recurrent_geometry& g, const std::type_identity_t<any_cell<T>>& cell, const T* x,
+                      const T* prepared, const T* peepholes, const recurrent_memory<T>& m,
+                      thread_pool* threads) noexcept {
+    detail::run_sequence<T>(g, cell, x, prepared, peepholes, m, nullptr, 0, true, threads);
 }
 
 /// After `recurrent_recall`: through the steps from the last processed to the first. `m.h` and `m.memory` hold the
 /// gradient of the state behind the last step, and afterwards that of the state before the first one; m.a then holds
 /// the gradient of a. dy: of the outputs of all steps, or null.
-template <class T, class Cell>
-void recurrent_backward(const recurrent_geometry& g, const Cell& cell, const T* prepared, const T* peepholes,
-                        const recurrent_memory<T>& m, const T* dy, extent dy_width, thread_pool* threads) noexcept {
-    const recurrent_weights<T> l{g.inputs, g.outputs, g.gates, Cell::late};
+template <class T>
+void recurrent_backward(const recurrent_geometry& g, const std::type_identity_t<any_cell<T>>& cell, const T* prepared,
+                        const T* peepholes, const recurrent_memory<T>& m, const T* dy, extent dy_width,
+                        thread_pool* threads) noexcept {
+    const recurrent_weights<T> l{g.inputs, g.outputs, g.gates, cell.late};
     const extent n = g.outputs, early = (l.gates - l.late) * n;
     pack(prepared + l.r(), n, extent{1}, early, n, m.packed_early, threads);
     pack(prepared + l.r() + early * n, n, extent{1}, l.late * n, n, m.packed_late, threads);
@@ -136,8 +162,8 @@ void recurrent_backward(const recurrent_geometry& g, const Cell& cell, const T* 
         const row_view<T> a{m.a + first * g.width(), g.row_stride * g.width()};
         const auto kept = [&](T* data) { return row_view<T>{data + first * n, g.row_stride * n}; };
         const auto read = [&](T* data) { return row_view<const T>{data + first * n, g.row_stride * n}; };
-        cell.template backward<T>(g, a, m.packed_late, peepholes, read(m.before_h), read(m.before_c), kept(m.third),
-                                  m.h, m.memory, m.work, threads);
+        cell.backward(cell.cell, g, a, m.packed_late, peepholes, read(m.before_h), read(m.before_c), kept(m.third), m.h,
+                      m.memory, m.work, threads);
         gemm(g.rows, n, early, static_cast<const T*>(a.data), a.stride, extent{1}, m.packed_early, m.h, n,
              static_cast<const T*>(nullptr), true, threads);
     }

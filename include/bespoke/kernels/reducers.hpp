@@ -12,7 +12,8 @@
 ///   finish(result, pivot, count)   y, of `count` elements
 ///
 /// for a float, a double or a SIMD batch of them alike (V). The pivot is 0, unless the reducer says `pivots`: then it
-/// is `pivot(most)`, made of the largest of the elements. Its gradient is
+/// is `pivot(most)`, made of the largest of the elements. One that differs from another in `finish` alone says which:
+/// `using unfinished = sum_of`. Its gradient is
 ///
 ///   slope(x, y, extra, count)      dy/dx of the element x
 ///
@@ -63,6 +64,7 @@ struct sum_of : detail::adding {
 
 /// (sum of x) / count
 struct mean_of : sum_of {
+    using unfinished = sum_of;
     template <class V>
     V finish(const V& sum, const V&, const V& count) const noexcept {
         return sum / count;
@@ -88,6 +90,7 @@ struct sum_square_of : detail::adding {
 
 /// sqrt(sum of x^2). Where it is 0 the slope is 0.
 struct l2_of : sum_square_of {
+    using unfinished = sum_square_of;
     static constexpr slope_reads reads{.x = true, .y = true};
     template <class V>
     V finish(const V& sum, const V&, const V&) const noexcept {
@@ -114,6 +117,7 @@ struct l1_of : detail::adding {
 
 /// log(sum of x)
 struct log_sum_of : sum_of {
+    using unfinished = sum_of;
     static constexpr slope_reads reads{.x = false, .y = true};
     template <class V>
     V finish(const V& sum, const V&, const V&) const noexcept {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "../core/threads.hpp"
+#include "map.hpp"
 #include "reducers.hpp"
 #include "strided.hpp"
 
@@ -117,15 +118,16 @@ struct reduction_walk {
     }
 
 private:
-    void runs(void (*body)(const void*, extent, extent, extent, extent), const void* context) const noexcept {
+    [[gnu::noinline]] void runs(void (*body)(const void*, extent, extent, extent, extent),
+                                const void* context) const noexcept {
         if (gone.rank == 0) return body(context, 0, 0, 1, 1);
         const std::size_t last = gone.rank - 1;
         const extent n = gone.extents[last], step = gone.from[last];
         detail::each_outer(gone, last, 0, elements / n,
                            [&](extent from, extent first, extent) { body(context, from, first, n, step); });
     }
-    void strips(extent most, thread_pool* threads, void (*body)(const void*, extent, extent, extent),
-                const void* context) const noexcept {
+    [[gnu::noinline]] void strips(extent most, thread_pool* threads, void (*body)(const void*, extent, extent, extent),
+                                  const void* context) const noexcept {
         if (outputs * elements < (1 << 15)) threads = nullptr;
         strided_walk w = kept;
         extent columns = 1, pieces = 1;
@@ -283,26 +285,22 @@ template <std::size_t Width, class F, class T, class Load>
     for (std::size_t w = 0; w < Width; ++w) result[w] = f.template finish<batch<T>>(chains.now[w], pivots[w], count);
 }
 
-}  // namespace detail
-
-/// y = what the reducer f makes of the elements of x that meet.
 template <class F, class T>
-[[gnu::noinline]] void reduce(const F& f, const reduction_walk& walk, const T* x, T* y,
-                              thread_pool* threads = nullptr) noexcept {
-    if (walk.outputs <= 0) return;
+[[gnu::noinline]] void reduce_finished(const F& f, const reduction_walk& walk, const T* x, T* y,
+                                       thread_pool* threads) noexcept {
     if (walk.elements <= 0)
         return fill(walk.outputs, f.template finish<T>(f.template start<T>(), T(0), T(0)), y);
-    constexpr std::size_t width = detail::reduction_columns;
+    constexpr std::size_t width = reduction_columns;
     constexpr extent strip = static_cast<extent>(width) * lanes<T>;
-    constexpr std::size_t rows = detail::reduction_rows;
+    constexpr std::size_t rows = reduction_rows;
     walk.each_strip(walk.in_columns() ? strip : extent{rows}, threads, [&](extent from, extent to, extent columns) {
         if (!walk.in_columns()) {
-            if (columns == extent{rows}) return detail::reduce_rows<rows>(f, walk, x + from, y + to);
+            if (columns == extent{rows}) return reduce_rows<rows>(f, walk, x + from, y + to);
             for (extent row = 0; row < columns; ++row)
-                detail::reduce_rows<1>(f, walk, x + from + row * walk.apart(), y + to + row);
+                reduce_rows<1>(f, walk, x + from + row * walk.apart(), y + to + row);
         } else if (columns == strip) {
             batch<T> result[width];
-            detail::reduce_columns<width>(
+            reduce_columns<width>(
                 f, walk, x + from,
                 [](const T* p, auto w) __attribute__((always_inline)) {
                     return kernels::load(p + static_cast<extent>(w()) * lanes<T>);
@@ -310,17 +308,37 @@ template <class F, class T>
                 result);
             for (std::size_t w = 0; w < width; ++w) store(y + to + static_cast<extent>(w) * lanes<T>, result[w]);
         } else {
-            for (extent i = 0; i < columns; i += lanes<T>) {
-                const extent count = std::min(columns - i, lanes<T>);
-                batch<T> result[1];
-                detail::reduce_columns<1>(
-                    f, walk, x + from + i,
-                    [count](const T* p, auto) __attribute__((always_inline)) { return load_partial(p, count); },
-                    result);
-                store_partial<T>(y + to + i, result[0], count);
+            constexpr std::size_t less = reduction_width;
+            for (extent i = 0; i < columns; i += static_cast<extent>(less) * lanes<T>) {
+                const auto count = [rest = columns - i](std::size_t w) {
+                    return std::clamp<extent>(rest - static_cast<extent>(w) * lanes<T>, 0, lanes<T>);
+                };
+                const auto in = [&](const T* p, auto w) __attribute__((always_inline)) {
+                    return load_partial(p + static_cast<extent>(w()) * lanes<T>, count(w()));
+                };
+                batch<T> result[less];
+                reduce_columns<less>(f, walk, x + from + i, in, result);
+                for (std::size_t w = 0; w < less; ++w)
+                    store_partial<T>(y + to + i + static_cast<extent>(w) * lanes<T>, result[w], count(w));
             }
         }
     });
+}
+
+}  // namespace detail
+
+/// y = what the reducer f makes of the elements of x that meet.
+template <class F, class T>
+void reduce(const F& f, const reduction_walk& walk, const T* x, T* y, thread_pool* threads = nullptr) noexcept {
+    if (walk.outputs <= 0) return;
+    if constexpr (requires { typename F::unfinished; }) {
+        reduce(static_cast<const typename F::unfinished&>(f), walk, x, y, threads);
+        const batch<T> count(static_cast<T>(walk.elements));
+        const auto finish = [&](const batch<T>& v) { return f.template finish<batch<T>>(v, batch<T>(T(0)), count); };
+        return map(walk.outputs, finish, y, y);
+    } else {
+        detail::reduce_finished(f, walk, x, y, threads);
+    }
 }
 
 }  // namespace bespoke::kernels

@@ -58,14 +58,21 @@ template <std::floating_point T>
     }
 }
 
-/// Calls f(integral_constant<size_t, 0>) ... f(integral_constant<size_t, Count - 1>), written out.
-template <std::size_t Count, class F>
-[[gnu::always_inline]] inline void unroll(const F& f) noexcept {
-    [&]<std::size_t... I>(std::index_sequence<I...>) __attribute__((always_inline)) {
+namespace detail {
+template <class Numbers>
+struct unroller;
+template <std::size_t... I>
+struct unroller<std::index_sequence<I...>> {
+    template <class F>
+    [[gnu::always_inline]] void operator()(const F& f) const noexcept {
         (f(std::integral_constant<std::size_t, I>{}), ...);
     }
-    (std::make_index_sequence<Count>{});
-}
+};
+}  // namespace detail
+
+/// unroll<Count>(f) calls f(integral_constant<size_t, 0>) ... f(integral_constant<size_t, Count - 1>), written out.
+template <std::size_t Count>
+inline constexpr detail::unroller<std::make_index_sequence<Count>> unroll{};
 
 template <class T>
 [[gnu::always_inline]] inline batch<T> load(const T* p) noexcept {
@@ -155,20 +162,39 @@ template <class T>
     }
 }
 
+namespace detail {
+
+/// How `for_each_batch` lets its body move the elements of a whole batch.
+template <class T>
+struct load_whole {
+    [[gnu::always_inline]] batch<T> operator()(const T* p) const noexcept { return kernels::load(p); }
+};
+template <class T>
+struct store_whole {
+    [[gnu::always_inline]] void operator()(T* p, const batch<T>& v) const noexcept { kernels::store(p, v); }
+};
+/// And of a batch of which `count` elements are there.
+template <class T>
+struct load_some {
+    extent count;
+    [[gnu::always_inline]] batch<T> operator()(const T* p) const noexcept { return load_partial(p, count); }
+};
+template <class T>
+struct store_some {
+    extent count;
+    [[gnu::always_inline]] void operator()(T* p, const batch<T>& v) const noexcept { store_partial(p, v, count); }
+};
+
+}  // namespace detail
+
 /// Calls body(offset, load, store) for each batch of [0, n): `load(p)` and `store(p, v)` move
 /// the elements that are there. The last, partial batch runs the same code on a padded copy.
 template <class T, class N, class Body>
 [[gnu::always_inline]] inline void for_each_batch(N n, const Body& body) noexcept {
     const extent size = n;
     extent i = 0;
-    for (; i + lanes<T> <= size; i += lanes<T>)
-        body(
-            i, [](const T* p) __attribute__((always_inline)) { return kernels::load(p); },
-            [](T * p, const batch<T>& v) __attribute__((always_inline)) { kernels::store(p, v); });
-    if (const extent rest = size - i; rest > 0)
-        body(
-            i, [rest](const T* p) __attribute__((always_inline)) { return load_partial(p, rest); },
-            [rest](T * p, const batch<T>& v) __attribute__((always_inline)) { store_partial(p, v, rest); });
+    for (; i + lanes<T> <= size; i += lanes<T>) body(i, detail::load_whole<T>{}, detail::store_whole<T>{});
+    if (const extent rest = size - i; rest > 0) body(i, detail::load_some<T>{rest}, detail::store_some<T>{rest});
 }
 
 namespace detail {

@@ -101,6 +101,13 @@ dynamic_view<const T> read_only(const dynamic_view<T>& v) {
     return {v.data, v.dimensions, v.examples, v.stride};
 }
 
+struct same_value {
+    template <class V>
+    V operator()(const V& v) const noexcept {
+        return v;
+    }
+};
+
 /// y = f(f(x0, x1), x2) and so on; of one blob, y is that.
 template <class F, class T>
 [[gnu::noinline]] void combine(const F& f, std::span<const dynamic_view<const T>> xs,
@@ -119,7 +126,7 @@ template <class F, class T>
         }
     };
     if (xs.size() == 1)
-        map_blobs([](const batch<T>& v) { return v; }, std::array{xs[0]}, y, threads);
+        map_blobs(same_value{}, std::array{xs[0]}, y, threads);
     else
         map_blobs(f, std::array{xs[0], xs[1]}, y, threads, finish);
 }

@@ -177,10 +177,9 @@ struct recurrent_form {
 };
 
 /// One direction of a recurrent layer in one call: all examples as rows, or one example with its batch as rows.
-template <class T, class Cell>
+template <class T>
 struct recurrent_call {
     const recurrent_form& form;
-    const Cell& cell;
     kernels::recurrent_geometry g;
     extent first;                ///< example
     bool all_together;
@@ -199,8 +198,10 @@ struct recurrent_call {
     }
     T* part(std::size_t i) const { return i == 0 ? m.h : m.memory; }
 
-    template <class X>
-    void load_states(std::span<const X> xs) const noexcept {
+    using views = std::span<const dynamic_view<T>>;
+    using const_views = std::span<const dynamic_view<const T>>;
+
+    void load_states(const_views xs) const noexcept {
         for (std::size_t i = 0; i < form.states; ++i)
             for (extent r = 0; r < g.rows; ++r)
                 if (xs.size() > 1)
@@ -208,11 +209,7 @@ struct recurrent_call {
                 else
                     kernels::fill(g.outputs, T(0), part(i) + r * g.outputs);
     }
-    template <class X, class Y>
-    void forward(std::span<const X> xs, std::span<const Y> ys) const noexcept {
-        load_states(xs);
-        T* y = form.sequence_output ? ys[0].example(first) + offset() : nullptr;
-        kernels::recurrent_forward(g, cell, xs[0].example(first), prepared, peepholes, m, y, width(), threads);
+    void store_results(views ys) const noexcept {
         for (extent r = 0; r < g.rows; ++r) {
             if (!form.sequence_output)
                 kernels::copy(g.outputs, m.h + r * g.outputs, row(ys[0], r, width()) + offset());
@@ -220,12 +217,14 @@ struct recurrent_call {
                 kernels::copy(g.outputs, part(i) + r * g.outputs, row(ys[state(i)], r, g.outputs));
         }
     }
-    template <class X, class Dx>
-    void backward(std::span<const X> xs, std::span<const X> dys, std::span<const Dx> dxs,
-                  const gate_arrays<T>& dp) const noexcept {
-        const T* x = xs[0].example(first);
+    void forward(const kernels::any_cell<T>& cell, const_views xs, views ys) const noexcept {
         load_states(xs);
-        kernels::recurrent_recall(g, cell, x, prepared, peepholes, m, threads);
+        T* y = form.sequence_output ? ys[0].example(first) + offset() : nullptr;
+        kernels::recurrent_forward(g, cell, xs[0].example(first), prepared, peepholes, m, y, width(), threads);
+        store_results(ys);
+    }
+    /// The gradients of the states behind the last step.
+    void load_gradients(const_views dys) const noexcept {
         for (std::size_t i = 0; i < form.states; ++i) kernels::fill(g.rows * g.outputs, T(0), part(i));
         for (extent r = 0; r < g.rows; ++r) {
             if (!form.sequence_output && dys[0])
@@ -234,35 +233,59 @@ struct recurrent_call {
                 if (dys[state(i)])
                     kernels::accumulate(g.outputs, row(dys[state(i)], r, g.outputs), part(i) + r * g.outputs);
         }
-        const T* dy = form.sequence_output && dys[0] ? dys[0].example(first) + offset() : nullptr;
-        kernels::recurrent_backward(g, cell, prepared, peepholes, m, dy, width(), threads);
+    }
+    /// Those of the states before the first step, of x and of the parameters.
+    void add_gradients(const_views xs, views dxs, const gate_arrays<T>& dp) const noexcept {
         for (std::size_t i = 0; i < form.states && dxs.size() > 1; ++i)
             for (extent r = 0; r < g.rows && dxs[state(i)]; ++r)
                 kernels::accumulate(g.outputs, part(i) + r * g.outputs, row(dxs[state(i)], r, g.outputs));
-        kernels::recurrent_gradients(g, Cell::late, x, prepared, m, dp.w.data(), dp.r.data(), dp.bias.data(),
-                                     dxs[0] ? dxs[0].example(first) : nullptr, threads);
-        const extent n = g.outputs;
+        kernels::recurrent_gradients(g, form.late, xs[0].example(first), prepared, m, dp.w.data(), dp.r.data(),
+                                     dp.bias.data(), dxs[0] ? dxs[0].example(first) : nullptr, threads);
         constexpr extent gate_of[] = {0, 1, 3};
         for (std::size_t i = 0; i < 3; ++i)
             if (dp.peepholes[i] != nullptr)
-                kernels::peephole_gradient(g.all(), n, m.a + gate_of[i] * n, g.width(), i == 2 ? m.third : m.before_c,
-                                           dp.peepholes[i]);
+                kernels::peephole_gradient(g.all(), g.outputs, m.a + gate_of[i] * g.outputs, g.width(),
+                                           i == 2 ? m.third : m.before_c, dp.peepholes[i]);
+    }
+    void backward(const kernels::any_cell<T>& cell, const_views xs, const_views dys, views dxs,
+                  const gate_arrays<T>& dp) const noexcept {
+        load_states(xs);
+        kernels::recurrent_recall(g, cell, xs[0].example(first), prepared, peepholes, m, threads);
+        load_gradients(dys);
+        const T* dy = form.sequence_output && dys[0] ? dys[0].example(first) + offset() : nullptr;
+        kernels::recurrent_backward(g, cell, prepared, peepholes, m, dy, width(), threads);
+        add_gradients(xs, dxs, dp);
     }
 };
 
 /// Calls `body(call)` for all examples together or one by one.
-template <class T, class Cell, class X, class Body>
-void each_recurrent_call(const recurrent_form& form, const Cell& cell, const X& x, extent examples,
-                         std::size_t direction, const T* prepared, T* scratch, thread_pool* threads,
-                         const Body& body) noexcept {
+template <class T, class Body>
+void each_recurrent_call(const recurrent_form& form, const dynamic_view<const T>& x, extent examples,
+                         std::size_t direction, const workspace<T>& w, const Body& body) noexcept {
     const bool all_together = recurrent_form::together(x, examples);
     const auto g = form.geometry(x.dimensions, examples, all_together, form.reverse || direction == 1);
-    const auto l = form.template weights<T>(g.inputs);
-    const T* from = prepared + static_cast<extent>(direction) * form.template prepared_size<T>(g.inputs);
-    const kernels::recurrent_memory<T> m(g, Cell::late, scratch);
+    const T* from = w.prepared + static_cast<extent>(direction) * form.template prepared_size<T>(g.inputs);
+    const kernels::recurrent_memory<T> m(g, form.late, w.scratch);
     for (extent first = 0; first < (all_together ? 1 : examples); ++first)
-        body(recurrent_call<T, Cell>{form, cell, g, first, all_together, direction, from,
-                                     form.has_peepholes ? from + l.size() : nullptr, m, threads});
+        body(recurrent_call<T>{form, g, first, all_together, direction, from,
+                               form.has_peepholes ? from + form.template weights<T>(g.inputs).size() : nullptr, m,
+                               w.threads});
+}
+template <class T>
+[[gnu::noinline]] void recurrent_forward(const recurrent_form& form, const kernels::any_cell<T>& cell,
+                                         std::size_t direction, std::span<const dynamic_view<const T>> xs,
+                                         std::span<const dynamic_view<T>> ys, const workspace<T>& w) noexcept {
+    each_recurrent_call<T>(form, xs[0], ys[0].examples, direction, w,
+                           [&](const recurrent_call<T>& call) { call.forward(cell, xs, ys); });
+}
+template <class T>
+[[gnu::noinline]] void recurrent_backward(const recurrent_form& form, const kernels::any_cell<T>& cell,
+                                          std::size_t direction, std::span<const dynamic_view<const T>> xs,
+                                          std::span<const dynamic_view<const T>> dys,
+                                          std::span<const dynamic_view<T>> dxs, const gate_arrays<T>& dp,
+                                          const workspace<T>& w) noexcept {
+    each_recurrent_call<T>(form, xs[0], dys[0].examples, direction, w,
+                           [&](const recurrent_call<T>& call) { call.backward(cell, xs, dys, dxs, dp); });
 }
 
 /// Whether views tell the compiler that there is one step of one sequence.
@@ -350,18 +373,19 @@ struct recurrent_runner {
 
     template <class X, class Y, class P, class W>
     void forward(std::span<const X> xs, std::span<const Y> ys, const P&, W& w) const noexcept {
-        kernels::unroll<directions>([&](auto d) {
-            each_call<typename X::value_type>(d, xs[0], ys[0].examples, w,
-                                              [&](const auto& call) { call.forward(xs, ys); });
-        });
+        for (std::size_t d = 0; d < directions; ++d)
+            layer.with_cell(d, [&](const kernels::any_cell<typename X::value_type>& cell) {
+                recurrent_forward(layer.form(), cell, d, xs, ys, w);
+            });
     }
     template <class X, class Dx, class P, class Dp, class W>
     void backward(std::span<const X> xs, std::span<const X>, std::span<const X> dys, std::span<const Dx> dxs,
                   const P&, const Dp& dp, W& w) const noexcept {
         using T = typename X::value_type;
         kernels::unroll<directions>([&](auto d) {
-            const auto to = layer.template arrays<T>(dp, d);
-            each_call<T>(d, xs[0], dys[0].examples, w, [&](const auto& call) { call.backward(xs, dys, dxs, to); });
+            layer.with_cell(d, [&](const kernels::any_cell<T>& cell) {
+                recurrent_backward<T>(layer.form(), cell, d, xs, dys, dxs, layer.template arrays<T>(dp, d), w);
+            });
         });
     }
     template <class... X, class... Y, class P, class W>
@@ -372,15 +396,6 @@ struct recurrent_runner {
         });
     }
     friend bool operator==(const recurrent_runner&, const recurrent_runner&) = default;
-
-private:
-    template <class T, class X, class W, class Body>
-    void each_call(std::size_t direction, const X& x, extent examples, W& w, const Body& body) const noexcept {
-        const recurrent_form form = layer.form();
-        layer.with_cell(direction, [&](const auto& cell) {
-            each_recurrent_call<T>(form, cell, x, examples, direction, w.prepared, w.scratch, w.threads, body);
-        });
-    }
 };
 
 }  // namespace detail

@@ -200,7 +200,10 @@ struct weights_to_write {
         for (std::size_t copy = 2;; ++copy) {
             const auto same_name = std::find_if(tensors.begin(), tensors.end(), [&](const auto& t) { return t.name == name; });
             if (same_name == tensors.end()) break;
-            if (same_name->dimensions == dimensions && std::ranges::equal(same_name->bytes, bytes)) return name;
+            const auto& there = same_name->bytes;
+            if (same_name->dimensions == dimensions &&
+                std::equal(there.begin(), there.end(), bytes.begin(), bytes.end()))
+                return name;
             name = wanted + "_" + std::to_string(copy);
         }
         tensors.push_back({name, "F32", dimensions, bytes});
@@ -228,7 +231,8 @@ struct weights_to_write {
                                                      std::to_string(k) + " is not finite");
             auto kind = source.kind;
             if (kind == weight_source::float16_value &&
-                !std::ranges::all_of(values, [](float v) { return float16_to_float(float_to_float16(v)) == v; }))
+                !std::all_of(values.begin(), values.end(),
+                             [](float v) { return float16_to_float(float_to_float16(v)) == v; }))
                 kind = weight_source::automatic;
             if (kind == weight_source::automatic) kind = few ? weight_source::float_value : weight_source::tensor;
             object_writer out;

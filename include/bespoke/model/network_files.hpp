@@ -82,7 +82,7 @@ std::span<const layer_codec> codecs_of_network() {
             if constexpr (!is_branch<L> && !is_loop<L>) {
                 constexpr layer_codec codec = codec_of<L>();
                 const auto same = [&](const layer_codec& other) { return other.type == codec.type; };
-                if (std::ranges::none_of(codecs, same)) codecs.push_back(codec);
+                if (std::none_of(codecs.begin(), codecs.end(), same)) codecs.push_back(codec);
             }
         });
         return codecs;
@@ -155,7 +155,7 @@ public:
             throw error(errc::bad_value, "the file has " + std::to_string(their_plan_.steps.size()) +
                                              " layers, this network " + std::to_string(my_plan_.steps.size()));
         for (std::size_t blob : my_plan_.outputs)
-            if (std::ranges::find(their_plan_.outputs, counterpart_[blob]) == their_plan_.outputs.end())
+            if (std::count(their_plan_.outputs.begin(), their_plan_.outputs.end(), counterpart_[blob]) == 0)
                 throw error(errc::bad_value, "the output " + in_quotes(my_plan_[my_plan_.blobs[blob].name]) +
                                                  " of this network is no output in the file");
     }

@@ -174,10 +174,11 @@ public:
     void check_cover(const std::vector<tensor_entry>& entries) const {
         std::vector<const tensor_entry*> order;
         for (const tensor_entry& e : entries) order.push_back(&e);
-        std::ranges::sort(order, {}, [](const tensor_entry* e) {
-            return std::tuple(e->bytes.data(), e->bytes.size(),
-                              e);  // entries lie in the order of their names
-        });
+        const auto place = [](const tensor_entry* e) {
+            return std::tuple(e->bytes.data(), e->bytes.size(), e);  // entries lie in the order of their names
+        };
+        std::sort(order.begin(), order.end(),
+                  [&](const tensor_entry* a, const tensor_entry* b) { return place(a) < place(b); });
         std::size_t covered = 0;
         for (const tensor_entry* e : order) {
             const auto begin = static_cast<std::size_t>(e->bytes.data() - data_.data());
@@ -354,7 +355,7 @@ std::vector<std::byte> to_safetensors(std::span<const tensor_entry> entries,
         if (!names.insert(e.name).second) throw error(errc::duplicate_name, place + "the name is taken");
         order.push_back({&e, element->size});
     }
-    std::ranges::sort(order, [](const item& a, const item& b) {
+    std::sort(order.begin(), order.end(), [](const item& a, const item& b) {
         return a.element_size != b.element_size ? a.element_size > b.element_size
                                                 : a.entry->name < b.entry->name;
     });

@@ -4,7 +4,9 @@
 #include "../graph/planner.hpp"
 #include "engine.hpp"
 
+#include <cstring>
 #include <memory>
+#include <new>
 #include <string>
 #include <vector>
 
@@ -27,8 +29,13 @@ struct control_operations {
 /// says which type it is.
 struct layer_operations {
     const layer_facts* facts = nullptr;
+    // Of most layers, which are numbers alone: one with defaults, whose bytes are copied.
+    const void* defaults = nullptr;
+    std::size_t size = 0;
+    // Of the others:
     void* (*make)(const void* from) = nullptr;  ///< a copy of `from`; null: one with defaults
     void (*destroy)(void* layer) = nullptr;
+    // Of all:
     const control_operations* control = nullptr;
     // Null for a layer for control flow:
     asking_function* ask = nullptr;
@@ -105,11 +112,11 @@ template <class L>
 void destroy_layer(void* layer) {
     delete static_cast<L*>(layer);
 }
-/// Most layers are numbers alone.
-inline void release_layer(void* layer) { ::operator delete(layer); }
 template <class L>
-inline constexpr bool is_released =
-    std::is_trivially_destructible_v<L> && alignof(L) <= __STDCPP_DEFAULT_NEW_ALIGNMENT__;
+inline constexpr bool is_numbers = std::is_trivially_copyable_v<L> && alignof(L) <= __STDCPP_DEFAULT_NEW_ALIGNMENT__;
+
+template <class L>
+inline constexpr L default_layer{};
 
 template <control_layer L>
 inline constexpr control_operations control_operations_of{
@@ -127,11 +134,14 @@ inline constexpr control_operations control_operations_of{
 
 template <layer L>
 constexpr layer_operations list_operations() {
-    layer_operations o{.facts = &facts_of<L>, .make = &make_layer<L>};
-    if constexpr (is_released<L>)
-        o.destroy = &release_layer;
-    else
+    layer_operations o{.facts = &facts_of<L>};
+    if constexpr (is_numbers<L>) {
+        o.defaults = &default_layer<L>;
+        o.size = sizeof(L);
+    } else {
+        o.make = &make_layer<L>;
         o.destroy = &destroy_layer<L>;
+    }
     if constexpr (control_layer<L>) {
         o.control = &control_operations_of<L>;
     } else {
@@ -167,10 +177,19 @@ public:
 
 namespace bespoke {
 
-any_node::any_node(const layer_operations& operations, const void* from)
-    : operations_(&operations), layer_(operations.make(from)) {}
+any_node::any_node(const layer_operations& operations, const void* from) : operations_(&operations) {
+    layer_ = operations.make != nullptr
+                 ? operations.make(from)
+                 : std::memcpy(::operator new(operations.size), from != nullptr ? from : operations.defaults,
+                               operations.size);
+}
 
-any_node::~any_node() { operations_->destroy(layer_); }
+any_node::~any_node() {
+    if (operations_->destroy != nullptr)
+        operations_->destroy(layer_);
+    else
+        ::operator delete(layer_);
+}
 
 bool any_node::can_stop() const { return control() != nullptr && control()->can_stop(layer_); }
 

@@ -12,7 +12,6 @@ namespace bespoke {
 template <class T>
 struct layer_gradients {
     void (*map_backward)(const void* layer, extent size, const T* x, const T* y, const T* dy, T* dx) noexcept = nullptr;
-    void (*map_slope)(const void* layer, extent size, const T* x, const T* y, T* d) noexcept = nullptr;
     void (*backward)(engine_state<T>& e, const void* layer, std::size_t step, workspace<T>& w) = nullptr;
 };
 
@@ -108,10 +107,6 @@ template <class T, layer L>
 void map_elements_backward(const void* layer, extent size, const T* x, const T* y, const T* dy, T* dx) noexcept {
     kernels::map_backward(size, *static_cast<const L*>(layer), x, y, dy, dx);
 }
-template <class T, layer L>
-void map_elements_slope(const void* layer, extent size, const T* x, const T* y, T* d) noexcept {
-    kernels::map_slope(size, *static_cast<const L*>(layer), x, y, d);
-}
 
 template <class T, layer L>
 void call_forward(engine_state<T>& e, const void* erased, std::size_t step, workspace<T>& w) {
@@ -193,12 +188,10 @@ template <class T, layer L>
 constexpr layer_gradients<T> list_gradients() {
     layer_gradients<T> g;
     if constexpr (is_differentiable<L>) {
-        if constexpr (elementwise_layer<L>) {
+        if constexpr (elementwise_layer<L>)
             g.map_backward = &map_elements_backward<T, L>;
-            g.map_slope = &map_elements_slope<T, L>;
-        } else if constexpr (!same_elements_layer<L>) {
+        else if constexpr (!same_elements_layer<L>)
             g.backward = &call_backward<T, L>;
-        }
     }
     return g;
 }
@@ -282,9 +275,7 @@ void backward_elements(engine_state<T>& e, const layer_gradients<T>& g, const vo
     if (x == nullptr) x = dy;
     if (y == nullptr) y = dy;
     each_run(e, step, [&](extent at_x, extent at_y, extent size) {
-        if (g.map_slope != nullptr && dx == dy)
-            g.map_slope(layer, size, x + at_x, y + at_y, dx + at_x);
-        else if (g.map_backward != nullptr)
+        if (g.map_backward != nullptr)
             g.map_backward(layer, size, x + at_x, y + at_y, dy + at_y, dx + at_x);
         else if (dx != dy)
             kernels::accumulate(size, dy + at_y, dx + at_x);
