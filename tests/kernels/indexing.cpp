@@ -72,7 +72,7 @@ TEST_CASE("indexing: gather and scatter by hand") {
     const std::vector<float> updates{1, 2, 3, 4, 5, 6, 7, 8}, twice{1, 1, -2, 5};
     const auto scattered = [&](kernels::scatter_mode mode) {
         std::vector<float> to{10, 20, 30, 40, 50, 60};
-        kernels::scatter(how, mode, updates.data(), twice.data(), to.data(), nullptr);
+        kernels::scatter(how, mode, to.data(), updates.data(), twice.data(), to.data(), nullptr);
         REQUIRE((to[0] == 10 && to[1] == 20 && to[4] == 50 && to[5] == 60));
         return std::vector<float>{to[2], to[3]};
     };
@@ -90,6 +90,8 @@ TEST_CASE("indexing: the same bits for any number of threads, on one thread in t
     using kernels::scatter_mode;
     for (const kernels::indexing& how :
          {kernels::indexing{.outer = 3, .count = 700, .block = 40, .rows = {11}},
+          kernels::indexing{.outer = 300, .count = 9, .block = 5, .rows = {11}},
+          kernels::indexing{.outer = 1000, .count = 20, .lanes = 3, .rows = {13}, .own = true},
           kernels::indexing{.count = 30000, .block = 1, .rows = {7, 5}},
           kernels::indexing{.outer = 2, .count = 90, .lanes = 130, .rows = {13}, .own = true}}) {
         const extent size = how.places() * how.block, updates = how.slots() * how.block;
@@ -101,10 +103,10 @@ TEST_CASE("indexing: the same bits for any number of threads, on one thread in t
                                 scatter_mode::div, scatter_mode::max, scatter_mode::min}) {
             const auto run = [&](std::size_t n) {
                 thread_pool threads(n);
-                std::vector<float> all(whole), gathered(static_cast<std::size_t>(updates)),
+                std::vector<float> all(whole.size(), 9), gathered(static_cast<std::size_t>(updates)),
                     dwhole(whole.size()), dpart(part.size()),
                     scratch(static_cast<std::size_t>(kernels::scatter_scratch(how, mode)));
-                kernels::scatter(how, mode, part.data(), indices.data(), all.data(), &threads);
+                kernels::scatter(how, mode, whole.data(), part.data(), indices.data(), all.data(), &threads);
                 kernels::gather(how, whole.data(), indices.data(), gathered.data(), &threads);
                 kernels::scatter_backward(how, mode, whole.data(), part.data(), indices.data(), dy.data(),
                                           dwhole.data(), dpart.data(), scratch.data(), &threads);

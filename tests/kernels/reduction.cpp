@@ -150,3 +150,27 @@ TEMPLATE_TEST_CASE("reduction: long sums lose next to nothing", "[reduction]", f
                   20 * check::epsilon<T>);
     }
 }
+
+TEMPLATE_TEST_CASE("reduction: a row gives the same bits alone and among others, however long it is", "[reduction]",
+                   float, double) {
+    using T = TestType;
+    constexpr extent piece = kernels::detail::cascade_piece * kernels::detail::reduction_step<T>;
+    const auto check = [](const auto& f, extent rows, extent n) {
+        CAPTURE(rows, n);
+        const array<T> x(rows * n, 1, 1);
+        array<T> together(rows, 2, 1), alone = together;
+        kernels::reduce(f, {1, {rows, n}, {false, true}}, x.data(), together.data());
+        for (extent row = 0; row < rows; ++row)
+            kernels::reduce(f, {1, {n}, {true}}, x.data() + row * n, alone.data() + row);
+        REQUIRE((together.intact() && alone.intact()));
+        REQUIRE(check::same_bits(together, alone));
+    };
+    for (extent rows : {1, 2, 3, 17, 40})
+        for (extent n : {extent{1}, extent{7}, kernels::lanes<T> + 1, kernels::detail::reduction_step<T>,
+                         piece - 1, piece, piece + 1, 3 * piece + 5}) {
+            check(kernels::sum_of{}, rows, n);
+            check(kernels::mean_of{}, rows, n);
+            check(kernels::product_of{}, rows, n);
+            check(kernels::log_sum_exp_of{}, rows, n);
+        }
+}

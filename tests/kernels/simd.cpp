@@ -121,3 +121,33 @@ TEMPLATE_TEST_CASE("simd: a bit for each lane", "[simd]", float, double) {
     const auto bits = kernels::lane_bits<T>(kernels::batch<T>::load_aligned(x) > kernels::batch<T>(T(0)));
     for (extent i = 0; i < 64; ++i) CHECK((bits >> i & 1) == (i < kernels::lanes<T> && i % 3 == 1 ? 1u : 0u));
 }
+
+TEMPLATE_TEST_CASE("simd: rows are folded as each of them alone", "", float, double) {
+    using T = TestType;
+    using kernels::batch, kernels::lanes;
+    const auto minus = [](const batch<T>& a, const batch<T>& b) { return a - batch<T>(T(2)) * b; };
+    const auto check = [&]<std::size_t Rows>(std::integral_constant<std::size_t, Rows>) {
+        if constexpr (Rows <= batch<T>::size) {
+            batch<T> rows[Rows];
+            for (std::size_t r = 0; r < Rows; ++r) {
+                alignas(64) T lane[lanes<T>];
+                for (extent i = 0; i < lanes<T>; ++i) lane[i] = static_cast<T>(i * i + 3 * static_cast<extent>(r) + 1);
+                rows[r] = batch<T>::load_aligned(lane);
+            }
+            alignas(64) T folded[lanes<T>];
+            kernels::fold_rows<T>(rows, minus).store_aligned(folded);
+            for (std::size_t r = 0; r < Rows; ++r) {
+                alignas(64) T lane[lanes<T>];
+                rows[r].store_aligned(lane);
+                for (extent width = 1; width < lanes<T>; width *= 2)
+                    for (extent i = 0; i < lanes<T>; i += 2 * width) lane[i] = lane[i] - 2 * lane[i + width];
+                REQUIRE(folded[r] == lane[0]);
+                REQUIRE(kernels::fold_lanes<T>(rows[r], minus) == lane[0]);
+            }
+        }
+    };
+    check(std::integral_constant<std::size_t, 1>{});
+    check(std::integral_constant<std::size_t, 2>{});
+    check(std::integral_constant<std::size_t, 4>{});
+    check(std::integral_constant<std::size_t, 8>{});
+}

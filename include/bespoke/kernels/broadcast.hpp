@@ -65,16 +65,22 @@ template <std::size_t Count>
         if (axis > 0) rest /= plan.extents[axis];
         for (std::size_t s = 0; s < Count; ++s) offset[s] += index[axis] * plan.steps[axis][s];
     }
-    const std::size_t last = plan.rank == 0 ? 0 : plan.rank - 1;
+    const std::size_t last = plan.rank == 0 ? 0 : plan.rank - 1, outer = last == 0 ? 0 : last - 1;
     const extent row = plan.rank == 0 ? 1 : plan.extents[last];
-    for (extent at = begin;;) {
-        const extent n = std::min(end - at, row - index[last]);
+    extent step[Count], runs = plan.extents[outer] - index[outer];  // along the axis before the last one
+    for (std::size_t s = 0; s < Count; ++s) step[s] = plan.steps[outer][s];
+    for (extent at = begin, skipped = index[last];;) {
+        const extent n = std::min(end - at, row - skipped);
         body(context, at, n, offset);
         at += n;
         if (at == end) return;
-        for (std::size_t s = 0; s < Count; ++s) offset[s] -= index[last] * plan.steps[last][s];
-        index[last] = 0;
-        for (std::size_t axis = last; axis-- > 0;) {
+        for (std::size_t s = 0; skipped != 0 && s < Count; ++s) offset[s] -= skipped * plan.steps[last][s];
+        skipped = 0;
+        for (std::size_t s = 0; s < Count; ++s) offset[s] += step[s];
+        if (--runs > 0) continue;
+        for (std::size_t s = 0; s < Count; ++s) offset[s] -= step[s] * plan.extents[outer];
+        runs = plan.extents[outer];
+        for (std::size_t axis = outer; axis-- > 0;) {
             for (std::size_t s = 0; s < Count; ++s) offset[s] += plan.steps[axis][s];
             if (++index[axis] < plan.extents[axis]) break;
             for (std::size_t s = 0; s < Count; ++s) offset[s] -= plan.steps[axis][s] * plan.extents[axis];

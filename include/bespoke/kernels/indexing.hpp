@@ -231,13 +231,15 @@ void gather(const indexing& how, const T* whole, const T* indices, T* part, thre
     });
 }
 
-/// The blocks of `whole` that the indices name take the updates `part`, in order: of several in one place the last
-/// speaks last. An update that names no block is left out. The same bits for any number of threads.
+/// whole = `before`, whose blocks that the indices name take the updates `part`, in order: of several in one place the
+/// last speaks last. An update that names no block is left out. `before` may be `whole`. The same bits for any number
+/// of threads.
 template <class T>
-void scatter(const indexing& how, scatter_mode mode, const T* part, const T* indices, T* whole,
+void scatter(const indexing& how, scatter_mode mode, const T* before, const T* part, const T* indices, T* whole,
              thread_pool* threads) noexcept {
     const extent block = how.block;
-    detail::split_places(how, threads, [&](extent first, extent last, extent first_slot, extent last_slot) {
+    const auto update = [&](extent first, extent last, extent first_slot, extent last_slot) {
+        copy((last - first) * block, before + first * block, whole + first * block);
         if (block == 1)
             return detail::with_mode(mode, [&](const auto& f) {
                 detail::each_slots<false>(
@@ -246,17 +248,39 @@ void scatter(const indexing& how, scatter_mode mode, const T* part, const T* ind
                         const extent low = std::max<extent>(first - base, 0), high = last - base - low;
                         T* const to = whole + base;
                         const T* const from = part + slot;
-                        for (extent i = 0; i < n; ++i) {
-                            const extent place = places[i];
-                            if (static_cast<std::size_t>(place - low) < static_cast<std::size_t>(high))
-                                to[place] = f(to[place], from[i]);
-                        }
+                        // Some are read before any is written: a read waits for a write before it whose
+                        // address ends alike.
+                        const auto some = [&](auto count, extent i) __attribute__((always_inline)) {
+                            extent place[count()];
+                            T u[count()];
+                            unroll<count()>([&](auto k) __attribute__((always_inline)) {
+                                place[k] = places[i + static_cast<extent>(k())];
+                                u[k] = from[i + static_cast<extent>(k())];
+                            });
+                            unroll<count()>([&](auto k) __attribute__((always_inline)) {
+                                if (static_cast<std::size_t>(place[k] - low) < static_cast<std::size_t>(high))
+                                    to[place[k]] = f(to[place[k]], u[k]);
+                            });
+                        };
+                        constexpr std::integral_constant<std::size_t, 8> together{};
+                        extent i = 0;
+                        for (; i + extent{together()} <= n; i += extent{together()}) some(together, i);
+                        for (; i < n; ++i) some(std::integral_constant<std::size_t, 1>{}, i);
                     });
             });
         detail::each_slot<false>(how, indices, first_slot, last_slot, [&](extent place, extent slot) {
             if (place >= first && place < last)
                 detail::apply(mode, block, part + slot * block, whole + place * block);
         });
+    };
+    // Some rows of `outer` at a time, which are still near when their updates come.
+    const extent places = how.outer > 0 ? how.places() / how.outer : 0, slots = how.count * how.lanes;
+    const extent near = std::max<extent>(1, 256 / std::max<extent>(1, places * block));
+    detail::split_places(how, threads, [&](extent first, extent last, extent first_slot, extent last_slot) {
+        for (extent end = first - first % places; first < last; first = end, first_slot += near * slots) {
+            end = std::min(end + near * places, last);
+            update(first, end, first_slot, std::min(first_slot + near * slots, last_slot));
+        }
     });
 }
 

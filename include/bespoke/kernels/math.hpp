@@ -72,9 +72,9 @@ struct coefficients<float> {
     // erf(x) / x in x^2, |x| <= 1
     static constexpr float erf_small[] = {1.12837911f,    -0.37612626f,     0.112835854f,   -0.0268538166f,
                                           0.00518833799f, -0.000801029208f, 7.85420852e-05f};
-    // -log(1 - erf(x)) in x - erf_centre, 1 <= x <= erf_end
-    static constexpr float erf_large[] = {5.36494112f,     4.41815948f,     0.923753738f,    0.0164883733f,
-                                          -0.00354447379f, 0.000710067688f, -0.000186951278f};
+    // log(1 - erf(x)) in x - erf_centre, 1 <= x <= erf_end
+    static constexpr float erf_large[] = {-5.36494112f,   -4.41815948f,     -0.923753738f,  -0.0164883733f,
+                                          0.00354447379f, -0.000710067688f, 0.000186951278f};
     static constexpr float erf_centre = 2.0f, erf_end = 4.0f;
 };
 template <>
@@ -94,11 +94,11 @@ struct coefficients<double> {
         1.6460973126419775e-06, -1.6350028640321757e-07, 1.4657903596792e-08,    -1.1365760226651028e-09,
         5.945424596676009e-11};
     static constexpr double erf_large[] = {
-        7.8068152727272544,      5.3526807509865177,      0.94389373352572892,     0.010858072740038449,
-        -0.0021654769177155003,  0.00042093251554090483,  -7.7030777707292445e-05, 1.2756024670775486e-05,
-        -1.7688682475210822e-06, 1.5574837161119697e-07,  1.232033557969463e-08,   -1.0892832178178304e-08,
-        3.7275092938792062e-09,  -7.7610423262432527e-10, 1.0371049080091048e-10,  -5.6632435445762209e-11,
-        5.2687981807464359e-12,  5.0134681136136232e-12};
+        -7.8068152727272544,     -5.3526807509865177,     -0.94389373352572892,    -0.010858072740038449,
+        0.0021654769177155003,   -0.00042093251554090483, 7.7030777707292445e-05,  -1.2756024670775486e-05,
+        1.7688682475210822e-06,  -1.5574837161119697e-07, -1.232033557969463e-08,  1.0892832178178304e-08,
+        -3.7275092938792062e-09, 7.7610423262432527e-10,  -1.0371049080091048e-10, 5.6632435445762209e-11,
+        -5.2687981807464359e-12, -5.0134681136136232e-12};
     static constexpr double erf_centre = 2.5, erf_end = 6.0;
 };
 
@@ -364,10 +364,11 @@ inline batch<T> erf(const batch<T>& x) noexcept {
     const batch<T> one(T(1));
     const batch<T> a = xsimd::abs(x);
     const batch<T> small = x * detail::polynomial<T>(x * x, c::erf_small);
-    const batch<T> q =
-        detail::polynomial<T>(xsimd::min(batch<T>(c::erf_end), a) - batch<T>(c::erf_centre), c::erf_large);
-    const batch<T> large = kernels::copysign<T>(one - kernels::exp<T>(-q), x);
-    return xsimd::select(a < one, small, large);
+    // 1 - exp(..), from 0 to 1, with the sign of x; the power is a normal number
+    const auto rest = detail::reduce_exp<T>(
+        detail::polynomial<T>(xsimd::min(batch<T>(c::erf_end), a) - batch<T>(c::erf_centre), c::erf_large));
+    const batch<T> large = one - detail::scale_by_power<T>(rest.expm1 + one, rest);
+    return xsimd::select(a < one, small, large | (x & batch<T>(T(-0.0))));
 }
 
 template <std::floating_point T>

@@ -121,6 +121,7 @@ private:
     [[gnu::noinline]] void runs(void (*body)(const void*, extent, extent, extent, extent),
                                 const void* context) const noexcept {
         if (gone.rank == 0) return body(context, 0, 0, 1, 1);
+        if (gone.rank == 1) return body(context, 0, 0, gone.extents[0], gone.from[0]);
         const std::size_t last = gone.rank - 1;
         const extent n = gone.extents[last], step = gone.from[last];
         detail::each_outer(gone, last, 0, elements / n,
@@ -145,7 +146,7 @@ private:
     }
 };
 
-// Order of arithmetic: the elements that meet are taken in their row-major order, each run along x in 2 x lanes
+// Order of arithmetic: the elements that meet are taken in their row-major order, each run along x in 4 x lanes
 // chains where they are neighbours in x (element i of a run in chain i mod chains), else in one chain. Each chain is
 // cut into pieces of `cascade_piece` steps; the results of the pieces are merged in pairs, the pairs in pairs and so
 // on, so that the error of a sum grows with the logarithm of its length (Higham, SIAM J. Sci. Comput. 14, 1993). Then
@@ -154,12 +155,24 @@ private:
 namespace detail {
 
 inline constexpr extent cascade_piece = 32;
-/// Registers in which one loop reduces.
-inline constexpr std::size_t reduction_width = 2;
-/// And those in which it reduces columns, where there are as many.
+/// Registers in which one row is reduced: a chain waits for itself alone.
+inline constexpr std::size_t reduction_width = 4;
+/// Rows that are reduced together, where there are as many.
+inline constexpr std::size_t reduction_rows = 2;
+/// Registers of columns that are reduced together, where there are as many.
 inline constexpr std::size_t reduction_columns = 4;
-/// Rows that are reduced together: a chain waits for itself alone.
-inline constexpr std::size_t reduction_rows = vector_registers == 32 ? 4 : 2;
+
+/// Combines n < Width x lanes neighbours with the results of as many chains.
+template <std::size_t Width, class F, class T>
+[[gnu::always_inline]] inline void combine_rest(const F& f, extent n, const T* x, const batch<T>* pivot,
+                                                batch<T>* result) noexcept {
+    unroll<Width>([&](auto w) __attribute__((always_inline)) {
+        const extent first = static_cast<extent>(w()) * lanes<T>, count = std::min(n - first, lanes<T>);
+        if (count <= 0) return;
+        const batch<T> next = f.template combine<batch<T>>(result[w], load_partial(x + first, count), pivot[w]);
+        result[w] = xsimd::select(first_lanes<T>(count), next, result[w]);
+    });
+}
 
 /// Width x lanes chains of one reduction.
 template <class F, class T, std::size_t Width>
@@ -171,6 +184,7 @@ public:
     template <class Load>
     [[gnu::always_inline]] void take(extent count, const T* x, extent step, const Load& in) noexcept {
         while (count > 0) {
+            if (steps_ == cascade_piece) end_piece();
             const extent part = std::min(count, cascade_piece - steps_);
             batch<T> result[Width];
             unroll<Width>([&](auto w) __attribute__((always_inline)) { result[w] = now[w]; });
@@ -180,20 +194,14 @@ public:
                 });
             unroll<Width>([&](auto w) __attribute__((always_inline)) { now[w] = result[w]; });
             count -= part;
-            took(part);
+            steps_ += part;
         }
     }
-    /// One step of rows with n < reduction_width x lanes neighbours each, which begin `apart` elements apart.
-    void take_rest(extent n, const T* x, extent apart) noexcept {
-        unroll<Width>([&](auto w) __attribute__((always_inline)) {
-            const extent first = static_cast<extent>(w() % reduction_width) * lanes<T>,
-                         count = std::min(n - first, lanes<T>);
-            if (count <= 0) return;
-            const T* const row = x + static_cast<extent>(w() / reduction_width) * apart;
-            const batch<T> next = f_.template combine<batch<T>>(now[w], load_partial(row + first, count), pivot_[w]);
-            now[w] = xsimd::select(first_lanes<T>(count), next, now[w]);
-        });
-        took(1);
+    /// One step of n < Width x lanes neighbours.
+    void take_rest(extent n, const T* x) noexcept {
+        if (steps_ == cascade_piece) end_piece();
+        combine_rest<Width>(f_, n, x, pivot_, now);
+        ++steps_;
     }
     void end() noexcept {
         std::size_t level = 0;
@@ -212,9 +220,7 @@ private:
             now[w] = f_.template merge<batch<T>>(levels_[level][w], now[w]);
         });
     }
-    [[gnu::noinline]] void took(extent part) noexcept {
-        steps_ += part;
-        if (steps_ < cascade_piece) return;
+    [[gnu::noinline]] void end_piece() noexcept {
         steps_ = 0;
         std::size_t level = 0;
         for (extent rest = pieces_++; rest & 1; rest >>= 1, ++level) merge(level);
@@ -224,47 +230,96 @@ private:
 
     const F& f_;
     const batch<T> (&pivot_)[Width];
-    extent steps_ = 0, pieces_ = 0;
+    extent steps_ = 0, pieces_ = 0;  ///< of the piece in `now`; before it
     batch<T> levels_[48][Width];  ///< level i: the result of 2^i pieces, where bit i of pieces_ is set
 };
 
-/// What meets in Rows neighbouring outputs of a walk that is not in columns.
+/// Elements that are reduced in one step along a row.
+template <class T>
+inline constexpr extent reduction_step = static_cast<extent>(reduction_width) * lanes<T>;
+
+/// What the chains of each row give in the end, but for `finish`.
 template <std::size_t Rows, class F, class T>
-[[gnu::noinline]] void reduce_rows(const F& f, const reduction_walk& walk, const T* x, T* y) noexcept {
-    constexpr std::size_t width = reduction_width;
-    constexpr extent together = static_cast<extent>(width) * lanes<T>;
-    const extent apart = walk.apart();
-    T pivot[Rows]{};
-    if constexpr (requires { F::pivots; }) {
-        reduce_rows<Rows>(max_of{}, walk, x, pivot);
-        for (T& one : pivot) one = f.template pivot<T>(one);
-    }
-    batch<T> pivots[Rows * width];
-    for (std::size_t w = 0; w < Rows * width; ++w) pivots[w] = batch<T>(pivot[w / width]);
-    cascade<F, T, Rows * width> chains(f, pivots);
+[[gnu::always_inline]] inline void merge_rows(const F& f, const batch<T> (&chains)[Rows * reduction_width],
+                                              T* y) noexcept {
+    const auto merge = [&](const batch<T>& a, const batch<T>& b) __attribute__((always_inline)) {
+        return f.template merge<batch<T>>(a, b);
+    };
+    batch<T> rows[Rows];
+    unroll<Rows>([&](auto r) __attribute__((always_inline)) {
+        const batch<T>* const chain = chains + reduction_width * r();
+        rows[r] = merge(merge(chain[0], chain[1]), merge(chain[2], chain[3]));
+    });
+    store_partial<T>(y, fold_rows<T>(rows, merge), extent{Rows});
+}
+
+/// What meets in an output of a walk that is not in columns, but for `finish`.
+template <class F, class T>
+[[gnu::noinline]] void reduce_row(const F& f, const reduction_walk& walk, const T* x, T pivot, T* y) noexcept {
+    batch<T> pivots[reduction_width];
+    for (auto& one : pivots) one = batch<T>(pivot);
+    cascade<F, T, reduction_width> chains(f, pivots);
     walk.each_run([&](extent from, extent, extent n, extent) {
+        constexpr extent step = reduction_step<T>;
         const T* p = x + from;
         chains.take(
-            n / together, p, together, [apart](const T* q, auto w) __attribute__((always_inline)) {
-                return kernels::load(q + static_cast<extent>(w() / width) * apart +
-                                     static_cast<extent>(w() % width) * lanes<T>);
+            n / step, p, step, [](const T* q, auto w) __attribute__((always_inline)) {
+                return kernels::load(q + static_cast<extent>(w()) * lanes<T>);
             });
-        if (const extent rest = n % together; rest > 0) chains.take_rest(rest, p + n - rest, apart);
+        if (const extent rest = n % step; rest > 0) chains.take_rest(rest, p + n - rest);
     });
     chains.end();
-    alignas(64) T result[lanes<T>]{}, lowest[lanes<T>]{};
-    unroll<Rows>([&](auto r) __attribute__((always_inline)) {
-        const batch<T> both = f.template merge<batch<T>>(chains.now[width * r()], chains.now[width * r() + 1]);
-        const T one = fold_lanes<T>(both, [&](const batch<T>& a, const batch<T>& b) __attribute__((always_inline)) {
-            return f.template merge<batch<T>>(a, b);
-        });
-        result[r] = one;
-        lowest[r] = pivot[r];
+    merge_rows<1>(f, chains.now, y);
+}
+
+/// `reduce_row` of `reduction_rows` rows with n elements each, which begin `apart` elements apart and make one run of
+/// one piece.
+template <class F, class T>
+[[gnu::noinline]] void reduce_short_rows(const F& f, extent n, const T* x, extent apart, const T* pivot,
+                                         T* y) noexcept {
+    constexpr std::size_t width = reduction_width;
+    batch<T> chains[reduction_rows * width], pivots[reduction_rows * width];
+    unroll<reduction_rows * width>([&](auto w) __attribute__((always_inline)) {
+        chains[w] = f.template start<batch<T>>();
+        pivots[w] = batch<T>(pivot[w() / width]);
     });
+    for (; n >= reduction_step<T>; n -= reduction_step<T>, x += reduction_step<T>)
+        unroll<reduction_rows * width>([&](auto w) __attribute__((always_inline)) {
+            const batch<T> next = load(x + static_cast<extent>(w() / width) * apart +
+                                       static_cast<extent>(w() % width) * lanes<T>);
+            chains[w] = f.template combine<batch<T>>(chains[w], next, pivots[w]);
+        });
+    if (n > 0)
+        unroll<reduction_rows>([&](auto r) __attribute__((always_inline)) {
+            combine_rest<width>(f, n, x + static_cast<extent>(r()) * apart, pivots + width * r(),
+                                chains + width * r());
+        });
+    merge_rows<reduction_rows>(f, chains, y);
+}
+
+/// Neighbouring outputs that are reduced in one call.
+inline constexpr extent reduction_strip = 16;
+
+/// What meets in up to `reduction_strip` neighbouring outputs of a walk that is not in columns.
+template <class F, class T>
+[[gnu::noinline]] void reduce_strip(const F& f, const reduction_walk& walk, const T* x, extent rows, T* y) noexcept {
+    alignas(64) T pivot[reduction_strip]{};
+    if constexpr (requires { F::pivots; }) {
+        reduce_strip(max_of{}, walk, x, rows, pivot);
+        for_each_batch<T>(
+            rows, [&](extent i, auto in, auto put)
+                      __attribute__((always_inline)) { put(pivot + i, f.template pivot<batch<T>>(in(pivot + i))); });
+    }
+    extent row = 0;
+    if (walk.gone.rank <= 1 && walk.elements <= cascade_piece * reduction_step<T>)
+        for (; row + extent{reduction_rows} <= rows; row += extent{reduction_rows})
+            reduce_short_rows(f, walk.elements, x + row * walk.apart(), walk.apart(), pivot + row, y + row);
+    for (; row < rows; ++row) reduce_row(f, walk, x + row * walk.apart(), pivot[row], y + row);
     const batch<T> count(static_cast<T>(walk.elements));
-    store_partial<T>(y,
-                     f.template finish<batch<T>>(batch<T>::load_aligned(result), batch<T>::load_aligned(lowest), count),
-                     extent{Rows});
+    for_each_batch<T>(
+        rows, [&](extent i, auto in, auto put) __attribute__((always_inline)) {
+            put(y + i, f.template finish<batch<T>>(in(y + i), in(pivot + i), count));
+        });
 }
 
 /// What meets in Width x lanes outputs of a walk in columns.
@@ -292,12 +347,10 @@ template <class F, class T>
         return fill(walk.outputs, f.template finish<T>(f.template start<T>(), T(0), T(0)), y);
     constexpr std::size_t width = reduction_columns;
     constexpr extent strip = static_cast<extent>(width) * lanes<T>;
-    constexpr std::size_t rows = reduction_rows;
-    walk.each_strip(walk.in_columns() ? strip : extent{rows}, threads, [&](extent from, extent to, extent columns) {
+    const extent rows = std::clamp((1 << 15) / walk.elements, extent{1}, reduction_strip);
+    walk.each_strip(walk.in_columns() ? strip : rows, threads, [&](extent from, extent to, extent columns) {
         if (!walk.in_columns()) {
-            if (columns == extent{rows}) return reduce_rows<rows>(f, walk, x + from, y + to);
-            for (extent row = 0; row < columns; ++row)
-                reduce_rows<1>(f, walk, x + from + row * walk.apart(), y + to + row);
+            reduce_strip(f, walk, x + from, columns, y + to);
         } else if (columns == strip) {
             batch<T> result[width];
             reduce_columns<width>(
@@ -308,7 +361,7 @@ template <class F, class T>
                 result);
             for (std::size_t w = 0; w < width; ++w) store(y + to + static_cast<extent>(w) * lanes<T>, result[w]);
         } else {
-            constexpr std::size_t less = reduction_width;
+            constexpr std::size_t less = width / 2;
             for (extent i = 0; i < columns; i += static_cast<extent>(less) * lanes<T>) {
                 const auto count = [rest = columns - i](std::size_t w) {
                     return std::clamp<extent>(rest - static_cast<extent>(w) * lanes<T>, 0, lanes<T>);

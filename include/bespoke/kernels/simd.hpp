@@ -232,11 +232,29 @@ template <class T>
     return detail::pick<T>(v, v, index, std::make_index_sequence<n>{});
 }
 
+/// The lanes of each row as a balanced tree: f(f(0, 1), f(2, 3)) and so on; that of row i is lane i of the result.
+/// `f` maps two batches to one. Rows is a power of two, up to lanes. `width`: lanes that are together already.
+template <class T, std::size_t Rows, class F>
+[[gnu::always_inline]] inline batch<T> fold_rows(const batch<T> (&rows)[Rows], const F& f, extent width = 1) noexcept {
+    if constexpr (Rows == 1) {
+        batch<T> v = rows[0];
+        for (; width < lanes<T>; width *= 2) v = f(even_lanes<T>(v, v), odd_lanes<T>(v, v));
+        return v;
+    } else {
+        batch<T> pairs[Rows / 2];
+        unroll<Rows / 2>([&](auto i) __attribute__((always_inline)) {
+            const batch<T>&a = rows[2 * i()], &b = rows[2 * i() + 1];
+            pairs[i] = f(even_lanes<T>(a, b), odd_lanes<T>(a, b));
+        });
+        return fold_rows<T>(pairs, f, 2 * width);
+    }
+}
+
 /// The lanes of `v` as a balanced tree: f(f(0, 1), f(2, 3)) and so on. `f` maps two batches to one.
 template <class T, class F>
-[[gnu::always_inline]] inline T fold_lanes(batch<T> v, const F& f) noexcept {
-    for (extent width = 1; width < lanes<T>; width *= 2) v = f(even_lanes<T>(v, v), odd_lanes<T>(v, v));
-    return first_lane<T>(v);
+[[gnu::always_inline]] inline T fold_lanes(const batch<T>& v, const F& f) noexcept {
+    const batch<T> rows[]{v};
+    return first_lane<T>(fold_rows<T>(rows, f));
 }
 
 /// The lanes of `v`, added as a balanced tree: (0 + 1) + (2 + 3) and so on.

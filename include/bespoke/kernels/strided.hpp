@@ -98,17 +98,22 @@ void each_outer(const strided_walk& w, std::size_t axes, extent first, extent la
     }
 }
 
+/// The innermost loop where the elements are neighbours.
+template <class T>
+[[gnu::always_inline]] inline void copy_run(extent n, const T* from, T* to) noexcept {
+    if (n > 256 * lanes<T>) return copy(n, from, to);
+    for_each_batch<T>(
+        n, [&](extent i, auto in, auto out) __attribute__((always_inline)) { out(to + i, in(from + i)); });
+}
+
 /// The innermost loop.
 template <class T>
 void move_run(extent n, const T* from, extent from_step, T* to, extent to_step, bool add) noexcept {
     if (from_step == 1 && to_step == 1) {
         if (add)
             accumulate(n, from, to);
-        else if (n > 256 * lanes<T>)
-            copy(n, from, to);
         else
-            for_each_batch<T>(
-                n, [&](extent i, auto in, auto out) __attribute__((always_inline)) { out(to + i, in(from + i)); });
+            copy_run(n, from, to);
     } else if (from_step == 1 && to_step == -1) {
         move_run(n, from + (n - 1), -1, to - (n - 1), 1, add);
     } else if (from_step == -1 && to_step == 1) {
@@ -141,9 +146,14 @@ template <class T>
     if (!reflected) {
         move_inwards(w, writes < w.rank ? writes : reads < w.rank ? reads : w.rank - 1);
         const std::size_t last = w.rank - 1;
-        parallel_for(threads, elements / w.extents[last], 1, [&](extent first, extent end) {
+        const extent n = w.extents[last], from_step = w.from[last], to_step = w.to[last];
+        const bool together = from_step == 1 && to_step == 1 && !add;
+        parallel_for(threads, elements / n, 1, [&](extent first, extent end) {
+            if (together)
+                return each_outer(w, last, first, end,
+                                  [&](extent i, extent o, extent) { copy_run(n, from + i, to + o); });
             each_outer(w, last, first, end, [&](extent i, extent o, extent) {
-                move_run(w.extents[last], from + i, w.from[last], to + o, w.to[last], add);
+                move_run(n, from + i, from_step, to + o, to_step, add);
             });
         });
         return;

@@ -72,12 +72,13 @@ template <class T>
     return from_bits<T>(sign | bits_batch<T>(bits_of(T(1)))) < batch<T>(T(0));
 }
 
-/// The sine of an angle.
+/// The sine of an angle, times the sign of `sign`.
 template <class T>
-[[gnu::always_inline]] inline batch<T> sine_of(const angle<T>& a) noexcept {
+[[gnu::always_inline]] inline batch<T> sine_of(const angle<T>& a, const batch<T>& sign) noexcept {
     const auto s = of_rest<T>(a);
     const batch<T> y = kernels::select<T>(is_odd<T>(a.quadrant), s.cosine, s.sine);
-    return kernels::select<T>(is_odd<T>(a.quadrant >> 1), -y, y);
+    const batch<T> half_turn = from_bits<T>(a.quadrant << (8 * static_cast<int>(sizeof(T)) - 2));
+    return y ^ ((sign ^ half_turn) & batch<T>(T(-0.0)));
 }
 
 /// z of asin(x) = asin(sqrt(z)) or pi / 2 - 2 asin(sqrt(z)), z <= 1 / 4, and asin(sqrt(z)).
@@ -104,15 +105,14 @@ inline constexpr T right_low = right_angle<T>::parts[1];
 
 template <class T>
 inline batch<T> sin(const batch<T>& x) noexcept {
-    const batch<T> y = detail::sine_of<T>(reduce_angle<T>(kernels::abs<T>(x)));
-    return y ^ (x & batch<T>(T(-0.0)));
+    return detail::sine_of<T>(reduce_angle<T>(kernels::abs<T>(x)), x);
 }
 
 template <class T>
 inline batch<T> cos(const batch<T>& x) noexcept {
     auto a = reduce_angle<T>(kernels::abs<T>(x));
     a.quadrant = a.quadrant + detail::bits_batch<T>(1);
-    return detail::sine_of<T>(a);
+    return detail::sine_of<T>(a, batch<T>(T(0)));
 }
 
 template <class T>

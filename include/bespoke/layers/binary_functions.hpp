@@ -12,7 +12,7 @@ struct binary_function {
     static constexpr bool independent = false;  ///< the slopes do not depend on a and b: they need not be there
     static constexpr bool commutative = false;  ///< to the last bit
     static constexpr bool differentiable = true;
-    static constexpr bool averages = false;  ///< of several: the result is divided by their number
+    static constexpr bool averages = false;  ///< of several: the last step takes `share`, one by their number
     static constexpr bool folds = false;     ///< the compiler can compute it
 };
 
@@ -29,7 +29,12 @@ struct addition : binary_function {
 };
 
 struct averaging : addition {
-    static constexpr bool commutative = false, averages = true;
+    static constexpr bool commutative = false, averages = true, folds = false;
+    double share = 1;  ///< of the inputs, where b is the last one
+    template <class V>
+    V operator()(const V& a, const V& b) const noexcept {
+        return (a + b) * kernels::number<V>(share);
+    }
 };
 
 struct subtraction : binary_function {

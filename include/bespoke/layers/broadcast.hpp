@@ -58,16 +58,16 @@ kernels::broadcast_plan<Count> plan_blobs(const shape& y, extent examples,
     return plan;
 }
 
-/// y = f(x0, x1, ...), element by element; `f` maps batches to one. `finish(first, last)` is called when the elements
-/// from first to last are there, while they are near.
+/// y = f(x0, x1, ...), element by element; `f` maps batches to one. `finish(first, last)` is called for each `block`
+/// of elements when they are there, while they are near.
 template <class F, class T, std::size_t Count, class Finish>
 void map_blobs(const F& f, const std::array<dynamic_view<const T>, Count>& xs, const dynamic_view<T>& y,
-               thread_pool* threads, const Finish& finish) noexcept {
-    constexpr extent block = 4096;
+               thread_pool* threads, extent block, const Finish& finish) noexcept {
+    constexpr extent grain = 4096;
     const auto plan = plan_blobs(y.dimensions, y.examples, xs);
     std::array<const T*, Count> data{};
     for (std::size_t i = 0; i < Count; ++i) data[i] = xs[i].data;
-    parallel_for(threads, y.total(), block, [&](extent begin, extent end) {
+    parallel_for(threads, y.total(), grain, [&](extent begin, extent end) {
         for (; begin < end; begin += block) {
             const extent last = std::min(begin + block, end);
             kernels::broadcast_map(f, plan, data, y.data, begin, last);
@@ -78,7 +78,7 @@ void map_blobs(const F& f, const std::array<dynamic_view<const T>, Count>& xs, c
 template <class F, class T, std::size_t Count>
 void map_blobs(const F& f, const std::array<dynamic_view<const T>, Count>& xs, const dynamic_view<T>& y,
                thread_pool* threads) noexcept {
-    map_blobs(f, xs, y, threads, [](extent, extent) {});
+    map_blobs(f, xs, y, threads, y.total(), [](extent, extent) {});
 }
 
 /// to = f(to, x0, x1, ...) for each element of `examples` results of the shape y; see kernels::reduce_to.
@@ -113,22 +113,18 @@ template <class F, class T>
 [[gnu::noinline]] void combine(const F& f, std::span<const dynamic_view<const T>> xs,
                                const dynamic_view<T>& y, thread_pool* threads) noexcept {
     using kernels::batch;
-    const auto finish = [&](extent first, extent last) {
+    if (xs.size() == 1) return map_blobs(same_value{}, std::array{xs[0]}, y, threads);
+    F last_one = f;
+    if constexpr (F::averages) last_one.share = 1 / static_cast<double>(xs.size());
+    const auto of = [&](std::size_t k) -> const F& { return k + 1 == xs.size() ? last_one : f; };
+    const extent block = xs.size() == 2 ? y.total() : 4096;
+    map_blobs(of(1), std::array{xs[0], xs[1]}, y, threads, block, [&](extent first, extent last) {
         for (std::size_t k = 2; k < xs.size(); ++k) {
             const std::array both{read_only(y), xs[k]};
-            kernels::broadcast_map(f, plan_blobs(y.dimensions, y.examples, both),
+            kernels::broadcast_map(of(k), plan_blobs(y.dimensions, y.examples, both),
                                    {both[0].data, both[1].data}, y.data, first, last);
         }
-        if constexpr (F::averages) {
-            const batch<T> count(static_cast<T>(xs.size()));
-            kernels::map(
-                last - first, [&](const batch<T>& v) { return v / count; }, y.data + first, y.data + first);
-        }
-    };
-    if (xs.size() == 1)
-        map_blobs(same_value{}, std::array{xs[0]}, y, threads);
-    else
-        map_blobs(f, std::array{xs[0], xs[1]}, y, threads, finish);
+    });
 }
 
 /// Adds to da and db, where they are wanted, the gradient of y = f(a, b). y has `examples` of the shape of dy.

@@ -107,8 +107,8 @@ struct gathering {
     template <class Xs, class Ys, class Dys, class Dxs, class P, class Dp, class W>
     void backward(Xs xs, Ys, Dys dys, Dxs dxs, const P&, const Dp&, W& w) const noexcept {
         if (dxs[0])
-            kernels::scatter(way.how(dxs[0].dimensions, xs[1].dimensions), kernels::scatter_mode::add, dys[0].data,
-                             xs[1].data, dxs[0].data, w.threads);
+            kernels::scatter(way.how(dxs[0].dimensions, xs[1].dimensions), kernels::scatter_mode::add, dxs[0].data,
+                             dys[0].data, xs[1].data, dxs[0].data, w.threads);
     }
     friend bool operator==(const gathering&, const gathering&) = default;
 };

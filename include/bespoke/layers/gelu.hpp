@@ -33,11 +33,30 @@ struct gelu {
 
     template <class V>
     V operator()(const V& x) const noexcept {
-        const V a = kernels::max(V(std::numeric_limits<float>::lowest()), x);  // or -infinity times 0
-        if (mode == gelu_mode::sigmoid_approximation) return a * kernels::sigmoid(kernels::number<V>(1.702) * a);
-        const V bell =
-            mode == gelu_mode::exact ? kernels::erf(a * kernels::number<V>(root_half)) : kernels::tanh(bent(a));
-        return V(0.5f) * a * (V(1) + bell);
+        V y = x;
+        chosen([&](const auto& f) { y = f(x); });
+        return y;
+    }
+    /// Calls body(f) with a function that need not look at `mode`.
+    template <class Body>
+    void chosen(const Body& body) const noexcept {
+        switch (mode) {
+            case gelu_mode::sigmoid_approximation:
+                return body([]<class V>(const V& x) {
+                    const V a = finite(x);
+                    return a * kernels::sigmoid(kernels::number<V>(1.702) * a);
+                });
+            case gelu_mode::tanh_approximation:
+                return body([]<class V>(const V& x) {
+                    const V a = finite(x);
+                    return V(0.5f) * a * (V(1) + kernels::tanh(bent(a)));
+                });
+            default:
+                return body([]<class V>(const V& x) {
+                    const V a = finite(x);
+                    return V(0.5f) * a * (V(1) + kernels::erf(a * kernels::number<V>(root_half)));
+                });
+        }
     }
     template <class V>
     V derivative(const V& x, const V&) const noexcept {
@@ -60,6 +79,11 @@ struct gelu {
 private:
     static constexpr double scale = std::numbers::inv_sqrtpi * std::numbers::sqrt2, cubic = 0.044715;
     static constexpr double root_half = std::numbers::sqrt2 / 2;
+    /// x, or it would be -infinity times 0.
+    template <class V>
+    static V finite(const V& x) noexcept {
+        return kernels::max(V(std::numeric_limits<float>::lowest()), x);
+    }
     template <class V>
     static V bent(const V& x) noexcept {
         return kernels::number<V>(scale) * x * kernels::fma(kernels::number<V>(cubic) * x, x, V(1));

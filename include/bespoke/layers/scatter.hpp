@@ -42,12 +42,8 @@ struct scattering {
     }
     template <class Xs, class Ys, class P, class W>
     void forward(Xs xs, Ys ys, const P&, W& w) const noexcept {
-        const extent size = xs[0].size();
-        parallel_for(size < (1 << 14) ? nullptr : w.threads, size, 4096, [&](extent first, extent last) {
-            kernels::copy(last - first, xs[0].data + first, ys[0].data + first);
-        });
-        kernels::scatter(way.how(xs[0].dimensions, xs[1].dimensions), mode, xs[2].data, xs[1].data, ys[0].data,
-                         w.threads);
+        kernels::scatter(way.how(xs[0].dimensions, xs[1].dimensions), mode, xs[0].data, xs[2].data, xs[1].data,
+                         ys[0].data, w.threads);
     }
     template <class Xs, class Ys, class Dys, class Dxs, class P, class Dp, class W>
     void backward(Xs xs, Ys, Dys dys, Dxs dxs, const P&, const Dp&, W& w) const noexcept {

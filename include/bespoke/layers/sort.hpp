@@ -83,7 +83,7 @@ struct top_k {
                                     .lanes = x.product(along + 1, x.rank()),
                                     .rows = {x[along]},
                                     .own = true};
-        kernels::scatter(how, kernels::scatter_mode::add, dys[0].data, ys[1].data, dxs[0].data, w.threads);
+        kernels::scatter(how, kernels::scatter_mode::add, dxs[0].data, dys[0].data, ys[1].data, dxs[0].data, w.threads);
     }
     friend bool operator==(const top_k&, const top_k&) = default;
 };

@@ -99,8 +99,9 @@ inline constexpr bool is_prepared = requires(const performer_t<L>& layer,
     requires requires { layer.prepare(p, to, how); } || requires { layer.prepare(p, to); };
 };
 
+/// Flattened, as g++ would call exp and its like for each batch and pass that through memory.
 template <class T, layer L>
-void map_elements(const void* layer, extent size, const T* x, T* y) noexcept {
+[[gnu::flatten]] void map_elements(const void* layer, extent size, const T* x, T* y) noexcept {
     kernels::map(size, *static_cast<const L*>(layer), x, y);
 }
 template <class T, layer L>
