@@ -108,8 +108,8 @@ constexpr extent row_chains(extent n, extent k) {
     return k < 16 || n > 2 * few ? 1 : n > few ? 2 : 4;
 }
 
-/// Batches of columns of a single row that are computed together where `left` columns are left: as many as leave the sums
-/// in registers, and no more than the panels hold.
+/// Batches of columns of a single row that are computed together where `left` columns are left: as many as leave the
+/// sums in registers, and no more than the panels hold.
 template <class T>
 constexpr extent row_batches(extent chains, extent left) {
     constexpr extent most = vector_registers == 32 ? 16 : 8;

@@ -36,8 +36,8 @@ public:
     buffer<T> give_parameters() { return std::move(parameters_); }
     /// Where the gradient of a parameter is summed up; null: nowhere.
     std::vector<T*>& parameter_gradients() { return parameter_gradients_; }
-    /// Points `to` at a parameter, or at its gradient. Field by field where the view lies: to copy one in registers that
-    /// was just written word by word waits for the writes.
+    /// Points `to` at a parameter, or at its gradient. Field by field where the view lies: to copy one in registers
+    /// that was just written word by word waits for the writes.
     void view_parameter(std::size_t number, dynamic_view<const T>& to) const;
     void view_parameter_gradient(std::size_t number, dynamic_view<T>& to) const;
     /// Fills the parameters as each layer says, from numbers that depend on the seed alone.
