@@ -30,6 +30,15 @@ TEST_CASE("memory is aligned and zero") {
         CHECK(reinterpret_cast<std::uintptr_t>(b.data()) % bespoke::alignment == 0);
         CHECK(all_zero(b));
     }
+    constexpr auto large = static_cast<bespoke::extent>(bespoke::large_memory / sizeof(float));
+    for (bespoke::extent size : {large - 1, large, large + 1, 5 * large}) {
+        const buffer<float> b(size);
+        CHECK(b.size() == size);
+        CHECK(reinterpret_cast<std::uintptr_t>(b.data()) %
+                  (size < large ? bespoke::alignment : bespoke::large_page) ==
+              0);
+        CHECK(all_zero(b));
+    }
     const buffer<double> empty;
     CHECK(empty.size() == 0);
     CHECK(empty.data() == nullptr);

@@ -24,9 +24,10 @@ constexpr extent aligned_size(extent elements) {
     return (elements + step - 1) / step * step;
 }
 
-/// Bytes of a large page, and so many that memory is asked for in them: a model of hundreds of megabytes would spend
-/// more time in the page faults of small ones than on reading its file.
-inline constexpr std::size_t large_page = std::size_t{2} << 20, large_memory = 2 * large_page;
+/// Bytes of a large page, and so many that memory is asked for in whole ones: blobs that fit a cache of the second level
+/// find room there side by side, which small pages, wherever they lie, may not; and a model of hundreds of megabytes
+/// would spend more time in the page faults of small ones than on reading its file.
+inline constexpr std::size_t large_page = std::size_t{2} << 20, large_memory = large_page / 2;
 
 /// Aligned storage of trivial elements, zero at first where nothing else is said.
 template <class T>
@@ -63,8 +64,9 @@ public:
         memory_.reset();
         size_ = 0;
         if (size == 0) return;
-        const std::size_t bytes = static_cast<std::size_t>(size) * sizeof(T);
+        std::size_t bytes = static_cast<std::size_t>(size) * sizeof(T);
         const std::align_val_t aligned{bytes < large_memory ? alignment : large_page};
+        if (bytes >= large_memory) bytes = (bytes + large_page - 1) / large_page * large_page;
         memory_ = {static_cast<T*>(::operator new(bytes, aligned)), release{aligned}};
         size_ = size;
 #ifdef __linux__
