@@ -401,3 +401,23 @@ TEST_CASE("examples that do not fit the cache give the bits that they give two b
         REQUIRE(std::equal(two.begin(), two.end(), y.begin() + static_cast<std::ptrdiff_t>(7 * i)));
     }
 }
+
+namespace {
+constexpr auto reading = compose(input{"x", {3, 8, 9}}, flatten{} | named("flat"), relu{} | named("positive"),
+                                 concat{} | from("flat", "positive"), inner_product{.output_channels = 5});
+}  // namespace
+
+TEST_CASE("many examples are read where the caller has them, and stay as they are") {
+    network<reading> net(1);
+    constexpr std::size_t size = 3 * 8 * 9;
+    const std::size_t input = net.plan().inputs[0];
+    for (const std::size_t examples : {0, 1, 2, 700}) {
+        const std::vector<float> x = numbers(examples * size), before = x;
+        const auto first = net.predict_batch(x);
+        const std::vector<float> y(first.begin(), first.end());
+        CHECK(x == before);
+        CHECK(net.core().value(input) != x.data());
+        const auto copied = net.predict_batch(std::vector<double>(x.begin(), x.end()));
+        CHECK(std::equal(copied.begin(), copied.end(), y.begin(), y.end()));
+    }
+}

@@ -58,12 +58,18 @@ concept array_like = requires(const X& x) {
     x.end();
 };
 
+/// Whether the elements of an X are Ts in row-major order, one behind the other from std::to_address(x.begin()) on: not
+/// from x.data() on, of a view of an xtensor that is where the whole tensor begins.
+template <class X, class T>
+concept row_of = requires(const X& x) {
+    requires std::contiguous_iterator<decltype(x.begin())>;
+    requires std::same_as<std::remove_cvref_t<decltype(*x.begin())>, T>;
+};
+
 /// Copies the `count` elements of `x` in row-major order: inline where the compiler knows how many.
 template <array_like X, class T>
 [[gnu::always_inline]] inline void copy_elements(const X& x, T* to, std::size_t count) {
-    // not x.data(): of a view of an xtensor that is where the whole tensor begins
-    using value_type = std::remove_cvref_t<decltype(*x.begin())>;
-    if constexpr (std::contiguous_iterator<decltype(x.begin())> && std::is_same_v<value_type, T>) {
+    if constexpr (row_of<X, T>) {
         if (count > 0) std::memcpy(to, std::to_address(x.begin()), count * sizeof(T));
     } else {
         std::transform(x.begin(), x.end(), to, [](auto value) { return static_cast<T>(value); });

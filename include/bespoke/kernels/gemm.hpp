@@ -44,11 +44,12 @@ void copy_rows(extent rows, extent columns, const T* from, extent from_row, T* t
         std::memcpy(to + i * to_row, from + i * from_row, static_cast<std::size_t>(columns) * sizeof(T));
 }
 
-/// Whether the rows of A are to be packed: where many panels read columns of it, and where rows, a multiple of the
-/// distance at which caches repeat apart, would drive each other out.
+/// Whether the rows of A are to be packed: where many panels read columns of it, and where more rows than a set of the
+/// cache holds, a multiple of the distance at which sets repeat apart, would drive each other out.
 template <class T>
 bool wants_left(const matrix_product<T>& p, extent panels) noexcept {
-    return p.a_column == 1 ? p.a_row * static_cast<extent>(sizeof(T)) % 4096 == 0 : panels >= 16;
+    if (p.a_column != 1) return panels >= 16;
+    return tile_rows > 8 && p.a_row * static_cast<extent>(sizeof(T)) % 4096 == 0;
 }
 
 /// C in the rows [0, p.m) and the panels [first, last). A block of A stays in a cache of the second level while all

@@ -48,6 +48,11 @@ public:
     void reserve(extent examples, bool all_blobs = false) {
         if (examples != examples_ || all_blobs != all_blobs_ || !planned_) make_room(examples, all_blobs);
     }
+    /// Until `reserve`, the input `blob` lies where the caller has it: no step may write it.
+    void lend(std::size_t blob, const T* values) {
+        values_[blob] = const_cast<T*>(values);
+        planned_ = false;
+    }
     /// Calls `body` once for each chunk of examples, with the window on it. The bits do not depend on the chunks.
     template <class Body>
     void each_chunk(const Body& body) {
@@ -253,9 +258,9 @@ void network_memory<T>::begin_run(extent examples, std::span<T* const> gradients
     run_->begin(gradients);
 }
 
-/// As many examples as leave room in a cache of the second level, but so many that reading the parameters again for each
-/// chunk costs no more than they save; all where examples look at each other. From 4 up, so
-/// that chunks of equal length have 2 or more: one example alone would be summed up in another order by a product.
+/// As many examples as leave room in a cache of the second level, or are as large as the parameters, which each chunk
+/// reads again; all where examples look at each other. From 4 up, so that chunks of equal length have 2 or more: one
+/// example alone would be summed up in another order by a product.
 template <class T>
 extent network_memory<T>::choose_chunk(extent examples) const {
     const extent room = std::max<extent>(768 << 10, plan_.parameters_size * static_cast<extent>(sizeof(T)));
@@ -271,9 +276,8 @@ template <class T>
 void network_memory<T>::begin_chunk(extent first, extent end) {
     first_ = first;
     count_ = end - first;
-    const auto is_end = [&](const T* values) { return values >= ends_.data() && values < ends_.data() + ends_.size(); };
     for (std::size_t b = 0; b < values_.size(); ++b)
-        if (!is_end(values_[b])) origins_[b] = first;
+        if (values_[b] >= arena_.begin() && values_[b] < arena_.end()) origins_[b] = first;
 }
 
 template <class T>

@@ -112,7 +112,7 @@ public:
     auto operator()(const Inputs&... inputs) {
         static_assert(sizeof...(Inputs) == input_count, "one argument for each input of the network");
         engine_.reserve(1);
-        if constexpr (sizeof...(Inputs) == input_count) set_inputs<0>(1, inputs...);
+        if constexpr (sizeof...(Inputs) == input_count) set_inputs<0, false>(1, inputs...);
         description.forward(engine_, fixed_step<plan_type, 0>{});
         return results<0>(1);
     }
@@ -126,8 +126,9 @@ public:
         if constexpr (sizeof...(Inputs) == input_count) examples = count_examples(inputs...);
         engine_.reserve(examples);
         engine_.measure();
-        if constexpr (sizeof...(Inputs) == input_count) set_inputs<0>(examples, inputs...);
+        if constexpr (sizeof...(Inputs) == input_count) set_inputs<0, true>(examples, inputs...);
         forward();
+        engine_.reserve(examples);  // what was lent is given back
         return results<1>(examples);
     }
 
@@ -182,16 +183,27 @@ private:
         engine_.reserve(1);
     }
 
-    template <std::size_t Number, class First, class... Rest>
+    /// No step writes it, and it is not a result: nobody minds where it lies.
+    static constexpr bool is_only_read(std::size_t blob) {
+        bool written = std::ranges::count(plan().outputs, blob) > 0;
+        for (std::size_t step = 0; step < plan().steps.size(); ++step)
+            written |= std::ranges::count(plan().outputs_of(step), blob) > 0;
+        return !written;
+    }
+    /// `Batch`: it may be read where the caller has it.
+    template <std::size_t Number, bool Batch, class First, class... Rest>
     void set_inputs(extent examples, const First& first, const Rest&... rest) {
         constexpr std::size_t blob = plan().inputs[Number];
         constexpr extent size = plan().blobs[blob].dimensions.size();
         if (static_cast<extent>(first.size()) != size * examples)
             engine_.throw_wrong_input(Number, static_cast<extent>(first.size()), examples);
-        copy_elements(first, engine_.value(blob), static_cast<std::size_t>(size * examples));
-        if constexpr (sizeof...(Rest) > 0) set_inputs<Number + 1>(examples, rest...);
+        if constexpr (Batch && is_only_read(blob) && row_of<First, Element>)
+            engine_.lend(blob, std::to_address(first.begin()));
+        else
+            copy_elements(first, engine_.value(blob), static_cast<std::size_t>(size * examples));
+        if constexpr (sizeof...(Rest) > 0) set_inputs<Number + 1, Batch>(examples, rest...);
     }
-    template <std::size_t Number>
+    template <std::size_t Number, bool Batch>
     void set_inputs(extent) {}
 
     template <class First, class... Rest>
