@@ -58,11 +58,11 @@ TEMPLATE_TEST_CASE("convolution: tiles of pieces of rows give the documented cha
     using T = TestType;
     const extent k = kernels::detail::k_block<T>, w = kernels::lanes<T>;
     const std::vector<geometry> lines{
-        make(k / 9 + 60, 5, 7, 17, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1),       // two parts of k
+        make(k / 9 + 60, 5, 8, 17, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1),       // two parts of k
         make(k, 9, 14, 2 * w + 1, 3, 3, 1, 1, 2, 2, 2, 2, 2, 2),        // dilated, two panels
         make(k, 8, 16, 30, 3, 2, 1, 2, 1, 1, 0, 0, 0, 0),               // not padded
-        make(k, 5, 15, 30, 3, 3, 1, 1, 1, 1, 0, 0, 0, 0),               // copied for the last tile
-        make(3 * k, 3, 29, 20, 2, 2, 2, 2, 1, 1, 1, 1, 0, 0, 3),        // groups
+        make(k, 5, 24, 30, 3, 3, 1, 1, 1, 1, 0, 0, 0, 0),               // copied for the last tile
+        make(3 * k, 3, 29, 21, 2, 2, 2, 2, 1, 1, 1, 1, 0, 0, 3),        // groups
         make(2, 33, 40, 17, 28, 30, 1, 1, 1, 1, 0, 0, 0, 0),            // a channel in parts
         make(2 * k, 3, 130, 17, 1, 3, 1, 1, 1, 1, 0, 1, 0, 1),          // rows longer than a table
     };
