@@ -53,11 +53,11 @@ struct broadcast_plan {
 
 namespace detail {
 
-/// `each_run` behind a function pointer: compiled once for so many arrays.
-template <std::size_t Count>
-[[gnu::noinline]] void walk_runs(const broadcast_plan<Count>& plan, extent begin, extent end,
-                                 void (*body)(const void*, extent, extent, const extent (&)[Count]),
-                                 const void* context) noexcept {
+/// Calls body(place in the result, elements, offsets of the arrays) for the runs along the last axis that make the
+/// elements [begin, end) of the result, in row-major order.
+template <std::size_t Count, class Body>
+[[gnu::always_inline]] inline void each_run(const broadcast_plan<Count>& plan, extent begin, extent end,
+                                            const Body& body) noexcept {
     if (begin >= end) return;
     extent index[broadcast_plan<Count>::most]{}, offset[Count]{}, rest = begin;
     for (std::size_t axis = plan.rank; axis-- > 0;) {
@@ -89,45 +89,18 @@ template <std::size_t Count>
     }
 }
 
-/// Calls body(place in the result, elements, offsets of the arrays) for the runs along the last axis that make the
-/// elements [begin, end) of the result, in row-major order.
-template <std::size_t Count, class Body>
-void each_run(const broadcast_plan<Count>& plan, extent begin, extent end, const Body& body) noexcept {
-    walk_runs<Count>(
-        plan, begin, end,
-        [](const void* b, extent at, extent n, const extent(&offset)[Count]) {
-            (*static_cast<const Body*>(b))(at, n, offset);
-        },
-        &body);
-}
+/// Where the elements of an array are to be read that begins at p, number i at `from + i * step`: where they lie, or in
+/// `repeated`, a batch of the one that is repeated.
+template <class T>
+struct run_operand {
+    const T* from;
+    extent step;
 
-/// The arrays in a run: what lies there, or a batch of the one element that is repeated.
-template <class T, std::size_t Count>
-class run_operands {
-public:
-    template <std::size_t All>
-    run_operands(const broadcast_plan<All>& plan, const std::array<const T*, Count>& xs,
-                 const extent (&offset)[All]) noexcept {
-        for (std::size_t s = 0; s < Count; ++s) {
-            data_[s] = xs[s] + offset[s];
-            step_[s] = plan.moves(s) ? 1 : 0;
-            if (step_[s] != 0) continue;
-            batch<T>(*data_[s]).store_aligned(repeated_[s]);
-            data_[s] = repeated_[s];
-        }
+    [[gnu::always_inline]] run_operand(const T* p, bool moves, T (&repeated)[lanes<T>]) noexcept
+        : from(moves ? p : repeated), step(moves ? 1 : 0) {
+        if (!moves) batch<T>(*p).store_aligned(repeated);
     }
-    run_operands(const run_operands&) = delete;
-    run_operands& operator=(const run_operands&) = delete;
-
-    /// Where the elements from number i on are to be read.
-    [[gnu::always_inline]] const T* at(std::size_t array, extent i) const noexcept {
-        return data_[array] + i * step_[array];
-    }
-
-private:
-    const T* data_[Count];
-    extent step_[Count];
-    alignas(64) T repeated_[Count][lanes<T>];
+    [[gnu::always_inline]] const T* at(extent i) const noexcept { return from + i * step; }
 };
 
 template <class F, class T, std::size_t Count, std::size_t... I>
@@ -135,10 +108,24 @@ void broadcast_map(const F& f, const broadcast_plan<Count>& plan, const std::arr
                    extent begin, extent end, std::index_sequence<I...>) noexcept {
     each_run(plan, begin, end, [&](extent at, extent n, const extent(&offset)[Count]) {
         T* const to = y + at;
-        const run_operands<T, Count> xs_here(plan, xs, offset);
+        if constexpr (Count == 2) {
+            const T *a = xs[0] + offset[0], *b = xs[1] + offset[1];
+            if (plan.moves(0) && plan.moves(1))
+                return for_each_batch<T>(
+                    n, [&](extent i, auto in, auto put)
+                           __attribute__((always_inline)) { put(to + i, f(in(a + i), in(b + i))); });
+            if (plan.moves(0)) {
+                const batch<T> right(*b);
+                return for_each_batch<T>(
+                    n, [&](extent i, auto in, auto put)
+                           __attribute__((always_inline)) { put(to + i, f(in(a + i), right)); });
+            }
+        }
+        alignas(64) T repeated[Count][lanes<T>];
+        const run_operand<T> operands[]{{xs[I] + offset[I], plan.moves(I), repeated[I]}...};
         for_each_batch<T>(
             n, [&](extent i, auto in, auto put)
-                   __attribute__((always_inline)) { put(to + i, f(in(xs_here.at(I, i))...)); });
+                   __attribute__((always_inline)) { put(to + i, f(in(operands[I].at(i))...)); });
     });
 }
 
@@ -147,20 +134,21 @@ void reduce_runs(const F& f, const broadcast_plan<Count + 1>& plan, const std::a
                  T* to, std::index_sequence<I...>) noexcept {
     const bool to_moves = plan.moves(Count);
     each_run(plan, 0, plan.size(), [&](extent, extent n, const extent(&offset)[Count + 1]) {
-        const run_operands<T, Count> xs_here(plan, xs, offset);
+        alignas(64) T repeated[Count][lanes<T>];
+        const run_operand<T> operands[]{{xs[I] + offset[I], plan.moves(I), repeated[I]}...};
         T* const target = to + offset[Count];
         if (to_moves)
             return for_each_batch<T>(
                 n, [&](extent i, auto in, auto put) __attribute__((always_inline)) {
-                    put(target + i, f(in(target + i), in(xs_here.at(I, i))...));
+                    put(target + i, f(in(target + i), in(operands[I].at(i))...));
                 });
         batch<T> sum(T(0));
         extent i = 0;
-        for (; i + lanes<T> <= n; i += lanes<T>) sum = f(sum, load(xs_here.at(I, i))...);
+        for (; i + lanes<T> <= n; i += lanes<T>) sum = f(sum, load(operands[I].at(i))...);
         if (const extent rest = n - i; rest > 0) {  // what f makes of lanes without an element does not count
             alignas(64) T kept[lanes<T>];
             sum.store_aligned(kept);
-            store_partial<T>(kept, f(sum, load_partial(xs_here.at(I, i), rest)...), rest);
+            store_partial<T>(kept, f(sum, load_partial(operands[I].at(i), rest)...), rest);
             sum = batch<T>::load_aligned(kept);
         }
         *target += sum_lanes<T>(sum);

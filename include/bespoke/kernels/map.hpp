@@ -28,11 +28,14 @@ void map(N n, const F& given, const T* x, T* y) noexcept {
 template <class F, class T, class N>
 void map_backward(N n, const F& given, const T* x, const T* y, const T* dy, T* dx) noexcept {
     const F f = given;
-    const bool adds = dx != dy;
+    alignas(64) T nothing[lanes<T>];
+    batch<T>(T(-0.0)).store_aligned(nothing);
+    const T* const before = dx == dy ? nothing : dx;
+    const extent step = dx == dy ? 0 : 1;
     for_each_batch<T>(
         n, [&](extent i, auto in, auto out) __attribute__((always_inline)) {
-            const batch<T> slope = f.derivative(in(x + i), in(y + i)), before = adds ? in(dx + i) : batch<T>(T(-0.0));
-            out(dx + i, kernels::fma<T>(in(dy + i), slope, before));
+            const batch<T> slope = f.derivative(in(x + i), in(y + i));
+            out(dx + i, kernels::fma<T>(in(dy + i), slope, in(before + i * step)));
         });
 }
 

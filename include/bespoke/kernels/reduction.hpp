@@ -361,18 +361,14 @@ template <class F, class T>
                 result);
             for (std::size_t w = 0; w < width; ++w) store(y + to + static_cast<extent>(w) * lanes<T>, result[w]);
         } else {
-            constexpr std::size_t less = width / 2;
-            for (extent i = 0; i < columns; i += static_cast<extent>(less) * lanes<T>) {
-                const auto count = [rest = columns - i](std::size_t w) {
-                    return std::clamp<extent>(rest - static_cast<extent>(w) * lanes<T>, 0, lanes<T>);
-                };
-                const auto in = [&](const T* p, auto w) __attribute__((always_inline)) {
-                    return load_partial(p + static_cast<extent>(w()) * lanes<T>, count(w()));
-                };
-                batch<T> result[less];
-                reduce_columns<less>(f, walk, x + from + i, in, result);
-                for (std::size_t w = 0; w < less; ++w)
-                    store_partial<T>(y + to + i + static_cast<extent>(w) * lanes<T>, result[w], count(w));
+            for (extent i = 0; i < columns; i += lanes<T>) {
+                const extent count = std::min(columns - i, lanes<T>);
+                batch<T> result[1];
+                reduce_columns<1>(
+                    f, walk, x + from + i,
+                    [count](const T* p, auto) __attribute__((always_inline)) { return load_partial(p, count); },
+                    result);
+                store_partial<T>(y + to + i, result[0], count);
             }
         }
     });
