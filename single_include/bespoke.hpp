@@ -217,13 +217,18 @@ struct output_block {
     extent offset = -1;  ///< of element (0, 0) in the result, all examples, where that is not in memory; else negative
 };
 
-/// y = min(high, max(low, scale[c] x + shift[c])) for the elements x of channel c, a product and a sum that round once.
+/// y = min(high, max(low, scale[c] x + shift[c] + a)) for the elements x of channel c, a product and a sum that round
+/// once, and then a sum with the element a of another array of the shape of the result.
 template <class T>
 struct channel_map {
-    const T* scale = nullptr;  ///< null: y = min(high, max(low, x))
+    const T* scale = nullptr;  ///< null: y = min(high, max(low, x + a))
     const T* shift = nullptr;
     T low = -std::numeric_limits<T>::infinity(), high = std::numeric_limits<T>::infinity();
+    const T* added = nullptr;   ///< the array of the elements a; null: y = min(high, max(low, scale[c] x + shift[c]))
+    const T* result = nullptr;  ///< where the result begins, which `added` is laid out like
 
+    /// The elements of `added` that meet those of the result from `y` on.
+    constexpr const T* added_to(const T* y) const { return added + (y - result); }
     constexpr bool is_bounded() const {
         return low != -std::numeric_limits<T>::infinity() || high != std::numeric_limits<T>::infinity();
     }
@@ -607,10 +612,14 @@ concept specified_enum = std::is_enum_v<E> && requires(E e) { enumerators(e).siz
 // --- layers in terms of others ------------------------------------------------------------------------
 
 /// Every layer: a copyable aggregate with its JSON key and its fields.
+///
+/// Not std::copyable and std::equality_comparable: they ask of each type a hundred questions more.
 template <class L>
-concept described = std::copyable<L> && std::equality_comparable<L> && has_fields<L> && requires {
-    { L::key } -> std::convertible_to<std::string_view>;
-};
+concept described = std::is_copy_constructible_v<L> && std::is_copy_assignable_v<L> && has_fields<L> &&
+                    requires(const L& layer) {
+                        { layer == layer } -> std::same_as<bool>;
+                        { L::key } -> std::convertible_to<std::string_view>;
+                    };
 
 /// A layer that says in other words what another one does: `equivalent(x)` is that one for x, the shape of its first
 /// input (`absent` where it has none), which passed the shape rule. Then only names, fields and the shape rule are its own. The other one gets the
@@ -740,6 +749,7 @@ struct finishing {
     const T* other = nullptr;           ///< the input that is not the result; null: there is none
     const shape* other_dimensions = nullptr;
     const T* prepared = nullptr;
+    const T* result = nullptr;  ///< where it begins, all examples
 };
 
 // --- the ladder of concepts ---------------------------------------------------------------------------
@@ -882,7 +892,7 @@ constexpr sentence key_of() {
 
 /// The layer that runs for inputs of which the first has the shape x.
 template <class L>
-constexpr decltype(auto) performer(const L& layer, [[maybe_unused]] const shape& x) {
+[[gnu::always_inline]] constexpr decltype(auto) performer(const L& layer, [[maybe_unused]] const shape& x) {
     if constexpr (rephrased_layer<L>)
         return layer.equivalent(x);
     else
@@ -1019,12 +1029,18 @@ concept array_like = requires(const X& x) {
     x.end();
 };
 
+/// Whether the elements of an X are Ts in row-major order, one behind the other from std::to_address(x.begin()) on: not
+/// from x.data() on, of a view of an xtensor that is where the whole tensor begins.
+template <class X, class T>
+concept row_of = requires(const X& x) {
+    requires std::contiguous_iterator<decltype(x.begin())>;
+    requires std::same_as<std::remove_cvref_t<decltype(*x.begin())>, T>;
+};
+
 /// Copies the `count` elements of `x` in row-major order: inline where the compiler knows how many.
 template <array_like X, class T>
 [[gnu::always_inline]] inline void copy_elements(const X& x, T* to, std::size_t count) {
-    // not x.data(): of a view of an xtensor that is where the whole tensor begins
-    using value_type = std::remove_cvref_t<decltype(*x.begin())>;
-    if constexpr (std::contiguous_iterator<decltype(x.begin())> && std::is_same_v<value_type, T>) {
+    if constexpr (row_of<X, T>) {
         if (count > 0) std::memcpy(to, std::to_address(x.begin()), count * sizeof(T));
     } else {
         std::transform(x.begin(), x.end(), to, [](auto value) { return static_cast<T>(value); });
@@ -1069,9 +1085,10 @@ constexpr extent aligned_size(extent elements) {
     return (elements + step - 1) / step * step;
 }
 
-/// Bytes of a large page, and so many that memory is asked for in them: a model of hundreds of megabytes would spend
-/// more time in the page faults of small ones than on reading its file.
-inline constexpr std::size_t large_page = std::size_t{2} << 20, large_memory = 2 * large_page;
+/// Bytes of a large page, and so many that memory is asked for in whole ones: blobs that fit a cache of the second level
+/// find room there side by side, which small pages, wherever they lie, may not; and a model of hundreds of megabytes
+/// would spend more time in the page faults of small ones than on reading its file.
+inline constexpr std::size_t large_page = std::size_t{2} << 20, large_memory = large_page / 2;
 
 /// Aligned storage of trivial elements, zero at first where nothing else is said.
 template <class T>
@@ -1108,8 +1125,9 @@ public:
         memory_.reset();
         size_ = 0;
         if (size == 0) return;
-        const std::size_t bytes = static_cast<std::size_t>(size) * sizeof(T);
+        std::size_t bytes = static_cast<std::size_t>(size) * sizeof(T);
         const std::align_val_t aligned{bytes < large_memory ? alignment : large_page};
+        if (bytes >= large_memory) bytes = (bytes + large_page - 1) / large_page * large_page;
         memory_ = {static_cast<T*>(::operator new(bytes, aligned)), release{aligned}};
         size_ = size;
 #ifdef __linux__
@@ -1267,6 +1285,13 @@ constexpr bool can_take_rows(const L& layer, std::span<const shape> inputs) {
     else
         return false;
 }
+
+/// A layer of which one of these may be true: most say nothing of it, and need not be asked.
+template <class L>
+concept row_layer = requires(const L& layer, std::span<const shape> inputs) {
+    requires requires { layer.finishes_rows(inputs); } || requires { layer.gives_rows(inputs); } ||
+                 requires { layer.takes_rows(inputs); };
+};
 
 }  // namespace bespoke
 
@@ -1607,14 +1632,21 @@ template <std::floating_point T>
     }
 }
 
-/// Calls f(integral_constant<size_t, 0>) ... f(integral_constant<size_t, Count - 1>), written out.
-template <std::size_t Count, class F>
-[[gnu::always_inline]] inline void unroll(const F& f) noexcept {
-    [&]<std::size_t... I>(std::index_sequence<I...>) __attribute__((always_inline)) {
+namespace detail {
+template <class Numbers>
+struct unroller;
+template <std::size_t... I>
+struct unroller<std::index_sequence<I...>> {
+    template <class F>
+    [[gnu::always_inline]] void operator()(const F& f) const noexcept {
         (f(std::integral_constant<std::size_t, I>{}), ...);
     }
-    (std::make_index_sequence<Count>{});
-}
+};
+}  // namespace detail
+
+/// unroll<Count>(f) calls f(integral_constant<size_t, 0>) ... f(integral_constant<size_t, Count - 1>), written out.
+template <std::size_t Count>
+inline constexpr detail::unroller<std::make_index_sequence<Count>> unroll{};
 
 template <class T>
 [[gnu::always_inline]] inline batch<T> load(const T* p) noexcept {
@@ -1704,20 +1736,39 @@ template <class T>
     }
 }
 
+namespace detail {
+
+/// How `for_each_batch` lets its body move the elements of a whole batch.
+template <class T>
+struct load_whole {
+    [[gnu::always_inline]] batch<T> operator()(const T* p) const noexcept { return kernels::load(p); }
+};
+template <class T>
+struct store_whole {
+    [[gnu::always_inline]] void operator()(T* p, const batch<T>& v) const noexcept { kernels::store(p, v); }
+};
+/// And of a batch of which `count` elements are there.
+template <class T>
+struct load_some {
+    extent count;
+    [[gnu::always_inline]] batch<T> operator()(const T* p) const noexcept { return load_partial(p, count); }
+};
+template <class T>
+struct store_some {
+    extent count;
+    [[gnu::always_inline]] void operator()(T* p, const batch<T>& v) const noexcept { store_partial(p, v, count); }
+};
+
+}  // namespace detail
+
 /// Calls body(offset, load, store) for each batch of [0, n): `load(p)` and `store(p, v)` move
 /// the elements that are there. The last, partial batch runs the same code on a padded copy.
 template <class T, class N, class Body>
 [[gnu::always_inline]] inline void for_each_batch(N n, const Body& body) noexcept {
     const extent size = n;
     extent i = 0;
-    for (; i + lanes<T> <= size; i += lanes<T>)
-        body(
-            i, [](const T* p) __attribute__((always_inline)) { return kernels::load(p); },
-            [](T * p, const batch<T>& v) __attribute__((always_inline)) { kernels::store(p, v); });
-    if (const extent rest = size - i; rest > 0)
-        body(
-            i, [rest](const T* p) __attribute__((always_inline)) { return load_partial(p, rest); },
-            [rest](T * p, const batch<T>& v) __attribute__((always_inline)) { store_partial(p, v, rest); });
+    for (; i + lanes<T> <= size; i += lanes<T>) body(i, detail::load_whole<T>{}, detail::store_whole<T>{});
+    if (const extent rest = size - i; rest > 0) body(i, detail::load_some<T>{rest}, detail::store_some<T>{rest});
 }
 
 namespace detail {
@@ -1755,11 +1806,29 @@ template <class T>
     return detail::pick<T>(v, v, index, std::make_index_sequence<n>{});
 }
 
+/// The lanes of each row as a balanced tree: f(f(0, 1), f(2, 3)) and so on; that of row i is lane i of the result.
+/// `f` maps two batches to one. Rows is a power of two, up to lanes. `width`: lanes that are together already.
+template <class T, std::size_t Rows, class F>
+[[gnu::always_inline]] inline batch<T> fold_rows(const batch<T> (&rows)[Rows], const F& f, extent width = 1) noexcept {
+    if constexpr (Rows == 1) {
+        batch<T> v = rows[0];
+        for (; width < lanes<T>; width *= 2) v = f(even_lanes<T>(v, v), odd_lanes<T>(v, v));
+        return v;
+    } else {
+        batch<T> pairs[Rows / 2];
+        unroll<Rows / 2>([&](auto i) __attribute__((always_inline)) {
+            const batch<T>&a = rows[2 * i()], &b = rows[2 * i() + 1];
+            pairs[i] = f(even_lanes<T>(a, b), odd_lanes<T>(a, b));
+        });
+        return fold_rows<T>(pairs, f, 2 * width);
+    }
+}
+
 /// The lanes of `v` as a balanced tree: f(f(0, 1), f(2, 3)) and so on. `f` maps two batches to one.
 template <class T, class F>
-[[gnu::always_inline]] inline T fold_lanes(batch<T> v, const F& f) noexcept {
-    for (extent width = 1; width < lanes<T>; width *= 2) v = f(even_lanes<T>(v, v), odd_lanes<T>(v, v));
-    return first_lane<T>(v);
+[[gnu::always_inline]] inline T fold_lanes(const batch<T>& v, const F& f) noexcept {
+    const batch<T> rows[]{v};
+    return first_lane<T>(fold_rows<T>(rows, f));
 }
 
 /// The lanes of `v`, added as a balanced tree: (0 + 1) + (2 + 3) and so on.
@@ -1801,10 +1870,10 @@ template <class T>
 
 namespace detail {
 
-/// `transpose` of one block of up to lanes x lanes elements.
-template <class T>
+/// `transpose` of one block of up to lanes x lanes elements; `first` is the number of its first row of the result.
+template <class T, class F>
 [[gnu::noinline]] void transpose_part(const T* from, extent from_stride, extent rows, extent columns, T* to,
-                                      extent to_stride, bool add) noexcept {
+                                      extent to_stride, bool add, const F& f, extent first) noexcept {
     constexpr auto n = batch<T>::size;
     batch<T> block[n];
     unroll<n>([&](auto r) __attribute__((always_inline)) {
@@ -1816,7 +1885,8 @@ template <class T>
     unroll<n>([&](auto c) __attribute__((always_inline)) {
         if (static_cast<extent>(c()) >= columns) return;
         T* p = to + static_cast<extent>(c()) * to_stride;
-        store_partial<T>(p, add ? load_partial<T>(p, rows) + block[c] : block[c], rows);
+        if (add) block[c] = load_partial<T>(p, rows) + block[c];
+        store_partial<T>(p, f(first + static_cast<extent>(c()), p, rows, block[c]), rows);
     });
 }
 
@@ -1884,21 +1954,33 @@ inline void join_pairs(const T* from, extent from_stride, extent count, T* to) n
 
 }  // namespace detail
 
+/// What a transposition does to its elements: nothing.
+struct kept_elements {
+    template <class T>
+    [[gnu::always_inline]] batch<T> operator()(extent, const T*, extent, const batch<T>& v) const noexcept {
+        return v;
+    }
+};
+
 /// to[j * to_stride + i] = from[i * from_stride + j], i in [0, rows), j in [0, columns); with `add` += instead of =.
-/// They may not overlap.
-template <class T>
+/// They may not overlap. What is stored is f(j, place, count, elements) of up to a batch of elements with one j; some
+/// are computed twice.
+template <class T, class F = kept_elements>
 [[gnu::noinline]] void transpose(const T* from, extent from_stride, extent rows, extent columns, T* to,
-                                 extent to_stride, bool add = false) noexcept {
+                                 extent to_stride, bool add = false, const F& f = {}) noexcept {
     constexpr extent n = lanes<T>;
-    if (columns == 2 && from_stride == 2 && !add) return detail::part_pairs(from, rows, to, to_stride);
-    if (rows == 2 && to_stride == 2 && !add) return detail::join_pairs(from, from_stride, columns, to);
+    if constexpr (std::is_same_v<F, kept_elements>) {
+        if (columns == 2 && from_stride == 2 && !add) return detail::part_pairs(from, rows, to, to_stride);
+        if (rows == 2 && to_stride == 2 && !add) return detail::join_pairs(from, from_stride, columns, to);
+    }
     for (extent left = 0; left < columns; left += n)
         for (extent top = 0; top < rows; top += n) {
             extent i = top, j = left;
             if (rows - i < n || columns - j < n) {
                 if (add || rows < n || columns < n) {
                     detail::transpose_part(from + i * from_stride + j, from_stride, rows - i < n ? rows - i : n,
-                                           columns - j < n ? columns - j : n, to + j * to_stride + i, to_stride, add);
+                                           columns - j < n ? columns - j : n, to + j * to_stride + i, to_stride, add,
+                                           f, j);
                     continue;
                 }
                 // The last block begins where it is whole; what it shares with the one before is written again.
@@ -1913,7 +1995,8 @@ template <class T>
                     block[c] = block[c] + load<T>(target + static_cast<extent>(c()) * to_stride);
                 });
             unroll<static_cast<std::size_t>(n)>([&](auto c) __attribute__((always_inline)) {
-                store<T>(target + static_cast<extent>(c()) * to_stride, block[c]);
+                T* const p = target + static_cast<extent>(c()) * to_stride;
+                store<T>(p, f(j + static_cast<extent>(c()), p, n, block[c]));
             });
         }
 }
@@ -1990,9 +2073,9 @@ struct coefficients<float> {
     // erf(x) / x in x^2, |x| <= 1
     static constexpr float erf_small[] = {1.12837911f,    -0.37612626f,     0.112835854f,   -0.0268538166f,
                                           0.00518833799f, -0.000801029208f, 7.85420852e-05f};
-    // -log(1 - erf(x)) in x - erf_centre, 1 <= x <= erf_end
-    static constexpr float erf_large[] = {5.36494112f,     4.41815948f,     0.923753738f,    0.0164883733f,
-                                          -0.00354447379f, 0.000710067688f, -0.000186951278f};
+    // log(1 - erf(x)) in x - erf_centre, 1 <= x <= erf_end
+    static constexpr float erf_large[] = {-5.36494112f,   -4.41815948f,     -0.923753738f,  -0.0164883733f,
+                                          0.00354447379f, -0.000710067688f, 0.000186951278f};
     static constexpr float erf_centre = 2.0f, erf_end = 4.0f;
 };
 template <>
@@ -2012,25 +2095,30 @@ struct coefficients<double> {
         1.6460973126419775e-06, -1.6350028640321757e-07, 1.4657903596792e-08,    -1.1365760226651028e-09,
         5.945424596676009e-11};
     static constexpr double erf_large[] = {
-        7.8068152727272544,      5.3526807509865177,      0.94389373352572892,     0.010858072740038449,
-        -0.0021654769177155003,  0.00042093251554090483,  -7.7030777707292445e-05, 1.2756024670775486e-05,
-        -1.7688682475210822e-06, 1.5574837161119697e-07,  1.232033557969463e-08,   -1.0892832178178304e-08,
-        3.7275092938792062e-09,  -7.7610423262432527e-10, 1.0371049080091048e-10,  -5.6632435445762209e-11,
-        5.2687981807464359e-12,  5.0134681136136232e-12};
+        -7.8068152727272544,     -5.3526807509865177,     -0.94389373352572892,    -0.010858072740038449,
+        0.0021654769177155003,   -0.00042093251554090483, 7.7030777707292445e-05,  -1.2756024670775486e-05,
+        1.7688682475210822e-06,  -1.5574837161119697e-07, -1.232033557969463e-08,  1.0892832178178304e-08,
+        -3.7275092938792062e-09, 7.7610423262432527e-10,  -1.0371049080091048e-10, 5.6632435445762209e-11,
+        -5.2687981807464359e-12, -5.0134681136136232e-12};
     static constexpr double erf_centre = 2.5, erf_end = 6.0;
 };
 
 /// c[0] + c[1] x + c[2] x^2 + ..., as one chain of fma.
-template <class T, std::size_t Count>
-[[gnu::always_inline]] inline batch<T> polynomial(const batch<T>& x, const T (&c)[Count]) noexcept {
-    batch<T> sum(c[Count - 1]);
-    unroll<Count - 1>([&](auto i) __attribute__((always_inline)) {
-        sum = kernels::fma(sum, x, batch<T>(c[Count - 2 - i]));
+template <class T, class Coefficients>
+[[gnu::always_inline]] inline batch<T> polynomial(const batch<T>& x, const Coefficients& c) noexcept {
+    constexpr std::size_t last = sizeof(c) / sizeof(T) - 1;
+    batch<T> sum(c[last]);
+    unroll<last>([&](auto i) __attribute__((always_inline)) {
+        sum = kernels::fma(sum, x, batch<T>(c[last - 1 - i]));
     });
     return sum;
 }
 
-/// x = k ln 2 + r, |r| <= ln 2 / 2: k, k in the low bits of `shifted`, and exp(r) - 1.
+/// Adding 1.5 * 2^mantissa leaves the nearest integer in the low bits.
+template <class T>
+inline constexpr T to_integer = static_cast<T>(typename format<T>::bits{3} << (format<T>::mantissa - 1));
+
+/// Factor x = k ln 2 + r, |r| <= ln 2 / 2: k, k in the low bits of `shifted`, and (exp(r) - 1) / Factor.
 template <class T>
 struct reduced {
     batch<T> k, shifted, expm1;
@@ -2038,24 +2126,30 @@ struct reduced {
 template <class T, int Factor = 1>
 [[gnu::always_inline]] inline reduced<T> reduce_exp(const batch<T>& x) noexcept {
     using c = coefficients<T>;
-    constexpr T factor = Factor;
-    // Adding 1.5 * 2^mantissa leaves the nearest integer in the low bits.
-    const batch<T> magic(static_cast<T>(typename format<T>::bits{3} << (format<T>::mantissa - 1)));
-    const batch<T> shifted = kernels::fma(x, batch<T>(factor * T(1.44269504088896340736)), magic);
-    const batch<T> k = shifted - magic;
-    const batch<T> r = kernels::fma(k, batch<T>(-c::ln2_low),
-                                    kernels::fma(k, batch<T>(-c::ln2_high), Factor == 1 ? x : batch<T>(factor) * x));
+    constexpr auto scaled = [](auto all, T power) {  // Factor stands in the constants
+        for (T& v : all) v *= power *= T(Factor);
+        return all;
+    }(std::to_array(c::exponential), T(1));
+    const batch<T> shifted = kernels::fma(x, batch<T>(Factor * T(1.44269504088896340736)), batch<T>(to_integer<T>));
+    const batch<T> k = shifted - batch<T>(to_integer<T>), high(-c::ln2_high / Factor), low(-c::ln2_low / Factor);
+    const batch<T> r = kernels::fma(k, low, kernels::fma(k, high, x));
     const batch<T> square = r * r;
     batch<T> rest;
     if constexpr (std::is_same_v<T, float>) {
         // In two halves side by side: small networks wait for each step.
         const auto pair = [&](std::size_t i) __attribute__((always_inline)) {
-            return kernels::fma(r, batch<T>(c::exponential[i + 1]), batch<T>(c::exponential[i]));
+            return kernels::fma(r, batch<T>(scaled[i + 1]), batch<T>(scaled[i]));
         };
-        rest = kernels::fma(square, kernels::fma(square, batch<T>(c::exponential[4]), pair(2)), pair(0));
+        rest = kernels::fma(square, kernels::fma(square, batch<T>(scaled[4]), pair(2)), pair(0));
     } else
-        rest = polynomial(r, c::exponential);
+        rest = polynomial(r, scaled);
     return {k, shifted, kernels::fma(square, rest, r)};
+}
+/// Sign 2^k, a normal number.
+template <class T, int Sign = 1>
+[[gnu::always_inline]] inline batch<T> power_of_two(const reduced<T>& x) noexcept {
+    const bits_batch<T> offset(bits_of(to_integer<T>) - format<T>::bias - (Sign < 0 ? format<T>::bias + 1 : 0) * 2);
+    return from_bits<T>((to_bits<T>(x.shifted) - offset) << format<T>::mantissa);
 }
 
 /// v * 2^k, rounded once, where the result may overflow or be subnormal.
@@ -2070,13 +2164,9 @@ template <class T>
 #endif
     {
         // 2^k as a product of two powers that are both normal numbers; 2 * bias keeps all counts positive.
-        constexpr typename format<T>::bits offset =
-            bits_of(static_cast<T>(typename format<T>::bits{3} << (format<T>::mantissa - 1))) -
-            2 * format<T>::bias;
-        const bits_batch<T> sum = to_bits<T>(x.shifted) - bits_batch<T>(offset);
+        const bits_batch<T> sum = to_bits<T>(x.shifted) - bits_batch<T>(bits_of(to_integer<T>) - 2 * format<T>::bias);
         const bits_batch<T> half = sum >> 1;
-        return v * from_bits<T>(half << format<T>::mantissa) *
-               from_bits<T>((sum - half) << format<T>::mantissa);
+        return v * from_bits<T>(half << format<T>::mantissa) * from_bits<T>((sum - half) << format<T>::mantissa);
     }
 }
 
@@ -2250,19 +2340,14 @@ inline batch<T> log1p(const batch<T>& x) noexcept {
     return xsimd::select(x < batch<T>(limits::infinity()), y, x);
 }
 
-/// Hyperbolic tangent, as t / (t + 2) with t = exp(2 |x|) - 1.
+/// Hyperbolic tangent, as (e^2|x| - 1) / (e^2|x| + 1).
 template <class T>
 inline batch<T> tanh(const batch<T>& x) noexcept {
-    const batch<T> one(T(1)), two(T(2));
-    const batch<T> a = xsimd::min(batch<T>(T(20)), xsimd::abs(x));
+    const batch<T> half(T(0.5)), a = xsimd::min(batch<T>(T(20)), xsimd::abs(x));
     const auto r = detail::reduce_exp<T, 2>(a);
-    constexpr auto offset = detail::bits_of(static_cast<T>(typename detail::format<T>::bits{3}
-                                                           << (detail::format<T>::mantissa - 1))) -
-                            detail::format<T>::bias;
-    const batch<T> power = detail::from_bits<T>(
-        (detail::to_bits<T>(r.shifted) - detail::bits_batch<T>(offset)) << detail::format<T>::mantissa);
-    const batch<T> t = kernels::fma(power, r.expm1, power - one);
-    return kernels::copysign<T>(t / (t + two), x);
+    const batch<T> power = detail::power_of_two<T>(r);
+    const batch<T> sinh = kernels::fma(power, r.expm1, kernels::fma(power, half, -half));  // times e^|x|
+    return sinh / (sinh + batch<T>(T(1))) | (x & batch<T>(T(-0.0)));
 }
 
 /// 1 / (1 + e^-x), without overflow and with the subnormal end exact.
@@ -2280,10 +2365,11 @@ inline batch<T> erf(const batch<T>& x) noexcept {
     const batch<T> one(T(1));
     const batch<T> a = xsimd::abs(x);
     const batch<T> small = x * detail::polynomial<T>(x * x, c::erf_small);
-    const batch<T> q =
-        detail::polynomial<T>(xsimd::min(batch<T>(c::erf_end), a) - batch<T>(c::erf_centre), c::erf_large);
-    const batch<T> large = kernels::copysign<T>(one - kernels::exp<T>(-q), x);
-    return xsimd::select(a < one, small, large);
+    // 1 - exp(..), from 0 to 1, with the sign of x; the power is a normal number
+    const auto rest = detail::reduce_exp<T>(
+        detail::polynomial<T>(xsimd::min(batch<T>(c::erf_end), a) - batch<T>(c::erf_centre), c::erf_large));
+    const batch<T> large = one - detail::scale_by_power<T>(rest.expm1 + one, rest);
+    return xsimd::select(a < one, small, large | (x & batch<T>(T(-0.0))));
 }
 
 template <std::floating_point T>
@@ -2314,6 +2400,54 @@ inline T erf(T x) noexcept {
 }  // namespace bespoke::kernels
 
 #pragma GCC diagnostic pop
+
+namespace bespoke::kernels {
+
+// What becomes of the sums of a recurrent layer's gates.
+
+/// What a gate's activation gets is clipped to +-gate_clip.
+inline constexpr float gate_clip = 50;
+
+/// 1 / (1 + e^-x) for |x| <= gate_clip, where nothing overflows: a shorter way than `sigmoid`, 2.5 units in the last
+/// place.
+template <class T>
+[[gnu::always_inline]] inline batch<T> clipped_sigmoid(const batch<T>& x) noexcept {
+    const batch<T> one(T(1));
+    const auto r = detail::reduce_exp<T, -1>(x);
+    const batch<T> power = detail::power_of_two<T, -1>(r);
+    return one / kernels::fma(power, r.expm1, one - power);
+}
+
+namespace detail {
+
+template <class T>
+[[gnu::always_inline]] inline batch<T> clipped(const batch<T>& v, T limit) noexcept {
+    return kernels::max<T>(batch<T>(-limit), kernels::min<T>(batch<T>(limit), v));
+}
+/// `slope` where |v| < limit, else 0.
+template <class T>
+[[gnu::always_inline]] inline batch<T> inside(const batch<T>& v, T limit, const batch<T>& slope) noexcept {
+    return kernels::select(kernels::abs(v) < batch<T>(limit), slope, batch<T>(T(0)));
+}
+/// f of a clipped. An f may have `of_gate`, the same for clipped numbers, or `saturation`, from where on it is flat.
+template <class T, class F>
+[[gnu::always_inline]] inline batch<T> gate(const F& f, const batch<T>& a) noexcept {
+    if constexpr (requires { f.of_gate(a); })
+        return f.of_gate(clipped<T>(a, T(gate_clip)));
+    else if constexpr (requires { requires F::saturation <= gate_clip; })
+        return f(a);
+    else
+        return f(clipped<T>(a, T(gate_clip)));
+}
+/// d gate / d a where the gate gave y.
+template <class T, class F>
+[[gnu::always_inline]] inline batch<T> gate_slope(const F& f, const batch<T>& a, const batch<T>& y) noexcept {
+    return inside<T>(a, T(gate_clip), f.derivative(clipped<T>(a, T(gate_clip)), y));
+}
+
+}  // namespace detail
+}  // namespace bespoke::kernels
+
 
 #include <numbers>
 
@@ -2526,6 +2660,7 @@ struct thresholded_relu {
 /// y = tanh x
 struct tanh {
     static constexpr auto key = "activation", nested_key = "tanh";
+    static constexpr float saturation = 20;  ///< to the last bit
     constexpr void fields(auto&) {}
     static constexpr backward_needs needs{.input = false, .output = true};
     template <class V>
@@ -2569,6 +2704,10 @@ struct sigmoid {
     template <class V>
     V operator()(const V& x) const noexcept {
         return kernels::sigmoid(x);
+    }
+    template <class T>
+    [[gnu::always_inline]] kernels::batch<T> of_gate(const kernels::batch<T>& x) const noexcept {
+        return kernels::clipped_sigmoid<T>(x);
     }
     template <class V>
     V derivative(const V&, const V& y) const noexcept {
@@ -2718,16 +2857,22 @@ template <std::size_t Count, class Body>
         if (axis > 0) rest /= plan.extents[axis];
         for (std::size_t s = 0; s < Count; ++s) offset[s] += index[axis] * plan.steps[axis][s];
     }
-    const std::size_t last = plan.rank == 0 ? 0 : plan.rank - 1;
+    const std::size_t last = plan.rank == 0 ? 0 : plan.rank - 1, outer = last == 0 ? 0 : last - 1;
     const extent row = plan.rank == 0 ? 1 : plan.extents[last];
-    for (extent at = begin;;) {
-        const extent n = std::min(end - at, row - index[last]);
-        body(at, n, offset);
+    extent step[Count], runs = plan.extents[outer] - index[outer];  // along the axis before the last one
+    for (std::size_t s = 0; s < Count; ++s) step[s] = plan.steps[outer][s];
+    for (extent at = begin, skipped = index[last];;) {
+        const extent n = std::min(end - at, row - skipped);
+        body(context, at, n, offset);
         at += n;
         if (at == end) return;
-        for (std::size_t s = 0; s < Count; ++s) offset[s] -= index[last] * plan.steps[last][s];
-        index[last] = 0;
-        for (std::size_t axis = last; axis-- > 0;) {
+        for (std::size_t s = 0; skipped != 0 && s < Count; ++s) offset[s] -= skipped * plan.steps[last][s];
+        skipped = 0;
+        for (std::size_t s = 0; s < Count; ++s) offset[s] += step[s];
+        if (--runs > 0) continue;
+        for (std::size_t s = 0; s < Count; ++s) offset[s] -= step[s] * plan.extents[outer];
+        runs = plan.extents[outer];
+        for (std::size_t axis = outer; axis-- > 0;) {
             for (std::size_t s = 0; s < Count; ++s) offset[s] += plan.steps[axis][s];
             if (++index[axis] < plan.extents[axis]) break;
             for (std::size_t s = 0; s < Count; ++s) offset[s] -= plan.steps[axis][s] * plan.extents[axis];
@@ -2736,18 +2881,18 @@ template <std::size_t Count, class Body>
     }
 }
 
-/// One array in a run: what lies there, or the one element that is repeated.
+/// Where the elements of an array are to be read that begins at p, number i at `from + i * step`: where they lie, or in
+/// `repeated`, a batch of the one that is repeated.
 template <class T>
 struct run_operand {
-    const T* data;
-    bool moves;
-    batch<T> repeated;
+    const T* from;
+    extent step;
 
-    [[gnu::always_inline]] run_operand(const T* p, bool m) noexcept : data(p), moves(m), repeated(*p) {}
-    template <class In>
-    [[gnu::always_inline]] batch<T> operator()(extent i, const In& in) const noexcept {
-        return moves ? in(data + i) : repeated;
+    [[gnu::always_inline]] run_operand(const T* p, bool moves, T (&repeated)[lanes<T>]) noexcept
+        : from(moves ? p : repeated), step(moves ? 1 : 0) {
+        if (!moves) batch<T>(*p).store_aligned(repeated);
     }
+    [[gnu::always_inline]] const T* at(extent i) const noexcept { return from + i * step; }
 };
 
 template <class F, class T, std::size_t Count, std::size_t... I>
@@ -2768,10 +2913,11 @@ void broadcast_map(const F& f, const broadcast_plan<Count>& plan, const std::arr
                            __attribute__((always_inline)) { put(to + i, f(in(a + i), right)); });
             }
         }
-        const run_operand<T> operands[]{{xs[I] + offset[I], plan.moves(I)}...};
+        alignas(64) T repeated[Count][lanes<T>];
+        const run_operand<T> operands[]{{xs[I] + offset[I], plan.moves(I), repeated[I]}...};
         for_each_batch<T>(
             n, [&](extent i, auto in, auto put)
-                   __attribute__((always_inline)) { put(to + i, f(operands[I](i, in)...)); });
+                   __attribute__((always_inline)) { put(to + i, f(in(operands[I].at(i))...)); });
     });
 }
 
@@ -2780,23 +2926,21 @@ void reduce_runs(const F& f, const broadcast_plan<Count + 1>& plan, const std::a
                  T* to, std::index_sequence<I...>) noexcept {
     const bool to_moves = plan.moves(Count);
     each_run(plan, 0, plan.size(), [&](extent, extent n, const extent(&offset)[Count + 1]) {
-        const run_operand<T> operands[]{{xs[I] + offset[I], plan.moves(I)}...};
+        alignas(64) T repeated[Count][lanes<T>];
+        const run_operand<T> operands[]{{xs[I] + offset[I], plan.moves(I), repeated[I]}...};
         T* const target = to + offset[Count];
         if (to_moves)
             return for_each_batch<T>(
                 n, [&](extent i, auto in, auto put) __attribute__((always_inline)) {
-                    put(target + i, f(in(target + i), operands[I](i, in)...));
+                    put(target + i, f(in(target + i), in(operands[I].at(i))...));
                 });
         batch<T> sum(T(0));
-        const extent whole = n - n % lanes<T>;
-        for_each_batch<T>(
-            whole, [&](extent i, auto in, auto)
-                       __attribute__((always_inline)) { sum = f(sum, operands[I](i, in)...); });
-        if (const extent rest = n - whole; rest > 0) {  // what f makes of lanes without an element does not count
+        extent i = 0;
+        for (; i + lanes<T> <= n; i += lanes<T>) sum = f(sum, load(operands[I].at(i))...);
+        if (const extent rest = n - i; rest > 0) {  // what f makes of lanes without an element does not count
             alignas(64) T kept[lanes<T>];
             sum.store_aligned(kept);
-            const auto in = [rest](const T* p) { return load_partial(p, rest); };
-            store_partial<T>(kept, f(sum, operands[I](whole, in)...), rest);
+            store_partial<T>(kept, f(sum, load_partial(operands[I].at(i), rest)...), rest);
             sum = batch<T>::load_aligned(kept);
         }
         *target += sum_lanes<T>(sum);
@@ -2864,24 +3008,18 @@ void map(N n, const F& given, const T* x, T* y) noexcept {
         detail::map_one(n, given, x, y);
 }
 
-/// dx[i] += dy[i] * f.derivative(x[i], y[i]), i in [0, n). dx may not be dy.
+/// dx[i] += dy[i] * f.derivative(x[i], y[i]), i in [0, n). Where dx is dy it is multiplied instead.
 template <class F, class T, class N>
 void map_backward(N n, const F& given, const T* x, const T* y, const T* dy, T* dx) noexcept {
     const F f = given;
+    alignas(64) T nothing[lanes<T>];
+    batch<T>(T(-0.0)).store_aligned(nothing);
+    const T* const before = dx == dy ? nothing : dx;
+    const extent step = dx == dy ? 0 : 1;
     for_each_batch<T>(
         n, [&](extent i, auto in, auto out) __attribute__((always_inline)) {
             const batch<T> slope = f.derivative(in(x + i), in(y + i));
-            out(dx + i, kernels::fma<T>(in(dy + i), slope, in(dx + i)));
-        });
-}
-
-/// d[i] *= f.derivative(x[i], y[i]), i in [0, n).
-template <class F, class T, class N>
-void map_slope(N n, const F& given, const T* x, const T* y, T* d) noexcept {
-    const F f = given;
-    for_each_batch<T>(
-        n, [&](extent i, auto in, auto out) __attribute__((always_inline)) {
-            out(d + i, in(d + i) * f.derivative(in(x + i), in(y + i)));
+            out(dx + i, kernels::fma<T>(in(dy + i), slope, in(before + i * step)));
         });
 }
 
@@ -3230,7 +3368,7 @@ struct binary_function {
     static constexpr bool independent = false;  ///< the slopes do not depend on a and b: they need not be there
     static constexpr bool commutative = false;  ///< to the last bit
     static constexpr bool differentiable = true;
-    static constexpr bool averages = false;  ///< of several: the result is divided by their number
+    static constexpr bool averages = false;  ///< of several: the last step takes `share`, one by their number
     static constexpr bool folds = false;     ///< the compiler can compute it
 };
 
@@ -3247,7 +3385,12 @@ struct addition : binary_function {
 };
 
 struct averaging : addition {
-    static constexpr bool commutative = false, averages = true;
+    static constexpr bool commutative = false, averages = true, folds = false;
+    double share = 1;  ///< of the inputs, where b is the last one
+    template <class V>
+    V operator()(const V& a, const V& b) const noexcept {
+        return (a + b) * kernels::number<V>(share);
+    }
 };
 
 struct subtraction : binary_function {
@@ -3475,16 +3618,16 @@ kernels::broadcast_plan<Count> plan_blobs(const shape& y, extent examples,
     return plan;
 }
 
-/// y = f(x0, x1, ...), element by element; `f` maps batches to one. `finish(first, last)` is called when the elements
-/// from first to last are there, while they are near.
+/// y = f(x0, x1, ...), element by element; `f` maps batches to one. `finish(first, last)` is called for each `block`
+/// of elements when they are there, while they are near.
 template <class F, class T, std::size_t Count, class Finish>
 void map_blobs(const F& f, const std::array<dynamic_view<const T>, Count>& xs, const dynamic_view<T>& y,
-               thread_pool* threads, const Finish& finish) noexcept {
-    constexpr extent block = 4096;
+               thread_pool* threads, extent block, const Finish& finish) noexcept {
+    constexpr extent grain = 4096;
     const auto plan = plan_blobs(y.dimensions, y.examples, xs);
     std::array<const T*, Count> data{};
     for (std::size_t i = 0; i < Count; ++i) data[i] = xs[i].data;
-    parallel_for(threads, y.total(), block, [&](extent begin, extent end) {
+    parallel_for(threads, y.total(), grain, [&](extent begin, extent end) {
         for (; begin < end; begin += block) {
             const extent last = std::min(begin + block, end);
             kernels::broadcast_map(f, plan, data, y.data, begin, last);
@@ -3495,7 +3638,7 @@ void map_blobs(const F& f, const std::array<dynamic_view<const T>, Count>& xs, c
 template <class F, class T, std::size_t Count>
 void map_blobs(const F& f, const std::array<dynamic_view<const T>, Count>& xs, const dynamic_view<T>& y,
                thread_pool* threads) noexcept {
-    map_blobs(f, xs, y, threads, [](extent, extent) {});
+    map_blobs(f, xs, y, threads, y.total(), [](extent, extent) {});
 }
 
 /// to = f(to, x0, x1, ...) for each element of `examples` results of the shape y; see kernels::reduce_to.
@@ -3518,27 +3661,30 @@ dynamic_view<const T> read_only(const dynamic_view<T>& v) {
     return {v.data, v.dimensions, v.examples, v.stride};
 }
 
+struct same_value {
+    template <class V>
+    V operator()(const V& v) const noexcept {
+        return v;
+    }
+};
+
 /// y = f(f(x0, x1), x2) and so on; of one blob, y is that.
 template <class F, class T>
 [[gnu::noinline]] void combine(const F& f, std::span<const dynamic_view<const T>> xs,
                                const dynamic_view<T>& y, thread_pool* threads) noexcept {
     using kernels::batch;
-    const auto finish = [&](extent first, extent last) {
+    if (xs.size() == 1) return map_blobs(same_value{}, std::array{xs[0]}, y, threads);
+    F last_one = f;
+    if constexpr (F::averages) last_one.share = 1 / static_cast<double>(xs.size());
+    const auto of = [&](std::size_t k) -> const F& { return k + 1 == xs.size() ? last_one : f; };
+    const extent block = xs.size() == 2 ? y.total() : 4096;
+    map_blobs(of(1), std::array{xs[0], xs[1]}, y, threads, block, [&](extent first, extent last) {
         for (std::size_t k = 2; k < xs.size(); ++k) {
             const std::array both{read_only(y), xs[k]};
-            kernels::broadcast_map(f, plan_blobs(y.dimensions, y.examples, both),
+            kernels::broadcast_map(of(k), plan_blobs(y.dimensions, y.examples, both),
                                    {both[0].data, both[1].data}, y.data, first, last);
         }
-        if constexpr (F::averages) {
-            const batch<T> count(static_cast<T>(xs.size()));
-            kernels::map(
-                last - first, [&](const batch<T>& v) { return v / count; }, y.data + first, y.data + first);
-        }
-    };
-    if (xs.size() == 1)
-        map_blobs([](const batch<T>& v) { return v; }, std::array{xs[0]}, y, threads);
-    else
-        map_blobs(f, std::array{xs[0], xs[1]}, y, threads, finish);
+    });
 }
 
 /// Adds to da and db, where they are wanted, the gradient of y = f(a, b). y has `examples` of the shape of dy.
@@ -3609,6 +3755,17 @@ constexpr bool can_finish_binary(std::span<const shape> xs) {
     if (xs.size() != 2) return xs.size() == 1;
     const shape y = broadcast_shape(xs).shapes()[0];
     return xs[0] == y || xs[1] == y;
+}
+
+/// Whether `map` has room for a sum with the other input, of the shape of y; then it adds that.
+template <class T>
+bool joins_sum(channel_map<T>& map, const finishing<T>& with) noexcept {
+    if (with.other == nullptr || map.added != nullptr || map.is_bounded() ||
+        with.other_dimensions->size() != with.dimensions->size())
+        return false;
+    map.added = with.other;
+    map.result = with.result;
+    return true;
 }
 
 /// v = f(v, other) in the block; f(v, alpha) where there is no other.
@@ -3745,6 +3902,10 @@ struct add {
 
     constexpr outcome output_shape(std::span<const shape> xs) const { return broadcast_shape(xs); }
     constexpr detail::combination<detail::addition, true> equivalent(const shape&) const { return {alpha}; }
+    template <class T>
+    bool joins(channel_map<T>& map, const finishing<T>& with) const noexcept {
+        return detail::joins_sum(map, with);
+    }
     friend bool operator==(const add&, const add&) = default;
 };
 
@@ -3786,7 +3947,8 @@ constexpr std::size_t axis_among(extent axis, std::size_t rank) {
 ///   finish(result, pivot, count)   y, of `count` elements
 ///
 /// for a float, a double or a SIMD batch of them alike (V). The pivot is 0, unless the reducer says `pivots`: then it
-/// is `pivot(most)`, made of the largest of the elements. Its gradient is
+/// is `pivot(most)`, made of the largest of the elements. One that differs from another in `finish` alone says which:
+/// `using unfinished = sum_of`. Its gradient is
 ///
 ///   slope(x, y, extra, count)      dy/dx of the element x
 ///
@@ -3837,6 +3999,7 @@ struct sum_of : detail::adding {
 
 /// (sum of x) / count
 struct mean_of : sum_of {
+    using unfinished = sum_of;
     template <class V>
     V finish(const V& sum, const V&, const V& count) const noexcept {
         return sum / count;
@@ -3862,6 +4025,7 @@ struct sum_square_of : detail::adding {
 
 /// sqrt(sum of x^2). Where it is 0 the slope is 0.
 struct l2_of : sum_square_of {
+    using unfinished = sum_square_of;
     static constexpr slope_reads reads{.x = true, .y = true};
     template <class V>
     V finish(const V& sum, const V&, const V&) const noexcept {
@@ -3888,6 +4052,7 @@ struct l1_of : detail::adding {
 
 /// log(sum of x)
 struct log_sum_of : sum_of {
+    using unfinished = sum_of;
     static constexpr slope_reads reads{.x = false, .y = true};
     template <class V>
     V finish(const V& sum, const V&, const V&) const noexcept {
@@ -4104,17 +4269,22 @@ void each_outer(const strided_walk& w, std::size_t axes, extent first, extent la
     }
 }
 
+/// The innermost loop where the elements are neighbours.
+template <class T>
+[[gnu::always_inline]] inline void copy_run(extent n, const T* from, T* to) noexcept {
+    if (n > 256 * lanes<T>) return copy(n, from, to);
+    for_each_batch<T>(
+        n, [&](extent i, auto in, auto out) __attribute__((always_inline)) { out(to + i, in(from + i)); });
+}
+
 /// The innermost loop.
 template <class T>
 void move_run(extent n, const T* from, extent from_step, T* to, extent to_step, bool add) noexcept {
     if (from_step == 1 && to_step == 1) {
         if (add)
             accumulate(n, from, to);
-        else if (n > 256 * lanes<T>)
-            copy(n, from, to);
         else
-            for_each_batch<T>(
-                n, [&](extent i, auto in, auto out) __attribute__((always_inline)) { out(to + i, in(from + i)); });
+            copy_run(n, from, to);
     } else if (from_step == 1 && to_step == -1) {
         move_run(n, from + (n - 1), -1, to - (n - 1), 1, add);
     } else if (from_step == -1 && to_step == 1) {
@@ -4147,9 +4317,14 @@ template <class T>
     if (!reflected) {
         move_inwards(w, writes < w.rank ? writes : reads < w.rank ? reads : w.rank - 1);
         const std::size_t last = w.rank - 1;
-        parallel_for(threads, elements / w.extents[last], 1, [&](extent first, extent end) {
+        const extent n = w.extents[last], from_step = w.from[last], to_step = w.to[last];
+        const bool together = from_step == 1 && to_step == 1 && !add;
+        parallel_for(threads, elements / n, 1, [&](extent first, extent end) {
+            if (together)
+                return each_outer(w, last, first, end,
+                                  [&](extent i, extent o, extent) { copy_run(n, from + i, to + o); });
             each_outer(w, last, first, end, [&](extent i, extent o, extent) {
-                move_run(w.extents[last], from + i, w.from[last], to + o, w.to[last], add);
+                move_run(n, from + i, from_step, to + o, to_step, add);
             });
         });
         return;
@@ -4302,15 +4477,17 @@ struct reduction_walk {
     }
 
 private:
-    void runs(void (*body)(const void*, extent, extent, extent, extent), const void* context) const noexcept {
+    [[gnu::noinline]] void runs(void (*body)(const void*, extent, extent, extent, extent),
+                                const void* context) const noexcept {
         if (gone.rank == 0) return body(context, 0, 0, 1, 1);
+        if (gone.rank == 1) return body(context, 0, 0, gone.extents[0], gone.from[0]);
         const std::size_t last = gone.rank - 1;
         const extent n = gone.extents[last], step = gone.from[last];
         detail::each_outer(gone, last, 0, elements / n,
                            [&](extent from, extent first, extent) { body(context, from, first, n, step); });
     }
-    void strips(extent most, thread_pool* threads, void (*body)(const void*, extent, extent, extent),
-                const void* context) const noexcept {
+    [[gnu::noinline]] void strips(extent most, thread_pool* threads, void (*body)(const void*, extent, extent, extent),
+                                  const void* context) const noexcept {
         if (outputs * elements < (1 << 15)) threads = nullptr;
         strided_walk w = kept;
         extent columns = 1, pieces = 1;
@@ -4328,7 +4505,7 @@ private:
     }
 };
 
-// Order of arithmetic: the elements that meet are taken in their row-major order, each run along x in 2 x lanes
+// Order of arithmetic: the elements that meet are taken in their row-major order, each run along x in 4 x lanes
 // chains where they are neighbours in x (element i of a run in chain i mod chains), else in one chain. Each chain is
 // cut into pieces of `cascade_piece` steps; the results of the pieces are merged in pairs, the pairs in pairs and so
 // on, so that the error of a sum grows with the logarithm of its length (Higham, SIAM J. Sci. Comput. 14, 1993). Then
@@ -4337,12 +4514,24 @@ private:
 namespace detail {
 
 inline constexpr extent cascade_piece = 32;
-/// Registers in which one loop reduces.
-inline constexpr std::size_t reduction_width = 2;
-/// And those in which it reduces columns, where there are as many.
+/// Registers in which one row is reduced: a chain waits for itself alone.
+inline constexpr std::size_t reduction_width = 4;
+/// Rows that are reduced together, where there are as many.
+inline constexpr std::size_t reduction_rows = 2;
+/// Registers of columns that are reduced together, where there are as many.
 inline constexpr std::size_t reduction_columns = 4;
-/// Rows that are reduced together: a chain waits for itself alone.
-inline constexpr std::size_t reduction_rows = vector_registers == 32 ? 4 : 2;
+
+/// Combines n < Width x lanes neighbours with the results of as many chains.
+template <std::size_t Width, class F, class T>
+[[gnu::always_inline]] inline void combine_rest(const F& f, extent n, const T* x, const batch<T>* pivot,
+                                                batch<T>* result) noexcept {
+    unroll<Width>([&](auto w) __attribute__((always_inline)) {
+        const extent first = static_cast<extent>(w()) * lanes<T>, count = std::min(n - first, lanes<T>);
+        if (count <= 0) return;
+        const batch<T> next = f.template combine<batch<T>>(result[w], load_partial(x + first, count), pivot[w]);
+        result[w] = xsimd::select(first_lanes<T>(count), next, result[w]);
+    });
+}
 
 /// Width x lanes chains of one reduction.
 template <class F, class T, std::size_t Width>
@@ -4354,6 +4543,7 @@ public:
     template <class Load>
     [[gnu::always_inline]] void take(extent count, const T* x, extent step, const Load& in) noexcept {
         while (count > 0) {
+            if (steps_ == cascade_piece) end_piece();
             const extent part = std::min(count, cascade_piece - steps_);
             batch<T> result[Width];
             unroll<Width>([&](auto w) __attribute__((always_inline)) { result[w] = now[w]; });
@@ -4363,20 +4553,14 @@ public:
                 });
             unroll<Width>([&](auto w) __attribute__((always_inline)) { now[w] = result[w]; });
             count -= part;
-            took(part);
+            steps_ += part;
         }
     }
-    /// One step of rows with n < reduction_width x lanes neighbours each, which begin `apart` elements apart.
-    void take_rest(extent n, const T* x, extent apart) noexcept {
-        unroll<Width>([&](auto w) __attribute__((always_inline)) {
-            const extent first = static_cast<extent>(w() % reduction_width) * lanes<T>,
-                         count = std::min(n - first, lanes<T>);
-            if (count <= 0) return;
-            const T* const row = x + static_cast<extent>(w() / reduction_width) * apart;
-            const batch<T> next = f_.template combine<batch<T>>(now[w], load_partial(row + first, count), pivot_[w]);
-            now[w] = xsimd::select(first_lanes<T>(count), next, now[w]);
-        });
-        took(1);
+    /// One step of n < Width x lanes neighbours.
+    void take_rest(extent n, const T* x) noexcept {
+        if (steps_ == cascade_piece) end_piece();
+        combine_rest<Width>(f_, n, x, pivot_, now);
+        ++steps_;
     }
     void end() noexcept {
         std::size_t level = 0;
@@ -4395,9 +4579,7 @@ private:
             now[w] = f_.template merge<batch<T>>(levels_[level][w], now[w]);
         });
     }
-    [[gnu::noinline]] void took(extent part) noexcept {
-        steps_ += part;
-        if (steps_ < cascade_piece) return;
+    [[gnu::noinline]] void end_piece() noexcept {
         steps_ = 0;
         std::size_t level = 0;
         for (extent rest = pieces_++; rest & 1; rest >>= 1, ++level) merge(level);
@@ -4407,47 +4589,96 @@ private:
 
     const F& f_;
     const batch<T> (&pivot_)[Width];
-    extent steps_ = 0, pieces_ = 0;
+    extent steps_ = 0, pieces_ = 0;  ///< of the piece in `now`; before it
     batch<T> levels_[48][Width];  ///< level i: the result of 2^i pieces, where bit i of pieces_ is set
 };
 
-/// What meets in Rows neighbouring outputs of a walk that is not in columns.
+/// Elements that are reduced in one step along a row.
+template <class T>
+inline constexpr extent reduction_step = static_cast<extent>(reduction_width) * lanes<T>;
+
+/// What the chains of each row give in the end, but for `finish`.
 template <std::size_t Rows, class F, class T>
-[[gnu::noinline]] void reduce_rows(const F& f, const reduction_walk& walk, const T* x, T* y) noexcept {
-    constexpr std::size_t width = reduction_width;
-    constexpr extent together = static_cast<extent>(width) * lanes<T>;
-    const extent apart = walk.apart();
-    T pivot[Rows]{};
-    if constexpr (requires { F::pivots; }) {
-        reduce_rows<Rows>(max_of{}, walk, x, pivot);
-        for (T& one : pivot) one = f.template pivot<T>(one);
-    }
-    batch<T> pivots[Rows * width];
-    for (std::size_t w = 0; w < Rows * width; ++w) pivots[w] = batch<T>(pivot[w / width]);
-    cascade<F, T, Rows * width> chains(f, pivots);
+[[gnu::always_inline]] inline void merge_rows(const F& f, const batch<T> (&chains)[Rows * reduction_width],
+                                              T* y) noexcept {
+    const auto merge = [&](const batch<T>& a, const batch<T>& b) __attribute__((always_inline)) {
+        return f.template merge<batch<T>>(a, b);
+    };
+    batch<T> rows[Rows];
+    unroll<Rows>([&](auto r) __attribute__((always_inline)) {
+        const batch<T>* const chain = chains + reduction_width * r();
+        rows[r] = merge(merge(chain[0], chain[1]), merge(chain[2], chain[3]));
+    });
+    store_partial<T>(y, fold_rows<T>(rows, merge), extent{Rows});
+}
+
+/// What meets in an output of a walk that is not in columns, but for `finish`.
+template <class F, class T>
+[[gnu::noinline]] void reduce_row(const F& f, const reduction_walk& walk, const T* x, T pivot, T* y) noexcept {
+    batch<T> pivots[reduction_width];
+    for (auto& one : pivots) one = batch<T>(pivot);
+    cascade<F, T, reduction_width> chains(f, pivots);
     walk.each_run([&](extent from, extent, extent n, extent) {
+        constexpr extent step = reduction_step<T>;
         const T* p = x + from;
         chains.take(
-            n / together, p, together, [apart](const T* q, auto w) __attribute__((always_inline)) {
-                return kernels::load(q + static_cast<extent>(w() / width) * apart +
-                                     static_cast<extent>(w() % width) * lanes<T>);
+            n / step, p, step, [](const T* q, auto w) __attribute__((always_inline)) {
+                return kernels::load(q + static_cast<extent>(w()) * lanes<T>);
             });
-        if (const extent rest = n % together; rest > 0) chains.take_rest(rest, p + n - rest, apart);
+        if (const extent rest = n % step; rest > 0) chains.take_rest(rest, p + n - rest);
     });
     chains.end();
-    alignas(64) T result[lanes<T>]{}, lowest[lanes<T>]{};
-    unroll<Rows>([&](auto r) __attribute__((always_inline)) {
-        const batch<T> both = f.template merge<batch<T>>(chains.now[width * r()], chains.now[width * r() + 1]);
-        const T one = fold_lanes<T>(both, [&](const batch<T>& a, const batch<T>& b) __attribute__((always_inline)) {
-            return f.template merge<batch<T>>(a, b);
-        });
-        result[r] = one;
-        lowest[r] = pivot[r];
+    merge_rows<1>(f, chains.now, y);
+}
+
+/// `reduce_row` of `reduction_rows` rows with n elements each, which begin `apart` elements apart and make one run of
+/// one piece.
+template <class F, class T>
+[[gnu::noinline]] void reduce_short_rows(const F& f, extent n, const T* x, extent apart, const T* pivot,
+                                         T* y) noexcept {
+    constexpr std::size_t width = reduction_width;
+    batch<T> chains[reduction_rows * width], pivots[reduction_rows * width];
+    unroll<reduction_rows * width>([&](auto w) __attribute__((always_inline)) {
+        chains[w] = f.template start<batch<T>>();
+        pivots[w] = batch<T>(pivot[w() / width]);
     });
+    for (; n >= reduction_step<T>; n -= reduction_step<T>, x += reduction_step<T>)
+        unroll<reduction_rows * width>([&](auto w) __attribute__((always_inline)) {
+            const batch<T> next = load(x + static_cast<extent>(w() / width) * apart +
+                                       static_cast<extent>(w() % width) * lanes<T>);
+            chains[w] = f.template combine<batch<T>>(chains[w], next, pivots[w]);
+        });
+    if (n > 0)
+        unroll<reduction_rows>([&](auto r) __attribute__((always_inline)) {
+            combine_rest<width>(f, n, x + static_cast<extent>(r()) * apart, pivots + width * r(),
+                                chains + width * r());
+        });
+    merge_rows<reduction_rows>(f, chains, y);
+}
+
+/// Neighbouring outputs that are reduced in one call.
+inline constexpr extent reduction_strip = 16;
+
+/// What meets in up to `reduction_strip` neighbouring outputs of a walk that is not in columns.
+template <class F, class T>
+[[gnu::noinline]] void reduce_strip(const F& f, const reduction_walk& walk, const T* x, extent rows, T* y) noexcept {
+    alignas(64) T pivot[reduction_strip]{};
+    if constexpr (requires { F::pivots; }) {
+        reduce_strip(max_of{}, walk, x, rows, pivot);
+        for_each_batch<T>(
+            rows, [&](extent i, auto in, auto put)
+                      __attribute__((always_inline)) { put(pivot + i, f.template pivot<batch<T>>(in(pivot + i))); });
+    }
+    extent row = 0;
+    if (walk.gone.rank <= 1 && walk.elements <= cascade_piece * reduction_step<T>)
+        for (; row + extent{reduction_rows} <= rows; row += extent{reduction_rows})
+            reduce_short_rows(f, walk.elements, x + row * walk.apart(), walk.apart(), pivot + row, y + row);
+    for (; row < rows; ++row) reduce_row(f, walk, x + row * walk.apart(), pivot[row], y + row);
     const batch<T> count(static_cast<T>(walk.elements));
-    store_partial<T>(y,
-                     f.template finish<batch<T>>(batch<T>::load_aligned(result), batch<T>::load_aligned(lowest), count),
-                     extent{Rows});
+    for_each_batch<T>(
+        rows, [&](extent i, auto in, auto put) __attribute__((always_inline)) {
+            put(y + i, f.template finish<batch<T>>(in(y + i), in(pivot + i), count));
+        });
 }
 
 /// What meets in Width x lanes outputs of a walk in columns.
@@ -4468,26 +4699,20 @@ template <std::size_t Width, class F, class T, class Load>
     for (std::size_t w = 0; w < Width; ++w) result[w] = f.template finish<batch<T>>(chains.now[w], pivots[w], count);
 }
 
-}  // namespace detail
-
-/// y = what the reducer f makes of the elements of x that meet.
 template <class F, class T>
-[[gnu::noinline]] void reduce(const F& f, const reduction_walk& walk, const T* x, T* y,
-                              thread_pool* threads = nullptr) noexcept {
-    if (walk.outputs <= 0) return;
+[[gnu::noinline]] void reduce_finished(const F& f, const reduction_walk& walk, const T* x, T* y,
+                                       thread_pool* threads) noexcept {
     if (walk.elements <= 0)
         return fill(walk.outputs, f.template finish<T>(f.template start<T>(), T(0), T(0)), y);
-    constexpr std::size_t width = detail::reduction_columns;
+    constexpr std::size_t width = reduction_columns;
     constexpr extent strip = static_cast<extent>(width) * lanes<T>;
-    constexpr std::size_t rows = detail::reduction_rows;
-    walk.each_strip(walk.in_columns() ? strip : extent{rows}, threads, [&](extent from, extent to, extent columns) {
+    const extent rows = std::clamp((1 << 15) / walk.elements, extent{1}, reduction_strip);
+    walk.each_strip(walk.in_columns() ? strip : rows, threads, [&](extent from, extent to, extent columns) {
         if (!walk.in_columns()) {
-            if (columns == extent{rows}) return detail::reduce_rows<rows>(f, walk, x + from, y + to);
-            for (extent row = 0; row < columns; ++row)
-                detail::reduce_rows<1>(f, walk, x + from + row * walk.apart(), y + to + row);
+            reduce_strip(f, walk, x + from, columns, y + to);
         } else if (columns == strip) {
             batch<T> result[width];
-            detail::reduce_columns<width>(
+            reduce_columns<width>(
                 f, walk, x + from,
                 [](const T* p, auto w) __attribute__((always_inline)) {
                     return kernels::load(p + static_cast<extent>(w()) * lanes<T>);
@@ -4498,7 +4723,7 @@ template <class F, class T>
             for (extent i = 0; i < columns; i += lanes<T>) {
                 const extent count = std::min(columns - i, lanes<T>);
                 batch<T> result[1];
-                detail::reduce_columns<1>(
+                reduce_columns<1>(
                     f, walk, x + from + i,
                     [count](const T* p, auto) __attribute__((always_inline)) { return load_partial(p, count); },
                     result);
@@ -4506,6 +4731,22 @@ template <class F, class T>
             }
         }
     });
+}
+
+}  // namespace detail
+
+/// y = what the reducer f makes of the elements of x that meet.
+template <class F, class T>
+void reduce(const F& f, const reduction_walk& walk, const T* x, T* y, thread_pool* threads = nullptr) noexcept {
+    if (walk.outputs <= 0) return;
+    if constexpr (requires { typename F::unfinished; }) {
+        reduce(static_cast<const typename F::unfinished&>(f), walk, x, y, threads);
+        const batch<T> count(static_cast<T>(walk.elements));
+        const auto finish = [&](const batch<T>& v) { return f.template finish<batch<T>>(v, batch<T>(T(0)), count); };
+        return map(walk.outputs, finish, y, y);
+    } else {
+        detail::reduce_finished(f, walk, x, y, threads);
+    }
 }
 
 }  // namespace bespoke::kernels
@@ -5081,8 +5322,18 @@ struct mapped_channel {
         scale = batch<T>(map.scale[channel]);
         shift = batch<T>(map.shift[channel]);
     }
-    [[gnu::always_inline]] batch<T> operator()(const batch<T>& x) const noexcept {
-        return kernels::min(high, kernels::max(low, scaled ? kernels::fma<T>(x, scale, shift) : x));
+    /// Without what is added.
+    [[gnu::always_inline]] batch<T> operator()(const batch<T>& x) const noexcept { return bounded(affine(x)); }
+    [[gnu::always_inline]] batch<T> operator()(const batch<T>& x, const batch<T>& added) const noexcept {
+        return bounded(affine(x) + added);
+    }
+
+private:
+    [[gnu::always_inline]] batch<T> affine(const batch<T>& x) const noexcept {
+        return scaled ? kernels::fma<T>(x, scale, shift) : x;
+    }
+    [[gnu::always_inline]] batch<T> bounded(const batch<T>& x) const noexcept {
+        return kernels::min(high, kernels::max(low, x));
     }
 };
 
@@ -5100,9 +5351,26 @@ struct channel_epilogue {
     }
     explicit operator bool() const noexcept { return map != nullptr || rest != nullptr; }
 
+    /// The map, for a kernel that adds nothing; null where there is none, or something is to be added.
+    const channel_map<T>* without_added() const noexcept {
+        return map != nullptr && map->added == nullptr ? map : nullptr;
+    }
     /// What is left for a block whose elements the kernel has mapped.
     void finish_mapped(const output_block<T>& block) const noexcept {
         if (rest != nullptr) (*rest)(block);
+    }
+    /// What is left where the kernel has applied `without_added`.
+    void finish_behind(const output_block<T>& block, extent channel) const noexcept {
+        without_added() != nullptr ? finish_mapped(block) : finish(block, channel);
+    }
+    /// The block becomes the transpose of `from`, or with `add` the sum with it, and all of this is done to it.
+    void transposed(const T* from, extent from_stride, const output_block<T>& block, extent channel,
+                    bool add = false) const noexcept {
+        if (map == nullptr)
+            transpose(from, from_stride, block.columns, block.rows, block.data, block.stride, add);
+        else
+            transpose_mapped(*map, from, from_stride, block, channel, add);
+        finish_mapped(block);
     }
     /// All of it; the rows of the block are channels, from `channel` on.
     void finish(const output_block<T>& block, extent channel) const noexcept {
@@ -5116,10 +5384,26 @@ private:
         for (extent i = 0; i < block.rows; ++i) {
             T* const row = block.data + i * block.stride;
             const mapped_channel<T> f(map, channel + i);
-            for_each_batch<T>(
-                block.columns, [&](extent j, auto in, auto out)
-                                   __attribute__((always_inline)) { out(row + j, f(in(row + j))); });
+            if (map.added == nullptr)
+                for_each_batch<T>(
+                    block.columns, [&](extent j, auto in, auto out)
+                                       __attribute__((always_inline)) { out(row + j, f(in(row + j))); });
+            else
+                for_each_batch<T>(block.columns, [&, added = map.added_to(row)](extent j, auto in, auto out)
+                                                     __attribute__((always_inline)) {
+                                                         out(row + j, f(in(row + j), in(added + j)));
+                                                     });
         }
+    }
+    [[gnu::noinline]] static void transpose_mapped(const channel_map<T>& map, const T* from, extent from_stride,
+                                                   const output_block<T>& block, extent channel, bool add) noexcept {
+        transpose(from, from_stride, block.columns, block.rows, block.data, block.stride, add,
+                  [&](extent i, const T* at, extent count, const batch<T>& v) __attribute__((always_inline)) {
+                      const mapped_channel<T> f(map, channel + i);
+                      if (map.added == nullptr) return f(v);
+                      const T* added = map.added_to(at);
+                      return f(v, count == lanes<T> ? load(added) : load_partial(added, count));
+                  });
     }
 };
 
@@ -5228,15 +5512,17 @@ template <class T>
 /// With few columns one chain would wait for its own result; decided by n and k alone.
 template <class T>
 constexpr extent row_chains(extent n, extent k) {
-    if (k < 16) return 1;
-    return n <= 2 * lanes<T> ? 4 : n <= 4 * lanes<T> ? 2 : 1;
+    constexpr extent few = vector_registers == 32 ? 4 * lanes<T> : 2 * lanes<T>;
+    return k < 16 || n > 2 * few ? 1 : n > few ? 2 : 4;
 }
 
-/// Batches of columns of a single row that are computed together.
+/// Batches of columns of a single row that are computed together where `left` columns are left: as many as leave the
+/// sums in registers, and no more than the panels hold.
 template <class T>
-constexpr extent row_batches(extent n, extent k) {
-    const extent chains = row_chains<T>(n, k);
-    return chains == 1 ? 8 : chains == 2 ? 4 : n <= lanes<T> ? 1 : 2;
+constexpr extent row_batches(extent chains, extent left) {
+    constexpr extent most = vector_registers == 32 ? 16 : 8;
+    const extent wide = left > 6 * lanes<T> ? 8 : left > 2 * lanes<T> ? 4 : left > lanes<T> || chains == 1 ? 2 : 1;
+    return std::min(wide, std::min<extent>(most / chains, 8));
 }
 
 /// c[0, Batches * lanes) = start + a B of one row; B's columns begin at b, the first of a panel. `valid` of the
@@ -5308,7 +5594,7 @@ inline constexpr extent middle_tile_rows = tile_rows == 12 ? 8 : small_tile_rows
 
 /// Elements of the left-hand side that are packed at a time, and the most steps of k of them.
 template <class T>
-inline constexpr extent left_size = 72 * 1024 / static_cast<extent>(sizeof(T));
+inline constexpr extent left_size = 132 * 1024 / static_cast<extent>(sizeof(T));
 template <class T>
 inline constexpr extent left_steps = 3072 / static_cast<extent>(sizeof(T));
 
@@ -5370,8 +5656,10 @@ struct block_tile {
     const T* coming;
     extent coming_step;
     const T* next_c;
-    const channel_map<T>* map = nullptr;  ///< or null: what becomes of the sums; rows are channels, from `channel` on
+    const channel_map<T>* map = nullptr;  ///< or null: what becomes of the sums; rows are channels, from `channel` on,
+                                          ///< and c is in the result
     extent channel = 0;
+    const extent* a_columns = nullptr;  ///< of an uneven A: from each column to the next, behind the last one anything
     extent last = 0;
 };
 
@@ -5390,7 +5678,8 @@ struct multiply_add {
     }
 };
 
-template <class T, extent Rows, extent Batches, class Step = multiply_add<T>>
+/// `Uneven`: the columns of A lie apart as `a_columns` says.
+template <class T, extent Rows, extent Batches, class Step = multiply_add<T>, bool Uneven = false>
 [[gnu::noinline]] void multiply_tile(const block_tile<T>& t) noexcept {
     constexpr auto rows = static_cast<std::size_t>(Rows), batches = static_cast<std::size_t>(Batches);
     // Every third row has a pointer; the two behind it are as near as an instruction reaches.
@@ -5416,8 +5705,14 @@ template <class T, extent Rows, extent Batches, class Step = multiply_add<T>>
         __builtin_prefetch(next);
         __builtin_prefetch(next + panel_width<T> - 1);
     }
+    const T* added = t.map != nullptr && t.map->added != nullptr ? t.map->added_to(t.c) : nullptr;
+    for (extent i = 0; added != nullptr && i <= last; ++i) {
+        __builtin_prefetch(added + i * c_row);
+        __builtin_prefetch(added + i * c_row + panel_width<T> - 1);
+    }
     unroll<pointers>([&](auto j) __attribute__((always_inline)) { a[j] = t.a + static_cast<extent>(3 * j()) * a_row; });
     const T *b = t.b, *coming = t.coming;
+    [[maybe_unused]] const extent* a_columns = t.a_columns;
     const extent coming_step = t.coming_step;
     for (extent p = t.steps; p > 0; --p) {
         batch<T> right[batches];
@@ -5431,14 +5726,19 @@ template <class T, extent Rows, extent Batches, class Step = multiply_add<T>>
                 sum[i][j] = Step::run(element, right[j], sum[i][j]);
             });
         });
-        unroll<pointers>([&](auto j) __attribute__((always_inline)) { a[j] = in_register(a[j] + a_column); });
+        const extent a_step = Uneven ? *a_columns++ : a_column;
+        unroll<pointers>([&](auto j) __attribute__((always_inline)) { a[j] = in_register(a[j] + a_step); });
         b += b_row;
         coming += coming_step;
     }
     if (t.map != nullptr)
         unroll<rows>([&](auto i) __attribute__((always_inline)) {
             const mapped_channel<T> f(*t.map, t.channel + std::min(static_cast<extent>(i()), last));
-            unroll<batches>([&](auto j) __attribute__((always_inline)) { sum[i][j] = f(sum[i][j]); });
+            unroll<batches>([&](auto j) __attribute__((always_inline)) {
+                sum[i][j] = added == nullptr ? f(sum[i][j])
+                                             : f(sum[i][j], load(added + static_cast<extent>(j()) * lanes<T>));
+            });
+            if (added != nullptr && static_cast<extent>(i()) < last) added += c_row;
         });
     T* c = t.c;
     unroll<rows>([&](auto i) __attribute__((always_inline)) {
@@ -5449,10 +5749,19 @@ template <class T, extent Rows, extent Batches, class Step = multiply_add<T>>
     });
 }
 
+/// Rows that `multiply_strip` computes for so many, strip by strip.
+constexpr extent computed_rows(extent rows) noexcept {
+    const extent whole = rows / tile_rows * tile_rows, rest = rows - whole;
+    return whole + (rest > middle_tile_rows    ? tile_rows
+                    : rest > small_tile_rows ? middle_tile_rows
+                    : rest > 0               ? small_tile_rows
+                                             : 0);
+}
+
 /// `rows` <= tile_rows rows by `columns` <= panel_width columns; `t.last` is set here. What lies beyond the last batch
 /// of the columns is left alone. Up to small_tile_rows - 1 rows of A beyond are read. `t` is used up, not copied: to copy
 /// in registers what was just written word by word waits until all writes before it, the results, are in the cache.
-template <class T, class Step = multiply_add<T>>
+template <class T, class Step = multiply_add<T>, bool Uneven = false>
 void multiply_strip(block_tile<T>&& t, extent rows, extent columns) noexcept {
     const bool wide = columns > lanes<T>;
     for (;;) {
@@ -5461,11 +5770,13 @@ void multiply_strip(block_tile<T>&& t, extent rows, extent columns) noexcept {
                                                      : small_tile_rows;
         t.last = std::min(rows, size) - 1;
         if (size == tile_rows)
-            (wide ? multiply_tile<T, tile_rows, 2, Step> : multiply_tile<T, tile_rows, 1, Step>)(t);
+            (wide ? multiply_tile<T, tile_rows, 2, Step, Uneven> : multiply_tile<T, tile_rows, 1, Step, Uneven>)(t);
         else if (size == middle_tile_rows)
-            (wide ? multiply_tile<T, middle_tile_rows, 2, Step> : multiply_tile<T, middle_tile_rows, 1, Step>)(t);
+            (wide ? multiply_tile<T, middle_tile_rows, 2, Step, Uneven>
+                  : multiply_tile<T, middle_tile_rows, 1, Step, Uneven>)(t);
         else
-            (wide ? multiply_tile<T, small_tile_rows, 2, Step> : multiply_tile<T, small_tile_rows, 1, Step>)(t);
+            (wide ? multiply_tile<T, small_tile_rows, 2, Step, Uneven>
+                  : multiply_tile<T, small_tile_rows, 1, Step, Uneven>)(t);
         if ((rows -= size) <= 0) return;
         t.a += size * t.a_row;
         t.c += size * t.c_row;
@@ -5517,22 +5828,26 @@ void copy_rows(extent rows, extent columns, const T* from, extent from_row, T* t
         std::memcpy(to + i * to_row, from + i * from_row, static_cast<std::size_t>(columns) * sizeof(T));
 }
 
-/// Whether the rows of A are to be packed: where many panels read them, and where rows, a multiple of the distance at
-/// which caches repeat apart, would drive each other out.
+/// Whether the rows of A are to be packed: where many panels read columns of it, and where more rows than a set of the
+/// cache holds, a multiple of the distance at which sets repeat apart, would drive each other out.
 template <class T>
 bool wants_left(const matrix_product<T>& p, extent panels) noexcept {
-    return panels >= 16 || (p.a_column == 1 && p.a_row * static_cast<extent>(sizeof(T)) % 2048 == 0);
+    if (p.a_column != 1) return panels >= 16;
+    return tile_rows > 8 && p.a_row * static_cast<extent>(sizeof(T)) % 4096 == 0;
 }
 
-/// C in the rows [0, p.m) and the panels [first, last).
+/// C in the rows [0, p.m) and the panels [first, last). A block of A stays in a cache of the second level while all
+/// panels meet it, so that B, which may come from far, is read once for many rows.
 template <class T>
 [[gnu::noinline]] void multiply_panels(const matrix_product<T>& p, extent first, extent last) noexcept {
     constexpr extent width = panel_width<T>;
     alignas(64) T left[left_size<T> + lanes<T>], start[width], edge[tile_rows * width];
     const bool packs = wants_left(p, last - first);
-    const extent k_parts = std::max<extent>((p.k + left_steps<T> - 1) / left_steps<T>, 1);
+    const auto parts_of = [](extent all, extent most) { return std::max<extent>((all + most - 1) / most, 1); };
+    // The fewer steps of k, the more packed rows meet a panel.
+    const extent k_parts = parts_of(p.k, packs ? left_steps<T> / 3 : left_steps<T>);
     const extent strips = (p.m + tile_rows - 1) / tile_rows;
-    const extent together = left_size<T> / (tile_rows * std::max<extent>((p.k + k_parts - 1) / k_parts, 1)),
+    const extent together = (packs ? left_size<T> : 3 * left_size<T>) / (tile_rows * parts_of(p.k, k_parts)),
                  blocks = (strips + together - 1) / together;
     for (extent part = 0; part < blocks * k_parts; ++part) {
         const extent block = part / k_parts, k_part = part % k_parts, k = p.k * k_part / k_parts;
@@ -5540,7 +5855,7 @@ template <class T>
         const extent bottom = std::min(strips * (block + 1) / blocks * tile_rows, p.m);
         const bool goes_on = p.accumulate || k > 0, ends = p.after != nullptr && k_part + 1 == k_parts;
         const T* a = p.a + k * p.a_column;
-        const extent in_block = (bottom - top + tile_rows - 1) / tile_rows;
+        const extent in_block = parts_of(bottom - top, tile_rows);
         // Rows that do not fill a tile are packed in any case: a tile reads all of its rows.
         const extent from = packs ? top : bottom % small_tile_rows == 0 ? bottom : (bottom - 1) / tile_rows * tile_rows;
         pack_left(a + from * p.a_row, p.a_row, p.a_column, bottom - from, steps, left);
@@ -5549,13 +5864,15 @@ template <class T>
             const bool whole = columns % lanes<T> == 0;
             std::fill_n(start, width, T(0));
             if (p.bias != nullptr) std::copy_n(p.bias + column, columns, start);
+            const T* const b = p.packed + column * p.k + k * width;
+            const T* const next_b = panel + 1 < last || k_part + 1 == k_parts ? b + width * p.k
+                                    : p.packed + first * width * p.k + (k + steps) * width;
             for (extent i = top; i < bottom; i += tile_rows) {
                 const extent rows = std::min(bottom - i, tile_rows);
                 T* c = p.c + i * p.c_row + column;
                 T* to = whole ? c : edge;
                 const extent to_row = whole ? p.c_row : width;
                 if (!whole && goes_on) copy_rows(rows, columns, c, p.c_row, edge, width);
-                const T* b = p.packed + column * p.k + k * width;
                 block_tile<T> tile{steps, left + (i - from) * steps, 1, tile_rows, b, width, to, to_row,
                                    goes_on ? to : start, goes_on ? to_row : 0, nullptr, 0, to + tile_rows * to_row};
                 if (i < from) {
@@ -5563,13 +5880,13 @@ template <class T>
                     tile.a_row = p.a_row;
                     tile.a_column = p.a_column;
                 }
-                // With the first panel the next rows of A come, else a share of the next panel.
+                // With the first panel the next rows of A come, else a share of what comes of B.
                 if (i < from && panel == first) {
                     tile.coming = tile.a + tile_rows * p.a_row;
                     tile.coming_step = p.a_column == 1 ? tile_rows : p.a_column;
                 } else {
-                    tile.coming_step = width / in_block;
-                    tile.coming = b + width * p.k + (i - top) / tile_rows * steps * tile.coming_step;
+                    tile.coming_step = parts_of(width, in_block);
+                    tile.coming = next_b + (i - top) / tile_rows * steps * tile.coming_step;
                 }
                 multiply_strip<T>(std::move(tile), rows, columns);
                 if (!whole) copy_rows(rows, columns, edge, width, c, p.c_row);
@@ -5582,6 +5899,26 @@ template <class T>
     }
 }
 
+template <class T>
+using row_product_function = void (*)(extent k, const T* a, extent a_column, const T* b, const T* start, T* c);
+/// What computes so many batches of columns in so many chains.
+template <class T>
+row_product_function<T> row_product_for(extent chains, extent batches) noexcept {
+    constexpr bool many = vector_registers == 32;
+    if (chains == 1)
+        return batches == 8   ? row_product_dynamic<T, 8, 1>
+               : batches == 4 ? row_product_dynamic<T, 4, 1>
+                              : row_product_dynamic<T, 2, 1>;
+    if (chains == 2)
+        return batches == 8   ? row_product_dynamic<T, many ? 8 : 4, 2>
+               : batches == 4 ? row_product_dynamic<T, 4, 2>
+               : batches == 2 ? row_product_dynamic<T, 2, 2>
+                              : row_product_dynamic<T, 1, 2>;
+    return batches == 4   ? row_product_dynamic<T, many ? 4 : 2, 4>
+           : batches == 2 ? row_product_dynamic<T, 2, 4>
+                          : row_product_dynamic<T, 1, 4>;
+}
+
 /// C of a single row in the panels [first, last).
 template <class T>
 [[gnu::noinline]] void multiply_row(const matrix_product<T>& p, extent first, extent last) noexcept {
@@ -5589,13 +5926,8 @@ template <class T>
     const extent end = std::min(last * panel_width<T>, p.n), chains = row_chains<T>(p.n, p.k);
     alignas(64) T edge[8 * lanes<T>];
     for (extent j = first * panel_width<T>; j < end;) {
-        // More than six batches are left: the panels hold eight.
-        const extent batches = chains == 1 && end - j <= 6 * lanes<T> ? 2 : row_batches<T>(p.n, p.k);
-        const auto product = batches == 8   ? row_product_dynamic<T, 8, 1>
-                             : batches == 4 ? row_product_dynamic<T, 4, 2>
-                             : batches == 1 ? row_product_dynamic<T, 1, 4>
-                             : chains == 4  ? row_product_dynamic<T, 2, 4>
-                                            : row_product_dynamic<T, 2, 1>;
+        const extent batches = row_batches<T>(chains, end - j);
+        const auto product = row_product_for<T>(chains, batches);
         const extent valid = std::min(end - j, batches * lanes<T>);
         const T* start = given != nullptr ? given + j : nullptr;
         if (valid == batches * lanes<T>)
@@ -5684,7 +6016,7 @@ template <class T, class M, class N, class K>
                                         const epilogue<T>* after = nullptr) noexcept {
     if constexpr (std::is_same_v<M, constant<1>> && !std::is_integral_v<N> && !std::is_integral_v<K>) {
         constexpr extent chains = detail::row_chains<T>(N::value, K::value);
-        constexpr extent batches = detail::row_batches<T>(N::value, K::value);
+        constexpr extent batches = detail::row_batches<T>(chains, 8 * lanes<T>);
         constexpr extent all = (N::value + lanes<T> - 1) / lanes<T>;
         const T* start = accumulate ? c : bias;
         unroll<static_cast<std::size_t>((all + batches - 1) / batches)>([&](auto i) __attribute__((always_inline)) {
@@ -6233,9 +6565,12 @@ void gemm_int8(extent m, extent n, extent k, const T* a, extent a_row, const flo
 
 }  // namespace bespoke::kernels
 
+#include <bit>
+
 namespace bespoke::kernels {
 
-// y = x Wᵀ + bias with the weights W [n, k] of a layer: by `gemm`, or in low precision where the user asked for it.
+// y = x Wᵀ + bias with the weights W [n, k] of a layer: by `gemm`, or in low precision where the user asked for it. One
+// row and few outputs: by W as it is, whose rows are then what is read in vectors.
 
 /// Up to so many weights nothing is gained, and a product stays as it is.
 inline constexpr extent least_low_precision_weights = 16384;
@@ -6310,6 +6645,46 @@ template <class T>
 #endif
 }
 
+/// Whether the product is one row of x, with a W whose rows fill vectors better than its columns.
+template <class T>
+constexpr bool suits_dots(extent m, extent n, extent k) {
+    return m == 1 && 2 * n <= lanes<T> && k >= lanes<T>;
+}
+/// The power of two from n up: of the rows of W that are added up together.
+constexpr extent summed_rows(extent n) {
+    return static_cast<extent>(std::bit_ceil(static_cast<std::size_t>(n)));
+}
+
+/// y[j] = sum over p of x[p] * w[j * k + p] + bias[j], j in [0, n): sums in the order of `dot`. n <= Rows.
+template <extent Rows, class T, class N, class K>
+[[gnu::always_inline]] inline void narrow_product(N n, K k, const T* x, const T* w, const T* bias, T* y) noexcept {
+    constexpr auto rows = static_cast<std::size_t>(Rows);
+    batch<T> sum[rows];
+    unroll<rows>([&](auto j) __attribute__((always_inline)) { sum[j] = batch<T>(T(0)); });
+    for_each_batch<T>(
+        k, [&](extent p, auto in, auto) __attribute__((always_inline)) {
+            const batch<T> left = in(x + p);
+            unroll<rows>([&](auto j) __attribute__((always_inline)) {
+                constexpr auto row = static_cast<extent>(j());
+                if (row < n) sum[j] = kernels::fma<T>(left, in(w + row * k + p), sum[j]);
+            });
+        });
+    // Halving all rows together leaves the sum of row j in lane j.
+    unroll<std::bit_width(batch<T>::size) - 1>([&](auto level) __attribute__((always_inline)) {
+        constexpr std::size_t now = std::max<std::size_t>(rows >> level(), 1), next = std::max<std::size_t>(now / 2, 1);
+        unroll<next>([&](auto j) __attribute__((always_inline)) {
+            const batch<T> a = sum[now == 1 ? 0 : 2 * j()], b = sum[now == 1 ? 0 : 2 * j() + 1];
+            sum[j] = even_lanes<T>(a, b) + odd_lanes<T>(a, b);
+        });
+    });
+    store_partial<T>(y, bias == nullptr ? sum[0] : sum[0] + load_partial(bias, n), n);
+}
+template <class T>
+[[gnu::noinline]] void narrow_product_dynamic(extent n, extent k, const T* x, const T* w, const T* bias,
+                                              T* y) noexcept {
+    narrow_product<lanes<T> / 2>(n, k, x, w, bias, y);
+}
+
 }  // namespace detail
 
 /// y = x Wᵀ + bias: x [m, k], W [n, k], y [m, n], bias [n] or null. `w.prepared` is what `pack_weights` left; where it
@@ -6329,6 +6704,14 @@ template <class T, class M, class N, class K>
         if (w.how.allow_low_precision_accumulation != low_precision::none)
             if (const auto precision = weighted_precision<T>(w.how, k, n); precision != low_precision::none)
                 return detail::low_precision_gemm<T>(precision, m, n, k, x, weights, y, bias, w);
+    if (detail::suits_dots<T>(m, n, k)) {
+        if constexpr (std::is_same_v<N, extent> || std::is_same_v<K, extent>)
+            detail::narrow_product_dynamic<T>(n, k, x, weights, bias, y);
+        else
+            detail::narrow_product<std::min(detail::summed_rows(N::value), lanes<T> / 2)>(n, k, x, weights, bias, y);
+        if (w.after != nullptr) (*w.after)({y, 1, n, n});
+        return;
+    }
     gemm(m, n, k, x, extent{k}, extent{1}, w.prepared, y, extent{n}, bias, false, w.threads, w.after);
 }
 
@@ -7133,7 +7516,7 @@ struct batchnorm {
     constexpr bool finishes(std::span<const shape>) const { return !compute_mean_var; }
     template <class T>
     bool joins(channel_map<T>& map, const finishing<T>& with) const noexcept {
-        if (map.scale != nullptr || map.is_bounded()) return false;
+        if (map.scale != nullptr || map.added != nullptr || map.is_bounded()) return false;
         map.scale = with.prepared;
         map.shift = with.prepared + with.dimensions->from_end(3);
         return true;
@@ -7245,6 +7628,10 @@ namespace bespoke {
 /// y = a + b
 struct add_broadcastable : detail::broadcastable<detail::addition> {
     static constexpr auto key = "addBroadcastable";
+    template <class T>
+    bool joins(channel_map<T>& map, const finishing<T>& with) const noexcept {
+        return detail::joins_sum(map, with);
+    }
     friend bool operator==(const add_broadcastable&, const add_broadcastable&) = default;
 };
 
@@ -7660,12 +8047,13 @@ template <class T>
     return from_bits<T>(sign | bits_batch<T>(bits_of(T(1)))) < batch<T>(T(0));
 }
 
-/// The sine of an angle.
+/// The sine of an angle, times the sign of `sign`.
 template <class T>
-[[gnu::always_inline]] inline batch<T> sine_of(const angle<T>& a) noexcept {
+[[gnu::always_inline]] inline batch<T> sine_of(const angle<T>& a, const batch<T>& sign) noexcept {
     const auto s = of_rest<T>(a);
     const batch<T> y = kernels::select<T>(is_odd<T>(a.quadrant), s.cosine, s.sine);
-    return kernels::select<T>(is_odd<T>(a.quadrant >> 1), -y, y);
+    const batch<T> half_turn = from_bits<T>(a.quadrant << (8 * static_cast<int>(sizeof(T)) - 2));
+    return y ^ ((sign ^ half_turn) & batch<T>(T(-0.0)));
 }
 
 /// z of asin(x) = asin(sqrt(z)) or pi / 2 - 2 asin(sqrt(z)), z <= 1 / 4, and asin(sqrt(z)).
@@ -7692,15 +8080,14 @@ inline constexpr T right_low = right_angle<T>::parts[1];
 
 template <class T>
 inline batch<T> sin(const batch<T>& x) noexcept {
-    const batch<T> y = detail::sine_of<T>(reduce_angle<T>(kernels::abs<T>(x)));
-    return y ^ (x & batch<T>(T(-0.0)));
+    return detail::sine_of<T>(reduce_angle<T>(kernels::abs<T>(x)), x);
 }
 
 template <class T>
 inline batch<T> cos(const batch<T>& x) noexcept {
     auto a = reduce_angle<T>(kernels::abs<T>(x));
     a.quadrant = a.quadrant + detail::bits_batch<T>(1);
-    return detail::sine_of<T>(a);
+    return detail::sine_of<T>(a, batch<T>(T(0)));
 }
 
 template <class T>
@@ -8845,6 +9232,34 @@ constexpr image_layout make_layout(const convolution_geometry& g, bool consecuti
     return {g.pad_top, g.pad_left, rows, phases, (columns + phases - 1) / phases, false};
 }
 
+/// to[j] = from[j * step], j in [first, last), and 0 for the others of [0, size).
+template <class T>
+[[gnu::always_inline]] inline void copy_line(const T* from, extent first, extent last, extent size, extent step,
+                                             T* to) noexcept {
+    constexpr extent n = lanes<T>;
+    extent j = first;
+    if (last - first < n || first > n || size - last > n || step > 2) {
+        std::fill(to, to + first, T(0));
+        for (; j < last; ++j) to[j] = from[j * step];
+        std::fill(to + last, to + size, T(0));
+        return;
+    }
+    // Batches of zeros, over which the others are written.
+    if (first > 0) store<T>(to, batch<T>(T(0)));
+    if (last < size) store<T>(to + size - n, batch<T>(T(0)));
+    if (step == 1) {
+        for (; j + n <= last; j += n) store<T>(to + j, load(from + j));
+        if (j < last) store<T>(to + last - n, load(from + last - n));
+        return;
+    }
+    for (; j + n < last; j += n) store<T>(to + j, even_lanes<T>(load(from + 2 * j), load(from + 2 * j + n)));
+    // The last batch ends with the last element.
+    if (const T* p = from + 2 * (last - n) - 1; j > first)
+        store<T>(to + last - n, odd_lanes<T>(load(p), load(p + n)));
+    else
+        for (; j < last; ++j) to[j] = from[2 * j];
+}
+
 /// Copies `channels` images [height, width] into `layout`.
 template <class T>
 [[gnu::noinline]] void copy_image(const image_layout& layout, extent channels, extent height, extent width,
@@ -8863,17 +9278,7 @@ template <class T>
                 };
                 const extent begin = !inside ? layout.phase_stride : shift < 0 ? count(0) : 0;
                 const extent end = !inside ? begin : width <= shift ? begin : std::max(begin, count(width));
-                std::fill(to, to + begin, T(0));
-                extent j = begin;
-                if (layout.phases == 1) {
-                    kernels::copy(end - begin, from + begin + shift, to + begin);
-                    j = end;
-                } else if (layout.phases == 2)
-                    for (const T* p = from + 2 * j + shift; j + lanes<T> < end;
-                         j += lanes<T>, p += 2 * lanes<T>)
-                        store<T>(to + j, even_lanes<T>(load(p), load(p + lanes<T>)));
-                for (; j < end; ++j) to[j] = from[j * layout.phases + shift];
-                std::fill(to + end, to + layout.phase_stride, T(0));
+                copy_line(from + shift, begin, end, layout.phase_stride, layout.phases, to);
             }
         }
 }
@@ -9095,7 +9500,7 @@ namespace bespoke::kernels::detail {
 
 /// The most products for each output.
 template <class T>
-inline constexpr extent most_row_products = 1536 / static_cast<extent>(sizeof(T));
+inline constexpr extent most_row_products = 768 / static_cast<extent>(sizeof(T));
 
 /// Whether `rows_forward` is for this geometry.
 template <class T>
@@ -9161,14 +9566,20 @@ template <class T>
     for (extent o = 0; o < outputs;) {
         // Panels of weights are cut into tiles; where the last one would leave its panel it begins earlier.
         const extent inside = o % width, left = std::min(outputs - o, width - inside);
-        const bool large = 3 * left > 2 * tile_rows;
-        const extent rows = large ? tile_rows : small_tile_rows, begin = std::min(inside, width - rows);
+        // Two of the middle size are better than one of the largest and one of the smallest.
+        const bool halves = left > tile_rows && left <= 2 * middle_tile_rows;
+        const extent rows = 3 * left > 2 * tile_rows && !halves ? tile_rows
+                            : left > small_tile_rows            ? middle_tile_rows
+                                                                : small_tile_rows,
+                     begin = std::min(inside, width - rows);
         o += begin - inside;
         const extent count = std::min(outputs - o, rows);
         T start[tile_rows] = {};
         if (bias != nullptr) std::copy_n(bias + o, count, start);
         for (extent i = 0; i < batches; i += 2)
-            (large ? rows_tile<T, tile_rows> : rows_tile<T, small_tile_rows>)(
+            (rows == tile_rows          ? rows_tile<T, tile_rows>
+             : rows == middle_tile_rows ? rows_tile<T, middle_tile_rows>
+                                        : rows_tile<T, small_tile_rows>)(
                 size, packed + (o - begin) * size + begin, offsets, place(i, o), place(std::min(i + 1, batches - 1), o),
                 start, count, g.pixels(), map, channel + o);
         o += count;
@@ -9363,12 +9774,13 @@ template <class T>
                                          bias != nullptr ? bias + channel : nullptr,
                                          y + example * y_stride + channel * g.pixels(),
                                          accumulate,
-                                         after.map,
+                                         after.without_added(),
                                          channel};
         for (extent row = 0; row < g.output_height; row += rows) {
             const extent end = std::min(row + rows, g.output_height);
             (g.stride_x == 1 ? depthwise_channels<T, 1> : depthwise_channels<T, 2>)(images, channels, row, end);
-            after.finish_mapped({images.y + row * g.output_width, channels, (end - row) * g.output_width, g.pixels()});
+            after.finish_behind({images.y + row * g.output_width, channels, (end - row) * g.output_width, g.pixels()},
+                                channel);
         }
         item += channels;
     }
@@ -9502,14 +9914,17 @@ template <class T>
                 multiply_strip<T>({steps, a, 1, width, b, b == copy ? width : pixels, c, c_row, start,
                                    goes_on ? c_row : -1,
                                    o == 0 ? x + k * pixels + width : a + size * width, o == 0 ? pixels : width,
-                                   c + (whole && few ? width : rows * c_row), ends ? job.after.map : nullptr,
+                                   c + (whole && few ? width : rows * c_row), ends && whole ? job.after.map : nullptr,
                                    group * outputs + o},
                                   rows, columns);
                 if (!whole) copy_rows(rows, columns, edge, width, to, pixels);
                 o += rows;
                 // A panel of channels at a time: calls are dear, and more of them would not stay in the first cache.
-                if (const extent done = inside + rows; ends && (done == width || o == outputs))
-                    job.after.finish_mapped({y + (o - done) * pixels, done, columns, pixels});
+                if (const extent done = inside + rows; ends && (done == width || o == outputs)) {
+                    const output_block<T> results{y + (o - done) * pixels, done, columns, pixels};
+                    whole ? job.after.finish_mapped(results)
+                          : job.after.finish(results, group * outputs + o - done);
+                }
             }
         }
     }
@@ -9556,8 +9971,7 @@ template <class T>
                                   std::min(pixels - i, tile_rows), columns);
             }
         }
-        transpose(sums, width, pixels, columns, y, pixels);
-        job.after.finish({y, columns, pixels, pixels}, channel);
+        job.after.transposed(sums, width, {y, columns, pixels, pixels}, channel);
     }
 }
 
@@ -9791,8 +10205,8 @@ template <class T>
                                  strip + left * width + j, g.output_width * width);
         }
         T* y = job.y + row / plan.tiles_y * job.y_stride + panel * width * g.pixels() + top * g.output_width;
-        transpose(strip, width, lines * g.output_width, columns, y, g.pixels(), job.accumulate);
-        job.after.finish({y, columns, lines * g.output_width, g.pixels()}, panel * width);
+        job.after.transposed(strip, width, {y, columns, lines * g.output_width, g.pixels()}, panel * width,
+                             job.accumulate);
     }
 }
 
@@ -9908,10 +10322,11 @@ namespace bespoke::kernels {
 //
 // That holds for the direct sums; 3 x 3 kernels may take another way, see winograd.hpp.
 //
-// How: a tile multiplies a few pixels with a panel of output channels. It reads the image through two tables of
-// offsets, one of the pixels and one of the taps, so nothing is copied but images that need padding. What comes out
-// has its channels last and is transposed into y, a block of pixels at a time. Where an output is the sum of few
-// products the pixels are the columns instead, see convolution_rows.hpp.
+// How: a tile multiplies a few pixels with a panel of output channels. It reads the image through a table of the taps'
+// offsets, so nothing is copied but images that need padding. The pixels are a piece of a row; where rows are too short
+// for that, of a block, and have a table of offsets too. What comes out has its channels last and is transposed into y,
+// a block of pixels at a time. Where an output is the sum of few products the pixels are the columns instead, see
+// convolution_rows.hpp.
 
 namespace detail {
 
@@ -9929,6 +10344,25 @@ struct forward_job {
     channel_epilogue<T> after;
 };
 
+/// Whether tiles take pieces of rows: where those fill them well.
+constexpr bool by_lines(const convolution_geometry& g) noexcept {
+    return computed_rows(g.output_width) * 5 <= g.output_width * 6;
+}
+/// The layout of an image whose tiles read pixels, as many as they have rows, whether these are there or not.
+constexpr image_layout tiled_layout(const convolution_geometry& g) noexcept {
+    image_layout layout = make_layout(g, false);
+    if (!layout.direct || !by_lines(g) || computed_rows(g.output_width) == g.output_width) return layout;
+    return {0, 0, g.height, 1, g.width, false};
+}
+/// Where the window of a pixel begins.
+constexpr extent line_offset(const convolution_geometry& g, const image_layout& layout, extent row, extent column) {
+    return row * g.stride_y * layout.row_stride() + column * g.stride_x;
+}
+/// Pixels of one block: whole rows, or as many as a table has.
+constexpr extent block_pixels(const convolution_geometry& g) noexcept {
+    return by_lines(g) ? std::max<extent>(table_size / g.output_width, 1) * g.output_width : table_size;
+}
+
 /// The images of one group, copied where the layout is not theirs.
 template <class T>
 const T* group_image(const convolution_geometry& g, const image_layout& layout, const T* x, extent group,
@@ -9945,9 +10379,10 @@ template <class T>
                                      T* sums) noexcept {
     constexpr extent width = panel_width<T>;
     const convolution_geometry& g = job.g;
-    const extent size = g.group_channels() * g.taps(), outputs = g.group_outputs();
-    const extent blocks = (g.pixels() + table_size - 1) / table_size, panels = (outputs + width - 1) / width;
-    extent pixels[table_size], sums_rows[table_size], taps[k_block<T>];
+    const extent size = g.group_channels() * g.taps(), outputs = g.group_outputs(), most = block_pixels(g);
+    const extent blocks = (g.pixels() + most - 1) / most, panels = (outputs + width - 1) / width;
+    const bool lines = by_lines(g);
+    extent pixels[table_size], sums_rows[table_size], taps[k_block<T>], steps_between[k_block<T>];
     // As many whole channels as fit, which all have the taps of the first.
     const extent channels = k_block<T> / g.taps(), together = channels > 0 ? channels * g.taps() : k_block<T>;
     alignas(64) T start[width];
@@ -9959,10 +10394,10 @@ template <class T>
         const extent example = where / g.groups, group = where % g.groups,
                      channel = group * outputs + panel * width;
         const extent columns = std::min(outputs - panel * width, width);
-        const extent pixel = block * table_size, count = std::min(g.pixels() - pixel, table_size);
+        const extent pixel = block * most, count = std::min(g.pixels() - pixel, most);
         if (std::exchange(held_image, where) != where)
             image = group_image(g, job.layout, job.x + example * job.x_stride, group, image_space);
-        if (std::exchange(held_block, block) != block)
+        if (!lines && std::exchange(held_block, block) != block)
             grid_offsets(g.output_width, g.stride_y * job.layout.row_stride(), g.stride_x, pixel, count,
                          pixels);
         T* y = job.y + example * job.y_stride + channel * g.pixels() + pixel;
@@ -9974,15 +10409,34 @@ template <class T>
         }
         for (extent k = 0; k == 0 || k < size; k += together) {
             const extent steps = std::min(size - k, together), known = channels > 0 ? 0 : k;
-            if (std::exchange(held_taps, known) != known) tap_offsets(g, job.layout, known, steps, taps);
-            multiply_panel<T>(
-                {steps, image + (k - known) / g.taps() * job.layout.channel_stride(), taps,
-                 job.weights + (group * panels + panel) * width * size + k * width, sums,
-                 job.accumulate || k > 0 ? nullptr : start},
-                count, pixels, sums_rows, columns);
+            if (std::exchange(held_taps, known) != known) {
+                tap_offsets(g, job.layout, known, steps, taps);
+                for (extent i = 0; i < steps; ++i) steps_between[i] = i + 1 < steps ? taps[i + 1] - taps[i] : 0;
+            }
+            const T* const seen = image + (k - known) / g.taps() * job.layout.channel_stride();
+            const T* const b = job.weights + (group * panels + panel) * width * size + k * width;
+            const bool goes_on = job.accumulate || k > 0;
+            if (!lines) {
+                multiply_panel<T>({steps, seen, taps, b, sums, goes_on ? nullptr : start}, count, pixels, sums_rows,
+                                  columns);
+                continue;
+            }
+            // The next weights come, a share with each strip.
+            const extent near = std::max<extent>(width * tile_rows / count, 1);
+            extent share = 0;
+            for (extent q = 0; q < count;) {
+                const extent column = q % g.output_width, row = (pixel + q) / g.output_width,
+                             some = std::min(g.output_width - column, tile_rows);
+                T* c = sums + q * width;
+                multiply_strip<T, multiply_add<T>, true>(
+                    {steps, seen + line_offset(g, job.layout, row, column) + (steps > 0 ? taps[0] : 0), g.stride_x, 0,
+                     b, width, c, width, goes_on ? c : start, goes_on ? width : 0,
+                     b + steps * (width + share++ * near), near, c + some * width, nullptr, 0, steps_between},
+                    some, columns);
+                q += some;
+            }
         }
-        transpose(sums, width, count, columns, y, g.pixels());
-        job.after.finish({y, columns, count, g.pixels()}, channel);
+        job.after.transposed(sums, width, {y, columns, count, g.pixels()}, channel);
     }
 }
 
@@ -10007,23 +10461,29 @@ template <class T>
                            last_row, y);
         else
             rows_forward(g, job.layout, image, job.weights + group * packed_size<T>(size, outputs), bias, row,
-                         last_row, y, job.after.map, group * outputs);
+                         last_row, y, job.after.without_added(), group * outputs);
         const output_block<T> results{y + row * g.output_width, outputs, (last_row - row) * g.output_width, g.pixels()};
         if (is_narrow<T>(outputs))
             job.after.finish(results, group * outputs);
         else
-            job.after.finish_mapped(results);
+            job.after.finish_behind(results, group * outputs);
     }
 }
 
+/// Elements of the results of one block, before they are transposed.
+template <class T>
+constexpr extent forward_sums(const convolution_geometry& g) {
+    return (block_pixels(g) + tile_rows) * panel_width<T>;
+}
 /// The elements of scratch that each thread has for itself.
 template <class T>
 constexpr extent forward_part(const convolution_geometry& g) {
     if (suits_depthwise(g)) return 0;
     if (suits_pointwise<T>(g)) return pointwise_part<T>(g);
-    const auto image = [&](bool by_rows) { return image_size(make_layout(g, by_rows), g.group_channels()); };
-    if (is_narrow<T>(g.group_outputs())) return image(true);
-    return std::max(packed_size<T>(1, image(false)) + table_size * panel_width<T>, suits_rows<T>(g) ? image(true) : 0);
+    const auto image = [&](const image_layout& layout) { return image_size(layout, g.group_channels()); };
+    const extent rows = image(make_layout(g, true)), tiles = image(tiled_layout(g)) + tile_rows * g.stride_x;
+    if (is_narrow<T>(g.group_outputs())) return rows;
+    return std::max(packed_size<T>(1, tiles) + forward_sums<T>(g), suits_rows<T>(g) ? rows : 0);
 }
 template <class T>
 constexpr bool uses_winograd(const convolution_geometry& g) {
@@ -10091,7 +10551,7 @@ template <class T>
         });
     const extent outputs = g.group_outputs();
     const bool narrow = detail::is_narrow<T>(outputs), by_rows = narrow || (detail::suits_rows<T>(g) && !accumulate);
-    const auto layout = detail::make_layout(g, by_rows);
+    const auto layout = by_rows ? detail::make_layout(g, true) : detail::tiled_layout(g);
     detail::forward_job<T> job{g, layout, x, x_stride, weights, bias, y, y_stride, accumulate,
                                detail::channel_epilogue<T>(after)};
     extent items = examples * g.groups;
@@ -10099,7 +10559,7 @@ template <class T>
         items *= (g.output_height + detail::narrow_rows - 1) / detail::narrow_rows;
     else
         items *= (outputs + panel_width<T> - 1) / panel_width<T> *
-                 ((g.pixels() + detail::table_size - 1) / detail::table_size);
+                 ((g.pixels() + detail::block_pixels(g) - 1) / detail::block_pixels(g));
     if (!narrow) {
         if (packed == nullptr) convolution_pack(g, weights, scratch, threads);
         job.weights = packed != nullptr ? packed : scratch;
@@ -10112,7 +10572,7 @@ template <class T>
         if (by_rows)
             detail::row_items(job, first, last, space);
         else
-            detail::forward_items(job, first, last, space + detail::table_size * panel_width<T>, space);
+            detail::forward_items(job, first, last, space + detail::forward_sums<T>(g), space);
     });
 }
 
@@ -12128,13 +12588,15 @@ void gather(const indexing& how, const T* whole, const T* indices, T* part, thre
     });
 }
 
-/// The blocks of `whole` that the indices name take the updates `part`, in order: of several in one place the last
-/// speaks last. An update that names no block is left out. The same bits for any number of threads.
+/// whole = `before`, whose blocks that the indices name take the updates `part`, in order: of several in one place the
+/// last speaks last. An update that names no block is left out. `before` may be `whole`. The same bits for any number
+/// of threads.
 template <class T>
-void scatter(const indexing& how, scatter_mode mode, const T* part, const T* indices, T* whole,
+void scatter(const indexing& how, scatter_mode mode, const T* before, const T* part, const T* indices, T* whole,
              thread_pool* threads) noexcept {
     const extent block = how.block;
-    detail::split_places(how, threads, [&](extent first, extent last, extent first_slot, extent last_slot) {
+    const auto update = [&](extent first, extent last, extent first_slot, extent last_slot) {
+        copy((last - first) * block, before + first * block, whole + first * block);
         if (block == 1)
             return detail::with_mode(mode, [&](const auto& f) {
                 detail::each_slots<false>(
@@ -12143,17 +12605,39 @@ void scatter(const indexing& how, scatter_mode mode, const T* part, const T* ind
                         const extent low = std::max<extent>(first - base, 0), high = last - base - low;
                         T* const to = whole + base;
                         const T* const from = part + slot;
-                        for (extent i = 0; i < n; ++i) {
-                            const extent place = places[i];
-                            if (static_cast<std::size_t>(place - low) < static_cast<std::size_t>(high))
-                                to[place] = f(to[place], from[i]);
-                        }
+                        // Some are read before any is written: a read waits for a write before it whose
+                        // address ends alike.
+                        const auto some = [&](auto count, extent i) __attribute__((always_inline)) {
+                            extent place[count()];
+                            T u[count()];
+                            unroll<count()>([&](auto k) __attribute__((always_inline)) {
+                                place[k] = places[i + static_cast<extent>(k())];
+                                u[k] = from[i + static_cast<extent>(k())];
+                            });
+                            unroll<count()>([&](auto k) __attribute__((always_inline)) {
+                                if (static_cast<std::size_t>(place[k] - low) < static_cast<std::size_t>(high))
+                                    to[place[k]] = f(to[place[k]], u[k]);
+                            });
+                        };
+                        constexpr std::integral_constant<std::size_t, 8> together{};
+                        extent i = 0;
+                        for (; i + extent{together()} <= n; i += extent{together()}) some(together, i);
+                        for (; i < n; ++i) some(std::integral_constant<std::size_t, 1>{}, i);
                     });
             });
         detail::each_slot<false>(how, indices, first_slot, last_slot, [&](extent place, extent slot) {
             if (place >= first && place < last)
                 detail::apply(mode, block, part + slot * block, whole + place * block);
         });
+    };
+    // Some rows of `outer` at a time, which are still near when their updates come.
+    const extent places = how.outer > 0 ? how.places() / how.outer : 0, slots = how.count * how.lanes;
+    const extent near = std::max<extent>(1, 256 / std::max<extent>(1, places * block));
+    detail::split_places(how, threads, [&](extent first, extent last, extent first_slot, extent last_slot) {
+        for (extent end = first - first % places; first < last; first = end, first_slot += near * slots) {
+            end = std::min(end + near * places, last);
+            update(first, end, first_slot, std::min(first_slot + near * slots, last_slot));
+        }
     });
 }
 
@@ -13444,8 +13928,8 @@ struct gathering {
     template <class Xs, class Ys, class Dys, class Dxs, class P, class Dp, class W>
     void backward(Xs xs, Ys, Dys dys, Dxs dxs, const P&, const Dp&, W& w) const noexcept {
         if (dxs[0])
-            kernels::scatter(way.how(dxs[0].dimensions, xs[1].dimensions), kernels::scatter_mode::add, dys[0].data,
-                             xs[1].data, dxs[0].data, w.threads);
+            kernels::scatter(way.how(dxs[0].dimensions, xs[1].dimensions), kernels::scatter_mode::add, dxs[0].data,
+                             dys[0].data, xs[1].data, dxs[0].data, w.threads);
     }
     friend bool operator==(const gathering&, const gathering&) = default;
 };
@@ -13536,11 +14020,30 @@ struct gelu {
 
     template <class V>
     V operator()(const V& x) const noexcept {
-        const V a = kernels::max(V(std::numeric_limits<float>::lowest()), x);  // or -infinity times 0
-        if (mode == gelu_mode::sigmoid_approximation) return a * kernels::sigmoid(kernels::number<V>(1.702) * a);
-        const V bell =
-            mode == gelu_mode::exact ? kernels::erf(a * kernels::number<V>(root_half)) : kernels::tanh(bent(a));
-        return V(0.5f) * a * (V(1) + bell);
+        V y = x;
+        chosen([&](const auto& f) { y = f(x); });
+        return y;
+    }
+    /// Calls body(f) with a function that need not look at `mode`.
+    template <class Body>
+    void chosen(const Body& body) const noexcept {
+        switch (mode) {
+            case gelu_mode::sigmoid_approximation:
+                return body([]<class V>(const V& x) {
+                    const V a = finite(x);
+                    return a * kernels::sigmoid(kernels::number<V>(1.702) * a);
+                });
+            case gelu_mode::tanh_approximation:
+                return body([]<class V>(const V& x) {
+                    const V a = finite(x);
+                    return V(0.5f) * a * (V(1) + kernels::tanh(bent(a)));
+                });
+            default:
+                return body([]<class V>(const V& x) {
+                    const V a = finite(x);
+                    return V(0.5f) * a * (V(1) + kernels::erf(a * kernels::number<V>(root_half)));
+                });
+        }
     }
     template <class V>
     V derivative(const V& x, const V&) const noexcept {
@@ -13563,6 +14066,11 @@ struct gelu {
 private:
     static constexpr double scale = std::numbers::inv_sqrtpi * std::numbers::sqrt2, cubic = 0.044715;
     static constexpr double root_half = std::numbers::sqrt2 / 2;
+    /// x, or it would be -infinity times 0.
+    template <class V>
+    static V finite(const V& x) noexcept {
+        return kernels::max(V(std::numeric_limits<float>::lowest()), x);
+    }
     template <class V>
     static V bent(const V& x) noexcept {
         return kernels::number<V>(scale) * x * kernels::fma(kernels::number<V>(cubic) * x, x, V(1));
@@ -13584,8 +14092,6 @@ namespace bespoke::kernels {
 //
 // Rows are vectors of one step of one sequence. Arrays of all steps have steps * rows rows; row r of step t is row
 // t * step_stride + r * row_stride of them.
-
-inline constexpr float gate_clip = 50;
 
 struct recurrent_geometry {
     extent steps, rows, step_stride, row_stride;
@@ -13638,24 +14144,6 @@ template <class T, class Rows, class N, class Body>
         });
     }
 }
-template <class T>
-[[gnu::always_inline]] inline batch<T> clipped(const batch<T>& v, T limit) noexcept {
-    return kernels::max<T>(batch<T>(-limit), kernels::min<T>(batch<T>(limit), v));
-}
-/// `slope` where |v| < limit, else 0.
-template <class T>
-[[gnu::always_inline]] inline batch<T> inside(const batch<T>& v, T limit, const batch<T>& slope) noexcept {
-    return kernels::select(kernels::abs(v) < batch<T>(limit), slope, batch<T>(T(0)));
-}
-template <class T, class F>
-[[gnu::always_inline]] inline batch<T> gate(const F& f, const batch<T>& a) noexcept {
-    return f(clipped<T>(a, T(gate_clip)));
-}
-/// d gate / d a where the gate gave y.
-template <class T, class F>
-[[gnu::always_inline]] inline batch<T> gate_slope(const F& f, const batch<T>& a, const batch<T>& y) noexcept {
-    return inside<T>(a, T(gate_clip), f.derivative(clipped<T>(a, T(gate_clip)), y));
-}
 
 }  // namespace detail
 
@@ -13690,7 +14178,7 @@ struct simple_cell {
     }
 };
 
-/// Gates in the order z, r, o: z = f(a_z), r = f(a_r), o = g(W_o x + R_o (r y_{t-1}) + b_o),
+/// Gates in the order r, z, o: r = f(a_r), z = f(a_z), o = g(W_o x + R_o (r y_{t-1}) + b_o),
 /// y = (1 - z) o + z y_{t-1}. Cho et al., EMNLP 2014.
 template <class F, class G>
 struct gru_cell {
@@ -13700,20 +14188,24 @@ struct gru_cell {
     static constexpr extent gates = 3, late = 1;
     static constexpr bool has_memory = false;
 
-    /// `late`: R_o as packed; `extra` [rows, outputs]: r y_{t-1} is left there.
+    /// `rest`: R_z and R_o as packed; `extra` [rows, outputs]: r y_{t-1} is left there.
     template <class T, class Geometry>
-    void forward(const Geometry& s, row_view<T> a, const T* late, const T*, T* h, T*, T* extra,
+    void forward(const Geometry& s, row_view<T> a, const T* rest, const T*, T* h, T*, T* extra,
                  row_view<T> y, thread_pool* threads) const noexcept {
         const auto n = s.outputs;
         detail::each_gate_batch<T>(
             s.rows, n, threads, [&](extent r, extent j, auto in, auto out) __attribute__((always_inline)) {
-            out(extra + r * n + j, detail::gate<T>(f, in(a.row(r) + n + j)) * in(h + r * n + j));
+            out(extra + r * n + j, detail::gate<T>(f, in(a.row(r) + j)) * in(h + r * n + j));
         });
-        gemm(s.rows, n, n, extra, n, extent{1}, late, a.data + 2 * n, a.stride, static_cast<const T*>(nullptr), true,
+        // What waits for nothing stands behind what all the rest waits for.
+        const T *const none = nullptr, *const late = rest + packed_size<T>(n, n);
+        gemm(s.rows, n, n, static_cast<const T*>(h), n, extent{1}, rest, a.data + n, a.stride, none, true, threads);
+        gemm(s.rows, n, n, static_cast<const T*>(extra), n, extent{1}, late, a.data + 2 * n, a.stride, none, true,
              threads);
         detail::each_gate_batch<T>(
             s.rows, n, threads, [&](extent r, extent j, auto in, auto out) __attribute__((always_inline)) {
-            const batch<T> z = detail::gate<T>(f, in(a.row(r) + j)), o = detail::gate<T>(g, in(a.row(r) + 2 * n + j));
+            const T* from = a.row(r) + n + j;
+            const batch<T> z = detail::gate<T>(f, in(from)), o = detail::gate<T>(g, in(from + n));
             const batch<T> v = kernels::fma<T>(z, in(h + r * n + j) - o, o);
             out(h + r * n + j, v);
             if (y) out(y.row(r) + j, v);
@@ -13726,7 +14218,7 @@ struct gru_cell {
                   row_view<const T>, row_view<T> extra, T* dh, T*, T* work, thread_pool* threads) const noexcept {
         const extent n = s.outputs;
         detail::each_gate_batch<T>(s.rows, n, threads, [&](extent r, extent j, auto in, auto out) {
-            T *az = a.row(r) + j, *ao = az + 2 * n, *d = dh + r * n + j;
+            T *az = a.row(r) + n + j, *ao = az + n, *d = dh + r * n + j;
             const batch<T> pz = in(az), po = in(ao), dy = in(d), h = in(before.row(r) + j);
             const batch<T> z = detail::gate<T>(f, pz), o = detail::gate<T>(g, po);
             out(az, dy * (h - o) * detail::gate_slope<T>(f, pz, z));
@@ -13736,7 +14228,7 @@ struct gru_cell {
         gemm(s.rows, n, n, a.data + 2 * n, a.stride, extent{1}, late, work, n, static_cast<const T*>(nullptr), false,
              threads);
         detail::each_gate_batch<T>(s.rows, n, threads, [&](extent r, extent j, auto in, auto out) {
-            T *ar = a.row(r) + n + j, *d = dh + r * n + j;
+            T *ar = a.row(r) + j, *d = dh + r * n + j;
             const batch<T> pr = in(ar), h = in(before.row(r) + j), gate = detail::gate<T>(f, pr);
             const batch<T> dx = in(work + r * n + j);
             out(extra.row(r) + j, gate * h);
@@ -13842,20 +14334,24 @@ private:
 
 namespace bespoke::kernels {
 
-/// What `recurrent_prepare` writes. The recurrent product of the last `late` gates waits for the others (GRU).
+/// What `recurrent_prepare` writes. The recurrent product of the last `late` gates waits for the others (GRU): then the
+/// cell multiplies with R of all gates but the first.
 template <class T>
 struct recurrent_weights {
     extent inputs, outputs, gates, late;
 
     constexpr extent width() const { return gates * outputs; }
-    constexpr extent early() const { return (gates - late) * outputs; }
+    /// Columns of the product that stands before the cell.
+    constexpr extent first() const { return late > 0 ? outputs : width(); }
     constexpr extent w() const { return 0; }  ///< W of all gates, [width, inputs]
     constexpr extent r() const { return width() * inputs; }  ///< R of all gates, [width, outputs]
     constexpr extent bias() const { return r() + width() * outputs; }  ///< [width]
     constexpr extent packed_w() const { return bias() + width(); }
-    constexpr extent packed_early() const { return packed_w() + packed_size<T>(inputs, width()); }
-    constexpr extent packed_late() const { return packed_early() + packed_size<T>(outputs, early()); }
-    constexpr extent size() const { return packed_late() + packed_size<T>(outputs, late * outputs); }
+    constexpr extent packed_first() const { return packed_w() + packed_size<T>(inputs, width()); }
+    constexpr extent packed_gate() const { return packed_size<T>(outputs, outputs); }
+    /// R of the gates that the cell multiplies with, one after another.
+    constexpr extent packed_rest() const { return packed_first() + packed_size<T>(outputs, first()); }
+    constexpr extent size() const { return packed_rest() + (late > 0 ? (gates - 1) * packed_gate() : 0); }
 };
 
 /// Brings the matrices of the gates, in the order of the gates, together and packs them. bias[g] null: 0.
@@ -13871,9 +14367,10 @@ void recurrent_prepare(const recurrent_weights<T>& l, const T* const* w, const T
             fill(l.outputs, T(0), to + l.bias() + g * l.outputs);
     }
     pack(to + l.w(), extent{1}, l.inputs, l.inputs, l.width(), to + l.packed_w());
-    pack(to + l.r(), extent{1}, l.outputs, l.outputs, l.early(), to + l.packed_early());
-    pack(to + l.r() + l.early() * l.outputs, extent{1}, l.outputs, l.outputs, l.late * l.outputs,
-         to + l.packed_late());
+    pack(to + l.r(), extent{1}, l.outputs, l.outputs, l.first(), to + l.packed_first());
+    for (extent g = 1; l.late > 0 && g < l.gates; ++g)
+        pack(to + l.r() + g * l.outputs * l.outputs, extent{1}, l.outputs, l.outputs, l.outputs,
+             to + l.packed_rest() + (g - 1) * l.packed_gate());
 }
 
 /// Where the working memory of a sequence lies. Forward needs `a`, `h`, `memory` and `work` only.
@@ -13902,25 +14399,56 @@ private:
     static extent state(const recurrent_geometry& g) { return g.rows * g.outputs; }
 };
 
+/// A cell whose type is not known: what runs the steps of a sequence is compiled once for all cells. The cell must
+/// outlive it.
+template <class T>
+struct any_cell {
+    const void* cell;
+    extent late;
+    bool has_memory;
+    void (*forward)(const void* cell, const recurrent_geometry& g, row_view<T> a, const T* late, const T* peepholes,
+                    T* h, T* memory, T* work, row_view<T> y, thread_pool* threads) noexcept;
+    void (*backward)(const void* cell, const recurrent_geometry& g, row_view<T> a, const T* late, const T* peepholes,
+                     row_view<const T> before_h, row_view<const T> before_c, row_view<T> third, T* h, T* memory,
+                     T* work, thread_pool* threads) noexcept;
+
+    template <class Cell>
+    any_cell(const Cell& known)
+        : cell(&known),
+          late(Cell::late),
+          has_memory(Cell::has_memory),
+          forward([](const void* c, const recurrent_geometry& g, auto... arguments) noexcept {
+              static_cast<const Cell*>(c)->forward(g, arguments...);
+          }),
+          backward([](const void* c, const recurrent_geometry& g, auto... arguments) noexcept {
+              static_cast<const Cell*>(c)->template backward<T>(g, arguments...);
+          }) {}
+};
+
 namespace detail {
 
-/// Runs the cell over the sequences; `keep(s)` is called before what is processed as number s.
-template <class T, class Cell, class Keep>
-void run_sequence(const recurrent_geometry& g, const Cell& cell, const T* x, const T* prepared, const T* peepholes,
-                  const recurrent_memory<T>& m, T* y, extent y_width, thread_pool* threads,
-                  const Keep& keep) noexcept {
-    const recurrent_weights<T> l{g.inputs, g.outputs, g.gates, Cell::late};
+/// Runs the cell over the sequences; with `keeps` what `recurrent_backward` wants of them is kept.
+template <class T>
+[[gnu::noinline]] void run_sequence(const recurrent_geometry& g, const any_cell<T>& cell, const T* x, const T* prepared,
+                                    const T* peepholes, const recurrent_memory<T>& m, T* y, extent y_width, bool keeps,
+                                    thread_pool* threads) noexcept {
+    const recurrent_weights<T> l{g.inputs, g.outputs, g.gates, cell.late};
     const T* const none = nullptr;
+    const extent n = g.outputs;
     gemm(g.all(), g.width(), g.inputs, x, g.inputs, extent{1}, prepared + l.packed_w(), m.a, g.width(),
          prepared + l.bias(), false, threads);
     for (extent s = 0; s < g.steps; ++s) {
-        keep(s);
+        for (extent r = 0; keeps && r < g.rows; ++r) {
+            const extent at = (g.first_row(s) + r * g.row_stride) * n;
+            copy(n, m.h + r * n, m.before_h + at);
+            if (cell.has_memory) copy(n, m.memory + r * n, m.before_c + at);
+        }
         const row_view<T> at{m.a + g.first_row(s) * g.width(), g.row_stride * g.width()};
-        gemm(g.rows, l.early(), g.outputs, static_cast<const T*>(m.h), g.outputs, extent{1},
-             prepared + l.packed_early(), at.data, at.stride, none, true, threads);
+        gemm(g.rows, l.first(), n, static_cast<const T*>(m.h), n, extent{1}, prepared + l.packed_first(), at.data,
+             at.stride, none, true, threads);
         row_view<T> to;
         if (y != nullptr) to = {y + g.output_row(s) * y_width, g.row_stride * y_width};
-        cell.forward(g, at, prepared + l.packed_late(), peepholes, m.h, m.memory, m.work, to, threads);
+        cell.forward(cell.cell, g, at, prepared + l.packed_rest(), peepholes, m.h, m.memory, m.work, to, threads);
     }
 }
 
@@ -13928,37 +14456,32 @@ void run_sequence(const recurrent_geometry& g, const Cell& cell, const T* x, con
 
 /// `m.h` and, where the cell has one, `m.memory` hold the state before the first step, and afterwards that behind the
 /// last one. y: the outputs of all steps, rows y_width elements apart; may be null.
-template <class T, class Cell>
-void recurrent_forward(const recurrent_geometry& g, const Cell& cell, const T* x, const T* prepared,
-                       const T* peepholes, const recurrent_memory<T>& m, T* y, extent y_width,
+template <class T>
+void recurrent_forward(const recurrent_geometry& g, const std::type_identity_t<any_cell<T>>& cell, const T* x,
+                       const T* prepared, const T* peepholes, const recurrent_memory<T>& m, T* y, extent y_width,
                        thread_pool* threads) noexcept {
-    detail::run_sequence(g, cell, x, prepared, peepholes, m, y, y_width, threads, [](extent) {});
+    detail::run_sequence<T>(g, cell, x, prepared, peepholes, m, y, y_width, false, threads);
 }
 
 /// The same, and what `recurrent_backward` wants of it.
-template <class T, class Cell>
-void recurrent_recall(const recurrent_geometry& g, const Cell& cell, const T* x, const T* prepared,
-                      const T* peepholes, const recurrent_memory<T>& m, thread_pool* threads) noexcept {
-    const extent n = g.outputs;
-    detail::run_sequence(g, cell, x, prepared, peepholes, m, static_cast<T*>(nullptr), n, threads, [&](extent s) {
-        for (extent r = 0; r < g.rows; ++r) {
-            const extent at = (g.first_row(s) + r * g.row_stride) * n;
-            copy(n, m.h + r * n, m.before_h + at);
-            if (Cell::has_memory) copy(n, m.memory + r * n, m.before_c + at);
-        }
-    });
+template <class T>
+void recurrent_recall(const recurrent_geometry& g, const std::type_identity_t<any_cell<T>>& cell, const T* x,
+                      const T* prepared, const T* peepholes, const recurrent_memory<T>& m,
+                      thread_pool* threads) noexcept {
+    detail::run_sequence<T>(g, cell, x, prepared, peepholes, m, nullptr, 0, true, threads);
 }
 
 /// After `recurrent_recall`: through the steps from the last processed to the first. `m.h` and `m.memory` hold the
 /// gradient of the state behind the last step, and afterwards that of the state before the first one; m.a then holds
 /// the gradient of a. dy: of the outputs of all steps, or null.
-template <class T, class Cell>
-void recurrent_backward(const recurrent_geometry& g, const Cell& cell, const T* prepared, const T* peepholes,
-                        const recurrent_memory<T>& m, const T* dy, extent dy_width, thread_pool* threads) noexcept {
-    const recurrent_weights<T> l{g.inputs, g.outputs, g.gates, Cell::late};
-    const extent n = g.outputs;
-    pack(prepared + l.r(), n, extent{1}, l.early(), n, m.packed_early, threads);
-    pack(prepared + l.r() + l.early() * n, n, extent{1}, l.late * n, n, m.packed_late, threads);
+template <class T>
+void recurrent_backward(const recurrent_geometry& g, const std::type_identity_t<any_cell<T>>& cell, const T* prepared,
+                        const T* peepholes, const recurrent_memory<T>& m, const T* dy, extent dy_width,
+                        thread_pool* threads) noexcept {
+    const recurrent_weights<T> l{g.inputs, g.outputs, g.gates, cell.late};
+    const extent n = g.outputs, early = (l.gates - l.late) * n;
+    pack(prepared + l.r(), n, extent{1}, early, n, m.packed_early, threads);
+    pack(prepared + l.r() + early * n, n, extent{1}, l.late * n, n, m.packed_late, threads);
     for (extent s = g.steps; s-- > 0;) {
         const extent first = g.first_row(s);
         if (dy != nullptr)
@@ -13967,9 +14490,9 @@ void recurrent_backward(const recurrent_geometry& g, const Cell& cell, const T* 
         const row_view<T> a{m.a + first * g.width(), g.row_stride * g.width()};
         const auto kept = [&](T* data) { return row_view<T>{data + first * n, g.row_stride * n}; };
         const auto read = [&](T* data) { return row_view<const T>{data + first * n, g.row_stride * n}; };
-        cell.template backward<T>(g, a, m.packed_late, peepholes, read(m.before_h), read(m.before_c), kept(m.third),
-                                  m.h, m.memory, m.work, threads);
-        gemm(g.rows, n, l.early(), static_cast<const T*>(a.data), a.stride, extent{1}, m.packed_early, m.h, n,
+        cell.backward(cell.cell, g, a, m.packed_late, peepholes, read(m.before_h), read(m.before_c), kept(m.third), m.h,
+                      m.memory, m.work, threads);
+        gemm(g.rows, n, early, static_cast<const T*>(a.data), a.stride, extent{1}, m.packed_early, m.h, n,
              static_cast<const T*>(nullptr), true, threads);
     }
 }
@@ -14185,10 +14708,9 @@ struct recurrent_form {
 };
 
 /// One direction of a recurrent layer in one call: all examples as rows, or one example with its batch as rows.
-template <class T, class Cell>
+template <class T>
 struct recurrent_call {
     const recurrent_form& form;
-    const Cell& cell;
     kernels::recurrent_geometry g;
     extent first;                ///< example
     bool all_together;
@@ -14207,8 +14729,10 @@ struct recurrent_call {
     }
     T* part(std::size_t i) const { return i == 0 ? m.h : m.memory; }
 
-    template <class X>
-    void load_states(std::span<const X> xs) const noexcept {
+    using views = std::span<const dynamic_view<T>>;
+    using const_views = std::span<const dynamic_view<const T>>;
+
+    void load_states(const_views xs) const noexcept {
         for (std::size_t i = 0; i < form.states; ++i)
             for (extent r = 0; r < g.rows; ++r)
                 if (xs.size() > 1)
@@ -14216,11 +14740,7 @@ struct recurrent_call {
                 else
                     kernels::fill(g.outputs, T(0), part(i) + r * g.outputs);
     }
-    template <class X, class Y>
-    void forward(std::span<const X> xs, std::span<const Y> ys) const noexcept {
-        load_states(xs);
-        T* y = form.sequence_output ? ys[0].example(first) + offset() : nullptr;
-        kernels::recurrent_forward(g, cell, xs[0].example(first), prepared, peepholes, m, y, width(), threads);
+    void store_results(views ys) const noexcept {
         for (extent r = 0; r < g.rows; ++r) {
             if (!form.sequence_output)
                 kernels::copy(g.outputs, m.h + r * g.outputs, row(ys[0], r, width()) + offset());
@@ -14228,12 +14748,14 @@ struct recurrent_call {
                 kernels::copy(g.outputs, part(i) + r * g.outputs, row(ys[state(i)], r, g.outputs));
         }
     }
-    template <class X, class Dx>
-    void backward(std::span<const X> xs, std::span<const X> dys, std::span<const Dx> dxs,
-                  const gate_arrays<T>& dp) const noexcept {
-        const T* x = xs[0].example(first);
+    void forward(const kernels::any_cell<T>& cell, const_views xs, views ys) const noexcept {
         load_states(xs);
-        kernels::recurrent_recall(g, cell, x, prepared, peepholes, m, threads);
+        T* y = form.sequence_output ? ys[0].example(first) + offset() : nullptr;
+        kernels::recurrent_forward(g, cell, xs[0].example(first), prepared, peepholes, m, y, width(), threads);
+        store_results(ys);
+    }
+    /// The gradients of the states behind the last step.
+    void load_gradients(const_views dys) const noexcept {
         for (std::size_t i = 0; i < form.states; ++i) kernels::fill(g.rows * g.outputs, T(0), part(i));
         for (extent r = 0; r < g.rows; ++r) {
             if (!form.sequence_output && dys[0])
@@ -14242,35 +14764,59 @@ struct recurrent_call {
                 if (dys[state(i)])
                     kernels::accumulate(g.outputs, row(dys[state(i)], r, g.outputs), part(i) + r * g.outputs);
         }
-        const T* dy = form.sequence_output && dys[0] ? dys[0].example(first) + offset() : nullptr;
-        kernels::recurrent_backward(g, cell, prepared, peepholes, m, dy, width(), threads);
+    }
+    /// Those of the states before the first step, of x and of the parameters.
+    void add_gradients(const_views xs, views dxs, const gate_arrays<T>& dp) const noexcept {
         for (std::size_t i = 0; i < form.states && dxs.size() > 1; ++i)
             for (extent r = 0; r < g.rows && dxs[state(i)]; ++r)
                 kernels::accumulate(g.outputs, part(i) + r * g.outputs, row(dxs[state(i)], r, g.outputs));
-        kernels::recurrent_gradients(g, Cell::late, x, prepared, m, dp.w.data(), dp.r.data(), dp.bias.data(),
-                                     dxs[0] ? dxs[0].example(first) : nullptr, threads);
-        const extent n = g.outputs;
+        kernels::recurrent_gradients(g, form.late, xs[0].example(first), prepared, m, dp.w.data(), dp.r.data(),
+                                     dp.bias.data(), dxs[0] ? dxs[0].example(first) : nullptr, threads);
         constexpr extent gate_of[] = {0, 1, 3};
         for (std::size_t i = 0; i < 3; ++i)
             if (dp.peepholes[i] != nullptr)
-                kernels::peephole_gradient(g.all(), n, m.a + gate_of[i] * n, g.width(), i == 2 ? m.third : m.before_c,
-                                           dp.peepholes[i]);
+                kernels::peephole_gradient(g.all(), g.outputs, m.a + gate_of[i] * g.outputs, g.width(),
+                                           i == 2 ? m.third : m.before_c, dp.peepholes[i]);
+    }
+    void backward(const kernels::any_cell<T>& cell, const_views xs, const_views dys, views dxs,
+                  const gate_arrays<T>& dp) const noexcept {
+        load_states(xs);
+        kernels::recurrent_recall(g, cell, xs[0].example(first), prepared, peepholes, m, threads);
+        load_gradients(dys);
+        const T* dy = form.sequence_output && dys[0] ? dys[0].example(first) + offset() : nullptr;
+        kernels::recurrent_backward(g, cell, prepared, peepholes, m, dy, width(), threads);
+        add_gradients(xs, dxs, dp);
     }
 };
 
 /// Calls `body(call)` for all examples together or one by one.
-template <class T, class Cell, class X, class Body>
-void each_recurrent_call(const recurrent_form& form, const Cell& cell, const X& x, extent examples,
-                         std::size_t direction, const T* prepared, T* scratch, thread_pool* threads,
-                         const Body& body) noexcept {
+template <class T, class Body>
+void each_recurrent_call(const recurrent_form& form, const dynamic_view<const T>& x, extent examples,
+                         std::size_t direction, const workspace<T>& w, const Body& body) noexcept {
     const bool all_together = recurrent_form::together(x, examples);
     const auto g = form.geometry(x.dimensions, examples, all_together, form.reverse || direction == 1);
-    const auto l = form.template weights<T>(g.inputs);
-    const T* from = prepared + static_cast<extent>(direction) * form.template prepared_size<T>(g.inputs);
-    const kernels::recurrent_memory<T> m(g, Cell::late, scratch);
+    const T* from = w.prepared + static_cast<extent>(direction) * form.template prepared_size<T>(g.inputs);
+    const kernels::recurrent_memory<T> m(g, form.late, w.scratch);
     for (extent first = 0; first < (all_together ? 1 : examples); ++first)
-        body(recurrent_call<T, Cell>{form, cell, g, first, all_together, direction, from,
-                                     form.has_peepholes ? from + l.size() : nullptr, m, threads});
+        body(recurrent_call<T>{form, g, first, all_together, direction, from,
+                               form.has_peepholes ? from + form.template weights<T>(g.inputs).size() : nullptr, m,
+                               w.threads});
+}
+template <class T>
+[[gnu::noinline]] void recurrent_forward(const recurrent_form& form, const kernels::any_cell<T>& cell,
+                                         std::size_t direction, std::span<const dynamic_view<const T>> xs,
+                                         std::span<const dynamic_view<T>> ys, const workspace<T>& w) noexcept {
+    each_recurrent_call<T>(form, xs[0], ys[0].examples, direction, w,
+                           [&](const recurrent_call<T>& call) { call.forward(cell, xs, ys); });
+}
+template <class T>
+[[gnu::noinline]] void recurrent_backward(const recurrent_form& form, const kernels::any_cell<T>& cell,
+                                          std::size_t direction, std::span<const dynamic_view<const T>> xs,
+                                          std::span<const dynamic_view<const T>> dys,
+                                          std::span<const dynamic_view<T>> dxs, const gate_arrays<T>& dp,
+                                          const workspace<T>& w) noexcept {
+    each_recurrent_call<T>(form, xs[0], dys[0].examples, direction, w,
+                           [&](const recurrent_call<T>& call) { call.backward(cell, xs, dys, dxs, dp); });
 }
 
 /// Whether views tell the compiler that there is one step of one sequence.
@@ -14289,10 +14835,12 @@ template <class T, class Cell, class... X, class... Y>
     constexpr extent inputs = decltype(std::get<0>(xs).size())::value, n = decltype(std::get<0>(ys).size())::value;
     constexpr bool has_states = sizeof...(X) > 1;
     constexpr kernels::fixed_step_geometry<inputs, n, Cell::gates> g;
-    constexpr constant<(Cell::gates - Cell::late) * n> early;
     constexpr kernels::recurrent_weights<T> l{inputs, n, Cell::gates, Cell::late};
+    constexpr constant<l.first()> first;
     alignas(64) T a[g.width], own[3 * n];
     T *h = own, *memory = own + n;
+    const T* before = h;  // the product does not wait for copies
+    if constexpr (has_states) before = std::get<1>(xs).data;
     const auto state = [&]<std::size_t I>(std::integral_constant<std::size_t, I>, T*& to)
                            __attribute__((always_inline)) {
                                if constexpr (has_states) {
@@ -14306,9 +14854,9 @@ template <class T, class Cell, class... X, class... Y>
     if constexpr (Cell::has_memory) state(std::integral_constant<std::size_t, 2>{}, memory);
     kernels::gemm(g.rows, g.width, g.inputs, std::get<0>(xs).data, extent{inputs}, extent{1}, prepared + l.packed_w(),
                   a, extent{g.width}, prepared + l.bias());
-    kernels::gemm(g.rows, early, g.outputs, static_cast<const T*>(h), n, extent{1}, prepared + l.packed_early(), a,
+    kernels::gemm(g.rows, first, g.outputs, before, n, extent{1}, prepared + l.packed_first(), a,
                   extent{g.width}, static_cast<const T*>(nullptr), true);
-    cell.forward(g, kernels::row_view<T>{a}, prepared + l.packed_late(), has_peepholes ? prepared + l.size() : nullptr,
+    cell.forward(g, kernels::row_view<T>{a}, prepared + l.packed_rest(), has_peepholes ? prepared + l.size() : nullptr,
                  h, memory, own + 2 * n, kernels::row_view<T>{std::get<0>(ys).data}, nullptr);
 }
 
@@ -14356,18 +14904,19 @@ struct recurrent_runner {
 
     template <class X, class Y, class P, class W>
     void forward(std::span<const X> xs, std::span<const Y> ys, const P&, W& w) const noexcept {
-        kernels::unroll<directions>([&](auto d) {
-            each_call<typename X::value_type>(d, xs[0], ys[0].examples, w,
-                                              [&](const auto& call) { call.forward(xs, ys); });
-        });
+        for (std::size_t d = 0; d < directions; ++d)
+            layer.with_cell(d, [&](const kernels::any_cell<typename X::value_type>& cell) {
+                recurrent_forward(layer.form(), cell, d, xs, ys, w);
+            });
     }
     template <class X, class Dx, class P, class Dp, class W>
     void backward(std::span<const X> xs, std::span<const X>, std::span<const X> dys, std::span<const Dx> dxs,
                   const P&, const Dp& dp, W& w) const noexcept {
         using T = typename X::value_type;
         kernels::unroll<directions>([&](auto d) {
-            const auto to = layer.template arrays<T>(dp, d);
-            each_call<T>(d, xs[0], dys[0].examples, w, [&](const auto& call) { call.backward(xs, dys, dxs, to); });
+            layer.with_cell(d, [&](const kernels::any_cell<T>& cell) {
+                recurrent_backward<T>(layer.form(), cell, d, xs, dys, dxs, layer.template arrays<T>(dp, d), w);
+            });
         });
     }
     template <class... X, class... Y, class P, class W>
@@ -14378,15 +14927,6 @@ struct recurrent_runner {
         });
     }
     friend bool operator==(const recurrent_runner&, const recurrent_runner&) = default;
-
-private:
-    template <class T, class X, class W, class Body>
-    void each_call(std::size_t direction, const X& x, extent examples, W& w, const Body& body) const noexcept {
-        const recurrent_form form = layer.form();
-        layer.with_cell(direction, [&](const auto& cell) {
-            each_recurrent_call<T>(form, cell, x, examples, direction, w.prepared, w.scratch, w.threads, body);
-        });
-    }
 };
 
 }  // namespace detail
@@ -14437,7 +14977,7 @@ struct gru {
         parameter_field{"outputGateBiasVector", &parameters<T>::output_gate_bias_vector}};
 
     constexpr outcome output_shape(std::span<const shape> xs) const { return form().output_shape(xs); }
-    constexpr gru resolved(std::span<const shape> xs) const {
+    [[gnu::always_inline]] constexpr gru resolved(std::span<const shape> xs) const {
         gru result = *this;
         result.input_vector_size = detail::recurrent_form::inputs(xs[0]);
         return result;
@@ -14448,7 +14988,9 @@ struct gru {
         return {w, w, w, r, r, r, b, b, b};
     }
 
-    constexpr detail::recurrent_runner<gru> equivalent(const shape& x) const { return {resolved(std::span(&x, 1))}; }
+    [[gnu::always_inline]] constexpr detail::recurrent_runner<gru> equivalent(const shape& x) const {
+        return {resolved(std::span(&x, 1))};
+    }
     friend bool operator==(const gru&, const gru&) = default;
 
     // For recurrent_runner.
@@ -14462,11 +15004,11 @@ struct gru {
     }
     template <class T, class P>
     static detail::gate_arrays<T> arrays(const P& p, std::size_t) noexcept {
-        return {.w = {p.update_gate_weight_matrix.data, p.reset_gate_weight_matrix.data,
+        return {.w = {p.reset_gate_weight_matrix.data, p.update_gate_weight_matrix.data,
                       p.output_gate_weight_matrix.data},
-                .r = {p.update_gate_recursion_matrix.data, p.reset_gate_recursion_matrix.data,
+                .r = {p.reset_gate_recursion_matrix.data, p.update_gate_recursion_matrix.data,
                       p.output_gate_recursion_matrix.data},
-                .bias = {p.update_gate_bias_vector.data, p.reset_gate_bias_vector.data,
+                .bias = {p.reset_gate_bias_vector.data, p.update_gate_bias_vector.data,
                          p.output_gate_bias_vector.data}};
     }
     template <class Body>
@@ -14661,7 +15203,7 @@ struct inner_product {
     }
 
     template <class X, class Y, class P, class W>
-    void forward(X x, Y y, const P& p, W& w) const noexcept {
+    void forward(const X& x, const Y& y, const P& p, W& w) const noexcept {
         const auto k = columns_of(x);
         const auto n = columns_of(y);
         const auto rows = rows_of(x, k);
@@ -15194,7 +15736,7 @@ struct uni_directional_lstm {
     constexpr outcome output_shape(std::span<const shape> xs) const {
         return detail::lstm_output_shape(form(), params, xs);
     }
-    constexpr uni_directional_lstm resolved(std::span<const shape> xs) const {
+    [[gnu::always_inline]] constexpr uni_directional_lstm resolved(std::span<const shape> xs) const {
         uni_directional_lstm result = *this;
         result.input_vector_size = detail::recurrent_form::inputs(xs[0]);
         return result;
@@ -15205,7 +15747,7 @@ struct uni_directional_lstm {
         return shapes;
     }
 
-    constexpr detail::recurrent_runner<uni_directional_lstm> equivalent(const shape& x) const {
+    [[gnu::always_inline]] constexpr detail::recurrent_runner<uni_directional_lstm> equivalent(const shape& x) const {
         return {resolved(std::span(&x, 1))};
     }
     friend bool operator==(const uni_directional_lstm&, const uni_directional_lstm&) = default;
@@ -16549,6 +17091,28 @@ template <pooling_kind Kind, bool Both, class T>
     return Both ? pooling_step<batch<T>>(Kind, sum, odd_lanes<T>(first, second)) : sum;
 }
 
+/// The outputs of plane oz in `in` of windows of 2 x 2, two apart: the largest of columns, then of neighbours.
+template <class T>
+[[gnu::noinline]] void pool_largest_of_four(const pooling_geometry& g, const outputs_inside& in, const T* x,
+                                            T* y) noexcept {
+    const auto larger = [](const batch<T>& a, const batch<T>& b) __attribute__((always_inline)) {
+        return kernels::running_max<T>(a, b);
+    };
+    for (extent ox = in.left; ox < in.right; ox += lanes<T>) {
+        const extent count = std::min(in.right - ox, lanes<T>), low = std::min(2 * count, lanes<T>);
+        const T* p = x + (in.top * 2 - g.pad_top) * g.width + ox * 2 - g.pad_left;
+        T* to = y + in.top * g.output_width + ox;
+        for (extent oy = in.top; oy < in.bottom; ++oy, p += 2 * g.width, to += g.output_width) {
+            const batch<T> first = larger(load_partial(p, low), load_partial(p + g.width, low));
+            batch<T> second = first;
+            if (count > lanes<T> / 2)
+                second = larger(load_partial(p + low, 2 * count - low),
+                                load_partial(p + g.width + low, 2 * count - low));
+            store_partial<T>(to, larger(even_lanes<T>(first, second), odd_lanes<T>(first, second)), count);
+        }
+    }
+}
+
 /// The outputs of plane oz in `in`, a batch at a time, down the image.
 template <pooling_kind Kind, class T>
 [[gnu::noinline]] void pool_inside(const pooling_geometry& g, const outputs_inside& in, extent oz, const T* x,
@@ -16588,9 +17152,10 @@ template <pooling_kind Kind, class T>
 }
 
 template <class T>
-[[gnu::noinline]] void pool_channel(pooling_kind kind, const pooling_geometry& g, const T* x, T* y) noexcept {
-    if (is_global(g)) return pool_images<1>(kind, g, x, y);
-    const outputs_inside in = inside(g);
+[[gnu::noinline]] void pool_channel(pooling_kind kind, const pooling_geometry& g, const outputs_inside& in, const T* x,
+                                    T* y) noexcept {
+    const bool of_four = kind == pooling_kind::max && g.kernel() == 4 && g.kernel_height == 2 && g.kernel_width == 2 &&
+                         g.stride_y == 2 && g.stride_x == 2 && g.depth == 1 && g.output_depth == 1 && g.pad_front == 0;
     for (extent oz = 0; oz < g.output_depth; ++oz) {
         for (extent oy = 0; oy < g.output_height && !in.all(g); ++oy)
             for (extent ox = 0; ox < g.output_width; ++ox) {
@@ -16600,9 +17165,12 @@ template <class T>
                         pool_window(kind, g, window_at(g, oz, oy, ox), x);
             }
         using enum pooling_kind;
-        (kind == max       ? pool_inside<max, T>
-         : kind == average ? pool_inside<average, T>
-                           : pool_inside<l2, T>)(g, in, oz, x, y);
+        if (of_four)
+            pool_largest_of_four(g, in, x, y);
+        else
+            (kind == max       ? pool_inside<max, T>
+             : kind == average ? pool_inside<average, T>
+                               : pool_inside<l2, T>)(g, in, oz, x, y);
     }
 }
 
@@ -16718,6 +17286,7 @@ void pooling_forward(pooling_kind kind, const pooling_geometry& g, extent exampl
     if (examples * g.channels * outputs * g.kernel() < (1 << 17)) threads = nullptr;
     constexpr extent together = 4;  // images
     const bool whole = detail::is_global(g);
+    const detail::outputs_inside in = detail::inside(g);
     parallel_for(threads, examples * g.channels, 1, [&](extent first, extent last) {
         for (extent i = first; i < last; ++i) {
             const extent example = i / g.channels, channel = i % g.channels;
@@ -16727,8 +17296,12 @@ void pooling_forward(pooling_kind kind, const pooling_geometry& g, extent exampl
                 i += together - 1;
                 continue;
             }
-            detail::pool_channel(kind, g, x + example * x_stride + channel * g.size(),
-                                 y + example * y_stride + channel * outputs);
+            const T* from = x + example * x_stride + channel * g.size();
+            T* to = y + example * y_stride + channel * outputs;
+            if (whole)
+                detail::pool_images<1>(kind, g, from, to);
+            else
+                detail::pool_channel(kind, g, in, from, to);
         }
     });
 }
@@ -18124,12 +18697,8 @@ struct scattering {
     }
     template <class Xs, class Ys, class P, class W>
     void forward(Xs xs, Ys ys, const P&, W& w) const noexcept {
-        const extent size = xs[0].size();
-        parallel_for(size < (1 << 14) ? nullptr : w.threads, size, 4096, [&](extent first, extent last) {
-            kernels::copy(last - first, xs[0].data + first, ys[0].data + first);
-        });
-        kernels::scatter(way.how(xs[0].dimensions, xs[1].dimensions), mode, xs[2].data, xs[1].data, ys[0].data,
-                         w.threads);
+        kernels::scatter(way.how(xs[0].dimensions, xs[1].dimensions), mode, xs[0].data, xs[2].data, xs[1].data,
+                         ys[0].data, w.threads);
     }
     template <class Xs, class Ys, class Dys, class Dxs, class P, class Dp, class W>
     void backward(Xs xs, Ys, Dys dys, Dxs dxs, const P&, const Dp&, W& w) const noexcept {
@@ -18234,7 +18803,7 @@ struct simple_recurrent {
                    parameter_field{"biasVector", &parameters<T>::bias_vector}};
 
     constexpr outcome output_shape(std::span<const shape> xs) const { return form().output_shape(xs); }
-    constexpr simple_recurrent resolved(std::span<const shape> xs) const {
+    [[gnu::always_inline]] constexpr simple_recurrent resolved(std::span<const shape> xs) const {
         simple_recurrent result = *this;
         result.input_vector_size = detail::recurrent_form::inputs(xs[0]);
         return result;
@@ -18246,7 +18815,7 @@ struct simple_recurrent {
                 .bias_vector = has_bias_vector ? shape{n} : absent};
     }
 
-    constexpr detail::recurrent_runner<simple_recurrent> equivalent(const shape& x) const {
+    [[gnu::always_inline]] constexpr detail::recurrent_runner<simple_recurrent> equivalent(const shape& x) const {
         return {resolved(std::span(&x, 1))};
     }
     friend bool operator==(const simple_recurrent&, const simple_recurrent&) = default;
@@ -18597,11 +19166,11 @@ template <class T, std::size_t Rows, class N>
             store_partial<T>(to, kernels::exp<T>(load_partial(x + row(r) + whole, rest) - most[r]), rest);
             sum[r] = sum[r] + load_partial(to, rest);
         }
-        sum[r] = batch<T>(sum_lanes<T>(sum[r]));
+        sum[r] = batch<T>(T(1) / sum_lanes<T>(sum[r]));
     });
     unroll<Rows>([&](auto r) __attribute__((always_inline)) {
         for_each_batch<T>(size, [&](extent j, auto in, auto out) __attribute__((always_inline)) {
-            out(y + row(r) + j, in(y + row(r) + j) / sum[r]);
+            out(y + row(r) + j, in(y + row(r) + j) * sum[r]);
         });
     });
 }
@@ -18630,15 +19199,16 @@ template <std::size_t Width, class T>
             put(y + i * step, w(), e);
             sum[w] = sum[w] + e;
         });
+    for (auto& s : sum) s = batch<T>(T(1)) / s;
     for (extent i = 0; i < size; ++i)
         unroll<Width>([&](auto w) __attribute__((always_inline)) {
-            put(y + i * step, w(), get(y + i * step, w()) / sum[w]);
+            put(y + i * step, w(), get(y + i * step, w()) * sum[w]);
         });
 }
 
 }  // namespace detail
 
-/// y = exp(x - max) / sum of exp(x - max) over the middle axis; y may be x. A row with NaN or +infinity is NaN.
+/// y = exp(x - max) * (1 / sum of exp(x - max)) over the middle axis; y may be x. A row with NaN or +infinity is NaN.
 template <class T, class N>
 void softmax(extent outer, N n, extent inner, const T* x, T* y, thread_pool* threads = nullptr) noexcept {
     const extent size = n;
@@ -18906,7 +19476,7 @@ struct top_k {
                                     .lanes = x.product(along + 1, x.rank()),
                                     .rows = {x[along]},
                                     .own = true};
-        kernels::scatter(how, kernels::scatter_mode::add, dys[0].data, ys[1].data, dxs[0].data, w.threads);
+        kernels::scatter(how, kernels::scatter_mode::add, dxs[0].data, dys[0].data, ys[1].data, dxs[0].data, w.threads);
     }
     friend bool operator==(const top_k&, const top_k&) = default;
 };
@@ -20447,9 +21017,11 @@ constexpr layer_answers ask_layer(const L& layer, std::span<const shape> inputs,
     answers.same_elements = gives_same_elements(layer);
     if constexpr (requires { layer.concatenates(inputs); }) answers.concatenates = layer.concatenates(inputs);
     answers.can_finish = can_finish(layer, inputs);
-    answers.finishes_rows = can_finish_rows(layer, inputs);
-    answers.gives_rows = can_give_rows(layer, inputs);
-    answers.takes_rows = can_take_rows(layer, inputs);
+    if constexpr (row_layer<L>) {
+        answers.finishes_rows = can_finish_rows(layer, inputs);
+        answers.gives_rows = can_give_rows(layer, inputs);
+        answers.takes_rows = can_take_rows(layer, inputs);
+    }
     answers.probabilities = gives_probabilities(layer, inputs);
     if constexpr (requires { layer.known_output(inputs, known); })
         answers.values = layer.known_output(inputs, known);
@@ -21414,8 +21986,10 @@ public:
     buffer<T> give_parameters() { return std::move(parameters_); }
     /// Where the gradient of a parameter is summed up; null: nowhere.
     std::vector<T*>& parameter_gradients() { return parameter_gradients_; }
-    dynamic_view<const T> parameter_view(std::size_t number) const;
-    dynamic_view<T> parameter_gradient_view(std::size_t number) const;
+    /// Points `to` at a parameter, or at its gradient. Field by field where the view lies: to copy one in registers
+    /// that was just written word by word waits for the writes.
+    void view_parameter(std::size_t number, dynamic_view<const T>& to) const;
+    void view_parameter_gradient(std::size_t number, dynamic_view<T>& to) const;
     /// Fills the parameters as each layer says, from numbers that depend on the seed alone.
     void initialize(std::uint64_t seed);
 
@@ -21423,6 +21997,11 @@ public:
     /// in chunks, see `each_chunk`, and only inputs and outputs hold all examples then, unless all blobs are wanted.
     void reserve(extent examples, bool all_blobs = false) {
         if (examples != examples_ || all_blobs != all_blobs_ || !planned_) make_room(examples, all_blobs);
+    }
+    /// Until `reserve`, the input `blob` lies where the caller has it: no step may write it.
+    void lend(std::size_t blob, const T* values) {
+        values_[blob] = const_cast<T*>(values);
+        planned_ = false;
     }
     /// Calls `body` once for each chunk of examples, with the window on it. The bits do not depend on the chunks.
     template <class Body>
@@ -21629,15 +22208,16 @@ void network_memory<T>::begin_run(extent examples, std::span<T* const> gradients
     run_->begin(gradients);
 }
 
-/// As many examples as leave room in a cache of the second level; all where examples look at each other. From 4 up, so
-/// that chunks of equal length have 2 or more: one example alone would be summed up in another order by a product.
+/// As many examples as leave room in a cache of the second level, or are as large as the parameters, which each chunk
+/// reads again; all where examples look at each other. From 4 up, so that chunks of equal length have 2 or more: one
+/// example alone would be summed up in another order by a product.
 template <class T>
 extent network_memory<T>::choose_chunk(extent examples) const {
-    constexpr extent cache = 768 << 10;
+    const extent room = std::max<extent>(768 << 10, plan_.parameters_size * static_cast<extent>(sizeof(T)));
     for (const step_facts& step : plan_.steps)
         if (step.mixes_examples) return examples;
     const extent bytes = std::max<extent>(plan_.arena_size * static_cast<extent>(sizeof(T)), 1);
-    const extent most = std::max<extent>(cache / bytes, 4);
+    const extent most = std::max<extent>(room / bytes, 4);
     const extent chunks = (examples + most - 1) / most;
     return chunks <= 1 ? examples : (examples + chunks - 1) / chunks;
 }
@@ -21646,9 +22226,8 @@ template <class T>
 void network_memory<T>::begin_chunk(extent first, extent end) {
     first_ = first;
     count_ = end - first;
-    const auto is_end = [&](const T* values) { return values >= ends_.data() && values < ends_.data() + ends_.size(); };
     for (std::size_t b = 0; b < values_.size(); ++b)
-        if (!is_end(values_[b])) origins_[b] = first;
+        if (values_[b] >= arena_.begin() && values_[b] < arena_.end()) origins_[b] = first;
 }
 
 template <class T>
@@ -21724,15 +22303,19 @@ void network_memory<T>::initialize(std::uint64_t seed) {
 }
 
 template <class T>
-dynamic_view<const T> network_memory<T>::parameter_view(std::size_t number) const {
-    const shape& s = plan_.parameters[number].dimensions;
-    return {s.size() == 0 ? nullptr : parameter(number), s, 1, s.size()};
+void network_memory<T>::view_parameter(std::size_t number, dynamic_view<const T>& to) const {
+    to.dimensions = plan_.parameters[number].dimensions;
+    to.examples = 1;
+    to.stride = plan_.parameters[number].dimensions.size();
+    to.data = to.stride == 0 ? nullptr : parameter(number);
 }
 
 template <class T>
-dynamic_view<T> network_memory<T>::parameter_gradient_view(std::size_t number) const {
-    const shape& s = plan_.parameters[number].dimensions;
-    return {s.size() == 0 ? nullptr : parameter_gradients_[number], s, 1, s.size()};
+void network_memory<T>::view_parameter_gradient(std::size_t number, dynamic_view<T>& to) const {
+    to.dimensions = plan_.parameters[number].dimensions;
+    to.examples = 1;
+    to.stride = plan_.parameters[number].dimensions.size();
+    to.data = to.stride == 0 ? nullptr : parameter_gradients_[number];
 }
 
 }  // namespace bespoke
@@ -21877,8 +22460,6 @@ public:
     void finish(std::size_t head, const output_block<T>& block) const noexcept {
         for (std::size_t s = next(head); s != none && !plan().steps[s].streams; s = next(s)) finish_step(s, block);
     }
-    /// Whether the step gives its rows to the last one of its epilogue.
-    bool streams(std::size_t head) const { return tail(head) != head && plan().steps[tail(head)].streams; }
     /// What the step `tail` makes of them.
     row_product<T> multiply(std::size_t tail, extent index) const noexcept {
         return attached_[tail].functions->multiply(*this, attached_[tail].layer, tail, index);
@@ -21889,9 +22470,7 @@ public:
     std::size_t gather(std::size_t head, channel_map<T>& map) const noexcept {
         for (std::size_t s = next(head); s != none; s = next(s)) {
             const attached_layer& at = attached_[s];
-            finishing<T> with{&plan().blobs[plan().outputs_of(s)[0]].dimensions};
-            with.prepared = this->prepared(s);
-            if (at.functions->joins == nullptr || !at.functions->joins(at.layer, map, with)) break;
+            if (at.functions->joins == nullptr || !at.functions->joins(at.layer, map, finishing_of(s))) break;
             head = s;
         }
         return head;
@@ -21914,9 +22493,9 @@ public:
     views look_forward(std::size_t step, extent example);
     views look_backward(std::size_t step, extent example);
     std::vector<shape> input_shapes(std::size_t step) const;
-    /// One blob of a step that has so many `examples` in the window.
+    /// Points `to` at a blob of a step that has so many `examples` in the window.
     template <class U>
-    dynamic_view<U> look(std::size_t blob, bool gradient, extent examples, extent example) const;
+    void look(std::size_t blob, bool gradient, extent examples, extent example, dynamic_view<U>& to) const;
 
 protected:
     struct attached_layer {
@@ -21928,6 +22507,8 @@ protected:
 
 private:
     void finish_step(std::size_t step, const output_block<T>& block) const noexcept;
+    /// What the step knows of its result before it is given a block.
+    finishing<T> finishing_of(std::size_t step) const noexcept;
 
     void ask_and_place(std::size_t step);
     void check_decided(std::size_t step, const layer_answers& answers) const;
@@ -22027,9 +22608,14 @@ void engine_state<T>::finish_step(std::size_t step, const output_block<T>& block
         }
         return;
     }
-    const blob_facts& y = plan().blobs[plan().outputs_of(step)[0]];
-    finishing<T> with{&y.dimensions, block.offset};
-    if (block.offset < 0) with.offset = block.data - this->window_value(plan().outputs_of(tail(step))[0]);
+    finishing<T> with = finishing_of(step);
+    with.offset = block.offset < 0 ? block.data - with.result : block.offset;
+    attached.functions->finish(attached.layer, block, with);
+}
+
+template <class T>
+finishing<T> engine_state<T>::finishing_of(std::size_t step) const noexcept {
+    finishing<T> with{&plan().blobs[plan().outputs_of(step)[0]].dimensions};
     const std::size_t finished = finished_blob(plan(), step);
     for (std::size_t blob : plan().inputs_of(step))
         if (blob != finished) {
@@ -22037,7 +22623,8 @@ void engine_state<T>::finish_step(std::size_t step, const output_block<T>& block
             with.other_dimensions = &plan().blobs[blob].dimensions;
         }
     with.prepared = this->prepared(step);
-    attached.functions->finish(attached.layer, block, with);
+    with.result = this->window_value(plan().outputs_of(tail(step))[0]);
+    return with;
 }
 
 template <class T>
@@ -22053,18 +22640,22 @@ std::span<const dynamic_view<U>> engine_state<T>::look(std::vector<dynamic_view<
                                                        std::span<const std::size_t> blobs,
                                                        bool gradients, extent examples, extent example) const {
     list.resize(blobs.size());
-    for (std::size_t i = 0; i < blobs.size(); ++i) list[i] = look<U>(blobs[i], gradients, examples, example);
+    for (std::size_t i = 0; i < blobs.size(); ++i) look(blobs[i], gradients, examples, example, list[i]);
     return list;
 }
 
 template <class T>
 template <class U>
-dynamic_view<U> engine_state<T>::look(std::size_t blob, bool gradient, extent examples, extent example) const {
+void engine_state<T>::look(std::size_t blob, bool gradient, extent examples, extent example,
+                           dynamic_view<U>& to) const {
     const blob_facts& facts = plan().blobs[blob];
     const extent size = facts.dimensions.size(), stride = facts.per_example || examples == 1 ? size : 0;
     T* const data = gradient ? this->window_gradient(blob) : this->window_value(blob);
-    if (example < 0) return {data, facts.dimensions, examples, stride};
-    return {data == nullptr ? data : data + example * stride, facts.dimensions, 1, size};
+    const bool one = example >= 0;
+    to.data = one && data != nullptr ? data + example * stride : data;
+    to.dimensions = facts.dimensions;
+    to.examples = one ? 1 : examples;
+    to.stride = one ? size : stride;
 }
 
 template <class T>
@@ -22295,7 +22886,6 @@ namespace bespoke {
 template <class T>
 struct layer_gradients {
     void (*map_backward)(const void* layer, extent size, const T* x, const T* y, const T* dy, T* dx) noexcept = nullptr;
-    void (*map_slope)(const void* layer, extent size, const T* x, const T* y, T* d) noexcept = nullptr;
     void (*backward)(engine_state<T>& e, const void* layer, std::size_t step, workspace<T>& w) = nullptr;
 };
 
@@ -22320,8 +22910,8 @@ parameters_t<L, dynamic_view<const T>> parameter_views(const engine_state<T>& e,
     parameters_t<L, dynamic_view<const T>> views;
     if constexpr (parametric_layer<L>)
         for (std::size_t i = 0; i < parameter_count<L>; ++i)
-            views.*(parameter_fields_of<L, dynamic_view<const T>>[i].member) =
-                e.parameter_view(e.plan().steps[step].first_parameter + i);
+            e.view_parameter(e.plan().steps[step].first_parameter + i,
+                             views.*(parameter_fields_of<L, dynamic_view<const T>>[i].member));
     return views;
 }
 template <layer L, class T>
@@ -22329,8 +22919,8 @@ parameters_t<L, dynamic_view<T>> parameter_gradient_views(const engine_state<T>&
     parameters_t<L, dynamic_view<T>> views;
     if constexpr (parametric_layer<L>)
         for (std::size_t i = 0; i < parameter_count<L>; ++i)
-            views.*(parameter_fields_of<L, dynamic_view<T>>[i].member) =
-                e.parameter_gradient_view(e.plan().steps[step].first_parameter + i);
+            e.view_parameter_gradient(e.plan().steps[step].first_parameter + i,
+                                      views.*(parameter_fields_of<L, dynamic_view<T>>[i].member));
     return views;
 }
 
@@ -22383,17 +22973,14 @@ inline constexpr bool is_prepared = requires(const performer_t<L>& layer,
     requires requires { layer.prepare(p, to, how); } || requires { layer.prepare(p, to); };
 };
 
+/// Flattened, as g++ would call exp and its like for each batch and pass that through memory.
 template <class T, layer L>
-void map_elements(const void* layer, extent size, const T* x, T* y) noexcept {
+[[gnu::flatten]] void map_elements(const void* layer, extent size, const T* x, T* y) noexcept {
     kernels::map(size, *static_cast<const L*>(layer), x, y);
 }
 template <class T, layer L>
 void map_elements_backward(const void* layer, extent size, const T* x, const T* y, const T* dy, T* dx) noexcept {
     kernels::map_backward(size, *static_cast<const L*>(layer), x, y, dy, dx);
-}
-template <class T, layer L>
-void map_elements_slope(const void* layer, extent size, const T* x, const T* y, T* d) noexcept {
-    kernels::map_slope(size, *static_cast<const L*>(layer), x, y, d);
 }
 
 template <class T, layer L>
@@ -22444,9 +23031,11 @@ extent measure_rows(const void* erased, std::span<const shape> xs, extent column
 template <class T, layer L>
 row_product<T> multiply_rows(const engine_state<T>& e, const void* erased, std::size_t step, extent index) noexcept {
     const extent examples = e.step_examples(step);
-    return static_cast<const L*>(erased)->row_product_of(
-        e.template look<const T>(e.plan().inputs_of(step)[1], false, examples, -1),
-        e.template look<T>(e.plan().outputs_of(step)[0], false, examples, -1), index);
+    dynamic_view<const T> x;
+    dynamic_view<T> y;
+    e.look(e.plan().inputs_of(step)[1], false, examples, -1, x);
+    e.look(e.plan().outputs_of(step)[0], false, examples, -1, y);
+    return static_cast<const L*>(erased)->row_product_of(x, y, index);
 }
 
 template <class T, layer L>
@@ -22474,12 +23063,10 @@ template <class T, layer L>
 constexpr layer_gradients<T> list_gradients() {
     layer_gradients<T> g;
     if constexpr (is_differentiable<L>) {
-        if constexpr (elementwise_layer<L>) {
+        if constexpr (elementwise_layer<L>)
             g.map_backward = &map_elements_backward<T, L>;
-            g.map_slope = &map_elements_slope<T, L>;
-        } else if constexpr (!same_elements_layer<L>) {
+        else if constexpr (!same_elements_layer<L>)
             g.backward = &call_backward<T, L>;
-        }
     }
     return g;
 }
@@ -22563,13 +23150,28 @@ void backward_elements(engine_state<T>& e, const layer_gradients<T>& g, const vo
     if (x == nullptr) x = dy;
     if (y == nullptr) y = dy;
     each_run(e, step, [&](extent at_x, extent at_y, extent size) {
-        if (g.map_slope != nullptr && dx == dy)
-            g.map_slope(layer, size, x + at_x, y + at_y, dx + at_x);
-        else if (g.map_backward != nullptr)
+        if (g.map_backward != nullptr)
             g.map_backward(layer, size, x + at_x, y + at_y, dy + at_y, dx + at_x);
         else if (dx != dy)
             kernels::accumulate(size, dy + at_y, dx + at_x);
     });
+}
+
+/// Runs the layer with its epilogue, whose last step is `tail`.
+template <class T>
+void forward_chain(engine_state<T>& e, const layer_functions<T>& f, const void* layer, std::size_t step,
+                   std::size_t tail, workspace<T>& w) {
+    const chain_head<T> head{e, step};
+    epilogue<T> after{&head.run, &head};
+    channel_map<T> map;
+    const chain_head<T> behind{e, e.gather(step, map)};
+    const epilogue<T> rest{&behind.run, &behind};
+    if (behind.step != step) after.map = &map;
+    if (behind.step != step && behind.step != tail) after.rest = &rest;
+    const row_products<T> then{&head.multiply, &head};
+    w.after = &after;
+    if (e.plan().steps[tail].streams) w.then = &then;
+    f.forward(e, layer, step, w);
 }
 
 }  // namespace detail
@@ -22584,18 +23186,11 @@ void forward_layer(engine_state<T>& e, const layer_functions<T>& f, const void* 
         detail::forward_elements(e, f, layer, step);
     } else {
         workspace<T> w = e.work(step);
-        const detail::chain_head<T> head{e, step};
-        epilogue<T> after{&head.run, &head};
-        channel_map<T> map;
-        const detail::chain_head<T> behind{e, e.gather(step, map)};
-        const epilogue<T> rest{&behind.run, &behind};
-        if (behind.step != step) after.map = &map;
-        if (behind.step != step && behind.step != e.tail(step)) after.rest = &rest;
-        const row_products<T> then{&head.multiply, &head};
-        if (e.tail(step) != step) w.after = &after;
-        if (e.streams(step)) w.then = &then;
         w.exact = !e.predicts();
-        f.forward(e, layer, step, w);
+        if (const std::size_t tail = e.tail(step); tail == step)
+            f.forward(e, layer, step, w);
+        else
+            detail::forward_chain(e, f, layer, step, tail, w);
     }
     e.end_forward(step);
 }
@@ -22984,7 +23579,7 @@ public:
     auto operator()(const Inputs&... inputs) {
         static_assert(sizeof...(Inputs) == input_count, "one argument for each input of the network");
         engine_.reserve(1);
-        if constexpr (sizeof...(Inputs) == input_count) set_inputs<0>(1, inputs...);
+        if constexpr (sizeof...(Inputs) == input_count) set_inputs<0, false>(1, inputs...);
         description.forward(engine_, fixed_step<plan_type, 0>{});
         return results<0>(1);
     }
@@ -22998,8 +23593,9 @@ public:
         if constexpr (sizeof...(Inputs) == input_count) examples = count_examples(inputs...);
         engine_.reserve(examples);
         engine_.measure();
-        if constexpr (sizeof...(Inputs) == input_count) set_inputs<0>(examples, inputs...);
+        if constexpr (sizeof...(Inputs) == input_count) set_inputs<0, true>(examples, inputs...);
         forward();
+        engine_.reserve(examples);  // what was lent is given back
         return results<1>(examples);
     }
 
@@ -23054,16 +23650,27 @@ private:
         engine_.reserve(1);
     }
 
-    template <std::size_t Number, class First, class... Rest>
+    /// No step writes it, and it is not a result: nobody minds where it lies.
+    static constexpr bool is_only_read(std::size_t blob) {
+        bool written = std::ranges::count(plan().outputs, blob) > 0;
+        for (std::size_t step = 0; step < plan().steps.size(); ++step)
+            written |= std::ranges::count(plan().outputs_of(step), blob) > 0;
+        return !written;
+    }
+    /// `Batch`: it may be read where the caller has it.
+    template <std::size_t Number, bool Batch, class First, class... Rest>
     void set_inputs(extent examples, const First& first, const Rest&... rest) {
         constexpr std::size_t blob = plan().inputs[Number];
         constexpr extent size = plan().blobs[blob].dimensions.size();
         if (static_cast<extent>(first.size()) != size * examples)
             engine_.throw_wrong_input(Number, static_cast<extent>(first.size()), examples);
-        copy_elements(first, engine_.value(blob), static_cast<std::size_t>(size * examples));
-        if constexpr (sizeof...(Rest) > 0) set_inputs<Number + 1>(examples, rest...);
+        if constexpr (Batch && is_only_read(blob) && row_of<First, Element>)
+            engine_.lend(blob, std::to_address(first.begin()));
+        else
+            copy_elements(first, engine_.value(blob), static_cast<std::size_t>(size * examples));
+        if constexpr (sizeof...(Rest) > 0) set_inputs<Number + 1, Batch>(examples, rest...);
     }
-    template <std::size_t Number>
+    template <std::size_t Number, bool Batch>
     void set_inputs(extent) {}
 
     template <class First, class... Rest>
@@ -23141,7 +23748,9 @@ public:
 
 
 
+#include <cstring>
 #include <memory>
+#include <new>
 #include <string>
 #include <vector>
 
@@ -23164,8 +23773,13 @@ struct control_operations {
 /// says which type it is.
 struct layer_operations {
     const layer_facts* facts = nullptr;
+    // Of most layers, which are numbers alone: one with defaults, whose bytes are copied.
+    const void* defaults = nullptr;
+    std::size_t size = 0;
+    // Of the others:
     void* (*make)(const void* from) = nullptr;  ///< a copy of `from`; null: one with defaults
     void (*destroy)(void* layer) = nullptr;
+    // Of all:
     const control_operations* control = nullptr;
     // Null for a layer for control flow:
     asking_function* ask = nullptr;
@@ -23242,11 +23856,11 @@ template <class L>
 void destroy_layer(void* layer) {
     delete static_cast<L*>(layer);
 }
-/// Most layers are numbers alone.
-inline void release_layer(void* layer) { ::operator delete(layer); }
 template <class L>
-inline constexpr bool is_released =
-    std::is_trivially_destructible_v<L> && alignof(L) <= __STDCPP_DEFAULT_NEW_ALIGNMENT__;
+inline constexpr bool is_numbers = std::is_trivially_copyable_v<L> && alignof(L) <= __STDCPP_DEFAULT_NEW_ALIGNMENT__;
+
+template <class L>
+inline constexpr L default_layer{};
 
 template <control_layer L>
 inline constexpr control_operations control_operations_of{
@@ -23264,11 +23878,14 @@ inline constexpr control_operations control_operations_of{
 
 template <layer L>
 constexpr layer_operations list_operations() {
-    layer_operations o{.facts = &facts_of<L>, .make = &make_layer<L>};
-    if constexpr (is_released<L>)
-        o.destroy = &release_layer;
-    else
+    layer_operations o{.facts = &facts_of<L>};
+    if constexpr (is_numbers<L>) {
+        o.defaults = &default_layer<L>;
+        o.size = sizeof(L);
+    } else {
+        o.make = &make_layer<L>;
         o.destroy = &destroy_layer<L>;
+    }
     if constexpr (control_layer<L>) {
         o.control = &control_operations_of<L>;
     } else {
@@ -23304,10 +23921,19 @@ public:
 
 namespace bespoke {
 
-any_node::any_node(const layer_operations& operations, const void* from)
-    : operations_(&operations), layer_(operations.make(from)) {}
+any_node::any_node(const layer_operations& operations, const void* from) : operations_(&operations) {
+    layer_ = operations.make != nullptr
+                 ? operations.make(from)
+                 : std::memcpy(::operator new(operations.size), from != nullptr ? from : operations.defaults,
+                               operations.size);
+}
 
-any_node::~any_node() { operations_->destroy(layer_); }
+any_node::~any_node() {
+    if (operations_->destroy != nullptr)
+        operations_->destroy(layer_);
+    else
+        ::operator delete(layer_);
+}
 
 bool any_node::can_stop() const { return control() != nullptr && control()->can_stop(layer_); }
 
@@ -27987,7 +28613,8 @@ inline void write_field(const field_entry& f, const void* member, object_writer&
         }
         case field_kind::reals: {
             const std::span<const float> elements(static_cast<const float*>(member), f.count);
-            if (std::ranges::any_of(elements, [](float v) { return v != 0; })) out.reals(f.key, elements);
+            const auto is_set = [](float v) { return v != 0; };
+            if (std::any_of(elements.begin(), elements.end(), is_set)) out.reals(f.key, elements);
             return;
         }
         default:
@@ -28868,10 +29495,11 @@ public:
     void check_cover(const std::vector<tensor_entry>& entries) const {
         std::vector<const tensor_entry*> order;
         for (const tensor_entry& e : entries) order.push_back(&e);
-        std::ranges::sort(order, {}, [](const tensor_entry* e) {
-            return std::tuple(e->bytes.data(), e->bytes.size(),
-                              e);  // entries lie in the order of their names
-        });
+        const auto place = [](const tensor_entry* e) {
+            return std::tuple(e->bytes.data(), e->bytes.size(), e);  // entries lie in the order of their names
+        };
+        std::sort(order.begin(), order.end(),
+                  [&](const tensor_entry* a, const tensor_entry* b) { return place(a) < place(b); });
         std::size_t covered = 0;
         for (const tensor_entry* e : order) {
             const auto begin = static_cast<std::size_t>(e->bytes.data() - data_.data());
@@ -29048,7 +29676,7 @@ std::vector<std::byte> to_safetensors(std::span<const tensor_entry> entries,
         if (!names.insert(e.name).second) throw error(errc::duplicate_name, place + "the name is taken");
         order.push_back({&e, element->size});
     }
-    std::ranges::sort(order, [](const item& a, const item& b) {
+    std::sort(order.begin(), order.end(), [](const item& a, const item& b) {
         return a.element_size != b.element_size ? a.element_size > b.element_size
                                                 : a.entry->name < b.entry->name;
     });
@@ -30930,7 +31558,10 @@ struct weights_to_write {
         for (std::size_t copy = 2;; ++copy) {
             const auto same_name = std::find_if(tensors.begin(), tensors.end(), [&](const auto& t) { return t.name == name; });
             if (same_name == tensors.end()) break;
-            if (same_name->dimensions == dimensions && std::ranges::equal(same_name->bytes, bytes)) return name;
+            const auto& there = same_name->bytes;
+            if (same_name->dimensions == dimensions &&
+                std::equal(there.begin(), there.end(), bytes.begin(), bytes.end()))
+                return name;
             name = wanted + "_" + std::to_string(copy);
         }
         tensors.push_back({name, "F32", dimensions, bytes});
@@ -30958,7 +31589,8 @@ struct weights_to_write {
                                                      std::to_string(k) + " is not finite");
             auto kind = source.kind;
             if (kind == weight_source::float16_value &&
-                !std::ranges::all_of(values, [](float v) { return float16_to_float(float_to_float16(v)) == v; }))
+                !std::all_of(values.begin(), values.end(),
+                             [](float v) { return float16_to_float(float_to_float16(v)) == v; }))
                 kind = weight_source::automatic;
             if (kind == weight_source::automatic) kind = few ? weight_source::float_value : weight_source::tensor;
             object_writer out;
@@ -31181,7 +31813,7 @@ std::span<const layer_codec> codecs_of_network() {
             if constexpr (!is_branch<L> && !is_loop<L>) {
                 constexpr layer_codec codec = codec_of<L>();
                 const auto same = [&](const layer_codec& other) { return other.type == codec.type; };
-                if (std::ranges::none_of(codecs, same)) codecs.push_back(codec);
+                if (std::none_of(codecs.begin(), codecs.end(), same)) codecs.push_back(codec);
             }
         });
         return codecs;
@@ -31254,7 +31886,7 @@ public:
             throw error(errc::bad_value, "the file has " + std::to_string(their_plan_.steps.size()) +
                                              " layers, this network " + std::to_string(my_plan_.steps.size()));
         for (std::size_t blob : my_plan_.outputs)
-            if (std::ranges::find(their_plan_.outputs, counterpart_[blob]) == their_plan_.outputs.end())
+            if (std::count(their_plan_.outputs.begin(), their_plan_.outputs.end(), counterpart_[blob]) == 0)
                 throw error(errc::bad_value, "the output " + in_quotes(my_plan_[my_plan_.blobs[blob].name]) +
                                                  " of this network is no output in the file");
     }
@@ -32290,7 +32922,8 @@ private:
     }
 
     void finish(message_schema& message) {
-        std::ranges::sort(message.fields, {}, &field_schema::number);
+        std::sort(message.fields.begin(), message.fields.end(),
+                  [](const field_schema& a, const field_schema& b) { return a.number < b.number; });
         for (field_schema& f : message.fields) resolve(f);
     }
 
@@ -32347,7 +32980,7 @@ const field_schema* message_schema::find(std::uint32_t number) const {
     return place != fields.end() && place->number == number ? &*place : nullptr;
 }
 const field_schema* message_schema::find(std::string_view key) const {
-    const auto place = std::ranges::find(fields, key, &field_schema::key);
+    const auto place = std::find_if(fields.begin(), fields.end(), [&](const field_schema& f) { return f.key == key; });
     return place != fields.end() ? &*place : nullptr;
 }
 
