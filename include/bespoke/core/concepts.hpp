@@ -38,9 +38,8 @@ concept specified_enum = std::is_enum_v<E> && requires(E e) { enumerators(e).siz
 
 // --- layers in terms of others ------------------------------------------------------------------------
 
-/// Every layer: a copyable aggregate with its JSON key and its fields.
-///
-/// Not std::copyable and std::equality_comparable: they ask of each type a hundred questions more.
+/// Every layer: a copyable aggregate with its JSON key and its fields. (std::copyable and std::equality_comparable would
+/// ask of each type a hundred questions more.)
 template <class L>
 concept described = std::is_copy_constructible_v<L> && std::is_copy_assignable_v<L> && has_fields<L> &&
                     requires(const L& layer) {
@@ -49,8 +48,8 @@ concept described = std::is_copy_constructible_v<L> && std::is_copy_assignable_v
                     };
 
 /// A layer that says in other words what another one does: `equivalent(x)` is that one for x, the shape of its first
-/// input (`absent` where it has none), which passed the shape rule. Then only names, fields and the shape rule are its own. The other one gets the
-/// views that this one would get: their shapes are by this one's rule.
+/// input (`absent` where it has none), which passed the shape rule. Then only names, fields and the shape rule are its
+/// own. The other one gets the views that this one would get: their shapes are by this one's rule.
 template <class L>
 concept rephrased_layer = described<L> && requires(const L& layer, const shape& x) {
     { layer.equivalent(x) } -> described;

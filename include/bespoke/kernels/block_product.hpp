@@ -2,6 +2,7 @@
 
 #include "channel_map.hpp"
 #include "tile.hpp"
+#include "transpose.hpp"
 
 namespace bespoke::kernels::detail {
 

@@ -5,6 +5,7 @@
 #include "depthwise.hpp"
 #include "gemm.hpp"
 #include "pointwise.hpp"
+#include "transpose.hpp"
 #include "winograd.hpp"
 
 namespace bespoke::kernels {

@@ -2,6 +2,7 @@
 
 #include "convolution.hpp"
 #include "reduction.hpp"
+#include "transpose.hpp"
 
 namespace bespoke::kernels {
 

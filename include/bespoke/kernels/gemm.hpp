@@ -3,6 +3,7 @@
 #include "../core/epilogue.hpp"
 #include "../core/threads.hpp"
 #include "block_product.hpp"
+#include "transpose.hpp"
 
 namespace bespoke::kernels {
 

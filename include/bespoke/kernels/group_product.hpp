@@ -1,6 +1,7 @@
 #pragma once
 
 #include "gemm.hpp"
+#include "transpose.hpp"
 
 #include <limits>
 

@@ -20,11 +20,10 @@ namespace bespoke::kernels {
 
 // Elementary functions for float, double and batches of them, under one name each: kernels::tanh(v).
 // A scalar is computed in the first lane of a batch, so it gets the same bits as an element of an array.
-//
-// Largest error over the whole range, in units in the last place of the result (float is swept by
-// tests/kernels/math.cpp, double sampled): exp 1.1, log 1, log1p 1, tanh 2.5, sigmoid 2.5, erf 3; square root
-// and the arithmetic functions are correctly rounded. NaN gives NaN, and the ends saturate without a
-// spurious overflow. The polynomials are weighted minimax fits made for this file.
+// Largest error over the whole range, in units in the last place of the result (float is swept by tests/kernels/math.cpp,
+// double sampled): exp 1.1, log 1, log1p 1, tanh 2.5, sigmoid 2.5, erf 3; square root and the arithmetic functions are
+// correctly rounded. NaN gives NaN, and the ends saturate without a spurious overflow. The polynomials are weighted
+// minimax fits made for this file.
 
 namespace detail {
 

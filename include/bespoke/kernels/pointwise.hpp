@@ -3,6 +3,7 @@
 #include "block_product.hpp"
 #include "convolution_narrow.hpp"
 #include "gemm.hpp"
+#include "transpose.hpp"
 
 namespace bespoke::kernels::detail {
 

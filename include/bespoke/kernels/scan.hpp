@@ -1,7 +1,7 @@
 #pragma once
 
 #include "../core/threads.hpp"
-#include "simd.hpp"
+#include "transpose.hpp"
 
 namespace bespoke::kernels {
 

@@ -2,6 +2,7 @@
 
 #include "../core/threads.hpp"
 #include "map.hpp"
+#include "transpose.hpp"
 
 #include <algorithm>
 #include <bit>

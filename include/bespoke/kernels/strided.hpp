@@ -2,6 +2,7 @@
 
 #include "../core/threads.hpp"
 #include "map.hpp"
+#include "transpose.hpp"
 
 namespace bespoke::kernels {
 

@@ -2,6 +2,7 @@
 
 #include "convolution_narrow.hpp"
 #include "gemm.hpp"
+#include "transpose.hpp"
 
 namespace bespoke::kernels {
 
