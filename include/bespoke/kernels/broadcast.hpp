@@ -71,7 +71,7 @@ template <std::size_t Count, class Body>
     for (std::size_t s = 0; s < Count; ++s) step[s] = plan.steps[outer][s];
     for (extent at = begin, skipped = index[last];;) {
         const extent n = std::min(end - at, row - skipped);
-        body(context, at, n, offset);
+        body(at, n, offset);
         at += n;
         if (at == end) return;
         for (std::size_t s = 0; skipped != 0 && s < Count; ++s) offset[s] -= skipped * plan.steps[last][s];
