@@ -411,7 +411,7 @@ TEST_CASE("many examples are read where the caller has them, and stay as they ar
     network<reading> net(1);
     constexpr std::size_t size = 3 * 8 * 9;
     const std::size_t input = net.plan().inputs[0];
-    for (const std::size_t examples : {0, 1, 2, 700}) {
+    for (const std::size_t examples : {std::size_t{0}, std::size_t{1}, std::size_t{2}, std::size_t{700}}) {
         const std::vector<float> x = numbers(examples * size), before = x;
         const auto first = net.predict_batch(x);
         const std::vector<float> y(first.begin(), first.end());

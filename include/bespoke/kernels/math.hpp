@@ -301,7 +301,9 @@ inline batch<T> exp(const batch<T>& x) noexcept {
     using c = detail::coefficients<T>;
     const auto r = detail::reduce_exp<T>(
         xsimd::min(batch<T>(c::exponential_high), xsimd::max(batch<T>(c::exponential_low), x)));
-    return detail::scale_by_power<T>(r.expm1 + batch<T>(T(1)), r);
+    // Zero before it is scaled: to round a result to zero takes hundreds of cycles, and behind masks all are zero.
+    const auto vanishes = x < batch<T>(c::exponential_low);
+    return detail::scale_by_power<T>(xsimd::select(vanishes, batch<T>(T(0)), r.expm1 + batch<T>(T(1))), r);
 }
 
 /// Natural logarithm; log(0) = -infinity, NaN below.
