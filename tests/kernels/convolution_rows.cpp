@@ -22,7 +22,7 @@ std::vector<geometry> row_cases() {
     cases.push_back(make(2, 9, 3 * w, 9, 3, 3, 1, 2, 2, 3, 2, 1, 0, 4));                 // dilation
     cases.push_back(make(4, 9, 2 * w, 3 * panel, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 2));      // groups
     cases.push_back(make(1, 8, w + 4, 20, 4, 5));                                        // even kernel
-    cases.push_back(make(kernels::detail::most_row_products<T>, 1, w, panel, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0));  // most products
+    cases.push_back(make(kernels::detail::most_row_products, 1, w, panel, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0));  // most products
     return cases;
 }
 
@@ -88,7 +88,7 @@ TEST_CASE("convolution_rows: NaN and infinity stay within the windows that see t
 }
 
 TEST_CASE("convolution_rows: not for many products, narrow images, or few outputs", "[convolution]") {
-    const extent w = kernels::lanes<float>, most = kernels::detail::most_row_products<float>;
+    const extent w = kernels::lanes<float>, most = kernels::detail::most_row_products;
     CHECK(kernels::detail::suits_rows<float>(make(most, 2, w, 40, 1, 1)));
     CHECK_FALSE(kernels::detail::suits_rows<float>(make(most + 1, 2, w, 40, 1, 1)));
     CHECK_FALSE(kernels::detail::suits_rows<float>(make(1, 2, w - 1, 40, 1, 1)));

@@ -12,13 +12,12 @@ namespace bespoke::kernels::detail {
 // of a row begins where it is whole, and computes again what it shares with the one before.
 
 /// The most products for each output.
-template <class T>
-inline constexpr extent most_row_products = 768 / static_cast<extent>(sizeof(T));
+inline constexpr extent most_row_products = 192;
 
 /// Whether `rows_forward` is for this geometry.
 template <class T>
 constexpr bool suits_rows(const convolution_geometry& g) noexcept {
-    return g.group_channels() * g.taps() <= most_row_products<T> && g.output_width >= lanes<T> &&
+    return g.group_channels() * g.taps() <= most_row_products && g.output_width >= lanes<T> &&
            !is_narrow<T>(g.group_outputs());
 }
 
@@ -68,7 +67,7 @@ template <class T>
     constexpr extent width = panel_width<T>;
     const extent size = g.group_channels() * g.taps(), outputs = g.group_outputs();
     const extent across = (g.output_width + lanes<T> - 1) / lanes<T>, batches = (last - first) * across;
-    extent offsets[most_row_products<T>];
+    extent offsets[most_row_products];
     tap_offsets(g, layout, 0, size, offsets);
     const auto place = [&](extent i, extent output) -> row_batch<T> {
         const extent row = first + i / across,
