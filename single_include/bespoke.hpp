@@ -611,9 +611,8 @@ concept specified_enum = std::is_enum_v<E> && requires(E e) { enumerators(e).siz
 
 // --- layers in terms of others ------------------------------------------------------------------------
 
-/// Every layer: a copyable aggregate with its JSON key and its fields.
-///
-/// Not std::copyable and std::equality_comparable: they ask of each type a hundred questions more.
+/// Every layer: a copyable aggregate with its JSON key and its fields. (std::copyable and std::equality_comparable would
+/// ask of each type a hundred questions more.)
 template <class L>
 concept described = std::is_copy_constructible_v<L> && std::is_copy_assignable_v<L> && has_fields<L> &&
                     requires(const L& layer) {
@@ -622,8 +621,8 @@ concept described = std::is_copy_constructible_v<L> && std::is_copy_assignable_v
                     };
 
 /// A layer that says in other words what another one does: `equivalent(x)` is that one for x, the shape of its first
-/// input (`absent` where it has none), which passed the shape rule. Then only names, fields and the shape rule are its own. The other one gets the
-/// views that this one would get: their shapes are by this one's rule.
+/// input (`absent` where it has none), which passed the shape rule. Then only names, fields and the shape rule are its
+/// own. The other one gets the views that this one would get: their shapes are by this one's rule.
 template <class L>
 concept rephrased_layer = described<L> && requires(const L& layer, const shape& x) {
     { layer.equivalent(x) } -> described;
@@ -1853,154 +1852,6 @@ template <class T>
     return detail::pick<T>(a, b, index, std::make_index_sequence<n>{});
 }
 
-/// The square v, lanes x lanes elements, reflected: lane i of v[j] and lane j of v[i] change places.
-template <class T>
-[[gnu::always_inline]] inline void transpose(batch<T> (&v)[static_cast<std::size_t>(lanes<T>)]) noexcept {
-    constexpr std::size_t n = batch<T>::size;
-    // Interleaving the halves of the list of rows rotates the bits of (row, lane) by one.
-    for (std::size_t stage = 1; stage < n; stage *= 2) {
-        batch<T> next[n];
-        unroll<n / 2>([&](auto i) __attribute__((always_inline)) {
-            next[2 * i] = interleave_low<T>(v[i], v[i + n / 2]);
-            next[2 * i + 1] = interleave_high<T>(v[i], v[i + n / 2]);
-        });
-        unroll<n>([&](auto i) __attribute__((always_inline)) { v[i] = next[i]; });
-    }
-}
-
-namespace detail {
-
-/// `transpose` of one block of up to lanes x lanes elements; `first` is the number of its first row of the result.
-template <class T, class F>
-[[gnu::noinline]] void transpose_part(const T* from, extent from_stride, extent rows, extent columns, T* to,
-                                      extent to_stride, bool add, const F& f, extent first) noexcept {
-    constexpr auto n = batch<T>::size;
-    batch<T> block[n];
-    unroll<n>([&](auto r) __attribute__((always_inline)) {
-        block[r] = batch<T>(T(0));
-        if (static_cast<extent>(r()) < rows)
-            block[r] = load_partial(from + static_cast<extent>(r()) * from_stride, columns);
-    });
-    transpose<T>(block);
-    unroll<n>([&](auto c) __attribute__((always_inline)) {
-        if (static_cast<extent>(c()) >= columns) return;
-        T* p = to + static_cast<extent>(c()) * to_stride;
-        if (add) block[c] = load_partial<T>(p, rows) + block[c];
-        store_partial<T>(p, f(first + static_cast<extent>(c()), p, rows, block[c]), rows);
-    });
-}
-
-/// The lanes x lanes elements at `from`, transposed.
-template <class T>
-[[gnu::always_inline]] inline void load_transposed(const T* from, extent stride,
-                                                   batch<T> (&block)[static_cast<std::size_t>(lanes<T>)]) noexcept {
-#if XSIMD_WITH_AVX512F
-    if constexpr (is_avx512<xsimd::default_arch> && std::is_same_v<T, float>) {
-        // Quarters of registers are put together as they are loaded: that takes no shuffle.
-        unroll<4>([&](auto q) __attribute__((always_inline)) {
-            __m512 row[4];
-            unroll<4>([&](auto i) __attribute__((always_inline)) {
-                const T* p = from + static_cast<extent>(i()) * stride + 4 * static_cast<extent>(q());
-                row[i] = _mm512_castps128_ps512(_mm_loadu_ps(p));
-                row[i] = _mm512_insertf32x4(row[i], _mm_loadu_ps(p + 4 * stride), 1);
-                row[i] = _mm512_insertf32x4(row[i], _mm_loadu_ps(p + 8 * stride), 2);
-                row[i] = _mm512_insertf32x4(row[i], _mm_loadu_ps(p + 12 * stride), 3);
-            });
-            const __m512d low = _mm512_castps_pd(_mm512_unpacklo_ps(row[0], row[1])),
-                          low2 = _mm512_castps_pd(_mm512_unpacklo_ps(row[2], row[3])),
-                          high = _mm512_castps_pd(_mm512_unpackhi_ps(row[0], row[1])),
-                          high2 = _mm512_castps_pd(_mm512_unpackhi_ps(row[2], row[3]));
-            block[4 * q()] = _mm512_castpd_ps(_mm512_unpacklo_pd(low, low2));
-            block[4 * q() + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(low, low2));
-            block[4 * q() + 2] = _mm512_castpd_ps(_mm512_unpacklo_pd(high, high2));
-            block[4 * q() + 3] = _mm512_castpd_ps(_mm512_unpackhi_pd(high, high2));
-        });
-    } else
-#endif
-    {
-        unroll<batch<T>::size>([&](auto r) __attribute__((always_inline)) {
-            block[r] = load(from + static_cast<extent>(r()) * stride);
-        });
-        transpose<T>(block);
-    }
-}
-
-}  // namespace detail
-
-namespace detail {
-
-/// Rows of two neighbours, of which one follows the other, become two rows.
-template <class T>
-inline void part_pairs(const T* from, extent count, T* to, extent to_stride) noexcept {
-    constexpr extent n = lanes<T>;
-    for (extent i = 0; i < count; i += n) {
-        const extent now = count - i < n ? count - i : n, low = 2 * now < n ? 2 * now : n;
-        const batch<T> a = load_partial(from + 2 * i, low), b = load_partial(from + 2 * i + low, 2 * now - low);
-        store_partial<T>(to + i, even_lanes<T>(a, b), now);
-        store_partial<T>(to + to_stride + i, odd_lanes<T>(a, b), now);
-    }
-}
-/// The other way round.
-template <class T>
-inline void join_pairs(const T* from, extent from_stride, extent count, T* to) noexcept {
-    constexpr extent n = lanes<T>;
-    for (extent i = 0; i < count; i += n) {
-        const extent now = count - i < n ? count - i : n, low = 2 * now < n ? 2 * now : n;
-        const batch<T> a = load_partial(from + i, now), b = load_partial(from + from_stride + i, now);
-        store_partial<T>(to + 2 * i, interleave_low<T>(a, b), low);
-        store_partial<T>(to + 2 * i + low, interleave_high<T>(a, b), 2 * now - low);
-    }
-}
-
-}  // namespace detail
-
-/// What a transposition does to its elements: nothing.
-struct kept_elements {
-    template <class T>
-    [[gnu::always_inline]] batch<T> operator()(extent, const T*, extent, const batch<T>& v) const noexcept {
-        return v;
-    }
-};
-
-/// to[j * to_stride + i] = from[i * from_stride + j], i in [0, rows), j in [0, columns); with `add` += instead of =.
-/// They may not overlap. What is stored is f(j, place, count, elements) of up to a batch of elements with one j; some
-/// are computed twice.
-template <class T, class F = kept_elements>
-[[gnu::noinline]] void transpose(const T* from, extent from_stride, extent rows, extent columns, T* to,
-                                 extent to_stride, bool add = false, const F& f = {}) noexcept {
-    constexpr extent n = lanes<T>;
-    if constexpr (std::is_same_v<F, kept_elements>) {
-        if (columns == 2 && from_stride == 2 && !add) return detail::part_pairs(from, rows, to, to_stride);
-        if (rows == 2 && to_stride == 2 && !add) return detail::join_pairs(from, from_stride, columns, to);
-    }
-    for (extent left = 0; left < columns; left += n)
-        for (extent top = 0; top < rows; top += n) {
-            extent i = top, j = left;
-            if (rows - i < n || columns - j < n) {
-                if (add || rows < n || columns < n) {
-                    detail::transpose_part(from + i * from_stride + j, from_stride, rows - i < n ? rows - i : n,
-                                           columns - j < n ? columns - j : n, to + j * to_stride + i, to_stride, add,
-                                           f, j);
-                    continue;
-                }
-                // The last block begins where it is whole; what it shares with the one before is written again.
-                i = i < rows - n ? i : rows - n;
-                j = j < columns - n ? j : columns - n;
-            }
-            T* target = to + j * to_stride + i;
-            batch<T> block[static_cast<std::size_t>(n)];
-            detail::load_transposed<T>(from + i * from_stride + j, from_stride, block);
-            if (add)
-                unroll<static_cast<std::size_t>(n)>([&](auto c) __attribute__((always_inline)) {
-                    block[c] = block[c] + load<T>(target + static_cast<extent>(c()) * to_stride);
-                });
-            unroll<static_cast<std::size_t>(n)>([&](auto c) __attribute__((always_inline)) {
-                T* const p = target + static_cast<extent>(c()) * to_stride;
-                store<T>(p, f(j + static_cast<extent>(c()), p, n, block[c]));
-            });
-        }
-}
-
 }  // namespace bespoke::kernels
 
 #include <bit>
@@ -2021,11 +1872,10 @@ namespace bespoke::kernels {
 
 // Elementary functions for float, double and batches of them, under one name each: kernels::tanh(v).
 // A scalar is computed in the first lane of a batch, so it gets the same bits as an element of an array.
-//
-// Largest error over the whole range, in units in the last place of the result (float is swept by
-// tests/kernels/math.cpp, double sampled): exp 1.1, log 1, log1p 1, tanh 2.5, sigmoid 2.5, erf 3; square root
-// and the arithmetic functions are correctly rounded. NaN gives NaN, and the ends saturate without a
-// spurious overflow. The polynomials are weighted minimax fits made for this file.
+// Largest error over the whole range, in units in the last place of the result (float is swept by tests/kernels/math.cpp,
+// double sampled): exp 1.1, log 1, log1p 1, tanh 2.5, sigmoid 2.5, erf 3; square root and the arithmetic functions are
+// correctly rounded. NaN gives NaN, and the ends saturate without a spurious overflow. The polynomials are weighted
+// minimax fits made for this file.
 
 namespace detail {
 
@@ -2303,7 +2153,9 @@ inline batch<T> exp(const batch<T>& x) noexcept {
     using c = detail::coefficients<T>;
     const auto r = detail::reduce_exp<T>(
         xsimd::min(batch<T>(c::exponential_high), xsimd::max(batch<T>(c::exponential_low), x)));
-    return detail::scale_by_power<T>(r.expm1 + batch<T>(T(1)), r);
+    // Zero before it is scaled: to round a result to zero takes hundreds of cycles, and behind masks all are zero.
+    const auto vanishes = x < batch<T>(c::exponential_low);
+    return detail::scale_by_power<T>(xsimd::select(vanishes, batch<T>(T(0)), r.expm1 + batch<T>(T(1))), r);
 }
 
 /// Natural logarithm; log(0) = -infinity, NaN below.
@@ -2863,7 +2715,7 @@ template <std::size_t Count, class Body>
     for (std::size_t s = 0; s < Count; ++s) step[s] = plan.steps[outer][s];
     for (extent at = begin, skipped = index[last];;) {
         const extent n = std::min(end - at, row - skipped);
-        body(context, at, n, offset);
+        body(at, n, offset);
         at += n;
         if (at == end) return;
         for (std::size_t s = 0; skipped != 0 && s < Count; ++s) offset[s] -= skipped * plan.steps[last][s];
@@ -4173,6 +4025,155 @@ struct min_of {
 
 }  // namespace bespoke::kernels
 
+
+
+namespace bespoke::kernels {
+
+/// The square v, lanes x lanes elements, reflected: lane i of v[j] and lane j of v[i] change places.
+template <class T>
+[[gnu::always_inline]] inline void transpose(batch<T> (&v)[static_cast<std::size_t>(lanes<T>)]) noexcept {
+    constexpr std::size_t n = batch<T>::size;
+    // Interleaving the halves of the list of rows rotates the bits of (row, lane) by one.
+    for (std::size_t stage = 1; stage < n; stage *= 2) {
+        batch<T> next[n];
+        unroll<n / 2>([&](auto i) __attribute__((always_inline)) {
+            next[2 * i] = interleave_low<T>(v[i], v[i + n / 2]);
+            next[2 * i + 1] = interleave_high<T>(v[i], v[i + n / 2]);
+        });
+        unroll<n>([&](auto i) __attribute__((always_inline)) { v[i] = next[i]; });
+    }
+}
+
+namespace detail {
+
+/// `transpose` of one block of up to lanes x lanes elements; `first` is the number of its first row of the result.
+template <class T, class F>
+[[gnu::noinline]] void transpose_part(const T* from, extent from_stride, extent rows, extent columns, T* to,
+                                      extent to_stride, bool add, const F& f, extent first) noexcept {
+    constexpr auto n = batch<T>::size;
+    batch<T> block[n];
+    unroll<n>([&](auto r) __attribute__((always_inline)) {
+        block[r] = batch<T>(T(0));
+        if (static_cast<extent>(r()) < rows)
+            block[r] = load_partial(from + static_cast<extent>(r()) * from_stride, columns);
+    });
+    transpose<T>(block);
+    unroll<n>([&](auto c) __attribute__((always_inline)) {
+        if (static_cast<extent>(c()) >= columns) return;
+        T* p = to + static_cast<extent>(c()) * to_stride;
+        if (add) block[c] = load_partial<T>(p, rows) + block[c];
+        store_partial<T>(p, f(first + static_cast<extent>(c()), p, rows, block[c]), rows);
+    });
+}
+
+/// The lanes x lanes elements at `from`, transposed.
+template <class T>
+[[gnu::always_inline]] inline void load_transposed(const T* from, extent stride,
+                                                   batch<T> (&block)[static_cast<std::size_t>(lanes<T>)]) noexcept {
+#if XSIMD_WITH_AVX512F
+    if constexpr (is_avx512<xsimd::default_arch> && std::is_same_v<T, float>) {
+        // Quarters of registers are put together as they are loaded: that takes no shuffle.
+        unroll<4>([&](auto q) __attribute__((always_inline)) {
+            __m512 row[4];
+            unroll<4>([&](auto i) __attribute__((always_inline)) {
+                const T* p = from + static_cast<extent>(i()) * stride + 4 * static_cast<extent>(q());
+                row[i] = _mm512_castps128_ps512(_mm_loadu_ps(p));
+                row[i] = _mm512_insertf32x4(row[i], _mm_loadu_ps(p + 4 * stride), 1);
+                row[i] = _mm512_insertf32x4(row[i], _mm_loadu_ps(p + 8 * stride), 2);
+                row[i] = _mm512_insertf32x4(row[i], _mm_loadu_ps(p + 12 * stride), 3);
+            });
+            const __m512d low = _mm512_castps_pd(_mm512_unpacklo_ps(row[0], row[1])),
+                          low2 = _mm512_castps_pd(_mm512_unpacklo_ps(row[2], row[3])),
+                          high = _mm512_castps_pd(_mm512_unpackhi_ps(row[0], row[1])),
+                          high2 = _mm512_castps_pd(_mm512_unpackhi_ps(row[2], row[3]));
+            block[4 * q()] = _mm512_castpd_ps(_mm512_unpacklo_pd(low, low2));
+            block[4 * q() + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(low, low2));
+            block[4 * q() + 2] = _mm512_castpd_ps(_mm512_unpacklo_pd(high, high2));
+            block[4 * q() + 3] = _mm512_castpd_ps(_mm512_unpackhi_pd(high, high2));
+        });
+    } else
+#endif
+    {
+        unroll<batch<T>::size>([&](auto r) __attribute__((always_inline)) {
+            block[r] = load(from + static_cast<extent>(r()) * stride);
+        });
+        transpose<T>(block);
+    }
+}
+
+/// Rows of two neighbours, of which one follows the other, become two rows.
+template <class T>
+inline void part_pairs(const T* from, extent count, T* to, extent to_stride) noexcept {
+    constexpr extent n = lanes<T>;
+    for (extent i = 0; i < count; i += n) {
+        const extent now = count - i < n ? count - i : n, low = 2 * now < n ? 2 * now : n;
+        const batch<T> a = load_partial(from + 2 * i, low), b = load_partial(from + 2 * i + low, 2 * now - low);
+        store_partial<T>(to + i, even_lanes<T>(a, b), now);
+        store_partial<T>(to + to_stride + i, odd_lanes<T>(a, b), now);
+    }
+}
+/// The other way round.
+template <class T>
+inline void join_pairs(const T* from, extent from_stride, extent count, T* to) noexcept {
+    constexpr extent n = lanes<T>;
+    for (extent i = 0; i < count; i += n) {
+        const extent now = count - i < n ? count - i : n, low = 2 * now < n ? 2 * now : n;
+        const batch<T> a = load_partial(from + i, now), b = load_partial(from + from_stride + i, now);
+        store_partial<T>(to + 2 * i, interleave_low<T>(a, b), low);
+        store_partial<T>(to + 2 * i + low, interleave_high<T>(a, b), 2 * now - low);
+    }
+}
+
+}  // namespace detail
+
+/// What a transposition does to its elements: nothing.
+struct kept_elements {
+    template <class T>
+    [[gnu::always_inline]] batch<T> operator()(extent, const T*, extent, const batch<T>& v) const noexcept {
+        return v;
+    }
+};
+
+/// to[j * to_stride + i] = from[i * from_stride + j], i in [0, rows), j in [0, columns); with `add` += instead of =.
+/// They may not overlap. What is stored is f(j, place, count, elements) of up to a batch of elements with one j; some
+/// are computed twice.
+template <class T, class F = kept_elements>
+[[gnu::noinline]] void transpose(const T* from, extent from_stride, extent rows, extent columns, T* to,
+                                 extent to_stride, bool add = false, const F& f = {}) noexcept {
+    constexpr extent n = lanes<T>;
+    if constexpr (std::is_same_v<F, kept_elements>) {
+        if (columns == 2 && from_stride == 2 && !add) return detail::part_pairs(from, rows, to, to_stride);
+        if (rows == 2 && to_stride == 2 && !add) return detail::join_pairs(from, from_stride, columns, to);
+    }
+    for (extent left = 0; left < columns; left += n)
+        for (extent top = 0; top < rows; top += n) {
+            extent i = top, j = left;
+            if (rows - i < n || columns - j < n) {
+                if (add || rows < n || columns < n) {
+                    detail::transpose_part(from + i * from_stride + j, from_stride, rows - i < n ? rows - i : n,
+                                           columns - j < n ? columns - j : n, to + j * to_stride + i, to_stride, add,
+                                           f, j);
+                    continue;
+                }
+                // The last block begins where it is whole; what it shares with the one before is written again.
+                i = i < rows - n ? i : rows - n;
+                j = j < columns - n ? j : columns - n;
+            }
+            T* target = to + j * to_stride + i;
+            batch<T> block[static_cast<std::size_t>(n)];
+            detail::load_transposed<T>(from + i * from_stride + j, from_stride, block);
+            if (add)
+                unroll<static_cast<std::size_t>(n)>([&](auto c) __attribute__((always_inline)) {
+                    block[c] = block[c] + load<T>(target + static_cast<extent>(c()) * to_stride);
+                });
+            unroll<static_cast<std::size_t>(n)>([&](auto c) __attribute__((always_inline)) {
+                T* const p = target + static_cast<extent>(c()) * to_stride;
+                store<T>(p, f(j + static_cast<extent>(c()), p, n, block[c]));
+            });
+        }
+}
+
+}  // namespace bespoke::kernels
 
 namespace bespoke::kernels {
 
@@ -9499,13 +9500,12 @@ namespace bespoke::kernels::detail {
 // of a row begins where it is whole, and computes again what it shares with the one before.
 
 /// The most products for each output.
-template <class T>
-inline constexpr extent most_row_products = 768 / static_cast<extent>(sizeof(T));
+inline constexpr extent most_row_products = 192;
 
 /// Whether `rows_forward` is for this geometry.
 template <class T>
 constexpr bool suits_rows(const convolution_geometry& g) noexcept {
-    return g.group_channels() * g.taps() <= most_row_products<T> && g.output_width >= lanes<T> &&
+    return g.group_channels() * g.taps() <= most_row_products && g.output_width >= lanes<T> &&
            !is_narrow<T>(g.group_outputs());
 }
 
@@ -9555,7 +9555,7 @@ template <class T>
     constexpr extent width = panel_width<T>;
     const extent size = g.group_channels() * g.taps(), outputs = g.group_outputs();
     const extent across = (g.output_width + lanes<T> - 1) / lanes<T>, batches = (last - first) * across;
-    extent offsets[most_row_products<T>];
+    extent offsets[most_row_products];
     tap_offsets(g, layout, 0, size, offsets);
     const auto place = [&](extent i, extent output) -> row_batch<T> {
         const extent row = first + i / across,
@@ -14539,8 +14539,7 @@ void peephole_gradient(extent rows, extent n, const T* a, extent a_stride, const
 #include <optional>
 #include <variant>
 
-/// What the recurrent layers of the Core ML specification share: simple_recurrent, gru, uni_directional_lstm,
-/// bi_directional_lstm.
+/// What simple_recurrent, gru, uni_directional_lstm, bi_directional_lstm of the Core ML specification share.
 ///
 /// | x                   | y, with sequence_output | y, without and states |                                  |
 /// |---------------------|-------------------------|-----------------------|----------------------------------|
@@ -14548,12 +14547,11 @@ void peephole_gradient(extent rows, extent n, const T* a, extent a_stride, const
 /// | [steps, batch, C]   | [steps, batch, n]       | [1, batch, n]         |                                  |
 /// | [steps, C]          | [steps, n]              | [1, n]                | one sequence                     |
 ///
-/// n is output_vector_size; y of bi_directional_lstm has 2 n. No step at all: the states stay what they are.
-/// A state of rank 5 may also come in as [batch, n, 1, 1, 1].
+/// n is output_vector_size; y of bi_directional_lstm has 2 n. No step at all: the states stay what they are. A state of
+/// rank 5 may also come in as [batch, n, 1, 1, 1].
 /// Inputs: x, or x and the states before the first step, which else are 0. Outputs: y, or, where states come in, y and
-/// the states behind the last step.
-/// With reverse_input the steps are taken from the last to the first, and y has them in that order.
-/// What the gates' activations get is clipped to +-50.
+/// the states behind the last step. With reverse_input the steps are taken from the last to the first, and y has them in
+/// that order. What the gates' activations get is clipped to +-50.
 namespace bespoke {
 
 /// An activation of a gate: those that the specification allows. Core ML specification, ActivationParams.
