@@ -183,7 +183,7 @@ TEST_CASE("reduce_to: the same bits for any number of threads", "[broadcast]") {
         const array<float> dy(out.size(), 1), factor(to.size(), 2);
         array<float> alone(to.size(), 3);
         sum_products(out, dy.data(), factor.data(), to, to, alone.data());
-        for (std::size_t n : {2, 3, 5}) {
+        for (std::size_t n : {2U, 3U, 5U}) {
             thread_pool threads(n);
             array<float> dx(to.size(), 3);
             sum_products(out, dy.data(), factor.data(), to, to, dx.data(), &threads);
