@@ -54,7 +54,7 @@ TEMPLATE_TEST_CASE("running_sums: every size, order and place", "[scan]", float,
 }
 
 TEMPLATE_TEST_CASE("running_sums: with threads where there is much to do", "[scan]", float, double) {
-    for (std::size_t workers : {1, 2, 5}) {
+    for (std::size_t workers : {1U, 2U, 5U}) {
         check_scan<TestType>(301, 131, 1, workers);
         check_scan<TestType>(3, 67, 131, workers);
         check_scan<TestType>(1, 131, 301, workers);

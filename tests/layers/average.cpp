@@ -85,7 +85,7 @@ TEST_CASE("average, max, min: gradients") {
         require_gradients(bespoke::max{}, shapes);
         require_gradients(bespoke::min{}, shapes);
     }
-    for (std::size_t n : {1, 3, 5}) {
+    for (std::size_t n : {1U, 3U, 5U}) {
         require_gradients(bespoke::max{}, std::vector<shape>(n, shape{6}));
         require_gradients(average{}, std::vector<shape>(n, shape{6}));
     }

@@ -48,7 +48,7 @@ TEST_CASE("reorganize_data: the specification's examples") {
 }
 
 TEST_CASE("reorganize_data: blocks of several sizes, leading axes, examples, threads") {
-    for (std::size_t b : {2, 3, 5}) {
+    for (std::size_t b : {2U, 3U, 5U}) {
         const std::size_t channels = 3 * b * b, height = 7, width = 19;
         const auto e = [](std::size_t n) { return static_cast<extent>(n); };
         const shape deep{2, e(channels), e(height), e(width)}, wide{2, 3, e(height * b), e(width * b)};

@@ -112,7 +112,7 @@ TEST_CASE("the composed network learns the same bits, for any number of threads"
     const auto composed = update(net, setup, {.epochs = 4, .mini_batch_size = 5, .shuffle = true, .seed = 3});
     CHECK(same_bits(parameters(learned), {composed.core().parameters().begin(), composed.core().parameters().end()}));
 
-    for (std::size_t threads : {2, 5}) {
+    for (std::size_t threads : {2U, 5U}) {
         m.network().use_threads(threads);
         CHECK(same_bits(parameters(update(m, examples(23), {.epochs = 4})), parameters(learned)));
     }

@@ -226,7 +226,7 @@ TEST_CASE("update_weights: the bits of apply and a subtraction, in parts and on 
         std::vector<std::vector<float>> after;
         REQUIRE(any_optimizer<float>(chosen).elementwise() == parts);
         bench<float, std::remove_cvref_t<decltype(chosen)>> whole(chosen, as<float>(gradients(1000, large)));
-        for (const std::size_t threads : {1, 2, 5}) {
+        for (const std::size_t threads : {1U, 2U, 5U}) {
             thread_pool pool(threads);
             auto in_parts = whole;
             for (std::size_t t = 1; t <= 3; ++t) {
