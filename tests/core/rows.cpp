@@ -7,7 +7,7 @@ using namespace bespoke;
 namespace {
 
 struct plain {
-    friend bool operator==(const plain&, const plain&) = default;
+    [[maybe_unused]] friend bool operator==(const plain&, const plain&) = default;
 };
 
 /// Says everything, for rows of more than one element.

@@ -15,13 +15,8 @@ class philox {
 public:
     constexpr explicit philox(std::uint64_t seed, std::uint64_t stream = 0) : seed_(seed), stream_(stream) {}
 
-    /// Four independent 32-bit numbers for the counter value `index`.
-    constexpr std::array<std::uint32_t, 4> block(std::uint64_t index) const {
-        const auto words = blocks<1>(index);
-        return {words[0][0], words[1][0], words[2][0], words[3][0]};
-    }
-
-    /// `block` for `Count` counter values from `first` on: word k of the block first + i is [k][i].
+    /// Four independent 32-bit numbers for each of `Count` counter values from `first` on: word k of value first + i is
+    /// [k][i].
     template <std::size_t Count>
     constexpr std::array<std::array<std::uint32_t, Count>, 4> blocks(std::uint64_t first) const {
         std::array<std::array<std::uint32_t, Count>, 4> c{};
@@ -45,6 +40,12 @@ public:
             k1 += 0xBB67AE85u;
         }
         return c;
+    }
+
+    /// Those of the counter value `index`.
+    constexpr std::array<std::uint32_t, 4> block(std::uint64_t index) const {
+        const auto words = blocks<1>(index);
+        return {words[0][0], words[1][0], words[2][0], words[3][0]};
     }
 
     /// The next 32 bits. `position` is all the state there is; it can be saved and set.
