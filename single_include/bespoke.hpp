@@ -5750,13 +5750,14 @@ template <class T, extent Rows, extent Batches, class Step = multiply_add<T>, bo
     });
 }
 
+/// Rows of the tile that `multiply_strip` takes where so many are left.
+constexpr extent next_tile_rows(extent rows) noexcept {
+    return rows > middle_tile_rows ? tile_rows : rows > small_tile_rows ? middle_tile_rows : small_tile_rows;
+}
 /// Rows that `multiply_strip` computes for so many, strip by strip.
 constexpr extent computed_rows(extent rows) noexcept {
-    const extent whole = rows / tile_rows * tile_rows, rest = rows - whole;
-    return whole + (rest > middle_tile_rows    ? tile_rows
-                    : rest > small_tile_rows ? middle_tile_rows
-                    : rest > 0               ? small_tile_rows
-                                             : 0);
+    const extent rest = rows % tile_rows;
+    return rows - rest + (rest > 0 ? next_tile_rows(rest) : 0);
 }
 
 /// `rows` <= tile_rows rows by `columns` <= panel_width columns; `t.last` is set here. What lies beyond the last batch
@@ -5766,9 +5767,7 @@ template <class T, class Step = multiply_add<T>, bool Uneven = false>
 void multiply_strip(block_tile<T>&& t, extent rows, extent columns) noexcept {
     const bool wide = columns > lanes<T>;
     for (;;) {
-        const extent size = rows > middle_tile_rows  ? tile_rows
-                            : rows > small_tile_rows ? middle_tile_rows
-                                                     : small_tile_rows;
+        const extent size = next_tile_rows(rows);
         t.last = std::min(rows, size) - 1;
         if (size == tile_rows)
             (wide ? multiply_tile<T, tile_rows, 2, Step, Uneven> : multiply_tile<T, tile_rows, 1, Step, Uneven>)(t);
@@ -6670,15 +6669,9 @@ template <extent Rows, class T, class N, class K>
                 if (row < n) sum[j] = kernels::fma<T>(left, in(w + row * k + p), sum[j]);
             });
         });
-    // Halving all rows together leaves the sum of row j in lane j.
-    unroll<std::bit_width(batch<T>::size) - 1>([&](auto level) __attribute__((always_inline)) {
-        constexpr std::size_t now = std::max<std::size_t>(rows >> level(), 1), next = std::max<std::size_t>(now / 2, 1);
-        unroll<next>([&](auto j) __attribute__((always_inline)) {
-            const batch<T> a = sum[now == 1 ? 0 : 2 * j()], b = sum[now == 1 ? 0 : 2 * j() + 1];
-            sum[j] = even_lanes<T>(a, b) + odd_lanes<T>(a, b);
-        });
-    });
-    store_partial<T>(y, bias == nullptr ? sum[0] : sum[0] + load_partial(bias, n), n);
+    const batch<T> sums = fold_rows<T>(
+        sum, [](const batch<T>& a, const batch<T>& b) __attribute__((always_inline)) { return a + b; });
+    store_partial<T>(y, bias == nullptr ? sums : sums + load_partial(bias, n), n);
 }
 template <class T>
 [[gnu::noinline]] void narrow_product_dynamic(extent n, extent k, const T* x, const T* w, const T* bias,

@@ -169,13 +169,14 @@ template <class T, extent Rows, extent Batches, class Step = multiply_add<T>, bo
     });
 }
 
+/// Rows of the tile that `multiply_strip` takes where so many are left.
+constexpr extent next_tile_rows(extent rows) noexcept {
+    return rows > middle_tile_rows ? tile_rows : rows > small_tile_rows ? middle_tile_rows : small_tile_rows;
+}
 /// Rows that `multiply_strip` computes for so many, strip by strip.
 constexpr extent computed_rows(extent rows) noexcept {
-    const extent whole = rows / tile_rows * tile_rows, rest = rows - whole;
-    return whole + (rest > middle_tile_rows    ? tile_rows
-                    : rest > small_tile_rows ? middle_tile_rows
-                    : rest > 0               ? small_tile_rows
-                                             : 0);
+    const extent rest = rows % tile_rows;
+    return rows - rest + (rest > 0 ? next_tile_rows(rest) : 0);
 }
 
 /// `rows` <= tile_rows rows by `columns` <= panel_width columns; `t.last` is set here. What lies beyond the last batch
@@ -185,9 +186,7 @@ template <class T, class Step = multiply_add<T>, bool Uneven = false>
 void multiply_strip(block_tile<T>&& t, extent rows, extent columns) noexcept {
     const bool wide = columns > lanes<T>;
     for (;;) {
-        const extent size = rows > middle_tile_rows  ? tile_rows
-                            : rows > small_tile_rows ? middle_tile_rows
-                                                     : small_tile_rows;
+        const extent size = next_tile_rows(rows);
         t.last = std::min(rows, size) - 1;
         if (size == tile_rows)
             (wide ? multiply_tile<T, tile_rows, 2, Step, Uneven> : multiply_tile<T, tile_rows, 1, Step, Uneven>)(t);

@@ -108,15 +108,9 @@ template <extent Rows, class T, class N, class K>
                 if (row < n) sum[j] = kernels::fma<T>(left, in(w + row * k + p), sum[j]);
             });
         });
-    // Halving all rows together leaves the sum of row j in lane j.
-    unroll<std::bit_width(batch<T>::size) - 1>([&](auto level) __attribute__((always_inline)) {
-        constexpr std::size_t now = std::max<std::size_t>(rows >> level(), 1), next = std::max<std::size_t>(now / 2, 1);
-        unroll<next>([&](auto j) __attribute__((always_inline)) {
-            const batch<T> a = sum[now == 1 ? 0 : 2 * j()], b = sum[now == 1 ? 0 : 2 * j() + 1];
-            sum[j] = even_lanes<T>(a, b) + odd_lanes<T>(a, b);
-        });
-    });
-    store_partial<T>(y, bias == nullptr ? sum[0] : sum[0] + load_partial(bias, n), n);
+    const batch<T> sums = fold_rows<T>(
+        sum, [](const batch<T>& a, const batch<T>& b) __attribute__((always_inline)) { return a + b; });
+    store_partial<T>(y, bias == nullptr ? sums : sums + load_partial(bias, n), n);
 }
 template <class T>
 [[gnu::noinline]] void narrow_product_dynamic(extent n, extent k, const T* x, const T* w, const T* bias,
