@@ -12,11 +12,12 @@ namespace bespoke::kernels::detail {
 /// Rows of the tiles, from the largest on; the smaller ones take what is left over.
 inline constexpr extent middle_tile_rows = tile_rows == 12 ? 8 : small_tile_rows;
 
-/// Elements of the left-hand side that are packed at a time, and the most steps of k of them.
+/// Elements of the left-hand side that are packed at a time, and the most steps of k of them. The more steps, the less
+/// often C comes and goes. What has registers for the large tile has a cache of 1 MB or more on the second level.
 template <class T>
-inline constexpr extent left_size = 132 * 1024 / static_cast<extent>(sizeof(T));
+inline constexpr extent left_size = (vector_registers == 32 ? 264 : 132) * 1024 / static_cast<extent>(sizeof(T));
 template <class T>
-inline constexpr extent left_steps = 3072 / static_cast<extent>(sizeof(T));
+inline constexpr extent left_steps = 4096 / static_cast<extent>(sizeof(T));
 
 /// Elements that `pack_left` writes for `rows` rows of k elements. What it writes beyond the last strip are not used.
 template <class T>

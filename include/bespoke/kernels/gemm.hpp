@@ -45,6 +45,10 @@ void copy_rows(extent rows, extent columns, const T* from, extent from_row, T* t
         std::memcpy(to + i * to_row, from + i * from_row, static_cast<std::size_t>(columns) * sizeof(T));
 }
 
+/// Elements of A that stay near where it is read as it lies.
+template <class T>
+inline constexpr extent near_size = 396 * 1024 / static_cast<extent>(sizeof(T));
+
 /// Whether the rows of A are to be packed: where many panels read columns of it, and where more rows than a set of the
 /// cache holds, a multiple of the distance at which sets repeat apart, would drive each other out.
 template <class T>
@@ -61,10 +65,9 @@ template <class T>
     alignas(64) T left[left_size<T> + lanes<T>], start[width], edge[tile_rows * width];
     const bool packs = wants_left(p, last - first);
     const auto parts_of = [](extent all, extent most) { return std::max<extent>((all + most - 1) / most, 1); };
-    // The fewer steps of k, the more packed rows meet a panel.
-    const extent k_parts = parts_of(p.k, packs ? left_steps<T> / 3 : left_steps<T>);
+    const extent k_parts = parts_of(p.k, packs ? left_steps<T> : 3 * left_steps<T> / 4);
     const extent strips = (p.m + tile_rows - 1) / tile_rows;
-    const extent together = (packs ? left_size<T> : 3 * left_size<T>) / (tile_rows * parts_of(p.k, k_parts)),
+    const extent together = (packs ? left_size<T> : near_size<T>) / (tile_rows * parts_of(p.k, k_parts)),
                  blocks = (strips + together - 1) / together;
     for (extent part = 0; part < blocks * k_parts; ++part) {
         const extent block = part / k_parts, k_part = part % k_parts, k = p.k * k_part / k_parts;
