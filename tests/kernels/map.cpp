@@ -49,6 +49,20 @@ TEMPLATE_TEST_CASE("map: forward and backward, in place and at any alignment", "
         }
 }
 
+TEMPLATE_TEST_CASE("map: rows get the bits of a call for each, what lies between them stays", "[map]", float, double) {
+    for (extent rows : {0, 1, 4})
+        for (extent n : {0, 1, 7, 32, 33}) {
+            const extent stride = n + 5;
+            const array<TestType> x(rows * stride, 1);
+            array<TestType> y(rows * stride, 2), expected = y;
+            kernels::map_rows(rows, n, stride, curve{}, x.data(), y.data());
+            for (extent i = 0; i < rows; ++i)
+                kernels::map(n, curve{}, x.data() + i * stride, expected.data() + i * stride);
+            CHECK(y.intact());
+            CHECK(check::same_bits(y, expected));
+        }
+}
+
 TEMPLATE_TEST_CASE("map: static sizes give the bits of dynamic ones", "[map]", float, double) {
     const array<TestType> x(67, 1);
     array<TestType> a(67, 2), b(67, 3);

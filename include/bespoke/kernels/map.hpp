@@ -24,6 +24,15 @@ void map(N n, const F& given, const T* x, T* y) noexcept {
         detail::map_one(n, given, x, y);
 }
 
+/// The same for `rows` rows of n elements, `stride` apart in x and in y.
+template <class F, class T>
+void map_rows(extent rows, extent n, extent stride, const F& given, const T* x, T* y) noexcept {
+    if constexpr (requires { given.chosen([](const auto&) {}); })
+        return given.chosen([&](const auto& f) { map_rows(rows, n, stride, f, x, y); });
+    else
+        for (extent i = 0; i < rows; ++i) detail::map_one(n, given, x + i * stride, y + i * stride);
+}
+
 /// dx[i] += dy[i] * f.derivative(x[i], y[i]), i in [0, n). Where dx is dy it is multiplied instead.
 template <class F, class T, class N>
 void map_backward(N n, const F& given, const T* x, const T* y, const T* dy, T* dx) noexcept {

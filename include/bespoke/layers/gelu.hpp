@@ -1,7 +1,7 @@
 #pragma once
 
 #include "../core/concepts.hpp"
-#include "../kernels/math.hpp"
+#include "../kernels/gelu.hpp"
 
 #include <array>
 #include <limits>
@@ -52,10 +52,7 @@ struct gelu {
                     return V(0.5f) * a * (V(1) + kernels::tanh(bent(a)));
                 });
             default:
-                return body([]<class V>(const V& x) {
-                    const V a = finite(x);
-                    return V(0.5f) * a * (V(1) + kernels::erf(a * kernels::number<V>(root_half)));
-                });
+                return body([]<class V>(const V& x) { return kernels::gelu(x); });
         }
     }
     template <class V>

@@ -287,13 +287,8 @@ extent engine_state<T>::step_examples(std::size_t step) const {
 template <class T>
 void engine_state<T>::finish_step(std::size_t step, const output_block<T>& block) const noexcept {
     const attached_layer& attached = attached_[step];
-    if (attached.functions->map != nullptr) {
-        for (extent i = 0; i < block.rows; ++i) {
-            T* const row = block.data + i * block.stride;
-            attached.functions->map(attached.layer, block.columns, row, row);
-        }
-        return;
-    }
+    if (attached.functions->map != nullptr)
+        return attached.functions->map(attached.layer, block.rows, block.columns, block.stride, block.data, block.data);
     finishing<T> with = finishing_of(step);
     with.offset = block.offset < 0 ? block.data - with.result : block.offset;
     attached.functions->finish(attached.layer, block, with);

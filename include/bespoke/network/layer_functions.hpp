@@ -21,7 +21,8 @@ struct layer_functions {
     working_memory (*measure)(const void* layer, std::span<const shape> xs, const arithmetic& how, extent chunk,
                               extent threads) = nullptr;
     void (*prepare)(engine_state<T>& e, const void* layer, std::size_t step) = nullptr;
-    void (*map)(const void* layer, extent size, const T* x, T* y) noexcept = nullptr;  ///< of an element-wise layer
+    /// Of an element-wise layer: as `kernels::map_rows`.
+    void (*map)(const void* layer, extent rows, extent columns, extent stride, const T* x, T* y) noexcept = nullptr;
     void (*forward)(engine_state<T>& e, const void* layer, std::size_t step, workspace<T>& w) = nullptr;
     void (*finish)(const void* layer, const output_block<T>& block, const finishing<T>& with) noexcept = nullptr;
     bool (*joins)(const void* layer, channel_map<T>& map, const finishing<T>& with) noexcept = nullptr;

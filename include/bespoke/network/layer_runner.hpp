@@ -101,8 +101,9 @@ inline constexpr bool is_prepared = requires(const performer_t<L>& layer,
 
 /// Flattened, as g++ would call exp and its like for each batch and pass that through memory.
 template <class T, layer L>
-[[gnu::flatten]] void map_elements(const void* layer, extent size, const T* x, T* y) noexcept {
-    kernels::map(size, *static_cast<const L*>(layer), x, y);
+[[gnu::flatten]] void map_elements(const void* layer, extent rows, extent columns, extent stride, const T* x,
+                                   T* y) noexcept {
+    kernels::map_rows(rows, columns, stride, *static_cast<const L*>(layer), x, y);
 }
 template <class T, layer L>
 void map_elements_backward(const void* layer, extent size, const T* x, const T* y, const T* dy, T* dx) noexcept {
@@ -259,7 +260,7 @@ void forward_elements(engine_state<T>& e, const layer_functions<T>& f, const voi
         // As much as stays in a cache of the first level.
         for (extent done = 0; done < size; done += 2048) {
             const extent some = std::min<extent>(size - done, 2048);
-            f.map(layer, some, x + in + done, y + out + done);
+            f.map(layer, 1, some, some, x + in + done, y + out + done);
             if (goes_on) e.finish(step, {y + out + done, 1, some, some});
         }
     });
