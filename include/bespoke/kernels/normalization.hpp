@@ -205,29 +205,59 @@ void batch_normalization_backward_computed(extent outer, extent channels, extent
 
 namespace detail {
 
-/// Mean of x[0, n) and 1 / sqrt(variance + epsilon).
-template <class T, class N>
-[[gnu::always_inline]] inline void row_moments(N size, const T* x, T epsilon, T& mean, T& inverse) noexcept {
-    const extent n = size;
-    const T count = static_cast<T>(n);
-    batch<T> sum(T(0));
+/// Mean and 1 / sqrt(variance + epsilon) of each of `Rows` rows of n elements, one behind the other: while one waits for
+/// its sum, the others go on.
+template <std::size_t Rows, class T, class N>
+[[gnu::always_inline]] inline void row_moments(N size, const T* x, T epsilon, T (&mean)[Rows],
+                                               T (&inverse)[Rows]) noexcept {
+    const extent n = size, whole = n / lanes<T> * lanes<T>, rest = n - whole;
+    const batch<T> count(static_cast<T>(n));
+    const auto row = [=](std::size_t r) __attribute__((always_inline)) { return x + static_cast<extent>(r) * n; };
+    const auto added = [](const batch<T>& a, const batch<T>& b) __attribute__((always_inline)) { return a + b; };
+    const auto put = [](const batch<T>& v, T(&to)[Rows]) __attribute__((always_inline)) {
+        alignas(64) T copy[lanes<T>];
+        v.store_aligned(copy);
+        std::copy_n(copy, Rows, to);
+    };
+    batch<T> sum[Rows];
+    unroll<Rows>([&](auto r) __attribute__((always_inline)) { sum[r] = batch<T>(T(0)); });
     for_each_batch<T>(
-        size, [&](extent i, auto in, auto) __attribute__((always_inline)) { sum = sum + in(x + i); });
-    mean = sum_lanes<T>(sum) / count;
-    const batch<T> centre(mean);
-    batch<T> squares(T(0));
-    extent i = 0;
-    for (; i + lanes<T> <= n; i += lanes<T>) {
-        const batch<T> d = load(x + i) - centre;
-        squares = kernels::fma<T>(d, d, squares);
-    }
-    if (i < n) {
-        alignas(64) T rest[lanes<T>];
-        (load_partial(x + i, n - i) - centre).store_aligned(rest);
-        const batch<T> d = load_partial(rest, n - i);
-        squares = kernels::fma<T>(d, d, squares);
-    }
-    inverse = T(1) / kernels::sqrt(sum_lanes<T>(squares) / count + epsilon);
+        size, [&](extent i, auto in, auto) __attribute__((always_inline)) {
+            unroll<Rows>([&](auto r) __attribute__((always_inline)) { sum[r] = sum[r] + in(row(r) + i); });
+        });
+    put(fold_rows<T>(sum, added) / count, mean);
+    unroll<Rows>([&](auto r) __attribute__((always_inline)) { sum[r] = batch<T>(T(0)); });
+    for (extent i = 0; i < whole; i += lanes<T>)
+        unroll<Rows>([&](auto r) __attribute__((always_inline)) {
+            const batch<T> d = load(row(r) + i) - batch<T>(mean[r]);
+            sum[r] = kernels::fma<T>(d, d, sum[r]);
+        });
+    if (rest > 0)
+        unroll<Rows>([&](auto r) __attribute__((always_inline)) {
+            alignas(64) T copy[lanes<T>];
+            (load_partial(row(r) + whole, rest) - batch<T>(mean[r])).store_aligned(copy);
+            const batch<T> d = load_partial(copy, rest);
+            sum[r] = kernels::fma<T>(d, d, sum[r]);
+        });
+    put(batch<T>(T(1)) / xsimd::sqrt(fold_rows<T>(sum, added) / count + batch<T>(epsilon)), inverse);
+}
+
+/// `Rows` rows of `layer_normalization`.
+template <std::size_t Rows, class T, class N>
+[[gnu::always_inline]] inline void normalize_rows(N size, const T* x, const T* gamma, const T* beta, T epsilon,
+                                                  T* y) noexcept {
+    T mean[Rows], inverse[Rows];
+    row_moments<Rows>(size, x, epsilon, mean, inverse);
+    for_each_batch<T>(
+        size, [&](extent i, auto in, auto out) __attribute__((always_inline)) {
+            const batch<T> offset = beta ? in(beta + i) : batch<T>(T(0));
+            const batch<T> factor = gamma ? in(gamma + i) : batch<T>(T(1));
+            unroll<Rows>([&](auto r) __attribute__((always_inline)) {
+                const extent at = static_cast<extent>(r()) * size + i;
+                const batch<T> h = (in(x + at) - batch<T>(mean[r])) * batch<T>(inverse[r]);
+                out(y + at, kernels::fma<T>(h, factor, offset));
+            });
+        });
 }
 
 }  // namespace detail
@@ -239,18 +269,11 @@ void layer_normalization(extent outer, N n, const T* x, const T* gamma, const T*
                          thread_pool* threads = nullptr) noexcept {
     const extent size = n;
     parallel_for(detail::worth_threads(threads, outer * size), outer, 1, [&](extent first, extent last) {
-        for (extent row = first; row < last; ++row) {
-            const T* from = x + row * size;
-            T* to = y + row * size;
-            T mean, inverse;
-            detail::row_moments<T>(n, from, epsilon, mean, inverse);
-            for_each_batch<T>(
-                n, [&](extent i, auto in, auto out) __attribute__((always_inline)) {
-                    const batch<T> h = (in(from + i) - batch<T>(mean)) * batch<T>(inverse);
-                    const batch<T> offset = beta ? in(beta + i) : batch<T>(T(0));
-                    out(to + i, kernels::fma<T>(h, gamma ? in(gamma + i) : batch<T>(T(1)), offset));
-                });
-        }
+        constexpr extent together = std::is_same_v<N, extent> ? std::min<extent>(4, lanes<T>) : 1;
+        for (; first + together <= last; first += together)
+            detail::normalize_rows<together>(n, x + first * size, gamma, beta, epsilon, y + first * size);
+        for (; first < last; ++first)
+            detail::normalize_rows<1>(n, x + first * size, gamma, beta, epsilon, y + first * size);
     });
 }
 
@@ -266,10 +289,12 @@ void layer_normalization_backward(extent outer, N n, const T* x, const T* gamma,
     parallel_for(threads, outer, 1, [&](extent first, extent last) {
         for (extent row = first; row < last; ++row) {
             const T *from = x + row * size, *g = dy + row * size;
-            T &mean = moments[2 * row], &inverse = moments[2 * row + 1];
-            detail::row_moments<T>(n, from, epsilon, mean, inverse);
+            T mean[1], inverse[1];
+            detail::row_moments<1>(n, from, epsilon, mean, inverse);
+            moments[2 * row] = mean[0];
+            moments[2 * row + 1] = inverse[0];
             if (!dx) continue;
-            const batch<T> centre(mean), factor(inverse);
+            const batch<T> centre(mean[0]), factor(inverse[0]);
             batch<T> of_gradients(T(0)), of_products(T(0));
             for_each_batch<T>(
                 n, [&](extent i, auto in, auto) __attribute__((always_inline)) {
@@ -279,7 +304,7 @@ void layer_normalization_backward(extent outer, N n, const T* x, const T* gamma,
                 });
             const T share = T(1) / static_cast<T>(size);
             const batch<T> gradient(sum_lanes<T>(of_gradients) * share);
-            const batch<T> product(sum_lanes<T>(of_products) * share * inverse * inverse);
+            const batch<T> product(sum_lanes<T>(of_products) * share * inverse[0] * inverse[0]);
             T* to = dx + row * size;
             for_each_batch<T>(
                 n, [&](extent i, auto in, auto out) __attribute__((always_inline)) {
