@@ -136,7 +136,7 @@ TEST_CASE("normalization: gradients of batch normalization by central difference
 
 TEMPLATE_TEST_CASE("normalization: layer_normalization", "[normalization]", float, double) {
     using T = TestType;
-    for (extent outer : {0, 1, 3})
+    for (extent outer : {0, 1, 3, 6})
         for (extent n : check::sizes<T>()) {
             if (n == 0) continue;
             CAPTURE(outer, n);

@@ -74,6 +74,9 @@ template <class T>
         const extent steps = p.k * (k_part + 1) / k_parts - k, top = strips * block / blocks * tile_rows;
         const extent bottom = std::min(strips * (block + 1) / blocks * tile_rows, p.m);
         const bool goes_on = p.accumulate || k > 0, ends = p.after != nullptr && k_part + 1 == k_parts;
+        // Its channels would be the columns: what has none is done to the sums before they are stored.
+        const channel_map<T>* map = ends ? p.after->map : nullptr;
+        if (map != nullptr && map->scale != nullptr) map = nullptr;
         const T* a = p.a + k * p.a_column;
         const extent in_block = parts_of(bottom - top, tile_rows);
         // Rows that do not fill a tile are packed in any case: a tile reads all of its rows.
@@ -93,8 +96,10 @@ template <class T>
                 T* to = whole ? c : edge;
                 const extent to_row = whole ? p.c_row : width;
                 if (!whole && goes_on) copy_rows(rows, columns, c, p.c_row, edge, width);
+                const epilogue<T>* const after = !ends ? nullptr : map != nullptr && whole ? p.after->rest : p.after;
                 block_tile<T> tile{steps, left + (i - from) * steps, 1, tile_rows, b, width, to, to_row,
-                                   goes_on ? to : start, goes_on ? to_row : 0, nullptr, 0, to + tile_rows * to_row};
+                                   goes_on ? to : start, goes_on ? to_row : 0, nullptr, 0, to + tile_rows * to_row,
+                                   whole ? map : nullptr};
                 if (i < from) {
                     tile.a = a + i * p.a_row;
                     tile.a_row = p.a_row;
@@ -112,8 +117,9 @@ template <class T>
                 if (!whole) copy_rows(rows, columns, edge, width, c, p.c_row);
                 // Some tiles at a time: calls are dear, and so many stay in the first cache.
                 constexpr extent most = 8 * tile_rows;
-                if (const extent done = (i - top) % most + rows; ends && (done == most || i + rows == bottom))
-                    (*p.after)({c - (done - rows) * p.c_row, done, columns, p.c_row});
+                if (const extent done = (i - top) % most + rows;
+                    after != nullptr && (done == most || i + rows == bottom))
+                    (*after)({c - (done - rows) * p.c_row, done, columns, p.c_row});
             }
         }
     }
