@@ -41,8 +41,9 @@ inline void multiples(extent step, extent count, extent* table) noexcept {
 
 template <class T>
 void copy_rows(extent rows, extent columns, const T* from, extent from_row, T* to, extent to_row) noexcept {
-    for (extent i = 0; i < rows; ++i)
-        std::memcpy(to + i * to_row, from + i * from_row, static_cast<std::size_t>(columns) * sizeof(T));
+    for (extent i = 0; i < rows; ++i, from += from_row, to += to_row)  // short ones: a call would cost more than they
+        for_each_batch<T>(
+            columns, [&](extent j, auto in, auto out) __attribute__((always_inline)) { out(to + j, in(from + j)); });
 }
 
 /// Elements of A that stay near where it is read as it lies.
@@ -78,7 +79,7 @@ template <class T>
         const channel_map<T>* map = ends ? p.after->map : nullptr;
         if (map != nullptr && map->scale != nullptr) map = nullptr;
         const T* a = p.a + k * p.a_column;
-        const extent in_block = parts_of(bottom - top, tile_rows);
+        const extent share = parts_of(width, parts_of(bottom - top, tile_rows));  // of B, that comes with a tile
         // Rows that do not fill a tile are packed in any case: a tile reads all of its rows.
         const extent from = packs ? top : bottom % small_tile_rows == 0 ? bottom : (bottom - 1) / tile_rows * tile_rows;
         pack_left(a + from * p.a_row, p.a_row, p.a_column, bottom - from, steps, left);
@@ -110,8 +111,8 @@ template <class T>
                     tile.coming = tile.a + tile_rows * p.a_row;
                     tile.coming_step = p.a_column == 1 ? tile_rows : p.a_column;
                 } else {
-                    tile.coming_step = parts_of(width, in_block);
-                    tile.coming = next_b + (i - top) / tile_rows * steps * tile.coming_step;
+                    tile.coming_step = share;
+                    tile.coming = next_b + (i - top) / tile_rows * steps * share;
                 }
                 multiply_strip<T>(std::move(tile), rows, columns);
                 if (!whole) copy_rows(rows, columns, edge, width, c, p.c_row);

@@ -14,6 +14,14 @@ namespace bespoke::kernels {
 
 namespace detail {
 
+/// to[i] = lane i of v, in all lanes.
+template <class T, std::size_t Rows>
+[[gnu::always_inline]] inline void spread(const batch<T>& v, batch<T> (&to)[Rows]) noexcept {
+    alignas(64) T copy[lanes<T>];
+    v.store_aligned(copy);
+    unroll<Rows>([&](auto r) __attribute__((always_inline)) { to[r] = batch<T>(copy[r]); });
+}
+
 /// `Rows` contiguous rows, one behind the other: while one waits for its sum or its largest element, which is NaN where
 /// there is one, the others go on.
 template <class T, std::size_t Rows, class N>
@@ -38,8 +46,8 @@ template <class T, std::size_t Rows, class N>
             std::copy_n(x + row(r) + whole, rest, copy);
             most[r] = larger(most[r], batch<T>::load_aligned(copy));
         }
-        most[r] = batch<T>(fold_lanes<T>(most[r], larger));
     });
+    spread<T>(fold_rows<T>(most, larger), most);
     for (extent i = 0; i < whole; i += lanes<T>)
         unroll<Rows>([&](auto r) __attribute__((always_inline)) {
             const batch<T> e = kernels::exp<T>(load(x + row(r) + i) - most[r]);
@@ -52,8 +60,9 @@ template <class T, std::size_t Rows, class N>
             store_partial<T>(to, kernels::exp<T>(load_partial(x + row(r) + whole, rest) - most[r]), rest);
             sum[r] = sum[r] + load_partial(to, rest);
         }
-        sum[r] = batch<T>(T(1) / sum_lanes<T>(sum[r]));
     });
+    spread<T>(batch<T>(T(1)) / fold_rows<T>(sum, [](const batch<T>& a, const batch<T>& b)
+                                                     __attribute__((always_inline)) { return a + b; }), sum);
     unroll<Rows>([&](auto r) __attribute__((always_inline)) {
         for_each_batch<T>(size, [&](extent j, auto in, auto out) __attribute__((always_inline)) {
             out(y + row(r) + j, in(y + row(r) + j) * sum[r]);
@@ -102,7 +111,7 @@ void softmax(extent outer, N n, extent inner, const T* x, T* y, thread_pool* thr
     if (outer * size * inner < (1 << 14)) threads = nullptr;
     if (inner == 1) {
         const auto rows = [&](extent first, extent last) {
-            constexpr extent together = std::is_same_v<N, extent> ? 4 : 1;
+            constexpr extent together = std::is_same_v<N, extent> ? std::min<extent>(4, lanes<T>) : 1;
             for (; first + together <= last; first += together)
                 detail::softmax_rows<T, together>(n, x + first * size, y + first * size);
             for (; first < last; ++first) detail::softmax_rows<T, 1>(n, x + first * size, y + first * size);
