@@ -61,6 +61,11 @@ constexpr bool can_take_planes(const L& layer, std::span<const shape> inputs) {
         return false;
 }
 
+/// What a layer says of planes.
+struct plane_answers {
+    bool gives = false, takes = false;
+};
+
 /// A layer of which one of these may be true.
 template <class L>
 concept plane_layer = requires(const L& layer, std::span<const shape> inputs) {

@@ -104,14 +104,14 @@ constexpr void find_epilogues(plan& p) {
         }
     }
     for (std::size_t s = 0; s < p.steps.size(); ++s) {
-        if (!plain(s) || !p.steps[s].takes_planes) continue;
+        if (!plain(s) || !p.steps[s].planes.takes) continue;
         const std::size_t x = view.inputs_of(s)[0], maker = maker_of(x);
         if (maker == blob_facts::npos || p.blobs[x].dimensions.size() <= unrolled_elements) continue;
         const std::size_t head = head_of(maker);
         // Nothing runs between the two, so that what the first one reads is still there.
         std::size_t part = head;
         while (p.steps[part].next == part + 1) ++part;
-        if (!p.steps[head].gives_planes || p.steps[head].takes_from != blob_facts::npos || p.steps[maker].streams ||
+        if (!p.steps[head].planes.gives || p.steps[head].takes_from != blob_facts::npos || p.steps[maker].streams ||
             part != maker || part + 1 != s || !p.blobs[x].per_example)
             continue;
         p.steps[s].takes_from = head;

@@ -63,7 +63,7 @@ struct layer_answers {
     bool concatenates = false;  ///< `layer.concatenates(inputs)`: its output is its inputs, one behind the other
     bool can_finish = false;
     bool finishes_rows = false, gives_rows = false, takes_rows = false;  ///< see rows.hpp
-    bool gives_planes = false, takes_planes = false;                     ///< see planes.hpp
+    plane_answers planes{};
     bool probabilities = false;
     bool mixes_examples = false;
     std::vector<double> values{};  ///< of the one output, where they are known before the network runs; else empty
@@ -125,10 +125,7 @@ constexpr layer_answers ask_layer(const L& layer, std::span<const shape> inputs,
         answers.gives_rows = can_give_rows(layer, inputs);
         answers.takes_rows = can_take_rows(layer, inputs);
     }
-    if constexpr (plane_layer<L>) {
-        answers.gives_planes = can_give_planes(layer, inputs);
-        answers.takes_planes = can_take_planes(layer, inputs);
-    }
+    if constexpr (plane_layer<L>) answers.planes = {can_give_planes(layer, inputs), can_take_planes(layer, inputs)};
     answers.probabilities = gives_probabilities(layer, inputs);
     if constexpr (requires { layer.known_output(inputs, known); })
         answers.values = layer.known_output(inputs, known);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "../core/open_shape.hpp"
+#include "../core/planes.hpp"
 #include "../core/rows.hpp"
 
 #include <algorithm>
@@ -60,7 +61,7 @@ struct step_facts {
     bool runs_epilogue = false;  ///< what its layer says
     bool can_finish = false;     ///< likewise
     bool finishes_rows = false, gives_rows = false, takes_rows = false;  ///< likewise
-    bool gives_planes = false, takes_planes = false;                     ///< likewise
+    plane_answers planes{};      ///< likewise
     std::size_t head = blob_facts::npos;  ///< the step whose epilogue does the work of this one in a prediction
     std::size_t next = blob_facts::npos;  ///< the next step in the epilogue that this one is part of, or begins
     /// The step whose planes it takes as they come: that one runs together with it in a prediction.
