@@ -51,8 +51,8 @@ constexpr bool can_give_planes(const L& layer, std::span<const shape> inputs) {
     else
         return false;
 }
-/// `bool takes_planes(std::span<const shape> xs) const`: whether each channel of y [channels, H', W'] is made of that of
-/// the one input, by `forward_planes` likewise.
+/// `bool takes_planes(std::span<const shape> xs) const`: whether each channel of y [channels, H', W'] is made of that
+/// of the one input, by `forward_planes` likewise.
 template <class L>
 constexpr bool can_take_planes(const L& layer, std::span<const shape> inputs) {
     if constexpr (requires { layer.takes_planes(inputs); })

@@ -57,8 +57,8 @@ struct depthwise_images {
     bool flipped;               ///< with the taps of the kernel in reverse
 };
 
-/// The output rows [first, last) of `Batches` batches of pixels, from `column` on. `Edge`: pixels may be missing, or see
-/// what is beside the image.
+/// The output rows [first, last) of `Batches` batches of pixels, from `column` on. `Edge`: pixels may be missing, or
+/// see what is beside the image.
 template <class T, extent Stride, std::size_t Batches, bool Edge>
 [[gnu::noinline]] void depthwise_rows(const depthwise_images<T>& images, extent column, extent first,
                                       extent last) noexcept {

@@ -9,7 +9,7 @@ template <class T>
 struct chain_head {
     const engine_state<T>& engine;
     std::size_t step;
-    const T* origin = nullptr;  ///< where the result would begin of which blocks come that lie elsewhere; null: they do not
+    const T* origin = nullptr;  ///< where the result would begin whose blocks come; null: it is in memory
 
     static void run(const void* context, const output_block<T>& block) noexcept {
         const auto& self = *static_cast<const chain_head*>(context);
