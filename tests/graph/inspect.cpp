@@ -58,8 +58,8 @@ TEST_CASE("planes that are taken as they come lie nowhere") {
           "step                             output                bytes       at          parameters\n"
           "layers/0 \"conv\" (convolution)    [4, 26, 26]           10816       nowhere     40\n"
           "+ layers/1 (activation.ReLU)     [4, 26, 26]           10816       nowhere\n"
-          "layers/2 \"halves\" (pooling)      [4, 13, 13]           2752        0\n"
-          "5952 bytes of blobs an example, 0 once (at least 5952 are alive at one step), 256 of parameters\n");
+          "layers/2 \"halves\" (pooling)      [4, 13, 13]           2752        3136\n"
+          "5888 bytes of blobs an example, 0 once (at least 5888 are alive at one step), 256 of parameters\n");
 }
 
 TEST_CASE("what is stored once, and layers of several outputs") {
