@@ -39,6 +39,27 @@ struct giver {
     friend bool operator==(const giver&, const giver&) = default;
 };
 
+/// One input to its own shape, and gives its planes.
+struct plane_giver {
+    static constexpr auto key = "planeGiver";
+    constexpr void fields(auto&) {}
+    static constexpr bool batched = true, runs_epilogue = true;
+    constexpr outcome output_shape(const shape& x) const { return x; }
+    constexpr bool gives_planes(std::span<const shape>) const { return true; }
+    friend bool operator==(const plane_giver&, const plane_giver&) = default;
+};
+
+/// Takes the planes of its input, and gives its own.
+struct plane_taker {
+    static constexpr auto key = "planeTaker";
+    constexpr void fields(auto&) {}
+    static constexpr bool batched = true, runs_epilogue = true;
+    constexpr outcome output_shape(const shape& x) const { return x; }
+    constexpr bool gives_planes(std::span<const shape>) const { return true; }
+    constexpr bool takes_planes(std::span<const shape>) const { return true; }
+    friend bool operator==(const plane_taker&, const plane_taker&) = default;
+};
+
 /// Finishes rows.
 struct row_finisher {
     static constexpr auto key = "rowFinisher";
@@ -300,4 +321,98 @@ TEST_CASE("no such chain where something is missing") {
         });
         add(p, reshaped{{1}}, {"x"}, {}, "out");
     }));
+}
+
+namespace {
+
+/// "giver>taker" for each pair that runs together.
+template <class Tell>
+list pairs_of(const Tell& tell, const shape& size = {3, 20, 20}) {
+    const bespoke::plan plan = planned([&](planner& p) {
+        p.input("x", size);
+        p.input("z", size);
+        tell(p);
+    });
+    const auto p = plan.view();
+    list all;
+    for (const auto& step : p.steps)
+        if (step.takes_from != planner::npos) {
+            CHECK(p.steps[step.takes_from].feeds);
+            all.push_back(std::string(p[p.steps[step.takes_from].name]) + ">" + std::string(p[step.name]));
+        }
+    return all;
+}
+
+}  // namespace
+
+TEST_CASE("planes that one layer alone takes are nowhere in memory") {
+    const bespoke::plan plan = planned([](planner& p) {
+        p.input("x", {3, 20, 20});
+        p.input("z", {3, 20, 20});
+        add(p, reshaped{{3, 20, 20}}, {"x"}, {}, "r");
+        add(p, plane_giver{}, {}, {}, "g");
+        add(p, smooth{}, {}, {}, "a");
+        add(p, sum{}, {"a", "z"}, {}, "s");
+        add(p, plane_taker{}, {}, {}, "t");
+        add(p, smooth{}, {}, {}, "b");
+    });
+    CHECK(chains(plan) == list{"g>a>s", "t>b"});
+    for (const char* name : {"g", "a", "s"}) {
+        INFO(name);
+        CHECK(blob(plan, name).streamed);
+        CHECK(blob(plan, name).offset == plan.arena_size);
+    }
+    CHECK(plan.whole_size == plan.arena_size + bespoke::aligned_size<float>(1200));
+    CHECK_FALSE(blob(plan, "t").streamed);
+    for (const char* name : {"r", "z"}) {
+        INFO(name);
+        CHECK_FALSE(overlap(blob(plan, name), blob(plan, "b")));  // read as long as it is written
+    }
+    CHECK(plan.arena_size == 3 * bespoke::aligned_size<float>(1200));
+}
+
+TEST_CASE("no planes are taken where something is missing") {
+    const auto pair = [](planner& p) {
+        add(p, plane_giver{}, {"x"}, {}, "g");
+        add(p, plane_taker{}, {"g"}, {}, "t");
+    };
+    CHECK(pairs_of(pair) == list{"g>t"});
+    CHECK(pairs_of(pair, {2, 16, 16}).empty());  // small
+    CHECK(pairs_of([&](planner& p) {  // who takes does not give to a third
+              pair(p);
+              add(p, plane_taker{}, {}, {}, "again");
+          }) == list{"g>t"});
+    CHECK(pairs_of([](planner& p) {  // nothing gives them
+              add(p, producer{}, {"x"}, {}, "g");
+              add(p, plane_taker{}, {}, {}, "t");
+          }).empty());
+    CHECK(pairs_of([](planner& p) {  // what lies between is no epilogue
+              add(p, plane_giver{}, {"x"}, {}, "g");
+              add(p, reshaped{{3, 20, 20}}, {}, {}, "r");
+              add(p, plane_taker{}, {}, {}, "t");
+          }).empty());
+    CHECK(pairs_of([](planner& p) {  // something runs between them
+              add(p, plane_giver{}, {"x"}, {}, "g");
+              add(p, reshaped{{3, 20, 20}}, {"z"}, {}, "r");
+              add(p, plane_taker{}, {"g"}, {}, "t");
+          }).empty());
+    CHECK(pairs_of([&](planner& p) {  // somebody else looks
+              pair(p);
+              p.output("g");
+              p.output("t");
+          }).empty());
+    CHECK(pairs_of([&](planner& p) {
+              pair(p);
+              add(p, sum{}, {"g", "t"}, {}, "s");
+          }).empty());
+    CHECK(pairs_of([](planner& p) {  // the planes of an input, and of a constant
+              add(p, plane_taker{}, {"x"}, {}, "t");
+              add(p, given{{3, 20, 20}}, {}, {"constant"});
+              add(p, plane_giver{}, {"constant"}, {}, "g");
+              add(p, plane_taker{}, {}, {}, "u");
+          }).empty());
+    CHECK(pairs_of([&](planner& p) {
+              add_loop(p, [&](std::size_t) { pair(p); });
+              add(p, reshaped{{1}}, {"x"}, {}, "out");
+          }).empty());
 }

@@ -47,6 +47,21 @@ TEST_CASE("an attention: its steps behind the first, and scores that lie nowhere
           "8896 bytes of blobs an example, 0 once (at least 8896 are alive at one step), 0 of parameters\n");
 }
 
+TEST_CASE("planes that are taken as they come lie nowhere") {
+    planner p;
+    const auto net = bespoke::compose(
+        bespoke::input{"image", {1, 28, 28}}, bespoke::convolution{.output_channels = 4} | bespoke::named("conv"),
+        bespoke::relu{}, bespoke::pooling{.kernel_size = {2, 2}, .stride = {2, 2}} | bespoke::named("halves"));
+    net.plan(p);
+    p.finish();
+    CHECK(bespoke::inspect(p.result().view()) ==
+          "step                             output                bytes       at          parameters\n"
+          "layers/0 \"conv\" (convolution)    [4, 26, 26]           10816       nowhere     40\n"
+          "+ layers/1 (activation.ReLU)     [4, 26, 26]           10816       nowhere\n"
+          "layers/2 \"halves\" (pooling)      [4, 13, 13]           2752        3136\n"
+          "5888 bytes of blobs an example, 0 once (at least 5888 are alive at one step), 256 of parameters\n");
+}
+
 TEST_CASE("what is stored once, and layers of several outputs") {
     CHECK(bespoke::inspect(planned([](planner& p) {
               p.input("x", {2});

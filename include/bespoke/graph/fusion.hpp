@@ -17,7 +17,7 @@ constexpr std::size_t finished_blob(const plan_view& p, std::size_t step) {
 /// Lets steps run as epilogues of the steps whose results they alone read: a prediction computes such a chain block by
 /// block, while the block is near. All other inputs must be there when the head of the chain runs, hence the last input
 /// that is made is the one that is finished. Where a step takes the rows of such a chain, it ends it, and what lies
-/// between is not in memory at all.
+/// between is not in memory at all. Where a step takes the planes that such a chain gives, both run together.
 constexpr void find_epilogues(plan& p) {
     const plan_view view = p.view();
     std::vector<std::size_t> readers(p.blobs.size(), 0), writers(p.blobs.size(), 0);
@@ -102,6 +102,21 @@ constexpr void find_epilogues(plan& p) {
             for (std::size_t part = head; part != s; part = p.steps[part].next)
                 p.blobs[view.outputs_of(part)[0]].streamed = true;
         }
+    }
+    for (std::size_t s = 0; s < p.steps.size(); ++s) {
+        if (!plain(s) || !p.steps[s].planes.takes) continue;
+        const std::size_t x = view.inputs_of(s)[0], maker = maker_of(x);
+        if (maker == blob_facts::npos || p.blobs[x].dimensions.size() <= unrolled_elements) continue;
+        const std::size_t head = head_of(maker);
+        // Nothing runs between the two, so that what the first one reads is still there.
+        std::size_t part = head;
+        while (p.steps[part].next == part + 1) ++part;
+        if (!p.steps[head].planes.gives || p.steps[head].takes_from != blob_facts::npos || p.steps[maker].streams ||
+            part != maker || part + 1 != s || !p.blobs[x].per_example)
+            continue;
+        p.steps[s].takes_from = head;
+        p.steps[head].feeds = true;
+        for (part = head; part != s; ++part) p.blobs[view.outputs_of(part)[0]].streamed = true;
     }
 }
 

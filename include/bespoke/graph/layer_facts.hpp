@@ -1,6 +1,7 @@
 #pragma once
 
 #include "../core/open_shape.hpp"
+#include "../core/planes.hpp"
 #include "../core/rows.hpp"
 
 #include <array>
@@ -62,6 +63,7 @@ struct layer_answers {
     bool concatenates = false;  ///< `layer.concatenates(inputs)`: its output is its inputs, one behind the other
     bool can_finish = false;
     bool finishes_rows = false, gives_rows = false, takes_rows = false;  ///< see rows.hpp
+    plane_answers planes{};
     bool probabilities = false;
     bool mixes_examples = false;
     std::vector<double> values{};  ///< of the one output, where they are known before the network runs; else empty
@@ -123,6 +125,7 @@ constexpr layer_answers ask_layer(const L& layer, std::span<const shape> inputs,
         answers.gives_rows = can_give_rows(layer, inputs);
         answers.takes_rows = can_take_rows(layer, inputs);
     }
+    if constexpr (plane_layer<L>) answers.planes = {can_give_planes(layer, inputs), can_take_planes(layer, inputs)};
     answers.probabilities = gives_probabilities(layer, inputs);
     if constexpr (requires { layer.known_output(inputs, known); })
         answers.values = layer.known_output(inputs, known);

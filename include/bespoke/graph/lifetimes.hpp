@@ -20,6 +20,9 @@ constexpr void find_lifetimes(plan& p) {
         for (std::size_t blob : view.outputs_of(s)) touch(blob, s, s);
         if (p.steps[s].head != blob_facts::npos) touch(view.outputs_of(s)[0], p.steps[s].head, s);
     }
+    for (std::size_t s = 0; s < p.steps.size(); ++s)
+        for (std::size_t part = p.steps[s].takes_from; part < s; part = p.steps[part].next)
+            for (std::size_t blob : view.inputs_of(part)) touch(blob, part, s);
     // A loop comes back to its first step, and where examples run one by one a branch does so for the next
     // example: what is touched inside lives as long as the control step runs.
     for (std::size_t s = 0; s < p.steps.size(); ++s) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "../core/open_shape.hpp"
+#include "../core/planes.hpp"
 #include "../core/rows.hpp"
 
 #include <algorithm>
@@ -60,8 +61,12 @@ struct step_facts {
     bool runs_epilogue = false;  ///< what its layer says
     bool can_finish = false;     ///< likewise
     bool finishes_rows = false, gives_rows = false, takes_rows = false;  ///< likewise
+    plane_answers planes{};      ///< likewise
     std::size_t head = blob_facts::npos;  ///< the step whose epilogue does the work of this one in a prediction
     std::size_t next = blob_facts::npos;  ///< the next step in the epilogue that this one is part of, or begins
+    /// The step whose planes it takes as they come: that one runs together with it in a prediction.
+    std::size_t takes_from = blob_facts::npos;
+    bool feeds = false;       ///< it is such a step for another one
     bool streams = false;     ///< it ends an epilogue of whole rows: it multiplies them as they come
     bool updatable = false;
     bool open = false;         ///< the shape of one of its blobs is decided in the run

@@ -127,6 +127,7 @@ public:
         step.finishes_rows = answers.finishes_rows;
         step.gives_rows = answers.gives_rows;
         step.takes_rows = answers.takes_rows;
+        step.planes = answers.planes;
         step.updatable = updatable;
         step.differentiable = facts.differentiable;
         step.probabilities = answers.probabilities;

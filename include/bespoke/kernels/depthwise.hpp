@@ -53,33 +53,30 @@ struct depthwise_images {
     T* y;
     bool accumulate;
     const channel_map<T>* map;  ///< or null
-    extent channel;             ///< the first
+    extent channel, channels;   ///< the first, and how many
+    bool flipped;               ///< with the taps of the kernel in reverse
 };
 
-/// The output rows [first, last) of `Batches` batches of pixels: side by side from `column` on, or with `Planes` those
-/// at `column` of as many channels. `Edge`: pixels may be missing, or see what is beside the image.
-template <class T, extent Stride, std::size_t Batches, bool Planes, bool Edge>
+/// The output rows [first, last) of `Batches` batches of pixels, from `column` on. `Edge`: pixels may be missing, or
+/// see what is beside the image.
+template <class T, extent Stride, std::size_t Batches, bool Edge>
 [[gnu::noinline]] void depthwise_rows(const depthwise_images<T>& images, extent column, extent first,
                                       extent last) noexcept {
     const convolution_geometry& g = images.g;
     const extent height = g.height, width = g.width, output_width = g.output_width;
-    const extent x_step = Planes ? g.plane() : Stride * lanes<T>, y_step = Planes ? g.pixels() : lanes<T>;
     constexpr extent ahead = 16;  // rows that are brought near
     // What the loads of a batch see: of the three taps, or of the even and odd elements and those two further.
     constexpr extent shifts[4] = {0, Stride == 1 ? 1 : lanes<T>, 2, lanes<T> + 2};
     row_window<T> windows[4][Batches];
     extent valid[Batches];
-    batch<T> start[Batches];
     unroll<Batches>([&](auto j) __attribute__((always_inline)) {
-        const extent at = column + (Planes ? 0 : static_cast<extent>(j()) * lanes<T>);
-        start[j] = batch<T>(images.bias != nullptr ? images.bias[Planes ? j() : 0] : T(0));
+        const extent at = column + static_cast<extent>(j()) * lanes<T>;
         valid[j] = std::clamp<extent>(output_width - at, 0, lanes<T>);
         unroll<4>([&](auto k) __attribute__((always_inline)) {
             windows[k][j] = row_window<T>(at * Stride - g.pad_left + shifts[k], width);
         });
     });
     const T* x = images.x + column * Stride - g.pad_left;
-    T* y = images.y + first * output_width + column;
     batch<T> row[3][3][Batches];  // taps of the rows that are seen
     const auto read = [&](extent r, batch<T>(&taps)[3][Batches]) __attribute__((always_inline)) {
         if (r < 0 || r >= height) {
@@ -89,9 +86,9 @@ template <class T, extent Stride, std::size_t Batches, bool Planes, bool Edge>
             return;
         }
         unroll<Batches>([&](auto j) __attribute__((always_inline)) {
-            const T* p = x + r * width + static_cast<extent>(j()) * x_step;
-            if constexpr (!Planes) __builtin_prefetch(p + ahead * width);
-            if constexpr (!Planes && Stride == 2) __builtin_prefetch(p + ahead * width + lanes<T>);
+            const T* p = x + r * width + static_cast<extent>(j()) * Stride * lanes<T>;
+            __builtin_prefetch(p + ahead * width);
+            if constexpr (Stride == 2) __builtin_prefetch(p + ahead * width + lanes<T>);
             const auto at = [&](auto k) __attribute__((always_inline)) {
                 if constexpr (Edge)
                     return windows[k][j].load(p + shifts[k]);
@@ -114,85 +111,88 @@ template <class T, extent Stride, std::size_t Batches, bool Planes, bool Edge>
             }
         });
     };
-    const T* weights = images.weights;
     const bool accumulate = images.accumulate, mapped = images.map != nullptr;
-    mapped_channel<T> map[Planes ? Batches : 1];
-    if (mapped)
-        unroll<(Planes ? Batches : 1)>([&](auto j) __attribute__((always_inline)) {
-            map[j] = mapped_channel<T>(*images.map, images.channel + static_cast<extent>(j()));
+    for (extent c = 0; c < images.channels; ++c, x += g.plane()) {
+        const batch<T> start(images.bias != nullptr ? images.bias[c] : T(0));
+        batch<T> weights[9];
+        unroll<9>([&](auto k) __attribute__((always_inline)) {
+            constexpr auto tap = static_cast<extent>(k());
+            weights[k] = batch<T>(images.weights[9 * c + (images.flipped ? 8 - tap : tap)]);
         });
-    extent r = first * Stride - g.pad_top;
-    read(r, row[0]);
-    if constexpr (Stride == 1) read(r + 1, row[1]);
-    r += Stride == 1 ? 2 : 1;
-    for (extent o = first; o < last; ++o, r += Stride, y += output_width) {
-        if constexpr (Stride == 2) read(r, row[1]);
-        read(Stride == 1 ? r : r + 1, row[2]);
-        unroll<Batches>([&](auto j) __attribute__((always_inline)) {
-            T* to = y + static_cast<extent>(j()) * y_step;
-            batch<T> sum = start[j];
-            if (accumulate) sum = Edge ? load_partial<T>(to, valid[j]) : load<T>(to);
-            unroll<9>([&](auto k) __attribute__((always_inline)) {
-                sum = kernels::fma<T>(batch<T>(weights[k() + (Planes ? 9 * j() : 0)]), row[k() / 3][k() % 3][j], sum);
+        mapped_channel<T> map;
+        if (mapped) map = mapped_channel<T>(*images.map, images.channel + c);
+        T* y = images.y + c * g.pixels() + first * output_width + column;
+        extent r = first * Stride - g.pad_top;
+        read(r, row[0]);
+        if constexpr (Stride == 1) read(r + 1, row[1]);
+        r += Stride == 1 ? 2 : 1;
+        for (extent o = first; o < last; ++o, r += Stride, y += output_width) {
+            if constexpr (Stride == 2) read(r, row[1]);
+            read(Stride == 1 ? r : r + 1, row[2]);
+            unroll<Batches>([&](auto j) __attribute__((always_inline)) {
+                T* to = y + static_cast<extent>(j()) * lanes<T>;
+                batch<T> sum = start;
+                if (accumulate) sum = Edge ? load_partial<T>(to, valid[j]) : load<T>(to);
+                unroll<9>([&](auto k) __attribute__((always_inline)) {
+                    sum = kernels::fma<T>(weights[k], row[k() / 3][k() % 3][j], sum);
+                });
+                if (mapped) sum = map(sum);
+                if constexpr (Edge)
+                    store_partial<T>(to, sum, valid[j]);
+                else
+                    store<T>(to, sum);
             });
-            if (mapped) sum = map[Planes ? j() : 0](sum);
-            if constexpr (Edge)
-                store_partial<T>(to, sum, valid[j]);
-            else
-                store<T>(to, sum);
-        });
-        unroll<3 * Batches>([&](auto i) __attribute__((always_inline)) {
-            constexpr std::size_t k = i() / Batches, j = i() % Batches;
-            row[0][k][j] = row[Stride == 1 ? 1 : 2][k][j];
-            if constexpr (Stride == 1) row[1][k][j] = row[2][k][j];
-        });
+            unroll<3 * Batches>([&](auto i) __attribute__((always_inline)) {
+                constexpr std::size_t k = i() / Batches, j = i() % Batches;
+                row[0][k][j] = row[Stride == 1 ? 1 : 2][k][j];
+                if constexpr (Stride == 1) row[1][k][j] = row[2][k][j];
+            });
+        }
     }
 }
 
-/// One channel, or two of at most one batch of columns, in the output rows [first, last).
+/// The output rows [first, last).
 template <class T, extent Stride>
-[[gnu::noinline]] void depthwise_channels(const depthwise_images<T>& images, extent channels, extent first,
-                                          extent last) noexcept {
+[[gnu::noinline]] void depthwise_channels(const depthwise_images<T>& images, extent first, extent last) noexcept {
     const convolution_geometry& g = images.g;
-    if (channels == 2) return depthwise_rows<T, Stride, 2, true, true>(images, 0, first, last);
     for (extent column = 0; column < g.output_width; column += 2 * lanes<T>) {
         const extent begin = column * Stride - g.pad_left, end = begin + 2 * Stride * lanes<T> + 2;
         if (g.output_width - column <= lanes<T>)
-            depthwise_rows<T, Stride, 1, false, true>(images, column, first, last);
+            depthwise_rows<T, Stride, 1, true>(images, column, first, last);
         else if (begin >= 0 && end <= g.width && column + 2 * lanes<T> <= g.output_width)
-            depthwise_rows<T, Stride, 2, false, false>(images, column, first, last);
+            depthwise_rows<T, Stride, 2, false>(images, column, first, last);
         else
-            depthwise_rows<T, Stride, 2, false, true>(images, column, first, last);
+            depthwise_rows<T, Stride, 2, true>(images, column, first, last);
     }
 }
 
 /// y = conv(x) + bias of the channels [first, last), counted over the examples, in the order of arithmetic of all
-/// forward passes; `flipped`: with the taps of the kernel in reverse. `after` is run on some rows of one or two
-/// channels at a time.
+/// forward passes; `flipped`: with the taps of the kernel in reverse. `after` is run on some rows
+/// of one or more channels at a time.
 template <class T>
 [[gnu::noinline]] void depthwise_forward(const convolution_geometry& g, extent first, extent last, const T* x,
                                          extent x_stride, const T* weights, const T* bias, T* y, extent y_stride,
                                          bool accumulate, const channel_epilogue<T>& after,
                                          bool flipped = false) noexcept {
-    T taps[18];
-    const extent rows = std::max<extent>(4096 / g.output_width, 8);
+    // Some rows of one channel, or of narrow images some channels: what is finished is near.
+    const extent rows = std::max<extent>(4096 / g.output_width, 8),
+                 together = g.output_width <= lanes<T> ? std::max<extent>(4096 / g.pixels(), 1) : 1;
     for (extent item = first; item < last;) {
-        const extent example = item / g.channels, channel = item % g.channels;
-        const extent channels =
-            g.output_width <= lanes<T> && item + 1 < last && channel + 1 < g.channels ? 2 : 1;
-        for (extent tap = 0; tap < 9 * channels; ++tap)
-            taps[tap] = weights[9 * channel + (flipped ? tap / 9 * 9 + 8 - tap % 9 : tap)];
+        const extent example = item / g.channels, channel = item % g.channels,
+                     channels = std::min({together, last - item, g.channels - channel});
         const depthwise_images<T> images{g,
                                          x + example * x_stride + channel * g.plane(),
-                                         taps,
+                                         weights + 9 * channel,
                                          bias != nullptr ? bias + channel : nullptr,
                                          y + example * y_stride + channel * g.pixels(),
                                          accumulate,
                                          after.without_added(),
-                                         channel};
+                                         channel,
+                                         channels,
+                                         flipped};
         for (extent row = 0; row < g.output_height; row += rows) {
             const extent end = std::min(row + rows, g.output_height);
-            (g.stride_x == 1 ? depthwise_channels<T, 1> : depthwise_channels<T, 2>)(images, channels, row, end);
+            (g.stride_x == 1 ? depthwise_channels<T, 1> : depthwise_channels<T, 2>)(images, row, end);
             after.finish_behind({images.y + row * g.output_width, channels, (end - row) * g.output_width, g.pixels()},
                                 channel);
         }

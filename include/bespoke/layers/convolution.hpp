@@ -1,5 +1,6 @@
 #pragma once
 
+#include "../core/planes.hpp"
 #include "../kernels/convolution_backward.hpp"
 #include "padding.hpp"
 
@@ -167,6 +168,31 @@ struct convolution {
                                          p.bias.data, y.example(example), y.size() / rows, false, w.scratch,
                                          w.threads, xs.size() == 2 ? nullptr : w.prepared, w.after);
         });
+    }
+
+    /// Of large results, some channels: only of kernels whose panels of weights stand for themselves.
+    constexpr bool gives_planes(std::span<const shape> xs) const {
+        const shape &x = xs[0], y{output_channels, axis_of(x, 0).outputs, axis_of(x, 1).outputs};
+        return x.rank() == 3 && xs.size() == 1 && !is_deconvolution && groups() == 1 &&
+               (y.size() <= near_elements || (kernel_size[0] == 1 && kernel_size[1] == 1));
+    }
+    constexpr bool takes_planes(std::span<const shape> xs) const {
+        return xs[0].rank() == 3 && !is_deconvolution && groups() > 1 && groups() == xs[0][0] &&
+               output_channels == groups();
+    }
+    template <class T, class P, class W>
+    void forward_planes(const plane_block<T>& b, const P& p, W& w) const noexcept {
+        auto g = geometry(*b.dimensions, w.how);
+        const extent size = g.group_channels() * g.taps();
+        T* prepared = w.prepared;
+        g.output_channels = b.channels;
+        if (g.groups > 1)
+            g.channels = g.groups = b.channels;
+        else if (b.channel > 0)
+            prepared += kernels::packed_size<T>(size, b.channel);
+        kernels::convolution_forward<T>(g, b.examples, b.x, b.x_stride, p.weights.data + b.channel * size,
+                                        p.bias ? p.bias.data + b.channel : nullptr, b.y, b.y_stride, false, w.scratch,
+                                        w.threads, prepared, w.after);
     }
 
     template <class X, class Dx, class P, class Dp, class W>

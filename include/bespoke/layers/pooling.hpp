@@ -1,5 +1,6 @@
 #pragma once
 
+#include "../core/planes.hpp"
 #include "../kernels/pooling.hpp"
 #include "padding.hpp"
 
@@ -81,6 +82,12 @@ struct pooling {
     void forward(X x, Y y, const P&, W& w) const noexcept {
         kernels::pooling_forward(kind(), geometry(x), 1, x.data, 0, y.data, 0, w.threads);
     }
+    constexpr bool takes_planes(std::span<const shape> xs) const { return xs[0].rank() == 3; }
+    template <class T, class P, class W>
+    void forward_planes(const plane_block<T>& b, const P&, W& w) const noexcept {
+        kernels::pooling_forward(kind(), geometry(*b.dimensions, b.channels), b.examples, b.x, b.x_stride, b.y,
+                                 b.y_stride, w.threads);
+    }
     template <class X, class Y, class Dy, class Dx, class P, class Dp, class W>
     void backward(X x, Y y, Dy dy, Dx dx, const P&, const Dp&, W& w) const noexcept {
         if (dx)
@@ -118,11 +125,14 @@ private:
     template <class View>
     constexpr kernels::pooling_geometry geometry(const View& view) const {
         const shape x = view.dimensions;
+        return geometry(x, static_cast<extent>(view.total()) / (x.from_end(2) * x.from_end(1)));
+    }
+    constexpr kernels::pooling_geometry geometry(const shape& x, extent channels) const {
         const window_axis y_axis = axis_of(x, 0), x_axis = axis_of(x, 1);
         kernels::pooling_geometry g{};
         g.height = x.from_end(2);
         g.width = x.from_end(1);
-        g.channels = static_cast<extent>(view.total()) / (g.height * g.width);
+        g.channels = channels;
         g.output_height = y_axis.outputs;
         g.output_width = x_axis.outputs;
         g.kernel_height = global_pooling ? g.height : kernel_size[0];

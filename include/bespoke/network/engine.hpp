@@ -128,6 +128,10 @@ void engine<T>::measure() {
                                       functions->measure_rows(layer, this->input_shapes(step), columns, threads));
         }
         if (wanted.lowered) this->add_lowered();
+        if (this->plan().steps[step].takes_from != this->none) {
+            const shape& between = this->plan().blobs[this->plan().inputs_of(step)[0]].dimensions;
+            this->add_planes(planes_together(between, this->chunk()).elements(between));
+        }
         this->add_work(step, wanted.prepared, wanted.scratch);
     }
     this->end_measure();

@@ -132,6 +132,17 @@ public:
     bool is_finished(std::size_t step) const {
         return pass_ == pass::all ? plan().steps[step].head != none : !finished_.empty() && finished_[step] != 0;
     }
+    /// Whether the step whose planes it feeds runs it. Not where all blobs are wanted.
+    bool feeds(std::size_t step) const {
+        return plan().steps[step].feeds && predicts() && this->value(plan().outputs_of(step)[0]) == nullptr;
+    }
+    /// Whether it runs the step whose planes it takes.
+    bool is_fed(std::size_t step) const {
+        return plan().steps[step].takes_from != none && feeds(plan().steps[step].takes_from);
+    }
+    void run_planes(std::size_t step, const plane_block<T>& block, workspace<T>& w) const noexcept {
+        attached_[step].functions->planes(*this, attached_[step].layer, step, block, w);
+    }
     /// The step that runs behind `step` in an epilogue, or none.
     std::size_t next(std::size_t step) const {
         const std::size_t s = plan().steps[step].next;

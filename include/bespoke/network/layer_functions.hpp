@@ -1,6 +1,6 @@
 #pragma once
 
-#include "../core/concepts.hpp"
+#include "../core/planes.hpp"
 #include "../kernels/channel_map.hpp"
 
 namespace bespoke {
@@ -30,6 +30,9 @@ struct layer_functions {
     extent (*measure_rows)(const void* layer, std::span<const shape> xs, extent columns, extent threads) = nullptr;
     row_product<T> (*multiply)(const engine_state<T>& e, const void* layer, std::size_t step,
                                extent index) noexcept = nullptr;
+    /// Of layers that give planes and of those that take them, see core/planes.hpp.
+    void (*planes)(const engine_state<T>& e, const void* layer, std::size_t step, const plane_block<T>& block,
+                   workspace<T>& w) noexcept = nullptr;
 };
 
 }  // namespace bespoke

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "chain.hpp"
 #include "decide.hpp"
 #include "log.hpp"
 
@@ -166,6 +167,12 @@ row_product<T> multiply_rows(const engine_state<T>& e, const void* erased, std::
 }
 
 template <class T, layer L>
+void call_planes(const engine_state<T>& e, const void* erased, std::size_t step, const plane_block<T>& block,
+                 workspace<T>& w) noexcept {
+    static_cast<const L*>(erased)->forward_planes(block, parameter_views<L>(e, step), w);
+}
+
+template <class T, layer L>
 constexpr layer_functions<T> list_functions() {
     layer_functions<T> f;
     if constexpr (elementwise_layer<L>) {
@@ -182,6 +189,7 @@ constexpr layer_functions<T> list_functions() {
         f.measure_rows = &measure_rows<T, L>;
     if constexpr (requires(const L& l, std::span<const shape> xs) { l.takes_rows(xs); })
         f.multiply = &multiply_rows<T, L>;
+    if constexpr (plane_layer<L>) f.planes = &call_planes<T, L>;
     if constexpr (is_measured<T, L>) f.measure = &measure_layer<T, L>;
     if constexpr (is_prepared<T, L>) f.prepare = &prepare_layer<T, L>;
     return f;
@@ -233,22 +241,6 @@ void each_run(const engine_state<T>& e, std::size_t step, const Body& body) {
                      [&](extent begin, extent end) { body(begin, i * size + begin, end - begin); });
 }
 
-/// A step that begins an epilogue.
-template <class T>
-struct chain_head {
-    const engine_state<T>& engine;
-    std::size_t step;
-
-    static void run(const void* context, const output_block<T>& block) noexcept {
-        const auto& self = *static_cast<const chain_head*>(context);
-        self.engine.finish(self.step, block);
-    }
-    static row_product<T> multiply(const void* context, extent index) noexcept {
-        const auto& self = *static_cast<const chain_head*>(context);
-        return self.engine.multiply(self.engine.tail(self.step), index);
-    }
-};
-
 /// The values of an element-wise layer, or of one that only moves on what it is given.
 template <class T>
 void forward_elements(engine_state<T>& e, const layer_functions<T>& f, const void* layer, std::size_t step) {
@@ -284,29 +276,13 @@ void backward_elements(engine_state<T>& e, const layer_gradients<T>& g, const vo
     });
 }
 
-/// Runs the layer with its epilogue, whose last step is `tail`.
-template <class T>
-void forward_chain(engine_state<T>& e, const layer_functions<T>& f, const void* layer, std::size_t step,
-                   std::size_t tail, workspace<T>& w) {
-    const chain_head<T> head{e, step};
-    epilogue<T> after{&head.run, &head};
-    channel_map<T> map;
-    const chain_head<T> behind{e, e.gather(step, map)};
-    const epilogue<T> rest{&behind.run, &behind};
-    if (behind.step != step) after.map = &map;
-    if (behind.step != step && behind.step != tail) after.rest = &rest;
-    const row_products<T> then{&head.multiply, &head};
-    w.after = &after;
-    if (e.plan().steps[tail].streams) w.then = &then;
-    f.forward(e, layer, step, w);
-}
-
 }  // namespace detail
 
 /// Runs the layer, and the epilogue that begins with it.
 template <class T>
 void forward_layer(engine_state<T>& e, const layer_functions<T>& f, const void* layer, std::size_t step) {
-    if (!e.runs(step) || e.is_finished(step)) return;
+    if (!e.runs(step) || e.is_finished(step) || e.feeds(step)) return;
+    if (e.is_fed(step)) return detail::forward_planes(e, step);
     e.begin_forward(step);
     if (e.plan().steps[step].open) e.decide(step);
     if (f.forward == nullptr) {
@@ -314,10 +290,13 @@ void forward_layer(engine_state<T>& e, const layer_functions<T>& f, const void* 
     } else {
         workspace<T> w = e.work(step);
         w.exact = !e.predicts();
-        if (const std::size_t tail = e.tail(step); tail == step)
+        if (e.tail(step) == step) {
             f.forward(e, layer, step, w);
-        else
-            detail::forward_chain(e, f, layer, step, tail, w);
+        } else {
+            const detail::chain<T> chain(e, step);
+            chain.attach(w);
+            f.forward(e, layer, step, w);
+        }
     }
     e.end_forward(step);
 }

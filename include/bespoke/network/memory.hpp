@@ -111,6 +111,9 @@ public:
         prepared_size_ += aligned_size<T>(prepared);
         scratch_size_ = std::max(scratch_size_, scratch);
     }
+    /// So many elements of planes lie between two layers, see core/planes.hpp.
+    void add_planes(extent size) { planes_size_ = std::max(planes_size_, size); }
+    T* planes() const { return planes_.data(); }
     T* prepared(std::size_t step) const { return prepared_places_[step]; }
     workspace<T> work(std::size_t step) const {
         return {scratch_.data(), prepared(step), threads_, nullptr, how_, false, step};
@@ -132,7 +135,7 @@ protected:
     /// Whether the working memory is enough for what comes.
     bool is_measured() const { return measured_ >= chunk_ && measured_ > 0; }
     void begin_measure() {
-        prepared_size_ = scratch_size_ = 0;
+        prepared_size_ = scratch_size_ = planes_size_ = 0;
         lowered_ = 0;
     }
     void end_measure();
@@ -175,11 +178,11 @@ private:
     plan_view plan_;
     std::unique_ptr<run_shapes<T>> run_;
     std::vector<T*> values_, gradients_;
-    buffer<T> parameters_, arena_, shared_, prepared_, scratch_;
+    buffer<T> parameters_, arena_, shared_, prepared_, scratch_, planes_;
     std::vector<T*> parameter_gradients_;
     std::vector<extent> prepared_offsets_;
     std::vector<T*> prepared_places_;  ///< for each step
-    extent prepared_size_ = 0, scratch_size_ = 0, examples_ = 0, chunk_ = 0, measured_ = 0;
+    extent prepared_size_ = 0, scratch_size_ = 0, planes_size_ = 0, examples_ = 0, chunk_ = 0, measured_ = 0;
     bool planned_ = false, all_blobs_ = false;
     std::vector<extent> origins_;  ///< for each blob, the example that lies where its values begin
     buffer<T> ends_;               ///< inputs and outputs of all chunks
@@ -328,6 +331,7 @@ template <class T>
 void network_memory<T>::end_measure() {
     prepared_.allocate(prepared_size_);
     scratch_.reserve(scratch_size_);
+    planes_.reserve(planes_size_);
     for (std::size_t s = 0; s < prepared_places_.size(); ++s)
         prepared_places_[s] =
             run_ && plan_.steps[s].open ? run_->prepared(s) : prepared_.data() + prepared_offsets_[s];
