@@ -230,12 +230,17 @@ struct weights_to_write {
                                                      std::string(facts.name) + " cannot be written: number " +
                                                      std::to_string(k) + " is not finite");
             auto kind = source.kind;
-            if (kind == weight_source::float16_value &&
-                !std::all_of(values.begin(), values.end(),
-                             [](float v) { return float16_to_float(float_to_float16(v)) == v; }))
-                kind = weight_source::automatic;
-            if (kind == weight_source::automatic) kind = few ? weight_source::float_value : weight_source::tensor;
             object_writer out;
+            const auto fits = [&] {
+                if (kind == weight_source::float16_value)
+                    return std::all_of(values.begin(), values.end(),
+                                       [](float v) { return float16_to_float(float_to_float16(v)) == v; });
+                return kind != weight_source::raw_value ||
+                       define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::write_quantized(
+                           out, source.numbers, facts.dimensions, values);
+            };
+            if (!fits()) kind = weight_source::automatic;
+            if (kind == weight_source::automatic) kind = few ? weight_source::float_value : weight_source::tensor;
             if (kind == weight_source::float_value) {
                 out.reals("floatValue", values);
             } else if (kind == weight_source::float16_value) {
@@ -244,7 +249,7 @@ struct weights_to_write {
                 object_writer inner;
                 inner.text("float32Value", base64_of(values, 4));
                 out.object("bespoke", inner);
-            } else {
+            } else if (kind == weight_source::tensor) {
                 out.text("tensor", add_tensor(source.name.empty() ? std::string(plan[plan.steps[step].name]) + "." +
                                                                         std::string(facts.name)
                                                                   : source.name,

@@ -14,8 +14,8 @@
 #include <vector>
 
 /// The weights of layers as a document gives them. Core ML specification, WeightParams, and what goes beyond it: a
-/// tensor in a safetensors file, and base64 of floats. Quantized weights and floats of `.mlmodel` files are written
-/// as those of a network composed in code.
+/// tensor in a safetensors file, and base64 of floats. Weights are written as they came, floats of `.mlmodel` files as
+/// those of a network composed in code.
 namespace bespoke {
 
 /// Where a parameter array came from, and where it is written again.
@@ -26,9 +26,11 @@ struct weight_source {
         float16_value,   ///< "float16Value": base64; kept only while every weight is a float16
         float32_value,   ///< "bespoke": {"float32Value": base64 of little-endian floats}
         tensor,          ///< "tensor": a name in the safetensors file
+        raw_value,       ///< "rawValue" or "int8RawValue"; kept only while every weight is one of the few numbers
     };
     place kind = automatic;
-    std::string name;  ///< of the tensor
+    std::string name;      ///< of the tensor
+    quantization numbers;  ///< of the raw value
     bool updatable = false;
     friend bool operator==(const weight_source&, const weight_source&) = default;
 };
@@ -250,7 +252,8 @@ void read_weights(object_reader in, const std::string& place, const shape& dimen
         check_count(static_cast<std::size_t>(entry.dimensions.size()));
         to_floats(entry, to);
     } else if (!kind.empty()) {
-        read_quantized(in, kind, dimensions, by_first_axis, to);
+        source.kind = weight_source::raw_value;
+        source.numbers = read_quantized(in, kind, dimensions, by_first_axis, to);
     } else {
         check_count(0);
     }
