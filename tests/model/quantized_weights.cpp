@@ -110,7 +110,8 @@ TEST_CASE("every number of bits, in rows that do not end with a byte") {
             const auto number = [&](int i) { return i * 37 % (most + 1); };
             json quantized{{"numberOfBits", std::to_string(bits)}};
             if (in_table)
-                for (int q = 0; q <= most; ++q) quantized["lookupTableQuantization"]["floatValue"].push_back(q * q - 100.5);
+                for (int q = 0; q <= most; ++q)
+                    quantized["lookupTableQuantization"]["floatValue"].push_back(q * q - 100.5);
             else
                 quantized["linearQuantization"] = {{"scale", {0.25, 5.0, -0.125}}, {"bias", {0.0, -1.0, 2.0}}};
             std::string digits;
@@ -167,7 +168,8 @@ TEST_CASE("of several numbers for one float the least is written") {
 TEST_CASE("a layer that learned has floats, another what it had") {
     const auto layer = [](const std::string& name, const std::string& from, bool learns) {
         json l{{"name", name}, {"input", json::array({from})}, {"output", json::array({name})}};
-        l["innerProduct"] = json::parse(R"({"inputChannels": "2", "outputChannels": "2", "weights": {"rawValue": "AQL/gA==",
+        l["innerProduct"] =
+            json::parse(R"({"inputChannels": "2", "outputChannels": "2", "weights": {"rawValue": "AQL/gA==",
             "quantization": {"numberOfBits": "8", "linearQuantization": {"scale": [0.01, 0.02]}}}})");
         if (learns) l["isUpdatable"] = l["innerProduct"]["weights"]["isUpdatable"] = true;
         return l;

@@ -549,8 +549,8 @@ TEST_CASE("what does not fit is named") {
 }
 
 TEST_CASE("a step allocates nothing after the first epoch") {
-    const auto count = [](auto& net, const std::vector<any_loss<float>>& losses, const any_optimizer<float>& optimizer, const arrays<float>& inputs,
-                          const arrays<float>& targets, std::size_t examples) {
+    const auto count = [](auto& net, const std::vector<any_loss<float>>& losses, const any_optimizer<float>& optimizer,
+                          const arrays<float>& inputs, const arrays<float>& targets, std::size_t examples) {
         trainer t(net, losses, optimizer);
         give(t, examples, inputs, targets);
         const auto epoch = [&] {

@@ -36,7 +36,8 @@ quantization read_quantized(object_reader& in, std::string_view kind, const shap
 
 /// Its counterpart. Writes nothing, and says false, where a value is none that a number stands for. Of several numbers
 /// that stand for the same float it takes the least.
-bool write_quantized(object_writer& out, const quantization& how, const shape& dimensions, std::span<const float> values);
+bool write_quantized(object_writer& out, const quantization& how, const shape& dimensions,
+                     std::span<const float> values);
 
 }  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
 }  // namespace bespoke
@@ -106,7 +107,8 @@ void each_run(const quantization& how, const shape& dimensions, const Body& body
         const double bias = how.bias.empty() ? 0 : how.bias[how.bias.size() == 1 ? 0 : run];
         // the product is exact: the same floats with a fused multiply-add and without
         for (std::size_t q = 0; q < values.size(); ++q)
-            values[q] = static_cast<float>((how.is_int8 ? static_cast<std::int8_t>(q) : static_cast<int>(q)) * scale + bias);
+            values[q] =
+                static_cast<float>((how.is_int8 ? static_cast<std::int8_t>(q) : static_cast<int>(q)) * scale + bias);
         body(count / runs * run, count / runs * (run + 1), values);
     }
 }
@@ -142,8 +144,9 @@ quantization read_quantized(object_reader& in, std::string_view kind, const shap
     if (type == detail::quantizations[1]) {
         how.table = inner.reals("floatValue");
         if (how.table.size() != std::size_t{1} << how.bits)
-            inner.fail(errc::shape_mismatch, "floatValue",
-                       std::to_string(1 << how.bits) + " numbers wanted, " + std::to_string(how.table.size()) + " came");
+            inner.fail(
+                errc::shape_mismatch, "floatValue",
+                std::to_string(1 << how.bits) + " numbers wanted, " + std::to_string(how.table.size()) + " came");
     } else {
         const extent channels = dimensions.rank() == 0 ? 1 : dimensions[0];
         how.scale = detail::read_channels(inner, "scale", channels, by_first_axis, false);
@@ -158,7 +161,8 @@ quantization read_quantized(object_reader& in, std::string_view kind, const shap
     return how;
 }
 
-bool write_quantized(object_writer& out, const quantization& how, const shape& dimensions, std::span<const float> values) {
+bool write_quantized(object_writer& out, const quantization& how, const shape& dimensions,
+                     std::span<const float> values) {
     std::vector<std::byte> bytes(detail::bytes_of_numbers(dimensions, how.bits));
     std::vector<std::pair<std::uint32_t, std::size_t>> numbers;  // for each float's bits, in order
     bool all = true;

@@ -134,7 +134,8 @@ inline const tensor_entry& find_tensor(object_reader& in, const safetensors* ten
     if (tensors == nullptr)
         in.fail(errc::unknown_name, "tensor", "tensor " + in_quotes(name) + " needs a \"weightsFile\" in the model");
     const tensor_entry* entry = tensors->find(name);
-    if (entry == nullptr) in.fail(errc::unknown_name, "tensor", "no tensor " + in_quotes(name) + " in the weights file");
+    if (entry == nullptr)
+        in.fail(errc::unknown_name, "tensor", "no tensor " + in_quotes(name) + " in the weights file");
     return *entry;
 }
 
@@ -209,8 +210,8 @@ void read_weights(object_reader in, const std::string& place, const shape& dimen
     const auto wrong_count = [&](extent came) {
         throw error(errc::shape_mismatch, place + ": " + std::to_string(wanted) +
                                               (wanted == 1 ? " number wanted" : " numbers wanted") +
-                                              (wanted == 0 ? "" : " (shape " + bespoke::to_text(dimensions) + ")") + ", " +
-                                              (came == 0 ? "none" : std::to_string(came)) + " came");
+                                              (wanted == 0 ? "" : " (shape " + bespoke::to_text(dimensions) + ")") +
+                                              ", " + (came == 0 ? "none" : std::to_string(came)) + " came");
     };
     const auto check_count = [&](std::size_t came) {
         if (static_cast<extent>(came) != wanted) wrong_count(static_cast<extent>(came));
