@@ -118,7 +118,7 @@ struct scaled_switch {
     V derivative(const V&, const V&) const noexcept {
         return V(on ? scale : 1);
     }
-    friend bool operator==(const scaled_switch&, const scaled_switch&) = default;
+    [[maybe_unused]] friend bool operator==(const scaled_switch&, const scaled_switch&) = default;
 };
 }  // namespace
 

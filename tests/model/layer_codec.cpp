@@ -358,7 +358,7 @@ struct triple {
     V derivative(const V&, const V&) const noexcept {
         return V(times);
     }
-    friend bool operator==(const triple&, const triple&) = default;
+    [[maybe_unused]] friend bool operator==(const triple&, const triple&) = default;
 };
 }  // namespace
 
