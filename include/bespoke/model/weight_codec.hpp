@@ -249,8 +249,12 @@ void read_weights(object_reader in, const std::string& place, const shape& dimen
             in.fail(errc::shape_mismatch, kind,
                     "the shape " + bespoke::to_text(dimensions) + " wanted, tensor " + in_quotes(entry.name) + " has " +
                         bespoke::to_text(entry.dimensions));
+        static constexpr std::string_view floats[] = {"F32", "F64", "F16", "BF16"};
+        if (std::find(std::begin(floats), std::end(floats), entry.dtype) == std::end(floats))
+            in.fail(errc::bad_value, kind,
+                    "F32, F64, F16 or BF16 wanted, tensor " + in_quotes(entry.name) + " has the dtype " +
+                        std::string(entry.dtype));
         if (to == nullptr) return;
-        check_count(static_cast<std::size_t>(entry.dimensions.size()));
         to_floats(entry, to);
     } else if (!kind.empty()) {
         source.kind = weight_source::raw_value;
