@@ -19,9 +19,10 @@ namespace bespoke::benchmarks {
 /// * mlp784: dense 784-256-128-10.
 /// * mlp32_tanh: dense 32-64-64-8, tanh instead of relu.
 /// * lstm20: one sample [1]: LSTM of 20 units, dense 1; the state stays for the next call.
-/// * gru32: the same with a GRU of 32; all units have the reset gate of the first, so that both conventions of it agree.
-/// * conv1d_stack: one sample [1]: 4 causal convolutions to 16 channels, 3 taps (oldest first) 1, 2, 4, 8 samples apart,
-///   tanh after each; the past stays for the next call.
+/// * gru32: the same with a GRU of 32; all units have the reset gate of the first, so that both conventions
+///   of it agree.
+/// * conv1d_stack: one sample [1]: 4 causal convolutions to 16 channels, 3 taps (oldest first) 1, 2, 4, 8 samples
+///   apart, tanh after each; the past stays for the next call.
 /// * train_lenet: lenet, mean softmax cross-entropy, SGD 0.01 with momentum 0.9 (v = 0.9 v + g).
 /// * train_mlp: dense 784-512-256-10, mean softmax cross-entropy, Adam 1e-3 (0.9, 0.999, 1e-8).
 /// * train_bert_tiny: bert_tiny on `batch` examples of 128 tokens with a head (first token, dense 128, tanh, dense 10),

@@ -1,10 +1,13 @@
-# The rules of include/bespoke that no compiler checks. Run by ctest: cmake -DROOT=include/bespoke -P rules.cmake
+# The rules that no compiler checks, of include/bespoke and of how long lines and files are.
+# Run by ctest: cmake -DROOT=FOLDER_OF_THE_CHECKOUT -P rules.cmake
 cmake_minimum_required(VERSION 3.20)
+set(most_columns 120)
+set(most_lines 400)  # of a header
 set(rooms core kernels layers control graph network training model convert image text)  # a room sees those before it
 
-file(GLOB_RECURSE headers RELATIVE "${ROOT}" "${ROOT}/*.hpp")
+file(GLOB_RECURSE headers RELATIVE "${ROOT}/include/bespoke" "${ROOT}/include/bespoke/*.hpp")
 foreach(header IN LISTS headers)
-  file(READ "${ROOT}/${header}" text)
+  file(READ "${ROOT}/include/bespoke/${header}" text)
   string(REGEX REPLACE "[];[\\]" " " text "${text}")  # these would glue the elements of a list together
   string(REGEX MATCHALL "[^\n]+" lines "${text}")
   string(REGEX MATCH "^[a-z]+" room "${header}")
@@ -17,7 +20,7 @@ foreach(header IN LISTS headers)
         set(broken "the room ${room} does not see the room ${CMAKE_MATCH_1}")
       endif()
     elseif(line MATCHES "^ *# *include *<(iostream|regex)>" OR
-           (line MATCHES "std::function<" AND NOT header STREQUAL "training/update_task.hpp"))  # handlers, off the hot path
+           (line MATCHES "std::function<" AND NOT header STREQUAL "training/update_task.hpp"))  # handlers
       set(broken "too dear for everyone who includes it")
     elseif(line MATCHES "^ *# *include *<xtensor" AND NOT header STREQUAL "core/tensor.hpp")
       set(broken "only core/tensor.hpp includes xtensor")
@@ -33,6 +36,37 @@ foreach(header IN LISTS headers)
     endif()
   endforeach()
 endforeach()
+
+# Lines and files. An "expect", which a compiler's error must match, is one line; letters beyond ASCII that follow one
+# another count as one.
+foreach(folder include tests examples benchmarks)
+  foreach(ending hpp cpp txt cmake py mjs)
+    file(GLOB_RECURSE found RELATIVE "${ROOT}" "${ROOT}/${folder}/*.${ending}")
+    list(APPEND sources ${found})
+  endforeach()
+endforeach()
+list(FILTER sources EXCLUDE REGEX "^tests/(fuzz/corpus/|conformance/known[.]txt)")  # data
+math(EXPR too_many "${most_columns} + 1")
+string(REPEAT "[^\n]" ${too_many} too_many)
+foreach(source IN LISTS sources)
+  file(READ "${ROOT}/${source}" text)
+  string(REGEX REPLACE "[];[\\]" " " text "${text}")
+  string(REGEX MATCHALL "\n${too_many}[^\n]*" lines "\n${text}")
+  foreach(line IN LISTS lines)
+    string(SUBSTRING "${line}" 1 -1 line)
+    string(REGEX REPLACE "[^ -~]+" "?" line "${line}")
+    string(LENGTH "${line}" columns)
+    if(columns GREATER most_columns AND NOT line MATCHES "^// expect: ")
+      string(APPEND complaints "  ${source}: ${line}\n    ${columns} columns, at most ${most_columns} wanted\n")
+    endif()
+  endforeach()
+  string(REGEX REPLACE "[^\n]" "" text "${text}")
+  string(LENGTH "${text}" lines)
+  if(source MATCHES "^include/" AND lines GREATER most_lines)
+    string(APPEND complaints "  ${source}: ${lines} lines, at most ${most_lines} wanted\n")
+  endif()
+endforeach()
+
 if(complaints)
   message(FATAL_ERROR "\n${complaints}")
 endif()

@@ -55,7 +55,8 @@ endfunction()
 
 row(libraries "xtensor and xsimd alone")
 row(header "#include <bespoke.hpp>" 4.0)
-row(network "a small composed network that predicts and learns, beside an implementation" 6.0 -DBESPOKE_EXTERN_TEMPLATES)
+row(network "a small composed network that predicts and learns, beside an implementation" 6.0
+    -DBESPOKE_EXTERN_TEMPLATES)
 row(network "the same with nothing beside it")
 row(deep "a composed network of 64 layers that predicts, beside an implementation" "" -DBESPOKE_EXTERN_TEMPLATES)
 row(bert "BERT-base composed, that predicts, beside an implementation" 25.0 -DBESPOKE_EXTERN_TEMPLATES)

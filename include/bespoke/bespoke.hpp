@@ -8,6 +8,10 @@
 
 #include "version.hpp"
 
+#if __cplusplus < 202002L
+#error bespoke is C++20: compile with -std=c++20
+#endif
+
 #include "core/tensor.hpp"
 
 #include "graph/inspect.hpp"

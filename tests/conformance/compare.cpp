@@ -115,7 +115,8 @@ TEST_CASE("noise, moments and frequencies") {
 
 TEST_CASE("images") {
     using bespoke::pixel_layout;
-    const char* wanted = R"({"kind": "image", "mode": "RGBA", "width": 1, "height": 2, "data": [1, 2, 3, 0, 4, 5, 6, 0]})";
+    const char* wanted =
+        R"({"kind": "image", "mode": "RGBA", "width": 1, "height": 2, "data": [1, 2, 3, 0, 4, 5, 6, 0]})";
     const char* exact = R"({"tolerance": {"metric": "exact"}})";
     const bespoke::image same(1, 2, pixel_layout::rgb, {1, 2, 3, 4, 5, 6});
     CHECK(outcome(exact, wanted, same) == "");

@@ -157,8 +157,10 @@ inline void check_values(const json& tolerance, const array& came, const array& 
 inline array channels_in(const bespoke::image& picture) {
     const bool gray = picture.layout() == bespoke::pixel_layout::gray;
     const auto space = gray ? bespoke::image_color_space::grayscale : bespoke::image_color_space::rgb;
-    array result(json{{"shape", {bespoke::channels_of(space), picture.height(), picture.width()}}, {"data", json::array()}});
-    std::vector<float> values(static_cast<std::size_t>(bespoke::channels_of(space) * picture.height() * picture.width()));
+    array result(
+        json{{"shape", {bespoke::channels_of(space), picture.height(), picture.width()}}, {"data", json::array()}});
+    std::vector<float> values(
+        static_cast<std::size_t>(bespoke::channels_of(space) * picture.height() * picture.width()));
     bespoke::read_pixels(picture, space, values.data());
     result.values.assign(values.begin(), values.end());
     return result;

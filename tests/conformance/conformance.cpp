@@ -1,8 +1,8 @@
 // conformance [DIR] [--only TEXT] [--summary]
 //
 // Runs the cases in DIR whose model is a neural network: what DIR/README.md says of their files. Prints each failure
-// with its reason and last `N passed, N failed, N skipped`. Succeeds where every failure stands in known.txt. --only takes
-// the cases with TEXT in their path, --summary counts failures by reason.
+// with its reason and last `N passed, N failed, N skipped`. Succeeds where every failure stands in known.txt. --only
+// takes the cases with TEXT in their path, --summary counts failures by reason.
 
 #include "compare.hpp"
 

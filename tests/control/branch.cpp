@@ -20,14 +20,15 @@ values chosen(const values& c, const values& x) {
 }
 
 /// Learns on both sides, and before and behind.
-const auto learning = compose(
-    input{"c", {1}}, input{"x", {3}}, inner_product{.output_channels = 4} | from("x") | named("first"),
-    branch{compose(inner_product{.output_channels = 5} | from("first") | to("wide"), bespoke::tanh{} | from("wide") | to("bent"),
-                   inner_product{.output_channels = 2} | from("bent") | to("y"), linear{3, 0} | from("y") | to("extra"),
-                   copy{} | from("extra") | to("y")),
-           compose(inner_product{.output_channels = 2} | from("first") | to("y"))} |
-        from("c"),
-    bespoke::tanh{} | from("y") | named("z"), output{"z"}, output{"first"});
+const auto learning =
+    compose(input{"c", {1}}, input{"x", {3}}, inner_product{.output_channels = 4} | from("x") | named("first"),
+            branch{compose(inner_product{.output_channels = 5} | from("first") | to("wide"),
+                           bespoke::tanh{} | from("wide") | to("bent"),
+                           inner_product{.output_channels = 2} | from("bent") | to("y"),
+                           linear{3, 0} | from("y") | to("extra"), copy{} | from("extra") | to("y")),
+                   compose(inner_product{.output_channels = 2} | from("first") | to("y"))} |
+                from("c"),
+            bespoke::tanh{} | from("y") | named("z"), output{"z"}, output{"first"});
 
 }  // namespace
 
@@ -73,9 +74,9 @@ TEST_CASE("blobs of the two sides and of several examples do not get in each oth
 }
 
 TEST_CASE("without an else the branch may only write over what is there") {
-    const auto d = compose(input{"c", {1}}, input{"x", {2}}, linear{1, 0} | from("x") | named("y"),
-                           branch{compose(linear{10, 0} | from("y") | to("t"), copy{} | from("t") | to("y"))} | from("c"),
-                           output{"y"});
+    const auto d = compose(
+        input{"c", {1}}, input{"x", {2}}, linear{1, 0} | from("x") | named("y"),
+        branch{compose(linear{10, 0} | from("y") | to("t"), copy{} | from("t") | to("y"))} | from("c"), output{"y"});
     lab net(d);
     CHECK(net.predict_alike({{"c", {1, 0}}, {"x", {1, 2, 3, 4}}}).at("y") == values{10, 20, 3, 4});
     net.require_gradients({{"c", {1, 0}}, {"x", numbers(4)}}, {"c"});
@@ -107,9 +108,10 @@ TEST_CASE("gradients go back through the side that was taken") {
 }
 
 TEST_CASE("a side that reads a constant") {
-    const auto d = compose(filled{.value = 4, .of = {2}} | named("k"), input{"c", {1}}, input{"x", {2}},
-                           branch{compose(linear{2, 1} | from("k") | to("y")), compose(copy{} | from("x") | to("y"))} | from("c"),
-                           output{"y"});
+    const auto d =
+        compose(filled{.value = 4, .of = {2}} | named("k"), input{"c", {1}}, input{"x", {2}},
+                branch{compose(linear{2, 1} | from("k") | to("y")), compose(copy{} | from("x") | to("y"))} | from("c"),
+                output{"y"});
     lab net(d);
     const named_values in{{"c", {1, 1, 0, 1}}, {"x", numbers(8)}};
     const values y = net.predict_alike(in).at("y");
@@ -133,7 +135,8 @@ TEST_CASE("what is wrong with a branch") {
 }
 
 TEST_CASE("a branch counts its steps and visits its layers in the order of the plan") {
-    const auto d = compose(input{"c", {1}}, branch{compose(relu{} | to("y"), relu{}), compose(bespoke::tanh{} | from("c") | to("y"))},
+    const auto d = compose(input{"c", {1}},
+                           branch{compose(relu{} | to("y"), relu{}), compose(bespoke::tanh{} | from("c") | to("y"))},
                            linear{} | from("y"));
     static_assert(decltype(d)::steps == 5);
     const auto plan = planned(d).result();
@@ -142,5 +145,6 @@ TEST_CASE("a branch counts its steps and visits its layers in the order of the p
         seen.emplace_back(key_of<L>().view());
         CHECK(plan.view()[plan.steps[step].place].find(seen.back()) != std::string_view::npos);
     });
-    CHECK(seen == std::vector<std::string>{"branch", "activation.ReLU", "activation.ReLU", "activation.tanh", "activation.linear"});
+    CHECK(seen == std::vector<std::string>{"branch", "activation.ReLU", "activation.ReLU", "activation.tanh",
+                                           "activation.linear"});
 }

@@ -15,8 +15,8 @@ double halved(double y, int times) {
 }
 
 const auto fixed = compose(input{"x", {2}}, linear{} | named("y"), loop{halve, 3}, output{"y"});
-const auto counted = compose(input{"n", {1}}, input{"x", {2}}, linear{} | from("x") | named("y"), loop{halve} | from("n"),
-                             output{"y"});
+const auto counted =
+    compose(input{"n", {1}}, input{"x", {2}}, linear{} | from("x") | named("y"), loop{halve} | from("n"), output{"y"});
 
 /// While left > 0: y <- tanh(W y), left <- left - 1.
 const auto conditional =
@@ -57,12 +57,13 @@ std::pair<double, double> left(double stop, double skip, double x) {
 const auto nested = compose(
     input{"n", {1}}, input{"m", {1}}, input{"k", {1}}, input{"x", {2}}, linear{0, 0} | from("n") | named("total"),
     linear{} | from("x") | named("y"),
-    loop{compose(loop{compose(inner_product{.output_channels = 2} | from("y") | named("w"), bespoke::tanh{} | named("bent"),
-                              copy{} | from("bent") | to("y"), linear{1, 1} | from("total") | named("total_next"),
-                              copy{} | from("total_next") | to("total"))} |
-                     from("m"),
-                 add{} | from("total", "k") | named("far"), linear{1.5f, 0} | from("y") | named("grown"),
-                 branch{compose(), compose(loop_break{})} | from("far"), copy{} | from("grown") | to("y"))} |
+    loop{compose(
+        loop{compose(inner_product{.output_channels = 2} | from("y") | named("w"), bespoke::tanh{} | named("bent"),
+                     copy{} | from("bent") | to("y"), linear{1, 1} | from("total") | named("total_next"),
+                     copy{} | from("total_next") | to("total"))} |
+            from("m"),
+        add{} | from("total", "k") | named("far"), linear{1.5f, 0} | from("y") | named("grown"),
+        branch{compose(), compose(loop_break{})} | from("far"), copy{} | from("grown") | to("y"))} |
         from("n"),
     output{"y"}, output{"total"});
 
@@ -151,12 +152,13 @@ TEST_CASE("a condition and a largest number of iterations") {
 }
 
 TEST_CASE("a condition and an input that counts: whichever is first") {
-    const auto d = compose(input{"n", {1}}, input{"left", {1}}, input{"x", {1}}, linear{} | from("x") | named("y"),
-                           loop{compose(linear{2, 0} | from("y") | named("t"), copy{} | from("t") | to("y"),
-                                        linear{1, -1} | from("left") | named("less"), copy{} | from("less") | to("left")),
-                                0, compose(relu{} | from("left") | named("go")), "go"} |
-                               from("n"),
-                           output{"y"});
+    const auto d =
+        compose(input{"n", {1}}, input{"left", {1}}, input{"x", {1}}, linear{} | from("x") | named("y"),
+                loop{compose(linear{2, 0} | from("y") | named("t"), copy{} | from("t") | to("y"),
+                             linear{1, -1} | from("left") | named("less"), copy{} | from("less") | to("left")),
+                     0, compose(relu{} | from("left") | named("go")), "go"} |
+                    from("n"),
+                output{"y"});
     const named_values in{{"n", {2, 5, 0, 3}}, {"left", {6, 3, 7, -1}}, {"x", {1, 1, 1, 1}}};
     CHECK(lab(d).predict_alike(in).at("y") == values{4, 8, 1, 1});
     lab(d).require_gradients(in, {"n", "left"});
@@ -193,15 +195,17 @@ TEST_CASE("a blob that is made inside is 0 until it is written, and keeps its va
     CHECK(net.predict_alike(in).at("y") == values{1, 1, 10, 13, 16, 19});
     net.require_gradients(in, {"n"});
 
-    const auto skipped = compose(input{"c", {1}}, input{"x", {1}},
-                                 loop{compose(branch{compose(loop_continue{})} | from("c"), linear{3, 0} | from("x") | named("y")), 2},
-                                 output{"y"});
+    const auto skipped =
+        compose(input{"c", {1}}, input{"x", {1}},
+                loop{compose(branch{compose(loop_continue{})} | from("c"), linear{3, 0} | from("x") | named("y")), 2},
+                output{"y"});
     CHECK(lab(skipped).predict_alike({{"c", {0, 1, 0}}, {"x", {1, 2, 3}}}).at("y") == values{3, 0, 9});
     lab(skipped).require_gradients({{"c", {0, 1, 0}}, {"x", {1, 2, 3}}}, {"c"});
 }
 
 TEST_CASE("a loop may count with constants") {
-    const auto d = compose(input{"x", {2}}, filled{.value = 0, .of = {2}} | named("sum"), filled{.value = 1, .of = {2}} | named("one"),
+    const auto d = compose(input{"x", {2}}, filled{.value = 0, .of = {2}} | named("sum"),
+                           filled{.value = 1, .of = {2}} | named("one"),
                            loop{compose(add{} | from("sum", "x") | named("a"), add{} | from("a", "one") | named("b"),
                                         copy{} | from("b") | to("sum")),
                                 3},
@@ -227,20 +231,22 @@ TEST_CASE("a layer of one input reads a constant inside of a loop") {
 }
 
 TEST_CASE("several outputs inside of a loop") {
-    const auto d = compose(input{"a", {2}}, input{"b", {2}}, linear{} | from("a") | named("p"), linear{} | from("b") | named("q"),
-                           loop{compose(difference_and_sum{} | from("p", "q") | to("d", "s"), multiply{} | from("d", "s") | named("m"),
-                                        linear{0.5f, 0} | from("m") | named("half"), copy{} | from("half") | to("p"),
-                                        copy{} | from("d") | to("q")),
-                                3},
-                           output{"p"}, output{"q"}, output{"s"});
+    const auto d =
+        compose(input{"a", {2}}, input{"b", {2}}, linear{} | from("a") | named("p"), linear{} | from("b") | named("q"),
+                loop{compose(difference_and_sum{} | from("p", "q") | to("d", "s"),
+                             multiply{} | from("d", "s") | named("m"), linear{0.5f, 0} | from("m") | named("half"),
+                             copy{} | from("half") | to("p"), copy{} | from("d") | to("q")),
+                     3},
+                output{"p"}, output{"q"}, output{"s"});
     lab net(d);
     net.predict_alike({{"a", numbers(6)}, {"b", numbers(6, 8)}});
     net.require_gradients({{"a", numbers(6)}, {"b", numbers(6, 8)}});
 }
 
 TEST_CASE("a copy may write over an input of the network") {
-    const auto d = compose(input{"x", {2}}, bespoke::tanh{} | named("t"), copy{} | from("t") | to("x"), linear{2, 0} | from("x") | named("y"),
-                           copy{} | from("y") | to("x"), output{"x"}, output{"t"});
+    const auto d =
+        compose(input{"x", {2}}, bespoke::tanh{} | named("t"), copy{} | from("t") | to("x"),
+                linear{2, 0} | from("x") | named("y"), copy{} | from("y") | to("x"), output{"x"}, output{"t"});
     lab net(d);
     const values x = numbers(4);
     const values y = net.predict_alike({{"x", x}}).at("x");
@@ -272,7 +278,8 @@ TEST_CASE("what is wrong with a loop") {
           "layers/0 (loopBreak): it belongs into the bodyNetwork of a loop");
     CHECK(problem(compose(input{"x", {1}}, loop_continue{})) ==
           "layers/0 (loopContinue): it belongs into the bodyNetwork of a loop");
-    CHECK(problem(compose(input{"x", {1}}, loop{body, 1, compose(relu{} | from("x") | to("c"), loop_break{}), "c"}, output{"y"})) ==
+    CHECK(problem(compose(input{"x", {1}}, loop{body, 1, compose(relu{} | from("x") | to("c"), loop_break{}), "c"},
+                          output{"y"})) ==
           "layers/0 (loop): a loopBreak or loopContinue belongs into the bodyNetwork, not into the conditionNetwork");
     CHECK(problem(compose(input{"x", {1}}, loop{body, 1} | to("y"))) == "layers/0 (loop): no output wanted, 1 named");
     CHECK(problem(compose(input{"x", {1}}, input{"n", {1}}, loop{body, 1} | from("n", "x"))) ==

@@ -6,7 +6,8 @@ using namespace control_test;
 
 namespace {
 
-const auto tower = compose(input{"x", {3}}, repeat<3>(compose(inner_product{.output_channels = 3} | named("fc"), bespoke::tanh{}), "block"));
+const auto tower = compose(
+    input{"x", {3}}, repeat<3>(compose(inner_product{.output_channels = 3} | named("fc"), bespoke::tanh{}), "block"));
 
 }  // namespace
 
@@ -29,10 +30,10 @@ TEST_CASE("a copy reads names of its own before those around it") {
                            add{} | from("r.0.t", "r.1.t") | named("y"));
     CHECK(lab(d).predict({{"x", {1}}}).at("y") == values{44});
 
-    const auto nested = compose(input{"x", {1}},
-                                repeat<2>(compose(linear{2, 0} | named("h"),
-                                                  repeat<2>(compose(add{} | from("h", "x") | named("s")), "in"), linear{}),
-                                          "out"));
+    const auto nested = compose(
+        input{"x", {1}}, repeat<2>(compose(linear{2, 0} | named("h"),
+                                           repeat<2>(compose(add{} | from("h", "x") | named("s")), "in"), linear{}),
+                                   "out"));
     // h is that of the outer copy: out.1.h = 2 (out.0.h + x) = 2 (2 + 1), and s = 6 + 1
     CHECK(lab(nested).predict({{"x", {1}}}).begin()->second == values{7});
     lab(nested).require_gradients({{"x", {0.5, 1}}});
@@ -47,6 +48,8 @@ TEST_CASE("repeat without a name, of a single layer, and not at all") {
 }
 
 TEST_CASE("errors in a copy say where") {
-    CHECK(problem(compose(input{"x", {3}}, repeat<2>(compose(inner_product{.input_channels = 3, .output_channels = 4} | named("fc")), "b"))) ==
+    CHECK(problem(compose(
+              input{"x", {3}},
+              repeat<2>(compose(inner_product{.input_channels = 3, .output_channels = 4} | named("fc")), "b"))) ==
           "layers/1 \"fc\" (innerProduct): 3 input channels declared, its input has 4 (shape [4])");
 }

@@ -13,9 +13,10 @@ TEST_CASE("what goes in is added to what comes out") {
 
 TEST_CASE("residuals in residuals, and repeated") {
     const auto d = compose(
-        input{"x", {4}}, repeat<2>(compose(residual(inner_product{.output_channels = 6} | named("up"), bespoke::tanh{},
-                                                    residual(linear{0.5f, 0}), inner_product{.output_channels = 4} | named("down"))),
-                                   "block"));
+        input{"x", {4}},
+        repeat<2>(compose(residual(inner_product{.output_channels = 6} | named("up"), bespoke::tanh{},
+                                   residual(linear{0.5f, 0}), inner_product{.output_channels = 4} | named("down"))),
+                  "block"));
     lab net(d);
     net.predict_alike({{"x", numbers(8)}});
     net.require_gradients({{"x", numbers(8)}});
@@ -29,19 +30,22 @@ TEST_CASE("around a part that reads elsewhere") {
 }
 
 TEST_CASE("in a loop") {
-    const auto d = compose(input{"x", {2}}, linear{} | named("y"),
-                           loop{compose(linear{} | from("y"), residual(bespoke::tanh{}), copy{} | to("y")), 3}, output{"y"});
+    const auto d =
+        compose(input{"x", {2}}, linear{} | named("y"),
+                loop{compose(linear{} | from("y"), residual(bespoke::tanh{}), copy{} | to("y")), 3}, output{"y"});
     lab(d).predict_alike({{"x", numbers(4)}});
     lab(d).require_gradients({{"x", numbers(4)}});
 }
 
 TEST_CASE("both have one shape") {
     CHECK(problem(compose(input{"x", {4}}, residual(inner_product{.output_channels = 5} | named("fc")))) ==
-          "layers/0 \"fc\" (innerProduct): the residual around it wants an output of the shape of its input, [4], its shape "
+          "layers/0 \"fc\" (innerProduct): the residual around it wants an output of the shape of its input, [4], its "
+          "shape "
           "is [5]");
     // not even where they would broadcast
     CHECK(problem(compose(input{"x", {4}}, residual(inner_product{.output_channels = 1} | named("fc")))) ==
-          "layers/0 \"fc\" (innerProduct): the residual around it wants an output of the shape of its input, [4], its shape "
+          "layers/0 \"fc\" (innerProduct): the residual around it wants an output of the shape of its input, [4], its "
+          "shape "
           "is [1]");
     CHECK(problem(compose(residual(relu{}))) == "layers/0 (activation.ReLU): no input: there is no layer before it");
     CHECK(problem(compose(input{"c", {1}}, residual(branch{compose(relu{})}))) ==

@@ -12,8 +12,8 @@ TEST_CASE("layers run in the order in which they stand") {
 
 TEST_CASE("sequences stand in sequences, with inputs and outputs anywhere") {
     const auto pair = compose(linear{2, 0}, linear{1, 1});
-    const auto d = compose(input{"x", {1}}, pair, output{"activation.linear_1"}, input{"z", {1}}, pair,
-                           compose(), add{} | from("activation.linear_1", "activation.linear_3") | named("y"), output{"y"});
+    const auto d = compose(input{"x", {1}}, pair, output{"activation.linear_1"}, input{"z", {1}}, pair, compose(),
+                           add{} | from("activation.linear_1", "activation.linear_3") | named("y"), output{"y"});
     static_assert(decltype(d)::steps == 5);
     const auto got = lab(d).predict_alike({{"x", {1, 10}}, {"z", {2, 20}}});
     CHECK(got.at("activation.linear_1") == values{3, 21});
@@ -24,9 +24,10 @@ TEST_CASE("sequences stand in sequences, with inputs and outputs anywhere") {
 TEST_CASE("a sequence that is left early goes back only over what ran") {
     // inputs and outputs are parts too, and count as such
     const auto d = compose(input{"n", {1}}, input{"x", {2}}, linear{} | from("x") | named("y"),
-                           loop{compose(compose(), compose(linear{3, 1} | from("y") | named("a"), copy{} | from("a") | to("y"),
-                                                           compose(branch{compose(loop_break{})} | from("n")),
-                                                           bespoke::tanh{} | from("y") | named("b")),
+                           loop{compose(compose(),
+                                        compose(linear{3, 1} | from("y") | named("a"), copy{} | from("a") | to("y"),
+                                                compose(branch{compose(loop_break{})} | from("n")),
+                                                bespoke::tanh{} | from("y") | named("b")),
                                         copy{} | from("b") | to("y")),
                                 3},
                            output{"y"});
@@ -46,7 +47,8 @@ TEST_CASE("descriptions are values") {
 }
 
 TEST_CASE("the same blob may be read twice by one layer") {
-    const auto d = compose(input{"x", {2}}, add{} | from("x", "x") | named("s"), multiply{} | from("s", "x") | named("y"));
+    const auto d =
+        compose(input{"x", {2}}, add{} | from("x", "x") | named("s"), multiply{} | from("s", "x") | named("y"));
     CHECK(lab(d).predict_alike({{"x", {1, 2}}}).at("y") == values{2, 8});
     lab(d).require_gradients({{"x", numbers(4)}});
 }

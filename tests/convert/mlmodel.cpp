@@ -50,12 +50,11 @@ TEST_CASE("a .mlmodel file and the JSON of the same model give the same model") 
         network_text(layer_text(
             R"("innerProduct": {"inputChannels": "2", "outputChannels": "40", "hasBias": true, "weights": )" +
             weights(80) + R"(, "bias": )" + weights(40) + "}")),
-        network_text(
-            layer_text(
-                R"("convolution": {"outputChannels": "2", "kernelChannels": "1", "kernelSize": ["3", "1"],
+        network_text(layer_text(
+                         R"("convolution": {"outputChannels": "2", "kernelChannels": "1", "kernelSize": ["3", "1"],
             "same": {"asymmetryMode": "TOP_LEFT_HEAVY"}, "weights": )" +
-                weights(6) + "}"),
-            "[1, 4, 4]"),
+                         weights(6) + "}"),
+                     "[1, 4, 4]"),
         network_text(layer_text(R"("sliceStatic": {"beginIds": ["-2"], "endIds": ["2"], "strides": ["1"],
             "beginMasks": [false], "endMasks": [true], "squeezeMasks": [false]})"),
                      "[5]"),
@@ -68,7 +67,8 @@ TEST_CASE("a .mlmodel file and the JSON of the same model give the same model") 
             "height": "1", "colorSpace": "BGR", "enumeratedSizes": {"sizes": [{"width": "2", "height": "1"}]}}}}],
             "output": [{"name": "y", "type": {"imageType": {"width": "2", "height": "1", "colorSpace": "BGR"}}}]},
             "neuralNetwork": {"imageInputShapeMapping": "RANK4_IMAGE_MAPPING", "preprocessing": [
-            {"featureName": "x", "scaler": {"channelScale": 0.5, "blueBias": 1, "redBias": 2, "greenBias": 3, "grayBias": 4}},
+            {"featureName": "x",
+             "scaler": {"channelScale": 0.5, "blueBias": 1, "redBias": 2, "greenBias": 3, "grayBias": 4}},
             {"featureName": "x", "meanImage": {"meanImage": [1, 2, 3.5, -4, 5, 6]}}], "layers": [)" +
             layer_text(R"("activation": {"ReLU": {}})") + "]}}",
     };
@@ -118,7 +118,7 @@ struct scaled_switch {
     V derivative(const V&, const V&) const noexcept {
         return V(on ? scale : 1);
     }
-    friend bool operator==(const scaled_switch&, const scaled_switch&) = default;
+    [[maybe_unused]] friend bool operator==(const scaled_switch&, const scaled_switch&) = default;
 };
 }  // namespace
 
@@ -128,8 +128,9 @@ TEST_CASE("a custom layer of a .mlmodel file") {
     model m = parse<core_layers, scaled_switch>(bytes_of(to_mlmodel(root)));
     CHECK((m.predict({{"x", tensor<float>{1, -2}}}).get<tensor<float>>("y") == tensor<float>{2.5f, -5}));
     CHECK(json::parse(m.write("w").json) == root);
-    CHECK(failed(to_mlmodel(root)) == "/neuralNetwork/layers/0 \"l\": unknown custom layer \"com.example.Switch\", pass "
-                                      "its type: load<core_layers, its_type>(path)");
+    CHECK(failed(to_mlmodel(root)) ==
+          "/neuralNetwork/layers/0 \"l\": unknown custom layer \"com.example.Switch\", pass "
+          "its type: load<core_layers, its_type>(path)");
 }
 
 TEST_CASE("files by hand") {

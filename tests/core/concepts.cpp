@@ -131,7 +131,8 @@ struct no_key {
 }  // namespace
 
 TEST_CASE("each layer stands on its rung") {
-    static_assert(layer<plus_one> && elementwise_layer<plus_one> && !unary_layer<plus_one> && !parametric_layer<plus_one>);
+    static_assert(layer<plus_one> && elementwise_layer<plus_one> && !unary_layer<plus_one> &&
+                  !parametric_layer<plus_one>);
     static_assert(layer<scaled> && unary_layer<scaled> && parametric_layer<scaled> && !elementwise_layer<scaled>);
     static_assert(layer<exchange> && variadic_layer<exchange> && !unary_layer<exchange> && !control_layer<exchange>);
     static_assert(!layer<no_key> && !layer<int> && !layer<const char*>);
@@ -209,7 +210,8 @@ TEST_CASE("a layer in terms of another has all of it but names, fields and the s
 }
 
 TEST_CASE("a layer that gives the elements it takes says no more than that") {
-    static_assert(layer<row> && same_elements_layer<row> && !same_elements_layer<turned> && !same_elements_layer<plus_one>);
+    static_assert(layer<row> && same_elements_layer<row> && !same_elements_layer<turned> &&
+                  !same_elements_layer<plus_one>);
     static_assert(is_batched<row> && is_in_place<row> && !needs_of<row>.input && !needs_of<row>.output);
     static_assert(!is_in_place<turned> && needs_of<turned>.input);
     static_assert(gives_same_elements(row{}) && !gives_same_elements(plus_one{}));

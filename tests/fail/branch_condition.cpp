@@ -4,9 +4,11 @@
 using namespace bespoke;
 
 #ifndef FIXED
-inline constexpr auto d = compose(input{"x", {4}}, branch{compose(relu{} | to("y")), compose(linear{} | to("y"))}, output{"y"});
+inline constexpr auto d =
+    compose(input{"x", {4}}, branch{compose(relu{} | to("y")), compose(linear{} | to("y"))}, output{"y"});
 #else
-inline constexpr auto d = compose(input{"x", {1}}, branch{compose(relu{} | to("y")), compose(linear{} | to("y"))}, output{"y"});
+inline constexpr auto d =
+    compose(input{"x", {1}}, branch{compose(relu{} | to("y")), compose(linear{} | to("y"))}, output{"y"});
 #endif
 
 int main() {

@@ -4,7 +4,8 @@
 using namespace bespoke;
 
 #ifndef FIXED
-inline constexpr auto d = compose(input{"c", {1}}, branch{compose(relu{} | to("y"))}, sigmoid{} | from("y") | named("z"));
+inline constexpr auto d =
+    compose(input{"c", {1}}, branch{compose(relu{} | to("y"))}, sigmoid{} | from("y") | named("z"));
 #else
 inline constexpr auto d = compose(input{"c", {1}}, branch{compose(relu{} | to("y")), compose(linear{} | to("y"))},
     sigmoid{} | from("y") | named("z"));

@@ -4,10 +4,11 @@
 using namespace bespoke;
 
 #ifndef FIXED
-inline constexpr auto d = compose(input{"x", {8}}, relu{} | named("y"), loop{compose(sigmoid{} | from("y") | to("t"), copy{} | to("y")), 3});
+inline constexpr auto d =
+    compose(input{"x", {8}}, relu{} | named("y"), loop{compose(sigmoid{} | from("y") | to("t"), copy{} | to("y")), 3});
 #else
-inline constexpr auto d = compose(input{"x", {8}}, relu{} | named("y"), loop{compose(sigmoid{} | from("y") | to("t"), copy{} | to("y")), 3},
-    output{"y"});
+inline constexpr auto d = compose(input{"x", {8}}, relu{} | named("y"),
+                                  loop{compose(sigmoid{} | from("y") | to("t"), copy{} | to("y")), 3}, output{"y"});
 #endif
 
 int main() {

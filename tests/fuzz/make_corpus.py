@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Makes tests/fuzz/corpus/safetensors and tests/fuzz/corpus/mlmodel again: small files, good and bad, one for each branch of
-the parsers."""
+"""Makes tests/fuzz/corpus/safetensors and tests/fuzz/corpus/mlmodel again: small files, good and bad, one for each
+branch of the parsers."""
 import json
 import pathlib
 import struct
@@ -20,7 +20,8 @@ def entry(dtype, shape, begin, end):
 
 folder.mkdir(parents=True, exist_ok=True)
 save("empty", {})
-save("layer", {"__metadata__": {"format": "pt"}, "fc.weights": entry("F32", [2, 3], 0, 24), "fc.bias": entry("F32", [2], 24, 32)},
+save("layer", {"__metadata__": {"format": "pt"}, "fc.weights": entry("F32", [2, 3], 0, 24),
+               "fc.bias": entry("F32", [2], 24, 32)},
      struct.pack("<8f", *range(8)))
 types = {"F64": 8, "I64": 8, "U64": 8, "C64": 8, "F32": 4, "I32": 4, "U32": 4, "F16": 2, "BF16": 2, "I16": 2, "U16": 2,
          "I8": 1, "U8": 1, "BOOL": 1, "F8_E4M3": 1, "F8_E5M2": 1}
@@ -29,7 +30,8 @@ for name, width in types.items():
     header[name.lower()] = entry(name, [1, 1], size, size + width)
     size += width
 save("types", header, bytes(i * 37 % 256 for i in range(size)))
-save("scalar_and_nothing", {"s": entry("F32", [], 0, 4), "n": entry("F64", [0, 3], 4, 4)}, struct.pack("<f", float("nan")))
+save("scalar_and_nothing", {"s": entry("F32", [], 0, 4), "n": entry("F64", [0, 3], 4, 4)},
+     struct.pack("<f", float("nan")))
 save("unicode", {"caf\u00e9 \"\\\n\U0001f600": entry("U8", [1], 0, 1)}, b"x")
 save("rank_9", {"a": entry("U8", [1] * 9, 0, 1)}, b"x")
 save("overlap", {"a": entry("U8", [4], 0, 4), "b": entry("U8", [4], 2, 6)}, bytes(6))
@@ -38,7 +40,8 @@ save("absurd_shape", {"a": entry("F32", [1 << 60, 16], 0, 4)}, bytes(4))
 save("absurd_offsets", {"a": entry("F32", [1], (1 << 63) - 4, 1 << 63)}, bytes(4))
 save("absurd_header", {}, length=1 << 60)
 save("negative", {"a": entry("F32", [-1], 0, -4)}, bytes(4))
-save("twice", b'{"a":{"dtype":"U8","shape":[0],"data_offsets":[0,0]},"a":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}}')
+save("twice", b'{"a":{"dtype":"U8","shape":[0],"data_offsets":[0,0]},'
+     b'"a":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}}')
 save("deep", b'{"a":' + b"[" * 80 + b"]" * 80 + b"}")
 save("numbers", b'{"a":[1e999,1E-5,-0,0.5,18446744073709551616,true,false,null]}')
 
@@ -92,20 +95,24 @@ metadata = sized(100, sized(3, "bespoke") + sized(100, sized(1, "key") + sized(2
 save_model = lambda name, text: (folder / (name + ".mlmodel")).write_bytes(text)
 save_model("inner_product", model(*x_to_y, 500, product, metadata))
 save_model("classifier", model(
-    [array("x", 2)], [sized(1, "label") + sized(3, sized(1, b"")), sized(1, "p") + sized(3, sized(6, sized(1, b"")))], 403,
-    layer("fc", ["x"], ["fc"], 140, number(1, 2) + number(2, 2) + sized(20, sized(2, struct.pack("<4e", 1, -2, 0.5, 1)))) +
+    [array("x", 2)],
+    [sized(1, "label") + sized(3, sized(1, b"")), sized(1, "p") + sized(3, sized(6, sized(1, b"")))], 403,
+    layer("fc", ["x"], ["fc"], 140, number(1, 2) + number(2, 2) +
+          sized(20, sized(2, struct.pack("<4e", 1, -2, 0.5, 1)))) +
     layer("soft", ["fc"], ["soft"], 950, number(1, -1)) + sized(10, sized(3, number(1, 3))) +
     sized(101, sized(1, varint(5) + varint(7))),
     sized(11, "label") + sized(12, "p")))
 twice = layer("twice", ["y"], ["z"], 231, struct.pack("<Bf", 0x0d, 2)) + layer("back", ["z"], ["y"], 600, b"")
 copy = layer("start", ["x"], ["y"], 600, b"")
-save_model("nested", model([array("x", 1)], [array("y")], 500, copy + layer("three", [], [], 615, number(1, 3) + sized(4, twice))))
+save_model("nested", model([array("x", 1)], [array("y")], 500,
+                           copy + layer("three", [], [], 615, number(1, 3) + sized(4, twice))))
 save_model("branch", model([array("x", 1)], [array("y")], 500, layer(
     "b", ["x"], [], 605, sized(1, layer("a", ["x"], ["y"], 600, b"")) +
     sized(2, layer("c", ["x"], ["y"], 130, sized(5, struct.pack("<BfBf", 0x0d, 2, 0x15, 1)))))))
 save_model("unpacked", model(*x_to_y, 500, layer("l", ["x"], ["y"], 1140, number(1, -1) + number(1, 2))))
 save_model("quantized", model(*x_to_y, 500, layer("l", ["x"], ["y"], 140, number(1, 2) + number(2, 2) + sized(20, sized(
-    30, b"\x1b") + sized(40, number(1, 2) + sized(101, sized(1, struct.pack("<f", 0.5)) + sized(2, struct.pack("<f", -1))))))))
+    30, b"\x1b") + sized(40, number(1, 2) + sized(101, sized(1, struct.pack("<f", 0.5)) +
+                                                  sized(2, struct.pack("<f", -1))))))))
 save_model("no_layer_type", model(*x_to_y, 500, sized(1, sized(1, "l") + sized(2, "x") + sized(3, "y"))))
 save_model("unknown_field", model(*x_to_y, 500, layer("l", ["x"], ["y"], 3000, b"")))
 save_model("wire_type", model(*x_to_y, 500, layer("l", ["x"], ["y"], 140, sized(1, "2"))))

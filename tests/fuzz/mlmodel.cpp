@@ -1,4 +1,5 @@
-// Any bytes are a .mlmodel file or a bespoke::error. What is accepted is written as JSON and read back as the same model.
+// Any bytes are a .mlmodel file or a bespoke::error. What is accepted is written as JSON and read back as
+// the same model.
 #include <bespoke/convert/mlmodel.hpp>
 
 #include <cstdlib>

@@ -1,5 +1,5 @@
-// Any text is a model or a bespoke::error. What is accepted is written and read back as the same document, and predicts,
-// if it is small, whatever it says.
+// Any text is a model or a bespoke::error. What is accepted is written and read back as the same document, and
+// predicts, if it is small, whatever it says.
 #include <bespoke/model/model.hpp>
 
 #include <cstdlib>
@@ -34,7 +34,8 @@ bool is_small(const model& m) {
     int loops = 0;
     for (const any_node* node : m.network().layers().flatten()) {
         if (const auto* loop = node->as<loop_node>())
-            if (!loop->condition_variable.empty() || !node->inputs.empty() || loop->max_loop_iterations > 8 || ++loops > 2)
+            if (!loop->condition_variable.empty() || !node->inputs.empty() || loop->max_loop_iterations > 8 ||
+                ++loops > 2)
                 return false;
         if (const auto* pool = node->as<pooling>())
             if (pool->kernel_size[0] > 64 || pool->kernel_size[1] > 64) return false;
@@ -53,7 +54,8 @@ features zeros_for(const model& m) {
                 inputs.set(feature.name, zeros<float>(s));
         } else if (const auto* picture = feature.type.image_type()) {
             const image_size size = picture->default_size();
-            const auto layout = picture->color_space == image_color_space::grayscale ? pixel_layout::gray : pixel_layout::bgra;
+            const auto layout =
+                picture->color_space == image_color_space::grayscale ? pixel_layout::gray : pixel_layout::bgra;
             const extent bytes = size.width * size.height * bytes_of(layout);
             inputs.set(feature.name, image(size.width, size.height, layout,
                                            std::vector<std::uint8_t>(static_cast<std::size_t>(bytes), 200)));

@@ -31,7 +31,8 @@ void require_sound(const std::vector<tenancy>& all, extent total) {
         REQUIRE(all[i].offset + all[i].size <= total);
         for (std::size_t j = 0; j < i; ++j) {
             const bool at_once = all[i].first <= all[j].last && all[j].first <= all[i].last;
-            const bool apart = all[i].offset + all[i].size <= all[j].offset || all[j].offset + all[j].size <= all[i].offset;
+            const bool apart =
+                all[i].offset + all[i].size <= all[j].offset || all[j].offset + all[j].size <= all[i].offset;
             INFO("tenancies " << i << " and " << j);
             REQUIRE((!at_once || apart));
         }
@@ -80,7 +81,8 @@ TEST_CASE("the whole is near the largest live set") {
 }
 
 TEST_CASE("networks as they are stay within a fifth of the largest live set") {
-    std::vector<tenancy> lenet{{784, 0, 0}, {4704, 0, 1}, {1176, 1, 2}, {1600, 2, 3}, {400, 3, 4}, {120, 4, 5}, {84, 5, 6}, {10, 6, 7}};
+    std::vector<tenancy> lenet{{784, 0, 0}, {4704, 0, 1}, {1176, 1, 2}, {1600, 2, 3},
+                               {400, 3, 4}, {120, 4, 5},  {84, 5, 6},   {10, 6, 7}};
     std::vector<tenancy> residuals, u_net;
     for (std::size_t block = 0; block < 12; ++block) {
         const extent size = 8192 >> (block / 3);

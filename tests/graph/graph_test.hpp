@@ -22,7 +22,8 @@ struct reshaped {
     static constexpr auto key = "reshaped";
     constexpr void fields(auto&) {}
     constexpr outcome output_shape(const shape& x) const {
-        if (x.size() == 1313) return bespoke::shape_fault("anything but 1313 elements wanted, its input has the shape ", x);
+        if (x.size() == 1313)
+            return bespoke::shape_fault("anything but 1313 elements wanted, its input has the shape ", x);
         return to;
     }
     friend bool operator==(const reshaped&, const reshaped&) = default;
@@ -163,7 +164,8 @@ constexpr void add(planner& p, const L& layer, const names& from = {}, const nam
 template <class If, class Else>
 constexpr void add_branch(planner& p, std::string_view condition, const If& if_side, const Else& else_side) {
     const auto plan = [&](planner& q, std::size_t step) {
-        q.branch([&] { q.nested(step, "if", [&] { if_side(); }); }, [&] { q.nested(step, "else", [&] { else_side(); }); });
+        q.branch([&] { q.nested(step, "if", [&] { if_side(); }); },
+                 [&] { q.nested(step, "else", [&] { else_side(); }); });
     };
     add(p, controlled<decltype(plan)>{&plan}, {condition});
 }

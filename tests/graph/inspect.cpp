@@ -16,12 +16,13 @@ TEST_CASE("a plan as a table for a reader") {
     net.plan(p);
     p.finish();
     CHECK(bespoke::inspect(p.result().view()) ==
-          "step                             output                bytes       at          parameters\n"
-          "layers/0 \"conv\" (convolution)    [4, 18, 18]           5184        0           112\n"
-          "+ layers/1 (batchnorm)           [4, 18, 18]           5184        0           16\n"
-          "+ layers/2 (activation.ReLU)     [4, 18, 18]           5184        0\n"
-          "layers/3 (flatten)               [1296, 1, 1]          5184        0\n"
-          "layers/4 \"fc\" (innerProduct)     [10, 1, 1]            64          5184        12970\n"
+          "step                           output        bytes  at    parameters\n"
+          "input \"image\"                  [3, 20, 20]   4800   5184\n"
+          "layers/0 \"conv\" (convolution)  [4, 18, 18]   5184   0     112\n"
+          "+ layers/1 (batchnorm)         [4, 18, 18]   5184   0     16\n"
+          "+ layers/2 (activation.ReLU)   [4, 18, 18]   5184   0\n"
+          "layers/3 (flatten)             [1296, 1, 1]  5184   0\n"
+          "layers/4 \"fc\" (innerProduct)   [10, 1, 1]    64     5184  12970\n"
           "9984 bytes of blobs an example, 0 once (at least 9984 are alive at one step), 52672 of parameters\n");
 }
 
@@ -38,12 +39,16 @@ TEST_CASE("an attention: its steps behind the first, and scores that lie nowhere
     net.plan(p);
     p.finish();
     CHECK(bespoke::inspect(p.result().view()) ==
-          "step                                 output                bytes       at          parameters\n"
-          "layers/0 \"scores\" (batchedMatmul)    [2, 40, 50]           16000       nowhere\n"
-          "+ layers/1 \"scaled\" (multiply)       [2, 40, 50]           16000       nowhere\n"
-          "+ layers/2 \"masked\" (add)            [2, 40, 50]           16000       nowhere\n"
-          "+ layers/3 \"shares\" (softmaxND)      [2, 40, 50]           16000       nowhere\n"
-          "+ layers/4 \"y\" (batchedMatmul)       [2, 40, 4]            1280        7360\n"
+          "step                               output       bytes  at       parameters\n"
+          "input \"q\"                          [2, 40, 8]   2560   3200\n"
+          "input \"k\"                          [2, 50, 8]   3200   0\n"
+          "input \"v\"                          [2, 50, 4]   1600   5760\n"
+          "input \"mask\"                       [1, 1, 50]   256    8640\n"
+          "layers/0 \"scores\" (batchedMatmul)  [2, 40, 50]  16000  nowhere\n"
+          "+ layers/1 \"scaled\" (multiply)     [2, 40, 50]  16000  nowhere\n"
+          "+ layers/2 \"masked\" (add)          [2, 40, 50]  16000  nowhere\n"
+          "+ layers/3 \"shares\" (softmaxND)    [2, 40, 50]  16000  nowhere\n"
+          "+ layers/4 \"y\" (batchedMatmul)     [2, 40, 4]   1280   7360\n"
           "8896 bytes of blobs an example, 0 once (at least 8896 are alive at one step), 0 of parameters\n");
 }
 
@@ -70,10 +75,48 @@ TEST_CASE("what is stored once, and layers of several outputs") {
               p.output("a");
               p.output("b");
           }).view()) ==
-          "step                     output                bytes       at          parameters\n"
-          "layers/0 (given)         [3]                   64          0 once\n"
-          "layers/1 \"j\" (joined)    [2], [2]              64, 64      64, 128\n"
+          "step                   output    bytes   at       parameters\n"
+          "input \"x\"              [2]       64      0\n"
+          "layers/0 (given)       [3]       64      0 once\n"
+          "layers/1 \"j\" (joined)  [2]; [2]  64; 64  64; 128\n"
           "192 bytes of blobs an example, 64 once (at least 256 are alive at one step), 0 of parameters\n");
+}
+
+TEST_CASE("what is joined lies elsewhere where one example is predicted alone") {
+    planner p;
+    const auto net = bespoke::compose(
+        bespoke::input{"x", {8, 4, 4}}, bespoke::convolution{.output_channels = 16} | bespoke::named("c"),
+        bespoke::convolution{.output_channels = 16} | bespoke::from("x") | bespoke::named("d"),
+        bespoke::concat{} | bespoke::from("c", "d") | bespoke::named("j"));
+    net.plan(p);
+    p.finish();
+    CHECK(bespoke::inspect(p.result().view()) ==
+          "step                        output      bytes  at            parameters\n"
+          "input \"x\"                   [8, 4, 4]   512    0\n"
+          "layers/0 \"c\" (convolution)  [16, 2, 2]  256    512           1168\n"
+          "layers/1 \"d\" (convolution)  [16, 2, 2]  256    768           1168\n"
+          "layers/2 \"j\" (concat)       [32, 2, 2]  512    0, alone 512\n"
+          "1024 bytes of blobs an example, 0 once (at least 1024 are alive at one step), 9344 of parameters\n");
+}
+
+TEST_CASE("what is decided in the run lies beside the arena") {
+    planner p;
+    const auto net = bespoke::compose(
+        bespoke::input{"x", {8}}, bespoke::where_non_zero{} | bespoke::named("w"),
+        bespoke::squeeze{.axes = {1}} | bespoke::named("places"),
+        bespoke::fill_dynamic{} | bespoke::from("places") | bespoke::named("filled"), bespoke::input{"shape", {3}},
+        bespoke::fill_dynamic{} | bespoke::from("shape") | bespoke::named("also"));
+    net.plan(p);
+    p.finish();
+    CHECK(bespoke::inspect(p.result().view()) ==
+          "step                             output     bytes  at      parameters\n"
+          "input \"x\"                        [8]        64     0\n"
+          "input \"shape\"                    [3]        64     64\n"
+          "layers/0 \"w\" (whereNonZero)      [?, 1]     ?      beside\n"
+          "layers/1 \"places\" (squeeze)      [?]        ?      beside\n"
+          "layers/2 \"filled\" (fillDynamic)  ?          ?      beside\n"
+          "layers/3 \"also\" (fillDynamic)    [?, ?, ?]  ?      beside\n"
+          "128 bytes of blobs an example, 0 once (at least 128 are alive at one step), 0 of parameters\n");
 }
 
 TEST_CASE("the arena of real networks is near the largest set of blobs that live at once") {

@@ -154,7 +154,9 @@ TEST_CASE("any two blobs that live at once lie apart") {
         const bespoke::plan plan = planned([&](planner& p) {
             p.input("0", {1 + random.below(40)});
             std::vector<std::string> known{"0"};
-            const auto pick = [&]() -> std::string_view { return known[random.below(static_cast<std::uint32_t>(known.size()))]; };
+            const auto pick = [&]() -> std::string_view {
+                return known[random.below(static_cast<std::uint32_t>(known.size()))];
+            };
             for (int i = 1; i < 20; ++i) {
                 const std::string name = std::to_string(i), from(pick()), other(pick());
                 if (random.below(2))
@@ -171,7 +173,8 @@ TEST_CASE("any two blobs that live at once lie apart") {
         });
         const auto v = plan.view();
         // The values a correct run would see: each place holds the number of the blob that was written last.
-        std::vector<std::size_t> arena(static_cast<std::size_t>(plan.arena_size)), shared(static_cast<std::size_t>(plan.shared_size));
+        std::vector<std::size_t> arena(static_cast<std::size_t>(plan.arena_size)),
+            shared(static_cast<std::size_t>(plan.shared_size));
         const auto each = [&](std::size_t b, const auto& visit) {
             auto& memory = v.blobs[b].per_example ? arena : shared;
             for (extent i = 0; i < v.blobs[b].dimensions.size(); ++i)

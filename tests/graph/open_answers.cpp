@@ -67,8 +67,9 @@ TEST_CASE("the shape of a parameter has to be common to all answers") {
     const std::vector<layer_answers> same{giving({{1}}, {{3, 4}, {3}}), giving({{2}}, {{3, 4}, {3}})};
     CHECK(common_answer(facts, same, 1).parameters == std::vector<shape>{{3, 4}, {3}});
     const std::vector<layer_answers> other{giving({{1}}, {{3, 1}, {3}}), giving({{2}}, {{3, 2}, {3}})};
-    const std::string open = "the shape of its weights follows from that of an input, which is decided in the run: it has "
-                             "to be known before";
+    const std::string open =
+        "the shape of its weights follows from that of an input, which is decided in the run: it has "
+        "to be known before";
     CHECK(common_answer(facts, other, 1).outputs.problem().what.view() == open);
     CHECK(common_answer(facts, {}, 1).outputs.problem().what.view() == open);
     const std::vector<layer_answers> none{refused};

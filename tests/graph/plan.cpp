@@ -20,8 +20,8 @@ constexpr planner told() {
 
 struct in_type {
     static constexpr bespoke::plan_sizes n{told().result()};
-    static constexpr auto value = bespoke::static_plan<n.steps, n.blobs, n.links, n.parameters, n.inputs, n.outputs, n.text>(
-        told().result());
+    static constexpr auto value =
+        bespoke::static_plan<n.steps, n.blobs, n.links, n.parameters, n.inputs, n.outputs, n.text>(told().result());
 };
 
 }  // namespace

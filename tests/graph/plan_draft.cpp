@@ -7,7 +7,9 @@ using namespace bespoke;
 namespace {
 
 struct names : plan_draft {
-    constexpr void blob(std::string_view name, const shape& s) { append(blob_facts{.name = keep(name), .dimensions = s}); }
+    constexpr void blob(std::string_view name, const shape& s) {
+        append(blob_facts{.name = keep(name), .dimensions = s});
+    }
     constexpr void step(std::string_view name) {
         step_facts s;
         s.name = keep(name);

@@ -256,8 +256,9 @@ TEST_CASE("what follows from an open shape is open, with what is known of it all
               p.input("x", {4});
               add(p, stretched{}, {"x"}, {"y"});
               add(p, weighted{}, {"y"}, {}, "w");
-          }) == "layers/1 \"w\" (weighted): the shape of its weights follows from that of an input, which is decided in "
-                "the run: it has to be known before");
+          }) ==
+          "layers/1 \"w\" (weighted): the shape of its weights follows from that of an input, which is decided in "
+          "the run: it has to be known before");
 }
 
 TEST_CASE("a blob that a loop or branch writes with another shape is open from the beginning on") {
@@ -272,7 +273,8 @@ TEST_CASE("a blob that a loop or branch writes with another shape is open from t
         });
         p.output("read");
     });
-    for (const char* name : {"y", "before", "read"}) CHECK(blob(loop, name).open == bespoke::open_shape{true, false, 1});
+    for (const char* name : {"y", "before", "read"})
+        CHECK(blob(loop, name).open == bespoke::open_shape{true, false, 1});
     CHECK_FALSE(blob(loop, "x").open.any);
     const bespoke::plan branch = planned([](planner& p) {
         p.input("c", {1});
@@ -321,7 +323,12 @@ TEST_CASE("both sides of a branch may write one blob, at any depth") {
             p, "c", [&] { write(p, "y"); },
             [&] { add_branch(p, "c", [&] { write(p, "y"); }, [&] { write(p, "y"); }); });
         add_branch(
-            p, "c", [&] { add_branch(p, "c", [&] { write(p, "z"); }, [&] { write(p, "z"); }); }, [&] { write(p, "z"); });
+            p, "c",
+            [&] {
+                add_branch(
+                    p, "c", [&] { write(p, "z"); }, [&] { write(p, "z"); });
+            },
+            [&] { write(p, "z"); });
         add(p, joined{}, {"y", "z"});
     }).empty());
     // only one inner side: not for sure, though the other outer side writes it
@@ -400,7 +407,8 @@ TEST_CASE("what is wrong with what a layer reads") {
     CHECK(code_after_input([](planner& p) { add(p, smooth{}, {"z"}); }) == errc::unknown_name);
     CHECK(after_input([](planner& p) { add(p, smooth{}, {"x", "x"}); }) ==
           "layers/0 (smooth): 1 input wanted, 2 named");
-    CHECK(after_input([](planner& p) { add(p, joined{}, {"x"}); }) == "layers/0 (joined): 2 to 3 inputs wanted, 1 named");
+    CHECK(after_input([](planner& p) { add(p, joined{}, {"x"}); }) ==
+          "layers/0 (joined): 2 to 3 inputs wanted, 1 named");
     CHECK(after_input([](planner& p) { add(p, given{}, {"x"}); }) == "layers/0 (given): 0 inputs wanted, 1 named");
     CHECK(after_input([](planner& p) {
         add_loop(p, [&](std::size_t) {});
@@ -471,7 +479,8 @@ TEST_CASE("what is wrong inside of control layers") {
     CHECK(after_input([&](planner& p) { add(p, controlled<decltype(unknown)>{&unknown}); }) ==
           "layers/0 (controlled): no layer writes \"c\"");
     const auto scalar = [](planner& p, std::size_t step) { p.want_scalar("", p.input_of(step)); };
-    CHECK(after_input([&](planner& p) { add(p, controlled<decltype(scalar)>{&scalar}, {"x"}); }) == "layers/0 (controlled): one number wanted in \"x\", its shape is [4]");
+    CHECK(after_input([&](planner& p) { add(p, controlled<decltype(scalar)>{&scalar}, {"x"}); }) ==
+          "layers/0 (controlled): one number wanted in \"x\", its shape is [4]");
     CHECK(problem([](planner& p) {
         p.input("c", {1});
         add_branch(p, "c", [&] { add(p, smooth{}, {"c"}, {"y"}); }, [] {});
@@ -485,7 +494,8 @@ TEST_CASE("names have a largest length, and long ones are not mixed up") {
         add(p, smooth{}, {}, {}, fits);
         add(p, smooth{}, {fits}, {"y"});
     }).empty());
-    const std::string sentence = "names of up to 320 characters wanted, one of 321 came: \"" + std::string(60, 'n') + "...\"";
+    const std::string sentence =
+        "names of up to 320 characters wanted, one of 321 came: \"" + std::string(60, 'n') + "...\"";
     CHECK(after_input([&](planner& p) { add(p, smooth{}, {}, {}, too_long); }) == sentence);
     CHECK(after_input([&](planner& p) { add(p, smooth{}, {}, {too_long}); }) == sentence);
     CHECK(problem([&](planner& p) { p.input(too_long, {4}); }) == sentence);

@@ -22,7 +22,8 @@ std::vector<geometry> row_cases() {
     cases.push_back(make(2, 9, 3 * w, 9, 3, 3, 1, 2, 2, 3, 2, 1, 0, 4));                 // dilation
     cases.push_back(make(4, 9, 2 * w, 3 * panel, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 2));      // groups
     cases.push_back(make(1, 8, w + 4, 20, 4, 5));                                        // even kernel
-    cases.push_back(make(kernels::detail::most_row_products, 1, w, panel, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0));  // most products
+    cases.push_back(
+        make(kernels::detail::most_row_products, 1, w, panel, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0));  // most products
     return cases;
 }
 
@@ -66,7 +67,8 @@ TEMPLATE_TEST_CASE("convolution_rows: threads change no bit, the epilogue runs o
     for (const geometry& g : row_cases<T>()) {
         const run_of<T> run(g, 40, 1);
         const array<T> one = run.result(run_of<T>::pass::forward);
-        for (thread_pool* pool : {&two, &five}) CHECK(check::same_bits(one, run.result(run_of<T>::pass::forward, pool)));
+        for (thread_pool* pool : {&two, &five})
+            CHECK(check::same_bits(one, run.result(run_of<T>::pass::forward, pool)));
         run.compare_epilogues(run_of<T>::pass::forward, &five);
     }
 }

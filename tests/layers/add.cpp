@@ -55,12 +55,14 @@ TEST_CASE("add: the same bits with threads where there is much to do") {
 }
 
 TEST_CASE("add: shapes and faults") {
-    REQUIRE(fault_of(add{}, {{2, 3}, {2}}) ==
-            "layers/0 \"layer\" (add): inputs wanted whose extents from the last axis on are equal or 1, input 1 has the "
-            "shape [2], those before it have [2, 3]");
-    REQUIRE(fault_of(add{}, {{3, 4, 4}, {3, 4, 5}}) ==
-            "layers/0 \"layer\" (add): inputs wanted whose extents from the last axis on are equal or 1, input 1 has the "
-            "shape [3, 4, 5], those before it have [3, 4, 4]");
+    REQUIRE(
+        fault_of(add{}, {{2, 3}, {2}}) ==
+        "layers/0 \"layer\" (add): inputs wanted whose extents from the last axis on are equal or 1, input 1 has the "
+        "shape [2], those before it have [2, 3]");
+    REQUIRE(
+        fault_of(add{}, {{3, 4, 4}, {3, 4, 5}}) ==
+        "layers/0 \"layer\" (add): inputs wanted whose extents from the last axis on are equal or 1, input 1 has the "
+        "shape [3, 4, 5], those before it have [3, 4, 4]");
     ask_everything(add{});
 }
 

@@ -68,7 +68,8 @@ TEST_CASE("arg_max: composed and run-time networks give the same bits") {
 TEST_CASE("arg_max: faults") {
     const std::string where = "layers/0 \"layer\" (argMax): ";
     CHECK(fault_of(arg_max{}, {{}}) == where + "an axis of its input wanted, 0 given for the shape []");
-    CHECK(fault_of(arg_max{.axis = 2}, {{1, 2}}) == where + "an axis of its input wanted, 2 given for the shape [1, 2]");
+    CHECK(fault_of(arg_max{.axis = 2}, {{1, 2}}) ==
+          where + "an axis of its input wanted, 2 given for the shape [1, 2]");
     CHECK(fault_of(arg_max{.axis = -1}, {{1, 0}}) ==
           where + "an element or more along axis -1 wanted, its shape is [1, 0]");
     for (extent a : hostile_extents()) {

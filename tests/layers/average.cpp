@@ -111,12 +111,14 @@ TEST_CASE("average, max, min: the same bits with threads where there is much to 
 }
 
 TEST_CASE("average, max, min: shapes and faults") {
-    REQUIRE(fault_of(average{}, {{2, 3}, {2}}) ==
-            "layers/0 \"layer\" (average): inputs wanted whose extents from the last axis on are equal or 1, input 1 has "
-            "the shape [2], those before it have [2, 3]");
-    REQUIRE(fault_of(bespoke::max{}, {{2}, {3}}) ==
-            "layers/0 \"layer\" (max): inputs wanted whose extents from the last axis on are equal or 1, input 1 has the "
-            "shape [3], those before it have [2]");
+    REQUIRE(
+        fault_of(average{}, {{2, 3}, {2}}) ==
+        "layers/0 \"layer\" (average): inputs wanted whose extents from the last axis on are equal or 1, input 1 has "
+        "the shape [2], those before it have [2, 3]");
+    REQUIRE(
+        fault_of(bespoke::max{}, {{2}, {3}}) ==
+        "layers/0 \"layer\" (max): inputs wanted whose extents from the last axis on are equal or 1, input 1 has the "
+        "shape [3], those before it have [2]");
     ask_everything(average{});
     ask_everything(bespoke::max{});
     ask_everything(bespoke::min{});

@@ -28,11 +28,13 @@ static_assert(!of({{2, 3}, {2, 2}}));
 
 TEST_CASE("broadcast_shape: faults") {
     REQUIRE(fault_in({{2, 1}, {1, 3}, {2, 4}}) ==
-            "inputs wanted whose extents from the last axis on are equal or 1, input 2 has the shape [2, 4], those before it "
+            "inputs wanted whose extents from the last axis on are equal or 1, input 2 has the shape [2, 4], those "
+            "before it "
             "have [2, 3]");
-    REQUIRE(fault_in({{0}, {2}}) ==
-            "inputs wanted whose extents from the last axis on are equal or 1, input 1 has the shape [2], those before it "
-            "have [0]");
+    REQUIRE(
+        fault_in({{0}, {2}}) ==
+        "inputs wanted whose extents from the last axis on are equal or 1, input 1 has the shape [2], those before it "
+        "have [0]");
 }
 
 TEST_CASE("broadcast_shape: ranks may differ") {
@@ -41,9 +43,10 @@ TEST_CASE("broadcast_shape: ranks may differ") {
     REQUIRE(of({{}, {2}, {5, 1}}).shapes()[0] == shape{5, 2});
     REQUIRE(of({{1}, {0}}).shapes()[0] == shape{0});
     REQUIRE(of({{2, 3}, {4, 1, 1, 1}}).shapes()[0] == shape{4, 1, 2, 3});
-    REQUIRE(of({{2, 3}, {3}, {2}}).problem().what.view() ==
-            "inputs wanted whose extents from the last axis on are equal or 1, input 2 has the shape [2], those before it "
-            "have [2, 3]");
+    REQUIRE(
+        of({{2, 3}, {3}, {2}}).problem().what.view() ==
+        "inputs wanted whose extents from the last axis on are equal or 1, input 2 has the shape [2], those before it "
+        "have [2, 3]");
 }
 
 TEST_CASE("can_finish_binary: one of two has the shape of the result") {
@@ -69,6 +72,7 @@ TEST_CASE("combination: of several blobs that are stored once only one is added 
     using out = dynamic_view<float>;
     const std::array xs{in{x0.data(), {2}, 1, 2}, in{x1.data(), {2}, 1, 2}, in{x2.data(), {2}, 1, 2}};
     const std::array dxs{out{nullptr, {2}, 1, 2}, out{dx1.data(), {2}, 1, 2}, out{nullptr, {2}, 1, 2}};
-    detail::combine_all_backward<detail::product, float>({}, xs, in{dy.data(), {2}, 1, 2}, dxs, scratch.data(), nullptr);
+    detail::combine_all_backward<detail::product, float>({}, xs, in{dy.data(), {2}, 1, 2}, dxs, scratch.data(),
+                                                         nullptr);
     REQUIRE(dx1 == std::vector<float>{105, 320});
 }

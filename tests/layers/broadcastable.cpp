@@ -163,7 +163,7 @@ struct chosen {
         const std::array to{dynamic_view<double>{}, dxs[0], dxs[1]};
         where_broadcastable{}.backward(std::span(all), ys, dys, std::span(to), p, dp, w);
     }
-    friend bool operator==(const chosen&, const chosen&) = default;
+    [[maybe_unused]] friend bool operator==(const chosen&, const chosen&) = default;
 };
 
 }  // namespace

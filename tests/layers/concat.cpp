@@ -222,7 +222,8 @@ TEST_CASE("concat: one example has its channels written in place, with the bits 
     }
     const auto x = numbers<float>(std::size_t{3} * 256, 7);
     const auto copies = [](const auto& results) {
-        return std::apply([](const auto&... y) { return std::array{std::vector<float>(y.begin(), y.end())...}; }, results);
+        return std::apply([](const auto&... y) { return std::array{std::vector<float>(y.begin(), y.end())...}; },
+                          results);
     };
     const auto together = copies(net.predict_batch(x));
     for (std::size_t i = 0; i < 3; ++i) {

@@ -79,7 +79,8 @@ TEST_CASE("embedding: a large table with threads") {
     const auto x = indices(2 * count, rows);
     std::vector<float> expected;
     for (float i : x)
-        for (std::size_t c = 0; c < 50; ++c) expected.push_back(weights[c * 700 + static_cast<std::size_t>(i)] + bias[c]);
+        for (std::size_t c = 0; c < 50; ++c)
+            expected.push_back(weights[c * 700 + static_cast<std::size_t>(i)] + bias[c]);
     const embedding_nd large{.vocab_size = rows, .embedding_size = columns, .has_bias = true};
     REQUIRE(evaluate<float>(large, {{{count, 1}, x}}, {weights, bias}).first() == expected);
     const embedding other{.input_dim = rows, .output_channels = columns, .has_bias = true};
@@ -105,7 +106,8 @@ TEST_CASE("embedding: gradients are the same bits for any number of threads") {
     const auto x = indices(2 * count, rows), dy = numbers<float>(2 * count * columns, 3);
     const auto run = [&](std::size_t threads_wanted) {
         thread_pool threads(threads_wanted);
-        std::vector<float> weights(static_cast<std::size_t>(rows * columns), 0.5f), bias(static_cast<std::size_t>(columns));
+        std::vector<float> weights(static_cast<std::size_t>(rows * columns), 0.5f),
+            bias(static_cast<std::size_t>(columns));
         using in = dynamic_view<const float>;
         using out = dynamic_view<float>;
         workspace<float> w{nullptr, nullptr, &threads};
@@ -154,7 +156,8 @@ TEST_CASE("embedding_nd: faults") {
 }
 
 namespace {
-inline constexpr auto words = compose(input{"x", {4, 1}}, embedding_nd{.vocab_size = 6, .embedding_size = 3} | updatable);
+inline constexpr auto words =
+    compose(input{"x", {4, 1}}, embedding_nd{.vocab_size = 6, .embedding_size = 3} | updatable);
 inline constexpr auto letters =
     compose(input{"x", {4, 1, 1, 1}}, embedding{.input_dim = 6, .output_channels = 3, .has_bias = true});
 }  // namespace

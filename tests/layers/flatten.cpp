@@ -91,7 +91,8 @@ TEST_CASE("flatten_to_2d: the specification's examples") {
 
 TEST_CASE("flatten_to_2d: faults") {
     const std::string place = "layers/0 \"layer\" (flattenTo2D): ";
-    REQUIRE(fault_of(flatten_to_2d{3}, {{2, 3}}) == place + "an axis from -2 to 2 wanted for the shape [2, 3], 3 given");
+    REQUIRE(fault_of(flatten_to_2d{3}, {{2, 3}}) ==
+            place + "an axis from -2 to 2 wanted for the shape [2, 3], 3 given");
     REQUIRE(fault_of(flatten_to_2d{-3}, {{2, 3}}) ==
             place + "an axis from -2 to 2 wanted for the shape [2, 3], -3 given");
     for (extent axis : hostile_extents()) ask_everything(flatten_to_2d{axis});

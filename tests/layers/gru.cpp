@@ -56,7 +56,8 @@ void check_values(const gru& layer, const shape& s, extent examples, bool states
     numbers_list y, last;
     for (extent e = 0; e < examples; ++e) {
         const numbers_list from(x.begin() + e * s.size(), x.begin() + (e + 1) * s.size());
-        const numbers_list begin = states ? numbers_list(h.begin() + e * rows, h.begin() + (e + 1) * rows) : numbers_list();
+        const numbers_list begin =
+            states ? numbers_list(h.begin() + e * rows, h.begin() + (e + 1) * rows) : numbers_list();
         const naive_result r = naive_gru(layer, steps, batch, from.data(), weights.data(), begin);
         const numbers_list& out = layer.sequence_output ? r.y : r.h;
         y.insert(y.end(), out.begin(), out.end());
@@ -126,7 +127,8 @@ TEST_CASE("gru: shapes and faults") {
     REQUIRE(fault_of(gru{}, {{2, 3}}) == place + "outputVectorSize from 1 up wanted, -1 given");
     REQUIRE(fault_of(gru{.input_vector_size = 4, .output_vector_size = 7}, {{2, 3}}) ==
             place + "an inputVectorSize of 4 declared, its input has 3 channels (shape [2, 3])");
-    REQUIRE(fault_of(layer, {{2, 3}, {7}}) == place + "a state of the shape [1, 7] wanted as input 1, its shape is [7]");
+    REQUIRE(fault_of(layer, {{2, 3}, {7}}) ==
+            place + "a state of the shape [1, 7] wanted as input 1, its shape is [7]");
     REQUIRE(fault_of(layer, {{2, 3}, {1, 7}, {1, 7}}) == place + "1 to 2 inputs wanted, 3 named");
     for (extent first : hostile_extents())
         for (extent second : hostile_extents())

@@ -50,9 +50,9 @@ void check_values(const uni_directional_lstm& layer, const shape& s, extent exam
                                 v.begin() + static_cast<std::ptrdiff_t>((e + 1) * size));
         };
         const numbers_list from = of(x, static_cast<std::size_t>(s.size()));
-        const naive_result r =
-            naive_lstm(layer.params, layer.activations, layer.reverse_input, steps, batch, n, from.data(),
-                       weights.data(), states ? of(h, batch * n) : numbers_list(), states ? of(c, batch * n) : numbers_list());
+        const naive_result r = naive_lstm(layer.params, layer.activations, layer.reverse_input, steps, batch, n,
+                                          from.data(), weights.data(), states ? of(h, batch * n) : numbers_list(),
+                                          states ? of(c, batch * n) : numbers_list());
         const numbers_list& out = layer.params.sequence_output ? r.y : r.h;
         y.insert(y.end(), out.begin(), out.end());
         last_h.insert(last_h.end(), r.h.begin(), r.h.end());
@@ -72,7 +72,8 @@ TEST_CASE("uni_directional_lstm: by the definition") {
     int number = 0;
     for (const lstm_params& params : all_params())
         for (extent n : {1, 3, 17}) {
-            const uni_directional_lstm layer{.output_vector_size = n, .params = params, .reverse_input = ++number % 2 == 0};
+            const uni_directional_lstm layer{
+                .output_vector_size = n, .params = params, .reverse_input = ++number % 2 == 0};
             const extent batch = number % 3 == 0 ? 2 : 1;
             for (const shape& s : sequence_shapes(number % 5, batch, 2 + number % 4)) {
                 check_values<float>(layer, s, s[0] == 0 ? 1 : 1 + number % 3, number % 4 == 0);
@@ -130,8 +131,9 @@ TEST_CASE("uni_directional_lstm: gradients") {
             {{2, 1}});
     require_gradients(uni_directional_lstm{.output_vector_size = 2, .activations = {sigmoid{}, relu{}, relu{}}},
                       {{4, 3}});
-    require_gradients(uni_directional_lstm{.output_vector_size = 2, .activations = {linear{.alpha = 30}, linear{}, bespoke::tanh{}}},
-                      {{2, 60}}, {.examples = 2, .low = -2, .high = 2});  // beyond the clip of a gate
+    require_gradients(
+        uni_directional_lstm{.output_vector_size = 2, .activations = {linear{.alpha = 30}, linear{}, bespoke::tanh{}}},
+        {{2, 60}}, {.examples = 2, .low = -2, .high = 2});  // beyond the clip of a gate
 }
 
 TEST_CASE("uni_directional_lstm: the same bits with threads where there is much to do") {
@@ -145,8 +147,8 @@ TEST_CASE("uni_directional_lstm: PyTorch's numbers") {
     std::vector<std::vector<double>> w;
     for (extent i = 0; i < 12; ++i) w.push_back(steps<double>(1 + i, i < 4 ? 15 : i < 8 ? 25 : 5));
     const auto r = evaluate<double>(
-        layer, {{{4, 2, 3}, steps<double>(3, 24)}, {{1, 2, 5}, steps<double>(4, 10)}, {{1, 2, 5}, steps<double>(5, 10)}},
-        w);
+        layer,
+        {{{4, 2, 3}, steps<double>(3, 24)}, {{1, 2, 5}, steps<double>(4, 10)}, {{1, 2, 5}, steps<double>(5, 10)}}, w);
     require_summary(r.values[0], {40, 5.202932626, 3.609990767, {0.087552978, -0.061682591, 0.587916033}, -0.045323502},
                     1e-8);
     require_summary(r.values[1], {10, 0.736248753, 0.585844850, {0.415931128, 0.071645254, -0.176000912}, -0.045323502},
@@ -246,8 +248,10 @@ TEST_CASE("bi_directional_lstm: PyTorch's numbers") {
     auto last_h = r.values[1], last_c = r.values[2];
     last_h.insert(last_h.end(), r.values[3].begin(), r.values[3].end());
     last_c.insert(last_c.end(), r.values[4].begin(), r.values[4].end());
-    require_summary(last_h, {20, 1.085668890, 1.074158101, {0.415931128, 0.071645254, -0.176000912}, -0.033231049}, 1e-8);
-    require_summary(last_c, {20, -1.259986069, 8.540014215, {0.708748099, 0.126883338, -0.724564868}, -0.063960526}, 1e-8);
+    require_summary(last_h, {20, 1.085668890, 1.074158101, {0.415931128, 0.071645254, -0.176000912}, -0.033231049},
+                    1e-8);
+    require_summary(last_c, {20, -1.259986069, 8.540014215, {0.708748099, 0.126883338, -0.724564868}, -0.063960526},
+                    1e-8);
 }
 
 TEST_CASE("bi_directional_lstm: both directions, last states and gradients") {
@@ -288,10 +292,10 @@ TEST_CASE("bi_directional_lstm: both directions, last states and gradients") {
 }
 
 namespace {
-inline constexpr auto both_ways =
-    compose(input{"x", {4, 3}}, bi_directional_lstm{.output_vector_size = 9, .params = {.sequence_output = true}},
-            bi_directional_lstm{.output_vector_size = 2, .params = {.forget_bias = true, .has_peephole_vectors = true}} |
-                named("second"));
+inline constexpr auto both_ways = compose(
+    input{"x", {4, 3}}, bi_directional_lstm{.output_vector_size = 9, .params = {.sequence_output = true}},
+    bi_directional_lstm{.output_vector_size = 2, .params = {.forget_bias = true, .has_peephole_vectors = true}} |
+        named("second"));
 }
 
 TEST_CASE("bi_directional_lstm: the same bits composed and at run time") {

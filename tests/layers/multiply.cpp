@@ -47,9 +47,10 @@ TEST_CASE("multiply: the same bits with threads where there is much to do") {
 }
 
 TEST_CASE("multiply: shapes and faults") {
-    REQUIRE(fault_of(multiply{}, {{3, 4, 4}, {2, 4, 4}}) ==
-            "layers/0 \"layer\" (multiply): inputs wanted whose extents from the last axis on are equal or 1, input 1 has "
-            "the shape [2, 4, 4], those before it have [3, 4, 4]");
+    REQUIRE(
+        fault_of(multiply{}, {{3, 4, 4}, {2, 4, 4}}) ==
+        "layers/0 \"layer\" (multiply): inputs wanted whose extents from the last axis on are equal or 1, input 1 has "
+        "the shape [2, 4, 4], those before it have [3, 4, 4]");
     ask_everything(multiply{});
 }
 

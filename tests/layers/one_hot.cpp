@@ -60,8 +60,10 @@ TEST_CASE("one_hot: the size from a second input") {
     REQUIRE(run({2, 0}, 3).first() == std::vector<float>{0, 1, 0, 0, 1, 0});
     REQUIRE(run({2, 0}, 1).first() == std::vector<float>{0, 1});
     for (float size : {0.0F, -1.0F})
-        REQUIRE(failure([&] { run({2, 0}, size); }) == "layers/0 \"layer\" (oneHot): oneHotVectorSize from 1 up wanted, " +
-                                                           std::to_string(static_cast<int>(size)) + " given");
+        REQUIRE(failure([&] {
+                    run({2, 0}, size);
+                }) == "layers/0 \"layer\" (oneHot): oneHotVectorSize from 1 up wanted, " +
+                          std::to_string(static_cast<int>(size)) + " given");
     REQUIRE(fault_of(one_hot{}, {{2}, {2}}) ==
             "layers/0 \"layer\" (oneHot): an input of 1 number wanted for oneHotVectorSize, its shape is [2]");
 }

@@ -127,7 +127,8 @@ TEST_CASE("global_pooling3d: each channel, and gradients") {
     const auto got = evaluate<double>(global_pooling3d{}, {{s, x}});
     CHECK(got.dimensions() == shape{2, 1, 1, 1});
     CHECK(got.first() == most);
-    CHECK(distance(evaluate<double>(global_pooling3d{.type = pooling_type3d::average}, {{s, x}}).first(), mean) < 1e-14);
+    CHECK(distance(evaluate<double>(global_pooling3d{.type = pooling_type3d::average}, {{s, x}}).first(), mean) <
+          1e-14);
     require_gradients(global_pooling3d{}, {{2, 2, 3, 4}});
     require_gradients(global_pooling3d{.type = pooling_type3d::average}, {{2, 2, 3, 4}});
 }
@@ -180,7 +181,8 @@ TEST_CASE("pooling3d: faults") {
     for (std::int32_t v : {-most - 1, -1, 0, 1, 2, most})
         for (std::int32_t u : {1, most}) {
             ask_everything(pooling3d{.kernel_depth = u, .stride_height = v, .custom_padding_left = v});
-            ask_everything(pooling3d{.kernel_width = v, .stride_depth = u, .padding_type = pooling3d_padding_type::same});
+            ask_everything(
+                pooling3d{.kernel_width = v, .stride_depth = u, .padding_type = pooling3d_padding_type::same});
         }
     ask_everything(global_pooling3d{.type = pooling_type3d::average});
 }

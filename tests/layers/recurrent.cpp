@@ -50,7 +50,8 @@ TEST_CASE("recurrent_activation: an alpha and a beta of 0 stand for the customar
     const auto same = [&](auto layer, auto set) {
         layer.output_vector_size = 3;
         const auto weights = random_parameters<float>(layer, {4, 3});
-        set(layer, linear{.alpha = 0, .beta = 0}, sigmoid_hard{.alpha = 0, .beta = 0}, scaled_tanh{.alpha = 0, .beta = 0});
+        set(layer, linear{.alpha = 0, .beta = 0}, sigmoid_hard{.alpha = 0, .beta = 0},
+            scaled_tanh{.alpha = 0, .beta = 0});
         const auto left_out = evaluate<float>(layer, x, weights).first();
         set(layer, linear{}, sigmoid_hard{}, scaled_tanh{.alpha = 1, .beta = 1});
         REQUIRE(left_out == evaluate<float>(layer, x, weights).first());
@@ -143,7 +144,8 @@ void require_steps() {
 
 constexpr simple_recurrent simple{.output_vector_size = 17}, simple_relu{.output_vector_size = 5, .activation = relu{}};
 constexpr gru small_gru{.output_vector_size = 5}, large_gru{.output_vector_size = 48, .has_bias_vectors = false};
-constexpr gru other_gru{.output_vector_size = 16, .activations = {sigmoid_hard{}, scaled_tanh{}}, .reverse_input = true};
+constexpr gru other_gru{
+    .output_vector_size = 16, .activations = {sigmoid_hard{}, scaled_tanh{}}, .reverse_input = true};
 constexpr uni_directional_lstm small_lstm{.output_vector_size = 1}, large_lstm{.output_vector_size = 20},
     other_lstm{.output_vector_size = 33,
                .activations = {sigmoid_hard{}, scaled_tanh{}, linear{}},

@@ -16,7 +16,8 @@ namespace {
 using row = std::vector<double>;
 using formula = std::function<double(const row&)>;
 
-constexpr double infinite = std::numeric_limits<double>::infinity(), no_number = std::nan("");
+constexpr double infinite = std::numeric_limits<double>::infinity();
+constexpr double no_number = std::numeric_limits<double>::quiet_NaN();
 
 /// The elements that meet in each output, in their order.
 template <class T>

@@ -119,8 +119,9 @@ TEST_CASE("upsample: values") {
     REQUIRE(twice(interpolation_mode::bilinear, linear_points::default_mode) ==
             floats{1, 1.5f, 2, 2, 2, 2.5f, 3, 3, 3, 3.5f, 4, 4, 3, 3.5f, 4, 4});
 
-    for (const auto& [h, w] : {std::pair<extent, extent>{1, 1}, {3, 5}, {7, 2}, {40, 33}})
+    for (const auto& [height, width] : {std::pair<extent, extent>{1, 1}, {3, 5}, {7, 2}, {40, 33}})
         for (linear_points mode : all_points) {
+            const extent h = height, w = width;
             CAPTURE(h, w, static_cast<int>(mode));
             const floats values = numbers<float>(2 * 2 * h * w);
             const auto compare = [&](const upsample& layer, extent to_h, extent to_w) {
@@ -244,7 +245,7 @@ struct crop_of_boxes {
         cut.backward(std::span<const X>(xs), std::span<const X>(), std::span<const X>(dys), std::span<const Dx>(dxs), p,
                      dp, w);
     }
-    friend bool operator==(const crop_of_boxes&, const crop_of_boxes&) = default;
+    [[maybe_unused]] friend bool operator==(const crop_of_boxes&, const crop_of_boxes&) = default;
 };
 }  // namespace
 

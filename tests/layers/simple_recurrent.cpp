@@ -46,9 +46,10 @@ TEST_CASE("simple_recurrent: a state without the axis of the steps") {
     const auto wanted = evaluate<double>(layer, {{sequence, x}, {{1, 2, 3, 1, 1}, h}}, w);
     REQUIRE(same_bits(evaluate<double>(layer, {{sequence, x}, {{2, 3, 1, 1, 1}, h}}, w), wanted));
     require_gradients(layer, {sequence, {2, 3, 1, 1, 1}});
-    REQUIRE(fault_of(layer, {sequence, {3, 2, 1, 1, 1}}) ==
-            "layers/0 \"layer\" (simpleRecurrent): a state of the shape [1, 2, 3, 1, 1] wanted as input 1, its shape is "
-            "[3, 2, 1, 1, 1]");
+    REQUIRE(
+        fault_of(layer, {sequence, {3, 2, 1, 1, 1}}) ==
+        "layers/0 \"layer\" (simpleRecurrent): a state of the shape [1, 2, 3, 1, 1] wanted as input 1, its shape is "
+        "[3, 2, 1, 1, 1]");
 }
 
 TEST_CASE("simple_recurrent: gradients") {

@@ -200,7 +200,8 @@ TEST_CASE("slice: along each axis") {
     // np.arange(24).reshape(2, 3, 4)[1:], [:, 0:-1:2], [:, :, -2:]
     REQUIRE(evaluate<float>(slice{.start_index = 1}, {{s, counted(24)}}).first() ==
             std::vector<float>{12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23});
-    const auto rows = evaluate<float>(slice{.end_index = -1, .stride = 2, .axis = slice_axis::height}, {{s, counted(24)}});
+    const auto rows =
+        evaluate<float>(slice{.end_index = -1, .stride = 2, .axis = slice_axis::height}, {{s, counted(24)}});
     REQUIRE(rows.dimensions() == shape{2, 1, 4});
     REQUIRE(rows.first() == std::vector<float>{0, 1, 2, 3, 12, 13, 14, 15});
     const auto columns = evaluate<float>(slice{.start_index = -2, .axis = slice_axis::width}, {{s, counted(24)}});

@@ -25,10 +25,10 @@ void compare(const shape& x, const slice_static& fields) {
     };
     const blob<float> in{x, counted(x.size())};
     const auto expected = evaluate<float>(fields, {in});
-    const auto came = evaluate<float>(
-        slice_dynamic{.squeeze_masks = fields.squeeze_masks},
-        {in, vector(numbers_of(fields.begin_ids)), vector(numbers_of(fields.end_ids)), vector(numbers_of(fields.strides)),
-         vector(numbers_of(fields.begin_masks)), vector(numbers_of(fields.end_masks))});
+    const auto came = evaluate<float>(slice_dynamic{.squeeze_masks = fields.squeeze_masks},
+                                      {in, vector(numbers_of(fields.begin_ids)), vector(numbers_of(fields.end_ids)),
+                                       vector(numbers_of(fields.strides)), vector(numbers_of(fields.begin_masks)),
+                                       vector(numbers_of(fields.end_masks))});
     REQUIRE(same_bits(expected, came));
     const auto some = evaluate<float>(slice_dynamic{.begin_masks = fields.begin_masks,
                                                     .end_ids = fields.end_ids,

@@ -120,8 +120,10 @@ TEST_CASE("top_k: k from a second input") {
     REQUIRE(run(3).first() == std::vector<float>{3, 2, 1, 6, 5, 4});
     require_gradients(top_k{.axis = 0}, {{5, 2}, {1}}, {.known = {{}, {2}}});
     for (float k : {0.0F, 4.0F})
-        REQUIRE(failure([&] { run(k); }) == "layers/0 \"layer\" (topK): K from 1 to 3 wanted, the extent of axis 1 in the "
-                                            "shape [2, 3], " + std::to_string(static_cast<int>(k)) + " given");
+        REQUIRE(failure([&] { run(k); }) ==
+                "layers/0 \"layer\" (topK): K from 1 to 3 wanted, the extent of axis 1 in the "
+                "shape [2, 3], " +
+                    std::to_string(static_cast<int>(k)) + " given");
 }
 
 TEST_CASE("arg_sort, top_k: faults") {

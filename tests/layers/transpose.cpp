@@ -140,7 +140,8 @@ TEST_CASE("permute: the batch axis stays") {
 
 TEST_CASE("permute: without a batch axis, without a sequence") {
     const auto x = numbers<double>(2 * 3 * 4 * 5);
-    REQUIRE(evaluate<double>(permute{{3, 1, 0, 2}}, {{{2, 3, 4, 5}, x}}).first() == moved({2, 3, 4, 5}, {3, 1, 0, 2}, x));
+    REQUIRE(evaluate<double>(permute{{3, 1, 0, 2}}, {{{2, 3, 4, 5}, x}}).first() ==
+            moved({2, 3, 4, 5}, {3, 1, 0, 2}, x));
     REQUIRE(evaluate<double>(permute{{0, 3, 1, 2}}, {{{2, 3, 4}, x}}).first() == moved({2, 3, 4}, {2, 0, 1}, x));
     REQUIRE(evaluate<double>(permute{}, {{{2, 3, 4}, x}}).first() == x);
     require_gradients(permute{{0, 3, 1, 2}}, {{2, 3, 2}});

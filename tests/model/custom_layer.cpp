@@ -48,8 +48,9 @@ struct dial {
         T weights, bias;
     };
     template <class T>
-    static constexpr auto parameter_fields = std::array{parameter_field{"weights", &parameters<T>::weights, initial::one},
-                                                        parameter_field{"bias", &parameters<T>::bias}};
+    static constexpr auto parameter_fields =
+        std::array{parameter_field{"weights", &parameters<T>::weights, initial::one},
+                   parameter_field{"bias", &parameters<T>::bias}};
 
     constexpr outcome output_shape(const shape& x) const {
         if (label == "wrong") return value_fault("another label wanted");
@@ -123,7 +124,8 @@ TEST_CASE("custom: what a file leaves out keeps its default, and is written") {
     CHECK(*m.network().layers().nodes[0]->as<dial>() == dial{.has_bias = false, .number = 4, .how = way::negative});
     const json written = json::parse(m.write("w").json)["neuralNetwork"]["layers"][0]["custom"];
     CHECK(written == json::parse(R"({"className": "Dial", "weights": [{"floatValue": [1, 2]}], "parameters": {
-        "hasBias": {"boolValue": false}, "whole": {"longValue": "1"}, "small": {"intValue": 1}, "real": {"doubleValue": 1},
+        "hasBias": {"boolValue": false}, "whole": {"longValue": "1"}, "small": {"intValue": 1},
+        "real": {"doubleValue": 1},
         "number": {"doubleValue": 4}, "label": {"stringValue": "plain"}, "how": {"stringValue": "NEGATIVE"}}})"));
     const std::string bare = custom(R"("className": "PlusOne")");
     model other = parse<core_layers, dial, plus_one>(bare);
@@ -135,7 +137,8 @@ TEST_CASE("custom: what does not fit says where and why") {
     const std::string at = R"(/neuralNetwork/layers/0)", place = at + R"( "l")";
     const std::string weights = R"("weights": [{"floatValue": [1, 2]}, {"floatValue": [3, 4]}], )";
     CHECK(failed(custom("")) == at + "/custom/className: the name of a layer wanted, none came");
-    CHECK(failed(custom(R"("className": "Diall")")) == place + R"(: unknown custom layer "Diall", did you mean "Dial"?)");
+    CHECK(failed(custom(R"("className": "Diall")")) ==
+          place + R"(: unknown custom layer "Diall", did you mean "Dial"?)");
     CHECK(failed(custom(R"("className": "com.example.Spin")")) ==
           place + R"(: unknown custom layer "com.example.Spin", pass its type: load<core_layers, its_type>(path))");
     const check::failure alone([] { parse(custom(R"("className": "Dial")")); });
@@ -197,13 +200,17 @@ TEST_CASE("custom: its gradient is checked as that of any layer, and it learns")
     CHECK(check_gradients(dial{.has_bias = false, .number = -3}, {{4}}));
 
     const std::string text = R"({"specificationVersion": 4, "isUpdatable": true, "description": {"input": [)" +
-        check::array("x", R"(["2"])") + R"(], "output": [)" + check::array("y", R"(["2"])") + R"(], "trainingInput": [)" +
-        check::array("x", R"(["2"])") + ", " + check::array("want", R"(["2"])") + R"(]}, "neuralNetwork": {
+                             check::array("x", R"(["2"])") + R"(], "output": [)" + check::array("y", R"(["2"])") +
+                             R"(], "trainingInput": [)" + check::array("x", R"(["2"])") + ", " +
+                             check::array("want", R"(["2"])") + R"(]}, "neuralNetwork": {
         "arrayInputShapeMapping": "EXACT_ARRAY_MAPPING", "layers": [{"name": "l", "input": ["x"], "output": ["y"],
-            "isUpdatable": true, "custom": {"className": "Dial", "weights": [{"floatValue": [1, 1], "isUpdatable": true},
+            "isUpdatable": true, "custom": {"className": "Dial",
+                "weights": [{"floatValue": [1, 1], "isUpdatable": true},
             {"floatValue": [0, 0], "isUpdatable": true}]}}],
-        "updateParams": {"lossLayers": [{"name": "loss", "meanSquaredErrorLossLayer": {"input": "y", "target": "want"}}],
-            "optimizer": {"adamOptimizer": {"learningRate": {"defaultValue": 0.05}, "miniBatchSize": {"defaultValue": "4"},
+        "updateParams": {
+            "lossLayers": [{"name": "loss", "meanSquaredErrorLossLayer": {"input": "y", "target": "want"}}],
+            "optimizer": {"adamOptimizer": {
+                "learningRate": {"defaultValue": 0.05}, "miniBatchSize": {"defaultValue": "4"},
                 "beta1": {"defaultValue": 0.9}, "beta2": {"defaultValue": 0.999}, "eps": {"defaultValue": 1e-8}}},
             "epochs": {"defaultValue": "300"}}}})";
     model m = parse<core_layers, dial>(text);

@@ -98,7 +98,8 @@ TEST_CASE("description: the features that a model is given") {
 }
 
 TEST_CASE("description: images that a model is given") {
-    const std::vector<feature_description> wanted{{"picture", "", {image_feature_type{3, 2, {}, image_color_space::rgb}}}};
+    const std::vector<feature_description> wanted{
+        {"picture", "", {image_feature_type{3, 2, {}, image_color_space::rgb}}}};
     const auto given = [&](extent width, extent height, pixel_layout layout) {
         const auto size = static_cast<std::size_t>(width * height * bytes_of(layout));
         const features values{{"picture", bespoke::image(width, height, layout, std::vector<std::uint8_t>(size))}};

@@ -92,9 +92,10 @@ TEST_CASE("descriptions that do not fit") {
           "/description/input/0/type/stateType: features of this type are not supported");
     CHECK(failure_of_type(R"({"imageType": {"width": 1, "height": 1, "colorSpace": "GRAYSCALE_FLOAT16"}})") ==
           "/description/input/0/type/imageType/colorSpace: images of this colour space are not supported");
-    CHECK(failure_of_type(R"({"imageType": {"colorSpace": "CMYK"}})") ==
-          "/description/input/0/type/imageType/colorSpace: INVALID_COLOR_SPACE, GRAYSCALE, RGB, BGR or GRAYSCALE_FLOAT16 "
-          "wanted, \"CMYK\" came");
+    CHECK(
+        failure_of_type(R"({"imageType": {"colorSpace": "CMYK"}})") ==
+        "/description/input/0/type/imageType/colorSpace: INVALID_COLOR_SPACE, GRAYSCALE, RGB, BGR or GRAYSCALE_FLOAT16 "
+        "wanted, \"CMYK\" came");
     CHECK(failure_of_type(R"({"imageType": {"enumeratedSizes": {}, "imageSizeRange": {}}})") ==
           R"(/description/input/0/type/imageType: "enumeratedSizes" and "imageSizeRange" exclude each other)");
     CHECK(failure_of_type(R"({"imageType": {"width": 1, "height": 1}})") ==

@@ -50,8 +50,9 @@ TEST_CASE("feature_type: in words") {
 
 TEST_CASE("feature_type: images") {
     const auto picture = [](extent width, extent height, pixel_layout layout) {
-        return feature_value(image(width, height, layout,
-                                   std::vector<std::uint8_t>(static_cast<std::size_t>(width * height * bytes_of(layout)))));
+        return feature_value(
+            image(width, height, layout,
+                  std::vector<std::uint8_t>(static_cast<std::size_t>(width * height * bytes_of(layout)))));
     };
     const auto fixed = image_type({2, 3, {}, image_color_space::rgb});
     CHECK(accepts(fixed, picture(2, 3, pixel_layout::rgb)));
@@ -59,7 +60,8 @@ TEST_CASE("feature_type: images") {
     CHECK_FALSE(accepts(fixed, picture(2, 3, pixel_layout::gray)));
     CHECK_FALSE(accepts(fixed, picture(3, 2, pixel_layout::rgb)));
     CHECK_FALSE(accepts(fixed, floats({3, 3, 2})));
-    CHECK_FALSE(accepts(array_type({.shape = {2}, .data_type = array_data_type::float32}), picture(2, 1, pixel_layout::gray)));
+    CHECK_FALSE(
+        accepts(array_type({.shape = {2}, .data_type = array_data_type::float32}), picture(2, 1, pixel_layout::gray)));
     CHECK_FALSE(accepts({double_feature_type()}, picture(1, 1, pixel_layout::gray)));
 
     const image_feature_type one_of{0, 0, enumerated_image_sizes{{{8, 9}, {10, 11}}}, image_color_space::grayscale};
@@ -86,8 +88,10 @@ TEST_CASE("feature_type: images") {
     CHECK(problem_of(image_type(range)) == "fine");
     CHECK(problem_of(image_type({2, 3, {}, {}})) ==
           "an image GRAYSCALE, RGB or BGR wanted, but its colour space is not given");
-    CHECK(problem_of(image_type({0, 3, {}, image_color_space::rgb})) == "an image of 1 x 1 or more wanted, but it is 0 x 3");
-    CHECK(problem_of(image_type({0, 0, {}, image_color_space::rgb})) == "an image of 1 x 1 or more wanted, but it is 0 x 0");
+    CHECK(problem_of(image_type({0, 3, {}, image_color_space::rgb})) ==
+          "an image of 1 x 1 or more wanted, but it is 0 x 3");
+    CHECK(problem_of(image_type({0, 0, {}, image_color_space::rgb})) ==
+          "an image of 1 x 1 or more wanted, but it is 0 x 0");
     CHECK(problem_of(image_type({2, 3, enumerated_image_sizes{}, image_color_space::rgb})) ==
           "enumerated sizes wanted, but there is none");
     CHECK(problem_of(image_type({2, 3, enumerated_image_sizes{{{2, 3}, {4, -1}}}, image_color_space::rgb})) ==

@@ -104,7 +104,8 @@ TEST_CASE("image: channels become pixels, rounded and within 0 and 255") {
     CHECK(make_image(odd.data(), {12, 1}, space::grayscale).pixels() ==
           bytes{0, 0, 0, 1, 2, 254, 255, 255, 255, 255, 0, 0});
 
-    const image there(3, 2, pixel_layout::bgr, bytes{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 250, 251, 252, 253, 254, 255, 17});
+    const image there(3, 2, pixel_layout::bgr,
+                      bytes{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 250, 251, 252, 253, 254, 255, 17});
     const auto between = channels(there, space::bgr);
     CHECK(make_image(between.data(), there.size(), space::bgr) == there);
 }

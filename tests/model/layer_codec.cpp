@@ -64,10 +64,12 @@ std::vector<sample> samples() {
         {vector, R"("activation": {"ELU": {"alpha": 1}})"},
         {vector, R"("activation": {"softsign": {}})"},
         {vector, R"("activation": {"softplus": {}})"},
-        {image, R"("activation": {"parametricSoftplus": {"alpha": )" + weights(1) + R"(, "beta": )" + weights(2) + "}}"},
+        {image,
+         R"("activation": {"parametricSoftplus": {"alpha": )" + weights(1) + R"(, "beta": )" + weights(2) + "}}"},
         {vector, R"("add": {"alpha": 3})"},
         {R"(["3", "2"])", R"("batchedMatmul": {"weightMatrixFirstDimension": "2", "weightMatrixSecondDimension": "3",
-                            "hasBias": true, "weights": )" + weights(6) + R"(, "bias": )" + weights(3) + "}"},
+                            "hasBias": true, "weights": )" +
+                              weights(6) + R"(, "bias": )" + weights(3) + "}"},
         {image, R"("batchnorm": {"channels": "2", "epsilon": 0.001, "gamma": )" + weights(2) + R"(, "beta": )" +
                     weights(2) + R"(, "mean": )" + weights(2) + R"(, "variance": {"floatValue": [1, 2]}})"},
         {vector, R"("clip": {"minVal": -0.5, "maxVal": 6})"},
@@ -75,17 +77,22 @@ std::vector<sample> samples() {
         {image, R"("convolution": {"outputChannels": "2", "kernelChannels": "1", "nGroups": "2",
                     "kernelSize": ["3", "2"], "stride": ["1", "2"], "dilationFactor": ["1", "1"],
                     "valid": {"paddingAmounts": {"borderAmounts": [{"startEdgeSize": "1"}, {"endEdgeSize": "1"}]}},
-                    "hasBias": true, "weights": )" + weights(12) + R"(, "bias": )" + weights(2) + "}"},
+                    "hasBias": true, "weights": )" +
+                    weights(12) + R"(, "bias": )" + weights(2) + "}"},
         {image, R"("convolution": {"outputChannels": "1", "kernelChannels": "2",
-                    "same": {"asymmetryMode": "TOP_LEFT_HEAVY"}, "weights": )" + weights(18) + "}"},
+                    "same": {"asymmetryMode": "TOP_LEFT_HEAVY"}, "weights": )" +
+                    weights(18) + "}"},
         {image, R"("convolution": {"outputChannels": "1", "kernelChannels": "2", "kernelSize": ["2", "2"],
                     "stride": ["2", "2"], "valid": {}, "isDeconvolution": true, "outputShape": ["8", "8"],
-                    "weights": )" + weights(8) + "}"},
+                    "weights": )" +
+                    weights(8) + "}"},
         {vector, R"("copy": {})"},
         {R"(["2", "1", "1", "1"])", R"("embedding": {"inputDim": "3", "outputChannels": "2", "hasBias": true,
-                    "weights": )" + weights(6) + R"(, "bias": )" + weights(2) + "}"},
+                    "weights": )" + weights(6) +
+                                        R"(, "bias": )" + weights(2) + "}"},
         {R"(["2", "1"])", R"("embeddingND": {"vocabSize": "3", "embeddingSize": "2", "hasBias": true,
-                    "weights": )" + weights(6) + R"(, "bias": )" + weights(2) + "}"},
+                    "weights": )" +
+                              weights(6) + R"(, "bias": )" + weights(2) + "}"},
         {vector, R"("expandDims": {"axes": ["0", "-1"]})"},
         {image, R"("flatten": {"mode": "CHANNEL_LAST"})"},
         {vector, R"("gelu": {"mode": "TANH_APPROXIMATION"})"},
@@ -109,24 +116,27 @@ std::vector<sample> samples() {
             "activations": [{"sigmoidHard": {"alpha": 0.2, "beta": 0.5}}, {"linear": {"alpha": 1}}, {"ReLU": {}}],
             "params": {"sequenceOutput": true, "hasBiasVectors": true, "forgetBias": true,
                        "hasPeepholeVectors": true, "coupledInputAndForgetGate": true, "cellClipThreshold": 5},
-            "reverseInput": true, "weightParams": )" + lstm_weights(true) + "}"},
+            "reverseInput": true, "weightParams": )" +
+                              lstm_weights(true) + "}"},
         {R"(["3", "1", "2", "1", "1"])", R"("biDirectionalLSTM": {"inputVectorSize": "2", "outputVectorSize": "2",
             "activationsForwardLSTM": [{"sigmoid": {}}, {"tanh": {}}, {"tanh": {}}],
             "activationsBackwardLSTM": [{"sigmoid": {}}, {"tanh": {}}, {"tanh": {}}],
-            "params": {"hasBiasVectors": true, "hasPeepholeVectors": true}, "weightParams": [)" + lstm_weights(true) +
-            ", " + lstm_weights(true) + "]}"},
+            "params": {"hasBiasVectors": true, "hasPeepholeVectors": true}, "weightParams": [)" +
+                                             lstm_weights(true) + ", " + lstm_weights(true) + "]}"},
         {R"(["3", "2"])", R"("gru": {"inputVectorSize": "2", "outputVectorSize": "2",
             "activations": [{"sigmoid": {}}, {"scaledTanh": {"alpha": 1.71, "beta": 0.6666667}}],
-            "sequenceOutput": true, "hasBiasVectors": true, "reverseInput": true, )" + gate_weights(
-                {"updateGate", "resetGate", "outputGate"}) + "}"},
+            "sequenceOutput": true, "hasBiasVectors": true, "reverseInput": true, )" +
+                              gate_weights({"updateGate", "resetGate", "outputGate"}) + "}"},
         {R"(["3", "2"])", R"("simpleRecurrent": {"inputVectorSize": "2", "outputVectorSize": "2",
-            "activation": {"ReLU": {}}, "sequenceOutput": true, "weightMatrix": )" + weights(4) +
-            R"(, "recursionMatrix": )" + weights(4) + "}"},
+            "activation": {"ReLU": {}}, "sequenceOutput": true, "weightMatrix": )" +
+                              weights(4) + R"(, "recursionMatrix": )" + weights(4) + "}"},
         {R"(["3", "2"])", R"("uniDirectionalLSTM": {"inputVectorSize": "2", "outputVectorSize": "2", "params": {},
-            "weightParams": )" + lstm_weights(false) + "}"},
+            "weightParams": )" +
+                              lstm_weights(false) + "}"},
         // without params: no biases
         {R"(["3", "2"])", R"("uniDirectionalLSTM": {"inputVectorSize": "2", "outputVectorSize": "2",
-            "weightParams": )" + lstm_weights(false) + "}"},
+            "weightParams": )" +
+                              lstm_weights(false) + "}"},
         {image, R"("softmaxND": {"axis": "-2"})"},
         {image, R"("split": {"nOutputs": "2"})", R"(["x"])", R"(["y", "z"])"},
         {image, R"("splitND": {"axis": "-1", "splitSizes": ["1", "3"]})", R"(["x"])", R"(["y", "z"])"},
@@ -197,15 +207,19 @@ std::vector<sample> samples() {
             "nGroups": 2, "kernelDepth": 2, "kernelHeight": 1, "kernelWidth": 2,
             "strideDepth": 1, "strideHeight": 2, "strideWidth": 1,
             "dilationDepth": 2, "dilationHeight": 1, "dilationWidth": 1, "hasBias": true, "paddingType": "SAME",
-            "customPaddingFront": 1, "weights": )" + weights(8) + R"(, "bias": )" + weights(2) + "}"},
+            "customPaddingFront": 1, "weights": )" +
+                                             weights(8) + R"(, "bias": )" + weights(2) + "}"},
         {R"(["1", "2", "3", "1", "1"])", R"("convolution3d": {"outputChannels": 1, "inputChannels": 2,
             "nGroups": 1, "kernelDepth": 1, "kernelHeight": 1, "kernelWidth": 1,
             "strideDepth": 1, "strideHeight": 1, "strideWidth": 1,
             "dilationDepth": 1, "dilationHeight": 1, "dilationWidth": 1, "isDeconvolution": true,
-            "outputShape": ["3", "1", "1"], "weights": )" + weights(2) + "}"},
+            "outputShape": ["3", "1", "1"], "weights": )" +
+                                             weights(2) + "}"},
         {R"(["1", "1", "4", "1", "1"])", R"("cropResize": {"targetSize": ["2", "3"], "normalizedCoordinates": true,
-            "mode": {"samplingMethod": "ALIGN_ENDPOINTS_MODE"}, "boxIndicesMode": {"boxMode": "CENTER_SIZE_WIDTH_FIRST"},
-            "spatialScale": 0.5})", R"(["x", "x"])"},
+            "mode": {"samplingMethod": "ALIGN_ENDPOINTS_MODE"},
+             "boxIndicesMode": {"boxMode": "CENTER_SIZE_WIDTH_FIRST"},
+            "spatialScale": 0.5})",
+         R"(["x", "x"])"},
         {image, R"("upsample": {"scalingFactor": ["2", "3"]})"},
         {image, R"("upsample": {"fractionalScalingFactor": [1.5, 0.75], "mode": "BILINEAR",
                                  "linearUpsampleMode": "ALIGN_CORNERS_FALSE"})"},
@@ -224,7 +238,8 @@ std::vector<sample> samples() {
         {image, R"("gatherAlongAxis": {"axis": "1"})", R"(["x", "x"])"},
         {R"(["2", "2"])", R"("gatherND": {})", R"(["x", "x"])"},
         {R"(["1", "3", "4"])", R"("NonMaximumSuppression": {"iouThreshold": 0.5, "scoreThreshold": 0.25,
-                    "maxBoxes": "2", "perClassSuppression": true})", R"(["x", "x"])", R"(["y", "z", "u", "v"])"},
+                    "maxBoxes": "2", "perClassSuppression": true})",
+         R"(["x", "x"])", R"(["y", "z", "u", "v"])"},
         {image, R"("whereNonZero": {})"},
         {vector, R"("oneHot": {"oneHotVectorSize": "3", "axis": "-2", "onValue": 2, "offValue": -1})"},
         {image, R"("padding": {"constant": {"value": 2}, "paddingAmounts": {"borderAmounts": [{"startEdgeSize": "1"},
@@ -238,7 +253,8 @@ std::vector<sample> samples() {
         {vector, R"("scatterND": {"mode": "SCATTER_DIV"})", R"(["x", "m", "x"])", R"(["y"])", column},
         {R"(["1"])", R"("sliceBySize": {"size": "1", "axis": "-1"})", R"(["x", "x"])"},
         {R"(["1"])", R"("sliceDynamic": {"beginMasks": [true], "endIds": ["2"], "endMasks": [false], "strides": ["1"],
-                    "squeezeMasks": [false]})", R"(["x", "x"])"},
+                    "squeezeMasks": [false]})",
+         R"(["x", "x"])"},
         {image, R"("slidingWindows": {"axis": "1", "windowSize": "2", "step": "2"})"},
         {image, R"("topK": {"axis": "-1", "K": "2", "useBottomK": true})", R"(["x"])", R"(["y", "z"])"},
         {image, R"("argMax": {"axis": "-1", "removeDim": true})"},
@@ -342,7 +358,7 @@ struct triple {
     V derivative(const V&, const V&) const noexcept {
         return V(times);
     }
-    friend bool operator==(const triple&, const triple&) = default;
+    [[maybe_unused]] friend bool operator==(const triple&, const triple&) = default;
 };
 }  // namespace
 

@@ -37,8 +37,9 @@ TEST_CASE("what moves elements and looks them up is loaded and run") {
     CHECK((run(R"(["2", "1", "1", "1"])",
               R"("embedding": {"inputDim": 3, "outputChannels": 2, "hasBias": true, )" + table + "}",
               filled({2, 1, 1, 1}, {2, 0})) == filled({2, 2, 1, 1}, {3.5, 30, 1.5, 10})));
-    CHECK((run(R"(["2", "1"])", R"("embeddingND": {"vocabSize": 3, "embeddingSize": 2, "hasBias": true, )" + table + "}",
-              filled({2, 1}, {1, 7})) == filled({2, 2}, {2.5, 20, 3.5, 30})));
+    CHECK(
+        (run(R"(["2", "1"])", R"("embeddingND": {"vocabSize": 3, "embeddingSize": 2, "hasBias": true, )" + table + "}",
+             filled({2, 1}, {1, 7})) == filled({2, 2}, {2.5, 20, 3.5, 30})));
     CHECK((run(matrix, R"("transpose": {"axes": [1, 0]})", x) == filled({3, 2}, {1, 4, 2, 5, 3, 6})));
     CHECK((run(R"(["1", "2", "3"])", R"("permute": {"axis": [0, 1, 3, 2]})", filled({1, 2, 3}, {1, 2, 3, 4, 5, 6})) ==
           filled({1, 3, 2}, {1, 4, 2, 5, 3, 6})));
@@ -67,7 +68,8 @@ TEST_CASE("element-wise layers, sums and what keeps parts of matrices are loaded
         return m.predict({{"x", x}}).get<tensor<float>>("y");
     };
     const tensor<float> x{0, -1.5F, 2.5F};
-    CHECK((run(R"("unary": {"type": "THRESHOLD", "alpha": -2, "scale": 2, "shift": 1})", x) == tensor<float>{1, -2, 6}));
+    CHECK(
+        (run(R"("unary": {"type": "THRESHOLD", "alpha": -2, "scale": 2, "shift": 1})", x) == tensor<float>{1, -2, 6}));
     CHECK((run(R"("unary": {"type": "INVERSE", "epsilon": 0.5})", x) == tensor<float>{2, -1, 1 / 3.0F}));
     CHECK((run(R"("round": {})", x) == tensor<float>{0, -2, 2}));
     CHECK((run(R"("sign": {})", x) == tensor<float>{0, -1, 1}));
@@ -100,8 +102,8 @@ TEST_CASE("what takes several blobs element by element is loaded and run") {
         return m.predict({{"x", x}}).get<tensor<float>>("y");
     };
     const auto layer = [](const std::string& inputs, const std::string& output, const std::string& type) {
-        return R"({"name": ")" + output + R"(", "input": [)" + inputs + R"(], "output": [")" + output + R"("], )" + type +
-               "}";
+        return R"({"name": ")" + output + R"(", "input": [)" + inputs + R"(], "output": [")" + output + R"("], )" +
+               type + "}";
     };
     const std::string rank5 = R"(["1", "1", "2", "1", "2"])", row = R"(["2"])";
     // 2^x where x > 2, else x; minus x
@@ -225,8 +227,8 @@ TEST_CASE("constants, shapes and random numbers are loaded and run") {
         return t;
     };
     const auto layer = [](const std::string& inputs, const std::string& output, const std::string& type) {
-        return R"({"name": ")" + output + R"(", "input": [)" + inputs + R"(], "output": [")" + output + R"("], )" + type +
-               "}";
+        return R"({"name": ")" + output + R"(", "input": [)" + inputs + R"(], "output": [")" + output + R"("], )" +
+               type + "}";
     };
     const std::string sum = R"("addBroadcastable": {})", row = R"(["2"])";
     const auto with = [&](const std::string& type) {

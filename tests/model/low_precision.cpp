@@ -11,7 +11,8 @@ using namespace bespoke;
 
 namespace {
 
-inline constexpr auto wide = compose(input{"x", {200}}, inner_product{.output_channels = 100} | named("y"), output{"y"});
+inline constexpr auto wide =
+    compose(input{"x", {200}}, inner_product{.output_channels = 100} | named("y"), output{"y"});
 
 }  // namespace
 

@@ -22,7 +22,8 @@ namespace {
 /// A folder that is empty at the start and gone at the end.
 struct folder {
     std::filesystem::path path;
-    explicit folder(const std::string& name) : path(std::filesystem::temp_directory_path() / ("bespoke_model_" + name)) {
+    explicit folder(const std::string& name)
+        : path(std::filesystem::temp_directory_path() / ("bespoke_model_" + name)) {
         std::filesystem::remove_all(path);
         std::filesystem::create_directories(path);
     }
@@ -76,8 +77,10 @@ TEST_CASE("what cannot be saved leaves the files as they were") {
     m.save(f.path / "m.json");
     const std::string before = text_of(f.path / "m.json");
     m.parameter("fc", "weights")[2] = std::nanf("");
-    CHECK(check::failure([&] { m.save(f.path / "m.json"); }).text ==
-          R"(/neuralNetworkClassifier/layers/0 "fc" (innerProduct): its weights cannot be written: number 2 is not finite)");
+    CHECK(
+        check::failure([&] { m.save(f.path / "m.json"); }).text ==
+        R"(/neuralNetworkClassifier/layers/0 "fc" (innerProduct): its weights cannot be written: )"
+        "number 2 is not finite");
     CHECK(text_of(f.path / "m.json") == before);
     CHECK(check::failure([&] { m.save(f.path / "m.safetensors"); }).is(errc::bad_argument));
     CHECK(check::failure([&] { parse(classifier).save(f.path / "none" / "m.json"); }).is(errc::io));
@@ -93,7 +96,8 @@ TEST_CASE("files that do not fit together") {
     CHECK(check::failure([&] { load(f.path / "absent.json"); }).is(errc::io));
     CHECK(failed("{").text == at + "not JSON: it ends after 1 bytes, in the middle of a value");
     CHECK(failed("{}").text == at + "/specificationVersion: 1 or more wanted, 0 came");
-    CHECK(failed(R"({"specificationVersion": 4})").text == at + "/: a model type wanted (\"neuralNetwork\"), none came");
+    CHECK(failed(R"({"specificationVersion": 4})").text ==
+          at + "/: a model type wanted (\"neuralNetwork\"), none came");
     CHECK(failed(R"({"specificationVersion": 4, "pipeline": {}})").text ==
           at + "/pipeline: models of this type are not supported");
     CHECK(failed(R"({"specificationVersion": 4, "neuralNetwork": {}, "weights": 3})").text ==
@@ -130,7 +134,8 @@ TEST_CASE("names and wires that do not fit") {
           R"(/neuralNetwork/layers/0 "a" (activation.ReLU): no layer before it writes its input "b")");
     CHECK(failed(relu("a", "x", "z")).text == R"(output "y": no layer writes a blob of this name)");
     CHECK(failed("").is(errc::unknown_name));
-    CHECK(failed(R"({"name": "a", "input": ["x"], "output": ["y", "z"], "activation": {"ReLU": {}}})").is(errc::bad_value));
+    CHECK(failed(R"({"name": "a", "input": ["x"], "output": ["y", "z"], "activation": {"ReLU": {}}})")
+              .is(errc::bad_value));
     CHECK(failed(R"({"name": "a", "input": "x", "output": ["y"], "activation": {"ReLU": {}}})").text ==
           R"(/neuralNetwork/layers/0/input: an array wanted, "x" came)");
 }

@@ -39,9 +39,11 @@ TEST_CASE("images that do not fit their network") {
     const auto failed = [](const std::string& input, const std::string& output, const std::string& steps) {
         return check::failure([&] {
                    parse(R"({"specificationVersion": 4, "description": {"input": [{"name": "x", "type": )" + input +
-                         R"(}], "output": [{"name": "y", "type": )" + output + R"(}]}, "neuralNetwork": {"preprocessing": [)" +
-                         steps + R"(], "layers": [)" + check::layer_text(R"("activation": {"ReLU": {}})") + "]}}");
-               }).text;
+                         R"(}], "output": [{"name": "y", "type": )" + output +
+                         R"(}]}, "neuralNetwork": {"preprocessing": [)" + steps + R"(], "layers": [)" +
+                         check::layer_text(R"("activation": {"ReLU": {}})") + "]}}");
+               })
+            .text;
     };
     const std::string rgb = R"({"imageType": {"width": "2", "height": "3", "colorSpace": "RGB"}})";
     const std::string gray = R"({"imageType": {"width": "2", "height": "3", "colorSpace": "GRAYSCALE"}})";
@@ -50,7 +52,8 @@ TEST_CASE("images that do not fit their network") {
     CHECK(failed(rgb, rgb, "") == "nothing is thrown");
     CHECK(failed(array, rgb, "") == "nothing is thrown");
     CHECK(failed(rgb, array, "") == "nothing is thrown");
-    CHECK(failed(rgb, gray, "") == "output \"y\": an image GRAYSCALE 2 x 3 declared, the network gives [1, 1, 3, 3, 2]");
+    CHECK(failed(rgb, gray, "") ==
+          "output \"y\": an image GRAYSCALE 2 x 3 declared, the network gives [1, 1, 3, 3, 2]");
     CHECK(failed(rgb, wide, "") == "output \"y\": an image RGB 3 x 2 declared, the network gives [1, 1, 3, 3, 2]");
     CHECK(failed(rgb, R"({"stringType": {}})", "") ==
           "output \"y\": a multi-array, an image or a number wanted, a string declared");
@@ -60,7 +63,8 @@ TEST_CASE("images that do not fit their network") {
           "/neuralNetwork/preprocessing/0/featureName: the name of an input that is an image wanted, \"z\" came");
     CHECK(failed(array, rgb, R"({"featureName": "x", "scaler": {}})") ==
           "/neuralNetwork/preprocessing/0/featureName: the name of an input that is an image wanted, \"x\" came");
-    CHECK(failed(rgb, rgb, R"({"featureName": "x", "scaler": {}}, {"featureName": "x", "meanImage": {"meanImage": [1]}})") ==
+    CHECK(failed(rgb, rgb,
+                 R"({"featureName": "x", "scaler": {}}, {"featureName": "x", "meanImage": {"meanImage": [1]}})") ==
           "/neuralNetwork/preprocessing/1/meanImage: 18 numbers wanted for an image RGB 2 x 3, 1 came");
 }
 

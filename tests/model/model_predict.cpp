@@ -51,7 +51,8 @@ TEST_CASE("an output has the shape that is decided in the run, each time and for
 }
 
 TEST_CASE("an output of a declared shape must come in it; a layer that fails in the run says where") {
-    json root = json::parse(network_text(R"({"name": "l", "input": ["x"], "output": ["y"], "whereNonZero": {}})", R"(["3"])"));
+    json root =
+        json::parse(network_text(R"({"name": "l", "input": ["x"], "output": ["y"], "whereNonZero": {}})", R"(["3"])"));
     root["description"]["output"][0]["type"]["multiArrayType"]["shape"] = {"2", "1"};
     model m = parse(root.dump());
     const tensor<float> found = m.predict({{"x", tensor<float>{1, 0, 3}}}).get<tensor<float>>("y");
@@ -106,7 +107,8 @@ TEST_CASE("inputs that do not fit say their name, what was wanted and what came"
 
 TEST_CASE("several inputs and outputs, numbers, optional inputs") {
     model m = parse(R"({"specificationVersion": 4, "description": {"input": [
-        {"name": "a", "type": {"multiArrayType": {"shape": [2], "dataType": "FLOAT32", "floatDefaultValue": 7}, "isOptional": true}},
+        {"name": "a", "type": {"multiArrayType": {"shape": [2], "dataType": "FLOAT32", "floatDefaultValue": 7},
+                               "isOptional": true}},
         {"name": "b", "type": {"doubleType": {}}}, {"name": "c", "type": {"int64Type": {}, "isOptional": true}}],
       "output": [{"name": "s", "type": {"multiArrayType": {"dataType": "INT32"}}},
                  {"name": "t", "type": {"doubleType": {}}}, {"name": "u", "type": {"int64Type": {}}}]},
@@ -150,14 +152,17 @@ TEST_CASE("the rank 5 mapping takes blobs of rank 5") {
     tensor<float> x = zeros<float>({5, 6, 2, 3, 4});
     for (std::size_t i = 0; i < x.size(); ++i) x.flat(i) = static_cast<float>(i);
     CHECK((images.predict({{"x", x}}).get<tensor<float>>("y") == x));
-    const auto fault = [&](model& m, const shape& s) { return check::failure([&] { m.predict({{"x", zeros<float>(s)}}); }).text; };
+    const auto fault = [&](model& m, const shape& s) {
+        return check::failure([&] { m.predict({{"x", zeros<float>(s)}}); }).text;
+    };
     CHECK(fault(images, {5, 6, 2, 3, 5}) ==
           R"(input "x": a multi-array FLOAT32 [2, 3, 4] wanted, but a multi-array FLOAT32 [5, 6, 2, 3, 5] came)");
     CHECK(fault(images, {6, 2, 3, 4}) ==
           R"(input "x": a multi-array FLOAT32 [2, 3, 4] wanted, but a multi-array FLOAT32 [6, 2, 3, 4] came)");
     declared = {"7"};
     model vectors = parse(root.dump());
-    CHECK((vectors.predict({{"x", zeros<float>({5, 6, 7, 1, 1})}}).get<tensor<float>>("y") == zeros<float>({5, 6, 7, 1, 1})));
+    CHECK((vectors.predict({{"x", zeros<float>({5, 6, 7, 1, 1})}}).get<tensor<float>>("y") ==
+           zeros<float>({5, 6, 7, 1, 1})));
     CHECK(fault(vectors, {5, 6, 7, 1, 2}) ==
           R"(input "x": a multi-array FLOAT32 [7] wanted, but a multi-array FLOAT32 [5, 6, 7, 1, 2] came)");
     root["neuralNetwork"]["arrayInputShapeMapping"] = "EXACT_ARRAY_MAPPING";
@@ -171,9 +176,9 @@ namespace {
 /// A network whose one layer goes from the image "x" to "y"; `type`: of y.
 std::string image_network(const std::string& image_type, const std::string& more, const std::string& type,
                           const std::string& layer = R"("activation": {"linear": {"alpha": 1}})") {
-    return R"({"specificationVersion": 4, "description": {"input": [{"name": "x", "type": {"imageType": )" + image_type +
-           R"(}}], "output": [{"name": "y", "type": )" + type + R"(}]}, "neuralNetwork": {)" + more + R"("layers": [)" +
-           layer_text(layer) + "]}}";
+    return R"({"specificationVersion": 4, "description": {"input": [{"name": "x", "type": {"imageType": )" +
+           image_type + R"(}}], "output": [{"name": "y", "type": )" + type + R"(}]}, "neuralNetwork": {)" + more +
+           R"("layers": [)" + layer_text(layer) + "]}}";
 }
 const std::string any_array = R"({"multiArrayType": {"dataType": "FLOAT32"}})";
 
@@ -208,7 +213,8 @@ TEST_CASE("an image becomes a blob, after its preprocessing") {
     const std::string bgr = R"({"width": "2", "height": "1", "colorSpace": "BGR"})";
     y = values(image_network(bgr, scaler, any_array), inputs);
     CHECK(std::vector<float>(y.begin(), y.end()) == std::vector<float>{13, 28, 7, 22, 1, 16});
-    const std::string mean = R"("preprocessing": [{"featureName": "x", "meanImage": {"meanImage": [1, 2, 3, 4, 5, 6]}}], )";
+    const std::string mean =
+        R"("preprocessing": [{"featureName": "x", "meanImage": {"meanImage": [1, 2, 3, 4, 5, 6]}}], )";
     y = values(image_network(bgr, rank_4 + mean, any_array), inputs);
     CHECK(std::vector<float>(y.begin(), y.end()) == std::vector<float>{19, 48, 7, 36, -5, 24});
 
@@ -224,14 +230,18 @@ TEST_CASE("an image comes out of a blob") {
     model same = parse(image_network(type, "", out));
     const image given = counted_image(2, 1, pixel_layout::rgb);
     CHECK(same.predict({{"x", given}}).get<image>("y") == given);
-    CHECK(same.predict({{"x", image(2, 1, pixel_layout::bgra, {20, 10, 0, 9, 50, 40, 30, 9})}}).get<image>("y") == given);
+    CHECK(same.predict({{"x", image(2, 1, pixel_layout::bgra, {20, 10, 0, 9, 50, 40, 30, 9})}}).get<image>("y") ==
+          given);
     model bright = parse(image_network(type, "", out, R"("activation": {"linear": {"alpha": 8, "beta": 0.4}})"));
-    CHECK(bright.predict({{"x", given}}).get<image>("y") == image(2, 1, pixel_layout::rgb, {0, 80, 160, 240, 255, 255}));
+    CHECK(bright.predict({{"x", given}}).get<image>("y") ==
+          image(2, 1, pixel_layout::rgb, {0, 80, 160, 240, 255, 255}));
 
     // from an array, several at once
-    model drawn = parse(R"({"specificationVersion": 1, "description": {"input": [)" + check::array("x", R"(["1", "2", "3"])") +
-                        R"(], "output": [{"name": "y", "type": {"imageType": {"width": "3", "height": "2", "colorSpace":
-                        "GRAYSCALE"}}}]}, "neuralNetwork": {"layers": [)" + layer_text(R"("add": {"alpha": 1})") + "]}}");
+    model drawn =
+        parse(R"({"specificationVersion": 1, "description": {"input": [)" + check::array("x", R"(["1", "2", "3"])") +
+              R"(], "output": [{"name": "y", "type": {"imageType": {"width": "3", "height": "2", "colorSpace":
+                        "GRAYSCALE"}}}]}, "neuralNetwork": {"layers": [)" +
+              layer_text(R"("add": {"alpha": 1})") + "]}}");
     const tensor<float> one{{{0, 1, 2}, {3, 4, 5}}};
     const std::vector<features> many{{{"x", one}}, {{"x", tensor<float>(one * 10.F)}}};
     const auto results = drawn.predict(many);
@@ -240,7 +250,8 @@ TEST_CASE("an image comes out of a blob") {
 }
 
 TEST_CASE("images of several sizes") {
-    const std::string type = R"({"colorSpace": "RGB", "imageSizeRange": {"widthRange": {"lowerBound": "1", "upperBound": "4"},
+    const std::string type =
+        R"({"colorSpace": "RGB", "imageSizeRange": {"widthRange": {"lowerBound": "1", "upperBound": "4"},
                                  "heightRange": {"lowerBound": "1", "upperBound": "-1"}}})";
     model m = parse(image_network(type, "", R"({"imageType": )" + type + "}"));
     for (const image& given : {counted_image(2, 3, pixel_layout::rgb), counted_image(4, 1, pixel_layout::rgb),
@@ -251,7 +262,9 @@ TEST_CASE("images of several sizes") {
 
     model with_mean = parse(image_network(
         type, R"("preprocessing": [{"featureName": "x", "meanImage": {"meanImage": [1, 2, 3]}}], )", any_array));
-    CHECK(with_mean.predict({{"x", image(1, 1, pixel_layout::rgb, {1, 2, 3})}}).get<tensor<float>>("y")(0, 0, 2, 0, 0) == 0);
+    CHECK(
+        with_mean.predict({{"x", image(1, 1, pixel_layout::rgb, {1, 2, 3})}}).get<tensor<float>>("y")(0, 0, 2, 0, 0) ==
+        0);
     CHECK(check::failure([&] { with_mean.predict({{"x", counted_image(2, 1, pixel_layout::rgb)}}); }).text ==
           "input \"x\": the mean image has 3 numbers, the image 6");
 }
@@ -260,7 +273,8 @@ TEST_CASE("flexible shapes are planned when they come") {
     json root = json::parse(network_text(layer_text(
         R"("innerProduct": {"inputChannels": 2, "outputChannels": 1, "weights": {"floatValue": [1, 10]}})"), "[1, 2]"));
     auto& type = root["description"]["input"][0]["type"]["multiArrayType"];
-    type["shapeRange"]["sizeRanges"] = json::parse(R"([{"lowerBound": 1, "upperBound": -1}, {"lowerBound": 1, "upperBound": 4}])");
+    type["shapeRange"]["sizeRanges"] =
+        json::parse(R"([{"lowerBound": 1, "upperBound": -1}, {"lowerBound": 1, "upperBound": 4}])");
     model m = parse(root.dump());
     const auto run = [&](const tensor<float>& x) { return m.predict({{"x", x}}).get<tensor<float>>("y"); };
     const tensor<float> one = run({{1, 2}});

@@ -8,10 +8,12 @@ TEST_CASE("model_settings: what is not said") {
     const model_settings settings;
     CHECK(settings.specification_version == 4);
     CHECK(settings.type == model_type::neural_network);
-    CHECK(enumerators(settings.array_input_shape_mapping)[static_cast<std::size_t>(settings.array_input_shape_mapping)] ==
-          "EXACT_ARRAY_MAPPING");
-    CHECK(enumerators(settings.image_input_shape_mapping)[static_cast<std::size_t>(settings.image_input_shape_mapping)] ==
-          "RANK5_IMAGE_MAPPING");
+    CHECK(
+        enumerators(settings.array_input_shape_mapping)[static_cast<std::size_t>(settings.array_input_shape_mapping)] ==
+        "EXACT_ARRAY_MAPPING");
+    CHECK(
+        enumerators(settings.image_input_shape_mapping)[static_cast<std::size_t>(settings.image_input_shape_mapping)] ==
+        "RANK5_IMAGE_MAPPING");
     CHECK_FALSE(settings.is_updatable);
     CHECK_FALSE(settings.update_parameters);
 }

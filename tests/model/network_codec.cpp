@@ -54,10 +54,14 @@ TEST_CASE("layers that do not fit say where and why") {
         return check::failure([&] { parse(network_text(layers, shape)); }).text;
     };
     const std::string place = R"(/neuralNetwork/layers/0 "l")";
-    const auto inner = [&](const std::string& fields) { return text(layer_text(R"("innerProduct": {)" + fields + "}")); };
+    const auto inner = [&](const std::string& fields) {
+        return text(layer_text(R"("innerProduct": {)" + fields + "}"));
+    };
 
-    CHECK(text(layer_text(R"("inerProduct": {})")) == place + R"(: unknown layer "inerProduct", did you mean "innerProduct"?)");
-    CHECK(text(layer_text(R"("activation": {"relu": {}})")) == place + R"(: unknown layer "relu", did you mean "ReLU"?)");
+    CHECK(text(layer_text(R"("inerProduct": {})")) ==
+          place + R"(: unknown layer "inerProduct", did you mean "innerProduct"?)");
+    CHECK(text(layer_text(R"("activation": {"relu": {}})")) ==
+          place + R"(: unknown layer "relu", did you mean "ReLU"?)");
     CHECK(text(layer_text(R"("activation": {})")) == "/neuralNetwork/layers/0/activation: one field wanted, none came");
     CHECK(text(layer_text(R"("activation": {"ReLU": {}, "tanh": {}})")) ==
           "/neuralNetwork/layers/0/activation: one field wanted, 2 came");
@@ -78,8 +82,9 @@ TEST_CASE("layers that do not fit say where and why") {
           R"(/neuralNetwork/layers/0/convolution: "valid" and "same" exclude each other)");
     CHECK(text(layer_text(R"("reshapeStatic": {"targetShape": [1, 1, 1, 1, 1, 1, 1, 1, 1]})")) ==
           "/neuralNetwork/layers/0/reshapeStatic/targetShape: at most 8 numbers wanted, 9 came");
-    CHECK(text(layer_text(R"("gelu": {"mode": "FAST"})")) ==
-          "/neuralNetwork/layers/0/gelu/mode: EXACT, TANH_APPROXIMATION or SIGMOID_APPROXIMATION wanted, \"FAST\" came");
+    CHECK(
+        text(layer_text(R"("gelu": {"mode": "FAST"})")) ==
+        "/neuralNetwork/layers/0/gelu/mode: EXACT, TANH_APPROXIMATION or SIGMOID_APPROXIMATION wanted, \"FAST\" came");
     CHECK(text(layer_text(R"("branch": {})"), R"(["1"])") ==
           "/neuralNetwork/layers/0/branch/ifBranch: a network wanted, none came");
     CHECK(text(layer_text(R"("loop": {})"), R"(["1"])") ==

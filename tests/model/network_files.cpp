@@ -18,20 +18,22 @@ using nlohmann::json;
 namespace {
 
 constexpr auto convolutional = compose(
-    input{"image", {2, 8, 8}},
-    convolution{.output_channels = 4, .n_groups = 2, .padding = same} | named("conv"), batchnorm{} | named("norm"), relu{},
-    pooling{.kernel_size = {2, 2}, .stride = {2, 2}}, residual(convolution{.output_channels = 4, .padding = same}, bespoke::tanh{}),
+    input{"image", {2, 8, 8}}, convolution{.output_channels = 4, .n_groups = 2, .padding = same} | named("conv"),
+    batchnorm{} | named("norm"), relu{}, pooling{.kernel_size = {2, 2}, .stride = {2, 2}},
+    residual(convolution{.output_channels = 4, .padding = same}, bespoke::tanh{}),
     repeat<2>(compose(convolution{.output_channels = 4, .padding = same} | named("c"), gelu{}), "block"), flatten{},
     inner_product{.output_channels = 5} | named("fc") | updatable, softmax{} | named("p"), output{"p"}, output{"fc"});
 
-constexpr auto looping = compose(
-    input{"x", {4}}, input{"n", {1}}, input{"c", {1}},
-    inner_product{.output_channels = 4} | named("start") | from("x"), copy{} | named("state"),
-    loop{compose(inner_product{.output_channels = 4} | named("body") | from("state"), bespoke::tanh{} | named("squashed"),
-                 copy{} | named("carry") | to("state"))} | from("n"),
-    branch{compose(multiply{.alpha = 2} | from("state") | to("z")),
-           compose(layer_normalization{.normalized_shape = {4}} | from("state") | to("z"))} | from("c"),
-    add{} | from("z", "x") | named("y"));
+constexpr auto looping =
+    compose(input{"x", {4}}, input{"n", {1}}, input{"c", {1}},
+            inner_product{.output_channels = 4} | named("start") | from("x"), copy{} | named("state"),
+            loop{compose(inner_product{.output_channels = 4} | named("body") | from("state"),
+                         bespoke::tanh{} | named("squashed"), copy{} | named("carry") | to("state"))} |
+                from("n"),
+            branch{compose(multiply{.alpha = 2} | from("state") | to("z")),
+                   compose(layer_normalization{.normalized_shape = {4}} | from("state") | to("z"))} |
+                from("c"),
+            add{} | from("z", "x") | named("y"));
 
 constexpr auto colourful =
     compose(input{"picture", {1, 3, 3, 2}}, convolution{.output_channels = 2, .kernel_size = {2, 2}} | named("y"));
@@ -39,7 +41,8 @@ constexpr auto colourful =
 /// Files that are gone at the end.
 struct files {
     std::filesystem::path path;
-    explicit files(const std::string& name) : path(std::filesystem::temp_directory_path() / ("bespoke_" + name + ".json")) {}
+    explicit files(const std::string& name)
+        : path(std::filesystem::temp_directory_path() / ("bespoke_" + name + ".json")) {}
     ~files() {
         std::filesystem::remove(path);
         std::filesystem::remove(std::filesystem::path(path).replace_extension(".safetensors"));
@@ -59,9 +62,9 @@ tensor<float> ramp(const shape& s, float step) {
 
 template <class A, class B>
 bool same_bits(const A& a, const B& b) {
-    return a.size() == b.size() &&
-           std::equal(a.begin(), a.end(), b.begin(),
-                      [](float x, float y) { return std::bit_cast<std::uint32_t>(x) == std::bit_cast<std::uint32_t>(y); });
+    return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(), [](float x, float y) {
+               return std::bit_cast<std::uint32_t>(x) == std::bit_cast<std::uint32_t>(y);
+           });
 }
 
 }  // namespace
@@ -178,8 +181,9 @@ TEST_CASE("a network whose input is an image to its model") {
     type["imageSizeRange"]["heightRange"]["upperBound"] = 2;
     f.write(root);
     CHECK(check::failure([&] { other.load(f.path); }).text ==
-          f.path.string() + R"(: /description/input/0 "picture": the shape [1, 3, 3, 2] wanted for this network, the file )"
-                            "has [1, 3, 2, 4]");
+          f.path.string() +
+              R"(: /description/input/0 "picture": the shape [1, 3, 3, 2] wanted for this network, the file )"
+              "has [1, 3, 2, 4]");
 }
 
 TEST_CASE("a file of another network is refused at the first difference") {

@@ -68,7 +68,8 @@ TEST_CASE("elements of arrays have places") {
     CHECK(check::failure([&] { r.in.integers("n"); }).text == "/a/n: an array wanted, 3 came");
     CHECK(check::failure([&] { r.in.texts("kernelSize"); }).text == "/a/kernelSize/0: a string wanted, 3 came");
     CHECK(r.in.length("kernelSize") == 2);
-    CHECK(r.in.length("n") == 0);
+    CHECK(r.in.length("none") == 0);
+    CHECK(check::failure([&] { r.in.length("n"); }).text == "/a/n: an array wanted, 3 came");
 }
 
 TEST_CASE("floats are numbers or strings and must fit") {

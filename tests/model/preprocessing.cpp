@@ -34,7 +34,8 @@ std::vector<float> after(const std::vector<image_preprocessing>& steps, space s,
 
 TEST_CASE("preprocessing: goes round") {
     const std::string text = R"({"preprocessing": [
-        {"featureName": "x", "scaler": {"channelScale": 0.5, "blueBias": -1, "greenBias": 2, "redBias": -3, "grayBias": 4}},
+        {"featureName": "x",
+         "scaler": {"channelScale": 0.5, "blueBias": -1, "greenBias": 2, "redBias": -3, "grayBias": 4}},
         {"featureName": "z", "scaler": {}},
         {"featureName": "x", "meanImage": {"meanImage": [1, 2.5, -3]}},
         {"featureName": "z", "meanImage": {}}]})";
@@ -60,7 +61,8 @@ TEST_CASE("preprocessing: what does not fit says where") {
           at + R"(: "scaler" and "meanImage" exclude each other)");
     CHECK(failed(R"({"preprocessing": [{"scaler": {"channelScale": "a"}}]})") ==
           at + R"(/scaler/channelScale: a number wanted, "a" came)");
-    CHECK(failed(R"({"preprocessing": [{"scaler": {"scale": 1}}]})").starts_with(at + R"(/scaler: unknown field "scale")"));
+    CHECK(failed(R"({"preprocessing": [{"scaler": {"scale": 1}}]})")
+              .starts_with(at + R"(/scaler: unknown field "scale")"));
     CHECK(failed(R"({"preprocessing": [{"meanImage": {"meanImage": [1, true]}}]})") ==
           at + "/meanImage/meanImage/1: a number wanted, true came");
 }

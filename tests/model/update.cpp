@@ -84,8 +84,12 @@ TEST_CASE("a model learns from features, and the one it was made from stays") {
     CHECK(losses.back() < losses.front() / 2);
     CHECK(right(learned) >= right(m) + 8);
     CHECK(same_bits(parameters(m), before));
-    const auto stem = [](model& of) { return std::vector<float>(of.parameter("stem", "weights").begin(), of.parameter("stem", "weights").end()); };
-    const auto head = [](model& of) { return std::vector<float>(of.parameter("head", "weights").begin(), of.parameter("head", "weights").end()); };
+    const auto stem = [](model& of) {
+        return std::vector<float>(of.parameter("stem", "weights").begin(), of.parameter("stem", "weights").end());
+    };
+    const auto head = [](model& of) {
+        return std::vector<float>(of.parameter("head", "weights").begin(), of.parameter("head", "weights").end());
+    };
     CHECK(same_bits(stem(m), stem(learned)));
     CHECK_FALSE(same_bits(head(m), head(learned)));
 
@@ -237,5 +241,6 @@ TEST_CASE("a model learns from images, of the kind that it predicts from") {
     s.description.training_input[0].type = {string_feature_type{}};
     m.set_settings(s);
     CHECK(check_updatable(m) ==
-          std::vector<std::string>{"\"trainingInput\" describes \"x\" as a string, \"input\" as an image GRAYSCALE 2 x 1"});
+          std::vector<std::string>{
+              "\"trainingInput\" describes \"x\" as a string, \"input\" as an image GRAYSCALE 2 x 1"});
 }

@@ -9,16 +9,18 @@ namespace {
 using floats = std::vector<float>;
 
 /// The rows of x that begin with something else than 0, through a layer with weights, and their sum.
-inline constexpr auto rows = compose(
-    input{"x", {4, 3}}, slice_static{.begin_ids = {0, 0}, .end_ids = {4, 1}, .squeeze_masks = {false, true}} | named("first"),
-    where_non_zero{} | named("where"), gather{.axis = 0} | from("x", "where") | named("taken"),
-    squeeze{.axes = {1}} | named("rows"), inner_product{.output_channels = 5} | named("fc"), relu{} | named("y"),
-    output{"y"}, output{"rows"});
+inline constexpr auto rows =
+    compose(input{"x", {4, 3}},
+            slice_static{.begin_ids = {0, 0}, .end_ids = {4, 1}, .squeeze_masks = {false, true}} | named("first"),
+            where_non_zero{} | named("where"), gather{.axis = 0} | from("x", "where") | named("taken"),
+            squeeze{.axes = {1}} | named("rows"), inner_product{.output_channels = 5} | named("fc"),
+            relu{} | named("y"), output{"y"}, output{"rows"});
 
 /// y begins empty and grows by x in each of n iterations.
 inline constexpr auto growing =
     compose(input{"n", {1}}, input{"x", {1, 2}}, fill_static{0, {0, 2}} | named("y"),
-            loop{compose(concat_nd{.axis = 0} | from("y", "x") | named("longer"), copy{} | from("longer") | to("y"))} | from("n"),
+            loop{compose(concat_nd{.axis = 0} | from("y", "x") | named("longer"), copy{} | from("longer") | to("y"))} |
+                from("n"),
             reduce_sum{.axes = {0}, .keep_dims = true} | from("y") | named("sum"), output{"y"}, output{"sum"});
 
 /// What is made in a loop may not be there behind it.
@@ -100,7 +102,8 @@ TEST_CASE("rows that are chosen in the run go through a layer with weights") {
             if (is) taken.insert(taken.end(), in.begin() + 3 * row, in.begin() + 3 * row + 3);
         }
         const auto came = net({in});
-        REQUIRE(net.shapes == std::vector<shape>{{static_cast<extent>(wanted.size()), 5}, {static_cast<extent>(wanted.size()), 3}});
+        REQUIRE(net.shapes ==
+                std::vector<shape>{{static_cast<extent>(wanted.size()), 5}, {static_cast<extent>(wanted.size()), 3}});
         REQUIRE(same_bits(came[1], taken));
         const auto weights = net.composed.parameter("fc", "weights"), bias = net.composed.parameter("fc", "bias");
         for (std::size_t row = 0; row < wanted.size(); ++row)

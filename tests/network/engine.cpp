@@ -15,7 +15,8 @@ struct witness {
     constexpr outcome output_shape(const shape& x) const { return x; }
     void forward(auto x, auto y, const auto&, auto&) const noexcept {
         for (extent e = 0; e < x.examples; ++e)
-            for (extent i = 0; i < x.size(); ++i) y.example(e)[i] = x.example(e)[i] + static_cast<double>(100 * x.examples);
+            for (extent i = 0; i < x.size(); ++i)
+                y.example(e)[i] = x.example(e)[i] + static_cast<double>(100 * x.examples);
     }
     void backward(auto, auto, auto dy, auto dx, const auto&, const auto&, auto&) const noexcept {
         for (extent i = 0; i < dy.total(); ++i) dx.data[i] += dy.data[i];
@@ -41,7 +42,8 @@ struct greedy {
     }
     void prepare(const auto&, auto* to) const noexcept { std::fill_n(to, 3, static_cast<double>(wanted)); }
     void forward(auto x, auto y, const auto&, auto& w) const noexcept {
-        const extent size = scratch_size<double>(x.dimensions, x.examples, w.threads ? static_cast<extent>(w.threads->size()) : 1);
+        const extent size =
+            scratch_size<double>(x.dimensions, x.examples, w.threads ? static_cast<extent>(w.threads->size()) : 1);
         std::fill_n(w.scratch, size, 1.0);
         for (extent i = 0; i < y.total(); ++i) y.data[i] = w.prepared[i % 3];
     }
@@ -52,18 +54,19 @@ struct greedy {
 }  // namespace
 
 TEST_CASE("a batched layer takes all examples in one call, another one by one") {
-    const auto d = compose(input{"x", {2}}, witness<true>{} | from("x") | named("all"), witness<false>{} | from("x") | named("each"),
-                           output{"all"}, output{"each"});
+    const auto d = compose(input{"x", {2}}, witness<true>{} | from("x") | named("all"),
+                           witness<false>{} | from("x") | named("each"), output{"all"}, output{"each"});
     const auto got = lab(d).predict({{"x", values(6)}});
     CHECK(got.at("all") == values(6, 300));
     CHECK(got.at("each") == values(6, 100));
 }
 
 TEST_CASE("in a loop or a branch examples come together as long as they agree") {
-    const auto d = compose(input{"n", {1}}, input{"x", {1}},
-                           loop{compose(witness<true>{} | from("x") | named("y"))} | from("n"),
-                           branch{compose(witness<true>{} | from("x") | to("z")), compose(witness<true>{} | from("x") | to("z"))} | from("n"),
-                           output{"y"}, output{"z"});
+    const auto d =
+        compose(input{"n", {1}}, input{"x", {1}}, loop{compose(witness<true>{} | from("x") | named("y"))} | from("n"),
+                branch{compose(witness<true>{} | from("x") | to("z")), compose(witness<true>{} | from("x") | to("z"))} |
+                    from("n"),
+                output{"y"}, output{"z"});
     lab net(d);
     for (const char* out : {"y", "z"}) {
         CHECK(net.predict({{"n", {1, 1, 1}}, {"x", values(3)}}).at(out) == values(3, 300));
@@ -72,16 +75,18 @@ TEST_CASE("in a loop or a branch examples come together as long as they agree") 
 }
 
 TEST_CASE("a layer of one input is not shown a blob stored once beside several examples") {
-    const auto d = compose(input{"x", {2}}, filled{.value = 5, .of = {2}} | named("k"), witness<true>{} | from("k") | named("once"),
-                           copy{} | from("x") | to("once"), filled{.value = 7, .of = {2}} | named("m"),
-                           copy{} | from("m") | named("free"), copy{} | from("once") | to("free"), output{"once"}, output{"free"});
+    const auto d = compose(input{"x", {2}}, filled{.value = 5, .of = {2}} | named("k"),
+                           witness<true>{} | from("k") | named("once"), copy{} | from("x") | to("once"),
+                           filled{.value = 7, .of = {2}} | named("m"), copy{} | from("m") | named("free"),
+                           copy{} | from("once") | to("free"), output{"once"}, output{"free"});
     lab net(d);
     const values x = numbers(6);
     CHECK(net.predict_alike({{"x", x}}).at("once") == x);
     CHECK(net.predict_alike({{"x", x}}).at("free") == x);
 
-    const auto early = compose(input{"x", {2}}, filled{.value = 5, .of = {2}} | named("k"), witness<true>{} | from("k") | named("y"),
-                               add{} | from("y", "x") | named("s"), copy{} | from("s") | to("k"), output{"s"}, output{"y"});
+    const auto early =
+        compose(input{"x", {2}}, filled{.value = 5, .of = {2}} | named("k"), witness<true>{} | from("k") | named("y"),
+                add{} | from("y", "x") | named("s"), copy{} | from("s") | to("k"), output{"s"}, output{"y"});
     const auto got = lab(early).predict({{"x", {1, 2, 3, 4}}});
     CHECK(got.at("y") == values{105, 105});  // read before it was overwritten: still one for all
     CHECK(got.at("s") == values{106, 107, 108, 109});
@@ -101,8 +106,8 @@ TEST_CASE("working memory is asked for once, for the largest") {
 }
 
 TEST_CASE("frozen and trained steps run in passes of their own") {
-    const auto d = compose(input{"x", {2}}, linear{2, 0} | named("a"), linear{3, 0} | named("b"), linear{5, 0} | named("c"), output{"a"},
-                           output{"b"}, output{"c"});
+    const auto d = compose(input{"x", {2}}, linear{2, 0} | named("a"), linear{3, 0} | named("b"),
+                           linear{5, 0} | named("c"), output{"a"}, output{"b"}, output{"c"});
     const planner p = planned(d);
     engine<double> e(p.result().view());
     e.reserve(1);

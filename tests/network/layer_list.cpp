@@ -6,13 +6,15 @@ using namespace network_test;
 
 namespace {
 
-const layer_list simple = list_of(compose(relu{} | named("r") | from("x"), inner_product{.output_channels = 2} | named("fc") | updatable));
-const layer_list deep =
-    list_of(compose(linear{} | from("x") | named("y"),
-                    loop{compose(branch{compose(relu{} | from("y") | to("z"), loop_break{}), compose(bespoke::tanh{} | from("y") | to("z"))} | from("c"),
-                                 copy{} | from("z") | to("y")),
-                         2},
-                    relu{} | from("y") | named("end")));
+const layer_list simple =
+    list_of(compose(relu{} | named("r") | from("x"), inner_product{.output_channels = 2} | named("fc") | updatable));
+const layer_list deep = list_of(compose(linear{} | from("x") | named("y"),
+                                        loop{compose(branch{compose(relu{} | from("y") | to("z"), loop_break{}),
+                                                            compose(bespoke::tanh{} | from("y") | to("z"))} |
+                                                         from("c"),
+                                                     copy{} | from("z") | to("y")),
+                                             2},
+                                        relu{} | from("y") | named("end")));
 
 }  // namespace
 

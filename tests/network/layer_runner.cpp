@@ -9,7 +9,8 @@ using namespace control_test;
 using namespace network_test;
 
 TEST_CASE("gradients that nobody wants are not written, the others are the same") {
-    const auto d = compose(input{"x", {3}}, inner_product{.output_channels = 3} | named("fc"), bespoke::tanh{} | named("t"));
+    const auto d =
+        compose(input{"x", {3}}, inner_product{.output_channels = 3} | named("fc"), bespoke::tanh{} | named("t"));
     const planner p = planned(d);
     const plan_view plan = p.result().view();
     engine<double> e(plan);
@@ -68,20 +69,20 @@ constexpr auto chained(auto... outputs) {
     return compose(
         input{"x", {4, 12, 12}}, input{"row", {1, 1, 12}},
         convolution{.output_channels = 8, .padding = same} | from("x") | named("c1"), batchnorm{} | named("b1"),
-        relu{} | named("r1"),
-        convolution{.output_channels = 8, .n_groups = 8, .padding = same} | named("c2"), batchnorm{} | named("b2"),
-        add{} | from("r1", "b2") | named("s"), bespoke::tanh{} | named("t"), sigmoid{} | named("g"),
-        multiply{.alpha = 1.5f} | named("m"), linear{2, 1} | named("l"),
-        batched_matmul{.transpose_b = true} | from("l", "c1") | named("product"), multiply{.alpha = 0.25f} | named("scaled"),
-        add{} | from("scaled", "row") | named("masked"), batchnorm{} | named("b3"),
+        relu{} | named("r1"), convolution{.output_channels = 8, .n_groups = 8, .padding = same} | named("c2"),
+        batchnorm{} | named("b2"), add{} | from("r1", "b2") | named("s"), bespoke::tanh{} | named("t"),
+        sigmoid{} | named("g"), multiply{.alpha = 1.5f} | named("m"), linear{2, 1} | named("l"),
+        batched_matmul{.transpose_b = true} | from("l", "c1") | named("product"),
+        multiply{.alpha = 0.25f} | named("scaled"), add{} | from("scaled", "row") | named("masked"),
+        batchnorm{} | named("b3"),
         convolution{.output_channels = 8, .is_deconvolution = true, .has_bias = false} | named("d"),
         batchnorm{} | named("b4"), add{2} | named("up"), flatten{} | named("f"),
         inner_product{.output_channels = 600} | named("fc"), relu{} | named("last"), output{"last"}, outputs...);
 }
 inline constexpr auto fused = chained();
-inline constexpr auto apart =
-    chained(output{"b1"}, output{"r1"}, output{"c1"}, output{"c2"}, output{"b2"}, output{"s"}, output{"t"}, output{"g"},
-            output{"m"}, output{"product"}, output{"scaled"}, output{"masked"}, output{"d"}, output{"b4"}, output{"fc"});
+inline constexpr auto apart = chained(output{"b1"}, output{"r1"}, output{"c1"}, output{"c2"}, output{"b2"}, output{"s"},
+                                      output{"t"}, output{"g"}, output{"m"}, output{"product"}, output{"scaled"},
+                                      output{"masked"}, output{"d"}, output{"b4"}, output{"fc"});
 
 /// Chains that begin with a map of channels, of every length, and one that does not go into one.
 constexpr auto mapped(auto... outputs) {
@@ -101,8 +102,8 @@ constexpr auto mapped(auto... outputs) {
 inline constexpr auto mapped_together = mapped();
 inline constexpr auto mapped_apart =
     mapped(output{"c1"}, output{"b1"}, output{"k1"}, output{"c2"}, output{"b2"}, output{"r2"}, output{"b22"},
-           output{"c3"}, output{"b3"}, output{"c4"}, output{"r4"}, output{"k4"}, output{"c5"}, output{"t5"}, output{"c6"},
-           output{"b6"}, output{"s6"}, output{"r6"}, output{"c7"}, output{"s7"});
+           output{"c3"}, output{"b3"}, output{"c4"}, output{"r4"}, output{"k4"}, output{"c5"}, output{"t5"},
+           output{"c6"}, output{"b6"}, output{"s6"}, output{"r6"}, output{"c7"}, output{"s7"});
 
 template <const auto& D>
 std::vector<std::string_view> heads_of_chains() {
@@ -150,7 +151,8 @@ TEST_CASE("a chain that runs as an epilogue gives the bits of its layers one aft
 
 TEST_CASE("what a chain begins with goes into the kernel and changes no bit") {
     REQUIRE(heads_of_chains<mapped_apart>().empty());
-    REQUIRE(heads_of_chains<mapped_together>() == std::vector<std::string_view>{"c1", "c2", "c3", "c4", "c5", "c6", "c7"});
+    REQUIRE(heads_of_chains<mapped_together>() ==
+            std::vector<std::string_view>{"c1", "c2", "c3", "c4", "c5", "c6", "c7"});
     const std::size_t threads = GENERATE(1u, 2u);
     const std::size_t examples = GENERATE(1u, 5u);
     network<mapped_together> together(0, threads);

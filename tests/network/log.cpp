@@ -96,6 +96,7 @@ TEST_CASE("what cannot be trained where shapes are decided in the run says why")
     CHECK(unknown[0] == "the loss looks at \"y\", whose shape is decided in the run");
     const auto mixed = reasons_of(network<mixing, double>::plan(), "norm");
     REQUIRE_FALSE(mixed.empty());
-    CHECK(mixed[0] == "layers/4 \"norm\" (batchnorm): it looks at all examples of a mini-batch, which run one by one, as "
-                      "shapes are decided in the run");
+    CHECK(mixed[0] ==
+          "layers/4 \"norm\" (batchnorm): it looks at all examples of a mini-batch, which run one by one, as "
+          "shapes are decided in the run");
 }

@@ -5,7 +5,8 @@
 using namespace control_test;
 
 TEST_CASE("parameters begin as each layer says") {
-    const auto d = compose(input{"x", {30}}, inner_product{.output_channels = 20} | named("a"), inner_product{.output_channels = 20} | named("b"));
+    const auto d = compose(input{"x", {30}}, inner_product{.output_channels = 20} | named("a"),
+                           inner_product{.output_channels = 20} | named("b"));
     const planner p = planned(d);
     network_memory<double> e(p.result().view()), again(p.result().view());
     e.initialize(4);

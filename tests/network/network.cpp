@@ -27,7 +27,8 @@ std::atomic<std::size_t> allocations = 0;
 
 void* counted(std::size_t size, std::size_t alignment) {
     ++allocations;
-    void* memory = std::aligned_alloc(alignment, (std::max<std::size_t>(size, 1) + alignment - 1) / alignment * alignment);
+    void* memory =
+        std::aligned_alloc(alignment, (std::max<std::size_t>(size, 1) + alignment - 1) / alignment * alignment);
     if (memory == nullptr) throw std::bad_alloc();
     return memory;
 }
@@ -35,9 +36,13 @@ void* counted(std::size_t size, std::size_t alignment) {
 }  // namespace
 
 [[gnu::noinline]] void* operator new(std::size_t size) { return counted(size, alignof(std::max_align_t)); }
-[[gnu::noinline]] void* operator new(std::size_t size, std::align_val_t alignment) { return counted(size, static_cast<std::size_t>(alignment)); }
+[[gnu::noinline]] void* operator new(std::size_t size, std::align_val_t alignment) {
+    return counted(size, static_cast<std::size_t>(alignment));
+}
 // the sanitizers bring one of their own otherwise
-[[gnu::noinline]] void* operator new(std::size_t size, const std::nothrow_t&) noexcept { return counted(size, alignof(std::max_align_t)); }
+[[gnu::noinline]] void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
+    return counted(size, alignof(std::max_align_t));
+}
 [[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
 [[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
 [[gnu::noinline]] void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
@@ -49,13 +54,15 @@ inline constexpr auto tower =
     compose(input{"x", {24}}, repeat<2>(residual(inner_product{.output_channels = 24} | named("fc"), relu{}), "block"),
             inner_product{.output_channels = 5} | named("head"));
 inline constexpr auto with_constants = compose(  // the weights of "fc" do not depend on an example
-    input{"x", {4}}, linear{} | named("l"), inner_product{.output_channels = 4} | named("fc"), copy{} | to("l"), output{"l"});
-inline constexpr auto large = compose(input{"x", {3001}}, bespoke::tanh{}, linear{2, 1}, inner_product{.output_channels = 301} | named("fc"));
+    input{"x", {4}}, linear{} | named("l"), inner_product{.output_channels = 4} | named("fc"), copy{} | to("l"),
+    output{"l"});
+inline constexpr auto large =
+    compose(input{"x", {3001}}, bespoke::tanh{}, linear{2, 1}, inner_product{.output_channels = 301} | named("fc"));
 inline constexpr auto scalar = compose(input{"x", {}}, linear{2, 1});
 inline constexpr auto empty = compose(input{"x", {0, 3}}, relu{} | named("y"));
 
-/// A call of one example gives the bits of a batch of one, and what it has in a batch of all but for rounding: a product
-/// with a single row may be summed up in another order.
+/// A call of one example gives the bits of a batch of one, and what it has in a batch of all but for rounding: a
+/// product with a single row may be summed up in another order.
 template <const auto& D>
 void require_same_bits(const std::vector<std::vector<float>>& inputs, std::size_t examples) {
     network<D> net(3);
@@ -75,7 +82,8 @@ void require_same_bits(const std::vector<std::vector<float>>& inputs, std::size_
         std::vector<std::vector<float>> x;
         for (const auto& v : inputs) {
             const std::size_t size = v.size() / examples;
-            x.emplace_back(v.begin() + static_cast<std::ptrdiff_t>(e * size), v.begin() + static_cast<std::ptrdiff_t>((e + 1) * size));
+            x.emplace_back(v.begin() + static_cast<std::ptrdiff_t>(e * size),
+                           v.begin() + static_cast<std::ptrdiff_t>((e + 1) * size));
         }
         const auto one = call([&](const auto&... in) { return net(in...); }, x);
         const auto batch_of_one = call([&](const auto&... in) { return net.predict_batch(in...); }, x);
@@ -83,7 +91,8 @@ void require_same_bits(const std::vector<std::vector<float>>& inputs, std::size_
         for (std::size_t o = 0; o < one.size(); ++o) {
             INFO("output " << o << ", example " << e);
             CHECK(same_bits(one[o], batch_of_one[o]));
-            for (std::size_t i = 0; i < one[o].size(); ++i) CHECK(one[o][i] == Approx(all[o][e * one[o].size() + i]).margin(1e-6));
+            for (std::size_t i = 0; i < one[o].size(); ++i)
+                CHECK(one[o][i] == Approx(all[o][e * one[o].size() + i]).margin(1e-6));
         }
     }
 }
@@ -175,8 +184,10 @@ TEST_CASE("wrong sizes are an error that says what was wanted, and the network g
     const auto before = to_vector(std::get<0>(net(three, four)));
     CHECK(error_of([&] { net(two, four); }) == "input \"x\": 1 times the shape [3] wanted (3 elements), 2 came");
     CHECK(error_of([&] { net(three, eight); }) == "input \"z\": 1 times the shape [2, 2] wanted (4 elements), 8 came");
-    CHECK(error_of([&] { net.predict_batch(two, four); }) == "input \"x\": 1 times the shape [3] wanted (3 elements), 2 came");
-    CHECK(error_of([&] { net.predict_batch(eight, eight); }) == "input \"x\": 2 times the shape [3] wanted (6 elements), 8 came");
+    CHECK(error_of([&] { net.predict_batch(two, four); }) ==
+          "input \"x\": 1 times the shape [3] wanted (3 elements), 2 came");
+    CHECK(error_of([&] { net.predict_batch(eight, eight); }) ==
+          "input \"x\": 2 times the shape [3] wanted (6 elements), 8 came");
     CHECK(error_of([&] { net.predict_batch(std::vector<float>(6), four); }) ==
           "input \"z\": 2 times the shape [2, 2] wanted (8 elements), 4 came");
     CHECK(to_vector(std::get<0>(net(three, four))) == before);

@@ -19,16 +19,17 @@ namespace network_test {
 
 using namespace bespoke;
 
-inline constexpr auto mlp =
-    compose(input{"x", {32}}, inner_product{.output_channels = 64} | named("a"), bespoke::tanh{},
-            inner_product{.output_channels = 64} | named("b"), bespoke::tanh{}, inner_product{.output_channels = 8} | named("c"));
+inline constexpr auto mlp = compose(input{"x", {32}}, inner_product{.output_channels = 64} | named("a"),
+                                    bespoke::tanh{}, inner_product{.output_channels = 64} | named("b"), bespoke::tanh{},
+                                    inner_product{.output_channels = 8} | named("c"));
 
-inline constexpr auto lenet =
-    compose(input{"image", {1, 20, 20}}, convolution{.output_channels = 6, .kernel_size = {5, 5}, .padding = same} | named("conv1"),
-            relu{}, pooling{.kernel_size = {2, 2}, .stride = {2, 2}},
-            convolution{.output_channels = 16, .kernel_size = {3, 3}} | named("conv2"), relu{},
-            pooling{.kernel_size = {2, 2}, .stride = {2, 2}}, flatten{}, inner_product{.output_channels = 40} | named("fc1"),
-            bespoke::tanh{}, inner_product{.output_channels = 10} | named("fc2"), softmax{} | named("probabilities"));
+inline constexpr auto lenet = compose(
+    input{"image", {1, 20, 20}},
+    convolution{.output_channels = 6, .kernel_size = {5, 5}, .padding = same} | named("conv1"), relu{},
+    pooling{.kernel_size = {2, 2}, .stride = {2, 2}},
+    convolution{.output_channels = 16, .kernel_size = {3, 3}} | named("conv2"), relu{},
+    pooling{.kernel_size = {2, 2}, .stride = {2, 2}}, flatten{}, inner_product{.output_channels = 40} | named("fc1"),
+    bespoke::tanh{}, inner_product{.output_channels = 10} | named("fc2"), softmax{} | named("probabilities"));
 
 /// Several inputs and outputs.
 inline constexpr auto joined =
@@ -38,20 +39,22 @@ inline constexpr auto joined =
 
 /// x chooses what happens to it: a branch in a loop that its input counts, with a way out and a short cut.
 inline constexpr auto winding = compose(
-    input{"n", {1}}, input{"c", {1}}, input{"x", {6}}, linear{} | from("x") | named("y"), linear{0, 0} | from("n") | named("i"),
+    input{"n", {1}}, input{"c", {1}}, input{"x", {6}}, linear{} | from("x") | named("y"),
+    linear{0, 0} | from("n") | named("i"),
     loop{compose(inner_product{.output_channels = 6} | from("y") | named("w"),
                  branch{compose(bespoke::tanh{} | from("w") | to("v")),
                         compose(inner_product{.output_channels = 6} | from("w") | named("other") | to("u"),
                                 sigmoid{} | from("u") | to("v"))} |
                      from("c"),
-                 copy{} | from("v") | to("y"), linear{1, 1} | from("i") | named("i_next"), copy{} | from("i_next") | to("i"),
-                 linear{1, -4} | from("i") | named("four"), branch{compose(), compose(loop_break{})} | from("four"),
-                 linear{1, -2} | from("i") | named("two"), branch{compose(), compose(loop_continue{})} | from("two"),
+                 copy{} | from("v") | to("y"), linear{1, 1} | from("i") | named("i_next"),
+                 copy{} | from("i_next") | to("i"), linear{1, -4} | from("i") | named("four"),
+                 branch{compose(), compose(loop_break{})} | from("four"), linear{1, -2} | from("i") | named("two"),
+                 branch{compose(), compose(loop_continue{})} | from("two"),
                  linear{0.5f, 0.25f} | from("y") | named("half"), copy{} | from("half") | to("y"))} |
         from("n"),
     linear{3, 0} | from("c") | named("left"),
-    loop{compose(bespoke::tanh{} | from("y") | named("t"), copy{} | from("t") | to("y"), linear{1, -1} | from("left") | named("less"),
-                 copy{} | from("less") | to("left")),
+    loop{compose(bespoke::tanh{} | from("y") | named("t"), copy{} | from("t") | to("y"),
+                 linear{1, -1} | from("left") | named("less"), copy{} | from("less") | to("left")),
          0, compose(relu{} | from("left") | named("go")), "go"},
     inner_product{.output_channels = 3} | from("y") | named("last"), output{"last"}, output{"i"});
 
@@ -95,7 +98,8 @@ void append(layer_list& list, const node<L>& n) {
     auto made = std::make_shared<node_of<std::remove_cvref_t<decltype(loaded(n.layer))>>>(loaded(n.layer));
     made->name = n.name;
     made->inputs.assign(n.inputs.names.begin(), n.inputs.names.begin() + static_cast<std::ptrdiff_t>(n.inputs.count));
-    made->outputs.assign(n.outputs.names.begin(), n.outputs.names.begin() + static_cast<std::ptrdiff_t>(n.outputs.count));
+    made->outputs.assign(n.outputs.names.begin(),
+                         n.outputs.names.begin() + static_cast<std::ptrdiff_t>(n.outputs.count));
     made->updatable = n.updatable;
     list.nodes.push_back(made);
 }

@@ -82,7 +82,8 @@ TEST_CASE("a break inside of a branch leaves the loop of its own example only") 
 }
 
 TEST_CASE("programs: any number of threads gives the same bits") {
-    const std::vector<std::vector<float>> wound{{0, 1, 2, 3, 6, 6}, {1, 0, 1, 0, 1, 0}, numbers(36)}, image{numbers(400 * 7)};
+    const std::vector<std::vector<float>> wound{{0, 1, 2, 3, 6, 6}, {1, 0, 1, 0, 1, 0}, numbers(36)},
+        image{numbers(400 * 7)};
     program a = program_of(winding), b = program_of(lenet);
     for (program* p : {&a, &b}) {
         p->core().initialize(3);
@@ -127,12 +128,18 @@ TEST_CASE("another shape of input is another plan of the same layers") {
 }
 
 TEST_CASE("a shape that does not fit leaves the program as it was") {
-    program p(list_of(compose(inner_product{.output_channels = 3} | named("fc"))), {{"x", {2, 4}}}, {}, "/neuralNetwork/");
+    program p(list_of(compose(inner_product{.output_channels = 3} | named("fc"))), {{"x", {2, 4}}}, {},
+              "/neuralNetwork/");
     p.core().initialize(1);
     p.prepare();
     const auto y = run(p, {numbers(8)});
-    CHECK(error_of([&] { p.reshape({{"x", {2, 5}}}); }, errc::shape_mismatch) ==
-          "/neuralNetwork/layers/0 \"fc\" (innerProduct): its weights would have the shape [3, 5] for this input, it has [3, 4]");
+    CHECK(error_of(
+              [&] {
+                  p.reshape({{"x", {2, 5}}});
+              },
+              errc::shape_mismatch) ==
+          "/neuralNetwork/layers/0 \"fc\" (innerProduct): its weights would have the shape [3, 5] for this input, it "
+          "has [3, 4]");
     CHECK(error_of([&] { p.reshape({{"x", {0, 0}}}); }, errc::shape_mismatch) ==
           "/neuralNetwork/layers/0 \"fc\" (innerProduct): an input that is not empty wanted, its shape is [0, 0]");
     CHECK(error_of([&] { p.reshape({{"z", {2, 4}}, {"z", {2, 4}}}); }, errc::duplicate_name) ==
@@ -141,14 +148,23 @@ TEST_CASE("a shape that does not fit leaves the program as it was") {
 }
 
 TEST_CASE("faults of a program are errors with a place") {
-    CHECK(error_of([] { program(list_of(compose(relu{} | from("y") | named("r"))), {{"x", {3}}}, {}, "/neuralNetwork/"); },
-                   errc::unknown_name) == "/neuralNetwork/layers/0 \"r\" (activation.ReLU): no layer before it writes its input \"y\"");
+    CHECK(error_of(
+              [] {
+                  program(list_of(compose(relu{} | from("y") | named("r"))), {{"x", {3}}}, {}, "/neuralNetwork/");
+              },
+              errc::unknown_name) ==
+          "/neuralNetwork/layers/0 \"r\" (activation.ReLU): no layer before it writes its input \"y\"");
     CHECK(error_of([] { program(list_of(compose(relu{})), {{"x", {3}}}, {"z"}); }, errc::unknown_name) ==
           "output \"z\": no layer writes a blob of this name");
     CHECK(error_of([] { program({}, {{"x", {3}}}, {}); }, errc::bad_value) == "a network needs at least one layer");
-    CHECK(error_of([] { program(list_of(compose(loop{compose(relu{} | from("q")), 2})), {{"x", {3}}}, {"x"}, "/neuralNetwork/"); },
-                   errc::unknown_name) ==
-          "/neuralNetwork/layers/0/loop/bodyNetwork/layers/0 (activation.ReLU): no layer before it writes its input \"q\"");
+    CHECK(
+        error_of(
+            [] {
+                program(list_of(compose(loop{compose(relu{} | from("q")), 2})), {{"x", {3}}}, {"x"}, "/neuralNetwork/");
+            },
+            errc::unknown_name) ==
+        "/neuralNetwork/layers/0/loop/bodyNetwork/layers/0 (activation.ReLU): no layer before it writes its input "
+        "\"q\"");
 }
 
 TEST_CASE("copies are programs of their own, in the shape of the original") {

@@ -10,9 +10,10 @@ using namespace bespoke;
 
 namespace {
 
-constexpr auto digits = compose(input{"image", {1, 8, 8}}, convolution{.output_channels = 16, .kernel_size = {3, 3}, .padding = same} | named("conv1"),
-                                relu{}, flatten{}, inner_product{.output_channels = 10} | named("fc") | updatable,
-                                softmax{} | named("probabilities"));
+constexpr auto digits = compose(
+    input{"image", {1, 8, 8}},
+    convolution{.output_channels = 16, .kernel_size = {3, 3}, .padding = same} | named("conv1"), relu{}, flatten{},
+    inner_product{.output_channels = 10} | named("fc") | updatable, softmax{} | named("probabilities"));
 constexpr plan_view plan = network<digits>::plan();
 
 // shapes
@@ -31,14 +32,16 @@ static_assert(plan.steps[plan.find_step("fc")].updatable && !plan.steps[plan.fin
 static_assert(plan.arena_size == 64 + 1024 || plan.arena_size == 2 * 1024);
 
 // names of composites
-constexpr auto tower = compose(input{"x", {8}}, repeat<12>(residual(inner_product{.output_channels = 8} | named("fc"), gelu{}), "block"));
+constexpr auto tower =
+    compose(input{"x", {8}}, repeat<12>(residual(inner_product{.output_channels = 8} | named("fc"), gelu{}), "block"));
 static_assert(network<tower>::plan().steps.size() == 36);
 static_assert(network<tower>::plan().find_step("block.11.fc") == 33);
 
 // control flow is planned as well
-constexpr auto wound = compose(input{"n", {1}}, input{"x", {4}}, linear{} | named("y"),
-                               loop{compose(sigmoid{} | from("y") | named("t"), copy{} | from("t") | to("y")), 5} | from("n"),
-                               branch{compose(relu{} | from("y") | to("z")), compose(linear{} | from("y") | to("z"))} | from("n"), output{"z"});
+constexpr auto wound = compose(
+    input{"n", {1}}, input{"x", {4}}, linear{} | named("y"),
+    loop{compose(sigmoid{} | from("y") | named("t"), copy{} | from("t") | to("y")), 5} | from("n"),
+    branch{compose(relu{} | from("y") | to("z")), compose(linear{} | from("y") | to("z"))} | from("n"), output{"z"});
 static_assert(network<wound>::plan().steps[1].loop && network<wound>::plan().steps[1].end == 4);
 static_assert(network<wound>::plan().steps[4].end == 7);
 

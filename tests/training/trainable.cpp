@@ -13,7 +13,8 @@ struct counting_network {
     engine_type engine_;
     int forwards = 0, backwards = 0;
 
-    counting_network() : planned(control_test::planned(compose(input{"x", {2}}, linear{2, 0}))), engine_(planned.result().view()) {}
+    counting_network()
+        : planned(control_test::planned(compose(input{"x", {2}}, linear{2, 0}))), engine_(planned.result().view()) {}
     engine_type& core() { return engine_; }
     void forward() { ++forwards; }
     void backward() { ++backwards; }

@@ -83,7 +83,7 @@ struct one {
     constexpr outcome output_shape(std::span<const shape>) const { return shape{1}; }
     void forward(auto, auto ys, const auto&, auto&) const noexcept { ys[0].data[0] = 1; }
     void backward(auto, auto, auto, auto, const auto&, const auto&, auto&) const noexcept {}
-    friend bool operator==(const one&, const one&) = default;
+    [[maybe_unused]] friend bool operator==(const one&, const one&) = default;
 };
 
 template <class T>
@@ -549,8 +549,8 @@ TEST_CASE("what does not fit is named") {
 }
 
 TEST_CASE("a step allocates nothing after the first epoch") {
-    const auto count = [](auto& net, const std::vector<any_loss<float>>& losses, const any_optimizer<float>& optimizer, const arrays<float>& inputs,
-                          const arrays<float>& targets, std::size_t examples) {
+    const auto count = [](auto& net, const std::vector<any_loss<float>>& losses, const any_optimizer<float>& optimizer,
+                          const arrays<float>& inputs, const arrays<float>& targets, std::size_t examples) {
         trainer t(net, losses, optimizer);
         give(t, examples, inputs, targets);
         const auto epoch = [&] {

@@ -193,8 +193,8 @@ private:
             for (std::size_t b : p_.inputs_of(s)) {
                 if (!t_.has_gradient[b]) continue;
                 const std::size_t y = p_.outputs_of(s)[0];
-                if (t_.gradient_offset[b] == t_.gradient_offset[y] && p_.blobs[b].per_example == p_.blobs[y].per_example &&
-                    t_.has_gradient[y]) {
+                if (t_.gradient_offset[b] == t_.gradient_offset[y] &&
+                    p_.blobs[b].per_example == p_.blobs[y].per_example && t_.has_gradient[y]) {
                     REQUIRE(step.gradient_in_place);
                     write(b, true);  // over that of y, instead of adding to what was zero
                 }
@@ -524,11 +524,12 @@ TEST_CASE("500 networks drawn by lot: every step finds the values and gradients 
 
 TEST_CASE("epilogues run in a training as well, where no backward pass wants what is between") {
     constexpr extent n = unrolled_elements + 88;
-    const auto p = planned(compose(
-        input{"x", {n}}, dense(n) | named("frozen"), bespoke::tanh{} | named("t"), dense(n) | named("a") | updatable,
-        relu{} | named("r"), bespoke::tanh{} | named("u"), dense(n) | named("b"), gelu{} | named("g"),
-        reshape_static{.target_shape = {n}} | named("same"), dense(n) | named("c"), add{} | from("c", "r") | named("sum"),
-        sigmoid{} | named("s"), dense(3) | named("d"), softmax_nd{} | named("f")));
+    const auto p =
+        planned(compose(input{"x", {n}}, dense(n) | named("frozen"), bespoke::tanh{} | named("t"),
+                        dense(n) | named("a") | updatable, relu{} | named("r"), bespoke::tanh{} | named("u"),
+                        dense(n) | named("b"), gelu{} | named("g"), reshape_static{.target_shape = {n}} | named("same"),
+                        dense(n) | named("c"), add{} | from("c", "r") | named("sum"), sigmoid{} | named("s"),
+                        dense(3) | named("d"), softmax_nd{} | named("f")));
     const plan_view v = p.result().view();
     const auto r = train_plan(p, {"~f"});
     names finished;

@@ -253,7 +253,8 @@ std::string document(const course& c, const std::string& layers) {
                     R"(, "eps": {"defaultValue": 1e-8, "range": {"maxValue": 1}}, )" + batch + "}";
     std::string all = layers + document_layer("p", quoted(c.logits_layer), R"("softmax": {})");
     all.resize(all.size() - 2);  // the last comma
-    return R"({"specificationVersion": 4, "isUpdatable": true, "weightsFile": "here.safetensors", "description": {"input": [)" +
+    return R"({"specificationVersion": 4, "isUpdatable": true, "weightsFile": "here.safetensors",
+           "description": {"input": [)" +
            image + R"(], "output": [{"name": "p", "type": {"multiArrayType": {"dataType": "FLOAT32"}}},
            {"name": ")" +
            c.logits_layer + R"(", "type": {"multiArrayType": {"dataType": "FLOAT32"}}}],
@@ -261,7 +262,8 @@ std::string document(const course& c, const std::string& layers) {
            image + R"(, {"name": "label", "type": {"int64Type": {}}}]},
            "neuralNetwork": {"arrayInputShapeMapping": "EXACT_ARRAY_MAPPING", "layers": [)" +
            "\n" + all +
-           R"(], "updateParams": {"lossLayers": [{"name": "loss", "categoricalCrossEntropyLossLayer": {"input": "p", "target": "label"}}],
+           R"(], "updateParams": {
+           "lossLayers": [{"name": "loss", "categoricalCrossEntropyLossLayer": {"input": "p", "target": "label"}}],
            "optimizer": {)" +
            optimizer + R"(}, "epochs": {"defaultValue": )" + std::to_string(c.epochs) +
            R"(, "range": {"minValue": 1, "maxValue": 100}}, "shuffle": {"defaultValue": false}}}})";

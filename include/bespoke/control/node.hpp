@@ -99,9 +99,11 @@ struct node {
     template <class Planner>
     constexpr void plan(Planner& p) const {
         p.add(layer, name, inputs, outputs, updatable);
-        const std::size_t most = name_list::capacity, named = std::max(inputs.count + inputs.beyond, outputs.count + outputs.beyond);
+        const std::size_t most = name_list::capacity;
+        const std::size_t named = std::max(inputs.count + inputs.beyond, outputs.count + outputs.beyond);
         if (named > most)
-            p.fail(value_fault("at most ", most, " blobs wanted in composed code, ", named, " named; join them in steps"));
+            p.fail(value_fault("at most ", most, " blobs wanted in composed code, ", named,
+                               " named; join them in steps"));
     }
     template <class Engine, class Step>
     flow forward(Engine& e, Step step) const {

@@ -134,7 +134,8 @@ private:
             if (static_cast<extent>(I) < executed) detail::part_at<I>(parts).backward(e, step + offsets[I]);
     }
     template <class Visit, std::size_t... I>
-    constexpr void run_each([[maybe_unused]] std::size_t step, [[maybe_unused]] const Visit& visit, std::index_sequence<I...>) const {
+    constexpr void run_each([[maybe_unused]] std::size_t step, [[maybe_unused]] const Visit& visit,
+                            std::index_sequence<I...>) const {
         (each_in_part<I>(step, visit), ...);
     }
     template <std::size_t I, class Visit>

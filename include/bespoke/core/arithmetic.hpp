@@ -8,9 +8,9 @@ namespace bespoke {
 
 /// How a network computes where there is a choice. Both doors give the same bits for the same choice.
 struct arithmetic {
-    /// 3 x 3 convolutions of stride 1 in float, and the gradients of their inputs, by Winograd's minimal filtering where
-    /// that is faster: some 1e-6 of the largest number away from the direct sums, and what is not finite reaches the
-    /// neighbours of its output.
+    /// 3 x 3 convolutions of stride 1 in float, and the gradients of their inputs, by Winograd's minimal filtering
+    /// where that is faster: some 1e-6 of the largest number away from the direct sums, and what is not finite reaches
+    /// the neighbours of its output.
     bool winograd = true;
     /// In what predictions multiply with large matrices of weights, where the program is compiled for a machine that
     /// can: kernels/weighted_gemm.hpp. `precision_in_force` of a network says what came of it, `precision_note` why.

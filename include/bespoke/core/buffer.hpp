@@ -24,9 +24,9 @@ constexpr extent aligned_size(extent elements) {
     return (elements + step - 1) / step * step;
 }
 
-/// Bytes of a large page, and so many that memory is asked for in whole ones: blobs that fit a cache of the second level
-/// find room there side by side, which small pages, wherever they lie, may not; and a model of hundreds of megabytes
-/// would spend more time in the page faults of small ones than on reading its file.
+/// Bytes of a large page, and so many that memory is asked for in whole ones: blobs that fit a cache of the second
+/// level find room there side by side, which small pages, wherever they lie, may not; and a model of hundreds of
+/// megabytes would spend more time in the page faults of small ones than on reading its file.
 inline constexpr std::size_t large_page = std::size_t{2} << 20, large_memory = large_page / 2;
 
 /// Aligned storage of trivial elements, zero at first where nothing else is said.

@@ -38,8 +38,8 @@ concept specified_enum = std::is_enum_v<E> && requires(E e) { enumerators(e).siz
 
 // --- layers in terms of others ------------------------------------------------------------------------
 
-/// Every layer: a copyable aggregate with its JSON key and its fields. (std::copyable and std::equality_comparable would
-/// ask of each type a hundred questions more.)
+/// Every layer: a copyable aggregate with its JSON key and its fields. (std::copyable and std::equality_comparable
+/// would ask of each type a hundred questions more.)
 template <class L>
 concept described = std::is_copy_constructible_v<L> && std::is_copy_assignable_v<L> && has_fields<L> &&
                     requires(const L& layer) {
@@ -349,7 +349,7 @@ constexpr bool gives_probabilities(const L& layer, std::span<const shape> inputs
         return false;
 }
 
-/// Whether y has the elements of x in their order. A layer of which some do says `constexpr bool same_elements() const`.
+/// Whether y has the elements of x in their order; says `constexpr bool same_elements() const` where only some do.
 template <class L>
 constexpr bool gives_same_elements([[maybe_unused]] const L& layer) {
     if constexpr (requires { layer.same_elements(); })

@@ -4,6 +4,7 @@
 
 #include <stdexcept>
 #include <string>
+#include <string_view>
 
 namespace bespoke {
 
@@ -11,12 +12,19 @@ namespace bespoke {
 class error : public std::runtime_error {
 public:
     error(errc code, const std::string& what) : std::runtime_error(what), code_(code) {}
-    explicit error(const fault& problem)
-        : error(problem.code, std::string(problem.what.view())) {}
+    /// Control characters, which the names in a file may hold, stand as '?'.
+    explicit error(const fault& problem) : error(problem.code, printable(problem.what.view())) {}
 
     errc code() const noexcept { return code_; }
 
 private:
+    static std::string printable(std::string_view text) {
+        std::string result(text);
+        for (char& c : result)
+            if ((c >= '\0' && c < ' ') || c == '\x7f') c = '?';
+        return result;
+    }
+
     errc code_;
 };
 

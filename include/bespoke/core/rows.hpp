@@ -8,9 +8,9 @@ namespace bespoke {
 // or more finish them, and the last one multiplies them by a matrix of its own. A prediction computes such a chain,
 // an attention, a few rows at a time. All inputs but the result must be there when the first one runs.
 
-/// `bool finishes_rows(std::span<const shape> xs) const`: whether the layer, of one input of the shape of y, can be part
-/// of an epilogue whose blocks hold whole rows, one behind the other: by `finish`, as in concepts.hpp. Its forward may
-/// write y over x.
+/// `bool finishes_rows(std::span<const shape> xs) const`: whether the layer, of one input of the shape of y, can be
+/// part of an epilogue whose blocks hold whole rows, one behind the other: by `finish`, as in concepts.hpp. Its forward
+/// may write y over x.
 template <class L>
 constexpr bool can_finish_rows(const L& layer, std::span<const shape> inputs) {
     if constexpr (requires { layer.finishes_rows(inputs); })

@@ -141,7 +141,8 @@ namespace detail {
 
 // Where a network is planned: not in a hurry.
 template <class L>
-[[gnu::cold]] layer_answers ask_erased(const void* layer, std::span<const shape> inputs, std::span<const known_values> known) {
+[[gnu::cold]] layer_answers ask_erased(const void* layer, std::span<const shape> inputs,
+                                       std::span<const known_values> known) {
     return ask_layer(*static_cast<const L*>(layer), inputs, known);
 }
 

@@ -181,8 +181,8 @@ constexpr extent computed_rows(extent rows) noexcept {
 }
 
 /// `rows` <= tile_rows rows by `columns` <= panel_width columns; `t.last` is set here. What lies beyond the last batch
-/// of the columns is left alone. Up to small_tile_rows - 1 rows of A beyond are read. `t` is used up, not copied: to copy
-/// in registers what was just written word by word waits until all writes before it, the results, are in the cache.
+/// of the columns is left alone. Up to small_tile_rows - 1 rows of A beyond are read. `t` is used up, not copied: a
+/// copy in registers of what was just written word by word waits until all writes before it, the results, are cached.
 template <class T, class Step = multiply_add<T>, bool Uneven = false>
 void multiply_strip(block_tile<T>&& t, extent rows, extent columns) noexcept {
     const bool wide = columns > lanes<T>;

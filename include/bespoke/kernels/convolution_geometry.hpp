@@ -11,7 +11,8 @@ namespace bespoke::kernels {
 /// x [channels, height, width], weights [output_channels, channels / groups, kernel_height, kernel_width],
 /// y [output_channels, output_height, output_width]; channel counts are totals over the groups.
 /// y[o, oy, ox] = bias[o] + sum over c, ky, kx of
-///     weights[o, c, ky, kx] * x[c, oy * stride_y + ky * dilation_y - pad_top, ox * stride_x + kx * dilation_x - pad_left],
+///     weights[o, c, ky, kx] *
+///     x[c, oy * stride_y + ky * dilation_y - pad_top, ox * stride_x + kx * dilation_x - pad_left],
 /// where x is zero outside the image. What is padded below and to the right follows from the output size.
 struct convolution_geometry {
     extent channels, height, width;

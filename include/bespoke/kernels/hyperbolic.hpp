@@ -7,8 +7,8 @@
 namespace bespoke::kernels {
 
 // Hyperbolic functions beside tanh (math.hpp) and their inverses, and what is left of e^x without 1. Largest error over
-// the whole range, in units in the last place of the result: expm1_below, sinh and cosh 2, asinh, acosh and atanh 3. NaN
-// gives NaN, and so does what is outside the range of an inverse; the ends overflow only where the result does.
+// the whole range, in units in the last place of the result: expm1_below, sinh and cosh 2, asinh, acosh and atanh 3.
+// NaN gives NaN, and so does what is outside the range of an inverse; the ends overflow only where the result does.
 
 namespace detail {
 

@@ -8,8 +8,8 @@
 #include <cstdint>
 #include <limits>
 
-// g++ 12 reports the deliberately undefined operand inside its own AVX-512 header as uninitialized (its bug
-// 105593). Through these wrappers it stays silent, so call kernels::max rather than xsimd::max.
+// g++ 12 takes the deliberately undefined operand inside its own AVX-512 header for uninitialized (its bug 105593).
+// Through these wrappers it stays silent, so call kernels::max rather than xsimd::max.
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wuninitialized"
 #ifndef __clang__
@@ -18,12 +18,11 @@
 
 namespace bespoke::kernels {
 
-// Elementary functions for float, double and batches of them, under one name each: kernels::tanh(v).
-// A scalar is computed in the first lane of a batch, so it gets the same bits as an element of an array.
-// Largest error over the whole range, in units in the last place of the result (float is swept by tests/kernels/math.cpp,
-// double sampled): exp 1.1, log 1, log1p 1, tanh 2.5, sigmoid 2.5, erf 3; square root and the arithmetic functions are
-// correctly rounded. NaN gives NaN, and the ends saturate without a spurious overflow. The polynomials are weighted
-// minimax fits made for this file.
+// Elementary functions for float, double and batches of them: kernels::tanh(v). A scalar is computed in the first lane
+// of a batch, so it gets the same bits as an element of an array. Largest error over the whole range in units in the
+// last place (tests/kernels/math.cpp sweeps float, samples double): exp 1.1, log 1, log1p 1, tanh 2.5, sigmoid 2.5, erf
+// 3; square root and the arithmetic functions are correctly rounded. NaN gives NaN; the ends saturate without a
+// spurious overflow. The polynomials are weighted minimax fits made for this file.
 
 namespace detail {
 
@@ -173,8 +172,7 @@ template <class T>
 [[gnu::always_inline]] inline batch<T> log_reduced(const batch<T>& k, const batch<T>& f,
                                                    const batch<T>& correction) noexcept {
     using c = coefficients<T>;
-    const batch<T> s = f / (f + batch<T>(T(2)));
-    const batch<T> z = s * s;
+    const batch<T> s = f / (f + batch<T>(T(2))), z = s * s;
     const batch<T> half_square = f * f * batch<T>(T(0.5));
     const batch<T> inner = kernels::fma(z, polynomial(z, c::logarithm), half_square);
     const batch<T> low = kernels::fma(s, inner, kernels::fma(k, batch<T>(c::ln2_low), correction));

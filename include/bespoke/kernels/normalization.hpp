@@ -9,7 +9,8 @@ namespace bespoke::kernels {
 
 // Normalization over the channels of x [outer, channels, inner] and over the rows of x [outer, n].
 // Order of the sums over one channel: `lanes` chains (where inner > 1, element i of a run in lane i mod lanes, outer
-// ascending), then the lanes as in `sum_lanes`; where inner = 1 one chain, outer ascending. Over one row: `lanes` chains.
+// ascending), then the lanes as in `sum_lanes`; where inner = 1 one chain, outer ascending. In one row:
+// `lanes` chains.
 
 namespace detail {
 

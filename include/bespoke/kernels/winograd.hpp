@@ -284,7 +284,8 @@ template <class T>
     if (examples <= 0 || g.pixels() <= 0) return;
     if (detail::convolution_work(g, examples) < detail::threaded_work) threads = nullptr;
     const detail::winograd_plan<T> plan(g);
-    const detail::winograd_job<T> job{g, plan, x, x_stride, packed, bias, y, y_stride, accumulate, detail::channel_epilogue<T>(after)};
+    const detail::winograd_job<T> job{g,    plan, x,        x_stride,   packed,
+                                      bias, y,    y_stride, accumulate, detail::channel_epilogue<T>(after)};
     const extent size = threads ? static_cast<extent>(threads->size()) : 1, rows = examples * plan.tiles_y;
     const extent groups = (g.channels + lanes<T> - 1) / lanes<T>,
                  panels = (g.output_channels + panel_width<T> - 1) / panel_width<T>;

@@ -11,9 +11,10 @@
 namespace bespoke {
 
 /// The shape of an element-wise function of several blobs, as numpy has it: the ranks may differ, the last axes are
-/// aligned, and those that are missing are repeated. Along each axis the extents are equal, or 1 and repeated: [C, H, W]
-/// goes with [C, 1, 1], [1, H, W], [H, W] and [1]. The specification allows AddLayerParams, MultiplyLayerParams and the
-/// like only some of these shapes, and names them by examples of one rank; the networks of its converters mix ranks.
+/// aligned, and those that are missing are repeated. Along each axis the extents are equal, or 1 and repeated:
+/// [C, H, W] goes with [C, 1, 1], [1, H, W], [H, W] and [1]. The specification allows AddLayerParams,
+/// MultiplyLayerParams and the like only some of these shapes, and names them by examples of one rank; the networks of
+/// its converters mix ranks.
 constexpr outcome broadcast_shape(std::span<const shape> xs) {
     shape y = xs[0];
     for (std::size_t i = 1; i < xs.size(); ++i) {
@@ -240,13 +241,14 @@ void finish_binary(const output_block<T>& block, const finishing<T>& with, T alp
                 with_row(block.columns, with.other + first, row);
                 continue;
             }
-            kernels::detail::each_run(plan, first, first + block.columns, [&](extent at, extent some, const auto& offset) {
-                const T* const other = with.other + offset[0];
-                if (plan.moves(0))
-                    with_row(some, other, row + (at - first));
-                else
-                    with_number(some, *other, row + (at - first));
-            });
+            kernels::detail::each_run(plan, first, first + block.columns,
+                                      [&](extent at, extent some, const auto& offset) {
+                                          const T* const other = with.other + offset[0];
+                                          if (plan.moves(0))
+                                              with_row(some, other, row + (at - first));
+                                          else
+                                              with_number(some, *other, row + (at - first));
+                                      });
         }
     }
 }

@@ -49,7 +49,8 @@ struct inner_product {
         const extent channels = columns(x);
         if (channels < 1) return shape_fault("an input that is not empty wanted, its shape is ", x);
         if (input_channels != unset && input_channels != channels)
-            return shape_fault(input_channels, " input channels declared, its input has ", channels, " (shape ", x, ")");
+            return shape_fault(input_channels, " input channels declared, its input has ", channels, " (shape ", x,
+                               ")");
         shape y;
         for (std::size_t axis = 0; axis < leading(x); ++axis) y.push_back(x[axis]);
         y.push_back(output_channels);

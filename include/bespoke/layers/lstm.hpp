@@ -142,8 +142,9 @@ template <class Body>
 
 /// Long short-term memory, for each step t, with f, g, h = activations:
 ///     i = f(W_i x_t + R_i y_{t-1} + p_i c_{t-1} + b_i)    z = g(W_z x_t + R_z y_{t-1} + b_z)
-///     f = f(W_f x_t + R_f y_{t-1} + p_f c_{t-1} + b_f)    c_t = clip(c_{t-1} f + i z), c_{t-1} (1 - i) + i z if coupled
+///     f = f(W_f x_t + R_f y_{t-1} + p_f c_{t-1} + b_f)    c_t = clip(c_{t-1} f + i z)
 ///     o = f(W_o x_t + R_o y_{t-1} + p_o c_t + b_o)        y_t = h(c_t) o
+/// Where the gates are coupled, c_t = clip(c_{t-1} (1 - i) + i z).
 /// W [output_vector_size, input_vector_size], R [output_vector_size, output_vector_size], p, b [output_vector_size].
 /// Shapes: see recurrent.hpp; the states are y and c.
 /// Hochreiter and Schmidhuber, 1997; Gers and Schmidhuber, 2000; Core ML specification,

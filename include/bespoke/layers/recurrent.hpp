@@ -19,8 +19,8 @@
 /// n is output_vector_size; y of bi_directional_lstm has 2 n. No step at all: the states stay what they are. A state of
 /// rank 5 may also come in as [batch, n, 1, 1, 1].
 /// Inputs: x, or x and the states before the first step, which else are 0. Outputs: y, or, where states come in, y and
-/// the states behind the last step. With reverse_input the steps are taken from the last to the first, and y has them in
-/// that order. What the gates' activations get is clipped to +-50.
+/// the states behind the last step. With reverse_input the steps are taken from the last to the first, and y has them
+/// in that order. What the gates' activations get is clipped to +-50.
 namespace bespoke {
 
 /// An activation of a gate: those that the specification allows. Core ML specification, ActivationParams.

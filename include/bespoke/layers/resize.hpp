@@ -274,8 +274,8 @@ struct box_coordinates_mode {
 ///
 /// A box is given as `box_indices_mode` says, in pixels, or in parts of H - 1 and W - 1 where
 /// `normalized_coordinates`, and times spatial_scale. Samples lie from its start as in `resize_bilinear`, where X - 1
-/// is the length of the box; a single one lies in its centre. What lies beyond the image is drawn to its edge. Of an image
-/// that is not there, the nearest is taken (0 for NaN). No gradient passes to the boxes.
+/// is the length of the box; a single one lies in its centre. What lies beyond the image is drawn to its edge. Of an
+/// image that is not there, the nearest is taken (0 for NaN). No gradient passes to the boxes.
 /// Core ML specification, CropResizeLayerParams.
 struct crop_resize {
     list<extent, 2> target_size{};  ///< [H, W]; empty: [1, 1]

@@ -31,10 +31,10 @@ constexpr kernels::strided_walk transposition(const shape& x, const shape& axes,
 
 }  // namespace detail
 
-/// y of which axis i is axis axes[i] of x: x [6, 7, 8, 9] with axes [3, 1, 2, 0] -> y [9, 7, 8, 6]. Axes of extent 1 that
-/// come before as many as `axes` counts stay: x [1, 7, 8, 9] with axes [1, 2, 0] -> y [1, 8, 9, 7].
-/// Core ML specification, TransposeLayerParams, which does not know the latter; its tools write it for images, whose blob
-/// has a batch.
+/// y of which axis i is axis axes[i] of x: x [6, 7, 8, 9] with axes [3, 1, 2, 0] -> y [9, 7, 8, 6]. Axes of extent 1
+/// that come before as many as `axes` counts stay: x [1, 7, 8, 9] with axes [1, 2, 0] -> y [1, 8, 9, 7].
+/// Core ML specification, TransposeLayerParams, which does not know the latter; its tools write it for images, whose
+/// blob has a batch.
 struct transpose {
     shape axes;
 

@@ -49,7 +49,8 @@ void read_custom_fields(const detail::field_table& table, void* layer, object_re
         detail::field_entry f = table.entries[i];
         object_reader value = parameters.object(f.key);
         if (!parameters.has(f.key)) continue;
-        static constexpr std::string_view kinds[] = {"doubleValue", "stringValue", "intValue", "longValue", "boolValue"};
+        static constexpr std::string_view kinds[] = {"doubleValue", "stringValue", "intValue", "longValue",
+                                                     "boolValue"};
         f.key = value.one_of(kinds);
         if (f.key.empty()) value.fail(errc::bad_value, "", "a value wanted, none came");
         detail::read_field(f, members[i], value, none, texts);

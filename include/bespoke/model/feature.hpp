@@ -326,7 +326,9 @@ std::string to_text(const feature_value& value) {
                                    .append(" ")
                                    .append(to_text(i.size()));
                            },
-                           [](const int64_sequence& s) { return "a sequence of " + std::to_string(s.size()) + " int64"; },
+                           [](const int64_sequence& s) {
+                               return "a sequence of " + std::to_string(s.size()) + " int64";
+                           },
                            [](const string_sequence& s) {
                                return "a sequence of " + std::to_string(s.size()) + " strings";
                            },

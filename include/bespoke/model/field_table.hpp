@@ -12,8 +12,8 @@
 #include <variant>
 #include <vector>
 
-/// What a layer says about itself (`fields`) as a table, by which a reader and a writer that know no layer find their way
-/// in its struct (layer_fields.hpp). So a layer adds data and next to no code.
+/// What a layer says about itself (`fields`) as a table, by which a reader and a writer that know no layer find their
+/// way in its struct (layer_fields.hpp). So a layer adds data and next to no code.
 namespace bespoke {
 namespace detail {
 

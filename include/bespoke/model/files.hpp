@@ -228,7 +228,8 @@ std::span<const std::byte> map_file(const std::filesystem::path& path, std::shar
     if (size == 0) return {};
     void* const memory = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fileno(file.get()), 0);
     if (memory != MAP_FAILED) {
-        owner = std::shared_ptr<const void>(memory, [size = size](const void* m) { munmap(const_cast<void*>(m), size); });
+        owner =
+            std::shared_ptr<const void>(memory, [size = size](const void* m) { munmap(const_cast<void*>(m), size); });
         return {static_cast<const std::byte*>(memory), size};
     }
 #endif

@@ -102,9 +102,9 @@ image::image(extent width, extent height, pixel_layout layout, std::vector<std::
     constexpr extent most = std::numeric_limits<extent>::max() / 4;
     const extent wanted = width < 1 || height < 1 ? -1 : checked_product(width, height, most);
     if (wanted < 0 || static_cast<std::size_t>(wanted * bytes_of(layout)) != pixels.size())
-        throw error(errc::bad_argument, "image: the bytes of " + std::to_string(width) + " x " + std::to_string(height) +
-                                            " pixels " + std::string(name_of(layout)) + " wanted, " +
-                                            std::to_string(pixels.size()) + " came");
+        throw error(errc::bad_argument, "image: the bytes of " + std::to_string(width) + " x " +
+                                            std::to_string(height) + " pixels " + std::string(name_of(layout)) +
+                                            " wanted, " + std::to_string(pixels.size()) + " came");
     pixels_ = std::make_shared<const std::vector<std::uint8_t>>(std::move(pixels));
 }
 

@@ -106,7 +106,8 @@ inline layer_list read_network(object_reader& in, model_settings& settings, netw
     settings.preprocessing = define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::read_preprocessing(in);
     object_reader update = in.object("updateParams");
     if (in.has("updateParams"))
-        settings.update_parameters = define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::read_update_parameters(update);
+        settings.update_parameters =
+            define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::read_update_parameters(update);
     if (settings.type == model_type::neural_network_classifier) {
         static constexpr std::string_view kinds[] = {"stringClassLabels", "int64ClassLabels"};
         const std::string_view kind = in.one_of(kinds);
@@ -198,7 +199,8 @@ struct weights_to_write {
         const auto bytes = std::as_bytes(values);
         const std::string wanted = name;
         for (std::size_t copy = 2;; ++copy) {
-            const auto same_name = std::find_if(tensors.begin(), tensors.end(), [&](const auto& t) { return t.name == name; });
+            const auto same_name =
+                std::find_if(tensors.begin(), tensors.end(), [&](const auto& t) { return t.name == name; });
             if (same_name == tensors.end()) break;
             const auto& there = same_name->bytes;
             if (same_name->dimensions == dimensions &&
@@ -230,12 +232,17 @@ struct weights_to_write {
                                                      std::string(facts.name) + " cannot be written: number " +
                                                      std::to_string(k) + " is not finite");
             auto kind = source.kind;
-            if (kind == weight_source::float16_value &&
-                !std::all_of(values.begin(), values.end(),
-                             [](float v) { return float16_to_float(float_to_float16(v)) == v; }))
-                kind = weight_source::automatic;
-            if (kind == weight_source::automatic) kind = few ? weight_source::float_value : weight_source::tensor;
             object_writer out;
+            const auto fits = [&] {
+                if (kind == weight_source::float16_value)
+                    return std::all_of(values.begin(), values.end(),
+                                       [](float v) { return float16_to_float(float_to_float16(v)) == v; });
+                return kind != weight_source::raw_value ||
+                       define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::write_quantized(
+                           out, source.numbers, facts.dimensions, values);
+            };
+            if (!fits()) kind = weight_source::automatic;
+            if (kind == weight_source::automatic) kind = few ? weight_source::float_value : weight_source::tensor;
             if (kind == weight_source::float_value) {
                 out.reals("floatValue", values);
             } else if (kind == weight_source::float16_value) {
@@ -244,7 +251,7 @@ struct weights_to_write {
                 object_writer inner;
                 inner.text("float32Value", base64_of(values, 4));
                 out.object("bespoke", inner);
-            } else {
+            } else if (kind == weight_source::tensor) {
                 out.text("tensor", add_tensor(source.name.empty() ? std::string(plan[plan.steps[step].name]) + "." +
                                                                         std::string(facts.name)
                                                                   : source.name,
@@ -296,7 +303,8 @@ model::document model::write(std::string_view weights_file) const {
     network.enumerator("imageInputShapeMapping", enumerators(image_shape_mapping{}),
                        static_cast<std::size_t>(settings_.image_input_shape_mapping));
     write_preprocessing(network, settings_.preprocessing);
-    if (settings_.update_parameters) network.object("updateParams", write_update_parameters(*settings_.update_parameters));
+    if (settings_.update_parameters)
+        network.object("updateParams", write_update_parameters(*settings_.update_parameters));
     object_writer labels;
     if (const auto* names = std::get_if<string_sequence>(&settings_.class_labels)) {
         labels.texts("vector", *names);
@@ -353,7 +361,8 @@ model load(const std::filesystem::path& path, std::span<const layer_codec> codec
         bool inside = relative.is_relative() && relative.has_filename();
         for (const auto& step : relative) inside = inside && step != "..";
         if (!inside)
-            top.fail(errc::bad_value, "weightsFile", "a file in the folder of the model wanted, " + in_quotes(name) + " came");
+            top.fail(errc::bad_value, "weightsFile",
+                     "a file in the folder of the model wanted, " + in_quotes(name) + " came");
         in_weights = true;  // whose errors begin with its own path
         tensors = safetensors::load(path.parent_path() / relative);
         in_weights = false;

@@ -284,8 +284,9 @@ void model::set_settings(model_settings settings) {
     if (classifies) {
         if (std::holds_alternative<std::monostate>(settings.class_labels))
             throw error(errc::bad_value, root + ": class labels wanted, none came");
-        probabilities = settings.label_probability_layer_name.empty() ? plan.outputs.size() - 1
-                                                                      : output_number(settings.label_probability_layer_name);
+        probabilities = settings.label_probability_layer_name.empty()
+                            ? plan.outputs.size() - 1
+                            : output_number(settings.label_probability_layer_name);
         const blob_facts& blob = plan.blobs[plan.outputs[probabilities]];
         const auto count_labels = [](const auto& labels) {
             if constexpr (requires { labels.size(); }) {
@@ -314,7 +315,8 @@ void model::set_settings(model_settings settings) {
             outputs.push_back(detail::no_output);
         } else if (classifies && feature.name == description.predicted_probabilities_name) {
             const auto* dictionary = std::get_if<dictionary_feature_type>(&feature.type.type);
-            wants(dictionary != nullptr && (dictionary->key_type == dictionary_feature_type::key::string_key_type) == by_name,
+            wants(dictionary != nullptr &&
+                      (dictionary->key_type == dictionary_feature_type::key::string_key_type) == by_name,
                   by_name ? "a dictionary of strings" : "a dictionary of int64");
             outputs.push_back(detail::no_output);
         } else {

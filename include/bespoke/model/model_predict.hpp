@@ -187,7 +187,8 @@ void model::answer(features& result, extent example) const {
     }, settings_.class_labels);
     if (blob.open.any) check_decided(plan[blob.name], probabilities_, shape{labels});
     const extent size = blob.dimensions.size();
-    const float* values = program_->core().value(plan.outputs[probabilities_]) + (blob.per_example ? example * size : 0);
+    const float* values =
+        program_->core().value(plan.outputs[probabilities_]) + (blob.per_example ? example * size : 0);
     const auto best = static_cast<std::size_t>(std::max_element(values, values + size) - values);
     const auto fill = [&](const auto& labels, auto dictionary) {
         for (std::size_t i = 0; i < labels.size(); ++i) dictionary[labels[i]] = static_cast<double>(values[i]);

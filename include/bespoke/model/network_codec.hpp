@@ -282,7 +282,8 @@ std::vector<object_writer> write_layers(network_writer& networks, const layer_li
         if (in_family) networks.place.text.append("/").append(codec->nested_key);
         std::vector<shape> shapes;
         if (networks.place.implied == nullptr)
-            for (std::size_t blob : networks.plan.inputs_of(step)) shapes.push_back(networks.plan.blobs[blob].dimensions);
+            for (std::size_t blob : networks.plan.inputs_of(step))
+                shapes.push_back(networks.plan.blobs[blob].dimensions);
         object_writer fields;
         write_hyper_parameters(*codec, *node, shapes, fields, networks.place);
         detail::write_nested(*node, fields, networks);
@@ -300,7 +301,8 @@ std::vector<object_writer> write_layers(network_writer& networks, const layer_li
 
 void write_subnetwork(network_writer& networks, const layer_list& layers, object_writer& fields, std::string_view key,
                       bool required) {
-    if (layers.nodes.empty() && (networks.place.implied != nullptr ? networks.place.is_implied(key) : !required)) return;
+    if (layers.nodes.empty() && (networks.place.implied != nullptr ? networks.place.is_implied(key) : !required))
+        return;
     const std::size_t outer = networks.place.text.size();
     networks.place.text.append("/").append(key);
     object_writer network;

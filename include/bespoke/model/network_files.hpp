@@ -104,8 +104,8 @@ model to_model(const network<Description, Element>& net, model_settings settings
                            core->parameter(i), [](Element v) { return static_cast<float>(v); });
     };
     return define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::compose_model(
-        std::move(settings), detail::layers_of<Description>(), net.plan(), detail::codecs_of_network<Description>(), fill,
-        const_cast<network<Description, Element>*>(&net));
+        std::move(settings), detail::layers_of<Description>(), net.plan(), detail::codecs_of_network<Description>(),
+        fill, const_cast<network<Description, Element>*>(&net));
 }
 
 template <const auto& Description, class Element, bool Fits>
@@ -239,7 +239,8 @@ private:
         for (std::size_t blob : plan.inputs_of(step)) shapes.push_back(plan.blobs[blob].dimensions);
         object_writer fields;
         define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::written_place place;
-        define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::write_hyper_parameters(codec, node, shapes, fields, place);
+        define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::write_hyper_parameters(codec, node, shapes, fields,
+                                                                                      place);
         return fields;
     }
 
@@ -307,12 +308,14 @@ model load_same(const std::filesystem::path& path, const layer_list& layers, con
             const blob_facts& blob = plan.blobs[plan.inputs[i]];
             inputs.push_back({std::string(plan[blob.name]), blob.dimensions});
             if (i >= description.input.size() || description.input[i].name != inputs.back().name)
-                throw error(errc::unknown_name, "/description/input/" + std::to_string(i) + ": this network has an input " +
-                                                    in_quotes(inputs.back().name) + " here");
+                throw error(errc::unknown_name, "/description/input/" + std::to_string(i) +
+                                                    ": this network has an input " + in_quotes(inputs.back().name) +
+                                                    " here");
             const shape declared = detail::declared_shape(description.input[i], result.settings());
             const auto* array = description.input[i].type.multi_array_type();
             const auto* picture = description.input[i].type.image_type();
-            const auto size = picture == nullptr ? std::nullopt : detail::image_in(blob.dimensions, picture->color_space);
+            const auto size =
+                picture == nullptr ? std::nullopt : detail::image_in(blob.dimensions, picture->color_space);
             if (!(declared == blob.dimensions) && !(array != nullptr && array->accepts(blob.dimensions)) &&
                 !(size && picture->accepts(*size) && declared.rank() == blob.dimensions.rank()))
                 throw error(shape_fault("/description/input/", i, " \"", inputs.back().name, "\": the shape ",

@@ -58,7 +58,7 @@ public:
     /// The member as an object; an empty one where it is absent.
     object_reader object(std::string_view key);
     std::vector<object_reader> objects(std::string_view key);
-    /// How many elements the array or the binary value of floats has, without reading it; else 0.
+    /// How many elements the array or the binary value of floats has, without reading it. Absent: 0.
     std::size_t length(std::string_view key) const;
 
     /// The member there is of these; empty: none. Two are an error.
@@ -255,7 +255,8 @@ std::size_t object_reader::length(std::string_view key) const {
     const void* member = find(key);
     if (member == nullptr) return 0;
     const auto& value = detail::as_json(member);
-    return value.is_array() ? value.size() : value.is_binary() ? value.get_binary().size() / sizeof(float) : 0;
+    if (value.is_binary()) return value.get_binary().size() / sizeof(float);
+    return value.is_array() ? value.size() : (detail::unfit(place(key), "an array", value), std::size_t{0});
 }
 
 bool object_reader::boolean(std::string_view key) {

@@ -68,8 +68,8 @@ std::vector<image_preprocessing> read_preprocessing(object_reader& network) {
         if (kind.empty()) in.fail(errc::bad_value, "", "a scaler or a meanImage wanted, none came");
         object_reader inner = in.object(kind);
         if (kind == kinds[0])
-            step.preprocessor = image_scaler{inner.real("channelScale"), inner.real("blueBias"), inner.real("greenBias"),
-                                             inner.real("redBias"), inner.real("grayBias")};
+            step.preprocessor = image_scaler{inner.real("channelScale"), inner.real("blueBias"),
+                                             inner.real("greenBias"), inner.real("redBias"), inner.real("grayBias")};
         else
             step.preprocessor = mean_image{inner.reals("meanImage")};
         inner.finish();

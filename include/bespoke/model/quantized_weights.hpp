@@ -3,27 +3,58 @@
 #include "../core/shape.hpp"
 #include "feature.hpp"
 #include "object_reader.hpp"
+#include "object_writer.hpp"
 
-/// Weights that a document gives in fewer bits. They are read as floats: what computes with them, learns from them and
-/// writes them knows no other. Core ML specification, WeightParams and QuantizationParams.
-namespace bespoke::define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
+#include <span>
+#include <string_view>
+#include <vector>
+
+/// Weights that a document gives in fewer bits. They are read as floats: what computes with them and learns from them
+/// knows no other. Core ML specification, WeightParams and QuantizationParams.
+namespace bespoke {
+
+/// What numbers of few bits stand for: number q for q scale + bias, or for element q of a table.
+struct quantization {
+    std::size_t bits = 0;            ///< of a number: 1 to 8
+    bool is_int8 = false;            ///< numbers are from -128 to 127, and stand in "int8RawValue"
+    std::vector<float> scale, bias;  ///< one for all, or one for each element of the first axis; no bias: 0
+    std::vector<float> table{};      ///< of 2^bits floats; empty: scale and bias say it
+    friend bool operator==(const quantization&, const quantization&) = default;
+};
+
+namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
 
 /// How many numbers of `bits` bits there are room for in the member "rawValue" or "int8RawValue" of `in`.
 extent quantized_length(object_reader& in, std::string_view kind);
 
 /// Reads the members `kind`, "rawValue" or "int8RawValue", and "quantization" of `in`. rawValue: numbers of 1 to 8
-/// bits, one after the other from the highest bit of each byte on. int8RawValue: int8. A number q stands for
-/// q scale + bias, with one scale and bias for all or one for each element of the first axis of `dimensions`; or for
-/// element q of a table. `by_first_axis`: whether that axis is the one of the output channels; if not, only one scale
-/// and bias for all will do. Without `to`, only checks the sizes.
-void read_quantized(object_reader& in, std::string_view kind, const shape& dimensions, bool by_first_axis, float* to);
+/// bits, one after the other from the highest bit of each byte on. int8RawValue: int8. `by_first_axis`: whether the
+/// first axis of `dimensions` is the one of the output channels; if not, only one scale and bias for all will do.
+/// Without `to`, only checks the sizes.
+quantization read_quantized(object_reader& in, std::string_view kind, const shape& dimensions, bool by_first_axis,
+                            float* to);
 
-}  // namespace bespoke::define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
+/// Its counterpart. Writes nothing, and says false, where a value is none that a number stands for. Of several numbers
+/// that stand for the same float it takes the least.
+bool write_quantized(object_writer& out, const quantization& how, const shape& dimensions,
+                     std::span<const float> values);
+
+}  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
+}  // namespace bespoke
 
 #ifdef BESPOKE_IMPLEMENTATION
 
+#include <algorithm>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <utility>
+
 namespace bespoke {
 namespace detail {
+
+inline constexpr std::string_view quantizations[] = {"linearQuantization", "lookupTableQuantization"};
 
 /// Number `i` of `bits` bits.
 inline unsigned number_in_bits(std::span<const std::byte> bytes, std::size_t i, std::size_t bits) {
@@ -33,6 +64,18 @@ inline unsigned number_in_bits(std::span<const std::byte> bytes, std::size_t i, 
     return number;
 }
 
+inline void put_in_bits(std::span<std::byte> bytes, std::size_t i, std::size_t bits, std::size_t number) {
+    for (std::size_t bit = 0; bit < bits; ++bit) {
+        const std::size_t at = i * bits + bit;
+        bytes[at / 8] |= static_cast<std::byte>((number >> (bits - 1 - bit) & 1) << (7 - at % 8));
+    }
+}
+/// How many bytes that many numbers take.
+inline std::size_t bytes_of_numbers(const shape& dimensions, std::size_t bits) {
+    const auto count = static_cast<std::size_t>(dimensions.size());
+    return count / 8 * bits + (count % 8 * bits + 7) / 8;
+}
+
 inline std::size_t read_number_of_bits(object_reader& quantization) {
     const std::int64_t bits = quantization.integer("numberOfBits");
     if (bits < 1 || bits > 8)
@@ -40,16 +83,34 @@ inline std::size_t read_number_of_bits(object_reader& quantization) {
     return static_cast<std::size_t>(bits);
 }
 
-/// The member of one element, or one for each channel; where it may be absent, it is 0 then.
+/// The member of one element, or one for each channel; where it may be absent, it is empty then.
 inline std::vector<float> read_channels(object_reader& in, std::string_view key, extent channels, bool by_channel,
                                         bool may_be_absent) {
     auto values = in.reals(key);
-    if (values.empty() && may_be_absent) return {0};
     const auto came = static_cast<extent>(values.size());
-    if (came == 1 || (by_channel && came == channels)) return values;
+    if (came == 1 || (by_channel && came == channels) || (came == 0 && may_be_absent)) return values;
     in.fail(errc::shape_mismatch, key,
             (by_channel ? "1 number or " + std::to_string(channels) : std::string("1 number")) + " wanted, " +
                 std::to_string(came) + " came");
+}
+
+/// Calls `body(first, last, values)` for each run of weights, not empty, in which number q stands for values[q].
+template <class Body>
+void each_run(const quantization& how, const shape& dimensions, const Body& body) {
+    const auto count = static_cast<std::size_t>(dimensions.size());
+    if (count == 0) return;
+    if (!how.table.empty()) return body(std::size_t{0}, count, how.table);
+    const std::size_t runs = std::max({how.scale.size(), how.bias.size(), std::size_t{1}});
+    std::vector<float> values(std::size_t{1} << how.bits);
+    for (std::size_t run = 0; run < runs; ++run) {
+        const double scale = how.scale[how.scale.size() == 1 ? 0 : run];
+        const double bias = how.bias.empty() ? 0 : how.bias[how.bias.size() == 1 ? 0 : run];
+        // the product is exact: the same floats with a fused multiply-add and without
+        for (std::size_t q = 0; q < values.size(); ++q)
+            values[q] =
+                static_cast<float>((how.is_int8 ? static_cast<std::int8_t>(q) : static_cast<int>(q)) * scale + bias);
+        body(count / runs * run, count / runs * (run + 1), values);
+    }
 }
 
 }  // namespace detail
@@ -61,47 +122,74 @@ extent quantized_length(object_reader& in, std::string_view kind) {
     return static_cast<extent>(in.bytes(kind).size() * 8 / detail::read_number_of_bits(quantization));
 }
 
-void read_quantized(object_reader& in, std::string_view kind, const shape& dimensions, bool by_first_axis, float* to) {
-    static constexpr std::string_view types[] = {"linearQuantization", "lookupTableQuantization"};
-    const bool is_int8 = kind == "int8RawValue";
+quantization read_quantized(object_reader& in, std::string_view kind, const shape& dimensions, bool by_first_axis,
+                            float* to) {
+    quantization how;
+    how.is_int8 = kind == "int8RawValue";
     const auto bytes = in.bytes(kind);
-    object_reader quantization = in.object("quantization");
-    const std::size_t bits = detail::read_number_of_bits(quantization);
-    const std::string_view type = quantization.one_of(types);
-    if (type.empty() || (is_int8 && (type != types[0] || bits != 8)))
-        quantization.fail(errc::bad_value, "",
-                          is_int8 ? "a linearQuantization of 8 bits wanted"
-                                  : "a linearQuantization or a lookupTableQuantization wanted");
-    const auto count = static_cast<std::size_t>(dimensions.size());
-    const std::size_t wanted = count / 8 * bits + (count % 8 * bits + 7) / 8;
+    object_reader fields = in.object("quantization");
+    how.bits = detail::read_number_of_bits(fields);
+    const std::string_view type = fields.one_of(detail::quantizations);
+    if (type.empty() || (how.is_int8 && (type != detail::quantizations[0] || how.bits != 8)))
+        fields.fail(errc::bad_value, "",
+                    how.is_int8 ? "a linearQuantization of 8 bits wanted"
+                                : "a linearQuantization or a lookupTableQuantization wanted");
+    const std::size_t wanted = detail::bytes_of_numbers(dimensions, how.bits);
     if (bytes.size() != wanted)
         in.fail(errc::shape_mismatch, kind,
                 std::to_string(wanted) + " bytes wanted (shape " + bespoke::to_text(dimensions) + ", " +
-                    std::to_string(bits) + " bits), " + std::to_string(bytes.size()) + " came");
+                    std::to_string(how.bits) + " bits), " + std::to_string(bytes.size()) + " came");
 
-    object_reader how = quantization.object(type);
-    if (type == types[1]) {
-        const auto table = how.reals("floatValue");
-        if (table.size() != std::size_t{1} << bits)
-            how.fail(errc::shape_mismatch, "floatValue",
-                     std::to_string(1 << bits) + " numbers wanted, " + std::to_string(table.size()) + " came");
-        if (to != nullptr)
-            for (std::size_t i = 0; i < count; ++i) to[i] = table[detail::number_in_bits(bytes, i, bits)];
+    object_reader inner = fields.object(type);
+    if (type == detail::quantizations[1]) {
+        how.table = inner.reals("floatValue");
+        if (how.table.size() != std::size_t{1} << how.bits)
+            inner.fail(
+                errc::shape_mismatch, "floatValue",
+                std::to_string(1 << how.bits) + " numbers wanted, " + std::to_string(how.table.size()) + " came");
     } else {
         const extent channels = dimensions.rank() == 0 ? 1 : dimensions[0];
-        const auto scale = detail::read_channels(how, "scale", channels, by_first_axis, false);
-        const auto bias = detail::read_channels(how, "bias", channels, by_first_axis, true);
-        const std::size_t row = count / static_cast<std::size_t>(std::max<extent>(channels, 1));
-        if (to != nullptr)
-            for (std::size_t i = 0; i < count; ++i) {
-                const unsigned raw = detail::number_in_bits(bytes, i, bits);
-                const int q = is_int8 ? static_cast<std::int8_t>(raw) : static_cast<int>(raw);
-                const auto of_channel = [&](const auto& values) { return values[values.size() == 1 ? 0 : i / row]; };
-                to[i] = static_cast<float>(q) * of_channel(scale) + of_channel(bias);
-            }
+        how.scale = detail::read_channels(inner, "scale", channels, by_first_axis, false);
+        how.bias = detail::read_channels(inner, "bias", channels, by_first_axis, true);
     }
-    how.finish();
-    quantization.finish();
+    inner.finish();
+    fields.finish();
+    if (to != nullptr)
+        detail::each_run(how, dimensions, [&](std::size_t first, std::size_t last, std::span<const float> values) {
+            for (std::size_t i = first; i < last; ++i) to[i] = values[detail::number_in_bits(bytes, i, how.bits)];
+        });
+    return how;
+}
+
+bool write_quantized(object_writer& out, const quantization& how, const shape& dimensions,
+                     std::span<const float> values) {
+    std::vector<std::byte> bytes(detail::bytes_of_numbers(dimensions, how.bits));
+    std::vector<std::pair<std::uint32_t, std::size_t>> numbers;  // for each float's bits, in order
+    bool all = true;
+    detail::each_run(how, dimensions, [&](std::size_t first, std::size_t last, std::span<const float> of) {
+        numbers.clear();
+        for (std::size_t q = 0; q < of.size(); ++q) numbers.emplace_back(std::bit_cast<std::uint32_t>(of[q]), q);
+        std::sort(numbers.begin(), numbers.end());
+        for (std::size_t i = first; i < last && all; ++i) {
+            const auto wanted = std::bit_cast<std::uint32_t>(values[i]);
+            const auto found = std::lower_bound(numbers.begin(), numbers.end(), std::pair(wanted, std::size_t{0}));
+            all = found != numbers.end() && found->first == wanted;
+            if (all) detail::put_in_bits(bytes, i, how.bits, found->second);
+        }
+    });
+    if (!all) return false;
+    out.text(how.is_int8 ? "int8RawValue" : "rawValue", encode_base64(bytes));
+    object_writer inner, fields;
+    if (how.table.empty()) {
+        inner.reals("scale", how.scale);
+        inner.reals("bias", how.bias);
+    } else {
+        inner.reals("floatValue", how.table);
+    }
+    fields.integer("numberOfBits", static_cast<std::int64_t>(how.bits));
+    fields.object(detail::quantizations[how.table.empty() ? 0 : 1], inner);
+    out.object("quantization", fields);
+    return true;
 }
 
 }  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit

@@ -262,7 +262,8 @@ safetensors safetensors::load(const std::filesystem::path& path) {
     const auto owner = std::make_shared<const mapped_file>(path);
     return parse(owner, owner->bytes(), path.string());
 }
-safetensors safetensors::parse(std::shared_ptr<const void> owner, std::span<const std::byte> file, std::string_view name) {
+safetensors safetensors::parse(std::shared_ptr<const void> owner, std::span<const std::byte> file,
+                               std::string_view name) {
     constexpr std::size_t prefix = 8;
     const std::string place = std::string(name) + ": ";
     if (file.size() < prefix)

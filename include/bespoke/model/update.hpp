@@ -33,7 +33,8 @@ namespace detail {
 /// Whether a value of the one type can stand for one of the other in a network.
 inline bool is_alike(const feature_type& a, const feature_type& b) {
     const auto is_number = [](const feature_type& t) {
-        return std::holds_alternative<int64_feature_type>(t.type) || std::holds_alternative<double_feature_type>(t.type);
+        return std::holds_alternative<int64_feature_type>(t.type) ||
+               std::holds_alternative<double_feature_type>(t.type);
     };
     if (a.image_type() != nullptr && b.image_type() != nullptr)
         return a.image_type()->color_space == b.image_type()->color_space;
@@ -62,7 +63,8 @@ inline model_losses losses_of(const network_update_parameters& update) {
 
 /// The value that the caller chose, which the model must allow, or the model's own.
 template <class Parameter, class Value>
-void choose(const char* name, const std::optional<Parameter>& parameter, const std::optional<Value>& chosen, Value& to) {
+void choose(const char* name, const std::optional<Parameter>& parameter, const std::optional<Value>& chosen,
+            Value& to) {
     if (parameter) to = static_cast<Value>(parameter->default_value);
     if (!chosen) return;
     if (parameter && !parameter->allows(static_cast<decltype(parameter->default_value)>(*chosen)))
@@ -155,8 +157,8 @@ std::vector<std::string> check_updatable(const model& m) {
     for (const auto& feature : settings.description.input) {
         const auto* training = find_feature(settings.description.training_input, feature.name);
         if (training != nullptr && !detail::is_alike(training->type, feature.type))
-            reasons.push_back("\"trainingInput\" describes " + in_quotes(feature.name) + " as " + to_text(training->type) +
-                              ", \"input\" as " + to_text(feature.type));
+            reasons.push_back("\"trainingInput\" describes " + in_quotes(feature.name) + " as " +
+                              to_text(training->type) + ", \"input\" as " + to_text(feature.type));
     }
     const auto [losses, targets] = detail::losses_of(*settings.update_parameters);
     for (const std::string& target : targets) {

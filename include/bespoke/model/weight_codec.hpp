@@ -14,8 +14,8 @@
 #include <vector>
 
 /// The weights of layers as a document gives them. Core ML specification, WeightParams, and what goes beyond it: a
-/// tensor in a safetensors file, and base64 of floats. Quantized weights and floats of `.mlmodel` files are written
-/// as those of a network composed in code.
+/// tensor in a safetensors file, and base64 of floats. Weights are written as they came, floats of `.mlmodel` files as
+/// those of a network composed in code.
 namespace bespoke {
 
 /// Where a parameter array came from, and where it is written again.
@@ -26,9 +26,11 @@ struct weight_source {
         float16_value,   ///< "float16Value": base64; kept only while every weight is a float16
         float32_value,   ///< "bespoke": {"float32Value": base64 of little-endian floats}
         tensor,          ///< "tensor": a name in the safetensors file
+        raw_value,       ///< "rawValue" or "int8RawValue"; kept only while every weight is one of the few numbers
     };
     place kind = automatic;
-    std::string name;  ///< of the tensor
+    std::string name;      ///< of the tensor
+    quantization numbers;  ///< of the raw value
     bool updatable = false;
     friend bool operator==(const weight_source&, const weight_source&) = default;
 };
@@ -132,7 +134,8 @@ inline const tensor_entry& find_tensor(object_reader& in, const safetensors* ten
     if (tensors == nullptr)
         in.fail(errc::unknown_name, "tensor", "tensor " + in_quotes(name) + " needs a \"weightsFile\" in the model");
     const tensor_entry* entry = tensors->find(name);
-    if (entry == nullptr) in.fail(errc::unknown_name, "tensor", "no tensor " + in_quotes(name) + " in the weights file");
+    if (entry == nullptr)
+        in.fail(errc::unknown_name, "tensor", "no tensor " + in_quotes(name) + " in the weights file");
     return *entry;
 }
 
@@ -207,8 +210,8 @@ void read_weights(object_reader in, const std::string& place, const shape& dimen
     const auto wrong_count = [&](extent came) {
         throw error(errc::shape_mismatch, place + ": " + std::to_string(wanted) +
                                               (wanted == 1 ? " number wanted" : " numbers wanted") +
-                                              (wanted == 0 ? "" : " (shape " + bespoke::to_text(dimensions) + ")") + ", " +
-                                              (came == 0 ? "none" : std::to_string(came)) + " came");
+                                              (wanted == 0 ? "" : " (shape " + bespoke::to_text(dimensions) + ")") +
+                                              ", " + (came == 0 ? "none" : std::to_string(came)) + " came");
     };
     const auto check_count = [&](std::size_t came) {
         if (static_cast<extent>(came) != wanted) wrong_count(static_cast<extent>(came));
@@ -246,11 +249,16 @@ void read_weights(object_reader in, const std::string& place, const shape& dimen
             in.fail(errc::shape_mismatch, kind,
                     "the shape " + bespoke::to_text(dimensions) + " wanted, tensor " + in_quotes(entry.name) + " has " +
                         bespoke::to_text(entry.dimensions));
+        static constexpr std::string_view floats[] = {"F32", "F64", "F16", "BF16"};
+        if (std::find(std::begin(floats), std::end(floats), entry.dtype) == std::end(floats))
+            in.fail(errc::bad_value, kind,
+                    "F32, F64, F16 or BF16 wanted, tensor " + in_quotes(entry.name) + " has the dtype " +
+                        std::string(entry.dtype));
         if (to == nullptr) return;
-        check_count(static_cast<std::size_t>(entry.dimensions.size()));
         to_floats(entry, to);
     } else if (!kind.empty()) {
-        read_quantized(in, kind, dimensions, by_first_axis, to);
+        source.kind = weight_source::raw_value;
+        source.numbers = read_quantized(in, kind, dimensions, by_first_axis, to);
     } else {
         check_count(0);
     }

@@ -162,8 +162,8 @@ public:
         return attached_[tail].functions->multiply(*this, attached_[tail].layer, tail, index);
     }
 
-    /// The last step of the epilogue that `map` has room for, to which it is added with all before it; `head` where there
-    /// is none.
+    /// The last step of the epilogue that `map` has room for, to which it is added with all before it; `head` where
+    /// there is none.
     std::size_t gather(std::size_t head, channel_map<T>& map) const noexcept {
         for (std::size_t s = next(head); s != none; s = next(s)) {
             const attached_layer& at = attached_[s];

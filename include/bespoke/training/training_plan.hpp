@@ -56,7 +56,8 @@ struct training_plan {
     std::vector<std::size_t> borders;  ///< blobs
     std::vector<std::vector<std::size_t>>
         births;  ///< for each step: blobs whose gradient is zeroed before it
-    std::vector<char> finished;  ///< for each step: whether it runs in the epilogue of another one, see graph/fusion.hpp
+    std::vector<char>
+        finished;  ///< for each step: whether it runs in the epilogue of another one, see graph/fusion.hpp
     std::vector<extent> value_offset, gradient_offset;  ///< in elements of one example; -1: not there
     extent arena_size = 0;                              ///< elements an example
     extent shared_size = 0;                             ///< elements stored once
@@ -64,7 +65,8 @@ struct training_plan {
 
     training_plan(const plan_view& p, train which, std::span<const loss_site> losses)
         : trained_steps(p.steps.size(), 0), learning(p.parameters.size(), 0), has_gradient(p.blobs.size(), 0),
-          births(p.steps.size()), finished(p.steps.size(), 0), value_offset(p.blobs.size(), -1), gradient_offset(p.blobs.size(), -1) {
+          births(p.steps.size()), finished(p.steps.size(), 0), value_offset(p.blobs.size(), -1),
+          gradient_offset(p.blobs.size(), -1) {
         for (std::size_t i = 0; i < p.parameters.size(); ++i)
             learning[i] = p.parameters[i].learned && p.parameters[i].dimensions.size() > 0 &&
                           (which == train::all_layers || p.steps[p.parameters[i].step].updatable);
