@@ -6,6 +6,7 @@
 #include "strided.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <limits>
 
 namespace bespoke::kernels {
@@ -58,6 +59,15 @@ bool all_finite(extent n, const T* x) noexcept {
             differences = differences + (v - v);
         });
     return sum_lanes<T>(differences) == 0;
+}
+/// The same with threads.
+template <class T>
+bool all_finite(extent n, const T* x, thread_pool* threads) noexcept {
+    std::atomic<bool> result = true;
+    parallel_for(n < (1 << 17) ? nullptr : threads, n, lanes<T>, [&](extent first, extent last) {
+        if (!all_finite(last - first, x + first)) result = false;
+    });
+    return result;
 }
 
 /// out[j] += sum over rows of x[row * stride + j], j in [0, n): one chain from out[j], rows ascending.
