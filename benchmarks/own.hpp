@@ -41,7 +41,7 @@ void fill_parameters(Network& net) {
                           : facts.dimensions.rank() > 1 ? stream.weights(first, size / first)
                           : scales                       ? stream.scales(size)
                                                          : stream.biases(size),
-                          net.core().parameter(i));
+                          net.core().parameters().fill(i));
     }
     net.prepare();
 }

@@ -30,7 +30,6 @@ std::vector<float> load_and_predict(const std::filesystem::path& file, int token
         return values(composed_door::predict(net, tokens(token_count), 1));
     }
     model m = load(file, {.threads = static_cast<std::size_t>(threads)});
-    m.network().prepare();  // else the first call of m.predict does it
     return values(loaded_door::predict(m.network(), tokens(token_count), 1));
 }
 

@@ -48,6 +48,10 @@ inline constexpr int version_patch = 0;
 
 }  // namespace bespoke
 
+#if __cplusplus < 202002L
+#error bespoke is C++20: compile with -std=c++20
+#endif
+
 
 
 
@@ -74,9 +78,9 @@ namespace bespoke {
 
 /// How a network computes where there is a choice. Both doors give the same bits for the same choice.
 struct arithmetic {
-    /// 3 x 3 convolutions of stride 1 in float, and the gradients of their inputs, by Winograd's minimal filtering where
-    /// that is faster: some 1e-6 of the largest number away from the direct sums, and what is not finite reaches the
-    /// neighbours of its output.
+    /// 3 x 3 convolutions of stride 1 in float, and the gradients of their inputs, by Winograd's minimal filtering
+    /// where that is faster: some 1e-6 of the largest number away from the direct sums, and what is not finite reaches
+    /// the neighbours of its output.
     bool winograd = true;
     /// In what predictions multiply with large matrices of weights, where the program is compiled for a machine that
     /// can: kernels/weighted_gemm.hpp. `precision_in_force` of a network says what came of it, `precision_note` why.
@@ -611,8 +615,8 @@ concept specified_enum = std::is_enum_v<E> && requires(E e) { enumerators(e).siz
 
 // --- layers in terms of others ------------------------------------------------------------------------
 
-/// Every layer: a copyable aggregate with its JSON key and its fields. (std::copyable and std::equality_comparable would
-/// ask of each type a hundred questions more.)
+/// Every layer: a copyable aggregate with its JSON key and its fields. (std::copyable and std::equality_comparable
+/// would ask of each type a hundred questions more.)
 template <class L>
 concept described = std::is_copy_constructible_v<L> && std::is_copy_assignable_v<L> && has_fields<L> &&
                     requires(const L& layer) {
@@ -731,7 +735,7 @@ struct backward_needs {
 template <class T>
 struct workspace {
     T* scratch = nullptr;         ///< `scratch_size` elements, contents undefined
-    T* prepared = nullptr;        ///< what `prepare` wrote for the parameters as they are now; forward may complete it
+    T* prepared = nullptr;  ///< what `prepare` wrote for the parameters as they are; null where it `can_wait`: nothing
     thread_pool* threads = nullptr;
     const epilogue<T>* after = nullptr;  ///< only for a layer that says `runs_epilogue`
     arithmetic how{};
@@ -922,7 +926,7 @@ constexpr bool gives_probabilities(const L& layer, std::span<const shape> inputs
         return false;
 }
 
-/// Whether y has the elements of x in their order. A layer of which some do says `constexpr bool same_elements() const`.
+/// Whether y has the elements of x in their order; says `constexpr bool same_elements() const` where only some do.
 template <class L>
 constexpr bool gives_same_elements([[maybe_unused]] const L& layer) {
     if constexpr (requires { layer.same_elements(); })
@@ -1084,9 +1088,9 @@ constexpr extent aligned_size(extent elements) {
     return (elements + step - 1) / step * step;
 }
 
-/// Bytes of a large page, and so many that memory is asked for in whole ones: blobs that fit a cache of the second level
-/// find room there side by side, which small pages, wherever they lie, may not; and a model of hundreds of megabytes
-/// would spend more time in the page faults of small ones than on reading its file.
+/// Bytes of a large page, and so many that memory is asked for in whole ones: blobs that fit a cache of the second
+/// level find room there side by side, which small pages, wherever they lie, may not; and a model of hundreds of
+/// megabytes would spend more time in the page faults of small ones than on reading its file.
 inline constexpr std::size_t large_page = std::size_t{2} << 20, large_memory = large_page / 2;
 
 /// Aligned storage of trivial elements, zero at first where nothing else is said.
@@ -1134,6 +1138,16 @@ public:
 #endif
     }
 
+    /// Few of the elements from `first` on are ever written: they lie in small pages, which come one by one.
+    void scatter([[maybe_unused]] extent first, [[maybe_unused]] extent count) {
+#ifdef __linux__
+        if (static_cast<std::size_t>(size_) * sizeof(T) < large_memory) return;
+        const auto page = [&](extent i) { return (static_cast<std::size_t>(i) * sizeof(T) + 4095) / 4096 * 4096; };
+        const std::size_t begin = page(first), end = page(first + count);
+        if (begin < end) madvise(reinterpret_cast<std::byte*>(data()) + begin, end - begin, MADV_NOHUGEPAGE);
+#endif
+    }
+
     /// Grows to at least `size` elements; contents are lost when it grows.
     void reserve(extent size) {
         if (size > size_) resize(size);
@@ -1162,17 +1176,9 @@ struct tenancy {
     extent offset = 0;  ///< filled in by `allocate`
 };
 
-/// Gives each tenancy an offset such that no two which overlap in time overlap in space, and returns the
-/// size of the whole. Largest first, each at the lowest place that is free: within a few per cent of the
-/// largest live set on real networks (Pisarchyk and Lee, "Efficient Memory Management for Deep Neural Net
-/// Inference", 2020).
-constexpr extent allocate(std::vector<tenancy>& tenancies) {
+/// Gives each tenancy, in this order, the lowest place that is free, and returns the size of the whole.
+constexpr extent allocate_in_order(std::vector<tenancy>& tenancies, const std::vector<std::size_t>& order) {
     tenancy* const all = tenancies.data();  // and no operators: the compiler counts every call
-    std::vector<std::size_t> order;
-    for (std::size_t i = 0; i < tenancies.size(); ++i) order.push_back(i);
-    std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-        return all[a].size != all[b].size ? all[a].size > all[b].size : a < b;
-    });
     std::vector<std::size_t> placed;  // by offset
     extent total = 0;
     for (std::size_t i : order) {
@@ -1194,6 +1200,36 @@ constexpr extent allocate(std::vector<tenancy>& tenancies) {
                       i);
     }
     return total;
+}
+
+/// Gives each tenancy an offset such that no two which overlap in time overlap in space, and returns the size of the
+/// whole. Largest first, each at the lowest place that is free: within a few per cent of the largest live set on most
+/// networks (Pisarchyk and Lee, "Efficient Memory Management for Deep Neural Net Inference", 2020). Where that takes
+/// more than the largest live set, in the order of time, if that is better.
+constexpr extent allocate(std::vector<tenancy>& tenancies) {
+    const tenancy* const all = tenancies.data();
+    std::vector<std::size_t> order;
+    for (std::size_t i = 0; i < tenancies.size(); ++i) order.push_back(i);
+    std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+        return all[a].size != all[b].size ? all[a].size > all[b].size : a < b;
+    });
+    const extent total = allocate_in_order(tenancies, order);
+    extent least = 0;
+    for (std::size_t i = 0; i < tenancies.size(); ++i) {
+        extent live = 0;
+        for (std::size_t j = 0; j < tenancies.size(); ++j)
+            if (all[j].first <= all[i].first && all[i].first <= all[j].last) live += aligned_size<float>(all[j].size);
+        least = std::max(least, live);
+    }
+    if (total == least) return total;
+    std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+        return all[a].first != all[b].first ? all[a].first < all[b].first : a < b;
+    });
+    std::vector<tenancy> other = tenancies;
+    const extent by_time = allocate_in_order(other, order);
+    if (by_time >= total) return total;
+    tenancies = other;
+    return by_time;
 }
 
 }  // namespace bespoke
@@ -1247,15 +1283,88 @@ constexpr shape closed(shape s, const open_shape& open, extent e) {
 }  // namespace bespoke
 
 
+#include <algorithm>
+
+namespace bespoke {
+
+// Two layers meet where a result [channels, H, W] would go far through the caches: one gives its planes, the other one
+// takes them, each channel by itself. A prediction computes both for a few planes at a time, with the epilogue of
+// each, and what lies between is never whole in memory.
+
+/// The output channels [channel, channel + channels) of neighbouring examples.
+template <class T>
+struct plane_block {
+    const shape* dimensions;  ///< of the layer's input
+    extent examples, channel, channels;
+    const T* x;       ///< of a layer that gives planes: all of its input; of one that takes them: these channels
+    extent x_stride;  ///< elements between examples, as is y_stride
+    T* y;
+    extent y_stride;
+};
+
+/// Planes of so many elements stay in a cache of the second level until they are read.
+inline constexpr extent near_elements = extent{1} << 17;
+
+/// How many are computed at a time, of results [channels, H, W] of `examples` examples: many small ones, or of one some
+/// channels, as many as whole panels of packed weights have.
+struct planes_together {
+    extent examples, channels;
+
+    constexpr planes_together(const shape& result, extent all_examples)
+        : examples(1), channels(result[0]) {
+        constexpr extent panel = 32;
+        const extent plane = std::max<extent>(result[1] * result[2], 1);
+        if (result.size() <= near_elements)
+            examples = std::clamp<extent>(near_elements / (channels * plane), 1, std::max<extent>(all_examples, 1));
+        else
+            channels = std::min(std::max<extent>(near_elements / plane / panel, 1) * panel, channels);
+    }
+    constexpr extent elements(const shape& result) const { return examples * channels * result[1] * result[2]; }
+};
+
+/// `bool gives_planes(std::span<const shape> xs) const`: whether `forward_planes(block, p, w)` computes what of y
+/// [channels, H, W] is in the block, where this has all channels or y is more than `near_elements` and the block begins
+/// where `planes_together` says. It calls `w.after`, whose channels are those of the block.
+template <class L>
+constexpr bool can_give_planes(const L& layer, std::span<const shape> inputs) {
+    if constexpr (requires { layer.gives_planes(inputs); })
+        return is_batched<L> && runs_epilogue<L> && layer.gives_planes(inputs);
+    else
+        return false;
+}
+/// `bool takes_planes(std::span<const shape> xs) const`: whether each channel of y [channels, H', W'] is made of that
+/// of the one input, by `forward_planes` likewise.
+template <class L>
+constexpr bool can_take_planes(const L& layer, std::span<const shape> inputs) {
+    if constexpr (requires { layer.takes_planes(inputs); })
+        return is_batched<L> && inputs.size() == 1 && layer.takes_planes(inputs);
+    else
+        return false;
+}
+
+/// What a layer says of planes.
+struct plane_answers {
+    bool gives = false, takes = false;
+};
+
+/// A layer of which one of these may be true.
+template <class L>
+concept plane_layer = requires(const L& layer, std::span<const shape> inputs) {
+    requires requires { layer.gives_planes(inputs); } || requires { layer.takes_planes(inputs); };
+};
+
+}  // namespace bespoke
+
+
 namespace bespoke {
 
 // Three layers meet where a result is too large to be written: one gives its rows, the runs along its last axis, one
 // or more finish them, and the last one multiplies them by a matrix of its own. A prediction computes such a chain,
 // an attention, a few rows at a time. All inputs but the result must be there when the first one runs.
 
-/// `bool finishes_rows(std::span<const shape> xs) const`: whether the layer, of one input of the shape of y, can be part
-/// of an epilogue whose blocks hold whole rows, one behind the other: by `finish`, as in concepts.hpp. Its forward may
-/// write y over x.
+/// `bool finishes_rows(std::span<const shape> xs) const`: whether the layer, of one input of the shape of y, can be
+/// part of an epilogue whose blocks hold whole rows, one behind the other: by `finish`, as in concepts.hpp. Its forward
+/// may write y over x.
 template <class L>
 constexpr bool can_finish_rows(const L& layer, std::span<const shape> inputs) {
     if constexpr (requires { layer.finishes_rows(inputs); })
@@ -1351,8 +1460,12 @@ struct step_facts {
     bool runs_epilogue = false;  ///< what its layer says
     bool can_finish = false;     ///< likewise
     bool finishes_rows = false, gives_rows = false, takes_rows = false;  ///< likewise
+    plane_answers planes{};      ///< likewise
     std::size_t head = blob_facts::npos;  ///< the step whose epilogue does the work of this one in a prediction
     std::size_t next = blob_facts::npos;  ///< the next step in the epilogue that this one is part of, or begins
+    /// The step whose planes it takes as they come: that one runs together with it in a prediction.
+    std::size_t takes_from = blob_facts::npos;
+    bool feeds = false;       ///< it is such a step for another one
     bool streams = false;     ///< it ends an epilogue of whole rows: it multiplies them as they come
     bool updatable = false;
     bool open = false;         ///< the shape of one of its blobs is decided in the run
@@ -1496,7 +1609,10 @@ struct static_plan {
 
 }  // namespace bespoke
 
+#include <algorithm>
 #include <string>
+#include <string_view>
+#include <vector>
 
 namespace bespoke {
 
@@ -1513,11 +1629,12 @@ constexpr extent largest_live_set(const plan_view& p) {
         extent live = 0;
         for (std::size_t b = 0; b < p.blobs.size(); ++b) {
             const blob_facts& blob = p.blobs[b];
-            if (blob.first > s || blob.last < s || blob.streamed) continue;
+            if (blob.first > s || blob.last < s || blob.streamed || blob.open.any) continue;
             extent counted = 0;  // of the same place, by blobs before it
             for (std::size_t other = 0; other < b; ++other)
                 if (p.blobs[other].first <= s && s <= p.blobs[other].last && p.blobs[other].offset == blob.offset &&
-                    p.blobs[other].per_example == blob.per_example && !p.blobs[other].streamed)
+                    p.blobs[other].per_example == blob.per_example && !p.blobs[other].streamed &&
+                    !p.blobs[other].open.any)
                     counted = std::max(counted, bytes_of(p.blobs[other]));
             live += std::max<extent>(0, bytes_of(blob) - counted);
         }
@@ -1526,44 +1643,79 @@ constexpr extent largest_live_set(const plan_view& p) {
     return most;
 }
 
-/// What the planner made of a network, as a table for a reader: for each step its place in the description, the shape of
-/// what it writes, the bytes that this takes and where it lies, and the numbers of its parameters. Steps that run as
-/// the epilogue of another one stand behind it with a "+"; what is only there a few rows at a time lies "nowhere".
+namespace detail {
+
+/// The shape of a blob for a reader: "[3, ?]" where an extent is decided in the run, "?" where all of it is.
+inline std::string shape_for_reader(const blob_facts& blob) {
+    if (blob.open.rank) return "?";
+    std::string text = "[";
+    for (std::size_t axis = 0; axis < blob.dimensions.rank(); ++axis)
+        text += (axis > 0 ? ", " : "") + (blob.open.has(axis) ? "?" : std::to_string(blob.dimensions[axis]));
+    return text + "]";
+}
+/// Where it lies. Where one example alone has it elsewhere, that place as well.
+inline std::string place_for_reader(const blob_facts& blob) {
+    const auto bytes = [](extent elements) { return std::to_string(elements * static_cast<extent>(sizeof(float))); };
+    if (blob.open.any) return "beside";
+    if (blob.streamed) return "nowhere";
+    if (!blob.per_example) return bytes(blob.offset) + " once";
+    return bytes(blob.offset) + (blob.single_offset == blob.offset ? "" : ", alone " + bytes(blob.single_offset));
+}
+
+}  // namespace detail
+
+/// What the planner made of a network, as a table for a reader: for each input and each step its place in the
+/// description, the shape of what it writes, the bytes that this takes for one example, where it lies, and how many
+/// numbers its parameters are. Steps that run as the epilogue of another one stand behind it with a "+".
+///
+/// Places are bytes from where the memory for all blobs begins; of n examples at once each is n times as far. "alone":
+/// the place where one example is predicted alone, see joins.hpp. "once": in the memory of what is stored once.
+/// "nowhere": it is only there a few rows at a time. "beside": its shape, "?" in the table, is decided in the run, and
+/// it gets memory of its own then.
 inline std::string inspect(const plan_view& p) {
-    const auto text_of = [](const auto& value) { return std::string(sentence(value).view()); };
-    const auto padded = [](std::string text, std::size_t width) {
-        if (text.size() < width) text.append(width - text.size(), ' ');
-        return text + "  ";
+    struct row {
+        std::string step, output, bytes, at, parameters;
     };
-    std::size_t widest = 0;
-    for (const step_facts& step : p.steps) widest = std::max(widest, p[step.place].size() + 2);
-    std::string table = padded("step", widest) + padded("output", 20) + padded("bytes", 10) + padded("at", 10) + "parameters\n";
-    const auto add = [&](std::size_t s) {
-        extent parameters = 0;
-        for (const parameter_facts& facts : p.parameters_of(s)) parameters += facts.dimensions.size();
-        std::string shapes, bytes, places;
-        for (std::size_t b : p.outputs_of(s)) {
-            const blob_facts& blob = p.blobs[b];
-            const std::string comma = shapes.empty() ? "" : ", ";
-            shapes += comma + text_of(blob.dimensions);
-            bytes += comma + text_of(bytes_of(blob));
-            places += comma;
-            places += blob.streamed ? "nowhere" : text_of(blob.offset * static_cast<extent>(sizeof(float)));
-            if (!blob.per_example) places += " once";
-        }
-        const bool finishes = p.steps[s].head != blob_facts::npos;
-        std::string line = padded((finishes ? "+ " : "") + std::string(p[p.steps[s].place]), widest) + padded(shapes, 20) +
-                           padded(bytes, 10) + padded(places, 10) + (parameters > 0 ? text_of(parameters) : "");
-        line.erase(line.find_last_not_of(' ') + 1);
-        table += line + "\n";
+    std::vector<row> rows{{"step", "output", "bytes", "at", "parameters"}};
+    const auto add_blob = [&](row& r, std::size_t b) {
+        const blob_facts& blob = p.blobs[b];
+        const std::string apart = r.output.empty() ? "" : "; ";
+        r.output += apart + detail::shape_for_reader(blob);
+        r.bytes += apart + (blob.open.any ? "?" : std::to_string(bytes_of(blob)));
+        r.at += apart + detail::place_for_reader(blob);
     };
+    for (std::size_t b : p.inputs) {
+        row r{"input \"" + std::string(p[p.blobs[b].name]) + "\"", {}, {}, {}, {}};
+        add_blob(r, b);
+        rows.push_back(r);
+    }
     for (std::size_t s = 0; s < p.steps.size(); ++s) {
         if (p.steps[s].head != blob_facts::npos) continue;
-        for (std::size_t part = s; part != blob_facts::npos; part = p.steps[part].next) add(part);
+        for (std::size_t part = s; part != blob_facts::npos; part = p.steps[part].next) {
+            row r{(part == s ? "" : "+ ") + std::string(p[p.steps[part].place]), {}, {}, {}, {}};
+            for (std::size_t b : p.outputs_of(part)) add_blob(r, b);
+            extent parameters = 0;
+            for (const parameter_facts& facts : p.parameters_of(part)) parameters += facts.dimensions.size();
+            if (parameters > 0) r.parameters = std::to_string(parameters);
+            rows.push_back(r);
+        }
     }
-    const auto floats = [&](extent count) { return text_of(count * static_cast<extent>(sizeof(float))); };
-    return table + floats(p.arena_size) + " bytes of blobs an example, " + floats(p.shared_size) +
-           " once (at least " + text_of(largest_live_set(p)) + " are alive at one step), " + floats(p.parameters_size) +
+
+    constexpr std::string row::*columns[] = {&row::step, &row::output, &row::bytes, &row::at, &row::parameters};
+    for (const auto column : columns) {
+        std::size_t widest = 0;
+        for (const row& r : rows) widest = std::max(widest, (r.*column).size());
+        for (row& r : rows) (r.*column).resize(widest + 2, ' ');
+    }
+    std::string table;
+    for (const row& r : rows) {
+        for (const auto column : columns) table += r.*column;
+        table.erase(table.find_last_not_of(' ') + 1);
+        table += "\n";
+    }
+    const auto bytes = [](extent elements) { return std::to_string(elements * static_cast<extent>(sizeof(float))); };
+    return table + bytes(p.arena_size) + " bytes of blobs an example, " + bytes(p.shared_size) + " once (at least " +
+           std::to_string(largest_live_set(p)) + " are alive at one step), " + bytes(p.parameters_size) +
            " of parameters\n";
 }
 
@@ -1860,8 +2012,8 @@ template <class T>
 #include <cstdint>
 #include <limits>
 
-// g++ 12 reports the deliberately undefined operand inside its own AVX-512 header as uninitialized (its bug
-// 105593). Through these wrappers it stays silent, so call kernels::max rather than xsimd::max.
+// g++ 12 takes the deliberately undefined operand inside its own AVX-512 header for uninitialized (its bug 105593).
+// Through these wrappers it stays silent, so call kernels::max rather than xsimd::max.
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wuninitialized"
 #ifndef __clang__
@@ -1870,12 +2022,11 @@ template <class T>
 
 namespace bespoke::kernels {
 
-// Elementary functions for float, double and batches of them, under one name each: kernels::tanh(v).
-// A scalar is computed in the first lane of a batch, so it gets the same bits as an element of an array.
-// Largest error over the whole range, in units in the last place of the result (float is swept by tests/kernels/math.cpp,
-// double sampled): exp 1.1, log 1, log1p 1, tanh 2.5, sigmoid 2.5, erf 3; square root and the arithmetic functions are
-// correctly rounded. NaN gives NaN, and the ends saturate without a spurious overflow. The polynomials are weighted
-// minimax fits made for this file.
+// Elementary functions for float, double and batches of them: kernels::tanh(v). A scalar is computed in the first lane
+// of a batch, so it gets the same bits as an element of an array. Largest error over the whole range in units in the
+// last place (tests/kernels/math.cpp sweeps float, samples double): exp 1.1, log 1, log1p 1, tanh 2.5, sigmoid 2.5, erf
+// 3; square root and the arithmetic functions are correctly rounded. NaN gives NaN; the ends saturate without a
+// spurious overflow. The polynomials are weighted minimax fits made for this file.
 
 namespace detail {
 
@@ -2025,8 +2176,7 @@ template <class T>
 [[gnu::always_inline]] inline batch<T> log_reduced(const batch<T>& k, const batch<T>& f,
                                                    const batch<T>& correction) noexcept {
     using c = coefficients<T>;
-    const batch<T> s = f / (f + batch<T>(T(2)));
-    const batch<T> z = s * s;
+    const batch<T> s = f / (f + batch<T>(T(2))), z = s * s;
     const batch<T> half_square = f * f * batch<T>(T(0.5));
     const batch<T> inner = kernels::fma(z, polynomial(z, c::logarithm), half_square);
     const batch<T> low = kernels::fma(s, inner, kernels::fma(k, batch<T>(c::ln2_low), correction));
@@ -2306,8 +2456,8 @@ template <class T, class F>
 namespace bespoke::kernels {
 
 // Hyperbolic functions beside tanh (math.hpp) and their inverses, and what is left of e^x without 1. Largest error over
-// the whole range, in units in the last place of the result: expm1_below, sinh and cosh 2, asinh, acosh and atanh 3. NaN
-// gives NaN, and so does what is outside the range of an inverse; the ends overflow only where the result does.
+// the whole range, in units in the last place of the result: expm1_below, sinh and cosh 2, asinh, acosh and atanh 3.
+// NaN gives NaN, and so does what is outside the range of an inverse; the ends overflow only where the result does.
 
 namespace detail {
 
@@ -2858,6 +3008,15 @@ void map(N n, const F& given, const T* x, T* y) noexcept {
         return given.chosen([&](const auto& f) { map(n, f, x, y); });
     else
         detail::map_one(n, given, x, y);
+}
+
+/// The same for `rows` rows of n elements, `stride` apart in x and in y.
+template <class F, class T>
+void map_rows(extent rows, extent n, extent stride, const F& given, const T* x, T* y) noexcept {
+    if constexpr (requires { given.chosen([](const auto&) {}); })
+        return given.chosen([&](const auto& f) { map_rows(rows, n, stride, f, x, y); });
+    else
+        for (extent i = 0; i < rows; ++i) detail::map_one(n, given, x + i * stride, y + i * stride);
 }
 
 /// dx[i] += dy[i] * f.derivative(x[i], y[i]), i in [0, n). Where dx is dy it is multiplied instead.
@@ -3423,9 +3582,10 @@ struct exclusive_disjunction : truth_function {
 namespace bespoke {
 
 /// The shape of an element-wise function of several blobs, as numpy has it: the ranks may differ, the last axes are
-/// aligned, and those that are missing are repeated. Along each axis the extents are equal, or 1 and repeated: [C, H, W]
-/// goes with [C, 1, 1], [1, H, W], [H, W] and [1]. The specification allows AddLayerParams, MultiplyLayerParams and the
-/// like only some of these shapes, and names them by examples of one rank; the networks of its converters mix ranks.
+/// aligned, and those that are missing are repeated. Along each axis the extents are equal, or 1 and repeated:
+/// [C, H, W] goes with [C, 1, 1], [1, H, W], [H, W] and [1]. The specification allows AddLayerParams,
+/// MultiplyLayerParams and the like only some of these shapes, and names them by examples of one rank; the networks of
+/// its converters mix ranks.
 constexpr outcome broadcast_shape(std::span<const shape> xs) {
     shape y = xs[0];
     for (std::size_t i = 1; i < xs.size(); ++i) {
@@ -3652,13 +3812,14 @@ void finish_binary(const output_block<T>& block, const finishing<T>& with, T alp
                 with_row(block.columns, with.other + first, row);
                 continue;
             }
-            kernels::detail::each_run(plan, first, first + block.columns, [&](extent at, extent some, const auto& offset) {
-                const T* const other = with.other + offset[0];
-                if (plan.moves(0))
-                    with_row(some, other, row + (at - first));
-                else
-                    with_number(some, *other, row + (at - first));
-            });
+            kernels::detail::each_run(plan, first, first + block.columns,
+                                      [&](extent at, extent some, const auto& offset) {
+                                          const T* const other = with.other + offset[0];
+                                          if (plan.moves(0))
+                                              with_row(some, other, row + (at - first));
+                                          else
+                                              with_number(some, *other, row + (at - first));
+                                      });
         }
     }
 }
@@ -4366,6 +4527,7 @@ void accumulate_strided(const strided_walk& w, const T* from, T* to, thread_pool
 }  // namespace bespoke::kernels
 
 #include <algorithm>
+#include <atomic>
 #include <limits>
 
 namespace bespoke::kernels {
@@ -4374,8 +4536,7 @@ namespace bespoke::kernels {
 template <class T>
 T sum(extent n, const T* x) noexcept {
     batch<T> total(T(0));
-    for_each_batch<T>(
-        n, [&](extent i, auto in, auto) __attribute__((always_inline)) { total = total + in(x + i); });
+    for_each_batch<T>(n, [&](extent i, auto in, auto) __attribute__((always_inline)) { total = total + in(x + i); });
     return sum_lanes<T>(total);
 }
 
@@ -4410,14 +4571,17 @@ T running_max(extent n, const T* x) noexcept {
 
 /// Whether none of x[0, n) is infinite or NaN.
 template <class T>
-bool all_finite(extent n, const T* x) noexcept {
-    batch<T> differences(T(0));  // 0 of numbers, NaN of the others
-    for_each_batch<T>(
-        n, [&](extent i, auto in, auto) __attribute__((always_inline)) {
-            const batch<T> v = in(x + i);
+bool all_finite(extent n, const T* x, thread_pool* threads = nullptr) noexcept {
+    std::atomic<bool> result = true;
+    parallel_for(n < (1 << 17) ? nullptr : threads, n, lanes<T>, [&](extent first, extent last) {
+        batch<T> differences(T(0));  // 0 of numbers, NaN of the others
+        for_each_batch<T>(last - first, [&](extent i, auto in, auto) __attribute__((always_inline)) {
+            const batch<T> v = in(x + first + i);
             differences = differences + (v - v);
         });
-    return sum_lanes<T>(differences) == 0;
+        if (sum_lanes<T>(differences) != 0) result = false;
+    });
+    return result;
 }
 
 /// out[j] += sum over rows of x[row * stride + j], j in [0, n): one chain from out[j], rows ascending.
@@ -5593,11 +5757,12 @@ namespace bespoke::kernels::detail {
 /// Rows of the tiles, from the largest on; the smaller ones take what is left over.
 inline constexpr extent middle_tile_rows = tile_rows == 12 ? 8 : small_tile_rows;
 
-/// Elements of the left-hand side that are packed at a time, and the most steps of k of them.
+/// Elements of the left-hand side that are packed at a time, and the most steps of k of them. The more steps, the less
+/// often C comes and goes. What has registers for the large tile has a cache of 1 MB or more on the second level.
 template <class T>
-inline constexpr extent left_size = 132 * 1024 / static_cast<extent>(sizeof(T));
+inline constexpr extent left_size = (vector_registers == 32 ? 264 : 132) * 1024 / static_cast<extent>(sizeof(T));
 template <class T>
-inline constexpr extent left_steps = 3072 / static_cast<extent>(sizeof(T));
+inline constexpr extent left_steps = 4096 / static_cast<extent>(sizeof(T));
 
 /// Elements that `pack_left` writes for `rows` rows of k elements. What it writes beyond the last strip are not used.
 template <class T>
@@ -5761,8 +5926,8 @@ constexpr extent computed_rows(extent rows) noexcept {
 }
 
 /// `rows` <= tile_rows rows by `columns` <= panel_width columns; `t.last` is set here. What lies beyond the last batch
-/// of the columns is left alone. Up to small_tile_rows - 1 rows of A beyond are read. `t` is used up, not copied: to copy
-/// in registers what was just written word by word waits until all writes before it, the results, are in the cache.
+/// of the columns is left alone. Up to small_tile_rows - 1 rows of A beyond are read. `t` is used up, not copied: a
+/// copy in registers of what was just written word by word waits until all writes before it, the results, are cached.
 template <class T, class Step = multiply_add<T>, bool Uneven = false>
 void multiply_strip(block_tile<T>&& t, extent rows, extent columns) noexcept {
     const bool wide = columns > lanes<T>;
@@ -5824,9 +5989,14 @@ inline void multiples(extent step, extent count, extent* table) noexcept {
 
 template <class T>
 void copy_rows(extent rows, extent columns, const T* from, extent from_row, T* to, extent to_row) noexcept {
-    for (extent i = 0; i < rows; ++i)
-        std::memcpy(to + i * to_row, from + i * from_row, static_cast<std::size_t>(columns) * sizeof(T));
+    for (extent i = 0; i < rows; ++i, from += from_row, to += to_row)  // short ones: a call would cost more than they
+        for_each_batch<T>(
+            columns, [&](extent j, auto in, auto out) __attribute__((always_inline)) { out(to + j, in(from + j)); });
 }
+
+/// Elements of A that stay near where it is read as it lies.
+template <class T>
+inline constexpr extent near_size = 396 * 1024 / static_cast<extent>(sizeof(T));
 
 /// Whether the rows of A are to be packed: where many panels read columns of it, and where more rows than a set of the
 /// cache holds, a multiple of the distance at which sets repeat apart, would drive each other out.
@@ -5844,18 +6014,20 @@ template <class T>
     alignas(64) T left[left_size<T> + lanes<T>], start[width], edge[tile_rows * width];
     const bool packs = wants_left(p, last - first);
     const auto parts_of = [](extent all, extent most) { return std::max<extent>((all + most - 1) / most, 1); };
-    // The fewer steps of k, the more packed rows meet a panel.
-    const extent k_parts = parts_of(p.k, packs ? left_steps<T> / 3 : left_steps<T>);
+    const extent k_parts = parts_of(p.k, packs ? left_steps<T> : 3 * left_steps<T> / 4);
     const extent strips = (p.m + tile_rows - 1) / tile_rows;
-    const extent together = (packs ? left_size<T> : 3 * left_size<T>) / (tile_rows * parts_of(p.k, k_parts)),
+    const extent together = (packs ? left_size<T> : near_size<T>) / (tile_rows * parts_of(p.k, k_parts)),
                  blocks = (strips + together - 1) / together;
     for (extent part = 0; part < blocks * k_parts; ++part) {
         const extent block = part / k_parts, k_part = part % k_parts, k = p.k * k_part / k_parts;
         const extent steps = p.k * (k_part + 1) / k_parts - k, top = strips * block / blocks * tile_rows;
         const extent bottom = std::min(strips * (block + 1) / blocks * tile_rows, p.m);
         const bool goes_on = p.accumulate || k > 0, ends = p.after != nullptr && k_part + 1 == k_parts;
+        // Its channels would be the columns: what has none is done to the sums before they are stored.
+        const channel_map<T>* map = ends ? p.after->map : nullptr;
+        if (map != nullptr && map->scale != nullptr) map = nullptr;
         const T* a = p.a + k * p.a_column;
-        const extent in_block = parts_of(bottom - top, tile_rows);
+        const extent share = parts_of(width, parts_of(bottom - top, tile_rows));  // of B, that comes with a tile
         // Rows that do not fill a tile are packed in any case: a tile reads all of its rows.
         const extent from = packs ? top : bottom % small_tile_rows == 0 ? bottom : (bottom - 1) / tile_rows * tile_rows;
         pack_left(a + from * p.a_row, p.a_row, p.a_column, bottom - from, steps, left);
@@ -5873,8 +6045,10 @@ template <class T>
                 T* to = whole ? c : edge;
                 const extent to_row = whole ? p.c_row : width;
                 if (!whole && goes_on) copy_rows(rows, columns, c, p.c_row, edge, width);
+                const epilogue<T>* const after = !ends ? nullptr : map != nullptr && whole ? p.after->rest : p.after;
                 block_tile<T> tile{steps, left + (i - from) * steps, 1, tile_rows, b, width, to, to_row,
-                                   goes_on ? to : start, goes_on ? to_row : 0, nullptr, 0, to + tile_rows * to_row};
+                                   goes_on ? to : start, goes_on ? to_row : 0, nullptr, 0, to + tile_rows * to_row,
+                                   whole ? map : nullptr};
                 if (i < from) {
                     tile.a = a + i * p.a_row;
                     tile.a_row = p.a_row;
@@ -5885,15 +6059,16 @@ template <class T>
                     tile.coming = tile.a + tile_rows * p.a_row;
                     tile.coming_step = p.a_column == 1 ? tile_rows : p.a_column;
                 } else {
-                    tile.coming_step = parts_of(width, in_block);
-                    tile.coming = next_b + (i - top) / tile_rows * steps * tile.coming_step;
+                    tile.coming_step = share;
+                    tile.coming = next_b + (i - top) / tile_rows * steps * share;
                 }
                 multiply_strip<T>(std::move(tile), rows, columns);
                 if (!whole) copy_rows(rows, columns, edge, width, c, p.c_row);
                 // Some tiles at a time: calls are dear, and so many stay in the first cache.
                 constexpr extent most = 8 * tile_rows;
-                if (const extent done = (i - top) % most + rows; ends && (done == most || i + rows == bottom))
-                    (*p.after)({c - (done - rows) * p.c_row, done, columns, p.c_row});
+                if (const extent done = (i - top) % most + rows;
+                    after != nullptr && (done == most || i + rows == bottom))
+                    (*after)({c - (done - rows) * p.c_row, done, columns, p.c_row});
             }
         }
     }
@@ -6565,6 +6740,93 @@ void gemm_int8(extent m, extent n, extent k, const T* a, extent a_row, const flo
 
 }  // namespace bespoke::kernels
 
+
+namespace bespoke::kernels {
+
+// y = x Wᵀ + bias for weights that nobody has packed. The rows of W, as they lie, are the left-hand side; x is packed
+// in their place, and the result is transposed: a little more to do than for `gemm`, far less than to pack W.
+
+namespace detail {
+
+template <class T>
+struct unpacked_product {
+    extent m, n, k;
+    const T* weights;
+    const T* packed;  ///< columns of xᵀ, as `pack` leaves them
+    T* y;
+    const T* bias;
+    const epilogue<T>* after;
+};
+
+/// Rows of W, rows of x and steps of k that are multiplied at a time: what comes of them, and the part of x that many
+/// rows of W meet, stay in a cache of the second level.
+inline constexpr extent unpacked_rows = 192, unpacked_columns = 128;
+template <class T>
+inline constexpr extent unpacked_steps = 6144 / static_cast<extent>(sizeof(T));
+
+/// Columns [first, last) of y.
+template <class T>
+[[gnu::noinline]] void unpacked_columns_of(const unpacked_product<T>& p, extent first, extent last) noexcept {
+    constexpr extent width = panel_width<T>, most_panels = std::max<extent>(unpacked_columns / width, 1);
+    constexpr extent row = most_panels * width;
+    alignas(64) T block[unpacked_rows * row], left[tile_rows * unpacked_steps<T> + lanes<T>];
+    const T none[tile_rows] = {};
+    const auto parts_of = [](extent all, extent most) { return std::max<extent>((all + most - 1) / most, 1); };
+    const extent k_parts = parts_of(p.k, unpacked_steps<T>), all_panels = parts_of(p.m, width);
+    for (extent top = 0; top < all_panels; top += most_panels) {
+        const extent panels = std::min(all_panels - top, most_panels);
+        const extent rows_of_x = std::min(p.m - top * width, panels * width);
+        for (extent j = first; j < last; j += unpacked_rows) {
+            const extent rows = std::min(last - j, unpacked_rows);
+            for (extent part = 0; part < k_parts; ++part) {
+                const extent k = p.k * part / k_parts, steps = p.k * (part + 1) / k_parts - k;
+                for (extent i = 0; i < rows; i += tile_rows) {
+                    const extent in_strip = std::min(rows - i, tile_rows);
+                    const T* a = p.weights + (j + i) * p.k + k;
+                    extent a_row = p.k, a_column = 1;
+                    if (in_strip % small_tile_rows != 0) {  // a tile reads all of its rows
+                        pack_left(a, p.k, extent{1}, in_strip, steps, left);
+                        a = left;
+                        a_row = 1;
+                        a_column = tile_rows;
+                    }
+                    const T* const start = p.bias != nullptr ? p.bias + j + i : none;
+                    // The next rows come with all panels, if they are read through.
+                    const extent share = k_parts == 1 ? parts_of(tile_rows, panels) : 0;
+                    for (extent panel = 0; panel < panels; ++panel) {
+                        T* const c = block + i * row + panel * width;
+                        const T* const b = p.packed + (top + panel) * width * p.k + k * width;
+                        const T* const coming = share > 0 ? a + (tile_rows + panel * share) * p.k : b;
+                        multiply_strip<T>({steps, a, a_row, a_column, b, width, c, row, part > 0 ? c : start,
+                                           part > 0 ? row : -1, coming, share, c + width},
+                                          in_strip, std::min(rows_of_x - panel * width, width));
+                    }
+                }
+            }
+            T* const to = p.y + top * width * p.n + j;
+            transpose(block, row, rows, rows_of_x, to, p.n);
+            if (p.after != nullptr) (*p.after)({to, rows_of_x, rows, p.n});
+        }
+    }
+}
+
+}  // namespace detail
+
+/// y = x Wᵀ + bias: x [m, k], W [n, k], y [m, n], bias [n] or null; m > 1. The bits are those of `gemm`.
+/// `scratch`: packed_size<T>(k, m) elements. `after` is run on each block of y.
+template <class T>
+[[gnu::noinline]] void unpacked_gemm(extent m, extent n, extent k, const T* x, const T* weights, T* y, const T* bias,
+                                     T* scratch, thread_pool* threads, const epilogue<T>* after) noexcept {
+    if (m * n * k < detail::threaded_work) threads = nullptr;
+    pack(x, extent{1}, k, k, m, scratch, threads);
+    parallel_for(threads, n, lanes<T> > detail::tile_rows ? 4 * detail::tile_rows : 8 * detail::tile_rows,
+                 [&](extent first, extent last) {
+        detail::unpacked_columns_of<T>({m, n, k, weights, scratch, y, bias, after}, first, last);
+    });
+}
+
+}  // namespace bespoke::kernels
+
 #include <bit>
 
 namespace bespoke::kernels {
@@ -6625,6 +6887,15 @@ void pack_weights(const arithmetic& how, const T* weights, extent k, extent n, T
     }
 }
 
+/// Whether a first product may do without `pack_weights`: with so many rows of x it takes hardly longer, and there are
+/// so many weights that to pack them takes as long as the product.
+template <class T>
+constexpr bool can_wait(const arithmetic& how, extent rows, extent k, extent n) {
+    const extent computed = (rows + lanes<T> - 1) / lanes<T> * lanes<T>;
+    return weighted_precision<T>(how, k, n) == low_precision::none && rows >= 64 && 16 * (computed - rows) <= rows &&
+           k * n * static_cast<extent>(sizeof(T)) >= static_cast<extent>(large_memory);
+}
+
 namespace detail {
 
 template <class T>
@@ -6682,19 +6953,18 @@ template <class T>
 }  // namespace detail
 
 /// y = x Wᵀ + bias: x [m, k], W [n, k], y [m, n], bias [n] or null. `w.prepared` is what `pack_weights` left; where it
-/// is of low precision and `w.exact`, W is packed anew, into `w.scratch`: packed_size<T>(k, n) elements.
+/// is of low precision and `w.exact`, W is packed anew, into `w.scratch`: packed_size<T>(k, n) elements. Null where it
+/// `can_wait`: then `w.scratch` has packed_size<T>(k, m) elements.
 template <class T, class M, class N, class K>
 [[gnu::always_inline]] inline void weighted_gemm(M m, N n, K k, const T* x, const T* weights, T* y,
                                                  const T* bias, const workspace<T>& w) noexcept {
     constexpr bool small = [] {
-        if constexpr (!std::is_same_v<T, float> || !(has_bfloat16 || has_int8))
-            return true;
-        else if constexpr (std::is_same_v<N, extent> || std::is_same_v<K, extent>)
+        if constexpr (std::is_same_v<N, extent> || std::is_same_v<K, extent>)
             return false;
         else
             return N::value * K::value <= least_low_precision_weights;
     }();
-    if constexpr (!small)
+    if constexpr (!small && std::is_same_v<T, float> && (has_bfloat16 || has_int8))
         if (w.how.allow_low_precision_accumulation != low_precision::none)
             if (const auto precision = weighted_precision<T>(w.how, k, n); precision != low_precision::none)
                 return detail::low_precision_gemm<T>(precision, m, n, k, x, weights, y, bias, w);
@@ -6706,6 +6976,8 @@ template <class T, class M, class N, class K>
         if (w.after != nullptr) (*w.after)({y, 1, n, n});
         return;
     }
+    if constexpr (!small)
+        if (w.prepared == nullptr) return unpacked_gemm<T>(m, n, k, x, weights, y, bias, w.scratch, w.threads, w.after);
     gemm(m, n, k, x, extent{k}, extent{1}, w.prepared, y, extent{n}, bias, false, w.threads, w.after);
 }
 
@@ -6785,6 +7057,11 @@ struct batched_matmul {
         if (xs.size() > 1) return 0;
         return kernels::weights_size<T>(how, xs[0].from_end(1), weight_matrix_second_dimension);
     }
+    template <class T>
+    bool can_wait(std::span<const shape> xs, const arithmetic& how) const {
+        const extent k = xs[0].from_end(1);
+        return xs.size() == 1 && kernels::can_wait<T>(how, xs[0].size() / k, k, weight_matrix_second_dimension);
+    }
     template <class P, class T>
     void prepare(const P& p, T* prepared, const arithmetic& how) const noexcept {
         if (p.weights) kernels::pack_weights(how, p.weights.data, p.weights[1], p.weights[0], prepared);
@@ -6796,7 +7073,8 @@ struct batched_matmul {
         if (xs.size() == 1) {
             const extent k = xs[0].from_end(1), rows = xs[0].size() / k * examples;
             const extent n = weight_matrix_second_dimension;
-            return std::max({packed_size<T>(n, k), packed_size<T>(rows, k), packed_size<T>(k, n)});
+            return std::max({packed_size<T>(n, k), packed_size<T>(rows, k), packed_size<T>(k, n),
+                             packed_size<T>(k, rows)});
         }
         return slot_size<T>(xs[0], xs[1]) * threads;
     }
@@ -7063,7 +7341,8 @@ namespace bespoke::kernels {
 
 // Normalization over the channels of x [outer, channels, inner] and over the rows of x [outer, n].
 // Order of the sums over one channel: `lanes` chains (where inner > 1, element i of a run in lane i mod lanes, outer
-// ascending), then the lanes as in `sum_lanes`; where inner = 1 one chain, outer ascending. Over one row: `lanes` chains.
+// ascending), then the lanes as in `sum_lanes`; where inner = 1 one chain, outer ascending. In one row:
+// `lanes` chains.
 
 namespace detail {
 
@@ -7259,29 +7538,59 @@ void batch_normalization_backward_computed(extent outer, extent channels, extent
 
 namespace detail {
 
-/// Mean of x[0, n) and 1 / sqrt(variance + epsilon).
-template <class T, class N>
-[[gnu::always_inline]] inline void row_moments(N size, const T* x, T epsilon, T& mean, T& inverse) noexcept {
-    const extent n = size;
-    const T count = static_cast<T>(n);
-    batch<T> sum(T(0));
+/// Mean and 1 / sqrt(variance + epsilon) of each of `Rows` rows of n elements, one behind the other: while one waits for
+/// its sum, the others go on.
+template <std::size_t Rows, class T, class N>
+[[gnu::always_inline]] inline void row_moments(N size, const T* x, T epsilon, T (&mean)[Rows],
+                                               T (&inverse)[Rows]) noexcept {
+    const extent n = size, whole = n / lanes<T> * lanes<T>, rest = n - whole;
+    const batch<T> count(static_cast<T>(n));
+    const auto row = [=](std::size_t r) __attribute__((always_inline)) { return x + static_cast<extent>(r) * n; };
+    const auto added = [](const batch<T>& a, const batch<T>& b) __attribute__((always_inline)) { return a + b; };
+    const auto put = [](const batch<T>& v, T(&to)[Rows]) __attribute__((always_inline)) {
+        alignas(64) T copy[lanes<T>];
+        v.store_aligned(copy);
+        std::copy_n(copy, Rows, to);
+    };
+    batch<T> sum[Rows];
+    unroll<Rows>([&](auto r) __attribute__((always_inline)) { sum[r] = batch<T>(T(0)); });
     for_each_batch<T>(
-        size, [&](extent i, auto in, auto) __attribute__((always_inline)) { sum = sum + in(x + i); });
-    mean = sum_lanes<T>(sum) / count;
-    const batch<T> centre(mean);
-    batch<T> squares(T(0));
-    extent i = 0;
-    for (; i + lanes<T> <= n; i += lanes<T>) {
-        const batch<T> d = load(x + i) - centre;
-        squares = kernels::fma<T>(d, d, squares);
-    }
-    if (i < n) {
-        alignas(64) T rest[lanes<T>];
-        (load_partial(x + i, n - i) - centre).store_aligned(rest);
-        const batch<T> d = load_partial(rest, n - i);
-        squares = kernels::fma<T>(d, d, squares);
-    }
-    inverse = T(1) / kernels::sqrt(sum_lanes<T>(squares) / count + epsilon);
+        size, [&](extent i, auto in, auto) __attribute__((always_inline)) {
+            unroll<Rows>([&](auto r) __attribute__((always_inline)) { sum[r] = sum[r] + in(row(r) + i); });
+        });
+    put(fold_rows<T>(sum, added) / count, mean);
+    unroll<Rows>([&](auto r) __attribute__((always_inline)) { sum[r] = batch<T>(T(0)); });
+    for (extent i = 0; i < whole; i += lanes<T>)
+        unroll<Rows>([&](auto r) __attribute__((always_inline)) {
+            const batch<T> d = load(row(r) + i) - batch<T>(mean[r]);
+            sum[r] = kernels::fma<T>(d, d, sum[r]);
+        });
+    if (rest > 0)
+        unroll<Rows>([&](auto r) __attribute__((always_inline)) {
+            alignas(64) T copy[lanes<T>];
+            (load_partial(row(r) + whole, rest) - batch<T>(mean[r])).store_aligned(copy);
+            const batch<T> d = load_partial(copy, rest);
+            sum[r] = kernels::fma<T>(d, d, sum[r]);
+        });
+    put(batch<T>(T(1)) / xsimd::sqrt(fold_rows<T>(sum, added) / count + batch<T>(epsilon)), inverse);
+}
+
+/// `Rows` rows of `layer_normalization`.
+template <std::size_t Rows, class T, class N>
+[[gnu::always_inline]] inline void normalize_rows(N size, const T* x, const T* gamma, const T* beta, T epsilon,
+                                                  T* y) noexcept {
+    T mean[Rows], inverse[Rows];
+    row_moments<Rows>(size, x, epsilon, mean, inverse);
+    for_each_batch<T>(
+        size, [&](extent i, auto in, auto out) __attribute__((always_inline)) {
+            const batch<T> offset = beta ? in(beta + i) : batch<T>(T(0));
+            const batch<T> factor = gamma ? in(gamma + i) : batch<T>(T(1));
+            unroll<Rows>([&](auto r) __attribute__((always_inline)) {
+                const extent at = static_cast<extent>(r()) * size + i;
+                const batch<T> h = (in(x + at) - batch<T>(mean[r])) * batch<T>(inverse[r]);
+                out(y + at, kernels::fma<T>(h, factor, offset));
+            });
+        });
 }
 
 }  // namespace detail
@@ -7293,18 +7602,11 @@ void layer_normalization(extent outer, N n, const T* x, const T* gamma, const T*
                          thread_pool* threads = nullptr) noexcept {
     const extent size = n;
     parallel_for(detail::worth_threads(threads, outer * size), outer, 1, [&](extent first, extent last) {
-        for (extent row = first; row < last; ++row) {
-            const T* from = x + row * size;
-            T* to = y + row * size;
-            T mean, inverse;
-            detail::row_moments<T>(n, from, epsilon, mean, inverse);
-            for_each_batch<T>(
-                n, [&](extent i, auto in, auto out) __attribute__((always_inline)) {
-                    const batch<T> h = (in(from + i) - batch<T>(mean)) * batch<T>(inverse);
-                    const batch<T> offset = beta ? in(beta + i) : batch<T>(T(0));
-                    out(to + i, kernels::fma<T>(h, gamma ? in(gamma + i) : batch<T>(T(1)), offset));
-                });
-        }
+        constexpr extent together = std::is_same_v<N, extent> ? std::min<extent>(4, lanes<T>) : 1;
+        for (; first + together <= last; first += together)
+            detail::normalize_rows<together>(n, x + first * size, gamma, beta, epsilon, y + first * size);
+        for (; first < last; ++first)
+            detail::normalize_rows<1>(n, x + first * size, gamma, beta, epsilon, y + first * size);
     });
 }
 
@@ -7320,10 +7622,12 @@ void layer_normalization_backward(extent outer, N n, const T* x, const T* gamma,
     parallel_for(threads, outer, 1, [&](extent first, extent last) {
         for (extent row = first; row < last; ++row) {
             const T *from = x + row * size, *g = dy + row * size;
-            T &mean = moments[2 * row], &inverse = moments[2 * row + 1];
-            detail::row_moments<T>(n, from, epsilon, mean, inverse);
+            T mean[1], inverse[1];
+            detail::row_moments<1>(n, from, epsilon, mean, inverse);
+            moments[2 * row] = mean[0];
+            moments[2 * row + 1] = inverse[0];
             if (!dx) continue;
-            const batch<T> centre(mean), factor(inverse);
+            const batch<T> centre(mean[0]), factor(inverse[0]);
             batch<T> of_gradients(T(0)), of_products(T(0));
             for_each_batch<T>(
                 n, [&](extent i, auto in, auto) __attribute__((always_inline)) {
@@ -7333,7 +7637,7 @@ void layer_normalization_backward(extent outer, N n, const T* x, const T* gamma,
                 });
             const T share = T(1) / static_cast<T>(size);
             const batch<T> gradient(sum_lanes<T>(of_gradients) * share);
-            const batch<T> product(sum_lanes<T>(of_products) * share * inverse * inverse);
+            const batch<T> product(sum_lanes<T>(of_products) * share * inverse[0] * inverse[0]);
             T* to = dx + row * size;
             for_each_batch<T>(
                 n, [&](extent i, auto in, auto out) __attribute__((always_inline)) {
@@ -9177,7 +9481,8 @@ namespace bespoke::kernels {
 /// x [channels, height, width], weights [output_channels, channels / groups, kernel_height, kernel_width],
 /// y [output_channels, output_height, output_width]; channel counts are totals over the groups.
 /// y[o, oy, ox] = bias[o] + sum over c, ky, kx of
-///     weights[o, c, ky, kx] * x[c, oy * stride_y + ky * dilation_y - pad_top, ox * stride_x + kx * dilation_x - pad_left],
+///     weights[o, c, ky, kx] *
+///     x[c, oy * stride_y + ky * dilation_y - pad_top, ox * stride_x + kx * dilation_x - pad_left],
 /// where x is zero outside the image. What is padded below and to the right follows from the output size.
 struct convolution_geometry {
     extent channels, height, width;
@@ -9633,33 +9938,30 @@ struct depthwise_images {
     T* y;
     bool accumulate;
     const channel_map<T>* map;  ///< or null
-    extent channel;             ///< the first
+    extent channel, channels;   ///< the first, and how many
+    bool flipped;               ///< with the taps of the kernel in reverse
 };
 
-/// The output rows [first, last) of `Batches` batches of pixels: side by side from `column` on, or with `Planes` those
-/// at `column` of as many channels. `Edge`: pixels may be missing, or see what is beside the image.
-template <class T, extent Stride, std::size_t Batches, bool Planes, bool Edge>
+/// The output rows [first, last) of `Batches` batches of pixels, from `column` on. `Edge`: pixels may be missing, or
+/// see what is beside the image.
+template <class T, extent Stride, std::size_t Batches, bool Edge>
 [[gnu::noinline]] void depthwise_rows(const depthwise_images<T>& images, extent column, extent first,
                                       extent last) noexcept {
     const convolution_geometry& g = images.g;
     const extent height = g.height, width = g.width, output_width = g.output_width;
-    const extent x_step = Planes ? g.plane() : Stride * lanes<T>, y_step = Planes ? g.pixels() : lanes<T>;
     constexpr extent ahead = 16;  // rows that are brought near
     // What the loads of a batch see: of the three taps, or of the even and odd elements and those two further.
     constexpr extent shifts[4] = {0, Stride == 1 ? 1 : lanes<T>, 2, lanes<T> + 2};
     row_window<T> windows[4][Batches];
     extent valid[Batches];
-    batch<T> start[Batches];
     unroll<Batches>([&](auto j) __attribute__((always_inline)) {
-        const extent at = column + (Planes ? 0 : static_cast<extent>(j()) * lanes<T>);
-        start[j] = batch<T>(images.bias != nullptr ? images.bias[Planes ? j() : 0] : T(0));
+        const extent at = column + static_cast<extent>(j()) * lanes<T>;
         valid[j] = std::clamp<extent>(output_width - at, 0, lanes<T>);
         unroll<4>([&](auto k) __attribute__((always_inline)) {
             windows[k][j] = row_window<T>(at * Stride - g.pad_left + shifts[k], width);
         });
     });
     const T* x = images.x + column * Stride - g.pad_left;
-    T* y = images.y + first * output_width + column;
     batch<T> row[3][3][Batches];  // taps of the rows that are seen
     const auto read = [&](extent r, batch<T>(&taps)[3][Batches]) __attribute__((always_inline)) {
         if (r < 0 || r >= height) {
@@ -9669,9 +9971,9 @@ template <class T, extent Stride, std::size_t Batches, bool Planes, bool Edge>
             return;
         }
         unroll<Batches>([&](auto j) __attribute__((always_inline)) {
-            const T* p = x + r * width + static_cast<extent>(j()) * x_step;
-            if constexpr (!Planes) __builtin_prefetch(p + ahead * width);
-            if constexpr (!Planes && Stride == 2) __builtin_prefetch(p + ahead * width + lanes<T>);
+            const T* p = x + r * width + static_cast<extent>(j()) * Stride * lanes<T>;
+            __builtin_prefetch(p + ahead * width);
+            if constexpr (Stride == 2) __builtin_prefetch(p + ahead * width + lanes<T>);
             const auto at = [&](auto k) __attribute__((always_inline)) {
                 if constexpr (Edge)
                     return windows[k][j].load(p + shifts[k]);
@@ -9694,85 +9996,88 @@ template <class T, extent Stride, std::size_t Batches, bool Planes, bool Edge>
             }
         });
     };
-    const T* weights = images.weights;
     const bool accumulate = images.accumulate, mapped = images.map != nullptr;
-    mapped_channel<T> map[Planes ? Batches : 1];
-    if (mapped)
-        unroll<(Planes ? Batches : 1)>([&](auto j) __attribute__((always_inline)) {
-            map[j] = mapped_channel<T>(*images.map, images.channel + static_cast<extent>(j()));
+    for (extent c = 0; c < images.channels; ++c, x += g.plane()) {
+        const batch<T> start(images.bias != nullptr ? images.bias[c] : T(0));
+        batch<T> weights[9];
+        unroll<9>([&](auto k) __attribute__((always_inline)) {
+            constexpr auto tap = static_cast<extent>(k());
+            weights[k] = batch<T>(images.weights[9 * c + (images.flipped ? 8 - tap : tap)]);
         });
-    extent r = first * Stride - g.pad_top;
-    read(r, row[0]);
-    if constexpr (Stride == 1) read(r + 1, row[1]);
-    r += Stride == 1 ? 2 : 1;
-    for (extent o = first; o < last; ++o, r += Stride, y += output_width) {
-        if constexpr (Stride == 2) read(r, row[1]);
-        read(Stride == 1 ? r : r + 1, row[2]);
-        unroll<Batches>([&](auto j) __attribute__((always_inline)) {
-            T* to = y + static_cast<extent>(j()) * y_step;
-            batch<T> sum = start[j];
-            if (accumulate) sum = Edge ? load_partial<T>(to, valid[j]) : load<T>(to);
-            unroll<9>([&](auto k) __attribute__((always_inline)) {
-                sum = kernels::fma<T>(batch<T>(weights[k() + (Planes ? 9 * j() : 0)]), row[k() / 3][k() % 3][j], sum);
+        mapped_channel<T> map;
+        if (mapped) map = mapped_channel<T>(*images.map, images.channel + c);
+        T* y = images.y + c * g.pixels() + first * output_width + column;
+        extent r = first * Stride - g.pad_top;
+        read(r, row[0]);
+        if constexpr (Stride == 1) read(r + 1, row[1]);
+        r += Stride == 1 ? 2 : 1;
+        for (extent o = first; o < last; ++o, r += Stride, y += output_width) {
+            if constexpr (Stride == 2) read(r, row[1]);
+            read(Stride == 1 ? r : r + 1, row[2]);
+            unroll<Batches>([&](auto j) __attribute__((always_inline)) {
+                T* to = y + static_cast<extent>(j()) * lanes<T>;
+                batch<T> sum = start;
+                if (accumulate) sum = Edge ? load_partial<T>(to, valid[j]) : load<T>(to);
+                unroll<9>([&](auto k) __attribute__((always_inline)) {
+                    sum = kernels::fma<T>(weights[k], row[k() / 3][k() % 3][j], sum);
+                });
+                if (mapped) sum = map(sum);
+                if constexpr (Edge)
+                    store_partial<T>(to, sum, valid[j]);
+                else
+                    store<T>(to, sum);
             });
-            if (mapped) sum = map[Planes ? j() : 0](sum);
-            if constexpr (Edge)
-                store_partial<T>(to, sum, valid[j]);
-            else
-                store<T>(to, sum);
-        });
-        unroll<3 * Batches>([&](auto i) __attribute__((always_inline)) {
-            constexpr std::size_t k = i() / Batches, j = i() % Batches;
-            row[0][k][j] = row[Stride == 1 ? 1 : 2][k][j];
-            if constexpr (Stride == 1) row[1][k][j] = row[2][k][j];
-        });
+            unroll<3 * Batches>([&](auto i) __attribute__((always_inline)) {
+                constexpr std::size_t k = i() / Batches, j = i() % Batches;
+                row[0][k][j] = row[Stride == 1 ? 1 : 2][k][j];
+                if constexpr (Stride == 1) row[1][k][j] = row[2][k][j];
+            });
+        }
     }
 }
 
-/// One channel, or two of at most one batch of columns, in the output rows [first, last).
+/// The output rows [first, last).
 template <class T, extent Stride>
-[[gnu::noinline]] void depthwise_channels(const depthwise_images<T>& images, extent channels, extent first,
-                                          extent last) noexcept {
+[[gnu::noinline]] void depthwise_channels(const depthwise_images<T>& images, extent first, extent last) noexcept {
     const convolution_geometry& g = images.g;
-    if (channels == 2) return depthwise_rows<T, Stride, 2, true, true>(images, 0, first, last);
     for (extent column = 0; column < g.output_width; column += 2 * lanes<T>) {
         const extent begin = column * Stride - g.pad_left, end = begin + 2 * Stride * lanes<T> + 2;
         if (g.output_width - column <= lanes<T>)
-            depthwise_rows<T, Stride, 1, false, true>(images, column, first, last);
+            depthwise_rows<T, Stride, 1, true>(images, column, first, last);
         else if (begin >= 0 && end <= g.width && column + 2 * lanes<T> <= g.output_width)
-            depthwise_rows<T, Stride, 2, false, false>(images, column, first, last);
+            depthwise_rows<T, Stride, 2, false>(images, column, first, last);
         else
-            depthwise_rows<T, Stride, 2, false, true>(images, column, first, last);
+            depthwise_rows<T, Stride, 2, true>(images, column, first, last);
     }
 }
 
 /// y = conv(x) + bias of the channels [first, last), counted over the examples, in the order of arithmetic of all
-/// forward passes; `flipped`: with the taps of the kernel in reverse. `after` is run on some rows of one or two
-/// channels at a time.
+/// forward passes; `flipped`: with the taps of the kernel in reverse. `after` is run on some rows
+/// of one or more channels at a time.
 template <class T>
 [[gnu::noinline]] void depthwise_forward(const convolution_geometry& g, extent first, extent last, const T* x,
                                          extent x_stride, const T* weights, const T* bias, T* y, extent y_stride,
                                          bool accumulate, const channel_epilogue<T>& after,
                                          bool flipped = false) noexcept {
-    T taps[18];
-    const extent rows = std::max<extent>(4096 / g.output_width, 8);
+    // Some rows of one channel, or of narrow images some channels: what is finished is near.
+    const extent rows = std::max<extent>(4096 / g.output_width, 8),
+                 together = g.output_width <= lanes<T> ? std::max<extent>(4096 / g.pixels(), 1) : 1;
     for (extent item = first; item < last;) {
-        const extent example = item / g.channels, channel = item % g.channels;
-        const extent channels =
-            g.output_width <= lanes<T> && item + 1 < last && channel + 1 < g.channels ? 2 : 1;
-        for (extent tap = 0; tap < 9 * channels; ++tap)
-            taps[tap] = weights[9 * channel + (flipped ? tap / 9 * 9 + 8 - tap % 9 : tap)];
+        const extent example = item / g.channels, channel = item % g.channels,
+                     channels = std::min({together, last - item, g.channels - channel});
         const depthwise_images<T> images{g,
                                          x + example * x_stride + channel * g.plane(),
-                                         taps,
+                                         weights + 9 * channel,
                                          bias != nullptr ? bias + channel : nullptr,
                                          y + example * y_stride + channel * g.pixels(),
                                          accumulate,
                                          after.without_added(),
-                                         channel};
+                                         channel,
+                                         channels,
+                                         flipped};
         for (extent row = 0; row < g.output_height; row += rows) {
             const extent end = std::min(row + rows, g.output_height);
-            (g.stride_x == 1 ? depthwise_channels<T, 1> : depthwise_channels<T, 2>)(images, channels, row, end);
+            (g.stride_x == 1 ? depthwise_channels<T, 1> : depthwise_channels<T, 2>)(images, row, end);
             after.finish_behind({images.y + row * g.output_width, channels, (end - row) * g.output_width, g.pixels()},
                                 channel);
         }
@@ -10275,7 +10580,8 @@ template <class T>
     if (examples <= 0 || g.pixels() <= 0) return;
     if (detail::convolution_work(g, examples) < detail::threaded_work) threads = nullptr;
     const detail::winograd_plan<T> plan(g);
-    const detail::winograd_job<T> job{g, plan, x, x_stride, packed, bias, y, y_stride, accumulate, detail::channel_epilogue<T>(after)};
+    const detail::winograd_job<T> job{g,    plan, x,        x_stride,   packed,
+                                      bias, y,    y_stride, accumulate, detail::channel_epilogue<T>(after)};
     const extent size = threads ? static_cast<extent>(threads->size()) : 1, rows = examples * plan.tiles_y;
     const extent groups = (g.channels + lanes<T> - 1) / lanes<T>,
                  panels = (g.output_channels + panel_width<T> - 1) / panel_width<T>;
@@ -11225,6 +11531,31 @@ struct convolution {
                                          p.bias.data, y.example(example), y.size() / rows, false, w.scratch,
                                          w.threads, xs.size() == 2 ? nullptr : w.prepared, w.after);
         });
+    }
+
+    /// Of large results, some channels: only of kernels whose panels of weights stand for themselves.
+    constexpr bool gives_planes(std::span<const shape> xs) const {
+        const shape &x = xs[0], y{output_channels, axis_of(x, 0).outputs, axis_of(x, 1).outputs};
+        return x.rank() == 3 && xs.size() == 1 && !is_deconvolution && groups() == 1 &&
+               (y.size() <= near_elements || (kernel_size[0] == 1 && kernel_size[1] == 1));
+    }
+    constexpr bool takes_planes(std::span<const shape> xs) const {
+        return xs[0].rank() == 3 && !is_deconvolution && groups() > 1 && groups() == xs[0][0] &&
+               output_channels == groups();
+    }
+    template <class T, class P, class W>
+    void forward_planes(const plane_block<T>& b, const P& p, W& w) const noexcept {
+        auto g = geometry(*b.dimensions, w.how);
+        const extent size = g.group_channels() * g.taps();
+        T* prepared = w.prepared;
+        g.output_channels = b.channels;
+        if (g.groups > 1)
+            g.channels = g.groups = b.channels;
+        else if (b.channel > 0)
+            prepared += kernels::packed_size<T>(size, b.channel);
+        kernels::convolution_forward<T>(g, b.examples, b.x, b.x_stride, p.weights.data + b.channel * size,
+                                        p.bias ? p.bias.data + b.channel : nullptr, b.y, b.y_stride, false, w.scratch,
+                                        w.threads, prepared, w.after);
     }
 
     template <class X, class Dx, class P, class Dp, class W>
@@ -13546,6 +13877,7 @@ struct embedding_nd {
         field("hasBias", has_bias);
     }
     static constexpr bool batched = true;
+    static constexpr bool prepares_on_demand = true;
     static constexpr backward_needs needs{.input = true, .output = false};
 
     template <class T>
@@ -13671,10 +14003,10 @@ constexpr kernels::strided_walk transposition(const shape& x, const shape& axes,
 
 }  // namespace detail
 
-/// y of which axis i is axis axes[i] of x: x [6, 7, 8, 9] with axes [3, 1, 2, 0] -> y [9, 7, 8, 6]. Axes of extent 1 that
-/// come before as many as `axes` counts stay: x [1, 7, 8, 9] with axes [1, 2, 0] -> y [1, 8, 9, 7].
-/// Core ML specification, TransposeLayerParams, which does not know the latter; its tools write it for images, whose blob
-/// has a batch.
+/// y of which axis i is axis axes[i] of x: x [6, 7, 8, 9] with axes [3, 1, 2, 0] -> y [9, 7, 8, 6]. Axes of extent 1
+/// that come before as many as `axes` counts stay: x [1, 7, 8, 9] with axes [1, 2, 0] -> y [1, 8, 9, 7].
+/// Core ML specification, TransposeLayerParams, which does not know the latter; its tools write it for images, whose
+/// blob has a batch.
 struct transpose {
     shape axes;
 
@@ -13984,6 +14316,45 @@ struct gather_along_axis {
 }  // namespace bespoke
 
 
+
+#include <numbers>
+
+namespace bespoke::kernels {
+
+namespace detail {
+
+/// ((2 P(X <= -a))^(1/4) - 1) / a in a, 0 <= a < gelu_end, a weighted minimax fit.
+inline constexpr float gelu_root[] = {-0.199471012f,    -0.0596849285f,    0.00547530875f,  0.00463769073f,
+                                      -0.000193758096f, -0.000257747102f,  2.39691271e-05f, 7.15172928e-06f,
+                                      -1.47717037e-06f, 8.04475775e-08f};
+/// x P(X <= -x) is less from here on than half a unit in the last place of 1.
+inline constexpr float gelu_end = 5.7f;
+
+}  // namespace detail
+
+/// x P(X <= x) for a standard normal X. Largest error: 3 units in the last place where x >= 0, 4 down to -1;
+/// below, where the result goes to zero, one unit in the last place of 1, in double two.
+template <class T>
+[[gnu::always_inline]] inline batch<T> gelu(const batch<T>& x) noexcept {
+    if constexpr (std::is_same_v<T, float>) {
+        // max(x, 0) - |x| P(X <= -|x|): no difference of near numbers on either side
+        const batch<T> size = xsimd::abs(x), a = xsimd::select(size < batch<T>(detail::gelu_end), size, batch<T>(T(0)));
+        const batch<T> root = kernels::fma(a, detail::polynomial<T>(a, detail::gelu_root), batch<T>(T(1)));
+        const batch<T> square = root * root;
+        return kernels::fma(a * batch<T>(T(-0.5)) * square, square, kernels::max(batch<T>(T(0)), x));
+    } else {
+        // not -infinity, or it would be that times 0
+        const batch<T> a = kernels::max(batch<T>(std::numeric_limits<T>::lowest()), x);
+        return batch<T>(T(0.5)) * a * (batch<T>(T(1)) + kernels::erf<T>(a * batch<T>(std::numbers::sqrt2_v<T> / 2)));
+    }
+}
+template <std::floating_point T>
+inline T gelu(T x) noexcept {
+    return first_lane<T>(kernels::gelu<T>(batch<T>(x)));
+}
+
+}  // namespace bespoke::kernels
+
 #include <array>
 #include <limits>
 #include <numbers>
@@ -14033,10 +14404,7 @@ struct gelu {
                     return V(0.5f) * a * (V(1) + kernels::tanh(bent(a)));
                 });
             default:
-                return body([]<class V>(const V& x) {
-                    const V a = finite(x);
-                    return V(0.5f) * a * (V(1) + kernels::erf(a * kernels::number<V>(root_half)));
-                });
+                return body([]<class V>(const V& x) { return kernels::gelu(x); });
         }
     }
     template <class V>
@@ -14544,8 +14912,8 @@ void peephole_gradient(extent rows, extent n, const T* a, extent a_stride, const
 /// n is output_vector_size; y of bi_directional_lstm has 2 n. No step at all: the states stay what they are. A state of
 /// rank 5 may also come in as [batch, n, 1, 1, 1].
 /// Inputs: x, or x and the states before the first step, which else are 0. Outputs: y, or, where states come in, y and
-/// the states behind the last step. With reverse_input the steps are taken from the last to the first, and y has them in
-/// that order. What the gates' activations get is clipped to +-50.
+/// the states behind the last step. With reverse_input the steps are taken from the last to the first, and y has them
+/// in that order. What the gates' activations get is clipped to +-50.
 namespace bespoke {
 
 /// An activation of a gate: those that the specification allows. Core ML specification, ActivationParams.
@@ -15165,7 +15533,8 @@ struct inner_product {
         const extent channels = columns(x);
         if (channels < 1) return shape_fault("an input that is not empty wanted, its shape is ", x);
         if (input_channels != unset && input_channels != channels)
-            return shape_fault(input_channels, " input channels declared, its input has ", channels, " (shape ", x, ")");
+            return shape_fault(input_channels, " input channels declared, its input has ", channels, " (shape ", x,
+                               ")");
         shape y;
         for (std::size_t axis = 0; axis < leading(x); ++axis) y.push_back(x[axis]);
         y.push_back(output_channels);
@@ -15189,6 +15558,10 @@ struct inner_product {
     extent prepared_size(const shape& x, const arithmetic& how) const {
         return kernels::weights_size<T>(how, columns(x), output_channels);
     }
+    template <class T>
+    bool can_wait(const shape& x, const arithmetic& how) const {
+        return kernels::can_wait<T>(how, x.size() / columns(x), columns(x), output_channels);
+    }
     template <class P, class T>
     void prepare(const P& p, T* prepared, const arithmetic& how) const noexcept {
         kernels::pack_weights(how, p.weights.data, p.weights[1], output_channels, prepared);
@@ -15206,7 +15579,7 @@ struct inner_product {
     extent scratch_size(const shape& x, extent examples, extent) const {
         const extent k = columns(x), rows = x.size() / k * examples;
         return std::max({kernels::packed_size<T>(output_channels, k), kernels::packed_size<T>(rows, k),
-                         kernels::packed_size<T>(k, output_channels)});
+                         kernels::packed_size<T>(k, output_channels), kernels::packed_size<T>(k, rows)});
     }
     template <class X, class Y, class Dy, class Dx, class P, class Dp, class W>
     void backward(X x, Y, Dy dy, Dx dx, const P& p, const Dp& dp, W& w) const noexcept {
@@ -15697,8 +16070,9 @@ template <class Body>
 
 /// Long short-term memory, for each step t, with f, g, h = activations:
 ///     i = f(W_i x_t + R_i y_{t-1} + p_i c_{t-1} + b_i)    z = g(W_z x_t + R_z y_{t-1} + b_z)
-///     f = f(W_f x_t + R_f y_{t-1} + p_f c_{t-1} + b_f)    c_t = clip(c_{t-1} f + i z), c_{t-1} (1 - i) + i z if coupled
+///     f = f(W_f x_t + R_f y_{t-1} + p_f c_{t-1} + b_f)    c_t = clip(c_{t-1} f + i z)
 ///     o = f(W_o x_t + R_o y_{t-1} + p_o c_t + b_o)        y_t = h(c_t) o
+/// Where the gates are coupled, c_t = clip(c_{t-1} (1 - i) + i z).
 /// W [output_vector_size, input_vector_size], R [output_vector_size, output_vector_size], p, b [output_vector_size].
 /// Shapes: see recurrent.hpp; the states are y and c.
 /// Hochreiter and Schmidhuber, 1997; Gers and Schmidhuber, 2000; Core ML specification,
@@ -17397,6 +17771,12 @@ struct pooling {
     void forward(X x, Y y, const P&, W& w) const noexcept {
         kernels::pooling_forward(kind(), geometry(x), 1, x.data, 0, y.data, 0, w.threads);
     }
+    constexpr bool takes_planes(std::span<const shape> xs) const { return xs[0].rank() == 3; }
+    template <class T, class P, class W>
+    void forward_planes(const plane_block<T>& b, const P&, W& w) const noexcept {
+        kernels::pooling_forward(kind(), geometry(*b.dimensions, b.channels), b.examples, b.x, b.x_stride, b.y,
+                                 b.y_stride, w.threads);
+    }
     template <class X, class Y, class Dy, class Dx, class P, class Dp, class W>
     void backward(X x, Y y, Dy dy, Dx dx, const P&, const Dp&, W& w) const noexcept {
         if (dx)
@@ -17434,11 +17814,14 @@ private:
     template <class View>
     constexpr kernels::pooling_geometry geometry(const View& view) const {
         const shape x = view.dimensions;
+        return geometry(x, static_cast<extent>(view.total()) / (x.from_end(2) * x.from_end(1)));
+    }
+    constexpr kernels::pooling_geometry geometry(const shape& x, extent channels) const {
         const window_axis y_axis = axis_of(x, 0), x_axis = axis_of(x, 1);
         kernels::pooling_geometry g{};
         g.height = x.from_end(2);
         g.width = x.from_end(1);
-        g.channels = static_cast<extent>(view.total()) / (g.height * g.width);
+        g.channels = channels;
         g.output_height = y_axis.outputs;
         g.output_width = x_axis.outputs;
         g.kernel_height = global_pooling ? g.height : kernel_size[0];
@@ -18160,8 +18543,8 @@ struct box_coordinates_mode {
 ///
 /// A box is given as `box_indices_mode` says, in pixels, or in parts of H - 1 and W - 1 where
 /// `normalized_coordinates`, and times spatial_scale. Samples lie from its start as in `resize_bilinear`, where X - 1
-/// is the length of the box; a single one lies in its centre. What lies beyond the image is drawn to its edge. Of an image
-/// that is not there, the nearest is taken (0 for NaN). No gradient passes to the boxes.
+/// is the length of the box; a single one lies in its centre. What lies beyond the image is drawn to its edge. Of an
+/// image that is not there, the nearest is taken (0 for NaN). No gradient passes to the boxes.
 /// Core ML specification, CropResizeLayerParams.
 struct crop_resize {
     list<extent, 2> target_size{};  ///< [H, W]; empty: [1, 1]
@@ -19120,6 +19503,14 @@ namespace bespoke::kernels {
 
 namespace detail {
 
+/// to[i] = lane i of v, in all lanes.
+template <class T, std::size_t Rows>
+[[gnu::always_inline]] inline void spread(const batch<T>& v, batch<T> (&to)[Rows]) noexcept {
+    alignas(64) T copy[lanes<T>];
+    v.store_aligned(copy);
+    unroll<Rows>([&](auto r) __attribute__((always_inline)) { to[r] = batch<T>(copy[r]); });
+}
+
 /// `Rows` contiguous rows, one behind the other: while one waits for its sum or its largest element, which is NaN where
 /// there is one, the others go on.
 template <class T, std::size_t Rows, class N>
@@ -19144,8 +19535,8 @@ template <class T, std::size_t Rows, class N>
             std::copy_n(x + row(r) + whole, rest, copy);
             most[r] = larger(most[r], batch<T>::load_aligned(copy));
         }
-        most[r] = batch<T>(fold_lanes<T>(most[r], larger));
     });
+    spread<T>(fold_rows<T>(most, larger), most);
     for (extent i = 0; i < whole; i += lanes<T>)
         unroll<Rows>([&](auto r) __attribute__((always_inline)) {
             const batch<T> e = kernels::exp<T>(load(x + row(r) + i) - most[r]);
@@ -19158,8 +19549,9 @@ template <class T, std::size_t Rows, class N>
             store_partial<T>(to, kernels::exp<T>(load_partial(x + row(r) + whole, rest) - most[r]), rest);
             sum[r] = sum[r] + load_partial(to, rest);
         }
-        sum[r] = batch<T>(T(1) / sum_lanes<T>(sum[r]));
     });
+    spread<T>(batch<T>(T(1)) / fold_rows<T>(sum, [](const batch<T>& a, const batch<T>& b)
+                                                     __attribute__((always_inline)) { return a + b; }), sum);
     unroll<Rows>([&](auto r) __attribute__((always_inline)) {
         for_each_batch<T>(size, [&](extent j, auto in, auto out) __attribute__((always_inline)) {
             out(y + row(r) + j, in(y + row(r) + j) * sum[r]);
@@ -19208,7 +19600,7 @@ void softmax(extent outer, N n, extent inner, const T* x, T* y, thread_pool* thr
     if (outer * size * inner < (1 << 14)) threads = nullptr;
     if (inner == 1) {
         const auto rows = [&](extent first, extent last) {
-            constexpr extent together = std::is_same_v<N, extent> ? 4 : 1;
+            constexpr extent together = std::is_same_v<N, extent> ? std::min<extent>(4, lanes<T>) : 1;
             for (; first + together <= last; first += together)
                 detail::softmax_rows<T, together>(n, x + first * size, y + first * size);
             for (; first < last; ++first) detail::softmax_rows<T, 1>(n, x + first * size, y + first * size);
@@ -20099,9 +20491,11 @@ struct node {
     template <class Planner>
     constexpr void plan(Planner& p) const {
         p.add(layer, name, inputs, outputs, updatable);
-        const std::size_t most = name_list::capacity, named = std::max(inputs.count + inputs.beyond, outputs.count + outputs.beyond);
+        const std::size_t most = name_list::capacity;
+        const std::size_t named = std::max(inputs.count + inputs.beyond, outputs.count + outputs.beyond);
         if (named > most)
-            p.fail(value_fault("at most ", most, " blobs wanted in composed code, ", named, " named; join them in steps"));
+            p.fail(value_fault("at most ", most, " blobs wanted in composed code, ", named,
+                               " named; join them in steps"));
     }
     template <class Engine, class Step>
     flow forward(Engine& e, Step step) const {
@@ -20316,7 +20710,8 @@ private:
             if (static_cast<extent>(I) < executed) detail::part_at<I>(parts).backward(e, step + offsets[I]);
     }
     template <class Visit, std::size_t... I>
-    constexpr void run_each([[maybe_unused]] std::size_t step, [[maybe_unused]] const Visit& visit, std::index_sequence<I...>) const {
+    constexpr void run_each([[maybe_unused]] std::size_t step, [[maybe_unused]] const Visit& visit,
+                            std::index_sequence<I...>) const {
         (each_in_part<I>(step, visit), ...);
     }
     template <std::size_t I, class Visit>
@@ -20699,6 +21094,7 @@ constexpr auto residual(const Parts&... parts) {
 
 #include <stdexcept>
 #include <string>
+#include <string_view>
 
 namespace bespoke {
 
@@ -20706,12 +21102,19 @@ namespace bespoke {
 class error : public std::runtime_error {
 public:
     error(errc code, const std::string& what) : std::runtime_error(what), code_(code) {}
-    explicit error(const fault& problem)
-        : error(problem.code, std::string(problem.what.view())) {}
+    /// Control characters, which the names in a file may hold, stand as '?'.
+    explicit error(const fault& problem) : error(problem.code, printable(problem.what.view())) {}
 
     errc code() const noexcept { return code_; }
 
 private:
+    static std::string printable(std::string_view text) {
+        std::string result(text);
+        for (char& c : result)
+            if ((c >= '\0' && c < ' ') || c == '\x7f') c = '?';
+        return result;
+    }
+
     errc code_;
 };
 
@@ -20734,7 +21137,7 @@ constexpr std::size_t finished_blob(const plan_view& p, std::size_t step) {
 /// Lets steps run as epilogues of the steps whose results they alone read: a prediction computes such a chain block by
 /// block, while the block is near. All other inputs must be there when the head of the chain runs, hence the last input
 /// that is made is the one that is finished. Where a step takes the rows of such a chain, it ends it, and what lies
-/// between is not in memory at all.
+/// between is not in memory at all. Where a step takes the planes that such a chain gives, both run together.
 constexpr void find_epilogues(plan& p) {
     const plan_view view = p.view();
     std::vector<std::size_t> readers(p.blobs.size(), 0), writers(p.blobs.size(), 0);
@@ -20819,6 +21222,21 @@ constexpr void find_epilogues(plan& p) {
             for (std::size_t part = head; part != s; part = p.steps[part].next)
                 p.blobs[view.outputs_of(part)[0]].streamed = true;
         }
+    }
+    for (std::size_t s = 0; s < p.steps.size(); ++s) {
+        if (!plain(s) || !p.steps[s].planes.takes) continue;
+        const std::size_t x = view.inputs_of(s)[0], maker = maker_of(x);
+        if (maker == blob_facts::npos || p.blobs[x].dimensions.size() <= unrolled_elements) continue;
+        const std::size_t head = head_of(maker);
+        // Nothing runs between the two, so that what the first one reads is still there.
+        std::size_t part = head;
+        while (p.steps[part].next == part + 1) ++part;
+        if (!p.steps[head].planes.gives || p.steps[head].takes_from != blob_facts::npos || p.steps[maker].streams ||
+            part != maker || part + 1 != s || !p.blobs[x].per_example)
+            continue;
+        p.steps[s].takes_from = head;
+        p.steps[head].feeds = true;
+        for (part = head; part != s; ++part) p.blobs[view.outputs_of(part)[0]].streamed = true;
     }
 }
 
@@ -20953,6 +21371,7 @@ struct layer_answers {
     bool concatenates = false;  ///< `layer.concatenates(inputs)`: its output is its inputs, one behind the other
     bool can_finish = false;
     bool finishes_rows = false, gives_rows = false, takes_rows = false;  ///< see rows.hpp
+    plane_answers planes{};
     bool probabilities = false;
     bool mixes_examples = false;
     std::vector<double> values{};  ///< of the one output, where they are known before the network runs; else empty
@@ -21014,6 +21433,7 @@ constexpr layer_answers ask_layer(const L& layer, std::span<const shape> inputs,
         answers.gives_rows = can_give_rows(layer, inputs);
         answers.takes_rows = can_take_rows(layer, inputs);
     }
+    if constexpr (plane_layer<L>) answers.planes = {can_give_planes(layer, inputs), can_take_planes(layer, inputs)};
     answers.probabilities = gives_probabilities(layer, inputs);
     if constexpr (requires { layer.known_output(inputs, known); })
         answers.values = layer.known_output(inputs, known);
@@ -21029,7 +21449,8 @@ namespace detail {
 
 // Where a network is planned: not in a hurry.
 template <class L>
-[[gnu::cold]] layer_answers ask_erased(const void* layer, std::span<const shape> inputs, std::span<const known_values> known) {
+[[gnu::cold]] layer_answers ask_erased(const void* layer, std::span<const shape> inputs,
+                                       std::span<const known_values> known) {
     return ask_layer(*static_cast<const L*>(layer), inputs, known);
 }
 
@@ -21150,6 +21571,9 @@ constexpr void find_lifetimes(plan& p) {
         for (std::size_t blob : view.outputs_of(s)) touch(blob, s, s);
         if (p.steps[s].head != blob_facts::npos) touch(view.outputs_of(s)[0], p.steps[s].head, s);
     }
+    for (std::size_t s = 0; s < p.steps.size(); ++s)
+        for (std::size_t part = p.steps[s].takes_from; part < s; part = p.steps[part].next)
+            for (std::size_t blob : view.inputs_of(part)) touch(blob, part, s);
     // A loop comes back to its first step, and where examples run one by one a branch does so for the next
     // example: what is touched inside lives as long as the control step runs.
     for (std::size_t s = 0; s < p.steps.size(); ++s) {
@@ -21565,6 +21989,7 @@ public:
         step.finishes_rows = answers.finishes_rows;
         step.gives_rows = answers.gives_rows;
         step.takes_rows = answers.takes_rows;
+        step.planes = answers.planes;
         step.updatable = updatable;
         step.differentiable = facts.differentiable;
         step.probabilities = answers.probabilities;
@@ -21637,8 +22062,7 @@ public:
         else_side();
         --branches_;
         after.resize(known_.size(), known::unwritten);
-        for (std::size_t i = 0; i < known_.size(); ++i)
-            if (known_[i] != after[i]) known_[i] = known::perhaps;
+        for (std::size_t i = 0; i < known_.size(); ++i) known_[i] = known_[i] == after[i] ? after[i] : known::perhaps;
     }
 
     template <class Body>
@@ -21851,6 +22275,8 @@ class engine_state;
 struct working_memory {
     extent prepared = 0, scratch = 0;
     bool lowered = false;  ///< it multiplies in low precision
+    bool waits = false;    ///< it can run before it has prepared, as `bool can_wait<T>(x, how) const` says
+    bool scattered = false;  ///< `prepares_on_demand = true`: of what is prepared, forward writes what it needs
 };
 
 /// What a layer type does in a forward pass, as layer_runner.hpp has it. A layer comes as `const void*`. Null: nothing
@@ -21860,7 +22286,8 @@ struct layer_functions {
     working_memory (*measure)(const void* layer, std::span<const shape> xs, const arithmetic& how, extent chunk,
                               extent threads) = nullptr;
     void (*prepare)(engine_state<T>& e, const void* layer, std::size_t step) = nullptr;
-    void (*map)(const void* layer, extent size, const T* x, T* y) noexcept = nullptr;  ///< of an element-wise layer
+    /// Of an element-wise layer: as `kernels::map_rows`.
+    void (*map)(const void* layer, extent rows, extent columns, extent stride, const T* x, T* y) noexcept = nullptr;
     void (*forward)(engine_state<T>& e, const void* layer, std::size_t step, workspace<T>& w) = nullptr;
     void (*finish)(const void* layer, const output_block<T>& block, const finishing<T>& with) noexcept = nullptr;
     bool (*joins)(const void* layer, channel_map<T>& map, const finishing<T>& with) noexcept = nullptr;
@@ -21868,10 +22295,160 @@ struct layer_functions {
     extent (*measure_rows)(const void* layer, std::span<const shape> xs, extent columns, extent threads) = nullptr;
     row_product<T> (*multiply)(const engine_state<T>& e, const void* layer, std::size_t step,
                                extent index) noexcept = nullptr;
+    /// Of layers that give planes and of those that take them, see core/planes.hpp.
+    void (*planes)(const engine_state<T>& e, const void* layer, std::size_t step, const plane_block<T>& block,
+                   workspace<T>& w) noexcept = nullptr;
 };
 
 }  // namespace bespoke
 
+
+
+#include <cmath>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <utility>
+#include <vector>
+
+namespace bespoke {
+
+/// Where the parameters of a network lie. There is a block for all of them, but each is written there only when it has
+/// to be: until then it is either not drawn yet, or read where another owner has it (a mapped file).
+template <class T>
+class network_parameters {
+public:
+    /// The list must outlive this, or be replaced.
+    explicit network_parameters(std::span<const parameter_facts> facts, extent size)
+        : facts_(facts), places_(facts.size()) {
+        block_.allocate(size);
+    }
+    network_parameters(network_parameters&&) noexcept = default;
+    network_parameters& operator=(network_parameters&&) noexcept = default;
+
+    /// The same parameters, in the list of another plan.
+    void describe(std::span<const parameter_facts> facts) { facts_ = facts; }
+
+    /// From now on they are what each layer says, from numbers that depend on the seed alone. Each is drawn when it is
+    /// first looked at.
+    void draw(std::uint64_t seed);
+
+    /// To be read.
+    const T* read(std::size_t number) const {
+        if (places_[number] == nullptr) draw_one(number);
+        return places_[number];
+    }
+    /// The same, of one that was read or written before.
+    const T* place(std::size_t number) const { return places_[number]; }
+    /// To be read and written. It lies there as long as the network, whatever is loaded.
+    T* write(std::size_t number) const;
+    /// To be filled: what it holds is not defined.
+    T* fill(std::size_t number) const;
+    /// It is read at `values`, which `owner` keeps alive and nobody writes.
+    void lend(std::size_t number, const T* values, const std::shared_ptr<const void>& owner);
+    /// The block, with all of them in it and zeros between them.
+    const buffer<T>& block() const;
+
+    /// Takes the values of a network of the same layers. What is lent to that one is lent to both, unless somebody may
+    /// look at this network's own.
+    void copy(const network_parameters& from);
+    /// The same, and the memory of the values as well, unless somebody may look at this network's own.
+    void take(network_parameters&& from);
+
+    /// So many elements in all are worth to be left where they are; fewer are copied, to lie side by side.
+    static constexpr extent least_lent = static_cast<extent>(large_memory / sizeof(T));
+
+private:
+    T* own(std::size_t number) const { return block_.data() + facts_[number].offset; }
+    void draw_one(std::size_t number) const;
+
+    std::span<const parameter_facts> facts_;
+    std::uint64_t seed_ = 0;
+    buffer<T> block_;
+    mutable std::vector<const T*> places_;  ///< null: not drawn
+    mutable bool is_shown_ = false;         ///< somebody may keep a pointer to one that may be written
+    std::vector<std::shared_ptr<const void>> owners_;
+};
+
+// Not in the class: see memory.hpp.
+
+template <class T>
+void network_parameters<T>::draw(std::uint64_t seed) {
+    seed_ = seed;
+    std::fill(places_.begin(), places_.end(), nullptr);
+    owners_.clear();
+    if (is_shown_)  // whoever looks there sees them
+        for (std::size_t i = 0; i < places_.size(); ++i) draw_one(i);
+}
+
+template <class T>
+void network_parameters<T>::draw_one(std::size_t number) const {
+    const parameter_facts& p = facts_[number];
+    const std::span<T> values(fill(number), static_cast<std::size_t>(p.dimensions.size()));
+    if (p.start == initial::glorot) {
+        // [outputs, inputs, window...]: the window counts for both
+        const extent window = p.dimensions.rank() > 2 ? p.dimensions.product(2, p.dimensions.rank()) : 1;
+        const extent fans = p.dimensions.rank() > 1 ? p.dimensions[0] + p.dimensions[1] : p.dimensions[0];
+        const double bound = std::sqrt(6.0 / static_cast<double>(std::max<extent>(fans * window, 1)));
+        philox random(seed_, number);
+        for (T& v : values) v = static_cast<T>((2 * random.uniform() - 1) * bound);
+    } else {
+        std::fill(values.begin(), values.end(), p.start == initial::one ? T(1) : T(0));
+    }
+}
+
+template <class T>
+T* network_parameters<T>::fill(std::size_t number) const {
+    const extent size = facts_[number].dimensions.size();
+    T* const to = own(number);
+    std::fill(to + size, to + aligned_size<float>(size), T(0));  // what lies between them
+    places_[number] = to;
+    return to;
+}
+
+template <class T>
+T* network_parameters<T>::write(std::size_t number) const {
+    is_shown_ = true;
+    const T* const from = read(number);
+    if (from != own(number)) std::copy_n(from, facts_[number].dimensions.size(), fill(number));
+    return own(number);
+}
+
+template <class T>
+void network_parameters<T>::lend(std::size_t number, const T* values, const std::shared_ptr<const void>& owner) {
+    places_[number] = values;
+    if (owners_.empty() || owners_.back() != owner) owners_.push_back(owner);
+}
+
+template <class T>
+const buffer<T>& network_parameters<T>::block() const {
+    for (std::size_t i = 0; i < places_.size(); ++i) write(i);
+    return block_;
+}
+
+template <class T>
+void network_parameters<T>::copy(const network_parameters& from) {
+    seed_ = from.seed_;
+    owners_.clear();
+    if (!is_shown_) owners_ = from.owners_;
+    for (std::size_t i = 0; i < places_.size(); ++i) {
+        const T* const values = from.places_[i];
+        if (!is_shown_ && values != from.own(i))
+            places_[i] = values;
+        else
+            std::copy_n(from.read(i), facts_[i].dimensions.size(), fill(i));
+    }
+}
+
+template <class T>
+void network_parameters<T>::take(network_parameters&& from) {
+    if (is_shown_) return copy(from);
+    const auto facts = facts_;  // that of this network's plan
+    *this = std::move(from);
+    facts_ = facts;
+}
+
+}  // namespace bespoke
 
 
 #include <algorithm>
@@ -21948,7 +22525,6 @@ private:
 
 }  // namespace bespoke
 
-#include <cmath>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -21970,25 +22546,21 @@ public:
     /// Another plan of the same layers, for other input shapes. The parameters stay.
     void replan(plan_view plan);
 
-    /// The block of all parameters.
-    const buffer<T>& parameters() const { return parameters_; }
-    T* parameter(std::size_t number) const { return parameters_.data() + plan_.parameters[number].offset; }
-    /// Takes over a block of parameters of the same plan.
-    void take_parameters(buffer<T>&& block) { parameters_ = std::move(block); }
-    buffer<T> give_parameters() { return std::move(parameters_); }
+    network_parameters<T>& parameters() { return parameters_; }
+    const network_parameters<T>& parameters() const { return parameters_; }
+    T* parameter(std::size_t number) { return parameters_.write(number); }
+    const T* parameter(std::size_t number) const { return parameters_.read(number); }
     /// Where the gradient of a parameter is summed up; null: nowhere.
     std::vector<T*>& parameter_gradients() { return parameter_gradients_; }
     /// Points `to` at a parameter, or at its gradient. Field by field where the view lies: to copy one in registers
     /// that was just written word by word waits for the writes.
     void view_parameter(std::size_t number, dynamic_view<const T>& to) const;
     void view_parameter_gradient(std::size_t number, dynamic_view<T>& to) const;
-    /// Fills the parameters as each layer says, from numbers that depend on the seed alone.
-    void initialize(std::uint64_t seed);
 
     /// Makes room for a prediction of `examples` and points the blobs there. So many that they do not fit the cache run
     /// in chunks, see `each_chunk`, and only inputs and outputs hold all examples then, unless all blobs are wanted.
     void reserve(extent examples, bool all_blobs = false) {
-        if (examples != examples_ || all_blobs != all_blobs_ || !planned_) make_room(examples, all_blobs);
+        if (!has_room(examples, all_blobs)) make_room(examples, all_blobs);
     }
     /// Until `reserve`, the input `blob` lies where the caller has it: no step may write it.
     void lend(std::size_t blob, const T* values) {
@@ -22039,7 +22611,7 @@ public:
     std::size_t thread_count() const { return threads_ ? threads_->size() : 1; }
 
     /// The parameter array `field` ("weights") of the layer called `layer`. Throws `error` where there is none.
-    std::span<T> parameter(std::string_view layer, std::string_view field) const;
+    std::span<T> parameter(std::string_view layer, std::string_view field);
     /// Throws the `error` for the input `number`, of which `came` elements came.
     [[noreturn]] void throw_wrong_input(std::size_t number, extent came, extent examples) const;
 
@@ -22053,6 +22625,9 @@ public:
         prepared_size_ += aligned_size<T>(prepared);
         scratch_size_ = std::max(scratch_size_, scratch);
     }
+    /// So many elements of planes lie between two layers, see core/planes.hpp.
+    void add_planes(extent size) { planes_size_ = std::max(planes_size_, size); }
+    T* planes() const { return planes_.data(); }
     T* prepared(std::size_t step) const { return prepared_places_[step]; }
     workspace<T> work(std::size_t step) const {
         return {scratch_.data(), prepared(step), threads_, nullptr, how_, false, step};
@@ -22071,10 +22646,26 @@ public:
     extent window_size(std::size_t blob) const { return elements_of(blob, count_); }
 
 protected:
+    bool has_room(extent examples, bool all_blobs) const {
+        return examples == examples_ && all_blobs == all_blobs_ && planned_;
+    }
+    void make_room(extent examples, bool all_blobs);
+    /// Whether `reserve` keeps what is there, or makes room each time.
+    void keep_room(bool kept) {
+        keeps_room_ = kept;
+        planned_ = planned_ && kept;
+    }
+    /// The layer at `step` does without what it prepares, or not.
+    void withhold(std::size_t step, bool withheld) {
+        prepared_places_[step] = withheld                            ? nullptr
+                                 : run_ && plan_.steps[step].open ? run_->prepared(step)
+                                                                     : prepared_.data() + prepared_offsets_[step];
+    }
     /// Whether the working memory is enough for what comes.
     bool is_measured() const { return measured_ >= chunk_ && measured_ > 0; }
+    void forget_measure() { measured_ = 0; }
     void begin_measure() {
-        prepared_size_ = scratch_size_ = 0;
+        prepared_size_ = scratch_size_ = planes_size_ = 0;
         lowered_ = 0;
     }
     void end_measure();
@@ -22084,6 +22675,8 @@ protected:
         values_[blob] = run_->decide(blob, dimensions);
         gradients_[blob] = run_->gradient(blob);
     }
+    /// It writes little of what it prepares.
+    void scatter_prepared(std::size_t step, extent size) { prepared_.scatter(prepared_offsets_[step], size); }
     /// What the layer at `step` asks for, now that its shapes are decided.
     void work_decided(std::size_t step, extent prepared, extent scratch) {
         buffer<T>& own = run_->of_step(step).prepared;
@@ -22095,7 +22688,6 @@ protected:
     extent first_ = 0, count_ = 0;  ///< the window
 
 private:
-    void make_room(extent examples, bool all_blobs);
     void begin_run(extent examples, std::span<T* const> gradients = {});
     extent choose_chunk(extent examples) const;
     void begin_chunk(extent first, extent end);
@@ -22117,12 +22709,13 @@ private:
     plan_view plan_;
     std::unique_ptr<run_shapes<T>> run_;
     std::vector<T*> values_, gradients_;
-    buffer<T> parameters_, arena_, shared_, prepared_, scratch_;
+    network_parameters<T> parameters_;
+    buffer<T> arena_, shared_, prepared_, scratch_, planes_;
     std::vector<T*> parameter_gradients_;
     std::vector<extent> prepared_offsets_;
     std::vector<T*> prepared_places_;  ///< for each step
-    extent prepared_size_ = 0, scratch_size_ = 0, examples_ = 0, chunk_ = 0, measured_ = 0;
-    bool planned_ = false, all_blobs_ = false;
+    extent prepared_size_ = 0, scratch_size_ = 0, planes_size_ = 0, examples_ = 0, chunk_ = 0, measured_ = 0;
+    bool planned_ = false, keeps_room_ = true, all_blobs_ = false;
     std::vector<extent> origins_;  ///< for each blob, the example that lies where its values begin
     buffer<T> ends_;               ///< inputs and outputs of all chunks
     arithmetic how_;
@@ -22137,19 +22730,16 @@ private:
 template <class T>
 network_memory<T>::network_memory(plan_view plan)
     : plan_(plan), values_(plan.blobs.size()), gradients_(plan.blobs.size()),
-      parameter_gradients_(plan.parameters.size()), prepared_offsets_(plan.steps.size()),
+      parameters_(plan.parameters, plan.parameters_size), parameter_gradients_(plan.parameters.size()),
+      prepared_offsets_(plan.steps.size()),
       prepared_places_(plan.steps.size()), origins_(plan.blobs.size()) {
     open_shapes();
-    parameters_.allocate(plan.parameters_size);
-    for (std::size_t i = 0; i < plan.parameters.size(); ++i) {  // what lies between them
-        const extent size = plan.parameters[i].dimensions.size();
-        std::fill(parameter(i) + size, parameter(i) + aligned_size<float>(size), T(0));
-    }
 }
 
 template <class T>
 void network_memory<T>::replan(plan_view plan) {
     plan_ = plan;
+    parameters_.describe(plan.parameters);
     values_.assign(plan.blobs.size(), nullptr);
     gradients_.assign(plan.blobs.size(), nullptr);
     origins_.assign(plan.blobs.size(), 0);
@@ -22164,7 +22754,7 @@ void network_memory<T>::make_room(extent examples, bool all_blobs) {
     examples_ = examples;
     chunk_ = all_blobs ? examples : choose_chunk(examples);
     all_blobs_ = all_blobs;
-    planned_ = !run_;  // a run begins each time
+    planned_ = !run_ && keeps_room_;  // a run begins each time
     arena_.reserve((all_blobs ? plan_.whole_size : plan_.arena_size) * chunk_);
     shared_.reserve(plan_.shared_size);
     for (std::size_t i = 0; i < plan_.blobs.size(); ++i) {
@@ -22247,7 +22837,7 @@ void network_memory<T>::use_threads(std::size_t count) {
 }
 
 template <class T>
-std::span<T> network_memory<T>::parameter(std::string_view layer, std::string_view field) const {
+std::span<T> network_memory<T>::parameter(std::string_view layer, std::string_view field) {
     const std::size_t step = plan_.find_step(layer);
     if (step != none)
         for (std::size_t i = 0; i < plan_.steps[step].parameter_count; ++i) {
@@ -22270,28 +22860,9 @@ template <class T>
 void network_memory<T>::end_measure() {
     prepared_.allocate(prepared_size_);
     scratch_.reserve(scratch_size_);
-    for (std::size_t s = 0; s < prepared_places_.size(); ++s)
-        prepared_places_[s] =
-            run_ && plan_.steps[s].open ? run_->prepared(s) : prepared_.data() + prepared_offsets_[s];
+    planes_.reserve(planes_size_);
+    for (std::size_t s = 0; s < prepared_places_.size(); ++s) withhold(s, false);
     measured_ = chunk();
-}
-
-template <class T>
-void network_memory<T>::initialize(std::uint64_t seed) {
-    for (std::size_t i = 0; i < plan_.parameters.size(); ++i) {
-        const parameter_facts& p = plan_.parameters[i];
-        const std::span<T> values(parameter(i), static_cast<std::size_t>(p.dimensions.size()));
-        if (p.start == initial::glorot) {
-            // [outputs, inputs, window...]: the window counts for both
-            const extent window = p.dimensions.rank() > 2 ? p.dimensions.product(2, p.dimensions.rank()) : 1;
-            const extent fans = p.dimensions.rank() > 1 ? p.dimensions[0] + p.dimensions[1] : p.dimensions[0];
-            const double bound = std::sqrt(6.0 / static_cast<double>(std::max<extent>(fans * window, 1)));
-            philox random(seed, i);
-            for (T& v : values) v = static_cast<T>((2 * random.uniform() - 1) * bound);
-        } else {
-            std::fill(values.begin(), values.end(), p.start == initial::one ? T(1) : T(0));
-        }
-    }
 }
 
 template <class T>
@@ -22299,7 +22870,7 @@ void network_memory<T>::view_parameter(std::size_t number, dynamic_view<const T>
     to.dimensions = plan_.parameters[number].dimensions;
     to.examples = 1;
     to.stride = plan_.parameters[number].dimensions.size();
-    to.data = to.stride == 0 ? nullptr : parameter(number);
+    to.data = to.stride == 0 ? nullptr : parameters_.read(number);
 }
 
 template <class T>
@@ -22438,6 +23009,17 @@ public:
     bool is_finished(std::size_t step) const {
         return pass_ == pass::all ? plan().steps[step].head != none : !finished_.empty() && finished_[step] != 0;
     }
+    /// Whether the step whose planes it feeds runs it. Not where all blobs are wanted.
+    bool feeds(std::size_t step) const {
+        return plan().steps[step].feeds && predicts() && this->value(plan().outputs_of(step)[0]) == nullptr;
+    }
+    /// Whether it runs the step whose planes it takes.
+    bool is_fed(std::size_t step) const {
+        return plan().steps[step].takes_from != none && feeds(plan().steps[step].takes_from);
+    }
+    void run_planes(std::size_t step, const plane_block<T>& block, workspace<T>& w) const noexcept {
+        attached_[step].functions->planes(*this, attached_[step].layer, step, block, w);
+    }
     /// The step that runs behind `step` in an epilogue, or none.
     std::size_t next(std::size_t step) const {
         const std::size_t s = plan().steps[step].next;
@@ -22457,8 +23039,8 @@ public:
         return attached_[tail].functions->multiply(*this, attached_[tail].layer, tail, index);
     }
 
-    /// The last step of the epilogue that `map` has room for, to which it is added with all before it; `head` where there
-    /// is none.
+    /// The last step of the epilogue that `map` has room for, to which it is added with all before it; `head` where
+    /// there is none.
     std::size_t gather(std::size_t head, channel_map<T>& map) const noexcept {
         for (std::size_t s = next(head); s != none; s = next(s)) {
             const attached_layer& at = attached_[s];
@@ -22494,6 +23076,7 @@ protected:
         const void* layer = nullptr;  ///< null: a control layer
         const layer_functions<T>* functions = nullptr;
         asking_function* ask = nullptr;  ///< only where shapes are open
+        bool waits = false;              ///< the layer can run before it has prepared
     };
     std::vector<attached_layer> attached_;  ///< for each step
 
@@ -22593,13 +23176,8 @@ extent engine_state<T>::step_examples(std::size_t step) const {
 template <class T>
 void engine_state<T>::finish_step(std::size_t step, const output_block<T>& block) const noexcept {
     const attached_layer& attached = attached_[step];
-    if (attached.functions->map != nullptr) {
-        for (extent i = 0; i < block.rows; ++i) {
-            T* const row = block.data + i * block.stride;
-            attached.functions->map(attached.layer, block.columns, row, row);
-        }
-        return;
-    }
+    if (attached.functions->map != nullptr)
+        return attached.functions->map(attached.layer, block.rows, block.columns, block.stride, block.data, block.data);
     finishing<T> with = finishing_of(step);
     with.offset = block.offset < 0 ? block.data - with.result : block.offset;
     attached.functions->finish(attached.layer, block, with);
@@ -22678,6 +23256,93 @@ std::vector<shape> engine_state<T>::input_shapes(std::size_t step) const {
 }
 
 }  // namespace bespoke
+
+namespace bespoke::detail {
+
+/// A step that begins an epilogue, or a part of one.
+template <class T>
+struct chain_head {
+    const engine_state<T>& engine;
+    std::size_t step;
+    const T* origin = nullptr;  ///< where the result would begin whose blocks come; null: it is in memory
+
+    static void run(const void* context, const output_block<T>& block) noexcept {
+        const auto& self = *static_cast<const chain_head*>(context);
+        output_block<T> placed = block;
+        if (self.origin != nullptr) placed.offset = block.data - self.origin;
+        self.engine.finish(self.step, placed);
+    }
+    static row_product<T> multiply(const void* context, extent index) noexcept {
+        const auto& self = *static_cast<const chain_head*>(context);
+        return self.engine.multiply(self.engine.tail(self.step), index);
+    }
+};
+
+/// The epilogue that begins at a step, as its layer runs it.
+template <class T>
+class chain {
+public:
+    chain(const engine_state<T>& e, std::size_t step)
+        : head_{e, step}, behind_{e, e.gather(step, map_)}, after_{&head_.run, &head_}, rest_{&behind_.run, &behind_},
+          then_{&head_.multiply, &head_}, scale_(map_.scale), shift_(map_.shift) {
+        if (behind_.step != step) after_.map = &map_;
+        if (behind_.step != step && behind_.step != e.tail(step)) after_.rest = &rest_;
+    }
+    chain(const chain&) = delete;
+    chain& operator=(const chain&) = delete;
+
+    /// The layer is to run it; without one there is nothing to be done.
+    void attach(workspace<T>& w) const {
+        const std::size_t tail = head_.engine.tail(head_.step);
+        if (tail != head_.step) w.after = &after_;
+        if (head_.engine.plan().steps[tail].streams) w.then = &then_;
+    }
+    /// What comes are the channels from this one on. `origin`, unless it is null: where the result would begin.
+    void begin_planes(extent channel, const T* origin) {
+        map_.scale = scale_ != nullptr ? scale_ + channel : nullptr;
+        map_.shift = shift_ != nullptr ? shift_ + channel : nullptr;
+        if (origin != nullptr) map_.result = head_.origin = behind_.origin = origin;
+    }
+
+private:
+    chain_head<T> head_;
+    channel_map<T> map_;
+    chain_head<T> behind_;
+    epilogue<T> after_, rest_;
+    row_products<T> then_;
+    const T *scale_, *shift_;
+};
+
+/// Runs the layer at `step` together with the one whose planes it takes, and the epilogues of both.
+template <class T>
+void forward_planes(engine_state<T>& e, std::size_t step) {
+    const plan_view& p = e.plan();
+    const std::size_t giver = p.steps[step].takes_from, x = p.inputs_of(giver)[0], y = p.outputs_of(e.tail(step))[0];
+    const shape &from = p.blobs[x].dimensions, &between = p.blobs[p.inputs_of(step)[0]].dimensions,
+                &to = p.blobs[y].dimensions;
+    const extent all = e.step_examples(step), channels = between[0], size = between[1] * between[2],
+                 result = to[1] * to[2];
+    const planes_together most(between, all);
+    chain<T> gives(e, giver), takes(e, step);
+    workspace<T> w = e.work(giver), v = e.work(step);
+    gives.attach(w);
+    takes.attach(v);
+    T* const near = e.planes();
+    for (extent example = 0; example < all; example += most.examples)
+        for (extent channel = 0; channel < channels; channel += most.channels) {
+            const extent examples = std::min(all - example, most.examples),
+                         some = std::min(channels - channel, most.channels), before = example * channels + channel;
+            gives.begin_planes(channel, near - before * size);
+            takes.begin_planes(channel, nullptr);
+            e.run_planes(giver, {&from, examples, channel, some, e.window_value(x) + example * from.size(),
+                                 from.size(), near, some * size}, w);
+            e.run_planes(step, {&between, examples, channel, some, near, some * size,
+                                e.window_value(y) + before * result, channels * result}, v);
+        }
+}
+
+}  // namespace bespoke::detail
+
 
 namespace bespoke {
 namespace detail {
@@ -22925,6 +23590,9 @@ working_memory measure_layer(const void* erased, std::span<const shape> xs, cons
         working_memory wanted;
         if constexpr (requires { layer.template precision<T>(x, how); })
             wanted.lowered = layer.template precision<T>(x, how) != low_precision::none;
+        if constexpr (requires { layer.prepares_on_demand; }) wanted.scattered = layer.prepares_on_demand;
+        if constexpr (requires { layer.template can_wait<T>(x, how); })
+            wanted.waits = layer.template can_wait<T>(x, how);
         if constexpr (requires { layer.template prepared_size<T>(x, how); })
             wanted.prepared = layer.template prepared_size<T>(x, how);
         else if constexpr (requires { layer.template prepared_size<T>(x); })
@@ -22967,8 +23635,9 @@ inline constexpr bool is_prepared = requires(const performer_t<L>& layer,
 
 /// Flattened, as g++ would call exp and its like for each batch and pass that through memory.
 template <class T, layer L>
-[[gnu::flatten]] void map_elements(const void* layer, extent size, const T* x, T* y) noexcept {
-    kernels::map(size, *static_cast<const L*>(layer), x, y);
+[[gnu::flatten]] void map_elements(const void* layer, extent rows, extent columns, extent stride, const T* x,
+                                   T* y) noexcept {
+    kernels::map_rows(rows, columns, stride, *static_cast<const L*>(layer), x, y);
 }
 template <class T, layer L>
 void map_elements_backward(const void* layer, extent size, const T* x, const T* y, const T* dy, T* dx) noexcept {
@@ -23031,6 +23700,12 @@ row_product<T> multiply_rows(const engine_state<T>& e, const void* erased, std::
 }
 
 template <class T, layer L>
+void call_planes(const engine_state<T>& e, const void* erased, std::size_t step, const plane_block<T>& block,
+                 workspace<T>& w) noexcept {
+    static_cast<const L*>(erased)->forward_planes(block, parameter_views<L>(e, step), w);
+}
+
+template <class T, layer L>
 constexpr layer_functions<T> list_functions() {
     layer_functions<T> f;
     if constexpr (elementwise_layer<L>) {
@@ -23047,6 +23722,7 @@ constexpr layer_functions<T> list_functions() {
         f.measure_rows = &measure_rows<T, L>;
     if constexpr (requires(const L& l, std::span<const shape> xs) { l.takes_rows(xs); })
         f.multiply = &multiply_rows<T, L>;
+    if constexpr (plane_layer<L>) f.planes = &call_planes<T, L>;
     if constexpr (is_measured<T, L>) f.measure = &measure_layer<T, L>;
     if constexpr (is_prepared<T, L>) f.prepare = &prepare_layer<T, L>;
     return f;
@@ -23098,22 +23774,6 @@ void each_run(const engine_state<T>& e, std::size_t step, const Body& body) {
                      [&](extent begin, extent end) { body(begin, i * size + begin, end - begin); });
 }
 
-/// A step that begins an epilogue.
-template <class T>
-struct chain_head {
-    const engine_state<T>& engine;
-    std::size_t step;
-
-    static void run(const void* context, const output_block<T>& block) noexcept {
-        const auto& self = *static_cast<const chain_head*>(context);
-        self.engine.finish(self.step, block);
-    }
-    static row_product<T> multiply(const void* context, extent index) noexcept {
-        const auto& self = *static_cast<const chain_head*>(context);
-        return self.engine.multiply(self.engine.tail(self.step), index);
-    }
-};
-
 /// The values of an element-wise layer, or of one that only moves on what it is given.
 template <class T>
 void forward_elements(engine_state<T>& e, const layer_functions<T>& f, const void* layer, std::size_t step) {
@@ -23125,7 +23785,7 @@ void forward_elements(engine_state<T>& e, const layer_functions<T>& f, const voi
         // As much as stays in a cache of the first level.
         for (extent done = 0; done < size; done += 2048) {
             const extent some = std::min<extent>(size - done, 2048);
-            f.map(layer, some, x + in + done, y + out + done);
+            f.map(layer, 1, some, some, x + in + done, y + out + done);
             if (goes_on) e.finish(step, {y + out + done, 1, some, some});
         }
     });
@@ -23149,29 +23809,13 @@ void backward_elements(engine_state<T>& e, const layer_gradients<T>& g, const vo
     });
 }
 
-/// Runs the layer with its epilogue, whose last step is `tail`.
-template <class T>
-void forward_chain(engine_state<T>& e, const layer_functions<T>& f, const void* layer, std::size_t step,
-                   std::size_t tail, workspace<T>& w) {
-    const chain_head<T> head{e, step};
-    epilogue<T> after{&head.run, &head};
-    channel_map<T> map;
-    const chain_head<T> behind{e, e.gather(step, map)};
-    const epilogue<T> rest{&behind.run, &behind};
-    if (behind.step != step) after.map = &map;
-    if (behind.step != step && behind.step != tail) after.rest = &rest;
-    const row_products<T> then{&head.multiply, &head};
-    w.after = &after;
-    if (e.plan().steps[tail].streams) w.then = &then;
-    f.forward(e, layer, step, w);
-}
-
 }  // namespace detail
 
 /// Runs the layer, and the epilogue that begins with it.
 template <class T>
 void forward_layer(engine_state<T>& e, const layer_functions<T>& f, const void* layer, std::size_t step) {
-    if (!e.runs(step) || e.is_finished(step)) return;
+    if (!e.runs(step) || e.is_finished(step) || e.feeds(step)) return;
+    if (e.is_fed(step)) return detail::forward_planes(e, step);
     e.begin_forward(step);
     if (e.plan().steps[step].open) e.decide(step);
     if (f.forward == nullptr) {
@@ -23179,10 +23823,13 @@ void forward_layer(engine_state<T>& e, const layer_functions<T>& f, const void* 
     } else {
         workspace<T> w = e.work(step);
         w.exact = !e.predicts();
-        if (const std::size_t tail = e.tail(step); tail == step)
+        if (e.tail(step) == step) {
             f.forward(e, layer, step, w);
-        else
-            detail::forward_chain(e, f, layer, step, tail, w);
+        } else {
+            const detail::chain<T> chain(e, step);
+            chain.attach(w);
+            f.forward(e, layer, step, w);
+        }
     }
     e.end_forward(step);
 }
@@ -23291,10 +23938,11 @@ private:
         parameters<dynamic_view<const T>> views;
         if constexpr (parametric_layer<L>)
             kernels::unroll<parameter_count<L>>([&](auto i) __attribute__((always_inline)) {
-                constexpr parameter_facts facts = plan().parameters[plan().steps[step].first_parameter + i];
+                constexpr std::size_t number = plan().steps[step].first_parameter + i;
+                constexpr parameter_facts facts = plan().parameters[number];
                 constexpr extent size = facts.dimensions.size();
                 views.*(parameter_fields_of<L, dynamic_view<const T>>[i].member) = {
-                    size == 0 ? nullptr : e.parameters().data() + facts.offset, facts.dimensions, 1, size};
+                    size == 0 ? nullptr : e.parameters().place(number), facts.dimensions, 1, size};
             });
         return views;
     }
@@ -23336,14 +23984,42 @@ public:
     void attach_layer(const void* layer, const layer_functions<T>& functions, std::size_t step,
                       asking_function* ask = nullptr) {
         attached_[step] = {layer, &functions, ask};
+        this->forget_measure();
+        this->network_memory<T>::keep_room(false);
+        ready_ = readiness::none;
     }
 
+    /// Parameters begin as each layer says, from numbers that depend on the seed alone.
+    void initialize(std::uint64_t seed) {
+        this->parameters().draw(seed);
+        change();
+    }
+    /// Parameters have changed: the layers prepare anew before the next run.
+    void change() {
+        reach(readiness::none);
+        measure();
+    }
+    /// Lets the layers bring their parameters into the order in which their kernels read them.
+    void prepare();
+    /// Only those that cannot run without. The others do before the second run: it is not worth the time for one alone.
+    void prepare_needed();
+    void prepare(std::size_t step);
     /// Asks every layer for its working memory.
     void measure();
-    /// Lets the layers bring their parameters into the order in which their kernels read them. To be done whenever
-    /// they have changed.
-    void prepare();
-    void prepare(std::size_t step);
+
+    /// Room for a run, see `network_memory`, for which the layers are prepared.
+    void reserve(extent examples, bool all_blobs = false) {
+        if (this->has_room(examples, all_blobs)) return;
+        settle();
+        this->make_room(examples, all_blobs);
+    }
+    /// Room alone: before the first run, and in the midst of one.
+    void make_place(extent examples) { engine_state<T>::reserve(examples); }
+    /// For a trainer, who comes back.
+    void place(extent examples, std::span<T* const> values, std::span<T* const> gradients) {
+        if (ready_ != readiness::all) prepare();
+        engine_state<T>::place(examples, values, gradients);
+    }
 
     /// In what predictions multiply with large matrices of weights, `none` being T; and a sentence why that is not what
     /// was asked for, empty where it is.
@@ -23390,11 +24066,27 @@ private:
             return nullptr;
     }
 
+    /// Which layers have prepared; `used`: those that are needed, for the first run.
+    enum class readiness { none, needed, used, all };
+    void settle();
+    void reach(readiness ready);
+    template <class Chosen>
+    void prepare_those(const Chosen& chosen) {
+        parallel_for(this->threads(), static_cast<extent>(attached_.size()), 1, [&](extent first, extent last) {
+            for (extent step = first; step < last; ++step)
+                if (const auto s = static_cast<std::size_t>(step); chosen(attached_[s])) prepare(s);
+        });
+    }
+
+    using typename engine_state<T>::attached_layer;
     using engine_state<T>::attached_;
+    readiness ready_ = readiness::none;
 };
 
 template <class T>
-engine<T>::engine(plan_view plan) : engine_state<T>(plan) {}
+engine<T>::engine(plan_view plan) : engine_state<T>(plan) {
+    this->network_memory<T>::keep_room(false);
+}
 template <class T>
 engine<T>::engine(engine&&) noexcept = default;
 template <class T>
@@ -23406,9 +24098,11 @@ template <class T>
 void engine<T>::measure() {
     if (this->is_measured()) return;
     this->begin_measure();
+    std::vector<std::pair<std::size_t, extent>> scattered;
     const extent threads = this->threads() != nullptr ? static_cast<extent>(this->threads()->size()) : 1;
     for (std::size_t step = 0; step < attached_.size(); ++step) {
-        const auto& [layer, functions, ask] = attached_[step];
+        auto& [layer, functions, ask, waits] = attached_[step];
+        waits = false;
         if (layer == nullptr) continue;
         working_memory wanted;
         if (this->plan().steps[step].open) {  // not before the shapes are known
@@ -23425,9 +24119,17 @@ void engine<T>::measure() {
                                       functions->measure_rows(layer, this->input_shapes(step), columns, threads));
         }
         if (wanted.lowered) this->add_lowered();
+        if (this->plan().steps[step].takes_from != this->none) {
+            const shape& between = this->plan().blobs[this->plan().inputs_of(step)[0]].dimensions;
+            this->add_planes(planes_together(between, this->chunk()).elements(between));
+        }
+        waits = wanted.waits;
+        if (wanted.scattered) scattered.emplace_back(step, wanted.prepared);
         this->add_work(step, wanted.prepared, wanted.scratch);
     }
     this->end_measure();
+    for (const auto& [step, size] : scattered) this->scatter_prepared(step, size);
+    reach(ready_);
 }
 
 template <class T>
@@ -23446,17 +24148,46 @@ std::string engine<T>::precision_note() {
 }
 
 template <class T>
+void engine<T>::reach(readiness ready) {
+    ready_ = ready;
+    network_memory<T>::keep_room(ready == readiness::all);
+    for (std::size_t step = 0; step < attached_.size(); ++step)
+        if (attached_[step].waits) this->withhold(step, ready != readiness::all);
+}
+
+template <class T>
+void engine<T>::prepare_needed() {
+    measure();
+    prepare_those([](const attached_layer& attached) { return !attached.waits; });
+    const bool some_wait = std::any_of(attached_.begin(), attached_.end(), [](const auto& a) { return a.waits; });
+    reach(some_wait ? readiness::needed : readiness::all);
+}
+
+template <class T>
+void engine<T>::settle() {
+    if (ready_ == readiness::none) prepare_needed();
+    if (ready_ == readiness::needed) {
+        ready_ = readiness::used;
+    } else if (ready_ == readiness::used) {
+        measure();
+        reach(readiness::all);
+        prepare_those([](const attached_layer& attached) { return attached.waits; });
+    }
+}
+
+template <class T>
 void engine<T>::prepare() {
     measure();
-    parallel_for(this->threads(), static_cast<extent>(attached_.size()), 1, [&](extent first, extent last) {
-        for (extent step = first; step < last; ++step) prepare(static_cast<std::size_t>(step));
-    });
+    reach(readiness::all);
+    prepare_those([](const attached_layer&) { return true; });
 }
 
 template <class T>
 void engine<T>::prepare(std::size_t step) {
-    const auto& [layer, functions, ask] = attached_[step];
-    if (this->plan().steps[step].open) {
+    const auto& [layer, functions, ask, waits] = attached_[step];
+    const step_facts& facts = this->plan().steps[step];
+    for (std::size_t i = 0; i < facts.parameter_count; ++i) this->parameters().read(facts.first_parameter + i);
+    if (facts.open) {
         this->run()->of_step(step).asked = false;  // it prepares when its shapes are known
         return;
     }
@@ -23528,7 +24259,8 @@ struct composed_plan {
 /// A network composed in code: `network<digits> net;` where `inline constexpr auto digits = compose(...)`.
 ///
 /// Shapes, offsets and the order of execution are constants of the program. All memory is taken in the
-/// constructor; a call allocates nothing. One thread at a time may use a network.
+/// constructor; a call allocates nothing. One thread at a time may use a network. The first run multiplies with large
+/// weights as they lie; the second one packs them first, which `prepare` does before.
 template <const auto& Description, class Element = float, bool Fits = composed_plan<Description>::fits>
 class network {
     using plan_type = composed_plan<Description>;
@@ -23539,29 +24271,26 @@ public:
     static constexpr const auto& description = Description;
     static constexpr plan_view plan() { return plan_type::view(); }
 
-    /// Parameters begin as each layer says (Glorot uniform for weights), from `seed`. Kernels use `threads`
-    /// threads, the caller included.
+    /// Parameters begin as each layer says (Glorot uniform for weights), from `seed`; they are drawn when they are
+    /// first looked at. Kernels use `threads` threads, the caller included.
     explicit network(std::uint64_t seed = 0, std::size_t threads = 1) : network(without_parameters{}, threads) {
         initialize(seed);
     }
     /// With the parameters of the model at `path`, see `load`.
     explicit network(const std::filesystem::path& path, std::size_t threads = 1)
         : network(without_parameters{}, threads) {
-        read(path, true);
+        read(path);
     }
 
     network(const network& other) : network(without_parameters{}, other.engine_.thread_count()) {
         engine_.use(other.engine_.how());
-        std::copy_n(other.engine_.parameters().data(), other.engine_.parameters().size(), engine_.parameters().data());
-        prepare();
+        engine_.parameters().copy(other.engine_.parameters());
+        changed();
     }
     network(network&&) = default;
     network& operator=(network&&) = default;
 
-    void initialize(std::uint64_t seed) {
-        engine_.initialize(seed);
-        engine_.prepare();
-    }
+    void initialize(std::uint64_t seed) { engine_.initialize(seed); }
 
     /// Runs one example: one argument for each input, each with as many elements as its shape. The result
     /// is a look at the output (a tuple of them where there are several), valid until the next call. Where a shape is
@@ -23587,7 +24316,7 @@ public:
         engine_.measure();
         if constexpr (sizeof...(Inputs) == input_count) set_inputs<0, true>(examples, inputs...);
         forward();
-        engine_.reserve(examples);  // what was lent is given back
+        engine_.make_place(examples);  // what was lent is given back
         return results<1>(examples);
     }
 
@@ -23601,7 +24330,7 @@ public:
     /// How to compute from now on, where there is a choice.
     void use(const arithmetic& how) {
         engine_.use(how);
-        prepare();
+        changed();
     }
     /// The same arithmetic but for `allow_low_precision_accumulation`. Returns what is in force then: `none` where the
     /// program is not compiled for such a machine or there is nothing to gain; `precision_note` says why.
@@ -23616,8 +24345,10 @@ public:
 
     /// Takes over the parameters of the model at `path`, which must describe this very network: the same
     /// layers with the same hyper-parameters, shapes and wires. Throws `error` with the first difference;
-    /// nothing has changed then. Defined in model/network_files.hpp, as is `save`.
-    void load(const std::filesystem::path& path) { read(path, false); }
+    /// nothing has changed then. Of 1 MB of parameters and more, float32 in a safetensors file are read where they lie,
+    /// until they are written; those that somebody may look at (`parameter`) are copied to where they are. Defined in
+    /// model/network_files.hpp, as is `save`.
+    void load(const std::filesystem::path& path) { read(path); }
     /// Writes the network as a model.
     void save(const std::filesystem::path& path) const;
 
@@ -23632,14 +24363,17 @@ public:
 private:
     static constexpr std::size_t input_count = plan().inputs.size();
 
-    /// A new network takes the memory of the parameters over; one in use keeps its own, to which others may point.
-    void read(const std::filesystem::path& path, bool is_new);
+    void read(const std::filesystem::path& path);
 
     struct without_parameters {};
     network(without_parameters, std::size_t threads) : engine_(plan()) {
         engine_.template attach<plan().open>(description);
         engine_.use_threads(threads);
-        engine_.reserve(1);
+        engine_.make_place(1);
+    }
+    void changed() {
+        engine_.change();
+        engine_.prepare_needed();
     }
 
     /// No step writes it, and it is not a result: nobody minds where it lies.
@@ -24106,7 +24840,7 @@ program::program(layer_list layers, std::vector<named_shape> inputs, std::vector
 program::program(const program& other)
     : layers_(other.layers_), outputs_(other.outputs_), root_(other.root_), plans_(other.plans_),
       engine_(other.planned()) {
-    std::copy_n(other.engine_.parameters().data(), other.engine_.parameters().size(), engine_.parameters().data());
+    engine_.parameters().copy(other.engine_.parameters());
     engine_.attach(layers_);
     use_threads(other.thread_count());
     use(other.engine_.how());
@@ -24132,7 +24866,7 @@ void program::reshape(const std::vector<named_shape>& inputs) {
         if (shapes == inputs) {
             if (engine_.plan().steps.data() == plan->steps.data()) return;
             engine_.replan(plan->view());
-            return prepare();  // what is prepared may depend on the shapes
+            return engine_.change();  // what is prepared may depend on the shapes
         }
     auto next = make_plan(inputs);
     for (std::size_t i = 0; i < next->parameters.size(); ++i)
@@ -24145,7 +24879,7 @@ void program::reshape(const std::vector<named_shape>& inputs) {
         }
     plans_.emplace_back(inputs, std::move(next));
     engine_.replan(plans_.back().second->view());
-    prepare();
+    engine_.change();
 }
 
 void program::use_threads(std::size_t count) { engine_.use_threads(count); }
@@ -24154,7 +24888,7 @@ std::size_t program::thread_count() const { return engine_.thread_count(); }
 void program::prepare() { engine_.prepare(); }
 void program::use(const arithmetic& how) {
     engine_.use(how);
-    prepare();
+    engine_.change();
 }
 low_precision program::use_low_precision(low_precision wanted) {
     arithmetic how = engine_.how();
@@ -25127,7 +25861,8 @@ struct training_plan {
     std::vector<std::size_t> borders;  ///< blobs
     std::vector<std::vector<std::size_t>>
         births;  ///< for each step: blobs whose gradient is zeroed before it
-    std::vector<char> finished;  ///< for each step: whether it runs in the epilogue of another one, see graph/fusion.hpp
+    std::vector<char>
+        finished;  ///< for each step: whether it runs in the epilogue of another one, see graph/fusion.hpp
     std::vector<extent> value_offset, gradient_offset;  ///< in elements of one example; -1: not there
     extent arena_size = 0;                              ///< elements an example
     extent shared_size = 0;                             ///< elements stored once
@@ -25135,7 +25870,8 @@ struct training_plan {
 
     training_plan(const plan_view& p, train which, std::span<const loss_site> losses)
         : trained_steps(p.steps.size(), 0), learning(p.parameters.size(), 0), has_gradient(p.blobs.size(), 0),
-          births(p.steps.size()), finished(p.steps.size(), 0), value_offset(p.blobs.size(), -1), gradient_offset(p.blobs.size(), -1) {
+          births(p.steps.size()), finished(p.steps.size(), 0), value_offset(p.blobs.size(), -1),
+          gradient_offset(p.blobs.size(), -1) {
         for (std::size_t i = 0; i < p.parameters.size(); ++i)
             learning[i] = p.parameters[i].learned && p.parameters[i].dimensions.size() > 0 &&
                           (which == train::all_layers || p.steps[p.parameters[i].step].updatable);
@@ -26210,9 +26946,9 @@ image::image(extent width, extent height, pixel_layout layout, std::vector<std::
     constexpr extent most = std::numeric_limits<extent>::max() / 4;
     const extent wanted = width < 1 || height < 1 ? -1 : checked_product(width, height, most);
     if (wanted < 0 || static_cast<std::size_t>(wanted * bytes_of(layout)) != pixels.size())
-        throw error(errc::bad_argument, "image: the bytes of " + std::to_string(width) + " x " + std::to_string(height) +
-                                            " pixels " + std::string(name_of(layout)) + " wanted, " +
-                                            std::to_string(pixels.size()) + " came");
+        throw error(errc::bad_argument, "image: the bytes of " + std::to_string(width) + " x " +
+                                            std::to_string(height) + " pixels " + std::string(name_of(layout)) +
+                                            " wanted, " + std::to_string(pixels.size()) + " came");
     pixels_ = std::make_shared<const std::vector<std::uint8_t>>(std::move(pixels));
 }
 
@@ -26568,7 +27304,9 @@ std::string to_text(const feature_value& value) {
                                    .append(" ")
                                    .append(to_text(i.size()));
                            },
-                           [](const int64_sequence& s) { return "a sequence of " + std::to_string(s.size()) + " int64"; },
+                           [](const int64_sequence& s) {
+                               return "a sequence of " + std::to_string(s.size()) + " int64";
+                           },
                            [](const string_sequence& s) {
                                return "a sequence of " + std::to_string(s.size()) + " strings";
                            },
@@ -27342,7 +28080,7 @@ public:
     /// The member as an object; an empty one where it is absent.
     object_reader object(std::string_view key);
     std::vector<object_reader> objects(std::string_view key);
-    /// How many elements the array or the binary value of floats has, without reading it; else 0.
+    /// How many elements the array or the binary value of floats has, without reading it. Absent: 0.
     std::size_t length(std::string_view key) const;
 
     /// The member there is of these; empty: none. Two are an error.
@@ -27539,7 +28277,8 @@ std::size_t object_reader::length(std::string_view key) const {
     const void* member = find(key);
     if (member == nullptr) return 0;
     const auto& value = detail::as_json(member);
-    return value.is_array() ? value.size() : value.is_binary() ? value.get_binary().size() / sizeof(float) : 0;
+    if (value.is_binary()) return value.get_binary().size() / sizeof(float);
+    return value.is_array() ? value.size() : (detail::unfit(place(key), "an array", value), std::size_t{0});
 }
 
 bool object_reader::boolean(std::string_view key) {
@@ -28194,8 +28933,8 @@ object_writer write_description(const model_description& description) {
 #include <variant>
 #include <vector>
 
-/// What a layer says about itself (`fields`) as a table, by which a reader and a writer that know no layer find their way
-/// in its struct (layer_fields.hpp). So a layer adds data and next to no code.
+/// What a layer says about itself (`fields`) as a table, by which a reader and a writer that know no layer find their
+/// way in its struct (layer_fields.hpp). So a layer adds data and next to no code.
 namespace bespoke {
 namespace detail {
 
@@ -28716,7 +29455,8 @@ void read_custom_fields(const detail::field_table& table, void* layer, object_re
         detail::field_entry f = table.entries[i];
         object_reader value = parameters.object(f.key);
         if (!parameters.has(f.key)) continue;
-        static constexpr std::string_view kinds[] = {"doubleValue", "stringValue", "intValue", "longValue", "boolValue"};
+        static constexpr std::string_view kinds[] = {"doubleValue", "stringValue", "intValue", "longValue",
+                                                     "boolValue"};
         f.key = value.one_of(kinds);
         if (f.key.empty()) value.fail(errc::bad_value, "", "a value wanted, none came");
         detail::read_field(f, members[i], value, none, texts);
@@ -28963,26 +29703,56 @@ constexpr float bfloat16_to_float(std::uint16_t upper) {
 }  // namespace bespoke
 
 
-/// Weights that a document gives in fewer bits. They are read as floats: what computes with them, learns from them and
-/// writes them knows no other. Core ML specification, WeightParams and QuantizationParams.
-namespace bespoke::define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
+#include <span>
+#include <string_view>
+#include <vector>
+
+/// Weights that a document gives in fewer bits. They are read as floats: what computes with them and learns from them
+/// knows no other. Core ML specification, WeightParams and QuantizationParams.
+namespace bespoke {
+
+/// What numbers of few bits stand for: number q for q scale + bias, or for element q of a table.
+struct quantization {
+    std::size_t bits = 0;            ///< of a number: 1 to 8
+    bool is_int8 = false;            ///< numbers are from -128 to 127, and stand in "int8RawValue"
+    std::vector<float> scale, bias;  ///< one for all, or one for each element of the first axis; no bias: 0
+    std::vector<float> table{};      ///< of 2^bits floats; empty: scale and bias say it
+    friend bool operator==(const quantization&, const quantization&) = default;
+};
+
+namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
 
 /// How many numbers of `bits` bits there are room for in the member "rawValue" or "int8RawValue" of `in`.
 extent quantized_length(object_reader& in, std::string_view kind);
 
 /// Reads the members `kind`, "rawValue" or "int8RawValue", and "quantization" of `in`. rawValue: numbers of 1 to 8
-/// bits, one after the other from the highest bit of each byte on. int8RawValue: int8. A number q stands for
-/// q scale + bias, with one scale and bias for all or one for each element of the first axis of `dimensions`; or for
-/// element q of a table. `by_first_axis`: whether that axis is the one of the output channels; if not, only one scale
-/// and bias for all will do. Without `to`, only checks the sizes.
-void read_quantized(object_reader& in, std::string_view kind, const shape& dimensions, bool by_first_axis, float* to);
+/// bits, one after the other from the highest bit of each byte on. int8RawValue: int8. `by_first_axis`: whether the
+/// first axis of `dimensions` is the one of the output channels; if not, only one scale and bias for all will do.
+/// Without `to`, only checks the sizes.
+quantization read_quantized(object_reader& in, std::string_view kind, const shape& dimensions, bool by_first_axis,
+                            float* to);
 
-}  // namespace bespoke::define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
+/// Its counterpart. Writes nothing, and says false, where a value is none that a number stands for. Of several numbers
+/// that stand for the same float it takes the least.
+bool write_quantized(object_writer& out, const quantization& how, const shape& dimensions,
+                     std::span<const float> values);
+
+}  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
+}  // namespace bespoke
 
 #ifdef BESPOKE_IMPLEMENTATION
 
+#include <algorithm>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <utility>
+
 namespace bespoke {
 namespace detail {
+
+inline constexpr std::string_view quantizations[] = {"linearQuantization", "lookupTableQuantization"};
 
 /// Number `i` of `bits` bits.
 inline unsigned number_in_bits(std::span<const std::byte> bytes, std::size_t i, std::size_t bits) {
@@ -28992,6 +29762,18 @@ inline unsigned number_in_bits(std::span<const std::byte> bytes, std::size_t i, 
     return number;
 }
 
+inline void put_in_bits(std::span<std::byte> bytes, std::size_t i, std::size_t bits, std::size_t number) {
+    for (std::size_t bit = 0; bit < bits; ++bit) {
+        const std::size_t at = i * bits + bit;
+        bytes[at / 8] |= static_cast<std::byte>((number >> (bits - 1 - bit) & 1) << (7 - at % 8));
+    }
+}
+/// How many bytes that many numbers take.
+inline std::size_t bytes_of_numbers(const shape& dimensions, std::size_t bits) {
+    const auto count = static_cast<std::size_t>(dimensions.size());
+    return count / 8 * bits + (count % 8 * bits + 7) / 8;
+}
+
 inline std::size_t read_number_of_bits(object_reader& quantization) {
     const std::int64_t bits = quantization.integer("numberOfBits");
     if (bits < 1 || bits > 8)
@@ -28999,16 +29781,34 @@ inline std::size_t read_number_of_bits(object_reader& quantization) {
     return static_cast<std::size_t>(bits);
 }
 
-/// The member of one element, or one for each channel; where it may be absent, it is 0 then.
+/// The member of one element, or one for each channel; where it may be absent, it is empty then.
 inline std::vector<float> read_channels(object_reader& in, std::string_view key, extent channels, bool by_channel,
                                         bool may_be_absent) {
     auto values = in.reals(key);
-    if (values.empty() && may_be_absent) return {0};
     const auto came = static_cast<extent>(values.size());
-    if (came == 1 || (by_channel && came == channels)) return values;
+    if (came == 1 || (by_channel && came == channels) || (came == 0 && may_be_absent)) return values;
     in.fail(errc::shape_mismatch, key,
             (by_channel ? "1 number or " + std::to_string(channels) : std::string("1 number")) + " wanted, " +
                 std::to_string(came) + " came");
+}
+
+/// Calls `body(first, last, values)` for each run of weights, not empty, in which number q stands for values[q].
+template <class Body>
+void each_run(const quantization& how, const shape& dimensions, const Body& body) {
+    const auto count = static_cast<std::size_t>(dimensions.size());
+    if (count == 0) return;
+    if (!how.table.empty()) return body(std::size_t{0}, count, how.table);
+    const std::size_t runs = std::max({how.scale.size(), how.bias.size(), std::size_t{1}});
+    std::vector<float> values(std::size_t{1} << how.bits);
+    for (std::size_t run = 0; run < runs; ++run) {
+        const double scale = how.scale[how.scale.size() == 1 ? 0 : run];
+        const double bias = how.bias.empty() ? 0 : how.bias[how.bias.size() == 1 ? 0 : run];
+        // the product is exact: the same floats with a fused multiply-add and without
+        for (std::size_t q = 0; q < values.size(); ++q)
+            values[q] =
+                static_cast<float>((how.is_int8 ? static_cast<std::int8_t>(q) : static_cast<int>(q)) * scale + bias);
+        body(count / runs * run, count / runs * (run + 1), values);
+    }
 }
 
 }  // namespace detail
@@ -29020,47 +29820,74 @@ extent quantized_length(object_reader& in, std::string_view kind) {
     return static_cast<extent>(in.bytes(kind).size() * 8 / detail::read_number_of_bits(quantization));
 }
 
-void read_quantized(object_reader& in, std::string_view kind, const shape& dimensions, bool by_first_axis, float* to) {
-    static constexpr std::string_view types[] = {"linearQuantization", "lookupTableQuantization"};
-    const bool is_int8 = kind == "int8RawValue";
+quantization read_quantized(object_reader& in, std::string_view kind, const shape& dimensions, bool by_first_axis,
+                            float* to) {
+    quantization how;
+    how.is_int8 = kind == "int8RawValue";
     const auto bytes = in.bytes(kind);
-    object_reader quantization = in.object("quantization");
-    const std::size_t bits = detail::read_number_of_bits(quantization);
-    const std::string_view type = quantization.one_of(types);
-    if (type.empty() || (is_int8 && (type != types[0] || bits != 8)))
-        quantization.fail(errc::bad_value, "",
-                          is_int8 ? "a linearQuantization of 8 bits wanted"
-                                  : "a linearQuantization or a lookupTableQuantization wanted");
-    const auto count = static_cast<std::size_t>(dimensions.size());
-    const std::size_t wanted = count / 8 * bits + (count % 8 * bits + 7) / 8;
+    object_reader fields = in.object("quantization");
+    how.bits = detail::read_number_of_bits(fields);
+    const std::string_view type = fields.one_of(detail::quantizations);
+    if (type.empty() || (how.is_int8 && (type != detail::quantizations[0] || how.bits != 8)))
+        fields.fail(errc::bad_value, "",
+                    how.is_int8 ? "a linearQuantization of 8 bits wanted"
+                                : "a linearQuantization or a lookupTableQuantization wanted");
+    const std::size_t wanted = detail::bytes_of_numbers(dimensions, how.bits);
     if (bytes.size() != wanted)
         in.fail(errc::shape_mismatch, kind,
                 std::to_string(wanted) + " bytes wanted (shape " + bespoke::to_text(dimensions) + ", " +
-                    std::to_string(bits) + " bits), " + std::to_string(bytes.size()) + " came");
+                    std::to_string(how.bits) + " bits), " + std::to_string(bytes.size()) + " came");
 
-    object_reader how = quantization.object(type);
-    if (type == types[1]) {
-        const auto table = how.reals("floatValue");
-        if (table.size() != std::size_t{1} << bits)
-            how.fail(errc::shape_mismatch, "floatValue",
-                     std::to_string(1 << bits) + " numbers wanted, " + std::to_string(table.size()) + " came");
-        if (to != nullptr)
-            for (std::size_t i = 0; i < count; ++i) to[i] = table[detail::number_in_bits(bytes, i, bits)];
+    object_reader inner = fields.object(type);
+    if (type == detail::quantizations[1]) {
+        how.table = inner.reals("floatValue");
+        if (how.table.size() != std::size_t{1} << how.bits)
+            inner.fail(
+                errc::shape_mismatch, "floatValue",
+                std::to_string(1 << how.bits) + " numbers wanted, " + std::to_string(how.table.size()) + " came");
     } else {
         const extent channels = dimensions.rank() == 0 ? 1 : dimensions[0];
-        const auto scale = detail::read_channels(how, "scale", channels, by_first_axis, false);
-        const auto bias = detail::read_channels(how, "bias", channels, by_first_axis, true);
-        const std::size_t row = count / static_cast<std::size_t>(std::max<extent>(channels, 1));
-        if (to != nullptr)
-            for (std::size_t i = 0; i < count; ++i) {
-                const unsigned raw = detail::number_in_bits(bytes, i, bits);
-                const int q = is_int8 ? static_cast<std::int8_t>(raw) : static_cast<int>(raw);
-                const auto of_channel = [&](const auto& values) { return values[values.size() == 1 ? 0 : i / row]; };
-                to[i] = static_cast<float>(q) * of_channel(scale) + of_channel(bias);
-            }
+        how.scale = detail::read_channels(inner, "scale", channels, by_first_axis, false);
+        how.bias = detail::read_channels(inner, "bias", channels, by_first_axis, true);
     }
-    how.finish();
-    quantization.finish();
+    inner.finish();
+    fields.finish();
+    if (to != nullptr)
+        detail::each_run(how, dimensions, [&](std::size_t first, std::size_t last, std::span<const float> values) {
+            for (std::size_t i = first; i < last; ++i) to[i] = values[detail::number_in_bits(bytes, i, how.bits)];
+        });
+    return how;
+}
+
+bool write_quantized(object_writer& out, const quantization& how, const shape& dimensions,
+                     std::span<const float> values) {
+    std::vector<std::byte> bytes(detail::bytes_of_numbers(dimensions, how.bits));
+    std::vector<std::pair<std::uint32_t, std::size_t>> numbers;  // for each float's bits, in order
+    bool all = true;
+    detail::each_run(how, dimensions, [&](std::size_t first, std::size_t last, std::span<const float> of) {
+        numbers.clear();
+        for (std::size_t q = 0; q < of.size(); ++q) numbers.emplace_back(std::bit_cast<std::uint32_t>(of[q]), q);
+        std::sort(numbers.begin(), numbers.end());
+        for (std::size_t i = first; i < last && all; ++i) {
+            const auto wanted = std::bit_cast<std::uint32_t>(values[i]);
+            const auto found = std::lower_bound(numbers.begin(), numbers.end(), std::pair(wanted, std::size_t{0}));
+            all = found != numbers.end() && found->first == wanted;
+            if (all) detail::put_in_bits(bytes, i, how.bits, found->second);
+        }
+    });
+    if (!all) return false;
+    out.text(how.is_int8 ? "int8RawValue" : "rawValue", encode_base64(bytes));
+    object_writer inner, fields;
+    if (how.table.empty()) {
+        inner.reals("scale", how.scale);
+        inner.reals("bias", how.bias);
+    } else {
+        inner.reals("floatValue", how.table);
+    }
+    fields.integer("numberOfBits", static_cast<std::int64_t>(how.bits));
+    fields.object(detail::quantizations[how.table.empty() ? 0 : 1], inner);
+    out.object("quantization", fields);
+    return true;
 }
 
 }  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
@@ -29296,7 +30123,8 @@ std::span<const std::byte> map_file(const std::filesystem::path& path, std::shar
     if (size == 0) return {};
     void* const memory = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fileno(file.get()), 0);
     if (memory != MAP_FAILED) {
-        owner = std::shared_ptr<const void>(memory, [size = size](const void* m) { munmap(const_cast<void*>(m), size); });
+        owner =
+            std::shared_ptr<const void>(memory, [size = size](const void* m) { munmap(const_cast<void*>(m), size); });
         return {static_cast<const std::byte*>(memory), size};
     }
 #endif
@@ -29379,6 +30207,8 @@ public:
     /// Sorted by name, byte by byte.
     const std::vector<tensor_entry>& entries() const { return entries_; }
     const std::map<std::string, std::string>& metadata() const { return metadata_; }
+    /// Whoever holds it may use the bytes of the entries.
+    const std::shared_ptr<const void>& owner() const { return owner_; }
 
 private:
     static safetensors parse(std::shared_ptr<const void> owner, std::span<const std::byte> file,
@@ -29395,6 +30225,8 @@ private:
 std::vector<std::byte> to_safetensors(std::span<const tensor_entry> entries,
                                       const std::map<std::string, std::string>& metadata = {});
 
+/// The elements of an F32 tensor where they lie; null where they cannot be read there, or are of another type.
+const float* floats_in(const tensor_entry& entry);
 /// The elements of an F32, F64, F16 or BF16 tensor. F64 is rounded, and is infinite where it is too large;
 /// NaN and infinity are handed on. Throws errc::bad_value for any other dtype.
 std::vector<float> to_floats(const tensor_entry& entry);
@@ -29403,6 +30235,7 @@ void to_floats(const tensor_entry& entry, float* to);
 
 }  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
 
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::floats_in;
 using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::safetensors;
 using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::to_floats;
 using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::to_safetensors;
@@ -29463,8 +30296,7 @@ public:
 
         const known_dtype& element = element_type(*dtype, place);
         tensor_entry result{tensor, element.name, dimensions(*shape, place), bytes(*offsets, place)};
-        const extent wanted =
-            checked_size(result.dimensions, max_elements) * static_cast<extent>(element.size);
+        const extent wanted = checked_size(result.dimensions, max_elements) * static_cast<extent>(element.size);
         if (wanted != static_cast<extent>(result.bytes.size()))
             fail(place, std::string(result.dtype) + " " + std::string(sentence(result.dimensions).view()) +
                             " takes " + std::to_string(wanted) + " bytes, but data_offsets span " +
@@ -29506,13 +30338,11 @@ public:
     }
 
 private:
-    [[noreturn]] void fail(const std::string& place, const std::string& what,
-                           errc code = errc::malformed_file) const {
+    [[noreturn]] void fail(const std::string& place, const std::string& what, errc code = errc::malformed_file) const {
         throw error(code, name_ + ": " + place + ": " + what);
     }
     [[noreturn]] void fail_hole(std::size_t begin, std::size_t end) const {
-        fail("data",
-             "bytes " + std::to_string(begin) + " to " + std::to_string(end) + " belong to no tensor");
+        fail("data", "bytes " + std::to_string(begin) + " to " + std::to_string(end) + " belong to no tensor");
     }
     static std::string kind(const json& value) {
         return value.is_number() ? "the number " + value.dump() : std::string("of type ") + value.type_name();
@@ -29533,10 +30363,8 @@ private:
     shape dimensions(const json& value, const std::string& place) const {
         if (!value.is_array()) fail(place, "shape: an array wanted, but it is " + kind(value));
         if (value.size() > max_rank)
-            fail(place,
-                 "shape: at most " + std::to_string(max_rank) + " axes wanted, but there are " +
-                     std::to_string(value.size()),
-                 errc::unsupported);
+            fail(place, "shape: at most " + std::to_string(max_rank) + " axes wanted, but there are " +
+                            std::to_string(value.size()), errc::unsupported);
         shape result, without_zeros;
         for (const json& e : value) {
             result.push_back(number(e, place + ": shape/" + std::to_string(result.rank())));
@@ -29575,7 +30403,8 @@ safetensors safetensors::load(const std::filesystem::path& path) {
     const auto owner = std::make_shared<const mapped_file>(path);
     return parse(owner, owner->bytes(), path.string());
 }
-safetensors safetensors::parse(std::shared_ptr<const void> owner, std::span<const std::byte> file, std::string_view name) {
+safetensors safetensors::parse(std::shared_ptr<const void> owner, std::span<const std::byte> file,
+                               std::string_view name) {
     constexpr std::size_t prefix = 8;
     const std::string place = std::string(name) + ": ";
     if (file.size() < prefix)
@@ -29613,6 +30442,12 @@ const tensor_entry* safetensors::find(std::string_view name) const {
     const auto found = std::lower_bound(entries_.begin(), entries_.end(), name,
                                         [](const tensor_entry& entry, std::string_view n) { return entry.name < n; });
     return found != entries_.end() && found->name == name ? &*found : nullptr;
+}
+
+const float* floats_in(const tensor_entry& entry) {
+    const bool fits = reinterpret_cast<std::uintptr_t>(entry.bytes.data()) % alignof(float) == 0;
+    const bool as_here = entry.dtype == "F32" && std::endian::native == std::endian::little && fits;
+    return as_here ? reinterpret_cast<const float*>(entry.bytes.data()) : nullptr;
 }
 
 std::vector<float> to_floats(const tensor_entry& entry) {
@@ -29669,8 +30504,7 @@ std::vector<std::byte> to_safetensors(std::span<const tensor_entry> entries,
         order.push_back({&e, element->size});
     }
     std::sort(order.begin(), order.end(), [](const item& a, const item& b) {
-        return a.element_size != b.element_size ? a.element_size > b.element_size
-                                                : a.entry->name < b.entry->name;
+        return a.element_size != b.element_size ? a.element_size > b.element_size : a.entry->name < b.entry->name;
     });
 
     std::string header;
@@ -29694,8 +30528,7 @@ std::vector<std::byte> to_safetensors(std::span<const tensor_entry> entries,
 
     std::vector<std::byte> file;
     file.reserve(8 + header.size() + data_size);
-    for (std::size_t i = 0; i < 8; ++i)
-        file.push_back(static_cast<std::byte>(header.size() >> (8 * i) & 255));
+    for (std::size_t i = 0; i < 8; ++i) file.push_back(static_cast<std::byte>(header.size() >> (8 * i) & 255));
     const auto text = std::as_bytes(std::span(header));
     file.insert(file.end(), text.begin(), text.end());
     for (const item& i : order) file.insert(file.end(), i.entry->bytes.begin(), i.entry->bytes.end());
@@ -29714,8 +30547,8 @@ std::vector<std::byte> to_safetensors(std::span<const tensor_entry> entries,
 #include <vector>
 
 /// The weights of layers as a document gives them. Core ML specification, WeightParams, and what goes beyond it: a
-/// tensor in a safetensors file, and base64 of floats. Quantized weights and floats of `.mlmodel` files are written
-/// as those of a network composed in code.
+/// tensor in a safetensors file, and base64 of floats. Weights are written as they came, floats of `.mlmodel` files as
+/// those of a network composed in code.
 namespace bespoke {
 
 /// Where a parameter array came from, and where it is written again.
@@ -29726,9 +30559,11 @@ struct weight_source {
         float16_value,   ///< "float16Value": base64; kept only while every weight is a float16
         float32_value,   ///< "bespoke": {"float32Value": base64 of little-endian floats}
         tensor,          ///< "tensor": a name in the safetensors file
+        raw_value,       ///< "rawValue" or "int8RawValue"; kept only while every weight is one of the few numbers
     };
     place kind = automatic;
-    std::string name;  ///< of the tensor
+    std::string name;      ///< of the tensor
+    quantization numbers;  ///< of the raw value
     bool updatable = false;
     friend bool operator==(const weight_source&, const weight_source&) = default;
 };
@@ -29780,10 +30615,17 @@ private:
     std::vector<object_writer> elements_{};  ///< one where it is not repeated
 };
 
+/// Where the weights of one parameter array come to lie.
+struct weights_target {
+    network_parameters<float>& parameters;
+    std::size_t number;
+    bool lends;  ///< those of a safetensors file may stay there
+    thread_pool* threads;
+};
 /// The weights of one parameter array as a document gives them, for the shape that the plan asks for. Without
-/// `to`, only compares how many there are. `by_first_axis` as for `read_quantized`.
+/// `target`, only compares how many there are. `by_first_axis` as for `read_quantized`.
 void read_weights(object_reader in, const std::string& place, const shape& dimensions, bool by_first_axis,
-                  const safetensors* tensors, weight_source& source, float* to);
+                  const safetensors* tensors, weight_source& source, const weights_target* target);
 /// How many numbers the document gives for each of these parameters.
 std::vector<extent> weight_lengths(std::span<const object_reader> parameters, const safetensors* tensors);
 
@@ -29832,7 +30674,8 @@ inline const tensor_entry& find_tensor(object_reader& in, const safetensors* ten
     if (tensors == nullptr)
         in.fail(errc::unknown_name, "tensor", "tensor " + in_quotes(name) + " needs a \"weightsFile\" in the model");
     const tensor_entry* entry = tensors->find(name);
-    if (entry == nullptr) in.fail(errc::unknown_name, "tensor", "no tensor " + in_quotes(name) + " in the weights file");
+    if (entry == nullptr)
+        in.fail(errc::unknown_name, "tensor", "no tensor " + in_quotes(name) + " in the weights file");
     return *entry;
 }
 
@@ -29902,17 +30745,18 @@ void weights_writer::finish() {
 }
 
 void read_weights(object_reader in, const std::string& place, const shape& dimensions, bool by_first_axis,
-                  const safetensors* tensors, weight_source& source, float* to) {
+                  const safetensors* tensors, weight_source& source, const weights_target* target) {
     const extent wanted = dimensions.size();
     const auto wrong_count = [&](extent came) {
         throw error(errc::shape_mismatch, place + ": " + std::to_string(wanted) +
                                               (wanted == 1 ? " number wanted" : " numbers wanted") +
-                                              (wanted == 0 ? "" : " (shape " + bespoke::to_text(dimensions) + ")") + ", " +
-                                              (came == 0 ? "none" : std::to_string(came)) + " came");
+                                              (wanted == 0 ? "" : " (shape " + bespoke::to_text(dimensions) + ")") +
+                                              ", " + (came == 0 ? "none" : std::to_string(came)) + " came");
     };
     const auto check_count = [&](std::size_t came) {
         if (static_cast<extent>(came) != wanted) wrong_count(static_cast<extent>(came));
     };
+    const auto room = [&] { return target == nullptr ? nullptr : target->parameters.fill(target->number); };
     source.updatable = in.boolean("isUpdatable");
     static constexpr std::string_view kinds[] = {"floatValue", "float16Value", "tensor", "bespoke",
                                                  "rawValue",   "int8RawValue"};
@@ -29920,14 +30764,15 @@ void read_weights(object_reader in, const std::string& place, const shape& dimen
     if (kind == "floatValue") {
         if (!in.is_binary(kind)) source.kind = weight_source::float_value;
         check_count(in.length(kind));
-        if (to == nullptr) return;
+        if (target == nullptr) return;
         const auto values = in.reals(kind);
         check_count(values.size());
-        if (to != nullptr) std::copy(values.begin(), values.end(), to);
+        std::copy(values.begin(), values.end(), room());
     } else if (kind == "float16Value") {
         source.kind = weight_source::float16_value;
         const auto bytes = detail::read_bytes(in, kind, 2);
         check_count(bytes.size() / 2);
+        float* const to = room();
         for (extent i = 0; i < wanted && to != nullptr; ++i)
             to[i] = float16_to_float(detail::load_little_endian<std::uint16_t>(bytes.data() + 2 * i));
     } else if (kind == "bespoke") {
@@ -29935,6 +30780,7 @@ void read_weights(object_reader in, const std::string& place, const shape& dimen
         object_reader inner = in.object(kind);
         const auto bytes = detail::read_bytes(inner, "float32Value", 4);
         check_count(bytes.size() / 4);
+        float* const to = room();
         for (extent i = 0; i < wanted && to != nullptr; ++i)
             to[i] = std::bit_cast<float>(detail::load_little_endian<std::uint32_t>(bytes.data() + 4 * i));
         inner.finish();
@@ -29946,20 +30792,35 @@ void read_weights(object_reader in, const std::string& place, const shape& dimen
             in.fail(errc::shape_mismatch, kind,
                     "the shape " + bespoke::to_text(dimensions) + " wanted, tensor " + in_quotes(entry.name) + " has " +
                         bespoke::to_text(entry.dimensions));
-        if (to == nullptr) return;
+        static constexpr std::string_view floats[] = {"F32", "F64", "F16", "BF16"};
+        if (std::find(std::begin(floats), std::end(floats), entry.dtype) == std::end(floats))
+            in.fail(errc::bad_value, kind,
+                    "F32, F64, F16 or BF16 wanted, tensor " + in_quotes(entry.name) + " has the dtype " +
+                        std::string(entry.dtype));
+        if (target == nullptr) return;
         check_count(static_cast<std::size_t>(entry.dimensions.size()));
-        to_floats(entry, to);
+        const float* const there = target->lends ? floats_in(entry) : nullptr;
+        if (there != nullptr)
+            target->parameters.lend(target->number, there, tensors->owner());
+        else
+            to_floats(entry, room());
     } else if (!kind.empty()) {
-        read_quantized(in, kind, dimensions, by_first_axis, to);
+        source.kind = weight_source::raw_value;
+        source.numbers = read_quantized(in, kind, dimensions, by_first_axis, room());
     } else {
         check_count(0);
+        room();
     }
     in.finish();
-    if (to == nullptr || kernels::all_finite(wanted, to)) return;
+    if (target == nullptr) return;
+    const float* const values = target->parameters.read(target->number);
+    if (kernels::all_finite(wanted, values, target->threads)) return;
     for (extent i = 0; i < wanted; ++i)
-        if (!std::isfinite(to[i]))
+        if (!std::isfinite(values[i]))
             throw error(errc::bad_value, place + ": number " + std::to_string(i) + " is " +
-                                             (std::isnan(to[i]) ? "NaN" : to[i] > 0 ? "Infinity" : "-Infinity"));
+                                             (std::isnan(values[i]) ? "NaN"
+                                              : values[i] > 0       ? "Infinity"
+                                                                    : "-Infinity"));
 }
 
 std::vector<extent> weight_lengths(std::span<const object_reader> parameters, const safetensors* tensors) {
@@ -30265,7 +31126,8 @@ std::vector<object_writer> write_layers(network_writer& networks, const layer_li
         if (in_family) networks.place.text.append("/").append(codec->nested_key);
         std::vector<shape> shapes;
         if (networks.place.implied == nullptr)
-            for (std::size_t blob : networks.plan.inputs_of(step)) shapes.push_back(networks.plan.blobs[blob].dimensions);
+            for (std::size_t blob : networks.plan.inputs_of(step))
+                shapes.push_back(networks.plan.blobs[blob].dimensions);
         object_writer fields;
         write_hyper_parameters(*codec, *node, shapes, fields, networks.place);
         detail::write_nested(*node, fields, networks);
@@ -30283,7 +31145,8 @@ std::vector<object_writer> write_layers(network_writer& networks, const layer_li
 
 void write_subnetwork(network_writer& networks, const layer_list& layers, object_writer& fields, std::string_view key,
                       bool required) {
-    if (layers.nodes.empty() && (networks.place.implied != nullptr ? networks.place.is_implied(key) : !required)) return;
+    if (layers.nodes.empty() && (networks.place.implied != nullptr ? networks.place.is_implied(key) : !required))
+        return;
     const std::size_t outer = networks.place.text.size();
     networks.place.text.append("/").append(key);
     object_writer network;
@@ -30363,8 +31226,8 @@ std::vector<image_preprocessing> read_preprocessing(object_reader& network) {
         if (kind.empty()) in.fail(errc::bad_value, "", "a scaler or a meanImage wanted, none came");
         object_reader inner = in.object(kind);
         if (kind == kinds[0])
-            step.preprocessor = image_scaler{inner.real("channelScale"), inner.real("blueBias"), inner.real("greenBias"),
-                                             inner.real("redBias"), inner.real("grayBias")};
+            step.preprocessor = image_scaler{inner.real("channelScale"), inner.real("blueBias"),
+                                             inner.real("greenBias"), inner.real("redBias"), inner.real("grayBias")};
         else
             step.preprocessor = mean_image{inner.reals("meanImage")};
         inner.finish();
@@ -30840,8 +31703,7 @@ public:
     };
     document write(std::string_view weights_file) const;
 
-    /// The layers with the memory that they run in. Whoever runs them by itself calls `prepare` first, and after
-    /// writing parameters.
+    /// The layers with the memory that they run in. Whoever writes parameters calls its `prepare` afterwards.
     program& network() { return *program_; }
     const program& network() const { return *program_; }
     /// The parameter array `field` ("weights") of the layer `layer`. Throws `error` where there is none.
@@ -30871,7 +31733,6 @@ private:
     std::vector<std::size_t> outputs_;  ///< for each described output its place among the plan's; npos: an answer
     std::size_t probabilities_ = 0;     ///< place among the plan's outputs
     std::unique_ptr<program> program_;
-    bool prepared_ = false;
 };
 
 }  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
@@ -30984,7 +31845,7 @@ struct model::parts {
 model::model(const model& other)
     : settings_(other.settings_), codecs_(other.codecs_), notes_(other.notes_), implied_(other.implied_),
       weights_metadata_(other.weights_metadata_), outputs_(other.outputs_), probabilities_(other.probabilities_),
-      program_(std::make_unique<program>(*other.program_)), prepared_(true) {}
+      program_(std::make_unique<program>(*other.program_)) {}
 model::model(model&&) noexcept = default;
 model& model::operator=(model&&) noexcept = default;
 model::~model() = default;
@@ -31024,9 +31885,9 @@ model::model(parts&& content)
     if (content.fill != nullptr) content.fill(content.context, p.result().view(), nullptr);
 
     program_ = std::make_unique<program>(std::move(content.layers), std::move(inputs), std::move(outputs), root);
+    program_->use_threads(content.threads);
     if (content.fill != nullptr) content.fill(content.context, program_->plan(), &program_->core());
     notes_ = std::move(content.notes);
-    program_->use_threads(content.threads);
     program_->core().use(content.how);
     set_settings(std::move(content.settings));
 }
@@ -31066,8 +31927,9 @@ void model::set_settings(model_settings settings) {
     if (classifies) {
         if (std::holds_alternative<std::monostate>(settings.class_labels))
             throw error(errc::bad_value, root + ": class labels wanted, none came");
-        probabilities = settings.label_probability_layer_name.empty() ? plan.outputs.size() - 1
-                                                                      : output_number(settings.label_probability_layer_name);
+        probabilities = settings.label_probability_layer_name.empty()
+                            ? plan.outputs.size() - 1
+                            : output_number(settings.label_probability_layer_name);
         const blob_facts& blob = plan.blobs[plan.outputs[probabilities]];
         const auto count_labels = [](const auto& labels) {
             if constexpr (requires { labels.size(); }) {
@@ -31096,7 +31958,8 @@ void model::set_settings(model_settings settings) {
             outputs.push_back(detail::no_output);
         } else if (classifies && feature.name == description.predicted_probabilities_name) {
             const auto* dictionary = std::get_if<dictionary_feature_type>(&feature.type.type);
-            wants(dictionary != nullptr && (dictionary->key_type == dictionary_feature_type::key::string_key_type) == by_name,
+            wants(dictionary != nullptr &&
+                      (dictionary->key_type == dictionary_feature_type::key::string_key_type) == by_name,
                   by_name ? "a dictionary of strings" : "a dictionary of int64");
             outputs.push_back(detail::no_output);
         } else {
@@ -31250,8 +32113,6 @@ void model::run(std::span<const features> inputs, std::vector<features>& results
     }
     core.select(pass::all, {});
     core.reserve(static_cast<extent>(inputs.size()));
-    if (!prepared_) program_->prepare();
-    prepared_ = true;
     core.measure();
     const plan_view& plan = program_->plan();
     for (std::size_t e = 0; e < inputs.size(); ++e)
@@ -31335,7 +32196,8 @@ void model::answer(features& result, extent example) const {
     }, settings_.class_labels);
     if (blob.open.any) check_decided(plan[blob.name], probabilities_, shape{labels});
     const extent size = blob.dimensions.size();
-    const float* values = program_->core().value(plan.outputs[probabilities_]) + (blob.per_example ? example * size : 0);
+    const float* values =
+        program_->core().value(plan.outputs[probabilities_]) + (blob.per_example ? example * size : 0);
     const auto best = static_cast<std::size_t>(std::max_element(values, values + size) - values);
     const auto fill = [&](const auto& labels, auto dictionary) {
         for (std::size_t i = 0; i < labels.size(); ++i) dictionary[labels[i]] = static_cast<double>(values[i]);
@@ -31378,6 +32240,10 @@ model parse(std::string_view json, const safetensors* weights, std::span<const l
 /// Reads a model: JSON, and the safetensors file beside it where "weightsFile" names one; or, where the name ends
 /// in ".mlmodel", the protobuf of the specification (convert/mlmodel.hpp). Throws `error` with the file and the
 /// place in it; nothing is half loaded.
+///
+/// Of 1 MB of parameters and more, those that are float32 in a safetensors file are read where they lie, until they are
+/// written in memory: the file is mapped as long as the model or a copy of it lives, see `mapped_file`. To `save` over
+/// it is safe.
 inline model load(const std::filesystem::path& path, const load_options& options = {}) {
     return define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::load(path, options);
 }
@@ -31440,9 +32306,15 @@ struct weights_to_read {
             const std::size_t number = plan.steps[pending.step].first_parameter + pending.number;
             const std::string place = pending.value.place();
             auto& source = self.notes[pending.step].weights[pending.number];
+            using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::weights_target;
+            std::optional<weights_target> target;
+            if (core != nullptr)
+                target.emplace(weights_target{core->parameters(), number,
+                                              plan.parameters_size >= network_parameters<float>::least_lent,
+                                              core->threads()});
             define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::read_weights(
                 pending.value, place, plan.parameters[number].dimensions, pending.by_first_axis,
-                self.networks.tensors, source, core == nullptr ? nullptr : core->parameter(number));
+                self.networks.tensors, source, target ? &*target : nullptr);
         }
     }
 };
@@ -31456,7 +32328,8 @@ inline layer_list read_network(object_reader& in, model_settings& settings, netw
     settings.preprocessing = define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::read_preprocessing(in);
     object_reader update = in.object("updateParams");
     if (in.has("updateParams"))
-        settings.update_parameters = define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::read_update_parameters(update);
+        settings.update_parameters =
+            define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::read_update_parameters(update);
     if (settings.type == model_type::neural_network_classifier) {
         static constexpr std::string_view kinds[] = {"stringClassLabels", "int64ClassLabels"};
         const std::string_view kind = in.one_of(kinds);
@@ -31548,7 +32421,8 @@ struct weights_to_write {
         const auto bytes = std::as_bytes(values);
         const std::string wanted = name;
         for (std::size_t copy = 2;; ++copy) {
-            const auto same_name = std::find_if(tensors.begin(), tensors.end(), [&](const auto& t) { return t.name == name; });
+            const auto same_name =
+                std::find_if(tensors.begin(), tensors.end(), [&](const auto& t) { return t.name == name; });
             if (same_name == tensors.end()) break;
             const auto& there = same_name->bytes;
             if (same_name->dimensions == dimensions &&
@@ -31580,12 +32454,17 @@ struct weights_to_write {
                                                      std::string(facts.name) + " cannot be written: number " +
                                                      std::to_string(k) + " is not finite");
             auto kind = source.kind;
-            if (kind == weight_source::float16_value &&
-                !std::all_of(values.begin(), values.end(),
-                             [](float v) { return float16_to_float(float_to_float16(v)) == v; }))
-                kind = weight_source::automatic;
-            if (kind == weight_source::automatic) kind = few ? weight_source::float_value : weight_source::tensor;
             object_writer out;
+            const auto fits = [&] {
+                if (kind == weight_source::float16_value)
+                    return std::all_of(values.begin(), values.end(),
+                                       [](float v) { return float16_to_float(float_to_float16(v)) == v; });
+                return kind != weight_source::raw_value ||
+                       define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::write_quantized(
+                           out, source.numbers, facts.dimensions, values);
+            };
+            if (!fits()) kind = weight_source::automatic;
+            if (kind == weight_source::automatic) kind = few ? weight_source::float_value : weight_source::tensor;
             if (kind == weight_source::float_value) {
                 out.reals("floatValue", values);
             } else if (kind == weight_source::float16_value) {
@@ -31594,7 +32473,7 @@ struct weights_to_write {
                 object_writer inner;
                 inner.text("float32Value", base64_of(values, 4));
                 out.object("bespoke", inner);
-            } else {
+            } else if (kind == weight_source::tensor) {
                 out.text("tensor", add_tensor(source.name.empty() ? std::string(plan[plan.steps[step].name]) + "." +
                                                                         std::string(facts.name)
                                                                   : source.name,
@@ -31646,7 +32525,8 @@ model::document model::write(std::string_view weights_file) const {
     network.enumerator("imageInputShapeMapping", enumerators(image_shape_mapping{}),
                        static_cast<std::size_t>(settings_.image_input_shape_mapping));
     write_preprocessing(network, settings_.preprocessing);
-    if (settings_.update_parameters) network.object("updateParams", write_update_parameters(*settings_.update_parameters));
+    if (settings_.update_parameters)
+        network.object("updateParams", write_update_parameters(*settings_.update_parameters));
     object_writer labels;
     if (const auto* names = std::get_if<string_sequence>(&settings_.class_labels)) {
         labels.texts("vector", *names);
@@ -31703,7 +32583,8 @@ model load(const std::filesystem::path& path, std::span<const layer_codec> codec
         bool inside = relative.is_relative() && relative.has_filename();
         for (const auto& step : relative) inside = inside && step != "..";
         if (!inside)
-            top.fail(errc::bad_value, "weightsFile", "a file in the folder of the model wanted, " + in_quotes(name) + " came");
+            top.fail(errc::bad_value, "weightsFile",
+                     "a file in the folder of the model wanted, " + in_quotes(name) + " came");
         in_weights = true;  // whose errors begin with its own path
         tensors = safetensors::load(path.parent_path() / relative);
         in_weights = false;
@@ -31822,26 +32703,31 @@ model to_model(const network<Description, Element>& net, model_settings settings
     const auto fill = [](void* context, const plan_view& plan, engine<float>* core) {
         const auto& from = *static_cast<const network<Description, Element>*>(context);
         if (core == nullptr) return;
-        for (std::size_t i = 0; i < plan.parameters.size(); ++i)
-            std::transform(from.core().parameter(i), from.core().parameter(i) + plan.parameters[i].dimensions.size(),
-                           core->parameter(i), [](Element v) { return static_cast<float>(v); });
+        if constexpr (std::is_same_v<Element, float>)  // the same layers in the same order lie alike
+            core->parameters().copy(from.core().parameters());
+        else
+            for (std::size_t i = 0; i < plan.parameters.size(); ++i)
+                std::transform(from.core().parameter(i),
+                               from.core().parameter(i) + plan.parameters[i].dimensions.size(),
+                               core->parameters().fill(i), [](Element v) { return static_cast<float>(v); });
     };
     return define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::compose_model(
-        std::move(settings), detail::layers_of<Description>(), net.plan(), detail::codecs_of_network<Description>(), fill,
-        const_cast<network<Description, Element>*>(&net));
+        std::move(settings), detail::layers_of<Description>(), net.plan(), detail::codecs_of_network<Description>(),
+        fill, const_cast<network<Description, Element>*>(&net));
 }
 
 template <const auto& Description, class Element, bool Fits>
-void network<Description, Element, Fits>::read(const std::filesystem::path& path, bool is_new) {
+void network<Description, Element, Fits>::read(const std::filesystem::path& path) {
     model from = define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::load_same(
         path, detail::layers_of<Description>(), plan(), detail::codecs_of_network<Description>());
     auto& core = from.network().core();
-    if constexpr (std::is_same_v<Element, float>)  // the same layers in the same order lie alike
-        if (is_new) engine_.take_parameters(core.give_parameters());
-    if (!is_new || !std::is_same_v<Element, float>)
+    if constexpr (std::is_same_v<Element, float>)
+        engine_.parameters().take(std::move(core.parameters()));
+    else
         for (std::size_t i = 0; i < plan().parameters.size(); ++i)
-            std::copy_n(core.parameter(i), plan().parameters[i].dimensions.size(), engine_.parameter(i));
-    prepare();
+            std::copy_n(core.parameters().read(i), plan().parameters[i].dimensions.size(),
+                        engine_.parameters().fill(i));
+    changed();
 }
 
 template <const auto& Description, class Element, bool Fits>
@@ -31962,7 +32848,8 @@ private:
         for (std::size_t blob : plan.inputs_of(step)) shapes.push_back(plan.blobs[blob].dimensions);
         object_writer fields;
         define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::written_place place;
-        define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::write_hyper_parameters(codec, node, shapes, fields, place);
+        define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::write_hyper_parameters(codec, node, shapes, fields,
+                                                                                      place);
         return fields;
     }
 
@@ -32030,12 +32917,14 @@ model load_same(const std::filesystem::path& path, const layer_list& layers, con
             const blob_facts& blob = plan.blobs[plan.inputs[i]];
             inputs.push_back({std::string(plan[blob.name]), blob.dimensions});
             if (i >= description.input.size() || description.input[i].name != inputs.back().name)
-                throw error(errc::unknown_name, "/description/input/" + std::to_string(i) + ": this network has an input " +
-                                                    in_quotes(inputs.back().name) + " here");
+                throw error(errc::unknown_name, "/description/input/" + std::to_string(i) +
+                                                    ": this network has an input " + in_quotes(inputs.back().name) +
+                                                    " here");
             const shape declared = detail::declared_shape(description.input[i], result.settings());
             const auto* array = description.input[i].type.multi_array_type();
             const auto* picture = description.input[i].type.image_type();
-            const auto size = picture == nullptr ? std::nullopt : detail::image_in(blob.dimensions, picture->color_space);
+            const auto size =
+                picture == nullptr ? std::nullopt : detail::image_in(blob.dimensions, picture->color_space);
             if (!(declared == blob.dimensions) && !(array != nullptr && array->accepts(blob.dimensions)) &&
                 !(size && picture->accepts(*size) && declared.rank() == blob.dimensions.rank()))
                 throw error(shape_fault("/description/input/", i, " \"", inputs.back().name, "\": the shape ",
@@ -32088,7 +32977,8 @@ namespace detail {
 /// Whether a value of the one type can stand for one of the other in a network.
 inline bool is_alike(const feature_type& a, const feature_type& b) {
     const auto is_number = [](const feature_type& t) {
-        return std::holds_alternative<int64_feature_type>(t.type) || std::holds_alternative<double_feature_type>(t.type);
+        return std::holds_alternative<int64_feature_type>(t.type) ||
+               std::holds_alternative<double_feature_type>(t.type);
     };
     if (a.image_type() != nullptr && b.image_type() != nullptr)
         return a.image_type()->color_space == b.image_type()->color_space;
@@ -32117,7 +33007,8 @@ inline model_losses losses_of(const network_update_parameters& update) {
 
 /// The value that the caller chose, which the model must allow, or the model's own.
 template <class Parameter, class Value>
-void choose(const char* name, const std::optional<Parameter>& parameter, const std::optional<Value>& chosen, Value& to) {
+void choose(const char* name, const std::optional<Parameter>& parameter, const std::optional<Value>& chosen,
+            Value& to) {
     if (parameter) to = static_cast<Value>(parameter->default_value);
     if (!chosen) return;
     if (parameter && !parameter->allows(static_cast<decltype(parameter->default_value)>(*chosen)))
@@ -32210,8 +33101,8 @@ std::vector<std::string> check_updatable(const model& m) {
     for (const auto& feature : settings.description.input) {
         const auto* training = find_feature(settings.description.training_input, feature.name);
         if (training != nullptr && !detail::is_alike(training->type, feature.type))
-            reasons.push_back("\"trainingInput\" describes " + in_quotes(feature.name) + " as " + to_text(training->type) +
-                              ", \"input\" as " + to_text(feature.type));
+            reasons.push_back("\"trainingInput\" describes " + in_quotes(feature.name) + " as " +
+                              to_text(training->type) + ", \"input\" as " + to_text(feature.type));
     }
     const auto [losses, targets] = detail::losses_of(*settings.update_parameters);
     for (const std::string& target : targets) {

@@ -98,3 +98,16 @@ TEST_CASE("a buffer is a value") {
     const buffer<float> copy_of_none = none;
     CHECK(copy_of_none.size() == 0);
 }
+
+TEST_CASE("what lies in small pages is memory like any other") {
+    constexpr extent many = static_cast<extent>(3 * large_page / sizeof(float));
+    buffer<float> large(many), small(100);
+    small.scatter(10, 50);
+    std::fill_n(small.data(), 100, 1.0f);
+    large[17] = 1;
+    large.scatter(1, many - 2);
+    CHECK(large[17] == 1);
+    std::fill_n(large.data(), many, 2.0f);
+    CHECK(std::count(large.begin(), large.end(), 2.0f) == many);
+    CHECK(std::count(small.begin(), small.end(), 1.0f) == 100);
+}

@@ -88,6 +88,21 @@ TEMPLATE_TEST_CASE("reduction: the largest element, or NaN", "[reduction]", floa
     }
 }
 
+TEST_CASE("all_finite on several threads sees every place") {
+    constexpr extent n = (1 << 17) + 5;
+    std::vector<float> x(static_cast<std::size_t>(n), 1.0f);
+    for (const std::size_t threads : {1U, 2U, 5U}) {
+        thread_pool pool(threads);
+        CHECK(kernels::all_finite(n, x.data(), &pool));
+        for (const extent place : {extent{0}, n / 2 - 1, n / 2, n - 1}) {
+            float& one = x[static_cast<std::size_t>(place)];
+            one = std::numeric_limits<float>::infinity();
+            CHECK_FALSE(kernels::all_finite(n, x.data(), &pool));
+            one = 1;
+        }
+    }
+}
+
 TEMPLATE_TEST_CASE("all_finite sees every place", "", float, double) {
     for (const extent n : check::sizes<TestType>()) {
         array<TestType> x(n, 3);

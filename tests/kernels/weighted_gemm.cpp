@@ -141,3 +141,28 @@ TEMPLATE_TEST_CASE("weighted_gemm: one row and few outputs are dots with the row
             REQUIRE((counted.blocks == 1 && counted.columns == n && bare.intact()));
         }
 }
+
+TEST_CASE("weighted_gemm: which first product may do without packed weights") {
+    using kernels::can_wait;
+    const extent enough = static_cast<extent>(large_memory / sizeof(float)) / 512;
+    CHECK(can_wait<float>({}, 128, 512, enough));
+    CHECK_FALSE(can_wait<float>({}, 128, 512, enough - 1));
+    CHECK(can_wait<double>({}, 128, 512, enough / 2));
+    CHECK(can_wait<float>({}, 64, 512, enough));
+    CHECK_FALSE(can_wait<float>({}, 63, 512, enough));
+    CHECK_FALSE(can_wait<float>({}, 1, 512, enough));
+    CHECK(can_wait<float>({}, 256 + kernels::lanes<float> - 1, 512, enough));
+    CHECK(can_wait<float>({}, 64 + 1, 512, enough) == (kernels::lanes<float> <= 4));
+    for (low_precision p : {low_precision::bfloat16, low_precision::int8})
+        CHECK(can_wait<float>(in(p), 128, 512, enough) == !kernels::has_low_precision(p));
+}
+
+TEST_CASE("weighted_gemm: without packed weights, the same bits") {
+    const weighted<float> p(64, 140, 130);
+    const auto wanted = p.run(low_precision::none);
+    array<float> y(p.m * p.n, 4), scratch(kernels::packed_size<float>(p.k, p.m), 6);
+    const workspace<float> w{.scratch = scratch.data()};
+    kernels::weighted_gemm(p.m, p.n, p.k, p.x.data(), p.weights.data(), y.data(), p.bias.data(), w);
+    CHECK(check::same_bits(y, wanted));
+    CHECK(scratch.intact());
+}

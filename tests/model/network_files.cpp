@@ -35,17 +35,27 @@ constexpr auto looping =
                 from("c"),
             add{} | from("z", "x") | named("y"));
 
+/// So large that its parameters are read where they lie, and that its first run does without packed weights.
+constexpr auto wide = compose(input{"x", {64, 600}}, inner_product{.output_channels = 500} | named("big") | updatable,
+                              bespoke::tanh{}, inner_product{.output_channels = 3} | named("y") | updatable);
+
 constexpr auto colourful =
     compose(input{"picture", {1, 3, 3, 2}}, convolution{.output_channels = 2, .kernel_size = {2, 2}} | named("y"));
+
+std::string bytes_of(const std::filesystem::path& path) {
+    std::ifstream in(path, std::ios::binary);
+    return {std::istreambuf_iterator<char>(in), {}};
+}
 
 /// Files that are gone at the end.
 struct files {
     std::filesystem::path path;
+    std::filesystem::path weights() const { return std::filesystem::path(path).replace_extension(".safetensors"); }
     explicit files(const std::string& name)
         : path(std::filesystem::temp_directory_path() / ("bespoke_" + name + ".json")) {}
     ~files() {
         std::filesystem::remove(path);
-        std::filesystem::remove(std::filesystem::path(path).replace_extension(".safetensors"));
+        std::filesystem::remove(weights());
     }
     json read() const {
         std::ifstream in(path);
@@ -224,4 +234,142 @@ TEST_CASE("a file of another network is refused at the first difference") {
           f.path.string() + ": the file has 15 layers, this network 14");
     f.write(root);
     CHECK_NOTHROW(net.load(f.path));
+}
+
+// --- large models, whose weights are read where they lie -------------------------------------------------------
+
+namespace {
+
+template <class Network>
+std::vector<float> once(Network& net, const tensor<float>& x) {
+    const auto y = net(x);
+    return {y.begin(), y.end()};
+}
+std::vector<float> once(model& m, const tensor<float>& x) {
+    const auto y = m.predict({{"x", x}}).get<tensor<float>>("y");
+    return {y.begin(), y.end()};
+}
+
+}  // namespace
+
+TEST_CASE("a large network gives the same bits through both doors, in its first run and in later ones") {
+    const files f("network_wide");
+    const auto x = ramp({64, 600}, 0.1f);
+    bespoke::network<wide> net(3), same(3), other(4), used(4);
+    net.save(f.path);
+    const auto y = once(net, x);
+    CHECK(same_bits(once(net, x), y));
+    CHECK(same_bits(once(same, x), y));
+    CHECK_FALSE(same_bits(once(used, x), y));
+    other.load(f.path);
+    used.load(f.path);
+    bespoke::network<wide> straight(f.path, 3), copied(other);
+    for (auto* loaded : {&other, &used, &straight, &copied})
+        for (int run = 0; run < 3; ++run) CHECK(same_bits(once(*loaded, x), y));
+    for (const std::size_t threads : {1U, 2U, 5U}) {
+        model m = load(f.path, {.threads = threads});
+        model copy = m;
+        for (int run = 0; run < 3; ++run) CHECK(same_bits(once(m, x), y));
+        CHECK(same_bits(once(copy, x), y));
+    }
+}
+
+TEST_CASE("many examples of a large network, in its first run and in later ones") {
+    bespoke::network<wide> net(3), fresh(3);
+    const auto x = ramp({64, 600}, 0.1f), many = ramp({3, 64, 600}, 0.1f);
+    const auto y = fresh.predict_batch(many);
+    const std::vector<float> first(y.begin(), y.end());
+    const auto again = fresh.predict_batch(many);
+    CHECK(same_bits(std::vector<float>(again.begin(), again.end()), first));
+    for (std::size_t e = 0; e < 3; ++e) {
+        tensor<float> one = zeros<float>(shape{64, 600});
+        std::copy_n(many.data() + e * one.size(), one.size(), one.data());
+        CHECK(same_bits(once(net, one), std::vector<float>(first.begin() + static_cast<long>(192 * e),
+                                                           first.begin() + static_cast<long>(192 * (e + 1)))));
+    }
+}
+
+TEST_CASE("a refused file leaves a network as it was, whether or not it has run") {
+    const files f("network_refused");
+    const auto x = ramp({64, 600}, 0.1f);
+    bespoke::network<wide> net(3), fresh(4), used(4), reference(4);
+    net.save(f.path);
+    const auto y = once(reference, x);
+    once(used, x);
+    const std::size_t size = std::filesystem::file_size(f.weights());
+    {
+        std::fstream file(f.weights(), std::ios::in | std::ios::out | std::ios::binary);
+        file.seekp(static_cast<std::streamoff>(size) - 4);
+        file.write("\0\0\xC0\x7F", 4);
+    }
+    const std::string problem = f.path.string() + ": /neuralNetwork/layers/2/innerProduct/weights: number 1499 is NaN";
+    for (auto* refuses : {&fresh, &used}) {
+        CHECK_THROWS_WITH(refuses->load(f.path), problem);
+        CHECK(same_bits(once(*refuses, x), y));
+    }
+    CHECK_THROWS_WITH(load(f.path), problem);
+    std::filesystem::resize_file(f.weights(), size - 8);
+    CHECK_THROWS_AS(fresh.load(f.path), error);
+    CHECK_THROWS_AS(load(f.path), error);
+    CHECK(same_bits(once(fresh, x), y));
+}
+
+TEST_CASE("what learns after loading writes neither the file nor another model of it") {
+    const files f("network_learns");
+    const auto x = ramp({64, 600}, 0.1f);
+    bespoke::network<wide> net(3), other(4);
+    net.save(f.path);
+    const std::string bytes = bytes_of(f.weights());
+    const auto y = once(net, x);
+    other.load(f.path);
+    model m = load(f.path), twin = load(f.path);
+
+    const std::vector<float> target(192, 0.5f);
+    const training_setup<float> setup{.examples = 1, .inputs = {x}, .losses = {mean_squared_error{}},
+                                      .targets = {target}, .with = sgd{.learning_rate = 0.1}};
+    const auto learned = update(other, setup, {.epochs = 2, .mini_batch_size = 1});
+    const auto expected = update(net, setup, {.epochs = 2, .mini_batch_size = 1});
+    auto from_file = learned, from_memory = expected;
+    CHECK(same_bits(once(from_file, x), once(from_memory, x)));
+    CHECK_FALSE(same_bits(once(from_file, x), y));
+    m.parameter("big", "weights")[7] += 1;
+    m.network().prepare();
+    CHECK_FALSE(same_bits(once(m, x), y));
+    CHECK(same_bits(once(twin, x), y));
+    CHECK(same_bits(once(other, x), y));
+    CHECK(bytes_of(f.weights()) == bytes);
+}
+
+TEST_CASE("a model is saved over the file that it reads") {
+    const files f("network_over");
+    const auto x = ramp({64, 600}, 0.1f);
+    bespoke::network<wide> net(3), other(4);
+    net.save(f.path);
+    const auto y = once(net, x);
+    const std::string bytes = bytes_of(f.weights());
+    model m = load(f.path);
+    other.load(f.path);
+    m.save(f.path);
+    CHECK(bytes_of(f.weights()) == bytes);
+    other.parameter("y", "bias")[0] = 5;
+    other.prepare();
+    other.save(f.path);
+    CHECK(bytes_of(f.weights()) != bytes);
+    CHECK(same_bits(once(m, x), y));
+    CHECK(once(other, x)[1] == y[1]);
+    bespoke::network<wide> again(f.path);
+    CHECK(same_bits(once(again, x), once(other, x)));
+}
+
+TEST_CASE("a small model is read into memory: its file may change afterwards") {
+    const files f("network_small");
+    bespoke::network<colourful> net(3), other(4);
+    net.save(f.path);
+    other.load(f.path);
+    model m = load(f.path);
+    const auto x = ramp({1, 3, 3, 2}, 0.1f);
+    const auto y = once(net, x);
+    if (std::filesystem::exists(f.weights())) std::filesystem::resize_file(f.weights(), 0);
+    CHECK(same_bits(once(other, x), y));
+    CHECK(m.parameter("y", "weights")[0] == net.parameter("y", "weights")[0]);
 }

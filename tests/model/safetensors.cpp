@@ -143,6 +143,25 @@ TEST_CASE("safetensors: elements as floats") {
     CHECK(integers.text == "tensor \"x\": F32, F64, F16 or BF16 wanted, but the dtype is I64");
 }
 
+TEST_CASE("safetensors: floats are read where they lie, if they can be") {
+    alignas(8) const float numbers[] = {1, 2, 3};
+    const auto bytes = std::as_bytes(std::span(numbers));
+    CHECK(floats_in({"x", "F32", {3}, bytes}) == numbers);
+    CHECK(floats_in({"x", "F32", {2}, bytes.subspan(4)}) == numbers + 1);
+    CHECK(floats_in({"x", "F32", {2}, bytes.subspan(1, 8)}) == nullptr);
+    CHECK(floats_in({"x", "F64", {1}, bytes.first(8)}) == nullptr);
+    CHECK(floats_in({"x", "F16", {6}, bytes}) == nullptr);
+
+    std::weak_ptr<const void> watch;
+    {
+        const tensor_entry entry{"x", "F32", {3}, bytes};
+        const auto file = safetensors::parse(to_safetensors(std::span(&entry, 1)), "w");
+        watch = file.owner();
+        CHECK_FALSE(watch.expired());
+    }
+    CHECK(watch.expired());
+}
+
 TEST_CASE("safetensors: every dtype has its size") {
     for (const known_dtype& dtype : known_dtypes) {
         const std::vector<std::byte> bytes(3 * dtype.size);

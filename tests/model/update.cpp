@@ -57,7 +57,7 @@ std::vector<features> examples(std::size_t count) {
     return all;
 }
 std::vector<float> parameters(const model& m) {
-    return {m.network().core().parameters().begin(), m.network().core().parameters().end()};
+    return {m.network().core().parameters().block().begin(), m.network().core().parameters().block().end()};
 }
 bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
     return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
@@ -114,7 +114,8 @@ TEST_CASE("the composed network learns the same bits, for any number of threads"
         .examples = 23, .inputs = {x}, .losses = {categorical_cross_entropy{.input = "p"}}, .targets = {labels},
         .with = sgd{.learning_rate = 0.5, .momentum = 0.5}};
     const auto composed = update(net, setup, {.epochs = 4, .mini_batch_size = 5, .shuffle = true, .seed = 3});
-    CHECK(same_bits(parameters(learned), {composed.core().parameters().begin(), composed.core().parameters().end()}));
+    const auto& block = composed.core().parameters().block();
+    CHECK(same_bits(parameters(learned), {block.begin(), block.end()}));
 
     for (std::size_t threads : {2U, 5U}) {
         m.network().use_threads(threads);

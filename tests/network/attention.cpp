@@ -206,7 +206,7 @@ std::vector<float> learned() {
                                       .targets = {y},
                                       .with = adam{.learning_rate = 0.05}};
     net = update(net, setup, {.epochs = 3, .mini_batch_size = 2});
-    const auto& parameters = net.core().parameters();
+    const auto& parameters = net.core().parameters().block();
     return {parameters.data(), parameters.data() + parameters.size()};
 }
 

@@ -51,7 +51,66 @@ struct greedy {
     bool operator==(const greedy&) const = default;
 };
 
+/// y = 1 where it runs without what it prepares, else 2.
+struct patient {
+    static constexpr auto key = "patient";
+    constexpr void fields(auto&) {}
+    static constexpr bool batched = true;
+    constexpr outcome output_shape(const shape& x) const { return x; }
+    template <class T>
+    extent prepared_size(const shape&) const {
+        return 1;
+    }
+    template <class T>
+    bool can_wait(const shape&, const arithmetic&) const {
+        return true;
+    }
+    void prepare(const auto&, auto* to) const noexcept { *to = 2; }
+    void forward(auto, auto y, const auto&, auto& w) const noexcept {
+        for (extent i = 0; i < y.total(); ++i) y.data[i] = w.prepared == nullptr ? 1 : *w.prepared;
+    }
+    void backward(auto...) const noexcept {}
+    bool operator==(const patient&) const = default;
+};
+
 }  // namespace
+
+TEST_CASE("what can wait is prepared for the second run, the others for the first") {
+    const auto d = compose(input{"x", {2}}, patient{} | from("x") | named("waits"),
+                           greedy{5} | from("x") | named("needs"), output{"waits"}, output{"needs"});
+    const planner p = planned(d);
+    const plan_view plan = p.result().view();
+    engine<double> e(plan);
+    e.attach(d);
+    const auto run = [&](extent examples = 1) {
+        e.reserve(examples);
+        e.measure();
+        d.forward(e, std::size_t{0});
+        return std::pair{e.value(plan.outputs[0])[0], e.value(plan.outputs[1])[0]};
+    };
+    CHECK(run() == std::pair{1.0, 5.0});
+    CHECK(run() == std::pair{2.0, 5.0});
+    CHECK(run() == std::pair{2.0, 5.0});
+    e.change();
+    CHECK(run(3) == std::pair{1.0, 5.0});
+    e.make_place(3);  // no run
+    CHECK(run(4) == std::pair{2.0, 5.0});
+    e.change();
+    e.prepare_needed();
+    CHECK(run() == std::pair{1.0, 5.0});
+    CHECK(run() == std::pair{2.0, 5.0});
+    e.change();
+    e.prepare();
+    CHECK(run() == std::pair{2.0, 5.0});
+    e.change();
+    std::vector<values> arrays(plan.blobs.size(), values(2));
+    std::vector<double*> at, to(plan.blobs.size());
+    for (auto& a : arrays) at.push_back(a.data());
+    e.place(1, at, to);
+    e.measure();
+    d.forward(e, std::size_t{0});
+    CHECK(e.value(plan.outputs[0])[0] == 2);
+}
 
 TEST_CASE("a batched layer takes all examples in one call, another one by one") {
     const auto d = compose(input{"x", {2}}, witness<true>{} | from("x") | named("all"),

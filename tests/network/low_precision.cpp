@@ -106,7 +106,7 @@ TEST_CASE("low_precision: a training computes in float32, predictions see what i
             network<classifier> fresh(net);
             CHECK(same_bits(after, to_vector(fresh.predict_batch(x))));
         }
-        const auto& all = net.core().parameters();
+        const auto& all = net.core().parameters().block();
         return std::pair{losses, std::vector<float>(all.begin(), all.end())};
     };
     const auto exact = learn(low_precision::none);

@@ -4,29 +4,6 @@
 
 using namespace control_test;
 
-TEST_CASE("parameters begin as each layer says") {
-    const auto d = compose(input{"x", {30}}, inner_product{.output_channels = 20} | named("a"),
-                           inner_product{.output_channels = 20} | named("b"));
-    const planner p = planned(d);
-    network_memory<double> e(p.result().view()), again(p.result().view());
-    e.initialize(4);
-    again.initialize(4);
-    double largest = 0, sum = 0;
-    for (extent i = 0; i < 600; ++i) {
-        REQUIRE(e.parameter(0)[i] == again.parameter(0)[i]);
-        largest = std::max(largest, std::abs(e.parameter(0)[i]));
-        sum += e.parameter(0)[i];
-    }
-    const double bound = std::sqrt(6.0 / 50);
-    CHECK(largest <= bound);
-    CHECK(largest > 0.95 * bound);
-    CHECK(std::abs(sum / 600) < 0.1 * bound);
-    CHECK(e.parameter(1)[19] == 0);
-    CHECK(e.parameter(0)[0] != e.parameter(2)[0]);
-    again.initialize(5);
-    CHECK(e.parameter(0)[0] != again.parameter(0)[0]);
-}
-
 TEST_CASE("blobs lie in the arena, example after example, or once for all") {
     const auto d = compose(input{"x", {3}}, linear{2, 0} | named("y"), filled{.value = 5, .of = {2}} | named("k"),
                            output{"y"}, output{"k"});

@@ -138,7 +138,8 @@ inline std::vector<std::vector<float>> run(program& p, const std::vector<std::ve
 
 template <class Network>
 void copy_parameters(const Network& from, program& to) {
-    std::copy_n(from.core().parameters().data(), from.core().parameters().size(), to.core().parameters().data());
+    const auto& block = from.core().parameters().block();
+    std::copy_n(block.data(), block.size(), to.core().parameters().block().data());
     to.prepare();
 }
 

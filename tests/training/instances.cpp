@@ -48,10 +48,10 @@ TEST_CASE("a file without the templates links with one that has them, and learns
         for (std::size_t first = 0; first < 10; first += 4)
             training.step(std::span(all).subspan(first, std::min<std::size_t>(4, 10 - first)));
     }
-    const auto& a = learned.core().parameters();
-    const auto& b = by_hand.core().parameters();
+    const auto& a = learned.core().parameters().block();
+    const auto& b = by_hand.core().parameters().block();
     REQUIRE(std::equal(a.begin(), a.end(), b.begin(), b.end()));
-    REQUIRE_FALSE(std::equal(a.begin(), a.end(), net.core().parameters().begin()));
+    REQUIRE_FALSE(std::equal(a.begin(), a.end(), net.core().parameters().block().begin()));
 }
 
 TEST_CASE("every layer of the list is there to link") { REQUIRE(all_one_step(core_layers{})); }

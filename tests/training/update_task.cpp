@@ -52,7 +52,7 @@ struct material {
 const material data;
 
 std::vector<float> parameters(const net_type& net) {
-    return {net.core().parameters().begin(), net.core().parameters().end()};
+    return {net.core().parameters().block().begin(), net.core().parameters().block().end()};
 }
 bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
     return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
@@ -120,8 +120,8 @@ TEST_CASE("the updated model predicts as one into which its parameters are copie
     const net_type net(1);
     net_type result = update(net, data.setup(), {.epochs = 20});
     net_type fresh(2);
-    std::copy_n(result.core().parameters().data(), result.core().parameters().size(),
-                fresh.core().parameters().data());
+    std::copy_n(result.core().parameters().block().data(), result.core().parameters().block().size(),
+                fresh.core().parameters().block().data());
     fresh.prepare();
     std::size_t right = 0;
     for (std::size_t i = 0; i < examples; ++i) {

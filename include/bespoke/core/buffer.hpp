@@ -74,6 +74,16 @@ public:
 #endif
     }
 
+    /// Few of the elements from `first` on are ever written: they lie in small pages, which come one by one.
+    void scatter([[maybe_unused]] extent first, [[maybe_unused]] extent count) {
+#ifdef __linux__
+        if (static_cast<std::size_t>(size_) * sizeof(T) < large_memory) return;
+        const auto page = [&](extent i) { return (static_cast<std::size_t>(i) * sizeof(T) + 4095) / 4096 * 4096; };
+        const std::size_t begin = page(first), end = page(first + count);
+        if (begin < end) madvise(reinterpret_cast<std::byte*>(data()) + begin, end - begin, MADV_NOHUGEPAGE);
+#endif
+    }
+
     /// Grows to at least `size` elements; contents are lost when it grows.
     void reserve(extent size) {
         if (size > size_) resize(size);

@@ -158,7 +158,7 @@ struct backward_needs {
 template <class T>
 struct workspace {
     T* scratch = nullptr;         ///< `scratch_size` elements, contents undefined
-    T* prepared = nullptr;        ///< what `prepare` wrote for the parameters as they are now; forward may complete it
+    T* prepared = nullptr;  ///< what `prepare` wrote for the parameters as they are; null where it `can_wait`: nothing
     thread_pool* threads = nullptr;
     const epilogue<T>* after = nullptr;  ///< only for a layer that says `runs_epilogue`
     arithmetic how{};

@@ -200,8 +200,7 @@ public:
         else_side();
         --branches_;
         after.resize(known_.size(), known::unwritten);
-        for (std::size_t i = 0; i < known_.size(); ++i)
-            if (known_[i] != after[i]) known_[i] = known::perhaps;
+        for (std::size_t i = 0; i < known_.size(); ++i) known_[i] = known_[i] == after[i] ? after[i] : known::perhaps;
     }
 
     template <class Body>

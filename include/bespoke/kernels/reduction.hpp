@@ -6,6 +6,7 @@
 #include "strided.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <limits>
 
 namespace bespoke::kernels {
@@ -14,8 +15,7 @@ namespace bespoke::kernels {
 template <class T>
 T sum(extent n, const T* x) noexcept {
     batch<T> total(T(0));
-    for_each_batch<T>(
-        n, [&](extent i, auto in, auto) __attribute__((always_inline)) { total = total + in(x + i); });
+    for_each_batch<T>(n, [&](extent i, auto in, auto) __attribute__((always_inline)) { total = total + in(x + i); });
     return sum_lanes<T>(total);
 }
 
@@ -50,14 +50,17 @@ T running_max(extent n, const T* x) noexcept {
 
 /// Whether none of x[0, n) is infinite or NaN.
 template <class T>
-bool all_finite(extent n, const T* x) noexcept {
-    batch<T> differences(T(0));  // 0 of numbers, NaN of the others
-    for_each_batch<T>(
-        n, [&](extent i, auto in, auto) __attribute__((always_inline)) {
-            const batch<T> v = in(x + i);
+bool all_finite(extent n, const T* x, thread_pool* threads = nullptr) noexcept {
+    std::atomic<bool> result = true;
+    parallel_for(n < (1 << 17) ? nullptr : threads, n, lanes<T>, [&](extent first, extent last) {
+        batch<T> differences(T(0));  // 0 of numbers, NaN of the others
+        for_each_batch<T>(last - first, [&](extent i, auto in, auto) __attribute__((always_inline)) {
+            const batch<T> v = in(x + first + i);
             differences = differences + (v - v);
         });
-    return sum_lanes<T>(differences) == 0;
+        if (sum_lanes<T>(differences) != 0) result = false;
+    });
+    return result;
 }
 
 /// out[j] += sum over rows of x[row * stride + j], j in [0, n): one chain from out[j], rows ascending.

@@ -1,8 +1,10 @@
 #pragma once
 
+#include "../core/buffer.hpp"
 #include "../core/concepts.hpp"
 #include "gemm_bfloat16.hpp"
 #include "gemm_int8.hpp"
+#include "unpacked_gemm.hpp"
 
 #include <bit>
 
@@ -64,6 +66,15 @@ void pack_weights(const arithmetic& how, const T* weights, extent k, extent n, T
     }
 }
 
+/// Whether a first product may do without `pack_weights`: with so many rows of x it takes hardly longer, and there are
+/// so many weights that to pack them takes as long as the product.
+template <class T>
+constexpr bool can_wait(const arithmetic& how, extent rows, extent k, extent n) {
+    const extent computed = (rows + lanes<T> - 1) / lanes<T> * lanes<T>;
+    return weighted_precision<T>(how, k, n) == low_precision::none && rows >= 64 && 16 * (computed - rows) <= rows &&
+           k * n * static_cast<extent>(sizeof(T)) >= static_cast<extent>(large_memory);
+}
+
 namespace detail {
 
 template <class T>
@@ -121,19 +132,18 @@ template <class T>
 }  // namespace detail
 
 /// y = x Wᵀ + bias: x [m, k], W [n, k], y [m, n], bias [n] or null. `w.prepared` is what `pack_weights` left; where it
-/// is of low precision and `w.exact`, W is packed anew, into `w.scratch`: packed_size<T>(k, n) elements.
+/// is of low precision and `w.exact`, W is packed anew, into `w.scratch`: packed_size<T>(k, n) elements. Null where it
+/// `can_wait`: then `w.scratch` has packed_size<T>(k, m) elements.
 template <class T, class M, class N, class K>
 [[gnu::always_inline]] inline void weighted_gemm(M m, N n, K k, const T* x, const T* weights, T* y,
                                                  const T* bias, const workspace<T>& w) noexcept {
     constexpr bool small = [] {
-        if constexpr (!std::is_same_v<T, float> || !(has_bfloat16 || has_int8))
-            return true;
-        else if constexpr (std::is_same_v<N, extent> || std::is_same_v<K, extent>)
+        if constexpr (std::is_same_v<N, extent> || std::is_same_v<K, extent>)
             return false;
         else
             return N::value * K::value <= least_low_precision_weights;
     }();
-    if constexpr (!small)
+    if constexpr (!small && std::is_same_v<T, float> && (has_bfloat16 || has_int8))
         if (w.how.allow_low_precision_accumulation != low_precision::none)
             if (const auto precision = weighted_precision<T>(w.how, k, n); precision != low_precision::none)
                 return detail::low_precision_gemm<T>(precision, m, n, k, x, weights, y, bias, w);
@@ -145,6 +155,8 @@ template <class T, class M, class N, class K>
         if (w.after != nullptr) (*w.after)({y, 1, n, n});
         return;
     }
+    if constexpr (!small)
+        if (w.prepared == nullptr) return unpacked_gemm<T>(m, n, k, x, weights, y, bias, w.scratch, w.threads, w.after);
     gemm(m, n, k, x, extent{k}, extent{1}, w.prepared, y, extent{n}, bias, false, w.threads, w.after);
 }
 

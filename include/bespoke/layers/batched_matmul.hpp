@@ -80,6 +80,11 @@ struct batched_matmul {
         if (xs.size() > 1) return 0;
         return kernels::weights_size<T>(how, xs[0].from_end(1), weight_matrix_second_dimension);
     }
+    template <class T>
+    bool can_wait(std::span<const shape> xs, const arithmetic& how) const {
+        const extent k = xs[0].from_end(1);
+        return xs.size() == 1 && kernels::can_wait<T>(how, xs[0].size() / k, k, weight_matrix_second_dimension);
+    }
     template <class P, class T>
     void prepare(const P& p, T* prepared, const arithmetic& how) const noexcept {
         if (p.weights) kernels::pack_weights(how, p.weights.data, p.weights[1], p.weights[0], prepared);
@@ -91,7 +96,8 @@ struct batched_matmul {
         if (xs.size() == 1) {
             const extent k = xs[0].from_end(1), rows = xs[0].size() / k * examples;
             const extent n = weight_matrix_second_dimension;
-            return std::max({packed_size<T>(n, k), packed_size<T>(rows, k), packed_size<T>(k, n)});
+            return std::max({packed_size<T>(n, k), packed_size<T>(rows, k), packed_size<T>(k, n),
+                             packed_size<T>(k, rows)});
         }
         return slot_size<T>(xs[0], xs[1]) * threads;
     }

@@ -70,6 +70,7 @@ struct embedding_nd {
         field("hasBias", has_bias);
     }
     static constexpr bool batched = true;
+    static constexpr bool prepares_on_demand = true;
     static constexpr backward_needs needs{.input = true, .output = false};
 
     template <class T>

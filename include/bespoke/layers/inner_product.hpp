@@ -74,6 +74,10 @@ struct inner_product {
     extent prepared_size(const shape& x, const arithmetic& how) const {
         return kernels::weights_size<T>(how, columns(x), output_channels);
     }
+    template <class T>
+    bool can_wait(const shape& x, const arithmetic& how) const {
+        return kernels::can_wait<T>(how, x.size() / columns(x), columns(x), output_channels);
+    }
     template <class P, class T>
     void prepare(const P& p, T* prepared, const arithmetic& how) const noexcept {
         kernels::pack_weights(how, p.weights.data, p.weights[1], output_channels, prepared);
@@ -91,7 +95,7 @@ struct inner_product {
     extent scratch_size(const shape& x, extent examples, extent) const {
         const extent k = columns(x), rows = x.size() / k * examples;
         return std::max({kernels::packed_size<T>(output_channels, k), kernels::packed_size<T>(rows, k),
-                         kernels::packed_size<T>(k, output_channels)});
+                         kernels::packed_size<T>(k, output_channels), kernels::packed_size<T>(k, rows)});
     }
     template <class X, class Y, class Dy, class Dx, class P, class Dp, class W>
     void backward(X x, Y, Dy dy, Dx dx, const P& p, const Dp& dp, W& w) const noexcept {

@@ -28,6 +28,10 @@ model parse(std::string_view json, const safetensors* weights, std::span<const l
 /// Reads a model: JSON, and the safetensors file beside it where "weightsFile" names one; or, where the name ends
 /// in ".mlmodel", the protobuf of the specification (convert/mlmodel.hpp). Throws `error` with the file and the
 /// place in it; nothing is half loaded.
+///
+/// Of 1 MB of parameters and more, those that are float32 in a safetensors file are read where they lie, until they are
+/// written in memory: the file is mapped as long as the model or a copy of it lives, see `mapped_file`. To `save` over
+/// it is safe.
 inline model load(const std::filesystem::path& path, const load_options& options = {}) {
     return define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::load(path, options);
 }
@@ -90,9 +94,15 @@ struct weights_to_read {
             const std::size_t number = plan.steps[pending.step].first_parameter + pending.number;
             const std::string place = pending.value.place();
             auto& source = self.notes[pending.step].weights[pending.number];
+            using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::weights_target;
+            std::optional<weights_target> target;
+            if (core != nullptr)
+                target.emplace(weights_target{core->parameters(), number,
+                                              plan.parameters_size >= network_parameters<float>::least_lent,
+                                              core->threads()});
             define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::read_weights(
                 pending.value, place, plan.parameters[number].dimensions, pending.by_first_axis,
-                self.networks.tensors, source, core == nullptr ? nullptr : core->parameter(number));
+                self.networks.tensors, source, target ? &*target : nullptr);
         }
     }
 };

@@ -58,8 +58,7 @@ public:
     };
     document write(std::string_view weights_file) const;
 
-    /// The layers with the memory that they run in. Whoever runs them by itself calls `prepare` first, and after
-    /// writing parameters.
+    /// The layers with the memory that they run in. Whoever writes parameters calls its `prepare` afterwards.
     program& network() { return *program_; }
     const program& network() const { return *program_; }
     /// The parameter array `field` ("weights") of the layer `layer`. Throws `error` where there is none.
@@ -89,7 +88,6 @@ private:
     std::vector<std::size_t> outputs_;  ///< for each described output its place among the plan's; npos: an answer
     std::size_t probabilities_ = 0;     ///< place among the plan's outputs
     std::unique_ptr<program> program_;
-    bool prepared_ = false;
 };
 
 }  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
@@ -202,7 +200,7 @@ struct model::parts {
 model::model(const model& other)
     : settings_(other.settings_), codecs_(other.codecs_), notes_(other.notes_), implied_(other.implied_),
       weights_metadata_(other.weights_metadata_), outputs_(other.outputs_), probabilities_(other.probabilities_),
-      program_(std::make_unique<program>(*other.program_)), prepared_(true) {}
+      program_(std::make_unique<program>(*other.program_)) {}
 model::model(model&&) noexcept = default;
 model& model::operator=(model&&) noexcept = default;
 model::~model() = default;
@@ -242,9 +240,9 @@ model::model(parts&& content)
     if (content.fill != nullptr) content.fill(content.context, p.result().view(), nullptr);
 
     program_ = std::make_unique<program>(std::move(content.layers), std::move(inputs), std::move(outputs), root);
+    program_->use_threads(content.threads);
     if (content.fill != nullptr) content.fill(content.context, program_->plan(), &program_->core());
     notes_ = std::move(content.notes);
-    program_->use_threads(content.threads);
     program_->core().use(content.how);
     set_settings(std::move(content.settings));
 }

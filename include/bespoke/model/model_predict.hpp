@@ -102,8 +102,6 @@ void model::run(std::span<const features> inputs, std::vector<features>& results
     }
     core.select(pass::all, {});
     core.reserve(static_cast<extent>(inputs.size()));
-    if (!prepared_) program_->prepare();
-    prepared_ = true;
     core.measure();
     const plan_view& plan = program_->plan();
     for (std::size_t e = 0; e < inputs.size(); ++e)

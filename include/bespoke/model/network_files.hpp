@@ -99,9 +99,13 @@ model to_model(const network<Description, Element>& net, model_settings settings
     const auto fill = [](void* context, const plan_view& plan, engine<float>* core) {
         const auto& from = *static_cast<const network<Description, Element>*>(context);
         if (core == nullptr) return;
-        for (std::size_t i = 0; i < plan.parameters.size(); ++i)
-            std::transform(from.core().parameter(i), from.core().parameter(i) + plan.parameters[i].dimensions.size(),
-                           core->parameter(i), [](Element v) { return static_cast<float>(v); });
+        if constexpr (std::is_same_v<Element, float>)  // the same layers in the same order lie alike
+            core->parameters().copy(from.core().parameters());
+        else
+            for (std::size_t i = 0; i < plan.parameters.size(); ++i)
+                std::transform(from.core().parameter(i),
+                               from.core().parameter(i) + plan.parameters[i].dimensions.size(),
+                               core->parameters().fill(i), [](Element v) { return static_cast<float>(v); });
     };
     return define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::compose_model(
         std::move(settings), detail::layers_of<Description>(), net.plan(), detail::codecs_of_network<Description>(),
@@ -109,16 +113,17 @@ model to_model(const network<Description, Element>& net, model_settings settings
 }
 
 template <const auto& Description, class Element, bool Fits>
-void network<Description, Element, Fits>::read(const std::filesystem::path& path, bool is_new) {
+void network<Description, Element, Fits>::read(const std::filesystem::path& path) {
     model from = define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::load_same(
         path, detail::layers_of<Description>(), plan(), detail::codecs_of_network<Description>());
     auto& core = from.network().core();
-    if constexpr (std::is_same_v<Element, float>)  // the same layers in the same order lie alike
-        if (is_new) engine_.take_parameters(core.give_parameters());
-    if (!is_new || !std::is_same_v<Element, float>)
+    if constexpr (std::is_same_v<Element, float>)
+        engine_.parameters().take(std::move(core.parameters()));
+    else
         for (std::size_t i = 0; i < plan().parameters.size(); ++i)
-            std::copy_n(core.parameter(i), plan().parameters[i].dimensions.size(), engine_.parameter(i));
-    prepare();
+            std::copy_n(core.parameters().read(i), plan().parameters[i].dimensions.size(),
+                        engine_.parameters().fill(i));
+    changed();
 }
 
 template <const auto& Description, class Element, bool Fits>

@@ -66,6 +66,8 @@ public:
     /// Sorted by name, byte by byte.
     const std::vector<tensor_entry>& entries() const { return entries_; }
     const std::map<std::string, std::string>& metadata() const { return metadata_; }
+    /// Whoever holds it may use the bytes of the entries.
+    const std::shared_ptr<const void>& owner() const { return owner_; }
 
 private:
     static safetensors parse(std::shared_ptr<const void> owner, std::span<const std::byte> file,
@@ -82,6 +84,8 @@ private:
 std::vector<std::byte> to_safetensors(std::span<const tensor_entry> entries,
                                       const std::map<std::string, std::string>& metadata = {});
 
+/// The elements of an F32 tensor where they lie; null where they cannot be read there, or are of another type.
+const float* floats_in(const tensor_entry& entry);
 /// The elements of an F32, F64, F16 or BF16 tensor. F64 is rounded, and is infinite where it is too large;
 /// NaN and infinity are handed on. Throws errc::bad_value for any other dtype.
 std::vector<float> to_floats(const tensor_entry& entry);
@@ -90,6 +94,7 @@ void to_floats(const tensor_entry& entry, float* to);
 
 }  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
 
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::floats_in;
 using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::safetensors;
 using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::to_floats;
 using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::to_safetensors;
@@ -150,8 +155,7 @@ public:
 
         const known_dtype& element = element_type(*dtype, place);
         tensor_entry result{tensor, element.name, dimensions(*shape, place), bytes(*offsets, place)};
-        const extent wanted =
-            checked_size(result.dimensions, max_elements) * static_cast<extent>(element.size);
+        const extent wanted = checked_size(result.dimensions, max_elements) * static_cast<extent>(element.size);
         if (wanted != static_cast<extent>(result.bytes.size()))
             fail(place, std::string(result.dtype) + " " + std::string(sentence(result.dimensions).view()) +
                             " takes " + std::to_string(wanted) + " bytes, but data_offsets span " +
@@ -193,13 +197,11 @@ public:
     }
 
 private:
-    [[noreturn]] void fail(const std::string& place, const std::string& what,
-                           errc code = errc::malformed_file) const {
+    [[noreturn]] void fail(const std::string& place, const std::string& what, errc code = errc::malformed_file) const {
         throw error(code, name_ + ": " + place + ": " + what);
     }
     [[noreturn]] void fail_hole(std::size_t begin, std::size_t end) const {
-        fail("data",
-             "bytes " + std::to_string(begin) + " to " + std::to_string(end) + " belong to no tensor");
+        fail("data", "bytes " + std::to_string(begin) + " to " + std::to_string(end) + " belong to no tensor");
     }
     static std::string kind(const json& value) {
         return value.is_number() ? "the number " + value.dump() : std::string("of type ") + value.type_name();
@@ -220,10 +222,8 @@ private:
     shape dimensions(const json& value, const std::string& place) const {
         if (!value.is_array()) fail(place, "shape: an array wanted, but it is " + kind(value));
         if (value.size() > max_rank)
-            fail(place,
-                 "shape: at most " + std::to_string(max_rank) + " axes wanted, but there are " +
-                     std::to_string(value.size()),
-                 errc::unsupported);
+            fail(place, "shape: at most " + std::to_string(max_rank) + " axes wanted, but there are " +
+                            std::to_string(value.size()), errc::unsupported);
         shape result, without_zeros;
         for (const json& e : value) {
             result.push_back(number(e, place + ": shape/" + std::to_string(result.rank())));
@@ -303,6 +303,12 @@ const tensor_entry* safetensors::find(std::string_view name) const {
     return found != entries_.end() && found->name == name ? &*found : nullptr;
 }
 
+const float* floats_in(const tensor_entry& entry) {
+    const bool fits = reinterpret_cast<std::uintptr_t>(entry.bytes.data()) % alignof(float) == 0;
+    const bool as_here = entry.dtype == "F32" && std::endian::native == std::endian::little && fits;
+    return as_here ? reinterpret_cast<const float*>(entry.bytes.data()) : nullptr;
+}
+
 std::vector<float> to_floats(const tensor_entry& entry) {
     std::vector<float> result(static_cast<std::size_t>(entry.dimensions.size()));
     to_floats(entry, result.data());
@@ -357,8 +363,7 @@ std::vector<std::byte> to_safetensors(std::span<const tensor_entry> entries,
         order.push_back({&e, element->size});
     }
     std::sort(order.begin(), order.end(), [](const item& a, const item& b) {
-        return a.element_size != b.element_size ? a.element_size > b.element_size
-                                                : a.entry->name < b.entry->name;
+        return a.element_size != b.element_size ? a.element_size > b.element_size : a.entry->name < b.entry->name;
     });
 
     std::string header;
@@ -382,8 +387,7 @@ std::vector<std::byte> to_safetensors(std::span<const tensor_entry> entries,
 
     std::vector<std::byte> file;
     file.reserve(8 + header.size() + data_size);
-    for (std::size_t i = 0; i < 8; ++i)
-        file.push_back(static_cast<std::byte>(header.size() >> (8 * i) & 255));
+    for (std::size_t i = 0; i < 8; ++i) file.push_back(static_cast<std::byte>(header.size() >> (8 * i) & 255));
     const auto text = std::as_bytes(std::span(header));
     file.insert(file.end(), text.begin(), text.end());
     for (const item& i : order) file.insert(file.end(), i.entry->bytes.begin(), i.entry->bytes.end());

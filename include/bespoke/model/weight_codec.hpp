@@ -1,6 +1,7 @@
 #pragma once
 
 #include "../graph/layer_facts.hpp"
+#include "../network/parameters.hpp"
 #include "float16.hpp"
 #include "object_reader.hpp"
 #include "object_writer.hpp"
@@ -82,10 +83,17 @@ private:
     std::vector<object_writer> elements_{};  ///< one where it is not repeated
 };
 
+/// Where the weights of one parameter array come to lie.
+struct weights_target {
+    network_parameters<float>& parameters;
+    std::size_t number;
+    bool lends;  ///< those of a safetensors file may stay there
+    thread_pool* threads;
+};
 /// The weights of one parameter array as a document gives them, for the shape that the plan asks for. Without
-/// `to`, only compares how many there are. `by_first_axis` as for `read_quantized`.
+/// `target`, only compares how many there are. `by_first_axis` as for `read_quantized`.
 void read_weights(object_reader in, const std::string& place, const shape& dimensions, bool by_first_axis,
-                  const safetensors* tensors, weight_source& source, float* to);
+                  const safetensors* tensors, weight_source& source, const weights_target* target);
 /// How many numbers the document gives for each of these parameters.
 std::vector<extent> weight_lengths(std::span<const object_reader> parameters, const safetensors* tensors);
 
@@ -205,7 +213,7 @@ void weights_writer::finish() {
 }
 
 void read_weights(object_reader in, const std::string& place, const shape& dimensions, bool by_first_axis,
-                  const safetensors* tensors, weight_source& source, float* to) {
+                  const safetensors* tensors, weight_source& source, const weights_target* target) {
     const extent wanted = dimensions.size();
     const auto wrong_count = [&](extent came) {
         throw error(errc::shape_mismatch, place + ": " + std::to_string(wanted) +
@@ -216,6 +224,7 @@ void read_weights(object_reader in, const std::string& place, const shape& dimen
     const auto check_count = [&](std::size_t came) {
         if (static_cast<extent>(came) != wanted) wrong_count(static_cast<extent>(came));
     };
+    const auto room = [&] { return target == nullptr ? nullptr : target->parameters.fill(target->number); };
     source.updatable = in.boolean("isUpdatable");
     static constexpr std::string_view kinds[] = {"floatValue", "float16Value", "tensor", "bespoke",
                                                  "rawValue",   "int8RawValue"};
@@ -223,14 +232,15 @@ void read_weights(object_reader in, const std::string& place, const shape& dimen
     if (kind == "floatValue") {
         if (!in.is_binary(kind)) source.kind = weight_source::float_value;
         check_count(in.length(kind));
-        if (to == nullptr) return;
+        if (target == nullptr) return;
         const auto values = in.reals(kind);
         check_count(values.size());
-        if (to != nullptr) std::copy(values.begin(), values.end(), to);
+        std::copy(values.begin(), values.end(), room());
     } else if (kind == "float16Value") {
         source.kind = weight_source::float16_value;
         const auto bytes = detail::read_bytes(in, kind, 2);
         check_count(bytes.size() / 2);
+        float* const to = room();
         for (extent i = 0; i < wanted && to != nullptr; ++i)
             to[i] = float16_to_float(detail::load_little_endian<std::uint16_t>(bytes.data() + 2 * i));
     } else if (kind == "bespoke") {
@@ -238,6 +248,7 @@ void read_weights(object_reader in, const std::string& place, const shape& dimen
         object_reader inner = in.object(kind);
         const auto bytes = detail::read_bytes(inner, "float32Value", 4);
         check_count(bytes.size() / 4);
+        float* const to = room();
         for (extent i = 0; i < wanted && to != nullptr; ++i)
             to[i] = std::bit_cast<float>(detail::load_little_endian<std::uint32_t>(bytes.data() + 4 * i));
         inner.finish();
@@ -254,20 +265,30 @@ void read_weights(object_reader in, const std::string& place, const shape& dimen
             in.fail(errc::bad_value, kind,
                     "F32, F64, F16 or BF16 wanted, tensor " + in_quotes(entry.name) + " has the dtype " +
                         std::string(entry.dtype));
-        if (to == nullptr) return;
-        to_floats(entry, to);
+        if (target == nullptr) return;
+        check_count(static_cast<std::size_t>(entry.dimensions.size()));
+        const float* const there = target->lends ? floats_in(entry) : nullptr;
+        if (there != nullptr)
+            target->parameters.lend(target->number, there, tensors->owner());
+        else
+            to_floats(entry, room());
     } else if (!kind.empty()) {
         source.kind = weight_source::raw_value;
-        source.numbers = read_quantized(in, kind, dimensions, by_first_axis, to);
+        source.numbers = read_quantized(in, kind, dimensions, by_first_axis, room());
     } else {
         check_count(0);
+        room();
     }
     in.finish();
-    if (to == nullptr || kernels::all_finite(wanted, to)) return;
+    if (target == nullptr) return;
+    const float* const values = target->parameters.read(target->number);
+    if (kernels::all_finite(wanted, values, target->threads)) return;
     for (extent i = 0; i < wanted; ++i)
-        if (!std::isfinite(to[i]))
+        if (!std::isfinite(values[i]))
             throw error(errc::bad_value, place + ": number " + std::to_string(i) + " is " +
-                                             (std::isnan(to[i]) ? "NaN" : to[i] > 0 ? "Infinity" : "-Infinity"));
+                                             (std::isnan(values[i]) ? "NaN"
+                                              : values[i] > 0       ? "Infinity"
+                                                                    : "-Infinity"));
 }
 
 std::vector<extent> weight_lengths(std::span<const object_reader> parameters, const safetensors* tensors) {

@@ -39,14 +39,42 @@ public:
     void attach_layer(const void* layer, const layer_functions<T>& functions, std::size_t step,
                       asking_function* ask = nullptr) {
         attached_[step] = {layer, &functions, ask};
+        this->forget_measure();
+        this->network_memory<T>::keep_room(false);
+        ready_ = readiness::none;
     }
 
+    /// Parameters begin as each layer says, from numbers that depend on the seed alone.
+    void initialize(std::uint64_t seed) {
+        this->parameters().draw(seed);
+        change();
+    }
+    /// Parameters have changed: the layers prepare anew before the next run.
+    void change() {
+        reach(readiness::none);
+        measure();
+    }
+    /// Lets the layers bring their parameters into the order in which their kernels read them.
+    void prepare();
+    /// Only those that cannot run without. The others do before the second run: it is not worth the time for one alone.
+    void prepare_needed();
+    void prepare(std::size_t step);
     /// Asks every layer for its working memory.
     void measure();
-    /// Lets the layers bring their parameters into the order in which their kernels read them. To be done whenever
-    /// they have changed.
-    void prepare();
-    void prepare(std::size_t step);
+
+    /// Room for a run, see `network_memory`, for which the layers are prepared.
+    void reserve(extent examples, bool all_blobs = false) {
+        if (this->has_room(examples, all_blobs)) return;
+        settle();
+        this->make_room(examples, all_blobs);
+    }
+    /// Room alone: before the first run, and in the midst of one.
+    void make_place(extent examples) { engine_state<T>::reserve(examples); }
+    /// For a trainer, who comes back.
+    void place(extent examples, std::span<T* const> values, std::span<T* const> gradients) {
+        if (ready_ != readiness::all) prepare();
+        engine_state<T>::place(examples, values, gradients);
+    }
 
     /// In what predictions multiply with large matrices of weights, `none` being T; and a sentence why that is not what
     /// was asked for, empty where it is.
@@ -93,11 +121,27 @@ private:
             return nullptr;
     }
 
+    /// Which layers have prepared; `used`: those that are needed, for the first run.
+    enum class readiness { none, needed, used, all };
+    void settle();
+    void reach(readiness ready);
+    template <class Chosen>
+    void prepare_those(const Chosen& chosen) {
+        parallel_for(this->threads(), static_cast<extent>(attached_.size()), 1, [&](extent first, extent last) {
+            for (extent step = first; step < last; ++step)
+                if (const auto s = static_cast<std::size_t>(step); chosen(attached_[s])) prepare(s);
+        });
+    }
+
+    using typename engine_state<T>::attached_layer;
     using engine_state<T>::attached_;
+    readiness ready_ = readiness::none;
 };
 
 template <class T>
-engine<T>::engine(plan_view plan) : engine_state<T>(plan) {}
+engine<T>::engine(plan_view plan) : engine_state<T>(plan) {
+    this->network_memory<T>::keep_room(false);
+}
 template <class T>
 engine<T>::engine(engine&&) noexcept = default;
 template <class T>
@@ -109,9 +153,11 @@ template <class T>
 void engine<T>::measure() {
     if (this->is_measured()) return;
     this->begin_measure();
+    std::vector<std::pair<std::size_t, extent>> scattered;
     const extent threads = this->threads() != nullptr ? static_cast<extent>(this->threads()->size()) : 1;
     for (std::size_t step = 0; step < attached_.size(); ++step) {
-        const auto& [layer, functions, ask] = attached_[step];
+        auto& [layer, functions, ask, waits] = attached_[step];
+        waits = false;
         if (layer == nullptr) continue;
         working_memory wanted;
         if (this->plan().steps[step].open) {  // not before the shapes are known
@@ -132,9 +178,13 @@ void engine<T>::measure() {
             const shape& between = this->plan().blobs[this->plan().inputs_of(step)[0]].dimensions;
             this->add_planes(planes_together(between, this->chunk()).elements(between));
         }
+        waits = wanted.waits;
+        if (wanted.scattered) scattered.emplace_back(step, wanted.prepared);
         this->add_work(step, wanted.prepared, wanted.scratch);
     }
     this->end_measure();
+    for (const auto& [step, size] : scattered) this->scatter_prepared(step, size);
+    reach(ready_);
 }
 
 template <class T>
@@ -153,17 +203,46 @@ std::string engine<T>::precision_note() {
 }
 
 template <class T>
+void engine<T>::reach(readiness ready) {
+    ready_ = ready;
+    network_memory<T>::keep_room(ready == readiness::all);
+    for (std::size_t step = 0; step < attached_.size(); ++step)
+        if (attached_[step].waits) this->withhold(step, ready != readiness::all);
+}
+
+template <class T>
+void engine<T>::prepare_needed() {
+    measure();
+    prepare_those([](const attached_layer& attached) { return !attached.waits; });
+    const bool some_wait = std::any_of(attached_.begin(), attached_.end(), [](const auto& a) { return a.waits; });
+    reach(some_wait ? readiness::needed : readiness::all);
+}
+
+template <class T>
+void engine<T>::settle() {
+    if (ready_ == readiness::none) prepare_needed();
+    if (ready_ == readiness::needed) {
+        ready_ = readiness::used;
+    } else if (ready_ == readiness::used) {
+        measure();
+        reach(readiness::all);
+        prepare_those([](const attached_layer& attached) { return attached.waits; });
+    }
+}
+
+template <class T>
 void engine<T>::prepare() {
     measure();
-    parallel_for(this->threads(), static_cast<extent>(attached_.size()), 1, [&](extent first, extent last) {
-        for (extent step = first; step < last; ++step) prepare(static_cast<std::size_t>(step));
-    });
+    reach(readiness::all);
+    prepare_those([](const attached_layer&) { return true; });
 }
 
 template <class T>
 void engine<T>::prepare(std::size_t step) {
-    const auto& [layer, functions, ask] = attached_[step];
-    if (this->plan().steps[step].open) {
+    const auto& [layer, functions, ask, waits] = attached_[step];
+    const step_facts& facts = this->plan().steps[step];
+    for (std::size_t i = 0; i < facts.parameter_count; ++i) this->parameters().read(facts.first_parameter + i);
+    if (facts.open) {
         this->run()->of_step(step).asked = false;  // it prepares when its shapes are known
         return;
     }

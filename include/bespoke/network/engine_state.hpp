@@ -199,6 +199,7 @@ protected:
         const void* layer = nullptr;  ///< null: a control layer
         const layer_functions<T>* functions = nullptr;
         asking_function* ask = nullptr;  ///< only where shapes are open
+        bool waits = false;              ///< the layer can run before it has prepared
     };
     std::vector<attached_layer> attached_;  ///< for each step
 

@@ -12,6 +12,8 @@ class engine_state;
 struct working_memory {
     extent prepared = 0, scratch = 0;
     bool lowered = false;  ///< it multiplies in low precision
+    bool waits = false;    ///< it can run before it has prepared, as `bool can_wait<T>(x, how) const` says
+    bool scattered = false;  ///< `prepares_on_demand = true`: of what is prepared, forward writes what it needs
 };
 
 /// What a layer type does in a forward pass, as layer_runner.hpp has it. A layer comes as `const void*`. Null: nothing

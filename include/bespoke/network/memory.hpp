@@ -3,10 +3,9 @@
 #include "../core/buffer.hpp"
 #include "../core/concepts.hpp"
 #include "../core/error.hpp"
-#include "../core/random.hpp"
+#include "parameters.hpp"
 #include "run_shapes.hpp"
 
-#include <cmath>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -28,25 +27,21 @@ public:
     /// Another plan of the same layers, for other input shapes. The parameters stay.
     void replan(plan_view plan);
 
-    /// The block of all parameters.
-    const buffer<T>& parameters() const { return parameters_; }
-    T* parameter(std::size_t number) const { return parameters_.data() + plan_.parameters[number].offset; }
-    /// Takes over a block of parameters of the same plan.
-    void take_parameters(buffer<T>&& block) { parameters_ = std::move(block); }
-    buffer<T> give_parameters() { return std::move(parameters_); }
+    network_parameters<T>& parameters() { return parameters_; }
+    const network_parameters<T>& parameters() const { return parameters_; }
+    T* parameter(std::size_t number) { return parameters_.write(number); }
+    const T* parameter(std::size_t number) const { return parameters_.read(number); }
     /// Where the gradient of a parameter is summed up; null: nowhere.
     std::vector<T*>& parameter_gradients() { return parameter_gradients_; }
     /// Points `to` at a parameter, or at its gradient. Field by field where the view lies: to copy one in registers
     /// that was just written word by word waits for the writes.
     void view_parameter(std::size_t number, dynamic_view<const T>& to) const;
     void view_parameter_gradient(std::size_t number, dynamic_view<T>& to) const;
-    /// Fills the parameters as each layer says, from numbers that depend on the seed alone.
-    void initialize(std::uint64_t seed);
 
     /// Makes room for a prediction of `examples` and points the blobs there. So many that they do not fit the cache run
     /// in chunks, see `each_chunk`, and only inputs and outputs hold all examples then, unless all blobs are wanted.
     void reserve(extent examples, bool all_blobs = false) {
-        if (examples != examples_ || all_blobs != all_blobs_ || !planned_) make_room(examples, all_blobs);
+        if (!has_room(examples, all_blobs)) make_room(examples, all_blobs);
     }
     /// Until `reserve`, the input `blob` lies where the caller has it: no step may write it.
     void lend(std::size_t blob, const T* values) {
@@ -97,7 +92,7 @@ public:
     std::size_t thread_count() const { return threads_ ? threads_->size() : 1; }
 
     /// The parameter array `field` ("weights") of the layer called `layer`. Throws `error` where there is none.
-    std::span<T> parameter(std::string_view layer, std::string_view field) const;
+    std::span<T> parameter(std::string_view layer, std::string_view field);
     /// Throws the `error` for the input `number`, of which `came` elements came.
     [[noreturn]] void throw_wrong_input(std::size_t number, extent came, extent examples) const;
 
@@ -132,8 +127,24 @@ public:
     extent window_size(std::size_t blob) const { return elements_of(blob, count_); }
 
 protected:
+    bool has_room(extent examples, bool all_blobs) const {
+        return examples == examples_ && all_blobs == all_blobs_ && planned_;
+    }
+    void make_room(extent examples, bool all_blobs);
+    /// Whether `reserve` keeps what is there, or makes room each time.
+    void keep_room(bool kept) {
+        keeps_room_ = kept;
+        planned_ = planned_ && kept;
+    }
+    /// The layer at `step` does without what it prepares, or not.
+    void withhold(std::size_t step, bool withheld) {
+        prepared_places_[step] = withheld                            ? nullptr
+                                 : run_ && plan_.steps[step].open ? run_->prepared(step)
+                                                                     : prepared_.data() + prepared_offsets_[step];
+    }
     /// Whether the working memory is enough for what comes.
     bool is_measured() const { return measured_ >= chunk_ && measured_ > 0; }
+    void forget_measure() { measured_ = 0; }
     void begin_measure() {
         prepared_size_ = scratch_size_ = planes_size_ = 0;
         lowered_ = 0;
@@ -145,6 +156,8 @@ protected:
         values_[blob] = run_->decide(blob, dimensions);
         gradients_[blob] = run_->gradient(blob);
     }
+    /// It writes little of what it prepares.
+    void scatter_prepared(std::size_t step, extent size) { prepared_.scatter(prepared_offsets_[step], size); }
     /// What the layer at `step` asks for, now that its shapes are decided.
     void work_decided(std::size_t step, extent prepared, extent scratch) {
         buffer<T>& own = run_->of_step(step).prepared;
@@ -156,7 +169,6 @@ protected:
     extent first_ = 0, count_ = 0;  ///< the window
 
 private:
-    void make_room(extent examples, bool all_blobs);
     void begin_run(extent examples, std::span<T* const> gradients = {});
     extent choose_chunk(extent examples) const;
     void begin_chunk(extent first, extent end);
@@ -178,12 +190,13 @@ private:
     plan_view plan_;
     std::unique_ptr<run_shapes<T>> run_;
     std::vector<T*> values_, gradients_;
-    buffer<T> parameters_, arena_, shared_, prepared_, scratch_, planes_;
+    network_parameters<T> parameters_;
+    buffer<T> arena_, shared_, prepared_, scratch_, planes_;
     std::vector<T*> parameter_gradients_;
     std::vector<extent> prepared_offsets_;
     std::vector<T*> prepared_places_;  ///< for each step
     extent prepared_size_ = 0, scratch_size_ = 0, planes_size_ = 0, examples_ = 0, chunk_ = 0, measured_ = 0;
-    bool planned_ = false, all_blobs_ = false;
+    bool planned_ = false, keeps_room_ = true, all_blobs_ = false;
     std::vector<extent> origins_;  ///< for each blob, the example that lies where its values begin
     buffer<T> ends_;               ///< inputs and outputs of all chunks
     arithmetic how_;
@@ -198,19 +211,16 @@ private:
 template <class T>
 network_memory<T>::network_memory(plan_view plan)
     : plan_(plan), values_(plan.blobs.size()), gradients_(plan.blobs.size()),
-      parameter_gradients_(plan.parameters.size()), prepared_offsets_(plan.steps.size()),
+      parameters_(plan.parameters, plan.parameters_size), parameter_gradients_(plan.parameters.size()),
+      prepared_offsets_(plan.steps.size()),
       prepared_places_(plan.steps.size()), origins_(plan.blobs.size()) {
     open_shapes();
-    parameters_.allocate(plan.parameters_size);
-    for (std::size_t i = 0; i < plan.parameters.size(); ++i) {  // what lies between them
-        const extent size = plan.parameters[i].dimensions.size();
-        std::fill(parameter(i) + size, parameter(i) + aligned_size<float>(size), T(0));
-    }
 }
 
 template <class T>
 void network_memory<T>::replan(plan_view plan) {
     plan_ = plan;
+    parameters_.describe(plan.parameters);
     values_.assign(plan.blobs.size(), nullptr);
     gradients_.assign(plan.blobs.size(), nullptr);
     origins_.assign(plan.blobs.size(), 0);
@@ -225,7 +235,7 @@ void network_memory<T>::make_room(extent examples, bool all_blobs) {
     examples_ = examples;
     chunk_ = all_blobs ? examples : choose_chunk(examples);
     all_blobs_ = all_blobs;
-    planned_ = !run_;  // a run begins each time
+    planned_ = !run_ && keeps_room_;  // a run begins each time
     arena_.reserve((all_blobs ? plan_.whole_size : plan_.arena_size) * chunk_);
     shared_.reserve(plan_.shared_size);
     for (std::size_t i = 0; i < plan_.blobs.size(); ++i) {
@@ -308,7 +318,7 @@ void network_memory<T>::use_threads(std::size_t count) {
 }
 
 template <class T>
-std::span<T> network_memory<T>::parameter(std::string_view layer, std::string_view field) const {
+std::span<T> network_memory<T>::parameter(std::string_view layer, std::string_view field) {
     const std::size_t step = plan_.find_step(layer);
     if (step != none)
         for (std::size_t i = 0; i < plan_.steps[step].parameter_count; ++i) {
@@ -332,28 +342,8 @@ void network_memory<T>::end_measure() {
     prepared_.allocate(prepared_size_);
     scratch_.reserve(scratch_size_);
     planes_.reserve(planes_size_);
-    for (std::size_t s = 0; s < prepared_places_.size(); ++s)
-        prepared_places_[s] =
-            run_ && plan_.steps[s].open ? run_->prepared(s) : prepared_.data() + prepared_offsets_[s];
+    for (std::size_t s = 0; s < prepared_places_.size(); ++s) withhold(s, false);
     measured_ = chunk();
-}
-
-template <class T>
-void network_memory<T>::initialize(std::uint64_t seed) {
-    for (std::size_t i = 0; i < plan_.parameters.size(); ++i) {
-        const parameter_facts& p = plan_.parameters[i];
-        const std::span<T> values(parameter(i), static_cast<std::size_t>(p.dimensions.size()));
-        if (p.start == initial::glorot) {
-            // [outputs, inputs, window...]: the window counts for both
-            const extent window = p.dimensions.rank() > 2 ? p.dimensions.product(2, p.dimensions.rank()) : 1;
-            const extent fans = p.dimensions.rank() > 1 ? p.dimensions[0] + p.dimensions[1] : p.dimensions[0];
-            const double bound = std::sqrt(6.0 / static_cast<double>(std::max<extent>(fans * window, 1)));
-            philox random(seed, i);
-            for (T& v : values) v = static_cast<T>((2 * random.uniform() - 1) * bound);
-        } else {
-            std::fill(values.begin(), values.end(), p.start == initial::one ? T(1) : T(0));
-        }
-    }
 }
 
 template <class T>
@@ -361,7 +351,7 @@ void network_memory<T>::view_parameter(std::size_t number, dynamic_view<const T>
     to.dimensions = plan_.parameters[number].dimensions;
     to.examples = 1;
     to.stride = plan_.parameters[number].dimensions.size();
-    to.data = to.stride == 0 ? nullptr : parameter(number);
+    to.data = to.stride == 0 ? nullptr : parameters_.read(number);
 }
 
 template <class T>

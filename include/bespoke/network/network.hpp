@@ -69,7 +69,8 @@ struct composed_plan {
 /// A network composed in code: `network<digits> net;` where `inline constexpr auto digits = compose(...)`.
 ///
 /// Shapes, offsets and the order of execution are constants of the program. All memory is taken in the
-/// constructor; a call allocates nothing. One thread at a time may use a network.
+/// constructor; a call allocates nothing. One thread at a time may use a network. The first run multiplies with large
+/// weights as they lie; the second one packs them first, which `prepare` does before.
 template <const auto& Description, class Element = float, bool Fits = composed_plan<Description>::fits>
 class network {
     using plan_type = composed_plan<Description>;
@@ -80,29 +81,26 @@ public:
     static constexpr const auto& description = Description;
     static constexpr plan_view plan() { return plan_type::view(); }
 
-    /// Parameters begin as each layer says (Glorot uniform for weights), from `seed`. Kernels use `threads`
-    /// threads, the caller included.
+    /// Parameters begin as each layer says (Glorot uniform for weights), from `seed`; they are drawn when they are
+    /// first looked at. Kernels use `threads` threads, the caller included.
     explicit network(std::uint64_t seed = 0, std::size_t threads = 1) : network(without_parameters{}, threads) {
         initialize(seed);
     }
     /// With the parameters of the model at `path`, see `load`.
     explicit network(const std::filesystem::path& path, std::size_t threads = 1)
         : network(without_parameters{}, threads) {
-        read(path, true);
+        read(path);
     }
 
     network(const network& other) : network(without_parameters{}, other.engine_.thread_count()) {
         engine_.use(other.engine_.how());
-        std::copy_n(other.engine_.parameters().data(), other.engine_.parameters().size(), engine_.parameters().data());
-        prepare();
+        engine_.parameters().copy(other.engine_.parameters());
+        changed();
     }
     network(network&&) = default;
     network& operator=(network&&) = default;
 
-    void initialize(std::uint64_t seed) {
-        engine_.initialize(seed);
-        engine_.prepare();
-    }
+    void initialize(std::uint64_t seed) { engine_.initialize(seed); }
 
     /// Runs one example: one argument for each input, each with as many elements as its shape. The result
     /// is a look at the output (a tuple of them where there are several), valid until the next call. Where a shape is
@@ -128,7 +126,7 @@ public:
         engine_.measure();
         if constexpr (sizeof...(Inputs) == input_count) set_inputs<0, true>(examples, inputs...);
         forward();
-        engine_.reserve(examples);  // what was lent is given back
+        engine_.make_place(examples);  // what was lent is given back
         return results<1>(examples);
     }
 
@@ -142,7 +140,7 @@ public:
     /// How to compute from now on, where there is a choice.
     void use(const arithmetic& how) {
         engine_.use(how);
-        prepare();
+        changed();
     }
     /// The same arithmetic but for `allow_low_precision_accumulation`. Returns what is in force then: `none` where the
     /// program is not compiled for such a machine or there is nothing to gain; `precision_note` says why.
@@ -157,8 +155,10 @@ public:
 
     /// Takes over the parameters of the model at `path`, which must describe this very network: the same
     /// layers with the same hyper-parameters, shapes and wires. Throws `error` with the first difference;
-    /// nothing has changed then. Defined in model/network_files.hpp, as is `save`.
-    void load(const std::filesystem::path& path) { read(path, false); }
+    /// nothing has changed then. Of 1 MB of parameters and more, float32 in a safetensors file are read where they lie,
+    /// until they are written; those that somebody may look at (`parameter`) are copied to where they are. Defined in
+    /// model/network_files.hpp, as is `save`.
+    void load(const std::filesystem::path& path) { read(path); }
     /// Writes the network as a model.
     void save(const std::filesystem::path& path) const;
 
@@ -173,14 +173,17 @@ public:
 private:
     static constexpr std::size_t input_count = plan().inputs.size();
 
-    /// A new network takes the memory of the parameters over; one in use keeps its own, to which others may point.
-    void read(const std::filesystem::path& path, bool is_new);
+    void read(const std::filesystem::path& path);
 
     struct without_parameters {};
     network(without_parameters, std::size_t threads) : engine_(plan()) {
         engine_.template attach<plan().open>(description);
         engine_.use_threads(threads);
-        engine_.reserve(1);
+        engine_.make_place(1);
+    }
+    void changed() {
+        engine_.change();
+        engine_.prepare_needed();
     }
 
     /// No step writes it, and it is not a result: nobody minds where it lies.

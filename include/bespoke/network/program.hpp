@@ -80,7 +80,7 @@ program::program(layer_list layers, std::vector<named_shape> inputs, std::vector
 program::program(const program& other)
     : layers_(other.layers_), outputs_(other.outputs_), root_(other.root_), plans_(other.plans_),
       engine_(other.planned()) {
-    std::copy_n(other.engine_.parameters().data(), other.engine_.parameters().size(), engine_.parameters().data());
+    engine_.parameters().copy(other.engine_.parameters());
     engine_.attach(layers_);
     use_threads(other.thread_count());
     use(other.engine_.how());
@@ -106,7 +106,7 @@ void program::reshape(const std::vector<named_shape>& inputs) {
         if (shapes == inputs) {
             if (engine_.plan().steps.data() == plan->steps.data()) return;
             engine_.replan(plan->view());
-            return prepare();  // what is prepared may depend on the shapes
+            return engine_.change();  // what is prepared may depend on the shapes
         }
     auto next = make_plan(inputs);
     for (std::size_t i = 0; i < next->parameters.size(); ++i)
@@ -119,7 +119,7 @@ void program::reshape(const std::vector<named_shape>& inputs) {
         }
     plans_.emplace_back(inputs, std::move(next));
     engine_.replan(plans_.back().second->view());
-    prepare();
+    engine_.change();
 }
 
 void program::use_threads(std::size_t count) { engine_.use_threads(count); }
@@ -128,7 +128,7 @@ std::size_t program::thread_count() const { return engine_.thread_count(); }
 void program::prepare() { engine_.prepare(); }
 void program::use(const arithmetic& how) {
     engine_.use(how);
-    prepare();
+    engine_.change();
 }
 low_precision program::use_low_precision(low_precision wanted) {
     arithmetic how = engine_.how();

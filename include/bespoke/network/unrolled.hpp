@@ -90,10 +90,11 @@ private:
         parameters<dynamic_view<const T>> views;
         if constexpr (parametric_layer<L>)
             kernels::unroll<parameter_count<L>>([&](auto i) __attribute__((always_inline)) {
-                constexpr parameter_facts facts = plan().parameters[plan().steps[step].first_parameter + i];
+                constexpr std::size_t number = plan().steps[step].first_parameter + i;
+                constexpr parameter_facts facts = plan().parameters[number];
                 constexpr extent size = facts.dimensions.size();
                 views.*(parameter_fields_of<L, dynamic_view<const T>>[i].member) = {
-                    size == 0 ? nullptr : e.parameters().data() + facts.offset, facts.dimensions, 1, size};
+                    size == 0 ? nullptr : e.parameters().place(number), facts.dimensions, 1, size};
             });
         return views;
     }
