@@ -7538,8 +7538,8 @@ void batch_normalization_backward_computed(extent outer, extent channels, extent
 
 namespace detail {
 
-/// Mean and 1 / sqrt(variance + epsilon) of each of `Rows` rows of n elements, one behind the other: while one waits for
-/// its sum, the others go on.
+/// Mean and 1 / sqrt(variance + epsilon) of each of `Rows` rows of n elements, one behind the other: while one waits
+/// for its sum, the others go on.
 template <std::size_t Rows, class T, class N>
 [[gnu::always_inline]] inline void row_moments(N size, const T* x, T epsilon, T (&mean)[Rows],
                                                T (&inverse)[Rows]) noexcept {

@@ -7,6 +7,7 @@
 
 using bespoke::aligned_size;
 using bespoke::buffer;
+using bespoke::extent;
 
 namespace {
 
@@ -100,7 +101,7 @@ TEST_CASE("a buffer is a value") {
 }
 
 TEST_CASE("what lies in small pages is memory like any other") {
-    constexpr extent many = static_cast<extent>(3 * large_page / sizeof(float));
+    constexpr extent many = static_cast<extent>(3 * bespoke::large_page / sizeof(float));
     buffer<float> large(many), small(100);
     small.scatter(10, 50);
     std::fill_n(small.data(), 100, 1.0f);

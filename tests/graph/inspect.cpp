@@ -60,10 +60,11 @@ TEST_CASE("planes that are taken as they come lie nowhere") {
     net.plan(p);
     p.finish();
     CHECK(bespoke::inspect(p.result().view()) ==
-          "step                             output                bytes       at          parameters\n"
-          "layers/0 \"conv\" (convolution)    [4, 26, 26]           10816       nowhere     40\n"
-          "+ layers/1 (activation.ReLU)     [4, 26, 26]           10816       nowhere\n"
-          "layers/2 \"halves\" (pooling)      [4, 13, 13]           2752        3136\n"
+          "step                           output       bytes  at       parameters\n"
+          "input \"image\"                  [1, 28, 28]  3136   0\n"
+          "layers/0 \"conv\" (convolution)  [4, 26, 26]  10816  nowhere  40\n"
+          "+ layers/1 (activation.ReLU)   [4, 26, 26]  10816  nowhere\n"
+          "layers/2 \"halves\" (pooling)    [4, 13, 13]  2752   3136\n"
           "5888 bytes of blobs an example, 0 once (at least 5888 are alive at one step), 256 of parameters\n");
 }
 

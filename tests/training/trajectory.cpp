@@ -89,10 +89,9 @@ double distance(std::span<const T> came, const std::vector<float>& expected) {
     return worst;
 }
 
-/// The parameter "conv1.weight", by PyTorch's name for it, of a network or program.
+/// The parameter "conv1.weight", by PyTorch's name for it, of a network or program: to read where that is constant.
 template <class Network>
-auto parameter(const Network& net, const std::string& name) {
-    using T = typename Network::value_type;
+auto parameter(Network& net, const std::string& name) {
     const std::size_t dot = name.find('.');
     const std::string layer = name.substr(0, dot),
                       field = name.substr(dot + 1) == "weight" ? "weights" : name.substr(dot + 1);
@@ -101,10 +100,10 @@ auto parameter(const Network& net, const std::string& name) {
     REQUIRE(step != blob_facts::npos);
     for (const parameter_facts& facts : p.parameters_of(step))
         if (facts.name == field)
-            return std::span<T>(net.core().parameter(static_cast<std::size_t>(&facts - p.parameters.data())),
-                                static_cast<std::size_t>(facts.dimensions.size()));
+            return std::span(net.core().parameter(static_cast<std::size_t>(&facts - p.parameters.data())),
+                             static_cast<std::size_t>(facts.dimensions.size()));
     FAIL("no parameter " << name);
-    return std::span<T>();
+    return std::span(net.core().parameter(0), std::size_t{0});
 }
 template <class Network>
 void set(Network& net, const std::string& name, const std::vector<float>& values) {
