@@ -45,17 +45,6 @@ inline constexpr auto large_together = large();
 inline constexpr auto large_apart = large(output{"p2"}, output{"c1"}, output{"b1"}, output{"s1"}, output{"k1"},
                                           output{"c2"}, output{"t2"}, output{"b3"}, output{"r3"});
 
-template <class Net>
-void fill(Net& net) {
-    const plan_view p = net.plan();
-    for (std::size_t i = 0; i < p.parameters.size(); ++i) {
-        const auto& facts = p.parameters[i];
-        const auto values = network_test::numbers(static_cast<std::size_t>(facts.dimensions.size()), i + 1);
-        for (std::size_t k = 0; k < values.size(); ++k)
-            net.core().parameter(i)[k] = facts.name == "variance" ? 1.5f + values[k] : values[k] / 4;
-    }
-    net.prepare();
-}
 /// The names of the steps that take planes as they come.
 template <const auto& D>
 std::vector<std::string_view> takers() {

@@ -113,17 +113,6 @@ std::vector<std::string_view> heads_of_chains() {
         if (step.head == blob_facts::npos && step.next != blob_facts::npos) heads.push_back(p[step.name]);
     return heads;
 }
-template <class Net>
-void fill(Net& net) {
-    const plan_view p = net.plan();
-    for (std::size_t i = 0; i < p.parameters.size(); ++i) {
-        const auto& facts = p.parameters[i];
-        const auto values = network_test::numbers(static_cast<std::size_t>(facts.dimensions.size()), i + 1);
-        for (std::size_t k = 0; k < values.size(); ++k)
-            net.core().parameter(i)[k] = facts.name == "variance" ? 1.5f + values[k] : values[k] / 4;
-    }
-    net.prepare();
-}
 
 }  // namespace
 

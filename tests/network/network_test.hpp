@@ -143,4 +143,17 @@ void copy_parameters(const Network& from, program& to) {
     to.prepare();
 }
 
+/// Numbers for every parameter; variances are positive.
+template <class Net>
+void fill(Net& net) {
+    const plan_view p = net.plan();
+    for (std::size_t i = 0; i < p.parameters.size(); ++i) {
+        const auto& facts = p.parameters[i];
+        const auto values = numbers(static_cast<std::size_t>(facts.dimensions.size()), i + 1);
+        for (std::size_t k = 0; k < values.size(); ++k)
+            net.core().parameter(i)[k] = facts.name == "variance" ? 1.5f + values[k] : values[k] / 4;
+    }
+    net.prepare();
+}
+
 }  // namespace network_test
