@@ -11537,7 +11537,7 @@ struct convolution {
     constexpr bool gives_planes(std::span<const shape> xs) const {
         const shape &x = xs[0], y{output_channels, axis_of(x, 0).outputs, axis_of(x, 1).outputs};
         return x.rank() == 3 && xs.size() == 1 && !is_deconvolution && groups() == 1 &&
-               (y.size() <= near_elements || (kernel_size[0] == 1 && kernel_size[1] == 1));
+               (checked_size(y, near_elements) >= 0 || (kernel_size[0] == 1 && kernel_size[1] == 1));
     }
     constexpr bool takes_planes(std::span<const shape> xs) const {
         return xs[0].rank() == 3 && !is_deconvolution && groups() > 1 && groups() == xs[0][0] &&
