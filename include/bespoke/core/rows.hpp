@@ -40,6 +40,11 @@ constexpr bool can_take_rows(const L& layer, std::span<const shape> inputs) {
         return false;
 }
 
+/// What a layer says of rows.
+struct row_answers {
+    bool finishes = false, gives = false, takes = false;
+};
+
 /// A layer of which one of these may be true: most say nothing of it, and need not be asked.
 template <class L>
 concept row_layer = requires(const L& layer, std::span<const shape> inputs) {

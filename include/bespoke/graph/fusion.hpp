@@ -76,21 +76,21 @@ constexpr void find_epilogues(plan& p) {
             if (p.steps[head].runs_epilogue && !p.steps[view.tail_of(head)].streams && joins(s, head))
                 link(s, maker, head);
         }
-        if (p.steps[s].takes_rows && p.steps[s].head == blob_facts::npos) {
+        if (p.steps[s].rows.takes && p.steps[s].head == blob_facts::npos) {
             // From s back to the step that gives the rows; between them, steps that finish rows and perhaps others.
             const std::size_t x = view.inputs_of(s)[0];
             std::vector<std::size_t> chain{s};
             bool by_rows = false;
             std::size_t maker = maker_of(x);
-            while (maker != blob_facts::npos && head_of(maker) == maker && !p.steps[maker].gives_rows) {
+            while (maker != blob_facts::npos && head_of(maker) == maker && !p.steps[maker].rows.gives) {
                 const step_facts& step = p.steps[maker];
-                by_rows |= step.finishes_rows;
+                by_rows |= step.rows.finishes;
                 chain.push_back(maker);
-                maker = step.finishes_rows || step.can_finish ? maker_of(made_last(maker)) : blob_facts::npos;
+                maker = step.rows.finishes || step.can_finish ? maker_of(made_last(maker)) : blob_facts::npos;
             }
             if (!by_rows || maker == blob_facts::npos) continue;
             const std::size_t head = head_of(maker), y = view.outputs_of(s)[0];
-            bool fits = p.steps[head].gives_rows && !p.steps[maker].streams &&
+            bool fits = p.steps[head].rows.gives && !p.steps[maker].streams &&
                         p.steps[maker].next == blob_facts::npos && p.blobs[x].per_example && p.blobs[y].per_example;
             for (std::size_t i = 1; i < chain.size(); ++i) fits = fits && joins(chain[i], head);
             for (std::size_t blob : view.inputs_of(s).subspan(1))

@@ -39,13 +39,14 @@ constexpr extent largest_live_set(const plan_view& p) {
 
 namespace detail {
 
-/// The shape of a blob for a reader: "[3, ?]" where an extent is decided in the run, "?" where all of it is.
+/// The shape of a blob for a reader: "[3, ?]" where an extent is decided in the run, "?" where all of it is, "[1, 3] of
+/// 9" where only 1 of 9 entries is read.
 inline std::string shape_for_reader(const blob_facts& blob) {
     if (blob.open.rank) return "?";
     std::string text = "[";
     for (std::size_t axis = 0; axis < blob.dimensions.rank(); ++axis)
         text += (axis > 0 ? ", " : "") + (blob.open.has(axis) ? "?" : std::to_string(blob.dimensions[axis]));
-    return text + "]";
+    return text + "]" + (blob.entries > 0 ? " of " + std::to_string(blob.entries) : "");
 }
 /// Where it lies. Where one example alone has it elsewhere, that place as well.
 inline std::string place_for_reader(const blob_facts& blob) {
@@ -65,7 +66,8 @@ inline std::string place_for_reader(const blob_facts& blob) {
 /// Places are bytes from where the memory for all blobs begins; of n examples at once each is n times as far. "alone":
 /// the place where one example is predicted alone, see joins.hpp. "once": in the memory of what is stored once.
 /// "nowhere": it is only there a few rows at a time. "beside": its shape, "?" in the table, is decided in the run, and
-/// it gets memory of its own then.
+/// it gets memory of its own then. "of": so many entries the layer would have, but nobody reads the others, see
+/// live_entries.hpp.
 inline std::string inspect(const plan_view& p) {
     struct row {
         std::string step, output, bytes, at, parameters;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "../core/entries.hpp"
 #include "../core/open_shape.hpp"
 #include "../core/planes.hpp"
 #include "../core/rows.hpp"
@@ -62,8 +63,9 @@ struct layer_answers {
     bool same_elements = false;
     bool concatenates = false;  ///< `layer.concatenates(inputs)`: its output is its inputs, one behind the other
     bool can_finish = false;
-    bool finishes_rows = false, gives_rows = false, takes_rows = false;  ///< see rows.hpp
+    row_answers rows{};
     plane_answers planes{};
+    entry_answers entries{};
     bool probabilities = false;
     bool mixes_examples = false;
     std::vector<double> values{};  ///< of the one output, where they are known before the network runs; else empty
@@ -120,12 +122,10 @@ constexpr layer_answers ask_layer(const L& layer, std::span<const shape> inputs,
     answers.same_elements = gives_same_elements(layer);
     if constexpr (requires { layer.concatenates(inputs); }) answers.concatenates = layer.concatenates(inputs);
     answers.can_finish = can_finish(layer, inputs);
-    if constexpr (row_layer<L>) {
-        answers.finishes_rows = can_finish_rows(layer, inputs);
-        answers.gives_rows = can_give_rows(layer, inputs);
-        answers.takes_rows = can_take_rows(layer, inputs);
-    }
+    if constexpr (row_layer<L>)
+        answers.rows = {can_finish_rows(layer, inputs), can_give_rows(layer, inputs), can_take_rows(layer, inputs)};
     if constexpr (plane_layer<L>) answers.planes = {can_give_planes(layer, inputs), can_take_planes(layer, inputs)};
+    answers.entries = entries_of(layer, inputs);
     answers.probabilities = gives_probabilities(layer, inputs);
     if constexpr (requires { layer.known_output(inputs, known); })
         answers.values = layer.known_output(inputs, known);

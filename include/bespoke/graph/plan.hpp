@@ -1,5 +1,6 @@
 #pragma once
 
+#include "../core/entries.hpp"
 #include "../core/open_shape.hpp"
 #include "../core/planes.hpp"
 #include "../core/rows.hpp"
@@ -38,6 +39,7 @@ struct blob_facts {
     extent single_offset = 0;    ///< likewise, where one example is predicted alone: see joins.hpp
     open_shape open{};           ///< of its shape; a blob of which anything is open lies beside the arena
     bool streamed = false;       ///< never whole in memory in a prediction: its place is behind the arena
+    extent entries = 0;          ///< as its layer has them; 0: it has no others than those in `dimensions`
 
     static constexpr std::size_t npos = static_cast<std::size_t>(-1);
 };
@@ -60,8 +62,12 @@ struct step_facts {
     bool gradient_in_place = false;  ///< the gradient of its input may be written over that of its output
     bool runs_epilogue = false;  ///< what its layer says
     bool can_finish = false;     ///< likewise
-    bool finishes_rows = false, gives_rows = false, takes_rows = false;  ///< likewise
+    row_answers rows{};          ///< likewise
     plane_answers planes{};      ///< likewise
+    entry_answers entries{};     ///< likewise
+    /// It reads only the first entries of inputs that have more than its output; the axis, counted from the last one.
+    /// 0: there is no such input.
+    std::size_t shortens = 0;
     std::size_t head = blob_facts::npos;  ///< the step whose epilogue does the work of this one in a prediction
     std::size_t next = blob_facts::npos;  ///< the next step in the epilogue that this one is part of, or begins
     /// The step whose planes it takes as they come: that one runs together with it in a prediction.
@@ -109,6 +115,14 @@ struct plan_view {
     }
     constexpr std::span<const std::size_t> outputs_of(std::size_t step) const {
         return links.subspan(steps[step].first_link + steps[step].input_count, steps[step].output_count);
+    }
+    /// The shape of an input of the step as the step sees it.
+    constexpr shape shape_read(std::size_t step, std::size_t input) const {
+        shape x = blobs[inputs_of(step)[input]].dimensions;
+        const std::size_t back = steps[step].shortens;
+        if (back > 0 && back <= x.rank())
+            x.from_end(back) = std::min(x.from_end(back), blobs[outputs_of(step)[0]].dimensions.from_end(back));
+        return x;
     }
     /// The last step of the epilogue that begins at `step`; itself where there is none.
     constexpr std::size_t tail_of(std::size_t step) const {

@@ -1,9 +1,9 @@
 #pragma once
 
-#include "fusion.hpp"
 #include "known_blobs.hpp"
 #include "layer_facts.hpp"
 #include "lifetimes.hpp"
+#include "live_entries.hpp"
 #include "open_answers.hpp"
 #include "plan_draft.hpp"
 
@@ -124,10 +124,9 @@ public:
         step.gradient_in_place = facts.differentiable && (facts.elementwise || answers.same_elements);
         step.runs_epilogue = facts.runs_epilogue;
         step.can_finish = answers.can_finish;
-        step.finishes_rows = answers.finishes_rows;
-        step.gives_rows = answers.gives_rows;
-        step.takes_rows = answers.takes_rows;
+        step.rows = answers.rows;
         step.planes = answers.planes;
+        step.entries = answers.entries;
         step.updatable = updatable;
         step.differentiable = facts.differentiable;
         step.probabilities = answers.probabilities;
@@ -248,6 +247,7 @@ public:
             plan_.outputs.push_back(previous_);
         }
         for (const blob_facts& blob : plan_.blobs) plan_.open |= blob.open.any;
+        shorten_blobs(plan_);
         find_epilogues(plan_);
         find_lifetimes(plan_);
         place_blobs(plan_);

@@ -273,6 +273,8 @@ struct combination {
         return xs.size() == 1 ? HasAlpha : F::commutative && can_finish_binary(xs);
     }
 
+    constexpr bool entrywise(std::span<const shape>) const { return true; }
+
     template <class Xs, class Ys, class P, class W>
     void forward(Xs xs, Ys ys, const P&, W& w) const noexcept {
         using T = typename Ys::value_type::value_type;

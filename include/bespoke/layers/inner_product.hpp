@@ -1,6 +1,6 @@
 #pragma once
 
-#include "../core/concepts.hpp"
+#include "../core/entries.hpp"
 #include "../kernels/reduction.hpp"
 #include "../kernels/weighted_gemm.hpp"
 
@@ -57,6 +57,7 @@ struct inner_product {
         while (y.rank() < x.rank()) y.push_back(1);
         return y;
     }
+    constexpr bool entrywise(std::span<const shape> xs) const { return entry_axis(xs[0]) < leading(xs[0]); }
     constexpr inner_product resolved(const shape& x) const {
         inner_product known = *this;
         known.input_channels = columns(x);

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "../core/concepts.hpp"
+#include "../core/entries.hpp"
 #include "../kernels/normalization.hpp"
 
 #include <limits>
@@ -45,6 +45,9 @@ struct layer_normalization {
         if (!(eps >= 0) || eps > std::numeric_limits<float>::max())
             return value_fault("a finite eps from 0 up wanted");
         return x;
+    }
+    constexpr bool entrywise(std::span<const shape> xs) const {
+        return entry_axis(xs[0]) + normalized_shape.rank() < xs[0].rank();
     }
     constexpr parameters<shape> parameter_shapes(const shape&) const {
         return {.gamma = normalized_shape, .beta = normalized_shape};

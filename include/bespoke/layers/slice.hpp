@@ -1,6 +1,6 @@
 #pragma once
 
-#include "../core/concepts.hpp"
+#include "../core/entries.hpp"
 #include "../core/list.hpp"
 #include "../kernels/strided.hpp"
 
@@ -126,6 +126,16 @@ struct slice_static {
         }
         if (y.rank() == 0 && x.rank() > 0) y.push_back(1);
         return y;
+    }
+    /// Where they are counted from the first.
+    constexpr extent entries_read(const shape& x) const {
+        const std::size_t axis = entry_axis(x);
+        if (axis == x.rank()) return 1;
+        const detail::axis_slice p = part(axis, x[axis]);
+        const bool squeezed = is(squeeze_masks, axis), has_begin = squeezed || !is(begin_masks, axis),
+                   has_end = squeezed || (!is(end_masks, axis) && end_ids[axis] >= 0);
+        if ((has_begin && begin_ids[axis] < 0) || !has_end || p.stride < 0) return x[axis];
+        return std::max<extent>(p.begin + (p.count - 1) * p.stride + 1, 1);
     }
     /// Of a vector.
     constexpr std::vector<double> known_output(std::span<const shape> xs, std::span<const known_values> known) const {

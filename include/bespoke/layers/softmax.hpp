@@ -1,6 +1,6 @@
 #pragma once
 
-#include "../core/concepts.hpp"
+#include "../core/entries.hpp"
 #include "../kernels/softmax.hpp"
 #include "axis.hpp"
 
@@ -71,6 +71,9 @@ struct softmax_nd {
     }
     /// Where the axis is the whole example.
     constexpr bool probabilities(const shape& x) const { return x.size() == x[detail::axis_among(axis, x.rank())]; }
+    constexpr bool entrywise(std::span<const shape> xs) const {
+        return entry_axis(xs[0]) != detail::axis_among(axis, xs[0].rank());
+    }
     constexpr bool finishes_rows(std::span<const shape> xs) const {
         return detail::axis_among(axis, xs[0].rank()) + 1 == xs[0].rank();
     }

@@ -178,7 +178,7 @@ public:
         extent first, last;
     };
     calls calls_of(std::size_t step, bool batched, bool variadic) const {
-        if (batched && (variadic || !spreads(step))) return {-1, 0};
+        if (batched && plan().steps[step].shortens == 0 && (variadic || !spreads(step))) return {-1, 0};
         return {0, step_examples(step)};
     }
     /// The blobs of a step as a layer sees them, valid until the next question.
@@ -224,6 +224,9 @@ private:
     template <class U>
     std::span<const dynamic_view<U>> look(std::vector<dynamic_view<U>>& list, std::span<const std::size_t> blobs,
                                           bool gradients, extent examples, extent example) const;
+    /// Of the inputs of a step, in `list`, what it sees.
+    template <class U>
+    void shorten(std::size_t step, std::vector<dynamic_view<U>>& list) const;
 
     bool has_shape(std::size_t blob) const { return !plan().blobs[blob].open.any || this->run()->is_decided(blob); }
 
@@ -352,11 +355,22 @@ void engine_state<T>::look(std::size_t blob, bool gradient, extent examples, ext
 }
 
 template <class T>
+template <class U>
+void engine_state<T>::shorten(std::size_t step, std::vector<dynamic_view<U>>& list) const {
+    if (plan().steps[step].shortens == 0) return;
+    for (std::size_t i = 0; i < list.size(); ++i) {
+        list[i].dimensions = plan().shape_read(step, i);
+        list[i].stride = list[i].dimensions.size();  // of one example
+    }
+}
+
+template <class T>
 typename engine_state<T>::views engine_state<T>::look_forward(std::size_t step, extent example) {
     const extent examples = step_examples(step);
     views v;
     v.xs = look(xs_, plan().inputs_of(step), false, examples, example);
     v.outputs = look(written_, plan().outputs_of(tail(step)), false, examples, example);
+    shorten(step, xs_);
     return v;
 }
 
@@ -368,13 +382,15 @@ typename engine_state<T>::views engine_state<T>::look_backward(std::size_t step,
     v.ys = look(ys_, plan().outputs_of(step), false, examples, example);
     v.dys = look(dys_, plan().outputs_of(step), true, examples, example);
     v.dxs = look(written_, plan().inputs_of(step), true, examples, example);
+    shorten(step, xs_);
+    shorten(step, written_);
     return v;
 }
 
 template <class T>
 std::vector<shape> engine_state<T>::input_shapes(std::size_t step) const {
     std::vector<shape> shapes;
-    for (std::size_t blob : plan().inputs_of(step)) shapes.push_back(plan().blobs[blob].dimensions);
+    for (std::size_t i = 0; i < plan().inputs_of(step).size(); ++i) shapes.push_back(plan().shape_read(step, i));
     return shapes;
 }
 

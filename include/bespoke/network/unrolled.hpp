@@ -27,7 +27,8 @@ public:
         bool small = elements <= unrolled_parameters;
         for (const auto& blobs : {p.inputs_of(step), p.outputs_of(step)})
             for (std::size_t blob : blobs) small = small && p.blobs[blob].dimensions.size() <= unrolled_elements;
-        return small && !p.steps[step].open && takes_fixed_extents && p.steps[step].parent == blob_facts::npos;
+        return small && !p.steps[step].open && p.steps[step].shortens == 0 && takes_fixed_extents &&
+               p.steps[step].parent == blob_facts::npos;
     }
 
     /// Runs the layer for the one example of a prediction.

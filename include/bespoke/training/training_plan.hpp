@@ -143,6 +143,10 @@ private:
             if (l.output != npos && (p.blobs[l.output].open.rank || p.blobs[l.output].open.extents != 0))
                 reasons.push_back("the loss looks at \"" + std::string(p[p.blobs[l.output].name]) +
                                   "\", whose shape is decided in the run");
+        for (const auto& l : losses)
+            if (l.output != npos && p.blobs[l.output].entries > 0)
+                reasons.push_back("the loss looks at \"" + std::string(p[p.blobs[l.output].name]) +
+                                  "\", of which the network computes only what it reads itself: make it an output");
         for (std::size_t s = 0; s < p.steps.size(); ++s)
             if (p.open && p.steps[s].mixes_examples)
                 reasons.push_back(std::string(p[p.steps[s].place]) +
