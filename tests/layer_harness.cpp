@@ -57,6 +57,51 @@ result<T> evaluate_with(thread_pool* threads, const tested_layer<T>& layer, cons
     return r;
 }
 
+namespace {
+
+/// The first `count` of the entries along an axis.
+template <class T>
+blob<T> first_entries(const blob<T>& b, std::size_t axis, extent count) {
+    blob<T> cut{b.dimensions, {}, b.once};
+    cut.dimensions[axis] = count;
+    const auto size = b.dimensions.size(), some = cut.dimensions.size(), end = static_cast<extent>(b.values.size());
+    for (extent i = 0; i < end; i += std::max<extent>(size, 1))
+        cut.values.insert(cut.values.end(), b.values.begin() + i, b.values.begin() + i + some);
+    return cut;
+}
+
+}  // namespace
+
+template <class T>
+void require_entries(const tested_layer<T>& layer, const std::vector<blob<T>>& inputs,
+                     const std::vector<std::vector<T>>& parameters, const result<T>& whole) {
+    std::vector<shape> shapes;
+    for (const auto& in : inputs) shapes.push_back(in.dimensions);
+    const entry_answers says = layer.ask(shapes).entries;
+    const std::size_t axis = says.each ? entry_axis(whole.dimensions()) : 0;
+    if (whole.first().empty() || (says.each ? axis == whole.dimensions().rank() : says.read == 0)) return;
+    const extent all = says.each ? whole.dimensions()[axis] : says.read;
+    for (const extent count : {extent{1}, (all + 1) / 2}) {
+        std::vector<blob<T>> cut = inputs;
+        blob<T> wanted{whole.dimensions(), whole.first()};
+        if (says.each) {
+            for (auto& in : cut) {
+                const std::size_t back = whole.dimensions().rank() - axis, first = entry_axis(in.dimensions);
+                if (says.alike || (first + back == in.dimensions.rank() && in.dimensions[first] == all))
+                    in = first_entries(in, first, count);
+            }
+            wanted = first_entries(wanted, axis, count);
+        } else if (entry_axis(inputs[0].dimensions) < inputs[0].dimensions.rank()) {
+            cut[0] = first_entries(inputs[0], entry_axis(inputs[0].dimensions), all);
+        }
+        INFO(count << " of " << all << " entries");
+        const result<T> got = evaluate_with<T>(nullptr, layer, cut, parameters);
+        REQUIRE(got.dimensions() == wanted.dimensions);
+        const std::vector<double> expected(wanted.values.begin(), wanted.values.end());
+        REQUIRE(distance(got.first(), expected) < 1e-4);
+    }
+}
+
 template <class T>
 result<T> evaluate(const tested_layer<T>& layer, const std::vector<blob<T>>& inputs,
                    const std::vector<std::vector<T>>& parameters) {
@@ -66,6 +111,7 @@ result<T> evaluate(const tested_layer<T>& layer, const std::vector<blob<T>>& inp
         INFO(n << " threads");
         REQUIRE(same_bits(alone, evaluate_with<T>(&threads, layer, inputs, parameters)));
     }
+    require_entries(layer, inputs, parameters, alone);
     return alone;
 }
 
@@ -73,7 +119,9 @@ result<T> evaluate(const tested_layer<T>& layer, const std::vector<blob<T>>& inp
     template result<T> evaluate_with(thread_pool*, const tested_layer<T>&, const std::vector<blob<T>>&,           \
                                      const std::vector<std::vector<T>>&);                                         \
     template result<T> evaluate(const tested_layer<T>&, const std::vector<blob<T>>&,                              \
-                                const std::vector<std::vector<T>>&);
+                                const std::vector<std::vector<T>>&);                                              \
+    template void require_entries(const tested_layer<T>&, const std::vector<blob<T>>&,                            \
+                                  const std::vector<std::vector<T>>&, const result<T>&);
 LAYER_TEST_INSTANCES(float)
 LAYER_TEST_INSTANCES(double)
 

@@ -209,6 +209,10 @@ TEST_CASE("batched_matmul: gradients are the same bits for any number of threads
 TEST_CASE("batched_matmul: shapes and faults") {
     const shape matrices[] = {{2, 1, 4, 3}, {5, 3, 6}};
     REQUIRE(product().output_shape(matrices).shapes()[0] == shape{2, 5, 4, 6});
+    const shape row{1, 3}, rows{2, 3};
+    REQUIRE_FALSE(product().entrywise(matrices));
+    REQUIRE_FALSE(product().entrywise({&row, 1}));
+    REQUIRE(product().entrywise({&rows, 1}));
     const std::string place = "layers/0 \"layer\" (batchedMatmul): ";
     REQUIRE(fault_of(product(), {{2, 3}, {4, 5}}) ==
             place + "a matrix of 3 rows wanted on the right, it has 4 (shapes [2, 3] and [4, 5])");

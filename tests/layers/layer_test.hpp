@@ -85,7 +85,13 @@ template <class T>
 result<T> evaluate_with(bespoke::thread_pool* threads, const tested_layer<T>& layer, const std::vector<blob<T>>& inputs,
                         const std::vector<std::vector<T>>& parameters = {});
 
-/// The same with 1, 2 and 5 threads, which must give the same bits.
+/// Where the layer says so of `inputs`, of which it made `whole`: that of the first entries alone it makes the first of
+/// y, or all of it, but for rounding. See core/entries.hpp.
+template <class T>
+void require_entries(const tested_layer<T>& layer, const std::vector<blob<T>>& inputs,
+                     const std::vector<std::vector<T>>& parameters, const result<T>& whole);
+
+/// The same with 1, 2 and 5 threads, which must give the same bits; and `require_entries`.
 template <class T>
 result<T> evaluate(const tested_layer<T>& layer, const std::vector<blob<T>>& inputs,
                    const std::vector<std::vector<T>>& parameters = {});

@@ -91,6 +91,41 @@ TEST_CASE("slice_static: every begin, end and stride along an axis") {
                     }
 }
 
+TEST_CASE("slice_static: it makes the same of the entries that it reads") {
+    int shorter = 0;
+    for (extent begin = -6; begin <= 6; ++begin)
+        for (extent end = -6; end <= 6; ++end)
+            for (extent stride : {-2, -1, 1, 2, 9})
+                for (int flags = 0; flags < 8; ++flags) {
+                    CAPTURE(begin, end, stride, flags);
+                    const bool squeezed = flags / 4 == 1;
+                    if (squeezed && (begin < -4 || begin >= 4)) continue;
+                    const slice_static layer{.begin_ids = {0, begin, 1},
+                                             .begin_masks = {true, flags % 2 == 1, false},
+                                             .end_ids = {1, end, 3},
+                                             .end_masks = {true, flags / 2 % 2 == 1, false},
+                                             .strides = {1, stride, 1},
+                                             .squeeze_masks = {false, squeezed, false}};
+                    const blob<float> x{{1, 4, 3}, counted(24)};
+                    require_entries<float>(layer, {x}, {}, evaluate_with<float>(nullptr, layer, {x}));
+                    const extent read = layer.entries_read({1, 4, 3});
+                    REQUIRE(read >= 1);
+                    REQUIRE(read <= 4);
+                    shorter += read < 4;
+                }
+    REQUIRE(shorter > 500);
+    const auto reads = [](const slice_static& layer, const shape& x) { return layer.entries_read(x); };
+    REQUIRE(reads({.begin_ids = {0, 0}, .end_ids = {1, 9}}, {128, 9}) == 1);
+    REQUIRE(reads({.begin_ids = {2, 0}, .end_ids = {9, 9}, .strides = {3, 1}}, {128, 9}) == 9);
+    REQUIRE(reads({.begin_ids = {3, 0}, .end_ids = {0, 9}, .squeeze_masks = {true, false}}, {128, 9}) == 4);
+    REQUIRE(reads({.begin_ids = {0, 0}, .end_ids = {-1, 9}}, {128, 9}) == 128);
+    REQUIRE(reads({.begin_ids = {0}, .end_ids = {1}}, {1}) == 1);
+    // in its terms
+    const shape x[] = {{128, 1, 9}};
+    REQUIRE(entries_of(slice{.start_index = 0, .end_index = 2}, x).read == 2);
+    REQUIRE(entries_of(slice{.start_index = 0, .end_index = -2}, x).read == 128);
+}
+
 TEST_CASE("slice_static: all axes squeezed, an axis of no element") {
     const auto got =
         evaluate<float>(slice_static{.begin_ids = {1, -1}, .end_ids = {0, 0}, .squeeze_masks = {true, true}},

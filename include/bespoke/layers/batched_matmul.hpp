@@ -1,7 +1,7 @@
 #pragma once
 
 #include "../core/buffer.hpp"
-#include "../core/concepts.hpp"
+#include "../core/entries.hpp"
 #include "../kernels/attention.hpp"
 #include "../kernels/reduction.hpp"
 #include "../kernels/weighted_gemm.hpp"
@@ -60,6 +60,10 @@ struct batched_matmul {
         return {.weights = {outputs, xs[0].from_end(1)}, .bias = has_bias ? shape{outputs} : absent};
     }
 
+    /// Of one input, each row by itself.
+    constexpr bool entrywise(std::span<const shape> xs) const {
+        return xs.size() == 1 && entry_axis(xs[0]) + 1 < xs[0].rank();
+    }
     /// A single row is summed up in another way.
     constexpr bool gives_rows(std::span<const shape> xs) const {
         return xs.size() == 2 && matrix(xs[0], transpose_a, true).rows > 1;
