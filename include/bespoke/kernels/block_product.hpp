@@ -31,6 +31,15 @@ template <class T>
 [[gnu::noinline]] void pack_left(const T* a, extent row, extent column, extent rows, extent k, T* to) noexcept {
     constexpr auto size = static_cast<std::size_t>(lanes<T>);
     constexpr auto blocks = (static_cast<std::size_t>(tile_rows) + size - 1) / size;
+    if (row == 1) {  // those of all strips lie side by side, and the next step perhaps a power of two further on
+        const extent whole = rows - rows % tile_rows;
+        for (extent p = 0; p < k; ++p)
+            for (extent first = 0; first < whole; first += tile_rows)
+                std::copy_n(a + p * column + first, tile_rows, to + first * k + p * tile_rows);
+        a += whole;
+        to += whole * k;
+        rows -= whole;
+    }
     for (extent first = 0; first < rows; first += tile_rows, a += tile_rows * row) {
         const extent last = std::min(tile_rows, rows - first) - 1;
         extent p = 0;
