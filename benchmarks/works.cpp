@@ -22,6 +22,10 @@ struct bert {
     constexpr double weights() const { return layers * (4 * hidden * hidden + 2 * hidden * inner); }
     constexpr double attention(double tokens) const { return layers * 2 * tokens * tokens * hidden; }
     constexpr double multiply_adds(double tokens) const { return tokens * weights() + attention(tokens); }
+    /// Where only the first token of the last layer is looked at: the others end with its attention.
+    constexpr double classifying(double tokens) const {
+        return multiply_adds(tokens) - (tokens - 1) * (hidden * hidden + 2 * hidden * inner);
+    }
     constexpr double bytes() const { return 4 * weights(); }
 };
 constexpr bert base{12, 768, 3072}, base_frozen{10, 768, 3072}, base_learning{2, 768, 3072}, tiny{2, 128, 512};
@@ -63,13 +67,13 @@ const std::vector<work> all{
     {.key = "train_mlp_b64", .name = "train_mlp", .batch = 64,
      .multiply_adds = 64 * (2 * mlp_train_first + 3 * mlp_train_rest), .bytes = 16 * (mlp_train_first + mlp_train_rest),
      .call = 10},
-    {.key = "train_bert_tiny", .name = "train_bert_tiny", .batch = 8, .multiply_adds = 8 * 3 * tiny.multiply_adds(128),
+    {.key = "train_bert_tiny", .name = "train_bert_tiny", .batch = 8, .multiply_adds = 8 * 3 * tiny.classifying(128),
      .bytes = 4 * tiny.bytes(), .call = 5},
     {.key = "train_bert_base_head", .name = "train_bert_base_head", .batch = 8,
-     .multiply_adds = 8 * (base_frozen.multiply_adds(128) + 3 * base_learning.multiply_adds(128)),
+     .multiply_adds = 8 * (base_frozen.multiply_adds(128) + 3 * base_learning.classifying(128)),
      .bytes = base_frozen.bytes() + 4 * base_learning.bytes()},
     {.key = "train_bert_base_head_cached", .name = "train_bert_base_head_cached", .batch = 8,
-     .multiply_adds = 8 * 3 * base_learning.multiply_adds(128), .bytes = 4 * base_learning.bytes()},
+     .multiply_adds = 8 * 3 * base_learning.classifying(128), .bytes = 4 * base_learning.bytes()},
     {.key = "load_bert_base", .name = "load_bert_base", .batch = 128, .multiply_adds = base.multiply_adds(128),
      .bytes = base.bytes()},
 };

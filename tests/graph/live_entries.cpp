@@ -15,7 +15,7 @@ struct by_entries {
     static constexpr auto key = "byEntries";
     constexpr void fields(auto&) {}
     static constexpr bespoke::input_count inputs{1, 2};
-    static constexpr bool batched = true, runs_epilogue = true;
+    static constexpr bool runs_epilogue = true;
     constexpr outcome output_shape(std::span<const shape> xs) const {
         shape y = xs[0];
         y.from_end(1) = columns;
@@ -23,7 +23,7 @@ struct by_entries {
     }
     constexpr bool entrywise(std::span<const shape> xs) const { return xs[0].rank() > 1; }
     constexpr bool finishes(std::span<const shape> xs) const { return xs.size() == 2; }
-    friend bool operator==(const by_entries&, const by_entries&) = default;
+    [[maybe_unused]] friend bool operator==(const by_entries&, const by_entries&) = default;
 };
 
 /// The same elements, in another shape.
@@ -34,7 +34,7 @@ struct recast {
     constexpr void fields(auto&) {}
     static constexpr bool same_elements = true;
     constexpr outcome output_shape(const shape&) const { return to; }
-    friend bool operator==(const recast&, const recast&) = default;
+    [[maybe_unused]] friend bool operator==(const recast&, const recast&) = default;
 };
 
 /// The first so many entries.
@@ -49,7 +49,7 @@ struct first {
         return y;
     }
     constexpr extent entries_read(const shape&) const { return entries; }
-    friend bool operator==(const first&, const first&) = default;
+    [[maybe_unused]] friend bool operator==(const first&, const first&) = default;
 };
 
 const bespoke::step_facts& step(const bespoke::plan& plan, std::string_view output) {
