@@ -147,6 +147,16 @@ TEST_CASE("a blob of other entries, or one that goes with each of them, is read 
     CHECK(has(plan, "b", 1, 9));
     CHECK(plan.view().shape_read(0, 1) == shape{1, 4});
     CHECK(plan.view().shape_read(1, 1) == shape{4});
+    // so that the entries of its own, of which it is made, stay
+    const bespoke::plan made = planned([](planner& p) {
+        p.input("x", {9, 28});
+        p.input("z", {1, 28});
+        add(p, by_entries{28}, {"z"}, {"one"});
+        add(p, by_entries{28}, {"x", "one"}, {"a"});
+        add(p, first{2}, {}, {"y"});
+    });
+    CHECK(blob(made, "a").dimensions == shape{2, 28});
+    CHECK(blob(made, "one").dimensions == shape{1, 28});
     const auto other = [](const shape& beside) {
         return planned([&](planner& p) {
             p.input("x", {9, 4});
@@ -208,7 +218,15 @@ TEST_CASE("what has to be whole") {
         shortened(p);
         add(p, stretched{}, {"n"}, {"b"});
     }));
-    // one entry, and none
+    // one entry, and none, or some of nothing
+    CHECK(has(planned([](planner& p) {
+                  p.input("x", {9, 0});
+                  add(p, smooth{}, {}, {"a"});
+                  add(p, by_entries{0}, {}, {"b"});
+                  add(p, recast{{9, 0}}, {}, {"c"});
+                  add(p, first{}, {}, {"y"});
+              }),
+              "c", 1, 9));
     const bespoke::plan plan = planned([](planner& p) {
         p.input("x", {1, 1});
         p.input("empty", {0, 4});

@@ -21,20 +21,19 @@ constexpr void shorten_blobs(plan& p) {
     for (const auto blobs : {view.inputs, view.outputs})
         for (std::size_t blob : blobs) touch(blob, all);
 
+    // For each input that has the entries of its step's output: their axis there, counted from the last.
+    std::vector<std::size_t> places(p.links.size(), 0);
     /// Whether the step could compute the first entries of y alone.
-    const auto can_shorten = [&](std::size_t s) {
-        const step_facts& step = p.steps[s];
-        if (!step.entries.each || step.logged || step.parent != blob_facts::npos || step.output_count != 1)
-            return false;
-        const shape& y = p.blobs[view.outputs_of(s)[0]].dimensions;
-        const std::size_t axis = entry_axis(y), back = y.rank() - axis;
-        if (back == 0) return false;
-        for (std::size_t blob : view.inputs_of(s)) {
-            const shape& x = p.blobs[blob].dimensions;
-            const std::size_t place = step.entries.alike ? x.rank() - entry_axis(x) : back;
-            if (place == 0 || x.rank() < place) continue;
-            const bool has_entries = x.from_end(place) == y[axis] && entry_axis(x) + place == x.rank();
-            if (!has_entries && (step.entries.alike || x.from_end(place) != 1)) return false;
+    const auto can_shorten = [&](const step_facts& step, const shape& y) {
+        const std::size_t back = y.rank() - entry_axis(y);
+        if (!step.entries.each || back == 0 || step.logged || step.parent != blob_facts::npos) return false;
+        for (std::size_t link = step.first_link; link < step.first_link + step.input_count; ++link) {
+            const shape& x = p.blobs[p.links[link]].dimensions;
+            const std::size_t own = x.rank() - entry_axis(x);
+            if (own > 0 && (own == back || step.entries.alike) && x.from_end(own) == y.from_end(back))
+                places[link] = own;
+            else if (step.entries.alike || (x.rank() >= back && x.from_end(back) != 1))
+                return false;
         }
         return true;
     };
@@ -42,28 +41,30 @@ constexpr void shorten_blobs(plan& p) {
     for (std::size_t s = p.steps.size(); s-- > 0;) {
         const step_facts& step = p.steps[s];
         const auto outputs = view.outputs_of(s);
-        shortened[s] = can_shorten(s) && read[outputs[0]] > 0;
+        shortened[s] = outputs.size() == 1 && read[outputs[0]] > 0 && can_shorten(step, p.blobs[outputs[0]].dimensions);
         if (!shortened[s])
             for (std::size_t blob : outputs) touch(blob, all);
-        const extent entries = shortened[s] ? read[outputs[0]] : step.entries.read > 0 ? step.entries.read : all;
-        for (std::size_t blob : view.inputs_of(s)) touch(blob, entries);
+        for (std::size_t link = step.first_link; link < step.first_link + step.input_count; ++link)
+            touch(p.links[link], shortened[s] && places[link] > 0 ? read[outputs[0]]
+                                 : step.entries.read > 0          ? step.entries.read
+                                                                  : all);
         if (step.watched != blob_facts::npos) touch(step.watched, all);
     }
     for (std::size_t s = 0; s < p.steps.size(); ++s) {
         if (!shortened[s]) continue;
         step_facts& step = p.steps[s];
-        const std::size_t y = view.outputs_of(s)[0];
-        shape& dimensions = p.blobs[y].dimensions;
-        const std::size_t axis = entry_axis(dimensions), back = dimensions.rank() - axis;
-        extent entries = std::min(read[y], dimensions[axis]);
-        for (std::size_t blob : view.inputs_of(s)) {
-            const shape& x = p.blobs[blob].dimensions;
+        blob_facts& y = p.blobs[view.outputs_of(s)[0]];
+        const std::size_t axis = entry_axis(y.dimensions);
+        extent entries = std::min(read[view.outputs_of(s)[0]], y.dimensions[axis]);
+        for (std::size_t link = step.first_link; link < step.first_link + step.input_count; ++link) {
+            if (places[link] == 0) continue;
+            const extent there = p.blobs[p.links[link]].dimensions.from_end(places[link]);
             if (step.entries.alike)
-                entries = x.size() / dimensions.product(axis + 1, dimensions.rank());
-            else if (x.rank() >= back && x.from_end(back) > entries)
-                step.shortens = back;
+                entries = there;
+            else if (there > entries)
+                step.shortens = places[link];
         }
-        if (entries < dimensions[axis]) p.blobs[y].entries = std::exchange(dimensions[axis], entries);
+        if (entries < y.dimensions[axis]) y.entries = std::exchange(y.dimensions[axis], entries);
         if (step.shortens == 0) continue;
         step.can_finish = false;
         step.rows = {};
