@@ -53,40 +53,68 @@ struct broadcast_plan {
 
 namespace detail {
 
-/// Calls body(place in the result, elements, offsets of the arrays) for the runs along the last axis that make the
-/// elements [begin, end) of the result, in row-major order.
-template <std::size_t Count, class Body>
-[[gnu::always_inline]] inline void each_run(const broadcast_plan<Count>& plan, extent begin, extent end,
-                                            const Body& body) noexcept {
+/// Rows of one length along the last axis that lie one behind the other in the result.
+template <std::size_t Count>
+struct broadcast_rows {
+    extent at, n, rows;    ///< place of the first in the result, elements of each, how many
+    extent offset[Count];  ///< of each array, of the first row
+    extent step[Count];    ///< from row to row
+};
+
+/// Calls visit(context, rows) for what makes the elements [begin, end) of the result, in row-major order.
+template <std::size_t Count>
+[[gnu::noinline]] void walk_rows(const broadcast_plan<Count>& plan, extent begin, extent end,
+                                 void (*visit)(const void*, const broadcast_rows<Count>&), const void* context) noexcept {
     if (begin >= end) return;
-    extent index[broadcast_plan<Count>::most]{}, offset[Count]{}, rest = begin;
+    extent index[broadcast_plan<Count>::most]{}, rest = begin;
+    broadcast_rows<Count> next{.at = begin};
     for (std::size_t axis = plan.rank; axis-- > 0;) {
         index[axis] = axis == 0 ? rest : rest % plan.extents[axis];
         if (axis > 0) rest /= plan.extents[axis];
-        for (std::size_t s = 0; s < Count; ++s) offset[s] += index[axis] * plan.steps[axis][s];
+        for (std::size_t s = 0; s < Count; ++s) next.offset[s] += index[axis] * plan.steps[axis][s];
     }
     const std::size_t last = plan.rank == 0 ? 0 : plan.rank - 1, outer = last == 0 ? 0 : last - 1;
     const extent row = plan.rank == 0 ? 1 : plan.extents[last];
-    extent step[Count], runs = plan.extents[outer] - index[outer];  // along the axis before the last one
-    for (std::size_t s = 0; s < Count; ++s) step[s] = plan.steps[outer][s];
-    for (extent at = begin, skipped = index[last];;) {
-        const extent n = std::min(end - at, row - skipped);
-        body(at, n, offset);
-        at += n;
-        if (at == end) return;
-        for (std::size_t s = 0; skipped != 0 && s < Count; ++s) offset[s] -= skipped * plan.steps[last][s];
+    extent left = plan.extents[outer] - index[outer];  // along the axis before the last one
+    for (std::size_t s = 0; s < Count; ++s) next.step[s] = plan.steps[outer][s];
+    for (extent skipped = index[last];;) {
+        next.n = std::min(end - next.at, row - skipped);
+        next.rows = next.n < row ? 1 : std::min(left, (end - next.at) / row);
+        visit(context, next);
+        next.at += next.n * next.rows;
+        if (next.at == end) return;
+        for (std::size_t s = 0; s < Count; ++s)
+            next.offset[s] += next.rows * next.step[s] - skipped * plan.steps[last][s];
         skipped = 0;
-        for (std::size_t s = 0; s < Count; ++s) offset[s] += step[s];
-        if (--runs > 0) continue;
-        for (std::size_t s = 0; s < Count; ++s) offset[s] -= step[s] * plan.extents[outer];
-        runs = plan.extents[outer];
+        left -= next.rows;
+        if (left > 0) continue;
+        for (std::size_t s = 0; s < Count; ++s) next.offset[s] -= next.step[s] * plan.extents[outer];
+        left = plan.extents[outer];
         for (std::size_t axis = outer; axis-- > 0;) {
-            for (std::size_t s = 0; s < Count; ++s) offset[s] += plan.steps[axis][s];
+            for (std::size_t s = 0; s < Count; ++s) next.offset[s] += plan.steps[axis][s];
             if (++index[axis] < plan.extents[axis]) break;
-            for (std::size_t s = 0; s < Count; ++s) offset[s] -= plan.steps[axis][s] * plan.extents[axis];
+            for (std::size_t s = 0; s < Count; ++s) next.offset[s] -= plan.steps[axis][s] * plan.extents[axis];
             index[axis] = 0;
         }
     }
+}
+
+/// Calls body(place in the result, elements, offsets of the arrays) for the runs along the last axis that make the
+/// elements [begin, end) of the result, in row-major order.
+template <std::size_t Count, class Body>
+void each_run(const broadcast_plan<Count>& plan, extent begin, extent end, const Body& body) noexcept {
+    walk_rows<Count>(
+        plan, begin, end,
+        [](const void* b, const broadcast_rows<Count>& rows) {
+            const Body& call = *static_cast<const Body*>(b);
+            extent at = rows.at, offset[Count];
+            for (std::size_t s = 0; s < Count; ++s) offset[s] = rows.offset[s];
+            for (extent row = 0; row < rows.rows; ++row, at += rows.n) {
+                call(at, rows.n, offset);
+                for (std::size_t s = 0; s < Count; ++s) offset[s] += rows.step[s];
+            }
+        },
+        &body);
 }
 
 /// Where the elements of an array are to be read that begins at p, number i at `from + i * step`: where they lie, or in
@@ -155,6 +183,28 @@ void reduce_runs(const F& f, const broadcast_plan<Count + 1>& plan, const std::a
     });
 }
 
+/// Calls reduce(f, plan, xs, to) for the whole plan, or for parts of it on several threads: they split an axis along
+/// which `to`, its last array, moves.
+template <class T, std::size_t Count>
+[[gnu::noinline]] void reduce_parts(void (*reduce)(const void* f, const broadcast_plan<Count + 1>& plan,
+                                                   const std::array<const T*, Count>& xs, T* to),
+                                    const void* f, const broadcast_plan<Count + 1>& plan,
+                                    const std::array<const T*, Count>& xs, T* to, thread_pool* threads) noexcept {
+    if (plan.size() == 0) return;
+    std::size_t split = plan.rank;
+    for (std::size_t axis = plan.rank; axis-- > 0;)
+        if (plan.steps[axis][Count] != 0 && (split == plan.rank || plan.extents[axis] >= plan.extents[split]))
+            split = axis;
+    if (split == plan.rank || threads == nullptr || plan.size() < (1 << 14)) return reduce(f, plan, xs, to);
+    parallel_for(threads, plan.extents[split], split + 1 == plan.rank ? 512 : 1, [&](extent first, extent last) {
+        broadcast_plan<Count + 1> part = plan;
+        part.extents[split] = last - first;
+        std::array<const T*, Count> from = xs;
+        for (std::size_t s = 0; s < Count; ++s) from[s] += first * plan.steps[split][s];
+        reduce(f, part, from, to + first * plan.steps[split][Count]);
+    });
+}
+
 }  // namespace detail
 
 /// y[i] = f(x0, x1, ...) for the elements i in [begin, end) of the result; `f` maps batches to one. y may be an array
@@ -173,22 +223,12 @@ void broadcast_map(const F& f, const broadcast_plan<Count>& plan, const std::arr
 template <class F, class T, std::size_t Count>
 void reduce_to(const F& f, const broadcast_plan<Count + 1>& plan, const std::array<const T*, Count>& xs,
                T* to, thread_pool* threads = nullptr) noexcept {
-    if (plan.size() == 0) return;
-    std::size_t split = plan.rank;
-    for (std::size_t axis = plan.rank; axis-- > 0;)
-        if (plan.steps[axis][Count] != 0 && (split == plan.rank || plan.extents[axis] >= plan.extents[split]))
-            split = axis;
-    if (split == plan.rank || threads == nullptr || plan.size() < (1 << 14))
-        return detail::reduce_runs(f, plan, xs, to, std::make_index_sequence<Count>{});
-    parallel_for(threads, plan.extents[split], split + 1 == plan.rank ? 512 : 1,
-                 [&](extent first, extent last) {
-                     broadcast_plan<Count + 1> part = plan;
-                     part.extents[split] = last - first;
-                     std::array<const T*, Count> from = xs;
-                     for (std::size_t s = 0; s < Count; ++s) from[s] += first * plan.steps[split][s];
-                     detail::reduce_runs(f, part, from, to + first * plan.steps[split][Count],
-                                         std::make_index_sequence<Count>{});
-                 });
+    detail::reduce_parts<T, Count>(
+        [](const void* erased, const broadcast_plan<Count + 1>& part, const std::array<const T*, Count>& from,
+           T* into) {
+            detail::reduce_runs(*static_cast<const F*>(erased), part, from, into, std::make_index_sequence<Count>{});
+        },
+        &f, plan, xs, to, threads);
 }
 
 }  // namespace bespoke::kernels

@@ -59,11 +59,14 @@ kernels::broadcast_plan<Count> plan_blobs(const shape& y, extent examples,
     return plan;
 }
 
-/// y = f(x0, x1, ...), element by element; `f` maps batches to one. `finish(first, last)` is called for each `block`
-/// of elements when they are there, while they are near.
-template <class F, class T, std::size_t Count, class Finish>
-void map_blobs(const F& f, const std::array<dynamic_view<const T>, Count>& xs, const dynamic_view<T>& y,
-               thread_pool* threads, extent block, const Finish& finish) noexcept {
+/// Calls map(f, plan, places of the arrays, place of y, first, last) for blocks of up to `block` elements of y, on
+/// several threads.
+template <class T, std::size_t Count, class Finish>
+[[gnu::noinline]] void map_blocks(void (*map)(const void* f, const kernels::broadcast_plan<Count>& plan,
+                                              const std::array<const T*, Count>& xs, T* y, extent first, extent last),
+                                  const void* f, const std::array<dynamic_view<const T>, Count>& xs,
+                                  const dynamic_view<T>& y, thread_pool* threads, extent block,
+                                  const Finish& finish) noexcept {
     constexpr extent grain = 4096;
     const auto plan = plan_blobs(y.dimensions, y.examples, xs);
     std::array<const T*, Count> data{};
@@ -71,15 +74,31 @@ void map_blobs(const F& f, const std::array<dynamic_view<const T>, Count>& xs, c
     parallel_for(threads, y.total(), grain, [&](extent begin, extent end) {
         for (; begin < end; begin += block) {
             const extent last = std::min(begin + block, end);
-            kernels::broadcast_map(f, plan, data, y.data, begin, last);
+            map(f, plan, data, y.data, begin, last);
             finish(begin, last);
         }
     });
 }
+
+struct nothing_more {
+    void operator()(extent, extent) const noexcept {}
+};
+
+/// y = f(x0, x1, ...), element by element; `f` maps batches to one. `finish(first, last)` is called for each `block`
+/// of elements when they are there, while they are near.
+template <class F, class T, std::size_t Count, class Finish>
+void map_blobs(const F& f, const std::array<dynamic_view<const T>, Count>& xs, const dynamic_view<T>& y,
+               thread_pool* threads, extent block, const Finish& finish) noexcept {
+    map_blocks<T, Count>(
+        [](const void* erased, const kernels::broadcast_plan<Count>& plan, const std::array<const T*, Count>& from,
+           T* to, extent first,
+           extent last) { kernels::broadcast_map(*static_cast<const F*>(erased), plan, from, to, first, last); },
+        &f, xs, y, threads, block, finish);
+}
 template <class F, class T, std::size_t Count>
 void map_blobs(const F& f, const std::array<dynamic_view<const T>, Count>& xs, const dynamic_view<T>& y,
                thread_pool* threads) noexcept {
-    map_blobs(f, xs, y, threads, y.total(), [](extent, extent) {});
+    map_blobs(f, xs, y, threads, y.total(), nothing_more{});
 }
 
 /// to = f(to, x0, x1, ...) for each element of `examples` results of the shape y; see kernels::reduce_to.
