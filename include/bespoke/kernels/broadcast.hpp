@@ -64,7 +64,8 @@ struct broadcast_rows {
 /// Calls visit(context, rows) for what makes the elements [begin, end) of the result, in row-major order.
 template <std::size_t Count>
 [[gnu::noinline]] void walk_rows(const broadcast_plan<Count>& plan, extent begin, extent end,
-                                 void (*visit)(const void*, const broadcast_rows<Count>&), const void* context) noexcept {
+                                 void (*visit)(const void*, const broadcast_rows<Count>&),
+                                 const void* context) noexcept {
     if (begin >= end) return;
     extent index[broadcast_plan<Count>::most]{}, rest = begin;
     broadcast_rows<Count> next{.at = begin};
@@ -99,22 +100,21 @@ template <std::size_t Count>
     }
 }
 
+template <std::size_t Count, class Body>
+void visit_runs(const void* erased, const broadcast_rows<Count>& rows) {
+    const Body& body = *static_cast<const Body*>(erased);
+    extent at = rows.at, offset[Count];
+    for (std::size_t s = 0; s < Count; ++s) offset[s] = rows.offset[s];
+    for (extent row = 0; row < rows.rows; ++row, at += rows.n) {
+        body(at, rows.n, offset);
+        for (std::size_t s = 0; s < Count; ++s) offset[s] += rows.step[s];
+    }
+}
 /// Calls body(place in the result, elements, offsets of the arrays) for the runs along the last axis that make the
 /// elements [begin, end) of the result, in row-major order.
 template <std::size_t Count, class Body>
 void each_run(const broadcast_plan<Count>& plan, extent begin, extent end, const Body& body) noexcept {
-    walk_rows<Count>(
-        plan, begin, end,
-        [](const void* b, const broadcast_rows<Count>& rows) {
-            const Body& call = *static_cast<const Body*>(b);
-            extent at = rows.at, offset[Count];
-            for (std::size_t s = 0; s < Count; ++s) offset[s] = rows.offset[s];
-            for (extent row = 0; row < rows.rows; ++row, at += rows.n) {
-                call(at, rows.n, offset);
-                for (std::size_t s = 0; s < Count; ++s) offset[s] += rows.step[s];
-            }
-        },
-        &body);
+    walk_rows<Count>(plan, begin, end, &visit_runs<Count, Body>, &body);
 }
 
 /// Where the elements of an array are to be read that begins at p, number i at `from + i * step`: where they lie, or in

@@ -253,11 +253,11 @@ void scatter(const indexing& how, scatter_mode mode, const T* before, const T* p
                         const auto some = [&](auto count, extent i) __attribute__((always_inline)) {
                             extent place[count()];
                             T u[count()];
-                            unroll<count()>([&](auto k) __attribute__((always_inline)) {
-                                place[k] = places[i + static_cast<extent>(k())];
-                                u[k] = from[i + static_cast<extent>(k())];
+                            unroll<count()>([&](std::size_t k) __attribute__((always_inline)) {
+                                place[k] = places[i + static_cast<extent>(k)];
+                                u[k] = from[i + static_cast<extent>(k)];
                             });
-                            unroll<count()>([&](auto k) __attribute__((always_inline)) {
+                            unroll<count()>([&](std::size_t k) __attribute__((always_inline)) {
                                 if (static_cast<std::size_t>(place[k] - low) < static_cast<std::size_t>(high))
                                     to[place[k]] = f(to[place[k]], u[k]);
                             });
