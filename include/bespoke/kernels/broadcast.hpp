@@ -56,9 +56,9 @@ namespace detail {
 /// Rows of one length along the last axis that lie one behind the other in the result.
 template <std::size_t Count>
 struct broadcast_rows {
-    extent at, n, rows;    ///< place of the first in the result, elements of each, how many
-    extent offset[Count];  ///< of each array, of the first row
-    extent step[Count];    ///< from row to row
+    extent at = 0, n = 0, rows = 0;  ///< place of the first in the result, elements of each, how many
+    extent offset[Count]{};          ///< of each array, of the first row
+    extent step[Count]{};            ///< from row to row
 };
 
 /// Calls visit(context, rows) for what makes the elements [begin, end) of the result, in row-major order.
@@ -183,13 +183,44 @@ void reduce_runs(const F& f, const broadcast_plan<Count + 1>& plan, const std::a
     });
 }
 
-/// Calls reduce(f, plan, xs, to) for the whole plan, or for parts of it on several threads: they split an axis along
-/// which `to`, its last array, moves.
+}  // namespace detail
+
+/// y[i] = f(x0, x1, ...) for the elements i in [begin, end) of the result; `f` maps batches to one. y may be an array
+/// that has the shape of the result.
+template <class F, class T, std::size_t Count>
+void broadcast_map(const F& f, const broadcast_plan<Count>& plan, const std::array<const T*, Count>& xs, T* y,
+                   extent begin, extent end) noexcept {
+    detail::broadcast_map(f, plan, xs, y, begin, end, std::make_index_sequence<Count>{});
+}
+/// The same of an F that comes as `const void*`, for what is compiled once and not once an F.
 template <class T, std::size_t Count>
-[[gnu::noinline]] void reduce_parts(void (*reduce)(const void* f, const broadcast_plan<Count + 1>& plan,
-                                                   const std::array<const T*, Count>& xs, T* to),
-                                    const void* f, const broadcast_plan<Count + 1>& plan,
-                                    const std::array<const T*, Count>& xs, T* to, thread_pool* threads) noexcept {
+using map_function = void(const void* f, const broadcast_plan<Count>& plan, const std::array<const T*, Count>& xs,
+                          T* y, extent begin, extent end) noexcept;
+template <class F, class T, std::size_t Count>
+void erased_map(const void* f, const broadcast_plan<Count>& plan, const std::array<const T*, Count>& xs, T* y,
+                extent begin, extent end) noexcept {
+    broadcast_map(*static_cast<const F*>(f), plan, xs, y, begin, end);
+}
+
+/// What `reduce_to` does on one thread, of an F that comes as `const void*`.
+template <class T, std::size_t Count>
+using reduce_function = void(const void* f, const broadcast_plan<Count + 1>& plan,
+                             const std::array<const T*, Count>& xs, T* to) noexcept;
+template <class F, class T, std::size_t Count>
+void erased_reduce(const void* f, const broadcast_plan<Count + 1>& plan, const std::array<const T*, Count>& xs,
+                   T* to) noexcept {
+    detail::reduce_runs(*static_cast<const F*>(f), plan, xs, to, std::make_index_sequence<Count>{});
+}
+
+/// to = f(to, x0, x1, ...) for each element of the result in turn, where `to`, the last array of the plan, is repeated
+/// along axes of the result: f adds what the element has to give. f(0, 0, ...) may be anything.
+///
+/// Order: runs along the last joined axis in row-major order; an element of `to` that meets a whole run adds what
+/// `lanes` chains gave, as `sum` does. Threads split an axis along which `to` moves.
+template <class T, std::size_t Count>
+[[gnu::noinline]] void reduce_to(reduce_function<T, Count>* reduce, const void* f,
+                                 const broadcast_plan<Count + 1>& plan, const std::array<const T*, Count>& xs, T* to,
+                                 thread_pool* threads = nullptr) noexcept {
     if (plan.size() == 0) return;
     std::size_t split = plan.rank;
     for (std::size_t axis = plan.rank; axis-- > 0;)
@@ -204,31 +235,10 @@ template <class T, std::size_t Count>
         reduce(f, part, from, to + first * plan.steps[split][Count]);
     });
 }
-
-}  // namespace detail
-
-/// y[i] = f(x0, x1, ...) for the elements i in [begin, end) of the result; `f` maps batches to one. y may be an array
-/// that has the shape of the result.
 template <class F, class T, std::size_t Count>
-void broadcast_map(const F& f, const broadcast_plan<Count>& plan, const std::array<const T*, Count>& xs, T* y,
-                   extent begin, extent end) noexcept {
-    detail::broadcast_map(f, plan, xs, y, begin, end, std::make_index_sequence<Count>{});
-}
-
-/// to = f(to, x0, x1, ...) for each element of the result in turn, where `to`, the last array of the plan, is repeated
-/// along axes of the result: f adds what the element has to give. f(0, 0, ...) may be anything.
-///
-/// Order: runs along the last joined axis in row-major order; an element of `to` that meets a whole run adds what
-/// `lanes` chains gave, as `sum` does. Threads split an axis along which `to` moves.
-template <class F, class T, std::size_t Count>
-void reduce_to(const F& f, const broadcast_plan<Count + 1>& plan, const std::array<const T*, Count>& xs,
-               T* to, thread_pool* threads = nullptr) noexcept {
-    detail::reduce_parts<T, Count>(
-        [](const void* erased, const broadcast_plan<Count + 1>& part, const std::array<const T*, Count>& from,
-           T* into) {
-            detail::reduce_runs(*static_cast<const F*>(erased), part, from, into, std::make_index_sequence<Count>{});
-        },
-        &f, plan, xs, to, threads);
+void reduce_to(const F& f, const broadcast_plan<Count + 1>& plan, const std::array<const T*, Count>& xs, T* to,
+               thread_pool* threads = nullptr) noexcept {
+    reduce_to<T, Count>(&erased_reduce<F, T, Count>, &f, plan, xs, to, threads);
 }
 
 }  // namespace bespoke::kernels
