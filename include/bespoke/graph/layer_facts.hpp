@@ -154,8 +154,8 @@ constexpr void ask_rest(const L& layer, std::span<const shape> inputs, std::span
 
 /// `known`: what is known of the values of the inputs; may be empty.
 template <class L>
-constexpr layer_answers ask_layer(const L& layer, std::span<const shape> inputs,
-                                  std::span<const known_values> known = {}) {
+[[gnu::always_inline]] constexpr layer_answers ask_layer(const L& layer, std::span<const shape> inputs,
+                                                         std::span<const known_values> known = {}) {
     layer_answers answers(detail::ask_outputs(layer, inputs, known));
     if (answers.outputs) detail::ask_rest(layer, inputs, known, answers);
     return answers;

@@ -85,7 +85,8 @@ struct reduction_walk {
     strided_walk gone;                ///< steps in x and in the row-major order of the elements that meet
     extent outputs = 1, elements = 1; ///< of y; that meet in each of them
 
-    constexpr reduction_walk(extent examples, const shape& x, const bool (&is_gone)[max_rank]) : outputs(examples) {
+    [[gnu::noinline]] constexpr reduction_walk(extent examples, const shape& x, const bool (&is_gone)[max_rank])
+        : outputs(examples) {
         for (std::size_t axis = 0; axis < x.rank(); ++axis) (is_gone[axis] ? elements : outputs) *= x[axis];
         if (outputs <= 0 || elements <= 0) return;
         extent step = outputs / examples * elements, output = outputs / examples, element = elements;
