@@ -248,6 +248,13 @@ template <class T>
     }
 }
 
+template <class F, class T>
+void combine_all_backward(std::span<const dynamic_view<const T>> xs, const dynamic_view<const T>& dy,
+                          std::span<const dynamic_view<T>> dxs, T* scratch, thread_pool* threads) noexcept {
+    const F f{};
+    combine_all_backward<T>(binary_kernels_of<F, T>, &f, xs, dy, dxs, scratch, threads);
+}
+
 /// Whether a layer of these inputs can finish one of the shape of y (see `finishes`): the other, if there is one, has
 /// that shape too, or is repeated.
 constexpr bool can_finish_binary(std::span<const shape> xs) {
@@ -354,9 +361,8 @@ struct combination {
     void backward(Xs xs, Ys, Dys dys, Dxs dxs, const P&, const Dp&, W& w) const noexcept {
         using T = typename Dxs::value_type::value_type;
         const dynamic_view<const T> dy = dys[0];
-        const F function{};
         if (!HasAlpha || xs.size() > 1)
-            return combine_all_backward<T>(binary_kernels_of<F, T>, &function, xs, dy, dxs, w.scratch, w.threads);
+            return combine_all_backward<F, T>(xs, dy, dxs, w.scratch, w.threads);
         const T second = static_cast<T>(alpha);
         combine_backward<F, T>(xs[0], {&second, {}, dy.examples, 0}, dy, dxs[0], {}, w.threads);
     }
