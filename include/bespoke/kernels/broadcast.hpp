@@ -76,7 +76,7 @@ template <std::size_t Count>
     }
     const std::size_t last = plan.rank == 0 ? 0 : plan.rank - 1, outer = last == 0 ? 0 : last - 1;
     const extent row = plan.rank == 0 ? 1 : plan.extents[last];
-    extent left = plan.extents[outer] - index[outer];  // along the axis before the last one
+    extent left = plan.rank < 2 ? 1 : plan.extents[outer] - index[outer];  // along the axis before the last one
     for (std::size_t s = 0; s < Count; ++s) next.step[s] = plan.steps[outer][s];
     for (extent skipped = index[last];;) {
         next.n = std::min(end - next.at, row - skipped);
