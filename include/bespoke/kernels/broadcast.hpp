@@ -102,12 +102,11 @@ template <std::size_t Count>
 
 template <std::size_t Count, class Body>
 void visit_runs(const void* erased, const broadcast_rows<Count>& rows) {
-    const Body& body = *static_cast<const Body*>(erased);
-    extent at = rows.at, offset[Count];
-    for (std::size_t s = 0; s < Count; ++s) offset[s] = rows.offset[s];
-    for (extent row = 0; row < rows.rows; ++row, at += rows.n) {
-        body(at, rows.n, offset);
-        for (std::size_t s = 0; s < Count; ++s) offset[s] += rows.step[s];
+    const Body body = *static_cast<const Body*>(erased);
+    broadcast_rows<Count> next = rows;
+    for (; next.rows > 0; --next.rows, next.at += next.n) {
+        body(next.at, next.n, next.offset);
+        for (std::size_t s = 0; s < Count; ++s) next.offset[s] += next.step[s];
     }
 }
 /// Calls body(place in the result, elements, offsets of the arrays) for the runs along the last axis that make the

@@ -75,11 +75,11 @@ template <class T, std::size_t Rows, class N>
 /// `count` neighbouring columns of rows that begin `step` elements apart: Width batches, or part of one.
 template <std::size_t Width, class T>
 [[gnu::noinline]] void softmax_columns(extent size, extent step, extent count, const T* x, T* y) noexcept {
-    const auto get = [&](const T* p, extent w) __attribute__((always_inline)) {
-        return Width == 1 ? load_partial(p, count) : load(p + w * lanes<T>);
+    const auto get = [&](const T* p, std::size_t w) __attribute__((always_inline)) {
+        return Width == 1 ? load_partial(p, count) : load(p + static_cast<extent>(w) * lanes<T>);
     };
-    const auto put = [&](T* p, extent w, const batch<T>& v) __attribute__((always_inline)) {
-        Width == 1 ? store_partial<T>(p, v, count) : store<T>(p + w * lanes<T>, v);
+    const auto put = [&](T* p, std::size_t w, const batch<T>& v) __attribute__((always_inline)) {
+        Width == 1 ? store_partial<T>(p, v, count) : store<T>(p + static_cast<extent>(w) * lanes<T>, v);
     };
     batch<T> most[Width], sum[Width];
     unroll<Width>([&](std::size_t w) __attribute__((always_inline)) {
