@@ -72,7 +72,7 @@ TEST_CASE("combination: of several blobs that are stored once only one is added 
     using out = dynamic_view<float>;
     const std::array xs{in{x0.data(), {2}, 1, 2}, in{x1.data(), {2}, 1, 2}, in{x2.data(), {2}, 1, 2}};
     const std::array dxs{out{nullptr, {2}, 1, 2}, out{dx1.data(), {2}, 1, 2}, out{nullptr, {2}, 1, 2}};
-    detail::combine_all_backward<detail::product, float>({}, xs, in{dy.data(), {2}, 1, 2}, dxs, scratch.data(),
+    detail::combine_all_backward<detail::product, float>(xs, in{dy.data(), {2}, 1, 2}, dxs, scratch.data(),
                                                          nullptr);
     REQUIRE(dx1 == std::vector<float>{105, 320});
 }

@@ -9,6 +9,7 @@
 #include <optional>
 #include <span>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 // A layer as data. What is made of it is compiled once, and not once a layer type.
@@ -58,6 +59,9 @@ constexpr std::optional<fault> wrong_inputs(input_count wanted, std::size_t coun
 
 /// What a layer says of inputs of given shapes. Only where `outputs` is no fault, the rest means something.
 struct layer_answers {
+    /// Compiled once, not once a layer type.
+    [[gnu::noinline]] constexpr layer_answers(outcome&& given) : outputs(std::move(given)) {}
+
     outcome outputs;
     std::vector<shape> parameters{};  ///< as many as its `layer_facts` list
     bool same_elements = false;
@@ -108,17 +112,27 @@ inline constexpr layer_facts facts_of = [] {
     return facts;
 }();
 
-/// `known`: what is known of the values of the inputs; may be empty.
+namespace detail {
+
 template <class L>
-constexpr layer_answers ask_layer(const L& layer, std::span<const shape> inputs,
-                                  [[maybe_unused]] std::span<const known_values> known = {}) {
-    layer_answers answers{[&]() -> outcome {
-        if constexpr (value_shaped_layer<L>)
-            return layer.planned_shape(inputs, known);
-        else
-            return output_shapes(layer, inputs);
-    }()};
-    if (!answers.outputs) return answers;
+constexpr outcome ask_outputs(const L& layer, std::span<const shape> inputs,
+                              [[maybe_unused]] std::span<const known_values> known) {
+    if constexpr (value_shaped_layer<L>)
+        return layer.planned_shape(inputs, known);
+    else
+        return output_shapes(layer, inputs);
+}
+
+/// The values of a layer that only moves on what it is given.
+[[gnu::noinline]] constexpr void pass_values(std::span<const known_values> known, layer_answers& answers) {
+    if (!answers.same_elements) return;
+    if (const known_values x = known_input(known, 0)) answers.values.assign(x->begin(), x->end());
+}
+
+/// The rest, of inputs that passed the shape rule.
+template <class L>
+constexpr void ask_rest(const L& layer, std::span<const shape> inputs, std::span<const known_values> known,
+                        layer_answers& answers) {
     answers.same_elements = gives_same_elements(layer);
     if constexpr (requires { layer.concatenates(inputs); }) answers.concatenates = layer.concatenates(inputs);
     answers.can_finish = can_finish(layer, inputs);
@@ -129,11 +143,21 @@ constexpr layer_answers ask_layer(const L& layer, std::span<const shape> inputs,
     answers.probabilities = gives_probabilities(layer, inputs);
     if constexpr (requires { layer.known_output(inputs, known); })
         answers.values = layer.known_output(inputs, known);
-    else if (const known_values x = known_input(known, 0); x && answers.same_elements)
-        answers.values.assign(x->begin(), x->end());
+    else
+        pass_values(known, answers);
     answers.mixes_examples = mixes_examples(layer);
     if constexpr (parametric_layer<L>)
         for (const shape& s : parameter_shapes(layer, inputs)) answers.parameters.push_back(s);
+}
+
+}  // namespace detail
+
+/// `known`: what is known of the values of the inputs; may be empty.
+template <class L>
+[[gnu::always_inline]] constexpr layer_answers ask_layer(const L& layer, std::span<const shape> inputs,
+                                                         std::span<const known_values> known = {}) {
+    layer_answers answers(detail::ask_outputs(layer, inputs, known));
+    if (answers.outputs) detail::ask_rest(layer, inputs, known, answers);
     return answers;
 }
 

@@ -55,9 +55,9 @@ template <class T>
                     });
                     transpose<T>(part[block]);
                 });
-                unroll<size>([&](auto i) __attribute__((always_inline)) {
-                    unroll<blocks>([&](auto block) __attribute__((always_inline)) {
-                        store<T>(to + static_cast<extent>(i()) * tile_rows + static_cast<extent>(block() * size),
+                unroll<size>([&](std::size_t i) __attribute__((always_inline)) {
+                    unroll<blocks>([&](std::size_t block) __attribute__((always_inline)) {
+                        store<T>(to + static_cast<extent>(i) * tile_rows + static_cast<extent>(block * size),
                                  part[block][i]);
                     });
                 });
@@ -119,17 +119,17 @@ template <class T, extent Rows, extent Batches, class Step = multiply_add<T>, bo
                  b_row = t.b_row;
     const T *start = t.start, *next = t.next_c, *a[pointers];
     if (start_row < 0)
-        unroll<rows>([&](auto i) __attribute__((always_inline)) {
+        unroll<rows>([&](std::size_t i) __attribute__((always_inline)) {
             const batch<T> value(*start);
-            unroll<batches>([&](auto j) __attribute__((always_inline)) { sum[i][j] = value; });
-            start += static_cast<extent>(i()) < last;
+            unroll<batches>([&](std::size_t j) __attribute__((always_inline)) { sum[i][j] = value; });
+            start += static_cast<extent>(i) < last;
         });
     else
-        unroll<rows>([&](auto i) __attribute__((always_inline)) {
-            unroll<batches>([&](auto j) __attribute__((always_inline)) {
-                sum[i][j] = load(start + static_cast<extent>(j()) * lanes<T>);
+        unroll<rows>([&](std::size_t i) __attribute__((always_inline)) {
+            unroll<batches>([&](std::size_t j) __attribute__((always_inline)) {
+                sum[i][j] = load(start + static_cast<extent>(j) * lanes<T>);
             });
-            start += static_cast<extent>(i()) < last ? start_row : 0;
+            start += static_cast<extent>(i) < last ? start_row : 0;
         });
     for (extent i = 0; i < Rows; ++i, next += c_row) {
         __builtin_prefetch(next);
@@ -140,40 +140,42 @@ template <class T, extent Rows, extent Batches, class Step = multiply_add<T>, bo
         __builtin_prefetch(added + i * c_row);
         __builtin_prefetch(added + i * c_row + panel_width<T> - 1);
     }
-    unroll<pointers>([&](auto j) __attribute__((always_inline)) { a[j] = t.a + static_cast<extent>(3 * j()) * a_row; });
+    unroll<pointers>([&](std::size_t j) __attribute__((always_inline)) {
+        a[j] = t.a + static_cast<extent>(3 * j) * a_row;
+    });
     const T *b = t.b, *coming = t.coming;
     [[maybe_unused]] const extent* a_columns = t.a_columns;
     const extent coming_step = t.coming_step;
     for (extent p = t.steps; p > 0; --p) {
         batch<T> right[batches];
-        unroll<batches>([&](auto j) __attribute__((always_inline)) {
-            right[j] = kernels::in_register<T>(load(b + static_cast<extent>(j()) * lanes<T>));
-            __builtin_prefetch(coming + static_cast<extent>(j()) * lanes<T>, 0, 2);
+        unroll<batches>([&](std::size_t j) __attribute__((always_inline)) {
+            right[j] = kernels::in_register<T>(load(b + static_cast<extent>(j) * lanes<T>));
+            __builtin_prefetch(coming + static_cast<extent>(j) * lanes<T>, 0, 2);
         });
-        unroll<rows>([&](auto i) __attribute__((always_inline)) {
-            const batch<T> element(a[i() / 3][static_cast<extent>(i() % 3) * a_row]);
-            unroll<batches>([&](auto j) __attribute__((always_inline)) {
+        unroll<rows>([&](std::size_t i) __attribute__((always_inline)) {
+            const batch<T> element(a[i / 3][static_cast<extent>(i % 3) * a_row]);
+            unroll<batches>([&](std::size_t j) __attribute__((always_inline)) {
                 sum[i][j] = Step::run(element, right[j], sum[i][j]);
             });
         });
         const extent a_step = Uneven ? *a_columns++ : a_column;
-        unroll<pointers>([&](auto j) __attribute__((always_inline)) { a[j] = in_register(a[j] + a_step); });
+        unroll<pointers>([&](std::size_t j) __attribute__((always_inline)) { a[j] = in_register(a[j] + a_step); });
         b += b_row;
         coming += coming_step;
     }
     if (t.map != nullptr)
-        unroll<rows>([&](auto i) __attribute__((always_inline)) {
-            const mapped_channel<T> f(*t.map, t.channel + std::min(static_cast<extent>(i()), last));
-            unroll<batches>([&](auto j) __attribute__((always_inline)) {
+        unroll<rows>([&](std::size_t i) __attribute__((always_inline)) {
+            const mapped_channel<T> f(*t.map, t.channel + std::min(static_cast<extent>(i), last));
+            unroll<batches>([&](std::size_t j) __attribute__((always_inline)) {
                 sum[i][j] = added == nullptr ? f(sum[i][j])
-                                             : f(sum[i][j], load(added + static_cast<extent>(j()) * lanes<T>));
+                                             : f(sum[i][j], load(added + static_cast<extent>(j) * lanes<T>));
             });
-            if (added != nullptr && static_cast<extent>(i()) < last) added += c_row;
+            if (added != nullptr && static_cast<extent>(i) < last) added += c_row;
         });
     T* c = t.c;
-    unroll<rows>([&](auto i) __attribute__((always_inline)) {
-        unroll<batches>([&](auto j) __attribute__((always_inline)) {
-            if (static_cast<extent>(i()) <= last) store<T>(c + static_cast<extent>(j()) * lanes<T>, sum[i][j]);
+    unroll<rows>([&](std::size_t i) __attribute__((always_inline)) {
+        unroll<batches>([&](std::size_t j) __attribute__((always_inline)) {
+            if (static_cast<extent>(i) <= last) store<T>(c + static_cast<extent>(j) * lanes<T>, sum[i][j]);
         });
         c += c_row;
     });

@@ -53,40 +53,67 @@ struct broadcast_plan {
 
 namespace detail {
 
-/// Calls body(place in the result, elements, offsets of the arrays) for the runs along the last axis that make the
-/// elements [begin, end) of the result, in row-major order.
-template <std::size_t Count, class Body>
-[[gnu::always_inline]] inline void each_run(const broadcast_plan<Count>& plan, extent begin, extent end,
-                                            const Body& body) noexcept {
+/// Rows of one length along the last axis that lie one behind the other in the result.
+template <std::size_t Count>
+struct broadcast_rows {
+    extent at = 0, n = 0, rows = 0;  ///< place of the first in the result, elements of each, how many
+    extent offset[Count]{};          ///< of each array, of the first row
+    extent step[Count]{};            ///< from row to row
+};
+
+/// Calls visit(context, rows) for what makes the elements [begin, end) of the result, in row-major order.
+template <std::size_t Count>
+[[gnu::noinline]] void walk_rows(const broadcast_plan<Count>& plan, extent begin, extent end,
+                                 void (*visit)(const void*, const broadcast_rows<Count>&),
+                                 const void* context) noexcept {
     if (begin >= end) return;
-    extent index[broadcast_plan<Count>::most]{}, offset[Count]{}, rest = begin;
+    extent index[broadcast_plan<Count>::most]{}, rest = begin;
+    broadcast_rows<Count> next{.at = begin};
     for (std::size_t axis = plan.rank; axis-- > 0;) {
         index[axis] = axis == 0 ? rest : rest % plan.extents[axis];
         if (axis > 0) rest /= plan.extents[axis];
-        for (std::size_t s = 0; s < Count; ++s) offset[s] += index[axis] * plan.steps[axis][s];
+        for (std::size_t s = 0; s < Count; ++s) next.offset[s] += index[axis] * plan.steps[axis][s];
     }
     const std::size_t last = plan.rank == 0 ? 0 : plan.rank - 1, outer = last == 0 ? 0 : last - 1;
     const extent row = plan.rank == 0 ? 1 : plan.extents[last];
-    extent step[Count], runs = plan.extents[outer] - index[outer];  // along the axis before the last one
-    for (std::size_t s = 0; s < Count; ++s) step[s] = plan.steps[outer][s];
-    for (extent at = begin, skipped = index[last];;) {
-        const extent n = std::min(end - at, row - skipped);
-        body(at, n, offset);
-        at += n;
-        if (at == end) return;
-        for (std::size_t s = 0; skipped != 0 && s < Count; ++s) offset[s] -= skipped * plan.steps[last][s];
+    extent left = plan.rank < 2 ? 1 : plan.extents[outer] - index[outer];  // along the axis before the last one
+    for (std::size_t s = 0; s < Count; ++s) next.step[s] = plan.steps[outer][s];
+    for (extent skipped = index[last];;) {
+        next.n = std::min(end - next.at, row - skipped);
+        next.rows = next.n < row ? 1 : std::min(left, (end - next.at) / row);
+        visit(context, next);
+        next.at += next.n * next.rows;
+        if (next.at == end) return;
+        for (std::size_t s = 0; s < Count; ++s)
+            next.offset[s] += next.rows * next.step[s] - skipped * plan.steps[last][s];
         skipped = 0;
-        for (std::size_t s = 0; s < Count; ++s) offset[s] += step[s];
-        if (--runs > 0) continue;
-        for (std::size_t s = 0; s < Count; ++s) offset[s] -= step[s] * plan.extents[outer];
-        runs = plan.extents[outer];
+        left -= next.rows;
+        if (left > 0) continue;
+        for (std::size_t s = 0; s < Count; ++s) next.offset[s] -= next.step[s] * plan.extents[outer];
+        left = plan.extents[outer];
         for (std::size_t axis = outer; axis-- > 0;) {
-            for (std::size_t s = 0; s < Count; ++s) offset[s] += plan.steps[axis][s];
+            for (std::size_t s = 0; s < Count; ++s) next.offset[s] += plan.steps[axis][s];
             if (++index[axis] < plan.extents[axis]) break;
-            for (std::size_t s = 0; s < Count; ++s) offset[s] -= plan.steps[axis][s] * plan.extents[axis];
+            for (std::size_t s = 0; s < Count; ++s) next.offset[s] -= plan.steps[axis][s] * plan.extents[axis];
             index[axis] = 0;
         }
     }
+}
+
+template <std::size_t Count, class Body>
+void visit_runs(const void* erased, const broadcast_rows<Count>& rows) {
+    const Body body = *static_cast<const Body*>(erased);
+    broadcast_rows<Count> next = rows;
+    for (; next.rows > 0; --next.rows, next.at += next.n) {
+        body(next.at, next.n, next.offset);
+        for (std::size_t s = 0; s < Count; ++s) next.offset[s] += next.step[s];
+    }
+}
+/// Calls body(place in the result, elements, offsets of the arrays) for the runs along the last axis that make the
+/// elements [begin, end) of the result, in row-major order.
+template <std::size_t Count, class Body>
+void each_run(const broadcast_plan<Count>& plan, extent begin, extent end, const Body& body) noexcept {
+    walk_rows<Count>(plan, begin, end, &visit_runs<Count, Body>, &body);
 }
 
 /// Where the elements of an array are to be read that begins at p, number i at `from + i * step`: where they lie, or in
@@ -164,31 +191,53 @@ void broadcast_map(const F& f, const broadcast_plan<Count>& plan, const std::arr
                    extent begin, extent end) noexcept {
     detail::broadcast_map(f, plan, xs, y, begin, end, std::make_index_sequence<Count>{});
 }
+/// The same of an F that comes as `const void*`, for what is compiled once and not once an F.
+template <class T, std::size_t Count>
+using map_function = void(const void* f, const broadcast_plan<Count>& plan, const std::array<const T*, Count>& xs,
+                          T* y, extent begin, extent end) noexcept;
+template <class F, class T, std::size_t Count>
+void erased_map(const void* f, const broadcast_plan<Count>& plan, const std::array<const T*, Count>& xs, T* y,
+                extent begin, extent end) noexcept {
+    broadcast_map(*static_cast<const F*>(f), plan, xs, y, begin, end);
+}
+
+/// What `reduce_to` does on one thread, of an F that comes as `const void*`.
+template <class T, std::size_t Count>
+using reduce_function = void(const void* f, const broadcast_plan<Count + 1>& plan,
+                             const std::array<const T*, Count>& xs, T* to) noexcept;
+template <class F, class T, std::size_t Count>
+void erased_reduce(const void* f, const broadcast_plan<Count + 1>& plan, const std::array<const T*, Count>& xs,
+                   T* to) noexcept {
+    detail::reduce_runs(*static_cast<const F*>(f), plan, xs, to, std::make_index_sequence<Count>{});
+}
 
 /// to = f(to, x0, x1, ...) for each element of the result in turn, where `to`, the last array of the plan, is repeated
 /// along axes of the result: f adds what the element has to give. f(0, 0, ...) may be anything.
 ///
 /// Order: runs along the last joined axis in row-major order; an element of `to` that meets a whole run adds what
 /// `lanes` chains gave, as `sum` does. Threads split an axis along which `to` moves.
-template <class F, class T, std::size_t Count>
-void reduce_to(const F& f, const broadcast_plan<Count + 1>& plan, const std::array<const T*, Count>& xs,
-               T* to, thread_pool* threads = nullptr) noexcept {
+template <class T, std::size_t Count>
+[[gnu::noinline]] void reduce_to(reduce_function<T, Count>* reduce, const void* f,
+                                 const broadcast_plan<Count + 1>& plan, const std::array<const T*, Count>& xs, T* to,
+                                 thread_pool* threads = nullptr) noexcept {
     if (plan.size() == 0) return;
     std::size_t split = plan.rank;
     for (std::size_t axis = plan.rank; axis-- > 0;)
         if (plan.steps[axis][Count] != 0 && (split == plan.rank || plan.extents[axis] >= plan.extents[split]))
             split = axis;
-    if (split == plan.rank || threads == nullptr || plan.size() < (1 << 14))
-        return detail::reduce_runs(f, plan, xs, to, std::make_index_sequence<Count>{});
-    parallel_for(threads, plan.extents[split], split + 1 == plan.rank ? 512 : 1,
-                 [&](extent first, extent last) {
-                     broadcast_plan<Count + 1> part = plan;
-                     part.extents[split] = last - first;
-                     std::array<const T*, Count> from = xs;
-                     for (std::size_t s = 0; s < Count; ++s) from[s] += first * plan.steps[split][s];
-                     detail::reduce_runs(f, part, from, to + first * plan.steps[split][Count],
-                                         std::make_index_sequence<Count>{});
-                 });
+    if (split == plan.rank || threads == nullptr || plan.size() < (1 << 14)) return reduce(f, plan, xs, to);
+    parallel_for(threads, plan.extents[split], split + 1 == plan.rank ? 512 : 1, [&](extent first, extent last) {
+        broadcast_plan<Count + 1> part = plan;
+        part.extents[split] = last - first;
+        std::array<const T*, Count> from = xs;
+        for (std::size_t s = 0; s < Count; ++s) from[s] += first * plan.steps[split][s];
+        reduce(f, part, from, to + first * plan.steps[split][Count]);
+    });
+}
+template <class F, class T, std::size_t Count>
+void reduce_to(const F& f, const broadcast_plan<Count + 1>& plan, const std::array<const T*, Count>& xs, T* to,
+               thread_pool* threads = nullptr) noexcept {
+    reduce_to<T, Count>(&erased_reduce<F, T, Count>, &f, plan, xs, to, threads);
 }
 
 }  // namespace bespoke::kernels

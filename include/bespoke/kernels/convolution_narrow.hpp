@@ -34,22 +34,22 @@ template <class T, extent Batches>
                                      T* y) noexcept {
     constexpr auto batches = static_cast<std::size_t>(Batches);
     batch<T> sum[batches];
-    unroll<batches>([&](auto j) __attribute__((always_inline)) {
-        T* p = y + static_cast<extent>(j()) * lanes<T>;
+    unroll<batches>([&](std::size_t j) __attribute__((always_inline)) {
+        T* p = y + static_cast<extent>(j) * lanes<T>;
         sum[j] = start != nullptr ? batch<T>(*start) : Batches > 1 ? load<T>(p) : load_partial<T>(p, count);
     });
     for (extent k = 0; k < steps; ++k) {
         const batch<T> w(weights[k * weight_step]);
         const T* p = image + offsets[k];
         if constexpr (Batches > 1)
-            unroll<batches>([&](auto j) __attribute__((always_inline)) {
-                sum[j] = kernels::fma<T>(w, load(p + static_cast<extent>(j()) * lanes<T>), sum[j]);
+            unroll<batches>([&](std::size_t j) __attribute__((always_inline)) {
+                sum[j] = kernels::fma<T>(w, load(p + static_cast<extent>(j) * lanes<T>), sum[j]);
             });
         else
             sum[0] = kernels::fma<T>(w, end - p >= lanes<T> ? load(p) : load_partial(p, count), sum[0]);
     }
-    unroll<batches>([&](auto j) __attribute__((always_inline)) {
-        T* p = y + static_cast<extent>(j()) * lanes<T>;
+    unroll<batches>([&](std::size_t j) __attribute__((always_inline)) {
+        T* p = y + static_cast<extent>(j) * lanes<T>;
         if (Batches > 1 || count == lanes<T>)
             store<T>(p, sum[j]);
         else

@@ -36,25 +36,27 @@ template <class T, std::size_t Rows>
                                  const row_batch<T>& high, const T* start, extent count, extent pixels,
                                  const channel_map<T>* map, extent channel) noexcept {
     batch<T> sum[2 * Rows];
-    unroll<Rows>([&](auto i) __attribute__((always_inline)) { sum[2 * i] = sum[2 * i + 1] = batch<T>(start[i]); });
+    unroll<Rows>([&](std::size_t i) __attribute__((always_inline)) {
+        sum[2 * i] = sum[2 * i + 1] = batch<T>(start[i]);
+    });
     for (extent k = 0; k < steps; ++k, weights += panel_width<T>) {
         const batch<T> left = kernels::in_register<T>(load(low.x + offsets[k])),
                        right = kernels::in_register<T>(load(high.x + offsets[k]));
-        unroll<Rows>([&](auto i) __attribute__((always_inline)) {
-            const batch<T> w(weights[i()]);
+        unroll<Rows>([&](std::size_t i) __attribute__((always_inline)) {
+            const batch<T> w(weights[i]);
             sum[2 * i] = kernels::fma<T>(w, left, sum[2 * i]);
             sum[2 * i + 1] = kernels::fma<T>(w, right, sum[2 * i + 1]);
         });
     }
-    unroll<Rows>([&](auto i) __attribute__((always_inline)) {
-        if (static_cast<extent>(i()) >= count) return;
+    unroll<Rows>([&](std::size_t i) __attribute__((always_inline)) {
+        if (static_cast<extent>(i) >= count) return;
         if (map != nullptr) {
-            const mapped_channel<T> f(*map, channel + static_cast<extent>(i()));
+            const mapped_channel<T> f(*map, channel + static_cast<extent>(i));
             sum[2 * i] = f(sum[2 * i]);
             sum[2 * i + 1] = f(sum[2 * i + 1]);
         }
-        store<T>(low.y + static_cast<extent>(i()) * pixels, sum[2 * i]);
-        store<T>(high.y + static_cast<extent>(i()) * pixels, sum[2 * i + 1]);
+        store<T>(low.y + static_cast<extent>(i) * pixels, sum[2 * i]);
+        store<T>(high.y + static_cast<extent>(i) * pixels, sum[2 * i + 1]);
     });
 }
 

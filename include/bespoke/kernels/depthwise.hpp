@@ -69,10 +69,10 @@ template <class T, extent Stride, std::size_t Batches, bool Edge>
     constexpr extent shifts[4] = {0, Stride == 1 ? 1 : lanes<T>, 2, lanes<T> + 2};
     row_window<T> windows[4][Batches];
     extent valid[Batches];
-    unroll<Batches>([&](auto j) __attribute__((always_inline)) {
-        const extent at = column + static_cast<extent>(j()) * lanes<T>;
+    unroll<Batches>([&](std::size_t j) __attribute__((always_inline)) {
+        const extent at = column + static_cast<extent>(j) * lanes<T>;
         valid[j] = std::clamp<extent>(output_width - at, 0, lanes<T>);
-        unroll<4>([&](auto k) __attribute__((always_inline)) {
+        unroll<4>([&](std::size_t k) __attribute__((always_inline)) {
             windows[k][j] = row_window<T>(at * Stride - g.pad_left + shifts[k], width);
         });
     });
@@ -80,8 +80,8 @@ template <class T, extent Stride, std::size_t Batches, bool Edge>
     batch<T> row[3][3][Batches];  // taps of the rows that are seen
     const auto read = [&](extent r, batch<T>(&taps)[3][Batches]) __attribute__((always_inline)) {
         if (r < 0 || r >= height) {
-            unroll<3 * Batches>([&](auto i) __attribute__((always_inline)) {
-                taps[i() / Batches][i() % Batches] = batch<T>(T(0));
+            unroll<3 * Batches>([&](std::size_t i) __attribute__((always_inline)) {
+                taps[i / Batches][i % Batches] = batch<T>(T(0));
             });
             return;
         }
@@ -133,8 +133,8 @@ template <class T, extent Stride, std::size_t Batches, bool Edge>
                 T* to = y + static_cast<extent>(j()) * lanes<T>;
                 batch<T> sum = start;
                 if (accumulate) sum = Edge ? load_partial<T>(to, valid[j]) : load<T>(to);
-                unroll<9>([&](auto k) __attribute__((always_inline)) {
-                    sum = kernels::fma<T>(weights[k], row[k() / 3][k() % 3][j], sum);
+                unroll<9>([&](std::size_t k) __attribute__((always_inline)) {
+                    sum = kernels::fma<T>(weights[k], row[k / 3][k % 3][j], sum);
                 });
                 if (mapped) sum = map(sum);
                 if constexpr (Edge)

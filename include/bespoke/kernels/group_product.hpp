@@ -23,14 +23,14 @@ template <class Convert>
                                                const Convert& convert) noexcept {
     for (extent g = 0; g < groups; g += group_lanes) {
         batch<float> block[static_cast<std::size_t>(group_lanes)];
-        unroll<static_cast<std::size_t>(group_lanes)>([&](auto i) __attribute__((always_inline)) {
+        unroll<static_cast<std::size_t>(group_lanes)>([&](std::size_t i) __attribute__((always_inline)) {
             block[i] = batch<float>(0.0f);
-            if (static_cast<extent>(i()) < rows) block[i] = convert(static_cast<extent>(i()), g);
+            if (static_cast<extent>(i) < rows) block[i] = convert(static_cast<extent>(i), g);
         });
         transpose<float>(block);
-        unroll<static_cast<std::size_t>(group_lanes)>([&](auto i) __attribute__((always_inline)) {
-            if (g + static_cast<extent>(i()) < groups)
-                store<float>(to + static_cast<extent>(i()) * step, block[i]);
+        unroll<static_cast<std::size_t>(group_lanes)>([&](std::size_t i) __attribute__((always_inline)) {
+            if (g + static_cast<extent>(i) < groups)
+                store<float>(to + static_cast<extent>(i) * step, block[i]);
         });
         to += group_lanes * step;
     }
@@ -118,8 +118,8 @@ template <class Format, std::size_t Panels>
     constexpr extent width = panel_width<float>;
     batch<float> sum[2 * Panels];
     const float* b[Panels];
-    unroll<Panels>([&](auto j) __attribute__((always_inline)) {
-        const extent at = column + static_cast<extent>(j()) * width;
+    unroll<Panels>([&](std::size_t j) __attribute__((always_inline)) {
+        const extent at = column + static_cast<extent>(j) * width;
         const float* start = format.start(at);
         b[j] = p.packed + at * groups;
         sum[2 * j] = load(start);
@@ -127,14 +127,14 @@ template <class Format, std::size_t Panels>
     });
     for (extent g = 0; g < groups; ++g) {
         const batch<float> a(left[g]);
-        unroll<Panels>([&](auto j) __attribute__((always_inline)) {
+        unroll<Panels>([&](std::size_t j) __attribute__((always_inline)) {
             sum[2 * j] = Format::step::run(a, load(b[j] + g * width), sum[2 * j]);
             sum[2 * j + 1] = Format::step::run(a, load(b[j] + g * width + group_lanes), sum[2 * j + 1]);
         });
     }
     alignas(64) float edge[width];
-    unroll<Panels>([&](auto j) __attribute__((always_inline)) {
-        const extent at = column + static_cast<extent>(j()) * width, columns = std::min(p.n - at, width);
+    unroll<Panels>([&](std::size_t j) __attribute__((always_inline)) {
+        const extent at = column + static_cast<extent>(j) * width, columns = std::min(p.n - at, width);
         store<float>(edge, sum[2 * j]);
         store<float>(edge + group_lanes, sum[2 * j + 1]);
         format.start(at);  // finishes the panel that began last

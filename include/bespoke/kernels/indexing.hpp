@@ -87,10 +87,10 @@ void named_rows(const shape& rows, extent count, const T* at, extent* row) noexc
     }
 }
 
-/// Calls body(places, base, slot, n) for n slots from `slot` on at a time, until those of [first, last) are done, in
-/// order or with the last ones first. Their places are base + places[i]; places[i] is -1 where there is none.
-template <bool Reverse, class T, class Body>
-void each_slots(const indexing& how, const T* indices, extent first, extent last, const Body& body) noexcept {
+template <bool Reverse, class T>
+[[gnu::noinline]] void walk_slots(const indexing& how, const T* indices, extent first, extent last,
+                                  void (*body)(const void*, const extent*, extent, extent, extent),
+                                  const void* context) noexcept {
     if (first >= last) return;
     const extent rows = how.rows.size(), depth = static_cast<extent>(how.rows.rank()), most = indices_together;
     const extent along = how.count * how.lanes;
@@ -110,9 +110,16 @@ void each_slots(const indexing& how, const T* indices, extent first, extent last
             }
             r = place;
         }
-        body(r, outer * rows * how.lanes, begin, n);
+        body(context, r, outer * rows * how.lanes, begin, n);
         (Reverse ? last : first) = Reverse ? begin : begin + n;
     }
+}
+/// Calls body(places, base, slot, n) for n slots from `slot` on at a time, until those of [first, last) are done, in
+/// order or with the last ones first. Their places are base + places[i]; places[i] is -1 where there is none.
+template <bool Reverse, class T, class Body>
+void each_slots(const indexing& how, const T* indices, extent first, extent last, const Body& body) noexcept {
+    walk_slots<Reverse>(how, indices, first, last,
+                        &bespoke::detail::call_body<Body, const extent*, extent, extent, extent>, &body);
 }
 /// Calls body(place, slot) for the slots [first, last) in order, or in reverse.
 template <bool Reverse, class T, class Body>
@@ -253,11 +260,11 @@ void scatter(const indexing& how, scatter_mode mode, const T* before, const T* p
                         const auto some = [&](auto count, extent i) __attribute__((always_inline)) {
                             extent place[count()];
                             T u[count()];
-                            unroll<count()>([&](auto k) __attribute__((always_inline)) {
-                                place[k] = places[i + static_cast<extent>(k())];
-                                u[k] = from[i + static_cast<extent>(k())];
+                            unroll<count()>([&](std::size_t k) __attribute__((always_inline)) {
+                                place[k] = places[i + static_cast<extent>(k)];
+                                u[k] = from[i + static_cast<extent>(k)];
                             });
-                            unroll<count()>([&](auto k) __attribute__((always_inline)) {
+                            unroll<count()>([&](std::size_t k) __attribute__((always_inline)) {
                                 if (static_cast<std::size_t>(place[k] - low) < static_cast<std::size_t>(high))
                                     to[place[k]] = f(to[place[k]], u[k]);
                             });

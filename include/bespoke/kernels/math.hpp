@@ -105,7 +105,7 @@ template <class T, class Coefficients>
 [[gnu::always_inline]] inline batch<T> polynomial(const batch<T>& x, const Coefficients& c) noexcept {
     constexpr std::size_t last = sizeof(c) / sizeof(T) - 1;
     batch<T> sum(c[last]);
-    unroll<last>([&](auto i) __attribute__((always_inline)) {
+    unroll<last>([&](std::size_t i) __attribute__((always_inline)) {
         sum = kernels::fma(sum, x, batch<T>(c[last - 1 - i]));
     });
     return sum;

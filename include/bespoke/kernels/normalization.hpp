@@ -221,20 +221,20 @@ template <std::size_t Rows, class T, class N>
         std::copy_n(copy, Rows, to);
     };
     batch<T> sum[Rows];
-    unroll<Rows>([&](auto r) __attribute__((always_inline)) { sum[r] = batch<T>(T(0)); });
+    unroll<Rows>([&](std::size_t r) __attribute__((always_inline)) { sum[r] = batch<T>(T(0)); });
     for_each_batch<T>(
         size, [&](extent i, auto in, auto) __attribute__((always_inline)) {
-            unroll<Rows>([&](auto r) __attribute__((always_inline)) { sum[r] = sum[r] + in(row(r) + i); });
+            unroll<Rows>([&](std::size_t r) __attribute__((always_inline)) { sum[r] = sum[r] + in(row(r) + i); });
         });
     put(fold_rows<T>(sum, added) / count, mean);
-    unroll<Rows>([&](auto r) __attribute__((always_inline)) { sum[r] = batch<T>(T(0)); });
+    unroll<Rows>([&](std::size_t r) __attribute__((always_inline)) { sum[r] = batch<T>(T(0)); });
     for (extent i = 0; i < whole; i += lanes<T>)
-        unroll<Rows>([&](auto r) __attribute__((always_inline)) {
+        unroll<Rows>([&](std::size_t r) __attribute__((always_inline)) {
             const batch<T> d = load(row(r) + i) - batch<T>(mean[r]);
             sum[r] = kernels::fma<T>(d, d, sum[r]);
         });
     if (rest > 0)
-        unroll<Rows>([&](auto r) __attribute__((always_inline)) {
+        unroll<Rows>([&](std::size_t r) __attribute__((always_inline)) {
             alignas(64) T copy[lanes<T>];
             (load_partial(row(r) + whole, rest) - batch<T>(mean[r])).store_aligned(copy);
             const batch<T> d = load_partial(copy, rest);
@@ -253,8 +253,8 @@ template <std::size_t Rows, class T, class N>
         size, [&](extent i, auto in, auto out) __attribute__((always_inline)) {
             const batch<T> offset = beta ? in(beta + i) : batch<T>(T(0));
             const batch<T> factor = gamma ? in(gamma + i) : batch<T>(T(1));
-            unroll<Rows>([&](auto r) __attribute__((always_inline)) {
-                const extent at = static_cast<extent>(r()) * size + i;
+            unroll<Rows>([&](std::size_t r) __attribute__((always_inline)) {
+                const extent at = static_cast<extent>(r) * size + i;
                 const batch<T> h = (in(x + at) - batch<T>(mean[r])) * batch<T>(inverse[r]);
                 out(y + at, kernels::fma<T>(h, factor, offset));
             });

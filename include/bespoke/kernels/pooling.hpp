@@ -103,13 +103,13 @@ template <pooling_kind Kind, std::size_t Count, class T>
     batch<T> total[Count];
     for (auto& one : total) one = batch<T>(pooling_start<T>(Kind));
     for (extent i = 0; i < n - rest; i += lanes<T>)
-        unroll<Count>([&](auto c) __attribute__((always_inline)) {
-            total[c] = pooling_step<batch<T>>(Kind, total[c], load(x + static_cast<extent>(c()) * n + i));
+        unroll<Count>([&](std::size_t c) __attribute__((always_inline)) {
+            total[c] = pooling_step<batch<T>>(Kind, total[c], load(x + static_cast<extent>(c) * n + i));
         });
     const T divisor = pooling_divisor<T>(g, window_at(g, 0, 0, 0));
-    unroll<Count>([&](auto c) __attribute__((always_inline)) {
+    unroll<Count>([&](std::size_t c) __attribute__((always_inline)) {
         if (rest > 0) {
-            const batch<T> last = load_partial(x + static_cast<extent>(c() + 1) * n - rest, rest);
+            const batch<T> last = load_partial(x + static_cast<extent>(c + 1) * n - rest, rest);
             total[c] = select<T>(first_lanes<T>(rest), pooling_step<batch<T>>(Kind, total[c], last), total[c]);
         }
         const T one = fold_lanes<T>(total[c], [](const batch<T>& a, const batch<T>& b) __attribute__((always_inline)) {

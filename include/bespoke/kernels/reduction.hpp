@@ -35,8 +35,8 @@ T running_max(extent n, const T* x) noexcept {
     constexpr extent chains = 4;
     batch<T> most(-std::numeric_limits<T>::infinity()), chain[chains]{most, most, most, most};
     for (; n >= chains * lanes<T>; n -= chains * lanes<T>, x += chains * lanes<T>)
-        unroll<chains>([&](auto c) __attribute__((always_inline)) {
-            chain[c] = kernels::running_max<T>(chain[c], load(x + static_cast<extent>(c()) * lanes<T>));
+        unroll<chains>([&](std::size_t c) __attribute__((always_inline)) {
+            chain[c] = kernels::running_max<T>(chain[c], load(x + static_cast<extent>(c) * lanes<T>));
         });
     for (const auto& one : chain) most = kernels::running_max<T>(most, one);
     for (; n >= lanes<T>; n -= lanes<T>, x += lanes<T>) most = kernels::running_max<T>(most, load(x));
@@ -85,7 +85,8 @@ struct reduction_walk {
     strided_walk gone;                ///< steps in x and in the row-major order of the elements that meet
     extent outputs = 1, elements = 1; ///< of y; that meet in each of them
 
-    constexpr reduction_walk(extent examples, const shape& x, const bool (&is_gone)[max_rank]) : outputs(examples) {
+    [[gnu::noinline]] constexpr reduction_walk(extent examples, const shape& x, const bool (&is_gone)[max_rank])
+        : outputs(examples) {
         for (std::size_t axis = 0; axis < x.rank(); ++axis) (is_gone[axis] ? elements : outputs) *= x[axis];
         if (outputs <= 0 || elements <= 0) return;
         extent step = outputs / examples * elements, output = outputs / examples, element = elements;
@@ -103,9 +104,7 @@ struct reduction_walk {
     /// Calls body(offset in x, number of the first, how many, step in x) for the elements that meet, in their order.
     template <class Body>
     void each_run(const Body& body) const noexcept {
-        runs([](const void* b, extent from, extent first, extent n,
-                extent step) { (*static_cast<const Body*>(b))(from, first, n, step); },
-             &body);
+        runs(&bespoke::detail::call_body<Body, extent, extent, extent, extent>, &body);
     }
     /// Elements of x between neighbours in y.
     constexpr extent apart() const { return kept.rank > 0 ? kept.from[kept.rank - 1] : 0; }
@@ -113,11 +112,7 @@ struct reduction_walk {
     /// a time.
     template <class Body>
     void each_strip(extent most, thread_pool* threads, const Body& body) const noexcept {
-        strips(most, threads,
-               [](const void* b, extent from, extent to, extent width) {
-                   (*static_cast<const Body*>(b))(from, to, width);
-               },
-               &body);
+        strips(most, threads, &bespoke::detail::call_body<Body, extent, extent, extent>, &body);
     }
 
 private:
@@ -169,8 +164,8 @@ inline constexpr std::size_t reduction_columns = 4;
 template <std::size_t Width, class F, class T>
 [[gnu::always_inline]] inline void combine_rest(const F& f, extent n, const T* x, const batch<T>* pivot,
                                                 batch<T>* result) noexcept {
-    unroll<Width>([&](auto w) __attribute__((always_inline)) {
-        const extent first = static_cast<extent>(w()) * lanes<T>, count = std::min(n - first, lanes<T>);
+    unroll<Width>([&](std::size_t w) __attribute__((always_inline)) {
+        const extent first = static_cast<extent>(w) * lanes<T>, count = std::min(n - first, lanes<T>);
         if (count <= 0) return;
         const batch<T> next = f.template combine<batch<T>>(result[w], load_partial(x + first, count), pivot[w]);
         result[w] = xsimd::select(first_lanes<T>(count), next, result[w]);
@@ -190,12 +185,12 @@ public:
             if (steps_ == cascade_piece) end_piece();
             const extent part = std::min(count, cascade_piece - steps_);
             batch<T> result[Width];
-            unroll<Width>([&](auto w) __attribute__((always_inline)) { result[w] = now[w]; });
+            unroll<Width>([&](std::size_t w) __attribute__((always_inline)) { result[w] = now[w]; });
             for (extent i = 0; i < part; ++i, x += step)
-                unroll<Width>([&](auto w) __attribute__((always_inline)) {
+                unroll<Width>([&](std::size_t w) __attribute__((always_inline)) {
                     result[w] = f_.template combine<batch<T>>(result[w], in(x, w), pivot_[w]);
                 });
-            unroll<Width>([&](auto w) __attribute__((always_inline)) { now[w] = result[w]; });
+            unroll<Width>([&](std::size_t w) __attribute__((always_inline)) { now[w] = result[w]; });
             count -= part;
             steps_ += part;
         }
@@ -219,7 +214,7 @@ private:
         for (auto& one : now) one = f_.template start<batch<T>>();
     }
     void merge(std::size_t level) noexcept {
-        unroll<Width>([&](auto w) __attribute__((always_inline)) {
+        unroll<Width>([&](std::size_t w) __attribute__((always_inline)) {
             now[w] = f_.template merge<batch<T>>(levels_[level][w], now[w]);
         });
     }
@@ -227,7 +222,7 @@ private:
         steps_ = 0;
         std::size_t level = 0;
         for (extent rest = pieces_++; rest & 1; rest >>= 1, ++level) merge(level);
-        unroll<Width>([&](auto w) __attribute__((always_inline)) { levels_[level][w] = now[w]; });
+        unroll<Width>([&](std::size_t w) __attribute__((always_inline)) { levels_[level][w] = now[w]; });
         restart();
     }
 
@@ -249,8 +244,8 @@ template <std::size_t Rows, class F, class T>
         return f.template merge<batch<T>>(a, b);
     };
     batch<T> rows[Rows];
-    unroll<Rows>([&](auto r) __attribute__((always_inline)) {
-        const batch<T>* const chain = chains + reduction_width * r();
+    unroll<Rows>([&](std::size_t r) __attribute__((always_inline)) {
+        const batch<T>* const chain = chains + reduction_width * r;
         rows[r] = merge(merge(chain[0], chain[1]), merge(chain[2], chain[3]));
     });
     store_partial<T>(y, fold_rows<T>(rows, merge), extent{Rows});
@@ -266,8 +261,8 @@ template <class F, class T>
         constexpr extent step = reduction_step<T>;
         const T* p = x + from;
         chains.take(
-            n / step, p, step, [](const T* q, auto w) __attribute__((always_inline)) {
-                return kernels::load(q + static_cast<extent>(w()) * lanes<T>);
+            n / step, p, step, [](const T* q, std::size_t w) __attribute__((always_inline)) {
+                return kernels::load(q + static_cast<extent>(w) * lanes<T>);
             });
         if (const extent rest = n % step; rest > 0) chains.take_rest(rest, p + n - rest);
     });
@@ -282,20 +277,20 @@ template <class F, class T>
                                          T* y) noexcept {
     constexpr std::size_t width = reduction_width;
     batch<T> chains[reduction_rows * width], pivots[reduction_rows * width];
-    unroll<reduction_rows * width>([&](auto w) __attribute__((always_inline)) {
+    unroll<reduction_rows * width>([&](std::size_t w) __attribute__((always_inline)) {
         chains[w] = f.template start<batch<T>>();
-        pivots[w] = batch<T>(pivot[w() / width]);
+        pivots[w] = batch<T>(pivot[w / width]);
     });
     for (; n >= reduction_step<T>; n -= reduction_step<T>, x += reduction_step<T>)
-        unroll<reduction_rows * width>([&](auto w) __attribute__((always_inline)) {
-            const batch<T> next = load(x + static_cast<extent>(w() / width) * apart +
-                                       static_cast<extent>(w() % width) * lanes<T>);
+        unroll<reduction_rows * width>([&](std::size_t w) __attribute__((always_inline)) {
+            const batch<T> next = load(x + static_cast<extent>(w / width) * apart +
+                                       static_cast<extent>(w % width) * lanes<T>);
             chains[w] = f.template combine<batch<T>>(chains[w], next, pivots[w]);
         });
     if (n > 0)
-        unroll<reduction_rows>([&](auto r) __attribute__((always_inline)) {
-            combine_rest<width>(f, n, x + static_cast<extent>(r()) * apart, pivots + width * r(),
-                                chains + width * r());
+        unroll<reduction_rows>([&](std::size_t r) __attribute__((always_inline)) {
+            combine_rest<width>(f, n, x + static_cast<extent>(r) * apart, pivots + width * r,
+                                chains + width * r);
         });
     merge_rows<reduction_rows>(f, chains, y);
 }
@@ -358,8 +353,8 @@ template <class F, class T>
             batch<T> result[width];
             reduce_columns<width>(
                 f, walk, x + from,
-                [](const T* p, auto w) __attribute__((always_inline)) {
-                    return kernels::load(p + static_cast<extent>(w()) * lanes<T>);
+                [](const T* p, std::size_t w) __attribute__((always_inline)) {
+                    return kernels::load(p + static_cast<extent>(w) * lanes<T>);
                 },
                 result);
             for (std::size_t w = 0; w < width; ++w) store(y + to + static_cast<extent>(w) * lanes<T>, result[w]);
@@ -369,7 +364,7 @@ template <class F, class T>
                 batch<T> result[1];
                 reduce_columns<1>(
                     f, walk, x + from + i,
-                    [count](const T* p, auto) __attribute__((always_inline)) { return load_partial(p, count); },
+                    [count](const T* p, std::size_t) __attribute__((always_inline)) { return load_partial(p, count); },
                     result);
                 store_partial<T>(y + to + i, result[0], count);
             }

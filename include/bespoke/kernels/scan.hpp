@@ -59,13 +59,13 @@ void scan_rows(extent count, const T* x, T* y, scan_order order, bool add) noexc
         const extent at = order.descending ? whole - n - done : done;
         batch<T> block[static_cast<std::size_t>(n)];
         load_transposed<T>(x + at, count, block);
-        unroll<static_cast<std::size_t>(n)>([&](auto step) __attribute__((always_inline)) {
+        unroll<static_cast<std::size_t>(n)>([&](std::size_t step) __attribute__((always_inline)) {
             batch<T>& v = block[order.descending ? static_cast<std::size_t>(n) - 1 - step : step];
             v = next_sum(total, v, order.exclusive);
         });
         transpose<T>(block);
-        unroll<static_cast<std::size_t>(n)>([&](auto row) __attribute__((always_inline)) {
-            T* to = y + at + static_cast<extent>(row()) * count;
+        unroll<static_cast<std::size_t>(n)>([&](std::size_t row) __attribute__((always_inline)) {
+            T* to = y + at + static_cast<extent>(row) * count;
             store<T>(to, add ? load<T>(to) + block[row] : block[row]);
         });
     }

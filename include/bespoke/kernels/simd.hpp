@@ -71,6 +71,7 @@ struct unroller<std::index_sequence<I...>> {
 }  // namespace detail
 
 /// unroll<Count>(f) calls f(integral_constant<size_t, 0>) ... f(integral_constant<size_t, Count - 1>), written out.
+/// An f that takes a size_t, not `auto`, is compiled once: enough where it wants no constant.
 template <std::size_t Count>
 inline constexpr detail::unroller<std::make_index_sequence<Count>> unroll{};
 
@@ -242,8 +243,8 @@ template <class T, std::size_t Rows, class F>
         return v;
     } else {
         batch<T> pairs[Rows / 2];
-        unroll<Rows / 2>([&](auto i) __attribute__((always_inline)) {
-            const batch<T>&a = rows[2 * i()], &b = rows[2 * i() + 1];
+        unroll<Rows / 2>([&](std::size_t i) __attribute__((always_inline)) {
+            const batch<T>&a = rows[2 * i], &b = rows[2 * i + 1];
             pairs[i] = f(even_lanes<T>(a, b), odd_lanes<T>(a, b));
         });
         return fold_rows<T>(pairs, f, 2 * width);

@@ -19,7 +19,7 @@ template <class T, std::size_t Rows>
 [[gnu::always_inline]] inline void spread(const batch<T>& v, batch<T> (&to)[Rows]) noexcept {
     alignas(64) T copy[lanes<T>];
     v.store_aligned(copy);
-    unroll<Rows>([&](auto r) __attribute__((always_inline)) { to[r] = batch<T>(copy[r]); });
+    unroll<Rows>([&](std::size_t r) __attribute__((always_inline)) { to[r] = batch<T>(copy[r]); });
 }
 
 /// `Rows` contiguous rows, one behind the other: while one waits for its sum or its largest element, which is NaN where
@@ -31,13 +31,15 @@ template <class T, std::size_t Rows, class N>
     const auto larger = [](const batch<T>& a, const batch<T>& b)
         __attribute__((always_inline)) { return kernels::running_max<T>(a, b); };
     batch<T> most[Rows], sum[Rows];
-    unroll<Rows>([&](auto r) __attribute__((always_inline)) {
+    unroll<Rows>([&](std::size_t r) __attribute__((always_inline)) {
         most[r] = batch<T>(-std::numeric_limits<T>::infinity());
         sum[r] = batch<T>(T(0));
     });
     for (extent i = 0; i < whole; i += lanes<T>)
-        unroll<Rows>([&](auto r) __attribute__((always_inline)) { most[r] = larger(most[r], load(x + row(r) + i)); });
-    unroll<Rows>([&](auto r) __attribute__((always_inline)) {
+        unroll<Rows>([&](std::size_t r) __attribute__((always_inline)) {
+            most[r] = larger(most[r], load(x + row(r) + i));
+        });
+    unroll<Rows>([&](std::size_t r) __attribute__((always_inline)) {
         if (rest > 0 && whole > 0) {
             most[r] = larger(most[r], load(x + row(r) + n - lanes<T>));  // some of them once more
         } else if (rest > 0) {
@@ -49,12 +51,12 @@ template <class T, std::size_t Rows, class N>
     });
     spread<T>(fold_rows<T>(most, larger), most);
     for (extent i = 0; i < whole; i += lanes<T>)
-        unroll<Rows>([&](auto r) __attribute__((always_inline)) {
+        unroll<Rows>([&](std::size_t r) __attribute__((always_inline)) {
             const batch<T> e = kernels::exp<T>(load(x + row(r) + i) - most[r]);
             store<T>(y + row(r) + i, e);
             sum[r] = sum[r] + e;
         });
-    unroll<Rows>([&](auto r) __attribute__((always_inline)) {
+    unroll<Rows>([&](std::size_t r) __attribute__((always_inline)) {
         if (rest > 0) {
             T* const to = y + row(r) + whole;
             store_partial<T>(to, kernels::exp<T>(load_partial(x + row(r) + whole, rest) - most[r]), rest);
@@ -63,7 +65,7 @@ template <class T, std::size_t Rows, class N>
     });
     spread<T>(batch<T>(T(1)) / fold_rows<T>(sum, [](const batch<T>& a, const batch<T>& b)
                                                      __attribute__((always_inline)) { return a + b; }), sum);
-    unroll<Rows>([&](auto r) __attribute__((always_inline)) {
+    unroll<Rows>([&](std::size_t r) __attribute__((always_inline)) {
         for_each_batch<T>(size, [&](extent j, auto in, auto out) __attribute__((always_inline)) {
             out(y + row(r) + j, in(y + row(r) + j) * sum[r]);
         });
@@ -73,31 +75,31 @@ template <class T, std::size_t Rows, class N>
 /// `count` neighbouring columns of rows that begin `step` elements apart: Width batches, or part of one.
 template <std::size_t Width, class T>
 [[gnu::noinline]] void softmax_columns(extent size, extent step, extent count, const T* x, T* y) noexcept {
-    const auto get = [&](const T* p, extent w) __attribute__((always_inline)) {
-        return Width == 1 ? load_partial(p, count) : load(p + w * lanes<T>);
+    const auto get = [&](const T* p, std::size_t w) __attribute__((always_inline)) {
+        return Width == 1 ? load_partial(p, count) : load(p + static_cast<extent>(w) * lanes<T>);
     };
-    const auto put = [&](T* p, extent w, const batch<T>& v) __attribute__((always_inline)) {
-        Width == 1 ? store_partial<T>(p, v, count) : store<T>(p + w * lanes<T>, v);
+    const auto put = [&](T* p, std::size_t w, const batch<T>& v) __attribute__((always_inline)) {
+        Width == 1 ? store_partial<T>(p, v, count) : store<T>(p + static_cast<extent>(w) * lanes<T>, v);
     };
     batch<T> most[Width], sum[Width];
-    unroll<Width>([&](auto w) __attribute__((always_inline)) {
-        most[w] = get(x, w());
+    unroll<Width>([&](std::size_t w) __attribute__((always_inline)) {
+        most[w] = get(x, w);
         sum[w] = batch<T>(T(0));
     });
     for (extent i = 1; i < size; ++i)
-        unroll<Width>([&](auto w) __attribute__((always_inline)) {
-            most[w] = kernels::running_max<T>(most[w], get(x + i * step, w()));
+        unroll<Width>([&](std::size_t w) __attribute__((always_inline)) {
+            most[w] = kernels::running_max<T>(most[w], get(x + i * step, w));
         });
     for (extent i = 0; i < size; ++i)
-        unroll<Width>([&](auto w) __attribute__((always_inline)) {
-            const batch<T> e = kernels::exp<T>(get(x + i * step, w()) - most[w]);
-            put(y + i * step, w(), e);
+        unroll<Width>([&](std::size_t w) __attribute__((always_inline)) {
+            const batch<T> e = kernels::exp<T>(get(x + i * step, w) - most[w]);
+            put(y + i * step, w, e);
             sum[w] = sum[w] + e;
         });
     for (auto& s : sum) s = batch<T>(T(1)) / s;
     for (extent i = 0; i < size; ++i)
-        unroll<Width>([&](auto w) __attribute__((always_inline)) {
-            put(y + i * step, w(), get(y + i * step, w()) * sum[w]);
+        unroll<Width>([&](std::size_t w) __attribute__((always_inline)) {
+            put(y + i * step, w, get(y + i * step, w) * sum[w]);
         });
 }
 

@@ -17,7 +17,7 @@ struct strided_walk {
     std::size_t rank = 0;
     extent extents[most]{}, from[most]{}, to[most]{};
 
-    constexpr void add(extent size, extent from_step, extent to_step) {
+    [[gnu::noinline]] constexpr void add(extent size, extent from_step, extent to_step) {
         if (size == 1) return;
         const std::size_t outer = rank - 1;
         if (rank > 0 && from[outer] == from_step * size && to[outer] == to_step * size)

@@ -11,11 +11,11 @@ template <class T>
     // Interleaving the halves of the list of rows rotates the bits of (row, lane) by one.
     for (std::size_t stage = 1; stage < n; stage *= 2) {
         batch<T> next[n];
-        unroll<n / 2>([&](auto i) __attribute__((always_inline)) {
+        unroll<n / 2>([&](std::size_t i) __attribute__((always_inline)) {
             next[2 * i] = interleave_low<T>(v[i], v[i + n / 2]);
             next[2 * i + 1] = interleave_high<T>(v[i], v[i + n / 2]);
         });
-        unroll<n>([&](auto i) __attribute__((always_inline)) { v[i] = next[i]; });
+        unroll<n>([&](std::size_t i) __attribute__((always_inline)) { v[i] = next[i]; });
     }
 }
 
@@ -27,17 +27,17 @@ template <class T, class F>
                                       extent to_stride, bool add, const F& f, extent first) noexcept {
     constexpr auto n = batch<T>::size;
     batch<T> block[n];
-    unroll<n>([&](auto r) __attribute__((always_inline)) {
+    unroll<n>([&](std::size_t r) __attribute__((always_inline)) {
         block[r] = batch<T>(T(0));
-        if (static_cast<extent>(r()) < rows)
-            block[r] = load_partial(from + static_cast<extent>(r()) * from_stride, columns);
+        if (static_cast<extent>(r) < rows)
+            block[r] = load_partial(from + static_cast<extent>(r) * from_stride, columns);
     });
     transpose<T>(block);
-    unroll<n>([&](auto c) __attribute__((always_inline)) {
-        if (static_cast<extent>(c()) >= columns) return;
-        T* p = to + static_cast<extent>(c()) * to_stride;
+    unroll<n>([&](std::size_t c) __attribute__((always_inline)) {
+        if (static_cast<extent>(c) >= columns) return;
+        T* p = to + static_cast<extent>(c) * to_stride;
         if (add) block[c] = load_partial<T>(p, rows) + block[c];
-        store_partial<T>(p, f(first + static_cast<extent>(c()), p, rows, block[c]), rows);
+        store_partial<T>(p, f(first + static_cast<extent>(c), p, rows, block[c]), rows);
     });
 }
 
@@ -48,10 +48,10 @@ template <class T>
 #if XSIMD_WITH_AVX512F
     if constexpr (is_avx512<xsimd::default_arch> && std::is_same_v<T, float>) {
         // Quarters of registers are put together as they are loaded: that takes no shuffle.
-        unroll<4>([&](auto q) __attribute__((always_inline)) {
+        unroll<4>([&](std::size_t q) __attribute__((always_inline)) {
             __m512 row[4];
-            unroll<4>([&](auto i) __attribute__((always_inline)) {
-                const T* p = from + static_cast<extent>(i()) * stride + 4 * static_cast<extent>(q());
+            unroll<4>([&](std::size_t i) __attribute__((always_inline)) {
+                const T* p = from + static_cast<extent>(i) * stride + 4 * static_cast<extent>(q);
                 row[i] = _mm512_castps128_ps512(_mm_loadu_ps(p));
                 row[i] = _mm512_insertf32x4(row[i], _mm_loadu_ps(p + 4 * stride), 1);
                 row[i] = _mm512_insertf32x4(row[i], _mm_loadu_ps(p + 8 * stride), 2);
@@ -61,16 +61,16 @@ template <class T>
                           low2 = _mm512_castps_pd(_mm512_unpacklo_ps(row[2], row[3])),
                           high = _mm512_castps_pd(_mm512_unpackhi_ps(row[0], row[1])),
                           high2 = _mm512_castps_pd(_mm512_unpackhi_ps(row[2], row[3]));
-            block[4 * q()] = _mm512_castpd_ps(_mm512_unpacklo_pd(low, low2));
-            block[4 * q() + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(low, low2));
-            block[4 * q() + 2] = _mm512_castpd_ps(_mm512_unpacklo_pd(high, high2));
-            block[4 * q() + 3] = _mm512_castpd_ps(_mm512_unpackhi_pd(high, high2));
+            block[4 * q] = _mm512_castpd_ps(_mm512_unpacklo_pd(low, low2));
+            block[4 * q + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(low, low2));
+            block[4 * q + 2] = _mm512_castpd_ps(_mm512_unpacklo_pd(high, high2));
+            block[4 * q + 3] = _mm512_castpd_ps(_mm512_unpackhi_pd(high, high2));
         });
     } else
 #endif
     {
-        unroll<batch<T>::size>([&](auto r) __attribute__((always_inline)) {
-            block[r] = load(from + static_cast<extent>(r()) * stride);
+        unroll<batch<T>::size>([&](std::size_t r) __attribute__((always_inline)) {
+            block[r] = load(from + static_cast<extent>(r) * stride);
         });
         transpose<T>(block);
     }
@@ -138,12 +138,12 @@ template <class T, class F = kept_elements>
             batch<T> block[static_cast<std::size_t>(n)];
             detail::load_transposed<T>(from + i * from_stride + j, from_stride, block);
             if (add)
-                unroll<static_cast<std::size_t>(n)>([&](auto c) __attribute__((always_inline)) {
-                    block[c] = block[c] + load<T>(target + static_cast<extent>(c()) * to_stride);
+                unroll<static_cast<std::size_t>(n)>([&](std::size_t c) __attribute__((always_inline)) {
+                    block[c] = block[c] + load<T>(target + static_cast<extent>(c) * to_stride);
                 });
-            unroll<static_cast<std::size_t>(n)>([&](auto c) __attribute__((always_inline)) {
-                T* const p = target + static_cast<extent>(c()) * to_stride;
-                store<T>(p, f(j + static_cast<extent>(c()), p, n, block[c]));
+            unroll<static_cast<std::size_t>(n)>([&](std::size_t c) __attribute__((always_inline)) {
+                T* const p = target + static_cast<extent>(c) * to_stride;
+                store<T>(p, f(j + static_cast<extent>(c), p, n, block[c]));
             });
         }
 }

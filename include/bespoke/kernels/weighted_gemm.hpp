@@ -110,7 +110,7 @@ template <extent Rows, class T, class N, class K>
 [[gnu::always_inline]] inline void narrow_product(N n, K k, const T* x, const T* w, const T* bias, T* y) noexcept {
     constexpr auto rows = static_cast<std::size_t>(Rows);
     batch<T> sum[rows];
-    unroll<rows>([&](auto j) __attribute__((always_inline)) { sum[j] = batch<T>(T(0)); });
+    unroll<rows>([&](std::size_t j) __attribute__((always_inline)) { sum[j] = batch<T>(T(0)); });
     for_each_batch<T>(
         k, [&](extent p, auto in, auto) __attribute__((always_inline)) {
             const batch<T> left = in(x + p);

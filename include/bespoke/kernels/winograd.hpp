@@ -133,23 +133,23 @@ template <class T>
     }
     batch<T> d[6], v[6];
     for (extent column = 0; column < line; column += lanes<T>) {
-        unroll<6>([&](auto i) __attribute__((always_inline)) {
-            d[i] = load(strip + static_cast<extent>(i()) * line + column);
+        unroll<6>([&](std::size_t i) __attribute__((always_inline)) {
+            d[i] = load(strip + static_cast<extent>(i) * line + column);
         });
         winograd_input<T>(d, v);
-        unroll<6>([&](auto i) __attribute__((always_inline)) {
-            store<T>(strip + static_cast<extent>(i()) * line + column, v[i]);
+        unroll<6>([&](std::size_t i) __attribute__((always_inline)) {
+            store<T>(strip + static_cast<extent>(i) * line + column, v[i]);
         });
     }
     for (extent tile = 0; tile < plan.tiles_x; ++tile, to += plan.channel_row)
         for (extent i = 0; i < winograd_window; ++i) {
             const T* from = strip + i * line + tile * winograd_tile * lanes<T>;
-            unroll<6>([&](auto j) __attribute__((always_inline)) {
-                d[j] = load(from + static_cast<extent>(j()) * lanes<T>);
+            unroll<6>([&](std::size_t j) __attribute__((always_inline)) {
+                d[j] = load(from + static_cast<extent>(j) * lanes<T>);
             });
             winograd_input<T>(d, v);
-            unroll<6>([&](auto j) __attribute__((always_inline)) {
-                store<T>(to + (i * winograd_window + static_cast<extent>(j())) * plan.position, v[j]);
+            unroll<6>([&](std::size_t j) __attribute__((always_inline)) {
+                store<T>(to + (i * winograd_window + static_cast<extent>(j)) * plan.position, v[j]);
             });
         }
 }
@@ -159,20 +159,20 @@ template <class T>
 [[gnu::noinline]] void winograd_back(const T* m, extent product, const batch<T>& bias, extent rows, extent columns,
                                      T* to, extent line) noexcept {
     batch<T> half[4][6], y[4];
-    unroll<6>([&](auto j) __attribute__((always_inline)) {
+    unroll<6>([&](std::size_t j) __attribute__((always_inline)) {
         batch<T> column[6];
-        unroll<6>([&](auto i) __attribute__((always_inline)) {
-            column[i] = load(m + static_cast<extent>(i() * 6 + j()) * product);
+        unroll<6>([&](std::size_t i) __attribute__((always_inline)) {
+            column[i] = load(m + static_cast<extent>(i * 6 + j) * product);
         });
         winograd_output<T>(column, y);
-        unroll<4>([&](auto i) __attribute__((always_inline)) { half[i][j] = y[i]; });
+        unroll<4>([&](std::size_t i) __attribute__((always_inline)) { half[i][j] = y[i]; });
     });
-    unroll<4>([&](auto i) __attribute__((always_inline)) {
-        if (static_cast<extent>(i()) >= rows) return;
+    unroll<4>([&](std::size_t i) __attribute__((always_inline)) {
+        if (static_cast<extent>(i) >= rows) return;
         winograd_output<T>(half[i], y);
-        unroll<4>([&](auto j) __attribute__((always_inline)) {
-            if (static_cast<extent>(j()) < columns)
-                store<T>(to + static_cast<extent>(i()) * line + static_cast<extent>(j()) * panel_width<T>, y[j] + bias);
+        unroll<4>([&](std::size_t j) __attribute__((always_inline)) {
+            if (static_cast<extent>(j) < columns)
+                store<T>(to + static_cast<extent>(i) * line + static_cast<extent>(j) * panel_width<T>, y[j] + bias);
         });
     });
 }
@@ -245,16 +245,16 @@ template <class T>
                     alignas(64) double w[9][lanes<double>] = {};
                     for (extent i = 0; i < count; ++i) {
                         const T* from = weights + (panel * width + o + i) * output_step + c * channel_step;
-                        unroll<9>([&](auto tap) __attribute__((always_inline)) {
-                            w[tap][i] = from[turned ? 8 - tap() : tap()];
+                        unroll<9>([&](std::size_t tap) __attribute__((always_inline)) {
+                            w[tap][i] = from[turned ? 8 - tap : tap];
                         });
                     }
                     T* to = packed + (panel * detail::winograd_positions * g.channels + c) * width + o;
                     batch<double> half[6][3], u[6];
-                    unroll<3>([&](auto j) __attribute__((always_inline)) {
+                    unroll<3>([&](std::size_t j) __attribute__((always_inline)) {
                         const batch<double> column[3] = {load(w[j]), load(w[3 + j]), load(w[6 + j])};
                         detail::winograd_weights<double>(column, u);
-                        unroll<6>([&](auto i) __attribute__((always_inline)) { half[i][j] = u[i]; });
+                        unroll<6>([&](std::size_t i) __attribute__((always_inline)) { half[i][j] = u[i]; });
                     });
                     unroll<36>([&](auto p) __attribute__((always_inline)) {
                         if constexpr (p() % 6 == 0) detail::winograd_weights<double>(half[p() / 6], u);

@@ -59,42 +59,46 @@ kernels::broadcast_plan<Count> plan_blobs(const shape& y, extent examples,
     return plan;
 }
 
-/// y = f(x0, x1, ...), element by element; `f` maps batches to one. `finish(first, last)` is called for each `block`
-/// of elements when they are there, while they are near.
-template <class F, class T, std::size_t Count, class Finish>
-void map_blobs(const F& f, const std::array<dynamic_view<const T>, Count>& xs, const dynamic_view<T>& y,
-               thread_pool* threads, extent block, const Finish& finish) noexcept {
-    constexpr extent grain = 4096;
-    const auto plan = plan_blobs(y.dimensions, y.examples, xs);
+/// Where the blobs lie.
+template <class T, std::size_t Count>
+std::array<const T*, Count> data_of(const std::array<dynamic_view<const T>, Count>& blobs) noexcept {
     std::array<const T*, Count> data{};
-    for (std::size_t i = 0; i < Count; ++i) data[i] = xs[i].data;
-    parallel_for(threads, y.total(), grain, [&](extent begin, extent end) {
-        for (; begin < end; begin += block) {
-            const extent last = std::min(begin + block, end);
-            kernels::broadcast_map(f, plan, data, y.data, begin, last);
-            finish(begin, last);
-        }
-    });
+    for (std::size_t i = 0; i < Count; ++i) data[i] = blobs[i].data;
+    return data;
 }
+
+/// y = f(x0, x1, ...), element by element; `map` is `erased_map` of the type of f.
+template <class T, std::size_t Count>
+[[gnu::noinline]] void map_blobs(kernels::map_function<T, Count>* map, const void* f,
+                                 const std::array<dynamic_view<const T>, Count>& xs, const dynamic_view<T>& y,
+                                 thread_pool* threads) noexcept {
+    const auto plan = plan_blobs(y.dimensions, y.examples, xs);
+    const auto data = data_of(xs);
+    parallel_for(threads, y.total(), 4096,
+                 [&](extent begin, extent end) { map(f, plan, data, y.data, begin, end); });
+}
+/// `f` maps batches to one.
 template <class F, class T, std::size_t Count>
 void map_blobs(const F& f, const std::array<dynamic_view<const T>, Count>& xs, const dynamic_view<T>& y,
                thread_pool* threads) noexcept {
-    map_blobs(f, xs, y, threads, y.total(), [](extent, extent) {});
+    map_blobs<T, Count>(&kernels::erased_map<F, T, Count>, &f, xs, y, threads);
 }
 
 /// to = f(to, x0, x1, ...) for each element of `examples` results of the shape y; see kernels::reduce_to.
+template <class T, std::size_t Count>
+[[gnu::noinline]] void reduce_blobs(kernels::reduce_function<T, Count>* reduce, const void* f, const shape& y,
+                                    extent examples, const std::array<dynamic_view<const T>, Count>& xs,
+                                    const dynamic_view<T>& to, thread_pool* threads) noexcept {
+    std::array<dynamic_view<const T>, Count + 1> all{};
+    for (std::size_t i = 0; i < Count; ++i) all[i] = xs[i];
+    all[Count] = {to.data, to.dimensions, to.examples, to.stride};
+    kernels::reduce_to<T, Count>(reduce, f, plan_blobs(y, examples, all), data_of(xs), to.data, threads);
+}
 template <class F, class T, std::size_t Count>
 void reduce_blobs(const F& f, const shape& y, extent examples,
                   const std::array<dynamic_view<const T>, Count>& xs, const dynamic_view<T>& to,
                   thread_pool* threads) noexcept {
-    std::array<dynamic_view<const T>, Count + 1> all{};
-    std::array<const T*, Count> data{};
-    for (std::size_t i = 0; i < Count; ++i) {
-        all[i] = xs[i];
-        data[i] = xs[i].data;
-    }
-    all[Count] = {to.data, to.dimensions, to.examples, to.stride};
-    kernels::reduce_to(f, plan_blobs(y, examples, all), data, to.data, threads);
+    reduce_blobs<T, Count>(&kernels::erased_reduce<F, T, Count>, &f, y, examples, xs, to, threads);
 }
 
 template <class T>
@@ -109,66 +113,122 @@ struct same_value {
     }
 };
 
-/// y = f(f(x0, x1), x2) and so on; of one blob, y is that.
-template <class F, class T>
-[[gnu::noinline]] void combine(const F& f, std::span<const dynamic_view<const T>> xs,
-                               const dynamic_view<T>& y, thread_pool* threads) noexcept {
+/// to = to + dy times the slope of F for its input number `Input`, of dy, or of dy, a and b.
+template <class F, std::size_t Input, class T, std::size_t Count>
+void reduce_gradient(const void*, const kernels::broadcast_plan<Count + 1>& plan,
+                     const std::array<const T*, Count>& xs, T* to) noexcept {
     using kernels::batch;
-    if (xs.size() == 1) return map_blobs(same_value{}, std::array{xs[0]}, y, threads);
-    F last_one = f;
-    if constexpr (F::averages) last_one.share = 1 / static_cast<double>(xs.size());
-    const auto of = [&](std::size_t k) -> const F& { return k + 1 == xs.size() ? last_one : f; };
-    const extent block = xs.size() == 2 ? y.total() : 4096;
-    map_blobs(of(1), std::array{xs[0], xs[1]}, y, threads, block, [&](extent first, extent last) {
-        for (std::size_t k = 2; k < xs.size(); ++k) {
-            const std::array both{read_only(y), xs[k]};
-            kernels::broadcast_map(of(k), plan_blobs(y.dimensions, y.examples, both),
-                                   {both[0].data, both[1].data}, y.data, first, last);
+    const auto add = [](const batch<T>& sum, const batch<T>& d, const auto&... ab) {
+        if constexpr (F::independent)
+            return F{}.template gradient<Input>(sum, d, d, d);
+        else
+            return F{}.template gradient<Input>(sum, d, ab...);
+    };
+    kernels::erased_reduce<decltype(add), T, Count>(&add, plan, xs, to);
+}
+/// y = dy times the slope for the first input.
+template <class F, class T>
+void map_gradient(const void*, const kernels::broadcast_plan<3>& plan, const std::array<const T*, 3>& xs, T* y,
+                  extent begin, extent end) noexcept {
+    using kernels::batch;
+    const auto slope = [](const batch<T>& d, const batch<T>& a, const batch<T>& b) {
+        return F{}.template gradient<0>(batch<T>(T(0)), d, a, b);
+    };
+    kernels::broadcast_map(slope, plan, xs, y, begin, end);
+}
+
+/// A function of binary_functions.hpp and its gradient over arrays. What combines blobs with it is compiled once.
+template <class T>
+struct binary_kernels {
+    kernels::map_function<T, 2>* map = nullptr;
+    bool averages = false;
+    // Of a differentiable one: `add_alone` where the slopes do not depend on a and b, else the others.
+    kernels::reduce_function<T, 1>* add_alone[2]{};
+    kernels::reduce_function<T, 3>* add[2]{};
+    kernels::map_function<T, 3>* map_gradient = nullptr;
+};
+template <class F, class T>
+inline constexpr binary_kernels<T> binary_kernels_of = [] {
+    binary_kernels<T> k{.map = &kernels::erased_map<F, T, 2>, .averages = F::averages};
+    if constexpr (F::differentiable && F::independent) {
+        k.add_alone[0] = &reduce_gradient<F, 0, T, 1>;
+        k.add_alone[1] = &reduce_gradient<F, 1, T, 1>;
+    } else if constexpr (F::differentiable) {
+        k.add[0] = &reduce_gradient<F, 0, T, 3>;
+        k.add[1] = &reduce_gradient<F, 1, T, 3>;
+        k.map_gradient = &map_gradient<F, T>;
+    }
+    return k;
+}();
+
+/// y = f(f(x0, x1), x2) and so on, with `last_one` in the last step; of one blob, y is that.
+template <class T>
+[[gnu::noinline]] void combine(const binary_kernels<T>& with, const void* f, const void* last_one,
+                               std::span<const dynamic_view<const T>> xs, const dynamic_view<T>& y,
+                               thread_pool* threads) noexcept {
+    const std::size_t n = xs.size();
+    if (n == 1) return map_blobs(same_value{}, std::array{xs[0]}, y, threads);
+    const extent block = n == 2 ? y.total() : 4096;  // of several, what is there is still near
+    const auto first_two = plan_blobs(y.dimensions, y.examples, std::array{xs[0], xs[1]});
+    parallel_for(threads, y.total(), 4096, [&](extent begin, extent end) {
+        for (; begin < end; begin += block) {
+            const extent last = std::min(begin + block, end);
+            with.map(n == 2 ? last_one : f, first_two, {xs[0].data, xs[1].data}, y.data, begin, last);
+            for (std::size_t k = 2; k < n; ++k) {
+                const auto plan = plan_blobs(y.dimensions, y.examples, std::array{read_only(y), xs[k]});
+                with.map(k + 1 == n ? last_one : f, plan, {y.data, xs[k].data}, y.data, begin, last);
+            }
         }
     });
 }
+template <class F, class T>
+void combine(const F& f, std::span<const dynamic_view<const T>> xs, const dynamic_view<T>& y,
+             thread_pool* threads) noexcept {
+    F last_one = f;
+    if constexpr (F::averages) last_one.share = 1 / static_cast<double>(xs.size());
+    combine<T>(binary_kernels_of<F, T>, &f, &last_one, xs, y, threads);
+}
 
 /// Adds to da and db, where they are wanted, the gradient of y = f(a, b). y has `examples` of the shape of dy.
-template <class F, class T>
-[[gnu::noinline]] void combine_backward(const F& f, const dynamic_view<const T>& a,
+template <class T>
+[[gnu::noinline]] void combine_backward(const binary_kernels<T>& with, const dynamic_view<const T>& a,
                                         const dynamic_view<const T>& b, const dynamic_view<const T>& dy,
                                         const dynamic_view<T>& da, const dynamic_view<T>& db,
                                         thread_pool* threads) noexcept {
-    using kernels::batch;
-    const auto add = [&]<std::size_t Input>(std::integral_constant<std::size_t, Input>,
-                                            const dynamic_view<T>& to) {
-        if (!to) return;
-        if constexpr (F::independent)
-            reduce_blobs([&](const batch<T>& sum,
-                             const batch<T>& d) { return f.template gradient<Input>(sum, d, d, d); },
-                         dy.dimensions, dy.examples, std::array{dy}, to, threads);
+    for (std::size_t input = 0; input < 2; ++input) {
+        const dynamic_view<T>& to = input == 0 ? da : db;
+        if (!to) continue;
+        if (with.add_alone[input] != nullptr)
+            reduce_blobs<T, 1>(with.add_alone[input], nullptr, dy.dimensions, dy.examples, {dy}, to, threads);
         else
-            reduce_blobs([&](const batch<T>& sum, const batch<T>& d, const batch<T>& v,
-                             const batch<T>& w) { return f.template gradient<Input>(sum, d, v, w); },
-                         dy.dimensions, dy.examples, std::array{dy, a, b}, to, threads);
-    };
-    add(std::integral_constant<std::size_t, 0>{}, da);
-    add(std::integral_constant<std::size_t, 1>{}, db);
+            reduce_blobs<T, 3>(with.add[input], nullptr, dy.dimensions, dy.examples, {dy, a, b}, to, threads);
+    }
+}
+template <class F, class T>
+void combine_backward(const dynamic_view<const T>& a, const dynamic_view<const T>& b, const dynamic_view<const T>& dy,
+                      const dynamic_view<T>& da, const dynamic_view<T>& db, thread_pool* threads) noexcept {
+    combine_backward<T>(binary_kernels_of<F, T>, a, b, dy, da, db, threads);
 }
 
 /// The same for `combine` of any number of blobs. Of more than two, whose slopes depend on them: `scratch` has one
 /// array of the size of y less than there are blobs, for the results on the way and their gradient.
-template <class F, class T>
-void combine_all_backward(const F& f, std::span<const dynamic_view<const T>> xs,
-                          const dynamic_view<const T>& dy, std::span<const dynamic_view<T>> dxs, T* scratch,
-                          thread_pool* threads) noexcept {
+template <class T>
+[[gnu::noinline]] void combine_all_backward(const binary_kernels<T>& with, const void* f,
+                                            std::span<const dynamic_view<const T>> xs,
+                                            const dynamic_view<const T>& dy, std::span<const dynamic_view<T>> dxs,
+                                            T* scratch, thread_pool* threads) noexcept {
     using kernels::batch;
     const dynamic_view<T> unwanted{};
     const std::size_t n = xs.size();
-    if (n == 2 && !F::averages) return combine_backward(f, xs[0], xs[1], dy, dxs[0], dxs[1], threads);
-    if constexpr (F::independent) {
-        const batch<T> count(static_cast<T>(F::averages ? n : 1));
+    if (n == 2 && !with.averages) return combine_backward<T>(with, xs[0], xs[1], dy, dxs[0], dxs[1], threads);
+    if (with.add_alone[0] != nullptr) {
+        const batch<T> count(static_cast<T>(with.averages ? n : 1));
         for (const auto& dx : dxs)
             if (dx)
                 reduce_blobs([&](const batch<T>& sum, const batch<T>& d) { return sum + d / count; },
                              dy.dimensions, dy.examples, std::array{dy}, dx, threads);
     } else if (n == 1) {
-        combine_backward(addition{}, xs[0], xs[0], dy, dxs[0], unwanted, threads);
+        combine_backward<addition, T>(xs[0], xs[0], dy, dxs[0], unwanted, threads);
     } else {
         const extent size = dy.total();
         const auto at = [&](std::size_t i) {
@@ -176,18 +236,23 @@ void combine_all_backward(const F& f, std::span<const dynamic_view<const T>> xs,
                                    dy.size()};
         };
         for (std::size_t k = 1; k + 1 < n; ++k)
-            map_blobs(f, std::array{k == 1 ? xs[0] : read_only(at(k - 2)), xs[k]}, at(k - 1), threads);
+            map_blobs<T, 2>(with.map, f, {k == 1 ? xs[0] : read_only(at(k - 2)), xs[k]}, at(k - 1), threads);
         dynamic_view<const T> g = dy;
         for (std::size_t k = n; --k > 1;) {
             const dynamic_view<const T> before = read_only(at(k - 2));
-            combine_backward(f, before, xs[k], g, unwanted, dxs[k], threads);
-            map_blobs([&](const batch<T>& d, const batch<T>& a,
-                          const batch<T>& b) { return f.template gradient<0>(batch<T>(T(0)), d, a, b); },
-                      std::array{g, before, xs[k]}, at(n - 2), threads);
+            combine_backward<T>(with, before, xs[k], g, unwanted, dxs[k], threads);
+            map_blobs<T, 3>(with.map_gradient, nullptr, {g, before, xs[k]}, at(n - 2), threads);
             g = read_only(at(n - 2));
         }
-        combine_backward(f, xs[0], xs[1], g, dxs[0], dxs[1], threads);
+        combine_backward<T>(with, xs[0], xs[1], g, dxs[0], dxs[1], threads);
     }
+}
+
+template <class F, class T>
+void combine_all_backward(std::span<const dynamic_view<const T>> xs, const dynamic_view<const T>& dy,
+                          std::span<const dynamic_view<T>> dxs, T* scratch, thread_pool* threads) noexcept {
+    const F f{};
+    combine_all_backward<T>(binary_kernels_of<F, T>, &f, xs, dy, dxs, scratch, threads);
 }
 
 /// Whether a layer of these inputs can finish one of the shape of y (see `finishes`): the other, if there is one, has
@@ -299,9 +364,9 @@ struct combination {
         using T = typename Dxs::value_type::value_type;
         const dynamic_view<const T> dy = dys[0];
         if (!HasAlpha || xs.size() > 1)
-            return combine_all_backward<F, T>(F{}, xs, dy, dxs, w.scratch, w.threads);
+            return combine_all_backward<F, T>(xs, dy, dxs, w.scratch, w.threads);
         const T second = static_cast<T>(alpha);
-        combine_backward<F, T>(F{}, xs[0], {&second, {}, dy.examples, 0}, dy, dxs[0], {}, w.threads);
+        combine_backward<F, T>(xs[0], {&second, {}, dy.examples, 0}, dy, dxs[0], {}, w.threads);
     }
     friend bool operator==(const combination&, const combination&) = default;
 };

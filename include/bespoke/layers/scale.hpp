@@ -106,11 +106,11 @@ struct scale {
         const dynamic_view<const T> g = dy;
         auto factor = dp.scale;
         if (factor) factor = detail::channel_view(factor, x.examples);
-        detail::combine_backward<detail::product, T>({}, x, detail::channel_view(p.scale, x.examples), g, dx,
+        detail::combine_backward<detail::product, T>(x, detail::channel_view(p.scale, x.examples), g, dx,
                                                      factor, w.threads);
         if (dp.bias)
             detail::combine_backward<detail::addition, T>(
-                {}, g, g, g, {}, detail::channel_view(dp.bias, x.examples), w.threads);
+                g, g, g, {}, detail::channel_view(dp.bias, x.examples), w.threads);
     }
     friend bool operator==(const scale&, const scale&) = default;
 
@@ -178,7 +178,7 @@ struct bias {
         using T = typename Dx::value_type;
         auto sums = dp.bias;
         if (sums) sums = detail::channel_view(sums, dy.examples);
-        detail::combine_backward<detail::addition, T>({}, dy, dy, dy, dx, sums, w.threads);
+        detail::combine_backward<detail::addition, T>(dy, dy, dy, dx, sums, w.threads);
     }
     friend bool operator==(const bias&, const bias&) = default;
 };

@@ -10,7 +10,7 @@ struct named_axes {
     bool named[max_rank]{};
     bool good = true;
 
-    constexpr named_axes(const shape& axes, std::size_t rank) {
+    [[gnu::noinline]] constexpr named_axes(const shape& axes, std::size_t rank) {
         const auto count = static_cast<extent>(rank);
         for (extent axis : axes) {
             good = good && axis >= -count && axis < count;

@@ -28,7 +28,7 @@ void repeat_to(const X& x, const dynamic_view<T>& y, thread_pool* threads) noexc
 template <class T>
 void repeat_to_backward(const dynamic_view<const T>& dy, const dynamic_view<T>& dx,
                         thread_pool* threads) noexcept {
-    if (dx) combine_backward<addition, T>({}, dy, dy, dy, dx, {}, threads);
+    if (dx) combine_backward<addition, T>(dy, dy, dy, dx, {}, threads);
 }
 
 }  // namespace detail

@@ -85,20 +85,18 @@ private:
             result += "/" + (l.value->is_array() ? std::to_string(l.value->size() - 1) : excerpt(*l.key));
         return result;
     }
-    template <class Value>
-    json& append(Value&& value) {
-        if (open_.empty()) return root_ = json(std::forward<Value>(value));
+    json& append(json&& value) {
+        if (open_.empty()) return root_ = std::move(value);
         const level& inner = open_.back();
         if (inner.value->is_array())
-            return inner.value->get_ref<json::array_t&>().emplace_back(std::forward<Value>(value));
-        return inner.value->get_ref<json::object_t&>().at(*inner.key) = json(std::forward<Value>(value));
+            return inner.value->get_ref<json::array_t&>().emplace_back(std::move(value));
+        return inner.value->get_ref<json::object_t&>().at(*inner.key) = std::move(value);
     }
-    template <class Value>
-    bool put(Value&& value) {
-        append(std::forward<Value>(value));
+    bool put(json&& value) {
+        append(std::move(value));
         return true;
     }
-    bool open(json value) {
+    bool open(json&& value) {
         json& placed = append(std::move(value));
         if (open_.size() == max_json_depth)
             throw error(errc::malformed_file, name_ + ": " + place() + ": brackets nest deeper than " +
@@ -122,7 +120,9 @@ private:
 /// nest deeper than `max_json_depth`. Memory: at most some 30 times the text (an array of empty arrays).
 inline json parse_json(std::string_view text, std::string_view name) {
     json_builder builder(text, name);
-    json::sax_parse(text.begin(), text.end(), &builder);
+    // As json::sax_parse does it, which compiles the readers of four binary formats too.
+    auto input = nlohmann::detail::input_adapter(text.begin(), text.end());
+    nlohmann::detail::parser<json, decltype(input)>(std::move(input)).sax_parse(&builder);
     return std::move(builder).document();
 }
 
