@@ -120,9 +120,7 @@ private:
 /// nest deeper than `max_json_depth`. Memory: at most some 30 times the text (an array of empty arrays).
 inline json parse_json(std::string_view text, std::string_view name) {
     json_builder builder(text, name);
-    // As json::sax_parse does it, which compiles the readers of four binary formats too.
-    auto input = nlohmann::detail::input_adapter(text.begin(), text.end());
-    nlohmann::detail::parser<json, decltype(input)>(std::move(input)).sax_parse(&builder);
+    json::sax_parse(text.begin(), text.end(), &builder);
     return std::move(builder).document();
 }
 
