@@ -4,6 +4,8 @@
 
 #include <catch2/catch.hpp>
 
+namespace pooling_test {
+
 using namespace bespoke;
 using check::array;
 namespace kernels = bespoke::kernels;
@@ -226,3 +228,5 @@ TEMPLATE_TEST_CASE("pooling: NaN, infinities and padding", "[pooling]", float, d
     CHECK(run.forward(pooling_kind::average)[0] == T(0));
     CHECK(run.forward(pooling_kind::l2)[0] == T(0));
 }
+
+}  // namespace pooling_test
