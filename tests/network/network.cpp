@@ -27,6 +27,7 @@ std::atomic<std::size_t> allocations = 0;
 
 void* counted(std::size_t size, std::size_t alignment) {
     ++allocations;
+    if (size > std::size_t{1} << 36) throw std::bad_alloc();  // the sanitizers' allocator would have room for it
     void* memory =
         std::aligned_alloc(alignment, (std::max<std::size_t>(size, 1) + alignment - 1) / alignment * alignment);
     if (memory == nullptr) throw std::bad_alloc();
@@ -191,6 +192,22 @@ TEST_CASE("wrong sizes are an error that says what was wanted, and the network g
     CHECK(error_of([&] { net.predict_batch(std::vector<float>(6), four); }) ==
           "input \"z\": 2 times the shape [2, 2] wanted (8 elements), 4 came");
     CHECK(to_vector(std::get<0>(net(three, four))) == before);
+}
+
+TEST_CASE("a network that no memory holds is an error, and no other one suffers") {
+    static constexpr auto huge = compose(
+        input{"x", {1}}, fill_static{.target_shape = {extent{1} << 18, extent{1} << 19}} | named("f"),
+        add_broadcastable{} | from("x", "f") | named("y"));
+    try {
+        network<huge> net;
+        FAIL("no error");
+    } catch (const error& e) {
+        CHECK(e.code() == errc::bad_value);
+        CHECK(e.what() == std::string("the blobs have 274877906960 elements (examples at a time: 1), there is no "
+                                      "memory for them"));
+    }
+    network<scalar> small;
+    CHECK(small(std::vector<float>{3})[0] == 7);
 }
 
 TEST_CASE("no example, and examples without elements") {

@@ -40,6 +40,7 @@ public:
 
     /// Makes room for a prediction of `examples` and points the blobs there. So many that they do not fit the cache run
     /// in chunks, see `each_chunk`, and only inputs and outputs hold all examples then, unless all blobs are wanted.
+    /// Throws `error` where the memory is not there.
     void reserve(extent examples, bool all_blobs = false) {
         if (!has_room(examples, all_blobs)) make_room(examples, all_blobs);
     }
@@ -235,9 +236,16 @@ void network_memory<T>::make_room(extent examples, bool all_blobs) {
     examples_ = examples;
     chunk_ = all_blobs ? examples : choose_chunk(examples);
     all_blobs_ = all_blobs;
+    planned_ = false;
+    const extent arena = (all_blobs ? plan_.whole_size : plan_.arena_size) * chunk_;
+    try {
+        arena_.reserve(arena);
+        shared_.reserve(plan_.shared_size);
+    } catch (const std::bad_alloc&) {
+        throw error(value_fault("the blobs have ", arena + plan_.shared_size, " elements (examples at a time: ", chunk_,
+                                "), there is no memory for them"));
+    }
     planned_ = !run_ && keeps_room_;  // a run begins each time
-    arena_.reserve((all_blobs ? plan_.whole_size : plan_.arena_size) * chunk_);
-    shared_.reserve(plan_.shared_size);
     for (std::size_t i = 0; i < plan_.blobs.size(); ++i) {
         const blob_facts& blob = plan_.blobs[i];
         values_[i] = blob.open.any                 ? run_->value(i)
