@@ -34,7 +34,7 @@ const auto learning =
 
 TEST_CASE("the condition chooses, for each example its own side") {
     lab net(choice);
-    const values x = numbers(12);
+    const values x = drawn(12);
     for (const values& c : {values{1, 1, 1, 1}, values{0, 0, 0, 0}, values{0, 1, 2, 0}, values{-3, 0, 0.5, 1}}) {
         const auto got = net.predict_alike({{"c", c}, {"x", x}}).at("y");
         CHECK(got == chosen(c, x));
@@ -70,7 +70,7 @@ TEST_CASE("blobs of the two sides and of several examples do not get in each oth
                                from("condition"),
                            output{"y"});
     lab net(d);
-    net.predict_alike({{"c", {1, 0, 2, 3, 0, 4}}, {"x", numbers(48)}});
+    net.predict_alike({{"c", {1, 0, 2, 3, 0, 4}}, {"x", drawn(48)}});
 }
 
 TEST_CASE("without an else the branch may only write over what is there") {
@@ -79,8 +79,8 @@ TEST_CASE("without an else the branch may only write over what is there") {
         branch{compose(linear{10, 0} | from("y") | to("t"), copy{} | from("t") | to("y"))} | from("c"), output{"y"});
     lab net(d);
     CHECK(net.predict_alike({{"c", {1, 0}}, {"x", {1, 2, 3, 4}}}).at("y") == values{10, 20, 3, 4});
-    net.require_gradients({{"c", {1, 0}}, {"x", numbers(4)}}, {"c"});
-    net.require_gradients({{"c", {1, 1}}, {"x", numbers(4)}}, {"c"});
+    net.require_gradients({{"c", {1, 0}}, {"x", drawn(4)}}, {"c"});
+    net.require_gradients({{"c", {1, 1}}, {"x", drawn(4)}}, {"c"});
 }
 
 TEST_CASE("branches in branches") {
@@ -103,7 +103,7 @@ TEST_CASE("branches in branches") {
 TEST_CASE("gradients go back through the side that was taken") {
     for (const values& c : {values{1, 1, 1}, values{0, 0, 0}, values{1, 0, 1}, values{0, 0, 2}}) {
         lab net(learning);
-        net.require_gradients({{"c", c}, {"x", numbers(9)}}, {"c"});
+        net.require_gradients({{"c", c}, {"x", drawn(9)}}, {"c"});
     }
 }
 
@@ -113,11 +113,11 @@ TEST_CASE("a side that reads a constant") {
                 branch{compose(linear{2, 1} | from("k") | to("y")), compose(copy{} | from("x") | to("y"))} | from("c"),
                 output{"y"});
     lab net(d);
-    const named_values in{{"c", {1, 1, 0, 1}}, {"x", numbers(8)}};
+    const named_values in{{"c", {1, 1, 0, 1}}, {"x", drawn(8)}};
     const values y = net.predict_alike(in).at("y");
     CHECK(values(y.begin(), y.begin() + 4) == values{9, 9, 9, 9});
     CHECK(y[4] == in.at("x")[4]);
-    CHECK(net.predict_alike({{"c", {1, 1}}, {"x", numbers(4)}}).at("y") == values{9, 9, 9, 9});
+    CHECK(net.predict_alike({{"c", {1, 1}}, {"x", drawn(4)}}).at("y") == values{9, 9, 9, 9});
     net.require_gradients(in, {"c"});
 }
 

@@ -153,7 +153,7 @@ public:
 };
 
 /// Between -1 and 1, away from 0.
-inline values numbers(std::size_t n, std::uint64_t seed = 7) {
+inline values drawn(std::size_t n, std::uint64_t seed = 7) {
     philox random(seed);
     values v(n);
     for (double& e : v) e = (random.below(2) ? 1 : -1) * (0.1 + 0.9 * random.uniform());

@@ -71,7 +71,7 @@ const auto nested = compose(
 
 TEST_CASE("a fixed number of iterations; copies carry values on") {
     lab net(fixed);
-    const values x = numbers(6);
+    const values x = drawn(6);
     const values y = net.predict_alike({{"x", x}}).at("y");
     for (std::size_t i = 0; i < 6; ++i) CHECK(y[i] == halved(x[i], 3));
     net.require_gradients({{"x", x}});
@@ -80,7 +80,7 @@ TEST_CASE("a fixed number of iterations; copies carry values on") {
 
 TEST_CASE("an input says how often, each example for itself") {
     lab net(counted);
-    const values x = numbers(10);
+    const values x = drawn(10);
     for (const values& n : {values{2, 2, 2, 2, 2}, values{0, 0, 0, 0, 0}, values{3, 0, 1, 2, 5}}) {
         const values y = net.predict_alike({{"n", n}, {"x", x}}).at("y");
         for (std::size_t i = 0; i < 10; ++i) CHECK(y[i] == halved(x[i], static_cast<int>(n[i / 2])));
@@ -108,7 +108,7 @@ TEST_CASE("without anything that says more, a loop does not run") {
 
 TEST_CASE("a condition network runs before each iteration") {
     lab net(conditional);
-    const values x = numbers(12);
+    const values x = drawn(12);
     // 0 and below: not once
     const values none = net.predict_alike({{"left", {0, -1, 0, -7}}, {"x", x}}).at("y");
     CHECK(none == x);
@@ -133,7 +133,7 @@ TEST_CASE("a condition network runs before each iteration") {
 
 TEST_CASE("gradients of a conditional loop") {
     for (const values& n : {values{2.5, 0.5, -1, 3.5}, values{1.5, 1.5, 1.5, 1.5}, values{-1, -1, -1, -1}})
-        lab(conditional).require_gradients({{"left", n}, {"x", numbers(12)}}, {"left"});
+        lab(conditional).require_gradients({{"left", n}, {"x", drawn(12)}}, {"left"});
 }
 
 TEST_CASE("a condition and a largest number of iterations") {
@@ -166,7 +166,7 @@ TEST_CASE("a condition and an input that counts: whichever is first") {
 
 TEST_CASE("break and continue") {
     lab net(leaving);
-    const values stop{-3, 0, -1, -6, -9, -4}, skip{-2, -1, -1, 0, -6, -4}, x = numbers(6);
+    const values stop{-3, 0, -1, -6, -9, -4}, skip{-2, -1, -1, 0, -6, -4}, x = drawn(6);
     const auto got = net.predict_alike({{"stop", stop}, {"skip", skip}, {"x", x}});
     for (std::size_t e = 0; e < 6; ++e) {
         const auto [sum, i] = left(-stop[e], -skip[e], x[e]);
@@ -179,10 +179,10 @@ TEST_CASE("break and continue") {
 
 TEST_CASE("loops in loops, and a break out of the outer one") {
     lab net(nested);
-    const named_values in{{"n", {2, 3, 0, 4}}, {"m", {2, 1, 3, 2}}, {"k", {-99, -2, 0, -4}}, {"x", numbers(8)}};
+    const named_values in{{"n", {2, 3, 0, 4}}, {"m", {2, 1, 3, 2}}, {"k", {-99, -2, 0, -4}}, {"x", drawn(8)}};
     CHECK(net.predict_alike(in).at("total") == values{4, 2, 0, 4});
     net.require_gradients(in, {"n", "m", "k"});
-    net.require_gradients({{"n", {2, 2}}, {"m", {2, 2}}, {"k", {-99, -99}}, {"x", numbers(4)}}, {"n", "m", "k"});
+    net.require_gradients({{"n", {2, 2}}, {"m", {2, 2}}, {"k", {-99, -99}}, {"x", drawn(4)}}, {"n", "m", "k"});
 }
 
 TEST_CASE("a blob that is made inside is 0 until it is written, and keeps its value afterwards") {
@@ -211,7 +211,7 @@ TEST_CASE("a loop may count with constants") {
                                 3},
                            output{"sum"});
     lab net(d);
-    const values x = numbers(6);
+    const values x = drawn(6);
     const values y = net.predict_alike({{"x", x}}).at("sum");
     for (std::size_t i = 0; i < 6; ++i) CHECK(y[i] == Approx(3 * x[i] + 3));
     net.require_gradients({{"x", x}});
@@ -225,9 +225,9 @@ TEST_CASE("a layer of one input reads a constant inside of a loop") {
                                 2},
                            output{"y"}, output{"l"});
     lab net(d);
-    const auto got = net.predict_alike({{"x", numbers(6)}});
+    const auto got = net.predict_alike({{"x", drawn(6)}});
     CHECK(got.at("l") == values{9, 9, 9, 9, 9, 9});
-    net.require_gradients({{"x", numbers(6)}});
+    net.require_gradients({{"x", drawn(6)}});
 }
 
 TEST_CASE("several outputs inside of a loop") {
@@ -239,8 +239,8 @@ TEST_CASE("several outputs inside of a loop") {
                      3},
                 output{"p"}, output{"q"}, output{"s"});
     lab net(d);
-    net.predict_alike({{"a", numbers(6)}, {"b", numbers(6, 8)}});
-    net.require_gradients({{"a", numbers(6)}, {"b", numbers(6, 8)}});
+    net.predict_alike({{"a", drawn(6)}, {"b", drawn(6, 8)}});
+    net.require_gradients({{"a", drawn(6)}, {"b", drawn(6, 8)}});
 }
 
 TEST_CASE("a copy may write over an input of the network") {
@@ -248,7 +248,7 @@ TEST_CASE("a copy may write over an input of the network") {
         compose(input{"x", {2}}, bespoke::tanh{} | named("t"), copy{} | from("t") | to("x"),
                 linear{2, 0} | from("x") | named("y"), copy{} | from("y") | to("x"), output{"x"}, output{"t"});
     lab net(d);
-    const values x = numbers(4);
+    const values x = drawn(4);
     const values y = net.predict_alike({{"x", x}}).at("x");
     for (std::size_t i = 0; i < 4; ++i) CHECK(y[i] == Approx(2 * std::tanh(x[i])));
     const auto only_x = compose(input{"x", {2}}, bespoke::tanh{} | named("t"), copy{} | from("t") | to("x"),

@@ -20,8 +20,8 @@ TEST_CASE("each copy has names and parameters of its own") {
     CHECK(plan.view()[plan.steps[3].name] == "block.1.activation.tanh_3");
     CHECK(plan.parameters[2].offset > plan.parameters[0].offset);
     lab net(tower);
-    net.predict_alike({{"x", numbers(9)}});
-    net.require_gradients({{"x", numbers(6)}});
+    net.predict_alike({{"x", drawn(9)}});
+    net.require_gradients({{"x", drawn(6)}});
 }
 
 TEST_CASE("a copy reads names of its own before those around it") {

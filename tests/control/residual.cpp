@@ -18,23 +18,23 @@ TEST_CASE("residuals in residuals, and repeated") {
                                    residual(linear{0.5f, 0}), inner_product{.output_channels = 4} | named("down"))),
                   "block"));
     lab net(d);
-    net.predict_alike({{"x", numbers(8)}});
-    net.require_gradients({{"x", numbers(8)}});
+    net.predict_alike({{"x", drawn(8)}});
+    net.require_gradients({{"x", drawn(8)}});
     CHECK(net.plan().find_step("block.1.down") != blob_facts::npos);
 }
 
 TEST_CASE("around a part that reads elsewhere") {
     const auto d = compose(input{"x", {2}}, input{"z", {2}}, linear{} | from("x"), residual(linear{3, 0} | from("z")));
     CHECK(lab(d).predict_alike({{"x", {1, 2}}, {"z", {10, 20}}}).begin()->second == values{31, 62});
-    lab(d).require_gradients({{"x", numbers(4)}, {"z", numbers(4, 8)}});
+    lab(d).require_gradients({{"x", drawn(4)}, {"z", drawn(4, 8)}});
 }
 
 TEST_CASE("in a loop") {
     const auto d =
         compose(input{"x", {2}}, linear{} | named("y"),
                 loop{compose(linear{} | from("y"), residual(bespoke::tanh{}), copy{} | to("y")), 3}, output{"y"});
-    lab(d).predict_alike({{"x", numbers(4)}});
-    lab(d).require_gradients({{"x", numbers(4)}});
+    lab(d).predict_alike({{"x", drawn(4)}});
+    lab(d).require_gradients({{"x", drawn(4)}});
 }
 
 TEST_CASE("both have one shape") {

@@ -35,7 +35,7 @@ TEST_CASE("a sequence that is left early goes back only over what ran") {
     const values y = net.predict_alike({{"n", {1, 0}}, {"x", {1, 2, 0.5, -0.5}}}).at("y");
     CHECK(y[0] == 4);
     CHECK(y[2] == Approx(std::tanh(3 * std::tanh(3 * std::tanh(2.5) + 1) + 1)));
-    net.require_gradients({{"n", {1, 0, 1}}, {"x", numbers(6)}}, {"n"});
+    net.require_gradients({{"n", {1, 0, 1}}, {"x", drawn(6)}}, {"n"});
 }
 
 TEST_CASE("descriptions are values") {
@@ -50,5 +50,5 @@ TEST_CASE("the same blob may be read twice by one layer") {
     const auto d =
         compose(input{"x", {2}}, add{} | from("x", "x") | named("s"), multiply{} | from("s", "x") | named("y"));
     CHECK(lab(d).predict_alike({{"x", {1, 2}}}).at("y") == values{2, 8});
-    lab(d).require_gradients({{"x", numbers(4)}});
+    lab(d).require_gradients({{"x", drawn(4)}});
 }

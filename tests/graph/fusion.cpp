@@ -119,44 +119,44 @@ using list = std::vector<std::string>;
 
 TEST_CASE("what finishes the result that it alone reads is an epilogue, one behind the other") {
     CHECK(chains_of([](planner& p) {
-              add(p, producer{}, {"x"}, {}, "p");
-              add(p, smooth{}, {}, {}, "a");
-              add(p, smooth{}, {}, {}, "b");
-              add(p, reshaped{{1, large}}, {}, {}, "r");
-              add(p, smooth{}, {}, {}, "c");
+              append(p, producer{}, {"x"}, {}, "p");
+              append(p, smooth{}, {}, {}, "a");
+              append(p, smooth{}, {}, {}, "b");
+              append(p, reshaped{{1, large}}, {}, {}, "r");
+              append(p, smooth{}, {}, {}, "c");
           }) == list{"p>a>b"});
     CHECK(chains_of([](planner& p) {
-              add(p, smooth{}, {"x"}, {}, "a");
-              add(p, smooth{}, {}, {}, "b");
-              add(p, producer{}, {}, {}, "p");
-              add(p, smooth{}, {}, {}, "c");
+              append(p, smooth{}, {"x"}, {}, "a");
+              append(p, smooth{}, {}, {}, "b");
+              append(p, producer{}, {}, {}, "p");
+              append(p, smooth{}, {}, {}, "c");
           }) == list{"a>b", "p>c"});
 }
 
 TEST_CASE("an epilogue waits for all its inputs: it belongs to the last that is made") {
     CHECK(chains_of([](planner& p) {
-              add(p, producer{}, {"x"}, {}, "p");
-              add(p, producer{}, {"z"}, {}, "q");
-              add(p, sum{}, {"q", "p"}, {}, "s");
-              add(p, smooth{}, {}, {}, "a");
+              append(p, producer{}, {"x"}, {}, "p");
+              append(p, producer{}, {"z"}, {}, "q");
+              append(p, sum{}, {"q", "p"}, {}, "s");
+              append(p, smooth{}, {}, {}, "a");
           }) == list{"q>s>a"});
     CHECK(chains_of([](planner& p) {
-              add(p, producer{}, {"x"}, {}, "p");
-              add(p, sum{}, {"z", "p"}, {}, "s");
+              append(p, producer{}, {"x"}, {}, "p");
+              append(p, sum{}, {"z", "p"}, {}, "s");
           }) == list{"p>s"});
     // q is made while the chain of p is still open: it is not there when p runs
     CHECK(chains_of([](planner& p) {
-              add(p, producer{}, {"x"}, {}, "p");
-              add(p, reshaped{{large}}, {"z"}, {}, "q");
-              add(p, smooth{}, {"p"}, {}, "a");
-              add(p, sum{}, {"q", "a"}, {}, "s");
+              append(p, producer{}, {"x"}, {}, "p");
+              append(p, reshaped{{large}}, {"z"}, {}, "q");
+              append(p, smooth{}, {"p"}, {}, "a");
+              append(p, sum{}, {"q", "a"}, {}, "s");
           }) == list{"p>a"});
 }
 
 TEST_CASE("no epilogue where somebody else looks, or where it does not pay") {
     const auto two = [](planner& p) {
-        add(p, producer{}, {"x"}, {}, "p");
-        add(p, smooth{}, {"p"}, {}, "a");
+        append(p, producer{}, {"x"}, {}, "p");
+        append(p, smooth{}, {"p"}, {}, "a");
     };
     CHECK(chains_of(two) == list{"p>a"});
     CHECK(chains_of(two, large - 1).empty());
@@ -167,34 +167,34 @@ TEST_CASE("no epilogue where somebody else looks, or where it does not pay") {
           }).empty());
     CHECK(chains_of([&](planner& p) {
               two(p);
-              add(p, reshaped{{large}}, {"p"}, {}, "b");
+              append(p, reshaped{{large}}, {"p"}, {}, "b");
           }).empty());
     CHECK(chains_of([&](planner& p) {
-              add(p, producer{}, {"x"}, {}, "p");
-              add(p, sum{}, {"p", "p"}, {}, "s");
+              append(p, producer{}, {"x"}, {}, "p");
+              append(p, sum{}, {"p", "p"}, {}, "s");
           }).empty());
     CHECK(chains_of([&](planner& p) {
               two(p);
-              add(p, copied{}, {"z"}, {"p"});
+              append(p, copied{}, {"z"}, {"p"});
           }).empty());
     CHECK(chains_of([&](planner& p) {  // a loop comes back to it
               add_loop(p, [&](std::size_t) { two(p); });
-              add(p, reshaped{{large}}, {"z"}, {}, "out");
+              append(p, reshaped{{large}}, {"z"}, {}, "out");
           }).empty());
     CHECK(chains_of([&](planner& p) {  // the input of a network is nobody's result
-              add(p, sum{}, {"x", "z"}, {}, "s");
+              append(p, sum{}, {"x", "z"}, {}, "s");
           }).empty());
 }
 
 TEST_CASE("an epilogue leaves its blobs one place, and what it reads alive until its head has run") {
     const bespoke::plan plan = planned([](planner& p) {
         p.input("x", {large});
-        add(p, reshaped{{large}}, {"x"}, {}, "early");
-        add(p, reshaped{{large}}, {"early"}, {}, "between");
-        add(p, producer{}, {"between"}, {}, "p");
-        add(p, smooth{}, {}, {}, "a");
-        add(p, sum{}, {"a", "early"}, {}, "s");
-        add(p, reshaped{{large}}, {}, {}, "out");
+        append(p, reshaped{{large}}, {"x"}, {}, "early");
+        append(p, reshaped{{large}}, {"early"}, {}, "between");
+        append(p, producer{}, {"between"}, {}, "p");
+        append(p, smooth{}, {}, {}, "a");
+        append(p, sum{}, {"a", "early"}, {}, "s");
+        append(p, reshaped{{large}}, {}, {}, "out");
     });
     REQUIRE(chains(plan) == list{"p>a>s"});
     CHECK(blob(plan, "p").offset == blob(plan, "s").offset);
@@ -222,17 +222,17 @@ bespoke::plan attention(const auto& tell) {
 
 TEST_CASE("a chain of whole rows ends where they are multiplied, and is nowhere in memory") {
     const auto middle = [](planner& p) {
-        add(p, reshaped{square}, {"x"}, {}, "q");
-        add(p, giver{}, {"q", "z"}, {}, "scores");
-        add(p, smooth{}, {}, {}, "scaled");
-        add(p, sum{}, {"z", "scaled"}, {}, "masked");
-        add(p, row_finisher{}, {}, {}, "shares");
+        append(p, reshaped{square}, {"x"}, {}, "q");
+        append(p, giver{}, {"q", "z"}, {}, "scores");
+        append(p, smooth{}, {}, {}, "scaled");
+        append(p, sum{}, {"z", "scaled"}, {}, "masked");
+        append(p, row_finisher{}, {}, {}, "shares");
     };
     const bespoke::plan plan = attention([&](planner& p) {
         middle(p);
-        add(p, smooth{}, {}, {}, "kept");
-        add(p, taker{narrow}, {"kept", "v"}, {}, "y");
-        add(p, smooth{}, {}, {}, "behind");
+        append(p, smooth{}, {}, {}, "kept");
+        append(p, taker{narrow}, {"kept", "v"}, {}, "y");
+        append(p, smooth{}, {}, {}, "behind");
     });
     REQUIRE(chains(plan) == list{"scores>scaled>masked>shares>kept>y"});
     for (const char* name : {"scores", "scaled", "masked", "shares", "kept"}) {
@@ -256,8 +256,8 @@ TEST_CASE("a chain of whole rows ends where they are multiplied, and is nowhere 
 
     const bespoke::plan whole = attention([&](planner& q) {  // somebody looks at the shares
         middle(q);
-        add(q, taker{narrow}, {"shares", "v"}, {}, "y");
-        add(q, taker{narrow}, {"shares", "y"}, {}, "again");
+        append(q, taker{narrow}, {"shares", "v"}, {}, "y");
+        append(q, taker{narrow}, {"shares", "y"}, {}, "again");
     });
     CHECK(chains(whole) == list{"scores>scaled>masked"});
     CHECK(whole.whole_size == whole.arena_size);
@@ -270,56 +270,56 @@ TEST_CASE("no such chain where something is missing") {
         return false;
     };
     CHECK(found([](planner& p) {
-        add(p, giver{}, {"x"}, {}, "g");
-        add(p, row_finisher{}, {}, {}, "r");
-        add(p, taker{narrow}, {"r", "v"}, {}, "y");
+        append(p, giver{}, {"x"}, {}, "g");
+        append(p, row_finisher{}, {}, {}, "r");
+        append(p, taker{narrow}, {"r", "v"}, {}, "y");
     }));
     CHECK_FALSE(found([](planner& p) {  // nothing finishes rows
-        add(p, giver{}, {"x"}, {}, "g");
-        add(p, smooth{}, {}, {}, "r");
-        add(p, taker{narrow}, {"r", "v"}, {}, "y");
+        append(p, giver{}, {"x"}, {}, "g");
+        append(p, smooth{}, {}, {}, "r");
+        append(p, taker{narrow}, {"r", "v"}, {}, "y");
     }));
     CHECK_FALSE(found([](planner& p) {  // nothing gives them
-        add(p, producer{}, {"x"}, {}, "g");
-        add(p, row_finisher{}, {}, {}, "r");
-        add(p, taker{narrow}, {"r", "v"}, {}, "y");
+        append(p, producer{}, {"x"}, {}, "g");
+        append(p, row_finisher{}, {}, {}, "r");
+        append(p, taker{narrow}, {"r", "v"}, {}, "y");
     }));
     CHECK_FALSE(found([](planner& p) {
-        add(p, reshaped{{1, 900}}, {"x"}, {}, "one");
-        add(p, giver{}, {"one"}, {}, "g");
-        add(p, row_finisher{}, {}, {}, "r");
-        add(p, taker{narrow}, {"r", "v"}, {}, "y");
+        append(p, reshaped{{1, 900}}, {"x"}, {}, "one");
+        append(p, giver{}, {"one"}, {}, "g");
+        append(p, row_finisher{}, {}, {}, "r");
+        append(p, taker{narrow}, {"r", "v"}, {}, "y");
     }));
     CHECK_FALSE(found([](planner& p) {  // small
-        add(p, reshaped{{16, 32}}, {"x"}, {}, "small");
-        add(p, giver{}, {"small"}, {}, "g");
-        add(p, row_finisher{}, {}, {}, "r");
-        add(p, taker{narrow}, {"r", "v"}, {}, "y");
+        append(p, reshaped{{16, 32}}, {"x"}, {}, "small");
+        append(p, giver{}, {"small"}, {}, "g");
+        append(p, row_finisher{}, {}, {}, "r");
+        append(p, taker{narrow}, {"r", "v"}, {}, "y");
     }));
     CHECK_FALSE(found([](planner& p) {  // the other input comes later
-        add(p, giver{}, {"x"}, {}, "g");
-        add(p, row_finisher{}, {}, {}, "r");
-        add(p, reshaped{narrow}, {"v"}, {}, "late");
-        add(p, taker{narrow}, {"r", "late"}, {}, "y");
+        append(p, giver{}, {"x"}, {}, "g");
+        append(p, row_finisher{}, {}, {}, "r");
+        append(p, reshaped{narrow}, {"v"}, {}, "late");
+        append(p, taker{narrow}, {"r", "late"}, {}, "y");
     }));
     CHECK_FALSE(found([](planner& p) {  // it is the second input
-        add(p, giver{}, {"x"}, {}, "g");
-        add(p, row_finisher{}, {}, {}, "r");
-        add(p, taker{narrow}, {"x", "r"}, {}, "y");
+        append(p, giver{}, {"x"}, {}, "g");
+        append(p, row_finisher{}, {}, {}, "r");
+        append(p, taker{narrow}, {"x", "r"}, {}, "y");
     }));
     CHECK_FALSE(found([](planner& p) {  // what gives them gives none that depend on an example
-        add(p, given{square}, {}, {"constant"});
-        add(p, giver{}, {"constant"}, {}, "g");
-        add(p, row_finisher{}, {}, {}, "r");
-        add(p, taker{narrow}, {"r", "v"}, {}, "y");
+        append(p, given{square}, {}, {"constant"});
+        append(p, giver{}, {"constant"}, {}, "g");
+        append(p, row_finisher{}, {}, {}, "r");
+        append(p, taker{narrow}, {"r", "v"}, {}, "y");
     }));
     CHECK_FALSE(found([](planner& p) {
         add_loop(p, [&](std::size_t) {
-            add(p, giver{}, {"x"}, {}, "g");
-            add(p, row_finisher{}, {}, {}, "r");
-            add(p, taker{narrow}, {"r", "v"}, {}, "y");
+            append(p, giver{}, {"x"}, {}, "g");
+            append(p, row_finisher{}, {}, {}, "r");
+            append(p, taker{narrow}, {"r", "v"}, {}, "y");
         });
-        add(p, reshaped{{1}}, {"x"}, {}, "out");
+        append(p, reshaped{{1}}, {"x"}, {}, "out");
     }));
 }
 
@@ -349,12 +349,12 @@ TEST_CASE("planes that one layer alone takes are nowhere in memory") {
     const bespoke::plan plan = planned([](planner& p) {
         p.input("x", {3, 20, 20});
         p.input("z", {3, 20, 20});
-        add(p, reshaped{{3, 20, 20}}, {"x"}, {}, "r");
-        add(p, plane_giver{}, {}, {}, "g");
-        add(p, smooth{}, {}, {}, "a");
-        add(p, sum{}, {"a", "z"}, {}, "s");
-        add(p, plane_taker{}, {}, {}, "t");
-        add(p, smooth{}, {}, {}, "b");
+        append(p, reshaped{{3, 20, 20}}, {"x"}, {}, "r");
+        append(p, plane_giver{}, {}, {}, "g");
+        append(p, smooth{}, {}, {}, "a");
+        append(p, sum{}, {"a", "z"}, {}, "s");
+        append(p, plane_taker{}, {}, {}, "t");
+        append(p, smooth{}, {}, {}, "b");
     });
     CHECK(chains(plan) == list{"g>a>s", "t>b"});
     for (const char* name : {"g", "a", "s"}) {
@@ -373,28 +373,28 @@ TEST_CASE("planes that one layer alone takes are nowhere in memory") {
 
 TEST_CASE("no planes are taken where something is missing") {
     const auto pair = [](planner& p) {
-        add(p, plane_giver{}, {"x"}, {}, "g");
-        add(p, plane_taker{}, {"g"}, {}, "t");
+        append(p, plane_giver{}, {"x"}, {}, "g");
+        append(p, plane_taker{}, {"g"}, {}, "t");
     };
     CHECK(pairs_of(pair) == list{"g>t"});
     CHECK(pairs_of(pair, {2, 16, 16}).empty());  // small
     CHECK(pairs_of([&](planner& p) {  // who takes does not give to a third
               pair(p);
-              add(p, plane_taker{}, {}, {}, "again");
+              append(p, plane_taker{}, {}, {}, "again");
           }) == list{"g>t"});
     CHECK(pairs_of([](planner& p) {  // nothing gives them
-              add(p, producer{}, {"x"}, {}, "g");
-              add(p, plane_taker{}, {}, {}, "t");
+              append(p, producer{}, {"x"}, {}, "g");
+              append(p, plane_taker{}, {}, {}, "t");
           }).empty());
     CHECK(pairs_of([](planner& p) {  // what lies between is no epilogue
-              add(p, plane_giver{}, {"x"}, {}, "g");
-              add(p, reshaped{{3, 20, 20}}, {}, {}, "r");
-              add(p, plane_taker{}, {}, {}, "t");
+              append(p, plane_giver{}, {"x"}, {}, "g");
+              append(p, reshaped{{3, 20, 20}}, {}, {}, "r");
+              append(p, plane_taker{}, {}, {}, "t");
           }).empty());
     CHECK(pairs_of([](planner& p) {  // something runs between them
-              add(p, plane_giver{}, {"x"}, {}, "g");
-              add(p, reshaped{{3, 20, 20}}, {"z"}, {}, "r");
-              add(p, plane_taker{}, {"g"}, {}, "t");
+              append(p, plane_giver{}, {"x"}, {}, "g");
+              append(p, reshaped{{3, 20, 20}}, {"z"}, {}, "r");
+              append(p, plane_taker{}, {"g"}, {}, "t");
           }).empty());
     CHECK(pairs_of([&](planner& p) {  // somebody else looks
               pair(p);
@@ -403,16 +403,16 @@ TEST_CASE("no planes are taken where something is missing") {
           }).empty());
     CHECK(pairs_of([&](planner& p) {
               pair(p);
-              add(p, sum{}, {"g", "t"}, {}, "s");
+              append(p, sum{}, {"g", "t"}, {}, "s");
           }).empty());
     CHECK(pairs_of([](planner& p) {  // the planes of an input, and of a constant
-              add(p, plane_taker{}, {"x"}, {}, "t");
-              add(p, given{{3, 20, 20}}, {}, {"constant"});
-              add(p, plane_giver{}, {"constant"}, {}, "g");
-              add(p, plane_taker{}, {}, {}, "u");
+              append(p, plane_taker{}, {"x"}, {}, "t");
+              append(p, given{{3, 20, 20}}, {}, {"constant"});
+              append(p, plane_giver{}, {"constant"}, {}, "g");
+              append(p, plane_taker{}, {}, {}, "u");
           }).empty());
     CHECK(pairs_of([&](planner& p) {
               add_loop(p, [&](std::size_t) { pair(p); });
-              add(p, reshaped{{1}}, {"x"}, {}, "out");
+              append(p, reshaped{{1}}, {"x"}, {}, "out");
           }).empty());
 }

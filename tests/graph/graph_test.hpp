@@ -157,7 +157,7 @@ struct controlled {
 using names = std::vector<std::string_view>;
 
 template <class L>
-constexpr void add(planner& p, const L& layer, const names& from = {}, const names& to = {},
+constexpr void append(planner& p, const L& layer, const names& from = {}, const names& to = {},
                    std::string_view name = "") {
     p.add(layer, name, from, to, false);
 }
@@ -167,14 +167,14 @@ constexpr void add_branch(planner& p, std::string_view condition, const If& if_s
         q.branch([&] { q.nested(step, "if", [&] { if_side(); }); },
                  [&] { q.nested(step, "else", [&] { else_side(); }); });
     };
-    add(p, controlled<decltype(plan)>{&plan}, {condition});
+    append(p, controlled<decltype(plan)>{&plan}, {condition});
 }
 template <class Body>
 constexpr void add_loop(planner& p, const Body& body) {
     const auto plan = [&](planner& q, std::size_t step) {
         q.loop(step, [&] { q.nested(step, "body", [&] { body(step); }); });
     };
-    add(p, controlled<decltype(plan)>{&plan});
+    append(p, controlled<decltype(plan)>{&plan});
 }
 
 template <class Tell>

@@ -71,8 +71,8 @@ TEST_CASE("planes that are taken as they come lie nowhere") {
 TEST_CASE("what is stored once, and layers of several outputs") {
     CHECK(bespoke::inspect(planned([](planner& p) {
               p.input("x", {2});
-              add(p, given{{3}}, {}, {"g"});
-              add(p, joined{2}, {"x", "g"}, {"a", "b"}, "j");
+              append(p, given{{3}}, {}, {"g"});
+              append(p, joined{2}, {"x", "g"}, {"a", "b"}, "j");
               p.output("a");
               p.output("b");
           }).view()) ==

@@ -37,11 +37,11 @@ bool lies(const bespoke::plan& plan, std::string_view b, std::string_view y, ext
 TEST_CASE("joins: what is joined is written where it will be") {
     const bespoke::plan plan = planned([](planner& p) {
         p.input("x", {32});
-        add(p, reshaped{{48}}, {"x"}, {"a"});
-        add(p, reshaped{{16}}, {"x"}, {"b"});
-        add(p, smooth{}, {"b"}, {"c"});
-        add(p, side_by_side{}, {"a", "c", "x"}, {"y"});
-        add(p, reshaped{{5}}, {"y"}, {"z"});
+        append(p, reshaped{{48}}, {"x"}, {"a"});
+        append(p, reshaped{{16}}, {"x"}, {"b"});
+        append(p, smooth{}, {"b"}, {"c"});
+        append(p, side_by_side{}, {"a", "c", "x"}, {"y"});
+        append(p, reshaped{{5}}, {"y"}, {"z"});
     });
     CHECK(lies(plan, "a", "y", 0));
     CHECK(lies(plan, "b", "y", 48));  // and what it is computed in place of
@@ -56,11 +56,11 @@ TEST_CASE("joins: what is joined is written where it will be") {
 TEST_CASE("joins: a chain of them lies in the last one") {
     const bespoke::plan plan = planned([](planner& p) {
         p.input("x", {16});
-        add(p, reshaped{{16}}, {"x"}, {"a"});
-        add(p, side_by_side{}, {"x", "a"}, {"xa"});
-        add(p, reshaped{{32}}, {"xa"}, {"b"});
-        add(p, side_by_side{}, {"b", "xa"}, {"bxa"});
-        add(p, reshaped{{1}}, {"bxa"}, {"y"});
+        append(p, reshaped{{16}}, {"x"}, {"a"});
+        append(p, side_by_side{}, {"x", "a"}, {"xa"});
+        append(p, reshaped{{32}}, {"xa"}, {"b"});
+        append(p, side_by_side{}, {"b", "xa"}, {"bxa"});
+        append(p, reshaped{{1}}, {"bxa"}, {"y"});
     });
     CHECK(lies(plan, "b", "bxa", 0));
     CHECK(lies(plan, "xa", "bxa", 32));
@@ -78,32 +78,32 @@ TEST_CASE("joins: what cannot lie there keeps its place") {
     };
     const auto start = [](planner& p) {
         p.input("x", {16});
-        add(p, reshaped{{16}}, {"x"}, {"a"});
-        add(p, reshaped{{20}}, {"x"}, {"b"});
+        append(p, reshaped{{16}}, {"x"}, {"a"});
+        append(p, reshaped{{20}}, {"x"}, {"b"});
     };
     // not at the beginning of a cache line
     const auto unaligned = [&](planner& p) {
         start(p);
-        add(p, side_by_side{}, {"b", "a"}, {"y"});
+        append(p, side_by_side{}, {"b", "a"}, {"y"});
     };
     CHECK(apart(unaligned, "a", "y"));
     CHECK_FALSE(apart(unaligned, "b", "y"));
     // in pieces
-    CHECK(apart([&](planner& p) { start(p); add(p, side_by_side{2}, {"a", "b"}, {"y"}); }, "a", "y"));
+    CHECK(apart([&](planner& p) { start(p); append(p, side_by_side{2}, {"a", "b"}, {"y"}); }, "a", "y"));
     // the second time
     const bespoke::plan twice = planned([&](planner& p) {
         start(p);
-        add(p, side_by_side{}, {"a", "a"}, {"y"});
+        append(p, side_by_side{}, {"a", "a"}, {"y"});
     });
     CHECK(lies(twice, "a", "y", 0));
     // y is written over while a is wanted
     const auto over = [&](bool wanted) {
         return [&, wanted](planner& p) {
             start(p);
-            add(p, side_by_side{}, {"a", "b"}, {"y"});
-            add(p, smooth{}, {"y"}, {"z"});
-            add(p, reshaped{{4}}, {wanted ? "a" : "x"}, {"w"});
-            add(p, side_by_side{2}, {"z", "w"}, {"end"});
+            append(p, side_by_side{}, {"a", "b"}, {"y"});
+            append(p, smooth{}, {"y"}, {"z"});
+            append(p, reshaped{{4}}, {wanted ? "a" : "x"}, {"w"});
+            append(p, side_by_side{2}, {"z", "w"}, {"end"});
         };
     };
     CHECK(apart(over(true), "a", "y"));
@@ -112,31 +112,31 @@ TEST_CASE("joins: what cannot lie there keeps its place") {
     CHECK(apart(
         [&](planner& p) {
             start(p);
-            add(p, side_by_side{}, {"a", "b"}, {"y"});
-            add(p, smooth{}, {"a"}, {"z"});
-            add(p, joined{}, {"y", "z"}, {"end"});
+            append(p, side_by_side{}, {"a", "b"}, {"y"});
+            append(p, smooth{}, {"a"}, {"z"});
+            append(p, joined{}, {"y", "z"}, {"end"});
         },
         "a", "y"));
     CHECK(apart(
         [&](planner& p) {
             start(p);
-            add(p, side_by_side{}, {"a", "b"}, {"y"});
-            add(p, copied{}, {"x"}, {"a"});
-            add(p, joined{}, {"y", "a"}, {"end"});
+            append(p, side_by_side{}, {"a", "b"}, {"y"});
+            append(p, copied{}, {"x"}, {"a"});
+            append(p, joined{}, {"y", "a"}, {"end"});
         },
         "a", "y"));
     // in a loop
     CHECK(apart(
         [&](planner& p) {
             start(p);
-            add_loop(p, [&](std::size_t) { add(p, side_by_side{}, {"a", "b"}, {"y"}); });
-            add(p, reshaped{{4}}, {"x"}, {"end"});
+            add_loop(p, [&](std::size_t) { append(p, side_by_side{}, {"a", "b"}, {"y"}); });
+            append(p, reshaped{{4}}, {"x"}, {"end"});
         },
         "a", "y"));
     // stored once
     CHECK(planned([](planner& p) {
               p.input("x", {16});
-              add(p, given{{16}}, {}, {"a"});
-              add(p, side_by_side{}, {"a", "x"}, {"y"});
+              append(p, given{{16}}, {}, {"a"});
+              append(p, side_by_side{}, {"a", "x"}, {"y"});
           }).shared_size == 16);
 }

@@ -10,7 +10,7 @@ using namespace graph_test;
 TEST_CASE("in a chain memory is used again") {
     const bespoke::plan plan = planned([](planner& p) {
         p.input("x", {16});
-        for (const char* name : {"a", "b", "c", "d"}) add(p, reshaped{{16}}, {}, {}, name);
+        for (const char* name : {"a", "b", "c", "d"}) append(p, reshaped{{16}}, {}, {}, name);
     });
     CHECK(plan.arena_size == 32);
     CHECK(blob(plan, "b").first == 1);
@@ -22,10 +22,10 @@ TEST_CASE("in a chain memory is used again") {
 TEST_CASE("a diamond keeps what its other side still reads") {
     const bespoke::plan plan = planned([](planner& p) {
         p.input("x", {16});
-        add(p, reshaped{{16}}, {"x"}, {"a"});
-        add(p, reshaped{{16}}, {"a"}, {"b"});
-        add(p, reshaped{{16}}, {"b"}, {"c"});
-        add(p, joined{}, {"a", "c"}, {"d"});
+        append(p, reshaped{{16}}, {"x"}, {"a"});
+        append(p, reshaped{{16}}, {"a"}, {"b"});
+        append(p, reshaped{{16}}, {"b"}, {"c"});
+        append(p, joined{}, {"a", "c"}, {"d"});
     });
     CHECK(blob(plan, "a").last == 3);
     for (const char* name : {"b", "c", "d"}) CHECK_FALSE(overlap(blob(plan, "a"), blob(plan, name)));
@@ -36,10 +36,10 @@ TEST_CASE("outputs and blobs that nobody reads keep to themselves while they mus
     const bespoke::plan plan = planned([](planner& p) {
         p.input("x", {16});
         p.input("unused", {16});
-        add(p, reshaped{{16}}, {"x"}, {"a"});
-        add(p, reshaped{{16}}, {"x"}, {"waste"});
-        add(p, reshaped{{16}}, {"a"}, {"b"});
-        add(p, reshaped{{16}}, {"b"}, {"c"});
+        append(p, reshaped{{16}}, {"x"}, {"a"});
+        append(p, reshaped{{16}}, {"x"}, {"waste"});
+        append(p, reshaped{{16}}, {"a"}, {"b"});
+        append(p, reshaped{{16}}, {"b"}, {"c"});
         p.output("a");
         p.output("c");
     });
@@ -53,25 +53,25 @@ TEST_CASE("outputs and blobs that nobody reads keep to themselves while they mus
 TEST_CASE("a layer that may works in place, if nobody else wants what it reads") {
     const bespoke::plan chain = planned([](planner& p) {
         p.input("x", {100});
-        add(p, smooth{}, {}, {"a"});
-        add(p, smooth{}, {}, {"b"});
-        add(p, smooth{}, {}, {"c"});
+        append(p, smooth{}, {}, {"a"});
+        append(p, smooth{}, {}, {"b"});
+        append(p, smooth{}, {}, {"c"});
     });
     CHECK(chain.arena_size == 112);
     CHECK(blob(chain, "c").offset == blob(chain, "x").offset);
 
     const bespoke::plan wanted = planned([](planner& p) {
         p.input("x", {100});
-        add(p, smooth{}, {}, {"a"});
-        add(p, smooth{}, {"a"}, {"b"});
-        add(p, joined{}, {"a", "b"}, {"c"});
+        append(p, smooth{}, {}, {"a"});
+        append(p, smooth{}, {"a"}, {"b"});
+        append(p, joined{}, {"a", "b"}, {"c"});
     });
     CHECK_FALSE(overlap(blob(wanted, "a"), blob(wanted, "b")));
 
     const bespoke::plan output = planned([](planner& p) {
         p.input("x", {100});
-        add(p, smooth{}, {}, {"a"});
-        add(p, smooth{}, {}, {"b"});
+        append(p, smooth{}, {}, {"a"});
+        append(p, smooth{}, {}, {"b"});
         p.output("a");
         p.output("b");
     });
@@ -79,8 +79,8 @@ TEST_CASE("a layer that may works in place, if nobody else wants what it reads")
 
     const bespoke::plan once = planned([](planner& p) {  // what is stored once is not what each example has
         p.input("x", {100});
-        add(p, given{{100}}, {}, {"c"});
-        add_loop(p, [&](std::size_t) { add(p, smooth{}, {"c"}, {"d"}); });
+        append(p, given{{100}}, {}, {"c"});
+        add_loop(p, [&](std::size_t) { append(p, smooth{}, {"c"}, {"d"}); });
         p.output("d");
     });
     CHECK_FALSE(blob(once, "c").per_example);
@@ -91,16 +91,16 @@ TEST_CASE("what a loop touches lives as long as the loop") {
     std::size_t loop = 0;
     const bespoke::plan plan = planned([&](planner& p) {
         p.input("x", {16});
-        add(p, reshaped{{16}}, {"x"}, {"before"});
+        append(p, reshaped{{16}}, {"x"}, {"before"});
         add_loop(p, [&](std::size_t step) {
             loop = step;
-            add(p, reshaped{{16}}, {"before"}, {"a"});
-            add(p, reshaped{{16}}, {"a"}, {"b"});
-            add(p, reshaped{{1}}, {"b"}, {"until"});
+            append(p, reshaped{{16}}, {"before"}, {"a"});
+            append(p, reshaped{{16}}, {"a"}, {"b"});
+            append(p, reshaped{{1}}, {"b"}, {"until"});
             p.watch(step, "until");
-            add(p, copied{}, {"b"}, {"before"});
+            append(p, copied{}, {"b"}, {"before"});
         });
-        add(p, reshaped{{16}}, {"b"}, {"after"});
+        append(p, reshaped{{16}}, {"b"}, {"after"});
         p.output("after");
     });
     REQUIRE(plan.steps[loop].loop);
@@ -132,11 +132,11 @@ TEST_CASE("what a branch touches lives as long as the branch: its examples may c
         add_branch(
             p, "c",
             [&] {
-                add(p, reshaped{{64}}, {"x"}, {"a"});
-                add(p, reshaped{{32}}, {"a"}, {"b"});
-                add(p, reshaped{{16}}, {"b"}, {"y"});
+                append(p, reshaped{{64}}, {"x"}, {"a"});
+                append(p, reshaped{{32}}, {"a"}, {"b"});
+                append(p, reshaped{{16}}, {"b"}, {"y"});
             },
-            [&] { add(p, reshaped{{16}}, {"x"}, {"y"}); });
+            [&] { append(p, reshaped{{16}}, {"x"}, {"y"}); });
         p.output("y");
     });
     for (const char* name : {"c", "x", "a", "b", "y"}) {
@@ -160,13 +160,13 @@ TEST_CASE("any two blobs that live at once lie apart") {
             for (int i = 1; i < 20; ++i) {
                 const std::string name = std::to_string(i), from(pick()), other(pick());
                 if (random.below(2))
-                    add(p, smooth{}, {from}, {name});
+                    append(p, smooth{}, {from}, {name});
                 else if (random.below(3) == 0)
-                    add(p, joined{}, {from, other}, {name});
+                    append(p, joined{}, {from, other}, {name});
                 else if (random.below(8) == 0)
-                    add(p, given{{1 + random.below(40)}}, {}, {name});
+                    append(p, given{{1 + random.below(40)}}, {}, {name});
                 else
-                    add(p, reshaped{{14 + random.below(40)}}, {from}, {name});
+                    append(p, reshaped{{14 + random.below(40)}}, {from}, {name});
                 if (p.failed()) FAIL(p.problem().what.view());
                 known.push_back(name);
             }

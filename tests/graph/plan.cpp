@@ -9,9 +9,9 @@ namespace {
 constexpr planner told() {
     planner p;
     p.input("x", {4});
-    add(p, weighted{2}, {}, {}, "w");
-    add(p, joined{2}, {"x", "w"}, {"a", "b"}, "two");
-    add(p, given{{3}}, {}, {"once"});
+    append(p, weighted{2}, {}, {}, "w");
+    append(p, joined{2}, {"x", "w"}, {"a", "b"}, "two");
+    append(p, given{{3}}, {}, {"once"});
     p.output("b");
     p.output("a");
     p.finish();

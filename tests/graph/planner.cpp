@@ -32,9 +32,9 @@ errc code_after_input(const std::function<void(planner&)>& tell) {
 TEST_CASE("a layer reads the one before and is called after its key and number") {
     const bespoke::plan plan = planned([](planner& p) {
         p.input("x", {4});
-        add(p, reshaped{{2, 2}});
-        add(p, weighted{}, {}, {}, "w");
-        add(p, smooth{}, {}, {"out"});
+        append(p, reshaped{{2, 2}});
+        append(p, weighted{}, {}, {}, "w");
+        append(p, smooth{}, {}, {"out"});
     });
     const auto v = plan.view();
     CHECK(name_of(plan, v.inputs_of(0)[0]) == "x");
@@ -53,9 +53,9 @@ TEST_CASE("named edges make any graph") {
     const bespoke::plan plan = planned([](planner& p) {
         p.input("x", {4});
         p.input("y", {4});
-        add(p, smooth{}, {"x"}, {"a"});
-        add(p, smooth{}, {"x"}, {"b"});
-        add(p, joined{}, {"b", "a", "y"}, {"c"});
+        append(p, smooth{}, {"x"}, {"a"});
+        append(p, smooth{}, {"x"}, {"b"});
+        append(p, joined{}, {"b", "a", "y"}, {"c"});
         p.output("c");
         p.output("b");
     });
@@ -71,16 +71,16 @@ TEST_CASE("named edges make any graph") {
 TEST_CASE("prefixes: written inside, looked for from the inside out") {
     const bespoke::plan plan = planned([](planner& p) {
         p.input("x", {4});
-        add(p, smooth{}, {}, {"far"});
+        append(p, smooth{}, {}, {"far"});
         p.prefixed(bespoke::sentence("a.0"), [&] {
-            add(p, smooth{}, {"x"}, {}, "near");
-            add(p, smooth{}, {"far"}, {"other"});
+            append(p, smooth{}, {"x"}, {}, "near");
+            append(p, smooth{}, {"far"}, {"other"});
             p.prefixed(bespoke::sentence("b.1"), [&] {
-                add(p, joined{}, {"near", "far"}, {}, "deep");
-                add(p, smooth{}, {"other"}, {"far"});
-                add(p, smooth{}, {"far"}, {"last"});
+                append(p, joined{}, {"near", "far"}, {}, "deep");
+                append(p, smooth{}, {"other"}, {"far"});
+                append(p, smooth{}, {"far"}, {"last"});
             });
-            add(p, smooth{}, {"far"}, {"near_end"});
+            append(p, smooth{}, {"far"}, {"near_end"});
         });
     });
     const auto v = plan.view();
@@ -100,7 +100,7 @@ TEST_CASE("parameters are listed and aligned") {
     const bespoke::plan plan = planned([](planner& p) {
         p.input("x", {5});
         p.add(weighted{3}, "w", {}, {}, true);
-        add(p, weighted{2});
+        append(p, weighted{2});
     });
     REQUIRE(plan.parameters.size() == 4);
     CHECK(plan.parameters[0].dimensions == shape{3, 5});
@@ -119,9 +119,9 @@ TEST_CASE("parameters are listed and aligned") {
 TEST_CASE("what depends on no input is stored once") {
     const bespoke::plan plan = planned([](planner& p) {
         p.input("x", {4});
-        add(p, given{{4}}, {}, {"g"});
-        add(p, smooth{}, {"g"}, {"h"});
-        add(p, joined{}, {"x", "h"}, {"y"});
+        append(p, given{{4}}, {}, {"g"});
+        append(p, smooth{}, {"g"}, {"h"});
+        append(p, joined{}, {"x", "h"}, {"y"});
     });
     CHECK_FALSE(blob(plan, "g").per_example);
     CHECK_FALSE(blob(plan, "h").per_example);
@@ -132,9 +132,9 @@ TEST_CASE("what depends on no input is stored once") {
 TEST_CASE("what depends on the shapes of its inputs alone is stored once") {
     const bespoke::plan plan = planned([](planner& p) {
         p.input("x", {4});
-        add(p, extents_of{}, {}, {"g"});
-        add(p, smooth{}, {"g"}, {"h"});
-        add(p, joined{}, {"x", "h"}, {"y"});
+        append(p, extents_of{}, {}, {"g"});
+        append(p, smooth{}, {"g"}, {"h"});
+        append(p, joined{}, {"x", "h"}, {"y"});
     });
     CHECK_FALSE(blob(plan, "g").per_example);
     CHECK_FALSE(blob(plan, "h").per_example);
@@ -144,9 +144,9 @@ TEST_CASE("what depends on the shapes of its inputs alone is stored once") {
 TEST_CASE("what a loop or a branch writes is stored for each example") {
     const bespoke::plan plan = planned([](planner& p) {
         p.input("c", {1});
-        add(p, given{{4}}, {}, {"g"});
-        add_branch(p, "c", [&] { add(p, smooth{}, {"g"}, {"h"}); }, [&] { add(p, smooth{}, {"g"}, {"h"}); });
-        add_loop(p, [&](std::size_t) { add(p, smooth{}, {"g"}, {"l"}); });
+        append(p, given{{4}}, {}, {"g"});
+        add_branch(p, "c", [&] { append(p, smooth{}, {"g"}, {"h"}); }, [&] { append(p, smooth{}, {"g"}, {"h"}); });
+        add_loop(p, [&](std::size_t) { append(p, smooth{}, {"g"}, {"l"}); });
         p.output("l");
     });
     CHECK_FALSE(blob(plan, "g").per_example);
@@ -157,12 +157,12 @@ TEST_CASE("what a loop or a branch writes is stored for each example") {
 TEST_CASE("a constant that a loop overwrites is stored for each example from its first writer on") {
     const bespoke::plan plan = planned([](planner& p) {
         p.input("x", {4});
-        add(p, given{{4}}, {}, {"first"});
-        add(p, joined{2}, {"first", "first"}, {"counter", "beside"});
-        add(p, smooth{}, {"counter"}, {"early"});
+        append(p, given{{4}}, {}, {"first"});
+        append(p, joined{2}, {"first", "first"}, {"counter", "beside"});
+        append(p, smooth{}, {"counter"}, {"early"});
         add_loop(p, [&](std::size_t) {
-            add(p, joined{}, {"counter", "x"}, {"next"});
-            add(p, copied{}, {"next"}, {"counter"});
+            append(p, joined{}, {"counter", "x"}, {"next"});
+            append(p, copied{}, {"next"}, {"counter"});
         });
         p.output("counter");
     });
@@ -177,10 +177,10 @@ TEST_CASE("a constant that a loop overwrites is stored for each example from its
 TEST_CASE("the values of a blob may decide the shape of another") {
     const bespoke::plan plan = planned([](planner& p) {
         p.input("x", {4});
-        add(p, number{3}, {}, {"three"});
-        add(p, increased{}, {"three"}, {"four"});
-        add(p, stretched{}, {"four"}, {"y"});
-        add_loop(p, [&](std::size_t) { add(p, stretched{}, {"three"}, {"z"}); });
+        append(p, number{3}, {}, {"three"});
+        append(p, increased{}, {"three"}, {"four"});
+        append(p, stretched{}, {"four"}, {"y"});
+        add_loop(p, [&](std::size_t) { append(p, stretched{}, {"three"}, {"z"}); });
         p.output("y");
     });
     CHECK(blob(plan, "y").dimensions == shape{4});
@@ -196,16 +196,16 @@ TEST_CASE("what is overwritten is not known any more, nor was it where that is d
         CHECK(plan.open == blob(plan, name).open.any);
         return blob(plan, name).open.any;
     };
-    CHECK(is_open([](planner& p) { add(p, stretched{}, {"x"}, {"y"}); }, "y"));
+    CHECK(is_open([](planner& p) { append(p, stretched{}, {"x"}, {"y"}); }, "y"));
     const auto counted = [&](bool before, bool behind, std::string_view name) {
         return is_open([=](planner& p) {
-            add(p, number{3}, {}, {"n"});
-            if (before) add(p, stretched{}, {"n"}, {"y"});
+            append(p, number{3}, {}, {"n"});
+            if (before) append(p, stretched{}, {"n"}, {"y"});
             add_loop(p, [&](std::size_t) {
-                add(p, increased{}, {"n"}, {"next"});
-                add(p, copied{}, {"next"}, {"n"});
+                append(p, increased{}, {"n"}, {"next"});
+                append(p, copied{}, {"next"}, {"n"});
             });
-            if (behind) add(p, stretched{}, {"n"}, {"z"});
+            if (behind) append(p, stretched{}, {"n"}, {"z"});
             p.output("n");
         }, name);
     };
@@ -214,27 +214,27 @@ TEST_CASE("what is overwritten is not known any more, nor was it where that is d
     CHECK(counted(false, true, "z"));
     // a loop may not run at all
     CHECK(is_open([](planner& p) {
-              add_loop(p, [&](std::size_t) { add(p, number{3}, {}, {"n"}); });
-              add(p, stretched{}, {"n"}, {"y"});
+              add_loop(p, [&](std::size_t) { append(p, number{3}, {}, {"n"}); });
+              append(p, stretched{}, {"n"}, {"y"});
           }, "y"));
     // each side of a branch has its own
     CHECK(is_open([](planner& p) {
               p.input("c", {1});
               add_branch(
-                  p, "c", [&] { add(p, number{3}, {}, {"n"}); }, [&] { add(p, number{4}, {}, {"n"}); });
-              add(p, stretched{}, {"n"}, {"y"});
+                  p, "c", [&] { append(p, number{3}, {}, {"n"}); }, [&] { append(p, number{4}, {}, {"n"}); });
+              append(p, stretched{}, {"n"}, {"y"});
           }, "y"));
 }
 
 TEST_CASE("what follows from an open shape is open, with what is known of it all the same") {
     const bespoke::plan plan = planned([](planner& p) {
         p.input("x", {4});
-        add(p, stretched{}, {"x"}, {"y"});
-        add(p, smooth{}, {"y"}, {"z"});
-        add(p, reshaped{{2, 3}}, {"z"}, {"fixed"});
-        add(p, weighted{}, {"fixed"}, {}, "w");
-        add(p, joined{2}, {"z", "z"}, {"a", "b"}, "two");
-        add(p, smooth{}, {"x"}, {"apart"});
+        append(p, stretched{}, {"x"}, {"y"});
+        append(p, smooth{}, {"y"}, {"z"});
+        append(p, reshaped{{2, 3}}, {"z"}, {"fixed"});
+        append(p, weighted{}, {"fixed"}, {}, "w");
+        append(p, joined{2}, {"z", "z"}, {"a", "b"}, "two");
+        append(p, smooth{}, {"x"}, {"apart"});
         p.output("b");
     });
     CHECK(plan.open);
@@ -254,8 +254,8 @@ TEST_CASE("what follows from an open shape is open, with what is known of it all
     CHECK(plan.arena_size == bespoke::aligned_size<float>(4));
     CHECK(problem([](planner& p) {
               p.input("x", {4});
-              add(p, stretched{}, {"x"}, {"y"});
-              add(p, weighted{}, {"y"}, {}, "w");
+              append(p, stretched{}, {"x"}, {"y"});
+              append(p, weighted{}, {"y"}, {}, "w");
           }) ==
           "layers/1 \"w\" (weighted): the shape of its weights follows from that of an input, which is decided in "
           "the run: it has to be known before");
@@ -265,11 +265,11 @@ TEST_CASE("a blob that a loop or branch writes with another shape is open from t
     const bespoke::plan loop = planned([](planner& p) {
         p.input("x", {4});
         p.input("z", {5});
-        add(p, smooth{}, {"z"}, {"y"});
-        add(p, smooth{}, {"y"}, {"before"});
+        append(p, smooth{}, {"z"}, {"y"});
+        append(p, smooth{}, {"y"}, {"before"});
         add_loop(p, [&](std::size_t) {
-            add(p, smooth{}, {"y"}, {"read"});
-            add(p, copied{}, {"x"}, {"y"});
+            append(p, smooth{}, {"y"}, {"read"});
+            append(p, copied{}, {"x"}, {"y"});
         });
         p.output("read");
     });
@@ -281,7 +281,7 @@ TEST_CASE("a blob that a loop or branch writes with another shape is open from t
         p.input("x", {4});
         p.input("z", {2, 2});
         add_branch(
-            p, "c", [&] { add(p, copied{}, {"x"}, {"y"}); }, [&] { add(p, copied{}, {"z"}, {"y"}); });
+            p, "c", [&] { append(p, copied{}, {"x"}, {"y"}); }, [&] { append(p, copied{}, {"z"}, {"y"}); });
         p.output("y");
     });
     CHECK(blob(branch, "y").open == bespoke::open_shape::all());
@@ -289,7 +289,7 @@ TEST_CASE("a blob that a loop or branch writes with another shape is open from t
     CHECK(blob(planned([](planner& p) {
                    p.input("x", {4});
                    p.input("z", {5});
-                   add_loop(p, [&](std::size_t) { add(p, copied{}, {"x"}, {"z"}); });
+                   add_loop(p, [&](std::size_t) { append(p, copied{}, {"x"}, {"z"}); });
                    p.output("z");
                }),
                "z")
@@ -301,9 +301,9 @@ TEST_CASE("a blob that a loop or branch writes with another shape is open from t
             p.input("x", {4});
             p.input("z", {2, 2});
             add_branch(
-                p, "c", [&] { add(p, copied{}, {"x"}, {"y"}); }, [&] { add(p, copied{}, {"z"}, {"y"}); });
-            if (weights) add(p, weighted{}, {"y"}, {}, "w");
-            else add(p, joined{2}, {"y", "x"}, {"a", "b"});
+                p, "c", [&] { append(p, copied{}, {"x"}, {"y"}); }, [&] { append(p, copied{}, {"z"}, {"y"}); });
+            if (weights) append(p, weighted{}, {"y"}, {}, "w");
+            else append(p, joined{2}, {"y", "x"}, {"a", "b"});
             p.output("y");
         });
     };
@@ -315,7 +315,7 @@ TEST_CASE("a blob that a loop or branch writes with another shape is open from t
 // --- branches -----------------------------------------------------------------------------------------------
 
 TEST_CASE("both sides of a branch may write one blob, at any depth") {
-    const auto write = [](planner& p, std::string_view to) { add(p, smooth{}, {"x"}, {to}); };
+    const auto write = [](planner& p, std::string_view to) { append(p, smooth{}, {"x"}, {to}); };
     CHECK(problem([&](planner& p) {
         p.input("c", {1});
         p.input("x", {4});
@@ -329,7 +329,7 @@ TEST_CASE("both sides of a branch may write one blob, at any depth") {
                     p, "c", [&] { write(p, "z"); }, [&] { write(p, "z"); });
             },
             [&] { write(p, "z"); });
-        add(p, joined{}, {"y", "z"});
+        append(p, joined{}, {"y", "z"});
     }).empty());
     // only one inner side: not for sure, though the other outer side writes it
     CHECK(problem([&](planner& p) {
@@ -337,7 +337,7 @@ TEST_CASE("both sides of a branch may write one blob, at any depth") {
         p.input("x", {4});
         add_branch(
             p, "c", [&] { add_branch(p, "c", [&] { write(p, "y"); }, [] {}); }, [&] { write(p, "y"); });
-        add(p, smooth{}, {"y"});
+        append(p, smooth{}, {"y"});
     }) == "layers/1 (smooth): its input \"y\" is written on one side of a branch only");
     // but it may be read where it was written
     CHECK(problem([&](planner& p) {
@@ -347,7 +347,7 @@ TEST_CASE("both sides of a branch may write one blob, at any depth") {
             p, "c", [&] { add_branch(p, "c", [&] { write(p, "y"); }, [] {}); },
             [&] {
                 write(p, "y");
-                add(p, smooth{}, {"y"}, {"of_y"});
+                append(p, smooth{}, {"y"}, {"of_y"});
             });
         p.output("x");
     }).empty());
@@ -357,27 +357,27 @@ TEST_CASE("what one side of a branch makes is hidden from the other and from wha
     const std::string wanted = ": its input \"y\" is written on one side of a branch only";
     CHECK(problem([](planner& p) {
         p.input("c", {1});
-        add_branch(p, "c", [&] { add(p, smooth{}, {"c"}, {"y"}); }, [&] { add(p, smooth{}, {"y"}); });
+        add_branch(p, "c", [&] { append(p, smooth{}, {"c"}, {"y"}); }, [&] { append(p, smooth{}, {"y"}); });
     }) == "layers/0/else/layers/0 (smooth)" + wanted);
     CHECK(problem([](planner& p) {
         p.input("c", {1});
-        add_branch(p, "c", [] {}, [&] { add(p, smooth{}, {"c"}, {"y"}); });
-        add(p, smooth{}, {"y"});
+        add_branch(p, "c", [] {}, [&] { append(p, smooth{}, {"c"}, {"y"}); });
+        append(p, smooth{}, {"y"});
     }) == "layers/1 (smooth)" + wanted);
     CHECK(problem([](planner& p) {
         p.input("c", {1});
-        add_branch(p, "c", [&] { add(p, smooth{}, {"c"}, {"y"}); }, [] {});
+        add_branch(p, "c", [&] { append(p, smooth{}, {"c"}, {"y"}); }, [] {});
         p.output("y");
     }) == "output \"y\": this blob is written on one side of a branch only");
     CHECK(problem([](planner& p) {
         p.input("c", {1});
-        add_branch(p, "c", [&] { add(p, smooth{}, {"c"}, {"y"}); }, [&] { add(p, reshaped{{2}}, {"c"}, {"y"}); });
+        add_branch(p, "c", [&] { append(p, smooth{}, {"c"}, {"y"}); }, [&] { append(p, reshaped{{2}}, {"c"}, {"y"}); });
     }) == "layers/0/else/layers/0 (reshaped): its output \"y\" has the shape [2], where it was written "
           "before it has [1]");
     CHECK(problem([](planner& p) {
         p.input("c", {1});
-        add_branch(p, "c", [&] { add(p, smooth{}, {"c"}, {"y"}); }, [] {});
-        add(p, smooth{}, {"c"}, {"y"});
+        add_branch(p, "c", [&] { append(p, smooth{}, {"c"}, {"y"}); }, [] {});
+        append(p, smooth{}, {"c"}, {"y"});
     }) == "layers/1 (smooth): its output \"y\" is written already");
 }
 
@@ -395,24 +395,25 @@ TEST_CASE("what is wrong with inputs and outputs of a network") {
     CHECK(after_input([](planner& p) { p.output("y"); }) == "output \"y\": no layer writes a blob of this name");
     CHECK(after_input([](planner&) {}) == "a network needs at least one layer");
     CHECK(problem([](planner&) {}) == "a network needs at least one layer");
-    CHECK(after_input([](planner& p) { add_loop(p, [&](std::size_t) { add(p, smooth{}); }); }) ==
+    CHECK(after_input([](planner& p) { add_loop(p, [&](std::size_t) { append(p, smooth{}); }); }) ==
           "no output: the last layer writes nothing of its own, so name the blob that is the output of the network");
-    CHECK(problem([](planner& p) { p.input("x", {0, 3}), add(p, smooth{}); }).empty());
+    CHECK(problem([](planner& p) { p.input("x", {0, 3}), append(p, smooth{}); }).empty());
 }
 
 TEST_CASE("what is wrong with what a layer reads") {
-    CHECK(problem([](planner& p) { add(p, smooth{}); }) == "layers/0 (smooth): no input: there is no layer before it");
-    CHECK(after_input([](planner& p) { add(p, smooth{}, {"z"}, {}, "s"); }) ==
+    CHECK(problem([](planner& p) { append(p, smooth{}); }) ==
+          "layers/0 (smooth): no input: there is no layer before it");
+    CHECK(after_input([](planner& p) { append(p, smooth{}, {"z"}, {}, "s"); }) ==
           "layers/0 \"s\" (smooth): no layer before it writes its input \"z\"");
-    CHECK(code_after_input([](planner& p) { add(p, smooth{}, {"z"}); }) == errc::unknown_name);
-    CHECK(after_input([](planner& p) { add(p, smooth{}, {"x", "x"}); }) ==
+    CHECK(code_after_input([](planner& p) { append(p, smooth{}, {"z"}); }) == errc::unknown_name);
+    CHECK(after_input([](planner& p) { append(p, smooth{}, {"x", "x"}); }) ==
           "layers/0 (smooth): 1 input wanted, 2 named");
-    CHECK(after_input([](planner& p) { add(p, joined{}, {"x"}); }) ==
+    CHECK(after_input([](planner& p) { append(p, joined{}, {"x"}); }) ==
           "layers/0 (joined): 2 to 3 inputs wanted, 1 named");
-    CHECK(after_input([](planner& p) { add(p, given{}, {"x"}); }) == "layers/0 (given): 0 inputs wanted, 1 named");
+    CHECK(after_input([](planner& p) { append(p, given{}, {"x"}); }) == "layers/0 (given): 0 inputs wanted, 1 named");
     CHECK(after_input([](planner& p) {
         add_loop(p, [&](std::size_t) {});
-        add(p, smooth{});
+        append(p, smooth{});
     }) == "layers/1 (smooth): no input: the layer before it writes nothing of its own, so the input has to be named");
     CHECK(problem([](planner& p) { p.add_on(joined{}, "j", {planner::npos, planner::npos}); }) ==
           "layers/0 \"j\" (joined): no input: there is no layer before it");
@@ -420,70 +421,70 @@ TEST_CASE("what is wrong with what a layer reads") {
 
 TEST_CASE("what is wrong with what a layer writes") {
     CHECK(after_input([](planner& p) {
-        add(p, smooth{}, {}, {}, "s");
-        add(p, weighted{}, {}, {}, "s");
+        append(p, smooth{}, {}, {}, "s");
+        append(p, weighted{}, {}, {}, "s");
     }) == "layers/1 \"s\" (weighted): another layer has this name");
     CHECK(code_after_input([](planner& p) {
-        add(p, smooth{}, {}, {}, "s");
-        add(p, weighted{}, {}, {}, "s");
+        append(p, smooth{}, {}, {}, "s");
+        append(p, weighted{}, {}, {}, "s");
     }) == errc::duplicate_name);
-    CHECK(after_input([](planner& p) { add(p, smooth{}, {}, {"x"}); }) ==
+    CHECK(after_input([](planner& p) { append(p, smooth{}, {}, {"x"}); }) ==
           "layers/0 (smooth): its output \"x\" is written already");
-    CHECK(after_input([](planner& p) { add(p, smooth{}, {}, {"a", "b"}); }) ==
+    CHECK(after_input([](planner& p) { append(p, smooth{}, {}, {"a", "b"}); }) ==
           "layers/0 (smooth): 1 output wanted, 2 named");
-    CHECK(after_input([](planner& p) { add(p, joined{2}, {"x", "x"}); }) ==
+    CHECK(after_input([](planner& p) { append(p, joined{2}, {"x", "x"}); }) ==
           "layers/0 (joined): 2 outputs wanted, 0 named");
-    CHECK(after_input([](planner& p) { add(p, joined{2}, {"x", "x"}, {"a", "a"}); }) ==
+    CHECK(after_input([](planner& p) { append(p, joined{2}, {"x", "x"}, {"a", "a"}); }) ==
           "layers/0 (joined): its output \"a\" is written already");
-    CHECK(after_input([](planner& p) { add(p, reshaped{{1 << 30, 1 << 30}}); }) ==
+    CHECK(after_input([](planner& p) { append(p, reshaped{{1 << 30, 1 << 30}}); }) ==
           "layers/0 (reshaped): its output would have the shape [1073741824, 1073741824]");
-    CHECK(after_input([](planner& p) { add(p, reshaped{{2, -1}}); }) ==
+    CHECK(after_input([](planner& p) { append(p, reshaped{{2, -1}}); }) ==
           "layers/0 (reshaped): its output would have the shape [2, -1]");
     CHECK(after_input([](planner& p) {
-        add(p, reshaped{{2}}, {}, {"y"});
-        add(p, copied{}, {"x"}, {"y"});
+        append(p, reshaped{{2}}, {}, {"y"});
+        append(p, copied{}, {"x"}, {"y"});
     }) == "layers/1 (copied): its output \"y\" has the shape [4], where it was written before it has [2]");
-    CHECK(after_input([](planner& p) { add(p, copied{}, {"x"}, {"x"}); }) ==
+    CHECK(after_input([](planner& p) { append(p, copied{}, {"x"}, {"x"}); }) ==
           "layers/0 (copied): its output \"x\" is its input");
-    CHECK(after_input([](planner& p) { add(p, weighted{-3}); }) ==
+    CHECK(after_input([](planner& p) { append(p, weighted{-3}); }) ==
           "layers/0 (weighted): its weights would have the shape [-3, 4]");
 }
 
 TEST_CASE("what a layer finds wrong carries its place, and only the first fault counts") {
     CHECK(problem([](planner& p) {
         p.input("x", {1313});
-        add(p, reshaped{{1}}, {}, {}, "r");
-        add(p, smooth{}, {"nowhere"});
+        append(p, reshaped{{1}}, {}, {}, "r");
+        append(p, smooth{}, {"nowhere"});
     }) == "layers/0 \"r\" (reshaped): anything but 1313 elements wanted, its input has the shape [1313]");
 
     planner p("/neuralNetwork/");
     p.input("x", {4});
-    add(p, smooth{}, {"z"});
+    append(p, smooth{}, {"z"});
     REQUIRE(p.failed());
     CHECK(p.problem().what.view() == "/neuralNetwork/layers/0 (smooth): no layer before it writes its input \"z\"");
 }
 
 TEST_CASE("what is wrong inside of control layers") {
     CHECK(after_input([](planner& p) {
-        add(p, smooth{});
+        append(p, smooth{});
         add_loop(p, [&](std::size_t) {
-            add(p, smooth{}, {"x"});
-            add_loop(p, [&](std::size_t) { add(p, smooth{}, {"nowhere"}, {}, "s"); });
+            append(p, smooth{}, {"x"});
+            add_loop(p, [&](std::size_t) { append(p, smooth{}, {"nowhere"}, {}, "s"); });
         });
     }) == "layers/1/body/layers/1/body/layers/0 \"s\" (smooth): no layer before it writes its "
           "input \"nowhere\"");
     const auto nothing = [](planner&, std::size_t) {};
-    CHECK(after_input([&](planner& p) { add(p, controlled<decltype(nothing)>{&nothing}, {}, {"y"}); }) ==
+    CHECK(after_input([&](planner& p) { append(p, controlled<decltype(nothing)>{&nothing}, {}, {"y"}); }) ==
           "layers/0 (controlled): no output wanted, 1 named");
     const auto unknown = [](planner& p, std::size_t step) { p.want_scalar("c", p.watch(step, "c")); };
-    CHECK(after_input([&](planner& p) { add(p, controlled<decltype(unknown)>{&unknown}); }) ==
+    CHECK(after_input([&](planner& p) { append(p, controlled<decltype(unknown)>{&unknown}); }) ==
           "layers/0 (controlled): no layer writes \"c\"");
     const auto scalar = [](planner& p, std::size_t step) { p.want_scalar("", p.input_of(step)); };
-    CHECK(after_input([&](planner& p) { add(p, controlled<decltype(scalar)>{&scalar}, {"x"}); }) ==
+    CHECK(after_input([&](planner& p) { append(p, controlled<decltype(scalar)>{&scalar}, {"x"}); }) ==
           "layers/0 (controlled): one number wanted in \"x\", its shape is [4]");
     CHECK(problem([](planner& p) {
         p.input("c", {1});
-        add_branch(p, "c", [&] { add(p, smooth{}, {"c"}, {"y"}); }, [] {});
+        add_branch(p, "c", [&] { append(p, smooth{}, {"c"}, {"y"}); }, [] {});
         add_loop(p, [&](std::size_t step) { p.want_scalar("y", p.watch(step, "y")); });
     }) == "layers/1 (controlled): its input \"y\" is written on one side of a branch only");
 }
@@ -491,27 +492,27 @@ TEST_CASE("what is wrong inside of control layers") {
 TEST_CASE("names have a largest length, and long ones are not mixed up") {
     const std::string fits(bespoke::sentence::capacity, 'n'), too_long = fits + "n";
     CHECK(after_input([&](planner& p) {
-        add(p, smooth{}, {}, {}, fits);
-        add(p, smooth{}, {fits}, {"y"});
+        append(p, smooth{}, {}, {}, fits);
+        append(p, smooth{}, {fits}, {"y"});
     }).empty());
     const std::string sentence =
         "names of up to 320 characters wanted, one of 321 came: \"" + std::string(60, 'n') + "...\"";
-    CHECK(after_input([&](planner& p) { add(p, smooth{}, {}, {}, too_long); }) == sentence);
-    CHECK(after_input([&](planner& p) { add(p, smooth{}, {}, {too_long}); }) == sentence);
+    CHECK(after_input([&](planner& p) { append(p, smooth{}, {}, {}, too_long); }) == sentence);
+    CHECK(after_input([&](planner& p) { append(p, smooth{}, {}, {too_long}); }) == sentence);
     CHECK(problem([&](planner& p) { p.input(too_long, {4}); }) == sentence);
     CHECK(after_input([&](planner& p) {
-        add(p, smooth{}, {}, {}, fits);
-        add(p, smooth{}, {too_long});
+        append(p, smooth{}, {}, {}, fits);
+        append(p, smooth{}, {too_long});
     }).find("no layer before it writes its input \"nnn") != std::string::npos);
 }
 
 TEST_CASE("a copy writes over what is there, and is logged for the way back") {
     const bespoke::plan plan = planned([](planner& p) {
         p.input("x", {4});
-        add(p, smooth{}, {}, {"a"});
-        add(p, copied{}, {"x"}, {"fresh"});
-        add(p, copied{}, {"a"}, {"x"});
-        p.prefixed(bespoke::sentence("inner"), [&] { add(p, copied{}, {"x"}, {"a"}); });
+        append(p, smooth{}, {}, {"a"});
+        append(p, copied{}, {"x"}, {"fresh"});
+        append(p, copied{}, {"a"}, {"x"});
+        p.prefixed(bespoke::sentence("inner"), [&] { append(p, copied{}, {"x"}, {"a"}); });
         p.output("x");
     });
     const auto v = plan.view();

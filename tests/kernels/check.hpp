@@ -53,8 +53,8 @@ public:
     }
     T* data() { return data_.data() + begin_; }
     const T* data() const { return data_.data() + begin_; }
-    T& operator[](extent i) { return data()[i]; }
-    T operator[](extent i) const { return data()[i]; }
+    T& operator[](extent i) { return data_[static_cast<std::size_t>(begin_ + i)]; }
+    T operator[](extent i) const { return data_[static_cast<std::size_t>(begin_ + i)]; }
     extent size() const { return size_; }
 
     /// Whether nothing was written before or behind.

@@ -15,7 +15,7 @@ using geometry = kernels::convolution_geometry;
 namespace {
 
 // channels, height, width, outputs, their height and width, kernel, stride, dilation, padding, groups
-const geometry cases[] = {
+const geometry geometries[] = {
     {3, 7, 9, 5, 5, 7, 3, 3, 1, 1, 1, 1, 0, 0, 1},    // as it is
     {3, 7, 9, 5, 3, 4, 3, 3, 2, 2, 1, 1, 0, 0, 1},    // stride
     {2, 6, 50, 5, 6, 25, 3, 3, 1, 2, 1, 1, 1, 1, 1},  // stride of rows of several batches, padding
@@ -29,7 +29,7 @@ const geometry cases[] = {
 TEMPLATE_TEST_CASE("convolution_geometry: tap and pixel lead to the element", "[convolution]", float,
                    double) {
     using T = TestType;
-    for (const geometry& g : cases)
+    for (const geometry& g : geometries)
         for (const bool consecutive : {false, true}) {
             const auto layout = inner::make_layout(g, consecutive);
             const array<T> x(g.channels * g.plane(), 1, 1);
@@ -65,7 +65,7 @@ TEMPLATE_TEST_CASE("convolution_geometry: tap and pixel lead to the element", "[
 }
 
 TEST_CASE("convolution_geometry: a tap's rows are those that it puts into the image rows", "[convolution]") {
-    for (const geometry& g : cases)
+    for (const geometry& g : geometries)
         for (extent first = 0; first < g.height; ++first)
             for (extent last = first; last <= g.height; ++last)
                 for (extent tap = 0; tap < g.kernel_height; ++tap) {

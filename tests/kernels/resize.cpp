@@ -12,7 +12,7 @@ using check::array;
 namespace {
 
 /// Points inside and outside, between elements and on them.
-std::vector<double> points(extent inputs, extent outputs, std::uint64_t seed) {
+std::vector<double> points_to_read(extent inputs, extent outputs, std::uint64_t seed) {
     check::numbers next(seed);
     std::vector<double> at;
     for (extent i = 0; i < outputs; ++i) {
@@ -43,7 +43,7 @@ double share(double at, extent inputs, extent k) {
 template <class T>
 void compare(extent planes, extent h, extent w, extent to_h, extent to_w) {
     CAPTURE(planes, h, w, to_h, to_w);
-    const auto rows = points(h, to_h, 1), columns = points(w, to_w, 2);
+    const auto rows = points_to_read(h, to_h, 1), columns = points_to_read(w, to_w, 2);
     axis<T> down(h, rows), along(w, columns);
     const array<T> x(planes * h * w, 3, 1), dy(planes * to_h * to_w, 4, 2);
     array<T> y(planes * to_h * to_w, 5, 3), dx(planes * h * w, 6, 1);

@@ -12,8 +12,8 @@ using namespace arithmetic_test;
 
 TEST_CASE("add: values with every way of broadcasting") {
     const auto plus = [](double a, double b) { return a + b; };
-    check_values<float>(add{}, plus);
-    check_values<double>(add{}, plus);
+    check_arithmetic<float>(add{}, plus);
+    check_arithmetic<double>(add{}, plus);
 }
 
 TEST_CASE("add: by hand") {

@@ -62,7 +62,7 @@ inline const std::vector<std::vector<shape>> aligned_combinations{
 };
 
 template <class T, class L, class F>
-void check_values(const L& layer, const F& f, const std::vector<std::vector<shape>>& sets = combinations) {
+void check_arithmetic(const L& layer, const F& f, const std::vector<std::vector<shape>>& sets = combinations) {
     constexpr extent examples = 3;
     for (const auto& shapes : sets)
         for (std::size_t once = 0; once <= shapes.size(); ++once) {  // the last: none

@@ -11,7 +11,7 @@ using namespace layer_test;
 
 namespace {
 
-constexpr batched_matmul product(bool transpose_a = false, bool transpose_b = false) {
+constexpr batched_matmul matmul(bool transpose_a = false, bool transpose_b = false) {
     return {.transpose_a = transpose_a, .transpose_b = transpose_b};
 }
 shape transposed_if(bool transpose, shape s) {
@@ -88,7 +88,7 @@ void check_products() {
                     const std::vector<T> z = numbers<T>(b.size() * (once == 1 ? 1 : examples), 2);
                     // an empty input does not tell how many examples there are
                     if (a.size() * b.size() == 0) continue;
-                    const auto got = evaluate<T>(product(ta, tb), {{a, x, once == 0}, {b, z, once == 1}});
+                    const auto got = evaluate<T>(matmul(ta, tb), {{a, x, once == 0}, {b, z, once == 1}});
                     CAPTURE(a.rank(), b.rank(), ta, tb, once);
                     REQUIRE(distance(got.first(),
                                      by_definition(ta, tb, a, {x.begin(), x.end()}, b, {z.begin(), z.end()},
@@ -105,29 +105,29 @@ TEST_CASE("batched_matmul: two inputs, by the definition") {
 }
 
 TEST_CASE("batched_matmul: two inputs, by hand") {
-    REQUIRE(evaluate<float>(product(), {{{2, 2}, {1, 2, 3, 4}}, {{2, 2}, {5, 6, 7, 8}}}).first() ==
+    REQUIRE(evaluate<float>(matmul(), {{{2, 2}, {1, 2, 3, 4}}, {{2, 2}, {5, 6, 7, 8}}}).first() ==
             std::vector<float>{19, 22, 43, 50});
-    REQUIRE(evaluate<float>(product(true, false), {{{2, 2}, {1, 2, 3, 4}}, {{2, 2}, {5, 6, 7, 8}}}).first() ==
+    REQUIRE(evaluate<float>(matmul(true, false), {{{2, 2}, {1, 2, 3, 4}}, {{2, 2}, {5, 6, 7, 8}}}).first() ==
             std::vector<float>{26, 30, 38, 44});
-    REQUIRE(evaluate<float>(product(false, true), {{{2, 2}, {1, 2, 3, 4}}, {{2, 2}, {5, 6, 7, 8}}}).first() ==
+    REQUIRE(evaluate<float>(matmul(false, true), {{{2, 2}, {1, 2, 3, 4}}, {{2, 2}, {5, 6, 7, 8}}}).first() ==
             std::vector<float>{17, 23, 39, 53});
     // a sum of nothing
-    REQUIRE(evaluate<float>(product(), {{{2, 0}, {}}, {{0, 2}, {}}}).first() ==
+    REQUIRE(evaluate<float>(matmul(), {{{2, 0}, {}}, {{0, 2}, {}}}).first() ==
             std::vector<float>{0, 0, 0, 0});
-    REQUIRE(evaluate<float>(product(), {{{1, 0}, {}}, {{0, 2}, {}}}).first() == std::vector<float>{0, 0});
+    REQUIRE(evaluate<float>(matmul(), {{{1, 0}, {}}, {{0, 2}, {}}}).first() == std::vector<float>{0, 0});
 }
 
 TEST_CASE("batched_matmul: vectors") {
     for (bool transpose : {false, true}) {  // which does nothing to a vector
-        const auto dot = evaluate<float>(product(transpose, transpose), {{{3}, {1, 2, 3}}, {{3}, {4, 5, 6}}});
+        const auto dot = evaluate<float>(matmul(transpose, transpose), {{{3}, {1, 2, 3}}, {{3}, {4, 5, 6}}});
         REQUIRE(dot.dimensions() == shape{1, 1});
         REQUIRE(dot.first() == std::vector<float>{32});
-        const auto row = evaluate<float>(product(transpose, false),
+        const auto row = evaluate<float>(matmul(transpose, false),
                                          {{{2}, {1, 2}}, {{2, 2, 3}, {1, 2, 3, 4, 5, 6, 0, 0, 1, 1, 0, 0}}});
         REQUIRE(row.dimensions() == shape{2, 1, 3});
         REQUIRE(row.first() == std::vector<float>{9, 12, 15, 2, 0, 1});
         const auto column =
-            evaluate<float>(product(false, transpose), {{{2, 3}, {1, 2, 3, 4, 5, 6}}, {{3}, {1, 0, 2}}});
+            evaluate<float>(matmul(false, transpose), {{{2, 3}, {1, 2, 3, 4, 5, 6}}, {{3}, {1, 0, 2}}});
         REQUIRE(column.dimensions() == shape{2, 1});
         REQUIRE(column.first() == std::vector<float>{7, 16});
     }
@@ -159,18 +159,18 @@ TEST_CASE("batched_matmul: gradients") {
         for (bool tb : {false, true}) {
             for (const auto& [a, b] : pairs)
                 if (a.size() + b.size() < 40)
-                    require_gradients(product(ta, tb), {transposed_if(ta, a), transposed_if(tb, b)});
-            require_gradients(product(ta, tb), {{2, 3, 3}}, {.arguments = {0, 0}});
-            require_gradients(product(ta, tb), {{3}, {2, 3, 3}});
-            require_gradients(product(ta, tb), {{2, 3, 3}, {3}});
-            require_gradients(product(ta, tb), {{3}, {3}});
+                    require_gradients(matmul(ta, tb), {transposed_if(ta, a), transposed_if(tb, b)});
+            require_gradients(matmul(ta, tb), {{2, 3, 3}}, {.arguments = {0, 0}});
+            require_gradients(matmul(ta, tb), {{3}, {2, 3, 3}});
+            require_gradients(matmul(ta, tb), {{2, 3, 3}, {3}});
+            require_gradients(matmul(ta, tb), {{3}, {3}});
         }
 }
 
 TEST_CASE("batched_matmul: the same bits with threads where there is much to do") {
-    evaluate<float>(product(), {{{4, 3, 30, 40}, numbers<float>(3 * 14400)},
+    evaluate<float>(matmul(), {{{4, 3, 30, 40}, numbers<float>(3 * 14400)},
                                 {{4, 3, 40, 50}, numbers<float>(3 * 24000)}});
-    evaluate<float>(product(false, true),
+    evaluate<float>(matmul(false, true),
                     {{{300, 60}, numbers<float>(18000)}, {{70, 60}, numbers<float>(4200)}});
     evaluate<float>(batched_matmul{.weight_matrix_second_dimension = 200},
                     {{{100, 90}, numbers<float>(9000)}}, {numbers<float>(18000), {}});
@@ -186,7 +186,7 @@ TEST_CASE("batched_matmul: gradients are the same bits for any number of threads
         const shape shapes[] = {a, b_shape};
         const auto threads_wanted = static_cast<extent>(count);
         std::vector<float> scratch(
-            static_cast<std::size_t>(product().scratch_size<float>(shapes, 2, threads_wanted)));
+            static_cast<std::size_t>(matmul().scratch_size<float>(shapes, 2, threads_wanted)));
         using in = dynamic_view<const float>;
         using out = dynamic_view<float>;
         const in xs[] = {{x.data(), a, 2, a.size()}, {z.data(), b_shape, 2, b_stride}},
@@ -194,7 +194,7 @@ TEST_CASE("batched_matmul: gradients are the same bits for any number of threads
         const out dxs[] = {{da.data(), a, 2, a.size()}, {db.data(), b_shape, 2, b_stride}};
         workspace<float> w{scratch.data(), nullptr, &threads};
         using none = batched_matmul::parameters<in>;
-        product().backward(std::span<const in>(xs), std::span<const in>(dys), std::span<const in>(dys),
+        matmul().backward(std::span<const in>(xs), std::span<const in>(dys), std::span<const in>(dys),
                            std::span<const out>(dxs), none{}, batched_matmul::parameters<out>{}, w);
         da.insert(da.end(), db.begin(), db.end());
         return da;
@@ -208,24 +208,24 @@ TEST_CASE("batched_matmul: gradients are the same bits for any number of threads
 
 TEST_CASE("batched_matmul: shapes and faults") {
     const shape matrices[] = {{2, 1, 4, 3}, {5, 3, 6}};
-    REQUIRE(product().output_shape(matrices).shapes()[0] == shape{2, 5, 4, 6});
+    REQUIRE(matmul().output_shape(matrices).shapes()[0] == shape{2, 5, 4, 6});
     const shape row{1, 3}, rows{2, 3};
-    REQUIRE_FALSE(product().entrywise(matrices));
-    REQUIRE_FALSE(product().entrywise({&row, 1}));
-    REQUIRE(product().entrywise({&rows, 1}));
+    REQUIRE_FALSE(matmul().entrywise(matrices));
+    REQUIRE_FALSE(matmul().entrywise({&row, 1}));
+    REQUIRE(matmul().entrywise({&rows, 1}));
     const std::string place = "layers/0 \"layer\" (batchedMatmul): ";
-    REQUIRE(fault_of(product(), {{2, 3}, {4, 5}}) ==
+    REQUIRE(fault_of(matmul(), {{2, 3}, {4, 5}}) ==
             place + "a matrix of 3 rows wanted on the right, it has 4 (shapes [2, 3] and [4, 5])");
-    REQUIRE(fault_of(product(true, true), {{1, 3}, {4, 5}}) ==
+    REQUIRE(fault_of(matmul(true, true), {{1, 3}, {4, 5}}) ==
             place +
                 "a matrix of 1 row wanted on the right, it has 5 (shapes [1, 3] transposed and [4, 5] "
                 "transposed)");
-    REQUIRE(fault_of(product(), {{2, 2, 3}, {3, 3, 5}}) ==
+    REQUIRE(fault_of(matmul(), {{2, 2, 3}, {3, 3, 5}}) ==
             place + "leading axes wanted that are equal or 1, the shapes are [2, 2, 3] and [3, 3, 5]");
-    REQUIRE(fault_of(product(), {{}, {3}}) ==
+    REQUIRE(fault_of(matmul(), {{}, {3}}) ==
             place + "inputs of rank 1 or more wanted, their shapes are [] and [3]");
-    REQUIRE(fault_of(product(), {{}}) == place + "an input of rank 1 or more wanted, its shape is []");
-    REQUIRE(fault_of(product(), {{4, 3}}) ==
+    REQUIRE(fault_of(matmul(), {{}}) == place + "an input of rank 1 or more wanted, its shape is []");
+    REQUIRE(fault_of(matmul(), {{4, 3}}) ==
             place + "weightMatrixSecondDimension from 1 up wanted, -1 given");
     REQUIRE(fault_of(batched_matmul{.weight_matrix_second_dimension = 2}, {{4, 0}}) ==
             place + "an input that is not empty wanted, its shape is [4, 0]");
@@ -235,7 +235,7 @@ TEST_CASE("batched_matmul: shapes and faults") {
     const shape one[] = {{7, 3}};
     REQUIRE(batched_matmul{.weight_matrix_second_dimension = 2}.resolved(one).weight_matrix_first_dimension ==
             3);
-    ask_everything(product(true, false));
+    ask_everything(matmul(true, false));
     for (extent first : hostile_extents())
         for (extent second : hostile_extents()) {
             const batched_matmul garbage{.weight_matrix_first_dimension = first,

@@ -24,8 +24,8 @@ namespace {
 
 template <class L, class F>
 void check_layer(const L& layer, const F& f) {
-    check_values<float>(layer, f, aligned_combinations);
-    check_values<double>(layer, f, aligned_combinations);
+    check_arithmetic<float>(layer, f, aligned_combinations);
+    check_arithmetic<double>(layer, f, aligned_combinations);
 }
 
 /// The gradients where the inputs are drawn from [low, high), the first one with a sign.

@@ -124,11 +124,11 @@ TEST_CASE("categorical_distribution: faults") {
 }
 
 namespace {
-inline constexpr auto chosen = compose(input{"x", {2, 3}}, categorical_distribution{.num_samples = 2});
+inline constexpr auto distribution = compose(input{"x", {2, 3}}, categorical_distribution{.num_samples = 2});
 }
 
 TEST_CASE("categorical_distribution: composed") {
-    network<chosen> net;
+    network<distribution> net;
     const floats x{0.2F, 0.3F, 0.5F, 1, 0, 0};
     const auto y = net(x);
     REQUIRE(y.size() == 4);

@@ -67,8 +67,8 @@ TEST_CASE("comparisons: one input and alpha") {
 
 TEST_CASE("comparisons: with every way of broadcasting") {
     const auto below = [](double a, double b) { return a < b ? 1.0 : 0.0; };
-    check_values<float>(less_than{}, below, aligned_combinations);
-    check_values<double>(less_than{}, below, aligned_combinations);
+    check_arithmetic<float>(less_than{}, below, aligned_combinations);
+    check_arithmetic<double>(less_than{}, below, aligned_combinations);
     const shape s{8, 40, 60};
     evaluate<float>(greater_equal{0.5f}, {{s, numbers<float>(3 * s.size())}});
 }
@@ -98,14 +98,14 @@ constexpr auto threshold(auto... outputs) {
     return compose(input{"x", {600}}, sigmoid{} | named("s"), greater_than{0.5f} | named("y"), output{"y"},
                    outputs...);
 }
-inline constexpr auto fused = threshold();
-inline constexpr auto apart = threshold(output{"s"});
+inline constexpr auto threshold_fused = threshold();
+inline constexpr auto threshold_apart = threshold(output{"s"});
 }  // namespace
 
 TEST_CASE("comparisons: composed, and in the epilogue of another layer") {
-    network<fused> together;
-    network<apart> one_by_one;
-    REQUIRE(network<fused>::plan().steps[1].head == 0);
+    network<threshold_fused> together;
+    network<threshold_apart> one_by_one;
+    REQUIRE(network<threshold_fused>::plan().steps[1].head == 0);
     const auto x = numbers<float>(600);
     const auto y = together(x);
     const auto all = one_by_one(x);

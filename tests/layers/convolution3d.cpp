@@ -10,16 +10,16 @@ using namespace layer_test;
 namespace {
 
 /// A layer, an input, and what a reader of the specification finds with pencil and paper.
-struct test_case {
+struct volume_case {
     convolution3d layer;
     shape x, y;
     std::array<extent, 3> before;  ///< padding; of a deconvolution: what is cropped
 };
 
-const std::vector<test_case>& convolutions() {
+const std::vector<volume_case>& volume_convolutions() {
     using type = padding_type_3d;
     // clang-format off
-    static const std::vector<test_case> cases{
+    static const std::vector<volume_case> cases{
         {{.output_channels = 2}, {1, 4, 5, 6}, {2, 2, 3, 4}, {0, 0, 0}},
         // the example of the specification
         {{.output_channels = 2, .stride_depth = 2, .stride_height = 2, .stride_width = 2, .padding_type = type::same},
@@ -43,10 +43,10 @@ const std::vector<test_case>& convolutions() {
     // clang-format on
     return cases;
 }
-const std::vector<test_case>& deconvolutions() {
+const std::vector<volume_case>& volume_deconvolutions() {
     using type = padding_type_3d;
     // clang-format off
-    static const std::vector<test_case> cases{
+    static const std::vector<volume_case> cases{
         {{.output_channels = 2, .is_deconvolution = true}, {3, 2, 3, 4}, {2, 4, 5, 6}, {0, 0, 0}},
         {{.output_channels = 4, .n_groups = 2, .kernel_depth = 2, .kernel_height = 3, .kernel_width = 1,
           .stride_depth = 2, .stride_width = 2, .dilation_height = 2, .is_deconvolution = true},
@@ -72,7 +72,7 @@ const std::vector<test_case>& deconvolutions() {
 }
 
 /// The definition, in double.
-std::vector<double> expected(const test_case& t, extent examples, const std::vector<float>& x,
+std::vector<double> expected(const volume_case& t, extent examples, const std::vector<float>& x,
                              const std::vector<float>& weights, const std::vector<float>& bias) {
     const convolution3d& l = t.layer;
     const auto one = [](std::int32_t v) { return v == 0 ? extent{1} : extent{v}; };
@@ -118,7 +118,7 @@ std::vector<double> expected(const test_case& t, extent examples, const std::vec
     return y;
 }
 
-void check_values(const test_case& t, extent examples) {
+void check_values(const volume_case& t, extent examples) {
     const auto shapes = t.layer.parameter_shapes(t.x);
     const auto x = numbers<float>(examples * t.x.size(), 1), w = numbers<float>(shapes.weights.size(), 2),
                b = numbers<float>(shapes.bias.size(), 3);
@@ -132,8 +132,8 @@ void check_values(const test_case& t, extent examples) {
 }  // namespace
 
 TEST_CASE("convolution3d: values") {
-    for (const auto* cases : {&convolutions(), &deconvolutions()})
-        for (const test_case& t : *cases) {
+    for (const auto* cases : {&volume_convolutions(), &volume_deconvolutions()})
+        for (const volume_case& t : *cases) {
             CAPTURE(&t - cases->data());
             check_values(t, 1);
             check_values(t, 3);
@@ -146,8 +146,8 @@ TEST_CASE("convolution3d: values") {
 }
 
 TEST_CASE("convolution3d: gradients") {
-    for (const auto* cases : {&convolutions(), &deconvolutions()})
-        for (const test_case& t : *cases) {
+    for (const auto* cases : {&volume_convolutions(), &volume_deconvolutions()})
+        for (const volume_case& t : *cases) {
             CAPTURE(&t - cases->data());
             require_gradients(t.layer, {t.x});
         }

@@ -101,13 +101,13 @@ TEST_CASE("layer_normalization: gradients") {
 }
 
 namespace {
-constexpr auto small =
+constexpr auto normalized =
     compose(input{"x", {3, 4, 5}}, layer_normalization{.normalized_shape = {5}} | named("a"),
             layer_normalization{.normalized_shape = {3, 4, 5}} | named("b"));
 }
 
 TEST_CASE("layer_normalization: composed and run-time networks give the same bits") {
-    network<small> net;
+    network<normalized> net;
     REQUIRE(layer_test::same_bits_unrolled(net, numbers<float>(60)));
 }
 

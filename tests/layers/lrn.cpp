@@ -53,11 +53,11 @@ TEST_CASE("lrn: NaN, infinities and no elements") {
 }
 
 namespace {
-inline constexpr auto one = compose(input{"x", {6, 5, 7}}, lrn{.local_size = 3});
+inline constexpr auto responses = compose(input{"x", {6, 5, 7}}, lrn{.local_size = 3});
 }
 
 TEST_CASE("lrn: composed and run-time networks give the same bits") {
-    network<one> net;
+    network<responses> net;
     REQUIRE(same_bits_unrolled(net, numbers<float>(210)));
 }
 

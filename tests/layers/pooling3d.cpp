@@ -12,7 +12,7 @@ namespace {
 using enum pooling3d_padding_type;
 
 /// A layer, an input, and what a reader of the specification finds with pencil and paper.
-struct test_case {
+struct volume_case {
     pooling3d layer;
     shape x, y;
     std::array<extent, 3> before;
@@ -35,8 +35,8 @@ constexpr pooling3d padded(pooling3d layer, pooling3d_padding_type type) {
     return layer;
 }
 
-const std::vector<test_case>& cases() {
-    static const std::vector<test_case> list{
+const std::vector<volume_case>& volume_cases() {
+    static const std::vector<volume_case> list{
         {kernel(2, 2, 2), {1, 1, 2, 3, 3}, {1, 1, 1, 2, 2}, {0, 0, 0}},
         {kernel(3, 3, 3, 1, 1, 1), {2, 3, 5, 6, 20}, {2, 3, 3, 4, 18}, {0, 0, 0}},
         {kernel(2, 2, 2, 2, 2, 2), {2, 5, 4, 7}, {2, 2, 2, 3}, {0, 0, 0}},
@@ -53,7 +53,7 @@ const std::vector<test_case>& cases() {
 }
 
 template <class T>
-std::vector<double> naive(const test_case& t, bool exclude, const std::vector<T>& x) {
+std::vector<double> naive_volumes(const volume_case& t, bool exclude, const std::vector<T>& x) {
     const extent d = t.x.from_end(3), h = t.x.from_end(2), w = t.x.from_end(1);
     const pooling3d& l = t.layer;
     std::vector<double> y;
@@ -87,7 +87,7 @@ std::vector<double> naive(const test_case& t, bool exclude, const std::vector<T>
 }  // namespace
 
 TEMPLATE_TEST_CASE("pooling3d: each window, written out", "", float, double) {
-    for (test_case t : cases())
+    for (volume_case t : volume_cases())
         for (pooling_type3d type : {pooling_type3d::max, pooling_type3d::average})
             for (bool exclude : {false, true}) {
                 t.layer.type = type;
@@ -96,7 +96,7 @@ TEMPLATE_TEST_CASE("pooling3d: each window, written out", "", float, double) {
                 INFO(sentence(t.x, " to ", t.y, " type ", static_cast<int>(type)).view());
                 const auto got = evaluate<TestType>(t.layer, {{t.x, x}});
                 REQUIRE(got.dimensions() == t.y);
-                REQUIRE(distance(got.first(), naive(t, exclude, x)) < 1e-6);
+                REQUIRE(distance(got.first(), naive_volumes(t, exclude, x)) < 1e-6);
                 if (std::is_same_v<TestType, double> && t.x.size() < 200) require_gradients(t.layer, {t.x});
             }
 }
@@ -147,12 +147,12 @@ TEST_CASE("pooling3d: NaN, and windows wholly in the padding") {
 }
 
 namespace {
-inline constexpr auto small = compose(input{"x", {2, 4, 6, 7}}, kernel(2, 2, 2) | named("a"),
+inline constexpr auto small_volumes = compose(input{"x", {2, 4, 6, 7}}, kernel(2, 2, 2) | named("a"),
                                       global_pooling3d{.type = pooling_type3d::average} | named("b"));
 }
 
 TEST_CASE("pooling3d: composed and run-time networks give the same bits") {
-    network<small> net;
+    network<small_volumes> net;
     REQUIRE(same_bits_unrolled(net, numbers<float>(336)));
 }
 

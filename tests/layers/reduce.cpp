@@ -17,7 +17,7 @@ using row = std::vector<double>;
 using formula = std::function<double(const row&)>;
 
 constexpr double infinite = std::numeric_limits<double>::infinity();
-constexpr double no_number = std::numeric_limits<double>::quiet_NaN();
+constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
 
 /// The elements that meet in each output, in their order.
 template <class T>
@@ -39,7 +39,7 @@ std::vector<row> groups(const shape& s, const std::vector<extent>& axes, const s
     return all;
 }
 
-const std::vector<std::pair<shape, std::vector<extent>>>& cases() {
+const std::vector<std::pair<shape, std::vector<extent>>>& cases_of_axes() {
     static const std::vector<std::pair<shape, std::vector<extent>>> all{
         {{1}, {0}},          {{5}, {-1}},           {{333}, {0}},           {{4, 3}, {0}},
         {{4, 3}, {1}},       {{4, 3}, {0, 1}},      {{3, 67}, {1}},         {{67, 70}, {0}},
@@ -60,7 +60,7 @@ std::vector<T> between(extent n, double low, double high) {
 
 template <class L>
 void compare(const formula& f, double low, double high) {
-    for (const auto& [s, axes] : cases()) {
+    for (const auto& [s, axes] : cases_of_axes()) {
         const shape dimensions = s, named{std::span<const extent>(axes)};
         INFO(key_of<L>().view() << " " << sentence(dimensions, " along ", named).view());
         const L layer{.axes = named};
@@ -173,7 +173,7 @@ TEST_CASE("reductions: infinities and NaN") {
     row x(40, 1);
     for (std::size_t at : {std::size_t{0}, std::size_t{17}, std::size_t{39}}) {
         row nan = x;
-        nan[at] = no_number;
+        nan[at] = not_a_number;
         for (double y : {of<reduce_sum>(nan), of<reduce_mean>(nan), of<reduce_sum_square>(nan), of<reduce_l1>(nan),
                          of<reduce_l2>(nan), of<reduce_log_sum>(nan), of<reduce_log_sum_exp>(nan),
                          of<reduce_prod>(nan), of<reduce_max>(nan), of<reduce_min>(nan)})
@@ -213,7 +213,7 @@ TEST_CASE("reductions: gradients at zeros, kinks and equal elements") {
     CHECK(both(reduce_max{}, {1, 5, 5, 2, 5}) == row{10, 12, 10, 10, 10});
     CHECK(both(reduce_min{}, {1, 5, 1}) == row{12, 10, 10});
     CHECK(both(reduce_max{}, {-0.0, 0.0}) == row{12, 10});
-    CHECK(both(reduce_max{}, {1, no_number, no_number, 7}) == row{10, 12, 10, 10});
+    CHECK(both(reduce_max{}, {1, not_a_number, not_a_number, 7}) == row{10, 12, 10, 10});
     CHECK(both(reduce_l1{}, {0, -3, 2}) == row{10, 8, 12});
     CHECK(both(reduce_l2{}, {0, 0}) == row{10, 10});
     CHECK(both(reduce_l2{}, {0, -4}) == row{10, 8});

@@ -89,7 +89,7 @@ TEST_CASE("exp2, erf: values, special values and gradients") {
 }
 
 namespace {
-inline constexpr auto all =
+inline constexpr auto every_function =
     compose(input{"x", {7}}, unary{.type = unary_operation::abs}, unary{},
             unary{.type = unary_operation::rsqrt, .shift = 1}, unary{.type = unary_operation::inverse},
             unary{.type = unary_operation::power, .alpha = 1.5f}, unary{.type = unary_operation::exp},
@@ -98,6 +98,6 @@ inline constexpr auto all =
 }
 
 TEST_CASE("unary, exp2, erf: the same bits composed and at run time") {
-    network<all> net;
+    network<every_function> net;
     REQUIRE(same_bits_unrolled(net, numbers<float>(7)));
 }

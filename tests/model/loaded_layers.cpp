@@ -17,7 +17,7 @@ using check::weights;
 namespace {
 
 /// A blob "m" beside "x", with an axis more.
-const std::string column = R"({"name": "k", "input": ["x"], "output": ["m"], "expandDims": {"axes": ["-1"]}}, )";
+const std::string a_column = R"({"name": "k", "input": ["x"], "output": ["m"], "expandDims": {"axes": ["-1"]}}, )";
 
 }  // namespace
 
@@ -135,7 +135,7 @@ TEST_CASE("what takes indices and what puts in order is loaded and run") {
                         const std::string& outputs, const std::string& type, const std::vector<float>& values) {
         std::string shape;
         for (std::size_t e : dimensions) shape += std::string(shape.empty() ? "[" : ", ") + std::to_string(e);
-        model m = parse(network_text(column + R"({"name": "l", "input": [)" + inputs + R"(], "output": [)" + outputs +
+        model m = parse(network_text(a_column + R"({"name": "l", "input": [)" + inputs + R"(], "output": [)" + outputs +
                                      "], " + type + "}", shape + "]"));
         auto x = tensor<float>::from_shape(dimensions);
         std::copy(values.begin(), values.end(), x.begin());

@@ -34,7 +34,7 @@ inline constexpr auto either =
             branch{compose(copy{} | from("x") | to("y")), compose(copy{} | from("z") | to("y"))} | from("c"),
             linear{2, 0} | from("y") | named("twice"));
 
-inline constexpr auto filled = compose(input{"s", {2}}, fill_dynamic{3});
+inline constexpr auto filled_as_told = compose(input{"s", {2}}, fill_dynamic{3});
 
 /// A loop as long as a number that is made of an open blob.
 inline constexpr auto counting =
@@ -162,7 +162,7 @@ TEST_CASE("a number that follows from an open shape counts a loop") {
 }
 
 TEST_CASE("what goes wrong in the run is told with its place, and the next run is none the worse") {
-    both<filled> net;
+    both<filled_as_told> net;
     REQUIRE(net({{2, 3}}) == std::vector<floats>{floats(6, 3)});
     const std::string place = "layers/0 (fillDynamic): ";
     for (const auto& [values, what] :

@@ -139,7 +139,7 @@ TEST_CASE("a layer of one input is not shown a blob stored once beside several e
                            filled{.value = 7, .of = {2}} | named("m"), copy{} | from("m") | named("free"),
                            copy{} | from("once") | to("free"), output{"once"}, output{"free"});
     lab net(d);
-    const values x = numbers(6);
+    const values x = drawn(6);
     CHECK(net.predict_alike({{"x", x}}).at("once") == x);
     CHECK(net.predict_alike({{"x", x}}).at("free") == x);
 

@@ -20,7 +20,7 @@ std::string error_of(const std::function<void()>& body, errc code) {
 
 /// Both doors, with one example and with several.
 template <const auto& D>
-void require_same_bits(const std::vector<std::vector<float>>& inputs, std::size_t examples) {
+void require_same_answers(const std::vector<std::vector<float>>& inputs, std::size_t examples) {
     network<D> net(6);
     program loaded = program_of(D);
     copy_parameters(net, loaded);
@@ -64,11 +64,11 @@ program rows_of(extent rows) {
 }  // namespace
 
 TEST_CASE("both doors lead to the same bits") {
-    require_same_bits<mlp>({numbers(32 * 5)}, 5);
-    require_same_bits<lenet>({numbers(400 * 3)}, 3);
-    require_same_bits<joined>({numbers(3 * 4), numbers(4 * 4, 2)}, 4);
-    require_same_bits<winding>({{0, 1, 2, 3, 6, 6}, {1, 0, 1, 0, 1, 0}, numbers(36)}, 6);
-    require_same_bits<winding>({{3, 3, 3}, {1, 1, 1}, numbers(18)}, 3);
+    require_same_answers<mlp>({numbers(32 * 5)}, 5);
+    require_same_answers<lenet>({numbers(400 * 3)}, 3);
+    require_same_answers<joined>({numbers(3 * 4), numbers(4 * 4, 2)}, 4);
+    require_same_answers<winding>({{0, 1, 2, 3, 6, 6}, {1, 0, 1, 0, 1, 0}, numbers(36)}, 6);
+    require_same_answers<winding>({{3, 3, 3}, {1, 1, 1}, numbers(18)}, 3);
 }
 
 TEST_CASE("a break inside of a branch leaves the loop of its own example only") {

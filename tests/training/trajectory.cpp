@@ -33,21 +33,21 @@ constexpr pooling largest{.kernel_size = {2, 2}, .stride = {2, 2}};
 constexpr auto convolved(extent channels) {
     return convolution{.output_channels = channels, .padding = same};
 }
-constexpr auto dense(extent channels) { return inner_product{.output_channels = channels}; }
+constexpr auto units(extent channels) { return inner_product{.output_channels = channels}; }
 
 constexpr auto plain = compose(input{"image", {1, 8, 8}}, convolved(4) | named("conv1") | updatable,
-                               bespoke::tanh{}, average, flatten{}, dense(10) | named("dense1") | updatable,
+                               bespoke::tanh{}, average, flatten{}, units(10) | named("dense1") | updatable,
                                softmax{} | named("p"), output{"p"}, output{"dense1"});
 constexpr auto with_residual =
     compose(input{"image", {1, 8, 8}}, convolved(4) | named("conv1") | updatable,
             batchnorm{.epsilon = 1e-3f} | named("batchnorm"), bespoke::tanh{},
             residual(convolved(4) | named("conv2") | updatable), average, flatten{},
-            dense(10) | named("dense1") | updatable, softmax{} | named("p"), output{"p"}, output{"dense1"});
+            units(10) | named("dense1") | updatable, softmax{} | named("p"), output{"p"}, output{"dense1"});
 template <class Activation>
 constexpr auto digits(const Activation& f, const pooling& pool) {
     return compose(input{"image", {1, 8, 8}}, convolved(16) | named("conv1") | updatable, f,
                    convolved(32) | named("conv2") | updatable, f, pool, flatten{},
-                   dense(64) | named("dense1") | updatable, f, dense(10) | named("dense2") | updatable,
+                   units(64) | named("dense1") | updatable, f, units(10) | named("dense2") | updatable,
                    softmax{} | named("p"), output{"p"}, output{"dense2"});
 }
 constexpr auto digits_relu = digits(relu{}, largest);
