@@ -65,3 +65,19 @@ TEMPLATE_TEST_CASE("block product: strips of any height, columns of one or two b
                         CHECK(same);
                     }
 }
+
+TEST_CASE("block_product: strips are whole small tiles but for the last, and as even as those allow", "[gemm]") {
+    for (extent rows = 1; rows < 200; ++rows) {
+        extent left = rows, most = 0, least = rows;
+        for (; left > 0; left -= inner::strip_rows(left)) {
+            const extent strip = inner::strip_rows(left);
+            REQUIRE((strip > 0 && strip <= left && strip <= inner::tile_rows));
+            REQUIRE((strip == left || strip % inner::small_tile_rows == 0));
+            most = std::max(most, strip);
+            if (strip < left) least = std::min(least, strip);
+        }
+        CAPTURE(rows, most, least);
+        CHECK(left == 0);
+        CHECK((least == rows || most - least <= inner::small_tile_rows));
+    }
+}

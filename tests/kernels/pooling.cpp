@@ -59,6 +59,10 @@ std::vector<geometry> cases() {
         make(2, 5, 5, 1, 1, 3, 3),
         make(1, 20, 20, 4, 4, 1, 1),
         make(1, 5, 1, 3, 1, 2, 1),
+        make(2, 9, 1300, 3, 3, 2, 2, 1, 1, 1, 1),  // columns for several lines
+        make(1, 4, 1050, 2, 5, 1, 3, 0, 2, 1, 2),
+        make(1, 2, 1400, 1, 600, 1, 2, 0, 9, 0, 9),  // a window is more than a line
+        make(2, 61, 15, 3, 4, 1, 2, 1, 3, 1, 3),     // rows for several blocks
     };
     for (bool exclude : {false, true}) {
         all.push_back(make(2, 8, 40, 3, 3, 1, 1, 1, 1, 1, 1, exclude));

@@ -191,6 +191,13 @@ constexpr extent computed_rows(extent rows) noexcept {
     return rows - rest + (rest > 0 ? next_tile_rows(rest) : 0);
 }
 
+/// Rows of the next strip where so many are left: strips as even as tiles are, for a small tile keeps the machine less
+/// busy.
+constexpr extent strip_rows(extent rows) noexcept {
+    const extent strips = (rows + tile_rows - 1) / tile_rows, share = (rows + strips - 1) / strips;
+    return std::min((share + small_tile_rows - 1) / small_tile_rows * small_tile_rows, rows);
+}
+
 /// `rows` <= tile_rows rows by `columns` <= panel_width columns; `t.last` is set here. What lies beyond the last batch
 /// of the columns is left alone. Up to small_tile_rows - 1 rows of A beyond are read. `t` is used up, not copied: a
 /// copy in registers of what was just written word by word waits until all writes before it, the results, are cached.

@@ -120,7 +120,7 @@ template <class T>
             extent share = 0;
             for (extent q = 0; q < count;) {
                 const extent column = q % g.output_width, row = (pixel + q) / g.output_width,
-                             some = std::min(g.output_width - column, tile_rows);
+                             some = strip_rows(g.output_width - column);
                 T* c = sums + q * width;
                 multiply_strip<T, multiply_add<T>, true>(
                     {steps, seen + line_offset(g, job.layout, row, column) + (steps > 0 ? taps[0] : 0), g.stride_x, 0,

@@ -153,7 +153,8 @@ template <class T>
     const convolution_geometry& g = job.g;
     const extent pixels = g.pixels(), outputs = g.group_outputs(), size = g.group_channels();
     const extent panels = (outputs + width - 1) / width, together = pointwise_steps<T>(g);
-    const extent filled = pixels % small_tile_rows == 0 ? pixels : pixels / tile_rows * tile_rows;
+    extent filled = pixels;  // the last strip is packed where it is not whole
+    for (extent i = 0; pixels % small_tile_rows != 0 && i < pixels; i += strip_rows(pixels - i)) filled = i;
     T *sums = space, *left = space + (pixels + tile_rows) * width;
     alignas(64) T start[width];
     extent held = -1;
@@ -175,16 +176,17 @@ template <class T>
         for (extent k = 0; k == 0 || k < size; k += together) {
             const extent steps = std::min(size - k, together);
             const bool goes_on = job.accumulate || k > 0;
-            const extent near = width * tile_rows / std::max(pixels, tile_rows) + 1;
+            const extent share = width * steps / pixels + 1;
             const T* b = weights + k * width;
-            for (extent i = 0; i < pixels; i += tile_rows) {
+            for (extent i = 0, rows = 0; i < pixels; i += rows) {
                 const bool packed = i >= filled;
+                rows = strip_rows(pixels - i);
                 T* c = sums + i * width;
                 multiply_strip<T>({steps, packed ? left + k * tile_rows : x + k * pixels + i, 1,
                                    packed ? tile_rows : pixels, b, width, c, width, goes_on ? c : start,
-                                   goes_on ? width : 0, b + size * width + i / tile_rows * steps * near, near,
-                                   c + tile_rows * width},
-                                  std::min(pixels - i, tile_rows), columns);
+                                   goes_on ? width : 0, b + size * width + i * share,
+                                   rows * share / std::max<extent>(steps, 1) + 1, c + rows * width},
+                                  rows, columns);
             }
         }
         job.after.transposed(sums, width, {y, columns, pixels, pixels}, channel);

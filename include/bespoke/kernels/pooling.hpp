@@ -1,69 +1,14 @@
 #pragma once
 
 #include "map.hpp"
+#include "pooling_geometry.hpp"
 #include "reduction.hpp"
 
 #include <limits>
 
 namespace bespoke::kernels {
 
-enum class pooling_kind { max, average, l2 };
-
-/// Sizes of a pooling of one example: x [channels, depth, height, width],
-/// y [channels, output_depth, output_height, output_width]; `channels` stands for all leading axes. In two dimensions
-/// the depth is 1.
-/// Window (oz, oy, ox) covers x rows oy * stride_y - pad_top + [0, kernel_height), columns and planes likewise.
-struct pooling_geometry {
-    extent channels, height, width;
-    extent output_height, output_width;
-    extent kernel_height, kernel_width;
-    extent stride_y, stride_x;
-    extent pad_top, pad_left;
-    bool exclude_padding;
-    extent depth = 1, output_depth = 1, kernel_depth = 1, stride_z = 1, pad_front = 0;
-
-    constexpr extent size() const { return depth * height * width; }
-    constexpr extent outputs() const { return output_depth * output_height * output_width; }
-    constexpr extent kernel() const { return kernel_depth * kernel_height * kernel_width; }
-};
-
-// What lies outside the image takes no part: it never wins a maximum and adds nothing to a sum.
-//   max      the largest element, NaN where there is one; backward: the first largest in row-major order
-//            (the first NaN) takes the gradient
-//   average  sum / elements of the kernel, or / elements inside the image with `exclude_padding`
-//   l2       square root of the sum of squares (not of their mean); backward where y = 0: nothing
-// A window wholly outside gives -infinity (max) or 0, and takes no gradient.
-// Sums run over the window in row-major order, except where one window covers the image (global pooling):
-// then in `lanes` chains, element i in lane i mod lanes, and the lanes as in `sum_lanes`.
-
 namespace detail {
-
-struct window {
-    extent top, bottom, left, right, front, back;
-    constexpr extent size() const {
-        return std::max<extent>(0, back - front) * std::max<extent>(0, bottom - top) *
-               std::max<extent>(0, right - left);
-    }
-};
-
-constexpr window window_at(const pooling_geometry& g, extent oz, extent oy, extent ox) {
-    const extent z = oz * g.stride_z - g.pad_front, y = oy * g.stride_y - g.pad_top,
-                 x = ox * g.stride_x - g.pad_left;
-    return {std::max<extent>(y, 0), std::min(y + g.kernel_height, g.height),
-            std::max<extent>(x, 0), std::min(x + g.kernel_width, g.width),
-            std::max<extent>(z, 0), std::min(z + g.kernel_depth, g.depth)};
-}
-
-/// Whether the output is one window over the whole image.
-constexpr bool is_global(const pooling_geometry& g) {
-    return g.outputs() == 1 && window_at(g, 0, 0, 0).size() == g.size();
-}
-
-template <class T>
-constexpr T pooling_divisor(const pooling_geometry& g, const window& w) {
-    const extent inside = std::max<extent>(w.size(), 1);
-    return static_cast<T>(g.exclude_padding ? inside : g.kernel());
-}
 
 /// One step of the running result: `v` joins `sum`.
 template <class V>
@@ -157,7 +102,7 @@ template <pooling_kind Kind, bool Both, class T>
     return Both ? pooling_step<batch<T>>(Kind, sum, odd_lanes<T>(first, second)) : sum;
 }
 
-/// The outputs of plane oz in `in` of windows of 2 x 2, two apart: the largest of columns, then of neighbours.
+/// The outputs in `in` of windows of 2 x 2, two apart: the largest of columns, then of neighbours.
 template <class T>
 [[gnu::noinline]] void pool_largest_of_four(const pooling_geometry& g, const outputs_inside& in, const T* x,
                                             T* y) noexcept {
@@ -175,6 +120,62 @@ template <class T>
                 second = larger(load_partial(p + low, 2 * count - low),
                                 load_partial(p + g.width + low, 2 * count - low));
             store_partial<T>(to, larger(even_lanes<T>(first, second), odd_lanes<T>(first, second)), count);
+        }
+    }
+}
+
+/// Columns of the image whose largest elements stand in a line.
+inline constexpr extent largest_line = 512;
+
+/// The outputs of plane oz: the largest of each column go to lines, where the windows take the largest of neighbours.
+template <class T>
+[[gnu::noinline]] void pool_largest(const pooling_geometry& g, extent oz, const T* x, T* y) noexcept {
+    alignas(64) T lines[4 * (largest_line + 2 * lanes<T>)];
+    const extent together = (largest_line - g.kernel_width) / g.stride_x + 1;
+    const auto larger = [](const batch<T>& a, const batch<T>& b) __attribute__((always_inline)) {
+        return kernels::running_max<T>(a, b);
+    };
+    for (extent ox = 0; ox < g.output_width; ox += together) {
+        const extent outputs = std::min(g.output_width - ox, together), begin = ox * g.stride_x - g.pad_left,
+                     columns = (outputs - 1) * g.stride_x + g.kernel_width,
+                     first = std::clamp<extent>(-begin, 0, columns), last = std::clamp(g.width - begin, first, columns),
+                     line = columns + 2 * lanes<T>,
+                     rows = std::min(static_cast<extent>(std::size(lines)) / line, g.output_height);
+        std::fill_n(lines, rows * line, pooling_start<T>(pooling_kind::max));
+        for (extent top = 0; top < g.output_height; top += rows) {
+            // Some lines at a time: what was just stored cannot be loaded at once at another alignment.
+            const extent some = std::min(g.output_height - top, rows);
+            for (extent r = 0; r < some; ++r) {
+                const window w = window_at(g, oz, top + r, 0);
+                const T* const from = x + (w.front * g.height + w.top) * g.width + begin + first;
+                T* const to = lines + r * line + first;
+                for_each_batch<T>(last - first, [&](extent j, auto in, auto out) __attribute__((always_inline)) {
+                    batch<T> most(pooling_start<T>(pooling_kind::max));
+                    for (extent iz = 0; iz < w.back - w.front; ++iz)
+                        for (extent iy = 0; iy < w.bottom - w.top; ++iy)
+                            most = larger(most, in(from + (iz * g.height + iy) * g.width + j));
+                    out(to + j, most);
+                });
+            }
+            for (extent r = 0; r < some; ++r)
+                for (extent j = 0; j < outputs; j += lanes<T>) {
+                    const extent count = std::min(outputs - j, lanes<T>);
+                    const T* const p = lines + r * line + j * g.stride_x;
+                    batch<T> most(pooling_start<T>(pooling_kind::max));
+                    for (extent i = 0; i < g.kernel_width; ++i)
+                        if (g.stride_x == 1)
+                            most = larger(most, load(p + i));
+                        else if (g.stride_x == 2) {
+                            const batch<T> low = load(p + i), high = load(p + i + lanes<T>);
+                            most = larger(most, even_lanes<T>(low, high));
+                            if (++i < g.kernel_width) most = larger(most, odd_lanes<T>(low, high));
+                        } else {
+                            alignas(64) T gathered[lanes<T>] = {};
+                            for (extent l = 0; l < count; ++l) gathered[l] = p[i + l * g.stride_x];
+                            most = larger(most, batch<T>::load_aligned(gathered));
+                        }
+                    store_partial<T>(y + (oz * g.output_height + top + r) * g.output_width + ox + j, most, count);
+                }
         }
     }
 }
@@ -223,6 +224,10 @@ template <class T>
     const bool of_four = kind == pooling_kind::max && g.kernel() == 4 && g.kernel_height == 2 && g.kernel_width == 2 &&
                          g.stride_y == 2 && g.stride_x == 2 && g.depth == 1 && g.output_depth == 1 && g.pad_front == 0;
     for (extent oz = 0; oz < g.output_depth; ++oz) {
+        if (kind == pooling_kind::max && !of_four && g.kernel_width <= largest_line) {
+            pool_largest(g, oz, x, y);
+            continue;
+        }
         for (extent oy = 0; oy < g.output_height && !in.all(g); ++oy)
             for (extent ox = 0; ox < g.output_width; ++ox) {
                 if (oy >= in.top && oy < in.bottom && ox == in.left) ox = in.right;
