@@ -511,6 +511,12 @@ inline void parallel_for(thread_pool* pool, extent count, extent grain,
         &work);
 }
 
+/// A `const Body*` behind a function pointer, which costs the compiler less than a lambda that becomes one.
+template <class Body, class... Arguments>
+void call_body(const void* body, Arguments... arguments) {
+    (*static_cast<const Body*>(body))(arguments...);
+}
+
 }  // namespace detail
 
 /// Calls `body(begin, end)` over disjoint ranges that cover [0, count), one range a thread.
@@ -519,9 +525,7 @@ inline void parallel_for(thread_pool* pool, extent count, extent grain,
 /// does not depend on the number of threads. `pool` may be null: then the caller does it all.
 template <class Body>
 void parallel_for(thread_pool* pool, extent count, extent grain, const Body& body) {
-    detail::parallel_for(
-        pool, count, grain,
-        [](const void* context, extent begin, extent end) { (*static_cast<const Body*>(context))(begin, end); }, &body);
+    detail::parallel_for(pool, count, grain, &detail::call_body<Body, extent, extent>, &body);
 }
 
 }  // namespace bespoke
@@ -1236,6 +1240,48 @@ constexpr extent allocate(std::vector<tenancy>& tenancies) {
 
 
 
+namespace bespoke {
+
+// A blob is a list of entries: what lies at each index of its first axis that is longer than 1 (the tokens of [tokens,
+// channels], or of [1, tokens, channels]). Where only the first of them are read, the others need not be computed: see
+// graph/live_entries.hpp.
+
+/// The axis along which the entries lie: the first whose extent is not 1; the rank where there is none.
+constexpr std::size_t entry_axis(const shape& s) {
+    std::size_t axis = 0;
+    while (axis < s.rank() && s[axis] == 1) ++axis;
+    return axis;
+}
+
+/// What a layer says of entries.
+struct entry_answers {
+    bool each = false;   ///< it computes each by itself
+    bool alike = false;  ///< it computes those that its input has
+    extent read = 0;     ///< it reads so many of its one input; 0: all
+};
+
+/// `bool entrywise(std::span<const shape> xs) const`: whether each entry of y is made of the same entry of the inputs,
+/// by the same forward and backward for any number of entries from 1 up. An input that has not the entries of y, at the
+/// same axis counted from the last, has 1 there or no such axis, and goes with each of them. Layers that are
+/// element-wise or keep the elements need not say so.
+///
+/// `extent entries_read(const shape& x) const`: of how many entries, from the first on, y is made, if the layer makes
+/// the same y of an x without the others.
+template <class L>
+constexpr entry_answers entries_of([[maybe_unused]] const L& layer, [[maybe_unused]] std::span<const shape> inputs) {
+    entry_answers answers;
+    if constexpr (elementwise_layer<L> || same_elements_layer<L>)
+        answers.each = answers.alike = true;
+    else if constexpr (requires { performer(layer, first_of(inputs)).entrywise(inputs); })
+        answers.each = performer(layer, first_of(inputs)).entrywise(inputs);
+    else if constexpr (requires { performer(layer, inputs[0]).entries_read(inputs[0]); })
+        answers.read = performer(layer, inputs[0]).entries_read(inputs[0]);
+    return answers;
+}
+
+}  // namespace bespoke
+
+
 #include <cstdint>
 
 namespace bespoke {
@@ -1394,6 +1440,11 @@ constexpr bool can_take_rows(const L& layer, std::span<const shape> inputs) {
         return false;
 }
 
+/// What a layer says of rows.
+struct row_answers {
+    bool finishes = false, gives = false, takes = false;
+};
+
 /// A layer of which one of these may be true: most say nothing of it, and need not be asked.
 template <class L>
 concept row_layer = requires(const L& layer, std::span<const shape> inputs) {
@@ -1437,6 +1488,7 @@ struct blob_facts {
     extent single_offset = 0;    ///< likewise, where one example is predicted alone: see joins.hpp
     open_shape open{};           ///< of its shape; a blob of which anything is open lies beside the arena
     bool streamed = false;       ///< never whole in memory in a prediction: its place is behind the arena
+    extent entries = 0;          ///< as its layer has them; 0: it has no others than those in `dimensions`
 
     static constexpr std::size_t npos = static_cast<std::size_t>(-1);
 };
@@ -1459,8 +1511,12 @@ struct step_facts {
     bool gradient_in_place = false;  ///< the gradient of its input may be written over that of its output
     bool runs_epilogue = false;  ///< what its layer says
     bool can_finish = false;     ///< likewise
-    bool finishes_rows = false, gives_rows = false, takes_rows = false;  ///< likewise
+    row_answers rows{};          ///< likewise
     plane_answers planes{};      ///< likewise
+    entry_answers entries{};     ///< likewise
+    /// It reads only the first entries of inputs that have more than its output; the axis, counted from the last one.
+    /// 0: there is no such input.
+    std::size_t shortens = 0;
     std::size_t head = blob_facts::npos;  ///< the step whose epilogue does the work of this one in a prediction
     std::size_t next = blob_facts::npos;  ///< the next step in the epilogue that this one is part of, or begins
     /// The step whose planes it takes as they come: that one runs together with it in a prediction.
@@ -1508,6 +1564,14 @@ struct plan_view {
     }
     constexpr std::span<const std::size_t> outputs_of(std::size_t step) const {
         return links.subspan(steps[step].first_link + steps[step].input_count, steps[step].output_count);
+    }
+    /// The shape of an input of the step as the step sees it.
+    constexpr shape shape_read(std::size_t step, std::size_t input) const {
+        shape x = blobs[inputs_of(step)[input]].dimensions;
+        const std::size_t back = steps[step].shortens;
+        if (back > 0 && back <= x.rank())
+            x.from_end(back) = std::min(x.from_end(back), blobs[outputs_of(step)[0]].dimensions.from_end(back));
+        return x;
     }
     /// The last step of the epilogue that begins at `step`; itself where there is none.
     constexpr std::size_t tail_of(std::size_t step) const {
@@ -1645,13 +1709,14 @@ constexpr extent largest_live_set(const plan_view& p) {
 
 namespace detail {
 
-/// The shape of a blob for a reader: "[3, ?]" where an extent is decided in the run, "?" where all of it is.
+/// The shape of a blob for a reader: "[3, ?]" where an extent is decided in the run, "?" where all of it is, "[1, 3] of
+/// 9" where only 1 of 9 entries is read.
 inline std::string shape_for_reader(const blob_facts& blob) {
     if (blob.open.rank) return "?";
     std::string text = "[";
     for (std::size_t axis = 0; axis < blob.dimensions.rank(); ++axis)
         text += (axis > 0 ? ", " : "") + (blob.open.has(axis) ? "?" : std::to_string(blob.dimensions[axis]));
-    return text + "]";
+    return text + "]" + (blob.entries > 0 ? " of " + std::to_string(blob.entries) : "");
 }
 /// Where it lies. Where one example alone has it elsewhere, that place as well.
 inline std::string place_for_reader(const blob_facts& blob) {
@@ -1671,7 +1736,8 @@ inline std::string place_for_reader(const blob_facts& blob) {
 /// Places are bytes from where the memory for all blobs begins; of n examples at once each is n times as far. "alone":
 /// the place where one example is predicted alone, see joins.hpp. "once": in the memory of what is stored once.
 /// "nowhere": it is only there a few rows at a time. "beside": its shape, "?" in the table, is decided in the run, and
-/// it gets memory of its own then.
+/// it gets memory of its own then. "of": so many entries the layer would have, but nobody reads the others, see
+/// live_entries.hpp.
 inline std::string inspect(const plan_view& p) {
     struct row {
         std::string step, output, bytes, at, parameters;
@@ -1796,6 +1862,7 @@ struct unroller<std::index_sequence<I...>> {
 }  // namespace detail
 
 /// unroll<Count>(f) calls f(integral_constant<size_t, 0>) ... f(integral_constant<size_t, Count - 1>), written out.
+/// An f that takes a size_t, not `auto`, is compiled once: enough where it wants no constant.
 template <std::size_t Count>
 inline constexpr detail::unroller<std::make_index_sequence<Count>> unroll{};
 
@@ -1967,8 +2034,8 @@ template <class T, std::size_t Rows, class F>
         return v;
     } else {
         batch<T> pairs[Rows / 2];
-        unroll<Rows / 2>([&](auto i) __attribute__((always_inline)) {
-            const batch<T>&a = rows[2 * i()], &b = rows[2 * i() + 1];
+        unroll<Rows / 2>([&](std::size_t i) __attribute__((always_inline)) {
+            const batch<T>&a = rows[2 * i], &b = rows[2 * i + 1];
             pairs[i] = f(even_lanes<T>(a, b), odd_lanes<T>(a, b));
         });
         return fold_rows<T>(pairs, f, 2 * width);
@@ -2109,7 +2176,7 @@ template <class T, class Coefficients>
 [[gnu::always_inline]] inline batch<T> polynomial(const batch<T>& x, const Coefficients& c) noexcept {
     constexpr std::size_t last = sizeof(c) / sizeof(T) - 1;
     batch<T> sum(c[last]);
-    unroll<last>([&](auto i) __attribute__((always_inline)) {
+    unroll<last>([&](std::size_t i) __attribute__((always_inline)) {
         sum = kernels::fma(sum, x, batch<T>(c[last - 1 - i]));
     });
     return sum;
@@ -2847,40 +2914,67 @@ struct broadcast_plan {
 
 namespace detail {
 
-/// Calls body(place in the result, elements, offsets of the arrays) for the runs along the last axis that make the
-/// elements [begin, end) of the result, in row-major order.
-template <std::size_t Count, class Body>
-[[gnu::always_inline]] inline void each_run(const broadcast_plan<Count>& plan, extent begin, extent end,
-                                            const Body& body) noexcept {
+/// Rows of one length along the last axis that lie one behind the other in the result.
+template <std::size_t Count>
+struct broadcast_rows {
+    extent at = 0, n = 0, rows = 0;  ///< place of the first in the result, elements of each, how many
+    extent offset[Count]{};          ///< of each array, of the first row
+    extent step[Count]{};            ///< from row to row
+};
+
+/// Calls visit(context, rows) for what makes the elements [begin, end) of the result, in row-major order.
+template <std::size_t Count>
+[[gnu::noinline]] void walk_rows(const broadcast_plan<Count>& plan, extent begin, extent end,
+                                 void (*visit)(const void*, const broadcast_rows<Count>&),
+                                 const void* context) noexcept {
     if (begin >= end) return;
-    extent index[broadcast_plan<Count>::most]{}, offset[Count]{}, rest = begin;
+    extent index[broadcast_plan<Count>::most]{}, rest = begin;
+    broadcast_rows<Count> next{.at = begin};
     for (std::size_t axis = plan.rank; axis-- > 0;) {
         index[axis] = axis == 0 ? rest : rest % plan.extents[axis];
         if (axis > 0) rest /= plan.extents[axis];
-        for (std::size_t s = 0; s < Count; ++s) offset[s] += index[axis] * plan.steps[axis][s];
+        for (std::size_t s = 0; s < Count; ++s) next.offset[s] += index[axis] * plan.steps[axis][s];
     }
     const std::size_t last = plan.rank == 0 ? 0 : plan.rank - 1, outer = last == 0 ? 0 : last - 1;
     const extent row = plan.rank == 0 ? 1 : plan.extents[last];
-    extent step[Count], runs = plan.extents[outer] - index[outer];  // along the axis before the last one
-    for (std::size_t s = 0; s < Count; ++s) step[s] = plan.steps[outer][s];
-    for (extent at = begin, skipped = index[last];;) {
-        const extent n = std::min(end - at, row - skipped);
-        body(at, n, offset);
-        at += n;
-        if (at == end) return;
-        for (std::size_t s = 0; skipped != 0 && s < Count; ++s) offset[s] -= skipped * plan.steps[last][s];
+    extent left = plan.rank < 2 ? 1 : plan.extents[outer] - index[outer];  // along the axis before the last one
+    for (std::size_t s = 0; s < Count; ++s) next.step[s] = plan.steps[outer][s];
+    for (extent skipped = index[last];;) {
+        next.n = std::min(end - next.at, row - skipped);
+        next.rows = next.n < row ? 1 : std::min(left, (end - next.at) / row);
+        visit(context, next);
+        next.at += next.n * next.rows;
+        if (next.at == end) return;
+        for (std::size_t s = 0; s < Count; ++s)
+            next.offset[s] += next.rows * next.step[s] - skipped * plan.steps[last][s];
         skipped = 0;
-        for (std::size_t s = 0; s < Count; ++s) offset[s] += step[s];
-        if (--runs > 0) continue;
-        for (std::size_t s = 0; s < Count; ++s) offset[s] -= step[s] * plan.extents[outer];
-        runs = plan.extents[outer];
+        left -= next.rows;
+        if (left > 0) continue;
+        for (std::size_t s = 0; s < Count; ++s) next.offset[s] -= next.step[s] * plan.extents[outer];
+        left = plan.extents[outer];
         for (std::size_t axis = outer; axis-- > 0;) {
-            for (std::size_t s = 0; s < Count; ++s) offset[s] += plan.steps[axis][s];
+            for (std::size_t s = 0; s < Count; ++s) next.offset[s] += plan.steps[axis][s];
             if (++index[axis] < plan.extents[axis]) break;
-            for (std::size_t s = 0; s < Count; ++s) offset[s] -= plan.steps[axis][s] * plan.extents[axis];
+            for (std::size_t s = 0; s < Count; ++s) next.offset[s] -= plan.steps[axis][s] * plan.extents[axis];
             index[axis] = 0;
         }
     }
+}
+
+template <std::size_t Count, class Body>
+void visit_runs(const void* erased, const broadcast_rows<Count>& rows) {
+    const Body body = *static_cast<const Body*>(erased);
+    broadcast_rows<Count> next = rows;
+    for (; next.rows > 0; --next.rows, next.at += next.n) {
+        body(next.at, next.n, next.offset);
+        for (std::size_t s = 0; s < Count; ++s) next.offset[s] += next.step[s];
+    }
+}
+/// Calls body(place in the result, elements, offsets of the arrays) for the runs along the last axis that make the
+/// elements [begin, end) of the result, in row-major order.
+template <std::size_t Count, class Body>
+void each_run(const broadcast_plan<Count>& plan, extent begin, extent end, const Body& body) noexcept {
+    walk_rows<Count>(plan, begin, end, &visit_runs<Count, Body>, &body);
 }
 
 /// Where the elements of an array are to be read that begins at p, number i at `from + i * step`: where they lie, or in
@@ -2958,31 +3052,53 @@ void broadcast_map(const F& f, const broadcast_plan<Count>& plan, const std::arr
                    extent begin, extent end) noexcept {
     detail::broadcast_map(f, plan, xs, y, begin, end, std::make_index_sequence<Count>{});
 }
+/// The same of an F that comes as `const void*`, for what is compiled once and not once an F.
+template <class T, std::size_t Count>
+using map_function = void(const void* f, const broadcast_plan<Count>& plan, const std::array<const T*, Count>& xs,
+                          T* y, extent begin, extent end) noexcept;
+template <class F, class T, std::size_t Count>
+void erased_map(const void* f, const broadcast_plan<Count>& plan, const std::array<const T*, Count>& xs, T* y,
+                extent begin, extent end) noexcept {
+    broadcast_map(*static_cast<const F*>(f), plan, xs, y, begin, end);
+}
+
+/// What `reduce_to` does on one thread, of an F that comes as `const void*`.
+template <class T, std::size_t Count>
+using reduce_function = void(const void* f, const broadcast_plan<Count + 1>& plan,
+                             const std::array<const T*, Count>& xs, T* to) noexcept;
+template <class F, class T, std::size_t Count>
+void erased_reduce(const void* f, const broadcast_plan<Count + 1>& plan, const std::array<const T*, Count>& xs,
+                   T* to) noexcept {
+    detail::reduce_runs(*static_cast<const F*>(f), plan, xs, to, std::make_index_sequence<Count>{});
+}
 
 /// to = f(to, x0, x1, ...) for each element of the result in turn, where `to`, the last array of the plan, is repeated
 /// along axes of the result: f adds what the element has to give. f(0, 0, ...) may be anything.
 ///
 /// Order: runs along the last joined axis in row-major order; an element of `to` that meets a whole run adds what
 /// `lanes` chains gave, as `sum` does. Threads split an axis along which `to` moves.
-template <class F, class T, std::size_t Count>
-void reduce_to(const F& f, const broadcast_plan<Count + 1>& plan, const std::array<const T*, Count>& xs,
-               T* to, thread_pool* threads = nullptr) noexcept {
+template <class T, std::size_t Count>
+[[gnu::noinline]] void reduce_to(reduce_function<T, Count>* reduce, const void* f,
+                                 const broadcast_plan<Count + 1>& plan, const std::array<const T*, Count>& xs, T* to,
+                                 thread_pool* threads = nullptr) noexcept {
     if (plan.size() == 0) return;
     std::size_t split = plan.rank;
     for (std::size_t axis = plan.rank; axis-- > 0;)
         if (plan.steps[axis][Count] != 0 && (split == plan.rank || plan.extents[axis] >= plan.extents[split]))
             split = axis;
-    if (split == plan.rank || threads == nullptr || plan.size() < (1 << 14))
-        return detail::reduce_runs(f, plan, xs, to, std::make_index_sequence<Count>{});
-    parallel_for(threads, plan.extents[split], split + 1 == plan.rank ? 512 : 1,
-                 [&](extent first, extent last) {
-                     broadcast_plan<Count + 1> part = plan;
-                     part.extents[split] = last - first;
-                     std::array<const T*, Count> from = xs;
-                     for (std::size_t s = 0; s < Count; ++s) from[s] += first * plan.steps[split][s];
-                     detail::reduce_runs(f, part, from, to + first * plan.steps[split][Count],
-                                         std::make_index_sequence<Count>{});
-                 });
+    if (split == plan.rank || threads == nullptr || plan.size() < (1 << 14)) return reduce(f, plan, xs, to);
+    parallel_for(threads, plan.extents[split], split + 1 == plan.rank ? 512 : 1, [&](extent first, extent last) {
+        broadcast_plan<Count + 1> part = plan;
+        part.extents[split] = last - first;
+        std::array<const T*, Count> from = xs;
+        for (std::size_t s = 0; s < Count; ++s) from[s] += first * plan.steps[split][s];
+        reduce(f, part, from, to + first * plan.steps[split][Count]);
+    });
+}
+template <class F, class T, std::size_t Count>
+void reduce_to(const F& f, const broadcast_plan<Count + 1>& plan, const std::array<const T*, Count>& xs, T* to,
+               thread_pool* threads = nullptr) noexcept {
+    reduce_to<T, Count>(&erased_reduce<F, T, Count>, &f, plan, xs, to, threads);
 }
 
 }  // namespace bespoke::kernels
@@ -3630,42 +3746,46 @@ kernels::broadcast_plan<Count> plan_blobs(const shape& y, extent examples,
     return plan;
 }
 
-/// y = f(x0, x1, ...), element by element; `f` maps batches to one. `finish(first, last)` is called for each `block`
-/// of elements when they are there, while they are near.
-template <class F, class T, std::size_t Count, class Finish>
-void map_blobs(const F& f, const std::array<dynamic_view<const T>, Count>& xs, const dynamic_view<T>& y,
-               thread_pool* threads, extent block, const Finish& finish) noexcept {
-    constexpr extent grain = 4096;
-    const auto plan = plan_blobs(y.dimensions, y.examples, xs);
+/// Where the blobs lie.
+template <class T, std::size_t Count>
+std::array<const T*, Count> data_of(const std::array<dynamic_view<const T>, Count>& blobs) noexcept {
     std::array<const T*, Count> data{};
-    for (std::size_t i = 0; i < Count; ++i) data[i] = xs[i].data;
-    parallel_for(threads, y.total(), grain, [&](extent begin, extent end) {
-        for (; begin < end; begin += block) {
-            const extent last = std::min(begin + block, end);
-            kernels::broadcast_map(f, plan, data, y.data, begin, last);
-            finish(begin, last);
-        }
-    });
+    for (std::size_t i = 0; i < Count; ++i) data[i] = blobs[i].data;
+    return data;
 }
+
+/// y = f(x0, x1, ...), element by element; `map` is `erased_map` of the type of f.
+template <class T, std::size_t Count>
+[[gnu::noinline]] void map_blobs(kernels::map_function<T, Count>* map, const void* f,
+                                 const std::array<dynamic_view<const T>, Count>& xs, const dynamic_view<T>& y,
+                                 thread_pool* threads) noexcept {
+    const auto plan = plan_blobs(y.dimensions, y.examples, xs);
+    const auto data = data_of(xs);
+    parallel_for(threads, y.total(), 4096,
+                 [&](extent begin, extent end) { map(f, plan, data, y.data, begin, end); });
+}
+/// `f` maps batches to one.
 template <class F, class T, std::size_t Count>
 void map_blobs(const F& f, const std::array<dynamic_view<const T>, Count>& xs, const dynamic_view<T>& y,
                thread_pool* threads) noexcept {
-    map_blobs(f, xs, y, threads, y.total(), [](extent, extent) {});
+    map_blobs<T, Count>(&kernels::erased_map<F, T, Count>, &f, xs, y, threads);
 }
 
 /// to = f(to, x0, x1, ...) for each element of `examples` results of the shape y; see kernels::reduce_to.
+template <class T, std::size_t Count>
+[[gnu::noinline]] void reduce_blobs(kernels::reduce_function<T, Count>* reduce, const void* f, const shape& y,
+                                    extent examples, const std::array<dynamic_view<const T>, Count>& xs,
+                                    const dynamic_view<T>& to, thread_pool* threads) noexcept {
+    std::array<dynamic_view<const T>, Count + 1> all{};
+    for (std::size_t i = 0; i < Count; ++i) all[i] = xs[i];
+    all[Count] = {to.data, to.dimensions, to.examples, to.stride};
+    kernels::reduce_to<T, Count>(reduce, f, plan_blobs(y, examples, all), data_of(xs), to.data, threads);
+}
 template <class F, class T, std::size_t Count>
 void reduce_blobs(const F& f, const shape& y, extent examples,
                   const std::array<dynamic_view<const T>, Count>& xs, const dynamic_view<T>& to,
                   thread_pool* threads) noexcept {
-    std::array<dynamic_view<const T>, Count + 1> all{};
-    std::array<const T*, Count> data{};
-    for (std::size_t i = 0; i < Count; ++i) {
-        all[i] = xs[i];
-        data[i] = xs[i].data;
-    }
-    all[Count] = {to.data, to.dimensions, to.examples, to.stride};
-    kernels::reduce_to(f, plan_blobs(y, examples, all), data, to.data, threads);
+    reduce_blobs<T, Count>(&kernels::erased_reduce<F, T, Count>, &f, y, examples, xs, to, threads);
 }
 
 template <class T>
@@ -3680,66 +3800,122 @@ struct same_value {
     }
 };
 
-/// y = f(f(x0, x1), x2) and so on; of one blob, y is that.
-template <class F, class T>
-[[gnu::noinline]] void combine(const F& f, std::span<const dynamic_view<const T>> xs,
-                               const dynamic_view<T>& y, thread_pool* threads) noexcept {
+/// to = to + dy times the slope of F for its input number `Input`, of dy, or of dy, a and b.
+template <class F, std::size_t Input, class T, std::size_t Count>
+void reduce_gradient(const void*, const kernels::broadcast_plan<Count + 1>& plan,
+                     const std::array<const T*, Count>& xs, T* to) noexcept {
     using kernels::batch;
-    if (xs.size() == 1) return map_blobs(same_value{}, std::array{xs[0]}, y, threads);
-    F last_one = f;
-    if constexpr (F::averages) last_one.share = 1 / static_cast<double>(xs.size());
-    const auto of = [&](std::size_t k) -> const F& { return k + 1 == xs.size() ? last_one : f; };
-    const extent block = xs.size() == 2 ? y.total() : 4096;
-    map_blobs(of(1), std::array{xs[0], xs[1]}, y, threads, block, [&](extent first, extent last) {
-        for (std::size_t k = 2; k < xs.size(); ++k) {
-            const std::array both{read_only(y), xs[k]};
-            kernels::broadcast_map(of(k), plan_blobs(y.dimensions, y.examples, both),
-                                   {both[0].data, both[1].data}, y.data, first, last);
+    const auto add = [](const batch<T>& sum, const batch<T>& d, const auto&... ab) {
+        if constexpr (F::independent)
+            return F{}.template gradient<Input>(sum, d, d, d);
+        else
+            return F{}.template gradient<Input>(sum, d, ab...);
+    };
+    kernels::erased_reduce<decltype(add), T, Count>(&add, plan, xs, to);
+}
+/// y = dy times the slope for the first input.
+template <class F, class T>
+void map_gradient(const void*, const kernels::broadcast_plan<3>& plan, const std::array<const T*, 3>& xs, T* y,
+                  extent begin, extent end) noexcept {
+    using kernels::batch;
+    const auto slope = [](const batch<T>& d, const batch<T>& a, const batch<T>& b) {
+        return F{}.template gradient<0>(batch<T>(T(0)), d, a, b);
+    };
+    kernels::broadcast_map(slope, plan, xs, y, begin, end);
+}
+
+/// A function of binary_functions.hpp and its gradient over arrays. What combines blobs with it is compiled once.
+template <class T>
+struct binary_kernels {
+    kernels::map_function<T, 2>* map = nullptr;
+    bool averages = false;
+    // Of a differentiable one: `add_alone` where the slopes do not depend on a and b, else the others.
+    kernels::reduce_function<T, 1>* add_alone[2]{};
+    kernels::reduce_function<T, 3>* add[2]{};
+    kernels::map_function<T, 3>* map_gradient = nullptr;
+};
+template <class F, class T>
+inline constexpr binary_kernels<T> binary_kernels_of = [] {
+    binary_kernels<T> k{.map = &kernels::erased_map<F, T, 2>, .averages = F::averages};
+    if constexpr (F::differentiable && F::independent) {
+        k.add_alone[0] = &reduce_gradient<F, 0, T, 1>;
+        k.add_alone[1] = &reduce_gradient<F, 1, T, 1>;
+    } else if constexpr (F::differentiable) {
+        k.add[0] = &reduce_gradient<F, 0, T, 3>;
+        k.add[1] = &reduce_gradient<F, 1, T, 3>;
+        k.map_gradient = &map_gradient<F, T>;
+    }
+    return k;
+}();
+
+/// y = f(f(x0, x1), x2) and so on, with `last_one` in the last step; of one blob, y is that.
+template <class T>
+[[gnu::noinline]] void combine(const binary_kernels<T>& with, const void* f, const void* last_one,
+                               std::span<const dynamic_view<const T>> xs, const dynamic_view<T>& y,
+                               thread_pool* threads) noexcept {
+    const std::size_t n = xs.size();
+    if (n == 1) return map_blobs(same_value{}, std::array{xs[0]}, y, threads);
+    const extent block = n == 2 ? y.total() : 4096;  // of several, what is there is still near
+    const auto first_two = plan_blobs(y.dimensions, y.examples, std::array{xs[0], xs[1]});
+    parallel_for(threads, y.total(), 4096, [&](extent begin, extent end) {
+        for (; begin < end; begin += block) {
+            const extent last = std::min(begin + block, end);
+            with.map(n == 2 ? last_one : f, first_two, {xs[0].data, xs[1].data}, y.data, begin, last);
+            for (std::size_t k = 2; k < n; ++k) {
+                const auto plan = plan_blobs(y.dimensions, y.examples, std::array{read_only(y), xs[k]});
+                with.map(k + 1 == n ? last_one : f, plan, {y.data, xs[k].data}, y.data, begin, last);
+            }
         }
     });
 }
+template <class F, class T>
+void combine(const F& f, std::span<const dynamic_view<const T>> xs, const dynamic_view<T>& y,
+             thread_pool* threads) noexcept {
+    F last_one = f;
+    if constexpr (F::averages) last_one.share = 1 / static_cast<double>(xs.size());
+    combine<T>(binary_kernels_of<F, T>, &f, &last_one, xs, y, threads);
+}
 
 /// Adds to da and db, where they are wanted, the gradient of y = f(a, b). y has `examples` of the shape of dy.
-template <class F, class T>
-[[gnu::noinline]] void combine_backward(const F& f, const dynamic_view<const T>& a,
+template <class T>
+[[gnu::noinline]] void combine_backward(const binary_kernels<T>& with, const dynamic_view<const T>& a,
                                         const dynamic_view<const T>& b, const dynamic_view<const T>& dy,
                                         const dynamic_view<T>& da, const dynamic_view<T>& db,
                                         thread_pool* threads) noexcept {
-    using kernels::batch;
-    const auto add = [&]<std::size_t Input>(std::integral_constant<std::size_t, Input>,
-                                            const dynamic_view<T>& to) {
-        if (!to) return;
-        if constexpr (F::independent)
-            reduce_blobs([&](const batch<T>& sum,
-                             const batch<T>& d) { return f.template gradient<Input>(sum, d, d, d); },
-                         dy.dimensions, dy.examples, std::array{dy}, to, threads);
+    for (std::size_t input = 0; input < 2; ++input) {
+        const dynamic_view<T>& to = input == 0 ? da : db;
+        if (!to) continue;
+        if (with.add_alone[input] != nullptr)
+            reduce_blobs<T, 1>(with.add_alone[input], nullptr, dy.dimensions, dy.examples, {dy}, to, threads);
         else
-            reduce_blobs([&](const batch<T>& sum, const batch<T>& d, const batch<T>& v,
-                             const batch<T>& w) { return f.template gradient<Input>(sum, d, v, w); },
-                         dy.dimensions, dy.examples, std::array{dy, a, b}, to, threads);
-    };
-    add(std::integral_constant<std::size_t, 0>{}, da);
-    add(std::integral_constant<std::size_t, 1>{}, db);
+            reduce_blobs<T, 3>(with.add[input], nullptr, dy.dimensions, dy.examples, {dy, a, b}, to, threads);
+    }
+}
+template <class F, class T>
+void combine_backward(const dynamic_view<const T>& a, const dynamic_view<const T>& b, const dynamic_view<const T>& dy,
+                      const dynamic_view<T>& da, const dynamic_view<T>& db, thread_pool* threads) noexcept {
+    combine_backward<T>(binary_kernels_of<F, T>, a, b, dy, da, db, threads);
 }
 
 /// The same for `combine` of any number of blobs. Of more than two, whose slopes depend on them: `scratch` has one
 /// array of the size of y less than there are blobs, for the results on the way and their gradient.
-template <class F, class T>
-void combine_all_backward(const F& f, std::span<const dynamic_view<const T>> xs,
-                          const dynamic_view<const T>& dy, std::span<const dynamic_view<T>> dxs, T* scratch,
-                          thread_pool* threads) noexcept {
+template <class T>
+[[gnu::noinline]] void combine_all_backward(const binary_kernels<T>& with, const void* f,
+                                            std::span<const dynamic_view<const T>> xs,
+                                            const dynamic_view<const T>& dy, std::span<const dynamic_view<T>> dxs,
+                                            T* scratch, thread_pool* threads) noexcept {
     using kernels::batch;
     const dynamic_view<T> unwanted{};
     const std::size_t n = xs.size();
-    if (n == 2 && !F::averages) return combine_backward(f, xs[0], xs[1], dy, dxs[0], dxs[1], threads);
-    if constexpr (F::independent) {
-        const batch<T> count(static_cast<T>(F::averages ? n : 1));
+    if (n == 2 && !with.averages) return combine_backward<T>(with, xs[0], xs[1], dy, dxs[0], dxs[1], threads);
+    if (with.add_alone[0] != nullptr) {
+        const batch<T> count(static_cast<T>(with.averages ? n : 1));
         for (const auto& dx : dxs)
             if (dx)
                 reduce_blobs([&](const batch<T>& sum, const batch<T>& d) { return sum + d / count; },
                              dy.dimensions, dy.examples, std::array{dy}, dx, threads);
     } else if (n == 1) {
-        combine_backward(addition{}, xs[0], xs[0], dy, dxs[0], unwanted, threads);
+        combine_backward<addition, T>(xs[0], xs[0], dy, dxs[0], unwanted, threads);
     } else {
         const extent size = dy.total();
         const auto at = [&](std::size_t i) {
@@ -3747,18 +3923,23 @@ void combine_all_backward(const F& f, std::span<const dynamic_view<const T>> xs,
                                    dy.size()};
         };
         for (std::size_t k = 1; k + 1 < n; ++k)
-            map_blobs(f, std::array{k == 1 ? xs[0] : read_only(at(k - 2)), xs[k]}, at(k - 1), threads);
+            map_blobs<T, 2>(with.map, f, {k == 1 ? xs[0] : read_only(at(k - 2)), xs[k]}, at(k - 1), threads);
         dynamic_view<const T> g = dy;
         for (std::size_t k = n; --k > 1;) {
             const dynamic_view<const T> before = read_only(at(k - 2));
-            combine_backward(f, before, xs[k], g, unwanted, dxs[k], threads);
-            map_blobs([&](const batch<T>& d, const batch<T>& a,
-                          const batch<T>& b) { return f.template gradient<0>(batch<T>(T(0)), d, a, b); },
-                      std::array{g, before, xs[k]}, at(n - 2), threads);
+            combine_backward<T>(with, before, xs[k], g, unwanted, dxs[k], threads);
+            map_blobs<T, 3>(with.map_gradient, nullptr, {g, before, xs[k]}, at(n - 2), threads);
             g = read_only(at(n - 2));
         }
-        combine_backward(f, xs[0], xs[1], g, dxs[0], dxs[1], threads);
+        combine_backward<T>(with, xs[0], xs[1], g, dxs[0], dxs[1], threads);
     }
+}
+
+template <class F, class T>
+void combine_all_backward(std::span<const dynamic_view<const T>> xs, const dynamic_view<const T>& dy,
+                          std::span<const dynamic_view<T>> dxs, T* scratch, thread_pool* threads) noexcept {
+    const F f{};
+    combine_all_backward<T>(binary_kernels_of<F, T>, &f, xs, dy, dxs, scratch, threads);
 }
 
 /// Whether a layer of these inputs can finish one of the shape of y (see `finishes`): the other, if there is one, has
@@ -3844,6 +4025,8 @@ struct combination {
         return xs.size() == 1 ? HasAlpha : F::commutative && can_finish_binary(xs);
     }
 
+    constexpr bool entrywise(std::span<const shape>) const { return true; }
+
     template <class Xs, class Ys, class P, class W>
     void forward(Xs xs, Ys ys, const P&, W& w) const noexcept {
         using T = typename Ys::value_type::value_type;
@@ -3868,9 +4051,9 @@ struct combination {
         using T = typename Dxs::value_type::value_type;
         const dynamic_view<const T> dy = dys[0];
         if (!HasAlpha || xs.size() > 1)
-            return combine_all_backward<F, T>(F{}, xs, dy, dxs, w.scratch, w.threads);
+            return combine_all_backward<F, T>(xs, dy, dxs, w.scratch, w.threads);
         const T second = static_cast<T>(alpha);
-        combine_backward<F, T>(F{}, xs[0], {&second, {}, dy.examples, 0}, dy, dxs[0], {}, w.threads);
+        combine_backward<F, T>(xs[0], {&second, {}, dy.examples, 0}, dy, dxs[0], {}, w.threads);
     }
     friend bool operator==(const combination&, const combination&) = default;
 };
@@ -4197,11 +4380,11 @@ template <class T>
     // Interleaving the halves of the list of rows rotates the bits of (row, lane) by one.
     for (std::size_t stage = 1; stage < n; stage *= 2) {
         batch<T> next[n];
-        unroll<n / 2>([&](auto i) __attribute__((always_inline)) {
+        unroll<n / 2>([&](std::size_t i) __attribute__((always_inline)) {
             next[2 * i] = interleave_low<T>(v[i], v[i + n / 2]);
             next[2 * i + 1] = interleave_high<T>(v[i], v[i + n / 2]);
         });
-        unroll<n>([&](auto i) __attribute__((always_inline)) { v[i] = next[i]; });
+        unroll<n>([&](std::size_t i) __attribute__((always_inline)) { v[i] = next[i]; });
     }
 }
 
@@ -4213,17 +4396,17 @@ template <class T, class F>
                                       extent to_stride, bool add, const F& f, extent first) noexcept {
     constexpr auto n = batch<T>::size;
     batch<T> block[n];
-    unroll<n>([&](auto r) __attribute__((always_inline)) {
+    unroll<n>([&](std::size_t r) __attribute__((always_inline)) {
         block[r] = batch<T>(T(0));
-        if (static_cast<extent>(r()) < rows)
-            block[r] = load_partial(from + static_cast<extent>(r()) * from_stride, columns);
+        if (static_cast<extent>(r) < rows)
+            block[r] = load_partial(from + static_cast<extent>(r) * from_stride, columns);
     });
     transpose<T>(block);
-    unroll<n>([&](auto c) __attribute__((always_inline)) {
-        if (static_cast<extent>(c()) >= columns) return;
-        T* p = to + static_cast<extent>(c()) * to_stride;
+    unroll<n>([&](std::size_t c) __attribute__((always_inline)) {
+        if (static_cast<extent>(c) >= columns) return;
+        T* p = to + static_cast<extent>(c) * to_stride;
         if (add) block[c] = load_partial<T>(p, rows) + block[c];
-        store_partial<T>(p, f(first + static_cast<extent>(c()), p, rows, block[c]), rows);
+        store_partial<T>(p, f(first + static_cast<extent>(c), p, rows, block[c]), rows);
     });
 }
 
@@ -4234,10 +4417,10 @@ template <class T>
 #if XSIMD_WITH_AVX512F
     if constexpr (is_avx512<xsimd::default_arch> && std::is_same_v<T, float>) {
         // Quarters of registers are put together as they are loaded: that takes no shuffle.
-        unroll<4>([&](auto q) __attribute__((always_inline)) {
+        unroll<4>([&](std::size_t q) __attribute__((always_inline)) {
             __m512 row[4];
-            unroll<4>([&](auto i) __attribute__((always_inline)) {
-                const T* p = from + static_cast<extent>(i()) * stride + 4 * static_cast<extent>(q());
+            unroll<4>([&](std::size_t i) __attribute__((always_inline)) {
+                const T* p = from + static_cast<extent>(i) * stride + 4 * static_cast<extent>(q);
                 row[i] = _mm512_castps128_ps512(_mm_loadu_ps(p));
                 row[i] = _mm512_insertf32x4(row[i], _mm_loadu_ps(p + 4 * stride), 1);
                 row[i] = _mm512_insertf32x4(row[i], _mm_loadu_ps(p + 8 * stride), 2);
@@ -4247,16 +4430,16 @@ template <class T>
                           low2 = _mm512_castps_pd(_mm512_unpacklo_ps(row[2], row[3])),
                           high = _mm512_castps_pd(_mm512_unpackhi_ps(row[0], row[1])),
                           high2 = _mm512_castps_pd(_mm512_unpackhi_ps(row[2], row[3]));
-            block[4 * q()] = _mm512_castpd_ps(_mm512_unpacklo_pd(low, low2));
-            block[4 * q() + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(low, low2));
-            block[4 * q() + 2] = _mm512_castpd_ps(_mm512_unpacklo_pd(high, high2));
-            block[4 * q() + 3] = _mm512_castpd_ps(_mm512_unpackhi_pd(high, high2));
+            block[4 * q] = _mm512_castpd_ps(_mm512_unpacklo_pd(low, low2));
+            block[4 * q + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(low, low2));
+            block[4 * q + 2] = _mm512_castpd_ps(_mm512_unpacklo_pd(high, high2));
+            block[4 * q + 3] = _mm512_castpd_ps(_mm512_unpackhi_pd(high, high2));
         });
     } else
 #endif
     {
-        unroll<batch<T>::size>([&](auto r) __attribute__((always_inline)) {
-            block[r] = load(from + static_cast<extent>(r()) * stride);
+        unroll<batch<T>::size>([&](std::size_t r) __attribute__((always_inline)) {
+            block[r] = load(from + static_cast<extent>(r) * stride);
         });
         transpose<T>(block);
     }
@@ -4324,12 +4507,12 @@ template <class T, class F = kept_elements>
             batch<T> block[static_cast<std::size_t>(n)];
             detail::load_transposed<T>(from + i * from_stride + j, from_stride, block);
             if (add)
-                unroll<static_cast<std::size_t>(n)>([&](auto c) __attribute__((always_inline)) {
-                    block[c] = block[c] + load<T>(target + static_cast<extent>(c()) * to_stride);
+                unroll<static_cast<std::size_t>(n)>([&](std::size_t c) __attribute__((always_inline)) {
+                    block[c] = block[c] + load<T>(target + static_cast<extent>(c) * to_stride);
                 });
-            unroll<static_cast<std::size_t>(n)>([&](auto c) __attribute__((always_inline)) {
-                T* const p = target + static_cast<extent>(c()) * to_stride;
-                store<T>(p, f(j + static_cast<extent>(c()), p, n, block[c]));
+            unroll<static_cast<std::size_t>(n)>([&](std::size_t c) __attribute__((always_inline)) {
+                T* const p = target + static_cast<extent>(c) * to_stride;
+                store<T>(p, f(j + static_cast<extent>(c), p, n, block[c]));
             });
         }
 }
@@ -4349,7 +4532,7 @@ struct strided_walk {
     std::size_t rank = 0;
     extent extents[most]{}, from[most]{}, to[most]{};
 
-    constexpr void add(extent size, extent from_step, extent to_step) {
+    [[gnu::noinline]] constexpr void add(extent size, extent from_step, extent to_step) {
         if (size == 1) return;
         const std::size_t outer = rank - 1;
         if (rank > 0 && from[outer] == from_step * size && to[outer] == to_step * size)
@@ -4556,8 +4739,8 @@ T running_max(extent n, const T* x) noexcept {
     constexpr extent chains = 4;
     batch<T> most(-std::numeric_limits<T>::infinity()), chain[chains]{most, most, most, most};
     for (; n >= chains * lanes<T>; n -= chains * lanes<T>, x += chains * lanes<T>)
-        unroll<chains>([&](auto c) __attribute__((always_inline)) {
-            chain[c] = kernels::running_max<T>(chain[c], load(x + static_cast<extent>(c()) * lanes<T>));
+        unroll<chains>([&](std::size_t c) __attribute__((always_inline)) {
+            chain[c] = kernels::running_max<T>(chain[c], load(x + static_cast<extent>(c) * lanes<T>));
         });
     for (const auto& one : chain) most = kernels::running_max<T>(most, one);
     for (; n >= lanes<T>; n -= lanes<T>, x += lanes<T>) most = kernels::running_max<T>(most, load(x));
@@ -4606,7 +4789,8 @@ struct reduction_walk {
     strided_walk gone;                ///< steps in x and in the row-major order of the elements that meet
     extent outputs = 1, elements = 1; ///< of y; that meet in each of them
 
-    constexpr reduction_walk(extent examples, const shape& x, const bool (&is_gone)[max_rank]) : outputs(examples) {
+    [[gnu::noinline]] constexpr reduction_walk(extent examples, const shape& x, const bool (&is_gone)[max_rank])
+        : outputs(examples) {
         for (std::size_t axis = 0; axis < x.rank(); ++axis) (is_gone[axis] ? elements : outputs) *= x[axis];
         if (outputs <= 0 || elements <= 0) return;
         extent step = outputs / examples * elements, output = outputs / examples, element = elements;
@@ -4624,9 +4808,7 @@ struct reduction_walk {
     /// Calls body(offset in x, number of the first, how many, step in x) for the elements that meet, in their order.
     template <class Body>
     void each_run(const Body& body) const noexcept {
-        runs([](const void* b, extent from, extent first, extent n,
-                extent step) { (*static_cast<const Body*>(b))(from, first, n, step); },
-             &body);
+        runs(&bespoke::detail::call_body<Body, extent, extent, extent, extent>, &body);
     }
     /// Elements of x between neighbours in y.
     constexpr extent apart() const { return kept.rank > 0 ? kept.from[kept.rank - 1] : 0; }
@@ -4634,11 +4816,7 @@ struct reduction_walk {
     /// a time.
     template <class Body>
     void each_strip(extent most, thread_pool* threads, const Body& body) const noexcept {
-        strips(most, threads,
-               [](const void* b, extent from, extent to, extent width) {
-                   (*static_cast<const Body*>(b))(from, to, width);
-               },
-               &body);
+        strips(most, threads, &bespoke::detail::call_body<Body, extent, extent, extent>, &body);
     }
 
 private:
@@ -4690,8 +4868,8 @@ inline constexpr std::size_t reduction_columns = 4;
 template <std::size_t Width, class F, class T>
 [[gnu::always_inline]] inline void combine_rest(const F& f, extent n, const T* x, const batch<T>* pivot,
                                                 batch<T>* result) noexcept {
-    unroll<Width>([&](auto w) __attribute__((always_inline)) {
-        const extent first = static_cast<extent>(w()) * lanes<T>, count = std::min(n - first, lanes<T>);
+    unroll<Width>([&](std::size_t w) __attribute__((always_inline)) {
+        const extent first = static_cast<extent>(w) * lanes<T>, count = std::min(n - first, lanes<T>);
         if (count <= 0) return;
         const batch<T> next = f.template combine<batch<T>>(result[w], load_partial(x + first, count), pivot[w]);
         result[w] = xsimd::select(first_lanes<T>(count), next, result[w]);
@@ -4711,12 +4889,12 @@ public:
             if (steps_ == cascade_piece) end_piece();
             const extent part = std::min(count, cascade_piece - steps_);
             batch<T> result[Width];
-            unroll<Width>([&](auto w) __attribute__((always_inline)) { result[w] = now[w]; });
+            unroll<Width>([&](std::size_t w) __attribute__((always_inline)) { result[w] = now[w]; });
             for (extent i = 0; i < part; ++i, x += step)
-                unroll<Width>([&](auto w) __attribute__((always_inline)) {
+                unroll<Width>([&](std::size_t w) __attribute__((always_inline)) {
                     result[w] = f_.template combine<batch<T>>(result[w], in(x, w), pivot_[w]);
                 });
-            unroll<Width>([&](auto w) __attribute__((always_inline)) { now[w] = result[w]; });
+            unroll<Width>([&](std::size_t w) __attribute__((always_inline)) { now[w] = result[w]; });
             count -= part;
             steps_ += part;
         }
@@ -4740,7 +4918,7 @@ private:
         for (auto& one : now) one = f_.template start<batch<T>>();
     }
     void merge(std::size_t level) noexcept {
-        unroll<Width>([&](auto w) __attribute__((always_inline)) {
+        unroll<Width>([&](std::size_t w) __attribute__((always_inline)) {
             now[w] = f_.template merge<batch<T>>(levels_[level][w], now[w]);
         });
     }
@@ -4748,7 +4926,7 @@ private:
         steps_ = 0;
         std::size_t level = 0;
         for (extent rest = pieces_++; rest & 1; rest >>= 1, ++level) merge(level);
-        unroll<Width>([&](auto w) __attribute__((always_inline)) { levels_[level][w] = now[w]; });
+        unroll<Width>([&](std::size_t w) __attribute__((always_inline)) { levels_[level][w] = now[w]; });
         restart();
     }
 
@@ -4770,8 +4948,8 @@ template <std::size_t Rows, class F, class T>
         return f.template merge<batch<T>>(a, b);
     };
     batch<T> rows[Rows];
-    unroll<Rows>([&](auto r) __attribute__((always_inline)) {
-        const batch<T>* const chain = chains + reduction_width * r();
+    unroll<Rows>([&](std::size_t r) __attribute__((always_inline)) {
+        const batch<T>* const chain = chains + reduction_width * r;
         rows[r] = merge(merge(chain[0], chain[1]), merge(chain[2], chain[3]));
     });
     store_partial<T>(y, fold_rows<T>(rows, merge), extent{Rows});
@@ -4787,8 +4965,8 @@ template <class F, class T>
         constexpr extent step = reduction_step<T>;
         const T* p = x + from;
         chains.take(
-            n / step, p, step, [](const T* q, auto w) __attribute__((always_inline)) {
-                return kernels::load(q + static_cast<extent>(w()) * lanes<T>);
+            n / step, p, step, [](const T* q, std::size_t w) __attribute__((always_inline)) {
+                return kernels::load(q + static_cast<extent>(w) * lanes<T>);
             });
         if (const extent rest = n % step; rest > 0) chains.take_rest(rest, p + n - rest);
     });
@@ -4803,20 +4981,20 @@ template <class F, class T>
                                          T* y) noexcept {
     constexpr std::size_t width = reduction_width;
     batch<T> chains[reduction_rows * width], pivots[reduction_rows * width];
-    unroll<reduction_rows * width>([&](auto w) __attribute__((always_inline)) {
+    unroll<reduction_rows * width>([&](std::size_t w) __attribute__((always_inline)) {
         chains[w] = f.template start<batch<T>>();
-        pivots[w] = batch<T>(pivot[w() / width]);
+        pivots[w] = batch<T>(pivot[w / width]);
     });
     for (; n >= reduction_step<T>; n -= reduction_step<T>, x += reduction_step<T>)
-        unroll<reduction_rows * width>([&](auto w) __attribute__((always_inline)) {
-            const batch<T> next = load(x + static_cast<extent>(w() / width) * apart +
-                                       static_cast<extent>(w() % width) * lanes<T>);
+        unroll<reduction_rows * width>([&](std::size_t w) __attribute__((always_inline)) {
+            const batch<T> next = load(x + static_cast<extent>(w / width) * apart +
+                                       static_cast<extent>(w % width) * lanes<T>);
             chains[w] = f.template combine<batch<T>>(chains[w], next, pivots[w]);
         });
     if (n > 0)
-        unroll<reduction_rows>([&](auto r) __attribute__((always_inline)) {
-            combine_rest<width>(f, n, x + static_cast<extent>(r()) * apart, pivots + width * r(),
-                                chains + width * r());
+        unroll<reduction_rows>([&](std::size_t r) __attribute__((always_inline)) {
+            combine_rest<width>(f, n, x + static_cast<extent>(r) * apart, pivots + width * r,
+                                chains + width * r);
         });
     merge_rows<reduction_rows>(f, chains, y);
 }
@@ -4879,8 +5057,8 @@ template <class F, class T>
             batch<T> result[width];
             reduce_columns<width>(
                 f, walk, x + from,
-                [](const T* p, auto w) __attribute__((always_inline)) {
-                    return kernels::load(p + static_cast<extent>(w()) * lanes<T>);
+                [](const T* p, std::size_t w) __attribute__((always_inline)) {
+                    return kernels::load(p + static_cast<extent>(w) * lanes<T>);
                 },
                 result);
             for (std::size_t w = 0; w < width; ++w) store(y + to + static_cast<extent>(w) * lanes<T>, result[w]);
@@ -4890,7 +5068,7 @@ template <class F, class T>
                 batch<T> result[1];
                 reduce_columns<1>(
                     f, walk, x + from + i,
-                    [count](const T* p, auto) __attribute__((always_inline)) { return load_partial(p, count); },
+                    [count](const T* p, std::size_t) __attribute__((always_inline)) { return load_partial(p, count); },
                     result);
                 store_partial<T>(y + to + i, result[0], count);
             }
@@ -5052,7 +5230,7 @@ struct named_axes {
     bool named[max_rank]{};
     bool good = true;
 
-    constexpr named_axes(const shape& axes, std::size_t rank) {
+    [[gnu::noinline]] constexpr named_axes(const shape& axes, std::size_t rank) {
         const auto count = static_cast<extent>(rank);
         for (extent axis : axes) {
             good = good && axis >= -count && axis < count;
@@ -5776,6 +5954,15 @@ template <class T>
 [[gnu::noinline]] void pack_left(const T* a, extent row, extent column, extent rows, extent k, T* to) noexcept {
     constexpr auto size = static_cast<std::size_t>(lanes<T>);
     constexpr auto blocks = (static_cast<std::size_t>(tile_rows) + size - 1) / size;
+    if (row == 1) {  // those of all strips lie side by side, and the next step perhaps a power of two further on
+        const extent whole = rows - rows % tile_rows;
+        for (extent p = 0; p < k; ++p)
+            for (extent first = 0; first < whole; first += tile_rows)
+                std::copy_n(a + p * column + first, tile_rows, to + first * k + p * tile_rows);
+        a += whole;
+        to += whole * k;
+        rows -= whole;
+    }
     for (extent first = 0; first < rows; first += tile_rows, a += tile_rows * row) {
         const extent last = std::min(tile_rows, rows - first) - 1;
         extent p = 0;
@@ -5791,9 +5978,9 @@ template <class T>
                     });
                     transpose<T>(part[block]);
                 });
-                unroll<size>([&](auto i) __attribute__((always_inline)) {
-                    unroll<blocks>([&](auto block) __attribute__((always_inline)) {
-                        store<T>(to + static_cast<extent>(i()) * tile_rows + static_cast<extent>(block() * size),
+                unroll<size>([&](std::size_t i) __attribute__((always_inline)) {
+                    unroll<blocks>([&](std::size_t block) __attribute__((always_inline)) {
+                        store<T>(to + static_cast<extent>(i) * tile_rows + static_cast<extent>(block * size),
                                  part[block][i]);
                     });
                 });
@@ -5855,17 +6042,17 @@ template <class T, extent Rows, extent Batches, class Step = multiply_add<T>, bo
                  b_row = t.b_row;
     const T *start = t.start, *next = t.next_c, *a[pointers];
     if (start_row < 0)
-        unroll<rows>([&](auto i) __attribute__((always_inline)) {
+        unroll<rows>([&](std::size_t i) __attribute__((always_inline)) {
             const batch<T> value(*start);
-            unroll<batches>([&](auto j) __attribute__((always_inline)) { sum[i][j] = value; });
-            start += static_cast<extent>(i()) < last;
+            unroll<batches>([&](std::size_t j) __attribute__((always_inline)) { sum[i][j] = value; });
+            start += static_cast<extent>(i) < last;
         });
     else
-        unroll<rows>([&](auto i) __attribute__((always_inline)) {
-            unroll<batches>([&](auto j) __attribute__((always_inline)) {
-                sum[i][j] = load(start + static_cast<extent>(j()) * lanes<T>);
+        unroll<rows>([&](std::size_t i) __attribute__((always_inline)) {
+            unroll<batches>([&](std::size_t j) __attribute__((always_inline)) {
+                sum[i][j] = load(start + static_cast<extent>(j) * lanes<T>);
             });
-            start += static_cast<extent>(i()) < last ? start_row : 0;
+            start += static_cast<extent>(i) < last ? start_row : 0;
         });
     for (extent i = 0; i < Rows; ++i, next += c_row) {
         __builtin_prefetch(next);
@@ -5876,40 +6063,42 @@ template <class T, extent Rows, extent Batches, class Step = multiply_add<T>, bo
         __builtin_prefetch(added + i * c_row);
         __builtin_prefetch(added + i * c_row + panel_width<T> - 1);
     }
-    unroll<pointers>([&](auto j) __attribute__((always_inline)) { a[j] = t.a + static_cast<extent>(3 * j()) * a_row; });
+    unroll<pointers>([&](std::size_t j) __attribute__((always_inline)) {
+        a[j] = t.a + static_cast<extent>(3 * j) * a_row;
+    });
     const T *b = t.b, *coming = t.coming;
     [[maybe_unused]] const extent* a_columns = t.a_columns;
     const extent coming_step = t.coming_step;
     for (extent p = t.steps; p > 0; --p) {
         batch<T> right[batches];
-        unroll<batches>([&](auto j) __attribute__((always_inline)) {
-            right[j] = kernels::in_register<T>(load(b + static_cast<extent>(j()) * lanes<T>));
-            __builtin_prefetch(coming + static_cast<extent>(j()) * lanes<T>, 0, 2);
+        unroll<batches>([&](std::size_t j) __attribute__((always_inline)) {
+            right[j] = kernels::in_register<T>(load(b + static_cast<extent>(j) * lanes<T>));
+            __builtin_prefetch(coming + static_cast<extent>(j) * lanes<T>, 0, 2);
         });
-        unroll<rows>([&](auto i) __attribute__((always_inline)) {
-            const batch<T> element(a[i() / 3][static_cast<extent>(i() % 3) * a_row]);
-            unroll<batches>([&](auto j) __attribute__((always_inline)) {
+        unroll<rows>([&](std::size_t i) __attribute__((always_inline)) {
+            const batch<T> element(a[i / 3][static_cast<extent>(i % 3) * a_row]);
+            unroll<batches>([&](std::size_t j) __attribute__((always_inline)) {
                 sum[i][j] = Step::run(element, right[j], sum[i][j]);
             });
         });
         const extent a_step = Uneven ? *a_columns++ : a_column;
-        unroll<pointers>([&](auto j) __attribute__((always_inline)) { a[j] = in_register(a[j] + a_step); });
+        unroll<pointers>([&](std::size_t j) __attribute__((always_inline)) { a[j] = in_register(a[j] + a_step); });
         b += b_row;
         coming += coming_step;
     }
     if (t.map != nullptr)
-        unroll<rows>([&](auto i) __attribute__((always_inline)) {
-            const mapped_channel<T> f(*t.map, t.channel + std::min(static_cast<extent>(i()), last));
-            unroll<batches>([&](auto j) __attribute__((always_inline)) {
+        unroll<rows>([&](std::size_t i) __attribute__((always_inline)) {
+            const mapped_channel<T> f(*t.map, t.channel + std::min(static_cast<extent>(i), last));
+            unroll<batches>([&](std::size_t j) __attribute__((always_inline)) {
                 sum[i][j] = added == nullptr ? f(sum[i][j])
-                                             : f(sum[i][j], load(added + static_cast<extent>(j()) * lanes<T>));
+                                             : f(sum[i][j], load(added + static_cast<extent>(j) * lanes<T>));
             });
-            if (added != nullptr && static_cast<extent>(i()) < last) added += c_row;
+            if (added != nullptr && static_cast<extent>(i) < last) added += c_row;
         });
     T* c = t.c;
-    unroll<rows>([&](auto i) __attribute__((always_inline)) {
-        unroll<batches>([&](auto j) __attribute__((always_inline)) {
-            if (static_cast<extent>(i()) <= last) store<T>(c + static_cast<extent>(j()) * lanes<T>, sum[i][j]);
+    unroll<rows>([&](std::size_t i) __attribute__((always_inline)) {
+        unroll<batches>([&](std::size_t j) __attribute__((always_inline)) {
+            if (static_cast<extent>(i) <= last) store<T>(c + static_cast<extent>(j) * lanes<T>, sum[i][j]);
         });
         c += c_row;
     });
@@ -5923,6 +6112,13 @@ constexpr extent next_tile_rows(extent rows) noexcept {
 constexpr extent computed_rows(extent rows) noexcept {
     const extent rest = rows % tile_rows;
     return rows - rest + (rest > 0 ? next_tile_rows(rest) : 0);
+}
+
+/// Rows of the next strip where so many are left: strips as even as tiles are, for a small tile keeps the machine less
+/// busy.
+constexpr extent strip_rows(extent rows) noexcept {
+    const extent strips = (rows + tile_rows - 1) / tile_rows, share = (rows + strips - 1) / strips;
+    return std::min((share + small_tile_rows - 1) / small_tile_rows * small_tile_rows, rows);
 }
 
 /// `rows` <= tile_rows rows by `columns` <= panel_width columns; `t.last` is set here. What lies beyond the last batch
@@ -6281,14 +6477,14 @@ template <class Convert>
                                                const Convert& convert) noexcept {
     for (extent g = 0; g < groups; g += group_lanes) {
         batch<float> block[static_cast<std::size_t>(group_lanes)];
-        unroll<static_cast<std::size_t>(group_lanes)>([&](auto i) __attribute__((always_inline)) {
+        unroll<static_cast<std::size_t>(group_lanes)>([&](std::size_t i) __attribute__((always_inline)) {
             block[i] = batch<float>(0.0f);
-            if (static_cast<extent>(i()) < rows) block[i] = convert(static_cast<extent>(i()), g);
+            if (static_cast<extent>(i) < rows) block[i] = convert(static_cast<extent>(i), g);
         });
         transpose<float>(block);
-        unroll<static_cast<std::size_t>(group_lanes)>([&](auto i) __attribute__((always_inline)) {
-            if (g + static_cast<extent>(i()) < groups)
-                store<float>(to + static_cast<extent>(i()) * step, block[i]);
+        unroll<static_cast<std::size_t>(group_lanes)>([&](std::size_t i) __attribute__((always_inline)) {
+            if (g + static_cast<extent>(i) < groups)
+                store<float>(to + static_cast<extent>(i) * step, block[i]);
         });
         to += group_lanes * step;
     }
@@ -6376,8 +6572,8 @@ template <class Format, std::size_t Panels>
     constexpr extent width = panel_width<float>;
     batch<float> sum[2 * Panels];
     const float* b[Panels];
-    unroll<Panels>([&](auto j) __attribute__((always_inline)) {
-        const extent at = column + static_cast<extent>(j()) * width;
+    unroll<Panels>([&](std::size_t j) __attribute__((always_inline)) {
+        const extent at = column + static_cast<extent>(j) * width;
         const float* start = format.start(at);
         b[j] = p.packed + at * groups;
         sum[2 * j] = load(start);
@@ -6385,14 +6581,14 @@ template <class Format, std::size_t Panels>
     });
     for (extent g = 0; g < groups; ++g) {
         const batch<float> a(left[g]);
-        unroll<Panels>([&](auto j) __attribute__((always_inline)) {
+        unroll<Panels>([&](std::size_t j) __attribute__((always_inline)) {
             sum[2 * j] = Format::step::run(a, load(b[j] + g * width), sum[2 * j]);
             sum[2 * j + 1] = Format::step::run(a, load(b[j] + g * width + group_lanes), sum[2 * j + 1]);
         });
     }
     alignas(64) float edge[width];
-    unroll<Panels>([&](auto j) __attribute__((always_inline)) {
-        const extent at = column + static_cast<extent>(j()) * width, columns = std::min(p.n - at, width);
+    unroll<Panels>([&](std::size_t j) __attribute__((always_inline)) {
+        const extent at = column + static_cast<extent>(j) * width, columns = std::min(p.n - at, width);
         store<float>(edge, sum[2 * j]);
         store<float>(edge + group_lanes, sum[2 * j + 1]);
         format.start(at);  // finishes the panel that began last
@@ -6931,7 +7127,7 @@ template <extent Rows, class T, class N, class K>
 [[gnu::always_inline]] inline void narrow_product(N n, K k, const T* x, const T* w, const T* bias, T* y) noexcept {
     constexpr auto rows = static_cast<std::size_t>(Rows);
     batch<T> sum[rows];
-    unroll<rows>([&](auto j) __attribute__((always_inline)) { sum[j] = batch<T>(T(0)); });
+    unroll<rows>([&](std::size_t j) __attribute__((always_inline)) { sum[j] = batch<T>(T(0)); });
     for_each_batch<T>(
         k, [&](extent p, auto in, auto) __attribute__((always_inline)) {
             const batch<T> left = in(x + p);
@@ -7037,6 +7233,10 @@ struct batched_matmul {
         return {.weights = {outputs, xs[0].from_end(1)}, .bias = has_bias ? shape{outputs} : absent};
     }
 
+    /// Of one input, each row by itself.
+    constexpr bool entrywise(std::span<const shape> xs) const {
+        return xs.size() == 1 && entry_axis(xs[0]) + 1 < xs[0].rank();
+    }
     /// A single row is summed up in another way.
     constexpr bool gives_rows(std::span<const shape> xs) const {
         return xs.size() == 2 && matrix(xs[0], transpose_a, true).rows > 1;
@@ -7553,20 +7753,20 @@ template <std::size_t Rows, class T, class N>
         std::copy_n(copy, Rows, to);
     };
     batch<T> sum[Rows];
-    unroll<Rows>([&](auto r) __attribute__((always_inline)) { sum[r] = batch<T>(T(0)); });
+    unroll<Rows>([&](std::size_t r) __attribute__((always_inline)) { sum[r] = batch<T>(T(0)); });
     for_each_batch<T>(
         size, [&](extent i, auto in, auto) __attribute__((always_inline)) {
-            unroll<Rows>([&](auto r) __attribute__((always_inline)) { sum[r] = sum[r] + in(row(r) + i); });
+            unroll<Rows>([&](std::size_t r) __attribute__((always_inline)) { sum[r] = sum[r] + in(row(r) + i); });
         });
     put(fold_rows<T>(sum, added) / count, mean);
-    unroll<Rows>([&](auto r) __attribute__((always_inline)) { sum[r] = batch<T>(T(0)); });
+    unroll<Rows>([&](std::size_t r) __attribute__((always_inline)) { sum[r] = batch<T>(T(0)); });
     for (extent i = 0; i < whole; i += lanes<T>)
-        unroll<Rows>([&](auto r) __attribute__((always_inline)) {
+        unroll<Rows>([&](std::size_t r) __attribute__((always_inline)) {
             const batch<T> d = load(row(r) + i) - batch<T>(mean[r]);
             sum[r] = kernels::fma<T>(d, d, sum[r]);
         });
     if (rest > 0)
-        unroll<Rows>([&](auto r) __attribute__((always_inline)) {
+        unroll<Rows>([&](std::size_t r) __attribute__((always_inline)) {
             alignas(64) T copy[lanes<T>];
             (load_partial(row(r) + whole, rest) - batch<T>(mean[r])).store_aligned(copy);
             const batch<T> d = load_partial(copy, rest);
@@ -7585,8 +7785,8 @@ template <std::size_t Rows, class T, class N>
         size, [&](extent i, auto in, auto out) __attribute__((always_inline)) {
             const batch<T> offset = beta ? in(beta + i) : batch<T>(T(0));
             const batch<T> factor = gamma ? in(gamma + i) : batch<T>(T(1));
-            unroll<Rows>([&](auto r) __attribute__((always_inline)) {
-                const extent at = static_cast<extent>(r()) * size + i;
+            unroll<Rows>([&](std::size_t r) __attribute__((always_inline)) {
+                const extent at = static_cast<extent>(r) * size + i;
                 const batch<T> h = (in(x + at) - batch<T>(mean[r])) * batch<T>(inverse[r]);
                 out(y + at, kernels::fma<T>(h, factor, offset));
             });
@@ -9672,22 +9872,22 @@ template <class T, extent Batches>
                                      T* y) noexcept {
     constexpr auto batches = static_cast<std::size_t>(Batches);
     batch<T> sum[batches];
-    unroll<batches>([&](auto j) __attribute__((always_inline)) {
-        T* p = y + static_cast<extent>(j()) * lanes<T>;
+    unroll<batches>([&](std::size_t j) __attribute__((always_inline)) {
+        T* p = y + static_cast<extent>(j) * lanes<T>;
         sum[j] = start != nullptr ? batch<T>(*start) : Batches > 1 ? load<T>(p) : load_partial<T>(p, count);
     });
     for (extent k = 0; k < steps; ++k) {
         const batch<T> w(weights[k * weight_step]);
         const T* p = image + offsets[k];
         if constexpr (Batches > 1)
-            unroll<batches>([&](auto j) __attribute__((always_inline)) {
-                sum[j] = kernels::fma<T>(w, load(p + static_cast<extent>(j()) * lanes<T>), sum[j]);
+            unroll<batches>([&](std::size_t j) __attribute__((always_inline)) {
+                sum[j] = kernels::fma<T>(w, load(p + static_cast<extent>(j) * lanes<T>), sum[j]);
             });
         else
             sum[0] = kernels::fma<T>(w, end - p >= lanes<T> ? load(p) : load_partial(p, count), sum[0]);
     }
-    unroll<batches>([&](auto j) __attribute__((always_inline)) {
-        T* p = y + static_cast<extent>(j()) * lanes<T>;
+    unroll<batches>([&](std::size_t j) __attribute__((always_inline)) {
+        T* p = y + static_cast<extent>(j) * lanes<T>;
         if (Batches > 1 || count == lanes<T>)
             store<T>(p, sum[j]);
         else
@@ -9823,25 +10023,27 @@ template <class T, std::size_t Rows>
                                  const row_batch<T>& high, const T* start, extent count, extent pixels,
                                  const channel_map<T>* map, extent channel) noexcept {
     batch<T> sum[2 * Rows];
-    unroll<Rows>([&](auto i) __attribute__((always_inline)) { sum[2 * i] = sum[2 * i + 1] = batch<T>(start[i]); });
+    unroll<Rows>([&](std::size_t i) __attribute__((always_inline)) {
+        sum[2 * i] = sum[2 * i + 1] = batch<T>(start[i]);
+    });
     for (extent k = 0; k < steps; ++k, weights += panel_width<T>) {
         const batch<T> left = kernels::in_register<T>(load(low.x + offsets[k])),
                        right = kernels::in_register<T>(load(high.x + offsets[k]));
-        unroll<Rows>([&](auto i) __attribute__((always_inline)) {
-            const batch<T> w(weights[i()]);
+        unroll<Rows>([&](std::size_t i) __attribute__((always_inline)) {
+            const batch<T> w(weights[i]);
             sum[2 * i] = kernels::fma<T>(w, left, sum[2 * i]);
             sum[2 * i + 1] = kernels::fma<T>(w, right, sum[2 * i + 1]);
         });
     }
-    unroll<Rows>([&](auto i) __attribute__((always_inline)) {
-        if (static_cast<extent>(i()) >= count) return;
+    unroll<Rows>([&](std::size_t i) __attribute__((always_inline)) {
+        if (static_cast<extent>(i) >= count) return;
         if (map != nullptr) {
-            const mapped_channel<T> f(*map, channel + static_cast<extent>(i()));
+            const mapped_channel<T> f(*map, channel + static_cast<extent>(i));
             sum[2 * i] = f(sum[2 * i]);
             sum[2 * i + 1] = f(sum[2 * i + 1]);
         }
-        store<T>(low.y + static_cast<extent>(i()) * pixels, sum[2 * i]);
-        store<T>(high.y + static_cast<extent>(i()) * pixels, sum[2 * i + 1]);
+        store<T>(low.y + static_cast<extent>(i) * pixels, sum[2 * i]);
+        store<T>(high.y + static_cast<extent>(i) * pixels, sum[2 * i + 1]);
     });
 }
 
@@ -9954,10 +10156,10 @@ template <class T, extent Stride, std::size_t Batches, bool Edge>
     constexpr extent shifts[4] = {0, Stride == 1 ? 1 : lanes<T>, 2, lanes<T> + 2};
     row_window<T> windows[4][Batches];
     extent valid[Batches];
-    unroll<Batches>([&](auto j) __attribute__((always_inline)) {
-        const extent at = column + static_cast<extent>(j()) * lanes<T>;
+    unroll<Batches>([&](std::size_t j) __attribute__((always_inline)) {
+        const extent at = column + static_cast<extent>(j) * lanes<T>;
         valid[j] = std::clamp<extent>(output_width - at, 0, lanes<T>);
-        unroll<4>([&](auto k) __attribute__((always_inline)) {
+        unroll<4>([&](std::size_t k) __attribute__((always_inline)) {
             windows[k][j] = row_window<T>(at * Stride - g.pad_left + shifts[k], width);
         });
     });
@@ -9965,8 +10167,8 @@ template <class T, extent Stride, std::size_t Batches, bool Edge>
     batch<T> row[3][3][Batches];  // taps of the rows that are seen
     const auto read = [&](extent r, batch<T>(&taps)[3][Batches]) __attribute__((always_inline)) {
         if (r < 0 || r >= height) {
-            unroll<3 * Batches>([&](auto i) __attribute__((always_inline)) {
-                taps[i() / Batches][i() % Batches] = batch<T>(T(0));
+            unroll<3 * Batches>([&](std::size_t i) __attribute__((always_inline)) {
+                taps[i / Batches][i % Batches] = batch<T>(T(0));
             });
             return;
         }
@@ -10018,8 +10220,8 @@ template <class T, extent Stride, std::size_t Batches, bool Edge>
                 T* to = y + static_cast<extent>(j()) * lanes<T>;
                 batch<T> sum = start;
                 if (accumulate) sum = Edge ? load_partial<T>(to, valid[j]) : load<T>(to);
-                unroll<9>([&](auto k) __attribute__((always_inline)) {
-                    sum = kernels::fma<T>(weights[k], row[k() / 3][k() % 3][j], sum);
+                unroll<9>([&](std::size_t k) __attribute__((always_inline)) {
+                    sum = kernels::fma<T>(weights[k], row[k / 3][k % 3][j], sum);
                 });
                 if (mapped) sum = map(sum);
                 if constexpr (Edge)
@@ -10236,7 +10438,8 @@ template <class T>
     const convolution_geometry& g = job.g;
     const extent pixels = g.pixels(), outputs = g.group_outputs(), size = g.group_channels();
     const extent panels = (outputs + width - 1) / width, together = pointwise_steps<T>(g);
-    const extent filled = pixels % small_tile_rows == 0 ? pixels : pixels / tile_rows * tile_rows;
+    extent filled = pixels;  // the last strip is packed where it is not whole
+    for (extent i = 0; pixels % small_tile_rows != 0 && i < pixels; i += strip_rows(pixels - i)) filled = i;
     T *sums = space, *left = space + (pixels + tile_rows) * width;
     alignas(64) T start[width];
     extent held = -1;
@@ -10258,16 +10461,17 @@ template <class T>
         for (extent k = 0; k == 0 || k < size; k += together) {
             const extent steps = std::min(size - k, together);
             const bool goes_on = job.accumulate || k > 0;
-            const extent near = width * tile_rows / std::max(pixels, tile_rows) + 1;
+            const extent share = width * steps / pixels + 1;
             const T* b = weights + k * width;
-            for (extent i = 0; i < pixels; i += tile_rows) {
+            for (extent i = 0, rows = 0; i < pixels; i += rows) {
                 const bool packed = i >= filled;
+                rows = strip_rows(pixels - i);
                 T* c = sums + i * width;
                 multiply_strip<T>({steps, packed ? left + k * tile_rows : x + k * pixels + i, 1,
                                    packed ? tile_rows : pixels, b, width, c, width, goes_on ? c : start,
-                                   goes_on ? width : 0, b + size * width + i / tile_rows * steps * near, near,
-                                   c + tile_rows * width},
-                                  std::min(pixels - i, tile_rows), columns);
+                                   goes_on ? width : 0, b + size * width + i * share,
+                                   rows * share / std::max<extent>(steps, 1) + 1, c + rows * width},
+                                  rows, columns);
             }
         }
         job.after.transposed(sums, width, {y, columns, pixels, pixels}, channel);
@@ -10429,23 +10633,23 @@ template <class T>
     }
     batch<T> d[6], v[6];
     for (extent column = 0; column < line; column += lanes<T>) {
-        unroll<6>([&](auto i) __attribute__((always_inline)) {
-            d[i] = load(strip + static_cast<extent>(i()) * line + column);
+        unroll<6>([&](std::size_t i) __attribute__((always_inline)) {
+            d[i] = load(strip + static_cast<extent>(i) * line + column);
         });
         winograd_input<T>(d, v);
-        unroll<6>([&](auto i) __attribute__((always_inline)) {
-            store<T>(strip + static_cast<extent>(i()) * line + column, v[i]);
+        unroll<6>([&](std::size_t i) __attribute__((always_inline)) {
+            store<T>(strip + static_cast<extent>(i) * line + column, v[i]);
         });
     }
     for (extent tile = 0; tile < plan.tiles_x; ++tile, to += plan.channel_row)
         for (extent i = 0; i < winograd_window; ++i) {
             const T* from = strip + i * line + tile * winograd_tile * lanes<T>;
-            unroll<6>([&](auto j) __attribute__((always_inline)) {
-                d[j] = load(from + static_cast<extent>(j()) * lanes<T>);
+            unroll<6>([&](std::size_t j) __attribute__((always_inline)) {
+                d[j] = load(from + static_cast<extent>(j) * lanes<T>);
             });
             winograd_input<T>(d, v);
-            unroll<6>([&](auto j) __attribute__((always_inline)) {
-                store<T>(to + (i * winograd_window + static_cast<extent>(j())) * plan.position, v[j]);
+            unroll<6>([&](std::size_t j) __attribute__((always_inline)) {
+                store<T>(to + (i * winograd_window + static_cast<extent>(j)) * plan.position, v[j]);
             });
         }
 }
@@ -10455,20 +10659,20 @@ template <class T>
 [[gnu::noinline]] void winograd_back(const T* m, extent product, const batch<T>& bias, extent rows, extent columns,
                                      T* to, extent line) noexcept {
     batch<T> half[4][6], y[4];
-    unroll<6>([&](auto j) __attribute__((always_inline)) {
+    unroll<6>([&](std::size_t j) __attribute__((always_inline)) {
         batch<T> column[6];
-        unroll<6>([&](auto i) __attribute__((always_inline)) {
-            column[i] = load(m + static_cast<extent>(i() * 6 + j()) * product);
+        unroll<6>([&](std::size_t i) __attribute__((always_inline)) {
+            column[i] = load(m + static_cast<extent>(i * 6 + j) * product);
         });
         winograd_output<T>(column, y);
-        unroll<4>([&](auto i) __attribute__((always_inline)) { half[i][j] = y[i]; });
+        unroll<4>([&](std::size_t i) __attribute__((always_inline)) { half[i][j] = y[i]; });
     });
-    unroll<4>([&](auto i) __attribute__((always_inline)) {
-        if (static_cast<extent>(i()) >= rows) return;
+    unroll<4>([&](std::size_t i) __attribute__((always_inline)) {
+        if (static_cast<extent>(i) >= rows) return;
         winograd_output<T>(half[i], y);
-        unroll<4>([&](auto j) __attribute__((always_inline)) {
-            if (static_cast<extent>(j()) < columns)
-                store<T>(to + static_cast<extent>(i()) * line + static_cast<extent>(j()) * panel_width<T>, y[j] + bias);
+        unroll<4>([&](std::size_t j) __attribute__((always_inline)) {
+            if (static_cast<extent>(j) < columns)
+                store<T>(to + static_cast<extent>(i) * line + static_cast<extent>(j) * panel_width<T>, y[j] + bias);
         });
     });
 }
@@ -10541,16 +10745,16 @@ template <class T>
                     alignas(64) double w[9][lanes<double>] = {};
                     for (extent i = 0; i < count; ++i) {
                         const T* from = weights + (panel * width + o + i) * output_step + c * channel_step;
-                        unroll<9>([&](auto tap) __attribute__((always_inline)) {
-                            w[tap][i] = from[turned ? 8 - tap() : tap()];
+                        unroll<9>([&](std::size_t tap) __attribute__((always_inline)) {
+                            w[tap][i] = from[turned ? 8 - tap : tap];
                         });
                     }
                     T* to = packed + (panel * detail::winograd_positions * g.channels + c) * width + o;
                     batch<double> half[6][3], u[6];
-                    unroll<3>([&](auto j) __attribute__((always_inline)) {
+                    unroll<3>([&](std::size_t j) __attribute__((always_inline)) {
                         const batch<double> column[3] = {load(w[j]), load(w[3 + j]), load(w[6 + j])};
                         detail::winograd_weights<double>(column, u);
-                        unroll<6>([&](auto i) __attribute__((always_inline)) { half[i][j] = u[i]; });
+                        unroll<6>([&](std::size_t i) __attribute__((always_inline)) { half[i][j] = u[i]; });
                     });
                     unroll<36>([&](auto p) __attribute__((always_inline)) {
                         if constexpr (p() % 6 == 0) detail::winograd_weights<double>(half[p() / 6], u);
@@ -10726,7 +10930,7 @@ template <class T>
             extent share = 0;
             for (extent q = 0; q < count;) {
                 const extent column = q % g.output_width, row = (pixel + q) / g.output_width,
-                             some = std::min(g.output_width - column, tile_rows);
+                             some = strip_rows(g.output_width - column);
                 T* c = sums + q * width;
                 multiply_strip<T, multiply_add<T>, true>(
                     {steps, seen + line_offset(g, job.layout, row, column) + (steps > 0 ? taps[0] : 0), g.stride_x, 0,
@@ -12369,6 +12573,16 @@ struct slice_static {
         if (y.rank() == 0 && x.rank() > 0) y.push_back(1);
         return y;
     }
+    /// Where they are counted from the first.
+    constexpr extent entries_read(const shape& x) const {
+        const std::size_t axis = entry_axis(x);
+        if (axis == x.rank()) return 1;
+        const detail::axis_slice p = part(axis, x[axis]);
+        const bool squeezed = is(squeeze_masks, axis), has_begin = squeezed || !is(begin_masks, axis),
+                   has_end = squeezed || (!is(end_masks, axis) && end_ids[axis] >= 0);
+        if ((has_begin && begin_ids[axis] < 0) || !has_end || p.stride < 0) return x[axis];
+        return std::max<extent>(p.begin + (p.count - 1) * p.stride + 1, 1);
+    }
     /// Of a vector.
     constexpr std::vector<double> known_output(std::span<const shape> xs, std::span<const known_values> known) const {
         std::vector<double> y;
@@ -12582,13 +12796,13 @@ void scan_rows(extent count, const T* x, T* y, scan_order order, bool add) noexc
         const extent at = order.descending ? whole - n - done : done;
         batch<T> block[static_cast<std::size_t>(n)];
         load_transposed<T>(x + at, count, block);
-        unroll<static_cast<std::size_t>(n)>([&](auto step) __attribute__((always_inline)) {
+        unroll<static_cast<std::size_t>(n)>([&](std::size_t step) __attribute__((always_inline)) {
             batch<T>& v = block[order.descending ? static_cast<std::size_t>(n) - 1 - step : step];
             v = next_sum(total, v, order.exclusive);
         });
         transpose<T>(block);
-        unroll<static_cast<std::size_t>(n)>([&](auto row) __attribute__((always_inline)) {
-            T* to = y + at + static_cast<extent>(row()) * count;
+        unroll<static_cast<std::size_t>(n)>([&](std::size_t row) __attribute__((always_inline)) {
+            T* to = y + at + static_cast<extent>(row) * count;
             store<T>(to, add ? load<T>(to) + block[row] : block[row]);
         });
     }
@@ -12769,10 +12983,10 @@ void named_rows(const shape& rows, extent count, const T* at, extent* row) noexc
     }
 }
 
-/// Calls body(places, base, slot, n) for n slots from `slot` on at a time, until those of [first, last) are done, in
-/// order or with the last ones first. Their places are base + places[i]; places[i] is -1 where there is none.
-template <bool Reverse, class T, class Body>
-void each_slots(const indexing& how, const T* indices, extent first, extent last, const Body& body) noexcept {
+template <bool Reverse, class T>
+[[gnu::noinline]] void walk_slots(const indexing& how, const T* indices, extent first, extent last,
+                                  void (*body)(const void*, const extent*, extent, extent, extent),
+                                  const void* context) noexcept {
     if (first >= last) return;
     const extent rows = how.rows.size(), depth = static_cast<extent>(how.rows.rank()), most = indices_together;
     const extent along = how.count * how.lanes;
@@ -12792,9 +13006,16 @@ void each_slots(const indexing& how, const T* indices, extent first, extent last
             }
             r = place;
         }
-        body(r, outer * rows * how.lanes, begin, n);
+        body(context, r, outer * rows * how.lanes, begin, n);
         (Reverse ? last : first) = Reverse ? begin : begin + n;
     }
+}
+/// Calls body(places, base, slot, n) for n slots from `slot` on at a time, until those of [first, last) are done, in
+/// order or with the last ones first. Their places are base + places[i]; places[i] is -1 where there is none.
+template <bool Reverse, class T, class Body>
+void each_slots(const indexing& how, const T* indices, extent first, extent last, const Body& body) noexcept {
+    walk_slots<Reverse>(how, indices, first, last,
+                        &bespoke::detail::call_body<Body, const extent*, extent, extent, extent>, &body);
 }
 /// Calls body(place, slot) for the slots [first, last) in order, or in reverse.
 template <bool Reverse, class T, class Body>
@@ -12935,11 +13156,11 @@ void scatter(const indexing& how, scatter_mode mode, const T* before, const T* p
                         const auto some = [&](auto count, extent i) __attribute__((always_inline)) {
                             extent place[count()];
                             T u[count()];
-                            unroll<count()>([&](auto k) __attribute__((always_inline)) {
-                                place[k] = places[i + static_cast<extent>(k())];
-                                u[k] = from[i + static_cast<extent>(k())];
+                            unroll<count()>([&](std::size_t k) __attribute__((always_inline)) {
+                                place[k] = places[i + static_cast<extent>(k)];
+                                u[k] = from[i + static_cast<extent>(k)];
                             });
-                            unroll<count()>([&](auto k) __attribute__((always_inline)) {
+                            unroll<count()>([&](std::size_t k) __attribute__((always_inline)) {
                                 if (static_cast<std::size_t>(place[k] - low) < static_cast<std::size_t>(high))
                                     to[place[k]] = f(to[place[k]], u[k]);
                             });
@@ -13281,7 +13502,7 @@ void repeat_to(const X& x, const dynamic_view<T>& y, thread_pool* threads) noexc
 template <class T>
 void repeat_to_backward(const dynamic_view<const T>& dy, const dynamic_view<T>& dx,
                         thread_pool* threads) noexcept {
-    if (dx) combine_backward<addition, T>({}, dy, dy, dy, dx, {}, threads);
+    if (dx) combine_backward<addition, T>(dy, dy, dy, dx, {}, threads);
 }
 
 }  // namespace detail
@@ -15541,6 +15762,7 @@ struct inner_product {
         while (y.rank() < x.rank()) y.push_back(1);
         return y;
     }
+    constexpr bool entrywise(std::span<const shape> xs) const { return entry_axis(xs[0]) < leading(xs[0]); }
     constexpr inner_product resolved(const shape& x) const {
         inner_product known = *this;
         known.input_channels = columns(x);
@@ -15720,6 +15942,9 @@ struct layer_normalization {
         if (!(eps >= 0) || eps > std::numeric_limits<float>::max())
             return value_fault("a finite eps from 0 up wanted");
         return x;
+    }
+    constexpr bool entrywise(std::span<const shape> xs) const {
+        return entry_axis(xs[0]) + normalized_shape.rank() < xs[0].rank();
     }
     constexpr parameters<shape> parameter_shapes(const shape&) const {
         return {.gamma = normalized_shape, .beta = normalized_shape};
@@ -17303,7 +17528,8 @@ struct parametric_softplus {
 
 
 
-#include <limits>
+
+#include <algorithm>
 
 namespace bespoke::kernels {
 
@@ -17365,6 +17591,15 @@ constexpr T pooling_divisor(const pooling_geometry& g, const window& w) {
     return static_cast<T>(g.exclude_padding ? inside : g.kernel());
 }
 
+}  // namespace detail
+}  // namespace bespoke::kernels
+
+#include <limits>
+
+namespace bespoke::kernels {
+
+namespace detail {
+
 /// One step of the running result: `v` joins `sum`.
 template <class V>
 [[gnu::always_inline]] inline V pooling_step(pooling_kind kind, const V& sum, const V& v) noexcept {
@@ -17403,13 +17638,13 @@ template <pooling_kind Kind, std::size_t Count, class T>
     batch<T> total[Count];
     for (auto& one : total) one = batch<T>(pooling_start<T>(Kind));
     for (extent i = 0; i < n - rest; i += lanes<T>)
-        unroll<Count>([&](auto c) __attribute__((always_inline)) {
-            total[c] = pooling_step<batch<T>>(Kind, total[c], load(x + static_cast<extent>(c()) * n + i));
+        unroll<Count>([&](std::size_t c) __attribute__((always_inline)) {
+            total[c] = pooling_step<batch<T>>(Kind, total[c], load(x + static_cast<extent>(c) * n + i));
         });
     const T divisor = pooling_divisor<T>(g, window_at(g, 0, 0, 0));
-    unroll<Count>([&](auto c) __attribute__((always_inline)) {
+    unroll<Count>([&](std::size_t c) __attribute__((always_inline)) {
         if (rest > 0) {
-            const batch<T> last = load_partial(x + static_cast<extent>(c() + 1) * n - rest, rest);
+            const batch<T> last = load_partial(x + static_cast<extent>(c + 1) * n - rest, rest);
             total[c] = select<T>(first_lanes<T>(rest), pooling_step<batch<T>>(Kind, total[c], last), total[c]);
         }
         const T one = fold_lanes<T>(total[c], [](const batch<T>& a, const batch<T>& b) __attribute__((always_inline)) {
@@ -17457,7 +17692,7 @@ template <pooling_kind Kind, bool Both, class T>
     return Both ? pooling_step<batch<T>>(Kind, sum, odd_lanes<T>(first, second)) : sum;
 }
 
-/// The outputs of plane oz in `in` of windows of 2 x 2, two apart: the largest of columns, then of neighbours.
+/// The outputs in `in` of windows of 2 x 2, two apart: the largest of columns, then of neighbours.
 template <class T>
 [[gnu::noinline]] void pool_largest_of_four(const pooling_geometry& g, const outputs_inside& in, const T* x,
                                             T* y) noexcept {
@@ -17475,6 +17710,62 @@ template <class T>
                 second = larger(load_partial(p + low, 2 * count - low),
                                 load_partial(p + g.width + low, 2 * count - low));
             store_partial<T>(to, larger(even_lanes<T>(first, second), odd_lanes<T>(first, second)), count);
+        }
+    }
+}
+
+/// Columns of the image whose largest elements stand in a line.
+inline constexpr extent largest_line = 512;
+
+/// The outputs of plane oz: the largest of each column go to lines, where the windows take the largest of neighbours.
+template <class T>
+[[gnu::noinline]] void pool_largest(const pooling_geometry& g, extent oz, const T* x, T* y) noexcept {
+    alignas(64) T lines[4 * (largest_line + 2 * lanes<T>)];
+    const extent together = (largest_line - g.kernel_width) / g.stride_x + 1;
+    const auto larger = [](const batch<T>& a, const batch<T>& b) __attribute__((always_inline)) {
+        return kernels::running_max<T>(a, b);
+    };
+    for (extent ox = 0; ox < g.output_width; ox += together) {
+        const extent outputs = std::min(g.output_width - ox, together), begin = ox * g.stride_x - g.pad_left,
+                     columns = (outputs - 1) * g.stride_x + g.kernel_width,
+                     first = std::clamp<extent>(-begin, 0, columns), last = std::clamp(g.width - begin, first, columns),
+                     line = columns + 2 * lanes<T>,
+                     rows = std::min(static_cast<extent>(std::size(lines)) / line, g.output_height);
+        std::fill_n(lines, rows * line, pooling_start<T>(pooling_kind::max));
+        for (extent top = 0; top < g.output_height; top += rows) {
+            // Some lines at a time: what was just stored cannot be loaded at once at another alignment.
+            const extent some = std::min(g.output_height - top, rows);
+            for (extent r = 0; r < some; ++r) {
+                const window w = window_at(g, oz, top + r, 0);
+                const T* const from = x + (w.front * g.height + w.top) * g.width + begin + first;
+                T* const to = lines + r * line + first;
+                for_each_batch<T>(last - first, [&](extent j, auto in, auto out) __attribute__((always_inline)) {
+                    batch<T> most(pooling_start<T>(pooling_kind::max));
+                    for (extent iz = 0; iz < w.back - w.front; ++iz)
+                        for (extent iy = 0; iy < w.bottom - w.top; ++iy)
+                            most = larger(most, in(from + (iz * g.height + iy) * g.width + j));
+                    out(to + j, most);
+                });
+            }
+            for (extent r = 0; r < some; ++r)
+                for (extent j = 0; j < outputs; j += lanes<T>) {
+                    const extent count = std::min(outputs - j, lanes<T>);
+                    const T* const p = lines + r * line + j * g.stride_x;
+                    batch<T> most(pooling_start<T>(pooling_kind::max));
+                    for (extent i = 0; i < g.kernel_width; ++i)
+                        if (g.stride_x == 1)
+                            most = larger(most, load(p + i));
+                        else if (g.stride_x == 2) {
+                            const batch<T> low = load(p + i), high = load(p + i + lanes<T>);
+                            most = larger(most, even_lanes<T>(low, high));
+                            if (++i < g.kernel_width) most = larger(most, odd_lanes<T>(low, high));
+                        } else {
+                            alignas(64) T gathered[lanes<T>] = {};
+                            for (extent l = 0; l < count; ++l) gathered[l] = p[i + l * g.stride_x];
+                            most = larger(most, batch<T>::load_aligned(gathered));
+                        }
+                    store_partial<T>(y + (oz * g.output_height + top + r) * g.output_width + ox + j, most, count);
+                }
         }
     }
 }
@@ -17523,6 +17814,10 @@ template <class T>
     const bool of_four = kind == pooling_kind::max && g.kernel() == 4 && g.kernel_height == 2 && g.kernel_width == 2 &&
                          g.stride_y == 2 && g.stride_x == 2 && g.depth == 1 && g.output_depth == 1 && g.pad_front == 0;
     for (extent oz = 0; oz < g.output_depth; ++oz) {
+        if (kind == pooling_kind::max && !of_four && g.kernel_width <= largest_line) {
+            pool_largest(g, oz, x, y);
+            continue;
+        }
         for (extent oy = 0; oy < g.output_height && !in.all(g); ++oy)
             for (extent ox = 0; ox < g.output_width; ++ox) {
                 if (oy >= in.top && oy < in.bottom && ox == in.left) ox = in.right;
@@ -18952,11 +19247,11 @@ struct scale {
         const dynamic_view<const T> g = dy;
         auto factor = dp.scale;
         if (factor) factor = detail::channel_view(factor, x.examples);
-        detail::combine_backward<detail::product, T>({}, x, detail::channel_view(p.scale, x.examples), g, dx,
+        detail::combine_backward<detail::product, T>(x, detail::channel_view(p.scale, x.examples), g, dx,
                                                      factor, w.threads);
         if (dp.bias)
             detail::combine_backward<detail::addition, T>(
-                {}, g, g, g, {}, detail::channel_view(dp.bias, x.examples), w.threads);
+                g, g, g, {}, detail::channel_view(dp.bias, x.examples), w.threads);
     }
     friend bool operator==(const scale&, const scale&) = default;
 
@@ -19024,7 +19319,7 @@ struct bias {
         using T = typename Dx::value_type;
         auto sums = dp.bias;
         if (sums) sums = detail::channel_view(sums, dy.examples);
-        detail::combine_backward<detail::addition, T>({}, dy, dy, dy, dx, sums, w.threads);
+        detail::combine_backward<detail::addition, T>(dy, dy, dy, dx, sums, w.threads);
     }
     friend bool operator==(const bias&, const bias&) = default;
 };
@@ -19508,7 +19803,7 @@ template <class T, std::size_t Rows>
 [[gnu::always_inline]] inline void spread(const batch<T>& v, batch<T> (&to)[Rows]) noexcept {
     alignas(64) T copy[lanes<T>];
     v.store_aligned(copy);
-    unroll<Rows>([&](auto r) __attribute__((always_inline)) { to[r] = batch<T>(copy[r]); });
+    unroll<Rows>([&](std::size_t r) __attribute__((always_inline)) { to[r] = batch<T>(copy[r]); });
 }
 
 /// `Rows` contiguous rows, one behind the other: while one waits for its sum or its largest element, which is NaN where
@@ -19520,13 +19815,15 @@ template <class T, std::size_t Rows, class N>
     const auto larger = [](const batch<T>& a, const batch<T>& b)
         __attribute__((always_inline)) { return kernels::running_max<T>(a, b); };
     batch<T> most[Rows], sum[Rows];
-    unroll<Rows>([&](auto r) __attribute__((always_inline)) {
+    unroll<Rows>([&](std::size_t r) __attribute__((always_inline)) {
         most[r] = batch<T>(-std::numeric_limits<T>::infinity());
         sum[r] = batch<T>(T(0));
     });
     for (extent i = 0; i < whole; i += lanes<T>)
-        unroll<Rows>([&](auto r) __attribute__((always_inline)) { most[r] = larger(most[r], load(x + row(r) + i)); });
-    unroll<Rows>([&](auto r) __attribute__((always_inline)) {
+        unroll<Rows>([&](std::size_t r) __attribute__((always_inline)) {
+            most[r] = larger(most[r], load(x + row(r) + i));
+        });
+    unroll<Rows>([&](std::size_t r) __attribute__((always_inline)) {
         if (rest > 0 && whole > 0) {
             most[r] = larger(most[r], load(x + row(r) + n - lanes<T>));  // some of them once more
         } else if (rest > 0) {
@@ -19538,12 +19835,12 @@ template <class T, std::size_t Rows, class N>
     });
     spread<T>(fold_rows<T>(most, larger), most);
     for (extent i = 0; i < whole; i += lanes<T>)
-        unroll<Rows>([&](auto r) __attribute__((always_inline)) {
+        unroll<Rows>([&](std::size_t r) __attribute__((always_inline)) {
             const batch<T> e = kernels::exp<T>(load(x + row(r) + i) - most[r]);
             store<T>(y + row(r) + i, e);
             sum[r] = sum[r] + e;
         });
-    unroll<Rows>([&](auto r) __attribute__((always_inline)) {
+    unroll<Rows>([&](std::size_t r) __attribute__((always_inline)) {
         if (rest > 0) {
             T* const to = y + row(r) + whole;
             store_partial<T>(to, kernels::exp<T>(load_partial(x + row(r) + whole, rest) - most[r]), rest);
@@ -19552,7 +19849,7 @@ template <class T, std::size_t Rows, class N>
     });
     spread<T>(batch<T>(T(1)) / fold_rows<T>(sum, [](const batch<T>& a, const batch<T>& b)
                                                      __attribute__((always_inline)) { return a + b; }), sum);
-    unroll<Rows>([&](auto r) __attribute__((always_inline)) {
+    unroll<Rows>([&](std::size_t r) __attribute__((always_inline)) {
         for_each_batch<T>(size, [&](extent j, auto in, auto out) __attribute__((always_inline)) {
             out(y + row(r) + j, in(y + row(r) + j) * sum[r]);
         });
@@ -19562,31 +19859,31 @@ template <class T, std::size_t Rows, class N>
 /// `count` neighbouring columns of rows that begin `step` elements apart: Width batches, or part of one.
 template <std::size_t Width, class T>
 [[gnu::noinline]] void softmax_columns(extent size, extent step, extent count, const T* x, T* y) noexcept {
-    const auto get = [&](const T* p, extent w) __attribute__((always_inline)) {
-        return Width == 1 ? load_partial(p, count) : load(p + w * lanes<T>);
+    const auto get = [&](const T* p, std::size_t w) __attribute__((always_inline)) {
+        return Width == 1 ? load_partial(p, count) : load(p + static_cast<extent>(w) * lanes<T>);
     };
-    const auto put = [&](T* p, extent w, const batch<T>& v) __attribute__((always_inline)) {
-        Width == 1 ? store_partial<T>(p, v, count) : store<T>(p + w * lanes<T>, v);
+    const auto put = [&](T* p, std::size_t w, const batch<T>& v) __attribute__((always_inline)) {
+        Width == 1 ? store_partial<T>(p, v, count) : store<T>(p + static_cast<extent>(w) * lanes<T>, v);
     };
     batch<T> most[Width], sum[Width];
-    unroll<Width>([&](auto w) __attribute__((always_inline)) {
-        most[w] = get(x, w());
+    unroll<Width>([&](std::size_t w) __attribute__((always_inline)) {
+        most[w] = get(x, w);
         sum[w] = batch<T>(T(0));
     });
     for (extent i = 1; i < size; ++i)
-        unroll<Width>([&](auto w) __attribute__((always_inline)) {
-            most[w] = kernels::running_max<T>(most[w], get(x + i * step, w()));
+        unroll<Width>([&](std::size_t w) __attribute__((always_inline)) {
+            most[w] = kernels::running_max<T>(most[w], get(x + i * step, w));
         });
     for (extent i = 0; i < size; ++i)
-        unroll<Width>([&](auto w) __attribute__((always_inline)) {
-            const batch<T> e = kernels::exp<T>(get(x + i * step, w()) - most[w]);
-            put(y + i * step, w(), e);
+        unroll<Width>([&](std::size_t w) __attribute__((always_inline)) {
+            const batch<T> e = kernels::exp<T>(get(x + i * step, w) - most[w]);
+            put(y + i * step, w, e);
             sum[w] = sum[w] + e;
         });
     for (auto& s : sum) s = batch<T>(T(1)) / s;
     for (extent i = 0; i < size; ++i)
-        unroll<Width>([&](auto w) __attribute__((always_inline)) {
-            put(y + i * step, w(), get(y + i * step, w()) * sum[w]);
+        unroll<Width>([&](std::size_t w) __attribute__((always_inline)) {
+            put(y + i * step, w, get(y + i * step, w) * sum[w]);
         });
 }
 
@@ -19761,6 +20058,9 @@ struct softmax_nd {
     }
     /// Where the axis is the whole example.
     constexpr bool probabilities(const shape& x) const { return x.size() == x[detail::axis_among(axis, x.rank())]; }
+    constexpr bool entrywise(std::span<const shape> xs) const {
+        return entry_axis(xs[0]) != detail::axis_among(axis, xs[0].rank());
+    }
     constexpr bool finishes_rows(std::span<const shape> xs) const {
         return detail::axis_among(axis, xs[0].rank()) + 1 == xs[0].rank();
     }
@@ -21122,6 +21422,269 @@ private:
 
 
 
+#include <algorithm>
+#include <vector>
+
+namespace bespoke {
+
+/// The blobs of few elements whose values are known before the network runs, and what was made of them. For the
+/// planner, which follows a network from its first layer to the last: what is overwritten later is not known any more,
+/// and where a shape has been decided by it, the planning was wrong.
+class known_blobs {
+public:
+    static constexpr std::size_t most = 64;  ///< elements
+
+    /// What is known of each of `blobs`; of no layer's inputs at all: empty.
+    constexpr std::vector<known_values> of(std::span<const std::size_t> blobs) const {
+        std::vector<known_values> list;
+        if (entries_.empty()) return list;
+        for (std::size_t blob : blobs) {
+            const entry* const e = find(blob);
+            list.push_back(e == nullptr ? known_values{} : known_values{std::span<const double>(e->values)});
+        }
+        return list;
+    }
+    /// The values of a new blob that follow from those of `inputs`, as far as they are known.
+    constexpr void add(std::size_t blob, const std::vector<double>& values, std::span<const std::size_t> inputs) {
+        if (values.size() > most) return;
+        entry made{blob, values, {blob}};
+        for (std::size_t input : inputs)
+            if (const entry* const e = find(input))
+                made.sources.insert(made.sources.end(), e->sources.begin(), e->sources.end());
+        entries_.push_back(made);
+    }
+    /// A shape was decided by the values of these.
+    constexpr void decide(std::span<const std::size_t> blobs) {
+        for (std::size_t blob : blobs)
+            if (const entry* const e = find(blob))
+                deciding_.insert(deciding_.end(), e->sources.begin(), e->sources.end());
+    }
+    /// False: the values that are overwritten have decided a shape.
+    constexpr bool overwrite(std::size_t blob) {
+        std::erase_if(entries_, [&](const entry& e) { return contains(e.sources, blob); });
+        return !contains(deciding_, blob);
+    }
+    /// The blobs from number `first` on may not have been written after all.
+    constexpr void forget_from(std::size_t first) {
+        std::erase_if(entries_, [&](const entry& e) { return e.blob >= first; });
+    }
+
+private:
+    struct entry {
+        std::size_t blob;
+        std::vector<double> values;
+        std::vector<std::size_t> sources;  ///< the blobs that it follows from, itself included
+    };
+    static constexpr bool contains(const std::vector<std::size_t>& list, std::size_t blob) {
+        return std::find(list.begin(), list.end(), blob) != list.end();
+    }
+    constexpr const entry* find(std::size_t blob) const {
+        for (const entry& e : entries_)
+            if (e.blob == blob) return &e;
+        return nullptr;
+    }
+
+    std::vector<entry> entries_;
+    std::vector<std::size_t> deciding_;
+};
+
+}  // namespace bespoke
+
+
+#include <array>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+// A layer as data. What is made of it is compiled once, and not once a layer type.
+
+namespace bespoke {
+
+/// A layer that has a shape rule with values: see core/known_values.hpp.
+template <class L>
+concept value_shaped_layer =
+    variadic_layer<L> && requires(const L& layer, std::span<const shape> xs, std::span<const known_values> known) {
+        { layer.planned_shape(xs, known) } -> std::convertible_to<outcome>;
+    };
+
+/// A parameter as its layer type declares it.
+struct parameter_rule {
+    std::string_view name;
+    initial start = initial::zero;
+    bool learned = true;
+};
+
+/// What there is to know of a layer type.
+struct layer_facts {
+    std::string_view key, nested_key;  ///< nested_key is empty where the layer is not one of a family
+    std::span<const parameter_rule> parameters{};
+    input_count inputs{};
+    backward_needs needs{};
+    bool control = false;
+    bool elementwise = false;
+    bool in_place = false;
+    bool overwrites = false;
+    bool differentiable = true;
+    bool runs_epilogue = false;
+    bool reads_values = true;
+    bool shaped_by_values = false;
+    std::size_t values_from = 0;  ///< the first input whose values it looks at for that
+};
+
+/// What is wrong with a layer of `count` inputs, if anything.
+constexpr std::optional<fault> wrong_inputs(input_count wanted, std::size_t count) {
+    if (count >= wanted.least && count <= wanted.most) return {};
+    sentence range(wanted.least);
+    if (wanted.most == any_number) range.append(" or more");
+    else if (wanted.most != wanted.least) range.append(sentence(" to ", wanted.most));
+    const bool one = wanted.least == 1 && wanted.most == 1;
+    return value_fault(range, one ? " input wanted, " : " inputs wanted, ", count, " named");
+}
+
+/// What a layer says of inputs of given shapes. Only where `outputs` is no fault, the rest means something.
+struct layer_answers {
+    /// Compiled once, not once a layer type.
+    [[gnu::noinline]] constexpr layer_answers(outcome&& given) : outputs(std::move(given)) {}
+
+    outcome outputs;
+    std::vector<shape> parameters{};  ///< as many as its `layer_facts` list
+    bool same_elements = false;
+    bool concatenates = false;  ///< `layer.concatenates(inputs)`: its output is its inputs, one behind the other
+    bool can_finish = false;
+    row_answers rows{};
+    plane_answers planes{};
+    entry_answers entries{};
+    bool probabilities = false;
+    bool mixes_examples = false;
+    std::vector<double> values{};  ///< of the one output, where they are known before the network runs; else empty
+    std::vector<open_shape> open{};  ///< of each output; empty: all shapes are known. See open_answers.hpp
+};
+
+namespace detail {
+
+template <parametric_layer L>
+inline constexpr auto parameter_rules_of = [] {
+    std::array<parameter_rule, parameter_count<L>> rules{};
+    for (std::size_t i = 0; i < rules.size(); ++i) {
+        const auto& field = parameter_fields_of<L, shape>[i];
+        rules[i] = {field.name, field.start, field.learned};
+    }
+    return rules;
+}();
+
+}  // namespace detail
+
+template <class L>
+inline constexpr layer_facts facts_of = [] {
+    layer_facts facts{.key = L::key, .nested_key = ""};
+    if constexpr (requires { L::nested_key; }) facts.nested_key = L::nested_key;
+    if constexpr (parametric_layer<L>) facts.parameters = detail::parameter_rules_of<L>;
+    facts.inputs = inputs_of<L>;
+    if constexpr (control_layer<L>) {
+        facts.control = true;
+    } else {
+        facts.needs = needs_of<L>;
+        facts.elementwise = elementwise_layer<L>;
+        facts.in_place = is_in_place<L>;
+        facts.overwrites = is_overwriting<L>;
+        facts.differentiable = is_differentiable<L>;
+        facts.runs_epilogue = runs_epilogue<L>;
+        facts.reads_values = is_reading_values<L>;
+        facts.shaped_by_values = value_shaped_layer<L>;
+        if constexpr (requires { L::values_from; }) facts.values_from = L::values_from;
+    }
+    return facts;
+}();
+
+namespace detail {
+
+template <class L>
+constexpr outcome ask_outputs(const L& layer, std::span<const shape> inputs,
+                              [[maybe_unused]] std::span<const known_values> known) {
+    if constexpr (value_shaped_layer<L>)
+        return layer.planned_shape(inputs, known);
+    else
+        return output_shapes(layer, inputs);
+}
+
+/// The values of a layer that only moves on what it is given.
+[[gnu::noinline]] constexpr void pass_values(std::span<const known_values> known, layer_answers& answers) {
+    if (!answers.same_elements) return;
+    if (const known_values x = known_input(known, 0)) answers.values.assign(x->begin(), x->end());
+}
+
+/// The rest, of inputs that passed the shape rule.
+template <class L>
+constexpr void ask_rest(const L& layer, std::span<const shape> inputs, std::span<const known_values> known,
+                        layer_answers& answers) {
+    answers.same_elements = gives_same_elements(layer);
+    if constexpr (requires { layer.concatenates(inputs); }) answers.concatenates = layer.concatenates(inputs);
+    answers.can_finish = can_finish(layer, inputs);
+    if constexpr (row_layer<L>)
+        answers.rows = {can_finish_rows(layer, inputs), can_give_rows(layer, inputs), can_take_rows(layer, inputs)};
+    if constexpr (plane_layer<L>) answers.planes = {can_give_planes(layer, inputs), can_take_planes(layer, inputs)};
+    answers.entries = entries_of(layer, inputs);
+    answers.probabilities = gives_probabilities(layer, inputs);
+    if constexpr (requires { layer.known_output(inputs, known); })
+        answers.values = layer.known_output(inputs, known);
+    else
+        pass_values(known, answers);
+    answers.mixes_examples = mixes_examples(layer);
+    if constexpr (parametric_layer<L>)
+        for (const shape& s : parameter_shapes(layer, inputs)) answers.parameters.push_back(s);
+}
+
+}  // namespace detail
+
+/// `known`: what is known of the values of the inputs; may be empty.
+template <class L>
+[[gnu::always_inline]] constexpr layer_answers ask_layer(const L& layer, std::span<const shape> inputs,
+                                                         std::span<const known_values> known = {}) {
+    layer_answers answers(detail::ask_outputs(layer, inputs, known));
+    if (answers.outputs) detail::ask_rest(layer, inputs, known, answers);
+    return answers;
+}
+
+namespace detail {
+
+// Where a network is planned: not in a hurry.
+template <class L>
+[[gnu::cold]] layer_answers ask_erased(const void* layer, std::span<const shape> inputs,
+                                       std::span<const known_values> known) {
+    return ask_layer(*static_cast<const L*>(layer), inputs, known);
+}
+
+}  // namespace detail
+
+/// Asks a layer that comes as `const void*`.
+using asking_function = layer_answers(const void* layer, std::span<const shape> inputs,
+                                      std::span<const known_values> known);
+
+struct erased_layer;
+
+template <class L>
+concept erasable_layer = !std::derived_from<L, erased_layer> && layer<L> && !control_layer<L>;
+
+/// A layer that stands elsewhere, for whoever need not know its type.
+struct erased_layer {
+    const void* layer;
+    const layer_facts* facts;
+    asking_function* asked;
+
+    template <erasable_layer L>
+    erased_layer(const L& from) : layer(&from), facts(&facts_of<L>), asked(&detail::ask_erased<L>) {}
+
+    layer_answers ask(std::span<const shape> inputs, std::span<const known_values> known = {}) const {
+        return asked(layer, inputs, known);
+    }
+};
+
+}  // namespace bespoke
+
+
+
 namespace bespoke {
 
 /// Results of so few elements are not worth an epilogue; composed networks unroll their layers instead.
@@ -21196,21 +21759,21 @@ constexpr void find_epilogues(plan& p) {
             if (p.steps[head].runs_epilogue && !p.steps[view.tail_of(head)].streams && joins(s, head))
                 link(s, maker, head);
         }
-        if (p.steps[s].takes_rows && p.steps[s].head == blob_facts::npos) {
+        if (p.steps[s].rows.takes && p.steps[s].head == blob_facts::npos) {
             // From s back to the step that gives the rows; between them, steps that finish rows and perhaps others.
             const std::size_t x = view.inputs_of(s)[0];
             std::vector<std::size_t> chain{s};
             bool by_rows = false;
             std::size_t maker = maker_of(x);
-            while (maker != blob_facts::npos && head_of(maker) == maker && !p.steps[maker].gives_rows) {
+            while (maker != blob_facts::npos && head_of(maker) == maker && !p.steps[maker].rows.gives) {
                 const step_facts& step = p.steps[maker];
-                by_rows |= step.finishes_rows;
+                by_rows |= step.rows.finishes;
                 chain.push_back(maker);
-                maker = step.finishes_rows || step.can_finish ? maker_of(made_last(maker)) : blob_facts::npos;
+                maker = step.rows.finishes || step.can_finish ? maker_of(made_last(maker)) : blob_facts::npos;
             }
             if (!by_rows || maker == blob_facts::npos) continue;
             const std::size_t head = head_of(maker), y = view.outputs_of(s)[0];
-            bool fits = p.steps[head].gives_rows && !p.steps[maker].streams &&
+            bool fits = p.steps[head].rows.gives && !p.steps[maker].streams &&
                         p.steps[maker].next == blob_facts::npos && p.blobs[x].per_example && p.blobs[y].per_example;
             for (std::size_t i = 1; i < chain.size(); ++i) fits = fits && joins(chain[i], head);
             for (std::size_t blob : view.inputs_of(s).subspan(1))
@@ -21241,246 +21804,6 @@ constexpr void find_epilogues(plan& p) {
 }
 
 }  // namespace bespoke
-
-
-#include <algorithm>
-#include <vector>
-
-namespace bespoke {
-
-/// The blobs of few elements whose values are known before the network runs, and what was made of them. For the
-/// planner, which follows a network from its first layer to the last: what is overwritten later is not known any more,
-/// and where a shape has been decided by it, the planning was wrong.
-class known_blobs {
-public:
-    static constexpr std::size_t most = 64;  ///< elements
-
-    /// What is known of each of `blobs`; of no layer's inputs at all: empty.
-    constexpr std::vector<known_values> of(std::span<const std::size_t> blobs) const {
-        std::vector<known_values> list;
-        if (entries_.empty()) return list;
-        for (std::size_t blob : blobs) {
-            const entry* const e = find(blob);
-            list.push_back(e == nullptr ? known_values{} : known_values{std::span<const double>(e->values)});
-        }
-        return list;
-    }
-    /// The values of a new blob that follow from those of `inputs`, as far as they are known.
-    constexpr void add(std::size_t blob, const std::vector<double>& values, std::span<const std::size_t> inputs) {
-        if (values.size() > most) return;
-        entry made{blob, values, {blob}};
-        for (std::size_t input : inputs)
-            if (const entry* const e = find(input))
-                made.sources.insert(made.sources.end(), e->sources.begin(), e->sources.end());
-        entries_.push_back(made);
-    }
-    /// A shape was decided by the values of these.
-    constexpr void decide(std::span<const std::size_t> blobs) {
-        for (std::size_t blob : blobs)
-            if (const entry* const e = find(blob))
-                deciding_.insert(deciding_.end(), e->sources.begin(), e->sources.end());
-    }
-    /// False: the values that are overwritten have decided a shape.
-    constexpr bool overwrite(std::size_t blob) {
-        std::erase_if(entries_, [&](const entry& e) { return contains(e.sources, blob); });
-        return !contains(deciding_, blob);
-    }
-    /// The blobs from number `first` on may not have been written after all.
-    constexpr void forget_from(std::size_t first) {
-        std::erase_if(entries_, [&](const entry& e) { return e.blob >= first; });
-    }
-
-private:
-    struct entry {
-        std::size_t blob;
-        std::vector<double> values;
-        std::vector<std::size_t> sources;  ///< the blobs that it follows from, itself included
-    };
-    static constexpr bool contains(const std::vector<std::size_t>& list, std::size_t blob) {
-        return std::find(list.begin(), list.end(), blob) != list.end();
-    }
-    constexpr const entry* find(std::size_t blob) const {
-        for (const entry& e : entries_)
-            if (e.blob == blob) return &e;
-        return nullptr;
-    }
-
-    std::vector<entry> entries_;
-    std::vector<std::size_t> deciding_;
-};
-
-}  // namespace bespoke
-
-
-#include <array>
-#include <optional>
-#include <span>
-#include <string_view>
-#include <vector>
-
-// A layer as data. What is made of it is compiled once, and not once a layer type.
-
-namespace bespoke {
-
-/// A layer that has a shape rule with values: see core/known_values.hpp.
-template <class L>
-concept value_shaped_layer =
-    variadic_layer<L> && requires(const L& layer, std::span<const shape> xs, std::span<const known_values> known) {
-        { layer.planned_shape(xs, known) } -> std::convertible_to<outcome>;
-    };
-
-/// A parameter as its layer type declares it.
-struct parameter_rule {
-    std::string_view name;
-    initial start = initial::zero;
-    bool learned = true;
-};
-
-/// What there is to know of a layer type.
-struct layer_facts {
-    std::string_view key, nested_key;  ///< nested_key is empty where the layer is not one of a family
-    std::span<const parameter_rule> parameters{};
-    input_count inputs{};
-    backward_needs needs{};
-    bool control = false;
-    bool elementwise = false;
-    bool in_place = false;
-    bool overwrites = false;
-    bool differentiable = true;
-    bool runs_epilogue = false;
-    bool reads_values = true;
-    bool shaped_by_values = false;
-    std::size_t values_from = 0;  ///< the first input whose values it looks at for that
-};
-
-/// What is wrong with a layer of `count` inputs, if anything.
-constexpr std::optional<fault> wrong_inputs(input_count wanted, std::size_t count) {
-    if (count >= wanted.least && count <= wanted.most) return {};
-    sentence range(wanted.least);
-    if (wanted.most == any_number) range.append(" or more");
-    else if (wanted.most != wanted.least) range.append(sentence(" to ", wanted.most));
-    const bool one = wanted.least == 1 && wanted.most == 1;
-    return value_fault(range, one ? " input wanted, " : " inputs wanted, ", count, " named");
-}
-
-/// What a layer says of inputs of given shapes. Only where `outputs` is no fault, the rest means something.
-struct layer_answers {
-    outcome outputs;
-    std::vector<shape> parameters{};  ///< as many as its `layer_facts` list
-    bool same_elements = false;
-    bool concatenates = false;  ///< `layer.concatenates(inputs)`: its output is its inputs, one behind the other
-    bool can_finish = false;
-    bool finishes_rows = false, gives_rows = false, takes_rows = false;  ///< see rows.hpp
-    plane_answers planes{};
-    bool probabilities = false;
-    bool mixes_examples = false;
-    std::vector<double> values{};  ///< of the one output, where they are known before the network runs; else empty
-    std::vector<open_shape> open{};  ///< of each output; empty: all shapes are known. See open_answers.hpp
-};
-
-namespace detail {
-
-template <parametric_layer L>
-inline constexpr auto parameter_rules_of = [] {
-    std::array<parameter_rule, parameter_count<L>> rules{};
-    for (std::size_t i = 0; i < rules.size(); ++i) {
-        const auto& field = parameter_fields_of<L, shape>[i];
-        rules[i] = {field.name, field.start, field.learned};
-    }
-    return rules;
-}();
-
-}  // namespace detail
-
-template <class L>
-inline constexpr layer_facts facts_of = [] {
-    layer_facts facts{.key = L::key, .nested_key = ""};
-    if constexpr (requires { L::nested_key; }) facts.nested_key = L::nested_key;
-    if constexpr (parametric_layer<L>) facts.parameters = detail::parameter_rules_of<L>;
-    facts.inputs = inputs_of<L>;
-    if constexpr (control_layer<L>) {
-        facts.control = true;
-    } else {
-        facts.needs = needs_of<L>;
-        facts.elementwise = elementwise_layer<L>;
-        facts.in_place = is_in_place<L>;
-        facts.overwrites = is_overwriting<L>;
-        facts.differentiable = is_differentiable<L>;
-        facts.runs_epilogue = runs_epilogue<L>;
-        facts.reads_values = is_reading_values<L>;
-        facts.shaped_by_values = value_shaped_layer<L>;
-        if constexpr (requires { L::values_from; }) facts.values_from = L::values_from;
-    }
-    return facts;
-}();
-
-/// `known`: what is known of the values of the inputs; may be empty.
-template <class L>
-constexpr layer_answers ask_layer(const L& layer, std::span<const shape> inputs,
-                                  [[maybe_unused]] std::span<const known_values> known = {}) {
-    layer_answers answers{[&]() -> outcome {
-        if constexpr (value_shaped_layer<L>)
-            return layer.planned_shape(inputs, known);
-        else
-            return output_shapes(layer, inputs);
-    }()};
-    if (!answers.outputs) return answers;
-    answers.same_elements = gives_same_elements(layer);
-    if constexpr (requires { layer.concatenates(inputs); }) answers.concatenates = layer.concatenates(inputs);
-    answers.can_finish = can_finish(layer, inputs);
-    if constexpr (row_layer<L>) {
-        answers.finishes_rows = can_finish_rows(layer, inputs);
-        answers.gives_rows = can_give_rows(layer, inputs);
-        answers.takes_rows = can_take_rows(layer, inputs);
-    }
-    if constexpr (plane_layer<L>) answers.planes = {can_give_planes(layer, inputs), can_take_planes(layer, inputs)};
-    answers.probabilities = gives_probabilities(layer, inputs);
-    if constexpr (requires { layer.known_output(inputs, known); })
-        answers.values = layer.known_output(inputs, known);
-    else if (const known_values x = known_input(known, 0); x && answers.same_elements)
-        answers.values.assign(x->begin(), x->end());
-    answers.mixes_examples = mixes_examples(layer);
-    if constexpr (parametric_layer<L>)
-        for (const shape& s : parameter_shapes(layer, inputs)) answers.parameters.push_back(s);
-    return answers;
-}
-
-namespace detail {
-
-// Where a network is planned: not in a hurry.
-template <class L>
-[[gnu::cold]] layer_answers ask_erased(const void* layer, std::span<const shape> inputs,
-                                       std::span<const known_values> known) {
-    return ask_layer(*static_cast<const L*>(layer), inputs, known);
-}
-
-}  // namespace detail
-
-/// Asks a layer that comes as `const void*`.
-using asking_function = layer_answers(const void* layer, std::span<const shape> inputs,
-                                      std::span<const known_values> known);
-
-struct erased_layer;
-
-template <class L>
-concept erasable_layer = !std::derived_from<L, erased_layer> && layer<L> && !control_layer<L>;
-
-/// A layer that stands elsewhere, for whoever need not know its type.
-struct erased_layer {
-    const void* layer;
-    const layer_facts* facts;
-    asking_function* asked;
-
-    template <erasable_layer L>
-    erased_layer(const L& from) : layer(&from), facts(&facts_of<L>), asked(&detail::ask_erased<L>) {}
-
-    layer_answers ask(std::span<const shape> inputs, std::span<const known_values> known = {}) const {
-        return asked(layer, inputs, known);
-    }
-};
-
-}  // namespace bespoke
-
 
 
 namespace bespoke {
@@ -21634,6 +21957,78 @@ constexpr void place_blobs(plan& p) {
     p.whole_size = give_places(true, true, p.arena_size);
     for (std::size_t i = 0; i < home.size(); ++i) p.blobs[i].offset = p.blobs[home[i]].offset;
     place_single(p, home, all);
+}
+
+}  // namespace bespoke
+
+
+#include <limits>
+#include <utility>
+
+namespace bespoke {
+
+/// Shortens each blob to the entries that are read, from the first to the last of them, where its maker computes each
+/// by itself: of a classifier that looks at the first token, the last layers run for that one alone, forward and
+/// backward. An input or output keeps its shape, as does what nobody reads, and what is written in a loop or branch.
+///
+/// A step whose output is shorter than what it reads `shortens` its inputs: it runs example by example, and by itself.
+constexpr void shorten_blobs(plan& p) {
+    if (p.open) return;
+    constexpr extent all = std::numeric_limits<extent>::max();
+    const plan_view view = p.view();
+    std::vector<extent> read(p.blobs.size(), 0);
+    const auto touch = [&](std::size_t blob, extent entries) { read[blob] = std::max(read[blob], entries); };
+    for (const auto blobs : {view.inputs, view.outputs})
+        for (std::size_t blob : blobs) touch(blob, all);
+
+    // For each input that has the entries of its step's output: their axis there, counted from the last.
+    std::vector<std::size_t> places(p.links.size(), 0);
+    /// Whether the step could compute the first entries of y alone.
+    const auto can_shorten = [&](const step_facts& step, const shape& y) {
+        const std::size_t back = y.rank() - entry_axis(y);
+        if (!step.entries.each || back == 0 || step.logged || step.parent != blob_facts::npos) return false;
+        for (std::size_t link = step.first_link; link < step.first_link + step.input_count; ++link) {
+            const shape& x = p.blobs[p.links[link]].dimensions;
+            const std::size_t own = x.rank() - entry_axis(x);
+            if (own > 0 && (own == back || step.entries.alike) && x.from_end(own) == y.from_end(back))
+                places[link] = own;
+            else if (step.entries.alike || (x.rank() >= back && x.from_end(back) != 1))
+                return false;
+        }
+        return true;
+    };
+    std::vector<char> shortened(p.steps.size(), 0);
+    for (std::size_t s = p.steps.size(); s-- > 0;) {
+        const step_facts& step = p.steps[s];
+        const auto outputs = view.outputs_of(s);
+        shortened[s] = outputs.size() == 1 && read[outputs[0]] > 0 && can_shorten(step, p.blobs[outputs[0]].dimensions);
+        if (!shortened[s])
+            for (std::size_t blob : outputs) touch(blob, all);
+        for (std::size_t link = step.first_link; link < step.first_link + step.input_count; ++link)
+            touch(p.links[link], shortened[s] && places[link] > 0 ? read[outputs[0]]
+                                 : step.entries.read > 0          ? step.entries.read
+                                                                  : all);
+        if (step.watched != blob_facts::npos) touch(step.watched, all);
+    }
+    for (std::size_t s = 0; s < p.steps.size(); ++s) {
+        if (!shortened[s]) continue;
+        step_facts& step = p.steps[s];
+        blob_facts& y = p.blobs[view.outputs_of(s)[0]];
+        const std::size_t axis = entry_axis(y.dimensions);
+        extent entries = std::min(read[view.outputs_of(s)[0]], y.dimensions[axis]);
+        for (std::size_t link = step.first_link; link < step.first_link + step.input_count; ++link) {
+            if (places[link] == 0) continue;
+            const extent there = p.blobs[p.links[link]].dimensions.from_end(places[link]);
+            if (step.entries.alike)
+                entries = there;
+            else if (there > entries)
+                step.shortens = places[link];
+        }
+        if (entries < y.dimensions[axis]) y.entries = std::exchange(y.dimensions[axis], entries);
+        if (step.shortens == 0) continue;
+        step.can_finish = false;
+        step.rows = {};
+    }
 }
 
 }  // namespace bespoke
@@ -21986,10 +22381,9 @@ public:
         step.gradient_in_place = facts.differentiable && (facts.elementwise || answers.same_elements);
         step.runs_epilogue = facts.runs_epilogue;
         step.can_finish = answers.can_finish;
-        step.finishes_rows = answers.finishes_rows;
-        step.gives_rows = answers.gives_rows;
-        step.takes_rows = answers.takes_rows;
+        step.rows = answers.rows;
         step.planes = answers.planes;
+        step.entries = answers.entries;
         step.updatable = updatable;
         step.differentiable = facts.differentiable;
         step.probabilities = answers.probabilities;
@@ -22110,6 +22504,7 @@ public:
             plan_.outputs.push_back(previous_);
         }
         for (const blob_facts& blob : plan_.blobs) plan_.open |= blob.open.any;
+        shorten_blobs(plan_);
         find_epilogues(plan_);
         find_lifetimes(plan_);
         place_blobs(plan_);
@@ -23063,7 +23458,7 @@ public:
         extent first, last;
     };
     calls calls_of(std::size_t step, bool batched, bool variadic) const {
-        if (batched && (variadic || !spreads(step))) return {-1, 0};
+        if (batched && plan().steps[step].shortens == 0 && (variadic || !spreads(step))) return {-1, 0};
         return {0, step_examples(step)};
     }
     /// The blobs of a step as a layer sees them, valid until the next question.
@@ -23109,6 +23504,9 @@ private:
     template <class U>
     std::span<const dynamic_view<U>> look(std::vector<dynamic_view<U>>& list, std::span<const std::size_t> blobs,
                                           bool gradients, extent examples, extent example) const;
+    /// Of the inputs of a step, in `list`, what it sees.
+    template <class U>
+    void shorten(std::size_t step, std::vector<dynamic_view<U>>& list) const;
 
     bool has_shape(std::size_t blob) const { return !plan().blobs[blob].open.any || this->run()->is_decided(blob); }
 
@@ -23237,11 +23635,22 @@ void engine_state<T>::look(std::size_t blob, bool gradient, extent examples, ext
 }
 
 template <class T>
+template <class U>
+void engine_state<T>::shorten(std::size_t step, std::vector<dynamic_view<U>>& list) const {
+    if (plan().steps[step].shortens == 0) return;
+    for (std::size_t i = 0; i < list.size(); ++i) {
+        list[i].dimensions = plan().shape_read(step, i);
+        list[i].stride = list[i].dimensions.size();  // of one example
+    }
+}
+
+template <class T>
 typename engine_state<T>::views engine_state<T>::look_forward(std::size_t step, extent example) {
     const extent examples = step_examples(step);
     views v;
     v.xs = look(xs_, plan().inputs_of(step), false, examples, example);
     v.outputs = look(written_, plan().outputs_of(tail(step)), false, examples, example);
+    shorten(step, xs_);
     return v;
 }
 
@@ -23253,13 +23662,15 @@ typename engine_state<T>::views engine_state<T>::look_backward(std::size_t step,
     v.ys = look(ys_, plan().outputs_of(step), false, examples, example);
     v.dys = look(dys_, plan().outputs_of(step), true, examples, example);
     v.dxs = look(written_, plan().inputs_of(step), true, examples, example);
+    shorten(step, xs_);
+    shorten(step, written_);
     return v;
 }
 
 template <class T>
 std::vector<shape> engine_state<T>::input_shapes(std::size_t step) const {
     std::vector<shape> shapes;
-    for (std::size_t blob : plan().inputs_of(step)) shapes.push_back(plan().blobs[blob].dimensions);
+    for (std::size_t i = 0; i < plan().inputs_of(step).size(); ++i) shapes.push_back(plan().shape_read(step, i));
     return shapes;
 }
 
@@ -23883,7 +24294,8 @@ public:
         bool small = elements <= unrolled_parameters;
         for (const auto& blobs : {p.inputs_of(step), p.outputs_of(step)})
             for (std::size_t blob : blobs) small = small && p.blobs[blob].dimensions.size() <= unrolled_elements;
-        return small && !p.steps[step].open && takes_fixed_extents && p.steps[step].parent == blob_facts::npos;
+        return small && !p.steps[step].open && p.steps[step].shortens == 0 && takes_fixed_extents &&
+               p.steps[step].parent == blob_facts::npos;
     }
 
     /// Runs the layer for the one example of a prediction.
@@ -25956,6 +26368,10 @@ private:
             if (l.output != npos && (p.blobs[l.output].open.rank || p.blobs[l.output].open.extents != 0))
                 reasons.push_back("the loss looks at \"" + std::string(p[p.blobs[l.output].name]) +
                                   "\", whose shape is decided in the run");
+        for (const auto& l : losses)
+            if (l.output != npos && p.blobs[l.output].entries > 0)
+                reasons.push_back("the loss looks at \"" + std::string(p[p.blobs[l.output].name]) +
+                                  "\", of which the network computes only what it reads itself: make it an output");
         for (std::size_t s = 0; s < p.steps.size(); ++s)
             if (p.open && p.steps[s].mixes_examples)
                 reasons.push_back(std::string(p[p.steps[s].place]) +
@@ -27989,20 +28405,18 @@ private:
             result += "/" + (l.value->is_array() ? std::to_string(l.value->size() - 1) : excerpt(*l.key));
         return result;
     }
-    template <class Value>
-    json& append(Value&& value) {
-        if (open_.empty()) return root_ = json(std::forward<Value>(value));
+    json& append(json&& value) {
+        if (open_.empty()) return root_ = std::move(value);
         const level& inner = open_.back();
         if (inner.value->is_array())
-            return inner.value->get_ref<json::array_t&>().emplace_back(std::forward<Value>(value));
-        return inner.value->get_ref<json::object_t&>().at(*inner.key) = json(std::forward<Value>(value));
+            return inner.value->get_ref<json::array_t&>().emplace_back(std::move(value));
+        return inner.value->get_ref<json::object_t&>().at(*inner.key) = std::move(value);
     }
-    template <class Value>
-    bool put(Value&& value) {
-        append(std::forward<Value>(value));
+    bool put(json&& value) {
+        append(std::move(value));
         return true;
     }
-    bool open(json value) {
+    bool open(json&& value) {
         json& placed = append(std::move(value));
         if (open_.size() == max_json_depth)
             throw error(errc::malformed_file, name_ + ": " + place() + ": brackets nest deeper than " +
