@@ -24,7 +24,7 @@ std::vector<T> chosen(extent n, extent most, double step, double iou) {
 }
 
 template <class T>
-void compare() {
+void compare_kept() {
     for (extent n : {1, 2, 15, 16, 17, 33, 300})
         for (extent most : {extent{1}, extent{3}, extent{16}, extent{17}, n, n + 5}) {
             CAPTURE(n, most);
@@ -42,6 +42,6 @@ void compare() {
 }  // namespace
 
 TEST_CASE("suppression: which boxes stay, for every number of them") {
-    compare<float>();
-    compare<double>();
+    compare_kept<float>();
+    compare_kept<double>();
 }
