@@ -67,12 +67,12 @@ bool has(const bespoke::plan& plan, std::string_view name, extent entries, exten
 TEST_CASE("entries that nobody reads are not there, from the reader back to the layer that needs all") {
     const bespoke::plan plan = planned([](planner& p) {
         p.input("x", {9, 4});
-        add(p, reshaped{{9, 4}}, {}, {"mixed"});
-        add(p, by_entries{200}, {}, {"a"});
-        add(p, smooth{}, {}, {"b"});
-        add(p, by_entries{}, {"b"}, {"c"});
-        add(p, by_entries{}, {"c", "mixed"}, {"d"});
-        add(p, first{2}, {}, {"y"});
+        append(p, reshaped{{9, 4}}, {}, {"mixed"});
+        append(p, by_entries{200}, {}, {"a"});
+        append(p, smooth{}, {}, {"b"});
+        append(p, by_entries{}, {"b"}, {"c"});
+        append(p, by_entries{}, {"c", "mixed"}, {"d"});
+        append(p, first{2}, {}, {"y"});
     });
     CHECK(has(plan, "mixed", 9, 9));
     for (const char* name : {"a", "b", "c", "d"}) CHECK(has(plan, name, 2, 9));
@@ -95,10 +95,10 @@ TEST_CASE("of several readers the one counts that reads most") {
     const auto two = [](extent a, extent b) {
         return planned([&](planner& p) {
             p.input("x", {9, 4});
-            add(p, by_entries{}, {"x"}, {"a"});
-            add(p, by_entries{}, {"a"}, {"b"});
-            add(p, first{a}, {"b"}, {"c"});
-            add(p, first{b}, {"a"}, {"y"});
+            append(p, by_entries{}, {"x"}, {"a"});
+            append(p, by_entries{}, {"a"}, {"b"});
+            append(p, first{a}, {"b"}, {"c"});
+            append(p, first{b}, {"a"}, {"y"});
             p.output("c");
             p.output("y");
         });
@@ -116,13 +116,13 @@ TEST_CASE("of several readers the one counts that reads most") {
 TEST_CASE("what works element by element has the entries of its input") {
     const bespoke::plan plan = planned([](planner& p) {
         p.input("x", {9, 4});
-        add(p, smooth{}, {"x"}, {"a"});
-        add(p, recast{{9, 2, 2}}, {}, {"b"});
-        add(p, recast{{1, 9, 4}}, {}, {"c"});
-        add(p, by_entries{}, {}, {"d"});
-        add(p, recast{{9, 2, 2}}, {}, {"e"});
-        add(p, smooth{}, {}, {"f"});
-        add(p, first{}, {}, {"y"});
+        append(p, smooth{}, {"x"}, {"a"});
+        append(p, recast{{9, 2, 2}}, {}, {"b"});
+        append(p, recast{{1, 9, 4}}, {}, {"c"});
+        append(p, by_entries{}, {}, {"d"});
+        append(p, recast{{9, 2, 2}}, {}, {"e"});
+        append(p, smooth{}, {}, {"f"});
+        append(p, first{}, {}, {"y"});
     });
     CHECK(has(plan, "a", 9, 9));
     CHECK(has(plan, "b", 9, 9));
@@ -139,9 +139,9 @@ TEST_CASE("a blob of other entries, or one that goes with each of them, is read 
         p.input("x", {9, 4});
         p.input("one", {1, 4});
         p.input("none", {4});
-        add(p, by_entries{}, {"x", "one"}, {"a"});
-        add(p, by_entries{}, {"a", "none"}, {"b"});
-        add(p, first{}, {}, {"y"});
+        append(p, by_entries{}, {"x", "one"}, {"a"});
+        append(p, by_entries{}, {"a", "none"}, {"b"});
+        append(p, first{}, {}, {"y"});
     });
     CHECK(has(plan, "a", 1, 9));
     CHECK(has(plan, "b", 1, 9));
@@ -151,9 +151,9 @@ TEST_CASE("a blob of other entries, or one that goes with each of them, is read 
     const bespoke::plan made = planned([](planner& p) {
         p.input("x", {9, 28});
         p.input("z", {1, 28});
-        add(p, by_entries{28}, {"z"}, {"one"});
-        add(p, by_entries{28}, {"x", "one"}, {"a"});
-        add(p, first{2}, {}, {"y"});
+        append(p, by_entries{28}, {"z"}, {"one"});
+        append(p, by_entries{28}, {"x", "one"}, {"a"});
+        append(p, first{2}, {}, {"y"});
     });
     CHECK(blob(made, "a").dimensions == shape{2, 28});
     CHECK(blob(made, "one").dimensions == shape{1, 28});
@@ -161,8 +161,8 @@ TEST_CASE("a blob of other entries, or one that goes with each of them, is read 
         return planned([&](planner& p) {
             p.input("x", {9, 4});
             p.input("z", beside);
-            add(p, by_entries{}, {"x", "z"}, {"a"});
-            add(p, first{}, {}, {"y"});
+            append(p, by_entries{}, {"x", "z"}, {"a"});
+            append(p, first{}, {}, {"y"});
         });
     };
     CHECK(has(other({9, 1}), "a", 1, 9));
@@ -171,9 +171,9 @@ TEST_CASE("a blob of other entries, or one that goes with each of them, is read 
     // A recast whose entries are others.
     CHECK(has(planned([](planner& p) {
                   p.input("x", {9, 4});
-                  add(p, by_entries{}, {}, {"a"});
-                  add(p, recast{{4, 9}}, {}, {"b"});
-                  add(p, first{}, {}, {"y"});
+                  append(p, by_entries{}, {}, {"a"});
+                  append(p, recast{{4, 9}}, {}, {"b"});
+                  append(p, first{}, {}, {"y"});
               }),
               "a", 9, 9));
 }
@@ -187,52 +187,52 @@ TEST_CASE("what has to be whole") {
                    "a", 9, 9);
     };
     const auto shortened = [](planner& p) {
-        add(p, by_entries{}, {"x"}, {"a"});
-        add(p, first{}, {"a"}, {"y"});
+        append(p, by_entries{}, {"x"}, {"a"});
+        append(p, first{}, {"a"}, {"y"});
     };
     CHECK_FALSE(whole(shortened));
     // an output
     CHECK(whole([&](planner& p) { shortened(p); p.output("y"); p.output("a"); }));
     // what nobody reads
     CHECK(whole([&](planner& p) {
-        add(p, by_entries{}, {"x"}, {"a"});
-        add(p, first{}, {"x"}, {"y"});
+        append(p, by_entries{}, {"x"}, {"a"});
+        append(p, first{}, {"x"}, {"y"});
     }));
     // what a layer reads that says nothing, or its own other reader
-    CHECK(whole([&](planner& p) { shortened(p); add(p, reshaped{{3}}, {"a"}, {"z"}); }));
+    CHECK(whole([&](planner& p) { shortened(p); append(p, reshaped{{3}}, {"a"}, {"z"}); }));
     // what is overwritten
-    CHECK(whole([&](planner& p) { shortened(p); add(p, copied{}, {"x"}, {"a"}); add(p, first{}, {"a"}, {"z"}); }));
+    CHECK(whole([&](planner& p) { shortened(p); append(p, copied{}, {"x"}, {"a"}); append(p, first{}, {"a"}, {"z"}); }));
     // what is read or written in a loop or branch
     CHECK(whole([&](planner& p) {
         shortened(p);
-        add_loop(p, [&](std::size_t) { add(p, smooth{}, {"a"}, {"b"}); });
+        add_loop(p, [&](std::size_t) { append(p, smooth{}, {"a"}, {"b"}); });
         p.output("y");
     }));
     CHECK(whole([&](planner& p) {
-        add_loop(p, [&](std::size_t) { add(p, by_entries{}, {"x"}, {"a"}); });
-        add(p, first{}, {"a"}, {"y"});
+        add_loop(p, [&](std::size_t) { append(p, by_entries{}, {"x"}, {"a"}); });
+        append(p, first{}, {"a"}, {"y"});
     }));
     // shapes that are decided in the run
     CHECK(whole([&](planner& p) {
         p.input("n", {1});
         shortened(p);
-        add(p, stretched{}, {"n"}, {"b"});
+        append(p, stretched{}, {"n"}, {"b"});
     }));
     // one entry, and none, or some of nothing
     CHECK(has(planned([](planner& p) {
                   p.input("x", {9, 0});
-                  add(p, smooth{}, {}, {"a"});
-                  add(p, by_entries{0}, {}, {"b"});
-                  add(p, recast{{9, 0}}, {}, {"c"});
-                  add(p, first{}, {}, {"y"});
+                  append(p, smooth{}, {}, {"a"});
+                  append(p, by_entries{0}, {}, {"b"});
+                  append(p, recast{{9, 0}}, {}, {"c"});
+                  append(p, first{}, {}, {"y"});
               }),
               "c", 1, 9));
     const bespoke::plan plan = planned([](planner& p) {
         p.input("x", {1, 1});
         p.input("empty", {0, 4});
-        add(p, by_entries{1}, {"x"}, {"a"});
-        add(p, by_entries{4}, {"empty"}, {"b"});
-        add(p, by_entries{4}, {"b"}, {"y"});
+        append(p, by_entries{1}, {"x"}, {"a"});
+        append(p, by_entries{4}, {"empty"}, {"b"});
+        append(p, by_entries{4}, {"b"}, {"y"});
     });
     CHECK(has(plan, "a", 1, 1));
     CHECK(has(plan, "b", 0, 0));

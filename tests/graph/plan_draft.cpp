@@ -6,7 +6,7 @@ using namespace bespoke;
 
 namespace {
 
-struct names : plan_draft {
+struct drafted_names : plan_draft {
     constexpr void blob(std::string_view name, const shape& s) {
         append(blob_facts{.name = keep(name), .dimensions = s});
     }
@@ -23,13 +23,13 @@ struct names : plan_draft {
 }  // namespace
 
 TEST_CASE("blobs are looked for inside of the prefix first, then further out") {
-    names n;
+    drafted_names n;
     n.blob("x", {1});
     n.blob("a.x", {2});
     n.blob("a.b.x", {3});
     n.blob("a.y", {4});
     CHECK(n.dimensions(n.find("x")) == shape{1});
-    CHECK(n.find("y") == names::npos);
+    CHECK(n.find("y") == drafted_names::npos);
     n.prefixed(sentence("a"), [&] {
         CHECK(n.dimensions(n.find("x")) == shape{2});
         n.prefixed(sentence("b"), [&] {
@@ -40,9 +40,9 @@ TEST_CASE("blobs are looked for inside of the prefix first, then further out") {
         n.prefixed(sentence("c"), [&] { CHECK(n.dimensions(n.find("x")) == shape{2}); });
     });
     CHECK(n.prefix().view().empty());
-    CHECK(n.find(std::string(names::longest_name + 1, 'x')) == names::npos);
+    CHECK(n.find(std::string(drafted_names::longest_name + 1, 'x')) == drafted_names::npos);
     n.step("first");
     n.step("second");
     CHECK(n.find_step("second") == 1);
-    CHECK(n.find_step("x") == names::npos);
+    CHECK(n.find_step("x") == drafted_names::npos);
 }
