@@ -201,7 +201,11 @@ TEST_CASE("what has to be whole") {
     // what a layer reads that says nothing, or its own other reader
     CHECK(whole([&](planner& p) { shortened(p); append(p, reshaped{{3}}, {"a"}, {"z"}); }));
     // what is overwritten
-    CHECK(whole([&](planner& p) { shortened(p); append(p, copied{}, {"x"}, {"a"}); append(p, first{}, {"a"}, {"z"}); }));
+    CHECK(whole([&](planner& p) {
+        shortened(p);
+        append(p, copied{}, {"x"}, {"a"});
+        append(p, first{}, {"a"}, {"z"});
+    }));
     // what is read or written in a loop or branch
     CHECK(whole([&](planner& p) {
         shortened(p);
