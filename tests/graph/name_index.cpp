@@ -31,6 +31,12 @@ TEST_CASE("an index finds what was added, and nothing else, also where hashes sh
     CHECK(index.find(list, pool, "layer.2000.output") == blob_facts::npos);
     CHECK(index.find(list, pool, "layer.1.outpu") == blob_facts::npos);
     CHECK(index.find(list, pool, "") == blob_facts::npos);
+    // the last one of a name that counts
+    list.push_back(list[3]);
+    index.add(list.back().name.hash);
+    CHECK(index.find(list, pool, name_of(3)) == 2000);
+    CHECK(index.find(list, pool, name_of(3), [](std::size_t i) { return i < 2000; }) == 3);
+    CHECK(index.find(list, pool, name_of(3), [](std::size_t i) { return i < 3; }) == blob_facts::npos);
     // other texts with the hash of one that is there
     part twin{{0, 3, hash_of("layer.7.output")}};
     list.push_back(twin);

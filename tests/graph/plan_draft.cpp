@@ -10,9 +10,10 @@ struct drafted_names : plan_draft {
     constexpr void blob(std::string_view name, const shape& s) {
         append(blob_facts{.name = keep(name), .dimensions = s});
     }
-    constexpr void step(std::string_view name) {
+    constexpr void step(std::string_view name, std::size_t parent = npos) {
         step_facts s;
         s.name = keep(name);
+        s.parent = parent;
         append(s);
     }
     using plan_draft::find_step;
@@ -43,6 +44,8 @@ TEST_CASE("blobs are looked for inside of the prefix first, then further out") {
     CHECK(n.find(std::string(drafted_names::longest_name + 1, 'x')) == drafted_names::npos);
     n.step("first");
     n.step("second");
-    CHECK(n.find_step("second") == 1);
-    CHECK(n.find_step("x") == drafted_names::npos);
+    n.step("second", 0);  // in a network inside of the first
+    CHECK(n.find_step("second", 0) == 1);
+    CHECK(n.find_step("second", 2) == drafted_names::npos);
+    CHECK(n.find_step("x", 0) == drafted_names::npos);
 }

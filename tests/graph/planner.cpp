@@ -424,6 +424,21 @@ TEST_CASE("what is wrong with what a layer writes") {
         append(p, smooth{}, {}, {}, "s");
         append(p, weighted{}, {}, {}, "s");
     }) == "layers/1 \"s\" (weighted): another layer has this name");
+    // each network inside another has names of its own
+    const auto twice = [](planner& p) {
+        append(p, smooth{}, {}, {"z"}, "s");
+        append(p, smooth{}, {"z"}, {}, "s");
+    };
+    CHECK(after_input([](planner& p) {
+        append(p, smooth{}, {}, {"a"}, "s");
+        add_loop(p, [&](std::size_t) { append(p, smooth{}, {"a"}, {"b"}, "s"); });
+        append(p, smooth{}, {"a"}, {"c"}, "t");
+        append(p, smooth{}, {"c"}, {"d"}, "s");
+    }) == "layers/3 \"s\" (smooth): another layer has this name");
+    CHECK(after_input([&](planner& p) {
+        append(p, smooth{}, {}, {"a"}, "s");
+        add_loop(p, [&](std::size_t) { twice(p); });
+    }).ends_with("layers/1 \"s\" (smooth): another layer has this name"));
     CHECK(code_after_input([](planner& p) {
         append(p, smooth{}, {}, {}, "s");
         append(p, weighted{}, {}, {}, "s");

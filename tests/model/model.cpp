@@ -120,6 +120,29 @@ TEST_CASE("files that do not fit together") {
     CHECK(missing.text.rfind((f.path / "none.safetensors").string(), 0) == 0);
 }
 
+TEST_CASE("layers of different networks may have one name, and weights of their own") {
+    const auto constant = [](const std::string& out, const std::string& number) {
+        return R"({"name": "c", "output": [")" + out + R"("], "loadConstantND": {"shape": [1], "data":
+                  {"floatValue": [)" + number + "]}}}";
+    };
+    const auto sum = [](const std::string& a, const std::string& b, const std::string& out) {
+        return R"({"name": "sum", "input": [")" + a + R"(", ")" + b + R"("], "output": [")" + out +
+               R"("], "addBroadcastable": {}})";
+    };
+    const auto copy = R"({"name": "back", "input": ["z"], "output": ["t"], "copy": {}})";
+    model m = parse(network_text(R"({"name": "start", "input": ["x"], "output": ["t"], "copy": {}},)" +
+                                 constant("outside", "0.5") + R"(, {"name": "l", "loop": {"maxLoopIterations": 3,
+                                 "bodyNetwork": {"layers": [)" + constant("inside", "2") + "," +
+                                 sum("t", "inside", "z") + "," + copy + "]}}}," + sum("t", "outside", "y")));
+    CHECK(m.parameter("c", "data")[0] == 0.5f);
+    const auto y_of = [](model& one) {
+        return one.predict({{"x", tensor<float>{1, 1}}}).get<tensor<float>>("y")(1);
+    };
+    CHECK(y_of(m) == 7.5f);
+    model again = parse(m.write("w").json);
+    CHECK(y_of(again) == 7.5f);
+}
+
 TEST_CASE("names and wires that do not fit") {
     const auto failed = [](const std::string& layers) { return check::failure([&] { parse(network_text(layers)); }); };
     const auto relu = [](const std::string& name, const std::string& in, const std::string& out) {

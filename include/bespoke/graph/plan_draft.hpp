@@ -86,8 +86,11 @@ protected:
     constexpr std::size_t find_blob(std::string_view name) const {
         return blob_names_.find(plan_.blobs, plan_.text, name);
     }
-    constexpr std::size_t find_step(std::string_view name) const {
-        return step_names_.find(plan_.steps, plan_.text, name);
+    /// The step of this name in the network that is planned now, whose first step is `first`.
+    constexpr std::size_t find_step(std::string_view name, std::size_t first) const {
+        return step_names_.find(plan_.steps, plan_.text, name, [&](std::size_t s) {
+            return s >= first && plan_.steps[s].parent == blob_facts::npos;  // those of networks inside have a parent
+        });
     }
     constexpr void append(const blob_facts& facts) {
         plan_.blobs.push_back(facts);

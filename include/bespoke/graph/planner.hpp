@@ -173,16 +173,16 @@ public:
     constexpr void nested(std::size_t number, std::string_view part, const Body& body) {
         if (failed()) return;
         const sentence place = place_;
-        const std::size_t layers = layers_;
+        const std::size_t layers = std::exchange(layers_, 0), outer = std::exchange(first_, plan_.steps.size());
+        const std::size_t before = previous_;
         place_.append(sentence("layers/", layers - 1, "/", part, "/"));
-        layers_ = 0;
-        const std::size_t first = plan_.steps.size(), before = previous_;
         body();
-        for (std::size_t s = first; s < plan_.steps.size(); ++s)
+        for (std::size_t s = first_; s < plan_.steps.size(); ++s)
             if (plan_.steps[s].parent == npos) plan_.steps[s].parent = number;
         previous_ = before;
         place_ = place;
         layers_ = layers;
+        first_ = outer;
         if (!failed()) current_ = sentence(text(plan_.steps[number].place));
     }
 
@@ -273,7 +273,7 @@ private:
         step.place = keep(current_.view());
         step.name = name.empty() ? keep(sentence(prefix(), key, "_", number).view())
                                  : keep(sentence(prefix(), name).view());
-        if (find_step(text(step.name)) != npos)
+        if (find_step(text(step.name), first_) != npos)
             fail({errc::duplicate_name, sentence("another layer has this name")});
         step.first_link = plan_.links.size();
         step.in_loop = in_loop();
@@ -380,7 +380,7 @@ private:
     known_blobs values_;
     sentence place_;
     std::vector<known> known_;         // for each blob
-    std::size_t layers_ = 0, loops_ = 0, branches_ = 0, previous_ = npos;
+    std::size_t layers_ = 0, loops_ = 0, branches_ = 0, previous_ = npos, first_ = 0;  // first step of this network
     std::span<const std::size_t> fixed_inputs_;
 };
 

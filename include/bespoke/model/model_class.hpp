@@ -61,7 +61,7 @@ public:
     /// The layers with the memory that they run in. Whoever writes parameters calls its `prepare` afterwards.
     program& network() { return *program_; }
     const program& network() const { return *program_; }
-    /// The parameter array `field` ("weights") of the layer `layer`. Throws `error` where there is none.
+    /// The parameter array `field` ("weights") of the first layer called `layer`. Throws `error` where there is none.
     std::span<float> parameter(std::string_view layer, std::string_view field);
     /// Plans the network for the shapes of these inputs.
     void reshape(const features& inputs);

@@ -92,7 +92,7 @@ public:
     const arithmetic& how() const { return how_; }
     std::size_t thread_count() const { return threads_ ? threads_->size() : 1; }
 
-    /// The parameter array `field` ("weights") of the layer called `layer`. Throws `error` where there is none.
+    /// The parameter array `field` ("weights") of the first layer called `layer`. Throws `error` where there is none.
     std::span<T> parameter(std::string_view layer, std::string_view field);
     /// Throws the `error` for the input `number`, of which `came` elements came.
     [[noreturn]] void throw_wrong_input(std::size_t number, extent came, extent examples) const;
