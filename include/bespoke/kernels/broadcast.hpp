@@ -58,7 +58,7 @@ template <std::size_t Count>
 struct broadcast_rows {
     extent at = 0, n = 0, rows = 0, planes = 0;  ///< place of the first row in the result, its elements, how many
     extent offset[Count]{};                      ///< of each array, of the first row
-    extent step[Count]{}, turn[Count]{};         ///< from row to row, from the last of a plane to the next plane
+    extent step[Count]{}, turn[Count]{};         ///< from row to row, from the end of a plane to the next
 };
 
 /// Calls visit(context, rows) for what makes the elements [begin, end) of the result, in row-major order.
@@ -88,7 +88,7 @@ template <std::size_t Count>
         if (next.n == row) next.rows = left >= plane ? size(1) - index[1] : std::min(left / row, size(1) - index[1]);
         const bool whole = next.rows == size(1);
         if (whole && next.n == row) next.planes = std::min(left / plane, size(2) - index[2]);
-        for (std::size_t s = 0; s < Count; ++s) next.turn[s] = steps(2)[s] - (next.rows - 1) * next.step[s];
+        for (std::size_t s = 0; s < Count; ++s) next.turn[s] = steps(2)[s] - next.rows * next.step[s];
         visit(context, next);
         next.at += next.n * next.rows * next.planes;
         if (next.at == end) return;
@@ -110,10 +110,10 @@ void visit_runs(const void* erased, const broadcast_rows<Count>& rows) {
     broadcast_rows<Count> next = rows;
     for (extent left = rows.rows * rows.planes; left > 0; --left, next.at += next.n) {
         body(next.at, next.n, next.offset);
-        const bool turns = --next.rows == 0;
-        if (turns) next.rows = rows.rows;
-        const extent* const move = turns ? rows.turn : rows.step;
-        for (std::size_t s = 0; s < Count; ++s) next.offset[s] += move[s];
+        for (std::size_t s = 0; s < Count; ++s) next.offset[s] += next.step[s];
+        if (--next.rows > 0) continue;
+        next.rows = rows.rows;
+        for (std::size_t s = 0; s < Count; ++s) next.offset[s] += next.turn[s];
     }
 }
 /// Calls body(place in the result, elements, offsets of the arrays) for the runs along the last axis that make the
@@ -144,7 +144,11 @@ void broadcast_map(const F& f, const broadcast_plan<Count>& plan, const std::arr
         T* const to = y + at;
         if constexpr (Count == 2) {
             const T *a = xs[0] + offset[0], *b = xs[1] + offset[1];
-            if (plan.moves(0) && !plan.moves(1)) {
+            if (plan.moves(0) && plan.moves(1))
+                return for_each_batch<T>(
+                    n, [&](extent i, auto in, auto put)
+                           __attribute__((always_inline)) { put(to + i, f(in(a + i), in(b + i))); });
+            if (plan.moves(0)) {
                 const batch<T> right(*b);
                 return for_each_batch<T>(
                     n, [&](extent i, auto in, auto put)
