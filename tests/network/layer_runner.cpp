@@ -82,7 +82,8 @@ constexpr auto chained(auto... outputs) {
 inline constexpr auto fused = chained();
 inline constexpr auto chain_apart =
     chained(output{"b1"}, output{"r1"}, output{"c1"}, output{"c2"}, output{"b2"}, output{"s"}, output{"t"}, output{"g"},
-            output{"m"}, output{"product"}, output{"scaled"}, output{"masked"}, output{"d"}, output{"b4"}, output{"fc"});
+            output{"m"}, output{"product"}, output{"scaled"}, output{"masked"}, output{"d"}, output{"b4"},
+            output{"fc"});
 
 /// Chains that begin with a map of channels, of every length, and one that does not go into one.
 constexpr auto mapped(auto... outputs) {
