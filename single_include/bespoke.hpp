@@ -11580,7 +11580,7 @@ namespace bespoke {
 /// Convolution: y[o, i, j] = bias[o] + sum over c, u, v of
 ///     weights[o, c, u, v] x[c, i stride + u dilation - top, j stride + v dilation - left], x zero outside.
 /// Deconvolution: the transposed map, plus bias: x[c, i, j] weights[c, o, u, v] is added to
-///     y[o, i stride + u - top, j stride + v - left] where that lies inside; dilation_factor is ignored.
+///     y[o, i stride + u dilation - top, j stride + v dilation - left] where that lies inside.
 /// With groups, each n_groups-th of the output channels sees the same part of the input channels only.
 ///
 /// x [.., C, H, W], leading axes are rows -> y [.., output_channels, H', W']
@@ -11589,12 +11589,13 @@ namespace bespoke {
 /// bias [output_channels]
 /// A second input, if there is one, is the weights of a convolution; then only the bias is a parameter.
 ///
-/// H' of a convolution as in padding.hpp, with kernel = (kernel_size - 1) dilation + 1.
+/// With kernel = (kernel_size - 1) dilation + 1, H' of a convolution is as in padding.hpp,
 /// H' of a deconvolution: (H - 1) stride + kernel - start - end with valid padding, H stride with `same`,
 /// output_size where that is given (the padding is ignored then). What it crops for `same` and output_size is
 /// split as `same` splits padding; what lies behind the last window is the bias.
 ///
-/// Core ML specification, ConvolutionLayerParams (output_size is its outputShape).
+/// Core ML specification, ConvolutionLayerParams (output_size is its outputShape). It says that a deconvolution ignores
+/// its dilationFactor; coremltools converts dilated ones all the same, and tests what they give, so it counts here.
 struct convolution {
     extent output_channels = unset;
     extent kernel_channels = unset;  ///< extent 1 of the weights; of a deconvolution extent 0
@@ -11638,8 +11639,7 @@ struct convolution {
         if (n_groups < 0) return value_fault("nGroups from 0 up wanted, ", n_groups, " given");
         if (const auto wrong = check_window("kernelSize", kernel_size, 1)) return *wrong;
         if (const auto wrong = check_window("stride", stride, 1)) return *wrong;
-        if (!is_deconvolution)
-            if (const auto wrong = check_window("dilationFactor", dilation_factor, 1)) return *wrong;
+        if (const auto wrong = check_window("dilationFactor", dilation_factor, 1)) return *wrong;
         if (const auto valid_edges = alternative<valid_padding>(padding))
             if (const auto wrong = check_padding(*valid_edges)) return *wrong;
 
@@ -11659,8 +11659,10 @@ struct convolution {
         }
         for (std::size_t axis : {std::size_t{0}, std::size_t{1}})
             if (const auto wrong = check_axis(x, axis)) return *wrong;
-        if (!is_deconvolution && padded_elements(x) < 0)
-            return shape_fault("a padded input of up to ", largest_image, " elements wanted, its shape is ",
+        if (padded_elements(x) < 0)
+            return shape_fault(is_deconvolution ? "an output" : "a padded input", " of up to ", largest_image,
+                               is_deconvolution ? " elements before cropping wanted, the input's shape is "
+                                                : " elements wanted, its shape is ",
                                x);
 
         shape y = x;
@@ -11816,12 +11818,11 @@ private:
     /// Number of images in one example.
     static constexpr extent rows_of(const shape& x) { return x.product(0, x.rank() - 3); }
 
-    constexpr extent dilation(std::size_t axis) const { return is_deconvolution ? 1 : dilation_factor[axis]; }
     /// The kernel with its holes.
-    constexpr extent reach(std::size_t axis) const { return (kernel_size[axis] - 1) * dilation(axis) + 1; }
+    constexpr extent reach(std::size_t axis) const { return (kernel_size[axis] - 1) * dilation_factor[axis] + 1; }
     /// Extent of a deconvolution before anything is cropped.
     constexpr extent uncropped(const shape& x, std::size_t axis) const {
-        return (x.from_end(2 - axis) - 1) * stride[axis] + kernel_size[axis];
+        return (x.from_end(2 - axis) - 1) * stride[axis] + reach(axis);
     }
     constexpr const edge_sizes& edges(std::size_t axis) const {
         return std::get<valid_padding>(padding).padding_amounts.edges[axis];
@@ -11869,21 +11870,24 @@ private:
         if (mode) return crop_to(size * stride[axis], mode->asymmetry_mode);
         return {whole - edges(axis).start_edge_size - edges(axis).end_edge_size, edges(axis).start_edge_size};
     }
-    /// Elements of the padded image that the kernel works on, or -1 where there are too many.
+    /// Elements of the padded (of a deconvolution: uncropped) image that the kernel works on, or -1 where there are too
+    /// many.
     constexpr extent padded_elements(const shape& x) const {
         const auto covered = [&](std::size_t axis) {
-            return std::max((axis_of(x, axis).outputs - 1) * stride[axis] + reach(axis),
-                            x.from_end(2 - axis));
+            const extent outputs = axis_of(x, axis).outputs;
+            if (is_deconvolution) return std::max(uncropped(x, axis), outputs);
+            return std::max((outputs - 1) * stride[axis] + reach(axis), x.from_end(2 - axis));
         };
-        return checked_size({x.from_end(3), covered(0), covered(1)}, largest_image);
+        const extent channels = is_deconvolution ? output_channels : x.from_end(3);
+        return checked_size({channels, covered(0), covered(1)}, largest_image);
     }
 
     /// What does not depend on the input, and how the weights are prepared.
     constexpr void set_steps(kernels::convolution_geometry& g, const arithmetic& how) const {
         g.stride_y = stride[0];
         g.stride_x = stride[1];
-        g.dilation_y = dilation(0);
-        g.dilation_x = dilation(1);
+        g.dilation_y = dilation_factor[0];
+        g.dilation_x = dilation_factor[1];
         g.winograd = how.winograd && !is_deconvolution && stride[0] == 1 && stride[1] == 1;
     }
     /// What the kernels are told: of a deconvolution, the convolution whose transpose it is.

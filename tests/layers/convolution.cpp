@@ -99,9 +99,24 @@ const std::vector<test_case>& deconvolutions() {
           .is_deconvolution = true,
           .output_size = {8, 10}},
          {2, 4, 5}, {2, 8, 10}, 0, 0},
-        // dilation counts for nothing
-        {{.output_channels = 2, .dilation_factor = {0, 7}, .is_deconvolution = true},
-         {3, 4, 5}, {2, 6, 7}, 0, 0},
+        {{.output_channels = 2, .dilation_factor = {2, 3}, .is_deconvolution = true},
+         {3, 4, 5}, {2, 8, 11}, 0, 0},
+        {{.output_channels = 6,
+          .n_groups = 3,
+          .kernel_size = {3, 2},
+          .stride = {2, 3},
+          .dilation_factor = {2, 1},
+          .padding = padded(1, 0, 2, 1),
+          .is_deconvolution = true},
+         {3, 4, 5}, {6, 10, 11}, 1, 2},
+        {{.output_channels = 2,
+          .kernel_size = {1, 2},
+          .stride = {1, 2},
+          .dilation_factor = {1, 2},
+          .padding = padded(0, 0, 2, 2),
+          .is_deconvolution = true,
+          .output_size = {1, 21}},
+         {2, 1, 12}, {2, 1, 21}, 0, 2},
         {{.output_channels = 4, .n_groups = 2, .stride = {3, 2}, .is_deconvolution = true, .has_bias = false},
          {2, 2, 1, 3}, {2, 4, 3, 7}, 0, 0},
     };
@@ -142,10 +157,8 @@ std::vector<double> naive(const test_case& t, extent examples, const std::vector
                     for (extent v = 0; v < kw; ++v)
                         for (extent i = 0; i < (c.is_deconvolution ? h : oh); ++i)
                             for (extent j = 0; j < (c.is_deconvolution ? w : ow); ++j) {
-                                const extent fy = i * c.stride[0] - t.top +
-                                                  u * (c.is_deconvolution ? 1 : c.dilation_factor[0]);
-                                const extent fx = j * c.stride[1] - t.left +
-                                                  v * (c.is_deconvolution ? 1 : c.dilation_factor[1]);
+                                const extent fy = i * c.stride[0] - t.top + u * c.dilation_factor[0];
+                                const extent fx = j * c.stride[1] - t.left + v * c.dilation_factor[1];
                                 const extent yi = c.is_deconvolution ? fy : i,
                                              yj = c.is_deconvolution ? fx : j;
                                 const extent xi = c.is_deconvolution ? i : fy,
@@ -237,6 +250,17 @@ TEST_CASE("convolution and deconvolution: numbers of PyTorch") {
     REQUIRE(z.dimensions() == shape{2, 6, 11, 14});
     layer_test::require_summary(
         z.first(), {1848, -68.796875, 1158.374755859, {-0.71875, -1.140625, -0.625}, -1.4375}, 1e-6);
+    const auto dilated = evaluate<float>(convolution{.output_channels = 6,
+                                                     .n_groups = 2,
+                                                     .kernel_size = {3, 2},
+                                                     .stride = {2, 3},
+                                                     .dilation_factor = {2, 3},
+                                                     .padding = padded(1, 1, 0, 0),
+                                                     .is_deconvolution = true},
+                                         {{shape{2, 4, 6, 5}, x}}, {steps<float>(2, 72), steps<float>(3, 6)});
+    REQUIRE(dilated.dimensions() == shape{2, 6, 13, 16});
+    layer_test::require_summary(
+        dilated.first(), {2496, -95.796875, 1388.413818359, {-0.625, -0.625, -0.625}, -0.875}, 1e-6);
 }
 
 TEST_CASE("convolution: weights that come as second input") {
@@ -400,6 +424,14 @@ TEST_CASE("convolution: what does not fit is said") {
                    {x}) ==
           "layers/0 \"layer\" (convolution): the kernel covers a width of 12, the padded input has 11 (shape "
           "[4, 8, 9])");
+    CHECK(fault_of(convolution{.output_channels = 2,
+                               .kernel_size = {2, 2},
+                               .dilation_factor = {1 << 30, 1 << 30},
+                               .padding = padded(0, 1 << 30, 0, 1 << 30),
+                               .is_deconvolution = true},
+                   {x}) ==
+          "layers/0 \"layer\" (convolution): an output of up to 1099511627776 elements before cropping wanted, "
+          "the input's shape is [4, 8, 9]");
     CHECK(
         fault_of(convolution{.output_channels = 2, .padding = padded(10, 0, 0, 0), .is_deconvolution = true},
                  {x}) ==
@@ -455,6 +487,7 @@ TEST_CASE("convolution: any hyper-parameters give a shape or a fault") {
                       .stride = {pick(), pick()},
                       .dilation_factor = {pick(), pick()},
                       .is_deconvolution = random.uniform() < 0.5};
+        if (random.uniform() < 0.5) c.dilation_factor = {1, 1};
         if (random.uniform() < 0.3) c.padding = same;
         if (random.uniform() < 0.3) c.padding = padded(pick(), pick(), pick(), pick());
         if (random.uniform() < 0.3) c.output_size = {pick(), pick()};

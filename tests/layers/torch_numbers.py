@@ -21,6 +21,8 @@ x = steps(1, 2, 4, 6, 5)
 show("convolution", F.conv2d(x, steps(2, 6, 2, 3, 2), steps(3, 6), stride=(2, 1), padding=(1, 2), dilation=(1, 2),
                              groups=2))
 show("deconvolution", F.conv_transpose2d(x, steps(2, 4, 3, 3, 2), steps(3, 6), stride=(2, 3), padding=(1, 0), groups=2))
+show("dilated deconvolution", F.conv_transpose2d(x, steps(2, 4, 3, 3, 2), steps(3, 6), stride=(2, 3), padding=(1, 0),
+                                                 dilation=(2, 3), groups=2))
 show("maximum", F.max_pool2d(x, (3, 2), (2, 1), padding=(1, 0)))
 show("average", F.avg_pool2d(x, (3, 2), (2, 2), padding=(1, 1)))
 show("average without padding", F.avg_pool2d(x, (3, 2), (2, 2), padding=(1, 1), count_include_pad=False))
