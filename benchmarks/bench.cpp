@@ -65,7 +65,7 @@ int run(const options& o) {
     std::vector<const peer*> who{&composed_peer, &loaded_peer, &bfloat16_peer, &int8_peer};
     for (const installed_peer& p : peers)
         if (p.it) who.push_back(p.it);
-    keep_wanted(who, o);
+    if (!keep_wanted(who, o)) return 2;
 
     std::map<int, double> rates;
     for (const int count : o.threads) {

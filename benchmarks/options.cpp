@@ -3,6 +3,7 @@
 #include "report.hpp"
 
 #include <algorithm>
+#include <charconv>
 #include <cstdio>
 #include <cstdlib>
 #include <thread>
@@ -12,7 +13,18 @@ namespace bespoke::benchmarks {
 namespace {
 
 /// The number that `value` spells; 0: none from 1 up.
-int positive(const std::string& value) { return std::max(0, std::atoi(value.c_str())); }
+int positive(const std::string& value) {
+    int number = 0;
+    const char* const end = value.data() + value.size();
+    const auto read = std::from_chars(value.data(), end, number);
+    return read.ec == std::errc() && read.ptr == end ? std::max(0, number) : 0;
+}
+
+/// Said before hours of measuring.
+bool can_write(const std::string& path) {
+    std::FILE* const file = std::fopen(path.c_str(), "ab");
+    return file != nullptr && std::fclose(file) == 0;
+}
 
 /// `threaded`: whether the number of threads can be chosen.
 void print_help(const char* program, std::span<const work> works, bool threaded) {
@@ -46,6 +58,8 @@ bool read(int argc, char** argv, std::span<const work> works, bool threaded, opt
             return std::printf("%s: a number from 1 up wanted, %s came\n", option.c_str(), value.c_str()) < 0;
         if (option == "--only" && std::ranges::none_of(works, [&](const work& w) { return w.key == value; }))
             return std::printf("--only %s: no such work; see --help\n", value.c_str()) < 0;
+        if (option == "--json" && !can_write(value))
+            return std::printf("--json %s: cannot be written\n", value.c_str()) < 0;
         if (option == "--only") o.only.push_back(value);
         if (option == "--who") o.who.push_back(value);
         if (option == "--threads") o.threads.push_back(positive(value));
@@ -63,11 +77,16 @@ bool is_wanted(const work& w, const options& o) {
     return o.only.empty() || std::ranges::find(o.only, w.key) != o.only.end();
 }
 
-void keep_wanted(std::vector<const peer*>& who, const options& o) {
+bool keep_wanted(std::vector<const peer*>& who, const options& o) {
+    const std::vector<const peer*> all = who;
     std::erase_if(who, [&](const peer* p) {
         const auto begins = [&](const std::string& name) { return std::string_view(p->name).starts_with(name); };
         return !o.who.empty() && std::ranges::none_of(o.who, begins);
     });
+    if (!who.empty()) return true;
+    std::printf("--who %s: nobody's name begins so; there are:\n", o.who.back().c_str());
+    for (const peer* p : all) std::printf("  %s\n", std::string(p->name).c_str());
+    return false;
 }
 
 int finish(const options& o, std::span<const line> lines, bool right) {
@@ -94,7 +113,8 @@ void start_with_settings(char** argv) {
 
 int start(int argc, char** argv, const char* program, std::span<const work> works, bool threaded,
           int (*run)(const options& o)) {
-    if (argc > 1 && std::string_view(argv[1]) == "--help") return print_help(program, works, threaded), 0;
+    if (argc > 1 && (std::string_view(argv[1]) == "--help" || std::string_view(argv[1]) == "-h"))
+        return print_help(program, works, threaded), 0;
     options o;
     return read(argc, argv, works, threaded, o) ? run(o) : 2;
 }

@@ -21,7 +21,8 @@ int start(int argc, char** argv, const char* program, std::span<const work> work
           int (*run)(const options& o));
 
 bool is_wanted(const work& w, const options& o);
-void keep_wanted(std::vector<const peer*>& who, const options& o);
+/// Prints who there is and returns false if nobody is left.
+bool keep_wanted(std::vector<const peer*>& who, const options& o);
 
 /// Writes the file that is asked for. Returns what `main` returns: 0 if all results were right and the file is there.
 int finish(const options& o, std::span<const line> lines, bool right);

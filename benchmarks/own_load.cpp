@@ -7,7 +7,10 @@
 #include <string_view>
 
 int main(int argc, char** argv) {
-    if (argc != 5) return 2;
+    if (argc != 5) {
+        std::fprintf(stderr, "usage: bespoke_bench_load FILE TOKENS THREADS composed|loaded\n");
+        return 2;
+    }
     const auto result = bespoke::benchmarks::load_and_predict(argv[1], std::atoi(argv[2]), std::atoi(argv[3]),
                                                               std::string_view(argv[4]) == "composed");
     std::printf("%zu\n", result.size());

@@ -38,6 +38,8 @@ struct digits_data {
 };
 
 inline digits_data load_digits(const std::filesystem::path& folder) {
+    if (!std::filesystem::is_directory(folder))
+        throw bespoke::error(bespoke::errc::io, folder.string() + ": no such folder; start in the repository's root");
     const auto path = folder / "digits_images.safetensors";
     const auto file = bespoke::safetensors::load(path);
     const auto* images = file.find("images");

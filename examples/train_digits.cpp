@@ -7,6 +7,7 @@
 #include "digits.hpp"
 
 #include <cstdio>
+#include <cstring>
 #include <numeric>
 
 using namespace bespoke;
@@ -74,6 +75,10 @@ model_settings describe() {
 }  // namespace
 
 int main(int argc, char** argv) try {
+    if (argc > 2 || (argc == 2 && argv[1][0] == '-')) {
+        std::printf("usage: train_digits [FOLDER]\n");
+        return std::strcmp(argv[1], "--help") == 0 ? 0 : 2;
+    }
     const std::filesystem::path folder = argc > 1 ? argv[1] : "examples/models";
     const digits_data data = load_digits("examples/data");
 

@@ -35,7 +35,7 @@ int run(const options& o) {
     keep_freed_memory();
     at::set_num_threads(1);
     std::vector<const peer*> who{&torch_operators, &own_peer};
-    keep_wanted(who, o);
+    if (!keep_wanted(who, o)) return 2;
     bool right = true;
     std::vector<line> lines;
     for (const layer_work& w : all_works()) {

@@ -32,7 +32,7 @@ bool read(options& o, int argc, char** argv) {
             o.summary = true;
         } else if (word == "--only" && more) {
             o.only = argv[++i];
-        } else if (!word.starts_with("--") && !has_folder) {
+        } else if (!word.starts_with("-") && !has_folder) {
             o.folder = word;
             has_folder = true;
         } else {
@@ -110,8 +110,16 @@ std::optional<failure> outcome(const std::filesystem::path& folder, const json& 
 
 int main(int argc, char** argv) {
     options o;
-    if (!read(o, argc, argv) || !std::filesystem::is_directory(o.folder)) {
-        std::fprintf(stderr, "usage: conformance [DIR] [--only TEXT] [--summary]\n");
+    const bool asks = argc == 2 && (std::string_view(argv[1]) == "--help" || std::string_view(argv[1]) == "-h");
+    if (asks || !read(o, argc, argv)) {
+        std::fprintf(asks ? stdout : stderr, "usage: conformance [DIR] [--only TEXT] [--summary]\n\n"
+                     "Runs the cases in DIR (unless given: " BESPOKE_CASES ").\n"
+                     "  --only TEXT   those with TEXT in their path\n"
+                     "  --summary     also counts failures by reason\n");
+        return asks ? 0 : 2;
+    }
+    if (!std::filesystem::is_directory(o.folder)) {
+        std::fprintf(stderr, "%s: no such folder\n", o.folder.string().c_str());
         return 2;
     }
     std::vector<std::filesystem::path> cases;
@@ -159,6 +167,9 @@ int main(int argc, char** argv) {
         std::sort(sorted.rbegin(), sorted.rend());
         for (const auto& [count, reason] : sorted) std::printf("%5zu %s\n", count, reason.c_str());
     }
+    if (passed + failed + skipped == 0)
+        std::printf("no case (a folder with an io.json)%s%s in %s\n", o.only.empty() ? "" : " of this name: ",
+                    o.only.c_str(), o.folder.string().c_str());
     std::printf("%zu passed, %zu failed, %zu skipped\n", passed, failed, skipped);
     return unexpected == 0 && passed > 0 ? 0 : 1;
 }

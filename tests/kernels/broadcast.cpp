@@ -137,6 +137,27 @@ TEMPLATE_TEST_CASE("broadcast_map: both ways round, in parts and in place", "[br
             }
 }
 
+TEST_CASE("broadcast_map: any part of a result, and nothing beside it", "[broadcast]") {
+    for (const auto& [a_shape, b_shape] : std::vector<std::pair<shape, shape>>{{{2, 3, 2, 2, 3}, {2, 1, 2, 1, 3}},
+                                                                               {{3, 1, 3, 1}, {1, 3, 1, 4}},
+                                                                               {{5, 3, 1}, {1, 3, 2}},
+                                                                               {{3, 20}, {3, 1}}}) {
+        const shape out = joined(a_shape, b_shape);
+        const array<float> a(a_shape.size(), 1), b(b_shape.size(), 2), before(out.size(), 3);
+        kernels::broadcast_plan<2> plan;
+        plan.add(out, {a_shape, b_shape});
+        for (extent begin = 0; begin <= out.size(); ++begin)
+            for (extent end = begin; end <= out.size(); ++end) {
+                array<float> y = before, wanted = before;
+                for (extent i = begin; i < end; ++i)
+                    wanted[i] = difference{}(a[index_of(out, i, a_shape)], b[index_of(out, i, b_shape)]);
+                kernels::broadcast_map(difference{}, plan, {a.data(), b.data()}, y.data(), begin, end);
+                CAPTURE(out, begin, end);
+                REQUIRE(check::same_bits(y, wanted));
+            }
+    }
+}
+
 TEST_CASE("broadcast_map: three arrays, each repeated in its own way", "[broadcast]") {
     const shape out{3, 4, 5}, a_shape{3, 1, 1}, b_shape{5}, c_shape{4, 1};
     const array<float> a(3, 1), b(5, 2), c(4, 3);

@@ -1,5 +1,7 @@
 #pragma once
 
+#include "../sanitized.hpp"
+
 #include <bespoke/core/threads.hpp>
 #include <bespoke/kernels/simd.hpp>
 

@@ -101,6 +101,32 @@ struct run_of {
         REQUIRE(out.intact());
         return out;
     }
+    /// What a forward pass gives, to the bit: each output meets its products one after the other, over channel, row
+    /// and column; what lies in the padding is 0.
+    array<T> chain(pass p) const {
+        const extent in = g.channels / g.groups, out = g.output_channels / g.groups;
+        const extent taps = g.kernel_height * g.kernel_width;
+        array<T> all = y;
+        for (extent e = 0; e < examples; ++e)
+            for (extent o = 0; o < g.output_channels; ++o) {
+                T* const plane = all.data() + e * y_stride + o * g.pixels();
+                if (p != pass::accumulate) std::fill_n(plane, g.pixels(), p == pass::forward ? bias[o] : T(0));
+                for (extent k = 0; k < in * taps; ++k) {
+                    const T* const image = x.data() + e * x_stride + (o / out * in + k / taps) * g.plane();
+                    const extent i = k % taps / g.kernel_width, j = k % g.kernel_width;
+                    const T weight = w[o * in * taps + k];
+                    for (extent oy = 0; oy < g.output_height; ++oy) {
+                        const extent iy = oy * g.stride_y + i * g.dilation_y - g.pad_top;
+                        const T* const row = iy >= 0 && iy < g.height ? image + iy * g.width : nullptr;
+                        T* const to = plane + oy * g.output_width;
+                        extent ix = j * g.dilation_x - g.pad_left;
+                        for (extent ox = 0; ox < g.output_width; ++ox, ix += g.stride_x)
+                            to[ox] = kernels::fma(weight, row && ix >= 0 && ix < g.width ? row[ix] : T(0), to[ox]);
+                    }
+                }
+            }
+        return all;
+    }
     /// That a forward pass runs its epilogue once on each element, whole sums only, and a map which that begins with
     /// before the rest, whatever the map does.
     void compare_epilogues(pass p, thread_pool* threads = nullptr) const {
@@ -149,6 +175,12 @@ struct run_of {
                 CHECK(right);
             }
     }
+    /// The same on one thread and on several.
+    void compare_epilogues(pass p, thread_pool& threads) const {
+        const bool alone = p != pass::accumulate;
+        if (!sanitized || alone) compare_epilogues(p);
+        if (!sanitized || !alone) compare_epilogues(p, &threads);
+    }
     void compare(pass p) const {
         const array<T>& held = p == pass::input ? dx : p == pass::weights ? dw : p == pass::sums ? db : y;
         std::vector<double> exact(static_cast<std::size_t>(held.size())), size(exact.size()),
@@ -165,17 +197,17 @@ struct run_of {
                 terms[static_cast<std::size_t>(p == pass::sums ? i / plane : e * y_stride + i)] += 1;
             }
             if (p == pass::sums) continue;
+            const T *from_x = x.data() + e * x_stride, *from_y = y.data() + e * y_stride, *taps = w.data();
+            const extent begin = p == pass::input ? e * x_stride : p == pass::weights ? 0 : e * y_stride;
+            double *sum = exact.data() + begin, *sizes = size.data() + begin, *n = terms.data() + begin;
             each_product(g, [&](extent out, extent in, extent tap) {
                 if (in < 0) return;
-                const T from_x = x[e * x_stride + in], from_y = y[e * y_stride + out];
-                const auto at = static_cast<std::size_t>(p == pass::input     ? e * x_stride + in
-                                                         : p == pass::weights ? tap
-                                                                              : e * y_stride + out);
-                const double term = static_cast<double>(p == pass::input ? from_y : from_x) *
-                                    static_cast<double>(p == pass::weights ? from_y : w[tap]);
-                exact[at] += term;
-                size[at] += std::abs(term);
-                terms[at] += 1;
+                const extent at = p == pass::input ? in : p == pass::weights ? tap : out;
+                const double term = static_cast<double>(p == pass::input ? from_y[out] : from_x[in]) *
+                                    static_cast<double>(p == pass::weights ? from_y[out] : taps[tap]);
+                sum[at] += term;
+                sizes[at] += std::abs(term);
+                n[at] += 1;
             });
         }
         const array<T> got = result(p);

@@ -14,16 +14,7 @@ void compare(const geometry& g) {
     using pass = typename run_of<T>::pass;
     const run_of<T> r(g, examples, 1);
     for (const pass p : {pass::forward, pass::plain, pass::accumulate}) {
-        array<T> chain = r.y;
-        for (extent e = 0; e < examples; ++e) {
-            T* y = chain.data() + e * r.y_stride;
-            for (extent i = 0; i < g.output_channels * g.pixels() && p != pass::accumulate; ++i)
-                y[i] = p == pass::forward ? r.bias[i / g.pixels()] : T(0);
-            each_product(g, [&](extent out, extent in, extent tap) {
-                y[out] = kernels::fma(r.w[tap], in < 0 ? T(0) : r.x[e * r.x_stride + in], y[out]);
-            });
-        }
-        CHECK(check::same_bits(r.result(p), chain));
+        CHECK(check::same_bits(r.result(p), r.chain(p)));
         r.compare_epilogues(p);
     }
 }

@@ -13,19 +13,10 @@ void compare(const geometry& g) {
     thread_pool three(3);
     const run_of<T> r(g, 2, 1);
     for (const pass p : {pass::forward, pass::plain, pass::accumulate}) {
-        array<T> chain = r.y;
-        for (extent e = 0; e < r.examples; ++e) {
-            T* y = chain.data() + e * r.y_stride;
-            for (extent i = 0; i < g.output_channels * g.pixels() && p != pass::accumulate; ++i)
-                y[i] = p == pass::forward ? r.bias[i / g.pixels()] : T(0);
-            each_product(g, [&](extent out, extent in, extent tap) {
-                y[out] = kernels::fma(r.w[tap], r.x[e * r.x_stride + in], y[out]);
-            });
-        }
+        const array<T> chain = r.chain(p);
         CHECK(check::same_bits(r.result(p), chain));
         CHECK(check::same_bits(r.result(p, &three, true), chain));
-        r.compare_epilogues(p);
-        r.compare_epilogues(p, &three);
+        r.compare_epilogues(p, three);
     }
 }
 

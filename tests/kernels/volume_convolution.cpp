@@ -13,7 +13,7 @@ using kernels::volume_geometry;
 
 /// From `channels` volumes [depth, height, width] with a kernel, strides, dilations and padding before each axis; the
 /// output is as large as fits, with as much padding behind.
-volume_geometry geometry(extent channels, extent outputs, extent groups, std::array<extent, 3> size,
+volume_geometry volume(extent channels, extent outputs, extent groups, std::array<extent, 3> size,
                          std::array<extent, 3> kernel, std::array<extent, 3> stride, std::array<extent, 3> dilation,
                          std::array<extent, 3> pad) {
     std::array<extent, 3> out{};
@@ -107,18 +107,18 @@ void compare(const volume_geometry& g, extent examples) {
 }  // namespace
 
 TEMPLATE_TEST_CASE("volume_convolution against every product", "", float, double) {
-    compare<TestType>(geometry(1, 1, 1, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {0, 0, 0}), 1);
-    compare<TestType>(geometry(3, 5, 1, {4, 5, 6}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}), 2);
-    compare<TestType>(geometry(4, 6, 2, {5, 4, 7}, {2, 3, 2}, {2, 1, 3}, {1, 1, 2}, {1, 0, 2}), 2);
-    compare<TestType>(geometry(3, 3, 3, {6, 3, 3}, {2, 2, 2}, {1, 2, 1}, {3, 1, 1}, {2, 1, 0}), 1);
-    compare<TestType>(geometry(2, 40, 1, {3, 4, 4}, {5, 1, 1}, {1, 1, 1}, {1, 1, 1}, {2, 0, 0}), 1);
-    compare<TestType>(geometry(8, 16, 1, {9, 12, 12}, {3, 3, 3}, {2, 1, 1}, {1, 1, 1}, {1, 1, 1}), 2);
+    compare<TestType>(volume(1, 1, 1, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {0, 0, 0}), 1);
+    compare<TestType>(volume(3, 5, 1, {4, 5, 6}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}), 2);
+    compare<TestType>(volume(4, 6, 2, {5, 4, 7}, {2, 3, 2}, {2, 1, 3}, {1, 1, 2}, {1, 0, 2}), 2);
+    compare<TestType>(volume(3, 3, 3, {6, 3, 3}, {2, 2, 2}, {1, 2, 1}, {3, 1, 1}, {2, 1, 0}), 1);
+    compare<TestType>(volume(2, 40, 1, {3, 4, 4}, {5, 1, 1}, {1, 1, 1}, {1, 1, 1}, {2, 0, 0}), 1);
+    compare<TestType>(volume(8, 16, 1, {9, 12, 12}, {3, 3, 3}, {2, 1, 1}, {1, 1, 1}, {1, 1, 1}), 2);
 }
 
 TEST_CASE("volume_convolution: slices run together while what they see stays near") {
-    const auto small = geometry(1, 1, 1, {8, 4, 4}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1});
+    const auto small = volume(1, 1, 1, {8, 4, 4}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1});
     REQUIRE(small.together(8) == 8);
     REQUIRE(small.together(0) == 1);
-    const auto large = geometry(64, 64, 1, {8, 56, 56}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1});
+    const auto large = volume(64, 64, 1, {8, 56, 56}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1});
     REQUIRE(large.together(800) == 1);
 }

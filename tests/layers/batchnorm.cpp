@@ -151,7 +151,7 @@ TEST_CASE("batchnorm: gradients") {
 }
 
 namespace {
-constexpr auto small =
+constexpr auto small_batchnorm =
     compose(input{"x", {3, 4, 5}}, fixed | named("a"), instance | named("b"), batch | named("c"));
 constexpr auto pixels = compose(input{"x", {2, 5, 1, 1}}, batch | named("a"), fixed | named("b"));
 }  // namespace
@@ -173,7 +173,7 @@ TEST_CASE("batchnorm: joins a map that does nothing yet") {
 }
 
 TEST_CASE("batchnorm: composed and run-time networks give the same bits") {
-    network<small> net;
+    network<small_batchnorm> net;
     REQUIRE(layer_test::same_bits_unrolled(net, numbers<float>(60)));
     network<pixels> other;
     REQUIRE(layer_test::same_bits_unrolled(other, numbers<float>(10)));

@@ -23,7 +23,7 @@ using namespace arithmetic_test;
 namespace {
 
 template <class L, class F>
-void check_layer(const L& layer, const F& f) {
+void check_pairs(const L& layer, const F& f) {
     check_arithmetic<float>(layer, f, aligned_combinations);
     check_arithmetic<double>(layer, f, aligned_combinations);
 }
@@ -50,12 +50,12 @@ using floats = std::vector<float>;
 }  // namespace
 
 TEST_CASE("broadcastable: values with every way of broadcasting") {
-    check_layer(add_broadcastable{}, [](double a, double b) { return a + b; });
-    check_layer(subtract_broadcastable{}, [](double a, double b) { return a - b; });
-    check_layer(multiply_broadcastable{}, [](double a, double b) { return a * b; });
-    check_layer(max_broadcastable{}, [](double a, double b) { return a > b ? a : b; });
-    check_layer(min_broadcastable{}, [](double a, double b) { return a < b ? a : b; });
-    check_layer(pow_broadcastable{}, [](double a, double b) { return std::pow(a, b); });
+    check_pairs(add_broadcastable{}, [](double a, double b) { return a + b; });
+    check_pairs(subtract_broadcastable{}, [](double a, double b) { return a - b; });
+    check_pairs(multiply_broadcastable{}, [](double a, double b) { return a * b; });
+    check_pairs(max_broadcastable{}, [](double a, double b) { return a > b ? a : b; });
+    check_pairs(min_broadcastable{}, [](double a, double b) { return a < b ? a : b; });
+    check_pairs(pow_broadcastable{}, [](double a, double b) { return std::pow(a, b); });
 }
 
 TEST_CASE("broadcastable: by hand") {

@@ -10,8 +10,6 @@ using namespace layer_test;
 namespace {
 
 using floats = std::vector<float>;
-constexpr float no_number = std::numeric_limits<float>::quiet_NaN();
-constexpr float infinity = std::numeric_limits<float>::infinity();
 
 /// The index in which a number falls that is uniform from 0 to the sum of the weights.
 std::vector<double> sampled(const std::vector<double>& weights, extent samples, philox& numbers) {

@@ -92,12 +92,12 @@ TEST_CASE("concat: shapes and faults") {
 }
 
 namespace {
-inline constexpr auto small =
+inline constexpr auto small_concat =
     compose(input{"a", {1, 2, 2}}, input{"b", {2, 2, 2}}, concat{} | from("b", "a", "b"));
 }
 
 TEST_CASE("concat: the same bits composed and at run time") {
-    network<small> net;
+    network<small_concat> net;
     REQUIRE(net(numbers<float>(4), numbers<float>(8)).shape(0) == 5);
     REQUIRE(same_bits_unrolled(net, numbers<float>(4), numbers<float>(8)));
 }

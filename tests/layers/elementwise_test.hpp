@@ -7,14 +7,14 @@
 /// What tests of element-wise layers share.
 namespace layer_test {
 
-constexpr double infinity = std::numeric_limits<double>::infinity();
+constexpr double double_infinity = std::numeric_limits<double>::infinity();
 constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 
 template <class T>
 std::vector<T> points() {
     std::vector<T> x;
     for (double v : {0.0, 1e-30, 1e-8, 1e-3, 0.1, 0.5, 0.9, 1.0, 1.5, 2.0, 2.7, 3.0, 5.0, 10.0, 20.0, 100.0,
-                     1e10, infinity})
+                     1e10, double_infinity})
         for (double sign : {1.0, -1.0}) x.push_back(static_cast<T>(sign * v));
     x.push_back(static_cast<T>(nan));
     return x;

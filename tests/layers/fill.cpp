@@ -10,8 +10,6 @@ using namespace layer_test;
 
 namespace {
 using floats = std::vector<float>;
-constexpr float no_number = std::numeric_limits<float>::quiet_NaN();
-constexpr float infinity = std::numeric_limits<float>::infinity();
 }  // namespace
 
 TEST_CASE("fill_static, fill_like: values") {

@@ -115,16 +115,16 @@ TEST_CASE("inner_product: shapes and faults") {
 }
 
 namespace {
-inline constexpr auto small = compose(input{"x", {13}}, inner_product{.output_channels = 20},
+inline constexpr auto small_product = compose(input{"x", {13}}, inner_product{.output_channels = 20},
                                       inner_product{.output_channels = 3, .has_bias = false});
 inline constexpr auto rows = compose(input{"x", {4, 13}}, inner_product{.output_channels = 20});
 }  // namespace
 
 TEST_CASE("inner_product: the same bits composed and at run time") {
-    network<small> a;
+    network<small_product> a;
     REQUIRE(same_bits_unrolled(a, numbers<float>(13)));
     network<rows> b;
     REQUIRE(same_bits_unrolled(b, numbers<float>(52)));
-    network<small, double> c;
+    network<small_product, double> c;
     REQUIRE(same_bits_unrolled(c, numbers<double>(13)));
 }

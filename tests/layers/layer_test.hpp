@@ -18,6 +18,9 @@ namespace layer_test {
 using bespoke::extent;
 using bespoke::shape;
 
+constexpr float infinity = std::numeric_limits<float>::infinity();
+constexpr float no_number = std::numeric_limits<float>::quiet_NaN();
+
 /// An input of a layer: the shape of one example and the values of one or more of them, one after the
 /// other. `once`: stored once for all examples, as a constant of a network is.
 template <class T>

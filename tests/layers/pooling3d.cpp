@@ -9,7 +9,7 @@ using namespace layer_test;
 
 namespace {
 
-using enum pooling3d_padding_type;
+using volume_padding = pooling3d_padding_type;
 
 /// A layer, an input, and what a reader of the specification finds with pencil and paper.
 struct volume_case {
@@ -26,7 +26,7 @@ constexpr pooling3d kernel(int depth, int height, int width, int down = 1, int a
             .stride_height = along,
             .stride_width = across};
 }
-constexpr pooling3d padded(pooling3d layer, pooling3d_padding_type type) {
+constexpr pooling3d padded(pooling3d layer, volume_padding type) {
     layer.padding_type = type;
     layer.custom_padding_front = 1;
     layer.custom_padding_bottom = 2;
@@ -41,11 +41,11 @@ const std::vector<volume_case>& volume_cases() {
         {kernel(3, 3, 3, 1, 1, 1), {2, 3, 5, 6, 20}, {2, 3, 3, 4, 18}, {0, 0, 0}},
         {kernel(2, 2, 2, 2, 2, 2), {2, 5, 4, 7}, {2, 2, 2, 3}, {0, 0, 0}},
         {kernel(1, 2, 3, 2, 1, 3), {1, 2, 4, 5, 9}, {1, 2, 2, 4, 3}, {0, 0, 0}},
-        {padded(kernel(2, 3, 2, 1, 2, 1), custom), {1, 2, 3, 5, 6}, {1, 2, 3, 3, 7}, {1, 0, 1}},
-        {padded(kernel(2, 3, 2, 1, 2, 1), valid), {1, 2, 3, 5, 6}, {1, 2, 2, 2, 5}, {0, 0, 0}},
+        {padded(kernel(2, 3, 2, 1, 2, 1), volume_padding::custom), {1, 2, 3, 5, 6}, {1, 2, 3, 3, 7}, {1, 0, 1}},
+        {padded(kernel(2, 3, 2, 1, 2, 1), volume_padding::valid), {1, 2, 3, 5, 6}, {1, 2, 2, 2, 5}, {0, 0, 0}},
         // 3 with 1 before; (2 - 1) 2 + 3 - 4 = 1, behind; (3 - 1) 3 + 2 - 7 = 1, behind
-        {padded(kernel(3, 3, 2, 1, 2, 3), same), {1, 2, 3, 4, 7}, {1, 2, 3, 2, 3}, {1, 0, 0}},
-        {padded(kernel(2, 5, 4, 1, 1, 1), same), {2, 3, 4, 7}, {2, 3, 4, 7}, {0, 2, 1}},
+        {padded(kernel(3, 3, 2, 1, 2, 3), volume_padding::same), {1, 2, 3, 4, 7}, {1, 2, 3, 2, 3}, {1, 0, 0}},
+        {padded(kernel(2, 5, 4, 1, 1, 1), volume_padding::same), {2, 3, 4, 7}, {2, 3, 4, 7}, {0, 2, 1}},
         {kernel(3, 4, 5), {1, 2, 3, 4, 5}, {1, 2, 1, 1, 1}, {0, 0, 0}},
         {kernel(1, 1, 1, 2, 2, 2), {1, 3, 11, 3, 11}, {1, 3, 6, 2, 6}, {0, 0, 0}},
     };
@@ -182,7 +182,7 @@ TEST_CASE("pooling3d: faults") {
         for (std::int32_t u : {1, most}) {
             ask_everything(pooling3d{.kernel_depth = u, .stride_height = v, .custom_padding_left = v});
             ask_everything(
-                pooling3d{.kernel_width = v, .stride_depth = u, .padding_type = pooling3d_padding_type::same});
+                pooling3d{.kernel_width = v, .stride_depth = u, .padding_type = volume_padding::same});
         }
     ask_everything(global_pooling3d{.type = pooling_type3d::average});
 }

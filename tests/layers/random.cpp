@@ -14,8 +14,6 @@ namespace {
 
 using floats = std::vector<float>;
 using doubles = std::vector<double>;
-constexpr float no_number = std::numeric_limits<float>::quiet_NaN();
-constexpr float infinity = std::numeric_limits<float>::infinity();
 
 /// The uniform numbers of a seed, as philox itself gives them one by one.
 doubles uniforms(extent n, std::uint64_t seed) {

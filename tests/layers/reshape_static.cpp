@@ -54,12 +54,12 @@ TEST_CASE("reshape_static: shapes and faults") {
 }
 
 namespace {
-inline constexpr auto small = compose(input{"x", {3, 4}}, reshape_static{{2, -1}});
+inline constexpr auto small_reshape = compose(input{"x", {3, 4}}, reshape_static{{2, -1}});
 }
 
 TEST_CASE("reshape_static: the same bits composed and at run time, in place") {
-    network<small> net;
-    static_assert(network<small>::plan().arena_size == 16);
+    network<small_reshape> net;
+    static_assert(network<small_reshape>::plan().arena_size == 16);
     const std::vector<float> x = numbers<float>(12);
     const auto y = net(x);
     REQUIRE(y.shape(1) == 6);

@@ -11,9 +11,6 @@ using namespace layer_test;
 
 namespace {
 
-constexpr float infinity = std::numeric_limits<float>::infinity(),
-                no_number = std::numeric_limits<float>::quiet_NaN();
-
 /// The indices of a line in the order wanted, by a stable sort.
 template <class T>
 std::vector<extent> sorted_line(const std::vector<T>& line, bool descending) {

@@ -27,9 +27,9 @@ TEST_CASE("trigonometry: values, special values and gradients") {
 }
 
 TEST_CASE("trigonometry: slopes at the ends") {
-    CHECK(bespoke::asin{}.derivative(1.0, 0.0) == infinity);
-    CHECK(bespoke::acos{}.derivative(-1.0, 0.0) == -infinity);
-    CHECK(bespoke::atan{}.derivative(infinity, 0.0) == 0);
+    CHECK(bespoke::asin{}.derivative(1.0, 0.0) == double_infinity);
+    CHECK(bespoke::acos{}.derivative(-1.0, 0.0) == -double_infinity);
+    CHECK(bespoke::atan{}.derivative(double_infinity, 0.0) == 0);
     CHECK(bespoke::atan{}.derivative(1e200, 0.0) == 0);
     CHECK(std::isnan(bespoke::asin{}.derivative(1.5, 0.0)));
 }

@@ -9,12 +9,6 @@
 using namespace bespoke;
 using check::failure;
 
-namespace {
-
-tensor<float> floats(const shape& s) { return zeros<float>(s); }
-
-}  // namespace
-
 TEST_CASE("multi_array: holds what it is given") {
     const tensor<float> a{{1, 2, 3}, {4, 5, 6}};
     const multi_array f = a, d = tensor<double>{1.5, 2.5}, i = tensor<std::int32_t>{7};
@@ -62,7 +56,7 @@ TEST_CASE("multi_array: cast") {
 
 TEST_CASE("features: written in braces") {
     const xt::xtensor<float, 2> fixed{{1, 2}};
-    const tensor<float> image = floats({1, 8, 8});
+    const tensor<float> image = zeros<float>({1, 8, 8});
     const long wide = 1L << 40;
     const features f{{"image", image},
                      {"fixed", fixed},
@@ -115,7 +109,7 @@ TEST_CASE("features: set, find, compare") {
 }
 
 TEST_CASE("features: errors") {
-    const features none, one{{"a", 1}}, two{{"a", 1}, {"b", floats({2, 3})}};
+    const features none, one{{"a", 1}}, two{{"a", 1}, {"b", zeros<float>({2, 3})}};
     CHECK(failure([&] { none.at("x"); }).text == "no feature \"x\"; there is none");
     CHECK(failure([&] { one.at("x"); }).text == "no feature \"x\"; there is only \"a\"");
     const failure unknown([&] { two.get<double>("x"); });
@@ -137,7 +131,7 @@ TEST_CASE("features: values in words") {
     CHECK(to_text(feature_value(std::int64_t{1})) == "an int64");
     CHECK(to_text(feature_value(1.0)) == "a double");
     CHECK(to_text(feature_value("x")) == "a string");
-    CHECK(to_text(feature_value(floats({}))) == "a multi-array FLOAT32 []");
+    CHECK(to_text(feature_value(zeros<float>({}))) == "a multi-array FLOAT32 []");
     CHECK(to_text(feature_value(string_dictionary())) == "a dictionary of strings");
     CHECK(to_text(feature_value(int64_dictionary())) == "a dictionary of int64");
     CHECK(to_text(feature_value(int64_sequence(2))) == "a sequence of 2 int64");

@@ -6,8 +6,6 @@ using namespace bespoke;
 
 namespace {
 
-tensor<float> floats(const shape& s) { return zeros<float>(s); }
-
 feature_type array_type(array_feature_type type) { return {std::move(type)}; }
 feature_type image_type(image_feature_type type) { return {std::move(type)}; }
 array_feature_type ranges(std::vector<size_range> r) {
@@ -59,7 +57,7 @@ TEST_CASE("feature_type: images") {
     CHECK(accepts(fixed, picture(2, 3, pixel_layout::bgra)));
     CHECK_FALSE(accepts(fixed, picture(2, 3, pixel_layout::gray)));
     CHECK_FALSE(accepts(fixed, picture(3, 2, pixel_layout::rgb)));
-    CHECK_FALSE(accepts(fixed, floats({3, 3, 2})));
+    CHECK_FALSE(accepts(fixed, zeros<float>({3, 3, 2})));
     CHECK_FALSE(
         accepts(array_type({.shape = {2}, .data_type = array_data_type::float32}), picture(2, 1, pixel_layout::gray)));
     CHECK_FALSE(accepts({double_feature_type()}, picture(1, 1, pixel_layout::gray)));
@@ -108,7 +106,7 @@ TEST_CASE("feature_type: images") {
 
 TEST_CASE("feature_type: which values it accepts") {
     const std::vector<feature_value> values{std::int64_t{1},     1.0,
-                                            std::string("x"),    floats({2, 3}),
+                                            std::string("x"),    zeros<float>({2, 3}),
                                             string_dictionary(), int64_dictionary(),
                                             int64_sequence(2),   string_sequence(2)};
     const auto accepted = [&](const feature_type& type) {

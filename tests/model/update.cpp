@@ -36,7 +36,7 @@ model_settings classifier_settings() {
     u.seed = int64_parameter{3, {}};
     return s;
 }
-model classifier() {
+model learning_classifier() {
     network<description> net(1);
     model m = to_model(net);
     m.set_settings(classifier_settings());
@@ -72,7 +72,7 @@ int right(model& m) {
 }  // namespace
 
 TEST_CASE("a model learns from features, and the one it was made from stays") {
-    model m = classifier();
+    model m = learning_classifier();
     const auto before = parameters(m);
     std::vector<double> losses;
     update_handlers<model> handlers{.events = static_cast<unsigned>(update_event::epoch_end)};
@@ -100,7 +100,7 @@ TEST_CASE("a model learns from features, and the one it was made from stays") {
 }
 
 TEST_CASE("the composed network learns the same bits, for any number of threads") {
-    model m = classifier();
+    model m = learning_classifier();
     const model learned = update(m, examples(23), {.epochs = 4});
 
     network<description> net(1);
@@ -124,7 +124,7 @@ TEST_CASE("the composed network learns the same bits, for any number of threads"
 }
 
 TEST_CASE("an update takes other numbers where the model allows them") {
-    const model m = classifier();
+    const model m = learning_classifier();
     const auto base = parameters(update(m, examples(10)));
     CHECK(same_bits(parameters(update(m, examples(10), {.epochs = 8})), base));
     CHECK_FALSE(same_bits(parameters(update(m, examples(10), {.learning_rate = 0.25})), base));
@@ -141,7 +141,7 @@ TEST_CASE("an update takes other numbers where the model allows them") {
 }
 
 TEST_CASE("examples that do not fit are named") {
-    const model m = classifier();
+    const model m = learning_classifier();
     const auto refused = [&](const features& second) {
         return check::failure([&] { (void)update(m, std::vector<features>{examples(1)[0], second}); }).text;
     };

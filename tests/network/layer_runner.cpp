@@ -80,9 +80,10 @@ constexpr auto chained(auto... outputs) {
         inner_product{.output_channels = 600} | named("fc"), relu{} | named("last"), output{"last"}, outputs...);
 }
 inline constexpr auto fused = chained();
-inline constexpr auto apart = chained(output{"b1"}, output{"r1"}, output{"c1"}, output{"c2"}, output{"b2"}, output{"s"},
-                                      output{"t"}, output{"g"}, output{"m"}, output{"product"}, output{"scaled"},
-                                      output{"masked"}, output{"d"}, output{"b4"}, output{"fc"});
+inline constexpr auto chain_apart =
+    chained(output{"b1"}, output{"r1"}, output{"c1"}, output{"c2"}, output{"b2"}, output{"s"}, output{"t"}, output{"g"},
+            output{"m"}, output{"product"}, output{"scaled"}, output{"masked"}, output{"d"}, output{"b4"},
+            output{"fc"});
 
 /// Chains that begin with a map of channels, of every length, and one that does not go into one.
 constexpr auto mapped(auto... outputs) {
@@ -117,12 +118,12 @@ std::vector<std::string_view> heads_of_chains() {
 }  // namespace
 
 TEST_CASE("a chain that runs as an epilogue gives the bits of its layers one after the other") {
-    REQUIRE(heads_of_chains<apart>().empty());
+    REQUIRE(heads_of_chains<chain_apart>().empty());
     REQUIRE(heads_of_chains<fused>() == std::vector<std::string_view>{"c2", "product", "d", "fc"});
     const std::size_t threads = GENERATE(1u, 2u);
     const std::size_t examples = GENERATE(1u, 5u);
     network<fused> together(0, threads);
-    network<apart> one_by_one(0, threads);
+    network<chain_apart> one_by_one(0, threads);
     program loaded = program_of(fused);
     fill(together);
     fill(one_by_one);

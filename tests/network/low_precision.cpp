@@ -12,7 +12,7 @@ inline constexpr auto mixed = compose(
     batched_matmul{.weight_matrix_second_dimension = 140, .has_bias = true} | named("b") | to("b_out"),
     add{} | from("b_out", "x"), inner_product{.output_channels = 20} | named("small"), reshape_static{{100}},
     inner_product{.output_channels = 301} | named("c"), inner_product{.output_channels = 7} | named("d"));
-inline constexpr auto classifier =
+inline constexpr auto low_classifier =
     compose(input{"x", {140}}, inner_product{.output_channels = 150} | named("a"), relu{},
             inner_product{.output_channels = 120} | named("b") | updatable, bespoke::tanh{},
             inner_product{.output_channels = 5} | named("c") | updatable, softmax_nd{});
@@ -92,7 +92,7 @@ TEST_CASE("low_precision: a training computes in float32, predictions see what i
     const std::vector<float> labels{0, 1, 2, 3, 4, 0};
     const std::vector<std::size_t> batch{0, 1, 2, 3, 4, 5};
     const auto learn = [&](low_precision p) {
-        network<classifier> net(5);
+        network<low_classifier> net(5);
         net.use_low_precision(p);
         const auto before = to_vector(net.predict_batch(x));
         trainer t(net, {categorical_cross_entropy{}}, sgd{.learning_rate = 0.5});
@@ -103,7 +103,7 @@ TEST_CASE("low_precision: a training computes in float32, predictions see what i
             losses.push_back(t.step(batch));
             const auto after = to_vector(net.predict_batch(x));
             CHECK_FALSE(same_bits(before, after));
-            network<classifier> fresh(net);
+            network<low_classifier> fresh(net);
             CHECK(same_bits(after, to_vector(fresh.predict_batch(x))));
         }
         const auto& all = net.core().parameters().block();

@@ -53,12 +53,12 @@ struct broadcast_plan {
 
 namespace detail {
 
-/// Rows of one length along the last axis that lie one behind the other in the result.
+/// Planes of rows of one length along the last axis, which lie one behind the other in the result.
 template <std::size_t Count>
 struct broadcast_rows {
-    extent at = 0, n = 0, rows = 0;  ///< place of the first in the result, elements of each, how many
-    extent offset[Count]{};          ///< of each array, of the first row
-    extent step[Count]{};            ///< from row to row
+    extent at = 0, n = 0, rows = 0, planes = 0;  ///< place of the first row in the result, its elements, how many
+    extent offset[Count]{};                      ///< of each array, of the first row
+    extent step[Count]{}, turn[Count]{};         ///< from row to row, from the end of a plane to the next
 };
 
 /// Calls visit(context, rows) for what makes the elements [begin, end) of the result, in row-major order.
@@ -67,34 +67,38 @@ template <std::size_t Count>
                                  void (*visit)(const void*, const broadcast_rows<Count>&),
                                  const void* context) noexcept {
     if (begin >= end) return;
-    extent index[broadcast_plan<Count>::most]{}, rest = begin;
+    // Axes are counted from the last one on, and there are three of them at least.
+    static constexpr extent unmoved[Count]{};
+    const auto size = [&](std::size_t axis) { return axis < plan.rank ? plan.extents[plan.rank - 1 - axis] : 1; };
+    const auto steps = [&](std::size_t axis) { return axis < plan.rank ? plan.steps[plan.rank - 1 - axis] : unmoved; };
+    extent index[broadcast_plan<Count>::most + 3]{}, rest = begin;
     broadcast_rows<Count> next{.at = begin};
-    for (std::size_t axis = plan.rank; axis-- > 0;) {
-        index[axis] = axis == 0 ? rest : rest % plan.extents[axis];
-        if (axis > 0) rest /= plan.extents[axis];
-        for (std::size_t s = 0; s < Count; ++s) next.offset[s] += index[axis] * plan.steps[axis][s];
+    for (std::size_t axis = 0; rest > 0; ++axis) {
+        const extent outer = axis + 1 < plan.rank ? rest / size(axis) : 0;
+        index[axis] = rest - outer * size(axis);
+        for (std::size_t s = 0; s < Count; ++s) next.offset[s] += index[axis] * steps(axis)[s];
+        rest = outer;
     }
-    const std::size_t last = plan.rank == 0 ? 0 : plan.rank - 1, outer = last == 0 ? 0 : last - 1;
-    const extent row = plan.rank == 0 ? 1 : plan.extents[last];
-    extent left = plan.rank < 2 ? 1 : plan.extents[outer] - index[outer];  // along the axis before the last one
-    for (std::size_t s = 0; s < Count; ++s) next.step[s] = plan.steps[outer][s];
-    for (extent skipped = index[last];;) {
-        next.n = std::min(end - next.at, row - skipped);
-        next.rows = next.n < row ? 1 : std::min(left, (end - next.at) / row);
+    const extent row = size(0), plane = row * size(1);
+    for (std::size_t s = 0; s < Count; ++s) next.step[s] = steps(1)[s];
+    while (true) {
+        const extent left = end - next.at;
+        next.n = std::min(left, row - index[0]);
+        next.rows = next.planes = 1;
+        if (next.n == row) next.rows = left >= plane ? size(1) - index[1] : std::min(left / row, size(1) - index[1]);
+        const bool whole = next.rows == size(1);
+        if (whole && next.n == row) next.planes = std::min(left / plane, size(2) - index[2]);
+        for (std::size_t s = 0; s < Count; ++s) next.turn[s] = steps(2)[s] - next.rows * next.step[s];
         visit(context, next);
-        next.at += next.n * next.rows;
+        next.at += next.n * next.rows * next.planes;
         if (next.at == end) return;
-        for (std::size_t s = 0; s < Count; ++s)
-            next.offset[s] += next.rows * next.step[s] - skipped * plan.steps[last][s];
-        skipped = 0;
-        left -= next.rows;
-        if (left > 0) continue;
-        for (std::size_t s = 0; s < Count; ++s) next.offset[s] -= next.step[s] * plan.extents[outer];
-        left = plan.extents[outer];
-        for (std::size_t axis = outer; axis-- > 0;) {
-            for (std::size_t s = 0; s < Count; ++s) next.offset[s] += plan.steps[axis][s];
-            if (++index[axis] < plan.extents[axis]) break;
-            for (std::size_t s = 0; s < Count; ++s) next.offset[s] -= plan.steps[axis][s] * plan.extents[axis];
+        std::size_t axis = next.n < row ? 0 : whole ? 2 : 1;
+        for (extent by = axis == 0 ? next.n : axis == 1 ? next.rows : next.planes;; by = 1, ++axis) {
+            index[axis] += by;
+            const bool done = index[axis] == size(axis);
+            if (done) by -= index[axis];
+            for (std::size_t s = 0; s < Count; ++s) next.offset[s] += by * steps(axis)[s];
+            if (!done) break;
             index[axis] = 0;
         }
     }
@@ -104,9 +108,12 @@ template <std::size_t Count, class Body>
 void visit_runs(const void* erased, const broadcast_rows<Count>& rows) {
     const Body body = *static_cast<const Body*>(erased);
     broadcast_rows<Count> next = rows;
-    for (; next.rows > 0; --next.rows, next.at += next.n) {
+    for (extent left = rows.rows * rows.planes; left > 0; --left, next.at += next.n) {
         body(next.at, next.n, next.offset);
         for (std::size_t s = 0; s < Count; ++s) next.offset[s] += next.step[s];
+        if (--next.rows > 0) continue;
+        next.rows = rows.rows;
+        for (std::size_t s = 0; s < Count; ++s) next.offset[s] += next.turn[s];
     }
 }
 /// Calls body(place in the result, elements, offsets of the arrays) for the runs along the last axis that make the

@@ -24,7 +24,9 @@ struct batched_matmul {
     extent weight_matrix_first_dimension = unset;   ///< X1
     extent weight_matrix_second_dimension = unset;  ///< X2
     bool has_bias = false;
-    bool int8_dynamic_quantize = false;  ///< lets who runs it round the input to int8; here it stays exact
+    /// Lets who runs it round the input to int8; here it stays exact. The specification wants int8 weights then; a
+    /// layer that learned keeps the flag, and is saved in floats.
+    bool int8_dynamic_quantize = false;
 
     static constexpr auto key = "batchedMatmul";
     constexpr void fields(auto& field) {

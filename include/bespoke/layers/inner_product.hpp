@@ -24,7 +24,9 @@ struct inner_product {
     extent input_channels = unset;
     extent output_channels = unset;
     bool has_bias = true;
-    bool int8_dynamic_quantize = false;  ///< lets who runs it round the input to int8; here it stays exact
+    /// Lets who runs it round the input to int8; here it stays exact. The specification wants int8 weights then; a
+    /// layer that learned keeps the flag, and is saved in floats.
+    bool int8_dynamic_quantize = false;
 
     static constexpr auto key = "innerProduct";
     constexpr void fields(auto& field) {

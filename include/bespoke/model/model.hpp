@@ -381,8 +381,9 @@ model load(const std::filesystem::path& path, std::span<const layer_codec> codec
     try {
         return detail::read_model(root, codecs, options, tensors_in);
     } catch (const error& problem) {
-        if (in_weights) throw;
-        throw error(problem.code(), path.string() + ": " + problem.what());
+        const std::string what = problem.what();
+        throw error(problem.code(), in_weights ? what + ", where " + path.string() + " has its weights"
+                                               : path.string() + ": " + what);
     }
 }
 model load(const std::filesystem::path& path, const load_options& options) {

@@ -159,7 +159,8 @@ public:
     /// until they are written; those that somebody may look at (`parameter`) are copied to where they are. Defined in
     /// model/network_files.hpp, as is `save`.
     void load(const std::filesystem::path& path) { read(path); }
-    /// Writes the network as a model.
+    /// Writes the network as a model. Its weights are float32, also where a file had them in float16 or quantised: only
+    /// a `model` keeps that.
     void save(const std::filesystem::path& path) const;
 
     // What a trainer or a loader works with.
