@@ -23,7 +23,6 @@ struct first_two : plain {
     [[maybe_unused]] friend bool operator==(const first_two&, const first_two&) = default;
 };
 struct first_turned : plain {
-    static constexpr input_count inputs{1, 2};
     static constexpr bool entries_of_first = true;
     constexpr outcome output_shape(std::span<const shape> xs) const { return xs[0]; }
     constexpr std::size_t entries_from(std::span<const shape>, std::size_t back) const { return 3 - back; }
