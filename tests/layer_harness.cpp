@@ -59,13 +59,14 @@ result<T> evaluate_with(thread_pool* threads, const tested_layer<T>& layer, cons
 
 namespace {
 
-/// The first `count` of the entries along an axis.
+/// The first `count` of the entries along the axis `back`, counted from the last one.
 template <class T>
-blob<T> first_entries(const blob<T>& b, std::size_t axis, extent count) {
+blob<T> first_entries(const blob<T>& b, std::size_t back, extent count) {
     blob<T> cut{b.dimensions, {}, b.once};
-    cut.dimensions[axis] = count;
-    const auto size = b.dimensions.size(), some = cut.dimensions.size(), end = static_cast<extent>(b.values.size());
-    for (extent i = 0; i < end; i += std::max<extent>(size, 1))
+    cut.dimensions.from_end(back) = count;
+    const std::size_t rank = b.dimensions.rank();
+    const extent size = b.dimensions.product(rank - back, rank), some = cut.dimensions.product(rank - back, rank);
+    for (extent i = 0; i < static_cast<extent>(b.values.size()); i += std::max<extent>(size, 1))
         cut.values.insert(cut.values.end(), b.values.begin() + i, b.values.begin() + i + some);
     return cut;
 }
@@ -78,28 +79,34 @@ void require_entries(const tested_layer<T>& layer, const std::vector<blob<T>>& i
     std::vector<shape> shapes;
     for (const auto& in : inputs) shapes.push_back(in.dimensions);
     const entry_answers says = layer.ask(shapes).entries;
-    const std::size_t axis = says.each ? entry_axis(whole.dimensions()) : 0;
-    if (says.alike && !layer.facts->elementwise) return;  // moves what is there, whatever shape it is told
-    if (whole.first().empty() || (says.each ? axis == whole.dimensions().rank() : says.read == 0)) return;
-    const extent all = says.each ? whole.dimensions()[axis] : says.read;
-    for (const extent count : {extent{1}, (all + 1) / 2}) {
-        std::vector<blob<T>> cut = inputs;
-        blob<T> wanted{whole.dimensions(), whole.first()};
-        if (says.each) {
-            for (auto& in : cut) {
-                const std::size_t back = whole.dimensions().rank() - axis, first = entry_axis(in.dimensions);
-                if (says.alike || (first + back == in.dimensions.rank() && in.dimensions[first] == all))
-                    in = first_entries(in, first, count);
-            }
-            wanted = first_entries(wanted, axis, count);
-        } else if (entry_axis(inputs[0].dimensions) < inputs[0].dimensions.rank()) {
-            cut[0] = first_entries(inputs[0], entry_axis(inputs[0].dimensions), all);
-        }
-        INFO(count << " of " << all << " entries");
+    if (whole.first().empty()) return;
+    const auto require_same = [&](const std::vector<blob<T>>& cut, const blob<T>& wanted) {
         const result<T> got = evaluate_with<T>(nullptr, layer, cut, parameters);
         REQUIRE(got.dimensions() == wanted.dimensions);
         const std::vector<double> expected(wanted.values.begin(), wanted.values.end());
         REQUIRE(distance(got.first(), expected) < 1e-4);
+    };
+    if (const std::size_t axis = entry_axis(shapes.empty() ? shape{} : shapes[0]); says.read > 0) {
+        std::vector<blob<T>> cut = inputs;
+        if (axis < shapes[0].rank()) cut[0] = first_entries(inputs[0], shapes[0].rank() - axis, says.read);
+        INFO(says.read << " entries");
+        require_same(cut, {whole.dimensions(), whole.first()});
+    }
+    // What moves what is there does so whatever shape it is told.
+    if (says.alike && inputs.size() == 1 && !layer.facts->elementwise) return;
+    for (std::size_t back = 1; back <= whole.dimensions().rank(); ++back) {
+        const extent all = whole.dimensions().from_end(back);
+        if (says.from[back] == 0 || all == 1) continue;
+        for (const extent count : {extent{1}, (all + 1) / 2}) {
+            std::vector<blob<T>> cut = inputs;
+            for (std::size_t i = 0; i < cut.size(); ++i) {
+                const std::size_t place = i == 0 ? says.from[back] : says.alike ? 0 : back;
+                if (place > 0 && place <= shapes[i].rank() && shapes[i].from_end(place) == all)
+                    cut[i] = first_entries(cut[i], place, count);
+            }
+            INFO(count << " of " << all << " entries along the axis " << back << " from the last one");
+            require_same(cut, first_entries(blob<T>{whole.dimensions(), whole.first()}, back, count));
+        }
     }
 }
 

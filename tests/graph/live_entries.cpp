@@ -21,9 +21,39 @@ struct by_entries {
         y.from_end(1) = columns;
         return y;
     }
-    constexpr bool entrywise(std::span<const shape> xs) const { return xs[0].rank() > 1; }
+    constexpr std::size_t entries_from(std::span<const shape>, std::size_t back) const { return back > 1 ? back : 0; }
     constexpr bool finishes(std::span<const shape> xs) const { return xs.size() == 2; }
     [[maybe_unused]] friend bool operator==(const by_entries&, const by_entries&) = default;
+};
+
+/// x [a, b, c] -> [b, a, c].
+struct turned {
+    static constexpr auto key = "turned";
+    constexpr void fields(auto&) {}
+    constexpr outcome output_shape(const shape& x) const { return shape{x[1], x[0], x[2]}; }
+    constexpr std::size_t entries_from(std::span<const shape>, std::size_t back) const {
+        return back > 1 ? 5 - back : 0;
+    }
+    [[maybe_unused]] friend bool operator==(const turned&, const turned&) = default;
+};
+
+/// x [.., a, b] and all of another input -> [.., a, `columns`].
+struct met {
+    extent columns = 4;
+
+    static constexpr auto key = "met";
+    constexpr void fields(auto&) {}
+    static constexpr bespoke::input_count inputs{2, 2};
+    static constexpr bool entries_of_first = true;
+    constexpr outcome output_shape(std::span<const shape> xs) const {
+        shape y = xs[0];
+        y.from_end(1) = columns;
+        return y;
+    }
+    constexpr std::size_t entries_from(std::span<const shape>, std::size_t back) const { return back == 2 ? 2 : 0; }
+    constexpr bool gives_rows(std::span<const shape>) const { return true; }
+    static constexpr bool batched = true;
+    [[maybe_unused]] friend bool operator==(const met&, const met&) = default;
 };
 
 /// The same elements, in another shape.
@@ -88,7 +118,80 @@ TEST_CASE("entries that nobody reads are not there, from the reader back to the 
     CHECK(plan.view().shape_read(4, 1) == shape{2, 4});
     CHECK(plan.view().shape_read(5, 0) == shape{2, 4});
     CHECK(plan.arena_size < 9 * 200);
-    CHECK_THAT(bespoke::inspect(plan.view()), Catch::Contains("[2, 200] of 9"));
+    CHECK_THAT(bespoke::inspect(plan.view()), Catch::Contains("[2 of 9, 200]"));
+}
+
+namespace {
+
+/// x [9, 8], turned to heads, which meet all of x.
+template <class Middle>
+bespoke::plan with_heads(extent read, const Middle& middle) {
+    return planned([&](planner& p) {
+        p.input("x", {9, 8});
+        p.input("rows", {1, 9, 9});
+        append(p, by_entries{8}, {"x"}, {"query"});
+        append(p, recast{{9, 2, 4}}, {}, {"split"});
+        append(p, turned{}, {}, {"heads"});
+        append(p, met{9}, {"heads", "x"}, {"scores"});
+        middle(p);
+        append(p, met{4}, {"shares", "x"}, {"mixed"});
+        append(p, turned{}, {}, {"back"});
+        append(p, recast{{9, 8}}, {}, {"context"});
+        append(p, first{read}, {}, {"y"});
+    });
+}
+
+}  // namespace
+
+TEST_CASE("entries along another axis than the first one: where the layers before have no more of them") {
+    const auto plain = [](planner& p) { append(p, by_entries{9}, {"scores"}, {"shares"}); };
+    for (extent read : {1, 2}) {
+        const bespoke::plan plan = with_heads(read, plain);
+        CHECK(blob(plan, "query").dimensions == shape{read, 8});
+        CHECK(blob(plan, "split").dimensions == shape{read, 2, 4});
+        CHECK(blob(plan, "heads").dimensions == shape{2, read, 4});
+        CHECK(blob(plan, "scores").dimensions == shape{2, read, 9});
+        CHECK(blob(plan, "shares").dimensions == shape{2, read, 9});
+        CHECK(blob(plan, "mixed").dimensions == shape{2, read, 4});
+        CHECK(blob(plan, "back").dimensions == shape{read, 2, 4});
+        CHECK(blob(plan, "context").dimensions == shape{read, 8});
+        for (const char* name : {"query", "heads", "mixed"}) CHECK(blob(plan, name).entries == 9);
+        CHECK(step(plan, "query").shortens == 2);
+        for (const char* name : {"split", "heads", "scores", "shares", "mixed"}) CHECK(step(plan, name).shortens == 0);
+        CHECK(plan.view().shape_read(3, 1) == shape{9, 8});
+        CHECK(step(plan, "scores").rows.gives == (read > 1));
+        CHECK_THAT(bespoke::inspect(plan.view()), Catch::Contains("[2, " + std::to_string(read) + " of 9, 4]"));
+    }
+    // What goes with each head has its rows one behind the other.
+    const bespoke::plan masked =
+        with_heads(2, [](planner& p) { append(p, by_entries{9}, {"scores", "rows"}, {"shares"}); });
+    CHECK(blob(masked, "query").dimensions == shape{2, 8});
+    CHECK(step(masked, "shares").shortens == 2);
+    CHECK(masked.view().shape_read(4, 0) == shape{2, 2, 9});
+    CHECK(masked.view().shape_read(4, 1) == shape{1, 2, 9});
+    // Another reader of the heads needs all, so that all of what is made of them is there.
+    const bespoke::plan needed = with_heads(2, [](planner& p) {
+        append(p, met{9}, {"x", "heads"}, {"other"});
+        append(p, by_entries{9}, {"scores"}, {"shares"});
+    });
+    for (const char* name : {"query", "context"}) CHECK(blob(needed, name).dimensions == shape{9, 8});
+    for (const char* name : {"scores", "shares"}) CHECK(blob(needed, name).dimensions == shape{2, 9, 9});
+    // One that reads more of them than the last layer does.
+    const bespoke::plan more = with_heads(2, [](planner& p) {
+        append(p, recast{{9, 2, 4}}, {"query"}, {"again"});
+        append(p, first{3}, {}, {"some"});
+        append(p, by_entries{9}, {"scores"}, {"shares"});
+    });
+    CHECK(blob(more, "query").dimensions == shape{3, 8});
+    CHECK(blob(more, "heads").dimensions == shape{2, 3, 4});
+    CHECK(blob(more, "context").dimensions == shape{3, 8});
+    // Entries along two axes.
+    const bespoke::plan both = with_heads(2, [](planner& p) {
+        append(p, first{1}, {"scores"}, {"head"});
+        append(p, by_entries{9}, {"scores"}, {"shares"});
+    });
+    CHECK(blob(both, "scores").dimensions == shape{2, 9, 9});
+    CHECK(blob(both, "query").dimensions == shape{9, 8});
 }
 
 TEST_CASE("of several readers the one counts that reads most") {

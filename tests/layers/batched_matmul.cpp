@@ -209,10 +209,16 @@ TEST_CASE("batched_matmul: gradients are the same bits for any number of threads
 TEST_CASE("batched_matmul: shapes and faults") {
     const shape matrices[] = {{2, 1, 4, 3}, {5, 3, 6}};
     REQUIRE(matmul().output_shape(matrices).shapes()[0] == shape{2, 5, 4, 6});
-    const shape row{1, 3}, rows{2, 3};
-    REQUIRE_FALSE(matmul().entrywise(matrices));
-    REQUIRE_FALSE(matmul().entrywise({&row, 1}));
-    REQUIRE(matmul().entrywise({&rows, 1}));
+    const shape rows{4, 2, 3};
+    const auto from = [](const batched_matmul& layer, std::span<const shape> xs, std::size_t rank) {
+        std::vector<std::size_t> axes;
+        for (std::size_t back = 1; back <= rank; ++back) axes.push_back(layer.entries_from(xs, back));
+        return axes;
+    };
+    using axes = std::vector<std::size_t>;
+    REQUIRE(from(matmul(), matrices, 4) == axes{0, 2, 0, 0});
+    REQUIRE(from(matmul(true), matrices, 4) == axes{0, 1, 0, 0});
+    REQUIRE(from(matmul(), {&rows, 1}, 3) == axes{0, 2, 3});
     const std::string place = "layers/0 \"layer\" (batchedMatmul): ";
     REQUIRE(fault_of(matmul(), {{2, 3}, {4, 5}}) ==
             place + "a matrix of 3 rows wanted on the right, it has 4 (shapes [2, 3] and [4, 5])");

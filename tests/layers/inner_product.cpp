@@ -92,11 +92,18 @@ TEST_CASE("inner_product: shapes and faults") {
     static_assert(layer.parameter_shapes({5, 1, 1}).weights == shape{7, 5});
     static_assert(inner_product{.output_channels = 7, .has_bias = false}.parameter_shapes({5}).bias ==
                   absent);
-    const auto entrywise = [&](const shape& x) { return layer.entrywise({&x, 1}); };
-    REQUIRE(entrywise({2, 5}));
-    REQUIRE(entrywise({1, 3, 5}));
-    REQUIRE(entrywise({2, 3, 4, 5}));
-    for (const shape& x : {shape{5}, shape{5, 1, 1}, shape{1, 5}, shape{1, 2, 3, 4}}) REQUIRE_FALSE(entrywise(x));
+    const auto from = [&](const shape& x) {
+        std::vector<std::size_t> axes;
+        for (std::size_t back = 1; back <= x.rank(); ++back) axes.push_back(layer.entries_from({&x, 1}, back));
+        return axes;
+    };
+    using axes = std::vector<std::size_t>;
+    REQUIRE(from({2, 5}) == axes{0, 2});
+    REQUIRE(from({1, 3, 5}) == axes{0, 2, 0});
+    REQUIRE(from({4, 3, 1}) == axes{0, 0, 3});
+    REQUIRE(from({2, 3, 4, 5}) == axes{0, 0, 0, 4});
+    for (const shape& x : {shape{5}, shape{5, 1, 1}, shape{1, 5}, shape{1, 2, 3, 4}})
+        REQUIRE(from(x) == axes(x.rank(), 0));
     const std::string place = "layers/0 \"layer\" (innerProduct): ";
     REQUIRE(fault_of(layer, {{}}) == place + "an input of rank 1 to 5 wanted, its shape is []");
     REQUIRE(fault_of(layer, {{1, 1, 1, 1, 1, 5}}) ==

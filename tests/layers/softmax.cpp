@@ -90,7 +90,9 @@ TEST_CASE("softmax: shapes and faults") {
     static_assert(!bespoke::softmax{}.output_shape(shape{10}));
     static_assert(softmax_nd{.axis = -2}.output_shape(shape{3, 4}).shapes()[0] == shape{3, 4});
     constexpr std::array matrix{shape{1, 3, 4}};
-    static_assert(softmax_nd{.axis = -1}.entrywise(matrix) && !softmax_nd{.axis = 1}.entrywise(matrix));
+    constexpr softmax_nd last{.axis = -1}, middle{.axis = 1};
+    static_assert(last.entries_from(matrix, 2) == 2 && last.entries_from(matrix, 1) == 0);
+    static_assert(middle.entries_from(matrix, 2) == 0 && middle.entries_from(matrix, 1) == 1);
     REQUIRE(fault_of(bespoke::softmax{}, {{10}}) ==
             "layers/0 \"layer\" (softmax): an input of rank 3 or more wanted, "
             "its shape is [10]; softmax_nd takes any rank");

@@ -40,6 +40,15 @@ TEST_CASE("transpose: as numpy does it") {
             shape{9, 7, 8, 6});
 }
 
+TEST_CASE("transpose: which axis of x an axis of y is, counted from the last one") {
+    const bespoke::transpose layer{{2, 0, 1}};
+    const shape x{1, 2, 3, 4};
+    REQUIRE(layer.entries_from({&x, 1}, 1) == 2);
+    REQUIRE(layer.entries_from({&x, 1}, 2) == 3);
+    REQUIRE(layer.entries_from({&x, 1}, 3) == 1);
+    REQUIRE(layer.entries_from({&x, 1}, 4) == 4);
+}
+
 TEST_CASE("transpose: every order, one example and more") {
     const shape s{3, 2, 17, 4};
     const auto x = numbers<double>(3 * s.size());

@@ -24,9 +24,11 @@ constexpr auto normalized(std::string_view name) {
 constexpr auto classifier(extent read, const auto&... outputs) {
     return compose(
         input{"words", {tokens, hidden}}, input{"mask", {1, 1, tokens}}, dense(hidden, "embedded") | from("words"),
-        reshape_static{{tokens, hidden}} | to("x"), dense(hidden, "query"), reshape_static{{tokens, 2, hidden / 2}},
-        transpose{{1, 0, 2}} | to("heads"), batched_matmul{.transpose_b = true} | from("heads", "heads") | to("scores"),
-        add{} | from("scores", "mask"), softmax_nd{} | to("shares"), batched_matmul{} | from("shares", "heads"),
+        reshape_static{{tokens, hidden}} | to("x"), dense(hidden, "key"), reshape_static{{tokens, 2, hidden / 2}},
+        transpose{{1, 0, 2}} | to("keys"), dense(hidden, "query") | from("x"),
+        reshape_static{{tokens, 2, hidden / 2}}, transpose{{1, 0, 2}} | to("queries"),
+        batched_matmul{.transpose_b = true} | from("queries", "keys") | to("scores"), add{} | from("scores", "mask"),
+        softmax_nd{} | to("shares"), batched_matmul{} | from("shares", "keys") | to("mixed"),
         transpose{{1, 0, 2}}, reshape_static{{tokens, hidden}}, dense(hidden, "context"), add{} | from("context", "x"),
         normalized("attended"), dense(inner, "wide"), gelu{}, dense(hidden, "thought"),
         add{} | from("thought", "attended"), normalized("encoded"),
@@ -36,7 +38,7 @@ constexpr auto classifier(extent read, const auto&... outputs) {
 inline constexpr auto one = classifier(1), two = classifier(2);
 constexpr auto whole(extent read) {
     return classifier(read, output{"classes"}, output{"encoded"}, output{"thought"}, output{"attended"},
-                      output{"context"});
+                      output{"context"}, output{"queries"});
 }
 inline constexpr auto whole_one = whole(1), whole_two = whole(2);
 
@@ -92,7 +94,7 @@ void differentiate_both() {
     const std::vector<std::size_t> batch{3, 0, 4};
     const double loss = shortened.gradient(batch);
     REQUIRE(std::abs(loss - full.gradient(batch)) < 1e-12);
-    REQUIRE(shortened.learning_parameters().size() == 16);
+    REQUIRE(shortened.learning_parameters().size() == 18);
     for (std::size_t k = 0; k < shortened.learning_parameters().size(); ++k) {
         const std::vector<double> slopes(shortened.gradient_of(k).begin(), shortened.gradient_of(k).end());
         double largest = 0;
@@ -121,13 +123,19 @@ void differentiate_both() {
 
 TEST_CASE("layers run for the tokens that are read") {
     const plan_view p = network<one>::plan(), q = network<two>::plan(), all = network<whole_one>::plan();
-    for (const char* name : {"context", "attended", "wide", "thought", "encoded"}) {
+    for (const char* name : {"query", "context", "attended", "wide", "thought", "encoded"}) {
         CAPTURE(name);
         CHECK(rows(p, name) == 1);
         CHECK(rows(q, name) == 2);
         CHECK(rows(all, name) == tokens);
     }
-    for (const char* name : {"embedded", "x", "query"}) CHECK(rows(p, name) == tokens);
+    for (const char* name : {"embedded", "x", "key"}) CHECK(rows(p, name) == tokens);
+    for (const char* name : {"queries", "scores", "shares", "mixed"}) {
+        CAPTURE(name);
+        CHECK(p.blobs[p.find_blob(name)].dimensions[1] == 1);
+        CHECK(q.blobs[q.find_blob(name)].dimensions[1] == 2);
+    }
+    CHECK(p.blobs[p.find_blob("keys")].dimensions[1] == tokens);
     CHECK(p.arena_size < all.arena_size / 3);
 }
 
@@ -158,6 +166,47 @@ TEST_CASE("what is learned: the same bits in both doors, for any number of threa
         CHECK(same_bits(learned(net, threads), wanted));
         CHECK(same_bits(learned(loaded, threads), wanted));
     }
+}
+
+TEST_CASE("of a fused attention the rows are computed that are read, with the bits that they have among all") {
+    constexpr extent heads = 2, all = 40, size = 8;
+    const auto attention = [](extent read, bool is_whole) {
+        layer_list list;
+        append(list, batched_matmul{.weight_matrix_second_dimension = heads * size} | from("x") | named("query"));
+        append(list, as_node(reshape_static{{all, heads, size}}));
+        append(list, transpose{{1, 0, 2}} | named("queries"));
+        append(list, batched_matmul{.transpose_b = true} | from("queries", "k") | named("scores"));
+        append(list, multiply{.alpha = 0.3f} | named("scaled"));
+        append(list, add{} | from("scaled", "mask"));
+        append(list, softmax_nd{} | named("shares"));
+        append(list, batched_matmul{} | from("shares", "v"));
+        append(list, as_node(transpose{{1, 0, 2}}));
+        append(list, reshape_static{{all, heads * size}} | named("context"));
+        append(list, slice_static{.begin_ids = {0, 0}, .end_ids = {read, heads * size}} | named("y"));
+        std::vector<std::string> outputs{"y"};
+        if (is_whole) outputs.push_back("context");
+        program p(list, {{"x", {all, 5}}, {"k", {heads, all, size}}, {"v", {heads, all, size}}, {"mask", {1, 1, all}}},
+                  outputs);
+        fill(p);
+        return p;
+    };
+    for (extent read : {7, 8, 39})
+        for (std::size_t count : {1u, 3u}) {
+            program some = attention(read, false), reference = attention(read, true);
+            const plan_view p = some.plan();
+            const blob_facts& scores = p.blobs[p.find_blob("scores")];
+            REQUIRE(scores.dimensions == shape{heads, read, all});
+            REQUIRE(scores.streamed);
+            REQUIRE(rows(p, "query") == read);
+            const std::vector<std::vector<float>> inputs{
+                numbers(count * all * 5, 1), numbers(count * heads * all * size, 2),
+                numbers(count * heads * all * size, 3), numbers(count * all, 4)};
+            const auto wanted = run(reference, inputs)[0];
+            for (std::size_t threads : {1u, 2u, 5u}) {
+                some.use_threads(threads);
+                REQUIRE(same_bits(run(some, inputs)[0], wanted));
+            }
+        }
 }
 
 TEST_CASE("a loss looks at all of a blob") {

@@ -39,14 +39,16 @@ constexpr extent largest_live_set(const plan_view& p) {
 
 namespace detail {
 
-/// The shape of a blob for a reader: "[3, ?]" where an extent is decided in the run, "?" where all of it is, "[1, 3] of
-/// 9" where only 1 of 9 entries is read.
+/// The shape of a blob for a reader: "[3, ?]" where an extent is decided in the run, "?" where all of it is, "[1 of 9,
+/// 3]" where only 1 of 9 entries is read.
 inline std::string shape_for_reader(const blob_facts& blob) {
     if (blob.open.rank) return "?";
     std::string text = "[";
-    for (std::size_t axis = 0; axis < blob.dimensions.rank(); ++axis)
+    for (std::size_t axis = 0; axis < blob.dimensions.rank(); ++axis) {
         text += (axis > 0 ? ", " : "") + (blob.open.has(axis) ? "?" : std::to_string(blob.dimensions[axis]));
-    return text + "]" + (blob.entries > 0 ? " of " + std::to_string(blob.entries) : "");
+        if (axis + blob.entries_along == blob.dimensions.rank()) text += " of " + std::to_string(blob.entries);
+    }
+    return text + "]";
 }
 /// Where it lies. Where one example alone has it elsewhere, that place as well.
 inline std::string place_for_reader(const blob_facts& blob) {

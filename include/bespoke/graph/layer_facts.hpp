@@ -139,7 +139,8 @@ constexpr void ask_rest(const L& layer, std::span<const shape> inputs, std::span
     if constexpr (row_layer<L>)
         answers.rows = {can_finish_rows(layer, inputs), can_give_rows(layer, inputs), can_take_rows(layer, inputs)};
     if constexpr (plane_layer<L>) answers.planes = {can_give_planes(layer, inputs), can_take_planes(layer, inputs)};
-    answers.entries = entries_of(layer, inputs);
+    if (answers.outputs.shapes().size() == 1)
+        answers.entries = entries_of(layer, inputs, answers.outputs.shapes()[0]);
     answers.probabilities = gives_probabilities(layer, inputs);
     if constexpr (requires { layer.known_output(inputs, known); })
         answers.values = layer.known_output(inputs, known);

@@ -40,6 +40,7 @@ struct blob_facts {
     open_shape open{};           ///< of its shape; a blob of which anything is open lies beside the arena
     bool streamed = false;       ///< never whole in memory in a prediction: its place is behind the arena
     extent entries = 0;          ///< as its layer has them; 0: it has no others than those in `dimensions`
+    std::size_t entries_along = 0;  ///< their axis, counted from the last one
 
     static constexpr std::size_t npos = static_cast<std::size_t>(-1);
 };

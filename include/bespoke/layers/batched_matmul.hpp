@@ -62,9 +62,11 @@ struct batched_matmul {
         return {.weights = {outputs, xs[0].from_end(1)}, .bias = has_bias ? shape{outputs} : absent};
     }
 
-    /// Of one input, each row by itself.
-    constexpr bool entrywise(std::span<const shape> xs) const {
-        return xs.size() == 1 && entry_axis(xs[0]) + 1 < xs[0].rank();
+    static constexpr bool entries_of_first = true;
+    /// Each row by itself.
+    constexpr std::size_t entries_from(std::span<const shape> xs, std::size_t back) const {
+        if (xs.size() == 1) return back > 1 ? back : 0;
+        return back == 2 ? transpose_a ? 1 : 2 : 0;
     }
     /// A single row is summed up in another way.
     constexpr bool gives_rows(std::span<const shape> xs) const {

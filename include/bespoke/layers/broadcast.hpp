@@ -338,7 +338,7 @@ struct combination {
         return xs.size() == 1 ? HasAlpha : F::commutative && can_finish_binary(xs);
     }
 
-    constexpr bool entrywise(std::span<const shape>) const { return true; }
+    constexpr std::size_t entries_from(std::span<const shape>, std::size_t back) const { return back; }
 
     template <class Xs, class Ys, class P, class W>
     void forward(Xs xs, Ys ys, const P&, W& w) const noexcept {

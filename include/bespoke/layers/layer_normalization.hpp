@@ -46,8 +46,8 @@ struct layer_normalization {
             return value_fault("a finite eps from 0 up wanted");
         return x;
     }
-    constexpr bool entrywise(std::span<const shape> xs) const {
-        return entry_axis(xs[0]) + normalized_shape.rank() < xs[0].rank();
+    constexpr std::size_t entries_from(std::span<const shape>, std::size_t back) const {
+        return back > normalized_shape.rank() ? back : 0;
     }
     constexpr parameters<shape> parameter_shapes(const shape&) const {
         return {.gamma = normalized_shape, .beta = normalized_shape};

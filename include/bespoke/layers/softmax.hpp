@@ -71,8 +71,8 @@ struct softmax_nd {
     }
     /// Where the axis is the whole example.
     constexpr bool probabilities(const shape& x) const { return x.size() == x[detail::axis_among(axis, x.rank())]; }
-    constexpr bool entrywise(std::span<const shape> xs) const {
-        return entry_axis(xs[0]) != detail::axis_among(axis, xs[0].rank());
+    constexpr std::size_t entries_from(std::span<const shape> xs, std::size_t back) const {
+        return back + detail::axis_among(axis, xs[0].rank()) == xs[0].rank() ? 0 : back;
     }
     constexpr bool finishes_rows(std::span<const shape> xs) const {
         return detail::axis_among(axis, xs[0].rank()) + 1 == xs[0].rank();

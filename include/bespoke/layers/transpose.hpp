@@ -53,6 +53,9 @@ struct transpose {
         for (extent axis : axes) y.push_back(x[before + static_cast<std::size_t>(axis)]);
         return y;
     }
+    constexpr std::size_t entries_from(std::span<const shape>, std::size_t back) const {
+        return back > axes.rank() ? back : axes.rank() - static_cast<std::size_t>(axes.from_end(back));
+    }
 
     template <class X, class Y, class P, class W>
     void forward(X x, Y y, const P&, W& w) const noexcept {
