@@ -41,9 +41,8 @@ constexpr bool sees_all_pixels(const convolution_geometry& g) noexcept {
 template <class T>
 constexpr bool pixels_as_rows(const convolution_geometry& g) noexcept {
     constexpr extent most = 256, transposing = 8;  // a transposition costs as much as so many channels
-    const extent batches = (g.pixels() + lanes<T> - 1) / lanes<T> * lanes<T>;
-    const extent rows = (g.pixels() + small_tile_rows - 1) / small_tile_rows * small_tile_rows;
-    return g.pixels() <= most && rows * (g.group_channels() + transposing) < batches * g.group_channels();
+    const extent size = g.group_channels(), batches = (g.pixels() + lanes<T> - 1) / lanes<T> * lanes<T>;
+    return g.pixels() <= most && count_strips(g.pixels()).rows * (size + transposing) < batches * size;
 }
 
 /// Steps of k that are computed together: a panel of so many takes half of a first cache, where it stays for all rows.
@@ -212,8 +211,9 @@ template <class T>
     const convolution_geometry& g = job.g;
     const extent pixels = g.pixels(), outputs = g.group_outputs(), size = g.group_channels();
     const extent panels = (outputs + width - 1) / width, together = pointwise_steps<T>(g);
-    extent filled = pixels;  // the last strip is packed where it is not whole
-    for (extent i = 0; pixels % small_tile_rows != 0 && i < pixels; i += strip_rows(pixels - i)) filled = i;
+    extent filled = 0;  // the last strip is packed where it is not whole
+    while (filled + strip_rows(pixels - filled) < pixels) filled += strip_rows(pixels - filled);
+    if (next_tile_rows(pixels - filled) == pixels - filled) filled = pixels;
     T *sums = space, *left = space + (pixels + tile_rows) * width;
     alignas(64) T start[width];
     extent held = -1;

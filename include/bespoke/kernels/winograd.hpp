@@ -160,7 +160,7 @@ template <class T>
     const winograd_plan<T>& plan = job.plan;
     const winograd_form form = plan.form;
     const extent columns = std::min(g.output_channels - panel * width, width), tiles = (last - first) * plan.tiles_x,
-                 strips = (tiles + tile_rows - 1) / tile_rows, near = (width + strips - 1) / strips;
+                 strips = count_strips(tiles).strips, near = (width + strips - 1) / strips;
     T* strip = products + form.positions() * plan.product;
     alignas(64) T start[width] = {};
     const T* b = job.packed + panel * form.positions() * g.channels * width;
