@@ -53,7 +53,8 @@ struct winograd_plan {
         : form(winograd_form_of(g)), tiles_y((g.output_height + form.rows - 1) / form.rows),
           tiles_x((g.output_width + form.columns - 1) / form.columns), columns(tiles_x * form.columns + 2),
           channel_row((g.channels + lanes<T> - 1) / lanes<T> * lanes<T> + lanes<T>), rows(0), position(0), product(0) {
-        constexpr extent most_tiles = 4 * tile_rows, most_elements = (3 << 18) / static_cast<extent>(sizeof(T));
+        constexpr extent most_tiles = 28 / tall_tile_rows * tall_tile_rows,
+                         most_elements = (3 << 18) / static_cast<extent>(sizeof(T));
         const extent tiles = std::min(most_tiles, most_elements / (form.positions() * channel_row));
         rows = std::max<extent>(tiles / std::max<extent>(tiles_x, 1), 1);
         const extent padded = (rows * tiles_x + small_tile_rows - 1) / small_tile_rows * small_tile_rows;
