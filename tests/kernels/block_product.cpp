@@ -34,14 +34,14 @@ TEMPLATE_TEST_CASE("block product: rows packed in strips, the last one repeated"
 TEMPLATE_TEST_CASE("block product: strips of any height, columns of one or two batches", "[gemm]", float, double) {
     using T = TestType;
     constexpr extent width = kernels::panel_width<T>;
-    for (extent rows = 1; rows <= inner::tile_rows; ++rows)
+    for (extent rows = 1; rows <= inner::tall_tile_rows; ++rows)
         for (extent columns : {extent{1}, width / 2, width / 2 + 1, width})
             for (extent steps : {0, 1, 2, 9})
                 for (const bool from_c : {false, true})
                     for (const bool transposed : {false, true}) {
                         CAPTURE(rows, columns, steps, from_c, transposed);
                         constexpr extent c_row = width + 3, b_row = width + 5;
-                        const extent a_row = transposed ? 1 : 11, a_column = transposed ? inner::tile_rows + 4 : 1;
+                        const extent a_row = transposed ? 1 : 11, a_column = transposed ? inner::tall_tile_rows + 4 : 1;
                         const array<T> a(400, 1, 1), b(steps * b_row + width, 2, 1), start(width, 3, 1);
                         array<T> c((rows + 1) * c_row, 4, 1);
                         const array<T> before = c;
@@ -66,18 +66,26 @@ TEMPLATE_TEST_CASE("block product: strips of any height, columns of one or two b
                     }
 }
 
-TEST_CASE("block_product: strips are whole small tiles but for the last, and as even as those allow", "[gemm]") {
+TEST_CASE("block_product: strips are whole tiles but for the last, and compute few rows beyond", "[gemm]") {
     for (extent rows = 1; rows < 200; ++rows) {
-        extent left = rows, most = 0, least = rows;
-        for (; left > 0; left -= inner::strip_rows(left)) {
+        extent left = rows, computed = 0, count = 0;
+        while (left > 0) {
             const extent strip = inner::strip_rows(left);
-            REQUIRE((strip > 0 && strip <= left && strip <= inner::tile_rows));
-            REQUIRE((strip == left || strip % inner::small_tile_rows == 0));
-            most = std::max(most, strip);
-            if (strip < left) least = std::min(least, strip);
+            CAPTURE(rows, left, strip);
+            REQUIRE((strip > 0 && strip <= left && strip <= inner::tall_tile_rows));
+            REQUIRE((strip == left || inner::next_tile_rows(strip) == strip));
+            computed += inner::next_tile_rows(strip);
+            left -= strip;
+            ++count;
         }
-        CAPTURE(rows, most, least);
+        constexpr extent small = inner::small_tile_rows, tall = inner::tall_tile_rows, half = inner::half_tile_rows;
+        CAPTURE(rows, computed, count);
         CHECK(left == 0);
-        CHECK((least == rows || most - least <= inner::small_tile_rows));
+        CHECK(inner::count_strips(rows).rows == computed);
+        CHECK(inner::count_strips(rows).strips == count);
+        CHECK((computed >= rows && computed <= (rows + small - 1) / small * small));
+        CHECK(count <= (rows + small - 1) / small);
+        if (rows % half == 0) CHECK((computed == rows && count == (rows + tall - 1) / tall));
     }
+    CHECK(inner::count_strips(0).rows == 0);
 }

@@ -35,6 +35,7 @@ TEMPLATE_TEST_CASE("pointwise: the documented chain for images of any size", "[c
         }
         ++turn;
     }
+    compare<TestType>(make(40, 5, 701, 17, 1, 1));  // several blocks of pixels
     const extent steps = kernels::detail::left_steps<TestType>;
     for (const extent width : {7, 70}) {
         compare<TestType>(make(2 * steps + 1, 7, width, 60, 1, 1));  // several blocks of k

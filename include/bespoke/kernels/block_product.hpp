@@ -4,13 +4,18 @@
 #include "tile.hpp"
 #include "transpose.hpp"
 
+#include <array>
+
 namespace bespoke::kernels::detail {
 
 // Products whose left-hand rows were packed as well: what a tile reads follows each other in memory, so that its
 // addresses cost nothing and rows that lie a power of two apart do not drive each other out of the cache.
 
-/// Rows of the tiles, from the largest on; the smaller ones take what is left over.
-inline constexpr extent middle_tile_rows = tile_rows == 12 ? 8 : small_tile_rows;
+/// Rows of the tiles; the smaller ones take what is left over. Rows that are not packed in strips of `tile_rows` fill
+/// tall tiles, which use nearly all registers, and halves of them, where their number suits.
+inline constexpr extent middle_tile_rows = tile_rows == 12 ? 8 : small_tile_rows,
+                        tall_tile_rows = tile_rows == 12 ? 14 : tile_rows,
+                        half_tile_rows = tile_rows == 12 ? 7 : small_tile_rows;
 
 /// Elements of the left-hand side that are packed at a time, and the most steps of k of them. The more steps, the less
 /// often C comes and goes. What has registers for the large tile has a cache of 1 MB or more on the second level.
@@ -183,38 +188,73 @@ template <class T, extent Rows, extent Batches, class Step = multiply_add<T>, bo
 
 /// Rows of the tile that `multiply_strip` takes where so many are left.
 constexpr extent next_tile_rows(extent rows) noexcept {
-    return rows > middle_tile_rows ? tile_rows : rows > small_tile_rows ? middle_tile_rows : small_tile_rows;
-}
-/// Rows that `multiply_strip` computes for so many, strip by strip.
-constexpr extent computed_rows(extent rows) noexcept {
-    const extent rest = rows % tile_rows;
-    return rows - rest + (rest > 0 ? next_tile_rows(rest) : 0);
+    for (const extent size : {small_tile_rows, half_tile_rows, middle_tile_rows, tile_rows})
+        if (rows <= size) return size;
+    return rows < tall_tile_rows ? tile_rows : tall_tile_rows;
 }
 
-/// Rows of the next strip where so many are left: strips as even as tiles are, for a small tile keeps the machine less
-/// busy.
+/// The strips into which rows are best cut: as few rows computed as can be, then few tiles, small ones last of all, for
+/// they keep the machine less busy.
+struct strip_plan {
+    static constexpr extent most = 4 * tall_tile_rows;
+    std::array<unsigned char, most + 1> first{};  ///< rows of the first strip where so many are left
+
+    constexpr strip_plan() {
+        std::array<extent, most + 1> cost{};
+        for (extent rows = 1; rows <= most; ++rows) {
+            extent least = 16 * most;
+            for (const extent size : {tall_tile_rows, tile_rows, middle_tile_rows, half_tile_rows, small_tile_rows}) {
+                if (size > rows && size != next_tile_rows(rows)) continue;
+                const extent own = 2 * size + (size == small_tile_rows ? 3 : 2),
+                             all = own + cost[static_cast<std::size_t>(std::max<extent>(rows - size, 0))];
+                if (all >= least) continue;
+                least = all;
+                first[static_cast<std::size_t>(rows)] = static_cast<unsigned char>(std::min(size, rows));
+            }
+            cost[static_cast<std::size_t>(rows)] = least;
+        }
+    }
+};
+inline constexpr strip_plan strips;
+
+/// Rows of the next strip where so many are left.
 constexpr extent strip_rows(extent rows) noexcept {
-    const extent strips = (rows + tile_rows - 1) / tile_rows, share = (rows + strips - 1) / strips;
-    return std::min((share + small_tile_rows - 1) / small_tile_rows * small_tile_rows, rows);
+    return rows > strip_plan::most ? tall_tile_rows : strips.first[static_cast<std::size_t>(rows)];
+}
+/// Rows that are computed for so many, strip by strip, and how many strips there are.
+struct strip_counts {
+    extent rows = 0, strips = 0;
+};
+constexpr strip_counts count_strips(extent rows) noexcept {
+    strip_counts counts;
+    for (extent strip = 0; rows > 0; rows -= strip, ++counts.strips) {
+        strip = strip_rows(rows);
+        counts.rows += next_tile_rows(strip);
+    }
+    return counts;
 }
 
-/// `rows` <= tile_rows rows by `columns` <= panel_width columns; `t.last` is set here. What lies beyond the last batch
-/// of the columns is left alone. Up to small_tile_rows - 1 rows of A beyond are read. `t` is used up, not copied: a
-/// copy in registers of what was just written word by word waits until all writes before it, the results, are cached.
+/// `rows` <= tall_tile_rows rows by `columns` <= panel_width columns; `t.last` is set here. What lies beyond the last
+/// batch of the columns is left alone. Up to small_tile_rows - 1 rows of A beyond are read. `t` is used up, not copied:
+/// a copy in registers of what was just written word by word waits until all writes before it, the results, are cached.
 template <class T, class Step = multiply_add<T>, bool Uneven = false>
 void multiply_strip(block_tile<T>&& t, extent rows, extent columns) noexcept {
-    const bool wide = columns > lanes<T>;
+    const auto multiply = [&](auto size) __attribute__((always_inline)) {
+        (columns > lanes<T> ? multiply_tile<T, size(), 2, Step, Uneven> : multiply_tile<T, size(), 1, Step, Uneven>)(t);
+    };
     for (;;) {
         const extent size = next_tile_rows(rows);
         t.last = std::min(rows, size) - 1;
         if (size == tile_rows)
-            (wide ? multiply_tile<T, tile_rows, 2, Step, Uneven> : multiply_tile<T, tile_rows, 1, Step, Uneven>)(t);
+            multiply(constant<tile_rows>{});
+        else if (size == tall_tile_rows)
+            multiply(constant<tall_tile_rows>{});
         else if (size == middle_tile_rows)
-            (wide ? multiply_tile<T, middle_tile_rows, 2, Step, Uneven>
-                  : multiply_tile<T, middle_tile_rows, 1, Step, Uneven>)(t);
+            multiply(constant<middle_tile_rows>{});
+        else if (size == half_tile_rows)
+            multiply(constant<half_tile_rows>{});
         else
-            (wide ? multiply_tile<T, small_tile_rows, 2, Step, Uneven>
-                  : multiply_tile<T, small_tile_rows, 1, Step, Uneven>)(t);
+            multiply(constant<small_tile_rows>{});
         if ((rows -= size) <= 0) return;
         t.a += size * t.a_row;
         t.c += size * t.c_row;

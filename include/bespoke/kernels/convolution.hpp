@@ -40,12 +40,12 @@ struct forward_job {
 
 /// Whether tiles take pieces of rows: where those fill them well.
 constexpr bool by_lines(const convolution_geometry& g) noexcept {
-    return computed_rows(g.output_width) * 5 <= g.output_width * 6;
+    return count_strips(g.output_width).rows * 5 <= g.output_width * 6;
 }
 /// The layout of an image whose tiles read pixels, as many as they have rows, whether these are there or not.
 constexpr image_layout tiled_layout(const convolution_geometry& g) noexcept {
     image_layout layout = make_layout(g, false);
-    if (!layout.direct || !by_lines(g) || computed_rows(g.output_width) == g.output_width) return layout;
+    if (!layout.direct || !by_lines(g) || count_strips(g.output_width).rows == g.output_width) return layout;
     return {0, 0, g.height, 1, g.width, false};
 }
 /// Where the window of a pixel begins.
@@ -116,7 +116,8 @@ template <class T>
                 continue;
             }
             // The next weights come, a share with each strip.
-            const extent near = std::max<extent>(width * tile_rows / count, 1);
+            const extent strips = count_strips(g.output_width).strips * (count / g.output_width),
+                         near = (width + strips - 1) / strips;
             extent share = 0;
             for (extent q = 0; q < count;) {
                 const extent column = q % g.output_width, row = (pixel + q) / g.output_width,

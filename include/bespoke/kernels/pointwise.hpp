@@ -8,8 +8,9 @@
 namespace bespoke::kernels::detail {
 
 // Convolutions with a 1 x 1 kernel: products of the weights with images, whose rows are channels. Large images are the
-// right-hand side as they stand, and the result has the order of y. Of small ones, where the last batch of pixels would
-// be half empty, the pixels are the rows and the result is transposed. Both read the same packed weights.
+// right-hand side as they stand, and the result has the order of y: some channels of many pixels at a time where x has
+// few, else some pixels of all channels. Of small ones, where the last batch of pixels would be half empty, the pixels
+// are the rows and the result is transposed. All read the same packed weights.
 
 template <class T>
 struct pointwise_job {
@@ -40,9 +41,8 @@ constexpr bool sees_all_pixels(const convolution_geometry& g) noexcept {
 template <class T>
 constexpr bool pixels_as_rows(const convolution_geometry& g) noexcept {
     constexpr extent most = 256, transposing = 8;  // a transposition costs as much as so many channels
-    const extent batches = (g.pixels() + lanes<T> - 1) / lanes<T> * lanes<T>;
-    const extent rows = (g.pixels() + small_tile_rows - 1) / small_tile_rows * small_tile_rows;
-    return g.pixels() <= most && rows * (g.group_channels() + transposing) < batches * g.group_channels();
+    const extent size = g.group_channels(), batches = (g.pixels() + lanes<T> - 1) / lanes<T> * lanes<T>;
+    return g.pixels() <= most && count_strips(g.pixels()).rows * (size + transposing) < batches * size;
 }
 
 /// Steps of k that are computed together: a panel of so many takes half of a first cache, where it stays for all rows.
@@ -146,6 +146,64 @@ template <class T>
     }
 }
 
+/// Elements of x that a strip of output channels meets before the next one does.
+template <class T>
+inline constexpr extent strip_near = 512 * 1024 / static_cast<extent>(sizeof(T));
+
+/// The same items, for channels that one step takes: each row of y is written on and on, which the caches see coming,
+/// while x, which has fewer, is read again from a cache of the second level.
+template <class T>
+[[gnu::noinline]] void pointwise_strips(const pointwise_job<T>& job, extent first, extent last, T* space) noexcept {
+    constexpr extent width = panel_width<T>, most_finished = 8;
+    constexpr T zeros[tile_rows] = {};
+    const convolution_geometry& g = job.g;
+    const extent pixels = g.pixels(), outputs = g.group_outputs(), size = g.group_channels();
+    const extent panels = (pixels + width - 1) / width,
+                 most = std::max<extent>(strip_near<T> / (std::max<extent>(size, 1) * width), 1);
+    T *copy = space, *edge = space + size * width;
+    for (extent item = first, count = 0; item < last; item += count) {
+        const extent panel = item % panels, where = item / panels, example = where / g.groups, group = where % g.groups;
+        count = std::min({most, panels - panel, last - item});
+        const extent begin = panel * width, end = std::min(begin + count * width, pixels), whole = end - end % width;
+        const T* x = job.x + example * job.x_stride + group * size * pixels;
+        T* y = job.y + example * job.y_stride + group * outputs * pixels;
+        if (whole < end) {
+            std::fill_n(copy, size * width, T(0));
+            copy_rows(size, end - whole, x + whole, pixels, copy, width);
+        }
+        for (extent o = 0, rows = 0; o < outputs; o += rows) {
+            // Panels of weights are cut into tiles.
+            const extent inside = o % width, channel = group * outputs + o;
+            rows = std::min({outputs - o, width - inside, tile_rows});
+            const T* a = job.packed + group * packed_size<T>(size, outputs) + (o - inside) * size + inside;
+            const T* start = job.bias != nullptr ? job.bias + channel : zeros;
+            T* to = y + o * pixels;
+            // With the first rows the next pixels come, else the next weights.
+            const auto come = [&](const T* near) { return o == 0 ? near : a + size * width; };
+            const extent step = o == 0 ? pixels : width;
+            for (extent q = begin, done = begin; q < whole;) {
+                T* c = to + q;
+                multiply_strip<T>({size, a, 1, width, x + q, pixels, c, pixels, job.accumulate ? c : start,
+                                   job.accumulate ? pixels : -1, come(x + q + width), step, c + width, job.after.map,
+                                   channel},
+                                  rows, width);
+                q += width;
+                if (q - done < most_finished * width && q < whole) continue;
+                job.after.finish_mapped({to + done, rows, q - done, pixels});
+                done = q;
+            }
+            if (whole == end) continue;
+            to += whole;
+            if (job.accumulate) copy_rows(rows, end - whole, to, pixels, edge, width);
+            multiply_strip<T>({size, a, 1, width, copy, width, edge, width, job.accumulate ? edge : start,
+                               job.accumulate ? width : -1, come(copy), step, edge},
+                              rows, end - whole);
+            copy_rows(rows, end - whole, edge, width, to, pixels);
+            job.after.finish({to, rows, end - whole, pixels}, channel);
+        }
+    }
+}
+
 /// Items are (example, group, panel of outputs).
 template <class T>
 [[gnu::noinline]] void pointwise_rows(const pointwise_job<T>& job, extent first, extent last, T* space) noexcept {
@@ -153,8 +211,9 @@ template <class T>
     const convolution_geometry& g = job.g;
     const extent pixels = g.pixels(), outputs = g.group_outputs(), size = g.group_channels();
     const extent panels = (outputs + width - 1) / width, together = pointwise_steps<T>(g);
-    extent filled = pixels;  // the last strip is packed where it is not whole
-    for (extent i = 0; pixels % small_tile_rows != 0 && i < pixels; i += strip_rows(pixels - i)) filled = i;
+    extent filled = 0;  // the last strip is packed where it is not whole
+    while (filled + strip_rows(pixels - filled) < pixels) filled += strip_rows(pixels - filled);
+    if (next_tile_rows(pixels - filled) == pixels - filled) filled = pixels;
     T *sums = space, *left = space + (pixels + tile_rows) * width;
     alignas(64) T start[width];
     extent held = -1;
@@ -210,7 +269,9 @@ template <class T>
             part.y += e * job.y_stride;
         }
         split(threads, (copies ? 1 : examples) * g.groups * panels, [&](extent thread, extent first, extent last) {
-            (by_rows ? pointwise_rows<T> : pointwise_columns<T>)(
+            (by_rows                                        ? pointwise_rows<T>
+             : pointwise_steps<T>(g) == g.group_channels() ? pointwise_strips<T>
+                                                            : pointwise_columns<T>)(
                 part, first, last, scratch + pointwise_copy(g) + thread * pointwise_part<T>(g));
         });
     }
