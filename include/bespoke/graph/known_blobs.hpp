@@ -56,7 +56,7 @@ private:
         std::vector<std::size_t> sources;  ///< the blobs that it follows from, itself included
     };
     static constexpr bool contains(const std::vector<std::size_t>& list, std::size_t blob) {
-        return std::find(list.begin(), list.end(), blob) != list.end();
+        return std::ranges::find(list, blob) != list.end();
     }
     constexpr const entry* find(std::size_t blob) const {
         for (const entry& e : entries_)

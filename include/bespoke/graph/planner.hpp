@@ -289,7 +289,7 @@ private:
         if (!fixed_inputs_.empty()) {
             plan_.links.insert(plan_.links.end(), fixed_inputs_.begin(), fixed_inputs_.end());
             plan_.steps[number].input_count = fixed_inputs_.size();
-            const bool missing = std::find(fixed_inputs_.begin(), fixed_inputs_.end(), npos) != fixed_inputs_.end();
+            const bool missing = std::ranges::find(fixed_inputs_, npos) != fixed_inputs_.end();
             fixed_inputs_ = {};
             if (missing) return fail_no_input();
         } else if (names.empty() && wanted.least > 0) {

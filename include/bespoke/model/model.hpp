@@ -135,10 +135,16 @@ inline layer_list read_network(object_reader& in, model_settings& settings, netw
     return layers;
 }
 
-/// Reads a whole document. `tensors_in(name, reader)` gives the safetensors file called so, or null.
-template <class TensorsIn>
-model read_model(const json& root, std::span<const layer_codec> codecs, const load_options& options,
-                 const TensorsIn& tensors_in) {
+/// Gives the safetensors file called so, or null; `top` says where a name stands that cannot be used.
+using tensors_function = const safetensors*(const void* context, const std::string& name, const object_reader& top);
+/// The one that is the context.
+inline const safetensors* given_tensors(const void* given, const std::string&, const object_reader&) {
+    return static_cast<const safetensors*>(given);
+}
+
+/// Reads a whole document.
+inline model read_model(const json& root, std::span<const layer_codec> codecs, const load_options& options,
+                        tensors_function* tensors_in, const void* context) {
     object_reader top(&root, "");
     model::parts content;
     model_settings& settings = content.settings;
@@ -165,9 +171,9 @@ model read_model(const json& root, std::span<const layer_codec> codecs, const lo
     const std::string_view type = top.one_of(types);
     top.finish();
     if (type.empty()) top.fail(errc::bad_value, "", "a model type wanted (\"neuralNetwork\"), none came");
-    settings.type = static_cast<model_type>(std::find(std::begin(types), std::end(types), type) - std::begin(types));
+    settings.type = static_cast<model_type>(std::ranges::find(types, type) - std::begin(types));
 
-    const safetensors* tensors = weights_file.empty() ? nullptr : tensors_in(weights_file, top);
+    const safetensors* tensors = weights_file.empty() ? nullptr : tensors_in(context, weights_file, top);
     network_reader networks(codecs, tensors);
     object_reader network = top.object(type);
     content.layers = read_network(network, settings, networks);
@@ -209,8 +215,7 @@ struct weights_to_write {
         const auto bytes = std::as_bytes(values);
         const std::string wanted = name;
         for (std::size_t copy = 2;; ++copy) {
-            const auto same_name =
-                std::find_if(tensors.begin(), tensors.end(), [&](const auto& t) { return t.name == name; });
+            const auto same_name = std::ranges::find(tensors, name, &tensor_entry::name);
             if (same_name == tensors.end()) break;
             const auto& there = same_name->bytes;
             if (same_name->dimensions == dimensions &&
@@ -245,8 +250,8 @@ struct weights_to_write {
             object_writer out;
             const auto fits = [&] {
                 if (kind == weight_source::float16_value)
-                    return std::all_of(values.begin(), values.end(),
-                                       [](float v) { return float16_to_float(float_to_float16(v)) == v; });
+                    return std::ranges::all_of(
+                        values, [](float v) { return float16_to_float(float_to_float16(v)) == v; });
                 return kind != weight_source::raw_value ||
                        define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::write_quantized(
                            out, source.numbers, facts.dimensions, values);
@@ -356,7 +361,7 @@ void model::save(const std::filesystem::path& path) const {
 model parse(std::string_view json, const safetensors* weights, std::span<const layer_codec> codecs,
             const load_options& options) {
     const auto root = detail::parse_json(json, "model");
-    return detail::read_model(root, codecs, options, [&](const auto&, const auto&) { return weights; });
+    return detail::read_model(root, codecs, options, &detail::given_tensors, weights);
 }
 model parse(std::string_view json, const safetensors* weights, const load_options& options) {
     return parse(json, weights, core_codecs(), options);
@@ -364,24 +369,29 @@ model parse(std::string_view json, const safetensors* weights, const load_option
 
 model load(const std::filesystem::path& path, std::span<const layer_codec> codecs, const load_options& options) {
     const auto root = detail::read_document(path);
-    std::optional<safetensors> tensors;
-    bool in_weights = false;
-    const auto tensors_in = [&](const std::string& name, const object_reader& top) {
+    struct weights_file {
+        const std::filesystem::path& model;
+        std::optional<safetensors> tensors{};
+        bool in_weights = false;
+    } file{path};
+    const auto tensors_in = [](const void* context, const std::string& name, const object_reader& top) {
+        auto& f = **static_cast<weights_file* const*>(context);
         const std::filesystem::path relative(name);
         bool inside = relative.is_relative() && relative.has_filename();
         for (const auto& step : relative) inside = inside && step != "..";
         if (!inside)
             top.fail(errc::bad_value, "weightsFile",
                      "a file in the folder of the model wanted, " + in_quotes(name) + " came");
-        in_weights = true;  // whose errors begin with its own path
-        tensors = safetensors::load(path.parent_path() / relative);
-        in_weights = false;
-        return &*tensors;
+        f.in_weights = true;  // whose errors begin with its own path
+        f.tensors = safetensors::load(f.model.parent_path() / relative);
+        f.in_weights = false;
+        return static_cast<const safetensors*>(&*f.tensors);
     };
     try {
-        return detail::read_model(root, codecs, options, tensors_in);
+        weights_file* const context = &file;
+        return detail::read_model(root, codecs, options, tensors_in, &context);
     } catch (const error& problem) {
-        if (in_weights) throw;
+        if (file.in_weights) throw;
         throw error(problem.code(), path.string() + ": " + problem.what());
     }
 }

@@ -261,7 +261,7 @@ void read_weights(object_reader in, const std::string& place, const shape& dimen
                     "the shape " + bespoke::to_text(dimensions) + " wanted, tensor " + in_quotes(entry.name) + " has " +
                         bespoke::to_text(entry.dimensions));
         static constexpr std::string_view floats[] = {"F32", "F64", "F16", "BF16"};
-        if (std::find(std::begin(floats), std::end(floats), entry.dtype) == std::end(floats))
+        if (std::ranges::find(floats, entry.dtype) == std::end(floats))
             in.fail(errc::bad_value, kind,
                     "F32, F64, F16 or BF16 wanted, tensor " + in_quotes(entry.name) + " has the dtype " +
                         std::string(entry.dtype));

@@ -177,10 +177,7 @@ public:
     struct calls {
         extent first, last;
     };
-    calls calls_of(std::size_t step, bool batched, bool variadic) const {
-        if (batched && plan().steps[step].shortens == 0 && (variadic || !spreads(step))) return {-1, 0};
-        return {0, step_examples(step)};
-    }
+    calls calls_of(std::size_t step, bool batched, bool variadic) const;
     /// The blobs of a step as a layer sees them, valid until the next question.
     struct views {
         std::span<const dynamic_view<const T>> xs, ys, dys;
@@ -362,6 +359,14 @@ void engine_state<T>::shorten(std::size_t step, std::vector<dynamic_view<U>>& li
         list[i].dimensions = plan().shape_read(step, i);
         list[i].stride = list[i].dimensions.size();  // of one example
     }
+}
+
+// Each layer type asks this: inlined, it would be in the code of all.
+template <class T>
+[[gnu::noinline]] typename engine_state<T>::calls engine_state<T>::calls_of(std::size_t step, bool batched,
+                                                                            bool variadic) const {
+    if (batched && plan().steps[step].shortens == 0 && (variadic || !spreads(step))) return {-1, 0};
+    return {0, step_examples(step)};
 }
 
 template <class T>
