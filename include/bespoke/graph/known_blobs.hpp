@@ -30,14 +30,14 @@ public:
         entry made{blob, values, {blob}};
         for (std::size_t input : inputs)
             if (const entry* const e = find(input))
-                made.sources.insert(made.sources.end(), e->sources.begin(), e->sources.end());
+                for (const std::size_t source : e->sources) made.sources.push_back(source);
         entries_.push_back(made);
     }
     /// A shape was decided by the values of these.
     constexpr void decide(std::span<const std::size_t> blobs) {
         for (std::size_t blob : blobs)
             if (const entry* const e = find(blob))
-                deciding_.insert(deciding_.end(), e->sources.begin(), e->sources.end());
+                for (const std::size_t source : e->sources) deciding_.push_back(source);
     }
     /// False: the values that are overwritten have decided a shape.
     constexpr bool overwrite(std::size_t blob) {

@@ -133,19 +133,21 @@ constexpr outcome ask_outputs(const L& layer, std::span<const shape> inputs,
 template <class L>
 constexpr void ask_rest(const L& layer, std::span<const shape> inputs, std::span<const known_values> known,
                         layer_answers& answers) {
-    answers.same_elements = gives_same_elements(layer);
+    if constexpr (same_elements_layer<L> || requires { layer.same_elements(); })
+        answers.same_elements = gives_same_elements(layer);
     if constexpr (requires { layer.concatenates(inputs); }) answers.concatenates = layer.concatenates(inputs);
     answers.can_finish = can_finish(layer, inputs);
     if constexpr (row_layer<L>)
         answers.rows = {can_finish_rows(layer, inputs), can_give_rows(layer, inputs), can_take_rows(layer, inputs)};
     if constexpr (plane_layer<L>) answers.planes = {can_give_planes(layer, inputs), can_take_planes(layer, inputs)};
     answers.entries = entries_of(layer, inputs);
-    answers.probabilities = gives_probabilities(layer, inputs);
+    if constexpr (requires { layer.probabilities(inputs[0]); })
+        answers.probabilities = gives_probabilities(layer, inputs);
     if constexpr (requires { layer.known_output(inputs, known); })
         answers.values = layer.known_output(inputs, known);
     else
         pass_values(known, answers);
-    answers.mixes_examples = mixes_examples(layer);
+    if constexpr (requires { layer.mixes_examples(); }) answers.mixes_examples = mixes_examples(layer);
     if constexpr (parametric_layer<L>)
         for (const shape& s : parameter_shapes(layer, inputs)) answers.parameters.push_back(s);
 }

@@ -168,8 +168,8 @@ std::vector<std::string> check_updatable(const model& m) {
             reasons.push_back("the loss wants the target " + in_quotes(target) +
                               ", which \"trainingInput\" does not describe");
     }
-    const auto more = trainer<float>::check_trainable(plan, losses, train::updatable_layers);
-    reasons.insert(reasons.end(), more.begin(), more.end());
+    for (const auto& more : trainer<float>::check_trainable(plan, losses, train::updatable_layers))
+        reasons.push_back(more);
     return reasons;
 }
 

@@ -151,7 +151,7 @@ std::vector<std::string> trainer<T>::check_trainable(const plan_view& p, const s
     const std::vector<loss_site> sites = find_sites(p, losses);
     std::vector<std::string> reasons = loss_reasons(p, losses, sites);
     const training_plan<T> plan(p, which, sites);
-    reasons.insert(reasons.end(), plan.reasons.begin(), plan.reasons.end());
+    for (const std::string& more : plan.reasons) reasons.push_back(more);
     return reasons;
 }
 
