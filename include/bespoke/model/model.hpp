@@ -135,16 +135,9 @@ inline layer_list read_network(object_reader& in, model_settings& settings, netw
     return layers;
 }
 
-/// Gives the safetensors file called so, or null; `top` says where a name stands that cannot be used.
-using tensors_function = const safetensors*(const void* context, const std::string& name, const object_reader& top);
-/// The one that is the context.
-inline const safetensors* given_tensors(const void* given, const std::string&, const object_reader&) {
-    return static_cast<const safetensors*>(given);
-}
-
 /// Reads a whole document.
 inline model read_model(const json& root, std::span<const layer_codec> codecs, const load_options& options,
-                        tensors_function* tensors_in, const void* context) {
+                        weights_place& place) {
     object_reader top(&root, "");
     model::parts content;
     model_settings& settings = content.settings;
@@ -173,7 +166,7 @@ inline model read_model(const json& root, std::span<const layer_codec> codecs, c
     if (type.empty()) top.fail(errc::bad_value, "", "a model type wanted (\"neuralNetwork\"), none came");
     settings.type = static_cast<model_type>(std::ranges::find(types, type) - std::begin(types));
 
-    const safetensors* tensors = weights_file.empty() ? nullptr : tensors_in(context, weights_file, top);
+    const safetensors* tensors = weights_file.empty() ? nullptr : place.find(weights_file, top);
     network_reader networks(codecs, tensors);
     object_reader network = top.object(type);
     content.layers = read_network(network, settings, networks);
@@ -361,7 +354,8 @@ void model::save(const std::filesystem::path& path) const {
 model parse(std::string_view json, const safetensors* weights, std::span<const layer_codec> codecs,
             const load_options& options) {
     const auto root = detail::parse_json(json, "model");
-    return detail::read_model(root, codecs, options, &detail::given_tensors, weights);
+    detail::weights_place place{weights};
+    return detail::read_model(root, codecs, options, place);
 }
 model parse(std::string_view json, const safetensors* weights, const load_options& options) {
     return parse(json, weights, core_codecs(), options);
@@ -369,29 +363,12 @@ model parse(std::string_view json, const safetensors* weights, const load_option
 
 model load(const std::filesystem::path& path, std::span<const layer_codec> codecs, const load_options& options) {
     const auto root = detail::read_document(path);
-    struct weights_file {
-        const std::filesystem::path& model;
-        std::optional<safetensors> tensors{};
-        bool in_weights = false;
-    } file{path};
-    const auto tensors_in = [](const void* context, const std::string& name, const object_reader& top) {
-        auto& f = **static_cast<weights_file* const*>(context);
-        const std::filesystem::path relative(name);
-        bool inside = relative.is_relative() && relative.has_filename();
-        for (const auto& step : relative) inside = inside && step != "..";
-        if (!inside)
-            top.fail(errc::bad_value, "weightsFile",
-                     "a file in the folder of the model wanted, " + in_quotes(name) + " came");
-        f.in_weights = true;  // whose errors begin with its own path
-        f.tensors = safetensors::load(f.model.parent_path() / relative);
-        f.in_weights = false;
-        return static_cast<const safetensors*>(&*f.tensors);
-    };
+    const std::filesystem::path folder = path.parent_path();
+    detail::weights_place place{nullptr, &folder};
     try {
-        weights_file* const context = &file;
-        return detail::read_model(root, codecs, options, tensors_in, &context);
+        return detail::read_model(root, codecs, options, place);
     } catch (const error& problem) {
-        if (file.in_weights) throw;
+        if (place.loading) throw;
         throw error(problem.code(), path.string() + ": " + problem.what());
     }
 }
