@@ -245,21 +245,25 @@ template <class T>
                     alignas(64) double w[9][lanes<double>] = {};
                     for (extent i = 0; i < count; ++i) {
                         const T* from = weights + (panel * width + o + i) * output_step + c * channel_step;
-                        for (std::size_t tap = 0; tap < 9; ++tap) w[tap][i] = from[turned ? 8 - tap : tap];
+                        unroll<9>([&](std::size_t tap) __attribute__((always_inline)) {
+                            w[tap][i] = from[turned ? 8 - tap : tap];
+                        });
                     }
                     T* to = packed + (panel * detail::winograd_positions * g.channels + c) * width + o;
                     batch<double> half[6][3], u[6];
                     for (std::size_t j = 0; j < 3; ++j) {
                         const batch<double> column[3] = {load(w[j]), load(w[3 + j]), load(w[6 + j])};
                         detail::winograd_weights<double>(column, u);
-                        for (std::size_t i = 0; i < 6; ++i) half[i][j] = u[i];
+                        unroll<6>([&](std::size_t i) __attribute__((always_inline)) { half[i][j] = u[i]; });
                     }
-                    for (std::size_t p = 0; p < 36; ++p) {
-                        if (p % 6 == 0) detail::winograd_weights<double>(half[p / 6], u);
-                        alignas(64) double values[lanes<double>];
-                        u[p % 6].store_aligned(values);
-                        T* row = to + static_cast<extent>(p) * g.channels * width;
-                        for (extent i = 0; i < together; ++i) row[i] = static_cast<T>(values[i]);
+                    for (std::size_t i = 0; i < 6; ++i) {
+                        detail::winograd_weights<double>(half[i], u);
+                        unroll<6>([&](std::size_t j) __attribute__((always_inline)) {
+                            alignas(64) double values[lanes<double>];
+                            u[j].store_aligned(values);
+                            T* row = to + static_cast<extent>(6 * i + j) * g.channels * width;
+                            for (extent k = 0; k < together; ++k) row[k] = static_cast<T>(values[k]);
+                        });
                     }
                 }
     });
