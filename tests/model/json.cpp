@@ -47,3 +47,42 @@ TEST_CASE("brackets that nest too deep are refused") {
     CHECK(deep.text.find("brackets nest deeper than 64") != std::string::npos);
     CHECK(parsing(std::string(64, '[') + std::string(64, ']')).text == "/: an object wanted, an array came");
 }
+
+TEST_CASE("numbers are whole where they are spelled so, and finite") {
+    const auto came = [](const std::string& number) { return parsing(number).text; };
+    CHECK(came("-9223372036854775808") == "/: an object wanted, -9223372036854775808 came");
+    CHECK(came("18446744073709551615") == "/: an object wanted, 18446744073709551615 came");
+    CHECK(came("18446744073709551616") == "/: an object wanted, 1.8446744073709552e+19 came");
+    CHECK(came("-0") == "/: an object wanted, 0 came");
+    CHECK(came("12.5e-1") == "/: an object wanted, 1.25 came");
+    CHECK(came("1e-999") == "/: an object wanted, 0.0 came");
+    CHECK(came("-1e-99999999999999999999") == "/: an object wanted, -0.0 came");
+    CHECK(came("0." + std::string(400, '0') + "1") == "/: an object wanted, 0.0 came");
+    CHECK(came("[1, 1e999, 1]") == "model: /1: the number is too large for a double");
+    CHECK(came("{\"a\": [[1e99999999999999999999]]}") == "model: /a/0/0: the number is too large for a double");
+    CHECK(came(std::string(400, '1')) == "model: the number is too large for a double");
+    for (const char* wrong : {"01", "1.", ".5", "+1", "-", "1e", "1e+", "0x1", "NaN", "-Infinity"})
+        CHECK(parsing(wrong).is(errc::malformed_file));
+}
+
+TEST_CASE("strings are UTF-8, spelled out or escaped") {
+    // As many bytes as '?' are shown.
+    const auto came = [](const std::string& text) { return parsing("\"" + text + "\"").text; };
+    CHECK(came(R"(a\"\\\/\b\f\n\r\t\u0041)") == R"(/: an object wanted, "a"\/?????A" came)");
+    CHECK(came(R"(\u00e9 \u20AC \ud83d\uDE00)") == R"(/: an object wanted, "?? ??? ????" came)");
+    CHECK(came("\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80 \x7f") == R"(/: an object wanted, "?? ??? ???? ?" came)");
+    CHECK(came("\xe0\xa0\x80\xed\x9f\xbf\xf4\x8f\xbf\xbf") == R"(/: an object wanted, "??????????" came)");
+    for (const char* wrong : {"\n", "\x1f", R"(\x)", R"(\u12g4)", R"(\ud800)", R"(\udc00)", R"(\ud800\u0041)",
+                              "\x80", "\xc0\x80", "\xc3", "\xe0\x9f\xbf", "\xed\xa0\x80", "\xf0\x8f\xbf\xbf",
+                              "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\xe2\x82"})
+        CHECK(came(wrong).find("not JSON at byte") != std::string::npos);
+    CHECK(parsing("\"a").text == "model: not JSON: it ends after 2 bytes, in the middle of a value");
+    CHECK(parsing(std::string("1\0", 2)).text == "model: not JSON at byte 2, at the end of '1?'");
+}
+
+TEST_CASE("what stands between values is looked at") {
+    CHECK(parsing("\xef\xbb\xbf \t\r\n[ ] ").text == "/: an object wanted, an array came");
+    for (const char* wrong : {"[1,]", "[1 2]", "[,]", "{\"a\" 1}", "{\"a\":1,}", "{1:2}", "[}", "[1}", "nul", "trux"})
+        CHECK(parsing(wrong).is(errc::malformed_file));
+    CHECK(parsing("[[], {}, {\"a\": {\"b\": null}}, true, false]").text == "/: an object wanted, an array came");
+}

@@ -274,8 +274,8 @@ json document_of_mlmodel(std::span<const std::byte> mlmodel) {
 namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
 
 model parse(std::span<const std::byte> mlmodel, std::span<const layer_codec> codecs, const load_options& options) {
-    const auto no_weights = [](const auto&, const auto&) { return static_cast<const safetensors*>(nullptr); };
-    return detail::read_model(detail::document_of_mlmodel(mlmodel), codecs, options, no_weights);
+    detail::weights_place none;
+    return detail::read_model(detail::document_of_mlmodel(mlmodel), codecs, options, none);
 }
 model parse(std::span<const std::byte> mlmodel, const load_options& options) {
     return parse(mlmodel, core_codecs(), options);

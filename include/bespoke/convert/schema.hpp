@@ -207,7 +207,7 @@ const field_schema* message_schema::find(std::uint32_t number) const {
     return place != fields.end() && place->number == number ? &*place : nullptr;
 }
 const field_schema* message_schema::find(std::string_view key) const {
-    const auto place = std::find_if(fields.begin(), fields.end(), [&](const field_schema& f) { return f.key == key; });
+    const auto place = std::ranges::find(fields, key, &field_schema::key);
     return place != fields.end() ? &*place : nullptr;
 }
 

@@ -11,7 +11,8 @@ namespace bespoke {
 /// What the library throws: a code for programs and a sentence for people. Kernels and layers never throw.
 class error : public std::runtime_error {
 public:
-    error(errc code, const std::string& what) : std::runtime_error(what), code_(code) {}
+    // Not inline: it is thrown in a hundred places.
+    [[gnu::noinline]] error(errc code, const std::string& what) : std::runtime_error(what), code_(code) {}
     /// Control characters, which the names in a file may hold, stand as '?'.
     explicit error(const fault& problem) : error(problem.code, printable(problem.what.view())) {}
 

@@ -3,6 +3,7 @@
 #include "shape.hpp"
 
 #include <algorithm>
+#include <initializer_list>
 #include <optional>
 #include <string_view>
 #include <utility>
@@ -29,25 +30,53 @@ class sentence {
 public:
     static constexpr std::size_t capacity = 320;
 
+    /// What it is made of: text, a number or a shape. Small, as a library of layers has hundreds of sentences.
+    class part {
+    public:
+        constexpr part(std::string_view text) : text_(text.data()), number_(static_cast<extent>(text.size())) {}
+        constexpr part(const char* text) : text_(text), number_(-1) {}
+        constexpr part(const sentence& text) : part(text.view()) {}
+        constexpr part(extent number) : number_(number) {}
+        constexpr part(int number) : number_(number) {}
+        constexpr part(std::size_t number) : number_(static_cast<extent>(number)) {}
+        constexpr part(const shape& dimensions) : dimensions_(&dimensions) {}
+
+    private:
+        friend sentence;
+        const char* text_ = nullptr;
+        const shape* dimensions_ = nullptr;
+        extent number_ = 0;  ///< or the length of the text; -1: it ends with a zero
+    };
+
     constexpr sentence() = default;
     /// By value: a literal is a pointer then, and its length makes no function of its own.
     template <class... Parts>
+        requires(sizeof...(Parts) > 0)
     constexpr explicit sentence(Parts... parts) {
-        (append(parts), ...);
+        append({part(parts)...});
     }
 
     constexpr std::string_view view() const { return {text_, size_}; }
 
-    // Not inline: a library of layers has hundreds of sentences, and none is in a hurry.
-    [[gnu::noinline]] constexpr void append(std::string_view part) {
-        const std::size_t count = std::min(part.size(), capacity - size_);
-        const char* from = part.data();
+    // Not inline: none is in a hurry.
+    [[gnu::noinline]] constexpr void append(std::initializer_list<part> parts) {
+        for (const part& p : parts)
+            if (p.text_ != nullptr)
+                put(p.number_ < 0 ? std::string_view(p.text_)
+                                  : std::string_view(p.text_, static_cast<std::size_t>(p.number_)));
+            else if (p.dimensions_ != nullptr) put(*p.dimensions_);
+            else put(p.number_);
+    }
+    constexpr void append(const part& one) { append({one}); }
+
+private:
+    constexpr void put(std::string_view text) {
+        const std::size_t count = std::min(text.size(), capacity - size_);
+        const char* from = text.data();
         for (std::size_t i = 0; i < count; ++i) text_[size_ + i] = from[i];
         size_ += count;
     }
-    constexpr void append(const char* part) { append(std::string_view(part)); }
-    constexpr void append(const sentence& part) { append(part.view()); }
-    [[gnu::noinline]] constexpr void append(extent value) {
+    constexpr void put(extent value) {
         char digits[20]{};
         std::size_t count = 0;
         auto rest = value < 0 ? ~static_cast<std::uint64_t>(value) + 1 : static_cast<std::uint64_t>(value);
@@ -55,21 +84,18 @@ public:
             digits[count++] = static_cast<char>('0' + rest % 10);
             rest /= 10;
         } while (rest != 0);
-        if (value < 0) append("-");
-        while (count > 0) append(std::string_view(&digits[--count], 1));
+        if (value < 0) put(std::string_view("-"));
+        while (count > 0) put(std::string_view(&digits[--count], 1));
     }
-    constexpr void append(int value) { append(static_cast<extent>(value)); }
-    constexpr void append(std::size_t value) { append(static_cast<extent>(value)); }
-    [[gnu::noinline]] constexpr void append(const shape& s) {
-        append("[");
+    constexpr void put(const shape& s) {
+        put(std::string_view("["));
         for (std::size_t axis = 0; axis < s.rank(); ++axis) {
-            if (axis > 0) append(", ");
-            append(s[axis]);
+            if (axis > 0) put(std::string_view(", "));
+            put(s[axis]);
         }
-        append("]");
+        put(std::string_view("]"));
     }
 
-private:
     char text_[capacity]{};
     std::size_t size_ = 0;
 };

@@ -82,7 +82,7 @@ private:
 namespace detail {
 
 /// `parallel_for` behind a function pointer, so that each loop adds little code.
-inline void parallel_for(thread_pool* pool, extent count, extent grain,
+[[gnu::noinline]] inline void parallel_for(thread_pool* pool, extent count, extent grain,
                          void (*body)(const void* context, extent begin, extent end), const void* context) {
     struct job {
         void (*body)(const void*, extent, extent);

@@ -30,14 +30,14 @@ public:
         entry made{blob, values, {blob}};
         for (std::size_t input : inputs)
             if (const entry* const e = find(input))
-                made.sources.insert(made.sources.end(), e->sources.begin(), e->sources.end());
+                for (const std::size_t source : e->sources) made.sources.push_back(source);
         entries_.push_back(made);
     }
     /// A shape was decided by the values of these.
     constexpr void decide(std::span<const std::size_t> blobs) {
         for (std::size_t blob : blobs)
             if (const entry* const e = find(blob))
-                deciding_.insert(deciding_.end(), e->sources.begin(), e->sources.end());
+                for (const std::size_t source : e->sources) deciding_.push_back(source);
     }
     /// False: the values that are overwritten have decided a shape.
     constexpr bool overwrite(std::size_t blob) {
@@ -56,7 +56,7 @@ private:
         std::vector<std::size_t> sources;  ///< the blobs that it follows from, itself included
     };
     static constexpr bool contains(const std::vector<std::size_t>& list, std::size_t blob) {
-        return std::find(list.begin(), list.end(), blob) != list.end();
+        return std::ranges::find(list, blob) != list.end();
     }
     constexpr const entry* find(std::size_t blob) const {
         for (const entry& e : entries_)

@@ -133,7 +133,8 @@ constexpr outcome ask_outputs(const L& layer, std::span<const shape> inputs,
 template <class L>
 constexpr void ask_rest(const L& layer, std::span<const shape> inputs, std::span<const known_values> known,
                         layer_answers& answers) {
-    answers.same_elements = gives_same_elements(layer);
+    if constexpr (same_elements_layer<L> || requires { layer.same_elements(); })
+        answers.same_elements = gives_same_elements(layer);
     if constexpr (requires { layer.concatenates(inputs); }) answers.concatenates = layer.concatenates(inputs);
     answers.can_finish = can_finish(layer, inputs);
     if constexpr (row_layer<L>)
@@ -141,12 +142,13 @@ constexpr void ask_rest(const L& layer, std::span<const shape> inputs, std::span
     if constexpr (plane_layer<L>) answers.planes = {can_give_planes(layer, inputs), can_take_planes(layer, inputs)};
     if (answers.outputs.shapes().size() == 1)
         answers.entries = entries_of(layer, inputs, answers.outputs.shapes()[0]);
-    answers.probabilities = gives_probabilities(layer, inputs);
+    if constexpr (requires { layer.probabilities(inputs[0]); })
+        answers.probabilities = gives_probabilities(layer, inputs);
     if constexpr (requires { layer.known_output(inputs, known); })
         answers.values = layer.known_output(inputs, known);
     else
         pass_values(known, answers);
-    answers.mixes_examples = mixes_examples(layer);
+    if constexpr (requires { layer.mixes_examples(); }) answers.mixes_examples = mixes_examples(layer);
     if constexpr (parametric_layer<L>)
         for (const shape& s : parameter_shapes(layer, inputs)) answers.parameters.push_back(s);
 }
@@ -171,11 +173,39 @@ template <class L>
     return ask_layer(*static_cast<const L*>(layer), inputs, known);
 }
 
+/// What there is to ask beyond `f(v)` and `f.derivative(x, y)`.
+template <class L>
+concept more_than_elementwise =
+    !elementwise_layer<L> || unary_layer<L> || variadic_layer<L> || parametric_layer<L> || row_layer<L> ||
+    plane_layer<L> || requires(const L& layer, std::span<const shape> inputs, std::span<const known_values> known) {
+        requires requires { layer.same_elements(); } || requires { layer.concatenates(inputs); } ||
+                     requires { layer.probabilities(inputs[0]); } || requires { layer.mixes_examples(); } ||
+                     requires { layer.known_output(inputs, known); };
+    };
+/// Most element-wise layers answer alike.
+inline layer_answers ask_elementwise(const void*, std::span<const shape> inputs, std::span<const known_values>) {
+    layer_answers answers{outcome(inputs[0])};
+    answers.can_finish = true;
+    answers.entries.alike = true;
+    for (std::size_t back = 1; back <= inputs[0].rank(); ++back)
+        answers.entries.from[back] = static_cast<std::uint8_t>(back);
+    return answers;
+}
+
 }  // namespace detail
 
 /// Asks a layer that comes as `const void*`.
 using asking_function = layer_answers(const void* layer, std::span<const shape> inputs,
                                       std::span<const known_values> known);
+
+/// The one that asks an L.
+template <class L>
+constexpr asking_function* asking_of() {
+    if constexpr (detail::more_than_elementwise<L>)
+        return &detail::ask_erased<L>;
+    else
+        return &detail::ask_elementwise;
+}
 
 struct erased_layer;
 
@@ -189,7 +219,7 @@ struct erased_layer {
     asking_function* asked;
 
     template <erasable_layer L>
-    erased_layer(const L& from) : layer(&from), facts(&facts_of<L>), asked(&detail::ask_erased<L>) {}
+    erased_layer(const L& from) : layer(&from), facts(&facts_of<L>), asked(asking_of<L>()) {}
 
     layer_answers ask(std::span<const shape> inputs, std::span<const known_values> known = {}) const {
         return asked(layer, inputs, known);

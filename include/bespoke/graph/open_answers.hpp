@@ -70,7 +70,7 @@ constexpr layer_answers common_answer(const layer_facts& facts, std::span<const 
         return common;
     }
     common.outputs = std::vector<shape>(count, shape{1});
-    common.open.resize(count, open_shape::all());
+    while (common.open.size() < count) common.open.push_back(open_shape::all());
     return common;
 }
 

@@ -178,7 +178,7 @@ constexpr void store_per_example(plan& p, std::size_t blob) {
     p.blobs[blob].per_example = true;
     for (std::size_t s = 0; s < p.steps.size(); ++s) {
         const auto outputs = p.view().outputs_of(s);
-        if (std::find(outputs.begin(), outputs.end(), blob) == outputs.end()) continue;
+        if (std::ranges::find(outputs, blob) == outputs.end()) continue;
         for (std::size_t beside : outputs) store_per_example(p, beside);
     }
 }

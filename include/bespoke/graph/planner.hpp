@@ -198,7 +198,7 @@ public:
         std::fill(known_.begin() + static_cast<std::ptrdiff_t>(before.size()), known_.end(), known::unwritten);
         else_side();
         --branches_;
-        after.resize(known_.size(), known::unwritten);
+        while (after.size() < known_.size()) after.push_back(known::unwritten);
         for (std::size_t i = 0; i < known_.size(); ++i) known_[i] = known_[i] == after[i] ? after[i] : known::perhaps;
     }
 
@@ -287,9 +287,9 @@ private:
     constexpr void read(std::size_t number, std::span<const std::string_view> names, input_count wanted) {
         if (failed()) return;
         if (!fixed_inputs_.empty()) {
-            plan_.links.insert(plan_.links.end(), fixed_inputs_.begin(), fixed_inputs_.end());
+            for (const std::size_t input : fixed_inputs_) plan_.links.push_back(input);
             plan_.steps[number].input_count = fixed_inputs_.size();
-            const bool missing = std::find(fixed_inputs_.begin(), fixed_inputs_.end(), npos) != fixed_inputs_.end();
+            const bool missing = std::ranges::find(fixed_inputs_, npos) != fixed_inputs_.end();
             fixed_inputs_ = {};
             if (missing) return fail_no_input();
         } else if (names.empty() && wanted.least > 0) {

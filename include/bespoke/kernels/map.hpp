@@ -33,19 +33,40 @@ void map_rows(extent rows, extent n, extent stride, const F& given, const T* x, 
         for (extent i = 0; i < rows; ++i) detail::map_one(n, given, x + i * stride, y + i * stride);
 }
 
-/// dx[i] += dy[i] * f.derivative(x[i], y[i]), i in [0, n). Where dx is dy it is multiplied instead.
-template <class F, class T, class N>
-void map_backward(N n, const F& given, const T* x, const T* y, const T* dy, T* dx) noexcept {
-    const F f = given;
+/// dx[i] += dy[i] * f.derivative(x[i], y[i]) of an F that comes as `const void*`, i in [0, n), n a multiple of lanes.
+/// Where dx is dy it is multiplied instead.
+template <class T>
+using slope_function = void(const void* f, extent n, const T* x, const T* y, const T* dy, T* dx) noexcept;
+template <class F, class T>
+void erased_slope(const void* given, extent n, const T* x, const T* y, const T* dy, T* dx) noexcept {
+    const F f = *static_cast<const F*>(given);
     alignas(64) T nothing[lanes<T>];
     batch<T>(T(-0.0)).store_aligned(nothing);
     const T* const before = dx == dy ? nothing : dx;
     const extent step = dx == dy ? 0 : 1;
-    for_each_batch<T>(
-        n, [&](extent i, auto in, auto out) __attribute__((always_inline)) {
-            const batch<T> slope = f.derivative(in(x + i), in(y + i));
-            out(dx + i, kernels::fma<T>(in(dy + i), slope, in(before + i * step)));
-        });
+    for (extent i = 0; i < n; i += lanes<T>) {
+        const batch<T> slope = f.derivative(load(x + i), load(y + i));
+        store(dx + i, kernels::fma<T>(load(dy + i), slope, load(before + i * step)));
+    }
+}
+
+/// The same for any n; the last elements in a padded copy.
+template <class T>
+void map_backward(slope_function<T>* function, const void* f, extent n, const T* x, const T* y, const T* dy,
+                  T* dx) noexcept {
+    const extent rest = n % lanes<T>, whole = n - rest;
+    if (whole > 0) function(f, whole, x, y, dy, dx);
+    if (rest == 0) return;
+    alignas(64) T last[4][lanes<T>];
+    const T* const from[4] = {x, y, dy, dx};
+    for (std::size_t k = 0; k < 4; ++k) load_partial(from[k] + whole, rest).store_aligned(last[k]);
+    T* const to = last[dx == dy ? 2 : 3];
+    function(f, lanes<T>, last[0], last[1], last[2], to);
+    store_partial(dx + whole, batch<T>::load_aligned(to), rest);
+}
+template <class F, class T, class N>
+void map_backward(N n, const F& f, const T* x, const T* y, const T* dy, T* dx) noexcept {
+    map_backward<T>(&erased_slope<F, T>, &f, n, x, y, dy, dx);
 }
 
 /// y[i] += x[i].

@@ -229,19 +229,20 @@ template <class T, winograd_form Form>
             }
             T* to = packed + (panel * Form.positions() * g.channels + c) * width + o;
             batch<double> half[window][3], u[window], v[across];
-            unroll<3>([&](std::size_t j) __attribute__((always_inline)) {
+            for (std::size_t j = 0; j < 3; ++j) {
                 const batch<double> column[3] = {load(w[j]), load(w[3 + j]), load(w[6 + j])};
                 winograd_axis<Form.rows>::template weights<double>(column, u);
                 unroll<window>([&](std::size_t i) __attribute__((always_inline)) { half[i][j] = u[i]; });
-            });
-            unroll<Form.positions()>([&](auto p) __attribute__((always_inline)) {
-                if constexpr (p() % across == 0)
-                    winograd_axis<Form.columns>::template weights<double>(half[p() / across], v);
-                alignas(64) double values[lanes<double>];
-                v[p() % across].store_aligned(values);
-                T* row = to + static_cast<extent>(p()) * g.channels * width;
-                for (extent i = 0; i < together; ++i) row[i] = static_cast<T>(values[i]);
-            });
+            }
+            for (std::size_t i = 0; i < window; ++i) {
+                winograd_axis<Form.columns>::template weights<double>(half[i], v);
+                unroll<across>([&](std::size_t j) __attribute__((always_inline)) {
+                    alignas(64) double values[lanes<double>];
+                    v[j].store_aligned(values);
+                    T* row = to + (static_cast<extent>(i) * across + static_cast<extent>(j)) * g.channels * width;
+                    for (extent k = 0; k < together; ++k) row[k] = static_cast<T>(values[k]);
+                });
+            }
         }
 }
 

@@ -37,7 +37,7 @@ constexpr std::vector<double> joined_values(std::size_t count, std::span<const k
     for (std::size_t i = 0; i < count; ++i) {
         const known_values x = known_input(known, i);
         if (!x) return {};
-        all.insert(all.end(), x->begin(), x->end());
+        for (const double value : *x) all.push_back(value);
     }
     return all;
 }

@@ -24,7 +24,7 @@ constexpr bool is_finite(float v) {
 constexpr std::vector<double> few(const shape& y, double value) {
     const extent size = checked_size(y, 64);
     std::vector<double> values;  // no ?: of vectors: g++ 12 destroys them twice in a constant expression
-    if (size > 0) values.resize(static_cast<std::size_t>(size), value);
+    if (size > 0) values.assign(static_cast<std::size_t>(size), value);
     return values;
 }
 

@@ -161,7 +161,7 @@ bespoke::shape array_feature_type::default_shape() const {
 }
 bool array_feature_type::accepts(const bespoke::shape& s) const {
     if (const auto* enumerated = std::get_if<enumerated_shapes>(&shape_flexibility))
-        return std::find(enumerated->shapes.begin(), enumerated->shapes.end(), s) != enumerated->shapes.end();
+        return std::ranges::find(enumerated->shapes, s) != enumerated->shapes.end();
     if (const auto* ranges = std::get_if<shape_range>(&shape_flexibility))
         return std::equal(ranges->size_ranges.begin(), ranges->size_ranges.end(), s.begin(), s.end(),
                           [](const size_range& r, extent e) { return r.contains(e); });
@@ -177,7 +177,7 @@ image_size image_feature_type::default_size() const {
 }
 bool image_feature_type::accepts(image_size size) const {
     if (const auto* enumerated = std::get_if<enumerated_image_sizes>(&size_flexibility))
-        return std::find(enumerated->sizes.begin(), enumerated->sizes.end(), size) != enumerated->sizes.end();
+        return std::ranges::find(enumerated->sizes, size) != enumerated->sizes.end();
     if (const auto* range = std::get_if<image_size_range>(&size_flexibility))
         return range->width_range.contains(size.width) && range->height_range.contains(size.height);
     return size == image_size{width, height};

@@ -187,47 +187,51 @@ constexpr field_entry entry_for(const std::variant<Alternatives...>&) {
             .emplace = &choice::emplace};
 }
 
-/// What `fields` of each struct is called with: it counts them, and writes down what there is to know of each and where
-/// it is, for whoever wants that.
-struct field_visitor {
+/// What `fields` of each struct is called with: this one counts them, and writes down what there is to know of each,
+/// when it compiles,
+struct field_lister {
     field_entry* entries = nullptr;
-    void** members = nullptr;
     std::size_t count = 0;
 
     template <class T>
-    constexpr void operator()(std::string_view key, T& member) {
+    constexpr void operator()(std::string_view key, T&) {
         if (entries != nullptr) entries[count] = entry_for<T>(key);
-        if (members != nullptr) members[count] = &member;
         ++count;
     }
     template <class... Alternatives>
     constexpr void operator()(std::variant<Alternatives...>& member) {
         if (entries != nullptr) entries[count] = entry_for(member);
-        if (members != nullptr) members[count] = &member;
         ++count;
     }
+};
+/// and this one, as the program runs, where they are.
+struct field_locator {
+    void** next;
+
+    void operator()(std::string_view, auto& member) { *next++ = &member; }
+    void operator()(auto& member) { *next++ = &member; }
 };
 
 template <class Owner>
 struct table_of {
     static constexpr std::size_t count = [] {
         Owner owner{};
-        field_visitor visitor;
-        owner.fields(visitor);
-        return visitor.count;
+        field_lister lister;
+        owner.fields(lister);
+        return lister.count;
     }();
     static_assert(count <= field_table::most, "a struct with more fields than the codec has room for");
 
     static void locate(void* owner, void** members) {
-        field_visitor visitor{.members = members};
-        static_cast<Owner*>(owner)->fields(visitor);
+        field_locator locator{members};
+        static_cast<Owner*>(owner)->fields(locator);
     }
 
     static constexpr std::array<field_entry, count> entries = [] {
         std::array<field_entry, count> list{};
         Owner owner{};
-        field_visitor visitor{.entries = list.data()};
-        owner.fields(visitor);
+        field_lister lister{list.data()};
+        owner.fields(lister);
         return list;
     }();
     static constexpr field_table value{entries, &locate};

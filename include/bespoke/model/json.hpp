@@ -10,10 +10,10 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <cstdint>
+#include <functional>
+#include <set>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 namespace bespoke::detail {
@@ -32,86 +32,52 @@ inline std::string excerpt(std::string_view text) {
     return text.size() > longest ? result + "..." : result;
 }
 
-/// Builds a document from the events of nlohmann's parser, which cannot itself refuse a key that comes
-/// twice or too many brackets.
-class json_builder {
+/// Watches nlohmann's parser, which cannot itself refuse a key that comes twice or too many brackets. (It goes through
+/// json::parse, not json::sax_parse, which compiles the readers of four binary formats too.)
+class json_watch {
 public:
-    json_builder(std::string_view text, std::string_view name) : text_(text), name_(name) {}
+    explicit json_watch(std::string_view name) : name_(name) {}
 
-    json document() && { return std::move(root_); }
-
-    bool null() { return put(nullptr); }
-    bool boolean(bool value) { return put(value); }
-    bool number_integer(std::int64_t value) { return put(value); }
-    bool number_unsigned(std::uint64_t value) { return put(value); }
-    bool number_float(double value, const std::string&) { return put(value); }
-    bool string(std::string& value) { return put(std::move(value)); }
-    bool binary(json::binary_t&) { return false; }  // JSON text has none
-
-    bool start_object(std::size_t) { return open(json::object()); }
-    bool start_array(std::size_t) { return open(json::array()); }
-    bool end_object() { return close(); }
-    bool end_array() { return close(); }
-    bool key(std::string& name) {
-        auto& object = open_.back().value->get_ref<json::object_t&>();
-        const auto [entry, added] = object.emplace(std::move(name), nullptr);
-        open_.back().key = &entry->first;
-        if (!added) throw error(errc::duplicate_name, name_ + ": " + place() + ": the key comes twice");
+    bool operator()(int, json::parse_event_t event, json& value) {
+        using happened = json::parse_event_t;
+        switch (event) {
+            case happened::object_start:
+            case happened::array_start:
+                if (open_.size() == max_json_depth)
+                    fail(errc::malformed_file, "brackets nest deeper than " + std::to_string(max_json_depth));
+                open_.emplace_back().is_array = event == happened::array_start;
+                break;
+            case happened::key:
+                open_.back().key = value.get_ref<const std::string&>();
+                if (!open_.back().keys.insert(open_.back().key).second)
+                    fail(errc::duplicate_name, "the key comes twice");
+                break;
+            case happened::object_end:
+            case happened::array_end:
+                open_.pop_back();
+                [[fallthrough]];
+            case happened::value:
+                if (!open_.empty()) ++open_.back().elements;
+        }
         return true;
     }
 
-    template <class Problem>
-    bool parse_error(std::size_t position, const std::string&, const Problem&) {
-        if (position > text_.size())
-            throw error(errc::malformed_file, name_ + ": not JSON: it ends after " +
-                                                  std::to_string(text_.size()) +
-                                                  " bytes, in the middle of a value");
-        const std::size_t begin = position - std::min<std::size_t>(position, 20);
-        throw error(errc::malformed_file, name_ + ": not JSON at byte " + std::to_string(position) +
-                                              ", at the end of '" +
-                                              excerpt(text_.substr(begin, position - begin)) + "'");
+    /// Throws, with where the parser is as a JSON pointer.
+    [[noreturn]] void fail(errc code, const std::string& problem) const {
+        std::string place;
+        for (const level& l : open_) place += "/" + (l.is_array ? std::to_string(l.elements) : excerpt(l.key));
+        throw error(code, name_ + ": " + (place.empty() ? problem : place + ": " + problem));
     }
 
 private:
     struct level {
-        json* value;
-        const std::string* key = nullptr;  ///< of the member that is being read
+        bool is_array = false;
+        std::size_t elements = 0;
+        std::string key;  ///< of the member that is being read
+        std::set<std::string> keys;
     };
 
-    /// Where the parser is, as a JSON pointer.
-    std::string place() const {
-        std::string result;
-        for (const level& l : open_)
-            result += "/" + (l.value->is_array() ? std::to_string(l.value->size() - 1) : excerpt(*l.key));
-        return result;
-    }
-    json& append(json&& value) {
-        if (open_.empty()) return root_ = std::move(value);
-        const level& inner = open_.back();
-        if (inner.value->is_array())
-            return inner.value->get_ref<json::array_t&>().emplace_back(std::move(value));
-        return inner.value->get_ref<json::object_t&>().at(*inner.key) = std::move(value);
-    }
-    bool put(json&& value) {
-        append(std::move(value));
-        return true;
-    }
-    bool open(json&& value) {
-        json& placed = append(std::move(value));
-        if (open_.size() == max_json_depth)
-            throw error(errc::malformed_file, name_ + ": " + place() + ": brackets nest deeper than " +
-                                                  std::to_string(max_json_depth));
-        open_.push_back({&placed});
-        return true;
-    }
-    bool close() {
-        open_.pop_back();
-        return true;
-    }
-
-    std::string_view text_;
     std::string name_;
-    json root_;
     std::vector<level> open_;
 };
 
@@ -119,9 +85,25 @@ private:
 /// that is not exactly one JSON value, for a key that comes twice in one object, and for brackets that
 /// nest deeper than `max_json_depth`. Memory: at most some 30 times the text (an array of empty arrays).
 inline json parse_json(std::string_view text, std::string_view name) {
-    json_builder builder(text, name);
-    json::sax_parse(text.begin(), text.end(), &builder);
-    return std::move(builder).document();
+    const auto refuse = [&](std::size_t position) {
+        if (position > text.size())
+            throw error(errc::malformed_file, std::string(name) + ": not JSON: it ends after " +
+                                                  std::to_string(text.size()) + " bytes, in the middle of a value");
+        const std::size_t begin = position - std::min<std::size_t>(position, 20);
+        throw error(errc::malformed_file, std::string(name) + ": not JSON at byte " + std::to_string(position) +
+                                              ", at the end of '" + excerpt(text.substr(begin, position - begin)) + "'");
+    };
+    json_watch watch(name);
+    json document;
+    try {
+        document = json::parse(text.begin(), text.end(), std::ref(watch));
+    } catch (const json::parse_error& problem) {
+        refuse(problem.byte);
+    } catch (const json::out_of_range&) {
+        watch.fail(errc::malformed_file, "the number is too large for a double");
+    }
+    if (const auto zero = text.find('\0'); zero != text.npos) refuse(zero + 1);  // the parser takes it for the end
+    return document;
 }
 
 }  // namespace bespoke::detail

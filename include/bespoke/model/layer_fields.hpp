@@ -192,7 +192,7 @@ inline void write_field(const field_entry& f, const void* member, object_writer&
         case field_kind::reals: {
             const std::span<const float> elements(static_cast<const float*>(member), f.count);
             const auto is_set = [](float v) { return v != 0; };
-            if (std::any_of(elements.begin(), elements.end(), is_set)) out.reals(f.key, elements);
+            if (std::ranges::any_of(elements, is_set)) out.reals(f.key, elements);
             return;
         }
         default:

@@ -135,10 +135,9 @@ inline layer_list read_network(object_reader& in, model_settings& settings, netw
     return layers;
 }
 
-/// Reads a whole document. `tensors_in(name, reader)` gives the safetensors file called so, or null.
-template <class TensorsIn>
-model read_model(const json& root, std::span<const layer_codec> codecs, const load_options& options,
-                 const TensorsIn& tensors_in) {
+/// Reads a whole document.
+inline model read_model(const json& root, std::span<const layer_codec> codecs, const load_options& options,
+                        weights_place& place) {
     object_reader top(&root, "");
     model::parts content;
     model_settings& settings = content.settings;
@@ -165,9 +164,9 @@ model read_model(const json& root, std::span<const layer_codec> codecs, const lo
     const std::string_view type = top.one_of(types);
     top.finish();
     if (type.empty()) top.fail(errc::bad_value, "", "a model type wanted (\"neuralNetwork\"), none came");
-    settings.type = static_cast<model_type>(std::find(std::begin(types), std::end(types), type) - std::begin(types));
+    settings.type = static_cast<model_type>(std::ranges::find(types, type) - std::begin(types));
 
-    const safetensors* tensors = weights_file.empty() ? nullptr : tensors_in(weights_file, top);
+    const safetensors* tensors = weights_file.empty() ? nullptr : place.find(weights_file, top);
     network_reader networks(codecs, tensors);
     object_reader network = top.object(type);
     content.layers = read_network(network, settings, networks);
@@ -209,8 +208,7 @@ struct weights_to_write {
         const auto bytes = std::as_bytes(values);
         const std::string wanted = name;
         for (std::size_t copy = 2;; ++copy) {
-            const auto same_name =
-                std::find_if(tensors.begin(), tensors.end(), [&](const auto& t) { return t.name == name; });
+            const auto same_name = std::ranges::find(tensors, name, &tensor_entry::name);
             if (same_name == tensors.end()) break;
             const auto& there = same_name->bytes;
             if (same_name->dimensions == dimensions &&
@@ -245,8 +243,8 @@ struct weights_to_write {
             object_writer out;
             const auto fits = [&] {
                 if (kind == weight_source::float16_value)
-                    return std::all_of(values.begin(), values.end(),
-                                       [](float v) { return float16_to_float(float_to_float16(v)) == v; });
+                    return std::ranges::all_of(
+                        values, [](float v) { return float16_to_float(float_to_float16(v)) == v; });
                 return kind != weight_source::raw_value ||
                        define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::write_quantized(
                            out, source.numbers, facts.dimensions, values);
@@ -356,7 +354,8 @@ void model::save(const std::filesystem::path& path) const {
 model parse(std::string_view json, const safetensors* weights, std::span<const layer_codec> codecs,
             const load_options& options) {
     const auto root = detail::parse_json(json, "model");
-    return detail::read_model(root, codecs, options, [&](const auto&, const auto&) { return weights; });
+    detail::weights_place place{weights};
+    return detail::read_model(root, codecs, options, place);
 }
 model parse(std::string_view json, const safetensors* weights, const load_options& options) {
     return parse(json, weights, core_codecs(), options);
@@ -364,26 +363,14 @@ model parse(std::string_view json, const safetensors* weights, const load_option
 
 model load(const std::filesystem::path& path, std::span<const layer_codec> codecs, const load_options& options) {
     const auto root = detail::read_document(path);
-    std::optional<safetensors> tensors;
-    bool in_weights = false;
-    const auto tensors_in = [&](const std::string& name, const object_reader& top) {
-        const std::filesystem::path relative(name);
-        bool inside = relative.is_relative() && relative.has_filename();
-        for (const auto& step : relative) inside = inside && step != "..";
-        if (!inside)
-            top.fail(errc::bad_value, "weightsFile",
-                     "a file in the folder of the model wanted, " + in_quotes(name) + " came");
-        in_weights = true;  // whose errors begin with its own path
-        tensors = safetensors::load(path.parent_path() / relative);
-        in_weights = false;
-        return &*tensors;
-    };
+    const std::filesystem::path folder = path.parent_path();
+    detail::weights_place place{nullptr, &folder};
     try {
-        return detail::read_model(root, codecs, options, tensors_in);
+        return detail::read_model(root, codecs, options, place);
     } catch (const error& problem) {
         const std::string what = problem.what();
-        throw error(problem.code(), in_weights ? what + ", where " + path.string() + " has its weights"
-                                               : path.string() + ": " + what);
+        throw error(problem.code(), place.loading ? what + ", where " + path.string() + " has its weights"
+                                                  : path.string() + ": " + what);
     }
 }
 model load(const std::filesystem::path& path, const load_options& options) {

@@ -164,7 +164,7 @@ inline std::shared_ptr<any_node> read_layer_of_table(network_reader& networks, o
     const std::string place = layer.place() + (name.empty() ? "" : " " + in_quotes(name));
     std::string_view key;
     for (std::string_view candidate : layer.keys()) {
-        if (std::find(std::begin(common), std::end(common), candidate) != std::end(common)) continue;
+        if (std::ranges::find(common, candidate) != std::end(common)) continue;
         if (!key.empty())
             throw error(errc::bad_value, place + ": one layer type wanted, " + in_quotes(key) + " and " +
                                              in_quotes(candidate) + " came");

@@ -82,7 +82,7 @@ std::span<const layer_codec> codecs_of_network() {
             if constexpr (!is_branch<L> && !is_loop<L>) {
                 constexpr layer_codec codec = codec_of<L>();
                 const auto same = [&](const layer_codec& other) { return other.type == codec.type; };
-                if (std::none_of(codecs.begin(), codecs.end(), same)) codecs.push_back(codec);
+                if (std::ranges::none_of(codecs, same)) codecs.push_back(codec);
             }
         });
         return codecs;

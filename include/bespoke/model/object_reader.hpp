@@ -385,7 +385,7 @@ std::string_view object_reader::one_of(std::span<const std::string_view> keys) {
 void object_reader::finish() const {
     if (json_ == nullptr) return;
     for (const auto& [key, value] : detail::as_json(json_).get_ref<const detail::json::object_t&>())
-        if (std::find(asked_.begin(), asked_.end(), key) == asked_.end())
+        if (std::ranges::find(asked_, key) == asked_.end())
             throw error(errc::unknown_name,
                         (place_.empty() ? "/" : place_) + ": unknown field " + in_quotes(key) +
                             detail::suggestion(key, asked_));

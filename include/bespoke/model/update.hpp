@@ -104,7 +104,7 @@ inline void read_target(const model_settings& settings, const std::string& name,
                         std::size_t size, const std::string& place, std::vector<float>& to) {
     const bool is_label = name == settings.description.predicted_feature_name;
     const auto class_of = [&](const auto& labels, const auto& label, const std::string& text) {
-        const auto found = std::find(labels.begin(), labels.end(), label);
+        const auto found = std::ranges::find(labels, label);
         if (found == labels.end())
             throw error(errc::bad_value, place + ": a class label of the model wanted, " + text + " came");
         to.push_back(static_cast<float>(found - labels.begin()));
@@ -168,8 +168,8 @@ std::vector<std::string> check_updatable(const model& m) {
             reasons.push_back("the loss wants the target " + in_quotes(target) +
                               ", which \"trainingInput\" does not describe");
     }
-    const auto more = trainer<float>::check_trainable(plan, losses, train::updatable_layers);
-    reasons.insert(reasons.end(), more.begin(), more.end());
+    for (const auto& more : trainer<float>::check_trainable(plan, losses, train::updatable_layers))
+        reasons.push_back(more);
     return reasons;
 }
 

@@ -197,7 +197,7 @@ bool int64_parameter::allows(std::int64_t value) const {
     if (const auto* range = std::get_if<int64_range>(&allowed_values))
         return value >= range->min_value && value <= range->max_value;
     if (const auto* set = std::get_if<int64_set>(&allowed_values))
-        return std::find(set->values.begin(), set->values.end(), value) != set->values.end();
+        return std::ranges::find(set->values, value) != set->values.end();
     return true;
 }
 

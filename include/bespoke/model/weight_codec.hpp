@@ -107,9 +107,33 @@ std::vector<extent> weight_lengths(std::span<const object_reader> parameters, co
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <filesystem>
+#include <optional>
 
 namespace bespoke {
 namespace detail {
+
+/// Where the weights are found that a document does not hold.
+struct weights_place {
+    const safetensors* file = nullptr;              ///< whatever its name
+    const std::filesystem::path* folder = nullptr;  ///< null: none
+    std::optional<safetensors> loaded{};
+    bool loading = false;  ///< its errors begin with its own path
+
+    const safetensors* find(const std::string& name, const object_reader& top) {
+        if (folder == nullptr) return file;
+        const std::filesystem::path relative(name);
+        bool inside = relative.is_relative() && relative.has_filename();
+        for (const auto& step : relative) inside = inside && step != "..";
+        if (!inside)
+            top.fail(errc::bad_value, "weightsFile",
+                     "a file in the folder of the model wanted, " + in_quotes(name) + " came");
+        loading = true;
+        loaded = safetensors::load(*folder / relative);
+        loading = false;
+        return &*loaded;
+    }
+};
 
 /// The parts of "weightParams.1.biasVector"; `message` and `index` may be empty.
 struct weights_path {
@@ -261,7 +285,7 @@ void read_weights(object_reader in, const std::string& place, const shape& dimen
                     "the shape " + bespoke::to_text(dimensions) + " wanted, tensor " + in_quotes(entry.name) + " has " +
                         bespoke::to_text(entry.dimensions));
         static constexpr std::string_view floats[] = {"F32", "F64", "F16", "BF16"};
-        if (std::find(std::begin(floats), std::end(floats), entry.dtype) == std::end(floats))
+        if (std::ranges::find(floats, entry.dtype) == std::end(floats))
             in.fail(errc::bad_value, kind,
                     "F32, F64, F16 or BF16 wanted, tensor " + in_quotes(entry.name) + " has the dtype " +
                         std::string(entry.dtype));

@@ -116,7 +116,7 @@ private:
     template <bool Open, class Part>
     static constexpr asking_function* asking() {
         if constexpr (Open)
-            return &detail::ask_erased<Part>;
+            return asking_of<Part>();
         else
             return nullptr;
     }
@@ -214,7 +214,7 @@ template <class T>
 void engine<T>::prepare_needed() {
     measure();
     prepare_those([](const attached_layer& attached) { return !attached.waits; });
-    const bool some_wait = std::any_of(attached_.begin(), attached_.end(), [](const auto& a) { return a.waits; });
+    const bool some_wait = std::ranges::any_of(attached_, [](const auto& a) { return a.waits; });
     reach(some_wait ? readiness::needed : readiness::all);
 }
 

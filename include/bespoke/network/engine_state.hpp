@@ -177,18 +177,13 @@ public:
     struct calls {
         extent first, last;
     };
-    calls calls_of(std::size_t step, bool batched, bool variadic) const {
-        if (batched && plan().steps[step].shortens == 0 && (variadic || !spreads(step))) return {-1, 0};
+    calls calls_of(std::size_t step, call_kind kind) const {
+        if (kind.batched && plan().steps[step].shortens == 0 && (kind.variadic || !spreads(step))) return {-1, 0};
         return {0, step_examples(step)};
     }
-    /// The blobs of a step as a layer sees them, valid until the next question.
-    struct views {
-        std::span<const dynamic_view<const T>> xs, ys, dys;
-        std::span<const dynamic_view<T>> outputs, dxs;
-    };
-    /// Of all examples in the window, or of the one `example`.
-    views look_forward(std::size_t step, extent example);
-    views look_backward(std::size_t step, extent example);
+    /// The blobs of a step, of all examples in the window or of the one `example`. Valid until the next question.
+    blob_views<T> look_forward(std::size_t step, extent example);
+    blob_views<T> look_backward(std::size_t step, extent example);
     std::vector<shape> input_shapes(std::size_t step) const;
     /// Points `to` at a blob of a step that has so many `examples` in the window.
     template <class U>
@@ -365,9 +360,9 @@ void engine_state<T>::shorten(std::size_t step, std::vector<dynamic_view<U>>& li
 }
 
 template <class T>
-typename engine_state<T>::views engine_state<T>::look_forward(std::size_t step, extent example) {
+blob_views<T> engine_state<T>::look_forward(std::size_t step, extent example) {
     const extent examples = step_examples(step);
-    views v;
+    blob_views<T> v;
     v.xs = look(xs_, plan().inputs_of(step), false, examples, example);
     v.outputs = look(written_, plan().outputs_of(tail(step)), false, examples, example);
     shorten(step, xs_);
@@ -375,9 +370,9 @@ typename engine_state<T>::views engine_state<T>::look_forward(std::size_t step, 
 }
 
 template <class T>
-typename engine_state<T>::views engine_state<T>::look_backward(std::size_t step, extent example) {
+blob_views<T> engine_state<T>::look_backward(std::size_t step, extent example) {
     const extent examples = step_examples(step);
-    views v;
+    blob_views<T> v;
     v.xs = look(xs_, plan().inputs_of(step), false, examples, example);
     v.ys = look(ys_, plan().outputs_of(step), false, examples, example);
     v.dys = look(dys_, plan().outputs_of(step), true, examples, example);

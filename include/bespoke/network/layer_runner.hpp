@@ -12,8 +12,10 @@ namespace bespoke {
 /// What a layer type does in a backward pass. A layer comes as `const void*`.
 template <class T>
 struct layer_gradients {
-    void (*map_backward)(const void* layer, extent size, const T* x, const T* y, const T* dy, T* dx) noexcept = nullptr;
-    void (*backward)(engine_state<T>& e, const void* layer, std::size_t step, workspace<T>& w) = nullptr;
+    kernels::slope_function<T>* map_backward = nullptr;
+    void (*backward)(const engine_state<T>& e, const void* layer, std::size_t step, const blob_views<T>& v,
+                     workspace<T>& w) = nullptr;
+    call_kind calls{};
 };
 
 namespace detail {
@@ -109,40 +111,30 @@ template <class T, layer L>
                                    T* y) noexcept {
     kernels::map_rows(rows, columns, stride, *static_cast<const L*>(layer), x, y);
 }
-template <class T, layer L>
-void map_elements_backward(const void* layer, extent size, const T* x, const T* y, const T* dy, T* dx) noexcept {
-    kernels::map_backward(size, *static_cast<const L*>(layer), x, y, dy, dx);
-}
 
 template <class T, layer L>
-void call_forward(engine_state<T>& e, const void* erased, std::size_t step, workspace<T>& w) {
-    constexpr bool variadic = variadic_layer<performer_t<L>>;
+void call_forward(const engine_state<T>& e, const void* erased, std::size_t step, const blob_views<T>& v,
+                  workspace<T>& w) {
     const auto& layer = performer_at<L>(e, erased, step);
     const auto p = parameter_views<L>(e, step);
-    const auto calls = e.calls_of(step, is_batched<L>, variadic);
-    for (extent example = calls.first; example < calls.last; ++example) {
-        const auto v = e.look_forward(step, example);
-        if constexpr (variadic)
-            layer.forward(v.xs, v.outputs, p, w);
-        else
-            layer.forward(v.xs[0], v.outputs[0], p, w);
-    }
+    if constexpr (variadic_layer<performer_t<L>>)
+        layer.forward(v.xs, v.outputs, p, w);
+    else
+        layer.forward(v.xs[0], v.outputs[0], p, w);
 }
 template <class T, layer L>
-void call_backward(engine_state<T>& e, const void* erased, std::size_t step, workspace<T>& w) {
-    constexpr bool variadic = variadic_layer<performer_t<L>>;
+void call_backward(const engine_state<T>& e, const void* erased, std::size_t step, const blob_views<T>& v,
+                   workspace<T>& w) {
     const auto& layer = performer_at<L>(e, erased, step);
     const auto p = parameter_views<L>(e, step);
     const auto dp = parameter_gradient_views<L>(e, step);
-    const auto calls = e.calls_of(step, is_batched<L>, variadic);
-    for (extent example = calls.first; example < calls.last; ++example) {
-        const auto v = e.look_backward(step, example);
-        if constexpr (variadic)
-            layer.backward(v.xs, v.ys, v.dys, v.dxs, p, dp, w);
-        else
-            layer.backward(v.xs[0], v.ys[0], v.dys[0], v.dxs[0], p, dp, w);
-    }
+    if constexpr (variadic_layer<performer_t<L>>)
+        layer.backward(v.xs, v.ys, v.dys, v.dxs, p, dp, w);
+    else
+        layer.backward(v.xs[0], v.ys[0], v.dys[0], v.dxs[0], p, dp, w);
 }
+template <layer L>
+inline constexpr call_kind calls_taken{is_batched<L>, variadic_layer<performer_t<L>>};
 
 template <class T, layer L>
 void finish_layer(const void* erased, const output_block<T>& block, const finishing<T>& with) noexcept {
@@ -182,6 +174,7 @@ constexpr layer_functions<T> list_functions() {
         f.map = &map_elements<T, L>;
     } else if constexpr (!same_elements_layer<L>) {
         f.forward = &call_forward<T, L>;
+        f.calls = calls_taken<L>;
         if constexpr (requires(const performer_t<L>& l, std::span<const shape> xs) { l.finishes(xs); } ||
                       requires(const L& l, std::span<const shape> xs) { l.finishes_rows(xs); })
             f.finish = &finish_layer<T, L>;
@@ -202,9 +195,9 @@ constexpr layer_gradients<T> list_gradients() {
     layer_gradients<T> g;
     if constexpr (is_differentiable<L>) {
         if constexpr (elementwise_layer<L>)
-            g.map_backward = &map_elements_backward<T, L>;
+            g.map_backward = &kernels::erased_slope<L, T>;
         else if constexpr (!same_elements_layer<L>)
-            g.backward = &call_backward<T, L>;
+            g = {.backward = &call_backward<T, L>, .calls = calls_taken<L>};
     }
     return g;
 }
@@ -273,10 +266,22 @@ void backward_elements(engine_state<T>& e, const layer_gradients<T>& g, const vo
     if (y == nullptr) y = dy;
     each_run(e, step, [&](extent at_x, extent at_y, extent size) {
         if (g.map_backward != nullptr)
-            g.map_backward(layer, size, x + at_x, y + at_y, dy + at_y, dx + at_x);
+            kernels::map_backward<T>(g.map_backward, layer, size, x + at_x, y + at_y, dy + at_y, dx + at_x);
         else if (dx != dy)
             kernels::accumulate(size, dy + at_y, dx + at_x);
     });
+}
+
+}  // namespace detail
+
+namespace detail {
+
+template <class T>
+void forward_calls(engine_state<T>& e, const layer_functions<T>& f, const void* layer, std::size_t step,
+                   workspace<T>& w) {
+    const auto calls = e.calls_of(step, f.calls);
+    for (extent example = calls.first; example < calls.last; ++example)
+        f.forward(e, layer, step, e.look_forward(step, example), w);
 }
 
 }  // namespace detail
@@ -294,11 +299,11 @@ void forward_layer(engine_state<T>& e, const layer_functions<T>& f, const void* 
         workspace<T> w = e.work(step);
         w.exact = !e.predicts();
         if (e.tail(step) == step) {
-            f.forward(e, layer, step, w);
+            detail::forward_calls(e, f, layer, step, w);
         } else {
             const detail::chain<T> chain(e, step);
             chain.attach(w);
-            f.forward(e, layer, step, w);
+            detail::forward_calls(e, f, layer, step, w);
         }
     }
     e.end_forward(step);
@@ -314,7 +319,9 @@ void backward_layer(engine_state<T>& e, const layer_gradients<T>& g, const void*
     } else if (facts.differentiable && e.wants_backward(step)) {
         if (facts.open) e.recall(step);
         workspace<T> w = e.work(step);
-        g.backward(e, layer, step, w);
+        const auto calls = e.calls_of(step, g.calls);
+        for (extent example = calls.first; example < calls.last; ++example)
+            g.backward(e, layer, step, e.look_backward(step, example), w);
     }
     e.end_backward(step);
 }

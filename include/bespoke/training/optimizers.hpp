@@ -191,8 +191,7 @@ void list_parameters(O& o, std::vector<optimizer_parameters>& list) {
     if constexpr (requires { o.links; }) {
         std::apply([&](auto&... link) { (list_parameters(link, list), ...); }, o.links);
     } else if constexpr (requires { o.parameters().data(); }) {
-        const std::vector<optimizer_parameters> inner = o.parameters();
-        list.insert(list.end(), inner.begin(), inner.end());
+        for (const optimizer_parameters& inner : o.parameters()) list.push_back(inner);
     } else {
         optimizer_parameters own;
         if constexpr (requires { static_cast<double*>(&o.learning_rate); }) own.learning_rate = &o.learning_rate;

@@ -151,7 +151,7 @@ std::vector<std::string> trainer<T>::check_trainable(const plan_view& p, const s
     const std::vector<loss_site> sites = find_sites(p, losses);
     std::vector<std::string> reasons = loss_reasons(p, losses, sites);
     const training_plan<T> plan(p, which, sites);
-    reasons.insert(reasons.end(), plan.reasons.begin(), plan.reasons.end());
+    for (const std::string& more : plan.reasons) reasons.push_back(more);
     return reasons;
 }
 
@@ -171,9 +171,7 @@ void trainer<T>::load(std::size_t examples, std::span<const example_data<T>> inp
         for (std::size_t i = 0; i < inputs.size(); ++i)
             if (p.inputs[i] == b) kept_[k].assign(inputs[i].begin(), inputs[i].end());
     }
-    if (std::all_of(plan_.trained_steps.begin(), plan_.trained_steps.end(),
-                    [](char trained) { return trained != 0; }))
-        return;
+    if (std::ranges::all_of(plan_.trained_steps, [](char trained) { return trained != 0; })) return;
     constexpr extent most_elements = 1 << 22;
     const auto batch =
         static_cast<std::size_t>(std::clamp<extent>(most_elements / std::max<extent>(p.whole_size, 1), 1, 64));

@@ -190,7 +190,7 @@ private:
     bool is_border(std::size_t blob, std::span<const loss_site> losses) const {
         for (const auto& l : losses)
             if (l.input == blob || l.output == blob) return true;
-        return std::find(borders.begin(), borders.end(), blob) != borders.end();
+        return std::ranges::find(borders, blob) != borders.end();
     }
 
     /// A step finishes the one before it here as well where no backward pass wants the values between them.
