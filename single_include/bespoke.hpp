@@ -276,6 +276,7 @@ struct row_products {
 
 
 #include <algorithm>
+#include <initializer_list>
 #include <optional>
 #include <string_view>
 #include <utility>
@@ -302,25 +303,53 @@ class sentence {
 public:
     static constexpr std::size_t capacity = 320;
 
+    /// What it is made of: text, a number or a shape. Small, as a library of layers has hundreds of sentences.
+    class part {
+    public:
+        constexpr part(std::string_view text) : text_(text.data()), number_(static_cast<extent>(text.size())) {}
+        constexpr part(const char* text) : text_(text), number_(-1) {}
+        constexpr part(const sentence& text) : part(text.view()) {}
+        constexpr part(extent number) : number_(number) {}
+        constexpr part(int number) : number_(number) {}
+        constexpr part(std::size_t number) : number_(static_cast<extent>(number)) {}
+        constexpr part(const shape& dimensions) : dimensions_(&dimensions) {}
+
+    private:
+        friend sentence;
+        const char* text_ = nullptr;
+        const shape* dimensions_ = nullptr;
+        extent number_ = 0;  ///< or the length of the text; -1: it ends with a zero
+    };
+
     constexpr sentence() = default;
     /// By value: a literal is a pointer then, and its length makes no function of its own.
     template <class... Parts>
+        requires(sizeof...(Parts) > 0)
     constexpr explicit sentence(Parts... parts) {
-        (append(parts), ...);
+        append({part(parts)...});
     }
 
     constexpr std::string_view view() const { return {text_, size_}; }
 
-    // Not inline: a library of layers has hundreds of sentences, and none is in a hurry.
-    [[gnu::noinline]] constexpr void append(std::string_view part) {
-        const std::size_t count = std::min(part.size(), capacity - size_);
-        const char* from = part.data();
+    // Not inline: none is in a hurry.
+    [[gnu::noinline]] constexpr void append(std::initializer_list<part> parts) {
+        for (const part& p : parts)
+            if (p.text_ != nullptr)
+                put(p.number_ < 0 ? std::string_view(p.text_)
+                                  : std::string_view(p.text_, static_cast<std::size_t>(p.number_)));
+            else if (p.dimensions_ != nullptr) put(*p.dimensions_);
+            else put(p.number_);
+    }
+    constexpr void append(const part& one) { append({one}); }
+
+private:
+    constexpr void put(std::string_view text) {
+        const std::size_t count = std::min(text.size(), capacity - size_);
+        const char* from = text.data();
         for (std::size_t i = 0; i < count; ++i) text_[size_ + i] = from[i];
         size_ += count;
     }
-    constexpr void append(const char* part) { append(std::string_view(part)); }
-    constexpr void append(const sentence& part) { append(part.view()); }
-    [[gnu::noinline]] constexpr void append(extent value) {
+    constexpr void put(extent value) {
         char digits[20]{};
         std::size_t count = 0;
         auto rest = value < 0 ? ~static_cast<std::uint64_t>(value) + 1 : static_cast<std::uint64_t>(value);
@@ -328,21 +357,18 @@ public:
             digits[count++] = static_cast<char>('0' + rest % 10);
             rest /= 10;
         } while (rest != 0);
-        if (value < 0) append("-");
-        while (count > 0) append(std::string_view(&digits[--count], 1));
+        if (value < 0) put(std::string_view("-"));
+        while (count > 0) put(std::string_view(&digits[--count], 1));
     }
-    constexpr void append(int value) { append(static_cast<extent>(value)); }
-    constexpr void append(std::size_t value) { append(static_cast<extent>(value)); }
-    [[gnu::noinline]] constexpr void append(const shape& s) {
-        append("[");
+    constexpr void put(const shape& s) {
+        put(std::string_view("["));
         for (std::size_t axis = 0; axis < s.rank(); ++axis) {
-            if (axis > 0) append(", ");
-            append(s[axis]);
+            if (axis > 0) put(std::string_view(", "));
+            put(s[axis]);
         }
-        append("]");
+        put(std::string_view("]"));
     }
 
-private:
     char text_[capacity]{};
     std::size_t size_ = 0;
 };
@@ -487,7 +513,7 @@ private:
 namespace detail {
 
 /// `parallel_for` behind a function pointer, so that each loop adds little code.
-inline void parallel_for(thread_pool* pool, extent count, extent grain,
+[[gnu::noinline]] inline void parallel_for(thread_pool* pool, extent count, extent grain,
                          void (*body)(const void* context, extent begin, extent end), const void* context) {
     struct job {
         void (*body)(const void*, extent, extent);
@@ -1240,13 +1266,17 @@ constexpr extent allocate(std::vector<tenancy>& tenancies) {
 
 
 
+#include <array>
+#include <cstdint>
+
 namespace bespoke {
 
-// A blob is a list of entries: what lies at each index of its first axis that is longer than 1 (the tokens of [tokens,
-// channels], or of [1, tokens, channels]). Where only the first of them are read, the others need not be computed: see
-// graph/live_entries.hpp.
+// A blob is a list of entries along each of its axes: what lies at each index (the tokens of [tokens, channels], or of
+// [heads, tokens, channels]). Where only the first of them are read, the others need not be computed: see
+// graph/live_entries.hpp. Axes are counted from the last one, which is 1.
 
-/// The axis along which the entries lie: the first whose extent is not 1; the rank where there is none.
+/// The first axis whose extent is not 1, counted from the first one; the rank where there is none. An example that has
+/// only some of its entries along this axis is a part of the whole one.
 constexpr std::size_t entry_axis(const shape& s) {
     std::size_t axis = 0;
     while (axis < s.rank() && s[axis] == 1) ++axis;
@@ -1255,27 +1285,45 @@ constexpr std::size_t entry_axis(const shape& s) {
 
 /// What a layer says of entries.
 struct entry_answers {
-    bool each = false;   ///< it computes each by itself
-    bool alike = false;  ///< it computes those that its input has
-    extent read = 0;     ///< it reads so many of its one input; 0: all
+    /// For each axis of y the axis of the first input of whose entries those of y are made, each by itself; 0: of more.
+    std::array<std::uint8_t, max_rank + 1> from{};
+    bool alike = false;  ///< it computes those that its first input has, and reads the others whole
+    extent read = 0;     ///< it reads so many of its one input, along its `entry_axis`; 0: all
 };
 
-/// `bool entrywise(std::span<const shape> xs) const`: whether each entry of y is made of the same entry of the inputs,
-/// by the same forward and backward for any number of entries from 1 up. An input that has not the entries of y, at the
-/// same axis counted from the last, has 1 there or no such axis, and goes with each of them. Layers that are
-/// element-wise or keep the elements need not say so.
+/// The axis of x where its elements, in the same order, have the entries of y along the axis `back`; 0: there is none.
+constexpr std::size_t same_entries(const shape& x, const shape& y, std::size_t back) {
+    const extent behind = y.product(y.rank() - back + 1, y.rank());
+    extent size = 1;
+    for (std::size_t own = 1; own <= x.rank(); size *= x.from_end(own++))
+        if (size == behind && x.from_end(own) == y.from_end(back)) return own;
+    return 0;
+}
+
+/// `std::size_t entries_from(std::span<const shape> xs, std::size_t back) const`: the axis of the first input of which
+/// each entry makes the same entry of y along its axis `back`, by the same forward and backward for any number of
+/// entries from 1 up; 0: y is made of more. Another input has the entries of y at `back` as well; or it has 1 there or
+/// no such axis, and goes with each of them. With `static constexpr bool entries_of_first = true` any other input goes
+/// with each. Layers that are element-wise or keep the elements need not say so.
 ///
-/// `extent entries_read(const shape& x) const`: of how many entries, from the first on, y is made, if the layer makes
-/// the same y of an x without the others.
+/// `extent entries_read(const shape& x) const`: of how many entries along the `entry_axis` of x, from the first on, y
+/// is made, if the layer makes the same y of an x without the others.
 template <class L>
-constexpr entry_answers entries_of([[maybe_unused]] const L& layer, [[maybe_unused]] std::span<const shape> inputs) {
+constexpr entry_answers entries_of([[maybe_unused]] const L& layer, std::span<const shape> inputs, const shape& y) {
     entry_answers answers;
-    if constexpr (elementwise_layer<L> || same_elements_layer<L>)
-        answers.each = answers.alike = true;
-    else if constexpr (requires { performer(layer, first_of(inputs)).entrywise(inputs); })
-        answers.each = performer(layer, first_of(inputs)).entrywise(inputs);
-    else if constexpr (requires { performer(layer, inputs[0]).entries_read(inputs[0]); })
+    const auto ask = [&](const auto& from) {
+        for (std::size_t back = 1; back <= y.rank(); ++back) answers.from[back] = static_cast<std::uint8_t>(from(back));
+    };
+    if constexpr (elementwise_layer<L> || same_elements_layer<L>) {
+        answers.alike = true;
+        ask([&](std::size_t back) { return elementwise_layer<L> ? back : same_entries(inputs[0], y, back); });
+    } else if constexpr (requires { performer(layer, first_of(inputs)).entries_from(inputs, std::size_t{1}); }) {
+        const auto& runs = performer(layer, first_of(inputs));
+        if constexpr (requires { runs.entries_of_first; }) answers.alike = inputs.size() > 1;
+        ask([&](std::size_t back) { return runs.entries_from(inputs, back); });
+    } else if constexpr (requires { performer(layer, inputs[0]).entries_read(inputs[0]); }) {
         answers.read = performer(layer, inputs[0]).entries_read(inputs[0]);
+    }
     return answers;
 }
 
@@ -1489,6 +1537,7 @@ struct blob_facts {
     open_shape open{};           ///< of its shape; a blob of which anything is open lies beside the arena
     bool streamed = false;       ///< never whole in memory in a prediction: its place is behind the arena
     extent entries = 0;          ///< as its layer has them; 0: it has no others than those in `dimensions`
+    std::size_t entries_along = 0;  ///< their axis, counted from the last one
 
     static constexpr std::size_t npos = static_cast<std::size_t>(-1);
 };
@@ -1626,7 +1675,7 @@ constexpr void store_per_example(plan& p, std::size_t blob) {
     p.blobs[blob].per_example = true;
     for (std::size_t s = 0; s < p.steps.size(); ++s) {
         const auto outputs = p.view().outputs_of(s);
-        if (std::find(outputs.begin(), outputs.end(), blob) == outputs.end()) continue;
+        if (std::ranges::find(outputs, blob) == outputs.end()) continue;
         for (std::size_t beside : outputs) store_per_example(p, beside);
     }
 }
@@ -1709,14 +1758,16 @@ constexpr extent largest_live_set(const plan_view& p) {
 
 namespace detail {
 
-/// The shape of a blob for a reader: "[3, ?]" where an extent is decided in the run, "?" where all of it is, "[1, 3] of
-/// 9" where only 1 of 9 entries is read.
+/// The shape of a blob for a reader: "[3, ?]" where an extent is decided in the run, "?" where all of it is, "[1 of 9,
+/// 3]" where only 1 of 9 entries is read.
 inline std::string shape_for_reader(const blob_facts& blob) {
     if (blob.open.rank) return "?";
     std::string text = "[";
-    for (std::size_t axis = 0; axis < blob.dimensions.rank(); ++axis)
+    for (std::size_t axis = 0; axis < blob.dimensions.rank(); ++axis) {
         text += (axis > 0 ? ", " : "") + (blob.open.has(axis) ? "?" : std::to_string(blob.dimensions[axis]));
-    return text + "]" + (blob.entries > 0 ? " of " + std::to_string(blob.entries) : "");
+        if (axis + blob.entries_along == blob.dimensions.rank()) text += " of " + std::to_string(blob.entries);
+    }
+    return text + "]";
 }
 /// Where it lies. Where one example alone has it elsewhere, that place as well.
 inline std::string place_for_reader(const blob_facts& blob) {
@@ -2914,12 +2965,12 @@ struct broadcast_plan {
 
 namespace detail {
 
-/// Rows of one length along the last axis that lie one behind the other in the result.
+/// Planes of rows of one length along the last axis, which lie one behind the other in the result.
 template <std::size_t Count>
 struct broadcast_rows {
-    extent at = 0, n = 0, rows = 0;  ///< place of the first in the result, elements of each, how many
-    extent offset[Count]{};          ///< of each array, of the first row
-    extent step[Count]{};            ///< from row to row
+    extent at = 0, n = 0, rows = 0, planes = 0;  ///< place of the first row in the result, its elements, how many
+    extent offset[Count]{};                      ///< of each array, of the first row
+    extent step[Count]{}, turn[Count]{};         ///< from row to row, from the end of a plane to the next
 };
 
 /// Calls visit(context, rows) for what makes the elements [begin, end) of the result, in row-major order.
@@ -2928,34 +2979,38 @@ template <std::size_t Count>
                                  void (*visit)(const void*, const broadcast_rows<Count>&),
                                  const void* context) noexcept {
     if (begin >= end) return;
-    extent index[broadcast_plan<Count>::most]{}, rest = begin;
+    // Axes are counted from the last one on, and there are three of them at least.
+    static constexpr extent unmoved[Count]{};
+    const auto size = [&](std::size_t axis) { return axis < plan.rank ? plan.extents[plan.rank - 1 - axis] : 1; };
+    const auto steps = [&](std::size_t axis) { return axis < plan.rank ? plan.steps[plan.rank - 1 - axis] : unmoved; };
+    extent index[broadcast_plan<Count>::most + 3]{}, rest = begin;
     broadcast_rows<Count> next{.at = begin};
-    for (std::size_t axis = plan.rank; axis-- > 0;) {
-        index[axis] = axis == 0 ? rest : rest % plan.extents[axis];
-        if (axis > 0) rest /= plan.extents[axis];
-        for (std::size_t s = 0; s < Count; ++s) next.offset[s] += index[axis] * plan.steps[axis][s];
+    for (std::size_t axis = 0; rest > 0; ++axis) {
+        const extent outer = axis + 1 < plan.rank ? rest / size(axis) : 0;
+        index[axis] = rest - outer * size(axis);
+        for (std::size_t s = 0; s < Count; ++s) next.offset[s] += index[axis] * steps(axis)[s];
+        rest = outer;
     }
-    const std::size_t last = plan.rank == 0 ? 0 : plan.rank - 1, outer = last == 0 ? 0 : last - 1;
-    const extent row = plan.rank == 0 ? 1 : plan.extents[last];
-    extent left = plan.rank < 2 ? 1 : plan.extents[outer] - index[outer];  // along the axis before the last one
-    for (std::size_t s = 0; s < Count; ++s) next.step[s] = plan.steps[outer][s];
-    for (extent skipped = index[last];;) {
-        next.n = std::min(end - next.at, row - skipped);
-        next.rows = next.n < row ? 1 : std::min(left, (end - next.at) / row);
+    const extent row = size(0), plane = row * size(1);
+    for (std::size_t s = 0; s < Count; ++s) next.step[s] = steps(1)[s];
+    while (true) {
+        const extent left = end - next.at;
+        next.n = std::min(left, row - index[0]);
+        next.rows = next.planes = 1;
+        if (next.n == row) next.rows = left >= plane ? size(1) - index[1] : std::min(left / row, size(1) - index[1]);
+        const bool whole = next.rows == size(1);
+        if (whole && next.n == row) next.planes = std::min(left / plane, size(2) - index[2]);
+        for (std::size_t s = 0; s < Count; ++s) next.turn[s] = steps(2)[s] - next.rows * next.step[s];
         visit(context, next);
-        next.at += next.n * next.rows;
+        next.at += next.n * next.rows * next.planes;
         if (next.at == end) return;
-        for (std::size_t s = 0; s < Count; ++s)
-            next.offset[s] += next.rows * next.step[s] - skipped * plan.steps[last][s];
-        skipped = 0;
-        left -= next.rows;
-        if (left > 0) continue;
-        for (std::size_t s = 0; s < Count; ++s) next.offset[s] -= next.step[s] * plan.extents[outer];
-        left = plan.extents[outer];
-        for (std::size_t axis = outer; axis-- > 0;) {
-            for (std::size_t s = 0; s < Count; ++s) next.offset[s] += plan.steps[axis][s];
-            if (++index[axis] < plan.extents[axis]) break;
-            for (std::size_t s = 0; s < Count; ++s) next.offset[s] -= plan.steps[axis][s] * plan.extents[axis];
+        std::size_t axis = next.n < row ? 0 : whole ? 2 : 1;
+        for (extent by = axis == 0 ? next.n : axis == 1 ? next.rows : next.planes;; by = 1, ++axis) {
+            index[axis] += by;
+            const bool done = index[axis] == size(axis);
+            if (done) by -= index[axis];
+            for (std::size_t s = 0; s < Count; ++s) next.offset[s] += by * steps(axis)[s];
+            if (!done) break;
             index[axis] = 0;
         }
     }
@@ -2965,9 +3020,12 @@ template <std::size_t Count, class Body>
 void visit_runs(const void* erased, const broadcast_rows<Count>& rows) {
     const Body body = *static_cast<const Body*>(erased);
     broadcast_rows<Count> next = rows;
-    for (; next.rows > 0; --next.rows, next.at += next.n) {
+    for (extent left = rows.rows * rows.planes; left > 0; --left, next.at += next.n) {
         body(next.at, next.n, next.offset);
         for (std::size_t s = 0; s < Count; ++s) next.offset[s] += next.step[s];
+        if (--next.rows > 0) continue;
+        next.rows = rows.rows;
+        for (std::size_t s = 0; s < Count; ++s) next.offset[s] += next.turn[s];
     }
 }
 /// Calls body(place in the result, elements, offsets of the arrays) for the runs along the last axis that make the
@@ -3135,19 +3193,40 @@ void map_rows(extent rows, extent n, extent stride, const F& given, const T* x, 
         for (extent i = 0; i < rows; ++i) detail::map_one(n, given, x + i * stride, y + i * stride);
 }
 
-/// dx[i] += dy[i] * f.derivative(x[i], y[i]), i in [0, n). Where dx is dy it is multiplied instead.
-template <class F, class T, class N>
-void map_backward(N n, const F& given, const T* x, const T* y, const T* dy, T* dx) noexcept {
-    const F f = given;
+/// dx[i] += dy[i] * f.derivative(x[i], y[i]) of an F that comes as `const void*`, i in [0, n), n a multiple of lanes.
+/// Where dx is dy it is multiplied instead.
+template <class T>
+using slope_function = void(const void* f, extent n, const T* x, const T* y, const T* dy, T* dx) noexcept;
+template <class F, class T>
+void erased_slope(const void* given, extent n, const T* x, const T* y, const T* dy, T* dx) noexcept {
+    const F f = *static_cast<const F*>(given);
     alignas(64) T nothing[lanes<T>];
     batch<T>(T(-0.0)).store_aligned(nothing);
     const T* const before = dx == dy ? nothing : dx;
     const extent step = dx == dy ? 0 : 1;
-    for_each_batch<T>(
-        n, [&](extent i, auto in, auto out) __attribute__((always_inline)) {
-            const batch<T> slope = f.derivative(in(x + i), in(y + i));
-            out(dx + i, kernels::fma<T>(in(dy + i), slope, in(before + i * step)));
-        });
+    for (extent i = 0; i < n; i += lanes<T>) {
+        const batch<T> slope = f.derivative(load(x + i), load(y + i));
+        store(dx + i, kernels::fma<T>(load(dy + i), slope, load(before + i * step)));
+    }
+}
+
+/// The same for any n; the last elements in a padded copy.
+template <class T>
+void map_backward(slope_function<T>* function, const void* f, extent n, const T* x, const T* y, const T* dy,
+                  T* dx) noexcept {
+    const extent rest = n % lanes<T>, whole = n - rest;
+    if (whole > 0) function(f, whole, x, y, dy, dx);
+    if (rest == 0) return;
+    alignas(64) T last[4][lanes<T>];
+    const T* const from[4] = {x, y, dy, dx};
+    for (std::size_t k = 0; k < 4; ++k) load_partial(from[k] + whole, rest).store_aligned(last[k]);
+    T* const to = last[dx == dy ? 2 : 3];
+    function(f, lanes<T>, last[0], last[1], last[2], to);
+    store_partial(dx + whole, batch<T>::load_aligned(to), rest);
+}
+template <class F, class T, class N>
+void map_backward(N n, const F& f, const T* x, const T* y, const T* dy, T* dx) noexcept {
+    map_backward<T>(&erased_slope<F, T>, &f, n, x, y, dy, dx);
 }
 
 /// y[i] += x[i].
@@ -4025,7 +4104,7 @@ struct combination {
         return xs.size() == 1 ? HasAlpha : F::commutative && can_finish_binary(xs);
     }
 
-    constexpr bool entrywise(std::span<const shape>) const { return true; }
+    constexpr std::size_t entries_from(std::span<const shape>, std::size_t back) const { return back; }
 
     template <class Xs, class Ys, class P, class W>
     void forward(Xs xs, Ys ys, const P&, W& w) const noexcept {
@@ -5927,13 +6006,18 @@ template <class T, extent Batches, extent Chains>
 
 #undef BESPOKE_UNROLL
 
+#include <array>
+
 namespace bespoke::kernels::detail {
 
 // Products whose left-hand rows were packed as well: what a tile reads follows each other in memory, so that its
 // addresses cost nothing and rows that lie a power of two apart do not drive each other out of the cache.
 
-/// Rows of the tiles, from the largest on; the smaller ones take what is left over.
-inline constexpr extent middle_tile_rows = tile_rows == 12 ? 8 : small_tile_rows;
+/// Rows of the tiles; the smaller ones take what is left over. Rows that are not packed in strips of `tile_rows` fill
+/// tall tiles, which use nearly all registers, and halves of them, where their number suits.
+inline constexpr extent middle_tile_rows = tile_rows == 12 ? 8 : small_tile_rows,
+                        tall_tile_rows = tile_rows == 12 ? 14 : tile_rows,
+                        half_tile_rows = tile_rows == 12 ? 7 : small_tile_rows;
 
 /// Elements of the left-hand side that are packed at a time, and the most steps of k of them. The more steps, the less
 /// often C comes and goes. What has registers for the large tile has a cache of 1 MB or more on the second level.
@@ -6106,38 +6190,73 @@ template <class T, extent Rows, extent Batches, class Step = multiply_add<T>, bo
 
 /// Rows of the tile that `multiply_strip` takes where so many are left.
 constexpr extent next_tile_rows(extent rows) noexcept {
-    return rows > middle_tile_rows ? tile_rows : rows > small_tile_rows ? middle_tile_rows : small_tile_rows;
-}
-/// Rows that `multiply_strip` computes for so many, strip by strip.
-constexpr extent computed_rows(extent rows) noexcept {
-    const extent rest = rows % tile_rows;
-    return rows - rest + (rest > 0 ? next_tile_rows(rest) : 0);
+    for (const extent size : {small_tile_rows, half_tile_rows, middle_tile_rows, tile_rows})
+        if (rows <= size) return size;
+    return rows < tall_tile_rows ? tile_rows : tall_tile_rows;
 }
 
-/// Rows of the next strip where so many are left: strips as even as tiles are, for a small tile keeps the machine less
-/// busy.
+/// The strips into which rows are best cut: as few rows computed as can be, then few tiles, small ones last of all, for
+/// they keep the machine less busy.
+struct strip_plan {
+    static constexpr extent most = 4 * tall_tile_rows;
+    std::array<unsigned char, most + 1> first{};  ///< rows of the first strip where so many are left
+
+    constexpr strip_plan() {
+        std::array<extent, most + 1> cost{};
+        for (extent rows = 1; rows <= most; ++rows) {
+            extent least = 16 * most;
+            for (const extent size : {tall_tile_rows, tile_rows, middle_tile_rows, half_tile_rows, small_tile_rows}) {
+                if (size > rows && size != next_tile_rows(rows)) continue;
+                const extent own = 2 * size + (size == small_tile_rows ? 3 : 2),
+                             all = own + cost[static_cast<std::size_t>(std::max<extent>(rows - size, 0))];
+                if (all >= least) continue;
+                least = all;
+                first[static_cast<std::size_t>(rows)] = static_cast<unsigned char>(std::min(size, rows));
+            }
+            cost[static_cast<std::size_t>(rows)] = least;
+        }
+    }
+};
+inline constexpr strip_plan strips;
+
+/// Rows of the next strip where so many are left.
 constexpr extent strip_rows(extent rows) noexcept {
-    const extent strips = (rows + tile_rows - 1) / tile_rows, share = (rows + strips - 1) / strips;
-    return std::min((share + small_tile_rows - 1) / small_tile_rows * small_tile_rows, rows);
+    return rows > strip_plan::most ? tall_tile_rows : strips.first[static_cast<std::size_t>(rows)];
+}
+/// Rows that are computed for so many, strip by strip, and how many strips there are.
+struct strip_counts {
+    extent rows = 0, strips = 0;
+};
+constexpr strip_counts count_strips(extent rows) noexcept {
+    strip_counts counts;
+    for (extent strip = 0; rows > 0; rows -= strip, ++counts.strips) {
+        strip = strip_rows(rows);
+        counts.rows += next_tile_rows(strip);
+    }
+    return counts;
 }
 
-/// `rows` <= tile_rows rows by `columns` <= panel_width columns; `t.last` is set here. What lies beyond the last batch
-/// of the columns is left alone. Up to small_tile_rows - 1 rows of A beyond are read. `t` is used up, not copied: a
-/// copy in registers of what was just written word by word waits until all writes before it, the results, are cached.
+/// `rows` <= tall_tile_rows rows by `columns` <= panel_width columns; `t.last` is set here. What lies beyond the last
+/// batch of the columns is left alone. Up to small_tile_rows - 1 rows of A beyond are read. `t` is used up, not copied:
+/// a copy in registers of what was just written word by word waits until all writes before it, the results, are cached.
 template <class T, class Step = multiply_add<T>, bool Uneven = false>
 void multiply_strip(block_tile<T>&& t, extent rows, extent columns) noexcept {
-    const bool wide = columns > lanes<T>;
+    const auto multiply = [&](auto size) __attribute__((always_inline)) {
+        (columns > lanes<T> ? multiply_tile<T, size(), 2, Step, Uneven> : multiply_tile<T, size(), 1, Step, Uneven>)(t);
+    };
     for (;;) {
         const extent size = next_tile_rows(rows);
         t.last = std::min(rows, size) - 1;
         if (size == tile_rows)
-            (wide ? multiply_tile<T, tile_rows, 2, Step, Uneven> : multiply_tile<T, tile_rows, 1, Step, Uneven>)(t);
+            multiply(constant<tile_rows>{});
+        else if (size == tall_tile_rows)
+            multiply(constant<tall_tile_rows>{});
         else if (size == middle_tile_rows)
-            (wide ? multiply_tile<T, middle_tile_rows, 2, Step, Uneven>
-                  : multiply_tile<T, middle_tile_rows, 1, Step, Uneven>)(t);
+            multiply(constant<middle_tile_rows>{});
+        else if (size == half_tile_rows)
+            multiply(constant<half_tile_rows>{});
         else
-            (wide ? multiply_tile<T, small_tile_rows, 2, Step, Uneven>
-                  : multiply_tile<T, small_tile_rows, 1, Step, Uneven>)(t);
+            multiply(constant<small_tile_rows>{});
         if ((rows -= size) <= 0) return;
         t.a += size * t.a_row;
         t.c += size * t.c_row;
@@ -7197,7 +7316,9 @@ struct batched_matmul {
     extent weight_matrix_first_dimension = unset;   ///< X1
     extent weight_matrix_second_dimension = unset;  ///< X2
     bool has_bias = false;
-    bool int8_dynamic_quantize = false;  ///< lets who runs it round the input to int8; here it stays exact
+    /// Lets who runs it round the input to int8; here it stays exact. The specification wants int8 weights then; a
+    /// layer that learned keeps the flag, and is saved in floats.
+    bool int8_dynamic_quantize = false;
 
     static constexpr auto key = "batchedMatmul";
     constexpr void fields(auto& field) {
@@ -7233,9 +7354,11 @@ struct batched_matmul {
         return {.weights = {outputs, xs[0].from_end(1)}, .bias = has_bias ? shape{outputs} : absent};
     }
 
-    /// Of one input, each row by itself.
-    constexpr bool entrywise(std::span<const shape> xs) const {
-        return xs.size() == 1 && entry_axis(xs[0]) + 1 < xs[0].rank();
+    static constexpr bool entries_of_first = true;
+    /// Each row by itself.
+    constexpr std::size_t entries_from(std::span<const shape> xs, std::size_t back) const {
+        if (xs.size() == 1) return back > 1 ? back : 0;
+        return back == 2 ? transpose_a ? 1 : 2 : 0;
     }
     /// A single row is summed up in another way.
     constexpr bool gives_rows(std::span<const shape> xs) const {
@@ -8687,7 +8810,7 @@ constexpr bool is_finite(float v) {
 constexpr std::vector<double> few(const shape& y, double value) {
     const extent size = checked_size(y, 64);
     std::vector<double> values;  // no ?: of vectors: g++ 12 destroys them twice in a constant expression
-    if (size > 0) values.resize(static_cast<std::size_t>(size), value);
+    if (size > 0) values.assign(static_cast<std::size_t>(size), value);
     return values;
 }
 
@@ -9417,7 +9540,7 @@ constexpr std::vector<double> joined_values(std::size_t count, std::span<const k
     for (std::size_t i = 0; i < count; ++i) {
         const known_values x = known_input(known, i);
         if (!x) return {};
-        all.insert(all.end(), x->begin(), x->end());
+        for (const double value : *x) all.push_back(value);
     }
     return all;
 }
@@ -10293,8 +10416,9 @@ template <class T>
 namespace bespoke::kernels::detail {
 
 // Convolutions with a 1 x 1 kernel: products of the weights with images, whose rows are channels. Large images are the
-// right-hand side as they stand, and the result has the order of y. Of small ones, where the last batch of pixels would
-// be half empty, the pixels are the rows and the result is transposed. Both read the same packed weights.
+// right-hand side as they stand, and the result has the order of y: some channels of many pixels at a time where x has
+// few, else some pixels of all channels. Of small ones, where the last batch of pixels would be half empty, the pixels
+// are the rows and the result is transposed. All read the same packed weights.
 
 template <class T>
 struct pointwise_job {
@@ -10325,9 +10449,8 @@ constexpr bool sees_all_pixels(const convolution_geometry& g) noexcept {
 template <class T>
 constexpr bool pixels_as_rows(const convolution_geometry& g) noexcept {
     constexpr extent most = 256, transposing = 8;  // a transposition costs as much as so many channels
-    const extent batches = (g.pixels() + lanes<T> - 1) / lanes<T> * lanes<T>;
-    const extent rows = (g.pixels() + small_tile_rows - 1) / small_tile_rows * small_tile_rows;
-    return g.pixels() <= most && rows * (g.group_channels() + transposing) < batches * g.group_channels();
+    const extent size = g.group_channels(), batches = (g.pixels() + lanes<T> - 1) / lanes<T> * lanes<T>;
+    return g.pixels() <= most && count_strips(g.pixels()).rows * (size + transposing) < batches * size;
 }
 
 /// Steps of k that are computed together: a panel of so many takes half of a first cache, where it stays for all rows.
@@ -10431,6 +10554,64 @@ template <class T>
     }
 }
 
+/// Elements of x that a strip of output channels meets before the next one does.
+template <class T>
+inline constexpr extent strip_near = 512 * 1024 / static_cast<extent>(sizeof(T));
+
+/// The same items, for channels that one step takes: each row of y is written on and on, which the caches see coming,
+/// while x, which has fewer, is read again from a cache of the second level.
+template <class T>
+[[gnu::noinline]] void pointwise_strips(const pointwise_job<T>& job, extent first, extent last, T* space) noexcept {
+    constexpr extent width = panel_width<T>, most_finished = 8;
+    constexpr T zeros[tile_rows] = {};
+    const convolution_geometry& g = job.g;
+    const extent pixels = g.pixels(), outputs = g.group_outputs(), size = g.group_channels();
+    const extent panels = (pixels + width - 1) / width,
+                 most = std::max<extent>(strip_near<T> / (std::max<extent>(size, 1) * width), 1);
+    T *copy = space, *edge = space + size * width;
+    for (extent item = first, count = 0; item < last; item += count) {
+        const extent panel = item % panels, where = item / panels, example = where / g.groups, group = where % g.groups;
+        count = std::min({most, panels - panel, last - item});
+        const extent begin = panel * width, end = std::min(begin + count * width, pixels), whole = end - end % width;
+        const T* x = job.x + example * job.x_stride + group * size * pixels;
+        T* y = job.y + example * job.y_stride + group * outputs * pixels;
+        if (whole < end) {
+            std::fill_n(copy, size * width, T(0));
+            copy_rows(size, end - whole, x + whole, pixels, copy, width);
+        }
+        for (extent o = 0, rows = 0; o < outputs; o += rows) {
+            // Panels of weights are cut into tiles.
+            const extent inside = o % width, channel = group * outputs + o;
+            rows = std::min({outputs - o, width - inside, tile_rows});
+            const T* a = job.packed + group * packed_size<T>(size, outputs) + (o - inside) * size + inside;
+            const T* start = job.bias != nullptr ? job.bias + channel : zeros;
+            T* to = y + o * pixels;
+            // With the first rows the next pixels come, else the next weights.
+            const auto come = [&](const T* near) { return o == 0 ? near : a + size * width; };
+            const extent step = o == 0 ? pixels : width;
+            for (extent q = begin, done = begin; q < whole;) {
+                T* c = to + q;
+                multiply_strip<T>({size, a, 1, width, x + q, pixels, c, pixels, job.accumulate ? c : start,
+                                   job.accumulate ? pixels : -1, come(x + q + width), step, c + width, job.after.map,
+                                   channel},
+                                  rows, width);
+                q += width;
+                if (q - done < most_finished * width && q < whole) continue;
+                job.after.finish_mapped({to + done, rows, q - done, pixels});
+                done = q;
+            }
+            if (whole == end) continue;
+            to += whole;
+            if (job.accumulate) copy_rows(rows, end - whole, to, pixels, edge, width);
+            multiply_strip<T>({size, a, 1, width, copy, width, edge, width, job.accumulate ? edge : start,
+                               job.accumulate ? width : -1, come(copy), step, edge},
+                              rows, end - whole);
+            copy_rows(rows, end - whole, edge, width, to, pixels);
+            job.after.finish({to, rows, end - whole, pixels}, channel);
+        }
+    }
+}
+
 /// Items are (example, group, panel of outputs).
 template <class T>
 [[gnu::noinline]] void pointwise_rows(const pointwise_job<T>& job, extent first, extent last, T* space) noexcept {
@@ -10438,8 +10619,9 @@ template <class T>
     const convolution_geometry& g = job.g;
     const extent pixels = g.pixels(), outputs = g.group_outputs(), size = g.group_channels();
     const extent panels = (outputs + width - 1) / width, together = pointwise_steps<T>(g);
-    extent filled = pixels;  // the last strip is packed where it is not whole
-    for (extent i = 0; pixels % small_tile_rows != 0 && i < pixels; i += strip_rows(pixels - i)) filled = i;
+    extent filled = 0;  // the last strip is packed where it is not whole
+    while (filled + strip_rows(pixels - filled) < pixels) filled += strip_rows(pixels - filled);
+    if (next_tile_rows(pixels - filled) == pixels - filled) filled = pixels;
     T *sums = space, *left = space + (pixels + tile_rows) * width;
     alignas(64) T start[width];
     extent held = -1;
@@ -10495,7 +10677,9 @@ template <class T>
             part.y += e * job.y_stride;
         }
         split(threads, (copies ? 1 : examples) * g.groups * panels, [&](extent thread, extent first, extent last) {
-            (by_rows ? pointwise_rows<T> : pointwise_columns<T>)(
+            (by_rows                                        ? pointwise_rows<T>
+             : pointwise_steps<T>(g) == g.group_channels() ? pointwise_strips<T>
+                                                            : pointwise_columns<T>)(
                 part, first, last, scratch + pointwise_copy(g) + thread * pointwise_part<T>(g));
         });
     }
@@ -10504,71 +10688,131 @@ template <class T>
 }  // namespace bespoke::kernels::detail
 
 
+
+namespace bespoke::kernels::detail {
+
+// Minimal filtering F(Tile, 3) along one axis, y = Aᵀ [(G w) ∘ (Bᵀ x)]: `Tile` outputs of Tile + 2 inputs with as many
+// multiplications. A. Lavin, S. Gray: Fast algorithms for convolutional neural networks (2015).
+
+template <extent Tile>
+struct winograd_axis;
+
+/// Points 0, ±3/4, ±3/2 and infinity: with them the error is about one and a half times that of the direct sums, with
+/// 0, ±1, ±2 it is four times as large.
+template <>
+struct winograd_axis<4> {
+    /// Bᵀ d.
+    template <class T>
+    [[gnu::always_inline]] static void input(const batch<T> (&d)[6], batch<T> (&v)[6]) noexcept {
+        v[0] = kernels::fma<T>(number<T>(81. / 64), d[0], kernels::fma<T>(number<T>(-45. / 16), d[2], d[4]));
+        v[5] = kernels::fma<T>(number<T>(81. / 64), d[1], kernels::fma<T>(number<T>(-45. / 16), d[3], d[5]));
+        const batch<T> inner_even = kernels::fma<T>(number<T>(-9. / 4), d[2], d[4]),
+                       inner_odd = kernels::fma<T>(number<T>(-27. / 16), d[1], number<T>(3. / 4) * d[3]),
+                       outer_even = kernels::fma<T>(number<T>(-9. / 16), d[2], d[4]),
+                       outer_odd = kernels::fma<T>(number<T>(-27. / 32), d[1], number<T>(3. / 2) * d[3]);
+        v[1] = inner_even + inner_odd;
+        v[2] = inner_even - inner_odd;
+        v[3] = outer_even + outer_odd;
+        v[4] = outer_even - outer_odd;
+    }
+    /// Aᵀ m.
+    template <class T>
+    [[gnu::always_inline]] static void output(const batch<T> (&m)[6], batch<T> (&y)[4]) noexcept {
+        const batch<T> inner_even = m[1] + m[2], inner_odd = m[1] - m[2], outer_even = m[3] + m[4],
+                       outer_odd = m[3] - m[4];
+        y[0] = m[0] + (inner_even + outer_even);
+        y[1] = kernels::fma<T>(number<T>(3. / 2), outer_odd, number<T>(3. / 4) * inner_odd);
+        y[2] = kernels::fma<T>(number<T>(9. / 4), outer_even, number<T>(9. / 16) * inner_even);
+        y[3] = kernels::fma<T>(number<T>(27. / 8), outer_odd,
+                               kernels::fma<T>(number<T>(27. / 64), inner_odd, m[5]));
+    }
+    /// G w.
+    template <class T>
+    [[gnu::always_inline]] static void weights(const batch<T> (&w)[3], batch<T> (&u)[6]) noexcept {
+        u[0] = number<T>(64. / 81) * w[0];
+        u[5] = w[2];
+        // 1 / (2 a² (a² - b²)) of the points a, b.
+        const batch<T> inner = number<T>(-128. / 243), outer = number<T>(32. / 243);
+        const batch<T> inner_even = kernels::fma<T>(number<T>(9. / 16), w[2], w[0]),
+                       outer_even = kernels::fma<T>(number<T>(9. / 4), w[2], w[0]);
+        const batch<T> inner_odd = number<T>(3. / 4) * w[1], outer_odd = number<T>(3. / 2) * w[1];
+        u[1] = inner * (inner_even + inner_odd);
+        u[2] = inner * (inner_even - inner_odd);
+        u[3] = outer * (outer_even + outer_odd);
+        u[4] = outer * (outer_even - outer_odd);
+    }
+
+private:
+    template <class T>
+    [[gnu::always_inline]] static batch<T> number(double value) noexcept {
+        return batch<T>(static_cast<T>(value));
+    }
+};
+
+/// Points 0, ±1 and infinity.
+template <>
+struct winograd_axis<2> {
+    template <class T>
+    [[gnu::always_inline]] static void input(const batch<T> (&d)[4], batch<T> (&v)[4]) noexcept {
+        v[0] = d[0] - d[2];
+        v[1] = d[1] + d[2];
+        v[2] = d[2] - d[1];
+        v[3] = d[3] - d[1];
+    }
+    template <class T>
+    [[gnu::always_inline]] static void output(const batch<T> (&m)[4], batch<T> (&y)[2]) noexcept {
+        y[0] = m[0] + (m[1] + m[2]);
+        y[1] = (m[1] - m[2]) + m[3];
+    }
+    template <class T>
+    [[gnu::always_inline]] static void weights(const batch<T> (&w)[3], batch<T> (&u)[4]) noexcept {
+        const batch<T> half(static_cast<T>(0.5)), even = w[0] + w[2];
+        u[0] = w[0];
+        u[1] = half * (even + w[1]);
+        u[2] = half * (even - w[1]);
+        u[3] = w[2];
+    }
+};
+
+}  // namespace bespoke::kernels::detail
+
 namespace bespoke::kernels {
 
 // Convolutions with a 3 x 3 kernel by Winograd's minimal filtering F(4 x 4, 3 x 3): a tile of 4 x 4 outputs comes from
 // 6 x 6 inputs with 36 multiplications a channel, where the sums over the taps take 144,
 //     y = Aᵀ [(G w Gᵀ) ∘ (Bᵀ x B)] A,
-// the products ∘ added up over the channels. A. Lavin, S. Gray: Fast algorithms for convolutional neural networks
-// (2015). The points are 0, ±3/4, ±3/2 and infinity: with them the error is about one and a half times that of the
-// direct sums, with 0, ±1, ±2 it is four times as large.
+// the products ∘ added up over the channels. Where the 36 transformed weights of each kernel would come from far, tiles
+// of 4 x 2 outputs take 24 for 72, with 24 weights. For the transformations see winograd_transforms.hpp.
 //
-// What is not finite reaches all 16 outputs of its tiles. Each output is computed alike wherever its tile is
+// What is not finite reaches all outputs of its tiles. Each output is computed alike wherever its tile is
 // computed: neither threads nor examples beside it change a bit.
 //
-// How: rows of tiles are transformed, their channels side by side, into 36 matrices [tiles, channels]; for each panel
-// of output channels these are multiplied with the transformed weights and transformed back while all that is near.
+// How: rows of tiles are transformed, their channels side by side, into one matrix [tiles, channels] for each place of
+// the window; for each panel of output channels these are multiplied with the transformed weights and transformed back
+// while all that is near.
 
 namespace detail {
 
-inline constexpr extent winograd_tile = 4, winograd_window = 6, winograd_positions = 36;
+/// The outputs of one tile.
+struct winograd_form {
+    extent rows, columns;
 
-/// Bᵀ d.
-template <class T>
-[[gnu::always_inline]] inline void winograd_input(const batch<T> (&d)[6], batch<T> (&v)[6]) noexcept {
-    const auto number = [](double value) __attribute__((always_inline)) { return batch<T>(static_cast<T>(value)); };
-    v[0] = kernels::fma<T>(number(81. / 64), d[0], kernels::fma<T>(number(-45. / 16), d[2], d[4]));
-    v[5] = kernels::fma<T>(number(81. / 64), d[1], kernels::fma<T>(number(-45. / 16), d[3], d[5]));
-    const batch<T> inner_even = kernels::fma<T>(number(-9. / 4), d[2], d[4]),
-                   inner_odd = kernels::fma<T>(number(-27. / 16), d[1], number(3. / 4) * d[3]),
-                   outer_even = kernels::fma<T>(number(-9. / 16), d[2], d[4]),
-                   outer_odd = kernels::fma<T>(number(-27. / 32), d[1], number(3. / 2) * d[3]);
-    v[1] = inner_even + inner_odd;
-    v[2] = inner_even - inner_odd;
-    v[3] = outer_even + outer_odd;
-    v[4] = outer_even - outer_odd;
-}
-/// Aᵀ m.
-template <class T>
-[[gnu::always_inline]] inline void winograd_output(const batch<T> (&m)[6], batch<T> (&y)[4]) noexcept {
-    const auto number = [](double value) __attribute__((always_inline)) { return batch<T>(static_cast<T>(value)); };
-    const batch<T> inner_even = m[1] + m[2], inner_odd = m[1] - m[2], outer_even = m[3] + m[4],
-                   outer_odd = m[3] - m[4];
-    y[0] = m[0] + (inner_even + outer_even);
-    y[1] = kernels::fma<T>(number(3. / 2), outer_odd, number(3. / 4) * inner_odd);
-    y[2] = kernels::fma<T>(number(9. / 4), outer_even, number(9. / 16) * inner_even);
-    y[3] = kernels::fma<T>(number(27. / 8), outer_odd, kernels::fma<T>(number(27. / 64), inner_odd, m[5]));
-}
-/// G w.
-template <class T>
-[[gnu::always_inline]] inline void winograd_weights(const batch<T> (&w)[3], batch<T> (&u)[6]) noexcept {
-    const auto number = [](double value) __attribute__((always_inline)) { return batch<T>(static_cast<T>(value)); };
-    u[0] = number(64. / 81) * w[0];
-    u[5] = w[2];
-    // 1 / (2 a² (a² - b²)) of the points a, b.
-    const batch<T> inner = number(-128. / 243), outer = number(32. / 243);
-    const batch<T> inner_even = kernels::fma<T>(number(9. / 16), w[2], w[0]),
-                   outer_even = kernels::fma<T>(number(9. / 4), w[2], w[0]);
-    const batch<T> inner_odd = number(3. / 4) * w[1], outer_odd = number(3. / 2) * w[1];
-    u[1] = inner * (inner_even + inner_odd);
-    u[2] = inner * (inner_even - inner_odd);
-    u[3] = outer * (outer_even + outer_odd);
-    u[4] = outer * (outer_even - outer_odd);
+    constexpr extent window_rows() const { return rows + 2; }
+    constexpr extent window_columns() const { return columns + 2; }
+    constexpr extent positions() const { return window_rows() * window_columns(); }
+};
+inline constexpr winograd_form square_winograd{4, 4}, narrow_winograd{4, 2};
+
+/// By the weights alone: they are transformed when nobody knows the image. Those of a square tile stay in a cache of
+/// the second level or near it up to so many kernels.
+constexpr winograd_form winograd_form_of(const convolution_geometry& g) noexcept {
+    return g.channels * g.output_channels < 1 << 16 ? square_winograd : narrow_winograd;
 }
 
 /// How the tiles of images are laid out.
 template <class T>
 struct winograd_plan {
+    winograd_form form;
     extent tiles_y, tiles_x;  ///< of one image
     extent columns;           ///< of the image that a row of tiles reads, padding included
     extent channel_row;       ///< elements of one tile's channels: whole batches, not a power of two
@@ -10577,23 +10821,23 @@ struct winograd_plan {
     extent product;           ///< and of the products
 
     constexpr explicit winograd_plan(const convolution_geometry& g)
-        : tiles_y((g.output_height + winograd_tile - 1) / winograd_tile),
-          tiles_x((g.output_width + winograd_tile - 1) / winograd_tile),
-          columns(tiles_x * winograd_tile + winograd_window - winograd_tile),
+        : form(winograd_form_of(g)), tiles_y((g.output_height + form.rows - 1) / form.rows),
+          tiles_x((g.output_width + form.columns - 1) / form.columns), columns(tiles_x * form.columns + 2),
           channel_row((g.channels + lanes<T> - 1) / lanes<T> * lanes<T> + lanes<T>), rows(0), position(0), product(0) {
-        constexpr extent most_tiles = 4 * tile_rows, most_elements = (3 << 18) / static_cast<extent>(sizeof(T));
-        const extent tiles = std::min(most_tiles, most_elements / (winograd_positions * channel_row));
+        constexpr extent most_tiles = 28 / tall_tile_rows * tall_tile_rows,
+                         most_elements = (3 << 18) / static_cast<extent>(sizeof(T));
+        const extent tiles = std::min(most_tiles, most_elements / (form.positions() * channel_row));
         rows = std::max<extent>(tiles / std::max<extent>(tiles_x, 1), 1);
         const extent padded = (rows * tiles_x + small_tile_rows - 1) / small_tile_rows * small_tile_rows;
         position = padded * channel_row;
         product = (padded + 1) * panel_width<T>;
     }
     /// Elements for the transformed inputs.
-    constexpr extent inputs() const { return winograd_positions * position; }
+    constexpr extent inputs() const { return form.positions() * position; }
     /// Elements that each thread needs besides: a strip of the image, or products and a strip of the result.
     constexpr extent part(const convolution_geometry& g) const {
-        return std::max(winograd_window * columns * lanes<T>,
-                        winograd_positions * product + winograd_tile * g.output_width * panel_width<T>);
+        return std::max(form.window_rows() * columns * lanes<T>,
+                        form.positions() * product + form.rows * g.output_width * panel_width<T>);
     }
 };
 
@@ -10613,17 +10857,18 @@ struct winograd_job {
 
 /// The inputs of one row of tiles (counted over the examples), one batch of channels, transformed to `to`, the place of
 /// its first tile and channel.
-template <class T>
+template <class T, winograd_form Form>
 [[gnu::noinline]] void winograd_transform(const winograd_job<T>& job, extent row, extent group, T* strip,
                                           T* to) noexcept {
+    constexpr extent window = Form.window_rows(), across = Form.window_columns();
     const convolution_geometry& g = job.g;
     const winograd_plan<T>& plan = job.plan;
     const extent channels = std::min(g.channels - group * lanes<T>, lanes<T>), line = plan.columns * lanes<T>;
     const extent begin = std::max<extent>(g.pad_left, 0), skipped = begin - g.pad_left,
                  inside = std::clamp<extent>(plan.columns - begin, 0, std::max<extent>(g.width - skipped, 0));
     const T* x = job.x + row / plan.tiles_y * job.x_stride + group * lanes<T> * g.plane() + skipped;
-    for (extent i = 0; i < winograd_window; ++i) {
-        const extent y = row % plan.tiles_y * winograd_tile - g.pad_top + i;
+    for (extent i = 0; i < window; ++i) {
+        const extent y = row % plan.tiles_y * Form.rows - g.pad_top + i;
         T* at = strip + i * line;
         if (y < 0 || y >= g.height || channels < lanes<T>) std::fill_n(at, line, T(0));
         if (y < 0 || y >= g.height) continue;
@@ -10631,46 +10876,47 @@ template <class T>
         transpose(x + y * g.width, g.plane(), channels, inside, at + begin * lanes<T>, lanes<T>);
         std::fill(at + (begin + inside) * lanes<T>, at + line, T(0));
     }
-    batch<T> d[6], v[6];
+    batch<T> d[window], v[window], e[across], u[across];
     for (extent column = 0; column < line; column += lanes<T>) {
-        unroll<6>([&](std::size_t i) __attribute__((always_inline)) {
+        unroll<window>([&](std::size_t i) __attribute__((always_inline)) {
             d[i] = load(strip + static_cast<extent>(i) * line + column);
         });
-        winograd_input<T>(d, v);
-        unroll<6>([&](std::size_t i) __attribute__((always_inline)) {
+        winograd_axis<Form.rows>::template input<T>(d, v);
+        unroll<window>([&](std::size_t i) __attribute__((always_inline)) {
             store<T>(strip + static_cast<extent>(i) * line + column, v[i]);
         });
     }
     for (extent tile = 0; tile < plan.tiles_x; ++tile, to += plan.channel_row)
-        for (extent i = 0; i < winograd_window; ++i) {
-            const T* from = strip + i * line + tile * winograd_tile * lanes<T>;
-            unroll<6>([&](std::size_t j) __attribute__((always_inline)) {
-                d[j] = load(from + static_cast<extent>(j) * lanes<T>);
+        for (extent i = 0; i < window; ++i) {
+            const T* from = strip + i * line + tile * Form.columns * lanes<T>;
+            unroll<across>([&](std::size_t j) __attribute__((always_inline)) {
+                e[j] = load(from + static_cast<extent>(j) * lanes<T>);
             });
-            winograd_input<T>(d, v);
-            unroll<6>([&](std::size_t j) __attribute__((always_inline)) {
-                store<T>(to + (i * winograd_window + static_cast<extent>(j)) * plan.position, v[j]);
+            winograd_axis<Form.columns>::template input<T>(e, u);
+            unroll<across>([&](std::size_t j) __attribute__((always_inline)) {
+                store<T>(to + (i * across + static_cast<extent>(j)) * plan.position, u[j]);
             });
         }
 }
 
 /// One tile and batch of output channels: from the products m to `to`, `rows` x `columns` pixels of whole panels.
-template <class T>
+template <class T, winograd_form Form>
 [[gnu::noinline]] void winograd_back(const T* m, extent product, const batch<T>& bias, extent rows, extent columns,
                                      T* to, extent line) noexcept {
-    batch<T> half[4][6], y[4];
-    unroll<6>([&](std::size_t j) __attribute__((always_inline)) {
-        batch<T> column[6];
-        unroll<6>([&](std::size_t i) __attribute__((always_inline)) {
-            column[i] = load(m + static_cast<extent>(i * 6 + j) * product);
+    constexpr extent window = Form.window_rows(), across = Form.window_columns();
+    batch<T> half[Form.rows][across], y[Form.columns];
+    unroll<across>([&](std::size_t j) __attribute__((always_inline)) {
+        batch<T> column[window], part[Form.rows];
+        unroll<window>([&](std::size_t i) __attribute__((always_inline)) {
+            column[i] = load(m + static_cast<extent>(i * across + j) * product);
         });
-        winograd_output<T>(column, y);
-        unroll<4>([&](std::size_t i) __attribute__((always_inline)) { half[i][j] = y[i]; });
+        winograd_axis<Form.rows>::template output<T>(column, part);
+        unroll<Form.rows>([&](std::size_t i) __attribute__((always_inline)) { half[i][j] = part[i]; });
     });
-    unroll<4>([&](std::size_t i) __attribute__((always_inline)) {
+    unroll<Form.rows>([&](std::size_t i) __attribute__((always_inline)) {
         if (static_cast<extent>(i) >= rows) return;
-        winograd_output<T>(half[i], y);
-        unroll<4>([&](std::size_t j) __attribute__((always_inline)) {
+        winograd_axis<Form.columns>::template output<T>(half[i], y);
+        unroll<Form.columns>([&](std::size_t j) __attribute__((always_inline)) {
             if (static_cast<extent>(j) < columns)
                 store<T>(to + static_cast<extent>(i) * line + static_cast<extent>(j) * panel_width<T>, y[j] + bias);
         });
@@ -10684,28 +10930,31 @@ template <class T>
     constexpr extent width = panel_width<T>;
     const convolution_geometry& g = job.g;
     const winograd_plan<T>& plan = job.plan;
+    const winograd_form form = plan.form;
     const extent columns = std::min(g.output_channels - panel * width, width), tiles = (last - first) * plan.tiles_x,
-                 strips = (tiles + tile_rows - 1) / tile_rows, near = width / strips;
-    T* strip = products + winograd_positions * plan.product;
+                 strips = count_strips(tiles).strips, near = (width + strips - 1) / strips;
+    T* strip = products + form.positions() * plan.product;
     alignas(64) T start[width] = {};
-    const T* b = job.packed + panel * winograd_positions * g.channels * width;
-    for (extent position = 0; position < winograd_positions; ++position, b += g.channels * width)
-        for (extent i = 0; i < tiles; i += tile_rows) {
+    const T* b = job.packed + panel * form.positions() * g.channels * width;
+    for (extent position = 0; position < form.positions(); ++position, b += g.channels * width)
+        for (extent i = 0, rows = 0, share = 0; i < tiles; i += rows, ++share) {
+            rows = strip_rows(tiles - i);
             T* c = products + position * plan.product + i * width;
             multiply_strip<T>({g.channels, inputs + position * plan.position + i * plan.channel_row, plan.channel_row,
-                               1, b, width, c, width, start, 0,
-                               b + g.channels * (width + i / tile_rows * near), near, c + tile_rows * width},
-                              std::min(tiles - i, tile_rows), columns);
+                               1, b, width, c, width, start, 0, b + g.channels * (width + share * near), near,
+                               c + rows * width},
+                              rows, columns);
         }
     if (job.bias != nullptr) std::copy_n(job.bias + panel * width, columns, start);
     const T* m = products;
     for (extent row = first; row < last; ++row) {
-        const extent top = row % plan.tiles_y * winograd_tile, lines = std::min(winograd_tile, g.output_height - top);
+        const extent top = row % plan.tiles_y * form.rows, lines = std::min(form.rows, g.output_height - top);
         for (extent tile = 0; tile < plan.tiles_x; ++tile, m += width) {
-            const extent left = tile * winograd_tile;
+            const extent left = tile * form.columns;
             for (extent j = 0; j < columns; j += lanes<T>)
-                winograd_back<T>(m + j, plan.product, load(start + j), lines, g.output_width - left,
-                                 strip + left * width + j, g.output_width * width);
+                (form.columns == 4 ? winograd_back<T, square_winograd> : winograd_back<T, narrow_winograd>)(
+                    m + j, plan.product, load(start + j), lines, g.output_width - left, strip + left * width + j,
+                    g.output_width * width);
         }
         T* y = job.y + row / plan.tiles_y * job.y_stride + panel * width * g.pixels() + top * g.output_width;
         job.after.transposed(strip, width, {y, columns, lines * g.output_width, g.pixels()}, panel * width,
@@ -10727,43 +10976,59 @@ constexpr bool suits_winograd(const convolution_geometry& g) noexcept {
 /// Elements that `winograd_pack` writes.
 template <class T>
 constexpr extent winograd_packed_size(const convolution_geometry& g) noexcept {
-    return detail::winograd_positions * packed_size<T>(g.channels, g.output_channels);
+    return detail::winograd_form_of(g).positions() * packed_size<T>(g.channels, g.output_channels);
 }
+
+namespace detail {
+
+/// The transformed weights of one panel of output channels.
+template <class T, winograd_form Form>
+[[gnu::noinline]] void winograd_pack_panel(const convolution_geometry& g, extent panel, const T* weights, bool turned,
+                                           T* packed) noexcept {
+    constexpr extent width = panel_width<T>, together = lanes<double>;
+    constexpr extent window = Form.window_rows(), across = Form.window_columns();
+    const extent output_step = 9 * (turned ? 1 : g.channels), channel_step = 9 * (turned ? g.output_channels : 1);
+    for (extent c = 0; c < g.channels; ++c)
+        for (extent o = 0; o < width; o += together) {
+            const extent count = std::min(g.output_channels - panel * width - o, together);
+            alignas(64) double w[9][lanes<double>] = {};
+            for (extent i = 0; i < count; ++i) {
+                const T* from = weights + (panel * width + o + i) * output_step + c * channel_step;
+                unroll<9>([&](std::size_t tap) __attribute__((always_inline)) {
+                    w[tap][i] = from[turned ? 8 - tap : tap];
+                });
+            }
+            T* to = packed + (panel * Form.positions() * g.channels + c) * width + o;
+            batch<double> half[window][3], u[window], v[across];
+            for (std::size_t j = 0; j < 3; ++j) {
+                const batch<double> column[3] = {load(w[j]), load(w[3 + j]), load(w[6 + j])};
+                winograd_axis<Form.rows>::template weights<double>(column, u);
+                unroll<window>([&](std::size_t i) __attribute__((always_inline)) { half[i][j] = u[i]; });
+            }
+            for (std::size_t i = 0; i < window; ++i) {
+                winograd_axis<Form.columns>::template weights<double>(half[i], v);
+                unroll<across>([&](std::size_t j) __attribute__((always_inline)) {
+                    alignas(64) double values[lanes<double>];
+                    v[j].store_aligned(values);
+                    T* row = to + (static_cast<extent>(i) * across + static_cast<extent>(j)) * g.channels * width;
+                    for (extent k = 0; k < together; ++k) row[k] = static_cast<T>(values[k]);
+                });
+            }
+        }
+}
+
+}  // namespace detail
 
 /// The weights transformed, in the order in which `winograd_forward` reads them: [panel][position][channel][column].
 /// Computed in double. `turned`: `weights` are [channels, output_channels, 3, 3] and their kernels are turned round.
 template <class T>
 [[gnu::noinline]] void winograd_pack(const convolution_geometry& g, const T* weights, T* packed,
                                      thread_pool* threads = nullptr, bool turned = false) noexcept {
-    constexpr extent width = panel_width<T>, together = lanes<double>;
-    const extent output_step = 9 * (turned ? 1 : g.channels), channel_step = 9 * (turned ? g.output_channels : 1);
-    parallel_for(threads, (g.output_channels + width - 1) / width, 1, [&](extent first, extent last) {
+    const bool square = detail::winograd_form_of(g).columns == 4;
+    parallel_for(threads, (g.output_channels + panel_width<T> - 1) / panel_width<T>, 1, [&](extent first, extent last) {
         for (extent panel = first; panel < last; ++panel)
-            for (extent c = 0; c < g.channels; ++c)
-                for (extent o = 0; o < width; o += together) {
-                    const extent count = std::min(g.output_channels - panel * width - o, together);
-                    alignas(64) double w[9][lanes<double>] = {};
-                    for (extent i = 0; i < count; ++i) {
-                        const T* from = weights + (panel * width + o + i) * output_step + c * channel_step;
-                        unroll<9>([&](std::size_t tap) __attribute__((always_inline)) {
-                            w[tap][i] = from[turned ? 8 - tap : tap];
-                        });
-                    }
-                    T* to = packed + (panel * detail::winograd_positions * g.channels + c) * width + o;
-                    batch<double> half[6][3], u[6];
-                    unroll<3>([&](std::size_t j) __attribute__((always_inline)) {
-                        const batch<double> column[3] = {load(w[j]), load(w[3 + j]), load(w[6 + j])};
-                        detail::winograd_weights<double>(column, u);
-                        unroll<6>([&](std::size_t i) __attribute__((always_inline)) { half[i][j] = u[i]; });
-                    });
-                    unroll<36>([&](auto p) __attribute__((always_inline)) {
-                        if constexpr (p() % 6 == 0) detail::winograd_weights<double>(half[p() / 6], u);
-                        alignas(64) double values[lanes<double>];
-                        u[p() % 6].store_aligned(values);
-                        T* row = to + static_cast<extent>(p()) * g.channels * width;
-                        for (extent i = 0; i < together; ++i) row[i] = static_cast<T>(values[i]);
-                    });
-                }
+            (square ? detail::winograd_pack_panel<T, detail::square_winograd>
+                    : detail::winograd_pack_panel<T, detail::narrow_winograd>)(g, panel, weights, turned, packed);
     });
 }
 
@@ -10799,7 +11064,8 @@ template <class T>
         T* inputs = scratch + self * plan.inputs();
         detail::split(together, (last - first) * groups, [&](extent part, extent begin, extent end) {
             for (extent item = begin; item < end; ++item)
-                detail::winograd_transform(
+                (plan.form.columns == 4 ? detail::winograd_transform<T, detail::square_winograd>
+                                        : detail::winograd_transform<T, detail::narrow_winograd>)(
                     job, first + item / groups, item % groups, parts + (self + part) * plan.part(g),
                     inputs + item / groups * plan.tiles_x * plan.channel_row + item % groups * lanes<T>);
         });
@@ -10850,12 +11116,12 @@ struct forward_job {
 
 /// Whether tiles take pieces of rows: where those fill them well.
 constexpr bool by_lines(const convolution_geometry& g) noexcept {
-    return computed_rows(g.output_width) * 5 <= g.output_width * 6;
+    return count_strips(g.output_width).rows * 5 <= g.output_width * 6;
 }
 /// The layout of an image whose tiles read pixels, as many as they have rows, whether these are there or not.
 constexpr image_layout tiled_layout(const convolution_geometry& g) noexcept {
     image_layout layout = make_layout(g, false);
-    if (!layout.direct || !by_lines(g) || computed_rows(g.output_width) == g.output_width) return layout;
+    if (!layout.direct || !by_lines(g) || count_strips(g.output_width).rows == g.output_width) return layout;
     return {0, 0, g.height, 1, g.width, false};
 }
 /// Where the window of a pixel begins.
@@ -10926,7 +11192,8 @@ template <class T>
                 continue;
             }
             // The next weights come, a share with each strip.
-            const extent near = std::max<extent>(width * tile_rows / count, 1);
+            const extent strips = count_strips(g.output_width).strips * (count / g.output_width),
+                         near = (width + strips - 1) / strips;
             extent share = 0;
             for (extent q = 0; q < count;) {
                 const extent column = q % g.output_width, row = (pixel + q) / g.output_width,
@@ -14250,6 +14517,9 @@ struct transpose {
         for (extent axis : axes) y.push_back(x[before + static_cast<std::size_t>(axis)]);
         return y;
     }
+    constexpr std::size_t entries_from(std::span<const shape>, std::size_t back) const {
+        return back > axes.rank() ? back : axes.rank() - static_cast<std::size_t>(axes.from_end(back));
+    }
 
     template <class X, class Y, class P, class W>
     void forward(X x, Y y, const P&, W& w) const noexcept {
@@ -15733,7 +16003,9 @@ struct inner_product {
     extent input_channels = unset;
     extent output_channels = unset;
     bool has_bias = true;
-    bool int8_dynamic_quantize = false;  ///< lets who runs it round the input to int8; here it stays exact
+    /// Lets who runs it round the input to int8; here it stays exact. The specification wants int8 weights then; a
+    /// layer that learned keeps the flag, and is saved in floats.
+    bool int8_dynamic_quantize = false;
 
     static constexpr auto key = "innerProduct";
     constexpr void fields(auto& field) {
@@ -15766,7 +16038,11 @@ struct inner_product {
         while (y.rank() < x.rank()) y.push_back(1);
         return y;
     }
-    constexpr bool entrywise(std::span<const shape> xs) const { return entry_axis(xs[0]) < leading(xs[0]); }
+    /// Of one axis: which axes are channels depends on the others.
+    constexpr std::size_t entries_from(std::span<const shape> xs, std::size_t back) const {
+        const std::size_t axis = entry_axis(xs[0]);
+        return axis < leading(xs[0]) && axis + back == xs[0].rank() ? back : 0;
+    }
     constexpr inner_product resolved(const shape& x) const {
         inner_product known = *this;
         known.input_channels = columns(x);
@@ -15947,8 +16223,8 @@ struct layer_normalization {
             return value_fault("a finite eps from 0 up wanted");
         return x;
     }
-    constexpr bool entrywise(std::span<const shape> xs) const {
-        return entry_axis(xs[0]) + normalized_shape.rank() < xs[0].rank();
+    constexpr std::size_t entries_from(std::span<const shape>, std::size_t back) const {
+        return back > normalized_shape.rank() ? back : 0;
     }
     constexpr parameters<shape> parameter_shapes(const shape&) const {
         return {.gamma = normalized_shape, .beta = normalized_shape};
@@ -20062,8 +20338,8 @@ struct softmax_nd {
     }
     /// Where the axis is the whole example.
     constexpr bool probabilities(const shape& x) const { return x.size() == x[detail::axis_among(axis, x.rank())]; }
-    constexpr bool entrywise(std::span<const shape> xs) const {
-        return entry_axis(xs[0]) != detail::axis_among(axis, xs[0].rank());
+    constexpr std::size_t entries_from(std::span<const shape> xs, std::size_t back) const {
+        return back + detail::axis_among(axis, xs[0].rank()) == xs[0].rank() ? 0 : back;
     }
     constexpr bool finishes_rows(std::span<const shape> xs) const {
         return detail::axis_among(axis, xs[0].rank()) + 1 == xs[0].rank();
@@ -21405,7 +21681,8 @@ namespace bespoke {
 /// What the library throws: a code for programs and a sentence for people. Kernels and layers never throw.
 class error : public std::runtime_error {
 public:
-    error(errc code, const std::string& what) : std::runtime_error(what), code_(code) {}
+    // Not inline: it is thrown in a hundred places.
+    [[gnu::noinline]] error(errc code, const std::string& what) : std::runtime_error(what), code_(code) {}
     /// Control characters, which the names in a file may hold, stand as '?'.
     explicit error(const fault& problem) : error(problem.code, printable(problem.what.view())) {}
 
@@ -21454,14 +21731,14 @@ public:
         entry made{blob, values, {blob}};
         for (std::size_t input : inputs)
             if (const entry* const e = find(input))
-                made.sources.insert(made.sources.end(), e->sources.begin(), e->sources.end());
+                for (const std::size_t source : e->sources) made.sources.push_back(source);
         entries_.push_back(made);
     }
     /// A shape was decided by the values of these.
     constexpr void decide(std::span<const std::size_t> blobs) {
         for (std::size_t blob : blobs)
             if (const entry* const e = find(blob))
-                deciding_.insert(deciding_.end(), e->sources.begin(), e->sources.end());
+                for (const std::size_t source : e->sources) deciding_.push_back(source);
     }
     /// False: the values that are overwritten have decided a shape.
     constexpr bool overwrite(std::size_t blob) {
@@ -21480,7 +21757,7 @@ private:
         std::vector<std::size_t> sources;  ///< the blobs that it follows from, itself included
     };
     static constexpr bool contains(const std::vector<std::size_t>& list, std::size_t blob) {
-        return std::find(list.begin(), list.end(), blob) != list.end();
+        return std::ranges::find(list, blob) != list.end();
     }
     constexpr const entry* find(std::size_t blob) const {
         for (const entry& e : entries_)
@@ -21623,19 +21900,22 @@ constexpr outcome ask_outputs(const L& layer, std::span<const shape> inputs,
 template <class L>
 constexpr void ask_rest(const L& layer, std::span<const shape> inputs, std::span<const known_values> known,
                         layer_answers& answers) {
-    answers.same_elements = gives_same_elements(layer);
+    if constexpr (same_elements_layer<L> || requires { layer.same_elements(); })
+        answers.same_elements = gives_same_elements(layer);
     if constexpr (requires { layer.concatenates(inputs); }) answers.concatenates = layer.concatenates(inputs);
     answers.can_finish = can_finish(layer, inputs);
     if constexpr (row_layer<L>)
         answers.rows = {can_finish_rows(layer, inputs), can_give_rows(layer, inputs), can_take_rows(layer, inputs)};
     if constexpr (plane_layer<L>) answers.planes = {can_give_planes(layer, inputs), can_take_planes(layer, inputs)};
-    answers.entries = entries_of(layer, inputs);
-    answers.probabilities = gives_probabilities(layer, inputs);
+    if (answers.outputs.shapes().size() == 1)
+        answers.entries = entries_of(layer, inputs, answers.outputs.shapes()[0]);
+    if constexpr (requires { layer.probabilities(inputs[0]); })
+        answers.probabilities = gives_probabilities(layer, inputs);
     if constexpr (requires { layer.known_output(inputs, known); })
         answers.values = layer.known_output(inputs, known);
     else
         pass_values(known, answers);
-    answers.mixes_examples = mixes_examples(layer);
+    if constexpr (requires { layer.mixes_examples(); }) answers.mixes_examples = mixes_examples(layer);
     if constexpr (parametric_layer<L>)
         for (const shape& s : parameter_shapes(layer, inputs)) answers.parameters.push_back(s);
 }
@@ -21660,11 +21940,39 @@ template <class L>
     return ask_layer(*static_cast<const L*>(layer), inputs, known);
 }
 
+/// What there is to ask beyond `f(v)` and `f.derivative(x, y)`.
+template <class L>
+concept more_than_elementwise =
+    !elementwise_layer<L> || unary_layer<L> || variadic_layer<L> || parametric_layer<L> || row_layer<L> ||
+    plane_layer<L> || requires(const L& layer, std::span<const shape> inputs, std::span<const known_values> known) {
+        requires requires { layer.same_elements(); } || requires { layer.concatenates(inputs); } ||
+                     requires { layer.probabilities(inputs[0]); } || requires { layer.mixes_examples(); } ||
+                     requires { layer.known_output(inputs, known); };
+    };
+/// Most element-wise layers answer alike.
+inline layer_answers ask_elementwise(const void*, std::span<const shape> inputs, std::span<const known_values>) {
+    layer_answers answers{outcome(inputs[0])};
+    answers.can_finish = true;
+    answers.entries.alike = true;
+    for (std::size_t back = 1; back <= inputs[0].rank(); ++back)
+        answers.entries.from[back] = static_cast<std::uint8_t>(back);
+    return answers;
+}
+
 }  // namespace detail
 
 /// Asks a layer that comes as `const void*`.
 using asking_function = layer_answers(const void* layer, std::span<const shape> inputs,
                                       std::span<const known_values> known);
+
+/// The one that asks an L.
+template <class L>
+constexpr asking_function* asking_of() {
+    if constexpr (detail::more_than_elementwise<L>)
+        return &detail::ask_erased<L>;
+    else
+        return &detail::ask_elementwise;
+}
 
 struct erased_layer;
 
@@ -21678,7 +21986,7 @@ struct erased_layer {
     asking_function* asked;
 
     template <erasable_layer L>
-    erased_layer(const L& from) : layer(&from), facts(&facts_of<L>), asked(&detail::ask_erased<L>) {}
+    erased_layer(const L& from) : layer(&from), facts(&facts_of<L>), asked(asking_of<L>()) {}
 
     layer_answers ask(std::span<const shape> inputs, std::span<const known_values> known = {}) const {
         return asked(layer, inputs, known);
@@ -21973,62 +22281,100 @@ namespace bespoke {
 
 /// Shortens each blob to the entries that are read, from the first to the last of them, where its maker computes each
 /// by itself: of a classifier that looks at the first token, the last layers run for that one alone, forward and
-/// backward. An input or output keeps its shape, as does what nobody reads, and what is written in a loop or branch.
+/// backward, from the queries of the last attention on. An input or output keeps its shape, as does what nobody reads,
+/// and what is written in a loop or branch.
 ///
 /// A step whose output is shorter than what it reads `shortens` its inputs: it runs example by example, and by itself.
+/// Where the first entries of an input are no part of it in memory, the step has as many as that input.
 constexpr void shorten_blobs(plan& p) {
     if (p.open) return;
-    constexpr extent all = std::numeric_limits<extent>::max();
+    /// Of a blob: the first `entries` along `axis`, counted from the last one. No axis: all of it.
+    struct part {
+        extent entries = 0;
+        std::size_t axis = 0;
+    };
+    constexpr part whole{std::numeric_limits<extent>::max(), 0};
+    const auto entries_along = [](const shape& s) { return s.rank() - entry_axis(s); };
     const plan_view view = p.view();
-    std::vector<extent> read(p.blobs.size(), 0);
-    const auto touch = [&](std::size_t blob, extent entries) { read[blob] = std::max(read[blob], entries); };
+    std::vector<part> read(p.blobs.size());
+    const auto touch = [&](std::size_t blob, part wanted) {
+        if (wanted.axis == 0 || wanted.entries >= p.blobs[blob].dimensions.from_end(wanted.axis)) wanted = whole;
+        part& known = read[blob];
+        if (known.entries > 0 && known.axis != wanted.axis) wanted = whole;
+        known = {std::max(known.entries, wanted.entries), wanted.axis};
+    };
     for (const auto blobs : {view.inputs, view.outputs})
-        for (std::size_t blob : blobs) touch(blob, all);
+        for (std::size_t blob : blobs) touch(blob, whole);
 
-    // For each input that has the entries of its step's output: their axis there, counted from the last.
+    // For each input that has the entries of its step's output: their axis there.
     std::vector<std::size_t> places(p.links.size(), 0);
-    /// Whether the step could compute the first entries of y alone.
-    const auto can_shorten = [&](const step_facts& step, const shape& y) {
-        const std::size_t back = y.rank() - entry_axis(y);
-        if (!step.entries.each || back == 0 || step.logged || step.parent != blob_facts::npos) return false;
-        for (std::size_t link = step.first_link; link < step.first_link + step.input_count; ++link) {
-            const shape& x = p.blobs[p.links[link]].dimensions;
-            const std::size_t own = x.rank() - entry_axis(x);
-            if (own > 0 && (own == back || step.entries.alike) && x.from_end(own) == y.from_end(back))
-                places[link] = own;
-            else if (step.entries.alike || (x.rank() >= back && x.from_end(back) != 1))
-                return false;
+    /// Whether the step could compute the first entries of y along `axis` alone.
+    const auto can_shorten = [&](const step_facts& step, const shape& y, std::size_t axis) {
+        const std::size_t from = step.entries.from[axis];
+        if (from == 0 || step.logged || step.parent != blob_facts::npos) return false;
+        for (std::size_t i = 0; i < step.input_count; ++i) {
+            const shape& x = p.blobs[p.links[step.first_link + i]].dimensions;
+            const std::size_t place = i == 0 ? from : step.entries.alike ? 0 : axis;
+            const extent there = place == 0 || place > x.rank() ? 1 : x.from_end(place);
+            if (there != 1 && there != y.from_end(axis)) return false;
+            places[step.first_link + i] = there == 1 ? 0 : place;
         }
         return true;
     };
     std::vector<char> shortened(p.steps.size(), 0);
-    for (std::size_t s = p.steps.size(); s-- > 0;) {
-        const step_facts& step = p.steps[s];
-        const auto outputs = view.outputs_of(s);
-        shortened[s] = outputs.size() == 1 && read[outputs[0]] > 0 && can_shorten(step, p.blobs[outputs[0]].dimensions);
-        if (!shortened[s])
-            for (std::size_t blob : outputs) touch(blob, all);
-        for (std::size_t link = step.first_link; link < step.first_link + step.input_count; ++link)
-            touch(p.links[link], shortened[s] && places[link] > 0 ? read[outputs[0]]
-                                 : step.entries.read > 0          ? step.entries.read
-                                                                  : all);
-        if (step.watched != blob_facts::npos) touch(step.watched, all);
-    }
+    const auto find_read = [&] {
+        for (std::size_t s = p.steps.size(); s-- > 0;) {
+            const step_facts& step = p.steps[s];
+            const auto outputs = view.outputs_of(s);
+            const part wanted = outputs.size() == 1 ? read[outputs[0]] : whole;
+            shortened[s] = wanted.axis > 0 && can_shorten(step, p.blobs[outputs[0]].dimensions, wanted.axis);
+            if (!shortened[s])
+                for (std::size_t blob : outputs) touch(blob, whole);
+            for (std::size_t link = step.first_link; link < step.first_link + step.input_count; ++link) {
+                part mine = whole;
+                if (shortened[s] && places[link] > 0)
+                    mine = {wanted.entries, places[link]};
+                else if (step.entries.read > 0)
+                    mine = {step.entries.read, entries_along(p.blobs[p.links[link]].dimensions)};
+                touch(p.links[link], mine);
+            }
+            if (step.watched != blob_facts::npos) touch(step.watched, whole);
+        }
+    };
+    /// Lets steps have the entries of inputs that they cannot shorten. Whether there was one.
+    const auto lengthen = [&] {
+        bool any = false;
+        for (std::size_t s = 0; s < p.steps.size(); ++s) {
+            if (!shortened[s]) continue;
+            const step_facts& step = p.steps[s];
+            const std::size_t y = view.outputs_of(s)[0], axis = read[y].axis;
+            for (std::size_t link = step.first_link; link < step.first_link + step.input_count; ++link) {
+                const std::size_t place = places[link], x = p.links[link];
+                if (place == 0) continue;
+                const shape& from = p.blobs[x].dimensions;
+                const extent there = read[x].axis > 0 ? read[x].entries : from.from_end(place);
+                const bool shortens = !step.entries.alike && place == axis && place == entries_along(from);
+                if (shortens || there <= read[y].entries) continue;
+                touch(y, {there, axis});
+                any = true;
+            }
+        }
+        return any;
+    };
+    do find_read();
+    while (lengthen());
+
     for (std::size_t s = 0; s < p.steps.size(); ++s) {
         if (!shortened[s]) continue;
         step_facts& step = p.steps[s];
         blob_facts& y = p.blobs[view.outputs_of(s)[0]];
-        const std::size_t axis = entry_axis(y.dimensions);
-        extent entries = std::min(read[view.outputs_of(s)[0]], y.dimensions[axis]);
-        for (std::size_t link = step.first_link; link < step.first_link + step.input_count; ++link) {
-            if (places[link] == 0) continue;
-            const extent there = p.blobs[p.links[link]].dimensions.from_end(places[link]);
-            if (step.entries.alike)
-                entries = there;
-            else if (there > entries)
-                step.shortens = places[link];
-        }
-        if (entries < y.dimensions[axis]) y.entries = std::exchange(y.dimensions[axis], entries);
+        const part mine = read[view.outputs_of(s)[0]];
+        for (std::size_t link = step.first_link; link < step.first_link + step.input_count; ++link)
+            if (places[link] > 0 && p.blobs[p.links[link]].dimensions.from_end(places[link]) > mine.entries)
+                step.shortens = mine.axis;
+        y.entries = std::exchange(y.dimensions.from_end(mine.axis), mine.entries);
+        y.entries_along = mine.axis;
+        if (mine.entries == 1) step.rows.gives = false;  // a single row is summed up in another way
         if (step.shortens == 0) continue;
         step.can_finish = false;
         step.rows = {};
@@ -22106,7 +22452,7 @@ constexpr layer_answers common_answer(const layer_facts& facts, std::span<const 
         return common;
     }
     common.outputs = std::vector<shape>(count, shape{1});
-    common.open.resize(count, open_shape::all());
+    while (common.open.size() < count) common.open.push_back(open_shape::all());
     return common;
 }
 
@@ -22122,6 +22468,10 @@ namespace bespoke {
 /// The elements of a list by their names, texts of one pool. The compiler plans large networks, where to walk the list
 /// for each name would take longest.
 class name_index {
+    struct all {
+        constexpr bool operator()(std::size_t) const { return true; }
+    };
+
 public:
     /// The next element of the list, whose name has this hash.
     constexpr void add(std::uint32_t hash) {
@@ -22129,14 +22479,15 @@ public:
         next_.push_back(first);
         first = next_.size() - 1;
     }
-    /// The number of the element called `name`, or npos; the last one where several are.
-    template <class Named>
-    constexpr std::size_t find(const std::vector<Named>& list, const std::vector<char>& pool,
-                               std::string_view name) const {
+    /// The number of the element called `name` that `counts`, or npos; the last one where several are.
+    template <class Named, class Counts = all>
+    constexpr std::size_t find(const std::vector<Named>& list, const std::vector<char>& pool, std::string_view name,
+                               const Counts& counts = {}) const {
         const std::uint32_t hash = hash_of(name);
         for (std::size_t i = first_[hash % slots]; i != npos; i = next_[i]) {
             const text_range& mine = list[i].name;
-            if (mine.hash == hash && std::string_view(pool.data() + mine.begin, mine.size) == name) return i;
+            if (mine.hash != hash || !counts(i)) continue;
+            if (std::string_view(pool.data() + mine.begin, mine.size) == name) return i;
         }
         return npos;
     }
@@ -22231,8 +22582,11 @@ protected:
     constexpr std::size_t find_blob(std::string_view name) const {
         return blob_names_.find(plan_.blobs, plan_.text, name);
     }
-    constexpr std::size_t find_step(std::string_view name) const {
-        return step_names_.find(plan_.steps, plan_.text, name);
+    /// The step of this name in the network that is planned now, whose first step is `first`.
+    constexpr std::size_t find_step(std::string_view name, std::size_t first) const {
+        return step_names_.find(plan_.steps, plan_.text, name, [&](std::size_t s) {
+            return s >= first && plan_.steps[s].parent == blob_facts::npos;  // those of networks inside have a parent
+        });
     }
     constexpr void append(const blob_facts& facts) {
         plan_.blobs.push_back(facts);
@@ -22434,16 +22788,16 @@ public:
     constexpr void nested(std::size_t number, std::string_view part, const Body& body) {
         if (failed()) return;
         const sentence place = place_;
-        const std::size_t layers = layers_;
+        const std::size_t layers = std::exchange(layers_, 0), outer = std::exchange(first_, plan_.steps.size());
+        const std::size_t before = previous_;
         place_.append(sentence("layers/", layers - 1, "/", part, "/"));
-        layers_ = 0;
-        const std::size_t first = plan_.steps.size(), before = previous_;
         body();
-        for (std::size_t s = first; s < plan_.steps.size(); ++s)
+        for (std::size_t s = first_; s < plan_.steps.size(); ++s)
             if (plan_.steps[s].parent == npos) plan_.steps[s].parent = number;
         previous_ = before;
         place_ = place;
         layers_ = layers;
+        first_ = outer;
         if (!failed()) current_ = sentence(text(plan_.steps[number].place));
     }
 
@@ -22459,7 +22813,7 @@ public:
         std::fill(known_.begin() + static_cast<std::ptrdiff_t>(before.size()), known_.end(), known::unwritten);
         else_side();
         --branches_;
-        after.resize(known_.size(), known::unwritten);
+        while (after.size() < known_.size()) after.push_back(known::unwritten);
         for (std::size_t i = 0; i < known_.size(); ++i) known_[i] = known_[i] == after[i] ? after[i] : known::perhaps;
     }
 
@@ -22534,7 +22888,7 @@ private:
         step.place = keep(current_.view());
         step.name = name.empty() ? keep(sentence(prefix(), key, "_", number).view())
                                  : keep(sentence(prefix(), name).view());
-        if (find_step(text(step.name)) != npos)
+        if (find_step(text(step.name), first_) != npos)
             fail({errc::duplicate_name, sentence("another layer has this name")});
         step.first_link = plan_.links.size();
         step.in_loop = in_loop();
@@ -22548,9 +22902,9 @@ private:
     constexpr void read(std::size_t number, std::span<const std::string_view> names, input_count wanted) {
         if (failed()) return;
         if (!fixed_inputs_.empty()) {
-            plan_.links.insert(plan_.links.end(), fixed_inputs_.begin(), fixed_inputs_.end());
+            for (const std::size_t input : fixed_inputs_) plan_.links.push_back(input);
             plan_.steps[number].input_count = fixed_inputs_.size();
-            const bool missing = std::find(fixed_inputs_.begin(), fixed_inputs_.end(), npos) != fixed_inputs_.end();
+            const bool missing = std::ranges::find(fixed_inputs_, npos) != fixed_inputs_.end();
             fixed_inputs_ = {};
             if (missing) return fail_no_input();
         } else if (names.empty() && wanted.least > 0) {
@@ -22641,7 +22995,7 @@ private:
     known_blobs values_;
     sentence place_;
     std::vector<known> known_;         // for each blob
-    std::size_t layers_ = 0, loops_ = 0, branches_ = 0, previous_ = npos;
+    std::size_t layers_ = 0, loops_ = 0, branches_ = 0, previous_ = npos, first_ = 0;  // first step of this network
     std::span<const std::size_t> fixed_inputs_;
 };
 
@@ -22678,6 +23032,18 @@ struct working_memory {
     bool scattered = false;  ///< `prepares_on_demand = true`: of what is prepared, forward writes what it needs
 };
 
+/// The blobs of a step as a layer sees them.
+template <class T>
+struct blob_views {
+    std::span<const dynamic_view<const T>> xs, ys, dys;
+    std::span<const dynamic_view<T>> outputs, dxs;
+};
+
+/// Which calls a layer takes: of all examples at once, of any number of inputs.
+struct call_kind {
+    bool batched = false, variadic = false;
+};
+
 /// What a layer type does in a forward pass, as layer_runner.hpp has it. A layer comes as `const void*`. Null: nothing
 /// is to be done; without `map` and `forward` the output is a copy of the input.
 template <class T>
@@ -22687,7 +23053,9 @@ struct layer_functions {
     void (*prepare)(engine_state<T>& e, const void* layer, std::size_t step) = nullptr;
     /// Of an element-wise layer: as `kernels::map_rows`.
     void (*map)(const void* layer, extent rows, extent columns, extent stride, const T* x, T* y) noexcept = nullptr;
-    void (*forward)(engine_state<T>& e, const void* layer, std::size_t step, workspace<T>& w) = nullptr;
+    void (*forward)(const engine_state<T>& e, const void* layer, std::size_t step, const blob_views<T>& v,
+                    workspace<T>& w) = nullptr;
+    call_kind calls{};
     void (*finish)(const void* layer, const output_block<T>& block, const finishing<T>& with) noexcept = nullptr;
     bool (*joins)(const void* layer, channel_map<T>& map, const finishing<T>& with) noexcept = nullptr;
     // Of layers that give rows and of those that take them, see core/rows.hpp.
@@ -23010,7 +23378,7 @@ public:
     const arithmetic& how() const { return how_; }
     std::size_t thread_count() const { return threads_ ? threads_->size() : 1; }
 
-    /// The parameter array `field` ("weights") of the layer called `layer`. Throws `error` where there is none.
+    /// The parameter array `field` ("weights") of the first layer called `layer`. Throws `error` where there is none.
     std::span<T> parameter(std::string_view layer, std::string_view field);
     /// Throws the `error` for the input `number`, of which `came` elements came.
     [[noreturn]] void throw_wrong_input(std::size_t number, extent came, extent examples) const;
@@ -23461,18 +23829,13 @@ public:
     struct calls {
         extent first, last;
     };
-    calls calls_of(std::size_t step, bool batched, bool variadic) const {
-        if (batched && plan().steps[step].shortens == 0 && (variadic || !spreads(step))) return {-1, 0};
+    calls calls_of(std::size_t step, call_kind kind) const {
+        if (kind.batched && plan().steps[step].shortens == 0 && (kind.variadic || !spreads(step))) return {-1, 0};
         return {0, step_examples(step)};
     }
-    /// The blobs of a step as a layer sees them, valid until the next question.
-    struct views {
-        std::span<const dynamic_view<const T>> xs, ys, dys;
-        std::span<const dynamic_view<T>> outputs, dxs;
-    };
-    /// Of all examples in the window, or of the one `example`.
-    views look_forward(std::size_t step, extent example);
-    views look_backward(std::size_t step, extent example);
+    /// The blobs of a step, of all examples in the window or of the one `example`. Valid until the next question.
+    blob_views<T> look_forward(std::size_t step, extent example);
+    blob_views<T> look_backward(std::size_t step, extent example);
     std::vector<shape> input_shapes(std::size_t step) const;
     /// Points `to` at a blob of a step that has so many `examples` in the window.
     template <class U>
@@ -23649,9 +24012,9 @@ void engine_state<T>::shorten(std::size_t step, std::vector<dynamic_view<U>>& li
 }
 
 template <class T>
-typename engine_state<T>::views engine_state<T>::look_forward(std::size_t step, extent example) {
+blob_views<T> engine_state<T>::look_forward(std::size_t step, extent example) {
     const extent examples = step_examples(step);
-    views v;
+    blob_views<T> v;
     v.xs = look(xs_, plan().inputs_of(step), false, examples, example);
     v.outputs = look(written_, plan().outputs_of(tail(step)), false, examples, example);
     shorten(step, xs_);
@@ -23659,9 +24022,9 @@ typename engine_state<T>::views engine_state<T>::look_forward(std::size_t step, 
 }
 
 template <class T>
-typename engine_state<T>::views engine_state<T>::look_backward(std::size_t step, extent example) {
+blob_views<T> engine_state<T>::look_backward(std::size_t step, extent example) {
     const extent examples = step_examples(step);
-    views v;
+    blob_views<T> v;
     v.xs = look(xs_, plan().inputs_of(step), false, examples, example);
     v.ys = look(ys_, plan().outputs_of(step), false, examples, example);
     v.dys = look(dys_, plan().outputs_of(step), true, examples, example);
@@ -23965,8 +24328,10 @@ namespace bespoke {
 /// What a layer type does in a backward pass. A layer comes as `const void*`.
 template <class T>
 struct layer_gradients {
-    void (*map_backward)(const void* layer, extent size, const T* x, const T* y, const T* dy, T* dx) noexcept = nullptr;
-    void (*backward)(engine_state<T>& e, const void* layer, std::size_t step, workspace<T>& w) = nullptr;
+    kernels::slope_function<T>* map_backward = nullptr;
+    void (*backward)(const engine_state<T>& e, const void* layer, std::size_t step, const blob_views<T>& v,
+                     workspace<T>& w) = nullptr;
+    call_kind calls{};
 };
 
 namespace detail {
@@ -24062,40 +24427,30 @@ template <class T, layer L>
                                    T* y) noexcept {
     kernels::map_rows(rows, columns, stride, *static_cast<const L*>(layer), x, y);
 }
-template <class T, layer L>
-void map_elements_backward(const void* layer, extent size, const T* x, const T* y, const T* dy, T* dx) noexcept {
-    kernels::map_backward(size, *static_cast<const L*>(layer), x, y, dy, dx);
-}
 
 template <class T, layer L>
-void call_forward(engine_state<T>& e, const void* erased, std::size_t step, workspace<T>& w) {
-    constexpr bool variadic = variadic_layer<performer_t<L>>;
+void call_forward(const engine_state<T>& e, const void* erased, std::size_t step, const blob_views<T>& v,
+                  workspace<T>& w) {
     const auto& layer = performer_at<L>(e, erased, step);
     const auto p = parameter_views<L>(e, step);
-    const auto calls = e.calls_of(step, is_batched<L>, variadic);
-    for (extent example = calls.first; example < calls.last; ++example) {
-        const auto v = e.look_forward(step, example);
-        if constexpr (variadic)
-            layer.forward(v.xs, v.outputs, p, w);
-        else
-            layer.forward(v.xs[0], v.outputs[0], p, w);
-    }
+    if constexpr (variadic_layer<performer_t<L>>)
+        layer.forward(v.xs, v.outputs, p, w);
+    else
+        layer.forward(v.xs[0], v.outputs[0], p, w);
 }
 template <class T, layer L>
-void call_backward(engine_state<T>& e, const void* erased, std::size_t step, workspace<T>& w) {
-    constexpr bool variadic = variadic_layer<performer_t<L>>;
+void call_backward(const engine_state<T>& e, const void* erased, std::size_t step, const blob_views<T>& v,
+                   workspace<T>& w) {
     const auto& layer = performer_at<L>(e, erased, step);
     const auto p = parameter_views<L>(e, step);
     const auto dp = parameter_gradient_views<L>(e, step);
-    const auto calls = e.calls_of(step, is_batched<L>, variadic);
-    for (extent example = calls.first; example < calls.last; ++example) {
-        const auto v = e.look_backward(step, example);
-        if constexpr (variadic)
-            layer.backward(v.xs, v.ys, v.dys, v.dxs, p, dp, w);
-        else
-            layer.backward(v.xs[0], v.ys[0], v.dys[0], v.dxs[0], p, dp, w);
-    }
+    if constexpr (variadic_layer<performer_t<L>>)
+        layer.backward(v.xs, v.ys, v.dys, v.dxs, p, dp, w);
+    else
+        layer.backward(v.xs[0], v.ys[0], v.dys[0], v.dxs[0], p, dp, w);
 }
+template <layer L>
+inline constexpr call_kind calls_taken{is_batched<L>, variadic_layer<performer_t<L>>};
 
 template <class T, layer L>
 void finish_layer(const void* erased, const output_block<T>& block, const finishing<T>& with) noexcept {
@@ -24135,6 +24490,7 @@ constexpr layer_functions<T> list_functions() {
         f.map = &map_elements<T, L>;
     } else if constexpr (!same_elements_layer<L>) {
         f.forward = &call_forward<T, L>;
+        f.calls = calls_taken<L>;
         if constexpr (requires(const performer_t<L>& l, std::span<const shape> xs) { l.finishes(xs); } ||
                       requires(const L& l, std::span<const shape> xs) { l.finishes_rows(xs); })
             f.finish = &finish_layer<T, L>;
@@ -24155,9 +24511,9 @@ constexpr layer_gradients<T> list_gradients() {
     layer_gradients<T> g;
     if constexpr (is_differentiable<L>) {
         if constexpr (elementwise_layer<L>)
-            g.map_backward = &map_elements_backward<T, L>;
+            g.map_backward = &kernels::erased_slope<L, T>;
         else if constexpr (!same_elements_layer<L>)
-            g.backward = &call_backward<T, L>;
+            g = {.backward = &call_backward<T, L>, .calls = calls_taken<L>};
     }
     return g;
 }
@@ -24226,10 +24582,22 @@ void backward_elements(engine_state<T>& e, const layer_gradients<T>& g, const vo
     if (y == nullptr) y = dy;
     each_run(e, step, [&](extent at_x, extent at_y, extent size) {
         if (g.map_backward != nullptr)
-            g.map_backward(layer, size, x + at_x, y + at_y, dy + at_y, dx + at_x);
+            kernels::map_backward<T>(g.map_backward, layer, size, x + at_x, y + at_y, dy + at_y, dx + at_x);
         else if (dx != dy)
             kernels::accumulate(size, dy + at_y, dx + at_x);
     });
+}
+
+}  // namespace detail
+
+namespace detail {
+
+template <class T>
+void forward_calls(engine_state<T>& e, const layer_functions<T>& f, const void* layer, std::size_t step,
+                   workspace<T>& w) {
+    const auto calls = e.calls_of(step, f.calls);
+    for (extent example = calls.first; example < calls.last; ++example)
+        f.forward(e, layer, step, e.look_forward(step, example), w);
 }
 
 }  // namespace detail
@@ -24247,11 +24615,11 @@ void forward_layer(engine_state<T>& e, const layer_functions<T>& f, const void* 
         workspace<T> w = e.work(step);
         w.exact = !e.predicts();
         if (e.tail(step) == step) {
-            f.forward(e, layer, step, w);
+            detail::forward_calls(e, f, layer, step, w);
         } else {
             const detail::chain<T> chain(e, step);
             chain.attach(w);
-            f.forward(e, layer, step, w);
+            detail::forward_calls(e, f, layer, step, w);
         }
     }
     e.end_forward(step);
@@ -24267,7 +24635,9 @@ void backward_layer(engine_state<T>& e, const layer_gradients<T>& g, const void*
     } else if (facts.differentiable && e.wants_backward(step)) {
         if (facts.open) e.recall(step);
         workspace<T> w = e.work(step);
-        g.backward(e, layer, step, w);
+        const auto calls = e.calls_of(step, g.calls);
+        for (extent example = calls.first; example < calls.last; ++example)
+            g.backward(e, layer, step, e.look_backward(step, example), w);
     }
     e.end_backward(step);
 }
@@ -24485,7 +24855,7 @@ private:
     template <bool Open, class Part>
     static constexpr asking_function* asking() {
         if constexpr (Open)
-            return &detail::ask_erased<Part>;
+            return asking_of<Part>();
         else
             return nullptr;
     }
@@ -24583,7 +24953,7 @@ template <class T>
 void engine<T>::prepare_needed() {
     measure();
     prepare_those([](const attached_layer& attached) { return !attached.waits; });
-    const bool some_wait = std::any_of(attached_.begin(), attached_.end(), [](const auto& a) { return a.waits; });
+    const bool some_wait = std::ranges::any_of(attached_, [](const auto& a) { return a.waits; });
     reach(some_wait ? readiness::needed : readiness::all);
 }
 
@@ -24773,7 +25143,8 @@ public:
     /// until they are written; those that somebody may look at (`parameter`) are copied to where they are. Defined in
     /// model/network_files.hpp, as is `save`.
     void load(const std::filesystem::path& path) { read(path); }
-    /// Writes the network as a model.
+    /// Writes the network as a model. Its weights are float32, also where a file had them in float16 or quantised: only
+    /// a `model` keeps that.
     void save(const std::filesystem::path& path) const;
 
     // What a trainer or a loader works with.
@@ -25039,7 +25410,7 @@ constexpr layer_operations list_operations() {
     if constexpr (control_layer<L>) {
         o.control = &control_operations_of<L>;
     } else {
-        o.ask = &ask_erased<L>;
+        o.ask = asking_of<L>();
         o.functions = &functions_of<float, L>::value;
         o.gradients = &gradients_of<float, L>::value;
     }
@@ -26089,8 +26460,7 @@ void list_parameters(O& o, std::vector<optimizer_parameters>& list) {
     if constexpr (requires { o.links; }) {
         std::apply([&](auto&... link) { (list_parameters(link, list), ...); }, o.links);
     } else if constexpr (requires { o.parameters().data(); }) {
-        const std::vector<optimizer_parameters> inner = o.parameters();
-        list.insert(list.end(), inner.begin(), inner.end());
+        for (const optimizer_parameters& inner : o.parameters()) list.push_back(inner);
     } else {
         optimizer_parameters own;
         if constexpr (requires { static_cast<double*>(&o.learning_rate); }) own.learning_rate = &o.learning_rate;
@@ -26419,7 +26789,7 @@ private:
     bool is_border(std::size_t blob, std::span<const loss_site> losses) const {
         for (const auto& l : losses)
             if (l.input == blob || l.output == blob) return true;
-        return std::find(borders.begin(), borders.end(), blob) != borders.end();
+        return std::ranges::find(borders, blob) != borders.end();
     }
 
     /// A step finishes the one before it here as well where no backward pass wants the values between them.
@@ -26673,7 +27043,7 @@ std::vector<std::string> trainer<T>::check_trainable(const plan_view& p, const s
     const std::vector<loss_site> sites = find_sites(p, losses);
     std::vector<std::string> reasons = loss_reasons(p, losses, sites);
     const training_plan<T> plan(p, which, sites);
-    reasons.insert(reasons.end(), plan.reasons.begin(), plan.reasons.end());
+    for (const std::string& more : plan.reasons) reasons.push_back(more);
     return reasons;
 }
 
@@ -26693,9 +27063,7 @@ void trainer<T>::load(std::size_t examples, std::span<const example_data<T>> inp
         for (std::size_t i = 0; i < inputs.size(); ++i)
             if (p.inputs[i] == b) kept_[k].assign(inputs[i].begin(), inputs[i].end());
     }
-    if (std::all_of(plan_.trained_steps.begin(), plan_.trained_steps.end(),
-                    [](char trained) { return trained != 0; }))
-        return;
+    if (std::ranges::all_of(plan_.trained_steps, [](char trained) { return trained != 0; })) return;
     constexpr extent most_elements = 1 << 22;
     const auto batch =
         static_cast<std::size_t>(std::clamp<extent>(most_elements / std::max<extent>(p.whole_size, 1), 1, 64));
@@ -27940,7 +28308,7 @@ bespoke::shape array_feature_type::default_shape() const {
 }
 bool array_feature_type::accepts(const bespoke::shape& s) const {
     if (const auto* enumerated = std::get_if<enumerated_shapes>(&shape_flexibility))
-        return std::find(enumerated->shapes.begin(), enumerated->shapes.end(), s) != enumerated->shapes.end();
+        return std::ranges::find(enumerated->shapes, s) != enumerated->shapes.end();
     if (const auto* ranges = std::get_if<shape_range>(&shape_flexibility))
         return std::equal(ranges->size_ranges.begin(), ranges->size_ranges.end(), s.begin(), s.end(),
                           [](const size_range& r, extent e) { return r.contains(e); });
@@ -27956,7 +28324,7 @@ image_size image_feature_type::default_size() const {
 }
 bool image_feature_type::accepts(image_size size) const {
     if (const auto* enumerated = std::get_if<enumerated_image_sizes>(&size_flexibility))
-        return std::find(enumerated->sizes.begin(), enumerated->sizes.end(), size) != enumerated->sizes.end();
+        return std::ranges::find(enumerated->sizes, size) != enumerated->sizes.end();
     if (const auto* range = std::get_if<image_size_range>(&size_flexibility))
         return range->width_range.contains(size.width) && range->height_range.contains(size.height);
     return size == image_size{width, height};
@@ -28334,10 +28702,10 @@ std::optional<std::vector<std::byte>> decode_base64(std::string_view text) {
 
 #include <algorithm>
 #include <cstddef>
-#include <cstdint>
+#include <functional>
+#include <set>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 namespace bespoke::detail {
@@ -28356,86 +28724,52 @@ inline std::string excerpt(std::string_view text) {
     return text.size() > longest ? result + "..." : result;
 }
 
-/// Builds a document from the events of nlohmann's parser, which cannot itself refuse a key that comes
-/// twice or too many brackets.
-class json_builder {
+/// Watches nlohmann's parser, which cannot itself refuse a key that comes twice or too many brackets. (It goes through
+/// json::parse, not json::sax_parse, which compiles the readers of four binary formats too.)
+class json_watch {
 public:
-    json_builder(std::string_view text, std::string_view name) : text_(text), name_(name) {}
+    explicit json_watch(std::string_view name) : name_(name) {}
 
-    json document() && { return std::move(root_); }
-
-    bool null() { return put(nullptr); }
-    bool boolean(bool value) { return put(value); }
-    bool number_integer(std::int64_t value) { return put(value); }
-    bool number_unsigned(std::uint64_t value) { return put(value); }
-    bool number_float(double value, const std::string&) { return put(value); }
-    bool string(std::string& value) { return put(std::move(value)); }
-    bool binary(json::binary_t&) { return false; }  // JSON text has none
-
-    bool start_object(std::size_t) { return open(json::object()); }
-    bool start_array(std::size_t) { return open(json::array()); }
-    bool end_object() { return close(); }
-    bool end_array() { return close(); }
-    bool key(std::string& name) {
-        auto& object = open_.back().value->get_ref<json::object_t&>();
-        const auto [entry, added] = object.emplace(std::move(name), nullptr);
-        open_.back().key = &entry->first;
-        if (!added) throw error(errc::duplicate_name, name_ + ": " + place() + ": the key comes twice");
+    bool operator()(int, json::parse_event_t event, json& value) {
+        using happened = json::parse_event_t;
+        switch (event) {
+            case happened::object_start:
+            case happened::array_start:
+                if (open_.size() == max_json_depth)
+                    fail(errc::malformed_file, "brackets nest deeper than " + std::to_string(max_json_depth));
+                open_.emplace_back().is_array = event == happened::array_start;
+                break;
+            case happened::key:
+                open_.back().key = value.get_ref<const std::string&>();
+                if (!open_.back().keys.insert(open_.back().key).second)
+                    fail(errc::duplicate_name, "the key comes twice");
+                break;
+            case happened::object_end:
+            case happened::array_end:
+                open_.pop_back();
+                [[fallthrough]];
+            case happened::value:
+                if (!open_.empty()) ++open_.back().elements;
+        }
         return true;
     }
 
-    template <class Problem>
-    bool parse_error(std::size_t position, const std::string&, const Problem&) {
-        if (position > text_.size())
-            throw error(errc::malformed_file, name_ + ": not JSON: it ends after " +
-                                                  std::to_string(text_.size()) +
-                                                  " bytes, in the middle of a value");
-        const std::size_t begin = position - std::min<std::size_t>(position, 20);
-        throw error(errc::malformed_file, name_ + ": not JSON at byte " + std::to_string(position) +
-                                              ", at the end of '" +
-                                              excerpt(text_.substr(begin, position - begin)) + "'");
+    /// Throws, with where the parser is as a JSON pointer.
+    [[noreturn]] void fail(errc code, const std::string& problem) const {
+        std::string place;
+        for (const level& l : open_) place += "/" + (l.is_array ? std::to_string(l.elements) : excerpt(l.key));
+        throw error(code, name_ + ": " + (place.empty() ? problem : place + ": " + problem));
     }
 
 private:
     struct level {
-        json* value;
-        const std::string* key = nullptr;  ///< of the member that is being read
+        bool is_array = false;
+        std::size_t elements = 0;
+        std::string key;  ///< of the member that is being read
+        std::set<std::string> keys;
     };
 
-    /// Where the parser is, as a JSON pointer.
-    std::string place() const {
-        std::string result;
-        for (const level& l : open_)
-            result += "/" + (l.value->is_array() ? std::to_string(l.value->size() - 1) : excerpt(*l.key));
-        return result;
-    }
-    json& append(json&& value) {
-        if (open_.empty()) return root_ = std::move(value);
-        const level& inner = open_.back();
-        if (inner.value->is_array())
-            return inner.value->get_ref<json::array_t&>().emplace_back(std::move(value));
-        return inner.value->get_ref<json::object_t&>().at(*inner.key) = std::move(value);
-    }
-    bool put(json&& value) {
-        append(std::move(value));
-        return true;
-    }
-    bool open(json&& value) {
-        json& placed = append(std::move(value));
-        if (open_.size() == max_json_depth)
-            throw error(errc::malformed_file, name_ + ": " + place() + ": brackets nest deeper than " +
-                                                  std::to_string(max_json_depth));
-        open_.push_back({&placed});
-        return true;
-    }
-    bool close() {
-        open_.pop_back();
-        return true;
-    }
-
-    std::string_view text_;
     std::string name_;
-    json root_;
     std::vector<level> open_;
 };
 
@@ -28443,9 +28777,25 @@ private:
 /// that is not exactly one JSON value, for a key that comes twice in one object, and for brackets that
 /// nest deeper than `max_json_depth`. Memory: at most some 30 times the text (an array of empty arrays).
 inline json parse_json(std::string_view text, std::string_view name) {
-    json_builder builder(text, name);
-    json::sax_parse(text.begin(), text.end(), &builder);
-    return std::move(builder).document();
+    const auto refuse = [&](std::size_t position) {
+        if (position > text.size())
+            throw error(errc::malformed_file, std::string(name) + ": not JSON: it ends after " +
+                                                  std::to_string(text.size()) + " bytes, in the middle of a value");
+        const std::size_t begin = position - std::min<std::size_t>(position, 20);
+        throw error(errc::malformed_file, std::string(name) + ": not JSON at byte " + std::to_string(position) +
+                                              ", at the end of '" + excerpt(text.substr(begin, position - begin)) + "'");
+    };
+    json_watch watch(name);
+    json document;
+    try {
+        document = json::parse(text.begin(), text.end(), std::ref(watch));
+    } catch (const json::parse_error& problem) {
+        refuse(problem.byte);
+    } catch (const json::out_of_range&) {
+        watch.fail(errc::malformed_file, "the number is too large for a double");
+    }
+    if (const auto zero = text.find('\0'); zero != text.npos) refuse(zero + 1);  // the parser takes it for the end
+    return document;
 }
 
 }  // namespace bespoke::detail
@@ -28833,7 +29183,7 @@ std::string_view object_reader::one_of(std::span<const std::string_view> keys) {
 void object_reader::finish() const {
     if (json_ == nullptr) return;
     for (const auto& [key, value] : detail::as_json(json_).get_ref<const detail::json::object_t&>())
-        if (std::find(asked_.begin(), asked_.end(), key) == asked_.end())
+        if (std::ranges::find(asked_, key) == asked_.end())
             throw error(errc::unknown_name,
                         (place_.empty() ? "/" : place_) + ": unknown field " + in_quotes(key) +
                             detail::suggestion(key, asked_));
@@ -29534,47 +29884,51 @@ constexpr field_entry entry_for(const std::variant<Alternatives...>&) {
             .emplace = &choice::emplace};
 }
 
-/// What `fields` of each struct is called with: it counts them, and writes down what there is to know of each and where
-/// it is, for whoever wants that.
-struct field_visitor {
+/// What `fields` of each struct is called with: this one counts them, and writes down what there is to know of each,
+/// when it compiles,
+struct field_lister {
     field_entry* entries = nullptr;
-    void** members = nullptr;
     std::size_t count = 0;
 
     template <class T>
-    constexpr void operator()(std::string_view key, T& member) {
+    constexpr void operator()(std::string_view key, T&) {
         if (entries != nullptr) entries[count] = entry_for<T>(key);
-        if (members != nullptr) members[count] = &member;
         ++count;
     }
     template <class... Alternatives>
     constexpr void operator()(std::variant<Alternatives...>& member) {
         if (entries != nullptr) entries[count] = entry_for(member);
-        if (members != nullptr) members[count] = &member;
         ++count;
     }
+};
+/// and this one, as the program runs, where they are.
+struct field_locator {
+    void** next;
+
+    void operator()(std::string_view, auto& member) { *next++ = &member; }
+    void operator()(auto& member) { *next++ = &member; }
 };
 
 template <class Owner>
 struct table_of {
     static constexpr std::size_t count = [] {
         Owner owner{};
-        field_visitor visitor;
-        owner.fields(visitor);
-        return visitor.count;
+        field_lister lister;
+        owner.fields(lister);
+        return lister.count;
     }();
     static_assert(count <= field_table::most, "a struct with more fields than the codec has room for");
 
     static void locate(void* owner, void** members) {
-        field_visitor visitor{.members = members};
-        static_cast<Owner*>(owner)->fields(visitor);
+        field_locator locator{members};
+        static_cast<Owner*>(owner)->fields(locator);
     }
 
     static constexpr std::array<field_entry, count> entries = [] {
         std::array<field_entry, count> list{};
         Owner owner{};
-        field_visitor visitor{.entries = list.data()};
-        owner.fields(visitor);
+        field_lister lister{list.data()};
+        owner.fields(lister);
         return list;
     }();
     static constexpr field_table value{entries, &locate};
@@ -29771,7 +30125,7 @@ inline void write_field(const field_entry& f, const void* member, object_writer&
         case field_kind::reals: {
             const std::span<const float> elements(static_cast<const float*>(member), f.count);
             const auto is_set = [](float v) { return v != 0; };
-            if (std::any_of(elements.begin(), elements.end(), is_set)) out.reals(f.key, elements);
+            if (std::ranges::any_of(elements, is_set)) out.reals(f.key, elements);
             return;
         }
         default:
@@ -31065,9 +31419,33 @@ std::vector<extent> weight_lengths(std::span<const object_reader> parameters, co
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <filesystem>
+#include <optional>
 
 namespace bespoke {
 namespace detail {
+
+/// Where the weights are found that a document does not hold.
+struct weights_place {
+    const safetensors* file = nullptr;              ///< whatever its name
+    const std::filesystem::path* folder = nullptr;  ///< null: none
+    std::optional<safetensors> loaded{};
+    bool loading = false;  ///< its errors begin with its own path
+
+    const safetensors* find(const std::string& name, const object_reader& top) {
+        if (folder == nullptr) return file;
+        const std::filesystem::path relative(name);
+        bool inside = relative.is_relative() && relative.has_filename();
+        for (const auto& step : relative) inside = inside && step != "..";
+        if (!inside)
+            top.fail(errc::bad_value, "weightsFile",
+                     "a file in the folder of the model wanted, " + in_quotes(name) + " came");
+        loading = true;
+        loaded = safetensors::load(*folder / relative);
+        loading = false;
+        return &*loaded;
+    }
+};
 
 /// The parts of "weightParams.1.biasVector"; `message` and `index` may be empty.
 struct weights_path {
@@ -31219,7 +31597,7 @@ void read_weights(object_reader in, const std::string& place, const shape& dimen
                     "the shape " + bespoke::to_text(dimensions) + " wanted, tensor " + in_quotes(entry.name) + " has " +
                         bespoke::to_text(entry.dimensions));
         static constexpr std::string_view floats[] = {"F32", "F64", "F16", "BF16"};
-        if (std::find(std::begin(floats), std::end(floats), entry.dtype) == std::end(floats))
+        if (std::ranges::find(floats, entry.dtype) == std::end(floats))
             in.fail(errc::bad_value, kind,
                     "F32, F64, F16 or BF16 wanted, tensor " + in_quotes(entry.name) + " has the dtype " +
                         std::string(entry.dtype));
@@ -31434,7 +31812,7 @@ inline std::shared_ptr<any_node> read_layer_of_table(network_reader& networks, o
     const std::string place = layer.place() + (name.empty() ? "" : " " + in_quotes(name));
     std::string_view key;
     for (std::string_view candidate : layer.keys()) {
-        if (std::find(std::begin(common), std::end(common), candidate) != std::end(common)) continue;
+        if (std::ranges::find(common, candidate) != std::end(common)) continue;
         if (!key.empty())
             throw error(errc::bad_value, place + ": one layer type wanted, " + in_quotes(key) + " and " +
                                              in_quotes(candidate) + " came");
@@ -31909,7 +32287,7 @@ bool int64_parameter::allows(std::int64_t value) const {
     if (const auto* range = std::get_if<int64_range>(&allowed_values))
         return value >= range->min_value && value <= range->max_value;
     if (const auto* set = std::get_if<int64_set>(&allowed_values))
-        return std::find(set->values.begin(), set->values.end(), value) != set->values.end();
+        return std::ranges::find(set->values, value) != set->values.end();
     return true;
 }
 
@@ -32132,7 +32510,7 @@ public:
     /// The layers with the memory that they run in. Whoever writes parameters calls its `prepare` afterwards.
     program& network() { return *program_; }
     const program& network() const { return *program_; }
-    /// The parameter array `field` ("weights") of the layer `layer`. Throws `error` where there is none.
+    /// The parameter array `field` ("weights") of the first layer called `layer`. Throws `error` where there is none.
     std::span<float> parameter(std::string_view layer, std::string_view field);
     /// Plans the network for the shapes of these inputs.
     void reshape(const features& inputs);
@@ -32773,10 +33151,9 @@ inline layer_list read_network(object_reader& in, model_settings& settings, netw
     return layers;
 }
 
-/// Reads a whole document. `tensors_in(name, reader)` gives the safetensors file called so, or null.
-template <class TensorsIn>
-model read_model(const json& root, std::span<const layer_codec> codecs, const load_options& options,
-                 const TensorsIn& tensors_in) {
+/// Reads a whole document.
+inline model read_model(const json& root, std::span<const layer_codec> codecs, const load_options& options,
+                        weights_place& place) {
     object_reader top(&root, "");
     model::parts content;
     model_settings& settings = content.settings;
@@ -32803,9 +33180,9 @@ model read_model(const json& root, std::span<const layer_codec> codecs, const lo
     const std::string_view type = top.one_of(types);
     top.finish();
     if (type.empty()) top.fail(errc::bad_value, "", "a model type wanted (\"neuralNetwork\"), none came");
-    settings.type = static_cast<model_type>(std::find(std::begin(types), std::end(types), type) - std::begin(types));
+    settings.type = static_cast<model_type>(std::ranges::find(types, type) - std::begin(types));
 
-    const safetensors* tensors = weights_file.empty() ? nullptr : tensors_in(weights_file, top);
+    const safetensors* tensors = weights_file.empty() ? nullptr : place.find(weights_file, top);
     network_reader networks(codecs, tensors);
     object_reader network = top.object(type);
     content.layers = read_network(network, settings, networks);
@@ -32847,8 +33224,7 @@ struct weights_to_write {
         const auto bytes = std::as_bytes(values);
         const std::string wanted = name;
         for (std::size_t copy = 2;; ++copy) {
-            const auto same_name =
-                std::find_if(tensors.begin(), tensors.end(), [&](const auto& t) { return t.name == name; });
+            const auto same_name = std::ranges::find(tensors, name, &tensor_entry::name);
             if (same_name == tensors.end()) break;
             const auto& there = same_name->bytes;
             if (same_name->dimensions == dimensions &&
@@ -32883,8 +33259,8 @@ struct weights_to_write {
             object_writer out;
             const auto fits = [&] {
                 if (kind == weight_source::float16_value)
-                    return std::all_of(values.begin(), values.end(),
-                                       [](float v) { return float16_to_float(float_to_float16(v)) == v; });
+                    return std::ranges::all_of(
+                        values, [](float v) { return float16_to_float(float_to_float16(v)) == v; });
                 return kind != weight_source::raw_value ||
                        define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::write_quantized(
                            out, source.numbers, facts.dimensions, values);
@@ -32994,7 +33370,8 @@ void model::save(const std::filesystem::path& path) const {
 model parse(std::string_view json, const safetensors* weights, std::span<const layer_codec> codecs,
             const load_options& options) {
     const auto root = detail::parse_json(json, "model");
-    return detail::read_model(root, codecs, options, [&](const auto&, const auto&) { return weights; });
+    detail::weights_place place{weights};
+    return detail::read_model(root, codecs, options, place);
 }
 model parse(std::string_view json, const safetensors* weights, const load_options& options) {
     return parse(json, weights, core_codecs(), options);
@@ -33002,25 +33379,14 @@ model parse(std::string_view json, const safetensors* weights, const load_option
 
 model load(const std::filesystem::path& path, std::span<const layer_codec> codecs, const load_options& options) {
     const auto root = detail::read_document(path);
-    std::optional<safetensors> tensors;
-    bool in_weights = false;
-    const auto tensors_in = [&](const std::string& name, const object_reader& top) {
-        const std::filesystem::path relative(name);
-        bool inside = relative.is_relative() && relative.has_filename();
-        for (const auto& step : relative) inside = inside && step != "..";
-        if (!inside)
-            top.fail(errc::bad_value, "weightsFile",
-                     "a file in the folder of the model wanted, " + in_quotes(name) + " came");
-        in_weights = true;  // whose errors begin with its own path
-        tensors = safetensors::load(path.parent_path() / relative);
-        in_weights = false;
-        return &*tensors;
-    };
+    const std::filesystem::path folder = path.parent_path();
+    detail::weights_place place{nullptr, &folder};
     try {
-        return detail::read_model(root, codecs, options, tensors_in);
+        return detail::read_model(root, codecs, options, place);
     } catch (const error& problem) {
-        if (in_weights) throw;
-        throw error(problem.code(), path.string() + ": " + problem.what());
+        const std::string what = problem.what();
+        throw error(problem.code(), place.loading ? what + ", where " + path.string() + " has its weights"
+                                                  : path.string() + ": " + what);
     }
 }
 model load(const std::filesystem::path& path, const load_options& options) {
@@ -33112,7 +33478,7 @@ std::span<const layer_codec> codecs_of_network() {
             if constexpr (!is_branch<L> && !is_loop<L>) {
                 constexpr layer_codec codec = codec_of<L>();
                 const auto same = [&](const layer_codec& other) { return other.type == codec.type; };
-                if (std::none_of(codecs.begin(), codecs.end(), same)) codecs.push_back(codec);
+                if (std::ranges::none_of(codecs, same)) codecs.push_back(codec);
             }
         });
         return codecs;
@@ -33474,7 +33840,7 @@ inline void read_target(const model_settings& settings, const std::string& name,
                         std::size_t size, const std::string& place, std::vector<float>& to) {
     const bool is_label = name == settings.description.predicted_feature_name;
     const auto class_of = [&](const auto& labels, const auto& label, const std::string& text) {
-        const auto found = std::find(labels.begin(), labels.end(), label);
+        const auto found = std::ranges::find(labels, label);
         if (found == labels.end())
             throw error(errc::bad_value, place + ": a class label of the model wanted, " + text + " came");
         to.push_back(static_cast<float>(found - labels.begin()));
@@ -33538,8 +33904,8 @@ std::vector<std::string> check_updatable(const model& m) {
             reasons.push_back("the loss wants the target " + in_quotes(target) +
                               ", which \"trainingInput\" does not describe");
     }
-    const auto more = trainer<float>::check_trainable(plan, losses, train::updatable_layers);
-    reasons.insert(reasons.end(), more.begin(), more.end());
+    for (const auto& more : trainer<float>::check_trainable(plan, losses, train::updatable_layers))
+        reasons.push_back(more);
     return reasons;
 }
 
@@ -34289,7 +34655,7 @@ const field_schema* message_schema::find(std::uint32_t number) const {
     return place != fields.end() && place->number == number ? &*place : nullptr;
 }
 const field_schema* message_schema::find(std::string_view key) const {
-    const auto place = std::find_if(fields.begin(), fields.end(), [&](const field_schema& f) { return f.key == key; });
+    const auto place = std::ranges::find(fields, key, &field_schema::key);
     return place != fields.end() ? &*place : nullptr;
 }
 
@@ -34580,8 +34946,8 @@ json document_of_mlmodel(std::span<const std::byte> mlmodel) {
 namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
 
 model parse(std::span<const std::byte> mlmodel, std::span<const layer_codec> codecs, const load_options& options) {
-    const auto no_weights = [](const auto&, const auto&) { return static_cast<const safetensors*>(nullptr); };
-    return detail::read_model(detail::document_of_mlmodel(mlmodel), codecs, options, no_weights);
+    detail::weights_place none;
+    return detail::read_model(detail::document_of_mlmodel(mlmodel), codecs, options, none);
 }
 model parse(std::span<const std::byte> mlmodel, const load_options& options) {
     return parse(mlmodel, core_codecs(), options);
