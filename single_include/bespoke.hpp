@@ -28782,8 +28782,9 @@ inline json parse_json(std::string_view text, std::string_view name) {
             throw error(errc::malformed_file, std::string(name) + ": not JSON: it ends after " +
                                                   std::to_string(text.size()) + " bytes, in the middle of a value");
         const std::size_t begin = position - std::min<std::size_t>(position, 20);
+        const std::string last = excerpt(text.substr(begin, position - begin));
         throw error(errc::malformed_file, std::string(name) + ": not JSON at byte " + std::to_string(position) +
-                                              ", at the end of '" + excerpt(text.substr(begin, position - begin)) + "'");
+                                              ", at the end of '" + last + "'");
     };
     json_watch watch(name);
     json document;
