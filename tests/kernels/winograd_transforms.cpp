@@ -6,14 +6,13 @@
 #include <random>
 
 using namespace bespoke;
-namespace detail = bespoke::kernels::detail;
 
 namespace {
 
 /// Outputs of one tile by the transformations, and by the sums over the taps that they stand for.
 template <class T, extent Tile>
 double largest_error() {
-    using axis = detail::winograd_axis<Tile>;
+    using axis = kernels::detail::winograd_axis<Tile>;
     using batch = kernels::batch<T>;
     constexpr auto window = static_cast<std::size_t>(Tile) + 2;
     constexpr auto count = static_cast<std::size_t>(kernels::lanes<T>);
@@ -61,10 +60,10 @@ TEST_CASE("winograd_transforms: whole numbers and points that halves hold are ex
     using batch = kernels::batch<float>;
     const batch d[4] = {batch(3.f), batch(-5.f), batch(7.f), batch(2.f)}, w[3] = {batch(2.f), batch(4.f), batch(-6.f)};
     batch v[4], u[4], m[4], y[2];
-    detail::winograd_axis<2>::input<float>(d, v);
-    detail::winograd_axis<2>::weights<float>(w, u);
+    kernels::detail::winograd_axis<2>::input<float>(d, v);
+    kernels::detail::winograd_axis<2>::weights<float>(w, u);
     for (std::size_t i = 0; i < 4; ++i) m[i] = u[i] * v[i];
-    detail::winograd_axis<2>::output<float>(m, y);
+    kernels::detail::winograd_axis<2>::output<float>(m, y);
     CHECK(y[0].get(0) == 2 * 3 + 4 * -5 + -6 * 7);
     CHECK(y[1].get(0) == 2 * -5 + 4 * 7 + -6 * 2);
 }
