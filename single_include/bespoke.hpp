@@ -1268,6 +1268,7 @@ constexpr extent allocate(std::vector<tenancy>& tenancies) {
 
 #include <array>
 #include <cstdint>
+#include <type_traits>
 
 namespace bespoke {
 
@@ -1319,6 +1320,8 @@ constexpr entry_answers entries_of([[maybe_unused]] const L& layer, std::span<co
         ask([&](std::size_t back) { return elementwise_layer<L> ? back : same_entries(inputs[0], y, back); });
     } else if constexpr (requires { performer(layer, first_of(inputs)).entries_from(inputs, std::size_t{1}); }) {
         const auto& runs = performer(layer, first_of(inputs));
+        if constexpr (!std::is_same_v<performer_t<L>, L>)
+            if (!(output_shapes(runs, inputs).shapes()[0] == y)) return answers;  // it speaks of other axes
         if constexpr (requires { runs.entries_of_first; }) answers.alike = inputs.size() > 1;
         ask([&](std::size_t back) { return runs.entries_from(inputs, back); });
     } else if constexpr (requires { performer(layer, inputs[0]).entries_read(inputs[0]); }) {
@@ -28737,14 +28740,18 @@ public:
             case happened::array_start:
                 if (open_.size() == max_json_depth)
                     fail(errc::malformed_file, "brackets nest deeper than " + std::to_string(max_json_depth));
-                open_.emplace_back().is_array = event == happened::array_start;
+                open_.emplace_back();
+                if (event == happened::object_start) keys_.emplace_back();
                 break;
-            case happened::key:
-                open_.back().key = value.get_ref<const std::string&>();
-                if (!open_.back().keys.insert(open_.back().key).second)
-                    fail(errc::duplicate_name, "the key comes twice");
+            case happened::key: {
+                const auto [key, added] = keys_.back().insert(value.get_ref<const std::string&>());
+                open_.back().key = &*key;
+                if (!added) fail(errc::duplicate_name, "the key comes twice");
                 break;
+            }
             case happened::object_end:
+                keys_.pop_back();
+                [[fallthrough]];
             case happened::array_end:
                 open_.pop_back();
                 [[fallthrough]];
@@ -28757,20 +28764,19 @@ public:
     /// Throws, with where the parser is as a JSON pointer.
     [[noreturn]] void fail(errc code, const std::string& problem) const {
         std::string place;
-        for (const level& l : open_) place += "/" + (l.is_array ? std::to_string(l.elements) : excerpt(l.key));
+        for (const level& l : open_) place += "/" + (l.key == nullptr ? std::to_string(l.elements) : excerpt(*l.key));
         throw error(code, name_ + ": " + (place.empty() ? problem : place + ": " + problem));
     }
 
 private:
     struct level {
-        bool is_array = false;
+        const std::string* key = nullptr;  ///< of the member that is being read; null: in an array
         std::size_t elements = 0;
-        std::string key;  ///< of the member that is being read
-        std::set<std::string> keys;
     };
 
     std::string name_;
     std::vector<level> open_;
+    std::vector<std::set<std::string>> keys_;  // of each object that is open
 };
 
 /// The document that `text` spells. Throws bespoke::error, with `name` before the sentence, for anything

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <type_traits>
 
 namespace bespoke {
 
@@ -55,6 +56,8 @@ constexpr entry_answers entries_of([[maybe_unused]] const L& layer, std::span<co
         ask([&](std::size_t back) { return elementwise_layer<L> ? back : same_entries(inputs[0], y, back); });
     } else if constexpr (requires { performer(layer, first_of(inputs)).entries_from(inputs, std::size_t{1}); }) {
         const auto& runs = performer(layer, first_of(inputs));
+        if constexpr (!std::is_same_v<performer_t<L>, L>)
+            if (!(output_shapes(runs, inputs).shapes()[0] == y)) return answers;  // it speaks of other axes
         if constexpr (requires { runs.entries_of_first; }) answers.alike = inputs.size() > 1;
         ask([&](std::size_t back) { return runs.entries_from(inputs, back); });
     } else if constexpr (requires { performer(layer, inputs[0]).entries_read(inputs[0]); }) {
