@@ -514,7 +514,8 @@ namespace detail {
 
 /// `parallel_for` behind a function pointer, so that each loop adds little code.
 [[gnu::noinline]] inline void parallel_for(thread_pool* pool, extent count, extent grain,
-                         void (*body)(const void* context, extent begin, extent end), const void* context) {
+                                           void (*body)(const void* context, extent begin, extent end),
+                                           const void* context) {
     struct job {
         void (*body)(const void*, extent, extent);
         const void* context;
@@ -21943,39 +21944,11 @@ template <class L>
     return ask_layer(*static_cast<const L*>(layer), inputs, known);
 }
 
-/// What there is to ask beyond `f(v)` and `f.derivative(x, y)`.
-template <class L>
-concept more_than_elementwise =
-    !elementwise_layer<L> || unary_layer<L> || variadic_layer<L> || parametric_layer<L> || row_layer<L> ||
-    plane_layer<L> || requires(const L& layer, std::span<const shape> inputs, std::span<const known_values> known) {
-        requires requires { layer.same_elements(); } || requires { layer.concatenates(inputs); } ||
-                     requires { layer.probabilities(inputs[0]); } || requires { layer.mixes_examples(); } ||
-                     requires { layer.known_output(inputs, known); };
-    };
-/// Most element-wise layers answer alike.
-inline layer_answers ask_elementwise(const void*, std::span<const shape> inputs, std::span<const known_values>) {
-    layer_answers answers{outcome(inputs[0])};
-    answers.can_finish = true;
-    answers.entries.alike = true;
-    for (std::size_t back = 1; back <= inputs[0].rank(); ++back)
-        answers.entries.from[back] = static_cast<std::uint8_t>(back);
-    return answers;
-}
-
 }  // namespace detail
 
 /// Asks a layer that comes as `const void*`.
 using asking_function = layer_answers(const void* layer, std::span<const shape> inputs,
                                       std::span<const known_values> known);
-
-/// The one that asks an L.
-template <class L>
-constexpr asking_function* asking_of() {
-    if constexpr (detail::more_than_elementwise<L>)
-        return &detail::ask_erased<L>;
-    else
-        return &detail::ask_elementwise;
-}
 
 struct erased_layer;
 
@@ -21989,7 +21962,7 @@ struct erased_layer {
     asking_function* asked;
 
     template <erasable_layer L>
-    erased_layer(const L& from) : layer(&from), facts(&facts_of<L>), asked(asking_of<L>()) {}
+    erased_layer(const L& from) : layer(&from), facts(&facts_of<L>), asked(&detail::ask_erased<L>) {}
 
     layer_answers ask(std::span<const shape> inputs, std::span<const known_values> known = {}) const {
         return asked(layer, inputs, known);
@@ -24591,10 +24564,6 @@ void backward_elements(engine_state<T>& e, const layer_gradients<T>& g, const vo
     });
 }
 
-}  // namespace detail
-
-namespace detail {
-
 template <class T>
 void forward_calls(engine_state<T>& e, const layer_functions<T>& f, const void* layer, std::size_t step,
                    workspace<T>& w) {
@@ -24858,7 +24827,7 @@ private:
     template <bool Open, class Part>
     static constexpr asking_function* asking() {
         if constexpr (Open)
-            return asking_of<Part>();
+            return &detail::ask_erased<Part>;
         else
             return nullptr;
     }
@@ -25413,7 +25382,7 @@ constexpr layer_operations list_operations() {
     if constexpr (control_layer<L>) {
         o.control = &control_operations_of<L>;
     } else {
-        o.ask = asking_of<L>();
+        o.ask = &ask_erased<L>;
         o.functions = &functions_of<float, L>::value;
         o.gradients = &gradients_of<float, L>::value;
     }

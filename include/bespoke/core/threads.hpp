@@ -83,7 +83,8 @@ namespace detail {
 
 /// `parallel_for` behind a function pointer, so that each loop adds little code.
 [[gnu::noinline]] inline void parallel_for(thread_pool* pool, extent count, extent grain,
-                         void (*body)(const void* context, extent begin, extent end), const void* context) {
+                                           void (*body)(const void* context, extent begin, extent end),
+                                           const void* context) {
     struct job {
         void (*body)(const void*, extent, extent);
         const void* context;

@@ -173,39 +173,11 @@ template <class L>
     return ask_layer(*static_cast<const L*>(layer), inputs, known);
 }
 
-/// What there is to ask beyond `f(v)` and `f.derivative(x, y)`.
-template <class L>
-concept more_than_elementwise =
-    !elementwise_layer<L> || unary_layer<L> || variadic_layer<L> || parametric_layer<L> || row_layer<L> ||
-    plane_layer<L> || requires(const L& layer, std::span<const shape> inputs, std::span<const known_values> known) {
-        requires requires { layer.same_elements(); } || requires { layer.concatenates(inputs); } ||
-                     requires { layer.probabilities(inputs[0]); } || requires { layer.mixes_examples(); } ||
-                     requires { layer.known_output(inputs, known); };
-    };
-/// Most element-wise layers answer alike.
-inline layer_answers ask_elementwise(const void*, std::span<const shape> inputs, std::span<const known_values>) {
-    layer_answers answers{outcome(inputs[0])};
-    answers.can_finish = true;
-    answers.entries.alike = true;
-    for (std::size_t back = 1; back <= inputs[0].rank(); ++back)
-        answers.entries.from[back] = static_cast<std::uint8_t>(back);
-    return answers;
-}
-
 }  // namespace detail
 
 /// Asks a layer that comes as `const void*`.
 using asking_function = layer_answers(const void* layer, std::span<const shape> inputs,
                                       std::span<const known_values> known);
-
-/// The one that asks an L.
-template <class L>
-constexpr asking_function* asking_of() {
-    if constexpr (detail::more_than_elementwise<L>)
-        return &detail::ask_erased<L>;
-    else
-        return &detail::ask_elementwise;
-}
 
 struct erased_layer;
 
@@ -219,7 +191,7 @@ struct erased_layer {
     asking_function* asked;
 
     template <erasable_layer L>
-    erased_layer(const L& from) : layer(&from), facts(&facts_of<L>), asked(asking_of<L>()) {}
+    erased_layer(const L& from) : layer(&from), facts(&facts_of<L>), asked(&detail::ask_erased<L>) {}
 
     layer_answers ask(std::span<const shape> inputs, std::span<const known_values> known = {}) const {
         return asked(layer, inputs, known);

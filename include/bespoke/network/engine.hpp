@@ -116,7 +116,7 @@ private:
     template <bool Open, class Part>
     static constexpr asking_function* asking() {
         if constexpr (Open)
-            return asking_of<Part>();
+            return &detail::ask_erased<Part>;
         else
             return nullptr;
     }

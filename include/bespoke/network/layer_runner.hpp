@@ -272,10 +272,6 @@ void backward_elements(engine_state<T>& e, const layer_gradients<T>& g, const vo
     });
 }
 
-}  // namespace detail
-
-namespace detail {
-
 template <class T>
 void forward_calls(engine_state<T>& e, const layer_functions<T>& f, const void* layer, std::size_t step,
                    workspace<T>& w) {
