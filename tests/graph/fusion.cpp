@@ -153,6 +153,34 @@ TEST_CASE("an epilogue waits for all its inputs: it belongs to the last that is 
           }) == list{"p>a"});
 }
 
+TEST_CASE("an epilogue does not read an input before a later step has written over it") {
+    CHECK(chains_of([](planner& p) {
+              p.input("u", {large});
+              append(p, producer{}, {"x"}, {}, "p");
+              append(p, copied{}, {"u"}, {"z"});
+              append(p, sum{}, {"z", "p"}, {}, "s");
+          }).empty());
+    CHECK(chains_of([](planner& p) {
+              append(p, producer{}, {"x"}, {}, "p");
+              add_loop(p, [&](std::size_t) {
+                  append(p, smooth{}, {"z"}, {}, "next");
+                  append(p, copied{}, {"next"}, {"z"});
+              });
+              append(p, sum{}, {"p", "z"}, {}, "s");
+          }).empty());
+    // nor where it would end a chain of rows
+    const bespoke::plan plan = planned([](planner& p) {
+        p.input("x", {30, 30});
+        p.input("v", {30, 2});
+        p.input("u", {30, 2});
+        append(p, giver{}, {"x"}, {}, "g");
+        append(p, copied{}, {"u"}, {"v"});
+        append(p, row_finisher{}, {"g"}, {}, "r");
+        append(p, taker{{30, 2}}, {"r", "v"}, {}, "y");
+    });
+    CHECK(chains(plan).empty());
+}
+
 TEST_CASE("no epilogue where somebody else looks, or where it does not pay") {
     const auto two = [](planner& p) {
         append(p, producer{}, {"x"}, {}, "p");

@@ -139,6 +139,32 @@ TEST_CASE("a chain that runs as an epilogue gives the bits of its layers one aft
     CHECK(*most > 0);
 }
 
+namespace {
+
+/// An input that is written over between the layer that an epilogue could begin with and the one that reads both.
+constexpr auto written_over(auto... outputs) {
+    return compose(input{"x", {600}}, input{"z", {600}}, input{"u", {600}},
+                   inner_product{.output_channels = 600} | from("x") | named("p"), copy{} | from("u") | to("z"),
+                   add{} | from("z", "p") | named("s"), output{"s"}, outputs...);
+}
+inline constexpr auto input_written_over = written_over(), input_written_apart = written_over(output{"p"});
+
+}  // namespace
+
+TEST_CASE("an input that is written over is read behind that") {
+    network<input_written_over> net;
+    network<input_written_apart> apart;
+    program loaded = program_of(input_written_over);
+    fill(net);
+    fill(apart);
+    copy_parameters(net, loaded);
+    const auto x = network_test::numbers(600, 1), z = network_test::numbers(600, 2), u = network_test::numbers(600, 3);
+    auto wanted = to_vector(std::get<1>(apart(x, z, u)));
+    for (std::size_t i = 0; i < wanted.size(); ++i) wanted[i] += u[i];
+    CHECK(same_bits(to_vector(net(x, z, u)), wanted));
+    CHECK(same_bits(run(loaded, {x, z, u})[0], wanted));
+}
+
 TEST_CASE("what a chain begins with goes into the kernel and changes no bit") {
     REQUIRE(heads_of_chains<mapped_apart>().empty());
     REQUIRE(heads_of_chains<mapped_together>() ==

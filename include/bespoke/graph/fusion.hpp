@@ -26,6 +26,7 @@ constexpr void find_epilogues(plan& p) {
         for (std::size_t blob : view.outputs_of(s)) ++writers[blob];
         if (p.steps[s].watched != blob_facts::npos) ++readers[p.steps[s].watched];
     }
+    for (std::size_t blob : p.inputs) ++writers[blob];  // the caller
     for (std::size_t blob : p.outputs) ++readers[blob];
     const auto plain = [&](std::size_t s) {
         const step_facts& step = p.steps[s];
