@@ -147,7 +147,8 @@ constexpr auto written_over(auto... outputs) {
                    inner_product{.output_channels = 600} | from("x") | named("p"), copy{} | from("u") | to("z"),
                    add{} | from("z", "p") | named("s"), output{"s"}, outputs...);
 }
-inline constexpr auto input_written_over = written_over(), input_written_apart = written_over(output{"p"});
+inline constexpr auto input_written_over = written_over();
+inline constexpr auto input_written_apart = written_over(output{"p"});
 
 }  // namespace
 
