@@ -155,6 +155,20 @@ TEST_CASE("any number of threads gives the same bits") {
     }
 }
 
+TEST_CASE("the number of threads may change between two calls") {
+    static constexpr auto heads = compose(input{"a", {12, 8, 16}}, input{"b", {12, 16, 8}},
+                                          batched_matmul{} | from("a", "b") | named("y"));  // a scratch each thread
+    network<heads> net;
+    const auto a = numbers(12 * 8 * 16, 1), b = numbers(12 * 16 * 8, 2);
+    const auto y = to_vector(net(a, b));
+    CHECK(same_bits(to_vector(net(a, b)), y));
+    for (std::size_t threads : {4u, 2u, 5u, 1u}) {
+        net.core().use_threads(threads);
+        CHECK(same_bits(to_vector(net(a, b)), y));
+        CHECK(same_bits(to_vector(net(a, b)), y));
+    }
+}
+
 TEST_CASE("several inputs and outputs, in the order of their declaration") {
     network<joined> net;
     const auto x = numbers(3), z = numbers(4, 2);

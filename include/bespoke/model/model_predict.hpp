@@ -102,7 +102,6 @@ void model::run(std::span<const features> inputs, std::vector<features>& results
     }
     core.select(pass::all, {});
     core.reserve(static_cast<extent>(inputs.size()));
-    core.measure();
     const plan_view& plan = program_->plan();
     for (std::size_t e = 0; e < inputs.size(); ++e)
         for (std::size_t i = 0; i < plan.inputs.size(); ++i) {

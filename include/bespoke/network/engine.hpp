@@ -59,14 +59,13 @@ public:
     /// Only those that cannot run without. The others do before the second run: it is not worth the time for one alone.
     void prepare_needed();
     void prepare(std::size_t step);
-    /// Asks every layer for its working memory.
-    void measure();
 
-    /// Room for a run, see `network_memory`, for which the layers are prepared.
+    /// Room for a run, see `network_memory`, for which the layers are prepared and have their working memory.
     void reserve(extent examples, bool all_blobs = false) {
         if (this->has_room(examples, all_blobs)) return;
         settle();
         this->make_room(examples, all_blobs);
+        measure();
     }
     /// Room alone: before the first run, and in the midst of one.
     void make_place(extent examples) { engine_state<T>::reserve(examples); }
@@ -74,6 +73,7 @@ public:
     void place(extent examples, std::span<T* const> values, std::span<T* const> gradients) {
         if (ready_ != readiness::all) prepare();
         engine_state<T>::place(examples, values, gradients);
+        measure();
     }
 
     /// In what predictions multiply with large matrices of weights, `none` being T; and a sentence why that is not what
@@ -123,6 +123,8 @@ private:
 
     /// Which layers have prepared; `used`: those that are needed, for the first run.
     enum class readiness { none, needed, used, all };
+    /// Asks every layer for its working memory, where what there is may not be enough.
+    void measure();
     void settle();
     void reach(readiness ready);
     template <class Chosen>

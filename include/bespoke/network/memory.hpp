@@ -129,7 +129,7 @@ public:
 
 protected:
     bool has_room(extent examples, bool all_blobs) const {
-        return examples == examples_ && all_blobs == all_blobs_ && planned_;
+        return examples == examples_ && all_blobs == all_blobs_ && planned_ && is_measured();
     }
     void make_room(extent examples, bool all_blobs);
     /// Whether `reserve` keeps what is there, or makes room each time.

@@ -123,7 +123,6 @@ public:
         extent examples = 0;
         if constexpr (sizeof...(Inputs) == input_count) examples = count_examples(inputs...);
         engine_.reserve(examples);
-        engine_.measure();
         if constexpr (sizeof...(Inputs) == input_count) set_inputs<0, true>(examples, inputs...);
         forward();
         engine_.make_place(examples);  // what was lent is given back

@@ -303,7 +303,6 @@ void trainer<T>::run_frozen(std::size_t first, std::size_t count, std::span<cons
     auto& engine = network_.core();
     const plan_view& p = network_.plan();
     engine.reserve(static_cast<extent>(count), /*all_blobs=*/true);
-    engine.measure();
     const auto keep = [&](std::size_t blob) {
         for (std::size_t k = 0; k < plan_.borders.size(); ++k) {
             if (plan_.borders[k] != blob) continue;
@@ -387,7 +386,6 @@ void trainer<T>::place(extent examples) {
         if (p.blobs[b].open.any) blob_gradients_[b] = plan_.gradient_offset[b] < 0 ? nullptr : gradients_.data();
     }
     network_.core().place(examples, values_, blob_gradients_);
-    network_.core().measure();
 }
 
 }  // namespace bespoke
