@@ -100,7 +100,6 @@ void model::run(std::span<const features> inputs, std::vector<features>& results
         for (std::size_t e = 0; e < inputs.size(); ++e) run(inputs.subspan(e, 1), results);
         return;
     }
-    core.select(pass::all, {});
     core.reserve(static_cast<extent>(inputs.size()));
     const plan_view& plan = program_->plan();
     for (std::size_t e = 0; e < inputs.size(); ++e)

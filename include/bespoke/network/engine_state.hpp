@@ -34,6 +34,7 @@ public:
         pass_ = which;
         trained_ = trained;
         finished_ = finished;
+        births_ = {};
         tape_.clear();
         log_.clear();
         shape_log_.clear();

@@ -81,9 +81,13 @@ private:
     /// one example after the other.
     template <class Run>
     double each_run(std::span<const std::size_t> batch, const Run& run) {
-        if (!network_.plan().open || batch.size() <= 1) return run(batch);
+        const auto part = [&](std::span<const std::size_t> examples) {
+            const trainer_pass<T> recorded(network_.core(), pass::trainable, plan_.trained_steps, plan_.finished);
+            return run(examples);
+        };
+        if (!network_.plan().open || batch.size() <= 1) return part(batch);
         double sum = 0;
-        for (std::size_t i = 0; i < batch.size(); ++i) sum += run(batch.subspan(i, 1));
+        for (std::size_t i = 0; i < batch.size(); ++i) sum += part(batch.subspan(i, 1));
         return sum / static_cast<double>(batch.size());
     }
     double forward(std::span<const std::size_t> batch, bool with_gradient);
@@ -212,16 +216,12 @@ double trainer<T>::gradient(std::span<const std::size_t> batch) {
     });
     if (network_.plan().open && batch.size() > 1)
         for (T& g : gradients_) g /= static_cast<T>(batch.size());
-    engine.select(pass::all, {});
     return loss;
 }
 
 template <class T>
 double trainer<T>::evaluate(std::span<const std::size_t> batch) {
-    const double loss =
-        each_run(batch, [&](std::span<const std::size_t> part) { return forward(part, false); });
-    network_.core().select(pass::all, {});
-    return loss;
+    return each_run(batch, [&](std::span<const std::size_t> part) { return forward(part, false); });
 }
 
 template <class T>
@@ -315,14 +315,13 @@ void trainer<T>::run_frozen(std::size_t first, std::size_t count, std::span<cons
         const std::size_t size = size_of(p.inputs[i]);
         std::copy_n(inputs[i].data() + first * size, count * size, engine.value(p.inputs[i]));
     }
-    engine.select(pass::frozen, plan_.trained_steps);
+    const trainer_pass<T> frozen(engine, pass::frozen, plan_.trained_steps);
     const auto hook = [&](std::size_t step) {
         for (std::size_t s = step; s < p.steps[step].end; ++s)
             for (std::size_t blob : p.outputs_of(s)) keep(blob);
     };
     engine.after_frozen(hook);
     network_.forward();
-    engine.select(pass::all, {});
 }
 
 template <class T>
@@ -342,7 +341,6 @@ double trainer<T>::forward(std::span<const std::size_t> batch, bool with_gradien
         for (std::size_t i = 0; i < batch.size(); ++i)
             std::copy_n(kept_[k].data() + batch[i] * size, size, engine.value(blob) + i * size);
     }
-    engine.select(pass::trainable, plan_.trained_steps, plan_.finished);
     network_.forward();
     if (with_gradient)
         for (const auto& site : sites_)
