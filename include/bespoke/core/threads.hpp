@@ -1,6 +1,6 @@
 #pragma once
 
-#include "shape.hpp"
+#include "error.hpp"
 
 #include <algorithm>
 #include <atomic>
@@ -17,16 +17,20 @@ namespace bespoke {
 /// caller at a time.
 class thread_pool {
 public:
+    /// Throws `error` where the system does not give so many.
     explicit thread_pool(std::size_t threads = 1) {
-        for (std::size_t i = 1; i < threads; ++i) workers_.emplace_back([this, i] { work(i); });
+        try {
+            for (std::size_t i = 1; i < threads; ++i) workers_.emplace_back([this, i] { work(i); });
+        } catch (const std::exception&) {  // std::system_error, or no memory for the list
+            const std::size_t made = size();
+            end();
+            throw error(errc::bad_argument, std::to_string(threads) + " threads wanted, the system gives " +
+                                                std::to_string(made));
+        }
     }
     thread_pool(const thread_pool&) = delete;
     thread_pool& operator=(const thread_pool&) = delete;
-    ~thread_pool() {
-        task_ = nullptr;
-        start();
-        for (auto& worker : workers_) worker.join();
-    }
+    ~thread_pool() { end(); }
 
     /// Number of threads that take part, the caller included.
     std::size_t size() const { return workers_.size() + 1; }
@@ -43,6 +47,11 @@ public:
     }
 
 private:
+    void end() {
+        task_ = nullptr;
+        start();
+        for (auto& worker : workers_) worker.join();
+    }
     /// What was written before is seen by the workers.
     void start() {
         generation_.fetch_add(1, std::memory_order_release);
