@@ -2,6 +2,7 @@
 
 #include <catch2/catch.hpp>
 
+#include <exception>
 #include <fstream>
 #include <numeric>
 #include <string>
@@ -9,6 +10,7 @@
 
 #ifdef __linux__
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #endif
 
@@ -102,6 +104,28 @@ TEST_CASE("parallel_for covers every index once, in ranges that begin at multipl
         CHECK(ranges == std::min<extent>(pieces, static_cast<extent>(std::max<std::size_t>(threads, 1))));
     }
 }
+
+#ifdef __linux__
+TEST_CASE("a body that throws ends the program, on any number of threads") {
+    const std::size_t threads = GENERATE(1u, 3u);
+    const pid_t child = fork();
+    if (child == 0) {
+        std::set_terminate([] { _exit(3); });
+        try {
+            thread_pool pool(threads);
+            parallel_for(&pool, 3, 1, [](extent begin, extent) {
+                if (begin == 0) throw 1;
+            });
+        } catch (int) {
+        }
+        _exit(0);
+    }
+    int status = 0;
+    REQUIRE(waitpid(child, &status, 0) == child);
+    REQUIRE(WIFEXITED(status));
+    CHECK(WEXITSTATUS(status) == 3);
+}
+#endif
 
 TEST_CASE("ranges differ by one grain at most") {
     thread_pool pool(5);

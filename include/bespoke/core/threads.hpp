@@ -118,7 +118,7 @@ namespace detail {
 
 /// A `const Body*` behind a function pointer, which costs the compiler less than a lambda that becomes one.
 template <class Body, class... Arguments>
-void call_body(const void* body, Arguments... arguments) {
+void call_body(const void* body, Arguments... arguments) noexcept {
     (*static_cast<const Body*>(body))(arguments...);
 }
 
@@ -127,7 +127,8 @@ void call_body(const void* body, Arguments... arguments) {
 /// Calls `body(begin, end)` over disjoint ranges that cover [0, count), one range a thread.
 ///
 /// Ranges split outputs, never a sum, and begin at multiples of `grain`: what is computed for an index
-/// does not depend on the number of threads. `pool` may be null: then the caller does it all.
+/// does not depend on the number of threads. `pool` may be null: then the caller does it all. A body that throws ends
+/// the program, as the other threads could not be called back.
 template <class Body>
 void parallel_for(thread_pool* pool, extent count, extent grain, const Body& body) {
     detail::parallel_for(pool, count, grain, &detail::call_body<Body, extent, extent>, &body);
