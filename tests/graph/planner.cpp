@@ -385,6 +385,7 @@ TEST_CASE("what one side of a branch makes is hidden from the other and from wha
 
 TEST_CASE("what is wrong with inputs and outputs of a network") {
     CHECK(problem([](planner& p) { p.input("", {4}); }) == "input \"\": an input needs a name");
+    CHECK(problem([](planner& p) { p.input({}, {4}); }) == "input \"\": an input needs a name");
     CHECK(problem([](planner& p) {
         p.input("x", {4});
         p.input("x", {4});
