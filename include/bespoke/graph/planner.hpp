@@ -366,7 +366,7 @@ private:
         open.open(old.open);
         if (open.rank) open.extents = old.open.rank ? old.open.extents : 0;
         if (!(open == old.open)) unsettle(blob).open.open(old.open = open);
-        if (!values_.overwrite(blob)) unsettle(blob).changes = true;
+        if (!values_.overwrite(blob) && in_loop()) unsettle(blob).changes = true;
     }
 
     constexpr void add_parameter(std::size_t number, const shape& dimensions, const parameter_rule& rule) {
