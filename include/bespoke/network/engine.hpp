@@ -76,6 +76,14 @@ public:
         measure();
     }
 
+    using network_memory<T>::use;
+    /// How to compute from now on: the layers prepare anew before the next run.
+    void use(const arithmetic& how) {
+        network_memory<T>::use(how);
+        change();
+    }
+    /// The same arithmetic but for `allow_low_precision_accumulation`. Returns what is in force then.
+    low_precision use_low_precision(low_precision wanted);
     /// In what predictions multiply with large matrices of weights, `none` being T; and a sentence why that is not what
     /// was asked for, empty where it is.
     low_precision precision_in_force() {
@@ -187,6 +195,14 @@ void engine<T>::measure() {
     this->end_measure();
     for (const auto& [step, size] : scattered) this->scatter_prepared(step, size);
     reach(ready_);
+}
+
+template <class T>
+low_precision engine<T>::use_low_precision(low_precision wanted) {
+    arithmetic how = this->how();
+    how.allow_low_precision_accumulation = wanted;
+    use(how);
+    return precision_in_force();
 }
 
 template <class T>

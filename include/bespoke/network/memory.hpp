@@ -87,7 +87,7 @@ public:
         measured_ = 0;
     }
     thread_pool* threads() const { return threads_; }
-    /// How the layers compute; they have to prepare then.
+    /// How the layers compute.
     void use(const arithmetic& how) {
         how_ = how;
         measured_ = 0;

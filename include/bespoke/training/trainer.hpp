@@ -65,14 +65,14 @@ public:
         return {slots_[k].step, static_cast<std::size_t>(slots_[k].size)};
     }
 
-    // What a checkpoint keeps beside the parameters.
-    std::uint64_t& steps() { return steps_; }
-    buffer<T>& optimizer_state();
+    /// How many updates there have been.
+    std::uint64_t steps() const { return steps_; }
 
 private:
     static std::vector<loss_site> find_sites(const plan_view& p, const std::vector<any_loss<T>>& losses);
-    static std::vector<std::string> loss_reasons(const plan_view& p, const std::vector<any_loss<T>>& losses,
-                                                 const std::vector<loss_site>& sites);
+    static std::vector<std::string> reasons_of(const plan_view& p, const std::vector<any_loss<T>>& losses,
+                                               const std::vector<loss_site>& sites, const training_plan<T>& plan);
+    buffer<T>& optimizer_state();
     void check(std::size_t examples, std::span<const example_data<T>> inputs,
                std::span<const example_data<T>> targets) const;
     void check_targets(std::size_t examples, std::size_t number, example_data<T> targets) const;
@@ -130,7 +130,7 @@ template <class T>
 trainer<T>::trainer(trainable<T> network, std::vector<any_loss<T>> losses, any_optimizer<T> optimizer, train which)
     : network_(network), losses_(std::move(losses)), optimizer_(std::move(optimizer)),
       sites_(find_sites(network.plan(), losses_)), plan_(network.plan(), which, sites_) {
-    if (const auto reasons = check_trainable(network.plan(), losses_, which); !reasons.empty()) {
+    if (const auto reasons = reasons_of(network.plan(), losses_, sites_, plan_); !reasons.empty()) {
         std::string all = "this network cannot be trained";
         for (const auto& reason : reasons) all += "\n  " + reason;
         throw error(errc::not_updatable, all);
@@ -153,10 +153,7 @@ template <class T>
 std::vector<std::string> trainer<T>::check_trainable(const plan_view& p, const std::vector<any_loss<T>>& losses,
                                                      train which) {
     const std::vector<loss_site> sites = find_sites(p, losses);
-    std::vector<std::string> reasons = loss_reasons(p, losses, sites);
-    const training_plan<T> plan(p, which, sites);
-    for (const std::string& more : plan.reasons) reasons.push_back(more);
-    return reasons;
+    return reasons_of(p, losses, sites, training_plan<T>(p, which, sites));
 }
 
 template <class T>
@@ -255,8 +252,8 @@ std::vector<loss_site> trainer<T>::find_sites(const plan_view& p, const std::vec
 }
 
 template <class T>
-std::vector<std::string> trainer<T>::loss_reasons(const plan_view& p, const std::vector<any_loss<T>>& losses,
-                                                  const std::vector<loss_site>& sites) {
+std::vector<std::string> trainer<T>::reasons_of(const plan_view& p, const std::vector<any_loss<T>>& losses,
+                                                const std::vector<loss_site>& sites, const training_plan<T>& plan) {
     std::vector<std::string> reasons;
     for (std::size_t i = 0; i < losses.size(); ++i)
         if (sites[i].output == blob_facts::npos)
@@ -264,6 +261,7 @@ std::vector<std::string> trainer<T>::loss_reasons(const plan_view& p, const std:
         else if (sites[i].input == blob_facts::npos)
             reasons.push_back("the cross-entropy looks at \"" + std::string(p[p.blobs[sites[i].output].name]) +
                               "\", which is not the output of a softmax over a whole example");
+    reasons.insert(reasons.end(), plan.reasons.begin(), plan.reasons.end());
     return reasons;
 }
 
