@@ -35,7 +35,7 @@ struct giver {
     static constexpr bespoke::input_count inputs{1, 2};
     static constexpr bool batched = true, runs_epilogue = true;
     constexpr outcome output_shape(std::span<const shape> xs) const { return xs[0]; }
-    constexpr bool gives_rows(std::span<const shape> xs) const { return xs[0][0] != 1; }
+    constexpr bool gives_rows(std::span<const shape>) const { return true; }
     friend bool operator==(const giver&, const giver&) = default;
 };
 
@@ -312,7 +312,7 @@ TEST_CASE("no such chain where something is missing") {
         append(p, row_finisher{}, {}, {}, "r");
         append(p, taker{narrow}, {"r", "v"}, {}, "y");
     }));
-    CHECK_FALSE(found([](planner& p) {
+    CHECK_FALSE(found([](planner& p) {  // a single row
         append(p, reshaped{{1, 900}}, {"x"}, {}, "one");
         append(p, giver{}, {"one"}, {}, "g");
         append(p, row_finisher{}, {}, {}, "r");

@@ -242,7 +242,7 @@ struct spacious {
     extent prepared_size(const shape&) const {
         return prepared;
     }
-    void prepare(const auto&, auto* to) const noexcept { *to = 1; }
+    void prepare(const auto&, auto* to) const noexcept { std::fill_n(to, prepared, 1.0f); }
     void forward(auto x, auto y, const auto&, auto& w) const noexcept {
         std::fill_n(w.scratch, scratch * x.examples, 1.0f);
         std::copy_n(x.data, x.total(), y.data);

@@ -46,6 +46,11 @@ constexpr void find_epilogues(plan& p) {
         const std::size_t maker = p.blobs[blob].maker;
         return maker != blob_facts::npos && readers[blob] == 1 && plain(maker) ? maker : blob_facts::npos;
     };
+    /// A single row is small, and a product sums it up in another way: such a result is made whole.
+    const auto gives_rows = [&](std::size_t s) {
+        const shape& y = p.blobs[view.outputs_of(s)[0]].dimensions;
+        return p.steps[s].rows.gives && y.rank() > 1 && y.from_end(2) > 1;
+    };
     const auto head_of = [&](std::size_t s) { return p.steps[s].head != blob_facts::npos ? p.steps[s].head : s; };
     /// Whether s has its other inputs when `head` runs.
     const auto has_others = [&](std::size_t s, std::size_t finished, std::size_t head, bool per_example) {
@@ -83,7 +88,7 @@ constexpr void find_epilogues(plan& p) {
             std::vector<std::size_t> chain{s};
             bool by_rows = false;
             std::size_t maker = maker_of(x);
-            while (maker != blob_facts::npos && head_of(maker) == maker && !p.steps[maker].rows.gives) {
+            while (maker != blob_facts::npos && head_of(maker) == maker && !gives_rows(maker)) {
                 const step_facts& step = p.steps[maker];
                 by_rows |= step.rows.finishes;
                 chain.push_back(maker);
@@ -91,7 +96,7 @@ constexpr void find_epilogues(plan& p) {
             }
             if (!by_rows || maker == blob_facts::npos) continue;
             const std::size_t head = head_of(maker), y = view.outputs_of(s)[0];
-            bool fits = p.steps[head].rows.gives && !p.steps[maker].streams &&
+            bool fits = gives_rows(head) && !p.steps[maker].streams &&
                         p.steps[maker].next == blob_facts::npos && p.blobs[x].per_example && p.blobs[y].per_example;
             for (std::size_t i = 1; i < chain.size(); ++i) fits = fits && joins(chain[i], head);
             for (std::size_t blob : view.inputs_of(s).subspan(1))

@@ -102,10 +102,10 @@ constexpr void shorten_blobs(plan& p) {
                 step.shortens = mine.axis;
         y.entries = std::exchange(y.dimensions.from_end(mine.axis), mine.entries);
         y.entries_along = mine.axis;
-        if (mine.entries == 1) step.rows.gives = false;  // a single row is summed up in another way
         if (step.shortens == 0) continue;
-        step.can_finish = false;
+        step.can_finish = step.concatenates = false;
         step.rows = {};
+        step.planes = {};
     }
 }
 
