@@ -245,7 +245,8 @@ struct shifted_by_rows {
 };
 
 constexpr auto by_rank(auto... outputs) {
-    return compose(input{"x", {50, 6}}, input{"row", {12}}, inner_product{.output_channels = 12} | from("x") | named("p"),
+    return compose(input{"x", {50, 6}}, input{"row", {12}},
+                   inner_product{.output_channels = 12} | from("x") | named("p"),
                    sum_by_rank{} | from("row", "p") | named("s"), output{"s"}, outputs...);
 }
 inline constexpr auto by_rank_fused = by_rank();

@@ -198,9 +198,9 @@ TEST_CASE("of a fused attention the rows are computed that are read, with the bi
             REQUIRE(scores.dimensions == shape{heads, read, all});
             REQUIRE(scores.streamed == (read > 1));
             REQUIRE(rows(p, "query") == read);
-            const std::vector<std::vector<float>> inputs{
-                numbers(count * static_cast<std::size_t>(all * 5), 1), numbers(count * static_cast<std::size_t>(heads * all * size), 2),
-                numbers(count * static_cast<std::size_t>(heads * all * size), 3), numbers(count * static_cast<std::size_t>(all), 4)};
+            const std::size_t tokens_in = count * static_cast<std::size_t>(all), others = tokens_in * heads * size;
+            const std::vector<std::vector<float>> inputs{numbers(tokens_in * 5, 1), numbers(others, 2),
+                                                         numbers(others, 3), numbers(tokens_in, 4)};
             auto wanted = run(reference, inputs)[0];
             if (read == 1) {  // a single row is summed up in another way
                 const auto alone = run(some, inputs)[0];
