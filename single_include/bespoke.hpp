@@ -3023,13 +3023,18 @@ template <std::size_t Count>
 template <std::size_t Count, class Body>
 void visit_runs(const void* erased, const broadcast_rows<Count>& rows) {
     const Body body = *static_cast<const Body*>(erased);
-    broadcast_rows<Count> next = rows;
-    for (extent left = rows.rows * rows.planes; left > 0; --left, next.at += next.n) {
-        body(next.at, next.n, next.offset);
-        for (std::size_t s = 0; s < Count; ++s) next.offset[s] += next.step[s];
-        if (--next.rows > 0) continue;
-        next.rows = rows.rows;
-        for (std::size_t s = 0; s < Count; ++s) next.offset[s] += next.turn[s];
+    const extent n = rows.n;
+    extent offset[Count], step[Count], at = rows.at;
+    for (std::size_t s = 0; s < Count; ++s) {
+        offset[s] = rows.offset[s];
+        step[s] = rows.step[s];
+    }
+    for (extent plane = 0; plane < rows.planes; ++plane) {
+        for (extent row = 0; row < rows.rows; ++row, at += n) {
+            body(at, n, offset);
+            for (std::size_t s = 0; s < Count; ++s) offset[s] += step[s];
+        }
+        for (std::size_t s = 0; s < Count; ++s) offset[s] += rows.turn[s];
     }
 }
 /// Calls body(place in the result, elements, offsets of the arrays) for the runs along the last axis that make the
@@ -3056,7 +3061,7 @@ struct run_operand {
 template <class F, class T, std::size_t Count, std::size_t... I>
 void broadcast_map(const F& f, const broadcast_plan<Count>& plan, const std::array<const T*, Count>& xs, T* y,
                    extent begin, extent end, std::index_sequence<I...>) noexcept {
-    each_run(plan, begin, end, [&](extent at, extent n, const extent(&offset)[Count]) {
+    each_run(plan, begin, end, [&](extent at, extent n, const extent(&offset)[Count]) __attribute__((always_inline)) {
         T* const to = y + at;
         if constexpr (Count == 2) {
             const T *a = xs[0] + offset[0], *b = xs[1] + offset[1];
@@ -5864,6 +5869,10 @@ namespace detail {
 inline constexpr extent tile_rows = vector_registers == 32 ? 12 : 6,
                         small_tile_rows = tile_rows == 12 ? 4 : 3;
 
+/// Below this many multiply-adds, or elements that are but moved or added, waking threads (about 5 us) costs more than
+/// it brings.
+inline constexpr extent threaded_work = 1 << 19, threaded_elements = 1 << 17;
+
 /// Steps of k after which a tile goes back to C, so that a panel of B stays in a cache of the first level.
 template <class T>
 inline constexpr extent k_block = 768 / static_cast<extent>(sizeof(T));
@@ -6143,8 +6152,8 @@ template <class T, extent Rows, extent Batches, class Step = multiply_add<T>, bo
             start += static_cast<extent>(i) < last ? start_row : 0;
         });
     for (extent i = 0; i < Rows; ++i, next += c_row) {
-        __builtin_prefetch(next);
-        __builtin_prefetch(next + panel_width<T> - 1);
+        __builtin_prefetch(next, 1);
+        __builtin_prefetch(next + panel_width<T> - 1, 1);
     }
     const T* added = t.map != nullptr && t.map->added != nullptr ? t.map->added_to(t.c) : nullptr;
     for (extent i = 0; added != nullptr && i <= last; ++i) {
@@ -6283,10 +6292,6 @@ namespace bespoke::kernels {
 // columns, see `row_chains`.
 
 namespace detail {
-
-/// Below this many multiply-adds, or elements that are but moved or added, waking threads (about 5 us) costs more than
-/// it brings.
-inline constexpr extent threaded_work = 1 << 19, threaded_elements = 1 << 17;
 
 template <class T>
 struct matrix_product {
@@ -9990,6 +9995,17 @@ void split(thread_pool* threads, extent items, const Body& body) noexcept {
     });
 }
 
+/// In how many parts of at least `least` of `count` rows or pixels the threads share the images of so many examples.
+/// Layers that follow each other are cut alike, so that a thread reads most of all what it wrote itself: what another
+/// core has written comes many times slower. Where parts are fewer than threads, some threads share each.
+inline extent image_parts(const thread_pool* threads, extent examples, extent count, extent least) noexcept {
+    const extent size = threads ? static_cast<extent>(threads->size()) : 1;
+    if (examples >= size) return 1;
+    extent parts = std::clamp<extent>(count / least, 1, size);
+    while (size % parts != 0) --parts;
+    return parts;
+}
+
 /// y[q] = start + sum over p of weights[p * weight_step] * image[offsets[p] + q] for the pixels q in [0, count),
 /// count <= Batches * lanes; one chain over p. The start is `*start`, or y[q] where that is null. Reads
 /// nothing from `end` on.
@@ -10279,6 +10295,7 @@ template <class T, extent Stride, std::size_t Batches, bool Edge>
     const convolution_geometry& g = images.g;
     const extent height = g.height, width = g.width, output_width = g.output_width;
     constexpr extent ahead = 16;  // rows that are brought near
+    const extent bottom = (last - 1) * Stride - g.pad_top + 3;
     // What the loads of a batch see: of the three taps, or of the even and odd elements and those two further.
     constexpr extent shifts[4] = {0, Stride == 1 ? 1 : lanes<T>, 2, lanes<T> + 2};
     row_window<T> windows[4][Batches];
@@ -10301,8 +10318,10 @@ template <class T, extent Stride, std::size_t Batches, bool Edge>
         }
         unroll<Batches>([&](auto j) __attribute__((always_inline)) {
             const T* p = x + r * width + static_cast<extent>(j()) * Stride * lanes<T>;
-            __builtin_prefetch(p + ahead * width);
-            if constexpr (Stride == 2) __builtin_prefetch(p + ahead * width + lanes<T>);
+            if (r + ahead < bottom) {  // rows further down may be another thread's
+                __builtin_prefetch(p + ahead * width);
+                if constexpr (Stride == 2) __builtin_prefetch(p + ahead * width + lanes<T>);
+            }
             const auto at = [&](auto k) __attribute__((always_inline)) {
                 if constexpr (Edge)
                     return windows[k][j].load(p + shifts[k]);
@@ -10380,38 +10399,60 @@ template <class T, extent Stride>
     }
 }
 
-/// y = conv(x) + bias of the channels [first, last), counted over the examples, in the order of arithmetic of all
-/// forward passes; `flipped`: with the taps of the kernel in reverse. `after` is run on some rows
-/// of one or more channels at a time.
 template <class T>
-[[gnu::noinline]] void depthwise_forward(const convolution_geometry& g, extent first, extent last, const T* x,
-                                         extent x_stride, const T* weights, const T* bias, T* y, extent y_stride,
-                                         bool accumulate, const channel_epilogue<T>& after,
-                                         bool flipped = false) noexcept {
+struct depthwise_job {
+    const convolution_geometry& g;
+    const T* x;
+    extent x_stride;
+    const T* weights;
+    const T* bias;  ///< or null
+    T* y;
+    extent y_stride;
+    bool accumulate;
+    bool flipped = false;       ///< with the taps of the kernel in reverse
+    channel_epilogue<T> after;  ///< run on some rows of one or more channels at a time
+};
+
+/// Items are (example, part of the output rows, channel).
+template <class T>
+[[gnu::noinline]] void depthwise_items(const depthwise_job<T>& job, extent parts, extent first, extent last) noexcept {
+    const convolution_geometry& g = job.g;
     // Some rows of one channel, or of narrow images some channels: what is finished is near.
     const extent rows = std::max<extent>(4096 / g.output_width, 8),
                  together = g.output_width <= lanes<T> ? std::max<extent>(4096 / g.pixels(), 1) : 1;
     for (extent item = first; item < last;) {
-        const extent example = item / g.channels, channel = item % g.channels,
-                     channels = std::min({together, last - item, g.channels - channel});
+        const extent channel = item % g.channels, where = item / g.channels, example = where / parts,
+                     part = where % parts, channels = std::min({together, last - item, g.channels - channel}),
+                     bottom = g.output_height * (part + 1) / parts;
         const depthwise_images<T> images{g,
-                                         x + example * x_stride + channel * g.plane(),
-                                         weights + 9 * channel,
-                                         bias != nullptr ? bias + channel : nullptr,
-                                         y + example * y_stride + channel * g.pixels(),
-                                         accumulate,
-                                         after.without_added(),
+                                         job.x + example * job.x_stride + channel * g.plane(),
+                                         job.weights + 9 * channel,
+                                         job.bias != nullptr ? job.bias + channel : nullptr,
+                                         job.y + example * job.y_stride + channel * g.pixels(),
+                                         job.accumulate,
+                                         job.after.without_added(),
                                          channel,
                                          channels,
-                                         flipped};
-        for (extent row = 0; row < g.output_height; row += rows) {
-            const extent end = std::min(row + rows, g.output_height);
+                                         job.flipped};
+        for (extent row = g.output_height * part / parts; row < bottom; row += rows) {
+            const extent end = std::min(row + rows, bottom);
             (g.stride_x == 1 ? depthwise_channels<T, 1> : depthwise_channels<T, 2>)(images, row, end);
-            after.finish_behind({images.y + row * g.output_width, channels, (end - row) * g.output_width, g.pixels()},
-                                channel);
+            job.after.finish_behind(
+                {images.y + row * g.output_width, channels, (end - row) * g.output_width, g.pixels()}, channel);
         }
         item += channels;
     }
+}
+
+/// y = conv(x) + bias in the order of arithmetic of all forward passes.
+template <class T>
+[[gnu::noinline]] void depthwise_forward(const depthwise_job<T>& job, extent examples, thread_pool* threads) noexcept {
+    const convolution_geometry& g = job.g;
+    // Its multiply-adds, nine for each load and store, take some eight times as long as those of products.
+    if (8 * convolution_work(g, examples) < threaded_work) threads = nullptr;
+    const extent parts = image_parts(threads, examples, g.pixels(), 4096);
+    parallel_for(threads, examples * parts * g.channels, 1,
+                 [&](extent first, extent last) { depthwise_items(job, parts, first, last); });
 }
 
 }  // namespace bespoke::kernels::detail
@@ -10435,6 +10476,7 @@ struct pointwise_job {
     extent y_stride;
     bool accumulate;
     channel_epilogue<T> after;
+    extent parts = 1;  ///< of the pixels, where these are rows
 };
 
 /// Whether `pointwise_forward` is for this geometry.
@@ -10616,51 +10658,62 @@ template <class T>
     }
 }
 
-/// Items are (example, group, panel of outputs).
+/// Items are (example, group, part of the pixels, panel of outputs).
 template <class T>
 [[gnu::noinline]] void pointwise_rows(const pointwise_job<T>& job, extent first, extent last, T* space) noexcept {
     constexpr extent width = panel_width<T>;
     const convolution_geometry& g = job.g;
     const extent pixels = g.pixels(), outputs = g.group_outputs(), size = g.group_channels();
     const extent panels = (outputs + width - 1) / width, together = pointwise_steps<T>(g);
-    extent filled = 0;  // the last strip is packed where it is not whole
-    while (filled + strip_rows(pixels - filled) < pixels) filled += strip_rows(pixels - filled);
-    if (next_tile_rows(pixels - filled) == pixels - filled) filled = pixels;
     T *sums = space, *left = space + (pixels + tile_rows) * width;
     alignas(64) T start[width];
-    extent held = -1;
+    extent held = -1, begin = 0, end = 0, filled = 0;
     for (extent item = first; item < last; ++item) {
-        const extent panel = item % panels, where = item / panels, example = where / g.groups, group = where % g.groups,
+        const extent panel = item % panels, where = item / panels, image = where / job.parts,
+                     example = image / g.groups, group = image % g.groups,
                      columns = std::min(outputs - panel * width, width), channel = group * outputs + panel * width;
         const T* x = job.x + example * job.x_stride + group * size * pixels;
         const T* weights = job.packed + group * packed_size<T>(size, outputs) + panel * width * size;
-        T* y = job.y + example * job.y_stride + channel * pixels;
-        if (std::exchange(held, where) != where && filled < pixels)
-            for (extent k = 0; k < size; k += together)
-                pack_left(x + k * pixels + filled, extent{1}, pixels, pixels - filled, std::min(size - k, together),
+        const bool fresh = std::exchange(held, where) != where;
+        if (fresh) {
+            const extent part = where % job.parts, strips = pixels / tall_tile_rows;
+            begin = strips * part / job.parts * tall_tile_rows;
+            end = part + 1 == job.parts ? pixels : strips * (part + 1) / job.parts * tall_tile_rows;
+            filled = begin;  // the last strip is packed where it is not whole
+            while (filled + strip_rows(end - filled) < end) filled += strip_rows(end - filled);
+            if (next_tile_rows(end - filled) == end - filled) filled = end;
+            for (extent k = 0; filled < end && k < size; k += together)
+                pack_left(x + k * pixels + filled, extent{1}, pixels, end - filled, std::min(size - k, together),
                           left + k * tile_rows);
+        }
+        T* y = job.y + example * job.y_stride + channel * pixels + begin;
         std::fill_n(start, width, T(0));
         if (job.accumulate)
-            transpose(y, pixels, columns, pixels, sums, width);
+            transpose(y, pixels, columns, end - begin, sums, width);
         else if (job.bias != nullptr)
             std::copy_n(job.bias + channel, columns, start);
         for (extent k = 0; k == 0 || k < size; k += together) {
             const extent steps = std::min(size - k, together);
             const bool goes_on = job.accumulate || k > 0;
-            const extent share = width * steps / pixels + 1;
             const T* b = weights + k * width;
-            for (extent i = 0, rows = 0; i < pixels; i += rows) {
+            // With the first panel of a part the next pixels come, which another thread may have written, else a share
+            // of the next weights.
+            const bool pixels_come = fresh && job.parts > 1;
+            const extent share = width * steps / (end - begin) + 1;
+            for (extent i = begin, rows = 0; i < end; i += rows) {
                 const bool packed = i >= filled;
-                rows = strip_rows(pixels - i);
-                T* c = sums + i * width;
+                rows = strip_rows(end - i);
+                T* c = sums + (i - begin) * width;
+                const T* coming =
+                    pixels_come ? x + k * pixels + i + 2 * rows - 1 : b + size * width + (i - begin) * share;
+                const extent step = pixels_come ? pixels : rows * share / std::max<extent>(steps, 1) + 1;
                 multiply_strip<T>({steps, packed ? left + k * tile_rows : x + k * pixels + i, 1,
                                    packed ? tile_rows : pixels, b, width, c, width, goes_on ? c : start,
-                                   goes_on ? width : 0, b + size * width + i * share,
-                                   rows * share / std::max<extent>(steps, 1) + 1, c + rows * width},
+                                   goes_on ? width : 0, coming, step, c + rows * width},
                                   rows, columns);
             }
         }
-        job.after.transposed(sums, width, {y, columns, pixels, pixels}, channel);
+        job.after.transposed(sums, width, {y, columns, end - begin, pixels}, channel);
     }
 }
 
@@ -10671,6 +10724,7 @@ template <class T>
     const convolution_geometry& g = job.g;
     const bool by_rows = pixels_as_rows<T>(g), copies = !sees_all_pixels(g);
     const extent panels = ((by_rows ? g.group_outputs() : g.pixels()) + panel_width<T> - 1) / panel_width<T>;
+    if (by_rows) job.parts = image_parts(threads, examples, g.pixels(), 4 * tall_tile_rows);
     for (extent e = 0; e < (copies ? examples : 1); ++e) {
         pointwise_job<T> part = job;
         if (copies) {
@@ -10680,7 +10734,8 @@ template <class T>
             part.x = scratch;
             part.y += e * job.y_stride;
         }
-        split(threads, (copies ? 1 : examples) * g.groups * panels, [&](extent thread, extent first, extent last) {
+        const extent items = (copies ? 1 : examples) * g.groups * job.parts * panels;
+        split(threads, items, [&](extent thread, extent first, extent last) {
             (by_rows                                        ? pointwise_rows<T>
              : pointwise_steps<T>(g) == g.group_channels() ? pointwise_strips<T>
                                                             : pointwise_columns<T>)(
@@ -11168,7 +11223,10 @@ template <class T>
         const extent example = where / g.groups, group = where % g.groups,
                      channel = group * outputs + panel * width;
         const extent columns = std::min(outputs - panel * width, width);
-        const extent pixel = block * most, count = std::min(g.pixels() - pixel, most);
+        const auto begin = [&](extent b) {  // of a block; those of whole rows have as many as each other, or one more
+            return lines ? g.output_height * b / blocks * g.output_width : std::min(b * most, g.pixels());
+        };
+        const extent pixel = begin(block), count = begin(block + 1) - pixel;
         if (std::exchange(held_image, where) != where)
             image = group_image(g, job.layout, job.x + example * job.x_stride, group, image_space);
         if (!lines && std::exchange(held_block, block) != block)
@@ -11311,6 +11369,10 @@ template <class T>
                                            const T* packed = nullptr,
                                            const epilogue<T>* after = nullptr) noexcept {
     if (examples <= 0 || g.pixels() <= 0 || g.output_channels <= 0) return;
+    if (detail::suits_depthwise(g))
+        return detail::depthwise_forward<T>({g, x, x_stride, weights, bias, y, y_stride, accumulate, false,
+                                             detail::channel_epilogue<T>(after)},
+                                            examples, threads);
     if (detail::convolution_work(g, examples) < detail::threaded_work) threads = nullptr;
     T* parts = scratch + convolution_packed_size<T>(g);
     if constexpr (std::is_same_v<T, float>)
@@ -11319,11 +11381,6 @@ template <class T>
             return winograd_forward(g, examples, x, x_stride, packed != nullptr ? packed : scratch, bias, y, y_stride,
                                     accumulate, parts, threads, after);
         }
-    if (detail::suits_depthwise(g))
-        return parallel_for(threads, examples * g.channels, 1, [&](extent first, extent last) {
-            detail::depthwise_forward(g, first, last, x, x_stride, weights, bias, y, y_stride, accumulate,
-                                      detail::channel_epilogue<T>(after));
-        });
     const extent outputs = g.group_outputs();
     const bool narrow = detail::is_narrow<T>(outputs), by_rows = narrow || (detail::suits_rows<T>(g) && !accumulate);
     const auto layout = by_rows ? detail::make_layout(g, true) : detail::tiled_layout(g);
@@ -11643,14 +11700,11 @@ template <class T>
                                                   T* scratch, thread_pool* threads = nullptr,
                                                   const T* packed = nullptr) noexcept {
     if (examples <= 0 || std::min({g.channels, g.output_channels, g.pixels(), g.plane()}) <= 0) return;
+    if (detail::flips_depthwise(g))
+        return detail::depthwise_forward<T>(
+            {detail::turned_round(g), dy, dy_stride, weights, nullptr, dx, dx_stride, true, true, {}}, examples,
+            threads);
     if (detail::convolution_work(g, examples) < detail::threaded_work) threads = nullptr;
-    if (detail::flips_depthwise(g)) {
-        const convolution_geometry flipped = detail::turned_round(g);
-        return parallel_for(threads, examples * g.channels, 1, [&](extent first, extent last) {
-            detail::depthwise_forward<T>(flipped, first, last, dy, dy_stride, weights, nullptr, dx, dx_stride, true,
-                                         {}, true);
-        });
-    }
     if (packed == nullptr) convolution_backward_pack(g, weights, scratch, threads);
     T* parts = scratch + convolution_backward_packed_size<T>(g);
     if constexpr (std::is_same_v<T, float>)

@@ -13,9 +13,12 @@ void compare(const geometry& g) {
     constexpr extent examples = 2;
     using pass = typename run_of<T>::pass;
     const run_of<T> r(g, examples, 1);
+    static thread_pool three(3);
     for (const pass p : {pass::forward, pass::plain, pass::accumulate}) {
-        CHECK(check::same_bits(r.result(p), r.chain(p)));
-        r.compare_epilogues(p);
+        const auto chain = r.chain(p);
+        CHECK(check::same_bits(r.result(p), chain));
+        CHECK(check::same_bits(r.result(p, &three, true), chain));
+        r.compare_epilogues(p, three);
     }
 }
 
@@ -39,6 +42,7 @@ TEMPLATE_TEST_CASE("depthwise: the documented chain at any width", "[convolution
             }
         wide(1, 1, 5, stride, 1, 1);
         wide(2, 40, 8 * w + 12, stride, 1, 1);  // several blocks of rows
+        wide(1, 150 * stride, 90 * stride, stride, 1, 1);  // threads share them
     }
 }
 

@@ -36,6 +36,8 @@ TEMPLATE_TEST_CASE("pointwise: the documented chain for images of any size", "[c
         ++turn;
     }
     compare<TestType>(make(40, 5, 701, 17, 1, 1));  // several blocks of pixels
+    compare<TestType>(make(300, 14, 14, 40, 1, 1));  // threads share pixels that are rows
+    compare<TestType>(make(300, 11, 19, 40, 1, 1));
     const extent steps = kernels::detail::left_steps<TestType>;
     for (const extent width : {7, 70}) {
         compare<TestType>(make(2 * steps + 1, 7, width, 60, 1, 1));  // several blocks of k

@@ -137,8 +137,8 @@ template <class T, extent Rows, extent Batches, class Step = multiply_add<T>, bo
             start += static_cast<extent>(i) < last ? start_row : 0;
         });
     for (extent i = 0; i < Rows; ++i, next += c_row) {
-        __builtin_prefetch(next);
-        __builtin_prefetch(next + panel_width<T> - 1);
+        __builtin_prefetch(next, 1);
+        __builtin_prefetch(next + panel_width<T> - 1, 1);
     }
     const T* added = t.map != nullptr && t.map->added != nullptr ? t.map->added_to(t.c) : nullptr;
     for (extent i = 0; added != nullptr && i <= last; ++i) {

@@ -107,13 +107,18 @@ template <std::size_t Count>
 template <std::size_t Count, class Body>
 void visit_runs(const void* erased, const broadcast_rows<Count>& rows) {
     const Body body = *static_cast<const Body*>(erased);
-    broadcast_rows<Count> next = rows;
-    for (extent left = rows.rows * rows.planes; left > 0; --left, next.at += next.n) {
-        body(next.at, next.n, next.offset);
-        for (std::size_t s = 0; s < Count; ++s) next.offset[s] += next.step[s];
-        if (--next.rows > 0) continue;
-        next.rows = rows.rows;
-        for (std::size_t s = 0; s < Count; ++s) next.offset[s] += next.turn[s];
+    const extent n = rows.n;
+    extent offset[Count], step[Count], at = rows.at;
+    for (std::size_t s = 0; s < Count; ++s) {
+        offset[s] = rows.offset[s];
+        step[s] = rows.step[s];
+    }
+    for (extent plane = 0; plane < rows.planes; ++plane) {
+        for (extent row = 0; row < rows.rows; ++row, at += n) {
+            body(at, n, offset);
+            for (std::size_t s = 0; s < Count; ++s) offset[s] += step[s];
+        }
+        for (std::size_t s = 0; s < Count; ++s) offset[s] += rows.turn[s];
     }
 }
 /// Calls body(place in the result, elements, offsets of the arrays) for the runs along the last axis that make the
@@ -140,7 +145,7 @@ struct run_operand {
 template <class F, class T, std::size_t Count, std::size_t... I>
 void broadcast_map(const F& f, const broadcast_plan<Count>& plan, const std::array<const T*, Count>& xs, T* y,
                    extent begin, extent end, std::index_sequence<I...>) noexcept {
-    each_run(plan, begin, end, [&](extent at, extent n, const extent(&offset)[Count]) {
+    each_run(plan, begin, end, [&](extent at, extent n, const extent(&offset)[Count]) __attribute__((always_inline)) {
         T* const to = y + at;
         if constexpr (Count == 2) {
             const T *a = xs[0] + offset[0], *b = xs[1] + offset[1];

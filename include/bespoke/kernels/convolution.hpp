@@ -88,7 +88,10 @@ template <class T>
         const extent example = where / g.groups, group = where % g.groups,
                      channel = group * outputs + panel * width;
         const extent columns = std::min(outputs - panel * width, width);
-        const extent pixel = block * most, count = std::min(g.pixels() - pixel, most);
+        const auto begin = [&](extent b) {  // of a block; those of whole rows have as many as each other, or one more
+            return lines ? g.output_height * b / blocks * g.output_width : std::min(b * most, g.pixels());
+        };
+        const extent pixel = begin(block), count = begin(block + 1) - pixel;
         if (std::exchange(held_image, where) != where)
             image = group_image(g, job.layout, job.x + example * job.x_stride, group, image_space);
         if (!lines && std::exchange(held_block, block) != block)
@@ -231,6 +234,10 @@ template <class T>
                                            const T* packed = nullptr,
                                            const epilogue<T>* after = nullptr) noexcept {
     if (examples <= 0 || g.pixels() <= 0 || g.output_channels <= 0) return;
+    if (detail::suits_depthwise(g))
+        return detail::depthwise_forward<T>({g, x, x_stride, weights, bias, y, y_stride, accumulate, false,
+                                             detail::channel_epilogue<T>(after)},
+                                            examples, threads);
     if (detail::convolution_work(g, examples) < detail::threaded_work) threads = nullptr;
     T* parts = scratch + convolution_packed_size<T>(g);
     if constexpr (std::is_same_v<T, float>)
@@ -239,11 +246,6 @@ template <class T>
             return winograd_forward(g, examples, x, x_stride, packed != nullptr ? packed : scratch, bias, y, y_stride,
                                     accumulate, parts, threads, after);
         }
-    if (detail::suits_depthwise(g))
-        return parallel_for(threads, examples * g.channels, 1, [&](extent first, extent last) {
-            detail::depthwise_forward(g, first, last, x, x_stride, weights, bias, y, y_stride, accumulate,
-                                      detail::channel_epilogue<T>(after));
-        });
     const extent outputs = g.group_outputs();
     const bool narrow = detail::is_narrow<T>(outputs), by_rows = narrow || (detail::suits_rows<T>(g) && !accumulate);
     const auto layout = by_rows ? detail::make_layout(g, true) : detail::tiled_layout(g);

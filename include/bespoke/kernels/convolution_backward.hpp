@@ -294,14 +294,11 @@ template <class T>
                                                   T* scratch, thread_pool* threads = nullptr,
                                                   const T* packed = nullptr) noexcept {
     if (examples <= 0 || std::min({g.channels, g.output_channels, g.pixels(), g.plane()}) <= 0) return;
+    if (detail::flips_depthwise(g))
+        return detail::depthwise_forward<T>(
+            {detail::turned_round(g), dy, dy_stride, weights, nullptr, dx, dx_stride, true, true, {}}, examples,
+            threads);
     if (detail::convolution_work(g, examples) < detail::threaded_work) threads = nullptr;
-    if (detail::flips_depthwise(g)) {
-        const convolution_geometry flipped = detail::turned_round(g);
-        return parallel_for(threads, examples * g.channels, 1, [&](extent first, extent last) {
-            detail::depthwise_forward<T>(flipped, first, last, dy, dy_stride, weights, nullptr, dx, dx_stride, true,
-                                         {}, true);
-        });
-    }
     if (packed == nullptr) convolution_backward_pack(g, weights, scratch, threads);
     T* parts = scratch + convolution_backward_packed_size<T>(g);
     if constexpr (std::is_same_v<T, float>)

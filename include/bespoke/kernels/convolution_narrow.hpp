@@ -25,6 +25,17 @@ void split(thread_pool* threads, extent items, const Body& body) noexcept {
     });
 }
 
+/// In how many parts of at least `least` of `count` rows or pixels the threads share the images of so many examples.
+/// Layers that follow each other are cut alike, so that a thread reads most of all what it wrote itself: what another
+/// core has written comes many times slower. Where parts are fewer than threads, some threads share each.
+inline extent image_parts(const thread_pool* threads, extent examples, extent count, extent least) noexcept {
+    const extent size = threads ? static_cast<extent>(threads->size()) : 1;
+    if (examples >= size) return 1;
+    extent parts = std::clamp<extent>(count / least, 1, size);
+    while (size % parts != 0) --parts;
+    return parts;
+}
+
 /// y[q] = start + sum over p of weights[p * weight_step] * image[offsets[p] + q] for the pixels q in [0, count),
 /// count <= Batches * lanes; one chain over p. The start is `*start`, or y[q] where that is null. Reads
 /// nothing from `end` on.

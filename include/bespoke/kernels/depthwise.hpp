@@ -65,6 +65,7 @@ template <class T, extent Stride, std::size_t Batches, bool Edge>
     const convolution_geometry& g = images.g;
     const extent height = g.height, width = g.width, output_width = g.output_width;
     constexpr extent ahead = 16;  // rows that are brought near
+    const extent bottom = (last - 1) * Stride - g.pad_top + 3;
     // What the loads of a batch see: of the three taps, or of the even and odd elements and those two further.
     constexpr extent shifts[4] = {0, Stride == 1 ? 1 : lanes<T>, 2, lanes<T> + 2};
     row_window<T> windows[4][Batches];
@@ -87,8 +88,10 @@ template <class T, extent Stride, std::size_t Batches, bool Edge>
         }
         unroll<Batches>([&](auto j) __attribute__((always_inline)) {
             const T* p = x + r * width + static_cast<extent>(j()) * Stride * lanes<T>;
-            __builtin_prefetch(p + ahead * width);
-            if constexpr (Stride == 2) __builtin_prefetch(p + ahead * width + lanes<T>);
+            if (r + ahead < bottom) {  // rows further down may be another thread's
+                __builtin_prefetch(p + ahead * width);
+                if constexpr (Stride == 2) __builtin_prefetch(p + ahead * width + lanes<T>);
+            }
             const auto at = [&](auto k) __attribute__((always_inline)) {
                 if constexpr (Edge)
                     return windows[k][j].load(p + shifts[k]);
@@ -166,38 +169,60 @@ template <class T, extent Stride>
     }
 }
 
-/// y = conv(x) + bias of the channels [first, last), counted over the examples, in the order of arithmetic of all
-/// forward passes; `flipped`: with the taps of the kernel in reverse. `after` is run on some rows
-/// of one or more channels at a time.
 template <class T>
-[[gnu::noinline]] void depthwise_forward(const convolution_geometry& g, extent first, extent last, const T* x,
-                                         extent x_stride, const T* weights, const T* bias, T* y, extent y_stride,
-                                         bool accumulate, const channel_epilogue<T>& after,
-                                         bool flipped = false) noexcept {
+struct depthwise_job {
+    const convolution_geometry& g;
+    const T* x;
+    extent x_stride;
+    const T* weights;
+    const T* bias;  ///< or null
+    T* y;
+    extent y_stride;
+    bool accumulate;
+    bool flipped = false;       ///< with the taps of the kernel in reverse
+    channel_epilogue<T> after;  ///< run on some rows of one or more channels at a time
+};
+
+/// Items are (example, part of the output rows, channel).
+template <class T>
+[[gnu::noinline]] void depthwise_items(const depthwise_job<T>& job, extent parts, extent first, extent last) noexcept {
+    const convolution_geometry& g = job.g;
     // Some rows of one channel, or of narrow images some channels: what is finished is near.
     const extent rows = std::max<extent>(4096 / g.output_width, 8),
                  together = g.output_width <= lanes<T> ? std::max<extent>(4096 / g.pixels(), 1) : 1;
     for (extent item = first; item < last;) {
-        const extent example = item / g.channels, channel = item % g.channels,
-                     channels = std::min({together, last - item, g.channels - channel});
+        const extent channel = item % g.channels, where = item / g.channels, example = where / parts,
+                     part = where % parts, channels = std::min({together, last - item, g.channels - channel}),
+                     bottom = g.output_height * (part + 1) / parts;
         const depthwise_images<T> images{g,
-                                         x + example * x_stride + channel * g.plane(),
-                                         weights + 9 * channel,
-                                         bias != nullptr ? bias + channel : nullptr,
-                                         y + example * y_stride + channel * g.pixels(),
-                                         accumulate,
-                                         after.without_added(),
+                                         job.x + example * job.x_stride + channel * g.plane(),
+                                         job.weights + 9 * channel,
+                                         job.bias != nullptr ? job.bias + channel : nullptr,
+                                         job.y + example * job.y_stride + channel * g.pixels(),
+                                         job.accumulate,
+                                         job.after.without_added(),
                                          channel,
                                          channels,
-                                         flipped};
-        for (extent row = 0; row < g.output_height; row += rows) {
-            const extent end = std::min(row + rows, g.output_height);
+                                         job.flipped};
+        for (extent row = g.output_height * part / parts; row < bottom; row += rows) {
+            const extent end = std::min(row + rows, bottom);
             (g.stride_x == 1 ? depthwise_channels<T, 1> : depthwise_channels<T, 2>)(images, row, end);
-            after.finish_behind({images.y + row * g.output_width, channels, (end - row) * g.output_width, g.pixels()},
-                                channel);
+            job.after.finish_behind(
+                {images.y + row * g.output_width, channels, (end - row) * g.output_width, g.pixels()}, channel);
         }
         item += channels;
     }
+}
+
+/// y = conv(x) + bias in the order of arithmetic of all forward passes.
+template <class T>
+[[gnu::noinline]] void depthwise_forward(const depthwise_job<T>& job, extent examples, thread_pool* threads) noexcept {
+    const convolution_geometry& g = job.g;
+    // Its multiply-adds, nine for each load and store, take some eight times as long as those of products.
+    if (8 * convolution_work(g, examples) < threaded_work) threads = nullptr;
+    const extent parts = image_parts(threads, examples, g.pixels(), 4096);
+    parallel_for(threads, examples * parts * g.channels, 1,
+                 [&](extent first, extent last) { depthwise_items(job, parts, first, last); });
 }
 
 }  // namespace bespoke::kernels::detail

@@ -17,10 +17,6 @@ namespace bespoke::kernels {
 
 namespace detail {
 
-/// Below this many multiply-adds, or elements that are but moved or added, waking threads (about 5 us) costs more than
-/// it brings.
-inline constexpr extent threaded_work = 1 << 19, threaded_elements = 1 << 17;
-
 template <class T>
 struct matrix_product {
     extent m, n, k;

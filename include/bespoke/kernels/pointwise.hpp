@@ -23,6 +23,7 @@ struct pointwise_job {
     extent y_stride;
     bool accumulate;
     channel_epilogue<T> after;
+    extent parts = 1;  ///< of the pixels, where these are rows
 };
 
 /// Whether `pointwise_forward` is for this geometry.
@@ -204,51 +205,62 @@ template <class T>
     }
 }
 
-/// Items are (example, group, panel of outputs).
+/// Items are (example, group, part of the pixels, panel of outputs).
 template <class T>
 [[gnu::noinline]] void pointwise_rows(const pointwise_job<T>& job, extent first, extent last, T* space) noexcept {
     constexpr extent width = panel_width<T>;
     const convolution_geometry& g = job.g;
     const extent pixels = g.pixels(), outputs = g.group_outputs(), size = g.group_channels();
     const extent panels = (outputs + width - 1) / width, together = pointwise_steps<T>(g);
-    extent filled = 0;  // the last strip is packed where it is not whole
-    while (filled + strip_rows(pixels - filled) < pixels) filled += strip_rows(pixels - filled);
-    if (next_tile_rows(pixels - filled) == pixels - filled) filled = pixels;
     T *sums = space, *left = space + (pixels + tile_rows) * width;
     alignas(64) T start[width];
-    extent held = -1;
+    extent held = -1, begin = 0, end = 0, filled = 0;
     for (extent item = first; item < last; ++item) {
-        const extent panel = item % panels, where = item / panels, example = where / g.groups, group = where % g.groups,
+        const extent panel = item % panels, where = item / panels, image = where / job.parts,
+                     example = image / g.groups, group = image % g.groups,
                      columns = std::min(outputs - panel * width, width), channel = group * outputs + panel * width;
         const T* x = job.x + example * job.x_stride + group * size * pixels;
         const T* weights = job.packed + group * packed_size<T>(size, outputs) + panel * width * size;
-        T* y = job.y + example * job.y_stride + channel * pixels;
-        if (std::exchange(held, where) != where && filled < pixels)
-            for (extent k = 0; k < size; k += together)
-                pack_left(x + k * pixels + filled, extent{1}, pixels, pixels - filled, std::min(size - k, together),
+        const bool fresh = std::exchange(held, where) != where;
+        if (fresh) {
+            const extent part = where % job.parts, strips = pixels / tall_tile_rows;
+            begin = strips * part / job.parts * tall_tile_rows;
+            end = part + 1 == job.parts ? pixels : strips * (part + 1) / job.parts * tall_tile_rows;
+            filled = begin;  // the last strip is packed where it is not whole
+            while (filled + strip_rows(end - filled) < end) filled += strip_rows(end - filled);
+            if (next_tile_rows(end - filled) == end - filled) filled = end;
+            for (extent k = 0; filled < end && k < size; k += together)
+                pack_left(x + k * pixels + filled, extent{1}, pixels, end - filled, std::min(size - k, together),
                           left + k * tile_rows);
+        }
+        T* y = job.y + example * job.y_stride + channel * pixels + begin;
         std::fill_n(start, width, T(0));
         if (job.accumulate)
-            transpose(y, pixels, columns, pixels, sums, width);
+            transpose(y, pixels, columns, end - begin, sums, width);
         else if (job.bias != nullptr)
             std::copy_n(job.bias + channel, columns, start);
         for (extent k = 0; k == 0 || k < size; k += together) {
             const extent steps = std::min(size - k, together);
             const bool goes_on = job.accumulate || k > 0;
-            const extent share = width * steps / pixels + 1;
             const T* b = weights + k * width;
-            for (extent i = 0, rows = 0; i < pixels; i += rows) {
+            // With the first panel of a part the next pixels come, which another thread may have written, else a share
+            // of the next weights.
+            const bool pixels_come = fresh && job.parts > 1;
+            const extent share = width * steps / (end - begin) + 1;
+            for (extent i = begin, rows = 0; i < end; i += rows) {
                 const bool packed = i >= filled;
-                rows = strip_rows(pixels - i);
-                T* c = sums + i * width;
+                rows = strip_rows(end - i);
+                T* c = sums + (i - begin) * width;
+                const T* coming =
+                    pixels_come ? x + k * pixels + i + 2 * rows - 1 : b + size * width + (i - begin) * share;
+                const extent step = pixels_come ? pixels : rows * share / std::max<extent>(steps, 1) + 1;
                 multiply_strip<T>({steps, packed ? left + k * tile_rows : x + k * pixels + i, 1,
                                    packed ? tile_rows : pixels, b, width, c, width, goes_on ? c : start,
-                                   goes_on ? width : 0, b + size * width + i * share,
-                                   rows * share / std::max<extent>(steps, 1) + 1, c + rows * width},
+                                   goes_on ? width : 0, coming, step, c + rows * width},
                                   rows, columns);
             }
         }
-        job.after.transposed(sums, width, {y, columns, pixels, pixels}, channel);
+        job.after.transposed(sums, width, {y, columns, end - begin, pixels}, channel);
     }
 }
 
@@ -259,6 +271,7 @@ template <class T>
     const convolution_geometry& g = job.g;
     const bool by_rows = pixels_as_rows<T>(g), copies = !sees_all_pixels(g);
     const extent panels = ((by_rows ? g.group_outputs() : g.pixels()) + panel_width<T> - 1) / panel_width<T>;
+    if (by_rows) job.parts = image_parts(threads, examples, g.pixels(), 4 * tall_tile_rows);
     for (extent e = 0; e < (copies ? examples : 1); ++e) {
         pointwise_job<T> part = job;
         if (copies) {
@@ -268,7 +281,8 @@ template <class T>
             part.x = scratch;
             part.y += e * job.y_stride;
         }
-        split(threads, (copies ? 1 : examples) * g.groups * panels, [&](extent thread, extent first, extent last) {
+        const extent items = (copies ? 1 : examples) * g.groups * job.parts * panels;
+        split(threads, items, [&](extent thread, extent first, extent last) {
             (by_rows                                        ? pointwise_rows<T>
              : pointwise_steps<T>(g) == g.group_channels() ? pointwise_strips<T>
                                                             : pointwise_columns<T>)(

@@ -30,6 +30,10 @@ namespace detail {
 inline constexpr extent tile_rows = vector_registers == 32 ? 12 : 6,
                         small_tile_rows = tile_rows == 12 ? 4 : 3;
 
+/// Below this many multiply-adds, or elements that are but moved or added, waking threads (about 5 us) costs more than
+/// it brings.
+inline constexpr extent threaded_work = 1 << 19, threaded_elements = 1 << 17;
+
 /// Steps of k after which a tile goes back to C, so that a panel of B stays in a cache of the first level.
 template <class T>
 inline constexpr extent k_block = 768 / static_cast<extent>(sizeof(T));
