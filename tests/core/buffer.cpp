@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <limits>
+#include <new>
 
 using bespoke::aligned_size;
 using bespoke::buffer;
@@ -98,6 +100,16 @@ TEST_CASE("a buffer is a value") {
     const buffer<float> none;
     const buffer<float> copy_of_none = none;
     CHECK(copy_of_none.size() == 0);
+}
+
+TEST_CASE("more elements than there can be are not there") {
+    buffer<double> a(3);
+    for (extent size : {extent{1} << 61, std::numeric_limits<extent>::max(), extent{-1}}) {
+        CHECK_THROWS_AS(a.resize(size), std::bad_alloc);
+        CHECK(a.size() == 0);
+    }
+    a.resize(2);
+    CHECK(a[1] == 0);
 }
 
 TEST_CASE("what lies in small pages is memory like any other") {

@@ -19,6 +19,8 @@ TEST_CASE("a sentence joins text, numbers and shapes, at compile time too") {
     CHECK(sentence(shape{}).view() == "[]");
     CHECK(sentence(shape{7}).view() == "[7]");
     CHECK(sentence().view().empty());
+    CHECK(sentence("\"", std::string_view{}, "\"").view() == "\"\"");
+    static_assert(sentence(std::string_view{}).view().empty());
     CHECK(sentence(sentence("in"), std::string_view("out")).view() == "inout");
 }
 

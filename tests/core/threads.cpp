@@ -2,8 +2,17 @@
 
 #include <catch2/catch.hpp>
 
+#include <exception>
+#include <fstream>
 #include <numeric>
+#include <string>
 #include <vector>
+
+#ifdef __linux__
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#endif
 
 using bespoke::extent;
 using bespoke::parallel_for;
@@ -44,6 +53,35 @@ TEST_CASE("a pool may end idle, right after its birth and right after work") {
     }
 }
 
+// The sanitizers want more address space than that.
+#if defined(__linux__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+TEST_CASE("more threads than the system gives are an error, and those that began have ended") {
+    rlimit before{};
+    REQUIRE(getrlimit(RLIMIT_AS, &before) == 0);
+    std::size_t pages = 0;
+    std::ifstream("/proc/self/statm") >> pages;
+    rlimit few = before;  // room for some stacks
+    few.rlim_cur = pages * static_cast<std::size_t>(sysconf(_SC_PAGESIZE)) + (std::size_t{64} << 20);
+    REQUIRE(setrlimit(RLIMIT_AS, &few) == 0);
+    std::string what;
+    try {
+        thread_pool pool(100'000);
+    } catch (const bespoke::error& e) {
+        what = e.what();
+        CHECK(e.code() == bespoke::errc::bad_argument);
+    }
+    REQUIRE(setrlimit(RLIMIT_AS, &before) == 0);
+    const std::string start = "100000 threads wanted, the system gives ";
+    REQUIRE(what.substr(0, start.size()) == start);
+    CHECK(std::stoul(what.substr(start.size())) > 1);
+    CHECK(std::stoul(what.substr(start.size())) < 100'000);
+    thread_pool pool(2);
+    int sum = 0;
+    pool.run([](void* context, std::size_t i) { if (i == 1) *static_cast<int*>(context) = 7; }, &sum);
+    CHECK(sum == 7);
+}
+#endif
+
 TEST_CASE("parallel_for covers every index once, in ranges that begin at multiples of the grain") {
     const std::size_t threads = GENERATE(0u, 1u, 2u, 5u);
     const extent grain = GENERATE(1, 4, 16);
@@ -66,6 +104,28 @@ TEST_CASE("parallel_for covers every index once, in ranges that begin at multipl
         CHECK(ranges == std::min<extent>(pieces, static_cast<extent>(std::max<std::size_t>(threads, 1))));
     }
 }
+
+#ifdef __linux__
+TEST_CASE("a body that throws ends the program, on any number of threads") {
+    const std::size_t threads = GENERATE(1u, 3u);
+    const pid_t child = fork();
+    if (child == 0) {
+        std::set_terminate([] { _exit(3); });
+        try {
+            thread_pool pool(threads);
+            parallel_for(&pool, 3, 1, [](extent begin, extent) {
+                if (begin == 0) throw 1;
+            });
+        } catch (int) {
+        }
+        _exit(0);
+    }
+    int status = 0;
+    REQUIRE(waitpid(child, &status, 0) == child);
+    REQUIRE(WIFEXITED(status));
+    CHECK(WEXITSTATUS(status) == 3);
+}
+#endif
 
 TEST_CASE("ranges differ by one grain at most") {
     thread_pool pool(5);

@@ -172,7 +172,7 @@ constexpr void add_branch(planner& p, std::string_view condition, const If& if_s
 template <class Body>
 constexpr void add_loop(planner& p, const Body& body) {
     const auto plan = [&](planner& q, std::size_t step) {
-        q.loop(step, [&] { q.nested(step, "body", [&] { body(step); }); });
+        q.loop([&] { q.nested(step, "body", [&] { body(step); }); });
     };
     append(p, controlled<decltype(plan)>{&plan});
 }

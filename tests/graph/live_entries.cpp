@@ -51,9 +51,59 @@ struct met {
         return y;
     }
     constexpr std::size_t entries_from(std::span<const shape>, std::size_t back) const { return back == 2 ? 2 : 0; }
-    constexpr bool gives_rows(std::span<const shape>) const { return true; }
-    static constexpr bool batched = true;
     [[maybe_unused]] friend bool operator==(const met&, const met&) = default;
+};
+
+/// x [.., a, b] and all of another input -> [.., a, `columns`], by rows, which the second of three layers finishes.
+struct row_giver {
+    extent columns = 4;
+
+    static constexpr auto key = "rowGiver";
+    constexpr void fields(auto&) {}
+    static constexpr bespoke::input_count inputs{2, 2};
+    static constexpr bool batched = true, entries_of_first = true;
+    constexpr outcome output_shape(std::span<const shape> xs) const { return met{columns}.output_shape(xs); }
+    constexpr std::size_t entries_from(std::span<const shape>, std::size_t back) const { return back > 1 ? back : 0; }
+    constexpr bool gives_rows(std::span<const shape>) const { return true; }
+    [[maybe_unused]] friend bool operator==(const row_giver&, const row_giver&) = default;
+};
+struct row_finisher {
+    static constexpr auto key = "rowFinisher";
+    constexpr void fields(auto&) {}
+    static constexpr bool in_place = true;
+    constexpr outcome output_shape(const shape& x) const { return x; }
+    constexpr std::size_t entries_from(std::span<const shape>, std::size_t back) const { return back > 1 ? back : 0; }
+    constexpr bool finishes_rows(std::span<const shape>) const { return true; }
+    [[maybe_unused]] friend bool operator==(const row_finisher&, const row_finisher&) = default;
+};
+struct row_taker {
+    extent columns = 4;
+
+    static constexpr auto key = "rowTaker";
+    constexpr void fields(auto&) {}
+    static constexpr bespoke::input_count inputs{2, 2};
+    static constexpr bool entries_of_first = true;
+    constexpr outcome output_shape(std::span<const shape> xs) const { return met{columns}.output_shape(xs); }
+    constexpr std::size_t entries_from(std::span<const shape>, std::size_t back) const { return back > 1 ? back : 0; }
+    constexpr bool takes_rows(std::span<const shape>) const { return true; }
+    [[maybe_unused]] friend bool operator==(const row_taker&, const row_taker&) = default;
+};
+
+/// Each entry by itself; says all that a layer can say of how it runs together with others.
+struct sociable {
+    static constexpr auto key = "sociable";
+    constexpr void fields(auto&) {}
+    static constexpr bool batched = true, runs_epilogue = true, in_place = true;
+    constexpr outcome output_shape(const shape& x) const { return x; }
+    constexpr std::size_t entries_from(std::span<const shape>, std::size_t back) const { return back; }
+    constexpr bool finishes(std::span<const shape>) const { return true; }
+    constexpr bool concatenates(std::span<const shape>) const { return true; }
+    constexpr bool finishes_rows(std::span<const shape>) const { return true; }
+    constexpr bool gives_rows(std::span<const shape>) const { return true; }
+    constexpr bool takes_rows(std::span<const shape>) const { return true; }
+    constexpr bool gives_planes(std::span<const shape>) const { return true; }
+    constexpr bool takes_planes(std::span<const shape>) const { return true; }
+    [[maybe_unused]] friend bool operator==(const sociable&, const sociable&) = default;
 };
 
 /// The same elements, in another shape.
@@ -159,7 +209,6 @@ TEST_CASE("entries along another axis than the first one: where the layers befor
         CHECK(step(plan, "query").shortens == 2);
         for (const char* name : {"split", "heads", "scores", "shares", "mixed"}) CHECK(step(plan, name).shortens == 0);
         CHECK(plan.view().shape_read(3, 1) == shape{9, 8});
-        CHECK(step(plan, "scores").rows.gives == (read > 1));
         CHECK_THAT(bespoke::inspect(plan.view()), Catch::Contains("[2, " + std::to_string(read) + " of 9, 4]"));
     }
     // What goes with each head has its rows one behind the other.
@@ -192,6 +241,48 @@ TEST_CASE("entries along another axis than the first one: where the layers befor
     });
     CHECK(blob(both, "scores").dimensions == shape{2, 9, 9});
     CHECK(blob(both, "query").dimensions == shape{9, 8});
+}
+
+TEST_CASE("rows that are left may run as a chain, a single one is made whole") {
+    const auto streams = [](const shape& queries, extent read) {
+        const bespoke::plan plan = planned([&](planner& p) {
+            p.input("x", queries);
+            p.input("z", {600, 4});
+            append(p, by_entries{}, {"x"}, {"q"});
+            append(p, row_giver{600}, {"q", "z"}, {"scores"});
+            append(p, row_finisher{}, {}, {"shares"});
+            append(p, row_taker{}, {"shares", "z"}, {"mixed"});
+            append(p, first{read}, {}, {"y"});
+        });
+        CHECK(blob(plan, "scores").entries > 0);
+        CHECK(blob(plan, "scores").streamed == step(plan, "mixed").streams);
+        return step(plan, "mixed").streams;
+    };
+    CHECK(streams({9, 4}, 2));
+    CHECK_FALSE(streams({9, 4}, 1));
+    CHECK(streams({3, 9, 4}, 2));
+    CHECK(streams({3, 9, 4}, 1));  // all rows of one matrix
+    CHECK_FALSE(streams({3, 1, 4}, 2));
+}
+
+TEST_CASE("a step that shortens what it reads runs by itself") {
+    for (const bool shortens : {true, false}) {
+        const bespoke::plan plan = planned([&](planner& p) {
+            p.input("x", {9, 4, 2});
+            if (!shortens) append(p, sociable{}, {}, {"before"});
+            append(p, sociable{}, {}, {"a"});
+            append(p, first{2}, {}, {"y"});
+        });
+        const bespoke::step_facts& a = step(plan, "a");
+        CHECK(blob(plan, "a").dimensions == shape{2, 4, 2});
+        CHECK((a.shortens == 3) == shortens);
+        CHECK(a.can_finish == !shortens);
+        CHECK(a.concatenates == !shortens);
+        CHECK((a.rows.finishes && a.rows.gives && a.rows.takes) == !shortens);
+        CHECK((a.planes.gives && a.planes.takes) == !shortens);
+        CHECK((a.rows.finishes || a.rows.gives || a.rows.takes) == !shortens);
+        CHECK((a.planes.gives || a.planes.takes) == !shortens);
+    }
 }
 
 TEST_CASE("of several readers the one counts that reads most") {

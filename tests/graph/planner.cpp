@@ -190,7 +190,8 @@ TEST_CASE("the values of a blob may decide the shape of another") {
 TEST_CASE("what is overwritten is not known any more, nor was it where that is done in a loop") {
     const auto is_open = [](const std::function<void(planner&)>& tell, std::string_view name) {
         const bespoke::plan plan = planned([&](planner& p) {
-            p.input("x", {4});
+            p.input("x", {1});
+            p.input("c", {1});
             tell(p);
         });
         CHECK(plan.open == blob(plan, name).open.any);
@@ -212,6 +213,22 @@ TEST_CASE("what is overwritten is not known any more, nor was it where that is d
     CHECK_FALSE(counted(false, false, "n"));
     CHECK(counted(true, false, "y"));
     CHECK(counted(false, true, "z"));
+    // outside of loops nothing comes back to what it has decided
+    const auto overwritten = [](bool behind, auto... branch) {
+        return [=](planner& p) {
+            append(p, number{3}, {}, {"n"});
+            append(p, stretched{}, {"n"}, {"y"});
+            const auto copy = [&] { append(p, copied{}, {"x"}, {"n"}); };
+            if constexpr (sizeof...(branch) > 0) add_branch(p, branch..., copy, [] {});
+            else copy();
+            if (behind) append(p, stretched{}, {"n"}, {"z"});
+            p.output("y");
+        };
+    };
+    CHECK_FALSE(is_open(overwritten(false), "y"));
+    CHECK_FALSE(is_open(overwritten(false, "c"), "y"));
+    CHECK(is_open(overwritten(true), "z"));
+    CHECK(is_open(overwritten(true, "c"), "z"));
     // a loop may not run at all
     CHECK(is_open([](planner& p) {
               add_loop(p, [&](std::size_t) { append(p, number{3}, {}, {"n"}); });
@@ -219,7 +236,6 @@ TEST_CASE("what is overwritten is not known any more, nor was it where that is d
           }, "y"));
     // each side of a branch has its own
     CHECK(is_open([](planner& p) {
-              p.input("c", {1});
               add_branch(
                   p, "c", [&] { append(p, number{3}, {}, {"n"}); }, [&] { append(p, number{4}, {}, {"n"}); });
               append(p, stretched{}, {"n"}, {"y"});
@@ -385,6 +401,7 @@ TEST_CASE("what one side of a branch makes is hidden from the other and from wha
 
 TEST_CASE("what is wrong with inputs and outputs of a network") {
     CHECK(problem([](planner& p) { p.input("", {4}); }) == "input \"\": an input needs a name");
+    CHECK(problem([](planner& p) { p.input({}, {4}); }) == "input \"\": an input needs a name");
     CHECK(problem([](planner& p) {
         p.input("x", {4});
         p.input("x", {4});

@@ -1,5 +1,8 @@
 #include <bespoke/network/decide.hpp>
 
+#include <bespoke/training/trainer.hpp>
+
+#include "../training_instances.hpp"
 #include "network_test.hpp"
 
 using namespace network_test;
@@ -43,6 +46,12 @@ inline constexpr auto counting =
             slice_static{.begin_ids = {0}, .end_ids = {1}} | from("s") | named("rows"),
             loop{compose(linear{1, 1} | from("i") | named("next"), copy{} | from("next") | to("i"))} | from("rows"),
             output{"i"});
+
+/// What has weights, and as much more as a shape has elements.
+inline constexpr auto shifted = compose(
+    input{"s", {2}}, input{"x", {3}}, inner_product{.output_channels = 2} | from("x") | named("fc"),
+    fill_dynamic{1} | from("s") | named("ones"), reduce_sum{.axes = {0, 1}} | named("count"),
+    add_broadcastable{} | from("fc", "count") | named("y"), output{"y"});
 
 template <class Run>
 std::string failure(const Run& run) {
@@ -177,6 +186,24 @@ TEST_CASE("what goes wrong in the run is told with its place, and the next run i
     REQUIRE(failure([&] { run(net.loaded, {{1, 2, 3, 4}}); }) ==
             "one example at a time wanted, as shapes are decided in the run, 2 came");
     REQUIRE(net({{1, 2}}) == std::vector<floats>{{3, 3}});
+}
+
+TEST_CASE("a training that fails in the run leaves a network that predicts") {
+    network<shifted> net(1);
+    const floats s{1, 2, -1, 2}, x = numbers(6), targets(4);
+    const std::span first(x.data(), 3);
+    const floats before = to_vector(net(floats{1, 2}, first));
+    {
+        trainer<float> training(net, {mean_squared_error{"y"}}, sgd{}, train::all_layers);
+        training.load(2, std::vector<example_data<float>>{s, x}, std::vector<example_data<float>>{targets});
+        const std::vector<std::size_t> all{0, 1};
+        const std::string what = "layers/1 \"ones\" (fillDynamic): a shape from 0 up wanted, [-1, 2] given";
+        CHECK(failure([&] { training.gradient(all); }) == what);
+        CHECK(net.core().predicts());
+        CHECK(failure([&] { training.evaluate(all); }) == what);
+        CHECK(net.core().predicts());
+    }
+    CHECK(same_bits(to_vector(net(floats{1, 2}, first)), before));
 }
 
 TEST_CASE("a blob that a loop would have made has no shape where it did not run") {

@@ -51,6 +51,24 @@ struct greedy {
     bool operator==(const greedy&) const = default;
 };
 
+/// y = the number of threads for which it was asked last how much working memory it wants.
+struct counting_threads {
+    static constexpr auto key = "countingThreads";
+    static inline extent told = 0;
+    constexpr void fields(auto&) {}
+    static constexpr bool batched = true;
+    constexpr outcome output_shape(const shape& x) const { return x; }
+    template <class T>
+    extent scratch_size(const shape&, extent, extent threads) const {
+        return told = threads;
+    }
+    void forward(auto, auto y, const auto&, auto&) const noexcept {
+        std::fill_n(y.data, y.total(), static_cast<double>(told));
+    }
+    void backward(auto...) const noexcept {}
+    bool operator==(const counting_threads&) const = default;
+};
+
 /// y = 1 where it runs without what it prepares, else 2.
 struct patient {
     static constexpr auto key = "patient";
@@ -84,7 +102,6 @@ TEST_CASE("what can wait is prepared for the second run, the others for the firs
     e.attach(d);
     const auto run = [&](extent examples = 1) {
         e.reserve(examples);
-        e.measure();
         d.forward(e, std::size_t{0});
         return std::pair{e.value(plan.outputs[0])[0], e.value(plan.outputs[1])[0]};
     };
@@ -107,7 +124,6 @@ TEST_CASE("what can wait is prepared for the second run, the others for the firs
     std::vector<double*> at, to(plan.blobs.size());
     for (auto& a : arrays) at.push_back(a.data());
     e.place(1, at, to);
-    e.measure();
     d.forward(e, std::size_t{0});
     CHECK(e.value(plan.outputs[0])[0] == 2);
 }
@@ -164,14 +180,34 @@ TEST_CASE("working memory is asked for once, for the largest") {
     net.core().use(nullptr);
 }
 
+TEST_CASE("working memory is asked for again where the threads change between two runs") {
+    const auto d = compose(input{"x", {1}}, counting_threads{} | named("y"));
+    const planner p = planned(d);
+    engine<double> e(p.result().view());
+    e.attach(d);
+    const auto run = [&] {
+        e.reserve(1);
+        d.forward(e, std::size_t{0});
+        return e.value(e.plan().outputs[0])[0];
+    };
+    CHECK(run() == 1);
+    CHECK(run() == 1);
+    thread_pool threads(4);
+    e.use(&threads);
+    CHECK(run() == 4);
+    e.use_threads(2);
+    CHECK(run() == 2);
+    e.use(nullptr);
+    CHECK(run() == 1);
+}
+
 TEST_CASE("frozen and trained steps run in passes of their own") {
     const auto d = compose(input{"x", {2}}, linear{2, 0} | named("a"), linear{3, 0} | named("b"),
                            linear{5, 0} | named("c"), output{"a"}, output{"b"}, output{"c"});
     const planner p = planned(d);
     engine<double> e(p.result().view());
-    e.reserve(1);
     e.attach(d);
-    e.measure();
+    e.reserve(1);
     const std::vector<char> trained{0, 1, 1};
     const plan_view plan = e.plan();
     const auto value = [&](const char* name) -> double& { return *e.value(plan.find_blob(name)); };

@@ -139,6 +139,33 @@ TEST_CASE("a chain that runs as an epilogue gives the bits of its layers one aft
     CHECK(*most > 0);
 }
 
+namespace {
+
+/// An input that is written over between the layer that an epilogue could begin with and the one that reads both.
+constexpr auto written_over(auto... outputs) {
+    return compose(input{"x", {600}}, input{"z", {600}}, input{"u", {600}},
+                   inner_product{.output_channels = 600} | from("x") | named("p"), copy{} | from("u") | to("z"),
+                   add{} | from("z", "p") | named("s"), output{"s"}, outputs...);
+}
+inline constexpr auto input_written_over = written_over();
+inline constexpr auto input_written_apart = written_over(output{"p"});
+
+}  // namespace
+
+TEST_CASE("an input that is written over is read behind that") {
+    network<input_written_over> net;
+    network<input_written_apart> apart;
+    program loaded = program_of(input_written_over);
+    fill(net);
+    fill(apart);
+    copy_parameters(net, loaded);
+    const auto x = network_test::numbers(600, 1), z = network_test::numbers(600, 2), u = network_test::numbers(600, 3);
+    auto wanted = to_vector(std::get<1>(apart(x, z, u)));
+    for (std::size_t i = 0; i < wanted.size(); ++i) wanted[i] += u[i];
+    CHECK(same_bits(to_vector(net(x, z, u)), wanted));
+    CHECK(same_bits(run(loaded, {x, z, u})[0], wanted));
+}
+
 TEST_CASE("what a chain begins with goes into the kernel and changes no bit") {
     REQUIRE(heads_of_chains<mapped_apart>().empty());
     REQUIRE(heads_of_chains<mapped_together>() ==
@@ -158,4 +185,91 @@ TEST_CASE("what a chain begins with goes into the kernel and changes no bit") {
     const auto [least, most] = std::minmax_element(y.begin(), y.end());
     CHECK(*least < 0);
     CHECK(*most > 0);
+}
+
+// --- layers in terms of others, which the shape of the first input chooses ----------------------------------------
+
+namespace {
+
+/// y [rows, n] = x2 + factor x1 [n].
+struct scaled_sum {
+    float factor = 0;
+
+    static constexpr auto key = "scaledSum";
+    constexpr void fields(auto&) {}
+    static constexpr input_count inputs{2, 2};
+    constexpr outcome output_shape(std::span<const shape> xs) const { return xs[1]; }
+    constexpr bool finishes(std::span<const shape>) const { return true; }
+    void forward(auto xs, auto ys, const auto&, auto&) const noexcept {
+        for (extent i = 0; i < ys[0].size(); ++i)
+            ys[0].data[i] = xs[1].data[i] + factor * xs[0].data[i % xs[0].size()];
+    }
+    void finish(const auto& block, const auto& with) const noexcept {
+        for (extent i = 0; i < block.rows; ++i)
+            for (extent j = 0, k = i * block.stride; j < block.columns; ++j, ++k)
+                block.data[k] += factor * with.other[(with.offset + k) % with.other_dimensions->size()];
+    }
+    void backward(auto...) const noexcept {}
+    bool operator==(const scaled_sum&) const = default;
+};
+struct sum_by_rank {
+    static constexpr auto key = "sumByRank";
+    constexpr void fields(auto&) {}
+    static constexpr input_count inputs{2, 2};
+    constexpr outcome output_shape(std::span<const shape> xs) const { return xs[1]; }
+    constexpr scaled_sum equivalent(const shape& x) const { return {x.rank() == 1 ? 2.0f : 3.0f}; }
+    bool operator==(const sum_by_rank&) const = default;
+};
+
+/// y = x + number.
+struct shifted_rows {
+    float number = 0;
+
+    static constexpr auto key = "shiftedRows";
+    constexpr void fields(auto&) {}
+    constexpr outcome output_shape(const shape& x) const { return x; }
+    constexpr std::size_t entries_from(std::span<const shape>, std::size_t back) const { return back; }
+    void forward(auto x, auto y, const auto&, auto&) const noexcept {
+        for (extent i = 0; i < y.size(); ++i) y.data[i] = x.data[i] + number;
+    }
+    void backward(auto...) const noexcept {}
+    bool operator==(const shifted_rows&) const = default;
+};
+/// So many rows as it is given: what no layer should make of it, but it shows what it is asked.
+struct shifted_by_rows {
+    static constexpr auto key = "shiftedByRows";
+    constexpr void fields(auto&) {}
+    constexpr outcome output_shape(const shape& x) const { return x; }
+    constexpr shifted_rows equivalent(const shape& x) const { return {static_cast<float>(x[0])}; }
+    bool operator==(const shifted_by_rows&) const = default;
+};
+
+constexpr auto by_rank(auto... outputs) {
+    return compose(input{"x", {50, 6}}, input{"row", {12}},
+                   inner_product{.output_channels = 12} | from("x") | named("p"),
+                   sum_by_rank{} | from("row", "p") | named("s"), output{"s"}, outputs...);
+}
+inline constexpr auto by_rank_fused = by_rank();
+inline constexpr auto by_rank_apart = by_rank(output{"p"});
+inline constexpr auto two_rows =
+    compose(input{"x", {9, 4}}, shifted_by_rows{} | named("shifted"),
+            slice_static{.begin_ids = {0, 0}, .end_ids = {2, 4}} | named("y"));
+
+}  // namespace
+
+TEST_CASE("a layer in terms of another is asked with the shape of its first input, as it reads that") {
+    REQUIRE(heads_of_chains<by_rank_fused>() == std::vector<std::string_view>{"p"});
+    network<by_rank_fused> fused;
+    network<by_rank_apart> apart;
+    fill(fused);
+    fill(apart);
+    const auto x = network_test::numbers(50 * 6, 1), row = network_test::numbers(12, 2);
+    const auto [sum, product] = apart(x, row);
+    for (std::size_t i = 0; i < 600; ++i) REQUIRE(sum.data()[i] == product.data()[i] + 2 * row[i % 12]);
+    CHECK(same_bits(to_vector(fused(x, row)), to_vector(sum)));
+
+    network<two_rows> two;
+    const auto z = network_test::numbers(36, 3);
+    const auto y = to_vector(two(z));
+    for (std::size_t i = 0; i < 8; ++i) CHECK(y[i] == z[i] + 2);
 }

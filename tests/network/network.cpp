@@ -155,6 +155,20 @@ TEST_CASE("any number of threads gives the same bits") {
     }
 }
 
+TEST_CASE("the number of threads may change between two calls") {
+    static constexpr auto heads = compose(input{"a", {12, 8, 16}}, input{"b", {12, 16, 8}},
+                                          batched_matmul{} | from("a", "b") | named("y"));  // a scratch each thread
+    network<heads> net;
+    const auto a = numbers(12 * 8 * 16, 1), b = numbers(12 * 16 * 8, 2);
+    const auto y = to_vector(net(a, b));
+    CHECK(same_bits(to_vector(net(a, b)), y));
+    for (std::size_t threads : {4u, 2u, 5u, 1u}) {
+        net.core().use_threads(threads);
+        CHECK(same_bits(to_vector(net(a, b)), y));
+        CHECK(same_bits(to_vector(net(a, b)), y));
+    }
+}
+
 TEST_CASE("several inputs and outputs, in the order of their declaration") {
     network<joined> net;
     const auto x = numbers(3), z = numbers(4, 2);
@@ -208,6 +222,73 @@ TEST_CASE("a network that no memory holds is an error, and no other one suffers"
     }
     network<scalar> small;
     CHECK(small(std::vector<float>{3})[0] == 7);
+}
+
+namespace {
+
+/// Works with so many elements for each example.
+struct spacious {
+    extent scratch = 0, prepared = 0;
+
+    static constexpr auto key = "spacious";
+    constexpr void fields(auto&) {}
+    static constexpr bool batched = true;
+    constexpr outcome output_shape(const shape& x) const { return x; }
+    template <class T>
+    extent scratch_size(const shape&, extent examples, extent) const {
+        return scratch * examples;
+    }
+    template <class T>
+    extent prepared_size(const shape&) const {
+        return prepared;
+    }
+    void prepare(const auto&, auto* to) const noexcept { std::fill_n(to, prepared, 1.0f); }
+    void forward(auto x, auto y, const auto&, auto& w) const noexcept {
+        std::fill_n(w.scratch, scratch * x.examples, 1.0f);
+        std::copy_n(x.data, x.total(), y.data);
+    }
+    void backward(auto...) const noexcept {}
+    bool operator==(const spacious&) const = default;
+};
+
+inline constexpr auto much_prepared = compose(input{"x", {2}}, spacious{.prepared = extent{1} << 40} | named("y"));
+inline constexpr auto much_scratch = compose(input{"x", {2}}, spacious{.scratch = 1 << 20} | named("y"));
+
+template <class Body>
+std::string error_for_memory(const Body& body) {
+    try {
+        body();
+    } catch (const error& e) {
+        CHECK(e.code() == errc::bad_value);
+        return e.what();
+    }
+    return "";
+}
+
+}  // namespace
+
+TEST_CASE("working memory that is not there is an error, and fewer examples go on") {
+    CHECK(error_for_memory([] { network<much_prepared>(); }) ==
+          "the layers work with 1099511627776 elements (examples at a time: 1), there is no memory for them");
+    network<much_scratch> net;
+    const auto x = numbers(2 * 3);
+    CHECK(same_bits(to_vector(net.predict_batch(x)), x));
+    for (int i = 0; i < 2; ++i)
+        CHECK(error_for_memory([&] { net.core().reserve(1 << 15, true); }) ==
+              "the layers work with 34359738368 elements (examples at a time: 32768), there is no memory for them");
+    CHECK(same_bits(to_vector(net.predict_batch(x)), x));
+}
+
+TEST_CASE("inputs and outputs that no memory holds are an error, and fewer examples go on") {
+    network<mlp> net;
+    const auto x = numbers(32 * 3);
+    const auto y = to_vector(net.predict_batch(x));
+    const extent many = extent{1} << 36;
+    for (int i = 0; i < 2; ++i)
+        CHECK(error_for_memory([&] { net.core().reserve(many); }) ==
+              "the inputs and outputs have 2748779069440 elements (examples at a time: 68719476736), there is no "
+              "memory for them");
+    CHECK(same_bits(to_vector(net.predict_batch(x)), y));
 }
 
 TEST_CASE("no example, and examples without elements") {

@@ -126,7 +126,6 @@ program program_of(const sequence<Parts...>& s) {
 inline std::vector<std::vector<float>> run(program& p, const std::vector<std::vector<float>>& inputs) {
     const extent size = p.plan().blobs[p.plan().inputs[0]].dimensions.size();
     p.core().reserve(static_cast<extent>(inputs[0].size()) / size);
-    p.core().measure();
     for (std::size_t i = 0; i < inputs.size(); ++i)
         std::copy(inputs[i].begin(), inputs[i].end(), p.core().value(p.plan().inputs[i]));
     p.forward();

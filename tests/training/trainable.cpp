@@ -33,3 +33,23 @@ TEST_CASE("a network of any type is run through one that does not know it") {
     CHECK(net.forwards == 2);
     CHECK(net.backwards == 1);
 }
+
+TEST_CASE("a trainer's pass ends with it, whatever happens") {
+    counting_network net;
+    CHECK(net.core().predicts());
+    {
+        const std::vector<char> trained{1};
+        const trainer_pass<double> recorded(net.core(), pass::trainable, trained);
+        CHECK_FALSE(net.core().predicts());
+        CHECK(net.core().runs(0));
+    }
+    CHECK(net.core().predicts());
+    const std::vector<char> trained{1};
+    try {
+        const trainer_pass<double> frozen(net.core(), pass::frozen, trained);
+        CHECK_FALSE(net.core().runs(0));
+        throw 1;
+    } catch (int) {
+    }
+    CHECK(net.core().runs(0));
+}

@@ -118,7 +118,6 @@ std::vector<T> output_of(Network& net, const std::string& name, const std::vecto
     auto& e = net.core();
     const auto examples = static_cast<extent>(images.size() / 64);
     e.reserve(examples);
-    net.core().measure();
     std::copy(images.begin(), images.end(), e.value(net.plan().inputs[0]));
     net.forward();
     const std::size_t blob = net.plan().find_blob(name);

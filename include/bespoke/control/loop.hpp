@@ -37,7 +37,7 @@ struct loop {
             return p.fail(value_fault("a loopBreak or loopContinue belongs into the bodyNetwork, not into the "
                                       "conditionNetwork"));
         if (p.input_count_of(step) == 1) p.want_scalar("", p.input_of(step));
-        p.loop(step, [&] {
+        p.loop([&] {
             const std::size_t first = p.step_count();
             p.nested(step, "loop/conditionNetwork", [&] { condition_network.plan(p); });
             const bool has_network = p.step_count() > first;

@@ -3,6 +3,7 @@
 #include "shape.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <memory>
 #include <new>
 #include <span>
@@ -64,6 +65,7 @@ public:
         memory_.reset();
         size_ = 0;
         if (size == 0) return;
+        if (size < 0 || size > most_elements) throw std::bad_alloc();
         std::size_t bytes = static_cast<std::size_t>(size) * sizeof(T);
         const std::align_val_t aligned{bytes < large_memory ? alignment : large_page};
         if (bytes >= large_memory) bytes = (bytes + large_page - 1) / large_page * large_page;
@@ -90,6 +92,8 @@ public:
     }
 
 private:
+    static constexpr extent most_elements = std::numeric_limits<extent>::max() / 2 / static_cast<extent>(sizeof(T));
+
     struct release {
         std::align_val_t aligned{alignment};
         void operator()(T* memory) const { ::operator delete(memory, aligned); }

@@ -102,7 +102,6 @@ inline constexpr shape absent{0};
 template <class T>
 struct weights_and_bias {
     T weights, bias;
-
     static constexpr auto fields =
         std::array{parameter_field{"weights", &weights_and_bias::weights, initial::glorot},
                    parameter_field{"bias", &weights_and_bias::bias, initial::zero}};
@@ -176,6 +175,7 @@ struct finishing {
     const shape* other_dimensions = nullptr;
     const T* prepared = nullptr;
     const T* result = nullptr;  ///< where it begins, all examples
+    const shape* first_dimensions = nullptr;  ///< of the first input
 };
 
 // --- the ladder of concepts ---------------------------------------------------------------------------

@@ -33,7 +33,8 @@ public:
     /// What it is made of: text, a number or a shape. Small, as a library of layers has hundreds of sentences.
     class part {
     public:
-        constexpr part(std::string_view text) : text_(text.data()), number_(static_cast<extent>(text.size())) {}
+        constexpr part(std::string_view text)
+            : text_(text.data() == nullptr ? "" : text.data()), number_(static_cast<extent>(text.size())) {}
         constexpr part(const char* text) : text_(text), number_(-1) {}
         constexpr part(const sentence& text) : part(text.view()) {}
         constexpr part(extent number) : number_(number) {}

@@ -6,7 +6,9 @@ namespace bespoke {
 
 // Three layers meet where a result is too large to be written: one gives its rows, the runs along its last axis, one
 // or more finish them, and the last one multiplies them by a matrix of its own. A prediction computes such a chain,
-// an attention, a few rows at a time. All inputs but the result must be there when the first one runs.
+// an attention, a few rows at a time. All inputs but the result must be there when the first one runs. A result with a
+// single row is made whole. Where graph/live_entries.hpp shortens a result, the layers are asked before: what they say
+// holds for any number of rows from 2 up.
 
 /// `bool finishes_rows(std::span<const shape> xs) const`: whether the layer, of one input of the shape of y, can be
 /// part of an epilogue whose blocks hold whole rows, one behind the other: by `finish`, as in concepts.hpp. Its forward

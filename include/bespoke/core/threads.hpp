@@ -1,6 +1,6 @@
 #pragma once
 
-#include "shape.hpp"
+#include "error.hpp"
 
 #include <algorithm>
 #include <atomic>
@@ -17,16 +17,20 @@ namespace bespoke {
 /// caller at a time.
 class thread_pool {
 public:
+    /// Throws `error` where the system does not give so many.
     explicit thread_pool(std::size_t threads = 1) {
-        for (std::size_t i = 1; i < threads; ++i) workers_.emplace_back([this, i] { work(i); });
+        try {
+            for (std::size_t i = 1; i < threads; ++i) workers_.emplace_back([this, i] { work(i); });
+        } catch (const std::exception&) {  // std::system_error, or no memory for the list
+            const std::size_t made = size();
+            end();
+            throw error(errc::bad_argument, std::to_string(threads) + " threads wanted, the system gives " +
+                                                std::to_string(made));
+        }
     }
     thread_pool(const thread_pool&) = delete;
     thread_pool& operator=(const thread_pool&) = delete;
-    ~thread_pool() {
-        task_ = nullptr;
-        start();
-        for (auto& worker : workers_) worker.join();
-    }
+    ~thread_pool() { end(); }
 
     /// Number of threads that take part, the caller included.
     std::size_t size() const { return workers_.size() + 1; }
@@ -43,6 +47,11 @@ public:
     }
 
 private:
+    void end() {
+        task_ = nullptr;
+        start();
+        for (auto& worker : workers_) worker.join();
+    }
     /// What was written before is seen by the workers.
     void start() {
         generation_.fetch_add(1, std::memory_order_release);
@@ -109,7 +118,7 @@ namespace detail {
 
 /// A `const Body*` behind a function pointer, which costs the compiler less than a lambda that becomes one.
 template <class Body, class... Arguments>
-void call_body(const void* body, Arguments... arguments) {
+void call_body(const void* body, Arguments... arguments) noexcept {
     (*static_cast<const Body*>(body))(arguments...);
 }
 
@@ -118,7 +127,8 @@ void call_body(const void* body, Arguments... arguments) {
 /// Calls `body(begin, end)` over disjoint ranges that cover [0, count), one range a thread.
 ///
 /// Ranges split outputs, never a sum, and begin at multiples of `grain`: what is computed for an index
-/// does not depend on the number of threads. `pool` may be null: then the caller does it all.
+/// does not depend on the number of threads. `pool` may be null: then the caller does it all. A body that throws ends
+/// the program, as the other threads could not be called back.
 template <class Body>
 void parallel_for(thread_pool* pool, extent count, extent grain, const Body& body) {
     detail::parallel_for(pool, count, grain, &detail::call_body<Body, extent, extent>, &body);

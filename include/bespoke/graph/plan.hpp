@@ -55,8 +55,6 @@ struct step_facts {
     std::size_t parent = blob_facts::npos;   ///< the control step around this one
     std::size_t watched = blob_facts::npos;  ///< the blob that a loop's condition network writes
     bool control = false;
-    bool loop = false;
-    bool in_loop = false;
     bool logged = false;      ///< overwrites values that a backward pass may still want
     bool in_place = false;
     bool concatenates = false;  ///< its output is its inputs, one behind the other

@@ -203,8 +203,7 @@ public:
     }
 
     template <class Body>
-    constexpr void loop(std::size_t number, const Body& body) {
-        plan_.steps[number].loop = true;
+    constexpr void loop(const Body& body) {
         const std::size_t before = plan_.blobs.size();
         ++loops_;
         body();
@@ -276,7 +275,6 @@ private:
         if (find_step(text(step.name), first_) != npos)
             fail({errc::duplicate_name, sentence("another layer has this name")});
         step.first_link = plan_.links.size();
-        step.in_loop = in_loop();
         step.first_parameter = plan_.parameters.size();
         step.end = number + 1;
         append(step);
@@ -366,7 +364,7 @@ private:
         open.open(old.open);
         if (open.rank) open.extents = old.open.rank ? old.open.extents : 0;
         if (!(open == old.open)) unsettle(blob).open.open(old.open = open);
-        if (!values_.overwrite(blob)) unsettle(blob).changes = true;
+        if (!values_.overwrite(blob) && in_loop()) unsettle(blob).changes = true;
     }
 
     constexpr void add_parameter(std::size_t number, const shape& dimensions, const parameter_rule& rule) {

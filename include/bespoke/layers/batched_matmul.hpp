@@ -68,12 +68,9 @@ struct batched_matmul {
         if (xs.size() == 1) return back > 1 ? back : 0;
         return back == 2 ? transpose_a ? 1 : 2 : 0;
     }
-    /// A single row is summed up in another way.
-    constexpr bool gives_rows(std::span<const shape> xs) const {
-        return xs.size() == 2 && matrix(xs[0], transpose_a, true).rows > 1;
-    }
+    constexpr bool gives_rows(std::span<const shape> xs) const { return xs.size() == 2; }
     constexpr bool takes_rows(std::span<const shape> xs) const {
-        if (xs.size() != 2 || transpose_a || xs[0].rank() < 2 || xs[0].from_end(2) < 2) return false;
+        if (xs.size() != 2 || transpose_a || xs[0].rank() < 2) return false;
         const shape y = product_shape(xs[0], xs[1]).shapes()[0];
         return y.product(0, y.rank() - 2) == xs[0].product(0, xs[0].rank() - 2);
     }

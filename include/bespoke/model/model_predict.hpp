@@ -100,9 +100,7 @@ void model::run(std::span<const features> inputs, std::vector<features>& results
         for (std::size_t e = 0; e < inputs.size(); ++e) run(inputs.subspan(e, 1), results);
         return;
     }
-    core.select(pass::all, {});
     core.reserve(static_cast<extent>(inputs.size()));
-    core.measure();
     const plan_view& plan = program_->plan();
     for (std::size_t e = 0; e < inputs.size(); ++e)
         for (std::size_t i = 0; i < plan.inputs.size(); ++i) {

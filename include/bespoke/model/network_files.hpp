@@ -123,7 +123,8 @@ void network<Description, Element, Fits>::read(const std::filesystem::path& path
         for (std::size_t i = 0; i < plan().parameters.size(); ++i)
             std::copy_n(core.parameters().read(i), plan().parameters[i].dimensions.size(),
                         engine_.parameters().fill(i));
-    changed();
+    engine_.change();
+    engine_.prepare_needed();
 }
 
 template <const auto& Description, class Element, bool Fits>

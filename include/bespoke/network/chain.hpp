@@ -9,12 +9,13 @@ template <class T>
 struct chain_head {
     const engine_state<T>& engine;
     std::size_t step;
-    const T* origin = nullptr;  ///< where the result would begin whose blocks come; null: it is in memory
+    const T* near = nullptr;  ///< where the part of the result lies that blocks come of; null: all of it is in memory
+    extent offset = 0;        ///< of that part in the result
 
     static void run(const void* context, const output_block<T>& block) noexcept {
         const auto& self = *static_cast<const chain_head*>(context);
         output_block<T> placed = block;
-        if (self.origin != nullptr) placed.offset = block.data - self.origin;
+        if (self.near != nullptr) placed.offset = self.offset + (block.data - self.near);
         self.engine.finish(self.step, placed);
     }
     static row_product<T> multiply(const void* context, extent index) noexcept {
@@ -29,7 +30,7 @@ class chain {
 public:
     chain(const engine_state<T>& e, std::size_t step)
         : head_{e, step}, behind_{e, e.gather(step, map_)}, after_{&head_.run, &head_}, rest_{&behind_.run, &behind_},
-          then_{&head_.multiply, &head_}, scale_(map_.scale), shift_(map_.shift) {
+          then_{&head_.multiply, &head_}, whole_(map_) {
         if (behind_.step != step) after_.map = &map_;
         if (behind_.step != step && behind_.step != e.tail(step)) after_.rest = &rest_;
     }
@@ -42,11 +43,17 @@ public:
         if (tail != head_.step) w.after = &after_;
         if (head_.engine.plan().steps[tail].streams) w.then = &then_;
     }
-    /// What comes are the channels from this one on. `origin`, unless it is null: where the result would begin.
-    void begin_planes(extent channel, const T* origin) {
-        map_.scale = scale_ != nullptr ? scale_ + channel : nullptr;
-        map_.shift = shift_ != nullptr ? shift_ + channel : nullptr;
-        if (origin != nullptr) map_.result = head_.origin = behind_.origin = origin;
+    /// What comes are the channels from this one on.
+    void begin_planes(extent channel) {
+        map_.scale = whole_.scale != nullptr ? whole_.scale + channel : nullptr;
+        map_.shift = whole_.shift != nullptr ? whole_.shift + channel : nullptr;
+    }
+    /// Likewise, of a result that is not in memory: at `near`, what lies at `offset` in it.
+    void begin_planes(extent channel, const T* near, extent offset) {
+        begin_planes(channel);
+        map_.added = whole_.added != nullptr ? whole_.added + offset : nullptr;
+        map_.result = head_.near = behind_.near = near;
+        head_.offset = behind_.offset = offset;
     }
 
 private:
@@ -55,7 +62,7 @@ private:
     chain_head<T> behind_;
     epilogue<T> after_, rest_;
     row_products<T> then_;
-    const T *scale_, *shift_;
+    const channel_map<T> whole_;  ///< as `map_` is for all channels
 };
 
 /// Runs the layer at `step` together with the one whose planes it takes, and the epilogues of both.
@@ -77,8 +84,8 @@ void forward_planes(engine_state<T>& e, std::size_t step) {
         for (extent channel = 0; channel < channels; channel += most.channels) {
             const extent examples = std::min(all - example, most.examples),
                          some = std::min(channels - channel, most.channels), before = example * channels + channel;
-            gives.begin_planes(channel, near - before * size);
-            takes.begin_planes(channel, nullptr);
+            gives.begin_planes(channel, near, before * size);
+            takes.begin_planes(channel);
             e.run_planes(giver, {&from, examples, channel, some, e.window_value(x) + example * from.size(),
                                  from.size(), near, some * size}, w);
             e.run_planes(step, {&between, examples, channel, some, near, some * size,

@@ -59,14 +59,13 @@ public:
     /// Only those that cannot run without. The others do before the second run: it is not worth the time for one alone.
     void prepare_needed();
     void prepare(std::size_t step);
-    /// Asks every layer for its working memory.
-    void measure();
 
-    /// Room for a run, see `network_memory`, for which the layers are prepared.
+    /// Room for a run, see `network_memory`, for which the layers are prepared and have their working memory.
     void reserve(extent examples, bool all_blobs = false) {
         if (this->has_room(examples, all_blobs)) return;
         settle();
         this->make_room(examples, all_blobs);
+        measure();
     }
     /// Room alone: before the first run, and in the midst of one.
     void make_place(extent examples) { engine_state<T>::reserve(examples); }
@@ -74,8 +73,17 @@ public:
     void place(extent examples, std::span<T* const> values, std::span<T* const> gradients) {
         if (ready_ != readiness::all) prepare();
         engine_state<T>::place(examples, values, gradients);
+        measure();
     }
 
+    using network_memory<T>::use;
+    /// How to compute from now on: the layers prepare anew before the next run.
+    void use(const arithmetic& how) {
+        network_memory<T>::use(how);
+        change();
+    }
+    /// The same arithmetic but for `allow_low_precision_accumulation`. Returns what is in force then.
+    low_precision use_low_precision(low_precision wanted);
     /// In what predictions multiply with large matrices of weights, `none` being T; and a sentence why that is not what
     /// was asked for, empty where it is.
     low_precision precision_in_force() {
@@ -123,6 +131,8 @@ private:
 
     /// Which layers have prepared; `used`: those that are needed, for the first run.
     enum class readiness { none, needed, used, all };
+    /// Asks every layer for its working memory, where what there is may not be enough.
+    void measure();
     void settle();
     void reach(readiness ready);
     template <class Chosen>
@@ -185,6 +195,14 @@ void engine<T>::measure() {
     this->end_measure();
     for (const auto& [step, size] : scattered) this->scatter_prepared(step, size);
     reach(ready_);
+}
+
+template <class T>
+low_precision engine<T>::use_low_precision(low_precision wanted) {
+    arithmetic how = this->how();
+    how.allow_low_precision_accumulation = wanted;
+    use(how);
+    return precision_in_force();
 }
 
 template <class T>

@@ -34,6 +34,7 @@ public:
         pass_ = which;
         trained_ = trained;
         finished_ = finished;
+        births_ = {};
         tape_.clear();
         log_.clear();
         shape_log_.clear();
@@ -315,6 +316,7 @@ finishing<T> engine_state<T>::finishing_of(std::size_t step) const noexcept {
         }
     with.prepared = this->prepared(step);
     with.result = this->window_value(plan().outputs_of(tail(step))[0]);
+    with.first_dimensions = &plan().blobs[plan().inputs_of(step)[0]].dimensions;
     return with;
 }
 

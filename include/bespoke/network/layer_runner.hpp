@@ -28,8 +28,7 @@ decltype(auto) performer_at([[maybe_unused]] const engine_state<T>& e, const voi
                             [[maybe_unused]] std::size_t step) {
     const L& given = *static_cast<const L*>(erased);
     if constexpr (rephrased_layer<L>)
-        return given.equivalent(
-            e.plan().inputs_of(step).empty() ? absent : e.plan().blobs[e.plan().inputs_of(step)[0]].dimensions);
+        return given.equivalent(e.plan().inputs_of(step).empty() ? absent : e.plan().shape_read(step, 0));
     else
         return (given);
 }
@@ -138,7 +137,7 @@ inline constexpr call_kind calls_taken{is_batched<L>, variadic_layer<performer_t
 
 template <class T, layer L>
 void finish_layer(const void* erased, const output_block<T>& block, const finishing<T>& with) noexcept {
-    performer(*static_cast<const L*>(erased), *with.dimensions).finish(block, with);
+    performer(*static_cast<const L*>(erased), *with.first_dimensions).finish(block, with);
 }
 
 template <class T, layer L>

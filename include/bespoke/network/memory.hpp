@@ -6,7 +6,10 @@
 #include "parameters.hpp"
 #include "run_shapes.hpp"
 
+#include <algorithm>
 #include <memory>
+#include <new>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -84,7 +87,7 @@ public:
         measured_ = 0;
     }
     thread_pool* threads() const { return threads_; }
-    /// How the layers compute; they have to prepare then.
+    /// How the layers compute.
     void use(const arithmetic& how) {
         how_ = how;
         measured_ = 0;
@@ -129,7 +132,7 @@ public:
 
 protected:
     bool has_room(extent examples, bool all_blobs) const {
-        return examples == examples_ && all_blobs == all_blobs_ && planned_;
+        return examples == examples_ && all_blobs == all_blobs_ && planned_ && is_measured();
     }
     void make_room(extent examples, bool all_blobs);
     /// Whether `reserve` keeps what is there, or makes room each time.
@@ -147,7 +150,7 @@ protected:
     bool is_measured() const { return measured_ >= chunk_ && measured_ > 0; }
     void forget_measure() { measured_ = 0; }
     void begin_measure() {
-        prepared_size_ = scratch_size_ = planes_size_ = 0;
+        prepared_size_ = scratch_size_ = planes_size_ = measured_ = 0;
         lowered_ = 0;
     }
     void end_measure();
@@ -173,6 +176,16 @@ private:
     void begin_run(extent examples, std::span<T* const> gradients = {});
     extent choose_chunk(extent examples) const;
     void begin_chunk(extent first, extent end);
+    /// Takes memory for so many elements. Throws `error` where it is not there.
+    template <class Take>
+    static void take(std::string_view what, extent elements, extent examples, const Take& from_system) {
+        try {
+            from_system();
+        } catch (const std::bad_alloc&) {
+            throw error(value_fault(what, elements, " elements (examples at a time: ", examples,
+                                    "), there is no memory for them"));
+        }
+    }
     void whole() {
         first_ = 0;
         count_ = examples_;
@@ -238,14 +251,10 @@ void network_memory<T>::make_room(extent examples, bool all_blobs) {
     all_blobs_ = all_blobs;
     planned_ = false;
     const extent arena = (all_blobs ? plan_.whole_size : plan_.arena_size) * chunk_;
-    try {
+    take("the blobs have ", arena + plan_.shared_size, chunk_, [&] {
         arena_.reserve(arena);
         shared_.reserve(plan_.shared_size);
-    } catch (const std::bad_alloc&) {
-        throw error(value_fault("the blobs have ", arena + plan_.shared_size, " elements (examples at a time: ", chunk_,
-                                "), there is no memory for them"));
-    }
-    planned_ = !run_ && keeps_room_;  // a run begins each time
+    });
     for (std::size_t i = 0; i < plan_.blobs.size(); ++i) {
         const blob_facts& blob = plan_.blobs[i];
         values_[i] = blob.open.any                 ? run_->value(i)
@@ -264,10 +273,11 @@ void network_memory<T>::make_room(extent examples, bool all_blobs) {
         };
         extent size = 0;
         each_end([&](std::size_t, extent elements) { size += elements; });
-        ends_.reserve(size);
+        take("the inputs and outputs have ", size, examples, [&] { ends_.reserve(size); });
         T* place = ends_.data();
         each_end([&](std::size_t b, extent elements) { values_[b] = std::exchange(place, place + elements); });
     }
+    planned_ = !run_ && keeps_room_;  // a run begins each time
     whole();
 }
 
@@ -297,8 +307,9 @@ template <class T>
 void network_memory<T>::begin_chunk(extent first, extent end) {
     first_ = first;
     count_ = end - first;
-    for (std::size_t b = 0; b < values_.size(); ++b)
-        if (values_[b] >= arena_.begin() && values_[b] < arena_.end()) origins_[b] = first;
+    std::ranges::fill(origins_, first);
+    for (const auto blobs : {plan_.inputs, plan_.outputs})  // they hold all examples
+        for (std::size_t b : blobs) origins_[b] = 0;
 }
 
 template <class T>
@@ -347,9 +358,11 @@ void network_memory<T>::throw_wrong_input(std::size_t number, extent came, exten
 
 template <class T>
 void network_memory<T>::end_measure() {
-    prepared_.allocate(prepared_size_);
-    scratch_.reserve(scratch_size_);
-    planes_.reserve(planes_size_);
+    take("the layers work with ", prepared_size_ + scratch_size_ + planes_size_, chunk(), [&] {
+        prepared_.allocate(prepared_size_);
+        scratch_.reserve(scratch_size_);
+        planes_.reserve(planes_size_);
+    });
     for (std::size_t s = 0; s < prepared_places_.size(); ++s) withhold(s, false);
     measured_ = chunk();
 }

@@ -93,9 +93,8 @@ public:
     }
 
     network(const network& other) : network(without_parameters{}, other.engine_.thread_count()) {
-        engine_.use(other.engine_.how());
         engine_.parameters().copy(other.engine_.parameters());
-        changed();
+        engine_.use(other.engine_.how());
     }
     network(network&&) = default;
     network& operator=(network&&) = default;
@@ -123,7 +122,6 @@ public:
         extent examples = 0;
         if constexpr (sizeof...(Inputs) == input_count) examples = count_examples(inputs...);
         engine_.reserve(examples);
-        engine_.measure();
         if constexpr (sizeof...(Inputs) == input_count) set_inputs<0, true>(examples, inputs...);
         forward();
         engine_.make_place(examples);  // what was lent is given back
@@ -138,18 +136,10 @@ public:
     /// Lets the kernels know that parameters have changed.
     void prepare() { engine_.prepare(); }
     /// How to compute from now on, where there is a choice.
-    void use(const arithmetic& how) {
-        engine_.use(how);
-        changed();
-    }
+    void use(const arithmetic& how) { engine_.use(how); }
     /// The same arithmetic but for `allow_low_precision_accumulation`. Returns what is in force then: `none` where the
     /// program is not compiled for such a machine or there is nothing to gain; `precision_note` says why.
-    low_precision use_low_precision(low_precision wanted) {
-        arithmetic how = engine_.how();
-        how.allow_low_precision_accumulation = wanted;
-        use(how);
-        return precision_in_force();
-    }
+    low_precision use_low_precision(low_precision wanted) { return engine_.use_low_precision(wanted); }
     low_precision precision_in_force() { return engine_.precision_in_force(); }
     std::string precision_note() { return engine_.precision_note(); }
 
@@ -181,10 +171,6 @@ private:
         engine_.template attach<plan().open>(description);
         engine_.use_threads(threads);
         engine_.make_place(1);
-    }
-    void changed() {
-        engine_.change();
-        engine_.prepare_needed();
     }
 
     /// No step writes it, and it is not a result: nobody minds where it lies.

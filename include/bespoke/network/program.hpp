@@ -126,16 +126,8 @@ void program::use_threads(std::size_t count) { engine_.use_threads(count); }
 std::size_t program::thread_count() const { return engine_.thread_count(); }
 
 void program::prepare() { engine_.prepare(); }
-void program::use(const arithmetic& how) {
-    engine_.use(how);
-    engine_.change();
-}
-low_precision program::use_low_precision(low_precision wanted) {
-    arithmetic how = engine_.how();
-    how.allow_low_precision_accumulation = wanted;
-    use(how);
-    return precision_in_force();
-}
+void program::use(const arithmetic& how) { engine_.use(how); }
+low_precision program::use_low_precision(low_precision wanted) { return engine_.use_low_precision(wanted); }
 low_precision program::precision_in_force() { return engine_.precision_in_force(); }
 std::string program::precision_note() { return engine_.precision_note(); }
 

@@ -28,4 +28,20 @@ private:
     void (*backward_)(void*);
 };
 
+/// While it lives, a network runs the steps of a trainer's pass; behind it, whatever has happened, predictions again.
+template <class T>
+class trainer_pass {
+public:
+    trainer_pass(engine<T>& e, pass which, std::span<const char> trained, std::span<const char> finished = {})
+        : engine_(e) {
+        engine_.select(which, trained, finished);
+    }
+    trainer_pass(const trainer_pass&) = delete;
+    trainer_pass& operator=(const trainer_pass&) = delete;
+    ~trainer_pass() { engine_.select(pass::all, {}); }
+
+private:
+    engine<T>& engine_;
+};
+
 }  // namespace bespoke

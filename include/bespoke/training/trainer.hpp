@@ -65,14 +65,14 @@ public:
         return {slots_[k].step, static_cast<std::size_t>(slots_[k].size)};
     }
 
-    // What a checkpoint keeps beside the parameters.
-    std::uint64_t& steps() { return steps_; }
-    buffer<T>& optimizer_state();
+    /// How many updates there have been.
+    std::uint64_t steps() const { return steps_; }
 
 private:
     static std::vector<loss_site> find_sites(const plan_view& p, const std::vector<any_loss<T>>& losses);
-    static std::vector<std::string> loss_reasons(const plan_view& p, const std::vector<any_loss<T>>& losses,
-                                                 const std::vector<loss_site>& sites);
+    static std::vector<std::string> reasons_of(const plan_view& p, const std::vector<any_loss<T>>& losses,
+                                               const std::vector<loss_site>& sites, const training_plan<T>& plan);
+    buffer<T>& optimizer_state();
     void check(std::size_t examples, std::span<const example_data<T>> inputs,
                std::span<const example_data<T>> targets) const;
     void check_targets(std::size_t examples, std::size_t number, example_data<T> targets) const;
@@ -81,9 +81,13 @@ private:
     /// one example after the other.
     template <class Run>
     double each_run(std::span<const std::size_t> batch, const Run& run) {
-        if (!network_.plan().open || batch.size() <= 1) return run(batch);
+        const auto part = [&](std::span<const std::size_t> examples) {
+            const trainer_pass<T> recorded(network_.core(), pass::trainable, plan_.trained_steps, plan_.finished);
+            return run(examples);
+        };
+        if (!network_.plan().open || batch.size() <= 1) return part(batch);
         double sum = 0;
-        for (std::size_t i = 0; i < batch.size(); ++i) sum += run(batch.subspan(i, 1));
+        for (std::size_t i = 0; i < batch.size(); ++i) sum += part(batch.subspan(i, 1));
         return sum / static_cast<double>(batch.size());
     }
     double forward(std::span<const std::size_t> batch, bool with_gradient);
@@ -126,7 +130,7 @@ template <class T>
 trainer<T>::trainer(trainable<T> network, std::vector<any_loss<T>> losses, any_optimizer<T> optimizer, train which)
     : network_(network), losses_(std::move(losses)), optimizer_(std::move(optimizer)),
       sites_(find_sites(network.plan(), losses_)), plan_(network.plan(), which, sites_) {
-    if (const auto reasons = check_trainable(network.plan(), losses_, which); !reasons.empty()) {
+    if (const auto reasons = reasons_of(network.plan(), losses_, sites_, plan_); !reasons.empty()) {
         std::string all = "this network cannot be trained";
         for (const auto& reason : reasons) all += "\n  " + reason;
         throw error(errc::not_updatable, all);
@@ -149,10 +153,7 @@ template <class T>
 std::vector<std::string> trainer<T>::check_trainable(const plan_view& p, const std::vector<any_loss<T>>& losses,
                                                      train which) {
     const std::vector<loss_site> sites = find_sites(p, losses);
-    std::vector<std::string> reasons = loss_reasons(p, losses, sites);
-    const training_plan<T> plan(p, which, sites);
-    for (const std::string& more : plan.reasons) reasons.push_back(more);
-    return reasons;
+    return reasons_of(p, losses, sites, training_plan<T>(p, which, sites));
 }
 
 template <class T>
@@ -212,16 +213,12 @@ double trainer<T>::gradient(std::span<const std::size_t> batch) {
     });
     if (network_.plan().open && batch.size() > 1)
         for (T& g : gradients_) g /= static_cast<T>(batch.size());
-    engine.select(pass::all, {});
     return loss;
 }
 
 template <class T>
 double trainer<T>::evaluate(std::span<const std::size_t> batch) {
-    const double loss =
-        each_run(batch, [&](std::span<const std::size_t> part) { return forward(part, false); });
-    network_.core().select(pass::all, {});
-    return loss;
+    return each_run(batch, [&](std::span<const std::size_t> part) { return forward(part, false); });
 }
 
 template <class T>
@@ -255,8 +252,8 @@ std::vector<loss_site> trainer<T>::find_sites(const plan_view& p, const std::vec
 }
 
 template <class T>
-std::vector<std::string> trainer<T>::loss_reasons(const plan_view& p, const std::vector<any_loss<T>>& losses,
-                                                  const std::vector<loss_site>& sites) {
+std::vector<std::string> trainer<T>::reasons_of(const plan_view& p, const std::vector<any_loss<T>>& losses,
+                                                const std::vector<loss_site>& sites, const training_plan<T>& plan) {
     std::vector<std::string> reasons;
     for (std::size_t i = 0; i < losses.size(); ++i)
         if (sites[i].output == blob_facts::npos)
@@ -264,6 +261,7 @@ std::vector<std::string> trainer<T>::loss_reasons(const plan_view& p, const std:
         else if (sites[i].input == blob_facts::npos)
             reasons.push_back("the cross-entropy looks at \"" + std::string(p[p.blobs[sites[i].output].name]) +
                               "\", which is not the output of a softmax over a whole example");
+    reasons.insert(reasons.end(), plan.reasons.begin(), plan.reasons.end());
     return reasons;
 }
 
@@ -303,7 +301,6 @@ void trainer<T>::run_frozen(std::size_t first, std::size_t count, std::span<cons
     auto& engine = network_.core();
     const plan_view& p = network_.plan();
     engine.reserve(static_cast<extent>(count), /*all_blobs=*/true);
-    engine.measure();
     const auto keep = [&](std::size_t blob) {
         for (std::size_t k = 0; k < plan_.borders.size(); ++k) {
             if (plan_.borders[k] != blob) continue;
@@ -316,14 +313,13 @@ void trainer<T>::run_frozen(std::size_t first, std::size_t count, std::span<cons
         const std::size_t size = size_of(p.inputs[i]);
         std::copy_n(inputs[i].data() + first * size, count * size, engine.value(p.inputs[i]));
     }
-    engine.select(pass::frozen, plan_.trained_steps);
+    const trainer_pass<T> frozen(engine, pass::frozen, plan_.trained_steps);
     const auto hook = [&](std::size_t step) {
         for (std::size_t s = step; s < p.steps[step].end; ++s)
             for (std::size_t blob : p.outputs_of(s)) keep(blob);
     };
     engine.after_frozen(hook);
     network_.forward();
-    engine.select(pass::all, {});
 }
 
 template <class T>
@@ -343,7 +339,6 @@ double trainer<T>::forward(std::span<const std::size_t> batch, bool with_gradien
         for (std::size_t i = 0; i < batch.size(); ++i)
             std::copy_n(kept_[k].data() + batch[i] * size, size, engine.value(blob) + i * size);
     }
-    engine.select(pass::trainable, plan_.trained_steps, plan_.finished);
     network_.forward();
     if (with_gradient)
         for (const auto& site : sites_)
@@ -387,7 +382,6 @@ void trainer<T>::place(extent examples) {
         if (p.blobs[b].open.any) blob_gradients_[b] = plan_.gradient_offset[b] < 0 ? nullptr : gradients_.data();
     }
     network_.core().place(examples, values_, blob_gradients_);
-    network_.core().measure();
 }
 
 }  // namespace bespoke
