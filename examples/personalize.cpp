@@ -127,7 +127,7 @@ int main(int argc, char** argv) try {
     for (int seed = 0; seed < seeds; ++seed) {
         const std::vector<features> examples = choose_examples(data, static_cast<std::uint64_t>(seed));
         const auto start = std::chrono::steady_clock::now();
-        update_handlers<model> handlers{.events = static_cast<unsigned>(update_event::epoch_end)};
+        update_handlers<model> handlers{.events = update_event::epoch_end};
         if (!json) handlers.progress = [&](update_context<model>& context) { show_progress(seed, context); };
         update_task task{base, examples, {.seed = static_cast<std::uint64_t>(seed)}, handlers};
         updated = task.result();
