@@ -363,7 +363,7 @@ struct watched {
     }
     template <class X, class Y, class Dy, class Dx, class P, class Dp, class W>
     void backward(X, Y, Dy, Dx, const P&, const Dp&, W&) const noexcept {}
-    friend bool operator==(const watched&, const watched&) = default;
+    [[maybe_unused]] friend bool operator==(const watched&, const watched&) = default;
 };
 constexpr auto slow_description = compose(input{"x", {5}}, watched{} | named("watched"),
                                           inner_product{.output_channels = 3} | named("fc") | updatable,
