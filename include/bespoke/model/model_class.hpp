@@ -61,11 +61,9 @@ public:
     /// The layers with the memory that they run in.
     program& network() { return *program_; }
     const program& network() const { return *program_; }
-    /// The parameter array `field` ("weights") of the first layer called `layer`, to read and to write; `prepare` wants
-    /// to be called after writing. Throws `error` where there is none.
+    /// The parameter array `field` ("weights") of the first layer called `layer`. Throws `error` where there is none.
     std::span<float> parameter(std::string_view layer, std::string_view field);
-
-    // As of a composed network.
+    // As of a composed network: whoever writes parameters calls `prepare` afterwards.
     void prepare() { program_->prepare(); }
     void use_threads(std::size_t count) { program_->use_threads(count); }
     std::size_t thread_count() const { return program_->thread_count(); }
@@ -73,7 +71,6 @@ public:
     low_precision use_low_precision(low_precision wanted) { return program_->use_low_precision(wanted); }
     low_precision precision_in_force() { return program_->precision_in_force(); }
     std::string precision_note() { return program_->precision_note(); }
-
     /// Plans the network for the shapes of these inputs.
     void reshape(const features& inputs);
     bool is_planned_for(const features& inputs) const;
@@ -251,7 +248,7 @@ model::model(parts&& content)
     if (content.fill != nullptr) content.fill(content.context, p.result().view(), nullptr);
 
     program_ = std::make_unique<program>(std::move(content.layers), std::move(inputs), std::move(outputs), root);
-    program_->core().use_threads(content.threads);
+    program_->use_threads(content.threads);
     if (content.fill != nullptr) content.fill(content.context, program_->plan(), &program_->core());
     notes_ = std::move(content.notes);
     program_->core().use(content.how);

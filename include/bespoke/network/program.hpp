@@ -91,7 +91,7 @@ program::program(const program& other)
       engine_(other.planned()) {
     engine_.parameters().copy(other.engine_.parameters());
     engine_.attach(layers_);
-    engine_.use_threads(other.thread_count());
+    use_threads(other.thread_count());
     use(other.engine_.how());
 }
 program::program(program&&) noexcept = default;
