@@ -12,29 +12,31 @@
 #include <cstdio>
 #include <cstring>
 
+#if __has_include(<unistd.h>)
 #include <unistd.h>
+#endif
 
-using namespace bespoke;
+namespace bs = bespoke;
 
 namespace {
 
 constexpr int seeds = 10;
 constexpr std::size_t examples_a_class = 10;
 
-tensor<float> image_of(const digits_data& data, std::size_t row) {
-    tensor<float> image = zeros<float>({1, 1, 8, 8});
+bs::tensor<float> image_of(const digits_data& data, std::size_t row) {
+    bs::tensor<float> image = bs::zeros<float>({1, 1, 8, 8});
     std::copy_n(data.image(row), pixels, image.begin());
     return image;
 }
 
 /// Ten images of each digit from the training rows, with their labels.
-std::vector<features> choose_examples(const digits_data& data, std::uint64_t seed) {
+std::vector<bs::features> choose_examples(const digits_data& data, std::uint64_t seed) {
     std::vector<std::size_t> order(training_rows);
     for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
-    philox random(seed);
-    shuffle(std::span(order), random);
+    bs::philox random(seed);
+    bs::shuffle(std::span(order), random);
 
-    std::vector<features> examples;
+    std::vector<bs::features> examples;
     std::array<std::size_t, 10> chosen{};
     for (std::size_t row : order) {
         const int label = data.labels[row];
@@ -49,7 +51,7 @@ struct accuracies {
 };
 
 /// On the test rows: of the digits that the base model knows, and of the two that are taught.
-accuracies measure(model& m, const digits_data& data) {
+accuracies measure(bs::model& m, const digits_data& data) {
     std::array<int, 2> right{}, all{};
     for (std::size_t row = training_rows; row < data.rows(); ++row) {
         const std::size_t group = data.labels[row] < known_classes ? 0 : 1;
@@ -60,16 +62,16 @@ accuracies measure(model& m, const digits_data& data) {
 }
 
 /// The probabilities of all test images, for comparisons to the last bit.
-std::vector<float> probabilities(model& m, const digits_data& data) {
+std::vector<float> probabilities(bs::model& m, const digits_data& data) {
     std::vector<float> all;
     for (std::size_t row = training_rows; row < data.rows(); ++row) {
-        const features result = m.predict({{"image", image_of(data, row)}});
-        for (const auto& [digit, p] : result.get<int64_dictionary>("digit_probabilities"))
+        const bs::features result = m.predict({{"image", image_of(data, row)}});
+        for (const auto& [digit, p] : result.get<bs::int64_dictionary>("digit_probabilities"))
             all.push_back(static_cast<float>(p));
     }
     return all;
 }
-std::vector<float> probabilities(network<digits_network>& net, const digits_data& data) {
+std::vector<float> probabilities(bs::network<digits_network>& net, const digits_data& data) {
     std::vector<float> all;
     for (std::size_t row = training_rows; row < data.rows(); ++row) {
         const auto result = net(std::span(data.image(row), pixels));
@@ -89,8 +91,12 @@ std::string bar(double share, int width) {
 }
 
 /// One line that moves on in a terminal; elsewhere a line a user.
-void show_progress(int seed, const update_context<model>& context) {
+void show_progress(int seed, const bs::update_context<bs::model>& context) {
+#if __has_include(<unistd.h>)
     static const bool terminal = isatty(STDOUT_FILENO) != 0;
+#else
+    constexpr bool terminal = false;
+#endif
     const auto epoch = context.metrics.epoch + 1, epochs = context.settings.epochs;
     if (!terminal && epoch < epochs) return;
     std::printf("%s  user %2d of %d  %s  epoch %2d  loss %.4f %s", terminal ? "\r" : "", seed + 1, seeds,
@@ -113,7 +119,7 @@ int main(int argc, char** argv) try {
         return std::strcmp(argv[1], "--help") == 0 ? 0 : 2;
     }
     const digits_data data = load_digits("examples/data");
-    model base = load("examples/models/digits.json");
+    bs::model base = bs::load("examples/models/digits.json");
     const accuracies before = measure(base, data);
 
     if (!json)
@@ -123,13 +129,13 @@ int main(int argc, char** argv) try {
 
     accuracies after;
     double seconds = 0;
-    model updated = base;
+    bs::model updated = base;
     for (int seed = 0; seed < seeds; ++seed) {
-        const std::vector<features> examples = choose_examples(data, static_cast<std::uint64_t>(seed));
+        const std::vector<bs::features> examples = choose_examples(data, static_cast<std::uint64_t>(seed));
         const auto start = std::chrono::steady_clock::now();
-        update_handlers<model> handlers{.events = static_cast<unsigned>(update_event::epoch_end)};
-        if (!json) handlers.progress = [&](update_context<model>& context) { show_progress(seed, context); };
-        update_task task{base, examples, {.seed = static_cast<std::uint64_t>(seed)}, handlers};
+        bs::update_handlers<bs::model> handlers{.events = bs::update_event::epoch_end};
+        if (!json) handlers.progress = [&](bs::update_context<bs::model>& context) { show_progress(seed, context); };
+        bs::update_task task{base, examples, {.seed = static_cast<std::uint64_t>(seed)}, handlers};
         updated = task.result();
         seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 
@@ -142,11 +148,11 @@ int main(int argc, char** argv) try {
     const auto folder = std::filesystem::temp_directory_path() / "bespoke-personalize";
     std::filesystem::create_directories(folder);
     updated.save(folder / "digits.json");
-    model reloaded = load(folder / "digits.json");
+    bs::model reloaded = bs::load(folder / "digits.json");
     const std::vector<float> expected = probabilities(updated, data);
     const bool reload_same_bits = same_bits(expected, probabilities(reloaded, data));
 
-    network<digits_network> composed;
+    bs::network<digits_network> composed;
     composed.load(folder / "digits.json");
     bool doors_same_bits = same_bits(expected, probabilities(composed, data));
     composed.load("examples/models/digits.json");

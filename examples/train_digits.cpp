@@ -10,7 +10,7 @@
 #include <cstring>
 #include <numeric>
 
-using namespace bespoke;
+namespace bs = bespoke;
 
 namespace {
 
@@ -27,7 +27,7 @@ void shift(const float* image, int dy, int dx, float* to) {
         }
 }
 
-double accuracy(network<digits_network>& net, const digits_data& data, std::size_t first, std::size_t last) {
+double accuracy(bs::network<digits_network>& net, const digits_data& data, std::size_t first, std::size_t last) {
     int right = 0, all = 0;
     for (std::size_t row = first; row < last; ++row) {
         if (data.labels[row] >= known_classes) continue;
@@ -39,35 +39,36 @@ double accuracy(network<digits_network>& net, const digits_data& data, std::size
 }
 
 /// What the document says beside the layers: the interface, and how the model wants to be updated.
-model_settings describe() {
-    model_settings settings{.is_updatable = true, .type = model_type::neural_network_classifier};
+bs::model_settings describe() {
+    bs::model_settings settings{.is_updatable = true, .type = bs::model_type::neural_network_classifier};
     auto& d = settings.description;
     d.metadata = {.short_description = "Handwritten digits of 8 x 8 pixels. Knows 0 to 7; 8 and 9 can be taught.",
                   .version_string = "1.0",
                   .author = "The bespoke authors",
                   .license = "BSD-3-Clause; trained on the UCI digits, CC BY 4.0"};
-    const feature_type image{array_feature_type{.shape = {1, 1, 8, 8}, .data_type = array_data_type::float32}};
-    const feature_type number{int64_feature_type{}};
+    const bs::feature_type image{
+        bs::array_feature_type{.shape = {1, 1, 8, 8}, .data_type = bs::array_data_type::float32}};
+    const bs::feature_type number{bs::int64_feature_type{}};
     d.input = {{"image", "8 x 8 pixels from 0 (paper) to 16 (ink)", image}};
     d.output = {{"digit", "The most likely digit", number},
-                {"digit_probabilities", "How likely each digit is", {dictionary_feature_type{}}}};
+                {"digit_probabilities", "How likely each digit is", {bs::dictionary_feature_type{}}}};
     d.training_input = {{"image", "An image to learn from", image}, {"digit", "What it shows", number}};
     d.predicted_feature_name = "digit";
     d.predicted_probabilities_name = "digit_probabilities";
 
-    int64_sequence labels(10);
+    bs::int64_sequence labels(10);
     std::iota(labels.begin(), labels.end(), 0);
     settings.class_labels = labels;
     settings.label_probability_layer_name = "probabilities";
 
     auto& update = settings.update_parameters.emplace();
-    update.loss_layers = {{"loss", categorical_cross_entropy_loss_layer{"probabilities", "digit"}}};
-    update.optimizer = adam_optimizer{.learning_rate = double_parameter{1e-3, double_range{0, 1}},
-                                      .mini_batch_size = int64_parameter{16, int64_range{1, 1024}},
-                                      .beta1 = double_parameter{0.9, double_range{0, 1}},
-                                      .beta2 = double_parameter{0.999, double_range{0, 1}},
-                                      .eps = double_parameter{1e-8, double_range{0, 1}}};
-    update.epochs = int64_parameter{20, int64_range{1, 1000}};
+    update.loss_layers = {{"loss", bs::categorical_cross_entropy_loss_layer{"probabilities", "digit"}}};
+    update.optimizer = bs::adam_optimizer{.learning_rate = bs::double_parameter{1e-3, bs::double_range{0, 1}},
+                                         .mini_batch_size = bs::int64_parameter{16, bs::int64_range{1, 1024}},
+                                         .beta1 = bs::double_parameter{0.9, bs::double_range{0, 1}},
+                                         .beta2 = bs::double_parameter{0.999, bs::double_range{0, 1}},
+                                         .eps = bs::double_parameter{1e-8, bs::double_range{0, 1}}};
+    update.epochs = bs::int64_parameter{20, bs::int64_range{1, 1000}};
     update.shuffle = true;
     return settings;
 }
@@ -86,15 +87,15 @@ int main(int argc, char** argv) try {
     for (std::size_t row = 0; row < training_rows; ++row)
         if (data.labels[row] < known_classes) rows.push_back(row);
 
-    network<digits_network> net(/*seed=*/1);
-    trainer training(net, {categorical_cross_entropy{.input = "probabilities"}}, adam{.learning_rate = 1e-3},
-                     train::all_layers);
+    bs::network<digits_network> net(/*seed=*/1);
+    bs::trainer training(net, {bs::categorical_cross_entropy{.input = "probabilities"}},
+                         bs::adam{.learning_rate = 1e-3}, bs::train::all_layers);
 
     std::vector<float> images(rows.size() * pixels), labels(rows.size());
     std::vector<std::size_t> order(rows.size());
     for (int epoch = 0; epoch < epochs; ++epoch) {
         // every epoch sees every image moved by up to one pixel each way
-        philox random(/*seed=*/2, static_cast<std::uint64_t>(epoch));
+        bs::philox random(/*seed=*/2, static_cast<std::uint64_t>(epoch));
         for (std::size_t i = 0; i < rows.size(); ++i) {
             const int dy = static_cast<int>(random.below(3)) - 1, dx = static_cast<int>(random.below(3)) - 1;
             shift(data.image(rows[i]), dy, dx, images.data() + i * pixels);
@@ -102,7 +103,7 @@ int main(int argc, char** argv) try {
         }
         training.load(rows.size(), {{images}}, {{labels}});
         std::iota(order.begin(), order.end(), std::size_t{0});
-        shuffle(std::span(order), random);
+        bs::shuffle(std::span(order), random);
 
         double loss = 0;
         for (std::size_t first = 0; first < order.size(); first += mini_batch) {
@@ -115,7 +116,7 @@ int main(int argc, char** argv) try {
                         accuracy(net, data, training_rows, data.rows()));
     }
 
-    model m = to_model(net);
+    bs::model m = bs::to_model(net);
     m.set_settings(describe());
     std::filesystem::create_directories(folder);
     m.save(folder / "digits.json");

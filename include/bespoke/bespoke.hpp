@@ -8,6 +8,9 @@
 
 #include "version.hpp"
 
+#if defined(_MSC_VER) && !defined(__clang__)
+#error bespoke wants g++ 12 or clang 14 (or later): MSVC is not supported
+#endif
 #if __cplusplus < 202002L
 #error bespoke is C++20: compile with -std=c++20
 #endif

@@ -31,5 +31,19 @@ TEST_CASE("low_precision: an option of loading, with the bits of the composed ne
         const auto y = m.predict({{"x", xt::adapt(x)}});
         CHECK(y.get<tensor<float>>("y") == tensor<float>(net(x)));
         CHECK(m.write("weights").weights == weights);  // these stay as they are
+        CHECK(m.precision_in_force() == m.network().precision_in_force());
     }
+    model later = bespoke::parse(json, &tensors, {.threads = 2});
+    CHECK(later.thread_count() == 2);
+    later.use_threads(1);
+    CHECK(later.thread_count() == 1);
+    CHECK(later.use_low_precision(low_precision::int8) == net.use_low_precision(low_precision::int8));
+    CHECK(later.precision_note() == net.precision_note());
+    CHECK(later.predict({{"x", xt::adapt(x)}}).get<tensor<float>>("y") == tensor<float>(net(x)));
+    later.use({});
+    CHECK(later.precision_in_force() == low_precision::none);
+    for (float& b : later.parameter("y", "bias")) b += 1;
+    later.prepare();
+    net.use_low_precision(low_precision::none);
+    CHECK(later.predict({{"x", xt::adapt(x)}}).get<tensor<float>>("y")(7) == Approx(net(x)[7] + 1).margin(1e-6));
 }

@@ -75,7 +75,7 @@ TEST_CASE("a model learns from features, and the one it was made from stays") {
     model m = learning_classifier();
     const auto before = parameters(m);
     std::vector<double> losses;
-    update_handlers<model> handlers{.events = static_cast<unsigned>(update_event::epoch_end)};
+    update_handlers<model> handlers{.events = update_event::epoch_end};
     handlers.progress = [&](auto& context) { losses.push_back(context.metrics.loss); };
     update_task task{m, examples(30), {}, handlers};
     model learned = task.result();

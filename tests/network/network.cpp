@@ -152,6 +152,13 @@ TEST_CASE("any number of threads gives the same bits") {
         network<large> net_large(4, threads);
         CHECK(same_bits(to_vector(net_large.predict_batch(x)), z));
         CHECK(same_bits(to_vector(net_large(std::span(x).first(3001))), single));
+        one.use_threads(threads);
+        CHECK(one.thread_count() == threads);
+        CHECK(same_bits(to_vector(one.predict_batch(image)), y));
+        one_large.use_threads(threads);  // between two single calls
+        CHECK(same_bits(to_vector(one_large(std::span(x).first(3001))), single));
+        one_large.use_threads(1);
+        CHECK(same_bits(to_vector(one_large(std::span(x).first(3001))), single));
     }
 }
 
@@ -358,6 +365,13 @@ TEST_CASE("a copy is a network of its own, a moved network is the same") {
     copied.parameter("fc2", "bias")[3] = 5;
     copied.prepare();
     CHECK(to_vector(copied(image)) != y);
+    CHECK(to_vector(net(image)) == y);
+
+    copied = std::as_const(net);
+    CHECK(to_vector(copied(image)) == y);
+    CHECK(copied.thread_count() == 2);
+    copied.parameter("fc2", "bias")[3] = 5;
+    copied.prepare();
     CHECK(to_vector(net(image)) == y);
 
     network<lenet> moved(std::move(net));

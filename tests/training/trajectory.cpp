@@ -283,7 +283,7 @@ trained<float> loaded(const course& c, const reference& data, const std::string&
                        {"label", static_cast<std::int64_t>(c.labels[i])}};
     }
     update_handlers<model> handlers;
-    handlers.events = static_cast<unsigned>(update_event::mini_batch_end);
+    handlers.events = update_event::mini_batch_end;
     handlers.progress = [&](update_context<model>& context) {
         r.losses.push_back(context.metrics.loss);
         if (r.losses.size() == 1) r.after1 = weights(context.model.network(), c);

@@ -184,13 +184,29 @@ TEST_CASE("events come in order, with their metrics") {
 
     // only what was asked for
     events.clear();
-    handlers.events = static_cast<unsigned>(update_event::epoch_end);
+    handlers.events = update_event::epoch_end;
     handlers.progress = [&](context_type& c) {
         events.push_back(std::to_string(static_cast<unsigned>(c.event)));
     };
     handlers.completion = {};
     task_type(net, data.setup(), {.epochs = 2, .mini_batch_size = 8}, handlers).wait();
     REQUIRE(events == std::vector<std::string>{"4", "4"});
+
+    // or several of them; whoever copies the model may predict with it
+    events.clear();
+    handlers.events = update_event::training_begin | update_event::epoch_end;
+    handlers.progress = [&](context_type& c) {
+        net_type now(c.model);
+        const auto p = now(std::span(data.x).first(5));
+        events.push_back(c.event == update_event::epoch_end ? "epoch" : "begin");
+        losses.push_back(static_cast<double>(p[0]));
+    };
+    losses.clear();
+    net_type learned = task_type(net, data.setup(), {.epochs = 1, .mini_batch_size = 8}, handlers).result();
+    REQUIRE(events == std::vector<std::string>{"begin", "epoch"});
+    REQUIRE(losses[1] == static_cast<double>(learned(std::span(data.x).first(5))[0]));
+    REQUIRE(losses[0] != losses[1]);
+    static_assert((all_update_events & update_event::mini_batch_end) == update_event::mini_batch_end);
 }
 
 TEST_CASE("no epoch is no change") {
@@ -300,7 +316,7 @@ TEST_CASE("a task is cancelled from outside, and by its destruction") {
     const net_type net(1);
     std::atomic<bool> begun = false, completed = false;
     handlers_type handlers;
-    handlers.events = static_cast<unsigned>(update_event::mini_batch_end);
+    handlers.events = update_event::mini_batch_end;
     handlers.progress = [&](context_type&) { begun = true; };
     handlers.completion = [&](context_type& c) { completed = c.cancelled; };
     const update_options endless{.epochs = extent{1} << 60};
@@ -326,6 +342,68 @@ TEST_CASE("a task is cancelled from outside, and by its destruction") {
         task_type moved(std::move(task));
     }
     REQUIRE(completed);
+}
+
+namespace {
+
+/// A frozen layer that is watched: where it runs, and a gate in which it waits, for some seconds at most.
+struct watched {
+    static inline std::atomic<int> runs = 0, runs_here = 0;
+    static inline std::atomic<bool> open = false;
+    static inline std::thread::id here{};
+
+    static constexpr std::string_view key = "watched";
+    constexpr void fields(auto&) {}
+    constexpr outcome output_shape(const shape& x) const { return x; }
+    template <class X, class Y, class P, class W>
+    void forward(X x, Y y, const P&, W&) const noexcept {
+        ++(std::this_thread::get_id() == here ? runs_here : runs);
+        for (int turn = 0; !open && turn < 5000; ++turn) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        std::copy_n(x.data, x.size(), y.data);
+    }
+    template <class X, class Y, class Dy, class Dx, class P, class Dp, class W>
+    void backward(X, Y, Dy, Dx, const P&, const Dp&, W&) const noexcept {}
+    [[maybe_unused]] friend bool operator==(const watched&, const watched&) = default;
+};
+constexpr auto slow_description = compose(input{"x", {5}}, watched{} | named("watched"),
+                                          inner_product{.output_channels = 3} | named("fc") | updatable,
+                                          softmax_nd{} | named("p"));
+
+}  // namespace
+
+TEST_CASE("frozen layers run on the task's thread, and a cancelled task leaves those that are left") {
+    constexpr std::size_t many = 300;
+    const network<slow_description> net(1);
+    const std::vector<float> x(many * 5, 0.5f), labels(many, 1);
+    const training_setup<float> setup{
+        .examples = many, .inputs = {x}, .losses = {categorical_cross_entropy{}}, .targets = {labels}, .with = sgd{}};
+    watched::here = std::this_thread::get_id();
+    watched::open = watched::runs = watched::runs_here = 0;
+    {
+        update_task task(net, setup, {.epochs = 1});
+        while (watched::runs == 0) std::this_thread::yield();
+        task.cancel();
+        watched::open = true;
+        const network<slow_description> result = task.result();
+        REQUIRE(watched::runs < static_cast<int>(many));
+        REQUIRE(result.core().parameters().block()[0] == net.core().parameters().block()[0]);
+    }
+    watched::runs = 0;
+    std::vector<float> kept(many * 5, 0.5f);
+    auto again = setup;
+    again.inputs = {kept};
+    update_task task(net, again, {.epochs = 2});
+    kept.assign(kept.size(), -1);  // the task has its own
+    const network<slow_description> result = task.result();
+    REQUIRE(watched::runs == static_cast<int>(many));
+    REQUIRE(watched::runs_here == 0);
+    const auto expected = update(net, setup, {.epochs = 2});
+    for (extent i = 0; i < result.core().parameters().block().size(); ++i)
+        REQUIRE(result.core().parameters().block()[i] == expected.core().parameters().block()[i]);
+
+    again.targets = {std::span(labels).first(many - 1)};
+    REQUIRE(thrown_by([&] { update_task<network<slow_description>>(net, again, {}); }, errc::shape_mismatch) ==
+            "target of loss 0: 300 elements wanted, 299 came");
 }
 
 TEST_CASE("what a handler throws arrives in wait") {

@@ -1,5 +1,9 @@
 #pragma once
 
+#if !__has_include(<xtensor/xadapt.hpp>)
+#error bespoke wants <xtensor/xadapt.hpp> on the include path: xtensor 0.24.3 is tested, later ones moved their headers
+#endif
+
 #include "concepts.hpp"
 
 #include <xtensor/xadapt.hpp>

@@ -22,6 +22,7 @@ struct feature_description {
     friend bool operator==(const feature_description&, const feature_description&);
 };
 
+/// What people may know of a model: kept and written back, not interpreted.
 struct metadata {
     std::string short_description = {};
     std::string version_string = {};

@@ -12,9 +12,10 @@
 /// Models and documents: `load(path)`, `parse(text)`, `m.save(path)`. What a model is stands in model_class.hpp.
 namespace bespoke {
 
+/// How a loaded model computes: `load(path, {.threads = 4})`. `use_threads` and `use` of a model change it later.
 struct load_options {
     std::size_t threads = 1;  ///< how many kernels use, the caller included
-    arithmetic how{};
+    arithmetic how{};         ///< where there is a choice
 };
 
 namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {

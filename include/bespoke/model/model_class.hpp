@@ -58,11 +58,19 @@ public:
     };
     document write(std::string_view weights_file) const;
 
-    /// The layers with the memory that they run in. Whoever writes parameters calls its `prepare` afterwards.
+    /// The layers with the memory that they run in.
     program& network() { return *program_; }
     const program& network() const { return *program_; }
     /// The parameter array `field` ("weights") of the first layer called `layer`. Throws `error` where there is none.
     std::span<float> parameter(std::string_view layer, std::string_view field);
+    // As of a composed network: whoever writes parameters calls `prepare` afterwards.
+    void prepare() { program_->prepare(); }
+    void use_threads(std::size_t count) { program_->use_threads(count); }
+    std::size_t thread_count() const { return program_->thread_count(); }
+    void use(const arithmetic& how) { program_->use(how); }
+    low_precision use_low_precision(low_precision wanted) { return program_->use_low_precision(wanted); }
+    low_precision precision_in_force() { return program_->precision_in_force(); }
+    std::string precision_note() { return program_->precision_note(); }
     /// Plans the network for the shapes of these inputs.
     void reshape(const features& inputs);
     bool is_planned_for(const features& inputs) const;

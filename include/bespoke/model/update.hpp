@@ -212,7 +212,7 @@ learner<float> make_learner(model& m, const std::vector<features>& examples, con
         }
     }
     const std::vector<example_data<float>> in(inputs.begin(), inputs.end()), wanted(targets.begin(), targets.end());
-    result.training->load(examples.size(), in, wanted);
+    result.take(examples.size(), in, wanted);
     return result;
 }
 

@@ -68,9 +68,10 @@ struct composed_plan {
 
 /// A network composed in code: `network<digits> net;` where `inline constexpr auto digits = compose(...)`.
 ///
-/// Shapes, offsets and the order of execution are constants of the program. All memory is taken in the
-/// constructor; a call allocates nothing. One thread at a time may use a network. The first run multiplies with large
-/// weights as they lie; the second one packs them first, which `prepare` does before.
+/// Shapes, offsets and the order of execution are constants of the program. The constructor takes the memory for one
+/// example. A call then allocates nothing, but for the first runs, which pack large weights (`prepare` does that before
+/// them), for the first `predict_batch` of as many examples, and where shapes are decided in the run. One thread at a
+/// time may use a network. What a constructor or a call throws is an `error`.
 template <const auto& Description, class Element = float, bool Fits = composed_plan<Description>::fits>
 class network {
     using plan_type = composed_plan<Description>;
@@ -97,8 +98,10 @@ public:
         engine_.use(other.engine_.how());
     }
     network(network&&) = default;
+    network& operator=(const network& other) { return *this = network(other); }
     network& operator=(network&&) = default;
 
+    /// All parameters as a new network has them, from `seed`.
     void initialize(std::uint64_t seed) { engine_.initialize(seed); }
 
     /// Runs one example: one argument for each input, each with as many elements as its shape. The result
@@ -114,7 +117,8 @@ public:
         return results<0>(1);
     }
 
-    /// Runs as many examples as the arguments hold, one after the other along a new first axis.
+    /// Runs as many examples as the arguments hold, one after the other along a new first axis. Memory is taken for the
+    /// most examples that came so far.
     template <array_like... Inputs>
     auto predict_batch(const Inputs&... inputs) {
         static_assert(sizeof...(Inputs) == input_count, "one argument for each input of the network");
@@ -133,14 +137,20 @@ public:
     std::span<Element> parameter(std::string_view layer, std::string_view field) {
         return engine_.parameter(layer, field);
     }
-    /// Lets the kernels know that parameters have changed.
+    /// Does now what else the next two runs do: lets the kernels bring the parameters, as they are now, into the order
+    /// in which they read them. To be called after parameters were written.
     void prepare() { engine_.prepare(); }
+    /// How many threads kernels use from now on, the caller included. Results do not depend on it.
+    void use_threads(std::size_t count) { engine_.use_threads(count); }
+    std::size_t thread_count() const { return engine_.thread_count(); }
     /// How to compute from now on, where there is a choice.
     void use(const arithmetic& how) { engine_.use(how); }
     /// The same arithmetic but for `allow_low_precision_accumulation`. Returns what is in force then: `none` where the
     /// program is not compiled for such a machine or there is nothing to gain; `precision_note` says why.
     low_precision use_low_precision(low_precision wanted) { return engine_.use_low_precision(wanted); }
+    /// What large products with weights are computed in now.
     low_precision precision_in_force() { return engine_.precision_in_force(); }
+    /// Why that is not what was asked for, as a sentence; empty where it is.
     std::string precision_note() { return engine_.precision_note(); }
 
     /// Takes over the parameters of the model at `path`, which must describe this very network: the same
@@ -149,16 +159,19 @@ public:
     /// until they are written; those that somebody may look at (`parameter`) are copied to where they are. Defined in
     /// model/network_files.hpp, as is `save`.
     void load(const std::filesystem::path& path) { read(path); }
-    /// Writes the network as a model. Its weights are float32, also where a file had them in float16 or quantised: only
-    /// a `model` keeps that.
+    /// Writes the network as a model, see `model::save`. Its weights are float32, also where a file had them in float16
+    /// or quantised: only a `model` keeps that. Throws errc::io with path and reason, and errc::bad_value for a weight
+    /// that is not finite.
     void save(const std::filesystem::path& path) const;
 
     // What a trainer or a loader works with.
     engine_type& core() { return engine_; }
     const engine_type& core() const { return engine_; }
+    /// Runs all steps over the inputs that lie in the engine's blobs.
     void forward() {
         engine_.each_chunk([this] { description.forward(engine_, std::size_t{0}); });
     }
+    /// Adds to the gradients that the engine has places for, from those of the outputs, after `forward`.
     void backward() { description.backward(engine_, 0); }
 
 private:
@@ -264,6 +277,8 @@ public:
     std::array<Element, 1> predict_batch(const auto&...) { return {}; }
     void load(const auto&) {}
     void save(const auto&) const {}
+    void prepare() {}
+    void use_threads(std::size_t) {}
     low_precision use_low_precision(low_precision) { return {}; }
 };
 

@@ -40,19 +40,28 @@ public:
     /// Makes the plan for these input shapes the current one. Throws `error` where they do not fit.
     void reshape(const std::vector<named_shape>& inputs);
 
+    /// How many threads kernels use from now on, the caller included. Results do not depend on it.
     void use_threads(std::size_t count);
     std::size_t thread_count() const;
 
-    /// Lets the kernels know that parameters have changed.
+    /// Does now what else the next two runs do: lets the kernels bring the parameters, as they are now, into the order
+    /// in which they read them. To be called after parameters were written.
     void prepare();
     /// How to compute from now on, where there is a choice.
     void use(const arithmetic& how);
     /// The same arithmetic but for `allow_low_precision_accumulation`. Returns what is in force then: `none` where the
     /// program is not compiled for such a machine or there is nothing to gain; `precision_note` says why.
     low_precision use_low_precision(low_precision wanted);
+    /// What large products with weights are computed in now.
     low_precision precision_in_force();
+    /// Why that is not what was asked for, as a sentence; empty where it is.
     std::string precision_note();
+
+    // What a trainer, a loader or a model works with.
+
+    /// Runs all steps over the inputs that lie in the engine's blobs.
     void forward();
+    /// Adds to the gradients that the engine has places for, from those of the outputs, after `forward`.
     void backward();
 
 private:

@@ -43,7 +43,7 @@ BESPOKE_INSTANCE std::unique_ptr<any_optimizer<float>::interface> any_optimizer<
 BESPOKE_INSTANCE struct training_plan<float>;
 BESPOKE_INSTANCE class trainer<float>;
 BESPOKE_INSTANCE learner<float> make_learner(trainable<float>, const training_setup<float>&, const update_options&);
-BESPOKE_INSTANCE void run_epochs(trainer<float>&, update_progress&, void (*)(void*, update_event), void*);
+BESPOKE_INSTANCE void run_epochs(learner<float>&, update_progress&, void (*)(void*, update_event), void*);
 
 }  // namespace bespoke
 

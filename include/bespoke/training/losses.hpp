@@ -91,8 +91,18 @@ struct mean_squared_error {
     friend bool operator==(const mean_squared_error&, const mean_squared_error&) = default;
 };
 
-/// What a trainer asks of a loss; a loss of your own has these members. x has the stride 0 where the blob does
-/// not depend on an input: it is the same for every example, and dx sums over them.
+/// What a trainer asks of a loss; a loss of your own has these members.
+///
+/// `input`: the blob it looks at, empty for the first output of the network. `from_softmax`: that blob is the output of
+/// a softmax, and x below what goes into it. `target_size(s)`: how many numbers an example's target has where x has the
+/// shape s. `check_target(s, target)`: what does not hold of one example's target, empty if all is well; asked once,
+/// when the examples come.
+///
+/// `l(x, y, target, dx)`: the loss, a mean over the x.examples examples of the mini-batch; x.example(i) are the values
+/// of the i-th, y those of the blob itself (x where it is no softmax), and target has target_size numbers for each, one
+/// example after the other. Adds the gradient with respect to x to dx, which is null where nobody wants it: `if (dx)`.
+/// x has the stride 0 where the blob does not depend on an input: it is the same for every example, and dx sums over
+/// them.
 template <class L>
 concept loss = requires(const L& l, const shape& s, const float* target, dynamic_view<const float> x,
                         dynamic_view<float> dx) {

@@ -27,9 +27,14 @@ struct update_slot {
 
 /// A gradient transformation turns gradients into steps, one after the other in a `chain`; what the last one
 /// leaves is subtracted from the weights: w -= u. A transformation of your own has two members:
-/// `moments()`, how many arrays of state it keeps for each weight (zero at first), and `apply`. A third one,
-/// `static constexpr bool elementwise = true`, promises that a step follows from its own weight and state alone:
-/// `apply` then gets parts of arrays, from several threads.
+///
+/// `moments()`: how many numbers it keeps for each weight, zero at first.
+/// `apply(slots, state, total, step)`: turns slot.step into the next u, in place, for each slot, one for each parameter
+/// array that learns. At first it is the gradient of the loss, which is a mean over the mini-batch. The k-th number of
+/// slot.weights[i] is state[k * total + slot.offset + i]; `step` counts the updates, this one included.
+///
+/// A third one, `static constexpr bool elementwise = true`, promises that a step follows from its own weight and state
+/// alone: `apply` then gets parts of arrays, from several threads.
 template <class O>
 concept optimizer =
     requires(const O& o, std::span<const update_slot<float>> slots, float* state) {

@@ -43,8 +43,11 @@ public:
 
     /// Takes over examples: for each input of the network and for each loss the values of all of them.
     /// Throws `error` where sizes or targets do not fit.
-    void load(std::size_t examples, std::span<const example_data<T>> inputs,
-              std::span<const example_data<T>> targets);
+    void load(std::size_t examples, std::span<const example_data<T>> inputs, std::span<const example_data<T>> targets);
+    /// `load` in parts: what checks and copies, and whether `run_frozen` is then to be called until it says false, with
+    /// the same inputs: it runs frozen steps for some of the examples.
+    bool take(std::size_t examples, std::span<const example_data<T>> inputs, std::span<const example_data<T>> targets);
+    bool run_frozen(std::span<const example_data<T>> inputs);
     std::size_t examples() const { return examples_; }
 
     /// One mini-batch of the given examples (from 0 to examples() - 1): forward, backward, update. Returns the
@@ -76,7 +79,6 @@ private:
     void check(std::size_t examples, std::span<const example_data<T>> inputs,
                std::span<const example_data<T>> targets) const;
     void check_targets(std::size_t examples, std::size_t number, example_data<T> targets) const;
-    void run_frozen(std::size_t first, std::size_t count, std::span<const example_data<T>> inputs);
     /// The mean loss of the parts of a mini-batch that run at once: all of it, or, where shapes are decided in the run,
     /// one example after the other.
     template <class Run>
@@ -112,7 +114,7 @@ private:
     buffer<T> gradients_, state_, arena_, shared_;
     bool gradients_are_zero_ = true;
     std::vector<T*> values_, blob_gradients_;
-    std::size_t examples_ = 0;
+    std::size_t examples_ = 0, frozen_ = 0;  ///< of frozen_ the frozen steps have run
     std::uint64_t steps_ = 0;
     std::vector<std::vector<T>> kept_, targets_;
     std::vector<T> batch_targets_;
@@ -159,6 +161,12 @@ std::vector<std::string> trainer<T>::check_trainable(const plan_view& p, const s
 template <class T>
 void trainer<T>::load(std::size_t examples, std::span<const example_data<T>> inputs,
                       std::span<const example_data<T>> targets) {
+    for (bool more = take(examples, inputs, targets); more;) more = run_frozen(inputs);
+}
+
+template <class T>
+bool trainer<T>::take(std::size_t examples, std::span<const example_data<T>> inputs,
+                      std::span<const example_data<T>> targets) {
     const plan_view& p = network_.plan();
     if (p.open) network_.core().reserve(1);  // the shapes as they are planned
     check(examples, inputs, targets);
@@ -172,12 +180,8 @@ void trainer<T>::load(std::size_t examples, std::span<const example_data<T>> inp
         for (std::size_t i = 0; i < inputs.size(); ++i)
             if (p.inputs[i] == b) kept_[k].assign(inputs[i].begin(), inputs[i].end());
     }
-    if (std::ranges::all_of(plan_.trained_steps, [](char trained) { return trained != 0; })) return;
-    constexpr extent most_elements = 1 << 22;
-    const auto batch =
-        static_cast<std::size_t>(std::clamp<extent>(most_elements / std::max<extent>(p.whole_size, 1), 1, 64));
-    for (std::size_t first = 0; first < examples; first += batch)
-        run_frozen(first, std::min(batch, examples - first), inputs);
+    frozen_ = 0;
+    return std::ranges::count(plan_.trained_steps, 0) > 0;
 }
 
 template <class T>
@@ -295,11 +299,13 @@ void trainer<T>::check_targets(std::size_t examples, std::size_t number, example
     }
 }
 
-/// Runs the frozen steps for examples [first, first + count) and keeps what crosses the border.
 template <class T>
-void trainer<T>::run_frozen(std::size_t first, std::size_t count, std::span<const example_data<T>> inputs) {
+bool trainer<T>::run_frozen(std::span<const example_data<T>> inputs) {
+    constexpr extent most_elements = 1 << 22;
     auto& engine = network_.core();
     const plan_view& p = network_.plan();
+    const extent most = std::clamp<extent>(most_elements / std::max<extent>(p.whole_size, 1), 1, 64);
+    const std::size_t first = frozen_, count = std::min(static_cast<std::size_t>(most), examples_ - first);
     engine.reserve(static_cast<extent>(count), /*all_blobs=*/true);
     const auto keep = [&](std::size_t blob) {
         for (std::size_t k = 0; k < plan_.borders.size(); ++k) {
@@ -320,6 +326,8 @@ void trainer<T>::run_frozen(std::size_t first, std::size_t count, std::span<cons
     };
     engine.after_frozen(hook);
     network_.forward();
+    frozen_ += count;
+    return frozen_ < examples_;
 }
 
 template <class T>

@@ -31,8 +31,16 @@ struct update_options {
     std::optional<double> learning_rate{}, momentum{}, beta1{}, beta2{}, eps{};
 };
 
+/// What happens in a training, or several such things: `update_event::training_begin | update_event::epoch_end`.
 enum class update_event : unsigned { training_begin = 1, mini_batch_end = 2, epoch_end = 4 };
-inline constexpr unsigned all_update_events = 7;
+constexpr update_event operator|(update_event a, update_event b) {
+    return static_cast<update_event>(static_cast<unsigned>(a) | static_cast<unsigned>(b));
+}
+constexpr update_event operator&(update_event a, update_event b) {
+    return static_cast<update_event>(static_cast<unsigned>(a) & static_cast<unsigned>(b));
+}
+inline constexpr update_event all_update_events =
+    update_event::training_begin | update_event::mini_batch_end | update_event::epoch_end;
 
 /// At the end of an epoch and of the task, `epoch` and `mini_batch` are the last that ran.
 struct update_metrics {
@@ -97,6 +105,15 @@ template <class T>
 struct learner {
     std::unique_ptr<trainer<T>> training;
     update_settings settings;
+    bool frozen_wait = false;              ///< frozen steps have to run
+    std::vector<std::vector<T>> inputs{};  ///< until they have
+
+    /// Checks the examples and takes them over.
+    void take(std::size_t examples, std::span<const example_data<T>> in, std::span<const example_data<T>> targets) {
+        frozen_wait = training->take(examples, in, targets);
+        if (!frozen_wait) return;
+        for (const auto& values : in) inputs.emplace_back(values.begin(), values.end());
+    }
 };
 
 /// What a running training and whoever watches it share. `tell` may change the settings and throw.
@@ -106,9 +123,9 @@ struct update_progress {
     std::atomic<bool> stop = false;
 };
 
-/// All epochs. `tell(context, event)` is called for every event.
+/// The frozen steps, then all epochs. `tell(context, event)` is called for every event.
 template <class T>
-void run_epochs(trainer<T>& training, update_progress& progress, void (*tell)(void*, update_event), void* context);
+void run_epochs(learner<T>& learning, update_progress& progress, void (*tell)(void*, update_event), void* context);
 
 template <class Model>
 class update_context;
@@ -116,7 +133,7 @@ class update_context;
 /// Called on the thread of the task, for the events asked for and when the task ends.
 template <class Model>
 struct update_handlers {
-    unsigned events = all_update_events;  ///< a sum of update_event
+    update_event events = all_update_events;  ///< which `progress` wants
     std::function<void(update_context<Model>&)> progress{};
     std::function<void(update_context<Model>&)> completion{};
 };
@@ -128,7 +145,7 @@ public:
     update_event event = update_event::training_begin;
     const update_metrics& metrics;
     update_settings& settings;  ///< changes take effect at the next mini-batch; shuffle and seed, next epoch
-    const Model& model;         ///< as it is now
+    const Model& model;         ///< as it is now; to predict with it, copy it
     std::exception_ptr failure{};  ///< at completion: why the task ended early, if it failed
     bool cancelled = false;        ///< at completion: the task was told to stop
 
@@ -143,9 +160,10 @@ private:
 
 /// Trains a copy of a model on examples, on a thread of its own (Core ML's MLUpdateTask).
 ///
-/// Made, it runs. The model that it was made from goes on predicting, unchanged; `result` gives the updated
-/// one. To destroy a running task cancels it. `Model` is a loaded `model`, whose examples are features, or a
-/// composed `network<...>` with a `training_setup`: what `make_learner(model, examples, options)` takes.
+/// Made, it runs: the caller waits only for the copies of the model and of the examples, and for their checks. The
+/// model that it was made from goes on predicting, unchanged; `result` gives the updated one. To destroy a running task
+/// cancels it. `Model` is a loaded `model`, whose examples are features, or a composed `network<...>` with a
+/// `training_setup`: what `make_learner(model, examples, options)` takes.
 template <class Model>
 class update_task {
 public:
@@ -156,8 +174,7 @@ public:
         : state_(std::make_unique<state>(model, std::move(handlers))) {
         auto learner = make_learner(state_->model, examples, options);
         state_->progress.settings = learner.settings;
-        thread_ = std::jthread(
-            [s = state_.get(), training = std::move(learner.training)] { run(*s, *training); });
+        thread_ = std::jthread([s = state_.get(), learning = std::move(learner)]() mutable { run(*s, learning); });
     }
     update_task(update_task&&) = default;
     update_task& operator=(update_task&&) = delete;
@@ -196,9 +213,9 @@ private:
     };
 
     template <class T>
-    static void run(state& s, trainer<T>& training) {
+    static void run(state& s, learner<T>& learning) {
         try {
-            run_epochs(training, s.progress, &tell, &s);
+            run_epochs(learning, s.progress, &tell, &s);
         } catch (...) {
             s.context.failure = std::current_exception();
         }
@@ -213,8 +230,7 @@ private:
     static void tell(void* to, update_event event) {
         state& s = *static_cast<state*>(to);
         s.context.event = event;
-        if (s.handlers.progress && (s.handlers.events & static_cast<unsigned>(event)) != 0)
-            s.handlers.progress(s.context);
+        if (s.handlers.progress && (s.handlers.events & event) != update_event{}) s.handlers.progress(s.context);
     }
 
     std::unique_ptr<state> state_;
@@ -259,12 +275,13 @@ learner<T> make_learner(trainable<T> network, const training_setup<T>& setup, co
     any_optimizer<T> optimizer = setup.with;
     apply_options(options, result.settings, optimizer.parameters());
     result.training = std::make_unique<trainer<T>>(network, setup.losses, std::move(optimizer), setup.which);
-    result.training->load(setup.examples, setup.inputs, setup.targets);
+    result.take(setup.examples, setup.inputs, setup.targets);
     return result;
 }
 
 template <class T>
-void run_epochs(trainer<T>& training, update_progress& progress, void (*tell)(void*, update_event), void* context) {
+void run_epochs(learner<T>& learning, update_progress& progress, void (*tell)(void*, update_event), void* context) {
+    trainer<T>& training = *learning.training;
     update_settings& settings = progress.settings;
     update_metrics& metrics = progress.metrics;
     const std::atomic<bool>& stop = progress.stop;
@@ -279,6 +296,9 @@ void run_epochs(trainer<T>& training, update_progress& progress, void (*tell)(vo
             throw error(value_fault("the training diverged: ", what, " of epoch ", metrics.epoch, ", mini-batch ",
                                     metrics.mini_batch, " is not finite; a smaller learning rate may help"));
     };
+    const std::vector<example_data<T>> inputs(learning.inputs.begin(), learning.inputs.end());
+    for (bool more = learning.frozen_wait; more && !stop;) more = training.run_frozen(inputs);
+    learning.inputs.clear();
     std::vector<std::size_t> order(training.examples());
     happened(update_event::training_begin);
     for (extent epoch = 0; epoch < settings.epochs && !stop; ++epoch) {
