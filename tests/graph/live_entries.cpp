@@ -67,14 +67,14 @@ struct row_giver {
     constexpr bool gives_rows(std::span<const shape>) const { return true; }
     [[maybe_unused]] friend bool operator==(const row_giver&, const row_giver&) = default;
 };
-struct row_finisher {
+struct share_finisher {
     static constexpr auto key = "rowFinisher";
     constexpr void fields(auto&) {}
     static constexpr bool in_place = true;
     constexpr outcome output_shape(const shape& x) const { return x; }
     constexpr std::size_t entries_from(std::span<const shape>, std::size_t back) const { return back > 1 ? back : 0; }
     constexpr bool finishes_rows(std::span<const shape>) const { return true; }
-    [[maybe_unused]] friend bool operator==(const row_finisher&, const row_finisher&) = default;
+    [[maybe_unused]] friend bool operator==(const share_finisher&, const share_finisher&) = default;
 };
 struct row_taker {
     extent columns = 4;
@@ -250,7 +250,7 @@ TEST_CASE("rows that are left may run as a chain, a single one is made whole") {
             p.input("z", {600, 4});
             append(p, by_entries{}, {"x"}, {"q"});
             append(p, row_giver{600}, {"q", "z"}, {"scores"});
-            append(p, row_finisher{}, {}, {"shares"});
+            append(p, share_finisher{}, {}, {"shares"});
             append(p, row_taker{}, {"shares", "z"}, {"mixed"});
             append(p, first{read}, {}, {"y"});
         });
