@@ -11,11 +11,11 @@ void compare(const geometry& g) {
     CAPTURE(g.channels, g.height, g.width, g.output_channels, g.stride_x, g.groups);
     using pass = typename run_of<T>::pass;
     thread_pool three(3);
-    const run_of<T> r(g, 2, 1);
+    const run_of<T> r(g, sanitized && g.channels > 1000 ? 1 : 2, 1);
     for (const pass p : {pass::forward, pass::plain, pass::accumulate}) {
         const array<T> chain = r.chain(p);
-        CHECK(check::same_bits(r.result(p), chain));
-        CHECK(check::same_bits(r.result(p, &three, true), chain));
+        if (!sanitized || p != pass::forward) CHECK(check::same_bits(r.result(p), chain));
+        if (!sanitized || p == pass::forward) CHECK(check::same_bits(r.result(p, &three, true), chain));
         r.compare_epilogues(p, three);
     }
 }

@@ -379,7 +379,8 @@ TEST_CASE("the small trajectories, in both doors") {
     }
 }
 
-#ifdef BESPOKE_SHARED_DIR
+#if defined(BESPOKE_SHARED_DIR) && !defined(__SANITIZE_ADDRESS__)
+// A minute each under sanitizers, and the same memory as the small ones.
 
 namespace {
 
@@ -440,11 +441,9 @@ void run_digits(const std::string& name, const std::string& function, const std:
 
 TEST_CASE("the trajectories of the digits, in both doors") {
     SECTION("sgd") { run_digits<digits_relu>("sgd", "ReLU", "MAX", {momentum}); }
-#ifndef __SANITIZE_ADDRESS__  // a minute each there, and the same memory: the small trajectories have the rest
     SECTION("adam") { run_digits<digits_relu>("adam", "ReLU", "MAX", {adam{}}); }
     SECTION("sgd, smooth") { run_digits<digits_smooth>("sgd_smooth", "tanh", "AVERAGE", {momentum}); }
     SECTION("adam, smooth") { run_digits<digits_smooth>("adam_smooth", "tanh", "AVERAGE", {adam{}}); }
-#endif
 }
 
 #endif
