@@ -62,7 +62,7 @@ struct inner_product {
     /// Of one axis: which axes are channels depends on the others.
     constexpr std::size_t entries_from(std::span<const shape> xs, std::size_t back) const {
         const std::size_t axis = entry_axis(xs[0]);
-        return axis < leading(xs[0]) && axis + back == xs[0].rank() ? back : 0;
+        return axis < usual_leading(xs[0]) && axis + back == xs[0].rank() ? back : 0;
     }
     constexpr inner_product resolved(const shape& x) const {
         inner_product known = *this;
