@@ -15,8 +15,7 @@ namespace bespoke {
 struct load_options {
     std::size_t threads = 1;  ///< how many kernels use, the caller included
     arithmetic how{};
-    /// What all blobs of one example may take: a small file can ask for more than there is. A network that needs more
-    /// is refused, when it is loaded or gets an input so large.
+    /// What all blobs of one example may take, in all: a small file can ask for more memory than there is.
     extent most_elements = run_shapes<float>::largest;
 };
 

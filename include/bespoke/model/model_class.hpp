@@ -47,8 +47,7 @@ public:
 
     /// Writes the document to `path`, and the weights to the file of the same name that ends in .safetensors
     /// unless they stand in the document: few (64 numbers in all) or read from there. Files are whole
-    /// afterwards or unchanged; see write_files_atomically. Both say which weights they mean ("weightsId"): `load`
-    /// refuses a document whose weights file another one has written.
+    /// afterwards or unchanged; see write_files_atomically. `load` refuses two that are no pair ("weightsId" in both).
     void save(const std::filesystem::path& path) const;
 
     /// The document, and the bytes of the safetensors file that it calls `weights_file`; none where no weight
@@ -361,15 +360,12 @@ void model::set_settings(model_settings settings) {
     detail::check_preprocessing(settings, root);
 
     const bool classifies = settings.type == model_type::neural_network_classifier;
-    const std::size_t probabilities =
-        classifies ? detail::probabilities_of(settings, plan, root) : detail::no_output;
+    const std::size_t probabilities = classifies ? detail::probabilities_of(settings, plan, root) : detail::no_output;
     std::vector<std::size_t> outputs;
     for (const auto& feature : description.output) {
-        outputs.push_back(classifies && detail::check_answer(settings, feature)
-                              ? detail::no_output
-                              : detail::output_number(plan, feature.name));
-        if (outputs.back() != detail::no_output)
-            detail::check_output(feature, plan.blobs[plan.outputs[outputs.back()]]);
+        const bool answers = classifies && detail::check_answer(settings, feature);
+        outputs.push_back(answers ? detail::no_output : detail::output_number(plan, feature.name));
+        if (!answers) detail::check_output(feature, plan.blobs[plan.outputs[outputs.back()]]);
     }
     if (settings.type == model_type::neural_network_regressor && description.predicted_feature_name.empty())
         throw error(errc::bad_value, "/description/predictedFeatureName: the name of an output wanted, none came");
