@@ -75,7 +75,7 @@ public:
     template <layer L>
     void add(std::string_view key, const arrays& inputs, const L& layer, torch_function f, const form& how) {
         layer_list list;
-        list.nodes.push_back(named_node(layer, inputs.size(), how.outputs));
+        list.add(named_node(layer, inputs.size(), how.outputs));
         const auto drop = [compared = how.compared](contestant c) {
             if (!compared)
                 c.run = [run = std::move(c.run)]() -> std::span<const float> { return run().subspan(0, 0); };

@@ -47,3 +47,15 @@ TEST_CASE("an outcome holds shapes or a fault") {
     CHECK(wrong.problem().what.view() == "rank 2 wanted");
     CHECK(bespoke::value_fault("x").code == errc::bad_value);
 }
+
+TEST_CASE("a sentence has floats, with six digits") {
+    static_assert(sentence(0.5f, " ", -2.5).view() == "0.5 -2.5");
+    constexpr double infinite = std::numeric_limits<double>::infinity();
+    const std::pair<double, const char*> cases[] = {
+        {0, "0"},           {1, "1"},           {100000, "100000"},      {123456.4, "123456"},
+        {999999.6, "1e6"},  {1e6, "1e6"},       {-0.00123456789, "-0.00123457"}, {1.5e-5, "0.000015"},
+        {1e-6, "1e-6"},     {1.25e-7, "1.25e-7"}, {9.999999, "10"},      {100.25, "100.25"},
+        {1e300, "1e300"},   {5e-324, "4.94066e-324"}, {infinite, "Infinity"}, {-infinite, "-Infinity"},
+        {infinite - infinite, "NaN"}};
+    for (const auto& [value, text] : cases) CHECK(sentence(value).view() == text);
+}

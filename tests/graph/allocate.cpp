@@ -57,6 +57,24 @@ TEST_CASE("what lives at once never overlaps") {
     }
 }
 
+TEST_CASE("the largest live set is that of the worst time") {
+    bespoke::philox random(3);
+    for (int round = 0; round < 200; ++round) {
+        std::vector<tenancy> all(1 + random.below(40));
+        std::vector<std::size_t> by_first;
+        for (tenancy& t : all) {
+            t.size = random.below(100);
+            t.first = random.below(20);
+            t.last = t.first + random.below(10);
+            by_first.push_back(by_first.size());
+        }
+        std::sort(by_first.begin(), by_first.end(),
+                  [&](std::size_t a, std::size_t b) { return all[a].first < all[b].first; });
+        REQUIRE(bespoke::largest_live_set(all, by_first) == largest_live_set(all));
+    }
+    CHECK(bespoke::largest_live_set({}, {}) == 0);
+}
+
 TEST_CASE("the whole is near the largest live set") {
     bespoke::philox random(2);
     double sum = 0;

@@ -140,3 +140,15 @@ TEST_CASE("joins: what cannot lie there keeps its place") {
               append(p, side_by_side{}, {"a", "x"}, {"y"});
           }).shared_size == 16);
 }
+
+TEST_CASE("joins: thousands of them are placed at once") {
+    const bespoke::plan plan = planned([](planner& p) {
+        p.input("x", {16});
+        for (int i = 0; i < 3000; ++i) {
+            const std::string n = std::to_string(i);
+            append(p, reshaped{{16}}, {"x"}, {"a" + n});
+            append(p, side_by_side{}, {"x", "a" + n}, {"y" + n});
+        }
+    });
+    CHECK(lies(plan, "a2999", "y2999", 16));
+}

@@ -64,3 +64,15 @@ TEST_CASE("known blobs: what decided a shape must not be overwritten, nor what i
     CHECK_FALSE(known.overwrite(2));
     CHECK_FALSE(known.overwrite(1));
 }
+
+TEST_CASE("known blobs: those that follow from others twice cost no more than those that follow once") {
+    known_blobs known;
+    known.add(0, {1}, {});
+    for (std::size_t b = 1; b <= 64; ++b) known.add(b, {1}, numbers{b - 1, b - 1});
+    known.decide(numbers(64, 64));
+    CHECK(known.overwrite(70));
+    CHECK(values_of(known, 64) == std::vector<double>{1});
+    CHECK_FALSE(known.overwrite(0));
+    CHECK(values_of(known, 64) == unknown);
+    CHECK_FALSE(known.overwrite(64));
+}

@@ -195,5 +195,21 @@ TEST_CASE("batchnorm: what does not fit is said") {
     for (float epsilon :
          {-1e-5F, std::numeric_limits<float>::infinity(), std::numeric_limits<float>::quiet_NaN()})
         CHECK(fault_of(batchnorm{.epsilon = epsilon}, {{3, 8, 9}}) ==
-              "layers/0 \"layer\" (batchnorm): a finite epsilon from 0 up wanted");
+              std::string(sentence("layers/0 \"layer\" (batchnorm): a finite epsilon from 0 up wanted, ", epsilon,
+                                   " given")
+                              .view()));
+}
+
+TEST_CASE("batchnorm: mean and variance that are computed may be there all the same") {
+    batchnorm layer{.compute_mean_var = true, .instance_normalization = true};
+    const std::vector<float> x{1, 3};
+    const auto y = evaluate<float>(layer, {{{1, 1, 2}, x}}, {{1}, {5}, {}, {}}).first();
+    const extent lengths[] = {1, 1, 1, 1};
+    layer.set_lengths(lengths);
+    CHECK(layer.parameter_shapes({1, 1, 2}).mean == shape{1});
+    CHECK(evaluate<float>(layer, {{{1, 1, 2}, x}}, {{1}, {5}, {7}, {9}}).first() == y);
+    require_gradients(layer, {{2, 3, 4}});
+    batchnorm fixed_too;
+    fixed_too.set_lengths(lengths);
+    CHECK(fixed_too == batchnorm{});
 }

@@ -112,9 +112,10 @@ TEST_CASE("categorical_distribution: faults") {
     REQUIRE(fault_of(categorical_distribution{.num_samples = 0}, {{2}}) ==
             place + "numSamples from 1 up wanted, 0 given");
     for (float v : {-1.0F, no_number, infinity}) {
-        REQUIRE(fault_of(categorical_distribution{.eps = v}, {{2}}) == place + "a finite eps from 0 up wanted");
+        const std::string given = ", " + std::string(sentence(v).view()) + " given";
+        REQUIRE(fault_of(categorical_distribution{.eps = v}, {{2}}) == place + "a finite eps from 0 up wanted" + given);
         REQUIRE(fault_of(categorical_distribution{.temperature = v}, {{2}}) ==
-                place + "a finite temperature from 0 up wanted");
+                place + "a finite temperature from 0 up wanted" + given);
     }
     for (extent e : hostile_extents()) ask_everything(categorical_distribution{.num_samples = e});
     REQUIRE(check_gradients(categorical_distribution{}, {{2}}).what ==

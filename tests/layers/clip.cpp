@@ -51,3 +51,13 @@ TEST_CASE("clamped_relu: values, special values and gradients") {
     CHECK(clamped_relu{.alpha = 0.5f, .beta = 2}.derivative(0.0, 0.0) == 0.5);
     CHECK(clamped_relu{.alpha = 0.5f, .beta = 2}.derivative(2.0, 2.0) == 0);
 }
+
+TEST_CASE("clip: bounds in their order, of which either may be infinite") {
+    constexpr float infinite = std::numeric_limits<float>::infinity();
+    CHECK(evaluate<float>(clip{-infinite, 1}, {{{2}, {-9, 2}}}).first() == std::vector<float>{-9, 1});
+    CHECK(evaluate<float>(clip{1, 1}, {{{2}, {-9, 2}}}).first() == std::vector<float>{1, 1});
+    const std::string place = "layers/0 \"layer\" (clip): ";
+    CHECK(fault_of(clip{5, 1}, {{2}}) == place + "a minVal up to maxVal wanted, 5 and 1 given");
+    CHECK(fault_of(clip{std::numeric_limits<float>::quiet_NaN(), 1}, {{2}}) ==
+          place + "a minVal up to maxVal wanted, NaN and 1 given");
+}

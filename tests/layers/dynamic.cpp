@@ -159,7 +159,7 @@ TEST_CASE("layers of dynamic shapes: values that are known only in the run") {
     REQUIRE(failure([] { evaluate<float>(fill_dynamic{}, {{{1}, {0.5F}}}); }) ==
             place + "(fillDynamic): a shape of whole numbers wanted");
     REQUIRE(failure([] { evaluate<float>(range_dynamic{}, {{{1}, {std::numeric_limits<float>::infinity()}}}); }) ==
-            place + "(rangeDynamic): a finite startValue and a finite endValue wanted");
+            place + "(rangeDynamic): a finite startValue and a finite endValue wanted, 0 and Infinity given");
     REQUIRE(failure([] { evaluate<float>(fill_dynamic{}, {{{1}, {1, 2}}}); }) ==
             "one example at a time wanted, as shapes are decided in the run, 2 came");
 }
@@ -185,9 +185,9 @@ TEST_CASE("layers of dynamic shapes: faults") {
             "an input wanted that can be repeated to the shape [6, 2], its shape is [6]");
     REQUIRE(fault_with(random_bernoulli_dynamic{.prob = 2}, {{1}}, {{3}}) == "a prob from 0 to 1 wanted");
     REQUIRE(fault_with(random_uniform_dynamic{.min_val = 2}, {{1}}, {{3}}) ==
-            "a finite minVal, a finite maxVal from there up and a finite distance wanted");
+            "a finite minVal, a finite maxVal from there up and a finite distance wanted, 2 and 1 given");
     REQUIRE(fault_with(range_dynamic{.step_size_value = 0}, {{1}}, {{3}}) ==
-            "a finite stepSizeValue other than 0 wanted");
+            "a finite stepSizeValue other than 0 wanted, 0 given");
     REQUIRE(fault_with(range_dynamic{}, {{1}, {}}, {{3}, {1}}) == "none");
     ask_everything(reshape_dynamic{});
     ask_everything(broadcast_to_dynamic{});

@@ -68,12 +68,13 @@ TEST_CASE("layers of known output: faults") {
             place + "(fillStatic): a targetShape from 0 up wanted, [2, -1] given");
     REQUIRE(fault_of(fill_static{1, {2}}, {{2}}) == place + "(fillStatic): 0 inputs wanted, 1 named");
     REQUIRE(fault_of(range_static{.end_value = no_number}, {}) ==
-            place + "(rangeStatic): a finite startValue and a finite endValue wanted");
+            place + "(rangeStatic): a finite startValue and a finite endValue wanted, 0 and NaN given");
     REQUIRE(fault_of(range_static{.end_value = 1, .start_value = -infinity}, {}) ==
-            place + "(rangeStatic): a finite startValue and a finite endValue wanted");
+            place + "(rangeStatic): a finite startValue and a finite endValue wanted, -Infinity and 1 given");
     for (float step : {0.0F, no_number, infinity})
         REQUIRE(fault_of(range_static{.end_value = 1, .step_size_value = step}, {}) ==
-                place + "(rangeStatic): a finite stepSizeValue other than 0 wanted");
+                place + "(rangeStatic): a finite stepSizeValue other than 0 wanted, " +
+                    std::string(sentence(step).view()) + " given");
     REQUIRE(fault_of(range_static{.end_value = 3e38F, .step_size_value = 1e-30F}, {}) ==
             place + "(rangeStatic): its output would be too large");
     REQUIRE(fault_of(range_static{.end_value = 0x1p61F}, {}) ==

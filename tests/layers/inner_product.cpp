@@ -73,6 +73,17 @@ TEST_CASE("inner_product: gradients") {
                                   {.examples = 3});
 }
 
+TEST_CASE("inner_product: rows of one element") {
+    const inner_product layer{.input_channels = 1, .output_channels = 2, .has_bias = false};
+    const auto y = evaluate<float>(layer, {{{4, 1, 1}, {1, 2, 3, 4}}}, {{1, 10}, {}});
+    CHECK(y.dimensions() == shape{4, 1, 2});
+    CHECK(y.first() == std::vector<float>{1, 10, 2, 20, 3, 30, 4, 40});
+    CHECK(layer.output_shape(shape{1, 1, 1}).shapes()[0] == shape{2, 1, 1});
+    for (extent channels : {1, 4, 5})
+        require_gradients(inner_product{.input_channels = 1, .output_channels = channels}, {{4, 1, 1}},
+                          {.examples = 3});
+}
+
 TEST_CASE("inner_product: the same bits with threads where there is much to do") {
     evaluate<float>(inner_product{.output_channels = 300}, {{{200}, numbers<float>(200 * 64)}},
                     {numbers<float>(60000), numbers<float>(300)});

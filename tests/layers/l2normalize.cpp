@@ -52,6 +52,7 @@ TEST_CASE("l2normalize: faults") {
     CHECK(fault_of(l2normalize{}, {{2, 3}}) ==
           place + "an input [.., channels, height, width] wanted, its shape is [2, 3]");
     for (float wrong : {-1.0f, std::numeric_limits<float>::infinity(), std::numeric_limits<float>::quiet_NaN()})
-        CHECK(fault_of(l2normalize{.epsilon = wrong}, {{1, 2, 3}}) == place + "a finite epsilon from 0 up wanted");
+        CHECK(fault_of(l2normalize{.epsilon = wrong}, {{1, 2, 3}}) ==
+              place + "a finite epsilon from 0 up wanted, " + std::string(sentence(wrong).view()) + " given");
     ask_everything(l2normalize{});
 }

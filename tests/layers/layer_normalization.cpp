@@ -134,5 +134,7 @@ TEST_CASE("layer_normalization: what does not fit is said") {
     for (float eps :
          {-1e-5F, std::numeric_limits<float>::infinity(), std::numeric_limits<float>::quiet_NaN()})
         CHECK(fault({5}, {4, 5}, eps) ==
-              "layers/0 \"layer\" (layerNormalization): a finite eps from 0 up wanted");
+              std::string(sentence("layers/0 \"layer\" (layerNormalization): a finite eps from 0 up wanted, ", eps,
+                                   " given")
+                              .view()));
 }

@@ -66,9 +66,10 @@ TEST_CASE("lrn: faults") {
     CHECK(fault_of(lrn{}, {{2, 3}}) == place + "an input [.., channels, height, width] wanted, its shape is [2, 3]");
     CHECK(fault_of(lrn{.local_size = 0}, {{1, 2, 3}}) == place + "localSize from 1 up wanted, 0 given");
     for (float wrong : {-1.0f, std::numeric_limits<float>::infinity(), std::numeric_limits<float>::quiet_NaN()}) {
-        CHECK(fault_of(lrn{.k = wrong}, {{1, 2, 3}}) == place + "a finite k from 0 up wanted");
-        CHECK(fault_of(lrn{.alpha = wrong}, {{1, 2, 3}}) == place + "a finite alpha from 0 up wanted");
-        if (!(wrong < 0)) CHECK(fault_of(lrn{.beta = wrong}, {{1, 2, 3}}) == place + "a finite beta wanted");
+        const std::string given = ", " + std::string(sentence(wrong).view()) + " given";
+        CHECK(fault_of(lrn{.k = wrong}, {{1, 2, 3}}) == place + "a finite k from 0 up wanted" + given);
+        CHECK(fault_of(lrn{.alpha = wrong}, {{1, 2, 3}}) == place + "a finite alpha from 0 up wanted" + given);
+        if (!(wrong < 0)) CHECK(fault_of(lrn{.beta = wrong}, {{1, 2, 3}}) == place + "a finite beta wanted" + given);
     }
     for (extent n : hostile_extents()) ask_everything(lrn{.local_size = n});
     CHECK(evaluate<double>(lrn{.local_size = std::numeric_limits<extent>::max()}, {{{1, 1, 1}, {0}}}).first()[0] == 0);

@@ -192,7 +192,10 @@ TEST_CASE("uni_directional_lstm: shapes and faults") {
             place + "a sequence of vectors of 9223372036854775807 is too much for an input of the shape [2, 3]");
     for (float clip : {-1.0F, std::numeric_limits<float>::infinity(), std::nanf("")})
         REQUIRE(fault_of(uni_directional_lstm{.output_vector_size = 7, .params = {.cell_clip_threshold = clip}},
-                         {{2, 3}}) == place + "a finite cellClipThreshold from 0 up wanted");
+                         {{2, 3}}) == place + "a finite cellClipThreshold from 0 up wanted, " +
+                                          std::string(sentence(clip).view()) + " given");
+    REQUIRE(fault_of(uni_directional_lstm{.output_vector_size = 7, .params = {.has_forget_gate = false}}, {{2, 3}}) ==
+            place + "a forget gate wanted, or one that is coupled to the input gate");
     for (extent first : hostile_extents())
         for (extent second : hostile_extents())
             ask_everything(uni_directional_lstm{.input_vector_size = first, .output_vector_size = second});
@@ -302,4 +305,20 @@ TEST_CASE("bi_directional_lstm: the same bits composed and at run time") {
     network<both_ways> net;
     REQUIRE(net.parameter("second", "weightParams.0.inputGatePeepholeVector").size() == 2);
     REQUIRE(same_bits_unrolled(net, numbers<float>(12)));
+}
+
+TEST_CASE("lstm: coupled gates do without the weights of the forget gate") {
+    const lstm_params coupled{.sequence_output = true, .coupled_input_and_forget_gate = true, .has_forget_gate = false};
+    require_gradients(uni_directional_lstm{.output_vector_size = 3, .params = coupled}, {{4, 2}});
+    require_gradients(bi_directional_lstm{.output_vector_size = 2, .params = coupled}, {{3, 2}});
+    uni_directional_lstm layer{.output_vector_size = 3, .params = coupled};
+    std::vector<extent> lengths(15, 1);
+    layer.set_lengths(lengths);
+    CHECK(layer.params.has_forget_gate);
+    for (std::size_t i : {1, 5, 9, 13}) lengths[i] = 0;
+    layer.set_lengths(lengths);
+    CHECK_FALSE(layer.params.has_forget_gate);
+    layer.params.coupled_input_and_forget_gate = false;
+    layer.set_lengths(lengths);
+    CHECK(layer.params.has_forget_gate);
 }

@@ -66,7 +66,8 @@ TEST_CASE("mvn: faults") {
     const std::string place = "layers/0 \"layer\" (mvn): ";
     CHECK(fault_of(mvn{}, {{2, 3}}) == place + "an input [.., channels, height, width] wanted, its shape is [2, 3]");
     for (float wrong : {-1.0f, std::numeric_limits<float>::infinity(), std::numeric_limits<float>::quiet_NaN()})
-        CHECK(fault_of(mvn{.epsilon = wrong}, {{1, 2, 3}}) == place + "a finite epsilon from 0 up wanted");
+        CHECK(fault_of(mvn{.epsilon = wrong}, {{1, 2, 3}}) ==
+              place + "a finite epsilon from 0 up wanted, " + std::string(sentence(wrong).view()) + " given");
     ask_everything(mvn{.across_channels = true, .normalize_variance = true});
     ask_everything(mvn{});
 }

@@ -95,6 +95,21 @@ TEST_CASE("parametric activations: the lengths of a file's arrays say what is sh
     parametric_softplus q;
     q.set_lengths(mixed);
     REQUIRE(q == parametric_softplus{.shared_alpha = true, .shared_beta = false});
+
+    const extent up_to_two[] = {-2, -2};
+    p.set_lengths(up_to_two);
+    q.set_lengths(up_to_two);
+    for (extent channels : {1, 2, 3, 4}) {
+        const extent wanted = channels <= 2 ? channels : 1;
+        CHECK(p.parameter_shapes({channels, 1, 1}).alpha == shape{wanted});
+        CHECK(q.parameter_shapes({channels, 1, 1}).alpha == shape{wanted});
+        CHECK(q.parameter_shapes({channels, 1, 1}).beta == shape{wanted});
+    }
+    const std::vector<float> x{-1, -1, -1, -1};
+    CHECK(evaluate<float>(p, {{{4, 1, 1}, x}}, {{3}}).first() == std::vector<float>{-3, -3, -3, -3});
+    CHECK(evaluate<float>(p, {{{2, 2, 1}, x}}, {{3, 2}}).first() == std::vector<float>{-3, -3, -2, -2});
+    require_gradients(p, {{4, 1, 2}});
+    require_gradients(q, {{4, 1, 2}});
 }
 
 TEST_CASE("parametric activations: shapes") {

@@ -142,11 +142,13 @@ TEST_CASE("random numbers: faults") {
     using two = std::pair<float, float>;
     for (const auto& [mean, deviation] : {two{0, -1}, two{no_number, 1}, two{0, no_number}, two{infinity, 1}})
         REQUIRE(fault_of(random_normal_like{0, mean, deviation}, {{2}}) ==
-                place + "(randomNormalLike): a finite mean and a finite stdDev from 0 up wanted");
+                place + "(randomNormalLike): a finite mean and a finite stdDev from 0 up wanted, " +
+                    std::string(sentence(mean, " and ", deviation).view()) + " given");
     for (const auto& [low, high] : {two{0, -1}, two{no_number, 1}, two{0, infinity}, two{-3e38F, 3e38F}})
         REQUIRE(fault_of(random_uniform_static{0, low, high, {2}}, {}) ==
                 place + "(randomUniformStatic): a finite minVal, a finite maxVal from there up and a finite distance "
-                        "wanted");
+                        "wanted, " +
+                    std::string(sentence(low, " and ", high).view()) + " given");
     for (float p : {-0.1F, 1.1F, no_number})
         REQUIRE(fault_of(random_bernoulli_static{0, p, {2}}, {}) ==
                 place + "(randomBernoulliStatic): a prob from 0 to 1 wanted");

@@ -296,7 +296,7 @@ TEST_CASE("reduce: faults") {
           place + "ARGMAX along C, H or W wanted, the axis is HW");
     CHECK(fault_of(reduce{.mode = arg_max, .axis = reduce_axis::h}, {{0, 2}}) ==
           place + "an element or more along the axis wanted, its shape is [0, 2]");
-    CHECK(fault_of(reduce{.epsilon = -1}, {{1, 2, 3}}) == place + "an epsilon from 0 up wanted");
+    CHECK(fault_of(reduce{.epsilon = -1}, {{1, 2, 3}}) == place + "an epsilon from 0 up wanted, -1 given");
     CHECK(fault_of(reduce{.mode = static_cast<reduce_operation>(10)}, {{1, 2, 3}}) ==
           place + "mode 0 to 9 wanted, 10 given");
     CHECK(fault_of(reduce{.axis = static_cast<reduce_axis>(-1)}, {{1, 2, 3}}) ==

@@ -109,7 +109,7 @@ TEST_CASE("custom: fields come from parameters, parameter arrays from weights") 
     const std::string text = custom(R"("className": "Dial", "description": "turns", )" + all_parameters +
                                     R"(, "weights": [{"floatValue": [1, 2]}, {"floatValue": [10, 20]}])");
     model m = parse<core_layers, dial, plus_one>(text);
-    const auto& layer = *m.network().layers().nodes[0]->as<dial>();
+    const auto& layer = *m.network().layers().nodes()[0]->as<dial>();
     CHECK(layer == dial{.whole = 3, .small = -2, .real = 0.5F, .number = 0.1, .label = "", .how = way::twice});
     const auto y = m.predict({{"x", tensor<float>{1, -1}}}).get<tensor<float>>("y");
     CHECK(y(0) == Approx(-0.6 * 11));
@@ -121,7 +121,7 @@ TEST_CASE("custom: fields come from parameters, parameter arrays from weights") 
 TEST_CASE("custom: what a file leaves out keeps its default, and is written") {
     model m = parse<core_layers, dial>(custom(R"("className": "Dial", "weights": [{"floatValue": [1, 2]}],
         "parameters": {"hasBias": {"boolValue": false}, "number": {"intValue": 4}, "how": {"intValue": 2}})"));
-    CHECK(*m.network().layers().nodes[0]->as<dial>() == dial{.has_bias = false, .number = 4, .how = way::negative});
+    CHECK(*m.network().layers().nodes()[0]->as<dial>() == dial{.has_bias = false, .number = 4, .how = way::negative});
     const json written = json::parse(m.write("w").json)["neuralNetwork"]["layers"][0]["custom"];
     CHECK(written == json::parse(R"({"className": "Dial", "weights": [{"floatValue": [1, 2]}], "parameters": {
         "hasBias": {"boolValue": false}, "whole": {"longValue": "1"}, "small": {"intValue": 1},
@@ -159,15 +159,15 @@ TEST_CASE("custom: what does not fit says where and why") {
     CHECK(parameters(R"("real": {"stringValue": "much"})") ==
           at + R"(/custom/parameters/real/stringValue: a number wanted, "much" came)");
     CHECK(parameters(R"("small": {"longValue": 5000000000})") ==
-          at + "/custom/parameters/small/longValue: the number is too large");
+          at + "/custom/parameters/small/longValue: an integer of 32 bits wanted, 5000000000 came");
     CHECK(parameters(R"("how": {"stringValue": "ROUND"})") ==
           at + R"(/custom/parameters/how/stringValue: STRAIGHT, TWICE or NEGATIVE wanted, "ROUND" came)");
     CHECK(parameters(R"("label": {"stringValue": "wrong"})") == place + " (custom.Dial): another label wanted");
     CHECK(parameters(R"("hasBias": {"boolValue": false})") ==
-          at + "/custom/weights/1: 0 numbers wanted, 2 came");
+          at + "/custom/weights/1: 0 numbers wanted, 2 came (layer \"l\")");
 
     CHECK(failed(custom(R"("className": "Dial", "weights": [{"floatValue": [1, 2]}])")) ==
-          at + "/custom/weights/1: 2 numbers wanted (shape [2]), none came");
+          at + "/custom/weights/1: 2 numbers wanted (shape [2]), none came (layer \"l\")");
     CHECK(failed(custom(R"("className": "Dial", "weights": [{}, {}, {}])")) ==
           at + "/custom/weights: at most 2 elements wanted, 3 came");
     CHECK(failed(custom(R"("className": "Dial", "turns": 3)")) == at + R"(/custom: unknown field "turns")");

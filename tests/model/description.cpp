@@ -68,6 +68,11 @@ TEST_CASE("description: what contradicts itself") {
     d.predicted_probabilities_name = "p";
     CHECK(problem_of(d).text == "predicted probabilities: the name of an output wanted, but it is \"p\"");
     CHECK(problem_of(d).is(errc::unknown_name));
+
+    d.predicted_probabilities_name = d.predicted_feature_name;
+    CHECK(problem_of(d).text == "predicted probabilities: another output than the predicted feature wanted, but it is "
+                                "\"label\" too");
+    CHECK(problem_of(d).is(errc::bad_value));
 }
 
 TEST_CASE("description: the features that a model is given") {

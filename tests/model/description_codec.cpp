@@ -110,7 +110,8 @@ TEST_CASE("descriptions that do not fit") {
     CHECK(failure_of_type(R"({"multiArrayType": {"dataType": "FLOAT32", "shape": [1, 1, 1, 1, 1, 1, 1, 1, 1]}})") ==
           "/description/input/0/type/multiArrayType/shape: at most 8 numbers wanted, 9 came");
     CHECK(failure_of_type(R"({"multiArrayType": {"dataType": "INT32", "intDefaultValue": 3000000000}})") ==
-          "/description/input/0/type/multiArrayType/intDefaultValue: an integer of 32 bits wanted");
+          "/description/input/0/type/multiArrayType/intDefaultValue: an integer of 32 bits wanted, "
+          "3000000000 came");
     const json root = json::parse(R"({"functions": [{}]})");
     CHECK(check::failure([&] { read(root); }).text ==
           "/description/functions: models with functions or states are not supported");

@@ -28,6 +28,7 @@ struct all_kinds {
     extent wide = 0;
     std::int32_t narrow = 0;
     float real = 0;
+    float limit = 0;
     double number = 0;
     std::string_view text;
     colour hue = colour::red;
@@ -45,6 +46,7 @@ struct all_kinds {
         field("wide", wide);
         field("narrow", narrow);
         field("real", real);
+        field("limit", limit, field_floats::any);
         field("number", number);
         field("text", text);
         field("hue", hue);
@@ -127,7 +129,12 @@ TEST_CASE("fields: what is left out keeps its default and is left out again") {
 
 TEST_CASE("fields: what does not fit says where") {
     const auto problem = [](const std::string& text) { return check::failure([&] { read(text); }).text; };
-    CHECK(problem(R"({"narrow": 3000000000})") == "/a/narrow: the number is too large");
+    CHECK(problem(R"({"narrow": 3000000000})") == "/a/narrow: an integer of 32 bits wanted, 3000000000 came");
+    CHECK(problem(R"({"narrow": -3e9})") == "/a/narrow: an integer of 32 bits wanted, -3000000000 came");
+    CHECK(problem(R"({"real": "NaN"})") == "/a/real: a finite number wanted, NaN came");
+    CHECK(problem(R"({"number": "-Infinity"})") == "/a/number: a finite number wanted, -Infinity came");
+    CHECK(problem(R"({"reals": [1, "Infinity"]})") == "/a/reals: a finite number wanted, Infinity came");
+    CHECK(read(R"({"limit": "-Infinity"})").values.limit == -std::numeric_limits<float>::infinity());
     CHECK(problem(R"({"extents": [1, 2, 3, 4, 5, 6, 7, 8, 9]})") == "/a/extents: at most 8 numbers wanted, 9 came");
     CHECK(problem(R"({"flags": [true, true, false, true]})") == "/a/flags: at most 3 elements wanted, 4 came");
     CHECK(problem(R"({"numbers": [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]})") ==

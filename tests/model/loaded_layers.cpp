@@ -241,7 +241,7 @@ TEST_CASE("constants, shapes and random numbers are loaded and run") {
     };
     CHECK((with(R"("loadConstantND": {"shape": [2], "data": {"floatValue": [10, 20]}})") == filled({2}, {11, 22})));
     CHECK((with(R"("loadConstant": {"shape": [1, 2, 1], "data": {"floatValue": [10, 20]}})") ==
-           filled({1, 2, 2}, {11, 12, 21, 22})));
+           filled({1, 1, 1, 2, 2}, {11, 12, 21, 22})));
     CHECK((with(R"("fillStatic": {"value": 5, "targetShape": [2, 1]})") == filled({2, 2}, {6, 7, 6, 7})));
     CHECK((with(R"("rangeStatic": {"endValue": 3, "startValue": 1, "stepSizeValue": 1})") == filled({2}, {2, 4})));
     CHECK((with(R"("randomNormalStatic": {"mean": 3, "outputShape": [2]})") == filled({2}, {4, 5})));
@@ -274,4 +274,79 @@ TEST_CASE("constants, shapes and random numbers are loaded and run") {
     const check::failure wrong([&] { parse(network_text(layer("", "y", short_one), row)); });
     CHECK(wrong.is(errc::shape_mismatch));
     CHECK(wrong.text.find("3 numbers wanted (shape [3]), 2 came") != std::string::npos);
+}
+
+TEST_CASE("arrays that a layer does not use may be given, or left out") {
+    const auto run = [](const std::string& type, const std::string& shape, const tensor<float>& x) {
+        model m = parse(network_text(layer_text(type), shape));
+        model again = parse(m.write("w").json);
+        const auto y = m.predict({{"x", x}}).get<tensor<float>>("y");
+        CHECK((again.predict({{"x", x}}).get<tensor<float>>("y") == y));
+        CHECK(again.write("w").json == m.write("w").json);
+        return y;
+    };
+    const std::string start = R"("batchnorm": {"channels": 1, "computeMeanVar": true, "instanceNormalization": true,
+        "gamma": {"floatValue": [1]}, "beta": {"floatValue": [5]})";
+    tensor<float> x = zeros<float>({1, 1, 2});
+    x(0, 0, 0) = 1;
+    x(0, 0, 1) = 3;
+    const auto computed = run(start + "}", R"(["1", "1", "2"])", x);
+    CHECK((run(start + R"(, "mean": {"floatValue": [7]}, "variance": {"floatValue": [9]}})", R"(["1", "1", "2"])", x) ==
+           computed));
+    CHECK((run(start + R"(, "variance": {"floatValue": [9]}})", R"(["1", "1", "2"])", x) == computed));
+
+    const auto lstm = [&](bool coupled, bool forget) {
+        std::string all;
+        for (const std::string gate : {"inputGate", "forgetGate", "blockInput", "outputGate"})
+            for (const std::string kind : {"WeightMatrix", "RecursionMatrix"})
+                if (forget || gate != "forgetGate")
+                    all += (all.empty() ? "" : ", ") + ("\"" + gate + kind) + R"(": {"floatValue": [0.5]})";
+        return R"("uniDirectionalLSTM": {"inputVectorSize": 1, "outputVectorSize": 1, "activations": [{"sigmoid": {}},
+            {"tanh": {}}, {"tanh": {}}], "params": {"sequenceOutput": true, "coupledInputAndForgetGate": )" +
+               std::string(coupled ? "true" : "false") + R"(}, "weightParams": {)" + all + "}}";
+    };
+    const std::string steps = R"(["3", "1"])";
+    tensor<float> sequence = zeros<float>({3, 1});
+    sequence(0, 0) = 1;
+    sequence(1, 0) = 2;
+    sequence(2, 0) = -1;
+    CHECK((run(lstm(true, false), steps, sequence) == run(lstm(true, true), steps, sequence)));
+    CHECK(check::failure([&] { parse(network_text(layer_text(lstm(false, false)), steps)); }).text ==
+          "/neuralNetwork/layers/0/uniDirectionalLSTM/weightParams/forgetGateWeightMatrix: 1 number wanted (shape "
+          "[1, 1]), none came (layer \"l\")");
+}
+
+TEST_CASE("a constant of three axes meets the others in the rank 5 mapping") {
+    const auto document = [](const std::string& layer) {
+        return R"({"specificationVersion": 3, "description": {"input": [)" + check::array("x", R"(["3"])") +
+               R"(], "output": [{"name": "y", "type": {"multiArrayType": {"dataType": "FLOAT32"}}}]},
+            "neuralNetwork": {"layers": [{"name": "k", "output": ["k"], "loadConstant": {"shape": ["3", "1", "1"],
+            "data": {"floatValue": [1, 2, 3]}}}, {"name": "y", "input": ["x", "k"], "output": ["y"], )" +
+               layer + "}]}}";
+    };
+    const auto run = [&](const std::string& layer) {
+        const auto y = parse(document(layer)).predict({{"x", tensor<float>{1, 1, 2}}}).get<tensor<float>>("y");
+        REQUIRE(y.dimension() == 5);
+        return std::vector<float>(y.begin(), y.end());
+    };
+    CHECK(run(R"("dot": {})") == std::vector<float>{9});
+    CHECK(run(R"("concat": {})") == std::vector<float>{1, 1, 2, 1, 2, 3});
+    CHECK(run(R"("add": {})") == std::vector<float>{2, 3, 5});
+}
+
+TEST_CASE("one alpha of few bits is one for all where it is not one for each") {
+    const auto run = [](int channels) {
+        const std::string c = std::to_string(channels);
+        model m = parse(network_text(
+            layer_text(R"("activation": {"PReLU": {"alpha": {"rawValue": "EA==", "quantization": {"numberOfBits": 4,
+                "lookupTableQuantization": {"floatValue": [9, 5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]}}}}})"),
+            "[\"" + c + R"(", "1", "1"])"));
+        tensor<float> x = zeros<float>({channels, 1, 1});
+        x.fill(-1);
+        const auto y = m.predict({{"x", x}}).get<tensor<float>>("y");
+        return std::vector<float>(y.begin(), y.end());
+    };
+    CHECK(run(1) == std::vector<float>{-5});
+    CHECK(run(2) == std::vector<float>{-5, -9});
+    CHECK(run(3) == std::vector<float>{-5, -5, -5});
 }

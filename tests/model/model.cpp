@@ -68,7 +68,44 @@ TEST_CASE("saved and loaded, a model predicts the same bits") {
     CHECK(std::filesystem::exists(f.path / "new.safetensors"));
     CHECK(json::parse(text_of(f.path / "new.json"))["weightsFile"] == "new.safetensors");
     CHECK(load(f.path / "new.json").predict(x) == m.predict(x));
-    CHECK(text_of(f.path / "old.safetensors") == text_of(f.path / "new.safetensors"));
+    const auto old_file = safetensors::load(f.path / "old.safetensors");
+    const auto new_file = safetensors::load(f.path / "new.safetensors");
+    CHECK(std::ranges::equal(old_file.find("w")->bytes, new_file.find("w")->bytes));
+    load(f.path / "new.json").save(f.path / "more.json");
+    CHECK(text_of(f.path / "more.safetensors") == text_of(f.path / "new.safetensors"));
+}
+
+TEST_CASE("a document is not read with the weights of another one") {
+    const folder f("pairs");
+    const auto some = [](float first) {
+        model m = parse(network_text(
+            layer_text(R"("innerProduct": {"inputChannels": 8, "outputChannels": 9, "weights": )" + weights(72) + "}"),
+            "[8]"));
+        const auto source = m.parameter("l", "weights");
+        json root = json::parse(m.write("").json);
+        root["neuralNetwork"]["layers"][0]["innerProduct"]["weights"] = {{"tensor", "w"}};
+        root["weightsFile"] = "w";
+        source[0] = first;
+        const tensor_entry entry{"w", "F32", {9, 8}, std::as_bytes(std::span(source))};
+        const auto file = safetensors::parse(to_safetensors(std::span(&entry, 1)), "w");
+        return parse(root.dump(), &file);
+    };
+    some(1).save(f.path / "net.json");
+    const std::string before = text_of(f.path / "net.json");
+    CHECK(load(f.path / "net.json").parameter("l", "weights")[0] == 1);
+    some(2).save(f.path / "net.model");  // its weights take the same place
+    const json wanted = json::parse(before)["weightsId"];
+    const json there = json::parse(text_of(f.path / "net.model"))["weightsId"];
+    CHECK(check::failure([&] { load(f.path / "net.json"); }).text ==
+          (f.path / "net.json").string() + ": /weightsId: the weights " + wanted.dump() +
+              R"( wanted, "net.safetensors" has )" + there.dump() + ", which another document has written");
+    CHECK(load(f.path / "net.model").parameter("l", "weights")[0] == 2);
+    some(1).save(f.path / "net.model");  // the same weights, whoever wrote them
+    CHECK(load(f.path / "net.json").parameter("l", "weights")[0] == 1);
+    json root = json::parse(before);
+    root.erase("weightsId");  // as former versions have written
+    some(2).save(f.path / "net.model");
+    CHECK(load(f.write("old.json", root.dump())).parameter("l", "weights")[0] == 2);
 }
 
 TEST_CASE("what cannot be saved leaves the files as they were") {
@@ -95,13 +132,14 @@ TEST_CASE("files that do not fit together") {
     const std::string at = (f.path / "m.json").string() + ": ";
     CHECK(check::failure([&] { load(f.path / "absent.json"); }).is(errc::io));
     CHECK(failed("{").text == at + "not JSON: it ends after 1 bytes, in the middle of a value");
-    CHECK(failed("{}").text == at + "/specificationVersion: 1 or more wanted, 0 came");
+    CHECK(failed("{}").text == at + "/specificationVersion: 1 to 5 wanted, 0 came");
+    CHECK(failed(R"({"specificationVersion": 999})").text == at + "/specificationVersion: 1 to 5 wanted, 999 came");
     CHECK(failed(R"({"specificationVersion": 4})").text ==
           at + "/: a model type wanted (\"neuralNetwork\"), none came");
     CHECK(failed(R"({"specificationVersion": 4, "pipeline": {}})").text ==
           at + "/pipeline: models of this type are not supported");
     CHECK(failed(R"({"specificationVersion": 4, "neuralNetwork": {}, "weights": 3})").text ==
-          at + R"(/: unknown field "weights")");
+          at + R"(/: unknown field "weights", did you mean "weightsId"?)");
     json root = json::parse(network_text(layer_text(R"("activation": {"ReLU": {}})")));
     for (const char* name : {"../w.safetensors", "/etc/passwd", "a/../../w", "", "."}) {
         root["weightsFile"] = name;
@@ -163,4 +201,14 @@ TEST_CASE("names and wires that do not fit") {
               .is(errc::bad_value));
     CHECK(failed(R"({"name": "a", "input": "x", "output": ["y"], "activation": {"ReLU": {}}})").text ==
           R"(/neuralNetwork/layers/0/input: an array wanted, "x" came)");
+}
+
+TEST_CASE("a small file that asks for much memory is refused when it is loaded") {
+    const std::string fill = R"({"name": "l", "output": ["y"], "fillStatic": {"targetShape": ["1099511627776"]}})";
+    CHECK(check::failure([&] { parse(check::network_text(fill)); }).text ==
+          "the blobs of one example would take 1099511627792 elements, at most 2147483648 wanted");
+    const std::string relu = check::network_text(check::layer_text(R"("activation": {"ReLU": {}})"), R"(["100"])");
+    CHECK_NOTHROW(parse(relu, nullptr, {.most_elements = 112}));
+    CHECK(check::failure([&] { parse(relu, nullptr, {.most_elements = 111}); }).text ==
+          "the blobs of one example would take 112 elements, at most 111 wanted");
 }

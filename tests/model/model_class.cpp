@@ -22,6 +22,8 @@ TEST_CASE("a classifier that does not fit") {
     CHECK(failed("/neuralNetworkClassifier/stringClassLabels/vector", R"(["a", "b"])").text ==
           R"(/neuralNetworkClassifier: 2 class labels for the probabilities "soft" of the shape [3])");
     CHECK(failed("/neuralNetworkClassifier/stringClassLabels/vector", R"(["a", "b", "a"])").is(errc::duplicate_name));
+    CHECK(failed("/neuralNetworkClassifier/stringClassLabels/vector", R"(["a", "b", "a"])").text ==
+          R"(/neuralNetworkClassifier/stringClassLabels/vector/2: the class label "a" comes twice)");
     CHECK(failed("/neuralNetworkClassifier/stringClassLabels", "null").text ==
           "/neuralNetworkClassifier: class labels wanted, none came");
     CHECK(failed("/neuralNetworkClassifier/labelProbabilityLayerName", R"("sof")").text ==
@@ -33,6 +35,20 @@ TEST_CASE("a classifier that does not fit") {
     CHECK(failed("/description/output/2/type/multiArrayType/shape", "[4]").text ==
           R"(output "fc": the shape [4] declared, the network gives [3])");
     CHECK(failed("/description/predictedFeatureName", R"("q")").is(errc::unknown_name));
+}
+
+TEST_CASE("a classifier has one class label or more") {
+    const std::string none = R"({"name": "f", "output": ["f"], "fillStatic": {"targetShape": [0]}})";
+    for (const std::string kind : {"string", "int64"}) {
+        json root = json::parse(classifier);
+        json& network = root["neuralNetworkClassifier"];
+        network["layers"].push_back(json::parse(none));
+        network["labelProbabilityLayerName"] = "f";
+        network.erase("stringClassLabels");
+        network[kind + "ClassLabels"]["vector"] = json::array();
+        CHECK(check::failure([&] { parse(root.dump()); }).text ==
+              "/neuralNetworkClassifier/" + kind + "ClassLabels/vector: one class label or more wanted, none came");
+    }
 }
 
 TEST_CASE("images that do not fit their network") {
@@ -78,7 +94,8 @@ TEST_CASE("copies are independent") {
     CHECK((other.predict({{"x", tensor<float>{1, 3}}}).get<std::string>("label") == "left"));
     m = other;
     CHECK((m.predict({{"x", tensor<float>{1, 3}}}).get<std::string>("label") == "left"));
-    CHECK(check::failure([&] { m.parameter("fc", "bia"); }).text == R"(no layer "fc" with a parameter "bia")");
+    CHECK(check::failure([&] { m.parameter("fc", "bia"); }).text ==
+          R"(no layer "fc" with a parameter "bia" in this network)");
 }
 
 TEST_CASE("settings are replaced only by what fits") {

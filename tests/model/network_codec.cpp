@@ -90,3 +90,38 @@ TEST_CASE("layers that do not fit say where and why") {
     CHECK(text(layer_text(R"("loop": {})"), R"(["1"])") ==
           "/neuralNetwork/layers/0/loop/bodyNetwork: a network wanted, none came");
 }
+
+TEST_CASE("a document names what its layers read and write") {
+    const auto text = [](const std::string& layer) {
+        return check::failure([&] { parse(network_text(layer)); }).text;
+    };
+    const std::string place = "/neuralNetwork/layers/0";
+    CHECK(text(R"({"name": "l", "output": ["y"], "activation": {"ReLU": {}}})") ==
+          place + "/input: 1 name wanted, none came");
+    CHECK(text(R"({"name": "l", "output": ["y"], "addBroadcastable": {}})") ==
+          place + "/input: 2 names wanted, none came");
+    CHECK(text(R"({"name": "l", "input": ["x"], "activation": {"ReLU": {}}})") ==
+          place + "/output: 1 name wanted, none came");
+    CHECK(text(R"({"name": "l", "branch": {"ifBranch": {}}})") == place + "/input: 1 name wanted, none came");
+    CHECK(text(R"({"name": "l", "output": ["y"], "fillStatic": {"targetShape": ["2"]}})") == "nothing is thrown");
+}
+
+TEST_CASE("layers of version 4 want exact shapes") {
+    json root = json::parse(network_text(layer_text(R"("softmaxND": {"axis": "-1"})")));
+    CHECK(check::failure([&] { parse(root.dump()); }).text == "nothing is thrown");
+    root["neuralNetwork"].erase("arrayInputShapeMapping");
+    CHECK(check::failure([&] { parse(root.dump()); }).text ==
+          R"(/neuralNetwork/layers/0 "l": a layer of version 3 or less wanted with RANK5_ARRAY_MAPPING, "softmaxND" )"
+          R"(wants "arrayInputShapeMapping": "EXACT_ARRAY_MAPPING")");
+    root["neuralNetwork"]["layers"][0] = json::parse(layer_text(R"("softmax": {})"));
+    CHECK(check::failure([&] { parse(root.dump()); }).text == "nothing is thrown");
+}
+
+TEST_CASE("the rank of a note is kept or refused") {
+    json root = json::parse(network_text(layer_text(R"("softmaxND": {"axis": "-1"})")));
+    root["neuralNetwork"]["layers"][0]["inputTensor"] = json::parse(R"([{"rank": 2147483647}])");
+    CHECK(json::parse(written(root.dump()))["neuralNetwork"]["layers"][0]["inputTensor"][0]["rank"] == 2147483647);
+    root["neuralNetwork"]["layers"][0]["inputTensor"][0]["rank"] = 5000000000;
+    CHECK(check::failure([&] { parse(root.dump()); }).text ==
+          "/neuralNetwork/layers/0/inputTensor/0/rank: an integer of 32 bits wanted, 5000000000 came");
+}

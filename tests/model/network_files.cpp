@@ -228,7 +228,8 @@ TEST_CASE("a file of another network is refused at the first difference") {
     CHECK(text("/description/input/0/type/multiArrayType/shape", "[2, 9, 9]") ==
           R"(/description/input/0 "image": the shape [2, 8, 8] wanted for this network, the file has [2, 9, 9])");
     json longer = root;
-    longer["neuralNetwork"]["layers"].push_back(json::parse(R"({"name": "more", "activation": {"tanh": {}}})"));
+    longer["neuralNetwork"]["layers"].push_back(json::parse(R"({"name": "more", "input": ["fc"],
+        "output": ["more"], "activation": {"tanh": {}}})"));
     f.write(longer);
     CHECK(check::failure([&] { net.load(f.path); }).text ==
           f.path.string() + ": the file has 15 layers, this network 14");
@@ -302,7 +303,8 @@ TEST_CASE("a refused file leaves a network as it was, whether or not it has run"
         file.seekp(static_cast<std::streamoff>(size) - 4);
         file.write("\0\0\xC0\x7F", 4);
     }
-    const std::string problem = f.path.string() + ": /neuralNetwork/layers/2/innerProduct/weights: number 1499 is NaN";
+    const std::string problem =
+        f.path.string() + ": /neuralNetwork/layers/2/innerProduct/weights: number 1499 is NaN (layer \"y\")";
     for (auto* refuses : {&fresh, &used}) {
         CHECK_THROWS_WITH(refuses->load(f.path), problem);
         CHECK(same_bits(once(*refuses, x), y));

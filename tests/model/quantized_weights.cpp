@@ -219,31 +219,31 @@ TEST_CASE("quantized weights that do not fit say where and why") {
     const std::string linear =
         R"(, "quantization": {"numberOfBits": 8, "linearQuantization": {"scale": [1]}}})";
     CHECK(failed(R"({"rawValue": "AQL/")" + linear) ==
-          place + "/rawValue: 4 bytes wanted (shape [2, 2], 8 bits), 3 came");
+          place + "/rawValue: 4 bytes wanted (shape [2, 2], 8 bits), 3 came (layer \"l\")");
     CHECK(failed(R"({"rawValue": "AQL/gAA=")" + linear) ==
-          place + "/rawValue: 4 bytes wanted (shape [2, 2], 8 bits), 5 came");
+          place + "/rawValue: 4 bytes wanted (shape [2, 2], 8 bits), 5 came (layer \"l\")");
     CHECK(failed(R"({"rawValue": "AQL/gA==", "int8RawValue": "AQL/gA==")" + linear) ==
-          place + R"(: "rawValue" and "int8RawValue" exclude each other)");
+          place + R"(: "rawValue" and "int8RawValue" exclude each other (layer "l"))");
     CHECK(failed(R"({"rawValue": "AQL/gA=="})") ==
-          place + "/quantization/numberOfBits: 1 to 8 wanted, 0 came");
+          place + "/quantization/numberOfBits: 1 to 8 wanted, 0 came (layer \"l\")");
     const auto with = [&](const std::string& quantization, const std::string& kind = "rawValue") {
         return failed("{\"" + kind + R"(": "AQL/gA==", "quantization": )" + quantization + "}");
     };
-    CHECK(with(R"({"numberOfBits": 9})") == place + "/quantization/numberOfBits: 1 to 8 wanted, 9 came");
+    CHECK(with(R"({"numberOfBits": 9})") == place + "/quantization/numberOfBits: 1 to 8 wanted, 9 came (layer \"l\")");
     CHECK(with(R"({"numberOfBits": 8})") ==
-          place + "/quantization: a linearQuantization or a lookupTableQuantization wanted");
+          place + "/quantization: a linearQuantization or a lookupTableQuantization wanted (layer \"l\")");
     CHECK(with(R"({"numberOfBits": 8, "linearQuantization": {}})") ==
-          place + "/quantization/linearQuantization/scale: 1 number or 2 wanted, 0 came");
+          place + "/quantization/linearQuantization/scale: 1 number or 2 wanted, 0 came (layer \"l\")");
     CHECK(with(R"({"numberOfBits": 8, "linearQuantization": {"scale": [1, 2], "bias": [1, 2, 3]}})") ==
-          place + "/quantization/linearQuantization/bias: 1 number or 2 wanted, 3 came");
+          place + "/quantization/linearQuantization/bias: 1 number or 2 wanted, 3 came (layer \"l\")");
     CHECK(with(R"({"numberOfBits": 8, "lookupTableQuantization": {"floatValue": [1, 2]}})") ==
-          place + "/quantization/lookupTableQuantization/floatValue: 256 numbers wanted, 2 came");
+          place + "/quantization/lookupTableQuantization/floatValue: 256 numbers wanted, 2 came (layer \"l\")");
     CHECK(with(R"({"numberOfBits": 8, "lookupTableQuantization": {}})", "int8RawValue") ==
-          place + "/quantization: a linearQuantization of 8 bits wanted");
+          place + "/quantization: a linearQuantization of 8 bits wanted (layer \"l\")");
     CHECK(with(R"({"numberOfBits": 8, "linearQuantization": {"scale": [1], "unit": 1}})") ==
-          place + R"(/quantization/linearQuantization: unknown field "unit")");
+          place + R"(/quantization/linearQuantization: unknown field "unit" (layer "l"))");
     CHECK(with(R"({"numberOfBits": 8, "linearQuantization": {"scale": ["Infinity"]}})") ==
-          place + ": number 0 is Infinity");
+          place + ": number 0 is Infinity (layer \"l\")");
 }
 
 TEST_CASE("the first axis of a deconvolution's weights is that of its inputs") {
@@ -259,5 +259,19 @@ TEST_CASE("the first axis of a deconvolution's weights is that of its inputs") {
     CHECK(m.parameter("l", "weights")[1] == 6);
     CHECK(check::failure([&] { parse(text("[3, 3]")); }).text ==
           "/neuralNetwork/layers/0/convolution/weights/quantization/linearQuantization/scale: 1 number "
-          "wanted, 2 came");
+          "wanted, 2 came (layer \"l\")");
+}
+
+TEST_CASE("int8 has one scale and no bias") {
+    const auto failed = [](const std::string& linear) {
+        return check::failure([&] {
+                   parse(product(2, 2, R"({"int8RawValue": "AQL/gA==", "quantization": {"numberOfBits": 8,
+                       "linearQuantization": )" + linear + "}}"));
+               })
+            .text;
+    };
+    const std::string place = "/neuralNetwork/layers/0/innerProduct/weights/quantization/linearQuantization";
+    CHECK(failed(R"({"scale": [1, 2]})") == place + "/scale: 1 number wanted, 2 came (layer \"l\")");
+    CHECK(failed(R"({"scale": [1], "bias": [0]})") ==
+          place + "/bias: no number wanted with int8RawValue, 1 came (layer \"l\")");
 }

@@ -135,9 +135,9 @@ TEST_CASE("an update takes other numbers where the model allows them") {
     const auto refused = [&](const update_options& options) {
         return check::failure([&] { (void)update(m, examples(10), options); }).text;
     };
-    CHECK(refused({.epochs = 51}) == "update: the model does not allow the number of epochs 51");
-    CHECK(refused({.mini_batch_size = 7}) == "update: the model does not allow the mini-batch size 7");
-    CHECK(refused({.learning_rate = 2}) == "update: the model does not allow the learning rate 2.000000");
+    CHECK(refused({.epochs = 51}) == "update: number of epochs: a number from 1 to 50 wanted, 51 came");
+    CHECK(refused({.mini_batch_size = 7}) == "update: mini-batch size: 5 or 10 wanted, 7 came");
+    CHECK(refused({.learning_rate = 2}) == "update: learning rate: a number from 0.0 to 1.0 wanted, 2.0 came");
 }
 
 TEST_CASE("examples that do not fit are named") {

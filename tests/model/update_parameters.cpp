@@ -72,13 +72,15 @@ TEST_CASE("update parameters that do not fit") {
         return check::failure([&] { read(root); }).text;
     };
     CHECK(text(R"({"epochs": {"defaultValue": 3, "range": {"minValue": 5, "maxValue": 9}}})") ==
-          "/u/epochs/defaultValue: it is not among the values that are allowed");
+          "/u/epochs/defaultValue: a number from 5 to 9 wanted, 3 came");
+    CHECK(text(R"({"epochs": {"defaultValue": 3, "set": {"values": [1, 2, 4]}}})") ==
+          "/u/epochs/defaultValue: 1, 2 or 4 wanted, 3 came");
     CHECK(text(R"({"epochs": {"range": {}, "set": {}}})") == R"(/u/epochs: "range" and "set" exclude each other)");
     CHECK(text(R"({"lossLayers": [{"name": "l"}]})") == "/u/lossLayers/0: a loss wanted, none came");
     CHECK(text(R"({"optimizer": {"sgdOptimizer": {"learningrate": {}}}})") ==
           R"(/u/optimizer/sgdOptimizer: unknown field "learningrate", did you mean "learningRate"?)");
     CHECK(text(R"({"optimizer": {"adamOptimizer": {"eps": {"defaultValue": "NaN"}}}})") ==
-          "/u/optimizer/adamOptimizer/eps/defaultValue: a finite number wanted");
+          "/u/optimizer/adamOptimizer/eps/defaultValue: a finite number wanted, NaN came");
     CHECK(text(R"({"optimizer": {"adamOptimizer": {"eps": {"defaultValue": 2, "range": {"maxValue": 1}}}}})") ==
-          "/u/optimizer/adamOptimizer/eps/defaultValue: it is not in the range that is allowed");
+          "/u/optimizer/adamOptimizer/eps/defaultValue: a number from 0.0 to 1.0 wanted, 2.0 came");
 }

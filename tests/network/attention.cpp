@@ -40,7 +40,8 @@ program attention(const sizes& s, bool scaled, bool masked, std::size_t shown) {
     append(list, softmax_nd{} | named("shares"));
     append(list, batched_matmul{} | from("shares", "v") | named("y"));
     std::vector<std::string> outputs{"y"};
-    for (std::size_t i = list.nodes.size() - 1; i > 0 && shown > 0; --shown) outputs.push_back(list.nodes[--i]->name);
+    for (std::size_t i = list.nodes().size() - 1; i > 0 && shown > 0; --shown)
+        outputs.push_back(list.nodes()[--i]->name);
     return program(list, {{"q", s.q}, {"k", s.k}, {"v", s.v}, {"mask", s.mask}}, outputs);
 }
 std::size_t streamed(const plan_view& p) {

@@ -19,21 +19,21 @@ const layer_list deep = list_of(compose(linear{} | from("x") | named("y"),
 }  // namespace
 
 TEST_CASE("a layer that was chosen at run time knows what it is") {
-    const any_node& fc = *simple.nodes[1];
+    const any_node& fc = *simple.nodes()[1];
     REQUIRE(fc.as<inner_product>() != nullptr);
     CHECK(fc.as<inner_product>()->output_channels == 2);
     CHECK(fc.as<relu>() == nullptr);
     CHECK(fc.name == "fc");
     CHECK(fc.updatable);
-    CHECK(simple.nodes[0]->inputs == std::vector<std::string>{"x"});
-    CHECK(simple.nodes[0]->type() != fc.type());
-    CHECK(node_of<relu>(relu{}).type() == simple.nodes[0]->type());
+    CHECK(simple.nodes()[0]->inputs == std::vector<std::string>{"x"});
+    CHECK(simple.nodes()[0]->type() != fc.type());
+    CHECK(node_of<relu>(relu{}).type() == simple.nodes()[0]->type());
 }
 
 TEST_CASE("steps are counted through nested lists, in the order of the plan") {
     CHECK(simple.step_count() == 2);
     CHECK(deep.step_count() == 8);
-    CHECK(deep.nodes[1]->step_count() == 6);
+    CHECK(deep.nodes()[1]->step_count() == 6);
     const auto all = deep.flatten();
     REQUIRE(all.size() == 8);
     planner p;
@@ -57,17 +57,30 @@ TEST_CASE("steps are counted through nested lists, in the order of the plan") {
 TEST_CASE("whether a list can be left early is asked through branches, but a loop keeps it in") {
     CHECK_FALSE(simple.can_stop());
     CHECK_FALSE(deep.can_stop());
-    CHECK_FALSE(deep.nodes[1]->can_stop());
-    const auto* around = deep.nodes[1]->as<loop<layer_list, layer_list>>();
+    CHECK_FALSE(deep.nodes()[1]->can_stop());
+    const auto* around = deep.nodes()[1]->as<loop<layer_list, layer_list>>();
     REQUIRE(around != nullptr);
     CHECK(around->body_network.can_stop());
-    CHECK(around->body_network.nodes[0]->can_stop());
-    CHECK_FALSE(around->body_network.nodes[1]->can_stop());
+    CHECK(around->body_network.nodes()[0]->can_stop());
+    CHECK_FALSE(around->body_network.nodes()[1]->can_stop());
 }
 
 TEST_CASE("lists share their nodes, which never change") {
     const layer_list other = simple;
     CHECK(other == simple);
-    CHECK(other.nodes[0].get() == simple.nodes[0].get());
+    CHECK(other.nodes()[0].get() == simple.nodes()[0].get());
     CHECK_FALSE(other == list_of(compose(relu{})));
+}
+
+TEST_CASE("lists that are nested deeply are counted once") {
+    layer_list inner = list_of(compose(relu{} | from("x")));
+    for (int depth = 0; depth < 60; ++depth) {
+        const auto side = std::make_shared<node_of<branch<layer_list, layer_list>>>(
+            branch<layer_list, layer_list>{inner, list_of(compose(relu{} | from("x")))});
+        inner = {};
+        inner.add(side);
+    }
+    CHECK(inner.step_count() == 121);
+    CHECK(inner.flatten().size() == 121);
+    CHECK_FALSE(inner.can_stop());
 }

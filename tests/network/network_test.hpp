@@ -101,7 +101,7 @@ void append(layer_list& list, const node<L>& n) {
     made->outputs.assign(n.outputs.names.begin(),
                          n.outputs.names.begin() + static_cast<std::ptrdiff_t>(n.outputs.count));
     made->updatable = n.updatable;
-    list.nodes.push_back(made);
+    list.add(made);
 }
 template <class... Parts>
 layer_list list_of(const sequence<Parts...>& s) {

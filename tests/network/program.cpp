@@ -231,3 +231,43 @@ TEST_CASE("programs: how a network computes is the same in both doors") {
     program again = loaded;
     CHECK(same_bits(run(again, {x})[0], z));
 }
+
+TEST_CASE("programs: of many shapes the first plan and the last few are kept") {
+    program p = rows_of(1);
+    p.core().initialize(1);
+    const auto plan_of = [&](extent rows) {
+        p.reshape({{"x", {rows, 4}}});
+        return p.plan().steps.data();
+    };
+    const auto first = plan_of(1), second = plan_of(2);
+    for (extent rows = 3; rows < static_cast<extent>(program::most_plans); ++rows) plan_of(rows);
+    CHECK(plan_of(2) == second);  // and now 3 was used the longest time ago
+    const auto fourth = plan_of(4);
+    plan_of(100);
+    const auto newest = plan_of(101);
+    CHECK(plan_of(2) == second);
+    CHECK(plan_of(4) == fourth);
+    CHECK(plan_of(1) == first);
+    CHECK(plan_of(101) == newest);
+    CHECK(p.planned().blobs[0].dimensions == shape{101, 4});
+    CHECK(p.is_planned_for({{"x", {101, 4}}}));
+    CHECK_FALSE(p.is_planned_for({{"x", {3, 4}}}));
+    for (extent rows = 1; rows < 200; ++rows) {
+        p.reshape({{"x", {rows, 4}}});
+        REQUIRE(run(p, {numbers(static_cast<std::size_t>(rows) * 4)})[0].size() == static_cast<std::size_t>(rows) * 3);
+    }
+    CHECK(p.plan_count() == program::most_plans);
+    CHECK(plan_of(1) == first);
+}
+
+TEST_CASE("programs: blobs of more elements than allowed are refused before there is memory for them") {
+    const auto layers = list_of(compose(fill_static{.target_shape = {extent{1} << 40}} | named("f")));
+    CHECK(error_of([&] { program(layers, {{"x", {1}}}, {}, "", extent{1} << 31); }, errc::bad_value) ==
+          "the blobs of one example would take 1099511627792 elements, at most 2147483648 wanted");
+    program p(list_of(compose(relu{})), {{"x", {16}}}, {}, "", 32);
+    p.reshape({{"x", {32}}});
+    CHECK(error_of([&] { p.reshape({{"x", {33}}}); }, errc::bad_value) ==
+          "the blobs of one example would take 48 elements, at most 32 wanted");
+    program q = p;
+    CHECK(error_of([&] { q.reshape({{"x", {33}}}); }, errc::bad_value) != "");
+}

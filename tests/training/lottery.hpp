@@ -92,27 +92,27 @@ private:
         for (std::uint32_t i = 0; i < layers; ++i) {
             const std::uint32_t kind = random_.below(8);
             if (kind < 5 || (kind > 5 && depth == 0)) {
-                l.nodes.push_back(plain());
-                blobs_.push_back(l.nodes.back()->name);
+                l.add(plain());
+                blobs_.push_back(l.nodes().back()->name);
             } else if (kind == 5) {
                 const auto n = node(copy{});
                 const std::string from = any(), to = any();
                 if (from == to) continue;
                 n->inputs = {from};
                 n->outputs = {to};
-                l.nodes.push_back(n);
+                l.add(n);
             } else {
                 const bool looped = kind == 6;
                 layer_list first = list(1 + random_.below(4), depth - 1);
                 layer_list second = looped ? layer_list{} : list(1 + random_.below(4), depth - 1);
-                if (first.nodes.empty()) continue;
+                if (first.nodes().empty()) continue;
                 std::shared_ptr<any_node> n;
                 if (looped)
                     n = node(loop<layer_list>{.body_network = first, .max_loop_iterations = 2});
                 else
                     n = node(branch<layer_list, layer_list>{first, second});
                 n->inputs = {"c"};
-                l.nodes.push_back(n);
+                l.add(n);
             }
         }
         blobs_.resize(outside + (depth == 2 ? blobs_.size() - outside : 0));

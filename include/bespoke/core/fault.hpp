@@ -3,7 +3,9 @@
 #include "shape.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <initializer_list>
+#include <limits>
 #include <optional>
 #include <string_view>
 #include <utility>
@@ -30,7 +32,8 @@ class sentence {
 public:
     static constexpr std::size_t capacity = 320;
 
-    /// What it is made of: text, a number or a shape. Small, as a library of layers has hundreds of sentences.
+    /// What it is made of: text, a number (of a float six digits) or a shape. Small, as a library of layers has
+    /// hundreds of sentences.
     class part {
     public:
         constexpr part(std::string_view text)
@@ -40,6 +43,7 @@ public:
         constexpr part(extent number) : number_(number) {}
         constexpr part(int number) : number_(number) {}
         constexpr part(std::size_t number) : number_(static_cast<extent>(number)) {}
+        constexpr part(double number) : number_(std::bit_cast<extent>(number)), real_(true) {}
         constexpr part(const shape& dimensions) : dimensions_(&dimensions) {}
 
     private:
@@ -47,6 +51,7 @@ public:
         const char* text_ = nullptr;
         const shape* dimensions_ = nullptr;
         extent number_ = 0;  ///< or the length of the text; -1: it ends with a zero
+        bool real_ = false;  ///< the number is a double with these bits
     };
 
     constexpr sentence() = default;
@@ -66,6 +71,7 @@ public:
                 put(p.number_ < 0 ? std::string_view(p.text_)
                                   : std::string_view(p.text_, static_cast<std::size_t>(p.number_)));
             else if (p.dimensions_ != nullptr) put(*p.dimensions_);
+            else if (p.real_) put(std::bit_cast<double>(p.number_));
             else put(p.number_);
     }
     constexpr void append(const part& one) { append({one}); }
@@ -87,6 +93,32 @@ private:
         } while (rest != 0);
         if (value < 0) put(std::string_view("-"));
         while (count > 0) put(std::string_view(&digits[--count], 1));
+    }
+    constexpr void put(double value) {
+        if (value != value) return put(std::string_view("NaN"));
+        if (value < 0) put(std::string_view("-"));
+        double rest = value < 0 ? -value : value;
+        if (rest > std::numeric_limits<double>::max()) return put(std::string_view("Infinity"));
+        if (rest == 0) return put(extent{0});
+        int exponent = 0;
+        for (; rest >= 10; rest /= 10) ++exponent;
+        for (; rest < 1; rest *= 10) --exponent;
+        auto digits = static_cast<extent>(rest * 100000 + 0.5);
+        if (digits == 1000000) {
+            digits = 100000;
+            ++exponent;
+        }
+        const bool short_enough = exponent >= -5 && exponent <= 5;
+        int point = short_enough ? exponent : 0;  // behind which digit it stands
+        if (point < 0) put(std::string_view("0.0000", static_cast<std::size_t>(1 - point)));
+        for (extent unit = 100000; digits > 0 || point >= 0; unit /= 10, --point) {
+            put(digits / unit);
+            digits %= unit;
+            if (point == 0 && digits > 0) put(std::string_view("."));
+        }
+        if (short_enough) return;
+        put(std::string_view("e"));
+        put(extent{exponent});
     }
     constexpr void put(const shape& s) {
         put(std::string_view("["));

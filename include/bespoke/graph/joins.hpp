@@ -18,24 +18,28 @@ constexpr void place_single(plan& p, std::span<const std::size_t> home, std::vec
         extent at = 0;
     };
     std::vector<part> parts(p.blobs.size());
-    // Written once, by a step that runs once.
-    const auto is_plain = [&](std::size_t blob) {
-        std::size_t writers = 0;
-        for (std::size_t s = 0; s < p.steps.size(); ++s)
-            for (std::size_t b : view.outputs_of(s))
-                if (b == blob) writers += p.steps[s].parent == blob_facts::npos && !p.steps[s].logged ? 1 : 2;
-        return writers <= 1;
+    // What shares one memory.
+    struct tenants {
+        std::size_t count = 0, latest = 0;  // the last step in which one of them begins
+        bool plain = true;                  // each is written once, by a step that runs once
     };
+    std::vector<std::size_t> writers(p.blobs.size());
+    for (std::size_t s = 0; s < p.steps.size(); ++s)
+        for (std::size_t b : view.outputs_of(s))
+            writers[b] += p.steps[s].parent == blob_facts::npos && !p.steps[s].logged ? 1 : 2;
+    std::vector<tenants> of(p.blobs.size());
+    for (std::size_t b = 0; b < p.blobs.size(); ++b) {
+        tenants& t = of[home[b]];
+        ++t.count;
+        t.latest = std::max(t.latest, p.blobs[b].first);
+        t.plain = t.plain && writers[b] <= 1;
+    }
     const auto fits = [&](std::size_t x, std::size_t y, std::size_t step, extent at) {
         const std::size_t h = home[x];
-        if (aligned_size<float>(at) != at || !p.blobs[x].per_example || !p.blobs[y].per_example ||
-            p.blobs[x].streamed || all[h].size != p.blobs[x].dimensions.size() || parts[h].whole != blob_facts::npos)
-            return false;
-        for (std::size_t b = 0; b < p.blobs.size(); ++b) {
-            if (home[b] == h && (p.blobs[b].first > step || !is_plain(b))) return false;
-            if (home[b] == y && ((b != y && all[h].last > step) || !is_plain(b))) return false;
-        }
-        return true;
+        return aligned_size<float>(at) == at && p.blobs[x].per_example && p.blobs[y].per_example &&
+               !p.blobs[x].streamed && all[h].size == p.blobs[x].dimensions.size() &&
+               parts[h].whole == blob_facts::npos && of[h].latest <= step && of[h].plain && of[y].plain &&
+               (of[y].count == 1 || all[h].last <= step);
     };
     bool any = false;
     for (std::size_t s = 0; s < p.steps.size(); ++s) {

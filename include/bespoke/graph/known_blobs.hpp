@@ -19,53 +19,58 @@ public:
         std::vector<known_values> list;
         if (entries_.empty()) return list;
         for (std::size_t blob : blobs) {
-            const entry* const e = find(blob);
-            list.push_back(e == nullptr ? known_values{} : known_values{std::span<const double>(e->values)});
+            const std::size_t e = find(blob);
+            list.push_back(e == none ? known_values{} : known_values{std::span<const double>(entries_[e].values)});
         }
         return list;
     }
-    /// The values of a new blob that follow from those of `inputs`, as far as they are known.
+    /// The values of a new blob, of a higher number than those before, that follow from those of `inputs`, as far as
+    /// they are known.
     constexpr void add(std::size_t blob, const std::vector<double>& values, std::span<const std::size_t> inputs) {
         if (values.size() > most) return;
-        entry made{blob, values, {blob}};
+        entry made{blob, values, {}};
         for (std::size_t input : inputs)
-            if (const entry* const e = find(input))
-                for (const std::size_t source : e->sources) made.sources.push_back(source);
+            if (const std::size_t e = find(input); e != none) made.from.push_back(e);
         entries_.push_back(made);
     }
     /// A shape was decided by the values of these.
     constexpr void decide(std::span<const std::size_t> blobs) {
         for (std::size_t blob : blobs)
-            if (const entry* const e = find(blob))
-                for (const std::size_t source : e->sources) deciding_.push_back(source);
+            if (const std::size_t e = find(blob); e != none) entries_[e].decides = true;
     }
     /// False: the values that are overwritten have decided a shape.
     constexpr bool overwrite(std::size_t blob) {
-        std::erase_if(entries_, [&](const entry& e) { return contains(e.sources, blob); });
-        return !contains(deciding_, blob);
+        bool undecided = true;
+        for (entry& e : entries_) {
+            e.follows = e.blob == blob;
+            for (std::size_t source : e.from) e.follows |= entries_[source].follows;
+            if (!e.follows) continue;
+            e.known = false;
+            undecided = undecided && !e.decides;
+        }
+        return undecided;
     }
     /// The blobs from number `first` on may not have been written after all.
     constexpr void forget_from(std::size_t first) {
-        std::erase_if(entries_, [&](const entry& e) { return e.blob >= first; });
+        for (entry& e : entries_) e.known = e.known && e.blob < first;
     }
 
 private:
+    static constexpr std::size_t none = static_cast<std::size_t>(-1);
+    /// Stays when its values are known no more: what it has decided has to be remembered.
     struct entry {
         std::size_t blob;
         std::vector<double> values;
-        std::vector<std::size_t> sources;  ///< the blobs that it follows from, itself included
+        std::vector<std::size_t> from;  ///< numbers of entries: those of its inputs
+        bool known = true, decides = false, follows = false;
     };
-    static constexpr bool contains(const std::vector<std::size_t>& list, std::size_t blob) {
-        return std::ranges::find(list, blob) != list.end();
-    }
-    constexpr const entry* find(std::size_t blob) const {
-        for (const entry& e : entries_)
-            if (e.blob == blob) return &e;
-        return nullptr;
+    constexpr std::size_t find(std::size_t blob) const {
+        const auto e = std::ranges::lower_bound(entries_, blob, {}, &entry::blob);
+        return e == entries_.end() || e->blob != blob || !e->known ? none
+                                                                   : static_cast<std::size_t>(e - entries_.begin());
     }
 
-    std::vector<entry> entries_;
-    std::vector<std::size_t> deciding_;
+    std::vector<entry> entries_;  // by blob
 };
 
 }  // namespace bespoke

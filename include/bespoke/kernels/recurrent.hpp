@@ -26,17 +26,17 @@ struct recurrent_weights {
     constexpr extent size() const { return packed_rest() + (late > 0 ? (gates - 1) * packed_gate() : 0); }
 };
 
-/// Brings the matrices of the gates, in the order of the gates, together and packs them. bias[g] null: 0.
+/// Brings the matrices of the gates, in the order of the gates, together and packs them. Null: 0.
 template <class T>
 void recurrent_prepare(const recurrent_weights<T>& l, const T* const* w, const T* const* r, const T* const* bias,
                        T* to) noexcept {
+    const auto put = [](extent size, const T* from, T* there) {
+        from != nullptr ? copy(size, from, there) : fill(size, T(0), there);
+    };
     for (extent g = 0; g < l.gates; ++g) {
-        copy(l.outputs * l.inputs, w[g], to + l.w() + g * l.outputs * l.inputs);
-        copy(l.outputs * l.outputs, r[g], to + l.r() + g * l.outputs * l.outputs);
-        if (bias[g] != nullptr)
-            copy(l.outputs, bias[g], to + l.bias() + g * l.outputs);
-        else
-            fill(l.outputs, T(0), to + l.bias() + g * l.outputs);
+        put(l.outputs * l.inputs, w[g], to + l.w() + g * l.outputs * l.inputs);
+        put(l.outputs * l.outputs, r[g], to + l.r() + g * l.outputs * l.outputs);
+        put(l.outputs, bias[g], to + l.bias() + g * l.outputs);
     }
     pack(to + l.w(), extent{1}, l.inputs, l.inputs, l.width(), to + l.packed_w());
     pack(to + l.r(), extent{1}, l.outputs, l.outputs, l.first(), to + l.packed_first());

@@ -14,7 +14,8 @@ namespace bespoke {
 ///
 /// x [.., C, H, W] of rank 3 or more -> y of the same shape; gamma, beta, mean, variance [C].
 /// Mean and variance are parameters that no training changes, unless compute_mean_var; with it they do not
-/// exist, and mean and (biased) variance are taken from x:
+/// exist (a file may give them all the same; they are kept, and not looked at), and mean and (biased) variance are
+/// taken from x:
 ///   instance_normalization   for each channel over H and W; each example and each index of the leading axes
 ///                            for itself
 ///   otherwise                for each channel over H, W, the leading axes and all examples that run at once:
@@ -24,6 +25,7 @@ struct batchnorm {
     bool compute_mean_var = false;
     bool instance_normalization = false;
     float epsilon = 1e-5F;  ///< 0 means 1e-5
+    bool spare_mean = false, spare_variance = false;  ///< there in spite of compute_mean_var
 
     static constexpr auto key = "batchnorm";
     constexpr void fields(auto& field) {
@@ -55,7 +57,7 @@ struct batchnorm {
             return shape_fault(channels, " channels declared, its input has ", x.from_end(3), " (shape ", x,
                                ")");
         if (!(epsilon >= 0) || epsilon > std::numeric_limits<float>::max())
-            return value_fault("a finite epsilon from 0 up wanted");
+            return value_fault("a finite epsilon from 0 up wanted, ", epsilon, " given");
         return x;
     }
     constexpr bool mixes_examples() const { return compute_mean_var && !instance_normalization; }
@@ -65,8 +67,16 @@ struct batchnorm {
         return result;
     }
     constexpr parameters<shape> parameter_shapes(const shape& x) const {
-        const shape each{x.from_end(3)}, fixed = compute_mean_var ? absent : each;
-        return {.gamma = each, .beta = each, .mean = fixed, .variance = fixed};
+        const shape each{x.from_end(3)};
+        return {.gamma = each,
+                .beta = each,
+                .mean = compute_mean_var && !spare_mean ? absent : each,
+                .variance = compute_mean_var && !spare_variance ? absent : each};
+    }
+    /// Takes from the lengths of the arrays of a file, in the order of `parameter_fields`, what is given in vain.
+    constexpr void set_lengths(std::span<const extent> lengths) {
+        spare_mean = compute_mean_var && lengths[2] != 0;
+        spare_variance = compute_mean_var && lengths[3] != 0;
     }
 
     /// Scale and shift of each channel.

@@ -5,18 +5,24 @@
 
 namespace bespoke {
 
-/// y = min(max(x, min_val), max_val): ReLU6 with 0 and 6. NaN gives NaN; the slope is 0 at both ends.
+/// y = min(max(x, min_val), max_val): ReLU6 with 0 and 6. min_val <= max_val, either may be infinite. NaN gives NaN;
+/// the slope is 0 at both ends.
 /// Core ML specification, ClipLayerParams.
 struct clip {
     float min_val = 0, max_val = 1;
 
     static constexpr auto key = "clip";
     constexpr void fields(auto& field) {
-        field("minVal", min_val);
-        field("maxVal", max_val);
+        field("minVal", min_val, field_floats::any);
+        field("maxVal", max_val, field_floats::any);
     }
     static constexpr backward_needs needs{.input = false, .output = true};
 
+    constexpr outcome output_shape(const shape& x) const {
+        if (!(min_val <= max_val))
+            return value_fault("a minVal up to maxVal wanted, ", min_val, " and ", max_val, " given");
+        return x;
+    }
     template <class V>
     V operator()(const V& x) const noexcept {
         return kernels::min(V(max_val), kernels::max(V(min_val), x));

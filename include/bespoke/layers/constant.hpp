@@ -44,8 +44,19 @@ struct load_constant_nd {
     friend bool operator==(const load_constant_nd&, const load_constant_nd&) = default;
 };
 
-/// `load_constant_nd` of three axes, y [C, H, W]. The axes of sequence and batch that the specification puts before
-/// them, of one element each, are left out.
+namespace detail {
+
+/// What runs for `load_constant`: its parameter has the last three axes of y alone.
+struct loading_constant : load_constant_nd {
+    constexpr outcome output_shape(std::span<const bespoke::shape>) const {
+        return bespoke::shape{1, 1, shape[0], shape[1], shape[2]};
+    }
+    friend bool operator==(const loading_constant&, const loading_constant&) = default;
+};
+
+}  // namespace detail
+
+/// `load_constant_nd` of five axes: data [C, H, W], y [1, 1, C, H, W].
 /// Core ML specification, LoadConstantLayerParams.
 struct load_constant {
     bespoke::shape shape{};
@@ -56,9 +67,10 @@ struct load_constant {
 
     constexpr outcome output_shape(std::span<const bespoke::shape> none) const {
         if (shape.rank() != 3) return value_fault("a shape [channels, height, width] wanted, ", shape, " given");
-        return equivalent({}).output_shape(none);
+        const outcome data = load_constant_nd{shape}.output_shape(none);
+        return data ? equivalent({}).output_shape(none) : data;
     }
-    constexpr load_constant_nd equivalent(const bespoke::shape&) const { return {shape}; }
+    constexpr detail::loading_constant equivalent(const bespoke::shape&) const { return {{shape}}; }
     friend bool operator==(const load_constant&, const load_constant&) = default;
 };
 

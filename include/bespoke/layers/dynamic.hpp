@@ -84,7 +84,7 @@ struct fill_dynamic {
     float value = 0;
 
     static constexpr auto key = "fillDynamic";
-    constexpr void fields(auto& field) { field("value", value); }
+    constexpr void fields(auto& field) { field("value", value, field_floats::any); }
     static constexpr input_count inputs{1, 1};
 
     constexpr outcome planned_shape(std::span<const shape> xs, std::span<const known_values> known) const {

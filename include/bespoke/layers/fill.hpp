@@ -65,7 +65,7 @@ struct fill_like {
     float value = 0;
 
     static constexpr auto key = "fillLike";
-    constexpr void fields(auto& field) { field("value", value); }
+    constexpr void fields(auto& field) { field("value", value, field_floats::any); }
     static constexpr input_count inputs{1, 1};
 
     constexpr outcome output_shape(std::span<const shape> xs) const { return xs[0]; }
@@ -84,7 +84,7 @@ struct fill_static {
 
     static constexpr auto key = "fillStatic";
     constexpr void fields(auto& field) {
-        field("value", value);
+        field("value", value, field_floats::any);
         field("targetShape", target_shape);
     }
     static constexpr input_count inputs{0, 0};
@@ -119,9 +119,10 @@ struct range_static {
 
     constexpr outcome output_shape(std::span<const shape>) const {
         if (!detail::is_finite(end_value) || !detail::is_finite(start_value))
-            return value_fault("a finite startValue and a finite endValue wanted");
+            return value_fault("a finite startValue and a finite endValue wanted, ", start_value, " and ", end_value,
+                               " given");
         if (!detail::is_finite(step_size_value) || step_size_value == 0)
-            return value_fault("a finite stepSizeValue other than 0 wanted");
+            return value_fault("a finite stepSizeValue other than 0 wanted, ", step_size_value, " given");
         const double steps = (double{end_value} - double{start_value}) / double{step_size_value};
         if (!(steps > 0)) return shape{0};
         if (steps > 0x1p62) return shape_fault("its output would be too large");

@@ -15,7 +15,7 @@ namespace bespoke {
 /// | [C]              | [output_channels]        |
 /// | [n, C]           | [n, output_channels]     |
 /// | [m, n, C]        | [m, n, output_channels]  |
-/// | [C, 1, 1]        | [output_channels, 1, 1], what `flatten` gives of one [C, H, W] |
+/// | [C, 1, 1]        | [output_channels, 1, 1], what `flatten` gives of one [C, H, W]; not where input_channels is 1 |
 /// | [n, C, H, W]     | [n, output_channels, 1, 1]; C H W = input_channels |
 /// | [m, n, C, H, W]  | [m, n, output_channels, 1, 1] |
 ///
@@ -62,7 +62,7 @@ struct inner_product {
     /// Of one axis: which axes are channels depends on the others.
     constexpr std::size_t entries_from(std::span<const shape> xs, std::size_t back) const {
         const std::size_t axis = entry_axis(xs[0]);
-        return axis < leading(xs[0]) && axis + back == xs[0].rank() ? back : 0;
+        return axis < usual_leading(xs[0]) && axis + back == xs[0].rank() ? back : 0;
     }
     constexpr inner_product resolved(const shape& x) const {
         inner_product known = *this;
@@ -95,6 +95,9 @@ struct inner_product {
         const auto k = columns_of(x);
         const auto n = columns_of(y);
         const auto rows = rows_of(x, k);
+        if (k != p.weights[1])  // of [m, 1, 1] as a matrix the views do not know
+            return kernels::weighted_gemm(extent{x.total()}, output_channels, extent{1}, x.data, p.weights.data, y.data,
+                                          p.bias.data, w);
         kernels::weighted_gemm(rows, n, k, x.data, p.weights.data, y.data, p.bias.data, w);
     }
 
@@ -128,20 +131,24 @@ private:
     static constexpr bool one_example(const S& x) {
         return x.rank() == 3 && x[1] == 1 && x[2] == 1;
     }
-    /// Number of leading axes that count rows.
+    /// Number of leading axes that count rows, whatever input_channels says.
     template <class S>
-    static constexpr std::size_t leading(const S& x) {
+    static constexpr std::size_t usual_leading(const S& x) {
         return x.rank() > 3 ? x.rank() - 3 : one_example(x) ? 0 : x.rank() - 1;
     }
-    static constexpr extent columns(const shape& x) { return x.product(leading(x), x.rank()); }
+    static constexpr extent usual_columns(const shape& x) { return x.product(usual_leading(x), x.rank()); }
+    constexpr std::size_t leading(const shape& x) const {
+        return input_channels == 1 && one_example(x) && x[0] != 1 ? 2 : usual_leading(x);
+    }
+    constexpr extent columns(const shape& x) const { return x.product(leading(x), x.rank()); }
 
     template <class View>
     static constexpr auto columns_of(const View& x) {
         using S = std::remove_cvref_t<decltype(x.dimensions)>;
         if constexpr (std::is_same_v<S, shape>)
-            return columns(x.dimensions);
+            return usual_columns(x.dimensions);
         else
-            return constant<columns(S::value)>{};
+            return constant<usual_columns(S::value)>{};
     }
     template <class View, class K>
     static constexpr auto rows_of(const View& x, K k) {

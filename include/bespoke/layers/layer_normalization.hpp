@@ -43,7 +43,7 @@ struct layer_normalization {
         for (extent e : x)
             if (e < 1) return shape_fault("an input that is not empty wanted, its shape is ", x);
         if (!(eps >= 0) || eps > std::numeric_limits<float>::max())
-            return value_fault("a finite eps from 0 up wanted");
+            return value_fault("a finite eps from 0 up wanted, ", eps, " given");
         return x;
     }
     constexpr std::size_t entries_from(std::span<const shape>, std::size_t back) const {

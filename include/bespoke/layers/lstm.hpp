@@ -14,6 +14,7 @@ struct lstm_params {
     bool has_peephole_vectors = false;
     bool coupled_input_and_forget_gate = false;  ///< f = 1 - i; the forget gate's weights are not used
     float cell_clip_threshold = 50;              ///< 0 means 50
+    bool has_forget_gate = true;                 ///< its weights are there; only of coupled gates they need not be
 
     constexpr void fields(auto& field) {
         field("sequenceOutput", sequence_output);
@@ -99,9 +100,12 @@ constexpr recurrent_form lstm_form(extent input_size, extent output_size, const 
 constexpr outcome lstm_output_shape(const recurrent_form& form, const lstm_params& params,
                                     std::span<const shape> xs) {
     if (!(params.cell_clip_threshold >= 0) || params.cell_clip_threshold > std::numeric_limits<float>::max())
-        return value_fault("a finite cellClipThreshold from 0 up wanted");
+        return value_fault("a finite cellClipThreshold from 0 up wanted, ", params.cell_clip_threshold, " given");
+    if (!params.has_forget_gate && !params.coupled_input_and_forget_gate)
+        return value_fault("a forget gate wanted, or one that is coupled to the input gate");
     return form.output_shape(xs);
 }
+constexpr bool is_of_forget_gate(std::size_t array) { return array == 13 || (array < 12 && array % 4 == 1); }
 template <std::size_t D>
 constexpr void lstm_shapes(lstm_weights<shape, D>& shapes, extent inputs, extent outputs, const lstm_params& params) {
     for (std::size_t i = 0; i < 15; ++i) {
@@ -110,7 +114,14 @@ constexpr void lstm_shapes(lstm_weights<shape, D>& shapes, extent inputs, extent
         if (i < 4) s = {outputs, inputs};
         else if (i < 8) s = {outputs, outputs};
         else if (i < 12 ? !params.has_bias_vectors : !params.has_peephole_vectors) s = absent;
+        if (is_of_forget_gate(i) && !params.has_forget_gate) s = absent;
     }
+}
+/// Takes from the lengths of the arrays of a file whether the forget gate has some.
+constexpr void set_forget_gate(lstm_params& params, std::span<const extent> lengths) {
+    params.has_forget_gate = !params.coupled_input_and_forget_gate;
+    for (std::size_t i = 0; i < lengths.size(); ++i)
+        params.has_forget_gate |= is_of_forget_gate(i % 15) && lengths[i] != 0;
 }
 /// The pointers of views of type View on T.
 template <class T, std::size_t D, class View>
@@ -174,6 +185,7 @@ struct uni_directional_lstm {
     constexpr outcome output_shape(std::span<const shape> xs) const {
         return detail::lstm_output_shape(form(), params, xs);
     }
+    constexpr void set_lengths(std::span<const extent> lengths) { detail::set_forget_gate(params, lengths); }
     [[gnu::always_inline]] constexpr uni_directional_lstm resolved(std::span<const shape> xs) const {
         uni_directional_lstm result = *this;
         result.input_vector_size = detail::recurrent_form::inputs(xs[0]);
@@ -235,6 +247,7 @@ struct bi_directional_lstm {
     constexpr outcome output_shape(std::span<const shape> xs) const {
         return detail::lstm_output_shape(form(), params, xs);
     }
+    constexpr void set_lengths(std::span<const extent> lengths) { detail::set_forget_gate(params, lengths); }
     constexpr bi_directional_lstm resolved(std::span<const shape> xs) const {
         bi_directional_lstm result = *this;
         result.input_vector_size = detail::recurrent_form::inputs(xs[0]);

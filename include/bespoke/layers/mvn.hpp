@@ -28,7 +28,7 @@ struct mvn {
     constexpr outcome output_shape(const shape& x) const {
         if (x.rank() < 3) return shape_fault("an input [.., channels, height, width] wanted, its shape is ", x);
         if (!(epsilon >= 0) || epsilon > std::numeric_limits<float>::max())
-            return value_fault("a finite epsilon from 0 up wanted");
+            return value_fault("a finite epsilon from 0 up wanted, ", epsilon, " given");
         return x;
     }
     template <class X, class Y, class P, class W>

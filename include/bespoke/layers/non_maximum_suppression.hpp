@@ -26,8 +26,8 @@ struct non_maximum_suppression {
 
     static constexpr auto key = "NonMaximumSuppression";
     constexpr void fields(auto& field) {
-        field("iouThreshold", iou_threshold);
-        field("scoreThreshold", score_threshold);
+        field("iouThreshold", iou_threshold, field_floats::any);
+        field("scoreThreshold", score_threshold, field_floats::any);
         field("maxBoxes", max_boxes);
         field("perClassSuppression", per_class_suppression);
     }

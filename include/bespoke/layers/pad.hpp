@@ -21,7 +21,7 @@ struct constant_pad {
 
     static constexpr auto key = "constantPad";
     constexpr void fields(auto& field) {
-        field("value", value);
+        field("value", value, field_floats::any);
         field("padAmounts", pad_amounts);
         field("padToGivenOutputSizeMode", pad_to_given_output_size_mode);
     }
@@ -102,7 +102,7 @@ struct padding_constant {
     float value = 0;
 
     static constexpr auto key = "constant";
-    constexpr void fields(auto& field) { field("value", value); }
+    constexpr void fields(auto& field) { field("value", value, field_floats::any); }
     friend bool operator==(const padding_constant&, const padding_constant&) = default;
 };
 /// The edges are the image reflected in its outermost row or column, which is not repeated: 3 2 | 1 2 3 4.

@@ -6,6 +6,7 @@
 /// The activations of the Core ML specification that have parameters: one a channel (axis -3), or one for
 /// all. Which of the two is no field of the specification but the length of its arrays: `shared_alpha` and
 /// `shared_beta` say it, and who reads a file sets them from the data with `set_lengths`.
+/// Numbers of few bits end with the byte, so that one of them looks like up to eight: then the channels decide.
 namespace bespoke {
 
 namespace detail {
@@ -74,6 +75,11 @@ void sum_to_channels(const channel_runs& r, bool shared, T* dp, const Value& val
     }
 }
 
+/// Whether the channels share one number, of which a file has `length`, or up to -length.
+constexpr bool is_shared(bool shared, extent length, extent channels) {
+    return shared || (length < 0 && channels > -length);
+}
+
 constexpr outcome channel_activation_shape(const shape& x) {
     if (x.rank() < 3) return shape_fault("an input of rank 3 or more wanted, its shape is ", x);
     return x;
@@ -85,6 +91,7 @@ constexpr outcome channel_activation_shape(const shape& x) {
 /// At 0 the slope is alpha. He et al., ICCV 2015.
 struct prelu {
     bool shared_alpha = false;  ///< one alpha for all channels
+    extent alpha_length = 0;    ///< below 0: in a file there are up to so many
 
     static constexpr auto key = "activation", nested_key = "PReLU";
     constexpr void fields(auto&) {}
@@ -100,17 +107,21 @@ struct prelu {
     static constexpr auto parameter_fields = std::array{parameter_field{"alpha", &parameters<T>::alpha}};
 
     constexpr outcome output_shape(const shape& x) const { return detail::channel_activation_shape(x); }
+    constexpr bool shares(extent channels) const { return detail::is_shared(shared_alpha, alpha_length, channels); }
     constexpr parameters<shape> parameter_shapes(const shape& x) const {
-        return {.alpha = {shared_alpha ? 1 : x.from_end(3)}};
+        return {.alpha = {shares(x.from_end(3)) ? 1 : x.from_end(3)}};
     }
     /// Takes from the lengths of the arrays of a file, in the order of `parameter_fields`, what is shared.
-    constexpr void set_lengths(std::span<const extent> lengths) { shared_alpha = lengths[0] == 1; }
+    constexpr void set_lengths(std::span<const extent> lengths) {
+        shared_alpha = lengths[0] == 1;
+        alpha_length = std::min<extent>(lengths[0], 0);
+    }
 
     template <class X, class Y, class P, class W>
     void forward(X x, Y y, const P& p, W& w) const noexcept {
         using T = typename X::value_type;
         const detail::channel_runs r(x);
-        const detail::channel_parameter<T> alpha(p.alpha, shared_alpha, r);
+        const detail::channel_parameter<T> alpha(p.alpha, shares(r.channels), r);
         detail::each_channel_run(r, w.threads, [&](extent channel, extent offset) {
             kernels::for_each_batch<T>(r.length, [&](extent i, auto in, auto out) {
                 const auto v = in(x.data + offset + i);
@@ -124,7 +135,7 @@ struct prelu {
         using T = typename X::value_type;
         using batch = kernels::batch<T>;
         const detail::channel_runs r(x);
-        const detail::channel_parameter<T> alpha(p.alpha, shared_alpha, r);
+        const detail::channel_parameter<T> alpha(p.alpha, shares(r.channels), r);
         if (dx)
             detail::each_channel_run(r, w.threads, [&](extent channel, extent offset) {
                 kernels::for_each_batch<T>(r.length, [&](extent i, auto in, auto out) {
@@ -136,7 +147,7 @@ struct prelu {
             });
         if (dp.alpha)
             detail::sum_to_channels(
-                r, shared_alpha, dp.alpha.data, [&](extent, extent offset, extent i, auto in) {
+                r, shares(r.channels), dp.alpha.data, [&](extent, extent offset, extent i, auto in) {
                     return kernels::min<T>(batch(T(0)), in(x.data + offset + i)) * in(dy.data + offset + i);
                 });
     }
@@ -147,6 +158,7 @@ struct prelu {
 /// x [..., C, H, W].
 struct parametric_softplus {
     bool shared_alpha = false, shared_beta = false;  ///< one for all channels
+    extent alpha_length = 0, beta_length = 0;        ///< below 0: in a file there are up to so many
 
     static constexpr auto key = "activation", nested_key = "parametricSoftplus";
     constexpr void fields(auto&) {}
@@ -164,20 +176,28 @@ struct parametric_softplus {
                    parameter_field{"beta", &parameters<T>::beta, initial::one}};
 
     constexpr outcome output_shape(const shape& x) const { return detail::channel_activation_shape(x); }
+    constexpr bool shares_alpha(extent channels) const {
+        return detail::is_shared(shared_alpha, alpha_length, channels);
+    }
+    constexpr bool shares_beta(extent channels) const { return detail::is_shared(shared_beta, beta_length, channels); }
     constexpr parameters<shape> parameter_shapes(const shape& x) const {
-        return {.alpha = {shared_alpha ? 1 : x.from_end(3)}, .beta = {shared_beta ? 1 : x.from_end(3)}};
+        const extent channels = x.from_end(3);
+        return {.alpha = {shares_alpha(channels) ? 1 : channels}, .beta = {shares_beta(channels) ? 1 : channels}};
     }
     /// Takes from the lengths of the arrays of a file, in the order of `parameter_fields`, what is shared.
     constexpr void set_lengths(std::span<const extent> lengths) {
         shared_alpha = lengths[0] == 1;
         shared_beta = lengths[1] == 1;
+        alpha_length = std::min<extent>(lengths[0], 0);
+        beta_length = std::min<extent>(lengths[1], 0);
     }
 
     template <class X, class Y, class P, class W>
     void forward(X x, Y y, const P& p, W& w) const noexcept {
         using T = typename X::value_type;
         const detail::channel_runs r(x);
-        const detail::channel_parameter<T> alpha(p.alpha, shared_alpha, r), beta(p.beta, shared_beta, r);
+        const detail::channel_parameter<T> alpha(p.alpha, shares_alpha(r.channels), r),
+            beta(p.beta, shares_beta(r.channels), r);
         detail::each_channel_run(r, w.threads, [&](extent channel, extent offset) {
             kernels::for_each_batch<T>(r.length, [&](extent i, auto in, auto out) {
                 const auto v = beta(channel, i, in) * in(x.data + offset + i);
@@ -189,7 +209,8 @@ struct parametric_softplus {
     void backward(X x, Y, Dy dy, Dx dx, const P& p, const Dp& dp, W& w) const noexcept {
         using T = typename X::value_type;
         const detail::channel_runs r(x);
-        const detail::channel_parameter<T> alpha(p.alpha, shared_alpha, r), beta(p.beta, shared_beta, r);
+        const detail::channel_parameter<T> alpha(p.alpha, shares_alpha(r.channels), r),
+            beta(p.beta, shares_beta(r.channels), r);
         if (dx)
             detail::each_channel_run(r, w.threads, [&](extent channel, extent offset) {
                 kernels::for_each_batch<T>(r.length, [&](extent i, auto in, auto out) {
@@ -201,14 +222,14 @@ struct parametric_softplus {
                 });
             });
         if (dp.alpha)
-            detail::sum_to_channels(r, shared_alpha, dp.alpha.data,
+            detail::sum_to_channels(r, shares_alpha(r.channels), dp.alpha.data,
                                     [&](extent channel, extent offset, extent i, auto in) {
                                         return softplus{}(beta(channel, i, in) * in(x.data + offset + i)) *
                                                in(dy.data + offset + i);
                                     });
         if (dp.beta)
             detail::sum_to_channels(
-                r, shared_beta, dp.beta.data, [&](extent channel, extent offset, extent i, auto in) {
+                r, shares_beta(r.channels), dp.beta.data, [&](extent channel, extent offset, extent i, auto in) {
                     const auto v = in(x.data + offset + i);
                     return alpha(channel, i, in) * v * kernels::sigmoid(beta(channel, i, in) * v) *
                            in(dy.data + offset + i);

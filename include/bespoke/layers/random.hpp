@@ -32,7 +32,7 @@ struct normal_distribution {
 
     constexpr std::optional<fault> wrong() const {
         if (is_finite(mean) && is_finite(std_dev) && std_dev >= 0) return {};
-        return value_fault("a finite mean and a finite stdDev from 0 up wanted");
+        return value_fault("a finite mean and a finite stdDev from 0 up wanted, ", mean, " and ", std_dev, " given");
     }
     template <class T>
     void operator()(kernels::batch<T> (&v)[4]) const noexcept {
@@ -55,7 +55,8 @@ struct uniform_distribution {
         const double width = double{max_val} - double{min_val};
         const double most = std::numeric_limits<float>::max();
         if (is_finite(min_val) && is_finite(max_val) && width >= 0 && width <= most) return {};
-        return value_fault("a finite minVal, a finite maxVal from there up and a finite distance wanted");
+        return value_fault("a finite minVal, a finite maxVal from there up and a finite distance wanted, ", min_val,
+                           " and ", max_val, " given");
     }
     template <class T>
     void operator()(kernels::batch<T> (&v)[4]) const noexcept {

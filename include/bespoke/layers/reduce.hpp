@@ -184,7 +184,7 @@ struct reduce {
             return value_fault("mode 0 to 9 wanted, ", static_cast<int>(mode), " given");
         if (static_cast<int>(axis) < 0 || static_cast<int>(axis) > 4)
             return value_fault("axis 0 to 4 wanted, ", static_cast<int>(axis), " given");
-        if (!(epsilon >= 0)) return value_fault("an epsilon from 0 up wanted");
+        if (!(epsilon >= 0)) return value_fault("an epsilon from 0 up wanted, ", epsilon, " given");
         if (x.rank() < outermost())
             return shape_fault("an input of rank ", outermost(), " or more wanted for the axis ",
                                enumerators(axis)[static_cast<std::size_t>(axis)], ", its shape is ", x);

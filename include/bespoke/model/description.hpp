@@ -110,7 +110,13 @@ std::optional<fault> fault_of(const model_description& description) {
     if (auto problem = check_list("output", description.output)) return problem;
     if (auto problem = check_list("training input", description.training_input)) return problem;
     if (auto problem = check_output("predicted feature", description.predicted_feature_name)) return problem;
-    return check_output("predicted probabilities", description.predicted_probabilities_name);
+    if (auto problem = check_output("predicted probabilities", description.predicted_probabilities_name))
+        return problem;
+    const std::string& answer = description.predicted_feature_name;
+    if (!answer.empty() && answer == description.predicted_probabilities_name)
+        return value_fault("predicted probabilities: another output than the predicted feature wanted, but it is \"",
+                           answer, "\" too");
+    return std::nullopt;
 }
 
 void check_features(std::string_view role, std::span<const feature_description> descriptions, const features& values,

@@ -74,7 +74,7 @@ inline array_feature_type read_array_type(object_reader& in) {
     const std::string_view kind = in.one_of(defaults);
     if (kind == defaults[0]) {
         const std::int64_t value = in.integer(kind);
-        if (!std::in_range<std::int32_t>(value)) in.fail(errc::bad_value, kind, "an integer of 32 bits wanted");
+        if (!std::in_range<std::int32_t>(value)) in.fail(errc::bad_value, kind, not_of_32_bits(value));
         type.default_optional_value = static_cast<std::int32_t>(value);
     } else if (kind == defaults[1]) {
         type.default_optional_value = in.real(kind);

@@ -40,6 +40,7 @@ struct field_table;
 struct field_entry {
     std::string_view key{};
     field_kind kind{};
+    field_floats floats = field_floats::finite;
     std::uint32_t count = 0, stride = 0;           ///< of an array: elements, and bytes from one to the next
     void (*assign)(void* list, std::span<const std::int64_t> values) = nullptr;
     std::vector<std::int64_t> (*elements)(const void* list) = nullptr;
@@ -194,8 +195,11 @@ struct field_lister {
     std::size_t count = 0;
 
     template <class T>
-    constexpr void operator()(std::string_view key, T&) {
-        if (entries != nullptr) entries[count] = entry_for<T>(key);
+    constexpr void operator()(std::string_view key, T&, field_floats floats = field_floats::finite) {
+        if (entries != nullptr) {
+            entries[count] = entry_for<T>(key);
+            entries[count].floats = floats;
+        }
         ++count;
     }
     template <class... Alternatives>
@@ -208,7 +212,7 @@ struct field_lister {
 struct field_locator {
     void** next;
 
-    void operator()(std::string_view, auto& member) { *next++ = &member; }
+    void operator()(std::string_view, auto& member, field_floats = field_floats::finite) { *next++ = &member; }
     void operator()(auto& member) { *next++ = &member; }
 };
 

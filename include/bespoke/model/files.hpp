@@ -51,9 +51,10 @@ private:
 ///
 /// All contents are first written and synced under other names in the same folders, then renamed in the
 /// order given, then the folders are synced. So a file that refers to another comes after it. A crash
-/// between two renames leaves the first file new and the second old; whoever must never see that gives the
-/// first file a new name. Throws errc::io with path and reason; no file has changed then, unless a rename
-/// after the first one was refused, and nothing is left over. Existing permissions are kept.
+/// between two renames leaves the first file new and the second old; whoever must never see that says in
+/// both which belong together, as `model::save` does. Throws errc::io with path and reason; no file has
+/// changed then, unless a rename after the first one was refused, and nothing is left over. Existing
+/// permissions are kept.
 inline void write_files_atomically(std::span<const file_content> files) {
     define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::write_files_atomically(files);
 }

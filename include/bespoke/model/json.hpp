@@ -9,7 +9,9 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <set>
 #include <string>
@@ -30,6 +32,17 @@ inline std::string excerpt(std::string_view text) {
     for (char& c : result)
         if (c < ' ' || c > '~') c = '?';
     return text.size() > longest ? result + "..." : result;
+}
+
+/// A number as a document has it, also one that is not finite.
+inline std::string spelled(double number) {
+    if (std::isnan(number)) return "NaN";
+    if (std::isinf(number)) return number > 0 ? "Infinity" : "-Infinity";
+    return json(number).dump();
+}
+/// What there is to say of a number that an int32 cannot hold.
+inline std::string not_of_32_bits(std::int64_t number) {
+    return "an integer of 32 bits wanted, " + std::to_string(number) + " came";
 }
 
 /// Watches nlohmann's parser, which cannot itself refuse a key that comes twice or too many brackets. (It goes through

@@ -39,6 +39,7 @@ void write_fields(const detail::field_table& table, const void* owner, object_wr
 #ifdef BESPOKE_IMPLEMENTATION
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 
 namespace bespoke {
@@ -61,6 +62,11 @@ inline void check_elements(std::size_t wanted, std::size_t came, std::string_vie
                 std::to_string(wanted) + " elements wanted, " + std::to_string(came) + " came");
 }
 
+inline void check_finite(double number, std::string_view key, const object_reader& in) {
+    if (!std::isfinite(number))
+        in.fail(errc::bad_value, key, "a finite number wanted, " + spelled(number) + " came");
+}
+
 /// Reads one field into `member`. False: the document leaves it out, and its default is not zero.
 inline bool read_field(const field_entry& f, void* member, object_reader& in, implied_fields& implied,
                        text_pool& texts) {
@@ -75,15 +81,17 @@ inline bool read_field(const field_entry& f, void* member, object_reader& in, im
             return true;
         case field_kind::int32: {
             const std::int64_t number = in.integer(f.key);
-            if (!std::in_range<std::int32_t>(number)) in.fail(errc::bad_value, f.key, "the number is too large");
+            if (!std::in_range<std::int32_t>(number)) in.fail(errc::bad_value, f.key, not_of_32_bits(number));
             *static_cast<std::int32_t*>(member) = static_cast<std::int32_t>(number);
             return true;
         }
         case field_kind::real:
             *static_cast<float*>(member) = in.real(f.key);
+            if (f.floats == field_floats::finite) check_finite(*static_cast<float*>(member), f.key, in);
             return true;
         case field_kind::number:
             *static_cast<double*>(member) = in.number(f.key);
+            if (f.floats == field_floats::finite) check_finite(*static_cast<double*>(member), f.key, in);
             return true;
         case field_kind::text:
             *static_cast<std::string_view*>(member) = texts.emplace_back(in.text(f.key));
@@ -111,6 +119,8 @@ inline bool read_field(const field_entry& f, void* member, object_reader& in, im
             const auto elements = in.reals(f.key);
             if (elements.empty()) return true;
             check_elements(f.count, elements.size(), f.key, in);
+            if (f.floats == field_floats::finite)
+                for (const float element : elements) check_finite(element, f.key, in);
             std::copy(elements.begin(), elements.end(), static_cast<float*>(member));
             return true;
         }

@@ -16,6 +16,8 @@ namespace bespoke {
 struct load_options {
     std::size_t threads = 1;  ///< how many kernels use, the caller included
     arithmetic how{};         ///< where there is a choice
+    /// What all blobs of one example may take, in all: a small file can ask for more memory than there is.
+    extent most_elements = run_shapes<float>::largest;
 };
 
 namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
@@ -101,9 +103,14 @@ struct weights_to_read {
                 target.emplace(weights_target{core->parameters(), number,
                                               plan.parameters_size >= network_parameters<float>::least_lent,
                                               core->threads()});
-            define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::read_weights(
-                pending.value, place, plan.parameters[number].dimensions, pending.by_first_axis,
-                self.networks.tensors, source, target ? &*target : nullptr);
+            try {
+                define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::read_weights(
+                    pending.value, place, plan.parameters[number].dimensions, pending.by_first_axis,
+                    self.networks.tensors, source, target ? &*target : nullptr);
+            } catch (const error& problem) {
+                if (pending.layer.empty()) throw;
+                throw error(problem.code(), problem.what() + (" (layer " + in_quotes(pending.layer) + ")"));
+            }
         }
     }
 };
@@ -112,6 +119,7 @@ struct weights_to_read {
 inline layer_list read_network(object_reader& in, model_settings& settings, network_reader& networks) {
     settings.array_input_shape_mapping = static_cast<array_shape_mapping>(
         in.enumerator("arrayInputShapeMapping", enumerators(array_shape_mapping{})));
+    networks.rank_5 = settings.array_input_shape_mapping == array_shape_mapping::rank5_array_mapping;
     settings.image_input_shape_mapping = static_cast<image_shape_mapping>(
         in.enumerator("imageInputShapeMapping", enumerators(image_shape_mapping{})));
     settings.preprocessing = define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::read_preprocessing(in);
@@ -143,13 +151,13 @@ inline model read_model(const json& root, std::span<const layer_codec> codecs, c
     model::parts content;
     model_settings& settings = content.settings;
     const std::int64_t version = top.integer("specificationVersion");
-    if (version < 1 || version > std::numeric_limits<std::int32_t>::max())
-        top.fail(errc::bad_value, "specificationVersion", "1 or more wanted, " + std::to_string(version) + " came");
+    if (version < 1 || version > 5)
+        top.fail(errc::bad_value, "specificationVersion", "1 to 5 wanted, " + std::to_string(version) + " came");
     settings.specification_version = static_cast<std::int32_t>(version);
     object_reader description = top.object("description");
     settings.description = define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::read_description(description);
     settings.is_updatable = top.boolean("isUpdatable");
-    const std::string weights_file = top.text("weightsFile");
+    const std::string weights_file = top.text("weightsFile"), weights_id = top.text(detail::weights_id);
 
     static constexpr std::string_view types[] = {"neuralNetwork", "neuralNetworkClassifier", "neuralNetworkRegressor"};
     static constexpr std::string_view unsupported[] = {
@@ -167,7 +175,7 @@ inline model read_model(const json& root, std::span<const layer_codec> codecs, c
     if (type.empty()) top.fail(errc::bad_value, "", "a model type wanted (\"neuralNetwork\"), none came");
     settings.type = static_cast<model_type>(std::ranges::find(types, type) - std::begin(types));
 
-    const safetensors* tensors = weights_file.empty() ? nullptr : place.find(weights_file, top);
+    const safetensors* tensors = weights_file.empty() ? nullptr : place.find(weights_file, weights_id, top);
     network_reader networks(codecs, tensors);
     object_reader network = top.object(type);
     content.layers = read_network(network, settings, networks);
@@ -177,6 +185,7 @@ inline model read_model(const json& root, std::span<const layer_codec> codecs, c
     if (tensors != nullptr) content.weights_metadata = tensors->metadata();
     content.threads = options.threads;
     content.how = options.how;
+    content.most_elements = options.most_elements;
     weights_to_read weights{networks, content.notes};
     content.fill = &weights_to_read::fill;
     content.context = &weights;
@@ -328,10 +337,16 @@ model::document model::write(std::string_view weights_file) const {
     top.small_integer("specificationVersion", settings_.specification_version);
     top.object("description", write_description(settings_.description));
     top.boolean("isUpdatable", settings_.is_updatable);
-    if (!weights.tensors.empty()) top.text("weightsFile", weights_file);
+    document result;
+    if (!weights.tensors.empty()) {
+        auto metadata = weights_metadata_;
+        metadata[detail::weights_id] = detail::id_of(weights.tensors);
+        top.text("weightsFile", weights_file);
+        top.text(detail::weights_id, metadata[detail::weights_id]);
+        result.weights = bespoke::to_safetensors(weights.tensors, metadata);
+    }
     top.object(detail::key_of_type(settings_.type), network);
-    document result{top.dump() + "\n", {}};
-    if (!weights.tensors.empty()) result.weights = bespoke::to_safetensors(weights.tensors, weights_metadata_);
+    result.json = top.dump() + "\n";
     return result;
 }
 

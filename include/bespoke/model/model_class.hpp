@@ -47,7 +47,7 @@ public:
 
     /// Writes the document to `path`, and the weights to the file of the same name that ends in .safetensors
     /// unless they stand in the document: few (64 numbers in all) or read from there. Files are whole
-    /// afterwards or unchanged; see write_files_atomically.
+    /// afterwards or unchanged; see write_files_atomically. `load` refuses two that are no pair ("weightsId" in both).
     void save(const std::filesystem::path& path) const;
 
     /// The document, and the bytes of the safetensors file that it calls `weights_file`; none where no weight
@@ -109,6 +109,8 @@ using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::model;
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <set>
+#include <type_traits>
 
 namespace bespoke {
 namespace detail {
@@ -168,6 +170,28 @@ inline image_size image_of_output(const feature_description& feature, const shap
     return *size;
 }
 
+/// The shapes of the blobs for the inputs that are described. Throws where a network cannot take one.
+inline std::vector<program::named_shape> declared_shapes(const model_settings& settings) {
+    std::vector<program::named_shape> inputs;
+    for (const auto& feature : settings.description.input) {
+        check_input(feature);
+        inputs.push_back({feature.name, declared_shape(feature, settings)});
+    }
+    return inputs;
+}
+
+/// Throws where others are described than the network has.
+inline void check_inputs(const model_description& description, const plan_view& plan) {
+    if (description.input.size() != plan.inputs.size())
+        throw error(errc::bad_value, "/description/input: " + std::to_string(plan.inputs.size()) + " inputs wanted, " +
+                                         std::to_string(description.input.size()) + " came");
+    for (std::size_t i = 0; i < plan.inputs.size(); ++i)
+        if (plan[plan.blobs[plan.inputs[i]].name] != description.input[i].name)
+            throw error(errc::unknown_name, "/description/input/" + std::to_string(i) + ": " +
+                                                in_quotes(plan[plan.blobs[plan.inputs[i]].name]) + " wanted, " +
+                                                in_quotes(description.input[i].name) + " came");
+}
+
 /// Throws where a step of the preprocessing is for no image, or for one of another size.
 inline void check_preprocessing(const model_settings& settings, const std::string& root) {
     for (std::size_t i = 0; i < settings.preprocessing.size(); ++i) {
@@ -187,6 +211,86 @@ inline void check_preprocessing(const model_settings& settings, const std::strin
     }
 }
 
+/// The place of an output among those of the plan. Throws where there is none of the name.
+inline std::size_t output_number(const plan_view& plan, std::string_view name) {
+    for (std::size_t i = 0; i < plan.outputs.size(); ++i)
+        if (plan[plan.blobs[plan.outputs[i]].name] == name) return i;
+    throw error(errc::unknown_name, "output " + in_quotes(name) + ": the network has no such output");
+}
+
+/// How many class labels there are. Throws where there is none, or one comes twice.
+inline extent count_labels(const model_settings& settings, const std::string& root) {
+    const auto count = [&](const auto& labels, const std::string& place, const auto& shown) {
+        if (labels.empty()) throw error(errc::bad_value, place + ": one class label or more wanted, none came");
+        std::set<std::remove_cvref_t<decltype(labels[0])>> seen;
+        for (std::size_t i = 0; i < labels.size(); ++i)
+            if (!seen.insert(labels[i]).second)
+                throw error(errc::duplicate_name,
+                            place + "/" + std::to_string(i) + ": the class label " + shown(labels[i]) + " comes twice");
+        return static_cast<extent>(labels.size());
+    };
+    if (const auto* names = std::get_if<string_sequence>(&settings.class_labels))
+        return count(*names, root + "/stringClassLabels/vector", [](const auto& name) { return in_quotes(name); });
+    if (const auto* numbers = std::get_if<int64_sequence>(&settings.class_labels))
+        return count(*numbers, root + "/int64ClassLabels/vector", [](auto number) { return std::to_string(number); });
+    throw error(errc::bad_value, root + ": class labels wanted, none came");
+}
+
+/// The place among the plan's outputs of the one that has a probability for each class label. Throws where there is no
+/// such output.
+inline std::size_t probabilities_of(const model_settings& settings, const plan_view& plan, const std::string& root) {
+    const extent labels = count_labels(settings, root);
+    const std::size_t number = settings.label_probability_layer_name.empty()
+                                   ? plan.outputs.size() - 1
+                                   : output_number(plan, settings.label_probability_layer_name);
+    const blob_facts& blob = plan.blobs[plan.outputs[number]];
+    if (!blob.open.any && blob.dimensions.size() != labels)
+        throw error(shape_fault(root, ": ", labels, " class labels for the probabilities \"", plan[blob.name],
+                                "\" of the shape ", blob.dimensions));
+    return number;
+}
+
+inline void check_type(bool fits, const feature_description& feature, const std::string& wanted) {
+    if (!fits)
+        throw error(errc::bad_value, "output " + in_quotes(feature.name) + ": " + wanted + " wanted, " +
+                                         bespoke::to_text(feature.type) + " declared");
+}
+
+/// Whether an output of a classifier is the label or the probabilities. Throws where it is, and has another type.
+inline bool check_answer(const model_settings& settings, const feature_description& feature) {
+    const bool by_name = std::holds_alternative<string_sequence>(settings.class_labels);
+    if (feature.name == settings.description.predicted_feature_name) {
+        check_type(by_name ? std::holds_alternative<string_feature_type>(feature.type.type)
+                           : std::holds_alternative<int64_feature_type>(feature.type.type),
+                   feature, by_name ? "a string" : "an int64");
+        return true;
+    }
+    if (feature.name != settings.description.predicted_probabilities_name) return false;
+    const auto* dictionary = std::get_if<dictionary_feature_type>(&feature.type.type);
+    check_type(dictionary != nullptr &&
+                   (dictionary->key_type == dictionary_feature_type::key::string_key_type) == by_name,
+               feature, by_name ? "a dictionary of strings" : "a dictionary of int64");
+    return true;
+}
+
+/// Throws where an output is declared otherwise than the network gives it.
+inline void check_output(const feature_description& feature, const blob_facts& blob) {
+    const shape& made = blob.dimensions;
+    const array_feature_type* array = feature.type.multi_array_type();
+    if (feature.type.image_type() != nullptr) {
+        if (!blob.open.any) image_of_output(feature, made);
+    } else if (array == nullptr) {
+        check_type(std::holds_alternative<double_feature_type>(feature.type.type) ||
+                       std::holds_alternative<int64_feature_type>(feature.type.type),
+                   feature, "a multi-array, an image or a number");
+        check_type(blob.open.any || made.size() == 1, feature, "a multi-array " + bespoke::to_text(made));
+    } else if (!blob.open.any && array->default_shape().rank() > 0 &&
+               checked_size(array->default_shape(), planner::largest) != made.size()) {
+        throw error(shape_fault("output \"", feature.name, "\": the shape ", array->default_shape(),
+                                " declared, the network gives ", made));
+    }
+}
+
 }  // namespace detail
 
 namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
@@ -200,6 +304,7 @@ struct model::parts {
     std::map<std::string, std::string> weights_metadata;
     std::size_t threads = 1;
     arithmetic how{};
+    extent most_elements = std::numeric_limits<extent>::max();  ///< of all blobs of one example
     /// Called with the plan before the memory for parameters is taken, and with it afterwards.
     void (*fill)(void* context, const plan_view& plan, engine<float>* core) = nullptr;
     void* context = nullptr;
@@ -218,11 +323,7 @@ model::model(parts&& content)
       weights_metadata_(std::move(content.weights_metadata)) {
     const model_settings& settings = content.settings;
     const std::string root = "/" + std::string(detail::key_of_type(settings.type)) + "/";
-    std::vector<program::named_shape> inputs;
-    for (const auto& feature : settings.description.input) {
-        detail::check_input(feature);
-        inputs.push_back({feature.name, detail::declared_shape(feature, settings)});
-    }
+    std::vector<program::named_shape> inputs = detail::declared_shapes(settings);
     std::vector<std::string> outputs;
     const bool classifies = settings.type == model_type::neural_network_classifier;
     for (const auto& feature : settings.description.output)
@@ -247,7 +348,8 @@ model::model(parts&& content)
     if (p.failed()) throw error(p.problem());
     if (content.fill != nullptr) content.fill(content.context, p.result().view(), nullptr);
 
-    program_ = std::make_unique<program>(std::move(content.layers), std::move(inputs), std::move(outputs), root);
+    program_ = std::make_unique<program>(std::move(content.layers), std::move(inputs), std::move(outputs), root,
+                                         content.most_elements);
     program_->use_threads(content.threads);
     if (content.fill != nullptr) content.fill(content.context, program_->plan(), &program_->core());
     notes_ = std::move(content.notes);
@@ -260,89 +362,18 @@ void model::set_settings(model_settings settings) {
     if (const auto problem = fault_of(description)) throw error(*problem);
     const plan_view& plan = program_->plan();  // that of the engine, whichever it is
     const std::string root = "/" + std::string(detail::key_of_type(settings.type));
-
-    if (description.input.size() != plan.inputs.size())
-        throw error(errc::bad_value, "/description/input: " + std::to_string(plan.inputs.size()) + " inputs wanted, " +
-                                         std::to_string(description.input.size()) + " came");
-    for (const auto& feature : description.input) detail::check_input(feature);
-    for (std::size_t i = 0; i < plan.inputs.size(); ++i)
-        if (plan[plan.blobs[plan.inputs[i]].name] != description.input[i].name)
-            throw error(errc::unknown_name, "/description/input/" + std::to_string(i) + ": " +
-                                                in_quotes(plan[plan.blobs[plan.inputs[i]].name]) + " wanted, " +
-                                                in_quotes(description.input[i].name) + " came");
-
+    detail::check_inputs(description, plan);
     // what is declared is compared with the plan for the shapes that are declared
-    std::vector<program::named_shape> inputs;
-    for (const auto& feature : description.input)
-        inputs.push_back({feature.name, detail::declared_shape(feature, settings)});
-    program_->reshape(inputs);
+    program_->reshape(detail::declared_shapes(settings));
     detail::check_preprocessing(settings, root);
 
-    const auto output_number = [&](std::string_view name) {
-        for (std::size_t i = 0; i < plan.outputs.size(); ++i)
-            if (plan[plan.blobs[plan.outputs[i]].name] == name) return i;
-        throw error(errc::unknown_name, "output " + in_quotes(name) + ": the network has no such output");
-    };
-    std::vector<std::size_t> outputs;
-    std::size_t probabilities = detail::no_output;
     const bool classifies = settings.type == model_type::neural_network_classifier;
-    const bool by_name = std::holds_alternative<string_sequence>(settings.class_labels);
-    if (classifies) {
-        if (std::holds_alternative<std::monostate>(settings.class_labels))
-            throw error(errc::bad_value, root + ": class labels wanted, none came");
-        probabilities = settings.label_probability_layer_name.empty()
-                            ? plan.outputs.size() - 1
-                            : output_number(settings.label_probability_layer_name);
-        const blob_facts& blob = plan.blobs[plan.outputs[probabilities]];
-        const auto count_labels = [](const auto& labels) {
-            if constexpr (requires { labels.size(); }) {
-                if (std::set(labels.begin(), labels.end()).size() != labels.size())
-                    throw error(errc::duplicate_name, "a class label comes twice");
-                return static_cast<extent>(labels.size());
-            } else {
-                return extent{0};
-            }
-        };
-        const extent labels = std::visit(count_labels, settings.class_labels);
-        if (!blob.open.any && blob.dimensions.size() != labels)
-            throw error(shape_fault(root, ": ", labels, " class labels for the probabilities \"", plan[blob.name],
-                                    "\" of the shape ", blob.dimensions));
-    }
+    const std::size_t probabilities = classifies ? detail::probabilities_of(settings, plan, root) : detail::no_output;
+    std::vector<std::size_t> outputs;
     for (const auto& feature : description.output) {
-        const auto wants = [&](bool fits, std::string_view wanted) {
-            if (!fits)
-                throw error(errc::bad_value, "output " + in_quotes(feature.name) + ": " + std::string(wanted) +
-                                                 " wanted, " + bespoke::to_text(feature.type) + " declared");
-        };
-        if (classifies && feature.name == description.predicted_feature_name) {
-            wants(by_name ? std::holds_alternative<string_feature_type>(feature.type.type)
-                          : std::holds_alternative<int64_feature_type>(feature.type.type),
-                  by_name ? "a string" : "an int64");
-            outputs.push_back(detail::no_output);
-        } else if (classifies && feature.name == description.predicted_probabilities_name) {
-            const auto* dictionary = std::get_if<dictionary_feature_type>(&feature.type.type);
-            wants(dictionary != nullptr &&
-                      (dictionary->key_type == dictionary_feature_type::key::string_key_type) == by_name,
-                  by_name ? "a dictionary of strings" : "a dictionary of int64");
-            outputs.push_back(detail::no_output);
-        } else {
-            outputs.push_back(output_number(feature.name));
-            const blob_facts& blob = plan.blobs[plan.outputs[outputs.back()]];
-            const shape& made = blob.dimensions;
-            const array_feature_type* array = feature.type.multi_array_type();
-            if (feature.type.image_type() != nullptr) {
-                if (!blob.open.any) detail::image_of_output(feature, made);
-            } else if (array == nullptr) {
-                wants(std::holds_alternative<double_feature_type>(feature.type.type) ||
-                          std::holds_alternative<int64_feature_type>(feature.type.type),
-                      "a multi-array, an image or a number");
-                wants(blob.open.any || made.size() == 1, "a multi-array " + bespoke::to_text(made));
-            } else if (!blob.open.any && array->default_shape().rank() > 0 &&
-                       checked_size(array->default_shape(), planner::largest) != made.size()) {
-                throw error(shape_fault("output \"", feature.name, "\": the shape ", array->default_shape(),
-                                        " declared, the network gives ", made));
-            }
-        }
+        const bool answers = classifies && detail::check_answer(settings, feature);
+        outputs.push_back(answers ? detail::no_output : detail::output_number(plan, feature.name));
+        if (!answers) detail::check_output(feature, plan.blobs[plan.outputs[outputs.back()]]);
     }
     if (settings.type == model_type::neural_network_regressor && description.predicted_feature_name.empty())
         throw error(errc::bad_value, "/description/predictedFeatureName: the name of an output wanted, none came");
@@ -358,16 +389,7 @@ bool model::marked_updatable(std::size_t number) const {
 }
 
 std::span<float> model::parameter(std::string_view layer, std::string_view field) {
-    const plan_view& plan = program_->plan();
-    const std::size_t step = plan.find_step(layer);
-    if (step != blob_facts::npos)
-        for (std::size_t i = 0; i < plan.steps[step].parameter_count; ++i) {
-            const std::size_t number = plan.steps[step].first_parameter + i;
-            if (plan.parameters[number].name == field)
-                return {program_->core().parameter(number),
-                        static_cast<std::size_t>(plan.parameters[number].dimensions.size())};
-        }
-    throw error(errc::unknown_name, "no layer " + in_quotes(layer) + " with a parameter " + in_quotes(field));
+    return program_->core().parameter(layer, field);
 }
 
 }  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit

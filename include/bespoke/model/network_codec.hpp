@@ -41,7 +41,7 @@ public:
     struct pending_weight {
         std::size_t step, number;  ///< parameter `number` of step `step`
         object_reader value;
-        std::string layer;  ///< place and name of the layer
+        std::string layer;  ///< its name
         bool by_first_axis;  ///< of the output channels
     };
 
@@ -51,6 +51,7 @@ public:
     const safetensors* tensors;
     std::vector<pending_weight> weights;
     std::vector<layer_notes> notes;  ///< in the order of the plan's steps
+    bool rank_5 = false;             ///< RANK5_ARRAY_MAPPING: layers of versions 1 to 3 only
     /// Places of fields with a default other than zero that the document leaves out.
     implied_fields implied;
 };
@@ -86,6 +87,8 @@ inline std::vector<tensor_note> read_tensor_notes(object_reader& layer, std::str
     std::vector<tensor_note> notes;
     for (object_reader& in : layer.objects(key)) {
         notes.push_back({in.integer("rank"), in.integers("dimValue")});
+        if (const auto rank = notes.back().rank; !std::in_range<std::int32_t>(rank))
+            in.fail(errc::bad_value, "rank", not_of_32_bits(rank));
         in.finish();
     }
     return notes;
@@ -97,6 +100,17 @@ inline void write_tensor_notes(object_writer& layer, std::string_view key, const
         list.back().integers("dimValue", note.dimensions);
     }
     layer.objects(key, list);
+}
+
+/// Whether a layer is one of the specification's versions 1 to 3, or a custom one.
+inline bool is_of_rank_5(std::string_view key) {
+    static constexpr std::string_view keys[] = {
+        "convolution", "pooling", "activation", "innerProduct", "embedding", "batchnorm", "mvn", "l2normalize",
+        "softmax", "lrn", "crop", "padding", "upsample", "resizeBilinear", "cropResize", "unary", "add", "multiply",
+        "average", "scale", "bias", "max", "min", "dot", "reduce", "loadConstant", "reshape", "flatten", "permute",
+        "concat", "split", "sequenceRepeat", "reorganizeData", "slice", "simpleRecurrent", "gru", "uniDirectionalLSTM",
+        "biDirectionalLSTM", custom_key};
+    return std::ranges::find(keys, key) != std::end(keys);
 }
 
 /// What the table calls its layers, for "did you mean".
@@ -205,6 +219,9 @@ inline std::shared_ptr<any_node> read_layer_of_table(network_reader& networks, o
             if (codec.key == key && codec.nested_key == nested) found = &codec;
         if (found == nullptr) unknown(nested, key);
     }
+    if (networks.rank_5 && !is_of_rank_5(key))
+        throw error(errc::bad_value, place + ": a layer of version 3 or less wanted with RANK5_ARRAY_MAPPING, " +
+                                         in_quotes(key) + " wants \"arrayInputShapeMapping\": \"EXACT_ARRAY_MAPPING\"");
     const std::size_t step = networks.notes.size();
     networks.notes.emplace_back().weights.resize(found->parameters().size());
     object_reader look = fields;
@@ -212,10 +229,22 @@ inline std::shared_ptr<any_node> read_layer_of_table(network_reader& networks, o
     if (found->is_custom()) networks.notes[step].description = fields.text("description");
     const auto weights = find_weights(*found, fields);
     for (std::size_t i = 0; i < weights.size(); ++i)
-        networks.weights.push_back({step, i, weights[i], place, by_first_axis});
+        networks.weights.push_back({step, i, weights[i], name, by_first_axis});
     auto node = read_node(*found, fields, weights, networks);
     fields.finish();
     return node;
+}
+
+/// A document names what a layer reads and writes; only in code it may be left out.
+inline void check_blobs(const any_node& node, const object_reader& layer) {
+    const layer_facts& facts = *node.type()->facts;
+    const auto wants = [&](std::string_view key, std::size_t names, const std::vector<std::string>& came) {
+        if (names > 0 && came.empty())
+            layer.fail(errc::bad_value, key,
+                       std::to_string(names) + (names == 1 ? " name wanted, none came" : " names wanted, none came"));
+    };
+    wants("input", facts.inputs.least, node.inputs);
+    wants("output", facts.control ? 0 : 1, node.outputs);
 }
 
 /// The networks inside a branch or a loop.
@@ -246,11 +275,12 @@ layer_list read_layers(network_reader& networks, object_reader& network) {
         node->name = name;
         node->inputs = layer.texts("input");
         node->outputs = layer.texts("output");
+        detail::check_blobs(*node, layer);
         node->updatable = layer.boolean("isUpdatable");
         networks.notes[step].inputs = detail::read_tensor_notes(layer, "inputTensor");
         networks.notes[step].outputs = detail::read_tensor_notes(layer, "outputTensor");
         layer.finish();
-        list.nodes.push_back(std::move(node));
+        list.add(std::move(node));
     }
     return list;
 }
@@ -266,7 +296,7 @@ layer_list read_subnetwork(network_reader& networks, object_reader& fields, std:
 std::vector<object_writer> write_layers(network_writer& networks, const layer_list& layers) {
     std::vector<object_writer> list;
     const std::string outer = networks.place.text;
-    for (const auto& node : layers.nodes) {
+    for (const auto& node : layers.nodes()) {
         const layer_codec* codec = find_codec(networks.codecs, *node);
         if (codec == nullptr) throw error(errc::unknown_layer, "a layer that is in no set cannot be written");
         const std::size_t step = networks.step++;
@@ -301,7 +331,7 @@ std::vector<object_writer> write_layers(network_writer& networks, const layer_li
 
 void write_subnetwork(network_writer& networks, const layer_list& layers, object_writer& fields, std::string_view key,
                       bool required) {
-    if (layers.nodes.empty() && (networks.place.implied != nullptr ? networks.place.is_implied(key) : !required))
+    if (layers.nodes().empty() && (networks.place.implied != nullptr ? networks.place.is_implied(key) : !required))
         return;
     const std::size_t outer = networks.place.text.size();
     networks.place.text.append("/").append(key);

@@ -4,6 +4,7 @@
 #include "model.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <memory>
 #include <vector>
 
@@ -142,7 +143,7 @@ namespace detail {
 inline layer_list gathered(const plan_view& plan, const std::vector<exported_layer>& layers, std::size_t first,
                            std::size_t last) {
     layer_list list;
-    for (std::size_t s = first; s < last; s = plan.steps[s].end) list.nodes.push_back(layers[s].node);
+    for (std::size_t s = first; s < last; s = plan.steps[s].end) list.add(layers[s].node);
     return list;
 }
 
@@ -306,7 +307,7 @@ model compose_model(model_settings settings, layer_list layers, const plan_view&
 
 model load_same(const std::filesystem::path& path, const layer_list& layers, const plan_view& plan,
                 std::span<const layer_codec> codecs) {
-    model result = load(path, codecs, {});
+    model result = load(path, codecs, {.most_elements = std::numeric_limits<extent>::max()});
     try {
         const auto& description = result.description();
         std::vector<program::named_shape> inputs;

@@ -24,11 +24,13 @@ struct quantization {
 
 namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
 
-/// How many numbers of `bits` bits there are room for in the member "rawValue" or "int8RawValue" of `in`.
+/// How many numbers the member "rawValue" or "int8RawValue" of `in` holds; where it is one byte that has room for
+/// several, minus the most that it may hold.
 extent quantized_length(object_reader& in, std::string_view kind);
 
 /// Reads the members `kind`, "rawValue" or "int8RawValue", and "quantization" of `in`. rawValue: numbers of 1 to 8
-/// bits, one after the other from the highest bit of each byte on. int8RawValue: int8. `by_first_axis`: whether the
+/// bits, one after the other from the highest bit of each byte on. int8RawValue: int8, with one scale and no bias.
+/// `by_first_axis`: whether the
 /// first axis of `dimensions` is the one of the output channels; if not, only one scale and bias for all will do.
 /// Without `to`, only checks the sizes.
 quantization read_quantized(object_reader& in, std::string_view kind, const shape& dimensions, bool by_first_axis,
@@ -119,7 +121,9 @@ namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
 
 extent quantized_length(object_reader& in, std::string_view kind) {
     object_reader quantization = in.object("quantization");
-    return static_cast<extent>(in.bytes(kind).size() * 8 / detail::read_number_of_bits(quantization));
+    const auto bytes = static_cast<extent>(in.bytes(kind).size());
+    const auto most = bytes * 8 / static_cast<extent>(detail::read_number_of_bits(quantization));
+    return bytes == 1 && most > 1 ? -most : most;
 }
 
 quantization read_quantized(object_reader& in, std::string_view kind, const shape& dimensions, bool by_first_axis,
@@ -149,8 +153,11 @@ quantization read_quantized(object_reader& in, std::string_view kind, const shap
                 std::to_string(1 << how.bits) + " numbers wanted, " + std::to_string(how.table.size()) + " came");
     } else {
         const extent channels = dimensions.rank() == 0 ? 1 : dimensions[0];
-        how.scale = detail::read_channels(inner, "scale", channels, by_first_axis, false);
-        how.bias = detail::read_channels(inner, "bias", channels, by_first_axis, true);
+        const bool by_channel = by_first_axis && !how.is_int8;
+        how.scale = detail::read_channels(inner, "scale", channels, by_channel, false);
+        how.bias = detail::read_channels(inner, "bias", channels, by_channel, true);
+        if (how.is_int8 && !how.bias.empty())
+            inner.fail(errc::shape_mismatch, "bias", "no number wanted with int8RawValue, 1 came");
     }
     inner.finish();
     fields.finish();

@@ -61,38 +61,38 @@ inline model_losses losses_of(const network_update_parameters& update) {
     return result;
 }
 
-/// The value that the caller chose, which the model must allow, or the model's own.
+/// The model's own value, if it has one. Throws where it does not allow the one that the caller chose.
 template <class Parameter, class Value>
-void choose(const char* name, const std::optional<Parameter>& parameter, const std::optional<Value>& chosen,
-            Value& to) {
-    if (parameter) to = static_cast<Value>(parameter->default_value);
+void take(const char* name, const std::optional<Parameter>& parameter, const std::optional<Value>& chosen, Value& to) {
+    if (!parameter) return;
+    to = static_cast<Value>(parameter->default_value);
     if (!chosen) return;
-    if (parameter && !parameter->allows(static_cast<decltype(parameter->default_value)>(*chosen)))
-        throw error(errc::bad_argument, std::string("update: the model does not allow the ") + name + " " +
-                                            std::to_string(*chosen));
-    to = *chosen;
+    const auto value = static_cast<decltype(parameter->default_value)>(*chosen);
+    if (!parameter->allows(value))
+        throw error(errc::bad_argument, std::string("update: ") + name + ": " + parameter->allowed() + " wanted, " +
+                                            json(*chosen).dump() + " came");
 }
 
 /// The optimizer and the settings that the model wants, or the caller where the model allows it.
 inline any_optimizer<float> optimizer_of(const network_update_parameters& update, const update_options& options,
                                          update_settings& settings) {
     any_optimizer<float> result = adam{};
-    choose("number of epochs", update.epochs, options.epochs, settings.epochs);
-    choose("seed", update.seed, options.seed, settings.seed);
-    settings.shuffle = options.shuffle.value_or(update.shuffle.value_or(true));
+    take("number of epochs", update.epochs, options.epochs, settings.epochs);
+    take("seed", update.seed, options.seed, settings.seed);
+    settings.shuffle = update.shuffle.value_or(true);
     if (const auto* o = std::get_if<sgd_optimizer>(&update.optimizer)) {
         sgd chosen;
-        choose("learning rate", o->learning_rate, options.learning_rate, chosen.learning_rate);
-        choose("momentum", o->momentum, options.momentum, chosen.momentum);
-        choose("mini-batch size", o->mini_batch_size, options.mini_batch_size, settings.mini_batch_size);
+        take("learning rate", o->learning_rate, options.learning_rate, chosen.learning_rate);
+        take("momentum", o->momentum, options.momentum, chosen.momentum);
+        take("mini-batch size", o->mini_batch_size, options.mini_batch_size, settings.mini_batch_size);
         result = chosen;
     } else if (const auto* a = std::get_if<adam_optimizer>(&update.optimizer)) {
         adam chosen;
-        choose("learning rate", a->learning_rate, options.learning_rate, chosen.learning_rate);
-        choose("beta1", a->beta1, options.beta1, chosen.beta1);
-        choose("beta2", a->beta2, options.beta2, chosen.beta2);
-        choose("eps", a->eps, options.eps, chosen.eps);
-        choose("mini-batch size", a->mini_batch_size, options.mini_batch_size, settings.mini_batch_size);
+        take("learning rate", a->learning_rate, options.learning_rate, chosen.learning_rate);
+        take("beta1", a->beta1, options.beta1, chosen.beta1);
+        take("beta2", a->beta2, options.beta2, chosen.beta2);
+        take("eps", a->eps, options.eps, chosen.eps);
+        take("mini-batch size", a->mini_batch_size, options.mini_batch_size, settings.mini_batch_size);
         result = chosen;
     }
     apply_options(options, settings, result.parameters());

@@ -32,6 +32,8 @@ struct double_parameter {
     std::optional<double_range> range;
 
     bool allows(double value) const { return !range || (value >= range->min_value && value <= range->max_value); }
+    /// What it allows, for an error: "a number from 0 to 1".
+    std::string allowed() const;
     friend bool operator==(const double_parameter&, const double_parameter&);
 };
 struct int64_parameter {
@@ -39,6 +41,7 @@ struct int64_parameter {
     std::variant<std::monostate, int64_range, int64_set> allowed_values;
 
     bool allows(std::int64_t value) const;
+    std::string allowed() const;
     friend bool operator==(const int64_parameter&, const int64_parameter&);
 };
 
@@ -114,6 +117,12 @@ using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::sgd_optimizer;
 namespace bespoke {
 namespace detail {
 
+template <class Parameter>
+void check_default(const object_reader& in, const Parameter& parameter) {
+    if (!parameter.allows(parameter.default_value))
+        in.fail(errc::bad_value, "defaultValue",
+                parameter.allowed() + " wanted, " + json(parameter.default_value).dump() + " came");
+}
 inline void read_parameter(object_reader& outer, std::string_view key, std::optional<double_parameter>& to) {
     object_reader in = outer.object(key);
     if (!outer.has(key)) return;
@@ -126,9 +135,9 @@ inline void read_parameter(object_reader& outer, std::string_view key, std::opti
     }
     in.finish();
     if (!std::isfinite(parameter.default_value))
-        in.fail(errc::bad_value, "defaultValue", "a finite number wanted");
-    if (!parameter.allows(parameter.default_value))
-        in.fail(errc::bad_value, "defaultValue", "it is not in the range that is allowed");
+        in.fail(errc::bad_value, "defaultValue",
+                "a finite number wanted, " + spelled(parameter.default_value) + " came");
+    check_default(in, parameter);
 }
 inline void read_parameter(object_reader& outer, std::string_view key, std::optional<int64_parameter>& to) {
     object_reader in = outer.object(key);
@@ -148,8 +157,7 @@ inline void read_parameter(object_reader& outer, std::string_view key, std::opti
         allowed.finish();
     }
     in.finish();
-    if (!parameter.allows(parameter.default_value))
-        in.fail(errc::bad_value, "defaultValue", "it is not among the values that are allowed");
+    check_default(in, parameter);
 }
 
 inline void write_parameter(object_writer& outer, std::string_view key, const std::optional<double_parameter>& from) {
@@ -199,6 +207,21 @@ bool int64_parameter::allows(std::int64_t value) const {
     if (const auto* set = std::get_if<int64_set>(&allowed_values))
         return std::ranges::find(set->values, value) != set->values.end();
     return true;
+}
+
+std::string double_parameter::allowed() const {
+    if (!range) return "a number";
+    return "a number from " + detail::spelled(range->min_value) + " to " + detail::spelled(range->max_value);
+}
+std::string int64_parameter::allowed() const {
+    if (const auto* range = std::get_if<int64_range>(&allowed_values))
+        return "a number from " + std::to_string(range->min_value) + " to " + std::to_string(range->max_value);
+    const auto* set = std::get_if<int64_set>(&allowed_values);
+    if (set == nullptr || set->values.empty()) return set == nullptr ? "a number" : "no number";
+    std::string text;
+    for (std::size_t i = 0; i < set->values.size(); ++i)
+        text += (i == 0 ? "" : i + 1 == set->values.size() ? " or " : ", ") + std::to_string(set->values[i]);
+    return text;
 }
 
 network_update_parameters read_update_parameters(object_reader& in) {

@@ -94,7 +94,7 @@ struct weights_target {
 /// `target`, only compares how many there are. `by_first_axis` as for `read_quantized`.
 void read_weights(object_reader in, const std::string& place, const shape& dimensions, bool by_first_axis,
                   const safetensors* tensors, weight_source& source, const weights_target* target);
-/// How many numbers the document gives for each of these parameters.
+/// How many numbers the document gives for each of these parameters; below 0: up to so many, see `quantized_length`.
 std::vector<extent> weight_lengths(std::span<const object_reader> parameters, const safetensors* tensors);
 
 }  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
@@ -107,11 +107,34 @@ std::vector<extent> weight_lengths(std::span<const object_reader> parameters, co
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <filesystem>
 #include <optional>
 
 namespace bespoke {
 namespace detail {
+
+/// A document and its weights file both hold the id of the weights, so that one of them is not read with what another
+/// document has put into the place of the other.
+inline constexpr auto weights_id = "weightsId";
+inline std::string id_of(std::span<const tensor_entry> tensors) {
+    std::uint64_t hash = 0xcbf29ce484222325;  // FNV-1a, of eight bytes at a time
+    const auto add = [&](std::span<const std::byte> bytes) {
+        for (std::size_t i = 0; i < bytes.size(); i += sizeof hash) {
+            std::uint64_t word = 0;
+            std::memcpy(&word, bytes.data() + i, std::min(sizeof word, bytes.size() - i));
+            hash = (hash ^ word) * 0x100000001b3;
+            hash ^= hash >> 32;  // the high bits reach the low ones
+        }
+    };
+    for (const tensor_entry& tensor : tensors) {
+        add(std::as_bytes(std::span(tensor.name)));
+        add(tensor.bytes);
+    }
+    std::string digits;
+    for (int shift = 60; shift >= 0; shift -= 4) digits += "0123456789abcdef"[hash >> shift & 15];
+    return digits;
+}
 
 /// Where the weights are found that a document does not hold.
 struct weights_place {
@@ -120,6 +143,19 @@ struct weights_place {
     std::optional<safetensors> loaded{};
     bool loading = false;  ///< its errors begin with its own path
 
+    /// The file called `name`, whose weights are those of the document: `id`, if it says one.
+    const safetensors* find(const std::string& name, const std::string& id, const object_reader& top) {
+        const safetensors* const found = find(name, top);
+        if (found == nullptr || id.empty()) return found;
+        const auto there = found->metadata().find(weights_id);
+        if (there != found->metadata().end() && there->second != id)
+            top.fail(errc::bad_value, weights_id,
+                     "the weights " + in_quotes(id) + " wanted, " + in_quotes(name) + " has " +
+                         in_quotes(there->second) + ", which another document has written");
+        return found;
+    }
+
+private:
     const safetensors* find(const std::string& name, const object_reader& top) {
         if (folder == nullptr) return file;
         const std::filesystem::path relative(name);
@@ -310,27 +346,25 @@ void read_weights(object_reader in, const std::string& place, const shape& dimen
     for (extent i = 0; i < wanted; ++i)
         if (!std::isfinite(values[i]))
             throw error(errc::bad_value, place + ": number " + std::to_string(i) + " is " +
-                                             (std::isnan(values[i]) ? "NaN"
-                                              : values[i] > 0       ? "Infinity"
-                                                                    : "-Infinity"));
+                                             detail::spelled(static_cast<double>(values[i])));
 }
 
 std::vector<extent> weight_lengths(std::span<const object_reader> parameters, const safetensors* tensors) {
     std::vector<extent> lengths;
     for (object_reader in : parameters) {
-        std::size_t length = in.length("floatValue");
+        auto length = static_cast<extent>(in.length("floatValue"));
         if (in.has("quantization")) {
             const std::string_view kind = in.has("int8RawValue") ? "int8RawValue" : "rawValue";
-            length = static_cast<std::size_t>(quantized_length(in, kind));
+            length = quantized_length(in, kind);
         } else if (in.has("float16Value")) {
-            length = detail::read_bytes(in, "float16Value", 2).size() / 2;
+            length = static_cast<extent>(detail::read_bytes(in, "float16Value", 2).size() / 2);
         } else if (in.has("bespoke")) {
             object_reader inner = in.object("bespoke");
-            length = detail::read_bytes(inner, "float32Value", 4).size() / 4;
+            length = static_cast<extent>(detail::read_bytes(inner, "float32Value", 4).size() / 4);
         } else if (in.has("tensor")) {
-            length = static_cast<std::size_t>(detail::find_tensor(in, tensors).dimensions.size());
+            length = detail::find_tensor(in, tensors).dimensions.size();
         }
-        lengths.push_back(static_cast<extent>(length));
+        lengths.push_back(length);
     }
     return lengths;
 }

@@ -81,25 +81,32 @@ private:
     void* layer_;
 };
 
-/// Layers one after the other, chosen at run time. The nodes are shared and never change.
+/// Layers one after the other, chosen at run time. The nodes are shared and never change, and what is inside them is
+/// counted once.
 class layer_list {
 public:
-    std::vector<std::shared_ptr<const any_node>> nodes;
+    /// Appends a node, which is whole.
+    void add(std::shared_ptr<const any_node> node);
+    const std::vector<std::shared_ptr<const any_node>>& nodes() const { return nodes_; }
 
-    bool can_stop() const;
-    std::size_t step_count() const;
+    bool can_stop() const { return can_stop_; }
+    std::size_t step_count() const { return ends_.empty() ? 0 : ends_.back(); }
     void plan(planner& p) const;
     flow forward(engine<float>& e, std::size_t step) const;
     void backward(engine<float>& e, std::size_t step) const;
     template <class Visit>
     void each(std::size_t step, const Visit& visit) const {
-        for (const auto& node : nodes) {
-            visit(*node, step);
-            step += node->step_count();
-        }
+        for (std::size_t i = 0; i < nodes_.size(); ++i) visit(*nodes_[i], step + begin_of(i));
     }
     std::vector<const any_node*> flatten() const;
     friend bool operator==(const layer_list&, const layer_list&) = default;
+
+private:
+    std::size_t begin_of(std::size_t node) const { return node == 0 ? 0 : ends_[node - 1]; }
+
+    std::vector<std::shared_ptr<const any_node>> nodes_;
+    std::vector<std::size_t> ends_;  ///< of each node, the first step behind it
+    bool can_stop_ = false;
 };
 
 namespace detail {
@@ -243,49 +250,33 @@ void any_node::flatten(std::vector<const any_node*>& into) const {
     inside(0, [&](const any_node& node, std::size_t) { node.flatten(into); });
 }
 
-bool layer_list::can_stop() const {
-    for (const auto& node : nodes)
-        if (node->can_stop()) return true;
-    return false;
-}
-
-std::size_t layer_list::step_count() const {
-    std::size_t count = 0;
-    for (const auto& node : nodes) count += node->step_count();
-    return count;
+void layer_list::add(std::shared_ptr<const any_node> node) {
+    ends_.push_back(step_count() + node->step_count());
+    can_stop_ = can_stop_ || node->can_stop();
+    nodes_.push_back(std::move(node));
 }
 
 void layer_list::plan(planner& p) const {
-    for (const auto& node : nodes) node->plan(p);
+    for (const auto& node : nodes_) node->plan(p);
 }
 
 flow layer_list::forward(engine<float>& e, std::size_t step) const {
     flow result = flow::on;
-    extent executed = 0;
-    for (const auto& node : nodes) {
-        if (result != flow::on) break;
-        result = node->forward(e, step);
-        step += node->step_count();
-        ++executed;
-    }
-    if (can_stop()) e.record(executed);
+    std::size_t executed = 0;
+    for (; executed < nodes_.size() && result == flow::on; ++executed)
+        result = nodes_[executed]->forward(e, step + begin_of(executed));
+    if (can_stop()) e.record(static_cast<extent>(executed));
     return result;
 }
 
 void layer_list::backward(engine<float>& e, std::size_t step) const {
-    auto executed = static_cast<extent>(nodes.size());
-    if (can_stop()) executed = e.recorded();
-    for (extent i = 0; i < executed; ++i) step += nodes[static_cast<std::size_t>(i)]->step_count();
-    for (extent i = executed; i-- > 0;) {
-        const auto& node = nodes[static_cast<std::size_t>(i)];
-        step -= node->step_count();
-        node->backward(e, step);
-    }
+    const std::size_t executed = can_stop() ? static_cast<std::size_t>(e.recorded()) : nodes_.size();
+    for (std::size_t i = executed; i-- > 0;) nodes_[i]->backward(e, step + begin_of(i));
 }
 
 std::vector<const any_node*> layer_list::flatten() const {
     std::vector<const any_node*> all;
-    for (const auto& node : nodes) node->flatten(all);
+    for (const auto& node : nodes_) node->flatten(all);
     return all;
 }
 

@@ -3,12 +3,17 @@
 #include "../core/error.hpp"
 #include "layer_list.hpp"
 
+#include <algorithm>
+#include <limits>
+
 namespace bespoke {
 
 /// A network that was read at load time: the run-time twin of `network<description>`. Planned for the
-/// shapes that come; plans are kept.
+/// shapes that come. The first plan is kept, and of the others the last few.
 class program {
 public:
+    static constexpr std::size_t most_plans = 9;
+
     struct named_shape {
         std::string name;
         shape dimensions;
@@ -16,9 +21,10 @@ public:
     };
 
     /// Plans `layers` for inputs of the given shapes. `root` stands before the places in errors; `outputs`
-    /// may be empty: then it is what the last layer writes. Throws `error`.
+    /// may be empty: then it is what the last layer writes. Throws `error`, also where the blobs of one example would
+    /// take more than `most_elements`.
     program(layer_list layers, std::vector<named_shape> inputs, std::vector<std::string> outputs,
-            std::string root = "");
+            std::string root = "", extent most_elements = std::numeric_limits<extent>::max());
 
     program(const program& other);
     program(program&&) noexcept;
@@ -35,6 +41,7 @@ public:
     /// The current plan as it was made: what the run decides is not in it.
     plan_view planned() const;
 
+    std::size_t plan_count() const { return plans_.size(); }
     /// Whether the current plan is for these input shapes.
     bool is_planned_for(const std::vector<named_shape>& inputs) const;
     /// Makes the plan for these input shapes the current one. Throws `error` where they do not fit.
@@ -66,10 +73,14 @@ public:
 
 private:
     std::shared_ptr<const bespoke::plan> make_plan(const std::vector<named_shape>& inputs) const;
+    bool is_current(const bespoke::plan& plan) const { return engine_.plan().steps.data() == plan.steps.data(); }
+    void change_to(const bespoke::plan& plan);
 
     layer_list layers_;
     std::vector<std::string> outputs_;
     std::string root_;
+    extent most_elements_;
+    /// The first, then the others as they were last used.
     std::vector<std::pair<std::vector<named_shape>, std::shared_ptr<const bespoke::plan>>> plans_;
     engine<float> engine_;
 };
@@ -80,15 +91,16 @@ private:
 
 namespace bespoke {
 
-program::program(layer_list layers, std::vector<named_shape> inputs, std::vector<std::string> outputs, std::string root)
-    : layers_(std::move(layers)), outputs_(std::move(outputs)), root_(std::move(root)),
+program::program(layer_list layers, std::vector<named_shape> inputs, std::vector<std::string> outputs, std::string root,
+                 extent most_elements)
+    : layers_(std::move(layers)), outputs_(std::move(outputs)), root_(std::move(root)), most_elements_(most_elements),
       plans_{{inputs, make_plan(inputs)}}, engine_(plans_.front().second->view()) {
     engine_.attach(layers_);
 }
 
 program::program(const program& other)
-    : layers_(other.layers_), outputs_(other.outputs_), root_(other.root_), plans_(other.plans_),
-      engine_(other.planned()) {
+    : layers_(other.layers_), outputs_(other.outputs_), root_(other.root_),
+      most_elements_(other.most_elements_), plans_(other.plans_), engine_(other.planned()) {
     engine_.parameters().copy(other.engine_.parameters());
     engine_.attach(layers_);
     use_threads(other.thread_count());
@@ -100,22 +112,23 @@ program::~program() = default;
 
 plan_view program::planned() const {
     for (const auto& [shapes, plan] : plans_)
-        if (engine_.plan().steps.data() == plan->steps.data()) return plan->view();
+        if (is_current(*plan)) return plan->view();
     return engine_.plan();
 }
 
 bool program::is_planned_for(const std::vector<named_shape>& inputs) const {
     for (const auto& [shapes, plan] : plans_)
-        if (shapes == inputs) return engine_.plan().steps.data() == plan->steps.data();
+        if (shapes == inputs) return is_current(*plan);
     return false;
 }
 
 void program::reshape(const std::vector<named_shape>& inputs) {
-    for (const auto& [shapes, plan] : plans_)
-        if (shapes == inputs) {
-            if (engine_.plan().steps.data() == plan->steps.data()) return;
-            engine_.replan(plan->view());
-            return engine_.change();  // what is prepared may depend on the shapes
+    for (auto found = plans_.begin(); found != plans_.end(); ++found)
+        if (found->first == inputs) {
+            if (is_current(*found->second)) return;
+            const bespoke::plan& plan = *found->second;
+            if (found != plans_.begin()) std::rotate(found, found + 1, plans_.end());
+            return change_to(plan);
         }
     auto next = make_plan(inputs);
     for (std::size_t i = 0; i < next->parameters.size(); ++i)
@@ -127,8 +140,13 @@ void program::reshape(const std::vector<named_shape>& inputs) {
                                     plans_.front().second->parameters[i].dimensions));
         }
     plans_.emplace_back(inputs, std::move(next));
-    engine_.replan(plans_.back().second->view());
-    engine_.change();
+    change_to(*plans_.back().second);
+    if (plans_.size() > most_plans) plans_.erase(plans_.begin() + 1);
+}
+
+void program::change_to(const bespoke::plan& plan) {
+    engine_.replan(plan.view());
+    engine_.change();  // what is prepared may depend on the shapes
 }
 
 void program::use_threads(std::size_t count) { engine_.use_threads(count); }
@@ -153,6 +171,9 @@ std::shared_ptr<const bespoke::plan> program::make_plan(const std::vector<named_
         told.finish();
     });
     if (p.failed()) throw error(p.problem());
+    if (const extent size = p.result().arena_size + p.result().shared_size; size > most_elements_)
+        throw error(value_fault("the blobs of one example would take ", size, " elements, at most ", most_elements_,
+                                " wanted"));
     return std::make_shared<const bespoke::plan>(p.result());
 }
 
