@@ -48,10 +48,17 @@ inline constexpr int version_patch = 0;
 
 }  // namespace bespoke
 
+#if defined(_MSC_VER) && !defined(__clang__)
+#error bespoke wants g++ 12 or clang 14 (or later): MSVC is not supported
+#endif
 #if __cplusplus < 202002L
 #error bespoke is C++20: compile with -std=c++20
 #endif
 
+
+#if !__has_include(<xtensor/xadapt.hpp>)
+#error bespoke wants <xtensor/xadapt.hpp> on the include path: xtensor 0.24.3 is tested, later ones moved their headers
+#endif
 
 
 
@@ -276,7 +283,9 @@ struct row_products {
 
 
 #include <algorithm>
+#include <bit>
 #include <initializer_list>
+#include <limits>
 #include <optional>
 #include <string_view>
 #include <utility>
@@ -303,15 +312,18 @@ class sentence {
 public:
     static constexpr std::size_t capacity = 320;
 
-    /// What it is made of: text, a number or a shape. Small, as a library of layers has hundreds of sentences.
+    /// What it is made of: text, a number (of a float six digits) or a shape. Small, as a library of layers has
+    /// hundreds of sentences.
     class part {
     public:
-        constexpr part(std::string_view text) : text_(text.data()), number_(static_cast<extent>(text.size())) {}
+        constexpr part(std::string_view text)
+            : text_(text.data() == nullptr ? "" : text.data()), number_(static_cast<extent>(text.size())) {}
         constexpr part(const char* text) : text_(text), number_(-1) {}
         constexpr part(const sentence& text) : part(text.view()) {}
         constexpr part(extent number) : number_(number) {}
         constexpr part(int number) : number_(number) {}
         constexpr part(std::size_t number) : number_(static_cast<extent>(number)) {}
+        constexpr part(double number) : number_(std::bit_cast<extent>(number)), real_(true) {}
         constexpr part(const shape& dimensions) : dimensions_(&dimensions) {}
 
     private:
@@ -319,6 +331,7 @@ public:
         const char* text_ = nullptr;
         const shape* dimensions_ = nullptr;
         extent number_ = 0;  ///< or the length of the text; -1: it ends with a zero
+        bool real_ = false;  ///< the number is a double with these bits
     };
 
     constexpr sentence() = default;
@@ -338,6 +351,7 @@ public:
                 put(p.number_ < 0 ? std::string_view(p.text_)
                                   : std::string_view(p.text_, static_cast<std::size_t>(p.number_)));
             else if (p.dimensions_ != nullptr) put(*p.dimensions_);
+            else if (p.real_) put(std::bit_cast<double>(p.number_));
             else put(p.number_);
     }
     constexpr void append(const part& one) { append({one}); }
@@ -359,6 +373,32 @@ private:
         } while (rest != 0);
         if (value < 0) put(std::string_view("-"));
         while (count > 0) put(std::string_view(&digits[--count], 1));
+    }
+    constexpr void put(double value) {
+        if (value != value) return put(std::string_view("NaN"));
+        if (value < 0) put(std::string_view("-"));
+        double rest = value < 0 ? -value : value;
+        if (rest > std::numeric_limits<double>::max()) return put(std::string_view("Infinity"));
+        if (rest == 0) return put(extent{0});
+        int exponent = 0;
+        for (; rest >= 10; rest /= 10) ++exponent;
+        for (; rest < 1; rest *= 10) --exponent;
+        auto digits = static_cast<extent>(rest * 100000 + 0.5);
+        if (digits == 1000000) {
+            digits = 100000;
+            ++exponent;
+        }
+        const bool short_enough = exponent >= -5 && exponent <= 5;
+        int point = short_enough ? exponent : 0;  // behind which digit it stands
+        if (point < 0) put(std::string_view("0.0000", static_cast<std::size_t>(1 - point)));
+        for (extent unit = 100000; digits > 0 || point >= 0; unit /= 10, --point) {
+            put(digits / unit);
+            digits %= unit;
+            if (point == 0 && digits > 0) put(std::string_view("."));
+        }
+        if (short_enough) return;
+        put(std::string_view("e"));
+        put(extent{exponent});
     }
     constexpr void put(const shape& s) {
         put(std::string_view("["));
@@ -433,6 +473,36 @@ constexpr known_values known_input(std::span<const known_values> known, std::siz
 }  // namespace bespoke
 
 
+
+#include <stdexcept>
+#include <string>
+#include <string_view>
+
+namespace bespoke {
+
+/// What the library throws: a code for programs and a sentence for people. Kernels and layers never throw.
+class error : public std::runtime_error {
+public:
+    // Not inline: it is thrown in a hundred places.
+    [[gnu::noinline]] error(errc code, const std::string& what) : std::runtime_error(what), code_(code) {}
+    /// Control characters, which the names in a file may hold, stand as '?'.
+    explicit error(const fault& problem) : error(problem.code, printable(problem.what.view())) {}
+
+    errc code() const noexcept { return code_; }
+
+private:
+    static std::string printable(std::string_view text) {
+        std::string result(text);
+        for (char& c : result)
+            if ((c >= '\0' && c < ' ') || c == '\x7f') c = '?';
+        return result;
+    }
+
+    errc code_;
+};
+
+}  // namespace bespoke
+
 #include <algorithm>
 #include <atomic>
 #include <thread>
@@ -448,16 +518,20 @@ namespace bespoke {
 /// caller at a time.
 class thread_pool {
 public:
+    /// Throws `error` where the system does not give so many.
     explicit thread_pool(std::size_t threads = 1) {
-        for (std::size_t i = 1; i < threads; ++i) workers_.emplace_back([this, i] { work(i); });
+        try {
+            for (std::size_t i = 1; i < threads; ++i) workers_.emplace_back([this, i] { work(i); });
+        } catch (const std::exception&) {  // std::system_error, or no memory for the list
+            const std::size_t made = size();
+            end();
+            throw error(errc::bad_argument, std::to_string(threads) + " threads wanted, the system gives " +
+                                                std::to_string(made));
+        }
     }
     thread_pool(const thread_pool&) = delete;
     thread_pool& operator=(const thread_pool&) = delete;
-    ~thread_pool() {
-        task_ = nullptr;
-        start();
-        for (auto& worker : workers_) worker.join();
-    }
+    ~thread_pool() { end(); }
 
     /// Number of threads that take part, the caller included.
     std::size_t size() const { return workers_.size() + 1; }
@@ -474,6 +548,11 @@ public:
     }
 
 private:
+    void end() {
+        task_ = nullptr;
+        start();
+        for (auto& worker : workers_) worker.join();
+    }
     /// What was written before is seen by the workers.
     void start() {
         generation_.fetch_add(1, std::memory_order_release);
@@ -540,7 +619,7 @@ namespace detail {
 
 /// A `const Body*` behind a function pointer, which costs the compiler less than a lambda that becomes one.
 template <class Body, class... Arguments>
-void call_body(const void* body, Arguments... arguments) {
+void call_body(const void* body, Arguments... arguments) noexcept {
     (*static_cast<const Body*>(body))(arguments...);
 }
 
@@ -549,7 +628,8 @@ void call_body(const void* body, Arguments... arguments) {
 /// Calls `body(begin, end)` over disjoint ranges that cover [0, count), one range a thread.
 ///
 /// Ranges split outputs, never a sum, and begin at multiples of `grain`: what is computed for an index
-/// does not depend on the number of threads. `pool` may be null: then the caller does it all.
+/// does not depend on the number of threads. `pool` may be null: then the caller does it all. A body that throws ends
+/// the program, as the other threads could not be called back.
 template <class Body>
 void parallel_for(thread_pool* pool, extent count, extent grain, const Body& body) {
     detail::parallel_for(pool, count, grain, &detail::call_body<Body, extent, extent>, &body);
@@ -630,10 +710,10 @@ namespace bespoke {
 
 /// A layer, and each message of the specification inside one, names its hyper-parameters in the specification's JSON
 /// mapping: `constexpr void fields(auto& field)` calls `field("outputChannels", output_channels)` for each of them, and
-/// `field(padding)` for a `oneof`, a std::variant whose alternatives each carry a `key`. This one takes them and does
-/// nothing.
+/// `field(padding)` for a `oneof`, a std::variant whose alternatives each carry a `key`. This one does nothing.
+enum class field_floats : unsigned char { finite, any };  ///< what a file may give; a third argument
 struct any_field {
-    constexpr void operator()(std::string_view, const auto&) const {}
+    constexpr void operator()(std::string_view, const auto&, field_floats = field_floats::finite) const {}
     constexpr void operator()(const auto&) const {}
 };
 template <class L>
@@ -710,7 +790,6 @@ inline constexpr shape absent{0};
 template <class T>
 struct weights_and_bias {
     T weights, bias;
-
     static constexpr auto fields =
         std::array{parameter_field{"weights", &weights_and_bias::weights, initial::glorot},
                    parameter_field{"bias", &weights_and_bias::bias, initial::zero}};
@@ -784,6 +863,7 @@ struct finishing {
     const shape* other_dimensions = nullptr;
     const T* prepared = nullptr;
     const T* result = nullptr;  ///< where it begins, all examples
+    const shape* first_dimensions = nullptr;  ///< of the first input
 };
 
 // --- the ladder of concepts ---------------------------------------------------------------------------
@@ -1098,6 +1178,7 @@ auto apply(const F& f, E&& expression) {
 
 
 #include <algorithm>
+#include <limits>
 #include <memory>
 #include <new>
 #include <span>
@@ -1159,6 +1240,7 @@ public:
         memory_.reset();
         size_ = 0;
         if (size == 0) return;
+        if (size < 0 || size > most_elements) throw std::bad_alloc();
         std::size_t bytes = static_cast<std::size_t>(size) * sizeof(T);
         const std::align_val_t aligned{bytes < large_memory ? alignment : large_page};
         if (bytes >= large_memory) bytes = (bytes + large_page - 1) / large_page * large_page;
@@ -1185,6 +1267,8 @@ public:
     }
 
 private:
+    static constexpr extent most_elements = std::numeric_limits<extent>::max() / 2 / static_cast<extent>(sizeof(T));
+
     struct release {
         std::align_val_t aligned{alignment};
         void operator()(T* memory) const { ::operator delete(memory, aligned); }
@@ -1233,6 +1317,21 @@ constexpr extent allocate_in_order(std::vector<tenancy>& tenancies, const std::v
     return total;
 }
 
+/// What is wanted at once at the worst time: no plan can do with less. `by_first`: the tenancies in the order of time.
+constexpr extent largest_live_set(const std::vector<tenancy>& tenancies, const std::vector<std::size_t>& by_first) {
+    const tenancy* const all = tenancies.data();
+    std::vector<std::size_t> by_last = by_first;
+    std::sort(by_last.begin(), by_last.end(), [&](std::size_t a, std::size_t b) { return all[a].last < all[b].last; });
+    extent live = 0, largest = 0;
+    const std::size_t* gone = by_last.data();
+    for (std::size_t i : by_first) {
+        for (; all[*gone].last < all[i].first; ++gone) live -= aligned_size<float>(all[*gone].size);
+        live += aligned_size<float>(all[i].size);
+        largest = std::max(largest, live);
+    }
+    return largest;
+}
+
 /// Gives each tenancy an offset such that no two which overlap in time overlap in space, and returns the size of the
 /// whole. Largest first, each at the lowest place that is free: within a few per cent of the largest live set on most
 /// networks (Pisarchyk and Lee, "Efficient Memory Management for Deep Neural Net Inference", 2020). Where that takes
@@ -1245,17 +1344,10 @@ constexpr extent allocate(std::vector<tenancy>& tenancies) {
         return all[a].size != all[b].size ? all[a].size > all[b].size : a < b;
     });
     const extent total = allocate_in_order(tenancies, order);
-    extent least = 0;
-    for (std::size_t i = 0; i < tenancies.size(); ++i) {
-        extent live = 0;
-        for (std::size_t j = 0; j < tenancies.size(); ++j)
-            if (all[j].first <= all[i].first && all[i].first <= all[j].last) live += aligned_size<float>(all[j].size);
-        least = std::max(least, live);
-    }
-    if (total == least) return total;
     std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
         return all[a].first != all[b].first ? all[a].first < all[b].first : a < b;
     });
+    if (total == largest_live_set(tenancies, order)) return total;
     std::vector<tenancy> other = tenancies;
     const extent by_time = allocate_in_order(other, order);
     if (by_time >= total) return total;
@@ -1458,7 +1550,9 @@ namespace bespoke {
 
 // Three layers meet where a result is too large to be written: one gives its rows, the runs along its last axis, one
 // or more finish them, and the last one multiplies them by a matrix of its own. A prediction computes such a chain,
-// an attention, a few rows at a time. All inputs but the result must be there when the first one runs.
+// an attention, a few rows at a time. All inputs but the result must be there when the first one runs. A result with a
+// single row is made whole. Where graph/live_entries.hpp shortens a result, the layers are asked before: what they say
+// holds for any number of rows from 2 up.
 
 /// `bool finishes_rows(std::span<const shape> xs) const`: whether the layer, of one input of the shape of y, can be
 /// part of an epilogue whose blocks hold whole rows, one behind the other: by `finish`, as in concepts.hpp. Its forward
@@ -1556,8 +1650,6 @@ struct step_facts {
     std::size_t parent = blob_facts::npos;   ///< the control step around this one
     std::size_t watched = blob_facts::npos;  ///< the blob that a loop's condition network writes
     bool control = false;
-    bool loop = false;
-    bool in_loop = false;
     bool logged = false;      ///< overwrites values that a backward pass may still want
     bool in_place = false;
     bool concatenates = false;  ///< its output is its inputs, one behind the other
@@ -5571,7 +5663,7 @@ struct reduce {
             return value_fault("mode 0 to 9 wanted, ", static_cast<int>(mode), " given");
         if (static_cast<int>(axis) < 0 || static_cast<int>(axis) > 4)
             return value_fault("axis 0 to 4 wanted, ", static_cast<int>(axis), " given");
-        if (!(epsilon >= 0)) return value_fault("an epsilon from 0 up wanted");
+        if (!(epsilon >= 0)) return value_fault("an epsilon from 0 up wanted, ", epsilon, " given");
         if (x.rank() < outermost())
             return shape_fault("an input of rank ", outermost(), " or more wanted for the axis ",
                                enumerators(axis)[static_cast<std::size_t>(axis)], ", its shape is ", x);
@@ -7369,12 +7461,9 @@ struct batched_matmul {
         if (xs.size() == 1) return back > 1 ? back : 0;
         return back == 2 ? transpose_a ? 1 : 2 : 0;
     }
-    /// A single row is summed up in another way.
-    constexpr bool gives_rows(std::span<const shape> xs) const {
-        return xs.size() == 2 && matrix(xs[0], transpose_a, true).rows > 1;
-    }
+    constexpr bool gives_rows(std::span<const shape> xs) const { return xs.size() == 2; }
     constexpr bool takes_rows(std::span<const shape> xs) const {
-        if (xs.size() != 2 || transpose_a || xs[0].rank() < 2 || xs[0].from_end(2) < 2) return false;
+        if (xs.size() != 2 || transpose_a || xs[0].rank() < 2) return false;
         const shape y = product_shape(xs[0], xs[1]).shapes()[0];
         return y.product(0, y.rank() - 2) == xs[0].product(0, xs[0].rank() - 2);
     }
@@ -8057,7 +8146,8 @@ namespace bespoke {
 ///
 /// x [.., C, H, W] of rank 3 or more -> y of the same shape; gamma, beta, mean, variance [C].
 /// Mean and variance are parameters that no training changes, unless compute_mean_var; with it they do not
-/// exist, and mean and (biased) variance are taken from x:
+/// exist (a file may give them all the same; they are kept, and not looked at), and mean and (biased) variance are
+/// taken from x:
 ///   instance_normalization   for each channel over H and W; each example and each index of the leading axes
 ///                            for itself
 ///   otherwise                for each channel over H, W, the leading axes and all examples that run at once:
@@ -8067,6 +8157,7 @@ struct batchnorm {
     bool compute_mean_var = false;
     bool instance_normalization = false;
     float epsilon = 1e-5F;  ///< 0 means 1e-5
+    bool spare_mean = false, spare_variance = false;  ///< there in spite of compute_mean_var
 
     static constexpr auto key = "batchnorm";
     constexpr void fields(auto& field) {
@@ -8098,7 +8189,7 @@ struct batchnorm {
             return shape_fault(channels, " channels declared, its input has ", x.from_end(3), " (shape ", x,
                                ")");
         if (!(epsilon >= 0) || epsilon > std::numeric_limits<float>::max())
-            return value_fault("a finite epsilon from 0 up wanted");
+            return value_fault("a finite epsilon from 0 up wanted, ", epsilon, " given");
         return x;
     }
     constexpr bool mixes_examples() const { return compute_mean_var && !instance_normalization; }
@@ -8108,8 +8199,16 @@ struct batchnorm {
         return result;
     }
     constexpr parameters<shape> parameter_shapes(const shape& x) const {
-        const shape each{x.from_end(3)}, fixed = compute_mean_var ? absent : each;
-        return {.gamma = each, .beta = each, .mean = fixed, .variance = fixed};
+        const shape each{x.from_end(3)};
+        return {.gamma = each,
+                .beta = each,
+                .mean = compute_mean_var && !spare_mean ? absent : each,
+                .variance = compute_mean_var && !spare_variance ? absent : each};
+    }
+    /// Takes from the lengths of the arrays of a file, in the order of `parameter_fields`, what is given in vain.
+    constexpr void set_lengths(std::span<const extent> lengths) {
+        spare_mean = compute_mean_var && lengths[2] != 0;
+        spare_variance = compute_mean_var && lengths[3] != 0;
     }
 
     /// Scale and shift of each channel.
@@ -8860,7 +8959,7 @@ struct fill_like {
     float value = 0;
 
     static constexpr auto key = "fillLike";
-    constexpr void fields(auto& field) { field("value", value); }
+    constexpr void fields(auto& field) { field("value", value, field_floats::any); }
     static constexpr input_count inputs{1, 1};
 
     constexpr outcome output_shape(std::span<const shape> xs) const { return xs[0]; }
@@ -8879,7 +8978,7 @@ struct fill_static {
 
     static constexpr auto key = "fillStatic";
     constexpr void fields(auto& field) {
-        field("value", value);
+        field("value", value, field_floats::any);
         field("targetShape", target_shape);
     }
     static constexpr input_count inputs{0, 0};
@@ -8914,9 +9013,10 @@ struct range_static {
 
     constexpr outcome output_shape(std::span<const shape>) const {
         if (!detail::is_finite(end_value) || !detail::is_finite(start_value))
-            return value_fault("a finite startValue and a finite endValue wanted");
+            return value_fault("a finite startValue and a finite endValue wanted, ", start_value, " and ", end_value,
+                               " given");
         if (!detail::is_finite(step_size_value) || step_size_value == 0)
-            return value_fault("a finite stepSizeValue other than 0 wanted");
+            return value_fault("a finite stepSizeValue other than 0 wanted, ", step_size_value, " given");
         const double steps = (double{end_value} - double{start_value}) / double{step_size_value};
         if (!(steps > 0)) return shape{0};
         if (steps > 0x1p62) return shape_fault("its output would be too large");
@@ -9002,7 +9102,7 @@ struct normal_distribution {
 
     constexpr std::optional<fault> wrong() const {
         if (is_finite(mean) && is_finite(std_dev) && std_dev >= 0) return {};
-        return value_fault("a finite mean and a finite stdDev from 0 up wanted");
+        return value_fault("a finite mean and a finite stdDev from 0 up wanted, ", mean, " and ", std_dev, " given");
     }
     template <class T>
     void operator()(kernels::batch<T> (&v)[4]) const noexcept {
@@ -9025,7 +9125,8 @@ struct uniform_distribution {
         const double width = double{max_val} - double{min_val};
         const double most = std::numeric_limits<float>::max();
         if (is_finite(min_val) && is_finite(max_val) && width >= 0 && width <= most) return {};
-        return value_fault("a finite minVal, a finite maxVal from there up and a finite distance wanted");
+        return value_fault("a finite minVal, a finite maxVal from there up and a finite distance wanted, ", min_val,
+                           " and ", max_val, " given");
     }
     template <class T>
     void operator()(kernels::batch<T> (&v)[4]) const noexcept {
@@ -9254,9 +9355,9 @@ struct categorical_distribution {
         if (x.rank() < 1 || x.from_end(1) < 1)
             return shape_fault("an input of one category or more along its last axis wanted, its shape is ", x);
         if (num_samples < 1) return value_fault("numSamples from 1 up wanted, ", num_samples, " given");
-        if (!detail::is_finite(eps) || eps < 0) return value_fault("a finite eps from 0 up wanted");
+        if (!detail::is_finite(eps) || eps < 0) return value_fault("a finite eps from 0 up wanted, ", eps, " given");
         if (!detail::is_finite(temperature) || temperature < 0)
-            return value_fault("a finite temperature from 0 up wanted");
+            return value_fault("a finite temperature from 0 up wanted, ", temperature, " given");
         shape y = x;
         y.from_end(1) = num_samples;
         return y;
@@ -9348,18 +9449,24 @@ private:
 
 namespace bespoke {
 
-/// y = min(max(x, min_val), max_val): ReLU6 with 0 and 6. NaN gives NaN; the slope is 0 at both ends.
+/// y = min(max(x, min_val), max_val): ReLU6 with 0 and 6. min_val <= max_val, either may be infinite. NaN gives NaN;
+/// the slope is 0 at both ends.
 /// Core ML specification, ClipLayerParams.
 struct clip {
     float min_val = 0, max_val = 1;
 
     static constexpr auto key = "clip";
     constexpr void fields(auto& field) {
-        field("minVal", min_val);
-        field("maxVal", max_val);
+        field("minVal", min_val, field_floats::any);
+        field("maxVal", max_val, field_floats::any);
     }
     static constexpr backward_needs needs{.input = false, .output = true};
 
+    constexpr outcome output_shape(const shape& x) const {
+        if (!(min_val <= max_val))
+            return value_fault("a minVal up to maxVal wanted, ", min_val, " and ", max_val, " given");
+        return x;
+    }
     template <class V>
     V operator()(const V& x) const noexcept {
         return kernels::min(V(max_val), kernels::max(V(min_val), x));
@@ -9779,8 +9886,19 @@ struct load_constant_nd {
     friend bool operator==(const load_constant_nd&, const load_constant_nd&) = default;
 };
 
-/// `load_constant_nd` of three axes, y [C, H, W]. The axes of sequence and batch that the specification puts before
-/// them, of one element each, are left out.
+namespace detail {
+
+/// What runs for `load_constant`: its parameter has the last three axes of y alone.
+struct loading_constant : load_constant_nd {
+    constexpr outcome output_shape(std::span<const bespoke::shape>) const {
+        return bespoke::shape{1, 1, shape[0], shape[1], shape[2]};
+    }
+    friend bool operator==(const loading_constant&, const loading_constant&) = default;
+};
+
+}  // namespace detail
+
+/// `load_constant_nd` of five axes: data [C, H, W], y [1, 1, C, H, W].
 /// Core ML specification, LoadConstantLayerParams.
 struct load_constant {
     bespoke::shape shape{};
@@ -9791,9 +9909,10 @@ struct load_constant {
 
     constexpr outcome output_shape(std::span<const bespoke::shape> none) const {
         if (shape.rank() != 3) return value_fault("a shape [channels, height, width] wanted, ", shape, " given");
-        return equivalent({}).output_shape(none);
+        const outcome data = load_constant_nd{shape}.output_shape(none);
+        return data ? equivalent({}).output_shape(none) : data;
     }
-    constexpr load_constant_nd equivalent(const bespoke::shape&) const { return {shape}; }
+    constexpr detail::loading_constant equivalent(const bespoke::shape&) const { return {{shape}}; }
     friend bool operator==(const load_constant&, const load_constant&) = default;
 };
 
@@ -14221,7 +14340,7 @@ struct fill_dynamic {
     float value = 0;
 
     static constexpr auto key = "fillDynamic";
-    constexpr void fields(auto& field) { field("value", value); }
+    constexpr void fields(auto& field) { field("value", value, field_floats::any); }
     static constexpr input_count inputs{1, 1};
 
     constexpr outcome planned_shape(std::span<const shape> xs, std::span<const known_values> known) const {
@@ -15269,17 +15388,17 @@ struct recurrent_weights {
     constexpr extent size() const { return packed_rest() + (late > 0 ? (gates - 1) * packed_gate() : 0); }
 };
 
-/// Brings the matrices of the gates, in the order of the gates, together and packs them. bias[g] null: 0.
+/// Brings the matrices of the gates, in the order of the gates, together and packs them. Null: 0.
 template <class T>
 void recurrent_prepare(const recurrent_weights<T>& l, const T* const* w, const T* const* r, const T* const* bias,
                        T* to) noexcept {
+    const auto put = [](extent size, const T* from, T* there) {
+        from != nullptr ? copy(size, from, there) : fill(size, T(0), there);
+    };
     for (extent g = 0; g < l.gates; ++g) {
-        copy(l.outputs * l.inputs, w[g], to + l.w() + g * l.outputs * l.inputs);
-        copy(l.outputs * l.outputs, r[g], to + l.r() + g * l.outputs * l.outputs);
-        if (bias[g] != nullptr)
-            copy(l.outputs, bias[g], to + l.bias() + g * l.outputs);
-        else
-            fill(l.outputs, T(0), to + l.bias() + g * l.outputs);
+        put(l.outputs * l.inputs, w[g], to + l.w() + g * l.outputs * l.inputs);
+        put(l.outputs * l.outputs, r[g], to + l.r() + g * l.outputs * l.outputs);
+        put(l.outputs, bias[g], to + l.bias() + g * l.outputs);
     }
     pack(to + l.w(), extent{1}, l.inputs, l.inputs, l.width(), to + l.packed_w());
     pack(to + l.r(), extent{1}, l.outputs, l.outputs, l.first(), to + l.packed_first());
@@ -16052,7 +16171,7 @@ namespace bespoke {
 /// | [C]              | [output_channels]        |
 /// | [n, C]           | [n, output_channels]     |
 /// | [m, n, C]        | [m, n, output_channels]  |
-/// | [C, 1, 1]        | [output_channels, 1, 1], what `flatten` gives of one [C, H, W] |
+/// | [C, 1, 1]        | [output_channels, 1, 1], what `flatten` gives of one [C, H, W]; not where input_channels is 1 |
 /// | [n, C, H, W]     | [n, output_channels, 1, 1]; C H W = input_channels |
 /// | [m, n, C, H, W]  | [m, n, output_channels, 1, 1] |
 ///
@@ -16099,7 +16218,7 @@ struct inner_product {
     /// Of one axis: which axes are channels depends on the others.
     constexpr std::size_t entries_from(std::span<const shape> xs, std::size_t back) const {
         const std::size_t axis = entry_axis(xs[0]);
-        return axis < leading(xs[0]) && axis + back == xs[0].rank() ? back : 0;
+        return axis < usual_leading(xs[0]) && axis + back == xs[0].rank() ? back : 0;
     }
     constexpr inner_product resolved(const shape& x) const {
         inner_product known = *this;
@@ -16132,6 +16251,9 @@ struct inner_product {
         const auto k = columns_of(x);
         const auto n = columns_of(y);
         const auto rows = rows_of(x, k);
+        if (k != p.weights[1])  // of [m, 1, 1] as a matrix the views do not know
+            return kernels::weighted_gemm(extent{x.total()}, output_channels, extent{1}, x.data, p.weights.data, y.data,
+                                          p.bias.data, w);
         kernels::weighted_gemm(rows, n, k, x.data, p.weights.data, y.data, p.bias.data, w);
     }
 
@@ -16165,20 +16287,24 @@ private:
     static constexpr bool one_example(const S& x) {
         return x.rank() == 3 && x[1] == 1 && x[2] == 1;
     }
-    /// Number of leading axes that count rows.
+    /// Number of leading axes that count rows, whatever input_channels says.
     template <class S>
-    static constexpr std::size_t leading(const S& x) {
+    static constexpr std::size_t usual_leading(const S& x) {
         return x.rank() > 3 ? x.rank() - 3 : one_example(x) ? 0 : x.rank() - 1;
     }
-    static constexpr extent columns(const shape& x) { return x.product(leading(x), x.rank()); }
+    static constexpr extent usual_columns(const shape& x) { return x.product(usual_leading(x), x.rank()); }
+    constexpr std::size_t leading(const shape& x) const {
+        return input_channels == 1 && one_example(x) && x[0] != 1 ? 2 : usual_leading(x);
+    }
+    constexpr extent columns(const shape& x) const { return x.product(leading(x), x.rank()); }
 
     template <class View>
     static constexpr auto columns_of(const View& x) {
         using S = std::remove_cvref_t<decltype(x.dimensions)>;
         if constexpr (std::is_same_v<S, shape>)
-            return columns(x.dimensions);
+            return usual_columns(x.dimensions);
         else
-            return constant<columns(S::value)>{};
+            return constant<usual_columns(S::value)>{};
     }
     template <class View, class K>
     static constexpr auto rows_of(const View& x, K k) {
@@ -16210,7 +16336,7 @@ struct l2normalize {
     constexpr outcome output_shape(const shape& x) const {
         if (x.rank() < 3) return shape_fault("an input [.., channels, height, width] wanted, its shape is ", x);
         if (!(epsilon >= 0) || epsilon > std::numeric_limits<float>::max())
-            return value_fault("a finite epsilon from 0 up wanted");
+            return value_fault("a finite epsilon from 0 up wanted, ", epsilon, " given");
         return x;
     }
     template <class X, class Y, class P, class W>
@@ -16278,7 +16404,7 @@ struct layer_normalization {
         for (extent e : x)
             if (e < 1) return shape_fault("an input that is not empty wanted, its shape is ", x);
         if (!(eps >= 0) || eps > std::numeric_limits<float>::max())
-            return value_fault("a finite eps from 0 up wanted");
+            return value_fault("a finite eps from 0 up wanted, ", eps, " given");
         return x;
     }
     constexpr std::size_t entries_from(std::span<const shape>, std::size_t back) const {
@@ -16453,9 +16579,9 @@ struct lrn {
         if (x.rank() < 3) return shape_fault("an input [.., channels, height, width] wanted, its shape is ", x);
         if (local_size < 1) return value_fault("localSize from 1 up wanted, ", local_size, " given");
         constexpr float most = std::numeric_limits<float>::max();
-        if (!(k >= 0) || k > most) return value_fault("a finite k from 0 up wanted");
-        if (!(alpha >= 0) || alpha > most) return value_fault("a finite alpha from 0 up wanted");
-        if (!(beta >= -most && beta <= most)) return value_fault("a finite beta wanted");
+        if (!(k >= 0) || k > most) return value_fault("a finite k from 0 up wanted, ", k, " given");
+        if (!(alpha >= 0) || alpha > most) return value_fault("a finite alpha from 0 up wanted, ", alpha, " given");
+        if (!(beta >= -most && beta <= most)) return value_fault("a finite beta wanted, ", beta, " given");
         return x;
     }
     template <class X, class Y, class P, class W>
@@ -16505,6 +16631,7 @@ struct lstm_params {
     bool has_peephole_vectors = false;
     bool coupled_input_and_forget_gate = false;  ///< f = 1 - i; the forget gate's weights are not used
     float cell_clip_threshold = 50;              ///< 0 means 50
+    bool has_forget_gate = true;                 ///< its weights are there; only of coupled gates they need not be
 
     constexpr void fields(auto& field) {
         field("sequenceOutput", sequence_output);
@@ -16590,9 +16717,12 @@ constexpr recurrent_form lstm_form(extent input_size, extent output_size, const 
 constexpr outcome lstm_output_shape(const recurrent_form& form, const lstm_params& params,
                                     std::span<const shape> xs) {
     if (!(params.cell_clip_threshold >= 0) || params.cell_clip_threshold > std::numeric_limits<float>::max())
-        return value_fault("a finite cellClipThreshold from 0 up wanted");
+        return value_fault("a finite cellClipThreshold from 0 up wanted, ", params.cell_clip_threshold, " given");
+    if (!params.has_forget_gate && !params.coupled_input_and_forget_gate)
+        return value_fault("a forget gate wanted, or one that is coupled to the input gate");
     return form.output_shape(xs);
 }
+constexpr bool is_of_forget_gate(std::size_t array) { return array == 13 || (array < 12 && array % 4 == 1); }
 template <std::size_t D>
 constexpr void lstm_shapes(lstm_weights<shape, D>& shapes, extent inputs, extent outputs, const lstm_params& params) {
     for (std::size_t i = 0; i < 15; ++i) {
@@ -16601,7 +16731,14 @@ constexpr void lstm_shapes(lstm_weights<shape, D>& shapes, extent inputs, extent
         if (i < 4) s = {outputs, inputs};
         else if (i < 8) s = {outputs, outputs};
         else if (i < 12 ? !params.has_bias_vectors : !params.has_peephole_vectors) s = absent;
+        if (is_of_forget_gate(i) && !params.has_forget_gate) s = absent;
     }
+}
+/// Takes from the lengths of the arrays of a file whether the forget gate has some.
+constexpr void set_forget_gate(lstm_params& params, std::span<const extent> lengths) {
+    params.has_forget_gate = !params.coupled_input_and_forget_gate;
+    for (std::size_t i = 0; i < lengths.size(); ++i)
+        params.has_forget_gate |= is_of_forget_gate(i % 15) && lengths[i] != 0;
 }
 /// The pointers of views of type View on T.
 template <class T, std::size_t D, class View>
@@ -16665,6 +16802,7 @@ struct uni_directional_lstm {
     constexpr outcome output_shape(std::span<const shape> xs) const {
         return detail::lstm_output_shape(form(), params, xs);
     }
+    constexpr void set_lengths(std::span<const extent> lengths) { detail::set_forget_gate(params, lengths); }
     [[gnu::always_inline]] constexpr uni_directional_lstm resolved(std::span<const shape> xs) const {
         uni_directional_lstm result = *this;
         result.input_vector_size = detail::recurrent_form::inputs(xs[0]);
@@ -16726,6 +16864,7 @@ struct bi_directional_lstm {
     constexpr outcome output_shape(std::span<const shape> xs) const {
         return detail::lstm_output_shape(form(), params, xs);
     }
+    constexpr void set_lengths(std::span<const extent> lengths) { detail::set_forget_gate(params, lengths); }
     constexpr bi_directional_lstm resolved(std::span<const shape> xs) const {
         bi_directional_lstm result = *this;
         result.input_vector_size = detail::recurrent_form::inputs(xs[0]);
@@ -16916,7 +17055,7 @@ struct mvn {
     constexpr outcome output_shape(const shape& x) const {
         if (x.rank() < 3) return shape_fault("an input [.., channels, height, width] wanted, its shape is ", x);
         if (!(epsilon >= 0) || epsilon > std::numeric_limits<float>::max())
-            return value_fault("a finite epsilon from 0 up wanted");
+            return value_fault("a finite epsilon from 0 up wanted, ", epsilon, " given");
         return x;
     }
     template <class X, class Y, class P, class W>
@@ -17252,8 +17391,8 @@ struct non_maximum_suppression {
 
     static constexpr auto key = "NonMaximumSuppression";
     constexpr void fields(auto& field) {
-        field("iouThreshold", iou_threshold);
-        field("scoreThreshold", score_threshold);
+        field("iouThreshold", iou_threshold, field_floats::any);
+        field("scoreThreshold", score_threshold, field_floats::any);
         field("maxBoxes", max_boxes);
         field("perClassSuppression", per_class_suppression);
     }
@@ -17443,7 +17582,7 @@ struct constant_pad {
 
     static constexpr auto key = "constantPad";
     constexpr void fields(auto& field) {
-        field("value", value);
+        field("value", value, field_floats::any);
         field("padAmounts", pad_amounts);
         field("padToGivenOutputSizeMode", pad_to_given_output_size_mode);
     }
@@ -17524,7 +17663,7 @@ struct padding_constant {
     float value = 0;
 
     static constexpr auto key = "constant";
-    constexpr void fields(auto& field) { field("value", value); }
+    constexpr void fields(auto& field) { field("value", value, field_floats::any); }
     friend bool operator==(const padding_constant&, const padding_constant&) = default;
 };
 /// The edges are the image reflected in its outermost row or column, which is not repeated: 3 2 | 1 2 3 4.
@@ -17651,6 +17790,7 @@ private:
 /// The activations of the Core ML specification that have parameters: one a channel (axis -3), or one for
 /// all. Which of the two is no field of the specification but the length of its arrays: `shared_alpha` and
 /// `shared_beta` say it, and who reads a file sets them from the data with `set_lengths`.
+/// Numbers of few bits end with the byte, so that one of them looks like up to eight: then the channels decide.
 namespace bespoke {
 
 namespace detail {
@@ -17719,6 +17859,11 @@ void sum_to_channels(const channel_runs& r, bool shared, T* dp, const Value& val
     }
 }
 
+/// Whether the channels share one number, of which a file has `length`, or up to -length.
+constexpr bool is_shared(bool shared, extent length, extent channels) {
+    return shared || (length < 0 && channels > -length);
+}
+
 constexpr outcome channel_activation_shape(const shape& x) {
     if (x.rank() < 3) return shape_fault("an input of rank 3 or more wanted, its shape is ", x);
     return x;
@@ -17730,6 +17875,7 @@ constexpr outcome channel_activation_shape(const shape& x) {
 /// At 0 the slope is alpha. He et al., ICCV 2015.
 struct prelu {
     bool shared_alpha = false;  ///< one alpha for all channels
+    extent alpha_length = 0;    ///< below 0: in a file there are up to so many
 
     static constexpr auto key = "activation", nested_key = "PReLU";
     constexpr void fields(auto&) {}
@@ -17745,17 +17891,21 @@ struct prelu {
     static constexpr auto parameter_fields = std::array{parameter_field{"alpha", &parameters<T>::alpha}};
 
     constexpr outcome output_shape(const shape& x) const { return detail::channel_activation_shape(x); }
+    constexpr bool shares(extent channels) const { return detail::is_shared(shared_alpha, alpha_length, channels); }
     constexpr parameters<shape> parameter_shapes(const shape& x) const {
-        return {.alpha = {shared_alpha ? 1 : x.from_end(3)}};
+        return {.alpha = {shares(x.from_end(3)) ? 1 : x.from_end(3)}};
     }
     /// Takes from the lengths of the arrays of a file, in the order of `parameter_fields`, what is shared.
-    constexpr void set_lengths(std::span<const extent> lengths) { shared_alpha = lengths[0] == 1; }
+    constexpr void set_lengths(std::span<const extent> lengths) {
+        shared_alpha = lengths[0] == 1;
+        alpha_length = std::min<extent>(lengths[0], 0);
+    }
 
     template <class X, class Y, class P, class W>
     void forward(X x, Y y, const P& p, W& w) const noexcept {
         using T = typename X::value_type;
         const detail::channel_runs r(x);
-        const detail::channel_parameter<T> alpha(p.alpha, shared_alpha, r);
+        const detail::channel_parameter<T> alpha(p.alpha, shares(r.channels), r);
         detail::each_channel_run(r, w.threads, [&](extent channel, extent offset) {
             kernels::for_each_batch<T>(r.length, [&](extent i, auto in, auto out) {
                 const auto v = in(x.data + offset + i);
@@ -17769,7 +17919,7 @@ struct prelu {
         using T = typename X::value_type;
         using batch = kernels::batch<T>;
         const detail::channel_runs r(x);
-        const detail::channel_parameter<T> alpha(p.alpha, shared_alpha, r);
+        const detail::channel_parameter<T> alpha(p.alpha, shares(r.channels), r);
         if (dx)
             detail::each_channel_run(r, w.threads, [&](extent channel, extent offset) {
                 kernels::for_each_batch<T>(r.length, [&](extent i, auto in, auto out) {
@@ -17781,7 +17931,7 @@ struct prelu {
             });
         if (dp.alpha)
             detail::sum_to_channels(
-                r, shared_alpha, dp.alpha.data, [&](extent, extent offset, extent i, auto in) {
+                r, shares(r.channels), dp.alpha.data, [&](extent, extent offset, extent i, auto in) {
                     return kernels::min<T>(batch(T(0)), in(x.data + offset + i)) * in(dy.data + offset + i);
                 });
     }
@@ -17792,6 +17942,7 @@ struct prelu {
 /// x [..., C, H, W].
 struct parametric_softplus {
     bool shared_alpha = false, shared_beta = false;  ///< one for all channels
+    extent alpha_length = 0, beta_length = 0;        ///< below 0: in a file there are up to so many
 
     static constexpr auto key = "activation", nested_key = "parametricSoftplus";
     constexpr void fields(auto&) {}
@@ -17809,20 +17960,28 @@ struct parametric_softplus {
                    parameter_field{"beta", &parameters<T>::beta, initial::one}};
 
     constexpr outcome output_shape(const shape& x) const { return detail::channel_activation_shape(x); }
+    constexpr bool shares_alpha(extent channels) const {
+        return detail::is_shared(shared_alpha, alpha_length, channels);
+    }
+    constexpr bool shares_beta(extent channels) const { return detail::is_shared(shared_beta, beta_length, channels); }
     constexpr parameters<shape> parameter_shapes(const shape& x) const {
-        return {.alpha = {shared_alpha ? 1 : x.from_end(3)}, .beta = {shared_beta ? 1 : x.from_end(3)}};
+        const extent channels = x.from_end(3);
+        return {.alpha = {shares_alpha(channels) ? 1 : channels}, .beta = {shares_beta(channels) ? 1 : channels}};
     }
     /// Takes from the lengths of the arrays of a file, in the order of `parameter_fields`, what is shared.
     constexpr void set_lengths(std::span<const extent> lengths) {
         shared_alpha = lengths[0] == 1;
         shared_beta = lengths[1] == 1;
+        alpha_length = std::min<extent>(lengths[0], 0);
+        beta_length = std::min<extent>(lengths[1], 0);
     }
 
     template <class X, class Y, class P, class W>
     void forward(X x, Y y, const P& p, W& w) const noexcept {
         using T = typename X::value_type;
         const detail::channel_runs r(x);
-        const detail::channel_parameter<T> alpha(p.alpha, shared_alpha, r), beta(p.beta, shared_beta, r);
+        const detail::channel_parameter<T> alpha(p.alpha, shares_alpha(r.channels), r),
+            beta(p.beta, shares_beta(r.channels), r);
         detail::each_channel_run(r, w.threads, [&](extent channel, extent offset) {
             kernels::for_each_batch<T>(r.length, [&](extent i, auto in, auto out) {
                 const auto v = beta(channel, i, in) * in(x.data + offset + i);
@@ -17834,7 +17993,8 @@ struct parametric_softplus {
     void backward(X x, Y, Dy dy, Dx dx, const P& p, const Dp& dp, W& w) const noexcept {
         using T = typename X::value_type;
         const detail::channel_runs r(x);
-        const detail::channel_parameter<T> alpha(p.alpha, shared_alpha, r), beta(p.beta, shared_beta, r);
+        const detail::channel_parameter<T> alpha(p.alpha, shares_alpha(r.channels), r),
+            beta(p.beta, shares_beta(r.channels), r);
         if (dx)
             detail::each_channel_run(r, w.threads, [&](extent channel, extent offset) {
                 kernels::for_each_batch<T>(r.length, [&](extent i, auto in, auto out) {
@@ -17846,14 +18006,14 @@ struct parametric_softplus {
                 });
             });
         if (dp.alpha)
-            detail::sum_to_channels(r, shared_alpha, dp.alpha.data,
+            detail::sum_to_channels(r, shares_alpha(r.channels), dp.alpha.data,
                                     [&](extent channel, extent offset, extent i, auto in) {
                                         return softplus{}(beta(channel, i, in) * in(x.data + offset + i)) *
                                                in(dy.data + offset + i);
                                     });
         if (dp.beta)
             detail::sum_to_channels(
-                r, shared_beta, dp.beta.data, [&](extent channel, extent offset, extent i, auto in) {
+                r, shares_beta(r.channels), dp.beta.data, [&](extent channel, extent offset, extent i, auto in) {
                     const auto v = in(x.data + offset + i);
                     return alpha(channel, i, in) * v * kernels::sigmoid(beta(channel, i, in) * v) *
                            in(dy.data + offset + i);
@@ -21498,7 +21658,7 @@ struct loop {
             return p.fail(value_fault("a loopBreak or loopContinue belongs into the bodyNetwork, not into the "
                                       "conditionNetwork"));
         if (p.input_count_of(step) == 1) p.want_scalar("", p.input_of(step));
-        p.loop(step, [&] {
+        p.loop([&] {
             const std::size_t first = p.step_count();
             p.nested(step, "loop/conditionNetwork", [&] { condition_network.plan(p); });
             const bool has_network = p.step_count() > first;
@@ -21730,36 +21890,6 @@ constexpr auto residual(const Parts&... parts) {
 
 
 
-#include <stdexcept>
-#include <string>
-#include <string_view>
-
-namespace bespoke {
-
-/// What the library throws: a code for programs and a sentence for people. Kernels and layers never throw.
-class error : public std::runtime_error {
-public:
-    // Not inline: it is thrown in a hundred places.
-    [[gnu::noinline]] error(errc code, const std::string& what) : std::runtime_error(what), code_(code) {}
-    /// Control characters, which the names in a file may hold, stand as '?'.
-    explicit error(const fault& problem) : error(problem.code, printable(problem.what.view())) {}
-
-    errc code() const noexcept { return code_; }
-
-private:
-    static std::string printable(std::string_view text) {
-        std::string result(text);
-        for (char& c : result)
-            if ((c >= '\0' && c < ' ') || c == '\x7f') c = '?';
-        return result;
-    }
-
-    errc code_;
-};
-
-}  // namespace bespoke
-
-
 
 #include <algorithm>
 #include <vector>
@@ -21778,53 +21908,58 @@ public:
         std::vector<known_values> list;
         if (entries_.empty()) return list;
         for (std::size_t blob : blobs) {
-            const entry* const e = find(blob);
-            list.push_back(e == nullptr ? known_values{} : known_values{std::span<const double>(e->values)});
+            const std::size_t e = find(blob);
+            list.push_back(e == none ? known_values{} : known_values{std::span<const double>(entries_[e].values)});
         }
         return list;
     }
-    /// The values of a new blob that follow from those of `inputs`, as far as they are known.
+    /// The values of a new blob, of a higher number than those before, that follow from those of `inputs`, as far as
+    /// they are known.
     constexpr void add(std::size_t blob, const std::vector<double>& values, std::span<const std::size_t> inputs) {
         if (values.size() > most) return;
-        entry made{blob, values, {blob}};
+        entry made{blob, values, {}};
         for (std::size_t input : inputs)
-            if (const entry* const e = find(input))
-                for (const std::size_t source : e->sources) made.sources.push_back(source);
+            if (const std::size_t e = find(input); e != none) made.from.push_back(e);
         entries_.push_back(made);
     }
     /// A shape was decided by the values of these.
     constexpr void decide(std::span<const std::size_t> blobs) {
         for (std::size_t blob : blobs)
-            if (const entry* const e = find(blob))
-                for (const std::size_t source : e->sources) deciding_.push_back(source);
+            if (const std::size_t e = find(blob); e != none) entries_[e].decides = true;
     }
     /// False: the values that are overwritten have decided a shape.
     constexpr bool overwrite(std::size_t blob) {
-        std::erase_if(entries_, [&](const entry& e) { return contains(e.sources, blob); });
-        return !contains(deciding_, blob);
+        bool undecided = true;
+        for (entry& e : entries_) {
+            e.follows = e.blob == blob;
+            for (std::size_t source : e.from) e.follows |= entries_[source].follows;
+            if (!e.follows) continue;
+            e.known = false;
+            undecided = undecided && !e.decides;
+        }
+        return undecided;
     }
     /// The blobs from number `first` on may not have been written after all.
     constexpr void forget_from(std::size_t first) {
-        std::erase_if(entries_, [&](const entry& e) { return e.blob >= first; });
+        for (entry& e : entries_) e.known = e.known && e.blob < first;
     }
 
 private:
+    static constexpr std::size_t none = static_cast<std::size_t>(-1);
+    /// Stays when its values are known no more: what it has decided has to be remembered.
     struct entry {
         std::size_t blob;
         std::vector<double> values;
-        std::vector<std::size_t> sources;  ///< the blobs that it follows from, itself included
+        std::vector<std::size_t> from;  ///< numbers of entries: those of its inputs
+        bool known = true, decides = false, follows = false;
     };
-    static constexpr bool contains(const std::vector<std::size_t>& list, std::size_t blob) {
-        return std::ranges::find(list, blob) != list.end();
-    }
-    constexpr const entry* find(std::size_t blob) const {
-        for (const entry& e : entries_)
-            if (e.blob == blob) return &e;
-        return nullptr;
+    constexpr std::size_t find(std::size_t blob) const {
+        const auto e = std::ranges::lower_bound(entries_, blob, {}, &entry::blob);
+        return e == entries_.end() || e->blob != blob || !e->known ? none
+                                                                   : static_cast<std::size_t>(e - entries_.begin());
     }
 
-    std::vector<entry> entries_;
-    std::vector<std::size_t> deciding_;
+    std::vector<entry> entries_;  // by blob
 };
 
 }  // namespace bespoke
@@ -22039,110 +22174,140 @@ constexpr std::size_t finished_blob(const plan_view& p, std::size_t step) {
     return blob_facts::npos;
 }
 
+namespace detail {
+
+/// See `find_epilogues`.
+class epilogue_finder {
+public:
+    constexpr explicit epilogue_finder(plan& p)
+        : p_(p), view_(p.view()), readers_(p.blobs.size(), 0), writers_(p.blobs.size(), 0) {
+        for (std::size_t s = 0; s < p.steps.size(); ++s) {
+            for (std::size_t blob : view_.inputs_of(s)) ++readers_[blob];
+            for (std::size_t blob : view_.outputs_of(s)) ++writers_[blob];
+            if (p.steps[s].watched != npos) ++readers_[p.steps[s].watched];
+        }
+        for (std::size_t blob : p.inputs) ++writers_[blob];  // the caller
+        for (std::size_t blob : p.outputs) ++readers_[blob];
+    }
+
+    constexpr bool is_plain(std::size_t s) const {
+        const step_facts& step = p_.steps[s];
+        return !step.control && !step.logged && !step.open && step.parent == npos && step.output_count == 1 &&
+               writers_[output(s)] == 1;
+    }
+
+    /// s finishes the result of the step before it.
+    constexpr void find_chain(std::size_t s) {
+        const std::size_t last = made_last(s), maker = last == npos ? npos : maker_of(last);
+        if (maker == npos) return;
+        const std::size_t head = head_of(maker);
+        if (p_.steps[head].runs_epilogue && !p_.steps[view_.tail_of(head)].streams && joins(s, head))
+            link(s, maker, head);
+    }
+
+    /// s takes rows: from it back to the step that gives them; between them, steps that finish rows and perhaps others.
+    constexpr void find_rows(std::size_t s) {
+        const std::size_t x = view_.inputs_of(s)[0];
+        std::vector<std::size_t> chain{s};
+        bool by_rows = false;
+        std::size_t maker = maker_of(x);
+        while (maker != npos && head_of(maker) == maker && !gives_rows(maker)) {
+            const step_facts& step = p_.steps[maker];
+            by_rows |= step.rows.finishes;
+            chain.push_back(maker);
+            maker = step.rows.finishes || step.can_finish ? maker_of(made_last(maker)) : npos;
+        }
+        if (!by_rows || maker == npos) return;
+        const std::size_t head = head_of(maker);
+        bool fits = gives_rows(head) && !p_.steps[maker].streams && p_.steps[maker].next == npos &&
+                    p_.blobs[x].per_example && p_.blobs[output(s)].per_example;
+        for (std::size_t i = 1; i < chain.size(); ++i) fits = fits && joins(chain[i], head);
+        for (std::size_t blob : view_.inputs_of(s).subspan(1)) fits = fits && is_there(blob, head);
+        if (!fits) return;
+        for (std::size_t i = chain.size(); i-- > 0; maker = chain[i]) link(chain[i], maker, head);
+        p_.steps[s].streams = true;
+        for (std::size_t part = head; part != s; part = p_.steps[part].next) p_.blobs[output(part)].streamed = true;
+    }
+
+    /// s takes the planes of the chain before it.
+    constexpr void find_planes(std::size_t s) {
+        const std::size_t x = view_.inputs_of(s)[0], maker = maker_of(x);
+        if (maker == npos || p_.blobs[x].dimensions.size() <= unrolled_elements) return;
+        const std::size_t head = head_of(maker);
+        // Nothing runs between the two, so that what the first one reads is still there.
+        std::size_t part = head;
+        while (p_.steps[part].next == part + 1) ++part;
+        if (!p_.steps[head].planes.gives || p_.steps[head].takes_from != npos || p_.steps[maker].streams ||
+            part != maker || part + 1 != s || !p_.blobs[x].per_example)
+            return;
+        p_.steps[s].takes_from = head;
+        p_.steps[head].feeds = true;
+        for (part = head; part != s; ++part) p_.blobs[output(part)].streamed = true;
+    }
+
+private:
+    static constexpr std::size_t npos = blob_facts::npos;
+
+    constexpr std::size_t output(std::size_t s) const { return view_.outputs_of(s)[0]; }
+    /// Of its inputs.
+    constexpr std::size_t made_last(std::size_t s) const {
+        std::size_t last = npos;
+        for (std::size_t blob : view_.inputs_of(s))
+            if (last == npos || p_.blobs[last].maker == npos ||
+                (p_.blobs[blob].maker != npos && p_.blobs[blob].maker > p_.blobs[last].maker))
+                last = blob;
+        return last;
+    }
+    /// The step that makes `blob`, if only one step reads it.
+    constexpr std::size_t maker_of(std::size_t blob) const {
+        const std::size_t maker = p_.blobs[blob].maker;
+        return maker != npos && readers_[blob] == 1 && is_plain(maker) ? maker : npos;
+    }
+    constexpr std::size_t head_of(std::size_t s) const { return p_.steps[s].head != npos ? p_.steps[s].head : s; }
+    /// A single row is small, and a product sums it up in another way: such a result is made whole.
+    constexpr bool gives_rows(std::size_t s) const {
+        const shape& y = p_.blobs[output(s)].dimensions;
+        return p_.steps[s].rows.gives && y.rank() > 1 && y.from_end(2) > 1;
+    }
+    /// Whether the blob is there when `head` runs, and stays.
+    constexpr bool is_there(std::size_t blob, std::size_t head) const {
+        return writers_[blob] <= 1 && (p_.blobs[blob].maker == npos || p_.blobs[blob].maker < head);
+    }
+    /// Whether s may be part of the epilogue of `head`, of which it finishes the input that is made last.
+    constexpr bool joins(std::size_t s, std::size_t head) const {
+        const std::size_t last = made_last(s);
+        const blob_facts &x = p_.blobs[last], &y = p_.blobs[output(s)];
+        bool fits = x.dimensions == y.dimensions && x.per_example == y.per_example &&
+                    y.dimensions.size() > unrolled_elements;
+        for (std::size_t blob : view_.inputs_of(s))
+            fits = fits && (blob == last || (p_.blobs[blob].per_example == y.per_example && is_there(blob, head)));
+        return fits;
+    }
+    constexpr void link(std::size_t s, std::size_t maker, std::size_t head) {
+        p_.steps[s].head = head;
+        p_.steps[maker].next = s;
+    }
+
+    plan& p_;
+    plan_view view_;
+    std::vector<std::size_t> readers_, writers_;  // for each blob
+};
+
+}  // namespace detail
+
 /// Lets steps run as epilogues of the steps whose results they alone read: a prediction computes such a chain block by
 /// block, while the block is near. All other inputs must be there when the head of the chain runs, hence the last input
 /// that is made is the one that is finished. Where a step takes the rows of such a chain, it ends it, and what lies
 /// between is not in memory at all. Where a step takes the planes that such a chain gives, both run together.
 constexpr void find_epilogues(plan& p) {
-    const plan_view view = p.view();
-    std::vector<std::size_t> readers(p.blobs.size(), 0), writers(p.blobs.size(), 0);
+    detail::epilogue_finder finder(p);
     for (std::size_t s = 0; s < p.steps.size(); ++s) {
-        for (std::size_t blob : view.inputs_of(s)) ++readers[blob];
-        for (std::size_t blob : view.outputs_of(s)) ++writers[blob];
-        if (p.steps[s].watched != blob_facts::npos) ++readers[p.steps[s].watched];
+        if (!finder.is_plain(s)) continue;
+        if (p.steps[s].can_finish) finder.find_chain(s);
+        if (p.steps[s].rows.takes && p.steps[s].head == blob_facts::npos) finder.find_rows(s);
     }
-    for (std::size_t blob : p.outputs) ++readers[blob];
-    const auto plain = [&](std::size_t s) {
-        const step_facts& step = p.steps[s];
-        return !step.control && !step.logged && !step.open && step.parent == blob_facts::npos &&
-               step.output_count == 1 && writers[view.outputs_of(s)[0]] == 1;
-    };
-    const auto made_last = [&](std::size_t s) {  // of its inputs
-        std::size_t last = blob_facts::npos;
-        for (std::size_t blob : view.inputs_of(s))
-            if (last == blob_facts::npos || p.blobs[last].maker == blob_facts::npos ||
-                (p.blobs[blob].maker != blob_facts::npos && p.blobs[blob].maker > p.blobs[last].maker))
-                last = blob;
-        return last;
-    };
-    /// The step that makes `blob`, if only one step reads it.
-    const auto maker_of = [&](std::size_t blob) {
-        const std::size_t maker = p.blobs[blob].maker;
-        return maker != blob_facts::npos && readers[blob] == 1 && plain(maker) ? maker : blob_facts::npos;
-    };
-    const auto head_of = [&](std::size_t s) { return p.steps[s].head != blob_facts::npos ? p.steps[s].head : s; };
-    /// Whether s has its other inputs when `head` runs.
-    const auto has_others = [&](std::size_t s, std::size_t finished, std::size_t head, bool per_example) {
-        for (std::size_t blob : view.inputs_of(s)) {
-            const blob_facts& other = p.blobs[blob];
-            if (blob == finished) continue;
-            if (other.per_example != per_example || writers[blob] > 1 ||
-                (other.maker != blob_facts::npos && other.maker >= head))
-                return false;
-        }
-        return true;
-    };
-    const auto joins = [&](std::size_t s, std::size_t head) {
-        const std::size_t last = made_last(s);
-        const blob_facts &x = p.blobs[last], &y = p.blobs[view.outputs_of(s)[0]];
-        return x.dimensions == y.dimensions && x.per_example == y.per_example &&
-               y.dimensions.size() > unrolled_elements && has_others(s, last, head, y.per_example);
-    };
-    const auto link = [&](std::size_t s, std::size_t maker, std::size_t head) {
-        p.steps[s].head = head;
-        p.steps[maker].next = s;
-    };
-    for (std::size_t s = 0; s < p.steps.size(); ++s) {
-        if (!plain(s)) continue;
-        if (p.steps[s].can_finish) {
-            const std::size_t last = made_last(s), maker = last == blob_facts::npos ? last : maker_of(last);
-            if (maker == blob_facts::npos) continue;
-            const std::size_t head = head_of(maker);
-            if (p.steps[head].runs_epilogue && !p.steps[view.tail_of(head)].streams && joins(s, head))
-                link(s, maker, head);
-        }
-        if (p.steps[s].rows.takes && p.steps[s].head == blob_facts::npos) {
-            // From s back to the step that gives the rows; between them, steps that finish rows and perhaps others.
-            const std::size_t x = view.inputs_of(s)[0];
-            std::vector<std::size_t> chain{s};
-            bool by_rows = false;
-            std::size_t maker = maker_of(x);
-            while (maker != blob_facts::npos && head_of(maker) == maker && !p.steps[maker].rows.gives) {
-                const step_facts& step = p.steps[maker];
-                by_rows |= step.rows.finishes;
-                chain.push_back(maker);
-                maker = step.rows.finishes || step.can_finish ? maker_of(made_last(maker)) : blob_facts::npos;
-            }
-            if (!by_rows || maker == blob_facts::npos) continue;
-            const std::size_t head = head_of(maker), y = view.outputs_of(s)[0];
-            bool fits = p.steps[head].rows.gives && !p.steps[maker].streams &&
-                        p.steps[maker].next == blob_facts::npos && p.blobs[x].per_example && p.blobs[y].per_example;
-            for (std::size_t i = 1; i < chain.size(); ++i) fits = fits && joins(chain[i], head);
-            for (std::size_t blob : view.inputs_of(s).subspan(1))
-                fits = fits && writers[blob] <= 1 &&
-                       (p.blobs[blob].maker == blob_facts::npos || p.blobs[blob].maker < head);
-            if (!fits) continue;
-            for (std::size_t i = chain.size(); i-- > 0; maker = chain[i]) link(chain[i], maker, head);
-            p.steps[s].streams = true;
-            for (std::size_t part = head; part != s; part = p.steps[part].next)
-                p.blobs[view.outputs_of(part)[0]].streamed = true;
-        }
-    }
-    for (std::size_t s = 0; s < p.steps.size(); ++s) {
-        if (!plain(s) || !p.steps[s].planes.takes) continue;
-        const std::size_t x = view.inputs_of(s)[0], maker = maker_of(x);
-        if (maker == blob_facts::npos || p.blobs[x].dimensions.size() <= unrolled_elements) continue;
-        const std::size_t head = head_of(maker);
-        // Nothing runs between the two, so that what the first one reads is still there.
-        std::size_t part = head;
-        while (p.steps[part].next == part + 1) ++part;
-        if (!p.steps[head].planes.gives || p.steps[head].takes_from != blob_facts::npos || p.steps[maker].streams ||
-            part != maker || part + 1 != s || !p.blobs[x].per_example)
-            continue;
-        p.steps[s].takes_from = head;
-        p.steps[head].feeds = true;
-        for (part = head; part != s; ++part) p.blobs[view.outputs_of(part)[0]].streamed = true;
-    }
+    for (std::size_t s = 0; s < p.steps.size(); ++s)
+        if (finder.is_plain(s) && p.steps[s].planes.takes) finder.find_planes(s);
 }
 
 }  // namespace bespoke
@@ -22163,24 +22328,28 @@ constexpr void place_single(plan& p, std::span<const std::size_t> home, std::vec
         extent at = 0;
     };
     std::vector<part> parts(p.blobs.size());
-    // Written once, by a step that runs once.
-    const auto is_plain = [&](std::size_t blob) {
-        std::size_t writers = 0;
-        for (std::size_t s = 0; s < p.steps.size(); ++s)
-            for (std::size_t b : view.outputs_of(s))
-                if (b == blob) writers += p.steps[s].parent == blob_facts::npos && !p.steps[s].logged ? 1 : 2;
-        return writers <= 1;
+    // What shares one memory.
+    struct tenants {
+        std::size_t count = 0, latest = 0;  // the last step in which one of them begins
+        bool plain = true;                  // each is written once, by a step that runs once
     };
+    std::vector<std::size_t> writers(p.blobs.size());
+    for (std::size_t s = 0; s < p.steps.size(); ++s)
+        for (std::size_t b : view.outputs_of(s))
+            writers[b] += p.steps[s].parent == blob_facts::npos && !p.steps[s].logged ? 1 : 2;
+    std::vector<tenants> of(p.blobs.size());
+    for (std::size_t b = 0; b < p.blobs.size(); ++b) {
+        tenants& t = of[home[b]];
+        ++t.count;
+        t.latest = std::max(t.latest, p.blobs[b].first);
+        t.plain = t.plain && writers[b] <= 1;
+    }
     const auto fits = [&](std::size_t x, std::size_t y, std::size_t step, extent at) {
         const std::size_t h = home[x];
-        if (aligned_size<float>(at) != at || !p.blobs[x].per_example || !p.blobs[y].per_example ||
-            p.blobs[x].streamed || all[h].size != p.blobs[x].dimensions.size() || parts[h].whole != blob_facts::npos)
-            return false;
-        for (std::size_t b = 0; b < p.blobs.size(); ++b) {
-            if (home[b] == h && (p.blobs[b].first > step || !is_plain(b))) return false;
-            if (home[b] == y && ((b != y && all[h].last > step) || !is_plain(b))) return false;
-        }
-        return true;
+        return aligned_size<float>(at) == at && p.blobs[x].per_example && p.blobs[y].per_example &&
+               !p.blobs[x].streamed && all[h].size == p.blobs[x].dimensions.size() &&
+               parts[h].whole == blob_facts::npos && of[h].latest <= step && of[h].plain && of[y].plain &&
+               (of[y].count == 1 || all[h].last <= step);
     };
     bool any = false;
     for (std::size_t s = 0; s < p.steps.size(); ++s) {
@@ -22309,6 +22478,132 @@ constexpr void place_blobs(plan& p) {
 
 namespace bespoke {
 
+namespace detail {
+
+/// See `shorten_blobs`.
+class entry_finder {
+public:
+    constexpr explicit entry_finder(plan& p)
+        : p_(p), view_(p.view()), read_(p.blobs.size()), shortened_(p.steps.size(), 0) {
+        for (const auto blobs : {view_.inputs, view_.outputs})
+            for (std::size_t blob : blobs) touch(blob, whole);
+        do find_read();
+        while (lengthen());
+    }
+
+    constexpr void shorten() {
+        for (std::size_t s = p_.steps.size(); s-- > 0;)  // the makers of its inputs behind it
+            if (shortened_[s]) shorten(s);
+    }
+
+private:
+    /// Of a blob: the first `entries` along `axis`, counted from the last one. No axis: all of it.
+    struct part {
+        extent entries = 0;
+        std::size_t axis = 0;
+    };
+    static constexpr part whole{std::numeric_limits<extent>::max(), 0};
+    static constexpr std::size_t npos = blob_facts::npos;
+
+    constexpr std::size_t output(std::size_t s) const { return view_.outputs_of(s)[0]; }
+    static constexpr std::size_t entries_along(const shape& s) { return s.rank() - entry_axis(s); }
+
+    constexpr void touch(std::size_t blob, part wanted) {
+        if (wanted.axis == 0 || wanted.entries >= p_.blobs[blob].dimensions.from_end(wanted.axis)) wanted = whole;
+        part& known = read_[blob];
+        if (known.entries > 0 && known.axis != wanted.axis) wanted = whole;
+        known = {std::max(known.entries, wanted.entries), wanted.axis};
+    }
+    /// The axis of an input of step s that has the entries of its output along `axis`. 0: the input goes with each of
+    /// them; npos: neither.
+    constexpr std::size_t place_in(std::size_t s, std::size_t input, std::size_t axis) const {
+        const shape &x = p_.blobs[view_.inputs_of(s)[input]].dimensions, &y = p_.blobs[output(s)].dimensions;
+        const entry_answers& entries = p_.steps[s].entries;
+        const std::size_t place = input == 0 ? entries.from[axis] : entries.alike ? 0 : axis;
+        const extent there = place == 0 || place > x.rank() ? 1 : x.from_end(place);
+        return there == 1 ? 0 : there == y.from_end(axis) ? place : npos;
+    }
+    /// Whether step s could compute the first entries of its output along `axis` alone.
+    constexpr bool can_shorten(std::size_t s, std::size_t axis) const {
+        const step_facts& step = p_.steps[s];
+        bool can = step.entries.from[axis] != 0 && !step.logged && step.parent == npos;
+        for (std::size_t i = 0; i < step.input_count; ++i) can = can && place_in(s, i, axis) != npos;
+        return can;
+    }
+
+    constexpr void find_read() {
+        for (std::size_t s = p_.steps.size(); s-- > 0;) {
+            const step_facts& step = p_.steps[s];
+            const auto outputs = view_.outputs_of(s), inputs = view_.inputs_of(s);
+            const part wanted = outputs.size() == 1 ? read_[outputs[0]] : whole;
+            shortened_[s] = wanted.axis > 0 && can_shorten(s, wanted.axis);
+            if (!shortened_[s])
+                for (std::size_t blob : outputs) touch(blob, whole);
+            for (std::size_t i = 0; i < inputs.size(); ++i) {
+                const std::size_t place = shortened_[s] ? place_in(s, i, wanted.axis) : 0;
+                if (place > 0)
+                    touch(inputs[i], {wanted.entries, place});
+                else if (step.entries.read > 0)
+                    touch(inputs[i], {step.entries.read, entries_along(p_.blobs[inputs[i]].dimensions)});
+                else
+                    touch(inputs[i], whole);
+            }
+            if (step.watched != npos) touch(step.watched, whole);
+        }
+    }
+
+    /// Calls `body(x, place, entries)` for each input of a shortened step that has the entries of its output, and so
+    /// many of them.
+    template <class Body>
+    constexpr void each_input(std::size_t s, const Body& body) const {
+        const auto inputs = view_.inputs_of(s);
+        for (std::size_t i = 0; i < inputs.size(); ++i)
+            if (const std::size_t place = place_in(s, i, read_[output(s)].axis); place > 0) {
+                const part& there = read_[inputs[i]];
+                body(inputs[i], place,
+                     there.axis > 0 ? there.entries : p_.blobs[inputs[i]].dimensions.from_end(place));
+            }
+    }
+    /// Lets steps have the entries of inputs that they cannot shorten. Whether there was one.
+    constexpr bool lengthen() {
+        bool any = false;
+        for (std::size_t s = 0; s < p_.steps.size(); ++s) {
+            if (!shortened_[s]) continue;
+            const std::size_t y = output(s), axis = read_[y].axis;
+            each_input(s, [&](std::size_t x, std::size_t place, extent entries) {
+                const bool shortens = !p_.steps[s].entries.alike && place == axis &&
+                                      place == entries_along(p_.blobs[x].dimensions);
+                if (shortens || entries <= read_[y].entries) return;
+                touch(y, {entries, axis});
+                any = true;
+            });
+        }
+        return any;
+    }
+
+    constexpr void shorten(std::size_t s) {
+        step_facts& step = p_.steps[s];
+        blob_facts& y = p_.blobs[output(s)];
+        const part mine = read_[output(s)];
+        each_input(s, [&](std::size_t, std::size_t, extent entries) {
+            if (entries > mine.entries) step.shortens = mine.axis;
+        });
+        y.entries = std::exchange(y.dimensions.from_end(mine.axis), mine.entries);
+        y.entries_along = mine.axis;
+        if (step.shortens == 0) return;
+        step.can_finish = step.concatenates = false;
+        step.rows = {};
+        step.planes = {};
+    }
+
+    plan& p_;
+    plan_view view_;
+    std::vector<part> read_;       // for each blob
+    std::vector<char> shortened_;  // for each step
+};
+
+}  // namespace detail
+
 /// Shortens each blob to the entries that are read, from the first to the last of them, where its maker computes each
 /// by itself: of a classifier that looks at the first token, the last layers run for that one alone, forward and
 /// backward, from the queries of the last attention on. An input or output keeps its shape, as does what nobody reads,
@@ -22317,98 +22612,7 @@ namespace bespoke {
 /// A step whose output is shorter than what it reads `shortens` its inputs: it runs example by example, and by itself.
 /// Where the first entries of an input are no part of it in memory, the step has as many as that input.
 constexpr void shorten_blobs(plan& p) {
-    if (p.open) return;
-    /// Of a blob: the first `entries` along `axis`, counted from the last one. No axis: all of it.
-    struct part {
-        extent entries = 0;
-        std::size_t axis = 0;
-    };
-    constexpr part whole{std::numeric_limits<extent>::max(), 0};
-    const auto entries_along = [](const shape& s) { return s.rank() - entry_axis(s); };
-    const plan_view view = p.view();
-    std::vector<part> read(p.blobs.size());
-    const auto touch = [&](std::size_t blob, part wanted) {
-        if (wanted.axis == 0 || wanted.entries >= p.blobs[blob].dimensions.from_end(wanted.axis)) wanted = whole;
-        part& known = read[blob];
-        if (known.entries > 0 && known.axis != wanted.axis) wanted = whole;
-        known = {std::max(known.entries, wanted.entries), wanted.axis};
-    };
-    for (const auto blobs : {view.inputs, view.outputs})
-        for (std::size_t blob : blobs) touch(blob, whole);
-
-    // For each input that has the entries of its step's output: their axis there.
-    std::vector<std::size_t> places(p.links.size(), 0);
-    /// Whether the step could compute the first entries of y along `axis` alone.
-    const auto can_shorten = [&](const step_facts& step, const shape& y, std::size_t axis) {
-        const std::size_t from = step.entries.from[axis];
-        if (from == 0 || step.logged || step.parent != blob_facts::npos) return false;
-        for (std::size_t i = 0; i < step.input_count; ++i) {
-            const shape& x = p.blobs[p.links[step.first_link + i]].dimensions;
-            const std::size_t place = i == 0 ? from : step.entries.alike ? 0 : axis;
-            const extent there = place == 0 || place > x.rank() ? 1 : x.from_end(place);
-            if (there != 1 && there != y.from_end(axis)) return false;
-            places[step.first_link + i] = there == 1 ? 0 : place;
-        }
-        return true;
-    };
-    std::vector<char> shortened(p.steps.size(), 0);
-    const auto find_read = [&] {
-        for (std::size_t s = p.steps.size(); s-- > 0;) {
-            const step_facts& step = p.steps[s];
-            const auto outputs = view.outputs_of(s);
-            const part wanted = outputs.size() == 1 ? read[outputs[0]] : whole;
-            shortened[s] = wanted.axis > 0 && can_shorten(step, p.blobs[outputs[0]].dimensions, wanted.axis);
-            if (!shortened[s])
-                for (std::size_t blob : outputs) touch(blob, whole);
-            for (std::size_t link = step.first_link; link < step.first_link + step.input_count; ++link) {
-                part mine = whole;
-                if (shortened[s] && places[link] > 0)
-                    mine = {wanted.entries, places[link]};
-                else if (step.entries.read > 0)
-                    mine = {step.entries.read, entries_along(p.blobs[p.links[link]].dimensions)};
-                touch(p.links[link], mine);
-            }
-            if (step.watched != blob_facts::npos) touch(step.watched, whole);
-        }
-    };
-    /// Lets steps have the entries of inputs that they cannot shorten. Whether there was one.
-    const auto lengthen = [&] {
-        bool any = false;
-        for (std::size_t s = 0; s < p.steps.size(); ++s) {
-            if (!shortened[s]) continue;
-            const step_facts& step = p.steps[s];
-            const std::size_t y = view.outputs_of(s)[0], axis = read[y].axis;
-            for (std::size_t link = step.first_link; link < step.first_link + step.input_count; ++link) {
-                const std::size_t place = places[link], x = p.links[link];
-                if (place == 0) continue;
-                const shape& from = p.blobs[x].dimensions;
-                const extent there = read[x].axis > 0 ? read[x].entries : from.from_end(place);
-                const bool shortens = !step.entries.alike && place == axis && place == entries_along(from);
-                if (shortens || there <= read[y].entries) continue;
-                touch(y, {there, axis});
-                any = true;
-            }
-        }
-        return any;
-    };
-    do find_read();
-    while (lengthen());
-
-    for (std::size_t s = 0; s < p.steps.size(); ++s) {
-        if (!shortened[s]) continue;
-        step_facts& step = p.steps[s];
-        blob_facts& y = p.blobs[view.outputs_of(s)[0]];
-        const part mine = read[view.outputs_of(s)[0]];
-        for (std::size_t link = step.first_link; link < step.first_link + step.input_count; ++link)
-            if (places[link] > 0 && p.blobs[p.links[link]].dimensions.from_end(places[link]) > mine.entries)
-                step.shortens = mine.axis;
-        y.entries = std::exchange(y.dimensions.from_end(mine.axis), mine.entries);
-        y.entries_along = mine.axis;
-        if (mine.entries == 1) step.rows.gives = false;  // a single row is summed up in another way
-        if (step.shortens == 0) continue;
-        step.can_finish = false;
-        step.rows = {};
-    }
+    if (!p.open) detail::entry_finder(p).shorten();
 }
 
 }  // namespace bespoke
@@ -22848,8 +23052,7 @@ public:
     }
 
     template <class Body>
-    constexpr void loop(std::size_t number, const Body& body) {
-        plan_.steps[number].loop = true;
+    constexpr void loop(const Body& body) {
         const std::size_t before = plan_.blobs.size();
         ++loops_;
         body();
@@ -22921,7 +23124,6 @@ private:
         if (find_step(text(step.name), first_) != npos)
             fail({errc::duplicate_name, sentence("another layer has this name")});
         step.first_link = plan_.links.size();
-        step.in_loop = in_loop();
         step.first_parameter = plan_.parameters.size();
         step.end = number + 1;
         append(step);
@@ -23011,7 +23213,7 @@ private:
         open.open(old.open);
         if (open.rank) open.extents = old.open.rank ? old.open.extents : 0;
         if (!(open == old.open)) unsettle(blob).open.open(old.open = open);
-        if (!values_.overwrite(blob)) unsettle(blob).changes = true;
+        if (!values_.overwrite(blob) && in_loop()) unsettle(blob).changes = true;
     }
 
     constexpr void add_parameter(std::size_t number, const shape& dimensions, const parameter_rule& rule) {
@@ -23322,7 +23524,10 @@ private:
 
 }  // namespace bespoke
 
+#include <algorithm>
 #include <memory>
+#include <new>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -23400,7 +23605,7 @@ public:
         measured_ = 0;
     }
     thread_pool* threads() const { return threads_; }
-    /// How the layers compute; they have to prepare then.
+    /// How the layers compute.
     void use(const arithmetic& how) {
         how_ = how;
         measured_ = 0;
@@ -23445,7 +23650,7 @@ public:
 
 protected:
     bool has_room(extent examples, bool all_blobs) const {
-        return examples == examples_ && all_blobs == all_blobs_ && planned_;
+        return examples == examples_ && all_blobs == all_blobs_ && planned_ && is_measured();
     }
     void make_room(extent examples, bool all_blobs);
     /// Whether `reserve` keeps what is there, or makes room each time.
@@ -23463,7 +23668,7 @@ protected:
     bool is_measured() const { return measured_ >= chunk_ && measured_ > 0; }
     void forget_measure() { measured_ = 0; }
     void begin_measure() {
-        prepared_size_ = scratch_size_ = planes_size_ = 0;
+        prepared_size_ = scratch_size_ = planes_size_ = measured_ = 0;
         lowered_ = 0;
     }
     void end_measure();
@@ -23489,6 +23694,16 @@ private:
     void begin_run(extent examples, std::span<T* const> gradients = {});
     extent choose_chunk(extent examples) const;
     void begin_chunk(extent first, extent end);
+    /// Takes memory for so many elements. Throws `error` where it is not there.
+    template <class Take>
+    static void take(std::string_view what, extent elements, extent examples, const Take& from_system) {
+        try {
+            from_system();
+        } catch (const std::bad_alloc&) {
+            throw error(value_fault(what, elements, " elements (examples at a time: ", examples,
+                                    "), there is no memory for them"));
+        }
+    }
     void whole() {
         first_ = 0;
         count_ = examples_;
@@ -23554,14 +23769,10 @@ void network_memory<T>::make_room(extent examples, bool all_blobs) {
     all_blobs_ = all_blobs;
     planned_ = false;
     const extent arena = (all_blobs ? plan_.whole_size : plan_.arena_size) * chunk_;
-    try {
+    take("the blobs have ", arena + plan_.shared_size, chunk_, [&] {
         arena_.reserve(arena);
         shared_.reserve(plan_.shared_size);
-    } catch (const std::bad_alloc&) {
-        throw error(value_fault("the blobs have ", arena + plan_.shared_size, " elements (examples at a time: ", chunk_,
-                                "), there is no memory for them"));
-    }
-    planned_ = !run_ && keeps_room_;  // a run begins each time
+    });
     for (std::size_t i = 0; i < plan_.blobs.size(); ++i) {
         const blob_facts& blob = plan_.blobs[i];
         values_[i] = blob.open.any                 ? run_->value(i)
@@ -23580,10 +23791,11 @@ void network_memory<T>::make_room(extent examples, bool all_blobs) {
         };
         extent size = 0;
         each_end([&](std::size_t, extent elements) { size += elements; });
-        ends_.reserve(size);
+        take("the inputs and outputs have ", size, examples, [&] { ends_.reserve(size); });
         T* place = ends_.data();
         each_end([&](std::size_t b, extent elements) { values_[b] = std::exchange(place, place + elements); });
     }
+    planned_ = !run_ && keeps_room_;  // a run begins each time
     whole();
 }
 
@@ -23613,8 +23825,9 @@ template <class T>
 void network_memory<T>::begin_chunk(extent first, extent end) {
     first_ = first;
     count_ = end - first;
-    for (std::size_t b = 0; b < values_.size(); ++b)
-        if (values_[b] >= arena_.begin() && values_[b] < arena_.end()) origins_[b] = first;
+    std::ranges::fill(origins_, first);
+    for (const auto blobs : {plan_.inputs, plan_.outputs})  // they hold all examples
+        for (std::size_t b : blobs) origins_[b] = 0;
 }
 
 template <class T>
@@ -23663,9 +23876,11 @@ void network_memory<T>::throw_wrong_input(std::size_t number, extent came, exten
 
 template <class T>
 void network_memory<T>::end_measure() {
-    prepared_.allocate(prepared_size_);
-    scratch_.reserve(scratch_size_);
-    planes_.reserve(planes_size_);
+    take("the layers work with ", prepared_size_ + scratch_size_ + planes_size_, chunk(), [&] {
+        prepared_.allocate(prepared_size_);
+        scratch_.reserve(scratch_size_);
+        planes_.reserve(planes_size_);
+    });
     for (std::size_t s = 0; s < prepared_places_.size(); ++s) withhold(s, false);
     measured_ = chunk();
 }
@@ -23716,6 +23931,7 @@ public:
         pass_ = which;
         trained_ = trained;
         finished_ = finished;
+        births_ = {};
         tape_.clear();
         log_.clear();
         shape_log_.clear();
@@ -23997,6 +24213,7 @@ finishing<T> engine_state<T>::finishing_of(std::size_t step) const noexcept {
         }
     with.prepared = this->prepared(step);
     with.result = this->window_value(plan().outputs_of(tail(step))[0]);
+    with.first_dimensions = &plan().blobs[plan().inputs_of(step)[0]].dimensions;
     return with;
 }
 
@@ -24080,12 +24297,13 @@ template <class T>
 struct chain_head {
     const engine_state<T>& engine;
     std::size_t step;
-    const T* origin = nullptr;  ///< where the result would begin whose blocks come; null: it is in memory
+    const T* near = nullptr;  ///< where the part of the result lies that blocks come of; null: all of it is in memory
+    extent offset = 0;        ///< of that part in the result
 
     static void run(const void* context, const output_block<T>& block) noexcept {
         const auto& self = *static_cast<const chain_head*>(context);
         output_block<T> placed = block;
-        if (self.origin != nullptr) placed.offset = block.data - self.origin;
+        if (self.near != nullptr) placed.offset = self.offset + (block.data - self.near);
         self.engine.finish(self.step, placed);
     }
     static row_product<T> multiply(const void* context, extent index) noexcept {
@@ -24100,7 +24318,7 @@ class chain {
 public:
     chain(const engine_state<T>& e, std::size_t step)
         : head_{e, step}, behind_{e, e.gather(step, map_)}, after_{&head_.run, &head_}, rest_{&behind_.run, &behind_},
-          then_{&head_.multiply, &head_}, scale_(map_.scale), shift_(map_.shift) {
+          then_{&head_.multiply, &head_}, whole_(map_) {
         if (behind_.step != step) after_.map = &map_;
         if (behind_.step != step && behind_.step != e.tail(step)) after_.rest = &rest_;
     }
@@ -24113,11 +24331,17 @@ public:
         if (tail != head_.step) w.after = &after_;
         if (head_.engine.plan().steps[tail].streams) w.then = &then_;
     }
-    /// What comes are the channels from this one on. `origin`, unless it is null: where the result would begin.
-    void begin_planes(extent channel, const T* origin) {
-        map_.scale = scale_ != nullptr ? scale_ + channel : nullptr;
-        map_.shift = shift_ != nullptr ? shift_ + channel : nullptr;
-        if (origin != nullptr) map_.result = head_.origin = behind_.origin = origin;
+    /// What comes are the channels from this one on.
+    void begin_planes(extent channel) {
+        map_.scale = whole_.scale != nullptr ? whole_.scale + channel : nullptr;
+        map_.shift = whole_.shift != nullptr ? whole_.shift + channel : nullptr;
+    }
+    /// Likewise, of a result that is not in memory: at `near`, what lies at `offset` in it.
+    void begin_planes(extent channel, const T* near, extent offset) {
+        begin_planes(channel);
+        map_.added = whole_.added != nullptr ? whole_.added + offset : nullptr;
+        map_.result = head_.near = behind_.near = near;
+        head_.offset = behind_.offset = offset;
     }
 
 private:
@@ -24126,7 +24350,7 @@ private:
     chain_head<T> behind_;
     epilogue<T> after_, rest_;
     row_products<T> then_;
-    const T *scale_, *shift_;
+    const channel_map<T> whole_;  ///< as `map_` is for all channels
 };
 
 /// Runs the layer at `step` together with the one whose planes it takes, and the epilogues of both.
@@ -24148,8 +24372,8 @@ void forward_planes(engine_state<T>& e, std::size_t step) {
         for (extent channel = 0; channel < channels; channel += most.channels) {
             const extent examples = std::min(all - example, most.examples),
                          some = std::min(channels - channel, most.channels), before = example * channels + channel;
-            gives.begin_planes(channel, near - before * size);
-            takes.begin_planes(channel, nullptr);
+            gives.begin_planes(channel, near, before * size);
+            takes.begin_planes(channel);
             e.run_planes(giver, {&from, examples, channel, some, e.window_value(x) + example * from.size(),
                                  from.size(), near, some * size}, w);
             e.run_planes(step, {&between, examples, channel, some, near, some * size,
@@ -24374,8 +24598,7 @@ decltype(auto) performer_at([[maybe_unused]] const engine_state<T>& e, const voi
                             [[maybe_unused]] std::size_t step) {
     const L& given = *static_cast<const L*>(erased);
     if constexpr (rephrased_layer<L>)
-        return given.equivalent(
-            e.plan().inputs_of(step).empty() ? absent : e.plan().blobs[e.plan().inputs_of(step)[0]].dimensions);
+        return given.equivalent(e.plan().inputs_of(step).empty() ? absent : e.plan().shape_read(step, 0));
     else
         return (given);
 }
@@ -24484,7 +24707,7 @@ inline constexpr call_kind calls_taken{is_batched<L>, variadic_layer<performer_t
 
 template <class T, layer L>
 void finish_layer(const void* erased, const output_block<T>& block, const finishing<T>& with) noexcept {
-    performer(*static_cast<const L*>(erased), *with.dimensions).finish(block, with);
+    performer(*static_cast<const L*>(erased), *with.first_dimensions).finish(block, with);
 }
 
 template <class T, layer L>
@@ -24824,14 +25047,13 @@ public:
     /// Only those that cannot run without. The others do before the second run: it is not worth the time for one alone.
     void prepare_needed();
     void prepare(std::size_t step);
-    /// Asks every layer for its working memory.
-    void measure();
 
-    /// Room for a run, see `network_memory`, for which the layers are prepared.
+    /// Room for a run, see `network_memory`, for which the layers are prepared and have their working memory.
     void reserve(extent examples, bool all_blobs = false) {
         if (this->has_room(examples, all_blobs)) return;
         settle();
         this->make_room(examples, all_blobs);
+        measure();
     }
     /// Room alone: before the first run, and in the midst of one.
     void make_place(extent examples) { engine_state<T>::reserve(examples); }
@@ -24839,8 +25061,17 @@ public:
     void place(extent examples, std::span<T* const> values, std::span<T* const> gradients) {
         if (ready_ != readiness::all) prepare();
         engine_state<T>::place(examples, values, gradients);
+        measure();
     }
 
+    using network_memory<T>::use;
+    /// How to compute from now on: the layers prepare anew before the next run.
+    void use(const arithmetic& how) {
+        network_memory<T>::use(how);
+        change();
+    }
+    /// The same arithmetic but for `allow_low_precision_accumulation`. Returns what is in force then.
+    low_precision use_low_precision(low_precision wanted);
     /// In what predictions multiply with large matrices of weights, `none` being T; and a sentence why that is not what
     /// was asked for, empty where it is.
     low_precision precision_in_force() {
@@ -24888,6 +25119,8 @@ private:
 
     /// Which layers have prepared; `used`: those that are needed, for the first run.
     enum class readiness { none, needed, used, all };
+    /// Asks every layer for its working memory, where what there is may not be enough.
+    void measure();
     void settle();
     void reach(readiness ready);
     template <class Chosen>
@@ -24950,6 +25183,14 @@ void engine<T>::measure() {
     this->end_measure();
     for (const auto& [step, size] : scattered) this->scatter_prepared(step, size);
     reach(ready_);
+}
+
+template <class T>
+low_precision engine<T>::use_low_precision(low_precision wanted) {
+    arithmetic how = this->how();
+    how.allow_low_precision_accumulation = wanted;
+    use(how);
+    return precision_in_force();
 }
 
 template <class T>
@@ -25078,9 +25319,10 @@ struct composed_plan {
 
 /// A network composed in code: `network<digits> net;` where `inline constexpr auto digits = compose(...)`.
 ///
-/// Shapes, offsets and the order of execution are constants of the program. All memory is taken in the
-/// constructor; a call allocates nothing. One thread at a time may use a network. The first run multiplies with large
-/// weights as they lie; the second one packs them first, which `prepare` does before.
+/// Shapes, offsets and the order of execution are constants of the program. The constructor takes the memory for one
+/// example. A call then allocates nothing, but for the first runs, which pack large weights (`prepare` does that before
+/// them), for the first `predict_batch` of as many examples, and where shapes are decided in the run. One thread at a
+/// time may use a network. What a constructor or a call throws is an `error`.
 template <const auto& Description, class Element = float, bool Fits = composed_plan<Description>::fits>
 class network {
     using plan_type = composed_plan<Description>;
@@ -25103,13 +25345,14 @@ public:
     }
 
     network(const network& other) : network(without_parameters{}, other.engine_.thread_count()) {
-        engine_.use(other.engine_.how());
         engine_.parameters().copy(other.engine_.parameters());
-        changed();
+        engine_.use(other.engine_.how());
     }
     network(network&&) = default;
+    network& operator=(const network& other) { return *this = network(other); }
     network& operator=(network&&) = default;
 
+    /// All parameters as a new network has them, from `seed`.
     void initialize(std::uint64_t seed) { engine_.initialize(seed); }
 
     /// Runs one example: one argument for each input, each with as many elements as its shape. The result
@@ -25125,7 +25368,8 @@ public:
         return results<0>(1);
     }
 
-    /// Runs as many examples as the arguments hold, one after the other along a new first axis.
+    /// Runs as many examples as the arguments hold, one after the other along a new first axis. Memory is taken for the
+    /// most examples that came so far.
     template <array_like... Inputs>
     auto predict_batch(const Inputs&... inputs) {
         static_assert(sizeof...(Inputs) == input_count, "one argument for each input of the network");
@@ -25133,7 +25377,6 @@ public:
         extent examples = 0;
         if constexpr (sizeof...(Inputs) == input_count) examples = count_examples(inputs...);
         engine_.reserve(examples);
-        engine_.measure();
         if constexpr (sizeof...(Inputs) == input_count) set_inputs<0, true>(examples, inputs...);
         forward();
         engine_.make_place(examples);  // what was lent is given back
@@ -25145,22 +25388,20 @@ public:
     std::span<Element> parameter(std::string_view layer, std::string_view field) {
         return engine_.parameter(layer, field);
     }
-    /// Lets the kernels know that parameters have changed.
+    /// Does now what else the next two runs do: lets the kernels bring the parameters, as they are now, into the order
+    /// in which they read them. To be called after parameters were written.
     void prepare() { engine_.prepare(); }
+    /// How many threads kernels use from now on, the caller included. Results do not depend on it.
+    void use_threads(std::size_t count) { engine_.use_threads(count); }
+    std::size_t thread_count() const { return engine_.thread_count(); }
     /// How to compute from now on, where there is a choice.
-    void use(const arithmetic& how) {
-        engine_.use(how);
-        changed();
-    }
+    void use(const arithmetic& how) { engine_.use(how); }
     /// The same arithmetic but for `allow_low_precision_accumulation`. Returns what is in force then: `none` where the
     /// program is not compiled for such a machine or there is nothing to gain; `precision_note` says why.
-    low_precision use_low_precision(low_precision wanted) {
-        arithmetic how = engine_.how();
-        how.allow_low_precision_accumulation = wanted;
-        use(how);
-        return precision_in_force();
-    }
+    low_precision use_low_precision(low_precision wanted) { return engine_.use_low_precision(wanted); }
+    /// What large products with weights are computed in now.
     low_precision precision_in_force() { return engine_.precision_in_force(); }
+    /// Why that is not what was asked for, as a sentence; empty where it is.
     std::string precision_note() { return engine_.precision_note(); }
 
     /// Takes over the parameters of the model at `path`, which must describe this very network: the same
@@ -25169,16 +25410,19 @@ public:
     /// until they are written; those that somebody may look at (`parameter`) are copied to where they are. Defined in
     /// model/network_files.hpp, as is `save`.
     void load(const std::filesystem::path& path) { read(path); }
-    /// Writes the network as a model. Its weights are float32, also where a file had them in float16 or quantised: only
-    /// a `model` keeps that.
+    /// Writes the network as a model, see `model::save`. Its weights are float32, also where a file had them in float16
+    /// or quantised: only a `model` keeps that. Throws errc::io with path and reason, and errc::bad_value for a weight
+    /// that is not finite.
     void save(const std::filesystem::path& path) const;
 
     // What a trainer or a loader works with.
     engine_type& core() { return engine_; }
     const engine_type& core() const { return engine_; }
+    /// Runs all steps over the inputs that lie in the engine's blobs.
     void forward() {
         engine_.each_chunk([this] { description.forward(engine_, std::size_t{0}); });
     }
+    /// Adds to the gradients that the engine has places for, from those of the outputs, after `forward`.
     void backward() { description.backward(engine_, 0); }
 
 private:
@@ -25191,10 +25435,6 @@ private:
         engine_.template attach<plan().open>(description);
         engine_.use_threads(threads);
         engine_.make_place(1);
-    }
-    void changed() {
-        engine_.change();
-        engine_.prepare_needed();
     }
 
     /// No step writes it, and it is not a result: nobody minds where it lies.
@@ -25288,6 +25528,8 @@ public:
     std::array<Element, 1> predict_batch(const auto&...) { return {}; }
     void load(const auto&) {}
     void save(const auto&) const {}
+    void prepare() {}
+    void use_threads(std::size_t) {}
     low_precision use_low_precision(low_precision) { return {}; }
 };
 
@@ -25372,25 +25614,32 @@ private:
     void* layer_;
 };
 
-/// Layers one after the other, chosen at run time. The nodes are shared and never change.
+/// Layers one after the other, chosen at run time. The nodes are shared and never change, and what is inside them is
+/// counted once.
 class layer_list {
 public:
-    std::vector<std::shared_ptr<const any_node>> nodes;
+    /// Appends a node, which is whole.
+    void add(std::shared_ptr<const any_node> node);
+    const std::vector<std::shared_ptr<const any_node>>& nodes() const { return nodes_; }
 
-    bool can_stop() const;
-    std::size_t step_count() const;
+    bool can_stop() const { return can_stop_; }
+    std::size_t step_count() const { return ends_.empty() ? 0 : ends_.back(); }
     void plan(planner& p) const;
     flow forward(engine<float>& e, std::size_t step) const;
     void backward(engine<float>& e, std::size_t step) const;
     template <class Visit>
     void each(std::size_t step, const Visit& visit) const {
-        for (const auto& node : nodes) {
-            visit(*node, step);
-            step += node->step_count();
-        }
+        for (std::size_t i = 0; i < nodes_.size(); ++i) visit(*nodes_[i], step + begin_of(i));
     }
     std::vector<const any_node*> flatten() const;
     friend bool operator==(const layer_list&, const layer_list&) = default;
+
+private:
+    std::size_t begin_of(std::size_t node) const { return node == 0 ? 0 : ends_[node - 1]; }
+
+    std::vector<std::shared_ptr<const any_node>> nodes_;
+    std::vector<std::size_t> ends_;  ///< of each node, the first step behind it
+    bool can_stop_ = false;
 };
 
 namespace detail {
@@ -25534,49 +25783,33 @@ void any_node::flatten(std::vector<const any_node*>& into) const {
     inside(0, [&](const any_node& node, std::size_t) { node.flatten(into); });
 }
 
-bool layer_list::can_stop() const {
-    for (const auto& node : nodes)
-        if (node->can_stop()) return true;
-    return false;
-}
-
-std::size_t layer_list::step_count() const {
-    std::size_t count = 0;
-    for (const auto& node : nodes) count += node->step_count();
-    return count;
+void layer_list::add(std::shared_ptr<const any_node> node) {
+    ends_.push_back(step_count() + node->step_count());
+    can_stop_ = can_stop_ || node->can_stop();
+    nodes_.push_back(std::move(node));
 }
 
 void layer_list::plan(planner& p) const {
-    for (const auto& node : nodes) node->plan(p);
+    for (const auto& node : nodes_) node->plan(p);
 }
 
 flow layer_list::forward(engine<float>& e, std::size_t step) const {
     flow result = flow::on;
-    extent executed = 0;
-    for (const auto& node : nodes) {
-        if (result != flow::on) break;
-        result = node->forward(e, step);
-        step += node->step_count();
-        ++executed;
-    }
-    if (can_stop()) e.record(executed);
+    std::size_t executed = 0;
+    for (; executed < nodes_.size() && result == flow::on; ++executed)
+        result = nodes_[executed]->forward(e, step + begin_of(executed));
+    if (can_stop()) e.record(static_cast<extent>(executed));
     return result;
 }
 
 void layer_list::backward(engine<float>& e, std::size_t step) const {
-    auto executed = static_cast<extent>(nodes.size());
-    if (can_stop()) executed = e.recorded();
-    for (extent i = 0; i < executed; ++i) step += nodes[static_cast<std::size_t>(i)]->step_count();
-    for (extent i = executed; i-- > 0;) {
-        const auto& node = nodes[static_cast<std::size_t>(i)];
-        step -= node->step_count();
-        node->backward(e, step);
-    }
+    const std::size_t executed = can_stop() ? static_cast<std::size_t>(e.recorded()) : nodes_.size();
+    for (std::size_t i = executed; i-- > 0;) nodes_[i]->backward(e, step + begin_of(i));
 }
 
 std::vector<const any_node*> layer_list::flatten() const {
     std::vector<const any_node*> all;
-    for (const auto& node : nodes) node->flatten(all);
+    for (const auto& node : nodes_) node->flatten(all);
     return all;
 }
 
@@ -25584,12 +25817,17 @@ std::vector<const any_node*> layer_list::flatten() const {
 
 #endif
 
+#include <algorithm>
+#include <limits>
+
 namespace bespoke {
 
 /// A network that was read at load time: the run-time twin of `network<description>`. Planned for the
-/// shapes that come; plans are kept.
+/// shapes that come. The first plan is kept, and of the others the last few.
 class program {
 public:
+    static constexpr std::size_t most_plans = 9;
+
     struct named_shape {
         std::string name;
         shape dimensions;
@@ -25597,9 +25835,10 @@ public:
     };
 
     /// Plans `layers` for inputs of the given shapes. `root` stands before the places in errors; `outputs`
-    /// may be empty: then it is what the last layer writes. Throws `error`.
+    /// may be empty: then it is what the last layer writes. Throws `error`, also where the blobs of one example would
+    /// take more than `most_elements`.
     program(layer_list layers, std::vector<named_shape> inputs, std::vector<std::string> outputs,
-            std::string root = "");
+            std::string root = "", extent most_elements = std::numeric_limits<extent>::max());
 
     program(const program& other);
     program(program&&) noexcept;
@@ -25616,32 +25855,46 @@ public:
     /// The current plan as it was made: what the run decides is not in it.
     plan_view planned() const;
 
+    std::size_t plan_count() const { return plans_.size(); }
     /// Whether the current plan is for these input shapes.
     bool is_planned_for(const std::vector<named_shape>& inputs) const;
     /// Makes the plan for these input shapes the current one. Throws `error` where they do not fit.
     void reshape(const std::vector<named_shape>& inputs);
 
+    /// How many threads kernels use from now on, the caller included. Results do not depend on it.
     void use_threads(std::size_t count);
     std::size_t thread_count() const;
 
-    /// Lets the kernels know that parameters have changed.
+    /// Does now what else the next two runs do: lets the kernels bring the parameters, as they are now, into the order
+    /// in which they read them. To be called after parameters were written.
     void prepare();
     /// How to compute from now on, where there is a choice.
     void use(const arithmetic& how);
     /// The same arithmetic but for `allow_low_precision_accumulation`. Returns what is in force then: `none` where the
     /// program is not compiled for such a machine or there is nothing to gain; `precision_note` says why.
     low_precision use_low_precision(low_precision wanted);
+    /// What large products with weights are computed in now.
     low_precision precision_in_force();
+    /// Why that is not what was asked for, as a sentence; empty where it is.
     std::string precision_note();
+
+    // What a trainer, a loader or a model works with.
+
+    /// Runs all steps over the inputs that lie in the engine's blobs.
     void forward();
+    /// Adds to the gradients that the engine has places for, from those of the outputs, after `forward`.
     void backward();
 
 private:
     std::shared_ptr<const bespoke::plan> make_plan(const std::vector<named_shape>& inputs) const;
+    bool is_current(const bespoke::plan& plan) const { return engine_.plan().steps.data() == plan.steps.data(); }
+    void change_to(const bespoke::plan& plan);
 
     layer_list layers_;
     std::vector<std::string> outputs_;
     std::string root_;
+    extent most_elements_;
+    /// The first, then the others as they were last used.
     std::vector<std::pair<std::vector<named_shape>, std::shared_ptr<const bespoke::plan>>> plans_;
     engine<float> engine_;
 };
@@ -25652,15 +25905,16 @@ private:
 
 namespace bespoke {
 
-program::program(layer_list layers, std::vector<named_shape> inputs, std::vector<std::string> outputs, std::string root)
-    : layers_(std::move(layers)), outputs_(std::move(outputs)), root_(std::move(root)),
+program::program(layer_list layers, std::vector<named_shape> inputs, std::vector<std::string> outputs, std::string root,
+                 extent most_elements)
+    : layers_(std::move(layers)), outputs_(std::move(outputs)), root_(std::move(root)), most_elements_(most_elements),
       plans_{{inputs, make_plan(inputs)}}, engine_(plans_.front().second->view()) {
     engine_.attach(layers_);
 }
 
 program::program(const program& other)
-    : layers_(other.layers_), outputs_(other.outputs_), root_(other.root_), plans_(other.plans_),
-      engine_(other.planned()) {
+    : layers_(other.layers_), outputs_(other.outputs_), root_(other.root_),
+      most_elements_(other.most_elements_), plans_(other.plans_), engine_(other.planned()) {
     engine_.parameters().copy(other.engine_.parameters());
     engine_.attach(layers_);
     use_threads(other.thread_count());
@@ -25672,22 +25926,23 @@ program::~program() = default;
 
 plan_view program::planned() const {
     for (const auto& [shapes, plan] : plans_)
-        if (engine_.plan().steps.data() == plan->steps.data()) return plan->view();
+        if (is_current(*plan)) return plan->view();
     return engine_.plan();
 }
 
 bool program::is_planned_for(const std::vector<named_shape>& inputs) const {
     for (const auto& [shapes, plan] : plans_)
-        if (shapes == inputs) return engine_.plan().steps.data() == plan->steps.data();
+        if (shapes == inputs) return is_current(*plan);
     return false;
 }
 
 void program::reshape(const std::vector<named_shape>& inputs) {
-    for (const auto& [shapes, plan] : plans_)
-        if (shapes == inputs) {
-            if (engine_.plan().steps.data() == plan->steps.data()) return;
-            engine_.replan(plan->view());
-            return engine_.change();  // what is prepared may depend on the shapes
+    for (auto found = plans_.begin(); found != plans_.end(); ++found)
+        if (found->first == inputs) {
+            if (is_current(*found->second)) return;
+            const bespoke::plan& plan = *found->second;
+            if (found != plans_.begin()) std::rotate(found, found + 1, plans_.end());
+            return change_to(plan);
         }
     auto next = make_plan(inputs);
     for (std::size_t i = 0; i < next->parameters.size(); ++i)
@@ -25699,24 +25954,21 @@ void program::reshape(const std::vector<named_shape>& inputs) {
                                     plans_.front().second->parameters[i].dimensions));
         }
     plans_.emplace_back(inputs, std::move(next));
-    engine_.replan(plans_.back().second->view());
-    engine_.change();
+    change_to(*plans_.back().second);
+    if (plans_.size() > most_plans) plans_.erase(plans_.begin() + 1);
+}
+
+void program::change_to(const bespoke::plan& plan) {
+    engine_.replan(plan.view());
+    engine_.change();  // what is prepared may depend on the shapes
 }
 
 void program::use_threads(std::size_t count) { engine_.use_threads(count); }
 std::size_t program::thread_count() const { return engine_.thread_count(); }
 
 void program::prepare() { engine_.prepare(); }
-void program::use(const arithmetic& how) {
-    engine_.use(how);
-    engine_.change();
-}
-low_precision program::use_low_precision(low_precision wanted) {
-    arithmetic how = engine_.how();
-    how.allow_low_precision_accumulation = wanted;
-    use(how);
-    return precision_in_force();
-}
+void program::use(const arithmetic& how) { engine_.use(how); }
+low_precision program::use_low_precision(low_precision wanted) { return engine_.use_low_precision(wanted); }
 low_precision program::precision_in_force() { return engine_.precision_in_force(); }
 std::string program::precision_note() { return engine_.precision_note(); }
 
@@ -25733,6 +25985,9 @@ std::shared_ptr<const bespoke::plan> program::make_plan(const std::vector<named_
         told.finish();
     });
     if (p.failed()) throw error(p.problem());
+    if (const extent size = p.result().arena_size + p.result().shared_size; size > most_elements_)
+        throw error(value_fault("the blobs of one example would take ", size, " elements, at most ", most_elements_,
+                                " wanted"));
     return std::make_shared<const bespoke::plan>(p.result());
 }
 
@@ -26224,8 +26479,18 @@ struct mean_squared_error {
     friend bool operator==(const mean_squared_error&, const mean_squared_error&) = default;
 };
 
-/// What a trainer asks of a loss; a loss of your own has these members. x has the stride 0 where the blob does
-/// not depend on an input: it is the same for every example, and dx sums over them.
+/// What a trainer asks of a loss; a loss of your own has these members.
+///
+/// `input`: the blob it looks at, empty for the first output of the network. `from_softmax`: that blob is the output of
+/// a softmax, and x below what goes into it. `target_size(s)`: how many numbers an example's target has where x has the
+/// shape s. `check_target(s, target)`: what does not hold of one example's target, empty if all is well; asked once,
+/// when the examples come.
+///
+/// `l(x, y, target, dx)`: the loss, a mean over the x.examples examples of the mini-batch; x.example(i) are the values
+/// of the i-th, y those of the blob itself (x where it is no softmax), and target has target_size numbers for each, one
+/// example after the other. Adds the gradient with respect to x to dx, which is null where nobody wants it: `if (dx)`.
+/// x has the stride 0 where the blob does not depend on an input: it is the same for every example, and dx sums over
+/// them.
 template <class L>
 concept loss = requires(const L& l, const shape& s, const float* target, dynamic_view<const float> x,
                         dynamic_view<float> dx) {
@@ -26322,9 +26587,14 @@ struct update_slot {
 
 /// A gradient transformation turns gradients into steps, one after the other in a `chain`; what the last one
 /// leaves is subtracted from the weights: w -= u. A transformation of your own has two members:
-/// `moments()`, how many arrays of state it keeps for each weight (zero at first), and `apply`. A third one,
-/// `static constexpr bool elementwise = true`, promises that a step follows from its own weight and state alone:
-/// `apply` then gets parts of arrays, from several threads.
+///
+/// `moments()`: how many numbers it keeps for each weight, zero at first.
+/// `apply(slots, state, total, step)`: turns slot.step into the next u, in place, for each slot, one for each parameter
+/// array that learns. At first it is the gradient of the loss, which is a mean over the mini-batch. The k-th number of
+/// slot.weights[i] is state[k * total + slot.offset + i]; `step` counts the updates, this one included.
+///
+/// A third one, `static constexpr bool elementwise = true`, promises that a step follows from its own weight and state
+/// alone: `apply` then gets parts of arrays, from several threads.
 template <class O>
 concept optimizer =
     requires(const O& o, std::span<const update_slot<float>> slots, float* state) {
@@ -26624,6 +26894,22 @@ private:
     void* network_;
     void (*forward_)(void*);
     void (*backward_)(void*);
+};
+
+/// While it lives, a network runs the steps of a trainer's pass; behind it, whatever has happened, predictions again.
+template <class T>
+class trainer_pass {
+public:
+    trainer_pass(engine<T>& e, pass which, std::span<const char> trained, std::span<const char> finished = {})
+        : engine_(e) {
+        engine_.select(which, trained, finished);
+    }
+    trainer_pass(const trainer_pass&) = delete;
+    trainer_pass& operator=(const trainer_pass&) = delete;
+    ~trainer_pass() { engine_.select(pass::all, {}); }
+
+private:
+    engine<T>& engine_;
 };
 
 }  // namespace bespoke
@@ -26961,8 +27247,11 @@ public:
 
     /// Takes over examples: for each input of the network and for each loss the values of all of them.
     /// Throws `error` where sizes or targets do not fit.
-    void load(std::size_t examples, std::span<const example_data<T>> inputs,
-              std::span<const example_data<T>> targets);
+    void load(std::size_t examples, std::span<const example_data<T>> inputs, std::span<const example_data<T>> targets);
+    /// `load` in parts: what checks and copies, and whether `run_frozen` is then to be called until it says false, with
+    /// the same inputs: it runs frozen steps for some of the examples.
+    bool take(std::size_t examples, std::span<const example_data<T>> inputs, std::span<const example_data<T>> targets);
+    bool run_frozen(std::span<const example_data<T>> inputs);
     std::size_t examples() const { return examples_; }
 
     /// One mini-batch of the given examples (from 0 to examples() - 1): forward, backward, update. Returns the
@@ -26983,25 +27272,28 @@ public:
         return {slots_[k].step, static_cast<std::size_t>(slots_[k].size)};
     }
 
-    // What a checkpoint keeps beside the parameters.
-    std::uint64_t& steps() { return steps_; }
-    buffer<T>& optimizer_state();
+    /// How many updates there have been.
+    std::uint64_t steps() const { return steps_; }
 
 private:
     static std::vector<loss_site> find_sites(const plan_view& p, const std::vector<any_loss<T>>& losses);
-    static std::vector<std::string> loss_reasons(const plan_view& p, const std::vector<any_loss<T>>& losses,
-                                                 const std::vector<loss_site>& sites);
+    static std::vector<std::string> reasons_of(const plan_view& p, const std::vector<any_loss<T>>& losses,
+                                               const std::vector<loss_site>& sites, const training_plan<T>& plan);
+    buffer<T>& optimizer_state();
     void check(std::size_t examples, std::span<const example_data<T>> inputs,
                std::span<const example_data<T>> targets) const;
     void check_targets(std::size_t examples, std::size_t number, example_data<T> targets) const;
-    void run_frozen(std::size_t first, std::size_t count, std::span<const example_data<T>> inputs);
     /// The mean loss of the parts of a mini-batch that run at once: all of it, or, where shapes are decided in the run,
     /// one example after the other.
     template <class Run>
     double each_run(std::span<const std::size_t> batch, const Run& run) {
-        if (!network_.plan().open || batch.size() <= 1) return run(batch);
+        const auto part = [&](std::span<const std::size_t> examples) {
+            const trainer_pass<T> recorded(network_.core(), pass::trainable, plan_.trained_steps, plan_.finished);
+            return run(examples);
+        };
+        if (!network_.plan().open || batch.size() <= 1) return part(batch);
         double sum = 0;
-        for (std::size_t i = 0; i < batch.size(); ++i) sum += run(batch.subspan(i, 1));
+        for (std::size_t i = 0; i < batch.size(); ++i) sum += part(batch.subspan(i, 1));
         return sum / static_cast<double>(batch.size());
     }
     double forward(std::span<const std::size_t> batch, bool with_gradient);
@@ -27026,7 +27318,7 @@ private:
     buffer<T> gradients_, state_, arena_, shared_;
     bool gradients_are_zero_ = true;
     std::vector<T*> values_, blob_gradients_;
-    std::size_t examples_ = 0;
+    std::size_t examples_ = 0, frozen_ = 0;  ///< of frozen_ the frozen steps have run
     std::uint64_t steps_ = 0;
     std::vector<std::vector<T>> kept_, targets_;
     std::vector<T> batch_targets_;
@@ -27044,7 +27336,7 @@ template <class T>
 trainer<T>::trainer(trainable<T> network, std::vector<any_loss<T>> losses, any_optimizer<T> optimizer, train which)
     : network_(network), losses_(std::move(losses)), optimizer_(std::move(optimizer)),
       sites_(find_sites(network.plan(), losses_)), plan_(network.plan(), which, sites_) {
-    if (const auto reasons = check_trainable(network.plan(), losses_, which); !reasons.empty()) {
+    if (const auto reasons = reasons_of(network.plan(), losses_, sites_, plan_); !reasons.empty()) {
         std::string all = "this network cannot be trained";
         for (const auto& reason : reasons) all += "\n  " + reason;
         throw error(errc::not_updatable, all);
@@ -27067,14 +27359,17 @@ template <class T>
 std::vector<std::string> trainer<T>::check_trainable(const plan_view& p, const std::vector<any_loss<T>>& losses,
                                                      train which) {
     const std::vector<loss_site> sites = find_sites(p, losses);
-    std::vector<std::string> reasons = loss_reasons(p, losses, sites);
-    const training_plan<T> plan(p, which, sites);
-    for (const std::string& more : plan.reasons) reasons.push_back(more);
-    return reasons;
+    return reasons_of(p, losses, sites, training_plan<T>(p, which, sites));
 }
 
 template <class T>
 void trainer<T>::load(std::size_t examples, std::span<const example_data<T>> inputs,
+                      std::span<const example_data<T>> targets) {
+    for (bool more = take(examples, inputs, targets); more;) more = run_frozen(inputs);
+}
+
+template <class T>
+bool trainer<T>::take(std::size_t examples, std::span<const example_data<T>> inputs,
                       std::span<const example_data<T>> targets) {
     const plan_view& p = network_.plan();
     if (p.open) network_.core().reserve(1);  // the shapes as they are planned
@@ -27089,12 +27384,8 @@ void trainer<T>::load(std::size_t examples, std::span<const example_data<T>> inp
         for (std::size_t i = 0; i < inputs.size(); ++i)
             if (p.inputs[i] == b) kept_[k].assign(inputs[i].begin(), inputs[i].end());
     }
-    if (std::ranges::all_of(plan_.trained_steps, [](char trained) { return trained != 0; })) return;
-    constexpr extent most_elements = 1 << 22;
-    const auto batch =
-        static_cast<std::size_t>(std::clamp<extent>(most_elements / std::max<extent>(p.whole_size, 1), 1, 64));
-    for (std::size_t first = 0; first < examples; first += batch)
-        run_frozen(first, std::min(batch, examples - first), inputs);
+    frozen_ = 0;
+    return std::ranges::count(plan_.trained_steps, 0) > 0;
 }
 
 template <class T>
@@ -27130,16 +27421,12 @@ double trainer<T>::gradient(std::span<const std::size_t> batch) {
     });
     if (network_.plan().open && batch.size() > 1)
         for (T& g : gradients_) g /= static_cast<T>(batch.size());
-    engine.select(pass::all, {});
     return loss;
 }
 
 template <class T>
 double trainer<T>::evaluate(std::span<const std::size_t> batch) {
-    const double loss =
-        each_run(batch, [&](std::span<const std::size_t> part) { return forward(part, false); });
-    network_.core().select(pass::all, {});
-    return loss;
+    return each_run(batch, [&](std::span<const std::size_t> part) { return forward(part, false); });
 }
 
 template <class T>
@@ -27173,8 +27460,8 @@ std::vector<loss_site> trainer<T>::find_sites(const plan_view& p, const std::vec
 }
 
 template <class T>
-std::vector<std::string> trainer<T>::loss_reasons(const plan_view& p, const std::vector<any_loss<T>>& losses,
-                                                  const std::vector<loss_site>& sites) {
+std::vector<std::string> trainer<T>::reasons_of(const plan_view& p, const std::vector<any_loss<T>>& losses,
+                                                const std::vector<loss_site>& sites, const training_plan<T>& plan) {
     std::vector<std::string> reasons;
     for (std::size_t i = 0; i < losses.size(); ++i)
         if (sites[i].output == blob_facts::npos)
@@ -27182,6 +27469,7 @@ std::vector<std::string> trainer<T>::loss_reasons(const plan_view& p, const std:
         else if (sites[i].input == blob_facts::npos)
             reasons.push_back("the cross-entropy looks at \"" + std::string(p[p.blobs[sites[i].output].name]) +
                               "\", which is not the output of a softmax over a whole example");
+    reasons.insert(reasons.end(), plan.reasons.begin(), plan.reasons.end());
     return reasons;
 }
 
@@ -27215,13 +27503,14 @@ void trainer<T>::check_targets(std::size_t examples, std::size_t number, example
     }
 }
 
-/// Runs the frozen steps for examples [first, first + count) and keeps what crosses the border.
 template <class T>
-void trainer<T>::run_frozen(std::size_t first, std::size_t count, std::span<const example_data<T>> inputs) {
+bool trainer<T>::run_frozen(std::span<const example_data<T>> inputs) {
+    constexpr extent most_elements = 1 << 22;
     auto& engine = network_.core();
     const plan_view& p = network_.plan();
+    const extent most = std::clamp<extent>(most_elements / std::max<extent>(p.whole_size, 1), 1, 64);
+    const std::size_t first = frozen_, count = std::min(static_cast<std::size_t>(most), examples_ - first);
     engine.reserve(static_cast<extent>(count), /*all_blobs=*/true);
-    engine.measure();
     const auto keep = [&](std::size_t blob) {
         for (std::size_t k = 0; k < plan_.borders.size(); ++k) {
             if (plan_.borders[k] != blob) continue;
@@ -27234,14 +27523,15 @@ void trainer<T>::run_frozen(std::size_t first, std::size_t count, std::span<cons
         const std::size_t size = size_of(p.inputs[i]);
         std::copy_n(inputs[i].data() + first * size, count * size, engine.value(p.inputs[i]));
     }
-    engine.select(pass::frozen, plan_.trained_steps);
+    const trainer_pass<T> frozen(engine, pass::frozen, plan_.trained_steps);
     const auto hook = [&](std::size_t step) {
         for (std::size_t s = step; s < p.steps[step].end; ++s)
             for (std::size_t blob : p.outputs_of(s)) keep(blob);
     };
     engine.after_frozen(hook);
     network_.forward();
-    engine.select(pass::all, {});
+    frozen_ += count;
+    return frozen_ < examples_;
 }
 
 template <class T>
@@ -27261,7 +27551,6 @@ double trainer<T>::forward(std::span<const std::size_t> batch, bool with_gradien
         for (std::size_t i = 0; i < batch.size(); ++i)
             std::copy_n(kept_[k].data() + batch[i] * size, size, engine.value(blob) + i * size);
     }
-    engine.select(pass::trainable, plan_.trained_steps, plan_.finished);
     network_.forward();
     if (with_gradient)
         for (const auto& site : sites_)
@@ -27305,7 +27594,6 @@ void trainer<T>::place(extent examples) {
         if (p.blobs[b].open.any) blob_gradients_[b] = plan_.gradient_offset[b] < 0 ? nullptr : gradients_.data();
     }
     network_.core().place(examples, values_, blob_gradients_);
-    network_.core().measure();
 }
 
 }  // namespace bespoke
@@ -27337,8 +27625,16 @@ struct update_options {
     std::optional<double> learning_rate{}, momentum{}, beta1{}, beta2{}, eps{};
 };
 
+/// What happens in a training, or several such things: `update_event::training_begin | update_event::epoch_end`.
 enum class update_event : unsigned { training_begin = 1, mini_batch_end = 2, epoch_end = 4 };
-inline constexpr unsigned all_update_events = 7;
+constexpr update_event operator|(update_event a, update_event b) {
+    return static_cast<update_event>(static_cast<unsigned>(a) | static_cast<unsigned>(b));
+}
+constexpr update_event operator&(update_event a, update_event b) {
+    return static_cast<update_event>(static_cast<unsigned>(a) & static_cast<unsigned>(b));
+}
+inline constexpr update_event all_update_events =
+    update_event::training_begin | update_event::mini_batch_end | update_event::epoch_end;
 
 /// At the end of an epoch and of the task, `epoch` and `mini_batch` are the last that ran.
 struct update_metrics {
@@ -27403,6 +27699,15 @@ template <class T>
 struct learner {
     std::unique_ptr<trainer<T>> training;
     update_settings settings;
+    bool frozen_wait = false;              ///< frozen steps have to run
+    std::vector<std::vector<T>> inputs{};  ///< until they have
+
+    /// Checks the examples and takes them over.
+    void take(std::size_t examples, std::span<const example_data<T>> in, std::span<const example_data<T>> targets) {
+        frozen_wait = training->take(examples, in, targets);
+        if (!frozen_wait) return;
+        for (const auto& values : in) inputs.emplace_back(values.begin(), values.end());
+    }
 };
 
 /// What a running training and whoever watches it share. `tell` may change the settings and throw.
@@ -27412,9 +27717,9 @@ struct update_progress {
     std::atomic<bool> stop = false;
 };
 
-/// All epochs. `tell(context, event)` is called for every event.
+/// The frozen steps, then all epochs. `tell(context, event)` is called for every event.
 template <class T>
-void run_epochs(trainer<T>& training, update_progress& progress, void (*tell)(void*, update_event), void* context);
+void run_epochs(learner<T>& learning, update_progress& progress, void (*tell)(void*, update_event), void* context);
 
 template <class Model>
 class update_context;
@@ -27422,7 +27727,7 @@ class update_context;
 /// Called on the thread of the task, for the events asked for and when the task ends.
 template <class Model>
 struct update_handlers {
-    unsigned events = all_update_events;  ///< a sum of update_event
+    update_event events = all_update_events;  ///< which `progress` wants
     std::function<void(update_context<Model>&)> progress{};
     std::function<void(update_context<Model>&)> completion{};
 };
@@ -27434,7 +27739,7 @@ public:
     update_event event = update_event::training_begin;
     const update_metrics& metrics;
     update_settings& settings;  ///< changes take effect at the next mini-batch; shuffle and seed, next epoch
-    const Model& model;         ///< as it is now
+    const Model& model;         ///< as it is now; to predict with it, copy it
     std::exception_ptr failure{};  ///< at completion: why the task ended early, if it failed
     bool cancelled = false;        ///< at completion: the task was told to stop
 
@@ -27449,9 +27754,10 @@ private:
 
 /// Trains a copy of a model on examples, on a thread of its own (Core ML's MLUpdateTask).
 ///
-/// Made, it runs. The model that it was made from goes on predicting, unchanged; `result` gives the updated
-/// one. To destroy a running task cancels it. `Model` is a loaded `model`, whose examples are features, or a
-/// composed `network<...>` with a `training_setup`: what `make_learner(model, examples, options)` takes.
+/// Made, it runs: the caller waits only for the copies of the model and of the examples, and for their checks. The
+/// model that it was made from goes on predicting, unchanged; `result` gives the updated one. To destroy a running task
+/// cancels it. `Model` is a loaded `model`, whose examples are features, or a composed `network<...>` with a
+/// `training_setup`: what `make_learner(model, examples, options)` takes.
 template <class Model>
 class update_task {
 public:
@@ -27462,8 +27768,7 @@ public:
         : state_(std::make_unique<state>(model, std::move(handlers))) {
         auto learner = make_learner(state_->model, examples, options);
         state_->progress.settings = learner.settings;
-        thread_ = std::jthread(
-            [s = state_.get(), training = std::move(learner.training)] { run(*s, *training); });
+        thread_ = std::jthread([s = state_.get(), learning = std::move(learner)]() mutable { run(*s, learning); });
     }
     update_task(update_task&&) = default;
     update_task& operator=(update_task&&) = delete;
@@ -27502,9 +27807,9 @@ private:
     };
 
     template <class T>
-    static void run(state& s, trainer<T>& training) {
+    static void run(state& s, learner<T>& learning) {
         try {
-            run_epochs(training, s.progress, &tell, &s);
+            run_epochs(learning, s.progress, &tell, &s);
         } catch (...) {
             s.context.failure = std::current_exception();
         }
@@ -27519,8 +27824,7 @@ private:
     static void tell(void* to, update_event event) {
         state& s = *static_cast<state*>(to);
         s.context.event = event;
-        if (s.handlers.progress && (s.handlers.events & static_cast<unsigned>(event)) != 0)
-            s.handlers.progress(s.context);
+        if (s.handlers.progress && (s.handlers.events & event) != update_event{}) s.handlers.progress(s.context);
     }
 
     std::unique_ptr<state> state_;
@@ -27565,12 +27869,13 @@ learner<T> make_learner(trainable<T> network, const training_setup<T>& setup, co
     any_optimizer<T> optimizer = setup.with;
     apply_options(options, result.settings, optimizer.parameters());
     result.training = std::make_unique<trainer<T>>(network, setup.losses, std::move(optimizer), setup.which);
-    result.training->load(setup.examples, setup.inputs, setup.targets);
+    result.take(setup.examples, setup.inputs, setup.targets);
     return result;
 }
 
 template <class T>
-void run_epochs(trainer<T>& training, update_progress& progress, void (*tell)(void*, update_event), void* context) {
+void run_epochs(learner<T>& learning, update_progress& progress, void (*tell)(void*, update_event), void* context) {
+    trainer<T>& training = *learning.training;
     update_settings& settings = progress.settings;
     update_metrics& metrics = progress.metrics;
     const std::atomic<bool>& stop = progress.stop;
@@ -27585,6 +27890,9 @@ void run_epochs(trainer<T>& training, update_progress& progress, void (*tell)(vo
             throw error(value_fault("the training diverged: ", what, " of epoch ", metrics.epoch, ", mini-batch ",
                                     metrics.mini_batch, " is not finite; a smaller learning rate may help"));
     };
+    const std::vector<example_data<T>> inputs(learning.inputs.begin(), learning.inputs.end());
+    for (bool more = learning.frozen_wait; more && !stop;) more = training.run_frozen(inputs);
+    learning.inputs.clear();
     std::vector<std::size_t> order(training.examples());
     happened(update_event::training_begin);
     for (extent epoch = 0; epoch < settings.epochs && !stop; ++epoch) {
@@ -27655,7 +27963,7 @@ BESPOKE_INSTANCE std::unique_ptr<any_optimizer<float>::interface> any_optimizer<
 BESPOKE_INSTANCE struct training_plan<float>;
 BESPOKE_INSTANCE class trainer<float>;
 BESPOKE_INSTANCE learner<float> make_learner(trainable<float>, const training_setup<float>&, const update_options&);
-BESPOKE_INSTANCE void run_epochs(trainer<float>&, update_progress&, void (*)(void*, update_event), void*);
+BESPOKE_INSTANCE void run_epochs(learner<float>&, update_progress&, void (*)(void*, update_event), void*);
 
 }  // namespace bespoke
 
@@ -28513,6 +28821,7 @@ struct feature_description {
     friend bool operator==(const feature_description&, const feature_description&);
 };
 
+/// What people may know of a model: kept and written back, not interpreted.
 struct metadata {
     std::string short_description = {};
     std::string version_string = {};
@@ -28600,7 +28909,13 @@ std::optional<fault> fault_of(const model_description& description) {
     if (auto problem = check_list("output", description.output)) return problem;
     if (auto problem = check_list("training input", description.training_input)) return problem;
     if (auto problem = check_output("predicted feature", description.predicted_feature_name)) return problem;
-    return check_output("predicted probabilities", description.predicted_probabilities_name);
+    if (auto problem = check_output("predicted probabilities", description.predicted_probabilities_name))
+        return problem;
+    const std::string& answer = description.predicted_feature_name;
+    if (!answer.empty() && answer == description.predicted_probabilities_name)
+        return value_fault("predicted probabilities: another output than the predicted feature wanted, but it is \"",
+                           answer, "\" too");
+    return std::nullopt;
 }
 
 void check_features(std::string_view role, std::span<const feature_description> descriptions, const features& values,
@@ -28727,7 +29042,9 @@ std::optional<std::vector<std::byte>> decode_base64(std::string_view text) {
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <set>
 #include <string>
@@ -28748,6 +29065,17 @@ inline std::string excerpt(std::string_view text) {
     for (char& c : result)
         if (c < ' ' || c > '~') c = '?';
     return text.size() > longest ? result + "..." : result;
+}
+
+/// A number as a document has it, also one that is not finite.
+inline std::string spelled(double number) {
+    if (std::isnan(number)) return "NaN";
+    if (std::isinf(number)) return number > 0 ? "Infinity" : "-Infinity";
+    return json(number).dump();
+}
+/// What there is to say of a number that an int32 cannot hold.
+inline std::string not_of_32_bits(std::int64_t number) {
+    return "an integer of 32 bits wanted, " + std::to_string(number) + " came";
 }
 
 /// Watches nlohmann's parser, which cannot itself refuse a key that comes twice or too many brackets. (It goes through
@@ -29495,7 +29823,7 @@ inline array_feature_type read_array_type(object_reader& in) {
     const std::string_view kind = in.one_of(defaults);
     if (kind == defaults[0]) {
         const std::int64_t value = in.integer(kind);
-        if (!std::in_range<std::int32_t>(value)) in.fail(errc::bad_value, kind, "an integer of 32 bits wanted");
+        if (!std::in_range<std::int32_t>(value)) in.fail(errc::bad_value, kind, not_of_32_bits(value));
         type.default_optional_value = static_cast<std::int32_t>(value);
     } else if (kind == defaults[1]) {
         type.default_optional_value = in.real(kind);
@@ -29767,6 +30095,7 @@ struct field_table;
 struct field_entry {
     std::string_view key{};
     field_kind kind{};
+    field_floats floats = field_floats::finite;
     std::uint32_t count = 0, stride = 0;           ///< of an array: elements, and bytes from one to the next
     void (*assign)(void* list, std::span<const std::int64_t> values) = nullptr;
     std::vector<std::int64_t> (*elements)(const void* list) = nullptr;
@@ -29921,8 +30250,11 @@ struct field_lister {
     std::size_t count = 0;
 
     template <class T>
-    constexpr void operator()(std::string_view key, T&) {
-        if (entries != nullptr) entries[count] = entry_for<T>(key);
+    constexpr void operator()(std::string_view key, T&, field_floats floats = field_floats::finite) {
+        if (entries != nullptr) {
+            entries[count] = entry_for<T>(key);
+            entries[count].floats = floats;
+        }
         ++count;
     }
     template <class... Alternatives>
@@ -29935,7 +30267,7 @@ struct field_lister {
 struct field_locator {
     void** next;
 
-    void operator()(std::string_view, auto& member) { *next++ = &member; }
+    void operator()(std::string_view, auto& member, field_floats = field_floats::finite) { *next++ = &member; }
     void operator()(auto& member) { *next++ = &member; }
 };
 
@@ -30002,6 +30334,7 @@ void write_fields(const detail::field_table& table, const void* owner, object_wr
 #ifdef BESPOKE_IMPLEMENTATION
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 
 namespace bespoke {
@@ -30024,6 +30357,11 @@ inline void check_elements(std::size_t wanted, std::size_t came, std::string_vie
                 std::to_string(wanted) + " elements wanted, " + std::to_string(came) + " came");
 }
 
+inline void check_finite(double number, std::string_view key, const object_reader& in) {
+    if (!std::isfinite(number))
+        in.fail(errc::bad_value, key, "a finite number wanted, " + spelled(number) + " came");
+}
+
 /// Reads one field into `member`. False: the document leaves it out, and its default is not zero.
 inline bool read_field(const field_entry& f, void* member, object_reader& in, implied_fields& implied,
                        text_pool& texts) {
@@ -30038,15 +30376,17 @@ inline bool read_field(const field_entry& f, void* member, object_reader& in, im
             return true;
         case field_kind::int32: {
             const std::int64_t number = in.integer(f.key);
-            if (!std::in_range<std::int32_t>(number)) in.fail(errc::bad_value, f.key, "the number is too large");
+            if (!std::in_range<std::int32_t>(number)) in.fail(errc::bad_value, f.key, not_of_32_bits(number));
             *static_cast<std::int32_t*>(member) = static_cast<std::int32_t>(number);
             return true;
         }
         case field_kind::real:
             *static_cast<float*>(member) = in.real(f.key);
+            if (f.floats == field_floats::finite) check_finite(*static_cast<float*>(member), f.key, in);
             return true;
         case field_kind::number:
             *static_cast<double*>(member) = in.number(f.key);
+            if (f.floats == field_floats::finite) check_finite(*static_cast<double*>(member), f.key, in);
             return true;
         case field_kind::text:
             *static_cast<std::string_view*>(member) = texts.emplace_back(in.text(f.key));
@@ -30074,6 +30414,8 @@ inline bool read_field(const field_entry& f, void* member, object_reader& in, im
             const auto elements = in.reals(f.key);
             if (elements.empty()) return true;
             check_elements(f.count, elements.size(), f.key, in);
+            if (f.floats == field_floats::finite)
+                for (const float element : elements) check_finite(element, f.key, in);
             std::copy(elements.begin(), elements.end(), static_cast<float*>(member));
             return true;
         }
@@ -30532,11 +30874,13 @@ struct quantization {
 
 namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
 
-/// How many numbers of `bits` bits there are room for in the member "rawValue" or "int8RawValue" of `in`.
+/// How many numbers the member "rawValue" or "int8RawValue" of `in` holds; where it is one byte that has room for
+/// several, minus the most that it may hold.
 extent quantized_length(object_reader& in, std::string_view kind);
 
 /// Reads the members `kind`, "rawValue" or "int8RawValue", and "quantization" of `in`. rawValue: numbers of 1 to 8
-/// bits, one after the other from the highest bit of each byte on. int8RawValue: int8. `by_first_axis`: whether the
+/// bits, one after the other from the highest bit of each byte on. int8RawValue: int8, with one scale and no bias.
+/// `by_first_axis`: whether the
 /// first axis of `dimensions` is the one of the output channels; if not, only one scale and bias for all will do.
 /// Without `to`, only checks the sizes.
 quantization read_quantized(object_reader& in, std::string_view kind, const shape& dimensions, bool by_first_axis,
@@ -30627,7 +30971,9 @@ namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
 
 extent quantized_length(object_reader& in, std::string_view kind) {
     object_reader quantization = in.object("quantization");
-    return static_cast<extent>(in.bytes(kind).size() * 8 / detail::read_number_of_bits(quantization));
+    const auto bytes = static_cast<extent>(in.bytes(kind).size());
+    const auto most = bytes * 8 / static_cast<extent>(detail::read_number_of_bits(quantization));
+    return bytes == 1 && most > 1 ? -most : most;
 }
 
 quantization read_quantized(object_reader& in, std::string_view kind, const shape& dimensions, bool by_first_axis,
@@ -30657,8 +31003,11 @@ quantization read_quantized(object_reader& in, std::string_view kind, const shap
                 std::to_string(1 << how.bits) + " numbers wanted, " + std::to_string(how.table.size()) + " came");
     } else {
         const extent channels = dimensions.rank() == 0 ? 1 : dimensions[0];
-        how.scale = detail::read_channels(inner, "scale", channels, by_first_axis, false);
-        how.bias = detail::read_channels(inner, "bias", channels, by_first_axis, true);
+        const bool by_channel = by_first_axis && !how.is_int8;
+        how.scale = detail::read_channels(inner, "scale", channels, by_channel, false);
+        how.bias = detail::read_channels(inner, "bias", channels, by_channel, true);
+        if (how.is_int8 && !how.bias.empty())
+            inner.fail(errc::shape_mismatch, "bias", "no number wanted with int8RawValue, 1 came");
     }
     inner.finish();
     fields.finish();
@@ -30756,9 +31105,10 @@ private:
 ///
 /// All contents are first written and synced under other names in the same folders, then renamed in the
 /// order given, then the folders are synced. So a file that refers to another comes after it. A crash
-/// between two renames leaves the first file new and the second old; whoever must never see that gives the
-/// first file a new name. Throws errc::io with path and reason; no file has changed then, unless a rename
-/// after the first one was refused, and nothing is left over. Existing permissions are kept.
+/// between two renames leaves the first file new and the second old; whoever must never see that says in
+/// both which belong together, as `model::save` does. Throws errc::io with path and reason; no file has
+/// changed then, unless a rename after the first one was refused, and nothing is left over. Existing
+/// permissions are kept.
 inline void write_files_atomically(std::span<const file_content> files) {
     define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::write_files_atomically(files);
 }
@@ -31436,7 +31786,7 @@ struct weights_target {
 /// `target`, only compares how many there are. `by_first_axis` as for `read_quantized`.
 void read_weights(object_reader in, const std::string& place, const shape& dimensions, bool by_first_axis,
                   const safetensors* tensors, weight_source& source, const weights_target* target);
-/// How many numbers the document gives for each of these parameters.
+/// How many numbers the document gives for each of these parameters; below 0: up to so many, see `quantized_length`.
 std::vector<extent> weight_lengths(std::span<const object_reader> parameters, const safetensors* tensors);
 
 }  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
@@ -31449,11 +31799,34 @@ std::vector<extent> weight_lengths(std::span<const object_reader> parameters, co
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <filesystem>
 #include <optional>
 
 namespace bespoke {
 namespace detail {
+
+/// A document and its weights file both hold the id of the weights, so that one of them is not read with what another
+/// document has put into the place of the other.
+inline constexpr auto weights_id = "weightsId";
+inline std::string id_of(std::span<const tensor_entry> tensors) {
+    std::uint64_t hash = 0xcbf29ce484222325;  // FNV-1a, of eight bytes at a time
+    const auto add = [&](std::span<const std::byte> bytes) {
+        for (std::size_t i = 0; i < bytes.size(); i += sizeof hash) {
+            std::uint64_t word = 0;
+            std::memcpy(&word, bytes.data() + i, std::min(sizeof word, bytes.size() - i));
+            hash = (hash ^ word) * 0x100000001b3;
+            hash ^= hash >> 32;  // the high bits reach the low ones
+        }
+    };
+    for (const tensor_entry& tensor : tensors) {
+        add(std::as_bytes(std::span(tensor.name)));
+        add(tensor.bytes);
+    }
+    std::string digits;
+    for (int shift = 60; shift >= 0; shift -= 4) digits += "0123456789abcdef"[hash >> shift & 15];
+    return digits;
+}
 
 /// Where the weights are found that a document does not hold.
 struct weights_place {
@@ -31462,6 +31835,19 @@ struct weights_place {
     std::optional<safetensors> loaded{};
     bool loading = false;  ///< its errors begin with its own path
 
+    /// The file called `name`, whose weights are those of the document: `id`, if it says one.
+    const safetensors* find(const std::string& name, const std::string& id, const object_reader& top) {
+        const safetensors* const found = find(name, top);
+        if (found == nullptr || id.empty()) return found;
+        const auto there = found->metadata().find(weights_id);
+        if (there != found->metadata().end() && there->second != id)
+            top.fail(errc::bad_value, weights_id,
+                     "the weights " + in_quotes(id) + " wanted, " + in_quotes(name) + " has " +
+                         in_quotes(there->second) + ", which another document has written");
+        return found;
+    }
+
+private:
     const safetensors* find(const std::string& name, const object_reader& top) {
         if (folder == nullptr) return file;
         const std::filesystem::path relative(name);
@@ -31652,27 +32038,25 @@ void read_weights(object_reader in, const std::string& place, const shape& dimen
     for (extent i = 0; i < wanted; ++i)
         if (!std::isfinite(values[i]))
             throw error(errc::bad_value, place + ": number " + std::to_string(i) + " is " +
-                                             (std::isnan(values[i]) ? "NaN"
-                                              : values[i] > 0       ? "Infinity"
-                                                                    : "-Infinity"));
+                                             detail::spelled(static_cast<double>(values[i])));
 }
 
 std::vector<extent> weight_lengths(std::span<const object_reader> parameters, const safetensors* tensors) {
     std::vector<extent> lengths;
     for (object_reader in : parameters) {
-        std::size_t length = in.length("floatValue");
+        auto length = static_cast<extent>(in.length("floatValue"));
         if (in.has("quantization")) {
             const std::string_view kind = in.has("int8RawValue") ? "int8RawValue" : "rawValue";
-            length = static_cast<std::size_t>(quantized_length(in, kind));
+            length = quantized_length(in, kind);
         } else if (in.has("float16Value")) {
-            length = detail::read_bytes(in, "float16Value", 2).size() / 2;
+            length = static_cast<extent>(detail::read_bytes(in, "float16Value", 2).size() / 2);
         } else if (in.has("bespoke")) {
             object_reader inner = in.object("bespoke");
-            length = detail::read_bytes(inner, "float32Value", 4).size() / 4;
+            length = static_cast<extent>(detail::read_bytes(inner, "float32Value", 4).size() / 4);
         } else if (in.has("tensor")) {
-            length = static_cast<std::size_t>(detail::find_tensor(in, tensors).dimensions.size());
+            length = detail::find_tensor(in, tensors).dimensions.size();
         }
-        lengths.push_back(static_cast<extent>(length));
+        lengths.push_back(length);
     }
     return lengths;
 }
@@ -31719,7 +32103,7 @@ public:
     struct pending_weight {
         std::size_t step, number;  ///< parameter `number` of step `step`
         object_reader value;
-        std::string layer;  ///< place and name of the layer
+        std::string layer;  ///< its name
         bool by_first_axis;  ///< of the output channels
     };
 
@@ -31729,6 +32113,7 @@ public:
     const safetensors* tensors;
     std::vector<pending_weight> weights;
     std::vector<layer_notes> notes;  ///< in the order of the plan's steps
+    bool rank_5 = false;             ///< RANK5_ARRAY_MAPPING: layers of versions 1 to 3 only
     /// Places of fields with a default other than zero that the document leaves out.
     implied_fields implied;
 };
@@ -31764,6 +32149,8 @@ inline std::vector<tensor_note> read_tensor_notes(object_reader& layer, std::str
     std::vector<tensor_note> notes;
     for (object_reader& in : layer.objects(key)) {
         notes.push_back({in.integer("rank"), in.integers("dimValue")});
+        if (const auto rank = notes.back().rank; !std::in_range<std::int32_t>(rank))
+            in.fail(errc::bad_value, "rank", not_of_32_bits(rank));
         in.finish();
     }
     return notes;
@@ -31775,6 +32162,17 @@ inline void write_tensor_notes(object_writer& layer, std::string_view key, const
         list.back().integers("dimValue", note.dimensions);
     }
     layer.objects(key, list);
+}
+
+/// Whether a layer is one of the specification's versions 1 to 3, or a custom one.
+inline bool is_of_rank_5(std::string_view key) {
+    static constexpr std::string_view keys[] = {
+        "convolution", "pooling", "activation", "innerProduct", "embedding", "batchnorm", "mvn", "l2normalize",
+        "softmax", "lrn", "crop", "padding", "upsample", "resizeBilinear", "cropResize", "unary", "add", "multiply",
+        "average", "scale", "bias", "max", "min", "dot", "reduce", "loadConstant", "reshape", "flatten", "permute",
+        "concat", "split", "sequenceRepeat", "reorganizeData", "slice", "simpleRecurrent", "gru", "uniDirectionalLSTM",
+        "biDirectionalLSTM", custom_key};
+    return std::ranges::find(keys, key) != std::end(keys);
 }
 
 /// What the table calls its layers, for "did you mean".
@@ -31883,6 +32281,9 @@ inline std::shared_ptr<any_node> read_layer_of_table(network_reader& networks, o
             if (codec.key == key && codec.nested_key == nested) found = &codec;
         if (found == nullptr) unknown(nested, key);
     }
+    if (networks.rank_5 && !is_of_rank_5(key))
+        throw error(errc::bad_value, place + ": a layer of version 3 or less wanted with RANK5_ARRAY_MAPPING, " +
+                                         in_quotes(key) + " wants \"arrayInputShapeMapping\": \"EXACT_ARRAY_MAPPING\"");
     const std::size_t step = networks.notes.size();
     networks.notes.emplace_back().weights.resize(found->parameters().size());
     object_reader look = fields;
@@ -31890,10 +32291,22 @@ inline std::shared_ptr<any_node> read_layer_of_table(network_reader& networks, o
     if (found->is_custom()) networks.notes[step].description = fields.text("description");
     const auto weights = find_weights(*found, fields);
     for (std::size_t i = 0; i < weights.size(); ++i)
-        networks.weights.push_back({step, i, weights[i], place, by_first_axis});
+        networks.weights.push_back({step, i, weights[i], name, by_first_axis});
     auto node = read_node(*found, fields, weights, networks);
     fields.finish();
     return node;
+}
+
+/// A document names what a layer reads and writes; only in code it may be left out.
+inline void check_blobs(const any_node& node, const object_reader& layer) {
+    const layer_facts& facts = *node.type()->facts;
+    const auto wants = [&](std::string_view key, std::size_t names, const std::vector<std::string>& came) {
+        if (names > 0 && came.empty())
+            layer.fail(errc::bad_value, key,
+                       std::to_string(names) + (names == 1 ? " name wanted, none came" : " names wanted, none came"));
+    };
+    wants("input", facts.inputs.least, node.inputs);
+    wants("output", facts.control ? 0 : 1, node.outputs);
 }
 
 /// The networks inside a branch or a loop.
@@ -31924,11 +32337,12 @@ layer_list read_layers(network_reader& networks, object_reader& network) {
         node->name = name;
         node->inputs = layer.texts("input");
         node->outputs = layer.texts("output");
+        detail::check_blobs(*node, layer);
         node->updatable = layer.boolean("isUpdatable");
         networks.notes[step].inputs = detail::read_tensor_notes(layer, "inputTensor");
         networks.notes[step].outputs = detail::read_tensor_notes(layer, "outputTensor");
         layer.finish();
-        list.nodes.push_back(std::move(node));
+        list.add(std::move(node));
     }
     return list;
 }
@@ -31944,7 +32358,7 @@ layer_list read_subnetwork(network_reader& networks, object_reader& fields, std:
 std::vector<object_writer> write_layers(network_writer& networks, const layer_list& layers) {
     std::vector<object_writer> list;
     const std::string outer = networks.place.text;
-    for (const auto& node : layers.nodes) {
+    for (const auto& node : layers.nodes()) {
         const layer_codec* codec = find_codec(networks.codecs, *node);
         if (codec == nullptr) throw error(errc::unknown_layer, "a layer that is in no set cannot be written");
         const std::size_t step = networks.step++;
@@ -31979,7 +32393,7 @@ std::vector<object_writer> write_layers(network_writer& networks, const layer_li
 
 void write_subnetwork(network_writer& networks, const layer_list& layers, object_writer& fields, std::string_view key,
                       bool required) {
-    if (layers.nodes.empty() && (networks.place.implied != nullptr ? networks.place.is_implied(key) : !required))
+    if (layers.nodes().empty() && (networks.place.implied != nullptr ? networks.place.is_implied(key) : !required))
         return;
     const std::size_t outer = networks.place.text.size();
     networks.place.text.append("/").append(key);
@@ -32152,6 +32566,8 @@ struct double_parameter {
     std::optional<double_range> range;
 
     bool allows(double value) const { return !range || (value >= range->min_value && value <= range->max_value); }
+    /// What it allows, for an error: "a number from 0 to 1".
+    std::string allowed() const;
     friend bool operator==(const double_parameter&, const double_parameter&);
 };
 struct int64_parameter {
@@ -32159,6 +32575,7 @@ struct int64_parameter {
     std::variant<std::monostate, int64_range, int64_set> allowed_values;
 
     bool allows(std::int64_t value) const;
+    std::string allowed() const;
     friend bool operator==(const int64_parameter&, const int64_parameter&);
 };
 
@@ -32234,6 +32651,12 @@ using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::sgd_optimizer;
 namespace bespoke {
 namespace detail {
 
+template <class Parameter>
+void check_default(const object_reader& in, const Parameter& parameter) {
+    if (!parameter.allows(parameter.default_value))
+        in.fail(errc::bad_value, "defaultValue",
+                parameter.allowed() + " wanted, " + json(parameter.default_value).dump() + " came");
+}
 inline void read_parameter(object_reader& outer, std::string_view key, std::optional<double_parameter>& to) {
     object_reader in = outer.object(key);
     if (!outer.has(key)) return;
@@ -32246,9 +32669,9 @@ inline void read_parameter(object_reader& outer, std::string_view key, std::opti
     }
     in.finish();
     if (!std::isfinite(parameter.default_value))
-        in.fail(errc::bad_value, "defaultValue", "a finite number wanted");
-    if (!parameter.allows(parameter.default_value))
-        in.fail(errc::bad_value, "defaultValue", "it is not in the range that is allowed");
+        in.fail(errc::bad_value, "defaultValue",
+                "a finite number wanted, " + spelled(parameter.default_value) + " came");
+    check_default(in, parameter);
 }
 inline void read_parameter(object_reader& outer, std::string_view key, std::optional<int64_parameter>& to) {
     object_reader in = outer.object(key);
@@ -32268,8 +32691,7 @@ inline void read_parameter(object_reader& outer, std::string_view key, std::opti
         allowed.finish();
     }
     in.finish();
-    if (!parameter.allows(parameter.default_value))
-        in.fail(errc::bad_value, "defaultValue", "it is not among the values that are allowed");
+    check_default(in, parameter);
 }
 
 inline void write_parameter(object_writer& outer, std::string_view key, const std::optional<double_parameter>& from) {
@@ -32319,6 +32741,21 @@ bool int64_parameter::allows(std::int64_t value) const {
     if (const auto* set = std::get_if<int64_set>(&allowed_values))
         return std::ranges::find(set->values, value) != set->values.end();
     return true;
+}
+
+std::string double_parameter::allowed() const {
+    if (!range) return "a number";
+    return "a number from " + detail::spelled(range->min_value) + " to " + detail::spelled(range->max_value);
+}
+std::string int64_parameter::allowed() const {
+    if (const auto* range = std::get_if<int64_range>(&allowed_values))
+        return "a number from " + std::to_string(range->min_value) + " to " + std::to_string(range->max_value);
+    const auto* set = std::get_if<int64_set>(&allowed_values);
+    if (set == nullptr || set->values.empty()) return set == nullptr ? "a number" : "no number";
+    std::string text;
+    for (std::size_t i = 0; i < set->values.size(); ++i)
+        text += (i == 0 ? "" : i + 1 == set->values.size() ? " or " : ", ") + std::to_string(set->values[i]);
+    return text;
 }
 
 network_update_parameters read_update_parameters(object_reader& in) {
@@ -32526,7 +32963,7 @@ public:
 
     /// Writes the document to `path`, and the weights to the file of the same name that ends in .safetensors
     /// unless they stand in the document: few (64 numbers in all) or read from there. Files are whole
-    /// afterwards or unchanged; see write_files_atomically.
+    /// afterwards or unchanged; see write_files_atomically. `load` refuses two that are no pair ("weightsId" in both).
     void save(const std::filesystem::path& path) const;
 
     /// The document, and the bytes of the safetensors file that it calls `weights_file`; none where no weight
@@ -32537,11 +32974,19 @@ public:
     };
     document write(std::string_view weights_file) const;
 
-    /// The layers with the memory that they run in. Whoever writes parameters calls its `prepare` afterwards.
+    /// The layers with the memory that they run in.
     program& network() { return *program_; }
     const program& network() const { return *program_; }
     /// The parameter array `field` ("weights") of the first layer called `layer`. Throws `error` where there is none.
     std::span<float> parameter(std::string_view layer, std::string_view field);
+    // As of a composed network: whoever writes parameters calls `prepare` afterwards.
+    void prepare() { program_->prepare(); }
+    void use_threads(std::size_t count) { program_->use_threads(count); }
+    std::size_t thread_count() const { return program_->thread_count(); }
+    void use(const arithmetic& how) { program_->use(how); }
+    low_precision use_low_precision(low_precision wanted) { return program_->use_low_precision(wanted); }
+    low_precision precision_in_force() { return program_->precision_in_force(); }
+    std::string precision_note() { return program_->precision_note(); }
     /// Plans the network for the shapes of these inputs.
     void reshape(const features& inputs);
     bool is_planned_for(const features& inputs) const;
@@ -32580,6 +33025,8 @@ using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::model;
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <set>
+#include <type_traits>
 
 namespace bespoke {
 namespace detail {
@@ -32639,6 +33086,28 @@ inline image_size image_of_output(const feature_description& feature, const shap
     return *size;
 }
 
+/// The shapes of the blobs for the inputs that are described. Throws where a network cannot take one.
+inline std::vector<program::named_shape> declared_shapes(const model_settings& settings) {
+    std::vector<program::named_shape> inputs;
+    for (const auto& feature : settings.description.input) {
+        check_input(feature);
+        inputs.push_back({feature.name, declared_shape(feature, settings)});
+    }
+    return inputs;
+}
+
+/// Throws where others are described than the network has.
+inline void check_inputs(const model_description& description, const plan_view& plan) {
+    if (description.input.size() != plan.inputs.size())
+        throw error(errc::bad_value, "/description/input: " + std::to_string(plan.inputs.size()) + " inputs wanted, " +
+                                         std::to_string(description.input.size()) + " came");
+    for (std::size_t i = 0; i < plan.inputs.size(); ++i)
+        if (plan[plan.blobs[plan.inputs[i]].name] != description.input[i].name)
+            throw error(errc::unknown_name, "/description/input/" + std::to_string(i) + ": " +
+                                                in_quotes(plan[plan.blobs[plan.inputs[i]].name]) + " wanted, " +
+                                                in_quotes(description.input[i].name) + " came");
+}
+
 /// Throws where a step of the preprocessing is for no image, or for one of another size.
 inline void check_preprocessing(const model_settings& settings, const std::string& root) {
     for (std::size_t i = 0; i < settings.preprocessing.size(); ++i) {
@@ -32658,6 +33127,86 @@ inline void check_preprocessing(const model_settings& settings, const std::strin
     }
 }
 
+/// The place of an output among those of the plan. Throws where there is none of the name.
+inline std::size_t output_number(const plan_view& plan, std::string_view name) {
+    for (std::size_t i = 0; i < plan.outputs.size(); ++i)
+        if (plan[plan.blobs[plan.outputs[i]].name] == name) return i;
+    throw error(errc::unknown_name, "output " + in_quotes(name) + ": the network has no such output");
+}
+
+/// How many class labels there are. Throws where there is none, or one comes twice.
+inline extent count_labels(const model_settings& settings, const std::string& root) {
+    const auto count = [&](const auto& labels, const std::string& place, const auto& shown) {
+        if (labels.empty()) throw error(errc::bad_value, place + ": one class label or more wanted, none came");
+        std::set<std::remove_cvref_t<decltype(labels[0])>> seen;
+        for (std::size_t i = 0; i < labels.size(); ++i)
+            if (!seen.insert(labels[i]).second)
+                throw error(errc::duplicate_name,
+                            place + "/" + std::to_string(i) + ": the class label " + shown(labels[i]) + " comes twice");
+        return static_cast<extent>(labels.size());
+    };
+    if (const auto* names = std::get_if<string_sequence>(&settings.class_labels))
+        return count(*names, root + "/stringClassLabels/vector", [](const auto& name) { return in_quotes(name); });
+    if (const auto* numbers = std::get_if<int64_sequence>(&settings.class_labels))
+        return count(*numbers, root + "/int64ClassLabels/vector", [](auto number) { return std::to_string(number); });
+    throw error(errc::bad_value, root + ": class labels wanted, none came");
+}
+
+/// The place among the plan's outputs of the one that has a probability for each class label. Throws where there is no
+/// such output.
+inline std::size_t probabilities_of(const model_settings& settings, const plan_view& plan, const std::string& root) {
+    const extent labels = count_labels(settings, root);
+    const std::size_t number = settings.label_probability_layer_name.empty()
+                                   ? plan.outputs.size() - 1
+                                   : output_number(plan, settings.label_probability_layer_name);
+    const blob_facts& blob = plan.blobs[plan.outputs[number]];
+    if (!blob.open.any && blob.dimensions.size() != labels)
+        throw error(shape_fault(root, ": ", labels, " class labels for the probabilities \"", plan[blob.name],
+                                "\" of the shape ", blob.dimensions));
+    return number;
+}
+
+inline void check_type(bool fits, const feature_description& feature, const std::string& wanted) {
+    if (!fits)
+        throw error(errc::bad_value, "output " + in_quotes(feature.name) + ": " + wanted + " wanted, " +
+                                         bespoke::to_text(feature.type) + " declared");
+}
+
+/// Whether an output of a classifier is the label or the probabilities. Throws where it is, and has another type.
+inline bool check_answer(const model_settings& settings, const feature_description& feature) {
+    const bool by_name = std::holds_alternative<string_sequence>(settings.class_labels);
+    if (feature.name == settings.description.predicted_feature_name) {
+        check_type(by_name ? std::holds_alternative<string_feature_type>(feature.type.type)
+                           : std::holds_alternative<int64_feature_type>(feature.type.type),
+                   feature, by_name ? "a string" : "an int64");
+        return true;
+    }
+    if (feature.name != settings.description.predicted_probabilities_name) return false;
+    const auto* dictionary = std::get_if<dictionary_feature_type>(&feature.type.type);
+    check_type(dictionary != nullptr &&
+                   (dictionary->key_type == dictionary_feature_type::key::string_key_type) == by_name,
+               feature, by_name ? "a dictionary of strings" : "a dictionary of int64");
+    return true;
+}
+
+/// Throws where an output is declared otherwise than the network gives it.
+inline void check_output(const feature_description& feature, const blob_facts& blob) {
+    const shape& made = blob.dimensions;
+    const array_feature_type* array = feature.type.multi_array_type();
+    if (feature.type.image_type() != nullptr) {
+        if (!blob.open.any) image_of_output(feature, made);
+    } else if (array == nullptr) {
+        check_type(std::holds_alternative<double_feature_type>(feature.type.type) ||
+                       std::holds_alternative<int64_feature_type>(feature.type.type),
+                   feature, "a multi-array, an image or a number");
+        check_type(blob.open.any || made.size() == 1, feature, "a multi-array " + bespoke::to_text(made));
+    } else if (!blob.open.any && array->default_shape().rank() > 0 &&
+               checked_size(array->default_shape(), planner::largest) != made.size()) {
+        throw error(shape_fault("output \"", feature.name, "\": the shape ", array->default_shape(),
+                                " declared, the network gives ", made));
+    }
+}
+
 }  // namespace detail
 
 namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
@@ -32671,6 +33220,7 @@ struct model::parts {
     std::map<std::string, std::string> weights_metadata;
     std::size_t threads = 1;
     arithmetic how{};
+    extent most_elements = std::numeric_limits<extent>::max();  ///< of all blobs of one example
     /// Called with the plan before the memory for parameters is taken, and with it afterwards.
     void (*fill)(void* context, const plan_view& plan, engine<float>* core) = nullptr;
     void* context = nullptr;
@@ -32689,11 +33239,7 @@ model::model(parts&& content)
       weights_metadata_(std::move(content.weights_metadata)) {
     const model_settings& settings = content.settings;
     const std::string root = "/" + std::string(detail::key_of_type(settings.type)) + "/";
-    std::vector<program::named_shape> inputs;
-    for (const auto& feature : settings.description.input) {
-        detail::check_input(feature);
-        inputs.push_back({feature.name, detail::declared_shape(feature, settings)});
-    }
+    std::vector<program::named_shape> inputs = detail::declared_shapes(settings);
     std::vector<std::string> outputs;
     const bool classifies = settings.type == model_type::neural_network_classifier;
     for (const auto& feature : settings.description.output)
@@ -32718,7 +33264,8 @@ model::model(parts&& content)
     if (p.failed()) throw error(p.problem());
     if (content.fill != nullptr) content.fill(content.context, p.result().view(), nullptr);
 
-    program_ = std::make_unique<program>(std::move(content.layers), std::move(inputs), std::move(outputs), root);
+    program_ = std::make_unique<program>(std::move(content.layers), std::move(inputs), std::move(outputs), root,
+                                         content.most_elements);
     program_->use_threads(content.threads);
     if (content.fill != nullptr) content.fill(content.context, program_->plan(), &program_->core());
     notes_ = std::move(content.notes);
@@ -32731,89 +33278,18 @@ void model::set_settings(model_settings settings) {
     if (const auto problem = fault_of(description)) throw error(*problem);
     const plan_view& plan = program_->plan();  // that of the engine, whichever it is
     const std::string root = "/" + std::string(detail::key_of_type(settings.type));
-
-    if (description.input.size() != plan.inputs.size())
-        throw error(errc::bad_value, "/description/input: " + std::to_string(plan.inputs.size()) + " inputs wanted, " +
-                                         std::to_string(description.input.size()) + " came");
-    for (const auto& feature : description.input) detail::check_input(feature);
-    for (std::size_t i = 0; i < plan.inputs.size(); ++i)
-        if (plan[plan.blobs[plan.inputs[i]].name] != description.input[i].name)
-            throw error(errc::unknown_name, "/description/input/" + std::to_string(i) + ": " +
-                                                in_quotes(plan[plan.blobs[plan.inputs[i]].name]) + " wanted, " +
-                                                in_quotes(description.input[i].name) + " came");
-
+    detail::check_inputs(description, plan);
     // what is declared is compared with the plan for the shapes that are declared
-    std::vector<program::named_shape> inputs;
-    for (const auto& feature : description.input)
-        inputs.push_back({feature.name, detail::declared_shape(feature, settings)});
-    program_->reshape(inputs);
+    program_->reshape(detail::declared_shapes(settings));
     detail::check_preprocessing(settings, root);
 
-    const auto output_number = [&](std::string_view name) {
-        for (std::size_t i = 0; i < plan.outputs.size(); ++i)
-            if (plan[plan.blobs[plan.outputs[i]].name] == name) return i;
-        throw error(errc::unknown_name, "output " + in_quotes(name) + ": the network has no such output");
-    };
-    std::vector<std::size_t> outputs;
-    std::size_t probabilities = detail::no_output;
     const bool classifies = settings.type == model_type::neural_network_classifier;
-    const bool by_name = std::holds_alternative<string_sequence>(settings.class_labels);
-    if (classifies) {
-        if (std::holds_alternative<std::monostate>(settings.class_labels))
-            throw error(errc::bad_value, root + ": class labels wanted, none came");
-        probabilities = settings.label_probability_layer_name.empty()
-                            ? plan.outputs.size() - 1
-                            : output_number(settings.label_probability_layer_name);
-        const blob_facts& blob = plan.blobs[plan.outputs[probabilities]];
-        const auto count_labels = [](const auto& labels) {
-            if constexpr (requires { labels.size(); }) {
-                if (std::set(labels.begin(), labels.end()).size() != labels.size())
-                    throw error(errc::duplicate_name, "a class label comes twice");
-                return static_cast<extent>(labels.size());
-            } else {
-                return extent{0};
-            }
-        };
-        const extent labels = std::visit(count_labels, settings.class_labels);
-        if (!blob.open.any && blob.dimensions.size() != labels)
-            throw error(shape_fault(root, ": ", labels, " class labels for the probabilities \"", plan[blob.name],
-                                    "\" of the shape ", blob.dimensions));
-    }
+    const std::size_t probabilities = classifies ? detail::probabilities_of(settings, plan, root) : detail::no_output;
+    std::vector<std::size_t> outputs;
     for (const auto& feature : description.output) {
-        const auto wants = [&](bool fits, std::string_view wanted) {
-            if (!fits)
-                throw error(errc::bad_value, "output " + in_quotes(feature.name) + ": " + std::string(wanted) +
-                                                 " wanted, " + bespoke::to_text(feature.type) + " declared");
-        };
-        if (classifies && feature.name == description.predicted_feature_name) {
-            wants(by_name ? std::holds_alternative<string_feature_type>(feature.type.type)
-                          : std::holds_alternative<int64_feature_type>(feature.type.type),
-                  by_name ? "a string" : "an int64");
-            outputs.push_back(detail::no_output);
-        } else if (classifies && feature.name == description.predicted_probabilities_name) {
-            const auto* dictionary = std::get_if<dictionary_feature_type>(&feature.type.type);
-            wants(dictionary != nullptr &&
-                      (dictionary->key_type == dictionary_feature_type::key::string_key_type) == by_name,
-                  by_name ? "a dictionary of strings" : "a dictionary of int64");
-            outputs.push_back(detail::no_output);
-        } else {
-            outputs.push_back(output_number(feature.name));
-            const blob_facts& blob = plan.blobs[plan.outputs[outputs.back()]];
-            const shape& made = blob.dimensions;
-            const array_feature_type* array = feature.type.multi_array_type();
-            if (feature.type.image_type() != nullptr) {
-                if (!blob.open.any) detail::image_of_output(feature, made);
-            } else if (array == nullptr) {
-                wants(std::holds_alternative<double_feature_type>(feature.type.type) ||
-                          std::holds_alternative<int64_feature_type>(feature.type.type),
-                      "a multi-array, an image or a number");
-                wants(blob.open.any || made.size() == 1, "a multi-array " + bespoke::to_text(made));
-            } else if (!blob.open.any && array->default_shape().rank() > 0 &&
-                       checked_size(array->default_shape(), planner::largest) != made.size()) {
-                throw error(shape_fault("output \"", feature.name, "\": the shape ", array->default_shape(),
-                                        " declared, the network gives ", made));
-            }
-        }
+        const bool answers = classifies && detail::check_answer(settings, feature);
+        outputs.push_back(answers ? detail::no_output : detail::output_number(plan, feature.name));
+        if (!answers) detail::check_output(feature, plan.blobs[plan.outputs[outputs.back()]]);
     }
     if (settings.type == model_type::neural_network_regressor && description.predicted_feature_name.empty())
         throw error(errc::bad_value, "/description/predictedFeatureName: the name of an output wanted, none came");
@@ -32829,16 +33305,7 @@ bool model::marked_updatable(std::size_t number) const {
 }
 
 std::span<float> model::parameter(std::string_view layer, std::string_view field) {
-    const plan_view& plan = program_->plan();
-    const std::size_t step = plan.find_step(layer);
-    if (step != blob_facts::npos)
-        for (std::size_t i = 0; i < plan.steps[step].parameter_count; ++i) {
-            const std::size_t number = plan.steps[step].first_parameter + i;
-            if (plan.parameters[number].name == field)
-                return {program_->core().parameter(number),
-                        static_cast<std::size_t>(plan.parameters[number].dimensions.size())};
-        }
-    throw error(errc::unknown_name, "no layer " + in_quotes(layer) + " with a parameter " + in_quotes(field));
+    return program_->core().parameter(layer, field);
 }
 
 }  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
@@ -32945,9 +33412,7 @@ void model::run(std::span<const features> inputs, std::vector<features>& results
         for (std::size_t e = 0; e < inputs.size(); ++e) run(inputs.subspan(e, 1), results);
         return;
     }
-    core.select(pass::all, {});
     core.reserve(static_cast<extent>(inputs.size()));
-    core.measure();
     const plan_view& plan = program_->plan();
     for (std::size_t e = 0; e < inputs.size(); ++e)
         for (std::size_t i = 0; i < plan.inputs.size(); ++i) {
@@ -33058,9 +33523,12 @@ void model::answer(features& result, extent example) const {
 /// Models and documents: `load(path)`, `parse(text)`, `m.save(path)`. What a model is stands in model_class.hpp.
 namespace bespoke {
 
+/// How a loaded model computes: `load(path, {.threads = 4})`. `use_threads` and `use` of a model change it later.
 struct load_options {
     std::size_t threads = 1;  ///< how many kernels use, the caller included
-    arithmetic how{};
+    arithmetic how{};         ///< where there is a choice
+    /// What all blobs of one example may take, in all: a small file can ask for more memory than there is.
+    extent most_elements = run_shapes<float>::largest;
 };
 
 namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
@@ -33146,9 +33614,14 @@ struct weights_to_read {
                 target.emplace(weights_target{core->parameters(), number,
                                               plan.parameters_size >= network_parameters<float>::least_lent,
                                               core->threads()});
-            define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::read_weights(
-                pending.value, place, plan.parameters[number].dimensions, pending.by_first_axis,
-                self.networks.tensors, source, target ? &*target : nullptr);
+            try {
+                define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::read_weights(
+                    pending.value, place, plan.parameters[number].dimensions, pending.by_first_axis,
+                    self.networks.tensors, source, target ? &*target : nullptr);
+            } catch (const error& problem) {
+                if (pending.layer.empty()) throw;
+                throw error(problem.code(), problem.what() + (" (layer " + in_quotes(pending.layer) + ")"));
+            }
         }
     }
 };
@@ -33157,6 +33630,7 @@ struct weights_to_read {
 inline layer_list read_network(object_reader& in, model_settings& settings, network_reader& networks) {
     settings.array_input_shape_mapping = static_cast<array_shape_mapping>(
         in.enumerator("arrayInputShapeMapping", enumerators(array_shape_mapping{})));
+    networks.rank_5 = settings.array_input_shape_mapping == array_shape_mapping::rank5_array_mapping;
     settings.image_input_shape_mapping = static_cast<image_shape_mapping>(
         in.enumerator("imageInputShapeMapping", enumerators(image_shape_mapping{})));
     settings.preprocessing = define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::read_preprocessing(in);
@@ -33188,13 +33662,13 @@ inline model read_model(const json& root, std::span<const layer_codec> codecs, c
     model::parts content;
     model_settings& settings = content.settings;
     const std::int64_t version = top.integer("specificationVersion");
-    if (version < 1 || version > std::numeric_limits<std::int32_t>::max())
-        top.fail(errc::bad_value, "specificationVersion", "1 or more wanted, " + std::to_string(version) + " came");
+    if (version < 1 || version > 5)
+        top.fail(errc::bad_value, "specificationVersion", "1 to 5 wanted, " + std::to_string(version) + " came");
     settings.specification_version = static_cast<std::int32_t>(version);
     object_reader description = top.object("description");
     settings.description = define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::read_description(description);
     settings.is_updatable = top.boolean("isUpdatable");
-    const std::string weights_file = top.text("weightsFile");
+    const std::string weights_file = top.text("weightsFile"), weights_id = top.text(detail::weights_id);
 
     static constexpr std::string_view types[] = {"neuralNetwork", "neuralNetworkClassifier", "neuralNetworkRegressor"};
     static constexpr std::string_view unsupported[] = {
@@ -33212,7 +33686,7 @@ inline model read_model(const json& root, std::span<const layer_codec> codecs, c
     if (type.empty()) top.fail(errc::bad_value, "", "a model type wanted (\"neuralNetwork\"), none came");
     settings.type = static_cast<model_type>(std::ranges::find(types, type) - std::begin(types));
 
-    const safetensors* tensors = weights_file.empty() ? nullptr : place.find(weights_file, top);
+    const safetensors* tensors = weights_file.empty() ? nullptr : place.find(weights_file, weights_id, top);
     network_reader networks(codecs, tensors);
     object_reader network = top.object(type);
     content.layers = read_network(network, settings, networks);
@@ -33222,6 +33696,7 @@ inline model read_model(const json& root, std::span<const layer_codec> codecs, c
     if (tensors != nullptr) content.weights_metadata = tensors->metadata();
     content.threads = options.threads;
     content.how = options.how;
+    content.most_elements = options.most_elements;
     weights_to_read weights{networks, content.notes};
     content.fill = &weights_to_read::fill;
     content.context = &weights;
@@ -33373,10 +33848,16 @@ model::document model::write(std::string_view weights_file) const {
     top.small_integer("specificationVersion", settings_.specification_version);
     top.object("description", write_description(settings_.description));
     top.boolean("isUpdatable", settings_.is_updatable);
-    if (!weights.tensors.empty()) top.text("weightsFile", weights_file);
+    document result;
+    if (!weights.tensors.empty()) {
+        auto metadata = weights_metadata_;
+        metadata[detail::weights_id] = detail::id_of(weights.tensors);
+        top.text("weightsFile", weights_file);
+        top.text(detail::weights_id, metadata[detail::weights_id]);
+        result.weights = bespoke::to_safetensors(weights.tensors, metadata);
+    }
     top.object(detail::key_of_type(settings_.type), network);
-    document result{top.dump() + "\n", {}};
-    if (!weights.tensors.empty()) result.weights = bespoke::to_safetensors(weights.tensors, weights_metadata_);
+    result.json = top.dump() + "\n";
     return result;
 }
 
@@ -33430,6 +33911,7 @@ model load(const std::filesystem::path& path, const load_options& options) {
 
 
 #include <algorithm>
+#include <limits>
 #include <memory>
 #include <vector>
 
@@ -33549,7 +34031,8 @@ void network<Description, Element, Fits>::read(const std::filesystem::path& path
         for (std::size_t i = 0; i < plan().parameters.size(); ++i)
             std::copy_n(core.parameters().read(i), plan().parameters[i].dimensions.size(),
                         engine_.parameters().fill(i));
-    changed();
+    engine_.change();
+    engine_.prepare_needed();
 }
 
 template <const auto& Description, class Element, bool Fits>
@@ -33567,7 +34050,7 @@ namespace detail {
 inline layer_list gathered(const plan_view& plan, const std::vector<exported_layer>& layers, std::size_t first,
                            std::size_t last) {
     layer_list list;
-    for (std::size_t s = first; s < last; s = plan.steps[s].end) list.nodes.push_back(layers[s].node);
+    for (std::size_t s = first; s < last; s = plan.steps[s].end) list.add(layers[s].node);
     return list;
 }
 
@@ -33731,7 +34214,7 @@ model compose_model(model_settings settings, layer_list layers, const plan_view&
 
 model load_same(const std::filesystem::path& path, const layer_list& layers, const plan_view& plan,
                 std::span<const layer_codec> codecs) {
-    model result = load(path, codecs, {});
+    model result = load(path, codecs, {.most_elements = std::numeric_limits<extent>::max()});
     try {
         const auto& description = result.description();
         std::vector<program::named_shape> inputs;
@@ -33827,38 +34310,38 @@ inline model_losses losses_of(const network_update_parameters& update) {
     return result;
 }
 
-/// The value that the caller chose, which the model must allow, or the model's own.
+/// The model's own value, if it has one. Throws where it does not allow the one that the caller chose.
 template <class Parameter, class Value>
-void choose(const char* name, const std::optional<Parameter>& parameter, const std::optional<Value>& chosen,
-            Value& to) {
-    if (parameter) to = static_cast<Value>(parameter->default_value);
+void take(const char* name, const std::optional<Parameter>& parameter, const std::optional<Value>& chosen, Value& to) {
+    if (!parameter) return;
+    to = static_cast<Value>(parameter->default_value);
     if (!chosen) return;
-    if (parameter && !parameter->allows(static_cast<decltype(parameter->default_value)>(*chosen)))
-        throw error(errc::bad_argument, std::string("update: the model does not allow the ") + name + " " +
-                                            std::to_string(*chosen));
-    to = *chosen;
+    const auto value = static_cast<decltype(parameter->default_value)>(*chosen);
+    if (!parameter->allows(value))
+        throw error(errc::bad_argument, std::string("update: ") + name + ": " + parameter->allowed() + " wanted, " +
+                                            json(*chosen).dump() + " came");
 }
 
 /// The optimizer and the settings that the model wants, or the caller where the model allows it.
 inline any_optimizer<float> optimizer_of(const network_update_parameters& update, const update_options& options,
                                          update_settings& settings) {
     any_optimizer<float> result = adam{};
-    choose("number of epochs", update.epochs, options.epochs, settings.epochs);
-    choose("seed", update.seed, options.seed, settings.seed);
-    settings.shuffle = options.shuffle.value_or(update.shuffle.value_or(true));
+    take("number of epochs", update.epochs, options.epochs, settings.epochs);
+    take("seed", update.seed, options.seed, settings.seed);
+    settings.shuffle = update.shuffle.value_or(true);
     if (const auto* o = std::get_if<sgd_optimizer>(&update.optimizer)) {
         sgd chosen;
-        choose("learning rate", o->learning_rate, options.learning_rate, chosen.learning_rate);
-        choose("momentum", o->momentum, options.momentum, chosen.momentum);
-        choose("mini-batch size", o->mini_batch_size, options.mini_batch_size, settings.mini_batch_size);
+        take("learning rate", o->learning_rate, options.learning_rate, chosen.learning_rate);
+        take("momentum", o->momentum, options.momentum, chosen.momentum);
+        take("mini-batch size", o->mini_batch_size, options.mini_batch_size, settings.mini_batch_size);
         result = chosen;
     } else if (const auto* a = std::get_if<adam_optimizer>(&update.optimizer)) {
         adam chosen;
-        choose("learning rate", a->learning_rate, options.learning_rate, chosen.learning_rate);
-        choose("beta1", a->beta1, options.beta1, chosen.beta1);
-        choose("beta2", a->beta2, options.beta2, chosen.beta2);
-        choose("eps", a->eps, options.eps, chosen.eps);
-        choose("mini-batch size", a->mini_batch_size, options.mini_batch_size, settings.mini_batch_size);
+        take("learning rate", a->learning_rate, options.learning_rate, chosen.learning_rate);
+        take("beta1", a->beta1, options.beta1, chosen.beta1);
+        take("beta2", a->beta2, options.beta2, chosen.beta2);
+        take("eps", a->eps, options.eps, chosen.eps);
+        take("mini-batch size", a->mini_batch_size, options.mini_batch_size, settings.mini_batch_size);
         result = chosen;
     }
     apply_options(options, settings, result.parameters());
@@ -33978,7 +34461,7 @@ learner<float> make_learner(model& m, const std::vector<features>& examples, con
         }
     }
     const std::vector<example_data<float>> in(inputs.begin(), inputs.end()), wanted(targets.begin(), targets.end());
-    result.training->load(examples.size(), in, wanted);
+    result.take(examples.size(), in, wanted);
     return result;
 }
 
