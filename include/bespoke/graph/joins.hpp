@@ -23,7 +23,7 @@ constexpr void place_single(plan& p, std::span<const std::size_t> home, std::vec
         std::size_t count = 0, latest = 0;  // the last step in which one of them begins
         bool plain = true;                  // each is written once, by a step that runs once
     };
-    std::vector<std::size_t> writers(p.blobs.size());
+    std::vector<std::size_t> writers(p.blobs.size(), 0);
     for (std::size_t s = 0; s < p.steps.size(); ++s)
         for (std::size_t b : view.outputs_of(s))
             writers[b] += p.steps[s].parent == blob_facts::npos && !p.steps[s].logged ? 1 : 2;
