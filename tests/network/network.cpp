@@ -99,14 +99,18 @@ void require_same_bits(const std::vector<std::vector<float>>& inputs, std::size_
 }
 
 template <class Body>
-std::string error_of(const Body& body) {
+std::string what_is_thrown(errc code, const Body& body) {
     try {
         body();
     } catch (const error& e) {
-        CHECK(e.code() == errc::shape_mismatch);
+        CHECK(e.code() == code);
         return e.what();
     }
     return "";
+}
+template <class Body>
+std::string error_of(const Body& body) {
+    return what_is_thrown(errc::shape_mismatch, body);
 }
 
 }  // namespace
@@ -263,13 +267,7 @@ inline constexpr auto much_scratch = compose(input{"x", {2}}, spacious{.scratch 
 
 template <class Body>
 std::string error_for_memory(const Body& body) {
-    try {
-        body();
-    } catch (const error& e) {
-        CHECK(e.code() == errc::bad_value);
-        return e.what();
-    }
-    return "";
+    return what_is_thrown(errc::bad_value, body);
 }
 
 }  // namespace

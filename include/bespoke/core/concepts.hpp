@@ -20,10 +20,10 @@ namespace bespoke {
 
 // --- hyper-parameters -------------------------------------------------------------------------------
 
+enum class field_floats : unsigned char { finite, any };  ///< what a file may give; a third argument of `field`
 /// A layer, and each message of the specification inside one, names its hyper-parameters in the specification's JSON
 /// mapping: `constexpr void fields(auto& field)` calls `field("outputChannels", output_channels)` for each of them, and
 /// `field(padding)` for a `oneof`, a std::variant whose alternatives each carry a `key`. This one does nothing.
-enum class field_floats : unsigned char { finite, any };  ///< what a file may give; a third argument
 struct any_field {
     constexpr void operator()(std::string_view, const auto&, field_floats = field_floats::finite) const {}
     constexpr void operator()(const auto&) const {}
