@@ -1,6 +1,6 @@
 #include <bespoke/kernels/gemm.hpp>
 
-#include "check.hpp"
+#include "mapped_epilogue.hpp"
 
 #include <catch2/catch.hpp>
 
@@ -124,63 +124,19 @@ void static_sizes() {
 
 }  // namespace
 
-namespace {
-
-/// An epilogue that begins with a map: the whole of it, and what is behind the map, which doubles each element.
-template <class T>
-struct mapped {
-    channel_map<T> map;
-    bool goes_on;
-
-    static void finish_rest(const void*, const output_block<T>& block) noexcept {
-        for (extent i = 0; i < block.rows; ++i)
-            for (extent j = 0; j < block.columns; ++j) block.data[i * block.stride + j] *= 2;
-    }
-    static void finish(const void* context, const output_block<T>& block) noexcept {
-        const auto& self = *static_cast<const mapped*>(context);
-        for (extent i = 0; i < block.rows; ++i)
-            for (extent j = 0; j < block.columns; ++j) {
-                T& y = block.data[i * block.stride + j];
-                if (self.map.scale != nullptr) y = kernels::fma(y, self.map.scale[j], self.map.shift[j]);
-                if (self.map.added != nullptr) y += *self.map.added_to(&y);
-                y = kernels::min(self.map.high, kernels::max(self.map.low, y));
-            }
-        if (self.goes_on) finish_rest(context, block);
-    }
-};
-
-}  // namespace
-
 TEMPLATE_TEST_CASE("gemm: an epilogue meets each element once, in the tile or behind it", "[gemm]", float, double) {
     using T = TestType;
     const extent w = kernels::lanes<T>;
     thread_pool two(2);
     for (const auto& [m, n, k] : {std::tuple{extent{1}, 3 * w, extent{5}}, {13, 2 * w, 70}, {130, 3 * w + 1, 33},
-                                  {30, 5 * w, 2 * kernels::detail::left_steps<T> + 3}, {200, 6 * w, 700}})
-        for (const bool adds : {false, true})
-            for (const bool bounded : {false, true})
-                for (const bool goes_on : {false, true})
-                    for (const bool scaled : {false, true}) {
-                        CAPTURE(m, n, k, adds, bounded, goes_on, scaled);
-                        const product<T> p(m, n, k);
-                        const array<T> added(p.c.size(), 6);
-                        array<T> got = p.c, expected = p.run(start::bias);
-                        mapped<T> f{{}, goes_on};
-                        if (adds) f.map.added = added.data();
-                        f.map.result = got.data();
-                        if (bounded) f.map.low = T(-0.25), f.map.high = T(0.5);
-                        array<T> scale(n, 7), shift(n, 8);  // all alike, as a block does not say where it begins
-                        std::fill_n(scale.data(), n, T(3));
-                        std::fill_n(shift.data(), n, T(1));
-                        if (scaled) f.map.scale = scale.data(), f.map.shift = shift.data();
-                        const epilogue<T> rest{&mapped<T>::finish_rest, &f};
-                        const epilogue<T> after{&mapped<T>::finish, &f, &f.map, goes_on ? &rest : nullptr};
-                        kernels::gemm<T>(m, n, k, p.a.data(), p.a_row, p.a_column, p.packed.data(), got.data(), p.c_row,
-                                         p.bias.data(), false, &two, &after);
-                        f.map.result = expected.data();
-                        mapped<T>::finish(&f, {expected.data(), m, n, p.c_row});
-                        CHECK(check::same_bits(got, expected));
-                    }
+                                  {30, 5 * w, 2 * kernels::detail::left_steps<T> + 3}, {200, 6 * w, 700}}) {
+        const product<T> p(m, n, k);
+        CAPTURE(m, n, k);
+        check::mapped_epilogues<T>({m, n, p.c_row}, p.run(start::bias), [&](array<T>& c, const epilogue<T>& after) {
+            kernels::gemm<T>(p.m, p.n, p.k, p.a.data(), p.a_row, p.a_column, p.packed.data(), c.data(), p.c_row,
+                             p.bias.data(), false, &two, &after);
+        });
+    }
 }
 
 TEMPLATE_TEST_CASE("gemm: static sizes give the bits of dynamic ones", "[gemm]", float, double) {

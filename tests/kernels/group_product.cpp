@@ -15,6 +15,7 @@ namespace {
 struct plain {
     using step = kernels::detail::multiply_add<float>;
     static constexpr extent group = 1, most_rows = 24;
+    static constexpr bool finishes = true;
 
     explicit plain(const kernels::detail::group_product& product) : p(product) {}
     const float* start(extent j) {

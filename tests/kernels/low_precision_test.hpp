@@ -1,8 +1,6 @@
 #pragma once
 
-#include "check.hpp"
-
-#include <bespoke/core/epilogue.hpp>
+#include "mapped_epilogue.hpp"
 
 #include <catch2/catch.hpp>
 #include <utility>
@@ -112,6 +110,14 @@ void compare_epilogue() {
         double_and_add(nullptr, {expected.data(), m, n, p.c_row});
         CHECK(check::same_bits(expected, p.run<Kernel>(nullptr, &after)));
         CHECK(check::same_bits(expected, p.run<Kernel>(&three, &after)));
+    }
+    for (const auto& [m, n, k] : {std::tuple{1, 48, 5}, {13, 32, 70}, {130, 49, 33}, {30, 80, 9000}, {200, 96, 700}}) {
+        const product p(m, n, k);
+        CAPTURE(m, n, k);
+        check::mapped_epilogues<float>({m, n, p.c_row}, p.run<Kernel>(), [&](array<float>& c, const auto& end) {
+            Kernel::multiply(p.m, p.n, p.k, p.a.data(), p.a_row, p.packed<Kernel>().data(), c.data(), p.c_row,
+                             p.bias.data(), &three, &end);
+        });
     }
 }
 

@@ -54,6 +54,29 @@ bool wants_left(const matrix_product<T>& p, extent panels) noexcept {
     return tile_rows > 8 && p.a_row * static_cast<extent>(sizeof(T)) % 4096 == 0;
 }
 
+/// What is done to the sums of a panel of C, by `after` or nothing.
+template <class T>
+struct finished_blocks {
+    const channel_map<T>* map = nullptr;  ///< what the tiles do before they store, or null
+    const epilogue<T>* after = nullptr;   ///< the rest, or null
+
+    /// `in_tiles`: the tiles write C itself. Channels of the map would be the columns: what has none is done there.
+    finished_blocks(const epilogue<T>* all, bool in_tiles) noexcept : after(all) {
+        if (all == nullptr || !in_tiles || all->map == nullptr || all->map->scale != nullptr) return;
+        map = all->map;
+        after = all->rest;
+    }
+
+    /// The strip that begins `at` rows below the first one is there, `ends`: the last one. Some strips at a time are
+    /// finished: calls are dear, and so many stay in the first cache.
+    void operator()(const output_block<T>& strip, extent at, bool ends) const noexcept {
+        constexpr extent most = 8 * tile_rows;
+        const extent done = at % most + strip.rows;
+        if (after != nullptr && (done == most || ends))
+            (*after)({strip.data - (done - strip.rows) * strip.stride, done, strip.columns, strip.stride});
+    }
+};
+
 /// C in the rows [0, p.m) and the panels [first, last). A block of A stays in a cache of the second level while all
 /// panels meet it, so that B, which may come from far, is read once for many rows.
 template <class T>
@@ -70,10 +93,7 @@ template <class T>
         const extent block = part / k_parts, k_part = part % k_parts, k = p.k * k_part / k_parts;
         const extent steps = p.k * (k_part + 1) / k_parts - k, top = strips * block / blocks * tile_rows;
         const extent bottom = std::min(strips * (block + 1) / blocks * tile_rows, p.m);
-        const bool goes_on = p.accumulate || k > 0, ends = p.after != nullptr && k_part + 1 == k_parts;
-        // Its channels would be the columns: what has none is done to the sums before they are stored.
-        const channel_map<T>* map = ends ? p.after->map : nullptr;
-        if (map != nullptr && map->scale != nullptr) map = nullptr;
+        const bool goes_on = p.accumulate || k > 0, ends = k_part + 1 == k_parts;
         const T* a = p.a + k * p.a_column;
         const extent share = parts_of(width, parts_of(bottom - top, tile_rows));  // of B, that comes with a tile
         // Rows that do not fill a tile are packed in any case: a tile reads all of its rows.
@@ -82,6 +102,7 @@ template <class T>
         for (extent panel = first; panel < last; ++panel) {
             const extent column = panel * width, columns = std::min(p.n - column, width);
             const bool whole = columns % lanes<T> == 0;
+            const finished_blocks<T> finished(ends ? p.after : nullptr, whole);
             std::fill_n(start, width, T(0));
             if (p.bias != nullptr) std::copy_n(p.bias + column, columns, start);
             const T* const b = p.packed + column * p.k + k * width;
@@ -93,10 +114,9 @@ template <class T>
                 T* to = whole ? c : edge;
                 const extent to_row = whole ? p.c_row : width;
                 if (!whole && goes_on) copy_rows(rows, columns, c, p.c_row, edge, width);
-                const epilogue<T>* const after = !ends ? nullptr : map != nullptr && whole ? p.after->rest : p.after;
                 block_tile<T> tile{steps, left + (i - from) * steps, 1, tile_rows, b, width, to, to_row,
                                    goes_on ? to : start, goes_on ? to_row : 0, nullptr, 0, to + tile_rows * to_row,
-                                   whole ? map : nullptr};
+                                   finished.map};
                 if (i < from) {
                     tile.a = a + i * p.a_row;
                     tile.a_row = p.a_row;
@@ -112,11 +132,7 @@ template <class T>
                 }
                 multiply_strip<T>(std::move(tile), rows, columns);
                 if (!whole) copy_rows(rows, columns, edge, width, c, p.c_row);
-                // Some tiles at a time: calls are dear, and so many stay in the first cache.
-                constexpr extent most = 8 * tile_rows;
-                if (const extent done = (i - top) % most + rows;
-                    after != nullptr && (done == most || i + rows == bottom))
-                    (*after)({c - (done - rows) * p.c_row, done, columns, p.c_row});
+                finished({c, rows, columns, p.c_row}, i - top, i + rows == bottom);
             }
         }
     }

@@ -43,6 +43,7 @@ class bfloat16_format {
 public:
     using step = bfloat16_step;
     static constexpr extent group = 2, most_rows = std::numeric_limits<extent>::max();
+    static constexpr bool finishes = false;
 
     explicit bfloat16_format(const group_product& p) : p_(p) {}
     const float* start(extent j) noexcept {
@@ -55,7 +56,6 @@ public:
     [[gnu::always_inline]] batch<float> convert(extent i, extent g) const noexcept {
         return bfloat16_pairs(p_.a + i * p_.a_row, p_.k, g);
     }
-    void finish(extent, extent, extent, extent, float*, extent) const noexcept {}
 
 private:
     const group_product& p_;

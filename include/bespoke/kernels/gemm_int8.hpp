@@ -96,6 +96,7 @@ class int8_format {
 public:
     using step = int8_step;
     static constexpr extent group = 4, most_rows = 64 * tile_rows;
+    static constexpr bool finishes = true;
 
     explicit int8_format(const group_product& p) : p_(p) {}
     const float* start(extent j) noexcept {

@@ -61,7 +61,8 @@ struct group_product {
 ///     look(top, bottom)   that these rows come now
 ///     convert(i, g)       16 groups of row i of A, from g on
 ///     step::run(a, b, c)  c + a b, for groups of a and b
-///     finish(...)         what turns sums into elements of C
+///     finishes            whether sums are not yet elements of C, but become them by
+///     finish(...)
 template <class Format>
 [[gnu::noinline]] void multiply_groups(const group_product& p, extent first, extent last) noexcept {
     constexpr extent width = panel_width<float>, size = left_size<float>, most = left_steps<float>;
@@ -89,6 +90,7 @@ template <class Format>
         for (extent panel = first; panel < last; ++panel) {
             const extent column = panel * width, columns = std::min(p.n - column, width);
             const bool whole = columns % lanes<float> == 0;
+            const finished_blocks<float> finished(ends ? p.after : nullptr, whole && !Format::finishes);
             const float* start = format.start(column);
             for (extent i = top; i < bottom; i += tile_rows) {
                 const extent rows = std::min(bottom - i, tile_rows);
@@ -101,11 +103,13 @@ template <class Format>
                 const float* coming = b + width * groups + (i - top) / tile_rows * steps * coming_step;
                 multiply_strip<float, typename Format::step>(
                     {steps, left + (i - top) * steps, 1, tile_rows, b, width, to, to_row,
-                     goes_on ? to : start, goes_on ? to_row : 0, coming, coming_step, to + tile_rows * to_row},
+                     goes_on ? to : start, goes_on ? to_row : 0, coming, coming_step, to + tile_rows * to_row,
+                     finished.map},
                     rows, columns);
-                if (ends) format.finish(i, column, rows, columns, to, to_row);
+                if constexpr (Format::finishes)
+                    if (ends) format.finish(i, column, rows, columns, to, to_row);
                 if (!whole) copy_rows(rows, columns, edge, width, c, p.c_row);
-                if (ends && p.after != nullptr) (*p.after)({c, rows, columns, p.c_row});
+                finished({c, rows, columns, p.c_row}, i - top, i + rows == bottom);
             }
         }
     }
@@ -138,7 +142,7 @@ template <class Format, std::size_t Panels>
         store<float>(edge, sum[2 * j]);
         store<float>(edge + group_lanes, sum[2 * j + 1]);
         format.start(at);  // finishes the panel that began last
-        format.finish(0, at, 1, columns, edge, width);
+        if constexpr (Format::finishes) format.finish(0, at, 1, columns, edge, width);
         std::copy_n(edge, columns, p.c + at);
         if (p.after != nullptr) (*p.after)({p.c + at, 1, columns, columns});
     });
