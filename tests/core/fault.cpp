@@ -59,3 +59,16 @@ TEST_CASE("a sentence has floats, with six digits") {
         {infinite - infinite, "NaN"}};
     for (const auto& [value, text] : cases) CHECK(sentence(value).view() == text);
 }
+
+TEST_CASE("a number from 0 up: what is none is said, with the name") {
+    constexpr float largest = std::numeric_limits<float>::max(), infinite = std::numeric_limits<float>::infinity();
+    static_assert(!bespoke::unless_from_zero_up("eps", 1e-5f));
+    for (const float right : {0.0f, -0.0f, 1.5f, largest}) CHECK_FALSE(bespoke::unless_from_zero_up("eps", right));
+    for (const float wrong : {-1e-30f, -1.0f, infinite, -infinite, infinite - infinite}) {
+        const auto problem = bespoke::unless_from_zero_up("eps", wrong);
+        REQUIRE(problem);
+        CHECK(problem->code == errc::bad_value);
+        CHECK(problem->what.view() ==
+              "a finite eps from 0 up wanted, " + std::string(sentence(wrong).view()) + " given");
+    }
+}

@@ -150,6 +150,12 @@ template <class... Parts>
     return {errc::bad_value, sentence(parts...)};
 }
 
+/// The fault of the field `name` unless its value is finite and from 0 up.
+constexpr std::optional<fault> unless_from_zero_up(std::string_view name, float value) {
+    if (value >= 0 && value <= std::numeric_limits<float>::max()) return {};
+    return value_fault("a finite ", name, " from 0 up wanted, ", value, " given");
+}
+
 /// The answer of a layer's shape rule: the shapes of its outputs, or a fault.
 class outcome {
 public:

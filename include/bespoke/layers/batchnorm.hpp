@@ -5,8 +5,6 @@
 #include "../kernels/normalization.hpp"
 #include "../kernels/reduction.hpp"
 
-#include <limits>
-
 namespace bespoke {
 
 /// Batch normalisation over the channels: y = gamma (x - mean) / sqrt(variance + epsilon) + beta.
@@ -56,8 +54,7 @@ struct batchnorm {
         if (channels != unset && channels != x.from_end(3))
             return shape_fault(channels, " channels declared, its input has ", x.from_end(3), " (shape ", x,
                                ")");
-        if (!(epsilon >= 0) || epsilon > std::numeric_limits<float>::max())
-            return value_fault("a finite epsilon from 0 up wanted, ", epsilon, " given");
+        if (const auto wrong = unless_from_zero_up("epsilon", epsilon)) return *wrong;
         return x;
     }
     constexpr bool mixes_examples() const { return compute_mean_var && !instance_normalization; }

@@ -32,9 +32,8 @@ struct categorical_distribution {
         if (x.rank() < 1 || x.from_end(1) < 1)
             return shape_fault("an input of one category or more along its last axis wanted, its shape is ", x);
         if (num_samples < 1) return value_fault("numSamples from 1 up wanted, ", num_samples, " given");
-        if (!detail::is_finite(eps) || eps < 0) return value_fault("a finite eps from 0 up wanted, ", eps, " given");
-        if (!detail::is_finite(temperature) || temperature < 0)
-            return value_fault("a finite temperature from 0 up wanted, ", temperature, " given");
+        if (const auto wrong = unless_from_zero_up("eps", eps)) return *wrong;
+        if (const auto wrong = unless_from_zero_up("temperature", temperature)) return *wrong;
         shape y = x;
         y.from_end(1) = num_samples;
         return y;

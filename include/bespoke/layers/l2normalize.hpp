@@ -3,8 +3,6 @@
 #include "../core/concepts.hpp"
 #include "../kernels/normalization.hpp"
 
-#include <limits>
-
 namespace bespoke {
 
 /// y = x / sqrt(sum of x^2 + epsilon), the sum over each image [C, H, W]. epsilon = 0 means 1e-6.
@@ -20,8 +18,7 @@ struct l2normalize {
 
     constexpr outcome output_shape(const shape& x) const {
         if (x.rank() < 3) return shape_fault("an input [.., channels, height, width] wanted, its shape is ", x);
-        if (!(epsilon >= 0) || epsilon > std::numeric_limits<float>::max())
-            return value_fault("a finite epsilon from 0 up wanted, ", epsilon, " given");
+        if (const auto wrong = unless_from_zero_up("epsilon", epsilon)) return *wrong;
         return x;
     }
     template <class X, class Y, class P, class W>

@@ -3,8 +3,6 @@
 #include "../core/entries.hpp"
 #include "../kernels/normalization.hpp"
 
-#include <limits>
-
 namespace bespoke {
 
 /// Layer normalisation: y = gamma (x - mean) / sqrt(variance + eps) + beta, mean and (biased) variance over
@@ -42,8 +40,7 @@ struct layer_normalization {
                                x);
         for (extent e : x)
             if (e < 1) return shape_fault("an input that is not empty wanted, its shape is ", x);
-        if (!(eps >= 0) || eps > std::numeric_limits<float>::max())
-            return value_fault("a finite eps from 0 up wanted, ", eps, " given");
+        if (const auto wrong = unless_from_zero_up("eps", eps)) return *wrong;
         return x;
     }
     constexpr std::size_t entries_from(std::span<const shape>, std::size_t back) const {

@@ -2,8 +2,6 @@
 
 #include "recurrent.hpp"
 
-#include <limits>
-
 namespace bespoke {
 
 /// What both LSTM layers have in common. Core ML specification, LSTMParams.
@@ -99,8 +97,7 @@ constexpr recurrent_form lstm_form(extent input_size, extent output_size, const 
 }
 constexpr outcome lstm_output_shape(const recurrent_form& form, const lstm_params& params,
                                     std::span<const shape> xs) {
-    if (!(params.cell_clip_threshold >= 0) || params.cell_clip_threshold > std::numeric_limits<float>::max())
-        return value_fault("a finite cellClipThreshold from 0 up wanted, ", params.cell_clip_threshold, " given");
+    if (const auto wrong = unless_from_zero_up("cellClipThreshold", params.cell_clip_threshold)) return *wrong;
     if (!params.has_forget_gate && !params.coupled_input_and_forget_gate)
         return value_fault("a forget gate wanted, or one that is coupled to the input gate");
     return form.output_shape(xs);

@@ -3,8 +3,6 @@
 #include "../core/concepts.hpp"
 #include "../kernels/normalization.hpp"
 
-#include <limits>
-
 namespace bespoke {
 
 /// y = (x - mean) / sqrt(variance + epsilon), or x - mean without normalize_variance. Mean and (biased) variance are
@@ -27,8 +25,7 @@ struct mvn {
 
     constexpr outcome output_shape(const shape& x) const {
         if (x.rank() < 3) return shape_fault("an input [.., channels, height, width] wanted, its shape is ", x);
-        if (!(epsilon >= 0) || epsilon > std::numeric_limits<float>::max())
-            return value_fault("a finite epsilon from 0 up wanted, ", epsilon, " given");
+        if (const auto wrong = unless_from_zero_up("epsilon", epsilon)) return *wrong;
         return x;
     }
     template <class X, class Y, class P, class W>
