@@ -430,6 +430,12 @@ template <class... Parts>
     return {errc::bad_value, sentence(parts...)};
 }
 
+/// The fault of the field `name` unless its value is finite and from 0 up.
+constexpr std::optional<fault> unless_from_zero_up(std::string_view name, float value) {
+    if (value >= 0 && value <= std::numeric_limits<float>::max()) return {};
+    return value_fault("a finite ", name, " from 0 up wanted, ", value, " given");
+}
+
 /// The answer of a layer's shape rule: the shapes of its outputs, or a fault.
 class outcome {
 public:
@@ -6422,6 +6428,29 @@ bool wants_left(const matrix_product<T>& p, extent panels) noexcept {
     return tile_rows > 8 && p.a_row * static_cast<extent>(sizeof(T)) % 4096 == 0;
 }
 
+/// What is done to the sums of a panel of C, by `after` or nothing.
+template <class T>
+struct finished_blocks {
+    const channel_map<T>* map = nullptr;  ///< what the tiles do before they store, or null
+    const epilogue<T>* after = nullptr;   ///< the rest, or null
+
+    /// `in_tiles`: the tiles write C itself. Channels of the map would be the columns: what has none is done there.
+    finished_blocks(const epilogue<T>* all, bool in_tiles) noexcept : after(all) {
+        if (all == nullptr || !in_tiles || all->map == nullptr || all->map->scale != nullptr) return;
+        map = all->map;
+        after = all->rest;
+    }
+
+    /// The strip that begins `at` rows below the first one is there, `ends`: the last one. Some strips at a time are
+    /// finished: calls are dear, and so many stay in the first cache.
+    void operator()(const output_block<T>& strip, extent at, bool ends) const noexcept {
+        constexpr extent most = 8 * tile_rows;
+        const extent done = at % most + strip.rows;
+        if (after != nullptr && (done == most || ends))
+            (*after)({strip.data - (done - strip.rows) * strip.stride, done, strip.columns, strip.stride});
+    }
+};
+
 /// C in the rows [0, p.m) and the panels [first, last). A block of A stays in a cache of the second level while all
 /// panels meet it, so that B, which may come from far, is read once for many rows.
 template <class T>
@@ -6438,10 +6467,7 @@ template <class T>
         const extent block = part / k_parts, k_part = part % k_parts, k = p.k * k_part / k_parts;
         const extent steps = p.k * (k_part + 1) / k_parts - k, top = strips * block / blocks * tile_rows;
         const extent bottom = std::min(strips * (block + 1) / blocks * tile_rows, p.m);
-        const bool goes_on = p.accumulate || k > 0, ends = p.after != nullptr && k_part + 1 == k_parts;
-        // Its channels would be the columns: what has none is done to the sums before they are stored.
-        const channel_map<T>* map = ends ? p.after->map : nullptr;
-        if (map != nullptr && map->scale != nullptr) map = nullptr;
+        const bool goes_on = p.accumulate || k > 0, ends = k_part + 1 == k_parts;
         const T* a = p.a + k * p.a_column;
         const extent share = parts_of(width, parts_of(bottom - top, tile_rows));  // of B, that comes with a tile
         // Rows that do not fill a tile are packed in any case: a tile reads all of its rows.
@@ -6450,6 +6476,7 @@ template <class T>
         for (extent panel = first; panel < last; ++panel) {
             const extent column = panel * width, columns = std::min(p.n - column, width);
             const bool whole = columns % lanes<T> == 0;
+            const finished_blocks<T> finished(ends ? p.after : nullptr, whole);
             std::fill_n(start, width, T(0));
             if (p.bias != nullptr) std::copy_n(p.bias + column, columns, start);
             const T* const b = p.packed + column * p.k + k * width;
@@ -6461,10 +6488,9 @@ template <class T>
                 T* to = whole ? c : edge;
                 const extent to_row = whole ? p.c_row : width;
                 if (!whole && goes_on) copy_rows(rows, columns, c, p.c_row, edge, width);
-                const epilogue<T>* const after = !ends ? nullptr : map != nullptr && whole ? p.after->rest : p.after;
                 block_tile<T> tile{steps, left + (i - from) * steps, 1, tile_rows, b, width, to, to_row,
                                    goes_on ? to : start, goes_on ? to_row : 0, nullptr, 0, to + tile_rows * to_row,
-                                   whole ? map : nullptr};
+                                   finished.map};
                 if (i < from) {
                     tile.a = a + i * p.a_row;
                     tile.a_row = p.a_row;
@@ -6480,11 +6506,7 @@ template <class T>
                 }
                 multiply_strip<T>(std::move(tile), rows, columns);
                 if (!whole) copy_rows(rows, columns, edge, width, c, p.c_row);
-                // Some tiles at a time: calls are dear, and so many stay in the first cache.
-                constexpr extent most = 8 * tile_rows;
-                if (const extent done = (i - top) % most + rows;
-                    after != nullptr && (done == most || i + rows == bottom))
-                    (*after)({c - (done - rows) * p.c_row, done, columns, p.c_row});
+                finished({c, rows, columns, p.c_row}, i - top, i + rows == bottom);
             }
         }
     }
@@ -6735,7 +6757,8 @@ struct group_product {
 ///     look(top, bottom)   that these rows come now
 ///     convert(i, g)       16 groups of row i of A, from g on
 ///     step::run(a, b, c)  c + a b, for groups of a and b
-///     finish(...)         what turns sums into elements of C
+///     finishes            whether sums are not yet elements of C, but become them by
+///     finish(...)
 template <class Format>
 [[gnu::noinline]] void multiply_groups(const group_product& p, extent first, extent last) noexcept {
     constexpr extent width = panel_width<float>, size = left_size<float>, most = left_steps<float>;
@@ -6763,6 +6786,7 @@ template <class Format>
         for (extent panel = first; panel < last; ++panel) {
             const extent column = panel * width, columns = std::min(p.n - column, width);
             const bool whole = columns % lanes<float> == 0;
+            const finished_blocks<float> finished(ends ? p.after : nullptr, whole && !Format::finishes);
             const float* start = format.start(column);
             for (extent i = top; i < bottom; i += tile_rows) {
                 const extent rows = std::min(bottom - i, tile_rows);
@@ -6775,11 +6799,13 @@ template <class Format>
                 const float* coming = b + width * groups + (i - top) / tile_rows * steps * coming_step;
                 multiply_strip<float, typename Format::step>(
                     {steps, left + (i - top) * steps, 1, tile_rows, b, width, to, to_row,
-                     goes_on ? to : start, goes_on ? to_row : 0, coming, coming_step, to + tile_rows * to_row},
+                     goes_on ? to : start, goes_on ? to_row : 0, coming, coming_step, to + tile_rows * to_row,
+                     finished.map},
                     rows, columns);
-                if (ends) format.finish(i, column, rows, columns, to, to_row);
+                if constexpr (Format::finishes)
+                    if (ends) format.finish(i, column, rows, columns, to, to_row);
                 if (!whole) copy_rows(rows, columns, edge, width, c, p.c_row);
-                if (ends && p.after != nullptr) (*p.after)({c, rows, columns, p.c_row});
+                finished({c, rows, columns, p.c_row}, i - top, i + rows == bottom);
             }
         }
     }
@@ -6812,7 +6838,7 @@ template <class Format, std::size_t Panels>
         store<float>(edge, sum[2 * j]);
         store<float>(edge + group_lanes, sum[2 * j + 1]);
         format.start(at);  // finishes the panel that began last
-        format.finish(0, at, 1, columns, edge, width);
+        if constexpr (Format::finishes) format.finish(0, at, 1, columns, edge, width);
         std::copy_n(edge, columns, p.c + at);
         if (p.after != nullptr) (*p.after)({p.c + at, 1, columns, columns});
     });
@@ -6915,6 +6941,7 @@ class bfloat16_format {
 public:
     using step = bfloat16_step;
     static constexpr extent group = 2, most_rows = std::numeric_limits<extent>::max();
+    static constexpr bool finishes = false;
 
     explicit bfloat16_format(const group_product& p) : p_(p) {}
     const float* start(extent j) noexcept {
@@ -6927,7 +6954,6 @@ public:
     [[gnu::always_inline]] batch<float> convert(extent i, extent g) const noexcept {
         return bfloat16_pairs(p_.a + i * p_.a_row, p_.k, g);
     }
-    void finish(extent, extent, extent, extent, float*, extent) const noexcept {}
 
 private:
     const group_product& p_;
@@ -7058,6 +7084,7 @@ class int8_format {
 public:
     using step = int8_step;
     static constexpr extent group = 4, most_rows = 64 * tile_rows;
+    static constexpr bool finishes = true;
 
     explicit int8_format(const group_product& p) : p_(p) {}
     const float* start(extent j) noexcept {
@@ -8137,8 +8164,6 @@ void l2_normalization_backward(extent outer, extent n, const T* x, T epsilon, co
 
 }  // namespace bespoke::kernels
 
-#include <limits>
-
 namespace bespoke {
 
 /// Batch normalisation over the channels: y = gamma (x - mean) / sqrt(variance + epsilon) + beta.
@@ -8188,8 +8213,7 @@ struct batchnorm {
         if (channels != unset && channels != x.from_end(3))
             return shape_fault(channels, " channels declared, its input has ", x.from_end(3), " (shape ", x,
                                ")");
-        if (!(epsilon >= 0) || epsilon > std::numeric_limits<float>::max())
-            return value_fault("a finite epsilon from 0 up wanted, ", epsilon, " given");
+        if (const auto wrong = unless_from_zero_up("epsilon", epsilon)) return *wrong;
         return x;
     }
     constexpr bool mixes_examples() const { return compute_mean_var && !instance_normalization; }
@@ -9355,9 +9379,8 @@ struct categorical_distribution {
         if (x.rank() < 1 || x.from_end(1) < 1)
             return shape_fault("an input of one category or more along its last axis wanted, its shape is ", x);
         if (num_samples < 1) return value_fault("numSamples from 1 up wanted, ", num_samples, " given");
-        if (!detail::is_finite(eps) || eps < 0) return value_fault("a finite eps from 0 up wanted, ", eps, " given");
-        if (!detail::is_finite(temperature) || temperature < 0)
-            return value_fault("a finite temperature from 0 up wanted, ", temperature, " given");
+        if (const auto wrong = unless_from_zero_up("eps", eps)) return *wrong;
+        if (const auto wrong = unless_from_zero_up("temperature", temperature)) return *wrong;
         shape y = x;
         y.from_end(1) = num_samples;
         return y;
@@ -16318,8 +16341,6 @@ private:
 }  // namespace bespoke
 
 
-#include <limits>
-
 namespace bespoke {
 
 /// y = x / sqrt(sum of x^2 + epsilon), the sum over each image [C, H, W]. epsilon = 0 means 1e-6.
@@ -16335,8 +16356,7 @@ struct l2normalize {
 
     constexpr outcome output_shape(const shape& x) const {
         if (x.rank() < 3) return shape_fault("an input [.., channels, height, width] wanted, its shape is ", x);
-        if (!(epsilon >= 0) || epsilon > std::numeric_limits<float>::max())
-            return value_fault("a finite epsilon from 0 up wanted, ", epsilon, " given");
+        if (const auto wrong = unless_from_zero_up("epsilon", epsilon)) return *wrong;
         return x;
     }
     template <class X, class Y, class P, class W>
@@ -16363,8 +16383,6 @@ private:
 
 }  // namespace bespoke
 
-
-#include <limits>
 
 namespace bespoke {
 
@@ -16403,8 +16421,7 @@ struct layer_normalization {
                                x);
         for (extent e : x)
             if (e < 1) return shape_fault("an input that is not empty wanted, its shape is ", x);
-        if (!(eps >= 0) || eps > std::numeric_limits<float>::max())
-            return value_fault("a finite eps from 0 up wanted, ", eps, " given");
+        if (const auto wrong = unless_from_zero_up("eps", eps)) return *wrong;
         return x;
     }
     constexpr std::size_t entries_from(std::span<const shape>, std::size_t back) const {
@@ -16619,8 +16636,6 @@ private:
 }  // namespace bespoke
 
 
-#include <limits>
-
 namespace bespoke {
 
 /// What both LSTM layers have in common. Core ML specification, LSTMParams.
@@ -16716,8 +16731,7 @@ constexpr recurrent_form lstm_form(extent input_size, extent output_size, const 
 }
 constexpr outcome lstm_output_shape(const recurrent_form& form, const lstm_params& params,
                                     std::span<const shape> xs) {
-    if (!(params.cell_clip_threshold >= 0) || params.cell_clip_threshold > std::numeric_limits<float>::max())
-        return value_fault("a finite cellClipThreshold from 0 up wanted, ", params.cell_clip_threshold, " given");
+    if (const auto wrong = unless_from_zero_up("cellClipThreshold", params.cell_clip_threshold)) return *wrong;
     if (!params.has_forget_gate && !params.coupled_input_and_forget_gate)
         return value_fault("a forget gate wanted, or one that is coupled to the input gate");
     return form.output_shape(xs);
@@ -17030,8 +17044,6 @@ struct multiply {
 }  // namespace bespoke
 
 
-#include <limits>
-
 namespace bespoke {
 
 /// y = (x - mean) / sqrt(variance + epsilon), or x - mean without normalize_variance. Mean and (biased) variance are
@@ -17054,8 +17066,7 @@ struct mvn {
 
     constexpr outcome output_shape(const shape& x) const {
         if (x.rank() < 3) return shape_fault("an input [.., channels, height, width] wanted, its shape is ", x);
-        if (!(epsilon >= 0) || epsilon > std::numeric_limits<float>::max())
-            return value_fault("a finite epsilon from 0 up wanted, ", epsilon, " given");
+        if (const auto wrong = unless_from_zero_up("epsilon", epsilon)) return *wrong;
         return x;
     }
     template <class X, class Y, class P, class W>

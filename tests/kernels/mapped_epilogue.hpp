@@ -38,8 +38,8 @@ struct matrix {
     extent rows, columns, row;
 };
 
-/// A product that does without an epilogue gives `plain`; with one that begins with a map it has to give what that makes
-/// of each element, once. `multiply(c, after)` is the product, whose c is at first like `plain` between the rows.
+/// A product without an epilogue gives `plain`; with one that begins with a map it has to give what that makes of each
+/// element, once. `multiply(c, after)` is the product; between its rows c holds what `plain` does.
 template <class T, class Multiply>
 void mapped_epilogues(const matrix& c, const array<T>& plain, const Multiply& multiply) {
     for (const bool adds : {false, true})
@@ -54,7 +54,8 @@ void mapped_epilogues(const matrix& c, const array<T>& plain, const Multiply& mu
                     if (adds) f.map.added = added.data();
                     f.map.result = got.data();
                     if (bounded) f.map.low = T(-0.25), f.map.high = T(0.5);
-                    array<T> scale(c.columns, 7), shift(c.columns, 8);  // all alike: a block does not say where it begins
+                    // All alike: a block does not say where it begins.
+                    array<T> scale(c.columns, 7), shift(c.columns, 8);
                     std::fill_n(scale.data(), c.columns, T(3));
                     std::fill_n(shift.data(), c.columns, T(1));
                     if (scaled) f.map.scale = scale.data(), f.map.shift = shift.data();
