@@ -342,6 +342,8 @@ public:
         append({part(parts)...});
     }
 
+    constexpr explicit sentence(std::initializer_list<part> parts) { append(parts); }
+
     constexpr std::string_view view() const { return {text_, size_}; }
 
     // Not inline: none is in a hurry.
@@ -423,11 +425,11 @@ struct fault {
 // Nor are these, nor the answers of shape rules.
 template <class... Parts>
 [[gnu::cold, gnu::noinline]] constexpr fault shape_fault(Parts... parts) {
-    return {errc::shape_mismatch, sentence(parts...)};
+    return {errc::shape_mismatch, sentence({sentence::part(parts)...})};
 }
 template <class... Parts>
 [[gnu::cold, gnu::noinline]] constexpr fault value_fault(Parts... parts) {
-    return {errc::bad_value, sentence(parts...)};
+    return {errc::bad_value, sentence({sentence::part(parts)...})};
 }
 
 /// The answer of a layer's shape rule: the shapes of its outputs, or a fault.
@@ -1317,11 +1319,22 @@ constexpr extent allocate_in_order(std::vector<tenancy>& tenancies, const std::v
     return total;
 }
 
+/// The tenancies in the order of their keys.
+constexpr std::vector<std::size_t> sorted_by(const std::vector<std::size_t>& keys) {
+    const std::size_t* const key = keys.data();
+    std::vector<std::size_t> order;
+    for (std::size_t i = 0; i < keys.size(); ++i) order.push_back(i);
+    std::sort(order.begin(), order.end(),
+              [key](std::size_t a, std::size_t b) { return key[a] != key[b] ? key[a] < key[b] : a < b; });
+    return order;
+}
+
 /// What is wanted at once at the worst time: no plan can do with less. `by_first`: the tenancies in the order of time.
 constexpr extent largest_live_set(const std::vector<tenancy>& tenancies, const std::vector<std::size_t>& by_first) {
     const tenancy* const all = tenancies.data();
-    std::vector<std::size_t> by_last = by_first;
-    std::sort(by_last.begin(), by_last.end(), [&](std::size_t a, std::size_t b) { return all[a].last < all[b].last; });
+    std::vector<std::size_t> last;
+    for (const tenancy& t : tenancies) last.push_back(t.last);
+    const std::vector<std::size_t> by_last = sorted_by(last);
     extent live = 0, largest = 0;
     const std::size_t* gone = by_last.data();
     for (std::size_t i : by_first) {
@@ -1337,16 +1350,13 @@ constexpr extent largest_live_set(const std::vector<tenancy>& tenancies, const s
 /// networks (Pisarchyk and Lee, "Efficient Memory Management for Deep Neural Net Inference", 2020). Where that takes
 /// more than the largest live set, in the order of time, if that is better.
 constexpr extent allocate(std::vector<tenancy>& tenancies) {
-    const tenancy* const all = tenancies.data();
-    std::vector<std::size_t> order;
-    for (std::size_t i = 0; i < tenancies.size(); ++i) order.push_back(i);
-    std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-        return all[a].size != all[b].size ? all[a].size > all[b].size : a < b;
-    });
-    const extent total = allocate_in_order(tenancies, order);
-    std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-        return all[a].first != all[b].first ? all[a].first < all[b].first : a < b;
-    });
+    std::vector<std::size_t> falling_size, first;
+    for (const tenancy& t : tenancies) {
+        falling_size.push_back(~static_cast<std::size_t>(t.size));
+        first.push_back(t.first);
+    }
+    const extent total = allocate_in_order(tenancies, sorted_by(falling_size));
+    const std::vector<std::size_t> order = sorted_by(first);
     if (total == largest_live_set(tenancies, order)) return total;
     std::vector<tenancy> other = tenancies;
     const extent by_time = allocate_in_order(other, order);
@@ -1759,8 +1769,19 @@ struct plan {
         links.reserve(std::size_t{1} << 14);
     }
     constexpr plan_view view() const {
-        return {steps,      blobs,       links,           parameters, inputs, outputs, text,
-                arena_size, shared_size, parameters_size, whole_size, open};
+        // By pointers: to see that a vector is a range takes the compiler longer than all else in this file.
+        return {{steps.data(), steps.size()},
+                {blobs.data(), blobs.size()},
+                {links.data(), links.size()},
+                {parameters.data(), parameters.size()},
+                {inputs.data(), inputs.size()},
+                {outputs.data(), outputs.size()},
+                {text.data(), text.size()},
+                arena_size,
+                shared_size,
+                parameters_size,
+                whole_size,
+                open};
     }
 };
 
@@ -1771,7 +1792,7 @@ constexpr void store_per_example(plan& p, std::size_t blob) {
     p.blobs[blob].per_example = true;
     for (std::size_t s = 0; s < p.steps.size(); ++s) {
         const auto outputs = p.view().outputs_of(s);
-        if (std::ranges::find(outputs, blob) == outputs.end()) continue;
+        if (std::find(outputs.begin(), outputs.end(), blob) == outputs.end()) continue;
         for (std::size_t beside : outputs) store_per_example(p, beside);
     }
 }
@@ -1885,7 +1906,8 @@ inline std::string place_for_reader(const blob_facts& blob) {
 /// "nowhere": it is only there a few rows at a time. "beside": its shape, "?" in the table, is decided in the run, and
 /// it gets memory of its own then. "of": so many entries the layer would have, but nobody reads the others, see
 /// live_entries.hpp.
-inline std::string inspect(const plan_view& p) {
+template <class = void>  // for files that do not call it
+std::string inspect(const plan_view& p) {
     struct row {
         std::string step, output, bytes, at, parameters;
     };
@@ -21954,7 +21976,8 @@ private:
         bool known = true, decides = false, follows = false;
     };
     constexpr std::size_t find(std::size_t blob) const {
-        const auto e = std::ranges::lower_bound(entries_, blob, {}, &entry::blob);
+        const auto e = std::lower_bound(entries_.begin(), entries_.end(), blob,
+                                        [](const entry& one, std::size_t other) { return one.blob < other; });
         return e == entries_.end() || e->blob != blob || !e->known ? none
                                                                    : static_cast<std::size_t>(e - entries_.begin());
     }
@@ -23136,7 +23159,7 @@ private:
         if (!fixed_inputs_.empty()) {
             for (const std::size_t input : fixed_inputs_) plan_.links.push_back(input);
             plan_.steps[number].input_count = fixed_inputs_.size();
-            const bool missing = std::ranges::find(fixed_inputs_, npos) != fixed_inputs_.end();
+            const bool missing = std::find(fixed_inputs_.begin(), fixed_inputs_.end(), npos) != fixed_inputs_.end();
             fixed_inputs_ = {};
             if (missing) return fail_no_input();
         } else if (names.empty() && wanted.least > 0) {
@@ -24773,20 +24796,21 @@ constexpr layer_gradients<T> list_gradients() {
 
 }  // namespace detail
 
-// Not constexpr: where an explicit instantiation is declared, other files do not compile what is in the table.
+// Not constexpr: where an explicit instantiation is declared, other files do not compile what is in the table. Nor do
+// they ask whether each L of that list is a layer: `list_functions` does.
 
-template <class T, layer L>
+template <class T, class L>
 struct functions_of {
     static const layer_functions<T> value;
 };
-template <class T, layer L>
+template <class T, class L>
 constinit const layer_functions<T> functions_of<T, L>::value = detail::list_functions<T, L>();
 
-template <class T, layer L>
+template <class T, class L>
 struct gradients_of {
     static const layer_gradients<T> value;
 };
-template <class T, layer L>
+template <class T, class L>
 constinit const layer_gradients<T> gradients_of<T, L>::value = detail::list_gradients<T, L>();
 
 // --- once an element type ---------------------------------------------------------------------------------
@@ -26046,7 +26070,8 @@ struct stored_once {
 /// The layer alone in a network, as "layer". Its inputs are "x0", "x1", ..., stored once for all examples where `once`
 /// says so; where it has several outputs, they are "y0", "y1", ... `arguments` and `known` are those of
 /// `gradient_options`.
-inline planner plan_alone(const erased_layer& layer, const std::vector<shape>& inputs, const std::vector<bool>& once,
+template <class = void>  // for files that do not call it
+planner plan_alone(const erased_layer& layer, const std::vector<shape>& inputs, const std::vector<bool>& once,
                           std::vector<std::size_t> arguments = {},
                           const std::vector<std::vector<double>>& known = {}) {
     planner p;
@@ -31741,6 +31766,37 @@ struct weight_source {
 
 namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
 
+/// Where the weights of one parameter array come to lie.
+struct weights_target {
+    network_parameters<float>& parameters;
+    std::size_t number;
+    bool lends;  ///< those of a safetensors file may stay there
+    thread_pool* threads;
+};
+/// The weights of one parameter array as a document gives them, for the shape that the plan asks for. Without
+/// `target`, only compares how many there are. `by_first_axis` as for `read_quantized`.
+void read_weights(object_reader in, const std::string& place, const shape& dimensions, bool by_first_axis,
+                  const safetensors* tensors, weight_source& source, const weights_target* target);
+/// How many numbers the document gives for each of these parameters; below 0: up to so many, see `quantized_length`.
+std::vector<extent> weight_lengths(std::span<const object_reader> parameters, const safetensors* tensors);
+
+}  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
+}  // namespace bespoke
+
+#ifdef BESPOKE_IMPLEMENTATION
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <filesystem>
+#include <optional>
+
+namespace bespoke {
+namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
+
 /// Finds the weights of a layer, of which some stand in messages inside it: parameter "weightParams.biasVector" in the
 /// member "biasVector" of "weightParams", "weightParams.1.biasVector" in that of its second element.
 class weights_reader {
@@ -31786,35 +31842,8 @@ private:
     std::vector<object_writer> elements_{};  ///< one where it is not repeated
 };
 
-/// Where the weights of one parameter array come to lie.
-struct weights_target {
-    network_parameters<float>& parameters;
-    std::size_t number;
-    bool lends;  ///< those of a safetensors file may stay there
-    thread_pool* threads;
-};
-/// The weights of one parameter array as a document gives them, for the shape that the plan asks for. Without
-/// `target`, only compares how many there are. `by_first_axis` as for `read_quantized`.
-void read_weights(object_reader in, const std::string& place, const shape& dimensions, bool by_first_axis,
-                  const safetensors* tensors, weight_source& source, const weights_target* target);
-/// How many numbers the document gives for each of these parameters; below 0: up to so many, see `quantized_length`.
-std::vector<extent> weight_lengths(std::span<const object_reader> parameters, const safetensors* tensors);
-
 }  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
-}  // namespace bespoke
 
-#ifdef BESPOKE_IMPLEMENTATION
-
-#include <algorithm>
-#include <bit>
-#include <cmath>
-#include <cstddef>
-#include <cstdint>
-#include <cstring>
-#include <filesystem>
-#include <optional>
-
-namespace bespoke {
 namespace detail {
 
 /// A document and its weights file both hold the id of the weights, so that one of them is not read with what another
@@ -35009,7 +35038,7 @@ struct enum_schema {
         std::string_view name;
         std::int64_t number;
     };
-    std::vector<enumerator> enumerators{};
+    std::vector<enumerator> enumerators;
 };
 
 namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
@@ -35028,7 +35057,7 @@ struct field_schema {
 
 struct message_schema {
     std::string_view name{};
-    std::vector<field_schema> fields{};  ///< by number
+    std::vector<field_schema> fields;  ///< by number
 
     /// Null where there is none.
     const field_schema* find(std::uint32_t number) const;
