@@ -342,6 +342,8 @@ public:
         append({part(parts)...});
     }
 
+    constexpr explicit sentence(std::initializer_list<part> parts) { append(parts); }
+
     constexpr std::string_view view() const { return {text_, size_}; }
 
     // Not inline: none is in a hurry.
@@ -423,11 +425,11 @@ struct fault {
 // Nor are these, nor the answers of shape rules.
 template <class... Parts>
 [[gnu::cold, gnu::noinline]] constexpr fault shape_fault(Parts... parts) {
-    return {errc::shape_mismatch, sentence(parts...)};
+    return {errc::shape_mismatch, sentence({sentence::part(parts)...})};
 }
 template <class... Parts>
 [[gnu::cold, gnu::noinline]] constexpr fault value_fault(Parts... parts) {
-    return {errc::bad_value, sentence(parts...)};
+    return {errc::bad_value, sentence({sentence::part(parts)...})};
 }
 
 /// The fault of the field `name` unless its value is finite and from 0 up.
@@ -1323,11 +1325,22 @@ constexpr extent allocate_in_order(std::vector<tenancy>& tenancies, const std::v
     return total;
 }
 
+/// The tenancies in the order of their keys.
+constexpr std::vector<std::size_t> sorted_by(const std::vector<std::size_t>& keys) {
+    const std::size_t* const key = keys.data();
+    std::vector<std::size_t> order;
+    for (std::size_t i = 0; i < keys.size(); ++i) order.push_back(i);
+    std::sort(order.begin(), order.end(),
+              [key](std::size_t a, std::size_t b) { return key[a] != key[b] ? key[a] < key[b] : a < b; });
+    return order;
+}
+
 /// What is wanted at once at the worst time: no plan can do with less. `by_first`: the tenancies in the order of time.
 constexpr extent largest_live_set(const std::vector<tenancy>& tenancies, const std::vector<std::size_t>& by_first) {
     const tenancy* const all = tenancies.data();
-    std::vector<std::size_t> by_last = by_first;
-    std::sort(by_last.begin(), by_last.end(), [&](std::size_t a, std::size_t b) { return all[a].last < all[b].last; });
+    std::vector<std::size_t> last;
+    for (const tenancy& t : tenancies) last.push_back(t.last);
+    const std::vector<std::size_t> by_last = sorted_by(last);
     extent live = 0, largest = 0;
     const std::size_t* gone = by_last.data();
     for (std::size_t i : by_first) {
@@ -1343,16 +1356,13 @@ constexpr extent largest_live_set(const std::vector<tenancy>& tenancies, const s
 /// networks (Pisarchyk and Lee, "Efficient Memory Management for Deep Neural Net Inference", 2020). Where that takes
 /// more than the largest live set, in the order of time, if that is better.
 constexpr extent allocate(std::vector<tenancy>& tenancies) {
-    const tenancy* const all = tenancies.data();
-    std::vector<std::size_t> order;
-    for (std::size_t i = 0; i < tenancies.size(); ++i) order.push_back(i);
-    std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-        return all[a].size != all[b].size ? all[a].size > all[b].size : a < b;
-    });
-    const extent total = allocate_in_order(tenancies, order);
-    std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-        return all[a].first != all[b].first ? all[a].first < all[b].first : a < b;
-    });
+    std::vector<std::size_t> falling_size, first;
+    for (const tenancy& t : tenancies) {
+        falling_size.push_back(~static_cast<std::size_t>(t.size));
+        first.push_back(t.first);
+    }
+    const extent total = allocate_in_order(tenancies, sorted_by(falling_size));
+    const std::vector<std::size_t> order = sorted_by(first);
     if (total == largest_live_set(tenancies, order)) return total;
     std::vector<tenancy> other = tenancies;
     const extent by_time = allocate_in_order(other, order);
@@ -1400,6 +1410,22 @@ constexpr std::size_t same_entries(const shape& x, const shape& y, std::size_t b
     return 0;
 }
 
+/// Of a layer that keeps each element where it is, and of one that keeps them in their order. Compiled once, not once a
+/// layer type.
+[[gnu::noinline]] constexpr entry_answers entries_kept(const shape& y) {
+    entry_answers answers;
+    answers.alike = true;
+    for (std::size_t back = 1; back <= y.rank(); ++back) answers.from[back] = static_cast<std::uint8_t>(back);
+    return answers;
+}
+[[gnu::noinline]] constexpr entry_answers entries_kept(const shape& x, const shape& y) {
+    entry_answers answers;
+    answers.alike = true;
+    for (std::size_t back = 1; back <= y.rank(); ++back)
+        answers.from[back] = static_cast<std::uint8_t>(same_entries(x, y, back));
+    return answers;
+}
+
 /// `std::size_t entries_from(std::span<const shape> xs, std::size_t back) const`: the axis of the first input of which
 /// each entry makes the same entry of y along its axis `back`, by the same forward and backward for any number of
 /// entries from 1 up; 0: y is made of more. Another input has the entries of y at `back` as well; or it has 1 there or
@@ -1411,18 +1437,17 @@ constexpr std::size_t same_entries(const shape& x, const shape& y, std::size_t b
 template <class L>
 constexpr entry_answers entries_of([[maybe_unused]] const L& layer, std::span<const shape> inputs, const shape& y) {
     entry_answers answers;
-    const auto ask = [&](const auto& from) {
-        for (std::size_t back = 1; back <= y.rank(); ++back) answers.from[back] = static_cast<std::uint8_t>(from(back));
-    };
-    if constexpr (elementwise_layer<L> || same_elements_layer<L>) {
-        answers.alike = true;
-        ask([&](std::size_t back) { return elementwise_layer<L> ? back : same_entries(inputs[0], y, back); });
+    if constexpr (elementwise_layer<L>) {
+        return entries_kept(y);
+    } else if constexpr (same_elements_layer<L>) {
+        return entries_kept(inputs[0], y);
     } else if constexpr (requires { performer(layer, first_of(inputs)).entries_from(inputs, std::size_t{1}); }) {
         const auto& runs = performer(layer, first_of(inputs));
         if constexpr (!std::is_same_v<performer_t<L>, L>)
             if (!(output_shapes(runs, inputs).shapes()[0] == y)) return answers;  // it speaks of other axes
         if constexpr (requires { runs.entries_of_first; }) answers.alike = inputs.size() > 1;
-        ask([&](std::size_t back) { return runs.entries_from(inputs, back); });
+        for (std::size_t back = 1; back <= y.rank(); ++back)
+            answers.from[back] = static_cast<std::uint8_t>(runs.entries_from(inputs, back));
     } else if constexpr (requires { performer(layer, inputs[0]).entries_read(inputs[0]); }) {
         answers.read = performer(layer, inputs[0]).entries_read(inputs[0]);
     }
@@ -1765,8 +1790,19 @@ struct plan {
         links.reserve(std::size_t{1} << 14);
     }
     constexpr plan_view view() const {
-        return {steps,      blobs,       links,           parameters, inputs, outputs, text,
-                arena_size, shared_size, parameters_size, whole_size, open};
+        // By pointers: to see that a vector is a range takes the compiler longer than all else in this file.
+        return {{steps.data(), steps.size()},
+                {blobs.data(), blobs.size()},
+                {links.data(), links.size()},
+                {parameters.data(), parameters.size()},
+                {inputs.data(), inputs.size()},
+                {outputs.data(), outputs.size()},
+                {text.data(), text.size()},
+                arena_size,
+                shared_size,
+                parameters_size,
+                whole_size,
+                open};
     }
 };
 
@@ -1777,7 +1813,7 @@ constexpr void store_per_example(plan& p, std::size_t blob) {
     p.blobs[blob].per_example = true;
     for (std::size_t s = 0; s < p.steps.size(); ++s) {
         const auto outputs = p.view().outputs_of(s);
-        if (std::ranges::find(outputs, blob) == outputs.end()) continue;
+        if (std::find(outputs.begin(), outputs.end(), blob) == outputs.end()) continue;
         for (std::size_t beside : outputs) store_per_example(p, beside);
     }
 }
@@ -1891,7 +1927,8 @@ inline std::string place_for_reader(const blob_facts& blob) {
 /// "nowhere": it is only there a few rows at a time. "beside": its shape, "?" in the table, is decided in the run, and
 /// it gets memory of its own then. "of": so many entries the layer would have, but nobody reads the others, see
 /// live_entries.hpp.
-inline std::string inspect(const plan_view& p) {
+template <class = void>  // for files that do not call it
+std::string inspect(const plan_view& p) {
     struct row {
         std::string step, output, bytes, at, parameters;
     };
@@ -21965,7 +22002,8 @@ private:
         bool known = true, decides = false, follows = false;
     };
     constexpr std::size_t find(std::size_t blob) const {
-        const auto e = std::ranges::lower_bound(entries_, blob, {}, &entry::blob);
+        const auto e = std::lower_bound(entries_.begin(), entries_.end(), blob,
+                                        [](const entry& one, std::size_t other) { return one.blob < other; });
         return e == entries_.end() || e->blob != blob || !e->known ? none
                                                                    : static_cast<std::size_t>(e - entries_.begin());
     }
@@ -23147,7 +23185,7 @@ private:
         if (!fixed_inputs_.empty()) {
             for (const std::size_t input : fixed_inputs_) plan_.links.push_back(input);
             plan_.steps[number].input_count = fixed_inputs_.size();
-            const bool missing = std::ranges::find(fixed_inputs_, npos) != fixed_inputs_.end();
+            const bool missing = std::find(fixed_inputs_.begin(), fixed_inputs_.end(), npos) != fixed_inputs_.end();
             fixed_inputs_ = {};
             if (missing) return fail_no_input();
         } else if (names.empty() && wanted.least > 0) {
@@ -24784,20 +24822,21 @@ constexpr layer_gradients<T> list_gradients() {
 
 }  // namespace detail
 
-// Not constexpr: where an explicit instantiation is declared, other files do not compile what is in the table.
+// Not constexpr: where an explicit instantiation is declared, other files do not compile what is in the table. Nor do
+// they ask whether each L of that list is a layer: `list_functions` does.
 
-template <class T, layer L>
+template <class T, class L>
 struct functions_of {
     static const layer_functions<T> value;
 };
-template <class T, layer L>
+template <class T, class L>
 constinit const layer_functions<T> functions_of<T, L>::value = detail::list_functions<T, L>();
 
-template <class T, layer L>
+template <class T, class L>
 struct gradients_of {
     static const layer_gradients<T> value;
 };
-template <class T, layer L>
+template <class T, class L>
 constinit const layer_gradients<T> gradients_of<T, L>::value = detail::list_gradients<T, L>();
 
 // --- once an element type ---------------------------------------------------------------------------------
@@ -24911,6 +24950,21 @@ namespace bespoke {
 /// extents: it unrolls.
 inline constexpr extent unrolled_parameters = 16384;
 
+namespace detail {
+
+/// Whether a step is small enough, and the plan alone says where its blobs lie.
+constexpr bool can_unroll(const plan_view& p, std::size_t step) {
+    const step_facts& s = p.steps[step];
+    extent elements = 0;
+    for (const parameter_facts& facts : p.parameters_of(step)) elements += facts.dimensions.size();
+    bool small = elements <= unrolled_parameters;
+    for (std::size_t link = 0; link < s.input_count + s.output_count; ++link)
+        small = small && p.blobs[p.links[s.first_link + link]].dimensions.size() <= unrolled_elements;
+    return small && !s.open && s.shortens == 0 && s.parent == blob_facts::npos;
+}
+
+}  // namespace detail
+
 /// One layer of a composed network with its extents in the type. `Step` is a fixed_step.
 template <class T, layer L, class Step>
 class unrolled {
@@ -24920,16 +24974,11 @@ class unrolled {
     using parameters = parameters_t<L, View>;
 
 public:
-    /// Whether the layer is small enough, and where the plan alone says where its blobs lie.
     static constexpr bool fits() {
-        constexpr plan_view p = plan();
-        extent elements = 0;
-        for (const auto& facts : p.parameters_of(step)) elements += facts.dimensions.size();
-        bool small = elements <= unrolled_parameters;
-        for (const auto& blobs : {p.inputs_of(step), p.outputs_of(step)})
-            for (std::size_t blob : blobs) small = small && p.blobs[blob].dimensions.size() <= unrolled_elements;
-        return small && !p.steps[step].open && p.steps[step].shortens == 0 && takes_fixed_extents &&
-               p.steps[step].parent == blob_facts::npos;
+        if constexpr (detail::can_unroll(plan(), step))
+            return takes_fixed_extents;
+        else
+            return false;
     }
 
     /// Runs the layer for the one example of a prediction.
@@ -26057,7 +26106,8 @@ struct stored_once {
 /// The layer alone in a network, as "layer". Its inputs are "x0", "x1", ..., stored once for all examples where `once`
 /// says so; where it has several outputs, they are "y0", "y1", ... `arguments` and `known` are those of
 /// `gradient_options`.
-inline planner plan_alone(const erased_layer& layer, const std::vector<shape>& inputs, const std::vector<bool>& once,
+template <class = void>  // for files that do not call it
+planner plan_alone(const erased_layer& layer, const std::vector<shape>& inputs, const std::vector<bool>& once,
                           std::vector<std::size_t> arguments = {},
                           const std::vector<std::vector<double>>& known = {}) {
     planner p;
@@ -27950,6 +28000,7 @@ void run_epochs(learner<T>& learning, update_progress& progress, void (*tell)(vo
 
 namespace bespoke {
 
+BESPOKE_INSTANCE class network_parameters<float>;
 BESPOKE_INSTANCE class network_memory<float>;
 BESPOKE_INSTANCE class engine_state<float>;
 BESPOKE_INSTANCE class engine<float>;
@@ -27959,6 +28010,16 @@ BESPOKE_INSTANCE void backward_layer(engine_state<float>&, const layer_gradients
 
 BESPOKE_INSTANCE void kernels::detail::move_strided(kernels::strided_walk, const float*, float*, bool,
                                                     thread_pool*) noexcept;
+BESPOKE_INSTANCE void kernels::pack(const float*, extent, extent, extent, extent, float*, thread_pool*) noexcept;
+BESPOKE_INSTANCE void kernels::pack_weights(const arithmetic&, const float*, extent, extent, float*) noexcept;
+BESPOKE_INSTANCE void kernels::detail::multiply(const kernels::detail::matrix_product<float>&, thread_pool*) noexcept;
+BESPOKE_INSTANCE void kernels::unpacked_gemm(extent, extent, extent, const float*, const float*, float*, const float*,
+                                             float*, thread_pool*, const epilogue<float>*) noexcept;
+BESPOKE_INSTANCE void kernels::detail::low_precision_gemm(low_precision, extent, extent, extent, const float*,
+                                                          const float*, float*, const float*,
+                                                          const workspace<float>&) noexcept;
+BESPOKE_INSTANCE void kernels::detail::narrow_product_dynamic(extent, extent, const float*, const float*, const float*,
+                                                              float*) noexcept;
 BESPOKE_INSTANCE void kernels::softmax(extent, extent, extent, const float*, float*, thread_pool*) noexcept;
 
 #define BESPOKE_LAYER_INSTANCES(L)                                             \
@@ -31741,6 +31802,37 @@ struct weight_source {
 
 namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
 
+/// Where the weights of one parameter array come to lie.
+struct weights_target {
+    network_parameters<float>& parameters;
+    std::size_t number;
+    bool lends;  ///< those of a safetensors file may stay there
+    thread_pool* threads;
+};
+/// The weights of one parameter array as a document gives them, for the shape that the plan asks for. Without
+/// `target`, only compares how many there are. `by_first_axis` as for `read_quantized`.
+void read_weights(object_reader in, const std::string& place, const shape& dimensions, bool by_first_axis,
+                  const safetensors* tensors, weight_source& source, const weights_target* target);
+/// How many numbers the document gives for each of these parameters; below 0: up to so many, see `quantized_length`.
+std::vector<extent> weight_lengths(std::span<const object_reader> parameters, const safetensors* tensors);
+
+}  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
+}  // namespace bespoke
+
+#ifdef BESPOKE_IMPLEMENTATION
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <filesystem>
+#include <optional>
+
+namespace bespoke {
+namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
+
 /// Finds the weights of a layer, of which some stand in messages inside it: parameter "weightParams.biasVector" in the
 /// member "biasVector" of "weightParams", "weightParams.1.biasVector" in that of its second element.
 class weights_reader {
@@ -31786,35 +31878,8 @@ private:
     std::vector<object_writer> elements_{};  ///< one where it is not repeated
 };
 
-/// Where the weights of one parameter array come to lie.
-struct weights_target {
-    network_parameters<float>& parameters;
-    std::size_t number;
-    bool lends;  ///< those of a safetensors file may stay there
-    thread_pool* threads;
-};
-/// The weights of one parameter array as a document gives them, for the shape that the plan asks for. Without
-/// `target`, only compares how many there are. `by_first_axis` as for `read_quantized`.
-void read_weights(object_reader in, const std::string& place, const shape& dimensions, bool by_first_axis,
-                  const safetensors* tensors, weight_source& source, const weights_target* target);
-/// How many numbers the document gives for each of these parameters; below 0: up to so many, see `quantized_length`.
-std::vector<extent> weight_lengths(std::span<const object_reader> parameters, const safetensors* tensors);
-
 }  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
-}  // namespace bespoke
 
-#ifdef BESPOKE_IMPLEMENTATION
-
-#include <algorithm>
-#include <bit>
-#include <cmath>
-#include <cstddef>
-#include <cstdint>
-#include <cstring>
-#include <filesystem>
-#include <optional>
-
-namespace bespoke {
 namespace detail {
 
 /// A document and its weights file both hold the id of the weights, so that one of them is not read with what another
@@ -35009,7 +35074,7 @@ struct enum_schema {
         std::string_view name;
         std::int64_t number;
     };
-    std::vector<enumerator> enumerators{};
+    std::vector<enumerator> enumerators;
 };
 
 namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
@@ -35028,7 +35093,7 @@ struct field_schema {
 
 struct message_schema {
     std::string_view name{};
-    std::vector<field_schema> fields{};  ///< by number
+    std::vector<field_schema> fields;  ///< by number
 
     /// Null where there is none.
     const field_schema* find(std::uint32_t number) const;

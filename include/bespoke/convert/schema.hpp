@@ -37,7 +37,7 @@ struct enum_schema {
         std::string_view name;
         std::int64_t number;
     };
-    std::vector<enumerator> enumerators{};
+    std::vector<enumerator> enumerators;
 };
 
 namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
@@ -56,7 +56,7 @@ struct field_schema {
 
 struct message_schema {
     std::string_view name{};
-    std::vector<field_schema> fields{};  ///< by number
+    std::vector<field_schema> fields;  ///< by number
 
     /// Null where there is none.
     const field_schema* find(std::uint32_t number) const;

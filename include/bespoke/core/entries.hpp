@@ -37,6 +37,22 @@ constexpr std::size_t same_entries(const shape& x, const shape& y, std::size_t b
     return 0;
 }
 
+/// Of a layer that keeps each element where it is, and of one that keeps them in their order. Compiled once, not once a
+/// layer type.
+[[gnu::noinline]] constexpr entry_answers entries_kept(const shape& y) {
+    entry_answers answers;
+    answers.alike = true;
+    for (std::size_t back = 1; back <= y.rank(); ++back) answers.from[back] = static_cast<std::uint8_t>(back);
+    return answers;
+}
+[[gnu::noinline]] constexpr entry_answers entries_kept(const shape& x, const shape& y) {
+    entry_answers answers;
+    answers.alike = true;
+    for (std::size_t back = 1; back <= y.rank(); ++back)
+        answers.from[back] = static_cast<std::uint8_t>(same_entries(x, y, back));
+    return answers;
+}
+
 /// `std::size_t entries_from(std::span<const shape> xs, std::size_t back) const`: the axis of the first input of which
 /// each entry makes the same entry of y along its axis `back`, by the same forward and backward for any number of
 /// entries from 1 up; 0: y is made of more. Another input has the entries of y at `back` as well; or it has 1 there or
@@ -48,18 +64,17 @@ constexpr std::size_t same_entries(const shape& x, const shape& y, std::size_t b
 template <class L>
 constexpr entry_answers entries_of([[maybe_unused]] const L& layer, std::span<const shape> inputs, const shape& y) {
     entry_answers answers;
-    const auto ask = [&](const auto& from) {
-        for (std::size_t back = 1; back <= y.rank(); ++back) answers.from[back] = static_cast<std::uint8_t>(from(back));
-    };
-    if constexpr (elementwise_layer<L> || same_elements_layer<L>) {
-        answers.alike = true;
-        ask([&](std::size_t back) { return elementwise_layer<L> ? back : same_entries(inputs[0], y, back); });
+    if constexpr (elementwise_layer<L>) {
+        return entries_kept(y);
+    } else if constexpr (same_elements_layer<L>) {
+        return entries_kept(inputs[0], y);
     } else if constexpr (requires { performer(layer, first_of(inputs)).entries_from(inputs, std::size_t{1}); }) {
         const auto& runs = performer(layer, first_of(inputs));
         if constexpr (!std::is_same_v<performer_t<L>, L>)
             if (!(output_shapes(runs, inputs).shapes()[0] == y)) return answers;  // it speaks of other axes
         if constexpr (requires { runs.entries_of_first; }) answers.alike = inputs.size() > 1;
-        ask([&](std::size_t back) { return runs.entries_from(inputs, back); });
+        for (std::size_t back = 1; back <= y.rank(); ++back)
+            answers.from[back] = static_cast<std::uint8_t>(runs.entries_from(inputs, back));
     } else if constexpr (requires { performer(layer, inputs[0]).entries_read(inputs[0]); }) {
         answers.read = performer(layer, inputs[0]).entries_read(inputs[0]);
     }

@@ -62,6 +62,8 @@ public:
         append({part(parts)...});
     }
 
+    constexpr explicit sentence(std::initializer_list<part> parts) { append(parts); }
+
     constexpr std::string_view view() const { return {text_, size_}; }
 
     // Not inline: none is in a hurry.
@@ -143,11 +145,11 @@ struct fault {
 // Nor are these, nor the answers of shape rules.
 template <class... Parts>
 [[gnu::cold, gnu::noinline]] constexpr fault shape_fault(Parts... parts) {
-    return {errc::shape_mismatch, sentence(parts...)};
+    return {errc::shape_mismatch, sentence({sentence::part(parts)...})};
 }
 template <class... Parts>
 [[gnu::cold, gnu::noinline]] constexpr fault value_fault(Parts... parts) {
-    return {errc::bad_value, sentence(parts...)};
+    return {errc::bad_value, sentence({sentence::part(parts)...})};
 }
 
 /// The fault of the field `name` unless its value is finite and from 0 up.

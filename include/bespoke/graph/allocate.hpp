@@ -40,11 +40,22 @@ constexpr extent allocate_in_order(std::vector<tenancy>& tenancies, const std::v
     return total;
 }
 
+/// The tenancies in the order of their keys.
+constexpr std::vector<std::size_t> sorted_by(const std::vector<std::size_t>& keys) {
+    const std::size_t* const key = keys.data();
+    std::vector<std::size_t> order;
+    for (std::size_t i = 0; i < keys.size(); ++i) order.push_back(i);
+    std::sort(order.begin(), order.end(),
+              [key](std::size_t a, std::size_t b) { return key[a] != key[b] ? key[a] < key[b] : a < b; });
+    return order;
+}
+
 /// What is wanted at once at the worst time: no plan can do with less. `by_first`: the tenancies in the order of time.
 constexpr extent largest_live_set(const std::vector<tenancy>& tenancies, const std::vector<std::size_t>& by_first) {
     const tenancy* const all = tenancies.data();
-    std::vector<std::size_t> by_last = by_first;
-    std::sort(by_last.begin(), by_last.end(), [&](std::size_t a, std::size_t b) { return all[a].last < all[b].last; });
+    std::vector<std::size_t> last;
+    for (const tenancy& t : tenancies) last.push_back(t.last);
+    const std::vector<std::size_t> by_last = sorted_by(last);
     extent live = 0, largest = 0;
     const std::size_t* gone = by_last.data();
     for (std::size_t i : by_first) {
@@ -60,16 +71,13 @@ constexpr extent largest_live_set(const std::vector<tenancy>& tenancies, const s
 /// networks (Pisarchyk and Lee, "Efficient Memory Management for Deep Neural Net Inference", 2020). Where that takes
 /// more than the largest live set, in the order of time, if that is better.
 constexpr extent allocate(std::vector<tenancy>& tenancies) {
-    const tenancy* const all = tenancies.data();
-    std::vector<std::size_t> order;
-    for (std::size_t i = 0; i < tenancies.size(); ++i) order.push_back(i);
-    std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-        return all[a].size != all[b].size ? all[a].size > all[b].size : a < b;
-    });
-    const extent total = allocate_in_order(tenancies, order);
-    std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-        return all[a].first != all[b].first ? all[a].first < all[b].first : a < b;
-    });
+    std::vector<std::size_t> falling_size, first;
+    for (const tenancy& t : tenancies) {
+        falling_size.push_back(~static_cast<std::size_t>(t.size));
+        first.push_back(t.first);
+    }
+    const extent total = allocate_in_order(tenancies, sorted_by(falling_size));
+    const std::vector<std::size_t> order = sorted_by(first);
     if (total == largest_live_set(tenancies, order)) return total;
     std::vector<tenancy> other = tenancies;
     const extent by_time = allocate_in_order(other, order);

@@ -65,7 +65,8 @@ private:
         bool known = true, decides = false, follows = false;
     };
     constexpr std::size_t find(std::size_t blob) const {
-        const auto e = std::ranges::lower_bound(entries_, blob, {}, &entry::blob);
+        const auto e = std::lower_bound(entries_.begin(), entries_.end(), blob,
+                                        [](const entry& one, std::size_t other) { return one.blob < other; });
         return e == entries_.end() || e->blob != blob || !e->known ? none
                                                                    : static_cast<std::size_t>(e - entries_.begin());
     }

@@ -164,8 +164,19 @@ struct plan {
         links.reserve(std::size_t{1} << 14);
     }
     constexpr plan_view view() const {
-        return {steps,      blobs,       links,           parameters, inputs, outputs, text,
-                arena_size, shared_size, parameters_size, whole_size, open};
+        // By pointers: to see that a vector is a range takes the compiler longer than all else in this file.
+        return {{steps.data(), steps.size()},
+                {blobs.data(), blobs.size()},
+                {links.data(), links.size()},
+                {parameters.data(), parameters.size()},
+                {inputs.data(), inputs.size()},
+                {outputs.data(), outputs.size()},
+                {text.data(), text.size()},
+                arena_size,
+                shared_size,
+                parameters_size,
+                whole_size,
+                open};
     }
 };
 
@@ -176,7 +187,7 @@ constexpr void store_per_example(plan& p, std::size_t blob) {
     p.blobs[blob].per_example = true;
     for (std::size_t s = 0; s < p.steps.size(); ++s) {
         const auto outputs = p.view().outputs_of(s);
-        if (std::ranges::find(outputs, blob) == outputs.end()) continue;
+        if (std::find(outputs.begin(), outputs.end(), blob) == outputs.end()) continue;
         for (std::size_t beside : outputs) store_per_example(p, beside);
     }
 }

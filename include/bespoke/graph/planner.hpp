@@ -287,7 +287,7 @@ private:
         if (!fixed_inputs_.empty()) {
             for (const std::size_t input : fixed_inputs_) plan_.links.push_back(input);
             plan_.steps[number].input_count = fixed_inputs_.size();
-            const bool missing = std::ranges::find(fixed_inputs_, npos) != fixed_inputs_.end();
+            const bool missing = std::find(fixed_inputs_.begin(), fixed_inputs_.end(), npos) != fixed_inputs_.end();
             fixed_inputs_ = {};
             if (missing) return fail_no_input();
         } else if (names.empty() && wanted.least > 0) {

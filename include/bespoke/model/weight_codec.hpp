@@ -38,6 +38,37 @@ struct weight_source {
 
 namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
 
+/// Where the weights of one parameter array come to lie.
+struct weights_target {
+    network_parameters<float>& parameters;
+    std::size_t number;
+    bool lends;  ///< those of a safetensors file may stay there
+    thread_pool* threads;
+};
+/// The weights of one parameter array as a document gives them, for the shape that the plan asks for. Without
+/// `target`, only compares how many there are. `by_first_axis` as for `read_quantized`.
+void read_weights(object_reader in, const std::string& place, const shape& dimensions, bool by_first_axis,
+                  const safetensors* tensors, weight_source& source, const weights_target* target);
+/// How many numbers the document gives for each of these parameters; below 0: up to so many, see `quantized_length`.
+std::vector<extent> weight_lengths(std::span<const object_reader> parameters, const safetensors* tensors);
+
+}  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
+}  // namespace bespoke
+
+#ifdef BESPOKE_IMPLEMENTATION
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <filesystem>
+#include <optional>
+
+namespace bespoke {
+namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
+
 /// Finds the weights of a layer, of which some stand in messages inside it: parameter "weightParams.biasVector" in the
 /// member "biasVector" of "weightParams", "weightParams.1.biasVector" in that of its second element.
 class weights_reader {
@@ -83,35 +114,8 @@ private:
     std::vector<object_writer> elements_{};  ///< one where it is not repeated
 };
 
-/// Where the weights of one parameter array come to lie.
-struct weights_target {
-    network_parameters<float>& parameters;
-    std::size_t number;
-    bool lends;  ///< those of a safetensors file may stay there
-    thread_pool* threads;
-};
-/// The weights of one parameter array as a document gives them, for the shape that the plan asks for. Without
-/// `target`, only compares how many there are. `by_first_axis` as for `read_quantized`.
-void read_weights(object_reader in, const std::string& place, const shape& dimensions, bool by_first_axis,
-                  const safetensors* tensors, weight_source& source, const weights_target* target);
-/// How many numbers the document gives for each of these parameters; below 0: up to so many, see `quantized_length`.
-std::vector<extent> weight_lengths(std::span<const object_reader> parameters, const safetensors* tensors);
-
 }  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
-}  // namespace bespoke
 
-#ifdef BESPOKE_IMPLEMENTATION
-
-#include <algorithm>
-#include <bit>
-#include <cmath>
-#include <cstddef>
-#include <cstdint>
-#include <cstring>
-#include <filesystem>
-#include <optional>
-
-namespace bespoke {
 namespace detail {
 
 /// A document and its weights file both hold the id of the weights, so that one of them is not read with what another

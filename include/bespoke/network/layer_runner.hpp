@@ -203,20 +203,21 @@ constexpr layer_gradients<T> list_gradients() {
 
 }  // namespace detail
 
-// Not constexpr: where an explicit instantiation is declared, other files do not compile what is in the table.
+// Not constexpr: where an explicit instantiation is declared, other files do not compile what is in the table. Nor do
+// they ask whether each L of that list is a layer: `list_functions` does.
 
-template <class T, layer L>
+template <class T, class L>
 struct functions_of {
     static const layer_functions<T> value;
 };
-template <class T, layer L>
+template <class T, class L>
 constinit const layer_functions<T> functions_of<T, L>::value = detail::list_functions<T, L>();
 
-template <class T, layer L>
+template <class T, class L>
 struct gradients_of {
     static const layer_gradients<T> value;
 };
-template <class T, layer L>
+template <class T, class L>
 constinit const layer_gradients<T> gradients_of<T, L>::value = detail::list_gradients<T, L>();
 
 // --- once an element type ---------------------------------------------------------------------------------

@@ -10,6 +10,21 @@ namespace bespoke {
 /// extents: it unrolls.
 inline constexpr extent unrolled_parameters = 16384;
 
+namespace detail {
+
+/// Whether a step is small enough, and the plan alone says where its blobs lie.
+constexpr bool can_unroll(const plan_view& p, std::size_t step) {
+    const step_facts& s = p.steps[step];
+    extent elements = 0;
+    for (const parameter_facts& facts : p.parameters_of(step)) elements += facts.dimensions.size();
+    bool small = elements <= unrolled_parameters;
+    for (std::size_t link = 0; link < s.input_count + s.output_count; ++link)
+        small = small && p.blobs[p.links[s.first_link + link]].dimensions.size() <= unrolled_elements;
+    return small && !s.open && s.shortens == 0 && s.parent == blob_facts::npos;
+}
+
+}  // namespace detail
+
 /// One layer of a composed network with its extents in the type. `Step` is a fixed_step.
 template <class T, layer L, class Step>
 class unrolled {
@@ -19,16 +34,11 @@ class unrolled {
     using parameters = parameters_t<L, View>;
 
 public:
-    /// Whether the layer is small enough, and where the plan alone says where its blobs lie.
     static constexpr bool fits() {
-        constexpr plan_view p = plan();
-        extent elements = 0;
-        for (const auto& facts : p.parameters_of(step)) elements += facts.dimensions.size();
-        bool small = elements <= unrolled_parameters;
-        for (const auto& blobs : {p.inputs_of(step), p.outputs_of(step)})
-            for (std::size_t blob : blobs) small = small && p.blobs[blob].dimensions.size() <= unrolled_elements;
-        return small && !p.steps[step].open && p.steps[step].shortens == 0 && takes_fixed_extents &&
-               p.steps[step].parent == blob_facts::npos;
+        if constexpr (detail::can_unroll(plan(), step))
+            return takes_fixed_extents;
+        else
+            return false;
     }
 
     /// Runs the layer for the one example of a prediction.

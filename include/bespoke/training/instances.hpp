@@ -19,6 +19,7 @@
 
 namespace bespoke {
 
+BESPOKE_INSTANCE class network_parameters<float>;
 BESPOKE_INSTANCE class network_memory<float>;
 BESPOKE_INSTANCE class engine_state<float>;
 BESPOKE_INSTANCE class engine<float>;
@@ -28,6 +29,16 @@ BESPOKE_INSTANCE void backward_layer(engine_state<float>&, const layer_gradients
 
 BESPOKE_INSTANCE void kernels::detail::move_strided(kernels::strided_walk, const float*, float*, bool,
                                                     thread_pool*) noexcept;
+BESPOKE_INSTANCE void kernels::pack(const float*, extent, extent, extent, extent, float*, thread_pool*) noexcept;
+BESPOKE_INSTANCE void kernels::pack_weights(const arithmetic&, const float*, extent, extent, float*) noexcept;
+BESPOKE_INSTANCE void kernels::detail::multiply(const kernels::detail::matrix_product<float>&, thread_pool*) noexcept;
+BESPOKE_INSTANCE void kernels::unpacked_gemm(extent, extent, extent, const float*, const float*, float*, const float*,
+                                             float*, thread_pool*, const epilogue<float>*) noexcept;
+BESPOKE_INSTANCE void kernels::detail::low_precision_gemm(low_precision, extent, extent, extent, const float*,
+                                                          const float*, float*, const float*,
+                                                          const workspace<float>&) noexcept;
+BESPOKE_INSTANCE void kernels::detail::narrow_product_dynamic(extent, extent, const float*, const float*, const float*,
+                                                              float*) noexcept;
 BESPOKE_INSTANCE void kernels::softmax(extent, extent, extent, const float*, float*, thread_pool*) noexcept;
 
 #define BESPOKE_LAYER_INSTANCES(L)                                             \
