@@ -54,8 +54,7 @@ struct stored_once {
 /// `gradient_options`.
 template <class = void>  // for files that do not call it
 planner plan_alone(const erased_layer& layer, const std::vector<shape>& inputs, const std::vector<bool>& once,
-                          std::vector<std::size_t> arguments = {},
-                          const std::vector<std::vector<double>>& known = {}) {
+                   std::vector<std::size_t> arguments = {}, const std::vector<std::vector<double>>& known = {}) {
     planner p;
     std::vector<sentence> names, outputs;
     std::vector<std::string_view> from, to;
