@@ -342,6 +342,7 @@ public:
         append({part(parts)...});
     }
 
+    /// Without a constructor for each list of types.
     constexpr explicit sentence(std::initializer_list<part> parts) { append(parts); }
 
     constexpr std::string_view view() const { return {text_, size_}; }
@@ -1410,19 +1411,13 @@ constexpr std::size_t same_entries(const shape& x, const shape& y, std::size_t b
     return 0;
 }
 
-/// Of a layer that keeps each element where it is, and of one that keeps them in their order. Compiled once, not once a
-/// layer type.
-[[gnu::noinline]] constexpr entry_answers entries_kept(const shape& y) {
-    entry_answers answers;
-    answers.alike = true;
-    for (std::size_t back = 1; back <= y.rank(); ++back) answers.from[back] = static_cast<std::uint8_t>(back);
-    return answers;
-}
-[[gnu::noinline]] constexpr entry_answers entries_kept(const shape& x, const shape& y) {
+/// Of a layer that keeps each element where it is, or, given the shape of x, in the order of x. Compiled once, not once
+/// a layer type.
+[[gnu::noinline]] constexpr entry_answers entries_kept(const shape& y, const shape* x = nullptr) {
     entry_answers answers;
     answers.alike = true;
     for (std::size_t back = 1; back <= y.rank(); ++back)
-        answers.from[back] = static_cast<std::uint8_t>(same_entries(x, y, back));
+        answers.from[back] = static_cast<std::uint8_t>(x == nullptr ? back : same_entries(*x, y, back));
     return answers;
 }
 
@@ -1440,7 +1435,7 @@ constexpr entry_answers entries_of([[maybe_unused]] const L& layer, std::span<co
     if constexpr (elementwise_layer<L>) {
         return entries_kept(y);
     } else if constexpr (same_elements_layer<L>) {
-        return entries_kept(inputs[0], y);
+        return entries_kept(y, &inputs[0]);
     } else if constexpr (requires { performer(layer, first_of(inputs)).entries_from(inputs, std::size_t{1}); }) {
         const auto& runs = performer(layer, first_of(inputs));
         if constexpr (!std::is_same_v<performer_t<L>, L>)
@@ -1927,7 +1922,7 @@ inline std::string place_for_reader(const blob_facts& blob) {
 /// "nowhere": it is only there a few rows at a time. "beside": its shape, "?" in the table, is decided in the run, and
 /// it gets memory of its own then. "of": so many entries the layer would have, but nobody reads the others, see
 /// live_entries.hpp.
-template <class = void>  // for files that do not call it
+template <class = void>  // only files that call it compile it
 std::string inspect(const plan_view& p) {
     struct row {
         std::string step, output, bytes, at, parameters;
@@ -16633,8 +16628,8 @@ struct lrn {
         if (x.rank() < 3) return shape_fault("an input [.., channels, height, width] wanted, its shape is ", x);
         if (local_size < 1) return value_fault("localSize from 1 up wanted, ", local_size, " given");
         constexpr float most = std::numeric_limits<float>::max();
-        if (!(k >= 0) || k > most) return value_fault("a finite k from 0 up wanted, ", k, " given");
-        if (!(alpha >= 0) || alpha > most) return value_fault("a finite alpha from 0 up wanted, ", alpha, " given");
+        if (const auto wrong = unless_from_zero_up("k", k)) return *wrong;
+        if (const auto wrong = unless_from_zero_up("alpha", alpha)) return *wrong;
         if (!(beta >= -most && beta <= most)) return value_fault("a finite beta wanted, ", beta, " given");
         return x;
     }
@@ -24974,6 +24969,7 @@ class unrolled {
     using parameters = parameters_t<L, View>;
 
 public:
+    /// Whether it can be unrolled. The layer is asked last: the compiler shall not make views for what is too large.
     static constexpr bool fits() {
         if constexpr (detail::can_unroll(plan(), step))
             return takes_fixed_extents;
@@ -26106,7 +26102,7 @@ struct stored_once {
 /// The layer alone in a network, as "layer". Its inputs are "x0", "x1", ..., stored once for all examples where `once`
 /// says so; where it has several outputs, they are "y0", "y1", ... `arguments` and `known` are those of
 /// `gradient_options`.
-template <class = void>  // for files that do not call it
+template <class = void>  // only files that call it compile it
 planner plan_alone(const erased_layer& layer, const std::vector<shape>& inputs, const std::vector<bool>& once,
                    std::vector<std::size_t> arguments = {}, const std::vector<std::vector<double>>& known = {}) {
     planner p;

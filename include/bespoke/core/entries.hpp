@@ -37,19 +37,13 @@ constexpr std::size_t same_entries(const shape& x, const shape& y, std::size_t b
     return 0;
 }
 
-/// Of a layer that keeps each element where it is, and of one that keeps them in their order. Compiled once, not once a
-/// layer type.
-[[gnu::noinline]] constexpr entry_answers entries_kept(const shape& y) {
-    entry_answers answers;
-    answers.alike = true;
-    for (std::size_t back = 1; back <= y.rank(); ++back) answers.from[back] = static_cast<std::uint8_t>(back);
-    return answers;
-}
-[[gnu::noinline]] constexpr entry_answers entries_kept(const shape& x, const shape& y) {
+/// Of a layer that keeps each element where it is, or, given the shape of x, in the order of x. Compiled once, not once
+/// a layer type.
+[[gnu::noinline]] constexpr entry_answers entries_kept(const shape& y, const shape* x = nullptr) {
     entry_answers answers;
     answers.alike = true;
     for (std::size_t back = 1; back <= y.rank(); ++back)
-        answers.from[back] = static_cast<std::uint8_t>(same_entries(x, y, back));
+        answers.from[back] = static_cast<std::uint8_t>(x == nullptr ? back : same_entries(*x, y, back));
     return answers;
 }
 
@@ -67,7 +61,7 @@ constexpr entry_answers entries_of([[maybe_unused]] const L& layer, std::span<co
     if constexpr (elementwise_layer<L>) {
         return entries_kept(y);
     } else if constexpr (same_elements_layer<L>) {
-        return entries_kept(inputs[0], y);
+        return entries_kept(y, &inputs[0]);
     } else if constexpr (requires { performer(layer, first_of(inputs)).entries_from(inputs, std::size_t{1}); }) {
         const auto& runs = performer(layer, first_of(inputs));
         if constexpr (!std::is_same_v<performer_t<L>, L>)

@@ -62,6 +62,7 @@ public:
         append({part(parts)...});
     }
 
+    /// Without a constructor for each list of types.
     constexpr explicit sentence(std::initializer_list<part> parts) { append(parts); }
 
     constexpr std::string_view view() const { return {text_, size_}; }

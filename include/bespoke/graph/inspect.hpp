@@ -70,7 +70,7 @@ inline std::string place_for_reader(const blob_facts& blob) {
 /// "nowhere": it is only there a few rows at a time. "beside": its shape, "?" in the table, is decided in the run, and
 /// it gets memory of its own then. "of": so many entries the layer would have, but nobody reads the others, see
 /// live_entries.hpp.
-template <class = void>  // for files that do not call it
+template <class = void>  // only files that call it compile it
 std::string inspect(const plan_view& p) {
     struct row {
         std::string step, output, bytes, at, parameters;

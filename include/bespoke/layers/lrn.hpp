@@ -31,8 +31,8 @@ struct lrn {
         if (x.rank() < 3) return shape_fault("an input [.., channels, height, width] wanted, its shape is ", x);
         if (local_size < 1) return value_fault("localSize from 1 up wanted, ", local_size, " given");
         constexpr float most = std::numeric_limits<float>::max();
-        if (!(k >= 0) || k > most) return value_fault("a finite k from 0 up wanted, ", k, " given");
-        if (!(alpha >= 0) || alpha > most) return value_fault("a finite alpha from 0 up wanted, ", alpha, " given");
+        if (const auto wrong = unless_from_zero_up("k", k)) return *wrong;
+        if (const auto wrong = unless_from_zero_up("alpha", alpha)) return *wrong;
         if (!(beta >= -most && beta <= most)) return value_fault("a finite beta wanted, ", beta, " given");
         return x;
     }

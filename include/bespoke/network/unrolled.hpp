@@ -34,6 +34,7 @@ class unrolled {
     using parameters = parameters_t<L, View>;
 
 public:
+    /// Whether it can be unrolled. The layer is asked last: the compiler shall not make views for what is too large.
     static constexpr bool fits() {
         if constexpr (detail::can_unroll(plan(), step))
             return takes_fixed_extents;

@@ -52,7 +52,7 @@ struct stored_once {
 /// The layer alone in a network, as "layer". Its inputs are "x0", "x1", ..., stored once for all examples where `once`
 /// says so; where it has several outputs, they are "y0", "y1", ... `arguments` and `known` are those of
 /// `gradient_options`.
-template <class = void>  // for files that do not call it
+template <class = void>  // only files that call it compile it
 planner plan_alone(const erased_layer& layer, const std::vector<shape>& inputs, const std::vector<bool>& once,
                    std::vector<std::size_t> arguments = {}, const std::vector<std::vector<double>>& known = {}) {
     planner p;
