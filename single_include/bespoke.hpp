@@ -861,6 +861,7 @@ struct workspace {
     bool exact = false;  ///< a pass of a training: in T, also where `prepare` was for low precision
     std::size_t step = 0;  ///< the number of the layer in its network
     const row_products<T>* then = nullptr;  ///< only for a layer that says `gives_rows`
+    bool begins = false;  ///< only for a layer that says `begins_gradient`: dx is undefined, it writes all of it
 };
 
 /// What a layer works with that finishes another one's result, see `finishes`.
@@ -919,56 +920,31 @@ concept layer = elementwise_layer<L> || unary_layer<L> || variadic_layer<L> || c
 
 /// `batched = true`: forward and backward take all examples in one call. Else they run one by one.
 template <class L>
-inline constexpr bool is_batched = [] {
-    if constexpr (elementwise_layer<L> || same_elements_layer<L>)
-        return true;
-    else if constexpr (requires { performer_t<L>::batched; })
-        return bool{performer_t<L>::batched};
-    else
-        return false;
-}();
+inline constexpr bool is_batched =
+    elementwise_layer<L> || same_elements_layer<L> || requires { requires bool{performer_t<L>::batched}; };
 
 /// `runs_epilogue = true`: forward calls `w.after`, where it is given, on each block of its one output.
 template <class L>
-inline constexpr bool runs_epilogue = [] {
-    if constexpr (elementwise_layer<L>)
-        return true;
-    else if constexpr (requires { performer_t<L>::runs_epilogue; })
-        return bool{performer_t<L>::runs_epilogue};
-    else
-        return false;
-}();
+inline constexpr bool runs_epilogue =
+    elementwise_layer<L> || requires { requires bool{performer_t<L>::runs_epilogue}; };
+
+/// `begins_gradient = true`: where `w.begins`, backward, of one input, writes dx in place of adding to it. The first
+/// layer of a pass that has a gradient for a blob spares the blob zeros so.
+template <class L>
+inline constexpr bool begins_gradient = requires { requires bool{performer_t<L>::begins_gradient}; };
 
 /// `overwrites = true`: the output may be a blob that exists already (copy).
 template <class L>
-inline constexpr bool is_overwriting = [] {
-    if constexpr (requires { L::overwrites; })
-        return bool{L::overwrites};
-    else
-        return false;
-}();
+inline constexpr bool is_overwriting = requires { requires bool{L::overwrites}; };
 
 /// `reads_values = false`: the result depends on the shapes of the inputs alone, so it is one for all examples.
 template <class L>
-inline constexpr bool is_reading_values = [] {
-    if constexpr (requires { performer_t<L>::reads_values; })
-        return bool{performer_t<L>::reads_values};
-    else
-        return true;
-}();
+inline constexpr bool is_reading_values = !requires { requires !bool{performer_t<L>::reads_values}; };
 
 /// `in_place = true`: forward may write y over x.
 template <class L>
-inline constexpr bool is_in_place = [] {
-    if constexpr (elementwise_layer<L>)
-        return true;
-    else if constexpr (same_elements_layer<L>)
-        return !is_overwriting<L>;
-    else if constexpr (requires { performer_t<L>::in_place; })
-        return bool{performer_t<L>::in_place};
-    else
-        return false;
-}();
+inline constexpr bool is_in_place = elementwise_layer<L> || (same_elements_layer<L> && !is_overwriting<L>) ||
+                                  (!same_elements_layer<L> && requires { requires bool{performer_t<L>::in_place}; });
 
 template <class L>
 inline constexpr input_count inputs_of = [] {
@@ -990,12 +966,7 @@ inline constexpr backward_needs needs_of = [] {
 
 /// `differentiable = false`: no gradient passes this layer.
 template <class L>
-inline constexpr bool is_differentiable = [] {
-    if constexpr (requires { performer_t<L>::differentiable; })
-        return bool{performer_t<L>::differentiable};
-    else
-        return true;
-}();
+inline constexpr bool is_differentiable = !requires { requires !bool{performer_t<L>::differentiable}; };
 
 // --- asking a layer, whatever rung it stands on ---------------------------------------------------------
 
@@ -2070,6 +2041,15 @@ template <class T>
     asm("" : "+x"(v.data));
 #endif
     return v;
+}
+
+/// Asks for what lies behind the n elements at p, up to as many or 8 KiB, which may be beyond what there is: the work
+/// on one plane then hides the way of the next one from a cache further away.
+template <class T>
+void prefetch_behind(const T* p, extent n) noexcept {
+    constexpr auto size = static_cast<extent>(sizeof(T)), line = 64 / size;
+    const T* const end = p + n;
+    for (extent i = 0; i < std::min(n, 8192 / size); i += line) __builtin_prefetch(end + i, 0, 2);
 }
 
 /// The first `n` elements at `p`, zero in the other lanes; 0 <= n <= lanes. Reads nothing beyond them.
@@ -16247,6 +16227,7 @@ struct inner_product {
         field("int8DynamicQuantize", int8_dynamic_quantize);
     }
     static constexpr bool batched = true;
+    static constexpr bool begins_gradient = true;
     static constexpr bool runs_epilogue = true;
     static constexpr backward_needs needs{.input = true, .output = false};
 
@@ -16331,8 +16312,8 @@ struct inner_product {
         if (dp.bias) kernels::column_sums(rows, n, dy.data, n, dp.bias.data, w.threads);
         if (dx) {
             kernels::pack(p.weights.data, k, extent{1}, n, k, packed, w.threads);
-            kernels::gemm(rows, k, n, dy.data, n, extent{1}, packed, dx.data, k, static_cast<const T*>(nullptr), true,
-                          w.threads);
+            kernels::gemm(rows, k, n, dy.data, n, extent{1}, packed, dx.data, k, static_cast<const T*>(nullptr),
+                          !w.begins, w.threads);
         }
     }
     friend bool operator==(const inner_product&, const inner_product&) = default;
@@ -18352,6 +18333,7 @@ template <pooling_kind Kind, class T>
 template <class T>
 [[gnu::noinline]] void pool_channel(pooling_kind kind, const pooling_geometry& g, const outputs_inside& in, const T* x,
                                     T* y) noexcept {
+    prefetch_behind(x, g.size());
     const bool of_four = kind == pooling_kind::max && g.kernel() == 4 && g.kernel_height == 2 && g.kernel_width == 2 &&
                          g.stride_y == 2 && g.stride_x == 2 && g.depth == 1 && g.output_depth == 1 && g.pad_front == 0;
     for (extent oz = 0; oz < g.output_depth; ++oz) {
@@ -18449,9 +18431,11 @@ template <class T>
 }
 
 template <class T>
-[[gnu::noinline]] void pool_channel_backward(pooling_kind kind, const pooling_geometry& g, const T* x,
-                                             const T* y, const T* dy, T* dx) noexcept {
+[[gnu::noinline]] void pool_channel_backward(pooling_kind kind, const pooling_geometry& g, const T* x, const T* y,
+                                             const T* dy, T* dx, bool accumulates) noexcept {
     outputs_inside in = inside(g);
+    prefetch_behind(x, g.size());
+    if (!accumulates) std::fill_n(dx, g.size(), T(0));
     // Output rows whose share of dx is collected in the strip.
     const extent together = strip_size / std::max<extent>(g.stride_y * g.width, 1);
     const bool flat = g.depth == 1 && g.output_depth == 1 && g.kernel_depth == 1 && g.pad_front == 0;
@@ -18471,9 +18455,10 @@ template <class T>
         const extent last = std::min(first + together, in.bottom);
         const extent start = (first * g.stride_y - g.pad_top) * g.width;
         const extent size = ((last - 1 - first) * g.stride_y + g.kernel_height) * g.width;
-        std::fill_n(strip, size, T(0));
-        pool_pairs_backward(g, kind == pooling_kind::max, in, first, last, x + start, y, dy, strip);
-        accumulate(size, strip, dx + start);
+        if (accumulates) std::fill_n(strip, size, T(0));
+        pool_pairs_backward(g, kind == pooling_kind::max, in, first, last, x + start, y, dy,
+                            accumulates ? strip : dx + start);
+        if (accumulates) accumulate(size, strip, dx + start);
     }
 }
 
@@ -18500,21 +18485,17 @@ void pooling_forward(pooling_kind kind, const pooling_geometry& g, extent exampl
             }
             const T* from = x + example * x_stride + channel * g.size();
             T* to = y + example * y_stride + channel * outputs;
-            if (whole)
-                detail::pool_images<1>(kind, g, from, to);
-            else
-                detail::pool_channel(kind, g, in, from, to);
+            whole ? detail::pool_images<1>(kind, g, from, to) : detail::pool_channel(kind, g, in, from, to);
         }
     });
 }
 
-/// dx += the gradient with respect to x, given x, y = pool(x) and dy.
+/// The gradient with respect to x, given x, y = pool(x) and dy: dx += it where it `accumulates`, else dx = it.
 template <class T>
 void pooling_backward(pooling_kind kind, const pooling_geometry& g, extent examples, const T* x,
                       extent x_stride, const T* y, extent y_stride, const T* dy, extent dy_stride, T* dx,
-                      extent dx_stride, thread_pool* threads = nullptr) noexcept {
+                      extent dx_stride, bool accumulates, thread_pool* threads = nullptr) noexcept {
     const extent outputs = g.outputs();
-    if (outputs <= 0) return;
     if (examples * g.channels * outputs * g.kernel() < (1 << 17)) threads = nullptr;
     parallel_for(threads, examples * g.channels, 1, [&](extent first, extent last) {
         for (extent i = first; i < last; ++i) {
@@ -18522,7 +18503,7 @@ void pooling_backward(pooling_kind kind, const pooling_geometry& g, extent examp
             const extent image = channel * g.size();
             detail::pool_channel_backward(
                 kind, g, x + example * x_stride + image, y + example * y_stride + channel * outputs,
-                dy + example * dy_stride + channel * outputs, dx + example * dx_stride + image);
+                dy + example * dy_stride + channel * outputs, dx + example * dx_stride + image, accumulates);
         }
     });
 }
@@ -18578,6 +18559,7 @@ struct pooling {
         field("globalPooling", global_pooling);
     }
     static constexpr bool batched = true;
+    static constexpr bool begins_gradient = true;
 
     constexpr outcome output_shape(const shape& x) const {
         if (const auto wrong = detail::check_windowed(x, 2)) return *wrong;
@@ -18616,7 +18598,7 @@ struct pooling {
     template <class X, class Y, class Dy, class Dx, class P, class Dp, class W>
     void backward(X x, Y y, Dy dy, Dx dx, const P&, const Dp&, W& w) const noexcept {
         if (dx)
-            kernels::pooling_backward(kind(), geometry(x), 1, x.data, 0, y.data, 0, dy.data, 0, dx.data, 0,
+            kernels::pooling_backward(kind(), geometry(x), 1, x.data, 0, y.data, 0, dy.data, 0, dx.data, 0, !w.begins,
                                       w.threads);
     }
     friend bool operator==(const pooling&, const pooling&) = default;
@@ -18727,6 +18709,7 @@ struct pooling3d {
         field("countExcludePadding", count_exclude_padding);
     }
     static constexpr bool batched = true;
+    static constexpr bool begins_gradient = true;
 
     constexpr outcome output_shape(const shape& x) const {
         if (const auto wrong = detail::check_windowed(x, 3)) return *wrong;
@@ -18763,7 +18746,8 @@ struct pooling3d {
     template <class X, class Y, class Dy, class Dx, class P, class Dp, class W>
     void backward(X x, Y y, Dy dy, Dx dx, const P&, const Dp&, W& w) const noexcept {
         if (dx)
-            kernels::pooling_backward(kind(), geometry(x), 1, x.data, 0, y.data, 0, dy.data, 0, dx.data, 0, w.threads);
+            kernels::pooling_backward(kind(), geometry(x), 1, x.data, 0, y.data, 0, dy.data, 0, dx.data, 0, !w.begins,
+                                      w.threads);
     }
     friend bool operator==(const pooling3d&, const pooling3d&) = default;
 
@@ -24053,8 +24037,8 @@ public:
     void end_forward(std::size_t step) {
         if (pass_ == pass::frozen && plan().steps[step].parent == none) hook_(hook_context_, step);
     }
-    /// Before and after a step of a backward pass.
-    void begin_backward(std::size_t step);
+    /// Before and after a step of a backward pass. Whether the step is to begin its input's gradient, as it offers.
+    bool begin_backward(std::size_t step, bool offers);
     void end_backward(std::size_t step);
 
     /// How many examples the step has in the window.
@@ -24216,10 +24200,15 @@ void engine_state<T>::begin_forward(std::size_t step) {
 }
 
 template <class T>
-void engine_state<T>::begin_backward(std::size_t step) {
-    if (births_.empty()) return;
+bool engine_state<T>::begin_backward(std::size_t step, bool offers) {
+    if (births_.empty()) return false;
+    // Only a part of the input, or one input of many examples, is not all written by one call.
+    offers = offers && plan().steps[step].shortens == 0 && !spreads(step);
+    bool begins = false;
     for (std::size_t blob : births_[step])
-        if (has_shape(blob)) kernels::fill(this->elements(blob), T(0), this->gradient(blob));
+        if (offers && blob == plan().inputs_of(step)[0]) begins = true;
+        else if (has_shape(blob)) kernels::fill(this->elements(blob), T(0), this->gradient(blob));
+    return begins;
 }
 
 template <class T>
@@ -24630,6 +24619,7 @@ struct layer_gradients {
     void (*backward)(const engine_state<T>& e, const void* layer, std::size_t step, const blob_views<T>& v,
                      workspace<T>& w) = nullptr;
     call_kind calls{};
+    bool begins = false;  ///< see `begins_gradient`
 };
 
 namespace detail {
@@ -24810,7 +24800,7 @@ constexpr layer_gradients<T> list_gradients() {
         if constexpr (elementwise_layer<L>)
             g.map_backward = &kernels::erased_slope<L, T>;
         else if constexpr (!same_elements_layer<L>)
-            g = {.backward = &call_backward<T, L>, .calls = calls_taken<L>};
+            g = {.backward = &call_backward<T, L>, .calls = calls_taken<L>, .begins = begins_gradient<L>};
     }
     return g;
 }
@@ -24922,13 +24912,15 @@ void forward_layer(engine_state<T>& e, const layer_functions<T>& f, const void* 
 template <class T>
 void backward_layer(engine_state<T>& e, const layer_gradients<T>& g, const void* layer, std::size_t step) {
     if (!e.runs(step)) return;
-    e.begin_backward(step);
     const step_facts& facts = e.plan().steps[step];
+    const bool runs = facts.differentiable && e.wants_backward(step);
+    const bool begins = e.begin_backward(step, g.begins && runs);
     if (facts.gradient_in_place) {
         detail::backward_elements(e, g, layer, step);
-    } else if (facts.differentiable && e.wants_backward(step)) {
+    } else if (runs) {
         if (facts.open) e.recall(step);
         workspace<T> w = e.work(step);
+        w.begins = begins;
         const auto calls = e.calls_of(step, g.calls);
         for (extent example = calls.first; example < calls.last; ++example)
             g.backward(e, layer, step, e.look_backward(step, example), w);
@@ -25157,7 +25149,7 @@ public:
     void backward(const L& layer, std::size_t step) {
         if constexpr (control_layer<L>) {
             if (!this->runs(step)) return;
-            this->begin_backward(step);
+            this->begin_backward(step, false);
             layer.backward(*this, step);
         } else {
             backward_layer<T>(*this, gradients_of<T, L>::value, &layer, step);
@@ -26193,10 +26185,12 @@ public:
         if (gradient_report r = same(all, backward(none, false, true), "no input gradient"); !r) return r;
         if (gradient_report r = same(all, backward(none, true, false), "no parameter gradient"); !r) return r;
         for (std::size_t i = 0; input_count() > 1 && i < input_count(); ++i)
-            if (gradient_report r = same(all, backward(i, true, true), "the gradients of some inputs only");
-                !r)
+            if (gradient_report r = same(all, backward(i, true, true), "the gradients of some inputs only"); !r)
                 return r;
-        return {};
+        if (!layer_.gradients->begins) return {};
+        births_.resize(plan().steps.size());
+        births_[step_] = {blob_of_input(0)};
+        return same(all, backward(none, true, true), "the input gradient in place of a sum");
     }
 
 private:
@@ -26269,6 +26263,7 @@ private:
     result backward(std::size_t unwanted, bool inputs, bool parameters) {
         const plan_view p = plan();
         forward();
+        engine_.set_births(births_);
         std::vector<T*> places(p.blobs.size()), to(p.blobs.size());
         arrays kept;
         result sums;
@@ -26302,7 +26297,7 @@ private:
         for (std::size_t b = 0; b < kept.size(); ++b)
             std::copy(kept[b].begin(), kept[b].end(), values_[b].begin());
 
-        for (std::size_t i = 0; i < sums.inputs.size(); ++i) subtract(sums.inputs[i], i);
+        for (std::size_t i = 0; i < sums.inputs.size() && births_.empty(); ++i) subtract(sums.inputs[i], i);
         for (std::size_t i = 0; i < sums.parameters.size(); ++i) subtract(sums.parameters[i], i + 100);
         return sums;
     }
@@ -26396,6 +26391,7 @@ private:
     engine<T> engine_;
     std::size_t step_ = 0;
     std::vector<char> trained_;
+    std::vector<std::vector<std::size_t>> births_;  ///< where the layer writes its gradient: not to zeros or noise
     arrays values_, gradients_;
 };
 
@@ -26421,7 +26417,8 @@ gradient_report check_erased(const checked_layer<T>& layer, const std::vector<sh
 /// of sum(y dy) are compared with central differences, for every element of every input and every learned
 /// parameter. The gradients start from noise, so that `=` in the place of `+=` shows; what the layer says
 /// that backward does not need is NaN while it runs; gradients that nobody wants (null) are left out in turn;
-/// a layer with several inputs is also given each of them stored once for all examples.
+/// a layer with several inputs is also given each of them stored once for all examples, one that begins its gradient
+/// must write all of it.
 ///
 /// `generate(input, random)` draws one element of an input from a `philox`.
 template <layer L, class Generate>

@@ -94,9 +94,12 @@ struct run_of {
         return y;
     }
     array<T> backward(pooling_kind kind, const array<T>& y, thread_pool* threads = nullptr) const {
-        array<T> to = dx;
+        return backward(kind, y, dx, true, threads);
+    }
+    array<T> backward(pooling_kind kind, const array<T>& y, array<T> to, bool accumulates,
+                      thread_pool* threads = nullptr) const {
         kernels::pooling_backward(kind, g, examples, x.data(), x_stride, y.data(), y_stride, dy.data(),
-                                  y_stride, to.data(), x_stride, threads);
+                                  y_stride, to.data(), x_stride, accumulates, threads);
         REQUIRE(to.intact());
         return to;
     }
@@ -158,6 +161,18 @@ struct run_of {
             if (!(std::abs(static_cast<double>(gradient[i]) - expected[static_cast<std::size_t>(i)]) <=
                   60 * check::epsilon<T>))
                 FAIL("gradient " << gradient[i] << " at " << i << " of kind " << static_cast<int>(kind));
+
+        // Written, whatever was there, in place of added to zeros.
+        array<T> zeros = dx, unknown = dx;
+        for (extent e = 0; e < examples; ++e) {
+            std::fill_n(zeros.data() + e * x_stride, x_stride - 1, T(0));
+            std::fill_n(unknown.data() + e * x_stride, x_stride - 1, std::numeric_limits<T>::quiet_NaN());
+        }
+        const array<T> added = backward(kind, y, zeros, true), written = backward(kind, y, unknown, false);
+        for (extent i = 0; i < dx.size(); ++i)
+            if (!(written[i] == added[i]))
+                FAIL("gradient " << written[i] << " in place of " << added[i] << " at " << i << " of kind "
+                                 << static_cast<int>(kind));
     }
 };
 
@@ -198,7 +213,7 @@ TEST_CASE("pooling: the first largest element takes the gradient", "[pooling]") 
     const float x[] = {1, 5, 5, 5}, dy[] = {3};
     float y[1], dx[4] = {10, 10, 10, 10};
     kernels::pooling_forward(pooling_kind::max, g, 1, x, 4, y, 1);
-    kernels::pooling_backward(pooling_kind::max, g, 1, x, 4, y, 1, dy, 1, dx, 4);
+    kernels::pooling_backward(pooling_kind::max, g, 1, x, 4, y, 1, dy, 1, dx, 4, true);
     CHECK(y[0] == 5);
     CHECK(dx[0] == 10);
     CHECK(dx[1] == 13);

@@ -77,6 +77,12 @@ struct greedy_square : square {
     friend bool operator==(const greedy_square&, const greedy_square&) = default;
 };
 
+/// Says that it begins its gradient, and adds to what is there.
+struct late_square : square {
+    static constexpr bool begins_gradient = true;
+    friend bool operator==(const late_square&, const late_square&) = default;
+};
+
 template <class L>
 std::string verdict(const L& layer) {
     const gradient_report r = check_gradients(layer, {{3, 2}});
@@ -156,6 +162,7 @@ TEST_CASE("check_gradients: every mistake is found and named") {
     REQUIRE(
         contains(verdict(square{mistake::misses_an_example}), "gradient of input 0, example 1, element 0: "));
     REQUIRE(contains(verdict(greedy_square{}), "nan came"));
+    REQUIRE(contains(verdict(late_square{}), " came where the input gradient in place of a sum is wanted"));
     REQUIRE(contains(verdict(square{mistake::needs_every_gradient}),
                      " came where no parameter gradient is wanted"));
     REQUIRE(contains(verdict(square{mistake::doubles_parameter_gradient}), "gradient of a, element 0: "));

@@ -164,6 +164,7 @@ struct workspace {
     bool exact = false;  ///< a pass of a training: in T, also where `prepare` was for low precision
     std::size_t step = 0;  ///< the number of the layer in its network
     const row_products<T>* then = nullptr;  ///< only for a layer that says `gives_rows`
+    bool begins = false;  ///< only for a layer that says `begins_gradient`: dx is undefined, it writes all of it
 };
 
 /// What a layer works with that finishes another one's result, see `finishes`.
@@ -222,56 +223,31 @@ concept layer = elementwise_layer<L> || unary_layer<L> || variadic_layer<L> || c
 
 /// `batched = true`: forward and backward take all examples in one call. Else they run one by one.
 template <class L>
-inline constexpr bool is_batched = [] {
-    if constexpr (elementwise_layer<L> || same_elements_layer<L>)
-        return true;
-    else if constexpr (requires { performer_t<L>::batched; })
-        return bool{performer_t<L>::batched};
-    else
-        return false;
-}();
+inline constexpr bool is_batched =
+    elementwise_layer<L> || same_elements_layer<L> || requires { requires bool{performer_t<L>::batched}; };
 
 /// `runs_epilogue = true`: forward calls `w.after`, where it is given, on each block of its one output.
 template <class L>
-inline constexpr bool runs_epilogue = [] {
-    if constexpr (elementwise_layer<L>)
-        return true;
-    else if constexpr (requires { performer_t<L>::runs_epilogue; })
-        return bool{performer_t<L>::runs_epilogue};
-    else
-        return false;
-}();
+inline constexpr bool runs_epilogue =
+    elementwise_layer<L> || requires { requires bool{performer_t<L>::runs_epilogue}; };
+
+/// `begins_gradient = true`: where `w.begins`, backward, of one input, writes dx in place of adding to it. The first
+/// layer of a pass that has a gradient for a blob spares the blob zeros so.
+template <class L>
+inline constexpr bool begins_gradient = requires { requires bool{performer_t<L>::begins_gradient}; };
 
 /// `overwrites = true`: the output may be a blob that exists already (copy).
 template <class L>
-inline constexpr bool is_overwriting = [] {
-    if constexpr (requires { L::overwrites; })
-        return bool{L::overwrites};
-    else
-        return false;
-}();
+inline constexpr bool is_overwriting = requires { requires bool{L::overwrites}; };
 
 /// `reads_values = false`: the result depends on the shapes of the inputs alone, so it is one for all examples.
 template <class L>
-inline constexpr bool is_reading_values = [] {
-    if constexpr (requires { performer_t<L>::reads_values; })
-        return bool{performer_t<L>::reads_values};
-    else
-        return true;
-}();
+inline constexpr bool is_reading_values = !requires { requires !bool{performer_t<L>::reads_values}; };
 
 /// `in_place = true`: forward may write y over x.
 template <class L>
-inline constexpr bool is_in_place = [] {
-    if constexpr (elementwise_layer<L>)
-        return true;
-    else if constexpr (same_elements_layer<L>)
-        return !is_overwriting<L>;
-    else if constexpr (requires { performer_t<L>::in_place; })
-        return bool{performer_t<L>::in_place};
-    else
-        return false;
-}();
+inline constexpr bool is_in_place = elementwise_layer<L> || (same_elements_layer<L> && !is_overwriting<L>) ||
+                                  (!same_elements_layer<L> && requires { requires bool{performer_t<L>::in_place}; });
 
 template <class L>
 inline constexpr input_count inputs_of = [] {
@@ -293,12 +269,7 @@ inline constexpr backward_needs needs_of = [] {
 
 /// `differentiable = false`: no gradient passes this layer.
 template <class L>
-inline constexpr bool is_differentiable = [] {
-    if constexpr (requires { performer_t<L>::differentiable; })
-        return bool{performer_t<L>::differentiable};
-    else
-        return true;
-}();
+inline constexpr bool is_differentiable = !requires { requires !bool{performer_t<L>::differentiable}; };
 
 // --- asking a layer, whatever rung it stands on ---------------------------------------------------------
 

@@ -221,6 +221,7 @@ template <pooling_kind Kind, class T>
 template <class T>
 [[gnu::noinline]] void pool_channel(pooling_kind kind, const pooling_geometry& g, const outputs_inside& in, const T* x,
                                     T* y) noexcept {
+    prefetch_behind(x, g.size());
     const bool of_four = kind == pooling_kind::max && g.kernel() == 4 && g.kernel_height == 2 && g.kernel_width == 2 &&
                          g.stride_y == 2 && g.stride_x == 2 && g.depth == 1 && g.output_depth == 1 && g.pad_front == 0;
     for (extent oz = 0; oz < g.output_depth; ++oz) {
@@ -318,9 +319,11 @@ template <class T>
 }
 
 template <class T>
-[[gnu::noinline]] void pool_channel_backward(pooling_kind kind, const pooling_geometry& g, const T* x,
-                                             const T* y, const T* dy, T* dx) noexcept {
+[[gnu::noinline]] void pool_channel_backward(pooling_kind kind, const pooling_geometry& g, const T* x, const T* y,
+                                             const T* dy, T* dx, bool accumulates) noexcept {
     outputs_inside in = inside(g);
+    prefetch_behind(x, g.size());
+    if (!accumulates) std::fill_n(dx, g.size(), T(0));
     // Output rows whose share of dx is collected in the strip.
     const extent together = strip_size / std::max<extent>(g.stride_y * g.width, 1);
     const bool flat = g.depth == 1 && g.output_depth == 1 && g.kernel_depth == 1 && g.pad_front == 0;
@@ -340,9 +343,10 @@ template <class T>
         const extent last = std::min(first + together, in.bottom);
         const extent start = (first * g.stride_y - g.pad_top) * g.width;
         const extent size = ((last - 1 - first) * g.stride_y + g.kernel_height) * g.width;
-        std::fill_n(strip, size, T(0));
-        pool_pairs_backward(g, kind == pooling_kind::max, in, first, last, x + start, y, dy, strip);
-        accumulate(size, strip, dx + start);
+        if (accumulates) std::fill_n(strip, size, T(0));
+        pool_pairs_backward(g, kind == pooling_kind::max, in, first, last, x + start, y, dy,
+                            accumulates ? strip : dx + start);
+        if (accumulates) accumulate(size, strip, dx + start);
     }
 }
 
@@ -369,21 +373,17 @@ void pooling_forward(pooling_kind kind, const pooling_geometry& g, extent exampl
             }
             const T* from = x + example * x_stride + channel * g.size();
             T* to = y + example * y_stride + channel * outputs;
-            if (whole)
-                detail::pool_images<1>(kind, g, from, to);
-            else
-                detail::pool_channel(kind, g, in, from, to);
+            whole ? detail::pool_images<1>(kind, g, from, to) : detail::pool_channel(kind, g, in, from, to);
         }
     });
 }
 
-/// dx += the gradient with respect to x, given x, y = pool(x) and dy.
+/// The gradient with respect to x, given x, y = pool(x) and dy: dx += it where it `accumulates`, else dx = it.
 template <class T>
 void pooling_backward(pooling_kind kind, const pooling_geometry& g, extent examples, const T* x,
                       extent x_stride, const T* y, extent y_stride, const T* dy, extent dy_stride, T* dx,
-                      extent dx_stride, thread_pool* threads = nullptr) noexcept {
+                      extent dx_stride, bool accumulates, thread_pool* threads = nullptr) noexcept {
     const extent outputs = g.outputs();
-    if (outputs <= 0) return;
     if (examples * g.channels * outputs * g.kernel() < (1 << 17)) threads = nullptr;
     parallel_for(threads, examples * g.channels, 1, [&](extent first, extent last) {
         for (extent i = first; i < last; ++i) {
@@ -391,7 +391,7 @@ void pooling_backward(pooling_kind kind, const pooling_geometry& g, extent examp
             const extent image = channel * g.size();
             detail::pool_channel_backward(
                 kind, g, x + example * x_stride + image, y + example * y_stride + channel * outputs,
-                dy + example * dy_stride + channel * outputs, dx + example * dx_stride + image);
+                dy + example * dy_stride + channel * outputs, dx + example * dx_stride + image, accumulates);
         }
     });
 }

@@ -36,6 +36,7 @@ struct inner_product {
         field("int8DynamicQuantize", int8_dynamic_quantize);
     }
     static constexpr bool batched = true;
+    static constexpr bool begins_gradient = true;
     static constexpr bool runs_epilogue = true;
     static constexpr backward_needs needs{.input = true, .output = false};
 
@@ -120,8 +121,8 @@ struct inner_product {
         if (dp.bias) kernels::column_sums(rows, n, dy.data, n, dp.bias.data, w.threads);
         if (dx) {
             kernels::pack(p.weights.data, k, extent{1}, n, k, packed, w.threads);
-            kernels::gemm(rows, k, n, dy.data, n, extent{1}, packed, dx.data, k, static_cast<const T*>(nullptr), true,
-                          w.threads);
+            kernels::gemm(rows, k, n, dy.data, n, extent{1}, packed, dx.data, k, static_cast<const T*>(nullptr),
+                          !w.begins, w.threads);
         }
     }
     friend bool operator==(const inner_product&, const inner_product&) = default;

@@ -53,6 +53,7 @@ struct pooling {
         field("globalPooling", global_pooling);
     }
     static constexpr bool batched = true;
+    static constexpr bool begins_gradient = true;
 
     constexpr outcome output_shape(const shape& x) const {
         if (const auto wrong = detail::check_windowed(x, 2)) return *wrong;
@@ -91,7 +92,7 @@ struct pooling {
     template <class X, class Y, class Dy, class Dx, class P, class Dp, class W>
     void backward(X x, Y y, Dy dy, Dx dx, const P&, const Dp&, W& w) const noexcept {
         if (dx)
-            kernels::pooling_backward(kind(), geometry(x), 1, x.data, 0, y.data, 0, dy.data, 0, dx.data, 0,
+            kernels::pooling_backward(kind(), geometry(x), 1, x.data, 0, y.data, 0, dy.data, 0, dx.data, 0, !w.begins,
                                       w.threads);
     }
     friend bool operator==(const pooling&, const pooling&) = default;

@@ -51,6 +51,7 @@ struct pooling3d {
         field("countExcludePadding", count_exclude_padding);
     }
     static constexpr bool batched = true;
+    static constexpr bool begins_gradient = true;
 
     constexpr outcome output_shape(const shape& x) const {
         if (const auto wrong = detail::check_windowed(x, 3)) return *wrong;
@@ -87,7 +88,8 @@ struct pooling3d {
     template <class X, class Y, class Dy, class Dx, class P, class Dp, class W>
     void backward(X x, Y y, Dy dy, Dx dx, const P&, const Dp&, W& w) const noexcept {
         if (dx)
-            kernels::pooling_backward(kind(), geometry(x), 1, x.data, 0, y.data, 0, dy.data, 0, dx.data, 0, w.threads);
+            kernels::pooling_backward(kind(), geometry(x), 1, x.data, 0, y.data, 0, dy.data, 0, dx.data, 0, !w.begins,
+                                      w.threads);
     }
     friend bool operator==(const pooling3d&, const pooling3d&) = default;
 

@@ -113,7 +113,7 @@ public:
     void backward(const L& layer, std::size_t step) {
         if constexpr (control_layer<L>) {
             if (!this->runs(step)) return;
-            this->begin_backward(step);
+            this->begin_backward(step, false);
             layer.backward(*this, step);
         } else {
             backward_layer<T>(*this, gradients_of<T, L>::value, &layer, step);

@@ -112,8 +112,8 @@ public:
     void end_forward(std::size_t step) {
         if (pass_ == pass::frozen && plan().steps[step].parent == none) hook_(hook_context_, step);
     }
-    /// Before and after a step of a backward pass.
-    void begin_backward(std::size_t step);
+    /// Before and after a step of a backward pass. Whether the step is to begin its input's gradient, as it offers.
+    bool begin_backward(std::size_t step, bool offers);
     void end_backward(std::size_t step);
 
     /// How many examples the step has in the window.
@@ -275,10 +275,15 @@ void engine_state<T>::begin_forward(std::size_t step) {
 }
 
 template <class T>
-void engine_state<T>::begin_backward(std::size_t step) {
-    if (births_.empty()) return;
+bool engine_state<T>::begin_backward(std::size_t step, bool offers) {
+    if (births_.empty()) return false;
+    // Only a part of the input, or one input of many examples, is not all written by one call.
+    offers = offers && plan().steps[step].shortens == 0 && !spreads(step);
+    bool begins = false;
     for (std::size_t blob : births_[step])
-        if (has_shape(blob)) kernels::fill(this->elements(blob), T(0), this->gradient(blob));
+        if (offers && blob == plan().inputs_of(step)[0]) begins = true;
+        else if (has_shape(blob)) kernels::fill(this->elements(blob), T(0), this->gradient(blob));
+    return begins;
 }
 
 template <class T>

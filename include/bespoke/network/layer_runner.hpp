@@ -16,6 +16,7 @@ struct layer_gradients {
     void (*backward)(const engine_state<T>& e, const void* layer, std::size_t step, const blob_views<T>& v,
                      workspace<T>& w) = nullptr;
     call_kind calls{};
+    bool begins = false;  ///< see `begins_gradient`
 };
 
 namespace detail {
@@ -196,7 +197,7 @@ constexpr layer_gradients<T> list_gradients() {
         if constexpr (elementwise_layer<L>)
             g.map_backward = &kernels::erased_slope<L, T>;
         else if constexpr (!same_elements_layer<L>)
-            g = {.backward = &call_backward<T, L>, .calls = calls_taken<L>};
+            g = {.backward = &call_backward<T, L>, .calls = calls_taken<L>, .begins = begins_gradient<L>};
     }
     return g;
 }
@@ -308,13 +309,15 @@ void forward_layer(engine_state<T>& e, const layer_functions<T>& f, const void* 
 template <class T>
 void backward_layer(engine_state<T>& e, const layer_gradients<T>& g, const void* layer, std::size_t step) {
     if (!e.runs(step)) return;
-    e.begin_backward(step);
     const step_facts& facts = e.plan().steps[step];
+    const bool runs = facts.differentiable && e.wants_backward(step);
+    const bool begins = e.begin_backward(step, g.begins && runs);
     if (facts.gradient_in_place) {
         detail::backward_elements(e, g, layer, step);
-    } else if (facts.differentiable && e.wants_backward(step)) {
+    } else if (runs) {
         if (facts.open) e.recall(step);
         workspace<T> w = e.work(step);
+        w.begins = begins;
         const auto calls = e.calls_of(step, g.calls);
         for (extent example = calls.first; example < calls.last; ++example)
             g.backward(e, layer, step, e.look_backward(step, example), w);

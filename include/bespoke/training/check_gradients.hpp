@@ -143,10 +143,12 @@ public:
         if (gradient_report r = same(all, backward(none, false, true), "no input gradient"); !r) return r;
         if (gradient_report r = same(all, backward(none, true, false), "no parameter gradient"); !r) return r;
         for (std::size_t i = 0; input_count() > 1 && i < input_count(); ++i)
-            if (gradient_report r = same(all, backward(i, true, true), "the gradients of some inputs only");
-                !r)
+            if (gradient_report r = same(all, backward(i, true, true), "the gradients of some inputs only"); !r)
                 return r;
-        return {};
+        if (!layer_.gradients->begins) return {};
+        births_.resize(plan().steps.size());
+        births_[step_] = {blob_of_input(0)};
+        return same(all, backward(none, true, true), "the input gradient in place of a sum");
     }
 
 private:
@@ -219,6 +221,7 @@ private:
     result backward(std::size_t unwanted, bool inputs, bool parameters) {
         const plan_view p = plan();
         forward();
+        engine_.set_births(births_);
         std::vector<T*> places(p.blobs.size()), to(p.blobs.size());
         arrays kept;
         result sums;
@@ -252,7 +255,7 @@ private:
         for (std::size_t b = 0; b < kept.size(); ++b)
             std::copy(kept[b].begin(), kept[b].end(), values_[b].begin());
 
-        for (std::size_t i = 0; i < sums.inputs.size(); ++i) subtract(sums.inputs[i], i);
+        for (std::size_t i = 0; i < sums.inputs.size() && births_.empty(); ++i) subtract(sums.inputs[i], i);
         for (std::size_t i = 0; i < sums.parameters.size(); ++i) subtract(sums.parameters[i], i + 100);
         return sums;
     }
@@ -346,6 +349,7 @@ private:
     engine<T> engine_;
     std::size_t step_ = 0;
     std::vector<char> trained_;
+    std::vector<std::vector<std::size_t>> births_;  ///< where the layer writes its gradient: not to zeros or noise
     arrays values_, gradients_;
 };
 
@@ -371,7 +375,8 @@ gradient_report check_erased(const checked_layer<T>& layer, const std::vector<sh
 /// of sum(y dy) are compared with central differences, for every element of every input and every learned
 /// parameter. The gradients start from noise, so that `=` in the place of `+=` shows; what the layer says
 /// that backward does not need is NaN while it runs; gradients that nobody wants (null) are left out in turn;
-/// a layer with several inputs is also given each of them stored once for all examples.
+/// a layer with several inputs is also given each of them stored once for all examples, one that begins its gradient
+/// must write all of it.
 ///
 /// `generate(input, random)` draws one element of an input from a `philox`.
 template <layer L, class Generate>
