@@ -7,8 +7,8 @@
 
 namespace bespoke::kernels {
 
-/// An angle from 0 up as quadrant * pi / 2 + high + low, |high| at most a little more than pi / 4. Of the quadrant
-/// only the lowest two bits count.
+/// An angle from 0 up as quadrant * pi / 2 + high + low, |high| at most a little more than pi / 4; low is what high lost
+/// in rounding, and up to 2^-34 (float), 2^-67 (double) more. Of the quadrant only the lowest two bits count.
 template <class T>
 struct angle {
     batch<T> high, low;
@@ -22,12 +22,14 @@ struct right_angle;
 template <>
 struct right_angle<float> {
     static constexpr float parts[] = {0x1.921fb6p+0f, -0x1.777a5cp-25f, -0x1.ee59dap-50f};  // of pi / 2
-    static constexpr float near = 0x1p16f;
+    static constexpr float short_parts[] = {0x1.921fb6p+0f, -0x1.777ap-25f, -0x1.73dcb4p-43f};
+    static constexpr float near = 0x1p8f, wide = 0x1p16f;
 };
 template <>
 struct right_angle<double> {
     static constexpr double parts[] = {0x1.921fb54442d18p+0, 0x1.1a62633145c07p-54, -0x1.f1976b7ed8fbcp-110};
-    static constexpr double near = 0x1p30;
+    static constexpr double short_parts[] = {0x1.921fb54442d18p+0, 0x1.1a626331p-54, 0x1.1701b839a252p-88};
+    static constexpr double near = 0x1p20, wide = 0x1p30;
 };
 
 /// Binary digits of 2 / pi, as many as the largest double asks for, behind 64 digits 0.
@@ -101,7 +103,7 @@ template <class T>
     a.low.store_aligned(low);
     a.quadrant.store_aligned(quadrant);
     for (extent i = 0; i < lanes<T>; ++i) {
-        if (from[i] < right_angle<T>::near) continue;
+        if (from[i] < right_angle<T>::wide) continue;
         const far_angle far = reduce_far(static_cast<double>(from[i]));
         high[i] = static_cast<T>(far.high);
         low[i] = static_cast<T>((far.high - static_cast<double>(high[i])) + far.low);
@@ -112,25 +114,54 @@ template <class T>
     a.quadrant = bits_batch<T>::load_aligned(quadrant);
 }
 
+/// The nearest multiple of pi / 2.
+template <class T>
+struct right_angles {
+    batch<T> count;
+    bits_batch<T> quadrant;
+};
+template <class T>
+[[gnu::always_inline]] inline right_angles<T> nearest_right_angle(const batch<T>& x) noexcept {
+    const batch<T> magic(static_cast<T>(typename format<T>::bits{3} << (format<T>::mantissa - 1)));
+    const batch<T> shifted = kernels::fma<T>(x, batch<T>(T(2 * std::numbers::inv_pi)), magic);
+    return {shifted - magic, to_bits<T>(shifted)};
+}
+
+/// Puts into `a` those lanes of x that are not near.
+template <class T>
+[[gnu::noinline]] void replace_wide(const batch<T>& x, angle<T>& a) noexcept {
+    using right = right_angle<T>;
+    const auto [k, quadrant] = nearest_right_angle<T>(x);
+    const batch<T> first = minus_product<T>(x, k, batch<T>(right::parts[0]));
+    const double_word<T> p = exact_product<T>(k, batch<T>(right::parts[1])), rest = exact_sum<T>(first, -p.high);
+    const double_word<T> sum =
+        ordered_sum<T>(rest.high, kernels::fma<T>(k, batch<T>(-right::parts[2]), rest.low - p.low));
+    const auto near = x < batch<T>(right::near);
+    a.high = select<T>(near, a.high, sum.high);
+    a.low = select<T>(near, a.low, sum.low);  // the quadrant is the same
+    if (!xsimd::all(x < batch<T>(right::wide))) replace_far<T>(x, a);
+}
+
 }  // namespace detail
 
 /// The angle x >= 0, however large, with an error far below one unit in the last place of `high`. NaN where x is
-/// infinite or NaN. Cody and Waite's reduction in three parts, Payne and Hanek's from 2^16 (float), 2^30 (double) on.
+/// infinite or NaN. Cody and Waite's reduction in three parts: up to 2^8 (float), 2^20 (double) of so few digits that
+/// products with the second one are exact, then of all; Payne and Hanek's from 2^16 (float), 2^30 (double) on.
 template <class T>
 [[gnu::always_inline]] inline angle<T> reduce_angle(const batch<T>& x) noexcept {
     using right = detail::right_angle<T>;
-    using format = detail::format<T>;
-    const batch<T> magic(static_cast<T>(typename format::bits{3} << (format::mantissa - 1)));
-    const batch<T> shifted = kernels::fma<T>(x, batch<T>(T(2 * std::numbers::inv_pi)), magic);
-    const batch<T> k = shifted - magic;
-    const batch<T> first = minus_product<T>(x, k, batch<T>(right::parts[0]));
-    const double_word<T> p = exact_product<T>(k, batch<T>(right::parts[1])),
-                         rest = exact_sum<T>(first, -p.high);
-    const double_word<T> sum =
-        ordered_sum<T>(rest.high, kernels::fma<T>(-k, batch<T>(right::parts[2]), rest.low - p.low));
-    angle<T> a{sum.high, sum.low, detail::to_bits<T>(shifted)};
-    if (!xsimd::all(x < batch<T>(right::near))) [[unlikely]]
-        detail::replace_far<T>(x, a);
+    const auto [k, quadrant] = detail::nearest_right_angle<T>(x);
+    const batch<T> first = minus_product<T>(x, k, batch<T>(right::short_parts[0])),
+                   second = k * batch<T>(right::short_parts[1]), high = first - second;
+    // Exact: either `first` is the larger one, or all three have so few digits that nothing is lost.
+    const batch<T> lost = (first - high) - second;
+    angle<T> a{high, kernels::fma<T>(k, batch<T>(-right::short_parts[2]), lost), quadrant};
+    if (!xsimd::all(x < batch<T>(right::near))) [[unlikely]] {
+        const batch<T> in_memory = x;  // here alone: else it would be in memory in each call
+        angle<T> replaced = a;
+        detail::replace_wide<T>(in_memory, replaced);
+        a = replaced;
+    }
     return a;
 }
 

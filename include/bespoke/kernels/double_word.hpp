@@ -46,7 +46,7 @@ template <class T>
 [[gnu::always_inline]] inline batch<T> minus_product(const batch<T>& c, const batch<T>& a,
                                                      const batch<T>& b) noexcept {
     if constexpr (has_fma) {
-        return kernels::fma<T>(-a, b, c);
+        return kernels::fma<T>(a, -b, c);
     } else {
         const double_word<T> p = exact_product<T>(a, b);
         return (c - p.high) - p.low;

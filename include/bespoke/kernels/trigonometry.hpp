@@ -49,19 +49,29 @@ struct trigonometric<double> {
         -0.052210700276819164, 0.04513562593826035,  -0.03369116583222715,  0.015400860886298122};
 };
 
-template <class T>
-struct sine_and_cosine {
-    batch<T> sine, cosine;
-};
-/// Of what an angle has beyond its quadrant.
-template <class T>
-[[gnu::always_inline]] inline sine_and_cosine<T> of_rest(const angle<T>& a) noexcept {
+/// The cosine of what an angle has beyond its quadrant in lanes that are `odd`, in the others the sine; `odd` may be
+/// std::true_type or std::false_type, for all of them.
+template <class T, class Odd>
+[[gnu::always_inline]] inline batch<T> of_rest(const angle<T>& a, const Odd& odd) noexcept {
     using c = trigonometric<T>;
-    const batch<T> one(T(1)), r = a.high, square = r * r, half = square * batch<T>(T(0.5)),
-                              near_one = one - half;
-    const batch<T> sine = r + kernels::fma<T>(r * square, polynomial<T>(square, c::sine), a.low);
-    const batch<T> tail = kernels::fma<T>(-r, a.low, square * square * polynomial<T>(square, c::cosine));
-    return {sine, near_one + (((one - near_one) - half) + tail)};
+    static_assert(std::size(c::sine) == std::size(c::cosine));
+    const batch<T> one(T(1)), r = a.high, square = r * r, half = square * batch<T>(T(0.5)), near_one = one - half;
+    const auto either = [&](const batch<T>& if_odd, const batch<T>& if_even) __attribute__((always_inline)) {
+        if constexpr (requires { Odd::value; })
+            return Odd::value ? if_odd : if_even;
+        else
+            return kernels::select<T>(odd, if_odd, if_even);
+    };
+    const auto coefficient = [&](std::size_t i) __attribute__((always_inline)) {
+        return either(batch<T>(c::cosine[i]), batch<T>(c::sine[i]));
+    };
+    constexpr std::size_t last = std::size(c::sine) - 1;
+    batch<T> sum = coefficient(last);
+    unroll<last>([&](std::size_t i) __attribute__((always_inline)) {
+        sum = kernels::fma<T>(sum, square, coefficient(last - 1 - i));
+    });
+    const batch<T> low = either(kernels::fma<T>(r, -a.low, (one - near_one) - half), a.low);
+    return either(near_one, r) + kernels::fma<T>(square * either(square, r), sum, low);
 }
 
 /// Whether the lowest bit is set, lane by lane.
@@ -75,8 +85,7 @@ template <class T>
 /// The sine of an angle, times the sign of `sign`.
 template <class T>
 [[gnu::always_inline]] inline batch<T> sine_of(const angle<T>& a, const batch<T>& sign) noexcept {
-    const auto s = of_rest<T>(a);
-    const batch<T> y = kernels::select<T>(is_odd<T>(a.quadrant), s.cosine, s.sine);
+    const batch<T> y = of_rest<T>(a, is_odd<T>(a.quadrant));
     const batch<T> half_turn = from_bits<T>(a.quadrant << (8 * static_cast<int>(sizeof(T)) - 2));
     return y ^ ((sign ^ half_turn) & batch<T>(T(-0.0)));
 }
@@ -118,9 +127,9 @@ inline batch<T> cos(const batch<T>& x) noexcept {
 template <class T>
 inline batch<T> tan(const batch<T>& x) noexcept {
     const auto a = reduce_angle<T>(kernels::abs<T>(x));
-    const auto s = detail::of_rest<T>(a);
+    const batch<T> sine = detail::of_rest<T>(a, std::false_type{}), cosine = detail::of_rest<T>(a, std::true_type{});
     const auto odd = detail::is_odd<T>(a.quadrant);
-    const batch<T> y = kernels::select<T>(odd, -s.cosine, s.sine) / kernels::select<T>(odd, s.sine, s.cosine);
+    const batch<T> y = kernels::select<T>(odd, -cosine, sine) / kernels::select<T>(odd, sine, cosine);
     return y ^ (x & batch<T>(T(-0.0)));
 }
 
