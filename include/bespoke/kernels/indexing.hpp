@@ -229,12 +229,16 @@ void gather(const indexing& how, const T* whole, const T* indices, T* part, thre
                 how, indices, first, last, [&](const extent* places, extent base, extent slot, extent n) {
                     gather_at(n, whole + base, places, part + slot);
                 });
-        detail::each_slot<false>(how, indices, first, last, [&](extent place, extent slot) {
-            if (place < 0)
-                fill(block, T(0), part + slot * block);
-            else
-                copy(block, whole + place * block, part + slot * block);
-        });
+        detail::each_slots<false>(
+            how, indices, first, last, [&](const extent* places, extent base, extent slot, extent n) {
+                constexpr extent ahead = 2;  // no machine guesses which block comes next
+                for (extent i = 0; i < n; ++i) {
+                    if (i + ahead < n && places[i + ahead] >= 0)
+                        prefetch(whole + (base + places[i + ahead]) * block, block);
+                    T* const to = part + (slot + i) * block;
+                    places[i] < 0 ? fill(block, T(0), to) : copy(block, whole + (base + places[i]) * block, to);
+                }
+            });
     });
 }
 

@@ -2,11 +2,13 @@
 
 #include "simd.hpp"
 
-/// Elements looked up one by one, with the instruction for it where the machine has it: of its intrinsics those that
-/// say what is in every lane, since g++ 12 warns of the others.
+#include <algorithm>
+
+/// Elements looked up one by one.
 namespace bespoke::kernels {
 
-/// Lane i is p[index], `index` being the whole number in lane i of `indices`, from 0 up to below 2^24.
+/// Lane i is p[index], `index` being the whole number in lane i of `indices`, from 0 up to below 2^24. Of the
+/// intrinsics for it those that say what is in every lane, since g++ 12 warns of the others.
 template <class T>
 [[gnu::always_inline]] inline batch<T> gathered(const T* p, const batch<T>& indices) noexcept {
 #if XSIMD_WITH_AVX512F
@@ -26,21 +28,25 @@ template <class T>
     }
 }
 
-/// to[i] = p[places[i]], 0 where places[i] is negative; i in [0, n).
+/// to[i] = p[places[i]], 0 where places[i] is negative; i in [0, n). Element by element: the instruction for it takes
+/// longer on many machines.
 template <class T>
 inline void gather_at(extent n, const T* p, const extent* places, T* to) noexcept {
+    const auto one = [&](extent i) { to[i] = places[i] < 0 ? T(0) : p[places[i]]; };
+    constexpr extent some = 8;
     extent i = 0;
-#if XSIMD_WITH_AVX512F
-    for (; is_avx512<xsimd::default_arch> && i + 8 <= n; i += 8) {
-        const __m512i place = _mm512_loadu_si512(places + i);
-        const __mmask8 there = _mm512_cmpge_epi64_mask(place, _mm512_setzero_si512());
-        if constexpr (std::is_same_v<T, float>)
-            _mm256_storeu_ps(to + i, _mm512_mask_i64gather_ps(_mm256_setzero_ps(), there, place, p, sizeof(T)));
-        else
-            _mm512_storeu_pd(to + i, _mm512_mask_i64gather_pd(_mm512_setzero_pd(), there, place, p, sizeof(T)));
+    for (; i + some <= n; i += some) {
+        extent signs = 0;
+        for (extent j = i; j < i + some; ++j) signs |= places[j];
+        if (signs < 0) {
+            for (extent j = i; j < i + some; ++j) one(j);
+        } else {
+            T found[some];  // all are read before one is written: the compiler does not know that `to` lies elsewhere
+            for (extent j = 0; j < some; ++j) found[j] = p[places[i + j]];
+            std::copy_n(found, some, to + i);
+        }
     }
-#endif
-    for (; i < n; ++i) to[i] = places[i] < 0 ? T(0) : p[places[i]];
+    for (; i < n; ++i) one(i);
 }
 
 }  // namespace bespoke::kernels

@@ -4,6 +4,7 @@
 #include "reduction.hpp"
 
 #include <algorithm>
+#include <array>
 
 namespace bespoke::kernels {
 
@@ -76,19 +77,19 @@ template <std::size_t Count, class T, class Term, class Put>
     }
 }
 
-/// Calls body(offset, load, store, channel) for all elements of [outer, channels, inner]; channel(p) reads p[c].
-template <class T, class Body>
-[[gnu::always_inline]] inline void each_channel(extent outer, extent channels, extent inner,
-                                                thread_pool* threads, const Body& body) noexcept {
+/// Calls body(offset, load, store, known) for all elements of [outer, channels, inner]. `known`, which knows(channel)
+/// returns, is what the elements of a channel share; channel(p) reads p[c].
+template <class T, class Known, class Body>
+[[gnu::always_inline]] inline void each_channel(extent outer, extent channels, extent inner, thread_pool* threads,
+                                                const Known& knows, const Body& body) noexcept {
     threads = worth_threads(threads, outer * channels * inner);
     if (inner == 1) {
         parallel_for(threads, outer, 1, [&](extent first, extent last) {
             for (extent o = first; o < last; ++o)
                 for_each_batch<T>(
                     channels, [&](extent c, auto in, auto out) __attribute__((always_inline)) {
-                        body(
-                            o * channels + c, in,
-                            out, [&](const T* p) __attribute__((always_inline)) { return in(p + c); });
+                        body(o * channels + c, in, out,
+                             knows([&](const T* p) __attribute__((always_inline)) { return in(p + c); }));
                     });
         });
         return;
@@ -96,12 +97,10 @@ template <class T, class Body>
     parallel_for(threads, outer * channels, 1, [&](extent first, extent last) {
         for (extent row = first; row < last; ++row) {
             const extent c = row % channels;
-            for_each_batch<T>(
-                inner, [&](extent i, auto in, auto out) __attribute__((always_inline)) {
-                    body(
-                        row * inner + i, in,
-                        out, [&](const T* p) __attribute__((always_inline)) { return batch<T>(p[c]); });
-                });
+            const auto known = knows([&](const T* p) __attribute__((always_inline)) { return batch<T>(p[c]); });
+            for_each_batch<T>(inner, [&](extent i, auto in, auto out) __attribute__((always_inline)) {
+                body(row * inner + i, in, out, known);
+            });
         }
     });
 }
@@ -113,9 +112,10 @@ template <class T>
 void channel_affine(extent outer, extent channels, extent inner, const T* x, const T* scale, const T* shift,
                     T* y, thread_pool* threads = nullptr) noexcept {
     detail::each_channel<T>(
-        outer, channels, inner,
-        threads, [&](extent at, auto in, auto out, auto channel) __attribute__((always_inline)) {
-            out(y + at, kernels::fma<T>(in(x + at), channel(scale), channel(shift)));
+        outer, channels, inner, threads,
+        [&](auto channel) __attribute__((always_inline)) { return std::array{channel(scale), channel(shift)}; },
+        [&](extent at, auto in, auto out, const auto& known) __attribute__((always_inline)) {
+            out(y + at, kernels::fma<T>(in(x + at), known[0], known[1]));
         });
 }
 
@@ -171,9 +171,11 @@ void batch_normalization_backward_fixed(extent outer, extent channels, extent in
                                         const T* inverse, const T* gamma, T* dx,
                                         thread_pool* threads = nullptr) noexcept {
     detail::each_channel<T>(
-        outer, channels, inner,
-        threads, [&](extent at, auto in, auto out, auto channel) __attribute__((always_inline)) {
-            const batch<T> scale = gamma ? channel(inverse) * channel(gamma) : channel(inverse);
+        outer, channels, inner, threads,
+        [&](auto channel) __attribute__((always_inline)) {
+            return gamma ? channel(inverse) * channel(gamma) : channel(inverse);
+        },
+        [&](extent at, auto in, auto out, const batch<T>& scale) __attribute__((always_inline)) {
             out(dx + at, kernels::fma<T>(in(dy + at), scale, in(dx + at)));
         });
 }
@@ -192,15 +194,19 @@ void batch_normalization_backward_computed(extent outer, extent channels, extent
     batch_normalization_backward_parameters(outer, channels, inner, x, dy, mean, inverse, of_products,
                                             of_gradients, threads);
     const batch<T> share(T(1) / static_cast<T>(outer * inner));
+    struct shared {
+        batch<T> mean, factor, gradient, scale;
+    };
     detail::each_channel<T>(
-        outer, channels, inner,
-        threads, [&](extent at, auto in, auto out, auto channel) __attribute__((always_inline)) {
-            const batch<T> factor = channel(inverse) * (channel(of_products) * share);
-            const batch<T> centred =
-                kernels::fma<T>(-(in(x + at) - channel(mean)), factor,
-                                kernels::fma<T>(-channel(of_gradients), share, in(dy + at)));
-            const batch<T> scale = gamma ? channel(inverse) * channel(gamma) : channel(inverse);
-            out(dx + at, kernels::fma<T>(centred, scale, in(dx + at)));
+        outer, channels, inner, threads,
+        [&](auto channel) __attribute__((always_inline)) {
+            return shared{channel(mean), channel(inverse) * (channel(of_products) * share), -channel(of_gradients),
+                          gamma ? channel(inverse) * channel(gamma) : channel(inverse)};
+        },
+        [&](extent at, auto in, auto out, const shared& known) __attribute__((always_inline)) {
+            const batch<T> centred = kernels::fma<T>(-(in(x + at) - known.mean), known.factor,
+                                                     kernels::fma<T>(known.gradient, share, in(dy + at)));
+            out(dx + at, kernels::fma<T>(centred, known.scale, in(dx + at)));
         });
 }
 

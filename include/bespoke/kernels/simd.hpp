@@ -96,13 +96,12 @@ template <class T>
     return v;
 }
 
-/// Asks for what lies behind the n elements at p, up to as many or 8 KiB, which may be beyond what there is: the work
-/// on one plane then hides the way of the next one from a cache further away.
+/// Asks for n elements from p on, up to 8 KiB of them, which need not be there: what is done meanwhile hides their way
+/// from a cache further away.
 template <class T>
-void prefetch_behind(const T* p, extent n) noexcept {
+void prefetch(const T* p, extent n) noexcept {
     constexpr auto size = static_cast<extent>(sizeof(T)), line = 64 / size;
-    const T* const end = p + n;
-    for (extent i = 0; i < std::min(n, 8192 / size); i += line) __builtin_prefetch(end + i, 0, 2);
+    for (extent i = 0; i < std::min(n, 8192 / size); i += line) __builtin_prefetch(p + i, 0, 2);
 }
 
 /// The first `n` elements at `p`, zero in the other lanes; 0 <= n <= lanes. Reads nothing beyond them.

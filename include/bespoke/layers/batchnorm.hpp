@@ -32,7 +32,7 @@ struct batchnorm {
         field("instanceNormalization", instance_normalization);
         field("epsilon", epsilon);
     }
-    static constexpr bool batched = true;
+    static constexpr bool batched = true, in_place = true;
     static constexpr backward_needs needs{.input = true, .output = false};
 
     template <class T>

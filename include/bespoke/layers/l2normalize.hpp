@@ -13,7 +13,7 @@ struct l2normalize {
 
     static constexpr auto key = "l2normalize";
     constexpr void fields(auto& field) { field("epsilon", epsilon); }
-    static constexpr bool batched = true;
+    static constexpr bool batched = true, in_place = true;
     static constexpr backward_needs needs{.input = true, .output = false};
 
     constexpr outcome output_shape(const shape& x) const {

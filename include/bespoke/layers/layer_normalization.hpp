@@ -18,7 +18,7 @@ struct layer_normalization {
         field("normalizedShape", normalized_shape);
         field("eps", eps);
     }
-    static constexpr bool batched = true;
+    static constexpr bool batched = true, in_place = true;
     static constexpr backward_needs needs{.input = true, .output = false};
 
     template <class T>

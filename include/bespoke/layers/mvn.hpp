@@ -20,7 +20,7 @@ struct mvn {
         field("normalizeVariance", normalize_variance);
         field("epsilon", epsilon);
     }
-    static constexpr bool batched = true;
+    static constexpr bool batched = true, in_place = true;
     static constexpr backward_needs needs{.input = true, .output = false};
 
     constexpr outcome output_shape(const shape& x) const {
