@@ -2043,13 +2043,12 @@ template <class T>
     return v;
 }
 
-/// Asks for what lies behind the n elements at p, up to as many or 8 KiB, which may be beyond what there is: the work
-/// on one plane then hides the way of the next one from a cache further away.
+/// Asks for n elements from p on, up to 8 KiB of them, which need not be there: what is done meanwhile hides their way
+/// from a cache further away.
 template <class T>
-void prefetch_behind(const T* p, extent n) noexcept {
+void prefetch(const T* p, extent n) noexcept {
     constexpr auto size = static_cast<extent>(sizeof(T)), line = 64 / size;
-    const T* const end = p + n;
-    for (extent i = 0; i < std::min(n, 8192 / size); i += line) __builtin_prefetch(end + i, 0, 2);
+    for (extent i = 0; i < std::min(n, 8192 / size); i += line) __builtin_prefetch(p + i, 0, 2);
 }
 
 /// The first `n` elements at `p`, zero in the other lanes; 0 <= n <= lanes. Reads nothing beyond them.
@@ -3435,7 +3434,7 @@ template <class T>
 [[gnu::always_inline]] inline batch<T> minus_product(const batch<T>& c, const batch<T>& a,
                                                      const batch<T>& b) noexcept {
     if constexpr (has_fma) {
-        return kernels::fma<T>(-a, b, c);
+        return kernels::fma<T>(a, -b, c);
     } else {
         const double_word<T> p = exact_product<T>(a, b);
         return (c - p.high) - p.low;
@@ -7796,6 +7795,7 @@ private:
 
 
 #include <algorithm>
+#include <array>
 
 namespace bespoke::kernels {
 
@@ -7868,19 +7868,19 @@ template <std::size_t Count, class T, class Term, class Put>
     }
 }
 
-/// Calls body(offset, load, store, channel) for all elements of [outer, channels, inner]; channel(p) reads p[c].
-template <class T, class Body>
-[[gnu::always_inline]] inline void each_channel(extent outer, extent channels, extent inner,
-                                                thread_pool* threads, const Body& body) noexcept {
+/// Calls body(offset, load, store, known) for all elements of [outer, channels, inner]. `known`, which knows(channel)
+/// returns, is what the elements of a channel share; channel(p) reads p[c].
+template <class T, class Known, class Body>
+[[gnu::always_inline]] inline void each_channel(extent outer, extent channels, extent inner, thread_pool* threads,
+                                                const Known& knows, const Body& body) noexcept {
     threads = worth_threads(threads, outer * channels * inner);
     if (inner == 1) {
         parallel_for(threads, outer, 1, [&](extent first, extent last) {
             for (extent o = first; o < last; ++o)
                 for_each_batch<T>(
                     channels, [&](extent c, auto in, auto out) __attribute__((always_inline)) {
-                        body(
-                            o * channels + c, in,
-                            out, [&](const T* p) __attribute__((always_inline)) { return in(p + c); });
+                        body(o * channels + c, in, out,
+                             knows([&](const T* p) __attribute__((always_inline)) { return in(p + c); }));
                     });
         });
         return;
@@ -7888,12 +7888,10 @@ template <class T, class Body>
     parallel_for(threads, outer * channels, 1, [&](extent first, extent last) {
         for (extent row = first; row < last; ++row) {
             const extent c = row % channels;
-            for_each_batch<T>(
-                inner, [&](extent i, auto in, auto out) __attribute__((always_inline)) {
-                    body(
-                        row * inner + i, in,
-                        out, [&](const T* p) __attribute__((always_inline)) { return batch<T>(p[c]); });
-                });
+            const auto known = knows([&](const T* p) __attribute__((always_inline)) { return batch<T>(p[c]); });
+            for_each_batch<T>(inner, [&](extent i, auto in, auto out) __attribute__((always_inline)) {
+                body(row * inner + i, in, out, known);
+            });
         }
     });
 }
@@ -7905,9 +7903,10 @@ template <class T>
 void channel_affine(extent outer, extent channels, extent inner, const T* x, const T* scale, const T* shift,
                     T* y, thread_pool* threads = nullptr) noexcept {
     detail::each_channel<T>(
-        outer, channels, inner,
-        threads, [&](extent at, auto in, auto out, auto channel) __attribute__((always_inline)) {
-            out(y + at, kernels::fma<T>(in(x + at), channel(scale), channel(shift)));
+        outer, channels, inner, threads,
+        [&](auto channel) __attribute__((always_inline)) { return std::array{channel(scale), channel(shift)}; },
+        [&](extent at, auto in, auto out, const auto& known) __attribute__((always_inline)) {
+            out(y + at, kernels::fma<T>(in(x + at), known[0], known[1]));
         });
 }
 
@@ -7963,9 +7962,11 @@ void batch_normalization_backward_fixed(extent outer, extent channels, extent in
                                         const T* inverse, const T* gamma, T* dx,
                                         thread_pool* threads = nullptr) noexcept {
     detail::each_channel<T>(
-        outer, channels, inner,
-        threads, [&](extent at, auto in, auto out, auto channel) __attribute__((always_inline)) {
-            const batch<T> scale = gamma ? channel(inverse) * channel(gamma) : channel(inverse);
+        outer, channels, inner, threads,
+        [&](auto channel) __attribute__((always_inline)) {
+            return gamma ? channel(inverse) * channel(gamma) : channel(inverse);
+        },
+        [&](extent at, auto in, auto out, const batch<T>& scale) __attribute__((always_inline)) {
             out(dx + at, kernels::fma<T>(in(dy + at), scale, in(dx + at)));
         });
 }
@@ -7984,15 +7985,19 @@ void batch_normalization_backward_computed(extent outer, extent channels, extent
     batch_normalization_backward_parameters(outer, channels, inner, x, dy, mean, inverse, of_products,
                                             of_gradients, threads);
     const batch<T> share(T(1) / static_cast<T>(outer * inner));
+    struct shared {
+        batch<T> mean, factor, gradient, scale;
+    };
     detail::each_channel<T>(
-        outer, channels, inner,
-        threads, [&](extent at, auto in, auto out, auto channel) __attribute__((always_inline)) {
-            const batch<T> factor = channel(inverse) * (channel(of_products) * share);
-            const batch<T> centred =
-                kernels::fma<T>(-(in(x + at) - channel(mean)), factor,
-                                kernels::fma<T>(-channel(of_gradients), share, in(dy + at)));
-            const batch<T> scale = gamma ? channel(inverse) * channel(gamma) : channel(inverse);
-            out(dx + at, kernels::fma<T>(centred, scale, in(dx + at)));
+        outer, channels, inner, threads,
+        [&](auto channel) __attribute__((always_inline)) {
+            return shared{channel(mean), channel(inverse) * (channel(of_products) * share), -channel(of_gradients),
+                          gamma ? channel(inverse) * channel(gamma) : channel(inverse)};
+        },
+        [&](extent at, auto in, auto out, const shared& known) __attribute__((always_inline)) {
+            const batch<T> centred = kernels::fma<T>(-(in(x + at) - known.mean), known.factor,
+                                                     kernels::fma<T>(known.gradient, share, in(dy + at)));
+            out(dx + at, kernels::fma<T>(centred, known.scale, in(dx + at)));
         });
 }
 
@@ -8203,7 +8208,7 @@ struct batchnorm {
         field("instanceNormalization", instance_normalization);
         field("epsilon", epsilon);
     }
-    static constexpr bool batched = true;
+    static constexpr bool batched = true, in_place = true;
     static constexpr backward_needs needs{.input = true, .output = false};
 
     template <class T>
@@ -8614,8 +8619,8 @@ template <class T, class F>
 
 namespace bespoke::kernels {
 
-/// An angle from 0 up as quadrant * pi / 2 + high + low, |high| at most a little more than pi / 4. Of the quadrant
-/// only the lowest two bits count.
+/// An angle from 0 up as quadrant * pi / 2 + high + low, |high| at most a little more than pi / 4. `low` is what `high`
+/// lost in rounding, and up to 2^-34 (float), 2^-67 (double) more. Of the quadrant only the lowest two bits count.
 template <class T>
 struct angle {
     batch<T> high, low;
@@ -8629,12 +8634,14 @@ struct right_angle;
 template <>
 struct right_angle<float> {
     static constexpr float parts[] = {0x1.921fb6p+0f, -0x1.777a5cp-25f, -0x1.ee59dap-50f};  // of pi / 2
-    static constexpr float near = 0x1p16f;
+    static constexpr float short_parts[] = {0x1.921fb6p+0f, -0x1.777ap-25f, -0x1.73dcb4p-43f};
+    static constexpr float near = 0x1p8f, wide = 0x1p16f;
 };
 template <>
 struct right_angle<double> {
     static constexpr double parts[] = {0x1.921fb54442d18p+0, 0x1.1a62633145c07p-54, -0x1.f1976b7ed8fbcp-110};
-    static constexpr double near = 0x1p30;
+    static constexpr double short_parts[] = {0x1.921fb54442d18p+0, 0x1.1a626331p-54, 0x1.1701b839a252p-88};
+    static constexpr double near = 0x1p20, wide = 0x1p30;
 };
 
 /// Binary digits of 2 / pi, as many as the largest double asks for, behind 64 digits 0.
@@ -8708,7 +8715,7 @@ template <class T>
     a.low.store_aligned(low);
     a.quadrant.store_aligned(quadrant);
     for (extent i = 0; i < lanes<T>; ++i) {
-        if (from[i] < right_angle<T>::near) continue;
+        if (from[i] < right_angle<T>::wide) continue;
         const far_angle far = reduce_far(static_cast<double>(from[i]));
         high[i] = static_cast<T>(far.high);
         low[i] = static_cast<T>((far.high - static_cast<double>(high[i])) + far.low);
@@ -8719,25 +8726,54 @@ template <class T>
     a.quadrant = bits_batch<T>::load_aligned(quadrant);
 }
 
+/// The nearest multiple of pi / 2.
+template <class T>
+struct right_angles {
+    batch<T> count;
+    bits_batch<T> quadrant;
+};
+template <class T>
+[[gnu::always_inline]] inline right_angles<T> nearest_right_angle(const batch<T>& x) noexcept {
+    const batch<T> magic(static_cast<T>(typename format<T>::bits{3} << (format<T>::mantissa - 1)));
+    const batch<T> shifted = kernels::fma<T>(x, batch<T>(T(2 * std::numbers::inv_pi)), magic);
+    return {shifted - magic, to_bits<T>(shifted)};
+}
+
+/// Puts into `a` those lanes of x that are not near.
+template <class T>
+[[gnu::noinline]] void replace_wide(const batch<T>& x, angle<T>& a) noexcept {
+    using right = right_angle<T>;
+    const auto [k, quadrant] = nearest_right_angle<T>(x);
+    const batch<T> first = minus_product<T>(x, k, batch<T>(right::parts[0]));
+    const double_word<T> p = exact_product<T>(k, batch<T>(right::parts[1])), rest = exact_sum<T>(first, -p.high);
+    const double_word<T> sum =
+        ordered_sum<T>(rest.high, kernels::fma<T>(k, batch<T>(-right::parts[2]), rest.low - p.low));
+    const auto near = x < batch<T>(right::near);
+    a.high = select<T>(near, a.high, sum.high);
+    a.low = select<T>(near, a.low, sum.low);  // the quadrant is the same
+    if (!xsimd::all(x < batch<T>(right::wide))) replace_far<T>(x, a);
+}
+
 }  // namespace detail
 
 /// The angle x >= 0, however large, with an error far below one unit in the last place of `high`. NaN where x is
-/// infinite or NaN. Cody and Waite's reduction in three parts, Payne and Hanek's from 2^16 (float), 2^30 (double) on.
+/// infinite or NaN. Cody and Waite's reduction in three parts: up to 2^8 (float), 2^20 (double) of so few digits that
+/// products with the second one are exact, then of all; Payne and Hanek's from 2^16 (float), 2^30 (double) on.
 template <class T>
 [[gnu::always_inline]] inline angle<T> reduce_angle(const batch<T>& x) noexcept {
     using right = detail::right_angle<T>;
-    using format = detail::format<T>;
-    const batch<T> magic(static_cast<T>(typename format::bits{3} << (format::mantissa - 1)));
-    const batch<T> shifted = kernels::fma<T>(x, batch<T>(T(2 * std::numbers::inv_pi)), magic);
-    const batch<T> k = shifted - magic;
-    const batch<T> first = minus_product<T>(x, k, batch<T>(right::parts[0]));
-    const double_word<T> p = exact_product<T>(k, batch<T>(right::parts[1])),
-                         rest = exact_sum<T>(first, -p.high);
-    const double_word<T> sum =
-        ordered_sum<T>(rest.high, kernels::fma<T>(-k, batch<T>(right::parts[2]), rest.low - p.low));
-    angle<T> a{sum.high, sum.low, detail::to_bits<T>(shifted)};
-    if (!xsimd::all(x < batch<T>(right::near))) [[unlikely]]
-        detail::replace_far<T>(x, a);
+    const auto [k, quadrant] = detail::nearest_right_angle<T>(x);
+    const batch<T> first = minus_product<T>(x, k, batch<T>(right::short_parts[0])),
+                   second = k * batch<T>(right::short_parts[1]), high = first - second;
+    // Exact: either `first` is the larger one, or all three have so few digits that nothing is lost.
+    const batch<T> lost = (first - high) - second;
+    angle<T> a{high, kernels::fma<T>(k, batch<T>(-right::short_parts[2]), lost), quadrant};
+    if (!xsimd::all(x < batch<T>(right::near))) [[unlikely]] {
+        const batch<T> in_memory = x;  // here alone: else it would be in memory in each call
+        angle<T> replaced = a;
+        detail::replace_wide<T>(in_memory, replaced);
+        a = replaced;
+    }
     return a;
 }
 
@@ -8790,19 +8826,29 @@ struct trigonometric<double> {
         -0.052210700276819164, 0.04513562593826035,  -0.03369116583222715,  0.015400860886298122};
 };
 
-template <class T>
-struct sine_and_cosine {
-    batch<T> sine, cosine;
-};
-/// Of what an angle has beyond its quadrant.
-template <class T>
-[[gnu::always_inline]] inline sine_and_cosine<T> of_rest(const angle<T>& a) noexcept {
+/// The cosine of what an angle has beyond its quadrant in lanes that are `odd`, in the others the sine; `odd` may be
+/// std::true_type or std::false_type, for all of them.
+template <class T, class Odd>
+[[gnu::always_inline]] inline batch<T> of_rest(const angle<T>& a, const Odd& odd) noexcept {
     using c = trigonometric<T>;
-    const batch<T> one(T(1)), r = a.high, square = r * r, half = square * batch<T>(T(0.5)),
-                              near_one = one - half;
-    const batch<T> sine = r + kernels::fma<T>(r * square, polynomial<T>(square, c::sine), a.low);
-    const batch<T> tail = kernels::fma<T>(-r, a.low, square * square * polynomial<T>(square, c::cosine));
-    return {sine, near_one + (((one - near_one) - half) + tail)};
+    static_assert(std::size(c::sine) == std::size(c::cosine));
+    const batch<T> one(T(1)), r = a.high, square = r * r, half = square * batch<T>(T(0.5)), near_one = one - half;
+    const auto either = [&](const batch<T>& if_odd, const batch<T>& if_even) __attribute__((always_inline)) {
+        if constexpr (requires { Odd::value; })
+            return Odd::value ? if_odd : if_even;
+        else
+            return kernels::select<T>(odd, if_odd, if_even);
+    };
+    const auto coefficient = [&](std::size_t i) __attribute__((always_inline)) {
+        return either(batch<T>(c::cosine[i]), batch<T>(c::sine[i]));
+    };
+    constexpr std::size_t last = std::size(c::sine) - 1;
+    batch<T> sum = coefficient(last);
+    unroll<last>([&](std::size_t i) __attribute__((always_inline)) {
+        sum = kernels::fma<T>(sum, square, coefficient(last - 1 - i));
+    });
+    const batch<T> low = either(kernels::fma<T>(r, -a.low, (one - near_one) - half), a.low);
+    return either(near_one, r) + kernels::fma<T>(square * either(square, r), sum, low);
 }
 
 /// Whether the lowest bit is set, lane by lane.
@@ -8816,8 +8862,7 @@ template <class T>
 /// The sine of an angle, times the sign of `sign`.
 template <class T>
 [[gnu::always_inline]] inline batch<T> sine_of(const angle<T>& a, const batch<T>& sign) noexcept {
-    const auto s = of_rest<T>(a);
-    const batch<T> y = kernels::select<T>(is_odd<T>(a.quadrant), s.cosine, s.sine);
+    const batch<T> y = of_rest<T>(a, is_odd<T>(a.quadrant));
     const batch<T> half_turn = from_bits<T>(a.quadrant << (8 * static_cast<int>(sizeof(T)) - 2));
     return y ^ ((sign ^ half_turn) & batch<T>(T(-0.0)));
 }
@@ -8859,9 +8904,9 @@ inline batch<T> cos(const batch<T>& x) noexcept {
 template <class T>
 inline batch<T> tan(const batch<T>& x) noexcept {
     const auto a = reduce_angle<T>(kernels::abs<T>(x));
-    const auto s = detail::of_rest<T>(a);
+    const batch<T> sine = detail::of_rest<T>(a, std::false_type{}), cosine = detail::of_rest<T>(a, std::true_type{});
     const auto odd = detail::is_odd<T>(a.quadrant);
-    const batch<T> y = kernels::select<T>(odd, -s.cosine, s.sine) / kernels::select<T>(odd, s.sine, s.cosine);
+    const batch<T> y = kernels::select<T>(odd, -cosine, sine) / kernels::select<T>(odd, sine, cosine);
     return y ^ (x & batch<T>(T(-0.0)));
 }
 
@@ -13340,11 +13385,13 @@ void running_sums(extent outer, extent count, extent inner, const T* x, T* y, sc
 
 
 
-/// Elements looked up one by one, with the instruction for it where the machine has it: of its intrinsics those that
-/// say what is in every lane, since g++ 12 warns of the others.
+#include <algorithm>
+
+/// Elements looked up one by one.
 namespace bespoke::kernels {
 
-/// Lane i is p[index], `index` being the whole number in lane i of `indices`, from 0 up to below 2^24.
+/// Lane i is p[index], `index` being the whole number in lane i of `indices`, from 0 up to below 2^24. Of the
+/// intrinsics for it those that say what is in every lane, since g++ 12 warns of the others.
 template <class T>
 [[gnu::always_inline]] inline batch<T> gathered(const T* p, const batch<T>& indices) noexcept {
 #if XSIMD_WITH_AVX512F
@@ -13364,21 +13411,25 @@ template <class T>
     }
 }
 
-/// to[i] = p[places[i]], 0 where places[i] is negative; i in [0, n).
+/// to[i] = p[places[i]], 0 where places[i] is negative; i in [0, n). Element by element: the instruction for it takes
+/// longer on many machines.
 template <class T>
 inline void gather_at(extent n, const T* p, const extent* places, T* to) noexcept {
+    const auto one = [&](extent i) { to[i] = places[i] < 0 ? T(0) : p[places[i]]; };
+    constexpr extent some = 8;
     extent i = 0;
-#if XSIMD_WITH_AVX512F
-    for (; is_avx512<xsimd::default_arch> && i + 8 <= n; i += 8) {
-        const __m512i place = _mm512_loadu_si512(places + i);
-        const __mmask8 there = _mm512_cmpge_epi64_mask(place, _mm512_setzero_si512());
-        if constexpr (std::is_same_v<T, float>)
-            _mm256_storeu_ps(to + i, _mm512_mask_i64gather_ps(_mm256_setzero_ps(), there, place, p, sizeof(T)));
-        else
-            _mm512_storeu_pd(to + i, _mm512_mask_i64gather_pd(_mm512_setzero_pd(), there, place, p, sizeof(T)));
+    for (; i + some <= n; i += some) {
+        extent signs = 0;
+        for (extent j = i; j < i + some; ++j) signs |= places[j];
+        if (signs < 0) {
+            for (extent j = i; j < i + some; ++j) one(j);
+        } else {
+            T found[some];  // all are read before one is written: the compiler does not know that `to` lies elsewhere
+            for (extent j = 0; j < some; ++j) found[j] = p[places[i + j]];
+            std::copy_n(found, some, to + i);
+        }
     }
-#endif
-    for (; i < n; ++i) to[i] = places[i] < 0 ? T(0) : p[places[i]];
+    for (; i < n; ++i) one(i);
 }
 
 }  // namespace bespoke::kernels
@@ -13441,12 +13492,12 @@ void named_places(extent count, const T* x, extent step, extent n, extent* place
         for (extent i = 0; i < count; ++i) near[i] = x[i * step];
         x = near;
     }
-    const batch<T> end(static_cast<T>(n)), zero(T(0)), none(T(-1));
+    // To add half of what is next to one, not a half: that would lift the number below a half to 1.
+    const batch<T> end(static_cast<T>(n)), zero(T(0)), none(T(-1)), almost_half(std::nextafter(T(0.5), T(0)));
     for_each_batch<T>(
         count, [&](extent i, auto in, auto out) __attribute__((always_inline)) {
-            const batch<T> v = in(x + i), size = abs<T>(v), low = xsimd::floor(size);
-            const batch<T> whole = select<T>(size - low >= batch<T>(T(0.5)), low + batch<T>(T(1)), low);
-            const batch<T> at = select<T>((v < zero) & (whole > zero), end - whole, whole);
+            const batch<T> v = in(x + i), whole = xsimd::trunc(v + copysign<T>(almost_half, v));
+            const batch<T> at = select<T>(whole < zero, whole + end, whole);
             out(near + i, select<T>((at >= zero) & (at < end), at, none));
         });
     for (extent i = 0; i < count; ++i) places[i] = static_cast<extent>(near[i]);
@@ -13609,10 +13660,8 @@ void gather(const indexing& how, const T* whole, const T* indices, T* part, thre
                     gather_at(n, whole + base, places, part + slot);
                 });
         detail::each_slot<false>(how, indices, first, last, [&](extent place, extent slot) {
-            if (place < 0)
-                fill(block, T(0), part + slot * block);
-            else
-                copy(block, whole + place * block, part + slot * block);
+            T* const to = part + slot * block;
+            place < 0 ? fill(block, T(0), to) : copy(block, whole + place * block, to);
         });
     });
 }
@@ -16364,7 +16413,7 @@ struct l2normalize {
 
     static constexpr auto key = "l2normalize";
     constexpr void fields(auto& field) { field("epsilon", epsilon); }
-    static constexpr bool batched = true;
+    static constexpr bool batched = true, in_place = true;
     static constexpr backward_needs needs{.input = true, .output = false};
 
     constexpr outcome output_shape(const shape& x) const {
@@ -16412,7 +16461,7 @@ struct layer_normalization {
         field("normalizedShape", normalized_shape);
         field("eps", eps);
     }
-    static constexpr bool batched = true;
+    static constexpr bool batched = true, in_place = true;
     static constexpr backward_needs needs{.input = true, .output = false};
 
     template <class T>
@@ -17074,7 +17123,7 @@ struct mvn {
         field("normalizeVariance", normalize_variance);
         field("epsilon", epsilon);
     }
-    static constexpr bool batched = true;
+    static constexpr bool batched = true, in_place = true;
     static constexpr backward_needs needs{.input = true, .output = false};
 
     constexpr outcome output_shape(const shape& x) const {
@@ -18333,7 +18382,7 @@ template <pooling_kind Kind, class T>
 template <class T>
 [[gnu::noinline]] void pool_channel(pooling_kind kind, const pooling_geometry& g, const outputs_inside& in, const T* x,
                                     T* y) noexcept {
-    prefetch_behind(x, g.size());
+    prefetch(x + g.size(), g.size());
     const bool of_four = kind == pooling_kind::max && g.kernel() == 4 && g.kernel_height == 2 && g.kernel_width == 2 &&
                          g.stride_y == 2 && g.stride_x == 2 && g.depth == 1 && g.output_depth == 1 && g.pad_front == 0;
     for (extent oz = 0; oz < g.output_depth; ++oz) {
@@ -18434,7 +18483,7 @@ template <class T>
 [[gnu::noinline]] void pool_channel_backward(pooling_kind kind, const pooling_geometry& g, const T* x, const T* y,
                                              const T* dy, T* dx, bool accumulates) noexcept {
     outputs_inside in = inside(g);
-    prefetch_behind(x, g.size());
+    prefetch(x + g.size(), g.size());
     if (!accumulates) std::fill_n(dx, g.size(), T(0));
     // Output rows whose share of dx is collected in the strip.
     const extent together = strip_size / std::max<extent>(g.stride_y * g.width, 1);

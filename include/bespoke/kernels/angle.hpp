@@ -7,8 +7,8 @@
 
 namespace bespoke::kernels {
 
-/// An angle from 0 up as quadrant * pi / 2 + high + low, |high| at most a little more than pi / 4; low is what high lost
-/// in rounding, and up to 2^-34 (float), 2^-67 (double) more. Of the quadrant only the lowest two bits count.
+/// An angle from 0 up as quadrant * pi / 2 + high + low, |high| at most a little more than pi / 4. `low` is what `high`
+/// lost in rounding, and up to 2^-34 (float), 2^-67 (double) more. Of the quadrant only the lowest two bits count.
 template <class T>
 struct angle {
     batch<T> high, low;

@@ -62,12 +62,12 @@ void named_places(extent count, const T* x, extent step, extent n, extent* place
         for (extent i = 0; i < count; ++i) near[i] = x[i * step];
         x = near;
     }
-    const batch<T> end(static_cast<T>(n)), zero(T(0)), none(T(-1));
+    // To add half of what is next to one, not a half: that would lift the number below a half to 1.
+    const batch<T> end(static_cast<T>(n)), zero(T(0)), none(T(-1)), almost_half(std::nextafter(T(0.5), T(0)));
     for_each_batch<T>(
         count, [&](extent i, auto in, auto out) __attribute__((always_inline)) {
-            const batch<T> v = in(x + i), size = abs<T>(v), low = xsimd::floor(size);
-            const batch<T> whole = select<T>(size - low >= batch<T>(T(0.5)), low + batch<T>(T(1)), low);
-            const batch<T> at = select<T>((v < zero) & (whole > zero), end - whole, whole);
+            const batch<T> v = in(x + i), whole = xsimd::trunc(v + copysign<T>(almost_half, v));
+            const batch<T> at = select<T>(whole < zero, whole + end, whole);
             out(near + i, select<T>((at >= zero) & (at < end), at, none));
         });
     for (extent i = 0; i < count; ++i) places[i] = static_cast<extent>(near[i]);
@@ -229,16 +229,10 @@ void gather(const indexing& how, const T* whole, const T* indices, T* part, thre
                 how, indices, first, last, [&](const extent* places, extent base, extent slot, extent n) {
                     gather_at(n, whole + base, places, part + slot);
                 });
-        detail::each_slots<false>(
-            how, indices, first, last, [&](const extent* places, extent base, extent slot, extent n) {
-                constexpr extent ahead = 2;  // no machine guesses which block comes next
-                for (extent i = 0; i < n; ++i) {
-                    if (i + ahead < n && places[i + ahead] >= 0)
-                        prefetch(whole + (base + places[i + ahead]) * block, block);
-                    T* const to = part + (slot + i) * block;
-                    places[i] < 0 ? fill(block, T(0), to) : copy(block, whole + (base + places[i]) * block, to);
-                }
-            });
+        detail::each_slot<false>(how, indices, first, last, [&](extent place, extent slot) {
+            T* const to = part + slot * block;
+            place < 0 ? fill(block, T(0), to) : copy(block, whole + place * block, to);
+        });
     });
 }
 
