@@ -221,7 +221,6 @@ template <pooling_kind Kind, class T>
 template <class T>
 [[gnu::noinline]] void pool_channel(pooling_kind kind, const pooling_geometry& g, const outputs_inside& in, const T* x,
                                     T* y) noexcept {
-    prefetch(x + g.size(), g.size());
     const bool of_four = kind == pooling_kind::max && g.kernel() == 4 && g.kernel_height == 2 && g.kernel_width == 2 &&
                          g.stride_y == 2 && g.stride_x == 2 && g.depth == 1 && g.output_depth == 1 && g.pad_front == 0;
     for (extent oz = 0; oz < g.output_depth; ++oz) {
