@@ -9902,8 +9902,8 @@ struct stack {
 
 namespace bespoke {
 
-/// y = its parameter `data`, of the shape `shape`. No input; y is stored once for all examples. Begins with zeros, and
-/// learns where it is updatable.
+/// y = its parameter `data`, of the shape `shape`, which may hold infinities: masks do. No input; y is stored once for
+/// all examples. Begins with zeros, and learns where it is updatable.
 /// Core ML specification, LoadConstantNDLayerParams.
 struct load_constant_nd {
     bespoke::shape shape{};
@@ -9911,6 +9911,7 @@ struct load_constant_nd {
     static constexpr auto key = "loadConstantND";
     constexpr void fields(auto& field) { field("shape", shape); }
     static constexpr input_count inputs{0, 0};
+    static constexpr bool may_be_infinite = true;
     static constexpr bool batched = true;
     static constexpr backward_needs needs{.input = false, .output = false};
 
@@ -9961,6 +9962,7 @@ struct load_constant {
     static constexpr auto key = "loadConstant";
     constexpr void fields(auto& field) { field("shape", shape); }
     static constexpr input_count inputs{0, 0};
+    static constexpr bool may_be_infinite = true;
 
     constexpr outcome output_shape(std::span<const bespoke::shape> none) const {
         if (shape.rank() != 3) return value_fault("a shape [channels, height, width] wanted, ", shape, " given");
@@ -15638,9 +15640,9 @@ void peephole_gradient(extent rows, extent n, const T* a, extent a_stride, const
 ///
 /// n is output_vector_size; y of bi_directional_lstm has 2 n. No step at all: the states stay what they are. A state of
 /// rank 5 may also come in as [batch, n, 1, 1, 1].
-/// Inputs: x, or x and the states before the first step, which else are 0. Outputs: y, or, where states come in, y and
-/// the states behind the last step. With reverse_input the steps are taken from the last to the first, and y has them
-/// in that order. What the gates' activations get is clipped to +-50.
+/// Inputs: x, or x and the states before the first step, which else are 0. Outputs: y, or, where states come in or with
+/// gives_states, y and the states behind the last step. With reverse_input the steps are taken from the last to the
+/// first, and y has them in that order. What the gates' activations get is clipped to +-50.
 namespace bespoke {
 
 /// An activation of a gate: those that the specification allows. Core ML specification, ActivationParams.
@@ -15698,7 +15700,7 @@ struct recurrent_form {
     extent input_size, output_size;  ///< declared
     extent gates, late = 0;
     std::size_t states = 1, directions = 1;  ///< states of each direction
-    bool sequence_output, reverse = false, has_peepholes = false;
+    bool sequence_output, reverse = false, has_peepholes = false, gives_states = false;
     extent raised_gate = -1;  ///< the gate to whose bias 1 is added; -1: none
 
     /// Elements of a sequence's working memory, so that no size can overflow.
@@ -15742,7 +15744,7 @@ struct recurrent_form {
         if (sequence_output) y[0] = x[0];
         y[channel_axis(x)] *= static_cast<extent>(directions);
         std::vector<shape> ys{y};
-        for (std::size_t i = 1; i < xs.size(); ++i) ys.push_back(state_shape(x));
+        for (std::size_t i = 0; i < all_states && (gives_states || xs.size() > 1); ++i) ys.push_back(state_shape(x));
         return ys;
     }
 
@@ -15928,14 +15930,12 @@ template <class T, class Cell, class... X, class... Y>
     T *h = own, *memory = own + n;
     const T* before = h;  // the product does not wait for copies
     if constexpr (has_states) before = std::get<1>(xs).data;
+    else if constexpr (sizeof...(Y) > 1) before = std::get<1>(ys).data;
     const auto state = [&]<std::size_t I>(std::integral_constant<std::size_t, I>, T*& to)
                            __attribute__((always_inline)) {
-                               if constexpr (has_states) {
-                                   to = std::get<I>(ys).data;
-                                   kernels::copy(g.outputs, std::get<I>(xs).data, to);
-                               } else {
-                                   kernels::fill(g.outputs, T(0), to);
-                               }
+                               if constexpr (sizeof...(Y) > 1) to = std::get<I>(ys).data;
+                               if constexpr (has_states) kernels::copy(g.outputs, std::get<I>(xs).data, to);
+                               else kernels::fill(g.outputs, T(0), to);
                            };
     state(std::integral_constant<std::size_t, 1>{}, h);
     if constexpr (Cell::has_memory) state(std::integral_constant<std::size_t, 2>{}, memory);
@@ -16033,6 +16033,7 @@ struct gru {
     bool sequence_output = false;  ///< y of all steps, not only of the last
     bool has_bias_vectors = true;
     bool reverse_input = false;
+    bool gives_states = false;  ///< also of x alone; a file says it by the outputs that it names
 
     static constexpr auto key = "gru";
     constexpr void fields(auto& field) {
@@ -16069,6 +16070,10 @@ struct gru {
         result.input_vector_size = detail::recurrent_form::inputs(xs[0]);
         return result;
     }
+    /// A file names as many outputs as it wants.
+    constexpr void set_blob_counts(std::size_t inputs_named, std::size_t outputs_named) {
+        gives_states = inputs_named == 1 && outputs_named > 1;
+    }
     constexpr parameters<shape> parameter_shapes(std::span<const shape> xs) const {
         const extent n = output_vector_size;
         const shape w{n, detail::recurrent_form::inputs(xs[0])}, r{n, n}, b = has_bias_vectors ? shape{n} : absent;
@@ -16087,7 +16092,8 @@ struct gru {
                 .gates = 3,
                 .late = 1,
                 .sequence_output = sequence_output,
-                .reverse = reverse_input};
+                .reverse = reverse_input,
+                .gives_states = gives_states};
     }
     template <class T, class P>
     static detail::gate_arrays<T> arrays(const P& p, std::size_t) noexcept {
@@ -16829,6 +16835,7 @@ struct uni_directional_lstm {
     std::array<recurrent_activation, 3> activations{sigmoid{}, tanh{}, tanh{}};
     lstm_params params{};
     bool reverse_input = false;
+    bool gives_states = false;  ///< also of x alone; a file says it by the outputs that it names
 
     static constexpr auto key = "uniDirectionalLSTM";
     constexpr void fields(auto& field) {
@@ -16854,6 +16861,10 @@ struct uni_directional_lstm {
         result.input_vector_size = detail::recurrent_form::inputs(xs[0]);
         return result;
     }
+    /// A file names as many outputs as it wants.
+    constexpr void set_blob_counts(std::size_t inputs_named, std::size_t outputs_named) {
+        gives_states = inputs_named == 1 && outputs_named > 1;
+    }
     constexpr lstm_weights<shape> parameter_shapes(std::span<const shape> xs) const {
         lstm_weights<shape> shapes;
         detail::lstm_shapes(shapes, detail::recurrent_form::inputs(xs[0]), output_vector_size, params);
@@ -16869,6 +16880,7 @@ struct uni_directional_lstm {
     constexpr detail::recurrent_form form() const {
         detail::recurrent_form f = detail::lstm_form(input_vector_size, output_vector_size, params, 1);
         f.reverse = reverse_input;
+        f.gives_states = gives_states;
         return f;
     }
     template <class T, class P>
@@ -16891,6 +16903,7 @@ struct bi_directional_lstm {
     std::array<recurrent_activation, 3> activations_forward_lstm{sigmoid{}, tanh{}, tanh{}};
     std::array<recurrent_activation, 3> activations_backward_lstm{sigmoid{}, tanh{}, tanh{}};
     lstm_params params{};
+    bool gives_states = false;  ///< also of x alone; a file says it by the outputs that it names
 
     static constexpr auto key = "biDirectionalLSTM";
     constexpr void fields(auto& field) {
@@ -16916,6 +16929,10 @@ struct bi_directional_lstm {
         result.input_vector_size = detail::recurrent_form::inputs(xs[0]);
         return result;
     }
+    /// A file names as many outputs as it wants.
+    constexpr void set_blob_counts(std::size_t inputs_named, std::size_t outputs_named) {
+        gives_states = inputs_named == 1 && outputs_named > 1;
+    }
     constexpr parameters<shape> parameter_shapes(std::span<const shape> xs) const {
         const extent channels = detail::recurrent_form::inputs(xs[0]);
         parameters<shape> shapes;
@@ -16931,7 +16948,9 @@ struct bi_directional_lstm {
 
     // For recurrent_runner.
     constexpr detail::recurrent_form form() const {
-        return detail::lstm_form(input_vector_size, output_vector_size, params, 2);
+        detail::recurrent_form f = detail::lstm_form(input_vector_size, output_vector_size, params, 2);
+        f.gives_states = gives_states;
+        return f;
     }
     template <class T, class View, std::size_t D>
     static detail::gate_arrays<T> arrays(const parameters<View>& p, std::integral_constant<std::size_t, D>) noexcept {
@@ -17550,8 +17569,8 @@ struct one_hot {
     constexpr void fields(auto& field) {
         field("oneHotVectorSize", one_hot_vector_size);
         field("axis", axis);
-        field("onValue", on_value);
-        field("offValue", off_value);
+        field("onValue", on_value, field_floats::any);
+        field("offValue", off_value, field_floats::any);
     }
     static constexpr input_count inputs{1, 2};
     static constexpr std::size_t values_from = 1;
@@ -19991,6 +20010,7 @@ struct simple_recurrent {
     bool sequence_output = false;  ///< y of all steps, not only of the last
     bool has_bias_vector = true;
     bool reverse_input = false;
+    bool gives_states = false;  ///< also of x alone; a file says it by the outputs that it names
 
     static constexpr auto key = "simpleRecurrent";
     constexpr void fields(auto& field) {
@@ -20019,6 +20039,10 @@ struct simple_recurrent {
         result.input_vector_size = detail::recurrent_form::inputs(xs[0]);
         return result;
     }
+    /// A file names as many outputs as it wants.
+    constexpr void set_blob_counts(std::size_t inputs_named, std::size_t outputs_named) {
+        gives_states = inputs_named == 1 && outputs_named > 1;
+    }
     constexpr parameters<shape> parameter_shapes(std::span<const shape> xs) const {
         const extent n = output_vector_size;
         return {.weight_matrix = {n, detail::recurrent_form::inputs(xs[0])},
@@ -20037,7 +20061,8 @@ struct simple_recurrent {
                 .output_size = output_vector_size,
                 .gates = 1,
                 .sequence_output = sequence_output,
-                .reverse = reverse_input};
+                .reverse = reverse_input,
+                .gives_states = gives_states};
     }
     template <class T, class P>
     static detail::gate_arrays<T> arrays(const P& p, std::size_t) noexcept {
@@ -22048,6 +22073,7 @@ struct layer_facts {
     bool runs_epilogue = false;
     bool reads_values = true;
     bool shaped_by_values = false;
+    bool may_be_infinite = false;  ///< elements of its parameters
     std::size_t values_from = 0;  ///< the first input whose values it looks at for that
 };
 
@@ -22100,6 +22126,7 @@ inline constexpr layer_facts facts_of = [] {
     if constexpr (requires { L::nested_key; }) facts.nested_key = L::nested_key;
     if constexpr (parametric_layer<L>) facts.parameters = detail::parameter_rules_of<L>;
     facts.inputs = inputs_of<L>;
+    if constexpr (requires { L::may_be_infinite; }) facts.may_be_infinite = L::may_be_infinite;
     if constexpr (control_layer<L>) {
         facts.control = true;
     } else {
@@ -30738,6 +30765,8 @@ struct layer_codec {
     const detail::field_table* fields = nullptr;
     /// Where the numbers of the weights decide a hyper-parameter; else null.
     void (*set_lengths)(void* layer, std::span<const extent> lengths) = nullptr;
+    /// Where the number of blobs that a document names decides one; else null.
+    void (*set_blob_counts)(void* layer, std::size_t inputs, std::size_t outputs) = nullptr;
     /// Calls `then` with the layer as the shapes of its inputs determine it. Null: they determine nothing.
     void (*resolve)(const void* layer, std::span<const shape> inputs, void (*then)(void* context, const void* layer),
                     void* context) = nullptr;
@@ -30751,6 +30780,10 @@ namespace detail {
 template <class L>
 void set_lengths(void* layer, std::span<const extent> lengths) {
     static_cast<L*>(layer)->set_lengths(lengths);
+}
+template <class L>
+void set_blob_counts(void* layer, std::size_t inputs, std::size_t outputs) {
+    static_cast<L*>(layer)->set_blob_counts(inputs, outputs);
 }
 template <class L>
 void resolve(const void* layer, std::span<const shape> inputs, void (*then)(void*, const void*), void* context) {
@@ -30779,6 +30812,8 @@ constexpr layer_codec codec_of() {
     }
     if constexpr (requires(L& l, std::span<const extent> lengths) { l.set_lengths(lengths); })
         codec.set_lengths = &detail::set_lengths<L>;
+    if constexpr (requires(L& l) { l.set_blob_counts(std::size_t{}, std::size_t{}); })
+        codec.set_blob_counts = &detail::set_blob_counts<L>;
     if constexpr (requires(const L& l, std::span<const shape> inputs) { l.resolved(inputs); } ||
                   requires(const L& l, const shape& input) { l.resolved(input); })
         codec.resolve = &detail::resolve<L>;
@@ -30934,8 +30969,9 @@ namespace bespoke {
 struct quantization {
     std::size_t bits = 0;            ///< of a number: 1 to 8
     bool is_int8 = false;            ///< numbers are from -128 to 127, and stand in "int8RawValue"
-    std::vector<float> scale, bias;  ///< one for all, or one for each element of the first axis; no bias: 0
+    std::vector<float> scale, bias;  ///< one for all, or one for each output channel; no bias: 0
     std::vector<float> table{};      ///< of 2^bits floats; empty: scale and bias say it
+    std::size_t channel_axis = 0;    ///< which axis is that of the output channels
     friend bool operator==(const quantization&, const quantization&) = default;
 };
 
@@ -30947,11 +30983,10 @@ extent quantized_length(object_reader& in, std::string_view kind);
 
 /// Reads the members `kind`, "rawValue" or "int8RawValue", and "quantization" of `in`. rawValue: numbers of 1 to 8
 /// bits, one after the other from the highest bit of each byte on. int8RawValue: int8, with one scale and no bias.
-/// `by_first_axis`: whether the
-/// first axis of `dimensions` is the one of the output channels; if not, only one scale and bias for all will do.
+/// `channel_axis`: which axis of `dimensions` is that of the output channels; of a vector its only one.
 /// Without `to`, only checks the sizes.
-quantization read_quantized(object_reader& in, std::string_view kind, const shape& dimensions, bool by_first_axis,
-                            float* to);
+quantization read_quantized(object_reader& in, std::string_view kind, const shape& dimensions,
+                            std::size_t channel_axis, float* to);
 
 /// Its counterpart. Writes nothing, and says false, where a value is none that a number stands for. Of several numbers
 /// that stand for the same float it takes the least.
@@ -31013,22 +31048,37 @@ inline std::vector<float> read_channels(object_reader& in, std::string_view key,
                 std::to_string(came) + " came");
 }
 
-/// Calls `body(first, last, values)` for each run of weights, not empty, in which number q stands for values[q].
+/// Where the weights of a channel stand: `count` runs of `length`, each `step` behind the one before.
+struct channel_weights {
+    std::size_t first, length, step, count;
+
+    /// Calls `body(i)` for each while it says true.
+    template <class Body>
+    void each(const Body& body) const {
+        for (std::size_t run = 0; run < count; ++run)
+            for (std::size_t i = 0; i < length; ++i)
+                if (!body(first + run * step + i)) return;
+    }
+};
+
+/// Calls `body(weights, values)` for all weights, not none, in parts in which number q stands for values[q].
 template <class Body>
-void each_run(const quantization& how, const shape& dimensions, const Body& body) {
+void each_channel(const quantization& how, const shape& dimensions, const Body& body) {
     const auto count = static_cast<std::size_t>(dimensions.size());
     if (count == 0) return;
-    if (!how.table.empty()) return body(std::size_t{0}, count, how.table);
-    const std::size_t runs = std::max({how.scale.size(), how.bias.size(), std::size_t{1}});
+    if (!how.table.empty()) return body(channel_weights{0, count, count, 1}, how.table);
+    const std::size_t channels = std::max({how.scale.size(), how.bias.size(), std::size_t{1}});
+    const auto runs = channels == 1 ? 1 : static_cast<std::size_t>(dimensions.product(0, how.channel_axis));
+    const std::size_t length = count / runs / channels;
     std::vector<float> values(std::size_t{1} << how.bits);
-    for (std::size_t run = 0; run < runs; ++run) {
-        const double scale = how.scale[how.scale.size() == 1 ? 0 : run];
-        const double bias = how.bias.empty() ? 0 : how.bias[how.bias.size() == 1 ? 0 : run];
+    for (std::size_t channel = 0; channel < channels; ++channel) {
+        const double scale = how.scale[how.scale.size() == 1 ? 0 : channel];
+        const double bias = how.bias.empty() ? 0 : how.bias[how.bias.size() == 1 ? 0 : channel];
         // the product is exact: the same floats with a fused multiply-add and without
         for (std::size_t q = 0; q < values.size(); ++q)
             values[q] =
                 static_cast<float>((how.is_int8 ? static_cast<std::int8_t>(q) : static_cast<int>(q)) * scale + bias);
-        body(count / runs * run, count / runs * (run + 1), values);
+        body(channel_weights{channel * length, length, channels * length, runs}, values);
     }
 }
 
@@ -31043,10 +31093,11 @@ extent quantized_length(object_reader& in, std::string_view kind) {
     return bytes == 1 && most > 1 ? -most : most;
 }
 
-quantization read_quantized(object_reader& in, std::string_view kind, const shape& dimensions, bool by_first_axis,
-                            float* to) {
+quantization read_quantized(object_reader& in, std::string_view kind, const shape& dimensions,
+                            std::size_t channel_axis, float* to) {
     quantization how;
     how.is_int8 = kind == "int8RawValue";
+    how.channel_axis = channel_axis < dimensions.rank() ? channel_axis : 0;
     const auto bytes = in.bytes(kind);
     object_reader fields = in.object("quantization");
     how.bits = detail::read_number_of_bits(fields);
@@ -31069,8 +31120,8 @@ quantization read_quantized(object_reader& in, std::string_view kind, const shap
                 errc::shape_mismatch, "floatValue",
                 std::to_string(1 << how.bits) + " numbers wanted, " + std::to_string(how.table.size()) + " came");
     } else {
-        const extent channels = dimensions.rank() == 0 ? 1 : dimensions[0];
-        const bool by_channel = by_first_axis && !how.is_int8;
+        const extent channels = dimensions.rank() == 0 ? 1 : dimensions[how.channel_axis];
+        const bool by_channel = !how.is_int8 && channels != 1;
         how.scale = detail::read_channels(inner, "scale", channels, by_channel, false);
         how.bias = detail::read_channels(inner, "bias", channels, by_channel, true);
         if (how.is_int8 && !how.bias.empty())
@@ -31079,8 +31130,11 @@ quantization read_quantized(object_reader& in, std::string_view kind, const shap
     inner.finish();
     fields.finish();
     if (to != nullptr)
-        detail::each_run(how, dimensions, [&](std::size_t first, std::size_t last, std::span<const float> values) {
-            for (std::size_t i = first; i < last; ++i) to[i] = values[detail::number_in_bits(bytes, i, how.bits)];
+        detail::each_channel(how, dimensions, [&](const auto& weights, std::span<const float> values) {
+            weights.each([&](std::size_t i) {
+                to[i] = values[detail::number_in_bits(bytes, i, how.bits)];
+                return true;
+            });
         });
     return how;
 }
@@ -31090,16 +31144,18 @@ bool write_quantized(object_writer& out, const quantization& how, const shape& d
     std::vector<std::byte> bytes(detail::bytes_of_numbers(dimensions, how.bits));
     std::vector<std::pair<std::uint32_t, std::size_t>> numbers;  // for each float's bits, in order
     bool all = true;
-    detail::each_run(how, dimensions, [&](std::size_t first, std::size_t last, std::span<const float> of) {
+    detail::each_channel(how, dimensions, [&](const auto& weights, std::span<const float> of) {
+        if (!all) return;
         numbers.clear();
         for (std::size_t q = 0; q < of.size(); ++q) numbers.emplace_back(std::bit_cast<std::uint32_t>(of[q]), q);
         std::sort(numbers.begin(), numbers.end());
-        for (std::size_t i = first; i < last && all; ++i) {
+        weights.each([&](std::size_t i) {
             const auto wanted = std::bit_cast<std::uint32_t>(values[i]);
             const auto found = std::lower_bound(numbers.begin(), numbers.end(), std::pair(wanted, std::size_t{0}));
             all = found != numbers.end() && found->first == wanted;
             if (all) detail::put_in_bits(bytes, i, how.bits, found->second);
-        }
+            return all;
+        });
     });
     if (!all) return false;
     out.text(how.is_int8 ? "int8RawValue" : "rawValue", encode_base64(bytes));
@@ -31804,9 +31860,14 @@ struct weights_target {
     bool lends;  ///< those of a safetensors file may stay there
     thread_pool* threads;
 };
+/// What a parameter array is to its layer.
+struct weights_role {
+    std::size_t channel_axis = 0;  ///< as for `read_quantized`
+    bool may_be_infinite = false;
+};
 /// The weights of one parameter array as a document gives them, for the shape that the plan asks for. Without
-/// `target`, only compares how many there are. `by_first_axis` as for `read_quantized`.
-void read_weights(object_reader in, const std::string& place, const shape& dimensions, bool by_first_axis,
+/// `target`, only compares how many there are.
+void read_weights(object_reader in, const std::string& place, const shape& dimensions, const weights_role& role,
                   const safetensors* tensors, weight_source& source, const weights_target* target);
 /// How many numbers the document gives for each of these parameters; below 0: up to so many, see `quantized_length`.
 std::vector<extent> weight_lengths(std::span<const object_reader> parameters, const safetensors* tensors);
@@ -32035,7 +32096,7 @@ void weights_writer::finish() {
     elements_.clear();
 }
 
-void read_weights(object_reader in, const std::string& place, const shape& dimensions, bool by_first_axis,
+void read_weights(object_reader in, const std::string& place, const shape& dimensions, const weights_role& role,
                   const safetensors* tensors, weight_source& source, const weights_target* target) {
     const extent wanted = dimensions.size();
     const auto wrong_count = [&](extent came) {
@@ -32097,7 +32158,7 @@ void read_weights(object_reader in, const std::string& place, const shape& dimen
             to_floats(entry, room());
     } else if (!kind.empty()) {
         source.kind = weight_source::raw_value;
-        source.numbers = read_quantized(in, kind, dimensions, by_first_axis, room());
+        source.numbers = read_quantized(in, kind, dimensions, role.channel_axis, room());
     } else {
         check_count(0);
         room();
@@ -32107,7 +32168,7 @@ void read_weights(object_reader in, const std::string& place, const shape& dimen
     const float* const values = target->parameters.read(target->number);
     if (kernels::all_finite(wanted, values, target->threads)) return;
     for (extent i = 0; i < wanted; ++i)
-        if (!std::isfinite(values[i]))
+        if (!std::isfinite(values[i]) && !(role.may_be_infinite && std::isinf(values[i])))
             throw error(errc::bad_value, place + ": number " + std::to_string(i) + " is " +
                                              detail::spelled(static_cast<double>(values[i])));
 }
@@ -32175,7 +32236,7 @@ public:
         std::size_t step, number;  ///< parameter `number` of step `step`
         object_reader value;
         std::string layer;  ///< its name
-        bool by_first_axis;  ///< of the output channels
+        weights_role role;
     };
 
     explicit network_reader(std::span<const layer_codec> table, const safetensors* weights_file = nullptr);
@@ -32184,7 +32245,7 @@ public:
     const safetensors* tensors;
     std::vector<pending_weight> weights;
     std::vector<layer_notes> notes;  ///< in the order of the plan's steps
-    bool rank_5 = false;             ///< RANK5_ARRAY_MAPPING: layers of versions 1 to 3 only
+    bool rank_5 = false;             ///< RANK5_ARRAY_MAPPING of an array: layers of versions 1 to 3 only
     /// Places of fields with a default other than zero that the document leaves out.
     implied_fields implied;
 };
@@ -32358,11 +32419,12 @@ inline std::shared_ptr<any_node> read_layer_of_table(network_reader& networks, o
     const std::size_t step = networks.notes.size();
     networks.notes.emplace_back().weights.resize(found->parameters().size());
     object_reader look = fields;
-    const bool by_first_axis = !look.boolean("isDeconvolution");
+    const define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::weights_role role{
+        look.boolean("isDeconvolution") ? std::size_t{1} : 0, found->type->facts->may_be_infinite};
     if (found->is_custom()) networks.notes[step].description = fields.text("description");
     const auto weights = find_weights(*found, fields);
     for (std::size_t i = 0; i < weights.size(); ++i)
-        networks.weights.push_back({step, i, weights[i], name, by_first_axis});
+        networks.weights.push_back({step, i, weights[i], name, role});
     auto node = read_node(*found, fields, weights, networks);
     fields.finish();
     return node;
@@ -32408,6 +32470,8 @@ layer_list read_layers(network_reader& networks, object_reader& network) {
         node->name = name;
         node->inputs = layer.texts("input");
         node->outputs = layer.texts("output");
+        if (const auto set = find_codec(networks.codecs, *node)->set_blob_counts)
+            set(node->erased(), node->inputs.size(), node->outputs.size());
         detail::check_blobs(*node, layer);
         node->updatable = layer.boolean("isUpdatable");
         networks.notes[step].inputs = detail::read_tensor_notes(layer, "inputTensor");
@@ -32974,6 +33038,8 @@ struct model_settings {
     std::string label_probability_layer_name{};
     std::optional<network_update_parameters> update_parameters{};
 
+    /// Whether a multi-array comes in, and comes as RANK5_ARRAY_MAPPING has it.
+    bool takes_arrays_of_rank_5() const;
     friend bool operator==(const model_settings&, const model_settings&);
 };
 
@@ -32988,6 +33054,13 @@ using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::model_settings;
 namespace bespoke::define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
 
 bool operator==(const model_settings&, const model_settings&) = default;
+
+bool model_settings::takes_arrays_of_rank_5() const {
+    if (array_input_shape_mapping == array_shape_mapping::exact_array_mapping) return false;
+    for (const feature_description& feature : description.input)
+        if (feature.type.multi_array_type() != nullptr) return true;
+    return false;
+}
 
 }  // namespace bespoke::define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
 
@@ -33688,7 +33761,7 @@ struct weights_to_read {
                                               core->threads()});
             try {
                 define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::read_weights(
-                    pending.value, place, plan.parameters[number].dimensions, pending.by_first_axis,
+                    pending.value, place, plan.parameters[number].dimensions, pending.role,
                     self.networks.tensors, source, target ? &*target : nullptr);
             } catch (const error& problem) {
                 if (pending.layer.empty()) throw;
@@ -33702,7 +33775,7 @@ struct weights_to_read {
 inline layer_list read_network(object_reader& in, model_settings& settings, network_reader& networks) {
     settings.array_input_shape_mapping = static_cast<array_shape_mapping>(
         in.enumerator("arrayInputShapeMapping", enumerators(array_shape_mapping{})));
-    networks.rank_5 = settings.array_input_shape_mapping == array_shape_mapping::rank5_array_mapping;
+    networks.rank_5 = settings.takes_arrays_of_rank_5();
     settings.image_input_shape_mapping = static_cast<image_shape_mapping>(
         in.enumerator("imageInputShapeMapping", enumerators(image_shape_mapping{})));
     settings.preprocessing = define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::read_preprocessing(in);
@@ -33828,7 +33901,7 @@ struct weights_to_write {
             const std::span<const float> values(network.core().parameter(number),
                                                 static_cast<std::size_t>(facts.dimensions.size()));
             for (std::size_t k = 0; k < values.size(); ++k)
-                if (!std::isfinite(values[k]))
+                if (!std::isfinite(values[k]) && !(codec.type->facts->may_be_infinite && std::isinf(values[k])))
                     throw error(errc::bad_value, std::string(plan[plan.steps[step].place]) + ": its " +
                                                      std::string(facts.name) + " cannot be written: number " +
                                                      std::to_string(k) + " is not finite");
