@@ -28646,6 +28646,10 @@ struct array_feature_type {
     /// `shape`, or what stands for it: the first enumerated shape, the lower bounds of the ranges.
     bespoke::shape default_shape() const;
     bool accepts(const bespoke::shape& s) const;
+    /// The shape of an output of this type for a blob of the shape `made`: of a flexible one that of the blob, perhaps
+    /// without some first axes of one element, or [C] of [.., 1, C, 1, 1]; else `default_shape` where that has as many
+    /// elements. Nothing: they do not fit.
+    std::optional<bespoke::shape> shape_of(const bespoke::shape& made) const;
     /// Elements are converted where that keeps their meaning: any to floating point, but not the other way.
     bool accepts(array_data_type type) const {
         return type == data_type || data_type != array_data_type::int32;
@@ -28714,6 +28718,8 @@ using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::to_text;
 #ifdef BESPOKE_IMPLEMENTATION
 
 #include <algorithm>
+#include <limits>
+#include <span>
 
 namespace bespoke::define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
 
@@ -28741,6 +28747,19 @@ bool array_feature_type::accepts(const bespoke::shape& s) const {
         return std::equal(ranges->size_ranges.begin(), ranges->size_ranges.end(), s.begin(), s.end(),
                           [](const size_range& r, extent e) { return r.contains(e); });
     return shape.rank() == 0 || s == shape;
+}
+std::optional<bespoke::shape> array_feature_type::shape_of(const bespoke::shape& made) const {
+    if (!std::holds_alternative<std::monostate>(shape_flexibility)) {
+        const extent* first = made.begin();
+        while (!accepts(bespoke::shape(std::span(first, made.end()))) && first != made.end() && *first == 1) ++first;
+        const bespoke::shape last(std::span(first, made.end()));
+        if (accepts(last)) return last;
+        if (last.rank() == 3 && last.size() == last[0] && accepts(bespoke::shape{last[0]}))
+            return bespoke::shape{last[0]};
+    }
+    const bespoke::shape usual = default_shape();
+    if (checked_size(usual, std::numeric_limits<extent>::max()) == made.size()) return usual;
+    return std::nullopt;
 }
 image_size image_feature_type::default_size() const {
     if (width != 0 || height != 0) return {width, height};
@@ -33345,8 +33364,7 @@ inline void check_output(const feature_description& feature, const blob_facts& b
                        std::holds_alternative<int64_feature_type>(feature.type.type),
                    feature, "a multi-array, an image or a number");
         check_type(blob.open.any || made.size() == 1, feature, "a multi-array " + bespoke::to_text(made));
-    } else if (!blob.open.any && array->default_shape().rank() > 0 &&
-               checked_size(array->default_shape(), planner::largest) != made.size()) {
+    } else if (!blob.open.any && array->default_shape().rank() > 0 && !array->shape_of(made)) {
         throw error(shape_fault("output \"", feature.name, "\": the shape ", array->default_shape(),
                                 " declared, the network gives ", made));
     }
@@ -33606,14 +33624,14 @@ feature_value model::output_value(const feature_description& feature, std::size_
     }
     const array_feature_type* array = feature.type.multi_array_type();
     const shape declared = array == nullptr ? shape{1} : array->default_shape();
-    if (blob.open.any) check_decided(feature.name, output, declared);
+    const auto fitting = array == nullptr || declared.rank() == 0 ? std::nullopt : array->shape_of(blob.dimensions);
+    if (blob.open.any) check_decided(feature.name, output, fitting.value_or(declared));
     if (array == nullptr) {
         if (std::holds_alternative<double_feature_type>(feature.type.type)) return static_cast<double>(*values);
         const double rounded = std::isnan(*values) ? 0.0 : std::round(static_cast<double>(*values));
         return static_cast<std::int64_t>(std::clamp(rounded, -0x1p62, 0x1p62));
     }
-    const shape s = declared.rank() > 0 && checked_size(declared, planner::largest) == blob.dimensions.size()
-                        ? declared
+    const shape s = fitting                       ? *fitting
                     : blob.dimensions.rank() == 0 ? shape{1}  // as Core ML gives a scalar
                                                   : blob.dimensions;
     if (array->data_type == array_data_type::float64) return detail::array_from<double>(values, s);

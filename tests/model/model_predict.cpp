@@ -144,6 +144,21 @@ TEST_CASE("the rank 5 mapping") {
           R"(input "x": a shape of rank 1, 3 or 5 wanted with RANK5_ARRAY_MAPPING, it is [2, 12])");
 }
 
+TEST_CASE("an output of a flexible shape has the rank that is declared") {
+    json root = json::parse(network_text(layer_text(R"("activation": {"ReLU": {}})"), R"(["3", "4", "4"])"));
+    root["neuralNetwork"].erase("arrayInputShapeMapping");
+    const json range = json::parse(R"({"sizeRanges": [{"lowerBound": 3, "upperBound": 3},
+        {"lowerBound": 1, "upperBound": -1}, {"lowerBound": 1, "upperBound": 8}]})");
+    for (const char* which : {"input", "output"})
+        root["description"][which][0]["type"]["multiArrayType"]["shapeRange"] = range;
+    model m = parse(root.dump());
+    const auto of = [&](const shape& s) { return m.predict({{"x", zeros<float>(s)}}).get<tensor<float>>("y"); };
+    CHECK((of({3, 4, 4}) == zeros<float>({3, 4, 4})));
+    CHECK((of({3, 1, 1}) == zeros<float>({3, 1, 1})));
+    CHECK((of({3, 16, 1}) == zeros<float>({3, 16, 1})));
+    CHECK((of({2, 1, 3, 4, 4}) == zeros<float>({2, 1, 3, 4, 4})));
+}
+
 TEST_CASE("the rank 5 mapping takes blobs of rank 5") {
     json root = json::parse(network_text(layer_text(R"("activation": {"ReLU": {}})"), R"(["2", "3", "4"])"));
     root["neuralNetwork"].erase("arrayInputShapeMapping");

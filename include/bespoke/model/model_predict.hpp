@@ -149,14 +149,14 @@ feature_value model::output_value(const feature_description& feature, std::size_
     }
     const array_feature_type* array = feature.type.multi_array_type();
     const shape declared = array == nullptr ? shape{1} : array->default_shape();
-    if (blob.open.any) check_decided(feature.name, output, declared);
+    const auto fitting = array == nullptr || declared.rank() == 0 ? std::nullopt : array->shape_of(blob.dimensions);
+    if (blob.open.any) check_decided(feature.name, output, fitting.value_or(declared));
     if (array == nullptr) {
         if (std::holds_alternative<double_feature_type>(feature.type.type)) return static_cast<double>(*values);
         const double rounded = std::isnan(*values) ? 0.0 : std::round(static_cast<double>(*values));
         return static_cast<std::int64_t>(std::clamp(rounded, -0x1p62, 0x1p62));
     }
-    const shape s = declared.rank() > 0 && checked_size(declared, planner::largest) == blob.dimensions.size()
-                        ? declared
+    const shape s = fitting                       ? *fitting
                     : blob.dimensions.rank() == 0 ? shape{1}  // as Core ML gives a scalar
                                                   : blob.dimensions;
     if (array->data_type == array_data_type::float64) return detail::array_from<double>(values, s);
