@@ -180,6 +180,14 @@ TEST_CASE("the rank 5 mapping takes blobs of rank 5") {
            zeros<float>({5, 6, 7, 1, 1})));
     CHECK(fault(vectors, {5, 6, 7, 1, 2}) ==
           R"(input "x": a multi-array FLOAT32 [7] wanted, but a multi-array FLOAT32 [5, 6, 7, 1, 2] came)");
+    // of a vector, a sequence and a batch of them
+    tensor<float> sequence = zeros<float>({5, 6, 7}), blob = zeros<float>({5, 6, 7, 1, 1});
+    for (std::size_t i = 0; i < sequence.size(); ++i) sequence.flat(i) = blob.flat(i) = static_cast<float>(i);
+    CHECK((vectors.predict({{"x", sequence}}).get<tensor<float>>("y") == blob));
+    CHECK(fault(vectors, {7, 6, 5}) ==
+          R"(input "x": a multi-array FLOAT32 [7] wanted, but a multi-array FLOAT32 [7, 6, 5] came)");
+    CHECK(fault(images, {5, 6, 2}) ==
+          R"(input "x": a multi-array FLOAT32 [2, 3, 4] wanted, but a multi-array FLOAT32 [5, 6, 2] came)");
     root["neuralNetwork"]["arrayInputShapeMapping"] = "EXACT_ARRAY_MAPPING";
     model exact = parse(root.dump());
     CHECK(fault(exact, {1, 1, 7, 1, 1}) ==
