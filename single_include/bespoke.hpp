@@ -9927,8 +9927,8 @@ struct stack {
 
 namespace bespoke {
 
-/// y = its parameter `data`, of the shape `shape`. No input; y is stored once for all examples. Begins with zeros, and
-/// learns where it is updatable.
+/// y = its parameter `data`, of the shape `shape`, which may hold infinities: masks do. No input; y is stored once for
+/// all examples. Begins with zeros, and learns where it is updatable.
 /// Core ML specification, LoadConstantNDLayerParams.
 struct load_constant_nd {
     bespoke::shape shape{};
@@ -9936,6 +9936,7 @@ struct load_constant_nd {
     static constexpr auto key = "loadConstantND";
     constexpr void fields(auto& field) { field("shape", shape); }
     static constexpr input_count inputs{0, 0};
+    static constexpr bool may_be_infinite = true;
     static constexpr bool batched = true;
     static constexpr backward_needs needs{.input = false, .output = false};
 
@@ -9986,6 +9987,7 @@ struct load_constant {
     static constexpr auto key = "loadConstant";
     constexpr void fields(auto& field) { field("shape", shape); }
     static constexpr input_count inputs{0, 0};
+    static constexpr bool may_be_infinite = true;
 
     constexpr outcome output_shape(std::span<const bespoke::shape> none) const {
         if (shape.rank() != 3) return value_fault("a shape [channels, height, width] wanted, ", shape, " given");
@@ -15667,9 +15669,9 @@ void peephole_gradient(extent rows, extent n, const T* a, extent a_stride, const
 ///
 /// n is output_vector_size; y of bi_directional_lstm has 2 n. No step at all: the states stay what they are. A state of
 /// rank 5 may also come in as [batch, n, 1, 1, 1].
-/// Inputs: x, or x and the states before the first step, which else are 0. Outputs: y, or, where states come in, y and
-/// the states behind the last step. With reverse_input the steps are taken from the last to the first, and y has them
-/// in that order. What the gates' activations get is clipped to +-50.
+/// Inputs: x, or x and the states before the first step, which else are 0. Outputs: y, or, where states come in or with
+/// gives_states, y and the states behind the last step. With reverse_input the steps are taken from the last to the
+/// first, and y has them in that order. What the gates' activations get is clipped to +-50.
 namespace bespoke {
 
 /// An activation of a gate: those that the specification allows. Core ML specification, ActivationParams.
@@ -15727,7 +15729,7 @@ struct recurrent_form {
     extent input_size, output_size;  ///< declared
     extent gates, late = 0;
     std::size_t states = 1, directions = 1;  ///< states of each direction
-    bool sequence_output, reverse = false, has_peepholes = false;
+    bool sequence_output, reverse = false, has_peepholes = false, gives_states = false;
     extent raised_gate = -1;  ///< the gate to whose bias 1 is added; -1: none
 
     /// Elements of a sequence's working memory, so that no size can overflow.
@@ -15771,7 +15773,7 @@ struct recurrent_form {
         if (sequence_output) y[0] = x[0];
         y[channel_axis(x)] *= static_cast<extent>(directions);
         std::vector<shape> ys{y};
-        for (std::size_t i = 1; i < xs.size(); ++i) ys.push_back(state_shape(x));
+        for (std::size_t i = 0; i < all_states && (gives_states || xs.size() > 1); ++i) ys.push_back(state_shape(x));
         return ys;
     }
 
@@ -15957,14 +15959,12 @@ template <class T, class Cell, class... X, class... Y>
     T *h = own, *memory = own + n;
     const T* before = h;  // the product does not wait for copies
     if constexpr (has_states) before = std::get<1>(xs).data;
+    else if constexpr (sizeof...(Y) > 1) before = std::get<1>(ys).data;
     const auto state = [&]<std::size_t I>(std::integral_constant<std::size_t, I>, T*& to)
                            __attribute__((always_inline)) {
-                               if constexpr (has_states) {
-                                   to = std::get<I>(ys).data;
-                                   kernels::copy(g.outputs, std::get<I>(xs).data, to);
-                               } else {
-                                   kernels::fill(g.outputs, T(0), to);
-                               }
+                               if constexpr (sizeof...(Y) > 1) to = std::get<I>(ys).data;
+                               if constexpr (has_states) kernels::copy(g.outputs, std::get<I>(xs).data, to);
+                               else kernels::fill(g.outputs, T(0), to);
                            };
     state(std::integral_constant<std::size_t, 1>{}, h);
     if constexpr (Cell::has_memory) state(std::integral_constant<std::size_t, 2>{}, memory);
@@ -16062,6 +16062,7 @@ struct gru {
     bool sequence_output = false;  ///< y of all steps, not only of the last
     bool has_bias_vectors = true;
     bool reverse_input = false;
+    bool gives_states = false;  ///< also of x alone; a file says it by the outputs that it names
 
     static constexpr auto key = "gru";
     constexpr void fields(auto& field) {
@@ -16098,6 +16099,10 @@ struct gru {
         result.input_vector_size = detail::recurrent_form::inputs(xs[0]);
         return result;
     }
+    /// A file names as many outputs as it wants.
+    constexpr void set_blob_counts(std::size_t inputs_named, std::size_t outputs_named) {
+        gives_states = inputs_named == 1 && outputs_named > 1;
+    }
     constexpr parameters<shape> parameter_shapes(std::span<const shape> xs) const {
         const extent n = output_vector_size;
         const shape w{n, detail::recurrent_form::inputs(xs[0])}, r{n, n}, b = has_bias_vectors ? shape{n} : absent;
@@ -16116,7 +16121,8 @@ struct gru {
                 .gates = 3,
                 .late = 1,
                 .sequence_output = sequence_output,
-                .reverse = reverse_input};
+                .reverse = reverse_input,
+                .gives_states = gives_states};
     }
     template <class T, class P>
     static detail::gate_arrays<T> arrays(const P& p, std::size_t) noexcept {
@@ -16859,6 +16865,7 @@ struct uni_directional_lstm {
     std::array<recurrent_activation, 3> activations{sigmoid{}, tanh{}, tanh{}};
     lstm_params params{};
     bool reverse_input = false;
+    bool gives_states = false;  ///< also of x alone; a file says it by the outputs that it names
 
     static constexpr auto key = "uniDirectionalLSTM";
     constexpr void fields(auto& field) {
@@ -16884,6 +16891,10 @@ struct uni_directional_lstm {
         result.input_vector_size = detail::recurrent_form::inputs(xs[0]);
         return result;
     }
+    /// A file names as many outputs as it wants.
+    constexpr void set_blob_counts(std::size_t inputs_named, std::size_t outputs_named) {
+        gives_states = inputs_named == 1 && outputs_named > 1;
+    }
     constexpr lstm_weights<shape> parameter_shapes(std::span<const shape> xs) const {
         lstm_weights<shape> shapes;
         detail::lstm_shapes(shapes, detail::recurrent_form::inputs(xs[0]), output_vector_size, params);
@@ -16899,6 +16910,7 @@ struct uni_directional_lstm {
     constexpr detail::recurrent_form form() const {
         detail::recurrent_form f = detail::lstm_form(input_vector_size, output_vector_size, params, 1);
         f.reverse = reverse_input;
+        f.gives_states = gives_states;
         return f;
     }
     template <class T, class P>
@@ -16921,6 +16933,7 @@ struct bi_directional_lstm {
     std::array<recurrent_activation, 3> activations_forward_lstm{sigmoid{}, tanh{}, tanh{}};
     std::array<recurrent_activation, 3> activations_backward_lstm{sigmoid{}, tanh{}, tanh{}};
     lstm_params params{};
+    bool gives_states = false;  ///< also of x alone; a file says it by the outputs that it names
 
     static constexpr auto key = "biDirectionalLSTM";
     constexpr void fields(auto& field) {
@@ -16946,6 +16959,10 @@ struct bi_directional_lstm {
         result.input_vector_size = detail::recurrent_form::inputs(xs[0]);
         return result;
     }
+    /// A file names as many outputs as it wants.
+    constexpr void set_blob_counts(std::size_t inputs_named, std::size_t outputs_named) {
+        gives_states = inputs_named == 1 && outputs_named > 1;
+    }
     constexpr parameters<shape> parameter_shapes(std::span<const shape> xs) const {
         const extent channels = detail::recurrent_form::inputs(xs[0]);
         parameters<shape> shapes;
@@ -16961,7 +16978,9 @@ struct bi_directional_lstm {
 
     // For recurrent_runner.
     constexpr detail::recurrent_form form() const {
-        return detail::lstm_form(input_vector_size, output_vector_size, params, 2);
+        detail::recurrent_form f = detail::lstm_form(input_vector_size, output_vector_size, params, 2);
+        f.gives_states = gives_states;
+        return f;
     }
     template <class T, class View, std::size_t D>
     static detail::gate_arrays<T> arrays(const parameters<View>& p, std::integral_constant<std::size_t, D>) noexcept {
@@ -17580,8 +17599,8 @@ struct one_hot {
     constexpr void fields(auto& field) {
         field("oneHotVectorSize", one_hot_vector_size);
         field("axis", axis);
-        field("onValue", on_value);
-        field("offValue", off_value);
+        field("onValue", on_value, field_floats::any);
+        field("offValue", off_value, field_floats::any);
     }
     static constexpr input_count inputs{1, 2};
     static constexpr std::size_t values_from = 1;
@@ -20024,6 +20043,7 @@ struct simple_recurrent {
     bool sequence_output = false;  ///< y of all steps, not only of the last
     bool has_bias_vector = true;
     bool reverse_input = false;
+    bool gives_states = false;  ///< also of x alone; a file says it by the outputs that it names
 
     static constexpr auto key = "simpleRecurrent";
     constexpr void fields(auto& field) {
@@ -20052,6 +20072,10 @@ struct simple_recurrent {
         result.input_vector_size = detail::recurrent_form::inputs(xs[0]);
         return result;
     }
+    /// A file names as many outputs as it wants.
+    constexpr void set_blob_counts(std::size_t inputs_named, std::size_t outputs_named) {
+        gives_states = inputs_named == 1 && outputs_named > 1;
+    }
     constexpr parameters<shape> parameter_shapes(std::span<const shape> xs) const {
         const extent n = output_vector_size;
         return {.weight_matrix = {n, detail::recurrent_form::inputs(xs[0])},
@@ -20070,7 +20094,8 @@ struct simple_recurrent {
                 .output_size = output_vector_size,
                 .gates = 1,
                 .sequence_output = sequence_output,
-                .reverse = reverse_input};
+                .reverse = reverse_input,
+                .gives_states = gives_states};
     }
     template <class T, class P>
     static detail::gate_arrays<T> arrays(const P& p, std::size_t) noexcept {
@@ -22081,6 +22106,7 @@ struct layer_facts {
     bool runs_epilogue = false;
     bool reads_values = true;
     bool shaped_by_values = false;
+    bool may_be_infinite = false;  ///< elements of its parameters
     std::size_t values_from = 0;  ///< the first input whose values it looks at for that
 };
 
@@ -22133,6 +22159,7 @@ inline constexpr layer_facts facts_of = [] {
     if constexpr (requires { L::nested_key; }) facts.nested_key = L::nested_key;
     if constexpr (parametric_layer<L>) facts.parameters = detail::parameter_rules_of<L>;
     facts.inputs = inputs_of<L>;
+    if constexpr (requires { L::may_be_infinite; }) facts.may_be_infinite = L::may_be_infinite;
     if constexpr (control_layer<L>) {
         facts.control = true;
     } else {
@@ -28665,6 +28692,10 @@ struct array_feature_type {
     /// `shape`, or what stands for it: the first enumerated shape, the lower bounds of the ranges.
     bespoke::shape default_shape() const;
     bool accepts(const bespoke::shape& s) const;
+    /// The shape of an output of this type for a blob of the shape `made`: of a flexible one that of the blob, perhaps
+    /// without some first axes of one element, or [C] of [.., 1, C, 1, 1]; else `default_shape` where that has as many
+    /// elements. Nothing: they do not fit.
+    std::optional<bespoke::shape> shape_of(const bespoke::shape& made) const;
     /// Elements are converted where that keeps their meaning: any to floating point, but not the other way.
     bool accepts(array_data_type type) const {
         return type == data_type || data_type != array_data_type::int32;
@@ -28733,6 +28764,8 @@ using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::to_text;
 #ifdef BESPOKE_IMPLEMENTATION
 
 #include <algorithm>
+#include <limits>
+#include <span>
 
 namespace bespoke::define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
 
@@ -28760,6 +28793,19 @@ bool array_feature_type::accepts(const bespoke::shape& s) const {
         return std::equal(ranges->size_ranges.begin(), ranges->size_ranges.end(), s.begin(), s.end(),
                           [](const size_range& r, extent e) { return r.contains(e); });
     return shape.rank() == 0 || s == shape;
+}
+std::optional<bespoke::shape> array_feature_type::shape_of(const bespoke::shape& made) const {
+    if (!std::holds_alternative<std::monostate>(shape_flexibility)) {
+        const extent* first = made.begin();
+        while (!accepts(bespoke::shape(std::span(first, made.end()))) && first != made.end() && *first == 1) ++first;
+        const bespoke::shape last(std::span(first, made.end()));
+        if (accepts(last)) return last;
+        if (last.rank() == 3 && last.size() == last[0] && accepts(bespoke::shape{last[0]}))
+            return bespoke::shape{last[0]};
+    }
+    const bespoke::shape usual = default_shape();
+    if (checked_size(usual, std::numeric_limits<extent>::max()) == made.size()) return usual;
+    return std::nullopt;
 }
 image_size image_feature_type::default_size() const {
     if (width != 0 || height != 0) return {width, height};
@@ -30784,6 +30830,8 @@ struct layer_codec {
     const detail::field_table* fields = nullptr;
     /// Where the numbers of the weights decide a hyper-parameter; else null.
     void (*set_lengths)(void* layer, std::span<const extent> lengths) = nullptr;
+    /// Where the number of blobs that a document names decides one; else null.
+    void (*set_blob_counts)(void* layer, std::size_t inputs, std::size_t outputs) = nullptr;
     /// Calls `then` with the layer as the shapes of its inputs determine it. Null: they determine nothing.
     void (*resolve)(const void* layer, std::span<const shape> inputs, void (*then)(void* context, const void* layer),
                     void* context) = nullptr;
@@ -30797,6 +30845,10 @@ namespace detail {
 template <class L>
 void set_lengths(void* layer, std::span<const extent> lengths) {
     static_cast<L*>(layer)->set_lengths(lengths);
+}
+template <class L>
+void set_blob_counts(void* layer, std::size_t inputs, std::size_t outputs) {
+    static_cast<L*>(layer)->set_blob_counts(inputs, outputs);
 }
 template <class L>
 void resolve(const void* layer, std::span<const shape> inputs, void (*then)(void*, const void*), void* context) {
@@ -30825,6 +30877,8 @@ constexpr layer_codec codec_of() {
     }
     if constexpr (requires(L& l, std::span<const extent> lengths) { l.set_lengths(lengths); })
         codec.set_lengths = &detail::set_lengths<L>;
+    if constexpr (requires(L& l) { l.set_blob_counts(std::size_t{}, std::size_t{}); })
+        codec.set_blob_counts = &detail::set_blob_counts<L>;
     if constexpr (requires(const L& l, std::span<const shape> inputs) { l.resolved(inputs); } ||
                   requires(const L& l, const shape& input) { l.resolved(input); })
         codec.resolve = &detail::resolve<L>;
@@ -30980,8 +31034,9 @@ namespace bespoke {
 struct quantization {
     std::size_t bits = 0;            ///< of a number: 1 to 8
     bool is_int8 = false;            ///< numbers are from -128 to 127, and stand in "int8RawValue"
-    std::vector<float> scale, bias;  ///< one for all, or one for each element of the first axis; no bias: 0
+    std::vector<float> scale, bias;  ///< one for all, or one for each output channel; no bias: 0
     std::vector<float> table{};      ///< of 2^bits floats; empty: scale and bias say it
+    std::size_t channel_axis = 0;    ///< which axis is that of the output channels
     friend bool operator==(const quantization&, const quantization&) = default;
 };
 
@@ -30993,11 +31048,10 @@ extent quantized_length(object_reader& in, std::string_view kind);
 
 /// Reads the members `kind`, "rawValue" or "int8RawValue", and "quantization" of `in`. rawValue: numbers of 1 to 8
 /// bits, one after the other from the highest bit of each byte on. int8RawValue: int8, with one scale and no bias.
-/// `by_first_axis`: whether the
-/// first axis of `dimensions` is the one of the output channels; if not, only one scale and bias for all will do.
+/// `channel_axis`: which axis of `dimensions` is that of the output channels; of a vector its only one.
 /// Without `to`, only checks the sizes.
-quantization read_quantized(object_reader& in, std::string_view kind, const shape& dimensions, bool by_first_axis,
-                            float* to);
+quantization read_quantized(object_reader& in, std::string_view kind, const shape& dimensions,
+                            std::size_t channel_axis, float* to);
 
 /// Its counterpart. Writes nothing, and says false, where a value is none that a number stands for. Of several numbers
 /// that stand for the same float it takes the least.
@@ -31059,22 +31113,37 @@ inline std::vector<float> read_channels(object_reader& in, std::string_view key,
                 std::to_string(came) + " came");
 }
 
-/// Calls `body(first, last, values)` for each run of weights, not empty, in which number q stands for values[q].
+/// Where the weights of a channel stand: `count` runs of `length`, each `step` behind the one before.
+struct channel_weights {
+    std::size_t first, length, step, count;
+
+    /// Calls `body(i)` for each while it says true.
+    template <class Body>
+    void each(const Body& body) const {
+        for (std::size_t run = 0; run < count; ++run)
+            for (std::size_t i = 0; i < length; ++i)
+                if (!body(first + run * step + i)) return;
+    }
+};
+
+/// Calls `body(weights, values)` for all weights, not none, in parts in which number q stands for values[q].
 template <class Body>
-void each_run(const quantization& how, const shape& dimensions, const Body& body) {
+void each_channel(const quantization& how, const shape& dimensions, const Body& body) {
     const auto count = static_cast<std::size_t>(dimensions.size());
     if (count == 0) return;
-    if (!how.table.empty()) return body(std::size_t{0}, count, how.table);
-    const std::size_t runs = std::max({how.scale.size(), how.bias.size(), std::size_t{1}});
+    if (!how.table.empty()) return body(channel_weights{0, count, count, 1}, how.table);
+    const std::size_t channels = std::max({how.scale.size(), how.bias.size(), std::size_t{1}});
+    const auto runs = channels == 1 ? 1 : static_cast<std::size_t>(dimensions.product(0, how.channel_axis));
+    const std::size_t length = count / runs / channels;
     std::vector<float> values(std::size_t{1} << how.bits);
-    for (std::size_t run = 0; run < runs; ++run) {
-        const double scale = how.scale[how.scale.size() == 1 ? 0 : run];
-        const double bias = how.bias.empty() ? 0 : how.bias[how.bias.size() == 1 ? 0 : run];
+    for (std::size_t channel = 0; channel < channels; ++channel) {
+        const double scale = how.scale[how.scale.size() == 1 ? 0 : channel];
+        const double bias = how.bias.empty() ? 0 : how.bias[how.bias.size() == 1 ? 0 : channel];
         // the product is exact: the same floats with a fused multiply-add and without
         for (std::size_t q = 0; q < values.size(); ++q)
             values[q] =
                 static_cast<float>((how.is_int8 ? static_cast<std::int8_t>(q) : static_cast<int>(q)) * scale + bias);
-        body(count / runs * run, count / runs * (run + 1), values);
+        body(channel_weights{channel * length, length, channels * length, runs}, values);
     }
 }
 
@@ -31089,10 +31158,11 @@ extent quantized_length(object_reader& in, std::string_view kind) {
     return bytes == 1 && most > 1 ? -most : most;
 }
 
-quantization read_quantized(object_reader& in, std::string_view kind, const shape& dimensions, bool by_first_axis,
-                            float* to) {
+quantization read_quantized(object_reader& in, std::string_view kind, const shape& dimensions,
+                            std::size_t channel_axis, float* to) {
     quantization how;
     how.is_int8 = kind == "int8RawValue";
+    how.channel_axis = channel_axis < dimensions.rank() ? channel_axis : 0;
     const auto bytes = in.bytes(kind);
     object_reader fields = in.object("quantization");
     how.bits = detail::read_number_of_bits(fields);
@@ -31115,8 +31185,8 @@ quantization read_quantized(object_reader& in, std::string_view kind, const shap
                 errc::shape_mismatch, "floatValue",
                 std::to_string(1 << how.bits) + " numbers wanted, " + std::to_string(how.table.size()) + " came");
     } else {
-        const extent channels = dimensions.rank() == 0 ? 1 : dimensions[0];
-        const bool by_channel = by_first_axis && !how.is_int8;
+        const extent channels = dimensions.rank() == 0 ? 1 : dimensions[how.channel_axis];
+        const bool by_channel = !how.is_int8 && channels != 1;
         how.scale = detail::read_channels(inner, "scale", channels, by_channel, false);
         how.bias = detail::read_channels(inner, "bias", channels, by_channel, true);
         if (how.is_int8 && !how.bias.empty())
@@ -31125,8 +31195,11 @@ quantization read_quantized(object_reader& in, std::string_view kind, const shap
     inner.finish();
     fields.finish();
     if (to != nullptr)
-        detail::each_run(how, dimensions, [&](std::size_t first, std::size_t last, std::span<const float> values) {
-            for (std::size_t i = first; i < last; ++i) to[i] = values[detail::number_in_bits(bytes, i, how.bits)];
+        detail::each_channel(how, dimensions, [&](const auto& weights, std::span<const float> values) {
+            weights.each([&](std::size_t i) {
+                to[i] = values[detail::number_in_bits(bytes, i, how.bits)];
+                return true;
+            });
         });
     return how;
 }
@@ -31136,16 +31209,18 @@ bool write_quantized(object_writer& out, const quantization& how, const shape& d
     std::vector<std::byte> bytes(detail::bytes_of_numbers(dimensions, how.bits));
     std::vector<std::pair<std::uint32_t, std::size_t>> numbers;  // for each float's bits, in order
     bool all = true;
-    detail::each_run(how, dimensions, [&](std::size_t first, std::size_t last, std::span<const float> of) {
+    detail::each_channel(how, dimensions, [&](const auto& weights, std::span<const float> of) {
+        if (!all) return;
         numbers.clear();
         for (std::size_t q = 0; q < of.size(); ++q) numbers.emplace_back(std::bit_cast<std::uint32_t>(of[q]), q);
         std::sort(numbers.begin(), numbers.end());
-        for (std::size_t i = first; i < last && all; ++i) {
+        weights.each([&](std::size_t i) {
             const auto wanted = std::bit_cast<std::uint32_t>(values[i]);
             const auto found = std::lower_bound(numbers.begin(), numbers.end(), std::pair(wanted, std::size_t{0}));
             all = found != numbers.end() && found->first == wanted;
             if (all) detail::put_in_bits(bytes, i, how.bits, found->second);
-        }
+            return all;
+        });
     });
     if (!all) return false;
     out.text(how.is_int8 ? "int8RawValue" : "rawValue", encode_base64(bytes));
@@ -31850,9 +31925,14 @@ struct weights_target {
     bool lends;  ///< those of a safetensors file may stay there
     thread_pool* threads;
 };
+/// What a parameter array is to its layer.
+struct weights_role {
+    std::size_t channel_axis = 0;  ///< as for `read_quantized`
+    bool may_be_infinite = false;
+};
 /// The weights of one parameter array as a document gives them, for the shape that the plan asks for. Without
-/// `target`, only compares how many there are. `by_first_axis` as for `read_quantized`.
-void read_weights(object_reader in, const std::string& place, const shape& dimensions, bool by_first_axis,
+/// `target`, only compares how many there are.
+void read_weights(object_reader in, const std::string& place, const shape& dimensions, const weights_role& role,
                   const safetensors* tensors, weight_source& source, const weights_target* target);
 /// How many numbers the document gives for each of these parameters; below 0: up to so many, see `quantized_length`.
 std::vector<extent> weight_lengths(std::span<const object_reader> parameters, const safetensors* tensors);
@@ -32081,7 +32161,7 @@ void weights_writer::finish() {
     elements_.clear();
 }
 
-void read_weights(object_reader in, const std::string& place, const shape& dimensions, bool by_first_axis,
+void read_weights(object_reader in, const std::string& place, const shape& dimensions, const weights_role& role,
                   const safetensors* tensors, weight_source& source, const weights_target* target) {
     const extent wanted = dimensions.size();
     const auto wrong_count = [&](extent came) {
@@ -32143,7 +32223,7 @@ void read_weights(object_reader in, const std::string& place, const shape& dimen
             to_floats(entry, room());
     } else if (!kind.empty()) {
         source.kind = weight_source::raw_value;
-        source.numbers = read_quantized(in, kind, dimensions, by_first_axis, room());
+        source.numbers = read_quantized(in, kind, dimensions, role.channel_axis, room());
     } else {
         check_count(0);
         room();
@@ -32153,7 +32233,7 @@ void read_weights(object_reader in, const std::string& place, const shape& dimen
     const float* const values = target->parameters.read(target->number);
     if (kernels::all_finite(wanted, values, target->threads)) return;
     for (extent i = 0; i < wanted; ++i)
-        if (!std::isfinite(values[i]))
+        if (!std::isfinite(values[i]) && !(role.may_be_infinite && std::isinf(values[i])))
             throw error(errc::bad_value, place + ": number " + std::to_string(i) + " is " +
                                              detail::spelled(static_cast<double>(values[i])));
 }
@@ -32221,7 +32301,7 @@ public:
         std::size_t step, number;  ///< parameter `number` of step `step`
         object_reader value;
         std::string layer;  ///< its name
-        bool by_first_axis;  ///< of the output channels
+        weights_role role;
     };
 
     explicit network_reader(std::span<const layer_codec> table, const safetensors* weights_file = nullptr);
@@ -32230,7 +32310,7 @@ public:
     const safetensors* tensors;
     std::vector<pending_weight> weights;
     std::vector<layer_notes> notes;  ///< in the order of the plan's steps
-    bool rank_5 = false;             ///< RANK5_ARRAY_MAPPING: layers of versions 1 to 3 only
+    bool rank_5 = false;             ///< RANK5_ARRAY_MAPPING of an array: layers of versions 1 to 3 only
     /// Places of fields with a default other than zero that the document leaves out.
     implied_fields implied;
 };
@@ -32404,11 +32484,12 @@ inline std::shared_ptr<any_node> read_layer_of_table(network_reader& networks, o
     const std::size_t step = networks.notes.size();
     networks.notes.emplace_back().weights.resize(found->parameters().size());
     object_reader look = fields;
-    const bool by_first_axis = !look.boolean("isDeconvolution");
+    const define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::weights_role role{
+        look.boolean("isDeconvolution") ? std::size_t{1} : 0, found->type->facts->may_be_infinite};
     if (found->is_custom()) networks.notes[step].description = fields.text("description");
     const auto weights = find_weights(*found, fields);
     for (std::size_t i = 0; i < weights.size(); ++i)
-        networks.weights.push_back({step, i, weights[i], name, by_first_axis});
+        networks.weights.push_back({step, i, weights[i], name, role});
     auto node = read_node(*found, fields, weights, networks);
     fields.finish();
     return node;
@@ -32454,6 +32535,8 @@ layer_list read_layers(network_reader& networks, object_reader& network) {
         node->name = name;
         node->inputs = layer.texts("input");
         node->outputs = layer.texts("output");
+        if (const auto set = find_codec(networks.codecs, *node)->set_blob_counts)
+            set(node->erased(), node->inputs.size(), node->outputs.size());
         detail::check_blobs(*node, layer);
         node->updatable = layer.boolean("isUpdatable");
         networks.notes[step].inputs = detail::read_tensor_notes(layer, "inputTensor");
@@ -32696,7 +32779,8 @@ struct int64_parameter {
     friend bool operator==(const int64_parameter&, const int64_parameter&);
 };
 
-/// -log of the probability that the blob `input` gives to the class in the training feature `target`.
+/// -log of the probability that the blob `input` gives to the class in the training feature `target`. Of a classifier's
+/// probabilities the class may also be the label, in the training feature that `predicted_feature_name` names.
 struct categorical_cross_entropy_loss_layer {
     std::string input, target;
     static constexpr auto key = "categoricalCrossEntropyLossLayer";
@@ -33019,6 +33103,8 @@ struct model_settings {
     std::string label_probability_layer_name{};
     std::optional<network_update_parameters> update_parameters{};
 
+    /// Whether a multi-array comes in, and comes as RANK5_ARRAY_MAPPING has it.
+    bool takes_arrays_of_rank_5() const;
     friend bool operator==(const model_settings&, const model_settings&);
 };
 
@@ -33033,6 +33119,13 @@ using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::model_settings;
 namespace bespoke::define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
 
 bool operator==(const model_settings&, const model_settings&) = default;
+
+bool model_settings::takes_arrays_of_rank_5() const {
+    if (array_input_shape_mapping == array_shape_mapping::exact_array_mapping) return false;
+    for (const feature_description& feature : description.input)
+        if (feature.type.multi_array_type() != nullptr) return true;
+    return false;
+}
 
 }  // namespace bespoke::define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
 
@@ -33317,8 +33410,7 @@ inline void check_output(const feature_description& feature, const blob_facts& b
                        std::holds_alternative<int64_feature_type>(feature.type.type),
                    feature, "a multi-array, an image or a number");
         check_type(blob.open.any || made.size() == 1, feature, "a multi-array " + bespoke::to_text(made));
-    } else if (!blob.open.any && array->default_shape().rank() > 0 &&
-               checked_size(array->default_shape(), planner::largest) != made.size()) {
+    } else if (!blob.open.any && array->default_shape().rank() > 0 && !array->shape_of(made)) {
         throw error(shape_fault("output \"", feature.name, "\": the shape ", array->default_shape(),
                                 " declared, the network gives ", made));
     }
@@ -33455,15 +33547,25 @@ inline float number_of(const std::variant<std::monostate, std::int32_t, float, d
     return 0;
 }
 
-/// Whether the value is the blob [sequence, batch, C, H, W] of an array that is declared as [C] or [C, H, W], as
-/// RANK5_ARRAY_MAPPING allows.
+/// Whether the value is the blob [sequence, batch, C, H, W] of an array that is declared as [C] or [C, H, W], or
+/// [sequence, batch, C] of one that is declared as [C], as RANK5_ARRAY_MAPPING allows.
 inline bool is_blob_of(const feature_type& type, const feature_value& value) {
     const array_feature_type* declared = type.multi_array_type();
     const auto* given = std::get_if<multi_array>(&value);
     if (declared == nullptr || given == nullptr || !declared->accepts(given->data_type())) return false;
     const shape s = given->shape();
+    if (s.rank() == 3) return declared->accepts(shape{s[2]});
     if (s.rank() != 5) return false;
     return declared->accepts(shape{s[2], s[3], s[4]}) || (s[3] == 1 && s[4] == 1 && declared->accepts(shape{s[2]}));
+}
+
+/// The shape of the blob for an array that was given for the feature.
+inline shape blob_shape(const feature_description& feature, const shape& s, array_shape_mapping mapping) {
+    const array_feature_type* declared = feature.type.multi_array_type();
+    if (mapping == array_shape_mapping::rank5_array_mapping && s.rank() == 3 && declared != nullptr &&
+        !declared->accepts(s))
+        return {s[0], s[1], s[2], 1, 1};
+    return blob_shape(s, mapping, "input \"" + feature.name + "\"");
 }
 
 template <class T>
@@ -33492,8 +33594,7 @@ std::vector<program::named_shape> model::shapes_of(const features& inputs) const
         const auto* picture = value == nullptr ? nullptr : std::get_if<image>(value);
         shapes.push_back(
             {feature.name,
-             array != nullptr     ? detail::blob_shape(array->shape(), settings_.array_input_shape_mapping,
-                                                       "input \"" + feature.name + "\"")
+             array != nullptr     ? detail::blob_shape(feature, array->shape(), settings_.array_input_shape_mapping)
              : picture != nullptr ? detail::blob_shape(picture->size(), feature.type.image_type()->color_space,
                                                        settings_.image_input_shape_mapping)
                                   : detail::declared_shape(feature, settings_)});
@@ -33578,14 +33679,14 @@ feature_value model::output_value(const feature_description& feature, std::size_
     }
     const array_feature_type* array = feature.type.multi_array_type();
     const shape declared = array == nullptr ? shape{1} : array->default_shape();
-    if (blob.open.any) check_decided(feature.name, output, declared);
+    const auto fitting = array == nullptr || declared.rank() == 0 ? std::nullopt : array->shape_of(blob.dimensions);
+    if (blob.open.any) check_decided(feature.name, output, fitting.value_or(declared));
     if (array == nullptr) {
         if (std::holds_alternative<double_feature_type>(feature.type.type)) return static_cast<double>(*values);
         const double rounded = std::isnan(*values) ? 0.0 : std::round(static_cast<double>(*values));
         return static_cast<std::int64_t>(std::clamp(rounded, -0x1p62, 0x1p62));
     }
-    const shape s = declared.rank() > 0 && checked_size(declared, planner::largest) == blob.dimensions.size()
-                        ? declared
+    const shape s = fitting                       ? *fitting
                     : blob.dimensions.rank() == 0 ? shape{1}  // as Core ML gives a scalar
                                                   : blob.dimensions;
     if (array->data_type == array_data_type::float64) return detail::array_from<double>(values, s);
@@ -33733,7 +33834,7 @@ struct weights_to_read {
                                               core->threads()});
             try {
                 define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::read_weights(
-                    pending.value, place, plan.parameters[number].dimensions, pending.by_first_axis,
+                    pending.value, place, plan.parameters[number].dimensions, pending.role,
                     self.networks.tensors, source, target ? &*target : nullptr);
             } catch (const error& problem) {
                 if (pending.layer.empty()) throw;
@@ -33747,7 +33848,7 @@ struct weights_to_read {
 inline layer_list read_network(object_reader& in, model_settings& settings, network_reader& networks) {
     settings.array_input_shape_mapping = static_cast<array_shape_mapping>(
         in.enumerator("arrayInputShapeMapping", enumerators(array_shape_mapping{})));
-    networks.rank_5 = settings.array_input_shape_mapping == array_shape_mapping::rank5_array_mapping;
+    networks.rank_5 = settings.takes_arrays_of_rank_5();
     settings.image_input_shape_mapping = static_cast<image_shape_mapping>(
         in.enumerator("imageInputShapeMapping", enumerators(image_shape_mapping{})));
     settings.preprocessing = define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::read_preprocessing(in);
@@ -33873,7 +33974,7 @@ struct weights_to_write {
             const std::span<const float> values(network.core().parameter(number),
                                                 static_cast<std::size_t>(facts.dimensions.size()));
             for (std::size_t k = 0; k < values.size(); ++k)
-                if (!std::isfinite(values[k]))
+                if (!std::isfinite(values[k]) && !(codec.type->facts->may_be_infinite && std::isinf(values[k])))
                     throw error(errc::bad_value, std::string(plan[plan.steps[step].place]) + ": its " +
                                                      std::string(facts.name) + " cannot be written: number " +
                                                      std::to_string(k) + " is not finite");
@@ -34407,24 +34508,54 @@ inline bool is_alike(const feature_type& a, const feature_type& b) {
     return a.type.index() == b.type.index() || (is_number(a) && is_number(b));
 }
 
+/// The training input that is the target of a cross entropy: the one that it names. Where none is called so, and it
+/// looks at the probabilities of a classifier, it is the label, which coremltools describes in that place.
+inline const std::string& target_of(const categorical_cross_entropy_loss_layer& loss, const model_settings& settings,
+                                    const plan_view& plan) {
+    const model_description& about = settings.description;
+    if (settings.type != model_type::neural_network_classifier || find_feature(about.training_input, loss.target) ||
+        !find_feature(about.training_input, about.predicted_feature_name))
+        return loss.target;
+    const std::string& named = settings.label_probability_layer_name;
+    const std::string_view last = plan[plan.blobs[plan.outputs.back()].name];
+    return loss.input == (named.empty() ? last : std::string_view(named)) ? about.predicted_feature_name : loss.target;
+}
+
 /// The losses of a model, and the names of their targets.
 struct model_losses {
     std::vector<any_loss<float>> losses;
     std::vector<std::string> targets;
 };
-inline model_losses losses_of(const network_update_parameters& update) {
+inline model_losses losses_of(const model_settings& settings, const plan_view& plan) {
     model_losses result;
-    for (const loss_layer& layer : update.loss_layers)
+    for (const loss_layer& layer : settings.update_parameters->loss_layers)
         std::visit(
             [&]<class L>(const L& l) {
-                result.targets.push_back(l.target);
-                if constexpr (std::is_same_v<L, mean_squared_error_loss_layer>)
+                if constexpr (std::is_same_v<L, mean_squared_error_loss_layer>) {
+                    result.targets.push_back(l.target);
                     result.losses.push_back(mean_squared_error{.input = l.input, .target = l.target});
-                else
-                    result.losses.push_back(categorical_cross_entropy{.input = l.input, .target = l.target});
+                } else {
+                    result.targets.push_back(target_of(l, settings, plan));
+                    result.losses.push_back(
+                        categorical_cross_entropy{.input = l.input, .target = result.targets.back()});
+                }
             },
             layer.type);
     return result;
+}
+
+/// Whether a loss depends on each blob, as far as the names of the layers' inputs and outputs tell.
+inline std::vector<bool> needed_blobs(const plan_view& plan, const std::vector<any_loss<float>>& losses) {
+    std::vector<bool> needed(plan.blobs.size());
+    for (const auto& loss : losses)
+        if (const std::size_t blob = plan.find_blob(loss.input()); blob < needed.size()) needed[blob] = true;
+    for (std::size_t s = plan.steps.size(); s-- > 0;) {
+        // what runs in a branch or a loop may be read by what stands before it
+        bool runs = plan.steps[s].control || plan.steps[s].parent != blob_facts::npos;
+        for (std::size_t blob : plan.outputs_of(s)) runs = runs || needed[blob];
+        for (std::size_t blob : plan.inputs_of(s)) needed[blob] = needed[blob] || runs;
+    }
+    return needed;
 }
 
 /// The model's own value, if it has one. Throws where it does not allow the one that the caller chose.
@@ -34520,13 +34651,18 @@ std::vector<std::string> check_updatable(const model& m) {
     }
     if (std::holds_alternative<std::monostate>(settings.update_parameters->optimizer))
         reasons.push_back("no optimizer: name one in \"updateParams\"");
-    for (const auto& feature : settings.description.input) {
+    const auto [losses, targets] = detail::losses_of(settings, plan);
+    const std::vector<bool> needed = detail::needed_blobs(plan, losses);
+    for (std::size_t i = 0; i < plan.inputs.size(); ++i) {
+        const feature_description& feature = settings.description.input[i];
         const auto* training = find_feature(settings.description.training_input, feature.name);
         if (training != nullptr && !detail::is_alike(training->type, feature.type))
             reasons.push_back("\"trainingInput\" describes " + in_quotes(feature.name) + " as " +
                               to_text(training->type) + ", \"input\" as " + to_text(feature.type));
+        if (training == nullptr && !feature.type.is_optional && needed[plan.inputs[i]])
+            reasons.push_back("the loss depends on the input " + in_quotes(feature.name) +
+                              ", which \"trainingInput\" does not describe");
     }
-    const auto [losses, targets] = detail::losses_of(*settings.update_parameters);
     for (const std::string& target : targets) {
         bool found = false;
         for (const auto& feature : settings.description.training_input) found |= feature.name == target;
@@ -34550,7 +34686,7 @@ learner<float> make_learner(model& m, const std::vector<features>& examples, con
     const network_update_parameters& update = *settings.update_parameters;
     learner<float> result;
     any_optimizer<float> optimizer = detail::optimizer_of(update, options, result.settings);
-    const auto [losses, target_names] = detail::losses_of(update);
+    const auto [losses, target_names] = detail::losses_of(settings, m.network().plan());
 
     check_features("example 0: training input", settings.description.training_input, examples.front());
     m.reshape(examples.front());

@@ -6,6 +6,7 @@
 
 #include "recurrent_test.hpp"
 
+FLOAT_IN_IMPLEMENTATION(bi_directional_lstm)
 FLOAT_IN_IMPLEMENTATION(gru)
 FLOAT_IN_IMPLEMENTATION(simple_recurrent)
 FLOAT_IN_IMPLEMENTATION(uni_directional_lstm)
@@ -100,6 +101,19 @@ struct steps {
                            Layer | named("layer") | from("x", "h", "c") | to("y", "next_h", "next_c"), output{"y"},
                            output{"next_h"}, output{"next_c"});
     }();
+    static constexpr auto layer_giving = [] {
+        auto layer = Layer;
+        layer.gives_states = true;
+        return layer;
+    }();
+    static constexpr auto giving_states = [] {
+        if constexpr (states == 1)
+            return compose(input{"x", {1, 1, 3}}, layer_giving | named("layer") | to("y", "next_h"), output{"y"},
+                           output{"next_h"});
+        else
+            return compose(input{"x", {1, 1, 3}}, layer_giving | named("layer") | to("y", "next_h", "next_c"),
+                           output{"y"}, output{"next_h"}, output{"next_c"});
+    }();
     static constexpr auto two = compose(input{"x", {2, 3}}, Layer | named("layer"));
 };
 template <const auto& Description, class L>
@@ -139,6 +153,7 @@ void require_steps() {
     require_same_bits<steps<Layer>::alone, L>({x});
     require_same_bits<steps<Layer>::of_rank_5, L>({x});
     require_same_bits<steps<Layer>::with_states, L>({x, h, c});
+    require_same_bits<steps<Layer>::giving_states, L>({x});
     static_assert(!unrolls<steps<Layer>::two, L>);
 }
 
@@ -166,4 +181,27 @@ TEST_CASE("one step of a sequence, with extents in the type: the same bits as at
     require_steps<small_lstm>();
     require_steps<large_lstm>();
     require_steps<other_lstm>();
+}
+
+TEST_CASE("with gives_states, x alone gives what it gives with states of zeros") {
+    const auto check = [](auto layer, std::size_t states) {
+        const shape s{4, 2, 3};
+        const extent examples = 2, n = layer.output_vector_size;
+        const auto x = numbers<float>(examples * s.size(), 1);
+        const auto w = random_parameters<float>(layer, s);
+        std::vector<blob<float>> with_states{{s, x}};
+        for (std::size_t i = 0; i < states; ++i)
+            with_states.push_back({{1, 2, n}, std::vector<float>(static_cast<std::size_t>(examples * 2 * n))});
+        const result<float> wanted = evaluate<float>(layer, with_states, w);
+        REQUIRE(evaluate<float>(layer, {{s, x}}, w).values.size() == 1);
+        layer.gives_states = true;
+        const result<float> got = evaluate<float>(layer, {{s, x}}, w);
+        REQUIRE(got.values.size() == 1 + states);
+        for (std::size_t i = 0; i < got.values.size(); ++i) REQUIRE(same_bits(got.values[i], wanted.values[i]));
+        require_gradients(layer, {{3, 1, 2}}, {.examples = 2});
+    };
+    check(simple_recurrent{.output_vector_size = 5}, 1);
+    check(gru{.output_vector_size = 5, .sequence_output = true}, 1);
+    check(uni_directional_lstm{.output_vector_size = 5, .reverse_input = true}, 2);
+    check(bi_directional_lstm{.output_vector_size = 5, .params = {.sequence_output = true}}, 4);
 }

@@ -203,3 +203,31 @@ TEST_CASE("feature_type: types that contradict themselves") {
           "a range from a lower bound of 0 or more up to an upper bound wanted, but it is 4 to 2");
     CHECK(problem_of({sequence_feature_type{.size_range = {4, 4}}}) == "fine");
 }
+
+TEST_CASE("feature_type: the shape of an output") {
+    const array_feature_type fixed{.shape = {2, 3}};
+    CHECK(fixed.shape_of({2, 3}) == shape{2, 3});
+    CHECK(fixed.shape_of({1, 1, 6, 1, 1}) == shape{2, 3});
+    CHECK_FALSE(fixed.shape_of({2, 2}));
+    CHECK_FALSE(array_feature_type{}.shape_of({2, 3}));
+
+    const array_feature_type images = ranges({{3, 3}, {1, -1}, {1, 8}});
+    CHECK(images.shape_of({3, 1, 1}) == shape{3, 1, 1});
+    CHECK(images.shape_of({3, 5, 8}) == shape{3, 5, 8});
+    CHECK(images.shape_of({1, 1, 3, 5, 8}) == shape{3, 5, 8});
+    CHECK_FALSE(images.shape_of({1, 2, 3, 5, 8}));
+    CHECK_FALSE(images.shape_of({3, 5, 9}));
+    const array_feature_type vectors = ranges({{1, -1}});
+    CHECK(vectors.shape_of({1, 1, 7, 1, 1}) == shape{7});
+    CHECK(vectors.shape_of({1, 1, 1, 1, 1}) == shape{1});
+    CHECK_FALSE(vectors.shape_of({1, 1, 7, 2, 1}));
+    CHECK_FALSE(vectors.shape_of({2, 1, 7, 1, 1}));
+    CHECK(ranges({{1, -1}, {1, -1}}).shape_of({1, 1, 4}) == shape{1, 4});
+
+    // what the flexibility does not allow may have as many elements as the default
+    array_feature_type chosen{.shape = {2, 3}, .shape_flexibility = enumerated_shapes{{{2, 3}, {3, 2}, {4}}}};
+    CHECK(chosen.shape_of({3, 2}) == shape{3, 2});
+    CHECK(chosen.shape_of({1, 4}) == shape{4});
+    CHECK(chosen.shape_of({6}) == shape{2, 3});
+    CHECK_FALSE(chosen.shape_of({5}));
+}

@@ -6,6 +6,7 @@
 #include <catch2/catch.hpp>
 
 #include <cmath>
+#include <limits>
 
 // What the samples of layer_codec.cpp say, run: one test a family.
 
@@ -349,4 +350,61 @@ TEST_CASE("one alpha of few bits is one for all where it is not one for each") {
     CHECK(run(1) == std::vector<float>{-5});
     CHECK(run(2) == std::vector<float>{-5, -9});
     CHECK(run(3) == std::vector<float>{-5, -5, -5});
+}
+
+TEST_CASE("recurrent layers give their states where the document names them, also of x alone") {
+    std::string weights_of_gru, weights_of_lstm;
+    for (const std::string kind : {"WeightMatrix", "RecursionMatrix"}) {
+        for (const std::string gate : {"updateGate", "resetGate", "outputGate"})
+            weights_of_gru += ", \"" + gate + kind + "\": " + weights(kind[0] == 'W' ? 6 : 4);
+        for (const std::string gate : {"inputGate", "forgetGate", "blockInput", "outputGate"})
+            weights_of_lstm += (weights_of_lstm.empty() ? "\"" : ", \"") + gate + kind +
+                               "\": " + weights(kind[0] == 'W' ? 6 : 4);
+    }
+    const std::string sizes = R"("inputVectorSize": 3, "outputVectorSize": 2, "activations": [{"sigmoid": {}}, )";
+    const std::string gru = "\"gru\": {" + sizes + R"({"tanh": {}}])" + weights_of_gru + "}";
+    const std::string lstm = "\"uniDirectionalLSTM\": {" + sizes + R"({"tanh": {}}, {"tanh": {}}], "params":
+        {"sequenceOutput": true}, "weightParams": {)" + weights_of_lstm + "}}";
+    const auto document = [](const std::string& type, const std::string& inputs, const std::string& outputs) {
+        const auto array = [](const std::string& name, const std::string& shape) {
+            return R"({"name": ")" + name + R"(", "type": {"multiArrayType": {)" + shape +
+                   R"("dataType": "FLOAT32"}}})";
+        };
+        const std::string state = R"("shape": [1, 1, 2, 1, 1], )";
+        const auto list = [](const std::string& names, const auto& one) {
+            std::string all;
+            for (char name : names) all += (all.empty() ? "" : ", ") + one(std::string(1, name));
+            return "[" + all + "]";
+        };
+        const auto quoted = [](const std::string& name) { return "\"" + name + "\""; };
+        return R"({"specificationVersion": 4, "description": {"input": )" +
+               list(inputs,
+                    [&](const auto& n) { return array(n, n == "x" ? R"("shape": [2, 1, 3, 1, 1], )" : state); }) +
+               R"(, "output": )" + list(outputs, [&](const auto& n) { return array(n, ""); }) +
+               R"(}, "neuralNetwork": {"layers": [{"name": "l", "input": )" + list(inputs, quoted) +
+               R"(, "output": )" + list(outputs, quoted) + ", " + type + "}]}}";
+    };
+    tensor<float> x = zeros<float>({2, 1, 3, 1, 1});
+    for (std::size_t i = 0; i < 6; ++i) x.flat(i) = static_cast<float>(i) / 4 - 1;
+    const tensor<float> none = zeros<float>({1, 1, 2, 1, 1});
+    const auto alone = [&](const std::string& type, const std::string& outputs) {
+        model m = parse(document(type, "x", outputs));
+        const features result = m.predict({{"x", x}});
+        CHECK((parse(m.write("").json).predict({{"x", x}}) == result));
+        return result;
+    };
+    CHECK((alone(gru, "yh") == parse(document(gru, "xa", "yh")).predict({{"x", x}, {"a", none}})));
+    CHECK((alone(lstm, "yhc") == parse(document(lstm, "xab", "yhc")).predict({{"x", x}, {"a", none}, {"b", none}})));
+    CHECK((alone(lstm, "y").get<tensor<float>>("y") == alone(lstm, "yhc").get<tensor<float>>("y")));
+    CHECK(check::failure([&] { parse(document(lstm, "x", "yh")); }).text ==
+          "/neuralNetwork/layers/0 \"l\" (uniDirectionalLSTM): 3 outputs wanted, 2 named");
+}
+
+TEST_CASE("one hot vectors of any values, infinite ones too") {
+    model m = parse(network_text(layer_text(
+        R"("oneHot": {"oneHotVectorSize": 2, "axis": -1, "onValue": 0, "offValue": "-Infinity"})")));
+    const auto y = m.predict({{"x", tensor<float>{1, 0}}}).get<tensor<float>>("y");
+    const float none = -std::numeric_limits<float>::infinity();
+    CHECK(std::vector<float>(y.begin(), y.end()) == std::vector<float>{none, 0, 0, none});
+    CHECK((parse(m.write("w").json).predict({{"x", tensor<float>{1, 0}}}).get<tensor<float>>("y") == y));
 }

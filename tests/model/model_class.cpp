@@ -84,6 +84,24 @@ TEST_CASE("images that do not fit their network") {
           "/neuralNetwork/preprocessing/1/meanImage: 18 numbers wanted for an image RGB 2 x 3, 1 came");
 }
 
+TEST_CASE("an output of a flexible shape takes what the network gives where it allows that") {
+    const auto failed = [](const std::string& flexibility, const std::string& type = R"("activation": {"ReLU": {}})") {
+        json root = json::parse(network_text(check::layer_text(type), "[5]"));
+        root["description"]["output"][0]["type"]["multiArrayType"].update(json::parse(flexibility));
+        return check::failure([&] { parse(root.dump()); }).text;
+    };
+    const std::string range = R"("shapeRange": {"sizeRanges": [{"lowerBound": 1, "upperBound": 6}]}})";
+    CHECK(failed("{" + range) == "nothing is thrown");
+    CHECK(failed(R"({"shape": [3], )" + range) == "nothing is thrown");
+    CHECK(failed("{" + range, R"("tile": {"reps": [2]})") ==
+          R"(output "y": the shape [1] declared, the network gives [10])");
+    const auto one_of = [](const std::string& shapes) {
+        return R"({"enumeratedShapes": {"shapes": [{"shape": [7]}, )" + shapes + "]}}";
+    };
+    CHECK(failed(one_of(R"({"shape": [5]})")) == "nothing is thrown");
+    CHECK(failed(one_of(R"({"shape": [6]})")) == R"(output "y": the shape [7] declared, the network gives [5])");
+}
+
 TEST_CASE("copies are independent") {
     model m = parse(classifier);
     const auto before = m.predict({{"x", tensor<float>{1, 3}}});

@@ -144,6 +144,21 @@ TEST_CASE("the rank 5 mapping") {
           R"(input "x": a shape of rank 1, 3 or 5 wanted with RANK5_ARRAY_MAPPING, it is [2, 12])");
 }
 
+TEST_CASE("an output of a flexible shape has the rank that is declared") {
+    json root = json::parse(network_text(layer_text(R"("activation": {"ReLU": {}})"), R"(["3", "4", "4"])"));
+    root["neuralNetwork"].erase("arrayInputShapeMapping");
+    const json range = json::parse(R"({"sizeRanges": [{"lowerBound": 3, "upperBound": 3},
+        {"lowerBound": 1, "upperBound": -1}, {"lowerBound": 1, "upperBound": 8}]})");
+    for (const char* which : {"input", "output"})
+        root["description"][which][0]["type"]["multiArrayType"]["shapeRange"] = range;
+    model m = parse(root.dump());
+    const auto of = [&](const shape& s) { return m.predict({{"x", zeros<float>(s)}}).get<tensor<float>>("y"); };
+    CHECK((of({3, 4, 4}) == zeros<float>({3, 4, 4})));
+    CHECK((of({3, 1, 1}) == zeros<float>({3, 1, 1})));
+    CHECK((of({3, 16, 1}) == zeros<float>({3, 16, 1})));
+    CHECK((of({2, 1, 3, 4, 4}) == zeros<float>({2, 1, 3, 4, 4})));
+}
+
 TEST_CASE("the rank 5 mapping takes blobs of rank 5") {
     json root = json::parse(network_text(layer_text(R"("activation": {"ReLU": {}})"), R"(["2", "3", "4"])"));
     root["neuralNetwork"].erase("arrayInputShapeMapping");
@@ -165,6 +180,14 @@ TEST_CASE("the rank 5 mapping takes blobs of rank 5") {
            zeros<float>({5, 6, 7, 1, 1})));
     CHECK(fault(vectors, {5, 6, 7, 1, 2}) ==
           R"(input "x": a multi-array FLOAT32 [7] wanted, but a multi-array FLOAT32 [5, 6, 7, 1, 2] came)");
+    // of a vector, a sequence and a batch of them
+    tensor<float> sequence = zeros<float>({5, 6, 7}), blob = zeros<float>({5, 6, 7, 1, 1});
+    for (std::size_t i = 0; i < sequence.size(); ++i) sequence.flat(i) = blob.flat(i) = static_cast<float>(i);
+    CHECK((vectors.predict({{"x", sequence}}).get<tensor<float>>("y") == blob));
+    CHECK(fault(vectors, {7, 6, 5}) ==
+          R"(input "x": a multi-array FLOAT32 [7] wanted, but a multi-array FLOAT32 [7, 6, 5] came)");
+    CHECK(fault(images, {5, 6, 2}) ==
+          R"(input "x": a multi-array FLOAT32 [2, 3, 4] wanted, but a multi-array FLOAT32 [5, 6, 2] came)");
     root["neuralNetwork"]["arrayInputShapeMapping"] = "EXACT_ARRAY_MAPPING";
     model exact = parse(root.dump());
     CHECK(fault(exact, {1, 1, 7, 1, 1}) ==

@@ -37,3 +37,14 @@ TEST_CASE("model_settings: every member counts in a comparison") {
     CHECK(differs([](auto& s) { s.label_probability_layer_name = "p"; }));
     CHECK(differs([](auto& s) { s.update_parameters.emplace().shuffle = true; }));
 }
+
+TEST_CASE("model_settings: the rank 5 mapping is one of arrays") {
+    model_settings s{.array_input_shape_mapping = array_shape_mapping::rank5_array_mapping};
+    CHECK_FALSE(s.takes_arrays_of_rank_5());
+    s.description.input = {{"number", "", {double_feature_type{}}}, {"image", "", {image_feature_type{}}}};
+    CHECK_FALSE(s.takes_arrays_of_rank_5());
+    s.description.input.push_back({"array", "", {array_feature_type{}}});
+    CHECK(s.takes_arrays_of_rank_5());
+    s.array_input_shape_mapping = array_shape_mapping::exact_array_mapping;
+    CHECK_FALSE(s.takes_arrays_of_rank_5());
+}

@@ -115,6 +115,12 @@ TEST_CASE("layers of version 4 want exact shapes") {
           R"(wants "arrayInputShapeMapping": "EXACT_ARRAY_MAPPING")");
     root["neuralNetwork"]["layers"][0] = json::parse(layer_text(R"("softmax": {})"));
     CHECK(check::failure([&] { parse(root.dump()); }).text == "nothing is thrown");
+
+    // the mapping is one of arrays: an image has its own
+    root["neuralNetwork"]["layers"][0] = json::parse(layer_text(R"("softmaxND": {"axis": "-1"})"));
+    root["description"]["input"][0]["type"] =
+        json::parse(R"({"imageType": {"width": "3", "height": "2", "colorSpace": "GRAYSCALE"}})");
+    CHECK(parse(root.dump()).network().plan().blobs[1].dimensions == shape{1, 1, 1, 2, 3});
 }
 
 TEST_CASE("the rank of a note is kept or refused") {

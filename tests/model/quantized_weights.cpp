@@ -262,6 +262,25 @@ TEST_CASE("the first axis of a deconvolution's weights is that of its inputs") {
           "wanted, 2 came (layer \"l\")");
 }
 
+TEST_CASE("a deconvolution has its scales and biases along the second axis of its weights") {
+    // coremltools quantizes along axis 1 of [kernelChannels, outputChannels / nGroups, H, W]: two, three, one and two
+    const json weights = json::parse(R"({"rawValue": "AAECAwQFBgcICQoL", "quantization": {"numberOfBits": "8",
+        "linearQuantization": {"scale": [1, 10, 100], "bias": [0.5, 0, -1]}}})");
+    json layer = json::parse(R"({"isDeconvolution": true, "kernelChannels": "2", "outputChannels": "3",
+        "kernelSize": ["1", "2"], "valid": {}})");
+    layer["weights"] = weights;
+    model m = parse(network_text(layer_text("\"convolution\": " + layer.dump()), "[2, 1, 1]"));
+    const auto values = m.parameter("l", "weights");
+    CHECK(std::vector<float>(values.begin(), values.end()) ==
+          std::vector<float>{0.5f, 1.5f, 20, 30, 399, 499, 6.5f, 7.5f, 80, 90, 999, 1099});
+    const auto written = [&] {
+        return json::parse(m.write("w").json)["neuralNetwork"]["layers"][0]["convolution"]["weights"];
+    };
+    CHECK(written() == weights);
+    m.parameter("l", "weights")[2] = 25;
+    CHECK(written().contains("floatValue"));
+}
+
 TEST_CASE("int8 has one scale and no bias") {
     const auto failed = [](const std::string& linear) {
         return check::failure([&] {

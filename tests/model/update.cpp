@@ -99,6 +99,43 @@ TEST_CASE("a model learns from features, and the one it was made from stays") {
     CHECK(check_updatable(read).empty());
 }
 
+TEST_CASE("the target of a classifier's cross entropy may be its label, under another name") {
+    // so coremltools writes it: the loss wants "p_true", the training input is the label
+    const auto with_target = [](const std::string& target) {
+        model m = learning_classifier();
+        model_settings s = classifier_settings();
+        s.update_parameters->loss_layers = {{"loss", categorical_cross_entropy_loss_layer{"p", target}}};
+        m.set_settings(s);
+        return m;
+    };
+    const auto wanted = parameters(update(learning_classifier(), examples(23)));
+    model m = with_target("p_true");
+    CHECK(check_updatable(m).empty());
+    CHECK(same_bits(parameters(update(m, examples(23))), wanted));
+    CHECK(parse(m.write("").json).settings() == m.settings());
+
+    // what is described under the name of the target is the target
+    model_settings s = m.settings();
+    s.description.training_input.push_back({"p_true", "", {int64_feature_type{}}});
+    m.set_settings(s);
+    std::vector<features> both = examples(23);
+    for (std::size_t i = 0; i < both.size(); ++i) {
+        both[i].set("p_true", static_cast<std::int64_t>(i % 3));
+        both[i].set("name", std::string("ant"));
+    }
+    CHECK(same_bits(parameters(update(m, both)), wanted));
+
+    // without a name of the probabilities they are what the last layer gives
+    s = with_target("p_true").settings();
+    s.label_probability_layer_name = "";
+    m.set_settings(s);
+    CHECK(same_bits(parameters(update(m, examples(23))), wanted));
+    s.description.training_input.pop_back();
+    m.set_settings(s);
+    CHECK(check_updatable(m) == std::vector<std::string>{
+        "the loss wants the target \"p_true\", which \"trainingInput\" does not describe"});
+}
+
 TEST_CASE("the composed network learns the same bits, for any number of threads") {
     model m = learning_classifier();
     const model learned = update(m, examples(23), {.epochs = 4});
@@ -204,6 +241,36 @@ TEST_CASE("mean squared error takes arrays and numbers as targets") {
     const auto& y = answer.get<tensor<float>>("y");
     CHECK(y(0) == Approx(5.0).margin(0.1));
     CHECK(y(1) == Approx(1.5).margin(0.1));
+}
+
+TEST_CASE("what the loss depends on is described as a training input") {
+    static constexpr auto two =
+        compose(input{"a", {2}}, input{"b", {2}},
+                inner_product{.output_channels = 2} | named("y") | updatable | from("a"),
+                relu{} | named("z") | from("b"), output{"y"}, output{"z"});
+    network<two> net(4);
+    model m = to_model(net);
+    model_settings s = m.settings();
+    s.is_updatable = true;
+    const auto a = s.description.input[0], b = s.description.input[1];
+    feature_description want = a;
+    want.name = "want";
+    auto& u = s.update_parameters.emplace();
+    u.loss_layers = {{"loss", mean_squared_error_loss_layer{"y", "want"}}};
+    u.optimizer = sgd_optimizer{.learning_rate = double_parameter{0.1, {}}};
+    const auto reasons = [&](std::vector<feature_description> described) {
+        s.description.training_input = std::move(described);
+        m.set_settings(s);
+        return check_updatable(m);
+    };
+    CHECK(reasons({a, b, want}).empty());
+    CHECK(reasons({a, want}).empty());
+    const std::vector<std::string> missing{
+        "the loss depends on the input \"a\", which \"trainingInput\" does not describe"};
+    CHECK(reasons({b, want}) == missing);
+    CHECK(reasons({want}) == missing);
+    s.description.input[0].type.is_optional = true;
+    CHECK(reasons({b, want}).empty());
 }
 
 TEST_CASE("a model learns from images, of the kind that it predicts from") {

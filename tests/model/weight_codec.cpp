@@ -7,6 +7,7 @@
 #include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>
 
+#include <limits>
 #include <numeric>
 
 using namespace bespoke;
@@ -73,6 +74,27 @@ TEST_CASE("two layers that name one tensor part when they differ") {
     model again = parse(content.json, &both);
     CHECK(again.parameter("a", "weights")[0] == 1.5f);
     CHECK(again.parameter("b", "weights")[0] == 3.0f);
+}
+
+TEST_CASE("constants may be infinite, as those of masks are") {
+    const float infinity = std::numeric_limits<float>::infinity();
+    const auto text = [](const std::string& values, const std::string& type = "loadConstantND") {
+        return network_text(R"({"name": "k", "output": ["k"], ")" + type + R"(": {"shape": [1, 1, 2], "data": )" +
+                            values +
+                            R"(}}, {"name": "l", "input": ["x", "k"], "output": ["y"], "addBroadcastable": {}})");
+    };
+    for (const std::string values : {R"({"floatValue": ["-Infinity", 1]})", R"({"float16Value": "APwAPA=="})",
+                                     R"({"bespoke": {"float32Value": "AACA/wAAgD8="}})"})
+        for (const std::string type : {"loadConstant", "loadConstantND"}) {
+            CAPTURE(values, type);
+            model m = parse(text(values, type));
+            const auto y = m.predict({{"x", tensor<float>{2, 3}}}).get<tensor<float>>("y");
+            CHECK(std::vector<float>(y.begin(), y.end()) == std::vector<float>{-infinity, 4});
+            const json written = json::parse(m.write("w").json)["neuralNetwork"]["layers"][0][type]["data"];
+            CHECK(written == json::parse(values));
+        }
+    CHECK(check::failure([&] { parse(text(R"({"floatValue": ["NaN", 1]})")); }).text ==
+          "/neuralNetwork/layers/0/loadConstantND/data: number 0 is NaN (layer \"k\")");
 }
 
 TEST_CASE("weights that do not fit say where and why") {

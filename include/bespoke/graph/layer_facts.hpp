@@ -44,6 +44,7 @@ struct layer_facts {
     bool runs_epilogue = false;
     bool reads_values = true;
     bool shaped_by_values = false;
+    bool may_be_infinite = false;  ///< elements of its parameters
     std::size_t values_from = 0;  ///< the first input whose values it looks at for that
 };
 
@@ -96,6 +97,7 @@ inline constexpr layer_facts facts_of = [] {
     if constexpr (requires { L::nested_key; }) facts.nested_key = L::nested_key;
     if constexpr (parametric_layer<L>) facts.parameters = detail::parameter_rules_of<L>;
     facts.inputs = inputs_of<L>;
+    if constexpr (requires { L::may_be_infinite; }) facts.may_be_infinite = L::may_be_infinite;
     if constexpr (control_layer<L>) {
         facts.control = true;
     } else {

@@ -5,8 +5,8 @@
 
 namespace bespoke {
 
-/// y = its parameter `data`, of the shape `shape`. No input; y is stored once for all examples. Begins with zeros, and
-/// learns where it is updatable.
+/// y = its parameter `data`, of the shape `shape`, which may hold infinities: masks do. No input; y is stored once for
+/// all examples. Begins with zeros, and learns where it is updatable.
 /// Core ML specification, LoadConstantNDLayerParams.
 struct load_constant_nd {
     bespoke::shape shape{};
@@ -14,6 +14,7 @@ struct load_constant_nd {
     static constexpr auto key = "loadConstantND";
     constexpr void fields(auto& field) { field("shape", shape); }
     static constexpr input_count inputs{0, 0};
+    static constexpr bool may_be_infinite = true;
     static constexpr bool batched = true;
     static constexpr backward_needs needs{.input = false, .output = false};
 
@@ -64,6 +65,7 @@ struct load_constant {
     static constexpr auto key = "loadConstant";
     constexpr void fields(auto& field) { field("shape", shape); }
     static constexpr input_count inputs{0, 0};
+    static constexpr bool may_be_infinite = true;
 
     constexpr outcome output_shape(std::span<const bespoke::shape> none) const {
         if (shape.rank() != 3) return value_fault("a shape [channels, height, width] wanted, ", shape, " given");

@@ -16,6 +16,7 @@ struct gru {
     bool sequence_output = false;  ///< y of all steps, not only of the last
     bool has_bias_vectors = true;
     bool reverse_input = false;
+    bool gives_states = false;  ///< also of x alone; a file says it by the outputs that it names
 
     static constexpr auto key = "gru";
     constexpr void fields(auto& field) {
@@ -52,6 +53,10 @@ struct gru {
         result.input_vector_size = detail::recurrent_form::inputs(xs[0]);
         return result;
     }
+    /// A file names as many outputs as it wants.
+    constexpr void set_blob_counts(std::size_t inputs_named, std::size_t outputs_named) {
+        gives_states = inputs_named == 1 && outputs_named > 1;
+    }
     constexpr parameters<shape> parameter_shapes(std::span<const shape> xs) const {
         const extent n = output_vector_size;
         const shape w{n, detail::recurrent_form::inputs(xs[0])}, r{n, n}, b = has_bias_vectors ? shape{n} : absent;
@@ -70,7 +75,8 @@ struct gru {
                 .gates = 3,
                 .late = 1,
                 .sequence_output = sequence_output,
-                .reverse = reverse_input};
+                .reverse = reverse_input,
+                .gives_states = gives_states};
     }
     template <class T, class P>
     static detail::gate_arrays<T> arrays(const P& p, std::size_t) noexcept {

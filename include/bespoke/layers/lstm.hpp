@@ -163,6 +163,7 @@ struct uni_directional_lstm {
     std::array<recurrent_activation, 3> activations{sigmoid{}, tanh{}, tanh{}};
     lstm_params params{};
     bool reverse_input = false;
+    bool gives_states = false;  ///< also of x alone; a file says it by the outputs that it names
 
     static constexpr auto key = "uniDirectionalLSTM";
     constexpr void fields(auto& field) {
@@ -188,6 +189,10 @@ struct uni_directional_lstm {
         result.input_vector_size = detail::recurrent_form::inputs(xs[0]);
         return result;
     }
+    /// A file names as many outputs as it wants.
+    constexpr void set_blob_counts(std::size_t inputs_named, std::size_t outputs_named) {
+        gives_states = inputs_named == 1 && outputs_named > 1;
+    }
     constexpr lstm_weights<shape> parameter_shapes(std::span<const shape> xs) const {
         lstm_weights<shape> shapes;
         detail::lstm_shapes(shapes, detail::recurrent_form::inputs(xs[0]), output_vector_size, params);
@@ -203,6 +208,7 @@ struct uni_directional_lstm {
     constexpr detail::recurrent_form form() const {
         detail::recurrent_form f = detail::lstm_form(input_vector_size, output_vector_size, params, 1);
         f.reverse = reverse_input;
+        f.gives_states = gives_states;
         return f;
     }
     template <class T, class P>
@@ -225,6 +231,7 @@ struct bi_directional_lstm {
     std::array<recurrent_activation, 3> activations_forward_lstm{sigmoid{}, tanh{}, tanh{}};
     std::array<recurrent_activation, 3> activations_backward_lstm{sigmoid{}, tanh{}, tanh{}};
     lstm_params params{};
+    bool gives_states = false;  ///< also of x alone; a file says it by the outputs that it names
 
     static constexpr auto key = "biDirectionalLSTM";
     constexpr void fields(auto& field) {
@@ -250,6 +257,10 @@ struct bi_directional_lstm {
         result.input_vector_size = detail::recurrent_form::inputs(xs[0]);
         return result;
     }
+    /// A file names as many outputs as it wants.
+    constexpr void set_blob_counts(std::size_t inputs_named, std::size_t outputs_named) {
+        gives_states = inputs_named == 1 && outputs_named > 1;
+    }
     constexpr parameters<shape> parameter_shapes(std::span<const shape> xs) const {
         const extent channels = detail::recurrent_form::inputs(xs[0]);
         parameters<shape> shapes;
@@ -265,7 +276,9 @@ struct bi_directional_lstm {
 
     // For recurrent_runner.
     constexpr detail::recurrent_form form() const {
-        return detail::lstm_form(input_vector_size, output_vector_size, params, 2);
+        detail::recurrent_form f = detail::lstm_form(input_vector_size, output_vector_size, params, 2);
+        f.gives_states = gives_states;
+        return f;
     }
     template <class T, class View, std::size_t D>
     static detail::gate_arrays<T> arrays(const parameters<View>& p, std::integral_constant<std::size_t, D>) noexcept {

@@ -23,8 +23,8 @@ struct one_hot {
     constexpr void fields(auto& field) {
         field("oneHotVectorSize", one_hot_vector_size);
         field("axis", axis);
-        field("onValue", on_value);
-        field("offValue", off_value);
+        field("onValue", on_value, field_floats::any);
+        field("offValue", off_value, field_floats::any);
     }
     static constexpr input_count inputs{1, 2};
     static constexpr std::size_t values_from = 1;

@@ -18,9 +18,9 @@
 ///
 /// n is output_vector_size; y of bi_directional_lstm has 2 n. No step at all: the states stay what they are. A state of
 /// rank 5 may also come in as [batch, n, 1, 1, 1].
-/// Inputs: x, or x and the states before the first step, which else are 0. Outputs: y, or, where states come in, y and
-/// the states behind the last step. With reverse_input the steps are taken from the last to the first, and y has them
-/// in that order. What the gates' activations get is clipped to +-50.
+/// Inputs: x, or x and the states before the first step, which else are 0. Outputs: y, or, where states come in or with
+/// gives_states, y and the states behind the last step. With reverse_input the steps are taken from the last to the
+/// first, and y has them in that order. What the gates' activations get is clipped to +-50.
 namespace bespoke {
 
 /// An activation of a gate: those that the specification allows. Core ML specification, ActivationParams.
@@ -78,7 +78,7 @@ struct recurrent_form {
     extent input_size, output_size;  ///< declared
     extent gates, late = 0;
     std::size_t states = 1, directions = 1;  ///< states of each direction
-    bool sequence_output, reverse = false, has_peepholes = false;
+    bool sequence_output, reverse = false, has_peepholes = false, gives_states = false;
     extent raised_gate = -1;  ///< the gate to whose bias 1 is added; -1: none
 
     /// Elements of a sequence's working memory, so that no size can overflow.
@@ -122,7 +122,7 @@ struct recurrent_form {
         if (sequence_output) y[0] = x[0];
         y[channel_axis(x)] *= static_cast<extent>(directions);
         std::vector<shape> ys{y};
-        for (std::size_t i = 1; i < xs.size(); ++i) ys.push_back(state_shape(x));
+        for (std::size_t i = 0; i < all_states && (gives_states || xs.size() > 1); ++i) ys.push_back(state_shape(x));
         return ys;
     }
 
@@ -308,14 +308,12 @@ template <class T, class Cell, class... X, class... Y>
     T *h = own, *memory = own + n;
     const T* before = h;  // the product does not wait for copies
     if constexpr (has_states) before = std::get<1>(xs).data;
+    else if constexpr (sizeof...(Y) > 1) before = std::get<1>(ys).data;
     const auto state = [&]<std::size_t I>(std::integral_constant<std::size_t, I>, T*& to)
                            __attribute__((always_inline)) {
-                               if constexpr (has_states) {
-                                   to = std::get<I>(ys).data;
-                                   kernels::copy(g.outputs, std::get<I>(xs).data, to);
-                               } else {
-                                   kernels::fill(g.outputs, T(0), to);
-                               }
+                               if constexpr (sizeof...(Y) > 1) to = std::get<I>(ys).data;
+                               if constexpr (has_states) kernels::copy(g.outputs, std::get<I>(xs).data, to);
+                               else kernels::fill(g.outputs, T(0), to);
                            };
     state(std::integral_constant<std::size_t, 1>{}, h);
     if constexpr (Cell::has_memory) state(std::integral_constant<std::size_t, 2>{}, memory);

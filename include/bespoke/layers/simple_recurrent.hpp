@@ -14,6 +14,7 @@ struct simple_recurrent {
     bool sequence_output = false;  ///< y of all steps, not only of the last
     bool has_bias_vector = true;
     bool reverse_input = false;
+    bool gives_states = false;  ///< also of x alone; a file says it by the outputs that it names
 
     static constexpr auto key = "simpleRecurrent";
     constexpr void fields(auto& field) {
@@ -42,6 +43,10 @@ struct simple_recurrent {
         result.input_vector_size = detail::recurrent_form::inputs(xs[0]);
         return result;
     }
+    /// A file names as many outputs as it wants.
+    constexpr void set_blob_counts(std::size_t inputs_named, std::size_t outputs_named) {
+        gives_states = inputs_named == 1 && outputs_named > 1;
+    }
     constexpr parameters<shape> parameter_shapes(std::span<const shape> xs) const {
         const extent n = output_vector_size;
         return {.weight_matrix = {n, detail::recurrent_form::inputs(xs[0])},
@@ -60,7 +65,8 @@ struct simple_recurrent {
                 .output_size = output_vector_size,
                 .gates = 1,
                 .sequence_output = sequence_output,
-                .reverse = reverse_input};
+                .reverse = reverse_input,
+                .gives_states = gives_states};
     }
     template <class T, class P>
     static detail::gate_arrays<T> arrays(const P& p, std::size_t) noexcept {

@@ -71,6 +71,10 @@ struct array_feature_type {
     /// `shape`, or what stands for it: the first enumerated shape, the lower bounds of the ranges.
     bespoke::shape default_shape() const;
     bool accepts(const bespoke::shape& s) const;
+    /// The shape of an output of this type for a blob of the shape `made`: of a flexible one that of the blob, perhaps
+    /// without some first axes of one element, or [C] of [.., 1, C, 1, 1]; else `default_shape` where that has as many
+    /// elements. Nothing: they do not fit.
+    std::optional<bespoke::shape> shape_of(const bespoke::shape& made) const;
     /// Elements are converted where that keeps their meaning: any to floating point, but not the other way.
     bool accepts(array_data_type type) const {
         return type == data_type || data_type != array_data_type::int32;
@@ -139,6 +143,8 @@ using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::to_text;
 #ifdef BESPOKE_IMPLEMENTATION
 
 #include <algorithm>
+#include <limits>
+#include <span>
 
 namespace bespoke::define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
 
@@ -166,6 +172,19 @@ bool array_feature_type::accepts(const bespoke::shape& s) const {
         return std::equal(ranges->size_ranges.begin(), ranges->size_ranges.end(), s.begin(), s.end(),
                           [](const size_range& r, extent e) { return r.contains(e); });
     return shape.rank() == 0 || s == shape;
+}
+std::optional<bespoke::shape> array_feature_type::shape_of(const bespoke::shape& made) const {
+    if (!std::holds_alternative<std::monostate>(shape_flexibility)) {
+        const extent* first = made.begin();
+        while (!accepts(bespoke::shape(std::span(first, made.end()))) && first != made.end() && *first == 1) ++first;
+        const bespoke::shape last(std::span(first, made.end()));
+        if (accepts(last)) return last;
+        if (last.rank() == 3 && last.size() == last[0] && accepts(bespoke::shape{last[0]}))
+            return bespoke::shape{last[0]};
+    }
+    const bespoke::shape usual = default_shape();
+    if (checked_size(usual, std::numeric_limits<extent>::max()) == made.size()) return usual;
+    return std::nullopt;
 }
 image_size image_feature_type::default_size() const {
     if (width != 0 || height != 0) return {width, height};

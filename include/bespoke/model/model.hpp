@@ -105,7 +105,7 @@ struct weights_to_read {
                                               core->threads()});
             try {
                 define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::read_weights(
-                    pending.value, place, plan.parameters[number].dimensions, pending.by_first_axis,
+                    pending.value, place, plan.parameters[number].dimensions, pending.role,
                     self.networks.tensors, source, target ? &*target : nullptr);
             } catch (const error& problem) {
                 if (pending.layer.empty()) throw;
@@ -119,7 +119,7 @@ struct weights_to_read {
 inline layer_list read_network(object_reader& in, model_settings& settings, network_reader& networks) {
     settings.array_input_shape_mapping = static_cast<array_shape_mapping>(
         in.enumerator("arrayInputShapeMapping", enumerators(array_shape_mapping{})));
-    networks.rank_5 = settings.array_input_shape_mapping == array_shape_mapping::rank5_array_mapping;
+    networks.rank_5 = settings.takes_arrays_of_rank_5();
     settings.image_input_shape_mapping = static_cast<image_shape_mapping>(
         in.enumerator("imageInputShapeMapping", enumerators(image_shape_mapping{})));
     settings.preprocessing = define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::read_preprocessing(in);
@@ -245,7 +245,7 @@ struct weights_to_write {
             const std::span<const float> values(network.core().parameter(number),
                                                 static_cast<std::size_t>(facts.dimensions.size()));
             for (std::size_t k = 0; k < values.size(); ++k)
-                if (!std::isfinite(values[k]))
+                if (!std::isfinite(values[k]) && !(codec.type->facts->may_be_infinite && std::isinf(values[k])))
                     throw error(errc::bad_value, std::string(plan[plan.steps[step].place]) + ": its " +
                                                      std::string(facts.name) + " cannot be written: number " +
                                                      std::to_string(k) + " is not finite");

@@ -284,8 +284,7 @@ inline void check_output(const feature_description& feature, const blob_facts& b
                        std::holds_alternative<int64_feature_type>(feature.type.type),
                    feature, "a multi-array, an image or a number");
         check_type(blob.open.any || made.size() == 1, feature, "a multi-array " + bespoke::to_text(made));
-    } else if (!blob.open.any && array->default_shape().rank() > 0 &&
-               checked_size(array->default_shape(), planner::largest) != made.size()) {
+    } else if (!blob.open.any && array->default_shape().rank() > 0 && !array->shape_of(made)) {
         throw error(shape_fault("output \"", feature.name, "\": the shape ", array->default_shape(),
                                 " declared, the network gives ", made));
     }

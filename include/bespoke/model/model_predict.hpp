@@ -26,15 +26,25 @@ inline float number_of(const std::variant<std::monostate, std::int32_t, float, d
     return 0;
 }
 
-/// Whether the value is the blob [sequence, batch, C, H, W] of an array that is declared as [C] or [C, H, W], as
-/// RANK5_ARRAY_MAPPING allows.
+/// Whether the value is the blob [sequence, batch, C, H, W] of an array that is declared as [C] or [C, H, W], or
+/// [sequence, batch, C] of one that is declared as [C], as RANK5_ARRAY_MAPPING allows.
 inline bool is_blob_of(const feature_type& type, const feature_value& value) {
     const array_feature_type* declared = type.multi_array_type();
     const auto* given = std::get_if<multi_array>(&value);
     if (declared == nullptr || given == nullptr || !declared->accepts(given->data_type())) return false;
     const shape s = given->shape();
+    if (s.rank() == 3) return declared->accepts(shape{s[2]});
     if (s.rank() != 5) return false;
     return declared->accepts(shape{s[2], s[3], s[4]}) || (s[3] == 1 && s[4] == 1 && declared->accepts(shape{s[2]}));
+}
+
+/// The shape of the blob for an array that was given for the feature.
+inline shape blob_shape(const feature_description& feature, const shape& s, array_shape_mapping mapping) {
+    const array_feature_type* declared = feature.type.multi_array_type();
+    if (mapping == array_shape_mapping::rank5_array_mapping && s.rank() == 3 && declared != nullptr &&
+        !declared->accepts(s))
+        return {s[0], s[1], s[2], 1, 1};
+    return blob_shape(s, mapping, "input \"" + feature.name + "\"");
 }
 
 template <class T>
@@ -63,8 +73,7 @@ std::vector<program::named_shape> model::shapes_of(const features& inputs) const
         const auto* picture = value == nullptr ? nullptr : std::get_if<image>(value);
         shapes.push_back(
             {feature.name,
-             array != nullptr     ? detail::blob_shape(array->shape(), settings_.array_input_shape_mapping,
-                                                       "input \"" + feature.name + "\"")
+             array != nullptr     ? detail::blob_shape(feature, array->shape(), settings_.array_input_shape_mapping)
              : picture != nullptr ? detail::blob_shape(picture->size(), feature.type.image_type()->color_space,
                                                        settings_.image_input_shape_mapping)
                                   : detail::declared_shape(feature, settings_)});
@@ -149,14 +158,14 @@ feature_value model::output_value(const feature_description& feature, std::size_
     }
     const array_feature_type* array = feature.type.multi_array_type();
     const shape declared = array == nullptr ? shape{1} : array->default_shape();
-    if (blob.open.any) check_decided(feature.name, output, declared);
+    const auto fitting = array == nullptr || declared.rank() == 0 ? std::nullopt : array->shape_of(blob.dimensions);
+    if (blob.open.any) check_decided(feature.name, output, fitting.value_or(declared));
     if (array == nullptr) {
         if (std::holds_alternative<double_feature_type>(feature.type.type)) return static_cast<double>(*values);
         const double rounded = std::isnan(*values) ? 0.0 : std::round(static_cast<double>(*values));
         return static_cast<std::int64_t>(std::clamp(rounded, -0x1p62, 0x1p62));
     }
-    const shape s = declared.rank() > 0 && checked_size(declared, planner::largest) == blob.dimensions.size()
-                        ? declared
+    const shape s = fitting                       ? *fitting
                     : blob.dimensions.rank() == 0 ? shape{1}  // as Core ML gives a scalar
                                                   : blob.dimensions;
     if (array->data_type == array_data_type::float64) return detail::array_from<double>(values, s);

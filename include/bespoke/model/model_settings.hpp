@@ -52,6 +52,8 @@ struct model_settings {
     std::string label_probability_layer_name{};
     std::optional<network_update_parameters> update_parameters{};
 
+    /// Whether a multi-array comes in, and comes as RANK5_ARRAY_MAPPING has it.
+    bool takes_arrays_of_rank_5() const;
     friend bool operator==(const model_settings&, const model_settings&);
 };
 
@@ -66,6 +68,13 @@ using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::model_settings;
 namespace bespoke::define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
 
 bool operator==(const model_settings&, const model_settings&) = default;
+
+bool model_settings::takes_arrays_of_rank_5() const {
+    if (array_input_shape_mapping == array_shape_mapping::exact_array_mapping) return false;
+    for (const feature_description& feature : description.input)
+        if (feature.type.multi_array_type() != nullptr) return true;
+    return false;
+}
 
 }  // namespace bespoke::define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
 

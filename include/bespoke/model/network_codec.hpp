@@ -42,7 +42,7 @@ public:
         std::size_t step, number;  ///< parameter `number` of step `step`
         object_reader value;
         std::string layer;  ///< its name
-        bool by_first_axis;  ///< of the output channels
+        weights_role role;
     };
 
     explicit network_reader(std::span<const layer_codec> table, const safetensors* weights_file = nullptr);
@@ -51,7 +51,7 @@ public:
     const safetensors* tensors;
     std::vector<pending_weight> weights;
     std::vector<layer_notes> notes;  ///< in the order of the plan's steps
-    bool rank_5 = false;             ///< RANK5_ARRAY_MAPPING: layers of versions 1 to 3 only
+    bool rank_5 = false;             ///< RANK5_ARRAY_MAPPING of an array: layers of versions 1 to 3 only
     /// Places of fields with a default other than zero that the document leaves out.
     implied_fields implied;
 };
@@ -225,11 +225,12 @@ inline std::shared_ptr<any_node> read_layer_of_table(network_reader& networks, o
     const std::size_t step = networks.notes.size();
     networks.notes.emplace_back().weights.resize(found->parameters().size());
     object_reader look = fields;
-    const bool by_first_axis = !look.boolean("isDeconvolution");
+    const define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::weights_role role{
+        look.boolean("isDeconvolution") ? std::size_t{1} : 0, found->type->facts->may_be_infinite};
     if (found->is_custom()) networks.notes[step].description = fields.text("description");
     const auto weights = find_weights(*found, fields);
     for (std::size_t i = 0; i < weights.size(); ++i)
-        networks.weights.push_back({step, i, weights[i], name, by_first_axis});
+        networks.weights.push_back({step, i, weights[i], name, role});
     auto node = read_node(*found, fields, weights, networks);
     fields.finish();
     return node;
@@ -275,6 +276,8 @@ layer_list read_layers(network_reader& networks, object_reader& network) {
         node->name = name;
         node->inputs = layer.texts("input");
         node->outputs = layer.texts("output");
+        if (const auto set = find_codec(networks.codecs, *node)->set_blob_counts)
+            set(node->erased(), node->inputs.size(), node->outputs.size());
         detail::check_blobs(*node, layer);
         node->updatable = layer.boolean("isUpdatable");
         networks.notes[step].inputs = detail::read_tensor_notes(layer, "inputTensor");

@@ -17,8 +17,9 @@ namespace bespoke {
 struct quantization {
     std::size_t bits = 0;            ///< of a number: 1 to 8
     bool is_int8 = false;            ///< numbers are from -128 to 127, and stand in "int8RawValue"
-    std::vector<float> scale, bias;  ///< one for all, or one for each element of the first axis; no bias: 0
+    std::vector<float> scale, bias;  ///< one for all, or one for each output channel; no bias: 0
     std::vector<float> table{};      ///< of 2^bits floats; empty: scale and bias say it
+    std::size_t channel_axis = 0;    ///< which axis is that of the output channels
     friend bool operator==(const quantization&, const quantization&) = default;
 };
 
@@ -30,11 +31,10 @@ extent quantized_length(object_reader& in, std::string_view kind);
 
 /// Reads the members `kind`, "rawValue" or "int8RawValue", and "quantization" of `in`. rawValue: numbers of 1 to 8
 /// bits, one after the other from the highest bit of each byte on. int8RawValue: int8, with one scale and no bias.
-/// `by_first_axis`: whether the
-/// first axis of `dimensions` is the one of the output channels; if not, only one scale and bias for all will do.
+/// `channel_axis`: which axis of `dimensions` is that of the output channels; of a vector its only one.
 /// Without `to`, only checks the sizes.
-quantization read_quantized(object_reader& in, std::string_view kind, const shape& dimensions, bool by_first_axis,
-                            float* to);
+quantization read_quantized(object_reader& in, std::string_view kind, const shape& dimensions,
+                            std::size_t channel_axis, float* to);
 
 /// Its counterpart. Writes nothing, and says false, where a value is none that a number stands for. Of several numbers
 /// that stand for the same float it takes the least.
@@ -96,22 +96,37 @@ inline std::vector<float> read_channels(object_reader& in, std::string_view key,
                 std::to_string(came) + " came");
 }
 
-/// Calls `body(first, last, values)` for each run of weights, not empty, in which number q stands for values[q].
+/// Where the weights of a channel stand: `count` runs of `length`, each `step` behind the one before.
+struct channel_weights {
+    std::size_t first, length, step, count;
+
+    /// Calls `body(i)` for each while it says true.
+    template <class Body>
+    void each(const Body& body) const {
+        for (std::size_t run = 0; run < count; ++run)
+            for (std::size_t i = 0; i < length; ++i)
+                if (!body(first + run * step + i)) return;
+    }
+};
+
+/// Calls `body(weights, values)` for all weights, not none, in parts in which number q stands for values[q].
 template <class Body>
-void each_run(const quantization& how, const shape& dimensions, const Body& body) {
+void each_channel(const quantization& how, const shape& dimensions, const Body& body) {
     const auto count = static_cast<std::size_t>(dimensions.size());
     if (count == 0) return;
-    if (!how.table.empty()) return body(std::size_t{0}, count, how.table);
-    const std::size_t runs = std::max({how.scale.size(), how.bias.size(), std::size_t{1}});
+    if (!how.table.empty()) return body(channel_weights{0, count, count, 1}, how.table);
+    const std::size_t channels = std::max({how.scale.size(), how.bias.size(), std::size_t{1}});
+    const auto runs = channels == 1 ? 1 : static_cast<std::size_t>(dimensions.product(0, how.channel_axis));
+    const std::size_t length = count / runs / channels;
     std::vector<float> values(std::size_t{1} << how.bits);
-    for (std::size_t run = 0; run < runs; ++run) {
-        const double scale = how.scale[how.scale.size() == 1 ? 0 : run];
-        const double bias = how.bias.empty() ? 0 : how.bias[how.bias.size() == 1 ? 0 : run];
+    for (std::size_t channel = 0; channel < channels; ++channel) {
+        const double scale = how.scale[how.scale.size() == 1 ? 0 : channel];
+        const double bias = how.bias.empty() ? 0 : how.bias[how.bias.size() == 1 ? 0 : channel];
         // the product is exact: the same floats with a fused multiply-add and without
         for (std::size_t q = 0; q < values.size(); ++q)
             values[q] =
                 static_cast<float>((how.is_int8 ? static_cast<std::int8_t>(q) : static_cast<int>(q)) * scale + bias);
-        body(count / runs * run, count / runs * (run + 1), values);
+        body(channel_weights{channel * length, length, channels * length, runs}, values);
     }
 }
 
@@ -126,10 +141,11 @@ extent quantized_length(object_reader& in, std::string_view kind) {
     return bytes == 1 && most > 1 ? -most : most;
 }
 
-quantization read_quantized(object_reader& in, std::string_view kind, const shape& dimensions, bool by_first_axis,
-                            float* to) {
+quantization read_quantized(object_reader& in, std::string_view kind, const shape& dimensions,
+                            std::size_t channel_axis, float* to) {
     quantization how;
     how.is_int8 = kind == "int8RawValue";
+    how.channel_axis = channel_axis < dimensions.rank() ? channel_axis : 0;
     const auto bytes = in.bytes(kind);
     object_reader fields = in.object("quantization");
     how.bits = detail::read_number_of_bits(fields);
@@ -152,8 +168,8 @@ quantization read_quantized(object_reader& in, std::string_view kind, const shap
                 errc::shape_mismatch, "floatValue",
                 std::to_string(1 << how.bits) + " numbers wanted, " + std::to_string(how.table.size()) + " came");
     } else {
-        const extent channels = dimensions.rank() == 0 ? 1 : dimensions[0];
-        const bool by_channel = by_first_axis && !how.is_int8;
+        const extent channels = dimensions.rank() == 0 ? 1 : dimensions[how.channel_axis];
+        const bool by_channel = !how.is_int8 && channels != 1;
         how.scale = detail::read_channels(inner, "scale", channels, by_channel, false);
         how.bias = detail::read_channels(inner, "bias", channels, by_channel, true);
         if (how.is_int8 && !how.bias.empty())
@@ -162,8 +178,11 @@ quantization read_quantized(object_reader& in, std::string_view kind, const shap
     inner.finish();
     fields.finish();
     if (to != nullptr)
-        detail::each_run(how, dimensions, [&](std::size_t first, std::size_t last, std::span<const float> values) {
-            for (std::size_t i = first; i < last; ++i) to[i] = values[detail::number_in_bits(bytes, i, how.bits)];
+        detail::each_channel(how, dimensions, [&](const auto& weights, std::span<const float> values) {
+            weights.each([&](std::size_t i) {
+                to[i] = values[detail::number_in_bits(bytes, i, how.bits)];
+                return true;
+            });
         });
     return how;
 }
@@ -173,16 +192,18 @@ bool write_quantized(object_writer& out, const quantization& how, const shape& d
     std::vector<std::byte> bytes(detail::bytes_of_numbers(dimensions, how.bits));
     std::vector<std::pair<std::uint32_t, std::size_t>> numbers;  // for each float's bits, in order
     bool all = true;
-    detail::each_run(how, dimensions, [&](std::size_t first, std::size_t last, std::span<const float> of) {
+    detail::each_channel(how, dimensions, [&](const auto& weights, std::span<const float> of) {
+        if (!all) return;
         numbers.clear();
         for (std::size_t q = 0; q < of.size(); ++q) numbers.emplace_back(std::bit_cast<std::uint32_t>(of[q]), q);
         std::sort(numbers.begin(), numbers.end());
-        for (std::size_t i = first; i < last && all; ++i) {
+        weights.each([&](std::size_t i) {
             const auto wanted = std::bit_cast<std::uint32_t>(values[i]);
             const auto found = std::lower_bound(numbers.begin(), numbers.end(), std::pair(wanted, std::size_t{0}));
             all = found != numbers.end() && found->first == wanted;
             if (all) detail::put_in_bits(bytes, i, how.bits, found->second);
-        }
+            return all;
+        });
     });
     if (!all) return false;
     out.text(how.is_int8 ? "int8RawValue" : "rawValue", encode_base64(bytes));

@@ -41,24 +41,54 @@ inline bool is_alike(const feature_type& a, const feature_type& b) {
     return a.type.index() == b.type.index() || (is_number(a) && is_number(b));
 }
 
+/// The training input that is the target of a cross entropy: the one that it names. Where none is called so, and it
+/// looks at the probabilities of a classifier, it is the label, which coremltools describes in that place.
+inline const std::string& target_of(const categorical_cross_entropy_loss_layer& loss, const model_settings& settings,
+                                    const plan_view& plan) {
+    const model_description& about = settings.description;
+    if (settings.type != model_type::neural_network_classifier || find_feature(about.training_input, loss.target) ||
+        !find_feature(about.training_input, about.predicted_feature_name))
+        return loss.target;
+    const std::string& named = settings.label_probability_layer_name;
+    const std::string_view last = plan[plan.blobs[plan.outputs.back()].name];
+    return loss.input == (named.empty() ? last : std::string_view(named)) ? about.predicted_feature_name : loss.target;
+}
+
 /// The losses of a model, and the names of their targets.
 struct model_losses {
     std::vector<any_loss<float>> losses;
     std::vector<std::string> targets;
 };
-inline model_losses losses_of(const network_update_parameters& update) {
+inline model_losses losses_of(const model_settings& settings, const plan_view& plan) {
     model_losses result;
-    for (const loss_layer& layer : update.loss_layers)
+    for (const loss_layer& layer : settings.update_parameters->loss_layers)
         std::visit(
             [&]<class L>(const L& l) {
-                result.targets.push_back(l.target);
-                if constexpr (std::is_same_v<L, mean_squared_error_loss_layer>)
+                if constexpr (std::is_same_v<L, mean_squared_error_loss_layer>) {
+                    result.targets.push_back(l.target);
                     result.losses.push_back(mean_squared_error{.input = l.input, .target = l.target});
-                else
-                    result.losses.push_back(categorical_cross_entropy{.input = l.input, .target = l.target});
+                } else {
+                    result.targets.push_back(target_of(l, settings, plan));
+                    result.losses.push_back(
+                        categorical_cross_entropy{.input = l.input, .target = result.targets.back()});
+                }
             },
             layer.type);
     return result;
+}
+
+/// Whether a loss depends on each blob, as far as the names of the layers' inputs and outputs tell.
+inline std::vector<bool> needed_blobs(const plan_view& plan, const std::vector<any_loss<float>>& losses) {
+    std::vector<bool> needed(plan.blobs.size());
+    for (const auto& loss : losses)
+        if (const std::size_t blob = plan.find_blob(loss.input()); blob < needed.size()) needed[blob] = true;
+    for (std::size_t s = plan.steps.size(); s-- > 0;) {
+        // what runs in a branch or a loop may be read by what stands before it
+        bool runs = plan.steps[s].control || plan.steps[s].parent != blob_facts::npos;
+        for (std::size_t blob : plan.outputs_of(s)) runs = runs || needed[blob];
+        for (std::size_t blob : plan.inputs_of(s)) needed[blob] = needed[blob] || runs;
+    }
+    return needed;
 }
 
 /// The model's own value, if it has one. Throws where it does not allow the one that the caller chose.
@@ -154,13 +184,18 @@ std::vector<std::string> check_updatable(const model& m) {
     }
     if (std::holds_alternative<std::monostate>(settings.update_parameters->optimizer))
         reasons.push_back("no optimizer: name one in \"updateParams\"");
-    for (const auto& feature : settings.description.input) {
+    const auto [losses, targets] = detail::losses_of(settings, plan);
+    const std::vector<bool> needed = detail::needed_blobs(plan, losses);
+    for (std::size_t i = 0; i < plan.inputs.size(); ++i) {
+        const feature_description& feature = settings.description.input[i];
         const auto* training = find_feature(settings.description.training_input, feature.name);
         if (training != nullptr && !detail::is_alike(training->type, feature.type))
             reasons.push_back("\"trainingInput\" describes " + in_quotes(feature.name) + " as " +
                               to_text(training->type) + ", \"input\" as " + to_text(feature.type));
+        if (training == nullptr && !feature.type.is_optional && needed[plan.inputs[i]])
+            reasons.push_back("the loss depends on the input " + in_quotes(feature.name) +
+                              ", which \"trainingInput\" does not describe");
     }
-    const auto [losses, targets] = detail::losses_of(*settings.update_parameters);
     for (const std::string& target : targets) {
         bool found = false;
         for (const auto& feature : settings.description.training_input) found |= feature.name == target;
@@ -184,7 +219,7 @@ learner<float> make_learner(model& m, const std::vector<features>& examples, con
     const network_update_parameters& update = *settings.update_parameters;
     learner<float> result;
     any_optimizer<float> optimizer = detail::optimizer_of(update, options, result.settings);
-    const auto [losses, target_names] = detail::losses_of(update);
+    const auto [losses, target_names] = detail::losses_of(settings, m.network().plan());
 
     check_features("example 0: training input", settings.description.training_input, examples.front());
     m.reshape(examples.front());

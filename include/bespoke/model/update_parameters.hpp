@@ -45,7 +45,8 @@ struct int64_parameter {
     friend bool operator==(const int64_parameter&, const int64_parameter&);
 };
 
-/// -log of the probability that the blob `input` gives to the class in the training feature `target`.
+/// -log of the probability that the blob `input` gives to the class in the training feature `target`. Of a classifier's
+/// probabilities the class may also be the label, in the training feature that `predicted_feature_name` names.
 struct categorical_cross_entropy_loss_layer {
     std::string input, target;
     static constexpr auto key = "categoricalCrossEntropyLossLayer";

@@ -45,9 +45,14 @@ struct weights_target {
     bool lends;  ///< those of a safetensors file may stay there
     thread_pool* threads;
 };
+/// What a parameter array is to its layer.
+struct weights_role {
+    std::size_t channel_axis = 0;  ///< as for `read_quantized`
+    bool may_be_infinite = false;
+};
 /// The weights of one parameter array as a document gives them, for the shape that the plan asks for. Without
-/// `target`, only compares how many there are. `by_first_axis` as for `read_quantized`.
-void read_weights(object_reader in, const std::string& place, const shape& dimensions, bool by_first_axis,
+/// `target`, only compares how many there are.
+void read_weights(object_reader in, const std::string& place, const shape& dimensions, const weights_role& role,
                   const safetensors* tensors, weight_source& source, const weights_target* target);
 /// How many numbers the document gives for each of these parameters; below 0: up to so many, see `quantized_length`.
 std::vector<extent> weight_lengths(std::span<const object_reader> parameters, const safetensors* tensors);
@@ -276,7 +281,7 @@ void weights_writer::finish() {
     elements_.clear();
 }
 
-void read_weights(object_reader in, const std::string& place, const shape& dimensions, bool by_first_axis,
+void read_weights(object_reader in, const std::string& place, const shape& dimensions, const weights_role& role,
                   const safetensors* tensors, weight_source& source, const weights_target* target) {
     const extent wanted = dimensions.size();
     const auto wrong_count = [&](extent came) {
@@ -338,7 +343,7 @@ void read_weights(object_reader in, const std::string& place, const shape& dimen
             to_floats(entry, room());
     } else if (!kind.empty()) {
         source.kind = weight_source::raw_value;
-        source.numbers = read_quantized(in, kind, dimensions, by_first_axis, room());
+        source.numbers = read_quantized(in, kind, dimensions, role.channel_axis, room());
     } else {
         check_count(0);
         room();
@@ -348,7 +353,7 @@ void read_weights(object_reader in, const std::string& place, const shape& dimen
     const float* const values = target->parameters.read(target->number);
     if (kernels::all_finite(wanted, values, target->threads)) return;
     for (extent i = 0; i < wanted; ++i)
-        if (!std::isfinite(values[i]))
+        if (!std::isfinite(values[i]) && !(role.may_be_infinite && std::isinf(values[i])))
             throw error(errc::bad_value, place + ": number " + std::to_string(i) + " is " +
                                              detail::spelled(static_cast<double>(values[i])));
 }
