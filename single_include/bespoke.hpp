@@ -18401,7 +18401,6 @@ template <pooling_kind Kind, class T>
 template <class T>
 [[gnu::noinline]] void pool_channel(pooling_kind kind, const pooling_geometry& g, const outputs_inside& in, const T* x,
                                     T* y) noexcept {
-    prefetch(x + g.size(), g.size());
     const bool of_four = kind == pooling_kind::max && g.kernel() == 4 && g.kernel_height == 2 && g.kernel_width == 2 &&
                          g.stride_y == 2 && g.stride_x == 2 && g.depth == 1 && g.output_depth == 1 && g.pad_front == 0;
     for (extent oz = 0; oz < g.output_depth; ++oz) {
@@ -18503,13 +18502,15 @@ template <class T>
                                              const T* dy, T* dx, bool accumulates) noexcept {
     outputs_inside in = inside(g);
     prefetch(x + g.size(), g.size());
-    if (!accumulates) std::fill_n(dx, g.size(), T(0));
     // Output rows whose share of dx is collected in the strip.
     const extent together = strip_size / std::max<extent>(g.stride_y * g.width, 1);
     const bool flat = g.depth == 1 && g.output_depth == 1 && g.kernel_depth == 1 && g.pad_front == 0;
     if (!flat || kind == pooling_kind::l2 || g.kernel_width != 2 || g.stride_x != 2 ||
         g.stride_y < g.kernel_height || together == 0)
         in = {};
+    const bool all_written = in.all(g) && 2 * g.output_width == g.width && g.stride_y == g.kernel_height &&
+                             g.output_height * g.kernel_height == g.height;
+    if (!accumulates && !all_written) std::fill_n(dx, g.size(), T(0));
     for (extent oz = 0; oz < g.output_depth && !in.all(g); ++oz)
         for (extent oy = 0; oy < g.output_height; ++oy)
             for (extent ox = 0; ox < g.output_width; ++ox) {
