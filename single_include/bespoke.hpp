@@ -16099,10 +16099,6 @@ struct gru {
         result.input_vector_size = detail::recurrent_form::inputs(xs[0]);
         return result;
     }
-    /// A file names as many outputs as it wants.
-    constexpr void set_blob_counts(std::size_t inputs_named, std::size_t outputs_named) {
-        gives_states = inputs_named == 1 && outputs_named > 1;
-    }
     constexpr parameters<shape> parameter_shapes(std::span<const shape> xs) const {
         const extent n = output_vector_size;
         const shape w{n, detail::recurrent_form::inputs(xs[0])}, r{n, n}, b = has_bias_vectors ? shape{n} : absent;
@@ -16891,10 +16887,6 @@ struct uni_directional_lstm {
         result.input_vector_size = detail::recurrent_form::inputs(xs[0]);
         return result;
     }
-    /// A file names as many outputs as it wants.
-    constexpr void set_blob_counts(std::size_t inputs_named, std::size_t outputs_named) {
-        gives_states = inputs_named == 1 && outputs_named > 1;
-    }
     constexpr lstm_weights<shape> parameter_shapes(std::span<const shape> xs) const {
         lstm_weights<shape> shapes;
         detail::lstm_shapes(shapes, detail::recurrent_form::inputs(xs[0]), output_vector_size, params);
@@ -16958,10 +16950,6 @@ struct bi_directional_lstm {
         bi_directional_lstm result = *this;
         result.input_vector_size = detail::recurrent_form::inputs(xs[0]);
         return result;
-    }
-    /// A file names as many outputs as it wants.
-    constexpr void set_blob_counts(std::size_t inputs_named, std::size_t outputs_named) {
-        gives_states = inputs_named == 1 && outputs_named > 1;
     }
     constexpr parameters<shape> parameter_shapes(std::span<const shape> xs) const {
         const extent channels = detail::recurrent_form::inputs(xs[0]);
@@ -20073,10 +20061,6 @@ struct simple_recurrent {
         result.input_vector_size = detail::recurrent_form::inputs(xs[0]);
         return result;
     }
-    /// A file names as many outputs as it wants.
-    constexpr void set_blob_counts(std::size_t inputs_named, std::size_t outputs_named) {
-        gives_states = inputs_named == 1 && outputs_named > 1;
-    }
     constexpr parameters<shape> parameter_shapes(std::span<const shape> xs) const {
         const extent n = output_vector_size;
         return {.weight_matrix = {n, detail::recurrent_form::inputs(xs[0])},
@@ -21842,10 +21826,11 @@ loop(Body, extent) -> loop<Body>;
 template <class Body, class Condition>
 loop(Body, extent, Condition, std::string_view) -> loop<Body, Condition>;
 
-/// Ends the loop around it.
-/// Core ML specification, LoopBreakLayerParams.
-struct loop_break {
-    static constexpr auto key = "loopBreak";
+namespace detail {
+
+/// What leaves the iteration of the loop around it.
+template <flow Result>
+struct iteration_end {
     constexpr void fields(auto&) {}
     static constexpr bool control = true;
     static constexpr bool stops = true;
@@ -21857,36 +21842,28 @@ struct loop_break {
     }
     template <class Engine, class Step>
     flow forward(Engine&, Step) const {
-        return flow::loop_break;
+        return Result;
     }
     template <class Engine>
     void backward(Engine&, std::size_t) const {}
     template <class Visit>
     constexpr void each(std::size_t, const Visit&) const {}
+    friend bool operator==(const iteration_end&, const iteration_end&) = default;
+};
+
+}  // namespace detail
+
+/// Ends the loop around it.
+/// Core ML specification, LoopBreakLayerParams.
+struct loop_break : detail::iteration_end<flow::loop_break> {
+    static constexpr auto key = "loopBreak";
     friend bool operator==(const loop_break&, const loop_break&) = default;
 };
 
 /// Goes on with the next iteration of the loop around it.
 /// Core ML specification, LoopContinueLayerParams.
-struct loop_continue {
+struct loop_continue : detail::iteration_end<flow::loop_continue> {
     static constexpr auto key = "loopContinue";
-    constexpr void fields(auto&) {}
-    static constexpr bool control = true;
-    static constexpr bool stops = true;
-    static constexpr input_count inputs{0, 0};
-
-    template <class Planner>
-    constexpr void plan(Planner& p, std::size_t) const {
-        if (!p.in_loop()) p.fail(value_fault("it belongs into the bodyNetwork of a loop"));
-    }
-    template <class Engine, class Step>
-    flow forward(Engine&, Step) const {
-        return flow::loop_continue;
-    }
-    template <class Engine>
-    void backward(Engine&, std::size_t) const {}
-    template <class Visit>
-    constexpr void each(std::size_t, const Visit&) const {}
     friend bool operator==(const loop_continue&, const loop_continue&) = default;
 };
 
@@ -30831,8 +30808,8 @@ struct layer_codec {
     const detail::field_table* fields = nullptr;
     /// Where the numbers of the weights decide a hyper-parameter; else null.
     void (*set_lengths)(void* layer, std::span<const extent> lengths) = nullptr;
-    /// Where the number of blobs that a document names decides one; else null.
-    void (*set_blob_counts)(void* layer, std::size_t inputs, std::size_t outputs) = nullptr;
+    /// Of a recurrent layer, which gives its states also of x alone if a document names so many outputs; else null.
+    void (*set_gives_states)(void* layer, bool gives) = nullptr;
     /// Calls `then` with the layer as the shapes of its inputs determine it. Null: they determine nothing.
     void (*resolve)(const void* layer, std::span<const shape> inputs, void (*then)(void* context, const void* layer),
                     void* context) = nullptr;
@@ -30848,8 +30825,8 @@ void set_lengths(void* layer, std::span<const extent> lengths) {
     static_cast<L*>(layer)->set_lengths(lengths);
 }
 template <class L>
-void set_blob_counts(void* layer, std::size_t inputs, std::size_t outputs) {
-    static_cast<L*>(layer)->set_blob_counts(inputs, outputs);
+void set_gives_states(void* layer, bool gives) {
+    static_cast<L*>(layer)->gives_states = gives;
 }
 template <class L>
 void resolve(const void* layer, std::span<const shape> inputs, void (*then)(void*, const void*), void* context) {
@@ -30878,8 +30855,7 @@ constexpr layer_codec codec_of() {
     }
     if constexpr (requires(L& l, std::span<const extent> lengths) { l.set_lengths(lengths); })
         codec.set_lengths = &detail::set_lengths<L>;
-    if constexpr (requires(L& l) { l.set_blob_counts(std::size_t{}, std::size_t{}); })
-        codec.set_blob_counts = &detail::set_blob_counts<L>;
+    if constexpr (requires(L& l) { l.gives_states; }) codec.set_gives_states = &detail::set_gives_states<L>;
     if constexpr (requires(const L& l, std::span<const shape> inputs) { l.resolved(inputs); } ||
                   requires(const L& l, const shape& input) { l.resolved(input); })
         codec.resolve = &detail::resolve<L>;
@@ -32536,8 +32512,8 @@ layer_list read_layers(network_reader& networks, object_reader& network) {
         node->name = name;
         node->inputs = layer.texts("input");
         node->outputs = layer.texts("output");
-        if (const auto set = find_codec(networks.codecs, *node)->set_blob_counts)
-            set(node->erased(), node->inputs.size(), node->outputs.size());
+        if (const auto set = find_codec(networks.codecs, *node)->set_gives_states)
+            set(node->erased(), node->inputs.size() == 1 && node->outputs.size() > 1);
         detail::check_blobs(*node, layer);
         node->updatable = layer.boolean("isUpdatable");
         networks.notes[step].inputs = detail::read_tensor_notes(layer, "inputTensor");

@@ -119,10 +119,11 @@ loop(Body, extent) -> loop<Body>;
 template <class Body, class Condition>
 loop(Body, extent, Condition, std::string_view) -> loop<Body, Condition>;
 
-/// Ends the loop around it.
-/// Core ML specification, LoopBreakLayerParams.
-struct loop_break {
-    static constexpr auto key = "loopBreak";
+namespace detail {
+
+/// What leaves the iteration of the loop around it.
+template <flow Result>
+struct iteration_end {
     constexpr void fields(auto&) {}
     static constexpr bool control = true;
     static constexpr bool stops = true;
@@ -134,36 +135,28 @@ struct loop_break {
     }
     template <class Engine, class Step>
     flow forward(Engine&, Step) const {
-        return flow::loop_break;
+        return Result;
     }
     template <class Engine>
     void backward(Engine&, std::size_t) const {}
     template <class Visit>
     constexpr void each(std::size_t, const Visit&) const {}
+    friend bool operator==(const iteration_end&, const iteration_end&) = default;
+};
+
+}  // namespace detail
+
+/// Ends the loop around it.
+/// Core ML specification, LoopBreakLayerParams.
+struct loop_break : detail::iteration_end<flow::loop_break> {
+    static constexpr auto key = "loopBreak";
     friend bool operator==(const loop_break&, const loop_break&) = default;
 };
 
 /// Goes on with the next iteration of the loop around it.
 /// Core ML specification, LoopContinueLayerParams.
-struct loop_continue {
+struct loop_continue : detail::iteration_end<flow::loop_continue> {
     static constexpr auto key = "loopContinue";
-    constexpr void fields(auto&) {}
-    static constexpr bool control = true;
-    static constexpr bool stops = true;
-    static constexpr input_count inputs{0, 0};
-
-    template <class Planner>
-    constexpr void plan(Planner& p, std::size_t) const {
-        if (!p.in_loop()) p.fail(value_fault("it belongs into the bodyNetwork of a loop"));
-    }
-    template <class Engine, class Step>
-    flow forward(Engine&, Step) const {
-        return flow::loop_continue;
-    }
-    template <class Engine>
-    void backward(Engine&, std::size_t) const {}
-    template <class Visit>
-    constexpr void each(std::size_t, const Visit&) const {}
     friend bool operator==(const loop_continue&, const loop_continue&) = default;
 };
 

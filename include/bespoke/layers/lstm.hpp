@@ -189,10 +189,6 @@ struct uni_directional_lstm {
         result.input_vector_size = detail::recurrent_form::inputs(xs[0]);
         return result;
     }
-    /// A file names as many outputs as it wants.
-    constexpr void set_blob_counts(std::size_t inputs_named, std::size_t outputs_named) {
-        gives_states = inputs_named == 1 && outputs_named > 1;
-    }
     constexpr lstm_weights<shape> parameter_shapes(std::span<const shape> xs) const {
         lstm_weights<shape> shapes;
         detail::lstm_shapes(shapes, detail::recurrent_form::inputs(xs[0]), output_vector_size, params);
@@ -256,10 +252,6 @@ struct bi_directional_lstm {
         bi_directional_lstm result = *this;
         result.input_vector_size = detail::recurrent_form::inputs(xs[0]);
         return result;
-    }
-    /// A file names as many outputs as it wants.
-    constexpr void set_blob_counts(std::size_t inputs_named, std::size_t outputs_named) {
-        gives_states = inputs_named == 1 && outputs_named > 1;
     }
     constexpr parameters<shape> parameter_shapes(std::span<const shape> xs) const {
         const extent channels = detail::recurrent_form::inputs(xs[0]);

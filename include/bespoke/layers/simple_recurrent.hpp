@@ -43,10 +43,6 @@ struct simple_recurrent {
         result.input_vector_size = detail::recurrent_form::inputs(xs[0]);
         return result;
     }
-    /// A file names as many outputs as it wants.
-    constexpr void set_blob_counts(std::size_t inputs_named, std::size_t outputs_named) {
-        gives_states = inputs_named == 1 && outputs_named > 1;
-    }
     constexpr parameters<shape> parameter_shapes(std::span<const shape> xs) const {
         const extent n = output_vector_size;
         return {.weight_matrix = {n, detail::recurrent_form::inputs(xs[0])},

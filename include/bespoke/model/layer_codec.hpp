@@ -25,8 +25,8 @@ struct layer_codec {
     const detail::field_table* fields = nullptr;
     /// Where the numbers of the weights decide a hyper-parameter; else null.
     void (*set_lengths)(void* layer, std::span<const extent> lengths) = nullptr;
-    /// Where the number of blobs that a document names decides one; else null.
-    void (*set_blob_counts)(void* layer, std::size_t inputs, std::size_t outputs) = nullptr;
+    /// Of a recurrent layer, which gives its states also of x alone if a document names so many outputs; else null.
+    void (*set_gives_states)(void* layer, bool gives) = nullptr;
     /// Calls `then` with the layer as the shapes of its inputs determine it. Null: they determine nothing.
     void (*resolve)(const void* layer, std::span<const shape> inputs, void (*then)(void* context, const void* layer),
                     void* context) = nullptr;
@@ -42,8 +42,8 @@ void set_lengths(void* layer, std::span<const extent> lengths) {
     static_cast<L*>(layer)->set_lengths(lengths);
 }
 template <class L>
-void set_blob_counts(void* layer, std::size_t inputs, std::size_t outputs) {
-    static_cast<L*>(layer)->set_blob_counts(inputs, outputs);
+void set_gives_states(void* layer, bool gives) {
+    static_cast<L*>(layer)->gives_states = gives;
 }
 template <class L>
 void resolve(const void* layer, std::span<const shape> inputs, void (*then)(void*, const void*), void* context) {
@@ -72,8 +72,7 @@ constexpr layer_codec codec_of() {
     }
     if constexpr (requires(L& l, std::span<const extent> lengths) { l.set_lengths(lengths); })
         codec.set_lengths = &detail::set_lengths<L>;
-    if constexpr (requires(L& l) { l.set_blob_counts(std::size_t{}, std::size_t{}); })
-        codec.set_blob_counts = &detail::set_blob_counts<L>;
+    if constexpr (requires(L& l) { l.gives_states; }) codec.set_gives_states = &detail::set_gives_states<L>;
     if constexpr (requires(const L& l, std::span<const shape> inputs) { l.resolved(inputs); } ||
                   requires(const L& l, const shape& input) { l.resolved(input); })
         codec.resolve = &detail::resolve<L>;

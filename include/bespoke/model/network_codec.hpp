@@ -276,8 +276,8 @@ layer_list read_layers(network_reader& networks, object_reader& network) {
         node->name = name;
         node->inputs = layer.texts("input");
         node->outputs = layer.texts("output");
-        if (const auto set = find_codec(networks.codecs, *node)->set_blob_counts)
-            set(node->erased(), node->inputs.size(), node->outputs.size());
+        if (const auto set = find_codec(networks.codecs, *node)->set_gives_states)
+            set(node->erased(), node->inputs.size() == 1 && node->outputs.size() > 1);
         detail::check_blobs(*node, layer);
         node->updatable = layer.boolean("isUpdatable");
         networks.notes[step].inputs = detail::read_tensor_notes(layer, "inputTensor");
