@@ -16,7 +16,7 @@ void compare(const geometry& g) {
         const array<T> chain = r.chain(p);
         if (!sanitized || p != pass::forward) CHECK(check::same_bits(r.result(p), chain));
         if (!sanitized || p == pass::forward) CHECK(check::same_bits(r.result(p, &three, true), chain));
-        r.compare_epilogues(p, three);
+        if (!sanitized || p == pass::accumulate || g.channels <= 1000) r.compare_epilogues(p, three);
     }
 }
 
