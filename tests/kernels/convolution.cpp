@@ -58,6 +58,7 @@ TEMPLATE_TEST_CASE("convolution: tiles of pieces of rows give the documented cha
         make(2 * k, 3, 130, 17, 1, 3, 1, 1, 1, 1, 0, 1, 0, 1),          // rows longer than a table
     };
     thread_pool five(5);
+    int number = 0;
     for (const geometry& g : lines) {
         CAPTURE(g.channels, g.output_width);
         REQUIRE(kernels::detail::by_lines(g));
@@ -66,8 +67,9 @@ TEMPLATE_TEST_CASE("convolution: tiles of pieces of rows give the documented cha
             const array<T> chain = run.chain(pass);
             CHECK(check::same_bits(run.result(pass), chain));
             CHECK(check::same_bits(run.result(pass, &five, true), chain));
-            run.compare_epilogues(pass);
+            if (!sanitized || (number % 2 == 0) == (pass == run_of<T>::pass::plain)) run.compare_epilogues(pass);
         }
+        ++number;
     }
 }
 

@@ -7,7 +7,7 @@ using namespace convolution_test;
 namespace {
 
 template <class T>
-void compare(const geometry& g) {
+void compare_pointwise(const geometry& g) {
     CAPTURE(g.channels, g.height, g.width, g.output_channels, g.stride_x, g.groups);
     using pass = typename run_of<T>::pass;
     thread_pool three(3);
@@ -16,7 +16,7 @@ void compare(const geometry& g) {
         const array<T> chain = r.chain(p);
         if (!sanitized || p != pass::forward) CHECK(check::same_bits(r.result(p), chain));
         if (!sanitized || p == pass::forward) CHECK(check::same_bits(r.result(p, &three, true), chain));
-        r.compare_epilogues(p, three);
+        if (!sanitized || p == pass::accumulate || g.channels <= 1000) r.compare_epilogues(p, three);
     }
 }
 
@@ -31,21 +31,21 @@ TEMPLATE_TEST_CASE("pointwise: the documented chain for images of any size", "[c
         for (extent i = 0; i < 3; ++i) {
             const geometry g = make(channels[i], height, width, outputs[(i + turn) % 3], 1, 1);
             REQUIRE(kernels::detail::suits_pointwise<TestType>(g));
-            compare<TestType>(g);
+            compare_pointwise<TestType>(g);
         }
         ++turn;
     }
-    compare<TestType>(make(40, 5, 701, 17, 1, 1));  // several blocks of pixels
-    compare<TestType>(make(300, 14, 14, 40, 1, 1));  // threads share pixels that are rows
-    compare<TestType>(make(300, 11, 19, 40, 1, 1));
+    compare_pointwise<TestType>(make(40, 5, 701, 17, 1, 1));  // several blocks of pixels
+    compare_pointwise<TestType>(make(300, 14, 14, 40, 1, 1));  // threads share pixels that are rows
+    compare_pointwise<TestType>(make(300, 11, 19, 40, 1, 1));
     const extent steps = kernels::detail::left_steps<TestType>;
     for (const extent width : {7, 70}) {
-        compare<TestType>(make(2 * steps + 1, 7, width, 60, 1, 1));  // several blocks of k
-        compare<TestType>(make(12, 7, width, 60, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 3));
-        compare<TestType>(make(12, 9, width, 60, 1, 1, 2, 2, 1, 1, 0, 0, 0, 0, 3));  // some pixels are seen
-        compare<TestType>(make(12, 8, width + 1, 60, 1, 1, 2, 2));
-        compare<TestType>(make(12, 8, width, 60, 1, 1, 3, 1));
-        compare<TestType>(make(12, 8, width, 60, 1, 1, 1, 3));
+        compare_pointwise<TestType>(make(2 * steps + 1, 7, width, 60, 1, 1));  // several blocks of k
+        compare_pointwise<TestType>(make(12, 7, width, 60, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 3));
+        compare_pointwise<TestType>(make(12, 9, width, 60, 1, 1, 2, 2, 1, 1, 0, 0, 0, 0, 3));  // some pixels are seen
+        compare_pointwise<TestType>(make(12, 8, width + 1, 60, 1, 1, 2, 2));
+        compare_pointwise<TestType>(make(12, 8, width, 60, 1, 1, 3, 1));
+        compare_pointwise<TestType>(make(12, 8, width, 60, 1, 1, 1, 3));
     }
 }
 

@@ -1,5 +1,6 @@
 #include <bespoke/training/update_task.hpp>
 
+#include "../sanitized.hpp"
 #include "network_test.hpp"
 
 #include <limits>
@@ -70,6 +71,7 @@ TEST_CASE("an attention has the bits of its layers: all shapes, any number of ex
             const auto compare = [&] {
                 const auto wanted = run(one_by_one, inputs)[0];
                 for (std::size_t threads : {1u, 2u, 5u}) {
+                    if (sanitized && (threads == 2) != (examples == 3)) continue;
                     together.use_threads(threads);
                     REQUIRE(same_bits(run(together, inputs)[0], wanted));
                 }

@@ -65,13 +65,20 @@ template <std::size_t... I>
 struct unroller<std::index_sequence<I...>> {
     template <class F>
     [[gnu::always_inline]] void operator()(const F& f) const noexcept {
-        (f(std::integral_constant<std::size_t, I>{}), ...);
+#ifndef __OPTIMIZE__
+        if constexpr (requires { &F::operator(); }) {  // not a template: it takes a size_t
+            for (std::size_t i = 0; i < sizeof...(I); ++i) f(i);
+            return;
+        } else
+#endif
+            (f(std::integral_constant<std::size_t, I>{}), ...);
     }
 };
 }  // namespace detail
 
 /// unroll<Count>(f) calls f(integral_constant<size_t, 0>) ... f(integral_constant<size_t, Count - 1>), written out.
-/// An f that takes a size_t, not `auto`, is compiled once: enough where it wants no constant.
+/// An f that takes a size_t, not `auto`, is compiled once: enough where it wants no constant. Without optimization it
+/// is called in a loop: written out, the tiles of products would be most of what such a build compiles.
 template <std::size_t Count>
 inline constexpr detail::unroller<std::make_index_sequence<Count>> unroll{};
 
