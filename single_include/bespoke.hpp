@@ -55,6 +55,11 @@ inline constexpr int version_patch = 0;
 #error bespoke is C++20: compile with -std=c++20
 #endif
 
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wshadow"  // these are for a program's own code
+#pragma GCC diagnostic ignored "-Wsign-conversion"
+#pragma GCC diagnostic ignored "-Wold-style-cast"
+
 
 #if !__has_include(<xtensor/xadapt.hpp>)
 #error bespoke wants <xtensor/xadapt.hpp> on the include path: xtensor 0.24.3 is tested, later ones moved their headers
@@ -1086,12 +1091,40 @@ namespace bespoke {
 template <class T>
 using tensor = xt::xarray<T, xt::layout_type::row_major>;
 
-/// A look at elements that live elsewhere, as an xtensor expression of fixed rank.
+/// An xtensor expression of fixed rank that wants one index an axis. xtensor itself takes fewer as those of the last
+/// axes: of the shape [1, 10, 1, 1] every y[i] would be the first element.
+template <class Expression>
+class every_axis : public Expression {
+    template <std::size_t Count>
+    static constexpr void check_count() {
+        static_assert(Count >= Expression::rank,
+                      "one index for each axis of the shape wanted; begin(), end() and flat(i) pass over all elements");
+    }
+
+public:
+    every_axis(Expression&& e) : Expression(std::move(e)) {}
+
+    using Expression::operator=, Expression::operator[];
+    decltype(auto) operator[](std::size_t i) { return (*this)(i); }
+    decltype(auto) operator[](std::size_t i) const { return (*this)(i); }
+    template <class... Index>
+    decltype(auto) operator()(Index... index) {
+        check_count<sizeof...(Index)>();
+        return Expression::operator()(index...);
+    }
+    template <class... Index>
+    decltype(auto) operator()(Index... index) const {
+        check_count<sizeof...(Index)>();
+        return Expression::operator()(index...);
+    }
+};
+
+/// A look at elements that live elsewhere.
 template <class T, std::size_t Rank>
 [[gnu::always_inline]] inline auto adapt(T* data, const std::array<std::size_t, Rank>& extents) {
     std::size_t size = 1;
     for (std::size_t e : extents) size *= e;
-    return xt::adapt<xt::layout_type::row_major>(data, size, xt::no_ownership(), extents);
+    return every_axis(xt::adapt<xt::layout_type::row_major>(data, size, xt::no_ownership(), extents));
 }
 
 /// The same of a rank that is known at run time.
@@ -1122,6 +1155,14 @@ concept array_like = requires(const X& x) {
     *x.begin();
     x.end();
 };
+
+/// How many elements every X has, as a std::array or a span of a fixed extent; -1: its type does not say.
+template <array_like X>
+inline constexpr extent size_of_type = [] {
+    if constexpr (requires { std::tuple_size<X>::value; }) return static_cast<extent>(std::tuple_size_v<X>);
+    else if constexpr (requires { X::extent; }) return static_cast<extent>(X::extent);  // -1: dynamic
+    else return extent{-1};
+}();
 
 /// Whether the elements of an X are Ts in row-major order, one behind the other from std::to_address(x.begin()) on: not
 /// from x.data() on, of a view of an xtensor that is where the whole tensor begins.
@@ -25558,6 +25599,8 @@ private:
     void set_inputs(extent examples, const First& first, const Rest&... rest) {
         constexpr std::size_t blob = plan().inputs[Number];
         constexpr extent size = plan().blobs[blob].dimensions.size();
+        if constexpr (constexpr extent came = size_of_type<First>; !Batch && came >= 0)
+            static_assert(came == size, "as many elements as the shape of the input has");
         if (static_cast<extent>(first.size()) != size * examples)
             engine_.throw_wrong_input(Number, static_cast<extent>(first.size()), examples);
         if constexpr (Batch && is_only_read(blob) && row_of<First, Element>)
@@ -25618,7 +25661,7 @@ private:
     engine_type engine_;
 };
 
-/// A network that does not fit together: one error, and nothing that follows from it.
+/// A network that does not fit together: one error, and nothing that follows from it. Its members are never defined.
 template <const auto& Description, class Element>
 class network<Description, Element, false> {
     static constexpr auto problem = composed_plan<Description>::explain();
@@ -25632,14 +25675,29 @@ class network<Description, Element, false> {
 #endif
 
 public:
+    using value_type = Element;
+    using engine_type = engine<Element>;
+    static constexpr const auto& description = Description;
+    static constexpr plan_view plan() { return composed_plan<Description>::view(); }
+
     explicit network(const auto&...) {}
-    std::array<Element, 1> operator()(const auto&...) { return {}; }
-    std::array<Element, 1> predict_batch(const auto&...) { return {}; }
-    void load(const auto&) {}
-    void save(const auto&) const {}
-    void prepare() {}
-    void use_threads(std::size_t) {}
-    low_precision use_low_precision(low_precision) { return {}; }
+    tensor<Element> operator()(const auto&...);
+    tensor<Element> predict_batch(const auto&...);
+    std::span<Element> parameter(std::string_view, std::string_view);
+    void initialize(std::uint64_t);
+    void prepare();
+    void use_threads(std::size_t);
+    std::size_t thread_count() const;
+    void use(const arithmetic&);
+    low_precision use_low_precision(low_precision);
+    low_precision precision_in_force();
+    std::string precision_note();
+    void load(const std::filesystem::path&);
+    void save(const std::filesystem::path&) const;
+    engine_type& core();
+    const engine_type& core() const;
+    void forward();
+    void backward();
 };
 
 }  // namespace bespoke
@@ -26889,6 +26947,21 @@ inline double* learning_rate_of(std::span<const optimizer_parameters> list) {
     return nullptr;
 }
 
+/// Throws `error`, which begins with `who`, for values outside their range. Of learning rates it looks at the first.
+inline void check_parameters(std::span<const optimizer_parameters> list, const char* who) {
+    const auto wanted = [&](bool holds, const char* what) {
+        if (!holds) throw error(errc::bad_argument, std::string(who) + what);
+    };
+    const auto from_0 = [](const double* x) { return x == nullptr || (*x >= 0 && std::isfinite(*x)); };
+    const auto below_1 = [&](const double* x) { return from_0(x) && (x == nullptr || *x < 1); };
+    wanted(from_0(learning_rate_of(list)), "a learning rate from 0 up wanted");
+    for (const auto& parameters : list) {
+        wanted(from_0(parameters.momentum), "a momentum from 0 up wanted");
+        wanted(below_1(parameters.beta1) && below_1(parameters.beta2), "beta1 and beta2 from 0 to below 1 wanted");
+        wanted(from_0(parameters.eps), "an eps from 0 up wanted");
+    }
+}
+
 /// An optimizer of any type, as a trainer keeps it: one virtual call a mini-batch.
 template <class T>
 class any_optimizer {
@@ -27350,7 +27423,8 @@ class trainer {
 public:
     using value_type = T;
 
-    /// Throws `error` (errc::not_updatable) with every reason why the network cannot be trained.
+    /// Throws `error` (errc::not_updatable) with every reason why the network cannot be trained, or errc::bad_argument
+    /// for a number of the optimizer that is out of range.
     trainer(trainable<T> network, std::vector<any_loss<T>> losses, any_optimizer<T> optimizer,
             train which = train::updatable_layers);
     ~trainer();
@@ -27379,6 +27453,7 @@ public:
     /// Whether every learning parameter is a finite number.
     bool finite() const;
 
+    const plan_view& plan() const { return network_.plan(); }
     any_optimizer<T>& chosen_optimizer() { return optimizer_; }
     const std::vector<std::size_t>& learning_parameters() const { return slot_parameters_; }
     /// The gradient that `gradient` left for the k-th of `learning_parameters`.
@@ -27455,6 +27530,7 @@ trainer<T>::trainer(trainable<T> network, std::vector<any_loss<T>> losses, any_o
         for (const auto& reason : reasons) all += "\n  " + reason;
         throw error(errc::not_updatable, all);
     }
+    check_parameters(optimizer_.parameters(), "trainer: ");
     extent total = 0;
     const auto& facts = network_.plan().parameters;
     for (std::size_t i = 0; i < facts.size(); ++i)
@@ -27775,18 +27851,13 @@ inline void apply_options(const update_options& options, update_settings& settin
     const auto wanted = [](bool holds, const char* what) {
         if (!holds) throw error(errc::bad_argument, std::string("update: ") + what);
     };
-    const auto in_range = [](double value, bool below_one) {
-        return value >= 0 && std::isfinite(value) && (!below_one || value < 1);
-    };
-    const auto set = [&](double* optimizer_parameters::*member, const std::optional<double>& value, bool below_one,
-                         const char* range, const char* missing) {
+    const auto set = [&](double* optimizer_parameters::*member, const std::optional<double>& value,
+                         const char* missing) {
         bool known = false;
         for (const auto& parameters : optimizer) {
-            double* const to = parameters.*member;
-            if (to == nullptr) continue;
+            if (parameters.*member == nullptr) continue;
             known = true;
-            *to = value.value_or(*to);
-            wanted(in_range(*to, below_one), range);
+            *(parameters.*member) = value.value_or(*(parameters.*member));
         }
         wanted(known || !value, missing);
     };
@@ -27798,13 +27869,12 @@ inline void apply_options(const update_options& options, update_settings& settin
         settings.learning_rate = *rate = options.learning_rate.value_or(*rate);
     else
         wanted(!options.learning_rate, "this optimizer has no learning rate");
-    set(&optimizer_parameters::momentum, options.momentum, false, "a momentum from 0 up wanted",
-        "this optimizer has no momentum");
-    const auto* betas = "beta1 and beta2 from 0 to below 1 wanted";
+    set(&optimizer_parameters::momentum, options.momentum, "this optimizer has no momentum");
     const auto* missing = "this optimizer has no beta1, beta2 and eps";
-    set(&optimizer_parameters::beta1, options.beta1, true, betas, missing);
-    set(&optimizer_parameters::beta2, options.beta2, true, betas, missing);
-    set(&optimizer_parameters::eps, options.eps, false, "an eps from 0 up wanted", missing);
+    set(&optimizer_parameters::beta1, options.beta1, missing);
+    set(&optimizer_parameters::beta2, options.beta2, missing);
+    set(&optimizer_parameters::eps, options.eps, missing);
+    check_parameters(optimizer, "update: ");
     check_settings(settings);
 }
 
@@ -27815,10 +27885,18 @@ struct learner {
     update_settings settings;
     bool frozen_wait = false;              ///< frozen steps have to run
     std::vector<std::vector<T>> inputs{};  ///< until they have
+    std::string not_finite{};              ///< the first input that is not, with its example
 
     /// Checks the examples and takes them over.
     void take(std::size_t examples, std::span<const example_data<T>> in, std::span<const example_data<T>> targets) {
         frozen_wait = training->take(examples, in, targets);
+        for (std::size_t i = 0; i < in.size() && not_finite.empty(); ++i) {
+            if (kernels::all_finite(static_cast<extent>(in[i].size()), in[i].data())) continue;
+            const auto first = std::ranges::find_if(in[i], [](T x) { return !std::isfinite(x); }) - in[i].begin();
+            const plan_view& p = training->plan();
+            not_finite = "input \"" + std::string(p[p.blobs[p.inputs[i]].name]) + "\" of example " +
+                         std::to_string(static_cast<std::size_t>(first) / (in[i].size() / examples));
+        }
         if (!frozen_wait) return;
         for (const auto& values : in) inputs.emplace_back(values.begin(), values.end());
     }
@@ -27999,10 +28077,12 @@ void run_epochs(learner<T>& learning, update_progress& progress, void (*tell)(vo
         check_settings(settings);
         if (rate != nullptr) *rate = settings.learning_rate;
     };
+    const std::string hint =
+        learning.not_finite.empty() ? "a smaller learning rate may help" : "neither is " + learning.not_finite;
     const auto check = [&](bool finite, const char* what) {
         if (!finite)
             throw error(value_fault("the training diverged: ", what, " of epoch ", metrics.epoch, ", mini-batch ",
-                                    metrics.mini_batch, " is not finite; a smaller learning rate may help"));
+                                    metrics.mini_batch, " is not finite; ", hint));
     };
     const std::vector<example_data<T>> inputs(learning.inputs.begin(), learning.inputs.end());
     for (bool more = learning.frozen_wait; more && !stop;) more = training.run_frozen(inputs);
@@ -32429,7 +32509,13 @@ inline std::shared_ptr<any_node> read_layer_of_table(network_reader& networks, o
     }
     if (key.empty()) throw error(errc::bad_value, place + ": a layer type wanted, none came");
     const auto unknown = [&](std::string_view what, std::string_view family) {
-        const std::string near = suggestion(what, names_in(networks.codecs, family));
+        const bool in_library = std::ranges::any_of(
+            define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::core_codecs(), [&](const layer_codec& codec) {
+                return family.empty() ? codec.key == what : codec.key == family && codec.nested_key == what;
+            });
+        const std::string near =
+            in_library ? " to what reads it: a network without one, or a list of layers without it"
+                       : suggestion(what, names_in(networks.codecs, family));
         if (family == custom_key)
             throw error(errc::unknown_layer,
                         place + ": unknown custom layer " + in_quotes(what) +
@@ -35707,3 +35793,5 @@ model parse(std::span<const std::byte> mlmodel, const load_options& options) {
 }  // namespace bespoke
 
 #endif
+
+#pragma GCC diagnostic pop

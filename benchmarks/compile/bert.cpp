@@ -5,5 +5,5 @@ int main() {
     using namespace bespoke;
     network<benchmarks::bert_base_128> net;
     const std::vector<float> tokens(128), mask(128);
-    return net(tokens, tokens, tokens, mask)[0] > 0.5F;
+    return net(tokens, tokens, tokens, mask).flat(0) > 0.5F;
 }

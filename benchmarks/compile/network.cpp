@@ -17,5 +17,5 @@ int main() {
                                                            .targets = {labels},
                                                            .with = adam{}});
     network<digits> copy = learned;
-    return copy(std::vector<float>(64))[0] > 0.5F;
+    return copy(std::vector<float>(64)).flat(0) > 0.5F;
 }

@@ -15,6 +15,11 @@
 #error bespoke is C++20: compile with -std=c++20
 #endif
 
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wshadow"  // these are for a program's own code
+#pragma GCC diagnostic ignored "-Wsign-conversion"
+#pragma GCC diagnostic ignored "-Wold-style-cast"
+
 #include "core/tensor.hpp"
 
 #include "graph/inspect.hpp"
@@ -39,3 +44,5 @@
 #include "model/update.hpp"
 
 #include "convert/mlmodel.hpp"
+
+#pragma GCC diagnostic pop

@@ -69,6 +69,16 @@ TEST_CASE("adapt looks at memory as an array") {
     CHECK(memory[4] == 50);
     const auto fixed = bespoke::adapt(static_cast<const float*>(memory.data()), std::array<std::size_t, 1>{6});
     CHECK(fixed(1) == 2);
+    CHECK(fixed[2] == 3);
+    CHECK(look[{1, 0}] == 3);
+    CHECK(look.flat(4) == 50);
+
+    const bespoke::tensor<float> twice = look * 2;  // it is an expression still, in which those of more axes join
+    CHECK(twice(2, 0) == 100);
+    const bespoke::tensor<float> sums = look + bespoke::adapt(memory.data(), std::array<std::size_t, 1>{2});
+    CHECK(sums(2, 1) == 8);
+    look = twice;
+    CHECK(memory[4] == 100);
 }
 
 TEST_CASE("an element-wise layer is a function of expressions") {

@@ -121,8 +121,8 @@ TEMPLATE_TEST_CASE("saved and loaded, a network computes the same bits", "", flo
         model m = load(f.path);
         CHECK(same_bits(std::get<0>(net(x)), m.predict({{"image", x}}).get<tensor<float>>("p")));
     } else {
-        const double before = std::get<0>(net(x))(0);
-        CHECK(std::get<0>(other(x))(0) == Approx(before).epsilon(1e-5));  // through floats
+        const double before = std::get<0>(net(x)).flat(0);
+        CHECK(std::get<0>(other(x)).flat(0) == Approx(before).epsilon(1e-5));  // through floats
     }
 }
 
@@ -314,6 +314,16 @@ TEST_CASE("a refused file leaves a network as it was, whether or not it has run"
     CHECK_THROWS_AS(fresh.load(f.path), error);
     CHECK_THROWS_AS(load(f.path), error);
     CHECK(same_bits(once(fresh, x), y));
+}
+
+TEST_CASE("a file with layers of a type that a network has none of says so") {
+    const files f("network_other_types");
+    bespoke::network<convolutional>(3).save(f.path);
+    bespoke::network<wide> net(4);
+    CHECK_THROWS_WITH(net.load(f.path),
+                      f.path.string() +
+                          ": /neuralNetwork/layers/0 \"conv\": unknown layer \"convolution\" to what reads it: a "
+                          "network without one, or a list of layers without it");
 }
 
 TEST_CASE("what learns after loading writes neither the file nor another model of it") {

@@ -498,6 +498,13 @@ TEST_CASE("what does not fit is named") {
             "layers/4 \"logits\" (innerProduct): it is updatable, but no path of differentiable layers leads "
             "from it to a loss");
     REQUIRE(with({}) == head + "no loss: name one, with the blob that it looks at");
+    const auto by = [&](any_optimizer<float> o) {
+        const auto on = [](const char* blob) { return squares{.input = blob}; };
+        return message([&] { trainer(net, {on("left"), on("right"), on("p")}, std::move(o)); }, errc::bad_argument);
+    };
+    REQUIRE(by(sgd{.learning_rate = -1}) == "trainer: a learning rate from 0 up wanted");
+    REQUIRE(by(chain(adam{.beta2 = 1})) == "trainer: beta1 and beta2 from 0 to below 1 wanted");
+    REQUIRE(by(adam{.eps = std::nan("")}) == "trainer: an eps from 0 up wanted");
     REQUIRE(with({squares{.input = "lef"}}) == head + "the loss looks at \"lef\", which no layer writes");
     REQUIRE(with({entropy{.input = "logits"}}) == head +
                                                       "the cross-entropy looks at \"logits\", which is not "

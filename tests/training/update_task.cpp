@@ -444,15 +444,14 @@ TEST_CASE("a training that diverges is an error that says when") {
                     task_type(net, setup, options, handlers).wait();
                 },
                 errc::bad_value) ==
-            "the training diverged: the loss of epoch 0, mini-batch 1 is not finite; a smaller learning rate "
-            "may help");
+            "the training diverged: the loss of epoch 0, mini-batch 1 is not finite; neither is input \"x\" of example "
+            "15");
     REQUIRE(kept);
     // also where no loss follows to show it
     const update_options once{.epochs = 1, .mini_batch_size = 22, .learning_rate = 1e300};
     REQUIRE(thrown_by([&] { update(net, data.setup(), once); }, errc::bad_value) ==
             "the training diverged: a weight after the last update of epoch 0, mini-batch 0 is not finite; a "
-            "smaller "
-            "learning rate may help");
+            "smaller learning rate may help");
 }
 
 TEST_CASE("options go to the optimizer that knows them, wherever it stands") {

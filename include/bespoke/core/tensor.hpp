@@ -25,12 +25,40 @@ namespace bespoke {
 template <class T>
 using tensor = xt::xarray<T, xt::layout_type::row_major>;
 
-/// A look at elements that live elsewhere, as an xtensor expression of fixed rank.
+/// An xtensor expression of fixed rank that wants one index an axis. xtensor itself takes fewer as those of the last
+/// axes: of the shape [1, 10, 1, 1] every y[i] would be the first element.
+template <class Expression>
+class every_axis : public Expression {
+    template <std::size_t Count>
+    static constexpr void check_count() {
+        static_assert(Count >= Expression::rank,
+                      "one index for each axis of the shape wanted; begin(), end() and flat(i) pass over all elements");
+    }
+
+public:
+    every_axis(Expression&& e) : Expression(std::move(e)) {}
+
+    using Expression::operator=, Expression::operator[];
+    decltype(auto) operator[](std::size_t i) { return (*this)(i); }
+    decltype(auto) operator[](std::size_t i) const { return (*this)(i); }
+    template <class... Index>
+    decltype(auto) operator()(Index... index) {
+        check_count<sizeof...(Index)>();
+        return Expression::operator()(index...);
+    }
+    template <class... Index>
+    decltype(auto) operator()(Index... index) const {
+        check_count<sizeof...(Index)>();
+        return Expression::operator()(index...);
+    }
+};
+
+/// A look at elements that live elsewhere.
 template <class T, std::size_t Rank>
 [[gnu::always_inline]] inline auto adapt(T* data, const std::array<std::size_t, Rank>& extents) {
     std::size_t size = 1;
     for (std::size_t e : extents) size *= e;
-    return xt::adapt<xt::layout_type::row_major>(data, size, xt::no_ownership(), extents);
+    return every_axis(xt::adapt<xt::layout_type::row_major>(data, size, xt::no_ownership(), extents));
 }
 
 /// The same of a rank that is known at run time.
@@ -61,6 +89,14 @@ concept array_like = requires(const X& x) {
     *x.begin();
     x.end();
 };
+
+/// How many elements every X has, as a std::array or a span of a fixed extent; -1: its type does not say.
+template <array_like X>
+inline constexpr extent size_of_type = [] {
+    if constexpr (requires { std::tuple_size<X>::value; }) return static_cast<extent>(std::tuple_size_v<X>);
+    else if constexpr (requires { X::extent; }) return static_cast<extent>(X::extent);  // -1: dynamic
+    else return extent{-1};
+}();
 
 /// Whether the elements of an X are Ts in row-major order, one behind the other from std::to_address(x.begin()) on: not
 /// from x.data() on, of a view of an xtensor that is where the whole tensor begins.

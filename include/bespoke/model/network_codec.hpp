@@ -186,7 +186,13 @@ inline std::shared_ptr<any_node> read_layer_of_table(network_reader& networks, o
     }
     if (key.empty()) throw error(errc::bad_value, place + ": a layer type wanted, none came");
     const auto unknown = [&](std::string_view what, std::string_view family) {
-        const std::string near = suggestion(what, names_in(networks.codecs, family));
+        const bool in_library = std::ranges::any_of(
+            define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::core_codecs(), [&](const layer_codec& codec) {
+                return family.empty() ? codec.key == what : codec.key == family && codec.nested_key == what;
+            });
+        const std::string near =
+            in_library ? " to what reads it: a network without one, or a list of layers without it"
+                       : suggestion(what, names_in(networks.codecs, family));
         if (family == custom_key)
             throw error(errc::unknown_layer,
                         place + ": unknown custom layer " + in_quotes(what) +

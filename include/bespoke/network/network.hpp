@@ -198,6 +198,8 @@ private:
     void set_inputs(extent examples, const First& first, const Rest&... rest) {
         constexpr std::size_t blob = plan().inputs[Number];
         constexpr extent size = plan().blobs[blob].dimensions.size();
+        if constexpr (constexpr extent came = size_of_type<First>; !Batch && came >= 0)
+            static_assert(came == size, "as many elements as the shape of the input has");
         if (static_cast<extent>(first.size()) != size * examples)
             engine_.throw_wrong_input(Number, static_cast<extent>(first.size()), examples);
         if constexpr (Batch && is_only_read(blob) && row_of<First, Element>)
@@ -258,7 +260,7 @@ private:
     engine_type engine_;
 };
 
-/// A network that does not fit together: one error, and nothing that follows from it.
+/// A network that does not fit together: one error, and nothing that follows from it. Its members are never defined.
 template <const auto& Description, class Element>
 class network<Description, Element, false> {
     static constexpr auto problem = composed_plan<Description>::explain();
@@ -272,14 +274,29 @@ class network<Description, Element, false> {
 #endif
 
 public:
+    using value_type = Element;
+    using engine_type = engine<Element>;
+    static constexpr const auto& description = Description;
+    static constexpr plan_view plan() { return composed_plan<Description>::view(); }
+
     explicit network(const auto&...) {}
-    std::array<Element, 1> operator()(const auto&...) { return {}; }
-    std::array<Element, 1> predict_batch(const auto&...) { return {}; }
-    void load(const auto&) {}
-    void save(const auto&) const {}
-    void prepare() {}
-    void use_threads(std::size_t) {}
-    low_precision use_low_precision(low_precision) { return {}; }
+    tensor<Element> operator()(const auto&...);
+    tensor<Element> predict_batch(const auto&...);
+    std::span<Element> parameter(std::string_view, std::string_view);
+    void initialize(std::uint64_t);
+    void prepare();
+    void use_threads(std::size_t);
+    std::size_t thread_count() const;
+    void use(const arithmetic&);
+    low_precision use_low_precision(low_precision);
+    low_precision precision_in_force();
+    std::string precision_note();
+    void load(const std::filesystem::path&);
+    void save(const std::filesystem::path&) const;
+    engine_type& core();
+    const engine_type& core() const;
+    void forward();
+    void backward();
 };
 
 }  // namespace bespoke

@@ -32,7 +32,8 @@ class trainer {
 public:
     using value_type = T;
 
-    /// Throws `error` (errc::not_updatable) with every reason why the network cannot be trained.
+    /// Throws `error` (errc::not_updatable) with every reason why the network cannot be trained, or errc::bad_argument
+    /// for a number of the optimizer that is out of range.
     trainer(trainable<T> network, std::vector<any_loss<T>> losses, any_optimizer<T> optimizer,
             train which = train::updatable_layers);
     ~trainer();
@@ -61,6 +62,7 @@ public:
     /// Whether every learning parameter is a finite number.
     bool finite() const;
 
+    const plan_view& plan() const { return network_.plan(); }
     any_optimizer<T>& chosen_optimizer() { return optimizer_; }
     const std::vector<std::size_t>& learning_parameters() const { return slot_parameters_; }
     /// The gradient that `gradient` left for the k-th of `learning_parameters`.
@@ -137,6 +139,7 @@ trainer<T>::trainer(trainable<T> network, std::vector<any_loss<T>> losses, any_o
         for (const auto& reason : reasons) all += "\n  " + reason;
         throw error(errc::not_updatable, all);
     }
+    check_parameters(optimizer_.parameters(), "trainer: ");
     extent total = 0;
     const auto& facts = network_.plan().parameters;
     for (std::size_t i = 0; i < facts.size(); ++i)

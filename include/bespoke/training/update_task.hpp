@@ -67,18 +67,13 @@ inline void apply_options(const update_options& options, update_settings& settin
     const auto wanted = [](bool holds, const char* what) {
         if (!holds) throw error(errc::bad_argument, std::string("update: ") + what);
     };
-    const auto in_range = [](double value, bool below_one) {
-        return value >= 0 && std::isfinite(value) && (!below_one || value < 1);
-    };
-    const auto set = [&](double* optimizer_parameters::*member, const std::optional<double>& value, bool below_one,
-                         const char* range, const char* missing) {
+    const auto set = [&](double* optimizer_parameters::*member, const std::optional<double>& value,
+                         const char* missing) {
         bool known = false;
         for (const auto& parameters : optimizer) {
-            double* const to = parameters.*member;
-            if (to == nullptr) continue;
+            if (parameters.*member == nullptr) continue;
             known = true;
-            *to = value.value_or(*to);
-            wanted(in_range(*to, below_one), range);
+            *(parameters.*member) = value.value_or(*(parameters.*member));
         }
         wanted(known || !value, missing);
     };
@@ -90,13 +85,12 @@ inline void apply_options(const update_options& options, update_settings& settin
         settings.learning_rate = *rate = options.learning_rate.value_or(*rate);
     else
         wanted(!options.learning_rate, "this optimizer has no learning rate");
-    set(&optimizer_parameters::momentum, options.momentum, false, "a momentum from 0 up wanted",
-        "this optimizer has no momentum");
-    const auto* betas = "beta1 and beta2 from 0 to below 1 wanted";
+    set(&optimizer_parameters::momentum, options.momentum, "this optimizer has no momentum");
     const auto* missing = "this optimizer has no beta1, beta2 and eps";
-    set(&optimizer_parameters::beta1, options.beta1, true, betas, missing);
-    set(&optimizer_parameters::beta2, options.beta2, true, betas, missing);
-    set(&optimizer_parameters::eps, options.eps, false, "an eps from 0 up wanted", missing);
+    set(&optimizer_parameters::beta1, options.beta1, missing);
+    set(&optimizer_parameters::beta2, options.beta2, missing);
+    set(&optimizer_parameters::eps, options.eps, missing);
+    check_parameters(optimizer, "update: ");
     check_settings(settings);
 }
 
@@ -107,10 +101,18 @@ struct learner {
     update_settings settings;
     bool frozen_wait = false;              ///< frozen steps have to run
     std::vector<std::vector<T>> inputs{};  ///< until they have
+    std::string not_finite{};              ///< the first input that is not, with its example
 
     /// Checks the examples and takes them over.
     void take(std::size_t examples, std::span<const example_data<T>> in, std::span<const example_data<T>> targets) {
         frozen_wait = training->take(examples, in, targets);
+        for (std::size_t i = 0; i < in.size() && not_finite.empty(); ++i) {
+            if (kernels::all_finite(static_cast<extent>(in[i].size()), in[i].data())) continue;
+            const auto first = std::ranges::find_if(in[i], [](T x) { return !std::isfinite(x); }) - in[i].begin();
+            const plan_view& p = training->plan();
+            not_finite = "input \"" + std::string(p[p.blobs[p.inputs[i]].name]) + "\" of example " +
+                         std::to_string(static_cast<std::size_t>(first) / (in[i].size() / examples));
+        }
         if (!frozen_wait) return;
         for (const auto& values : in) inputs.emplace_back(values.begin(), values.end());
     }
@@ -291,10 +293,12 @@ void run_epochs(learner<T>& learning, update_progress& progress, void (*tell)(vo
         check_settings(settings);
         if (rate != nullptr) *rate = settings.learning_rate;
     };
+    const std::string hint =
+        learning.not_finite.empty() ? "a smaller learning rate may help" : "neither is " + learning.not_finite;
     const auto check = [&](bool finite, const char* what) {
         if (!finite)
             throw error(value_fault("the training diverged: ", what, " of epoch ", metrics.epoch, ", mini-batch ",
-                                    metrics.mini_batch, " is not finite; a smaller learning rate may help"));
+                                    metrics.mini_batch, " is not finite; ", hint));
     };
     const std::vector<example_data<T>> inputs(learning.inputs.begin(), learning.inputs.end());
     for (bool more = learning.frozen_wait; more && !stop;) more = training.run_frozen(inputs);

@@ -1,0 +1,18 @@
+// expect: as many elements as the shape of the input has
+#include <bespoke.hpp>
+
+using namespace bespoke;
+
+inline constexpr auto d = compose(input{"x", {4}}, relu{});
+
+#ifndef FIXED
+using argument = std::array<float, 5>;
+#else
+using argument = std::array<float, 4>;
+#endif
+
+int main() {
+    network<d> net;
+    const argument x{};
+    net(x);
+}
