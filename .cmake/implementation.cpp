@@ -1,2 +1,3 @@
 #define BESPOKE_IMPLEMENTATION
+#define BESPOKE_LAYERS_ELSEWHERE
 #include <bespoke.hpp>

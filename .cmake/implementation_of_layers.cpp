@@ -1,0 +1,2 @@
+#define BESPOKE_IMPLEMENTATION_OF_LAYERS
+#include <bespoke.hpp>

@@ -1,0 +1,2 @@
+#define BESPOKE_IMPLEMENTATION
+#include <bespoke.hpp>
