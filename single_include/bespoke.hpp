@@ -28127,7 +28127,7 @@ void run_epochs(learner<T>& learning, update_progress& progress, void (*tell)(vo
 /// `#define BESPOKE_IMPLEMENTATION_OF_LAYERS`, the other BESPOKE_IMPLEMENTATION and `BESPOKE_LAYERS_ELSEWHERE`.
 
 #if defined(BESPOKE_IMPLEMENTATION_OF_LAYERS) && defined(BESPOKE_IMPLEMENTATION)
-#error BESPOKE_IMPLEMENTATION has the layers, unless it says BESPOKE_LAYERS_ELSEWHERE: then they are another file's
+#error "BESPOKE_IMPLEMENTATION has the layers, unless it says BESPOKE_LAYERS_ELSEWHERE: then another file has them"
 #endif
 
 #if defined(BESPOKE_IMPLEMENTATION) || defined(BESPOKE_IMPLEMENTATION_OF_LAYERS) || defined(BESPOKE_EXTERN_TEMPLATES)
