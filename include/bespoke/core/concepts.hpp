@@ -221,33 +221,44 @@ concept control_layer = described<L> && requires {
 template <class L>
 concept layer = elementwise_layer<L> || unary_layer<L> || variadic_layer<L> || control_layer<L>;
 
+namespace detail {
+/// What a layer says by a constant. One of another type than bool is an error here: a `requires` alone would take it
+/// for not said.
+template <class Said>
+constexpr bool says(Said value) {
+    static_assert(std::is_same_v<Said, bool>, "true or false wanted of what a layer says about itself");
+    return value;
+}
+}  // namespace detail
+
 /// `batched = true`: forward and backward take all examples in one call. Else they run one by one.
 template <class L>
 inline constexpr bool is_batched =
-    elementwise_layer<L> || same_elements_layer<L> || requires { requires bool{performer_t<L>::batched}; };
+    elementwise_layer<L> || same_elements_layer<L> || requires { requires detail::says(performer_t<L>::batched); };
 
 /// `runs_epilogue = true`: forward calls `w.after`, where it is given, on each block of its one output.
 template <class L>
 inline constexpr bool runs_epilogue =
-    elementwise_layer<L> || requires { requires bool{performer_t<L>::runs_epilogue}; };
+    elementwise_layer<L> || requires { requires detail::says(performer_t<L>::runs_epilogue); };
 
 /// `begins_gradient = true`: where `w.begins`, backward, of one input, writes dx in place of adding to it. The first
 /// layer of a pass that has a gradient for a blob spares the blob zeros so.
 template <class L>
-inline constexpr bool begins_gradient = requires { requires bool{performer_t<L>::begins_gradient}; };
+inline constexpr bool begins_gradient = requires { requires detail::says(performer_t<L>::begins_gradient); };
 
 /// `overwrites = true`: the output may be a blob that exists already (copy).
 template <class L>
-inline constexpr bool is_overwriting = requires { requires bool{L::overwrites}; };
+inline constexpr bool is_overwriting = requires { requires detail::says(L::overwrites); };
 
 /// `reads_values = false`: the result depends on the shapes of the inputs alone, so it is one for all examples.
 template <class L>
-inline constexpr bool is_reading_values = !requires { requires !bool{performer_t<L>::reads_values}; };
+inline constexpr bool is_reading_values = !requires { requires !detail::says(performer_t<L>::reads_values); };
 
 /// `in_place = true`: forward may write y over x.
 template <class L>
-inline constexpr bool is_in_place = elementwise_layer<L> || (same_elements_layer<L> && !is_overwriting<L>) ||
-                                  (!same_elements_layer<L> && requires { requires bool{performer_t<L>::in_place}; });
+inline constexpr bool is_in_place =
+    elementwise_layer<L> || (same_elements_layer<L> && !is_overwriting<L>) ||
+    (!same_elements_layer<L> && requires { requires detail::says(performer_t<L>::in_place); });
 
 template <class L>
 inline constexpr input_count inputs_of = [] {
@@ -269,7 +280,7 @@ inline constexpr backward_needs needs_of = [] {
 
 /// `differentiable = false`: no gradient passes this layer.
 template <class L>
-inline constexpr bool is_differentiable = !requires { requires !bool{performer_t<L>::differentiable}; };
+inline constexpr bool is_differentiable = !requires { requires !detail::says(performer_t<L>::differentiable); };
 
 // --- asking a layer, whatever rung it stands on ---------------------------------------------------------
 
