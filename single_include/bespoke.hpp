@@ -508,7 +508,7 @@ private:
     static std::string printable(std::string_view text) {
         std::string result(text);
         for (char& c : result)
-            if ((c >= '\0' && c < ' ') || c == '\x7f') c = '?';
+            if (static_cast<unsigned char>(c) < ' ' || c == '\x7f') c = '?';
         return result;
     }
 
@@ -2001,6 +2001,315 @@ std::string inspect(const plan_view& p) {
 
 
 
+
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <type_traits>
+#if defined(__aarch64__)
+#include <arm_neon.h>
+#endif
+
+/// What bespoke uses of xsimd, over the vectors of 16 bytes that g++ and clang have for every machine, in its registers
+/// where it has some, else in scalars. xsimd 8.1 serves x86 alone here: on ARM it divides and takes roots by
+/// approximations and rounds -0.3 to 0, not -0, and for a machine that it does not know it has nothing.
+namespace bespoke::kernels::portable {
+
+inline constexpr std::size_t vector_bytes = 16;
+#if defined(__aarch64__)
+inline constexpr std::size_t vector_registers = 32;
+#else
+inline constexpr std::size_t vector_registers = 16;
+#endif
+#if defined(__aarch64__) || defined(__FP_FAST_FMAF)
+inline constexpr bool has_fma = true;
+#else
+inline constexpr bool has_fma = false;
+#endif
+
+template <class T>
+struct vector {
+    typedef T type __attribute__((vector_size(vector_bytes)));  // g++ 12 overlooks it in a `using`
+};
+
+/// Stands where xsimd names an instruction set; there is one.
+struct default_arch {};
+
+template <class T, class = default_arch>
+class batch_bool {
+    using values = typename vector<T>::type;
+
+public:
+    using register_type = decltype(values{} < values{});  ///< 0 or -1 in each lane
+    static constexpr std::size_t size = vector_bytes / sizeof(T);
+    register_type data;
+
+    batch_bool() = default;
+    batch_bool(register_type v) : data(v) {}
+    explicit batch_bool(bool v) : data(register_type{} - static_cast<int>(v)) {}
+
+    bool get(std::size_t lane) const { return data[lane] != 0; }
+    void store_unaligned(bool* to) const {
+        for (std::size_t i = 0; i < size; ++i) to[i] = get(i);
+    }
+
+    friend batch_bool operator&(batch_bool a, batch_bool b) { return a.data & b.data; }
+    friend batch_bool operator|(batch_bool a, batch_bool b) { return a.data | b.data; }
+    friend batch_bool operator&&(batch_bool a, batch_bool b) { return a & b; }
+    friend batch_bool operator||(batch_bool a, batch_bool b) { return a | b; }
+    friend batch_bool operator!(batch_bool a) { return ~a.data; }
+};
+
+template <class T, class A = default_arch>
+class batch {
+public:
+    using value_type = T;
+    using register_type = typename vector<T>::type;
+    using mask = batch_bool<T, A>;
+    static constexpr std::size_t size = vector_bytes / sizeof(T);
+    register_type data;
+
+    batch() = default;
+    batch(register_type v) : data(v) {}
+    explicit batch(T v) : data(v - register_type{}) {}  // -0 - 0 is -0
+
+    T get(std::size_t lane) const { return data[lane]; }
+    static batch load_unaligned(const T* from) {
+        batch v;
+        std::memcpy(&v.data, from, sizeof(v.data));
+        return v;
+    }
+    static batch load_aligned(const T* from) { return load_unaligned(from); }
+    void store_unaligned(T* to) const { std::memcpy(to, &data, sizeof(data)); }
+    void store_aligned(T* to) const { store_unaligned(to); }
+
+    friend batch operator+(batch a, batch b) { return a.data + b.data; }
+    friend batch operator-(batch a, batch b) { return a.data - b.data; }
+    friend batch operator*(batch a, batch b) { return a.data * b.data; }
+    friend batch operator/(batch a, batch b) { return a.data / b.data; }
+    friend batch operator-(batch a) { return -a.data; }
+    friend batch operator<<(batch a, int bits) { return a.data << bits; }
+    friend batch operator>>(batch a, int bits) { return a.data >> bits; }
+
+    friend batch operator&(batch a, batch b) { return from(a.bits() & b.bits()); }
+    friend batch operator|(batch a, batch b) { return from(a.bits() | b.bits()); }
+    friend batch operator^(batch a, batch b) { return from(a.bits() ^ b.bits()); }
+
+    friend mask operator==(batch a, batch b) { return a.data == b.data; }
+    friend mask operator!=(batch a, batch b) { return a.data != b.data; }
+    friend mask operator<(batch a, batch b) { return a.data < b.data; }
+    friend mask operator<=(batch a, batch b) { return a.data <= b.data; }
+    friend mask operator>(batch a, batch b) { return a.data > b.data; }
+    friend mask operator>=(batch a, batch b) { return a.data >= b.data; }
+
+    batch& operator+=(batch b) { return *this = *this + b; }
+    batch& operator-=(batch b) { return *this = *this - b; }
+    batch& operator*=(batch b) { return *this = *this * b; }
+    batch& operator/=(batch b) { return *this = *this / b; }
+
+private:
+    using bit_vector = typename mask::register_type;
+    bit_vector bits() const { return reinterpret_cast<bit_vector>(data); }
+    static batch from(bit_vector v) { return reinterpret_cast<register_type>(v); }
+};
+
+template <class T, class A>
+[[gnu::always_inline]] inline batch<T, A> select(batch_bool<T, A> where, batch<T, A> a, batch<T, A> b) noexcept {
+    return where.data ? a.data : b.data;
+}
+/// As the instructions of x86: b where either is NaN, and of zeros.
+template <class T, class A>
+[[gnu::always_inline]] inline batch<T, A> max(batch<T, A> a, batch<T, A> b) noexcept {
+    return select(a > b, a, b);
+}
+template <class T, class A>
+[[gnu::always_inline]] inline batch<T, A> min(batch<T, A> a, batch<T, A> b) noexcept {
+    return select(a < b, a, b);
+}
+template <class T, class A>
+[[gnu::always_inline]] inline batch<T, A> abs(batch<T, A> x) noexcept {
+    const batch<T, A> sign(T(-0.0));
+    return (x | sign) ^ sign;
+}
+template <class T, class A>
+[[gnu::always_inline]] inline batch_bool<T, A> isnan(batch<T, A> x) noexcept {
+    return x != x;
+}
+
+template <class T, class A>
+[[gnu::always_inline]] inline bool any(batch_bool<T, A> v) noexcept {
+    std::uint64_t bits[2];
+    static_assert(sizeof(bits) == sizeof(v.data));
+    std::memcpy(bits, &v.data, sizeof(bits));
+    return (bits[0] | bits[1]) != 0;
+}
+template <class T, class A>
+[[gnu::always_inline]] inline bool all(batch_bool<T, A> v) noexcept {
+    return !any(!v);
+}
+
+/// The same bits as elements of another type.
+template <class To, class T, class A>
+[[gnu::always_inline]] inline To bitwise_cast(batch<T, A> v) noexcept {
+    return reinterpret_cast<typename To::register_type>(v.data);
+}
+
+namespace detail {
+
+/// Lane by lane, where the machine has no instruction.
+template <class T, class A, class F>
+[[gnu::always_inline]] inline batch<T, A> each_lane(batch<T, A> x, const F& f) noexcept {
+    for (std::size_t i = 0; i < x.size; ++i) x.data[i] = f(x.data[i]);
+    return x;
+}
+
+}  // namespace detail
+
+template <class T, class A>
+[[gnu::always_inline]] inline batch<T, A> sqrt(batch<T, A> x) noexcept {
+#if defined(__aarch64__)
+    if constexpr (sizeof(T) == sizeof(float)) return vsqrtq_f32(x.data);
+    else return vsqrtq_f64(x.data);
+#else
+    return detail::each_lane(x, [](T v) { return std::sqrt(v); });
+#endif
+}
+template <class T, class A>
+[[gnu::always_inline]] inline batch<T, A> floor(batch<T, A> x) noexcept {
+#if defined(__aarch64__)
+    if constexpr (sizeof(T) == sizeof(float)) return vrndmq_f32(x.data);
+    else return vrndmq_f64(x.data);
+#else
+    return detail::each_lane(x, [](T v) { return std::floor(v); });
+#endif
+}
+template <class T, class A>
+[[gnu::always_inline]] inline batch<T, A> ceil(batch<T, A> x) noexcept {
+#if defined(__aarch64__)
+    if constexpr (sizeof(T) == sizeof(float)) return vrndpq_f32(x.data);
+    else return vrndpq_f64(x.data);
+#else
+    return detail::each_lane(x, [](T v) { return std::ceil(v); });
+#endif
+}
+template <class T, class A>
+[[gnu::always_inline]] inline batch<T, A> trunc(batch<T, A> x) noexcept {
+#if defined(__aarch64__)
+    if constexpr (sizeof(T) == sizeof(float)) return vrndq_f32(x.data);
+    else return vrndq_f64(x.data);
+#else
+    return detail::each_lane(x, [](T v) { return std::trunc(v); });
+#endif
+}
+template <class T, class A>
+[[gnu::always_inline]] inline batch<T, A> nearbyint(batch<T, A> x) noexcept {
+#if defined(__aarch64__)
+    if constexpr (sizeof(T) == sizeof(float)) return vrndiq_f32(x.data);
+    else return vrndiq_f64(x.data);
+#else
+    return detail::each_lane(x, [](T v) { return std::nearbyint(v); });
+#endif
+}
+
+template <class T, class A>
+[[gnu::always_inline]] inline batch<T, A> fma(batch<T, A> a, batch<T, A> b, batch<T, A> c) noexcept {
+#if defined(__aarch64__)
+    if constexpr (sizeof(T) == sizeof(float)) return vfmaq_f32(c.data, a.data, b.data);
+    else return vfmaq_f64(c.data, a.data, b.data);
+#else
+    if constexpr (has_fma) {
+        for (std::size_t i = 0; i < a.size; ++i) c.data[i] = std::fma(a.data[i], b.data[i], c.data[i]);
+        return c;
+    } else {
+        const batch<T, A> product = a * b;
+        return product + c;
+    }
+#endif
+}
+
+}  // namespace bespoke::kernels::portable
+
+#include <cstddef>
+#include <type_traits>
+
+// What vectors are made of. Of the instruction set: whether it is AVX-512, how many vector registers there are (tile
+// sizes follow from it), whether a multiply-add is rounded once. BESPOKE_WITHOUT_XSIMD: x86 as other machines.
+#if defined(__SSE2__) && !defined(BESPOKE_WITHOUT_XSIMD)
+#include <xsimd/xsimd.hpp>
+
+namespace bespoke::kernels {
+namespace simd = xsimd;
+inline constexpr bool is_avx512 = std::is_base_of_v<xsimd::avx512f, xsimd::default_arch>;
+inline constexpr std::size_t vector_registers = is_avx512 ? 32 : 16;
+inline constexpr bool has_fma = is_avx512 || XSIMD_WITH_FMA3_AVX2 || XSIMD_WITH_FMA3_AVX || XSIMD_WITH_FMA3_SSE ||
+                                XSIMD_WITH_FMA4;
+}  // namespace bespoke::kernels
+#elif defined(__AVX512F__)
+#error "bespoke: BESPOKE_WITHOUT_XSIMD is for x86 without AVX-512"
+#else
+namespace bespoke::kernels {
+namespace simd = portable;
+inline constexpr bool is_avx512 = false;
+inline constexpr std::size_t vector_registers = portable::vector_registers;
+inline constexpr bool has_fma = portable::has_fma;
+}  // namespace bespoke::kernels
+#endif
+
+// Files of one program that are compiled for different instruction sets would share functions that differ: weights
+// packed by one would be read by another. So that the linker says so, each file needs a symbol with the name of its
+// set, which it brings in a section group that is one for all: of a group the linker keeps what comes first. Not with
+// clang, which loses the group under -flto.
+#if defined(__ELF__) && !defined(__clang__)
+#ifdef BESPOKE_WITHOUT_XSIMD
+#define BESPOKE_WIDTH "_without_xsimd"
+#elif defined(__AVX512F__)
+#define BESPOKE_WIDTH "_avx512"
+#elif defined(__AVX2__)
+#define BESPOKE_WIDTH "_avx2"
+#elif defined(__AVX__)
+#define BESPOKE_WIDTH "_avx"
+#elif defined(__SSE4_1__)
+#define BESPOKE_WIDTH "_sse4"
+#else
+#define BESPOKE_WIDTH ""
+#endif
+#ifdef __FMA__
+#define BESPOKE_FMA "_fma"
+#else
+#define BESPOKE_FMA ""
+#endif
+#ifdef __AVX512BF16__
+#define BESPOKE_BFLOAT16 "_bf16"
+#else
+#define BESPOKE_BFLOAT16 ""
+#endif
+#ifdef __AVX512VNNI__
+#define BESPOKE_VNNI "_vnni"
+#else
+#define BESPOKE_VNNI ""
+#endif
+#define BESPOKE_SET \
+    "bespoke_wants_all_files_of_a_program_for_one_instruction_set" BESPOKE_WIDTH BESPOKE_FMA BESPOKE_BFLOAT16 \
+        BESPOKE_VNNI
+asm(".ifndef " BESPOKE_SET "\n"
+    ".pushsection .rodata.bespoke,\"aG\",%progbits,bespoke_instruction_set,comdat\n"
+    ".globl " BESPOKE_SET "\n"
+    ".hidden " BESPOKE_SET "\n" BESPOKE_SET ":\n"
+    ".long 0\n"
+    ".popsection\n"
+    ".endif\n"
+    ".pushsection .rodata\n"
+    ".balign 4\n"
+    ".long " BESPOKE_SET " - .\n"
+    ".popsection\n");
+#undef BESPOKE_WIDTH
+#undef BESPOKE_FMA
+#undef BESPOKE_BFLOAT16
+#undef BESPOKE_VNNI
+#undef BESPOKE_SET
+#endif
+
 #include <array>
 #include <cmath>
 #include <concepts>
@@ -2009,43 +2318,33 @@ std::string inspect(const plan_view& p) {
 #include <cstring>
 #include <type_traits>
 #include <utility>
-#include <xsimd/xsimd.hpp>
 
 namespace bespoke::kernels {
 
 /// One register of elements, of the widest instruction set that the compiler was told to use.
 template <class T>
-using batch = xsimd::batch<T, xsimd::default_arch>;
+using batch = simd::batch<T, simd::default_arch>;
+/// What comparing two of them gives.
+template <class T>
+using batch_bool = simd::batch_bool<T, simd::default_arch>;
 
-/// Elements in one batch: 16 floats with AVX-512, 8 with AVX2, 4 with SSE2.
+/// Elements in one batch: 16 floats with AVX-512, 8 with AVX2, 4 with SSE2, NEON and where there are no registers.
 template <class T>
 inline constexpr extent lanes = static_cast<extent>(batch<T>::size);
-
-template <class Arch>
-inline constexpr bool is_avx512 = std::is_base_of_v<xsimd::avx512f, Arch>;
-
-/// Vector registers of the instruction set; tile sizes follow from it.
-inline constexpr std::size_t vector_registers =
-    is_avx512<xsimd::default_arch> || std::is_base_of_v<xsimd::neon64, xsimd::default_arch> ? 32 : 16;
-
-/// Whether the machine rounds a multiply-add once.
-inline constexpr bool has_fma = is_avx512<xsimd::default_arch> || XSIMD_WITH_FMA3_AVX2 ||
-                                XSIMD_WITH_FMA3_AVX || XSIMD_WITH_FMA3_SSE || XSIMD_WITH_FMA4 ||
-                                XSIMD_WITH_NEON64;
 
 /// a * b + c; rounded once where the machine has the instruction, twice where not (SSE2).
 ///
 /// xsimd 8.1 has no fma for AVX-512 and leaves it to the compiler whether to fuse: always call this one.
 template <class T>
 [[gnu::always_inline]] inline batch<T> fma(const batch<T>& a, const batch<T>& b, const batch<T>& c) noexcept {
-#if XSIMD_WITH_AVX512F
-    if constexpr (is_avx512<xsimd::default_arch> && std::is_same_v<T, float>)
+#ifdef __AVX512F__
+    if constexpr (is_avx512 && std::is_same_v<T, float>)
         return _mm512_fmadd_ps(a, b, c);
-    else if constexpr (is_avx512<xsimd::default_arch> && std::is_same_v<T, double>)
+    else if constexpr (is_avx512 && std::is_same_v<T, double>)
         return _mm512_fmadd_pd(a, b, c);
     else
 #endif
-        return xsimd::fma(a, b, c);
+        return simd::fma(a, b, c);
 }
 template <std::floating_point T>
 [[gnu::always_inline]] inline T fma(T a, T b, T c) noexcept {
@@ -2094,9 +2393,9 @@ template <class T>
 /// v, which the compiler is to keep in a register: g++ would rather load it again for each use.
 template <class T>
 [[gnu::always_inline]] inline batch<T> in_register(batch<T> v) noexcept {
-#if XSIMD_WITH_AVX512F
+#ifdef __AVX512F__
     asm("" : "+v"(v.data));
-#elif XSIMD_WITH_SSE2
+#elif defined(__SSE2__)
     asm("" : "+x"(v.data));
 #endif
     return v;
@@ -2113,10 +2412,10 @@ void prefetch(const T* p, extent n) noexcept {
 /// The first `n` elements at `p`, zero in the other lanes; 0 <= n <= lanes. Reads nothing beyond them.
 template <class T>
 [[gnu::always_inline]] inline batch<T> load_partial(const T* p, extent n) noexcept {
-#if XSIMD_WITH_AVX512F
-    if constexpr (is_avx512<xsimd::default_arch> && std::is_same_v<T, float>)
+#ifdef __AVX512F__
+    if constexpr (is_avx512 && std::is_same_v<T, float>)
         return _mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << n) - 1u), p);
-    else if constexpr (is_avx512<xsimd::default_arch> && std::is_same_v<T, double>)
+    else if constexpr (is_avx512 && std::is_same_v<T, double>)
         return _mm512_maskz_loadu_pd(static_cast<__mmask8>((1u << n) - 1u), p);
     else
 #endif
@@ -2130,10 +2429,10 @@ template <class T>
 /// Stores the first `n` lanes; 0 <= n <= lanes. Writes nothing beyond them.
 template <class T>
 [[gnu::always_inline]] inline void store_partial(T* p, const batch<T>& v, extent n) noexcept {
-#if XSIMD_WITH_AVX512F
-    if constexpr (is_avx512<xsimd::default_arch> && std::is_same_v<T, float>)
+#ifdef __AVX512F__
+    if constexpr (is_avx512 && std::is_same_v<T, float>)
         _mm512_mask_storeu_ps(p, static_cast<__mmask16>((1u << n) - 1u), v);
-    else if constexpr (is_avx512<xsimd::default_arch> && std::is_same_v<T, double>)
+    else if constexpr (is_avx512 && std::is_same_v<T, double>)
         _mm512_mask_storeu_pd(p, static_cast<__mmask8>((1u << n) - 1u), v);
     else
 #endif
@@ -2154,7 +2453,7 @@ template <class T>
 
 /// True in the first `n` lanes; 0 <= n <= lanes.
 template <class T>
-[[gnu::always_inline]] inline xsimd::batch_bool<T, xsimd::default_arch> first_lanes(extent n) noexcept {
+[[gnu::always_inline]] inline batch_bool<T> first_lanes(extent n) noexcept {
     alignas(64) static constexpr auto number = [] {
         std::array<T, static_cast<std::size_t>(lanes<T>)> all{};
         for (std::size_t i = 0; i < all.size(); ++i) all[i] = static_cast<T>(i);
@@ -2165,8 +2464,8 @@ template <class T>
 
 /// Bit i says whether lane i is true.
 template <class T>
-[[gnu::always_inline]] inline std::uint64_t lane_bits(const xsimd::batch_bool<T, xsimd::default_arch>& v) noexcept {
-    if constexpr (is_avx512<xsimd::default_arch>) {
+[[gnu::always_inline]] inline std::uint64_t lane_bits(const batch_bool<T>& v) noexcept {
+    if constexpr (is_avx512) {
         return static_cast<std::uint64_t>(v.data);
     } else {
         alignas(64) bool lane[lanes<T>];
@@ -2303,7 +2602,7 @@ template <class T>
 #include <limits>
 
 // g++ 12 takes the deliberately undefined operand inside its own AVX-512 header for uninitialized (its bug 105593).
-// Through these wrappers it stays silent, so call kernels::max rather than xsimd::max.
+// Through these wrappers it stays silent, so call kernels::max rather than simd::max.
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wuninitialized"
 #ifndef __clang__
@@ -2340,11 +2639,11 @@ using bits_batch = batch<typename format<T>::bits>;
 
 template <class T>
 [[gnu::always_inline]] inline bits_batch<T> to_bits(const batch<T>& v) noexcept {
-    return xsimd::bitwise_cast<bits_batch<T>>(v);
+    return simd::bitwise_cast<bits_batch<T>>(v);
 }
 template <class T>
 [[gnu::always_inline]] inline batch<T> from_bits(const bits_batch<T>& v) noexcept {
-    return xsimd::bitwise_cast<batch<T>>(v);
+    return simd::bitwise_cast<batch<T>>(v);
 }
 template <class T>
 constexpr typename format<T>::bits bits_of(T v) noexcept {
@@ -2446,10 +2745,10 @@ template <class T, int Sign = 1>
 /// v * 2^k, rounded once, where the result may overflow or be subnormal.
 template <class T>
 [[gnu::always_inline]] inline batch<T> scale_by_power(const batch<T>& v, const reduced<T>& x) noexcept {
-#if XSIMD_WITH_AVX512F
-    if constexpr (is_avx512<xsimd::default_arch> && std::is_same_v<T, float>)
+#ifdef __AVX512F__
+    if constexpr (is_avx512 && std::is_same_v<T, float>)
         return _mm512_scalef_ps(v, x.k);
-    else if constexpr (is_avx512<xsimd::default_arch> && std::is_same_v<T, double>)
+    else if constexpr (is_avx512 && std::is_same_v<T, double>)
         return _mm512_scalef_pd(v, x.k);
     else
 #endif
@@ -2499,9 +2798,9 @@ template <class V>
 
 /// where ? a : b, lane by lane.
 template <class T>
-[[gnu::always_inline]] inline batch<T> select(const xsimd::batch_bool<T, xsimd::default_arch>& where,
+[[gnu::always_inline]] inline batch<T> select(const batch_bool<T>& where,
                                               const batch<T>& a, const batch<T>& b) noexcept {
-    return xsimd::select(where, a, b);
+    return simd::select(where, a, b);
 }
 template <std::floating_point T>
 constexpr T select(bool where, T a, T b) noexcept {
@@ -2511,7 +2810,7 @@ constexpr T select(bool where, T a, T b) noexcept {
 /// The larger of both; `b` where either is NaN. So max(limit, x) keeps a NaN in x.
 template <class T>
 [[gnu::always_inline]] inline batch<T> max(const batch<T>& a, const batch<T>& b) noexcept {
-    return xsimd::max(a, b);
+    return simd::max(a, b);
 }
 template <std::floating_point T>
 constexpr T max(T a, T b) noexcept {
@@ -2521,7 +2820,7 @@ constexpr T max(T a, T b) noexcept {
 /// The smaller of both; `b` where either is NaN. So min(limit, x) keeps a NaN in x.
 template <class T>
 [[gnu::always_inline]] inline batch<T> min(const batch<T>& a, const batch<T>& b) noexcept {
-    return xsimd::min(a, b);
+    return simd::min(a, b);
 }
 template <std::floating_point T>
 constexpr T min(T a, T b) noexcept {
@@ -2530,8 +2829,8 @@ constexpr T min(T a, T b) noexcept {
 
 /// Whether x is NaN, lane by lane. Never x != x: xsimd 8.1 compares that as ordered on AVX, so it is false for NaN.
 template <class T>
-[[gnu::always_inline]] inline xsimd::batch_bool<T, xsimd::default_arch> is_nan(const batch<T>& x) noexcept {
-    return xsimd::isnan(x);
+[[gnu::always_inline]] inline batch_bool<T> is_nan(const batch<T>& x) noexcept {
+    return simd::isnan(x);
 }
 template <std::floating_point T>
 constexpr bool is_nan(T x) noexcept {
@@ -2541,7 +2840,7 @@ constexpr bool is_nan(T x) noexcept {
 /// The larger of both, NaN where either is: what a running maximum (`a`) becomes with the next element.
 template <class T>
 [[gnu::always_inline]] inline batch<T> running_max(const batch<T>& a, const batch<T>& next) noexcept {
-    return xsimd::select(xsimd::isnan(next), next, xsimd::max(next, a));  // what waits for `a` is the maximum only
+    return simd::select(simd::isnan(next), next, simd::max(next, a));  // what waits for `a` is the maximum only
 }
 template <std::floating_point T>
 constexpr T running_max(T a, T next) noexcept {
@@ -2551,7 +2850,7 @@ constexpr T running_max(T a, T next) noexcept {
 /// The smaller of both, NaN where either is: as `running_max`.
 template <class T>
 [[gnu::always_inline]] inline batch<T> running_min(const batch<T>& a, const batch<T>& next) noexcept {
-    return xsimd::select(xsimd::isnan(next), next, xsimd::min(next, a));
+    return simd::select(simd::isnan(next), next, simd::min(next, a));
 }
 template <std::floating_point T>
 constexpr T running_min(T a, T next) noexcept {
@@ -2560,7 +2859,7 @@ constexpr T running_min(T a, T next) noexcept {
 
 template <class T>
 [[gnu::always_inline]] inline batch<T> abs(const batch<T>& x) noexcept {
-    return xsimd::abs(x);
+    return simd::abs(x);
 }
 template <std::floating_point T>
 inline T abs(T x) noexcept {
@@ -2569,7 +2868,7 @@ inline T abs(T x) noexcept {
 
 template <class T>
 [[gnu::always_inline]] inline batch<T> sqrt(const batch<T>& x) noexcept {
-    return xsimd::sqrt(x);
+    return simd::sqrt(x);
 }
 template <std::floating_point T>
 inline T sqrt(T x) noexcept {
@@ -2580,7 +2879,7 @@ inline T sqrt(T x) noexcept {
 template <class T>
 [[gnu::always_inline]] inline batch<T> copysign(const batch<T>& x, const batch<T>& sign) noexcept {
     const batch<T> mask(T(-0.0));
-    return xsimd::abs(x) | (sign & mask);
+    return simd::abs(x) | (sign & mask);
 }
 template <std::floating_point T>
 inline T copysign(T x, T sign) noexcept {
@@ -2592,10 +2891,10 @@ template <class T>
 inline batch<T> exp(const batch<T>& x) noexcept {
     using c = detail::coefficients<T>;
     const auto r = detail::reduce_exp<T>(
-        xsimd::min(batch<T>(c::exponential_high), xsimd::max(batch<T>(c::exponential_low), x)));
+        simd::min(batch<T>(c::exponential_high), simd::max(batch<T>(c::exponential_low), x)));
     // Zero before it is scaled: to round a result to zero takes hundreds of cycles, and behind masks all are zero.
     const auto vanishes = x < batch<T>(c::exponential_low);
-    return detail::scale_by_power<T>(xsimd::select(vanishes, batch<T>(T(0)), r.expm1 + batch<T>(T(1))), r);
+    return detail::scale_by_power<T>(simd::select(vanishes, batch<T>(T(0)), r.expm1 + batch<T>(T(1))), r);
 }
 
 /// Natural logarithm; log(0) = -infinity, NaN below.
@@ -2605,12 +2904,12 @@ inline batch<T> log(const batch<T>& x) noexcept {
     constexpr T up = static_cast<T>(typename detail::format<T>::bits{1} << detail::format<T>::mantissa);
     const auto subnormal = x < batch<T>(limits::min());
     batch<T> k, f;
-    detail::split_exponent<T>(xsimd::select(subnormal, x * batch<T>(up), x), k, f);
-    k = xsimd::select(subnormal, k - batch<T>(static_cast<T>(detail::format<T>::mantissa)), k);
+    detail::split_exponent<T>(simd::select(subnormal, x * batch<T>(up), x), k, f);
+    k = simd::select(subnormal, k - batch<T>(static_cast<T>(detail::format<T>::mantissa)), k);
     batch<T> y = detail::log_reduced<T>(k, f, batch<T>(T(0)));
-    y = xsimd::select(x == batch<T>(T(0)), batch<T>(-limits::infinity()), y);
-    y = xsimd::select(x < batch<T>(T(0)), batch<T>(limits::quiet_NaN()), y);
-    return xsimd::select(x < batch<T>(limits::infinity()), y, x);
+    y = simd::select(x == batch<T>(T(0)), batch<T>(-limits::infinity()), y);
+    y = simd::select(x < batch<T>(T(0)), batch<T>(limits::quiet_NaN()), y);
+    return simd::select(x < batch<T>(limits::infinity()), y, x);
 }
 
 /// log(1 + x), exact to the last places for small x too; log1p(-1) = -infinity, NaN below.
@@ -2622,20 +2921,20 @@ inline batch<T> log1p(const batch<T>& x) noexcept {
     batch<T> k, f;
     detail::split_exponent<T>(u, k, f);
     // What 1 + x lost in rounding.
-    const batch<T> lost = xsimd::select(x > one, one - (u - x), x - (u - one)) / u;
+    const batch<T> lost = simd::select(x > one, one - (u - x), x - (u - one)) / u;
     const auto small = x > batch<T>(T(-0.2928)) && x < batch<T>(T(0.4142));
-    const batch<T> y0 = detail::log_reduced<T>(xsimd::select(small, zero, k), xsimd::select(small, x, f),
-                                               xsimd::select(small, zero, lost));
-    batch<T> y = xsimd::select(x == zero, x, y0);
-    y = xsimd::select(x == -one, batch<T>(-limits::infinity()), y);
-    y = xsimd::select(x < -one, batch<T>(limits::quiet_NaN()), y);
-    return xsimd::select(x < batch<T>(limits::infinity()), y, x);
+    const batch<T> y0 = detail::log_reduced<T>(simd::select(small, zero, k), simd::select(small, x, f),
+                                               simd::select(small, zero, lost));
+    batch<T> y = simd::select(x == zero, x, y0);
+    y = simd::select(x == -one, batch<T>(-limits::infinity()), y);
+    y = simd::select(x < -one, batch<T>(limits::quiet_NaN()), y);
+    return simd::select(x < batch<T>(limits::infinity()), y, x);
 }
 
 /// Hyperbolic tangent, as (e^2|x| - 1) / (e^2|x| + 1).
 template <class T>
 inline batch<T> tanh(const batch<T>& x) noexcept {
-    const batch<T> half(T(0.5)), a = xsimd::min(batch<T>(T(20)), xsimd::abs(x));
+    const batch<T> half(T(0.5)), a = simd::min(batch<T>(T(20)), simd::abs(x));
     const auto r = detail::reduce_exp<T, 2>(a);
     const batch<T> power = detail::power_of_two<T>(r);
     const batch<T> sinh = kernels::fma(power, r.expm1, kernels::fma(power, half, -half));  // times e^|x|
@@ -2646,8 +2945,8 @@ inline batch<T> tanh(const batch<T>& x) noexcept {
 template <class T>
 inline batch<T> sigmoid(const batch<T>& x) noexcept {
     const batch<T> one(T(1));
-    const batch<T> e = kernels::exp<T>(-xsimd::abs(x));
-    return xsimd::select(x < batch<T>(T(0)), e, one) / (one + e);
+    const batch<T> e = kernels::exp<T>(-simd::abs(x));
+    return simd::select(x < batch<T>(T(0)), e, one) / (one + e);
 }
 
 /// Gauss error function.
@@ -2655,13 +2954,13 @@ template <class T>
 inline batch<T> erf(const batch<T>& x) noexcept {
     using c = detail::coefficients<T>;
     const batch<T> one(T(1));
-    const batch<T> a = xsimd::abs(x);
+    const batch<T> a = simd::abs(x);
     const batch<T> small = x * detail::polynomial<T>(x * x, c::erf_small);
     // 1 - exp(..), from 0 to 1, with the sign of x; the power is a normal number
     const auto rest = detail::reduce_exp<T>(
-        detail::polynomial<T>(xsimd::min(batch<T>(c::erf_end), a) - batch<T>(c::erf_centre), c::erf_large));
+        detail::polynomial<T>(simd::min(batch<T>(c::erf_end), a) - batch<T>(c::erf_centre), c::erf_large));
     const batch<T> large = one - detail::scale_by_power<T>(rest.expm1 + one, rest);
-    return xsimd::select(a < one, small, large | (x & batch<T>(T(-0.0))));
+    return simd::select(a < one, small, large | (x & batch<T>(T(-0.0))));
 }
 
 template <std::floating_point T>
@@ -3516,7 +3815,7 @@ namespace bespoke::kernels {
 /// The largest whole number that is not above x.
 template <class T>
 [[gnu::always_inline]] inline batch<T> floor(const batch<T>& x) noexcept {
-    return kernels::copysign<T>(xsimd::floor(x), x);
+    return kernels::copysign<T>(simd::floor(x), x);
 }
 template <std::floating_point T>
 inline T floor(T x) noexcept {
@@ -3526,7 +3825,7 @@ inline T floor(T x) noexcept {
 /// The smallest whole number that is not below x.
 template <class T>
 [[gnu::always_inline]] inline batch<T> ceil(const batch<T>& x) noexcept {
-    return kernels::copysign<T>(xsimd::ceil(x), x);
+    return kernels::copysign<T>(simd::ceil(x), x);
 }
 template <std::floating_point T>
 inline T ceil(T x) noexcept {
@@ -3536,7 +3835,7 @@ inline T ceil(T x) noexcept {
 /// The whole number nearest to x, the even one of two that are equally near.
 template <class T>
 [[gnu::always_inline]] inline batch<T> round(const batch<T>& x) noexcept {
-    return kernels::copysign<T>(xsimd::nearbyint(x), x);
+    return kernels::copysign<T>(simd::nearbyint(x), x);
 }
 template <std::floating_point T>
 inline T round(T x) noexcept {
@@ -3691,14 +3990,14 @@ template <class T>
 inline batch<T> fmod(const batch<T>& a, const batch<T>& b) noexcept {
     if constexpr (has_fma) {
         constexpr T limit = static_cast<T>(typename format<T>::bits{1} << format<T>::mantissa);
-        const batch<T> zero(T(0)), q = xsimd::trunc(a / b);
-        if (!xsimd::any(xsimd::abs(q) >= batch<T>(limit))) {
+        const batch<T> zero(T(0)), q = simd::trunc(a / b);
+        if (!simd::any(simd::abs(q) >= batch<T>(limit))) {
             // Exact: q is the quotient, or one beyond it where a / b was rounded up to a whole number.
-            const batch<T> r = kernels::fma<T>(-q, b, a), step = xsimd::abs(b);
-            const batch<T> fixed = xsimd::select(a < zero, xsimd::select(r > zero, r - step, r),
-                                                 xsimd::select(r < zero, r + step, r));
+            const batch<T> r = kernels::fma<T>(-q, b, a), step = simd::abs(b);
+            const batch<T> fixed = simd::select(a < zero, simd::select(r > zero, r - step, r),
+                                                 simd::select(r < zero, r + step, r));
             const auto endless = step == batch<T>(std::numeric_limits<T>::infinity());
-            return xsimd::select(endless, a + (a - a), fixed);  // NaN for infinite a
+            return simd::select(endless, a + (a - a), fixed);  // NaN for infinite a
         }
     }
     return fmod_each<T>(a, b);
@@ -3712,8 +4011,8 @@ template <class T>
 inline batch<T> floor_mod(const batch<T>& a, const batch<T>& b) noexcept {
     const batch<T> zero(T(0)), r = detail::fmod<T>(a, b);
     const batch<T> lift =
-        xsimd::select(r < zero, xsimd::select(b < zero, zero, b), xsimd::select(b < zero, b, zero));
-    return xsimd::select(r == zero, kernels::copysign<T>(zero, b), r + lift);
+        simd::select(r < zero, simd::select(b < zero, zero, b), simd::select(b < zero, b, zero));
+    return simd::select(r == zero, kernels::copysign<T>(zero, b), r + lift);
 }
 
 /// The largest whole number that is not above a / b, of the exact quotient: what numpy.floor_divide and Python's //
@@ -3721,12 +4020,12 @@ inline batch<T> floor_mod(const batch<T>& a, const batch<T>& b) noexcept {
 template <class T>
 inline batch<T> floor_divide(const batch<T>& a, const batch<T>& b) noexcept {
     const batch<T> zero(T(0)), one(T(1)), r = detail::fmod<T>(a, b), ratio = a / b;
-    const batch<T> lower = xsimd::select(r < zero, xsimd::select(b < zero, zero, one),
-                                         xsimd::select(r > zero, xsimd::select(b < zero, one, zero), zero));
-    const batch<T> exact = (a - r) / b - lower, whole = xsimd::floor(exact);
-    const batch<T> nearest = xsimd::select(exact - whole > batch<T>(T(0.5)), whole + one, whole);
-    const batch<T> result = xsimd::select(exact == zero, kernels::copysign<T>(zero, ratio), nearest);
-    return xsimd::select(b == zero, ratio, result);
+    const batch<T> lower = simd::select(r < zero, simd::select(b < zero, zero, one),
+                                         simd::select(r > zero, simd::select(b < zero, one, zero), zero));
+    const batch<T> exact = (a - r) / b - lower, whole = simd::floor(exact);
+    const batch<T> nearest = simd::select(exact - whole > batch<T>(T(0.5)), whole + one, whole);
+    const batch<T> result = simd::select(exact == zero, kernels::copysign<T>(zero, ratio), nearest);
+    return simd::select(b == zero, ratio, result);
 }
 
 template <std::floating_point T>
@@ -4670,8 +4969,8 @@ template <class T, class F>
 template <class T>
 [[gnu::always_inline]] inline void load_transposed(const T* from, extent stride,
                                                    batch<T> (&block)[static_cast<std::size_t>(lanes<T>)]) noexcept {
-#if XSIMD_WITH_AVX512F
-    if constexpr (is_avx512<xsimd::default_arch> && std::is_same_v<T, float>) {
+#ifdef __AVX512F__
+    if constexpr (is_avx512 && std::is_same_v<T, float>) {
         // Quarters of registers are put together as they are loaded: that takes no shuffle.
         unroll<4>([&](std::size_t q) __attribute__((always_inline)) {
             __m512 row[4];
@@ -5128,7 +5427,7 @@ template <std::size_t Width, class F, class T>
         const extent first = static_cast<extent>(w) * lanes<T>, count = std::min(n - first, lanes<T>);
         if (count <= 0) return;
         const batch<T> next = f.template combine<batch<T>>(result[w], load_partial(x + first, count), pivot[w]);
-        result[w] = xsimd::select(first_lanes<T>(count), next, result[w]);
+        result[w] = simd::select(first_lanes<T>(count), next, result[w]);
     });
 }
 
@@ -5365,12 +5664,12 @@ void find_first(const reduction_walk& walk, const T* x, const T* y, const Found&
         auto open = first_lanes<T>(width);
         walk.each_run([&](extent at, extent first, extent n, extent step) {
             const extent taken = rows ? lanes<T> : 1;
-            for (extent i = 0; i < n && xsimd::any(open); i += taken) {
+            for (extent i = 0; i < n && simd::any(open); i += taken) {
                 const T* p = x + from + at + i * step;
                 const extent count = rows ? std::min(n - i, lanes<T>) : width;
                 const batch<T> v = load_partial(p, count);
                 const auto equal = first_lanes<T>(count) & ((v == wanted) | (nan & is_nan<T>(v)));
-                if (!xsimd::any(rows ? equal : open & equal)) continue;
+                if (!simd::any(rows ? equal : open & equal)) continue;
                 if (!rows) {
                     found(p - x, to, first + i, width, open & equal);
                     open = open & !equal;
@@ -5395,7 +5694,7 @@ template <class F, class T>
         walk, x, y,
         [&](extent, extent to, extent number, extent width, const auto& which) {
             const batch<T> here(static_cast<T>(number));
-            store_partial<T>(y + to, xsimd::select(which, here, load_partial(y + to, width)), width);
+            store_partial<T>(y + to, simd::select(which, here, load_partial(y + to, width)), width);
         },
         threads);
 }
@@ -5413,7 +5712,7 @@ template <class T>
     find_first(
         walk, x, y,
         [&](extent from, extent to, extent, extent width, const auto& which) {
-            const batch<T> part = xsimd::select(which, load_partial(dy + to, width), batch<T>(T(0)));
+            const batch<T> part = simd::select(which, load_partial(dy + to, width), batch<T>(T(0)));
             store_partial<T>(dx + from, load_partial(dx + from, width) + part, width);
         },
         threads);
@@ -8096,7 +8395,7 @@ template <std::size_t Rows, class T, class N>
             const batch<T> d = load_partial(copy, rest);
             sum[r] = kernels::fma<T>(d, d, sum[r]);
         });
-    put(batch<T>(T(1)) / xsimd::sqrt(fold_rows<T>(sum, added) / count + batch<T>(epsilon)), inverse);
+    put(batch<T>(T(1)) / simd::sqrt(fold_rows<T>(sum, added) / count + batch<T>(epsilon)), inverse);
 }
 
 /// `Rows` rows of `layer_normalization`.
@@ -8810,7 +9109,7 @@ template <class T>
     const auto near = x < batch<T>(right::near);
     a.high = select<T>(near, a.high, sum.high);
     a.low = select<T>(near, a.low, sum.low);  // the quadrant is the same
-    if (!xsimd::all(x < batch<T>(right::wide))) replace_far<T>(x, a);
+    if (!simd::all(x < batch<T>(right::wide))) replace_far<T>(x, a);
 }
 
 }  // namespace detail
@@ -8827,7 +9126,7 @@ template <class T>
     // Exact: either `first` is the larger one, or all three have so few digits that nothing is lost.
     const batch<T> lost = (first - high) - second;
     angle<T> a{high, kernels::fma<T>(k, batch<T>(-right::short_parts[2]), lost), quadrant};
-    if (!xsimd::all(x < batch<T>(right::near))) [[unlikely]] {
+    if (!simd::all(x < batch<T>(right::near))) [[unlikely]] {
         const batch<T> in_memory = x;  // here alone: else it would be in memory in each call
         angle<T> replaced = a;
         detail::replace_wide<T>(in_memory, replaced);
@@ -8912,7 +9211,7 @@ template <class T, class Odd>
 
 /// Whether the lowest bit is set, lane by lane.
 template <class T>
-[[gnu::always_inline]] inline xsimd::batch_bool<T, xsimd::default_arch> is_odd(
+[[gnu::always_inline]] inline batch_bool<T> is_odd(
     const bits_batch<T>& v) noexcept {
     const bits_batch<T> sign = v << (8 * static_cast<int>(sizeof(T)) - 1);
     return from_bits<T>(sign | bits_batch<T>(bits_of(T(1)))) < batch<T>(T(0));
@@ -8929,7 +9228,7 @@ template <class T>
 /// z of asin(x) = asin(sqrt(z)) or pi / 2 - 2 asin(sqrt(z)), z <= 1 / 4, and asin(sqrt(z)).
 template <class T>
 struct reduced_arcsine {
-    xsimd::batch_bool<T, xsimd::default_arch> large;
+    batch_bool<T> large;
     batch<T> root, tail;  ///< asin(sqrt(z)) = root + tail
 };
 template <class T>
@@ -10517,10 +10816,10 @@ struct row_window {
 
     /// Zero in the other lanes; reads nothing beside them.
     [[gnu::always_inline]] batch<T> load(const T* p) const noexcept {
-#if XSIMD_WITH_AVX512F
-        if constexpr (is_avx512<xsimd::default_arch> && std::is_same_v<T, float>)
+#ifdef __AVX512F__
+        if constexpr (is_avx512 && std::is_same_v<T, float>)
             return _mm512_maskz_loadu_ps(static_cast<__mmask16>(mask), p);
-        else if constexpr (is_avx512<xsimd::default_arch> && std::is_same_v<T, double>)
+        else if constexpr (is_avx512 && std::is_same_v<T, double>)
             return _mm512_maskz_loadu_pd(static_cast<__mmask8>(mask), p);
         else
 #endif
@@ -13455,11 +13754,11 @@ namespace bespoke::kernels {
 /// intrinsics for it those that say what is in every lane, since g++ 12 warns of the others.
 template <class T>
 [[gnu::always_inline]] inline batch<T> gathered(const T* p, const batch<T>& indices) noexcept {
-#if XSIMD_WITH_AVX512F
-    if constexpr (is_avx512<xsimd::default_arch> && std::is_same_v<T, float>)
+#ifdef __AVX512F__
+    if constexpr (is_avx512 && std::is_same_v<T, float>)
         return _mm512_mask_i32gather_ps(_mm512_setzero_ps(), 0xFFFF, _mm512_maskz_cvttps_epi32(0xFFFF, indices), p,
                                         sizeof(T));
-    else if constexpr (is_avx512<xsimd::default_arch> && std::is_same_v<T, double>)
+    else if constexpr (is_avx512 && std::is_same_v<T, double>)
         return _mm512_mask_i32gather_pd(_mm512_setzero_pd(), 0xFF, _mm512_maskz_cvttpd_epi32(0xFF, indices), p,
                                         sizeof(T));
     else
@@ -13557,7 +13856,7 @@ void named_places(extent count, const T* x, extent step, extent n, extent* place
     const batch<T> end(static_cast<T>(n)), zero(T(0)), none(T(-1)), almost_half(std::nextafter(T(0.5), T(0)));
     for_each_batch<T>(
         count, [&](extent i, auto in, auto out) __attribute__((always_inline)) {
-            const batch<T> v = in(x + i), whole = xsimd::trunc(v + copysign<T>(almost_half, v));
+            const batch<T> v = in(x + i), whole = simd::trunc(v + copysign<T>(almost_half, v));
             const batch<T> at = select<T>(whole < zero, whole + end, whole);
             out(near + i, select<T>((at >= zero) & (at < end), at, none));
         });
@@ -15155,7 +15454,7 @@ template <class T>
 [[gnu::always_inline]] inline batch<T> gelu(const batch<T>& x) noexcept {
     if constexpr (std::is_same_v<T, float>) {
         // max(x, 0) - |x| P(X <= -|x|): no difference of near numbers on either side
-        const batch<T> size = xsimd::abs(x), a = xsimd::select(size < batch<T>(detail::gelu_end), size, batch<T>(T(0)));
+        const batch<T> size = simd::abs(x), a = simd::select(size < batch<T>(detail::gelu_end), size, batch<T>(T(0)));
         const batch<T> root = kernels::fma(a, detail::polynomial<T>(a, detail::gelu_root), batch<T>(T(1)));
         const batch<T> square = root * root;
         return kernels::fma(a * batch<T>(T(-0.5)) * square, square, kernels::max(batch<T>(T(0)), x));
@@ -17329,7 +17628,7 @@ void rank_line(extent n, extent k, ranking first, const T* x, ranked<T>* room) n
     for (; i + lanes<T> <= n; i += lanes<T>) {
         const batch<T> v = load(x + i), edge(limit);
         const auto passed = first == ranking::largest ? v <= edge : v >= edge;
-        if (xsimd::all(passed)) continue;
+        if (simd::all(passed)) continue;
         for (std::uint64_t better = lane_bits<T>(!passed); better != 0; better &= better - 1)
             look(i + std::countr_zero(better));
     }
@@ -17445,7 +17744,7 @@ struct kept_boxes {
             const batch<T> both = width * height;
             auto over = both / (load(area + i) + own - both) > most;
             if (per_class) over = over & (load(label + i) == of_class);
-            if (!xsimd::any(over)) continue;
+            if (!simd::any(over)) continue;
             for (extent j = i; j < std::min(i + lanes<T>, n); ++j)
                 if (over.get(static_cast<std::size_t>(j - i))) return true;
         }
@@ -18531,8 +18830,8 @@ template <class T>
                     // What an element takes is not left for those behind it.
                     const auto take = [&](const batch<T>& element) __attribute__((always_inline)) {
                         const auto taken = element == result || (is_nan<T>(element) && result_is_nan);
-                        const batch<T> part = xsimd::select(taken, left, zero);
-                        left = xsimd::select(taken, zero, left);
+                        const batch<T> part = simd::select(taken, left, zero);
+                        left = simd::select(taken, zero, left);
                         return part;
                     };
                     even = take(even_lanes<T>(v, w));
@@ -19088,7 +19387,7 @@ void sample_row(const sample_axis<T>& axis, const T* x, T* y) noexcept {
             const batch<T> first = in(axis.memory + j), w = in(axis.memory + axis.outputs + j);
             const auto alone = w == zero;
             const batch<T> low = gathered<T>(x, first);
-            if (xsimd::all(alone)) return out(y + j, low);
+            if (simd::all(alone)) return out(y + j, low);
             const batch<T> high = gathered<T>(x, select<T>(alone, first, first + one));
             out(y + j, select<T>(alone, low, kernels::fma<T>(w, high, (one - w) * low)));
         });

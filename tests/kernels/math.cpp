@@ -51,7 +51,7 @@ TEMPLATE_TEST_CASE("math: arithmetic means the same for scalars and batches", "[
             CHECK(same(kernels::running_min(a, b), smaller));
             CHECK(same(kernels::first_lane<T>(kernels::running_min<T>(B(a), B(b))), smaller));
             CHECK(kernels::is_nan(a) == std::isnan(a));
-            CHECK(xsimd::all(kernels::is_nan<T>(B(a))) == std::isnan(a));
+            CHECK(kernels::simd::all(kernels::is_nan<T>(B(a))) == std::isnan(a));
         }
     CHECK(std::isnan(kernels::max(T(0), check::nan<T>)));
     CHECK(kernels::max(check::nan<T>, T(0)) == T(0));

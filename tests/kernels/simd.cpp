@@ -19,7 +19,7 @@ TEMPLATE_TEST_CASE("simd: partial loads and stores touch what they should", "[si
             for (extent lane = 0; lane < w; ++lane)
                 CHECK(v.get(static_cast<std::size_t>(lane)) == (lane < n ? from[lane] : T(0)));
             using B = kernels::batch<T>;
-            const B marked = xsimd::select(kernels::first_lanes<T>(n), B(T(1)), B(T(0)));
+            const B marked = kernels::simd::select(kernels::first_lanes<T>(n), B(T(1)), B(T(0)));
             for (extent lane = 0; lane < w; ++lane)
                 CHECK(marked.get(static_cast<std::size_t>(lane)) == T(lane < n ? 1 : 0));
             kernels::store_partial<T>(to.data(), v, n);

@@ -22,7 +22,7 @@ private:
     static std::string printable(std::string_view text) {
         std::string result(text);
         for (char& c : result)
-            if ((c >= '\0' && c < ' ') || c == '\x7f') c = '?';
+            if (static_cast<unsigned char>(c) < ' ' || c == '\x7f') c = '?';
         return result;
     }
 

@@ -139,7 +139,7 @@ template <class T>
     const auto near = x < batch<T>(right::near);
     a.high = select<T>(near, a.high, sum.high);
     a.low = select<T>(near, a.low, sum.low);  // the quadrant is the same
-    if (!xsimd::all(x < batch<T>(right::wide))) replace_far<T>(x, a);
+    if (!simd::all(x < batch<T>(right::wide))) replace_far<T>(x, a);
 }
 
 }  // namespace detail
@@ -156,7 +156,7 @@ template <class T>
     // Exact: either `first` is the larger one, or all three have so few digits that nothing is lost.
     const batch<T> lost = (first - high) - second;
     angle<T> a{high, kernels::fma<T>(k, batch<T>(-right::short_parts[2]), lost), quadrant};
-    if (!xsimd::all(x < batch<T>(right::near))) [[unlikely]] {
+    if (!simd::all(x < batch<T>(right::near))) [[unlikely]] {
         const batch<T> in_memory = x;  // here alone: else it would be in memory in each call
         angle<T> replaced = a;
         detail::replace_wide<T>(in_memory, replaced);

@@ -27,10 +27,10 @@ struct row_window {
 
     /// Zero in the other lanes; reads nothing beside them.
     [[gnu::always_inline]] batch<T> load(const T* p) const noexcept {
-#if XSIMD_WITH_AVX512F
-        if constexpr (is_avx512<xsimd::default_arch> && std::is_same_v<T, float>)
+#ifdef __AVX512F__
+        if constexpr (is_avx512 && std::is_same_v<T, float>)
             return _mm512_maskz_loadu_ps(static_cast<__mmask16>(mask), p);
-        else if constexpr (is_avx512<xsimd::default_arch> && std::is_same_v<T, double>)
+        else if constexpr (is_avx512 && std::is_same_v<T, double>)
             return _mm512_maskz_loadu_pd(static_cast<__mmask8>(mask), p);
         else
 #endif

@@ -17,12 +17,12 @@ void find_first(const reduction_walk& walk, const T* x, const T* y, const Found&
         auto open = first_lanes<T>(width);
         walk.each_run([&](extent at, extent first, extent n, extent step) {
             const extent taken = rows ? lanes<T> : 1;
-            for (extent i = 0; i < n && xsimd::any(open); i += taken) {
+            for (extent i = 0; i < n && simd::any(open); i += taken) {
                 const T* p = x + from + at + i * step;
                 const extent count = rows ? std::min(n - i, lanes<T>) : width;
                 const batch<T> v = load_partial(p, count);
                 const auto equal = first_lanes<T>(count) & ((v == wanted) | (nan & is_nan<T>(v)));
-                if (!xsimd::any(rows ? equal : open & equal)) continue;
+                if (!simd::any(rows ? equal : open & equal)) continue;
                 if (!rows) {
                     found(p - x, to, first + i, width, open & equal);
                     open = open & !equal;
@@ -47,7 +47,7 @@ template <class F, class T>
         walk, x, y,
         [&](extent, extent to, extent number, extent width, const auto& which) {
             const batch<T> here(static_cast<T>(number));
-            store_partial<T>(y + to, xsimd::select(which, here, load_partial(y + to, width)), width);
+            store_partial<T>(y + to, simd::select(which, here, load_partial(y + to, width)), width);
         },
         threads);
 }

@@ -23,7 +23,7 @@ template <class T>
 [[gnu::always_inline]] inline batch<T> gelu(const batch<T>& x) noexcept {
     if constexpr (std::is_same_v<T, float>) {
         // max(x, 0) - |x| P(X <= -|x|): no difference of near numbers on either side
-        const batch<T> size = xsimd::abs(x), a = xsimd::select(size < batch<T>(detail::gelu_end), size, batch<T>(T(0)));
+        const batch<T> size = simd::abs(x), a = simd::select(size < batch<T>(detail::gelu_end), size, batch<T>(T(0)));
         const batch<T> root = kernels::fma(a, detail::polynomial<T>(a, detail::gelu_root), batch<T>(T(1)));
         const batch<T> square = root * root;
         return kernels::fma(a * batch<T>(T(-0.5)) * square, square, kernels::max(batch<T>(T(0)), x));

@@ -66,7 +66,7 @@ void named_places(extent count, const T* x, extent step, extent n, extent* place
     const batch<T> end(static_cast<T>(n)), zero(T(0)), none(T(-1)), almost_half(std::nextafter(T(0.5), T(0)));
     for_each_batch<T>(
         count, [&](extent i, auto in, auto out) __attribute__((always_inline)) {
-            const batch<T> v = in(x + i), whole = xsimd::trunc(v + copysign<T>(almost_half, v));
+            const batch<T> v = in(x + i), whole = simd::trunc(v + copysign<T>(almost_half, v));
             const batch<T> at = select<T>(whole < zero, whole + end, whole);
             out(near + i, select<T>((at >= zero) & (at < end), at, none));
         });

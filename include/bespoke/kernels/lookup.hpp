@@ -11,11 +11,11 @@ namespace bespoke::kernels {
 /// intrinsics for it those that say what is in every lane, since g++ 12 warns of the others.
 template <class T>
 [[gnu::always_inline]] inline batch<T> gathered(const T* p, const batch<T>& indices) noexcept {
-#if XSIMD_WITH_AVX512F
-    if constexpr (is_avx512<xsimd::default_arch> && std::is_same_v<T, float>)
+#ifdef __AVX512F__
+    if constexpr (is_avx512 && std::is_same_v<T, float>)
         return _mm512_mask_i32gather_ps(_mm512_setzero_ps(), 0xFFFF, _mm512_maskz_cvttps_epi32(0xFFFF, indices), p,
                                         sizeof(T));
-    else if constexpr (is_avx512<xsimd::default_arch> && std::is_same_v<T, double>)
+    else if constexpr (is_avx512 && std::is_same_v<T, double>)
         return _mm512_mask_i32gather_pd(_mm512_setzero_pd(), 0xFF, _mm512_maskz_cvttpd_epi32(0xFF, indices), p,
                                         sizeof(T));
     else

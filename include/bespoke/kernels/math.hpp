@@ -9,7 +9,7 @@
 #include <limits>
 
 // g++ 12 takes the deliberately undefined operand inside its own AVX-512 header for uninitialized (its bug 105593).
-// Through these wrappers it stays silent, so call kernels::max rather than xsimd::max.
+// Through these wrappers it stays silent, so call kernels::max rather than simd::max.
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wuninitialized"
 #ifndef __clang__
@@ -46,11 +46,11 @@ using bits_batch = batch<typename format<T>::bits>;
 
 template <class T>
 [[gnu::always_inline]] inline bits_batch<T> to_bits(const batch<T>& v) noexcept {
-    return xsimd::bitwise_cast<bits_batch<T>>(v);
+    return simd::bitwise_cast<bits_batch<T>>(v);
 }
 template <class T>
 [[gnu::always_inline]] inline batch<T> from_bits(const bits_batch<T>& v) noexcept {
-    return xsimd::bitwise_cast<batch<T>>(v);
+    return simd::bitwise_cast<batch<T>>(v);
 }
 template <class T>
 constexpr typename format<T>::bits bits_of(T v) noexcept {
@@ -152,10 +152,10 @@ template <class T, int Sign = 1>
 /// v * 2^k, rounded once, where the result may overflow or be subnormal.
 template <class T>
 [[gnu::always_inline]] inline batch<T> scale_by_power(const batch<T>& v, const reduced<T>& x) noexcept {
-#if XSIMD_WITH_AVX512F
-    if constexpr (is_avx512<xsimd::default_arch> && std::is_same_v<T, float>)
+#ifdef __AVX512F__
+    if constexpr (is_avx512 && std::is_same_v<T, float>)
         return _mm512_scalef_ps(v, x.k);
-    else if constexpr (is_avx512<xsimd::default_arch> && std::is_same_v<T, double>)
+    else if constexpr (is_avx512 && std::is_same_v<T, double>)
         return _mm512_scalef_pd(v, x.k);
     else
 #endif
@@ -205,9 +205,9 @@ template <class V>
 
 /// where ? a : b, lane by lane.
 template <class T>
-[[gnu::always_inline]] inline batch<T> select(const xsimd::batch_bool<T, xsimd::default_arch>& where,
+[[gnu::always_inline]] inline batch<T> select(const batch_bool<T>& where,
                                               const batch<T>& a, const batch<T>& b) noexcept {
-    return xsimd::select(where, a, b);
+    return simd::select(where, a, b);
 }
 template <std::floating_point T>
 constexpr T select(bool where, T a, T b) noexcept {
@@ -217,7 +217,7 @@ constexpr T select(bool where, T a, T b) noexcept {
 /// The larger of both; `b` where either is NaN. So max(limit, x) keeps a NaN in x.
 template <class T>
 [[gnu::always_inline]] inline batch<T> max(const batch<T>& a, const batch<T>& b) noexcept {
-    return xsimd::max(a, b);
+    return simd::max(a, b);
 }
 template <std::floating_point T>
 constexpr T max(T a, T b) noexcept {
@@ -227,7 +227,7 @@ constexpr T max(T a, T b) noexcept {
 /// The smaller of both; `b` where either is NaN. So min(limit, x) keeps a NaN in x.
 template <class T>
 [[gnu::always_inline]] inline batch<T> min(const batch<T>& a, const batch<T>& b) noexcept {
-    return xsimd::min(a, b);
+    return simd::min(a, b);
 }
 template <std::floating_point T>
 constexpr T min(T a, T b) noexcept {
@@ -236,8 +236,8 @@ constexpr T min(T a, T b) noexcept {
 
 /// Whether x is NaN, lane by lane. Never x != x: xsimd 8.1 compares that as ordered on AVX, so it is false for NaN.
 template <class T>
-[[gnu::always_inline]] inline xsimd::batch_bool<T, xsimd::default_arch> is_nan(const batch<T>& x) noexcept {
-    return xsimd::isnan(x);
+[[gnu::always_inline]] inline batch_bool<T> is_nan(const batch<T>& x) noexcept {
+    return simd::isnan(x);
 }
 template <std::floating_point T>
 constexpr bool is_nan(T x) noexcept {
@@ -247,7 +247,7 @@ constexpr bool is_nan(T x) noexcept {
 /// The larger of both, NaN where either is: what a running maximum (`a`) becomes with the next element.
 template <class T>
 [[gnu::always_inline]] inline batch<T> running_max(const batch<T>& a, const batch<T>& next) noexcept {
-    return xsimd::select(xsimd::isnan(next), next, xsimd::max(next, a));  // what waits for `a` is the maximum only
+    return simd::select(simd::isnan(next), next, simd::max(next, a));  // what waits for `a` is the maximum only
 }
 template <std::floating_point T>
 constexpr T running_max(T a, T next) noexcept {
@@ -257,7 +257,7 @@ constexpr T running_max(T a, T next) noexcept {
 /// The smaller of both, NaN where either is: as `running_max`.
 template <class T>
 [[gnu::always_inline]] inline batch<T> running_min(const batch<T>& a, const batch<T>& next) noexcept {
-    return xsimd::select(xsimd::isnan(next), next, xsimd::min(next, a));
+    return simd::select(simd::isnan(next), next, simd::min(next, a));
 }
 template <std::floating_point T>
 constexpr T running_min(T a, T next) noexcept {
@@ -266,7 +266,7 @@ constexpr T running_min(T a, T next) noexcept {
 
 template <class T>
 [[gnu::always_inline]] inline batch<T> abs(const batch<T>& x) noexcept {
-    return xsimd::abs(x);
+    return simd::abs(x);
 }
 template <std::floating_point T>
 inline T abs(T x) noexcept {
@@ -275,7 +275,7 @@ inline T abs(T x) noexcept {
 
 template <class T>
 [[gnu::always_inline]] inline batch<T> sqrt(const batch<T>& x) noexcept {
-    return xsimd::sqrt(x);
+    return simd::sqrt(x);
 }
 template <std::floating_point T>
 inline T sqrt(T x) noexcept {
@@ -286,7 +286,7 @@ inline T sqrt(T x) noexcept {
 template <class T>
 [[gnu::always_inline]] inline batch<T> copysign(const batch<T>& x, const batch<T>& sign) noexcept {
     const batch<T> mask(T(-0.0));
-    return xsimd::abs(x) | (sign & mask);
+    return simd::abs(x) | (sign & mask);
 }
 template <std::floating_point T>
 inline T copysign(T x, T sign) noexcept {
@@ -298,10 +298,10 @@ template <class T>
 inline batch<T> exp(const batch<T>& x) noexcept {
     using c = detail::coefficients<T>;
     const auto r = detail::reduce_exp<T>(
-        xsimd::min(batch<T>(c::exponential_high), xsimd::max(batch<T>(c::exponential_low), x)));
+        simd::min(batch<T>(c::exponential_high), simd::max(batch<T>(c::exponential_low), x)));
     // Zero before it is scaled: to round a result to zero takes hundreds of cycles, and behind masks all are zero.
     const auto vanishes = x < batch<T>(c::exponential_low);
-    return detail::scale_by_power<T>(xsimd::select(vanishes, batch<T>(T(0)), r.expm1 + batch<T>(T(1))), r);
+    return detail::scale_by_power<T>(simd::select(vanishes, batch<T>(T(0)), r.expm1 + batch<T>(T(1))), r);
 }
 
 /// Natural logarithm; log(0) = -infinity, NaN below.
@@ -311,12 +311,12 @@ inline batch<T> log(const batch<T>& x) noexcept {
     constexpr T up = static_cast<T>(typename detail::format<T>::bits{1} << detail::format<T>::mantissa);
     const auto subnormal = x < batch<T>(limits::min());
     batch<T> k, f;
-    detail::split_exponent<T>(xsimd::select(subnormal, x * batch<T>(up), x), k, f);
-    k = xsimd::select(subnormal, k - batch<T>(static_cast<T>(detail::format<T>::mantissa)), k);
+    detail::split_exponent<T>(simd::select(subnormal, x * batch<T>(up), x), k, f);
+    k = simd::select(subnormal, k - batch<T>(static_cast<T>(detail::format<T>::mantissa)), k);
     batch<T> y = detail::log_reduced<T>(k, f, batch<T>(T(0)));
-    y = xsimd::select(x == batch<T>(T(0)), batch<T>(-limits::infinity()), y);
-    y = xsimd::select(x < batch<T>(T(0)), batch<T>(limits::quiet_NaN()), y);
-    return xsimd::select(x < batch<T>(limits::infinity()), y, x);
+    y = simd::select(x == batch<T>(T(0)), batch<T>(-limits::infinity()), y);
+    y = simd::select(x < batch<T>(T(0)), batch<T>(limits::quiet_NaN()), y);
+    return simd::select(x < batch<T>(limits::infinity()), y, x);
 }
 
 /// log(1 + x), exact to the last places for small x too; log1p(-1) = -infinity, NaN below.
@@ -328,20 +328,20 @@ inline batch<T> log1p(const batch<T>& x) noexcept {
     batch<T> k, f;
     detail::split_exponent<T>(u, k, f);
     // What 1 + x lost in rounding.
-    const batch<T> lost = xsimd::select(x > one, one - (u - x), x - (u - one)) / u;
+    const batch<T> lost = simd::select(x > one, one - (u - x), x - (u - one)) / u;
     const auto small = x > batch<T>(T(-0.2928)) && x < batch<T>(T(0.4142));
-    const batch<T> y0 = detail::log_reduced<T>(xsimd::select(small, zero, k), xsimd::select(small, x, f),
-                                               xsimd::select(small, zero, lost));
-    batch<T> y = xsimd::select(x == zero, x, y0);
-    y = xsimd::select(x == -one, batch<T>(-limits::infinity()), y);
-    y = xsimd::select(x < -one, batch<T>(limits::quiet_NaN()), y);
-    return xsimd::select(x < batch<T>(limits::infinity()), y, x);
+    const batch<T> y0 = detail::log_reduced<T>(simd::select(small, zero, k), simd::select(small, x, f),
+                                               simd::select(small, zero, lost));
+    batch<T> y = simd::select(x == zero, x, y0);
+    y = simd::select(x == -one, batch<T>(-limits::infinity()), y);
+    y = simd::select(x < -one, batch<T>(limits::quiet_NaN()), y);
+    return simd::select(x < batch<T>(limits::infinity()), y, x);
 }
 
 /// Hyperbolic tangent, as (e^2|x| - 1) / (e^2|x| + 1).
 template <class T>
 inline batch<T> tanh(const batch<T>& x) noexcept {
-    const batch<T> half(T(0.5)), a = xsimd::min(batch<T>(T(20)), xsimd::abs(x));
+    const batch<T> half(T(0.5)), a = simd::min(batch<T>(T(20)), simd::abs(x));
     const auto r = detail::reduce_exp<T, 2>(a);
     const batch<T> power = detail::power_of_two<T>(r);
     const batch<T> sinh = kernels::fma(power, r.expm1, kernels::fma(power, half, -half));  // times e^|x|
@@ -352,8 +352,8 @@ inline batch<T> tanh(const batch<T>& x) noexcept {
 template <class T>
 inline batch<T> sigmoid(const batch<T>& x) noexcept {
     const batch<T> one(T(1));
-    const batch<T> e = kernels::exp<T>(-xsimd::abs(x));
-    return xsimd::select(x < batch<T>(T(0)), e, one) / (one + e);
+    const batch<T> e = kernels::exp<T>(-simd::abs(x));
+    return simd::select(x < batch<T>(T(0)), e, one) / (one + e);
 }
 
 /// Gauss error function.
@@ -361,13 +361,13 @@ template <class T>
 inline batch<T> erf(const batch<T>& x) noexcept {
     using c = detail::coefficients<T>;
     const batch<T> one(T(1));
-    const batch<T> a = xsimd::abs(x);
+    const batch<T> a = simd::abs(x);
     const batch<T> small = x * detail::polynomial<T>(x * x, c::erf_small);
     // 1 - exp(..), from 0 to 1, with the sign of x; the power is a normal number
     const auto rest = detail::reduce_exp<T>(
-        detail::polynomial<T>(xsimd::min(batch<T>(c::erf_end), a) - batch<T>(c::erf_centre), c::erf_large));
+        detail::polynomial<T>(simd::min(batch<T>(c::erf_end), a) - batch<T>(c::erf_centre), c::erf_large));
     const batch<T> large = one - detail::scale_by_power<T>(rest.expm1 + one, rest);
-    return xsimd::select(a < one, small, large | (x & batch<T>(T(-0.0))));
+    return simd::select(a < one, small, large | (x & batch<T>(T(-0.0))));
 }
 
 template <std::floating_point T>

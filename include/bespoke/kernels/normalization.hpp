@@ -246,7 +246,7 @@ template <std::size_t Rows, class T, class N>
             const batch<T> d = load_partial(copy, rest);
             sum[r] = kernels::fma<T>(d, d, sum[r]);
         });
-    put(batch<T>(T(1)) / xsimd::sqrt(fold_rows<T>(sum, added) / count + batch<T>(epsilon)), inverse);
+    put(batch<T>(T(1)) / simd::sqrt(fold_rows<T>(sum, added) / count + batch<T>(epsilon)), inverse);
 }
 
 /// `Rows` rows of `layer_normalization`.

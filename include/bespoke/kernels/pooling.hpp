@@ -304,8 +304,8 @@ template <class T>
                     // What an element takes is not left for those behind it.
                     const auto take = [&](const batch<T>& element) __attribute__((always_inline)) {
                         const auto taken = element == result || (is_nan<T>(element) && result_is_nan);
-                        const batch<T> part = xsimd::select(taken, left, zero);
-                        left = xsimd::select(taken, zero, left);
+                        const batch<T> part = simd::select(taken, left, zero);
+                        left = simd::select(taken, zero, left);
                         return part;
                     };
                     even = take(even_lanes<T>(v, w));

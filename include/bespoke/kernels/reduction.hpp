@@ -168,7 +168,7 @@ template <std::size_t Width, class F, class T>
         const extent first = static_cast<extent>(w) * lanes<T>, count = std::min(n - first, lanes<T>);
         if (count <= 0) return;
         const batch<T> next = f.template combine<batch<T>>(result[w], load_partial(x + first, count), pivot[w]);
-        result[w] = xsimd::select(first_lanes<T>(count), next, result[w]);
+        result[w] = simd::select(first_lanes<T>(count), next, result[w]);
     });
 }
 

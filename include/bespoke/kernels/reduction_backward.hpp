@@ -13,7 +13,7 @@ template <class T>
     find_first(
         walk, x, y,
         [&](extent from, extent to, extent, extent width, const auto& which) {
-            const batch<T> part = xsimd::select(which, load_partial(dy + to, width), batch<T>(T(0)));
+            const batch<T> part = simd::select(which, load_partial(dy + to, width), batch<T>(T(0)));
             store_partial<T>(dx + from, load_partial(dx + from, width) + part, width);
         },
         threads);

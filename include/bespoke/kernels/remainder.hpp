@@ -26,14 +26,14 @@ template <class T>
 inline batch<T> fmod(const batch<T>& a, const batch<T>& b) noexcept {
     if constexpr (has_fma) {
         constexpr T limit = static_cast<T>(typename format<T>::bits{1} << format<T>::mantissa);
-        const batch<T> zero(T(0)), q = xsimd::trunc(a / b);
-        if (!xsimd::any(xsimd::abs(q) >= batch<T>(limit))) {
+        const batch<T> zero(T(0)), q = simd::trunc(a / b);
+        if (!simd::any(simd::abs(q) >= batch<T>(limit))) {
             // Exact: q is the quotient, or one beyond it where a / b was rounded up to a whole number.
-            const batch<T> r = kernels::fma<T>(-q, b, a), step = xsimd::abs(b);
-            const batch<T> fixed = xsimd::select(a < zero, xsimd::select(r > zero, r - step, r),
-                                                 xsimd::select(r < zero, r + step, r));
+            const batch<T> r = kernels::fma<T>(-q, b, a), step = simd::abs(b);
+            const batch<T> fixed = simd::select(a < zero, simd::select(r > zero, r - step, r),
+                                                 simd::select(r < zero, r + step, r));
             const auto endless = step == batch<T>(std::numeric_limits<T>::infinity());
-            return xsimd::select(endless, a + (a - a), fixed);  // NaN for infinite a
+            return simd::select(endless, a + (a - a), fixed);  // NaN for infinite a
         }
     }
     return fmod_each<T>(a, b);
@@ -47,8 +47,8 @@ template <class T>
 inline batch<T> floor_mod(const batch<T>& a, const batch<T>& b) noexcept {
     const batch<T> zero(T(0)), r = detail::fmod<T>(a, b);
     const batch<T> lift =
-        xsimd::select(r < zero, xsimd::select(b < zero, zero, b), xsimd::select(b < zero, b, zero));
-    return xsimd::select(r == zero, kernels::copysign<T>(zero, b), r + lift);
+        simd::select(r < zero, simd::select(b < zero, zero, b), simd::select(b < zero, b, zero));
+    return simd::select(r == zero, kernels::copysign<T>(zero, b), r + lift);
 }
 
 /// The largest whole number that is not above a / b, of the exact quotient: what numpy.floor_divide and Python's //
@@ -56,12 +56,12 @@ inline batch<T> floor_mod(const batch<T>& a, const batch<T>& b) noexcept {
 template <class T>
 inline batch<T> floor_divide(const batch<T>& a, const batch<T>& b) noexcept {
     const batch<T> zero(T(0)), one(T(1)), r = detail::fmod<T>(a, b), ratio = a / b;
-    const batch<T> lower = xsimd::select(r < zero, xsimd::select(b < zero, zero, one),
-                                         xsimd::select(r > zero, xsimd::select(b < zero, one, zero), zero));
-    const batch<T> exact = (a - r) / b - lower, whole = xsimd::floor(exact);
-    const batch<T> nearest = xsimd::select(exact - whole > batch<T>(T(0.5)), whole + one, whole);
-    const batch<T> result = xsimd::select(exact == zero, kernels::copysign<T>(zero, ratio), nearest);
-    return xsimd::select(b == zero, ratio, result);
+    const batch<T> lower = simd::select(r < zero, simd::select(b < zero, zero, one),
+                                         simd::select(r > zero, simd::select(b < zero, one, zero), zero));
+    const batch<T> exact = (a - r) / b - lower, whole = simd::floor(exact);
+    const batch<T> nearest = simd::select(exact - whole > batch<T>(T(0.5)), whole + one, whole);
+    const batch<T> result = simd::select(exact == zero, kernels::copysign<T>(zero, ratio), nearest);
+    return simd::select(b == zero, ratio, result);
 }
 
 template <std::floating_point T>

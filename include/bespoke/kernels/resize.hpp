@@ -43,7 +43,7 @@ void sample_row(const sample_axis<T>& axis, const T* x, T* y) noexcept {
             const batch<T> first = in(axis.memory + j), w = in(axis.memory + axis.outputs + j);
             const auto alone = w == zero;
             const batch<T> low = gathered<T>(x, first);
-            if (xsimd::all(alone)) return out(y + j, low);
+            if (simd::all(alone)) return out(y + j, low);
             const batch<T> high = gathered<T>(x, select<T>(alone, first, first + one));
             out(y + j, select<T>(alone, low, kernels::fma<T>(w, high, (one - w) * low)));
         });

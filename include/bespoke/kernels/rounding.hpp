@@ -15,7 +15,7 @@ namespace bespoke::kernels {
 /// The largest whole number that is not above x.
 template <class T>
 [[gnu::always_inline]] inline batch<T> floor(const batch<T>& x) noexcept {
-    return kernels::copysign<T>(xsimd::floor(x), x);
+    return kernels::copysign<T>(simd::floor(x), x);
 }
 template <std::floating_point T>
 inline T floor(T x) noexcept {
@@ -25,7 +25,7 @@ inline T floor(T x) noexcept {
 /// The smallest whole number that is not below x.
 template <class T>
 [[gnu::always_inline]] inline batch<T> ceil(const batch<T>& x) noexcept {
-    return kernels::copysign<T>(xsimd::ceil(x), x);
+    return kernels::copysign<T>(simd::ceil(x), x);
 }
 template <std::floating_point T>
 inline T ceil(T x) noexcept {
@@ -35,7 +35,7 @@ inline T ceil(T x) noexcept {
 /// The whole number nearest to x, the even one of two that are equally near.
 template <class T>
 [[gnu::always_inline]] inline batch<T> round(const batch<T>& x) noexcept {
-    return kernels::copysign<T>(xsimd::nearbyint(x), x);
+    return kernels::copysign<T>(simd::nearbyint(x), x);
 }
 template <std::floating_point T>
 inline T round(T x) noexcept {

@@ -96,7 +96,7 @@ void rank_line(extent n, extent k, ranking first, const T* x, ranked<T>* room) n
     for (; i + lanes<T> <= n; i += lanes<T>) {
         const batch<T> v = load(x + i), edge(limit);
         const auto passed = first == ranking::largest ? v <= edge : v >= edge;
-        if (xsimd::all(passed)) continue;
+        if (simd::all(passed)) continue;
         for (std::uint64_t better = lane_bits<T>(!passed); better != 0; better &= better - 1)
             look(i + std::countr_zero(better));
     }

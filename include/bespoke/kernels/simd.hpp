@@ -1,6 +1,7 @@
 #pragma once
 
 #include "../core/shape.hpp"
+#include "instruction_set.hpp"
 
 #include <array>
 #include <cmath>
@@ -10,43 +11,33 @@
 #include <cstring>
 #include <type_traits>
 #include <utility>
-#include <xsimd/xsimd.hpp>
 
 namespace bespoke::kernels {
 
 /// One register of elements, of the widest instruction set that the compiler was told to use.
 template <class T>
-using batch = xsimd::batch<T, xsimd::default_arch>;
+using batch = simd::batch<T, simd::default_arch>;
+/// What comparing two of them gives.
+template <class T>
+using batch_bool = simd::batch_bool<T, simd::default_arch>;
 
-/// Elements in one batch: 16 floats with AVX-512, 8 with AVX2, 4 with SSE2.
+/// Elements in one batch: 16 floats with AVX-512, 8 with AVX2, 4 with SSE2, NEON and where there are no registers.
 template <class T>
 inline constexpr extent lanes = static_cast<extent>(batch<T>::size);
-
-template <class Arch>
-inline constexpr bool is_avx512 = std::is_base_of_v<xsimd::avx512f, Arch>;
-
-/// Vector registers of the instruction set; tile sizes follow from it.
-inline constexpr std::size_t vector_registers =
-    is_avx512<xsimd::default_arch> || std::is_base_of_v<xsimd::neon64, xsimd::default_arch> ? 32 : 16;
-
-/// Whether the machine rounds a multiply-add once.
-inline constexpr bool has_fma = is_avx512<xsimd::default_arch> || XSIMD_WITH_FMA3_AVX2 ||
-                                XSIMD_WITH_FMA3_AVX || XSIMD_WITH_FMA3_SSE || XSIMD_WITH_FMA4 ||
-                                XSIMD_WITH_NEON64;
 
 /// a * b + c; rounded once where the machine has the instruction, twice where not (SSE2).
 ///
 /// xsimd 8.1 has no fma for AVX-512 and leaves it to the compiler whether to fuse: always call this one.
 template <class T>
 [[gnu::always_inline]] inline batch<T> fma(const batch<T>& a, const batch<T>& b, const batch<T>& c) noexcept {
-#if XSIMD_WITH_AVX512F
-    if constexpr (is_avx512<xsimd::default_arch> && std::is_same_v<T, float>)
+#ifdef __AVX512F__
+    if constexpr (is_avx512 && std::is_same_v<T, float>)
         return _mm512_fmadd_ps(a, b, c);
-    else if constexpr (is_avx512<xsimd::default_arch> && std::is_same_v<T, double>)
+    else if constexpr (is_avx512 && std::is_same_v<T, double>)
         return _mm512_fmadd_pd(a, b, c);
     else
 #endif
-        return xsimd::fma(a, b, c);
+        return simd::fma(a, b, c);
 }
 template <std::floating_point T>
 [[gnu::always_inline]] inline T fma(T a, T b, T c) noexcept {
@@ -95,9 +86,9 @@ template <class T>
 /// v, which the compiler is to keep in a register: g++ would rather load it again for each use.
 template <class T>
 [[gnu::always_inline]] inline batch<T> in_register(batch<T> v) noexcept {
-#if XSIMD_WITH_AVX512F
+#ifdef __AVX512F__
     asm("" : "+v"(v.data));
-#elif XSIMD_WITH_SSE2
+#elif defined(__SSE2__)
     asm("" : "+x"(v.data));
 #endif
     return v;
@@ -114,10 +105,10 @@ void prefetch(const T* p, extent n) noexcept {
 /// The first `n` elements at `p`, zero in the other lanes; 0 <= n <= lanes. Reads nothing beyond them.
 template <class T>
 [[gnu::always_inline]] inline batch<T> load_partial(const T* p, extent n) noexcept {
-#if XSIMD_WITH_AVX512F
-    if constexpr (is_avx512<xsimd::default_arch> && std::is_same_v<T, float>)
+#ifdef __AVX512F__
+    if constexpr (is_avx512 && std::is_same_v<T, float>)
         return _mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << n) - 1u), p);
-    else if constexpr (is_avx512<xsimd::default_arch> && std::is_same_v<T, double>)
+    else if constexpr (is_avx512 && std::is_same_v<T, double>)
         return _mm512_maskz_loadu_pd(static_cast<__mmask8>((1u << n) - 1u), p);
     else
 #endif
@@ -131,10 +122,10 @@ template <class T>
 /// Stores the first `n` lanes; 0 <= n <= lanes. Writes nothing beyond them.
 template <class T>
 [[gnu::always_inline]] inline void store_partial(T* p, const batch<T>& v, extent n) noexcept {
-#if XSIMD_WITH_AVX512F
-    if constexpr (is_avx512<xsimd::default_arch> && std::is_same_v<T, float>)
+#ifdef __AVX512F__
+    if constexpr (is_avx512 && std::is_same_v<T, float>)
         _mm512_mask_storeu_ps(p, static_cast<__mmask16>((1u << n) - 1u), v);
-    else if constexpr (is_avx512<xsimd::default_arch> && std::is_same_v<T, double>)
+    else if constexpr (is_avx512 && std::is_same_v<T, double>)
         _mm512_mask_storeu_pd(p, static_cast<__mmask8>((1u << n) - 1u), v);
     else
 #endif
@@ -155,7 +146,7 @@ template <class T>
 
 /// True in the first `n` lanes; 0 <= n <= lanes.
 template <class T>
-[[gnu::always_inline]] inline xsimd::batch_bool<T, xsimd::default_arch> first_lanes(extent n) noexcept {
+[[gnu::always_inline]] inline batch_bool<T> first_lanes(extent n) noexcept {
     alignas(64) static constexpr auto number = [] {
         std::array<T, static_cast<std::size_t>(lanes<T>)> all{};
         for (std::size_t i = 0; i < all.size(); ++i) all[i] = static_cast<T>(i);
@@ -166,8 +157,8 @@ template <class T>
 
 /// Bit i says whether lane i is true.
 template <class T>
-[[gnu::always_inline]] inline std::uint64_t lane_bits(const xsimd::batch_bool<T, xsimd::default_arch>& v) noexcept {
-    if constexpr (is_avx512<xsimd::default_arch>) {
+[[gnu::always_inline]] inline std::uint64_t lane_bits(const batch_bool<T>& v) noexcept {
+    if constexpr (is_avx512) {
         return static_cast<std::uint64_t>(v.data);
     } else {
         alignas(64) bool lane[lanes<T>];

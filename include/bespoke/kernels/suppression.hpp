@@ -55,7 +55,7 @@ struct kept_boxes {
             const batch<T> both = width * height;
             auto over = both / (load(area + i) + own - both) > most;
             if (per_class) over = over & (load(label + i) == of_class);
-            if (!xsimd::any(over)) continue;
+            if (!simd::any(over)) continue;
             for (extent j = i; j < std::min(i + lanes<T>, n); ++j)
                 if (over.get(static_cast<std::size_t>(j - i))) return true;
         }

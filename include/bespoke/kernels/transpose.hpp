@@ -45,8 +45,8 @@ template <class T, class F>
 template <class T>
 [[gnu::always_inline]] inline void load_transposed(const T* from, extent stride,
                                                    batch<T> (&block)[static_cast<std::size_t>(lanes<T>)]) noexcept {
-#if XSIMD_WITH_AVX512F
-    if constexpr (is_avx512<xsimd::default_arch> && std::is_same_v<T, float>) {
+#ifdef __AVX512F__
+    if constexpr (is_avx512 && std::is_same_v<T, float>) {
         // Quarters of registers are put together as they are loaded: that takes no shuffle.
         unroll<4>([&](std::size_t q) __attribute__((always_inline)) {
             __m512 row[4];

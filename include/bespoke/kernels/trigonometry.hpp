@@ -76,7 +76,7 @@ template <class T, class Odd>
 
 /// Whether the lowest bit is set, lane by lane.
 template <class T>
-[[gnu::always_inline]] inline xsimd::batch_bool<T, xsimd::default_arch> is_odd(
+[[gnu::always_inline]] inline batch_bool<T> is_odd(
     const bits_batch<T>& v) noexcept {
     const bits_batch<T> sign = v << (8 * static_cast<int>(sizeof(T)) - 1);
     return from_bits<T>(sign | bits_batch<T>(bits_of(T(1)))) < batch<T>(T(0));
@@ -93,7 +93,7 @@ template <class T>
 /// z of asin(x) = asin(sqrt(z)) or pi / 2 - 2 asin(sqrt(z)), z <= 1 / 4, and asin(sqrt(z)).
 template <class T>
 struct reduced_arcsine {
-    xsimd::batch_bool<T, xsimd::default_arch> large;
+    batch_bool<T> large;
     batch<T> root, tail;  ///< asin(sqrt(z)) = root + tail
 };
 template <class T>

@@ -1,0 +1,4 @@
+#include <bespoke/kernels/simd.hpp>
+
+int other();
+int main() { return other(); }

@@ -1,0 +1,3 @@
+#include <bespoke/kernels/simd.hpp>
+
+int other() { return 0; }
