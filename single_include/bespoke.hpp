@@ -28270,12 +28270,13 @@ public:
         : state_(std::make_unique<state>(model, std::move(handlers))) {
         auto learner = make_learner(state_->model, examples, options);
         state_->progress.settings = learner.settings;
-        thread_ = std::jthread([s = state_.get(), learning = std::move(learner)]() mutable { run(*s, learning); });
+        thread_ = std::thread([s = state_.get(), learning = std::move(learner)]() mutable { run(*s, learning); });
     }
     update_task(update_task&&) = default;
     update_task& operator=(update_task&&) = delete;
     ~update_task() {
         if (state_) cancel();
+        if (thread_.joinable()) thread_.join();
     }
 
     /// Ends the training after the current mini-batch. What was learned so far stays.
@@ -28330,7 +28331,7 @@ private:
     }
 
     std::unique_ptr<state> state_;
-    std::jthread thread_;
+    std::thread thread_;
 };
 
 /// The synchronous call: trains a copy of `model` and returns it.
@@ -29859,9 +29860,8 @@ inline double to_number(const json& value, const std::string& place) {
         if (text == "NaN") return std::numeric_limits<double>::quiet_NaN();
         if (text == "Infinity") return std::numeric_limits<double>::infinity();
         if (text == "-Infinity") return -std::numeric_limits<double>::infinity();
-        double number = 0;
-        const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), number);
-        if (problem == std::errc() && end == text.data() + text.size() && std::isfinite(number)) return number;
+        const json number = json::parse(text, nullptr, false);
+        if (number.is_number() && text.find_first_of(" \t\r\n") == text.npos) return number.get<double>();
     }
     unfit(place, "a number", value);
 }
@@ -30172,6 +30172,16 @@ using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::object_writer;
 namespace bespoke {
 namespace detail {
 
+inline double read_back(const char* begin, const char* end) {
+#ifdef __cpp_lib_to_chars
+    double value = 0;
+    std::from_chars(begin, end, value);
+    return value;
+#else  // libc++ has none for double
+    return json::parse(begin, end).get<double>();
+#endif
+}
+
 /// The shortest text that reads back as the same float or double.
 template <class T>
 std::string spelled(T number) {
@@ -30179,10 +30189,8 @@ std::string spelled(T number) {
     if (std::isinf(number)) return number > 0 ? "\"Infinity\"" : "\"-Infinity\"";
     char digits[40];
     char* end = std::to_chars(std::begin(digits), std::end(digits), number).ptr;
-    double value = 0;
-    std::from_chars(digits, end, value);
     // most readers make a double of it first, and round twice
-    if (static_cast<T>(value) != number)
+    if (static_cast<T>(read_back(digits, end)) != number)
         end = std::to_chars(std::begin(digits), std::end(digits), static_cast<double>(number)).ptr;
     return std::string(std::begin(digits), end);
 }

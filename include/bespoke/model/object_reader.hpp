@@ -155,9 +155,8 @@ inline double to_number(const json& value, const std::string& place) {
         if (text == "NaN") return std::numeric_limits<double>::quiet_NaN();
         if (text == "Infinity") return std::numeric_limits<double>::infinity();
         if (text == "-Infinity") return -std::numeric_limits<double>::infinity();
-        double number = 0;
-        const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), number);
-        if (problem == std::errc() && end == text.data() + text.size() && std::isfinite(number)) return number;
+        const json number = json::parse(text, nullptr, false);
+        if (number.is_number() && text.find_first_of(" \t\r\n") == text.npos) return number.get<double>();
     }
     unfit(place, "a number", value);
 }

@@ -70,6 +70,16 @@ using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::object_writer;
 namespace bespoke {
 namespace detail {
 
+inline double read_back(const char* begin, const char* end) {
+#ifdef __cpp_lib_to_chars
+    double value = 0;
+    std::from_chars(begin, end, value);
+    return value;
+#else  // libc++ has none for double
+    return json::parse(begin, end).get<double>();
+#endif
+}
+
 /// The shortest text that reads back as the same float or double.
 template <class T>
 std::string spelled(T number) {
@@ -77,10 +87,8 @@ std::string spelled(T number) {
     if (std::isinf(number)) return number > 0 ? "\"Infinity\"" : "\"-Infinity\"";
     char digits[40];
     char* end = std::to_chars(std::begin(digits), std::end(digits), number).ptr;
-    double value = 0;
-    std::from_chars(digits, end, value);
     // most readers make a double of it first, and round twice
-    if (static_cast<T>(value) != number)
+    if (static_cast<T>(read_back(digits, end)) != number)
         end = std::to_chars(std::begin(digits), std::end(digits), static_cast<double>(number)).ptr;
     return std::string(std::begin(digits), end);
 }

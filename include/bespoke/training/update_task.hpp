@@ -176,12 +176,13 @@ public:
         : state_(std::make_unique<state>(model, std::move(handlers))) {
         auto learner = make_learner(state_->model, examples, options);
         state_->progress.settings = learner.settings;
-        thread_ = std::jthread([s = state_.get(), learning = std::move(learner)]() mutable { run(*s, learning); });
+        thread_ = std::thread([s = state_.get(), learning = std::move(learner)]() mutable { run(*s, learning); });
     }
     update_task(update_task&&) = default;
     update_task& operator=(update_task&&) = delete;
     ~update_task() {
         if (state_) cancel();
+        if (thread_.joinable()) thread_.join();
     }
 
     /// Ends the training after the current mini-batch. What was learned so far stays.
@@ -236,7 +237,7 @@ private:
     }
 
     std::unique_ptr<state> state_;
-    std::jthread thread_;
+    std::thread thread_;
 };
 
 /// The synchronous call: trains a copy of `model` and returns it.
