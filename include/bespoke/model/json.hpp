@@ -97,7 +97,7 @@ private:
     std::vector<std::set<std::string>> keys_;  // of each object that is open
 };
 
-/// What a file that is no JSON looks like by its first bytes; empty: like text.
+/// What a file that is not what was wanted looks like by its first bytes; empty: like nothing that is known.
 inline std::string kind_of_file(std::string_view bytes) {
     struct signature {
         std::size_t at;
@@ -117,10 +117,12 @@ inline std::string kind_of_file(std::string_view bytes) {
         {0, "\x08"sv, "protobuf: Core ML if its name ends in .mlmodel, or ONNX, which is not read"}};
     for (const signature& s : signatures)
         if (bytes.substr(std::min(s.at, bytes.size())).starts_with(s.bytes)) return s.kind;
-    const auto first = static_cast<unsigned char>(bytes.empty() ? ' ' : bytes[0]);
-    const bool is_text = first >= ' ' ? first <= '~' || bytes.starts_with("\xef\xbb\xbf"sv)
-                                      : "\t\n\r"sv.find(bytes[0]) != std::string_view::npos;
-    return is_text ? "" : "a binary file";
+    return "";
+}
+inline bool begins_as_text(std::string_view bytes) {
+    const char first = bytes.empty() ? ' ' : bytes[0];
+    return (first >= ' ' && first <= '~') || first == '\t' || first == '\n' || first == '\r' ||
+           bytes.starts_with("\xef\xbb\xbf");
 }
 
 /// The document that `text` spells. Throws bespoke::error, with `name` before the sentence, for anything
@@ -128,9 +130,9 @@ inline std::string kind_of_file(std::string_view bytes) {
 /// nest deeper than `max_json_depth`. Memory: at most some 30 times the text (an array of empty arrays).
 inline json parse_json(std::string_view text, std::string_view name) {
     const auto refuse = [&](std::size_t position) {
-        if (const std::string kind = kind_of_file(text); !kind.empty())
+        if (const std::string kind = kind_of_file(text); !kind.empty() || !begins_as_text(text))
             throw error(errc::malformed_file, std::string(name) + ": a model as JSON or a .mlmodel wanted, this is " +
-                                                  kind);
+                                                  (kind.empty() ? "a binary file" : kind));
         if (position > text.size())
             throw error(errc::malformed_file, std::string(name) + ": not JSON: it ends after " +
                                                   std::to_string(text.size()) + " bytes, in the middle of a value");
