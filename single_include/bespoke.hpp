@@ -29470,6 +29470,14 @@ inline std::string not_of_32_bits(std::int64_t number) {
     return "an integer of 32 bits wanted, " + std::to_string(number) + " came";
 }
 
+/// "A, B or C".
+inline std::string alternatives(const std::vector<std::string>& names) {
+    std::string text;
+    for (std::size_t i = 0; i < names.size(); ++i)
+        text += (i == 0 ? "" : i + 1 == names.size() ? " or " : ", ") + names[i];
+    return text;
+}
+
 /// Watches nlohmann's parser, which cannot itself refuse a key that comes twice or too many brackets. (It goes through
 /// json::parse, not json::sax_parse, which compiles the readers of four binary formats too.)
 class json_watch {
@@ -29924,9 +29932,7 @@ std::size_t object_reader::enumerator(std::string_view key, std::span<const std:
         if (value.is_string() ? value.get_ref<const std::string&>() == names[i]
                               : value.is_number_integer() && value.get<std::int64_t>() == number_of(i))
             return i;
-    std::string wanted;
-    for (std::size_t i = 0; i < names.size(); ++i)
-        wanted += (i == 0 ? "" : i + 1 == names.size() ? " or " : ", ") + std::string(names[i]);
+    const std::string wanted = detail::alternatives({names.begin(), names.end()});
     if (member == nullptr) fail(errc::bad_value, key, wanted + " wanted, none came");
     detail::unfit(place(key), wanted, value);
 }
@@ -30786,14 +30792,6 @@ void check_finite(T number, std::string_view key, const object_reader& in) {
         in.fail(errc::bad_value, key, "a finite number wanted, " + spelled(static_cast<double>(number)) + " came");
 }
 
-/// What is said where none of these came, one of which must.
-inline std::string one_wanted(std::span<const std::string_view> names) {
-    std::string wanted;
-    for (std::size_t i = 0; i < names.size(); ++i)
-        wanted += (i == 0 ? "" : i + 1 == names.size() ? " or " : ", ") + in_quotes(names[i]);
-    return wanted + " wanted, none came";
-}
-
 /// Reads one field into `member`. False: the document leaves it out, and its default is not zero, or there is none.
 inline bool read_field(const field_entry& f, void* member, object_reader& in, implied_fields& implied,
                        text_pool& texts) {
@@ -30977,12 +30975,16 @@ void read_fields(const detail::field_table& table, void* owner, object_reader& i
     for (std::size_t i = 0; i < table.entries.size(); ++i) {
         const detail::field_entry& f = table.entries[i];
         if (detail::read_field(f, members[i], in, implied, texts)) continue;
-        implied.insert(in.place() + "/" + std::string(f.key));
-        if (f.kind == detail::field_kind::choice) missing = &f;
+        if (f.kind == detail::field_kind::choice)
+            missing = &f;
+        else
+            implied.insert(in.place() + "/" + std::string(f.key));
     }
     if (missing == nullptr) return;
     in.finish();  // a name that is not known is the better reason
-    in.fail(errc::bad_value, "", detail::one_wanted(missing->names));
+    std::vector<std::string> names;
+    for (std::string_view name : missing->names) names.push_back(in_quotes(name));
+    in.fail(errc::bad_value, "", detail::alternatives(names) + " wanted, none came");
 }
 
 void write_fields(const detail::field_table& table, const void* owner, object_writer& out, written_place& place) {
@@ -33270,10 +33272,9 @@ std::string int64_parameter::allowed() const {
         return "a number from " + std::to_string(range->min_value) + " to " + std::to_string(range->max_value);
     const auto* set = std::get_if<int64_set>(&allowed_values);
     if (set == nullptr || set->values.empty()) return set == nullptr ? "a number" : "no number";
-    std::string text;
-    for (std::size_t i = 0; i < set->values.size(); ++i)
-        text += (i == 0 ? "" : i + 1 == set->values.size() ? " or " : ", ") + std::to_string(set->values[i]);
-    return text;
+    std::vector<std::string> values;
+    for (std::int64_t value : set->values) values.push_back(std::to_string(value));
+    return detail::alternatives(values);
 }
 
 network_update_parameters read_update_parameters(object_reader& in) {

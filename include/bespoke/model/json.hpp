@@ -45,6 +45,14 @@ inline std::string not_of_32_bits(std::int64_t number) {
     return "an integer of 32 bits wanted, " + std::to_string(number) + " came";
 }
 
+/// "A, B or C".
+inline std::string alternatives(const std::vector<std::string>& names) {
+    std::string text;
+    for (std::size_t i = 0; i < names.size(); ++i)
+        text += (i == 0 ? "" : i + 1 == names.size() ? " or " : ", ") + names[i];
+    return text;
+}
+
 /// Watches nlohmann's parser, which cannot itself refuse a key that comes twice or too many brackets. (It goes through
 /// json::parse, not json::sax_parse, which compiles the readers of four binary formats too.)
 class json_watch {

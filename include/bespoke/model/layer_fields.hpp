@@ -68,14 +68,6 @@ void check_finite(T number, std::string_view key, const object_reader& in) {
         in.fail(errc::bad_value, key, "a finite number wanted, " + spelled(static_cast<double>(number)) + " came");
 }
 
-/// What is said where none of these came, one of which must.
-inline std::string one_wanted(std::span<const std::string_view> names) {
-    std::string wanted;
-    for (std::size_t i = 0; i < names.size(); ++i)
-        wanted += (i == 0 ? "" : i + 1 == names.size() ? " or " : ", ") + in_quotes(names[i]);
-    return wanted + " wanted, none came";
-}
-
 /// Reads one field into `member`. False: the document leaves it out, and its default is not zero, or there is none.
 inline bool read_field(const field_entry& f, void* member, object_reader& in, implied_fields& implied,
                        text_pool& texts) {
@@ -259,12 +251,16 @@ void read_fields(const detail::field_table& table, void* owner, object_reader& i
     for (std::size_t i = 0; i < table.entries.size(); ++i) {
         const detail::field_entry& f = table.entries[i];
         if (detail::read_field(f, members[i], in, implied, texts)) continue;
-        implied.insert(in.place() + "/" + std::string(f.key));
-        if (f.kind == detail::field_kind::choice) missing = &f;
+        if (f.kind == detail::field_kind::choice)
+            missing = &f;
+        else
+            implied.insert(in.place() + "/" + std::string(f.key));
     }
     if (missing == nullptr) return;
     in.finish();  // a name that is not known is the better reason
-    in.fail(errc::bad_value, "", detail::one_wanted(missing->names));
+    std::vector<std::string> names;
+    for (std::string_view name : missing->names) names.push_back(in_quotes(name));
+    in.fail(errc::bad_value, "", detail::alternatives(names) + " wanted, none came");
 }
 
 void write_fields(const detail::field_table& table, const void* owner, object_writer& out, written_place& place) {

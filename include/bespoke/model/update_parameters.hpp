@@ -239,10 +239,9 @@ std::string int64_parameter::allowed() const {
         return "a number from " + std::to_string(range->min_value) + " to " + std::to_string(range->max_value);
     const auto* set = std::get_if<int64_set>(&allowed_values);
     if (set == nullptr || set->values.empty()) return set == nullptr ? "a number" : "no number";
-    std::string text;
-    for (std::size_t i = 0; i < set->values.size(); ++i)
-        text += (i == 0 ? "" : i + 1 == set->values.size() ? " or " : ", ") + std::to_string(set->values[i]);
-    return text;
+    std::vector<std::string> values;
+    for (std::int64_t value : set->values) values.push_back(std::to_string(value));
+    return detail::alternatives(values);
 }
 
 network_update_parameters read_update_parameters(object_reader& in) {
