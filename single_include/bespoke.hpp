@@ -29546,7 +29546,7 @@ inline std::string kind_of_file(std::string_view bytes) {
         {4, "TFL3"sv, "TensorFlow Lite"},
         {0, "\x93NUMPY"sv, "NumPy"},
         {0, "GGUF"sv, "GGUF"},
-        {0, "\x80"sv, "a Python pickle (PyTorch)"},
+        {0, "\x80\x02"sv, "a Python pickle (PyTorch)"},
         {0, "\x08"sv, "protobuf: Core ML if its name ends in .mlmodel, or ONNX, which is not read"}};
     for (const signature& s : signatures)
         if (bytes.substr(std::min(s.at, bytes.size())).starts_with(s.bytes)) return s.kind;
