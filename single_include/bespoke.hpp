@@ -54,6 +54,12 @@ inline constexpr int version_patch = 0;
 #if __cplusplus < 202002L
 #error bespoke is C++20: compile with -std=c++20
 #endif
+#ifndef __cpp_exceptions
+#error bespoke throws its errors: compile without -fno-exceptions
+#endif
+#if defined(__FAST_MATH__) || defined(__ASSOCIATIVE_MATH__) || __FINITE_MATH_ONLY__
+#error bespoke would compute wrong numbers: compile without -ffast-math and -Ofast in the files that include it
+#endif
 
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wshadow"  // these are for a program's own code
@@ -328,6 +334,7 @@ public:
         constexpr part(extent number) : number_(number) {}
         constexpr part(int number) : number_(number) {}
         constexpr part(std::size_t number) : number_(static_cast<extent>(number)) {}
+        constexpr part(float number) : part(static_cast<double>(number)) {}
         constexpr part(double number) : number_(std::bit_cast<extent>(number)), real_(true) {}
         constexpr part(const shape& dimensions) : dimensions_(&dimensions) {}
 
@@ -514,6 +521,11 @@ private:
 
     errc code_;
 };
+
+/// What is wrong with an object whose content is elsewhere.
+[[noreturn]] inline void throw_moved_from(const char* what) {
+    throw error(errc::bad_argument, std::string(what) + " was moved from: assign another one to it before it is used");
+}
 
 }  // namespace bespoke
 
@@ -1307,6 +1319,21 @@ private:
     };
     std::unique_ptr<T, release> memory_;
     extent size_ = 0;
+};
+
+/// A bool that is false behind a move.
+class flag_of_owner {
+public:
+    constexpr flag_of_owner(bool set) : set_(set) {}
+    constexpr flag_of_owner(flag_of_owner&& other) noexcept : set_(std::exchange(other.set_, false)) {}
+    constexpr flag_of_owner& operator=(flag_of_owner&& other) noexcept {
+        set_ = std::exchange(other.set_, false);
+        return *this;
+    }
+    constexpr operator bool() const { return set_; }
+
+private:
+    bool set_;
 };
 
 }  // namespace bespoke
@@ -9403,7 +9430,7 @@ struct fill_like {
 
     constexpr outcome output_shape(std::span<const shape> xs) const { return xs[0]; }
     constexpr std::vector<double> known_output(std::span<const shape> xs, std::span<const known_values>) const {
-        return detail::few(xs[0], double{value});
+        return detail::few(xs[0], static_cast<double>(value));
     }
     constexpr detail::filling equivalent(const shape&) const { return {value}; }
     friend bool operator==(const fill_like&, const fill_like&) = default;
@@ -9426,7 +9453,7 @@ struct fill_static {
         return detail::given_shape("a targetShape", target_shape);
     }
     constexpr std::vector<double> known_output(std::span<const shape>, std::span<const known_values>) const {
-        return detail::few(target_shape, double{value});
+        return detail::few(target_shape, static_cast<double>(value));
     }
     constexpr detail::filling equivalent(const shape&) const { return {value}; }
     friend bool operator==(const fill_static&, const fill_static&) = default;
@@ -9456,7 +9483,7 @@ struct range_static {
                                " given");
         if (!detail::is_finite(step_size_value) || step_size_value == 0)
             return value_fault("a finite stepSizeValue other than 0 wanted, ", step_size_value, " given");
-        const double steps = (double{end_value} - double{start_value}) / double{step_size_value};
+        const double steps = (double_of(end_value) - double_of(start_value)) / double_of(step_size_value);
         if (!(steps > 0)) return shape{0};
         if (steps > 0x1p62) return shape_fault("its output would be too large");
         const auto whole = static_cast<extent>(steps);
@@ -9483,8 +9510,9 @@ struct range_static {
     friend bool operator==(const range_static&, const range_static&) = default;
 
 private:
+    static constexpr double double_of(float value) { return static_cast<double>(value); }
     constexpr double number(extent i) const {
-        return double{start_value} + static_cast<double>(i) * double{step_size_value};
+        return double_of(start_value) + static_cast<double>(i) * double_of(step_size_value);
     }
 };
 
@@ -9561,8 +9589,8 @@ struct uniform_distribution {
     float min_val = 0, max_val = 1;
 
     constexpr std::optional<fault> wrong() const {
-        const double width = double{max_val} - double{min_val};
-        const double most = std::numeric_limits<float>::max();
+        const double width = static_cast<double>(max_val) - static_cast<double>(min_val);
+        const double most = static_cast<double>(std::numeric_limits<float>::max());
         if (is_finite(min_val) && is_finite(max_val) && width >= 0 && width <= most) return {};
         return value_fault("a finite minVal, a finite maxVal from there up and a finite distance wanted, ", min_val,
                            " and ", max_val, " given");
@@ -11613,7 +11641,7 @@ template <class T, winograd_form Form>
             for (extent i = 0; i < count; ++i) {
                 const T* from = weights + (panel * width + o + i) * output_step + c * channel_step;
                 unroll<9>([&](std::size_t tap) __attribute__((always_inline)) {
-                    w[tap][i] = from[turned ? 8 - tap : tap];
+                    w[tap][i] = static_cast<double>(from[turned ? 8 - tap : tap]);
                 });
             }
             T* to = packed + (panel * Form.positions() * g.channels + c) * width + o;
@@ -14793,7 +14821,7 @@ struct fill_dynamic {
     constexpr outcome output_shape(std::span<const shape> xs) const { return planned_shape(xs, {}); }
     constexpr std::vector<double> known_output(std::span<const shape> xs, std::span<const known_values> known) const {
         if (!known_input(known, 0)) return {};
-        return detail::few(planned_shape(xs, known).shapes()[0], double{value});
+        return detail::few(planned_shape(xs, known).shapes()[0], static_cast<double>(value));
     }
     constexpr detail::filling equivalent(const shape&) const { return {value}; }
     friend bool operator==(const fill_dynamic&, const fill_dynamic&) = default;
@@ -23798,6 +23826,7 @@ public:
     static constexpr extent least_lent = static_cast<extent>(large_memory / sizeof(T));
 
 private:
+    bool is_moved_from() const { return places_.size() != facts_.size(); }
     T* own(std::size_t number) const { return block_.data() + facts_[number].offset; }
     void draw_one(std::size_t number) const;
 
@@ -23847,6 +23876,7 @@ T* network_parameters<T>::fill(std::size_t number) const {
 
 template <class T>
 T* network_parameters<T>::write(std::size_t number) const {
+    if (is_moved_from()) throw_moved_from("the network");
     is_shown_ = true;
     const T* const from = read(number);
     if (from != own(number)) std::copy_n(from, facts_[number].dimensions.size(), fill(number));
@@ -23867,6 +23897,7 @@ const buffer<T>& network_parameters<T>::block() const {
 
 template <class T>
 void network_parameters<T>::copy(const network_parameters& from) {
+    if (from.is_moved_from()) throw_moved_from("the network");
     seed_ = from.seed_;
     owners_.clear();
     if (!is_shown_) owners_ = from.owners_;
@@ -24168,7 +24199,8 @@ private:
     std::vector<extent> prepared_offsets_;
     std::vector<T*> prepared_places_;  ///< for each step
     extent prepared_size_ = 0, scratch_size_ = 0, planes_size_ = 0, examples_ = 0, chunk_ = 0, measured_ = 0;
-    bool planned_ = false, keeps_room_ = true, all_blobs_ = false;
+    flag_of_owner planned_ = false;
+    bool keeps_room_ = true, all_blobs_ = false;
     std::vector<extent> origins_;  ///< for each blob, the example that lies where its values begin
     buffer<T> ends_;               ///< inputs and outputs of all chunks
     arithmetic how_;
@@ -24203,6 +24235,7 @@ void network_memory<T>::replan(plan_view plan) {
 
 template <class T>
 void network_memory<T>::make_room(extent examples, bool all_blobs) {
+    if (prepared_offsets_.empty()) throw_moved_from("the network");
     if (run_) begin_run(examples);
     examples_ = examples;
     chunk_ = all_blobs ? examples : choose_chunk(examples);
@@ -25782,7 +25815,7 @@ struct composed_plan {
 /// Shapes, offsets and the order of execution are constants of the program. The constructor takes the memory for one
 /// example. A call then allocates nothing, but for the first runs, which pack large weights (`prepare` does that before
 /// them), for the first `predict_batch` of as many examples, and where shapes are decided in the run. One thread at a
-/// time may use a network. What a constructor or a call throws is an `error`.
+/// time may use a network. What a constructor or a call throws is an `error`, also where the network was moved from.
 template <const auto& Description, class Element = float, bool Fits = composed_plan<Description>::fits>
 class network {
     using plan_type = composed_plan<Description>;
@@ -26296,6 +26329,7 @@ std::vector<const any_node*> layer_list::flatten() const {
 
 #include <algorithm>
 #include <limits>
+#include <memory>
 
 namespace bespoke {
 
@@ -26374,6 +26408,21 @@ private:
     /// The first, then the others as they were last used.
     std::vector<std::pair<std::vector<named_shape>, std::shared_ptr<const bespoke::plan>>> plans_;
     engine<float> engine_;
+};
+
+/// The program of a model that was not moved from; else throws `error`.
+class owned_program {
+public:
+    owned_program() = default;
+    explicit owned_program(std::unique_ptr<program> owned) : owned_(std::move(owned)) {}
+    program& operator*() const {
+        if (owned_ == nullptr) throw_moved_from("the model");
+        return *owned_;
+    }
+    program* operator->() const { return &**this; }
+
+private:
+    std::unique_ptr<program> owned_;
 };
 
 }  // namespace bespoke
@@ -26874,10 +26923,12 @@ gradient_report check_gradients(const L& layer, const std::vector<shape>& inputs
 
 
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <memory>
 #include <string>
+#include <utility>
 
 namespace bespoke {
 
@@ -26959,6 +27010,88 @@ struct mean_squared_error {
         return sum / count;
     }
     friend bool operator==(const mean_squared_error&, const mean_squared_error&) = default;
+};
+
+namespace detail {
+
+/// The mean over all elements of the mini-batch of what `f(x, target)` gives as loss and slope.
+template <class T, class Function>
+double mean_over_elements(dynamic_view<const T> x, const T* target, dynamic_view<T> dx, const Function& f) {
+    const extent n = x.size(), examples = x.examples;
+    const double count = static_cast<double>(n) * static_cast<double>(examples);
+    double sum = 0;
+    for (extent i = 0; i < examples; ++i)
+        for (extent j = 0; j < n; ++j) {
+            const auto [loss, slope] =
+                f(static_cast<double>(x.example(i)[j]), static_cast<double>(target[i * n + j]));
+            sum += loss;
+            if (dx) dx.example(i)[j] += static_cast<T>(slope / count);
+        }
+    return sum / count;
+}
+
+}  // namespace detail
+
+/// Binary cross-entropy with logits: the mean over all elements of the mini-batch of
+/// -t log sigmoid(x) - (1 - t) log(1 - sigmoid(x)), computed as max(x, 0) - x t + log(1 + exp(-|x|)), which never takes
+/// the logarithm of 0. Its gradient is (sigmoid(x) - t) / elements.
+///
+/// `input` names the blob of the logits, which is not the output of a sigmoid (empty: the first output of the network);
+/// `target` has its shape, and numbers from 0 to 1. The specification lacks it; PyTorch has it as BCEWithLogitsLoss,
+/// TensorFlow as sigmoid_cross_entropy_with_logits.
+struct binary_cross_entropy_with_logits {
+    std::string input{}, target{};
+
+    static constexpr bool from_softmax = false;
+
+    static extent target_size(const shape& x) { return x.size(); }
+
+    template <class T>
+    static sentence check_target(const shape& x, const T* target) {
+        for (extent i = 0; i < x.size(); ++i)
+            if (!(target[i] >= T(0) && target[i] <= T(1)))
+                return sentence("numbers from 0 to 1 wanted, element ", i, " is not");
+        return {};
+    }
+
+    template <class T>
+    double operator()(dynamic_view<const T> x, dynamic_view<const T>, const T* target, dynamic_view<T> dx) const {
+        return detail::mean_over_elements(x, target, dx, [](double logit, double t) {
+            const double small = std::exp(-std::abs(logit)), share = 1 / (1 + small);
+            return std::pair{std::max(logit, 0.0) - logit * t + std::log1p(small),
+                             (logit < 0 ? small * share : share) - t};
+        });
+    }
+    friend bool operator==(const binary_cross_entropy_with_logits&, const binary_cross_entropy_with_logits&) = default;
+};
+
+/// Huber's loss: the mean over all elements of the mini-batch of z² / 2 where |z| is at most delta, and of
+/// delta (|z| - delta / 2) beyond, z = x - target. Outliers pull with the slope delta, no more.
+///
+/// `input` names the blob (empty: the first output of the network); `target` has its shape. The specification lacks it.
+/// P. J. Huber, Robust Estimation of a Location Parameter, 1964.
+struct huber {
+    std::string input{}, target{};
+    double delta = 1;
+
+    static constexpr bool from_softmax = false;
+
+    static extent target_size(const shape& x) { return x.size(); }
+
+    template <class T>
+    sentence check_target(const shape& x, const T* numbers) const {
+        if (!(delta > 0 && std::isfinite(delta))) return sentence("a finite delta above 0 wanted");
+        return mean_squared_error::check_target(x, numbers);
+    }
+
+    template <class T>
+    double operator()(dynamic_view<const T> x, dynamic_view<const T>, const T* numbers, dynamic_view<T> dx) const {
+        return detail::mean_over_elements(x, numbers, dx, [this](double value, double wanted) {
+            const double z = value - wanted, size = std::abs(z);
+            return std::pair{size <= delta ? z * z / 2 : delta * (size - delta / 2), std::clamp(z, -delta, delta)};
+        });
+    }
+    friend bool operator==(const huber&, const huber&) = default;
 };
 
 /// What a trainer asks of a loss; a loss of your own has these members.
@@ -28487,6 +28620,9 @@ BESPOKE_CORE_LAYERS(BESPOKE_LAYER_INSTANCES)
 
 BESPOKE_INSTANCE std::shared_ptr<const any_loss<float>::interface> any_loss<float>::hold(categorical_cross_entropy);
 BESPOKE_INSTANCE std::shared_ptr<const any_loss<float>::interface> any_loss<float>::hold(mean_squared_error);
+BESPOKE_INSTANCE std::shared_ptr<const any_loss<float>::interface>
+any_loss<float>::hold(binary_cross_entropy_with_logits);
+BESPOKE_INSTANCE std::shared_ptr<const any_loss<float>::interface> any_loss<float>::hold(huber);
 BESPOKE_INSTANCE std::unique_ptr<any_optimizer<float>::interface> any_optimizer<float>::hold(sgd);
 BESPOKE_INSTANCE std::unique_ptr<any_optimizer<float>::interface> any_optimizer<float>::hold(adam);
 BESPOKE_INSTANCE struct training_plan<float>;
@@ -29472,11 +29608,18 @@ void check_features(std::string_view role, std::span<const feature_description> 
     const auto place = [&](std::string_view name) {
         return std::string(role) + " \"" + std::string(name) + "\": ";
     };
+    const auto undeclared = [&] {
+        std::string names;
+        for (const auto& [name, value] : values)
+            if (!find_feature(descriptions, name)) names += (names.empty() ? "\"" : ", \"") + name + "\"";
+        return names.empty() ? names : " (given, but not declared: " + names + ")";
+    };
     for (const feature_description& d : descriptions) {
         const feature_value* value = values.find(d.name);
         if (!value) {
             if (d.type.is_optional) continue;
-            throw error(errc::unknown_name, place(d.name) + to_text(d.type) + " wanted, but none is given");
+            throw error(errc::unknown_name,
+                        place(d.name) + to_text(d.type) + " wanted, but none is given" + undeclared());
         }
         if (accepts(d.type, *value) || (also_fits != nullptr && also_fits(d.type, *value))) continue;
         const array_feature_type* array = d.type.multi_array_type();
@@ -29627,6 +29770,14 @@ inline std::string not_of_32_bits(std::int64_t number) {
     return "an integer of 32 bits wanted, " + std::to_string(number) + " came";
 }
 
+/// "A, B or C".
+inline std::string alternatives(const std::vector<std::string>& names) {
+    std::string text;
+    for (std::size_t i = 0; i < names.size(); ++i)
+        text += (i == 0 ? "" : i + 1 == names.size() ? " or " : ", ") + names[i];
+    return text;
+}
+
 /// Watches nlohmann's parser, which cannot itself refuse a key that comes twice or too many brackets. (It goes through
 /// json::parse, not json::sax_parse, which compiles the readers of four binary formats too.)
 class json_watch {
@@ -29679,11 +29830,42 @@ private:
     std::vector<std::set<std::string>> keys_;  // of each object that is open
 };
 
+/// What a file that is not what was wanted looks like by its first bytes; empty: like nothing that is known.
+inline std::string kind_of_file(std::string_view bytes) {
+    struct signature {
+        std::size_t at;
+        std::string_view bytes;
+        const char* kind;
+    };
+    using namespace std::string_view_literals;
+    static constexpr signature signatures[] = {
+        {4, "\0\0\0\0{"sv, "a safetensors file: weights, which the JSON document beside it names"},
+        {0, "version https://git-lfs"sv, "a pointer of Git LFS, which `git lfs pull` replaces by the file"},
+        {0, "PK\3\4"sv, "a zip archive (PyTorch, Keras, NumPy)"},
+        {0, "\x89HDF"sv, "HDF5 (Keras)"},
+        {4, "TFL3"sv, "TensorFlow Lite"},
+        {0, "\x93NUMPY"sv, "NumPy"},
+        {0, "GGUF"sv, "GGUF"},
+        {0, "\x80\x02"sv, "a Python pickle (PyTorch)"},
+        {0, "\x08"sv, "protobuf: Core ML if its name ends in .mlmodel, or ONNX, which is not read"}};
+    for (const signature& s : signatures)
+        if (bytes.substr(std::min(s.at, bytes.size())).starts_with(s.bytes)) return s.kind;
+    return "";
+}
+inline bool begins_as_text(std::string_view bytes) {
+    const char first = bytes.empty() ? ' ' : bytes[0];
+    return (first >= ' ' && first <= '~') || first == '\t' || first == '\n' || first == '\r' ||
+           bytes.starts_with("\xef\xbb\xbf");
+}
+
 /// The document that `text` spells. Throws bespoke::error, with `name` before the sentence, for anything
 /// that is not exactly one JSON value, for a key that comes twice in one object, and for brackets that
 /// nest deeper than `max_json_depth`. Memory: at most some 30 times the text (an array of empty arrays).
 inline json parse_json(std::string_view text, std::string_view name) {
     const auto refuse = [&](std::size_t position) {
+        if (const std::string kind = kind_of_file(text); !kind.empty() || !begins_as_text(text))
+            throw error(errc::malformed_file, std::string(name) + ": a model as JSON or a .mlmodel wanted, this is " +
+                                                  (kind.empty() ? "a binary file" : kind));
         if (position > text.size())
             throw error(errc::malformed_file, std::string(name) + ": not JSON: it ends after " +
                                                   std::to_string(text.size()) + " bytes, in the middle of a value");
@@ -30049,9 +30231,7 @@ std::size_t object_reader::enumerator(std::string_view key, std::span<const std:
         if (value.is_string() ? value.get_ref<const std::string&>() == names[i]
                               : value.is_number_integer() && value.get<std::int64_t>() == number_of(i))
             return i;
-    std::string wanted;
-    for (std::size_t i = 0; i < names.size(); ++i)
-        wanted += (i == 0 ? "" : i + 1 == names.size() ? " or " : ", ") + std::string(names[i]);
+    const std::string wanted = detail::alternatives({names.begin(), names.end()});
     if (member == nullptr) fail(errc::bad_value, key, wanted + " wanted, none came");
     detail::unfit(place(key), wanted, value);
 }
@@ -30913,12 +31093,13 @@ inline void check_elements(std::size_t wanted, std::size_t came, std::string_vie
                 std::to_string(wanted) + " elements wanted, " + std::to_string(came) + " came");
 }
 
-inline void check_finite(double number, std::string_view key, const object_reader& in) {
+template <class T>
+void check_finite(T number, std::string_view key, const object_reader& in) {
     if (!std::isfinite(number))
-        in.fail(errc::bad_value, key, "a finite number wanted, " + spelled(number) + " came");
+        in.fail(errc::bad_value, key, "a finite number wanted, " + spelled(static_cast<double>(number)) + " came");
 }
 
-/// Reads one field into `member`. False: the document leaves it out, and its default is not zero.
+/// Reads one field into `member`. False: the document leaves it out, and its default is not zero, or there is none.
 inline bool read_field(const field_entry& f, void* member, object_reader& in, implied_fields& implied,
                        text_pool& texts) {
     using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::read_fields;
@@ -31097,11 +31278,20 @@ void read_fields(const detail::field_table& table, void* owner, object_reader& i
                  text_pool& texts) {
     void* members[detail::field_table::most];
     table.locate(owner, members);
+    const detail::field_entry* missing = nullptr;
     for (std::size_t i = 0; i < table.entries.size(); ++i) {
         const detail::field_entry& f = table.entries[i];
-        if (!detail::read_field(f, members[i], in, implied, texts))
+        if (detail::read_field(f, members[i], in, implied, texts)) continue;
+        if (f.kind == detail::field_kind::choice)
+            missing = &f;
+        else
             implied.insert(in.place() + "/" + std::string(f.key));
     }
+    if (missing == nullptr) return;
+    in.finish();  // a name that is not known is the better reason
+    std::vector<std::string> names;
+    for (std::string_view name : missing->names) names.push_back(in_quotes(name));
+    in.fail(errc::bad_value, "", detail::alternatives(names) + " wanted, none came");
 }
 
 void write_fields(const detail::field_table& table, const void* owner, object_writer& out, written_place& place) {
@@ -31533,8 +31723,8 @@ void each_channel(const quantization& how, const shape& dimensions, const Body& 
     const std::size_t length = count / runs / channels;
     std::vector<float> values(std::size_t{1} << how.bits);
     for (std::size_t channel = 0; channel < channels; ++channel) {
-        const double scale = how.scale[how.scale.size() == 1 ? 0 : channel];
-        const double bias = how.bias.empty() ? 0 : how.bias[how.bias.size() == 1 ? 0 : channel];
+        const auto scale = static_cast<double>(how.scale[how.scale.size() == 1 ? 0 : channel]);
+        const auto bias = static_cast<double>(how.bias.empty() ? 0 : how.bias[how.bias.size() == 1 ? 0 : channel]);
         // the product is exact: the same floats with a fused multiply-add and without
         for (std::size_t q = 0; q < values.size(); ++q)
             values[q] =
@@ -32325,9 +32515,11 @@ struct weights_target {
 struct weights_role {
     std::size_t channel_axis = 0;  ///< as for `read_quantized`
     bool may_be_infinite = false;
+    bool is_bias = false;
 };
 /// The weights of one parameter array as a document gives them, for the shape that the plan asks for. Without
-/// `target`, only compares how many there are.
+/// `target`, only compares how many there are. A bias that its layer does without (`hasBias` is false) is not looked
+/// at, as Core ML does not.
 void read_weights(object_reader in, const std::string& place, const shape& dimensions, const weights_role& role,
                   const safetensors* tensors, weight_source& source, const weights_target* target);
 /// How many numbers the document gives for each of these parameters; below 0: up to so many, see `quantized_length`.
@@ -32559,6 +32751,7 @@ void weights_writer::finish() {
 
 void read_weights(object_reader in, const std::string& place, const shape& dimensions, const weights_role& role,
                   const safetensors* tensors, weight_source& source, const weights_target* target) {
+    if (role.is_bias && dimensions == absent) in = object_reader(nullptr, place);
     const extent wanted = dimensions.size();
     const auto wrong_count = [&](extent came) {
         throw error(errc::shape_mismatch, place + ": " + std::to_string(wanted) +
@@ -32809,6 +33002,11 @@ inline std::shared_ptr<any_node> read_node(const layer_codec& codec, object_read
     return {std::move(both), node};
 }
 
+/// "bias" and "weightParams.inputGateBiasVector", whose presence a field of the layer declares.
+inline bool is_bias(std::string_view parameter) {
+    return parameter.ends_with("ias") || parameter.ends_with("iasVector");
+}
+
 /// Where the document has each of the layer's parameters.
 inline std::vector<object_reader> find_weights(const layer_codec& codec, object_reader& fields) {
     std::vector<object_reader> weights;
@@ -32886,18 +33084,20 @@ inline std::shared_ptr<any_node> read_layer_of_table(network_reader& networks, o
     const std::size_t step = networks.notes.size();
     networks.notes.emplace_back().weights.resize(found->parameters().size());
     object_reader look = fields;
-    const define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::weights_role role{
+    define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::weights_role role{
         look.boolean("isDeconvolution") ? std::size_t{1} : 0, found->type->facts->may_be_infinite};
     if (found->is_custom()) networks.notes[step].description = fields.text("description");
     const auto weights = find_weights(*found, fields);
-    for (std::size_t i = 0; i < weights.size(); ++i)
+    for (std::size_t i = 0; i < weights.size(); ++i) {
+        role.is_bias = !found->is_custom() && is_bias(found->parameters()[i].name);
         networks.weights.push_back({step, i, weights[i], name, role});
+    }
     auto node = read_node(*found, fields, weights, networks);
     fields.finish();
     return node;
 }
 
-/// A document names what a layer reads and writes; only in code it may be left out.
+/// A document names what a layer reads and writes, and says how often a loop runs; only in code it may be left out.
 inline void check_blobs(const any_node& node, const object_reader& layer) {
     const layer_facts& facts = *node.type()->facts;
     const auto wants = [&](std::string_view key, std::size_t names, const std::vector<std::string>& came) {
@@ -32907,6 +33107,10 @@ inline void check_blobs(const any_node& node, const object_reader& layer) {
     };
     wants("input", facts.inputs.least, node.inputs);
     wants("output", facts.control ? 0 : 1, node.outputs);
+    const auto* loop = node.as<loop_node>();
+    if (loop != nullptr && loop->max_loop_iterations == 0 && loop->condition_variable.empty() && node.inputs.empty() &&
+        loop->condition_network.nodes().empty())
+        layer.fail(errc::bad_value, "loop", "maxLoopIterations, a conditionNetwork or an input wanted, none came");
 }
 
 /// The networks inside a branch or a loop.
@@ -33194,9 +33398,24 @@ struct mean_squared_error_loss_layer {
     static constexpr auto key = "meanSquaredErrorLossLayer";
     friend bool operator==(const mean_squared_error_loss_layer&, const mean_squared_error_loss_layer&);
 };
+/// `binary_cross_entropy_with_logits` and `huber`, which the specification lacks: {"bespoke": {key: {"input": ...}}}.
+struct binary_cross_entropy_with_logits_loss_layer {
+    std::string input, target;
+    static constexpr auto key = "binaryCrossEntropyWithLogitsLossLayer";
+    friend bool operator==(const binary_cross_entropy_with_logits_loss_layer&,
+                           const binary_cross_entropy_with_logits_loss_layer&);
+};
+struct huber_loss_layer {
+    std::string input, target;
+    double delta = 1;
+    static constexpr auto key = "huberLossLayer";
+    friend bool operator==(const huber_loss_layer&, const huber_loss_layer&);
+};
 struct loss_layer {
     std::string name;
-    std::variant<categorical_cross_entropy_loss_layer, mean_squared_error_loss_layer> type;
+    std::variant<categorical_cross_entropy_loss_layer, mean_squared_error_loss_layer,
+                 binary_cross_entropy_with_logits_loss_layer, huber_loss_layer>
+        type;
     friend bool operator==(const loss_layer&, const loss_layer&);
 };
 
@@ -33233,9 +33452,11 @@ object_writer write_update_parameters(const network_update_parameters& parameter
 }  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
 
 using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::adam_optimizer;
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::binary_cross_entropy_with_logits_loss_layer;
 using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::categorical_cross_entropy_loss_layer;
 using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::double_parameter;
 using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::double_range;
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::huber_loss_layer;
 using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::int64_parameter;
 using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::int64_range;
 using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::int64_set;
@@ -33333,6 +33554,9 @@ bool operator==(const double_parameter&, const double_parameter&) = default;
 bool operator==(const int64_parameter&, const int64_parameter&) = default;
 bool operator==(const categorical_cross_entropy_loss_layer&, const categorical_cross_entropy_loss_layer&) = default;
 bool operator==(const mean_squared_error_loss_layer&, const mean_squared_error_loss_layer&) = default;
+bool operator==(const binary_cross_entropy_with_logits_loss_layer&,
+                const binary_cross_entropy_with_logits_loss_layer&) = default;
+bool operator==(const huber_loss_layer&, const huber_loss_layer&) = default;
 bool operator==(const loss_layer&, const loss_layer&) = default;
 bool operator==(const sgd_optimizer&, const sgd_optimizer&) = default;
 bool operator==(const adam_optimizer&, const adam_optimizer&) = default;
@@ -33355,10 +33579,9 @@ std::string int64_parameter::allowed() const {
         return "a number from " + std::to_string(range->min_value) + " to " + std::to_string(range->max_value);
     const auto* set = std::get_if<int64_set>(&allowed_values);
     if (set == nullptr || set->values.empty()) return set == nullptr ? "a number" : "no number";
-    std::string text;
-    for (std::size_t i = 0; i < set->values.size(); ++i)
-        text += (i == 0 ? "" : i + 1 == set->values.size() ? " or " : ", ") + std::to_string(set->values[i]);
-    return text;
+    std::vector<std::string> values;
+    for (std::int64_t value : set->values) values.push_back(std::to_string(value));
+    return detail::alternatives(values);
 }
 
 network_update_parameters read_update_parameters(object_reader& in) {
@@ -33367,18 +33590,34 @@ network_update_parameters read_update_parameters(object_reader& in) {
         loss_layer& layer = result.loss_layers.emplace_back();
         layer.name = loss.text("name");
         static constexpr std::string_view kinds[] = {categorical_cross_entropy_loss_layer::key,
-                                                     mean_squared_error_loss_layer::key};
-        const std::string_view kind = loss.one_of(kinds);
-        if (kind.empty()) loss.fail(errc::bad_value, "", "a loss wanted, none came");
-        object_reader type = loss.object(kind);
+                                                     mean_squared_error_loss_layer::key, "bespoke"};
+        static constexpr std::string_view own_kinds[] = {binary_cross_entropy_with_logits_loss_layer::key,
+                                                         huber_loss_layer::key};
+        std::string_view kind = loss.one_of(kinds);
+        object_reader owner = loss;
+        if (kind == kinds[2]) {
+            owner = loss.object(kind);
+            kind = owner.one_of(own_kinds);
+        }
+        if (kind.empty()) owner.fail(errc::bad_value, "", "a loss wanted, none came");
+        object_reader type = owner.object(kind);
         if (kind == kinds[1]) layer.type = mean_squared_error_loss_layer{};
+        if (kind == own_kinds[0]) layer.type = binary_cross_entropy_with_logits_loss_layer{};
+        if (kind == own_kinds[1]) layer.type = huber_loss_layer{};
         std::visit(
             [&](auto& fields) {
                 fields.input = type.text("input");
                 fields.target = type.text("target");
+                if constexpr (requires { fields.delta; }) {
+                    if (type.has("delta")) fields.delta = type.number("delta");
+                    if (!(fields.delta > 0 && std::isfinite(fields.delta)))
+                        type.fail(errc::bad_value, "delta",
+                                  "a finite number above 0 wanted, " + detail::spelled(fields.delta) + " came");
+                }
             },
             layer.type);
         type.finish();
+        owner.finish();
         loss.finish();
     }
     object_reader optimizer = in.object("optimizer");
@@ -33422,7 +33661,11 @@ object_writer write_update_parameters(const network_update_parameters& parameter
                 object_writer type;
                 type.text("input", fields.input);
                 type.text("target", fields.target);
-                loss.object(fields.key, type);
+                if constexpr (requires { fields.delta; }) type.present("delta", fields.delta);
+                object_writer own;
+                if (layer.type.index() < 2) return loss.object(fields.key, type);
+                own.object(fields.key, type);
+                loss.object("bespoke", own);
             },
             layer.type);
     }
@@ -33517,6 +33760,16 @@ using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::model_settings;
 }  // namespace bespoke
 
 #ifdef BESPOKE_IMPLEMENTATION
+
+namespace bespoke::detail {
+
+/// Throws where a classifier or a regressor does not name what it predicts.
+inline void check_predicted_feature(const model_settings& settings) {
+    if (settings.type != model_type::neural_network && settings.description.predicted_feature_name.empty())
+        throw error(errc::bad_value, "/description/predictedFeatureName: the name of an output wanted, none came");
+}
+
+}  // namespace bespoke::detail
 
 namespace bespoke::define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
 
@@ -33623,7 +33876,7 @@ private:
     std::map<std::string, std::string> weights_metadata_;
     std::vector<std::size_t> outputs_;  ///< for each described output its place among the plan's; npos: an answer
     std::size_t probabilities_ = 0;     ///< place among the plan's outputs
-    std::unique_ptr<program> program_;
+    owned_program program_;
 };
 
 }  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
@@ -33852,6 +34105,7 @@ model::model(parts&& content)
     const std::string root = "/" + std::string(detail::key_of_type(settings.type)) + "/";
     std::vector<program::named_shape> inputs = detail::declared_shapes(settings);
     std::vector<std::string> outputs;
+    detail::check_predicted_feature(settings);
     const bool classifies = settings.type == model_type::neural_network_classifier;
     for (const auto& feature : settings.description.output)
         if (!classifies || (feature.name != settings.description.predicted_feature_name &&
@@ -33875,8 +34129,8 @@ model::model(parts&& content)
     if (p.failed()) throw error(p.problem());
     if (content.fill != nullptr) content.fill(content.context, p.result().view(), nullptr);
 
-    program_ = std::make_unique<program>(std::move(content.layers), std::move(inputs), std::move(outputs), root,
-                                         content.most_elements);
+    program_ = owned_program(std::make_unique<program>(std::move(content.layers), std::move(inputs),
+                                                       std::move(outputs), root, content.most_elements));
     program_->use_threads(content.threads);
     if (content.fill != nullptr) content.fill(content.context, program_->plan(), &program_->core());
     notes_ = std::move(content.notes);
@@ -33887,6 +34141,7 @@ model::model(parts&& content)
 void model::set_settings(model_settings settings) {
     const model_description& description = settings.description;
     if (const auto problem = fault_of(description)) throw error(*problem);
+    detail::check_predicted_feature(settings);
     const plan_view& plan = program_->plan();  // that of the engine, whichever it is
     const std::string root = "/" + std::string(detail::key_of_type(settings.type));
     detail::check_inputs(description, plan);
@@ -33902,8 +34157,6 @@ void model::set_settings(model_settings settings) {
         outputs.push_back(answers ? detail::no_output : detail::output_number(plan, feature.name));
         if (!answers) detail::check_output(feature, plan.blobs[plan.outputs[outputs.back()]]);
     }
-    if (settings.type == model_type::neural_network_regressor && description.predicted_feature_name.empty())
-        throw error(errc::bad_value, "/description/predictedFeatureName: the name of an output wanted, none came");
     settings_ = std::move(settings);
     outputs_ = std::move(outputs);
     probabilities_ = probabilities;
@@ -34010,6 +34263,7 @@ bool model::is_planned_for(const features& inputs) const { return program_->is_p
 features model::predict(const features& inputs) { return std::move(predict(std::span(&inputs, 1)).front()); }
 
 std::vector<features> model::predict(std::span<const features> inputs) {
+    static_cast<void>(*program_);  // else the first error would be one of what is left of the description
     const bool rank_5 = settings_.array_input_shape_mapping == array_shape_mapping::rank5_array_mapping;
     for (const features& given : inputs)
         check_features("input", settings_.description.input, given, rank_5 ? &detail::is_blob_of : nullptr);
@@ -34120,8 +34374,7 @@ void model::answer(features& result, extent example) const {
     const auto best = static_cast<std::size_t>(std::max_element(values, values + size) - values);
     const auto fill = [&](const auto& labels, auto dictionary) {
         for (std::size_t i = 0; i < labels.size(); ++i) dictionary[labels[i]] = static_cast<double>(values[i]);
-        if (!settings_.description.predicted_feature_name.empty())
-            result.set(settings_.description.predicted_feature_name, labels[best]);
+        result.set(settings_.description.predicted_feature_name, labels[best]);
         if (!settings_.description.predicted_probabilities_name.empty())
             result.set(settings_.description.predicted_probabilities_name, std::move(dictionary));
     };
@@ -34206,6 +34459,8 @@ inline bool is_mlmodel(const std::filesystem::path& path) { return path.extensio
 
 /// The document in a file. Throws `error` with the path.
 inline json read_document(const std::filesystem::path& path) {
+    if (path.extension() == ".mlpackage")
+        throw error(errc::unsupported, path.string() + ": a .mlpackage is not supported, a .mlmodel wanted");
     const auto bytes = bespoke::read_file(path);
     if (!is_mlmodel(path))
         return parse_json({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, path.string());
@@ -34484,8 +34739,7 @@ model::document model::write(std::string_view weights_file) const {
 void model::save(const std::filesystem::path& path) const {
     if (detail::is_mlmodel(path))
         throw error(errc::bad_argument, path.string() + ": models are written as JSON, not as protobuf");
-    std::filesystem::path weights_path = path;
-    weights_path.replace_extension(".safetensors");
+    const auto weights_path = std::filesystem::path(path).replace_extension(".safetensors");
     if (weights_path == path)
         throw error(errc::bad_argument, path.string() + ": this is the name of the file with the weights");
     const document content = write(weights_path.filename().string());
@@ -34933,14 +35187,18 @@ inline model_losses losses_of(const model_settings& settings, const plan_view& p
     for (const loss_layer& layer : settings.update_parameters->loss_layers)
         std::visit(
             [&]<class L>(const L& l) {
+                std::string target = l.target;
                 if constexpr (std::is_same_v<L, mean_squared_error_loss_layer>) {
-                    result.targets.push_back(l.target);
-                    result.losses.push_back(mean_squared_error{.input = l.input, .target = l.target});
+                    result.losses.push_back(mean_squared_error{.input = l.input, .target = target});
+                } else if constexpr (std::is_same_v<L, binary_cross_entropy_with_logits_loss_layer>) {
+                    result.losses.push_back(binary_cross_entropy_with_logits{.input = l.input, .target = target});
+                } else if constexpr (std::is_same_v<L, huber_loss_layer>) {
+                    result.losses.push_back(huber{.input = l.input, .target = target, .delta = l.delta});
                 } else {
-                    result.targets.push_back(target_of(l, settings, plan));
-                    result.losses.push_back(
-                        categorical_cross_entropy{.input = l.input, .target = result.targets.back()});
+                    target = target_of(l, settings, plan);
+                    result.losses.push_back(categorical_cross_entropy{.input = l.input, .target = target});
                 }
+                result.targets.push_back(std::move(target));
             },
             layer.type);
     return result;
@@ -36105,8 +36363,14 @@ private:
 };
 
 json document_of_mlmodel(std::span<const std::byte> mlmodel) {
-    const auto* bytes = reinterpret_cast<const char*>(mlmodel.data());
-    return protobuf_reader().read(*find_message("Model"), {bytes, mlmodel.size()});
+    const std::string_view bytes(reinterpret_cast<const char*>(mlmodel.data()), mlmodel.size());
+    try {
+        return protobuf_reader().read(*find_message("Model"), bytes);
+    } catch (const error& problem) {
+        const std::string kind = bytes.starts_with('{') ? "JSON, which wants another name" : kind_of_file(bytes);
+        if (kind.empty() || bytes.starts_with('\x08')) throw;
+        throw error(problem.code(), problem.what() + ("; a Core ML model wanted, this looks like " + kind));
+    }
 }
 
 }  // namespace detail

@@ -14,6 +14,12 @@
 #if __cplusplus < 202002L
 #error bespoke is C++20: compile with -std=c++20
 #endif
+#ifndef __cpp_exceptions
+#error bespoke throws its errors: compile without -fno-exceptions
+#endif
+#if defined(__FAST_MATH__) || defined(__ASSOCIATIVE_MATH__) || __FINITE_MATH_ONLY__
+#error bespoke would compute wrong numbers: compile without -ffast-math and -Ofast in the files that include it
+#endif
 
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wshadow"  // these are for a program's own code

@@ -266,7 +266,12 @@ TEST_CASE("load and save go by the name of the file") {
     CHECK(load(folder / "m.json").settings() == m.settings());
     write("{}");
     CHECK(check::failure([&] { load(path); }).text ==
-          path.string() + ": /: a field of a wire type that this format has not (0, 1, 2 and 5)");
+          path.string() + ": /: a field of a wire type that this format has not (0, 1, 2 and 5); a Core ML model "
+                          "wanted, this looks like JSON, which wants another name");
+    write("PK\3\4");
+    CHECK(check::failure([&] { load(path); }).text ==
+          path.string() + ": /: a field with a number that protobuf does not allow; a Core ML model wanted, this looks "
+                          "like a zip archive (PyTorch, Keras, NumPy)");
     write(to_mlmodel(json::parse(network_text(R"({"name": "l", "input": ["x"], "output": ["y"]})"))));
     CHECK(check::failure([&] { load(path); }).text ==
           path.string() + R"(: /neuralNetwork/layers/0 "l": a layer type wanted, none came)");

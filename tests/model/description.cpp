@@ -87,6 +87,10 @@ TEST_CASE("description: the features that a model is given") {
     CHECK(missing.is(errc::unknown_name));
     CHECK(missing.text == "training input \"label\": an int64 wanted, but none is given");
 
+    CHECK(given({{"image", image}, {"Label", 3}, {"weight", 1.0}}).text ==
+          "training input \"label\": an int64 wanted, but none is given (given, but not declared: \"Label\", "
+          "\"weight\")");
+
     const failure kind = given({{"image", image}, {"label", "three"}});
     CHECK(kind.is(errc::bad_value));
     CHECK(kind.text == "training input \"label\": an int64 wanted, but a string came");

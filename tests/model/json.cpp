@@ -30,6 +30,24 @@ TEST_CASE("what is not JSON is refused with the place") {
     CHECK(parsing(R"({"specificationVersion": 1e999})").is(errc::malformed_file));
 }
 
+TEST_CASE("a file of another kind is called what it looks like") {
+    const auto text = [](const std::string& bytes) { return parsing(bytes).text; };
+    const std::string wanted = "model: a model as JSON or a .mlmodel wanted, this is ";
+    using namespace std::string_literals;
+    CHECK(text("\x08\x07\x12\x07pytorch"s) ==
+          wanted + "protobuf: Core ML if its name ends in .mlmodel, or ONNX, which is not read");
+    CHECK(text("PK\x03\x04\0\0\0\0"s) == wanted + "a zip archive (PyTorch, Keras, NumPy)");
+    CHECK(text("\x89HDF\r\n\x1a\n"s) == wanted + "HDF5 (Keras)");
+    CHECK(text("\x1c\0\0\0TFL3"s) == wanted + "TensorFlow Lite");
+    CHECK(text("@\0\0\0\0\0\0\0{\"__metadata__\":{}}"s) ==
+          wanted + "a safetensors file: weights, which the JSON document beside it names");
+    CHECK(text("version https://git-lfs.github.com/spec/v1\n") ==
+          wanted + "a pointer of Git LFS, which `git lfs pull` replaces by the file");
+    for (const char* binary : {"\x01", "\x7f" "ELF", "\xff\xd8\xff"}) CHECK(text(binary) == wanted + "a binary file");
+    CHECK(parsing("\x01").is(errc::malformed_file));
+    CHECK(text("GIF89a").find("not JSON at byte 1") != std::string::npos);
+}
+
 TEST_CASE("a document is an object") {
     CHECK(parsing("[]").text == "/: an object wanted, an array came");
     CHECK(parsing("3").text == "/: an object wanted, 3 came");

@@ -131,7 +131,12 @@ TEST_CASE("files that do not fit together") {
     };
     const std::string at = (f.path / "m.json").string() + ": ";
     CHECK(check::failure([&] { load(f.path / "absent.json"); }).is(errc::io));
+    CHECK(check::failure([&] { load("m.mlpackage"); }).text ==
+          "m.mlpackage: a .mlpackage is not supported, a .mlmodel wanted");
     CHECK(failed("{").text == at + "not JSON: it ends after 1 bytes, in the middle of a value");
+    CHECK(failed("\x08").text ==
+          at + "a model as JSON or a .mlmodel wanted, this is protobuf: Core ML if its name ends in .mlmodel, or ONNX, "
+               "which is not read");
     CHECK(failed("{}").text == at + "/specificationVersion: 1 to 5 wanted, 0 came");
     CHECK(failed(R"({"specificationVersion": 999})").text == at + "/specificationVersion: 1 to 5 wanted, 999 came");
     CHECK(failed(R"({"specificationVersion": 4})").text ==
@@ -211,4 +216,23 @@ TEST_CASE("a small file that asks for much memory is refused when it is loaded")
     CHECK_NOTHROW(parse(relu, nullptr, {.most_elements = 112}));
     CHECK(check::failure([&] { parse(relu, nullptr, {.most_elements = 111}); }).text ==
           "the blobs of one example would take 112 elements, at most 111 wanted");
+}
+
+TEST_CASE("a model that was moved from says so, until another one is assigned to it") {
+    model from = parse(network_text(layer_text(R"("activation": {"ReLU": {}})")));
+    model m = std::move(from);
+    const std::string text = "the model was moved from: assign another one to it before it is used";
+    const features inputs{{"x", tensor<float>{-1, 2}}};
+    const auto failed = [](const auto& action) { return check::failure(action); };
+    CHECK(failed([&] { from.network(); }).is(errc::bad_argument));
+    CHECK(failed([&] { from.network(); }).text == text);
+    CHECK(failed([&] { from.parameter("l", "alpha"); }).text == text);
+    CHECK(failed([&] { from.prepare(); }).text == text);
+    CHECK(failed([&] { from.use_threads(2); }).text == text);
+    CHECK(failed([&] { from.write("w"); }).text == text);
+    CHECK(failed([&] { model copy = from; }).text == text);
+    CHECK(failed([&] { from.reshape(inputs); }).text == text);
+    CHECK(failed([&] { from.predict(inputs); }).text == text);
+    from = m;
+    CHECK(from.predict(inputs).get<tensor<float>>("y")(1) == 2);
 }

@@ -35,6 +35,9 @@ TEST_CASE("a classifier that does not fit") {
     CHECK(failed("/description/output/2/type/multiArrayType/shape", "[4]").text ==
           R"(output "fc": the shape [4] declared, the network gives [3])");
     CHECK(failed("/description/predictedFeatureName", R"("q")").is(errc::unknown_name));
+    for (const char* none : {R"("")", "null"})
+        CHECK(failed("/description/predictedFeatureName", none).text ==
+              "/description/predictedFeatureName: the name of an output wanted, none came");
 }
 
 TEST_CASE("a classifier has one class label or more") {

@@ -80,6 +80,16 @@ TEST_CASE("layers that do not fit say where and why") {
           R"(/neuralNetwork/layers/0/convolution/kernelSize/1: an integer of 64 bits wanted, "x" came)");
     CHECK(text(layer_text(R"("convolution": {"valid": {}, "same": {}})"), "[1, 8, 8]") ==
           R"(/neuralNetwork/layers/0/convolution: "valid" and "same" exclude each other)");
+    // as coremltools' validator, which has no default for them
+    CHECK(text(layer_text(R"("convolution": {"outputChannels": 1, "kernelChannels": 1})"), "[1, 8, 8]") ==
+          R"(/neuralNetwork/layers/0/convolution: "valid" or "same" wanted, none came)");
+    CHECK(text(layer_text(R"("pooling": {"valid": null})"), "[1, 8, 8]") ==
+          R"(/neuralNetwork/layers/0/pooling: "valid", "same" or "includeLastPixel" wanted, none came)");
+    CHECK(text(layer_text(R"("padding": {})"), "[1, 8, 8]") ==
+          R"(/neuralNetwork/layers/0/padding: "constant", "reflection" or "replication" wanted, none came)");
+    CHECK(text(layer_text(R"("simpleRecurrent": {})"), "[1, 8]") ==
+          R"(/neuralNetwork/layers/0/simpleRecurrent/activation: "sigmoid", "tanh", "sigmoidHard", "linear", "ReLU" )"
+          R"(or "scaledTanh" wanted, none came)");
     CHECK(text(layer_text(R"("reshapeStatic": {"targetShape": [1, 1, 1, 1, 1, 1, 1, 1, 1]})")) ==
           "/neuralNetwork/layers/0/reshapeStatic/targetShape: at most 8 numbers wanted, 9 came");
     CHECK(
@@ -89,6 +99,8 @@ TEST_CASE("layers that do not fit say where and why") {
           "/neuralNetwork/layers/0/branch/ifBranch: a network wanted, none came");
     CHECK(text(layer_text(R"("loop": {})"), R"(["1"])") ==
           "/neuralNetwork/layers/0/loop/bodyNetwork: a network wanted, none came");
+    CHECK(text(R"({"name": "l", "loop": {"bodyNetwork": {"layers": [)" + layer_text(R"("copy": {})") + "]}}}") ==
+          "/neuralNetwork/layers/0/loop: maxLoopIterations, a conditionNetwork or an input wanted, none came");
 }
 
 TEST_CASE("a document names what its layers read and write") {

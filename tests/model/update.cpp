@@ -312,3 +312,46 @@ TEST_CASE("a model learns from images, of the kind that it predicts from") {
           std::vector<std::string>{
               "\"trainingInput\" describes \"x\" as a string, \"input\" as an image GRAYSCALE 2 x 1"});
 }
+
+TEST_CASE("a model learns with a loss that the specification lacks as a composed network does") {
+    static constexpr auto line = compose(input{"x", {2}}, inner_product{.output_channels = 2} | named("y") | updatable);
+    const auto check = [](const auto& layer, const any_loss<float>& loss) {
+        network<line> net(4);
+        model m = to_model(net);
+        model_settings s = m.settings();
+        s.is_updatable = true;
+        s.description.training_input = s.description.input;
+        s.description.training_input.push_back(
+            {"want", "", {array_feature_type{.shape = {2}, .data_type = array_data_type::float32}}});
+        auto& u = s.update_parameters.emplace();
+        u.loss_layers = {{"loss", layer}};
+        u.optimizer = sgd_optimizer{.learning_rate = double_parameter{0.1, {}},
+                                    .mini_batch_size = int64_parameter{3, {}}};
+        u.epochs = int64_parameter{5, {}};
+        u.seed = int64_parameter{3, {}};
+        m.set_settings(s);
+        m = parse(m.write("w").json);
+
+        std::vector<features> pairs;
+        std::vector<float> xs, wanted;
+        for (int i = 0; i < 7; ++i) {
+            const tensor<float> x{static_cast<float>(i % 3) - 1, static_cast<float>(i % 5) - 2};
+            const tensor<float> want{static_cast<float>(i % 2), static_cast<float>(i % 4) / 4};
+            pairs.push_back({{"x", x}, {"want", want}});
+            xs.insert(xs.end(), x.begin(), x.end());
+            wanted.insert(wanted.end(), want.begin(), want.end());
+        }
+        model learned = update(m, pairs);
+        const training_setup<float> setup{.examples = 7, .inputs = {xs}, .losses = {loss}, .targets = {wanted},
+                                          .with = sgd{.learning_rate = 0.1}};
+        auto also = update(net, setup, {.epochs = 5, .mini_batch_size = 3, .seed = 3});
+        for (const char* field : {"weights", "bias"}) {
+            const auto a = learned.parameter("y", field), b = also.parameter("y", field), c = net.parameter("y", field);
+            CHECK(std::vector<float>(a.begin(), a.end()) == std::vector<float>(b.begin(), b.end()));
+            CHECK(std::vector<float>(a.begin(), a.end()) != std::vector<float>(c.begin(), c.end()));
+        }
+    };
+    check(binary_cross_entropy_with_logits_loss_layer{"y", "want"},
+          binary_cross_entropy_with_logits{.input = "y", .target = "want"});
+    check(huber_loss_layer{"y", "want", 0.25}, huber{.input = "y", .target = "want", .delta = 0.25});
+}

@@ -54,6 +54,27 @@ TEST_CASE("update parameters go round") {
     CHECK(read(written(parameters)) == parameters);
 }
 
+TEST_CASE("losses that the specification lacks go round under their own key") {
+    const json root = json::parse(R"({"lossLayers": [
+        {"name": "a", "bespoke": {"binaryCrossEntropyWithLogitsLossLayer": {"input": "logits", "target": "t"}}},
+        {"name": "b", "bespoke": {"huberLossLayer": {"input": "y", "target": "u", "delta": 0.5}}}]})");
+    const auto parameters = read(root);
+    REQUIRE(parameters.loss_layers.size() == 2);
+    CHECK(std::get<binary_cross_entropy_with_logits_loss_layer>(parameters.loss_layers[0].type).input == "logits");
+    CHECK(std::get<huber_loss_layer>(parameters.loss_layers[1].type) == huber_loss_layer{"y", "u", 0.5});
+    CHECK(written(parameters) == root);
+    const auto of = [](const char* loss) {
+        return json::parse(R"({"lossLayers": [{"name": "l", "bespoke": )" + std::string(loss) + "}]}");
+    };
+    CHECK(std::get<huber_loss_layer>(read(of(R"({"huberLossLayer": {}})")).loss_layers[0].type).delta == 1);
+    const auto text = [&](const char* loss) { return check::failure([&] { read(of(loss)); }).text; };
+    CHECK(text("{}") == "/u/lossLayers/0/bespoke: a loss wanted, none came");
+    CHECK(text(R"({"hinge": {}})") == "/u/lossLayers/0/bespoke: a loss wanted, none came");
+    CHECK(text(R"({"huberLossLayer": {}, "hinge": {}})") == R"(/u/lossLayers/0/bespoke: unknown field "hinge")");
+    CHECK(text(R"({"huberLossLayer": {"delta": 0}})") ==
+          "/u/lossLayers/0/bespoke/huberLossLayer/delta: a finite number above 0 wanted, 0.0 came");
+}
+
 TEST_CASE("what is left out stays out") {
     CHECK(read(json::object()) == network_update_parameters{});
     CHECK(written({}) == json::object());

@@ -115,6 +115,43 @@ std::string error_of(const Body& body) {
 
 }  // namespace
 
+TEST_CASE("a network that was moved from says so, until another one is assigned to it") {
+    const std::string text = "the network was moved from: assign another one to it before it is used";
+    const auto failed = [](const auto& action) {
+        try {
+            action();
+        } catch (const error& e) {
+            return std::string(e.what());
+        }
+        return std::string("nothing is thrown");
+    };
+    const auto x = numbers(32);
+    network<mlp> fresh(3);
+    const auto expected = to_vector(fresh(x));
+    for (int calls : {0, 1, 3}) {  // before the weights are packed, and after
+        network<mlp> from(3);
+        for (int i = 0; i < calls; ++i) from(x);
+        network<mlp> to = std::move(from);
+        CHECK(same_bits(to_vector(to(x)), expected));
+        CHECK(failed([&] { from(x); }) == text);
+        CHECK(failed([&] { from.predict_batch(x); }) == text);
+        CHECK(failed([&] { from.parameter("a", "weights"); }) == text);
+        CHECK(failed([&] { network<mlp> copy = from; }) == text);
+        from.prepare();
+        from.use_threads(2);
+        from.initialize(4);
+        CHECK(failed([&] { from(x); }) == text);
+        from = to;
+        CHECK(same_bits(to_vector(from(x)), expected));
+        to = network<mlp>(3);
+        CHECK(same_bits(to_vector(to(x)), expected));
+        network<mlp> last(7);
+        last = std::move(to);
+        CHECK(failed([&] { to(x); }) == text);
+        CHECK(same_bits(to_vector(last(x)), expected));
+    }
+}
+
 TEST_CASE("an MLP computes what its formula says") {
     network<mlp> net(5);
     const auto x = numbers(32);

@@ -140,6 +140,55 @@ TEST_CASE("mean squared error of values whose square overflows a float is finite
     REQUIRE(run(mean_squared_error{}, shape{1}, x, x, target).loss == Approx(9e50).epsilon(1e-6));
 }
 
+TEMPLATE_TEST_CASE("binary cross-entropy with logits and Huber's loss give PyTorch's numbers", "", float, double) {
+    using T = TestType;  // torch_losses.py prints them
+    const double tolerance = std::is_same_v<T, float> ? 1e-6 : 1e-11;
+    std::vector<T> x, shares, target;
+    for (int i = 0; i < 6; ++i) {
+        x.push_back(static_cast<T>((37 * i + 1) % 17 - 8) / 2);
+        shares.push_back(static_cast<T>((23 * i + 5) % 17) / 16);
+        target.push_back(static_cast<T>((23 * i + 5) % 17 - 8) / 4);
+    }
+    const auto check = [&](const auto& loss, const std::vector<T>& wanted, double value,
+                           const std::vector<double>& gradient) {
+        for (const shape& s : {shape{6}, shape{3}, shape{1, 2}}) {  // one example, two, three
+            const auto r = run(loss, s, x, x, wanted, T(0.5));
+            REQUIRE(std::abs(r.loss - value) < tolerance * 4);
+            for (std::size_t i = 0; i < 6; ++i) REQUIRE(std::abs(double(r.dx[i]) - 0.5 - gradient[i]) < tolerance);
+        }
+    };
+    check(binary_cross_entropy_with_logits{}, shares, 1.418301127204,
+          {-0.047197961541, -0.094716179663, 0.062923444800, 0.059343096438, 0.029023636663, 0.153252298340});
+    check(huber{}, target, 2.125, {-1 / 6.0, -1 / 6.0, 1 / 6.0, 1 / 6.0, 1 / 6.0, 1 / 6.0});
+    check(huber{.delta = 2.5}, target, 3.6875, {-5 / 12.0, -5 / 12.0, 0.25, 0.25, 0.25, 5 / 12.0});
+}
+
+TEST_CASE("binary cross-entropy and Huber's loss: gradients are differences, also where a formula changes") {
+    const auto check = [](const auto& loss, double target) {
+        const std::vector<double> wanted{target};
+        for (double at : {-30.0, -2.0, -1.0001, -0.5, -1e-3, 0.0, 0.3, 0.9999, 1.0001, 4.0, 30.0}) {
+            const double step = 1e-5;
+            const auto value = [&](double x) { return run(loss, shape{1}, std::vector{x}, {x}, wanted).loss; };
+            const double slope = run(loss, shape{1}, std::vector{at}, {at}, wanted).dx[0];
+            INFO(at);
+            REQUIRE(slope == Approx((value(at + step) - value(at - step)) / (2 * step)).margin(1e-7));
+        }
+    };
+    for (double target : {0.0, 0.25, 1.0}) check(binary_cross_entropy_with_logits{}, target);
+    check(huber{}, 0);
+    check(huber{.delta = 0.5}, 0.5);
+}
+
+TEST_CASE("binary cross-entropy of huge logits is finite, and hands on NaN") {
+    const std::vector<float> x{1e30f, -1e30f, 1e30f, -1e30f}, target{1, 0, 0, 1};
+    const auto r = run(binary_cross_entropy_with_logits{}, shape{4}, x, x, target);
+    REQUIRE(r.loss == Approx(5e29));
+    REQUIRE(r.dx == std::vector<float>{0, 0, 0.25f, -0.25f});
+    const std::vector<float> nan{std::numeric_limits<float>::quiet_NaN()}, one{1};
+    REQUIRE(std::isnan(run(binary_cross_entropy_with_logits{}, shape{1}, nan, nan, one).loss));
+    REQUIRE(std::isnan(run(huber{}, shape{1}, nan, nan, one).loss));
+}
+
 TEST_CASE("a blob that is stored once is the same for each example, and its gradient sums over them") {
     const std::vector<double> x{0.5, -1, 2}, p = shares_of(x, 3), labels{2, 0};
     std::vector<double> dx(3);
@@ -174,7 +223,20 @@ TEST_CASE("targets that do not fit are named") {
     target[4] = std::numeric_limits<float>::infinity();
     REQUIRE(squares.check_target(shape{2, 3}, target.data()).view() ==
             "finite numbers wanted, element 4 is not");
+
+    const auto refused = [](const auto& loss, std::vector<float> numbers) {
+        return std::string(loss.check_target(shape{2}, numbers.data()).view());
+    };
+    REQUIRE(refused(binary_cross_entropy_with_logits{}, {0, 1}).empty());
+    REQUIRE(refused(binary_cross_entropy_with_logits{}, {0.5, 1.5}) == "numbers from 0 to 1 wanted, element 1 is not");
+    REQUIRE(refused(binary_cross_entropy_with_logits{}, {std::numeric_limits<float>::quiet_NaN(), 0}) ==
+            "numbers from 0 to 1 wanted, element 0 is not");
+    REQUIRE(refused(huber{}, {-3, 1e30f}).empty());
+    REQUIRE(refused(huber{}, {0, std::numeric_limits<float>::infinity()}) ==
+            "finite numbers wanted, element 1 is not");
+    REQUIRE(refused(huber{.delta = 0}, {0, 1}) == "a finite delta above 0 wanted");
 }
 
 static_assert(loss<categorical_cross_entropy> && loss<mean_squared_error>);
+static_assert(loss<binary_cross_entropy_with_logits> && loss<huber>);
 static_assert(!loss<int>);

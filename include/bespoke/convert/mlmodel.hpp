@@ -265,8 +265,14 @@ private:
 };
 
 json document_of_mlmodel(std::span<const std::byte> mlmodel) {
-    const auto* bytes = reinterpret_cast<const char*>(mlmodel.data());
-    return protobuf_reader().read(*find_message("Model"), {bytes, mlmodel.size()});
+    const std::string_view bytes(reinterpret_cast<const char*>(mlmodel.data()), mlmodel.size());
+    try {
+        return protobuf_reader().read(*find_message("Model"), bytes);
+    } catch (const error& problem) {
+        const std::string kind = bytes.starts_with('{') ? "JSON, which wants another name" : kind_of_file(bytes);
+        if (kind.empty() || bytes.starts_with('\x08')) throw;
+        throw error(problem.code(), problem.what() + ("; a Core ML model wanted, this looks like " + kind));
+    }
 }
 
 }  // namespace detail

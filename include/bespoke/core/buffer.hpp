@@ -102,4 +102,19 @@ private:
     extent size_ = 0;
 };
 
+/// A bool that is false behind a move.
+class flag_of_owner {
+public:
+    constexpr flag_of_owner(bool set) : set_(set) {}
+    constexpr flag_of_owner(flag_of_owner&& other) noexcept : set_(std::exchange(other.set_, false)) {}
+    constexpr flag_of_owner& operator=(flag_of_owner&& other) noexcept {
+        set_ = std::exchange(other.set_, false);
+        return *this;
+    }
+    constexpr operator bool() const { return set_; }
+
+private:
+    bool set_;
+};
+
 }  // namespace bespoke

@@ -29,4 +29,9 @@ private:
     errc code_;
 };
 
+/// What is wrong with an object whose content is elsewhere.
+[[noreturn]] inline void throw_moved_from(const char* what) {
+    throw error(errc::bad_argument, std::string(what) + " was moved from: assign another one to it before it is used");
+}
+
 }  // namespace bespoke

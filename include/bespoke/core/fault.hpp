@@ -43,6 +43,7 @@ public:
         constexpr part(extent number) : number_(number) {}
         constexpr part(int number) : number_(number) {}
         constexpr part(std::size_t number) : number_(static_cast<extent>(number)) {}
+        constexpr part(float number) : part(static_cast<double>(number)) {}
         constexpr part(double number) : number_(std::bit_cast<extent>(number)), real_(true) {}
         constexpr part(const shape& dimensions) : dimensions_(&dimensions) {}
 

@@ -224,7 +224,7 @@ template <class T, winograd_form Form>
             for (extent i = 0; i < count; ++i) {
                 const T* from = weights + (panel * width + o + i) * output_step + c * channel_step;
                 unroll<9>([&](std::size_t tap) __attribute__((always_inline)) {
-                    w[tap][i] = from[turned ? 8 - tap : tap];
+                    w[tap][i] = static_cast<double>(from[turned ? 8 - tap : tap]);
                 });
             }
             T* to = packed + (panel * Form.positions() * g.channels + c) * width + o;

@@ -93,7 +93,7 @@ struct fill_dynamic {
     constexpr outcome output_shape(std::span<const shape> xs) const { return planned_shape(xs, {}); }
     constexpr std::vector<double> known_output(std::span<const shape> xs, std::span<const known_values> known) const {
         if (!known_input(known, 0)) return {};
-        return detail::few(planned_shape(xs, known).shapes()[0], double{value});
+        return detail::few(planned_shape(xs, known).shapes()[0], static_cast<double>(value));
     }
     constexpr detail::filling equivalent(const shape&) const { return {value}; }
     friend bool operator==(const fill_dynamic&, const fill_dynamic&) = default;

@@ -70,7 +70,7 @@ struct fill_like {
 
     constexpr outcome output_shape(std::span<const shape> xs) const { return xs[0]; }
     constexpr std::vector<double> known_output(std::span<const shape> xs, std::span<const known_values>) const {
-        return detail::few(xs[0], double{value});
+        return detail::few(xs[0], static_cast<double>(value));
     }
     constexpr detail::filling equivalent(const shape&) const { return {value}; }
     friend bool operator==(const fill_like&, const fill_like&) = default;
@@ -93,7 +93,7 @@ struct fill_static {
         return detail::given_shape("a targetShape", target_shape);
     }
     constexpr std::vector<double> known_output(std::span<const shape>, std::span<const known_values>) const {
-        return detail::few(target_shape, double{value});
+        return detail::few(target_shape, static_cast<double>(value));
     }
     constexpr detail::filling equivalent(const shape&) const { return {value}; }
     friend bool operator==(const fill_static&, const fill_static&) = default;
@@ -123,7 +123,7 @@ struct range_static {
                                " given");
         if (!detail::is_finite(step_size_value) || step_size_value == 0)
             return value_fault("a finite stepSizeValue other than 0 wanted, ", step_size_value, " given");
-        const double steps = (double{end_value} - double{start_value}) / double{step_size_value};
+        const double steps = (double_of(end_value) - double_of(start_value)) / double_of(step_size_value);
         if (!(steps > 0)) return shape{0};
         if (steps > 0x1p62) return shape_fault("its output would be too large");
         const auto whole = static_cast<extent>(steps);
@@ -150,8 +150,9 @@ struct range_static {
     friend bool operator==(const range_static&, const range_static&) = default;
 
 private:
+    static constexpr double double_of(float value) { return static_cast<double>(value); }
     constexpr double number(extent i) const {
-        return double{start_value} + static_cast<double>(i) * double{step_size_value};
+        return double_of(start_value) + static_cast<double>(i) * double_of(step_size_value);
     }
 };
 

@@ -52,8 +52,8 @@ struct uniform_distribution {
     float min_val = 0, max_val = 1;
 
     constexpr std::optional<fault> wrong() const {
-        const double width = double{max_val} - double{min_val};
-        const double most = std::numeric_limits<float>::max();
+        const double width = static_cast<double>(max_val) - static_cast<double>(min_val);
+        const double most = static_cast<double>(std::numeric_limits<float>::max());
         if (is_finite(min_val) && is_finite(max_val) && width >= 0 && width <= most) return {};
         return value_fault("a finite minVal, a finite maxVal from there up and a finite distance wanted, ", min_val,
                            " and ", max_val, " given");

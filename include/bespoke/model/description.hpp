@@ -124,11 +124,18 @@ void check_features(std::string_view role, std::span<const feature_description> 
     const auto place = [&](std::string_view name) {
         return std::string(role) + " \"" + std::string(name) + "\": ";
     };
+    const auto undeclared = [&] {
+        std::string names;
+        for (const auto& [name, value] : values)
+            if (!find_feature(descriptions, name)) names += (names.empty() ? "\"" : ", \"") + name + "\"";
+        return names.empty() ? names : " (given, but not declared: " + names + ")";
+    };
     for (const feature_description& d : descriptions) {
         const feature_value* value = values.find(d.name);
         if (!value) {
             if (d.type.is_optional) continue;
-            throw error(errc::unknown_name, place(d.name) + to_text(d.type) + " wanted, but none is given");
+            throw error(errc::unknown_name,
+                        place(d.name) + to_text(d.type) + " wanted, but none is given" + undeclared());
         }
         if (accepts(d.type, *value) || (also_fits != nullptr && also_fits(d.type, *value))) continue;
         const array_feature_type* array = d.type.multi_array_type();

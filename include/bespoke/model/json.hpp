@@ -45,6 +45,14 @@ inline std::string not_of_32_bits(std::int64_t number) {
     return "an integer of 32 bits wanted, " + std::to_string(number) + " came";
 }
 
+/// "A, B or C".
+inline std::string alternatives(const std::vector<std::string>& names) {
+    std::string text;
+    for (std::size_t i = 0; i < names.size(); ++i)
+        text += (i == 0 ? "" : i + 1 == names.size() ? " or " : ", ") + names[i];
+    return text;
+}
+
 /// Watches nlohmann's parser, which cannot itself refuse a key that comes twice or too many brackets. (It goes through
 /// json::parse, not json::sax_parse, which compiles the readers of four binary formats too.)
 class json_watch {
@@ -97,11 +105,42 @@ private:
     std::vector<std::set<std::string>> keys_;  // of each object that is open
 };
 
+/// What a file that is not what was wanted looks like by its first bytes; empty: like nothing that is known.
+inline std::string kind_of_file(std::string_view bytes) {
+    struct signature {
+        std::size_t at;
+        std::string_view bytes;
+        const char* kind;
+    };
+    using namespace std::string_view_literals;
+    static constexpr signature signatures[] = {
+        {4, "\0\0\0\0{"sv, "a safetensors file: weights, which the JSON document beside it names"},
+        {0, "version https://git-lfs"sv, "a pointer of Git LFS, which `git lfs pull` replaces by the file"},
+        {0, "PK\3\4"sv, "a zip archive (PyTorch, Keras, NumPy)"},
+        {0, "\x89HDF"sv, "HDF5 (Keras)"},
+        {4, "TFL3"sv, "TensorFlow Lite"},
+        {0, "\x93NUMPY"sv, "NumPy"},
+        {0, "GGUF"sv, "GGUF"},
+        {0, "\x80\x02"sv, "a Python pickle (PyTorch)"},
+        {0, "\x08"sv, "protobuf: Core ML if its name ends in .mlmodel, or ONNX, which is not read"}};
+    for (const signature& s : signatures)
+        if (bytes.substr(std::min(s.at, bytes.size())).starts_with(s.bytes)) return s.kind;
+    return "";
+}
+inline bool begins_as_text(std::string_view bytes) {
+    const char first = bytes.empty() ? ' ' : bytes[0];
+    return (first >= ' ' && first <= '~') || first == '\t' || first == '\n' || first == '\r' ||
+           bytes.starts_with("\xef\xbb\xbf");
+}
+
 /// The document that `text` spells. Throws bespoke::error, with `name` before the sentence, for anything
 /// that is not exactly one JSON value, for a key that comes twice in one object, and for brackets that
 /// nest deeper than `max_json_depth`. Memory: at most some 30 times the text (an array of empty arrays).
 inline json parse_json(std::string_view text, std::string_view name) {
     const auto refuse = [&](std::size_t position) {
+        if (const std::string kind = kind_of_file(text); !kind.empty() || !begins_as_text(text))
+            throw error(errc::malformed_file, std::string(name) + ": a model as JSON or a .mlmodel wanted, this is " +
+                                                  (kind.empty() ? "a binary file" : kind));
         if (position > text.size())
             throw error(errc::malformed_file, std::string(name) + ": not JSON: it ends after " +
                                                   std::to_string(text.size()) + " bytes, in the middle of a value");

@@ -62,12 +62,13 @@ inline void check_elements(std::size_t wanted, std::size_t came, std::string_vie
                 std::to_string(wanted) + " elements wanted, " + std::to_string(came) + " came");
 }
 
-inline void check_finite(double number, std::string_view key, const object_reader& in) {
+template <class T>
+void check_finite(T number, std::string_view key, const object_reader& in) {
     if (!std::isfinite(number))
-        in.fail(errc::bad_value, key, "a finite number wanted, " + spelled(number) + " came");
+        in.fail(errc::bad_value, key, "a finite number wanted, " + spelled(static_cast<double>(number)) + " came");
 }
 
-/// Reads one field into `member`. False: the document leaves it out, and its default is not zero.
+/// Reads one field into `member`. False: the document leaves it out, and its default is not zero, or there is none.
 inline bool read_field(const field_entry& f, void* member, object_reader& in, implied_fields& implied,
                        text_pool& texts) {
     using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::read_fields;
@@ -246,11 +247,20 @@ void read_fields(const detail::field_table& table, void* owner, object_reader& i
                  text_pool& texts) {
     void* members[detail::field_table::most];
     table.locate(owner, members);
+    const detail::field_entry* missing = nullptr;
     for (std::size_t i = 0; i < table.entries.size(); ++i) {
         const detail::field_entry& f = table.entries[i];
-        if (!detail::read_field(f, members[i], in, implied, texts))
+        if (detail::read_field(f, members[i], in, implied, texts)) continue;
+        if (f.kind == detail::field_kind::choice)
+            missing = &f;
+        else
             implied.insert(in.place() + "/" + std::string(f.key));
     }
+    if (missing == nullptr) return;
+    in.finish();  // a name that is not known is the better reason
+    std::vector<std::string> names;
+    for (std::string_view name : missing->names) names.push_back(in_quotes(name));
+    in.fail(errc::bad_value, "", detail::alternatives(names) + " wanted, none came");
 }
 
 void write_fields(const detail::field_table& table, const void* owner, object_writer& out, written_place& place) {

@@ -75,6 +75,8 @@ inline bool is_mlmodel(const std::filesystem::path& path) { return path.extensio
 
 /// The document in a file. Throws `error` with the path.
 inline json read_document(const std::filesystem::path& path) {
+    if (path.extension() == ".mlpackage")
+        throw error(errc::unsupported, path.string() + ": a .mlpackage is not supported, a .mlmodel wanted");
     const auto bytes = bespoke::read_file(path);
     if (!is_mlmodel(path))
         return parse_json({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, path.string());
@@ -353,8 +355,7 @@ model::document model::write(std::string_view weights_file) const {
 void model::save(const std::filesystem::path& path) const {
     if (detail::is_mlmodel(path))
         throw error(errc::bad_argument, path.string() + ": models are written as JSON, not as protobuf");
-    std::filesystem::path weights_path = path;
-    weights_path.replace_extension(".safetensors");
+    const auto weights_path = std::filesystem::path(path).replace_extension(".safetensors");
     if (weights_path == path)
         throw error(errc::bad_argument, path.string() + ": this is the name of the file with the weights");
     const document content = write(weights_path.filename().string());

@@ -95,7 +95,7 @@ private:
     std::map<std::string, std::string> weights_metadata_;
     std::vector<std::size_t> outputs_;  ///< for each described output its place among the plan's; npos: an answer
     std::size_t probabilities_ = 0;     ///< place among the plan's outputs
-    std::unique_ptr<program> program_;
+    owned_program program_;
 };
 
 }  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
@@ -324,6 +324,7 @@ model::model(parts&& content)
     const std::string root = "/" + std::string(detail::key_of_type(settings.type)) + "/";
     std::vector<program::named_shape> inputs = detail::declared_shapes(settings);
     std::vector<std::string> outputs;
+    detail::check_predicted_feature(settings);
     const bool classifies = settings.type == model_type::neural_network_classifier;
     for (const auto& feature : settings.description.output)
         if (!classifies || (feature.name != settings.description.predicted_feature_name &&
@@ -347,8 +348,8 @@ model::model(parts&& content)
     if (p.failed()) throw error(p.problem());
     if (content.fill != nullptr) content.fill(content.context, p.result().view(), nullptr);
 
-    program_ = std::make_unique<program>(std::move(content.layers), std::move(inputs), std::move(outputs), root,
-                                         content.most_elements);
+    program_ = owned_program(std::make_unique<program>(std::move(content.layers), std::move(inputs),
+                                                       std::move(outputs), root, content.most_elements));
     program_->use_threads(content.threads);
     if (content.fill != nullptr) content.fill(content.context, program_->plan(), &program_->core());
     notes_ = std::move(content.notes);
@@ -359,6 +360,7 @@ model::model(parts&& content)
 void model::set_settings(model_settings settings) {
     const model_description& description = settings.description;
     if (const auto problem = fault_of(description)) throw error(*problem);
+    detail::check_predicted_feature(settings);
     const plan_view& plan = program_->plan();  // that of the engine, whichever it is
     const std::string root = "/" + std::string(detail::key_of_type(settings.type));
     detail::check_inputs(description, plan);
@@ -374,8 +376,6 @@ void model::set_settings(model_settings settings) {
         outputs.push_back(answers ? detail::no_output : detail::output_number(plan, feature.name));
         if (!answers) detail::check_output(feature, plan.blobs[plan.outputs[outputs.back()]]);
     }
-    if (settings.type == model_type::neural_network_regressor && description.predicted_feature_name.empty())
-        throw error(errc::bad_value, "/description/predictedFeatureName: the name of an output wanted, none came");
     settings_ = std::move(settings);
     outputs_ = std::move(outputs);
     probabilities_ = probabilities;

@@ -87,6 +87,7 @@ bool model::is_planned_for(const features& inputs) const { return program_->is_p
 features model::predict(const features& inputs) { return std::move(predict(std::span(&inputs, 1)).front()); }
 
 std::vector<features> model::predict(std::span<const features> inputs) {
+    static_cast<void>(*program_);  // else the first error would be one of what is left of the description
     const bool rank_5 = settings_.array_input_shape_mapping == array_shape_mapping::rank5_array_mapping;
     for (const features& given : inputs)
         check_features("input", settings_.description.input, given, rank_5 ? &detail::is_blob_of : nullptr);
@@ -197,8 +198,7 @@ void model::answer(features& result, extent example) const {
     const auto best = static_cast<std::size_t>(std::max_element(values, values + size) - values);
     const auto fill = [&](const auto& labels, auto dictionary) {
         for (std::size_t i = 0; i < labels.size(); ++i) dictionary[labels[i]] = static_cast<double>(values[i]);
-        if (!settings_.description.predicted_feature_name.empty())
-            result.set(settings_.description.predicted_feature_name, labels[best]);
+        result.set(settings_.description.predicted_feature_name, labels[best]);
         if (!settings_.description.predicted_probabilities_name.empty())
             result.set(settings_.description.predicted_probabilities_name, std::move(dictionary));
     };

@@ -65,6 +65,16 @@ using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::model_settings;
 
 #ifdef BESPOKE_IMPLEMENTATION
 
+namespace bespoke::detail {
+
+/// Throws where a classifier or a regressor does not name what it predicts.
+inline void check_predicted_feature(const model_settings& settings) {
+    if (settings.type != model_type::neural_network && settings.description.predicted_feature_name.empty())
+        throw error(errc::bad_value, "/description/predictedFeatureName: the name of an output wanted, none came");
+}
+
+}  // namespace bespoke::detail
+
 namespace bespoke::define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
 
 bool operator==(const model_settings&, const model_settings&) = default;

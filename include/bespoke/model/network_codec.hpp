@@ -154,6 +154,11 @@ inline std::shared_ptr<any_node> read_node(const layer_codec& codec, object_read
     return {std::move(both), node};
 }
 
+/// "bias" and "weightParams.inputGateBiasVector", whose presence a field of the layer declares.
+inline bool is_bias(std::string_view parameter) {
+    return parameter.ends_with("ias") || parameter.ends_with("iasVector");
+}
+
 /// Where the document has each of the layer's parameters.
 inline std::vector<object_reader> find_weights(const layer_codec& codec, object_reader& fields) {
     std::vector<object_reader> weights;
@@ -231,18 +236,20 @@ inline std::shared_ptr<any_node> read_layer_of_table(network_reader& networks, o
     const std::size_t step = networks.notes.size();
     networks.notes.emplace_back().weights.resize(found->parameters().size());
     object_reader look = fields;
-    const define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::weights_role role{
+    define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::weights_role role{
         look.boolean("isDeconvolution") ? std::size_t{1} : 0, found->type->facts->may_be_infinite};
     if (found->is_custom()) networks.notes[step].description = fields.text("description");
     const auto weights = find_weights(*found, fields);
-    for (std::size_t i = 0; i < weights.size(); ++i)
+    for (std::size_t i = 0; i < weights.size(); ++i) {
+        role.is_bias = !found->is_custom() && is_bias(found->parameters()[i].name);
         networks.weights.push_back({step, i, weights[i], name, role});
+    }
     auto node = read_node(*found, fields, weights, networks);
     fields.finish();
     return node;
 }
 
-/// A document names what a layer reads and writes; only in code it may be left out.
+/// A document names what a layer reads and writes, and says how often a loop runs; only in code it may be left out.
 inline void check_blobs(const any_node& node, const object_reader& layer) {
     const layer_facts& facts = *node.type()->facts;
     const auto wants = [&](std::string_view key, std::size_t names, const std::vector<std::string>& came) {
@@ -252,6 +259,10 @@ inline void check_blobs(const any_node& node, const object_reader& layer) {
     };
     wants("input", facts.inputs.least, node.inputs);
     wants("output", facts.control ? 0 : 1, node.outputs);
+    const auto* loop = node.as<loop_node>();
+    if (loop != nullptr && loop->max_loop_iterations == 0 && loop->condition_variable.empty() && node.inputs.empty() &&
+        loop->condition_network.nodes().empty())
+        layer.fail(errc::bad_value, "loop", "maxLoopIterations, a conditionNetwork or an input wanted, none came");
 }
 
 /// The networks inside a branch or a loop.

@@ -344,9 +344,7 @@ std::size_t object_reader::enumerator(std::string_view key, std::span<const std:
         if (value.is_string() ? value.get_ref<const std::string&>() == names[i]
                               : value.is_number_integer() && value.get<std::int64_t>() == number_of(i))
             return i;
-    std::string wanted;
-    for (std::size_t i = 0; i < names.size(); ++i)
-        wanted += (i == 0 ? "" : i + 1 == names.size() ? " or " : ", ") + std::string(names[i]);
+    const std::string wanted = detail::alternatives({names.begin(), names.end()});
     if (member == nullptr) fail(errc::bad_value, key, wanted + " wanted, none came");
     detail::unfit(place(key), wanted, value);
 }

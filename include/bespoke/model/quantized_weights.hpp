@@ -120,8 +120,8 @@ void each_channel(const quantization& how, const shape& dimensions, const Body& 
     const std::size_t length = count / runs / channels;
     std::vector<float> values(std::size_t{1} << how.bits);
     for (std::size_t channel = 0; channel < channels; ++channel) {
-        const double scale = how.scale[how.scale.size() == 1 ? 0 : channel];
-        const double bias = how.bias.empty() ? 0 : how.bias[how.bias.size() == 1 ? 0 : channel];
+        const auto scale = static_cast<double>(how.scale[how.scale.size() == 1 ? 0 : channel]);
+        const auto bias = static_cast<double>(how.bias.empty() ? 0 : how.bias[how.bias.size() == 1 ? 0 : channel]);
         // the product is exact: the same floats with a fused multiply-add and without
         for (std::size_t q = 0; q < values.size(); ++q)
             values[q] =

@@ -64,14 +64,18 @@ inline model_losses losses_of(const model_settings& settings, const plan_view& p
     for (const loss_layer& layer : settings.update_parameters->loss_layers)
         std::visit(
             [&]<class L>(const L& l) {
+                std::string target = l.target;
                 if constexpr (std::is_same_v<L, mean_squared_error_loss_layer>) {
-                    result.targets.push_back(l.target);
-                    result.losses.push_back(mean_squared_error{.input = l.input, .target = l.target});
+                    result.losses.push_back(mean_squared_error{.input = l.input, .target = target});
+                } else if constexpr (std::is_same_v<L, binary_cross_entropy_with_logits_loss_layer>) {
+                    result.losses.push_back(binary_cross_entropy_with_logits{.input = l.input, .target = target});
+                } else if constexpr (std::is_same_v<L, huber_loss_layer>) {
+                    result.losses.push_back(huber{.input = l.input, .target = target, .delta = l.delta});
                 } else {
-                    result.targets.push_back(target_of(l, settings, plan));
-                    result.losses.push_back(
-                        categorical_cross_entropy{.input = l.input, .target = result.targets.back()});
+                    target = target_of(l, settings, plan);
+                    result.losses.push_back(categorical_cross_entropy{.input = l.input, .target = target});
                 }
+                result.targets.push_back(std::move(target));
             },
             layer.type);
     return result;

@@ -58,9 +58,24 @@ struct mean_squared_error_loss_layer {
     static constexpr auto key = "meanSquaredErrorLossLayer";
     friend bool operator==(const mean_squared_error_loss_layer&, const mean_squared_error_loss_layer&);
 };
+/// `binary_cross_entropy_with_logits` and `huber`, which the specification lacks: {"bespoke": {key: {"input": ...}}}.
+struct binary_cross_entropy_with_logits_loss_layer {
+    std::string input, target;
+    static constexpr auto key = "binaryCrossEntropyWithLogitsLossLayer";
+    friend bool operator==(const binary_cross_entropy_with_logits_loss_layer&,
+                           const binary_cross_entropy_with_logits_loss_layer&);
+};
+struct huber_loss_layer {
+    std::string input, target;
+    double delta = 1;
+    static constexpr auto key = "huberLossLayer";
+    friend bool operator==(const huber_loss_layer&, const huber_loss_layer&);
+};
 struct loss_layer {
     std::string name;
-    std::variant<categorical_cross_entropy_loss_layer, mean_squared_error_loss_layer> type;
+    std::variant<categorical_cross_entropy_loss_layer, mean_squared_error_loss_layer,
+                 binary_cross_entropy_with_logits_loss_layer, huber_loss_layer>
+        type;
     friend bool operator==(const loss_layer&, const loss_layer&);
 };
 
@@ -97,9 +112,11 @@ object_writer write_update_parameters(const network_update_parameters& parameter
 }  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
 
 using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::adam_optimizer;
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::binary_cross_entropy_with_logits_loss_layer;
 using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::categorical_cross_entropy_loss_layer;
 using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::double_parameter;
 using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::double_range;
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::huber_loss_layer;
 using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::int64_parameter;
 using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::int64_range;
 using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::int64_set;
@@ -197,6 +214,9 @@ bool operator==(const double_parameter&, const double_parameter&) = default;
 bool operator==(const int64_parameter&, const int64_parameter&) = default;
 bool operator==(const categorical_cross_entropy_loss_layer&, const categorical_cross_entropy_loss_layer&) = default;
 bool operator==(const mean_squared_error_loss_layer&, const mean_squared_error_loss_layer&) = default;
+bool operator==(const binary_cross_entropy_with_logits_loss_layer&,
+                const binary_cross_entropy_with_logits_loss_layer&) = default;
+bool operator==(const huber_loss_layer&, const huber_loss_layer&) = default;
 bool operator==(const loss_layer&, const loss_layer&) = default;
 bool operator==(const sgd_optimizer&, const sgd_optimizer&) = default;
 bool operator==(const adam_optimizer&, const adam_optimizer&) = default;
@@ -219,10 +239,9 @@ std::string int64_parameter::allowed() const {
         return "a number from " + std::to_string(range->min_value) + " to " + std::to_string(range->max_value);
     const auto* set = std::get_if<int64_set>(&allowed_values);
     if (set == nullptr || set->values.empty()) return set == nullptr ? "a number" : "no number";
-    std::string text;
-    for (std::size_t i = 0; i < set->values.size(); ++i)
-        text += (i == 0 ? "" : i + 1 == set->values.size() ? " or " : ", ") + std::to_string(set->values[i]);
-    return text;
+    std::vector<std::string> values;
+    for (std::int64_t value : set->values) values.push_back(std::to_string(value));
+    return detail::alternatives(values);
 }
 
 network_update_parameters read_update_parameters(object_reader& in) {
@@ -231,18 +250,34 @@ network_update_parameters read_update_parameters(object_reader& in) {
         loss_layer& layer = result.loss_layers.emplace_back();
         layer.name = loss.text("name");
         static constexpr std::string_view kinds[] = {categorical_cross_entropy_loss_layer::key,
-                                                     mean_squared_error_loss_layer::key};
-        const std::string_view kind = loss.one_of(kinds);
-        if (kind.empty()) loss.fail(errc::bad_value, "", "a loss wanted, none came");
-        object_reader type = loss.object(kind);
+                                                     mean_squared_error_loss_layer::key, "bespoke"};
+        static constexpr std::string_view own_kinds[] = {binary_cross_entropy_with_logits_loss_layer::key,
+                                                         huber_loss_layer::key};
+        std::string_view kind = loss.one_of(kinds);
+        object_reader owner = loss;
+        if (kind == kinds[2]) {
+            owner = loss.object(kind);
+            kind = owner.one_of(own_kinds);
+        }
+        if (kind.empty()) owner.fail(errc::bad_value, "", "a loss wanted, none came");
+        object_reader type = owner.object(kind);
         if (kind == kinds[1]) layer.type = mean_squared_error_loss_layer{};
+        if (kind == own_kinds[0]) layer.type = binary_cross_entropy_with_logits_loss_layer{};
+        if (kind == own_kinds[1]) layer.type = huber_loss_layer{};
         std::visit(
             [&](auto& fields) {
                 fields.input = type.text("input");
                 fields.target = type.text("target");
+                if constexpr (requires { fields.delta; }) {
+                    if (type.has("delta")) fields.delta = type.number("delta");
+                    if (!(fields.delta > 0 && std::isfinite(fields.delta)))
+                        type.fail(errc::bad_value, "delta",
+                                  "a finite number above 0 wanted, " + detail::spelled(fields.delta) + " came");
+                }
             },
             layer.type);
         type.finish();
+        owner.finish();
         loss.finish();
     }
     object_reader optimizer = in.object("optimizer");
@@ -286,7 +321,11 @@ object_writer write_update_parameters(const network_update_parameters& parameter
                 object_writer type;
                 type.text("input", fields.input);
                 type.text("target", fields.target);
-                loss.object(fields.key, type);
+                if constexpr (requires { fields.delta; }) type.present("delta", fields.delta);
+                object_writer own;
+                if (layer.type.index() < 2) return loss.object(fields.key, type);
+                own.object(fields.key, type);
+                loss.object("bespoke", own);
             },
             layer.type);
     }

@@ -49,9 +49,11 @@ struct weights_target {
 struct weights_role {
     std::size_t channel_axis = 0;  ///< as for `read_quantized`
     bool may_be_infinite = false;
+    bool is_bias = false;
 };
 /// The weights of one parameter array as a document gives them, for the shape that the plan asks for. Without
-/// `target`, only compares how many there are.
+/// `target`, only compares how many there are. A bias that its layer does without (`hasBias` is false) is not looked
+/// at, as Core ML does not.
 void read_weights(object_reader in, const std::string& place, const shape& dimensions, const weights_role& role,
                   const safetensors* tensors, weight_source& source, const weights_target* target);
 /// How many numbers the document gives for each of these parameters; below 0: up to so many, see `quantized_length`.
@@ -283,6 +285,7 @@ void weights_writer::finish() {
 
 void read_weights(object_reader in, const std::string& place, const shape& dimensions, const weights_role& role,
                   const safetensors* tensors, weight_source& source, const weights_target* target) {
+    if (role.is_bias && dimensions == absent) in = object_reader(nullptr, place);
     const extent wanted = dimensions.size();
     const auto wrong_count = [&](extent came) {
         throw error(errc::shape_mismatch, place + ": " + std::to_string(wanted) +

@@ -210,7 +210,8 @@ private:
     std::vector<extent> prepared_offsets_;
     std::vector<T*> prepared_places_;  ///< for each step
     extent prepared_size_ = 0, scratch_size_ = 0, planes_size_ = 0, examples_ = 0, chunk_ = 0, measured_ = 0;
-    bool planned_ = false, keeps_room_ = true, all_blobs_ = false;
+    flag_of_owner planned_ = false;
+    bool keeps_room_ = true, all_blobs_ = false;
     std::vector<extent> origins_;  ///< for each blob, the example that lies where its values begin
     buffer<T> ends_;               ///< inputs and outputs of all chunks
     arithmetic how_;
@@ -245,6 +246,7 @@ void network_memory<T>::replan(plan_view plan) {
 
 template <class T>
 void network_memory<T>::make_room(extent examples, bool all_blobs) {
+    if (prepared_offsets_.empty()) throw_moved_from("the network");
     if (run_) begin_run(examples);
     examples_ = examples;
     chunk_ = all_blobs ? examples : choose_chunk(examples);

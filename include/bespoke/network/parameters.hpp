@@ -1,6 +1,7 @@
 #pragma once
 
 #include "../core/buffer.hpp"
+#include "../core/error.hpp"
 #include "../core/random.hpp"
 #include "../graph/plan.hpp"
 
@@ -59,6 +60,7 @@ public:
     static constexpr extent least_lent = static_cast<extent>(large_memory / sizeof(T));
 
 private:
+    bool is_moved_from() const { return places_.size() != facts_.size(); }
     T* own(std::size_t number) const { return block_.data() + facts_[number].offset; }
     void draw_one(std::size_t number) const;
 
@@ -108,6 +110,7 @@ T* network_parameters<T>::fill(std::size_t number) const {
 
 template <class T>
 T* network_parameters<T>::write(std::size_t number) const {
+    if (is_moved_from()) throw_moved_from("the network");
     is_shown_ = true;
     const T* const from = read(number);
     if (from != own(number)) std::copy_n(from, facts_[number].dimensions.size(), fill(number));
@@ -128,6 +131,7 @@ const buffer<T>& network_parameters<T>::block() const {
 
 template <class T>
 void network_parameters<T>::copy(const network_parameters& from) {
+    if (from.is_moved_from()) throw_moved_from("the network");
     seed_ = from.seed_;
     owners_.clear();
     if (!is_shown_) owners_ = from.owners_;

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <memory>
 
 namespace bespoke {
 
@@ -83,6 +84,21 @@ private:
     /// The first, then the others as they were last used.
     std::vector<std::pair<std::vector<named_shape>, std::shared_ptr<const bespoke::plan>>> plans_;
     engine<float> engine_;
+};
+
+/// The program of a model that was not moved from; else throws `error`.
+class owned_program {
+public:
+    owned_program() = default;
+    explicit owned_program(std::unique_ptr<program> owned) : owned_(std::move(owned)) {}
+    program& operator*() const {
+        if (owned_ == nullptr) throw_moved_from("the model");
+        return *owned_;
+    }
+    program* operator->() const { return &**this; }
+
+private:
+    std::unique_ptr<program> owned_;
 };
 
 }  // namespace bespoke

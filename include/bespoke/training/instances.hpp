@@ -62,6 +62,9 @@ BESPOKE_CORE_LAYERS(BESPOKE_LAYER_INSTANCES)
 
 BESPOKE_INSTANCE std::shared_ptr<const any_loss<float>::interface> any_loss<float>::hold(categorical_cross_entropy);
 BESPOKE_INSTANCE std::shared_ptr<const any_loss<float>::interface> any_loss<float>::hold(mean_squared_error);
+BESPOKE_INSTANCE std::shared_ptr<const any_loss<float>::interface>
+any_loss<float>::hold(binary_cross_entropy_with_logits);
+BESPOKE_INSTANCE std::shared_ptr<const any_loss<float>::interface> any_loss<float>::hold(huber);
 BESPOKE_INSTANCE std::unique_ptr<any_optimizer<float>::interface> any_optimizer<float>::hold(sgd);
 BESPOKE_INSTANCE std::unique_ptr<any_optimizer<float>::interface> any_optimizer<float>::hold(adam);
 BESPOKE_INSTANCE struct training_plan<float>;

@@ -4,10 +4,12 @@
 #include "../kernels/map.hpp"
 #include "../kernels/softmax.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <memory>
 #include <string>
+#include <utility>
 
 namespace bespoke {
 
@@ -89,6 +91,88 @@ struct mean_squared_error {
         return sum / count;
     }
     friend bool operator==(const mean_squared_error&, const mean_squared_error&) = default;
+};
+
+namespace detail {
+
+/// The mean over all elements of the mini-batch of what `f(x, target)` gives as loss and slope.
+template <class T, class Function>
+double mean_over_elements(dynamic_view<const T> x, const T* target, dynamic_view<T> dx, const Function& f) {
+    const extent n = x.size(), examples = x.examples;
+    const double count = static_cast<double>(n) * static_cast<double>(examples);
+    double sum = 0;
+    for (extent i = 0; i < examples; ++i)
+        for (extent j = 0; j < n; ++j) {
+            const auto [loss, slope] =
+                f(static_cast<double>(x.example(i)[j]), static_cast<double>(target[i * n + j]));
+            sum += loss;
+            if (dx) dx.example(i)[j] += static_cast<T>(slope / count);
+        }
+    return sum / count;
+}
+
+}  // namespace detail
+
+/// Binary cross-entropy with logits: the mean over all elements of the mini-batch of
+/// -t log sigmoid(x) - (1 - t) log(1 - sigmoid(x)), computed as max(x, 0) - x t + log(1 + exp(-|x|)), which never takes
+/// the logarithm of 0. Its gradient is (sigmoid(x) - t) / elements.
+///
+/// `input` names the blob of the logits, which is not the output of a sigmoid (empty: the first output of the network);
+/// `target` has its shape, and numbers from 0 to 1. The specification lacks it; PyTorch has it as BCEWithLogitsLoss,
+/// TensorFlow as sigmoid_cross_entropy_with_logits.
+struct binary_cross_entropy_with_logits {
+    std::string input{}, target{};
+
+    static constexpr bool from_softmax = false;
+
+    static extent target_size(const shape& x) { return x.size(); }
+
+    template <class T>
+    static sentence check_target(const shape& x, const T* target) {
+        for (extent i = 0; i < x.size(); ++i)
+            if (!(target[i] >= T(0) && target[i] <= T(1)))
+                return sentence("numbers from 0 to 1 wanted, element ", i, " is not");
+        return {};
+    }
+
+    template <class T>
+    double operator()(dynamic_view<const T> x, dynamic_view<const T>, const T* target, dynamic_view<T> dx) const {
+        return detail::mean_over_elements(x, target, dx, [](double logit, double t) {
+            const double small = std::exp(-std::abs(logit)), share = 1 / (1 + small);
+            return std::pair{std::max(logit, 0.0) - logit * t + std::log1p(small),
+                             (logit < 0 ? small * share : share) - t};
+        });
+    }
+    friend bool operator==(const binary_cross_entropy_with_logits&, const binary_cross_entropy_with_logits&) = default;
+};
+
+/// Huber's loss: the mean over all elements of the mini-batch of z² / 2 where |z| is at most delta, and of
+/// delta (|z| - delta / 2) beyond, z = x - target. Outliers pull with the slope delta, no more.
+///
+/// `input` names the blob (empty: the first output of the network); `target` has its shape. The specification lacks it.
+/// P. J. Huber, Robust Estimation of a Location Parameter, 1964.
+struct huber {
+    std::string input{}, target{};
+    double delta = 1;
+
+    static constexpr bool from_softmax = false;
+
+    static extent target_size(const shape& x) { return x.size(); }
+
+    template <class T>
+    sentence check_target(const shape& x, const T* numbers) const {
+        if (!(delta > 0 && std::isfinite(delta))) return sentence("a finite delta above 0 wanted");
+        return mean_squared_error::check_target(x, numbers);
+    }
+
+    template <class T>
+    double operator()(dynamic_view<const T> x, dynamic_view<const T>, const T* numbers, dynamic_view<T> dx) const {
+        return detail::mean_over_elements(x, numbers, dx, [this](double value, double wanted) {
+            const double z = value - wanted, size = std::abs(z);
+            return std::pair{size <= delta ? z * z / 2 : delta * (size - delta / 2), std::clamp(z, -delta, delta)};
+        });
+    }
+    friend bool operator==(const huber&, const huber&) = default;
 };
 
 /// What a trainer asks of a loss; a loss of your own has these members.
