@@ -6,14 +6,14 @@ using namespace bespoke;
 inline constexpr auto d = compose(input{"x", {4}}, relu{});
 
 #ifndef FIXED
-#define ARGUMENTS x, x
+#define MANY x, x
 #else
-#define ARGUMENTS x
+#define MANY x
 #endif
 
 int main() {
     network<d> net;
     const std::array<float, 4> x{};
-    auto y = net.predict_batch(ARGUMENTS);
+    auto y = net.predict_batch(MANY);
     return y.size() == 4;
 }

@@ -113,7 +113,7 @@ std::vector<std::string> chains_of(const Tell& tell, extent size = large) {
         tell(p);
     }));
 }
-using list = std::vector<std::string>;
+using strings = std::vector<std::string>;
 
 }  // namespace
 
@@ -124,13 +124,13 @@ TEST_CASE("what finishes the result that it alone reads is an epilogue, one behi
               append(p, smooth{}, {}, {}, "b");
               append(p, reshaped{{1, large}}, {}, {}, "r");
               append(p, smooth{}, {}, {}, "c");
-          }) == list{"p>a>b"});
+          }) == strings{"p>a>b"});
     CHECK(chains_of([](planner& p) {
               append(p, smooth{}, {"x"}, {}, "a");
               append(p, smooth{}, {}, {}, "b");
               append(p, producer{}, {}, {}, "p");
               append(p, smooth{}, {}, {}, "c");
-          }) == list{"a>b", "p>c"});
+          }) == strings{"a>b", "p>c"});
 }
 
 TEST_CASE("an epilogue waits for all its inputs: it belongs to the last that is made") {
@@ -139,18 +139,18 @@ TEST_CASE("an epilogue waits for all its inputs: it belongs to the last that is 
               append(p, producer{}, {"z"}, {}, "q");
               append(p, sum{}, {"q", "p"}, {}, "s");
               append(p, smooth{}, {}, {}, "a");
-          }) == list{"q>s>a"});
+          }) == strings{"q>s>a"});
     CHECK(chains_of([](planner& p) {
               append(p, producer{}, {"x"}, {}, "p");
               append(p, sum{}, {"z", "p"}, {}, "s");
-          }) == list{"p>s"});
+          }) == strings{"p>s"});
     // q is made while the chain of p is still open: it is not there when p runs
     CHECK(chains_of([](planner& p) {
               append(p, producer{}, {"x"}, {}, "p");
               append(p, reshaped{{large}}, {"z"}, {}, "q");
               append(p, smooth{}, {"p"}, {}, "a");
               append(p, sum{}, {"q", "a"}, {}, "s");
-          }) == list{"p>a"});
+          }) == strings{"p>a"});
 }
 
 TEST_CASE("an epilogue does not read an input before a later step has written over it") {
@@ -186,7 +186,7 @@ TEST_CASE("no epilogue where somebody else looks, or where it does not pay") {
         append(p, producer{}, {"x"}, {}, "p");
         append(p, smooth{}, {"p"}, {}, "a");
     };
-    CHECK(chains_of(two) == list{"p>a"});
+    CHECK(chains_of(two) == strings{"p>a"});
     CHECK(chains_of(two, large - 1).empty());
     CHECK(chains_of([&](planner& p) {
               two(p);
@@ -224,7 +224,7 @@ TEST_CASE("an epilogue leaves its blobs one place, and what it reads alive until
         append(p, sum{}, {"a", "early"}, {}, "s");
         append(p, reshaped{{large}}, {}, {}, "out");
     });
-    REQUIRE(chains(plan) == list{"p>a>s"});
+    REQUIRE(chains(plan) == strings{"p>a>s"});
     CHECK(blob(plan, "p").offset == blob(plan, "s").offset);
     CHECK(blob(plan, "a").offset == blob(plan, "s").offset);
     CHECK(blob(plan, "s").first == 2);
@@ -262,7 +262,7 @@ TEST_CASE("a chain of whole rows ends where they are multiplied, and is nowhere 
         append(p, taker{narrow}, {"kept", "v"}, {}, "y");
         append(p, smooth{}, {}, {}, "behind");
     });
-    REQUIRE(chains(plan) == list{"scores>scaled>masked>shares>kept>y"});
+    REQUIRE(chains(plan) == strings{"scores>scaled>masked>shares>kept>y"});
     for (const char* name : {"scores", "scaled", "masked", "shares", "kept"}) {
         INFO(name);
         CHECK(blob(plan, name).streamed);
@@ -287,7 +287,7 @@ TEST_CASE("a chain of whole rows ends where they are multiplied, and is nowhere 
         append(q, taker{narrow}, {"shares", "v"}, {}, "y");
         append(q, taker{narrow}, {"shares", "y"}, {}, "again");
     });
-    CHECK(chains(whole) == list{"scores>scaled>masked"});
+    CHECK(chains(whole) == strings{"scores>scaled>masked"});
     CHECK(whole.whole_size == whole.arena_size);
 }
 
@@ -355,14 +355,14 @@ namespace {
 
 /// "giver>taker" for each pair that runs together.
 template <class Tell>
-list pairs_of(const Tell& tell, const shape& size = {3, 20, 20}) {
+strings pairs_of(const Tell& tell, const shape& size = {3, 20, 20}) {
     const bespoke::plan plan = planned([&](planner& p) {
         p.input("x", size);
         p.input("z", size);
         tell(p);
     });
     const auto p = plan.view();
-    list all;
+    strings all;
     for (const auto& step : p.steps)
         if (step.takes_from != planner::npos) {
             CHECK(p.steps[step.takes_from].feeds);
@@ -384,7 +384,7 @@ TEST_CASE("planes that one layer alone takes are nowhere in memory") {
         append(p, plane_taker{}, {}, {}, "t");
         append(p, smooth{}, {}, {}, "b");
     });
-    CHECK(chains(plan) == list{"g>a>s", "t>b"});
+    CHECK(chains(plan) == strings{"g>a>s", "t>b"});
     for (const char* name : {"g", "a", "s"}) {
         INFO(name);
         CHECK(blob(plan, name).streamed);
@@ -404,12 +404,12 @@ TEST_CASE("no planes are taken where something is missing") {
         append(p, plane_giver{}, {"x"}, {}, "g");
         append(p, plane_taker{}, {"g"}, {}, "t");
     };
-    CHECK(pairs_of(pair) == list{"g>t"});
+    CHECK(pairs_of(pair) == strings{"g>t"});
     CHECK(pairs_of(pair, {2, 16, 16}).empty());  // small
     CHECK(pairs_of([&](planner& p) {  // who takes does not give to a third
               pair(p);
               append(p, plane_taker{}, {}, {}, "again");
-          }) == list{"g>t"});
+          }) == strings{"g>t"});
     CHECK(pairs_of([](planner& p) {  // nothing gives them
               append(p, producer{}, {"x"}, {}, "g");
               append(p, plane_taker{}, {}, {}, "t");

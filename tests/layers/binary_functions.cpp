@@ -28,7 +28,7 @@ std::vector<T> values() {
 }
 
 template <class T>
-bool same(T a, T b) {
+bool same_values(T a, T b) {
     return (std::isnan(a) && std::isnan(b)) || check::same_bits(&a, &b, 1);
 }
 
@@ -40,8 +40,8 @@ void check_function(const F& f) {
         for (T b : all) {
             CAPTURE(a, b);
             const T y = f(a, b);
-            CHECK(same(kernels::first_lane<T>(f(kernels::batch<T>(a), kernels::batch<T>(b))), y));
-            if constexpr (F::commutative) CHECK(same(f(b, a), y));
+            CHECK(same_values(kernels::first_lane<T>(f(kernels::batch<T>(a), kernels::batch<T>(b))), y));
+            if constexpr (F::commutative) CHECK(same_values(f(b, a), y));
         }
 }
 

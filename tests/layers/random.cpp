@@ -46,8 +46,8 @@ double correlation(const doubles& a, const doubles& b, std::size_t lag, double m
     return sum / static_cast<double>(a.size() - lag);
 }
 
-constexpr extent many = 100000;
-const double noise = 1 / std::sqrt(static_cast<double>(many));  // of a mean of numbers of variance 1
+constexpr extent draws = 100000;
+const double noise = 1 / std::sqrt(static_cast<double>(draws));  // of a mean of numbers of variance 1
 
 }  // namespace
 
@@ -94,7 +94,7 @@ TEST_CASE("random numbers: ends of the parameters") {
 }
 
 TEST_CASE("random numbers: moments") {
-    const doubles z = evaluate<double>(random_normal_static{11, 0, 1, {many}}, {}).first();
+    const doubles z = evaluate<double>(random_normal_static{11, 0, 1, {draws}}, {}).first();
     REQUIRE(std::abs(mean_of(z, [](double v) { return v; })) < 4 * noise);
     REQUIRE(std::abs(mean_of(z, [](double v) { return v * v; }) - 1) < 4 * noise * std::sqrt(2));
     REQUIRE(std::abs(mean_of(z, [](double v) { return v * v * v; })) < 4 * noise * std::sqrt(15));
@@ -104,7 +104,7 @@ TEST_CASE("random numbers: moments") {
              {-2, 0.02275013}, {-1, 0.15865525}, {0.5, 0.69146246}, {2.5, 0.99379033}})
         REQUIRE(std::abs(mean_of(z, [&](double v) { return v < p.first ? 1 : 0; }) - p.second) < 4 * noise * 0.5);
 
-    const doubles u = evaluate<double>(random_uniform_static{12, 0, 1, {many}}, {}).first();
+    const doubles u = evaluate<double>(random_uniform_static{12, 0, 1, {draws}}, {}).first();
     REQUIRE(std::abs(mean_of(u, [](double v) { return v; }) - 0.5) < 4 * noise * std::sqrt(1 / 12.0));
     REQUIRE(std::abs(mean_of(u, [](double v) { return (v - 0.5) * (v - 0.5); }) - 1 / 12.0) < 4 * noise * 0.075);
     for (double low : {0.0, 0.3, 0.9}) {
@@ -113,13 +113,13 @@ TEST_CASE("random numbers: moments") {
     }
     REQUIRE(std::all_of(u.begin(), u.end(), [](double v) { return v >= 0 && v < 1; }));
 
-    const doubles b = evaluate<double>(random_bernoulli_static{13, 0.3F, {many}}, {}).first();
+    const doubles b = evaluate<double>(random_bernoulli_static{13, 0.3F, {draws}}, {}).first();
     REQUIRE(std::abs(mean_of(b, [](double v) { return v; }) - 0.3) < 4 * noise * std::sqrt(0.21));
 }
 
 TEST_CASE("random numbers: independent of their neighbours and of other seeds") {
-    const doubles a = evaluate<double>(random_normal_static{1, 0, 1, {many}}, {}).first();
-    const doubles b = evaluate<double>(random_normal_static{2, 0, 1, {many}}, {}).first();
+    const doubles a = evaluate<double>(random_normal_static{1, 0, 1, {draws}}, {}).first();
+    const doubles b = evaluate<double>(random_normal_static{2, 0, 1, {draws}}, {}).first();
     for (std::size_t lag : std::vector<std::size_t>{1, 2, 3, 4, 5, 64})
         REQUIRE(std::abs(correlation(a, a, lag, 0)) < 4 * noise);
     REQUIRE(std::abs(correlation(a, b, 0, 0)) < 4 * noise);

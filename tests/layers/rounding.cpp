@@ -57,11 +57,11 @@ TEMPLATE_TEST_CASE("rounding: signs of 0", "", float, double) {
 }
 
 namespace {
-inline constexpr auto all =
+inline constexpr auto all_ways =
     compose(input{"x", {7}}, bespoke::ceil{}, bespoke::floor{}, bespoke::round{}, sign{});
 }
 
 TEST_CASE("rounding: the same bits composed and at run time") {
-    network<all> net;
+    network<all_ways> net;
     REQUIRE(same_bits_unrolled(net, numbers<float>(7)));
 }

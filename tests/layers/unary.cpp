@@ -14,7 +14,7 @@ using namespace layer_test;
 namespace {
 
 /// The specification's formulas.
-double formula(const unary& layer, double x) {
+double formula_of(const unary& layer, double x) {
     const double alpha = static_cast<double>(layer.alpha), shift = static_cast<double>(layer.shift);
     const double epsilon = layer.epsilon == 0 ? 1e-6 : static_cast<double>(layer.epsilon);
     const double u = (layer.scale == 0 ? 1 : static_cast<double>(layer.scale)) * x + shift;
@@ -41,7 +41,7 @@ double formula(const unary& layer, double x) {
 void check_unary(const unary& layer, double low, double high, std::vector<double> kinks = {}) {
     INFO(enumerators(layer.type)[static_cast<std::size_t>(layer.type)]);
     check_layer(
-        layer, [&](double x) { return formula(layer, x); }, kinks, low, high);
+        layer, [&](double x) { return formula_of(layer, x); }, kinks, low, high);
 }
 
 }  // namespace

@@ -21,7 +21,7 @@ constexpr auto normalized(std::string_view name) {
     return layer_normalization{.normalized_shape = {hidden}} | named(name) | updatable;
 }
 /// So many tokens of the last layer are read.
-constexpr auto classifier(extent read, const auto&... outputs) {
+constexpr auto classifier_of(extent read, const auto&... outputs) {
     return compose(
         input{"words", {tokens, hidden}}, input{"mask", {1, 1, tokens}}, dense(hidden, "embedded") | from("words"),
         reshape_static{{tokens, hidden}} | to("x"), dense(hidden, "key"), reshape_static{{tokens, 2, hidden / 2}},
@@ -35,14 +35,14 @@ constexpr auto classifier(extent read, const auto&... outputs) {
         slice_static{.begin_ids = {0, 0}, .end_ids = {read, hidden}}, reshape_static{{read * hidden}},
         dense(5, "scored"), softmax_nd{} | named("classes"), outputs...);
 }
-inline constexpr auto one = classifier(1), two = classifier(2);
+inline constexpr auto one = classifier_of(1), two = classifier_of(2);
 constexpr auto whole(extent read) {
-    return classifier(read, output{"classes"}, output{"encoded"}, output{"thought"}, output{"attended"},
-                      output{"context"}, output{"queries"});
+    return classifier_of(read, output{"classes"}, output{"encoded"}, output{"thought"}, output{"attended"},
+                         output{"context"}, output{"queries"});
 }
 inline constexpr auto whole_one = whole(1), whole_two = whole(2);
 
-constexpr extent rows(const plan_view& p, std::string_view blob) { return p.blobs[p.find_blob(blob)].dimensions[0]; }
+constexpr extent rows_of(const plan_view& p, std::string_view blob) { return p.blobs[p.find_blob(blob)].dimensions[0]; }
 
 constexpr std::size_t words_size = tokens * hidden, examples = 5;
 
@@ -125,11 +125,11 @@ TEST_CASE("layers run for the tokens that are read") {
     const plan_view p = network<one>::plan(), q = network<two>::plan(), all = network<whole_one>::plan();
     for (const char* name : {"query", "context", "attended", "wide", "thought", "encoded"}) {
         CAPTURE(name);
-        CHECK(rows(p, name) == 1);
-        CHECK(rows(q, name) == 2);
-        CHECK(rows(all, name) == tokens);
+        CHECK(rows_of(p, name) == 1);
+        CHECK(rows_of(q, name) == 2);
+        CHECK(rows_of(all, name) == tokens);
     }
-    for (const char* name : {"embedded", "x", "key"}) CHECK(rows(p, name) == tokens);
+    for (const char* name : {"embedded", "x", "key"}) CHECK(rows_of(p, name) == tokens);
     for (const char* name : {"queries", "scores", "shares", "mixed"}) {
         CAPTURE(name);
         CHECK(p.blobs[p.find_blob(name)].dimensions[1] == 1);
@@ -197,7 +197,7 @@ TEST_CASE("of a fused attention the rows are computed that are read, with the bi
             const blob_facts& scores = p.blobs[p.find_blob("scores")];
             REQUIRE(scores.dimensions == shape{heads, read, all});
             REQUIRE(scores.streamed == (read > 1));
-            REQUIRE(rows(p, "query") == read);
+            REQUIRE(rows_of(p, "query") == read);
             const std::size_t tokens_in = count * static_cast<std::size_t>(all), others = tokens_in * heads * size;
             const std::vector<std::vector<float>> inputs{numbers(tokens_in * 5, 1), numbers(others, 2),
                                                          numbers(others, 3), numbers(tokens_in, 4)};

@@ -9,22 +9,22 @@ using namespace control_test;
 
 namespace {
 
-constexpr auto small = compose(input{"x", {32}}, inner_product{.output_channels = 64}, bespoke::tanh{},
+constexpr auto light = compose(input{"x", {32}}, inner_product{.output_channels = 64}, bespoke::tanh{},
                                inner_product{.output_channels = 8}, softmax_nd{} | named("p"), add{} | from("p", "p"));
-using small_plan = composed_plan<small>;
+using light_plan = composed_plan<light>;
 template <class L, std::size_t Step>
-constexpr bool fits = unrolled<float, L, fixed_step<small_plan, Step>>::fits();
+constexpr bool fits = unrolled<float, L, fixed_step<light_plan, Step>>::fits();
 
 static_assert(fits<inner_product, 0> && fits<bespoke::tanh, 1> && fits<inner_product, 2> && fits<softmax_nd, 3>);
 static_assert(!fits<add, 4>);  // of several inputs
 
-constexpr auto large = compose(input{"x", {513}}, relu{}, inner_product{.output_channels = 30} | named("weights"),
+constexpr auto heavy = compose(input{"x", {513}}, relu{}, inner_product{.output_channels = 30} | named("weights"),
                                inner_product{.output_channels = 546}, inner_product{.output_channels = 5});
-using large_plan = composed_plan<large>;
+using heavy_plan = composed_plan<heavy>;
 template <class L, std::size_t Step>
-constexpr bool large_fits = unrolled<float, L, fixed_step<large_plan, Step>>::fits();
-static_assert(!large_fits<relu, 0> && !large_fits<inner_product, 1> && !large_fits<inner_product, 2> &&
-              !large_fits<inner_product, 3>);
+constexpr bool heavy_fits = unrolled<float, L, fixed_step<heavy_plan, Step>>::fits();
+static_assert(!heavy_fits<relu, 0> && !heavy_fits<inner_product, 1> && !heavy_fits<inner_product, 2> &&
+              !heavy_fits<inner_product, 3>);
 
 constexpr auto in_branch = compose(input{"n", {1}}, branch{compose(relu{} | to("y")), compose(sigmoid{} | to("y"))},
                                    output{"y"});
@@ -33,7 +33,7 @@ static_assert(!unrolled<float, relu, fixed_step<composed_plan<in_branch>, 1>>::f
 }  // namespace
 
 TEST_CASE("extents in the type change no bit") {
-    network<small> net(3);
+    network<light> net(3);
     philox random(4);
     for (int i = 0; i < 20; ++i) {
         std::vector<float> x(32);
