@@ -2,6 +2,7 @@
 
 #include <catch2/catch.hpp>
 
+#include <chrono>
 #include <exception>
 #include <fstream>
 #include <numeric>
@@ -24,6 +25,16 @@ TEST_CASE("a pool runs its task once for each index, round after round") {
     REQUIRE(pool.size() == threads);
     std::vector<int> rounds(threads);
     for (int round = 1; round <= 2000; ++round) {
+        pool.run([](void* context, std::size_t i) { ++(*static_cast<std::vector<int>*>(context))[i]; }, &rounds);
+        for (int count : rounds) REQUIRE(count == round);
+    }
+}
+
+TEST_CASE("workers that fell asleep, or are about to, are woken") {
+    thread_pool pool(3);
+    std::vector<int> rounds(3);
+    for (int round = 1; round <= 400; ++round) {
+        std::this_thread::sleep_for(std::chrono::microseconds(round));
         pool.run([](void* context, std::size_t i) { ++(*static_cast<std::vector<int>*>(context))[i]; }, &rounds);
         for (int count : rounds) REQUIRE(count == round);
     }

@@ -8,6 +8,7 @@
 #include <bespoke/network/network.hpp>
 #include <bespoke/training/trainer.hpp>
 
+#include "../counted_allocations.hpp"
 #include "../training_instances.hpp"
 #include "lottery.hpp"
 
@@ -22,36 +23,6 @@
 
 using namespace bespoke;
 using training_test::lottery;
-
-namespace {
-
-std::atomic<std::size_t> allocations = 0;
-
-void* counted_allocation(std::size_t size, std::size_t alignment) {
-    ++allocations;
-    size = (std::max<std::size_t>(size, 1) + alignment - 1) / alignment * alignment;
-    if (void* memory = std::aligned_alloc(alignment, size)) return memory;
-    throw std::bad_alloc();
-}
-
-}  // namespace
-
-[[gnu::noinline]] void* operator new(std::size_t size) {
-    return counted_allocation(size, alignof(std::max_align_t));
-}
-[[gnu::noinline]] void* operator new(std::size_t size, std::align_val_t a) {
-    return counted_allocation(size, static_cast<std::size_t>(a));
-}
-// the sanitizers bring one of their own otherwise
-[[gnu::noinline]] void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
-    return counted_allocation(size, alignof(std::max_align_t));
-}
-[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
-[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
-[[gnu::noinline]] void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
-[[gnu::noinline]] void operator delete(void* memory, std::size_t, std::align_val_t) noexcept {
-    std::free(memory);
-}
 
 namespace {
 

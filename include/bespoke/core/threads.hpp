@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <atomic>
+#include <condition_variable>
+#include <mutex>
 #include <thread>
 #include <vector>
 
@@ -11,10 +13,10 @@ namespace bespoke {
 
 /// A fixed set of worker threads that run pieces of one loop.
 ///
-/// Made once, before the first prediction; `run` makes no thread, allocates nothing and takes no lock. A worker waits
-/// for the next loop without sleeping for some tens of microseconds, as the loops of one prediction follow each other
-/// closely; then it sleeps until it is woken. A pool of one thread has no worker: everything runs on the caller. One
-/// caller at a time.
+/// Made once, before the first prediction; `run` makes no thread and allocates nothing. A worker waits for the next
+/// loop without sleeping for some tens of microseconds, as the loops of one prediction follow each other closely; then
+/// it sleeps until it is woken, for which alone there is a lock. A pool of one thread has no worker: everything runs on
+/// the caller. One caller at a time.
 class thread_pool {
 public:
     /// Throws `error` where the system does not give so many.
@@ -52,10 +54,20 @@ private:
         start();
         for (auto& worker : workers_) worker.join();
     }
-    /// What was written before is seen by the workers.
+    /// What was written before is seen by the workers. Of a worker that counts itself and then looks, and a caller that
+    /// begins a loop and then looks for sleepers, one sees what the other one did. Not std::atomic::wait: where the
+    /// system has no futex, libstdc++ 12 may sleep through the notification.
     void start() {
-        generation_.fetch_add(1, std::memory_order_release);
-        generation_.notify_all();
+        generation_.fetch_add(1);
+        if (sleepers_.load() == 0) return;
+        const std::lock_guard lock(mutex_);
+        woken_.notify_all();
+    }
+    void sleep(unsigned seen) {
+        std::unique_lock lock(mutex_);
+        ++sleepers_;
+        woken_.wait(lock, [&] { return generation_.load() != seen; });
+        --sleepers_;
     }
 
     void work(std::size_t index) {
@@ -66,7 +78,7 @@ private:
                 if (++turn < turns)
                     pause(turn);
                 else
-                    generation_.wait(seen, std::memory_order_acquire);
+                    sleep(seen);
             if (task_ == nullptr) return;
             task_(context_, index);
             pending_.fetch_sub(1, std::memory_order_release);
@@ -85,6 +97,9 @@ private:
     void (*task_)(void*, std::size_t) = nullptr;  ///< null: the end
     void* context_ = nullptr;
     std::atomic<unsigned> generation_ = 0;  ///< loops begun
+    std::atomic<unsigned> sleepers_ = 0;
+    std::mutex mutex_;
+    std::condition_variable woken_;
     std::atomic<std::size_t> pending_ = 0;  ///< workers that have not ended the loop
 };
 
