@@ -57,7 +57,7 @@ TEST_CASE("multi_array: cast") {
 TEST_CASE("features: written in braces") {
     const xt::xtensor<float, 2> fixed{{1, 2}};
     const tensor<float> image = zeros<float>({1, 8, 8});
-    const long wide = 1L << 40;
+    const auto wide = std::int64_t{1} << 40;
     const features f{{"image", image},
                      {"fixed", fixed},
                      {"twice", image * 2.0f},
@@ -77,7 +77,7 @@ TEST_CASE("features: written in braces") {
     CHECK(f.get<tensor<float>>("fixed")(0, 1) == 2);
     CHECK(f.get<tensor<float>>("twice").dimension() == 3);
     CHECK(f.get<std::int64_t>("label") == 3);
-    CHECK(f.get<std::int64_t>("wide") == 1L << 40);
+    CHECK(f.get<std::int64_t>("wide") == std::int64_t{1} << 40);
     CHECK(f.get<double>("rate") == 0.5);
     CHECK(f.get<double>("single") == 0.5);
     CHECK(f.get<std::string>("title") == "a");

@@ -77,7 +77,10 @@ inline void write_file_atomically(const std::filesystem::path& path, std::span<c
 #include <utility>
 
 #ifdef _WIN32
+#include <fcntl.h>
+#include <io.h>
 #include <process.h>
+#include <sys/stat.h>
 #else
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -103,6 +106,16 @@ inline file_handle open_file(const std::filesystem::path& path, const char* mode
         ::_wfopen(path.c_str(), std::wstring(mode, mode + std::char_traits<char>::length(mode)).c_str()));
 #else
     return file_handle(std::fopen(path.c_str(), mode));
+#endif
+}
+
+/// Null where it exists already. Old Windows does not know the mode "wbx".
+inline file_handle create_file(const std::filesystem::path& path) {
+#ifdef _WIN32
+    const int handle = ::_wopen(path.c_str(), _O_CREAT | _O_EXCL | _O_WRONLY | _O_BINARY, _S_IREAD | _S_IWRITE);
+    return file_handle(handle < 0 ? nullptr : ::_fdopen(handle, "wb"));
+#else
+    return open_file(path, "wbx");
 #endif
 }
 
@@ -177,7 +190,7 @@ private:
         for (int i = 0;; ++i) {
             path_ = target_;
             path_ += "." + std::to_string(process()) + "-" + std::to_string(i) + ".tmp";
-            file_handle file = open_file(path_, "wbx");
+            file_handle file = create_file(path_);
             exists_ = file != nullptr;
             if (exists_) return file;
             if (errno != EEXIST || i + 1 == attempts) throw_io(target_, "cannot write", errno);
@@ -191,8 +204,7 @@ private:
     }
     static bool sync(std::FILE* file) {
 #ifdef _WIN32
-        static_cast<void>(file);
-        return true;
+        return ::_commit(::_fileno(file)) == 0;
 #else
         return ::fsync(::fileno(file)) == 0;
 #endif
