@@ -60,8 +60,5 @@ row(network "a small composed network that predicts and learns, beside an implem
 row(network "the same with nothing beside it")
 row(deep "a composed network of 64 layers that predicts, beside an implementation" "" -DBESPOKE_EXTERN_TEMPLATES)
 row(bert "BERT-base composed, that predicts, beside an implementation" 25.0 -DBESPOKE_EXTERN_TEMPLATES)
-if(COMPILER MATCHES "g[+][+][^/]*$" AND NOT COMPILER MATCHES "clang")
-  set(less_collection --param=ggc-min-heapsize=400000)  # as the target bespoke::implementation has it
-endif()
-row(implementation "the implementation: files, the loader, every layer" 60.0 ${less_collection})
+row(implementation "BESPOKE_IMPLEMENTATION: files, the JSON loader, every layer" 60.0)
 file(REMOVE_RECURSE ${scratch})
