@@ -7,7 +7,6 @@
 #include <cerrno>
 #include <cstdlib>
 #include <mutex>
-#include <new>
 
 #ifdef __linux__
 #include <linux/seccomp.h>
