@@ -881,6 +881,10 @@ struct backward_needs {
     bool input = true, output = true;
 };
 
+/// When a layer can run before it has prepared, as `unprepared can_wait<T>(x, how) const` says: in a training, whose
+/// next step changes its parameters again; in the first prediction too.
+enum class unprepared { never, in_training, in_first_run };
+
 /// What a layer works with besides its blobs and parameters. A layer that computes in more than one way may take
 /// `arithmetic` as the last argument of `prepared_size` and `prepare`, so that it prepares for that one.
 template <class T>
@@ -3779,10 +3783,23 @@ void fill(N n, T a, T* y) noexcept {
         n, [&](extent i, auto, auto out) __attribute__((always_inline)) { out(y + i, batch<T>(a)); });
 }
 
+namespace detail {
+/// What `copy` does, for an innermost loop.
+template <class T>
+[[gnu::always_inline]] inline void copy_run(extent n, const T* x, T* y) noexcept {
+    // memcpy has a start, and what moves 64 bytes at a time is the faster of the two until it has made up for that.
+    if (is_avx512 && n <= 256 * lanes<T>)
+        for_each_batch<T>(
+            n, [&](extent i, auto in, auto out) __attribute__((always_inline)) { out(y + i, in(x + i)); });
+    else if (n > 0 && x != y)
+        std::memcpy(y, x, static_cast<std::size_t>(n) * sizeof(T));
+}
+}  // namespace detail
+
 /// y[i] = x[i]; the arrays are equal or do not overlap.
-template <class T, class N>
-void copy(N n, const T* x, T* y) noexcept {
-    if (n > 0 && x != y) std::memcpy(y, x, static_cast<std::size_t>(n) * sizeof(T));
+template <class T>
+void copy(extent n, const T* x, T* y) noexcept {
+    detail::copy_run(n, x, y);
 }
 
 }  // namespace bespoke::kernels
@@ -5209,14 +5226,6 @@ void each_outer(const strided_walk& w, std::size_t axes, extent first, extent la
             index[axis] = 0;
         }
     }
-}
-
-/// The innermost loop where the elements are neighbours.
-template <class T>
-[[gnu::always_inline]] inline void copy_run(extent n, const T* from, T* to) noexcept {
-    if (n > 256 * lanes<T>) return copy(n, from, to);
-    for_each_batch<T>(
-        n, [&](extent i, auto in, auto out) __attribute__((always_inline)) { out(to + i, in(from + i)); });
 }
 
 /// The innermost loop.
@@ -7741,25 +7750,36 @@ void pack_weights(const arithmetic& how, const T* weights, extent k, extent n, T
     }
 }
 
-/// Whether a first product may do without `pack_weights`: with so many rows of x it takes hardly longer, and there are
-/// so many weights that to pack them takes as long as the product.
+/// What products may do without `pack_weights`. The first: with so many rows of x it takes hardly longer, and there are
+/// so many weights that to pack them takes as long as the product. Those of a training, which would pack them for each:
+/// where there are fewer, too.
 template <class T>
-constexpr bool can_wait(const arithmetic& how, extent rows, extent k, extent n) {
+constexpr unprepared can_wait(const arithmetic& how, extent rows, extent k, extent n) {
     const extent computed = (rows + lanes<T> - 1) / lanes<T> * lanes<T>;
-    return weighted_precision<T>(how, k, n) == low_precision::none && rows >= 64 && 16 * (computed - rows) <= rows &&
-           k * n * static_cast<extent>(sizeof(T)) >= static_cast<extent>(large_memory);
+    const extent bytes = k * n * static_cast<extent>(sizeof(T)), large = static_cast<extent>(large_memory);
+    if (weighted_precision<T>(how, k, n) == low_precision::none && rows >= 64 && 16 * (computed - rows) <= rows &&
+        bytes >= large)
+        return unprepared::in_first_run;
+    return bytes >= large / 4 ? unprepared::in_training : unprepared::never;
 }
 
 namespace detail {
+
+/// Of many rows each is worth more than what it takes to pack the weights.
+template <class T>
+[[gnu::noinline]] void unprepared_gemm(extent m, extent n, extent k, const T* x, const T* weights, T* y,
+                                       const T* bias, const workspace<T>& w) noexcept {
+    if (!w.exact || (m > 1 && m <= 64))
+        return unpacked_gemm<T>(m, n, k, x, weights, y, bias, w.scratch, w.threads, w.after);
+    pack(weights, extent{1}, k, k, n, w.scratch, w.threads);
+    multiply<T>({m, n, k, x, k, 1, w.scratch, y, n, bias, false, w.after}, w.threads);
+}
 
 template <class T>
 [[gnu::noinline]] void low_precision_gemm([[maybe_unused]] low_precision precision, extent m, extent n,
                                           extent k, const T* x, const T* weights, T* y, const T* bias,
                                           const workspace<T>& w) noexcept {
-    if (w.exact) {
-        pack(weights, extent{1}, k, k, n, w.scratch, w.threads);
-        return multiply<T>({m, n, k, x, k, 1, w.scratch, y, n, bias, false, w.after}, w.threads);
-    }
+    if (w.exact) return unprepared_gemm<T>(m, n, k, x, weights, y, bias, w);
 #if BESPOKE_HAS_BFLOAT16
     if (precision == low_precision::bfloat16)
         gemm_bfloat16(m, n, k, x, k, w.prepared, y, n, bias, w.threads, w.after);
@@ -7806,9 +7826,9 @@ template <class T>
 
 }  // namespace detail
 
-/// y = x Wᵀ + bias: x [m, k], W [n, k], y [m, n], bias [n] or null. `w.prepared` is what `pack_weights` left; where it
-/// is of low precision and `w.exact`, W is packed anew, into `w.scratch`: packed_size<T>(k, n) elements. Null where it
-/// `can_wait`: then `w.scratch` has packed_size<T>(k, m) elements.
+/// y = x Wᵀ + bias: x [m, k], W [n, k], y [m, n], bias [n] or null. `w.prepared` is what `pack_weights` left, or null
+/// where it `can_wait`. `w.scratch` has packed_size<T>(k, m) elements then. In a training, `w.exact`, W may be packed
+/// there, where what is prepared is nothing or of low precision: packed_size<T>(k, n) elements.
 template <class T, class M, class N, class K>
 [[gnu::always_inline]] inline void weighted_gemm(M m, N n, K k, const T* x, const T* weights, T* y,
                                                  const T* bias, const workspace<T>& w) noexcept {
@@ -7831,7 +7851,7 @@ template <class T, class M, class N, class K>
         return;
     }
     if constexpr (!small)
-        if (w.prepared == nullptr) return unpacked_gemm<T>(m, n, k, x, weights, y, bias, w.scratch, w.threads, w.after);
+        if (w.prepared == nullptr) return detail::unprepared_gemm<T>(m, n, k, x, weights, y, bias, w);
     gemm(m, n, k, x, extent{k}, extent{1}, w.prepared, y, extent{n}, bias, false, w.threads, w.after);
 }
 
@@ -7917,9 +7937,10 @@ struct batched_matmul {
         return kernels::weights_size<T>(how, xs[0].from_end(1), weight_matrix_second_dimension);
     }
     template <class T>
-    bool can_wait(std::span<const shape> xs, const arithmetic& how) const {
+    unprepared can_wait(std::span<const shape> xs, const arithmetic& how) const {
         const extent k = xs[0].from_end(1);
-        return xs.size() == 1 && kernels::can_wait<T>(how, xs[0].size() / k, k, weight_matrix_second_dimension);
+        if (xs.size() > 1) return unprepared::never;
+        return kernels::can_wait<T>(how, xs[0].size() / k, k, weight_matrix_second_dimension);
     }
     template <class P, class T>
     void prepare(const P& p, T* prepared, const arithmetic& how) const noexcept {
@@ -14113,7 +14134,7 @@ void scatter(const indexing& how, scatter_mode mode, const T* before, const T* p
     };
     // Some rows of `outer` at a time, which are still near when their updates come.
     const extent places = how.outer > 0 ? how.places() / how.outer : 0, slots = how.count * how.lanes;
-    const extent near = std::max<extent>(1, 256 / std::max<extent>(1, places * block));
+    const extent near = std::max<extent>(1, 8192 / std::max<extent>(1, places * block));
     detail::split_places(how, threads, [&](extent first, extent last, extent first_slot, extent last_slot) {
         for (extent end = first - first % places; first < last; first = end, first_slot += near * slots) {
             end = std::min(end + near * places, last);
@@ -16726,7 +16747,7 @@ struct inner_product {
         return kernels::weights_size<T>(how, columns(x), output_channels);
     }
     template <class T>
-    bool can_wait(const shape& x, const arithmetic& how) const {
+    unprepared can_wait(const shape& x, const arithmetic& how) const {
         return kernels::can_wait<T>(how, x.size() / columns(x), columns(x), output_channels);
     }
     template <class P, class T>
@@ -23743,7 +23764,7 @@ class engine_state;
 struct working_memory {
     extent prepared = 0, scratch = 0;
     bool lowered = false;  ///< it multiplies in low precision
-    bool waits = false;    ///< it can run before it has prepared, as `bool can_wait<T>(x, how) const` says
+    unprepared runs = unprepared::never;  ///< as the layer's `can_wait` says
     bool scattered = false;  ///< `prepares_on_demand = true`: of what is prepared, forward writes what it needs
 };
 
@@ -24580,7 +24601,8 @@ protected:
         const void* layer = nullptr;  ///< null: a control layer
         const layer_functions<T>* functions = nullptr;
         asking_function* ask = nullptr;  ///< only where shapes are open
-        bool waits = false;              ///< the layer can run before it has prepared
+        unprepared runs{};
+        bool stale = false;  ///< what it prepared is for parameters before those of a training
     };
     std::vector<attached_layer> attached_;  ///< for each step
 
@@ -25127,7 +25149,7 @@ working_memory measure_layer(const void* erased, std::span<const shape> xs, cons
             wanted.lowered = layer.template precision<T>(x, how) != low_precision::none;
         if constexpr (requires { layer.prepares_on_demand; }) wanted.scattered = layer.prepares_on_demand;
         if constexpr (requires { layer.template can_wait<T>(x, how); })
-            wanted.waits = layer.template can_wait<T>(x, how);
+            wanted.runs = layer.template can_wait<T>(x, how);
         if constexpr (requires { layer.template prepared_size<T>(x, how); })
             wanted.prepared = layer.template prepared_size<T>(x, how);
         else if constexpr (requires { layer.template prepared_size<T>(x); })
@@ -25555,6 +25577,15 @@ public:
     /// Only those that cannot run without. The others do before the second run: it is not worth the time for one alone.
     void prepare_needed();
     void prepare(std::size_t step);
+    /// A training has changed the parameters of this layer: it prepares before the next prediction, where passes of
+    /// the training can do without, else now.
+    void change(std::size_t step);
+    /// Those that did without.
+    void prepare_stale() {
+        if (!std::exchange(some_stale_, false)) return;
+        prepare_those([](const attached_layer& attached) { return attached.stale; });
+        reach(ready_);
+    }
 
     /// Room for a run, see `network_memory`, for which the layers are prepared and have their working memory.
     void reserve(extent examples, bool all_blobs = false) {
@@ -25631,6 +25662,8 @@ private:
     void measure();
     void settle();
     void reach(readiness ready);
+    using typename engine_state<T>::attached_layer;
+    using engine_state<T>::attached_;
     template <class Chosen>
     void prepare_those(const Chosen& chosen) {
         parallel_for(this->threads(), static_cast<extent>(attached_.size()), 1, [&](extent first, extent last) {
@@ -25639,9 +25672,10 @@ private:
         });
     }
 
-    using typename engine_state<T>::attached_layer;
-    using engine_state<T>::attached_;
+    static bool waits(const attached_layer& attached) { return attached.runs == unprepared::in_first_run; }
+
     readiness ready_ = readiness::none;
+    bool some_stale_ = false;
 };
 
 template <class T>
@@ -25662,8 +25696,8 @@ void engine<T>::measure() {
     std::vector<std::pair<std::size_t, extent>> scattered;
     const extent threads = this->threads() != nullptr ? static_cast<extent>(this->threads()->size()) : 1;
     for (std::size_t step = 0; step < attached_.size(); ++step) {
-        auto& [layer, functions, ask, waits] = attached_[step];
-        waits = false;
+        auto& [layer, functions, ask, runs, stale] = attached_[step];
+        runs = unprepared::never;
         if (layer == nullptr) continue;
         working_memory wanted;
         if (this->plan().steps[step].open) {  // not before the shapes are known
@@ -25684,7 +25718,7 @@ void engine<T>::measure() {
             const shape& between = this->plan().blobs[this->plan().inputs_of(step)[0]].dimensions;
             this->add_planes(planes_together(between, this->chunk()).elements(between));
         }
-        waits = wanted.waits;
+        runs = wanted.runs;
         if (wanted.scattered) scattered.emplace_back(step, wanted.prepared);
         this->add_work(step, wanted.prepared, wanted.scratch);
     }
@@ -25719,41 +25753,45 @@ std::string engine<T>::precision_note() {
 template <class T>
 void engine<T>::reach(readiness ready) {
     ready_ = ready;
-    network_memory<T>::keep_room(ready == readiness::all);
+    network_memory<T>::keep_room(ready == readiness::all && !some_stale_);
     for (std::size_t step = 0; step < attached_.size(); ++step)
-        if (attached_[step].waits) this->withhold(step, ready != readiness::all);
+        if (const auto& attached = attached_[step]; attached.stale || waits(attached))
+            this->withhold(step, attached.stale || ready != readiness::all);
 }
 
 template <class T>
 void engine<T>::prepare_needed() {
     measure();
-    prepare_those([](const attached_layer& attached) { return !attached.waits; });
-    const bool some_wait = std::ranges::any_of(attached_, [](const auto& a) { return a.waits; });
+    prepare_those([](const attached_layer& attached) { return !waits(attached); });
+    const bool some_wait = std::ranges::any_of(attached_, waits);
     reach(some_wait ? readiness::needed : readiness::all);
 }
 
 template <class T>
 void engine<T>::settle() {
+    prepare_stale();
     if (ready_ == readiness::none) prepare_needed();
     if (ready_ == readiness::needed) {
         ready_ = readiness::used;
     } else if (ready_ == readiness::used) {
         measure();
         reach(readiness::all);
-        prepare_those([](const attached_layer& attached) { return attached.waits; });
+        prepare_those(waits);
     }
 }
 
 template <class T>
 void engine<T>::prepare() {
     measure();
+    some_stale_ = false;
     reach(readiness::all);
     prepare_those([](const attached_layer&) { return true; });
 }
 
 template <class T>
 void engine<T>::prepare(std::size_t step) {
-    const auto& [layer, functions, ask, waits] = attached_[step];
+    auto& [layer, functions, ask, runs, stale] = attached_[step];
+    if (std::exchange(stale, false)) this->withhold(step, false);
     const step_facts& facts = this->plan().steps[step];
     for (std::size_t i = 0; i < facts.parameter_count; ++i) this->parameters().read(facts.first_parameter + i);
     if (facts.open) {
@@ -25761,6 +25799,16 @@ void engine<T>::prepare(std::size_t step) {
         return;
     }
     if (layer != nullptr && functions->prepare != nullptr) functions->prepare(*this, layer, step);
+}
+
+template <class T>
+void engine<T>::change(std::size_t step) {
+    auto& attached = attached_[step];
+    const step_facts& facts = this->plan().steps[step];
+    if (attached.runs == unprepared::never || facts.open || facts.parent != this->none) return prepare(step);
+    attached.stale = some_stale_ = true;
+    this->withhold(step, true);
+    network_memory<T>::keep_room(false);
 }
 
 }  // namespace bespoke
@@ -28048,7 +28096,7 @@ double trainer<T>::step(std::span<const std::size_t> batch) {
     std::size_t last_step = blob_facts::npos;
     for (std::size_t number : slot_parameters_) {
         const std::size_t step = network_.plan().parameters[number].step;
-        if (step != last_step) engine.prepare(step);
+        if (step != last_step) engine.change(step);
         last_step = step;
     }
     return loss;
@@ -28074,6 +28122,7 @@ double trainer<T>::gradient(std::span<const std::size_t> batch) {
 
 template <class T>
 double trainer<T>::evaluate(std::span<const std::size_t> batch) {
+    network_.core().prepare_stale();
     return each_run(batch, [&](std::span<const std::size_t> part) { return forward(part, false); });
 }
 
@@ -28620,6 +28669,8 @@ BESPOKE_INSTANCE void kernels::pack_weights(const arithmetic&, const float*, ext
 BESPOKE_INSTANCE void kernels::detail::multiply(const kernels::detail::matrix_product<float>&, thread_pool*) noexcept;
 BESPOKE_INSTANCE void kernels::unpacked_gemm(extent, extent, extent, const float*, const float*, float*, const float*,
                                              float*, thread_pool*, const epilogue<float>*) noexcept;
+BESPOKE_INSTANCE void kernels::detail::unprepared_gemm(extent, extent, extent, const float*, const float*, float*,
+                                                       const float*, const workspace<float>&) noexcept;
 BESPOKE_INSTANCE void kernels::detail::low_precision_gemm(low_precision, extent, extent, extent, const float*,
                                                           const float*, float*, const float*,
                                                           const workspace<float>&) noexcept;

@@ -142,19 +142,22 @@ TEMPLATE_TEST_CASE("weighted_gemm: one row and few outputs are dots with the row
         }
 }
 
-TEST_CASE("weighted_gemm: which first product may do without packed weights") {
+TEST_CASE("weighted_gemm: which products may do without packed weights") {
     using kernels::can_wait;
+    constexpr auto in_training = unprepared::in_training, in_first_run = unprepared::in_first_run;
     const extent enough = static_cast<extent>(large_memory / sizeof(float)) / 512;
-    CHECK(can_wait<float>({}, 128, 512, enough));
-    CHECK_FALSE(can_wait<float>({}, 128, 512, enough - 1));
-    CHECK(can_wait<double>({}, 128, 512, enough / 2));
-    CHECK(can_wait<float>({}, 64, 512, enough));
-    CHECK_FALSE(can_wait<float>({}, 63, 512, enough));
-    CHECK_FALSE(can_wait<float>({}, 1, 512, enough));
-    CHECK(can_wait<float>({}, 256 + kernels::lanes<float> - 1, 512, enough));
-    CHECK(can_wait<float>({}, 64 + 1, 512, enough) == (kernels::lanes<float> <= 4));
+    CHECK(can_wait<float>({}, 128, 512, enough) == in_first_run);
+    CHECK(can_wait<float>({}, 128, 512, enough - 1) == in_training);
+    CHECK(can_wait<double>({}, 128, 512, enough / 2) == in_first_run);
+    CHECK(can_wait<float>({}, 64, 512, enough) == in_first_run);
+    CHECK(can_wait<float>({}, 63, 512, enough) == in_training);
+    CHECK(can_wait<float>({}, 1, 512, enough) == in_training);
+    CHECK(can_wait<float>({}, 256 + kernels::lanes<float> - 1, 512, enough) == in_first_run);
+    CHECK((can_wait<float>({}, 64 + 1, 512, enough) == in_first_run) == (kernels::lanes<float> <= 4));
+    CHECK(can_wait<float>({}, 1, 128, enough) == in_training);
+    CHECK(can_wait<float>({}, 1, 127, enough) == unprepared::never);
     for (low_precision p : {low_precision::bfloat16, low_precision::int8})
-        CHECK(can_wait<float>(in(p), 128, 512, enough) == !kernels::has_low_precision(p));
+        CHECK(can_wait<float>(in(p), 128, 512, enough) == (kernels::has_low_precision(p) ? in_training : in_first_run));
 }
 
 TEST_CASE("weighted_gemm: without packed weights, the same bits") {
@@ -165,4 +168,17 @@ TEST_CASE("weighted_gemm: without packed weights, the same bits") {
     kernels::weighted_gemm(p.m, p.n, p.k, p.x.data(), p.weights.data(), y.data(), p.bias.data(), w);
     CHECK(check::same_bits(y, wanted));
     CHECK(scratch.intact());
+}
+
+TEST_CASE("weighted_gemm: in a training without packed weights, the same bits for any number of rows") {
+    for (extent m : {1, 2, 17, 64, 65}) {
+        const weighted<float> p(m, 140, 130);
+        const auto wanted = p.run(low_precision::none);
+        array<float> y(m * p.n, 4),
+            scratch(std::max(kernels::packed_size<float>(p.k, m), kernels::packed_size<float>(p.k, p.n)), 6);
+        const workspace<float> w{.scratch = scratch.data(), .exact = true};
+        kernels::weighted_gemm(m, p.n, p.k, p.x.data(), p.weights.data(), y.data(), p.bias.data(), w);
+        CHECK(check::same_bits(y, wanted));
+        CHECK(scratch.intact());
+    }
 }

@@ -70,6 +70,7 @@ struct counting_threads {
 };
 
 /// y = 1 where it runs without what it prepares, else 2.
+template <unprepared Runs>
 struct patient {
     static constexpr auto key = "patient";
     constexpr void fields(auto&) {}
@@ -80,8 +81,8 @@ struct patient {
         return 1;
     }
     template <class T>
-    bool can_wait(const shape&, const arithmetic&) const {
-        return true;
+    unprepared can_wait(const shape&, const arithmetic&) const {
+        return Runs;
     }
     void prepare(const auto&, auto* to) const noexcept { *to = 2; }
     void forward(auto, auto y, const auto&, auto& w) const noexcept {
@@ -94,7 +95,7 @@ struct patient {
 }  // namespace
 
 TEST_CASE("what can wait is prepared for the second run, the others for the first") {
-    const auto d = compose(input{"x", {2}}, patient{} | from("x") | named("waits"),
+    const auto d = compose(input{"x", {2}}, patient<unprepared::in_first_run>{} | from("x") | named("waits"),
                            greedy{5} | from("x") | named("needs"), output{"waits"}, output{"needs"});
     const planner p = planned(d);
     const plan_view plan = p.result().view();
@@ -126,6 +127,61 @@ TEST_CASE("what can wait is prepared for the second run, the others for the firs
     e.place(1, at, to);
     d.forward(e, std::size_t{0});
     CHECK(e.value(plan.outputs[0])[0] == 2);
+}
+
+TEST_CASE("what a training changes is prepared before the next prediction, or at once") {
+    const auto d = compose(input{"x", {2}}, patient<unprepared::never>{} | from("x") | named("never"),
+                           patient<unprepared::in_training>{} | from("x") | named("training"),
+                           patient<unprepared::in_first_run>{} | from("x") | named("first"), output{"never"},
+                           output{"training"}, output{"first"});
+    const planner p = planned(d);
+    const plan_view plan = p.result().view();
+    engine<double> e(plan);
+    e.attach(d);
+    std::vector<values> arrays(plan.blobs.size(), values(2));
+    std::vector<double*> at, to(plan.blobs.size());
+    for (auto& a : arrays) at.push_back(a.data());
+    using three = std::array<double, 3>;
+    const auto run = [&] {
+        d.forward(e, std::size_t{0});
+        return three{e.value(plan.outputs[0])[0], e.value(plan.outputs[1])[0], e.value(plan.outputs[2])[0]};
+    };
+    const auto train = [&] {
+        e.place(1, at, to);
+        return run();
+    };
+    const auto predict = [&](extent examples = 1) {
+        e.reserve(examples);
+        return run();
+    };
+    const auto step = [&] {
+        for (std::size_t s = 0; s < 3; ++s) e.change(s);
+    };
+    CHECK(train() == three{2, 2, 2});
+    step();
+    CHECK(train() == three{2, 1, 1});
+    CHECK(predict() == three{2, 2, 2});
+    CHECK(predict() == three{2, 2, 2});
+    step();
+    CHECK(train() == three{2, 1, 1});
+    e.make_place(3);  // no run
+    CHECK(predict(3) == three{2, 2, 2});
+    CHECK(train() == three{2, 2, 2});
+    step();
+    e.prepare_stale();
+    CHECK(train() == three{2, 2, 2});
+    step();
+    e.prepare();
+    CHECK(train() == three{2, 2, 2});
+    step();
+    e.change();  // of all parameters
+    CHECK(predict() == three{2, 2, 1});
+    CHECK(predict() == three{2, 2, 2});
+    step();
+    CHECK(train() == three{2, 1, 1});
+    e.use_threads(2);  // asks all for their working memory again
+    CHECK(train() == three{2, 1, 1});
+    CHECK(predict() == three{2, 2, 2});
 }
 
 TEST_CASE("a batched layer takes all examples in one call, another one by one") {

@@ -591,6 +591,36 @@ TEMPLATE_TEST_CASE("any number of threads gives the same bits", "", float, doubl
     REQUIRE(same_bits(alone, run(5)));
 }
 
+TEST_CASE("weights that learn are prepared for predictions, and make no other bits in steps without") {
+    constexpr std::size_t examples = 80;
+    const auto x = numbers<float>(examples * 768), y = labels<float>(examples, 10);
+    const auto run = [&](bool prepares, low_precision how) {
+        network<wide> net(1);
+        net.use_low_precision(how);
+        trainer t(net, {entropy{}}, adam{.learning_rate = 1e-2});
+        give(t, examples, {x}, {y});
+        std::vector<float> seen;
+        for (std::size_t count : {8, 8, 1, 70, 64, 3, 2}) {
+            if (prepares) net.prepare();
+            seen.push_back(static_cast<float>(t.step(all(count, 5))));
+            if (count == 8) continue;
+            if (count == 70) seen.push_back(static_cast<float>(t.evaluate(all(3))));
+            network<wide> copy(net);
+            for (extent rows : {1, 3, 1}) {
+                const std::vector<float> some(x.begin(), x.begin() + rows * 768);
+                const auto mine = net.predict_batch(some), fresh = copy.predict_batch(some);
+                REQUIRE(std::equal(mine.begin(), mine.end(), fresh.begin(), fresh.end()));
+                seen.insert(seen.end(), mine.begin(), mine.end());
+            }
+        }
+        auto result = parameters(net);
+        result.push_back(seen);
+        return result;
+    };
+    for (low_precision how : {low_precision::none, low_precision::bfloat16, low_precision::int8})
+        REQUIRE(same_bits(run(false, how), run(true, how)));
+}
+
 TEST_CASE(
     "networks drawn by lot: frozen steps change no bit, and examples one by one give the same gradient") {
     constexpr std::size_t examples = 5;

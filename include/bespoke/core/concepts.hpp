@@ -152,6 +152,10 @@ struct backward_needs {
     bool input = true, output = true;
 };
 
+/// When a layer can run before it has prepared, as `unprepared can_wait<T>(x, how) const` says: in a training, whose
+/// next step changes its parameters again; in the first prediction too.
+enum class unprepared { never, in_training, in_first_run };
+
 /// What a layer works with besides its blobs and parameters. A layer that computes in more than one way may take
 /// `arithmetic` as the last argument of `prepared_size` and `prepare`, so that it prepares for that one.
 template <class T>

@@ -280,7 +280,7 @@ void scatter(const indexing& how, scatter_mode mode, const T* before, const T* p
     };
     // Some rows of `outer` at a time, which are still near when their updates come.
     const extent places = how.outer > 0 ? how.places() / how.outer : 0, slots = how.count * how.lanes;
-    const extent near = std::max<extent>(1, 256 / std::max<extent>(1, places * block));
+    const extent near = std::max<extent>(1, 8192 / std::max<extent>(1, places * block));
     detail::split_places(how, threads, [&](extent first, extent last, extent first_slot, extent last_slot) {
         for (extent end = first - first % places; first < last; first = end, first_slot += near * slots) {
             end = std::min(end + near * places, last);

@@ -99,14 +99,6 @@ void each_outer(const strided_walk& w, std::size_t axes, extent first, extent la
     }
 }
 
-/// The innermost loop where the elements are neighbours.
-template <class T>
-[[gnu::always_inline]] inline void copy_run(extent n, const T* from, T* to) noexcept {
-    if (n > 256 * lanes<T>) return copy(n, from, to);
-    for_each_batch<T>(
-        n, [&](extent i, auto in, auto out) __attribute__((always_inline)) { out(to + i, in(from + i)); });
-}
-
 /// The innermost loop.
 template <class T>
 void move_run(extent n, const T* from, extent from_step, T* to, extent to_step, bool add) noexcept {

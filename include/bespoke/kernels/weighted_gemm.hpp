@@ -66,25 +66,36 @@ void pack_weights(const arithmetic& how, const T* weights, extent k, extent n, T
     }
 }
 
-/// Whether a first product may do without `pack_weights`: with so many rows of x it takes hardly longer, and there are
-/// so many weights that to pack them takes as long as the product.
+/// What products may do without `pack_weights`. The first: with so many rows of x it takes hardly longer, and there are
+/// so many weights that to pack them takes as long as the product. Those of a training, which would pack them for each:
+/// where there are fewer, too.
 template <class T>
-constexpr bool can_wait(const arithmetic& how, extent rows, extent k, extent n) {
+constexpr unprepared can_wait(const arithmetic& how, extent rows, extent k, extent n) {
     const extent computed = (rows + lanes<T> - 1) / lanes<T> * lanes<T>;
-    return weighted_precision<T>(how, k, n) == low_precision::none && rows >= 64 && 16 * (computed - rows) <= rows &&
-           k * n * static_cast<extent>(sizeof(T)) >= static_cast<extent>(large_memory);
+    const extent bytes = k * n * static_cast<extent>(sizeof(T)), large = static_cast<extent>(large_memory);
+    if (weighted_precision<T>(how, k, n) == low_precision::none && rows >= 64 && 16 * (computed - rows) <= rows &&
+        bytes >= large)
+        return unprepared::in_first_run;
+    return bytes >= large / 4 ? unprepared::in_training : unprepared::never;
 }
 
 namespace detail {
+
+/// Of many rows each is worth more than what it takes to pack the weights.
+template <class T>
+[[gnu::noinline]] void unprepared_gemm(extent m, extent n, extent k, const T* x, const T* weights, T* y,
+                                       const T* bias, const workspace<T>& w) noexcept {
+    if (!w.exact || (m > 1 && m <= 64))
+        return unpacked_gemm<T>(m, n, k, x, weights, y, bias, w.scratch, w.threads, w.after);
+    pack(weights, extent{1}, k, k, n, w.scratch, w.threads);
+    multiply<T>({m, n, k, x, k, 1, w.scratch, y, n, bias, false, w.after}, w.threads);
+}
 
 template <class T>
 [[gnu::noinline]] void low_precision_gemm([[maybe_unused]] low_precision precision, extent m, extent n,
                                           extent k, const T* x, const T* weights, T* y, const T* bias,
                                           const workspace<T>& w) noexcept {
-    if (w.exact) {
-        pack(weights, extent{1}, k, k, n, w.scratch, w.threads);
-        return multiply<T>({m, n, k, x, k, 1, w.scratch, y, n, bias, false, w.after}, w.threads);
-    }
+    if (w.exact) return unprepared_gemm<T>(m, n, k, x, weights, y, bias, w);
 #if BESPOKE_HAS_BFLOAT16
     if (precision == low_precision::bfloat16)
         gemm_bfloat16(m, n, k, x, k, w.prepared, y, n, bias, w.threads, w.after);
@@ -131,9 +142,9 @@ template <class T>
 
 }  // namespace detail
 
-/// y = x Wᵀ + bias: x [m, k], W [n, k], y [m, n], bias [n] or null. `w.prepared` is what `pack_weights` left; where it
-/// is of low precision and `w.exact`, W is packed anew, into `w.scratch`: packed_size<T>(k, n) elements. Null where it
-/// `can_wait`: then `w.scratch` has packed_size<T>(k, m) elements.
+/// y = x Wᵀ + bias: x [m, k], W [n, k], y [m, n], bias [n] or null. `w.prepared` is what `pack_weights` left, or null
+/// where it `can_wait`. `w.scratch` has packed_size<T>(k, m) elements then. In a training, `w.exact`, W may be packed
+/// there, where what is prepared is nothing or of low precision: packed_size<T>(k, n) elements.
 template <class T, class M, class N, class K>
 [[gnu::always_inline]] inline void weighted_gemm(M m, N n, K k, const T* x, const T* weights, T* y,
                                                  const T* bias, const workspace<T>& w) noexcept {
@@ -156,7 +167,7 @@ template <class T, class M, class N, class K>
         return;
     }
     if constexpr (!small)
-        if (w.prepared == nullptr) return unpacked_gemm<T>(m, n, k, x, weights, y, bias, w.scratch, w.threads, w.after);
+        if (w.prepared == nullptr) return detail::unprepared_gemm<T>(m, n, k, x, weights, y, bias, w);
     gemm(m, n, k, x, extent{k}, extent{1}, w.prepared, y, extent{n}, bias, false, w.threads, w.after);
 }
 

@@ -86,9 +86,10 @@ struct batched_matmul {
         return kernels::weights_size<T>(how, xs[0].from_end(1), weight_matrix_second_dimension);
     }
     template <class T>
-    bool can_wait(std::span<const shape> xs, const arithmetic& how) const {
+    unprepared can_wait(std::span<const shape> xs, const arithmetic& how) const {
         const extent k = xs[0].from_end(1);
-        return xs.size() == 1 && kernels::can_wait<T>(how, xs[0].size() / k, k, weight_matrix_second_dimension);
+        if (xs.size() > 1) return unprepared::never;
+        return kernels::can_wait<T>(how, xs[0].size() / k, k, weight_matrix_second_dimension);
     }
     template <class P, class T>
     void prepare(const P& p, T* prepared, const arithmetic& how) const noexcept {

@@ -83,7 +83,7 @@ struct inner_product {
         return kernels::weights_size<T>(how, columns(x), output_channels);
     }
     template <class T>
-    bool can_wait(const shape& x, const arithmetic& how) const {
+    unprepared can_wait(const shape& x, const arithmetic& how) const {
         return kernels::can_wait<T>(how, x.size() / columns(x), columns(x), output_channels);
     }
     template <class P, class T>

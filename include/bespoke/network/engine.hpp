@@ -59,6 +59,15 @@ public:
     /// Only those that cannot run without. The others do before the second run: it is not worth the time for one alone.
     void prepare_needed();
     void prepare(std::size_t step);
+    /// A training has changed the parameters of this layer: it prepares before the next prediction, where passes of
+    /// the training can do without, else now.
+    void change(std::size_t step);
+    /// Those that did without.
+    void prepare_stale() {
+        if (!std::exchange(some_stale_, false)) return;
+        prepare_those([](const attached_layer& attached) { return attached.stale; });
+        reach(ready_);
+    }
 
     /// Room for a run, see `network_memory`, for which the layers are prepared and have their working memory.
     void reserve(extent examples, bool all_blobs = false) {
@@ -135,6 +144,8 @@ private:
     void measure();
     void settle();
     void reach(readiness ready);
+    using typename engine_state<T>::attached_layer;
+    using engine_state<T>::attached_;
     template <class Chosen>
     void prepare_those(const Chosen& chosen) {
         parallel_for(this->threads(), static_cast<extent>(attached_.size()), 1, [&](extent first, extent last) {
@@ -143,9 +154,10 @@ private:
         });
     }
 
-    using typename engine_state<T>::attached_layer;
-    using engine_state<T>::attached_;
+    static bool waits(const attached_layer& attached) { return attached.runs == unprepared::in_first_run; }
+
     readiness ready_ = readiness::none;
+    bool some_stale_ = false;
 };
 
 template <class T>
@@ -166,8 +178,8 @@ void engine<T>::measure() {
     std::vector<std::pair<std::size_t, extent>> scattered;
     const extent threads = this->threads() != nullptr ? static_cast<extent>(this->threads()->size()) : 1;
     for (std::size_t step = 0; step < attached_.size(); ++step) {
-        auto& [layer, functions, ask, waits] = attached_[step];
-        waits = false;
+        auto& [layer, functions, ask, runs, stale] = attached_[step];
+        runs = unprepared::never;
         if (layer == nullptr) continue;
         working_memory wanted;
         if (this->plan().steps[step].open) {  // not before the shapes are known
@@ -188,7 +200,7 @@ void engine<T>::measure() {
             const shape& between = this->plan().blobs[this->plan().inputs_of(step)[0]].dimensions;
             this->add_planes(planes_together(between, this->chunk()).elements(between));
         }
-        waits = wanted.waits;
+        runs = wanted.runs;
         if (wanted.scattered) scattered.emplace_back(step, wanted.prepared);
         this->add_work(step, wanted.prepared, wanted.scratch);
     }
@@ -223,41 +235,45 @@ std::string engine<T>::precision_note() {
 template <class T>
 void engine<T>::reach(readiness ready) {
     ready_ = ready;
-    network_memory<T>::keep_room(ready == readiness::all);
+    network_memory<T>::keep_room(ready == readiness::all && !some_stale_);
     for (std::size_t step = 0; step < attached_.size(); ++step)
-        if (attached_[step].waits) this->withhold(step, ready != readiness::all);
+        if (const auto& attached = attached_[step]; attached.stale || waits(attached))
+            this->withhold(step, attached.stale || ready != readiness::all);
 }
 
 template <class T>
 void engine<T>::prepare_needed() {
     measure();
-    prepare_those([](const attached_layer& attached) { return !attached.waits; });
-    const bool some_wait = std::ranges::any_of(attached_, [](const auto& a) { return a.waits; });
+    prepare_those([](const attached_layer& attached) { return !waits(attached); });
+    const bool some_wait = std::ranges::any_of(attached_, waits);
     reach(some_wait ? readiness::needed : readiness::all);
 }
 
 template <class T>
 void engine<T>::settle() {
+    prepare_stale();
     if (ready_ == readiness::none) prepare_needed();
     if (ready_ == readiness::needed) {
         ready_ = readiness::used;
     } else if (ready_ == readiness::used) {
         measure();
         reach(readiness::all);
-        prepare_those([](const attached_layer& attached) { return attached.waits; });
+        prepare_those(waits);
     }
 }
 
 template <class T>
 void engine<T>::prepare() {
     measure();
+    some_stale_ = false;
     reach(readiness::all);
     prepare_those([](const attached_layer&) { return true; });
 }
 
 template <class T>
 void engine<T>::prepare(std::size_t step) {
-    const auto& [layer, functions, ask, waits] = attached_[step];
+    auto& [layer, functions, ask, runs, stale] = attached_[step];
+    if (std::exchange(stale, false)) this->withhold(step, false);
     const step_facts& facts = this->plan().steps[step];
     for (std::size_t i = 0; i < facts.parameter_count; ++i) this->parameters().read(facts.first_parameter + i);
     if (facts.open) {
@@ -265,6 +281,16 @@ void engine<T>::prepare(std::size_t step) {
         return;
     }
     if (layer != nullptr && functions->prepare != nullptr) functions->prepare(*this, layer, step);
+}
+
+template <class T>
+void engine<T>::change(std::size_t step) {
+    auto& attached = attached_[step];
+    const step_facts& facts = this->plan().steps[step];
+    if (attached.runs == unprepared::never || facts.open || facts.parent != this->none) return prepare(step);
+    attached.stale = some_stale_ = true;
+    this->withhold(step, true);
+    network_memory<T>::keep_room(false);
 }
 
 }  // namespace bespoke

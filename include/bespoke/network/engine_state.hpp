@@ -195,7 +195,8 @@ protected:
         const void* layer = nullptr;  ///< null: a control layer
         const layer_functions<T>* functions = nullptr;
         asking_function* ask = nullptr;  ///< only where shapes are open
-        bool waits = false;              ///< the layer can run before it has prepared
+        unprepared runs{};
+        bool stale = false;  ///< what it prepared is for parameters before those of a training
     };
     std::vector<attached_layer> attached_;  ///< for each step
 

@@ -12,7 +12,7 @@ class engine_state;
 struct working_memory {
     extent prepared = 0, scratch = 0;
     bool lowered = false;  ///< it multiplies in low precision
-    bool waits = false;    ///< it can run before it has prepared, as `bool can_wait<T>(x, how) const` says
+    unprepared runs = unprepared::never;  ///< as the layer's `can_wait` says
     bool scattered = false;  ///< `prepares_on_demand = true`: of what is prepared, forward writes what it needs
 };
 

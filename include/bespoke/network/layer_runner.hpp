@@ -64,7 +64,7 @@ working_memory measure_layer(const void* erased, std::span<const shape> xs, cons
             wanted.lowered = layer.template precision<T>(x, how) != low_precision::none;
         if constexpr (requires { layer.prepares_on_demand; }) wanted.scattered = layer.prepares_on_demand;
         if constexpr (requires { layer.template can_wait<T>(x, how); })
-            wanted.waits = layer.template can_wait<T>(x, how);
+            wanted.runs = layer.template can_wait<T>(x, how);
         if constexpr (requires { layer.template prepared_size<T>(x, how); })
             wanted.prepared = layer.template prepared_size<T>(x, how);
         else if constexpr (requires { layer.template prepared_size<T>(x); })

@@ -47,6 +47,8 @@ BESPOKE_INSTANCE void kernels::pack_weights(const arithmetic&, const float*, ext
 BESPOKE_INSTANCE void kernels::detail::multiply(const kernels::detail::matrix_product<float>&, thread_pool*) noexcept;
 BESPOKE_INSTANCE void kernels::unpacked_gemm(extent, extent, extent, const float*, const float*, float*, const float*,
                                              float*, thread_pool*, const epilogue<float>*) noexcept;
+BESPOKE_INSTANCE void kernels::detail::unprepared_gemm(extent, extent, extent, const float*, const float*, float*,
+                                                       const float*, const workspace<float>&) noexcept;
 BESPOKE_INSTANCE void kernels::detail::low_precision_gemm(low_precision, extent, extent, extent, const float*,
                                                           const float*, float*, const float*,
                                                           const workspace<float>&) noexcept;

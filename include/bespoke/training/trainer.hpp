@@ -199,7 +199,7 @@ double trainer<T>::step(std::span<const std::size_t> batch) {
     std::size_t last_step = blob_facts::npos;
     for (std::size_t number : slot_parameters_) {
         const std::size_t step = network_.plan().parameters[number].step;
-        if (step != last_step) engine.prepare(step);
+        if (step != last_step) engine.change(step);
         last_step = step;
     }
     return loss;
@@ -225,6 +225,7 @@ double trainer<T>::gradient(std::span<const std::size_t> batch) {
 
 template <class T>
 double trainer<T>::evaluate(std::span<const std::size_t> batch) {
+    network_.core().prepare_stale();
     return each_run(batch, [&](std::span<const std::size_t> part) { return forward(part, false); });
 }
 
