@@ -175,6 +175,30 @@ template <class L>
     return ask_layer(*static_cast<const L*>(layer), inputs, known);
 }
 
+/// It says nothing but what its elements become: its answers are those of all such layers.
+template <class L>
+concept plain_layer =
+    elementwise_layer<L> && !unary_layer<L> && !variadic_layer<L> && !parametric_layer<L> && !row_layer<L> &&
+    !plane_layer<L> && !requires(const L& layer) { layer.same_elements(); } &&
+    !requires(const L& layer) { layer.mixes_examples(); } &&
+    !requires(const L& layer, const shape& x) { layer.probabilities(x); } &&
+    !requires(const L& layer, std::span<const shape> xs) { layer.concatenates(xs); } &&
+    !requires(const L& layer, std::span<const shape> xs, std::span<const known_values> known) {
+        layer.known_output(xs, known);
+    };
+
+struct any_plain_layer {
+    static constexpr auto key = "";
+    constexpr void fields(auto&) {}
+    constexpr float operator()(float x) const { return x; }
+    constexpr float derivative(float, float) const { return 1; }
+    friend bool operator==(const any_plain_layer&, const any_plain_layer&) = default;
+};
+
+/// `ask_erased`, compiled once for all plain layers.
+template <class L>
+constexpr auto* asking_of = &ask_erased<std::conditional_t<plain_layer<L>, any_plain_layer, L>>;
+
 }  // namespace detail
 
 /// Asks a layer that comes as `const void*`.
@@ -193,7 +217,7 @@ struct erased_layer {
     asking_function* asked;
 
     template <erasable_layer L>
-    erased_layer(const L& from) : layer(&from), facts(&facts_of<L>), asked(&detail::ask_erased<L>) {}
+    erased_layer(const L& from) : layer(&from), facts(&facts_of<L>), asked(detail::asking_of<L>) {}
 
     layer_answers ask(std::span<const shape> inputs, std::span<const known_values> known = {}) const {
         return asked(layer, inputs, known);

@@ -124,7 +124,7 @@ private:
     template <bool Open, class Part>
     static constexpr asking_function* asking() {
         if constexpr (Open)
-            return &detail::ask_erased<Part>;
+            return detail::asking_of<Part>;
         else
             return nullptr;
     }

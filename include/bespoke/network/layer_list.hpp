@@ -152,7 +152,7 @@ constexpr layer_operations list_operations() {
     if constexpr (control_layer<L>) {
         o.control = &control_operations_of<L>;
     } else {
-        o.ask = &ask_erased<L>;
+        o.ask = asking_of<L>;
         o.functions = &functions_of<float, L>::value;
         o.gradients = &gradients_of<float, L>::value;
     }
