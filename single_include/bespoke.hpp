@@ -4100,14 +4100,18 @@ inline T floor_divide(T a, T b) noexcept {
 
 #pragma GCC diagnostic pop
 
+#include <array>
+
 /// Functions of two numbers for the layers that combine blobs element by element: f(a, b) for float, double and SIMD
 /// batches of them, and the gradient, `f.gradient<0>(sum, dy, a, b)` for a and <1> for b: sum + dy times the slope.
+/// Where that does not depend on a and b it is `f.slope[0]` and [1] instead.
 namespace bespoke::detail {
 
 /// What is so of most of them.
 struct binary_function {
     static constexpr bool independent = false;  ///< the slopes do not depend on a and b: they need not be there
-    static constexpr bool commutative = false;  ///< to the last bit
+    static constexpr bool commutative = false;  ///< to the last bit, the gradient too
+    static constexpr bool takes_many = false;   ///< a layer combines more than two blobs with it
     static constexpr bool differentiable = true;
     static constexpr bool averages = false;  ///< of several: the last step takes `share`, one by their number
     static constexpr bool folds = false;     ///< the compiler can compute it
@@ -4119,10 +4123,7 @@ struct addition : binary_function {
     constexpr V operator()(const V& a, const V& b) const noexcept {
         return a + b;
     }
-    template <std::size_t, class V>
-    V gradient(const V& sum, const V& dy, const V&, const V&) const noexcept {
-        return sum + dy;
-    }
+    static constexpr std::array slope{1, 1};
 };
 
 struct averaging : addition {
@@ -4140,14 +4141,11 @@ struct subtraction : binary_function {
     constexpr V operator()(const V& a, const V& b) const noexcept {
         return a - b;
     }
-    template <std::size_t Input, class V>
-    V gradient(const V& sum, const V& dy, const V&, const V&) const noexcept {
-        return Input == 0 ? sum + dy : sum - dy;
-    }
+    static constexpr std::array slope{1, -1};
 };
 
 struct product : binary_function {
-    static constexpr bool commutative = true, folds = true;
+    static constexpr bool commutative = true, takes_many = true, folds = true;
     template <class V>
     constexpr V operator()(const V& a, const V& b) const noexcept {
         return a * b;
@@ -4215,6 +4213,7 @@ struct power : binary_function {
 
 /// NaN where either is. The input that is taken has the gradient, the first one where both are equal.
 struct larger : binary_function {
+    static constexpr bool takes_many = true;
     template <class V>
     V operator()(const V& a, const V& b) const noexcept {
         return kernels::select(b > a, b, kernels::select(kernels::is_nan(b), b, a));
@@ -4228,6 +4227,7 @@ struct larger : binary_function {
 
 /// As `larger`.
 struct smaller : binary_function {
+    static constexpr bool takes_many = true;
     template <class V>
     V operator()(const V& a, const V& b) const noexcept {
         return kernels::select(b < a, b, kernels::select(kernels::is_nan(b), b, a));
@@ -4408,24 +4408,18 @@ dynamic_view<const T> read_only(const dynamic_view<T>& v) {
 }
 
 struct same_value {
-    template <class V>
-    V operator()(const V& v) const noexcept {
-        return v;
-    }
+    auto operator()(const auto& v) const noexcept { return v; }
 };
 
-/// to = to + dy times the slope of F for its input number `Input`, of dy, or of dy, a and b.
-template <class F, std::size_t Input, class T, std::size_t Count>
-void reduce_gradient(const void*, const kernels::broadcast_plan<Count + 1>& plan,
-                     const std::array<const T*, Count>& xs, T* to) noexcept {
+/// to = to + dy times the slope of F for its input number `Input`.
+template <class F, std::size_t Input, class T>
+void reduce_gradient(const void*, const kernels::broadcast_plan<4>& plan, const std::array<const T*, 3>& xs,
+                     T* to) noexcept {
     using kernels::batch;
-    const auto add = [](const batch<T>& sum, const batch<T>& d, const auto&... ab) {
-        if constexpr (F::independent)
-            return F{}.template gradient<Input>(sum, d, d, d);
-        else
-            return F{}.template gradient<Input>(sum, d, ab...);
+    const auto add = [](const batch<T>& sum, const batch<T>& d, const batch<T>& a, const batch<T>& b) {
+        return F{}.template gradient<Input>(sum, d, a, b);
     };
-    kernels::erased_reduce<decltype(add), T, Count>(&add, plan, xs, to);
+    kernels::erased_reduce<decltype(add), T, 3>(&add, plan, xs, to);
 }
 /// y = dy times the slope for the first input.
 template <class F, class T>
@@ -4443,21 +4437,20 @@ template <class T>
 struct binary_kernels {
     kernels::map_function<T, 2>* map = nullptr;
     bool averages = false;
-    // Of a differentiable one: `add_alone` where the slopes do not depend on a and b, else the others.
-    kernels::reduce_function<T, 1>* add_alone[2]{};
-    kernels::reduce_function<T, 3>* add[2]{};
+    // Of a differentiable one:
+    std::array<int, 2> slope{};  ///< 1 or -1 where it does not depend on a and b, else 0, and what follows is needed
+    kernels::reduce_function<T, 3>* add[2]{};  ///< null for b: as for a, with a and b changed round
     kernels::map_function<T, 3>* map_gradient = nullptr;
 };
 template <class F, class T>
 inline constexpr binary_kernels<T> binary_kernels_of = [] {
     binary_kernels<T> k{.map = &kernels::erased_map<F, T, 2>, .averages = F::averages};
     if constexpr (F::differentiable && F::independent) {
-        k.add_alone[0] = &reduce_gradient<F, 0, T, 1>;
-        k.add_alone[1] = &reduce_gradient<F, 1, T, 1>;
+        k.slope = F::slope;
     } else if constexpr (F::differentiable) {
-        k.add[0] = &reduce_gradient<F, 0, T, 3>;
-        k.add[1] = &reduce_gradient<F, 1, T, 3>;
-        k.map_gradient = &map_gradient<F, T>;
+        k.add[0] = &reduce_gradient<F, 0, T>;
+        if constexpr (!F::commutative) k.add[1] = &reduce_gradient<F, 1, T>;
+        if constexpr (F::takes_many) k.map_gradient = &map_gradient<F, T>;
     }
     return k;
 }();
@@ -4496,11 +4489,17 @@ template <class T>
                                         const dynamic_view<const T>& b, const dynamic_view<const T>& dy,
                                         const dynamic_view<T>& da, const dynamic_view<T>& db,
                                         thread_pool* threads) noexcept {
+    using kernels::batch;
     for (std::size_t input = 0; input < 2; ++input) {
         const dynamic_view<T>& to = input == 0 ? da : db;
         if (!to) continue;
-        if (with.add_alone[input] != nullptr)
-            reduce_blobs<T, 1>(with.add_alone[input], nullptr, dy.dimensions, dy.examples, {dy}, to, threads);
+        const auto add = [&](auto f) { reduce_blobs(f, dy.dimensions, dy.examples, std::array{dy}, to, threads); };
+        if (with.slope[input] == 1)
+            add([](const batch<T>& sum, const batch<T>& d) { return sum + d; });
+        else if (with.slope[input] == -1)
+            add([](const batch<T>& sum, const batch<T>& d) { return sum - d; });
+        else if (with.add[input] == nullptr)
+            reduce_blobs<T, 3>(with.add[0], nullptr, dy.dimensions, dy.examples, {dy, b, a}, to, threads);
         else
             reduce_blobs<T, 3>(with.add[input], nullptr, dy.dimensions, dy.examples, {dy, a, b}, to, threads);
     }
@@ -4522,7 +4521,7 @@ template <class T>
     const dynamic_view<T> unwanted{};
     const std::size_t n = xs.size();
     if (n == 2 && !with.averages) return combine_backward<T>(with, xs[0], xs[1], dy, dxs[0], dxs[1], threads);
-    if (with.add_alone[0] != nullptr) {
+    if (with.slope[0] != 0) {
         const batch<T> count(static_cast<T>(with.averages ? n : 1));
         for (const auto& dx : dxs)
             if (dx)
@@ -4558,7 +4557,7 @@ void combine_all_backward(std::span<const dynamic_view<const T>> xs, const dynam
 
 /// Whether a layer of these inputs can finish one of the shape of y (see `finishes`): the other, if there is one, has
 /// that shape too, or is repeated.
-constexpr bool can_finish_binary(std::span<const shape> xs) {
+[[gnu::noinline]] constexpr bool can_finish_binary(std::span<const shape> xs) {
     if (xs.size() != 2) return xs.size() == 1;
     const shape y = broadcast_shape(xs).shapes()[0];
     return xs[0] == y || xs[1] == y;
@@ -5922,6 +5921,19 @@ constexpr shape reduced_shape(const shape& x, const bool (&gone)[max_rank], bool
     return y;
 }
 
+/// The axes that a layer of this kind is to reduce, and its shape rule. Compiled once, not once a layer type.
+[[gnu::noinline]] constexpr named_axes axes_gone(const shape& axes, bool all, std::size_t rank) {
+    named_axes named(all ? shape{} : axes, rank);
+    for (std::size_t axis = 0; all && axis < rank; ++axis) named.named[axis] = true;
+    return named;
+}
+[[gnu::noinline]] constexpr outcome reduced_output(const shape& axes, bool all, bool keep, const shape& x) {
+    if (axes.rank() == 0 && !all) return value_fault("axes or reduceAll wanted");
+    const named_axes gone = axes_gone(axes, all, x.rank());
+    if (!gone.good) return value_fault("different axes of its input wanted, ", axes, " given for the shape ", x);
+    return reduced_shape(x, gone.named, keep);
+}
+
 template <class Reducer>
 constexpr backward_needs needs_of_reducer{.input = Reducer::reads.x, .output = Reducer::reads.y};
 
@@ -5959,10 +5971,7 @@ struct reduce_along {
     static constexpr backward_needs needs = detail::needs_of_reducer<reducer>;
 
     constexpr outcome output_shape(const shape& x) const {
-        if (axes.rank() == 0 && !reduce_all) return value_fault("axes or reduceAll wanted");
-        const detail::named_axes named = gone(x);
-        if (!named.good) return value_fault("different axes of its input wanted, ", axes, " given for the shape ", x);
-        return detail::reduced_shape(x, named.named, keep_dims);
+        return detail::reduced_output(axes, reduce_all, keep_dims, x);
     }
     template <class T>
     extent scratch_size(const shape& x, extent examples, extent) const {
@@ -5982,11 +5991,7 @@ struct reduce_along {
     friend bool operator==(const reduce_along&, const reduce_along&) = default;
 
 private:
-    constexpr detail::named_axes gone(const shape& x) const {
-        detail::named_axes named(reduce_all ? shape{} : axes, x.rank());
-        for (std::size_t axis = 0; reduce_all && axis < x.rank(); ++axis) named.named[axis] = true;
-        return named;
-    }
+    constexpr detail::named_axes gone(const shape& x) const { return detail::axes_gone(axes, reduce_all, x.rank()); }
 };
 
 namespace detail {
@@ -30108,7 +30113,7 @@ inline double to_number(const json& value, const std::string& place) {
         if (text == "NaN") return std::numeric_limits<double>::quiet_NaN();
         if (text == "Infinity") return std::numeric_limits<double>::infinity();
         if (text == "-Infinity") return -std::numeric_limits<double>::infinity();
-        const json number = json::parse(text, nullptr, false);
+        const json number = json::parse(text.data(), text.data() + text.size(), nullptr, false);
         if (number.is_number() && text.find_first_of(" \t\r\n") == text.npos) return number.get<double>();
     }
     unfit(place, "a number", value);
@@ -31073,6 +31078,8 @@ struct field_locator {
     void operator()(auto& member) { *next++ = &member; }
 };
 
+inline void locate_nothing(void*, void**) {}
+
 template <class Owner>
 struct table_of {
     static constexpr std::size_t count = [] {
@@ -31095,7 +31102,7 @@ struct table_of {
         owner.fields(lister);
         return list;
     }();
-    static constexpr field_table value{entries, &locate};
+    static constexpr field_table value{entries, count > 0 ? &locate : &locate_nothing};
 };
 
 }  // namespace detail
@@ -36248,7 +36255,7 @@ inline bool is_utf8(std::string_view text) {
 class protobuf_reader {
 public:
     json read(const message_schema& root, std::string_view bytes) && {
-        json document = json::object();
+        json document(kind::object);
         // Nothing takes steps back from `path_` on the way here.
         try {
             read_message(root, bytes, document);
@@ -36266,6 +36273,7 @@ public:
 
 private:
     using wire = protozero::pbf_wire_type;
+    using kind = json::value_t;  // not json::object() and the like, which compile initializer lists too
     struct step {
         std::string_view key;
         std::size_t index = none;
@@ -36338,13 +36346,13 @@ private:
         const auto [place, added] = object.emplace(std::string(f.key), nullptr);
         json& member = place->second;
         if (f.type == schema_type::map) {
-            if (added) member = json::object();
+            if (added) member = kind::object;
             read_entry(*f.message, bytes_of(in), member.get_ref<json::object_t&>());
         } else if (f.repeated && f.type == schema_type::real) {
             if (added) member = json::binary({});
             read_reals(packed ? bytes_of(in) : scalar_bytes(in), member.get_binary());
         } else if (f.repeated) {
-            if (added) member = json::array();
+            if (added) member = kind::array;
             auto& elements = member.get_ref<json::array_t&>();
             if (!packed) {
                 path_.back().index = elements.size();
@@ -36377,7 +36385,7 @@ private:
         } else if (f.type == schema_type::bytes) {
             value = json::binary({bytes.begin(), bytes.end()});
         } else {
-            if (value.is_null()) value = json::object();
+            if (value.is_null()) value = kind::object;
             if (f.type == schema_type::message) read_message(*f.message, bytes, value);
         }
     }
@@ -36426,15 +36434,18 @@ private:
 
     /// The next member of a map. Where a key comes twice the last one counts.
     void read_entry(const message_schema& entry, std::string_view bytes, json::object_t& object) {
-        json pair = json::object();
+        json pair(kind::object);
         read_message(entry, bytes, pair);
-        const auto is_text = [](const field_schema& f) { return f.type == schema_type::text; };
-        json key = pair.value("key", is_text(entry.fields[0]) ? json("") : json(0));
-        const field_schema& kind = entry.fields[1];
-        json value = pair.value("value", is_text(kind)                           ? json("")
-                                         : kind.type == schema_type::message ? json::object()
-                                                                             : json(0));
-        object.insert_or_assign(key.is_string() ? key.get<std::string>() : key.dump(), std::move(value));
+        const auto part = [&](const char* name, const field_schema& f) {
+            json& given = pair[name];
+            if (given.is_null())
+                given = f.type == schema_type::text      ? kind::string
+                        : f.type == schema_type::message ? kind::object
+                                                         : kind::number_integer;
+            return std::move(given);
+        };
+        const json key = part("key", entry.fields[0]);
+        object.insert_or_assign(key.is_string() ? key.get<std::string>() : key.dump(), part("value", entry.fields[1]));
     }
 
     std::vector<step> path_;

@@ -72,7 +72,7 @@ inline bool is_utf8(std::string_view text) {
 class protobuf_reader {
 public:
     json read(const message_schema& root, std::string_view bytes) && {
-        json document = json::object();
+        json document(kind::object);
         // Nothing takes steps back from `path_` on the way here.
         try {
             read_message(root, bytes, document);
@@ -90,6 +90,7 @@ public:
 
 private:
     using wire = protozero::pbf_wire_type;
+    using kind = json::value_t;  // not json::object() and the like, which compile initializer lists too
     struct step {
         std::string_view key;
         std::size_t index = none;
@@ -162,13 +163,13 @@ private:
         const auto [place, added] = object.emplace(std::string(f.key), nullptr);
         json& member = place->second;
         if (f.type == schema_type::map) {
-            if (added) member = json::object();
+            if (added) member = kind::object;
             read_entry(*f.message, bytes_of(in), member.get_ref<json::object_t&>());
         } else if (f.repeated && f.type == schema_type::real) {
             if (added) member = json::binary({});
             read_reals(packed ? bytes_of(in) : scalar_bytes(in), member.get_binary());
         } else if (f.repeated) {
-            if (added) member = json::array();
+            if (added) member = kind::array;
             auto& elements = member.get_ref<json::array_t&>();
             if (!packed) {
                 path_.back().index = elements.size();
@@ -201,7 +202,7 @@ private:
         } else if (f.type == schema_type::bytes) {
             value = json::binary({bytes.begin(), bytes.end()});
         } else {
-            if (value.is_null()) value = json::object();
+            if (value.is_null()) value = kind::object;
             if (f.type == schema_type::message) read_message(*f.message, bytes, value);
         }
     }
@@ -250,15 +251,18 @@ private:
 
     /// The next member of a map. Where a key comes twice the last one counts.
     void read_entry(const message_schema& entry, std::string_view bytes, json::object_t& object) {
-        json pair = json::object();
+        json pair(kind::object);
         read_message(entry, bytes, pair);
-        const auto is_text = [](const field_schema& f) { return f.type == schema_type::text; };
-        json key = pair.value("key", is_text(entry.fields[0]) ? json("") : json(0));
-        const field_schema& kind = entry.fields[1];
-        json value = pair.value("value", is_text(kind)                           ? json("")
-                                         : kind.type == schema_type::message ? json::object()
-                                                                             : json(0));
-        object.insert_or_assign(key.is_string() ? key.get<std::string>() : key.dump(), std::move(value));
+        const auto part = [&](const char* name, const field_schema& f) {
+            json& given = pair[name];
+            if (given.is_null())
+                given = f.type == schema_type::text      ? kind::string
+                        : f.type == schema_type::message ? kind::object
+                                                         : kind::number_integer;
+            return std::move(given);
+        };
+        const json key = part("key", entry.fields[0]);
+        object.insert_or_assign(key.is_string() ? key.get<std::string>() : key.dump(), part("value", entry.fields[1]));
     }
 
     std::vector<step> path_;

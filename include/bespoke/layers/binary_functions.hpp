@@ -3,14 +3,18 @@
 #include "../kernels/power.hpp"
 #include "../kernels/remainder.hpp"
 
+#include <array>
+
 /// Functions of two numbers for the layers that combine blobs element by element: f(a, b) for float, double and SIMD
 /// batches of them, and the gradient, `f.gradient<0>(sum, dy, a, b)` for a and <1> for b: sum + dy times the slope.
+/// Where that does not depend on a and b it is `f.slope[0]` and [1] instead.
 namespace bespoke::detail {
 
 /// What is so of most of them.
 struct binary_function {
     static constexpr bool independent = false;  ///< the slopes do not depend on a and b: they need not be there
-    static constexpr bool commutative = false;  ///< to the last bit
+    static constexpr bool commutative = false;  ///< to the last bit, the gradient too
+    static constexpr bool takes_many = false;   ///< a layer combines more than two blobs with it
     static constexpr bool differentiable = true;
     static constexpr bool averages = false;  ///< of several: the last step takes `share`, one by their number
     static constexpr bool folds = false;     ///< the compiler can compute it
@@ -22,10 +26,7 @@ struct addition : binary_function {
     constexpr V operator()(const V& a, const V& b) const noexcept {
         return a + b;
     }
-    template <std::size_t, class V>
-    V gradient(const V& sum, const V& dy, const V&, const V&) const noexcept {
-        return sum + dy;
-    }
+    static constexpr std::array slope{1, 1};
 };
 
 struct averaging : addition {
@@ -43,14 +44,11 @@ struct subtraction : binary_function {
     constexpr V operator()(const V& a, const V& b) const noexcept {
         return a - b;
     }
-    template <std::size_t Input, class V>
-    V gradient(const V& sum, const V& dy, const V&, const V&) const noexcept {
-        return Input == 0 ? sum + dy : sum - dy;
-    }
+    static constexpr std::array slope{1, -1};
 };
 
 struct product : binary_function {
-    static constexpr bool commutative = true, folds = true;
+    static constexpr bool commutative = true, takes_many = true, folds = true;
     template <class V>
     constexpr V operator()(const V& a, const V& b) const noexcept {
         return a * b;
@@ -118,6 +116,7 @@ struct power : binary_function {
 
 /// NaN where either is. The input that is taken has the gradient, the first one where both are equal.
 struct larger : binary_function {
+    static constexpr bool takes_many = true;
     template <class V>
     V operator()(const V& a, const V& b) const noexcept {
         return kernels::select(b > a, b, kernels::select(kernels::is_nan(b), b, a));
@@ -131,6 +130,7 @@ struct larger : binary_function {
 
 /// As `larger`.
 struct smaller : binary_function {
+    static constexpr bool takes_many = true;
     template <class V>
     V operator()(const V& a, const V& b) const noexcept {
         return kernels::select(b < a, b, kernels::select(kernels::is_nan(b), b, a));

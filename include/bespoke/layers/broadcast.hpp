@@ -107,24 +107,18 @@ dynamic_view<const T> read_only(const dynamic_view<T>& v) {
 }
 
 struct same_value {
-    template <class V>
-    V operator()(const V& v) const noexcept {
-        return v;
-    }
+    auto operator()(const auto& v) const noexcept { return v; }
 };
 
-/// to = to + dy times the slope of F for its input number `Input`, of dy, or of dy, a and b.
-template <class F, std::size_t Input, class T, std::size_t Count>
-void reduce_gradient(const void*, const kernels::broadcast_plan<Count + 1>& plan,
-                     const std::array<const T*, Count>& xs, T* to) noexcept {
+/// to = to + dy times the slope of F for its input number `Input`.
+template <class F, std::size_t Input, class T>
+void reduce_gradient(const void*, const kernels::broadcast_plan<4>& plan, const std::array<const T*, 3>& xs,
+                     T* to) noexcept {
     using kernels::batch;
-    const auto add = [](const batch<T>& sum, const batch<T>& d, const auto&... ab) {
-        if constexpr (F::independent)
-            return F{}.template gradient<Input>(sum, d, d, d);
-        else
-            return F{}.template gradient<Input>(sum, d, ab...);
+    const auto add = [](const batch<T>& sum, const batch<T>& d, const batch<T>& a, const batch<T>& b) {
+        return F{}.template gradient<Input>(sum, d, a, b);
     };
-    kernels::erased_reduce<decltype(add), T, Count>(&add, plan, xs, to);
+    kernels::erased_reduce<decltype(add), T, 3>(&add, plan, xs, to);
 }
 /// y = dy times the slope for the first input.
 template <class F, class T>
@@ -142,21 +136,20 @@ template <class T>
 struct binary_kernels {
     kernels::map_function<T, 2>* map = nullptr;
     bool averages = false;
-    // Of a differentiable one: `add_alone` where the slopes do not depend on a and b, else the others.
-    kernels::reduce_function<T, 1>* add_alone[2]{};
-    kernels::reduce_function<T, 3>* add[2]{};
+    // Of a differentiable one:
+    std::array<int, 2> slope{};  ///< 1 or -1 where it does not depend on a and b, else 0, and what follows is needed
+    kernels::reduce_function<T, 3>* add[2]{};  ///< null for b: as for a, with a and b changed round
     kernels::map_function<T, 3>* map_gradient = nullptr;
 };
 template <class F, class T>
 inline constexpr binary_kernels<T> binary_kernels_of = [] {
     binary_kernels<T> k{.map = &kernels::erased_map<F, T, 2>, .averages = F::averages};
     if constexpr (F::differentiable && F::independent) {
-        k.add_alone[0] = &reduce_gradient<F, 0, T, 1>;
-        k.add_alone[1] = &reduce_gradient<F, 1, T, 1>;
+        k.slope = F::slope;
     } else if constexpr (F::differentiable) {
-        k.add[0] = &reduce_gradient<F, 0, T, 3>;
-        k.add[1] = &reduce_gradient<F, 1, T, 3>;
-        k.map_gradient = &map_gradient<F, T>;
+        k.add[0] = &reduce_gradient<F, 0, T>;
+        if constexpr (!F::commutative) k.add[1] = &reduce_gradient<F, 1, T>;
+        if constexpr (F::takes_many) k.map_gradient = &map_gradient<F, T>;
     }
     return k;
 }();
@@ -195,11 +188,17 @@ template <class T>
                                         const dynamic_view<const T>& b, const dynamic_view<const T>& dy,
                                         const dynamic_view<T>& da, const dynamic_view<T>& db,
                                         thread_pool* threads) noexcept {
+    using kernels::batch;
     for (std::size_t input = 0; input < 2; ++input) {
         const dynamic_view<T>& to = input == 0 ? da : db;
         if (!to) continue;
-        if (with.add_alone[input] != nullptr)
-            reduce_blobs<T, 1>(with.add_alone[input], nullptr, dy.dimensions, dy.examples, {dy}, to, threads);
+        const auto add = [&](auto f) { reduce_blobs(f, dy.dimensions, dy.examples, std::array{dy}, to, threads); };
+        if (with.slope[input] == 1)
+            add([](const batch<T>& sum, const batch<T>& d) { return sum + d; });
+        else if (with.slope[input] == -1)
+            add([](const batch<T>& sum, const batch<T>& d) { return sum - d; });
+        else if (with.add[input] == nullptr)
+            reduce_blobs<T, 3>(with.add[0], nullptr, dy.dimensions, dy.examples, {dy, b, a}, to, threads);
         else
             reduce_blobs<T, 3>(with.add[input], nullptr, dy.dimensions, dy.examples, {dy, a, b}, to, threads);
     }
@@ -221,7 +220,7 @@ template <class T>
     const dynamic_view<T> unwanted{};
     const std::size_t n = xs.size();
     if (n == 2 && !with.averages) return combine_backward<T>(with, xs[0], xs[1], dy, dxs[0], dxs[1], threads);
-    if (with.add_alone[0] != nullptr) {
+    if (with.slope[0] != 0) {
         const batch<T> count(static_cast<T>(with.averages ? n : 1));
         for (const auto& dx : dxs)
             if (dx)
@@ -257,7 +256,7 @@ void combine_all_backward(std::span<const dynamic_view<const T>> xs, const dynam
 
 /// Whether a layer of these inputs can finish one of the shape of y (see `finishes`): the other, if there is one, has
 /// that shape too, or is repeated.
-constexpr bool can_finish_binary(std::span<const shape> xs) {
+[[gnu::noinline]] constexpr bool can_finish_binary(std::span<const shape> xs) {
     if (xs.size() != 2) return xs.size() == 1;
     const shape y = broadcast_shape(xs).shapes()[0];
     return xs[0] == y || xs[1] == y;

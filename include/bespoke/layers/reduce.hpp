@@ -17,6 +17,19 @@ constexpr shape reduced_shape(const shape& x, const bool (&gone)[max_rank], bool
     return y;
 }
 
+/// The axes that a layer of this kind is to reduce, and its shape rule. Compiled once, not once a layer type.
+[[gnu::noinline]] constexpr named_axes axes_gone(const shape& axes, bool all, std::size_t rank) {
+    named_axes named(all ? shape{} : axes, rank);
+    for (std::size_t axis = 0; all && axis < rank; ++axis) named.named[axis] = true;
+    return named;
+}
+[[gnu::noinline]] constexpr outcome reduced_output(const shape& axes, bool all, bool keep, const shape& x) {
+    if (axes.rank() == 0 && !all) return value_fault("axes or reduceAll wanted");
+    const named_axes gone = axes_gone(axes, all, x.rank());
+    if (!gone.good) return value_fault("different axes of its input wanted, ", axes, " given for the shape ", x);
+    return reduced_shape(x, gone.named, keep);
+}
+
 template <class Reducer>
 constexpr backward_needs needs_of_reducer{.input = Reducer::reads.x, .output = Reducer::reads.y};
 
@@ -54,10 +67,7 @@ struct reduce_along {
     static constexpr backward_needs needs = detail::needs_of_reducer<reducer>;
 
     constexpr outcome output_shape(const shape& x) const {
-        if (axes.rank() == 0 && !reduce_all) return value_fault("axes or reduceAll wanted");
-        const detail::named_axes named = gone(x);
-        if (!named.good) return value_fault("different axes of its input wanted, ", axes, " given for the shape ", x);
-        return detail::reduced_shape(x, named.named, keep_dims);
+        return detail::reduced_output(axes, reduce_all, keep_dims, x);
     }
     template <class T>
     extent scratch_size(const shape& x, extent examples, extent) const {
@@ -77,11 +87,7 @@ struct reduce_along {
     friend bool operator==(const reduce_along&, const reduce_along&) = default;
 
 private:
-    constexpr detail::named_axes gone(const shape& x) const {
-        detail::named_axes named(reduce_all ? shape{} : axes, x.rank());
-        for (std::size_t axis = 0; reduce_all && axis < x.rank(); ++axis) named.named[axis] = true;
-        return named;
-    }
+    constexpr detail::named_axes gone(const shape& x) const { return detail::axes_gone(axes, reduce_all, x.rank()); }
 };
 
 namespace detail {

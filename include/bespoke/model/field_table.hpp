@@ -216,6 +216,8 @@ struct field_locator {
     void operator()(auto& member) { *next++ = &member; }
 };
 
+inline void locate_nothing(void*, void**) {}
+
 template <class Owner>
 struct table_of {
     static constexpr std::size_t count = [] {
@@ -238,7 +240,7 @@ struct table_of {
         owner.fields(lister);
         return list;
     }();
-    static constexpr field_table value{entries, &locate};
+    static constexpr field_table value{entries, count > 0 ? &locate : &locate_nothing};
 };
 
 }  // namespace detail

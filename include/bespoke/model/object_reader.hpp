@@ -155,7 +155,7 @@ inline double to_number(const json& value, const std::string& place) {
         if (text == "NaN") return std::numeric_limits<double>::quiet_NaN();
         if (text == "Infinity") return std::numeric_limits<double>::infinity();
         if (text == "-Infinity") return -std::numeric_limits<double>::infinity();
-        const json number = json::parse(text, nullptr, false);
+        const json number = json::parse(text.data(), text.data() + text.size(), nullptr, false);
         if (number.is_number() && text.find_first_of(" \t\r\n") == text.npos) return number.get<double>();
     }
     unfit(place, "a number", value);
