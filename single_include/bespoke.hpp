@@ -9122,12 +9122,12 @@ struct far_angle {
         high = sum;
     }
     const double right = right_angle<double>::parts[0], sign = negative ? -1 : 1;
-    const double product_high =
-        std::fma(high, right, 0.0);  // not high * right: that might be fused with what follows
-    const double product_low =
-        std::fma(high, right, -product_high) + (low * right + high * right_angle<double>::parts[1]);
-    const double sum = product_high + product_low;
-    return {sign * sum, sign * (product_low - (sum - product_high)), quadrant};
+    // Not by std::fma: MinGW's is not exact.
+    const double_word<double> exact = exact_product<double>(batch<double>(high), batch<double>(right));
+    const double most = first_lane<double>(exact.high),
+                 rest = first_lane<double>(exact.low) + (low * right + high * right_angle<double>::parts[1]),
+                 sum = most + rest;
+    return {sign * sum, sign * (rest - (sum - most)), quadrant};
 }
 
 /// Puts into `a` those lanes of x that are far.
@@ -25881,9 +25881,10 @@ struct composed_plan {
 /// A network composed in code: `network<digits> net;` where `inline constexpr auto digits = compose(...)`.
 ///
 /// Shapes, offsets and the order of execution are constants of the program. The constructor takes the memory for one
-/// example. A call then allocates nothing, but for the first runs, which pack large weights (`prepare` does that before
-/// them), for the first `predict_batch` of as many examples, and where shapes are decided in the run. One thread at a
-/// time may use a network. What a constructor or a call throws is an `error`, also where the network was moved from.
+/// example. A call then allocates nothing, but for the first runs, which pack large weights, as the first one after a
+/// training does (`prepare` does that before them), for the first `predict_batch` of as many examples, and where shapes
+/// are decided in the run. One thread at a time may use a network. What a constructor or a call throws is an `error`,
+/// also where the network was moved from.
 template <const auto& Description, class Element = float, bool Fits = composed_plan<Description>::fits>
 class network {
     using plan_type = composed_plan<Description>;

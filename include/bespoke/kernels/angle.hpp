@@ -84,12 +84,12 @@ struct far_angle {
         high = sum;
     }
     const double right = right_angle<double>::parts[0], sign = negative ? -1 : 1;
-    const double product_high =
-        std::fma(high, right, 0.0);  // not high * right: that might be fused with what follows
-    const double product_low =
-        std::fma(high, right, -product_high) + (low * right + high * right_angle<double>::parts[1]);
-    const double sum = product_high + product_low;
-    return {sign * sum, sign * (product_low - (sum - product_high)), quadrant};
+    // Not by std::fma: MinGW's is not exact.
+    const double_word<double> exact = exact_product<double>(batch<double>(high), batch<double>(right));
+    const double most = first_lane<double>(exact.high),
+                 rest = first_lane<double>(exact.low) + (low * right + high * right_angle<double>::parts[1]),
+                 sum = most + rest;
+    return {sign * sum, sign * (rest - (sum - most)), quadrant};
 }
 
 /// Puts into `a` those lanes of x that are far.

@@ -69,9 +69,10 @@ struct composed_plan {
 /// A network composed in code: `network<digits> net;` where `inline constexpr auto digits = compose(...)`.
 ///
 /// Shapes, offsets and the order of execution are constants of the program. The constructor takes the memory for one
-/// example. A call then allocates nothing, but for the first runs, which pack large weights (`prepare` does that before
-/// them), for the first `predict_batch` of as many examples, and where shapes are decided in the run. One thread at a
-/// time may use a network. What a constructor or a call throws is an `error`, also where the network was moved from.
+/// example. A call then allocates nothing, but for the first runs, which pack large weights, as the first one after a
+/// training does (`prepare` does that before them), for the first `predict_batch` of as many examples, and where shapes
+/// are decided in the run. One thread at a time may use a network. What a constructor or a call throws is an `error`,
+/// also where the network was moved from.
 template <const auto& Description, class Element = float, bool Fits = composed_plan<Description>::fits>
 class network {
     using plan_type = composed_plan<Description>;
