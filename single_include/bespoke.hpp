@@ -7770,7 +7770,7 @@ constexpr unprepared can_wait(const arithmetic& how, extent rows, extent k, exte
 
 namespace detail {
 
-/// Of many rows each is worth more than what it takes to pack the weights.
+/// As W lies; in a training only for few rows: of many each gains more than its share of what it takes to pack W.
 template <class T>
 [[gnu::noinline]] void unprepared_gemm(extent m, extent n, extent k, const T* x, const T* weights, T* y,
                                        const T* bias, const workspace<T>& w) noexcept {
