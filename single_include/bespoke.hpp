@@ -3798,7 +3798,7 @@ template <class T>
 
 /// y[i] = x[i]; the arrays are equal or do not overlap.
 template <class T>
-void copy(extent n, const T* x, T* y) noexcept {
+[[gnu::noinline]] void copy(extent n, const T* x, T* y) noexcept {
     detail::copy_run(n, x, y);
 }
 
@@ -25465,7 +25465,7 @@ public:
         if constexpr (elementwise_layer<L>) {
             kernels::map(to.size(), layer, from.data, to.data);
         } else if constexpr (same_elements_layer<L>) {
-            kernels::copy(to.size(), from.data, to.data);
+            kernels::detail::copy_run<T>(to.size(), from.data, to.data);
         } else {
             workspace<T> w = e.work(step);
             const auto& runs = performer(layer, from.dimensions);

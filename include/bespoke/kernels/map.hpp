@@ -116,7 +116,7 @@ template <class T>
 
 /// y[i] = x[i]; the arrays are equal or do not overlap.
 template <class T>
-void copy(extent n, const T* x, T* y) noexcept {
+[[gnu::noinline]] void copy(extent n, const T* x, T* y) noexcept {
     detail::copy_run(n, x, y);
 }
 

@@ -51,7 +51,7 @@ public:
         if constexpr (elementwise_layer<L>) {
             kernels::map(to.size(), layer, from.data, to.data);
         } else if constexpr (same_elements_layer<L>) {
-            kernels::copy(to.size(), from.data, to.data);
+            kernels::detail::copy_run<T>(to.size(), from.data, to.data);
         } else {
             workspace<T> w = e.work(step);
             const auto& runs = performer(layer, from.dimensions);
