@@ -105,11 +105,12 @@ namespace detail {
 /// What `copy` does, for an innermost loop.
 template <class T>
 [[gnu::always_inline]] inline void copy_run(extent n, const T* x, T* y) noexcept {
+    if (n <= 0 || x == y) return;
     // memcpy has a start, and what moves 64 bytes at a time is the faster of the two until it has made up for that.
     if (is_avx512 && n <= 256 * lanes<T>)
         for_each_batch<T>(
             n, [&](extent i, auto in, auto out) __attribute__((always_inline)) { out(y + i, in(x + i)); });
-    else if (n > 0 && x != y)
+    else
         std::memcpy(y, x, static_cast<std::size_t>(n) * sizeof(T));
 }
 }  // namespace detail
