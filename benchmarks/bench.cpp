@@ -70,7 +70,9 @@ int run(const options& o) {
     std::map<int, double> rates;
     for (const int count : o.threads) {
         rates[count] = multiply_add_rate(count);
-        std::printf("%d thread%s: %.0f GFLOP/s of multiply-adds\n", count, count == 1 ? "" : "s", rates[count] / 1e9);
+        std::printf("%d thread%s: %.0f GFLOP/s of multiply-adds", count, count == 1 ? "" : "s", rates[count] / 1e9);
+        if (count > 1) std::printf(", an empty loop %.2f us", empty_loop(count) * 1e6);
+        std::printf("\n");
     }
     bool right = true;
     std::vector<line> lines;

@@ -7,6 +7,10 @@ namespace bespoke::benchmarks {
 /// multiply-add counts 2).
 double multiply_add_rate(int threads);
 
+/// Seconds of a loop without work on `threads` threads, the shortest: each loop of a prediction costs as much. What one
+/// thread wrote and another one reads comes at that pace too: a cache line takes about half of it.
+double empty_loop(int threads);
+
 /// Bytes a second that `threads` threads read, each its part of an array of `bytes` bytes, over and over.
 double read_rate(int threads, double bytes);
 

@@ -3576,6 +3576,7 @@ void broadcast_map(const F& f, const broadcast_plan<Count>& plan, const std::arr
                    extent begin, extent end, std::index_sequence<I...>) noexcept {
     each_run(plan, begin, end, [&](extent at, extent n, const extent(&offset)[Count]) __attribute__((always_inline)) {
         T* const to = y + at;
+        alignas(64) T repeated[Count][lanes<T>];
         if constexpr (Count == 2) {
             const T *a = xs[0] + offset[0], *b = xs[1] + offset[1];
             if (plan.moves(0) && plan.moves(1))
@@ -3588,12 +3589,17 @@ void broadcast_map(const F& f, const broadcast_plan<Count>& plan, const std::arr
                     n, [&](extent i, auto in, auto put)
                            __attribute__((always_inline)) { put(to + i, f(in(a + i), right)); });
             }
+            const batch<T> left(*a);
+            const run_operand<T> right(b, plan.moves(1), repeated[1]);
+            for_each_batch<T>(
+                n, [&](extent i, auto in, auto put)
+                       __attribute__((always_inline)) { put(to + i, f(left, in(right.at(i)))); });
+        } else {
+            const run_operand<T> operands[]{{xs[I] + offset[I], plan.moves(I), repeated[I]}...};
+            for_each_batch<T>(
+                n, [&](extent i, auto in, auto put)
+                       __attribute__((always_inline)) { put(to + i, f(in(operands[I].at(i))...)); });
         }
-        alignas(64) T repeated[Count][lanes<T>];
-        const run_operand<T> operands[]{{xs[I] + offset[I], plan.moves(I), repeated[I]}...};
-        for_each_batch<T>(
-            n, [&](extent i, auto in, auto put)
-                   __attribute__((always_inline)) { put(to + i, f(in(operands[I].at(i))...)); });
     });
 }
 
