@@ -24378,8 +24378,12 @@ std::span<T> network_memory<T>::parameter(std::string_view layer, std::string_vi
             const auto& facts = plan_.parameters[number];
             if (facts.name == field) return {parameter(number), static_cast<std::size_t>(facts.dimensions.size())};
         }
+    std::string others;
+    if (step != none)
+        for (const parameter_facts& facts : plan_.parameters_of(step))
+            others += (others.empty() ? "; it has \"" : ", \"") + std::string(facts.name) + "\"";
     throw error(errc::unknown_name, "no layer \"" + std::string(layer) + "\" with a parameter \"" +
-                                        std::string(field) + "\" in this network");
+                                        std::string(field) + "\" in this network" + others);
 }
 
 template <class T>
@@ -28241,6 +28245,7 @@ bool trainer<T>::run_frozen(std::span<const example_data<T>> inputs) {
 template <class T>
 double trainer<T>::forward(std::span<const std::size_t> batch, bool with_gradient) {
     if (batch.empty()) throw error(errc::bad_argument, "a mini-batch of at least one example wanted");
+    if (examples_ == 0) throw error(errc::bad_argument, "mini-batch: there are no examples yet, load some first");
     for (std::size_t i : batch)
         if (i >= examples_)
             throw error(value_fault("mini-batch: an example below ", examples_, " wanted, ", i, " came"));

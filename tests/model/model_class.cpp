@@ -116,7 +116,7 @@ TEST_CASE("copies are independent") {
     m = other;
     CHECK((m.predict({{"x", tensor<float>{1, 3}}}).get<std::string>("label") == "left"));
     CHECK(check::failure([&] { m.parameter("fc", "bia"); }).text ==
-          R"(no layer "fc" with a parameter "bia" in this network)");
+          R"(no layer "fc" with a parameter "bia" in this network; it has "weights", "bias")");
 }
 
 TEST_CASE("settings are replaced only by what fits") {
