@@ -33866,10 +33866,27 @@ using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::model_settings;
 
 namespace bespoke::detail {
 
+/// Throws where models of this version are not read.
+inline void check_version(std::int64_t version) {
+    if (version < 1 || version > 5)
+        throw error(errc::bad_value, "/specificationVersion: 1 to 5 wanted, " + std::to_string(version) + " came");
+}
 /// Throws where a classifier or a regressor does not name what it predicts.
 inline void check_predicted_feature(const model_settings& settings) {
     if (settings.type != model_type::neural_network && settings.description.predicted_feature_name.empty())
         throw error(errc::bad_value, "/description/predictedFeatureName: the name of an output wanted, none came");
+}
+/// Throws where a file that holds the settings would not be read again, whatever the layers. `root` stands before the
+/// places.
+inline void check_alone(const model_settings& settings, const std::string& root) {
+    using namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit;
+    check_version(settings.specification_version);
+    check_predicted_feature(settings);
+    if (!settings.update_parameters) return;
+    const std::string place = root + "/updateParams";
+    const json written = parse_json(write_update_parameters(*settings.update_parameters).dump(), place);
+    object_reader read(&written, place);
+    static_cast<void>(read_update_parameters(read));
 }
 
 }  // namespace bespoke::detail
@@ -33920,7 +33937,7 @@ public:
     const model_settings& settings() const { return settings_; }
     const model_description& description() const { return settings_.description; }
     /// Replaces what the model says of itself. Throws `error`, and changes nothing, where it does not fit the
-    /// layers.
+    /// layers, or would not be read again from a file.
     void set_settings(model_settings settings);
 
     /// Runs one example: a value for each input that is not optional. Throws `error` where a value is missing,
@@ -33945,6 +33962,8 @@ public:
     /// The layers with the memory that they run in.
     program& network() { return *program_; }
     const program& network() const { return *program_; }
+    /// The plan for the shapes that came last, to `inspect`.
+    const plan_view& plan() const { return program_->plan(); }
     /// The parameter array `field` ("weights") of the first layer called `layer`. Throws `error` where there is none.
     std::span<float> parameter(std::string_view layer, std::string_view field);
     // As of a composed network: whoever writes parameters calls `prepare` afterwards.
@@ -34244,9 +34263,9 @@ model::model(parts&& content)
 void model::set_settings(model_settings settings) {
     const model_description& description = settings.description;
     if (const auto problem = fault_of(description)) throw error(*problem);
-    detail::check_predicted_feature(settings);
     const plan_view& plan = program_->plan();  // that of the engine, whichever it is
     const std::string root = "/" + std::string(detail::key_of_type(settings.type));
+    detail::check_alone(settings, root);
     detail::check_inputs(description, plan);
     // what is declared is compared with the plan for the shapes that are declared
     program_->reshape(detail::declared_shapes(settings));
@@ -34640,8 +34659,7 @@ inline model read_model(const json& root, std::span<const layer_codec> codecs, c
     model::parts content;
     model_settings& settings = content.settings;
     const std::int64_t version = top.integer("specificationVersion");
-    if (version < 1 || version > 5)
-        top.fail(errc::bad_value, "specificationVersion", "1 to 5 wanted, " + std::to_string(version) + " came");
+    check_version(version);
     settings.specification_version = static_cast<std::int32_t>(version);
     object_reader description = top.object("description");
     settings.description = define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::read_description(description);
