@@ -309,7 +309,7 @@ enum class errc {
     bad_argument,    ///< a value given by the caller cannot be used
     bad_value,       ///< a field of a description or file has a value outside its range
     shape_mismatch,  ///< extents do not fit together
-    unknown_name,    ///< a blob, feature, layer or tensor that nobody defines
+    unknown_name,    ///< a blob, feature, layer, parameter or tensor that nobody defines; in a file, an unknown field
     duplicate_name,  ///< two definitions of one name
     unknown_layer,   ///< a layer type outside the chosen set of layers
     malformed_file,  ///< the bytes do not follow their format
@@ -885,8 +885,14 @@ struct backward_needs {
 /// next step changes its parameters again; in the first prediction too.
 enum class unprepared { never, in_training, in_first_run };
 
-/// What a layer works with besides its blobs and parameters. A layer that computes in more than one way may take
-/// `arithmetic` as the last argument of `prepared_size` and `prepare`, so that it prepares for that one.
+/// What a layer works with besides its blobs and parameters: the last argument of `forward(x, y, p, w)` and
+/// `backward(x, y, dy, dx, p, dp, w)`, which get views, or spans of views where there may be several. Gradients are
+/// added to what is there; that of what nobody wants is a null view.
+///
+/// `extent scratch_size<T>(x, examples, threads) const` says how much scratch memory both need for so many examples.
+/// `extent prepared_size<T>(x) const` and `prepare(p, T* to) const` are for what the layer makes of its parameters,
+/// once for many runs. One that computes in more than one way may take `arithmetic` as the last argument of these two,
+/// so that it prepares for that one. x is the input shape, or the span of shapes.
 template <class T>
 struct workspace {
     T* scratch = nullptr;         ///< `scratch_size` elements, contents undefined
@@ -950,7 +956,8 @@ concept control_layer = described<L> && requires {
     { L::control } -> std::convertible_to<bool>;
 };
 
-/// What can stand in a network.
+/// What can stand in a network. `static_assert(unary_layer<my_layer>)` shows what a layer misses. What only a few say
+/// stands in rows.hpp, planes.hpp, entries.hpp, known_values.hpp and graph/layer_facts.hpp.
 template <class L>
 concept layer = elementwise_layer<L> || unary_layer<L> || variadic_layer<L> || control_layer<L>;
 
@@ -1986,6 +1993,7 @@ inline std::string place_for_reader(const blob_facts& blob) {
 /// description, the shape of what it writes, the bytes that this takes for one example, where it lies, and how many
 /// numbers its parameters are. Steps that run as the epilogue of another one stand behind it with a "+".
 ///
+/// Bytes are those of floats, of which a plan speaks; a network of doubles takes twice as many.
 /// Places are bytes from where the memory for all blobs begins; of n examples at once each is n times as far. "alone":
 /// the place where one example is predicted alone, see joins.hpp. "once": in the memory of what is stored once.
 /// "nowhere": it is only there a few rows at a time. "beside": its shape, "?" in the table, is decided in the run, and
@@ -22512,7 +22520,7 @@ struct layer_facts {
     bool runs_epilogue = false;
     bool reads_values = true;
     bool shaped_by_values = false;
-    bool may_be_infinite = false;  ///< elements of its parameters
+    bool may_be_infinite = false;  ///< elements of its parameters, in files: `may_be_infinite = true` of a layer
     std::size_t values_from = 0;  ///< the first input whose values it looks at for that
 };
 
@@ -25977,9 +25985,9 @@ public:
     /// until they are written; those that somebody may look at (`parameter`) are copied to where they are. Defined in
     /// model/network_files.hpp, as is `save`.
     void load(const std::filesystem::path& path) { read(path); }
-    /// Writes the network as a model, see `model::save`. Its weights are float32, also where a file had them in float16
-    /// or quantised: only a `model` keeps that. Throws errc::io with path and reason, and errc::bad_value for a weight
-    /// that is not finite.
+    /// Writes the network as a model, see `model::save`. Its weights are float32: those of a network of doubles are
+    /// rounded, and where a file had them in float16 or quantised, only a `model` keeps that. Throws errc::io with path
+    /// and reason, and errc::bad_value for a weight that is not finite.
     void save(const std::filesystem::path& path) const;
 
     // What a trainer or a loader works with.
@@ -27168,7 +27176,8 @@ struct huber {
     friend bool operator==(const huber&, const huber&) = default;
 };
 
-/// What a trainer asks of a loss; a loss of your own has these members.
+/// What a trainer asks of a loss; a loss of your own has these members (`static_assert(loss<my_loss>)` shows what is
+/// missing).
 ///
 /// `input`: the blob it looks at, empty for the first output of the network. `from_softmax`: that blob is the output of
 /// a softmax, and x below what goes into it. `target_size(s)`: how many numbers an example's target has where x has the
@@ -27275,7 +27284,8 @@ struct update_slot {
 };
 
 /// A gradient transformation turns gradients into steps, one after the other in a `chain`; what the last one
-/// leaves is subtracted from the weights: w -= u. A transformation of your own has two members:
+/// leaves is subtracted from the weights: w -= u. A transformation of your own has two members
+/// (`static_assert(optimizer<my_optimizer>)` shows what is missing):
 ///
 /// `moments()`: how many numbers it keeps for each weight, zero at first.
 /// `apply(slots, state, total, step)`: turns slot.step into the next u, in place, for each slot, one for each parameter
@@ -34995,7 +35005,7 @@ std::span<const layer_codec> codecs_of_network() {
 
 }  // namespace detail
 
-/// A composed network as a model, with a copy of its parameters. Where `settings` describes no interface, it
+/// A composed network as a model, with a copy of its parameters, in float. Where `settings` describes no interface, it
 /// is the network's: multi-arrays of FLOAT32.
 template <const auto& Description, class Element>
 model to_model(const network<Description, Element>& net, model_settings settings = {}) {
