@@ -309,7 +309,7 @@ enum class errc {
     bad_argument,    ///< a value given by the caller cannot be used
     bad_value,       ///< a field of a description or file has a value outside its range
     shape_mismatch,  ///< extents do not fit together
-    unknown_name,    ///< a blob, feature, layer or tensor that nobody defines
+    unknown_name,    ///< a blob, feature, layer, parameter or tensor that nobody defines; in a file, an unknown field
     duplicate_name,  ///< two definitions of one name
     unknown_layer,   ///< a layer type outside the chosen set of layers
     malformed_file,  ///< the bytes do not follow their format
@@ -885,8 +885,14 @@ struct backward_needs {
 /// next step changes its parameters again; in the first prediction too.
 enum class unprepared { never, in_training, in_first_run };
 
-/// What a layer works with besides its blobs and parameters. A layer that computes in more than one way may take
-/// `arithmetic` as the last argument of `prepared_size` and `prepare`, so that it prepares for that one.
+/// What a layer works with besides its blobs and parameters: the last argument of `forward(x, y, p, w)` and
+/// `backward(x, y, dy, dx, p, dp, w)`, which get views, or spans of views where there may be several. Gradients are
+/// added to what is there; that of what nobody wants is a null view.
+///
+/// `extent scratch_size<T>(x, examples, threads) const` says how much scratch memory both need for so many examples.
+/// `extent prepared_size<T>(x) const` and `prepare(p, T* to) const` are for what the layer makes of its parameters,
+/// once for many runs. One that computes in more than one way may take `arithmetic` as the last argument of these two,
+/// so that it prepares for that one. x is the input shape, or the span of shapes.
 template <class T>
 struct workspace {
     T* scratch = nullptr;         ///< `scratch_size` elements, contents undefined
@@ -950,7 +956,8 @@ concept control_layer = described<L> && requires {
     { L::control } -> std::convertible_to<bool>;
 };
 
-/// What can stand in a network.
+/// What can stand in a network. `static_assert(unary_layer<my_layer>)` shows what a layer misses. What only a few say
+/// stands in rows.hpp, planes.hpp, entries.hpp, known_values.hpp and graph/layer_facts.hpp.
 template <class L>
 concept layer = elementwise_layer<L> || unary_layer<L> || variadic_layer<L> || control_layer<L>;
 
@@ -1986,6 +1993,7 @@ inline std::string place_for_reader(const blob_facts& blob) {
 /// description, the shape of what it writes, the bytes that this takes for one example, where it lies, and how many
 /// numbers its parameters are. Steps that run as the epilogue of another one stand behind it with a "+".
 ///
+/// Bytes are those of floats, of which a plan speaks; a network of doubles takes twice as many.
 /// Places are bytes from where the memory for all blobs begins; of n examples at once each is n times as far. "alone":
 /// the place where one example is predicted alone, see joins.hpp. "once": in the memory of what is stored once.
 /// "nowhere": it is only there a few rows at a time. "beside": its shape, "?" in the table, is decided in the run, and
@@ -22518,7 +22526,7 @@ struct layer_facts {
     bool runs_epilogue = false;
     bool reads_values = true;
     bool shaped_by_values = false;
-    bool may_be_infinite = false;  ///< elements of its parameters
+    bool may_be_infinite = false;  ///< elements of its parameters, in files: `may_be_infinite = true` of a layer
     std::size_t values_from = 0;  ///< the first input whose values it looks at for that
 };
 
@@ -24384,8 +24392,12 @@ std::span<T> network_memory<T>::parameter(std::string_view layer, std::string_vi
             const auto& facts = plan_.parameters[number];
             if (facts.name == field) return {parameter(number), static_cast<std::size_t>(facts.dimensions.size())};
         }
+    std::string others;
+    if (step != none)
+        for (const parameter_facts& facts : plan_.parameters_of(step))
+            others += (others.empty() ? "; it has \"" : ", \"") + std::string(facts.name) + "\"";
     throw error(errc::unknown_name, "no layer \"" + std::string(layer) + "\" with a parameter \"" +
-                                        std::string(field) + "\" in this network");
+                                        std::string(field) + "\" in this network" + others);
 }
 
 template <class T>
@@ -25979,9 +25991,9 @@ public:
     /// until they are written; those that somebody may look at (`parameter`) are copied to where they are. Defined in
     /// model/network_files.hpp, as is `save`.
     void load(const std::filesystem::path& path) { read(path); }
-    /// Writes the network as a model, see `model::save`. Its weights are float32, also where a file had them in float16
-    /// or quantised: only a `model` keeps that. Throws errc::io with path and reason, and errc::bad_value for a weight
-    /// that is not finite.
+    /// Writes the network as a model, see `model::save`. Its weights are float32: those of a network of doubles are
+    /// rounded, and where a file had them in float16 or quantised, only a `model` keeps that. Throws errc::io with path
+    /// and reason, and errc::bad_value for a weight that is not finite.
     void save(const std::filesystem::path& path) const;
 
     // What a trainer or a loader works with.
@@ -27170,7 +27182,8 @@ struct huber {
     friend bool operator==(const huber&, const huber&) = default;
 };
 
-/// What a trainer asks of a loss; a loss of your own has these members.
+/// What a trainer asks of a loss; a loss of your own has these members (`static_assert(loss<my_loss>)` shows what is
+/// missing).
 ///
 /// `input`: the blob it looks at, empty for the first output of the network. `from_softmax`: that blob is the output of
 /// a softmax, and x below what goes into it. `target_size(s)`: how many numbers an example's target has where x has the
@@ -27277,7 +27290,8 @@ struct update_slot {
 };
 
 /// A gradient transformation turns gradients into steps, one after the other in a `chain`; what the last one
-/// leaves is subtracted from the weights: w -= u. A transformation of your own has two members:
+/// leaves is subtracted from the weights: w -= u. A transformation of your own has two members
+/// (`static_assert(optimizer<my_optimizer>)` shows what is missing):
 ///
 /// `moments()`: how many numbers it keeps for each weight, zero at first.
 /// `apply(slots, state, total, step)`: turns slot.step into the next u, in place, for each slot, one for each parameter
@@ -28247,6 +28261,7 @@ bool trainer<T>::run_frozen(std::span<const example_data<T>> inputs) {
 template <class T>
 double trainer<T>::forward(std::span<const std::size_t> batch, bool with_gradient) {
     if (batch.empty()) throw error(errc::bad_argument, "a mini-batch of at least one example wanted");
+    if (examples_ == 0) throw error(errc::bad_argument, "mini-batch: there are no examples yet, load some first");
     for (std::size_t i : batch)
         if (i >= examples_)
             throw error(value_fault("mini-batch: an example below ", examples_, " wanted, ", i, " came"));
@@ -28468,10 +28483,10 @@ private:
 ///
 /// Made, it runs: the caller waits only for the copies of the model and of the examples, and for their checks. The
 /// model that it was made from goes on predicting, unchanged; `result` gives the updated one. To destroy a running task
-/// cancels it. `Model` is a loaded `model`, whose examples are features, or a composed `network<...>` with a
-/// `training_setup`: what `make_learner(model, examples, options)` takes.
+/// cancels it; one that was moved from can only be destroyed. `Model` is a loaded `model`, whose examples are features,
+/// or a composed `network<...>` with a `training_setup`: what `make_learner(model, examples, options)` takes.
 template <class Model>
-class update_task {
+class [[nodiscard]] update_task {
 public:
     /// Throws `error` at once where the model cannot be updated or the examples do not fit.
     template <class Examples>
@@ -28491,17 +28506,19 @@ public:
 
     /// Ends the training after the current mini-batch. What was learned so far stays.
     void cancel() { state_->progress.stop = true; }
+    /// Whether it has ended; does not wait.
     bool finished() const { return state_->finished; }
     /// Waits for the end and rethrows what went wrong, if anything did.
     void wait() {
         if (thread_.joinable()) thread_.join();
         if (state_->context.failure) std::rethrow_exception(state_->context.failure);
     }
-    /// Waits, and gives the updated model.
+    /// Waits, and gives a copy of the updated model, as often as wanted. Throws what `wait` throws.
     Model result() {
         wait();
         return state_->model;
     }
+    /// Waits, and gives those of the end; while it runs, handlers see them. Throws what `wait` throws.
     const update_metrics& metrics() {
         wait();
         return state_->progress.metrics;
@@ -28544,9 +28561,9 @@ private:
     std::thread thread_;
 };
 
-/// The synchronous call: trains a copy of `model` and returns it.
+/// The synchronous call: trains a copy of `model`, which itself stays as it is, and returns that.
 template <class Model, class Examples>
-Model update(const Model& model, const Examples& examples, const update_options& options = {}) {
+[[nodiscard]] Model update(const Model& model, const Examples& examples, const update_options& options = {}) {
     return update_task<Model>(model, examples, options).result();
 }
 
@@ -29033,21 +29050,30 @@ public:
     /// Throws errc::duplicate_name.
     features(std::initializer_list<map::value_type> values);
 
-    /// Throws errc::unknown_name with the names that there are.
+    /// Looks at the value, which stays here. Throws errc::unknown_name with the names that there are.
     const feature_value& at(std::string_view name) const;
     /// The value, which must be of type T: an alternative of `feature_value`, or the `tensor` in a
     /// multi-array. Throws errc::unknown_name, or errc::bad_value where the value is something else.
     template <class T>
-    const T& get(std::string_view name) const {
+    const T& get(std::string_view name) const& {
+        constexpr bool is_value = detail::is_alternative<T, feature_value>;
+        constexpr bool is_tensor = detail::is_alternative<T, multi_array::variant>;
+        static_assert(is_value || is_tensor,
+                      "no feature holds a value of this type: an alternative of feature_value (std::int64_t, double, "
+                      "std::string ...) or a tensor wanted");
         const feature_value& value = at(name);
-        if constexpr (detail::is_alternative<T, feature_value>) {
+        if constexpr (is_value) {
             if (const T* found = std::get_if<T>(&value)) return *found;
-        } else {
-            static_assert(detail::is_alternative<T, multi_array::variant>, "no feature holds a value of this type");
+        } else if constexpr (is_tensor) {
             if (const auto* array = std::get_if<multi_array>(&value))
                 if (const T* found = array->get_if<typename T::value_type>()) return *found;
         }
         refuse(name, kind_of<T>(), value);
+    }
+    /// Of features that nobody keeps, as `m.predict(x).get<T>("y")`: a copy, which outlives them.
+    template <class T>
+    T get(std::string_view name) && {
+        return std::as_const(*this).template get<T>(name);
     }
     /// Null where there is no such name.
     const feature_value* find(std::string_view name) const;
@@ -33856,10 +33882,27 @@ using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::model_settings;
 
 namespace bespoke::detail {
 
+/// Throws where models of this version are not read.
+inline void check_version(std::int64_t version) {
+    if (version < 1 || version > 5)
+        throw error(errc::bad_value, "/specificationVersion: 1 to 5 wanted, " + std::to_string(version) + " came");
+}
 /// Throws where a classifier or a regressor does not name what it predicts.
 inline void check_predicted_feature(const model_settings& settings) {
     if (settings.type != model_type::neural_network && settings.description.predicted_feature_name.empty())
         throw error(errc::bad_value, "/description/predictedFeatureName: the name of an output wanted, none came");
+}
+/// Throws where a file that holds the settings would not be read again, whatever the layers. `root` stands before the
+/// places.
+inline void check_alone(const model_settings& settings, const std::string& root) {
+    using namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit;
+    check_version(settings.specification_version);
+    check_predicted_feature(settings);
+    if (!settings.update_parameters) return;
+    const std::string place = root + "/updateParams";
+    const json written = parse_json(write_update_parameters(*settings.update_parameters).dump(), place);
+    object_reader read(&written, place);
+    static_cast<void>(read_update_parameters(read));
 }
 
 }  // namespace bespoke::detail
@@ -33910,7 +33953,7 @@ public:
     const model_settings& settings() const { return settings_; }
     const model_description& description() const { return settings_.description; }
     /// Replaces what the model says of itself. Throws `error`, and changes nothing, where it does not fit the
-    /// layers.
+    /// layers, or would not be read again from a file.
     void set_settings(model_settings settings);
 
     /// Runs one example: a value for each input that is not optional. Throws `error` where a value is missing,
@@ -33935,6 +33978,8 @@ public:
     /// The layers with the memory that they run in.
     program& network() { return *program_; }
     const program& network() const { return *program_; }
+    /// The plan for the shapes that came last, to `inspect`.
+    const plan_view& plan() const { return program_->plan(); }
     /// The parameter array `field` ("weights") of the first layer called `layer`. Throws `error` where there is none.
     std::span<float> parameter(std::string_view layer, std::string_view field);
     // As of a composed network: whoever writes parameters calls `prepare` afterwards.
@@ -34234,9 +34279,9 @@ model::model(parts&& content)
 void model::set_settings(model_settings settings) {
     const model_description& description = settings.description;
     if (const auto problem = fault_of(description)) throw error(*problem);
-    detail::check_predicted_feature(settings);
     const plan_view& plan = program_->plan();  // that of the engine, whichever it is
     const std::string root = "/" + std::string(detail::key_of_type(settings.type));
+    detail::check_alone(settings, root);
     detail::check_inputs(description, plan);
     // what is declared is compared with the plan for the shapes that are declared
     program_->reshape(detail::declared_shapes(settings));
@@ -34630,8 +34675,7 @@ inline model read_model(const json& root, std::span<const layer_codec> codecs, c
     model::parts content;
     model_settings& settings = content.settings;
     const std::int64_t version = top.integer("specificationVersion");
-    if (version < 1 || version > 5)
-        top.fail(errc::bad_value, "specificationVersion", "1 to 5 wanted, " + std::to_string(version) + " came");
+    check_version(version);
     settings.specification_version = static_cast<std::int32_t>(version);
     object_reader description = top.object("description");
     settings.description = define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::read_description(description);
@@ -34967,7 +35011,7 @@ std::span<const layer_codec> codecs_of_network() {
 
 }  // namespace detail
 
-/// A composed network as a model, with a copy of its parameters. Where `settings` describes no interface, it
+/// A composed network as a model, with a copy of its parameters, in float. Where `settings` describes no interface, it
 /// is the network's: multi-arrays of FLOAT32.
 template <const auto& Description, class Element>
 model to_model(const network<Description, Element>& net, model_settings settings = {}) {

@@ -88,6 +88,15 @@ TEST_CASE("features: written in braces") {
     CHECK(f.begin()->first == "by_id");
     CHECK(features{{"a", 1}}.size() == 1);
     CHECK(features{{"a", "b"}}.get<std::string>("a") == "b");
+    // what is asked of a temporary outlives it
+    STATIC_REQUIRE(std::is_same_v<decltype(features().get<std::string>("a")), std::string>);
+    STATIC_REQUIRE(std::is_same_v<decltype(f.get<std::string>("a")), const std::string&>);
+    const auto& kept = features{{"x", tensor<float>{1, 2}}}.get<tensor<float>>("x");
+    CHECK(kept(1) == 2);
+    double sum = 0;
+    for (const auto& [name, p] : features{{"d", string_dictionary{{"a", 1}, {"b", 2}}}}.get<string_dictionary>("d"))
+        sum += p;
+    CHECK(sum == 3);
     CHECK(features{}.empty());
     const auto count = [](const features& given) { return given.size(); };
     CHECK(count({{"image", image}}) == 1);

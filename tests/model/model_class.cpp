@@ -107,6 +107,7 @@ TEST_CASE("an output of a flexible shape takes what the network gives where it a
 
 TEST_CASE("copies are independent") {
     model m = parse(classifier);
+    CHECK(&m.plan() == &m.network().plan());
     const auto before = m.predict({{"x", tensor<float>{1, 3}}});
     model other = m;
     other.parameter("fc", "weights")[0] = 100;
@@ -116,7 +117,7 @@ TEST_CASE("copies are independent") {
     m = other;
     CHECK((m.predict({{"x", tensor<float>{1, 3}}}).get<std::string>("label") == "left"));
     CHECK(check::failure([&] { m.parameter("fc", "bia"); }).text ==
-          R"(no layer "fc" with a parameter "bia" in this network)");
+          R"(no layer "fc" with a parameter "bia" in this network; it has "weights", "bias")");
 }
 
 TEST_CASE("settings are replaced only by what fits") {
@@ -131,6 +132,23 @@ TEST_CASE("settings are replaced only by what fits") {
     settings = m.settings();
     settings.description.input.clear();
     CHECK(check::failure([&] { m.set_settings(settings); }).text == "/description/input: 1 inputs wanted, 0 came");
+}
+
+TEST_CASE("settings that no file may hold are refused") {
+    model m = parse(classifier);
+    const auto refused = [&](auto change) {
+        auto settings = m.settings();
+        change(settings);
+        return check::failure([&] { m.set_settings(settings); }).text;
+    };
+    CHECK(refused([](auto& s) { s.specification_version = 6; }) == "/specificationVersion: 1 to 5 wanted, 6 came");
+    CHECK(refused([](auto& s) { s.update_parameters.emplace().epochs = int64_parameter{20, int64_range{1, 10}}; }) ==
+          "/neuralNetworkClassifier/updateParams/epochs/defaultValue: a number from 1 to 10 wanted, 20 came");
+    CHECK(refused([](auto& s) {
+              s.update_parameters.emplace().loss_layers = {{"loss", huber_loss_layer{"x", "y", -1}}};
+          }) == "/neuralNetworkClassifier/updateParams/lossLayers/0/bespoke/huberLossLayer/delta: a finite number "
+                "above 0 wanted, -1.0 came");
+    CHECK_NOTHROW(parse(m.write("").json));
 }
 
 TEST_CASE("settings are compared with the shapes that are declared, whatever came last") {

@@ -345,7 +345,8 @@ TEST_CASE("parameters are read and written by the name of their layer") {
         return std::string();
     };
     CHECK(message("d", "bias") == "no layer \"d\" with a parameter \"bias\" in this network");
-    CHECK(message("a", "scale") == "no layer \"a\" with a parameter \"scale\" in this network");
+    CHECK(message("a", "scale") ==
+          "no layer \"a\" with a parameter \"scale\" in this network; it has \"weights\", \"bias\"");
     network<tower> blocks;
     CHECK(blocks.parameter("block.1.fc", "bias").size() == 24);
 }

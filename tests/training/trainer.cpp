@@ -499,8 +499,8 @@ TEST_CASE("what does not fit is named") {
                              errc code = errc::shape_mismatch) {
         return message([&] { give(t, n, inputs, targets); }, code);
     };
-    REQUIRE(message([&] { t.step(all(1)); }, errc::bad_value) ==
-            "mini-batch: an example below 0 wanted, 0 came");
+    REQUIRE(message([&] { t.step(all(1)); }, errc::bad_argument) ==
+            "mini-batch: there are no examples yet, load some first");
     REQUIRE(loading(0, {}, {}, errc::bad_argument) == "at least one example wanted, none came");
     REQUIRE(loading(2, {}, {left, right, {0, 0}}) == "1 inputs wanted, 0 came");
     REQUIRE(loading(2, {left}, {left, right, {0, 0}}) ==

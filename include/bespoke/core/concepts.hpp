@@ -156,8 +156,14 @@ struct backward_needs {
 /// next step changes its parameters again; in the first prediction too.
 enum class unprepared { never, in_training, in_first_run };
 
-/// What a layer works with besides its blobs and parameters. A layer that computes in more than one way may take
-/// `arithmetic` as the last argument of `prepared_size` and `prepare`, so that it prepares for that one.
+/// What a layer works with besides its blobs and parameters: the last argument of `forward(x, y, p, w)` and
+/// `backward(x, y, dy, dx, p, dp, w)`, which get views, or spans of views where there may be several. Gradients are
+/// added to what is there; that of what nobody wants is a null view.
+///
+/// `extent scratch_size<T>(x, examples, threads) const` says how much scratch memory both need for so many examples.
+/// `extent prepared_size<T>(x) const` and `prepare(p, T* to) const` are for what the layer makes of its parameters,
+/// once for many runs. One that computes in more than one way may take `arithmetic` as the last argument of these two,
+/// so that it prepares for that one. x is the input shape, or the span of shapes.
 template <class T>
 struct workspace {
     T* scratch = nullptr;         ///< `scratch_size` elements, contents undefined
@@ -221,7 +227,8 @@ concept control_layer = described<L> && requires {
     { L::control } -> std::convertible_to<bool>;
 };
 
-/// What can stand in a network.
+/// What can stand in a network. `static_assert(unary_layer<my_layer>)` shows what a layer misses. What only a few say
+/// stands in rows.hpp, planes.hpp, entries.hpp, known_values.hpp and graph/layer_facts.hpp.
 template <class L>
 concept layer = elementwise_layer<L> || unary_layer<L> || variadic_layer<L> || control_layer<L>;
 

@@ -18,7 +18,7 @@ enum class errc {
     bad_argument,    ///< a value given by the caller cannot be used
     bad_value,       ///< a field of a description or file has a value outside its range
     shape_mismatch,  ///< extents do not fit together
-    unknown_name,    ///< a blob, feature, layer or tensor that nobody defines
+    unknown_name,    ///< a blob, feature, layer, parameter or tensor that nobody defines; in a file, an unknown field
     duplicate_name,  ///< two definitions of one name
     unknown_layer,   ///< a layer type outside the chosen set of layers
     malformed_file,  ///< the bytes do not follow their format

@@ -65,6 +65,7 @@ inline std::string place_for_reader(const blob_facts& blob) {
 /// description, the shape of what it writes, the bytes that this takes for one example, where it lies, and how many
 /// numbers its parameters are. Steps that run as the epilogue of another one stand behind it with a "+".
 ///
+/// Bytes are those of floats, of which a plan speaks; a network of doubles takes twice as many.
 /// Places are bytes from where the memory for all blobs begins; of n examples at once each is n times as far. "alone":
 /// the place where one example is predicted alone, see joins.hpp. "once": in the memory of what is stored once.
 /// "nowhere": it is only there a few rows at a time. "beside": its shape, "?" in the table, is decided in the run, and

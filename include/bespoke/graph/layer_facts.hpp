@@ -44,7 +44,7 @@ struct layer_facts {
     bool runs_epilogue = false;
     bool reads_values = true;
     bool shaped_by_values = false;
-    bool may_be_infinite = false;  ///< elements of its parameters
+    bool may_be_infinite = false;  ///< elements of its parameters, in files: `may_be_infinite = true` of a layer
     std::size_t values_from = 0;  ///< the first input whose values it looks at for that
 };
 

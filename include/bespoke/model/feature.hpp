@@ -180,21 +180,30 @@ public:
     /// Throws errc::duplicate_name.
     features(std::initializer_list<map::value_type> values);
 
-    /// Throws errc::unknown_name with the names that there are.
+    /// Looks at the value, which stays here. Throws errc::unknown_name with the names that there are.
     const feature_value& at(std::string_view name) const;
     /// The value, which must be of type T: an alternative of `feature_value`, or the `tensor` in a
     /// multi-array. Throws errc::unknown_name, or errc::bad_value where the value is something else.
     template <class T>
-    const T& get(std::string_view name) const {
+    const T& get(std::string_view name) const& {
+        constexpr bool is_value = detail::is_alternative<T, feature_value>;
+        constexpr bool is_tensor = detail::is_alternative<T, multi_array::variant>;
+        static_assert(is_value || is_tensor,
+                      "no feature holds a value of this type: an alternative of feature_value (std::int64_t, double, "
+                      "std::string ...) or a tensor wanted");
         const feature_value& value = at(name);
-        if constexpr (detail::is_alternative<T, feature_value>) {
+        if constexpr (is_value) {
             if (const T* found = std::get_if<T>(&value)) return *found;
-        } else {
-            static_assert(detail::is_alternative<T, multi_array::variant>, "no feature holds a value of this type");
+        } else if constexpr (is_tensor) {
             if (const auto* array = std::get_if<multi_array>(&value))
                 if (const T* found = array->get_if<typename T::value_type>()) return *found;
         }
         refuse(name, kind_of<T>(), value);
+    }
+    /// Of features that nobody keeps, as `m.predict(x).get<T>("y")`: a copy, which outlives them.
+    template <class T>
+    T get(std::string_view name) && {
+        return std::as_const(*this).template get<T>(name);
     }
     /// Null where there is no such name.
     const feature_value* find(std::string_view name) const;

@@ -153,8 +153,7 @@ inline model read_model(const json& root, std::span<const layer_codec> codecs, c
     model::parts content;
     model_settings& settings = content.settings;
     const std::int64_t version = top.integer("specificationVersion");
-    if (version < 1 || version > 5)
-        top.fail(errc::bad_value, "specificationVersion", "1 to 5 wanted, " + std::to_string(version) + " came");
+    check_version(version);
     settings.specification_version = static_cast<std::int32_t>(version);
     object_reader description = top.object("description");
     settings.description = define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::read_description(description);

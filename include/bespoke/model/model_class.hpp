@@ -36,7 +36,7 @@ public:
     const model_settings& settings() const { return settings_; }
     const model_description& description() const { return settings_.description; }
     /// Replaces what the model says of itself. Throws `error`, and changes nothing, where it does not fit the
-    /// layers.
+    /// layers, or would not be read again from a file.
     void set_settings(model_settings settings);
 
     /// Runs one example: a value for each input that is not optional. Throws `error` where a value is missing,
@@ -61,6 +61,8 @@ public:
     /// The layers with the memory that they run in.
     program& network() { return *program_; }
     const program& network() const { return *program_; }
+    /// The plan for the shapes that came last, to `inspect`.
+    const plan_view& plan() const { return program_->plan(); }
     /// The parameter array `field` ("weights") of the first layer called `layer`. Throws `error` where there is none.
     std::span<float> parameter(std::string_view layer, std::string_view field);
     // As of a composed network: whoever writes parameters calls `prepare` afterwards.
@@ -360,9 +362,9 @@ model::model(parts&& content)
 void model::set_settings(model_settings settings) {
     const model_description& description = settings.description;
     if (const auto problem = fault_of(description)) throw error(*problem);
-    detail::check_predicted_feature(settings);
     const plan_view& plan = program_->plan();  // that of the engine, whichever it is
     const std::string root = "/" + std::string(detail::key_of_type(settings.type));
+    detail::check_alone(settings, root);
     detail::check_inputs(description, plan);
     // what is declared is compared with the plan for the shapes that are declared
     program_->reshape(detail::declared_shapes(settings));

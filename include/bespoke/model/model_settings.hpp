@@ -67,10 +67,27 @@ using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::model_settings;
 
 namespace bespoke::detail {
 
+/// Throws where models of this version are not read.
+inline void check_version(std::int64_t version) {
+    if (version < 1 || version > 5)
+        throw error(errc::bad_value, "/specificationVersion: 1 to 5 wanted, " + std::to_string(version) + " came");
+}
 /// Throws where a classifier or a regressor does not name what it predicts.
 inline void check_predicted_feature(const model_settings& settings) {
     if (settings.type != model_type::neural_network && settings.description.predicted_feature_name.empty())
         throw error(errc::bad_value, "/description/predictedFeatureName: the name of an output wanted, none came");
+}
+/// Throws where a file that holds the settings would not be read again, whatever the layers. `root` stands before the
+/// places.
+inline void check_alone(const model_settings& settings, const std::string& root) {
+    using namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit;
+    check_version(settings.specification_version);
+    check_predicted_feature(settings);
+    if (!settings.update_parameters) return;
+    const std::string place = root + "/updateParams";
+    const json written = parse_json(write_update_parameters(*settings.update_parameters).dump(), place);
+    object_reader read(&written, place);
+    static_cast<void>(read_update_parameters(read));
 }
 
 }  // namespace bespoke::detail

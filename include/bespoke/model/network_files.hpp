@@ -93,7 +93,7 @@ std::span<const layer_codec> codecs_of_network() {
 
 }  // namespace detail
 
-/// A composed network as a model, with a copy of its parameters. Where `settings` describes no interface, it
+/// A composed network as a model, with a copy of its parameters, in float. Where `settings` describes no interface, it
 /// is the network's: multi-arrays of FLOAT32.
 template <const auto& Description, class Element>
 model to_model(const network<Description, Element>& net, model_settings settings = {}) {

@@ -347,8 +347,12 @@ std::span<T> network_memory<T>::parameter(std::string_view layer, std::string_vi
             const auto& facts = plan_.parameters[number];
             if (facts.name == field) return {parameter(number), static_cast<std::size_t>(facts.dimensions.size())};
         }
+    std::string others;
+    if (step != none)
+        for (const parameter_facts& facts : plan_.parameters_of(step))
+            others += (others.empty() ? "; it has \"" : ", \"") + std::string(facts.name) + "\"";
     throw error(errc::unknown_name, "no layer \"" + std::string(layer) + "\" with a parameter \"" +
-                                        std::string(field) + "\" in this network");
+                                        std::string(field) + "\" in this network" + others);
 }
 
 template <class T>

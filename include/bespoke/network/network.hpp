@@ -160,9 +160,9 @@ public:
     /// until they are written; those that somebody may look at (`parameter`) are copied to where they are. Defined in
     /// model/network_files.hpp, as is `save`.
     void load(const std::filesystem::path& path) { read(path); }
-    /// Writes the network as a model, see `model::save`. Its weights are float32, also where a file had them in float16
-    /// or quantised: only a `model` keeps that. Throws errc::io with path and reason, and errc::bad_value for a weight
-    /// that is not finite.
+    /// Writes the network as a model, see `model::save`. Its weights are float32: those of a network of doubles are
+    /// rounded, and where a file had them in float16 or quantised, only a `model` keeps that. Throws errc::io with path
+    /// and reason, and errc::bad_value for a weight that is not finite.
     void save(const std::filesystem::path& path) const;
 
     // What a trainer or a loader works with.

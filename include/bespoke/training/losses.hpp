@@ -175,7 +175,8 @@ struct huber {
     friend bool operator==(const huber&, const huber&) = default;
 };
 
-/// What a trainer asks of a loss; a loss of your own has these members.
+/// What a trainer asks of a loss; a loss of your own has these members (`static_assert(loss<my_loss>)` shows what is
+/// missing).
 ///
 /// `input`: the blob it looks at, empty for the first output of the network. `from_softmax`: that blob is the output of
 /// a softmax, and x below what goes into it. `target_size(s)`: how many numbers an example's target has where x has the

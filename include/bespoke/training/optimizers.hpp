@@ -27,7 +27,8 @@ struct update_slot {
 };
 
 /// A gradient transformation turns gradients into steps, one after the other in a `chain`; what the last one
-/// leaves is subtracted from the weights: w -= u. A transformation of your own has two members:
+/// leaves is subtracted from the weights: w -= u. A transformation of your own has two members
+/// (`static_assert(optimizer<my_optimizer>)` shows what is missing):
 ///
 /// `moments()`: how many numbers it keeps for each weight, zero at first.
 /// `apply(slots, state, total, step)`: turns slot.step into the next u, in place, for each slot, one for each parameter

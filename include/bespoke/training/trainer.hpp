@@ -337,6 +337,7 @@ bool trainer<T>::run_frozen(std::span<const example_data<T>> inputs) {
 template <class T>
 double trainer<T>::forward(std::span<const std::size_t> batch, bool with_gradient) {
     if (batch.empty()) throw error(errc::bad_argument, "a mini-batch of at least one example wanted");
+    if (examples_ == 0) throw error(errc::bad_argument, "mini-batch: there are no examples yet, load some first");
     for (std::size_t i : batch)
         if (i >= examples_)
             throw error(value_fault("mini-batch: an example below ", examples_, " wanted, ", i, " came"));

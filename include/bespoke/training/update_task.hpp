@@ -164,10 +164,10 @@ private:
 ///
 /// Made, it runs: the caller waits only for the copies of the model and of the examples, and for their checks. The
 /// model that it was made from goes on predicting, unchanged; `result` gives the updated one. To destroy a running task
-/// cancels it. `Model` is a loaded `model`, whose examples are features, or a composed `network<...>` with a
-/// `training_setup`: what `make_learner(model, examples, options)` takes.
+/// cancels it; one that was moved from can only be destroyed. `Model` is a loaded `model`, whose examples are features,
+/// or a composed `network<...>` with a `training_setup`: what `make_learner(model, examples, options)` takes.
 template <class Model>
-class update_task {
+class [[nodiscard]] update_task {
 public:
     /// Throws `error` at once where the model cannot be updated or the examples do not fit.
     template <class Examples>
@@ -187,17 +187,19 @@ public:
 
     /// Ends the training after the current mini-batch. What was learned so far stays.
     void cancel() { state_->progress.stop = true; }
+    /// Whether it has ended; does not wait.
     bool finished() const { return state_->finished; }
     /// Waits for the end and rethrows what went wrong, if anything did.
     void wait() {
         if (thread_.joinable()) thread_.join();
         if (state_->context.failure) std::rethrow_exception(state_->context.failure);
     }
-    /// Waits, and gives the updated model.
+    /// Waits, and gives a copy of the updated model, as often as wanted. Throws what `wait` throws.
     Model result() {
         wait();
         return state_->model;
     }
+    /// Waits, and gives those of the end; while it runs, handlers see them. Throws what `wait` throws.
     const update_metrics& metrics() {
         wait();
         return state_->progress.metrics;
@@ -240,9 +242,9 @@ private:
     std::thread thread_;
 };
 
-/// The synchronous call: trains a copy of `model` and returns it.
+/// The synchronous call: trains a copy of `model`, which itself stays as it is, and returns that.
 template <class Model, class Examples>
-Model update(const Model& model, const Examples& examples, const update_options& options = {}) {
+[[nodiscard]] Model update(const Model& model, const Examples& examples, const update_options& options = {}) {
     return update_task<Model>(model, examples, options).result();
 }
 
