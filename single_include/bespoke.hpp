@@ -27480,15 +27480,15 @@ inline double* learning_rate_of(std::span<const optimizer_parameters> list) {
     return nullptr;
 }
 
-/// Throws `error`, which begins with `who`, for values outside their range. Of learning rates it looks at the first.
+/// Throws `error`, which begins with `who`, for values outside their range.
 inline void check_parameters(std::span<const optimizer_parameters> list, const char* who) {
     const auto wanted = [&](bool holds, const char* what) {
         if (!holds) throw error(errc::bad_argument, std::string(who) + what);
     };
     const auto from_0 = [](const double* x) { return x == nullptr || (*x >= 0 && std::isfinite(*x)); };
     const auto below_1 = [&](const double* x) { return from_0(x) && (x == nullptr || *x < 1); };
-    wanted(from_0(learning_rate_of(list)), "a learning rate from 0 up wanted");
     for (const auto& parameters : list) {
+        wanted(from_0(parameters.learning_rate), "a learning rate from 0 up wanted");
         wanted(from_0(parameters.momentum), "a momentum from 0 up wanted");
         wanted(below_1(parameters.beta1) && below_1(parameters.beta2), "beta1 and beta2 from 0 to below 1 wanted");
         wanted(from_0(parameters.eps), "an eps from 0 up wanted");

@@ -1,5 +1,7 @@
 #include <bespoke/core/threads.hpp>
 
+#include "../sanitized.hpp"
+
 #include <catch2/catch.hpp>
 
 #include <chrono>
@@ -65,7 +67,7 @@ TEST_CASE("a pool may end idle, right after its birth and right after work") {
 }
 
 // The sanitizers want more address space than that.
-#if defined(__linux__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#if defined(__linux__) && !defined(BESPOKE_SANITIZED)
 TEST_CASE("more threads than the system gives are an error, and those that began have ended") {
     rlimit before{};
     REQUIRE(getrlimit(RLIMIT_AS, &before) == 0);

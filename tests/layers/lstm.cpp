@@ -315,7 +315,7 @@ TEST_CASE("lstm: coupled gates do without the weights of the forget gate") {
     std::vector<extent> lengths(15, 1);
     layer.set_lengths(lengths);
     CHECK(layer.params.has_forget_gate);
-    for (std::size_t i : {1U, 5U, 9U, 13U}) lengths[i] = 0;
+    for (std::size_t i : {1u, 5u, 9u, 13u}) lengths[i] = 0;
     layer.set_lengths(lengths);
     CHECK_FALSE(layer.params.has_forget_gate);
     layer.params.coupled_input_and_forget_gate = false;

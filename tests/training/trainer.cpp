@@ -473,6 +473,7 @@ TEST_CASE("what does not fit is named") {
         return message([&] { trainer(net, {on("left"), on("right"), on("p")}, std::move(o)); }, errc::bad_argument);
     };
     REQUIRE(by(sgd{.learning_rate = -1}) == "trainer: a learning rate from 0 up wanted");
+    REQUIRE(by(chain(sgd{}, sgd{.learning_rate = -1})) == "trainer: a learning rate from 0 up wanted");
     REQUIRE(by(chain(adam{.beta2 = 1})) == "trainer: beta1 and beta2 from 0 to below 1 wanted");
     REQUIRE(by(adam{.eps = std::nan("")}) == "trainer: an eps from 0 up wanted");
     REQUIRE(with({squares{.input = "lef"}}) == head + "the loss looks at \"lef\", which no layer writes");
@@ -600,7 +601,7 @@ TEST_CASE("weights that learn are prepared for predictions, and make no other bi
         trainer t(net, {entropy{}}, adam{.learning_rate = 1e-2});
         give(t, examples, {x}, {y});
         std::vector<float> seen;
-        for (std::size_t count : {8, 8, 1, 70, 64, 3, 2}) {
+        for (std::size_t count : {8u, 8u, 1u, 70u, 64u, 3u, 2u}) {
             if (prepares) net.prepare();
             seen.push_back(static_cast<float>(t.step(all(count, 5))));
             if (count == 8) continue;

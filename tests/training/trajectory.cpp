@@ -12,6 +12,7 @@
 #include <bespoke/model/update.hpp>
 #include <bespoke/network/network.hpp>
 
+#include "../sanitized.hpp"
 #include "../training_instances.hpp"
 
 #include <catch2/catch.hpp>
@@ -379,7 +380,7 @@ TEST_CASE("the small trajectories, in both doors") {
     }
 }
 
-#if defined(BESPOKE_SHARED_DIR) && !defined(__SANITIZE_ADDRESS__)
+#if defined(BESPOKE_SHARED_DIR) && !defined(BESPOKE_SANITIZED)
 // A minute each under sanitizers, and the same memory as the small ones.
 
 namespace {
