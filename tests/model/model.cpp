@@ -218,6 +218,26 @@ TEST_CASE("a small file that asks for much memory is refused when it is loaded")
           "the blobs of one example would take 112 elements, at most 111 wanted");
 }
 
+TEST_CASE("a shape is decided by the numbers that floats hold") {
+    // 16777218 - (16777216 + 1) is 2 in floats and 1 in doubles
+    const std::string two =
+        R"({"name": "a", "output": ["a"], "fillStatic": {"value": 16777216, "targetShape": [1]}},
+           {"name": "b", "output": ["b"], "fillStatic": {"value": 1, "targetShape": [1]}},
+           {"name": "c", "output": ["c"], "fillStatic": {"value": 16777218, "targetShape": [1]}},
+           {"name": "s", "input": ["a", "b"], "output": ["s"], "addBroadcastable": {}},
+           {"name": "d", "input": ["c", "s"], "output": ["d"], "subtractBroadcastable": {}},)";
+    const auto result = [&](const std::string& layers) {
+        model m = parse(check::network_text(two + layers, "[3]"));
+        return m.predict({{"x", tensor<float>{4, 5, 6}}}).get<tensor<float>>("y");
+    };
+    CHECK((result(R"({"name": "e", "output": ["e"], "fillStatic": {"targetShape": [1]}},
+                     {"name": "p", "input": ["d", "e"], "output": ["p"], "concatND": {}},
+                     {"name": "y", "input": ["x", "p"], "output": ["y"], "constantPad": {}})") ==
+           tensor<float>{0, 0, 4, 5, 6}));
+    CHECK((result(R"({"name": "y", "input": ["x", "d"], "output": ["y"], "sliceDynamic": {"endIds": [3]}})") ==
+           tensor<float>{6}));
+}
+
 TEST_CASE("a model that was moved from says so, until another one is assigned to it") {
     model from = parse(network_text(layer_text(R"("activation": {"ReLU": {}})")));
     model m = std::move(from);
