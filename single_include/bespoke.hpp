@@ -24001,6 +24001,7 @@ public:
     /// A run begins: the inputs are there, in the shapes that were planned. `gradients`: not null where that of a blob
     /// is wanted; empty: nowhere.
     void begin(std::span<T* const> gradients = {}) {
+        elements_ = 0;
         for (std::size_t blob = 0; blob < blobs_.size(); ++blob) {
             blobs_[blob].dimensions = planned_[blob];
             decided_[blob] = 0;
@@ -24014,12 +24015,20 @@ public:
         const extent size = std::max<extent>(dimensions.size(), 1);  // there is a place for a blob of no element
         if (size > memory_[blob].size()) memory_[blob].allocate(size);
         if (wanted_[blob] && size > gradients_[blob].size()) gradients_[blob].allocate(size);
+        elements_ = elements_with(blob, dimensions);
         blobs_[blob].dimensions = dimensions;
         decided_[blob] = 1;
         return value(blob);
     }
     bool is_decided(std::size_t blob) const { return decided_[blob] != 0; }
-    void forget(std::size_t blob) { decided_[blob] = 0; }
+    /// Elements of all blobs whose shapes are decided, once the blob has this one.
+    extent elements_with(std::size_t blob, const shape& dimensions) const {
+        return elements_ - elements_of(blob) + dimensions.size();
+    }
+    void forget(std::size_t blob) {
+        elements_ -= elements_of(blob);
+        decided_[blob] = 0;
+    }
 
     /// What a step has been asked for, and what came of it.
     struct step_shapes {
@@ -24034,17 +24043,22 @@ public:
     std::vector<double> numbers;   ///< the values of those that decide shapes
 
 private:
+    /// 0 where the shape is not decided.
+    extent elements_of(std::size_t blob) const { return decided_[blob] ? blobs_[blob].dimensions.size() : 0; }
+
     std::vector<blob_facts> blobs_;
     std::vector<shape> planned_;
     std::vector<buffer<T>> memory_, gradients_;
     std::vector<char> decided_, wanted_;
     std::vector<step_shapes> steps_;
     std::vector<std::size_t> inputs_;
+    extent elements_ = 0;
 };
 
 }  // namespace bespoke
 
 #include <algorithm>
+#include <limits>
 #include <memory>
 #include <new>
 #include <string_view>
@@ -24104,6 +24118,10 @@ public:
     /// Blobs are where the caller (a trainer) says. Those whose shapes are open lie in memory of their own: of their
     /// gradients it only counts whether one is wanted.
     void place(extent examples, std::span<T* const> values, std::span<T* const> gradients);
+    /// What the blobs of one example may take, in all, and what a layer may work with for one, see
+    /// check_work in decide.hpp. Not said: no bound.
+    void bound(extent elements) { bound_ = elements; }
+    extent bound() const { return bound_; }
     extent examples() const { return examples_; }
     /// How many of them run at once, at most.
     extent chunk() const { return std::max<extent>(chunk_, 1); }
@@ -24250,6 +24268,7 @@ private:
     extent prepared_size_ = 0, scratch_size_ = 0, planes_size_ = 0, examples_ = 0, chunk_ = 0, measured_ = 0;
     flag_of_owner planned_ = false;
     bool keeps_room_ = true, all_blobs_ = false;
+    extent bound_ = std::numeric_limits<extent>::max();
     std::vector<extent> origins_;  ///< for each blob, the example that lies where its values begin
     buffer<T> ends_;               ///< inputs and outputs of all chunks
     arithmetic how_;
@@ -24943,6 +24962,17 @@ std::vector<known_values> deciding_values(engine_state<T>& e, std::size_t step, 
     return known;
 }
 
+/// Throws where the layer at `step` would work with more elements for one example than blobs may take, beside what
+/// kernels work with for any input and what they make of the parameters.
+template <class T>
+void check_work(const engine_state<T>& e, std::size_t step, extent scratch, extent examples) {
+    const extent usual = (extent{1} << 24) + 32 * e.plan().parameters_size,
+                 each = scratch / examples / static_cast<extent>(e.thread_count());
+    if (each - usual > e.bound())
+        throw_at(e.plan(), step, errc::bad_value, "it would work with ", each, " elements for one example, at most ",
+                 e.bound() + usual, " wanted");
+}
+
 }  // namespace detail
 
 /// Decides the shapes of the outputs of `step`, of which something is open in the plan, and makes room for them: by the
@@ -24987,7 +25017,13 @@ void engine_state<T>::ask_and_place(std::size_t step) {
     }
     const auto outputs = plan().outputs_of(step);
     for (std::size_t i = 0; i < outputs.size(); ++i)
-        if (plan().blobs[outputs[i]].open.any) this->place_decided(outputs[i], last.outputs[i]);
+        if (plan().blobs[outputs[i]].open.any) {
+            const extent size = plan().arena_size + plan().shared_size + run.elements_with(outputs[i], last.outputs[i]);
+            if (size > this->bound())
+                detail::throw_at(plan(), step, errc::bad_value, "the blobs of one example would take ", size,
+                                 " elements, at most ", this->bound(), " wanted");
+            this->place_decided(outputs[i], last.outputs[i]);
+        }
 }
 
 template <class T>
@@ -25040,6 +25076,7 @@ void engine_state<T>::prepare_decided(std::size_t step) {
     const auto threads = static_cast<extent>(this->thread_count());
     const working_memory wanted =
         attached.functions->measure(attached.layer, this->run()->shapes, this->how(), 1, threads);
+    detail::check_work(*this, step, wanted.scratch, 1);
     this->work_decided(step, wanted.prepared, wanted.scratch);
     if (attached.functions->prepare != nullptr) attached.functions->prepare(*this, attached.layer, step);
 }
@@ -25726,6 +25763,7 @@ void engine<T>::measure() {
             wanted.scratch = std::max(wanted.scratch,
                                       functions->measure_rows(layer, this->input_shapes(step), columns, threads));
         }
+        detail::check_work(*this, step, wanted.scratch, this->chunk());
         if (wanted.lowered) this->add_lowered();
         if (this->plan().steps[step].takes_from != this->none) {
             const shape& between = this->plan().blobs[this->plan().inputs_of(step)[0]].dimensions;
@@ -26424,7 +26462,8 @@ public:
 
     /// Plans `layers` for inputs of the given shapes. `root` stands before the places in errors; `outputs`
     /// may be empty: then it is what the last layer writes. Throws `error`, also where the blobs of one example would
-    /// take more than `most_elements`.
+    /// take more than `most_elements`; so does a run, where they do with the shapes that it decides, or where a layer
+    /// would work with more.
     program(layer_list layers, std::vector<named_shape> inputs, std::vector<std::string> outputs,
             std::string root = "", extent most_elements = std::numeric_limits<extent>::max());
 
@@ -26512,12 +26551,14 @@ program::program(layer_list layers, std::vector<named_shape> inputs, std::vector
                  extent most_elements)
     : layers_(std::move(layers)), outputs_(std::move(outputs)), root_(std::move(root)), most_elements_(most_elements),
       plans_{{inputs, make_plan(inputs)}}, engine_(plans_.front().second->view()) {
+    engine_.bound(most_elements);
     engine_.attach(layers_);
 }
 
 program::program(const program& other)
     : layers_(other.layers_), outputs_(other.outputs_), root_(other.root_),
       most_elements_(other.most_elements_), plans_(other.plans_), engine_(other.planned()) {
+    engine_.bound(most_elements_);
     engine_.parameters().copy(other.engine_.parameters());
     engine_.attach(layers_);
     use_threads(other.thread_count());
@@ -34494,7 +34535,7 @@ namespace bespoke {
 struct load_options {
     std::size_t threads = 1;  ///< how many kernels use, the caller included
     arithmetic how{};         ///< where there is a choice
-    /// What all blobs of one example may take, in all: a small file can ask for more memory than there is.
+    /// What all blobs of one example may take, in all, and a layer work with: a small file can ask for all memory.
     extent most_elements = run_shapes<float>::largest;
 };
 
