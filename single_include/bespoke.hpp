@@ -6928,7 +6928,8 @@ template <class T>
                 T* to = whole ? c : edge;
                 const extent to_row = whole ? p.c_row : width;
                 if (!whole && goes_on) copy_rows(rows, columns, c, p.c_row, edge, width);
-                block_tile<T> tile{steps, left + (i - from) * steps, 1, tile_rows, b, width, to, to_row,
+                const extent packed_rows = std::max<extent>(i - from, 0);  // before i
+                block_tile<T> tile{steps, left + packed_rows * steps, 1, tile_rows, b, width, to, to_row,
                                    goes_on ? to : start, goes_on ? to_row : 0, nullptr, 0, to + tile_rows * to_row,
                                    finished.map};
                 if (i < from) {
@@ -19227,6 +19228,8 @@ struct pooling3d {
                                    shape{axis.edges.start_edge_size, axis.edges.end_edge_size}, " given for the ",
                                    axis.word);
         }
+        if (const shape kernel{kernel_depth, kernel_height, kernel_width}; checked_size(kernel, largest_image) < 0)
+            return value_fault("a kernel of up to ", largest_image, " elements wanted, ", kernel, " given");
         shape y = x;
         for (std::size_t a = 0; a < 3; ++a) {
             const axis_facts axis = facts(a);
@@ -22413,6 +22416,7 @@ constexpr auto residual(const Parts&... parts) {
 
 
 #include <algorithm>
+#include <limits>
 #include <vector>
 
 namespace bespoke {
@@ -22435,9 +22439,9 @@ public:
         return list;
     }
     /// The values of a new blob, of a higher number than those before, that follow from those of `inputs`, as far as
-    /// they are known.
+    /// they are known. Only if a float holds each of them: a layer that reads them in the run must find the same.
     constexpr void add(std::size_t blob, const std::vector<double>& values, std::span<const std::size_t> inputs) {
-        if (values.size() > most) return;
+        if (values.size() > most || !std::ranges::all_of(values, is_float)) return;
         entry made{blob, values, {}};
         for (std::size_t input : inputs)
             if (const std::size_t e = find(input); e != none) made.from.push_back(e);
@@ -22467,6 +22471,12 @@ public:
 
 private:
     static constexpr std::size_t none = static_cast<std::size_t>(-1);
+    static constexpr bool is_float(double v) {
+        constexpr double most = std::numeric_limits<double>::max(),
+                         largest = static_cast<double>(std::numeric_limits<float>::max());
+        if (v != v || v < -most || v > most) return true;  // a float holds NaN and infinity too
+        return v >= -largest && v <= largest && static_cast<double>(static_cast<float>(v)) == v;
+    }
     /// Stays when its values are known no more: what it has decided has to be remembered.
     struct entry {
         std::size_t blob;
@@ -24008,6 +24018,7 @@ public:
     /// A run begins: the inputs are there, in the shapes that were planned. `gradients`: not null where that of a blob
     /// is wanted; empty: nowhere.
     void begin(std::span<T* const> gradients = {}) {
+        elements_ = 0;
         for (std::size_t blob = 0; blob < blobs_.size(); ++blob) {
             blobs_[blob].dimensions = planned_[blob];
             decided_[blob] = 0;
@@ -24021,12 +24032,20 @@ public:
         const extent size = std::max<extent>(dimensions.size(), 1);  // there is a place for a blob of no element
         if (size > memory_[blob].size()) memory_[blob].allocate(size);
         if (wanted_[blob] && size > gradients_[blob].size()) gradients_[blob].allocate(size);
+        elements_ = elements_with(blob, dimensions);
         blobs_[blob].dimensions = dimensions;
         decided_[blob] = 1;
         return value(blob);
     }
     bool is_decided(std::size_t blob) const { return decided_[blob] != 0; }
-    void forget(std::size_t blob) { decided_[blob] = 0; }
+    /// Elements of all blobs whose shapes are decided, once the blob has this one.
+    extent elements_with(std::size_t blob, const shape& dimensions) const {
+        return elements_ - elements_of(blob) + dimensions.size();
+    }
+    void forget(std::size_t blob) {
+        elements_ -= elements_of(blob);
+        decided_[blob] = 0;
+    }
 
     /// What a step has been asked for, and what came of it.
     struct step_shapes {
@@ -24041,17 +24060,22 @@ public:
     std::vector<double> numbers;   ///< the values of those that decide shapes
 
 private:
+    /// 0 where the shape is not decided.
+    extent elements_of(std::size_t blob) const { return decided_[blob] ? blobs_[blob].dimensions.size() : 0; }
+
     std::vector<blob_facts> blobs_;
     std::vector<shape> planned_;
     std::vector<buffer<T>> memory_, gradients_;
     std::vector<char> decided_, wanted_;
     std::vector<step_shapes> steps_;
     std::vector<std::size_t> inputs_;
+    extent elements_ = 0;
 };
 
 }  // namespace bespoke
 
 #include <algorithm>
+#include <limits>
 #include <memory>
 #include <new>
 #include <string_view>
@@ -24111,6 +24135,10 @@ public:
     /// Blobs are where the caller (a trainer) says. Those whose shapes are open lie in memory of their own: of their
     /// gradients it only counts whether one is wanted.
     void place(extent examples, std::span<T* const> values, std::span<T* const> gradients);
+    /// What the blobs of one example may take, in all, and what a layer may work with for one, see
+    /// check_work in decide.hpp. Not said: no bound.
+    void bound(extent elements) { bound_ = elements; }
+    extent bound() const { return bound_; }
     extent examples() const { return examples_; }
     /// How many of them run at once, at most.
     extent chunk() const { return std::max<extent>(chunk_, 1); }
@@ -24257,6 +24285,7 @@ private:
     extent prepared_size_ = 0, scratch_size_ = 0, planes_size_ = 0, examples_ = 0, chunk_ = 0, measured_ = 0;
     flag_of_owner planned_ = false;
     bool keeps_room_ = true, all_blobs_ = false;
+    extent bound_ = std::numeric_limits<extent>::max();
     std::vector<extent> origins_;  ///< for each blob, the example that lies where its values begin
     buffer<T> ends_;               ///< inputs and outputs of all chunks
     arithmetic how_;
@@ -24954,6 +24983,17 @@ std::vector<known_values> deciding_values(engine_state<T>& e, std::size_t step, 
     return known;
 }
 
+/// Throws where the layer at `step` would work with more elements for one example than blobs may take, beside what
+/// kernels work with for any input and what they make of the parameters.
+template <class T>
+void check_work(const engine_state<T>& e, std::size_t step, extent scratch, extent examples) {
+    const extent usual = (extent{1} << 24) + 32 * e.plan().parameters_size,
+                 each = scratch / examples / static_cast<extent>(e.thread_count());
+    if (each - usual > e.bound())
+        throw_at(e.plan(), step, errc::bad_value, "it would work with ", each, " elements for one example, at most ",
+                 e.bound() + usual, " wanted");
+}
+
 }  // namespace detail
 
 /// Decides the shapes of the outputs of `step`, of which something is open in the plan, and makes room for them: by the
@@ -24998,7 +25038,13 @@ void engine_state<T>::ask_and_place(std::size_t step) {
     }
     const auto outputs = plan().outputs_of(step);
     for (std::size_t i = 0; i < outputs.size(); ++i)
-        if (plan().blobs[outputs[i]].open.any) this->place_decided(outputs[i], last.outputs[i]);
+        if (plan().blobs[outputs[i]].open.any) {
+            const extent size = plan().arena_size + plan().shared_size + run.elements_with(outputs[i], last.outputs[i]);
+            if (size > this->bound())
+                detail::throw_at(plan(), step, errc::bad_value, "the blobs of one example would take ", size,
+                                 " elements, at most ", this->bound(), " wanted");
+            this->place_decided(outputs[i], last.outputs[i]);
+        }
 }
 
 template <class T>
@@ -25051,6 +25097,7 @@ void engine_state<T>::prepare_decided(std::size_t step) {
     const auto threads = static_cast<extent>(this->thread_count());
     const working_memory wanted =
         attached.functions->measure(attached.layer, this->run()->shapes, this->how(), 1, threads);
+    detail::check_work(*this, step, wanted.scratch, 1);
     this->work_decided(step, wanted.prepared, wanted.scratch);
     if (attached.functions->prepare != nullptr) attached.functions->prepare(*this, attached.layer, step);
 }
@@ -25737,6 +25784,7 @@ void engine<T>::measure() {
             wanted.scratch = std::max(wanted.scratch,
                                       functions->measure_rows(layer, this->input_shapes(step), columns, threads));
         }
+        detail::check_work(*this, step, wanted.scratch, this->chunk());
         if (wanted.lowered) this->add_lowered();
         if (this->plan().steps[step].takes_from != this->none) {
             const shape& between = this->plan().blobs[this->plan().inputs_of(step)[0]].dimensions;
@@ -26435,7 +26483,8 @@ public:
 
     /// Plans `layers` for inputs of the given shapes. `root` stands before the places in errors; `outputs`
     /// may be empty: then it is what the last layer writes. Throws `error`, also where the blobs of one example would
-    /// take more than `most_elements`.
+    /// take more than `most_elements`; so does a run, where they do with the shapes that it decides, or where a layer
+    /// would work with more.
     program(layer_list layers, std::vector<named_shape> inputs, std::vector<std::string> outputs,
             std::string root = "", extent most_elements = std::numeric_limits<extent>::max());
 
@@ -26523,12 +26572,14 @@ program::program(layer_list layers, std::vector<named_shape> inputs, std::vector
                  extent most_elements)
     : layers_(std::move(layers)), outputs_(std::move(outputs)), root_(std::move(root)), most_elements_(most_elements),
       plans_{{inputs, make_plan(inputs)}}, engine_(plans_.front().second->view()) {
+    engine_.bound(most_elements);
     engine_.attach(layers_);
 }
 
 program::program(const program& other)
     : layers_(other.layers_), outputs_(other.outputs_), root_(other.root_),
       most_elements_(other.most_elements_), plans_(other.plans_), engine_(other.planned()) {
+    engine_.bound(most_elements_);
     engine_.parameters().copy(other.engine_.parameters());
     engine_.attach(layers_);
     use_threads(other.thread_count());
@@ -34474,7 +34525,7 @@ feature_value model::output_value(const feature_description& feature, std::size_
     const array_feature_type* array = feature.type.multi_array_type();
     const shape declared = array == nullptr ? shape{1} : array->default_shape();
     const auto fitting = array == nullptr || declared.rank() == 0 ? std::nullopt : array->shape_of(blob.dimensions);
-    if (blob.open.any) check_decided(feature.name, output, fitting.value_or(declared));
+    if (blob.open.any || array == nullptr) check_decided(feature.name, output, fitting.value_or(declared));
     if (array == nullptr) {
         if (std::holds_alternative<double_feature_type>(feature.type.type)) return static_cast<double>(*values);
         const double rounded = std::isnan(*values) ? 0.0 : std::round(static_cast<double>(*values));
@@ -34491,7 +34542,7 @@ feature_value model::output_value(const feature_description& feature, std::size_
 void model::check_decided(std::string_view name, std::size_t output, const shape& declared) const {
     const plan_view& plan = program_->plan();
     const blob_facts& blob = plan.blobs[plan.outputs[output]];
-    if (!program_->core().run()->is_decided(plan.outputs[output]))
+    if (blob.open.any && !program_->core().run()->is_decided(plan.outputs[output]))
         throw error(shape_fault("output \"", name, "\" has no shape: the loop that makes it has not run"));
     if (declared.rank() > 0 && checked_size(declared, planner::largest) != blob.dimensions.size())
         throw error(shape_fault("output \"", name, "\": the shape ", declared, " declared, the network gives ",
@@ -34505,7 +34556,7 @@ void model::answer(features& result, extent example) const {
         if constexpr (requires { list.size(); }) return static_cast<extent>(list.size());
         else return 0;
     }, settings_.class_labels);
-    if (blob.open.any) check_decided(plan[blob.name], probabilities_, shape{labels});
+    check_decided(plan[blob.name], probabilities_, shape{labels});
     const extent size = blob.dimensions.size();
     const float* values =
         program_->core().value(plan.outputs[probabilities_]) + (blob.per_example ? example * size : 0);
@@ -34538,7 +34589,7 @@ namespace bespoke {
 struct load_options {
     std::size_t threads = 1;  ///< how many kernels use, the caller included
     arithmetic how{};         ///< where there is a choice
-    /// What all blobs of one example may take, in all: a small file can ask for more memory than there is.
+    /// What all blobs of one example may take, in all, and a layer work with: a small file can ask for all memory.
     extent most_elements = run_shapes<float>::largest;
 };
 

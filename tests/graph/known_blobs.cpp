@@ -35,6 +35,23 @@ TEST_CASE("known blobs: what was added is found, if it is small") {
     }());
 }
 
+TEST_CASE("known blobs: only numbers that a float holds, as the run finds no others") {
+    constexpr double infinity = std::numeric_limits<double>::infinity();
+    known_blobs known;
+    known.add(1, {16777216}, {});
+    known.add(2, {1, 16777217}, {});
+    known.add(3, {1e300}, {});
+    known.add(4, {-infinity}, {});
+    known.add(5, {std::numeric_limits<double>::quiet_NaN()}, {});
+    known.add(6, {0.1}, {});
+    CHECK(values_of(known, 1) == std::vector<double>{16777216});
+    CHECK(values_of(known, 2) == unknown);
+    CHECK(values_of(known, 3) == unknown);
+    CHECK(values_of(known, 4) == std::vector<double>{-infinity});
+    CHECK(values_of(known, 5) != unknown);
+    CHECK(values_of(known, 6) == unknown);
+}
+
 TEST_CASE("known blobs: what is overwritten takes along what follows from it") {
     known_blobs known;
     known.add(1, {1}, {});

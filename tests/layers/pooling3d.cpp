@@ -167,6 +167,9 @@ TEST_CASE("pooling3d: faults") {
     CHECK(fault_of(pooling3d{.padding_type = static_cast<pooling3d_padding_type>(3)}, {x}) ==
           place + "paddingType 0 to 2 wanted, 3 given");
     CHECK(fault_of(pooling3d{.kernel_height = 0}, {x}) == place + "kernelHeight from 1 up wanted, 0 given");
+    constexpr std::int32_t much = 2147483647;
+    CHECK(fault_of(pooling3d{.kernel_depth = much, .kernel_height = much, .kernel_width = much}, {x}) ==
+          place + "a kernel of up to 1099511627776 elements wanted, [2147483647, 2147483647, 2147483647] given");
     CHECK(fault_of(pooling3d{.stride_width = -1}, {x}) == place + "strideWidth from 1 up wanted, -1 given");
     CHECK(fault_of(pooling3d{.custom_padding_back = -1}, {x}) ==
           place + "paddings from 0 up wanted, [0, -1] given for the depth");

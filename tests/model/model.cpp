@@ -218,6 +218,59 @@ TEST_CASE("a small file that asks for much memory is refused when it is loaded")
           "the blobs of one example would take 112 elements, at most 111 wanted");
 }
 
+TEST_CASE("what a run decides may take no more memory than a file may ask for") {
+    const std::string fill = check::network_text(check::layer_text(R"("fillDynamic": {"value": 1})"));
+    model m = parse(fill, nullptr, {.most_elements = 1016});
+    CHECK(m.predict({{"x", tensor<float>{10, 100}}}).get<tensor<float>>("y").size() == 1000);
+    const auto failed = [](model& one) {
+        return check::failure([&] { one.predict({{"x", tensor<float>{1000, 1000}}}); });
+    };
+    CHECK(failed(m).text == "/neuralNetwork/layers/0 \"l\" (fillDynamic): the blobs of one example would take 1000016 "
+                            "elements, at most 1016 wanted");
+    CHECK(m.predict({{"x", tensor<float>{10, 100}}}).get<tensor<float>>("y").size() == 1000);
+    model copy = m;
+    CHECK(failed(copy).is(errc::bad_value));
+}
+
+TEST_CASE("what a layer works with may take no more memory than a file may ask for") {
+    const auto convolution = [](const std::string& stride) {
+        return check::network_text(
+            check::layer_text(
+                R"("convolution": {"outputChannels": 1, "kernelChannels": 1, "kernelSize": [1, 1], "stride": [)" +
+                stride + "," + stride +
+                R"(], "valid": {"paddingAmounts": {"borderAmounts": [{"startEdgeSize": )" + stride +
+                R"(, "endEdgeSize": )" + stride + R"(}, {"startEdgeSize": )" + stride + R"(, "endEdgeSize": )" +
+                stride + R"(}]}}, "weights": {"floatValue": [2]}})"),
+            "[1, 1, 1]");
+    };
+    const tensor<float> one = tensor<float>::from_shape({1, 1, 1});
+    model small = parse(convolution("32"));
+    CHECK(small.predict({{"x", one}}).get<tensor<float>>("y").size() == 9);
+    CHECK(check::failure([&] { parse(convolution("32768")); }).text ==
+          "/neuralNetwork/layers/0 \"l\" (convolution): it would work with 6442549248 elements for one example, at "
+          "most 2164261376 wanted");
+}
+
+TEST_CASE("a shape is decided by the numbers that floats hold") {
+    // 16777218 - (16777216 + 1) is 2 in floats and 1 in doubles
+    const std::string two =
+        R"({"name": "a", "output": ["a"], "fillStatic": {"value": 16777216, "targetShape": [1]}},
+           {"name": "b", "output": ["b"], "fillStatic": {"value": 1, "targetShape": [1]}},
+           {"name": "c", "output": ["c"], "fillStatic": {"value": 16777218, "targetShape": [1]}},
+           {"name": "s", "input": ["a", "b"], "output": ["s"], "addBroadcastable": {}},
+           {"name": "d", "input": ["c", "s"], "output": ["d"], "subtractBroadcastable": {}},)";
+    const auto result = [&](const std::string& layers) {
+        model m = parse(check::network_text(two + layers, "[3]"));
+        return m.predict({{"x", tensor<float>{4, 5, 6}}}).get<tensor<float>>("y");
+    };
+    CHECK((result(R"({"name": "e", "output": ["e"], "fillStatic": {"targetShape": [1]}},
+                     {"name": "p", "input": ["d", "e"], "output": ["p"], "concatND": {}},
+                     {"name": "y", "input": ["x", "p"], "output": ["y"], "constantPad": {}})") ==
+           tensor<float>{0, 0, 4, 5, 6}));
+    CHECK((result(R"({"name": "y", "input": ["x", "d"], "output": ["y"], "sliceDynamic": {"endIds": [3]}})") ==
+           tensor<float>{6}));
+}
+
 TEST_CASE("a model that was moved from says so, until another one is assigned to it") {
     model from = parse(network_text(layer_text(R"("activation": {"ReLU": {}})")));
     model m = std::move(from);

@@ -311,6 +311,32 @@ TEST_CASE("flexible shapes are planned when they come") {
     CHECK((run({{1, 2}}) == one));  // a failure leaves the model as it was
 }
 
+TEST_CASE("of a flexible shape, labels and numbers want as many elements as they have room for") {
+    json root = json::parse(check::classifier);
+    root["description"]["input"][0]["type"]["multiArrayType"]["shape"] = {3};
+    root["description"]["input"][0]["type"]["multiArrayType"]["shapeRange"]["sizeRanges"] =
+        json::parse(R"([{"lowerBound": 0, "upperBound": -1}])");
+    root["description"]["output"].erase(2);
+    auto& layers = root["neuralNetworkClassifier"]["layers"];
+    layers.erase(0);
+    layers[0]["input"] = {"x"};
+    root.erase("isUpdatable");
+    model labels = parse(root.dump());
+    CHECK(labels.predict({{"x", tensor<float>{1, 3, 2}}}).get<std::string>("label") == "right");
+    for (const tensor<float>& x : {tensor<float>{1, 2}, tensor<float>{1, 2, 3, 4, 5}})
+        CHECK(check::failure([&] { labels.predict({{"x", x}}); }).text ==
+              "output \"soft\": the shape [3] declared, the network gives [" + std::to_string(x.size()) + "]");
+
+    root = json::parse(network_text(layer_text(R"("activation": {"ReLU": {}})"), "[1]"));
+    root["description"]["input"][0]["type"]["multiArrayType"]["shapeRange"]["sizeRanges"] =
+        json::parse(R"([{"lowerBound": 0, "upperBound": -1}])");
+    root["description"]["output"][0]["type"] = json::parse(R"({"doubleType": {}})");
+    model number = parse(root.dump());
+    CHECK(number.predict({{"x", tensor<float>{4}}}).get<double>("y") == 4);
+    CHECK(check::failure([&] { number.predict({{"x", zeros<float>({0})}}); }).text ==
+          "output \"y\": the shape [1] declared, the network gives [0]");
+}
+
 TEST_CASE("many examples at once give what each gives alone") {
     json root = json::parse(network_text(layer_text(
         R"("innerProduct": {"inputChannels": 2, "outputChannels": 3, "weights": )" + weights(6) + "}"), "[1, 2]"));

@@ -3,6 +3,7 @@
 #include "../core/concepts.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <vector>
 
 namespace bespoke {
@@ -25,9 +26,9 @@ public:
         return list;
     }
     /// The values of a new blob, of a higher number than those before, that follow from those of `inputs`, as far as
-    /// they are known.
+    /// they are known. Only if a float holds each of them: a layer that reads them in the run must find the same.
     constexpr void add(std::size_t blob, const std::vector<double>& values, std::span<const std::size_t> inputs) {
-        if (values.size() > most) return;
+        if (values.size() > most || !std::ranges::all_of(values, is_float)) return;
         entry made{blob, values, {}};
         for (std::size_t input : inputs)
             if (const std::size_t e = find(input); e != none) made.from.push_back(e);
@@ -57,6 +58,12 @@ public:
 
 private:
     static constexpr std::size_t none = static_cast<std::size_t>(-1);
+    static constexpr bool is_float(double v) {
+        constexpr double most = std::numeric_limits<double>::max(),
+                         largest = static_cast<double>(std::numeric_limits<float>::max());
+        if (v != v || v < -most || v > most) return true;  // a float holds NaN and infinity too
+        return v >= -largest && v <= largest && static_cast<double>(static_cast<float>(v)) == v;
+    }
     /// Stays when its values are known no more: what it has decided has to be remembered.
     struct entry {
         std::size_t blob;

@@ -114,7 +114,8 @@ template <class T>
                 T* to = whole ? c : edge;
                 const extent to_row = whole ? p.c_row : width;
                 if (!whole && goes_on) copy_rows(rows, columns, c, p.c_row, edge, width);
-                block_tile<T> tile{steps, left + (i - from) * steps, 1, tile_rows, b, width, to, to_row,
+                const extent packed_rows = std::max<extent>(i - from, 0);  // before i
+                block_tile<T> tile{steps, left + packed_rows * steps, 1, tile_rows, b, width, to, to_row,
                                    goes_on ? to : start, goes_on ? to_row : 0, nullptr, 0, to + tile_rows * to_row,
                                    finished.map};
                 if (i < from) {

@@ -70,6 +70,8 @@ struct pooling3d {
                                    shape{axis.edges.start_edge_size, axis.edges.end_edge_size}, " given for the ",
                                    axis.word);
         }
+        if (const shape kernel{kernel_depth, kernel_height, kernel_width}; checked_size(kernel, largest_image) < 0)
+            return value_fault("a kernel of up to ", largest_image, " elements wanted, ", kernel, " given");
         shape y = x;
         for (std::size_t a = 0; a < 3; ++a) {
             const axis_facts axis = facts(a);

@@ -16,7 +16,7 @@ namespace bespoke {
 struct load_options {
     std::size_t threads = 1;  ///< how many kernels use, the caller included
     arithmetic how{};         ///< where there is a choice
-    /// What all blobs of one example may take, in all: a small file can ask for more memory than there is.
+    /// What all blobs of one example may take, in all, and a layer work with: a small file can ask for all memory.
     extent most_elements = run_shapes<float>::largest;
 };
 

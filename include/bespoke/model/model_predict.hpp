@@ -160,7 +160,7 @@ feature_value model::output_value(const feature_description& feature, std::size_
     const array_feature_type* array = feature.type.multi_array_type();
     const shape declared = array == nullptr ? shape{1} : array->default_shape();
     const auto fitting = array == nullptr || declared.rank() == 0 ? std::nullopt : array->shape_of(blob.dimensions);
-    if (blob.open.any) check_decided(feature.name, output, fitting.value_or(declared));
+    if (blob.open.any || array == nullptr) check_decided(feature.name, output, fitting.value_or(declared));
     if (array == nullptr) {
         if (std::holds_alternative<double_feature_type>(feature.type.type)) return static_cast<double>(*values);
         const double rounded = std::isnan(*values) ? 0.0 : std::round(static_cast<double>(*values));
@@ -177,7 +177,7 @@ feature_value model::output_value(const feature_description& feature, std::size_
 void model::check_decided(std::string_view name, std::size_t output, const shape& declared) const {
     const plan_view& plan = program_->plan();
     const blob_facts& blob = plan.blobs[plan.outputs[output]];
-    if (!program_->core().run()->is_decided(plan.outputs[output]))
+    if (blob.open.any && !program_->core().run()->is_decided(plan.outputs[output]))
         throw error(shape_fault("output \"", name, "\" has no shape: the loop that makes it has not run"));
     if (declared.rank() > 0 && checked_size(declared, planner::largest) != blob.dimensions.size())
         throw error(shape_fault("output \"", name, "\": the shape ", declared, " declared, the network gives ",
@@ -191,7 +191,7 @@ void model::answer(features& result, extent example) const {
         if constexpr (requires { list.size(); }) return static_cast<extent>(list.size());
         else return 0;
     }, settings_.class_labels);
-    if (blob.open.any) check_decided(plan[blob.name], probabilities_, shape{labels});
+    check_decided(plan[blob.name], probabilities_, shape{labels});
     const extent size = blob.dimensions.size();
     const float* values =
         program_->core().value(plan.outputs[probabilities_]) + (blob.per_example ? example * size : 0);

@@ -33,6 +33,17 @@ std::vector<known_values> deciding_values(engine_state<T>& e, std::size_t step, 
     return known;
 }
 
+/// Throws where the layer at `step` would work with more elements for one example than blobs may take, beside what
+/// kernels work with for any input and what they make of the parameters.
+template <class T>
+void check_work(const engine_state<T>& e, std::size_t step, extent scratch, extent examples) {
+    const extent usual = (extent{1} << 24) + 32 * e.plan().parameters_size,
+                 each = scratch / examples / static_cast<extent>(e.thread_count());
+    if (each - usual > e.bound())
+        throw_at(e.plan(), step, errc::bad_value, "it would work with ", each, " elements for one example, at most ",
+                 e.bound() + usual, " wanted");
+}
+
 }  // namespace detail
 
 /// Decides the shapes of the outputs of `step`, of which something is open in the plan, and makes room for them: by the
@@ -77,7 +88,13 @@ void engine_state<T>::ask_and_place(std::size_t step) {
     }
     const auto outputs = plan().outputs_of(step);
     for (std::size_t i = 0; i < outputs.size(); ++i)
-        if (plan().blobs[outputs[i]].open.any) this->place_decided(outputs[i], last.outputs[i]);
+        if (plan().blobs[outputs[i]].open.any) {
+            const extent size = plan().arena_size + plan().shared_size + run.elements_with(outputs[i], last.outputs[i]);
+            if (size > this->bound())
+                detail::throw_at(plan(), step, errc::bad_value, "the blobs of one example would take ", size,
+                                 " elements, at most ", this->bound(), " wanted");
+            this->place_decided(outputs[i], last.outputs[i]);
+        }
 }
 
 template <class T>
@@ -130,6 +147,7 @@ void engine_state<T>::prepare_decided(std::size_t step) {
     const auto threads = static_cast<extent>(this->thread_count());
     const working_memory wanted =
         attached.functions->measure(attached.layer, this->run()->shapes, this->how(), 1, threads);
+    detail::check_work(*this, step, wanted.scratch, 1);
     this->work_decided(step, wanted.prepared, wanted.scratch);
     if (attached.functions->prepare != nullptr) attached.functions->prepare(*this, attached.layer, step);
 }

@@ -195,6 +195,7 @@ void engine<T>::measure() {
             wanted.scratch = std::max(wanted.scratch,
                                       functions->measure_rows(layer, this->input_shapes(step), columns, threads));
         }
+        detail::check_work(*this, step, wanted.scratch, this->chunk());
         if (wanted.lowered) this->add_lowered();
         if (this->plan().steps[step].takes_from != this->none) {
             const shape& between = this->plan().blobs[this->plan().inputs_of(step)[0]].dimensions;

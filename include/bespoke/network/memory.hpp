@@ -7,6 +7,7 @@
 #include "run_shapes.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <memory>
 #include <new>
 #include <string_view>
@@ -66,6 +67,10 @@ public:
     /// Blobs are where the caller (a trainer) says. Those whose shapes are open lie in memory of their own: of their
     /// gradients it only counts whether one is wanted.
     void place(extent examples, std::span<T* const> values, std::span<T* const> gradients);
+    /// What the blobs of one example may take, in all, and what a layer may work with for one, see
+    /// check_work in decide.hpp. Not said: no bound.
+    void bound(extent elements) { bound_ = elements; }
+    extent bound() const { return bound_; }
     extent examples() const { return examples_; }
     /// How many of them run at once, at most.
     extent chunk() const { return std::max<extent>(chunk_, 1); }
@@ -212,6 +217,7 @@ private:
     extent prepared_size_ = 0, scratch_size_ = 0, planes_size_ = 0, examples_ = 0, chunk_ = 0, measured_ = 0;
     flag_of_owner planned_ = false;
     bool keeps_room_ = true, all_blobs_ = false;
+    extent bound_ = std::numeric_limits<extent>::max();
     std::vector<extent> origins_;  ///< for each blob, the example that lies where its values begin
     buffer<T> ends_;               ///< inputs and outputs of all chunks
     arithmetic how_;

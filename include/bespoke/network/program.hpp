@@ -23,7 +23,8 @@ public:
 
     /// Plans `layers` for inputs of the given shapes. `root` stands before the places in errors; `outputs`
     /// may be empty: then it is what the last layer writes. Throws `error`, also where the blobs of one example would
-    /// take more than `most_elements`.
+    /// take more than `most_elements`; so does a run, where they do with the shapes that it decides, or where a layer
+    /// would work with more.
     program(layer_list layers, std::vector<named_shape> inputs, std::vector<std::string> outputs,
             std::string root = "", extent most_elements = std::numeric_limits<extent>::max());
 
@@ -111,12 +112,14 @@ program::program(layer_list layers, std::vector<named_shape> inputs, std::vector
                  extent most_elements)
     : layers_(std::move(layers)), outputs_(std::move(outputs)), root_(std::move(root)), most_elements_(most_elements),
       plans_{{inputs, make_plan(inputs)}}, engine_(plans_.front().second->view()) {
+    engine_.bound(most_elements);
     engine_.attach(layers_);
 }
 
 program::program(const program& other)
     : layers_(other.layers_), outputs_(other.outputs_), root_(other.root_),
       most_elements_(other.most_elements_), plans_(other.plans_), engine_(other.planned()) {
+    engine_.bound(most_elements_);
     engine_.parameters().copy(other.engine_.parameters());
     engine_.attach(layers_);
     use_threads(other.thread_count());

@@ -35,6 +35,7 @@ public:
     /// A run begins: the inputs are there, in the shapes that were planned. `gradients`: not null where that of a blob
     /// is wanted; empty: nowhere.
     void begin(std::span<T* const> gradients = {}) {
+        elements_ = 0;
         for (std::size_t blob = 0; blob < blobs_.size(); ++blob) {
             blobs_[blob].dimensions = planned_[blob];
             decided_[blob] = 0;
@@ -48,12 +49,20 @@ public:
         const extent size = std::max<extent>(dimensions.size(), 1);  // there is a place for a blob of no element
         if (size > memory_[blob].size()) memory_[blob].allocate(size);
         if (wanted_[blob] && size > gradients_[blob].size()) gradients_[blob].allocate(size);
+        elements_ = elements_with(blob, dimensions);
         blobs_[blob].dimensions = dimensions;
         decided_[blob] = 1;
         return value(blob);
     }
     bool is_decided(std::size_t blob) const { return decided_[blob] != 0; }
-    void forget(std::size_t blob) { decided_[blob] = 0; }
+    /// Elements of all blobs whose shapes are decided, once the blob has this one.
+    extent elements_with(std::size_t blob, const shape& dimensions) const {
+        return elements_ - elements_of(blob) + dimensions.size();
+    }
+    void forget(std::size_t blob) {
+        elements_ -= elements_of(blob);
+        decided_[blob] = 0;
+    }
 
     /// What a step has been asked for, and what came of it.
     struct step_shapes {
@@ -68,12 +77,16 @@ public:
     std::vector<double> numbers;   ///< the values of those that decide shapes
 
 private:
+    /// 0 where the shape is not decided.
+    extent elements_of(std::size_t blob) const { return decided_[blob] ? blobs_[blob].dimensions.size() : 0; }
+
     std::vector<blob_facts> blobs_;
     std::vector<shape> planned_;
     std::vector<buffer<T>> memory_, gradients_;
     std::vector<char> decided_, wanted_;
     std::vector<step_shapes> steps_;
     std::vector<std::size_t> inputs_;
+    extent elements_ = 0;
 };
 
 }  // namespace bespoke
