@@ -495,13 +495,16 @@ constexpr known_values known_input(std::span<const known_values> known, std::siz
 
 
 
+#include <new>
 #include <stdexcept>
 #include <string>
 #include <string_view>
 
 namespace bespoke {
 
-/// What the library throws: a code for programs and a sentence for people. Kernels and layers never throw.
+/// What the library throws: a code for programs and a sentence for people. Where not even a list or a name finds memory
+/// it is std::bad_alloc. A call that throws has changed nothing unless something else is said. Kernels and layers never
+/// throw.
 class error : public std::runtime_error {
 public:
     // Not inline: it is thrown in a hundred places.
@@ -521,6 +524,16 @@ private:
 
     errc code_;
 };
+
+/// Calls `take`, which takes memory. Throws an `error` that begins with `parts` where it is not there.
+template <class Take, class... Parts>
+void take_memory(const Take& take, const Parts&... parts) {
+    try {
+        take();
+    } catch (const std::bad_alloc&) {
+        throw error(value_fault(parts..., ", there is no memory for them"));
+    }
+}
 
 /// What is wrong with an object whose content is elsewhere.
 [[noreturn]] inline void throw_moved_from(const char* what) {
@@ -1347,19 +1360,20 @@ private:
     extent size_ = 0;
 };
 
-/// A bool that is false behind a move.
-class flag_of_owner {
+/// A bool that is false behind a move, or a pointer that is null then.
+template <class T>
+class value_of_owner {
 public:
-    constexpr flag_of_owner(bool set) : set_(set) {}
-    constexpr flag_of_owner(flag_of_owner&& other) noexcept : set_(std::exchange(other.set_, false)) {}
-    constexpr flag_of_owner& operator=(flag_of_owner&& other) noexcept {
-        set_ = std::exchange(other.set_, false);
+    constexpr value_of_owner(T value) : value_(value) {}
+    constexpr value_of_owner(value_of_owner&& other) noexcept : value_(std::exchange(other.value_, T{})) {}
+    constexpr value_of_owner& operator=(value_of_owner&& other) noexcept {
+        value_ = std::exchange(other.value_, T{});
         return *this;
     }
-    constexpr operator bool() const { return set_; }
+    constexpr operator T() const { return value_; }
 
 private:
-    bool set_;
+    T value_;
 };
 
 }  // namespace bespoke
@@ -23854,7 +23868,7 @@ public:
     /// The list must outlive this, or be replaced.
     explicit network_parameters(std::span<const parameter_facts> facts, extent size)
         : facts_(facts), places_(facts.size()) {
-        block_.allocate(size);
+        take_memory([&] { block_.allocate(size); }, "the parameters have ", size, " elements");
     }
     network_parameters(network_parameters&&) noexcept = default;
     network_parameters& operator=(network_parameters&&) noexcept = default;
@@ -23951,8 +23965,8 @@ T* network_parameters<T>::write(std::size_t number) const {
 
 template <class T>
 void network_parameters<T>::lend(std::size_t number, const T* values, const std::shared_ptr<const void>& owner) {
-    places_[number] = values;
     if (owners_.empty() || owners_.back() != owner) owners_.push_back(owner);
+    places_[number] = values;
 }
 
 template <class T>
@@ -23978,6 +23992,7 @@ void network_parameters<T>::copy(const network_parameters& from) {
 
 template <class T>
 void network_parameters<T>::take(network_parameters&& from) {
+    if (is_moved_from()) throw_moved_from("the network");
     if (is_shown_) return copy(from);
     const auto facts = facts_;  // that of this network's plan
     *this = std::move(from);
@@ -24077,7 +24092,6 @@ private:
 #include <algorithm>
 #include <limits>
 #include <memory>
-#include <new>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -24104,7 +24118,10 @@ public:
     T* parameter(std::size_t number) { return parameters_.write(number); }
     const T* parameter(std::size_t number) const { return parameters_.read(number); }
     /// Where the gradient of a parameter is summed up; null: nowhere.
-    std::vector<T*>& parameter_gradients() { return parameter_gradients_; }
+    std::vector<T*>& parameter_gradients() {
+        check_owner();
+        return parameter_gradients_;
+    }
     /// Points `to` at a parameter, or at its gradient. Field by field where the view lies: to copy one in registers
     /// that was just written word by word waits for the writes.
     void view_parameter(std::size_t number, dynamic_view<const T>& to) const;
@@ -24124,6 +24141,7 @@ public:
     /// Calls `body` once for each chunk of examples, with the window on it. The bits do not depend on the chunks.
     template <class Body>
     void each_chunk(const Body& body) {
+        whole();  // an earlier run may have ended in the midst of a window
         if (chunk_ >= examples_) return body();
         const extent chunks = (examples_ + chunk_ - 1) / chunk_;
         for (extent i = 0; i < chunks; ++i) {
@@ -24135,8 +24153,7 @@ public:
     /// Blobs are where the caller (a trainer) says. Those whose shapes are open lie in memory of their own: of their
     /// gradients it only counts whether one is wanted.
     void place(extent examples, std::span<T* const> values, std::span<T* const> gradients);
-    /// What the blobs of one example may take, in all, and what a layer may work with for one, see
-    /// check_work in decide.hpp. Not said: no bound.
+    /// What the blobs of one example may take in all, or a layer work with (decide.hpp). Not said: no bound.
     void bound(extent elements) { bound_ = elements; }
     extent bound() const { return bound_; }
     extent examples() const { return examples_; }
@@ -24166,7 +24183,7 @@ public:
         measured_ = 0;
     }
     const arithmetic& how() const { return how_; }
-    std::size_t thread_count() const { return threads_ ? threads_->size() : 1; }
+    std::size_t thread_count() const { return threads() != nullptr ? threads()->size() : 1; }
 
     /// The parameter array `field` ("weights") of the first layer called `layer`. Throws `error` where there is none.
     std::span<T> parameter(std::string_view layer, std::string_view field);
@@ -24238,9 +24255,11 @@ protected:
     /// What the layer at `step` asks for, now that its shapes are decided.
     void work_decided(std::size_t step, extent prepared, extent scratch) {
         buffer<T>& own = run_->of_step(step).prepared;
+        const extent measured = std::exchange(measured_, 0);  // if this fails, `scratch_` may be gone
         if (own.size() < prepared) own.allocate(prepared);
         prepared_places_[step] = own.data();
         scratch_.reserve(scratch);
+        measured_ = measured;
     }
 
     extent first_ = 0, count_ = 0;  ///< the window
@@ -24249,16 +24268,7 @@ private:
     void begin_run(extent examples, std::span<T* const> gradients = {});
     extent choose_chunk(extent examples) const;
     void begin_chunk(extent first, extent end);
-    /// Takes memory for so many elements. Throws `error` where it is not there.
-    template <class Take>
-    static void take(std::string_view what, extent elements, extent examples, const Take& from_system) {
-        try {
-            from_system();
-        } catch (const std::bad_alloc&) {
-            throw error(value_fault(what, elements, " elements (examples at a time: ", examples,
-                                    "), there is no memory for them"));
-        }
-    }
+    void check_owner() const { if (prepared_offsets_.empty()) throw_moved_from("the network"); }
     void whole() {
         first_ = 0;
         count_ = examples_;
@@ -24268,10 +24278,9 @@ private:
         return facts.dimensions.size() * (facts.per_example ? examples : 1);
     }
 
-    /// Lets the plan speak of the shapes as they are decided.
-    void open_shapes() {
-        run_.reset(plan_.open ? new run_shapes<T>(plan_) : nullptr);
-        if (run_) plan_.blobs = run_->blobs();
+    /// Whose blobs are those of the plan then: it speaks of the shapes as they are decided.
+    static std::unique_ptr<run_shapes<T>> shapes_of(const plan_view& plan) {
+        return plan.open ? std::make_unique<run_shapes<T>>(plan) : nullptr;
     }
 
     plan_view plan_;
@@ -24283,7 +24292,7 @@ private:
     std::vector<extent> prepared_offsets_;
     std::vector<T*> prepared_places_;  ///< for each step
     extent prepared_size_ = 0, scratch_size_ = 0, planes_size_ = 0, examples_ = 0, chunk_ = 0, measured_ = 0;
-    flag_of_owner planned_ = false;
+    value_of_owner<bool> planned_ = false;
     bool keeps_room_ = true, all_blobs_ = false;
     extent bound_ = std::numeric_limits<extent>::max();
     std::vector<extent> origins_;  ///< for each blob, the example that lies where its values begin
@@ -24291,7 +24300,7 @@ private:
     arithmetic how_;
     std::size_t lowered_ = 0;
     std::unique_ptr<thread_pool> own_threads_;
-    thread_pool* threads_ = nullptr;
+    value_of_owner<thread_pool*> threads_ = nullptr;
 };
 
 // Not in the class: what is there is inline, and would be compiled again wherever a network is composed, in spite of
@@ -24299,38 +24308,51 @@ private:
 
 template <class T>
 network_memory<T>::network_memory(plan_view plan)
-    : plan_(plan), values_(plan.blobs.size()), gradients_(plan.blobs.size()),
+    : plan_(plan), run_(shapes_of(plan)), values_(plan.blobs.size()), gradients_(plan.blobs.size()),
       parameters_(plan.parameters, plan.parameters_size), parameter_gradients_(plan.parameters.size()),
-      prepared_offsets_(plan.steps.size()),
-      prepared_places_(plan.steps.size()), origins_(plan.blobs.size()) {
-    open_shapes();
+      prepared_offsets_(plan.steps.size()), prepared_places_(plan.steps.size()),
+      origins_(plan.blobs.size()) {
+    if (run_) plan_.blobs = run_->blobs();
 }
 
 template <class T>
 void network_memory<T>::replan(plan_view plan) {
-    plan_ = plan;
+    auto run = shapes_of(plan);
+    for (auto* list : {&values_, &gradients_}) list->reserve(plan.blobs.size());
+    origins_.reserve(plan.blobs.size());
+    plan_ = plan;  // from here on nothing fails
     parameters_.describe(plan.parameters);
-    values_.assign(plan.blobs.size(), nullptr);
-    gradients_.assign(plan.blobs.size(), nullptr);
+    for (auto* list : {&values_, &gradients_}) list->assign(plan.blobs.size(), nullptr);
     origins_.assign(plan.blobs.size(), 0);
     planned_ = false;
     measured_ = 0;
-    open_shapes();
+    run_ = std::move(run);
+    if (run_) plan_.blobs = run_->blobs();
 }
 
 template <class T>
 void network_memory<T>::make_room(extent examples, bool all_blobs) {
-    if (prepared_offsets_.empty()) throw_moved_from("the network");
-    if (run_) begin_run(examples);
-    examples_ = examples;
-    chunk_ = all_blobs ? examples : choose_chunk(examples);
-    all_blobs_ = all_blobs;
+    check_owner();
     planned_ = false;
-    const extent arena = (all_blobs ? plan_.whole_size : plan_.arena_size) * chunk_;
-    take("the blobs have ", arena + plan_.shared_size, chunk_, [&] {
-        arena_.reserve(arena);
-        shared_.reserve(plan_.shared_size);
-    });
+    if (run_) begin_run(examples);
+    const extent chunk = all_blobs ? examples : choose_chunk(examples);
+    const auto each_end = [&](const auto& visit) {
+        for (const auto blobs : {plan_.inputs, plan_.outputs})
+            for (std::size_t b : blobs)
+                if (plan_.blobs[b].per_example) visit(b, aligned_size<T>(elements_of(b, examples)));
+    };
+    const extent arena = (all_blobs ? plan_.whole_size : plan_.arena_size) * chunk;
+    extent ends = 0;
+    take_memory([&] { arena_.reserve(arena), shared_.reserve(plan_.shared_size); }, "the blobs have ",
+                arena + plan_.shared_size, " elements (examples at a time: ", chunk, ")");
+    if (chunk < examples) {
+        each_end([&](std::size_t, extent elements) { ends += elements; });
+        take_memory([&] { ends_.reserve(ends); }, "the inputs and outputs have ", ends,
+                    " elements (examples at a time: ", examples, ")");
+    }
+    examples_ = examples;
+    chunk_ = chunk;
+    all_blobs_ = all_blobs;
     for (std::size_t i = 0; i < plan_.blobs.size(); ++i) {
         const blob_facts& blob = plan_.blobs[i];
         values_[i] = blob.open.any                 ? run_->value(i)
@@ -24341,18 +24363,9 @@ void network_memory<T>::make_room(extent examples, bool all_blobs) {
         gradients_[i] = nullptr;
         origins_[i] = 0;
     }
-    if (chunk_ < examples) {
-        const auto each_end = [&](const auto& visit) {
-            for (const auto blobs : {plan_.inputs, plan_.outputs})
-                for (std::size_t b : blobs)
-                    if (plan_.blobs[b].per_example) visit(b, aligned_size<T>(elements(b)));
-        };
-        extent size = 0;
-        each_end([&](std::size_t, extent elements) { size += elements; });
-        take("the inputs and outputs have ", size, examples, [&] { ends_.reserve(size); });
-        T* place = ends_.data();
+    T* place = ends_.data();
+    if (chunk < examples)
         each_end([&](std::size_t b, extent elements) { values_[b] = std::exchange(place, place + elements); });
-    }
     planned_ = !run_ && keeps_room_;  // a run begins each time
     whole();
 }
@@ -24371,8 +24384,7 @@ void network_memory<T>::begin_run(extent examples, std::span<T* const> gradients
 template <class T>
 extent network_memory<T>::choose_chunk(extent examples) const {
     const extent room = std::max<extent>(768 << 10, plan_.parameters_size * static_cast<extent>(sizeof(T)));
-    for (const step_facts& step : plan_.steps)
-        if (step.mixes_examples) return examples;
+    if (std::ranges::any_of(plan_.steps, &step_facts::mixes_examples)) return examples;
     const extent bytes = std::max<extent>(plan_.arena_size * static_cast<extent>(sizeof(T)), 1);
     const extent most = std::max<extent>(room / bytes, 4);
     const extent chunks = (examples + most - 1) / most;
@@ -24390,6 +24402,7 @@ void network_memory<T>::begin_chunk(extent first, extent end) {
 
 template <class T>
 void network_memory<T>::place(extent examples, std::span<T* const> values, std::span<T* const> gradients) {
+    check_owner();
     std::copy(values.begin(), values.end(), values_.begin());
     std::copy(gradients.begin(), gradients.end(), gradients_.begin());
     if (run_) {
@@ -24415,16 +24428,13 @@ void network_memory<T>::use_threads(std::size_t count) {
 template <class T>
 std::span<T> network_memory<T>::parameter(std::string_view layer, std::string_view field) {
     const std::size_t step = plan_.find_step(layer);
-    if (step != none)
-        for (std::size_t i = 0; i < plan_.steps[step].parameter_count; ++i) {
-            const std::size_t number = plan_.steps[step].first_parameter + i;
-            const auto& facts = plan_.parameters[number];
-            if (facts.name == field) return {parameter(number), static_cast<std::size_t>(facts.dimensions.size())};
-        }
     std::string others;
-    if (step != none)
-        for (const parameter_facts& facts : plan_.parameters_of(step))
-            others += (others.empty() ? "; it has \"" : ", \"") + std::string(facts.name) + "\"";
+    for (std::size_t i = 0; step != none && i < plan_.steps[step].parameter_count; ++i) {
+        const std::size_t number = plan_.steps[step].first_parameter + i;
+        const parameter_facts& facts = plan_.parameters[number];
+        if (facts.name == field) return {parameter(number), static_cast<std::size_t>(facts.dimensions.size())};
+        others += (others.empty() ? "; it has \"" : ", \"") + std::string(facts.name) + "\"";
+    }
     throw error(errc::unknown_name, "no layer \"" + std::string(layer) + "\" with a parameter \"" +
                                         std::string(field) + "\" in this network" + others);
 }
@@ -24438,13 +24448,19 @@ void network_memory<T>::throw_wrong_input(std::size_t number, extent came, exten
 
 template <class T>
 void network_memory<T>::end_measure() {
-    take("the layers work with ", prepared_size_ + scratch_size_ + planes_size_, chunk(), [&] {
+    const extent chunk = std::exchange(chunk_, 0);  // none, should this fail: the next run says how many it wants
+    const bool planned = std::exchange(planned_, false);
+    const auto take = [&] {
         prepared_.allocate(prepared_size_);
         scratch_.reserve(scratch_size_);
         planes_.reserve(planes_size_);
-    });
+    };
+    take_memory(take, "the layers work with ", prepared_size_ + scratch_size_ + planes_size_,
+                " elements (examples at a time: ", std::max<extent>(chunk, 1), ")");
+    chunk_ = chunk;
+    planned_ = planned;
     for (std::size_t s = 0; s < prepared_places_.size(); ++s) withhold(s, false);
-    measured_ = chunk();
+    measured_ = this->chunk();
 }
 
 template <class T>
@@ -25635,6 +25651,7 @@ public:
 
     /// Parameters begin as each layer says, from numbers that depend on the seed alone.
     void initialize(std::uint64_t seed) {
+        measure();
         this->parameters().draw(seed);
         change();
     }
@@ -25643,6 +25660,9 @@ public:
         reach(readiness::none);
         measure();
     }
+    /// Asks every layer for its working memory, where what there is may not be enough. Throws `error` where it is not
+    /// there; behind it `change` and `prepare` do not throw.
+    void measure();
     /// Lets the layers bring their parameters into the order in which their kernels read them.
     void prepare();
     /// Only those that cannot run without. The others do before the second run: it is not worth the time for one alone.
@@ -25653,7 +25673,9 @@ public:
     void change(std::size_t step);
     /// Those that did without.
     void prepare_stale() {
-        if (!std::exchange(some_stale_, false)) return;
+        if (!some_stale_) return;
+        measure();  // a failure may have taken the place for it
+        some_stale_ = false;
         prepare_those([](const attached_layer& attached) { return attached.stale; });
         reach(ready_);
     }
@@ -25676,10 +25698,7 @@ public:
 
     using network_memory<T>::use;
     /// How to compute from now on: the layers prepare anew before the next run.
-    void use(const arithmetic& how) {
-        network_memory<T>::use(how);
-        change();
-    }
+    void use(const arithmetic& how);
     /// The same arithmetic but for `allow_low_precision_accumulation`. Returns what is in force then.
     low_precision use_low_precision(low_precision wanted);
     /// In what predictions multiply with large matrices of weights, `none` being T; and a sentence why that is not what
@@ -25729,8 +25748,6 @@ private:
 
     /// Which layers have prepared; `used`: those that are needed, for the first run.
     enum class readiness { none, needed, used, all };
-    /// Asks every layer for its working memory, where what there is may not be enough.
-    void measure();
     void settle();
     void reach(readiness ready);
     using typename engine_state<T>::attached_layer;
@@ -25797,6 +25814,18 @@ void engine<T>::measure() {
     this->end_measure();
     for (const auto& [step, size] : scattered) this->scatter_prepared(step, size);
     reach(ready_);
+}
+
+template <class T>
+void engine<T>::use(const arithmetic& how) {
+    const arithmetic before = this->how();
+    network_memory<T>::use(how);
+    try {
+        change();
+    } catch (...) {
+        network_memory<T>::use(before);
+        throw;
+    }
 }
 
 template <class T>
@@ -26619,8 +26648,8 @@ void program::reshape(const std::vector<named_shape>& inputs) {
                                     plans_.front().second->parameters[i].dimensions));
         }
     plans_.emplace_back(inputs, std::move(next));
+    if (plans_.size() > most_plans) plans_.erase(plans_.begin() + (is_current(*plans_[1].second) ? 2 : 1));
     change_to(*plans_.back().second);
-    if (plans_.size() > most_plans) plans_.erase(plans_.begin() + 1);
 }
 
 void program::change_to(const bespoke::plan& plan) {
@@ -27350,7 +27379,7 @@ struct update_slot {
 /// slot.weights[i] is state[k * total + slot.offset + i]; `step` counts the updates, this one included.
 ///
 /// A third one, `static constexpr bool elementwise = true`, promises that a step follows from its own weight and state
-/// alone: `apply` then gets parts of arrays, from several threads.
+/// alone, and that `apply` does not throw: it then gets parts of arrays, from several threads.
 template <class O>
 concept optimizer =
     requires(const O& o, std::span<const update_slot<float>> slots, float* state) {
@@ -28018,7 +28047,7 @@ public:
                                                     train which);
 
     /// Takes over examples: for each input of the network and for each loss the values of all of them.
-    /// Throws `error` where sizes or targets do not fit.
+    /// Throws `error` where sizes or targets do not fit; where a frozen step throws, the examples are those before it.
     void load(std::size_t examples, std::span<const example_data<T>> inputs, std::span<const example_data<T>> targets);
     /// `load` in parts: what checks and copies, and whether `run_frozen` is then to be called until it says false, with
     /// the same inputs: it runs frozen steps for some of the examples.
@@ -28026,8 +28055,8 @@ public:
     bool run_frozen(std::span<const example_data<T>> inputs);
     std::size_t examples() const { return examples_; }
 
-    /// One mini-batch of the given examples (from 0 to examples() - 1): forward, backward, update. Returns the
-    /// loss before the update, summed over the losses. A loss that is not finite updates nothing.
+    /// One mini-batch of the given examples (from 0 to examples() - 1): forward, backward, update. Returns the loss
+    /// before the update, summed over the losses. Not finite, it updates nothing, nor if a loss or optimizer throws.
     double step(std::span<const std::size_t> batch);
     /// The loss of the given examples and the gradient of every learning parameter, without an update.
     double gradient(std::span<const std::size_t> batch);
@@ -28091,7 +28120,7 @@ private:
     buffer<T> gradients_, state_, arena_, shared_;
     bool gradients_are_zero_ = true;
     std::vector<T*> values_, blob_gradients_;
-    std::size_t examples_ = 0, frozen_ = 0;  ///< of frozen_ the frozen steps have run
+    std::size_t examples_ = 0, frozen_ = 0;  ///< of frozen_ no frozen step has to run any more
     std::uint64_t steps_ = 0;
     std::vector<std::vector<T>> kept_, targets_;
     std::vector<T> batch_targets_;
@@ -28148,28 +28177,28 @@ bool trainer<T>::take(std::size_t examples, std::span<const example_data<T>> inp
     const plan_view& p = network_.plan();
     if (p.open) network_.core().reserve(1);  // the shapes as they are planned
     check(examples, inputs, targets);
-    examples_ = examples;
-    targets_.resize(targets.size());
-    for (std::size_t l = 0; l < targets.size(); ++l) targets_[l].assign(targets[l].begin(), targets[l].end());
-    kept_.resize(plan_.borders.size());
-    for (std::size_t k = 0; k < plan_.borders.size(); ++k) {
-        const std::size_t b = plan_.borders[k];
-        kept_[k].assign(size_of(b) * (p.blobs[b].per_example ? examples : 1), T(0));
+    std::vector<std::vector<T>> kept, wanted;
+    for (const auto& values : targets) wanted.emplace_back(values.begin(), values.end());
+    for (const std::size_t b : plan_.borders) {
+        kept.emplace_back(size_of(b) * (p.blobs[b].per_example ? examples : 1));
         for (std::size_t i = 0; i < inputs.size(); ++i)
-            if (p.inputs[i] == b) kept_[k].assign(inputs[i].begin(), inputs[i].end());
+            if (p.inputs[i] == b) kept.back().assign(inputs[i].begin(), inputs[i].end());
     }
-    frozen_ = 0;
-    return std::ranges::count(plan_.trained_steps, 0) > 0;
+    kept_.swap(kept);
+    targets_.swap(wanted);
+    examples_ = examples;
+    frozen_ = std::ranges::count(plan_.trained_steps, 0) > 0 ? 0 : examples;
+    return frozen_ == 0;
 }
 
 template <class T>
 double trainer<T>::step(std::span<const std::size_t> batch) {
     const double loss = gradient(batch);
     if (!std::isfinite(loss)) return loss;
-    ++steps_;
     auto& engine = network_.core();
     update_weights<T>(optimizer_, slots_, [&](std::size_t k) { return engine.parameter(slot_parameters_[k]); },
-                      optimizer_state().data(), gradients_.size(), steps_, engine.threads());
+                      optimizer_state().data(), gradients_.size(), steps_ + 1, engine.threads());
+    ++steps_;
     gradients_are_zero_ = true;
     std::size_t last_step = blob_facts::npos;
     for (std::size_t number : slot_parameters_) {
@@ -28214,7 +28243,7 @@ bool trainer<T>::finite() const {
 template <class T>
 buffer<T>& trainer<T>::optimizer_state() {
     const extent size = optimizer_.moments() * gradients_.size();
-    if (state_.size() < size) state_.resize(size);
+    if (state_.size() < size) state_ = buffer<T>(size);
     return state_;
 }
 
@@ -28314,8 +28343,8 @@ double trainer<T>::forward(std::span<const std::size_t> batch, bool with_gradien
     if (batch.empty()) throw error(errc::bad_argument, "a mini-batch of at least one example wanted");
     if (examples_ == 0) throw error(errc::bad_argument, "mini-batch: there are no examples yet, load some first");
     for (std::size_t i : batch)
-        if (i >= examples_)
-            throw error(value_fault("mini-batch: an example below ", examples_, " wanted, ", i, " came"));
+        if (i >= frozen_)
+            throw error(value_fault("mini-batch: an example below ", frozen_, " wanted, ", i, " came"));
     auto& engine = network_.core();
     place(static_cast<extent>(batch.size()));
     for (std::size_t k = 0; k < plan_.borders.size(); ++k) {
@@ -28330,8 +28359,7 @@ double trainer<T>::forward(std::span<const std::size_t> batch, bool with_gradien
     network_.forward();
     if (with_gradient)
         for (const auto& site : sites_)
-            if (engine.gradient(site.input))
-                kernels::fill(engine.elements(site.input), T(0), engine.gradient(site.input));
+            if (T* to = engine.gradient(site.input)) kernels::fill(engine.elements(site.input), T(0), to);
     double total = 0;
     for (std::size_t l = 0; l < losses_.size(); ++l) total += evaluate_loss(l, batch, with_gradient);
     return total;
@@ -28358,8 +28386,9 @@ double trainer<T>::evaluate_loss(std::size_t number, std::span<const std::size_t
 template <class T>
 void trainer<T>::place(extent examples) {
     const plan_view& p = network_.plan();
-    arena_.reserve(plan_.arena_size * examples);
-    shared_.reserve(plan_.shared_size);
+    const extent arena = plan_.arena_size * examples;
+    take_memory([&] { arena_.reserve(arena), shared_.reserve(plan_.shared_size); }, "the blobs of a training have ",
+                arena + plan_.shared_size, " elements (examples at a time: ", examples, ")");
     for (std::size_t b = 0; b < values_.size(); ++b) {
         const auto at = [&](extent offset) -> T* {
             if (offset < 0) return nullptr;
@@ -28378,8 +28407,10 @@ void trainer<T>::place(extent examples) {
 #include <exception>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <numeric>
 #include <optional>
+#include <system_error>
 #include <thread>
 
 namespace bespoke {
@@ -28533,9 +28564,11 @@ private:
 /// Trains a copy of a model on examples, on a thread of its own (Core ML's MLUpdateTask).
 ///
 /// Made, it runs: the caller waits only for the copies of the model and of the examples, and for their checks. The
-/// model that it was made from goes on predicting, unchanged; `result` gives the updated one. To destroy a running task
-/// cancels it; one that was moved from can only be destroyed. `Model` is a loaded `model`, whose examples are features,
-/// or a composed `network<...>` with a `training_setup`: what `make_learner(model, examples, options)` takes.
+/// model that it was made from goes on predicting, unchanged, or is destroyed; `result` gives the updated one. Several
+/// threads may ask a task at a time. To destroy a running one, or to assign another one to it, cancels it; its own
+/// handlers must not do that. One that was moved from throws where it is used. `Model` is a loaded `model`, whose
+/// examples are features, or a composed `network<...>` with a `training_setup`: what
+/// `make_learner(model, examples, options)` takes.
 template <class Model>
 class [[nodiscard]] update_task {
 public:
@@ -28546,23 +28579,37 @@ public:
         : state_(std::make_unique<state>(model, std::move(handlers))) {
         auto learner = make_learner(state_->model, examples, options);
         state_->progress.settings = learner.settings;
-        thread_ = std::thread([s = state_.get(), learning = std::move(learner)]() mutable { run(*s, learning); });
+        try {
+            thread_ = std::thread([s = state_.get(), learning = std::move(learner)]() mutable { run(*s, learning); });
+        } catch (const std::system_error&) {
+            throw error(errc::bad_argument, "update: the system gives no thread for the task");
+        }
     }
     update_task(update_task&&) = default;
-    update_task& operator=(update_task&&) = delete;
+    update_task& operator=(update_task other) noexcept {
+        state_.swap(other.state_);
+        thread_.swap(other.thread_);
+        return *this;
+    }
     ~update_task() {
         if (state_) cancel();
         if (thread_.joinable()) thread_.join();
     }
 
     /// Ends the training after the current mini-batch. What was learned so far stays.
-    void cancel() { state_->progress.stop = true; }
+    void cancel() { owned().progress.stop = true; }
     /// Whether it has ended; does not wait.
-    bool finished() const { return state_->finished; }
+    bool finished() const { return owned().finished; }
     /// Waits for the end and rethrows what went wrong, if anything did.
     void wait() {
-        if (thread_.joinable()) thread_.join();
-        if (state_->context.failure) std::rethrow_exception(state_->context.failure);
+        state& s = owned();
+        if (s.runs_on.load() == std::this_thread::get_id())
+            throw error(errc::bad_argument, "update: a handler waits for its own task");
+        {
+            const std::lock_guard lock(s.waiting);
+            if (thread_.joinable()) thread_.join();
+        }
+        if (s.context.failure) std::rethrow_exception(s.context.failure);
     }
     /// Waits, and gives a copy of the updated model, as often as wanted. Throws what `wait` throws.
     Model result() {
@@ -28582,6 +28629,8 @@ private:
         std::atomic<bool> finished = false;
         update_handlers<Model> handlers;
         update_context<Model> context;
+        std::atomic<std::thread::id> runs_on{};
+        std::mutex waiting;
 
         state(const Model& m, update_handlers<Model> h)
             : model(m), handlers(std::move(h)), context(model, progress) {}
@@ -28589,6 +28638,7 @@ private:
 
     template <class T>
     static void run(state& s, learner<T>& learning) {
+        s.runs_on = std::this_thread::get_id();
         try {
             run_epochs(learning, s.progress, &tell, &s);
         } catch (...) {
@@ -28600,12 +28650,18 @@ private:
         } catch (...) {
             if (!s.context.failure) s.context.failure = std::current_exception();
         }
+        s.runs_on = std::thread::id();
         s.finished = true;
     }
     static void tell(void* to, update_event event) {
         state& s = *static_cast<state*>(to);
         s.context.event = event;
         if (s.handlers.progress && (s.handlers.events & event) != update_event{}) s.handlers.progress(s.context);
+    }
+
+    state& owned() const {
+        if (state_ == nullptr) throw error(errc::bad_argument, "the task was moved from");
+        return *state_;
     }
 
     std::unique_ptr<state> state_;
@@ -35087,6 +35143,7 @@ void network<Description, Element, Fits>::read(const std::filesystem::path& path
     model from = define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::load_same(
         path, detail::layers_of<Description>(), plan(), detail::codecs_of_network<Description>());
     auto& core = from.network().core();
+    engine_.measure();  // from here on nothing fails
     if constexpr (std::is_same_v<Element, float>)
         engine_.parameters().take(std::move(core.parameters()));
     else

@@ -1,3 +1,4 @@
+#include "../counted_allocations.hpp"
 #include "../training_instances.hpp"
 #include "documents.hpp"
 #include "failure.hpp"
@@ -384,4 +385,40 @@ TEST_CASE("a small model is read into memory: its file may change afterwards") {
     if (std::filesystem::exists(f.weights())) std::filesystem::resize_file(f.weights(), 0);
     CHECK(same_bits(once(other, x), y));
     CHECK(m.parameter("y", "weights")[0] == net.parameter("y", "weights")[0]);
+}
+
+TEST_CASE("a load that finds no memory changes nothing, nor does one into a network that was moved from") {
+    const files f("network_scarce");
+    bespoke::network<looping>(3).save(f.path);
+    bespoke::network<looping> net(4);
+    const std::vector<float> x{1, -2, 3, 0.5f}, n{2}, c{1};
+    const auto run = [&] {
+        const auto y = net(x, n, c);
+        return std::vector<float>(y.begin(), y.end());
+    };
+    const auto before = run();
+    // the file is read and found right, and then the network wants working memory for its threads
+    const auto load = [&] {
+        net.use_threads(2);
+        net.load(f.path);
+    };
+    std::size_t all = allocations;
+    load();
+    all = allocations - all;
+    CHECK(run() != before);
+    net.initialize(4);
+    for (std::size_t more = all - std::min<std::size_t>(all, 40); more < all; ++more) {
+        try {
+            const scarce_memory scarce(more);
+            load();
+        } catch (const std::bad_alloc&) {
+            CHECK(run() == before);
+        } catch (const error&) {
+            CHECK(run() == before);
+        }
+        net.initialize(4);
+    }
+
+    const auto elsewhere = std::move(net);
+    CHECK_THROWS_AS(net.load(f.path), error);
 }

@@ -550,3 +550,71 @@ TEST_CASE("many examples are read where the caller has them, and stay as they ar
         CHECK(std::equal(copied.begin(), copied.end(), y.begin(), y.end()));
     }
 }
+
+TEST_CASE("what finds no memory changes nothing") {
+    network<lenet> net(8);
+    const auto image = numbers(400), many = numbers(400 * 300);
+    const auto y = to_vector(net(image));
+    const auto unchanged = [&] {
+        CHECK(net.core().how() == arithmetic{});
+        CHECK(same_bits(to_vector(net(image)), y));
+    };
+    const auto failures = [&](const auto& action) { return with_scarce_memory(action, unchanged); };
+    CHECK(failures([&] { net.predict_batch(many); }) > 0);
+    unchanged();
+    CHECK(failures([&] { net.use_threads(2); }) > 0);
+    unchanged();
+    // the working memory of the kernels is taken anew
+    CHECK(failures([&] { network<lenet> copy(net); }) > 0);
+    CHECK(failures([&] { net.use_threads(3), net.prepare(); }) > 0);
+    CHECK(failures([&] { net.use_threads(2), net.initialize(9); }) > 0);
+    CHECK_FALSE(same_bits(to_vector(net(image)), y));
+    net.initialize(8);
+    unchanged();
+    CHECK(failures([&] { net.use({.winograd = false}); }) > 0);
+    CHECK(net.core().how() == arithmetic{.winograd = false});
+}
+
+TEST_CASE("too many examples leave everything else as it was") {
+    network<much_scratch> net;
+    const auto x = numbers(2 * 3);
+    CHECK(same_bits(to_vector(net.predict_batch(x)), x));
+    CHECK(error_for_memory([&] { net.core().reserve(1 << 15, true); }) != "");
+    net.prepare();
+    CHECK(net.use_low_precision(low_precision::int8) == low_precision::none);
+    CHECK(same_bits(to_vector(net.predict_batch(x)), x));
+
+    network<mlp> small;
+    const auto y = to_vector(small(numbers(32)));
+    CHECK(error_for_memory([&] { small.core().reserve(extent{1} << 36); }) != "");
+    small.use_threads(2);
+    small.use({.winograd = false});
+    small.prepare();
+    CHECK(same_bits(to_vector(small(numbers(32))), y));
+}
+
+TEST_CASE("a network that was moved from has the threads of nobody") {
+    network<mlp> from(3, 2);
+    { const network<mlp> to = std::move(from); }
+    CHECK(from.thread_count() == 1);
+    CHECK_THROWS_AS(network<mlp>(from), error);
+}
+
+TEST_CASE("a program that finds no memory for other shapes goes on with those that it had") {
+    program p = program_of(mlp);
+    p.core().initialize(1);
+    const auto x = numbers(32);
+    const auto y = run(p, {x});
+    const auto shaped = [&](extent rows) { return std::vector{program::named_shape{"x", {rows, 32}}}; };
+    const auto unchanged = [&] {
+        p.reshape({{"x", {32}}});
+        CHECK(run(p, {x}) == y);
+    };
+    CHECK(with_scarce_memory([&] { p.reshape(shaped(3)); }, unchanged) > 0);
+    unchanged();
+    CHECK(with_scarce_memory([&] { p.reshape(shaped(3)), run(p, {numbers(96)}); }, unchanged) > 0);
+    for (extent rows = 4; rows < 24; ++rows) {
+        CHECK(with_scarce_memory([&] { p.reshape(shaped(rows)); }, unchanged) > 0);
+        CHECK(p.plan_count() <= program::most_plans);
+    }
+}

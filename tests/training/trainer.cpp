@@ -698,3 +698,93 @@ TEST_CASE(
     REQUIRE(compared > 100);
     REQUIRE(with_frozen > 20);
 }
+
+namespace {
+
+/// As it is, but that it can be told to throw.
+struct moody_loss : mean_squared_error {
+    static inline bool throws = false;
+
+    double operator()(auto x, auto y, const auto* target, auto dx) const {
+        const double loss = mean_squared_error::operator()(x, y, target, dx);
+        if (throws) throw std::string("a loss");
+        return loss;
+    }
+};
+struct moody_optimizer {
+    static inline bool throws = false;
+
+    sgd inner{.learning_rate = 0.1, .momentum = 0.5};
+    extent moments() const { return inner.moments(); }
+    template <class T>
+    void apply(std::span<const update_slot<T>> slots, T* state, extent total, std::uint64_t step) const {
+        if (throws) {
+            std::fill_n(slots[0].step, slots[0].size, T(1000));
+            throw std::string("an optimizer");
+        }
+        inner.apply(slots, state, total, step);
+    }
+};
+
+}  // namespace
+
+TEST_CASE("a step that throws changes nothing") {
+    network<frozen_stem> net(1), undisturbed(1);
+    const auto x = numbers<float>(8 * 6), wanted = numbers<float>(8 * 3);
+    const std::vector<example_data<float>> in{x}, targets{wanted};
+    const auto with = [&](network<frozen_stem>& n, const any_optimizer<float>& optimizer) {
+        auto t = std::make_unique<trainer<float>>(n, std::vector<any_loss<float>>{moody_loss{}}, optimizer);
+        t->load(8, in, targets);
+        return t;
+    };
+    const bool moody = GENERATE(false, true);
+    any_optimizer<float> optimizer = adam{};
+    if (moody) optimizer = moody_optimizer{};
+    const auto t = with(net, optimizer), quiet = with(undisturbed, optimizer);
+    const auto same = [&] {
+        const auto a = std::as_const(net).core().parameters().block();
+        const auto b = std::as_const(undisturbed).core().parameters().block();
+        return std::memcmp(a.data(), b.data(), static_cast<std::size_t>(a.size()) * sizeof(float)) == 0;
+    };
+    const auto unchanged = [&] {
+        CHECK(t->steps() == quiet->steps());
+        CHECK(same());
+    };
+    std::uint64_t steps = 0;
+    for (std::size_t size : {2u, 5u}) {
+        const std::vector<std::size_t> batch = all(size);
+        CHECK(with_scarce_memory([&] { t->step(batch); }, unchanged) > 0);
+        quiet->step(batch);
+        unchanged();
+        CHECK(quiet->steps() == ++steps);
+        moody_loss::throws = true;
+        CHECK_THROWS_AS(t->step(batch), std::string);
+        moody_loss::throws = false;
+        unchanged();
+        moody_optimizer::throws = true;
+        if (moody) CHECK_THROWS_AS(t->step(batch), std::string);
+        moody_optimizer::throws = false;
+        unchanged();
+    }
+    // nor do examples for which there is no memory, or arithmetic behind a training
+    const auto more = numbers<float>(9 * 6, 2), other = numbers<float>(9 * 3, 3);
+    const std::vector<example_data<float>> many{more}, their{other};
+    const double loss = quiet->evaluate(all(8));
+    CHECK(with_scarce_memory([&] { t->take(9, many, their); },
+                             [&] { CHECK(t->evaluate(all(8)) == loss); }) > 0);
+    CHECK_THROWS_AS(t->step(all(1)), error);  // its frozen steps have not run yet
+    t->load(9, many, their);
+    const auto y = undisturbed(std::span(x).first(6));
+    CHECK(with_scarce_memory([&] { net.use({.winograd = false}); },
+                             [&] { CHECK(net(std::span(x).first(6))[0] == y[0]); }) > 0);
+    CHECK(net(std::span(x).first(6))[0] == y[0]);
+}
+
+TEST_CASE("a trainer says that its network was moved from") {
+    network<frozen_stem> net(1);
+    trainer t(net, {squares{}}, sgd{});
+    give(t, 2, {numbers<float>(12)}, {numbers<float>(6)});
+    const network<frozen_stem> elsewhere = std::move(net);
+    CHECK_THROWS_AS(t.step(all(2)), error);
+    CHECK_THROWS_AS(t.evaluate(all(2)), error);
+}

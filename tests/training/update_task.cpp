@@ -342,6 +342,11 @@ TEST_CASE("a task is cancelled from outside, and by its destruction") {
         task_type moved(std::move(task));
     }
     REQUIRE(completed);
+    task_type kept(net, data.setup(), endless, handlers);
+    completed = false;
+    kept = task_type(net, data.setup(), {.epochs = 1, .mini_batch_size = 4});
+    REQUIRE(completed);  // that of before has ended
+    CHECK_FALSE(same_bits(parameters(kept.result()), parameters(net)));
 }
 
 namespace {
@@ -541,4 +546,45 @@ TEST_CASE("many tasks at once, of one model, do not disturb each other") {
         net_type other(1, threads);
         REQUIRE(same_bits(parameters(update(other, setup, options)), expected));
     }
+}
+
+TEST_CASE("several threads ask a task, and its handlers do not wait for it") {
+    const net_type net(1);
+    std::atomic<bool> asked = false;
+    task_type* itself = nullptr;
+    std::string refusal;
+    handlers_type handlers;
+    handlers.progress = [&](context_type&) {
+        while (!asked) std::this_thread::yield();
+    };
+    handlers.completion = [&](context_type&) {
+        refusal = thrown_by([&] { itself->wait(); }, errc::bad_argument);
+    };
+    task_type task(net, data.setup(), {.epochs = 2}, handlers);
+    itself = &task;
+    std::vector<std::vector<float>> results(3);
+    std::vector<std::thread> threads;
+    for (auto& result : results)
+        threads.emplace_back([&] {
+            asked = true;
+            static_cast<void>(task.finished());
+            result = parameters(task.result());
+        });
+    for (auto& thread : threads) thread.join();
+    for (const auto& result : results) CHECK(same_bits(result, parameters(task.result())));
+    CHECK(refusal == "update: a handler waits for its own task");
+
+    const task_type elsewhere(std::move(task));
+    CHECK(elsewhere.finished());
+    CHECK(thrown_by([&] { task.wait(); }, errc::bad_argument) == "the task was moved from");
+    CHECK_THROWS_AS(task.finished(), error);
+    CHECK_THROWS_AS(task.cancel(), error);
+}
+
+TEST_CASE("a task does without the network that it was made from") {
+    auto net = std::make_unique<net_type>(1, 2);
+    const net_type expected = update(*net, data.setup(), {.epochs = 2});
+    task_type task(*net, data.setup(), {.epochs = 2});
+    net.reset();
+    CHECK(same_bits(parameters(task.result()), parameters(expected)));
 }

@@ -102,19 +102,20 @@ private:
     extent size_ = 0;
 };
 
-/// A bool that is false behind a move.
-class flag_of_owner {
+/// A bool that is false behind a move, or a pointer that is null then.
+template <class T>
+class value_of_owner {
 public:
-    constexpr flag_of_owner(bool set) : set_(set) {}
-    constexpr flag_of_owner(flag_of_owner&& other) noexcept : set_(std::exchange(other.set_, false)) {}
-    constexpr flag_of_owner& operator=(flag_of_owner&& other) noexcept {
-        set_ = std::exchange(other.set_, false);
+    constexpr value_of_owner(T value) : value_(value) {}
+    constexpr value_of_owner(value_of_owner&& other) noexcept : value_(std::exchange(other.value_, T{})) {}
+    constexpr value_of_owner& operator=(value_of_owner&& other) noexcept {
+        value_ = std::exchange(other.value_, T{});
         return *this;
     }
-    constexpr operator bool() const { return set_; }
+    constexpr operator T() const { return value_; }
 
 private:
-    bool set_;
+    T value_;
 };
 
 }  // namespace bespoke

@@ -118,6 +118,7 @@ void network<Description, Element, Fits>::read(const std::filesystem::path& path
     model from = define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::load_same(
         path, detail::layers_of<Description>(), plan(), detail::codecs_of_network<Description>());
     auto& core = from.network().core();
+    engine_.measure();  // from here on nothing fails
     if constexpr (std::is_same_v<Element, float>)
         engine_.parameters().take(std::move(core.parameters()));
     else

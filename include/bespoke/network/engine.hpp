@@ -46,6 +46,7 @@ public:
 
     /// Parameters begin as each layer says, from numbers that depend on the seed alone.
     void initialize(std::uint64_t seed) {
+        measure();
         this->parameters().draw(seed);
         change();
     }
@@ -54,6 +55,9 @@ public:
         reach(readiness::none);
         measure();
     }
+    /// Asks every layer for its working memory, where what there is may not be enough. Throws `error` where it is not
+    /// there; behind it `change` and `prepare` do not throw.
+    void measure();
     /// Lets the layers bring their parameters into the order in which their kernels read them.
     void prepare();
     /// Only those that cannot run without. The others do before the second run: it is not worth the time for one alone.
@@ -64,7 +68,9 @@ public:
     void change(std::size_t step);
     /// Those that did without.
     void prepare_stale() {
-        if (!std::exchange(some_stale_, false)) return;
+        if (!some_stale_) return;
+        measure();  // a failure may have taken the place for it
+        some_stale_ = false;
         prepare_those([](const attached_layer& attached) { return attached.stale; });
         reach(ready_);
     }
@@ -87,10 +93,7 @@ public:
 
     using network_memory<T>::use;
     /// How to compute from now on: the layers prepare anew before the next run.
-    void use(const arithmetic& how) {
-        network_memory<T>::use(how);
-        change();
-    }
+    void use(const arithmetic& how);
     /// The same arithmetic but for `allow_low_precision_accumulation`. Returns what is in force then.
     low_precision use_low_precision(low_precision wanted);
     /// In what predictions multiply with large matrices of weights, `none` being T; and a sentence why that is not what
@@ -140,8 +143,6 @@ private:
 
     /// Which layers have prepared; `used`: those that are needed, for the first run.
     enum class readiness { none, needed, used, all };
-    /// Asks every layer for its working memory, where what there is may not be enough.
-    void measure();
     void settle();
     void reach(readiness ready);
     using typename engine_state<T>::attached_layer;
@@ -208,6 +209,18 @@ void engine<T>::measure() {
     this->end_measure();
     for (const auto& [step, size] : scattered) this->scatter_prepared(step, size);
     reach(ready_);
+}
+
+template <class T>
+void engine<T>::use(const arithmetic& how) {
+    const arithmetic before = this->how();
+    network_memory<T>::use(how);
+    try {
+        change();
+    } catch (...) {
+        network_memory<T>::use(before);
+        throw;
+    }
 }
 
 template <class T>

@@ -9,7 +9,6 @@
 #include <algorithm>
 #include <limits>
 #include <memory>
-#include <new>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -36,7 +35,10 @@ public:
     T* parameter(std::size_t number) { return parameters_.write(number); }
     const T* parameter(std::size_t number) const { return parameters_.read(number); }
     /// Where the gradient of a parameter is summed up; null: nowhere.
-    std::vector<T*>& parameter_gradients() { return parameter_gradients_; }
+    std::vector<T*>& parameter_gradients() {
+        check_owner();
+        return parameter_gradients_;
+    }
     /// Points `to` at a parameter, or at its gradient. Field by field where the view lies: to copy one in registers
     /// that was just written word by word waits for the writes.
     void view_parameter(std::size_t number, dynamic_view<const T>& to) const;
@@ -56,6 +58,7 @@ public:
     /// Calls `body` once for each chunk of examples, with the window on it. The bits do not depend on the chunks.
     template <class Body>
     void each_chunk(const Body& body) {
+        whole();  // an earlier run may have ended in the midst of a window
         if (chunk_ >= examples_) return body();
         const extent chunks = (examples_ + chunk_ - 1) / chunk_;
         for (extent i = 0; i < chunks; ++i) {
@@ -67,8 +70,7 @@ public:
     /// Blobs are where the caller (a trainer) says. Those whose shapes are open lie in memory of their own: of their
     /// gradients it only counts whether one is wanted.
     void place(extent examples, std::span<T* const> values, std::span<T* const> gradients);
-    /// What the blobs of one example may take, in all, and what a layer may work with for one, see
-    /// check_work in decide.hpp. Not said: no bound.
+    /// What the blobs of one example may take in all, or a layer work with (decide.hpp). Not said: no bound.
     void bound(extent elements) { bound_ = elements; }
     extent bound() const { return bound_; }
     extent examples() const { return examples_; }
@@ -98,7 +100,7 @@ public:
         measured_ = 0;
     }
     const arithmetic& how() const { return how_; }
-    std::size_t thread_count() const { return threads_ ? threads_->size() : 1; }
+    std::size_t thread_count() const { return threads() != nullptr ? threads()->size() : 1; }
 
     /// The parameter array `field` ("weights") of the first layer called `layer`. Throws `error` where there is none.
     std::span<T> parameter(std::string_view layer, std::string_view field);
@@ -170,9 +172,11 @@ protected:
     /// What the layer at `step` asks for, now that its shapes are decided.
     void work_decided(std::size_t step, extent prepared, extent scratch) {
         buffer<T>& own = run_->of_step(step).prepared;
+        const extent measured = std::exchange(measured_, 0);  // if this fails, `scratch_` may be gone
         if (own.size() < prepared) own.allocate(prepared);
         prepared_places_[step] = own.data();
         scratch_.reserve(scratch);
+        measured_ = measured;
     }
 
     extent first_ = 0, count_ = 0;  ///< the window
@@ -181,16 +185,7 @@ private:
     void begin_run(extent examples, std::span<T* const> gradients = {});
     extent choose_chunk(extent examples) const;
     void begin_chunk(extent first, extent end);
-    /// Takes memory for so many elements. Throws `error` where it is not there.
-    template <class Take>
-    static void take(std::string_view what, extent elements, extent examples, const Take& from_system) {
-        try {
-            from_system();
-        } catch (const std::bad_alloc&) {
-            throw error(value_fault(what, elements, " elements (examples at a time: ", examples,
-                                    "), there is no memory for them"));
-        }
-    }
+    void check_owner() const { if (prepared_offsets_.empty()) throw_moved_from("the network"); }
     void whole() {
         first_ = 0;
         count_ = examples_;
@@ -200,10 +195,9 @@ private:
         return facts.dimensions.size() * (facts.per_example ? examples : 1);
     }
 
-    /// Lets the plan speak of the shapes as they are decided.
-    void open_shapes() {
-        run_.reset(plan_.open ? new run_shapes<T>(plan_) : nullptr);
-        if (run_) plan_.blobs = run_->blobs();
+    /// Whose blobs are those of the plan then: it speaks of the shapes as they are decided.
+    static std::unique_ptr<run_shapes<T>> shapes_of(const plan_view& plan) {
+        return plan.open ? std::make_unique<run_shapes<T>>(plan) : nullptr;
     }
 
     plan_view plan_;
@@ -215,7 +209,7 @@ private:
     std::vector<extent> prepared_offsets_;
     std::vector<T*> prepared_places_;  ///< for each step
     extent prepared_size_ = 0, scratch_size_ = 0, planes_size_ = 0, examples_ = 0, chunk_ = 0, measured_ = 0;
-    flag_of_owner planned_ = false;
+    value_of_owner<bool> planned_ = false;
     bool keeps_room_ = true, all_blobs_ = false;
     extent bound_ = std::numeric_limits<extent>::max();
     std::vector<extent> origins_;  ///< for each blob, the example that lies where its values begin
@@ -223,7 +217,7 @@ private:
     arithmetic how_;
     std::size_t lowered_ = 0;
     std::unique_ptr<thread_pool> own_threads_;
-    thread_pool* threads_ = nullptr;
+    value_of_owner<thread_pool*> threads_ = nullptr;
 };
 
 // Not in the class: what is there is inline, and would be compiled again wherever a network is composed, in spite of
@@ -231,38 +225,51 @@ private:
 
 template <class T>
 network_memory<T>::network_memory(plan_view plan)
-    : plan_(plan), values_(plan.blobs.size()), gradients_(plan.blobs.size()),
+    : plan_(plan), run_(shapes_of(plan)), values_(plan.blobs.size()), gradients_(plan.blobs.size()),
       parameters_(plan.parameters, plan.parameters_size), parameter_gradients_(plan.parameters.size()),
-      prepared_offsets_(plan.steps.size()),
-      prepared_places_(plan.steps.size()), origins_(plan.blobs.size()) {
-    open_shapes();
+      prepared_offsets_(plan.steps.size()), prepared_places_(plan.steps.size()),
+      origins_(plan.blobs.size()) {
+    if (run_) plan_.blobs = run_->blobs();
 }
 
 template <class T>
 void network_memory<T>::replan(plan_view plan) {
-    plan_ = plan;
+    auto run = shapes_of(plan);
+    for (auto* list : {&values_, &gradients_}) list->reserve(plan.blobs.size());
+    origins_.reserve(plan.blobs.size());
+    plan_ = plan;  // from here on nothing fails
     parameters_.describe(plan.parameters);
-    values_.assign(plan.blobs.size(), nullptr);
-    gradients_.assign(plan.blobs.size(), nullptr);
+    for (auto* list : {&values_, &gradients_}) list->assign(plan.blobs.size(), nullptr);
     origins_.assign(plan.blobs.size(), 0);
     planned_ = false;
     measured_ = 0;
-    open_shapes();
+    run_ = std::move(run);
+    if (run_) plan_.blobs = run_->blobs();
 }
 
 template <class T>
 void network_memory<T>::make_room(extent examples, bool all_blobs) {
-    if (prepared_offsets_.empty()) throw_moved_from("the network");
-    if (run_) begin_run(examples);
-    examples_ = examples;
-    chunk_ = all_blobs ? examples : choose_chunk(examples);
-    all_blobs_ = all_blobs;
+    check_owner();
     planned_ = false;
-    const extent arena = (all_blobs ? plan_.whole_size : plan_.arena_size) * chunk_;
-    take("the blobs have ", arena + plan_.shared_size, chunk_, [&] {
-        arena_.reserve(arena);
-        shared_.reserve(plan_.shared_size);
-    });
+    if (run_) begin_run(examples);
+    const extent chunk = all_blobs ? examples : choose_chunk(examples);
+    const auto each_end = [&](const auto& visit) {
+        for (const auto blobs : {plan_.inputs, plan_.outputs})
+            for (std::size_t b : blobs)
+                if (plan_.blobs[b].per_example) visit(b, aligned_size<T>(elements_of(b, examples)));
+    };
+    const extent arena = (all_blobs ? plan_.whole_size : plan_.arena_size) * chunk;
+    extent ends = 0;
+    take_memory([&] { arena_.reserve(arena), shared_.reserve(plan_.shared_size); }, "the blobs have ",
+                arena + plan_.shared_size, " elements (examples at a time: ", chunk, ")");
+    if (chunk < examples) {
+        each_end([&](std::size_t, extent elements) { ends += elements; });
+        take_memory([&] { ends_.reserve(ends); }, "the inputs and outputs have ", ends,
+                    " elements (examples at a time: ", examples, ")");
+    }
+    examples_ = examples;
+    chunk_ = chunk;
+    all_blobs_ = all_blobs;
     for (std::size_t i = 0; i < plan_.blobs.size(); ++i) {
         const blob_facts& blob = plan_.blobs[i];
         values_[i] = blob.open.any                 ? run_->value(i)
@@ -273,18 +280,9 @@ void network_memory<T>::make_room(extent examples, bool all_blobs) {
         gradients_[i] = nullptr;
         origins_[i] = 0;
     }
-    if (chunk_ < examples) {
-        const auto each_end = [&](const auto& visit) {
-            for (const auto blobs : {plan_.inputs, plan_.outputs})
-                for (std::size_t b : blobs)
-                    if (plan_.blobs[b].per_example) visit(b, aligned_size<T>(elements(b)));
-        };
-        extent size = 0;
-        each_end([&](std::size_t, extent elements) { size += elements; });
-        take("the inputs and outputs have ", size, examples, [&] { ends_.reserve(size); });
-        T* place = ends_.data();
+    T* place = ends_.data();
+    if (chunk < examples)
         each_end([&](std::size_t b, extent elements) { values_[b] = std::exchange(place, place + elements); });
-    }
     planned_ = !run_ && keeps_room_;  // a run begins each time
     whole();
 }
@@ -303,8 +301,7 @@ void network_memory<T>::begin_run(extent examples, std::span<T* const> gradients
 template <class T>
 extent network_memory<T>::choose_chunk(extent examples) const {
     const extent room = std::max<extent>(768 << 10, plan_.parameters_size * static_cast<extent>(sizeof(T)));
-    for (const step_facts& step : plan_.steps)
-        if (step.mixes_examples) return examples;
+    if (std::ranges::any_of(plan_.steps, &step_facts::mixes_examples)) return examples;
     const extent bytes = std::max<extent>(plan_.arena_size * static_cast<extent>(sizeof(T)), 1);
     const extent most = std::max<extent>(room / bytes, 4);
     const extent chunks = (examples + most - 1) / most;
@@ -322,6 +319,7 @@ void network_memory<T>::begin_chunk(extent first, extent end) {
 
 template <class T>
 void network_memory<T>::place(extent examples, std::span<T* const> values, std::span<T* const> gradients) {
+    check_owner();
     std::copy(values.begin(), values.end(), values_.begin());
     std::copy(gradients.begin(), gradients.end(), gradients_.begin());
     if (run_) {
@@ -347,16 +345,13 @@ void network_memory<T>::use_threads(std::size_t count) {
 template <class T>
 std::span<T> network_memory<T>::parameter(std::string_view layer, std::string_view field) {
     const std::size_t step = plan_.find_step(layer);
-    if (step != none)
-        for (std::size_t i = 0; i < plan_.steps[step].parameter_count; ++i) {
-            const std::size_t number = plan_.steps[step].first_parameter + i;
-            const auto& facts = plan_.parameters[number];
-            if (facts.name == field) return {parameter(number), static_cast<std::size_t>(facts.dimensions.size())};
-        }
     std::string others;
-    if (step != none)
-        for (const parameter_facts& facts : plan_.parameters_of(step))
-            others += (others.empty() ? "; it has \"" : ", \"") + std::string(facts.name) + "\"";
+    for (std::size_t i = 0; step != none && i < plan_.steps[step].parameter_count; ++i) {
+        const std::size_t number = plan_.steps[step].first_parameter + i;
+        const parameter_facts& facts = plan_.parameters[number];
+        if (facts.name == field) return {parameter(number), static_cast<std::size_t>(facts.dimensions.size())};
+        others += (others.empty() ? "; it has \"" : ", \"") + std::string(facts.name) + "\"";
+    }
     throw error(errc::unknown_name, "no layer \"" + std::string(layer) + "\" with a parameter \"" +
                                         std::string(field) + "\" in this network" + others);
 }
@@ -370,13 +365,19 @@ void network_memory<T>::throw_wrong_input(std::size_t number, extent came, exten
 
 template <class T>
 void network_memory<T>::end_measure() {
-    take("the layers work with ", prepared_size_ + scratch_size_ + planes_size_, chunk(), [&] {
+    const extent chunk = std::exchange(chunk_, 0);  // none, should this fail: the next run says how many it wants
+    const bool planned = std::exchange(planned_, false);
+    const auto take = [&] {
         prepared_.allocate(prepared_size_);
         scratch_.reserve(scratch_size_);
         planes_.reserve(planes_size_);
-    });
+    };
+    take_memory(take, "the layers work with ", prepared_size_ + scratch_size_ + planes_size_,
+                " elements (examples at a time: ", std::max<extent>(chunk, 1), ")");
+    chunk_ = chunk;
+    planned_ = planned;
     for (std::size_t s = 0; s < prepared_places_.size(); ++s) withhold(s, false);
-    measured_ = chunk();
+    measured_ = this->chunk();
 }
 
 template <class T>

@@ -22,7 +22,7 @@ public:
     /// The list must outlive this, or be replaced.
     explicit network_parameters(std::span<const parameter_facts> facts, extent size)
         : facts_(facts), places_(facts.size()) {
-        block_.allocate(size);
+        take_memory([&] { block_.allocate(size); }, "the parameters have ", size, " elements");
     }
     network_parameters(network_parameters&&) noexcept = default;
     network_parameters& operator=(network_parameters&&) noexcept = default;
@@ -119,8 +119,8 @@ T* network_parameters<T>::write(std::size_t number) const {
 
 template <class T>
 void network_parameters<T>::lend(std::size_t number, const T* values, const std::shared_ptr<const void>& owner) {
-    places_[number] = values;
     if (owners_.empty() || owners_.back() != owner) owners_.push_back(owner);
+    places_[number] = values;
 }
 
 template <class T>
@@ -146,6 +146,7 @@ void network_parameters<T>::copy(const network_parameters& from) {
 
 template <class T>
 void network_parameters<T>::take(network_parameters&& from) {
+    if (is_moved_from()) throw_moved_from("the network");
     if (is_shown_) return copy(from);
     const auto facts = facts_;  // that of this network's plan
     *this = std::move(from);

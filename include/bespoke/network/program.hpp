@@ -159,8 +159,8 @@ void program::reshape(const std::vector<named_shape>& inputs) {
                                     plans_.front().second->parameters[i].dimensions));
         }
     plans_.emplace_back(inputs, std::move(next));
+    if (plans_.size() > most_plans) plans_.erase(plans_.begin() + (is_current(*plans_[1].second) ? 2 : 1));
     change_to(*plans_.back().second);
-    if (plans_.size() > most_plans) plans_.erase(plans_.begin() + 1);
 }
 
 void program::change_to(const bespoke::plan& plan) {

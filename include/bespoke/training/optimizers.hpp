@@ -36,7 +36,7 @@ struct update_slot {
 /// slot.weights[i] is state[k * total + slot.offset + i]; `step` counts the updates, this one included.
 ///
 /// A third one, `static constexpr bool elementwise = true`, promises that a step follows from its own weight and state
-/// alone: `apply` then gets parts of arrays, from several threads.
+/// alone, and that `apply` does not throw: it then gets parts of arrays, from several threads.
 template <class O>
 concept optimizer =
     requires(const O& o, std::span<const update_slot<float>> slots, float* state) {

@@ -43,7 +43,7 @@ public:
                                                     train which);
 
     /// Takes over examples: for each input of the network and for each loss the values of all of them.
-    /// Throws `error` where sizes or targets do not fit.
+    /// Throws `error` where sizes or targets do not fit; where a frozen step throws, the examples are those before it.
     void load(std::size_t examples, std::span<const example_data<T>> inputs, std::span<const example_data<T>> targets);
     /// `load` in parts: what checks and copies, and whether `run_frozen` is then to be called until it says false, with
     /// the same inputs: it runs frozen steps for some of the examples.
@@ -51,8 +51,8 @@ public:
     bool run_frozen(std::span<const example_data<T>> inputs);
     std::size_t examples() const { return examples_; }
 
-    /// One mini-batch of the given examples (from 0 to examples() - 1): forward, backward, update. Returns the
-    /// loss before the update, summed over the losses. A loss that is not finite updates nothing.
+    /// One mini-batch of the given examples (from 0 to examples() - 1): forward, backward, update. Returns the loss
+    /// before the update, summed over the losses. Not finite, it updates nothing, nor if a loss or optimizer throws.
     double step(std::span<const std::size_t> batch);
     /// The loss of the given examples and the gradient of every learning parameter, without an update.
     double gradient(std::span<const std::size_t> batch);
@@ -116,7 +116,7 @@ private:
     buffer<T> gradients_, state_, arena_, shared_;
     bool gradients_are_zero_ = true;
     std::vector<T*> values_, blob_gradients_;
-    std::size_t examples_ = 0, frozen_ = 0;  ///< of frozen_ the frozen steps have run
+    std::size_t examples_ = 0, frozen_ = 0;  ///< of frozen_ no frozen step has to run any more
     std::uint64_t steps_ = 0;
     std::vector<std::vector<T>> kept_, targets_;
     std::vector<T> batch_targets_;
@@ -173,28 +173,28 @@ bool trainer<T>::take(std::size_t examples, std::span<const example_data<T>> inp
     const plan_view& p = network_.plan();
     if (p.open) network_.core().reserve(1);  // the shapes as they are planned
     check(examples, inputs, targets);
-    examples_ = examples;
-    targets_.resize(targets.size());
-    for (std::size_t l = 0; l < targets.size(); ++l) targets_[l].assign(targets[l].begin(), targets[l].end());
-    kept_.resize(plan_.borders.size());
-    for (std::size_t k = 0; k < plan_.borders.size(); ++k) {
-        const std::size_t b = plan_.borders[k];
-        kept_[k].assign(size_of(b) * (p.blobs[b].per_example ? examples : 1), T(0));
+    std::vector<std::vector<T>> kept, wanted;
+    for (const auto& values : targets) wanted.emplace_back(values.begin(), values.end());
+    for (const std::size_t b : plan_.borders) {
+        kept.emplace_back(size_of(b) * (p.blobs[b].per_example ? examples : 1));
         for (std::size_t i = 0; i < inputs.size(); ++i)
-            if (p.inputs[i] == b) kept_[k].assign(inputs[i].begin(), inputs[i].end());
+            if (p.inputs[i] == b) kept.back().assign(inputs[i].begin(), inputs[i].end());
     }
-    frozen_ = 0;
-    return std::ranges::count(plan_.trained_steps, 0) > 0;
+    kept_.swap(kept);
+    targets_.swap(wanted);
+    examples_ = examples;
+    frozen_ = std::ranges::count(plan_.trained_steps, 0) > 0 ? 0 : examples;
+    return frozen_ == 0;
 }
 
 template <class T>
 double trainer<T>::step(std::span<const std::size_t> batch) {
     const double loss = gradient(batch);
     if (!std::isfinite(loss)) return loss;
-    ++steps_;
     auto& engine = network_.core();
     update_weights<T>(optimizer_, slots_, [&](std::size_t k) { return engine.parameter(slot_parameters_[k]); },
-                      optimizer_state().data(), gradients_.size(), steps_, engine.threads());
+                      optimizer_state().data(), gradients_.size(), steps_ + 1, engine.threads());
+    ++steps_;
     gradients_are_zero_ = true;
     std::size_t last_step = blob_facts::npos;
     for (std::size_t number : slot_parameters_) {
@@ -239,7 +239,7 @@ bool trainer<T>::finite() const {
 template <class T>
 buffer<T>& trainer<T>::optimizer_state() {
     const extent size = optimizer_.moments() * gradients_.size();
-    if (state_.size() < size) state_.resize(size);
+    if (state_.size() < size) state_ = buffer<T>(size);
     return state_;
 }
 
@@ -339,8 +339,8 @@ double trainer<T>::forward(std::span<const std::size_t> batch, bool with_gradien
     if (batch.empty()) throw error(errc::bad_argument, "a mini-batch of at least one example wanted");
     if (examples_ == 0) throw error(errc::bad_argument, "mini-batch: there are no examples yet, load some first");
     for (std::size_t i : batch)
-        if (i >= examples_)
-            throw error(value_fault("mini-batch: an example below ", examples_, " wanted, ", i, " came"));
+        if (i >= frozen_)
+            throw error(value_fault("mini-batch: an example below ", frozen_, " wanted, ", i, " came"));
     auto& engine = network_.core();
     place(static_cast<extent>(batch.size()));
     for (std::size_t k = 0; k < plan_.borders.size(); ++k) {
@@ -355,8 +355,7 @@ double trainer<T>::forward(std::span<const std::size_t> batch, bool with_gradien
     network_.forward();
     if (with_gradient)
         for (const auto& site : sites_)
-            if (engine.gradient(site.input))
-                kernels::fill(engine.elements(site.input), T(0), engine.gradient(site.input));
+            if (T* to = engine.gradient(site.input)) kernels::fill(engine.elements(site.input), T(0), to);
     double total = 0;
     for (std::size_t l = 0; l < losses_.size(); ++l) total += evaluate_loss(l, batch, with_gradient);
     return total;
@@ -383,8 +382,9 @@ double trainer<T>::evaluate_loss(std::size_t number, std::span<const std::size_t
 template <class T>
 void trainer<T>::place(extent examples) {
     const plan_view& p = network_.plan();
-    arena_.reserve(plan_.arena_size * examples);
-    shared_.reserve(plan_.shared_size);
+    const extent arena = plan_.arena_size * examples;
+    take_memory([&] { arena_.reserve(arena), shared_.reserve(plan_.shared_size); }, "the blobs of a training have ",
+                arena + plan_.shared_size, " elements (examples at a time: ", examples, ")");
     for (std::size_t b = 0; b < values_.size(); ++b) {
         const auto at = [&](extent offset) -> T* {
             if (offset < 0) return nullptr;

@@ -8,8 +8,10 @@
 #include <exception>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <numeric>
 #include <optional>
+#include <system_error>
 #include <thread>
 
 namespace bespoke {
@@ -163,9 +165,11 @@ private:
 /// Trains a copy of a model on examples, on a thread of its own (Core ML's MLUpdateTask).
 ///
 /// Made, it runs: the caller waits only for the copies of the model and of the examples, and for their checks. The
-/// model that it was made from goes on predicting, unchanged; `result` gives the updated one. To destroy a running task
-/// cancels it; one that was moved from can only be destroyed. `Model` is a loaded `model`, whose examples are features,
-/// or a composed `network<...>` with a `training_setup`: what `make_learner(model, examples, options)` takes.
+/// model that it was made from goes on predicting, unchanged, or is destroyed; `result` gives the updated one. Several
+/// threads may ask a task at a time. To destroy a running one, or to assign another one to it, cancels it; its own
+/// handlers must not do that. One that was moved from throws where it is used. `Model` is a loaded `model`, whose
+/// examples are features, or a composed `network<...>` with a `training_setup`: what
+/// `make_learner(model, examples, options)` takes.
 template <class Model>
 class [[nodiscard]] update_task {
 public:
@@ -176,23 +180,37 @@ public:
         : state_(std::make_unique<state>(model, std::move(handlers))) {
         auto learner = make_learner(state_->model, examples, options);
         state_->progress.settings = learner.settings;
-        thread_ = std::thread([s = state_.get(), learning = std::move(learner)]() mutable { run(*s, learning); });
+        try {
+            thread_ = std::thread([s = state_.get(), learning = std::move(learner)]() mutable { run(*s, learning); });
+        } catch (const std::system_error&) {
+            throw error(errc::bad_argument, "update: the system gives no thread for the task");
+        }
     }
     update_task(update_task&&) = default;
-    update_task& operator=(update_task&&) = delete;
+    update_task& operator=(update_task other) noexcept {
+        state_.swap(other.state_);
+        thread_.swap(other.thread_);
+        return *this;
+    }
     ~update_task() {
         if (state_) cancel();
         if (thread_.joinable()) thread_.join();
     }
 
     /// Ends the training after the current mini-batch. What was learned so far stays.
-    void cancel() { state_->progress.stop = true; }
+    void cancel() { owned().progress.stop = true; }
     /// Whether it has ended; does not wait.
-    bool finished() const { return state_->finished; }
+    bool finished() const { return owned().finished; }
     /// Waits for the end and rethrows what went wrong, if anything did.
     void wait() {
-        if (thread_.joinable()) thread_.join();
-        if (state_->context.failure) std::rethrow_exception(state_->context.failure);
+        state& s = owned();
+        if (s.runs_on.load() == std::this_thread::get_id())
+            throw error(errc::bad_argument, "update: a handler waits for its own task");
+        {
+            const std::lock_guard lock(s.waiting);
+            if (thread_.joinable()) thread_.join();
+        }
+        if (s.context.failure) std::rethrow_exception(s.context.failure);
     }
     /// Waits, and gives a copy of the updated model, as often as wanted. Throws what `wait` throws.
     Model result() {
@@ -212,6 +230,8 @@ private:
         std::atomic<bool> finished = false;
         update_handlers<Model> handlers;
         update_context<Model> context;
+        std::atomic<std::thread::id> runs_on{};
+        std::mutex waiting;
 
         state(const Model& m, update_handlers<Model> h)
             : model(m), handlers(std::move(h)), context(model, progress) {}
@@ -219,6 +239,7 @@ private:
 
     template <class T>
     static void run(state& s, learner<T>& learning) {
+        s.runs_on = std::this_thread::get_id();
         try {
             run_epochs(learning, s.progress, &tell, &s);
         } catch (...) {
@@ -230,12 +251,18 @@ private:
         } catch (...) {
             if (!s.context.failure) s.context.failure = std::current_exception();
         }
+        s.runs_on = std::thread::id();
         s.finished = true;
     }
     static void tell(void* to, update_event event) {
         state& s = *static_cast<state*>(to);
         s.context.event = event;
         if (s.handlers.progress && (s.handlers.events & event) != update_event{}) s.handlers.progress(s.context);
+    }
+
+    state& owned() const {
+        if (state_ == nullptr) throw error(errc::bad_argument, "the task was moved from");
+        return *state_;
     }
 
     std::unique_ptr<state> state_;
