@@ -30579,6 +30579,7 @@ template <class T>
 std::string spelled(T number) {
     if (std::isnan(number)) return "\"NaN\"";
     if (std::isinf(number)) return number > 0 ? "\"Infinity\"" : "\"-Infinity\"";
+    if (number == 0 && std::signbit(number)) return "-0.0";  // readers take -0 for an integer, which loses the sign
     char digits[40];
     char* end = std::to_chars(std::begin(digits), std::end(digits), number).ptr;
     // most readers make a double of it first, and round twice

@@ -59,13 +59,13 @@ TEST_CASE("floats are written as short as they read back") {
     CHECK(written(0.1f) == "0.1");
     CHECK(written(0.1) == "0.1");
     CHECK(written(3.0f) == "3");
-    CHECK(written(-0.0f) == "-0");
+    CHECK(written(0.0f) == "0");
+    CHECK(written(-0.0f) == "-0.0");  // -0 would be read as an integer
     CHECK(written(1.0f / 3) == "0.33333334");
     CHECK(written(std::numeric_limits<float>::infinity()) == "\"Infinity\"");
     CHECK(written(std::nanf("")) == "\"NaN\"");
-    std::uint32_t state = 1;
-    for (int i = 0; i < 100'000; ++i) {
-        state = state * 1664525u + 1013904223u;
+    std::uint32_t state = 0x80000000u;  // -0, and then any number
+    for (int i = 0; i < 100'000; ++i, state = state * 1664525u + 1013904223u) {
         const float value = std::bit_cast<float>(state);
         if (!std::isfinite(value)) continue;
         const json root = json::parse("{\"x\": " + written(value) + "}");
