@@ -39,7 +39,8 @@ TEST_CASE("low_precision: an option of loading, with the bits of the composed ne
     CHECK(later.thread_count() == 1);
     CHECK(later.use_low_precision(low_precision::int8) == net.use_low_precision(low_precision::int8));
     CHECK(later.precision_note() == net.precision_note());
-    CHECK(later.predict({{"x", xt::adapt(x)}}).get<tensor<float>>("y") == tensor<float>(net(x)));
+    const auto y = later.predict({{"x", xt::adapt(x)}});
+    CHECK(y.get<tensor<float>>("y") == tensor<float>(net(x)));
     later.use({});
     CHECK(later.precision_in_force() == low_precision::none);
     for (float& b : later.parameter("y", "bias")) b += 1;

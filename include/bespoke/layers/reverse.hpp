@@ -47,7 +47,7 @@ private:
             for (std::size_t axis = 0; axis < x.rank(); ++axis) {
                 const extent behind = x.product(axis + 1, x.rank());
                 const bool turned = layer.reverse_dim[axis];
-                if (turned && x[axis] > 0) first += (x[axis] - 1) * behind;
+                if (turned && x.size() > 0) first += (x[axis] - 1) * behind;
                 walk.add(x[axis], turned ? -behind : behind, behind);
             }
         }

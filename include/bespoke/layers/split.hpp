@@ -84,6 +84,7 @@ struct split_nd {
     template <class Xs, class Ys, class P, class W>
     void forward(Xs xs, Ys ys, const P&, W& w) const noexcept {
         const auto& x = xs[0];
+        if (x.size() == 0) return;
         const std::size_t along = detail::axis_among(axis, x.rank());
         const auto* from = x.data;
         for (const auto& y : ys) {
@@ -94,7 +95,7 @@ struct split_nd {
     template <class Xs, class Ys, class Dys, class Dxs, class P, class Dp, class W>
     void backward(Xs, Ys, Dys dys, Dxs dxs, const P&, const Dp&, W& w) const noexcept {
         const auto& dx = dxs[0];
-        if (!dx) return;
+        if (!dx || dx.size() == 0) return;
         const std::size_t along = detail::axis_among(axis, dx.rank());
         auto* to = dx.data;
         for (const auto& whole : dys) {
