@@ -25980,7 +25980,8 @@ struct composed_plan {
 /// example. A call then allocates nothing, but for the first runs, which pack large weights, as the first one after a
 /// training does (`prepare` does that before them), for the first `predict_batch` of as many examples, and where shapes
 /// are decided in the run. One thread at a time may use a network. What a constructor or a call throws is an `error`,
-/// also where the network was moved from.
+/// also where the network was moved from, or std::bad_alloc; a call that throws has changed nothing but the values that
+/// an earlier result looks at.
 template <const auto& Description, class Element = float, bool Fits = composed_plan<Description>::fits>
 class network {
     using plan_type = composed_plan<Description>;
@@ -26653,8 +26654,14 @@ void program::reshape(const std::vector<named_shape>& inputs) {
 }
 
 void program::change_to(const bespoke::plan& plan) {
+    const plan_view before = planned();
     engine_.replan(plan.view());
-    engine_.change();  // what is prepared may depend on the shapes
+    try {
+        engine_.change();  // what is prepared may depend on the shapes
+    } catch (...) {
+        engine_.replan(before);
+        throw;
+    }
 }
 
 void program::use_threads(std::size_t count) { engine_.use_threads(count); }
@@ -28533,7 +28540,8 @@ void run_epochs(learner<T>& learning, update_progress& progress, void (*tell)(vo
 template <class Model>
 class update_context;
 
-/// Called on the thread of the task, for the events asked for and when the task ends.
+/// Called on the thread of the task, for the events asked for and when the task ends. What `progress` throws ends the
+/// training; `wait` rethrows it.
 template <class Model>
 struct update_handlers {
     update_event events = all_update_events;  ///< which `progress` wants
@@ -36510,7 +36518,7 @@ private:
             if (added) member = kind::object;
             read_entry(*f.message, bytes_of(in), member.get_ref<json::object_t&>());
         } else if (f.repeated && f.type == schema_type::real) {
-            if (added) member = json::binary({});
+            if (added) member = kind::binary;
             read_reals(packed ? bytes_of(in) : scalar_bytes(in), member.get_binary());
         } else if (f.repeated) {
             if (added) member = kind::array;
@@ -36544,7 +36552,8 @@ private:
             if (!is_utf8(bytes)) fail("a text in UTF-8 wanted, other bytes came");
             value = bytes;
         } else if (f.type == schema_type::bytes) {
-            value = json::binary({bytes.begin(), bytes.end()});
+            value = kind::binary;  // json::binary leaves a null pointer to destroy where it finds no memory
+            value.get_binary().assign(bytes.begin(), bytes.end());
         } else {
             if (value.is_null()) value = kind::object;
             if (f.type == schema_type::message) read_message(*f.message, bytes, value);

@@ -166,7 +166,7 @@ private:
             if (added) member = kind::object;
             read_entry(*f.message, bytes_of(in), member.get_ref<json::object_t&>());
         } else if (f.repeated && f.type == schema_type::real) {
-            if (added) member = json::binary({});
+            if (added) member = kind::binary;
             read_reals(packed ? bytes_of(in) : scalar_bytes(in), member.get_binary());
         } else if (f.repeated) {
             if (added) member = kind::array;
@@ -200,7 +200,8 @@ private:
             if (!is_utf8(bytes)) fail("a text in UTF-8 wanted, other bytes came");
             value = bytes;
         } else if (f.type == schema_type::bytes) {
-            value = json::binary({bytes.begin(), bytes.end()});
+            value = kind::binary;  // json::binary leaves a null pointer to destroy where it finds no memory
+            value.get_binary().assign(bytes.begin(), bytes.end());
         } else {
             if (value.is_null()) value = kind::object;
             if (f.type == schema_type::message) read_message(*f.message, bytes, value);

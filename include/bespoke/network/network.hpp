@@ -72,7 +72,8 @@ struct composed_plan {
 /// example. A call then allocates nothing, but for the first runs, which pack large weights, as the first one after a
 /// training does (`prepare` does that before them), for the first `predict_batch` of as many examples, and where shapes
 /// are decided in the run. One thread at a time may use a network. What a constructor or a call throws is an `error`,
-/// also where the network was moved from.
+/// also where the network was moved from, or std::bad_alloc; a call that throws has changed nothing but the values that
+/// an earlier result looks at.
 template <const auto& Description, class Element = float, bool Fits = composed_plan<Description>::fits>
 class network {
     using plan_type = composed_plan<Description>;

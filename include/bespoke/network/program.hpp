@@ -164,8 +164,14 @@ void program::reshape(const std::vector<named_shape>& inputs) {
 }
 
 void program::change_to(const bespoke::plan& plan) {
+    const plan_view before = planned();
     engine_.replan(plan.view());
-    engine_.change();  // what is prepared may depend on the shapes
+    try {
+        engine_.change();  // what is prepared may depend on the shapes
+    } catch (...) {
+        engine_.replan(before);
+        throw;
+    }
 }
 
 void program::use_threads(std::size_t count) { engine_.use_threads(count); }

@@ -134,7 +134,8 @@ void run_epochs(learner<T>& learning, update_progress& progress, void (*tell)(vo
 template <class Model>
 class update_context;
 
-/// Called on the thread of the task, for the events asked for and when the task ends.
+/// Called on the thread of the task, for the events asked for and when the task ends. What `progress` throws ends the
+/// training; `wait` rethrows it.
 template <class Model>
 struct update_handlers {
     update_event events = all_update_events;  ///< which `progress` wants
