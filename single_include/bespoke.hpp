@@ -20024,7 +20024,7 @@ private:
             for (std::size_t axis = 0; axis < x.rank(); ++axis) {
                 const extent behind = x.product(axis + 1, x.rank());
                 const bool turned = layer.reverse_dim[axis];
-                if (turned && x[axis] > 0) first += (x[axis] - 1) * behind;
+                if (turned && x.size() > 0) first += (x[axis] - 1) * behind;
                 walk.add(x[axis], turned ? -behind : behind, behind);
             }
         }
@@ -21333,6 +21333,7 @@ struct split_nd {
     template <class Xs, class Ys, class P, class W>
     void forward(Xs xs, Ys ys, const P&, W& w) const noexcept {
         const auto& x = xs[0];
+        if (x.size() == 0) return;
         const std::size_t along = detail::axis_among(axis, x.rank());
         const auto* from = x.data;
         for (const auto& y : ys) {
@@ -21343,7 +21344,7 @@ struct split_nd {
     template <class Xs, class Ys, class Dys, class Dxs, class P, class Dp, class W>
     void backward(Xs, Ys, Dys dys, Dxs dxs, const P&, const Dp&, W& w) const noexcept {
         const auto& dx = dxs[0];
-        if (!dx) return;
+        if (!dx || dx.size() == 0) return;
         const std::size_t along = detail::axis_among(axis, dx.rank());
         auto* to = dx.data;
         for (const auto& whole : dys) {
