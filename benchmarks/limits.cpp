@@ -72,16 +72,7 @@ double multiply_add_rate(int threads) {
 }
 
 double empty_loop(int threads) {
-    constexpr int loops = 100;
-    thread_pool pool(static_cast<std::size_t>(threads));
-    double best = 1e9;
-    for (int sample = 0; sample < 100; ++sample) {
-        const auto begin = std::chrono::steady_clock::now();
-        for (int i = 0; i < loops; ++i) parallel_for(&pool, threads, 1, [](extent, extent) {});
-        const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
-        best = std::min(best, took.count() / loops);
-    }
-    return best;
+    return shortest(threads, [](extent) {});
 }
 
 double read_rate(int threads, double bytes) {
