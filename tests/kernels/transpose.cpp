@@ -30,19 +30,21 @@ TEMPLATE_TEST_CASE("transpose: rows become columns", "[transpose]", float, doubl
         }
 }
 
-TEMPLATE_TEST_CASE("transpose: pairs are parted and joined", "[transpose]", float, double) {
+TEMPLATE_TEST_CASE("transpose: rows of a few neighbours are parted and joined", "[transpose]", float, double) {
     using T = TestType;
-    for (const extent n : check::sizes<T>()) {
-        const auto size = static_cast<std::size_t>(n);
-        std::vector<T> pairs(2 * size), parted(2 * size + 3, T(-1)), joined(2 * size, T(-1));
-        for (std::size_t i = 0; i < pairs.size(); ++i) pairs[i] = static_cast<T>(i);
-        kernels::transpose(pairs.data(), 2, n, 2, parted.data(), n + 3);
-        for (std::size_t i = 0; i < size; ++i) {
-            CHECK(parted[i] == pairs[2 * i]);
-            CHECK(parted[size + 3 + i] == pairs[2 * i + 1]);
+    for (const extent few : {2, 3, 4, 5})
+        for (const extent n : check::sizes<T>()) {
+            const extent stride = n + 3;
+            const array<T> neighbours(n * few, 1, 1);
+            array<T> parted(few * stride, 2, 1), joined(n * few, 3, 1);
+            const array<T> before = parted;
+            kernels::transpose(neighbours.data(), few, n, few, parted.data(), stride);
+            REQUIRE(parted.intact());
+            for (extent row = 0; row < few; ++row)
+                for (extent i = 0; i < stride; ++i)
+                    CHECK(parted[row * stride + i] == (i < n ? neighbours[i * few + row] : before[row * stride + i]));
+            kernels::transpose(parted.data(), stride, few, n, joined.data(), few);
+            REQUIRE(joined.intact());
+            for (extent i = 0; i < n * few; ++i) CHECK(joined[i] == neighbours[i]);
         }
-        for (std::size_t i = size; i < size + 3; ++i) CHECK(parted[i] == T(-1));
-        kernels::transpose(parted.data(), n + 3, 2, n, joined.data(), 2);
-        CHECK(joined == pairs);
-    }
 }

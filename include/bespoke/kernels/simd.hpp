@@ -4,6 +4,7 @@
 #include "instruction_set.hpp"
 
 #include <array>
+#include <bit>
 #include <cmath>
 #include <concepts>
 #include <cstddef>
@@ -102,6 +103,31 @@ void prefetch(const T* p, extent n) noexcept {
     for (extent i = 0; i < std::min(n, 8192 / size); i += line) __builtin_prefetch(p + i, 0, 2);
 }
 
+namespace detail {
+
+/// The first n elements, at most a batch of them. Called for so few, memcpy takes longer than the rest of a kernel.
+template <class T>
+[[gnu::always_inline]] inline void copy_few(T* to, const T* from, extent n) noexcept {
+    unroll<std::bit_width(batch<T>::size)>([&](auto k) __attribute__((always_inline)) {
+        constexpr std::size_t width = batch<T>::size >> decltype(k)::value;
+        if ((static_cast<std::size_t>(n) & width) == 0) return;
+        std::memcpy(to, from, width * sizeof(T));
+        to += width;
+        from += width;
+    });
+}
+
+#ifdef __AVX__
+/// All bits of the first n lanes of a register of 32 bytes; elements of Size bytes.
+template <std::size_t Size>
+[[gnu::always_inline]] inline __m256i first_lanes(extent n) noexcept {
+    alignas(64) static constexpr std::int32_t bits[16] = {-1, -1, -1, -1, -1, -1, -1, -1};
+    return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(bits + 8 - n * static_cast<extent>(Size / 4)));
+}
+#endif
+
+}  // namespace detail
+
 /// The first `n` elements at `p`, zero in the other lanes; 0 <= n <= lanes. Reads nothing beyond them.
 template <class T>
 [[gnu::always_inline]] inline batch<T> load_partial(const T* p, extent n) noexcept {
@@ -111,10 +137,16 @@ template <class T>
     else if constexpr (is_avx512 && std::is_same_v<T, double>)
         return _mm512_maskz_loadu_pd(static_cast<__mmask8>((1u << n) - 1u), p);
     else
+#elif defined __AVX__
+    if constexpr (sizeof(batch<T>) == 32 && std::is_same_v<T, float>)
+        return _mm256_maskload_ps(p, detail::first_lanes<4>(n));
+    else if constexpr (sizeof(batch<T>) == 32 && std::is_same_v<T, double>)
+        return _mm256_maskload_pd(p, detail::first_lanes<8>(n));
+    else
 #endif
     {
         alignas(64) T copy[lanes<T>] = {};
-        if (n > 0) std::memcpy(copy, p, static_cast<std::size_t>(n) * sizeof(T));
+        detail::copy_few(copy, p, n);
         return batch<T>::load_aligned(copy);
     }
 }
@@ -132,7 +164,7 @@ template <class T>
     {
         alignas(64) T copy[lanes<T>];
         v.store_aligned(copy);
-        if (n > 0) std::memcpy(p, copy, static_cast<std::size_t>(n) * sizeof(T));
+        detail::copy_few(p, copy, n);
     }
 }
 

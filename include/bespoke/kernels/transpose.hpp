@@ -1,5 +1,7 @@
 #pragma once
 
+#include <algorithm>
+
 #include "simd.hpp"
 
 namespace bespoke::kernels {
@@ -76,26 +78,55 @@ template <class T>
     }
 }
 
-/// Rows of two neighbours, of which one follows the other, become two rows.
-template <class T>
-inline void part_pairs(const T* from, extent count, T* to, extent to_stride) noexcept {
-    constexpr extent n = lanes<T>;
-    for (extent i = 0; i < count; i += n) {
-        const extent now = count - i < n ? count - i : n, low = 2 * now < n ? 2 * now : n;
-        const batch<T> a = load_partial(from + 2 * i, low), b = load_partial(from + 2 * i + low, 2 * now - low);
-        store_partial<T>(to + i, even_lanes<T>(a, b), now);
-        store_partial<T>(to + to_stride + i, odd_lanes<T>(a, b), now);
+/// Lane i of the result is element index(i) of the list of all lanes of v.
+template <class T, std::size_t Count, class Index>
+[[gnu::always_inline]] inline batch<T> pick_of(const batch<T> (&v)[Count], Index) noexcept {
+    constexpr std::size_t n = batch<T>::size;
+    constexpr std::make_index_sequence<n> all{};
+    constexpr auto of_two = [](std::size_t i) { return Index{}(i) < 2 * n ? static_cast<int>(Index{}(i)) : -1; };
+    batch<T> picked = pick<T>(v[0], v[1], of_two, all);  // -1: any lane
+    unroll<Count - 2>([&](auto k) __attribute__((always_inline)) {
+        constexpr auto of_next = [](std::size_t i) {
+            constexpr std::size_t begin = (decltype(k)::value + 2) * n;
+            return static_cast<int>(Index{}(i) / n == begin / n ? n + Index{}(i) - begin : i);
+        };
+        picked = pick<T>(picked, v[k + 2], of_next, all);
+    });
+    return picked;
+}
+
+/// Rows of Count neighbours, of which one follows the other, become Count rows; at least `lanes` of them. The last
+/// batches begin where they are whole: what they share with those before is written again.
+template <std::size_t Count, class T>
+void part_rows(const T* from, extent rows, T* to, extent to_stride) noexcept {
+    for (extent next = 0; next < rows; next += lanes<T>) {
+        const extent i = std::min(next, rows - lanes<T>);
+        batch<T> v[Count];
+        unroll<Count>([&](std::size_t k) __attribute__((always_inline)) {
+            v[k] = load(from + static_cast<extent>(Count) * i + static_cast<extent>(k) * lanes<T>);
+        });
+        unroll<Count>([&](auto column) __attribute__((always_inline)) {
+            constexpr auto index = [](std::size_t lane) { return Count * lane + decltype(column)::value; };
+            store<T>(to + static_cast<extent>(column) * to_stride + i, pick_of<T>(v, index));
+        });
     }
 }
 /// The other way round.
-template <class T>
-inline void join_pairs(const T* from, extent from_stride, extent count, T* to) noexcept {
-    constexpr extent n = lanes<T>;
-    for (extent i = 0; i < count; i += n) {
-        const extent now = count - i < n ? count - i : n, low = 2 * now < n ? 2 * now : n;
-        const batch<T> a = load_partial(from + i, now), b = load_partial(from + from_stride + i, now);
-        store_partial<T>(to + 2 * i, interleave_low<T>(a, b), low);
-        store_partial<T>(to + 2 * i + low, interleave_high<T>(a, b), 2 * now - low);
+template <std::size_t Count, class T>
+void join_rows(const T* from, extent from_stride, extent columns, T* to) noexcept {
+    for (extent next = 0; next < columns; next += lanes<T>) {
+        const extent i = std::min(next, columns - lanes<T>);
+        batch<T> v[Count];
+        unroll<Count>([&](std::size_t row) __attribute__((always_inline)) {
+            v[row] = load(from + static_cast<extent>(row) * from_stride + i);
+        });
+        unroll<Count>([&](auto k) __attribute__((always_inline)) {
+            constexpr auto index = [](std::size_t lane) {
+                constexpr std::size_t n = batch<T>::size, first = decltype(k)::value * n;
+                return (first + lane) % Count * n + (first + lane) / Count;
+            };
+            store<T>(to + static_cast<extent>(Count) * i + static_cast<extent>(k) * lanes<T>, pick_of<T>(v, index));
+        });
     }
 }
 
@@ -117,8 +148,17 @@ template <class T, class F = kept_elements>
                                  extent to_stride, bool add = false, const F& f = {}) noexcept {
     constexpr extent n = lanes<T>;
     if constexpr (std::is_same_v<F, kept_elements>) {
-        if (columns == 2 && from_stride == 2 && !add) return detail::part_pairs(from, rows, to, to_stride);
-        if (rows == 2 && to_stride == 2 && !add) return detail::join_pairs(from, from_stride, columns, to);
+        // Channels of pixels, parts of complex numbers.
+        if (columns == from_stride && rows >= n && !add) {
+            if (columns == 2) return detail::part_rows<2>(from, rows, to, to_stride);
+            if (columns == 3) return detail::part_rows<3>(from, rows, to, to_stride);
+            if (columns == 4) return detail::part_rows<4>(from, rows, to, to_stride);
+        }
+        if (rows == to_stride && columns >= n && !add) {
+            if (rows == 2) return detail::join_rows<2>(from, from_stride, columns, to);
+            if (rows == 3) return detail::join_rows<3>(from, from_stride, columns, to);
+            if (rows == 4) return detail::join_rows<4>(from, from_stride, columns, to);
+        }
     }
     for (extent left = 0; left < columns; left += n)
         for (extent top = 0; top < rows; top += n) {
