@@ -120,7 +120,7 @@ template <class T>
 #ifdef __AVX__
 /// All bits of the first n lanes of a register of 32 bytes; elements of Size bytes.
 template <std::size_t Size>
-[[gnu::always_inline]] inline __m256i first_lanes(extent n) noexcept {
+[[gnu::always_inline]] inline __m256i mask_of_first(extent n) noexcept {
     alignas(64) static constexpr std::int32_t bits[16] = {-1, -1, -1, -1, -1, -1, -1, -1};
     return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(bits + 8 - n * static_cast<extent>(Size / 4)));
 }
@@ -139,9 +139,9 @@ template <class T>
     else
 #elif defined __AVX__
     if constexpr (sizeof(batch<T>) == 32 && std::is_same_v<T, float>)
-        return _mm256_maskload_ps(p, detail::first_lanes<4>(n));
+        return _mm256_maskload_ps(p, detail::mask_of_first<4>(n));
     else if constexpr (sizeof(batch<T>) == 32 && std::is_same_v<T, double>)
-        return _mm256_maskload_pd(p, detail::first_lanes<8>(n));
+        return _mm256_maskload_pd(p, detail::mask_of_first<8>(n));
     else
 #endif
     {
