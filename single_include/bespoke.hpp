@@ -16345,9 +16345,11 @@ struct recurrent_form {
     void prepare(extent inputs, const gate_arrays<const T>& p, T* prepared) const noexcept {
         const auto l = weights<T>(inputs);
         kernels::recurrent_prepare(l, p.w.data(), p.r.data(), p.bias.data(), prepared);
-        for (extent i = 0; i < 3; ++i)
-            if (const T* from = p.peepholes[static_cast<std::size_t>(i)])
-                kernels::copy(output_size, from, prepared + l.size() + i * output_size);
+        for (extent i = 0; i < 3; ++i) {
+            const T* const from = p.peepholes[static_cast<std::size_t>(i)];
+            T* const there = prepared + l.size() + i * output_size;
+            from != nullptr ? kernels::copy(output_size, from, there) : kernels::fill(output_size, T(0), there);
+        }
         if (raised_gate < 0) return;
         T* const bias = prepared + l.bias() + raised_gate * output_size;
         for (extent i = 0; i < output_size; ++i) bias[i] += T(1);
@@ -16864,8 +16866,8 @@ struct inner_product {
 
     template <class X, class Y, class P, class W>
     void forward(const X& x, const Y& y, const P& p, W& w) const noexcept {
-        const auto k = columns_of(x);
-        const auto n = columns_of(y);
+        const auto k = columns_of(x, x);
+        const auto n = columns_of(x, y);  // not as y alone looks: that of one channel may be [m, 1, 1]
         const auto rows = rows_of(x, k);
         if (k != p.weights[1])  // of [m, 1, 1] as a matrix the views do not know
             return kernels::weighted_gemm(extent{x.total()}, output_channels, extent{1}, x.data, p.weights.data, y.data,
@@ -16908,19 +16910,19 @@ private:
     static constexpr std::size_t usual_leading(const S& x) {
         return x.rank() > 3 ? x.rank() - 3 : one_example(x) ? 0 : x.rank() - 1;
     }
-    static constexpr extent usual_columns(const shape& x) { return x.product(usual_leading(x), x.rank()); }
     constexpr std::size_t leading(const shape& x) const {
         return input_channels == 1 && one_example(x) && x[0] != 1 ? 2 : usual_leading(x);
     }
     constexpr extent columns(const shape& x) const { return x.product(leading(x), x.rank()); }
 
-    template <class View>
-    static constexpr auto columns_of(const View& x) {
+    /// Of x, or of its y.
+    template <class X, class View>
+    static constexpr auto columns_of(const X& x, const View& of) {
         using S = std::remove_cvref_t<decltype(x.dimensions)>;
         if constexpr (std::is_same_v<S, shape>)
-            return usual_columns(x.dimensions);
+            return of.dimensions.product(usual_leading(x.dimensions), of.rank());
         else
-            return constant<usual_columns(S::value)>{};
+            return constant<shape(decltype(of.dimensions)::value).product(usual_leading(S::value), S::value.rank())>{};
     }
     template <class View, class K>
     static constexpr auto rows_of(const View& x, K k) {
@@ -24727,7 +24729,8 @@ public:
         extent first, last;
     };
     calls calls_of(std::size_t step, call_kind kind) const {
-        if (kind.batched && plan().steps[step].shortens == 0 && (kind.variadic || !spreads(step))) return {-1, 0};
+        const bool asks = kind.variadic && plan().steps[step].input_count != 1;  // each input how it is stored
+        if (kind.batched && plan().steps[step].shortens == 0 && (asks || !spreads(step))) return {-1, 0};
         return {0, step_examples(step)};
     }
     /// The blobs of a step, of all examples in the window or of the one `example`. Valid until the next question.
@@ -24784,8 +24787,7 @@ private:
     void undo_blob(std::size_t blob);
     bool made_in(std::size_t step, std::size_t blob) const;
 
-    using network_memory<T>::first_;
-    using network_memory<T>::count_;
+    using network_memory<T>::first_, network_memory<T>::count_;
 
     pass pass_ = pass::all;
     std::span<const char> trained_, finished_;
@@ -27996,13 +27998,15 @@ private:
         }
     }
 
-    /// The blob whose gradient the one of `b` is written over: that of the only step that reads `b`. Or `b` itself.
+    /// The blob whose gradient the one of `b` is written over: that of the only step that reads `b`, if no step behind
+    /// it writes `b` again: the backward pass of that one would take it first. Or `b` itself.
     static std::vector<std::size_t> gradient_homes(const plan_view& p, const std::vector<char>& has_gradient,
                                                    std::span<const loss_site> losses) {
-        std::vector<std::size_t> readers(p.blobs.size(), 0), home(p.blobs.size());
+        std::vector<std::size_t> readers(p.blobs.size(), 0), home(p.blobs.size()), written(p.blobs.size(), 0);
         for (std::size_t b = 0; b < home.size(); ++b) home[b] = b;
         for (std::size_t s = 0; s < p.steps.size(); ++s) {
             for (std::size_t b : p.inputs_of(s)) ++readers[b];
+            for (std::size_t b : p.outputs_of(s)) written[b] = s;
             if (p.steps[s].watched != npos) ++readers[p.steps[s].watched];
         }
         for (std::size_t s = p.steps.size(); s-- > 0;) {
@@ -28010,7 +28014,7 @@ private:
             if (!step.gradient_in_place || step.open || step.logged || step.parent != npos || step.input_count != 1)
                 continue;
             const std::size_t x = p.inputs_of(s)[0], y = p.outputs_of(s)[0];
-            if (readers[x] == 1 && has_gradient[x] && has_gradient[y] && !is_loss_input(x, losses) &&
+            if (readers[x] == 1 && written[x] <= s && has_gradient[x] && has_gradient[y] && !is_loss_input(x, losses) &&
                 p.blobs[x].per_example == p.blobs[y].per_example && p.blobs[y].maker == s)
                 home[x] = home[y];
         }

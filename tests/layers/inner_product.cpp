@@ -42,6 +42,10 @@ void check_values(const shape& s, extent inputs, extent channels, extent example
 
 }  // namespace
 
+namespace {
+inline constexpr auto column = compose(input{"x", {4, 1, 5}}, inner_product{.output_channels = 1});
+}  // namespace
+
 TEST_CASE("inner_product: by the definition") {
     for (extent inputs : {1, 3, 16, 17, 100})
         for (extent channels : {1, 2, 16, 33})
@@ -82,6 +86,15 @@ TEST_CASE("inner_product: rows of one element") {
     for (extent channels : {1, 4, 5})
         require_gradients(inner_product{.input_channels = 1, .output_channels = channels}, {{4, 1, 1}},
                           {.examples = 3});
+}
+
+TEST_CASE("inner_product: one channel of a column of rows") {
+    for (extent examples : {1, 3}) check_values<float>({4, 1, 5}, 5, 1, examples, true);
+    check_values<double>({1, 1, 5}, 5, 1, 2, false);
+    check_values<double>({40, 1, 33}, 33, 1, 2, true);
+    require_gradients(inner_product{.output_channels = 1}, {{4, 1, 5}}, {.examples = 3});
+    network<column> net;
+    REQUIRE(same_bits_unrolled(net, numbers<float>(20)));
 }
 
 TEST_CASE("inner_product: the same bits with threads where there is much to do") {

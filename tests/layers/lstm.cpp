@@ -310,6 +310,9 @@ TEST_CASE("bi_directional_lstm: the same bits composed and at run time") {
 TEST_CASE("lstm: coupled gates do without the weights of the forget gate") {
     const lstm_params coupled{.sequence_output = true, .coupled_input_and_forget_gate = true, .has_forget_gate = false};
     require_gradients(uni_directional_lstm{.output_vector_size = 3, .params = coupled}, {{4, 2}});
+    lstm_params with_peepholes = coupled;
+    with_peepholes.has_peephole_vectors = true;
+    require_gradients(uni_directional_lstm{.output_vector_size = 3, .params = with_peepholes}, {{4, 2}});
     require_gradients(bi_directional_lstm{.output_vector_size = 2, .params = coupled}, {{3, 2}});
     uni_directional_lstm layer{.output_vector_size = 3, .params = coupled};
     std::vector<extent> lengths(15, 1);

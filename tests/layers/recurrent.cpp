@@ -66,6 +66,20 @@ TEST_CASE("recurrent_activation: an alpha and a beta of 0 stand for the customar
     });
 }
 
+TEST_CASE("recurrent_form: what a layer does without is prepared as zeros") {
+    const detail::recurrent_form form{.input_size = 2, .output_size = 3, .gates = 4, .states = 2,
+                                      .sequence_output = true, .has_peepholes = true};
+    const std::vector<float> ones(9, 1);
+    detail::gate_arrays<const float> given;
+    for (std::size_t gate : {0u, 2u, 3u}) given.w[gate] = given.r[gate] = ones.data();  // coupled
+    given.peepholes = {ones.data(), nullptr, ones.data()};
+    const extent size = form.prepared_size<float>(2), peepholes = size - 9;
+    std::vector<float> prepared(static_cast<std::size_t>(size), no_number);
+    form.prepare(2, given, prepared.data());
+    const std::vector<float> last(prepared.begin() + peepholes, prepared.end());
+    CHECK(last == std::vector<float>{1, 1, 1, 0, 0, 0, 1, 1, 1});
+}
+
 TEST_CASE("recurrent_form: which rows are taken together") {
     const detail::recurrent_form form{.input_size = unset, .output_size = 7, .gates = 4, .late = 0, .states = 2,
                                       .directions = 1, .sequence_output = true};

@@ -24,6 +24,27 @@ struct witness {
     bool operator==(const witness&) const = default;
 };
 
+/// The sum of its inputs, which it asks how they are stored where there are several.
+struct sum_of_some {
+    static constexpr auto key = "sumOfSome";
+    constexpr void fields(auto&) {}
+    static constexpr bool batched = true;
+    static constexpr input_count inputs{1, 2};
+    constexpr outcome output_shape(std::span<const shape> xs) const { return xs[0]; }
+    void forward(auto xs, auto ys, const auto&, auto&) const noexcept {
+        if (xs.size() == 1) return kernels::copy(xs[0].total(), xs[0].data, ys[0].data);
+        for (extent e = 0; e < ys[0].examples; ++e)
+            for (extent i = 0; i < ys[0].size(); ++i)
+                ys[0].example(e)[i] = xs[0].example(e)[i] + xs[1].example(e)[i];
+    }
+    void backward(auto xs, auto, auto dys, auto dxs, const auto&, const auto&, auto&) const noexcept {
+        for (std::size_t k = 0; k < xs.size(); ++k)
+            for (extent e = 0; dxs[k] && e < dys[0].examples; ++e)
+                for (extent i = 0; i < dys[0].size(); ++i) dxs[k].example(e)[i] += dys[0].example(e)[i];
+    }
+    bool operator==(const sum_of_some&) const = default;
+};
+
 /// Wants working memory, and leaves its size there.
 struct greedy {
     extent wanted = 0;
@@ -214,6 +235,23 @@ TEST_CASE("a layer of one input is not shown a blob stored once beside several e
     const values x = drawn(6);
     CHECK(net.predict_alike({{"x", x}}).at("once") == x);
     CHECK(net.predict_alike({{"x", x}}).at("free") == x);
+
+    for (const bool both : {false, true}) {
+        CAPTURE(both);
+        const auto of_many = [&](const auto& sum) {
+            return compose(input{"x", {2}}, filled{.value = 5, .of = {2}} | named("k"), sum | named("once"),
+                           add{} | from("once", "x") | named("s"), copy{} | from("s") | to("once"), output{"once"});
+        };
+        const auto run = [&](auto network) {
+            CHECK(network.predict_alike({{"x", {1, 2, 3, 4}}}).at("once") ==
+                  (both ? values{11, 12, 13, 14} : values{6, 7, 8, 9}));
+            network.require_gradients({{"x", {1, 2, 3, 4}}});
+        };
+        if (both)
+            run(lab(of_many(sum_of_some{} | from("k", "k"))));
+        else
+            run(lab(of_many(sum_of_some{} | from("k"))));
+    }
 
     const auto early =
         compose(input{"x", {2}}, filled{.value = 5, .of = {2}} | named("k"), witness<true>{} | from("k") | named("y"),

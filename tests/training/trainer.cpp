@@ -204,6 +204,12 @@ constexpr auto shared_reader =
             residual(inner_product{.output_channels = 4} | named("c") | updatable),
             add{} | named("y") | from("c", "b"));
 
+constexpr auto written_over =
+    compose(input{"c", {1}}, input{"x", {4}}, inner_product{.output_channels = 4} | named("a") | to("v") | updatable,
+            bespoke::tanh{} | named("y") | from("v"),
+            branch{compose(inner_product{.output_channels = 4} | named("b") | from("x"), copy{} | to("v"))} | from("c"),
+            output{"y"}, output{"v"});
+
 constexpr auto two_outputs = compose(
     input{"x", {4}}, inner_product{.output_channels = 6} | named("stem") | updatable,
     bespoke::tanh{} | named("s"), inner_product{.output_channels = 3} | named("left") | from("s") | updatable,
@@ -278,6 +284,13 @@ TEST_CASE("gradients of whole networks against central differences") {
         disturb(net);
         trainer t(net, {squares{}}, sgd{});
         give(t, 4, {numbers<double>(16)}, {numbers<double>(16, 2)});
+        check_gradients(net, t, all(4));
+    }
+    SECTION("a blob that is written over behind its only reader") {
+        network<written_over, double> net(3);
+        disturb(net);
+        trainer t(net, {squares{.input = "y"}}, sgd{});
+        give(t, 4, {{1, 0, 1, 1}, numbers<double>(16)}, {numbers<double>(16, 2)});
         check_gradients(net, t, all(4));
     }
     SECTION("two squared errors and a cross-entropy") {

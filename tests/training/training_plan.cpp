@@ -398,6 +398,21 @@ TEST_CASE("a gradient begins at the last step that touches the blob, also where 
     REQUIRE(std::find(births.begin(), births.end(), v.find_blob("v")) != births.end());
 }
 
+TEST_CASE("a gradient that a later step reads is not written over that of the only reader's output") {
+    for (const bool again : {false, true}) {
+        CAPTURE(again);
+        const auto till_y = [](const auto&... behind) {
+            return planned(compose(input{"x", {4}}, dense(4) | named("a") | to("v") | updatable,
+                                   bespoke::tanh{} | named("y") | from("v"), behind..., output{"y"}));
+        };
+        const planner p = again ? till_y(copy{} | named("over") | from("x") | to("v")) : till_y();
+        const auto r = train_plan(p, {"y"});
+        const plan_view v = p.result().view();
+        const auto at = [&](const char* name) { return r.plan.gradient_offset[v.find_blob(name)]; };
+        REQUIRE((at("v") == at("y")) == !again);
+    }
+}
+
 TEST_CASE("blobs that are stored once have places of their own") {
     const auto p = planned(compose(fixed_number{} | named("one"), dense(3) | named("w") | updatable,
                                    input{"x", {3}}, multiply{} | named("y") | from("x", "w")));

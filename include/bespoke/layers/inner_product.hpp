@@ -93,8 +93,8 @@ struct inner_product {
 
     template <class X, class Y, class P, class W>
     void forward(const X& x, const Y& y, const P& p, W& w) const noexcept {
-        const auto k = columns_of(x);
-        const auto n = columns_of(y);
+        const auto k = columns_of(x, x);
+        const auto n = columns_of(x, y);  // not as y alone looks: that of one channel may be [m, 1, 1]
         const auto rows = rows_of(x, k);
         if (k != p.weights[1])  // of [m, 1, 1] as a matrix the views do not know
             return kernels::weighted_gemm(extent{x.total()}, output_channels, extent{1}, x.data, p.weights.data, y.data,
@@ -137,19 +137,19 @@ private:
     static constexpr std::size_t usual_leading(const S& x) {
         return x.rank() > 3 ? x.rank() - 3 : one_example(x) ? 0 : x.rank() - 1;
     }
-    static constexpr extent usual_columns(const shape& x) { return x.product(usual_leading(x), x.rank()); }
     constexpr std::size_t leading(const shape& x) const {
         return input_channels == 1 && one_example(x) && x[0] != 1 ? 2 : usual_leading(x);
     }
     constexpr extent columns(const shape& x) const { return x.product(leading(x), x.rank()); }
 
-    template <class View>
-    static constexpr auto columns_of(const View& x) {
+    /// Of x, or of its y.
+    template <class X, class View>
+    static constexpr auto columns_of(const X& x, const View& of) {
         using S = std::remove_cvref_t<decltype(x.dimensions)>;
         if constexpr (std::is_same_v<S, shape>)
-            return usual_columns(x.dimensions);
+            return of.dimensions.product(usual_leading(x.dimensions), of.rank());
         else
-            return constant<usual_columns(S::value)>{};
+            return constant<shape(decltype(of.dimensions)::value).product(usual_leading(S::value), S::value.rank())>{};
     }
     template <class View, class K>
     static constexpr auto rows_of(const View& x, K k) {

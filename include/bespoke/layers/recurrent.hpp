@@ -165,9 +165,11 @@ struct recurrent_form {
     void prepare(extent inputs, const gate_arrays<const T>& p, T* prepared) const noexcept {
         const auto l = weights<T>(inputs);
         kernels::recurrent_prepare(l, p.w.data(), p.r.data(), p.bias.data(), prepared);
-        for (extent i = 0; i < 3; ++i)
-            if (const T* from = p.peepholes[static_cast<std::size_t>(i)])
-                kernels::copy(output_size, from, prepared + l.size() + i * output_size);
+        for (extent i = 0; i < 3; ++i) {
+            const T* const from = p.peepholes[static_cast<std::size_t>(i)];
+            T* const there = prepared + l.size() + i * output_size;
+            from != nullptr ? kernels::copy(output_size, from, there) : kernels::fill(output_size, T(0), there);
+        }
         if (raised_gate < 0) return;
         T* const bias = prepared + l.bias() + raised_gate * output_size;
         for (extent i = 0; i < output_size; ++i) bias[i] += T(1);

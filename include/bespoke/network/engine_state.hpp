@@ -179,7 +179,8 @@ public:
         extent first, last;
     };
     calls calls_of(std::size_t step, call_kind kind) const {
-        if (kind.batched && plan().steps[step].shortens == 0 && (kind.variadic || !spreads(step))) return {-1, 0};
+        const bool asks = kind.variadic && plan().steps[step].input_count != 1;  // each input how it is stored
+        if (kind.batched && plan().steps[step].shortens == 0 && (asks || !spreads(step))) return {-1, 0};
         return {0, step_examples(step)};
     }
     /// The blobs of a step, of all examples in the window or of the one `example`. Valid until the next question.
@@ -236,8 +237,7 @@ private:
     void undo_blob(std::size_t blob);
     bool made_in(std::size_t step, std::size_t blob) const;
 
-    using network_memory<T>::first_;
-    using network_memory<T>::count_;
+    using network_memory<T>::first_, network_memory<T>::count_;
 
     pass pass_ = pass::all;
     std::span<const char> trained_, finished_;

@@ -205,13 +205,15 @@ private:
         }
     }
 
-    /// The blob whose gradient the one of `b` is written over: that of the only step that reads `b`. Or `b` itself.
+    /// The blob whose gradient the one of `b` is written over: that of the only step that reads `b`, if no step behind
+    /// it writes `b` again: the backward pass of that one would take it first. Or `b` itself.
     static std::vector<std::size_t> gradient_homes(const plan_view& p, const std::vector<char>& has_gradient,
                                                    std::span<const loss_site> losses) {
-        std::vector<std::size_t> readers(p.blobs.size(), 0), home(p.blobs.size());
+        std::vector<std::size_t> readers(p.blobs.size(), 0), home(p.blobs.size()), written(p.blobs.size(), 0);
         for (std::size_t b = 0; b < home.size(); ++b) home[b] = b;
         for (std::size_t s = 0; s < p.steps.size(); ++s) {
             for (std::size_t b : p.inputs_of(s)) ++readers[b];
+            for (std::size_t b : p.outputs_of(s)) written[b] = s;
             if (p.steps[s].watched != npos) ++readers[p.steps[s].watched];
         }
         for (std::size_t s = p.steps.size(); s-- > 0;) {
@@ -219,7 +221,7 @@ private:
             if (!step.gradient_in_place || step.open || step.logged || step.parent != npos || step.input_count != 1)
                 continue;
             const std::size_t x = p.inputs_of(s)[0], y = p.outputs_of(s)[0];
-            if (readers[x] == 1 && has_gradient[x] && has_gradient[y] && !is_loss_input(x, losses) &&
+            if (readers[x] == 1 && written[x] <= s && has_gradient[x] && has_gradient[y] && !is_loss_input(x, losses) &&
                 p.blobs[x].per_example == p.blobs[y].per_example && p.blobs[y].maker == s)
                 home[x] = home[y];
         }
