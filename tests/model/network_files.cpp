@@ -127,6 +127,24 @@ TEMPLATE_TEST_CASE("saved and loaded, a network computes the same bits", "", flo
     }
 }
 
+TEMPLATE_TEST_CASE("a recurrent layer as it is by default is saved and loaded with its biases", "",
+                   uni_directional_lstm, bi_directional_lstm, gru, simple_recurrent) {
+    static constexpr auto recurrent =
+        compose(input{"x", {3, 2}}, TestType{.output_vector_size = 2} | named("layer"));
+    const files f("network_recurrent");
+    bespoke::network<recurrent> net(3), other(4);
+    for (std::size_t i = 0; i < net.plan().parameters.size(); ++i)
+        for (float& v : net.parameter("layer", net.plan().parameters[i].name)) v += 0.5f;
+    net.prepare();
+    net.save(f.path);
+    const auto x = ramp({3, 2}, 0.1f);
+    const auto y = net(x);
+    model loaded = load(f.path);
+    CHECK(same_bits(y, loaded.predict({{"x", x}}).get<tensor<float>>("layer")));
+    other.load(f.path);
+    CHECK(same_bits(y, other(x)));
+}
+
 TEST_CASE("loops and branches are saved and loaded") {
     const files f("network_loops");
     bespoke::network<looping> net(3), other(4);
