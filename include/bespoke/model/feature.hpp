@@ -54,6 +54,12 @@ template <class E>
 concept array_expression =
     xt::is_xexpression<std::decay_t<E>>::value && array_element<typename std::decay_t<E>::value_type>;
 
+/// A vector or the like: no array yet.
+template <class V>
+concept numbers_without_shape =
+    array_like<V> && !array_expression<V> && !std::convertible_to<V, std::string_view> &&
+    !std::same_as<V, std::vector<std::int64_t>>;
+
 namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
 
 /// An array of float, double or int32 behind one type. Made from any xtensor expression of these. Copies share the
@@ -70,6 +76,13 @@ public:
     template <array_expression E>
     multi_array(E&& values)
         : multi_array(checked(), tensor<typename std::decay_t<E>::value_type>(std::forward<E>(values))) {}
+    /// Says what is wanted instead.
+    template <numbers_without_shape V>
+    multi_array(const V&) {
+        static_assert(!std::same_as<V, V>,
+                      "a multi-array has a shape, and floats, doubles or int32 in it: a bespoke::tensor, or "
+                      "xt::adapt(values, {1, 1, 8, 8}), wanted");
+    }
 
     bespoke::shape shape() const;
     array_data_type data_type() const;

@@ -43,7 +43,7 @@ public:
     /// does not fit or is not wanted.
     features predict(const features& inputs);
     /// Runs many, as many at once as have the same shapes.
-    std::vector<features> predict(std::span<const features> inputs);
+    std::vector<features> predict_batch(std::span<const features> inputs);
 
     /// Writes the document to `path`, and the weights to the file of the same name that ends in .safetensors
     /// unless they stand in the document: few (64 numbers in all) or read from there. Files are whole

@@ -359,8 +359,7 @@ std::span<T> network_memory<T>::parameter(std::string_view layer, std::string_vi
 template <class T>
 void network_memory<T>::throw_wrong_input(std::size_t number, extent came, extent examples) const {
     const blob_facts& facts = plan_.blobs[plan_.inputs[number]];
-    throw error(shape_fault("input \"", plan_[facts.name], "\": ", examples, " times the shape ", facts.dimensions,
-                            " wanted (", examples * facts.dimensions.size(), " elements), ", came, " came"));
+    throw error(wrong_input(plan_[facts.name], facts.dimensions, came, examples));
 }
 
 template <class T>
