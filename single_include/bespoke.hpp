@@ -24204,8 +24204,8 @@ public:
     const arithmetic& how() const { return how_; }
     std::size_t thread_count() const { return threads() != nullptr ? threads()->size() : 1; }
 
-    /// The parameter array `field` ("weights") of the first layer called `layer`. Throws `error` where there is none.
-    std::span<T> parameter(std::string_view layer, std::string_view field);
+    /// The number of the array `field` ("weights") of the first layer called `layer`. Throws `error` where none is.
+    std::size_t find_parameter(std::string_view layer, std::string_view field) const;
     /// Throws the `error` for the input `number`, of which `came` elements came.
     [[noreturn]] void throw_wrong_input(std::size_t number, extent came, extent examples) const;
 
@@ -24445,13 +24445,14 @@ void network_memory<T>::use_threads(std::size_t count) {
 }
 
 template <class T>
-std::span<T> network_memory<T>::parameter(std::string_view layer, std::string_view field) {
+std::size_t network_memory<T>::find_parameter(std::string_view layer, std::string_view field) const {
+    check_owner();
     const std::size_t step = plan_.find_step(layer);
     std::string others;
     for (std::size_t i = 0; step != none && i < plan_.steps[step].parameter_count; ++i) {
         const std::size_t number = plan_.steps[step].first_parameter + i;
         const parameter_facts& facts = plan_.parameters[number];
-        if (facts.name == field) return {parameter(number), static_cast<std::size_t>(facts.dimensions.size())};
+        if (facts.name == field) return number;
         others += (others.empty() ? "; it has \"" : ", \"") + std::string(facts.name) + "\"";
     }
     throw error(errc::unknown_name, "no layer \"" + std::string(layer) + "\" with a parameter \"" +
@@ -25714,6 +25715,20 @@ public:
         measure();
     }
 
+    using network_memory<T>::parameter;
+    /// The parameter array `field` ("weights") of the first layer called `layer`. Throws `error` where there is none.
+    std::span<const T> parameter(std::string_view layer, std::string_view field) const {
+        const std::size_t number = this->find_parameter(layer, field);
+        return {parameter(number), static_cast<std::size_t>(this->plan().parameters[number].dimensions.size())};
+    }
+    /// The same, to be written before the next run.
+    std::span<T> parameter(std::string_view layer, std::string_view field) {
+        const std::size_t number = this->find_parameter(layer, field);
+        T* const values = parameter(number);
+        change();
+        return {values, static_cast<std::size_t>(this->plan().parameters[number].dimensions.size())};
+    }
+
     using network_memory<T>::use;
     /// How to compute from now on: the layers prepare anew before the next run.
     void use(const arithmetic& how);
@@ -26018,10 +26033,10 @@ struct composed_plan {
 ///
 /// Shapes, offsets and the order of execution are constants of the program. The constructor takes the memory for one
 /// example. A call then allocates nothing, but for the first runs, which pack large weights, as the first one after a
-/// training does (`prepare` does that before them), for the first `predict_batch` of as many examples, and where shapes
-/// are decided in the run. One thread at a time may use a network. What a constructor or a call throws is an `error`,
-/// also where the network was moved from, or std::bad_alloc; a call that throws has changed nothing but the values that
-/// an earlier result looks at.
+/// training or `parameter` does (`prepare` does that before them), for the first `predict_batch` of as many examples,
+/// and where shapes are decided in the run. One thread at a time may use a network. What a constructor or a call throws
+/// is an `error`, also where the network was moved from, or std::bad_alloc; a call that throws has changed nothing but
+/// the values that an earlier result looks at.
 template <const auto& Description, class Element = float, bool Fits = composed_plan<Description>::fits>
 class network {
     using plan_type = composed_plan<Description>;
@@ -26082,13 +26097,17 @@ public:
         return results<1>(examples);
     }
 
-    /// The parameter array `field` ("weights") of the layer `layer`, to read and to write. Call `prepare`
-    /// after writing.
+    /// The parameter array `field` ("weights") of the layer `layer`, to be written before the next run, which prepares
+    /// anew; call `prepare` after writing there later.
     std::span<Element> parameter(std::string_view layer, std::string_view field) {
         return engine_.parameter(layer, field);
     }
+    /// The same, to read.
+    std::span<const Element> parameter(std::string_view layer, std::string_view field) const {
+        return engine_.parameter(layer, field);
+    }
     /// Does now what else the next two runs do: lets the kernels bring the parameters, as they are now, into the order
-    /// in which they read them. To be called after parameters were written.
+    /// in which they read them.
     void prepare() { engine_.prepare(); }
     /// How many threads kernels use from now on, the caller included. Results do not depend on it.
     void use_threads(std::size_t count) { engine_.use_threads(count); }
@@ -26245,6 +26264,7 @@ public:
     tensor<Element> operator()(const auto&...);
     tensor<Element> predict_batch(const auto&...);
     std::span<Element> parameter(std::string_view, std::string_view);
+    std::span<const Element> parameter(std::string_view, std::string_view) const;
     void initialize(std::uint64_t);
     void prepare();
     void use_threads(std::size_t);
@@ -29239,7 +29259,8 @@ public:
     features(std::initializer_list<map::value_type> values);
 
     /// Looks at the value, which stays here. Throws errc::unknown_name with the names that there are.
-    const feature_value& at(std::string_view name) const;
+    const feature_value& at(std::string_view name) const&;
+    feature_value at(std::string_view name) && { return std::as_const(*this).at(name); }
     /// The value, which must be of type T: an alternative of `feature_value`, or the `tensor` in a
     /// multi-array. Throws errc::unknown_name, or errc::bad_value where the value is something else.
     template <class T>
@@ -29415,7 +29436,7 @@ features::features(std::initializer_list<map::value_type> values) {
             throw error(errc::duplicate_name, "feature \"" + name + "\" is given twice");
 }
 
-const feature_value& features::at(std::string_view name) const {
+const feature_value& features::at(std::string_view name) const& {
     if (const feature_value* value = find(name)) return *value;
     std::string names;
     for (const auto& [other, value] : values_) names += (names.empty() ? "\"" : ", \"") + other + "\"";
@@ -34196,9 +34217,13 @@ public:
     const program& network() const { return *program_; }
     /// The plan for the shapes that came last, to `inspect`.
     const plan_view& plan() const { return program_->plan(); }
-    /// The parameter array `field` ("weights") of the first layer called `layer`. Throws `error` where there is none.
-    std::span<float> parameter(std::string_view layer, std::string_view field);
-    // As of a composed network: whoever writes parameters calls `prepare` afterwards.
+    // As of a composed network.
+    std::span<float> parameter(std::string_view layer, std::string_view field) {
+        return program_->core().parameter(layer, field);
+    }
+    std::span<const float> parameter(std::string_view layer, std::string_view field) const {
+        return program_->core().parameter(layer, field);
+    }
     void prepare() { program_->prepare(); }
     void use_threads(std::size_t count) { program_->use_threads(count); }
     std::size_t thread_count() const { return program_->thread_count(); }
@@ -34520,10 +34545,6 @@ bool model::marked_updatable(std::size_t number) const {
     const plan_view& plan = program_->plan();
     const std::size_t step = plan.parameters[number].step;
     return step < notes_.size() && notes_[step].weights[number - plan.steps[step].first_parameter].updatable;
-}
-
-std::span<float> model::parameter(std::string_view layer, std::string_view field) {
-    return program_->core().parameter(layer, field);
 }
 
 }  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit

@@ -194,7 +194,8 @@ public:
     features(std::initializer_list<map::value_type> values);
 
     /// Looks at the value, which stays here. Throws errc::unknown_name with the names that there are.
-    const feature_value& at(std::string_view name) const;
+    const feature_value& at(std::string_view name) const&;
+    feature_value at(std::string_view name) && { return std::as_const(*this).at(name); }
     /// The value, which must be of type T: an alternative of `feature_value`, or the `tensor` in a
     /// multi-array. Throws errc::unknown_name, or errc::bad_value where the value is something else.
     template <class T>
@@ -370,7 +371,7 @@ features::features(std::initializer_list<map::value_type> values) {
             throw error(errc::duplicate_name, "feature \"" + name + "\" is given twice");
 }
 
-const feature_value& features::at(std::string_view name) const {
+const feature_value& features::at(std::string_view name) const& {
     if (const feature_value* value = find(name)) return *value;
     std::string names;
     for (const auto& [other, value] : values_) names += (names.empty() ? "\"" : ", \"") + other + "\"";

@@ -92,10 +92,10 @@ struct composed_plan {
 ///
 /// Shapes, offsets and the order of execution are constants of the program. The constructor takes the memory for one
 /// example. A call then allocates nothing, but for the first runs, which pack large weights, as the first one after a
-/// training does (`prepare` does that before them), for the first `predict_batch` of as many examples, and where shapes
-/// are decided in the run. One thread at a time may use a network. What a constructor or a call throws is an `error`,
-/// also where the network was moved from, or std::bad_alloc; a call that throws has changed nothing but the values that
-/// an earlier result looks at.
+/// training or `parameter` does (`prepare` does that before them), for the first `predict_batch` of as many examples,
+/// and where shapes are decided in the run. One thread at a time may use a network. What a constructor or a call throws
+/// is an `error`, also where the network was moved from, or std::bad_alloc; a call that throws has changed nothing but
+/// the values that an earlier result looks at.
 template <const auto& Description, class Element = float, bool Fits = composed_plan<Description>::fits>
 class network {
     using plan_type = composed_plan<Description>;
@@ -156,13 +156,17 @@ public:
         return results<1>(examples);
     }
 
-    /// The parameter array `field` ("weights") of the layer `layer`, to read and to write. Call `prepare`
-    /// after writing.
+    /// The parameter array `field` ("weights") of the layer `layer`, to be written before the next run, which prepares
+    /// anew; call `prepare` after writing there later.
     std::span<Element> parameter(std::string_view layer, std::string_view field) {
         return engine_.parameter(layer, field);
     }
+    /// The same, to read.
+    std::span<const Element> parameter(std::string_view layer, std::string_view field) const {
+        return engine_.parameter(layer, field);
+    }
     /// Does now what else the next two runs do: lets the kernels bring the parameters, as they are now, into the order
-    /// in which they read them. To be called after parameters were written.
+    /// in which they read them.
     void prepare() { engine_.prepare(); }
     /// How many threads kernels use from now on, the caller included. Results do not depend on it.
     void use_threads(std::size_t count) { engine_.use_threads(count); }
@@ -319,6 +323,7 @@ public:
     tensor<Element> operator()(const auto&...);
     tensor<Element> predict_batch(const auto&...);
     std::span<Element> parameter(std::string_view, std::string_view);
+    std::span<const Element> parameter(std::string_view, std::string_view) const;
     void initialize(std::uint64_t);
     void prepare();
     void use_threads(std::size_t);
