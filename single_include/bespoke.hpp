@@ -445,6 +445,12 @@ template <class... Parts>
     return {errc::bad_value, sentence({sentence::part(parts)...})};
 }
 
+/// What is wrong with an input of `came` elements in place of `examples` times the shape.
+constexpr fault wrong_input(std::string_view name, const shape& dimensions, extent came, extent examples) {
+    return shape_fault("input \"", name, "\": ", examples, " times the shape ", dimensions, " wanted (",
+                       examples * dimensions.size(), " elements), ", came, " came");
+}
+
 /// The fault of the field `name` unless its value is finite and from 0 up.
 constexpr std::optional<fault> unless_from_zero_up(std::string_view name, float value) {
     if (value >= 0 && value <= std::numeric_limits<float>::max()) return {};
@@ -1210,11 +1216,11 @@ tensor<T> zeros(const shape& s) {
     return tensor<T>(typename tensor<T>::shape_type(s.begin(), s.end()), T{});
 }
 
-/// What can be handed to a network: an xtensor expression, a span, an array, a vector.
+/// What can be handed to a network: the numbers in an xtensor expression, a span, an array, a vector.
 template <class X>
 concept array_like = requires(const X& x) {
     x.size();
-    *x.begin();
+    static_cast<float>(*x.begin());
     x.end();
 };
 
@@ -16586,6 +16592,8 @@ namespace bespoke {
 ///     o = g(W_o x_t + R_o (r y_{t-1}) + b_o)    y_t = (1 - z) o + z y_{t-1}
 /// W [output_vector_size, input_vector_size], R [output_vector_size, output_vector_size], b [output_vector_size].
 /// Shapes: see recurrent.hpp; the state is y. Cho et al., EMNLP 2014; Core ML specification, GRULayerParams.
+/// So is Keras's GRU with reset_after=False. Not so PyTorch's, where r scales R_o y_{t-1} + a bias of its own: its
+/// weights give other numbers here.
 struct gru {
     extent input_vector_size = unset;
     extent output_vector_size = unset;
@@ -17254,7 +17262,8 @@ struct lstm_params {
     friend bool operator==(const lstm_params&, const lstm_params&) = default;
 };
 
-/// The weights of one direction. Core ML specification, LSTMWeightParams.
+/// The weights of one direction: a row for each output. PyTorch has those of the gates i, f, g (here the block input)
+/// and o one below the other, and two biases, which are added. Core ML specification, LSTMWeightParams.
 template <class T, std::size_t Direction = 0>
 struct lstm_weights {
     T input_gate_weight_matrix, forget_gate_weight_matrix, block_input_weight_matrix, output_gate_weight_matrix;
@@ -21993,6 +22002,14 @@ constexpr auto operator|(const Part& part, updatable_mark) {
     result.updatable = true;
     return result;
 }
+/// Says what is wanted instead.
+template <nodelike Part, class Other>
+constexpr Part operator|(const Part& part, const Other&) {
+    static_assert(!std::is_same_v<Other, Other>,
+                  "behind the | of a layer named(\"fc\"), from(\"x\"), to(\"y\") or updatable wanted; layers stand "
+                  "side by side in compose");
+    return part;
+}
 
 }  // namespace bespoke
 
@@ -22145,7 +22162,8 @@ concept composable = nodelike<Part> || requires { Part::steps; };
 
 template <class Part>
 constexpr auto as_part(const Part& part) {
-    static_assert(composable<Part>, "not a layer, nor a part made of layers");
+    static_assert(composable<Part>, "not a layer, nor a part made of layers; "
+                                    "static_assert(unary_layer<my_layer>) shows what yours misses");
     if constexpr (layer<Part>)
         return node<Part>{.layer = part};
     else if constexpr (composable<Part>)
@@ -24260,8 +24278,8 @@ public:
     const arithmetic& how() const { return how_; }
     std::size_t thread_count() const { return threads() != nullptr ? threads()->size() : 1; }
 
-    /// The parameter array `field` ("weights") of the first layer called `layer`. Throws `error` where there is none.
-    std::span<T> parameter(std::string_view layer, std::string_view field);
+    /// The number of the array `field` ("weights") of the first layer called `layer`. Throws `error` where none is.
+    std::size_t find_parameter(std::string_view layer, std::string_view field) const;
     /// Throws the `error` for the input `number`, of which `came` elements came.
     [[noreturn]] void throw_wrong_input(std::size_t number, extent came, extent examples) const;
 
@@ -24501,13 +24519,14 @@ void network_memory<T>::use_threads(std::size_t count) {
 }
 
 template <class T>
-std::span<T> network_memory<T>::parameter(std::string_view layer, std::string_view field) {
+std::size_t network_memory<T>::find_parameter(std::string_view layer, std::string_view field) const {
+    check_owner();
     const std::size_t step = plan_.find_step(layer);
     std::string others;
     for (std::size_t i = 0; step != none && i < plan_.steps[step].parameter_count; ++i) {
         const std::size_t number = plan_.steps[step].first_parameter + i;
         const parameter_facts& facts = plan_.parameters[number];
-        if (facts.name == field) return {parameter(number), static_cast<std::size_t>(facts.dimensions.size())};
+        if (facts.name == field) return number;
         others += (others.empty() ? "; it has \"" : ", \"") + std::string(facts.name) + "\"";
     }
     throw error(errc::unknown_name, "no layer \"" + std::string(layer) + "\" with a parameter \"" +
@@ -24517,8 +24536,7 @@ std::span<T> network_memory<T>::parameter(std::string_view layer, std::string_vi
 template <class T>
 void network_memory<T>::throw_wrong_input(std::size_t number, extent came, extent examples) const {
     const blob_facts& facts = plan_.blobs[plan_.inputs[number]];
-    throw error(shape_fault("input \"", plan_[facts.name], "\": ", examples, " times the shape ", facts.dimensions,
-                            " wanted (", examples * facts.dimensions.size(), " elements), ", came, " came"));
+    throw error(wrong_input(plan_[facts.name], facts.dimensions, came, examples));
 }
 
 template <class T>
@@ -25771,6 +25789,20 @@ public:
         measure();
     }
 
+    using network_memory<T>::parameter;
+    /// The parameter array `field` ("weights") of the first layer called `layer`. Throws `error` where there is none.
+    std::span<const T> parameter(std::string_view layer, std::string_view field) const {
+        const std::size_t number = this->find_parameter(layer, field);
+        return {parameter(number), static_cast<std::size_t>(this->plan().parameters[number].dimensions.size())};
+    }
+    /// The same, to be written before the next run.
+    std::span<T> parameter(std::string_view layer, std::string_view field) {
+        const std::size_t number = this->find_parameter(layer, field);
+        T* const values = parameter(number);
+        change();
+        return {values, static_cast<std::size_t>(this->plan().parameters[number].dimensions.size())};
+    }
+
     using network_memory<T>::use;
     /// How to compute from now on: the layers prepare anew before the next run.
     void use(const arithmetic& how);
@@ -25993,6 +26025,11 @@ void engine<T>::change(std::size_t step) {
 
 namespace bespoke {
 
+namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
+class model;
+}
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::model;
+
 /// A text that can be a template argument.
 template <std::size_t Size>
 struct message {
@@ -26008,6 +26045,27 @@ struct network_error;
 template <message Problem>
 struct network_error;
 #endif
+
+/// The type for a message with static storage.
+#ifdef __clang__
+template <const auto& Problem, std::size_t... I>
+network_error<Problem.text[I]...> spelled_error(std::index_sequence<I...>);
+template <const auto& Problem>
+using network_error_of = decltype(spelled_error<Problem>(std::make_index_sequence<sizeof(Problem.text) - 1>{}));
+#else
+template <const auto& Problem>
+using network_error_of = network_error<Problem>;
+#endif
+
+/// The sentence that `Write` writes.
+template <class Write>
+constexpr auto message_of(Write write) {
+    constexpr std::size_t size = write().view().size();
+    message<size + 1> text;
+    const sentence written = write();
+    for (std::size_t i = 0; i < size; ++i) text.text[i] = written.view()[i];
+    return text;
+}
 
 /// The plan of a composed network, as a constant of the program.
 template <const auto& Description>
@@ -26031,11 +26089,7 @@ struct composed_plan {
 
     /// The fault as a template argument.
     static constexpr auto explain() {
-        constexpr std::size_t size = run().problem().what.view().size();
-        message<size + 1> text;
-        const planner p = run();
-        for (std::size_t i = 0; i < size; ++i) text.text[i] = p.problem().what.view()[i];
-        return text;
+        return message_of([] { return run().problem().what; });
     }
     static constexpr auto make() {
         if constexpr (fits) {
@@ -26053,10 +26107,10 @@ struct composed_plan {
 ///
 /// Shapes, offsets and the order of execution are constants of the program. The constructor takes the memory for one
 /// example. A call then allocates nothing, but for the first runs, which pack large weights, as the first one after a
-/// training does (`prepare` does that before them), for the first `predict_batch` of as many examples, and where shapes
-/// are decided in the run. One thread at a time may use a network. What a constructor or a call throws is an `error`,
-/// also where the network was moved from, or std::bad_alloc; a call that throws has changed nothing but the values that
-/// an earlier result looks at.
+/// training or `parameter` does (`prepare` does that before them), for the first `predict_batch` of as many examples,
+/// and where shapes are decided in the run. One thread at a time may use a network. What a constructor or a call throws
+/// is an `error`, also where the network was moved from, or std::bad_alloc; a call that throws has changed nothing but
+/// the values that an earlier result looks at.
 template <const auto& Description, class Element = float, bool Fits = composed_plan<Description>::fits>
 class network {
     using plan_type = composed_plan<Description>;
@@ -26093,37 +26147,41 @@ public:
     /// is a look at the output (a tuple of them where there are several), valid until the next call. Where a shape is
     /// decided in the run, it has the shape that came, and memory is taken until it is enough; throws `error` where a
     /// layer cannot do what its values ask for.
-    template <array_like... Inputs>
+    template <class... Inputs>
     auto operator()(const Inputs&... inputs) {
-        static_assert(sizeof...(Inputs) == input_count, "one argument for each input of the network");
         engine_.reserve(1);
-        if constexpr (sizeof...(Inputs) == input_count) set_inputs<0, false>(1, inputs...);
+        if constexpr (are_inputs<Inputs...>()) set_inputs<0, false>(1, inputs...);
         description.forward(engine_, fixed_step<plan_type, 0>{});
         return results<0>(1);
     }
 
     /// Runs as many examples as the arguments hold, one after the other along a new first axis. Memory is taken for the
     /// most examples that came so far.
-    template <array_like... Inputs>
+    template <class... Inputs>
     auto predict_batch(const Inputs&... inputs) {
-        static_assert(sizeof...(Inputs) == input_count, "one argument for each input of the network");
         static_assert(!plan().open, "shapes that are decided in the run differ between examples: run them one by one");
         extent examples = 0;
-        if constexpr (sizeof...(Inputs) == input_count) examples = count_examples(inputs...);
-        engine_.reserve(examples);
-        if constexpr (sizeof...(Inputs) == input_count) set_inputs<0, true>(examples, inputs...);
+        if constexpr (are_inputs<Inputs...>()) {
+            examples = count_examples(inputs...);
+            engine_.reserve(examples);
+            set_inputs<0, true>(examples, inputs...);
+        }
         forward();
         engine_.make_place(examples);  // what was lent is given back
         return results<1>(examples);
     }
 
-    /// The parameter array `field` ("weights") of the layer `layer`, to read and to write. Call `prepare`
-    /// after writing.
+    /// The parameter array `field` ("weights") of the layer `layer`, to be written before the next run, which prepares
+    /// anew; call `prepare` after writing there later.
     std::span<Element> parameter(std::string_view layer, std::string_view field) {
         return engine_.parameter(layer, field);
     }
+    /// The same, to read.
+    std::span<const Element> parameter(std::string_view layer, std::string_view field) const {
+        return engine_.parameter(layer, field);
+    }
     /// Does now what else the next two runs do: lets the kernels bring the parameters, as they are now, into the order
-    /// in which they read them. To be called after parameters were written.
+    /// in which they read them.
     void prepare() { engine_.prepare(); }
     /// How many threads kernels use from now on, the caller included. Results do not depend on it.
     void use_threads(std::size_t count) { engine_.use_threads(count); }
@@ -26144,6 +26202,8 @@ public:
     /// until they are written; those that somebody may look at (`parameter`) are copied to where they are. Defined in
     /// model/network_files.hpp, as is `save`.
     void load(const std::filesystem::path& path) { read(path); }
+    /// The same with a model in memory: one that learned, or of `parse`, where there is no file.
+    void load(model from);
     /// Writes the network as a model, see `model::save`. Its weights are float32: those of a network of doubles are
     /// rounded, and where a file had them in float16 or quantised, only a `model` keeps that. Throws errc::io with path
     /// and reason, and errc::bad_value for a weight that is not finite.
@@ -26163,6 +26223,7 @@ private:
     static constexpr std::size_t input_count = plan().inputs.size();
 
     void read(const std::filesystem::path& path);
+    void take(model&& from);
 
     struct without_parameters {};
     network(without_parameters, std::size_t threads) : engine_(plan()) {
@@ -26170,6 +26231,22 @@ private:
         engine_.use_threads(threads);
         engine_.make_place(1);
     }
+
+    template <class... Inputs>
+    static constexpr bool are_inputs() {
+        constexpr bool all = sizeof...(Inputs) == input_count, numbers = (array_like<Inputs> && ...);
+        static_assert(all, "one argument for each input of the network");
+        static_assert(!all || numbers,
+                      "each argument is all numbers of an input, in what has begin(), end() and size(): std::array, "
+                      "std::vector, std::span(pointer, count), xtensor");
+        return all && numbers;
+    }
+
+    template <std::size_t Number, extent Came>
+    static constexpr auto problem_of_input = message_of([] {
+        constexpr blob_facts blob = plan().blobs[plan().inputs[Number]];
+        return wrong_input(plan()[blob.name], blob.dimensions, Came, 1).what;
+    });
 
     /// No step writes it, and it is not a result: nobody minds where it lies.
     static constexpr bool is_only_read(std::size_t blob) {
@@ -26183,8 +26260,8 @@ private:
     void set_inputs(extent examples, const First& first, const Rest&... rest) {
         constexpr std::size_t blob = plan().inputs[Number];
         constexpr extent size = plan().blobs[blob].dimensions.size();
-        if constexpr (constexpr extent came = size_of_type<First>; !Batch && came >= 0)
-            static_assert(came == size, "as many elements as the shape of the input has");
+        if constexpr (constexpr extent came = size_of_type<First>; !Batch && came >= 0 && came != size)
+            static_assert(sizeof(network_error_of<problem_of_input<Number, came>>) > 0);
         if (static_cast<extent>(first.size()) != size * examples)
             engine_.throw_wrong_input(Number, static_cast<extent>(first.size()), examples);
         if constexpr (Batch && is_only_read(blob) && row_of<First, Element>)
@@ -26249,14 +26326,7 @@ private:
 template <const auto& Description, class Element>
 class network<Description, Element, false> {
     static constexpr auto problem = composed_plan<Description>::explain();
-#ifdef __clang__
-    template <std::size_t... I>
-    static network_error<problem.text[I]...> spelled(std::index_sequence<I...>);
-    using error_type = decltype(spelled(std::make_index_sequence<sizeof(problem.text) - 1>{}));
-    static_assert(sizeof(error_type) > 0);
-#else
-    static_assert(sizeof(network_error<problem>) > 0);
-#endif
+    static_assert(sizeof(network_error_of<problem>) > 0);
 
 public:
     using value_type = Element;
@@ -26268,6 +26338,7 @@ public:
     tensor<Element> operator()(const auto&...);
     tensor<Element> predict_batch(const auto&...);
     std::span<Element> parameter(std::string_view, std::string_view);
+    std::span<const Element> parameter(std::string_view, std::string_view) const;
     void initialize(std::uint64_t);
     void prepare();
     void use_threads(std::size_t);
@@ -26277,6 +26348,7 @@ public:
     low_precision precision_in_force();
     std::string precision_note();
     void load(const std::filesystem::path&);
+    void load(model);
     void save(const std::filesystem::path&) const;
     engine_type& core();
     const engine_type& core() const;
@@ -28121,7 +28193,8 @@ public:
     using value_type = T;
 
     /// Throws `error` (errc::not_updatable) with every reason why the network cannot be trained, or errc::bad_argument
-    /// for a number of the optimizer that is out of range.
+    /// for a number of the optimizer that is out of range. A loss or optimizer of your own that does not compile here:
+    /// `static_assert(loss<my_loss>)`, `static_assert(optimizer<my_optimizer>)` show what it misses.
     trainer(trainable<T> network, std::vector<any_loss<T>> losses, any_optimizer<T> optimizer,
             train which = train::updatable_layers);
     ~trainer();
@@ -28138,7 +28211,6 @@ public:
     bool take(std::size_t examples, std::span<const example_data<T>> inputs, std::span<const example_data<T>> targets);
     bool run_frozen(std::span<const example_data<T>> inputs);
     std::size_t examples() const { return examples_; }
-
     /// One mini-batch of the given examples (from 0 to examples() - 1): forward, backward, update. Returns the loss
     /// before the update, summed over the losses. Not finite, it updates nothing, nor if a loss or optimizer throws.
     double step(std::span<const std::size_t> batch);
@@ -28149,15 +28221,15 @@ public:
 
     /// Whether every learning parameter is a finite number.
     bool finite() const;
-
     const plan_view& plan() const { return network_.plan(); }
+    /// For a schedule: `*learning_rate_of(training.chosen_optimizer().parameters()) = 1e-4`.
     any_optimizer<T>& chosen_optimizer() { return optimizer_; }
+    /// By their numbers among `plan().parameters`.
     const std::vector<std::size_t>& learning_parameters() const { return slot_parameters_; }
     /// The gradient that `gradient` left for the k-th of `learning_parameters`.
     std::span<const T> gradient_of(std::size_t k) const {
         return {slots_[k].step, static_cast<std::size_t>(slots_[k].size)};
     }
-
     /// How many updates there have been.
     std::uint64_t steps() const { return steps_; }
 
@@ -28662,13 +28734,10 @@ public:
     update_task(const Model& model, const Examples& examples, const update_options& options = {},
                 update_handlers<Model> handlers = {})
         : state_(std::make_unique<state>(model, std::move(handlers))) {
-        auto learner = make_learner(state_->model, examples, options);
-        state_->progress.settings = learner.settings;
-        try {
-            thread_ = std::thread([s = state_.get(), learning = std::move(learner)]() mutable { run(*s, learning); });
-        } catch (const std::system_error&) {
-            throw error(errc::bad_argument, "update: the system gives no thread for the task");
-        }
+        constexpr bool fits = requires(Model& m) { make_learner(m, examples, options); };
+        static_assert(fits, "examples for this model wanted: std::vector<features> for a loaded one, "
+                            "training_setup<float> (or double) for a composed network");
+        if constexpr (fits) start(make_learner(state_->model, examples, options));
     }
     update_task(update_task&&) = default;
     update_task& operator=(update_task other) noexcept {
@@ -28720,6 +28789,16 @@ private:
         state(const Model& m, update_handlers<Model> h)
             : model(m), handlers(std::move(h)), context(model, progress) {}
     };
+
+    template <class T>
+    void start(learner<T> learner) {
+        state_->progress.settings = learner.settings;
+        try {
+            thread_ = std::thread([s = state_.get(), learning = std::move(learner)]() mutable { run(*s, learning); });
+        } catch (const std::system_error&) {
+            throw error(errc::bad_argument, "update: the system gives no thread for the task");
+        }
+    }
 
     template <class T>
     static void run(state& s, learner<T>& learning) {
@@ -29116,6 +29195,12 @@ template <class E>
 concept array_expression =
     xt::is_xexpression<std::decay_t<E>>::value && array_element<typename std::decay_t<E>::value_type>;
 
+/// A vector or the like: no array yet.
+template <class V>
+concept numbers_without_shape =
+    array_like<V> && !array_expression<V> && !std::convertible_to<V, std::string_view> &&
+    !std::same_as<V, std::vector<std::int64_t>>;
+
 namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
 
 /// An array of float, double or int32 behind one type. Made from any xtensor expression of these. Copies share the
@@ -29132,6 +29217,13 @@ public:
     template <array_expression E>
     multi_array(E&& values)
         : multi_array(checked(), tensor<typename std::decay_t<E>::value_type>(std::forward<E>(values))) {}
+    /// Says what is wanted instead.
+    template <numbers_without_shape V>
+    multi_array(const V&) {
+        static_assert(!std::same_as<V, V>,
+                      "a multi-array has a shape, and floats, doubles or int32 in it: a bespoke::tensor, or "
+                      "xt::adapt(values, {1, 1, 8, 8}), wanted");
+    }
 
     bespoke::shape shape() const;
     array_data_type data_type() const;
@@ -29243,7 +29335,8 @@ public:
     features(std::initializer_list<map::value_type> values);
 
     /// Looks at the value, which stays here. Throws errc::unknown_name with the names that there are.
-    const feature_value& at(std::string_view name) const;
+    const feature_value& at(std::string_view name) const&;
+    feature_value at(std::string_view name) && { return std::as_const(*this).at(name); }
     /// The value, which must be of type T: an alternative of `feature_value`, or the `tensor` in a
     /// multi-array. Throws errc::unknown_name, or errc::bad_value where the value is something else.
     template <class T>
@@ -29419,7 +29512,7 @@ features::features(std::initializer_list<map::value_type> values) {
             throw error(errc::duplicate_name, "feature \"" + name + "\" is given twice");
 }
 
-const feature_value& features::at(std::string_view name) const {
+const feature_value& features::at(std::string_view name) const& {
     if (const feature_value* value = find(name)) return *value;
     std::string names;
     for (const auto& [other, value] : values_) names += (names.empty() ? "\"" : ", \"") + other + "\"";
@@ -30623,9 +30716,9 @@ public:
     /// Members in the order in which they were written, two blanks an indent, arrays of numbers and
     /// strings in one line.
     std::string dump() const;
-    /// What differs first from an object of this program: "outputChannels is "12" in the file, "10"". Empty:
-    /// nothing.
-    std::string difference(const object_writer& other) const;
+    /// What differs first from an object of this program: "outputChannels is "12" in the file, "10"" where this one is
+    /// in what is called "the file". Empty: nothing.
+    std::string difference(const object_writer& other, std::string_view called) const;
 
 private:
     void put(std::string_view key, std::string text);
@@ -30769,7 +30862,7 @@ std::string object_writer::dump() const {
     for (const auto& [key, value] : members_) members.push_back(detail::spelled(std::string_view(key)) + ": " + value);
     return detail::spelled_in_lines("{}", members);
 }
-std::string object_writer::difference(const object_writer& other) const {
+std::string object_writer::difference(const object_writer& other, std::string_view called) const {
     const auto spell = [](const object_writer& object, const std::string& key) -> std::string {
         for (const auto& [name, value] : object.members_)
             if (name == key) return value;
@@ -30778,7 +30871,7 @@ std::string object_writer::difference(const object_writer& other) const {
     for (const auto* object : {this, &other})
         for (const auto& [key, value] : object->members_)
             if (spell(*this, key) != spell(other, key))
-                return key + " is " + spell(*this, key) + " in the file, " + spell(other, key);
+                return key + " is " + spell(*this, key) + " in " + std::string(called) + ", " + spell(other, key);
     return "";
 }
 
@@ -31179,9 +31272,25 @@ inline constexpr std::array<const field_table*, sizeof...(Messages)> tables_of{&
 template <class E>
 inline constexpr auto enumerator_names = enumerators(E{});
 
+/// What `fields` of a message is called with: makes it what one that a document leaves out is read as.
+struct absent_fields {
+    template <class T>
+    void operator()(std::string_view, T& member, field_floats = field_floats::finite) {
+        if constexpr (has_fields<T>)
+            member.fields(*this);
+        else if constexpr (std::is_scalar_v<T> || std::is_same_v<T, std::string_view>)
+            member = T{};
+    }
+    void operator()(auto&) {}
+};
+
+/// Whether a document may leave it out.
 template <class T>
 bool is_default(const void* message) {
-    return *static_cast<const T*>(message) == T{};
+    T absent{};
+    absent_fields none;
+    absent.fields(none);
+    return *static_cast<const T*>(message) == absent;
 }
 
 template <class T>
@@ -31806,9 +31915,20 @@ template <class... First, class... Second, class... Rest>
 struct joined_sets<layer_set<First...>, layer_set<Second...>, Rest...>
     : joined_sets<layer_set<First..., Second...>, Rest...> {};
 
+template <class Part>
+inline constexpr bool is_layer_set = layer<Part>;
+template <class... Ls>
+inline constexpr bool is_layer_set<layer_set<Ls...>> = true;
+
 template <class... Parts>
-inline constexpr std::span<const layer_codec> codecs_in =
-    joined_sets<layer_set<>, typename in_layer_set<Parts>::type...>::codecs;
+inline constexpr std::span<const layer_codec> codecs_in = [] {
+    constexpr bool fits = (is_layer_set<Parts> && ...);
+    static_assert(fits, "layers wanted, or core_layers; static_assert(unary_layer<my_layer>) shows what yours misses");
+    if constexpr (fits)
+        return joined_sets<layer_set<>, typename in_layer_set<Parts>::type...>::codecs;
+    else
+        return std::span<const layer_codec>();
+}();
 
 /// Null where the table has no such layer type.
 constexpr const layer_codec* find_codec(std::span<const layer_codec> codecs, const any_node& node) {
@@ -34153,7 +34273,7 @@ public:
     /// does not fit or is not wanted.
     features predict(const features& inputs);
     /// Runs many, as many at once as have the same shapes.
-    std::vector<features> predict(std::span<const features> inputs);
+    std::vector<features> predict_batch(std::span<const features> inputs);
 
     /// Writes the document to `path`, and the weights to the file of the same name that ends in .safetensors
     /// unless they stand in the document: few (64 numbers in all) or read from there. Files are whole
@@ -34173,9 +34293,13 @@ public:
     const program& network() const { return *program_; }
     /// The plan for the shapes that came last, to `inspect`.
     const plan_view& plan() const { return program_->plan(); }
-    /// The parameter array `field` ("weights") of the first layer called `layer`. Throws `error` where there is none.
-    std::span<float> parameter(std::string_view layer, std::string_view field);
-    // As of a composed network: whoever writes parameters calls `prepare` afterwards.
+    // As of a composed network.
+    std::span<float> parameter(std::string_view layer, std::string_view field) {
+        return program_->core().parameter(layer, field);
+    }
+    std::span<const float> parameter(std::string_view layer, std::string_view field) const {
+        return program_->core().parameter(layer, field);
+    }
     void prepare() { program_->prepare(); }
     void use_threads(std::size_t count) { program_->use_threads(count); }
     std::size_t thread_count() const { return program_->thread_count(); }
@@ -34499,10 +34623,6 @@ bool model::marked_updatable(std::size_t number) const {
     return step < notes_.size() && notes_[step].weights[number - plan.steps[step].first_parameter].updatable;
 }
 
-std::span<float> model::parameter(std::string_view layer, std::string_view field) {
-    return program_->core().parameter(layer, field);
-}
-
 }  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
 }  // namespace bespoke
 
@@ -34591,9 +34711,9 @@ std::vector<program::named_shape> model::shapes_of(const features& inputs) const
 void model::reshape(const features& inputs) { program_->reshape(shapes_of(inputs)); }
 bool model::is_planned_for(const features& inputs) const { return program_->is_planned_for(shapes_of(inputs)); }
 
-features model::predict(const features& inputs) { return std::move(predict(std::span(&inputs, 1)).front()); }
+features model::predict(const features& inputs) { return std::move(predict_batch(std::span(&inputs, 1)).front()); }
 
-std::vector<features> model::predict(std::span<const features> inputs) {
+std::vector<features> model::predict_batch(std::span<const features> inputs) {
     static_cast<void>(*program_);  // else the first error would be one of what is left of the description
     const bool rank_5 = settings_.array_input_shape_mapping == array_shape_mapping::rank5_array_mapping;
     for (const features& given : inputs)
@@ -35171,6 +35291,9 @@ model compose_model(model_settings settings, layer_list layers, const plan_view&
 /// The model at `path`, which must be the network with these layers and this plan, parameters aside.
 model load_same(const std::filesystem::path& path, const layer_list& layers, const plan_view& plan,
                 std::span<const layer_codec> codecs);
+/// Throws where the model, "the file", is not that network; plans it for the shapes of this one.
+void check_same(model& from, std::string_view called, const layer_list& layers, const plan_view& plan,
+                std::span<const layer_codec> codecs);
 }  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
 
 namespace detail {
@@ -35226,8 +35349,20 @@ model to_model(const network<Description, Element>& net, model_settings settings
 
 template <const auto& Description, class Element, bool Fits>
 void network<Description, Element, Fits>::read(const std::filesystem::path& path) {
-    model from = define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::load_same(
-        path, detail::layers_of<Description>(), plan(), detail::codecs_of_network<Description>());
+    take(define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::load_same(
+        path, detail::layers_of<Description>(), plan(), detail::codecs_of_network<Description>()));
+}
+
+template <const auto& Description, class Element, bool Fits>
+void network<Description, Element, Fits>::load(model from) {
+    define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::check_same(from, "the model",
+                                                                      detail::layers_of<Description>(), plan(),
+                                                                      detail::codecs_of_network<Description>());
+    take(std::move(from));
+}
+
+template <const auto& Description, class Element, bool Fits>
+void network<Description, Element, Fits>::take(model&& from) {
     auto& core = from.network().core();
     engine_.measure();  // from here on nothing fails
     if constexpr (std::is_same_v<Element, float>)
@@ -35262,21 +35397,23 @@ inline layer_list gathered(const plan_view& plan, const std::vector<exported_lay
 /// Compares a composed network with a loaded one, step by step, and throws at the first difference.
 class network_comparison {
 public:
-    network_comparison(const layer_list& mine, const plan_view& my_plan, const layer_list& theirs,
-                       const plan_view& their_plan, std::span<const layer_codec> codecs)
+    network_comparison(const layer_list& mine, const plan_view& my_plan, std::span<const layer_codec> my_codecs,
+                       const layer_list& theirs, const plan_view& their_plan,
+                       std::span<const layer_codec> their_codecs, std::string_view called)
         : mine_(mine.flatten()), theirs_(theirs.flatten()), my_plan_(my_plan), their_plan_(their_plan),
-          codecs_(codecs), counterpart_(my_plan.blobs.size(), blob_facts::npos) {}
+          my_codecs_(my_codecs), their_codecs_(their_codecs), called_(called),
+          counterpart_(my_plan.blobs.size(), blob_facts::npos) {}
 
     void run() {
         for (std::size_t i = 0; i < my_plan_.inputs.size(); ++i) pair(my_plan_.inputs[i], their_plan_.inputs[i]);
         for (std::size_t s = 0; s < my_plan_.steps.size() && s < their_plan_.steps.size(); ++s) compare(s);
         if (my_plan_.steps.size() != their_plan_.steps.size())
-            throw error(errc::bad_value, "the file has " + std::to_string(their_plan_.steps.size()) +
+            throw error(errc::bad_value, called_ + " has " + std::to_string(their_plan_.steps.size()) +
                                              " layers, this network " + std::to_string(my_plan_.steps.size()));
         for (std::size_t blob : my_plan_.outputs)
             if (std::count(their_plan_.outputs.begin(), their_plan_.outputs.end(), counterpart_[blob]) == 0)
                 throw error(errc::bad_value, "the output " + in_quotes(my_plan_[my_plan_.blobs[blob].name]) +
-                                                 " of this network is no output in the file");
+                                                 " of this network is no output in " + called_);
     }
 
 private:
@@ -35291,8 +35428,8 @@ private:
     void compare(std::size_t s) {
         const step_facts& my = my_plan_.steps[s];
         const step_facts& their = their_plan_.steps[s];
-        const layer_codec& my_codec = *find_codec(codecs_, *mine_[s]);
-        const layer_codec& their_codec = *find_codec(codecs_, *theirs_[s]);
+        const layer_codec& my_codec = *find_codec(my_codecs_, *mine_[s]);
+        const layer_codec& their_codec = *find_codec(their_codecs_, *theirs_[s]);
         const auto key = [](const layer_codec& c) {
             return std::string(c.key) + (c.nested_key.empty() ? "" : ".") + std::string(c.nested_key);
         };
@@ -35326,19 +35463,19 @@ private:
             if (my_loop->condition_network.step_count() != their_loop->condition_network.step_count())
                 differ(s, "its conditionNetwork has another number of layers in this network");
             if (my_loop->max_loop_iterations != their_loop->max_loop_iterations)
-                differ(s, "maxLoopIterations is " + std::to_string(their_loop->max_loop_iterations) +
-                              " in the file, " + std::to_string(my_loop->max_loop_iterations) + " in this network");
+                differ(s, "maxLoopIterations is " + std::to_string(their_loop->max_loop_iterations) + " in " + called_ +
+                              ", " + std::to_string(my_loop->max_loop_iterations) + " in this network");
             watched_.push_back(s);
         } else {
-            const std::string difference =
-                written(their_codec, *theirs_[s], their_plan_, s).difference(written(my_codec, *mine_[s], my_plan_, s));
+            const std::string difference = written(their_codec, *theirs_[s], their_plan_, s)
+                                               .difference(written(my_codec, *mine_[s], my_plan_, s), called_);
             if (!difference.empty()) differ(s, difference + " in this network");
             for (std::size_t i = 0; i < my.parameter_count; ++i) {
                 const auto& my_parameter = my_plan_.parameters[my.first_parameter + i];
                 const auto& their_parameter = their_plan_.parameters[their.first_parameter + i];
                 if (!(my_parameter.dimensions == their_parameter.dimensions))
                     differ(s, "its " + std::string(my_parameter.name) + " have the shape " +
-                                  bespoke::to_text(their_parameter.dimensions) + " in the file, " +
+                                  bespoke::to_text(their_parameter.dimensions) + " in " + called_ + ", " +
                                   bespoke::to_text(my_parameter.dimensions) + " in this network");
             }
         }
@@ -35365,7 +35502,8 @@ private:
 
     std::vector<const any_node*> mine_, theirs_;
     plan_view my_plan_, their_plan_;
-    std::span<const layer_codec> codecs_;
+    std::span<const layer_codec> my_codecs_, their_codecs_;
+    std::string called_;
     std::vector<std::size_t> counterpart_;  ///< my blob -> theirs
     std::vector<std::size_t> watched_;      ///< loops around the current step
 };
@@ -35421,34 +35559,40 @@ model load_same(const std::filesystem::path& path, const layer_list& layers, con
                 std::span<const layer_codec> codecs) {
     model result = load(path, codecs, {.most_elements = std::numeric_limits<extent>::max()});
     try {
-        const auto& description = result.description();
-        std::vector<program::named_shape> inputs;
-        for (std::size_t i = 0; i < plan.inputs.size(); ++i) {
-            const blob_facts& blob = plan.blobs[plan.inputs[i]];
-            inputs.push_back({std::string(plan[blob.name]), blob.dimensions});
-            if (i >= description.input.size() || description.input[i].name != inputs.back().name)
-                throw error(errc::unknown_name, "/description/input/" + std::to_string(i) +
-                                                    ": this network has an input " + in_quotes(inputs.back().name) +
-                                                    " here");
-            const shape declared = detail::declared_shape(description.input[i], result.settings());
-            const auto* array = description.input[i].type.multi_array_type();
-            const auto* picture = description.input[i].type.image_type();
-            const auto size =
-                picture == nullptr ? std::nullopt : detail::image_in(blob.dimensions, picture->color_space);
-            if (!(declared == blob.dimensions) && !(array != nullptr && array->accepts(blob.dimensions)) &&
-                !(size && picture->accepts(*size) && declared.rank() == blob.dimensions.rank()))
-                throw error(shape_fault("/description/input/", i, " \"", inputs.back().name, "\": the shape ",
-                                        blob.dimensions, " wanted for this network, the file has ", declared));
-        }
-        if (description.input.size() != plan.inputs.size())
-            throw error(errc::bad_value, "/description/input: this network has " + std::to_string(plan.inputs.size()) +
-                                             " inputs, the file " + std::to_string(description.input.size()));
-        result.network().reshape(inputs);
-        detail::network_comparison(layers, plan, result.network().layers(), result.network().plan(), codecs).run();
+        check_same(result, "the file", layers, plan, codecs);
     } catch (const error& problem) {
         throw error(problem.code(), path.string() + ": " + problem.what());
     }
     return result;
+}
+
+void check_same(model& from, std::string_view called, const layer_list& layers, const plan_view& plan,
+                std::span<const layer_codec> codecs) {
+    program& theirs = from.network();
+    const auto& description = from.description();
+    std::vector<program::named_shape> inputs;
+    for (std::size_t i = 0; i < plan.inputs.size(); ++i) {
+        const blob_facts& blob = plan.blobs[plan.inputs[i]];
+        inputs.push_back({std::string(plan[blob.name]), blob.dimensions});
+        if (i >= description.input.size() || description.input[i].name != inputs.back().name)
+            throw error(errc::unknown_name, "/description/input/" + std::to_string(i) +
+                                                ": this network has an input " + in_quotes(inputs.back().name) +
+                                                " here");
+        const shape declared = detail::declared_shape(description.input[i], from.settings());
+        const auto* array = description.input[i].type.multi_array_type();
+        const auto* picture = description.input[i].type.image_type();
+        const auto size = picture == nullptr ? std::nullopt : detail::image_in(blob.dimensions, picture->color_space);
+        if (!(declared == blob.dimensions) && !(array != nullptr && array->accepts(blob.dimensions)) &&
+            !(size && picture->accepts(*size) && declared.rank() == blob.dimensions.rank()))
+            throw error(shape_fault("/description/input/", i, " \"", inputs.back().name, "\": the shape ",
+                                    blob.dimensions, " wanted for this network, ", called, " has ", declared));
+    }
+    if (description.input.size() != plan.inputs.size())
+        throw error(errc::bad_value, "/description/input: this network has " + std::to_string(plan.inputs.size()) +
+                                         " inputs, " + std::string(called) + " " +
+                                         std::to_string(description.input.size()));
+    theirs.reshape(inputs);
+    detail::network_comparison(layers, plan, codecs, theirs.layers(), theirs.plan(), from.codecs(), called).run();
 }
 
 }  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit

@@ -1,4 +1,4 @@
-// expect: as many elements as the shape of the input has
+// expect: network_error<.*input "x": 1 times the shape \[4\] wanted [(]4 elements[)], 5 came
 #include <bespoke.hpp>
 
 using namespace bespoke;

@@ -88,6 +88,7 @@ TEST_CASE("features: written in braces") {
     CHECK(f.begin()->first == "by_id");
     CHECK(features{{"a", 1}}.size() == 1);
     CHECK(features{{"a", "b"}}.get<std::string>("a") == "b");
+    STATIC_REQUIRE(std::is_same_v<decltype(features().at("x")), feature_value>);
     // what is asked of a temporary outlives it
     STATIC_REQUIRE(std::is_same_v<decltype(features().get<std::string>("a")), std::string>);
     STATIC_REQUIRE(std::is_same_v<decltype(f.get<std::string>("a")), const std::string&>);

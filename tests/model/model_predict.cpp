@@ -39,7 +39,7 @@ TEST_CASE("an output has the shape that is decided in the run, each time and for
     CHECK(shape_of_y(m.predict({{"x", tensor<float>{1, 0, 3}}})) == std::vector<std::size_t>{2, 1});
     CHECK(shape_of_y(m.predict({{"x", tensor<float>{0, 0, 0}}})) == std::vector<std::size_t>{0, 1});
     const std::vector<features> several{{{"x", tensor<float>{0, 0, 1}}}, {{"x", tensor<float>{1, 1, 1}}}};
-    const auto results = m.predict(std::span<const features>(several));
+    const auto results = m.predict_batch(std::span<const features>(several));
     REQUIRE(results.size() == 2);
     CHECK(shape_of_y(results[0]) == std::vector<std::size_t>{1, 1});
     CHECK(results[0].get<tensor<float>>("y")(0, 0) == 2);
@@ -267,7 +267,7 @@ TEST_CASE("an image comes out of a blob") {
               layer_text(R"("add": {"alpha": 1})") + "]}}");
     const tensor<float> one{{{0, 1, 2}, {3, 4, 5}}};
     const std::vector<features> many{{{"x", one}}, {{"x", tensor<float>(one * 10.F)}}};
-    const auto results = drawn.predict(many);
+    const auto results = drawn.predict_batch(many);
     CHECK(results[0].get<image>("y") == image(3, 2, pixel_layout::gray, {1, 2, 3, 4, 5, 6}));
     CHECK(results[1].get<image>("y") == image(3, 2, pixel_layout::gray, {1, 11, 21, 31, 41, 51}));
 }
@@ -349,10 +349,10 @@ TEST_CASE("many examples at once give what each gives alone") {
         for (std::size_t k = 0; k < x.size(); ++k) x.flat(k) = static_cast<float>(i) - 0.3f * static_cast<float>(k);
         examples.push_back({{"x", x}});
     }
-    const auto together = m.predict(std::span<const features>(examples));
+    const auto together = m.predict_batch(std::span<const features>(examples));
     REQUIRE(together.size() == 7);
     for (std::size_t i = 0; i < examples.size(); ++i) CHECK(m.predict(examples[i]) == together[i]);
-    CHECK(m.predict(std::span<const features>()).empty());
+    CHECK(m.predict_batch(std::span<const features>()).empty());
 }
 
 TEST_CASE("a blob that depends on no input is the same for all examples") {
@@ -366,7 +366,7 @@ TEST_CASE("a blob that depends on no input is the same for all examples") {
             {"name": "carry", "input": ["next"], "output": ["n"], "copy": {}}]}}}]}})");
     std::vector<features> examples;
     for (float n : {3.0f, 0.0f, 5.0f}) examples.push_back({{"x", tensor<float>{n}}});
-    const auto results = m.predict(std::span<const features>(examples));
+    const auto results = m.predict_batch(std::span<const features>(examples));
     CHECK((results[0].get<tensor<float>>("n")(0) == 3));
     CHECK((results[1].get<tensor<float>>("n")(0) == 0));
     CHECK((results[2].get<tensor<float>>("n")(0) == 5));

@@ -99,7 +99,7 @@ TEST_CASE("both doors give the same bits through loops and branches") {
     for (float n : {0.0f, 1.0f, 4.0f})
         for (float c : {0.0f, 1.0f})
             examples.push_back({{"x", ramp({4}, n + c)}, {"n", tensor<float>{n}}, {"c", tensor<float>{c}}});
-    const auto together = m.predict(std::span<const features>(examples));
+    const auto together = m.predict_batch(std::span<const features>(examples));
     for (std::size_t i = 0; i < examples.size(); ++i) {
         const auto y = net(examples[i].get<tensor<float>>("x"), examples[i].get<tensor<float>>("n"),
                            examples[i].get<tensor<float>>("c"));
@@ -125,6 +125,24 @@ TEMPLATE_TEST_CASE("saved and loaded, a network computes the same bits", "", flo
         const double before = std::get<0>(net(x)).flat(0);
         CHECK(std::get<0>(other(x)).flat(0) == Approx(before).epsilon(1e-5));  // through floats
     }
+}
+
+TEMPLATE_TEST_CASE("a recurrent layer as it is by default is saved and loaded with its biases", "",
+                   uni_directional_lstm, bi_directional_lstm, gru, simple_recurrent) {
+    static constexpr auto recurrent =
+        compose(input{"x", {3, 2}}, TestType{.output_vector_size = 2} | named("layer"));
+    const files f("network_recurrent");
+    bespoke::network<recurrent> net(3), other(4);
+    for (std::size_t i = 0; i < net.plan().parameters.size(); ++i)
+        for (float& v : net.parameter("layer", net.plan().parameters[i].name)) v += 0.5f;
+    net.prepare();
+    net.save(f.path);
+    const auto x = ramp({3, 2}, 0.1f);
+    const auto y = net(x);
+    model loaded = load(f.path);
+    CHECK(same_bits(y, loaded.predict({{"x", x}}).get<tensor<float>>("layer")));
+    other.load(f.path);
+    CHECK(same_bits(y, other(x)));
 }
 
 TEST_CASE("loops and branches are saved and loaded") {
@@ -315,6 +333,44 @@ TEST_CASE("a refused file leaves a network as it was, whether or not it has run"
     CHECK_THROWS_AS(fresh.load(f.path), error);
     CHECK_THROWS_AS(load(f.path), error);
     CHECK(same_bits(once(fresh, x), y));
+}
+
+TEST_CASE("a network takes over a model in memory") {
+    bespoke::network<convolutional> net(3), other(4);
+    const auto x = ramp({2, 8, 8}, 0.1f);
+    const model m = to_model(net);
+    other.load(m);
+    CHECK(same_bits(std::get<0>(net(x)), std::get<0>(other(x))));
+
+    // what a file names; the model keeps its values
+    const files f("network_memory");
+    net.save(f.path);
+    model loaded = load(f.path);
+    bespoke::network<convolutional, double> twice;
+    twice.load(loaded);
+    CHECK(twice.parameter("fc", "weights")[0] == static_cast<double>(net.parameter("fc", "weights")[0]));
+    loaded.predict({{"image", x}});
+    loaded.parameter("fc", "weights")[0] = 7;  // the next prediction prepares
+    CHECK(std::as_const(loaded).parameter("fc", "weights")[0] == 7);
+    other.load(loaded);
+    CHECK(other.parameter("fc", "weights")[0] == 7);
+    CHECK(net.parameter("fc", "weights")[0] != 7);
+    CHECK(same_bits(std::get<0>(other(x)), loaded.predict({{"image", x}}).get<tensor<float>>("p")));
+
+    // another one is refused, and changes nothing
+    static constexpr auto narrow = compose(input{"image", {2, 8, 8}}, flatten{},
+                                           inner_product{.output_channels = 5} | named("fc") | updatable);
+    bespoke::network<narrow> third(5);
+    const float before = third.parameter("fc", "weights")[0];
+    CHECK(check::failure([&] { third.load(loaded); }).text ==
+          "/neuralNetwork/layers/0 \"conv\" (convolution): this network has a layer flatten here");
+    CHECK(third.parameter("fc", "weights")[0] == before);
+    static constexpr auto wider =
+        compose(input{"image", {2, 8, 8}}, flatten{} | named("f"), inner_product{.output_channels = 6} | named("fc"));
+    CHECK(check::failure([&] { third.load(to_model(bespoke::network<wider>())); }).text ==
+          "/neuralNetwork/layers/1 \"fc\" (innerProduct): outputChannels is \"6\" in the model, \"5\" in this network");
+    model gone = std::move(loaded);
+    CHECK(check::failure([&] { other.load(std::move(loaded)); }).text.find("moved from") != std::string::npos);
 }
 
 TEST_CASE("a file with layers of a type that a network has none of says so") {

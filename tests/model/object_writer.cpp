@@ -78,7 +78,7 @@ TEST_CASE("the first difference of two objects") {
     object_writer file, mine;
     file.integer("a", 1);
     mine.integer("a", 1);
-    CHECK(file.difference(mine).empty());
+    CHECK(file.difference(mine, "the file").empty());
     mine.integer("b", 2);
-    CHECK(file.difference(mine) == R"(b is left out in the file, "2")");
+    CHECK(file.difference(mine, "the file") == R"(b is left out in the file, "2")");
 }

@@ -106,6 +106,7 @@ TEST_CASE("a network that was moved from says so, until another one is assigned 
         CHECK(failed([&] { from(x); }) == text);
         CHECK(failed([&] { from.predict_batch(x); }) == text);
         CHECK(failed([&] { from.parameter("a", "weights"); }) == text);
+        CHECK(failed([&] { std::as_const(from).parameter("a", "weights"); }) == text);
         CHECK(failed([&] { network<mlp> copy = from; }) == text);
         from.prepare();
         from.use_threads(2);
@@ -349,6 +350,41 @@ TEST_CASE("parameters are read and written by the name of their layer") {
           "no layer \"a\" with a parameter \"scale\" in this network; it has \"weights\", \"bias\"");
     network<tower> blocks;
     CHECK(blocks.parameter("block.1.fc", "bias").size() == 24);
+}
+
+namespace {
+
+/// The result for parameters that are written after so many calls, and read through a constant.
+template <const auto& Description>
+std::vector<float> written_after(int calls, const std::vector<float>& x, const char* layer, const char* field,
+                                 bool prepares) {
+    network<Description> net(3);
+    for (int i = 0; i < calls; ++i) net(x);
+    const auto values = net.parameter(layer, field);
+    for (float& v : values) v = v / 2 + 0.25f;
+    if (prepares) net.prepare();
+    const auto y = to_vector(net(x));
+    CHECK(to_vector(net(x)) == y);
+    CHECK(to_vector(net(x)) == y);
+    const auto read = std::as_const(net).parameter(layer, field);
+    CHECK(std::ranges::equal(read, values));
+    CHECK(to_vector(net(x)) == y);
+    return y;
+}
+
+}  // namespace
+
+TEST_CASE("parameters that are written after some calls count in the next one") {
+    for (int calls : {0, 1, 2, 4}) {
+        const auto x = numbers(32);
+        const auto y = written_after<mlp>(0, x, "a", "weights", true);
+        CHECK(written_after<mlp>(calls, x, "a", "weights", false) == y);
+        const auto image = numbers(400);
+        for (const char* layer : {"conv1", "fc2"}) {
+            const auto p = written_after<lenet>(0, image, layer, "weights", true);
+            CHECK(written_after<lenet>(calls, image, layer, "weights", false) == p);
+        }
+    }
 }
 
 TEST_CASE("the seed alone says how the parameters begin") {

@@ -183,5 +183,13 @@ constexpr auto operator|(const Part& part, updatable_mark) {
     result.updatable = true;
     return result;
 }
+/// Says what is wanted instead.
+template <nodelike Part, class Other>
+constexpr Part operator|(const Part& part, const Other&) {
+    static_assert(!std::is_same_v<Other, Other>,
+                  "behind the | of a layer named(\"fc\"), from(\"x\"), to(\"y\") or updatable wanted; layers stand "
+                  "side by side in compose");
+    return part;
+}
 
 }  // namespace bespoke

@@ -154,6 +154,12 @@ template <class... Parts>
     return {errc::bad_value, sentence({sentence::part(parts)...})};
 }
 
+/// What is wrong with an input of `came` elements in place of `examples` times the shape.
+constexpr fault wrong_input(std::string_view name, const shape& dimensions, extent came, extent examples) {
+    return shape_fault("input \"", name, "\": ", examples, " times the shape ", dimensions, " wanted (",
+                       examples * dimensions.size(), " elements), ", came, " came");
+}
+
 /// The fault of the field `name` unless its value is finite and from 0 up.
 constexpr std::optional<fault> unless_from_zero_up(std::string_view name, float value) {
     if (value >= 0 && value <= std::numeric_limits<float>::max()) return {};

@@ -82,11 +82,11 @@ tensor<T> zeros(const shape& s) {
     return tensor<T>(typename tensor<T>::shape_type(s.begin(), s.end()), T{});
 }
 
-/// What can be handed to a network: an xtensor expression, a span, an array, a vector.
+/// What can be handed to a network: the numbers in an xtensor expression, a span, an array, a vector.
 template <class X>
 concept array_like = requires(const X& x) {
     x.size();
-    *x.begin();
+    static_cast<float>(*x.begin());
     x.end();
 };
 

@@ -9,6 +9,8 @@ namespace bespoke {
 ///     o = g(W_o x_t + R_o (r y_{t-1}) + b_o)    y_t = (1 - z) o + z y_{t-1}
 /// W [output_vector_size, input_vector_size], R [output_vector_size, output_vector_size], b [output_vector_size].
 /// Shapes: see recurrent.hpp; the state is y. Cho et al., EMNLP 2014; Core ML specification, GRULayerParams.
+/// So is Keras's GRU with reset_after=False. Not so PyTorch's, where r scales R_o y_{t-1} + a bias of its own: its
+/// weights give other numbers here.
 struct gru {
     extent input_vector_size = unset;
     extent output_vector_size = unset;

@@ -25,7 +25,8 @@ struct lstm_params {
     friend bool operator==(const lstm_params&, const lstm_params&) = default;
 };
 
-/// The weights of one direction. Core ML specification, LSTMWeightParams.
+/// The weights of one direction: a row for each output. PyTorch has those of the gates i, f, g (here the block input)
+/// and o one below the other, and two biases, which are added. Core ML specification, LSTMWeightParams.
 template <class T, std::size_t Direction = 0>
 struct lstm_weights {
     T input_gate_weight_matrix, forget_gate_weight_matrix, block_input_weight_matrix, output_gate_weight_matrix;

@@ -54,6 +54,12 @@ template <class E>
 concept array_expression =
     xt::is_xexpression<std::decay_t<E>>::value && array_element<typename std::decay_t<E>::value_type>;
 
+/// A vector or the like: no array yet.
+template <class V>
+concept numbers_without_shape =
+    array_like<V> && !array_expression<V> && !std::convertible_to<V, std::string_view> &&
+    !std::same_as<V, std::vector<std::int64_t>>;
+
 namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
 
 /// An array of float, double or int32 behind one type. Made from any xtensor expression of these. Copies share the
@@ -70,6 +76,13 @@ public:
     template <array_expression E>
     multi_array(E&& values)
         : multi_array(checked(), tensor<typename std::decay_t<E>::value_type>(std::forward<E>(values))) {}
+    /// Says what is wanted instead.
+    template <numbers_without_shape V>
+    multi_array(const V&) {
+        static_assert(!std::same_as<V, V>,
+                      "a multi-array has a shape, and floats, doubles or int32 in it: a bespoke::tensor, or "
+                      "xt::adapt(values, {1, 1, 8, 8}), wanted");
+    }
 
     bespoke::shape shape() const;
     array_data_type data_type() const;
@@ -181,7 +194,8 @@ public:
     features(std::initializer_list<map::value_type> values);
 
     /// Looks at the value, which stays here. Throws errc::unknown_name with the names that there are.
-    const feature_value& at(std::string_view name) const;
+    const feature_value& at(std::string_view name) const&;
+    feature_value at(std::string_view name) && { return std::as_const(*this).at(name); }
     /// The value, which must be of type T: an alternative of `feature_value`, or the `tensor` in a
     /// multi-array. Throws errc::unknown_name, or errc::bad_value where the value is something else.
     template <class T>
@@ -357,7 +371,7 @@ features::features(std::initializer_list<map::value_type> values) {
             throw error(errc::duplicate_name, "feature \"" + name + "\" is given twice");
 }
 
-const feature_value& features::at(std::string_view name) const {
+const feature_value& features::at(std::string_view name) const& {
     if (const feature_value* value = find(name)) return *value;
     std::string names;
     for (const auto& [other, value] : values_) names += (names.empty() ? "\"" : ", \"") + other + "\"";

@@ -90,9 +90,25 @@ inline constexpr std::array<const field_table*, sizeof...(Messages)> tables_of{&
 template <class E>
 inline constexpr auto enumerator_names = enumerators(E{});
 
+/// What `fields` of a message is called with: makes it what one that a document leaves out is read as.
+struct absent_fields {
+    template <class T>
+    void operator()(std::string_view, T& member, field_floats = field_floats::finite) {
+        if constexpr (has_fields<T>)
+            member.fields(*this);
+        else if constexpr (std::is_scalar_v<T> || std::is_same_v<T, std::string_view>)
+            member = T{};
+    }
+    void operator()(auto&) {}
+};
+
+/// Whether a document may leave it out.
 template <class T>
 bool is_default(const void* message) {
-    return *static_cast<const T*>(message) == T{};
+    T absent{};
+    absent_fields none;
+    absent.fields(none);
+    return *static_cast<const T*>(message) == absent;
 }
 
 template <class T>

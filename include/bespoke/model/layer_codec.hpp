@@ -114,9 +114,20 @@ template <class... First, class... Second, class... Rest>
 struct joined_sets<layer_set<First...>, layer_set<Second...>, Rest...>
     : joined_sets<layer_set<First..., Second...>, Rest...> {};
 
+template <class Part>
+inline constexpr bool is_layer_set = layer<Part>;
+template <class... Ls>
+inline constexpr bool is_layer_set<layer_set<Ls...>> = true;
+
 template <class... Parts>
-inline constexpr std::span<const layer_codec> codecs_in =
-    joined_sets<layer_set<>, typename in_layer_set<Parts>::type...>::codecs;
+inline constexpr std::span<const layer_codec> codecs_in = [] {
+    constexpr bool fits = (is_layer_set<Parts> && ...);
+    static_assert(fits, "layers wanted, or core_layers; static_assert(unary_layer<my_layer>) shows what yours misses");
+    if constexpr (fits)
+        return joined_sets<layer_set<>, typename in_layer_set<Parts>::type...>::codecs;
+    else
+        return std::span<const layer_codec>();
+}();
 
 /// Null where the table has no such layer type.
 constexpr const layer_codec* find_codec(std::span<const layer_codec> codecs, const any_node& node) {

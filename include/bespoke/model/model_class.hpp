@@ -43,7 +43,7 @@ public:
     /// does not fit or is not wanted.
     features predict(const features& inputs);
     /// Runs many, as many at once as have the same shapes.
-    std::vector<features> predict(std::span<const features> inputs);
+    std::vector<features> predict_batch(std::span<const features> inputs);
 
     /// Writes the document to `path`, and the weights to the file of the same name that ends in .safetensors
     /// unless they stand in the document: few (64 numbers in all) or read from there. Files are whole
@@ -63,9 +63,13 @@ public:
     const program& network() const { return *program_; }
     /// The plan for the shapes that came last, to `inspect`.
     const plan_view& plan() const { return program_->plan(); }
-    /// The parameter array `field` ("weights") of the first layer called `layer`. Throws `error` where there is none.
-    std::span<float> parameter(std::string_view layer, std::string_view field);
-    // As of a composed network: whoever writes parameters calls `prepare` afterwards.
+    // As of a composed network.
+    std::span<float> parameter(std::string_view layer, std::string_view field) {
+        return program_->core().parameter(layer, field);
+    }
+    std::span<const float> parameter(std::string_view layer, std::string_view field) const {
+        return program_->core().parameter(layer, field);
+    }
     void prepare() { program_->prepare(); }
     void use_threads(std::size_t count) { program_->use_threads(count); }
     std::size_t thread_count() const { return program_->thread_count(); }
@@ -387,10 +391,6 @@ bool model::marked_updatable(std::size_t number) const {
     const plan_view& plan = program_->plan();
     const std::size_t step = plan.parameters[number].step;
     return step < notes_.size() && notes_[step].weights[number - plan.steps[step].first_parameter].updatable;
-}
-
-std::span<float> model::parameter(std::string_view layer, std::string_view field) {
-    return program_->core().parameter(layer, field);
 }
 
 }  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit

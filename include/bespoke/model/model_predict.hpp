@@ -84,9 +84,9 @@ std::vector<program::named_shape> model::shapes_of(const features& inputs) const
 void model::reshape(const features& inputs) { program_->reshape(shapes_of(inputs)); }
 bool model::is_planned_for(const features& inputs) const { return program_->is_planned_for(shapes_of(inputs)); }
 
-features model::predict(const features& inputs) { return std::move(predict(std::span(&inputs, 1)).front()); }
+features model::predict(const features& inputs) { return std::move(predict_batch(std::span(&inputs, 1)).front()); }
 
-std::vector<features> model::predict(std::span<const features> inputs) {
+std::vector<features> model::predict_batch(std::span<const features> inputs) {
     static_cast<void>(*program_);  // else the first error would be one of what is left of the description
     const bool rank_5 = settings_.array_input_shape_mapping == array_shape_mapping::rank5_array_mapping;
     for (const features& given : inputs)

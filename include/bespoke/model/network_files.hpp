@@ -60,6 +60,9 @@ model compose_model(model_settings settings, layer_list layers, const plan_view&
 /// The model at `path`, which must be the network with these layers and this plan, parameters aside.
 model load_same(const std::filesystem::path& path, const layer_list& layers, const plan_view& plan,
                 std::span<const layer_codec> codecs);
+/// Throws where the model, "the file", is not that network; plans it for the shapes of this one.
+void check_same(model& from, std::string_view called, const layer_list& layers, const plan_view& plan,
+                std::span<const layer_codec> codecs);
 }  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
 
 namespace detail {
@@ -115,8 +118,20 @@ model to_model(const network<Description, Element>& net, model_settings settings
 
 template <const auto& Description, class Element, bool Fits>
 void network<Description, Element, Fits>::read(const std::filesystem::path& path) {
-    model from = define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::load_same(
-        path, detail::layers_of<Description>(), plan(), detail::codecs_of_network<Description>());
+    take(define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::load_same(
+        path, detail::layers_of<Description>(), plan(), detail::codecs_of_network<Description>()));
+}
+
+template <const auto& Description, class Element, bool Fits>
+void network<Description, Element, Fits>::load(model from) {
+    define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::check_same(from, "the model",
+                                                                      detail::layers_of<Description>(), plan(),
+                                                                      detail::codecs_of_network<Description>());
+    take(std::move(from));
+}
+
+template <const auto& Description, class Element, bool Fits>
+void network<Description, Element, Fits>::take(model&& from) {
     auto& core = from.network().core();
     engine_.measure();  // from here on nothing fails
     if constexpr (std::is_same_v<Element, float>)
@@ -151,21 +166,23 @@ inline layer_list gathered(const plan_view& plan, const std::vector<exported_lay
 /// Compares a composed network with a loaded one, step by step, and throws at the first difference.
 class network_comparison {
 public:
-    network_comparison(const layer_list& mine, const plan_view& my_plan, const layer_list& theirs,
-                       const plan_view& their_plan, std::span<const layer_codec> codecs)
+    network_comparison(const layer_list& mine, const plan_view& my_plan, std::span<const layer_codec> my_codecs,
+                       const layer_list& theirs, const plan_view& their_plan,
+                       std::span<const layer_codec> their_codecs, std::string_view called)
         : mine_(mine.flatten()), theirs_(theirs.flatten()), my_plan_(my_plan), their_plan_(their_plan),
-          codecs_(codecs), counterpart_(my_plan.blobs.size(), blob_facts::npos) {}
+          my_codecs_(my_codecs), their_codecs_(their_codecs), called_(called),
+          counterpart_(my_plan.blobs.size(), blob_facts::npos) {}
 
     void run() {
         for (std::size_t i = 0; i < my_plan_.inputs.size(); ++i) pair(my_plan_.inputs[i], their_plan_.inputs[i]);
         for (std::size_t s = 0; s < my_plan_.steps.size() && s < their_plan_.steps.size(); ++s) compare(s);
         if (my_plan_.steps.size() != their_plan_.steps.size())
-            throw error(errc::bad_value, "the file has " + std::to_string(their_plan_.steps.size()) +
+            throw error(errc::bad_value, called_ + " has " + std::to_string(their_plan_.steps.size()) +
                                              " layers, this network " + std::to_string(my_plan_.steps.size()));
         for (std::size_t blob : my_plan_.outputs)
             if (std::count(their_plan_.outputs.begin(), their_plan_.outputs.end(), counterpart_[blob]) == 0)
                 throw error(errc::bad_value, "the output " + in_quotes(my_plan_[my_plan_.blobs[blob].name]) +
-                                                 " of this network is no output in the file");
+                                                 " of this network is no output in " + called_);
     }
 
 private:
@@ -180,8 +197,8 @@ private:
     void compare(std::size_t s) {
         const step_facts& my = my_plan_.steps[s];
         const step_facts& their = their_plan_.steps[s];
-        const layer_codec& my_codec = *find_codec(codecs_, *mine_[s]);
-        const layer_codec& their_codec = *find_codec(codecs_, *theirs_[s]);
+        const layer_codec& my_codec = *find_codec(my_codecs_, *mine_[s]);
+        const layer_codec& their_codec = *find_codec(their_codecs_, *theirs_[s]);
         const auto key = [](const layer_codec& c) {
             return std::string(c.key) + (c.nested_key.empty() ? "" : ".") + std::string(c.nested_key);
         };
@@ -215,19 +232,19 @@ private:
             if (my_loop->condition_network.step_count() != their_loop->condition_network.step_count())
                 differ(s, "its conditionNetwork has another number of layers in this network");
             if (my_loop->max_loop_iterations != their_loop->max_loop_iterations)
-                differ(s, "maxLoopIterations is " + std::to_string(their_loop->max_loop_iterations) +
-                              " in the file, " + std::to_string(my_loop->max_loop_iterations) + " in this network");
+                differ(s, "maxLoopIterations is " + std::to_string(their_loop->max_loop_iterations) + " in " + called_ +
+                              ", " + std::to_string(my_loop->max_loop_iterations) + " in this network");
             watched_.push_back(s);
         } else {
-            const std::string difference =
-                written(their_codec, *theirs_[s], their_plan_, s).difference(written(my_codec, *mine_[s], my_plan_, s));
+            const std::string difference = written(their_codec, *theirs_[s], their_plan_, s)
+                                               .difference(written(my_codec, *mine_[s], my_plan_, s), called_);
             if (!difference.empty()) differ(s, difference + " in this network");
             for (std::size_t i = 0; i < my.parameter_count; ++i) {
                 const auto& my_parameter = my_plan_.parameters[my.first_parameter + i];
                 const auto& their_parameter = their_plan_.parameters[their.first_parameter + i];
                 if (!(my_parameter.dimensions == their_parameter.dimensions))
                     differ(s, "its " + std::string(my_parameter.name) + " have the shape " +
-                                  bespoke::to_text(their_parameter.dimensions) + " in the file, " +
+                                  bespoke::to_text(their_parameter.dimensions) + " in " + called_ + ", " +
                                   bespoke::to_text(my_parameter.dimensions) + " in this network");
             }
         }
@@ -254,7 +271,8 @@ private:
 
     std::vector<const any_node*> mine_, theirs_;
     plan_view my_plan_, their_plan_;
-    std::span<const layer_codec> codecs_;
+    std::span<const layer_codec> my_codecs_, their_codecs_;
+    std::string called_;
     std::vector<std::size_t> counterpart_;  ///< my blob -> theirs
     std::vector<std::size_t> watched_;      ///< loops around the current step
 };
@@ -310,34 +328,40 @@ model load_same(const std::filesystem::path& path, const layer_list& layers, con
                 std::span<const layer_codec> codecs) {
     model result = load(path, codecs, {.most_elements = std::numeric_limits<extent>::max()});
     try {
-        const auto& description = result.description();
-        std::vector<program::named_shape> inputs;
-        for (std::size_t i = 0; i < plan.inputs.size(); ++i) {
-            const blob_facts& blob = plan.blobs[plan.inputs[i]];
-            inputs.push_back({std::string(plan[blob.name]), blob.dimensions});
-            if (i >= description.input.size() || description.input[i].name != inputs.back().name)
-                throw error(errc::unknown_name, "/description/input/" + std::to_string(i) +
-                                                    ": this network has an input " + in_quotes(inputs.back().name) +
-                                                    " here");
-            const shape declared = detail::declared_shape(description.input[i], result.settings());
-            const auto* array = description.input[i].type.multi_array_type();
-            const auto* picture = description.input[i].type.image_type();
-            const auto size =
-                picture == nullptr ? std::nullopt : detail::image_in(blob.dimensions, picture->color_space);
-            if (!(declared == blob.dimensions) && !(array != nullptr && array->accepts(blob.dimensions)) &&
-                !(size && picture->accepts(*size) && declared.rank() == blob.dimensions.rank()))
-                throw error(shape_fault("/description/input/", i, " \"", inputs.back().name, "\": the shape ",
-                                        blob.dimensions, " wanted for this network, the file has ", declared));
-        }
-        if (description.input.size() != plan.inputs.size())
-            throw error(errc::bad_value, "/description/input: this network has " + std::to_string(plan.inputs.size()) +
-                                             " inputs, the file " + std::to_string(description.input.size()));
-        result.network().reshape(inputs);
-        detail::network_comparison(layers, plan, result.network().layers(), result.network().plan(), codecs).run();
+        check_same(result, "the file", layers, plan, codecs);
     } catch (const error& problem) {
         throw error(problem.code(), path.string() + ": " + problem.what());
     }
     return result;
+}
+
+void check_same(model& from, std::string_view called, const layer_list& layers, const plan_view& plan,
+                std::span<const layer_codec> codecs) {
+    program& theirs = from.network();
+    const auto& description = from.description();
+    std::vector<program::named_shape> inputs;
+    for (std::size_t i = 0; i < plan.inputs.size(); ++i) {
+        const blob_facts& blob = plan.blobs[plan.inputs[i]];
+        inputs.push_back({std::string(plan[blob.name]), blob.dimensions});
+        if (i >= description.input.size() || description.input[i].name != inputs.back().name)
+            throw error(errc::unknown_name, "/description/input/" + std::to_string(i) +
+                                                ": this network has an input " + in_quotes(inputs.back().name) +
+                                                " here");
+        const shape declared = detail::declared_shape(description.input[i], from.settings());
+        const auto* array = description.input[i].type.multi_array_type();
+        const auto* picture = description.input[i].type.image_type();
+        const auto size = picture == nullptr ? std::nullopt : detail::image_in(blob.dimensions, picture->color_space);
+        if (!(declared == blob.dimensions) && !(array != nullptr && array->accepts(blob.dimensions)) &&
+            !(size && picture->accepts(*size) && declared.rank() == blob.dimensions.rank()))
+            throw error(shape_fault("/description/input/", i, " \"", inputs.back().name, "\": the shape ",
+                                    blob.dimensions, " wanted for this network, ", called, " has ", declared));
+    }
+    if (description.input.size() != plan.inputs.size())
+        throw error(errc::bad_value, "/description/input: this network has " + std::to_string(plan.inputs.size()) +
+                                         " inputs, " + std::string(called) + " " +
+                                         std::to_string(description.input.size()));
+    theirs.reshape(inputs);
+    detail::network_comparison(layers, plan, codecs, theirs.layers(), theirs.plan(), from.codecs(), called).run();
 }
 
 }  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit

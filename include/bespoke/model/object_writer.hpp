@@ -44,9 +44,9 @@ public:
     /// Members in the order in which they were written, two blanks an indent, arrays of numbers and
     /// strings in one line.
     std::string dump() const;
-    /// What differs first from an object of this program: "outputChannels is "12" in the file, "10"". Empty:
-    /// nothing.
-    std::string difference(const object_writer& other) const;
+    /// What differs first from an object of this program: "outputChannels is "12" in the file, "10"" where this one is
+    /// in what is called "the file". Empty: nothing.
+    std::string difference(const object_writer& other, std::string_view called) const;
 
 private:
     void put(std::string_view key, std::string text);
@@ -190,7 +190,7 @@ std::string object_writer::dump() const {
     for (const auto& [key, value] : members_) members.push_back(detail::spelled(std::string_view(key)) + ": " + value);
     return detail::spelled_in_lines("{}", members);
 }
-std::string object_writer::difference(const object_writer& other) const {
+std::string object_writer::difference(const object_writer& other, std::string_view called) const {
     const auto spell = [](const object_writer& object, const std::string& key) -> std::string {
         for (const auto& [name, value] : object.members_)
             if (name == key) return value;
@@ -199,7 +199,7 @@ std::string object_writer::difference(const object_writer& other) const {
     for (const auto* object : {this, &other})
         for (const auto& [key, value] : object->members_)
             if (spell(*this, key) != spell(other, key))
-                return key + " is " + spell(*this, key) + " in the file, " + spell(other, key);
+                return key + " is " + spell(*this, key) + " in " + std::string(called) + ", " + spell(other, key);
     return "";
 }
 

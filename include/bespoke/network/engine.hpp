@@ -91,6 +91,20 @@ public:
         measure();
     }
 
+    using network_memory<T>::parameter;
+    /// The parameter array `field` ("weights") of the first layer called `layer`. Throws `error` where there is none.
+    std::span<const T> parameter(std::string_view layer, std::string_view field) const {
+        const std::size_t number = this->find_parameter(layer, field);
+        return {parameter(number), static_cast<std::size_t>(this->plan().parameters[number].dimensions.size())};
+    }
+    /// The same, to be written before the next run.
+    std::span<T> parameter(std::string_view layer, std::string_view field) {
+        const std::size_t number = this->find_parameter(layer, field);
+        T* const values = parameter(number);
+        change();
+        return {values, static_cast<std::size_t>(this->plan().parameters[number].dimensions.size())};
+    }
+
     using network_memory<T>::use;
     /// How to compute from now on: the layers prepare anew before the next run.
     void use(const arithmetic& how);

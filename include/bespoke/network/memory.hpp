@@ -102,8 +102,8 @@ public:
     const arithmetic& how() const { return how_; }
     std::size_t thread_count() const { return threads() != nullptr ? threads()->size() : 1; }
 
-    /// The parameter array `field` ("weights") of the first layer called `layer`. Throws `error` where there is none.
-    std::span<T> parameter(std::string_view layer, std::string_view field);
+    /// The number of the array `field` ("weights") of the first layer called `layer`. Throws `error` where none is.
+    std::size_t find_parameter(std::string_view layer, std::string_view field) const;
     /// Throws the `error` for the input `number`, of which `came` elements came.
     [[noreturn]] void throw_wrong_input(std::size_t number, extent came, extent examples) const;
 
@@ -343,13 +343,14 @@ void network_memory<T>::use_threads(std::size_t count) {
 }
 
 template <class T>
-std::span<T> network_memory<T>::parameter(std::string_view layer, std::string_view field) {
+std::size_t network_memory<T>::find_parameter(std::string_view layer, std::string_view field) const {
+    check_owner();
     const std::size_t step = plan_.find_step(layer);
     std::string others;
     for (std::size_t i = 0; step != none && i < plan_.steps[step].parameter_count; ++i) {
         const std::size_t number = plan_.steps[step].first_parameter + i;
         const parameter_facts& facts = plan_.parameters[number];
-        if (facts.name == field) return {parameter(number), static_cast<std::size_t>(facts.dimensions.size())};
+        if (facts.name == field) return number;
         others += (others.empty() ? "; it has \"" : ", \"") + std::string(facts.name) + "\"";
     }
     throw error(errc::unknown_name, "no layer \"" + std::string(layer) + "\" with a parameter \"" +
@@ -359,8 +360,7 @@ std::span<T> network_memory<T>::parameter(std::string_view layer, std::string_vi
 template <class T>
 void network_memory<T>::throw_wrong_input(std::size_t number, extent came, extent examples) const {
     const blob_facts& facts = plan_.blobs[plan_.inputs[number]];
-    throw error(shape_fault("input \"", plan_[facts.name], "\": ", examples, " times the shape ", facts.dimensions,
-                            " wanted (", examples * facts.dimensions.size(), " elements), ", came, " came"));
+    throw error(wrong_input(plan_[facts.name], facts.dimensions, came, examples));
 }
 
 template <class T>

@@ -10,6 +10,11 @@
 
 namespace bespoke {
 
+namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
+class model;
+}
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::model;
+
 /// A text that can be a template argument.
 template <std::size_t Size>
 struct message {
@@ -25,6 +30,27 @@ struct network_error;
 template <message Problem>
 struct network_error;
 #endif
+
+/// The type for a message with static storage.
+#ifdef __clang__
+template <const auto& Problem, std::size_t... I>
+network_error<Problem.text[I]...> spelled_error(std::index_sequence<I...>);
+template <const auto& Problem>
+using network_error_of = decltype(spelled_error<Problem>(std::make_index_sequence<sizeof(Problem.text) - 1>{}));
+#else
+template <const auto& Problem>
+using network_error_of = network_error<Problem>;
+#endif
+
+/// The sentence that `Write` writes.
+template <class Write>
+constexpr auto message_of(Write write) {
+    constexpr std::size_t size = write().view().size();
+    message<size + 1> text;
+    const sentence written = write();
+    for (std::size_t i = 0; i < size; ++i) text.text[i] = written.view()[i];
+    return text;
+}
 
 /// The plan of a composed network, as a constant of the program.
 template <const auto& Description>
@@ -48,11 +74,7 @@ struct composed_plan {
 
     /// The fault as a template argument.
     static constexpr auto explain() {
-        constexpr std::size_t size = run().problem().what.view().size();
-        message<size + 1> text;
-        const planner p = run();
-        for (std::size_t i = 0; i < size; ++i) text.text[i] = p.problem().what.view()[i];
-        return text;
+        return message_of([] { return run().problem().what; });
     }
     static constexpr auto make() {
         if constexpr (fits) {
@@ -70,10 +92,10 @@ struct composed_plan {
 ///
 /// Shapes, offsets and the order of execution are constants of the program. The constructor takes the memory for one
 /// example. A call then allocates nothing, but for the first runs, which pack large weights, as the first one after a
-/// training does (`prepare` does that before them), for the first `predict_batch` of as many examples, and where shapes
-/// are decided in the run. One thread at a time may use a network. What a constructor or a call throws is an `error`,
-/// also where the network was moved from, or std::bad_alloc; a call that throws has changed nothing but the values that
-/// an earlier result looks at.
+/// training or `parameter` does (`prepare` does that before them), for the first `predict_batch` of as many examples,
+/// and where shapes are decided in the run. One thread at a time may use a network. What a constructor or a call throws
+/// is an `error`, also where the network was moved from, or std::bad_alloc; a call that throws has changed nothing but
+/// the values that an earlier result looks at.
 template <const auto& Description, class Element = float, bool Fits = composed_plan<Description>::fits>
 class network {
     using plan_type = composed_plan<Description>;
@@ -110,37 +132,41 @@ public:
     /// is a look at the output (a tuple of them where there are several), valid until the next call. Where a shape is
     /// decided in the run, it has the shape that came, and memory is taken until it is enough; throws `error` where a
     /// layer cannot do what its values ask for.
-    template <array_like... Inputs>
+    template <class... Inputs>
     auto operator()(const Inputs&... inputs) {
-        static_assert(sizeof...(Inputs) == input_count, "one argument for each input of the network");
         engine_.reserve(1);
-        if constexpr (sizeof...(Inputs) == input_count) set_inputs<0, false>(1, inputs...);
+        if constexpr (are_inputs<Inputs...>()) set_inputs<0, false>(1, inputs...);
         description.forward(engine_, fixed_step<plan_type, 0>{});
         return results<0>(1);
     }
 
     /// Runs as many examples as the arguments hold, one after the other along a new first axis. Memory is taken for the
     /// most examples that came so far.
-    template <array_like... Inputs>
+    template <class... Inputs>
     auto predict_batch(const Inputs&... inputs) {
-        static_assert(sizeof...(Inputs) == input_count, "one argument for each input of the network");
         static_assert(!plan().open, "shapes that are decided in the run differ between examples: run them one by one");
         extent examples = 0;
-        if constexpr (sizeof...(Inputs) == input_count) examples = count_examples(inputs...);
-        engine_.reserve(examples);
-        if constexpr (sizeof...(Inputs) == input_count) set_inputs<0, true>(examples, inputs...);
+        if constexpr (are_inputs<Inputs...>()) {
+            examples = count_examples(inputs...);
+            engine_.reserve(examples);
+            set_inputs<0, true>(examples, inputs...);
+        }
         forward();
         engine_.make_place(examples);  // what was lent is given back
         return results<1>(examples);
     }
 
-    /// The parameter array `field` ("weights") of the layer `layer`, to read and to write. Call `prepare`
-    /// after writing.
+    /// The parameter array `field` ("weights") of the layer `layer`, to be written before the next run, which prepares
+    /// anew; call `prepare` after writing there later.
     std::span<Element> parameter(std::string_view layer, std::string_view field) {
         return engine_.parameter(layer, field);
     }
+    /// The same, to read.
+    std::span<const Element> parameter(std::string_view layer, std::string_view field) const {
+        return engine_.parameter(layer, field);
+    }
     /// Does now what else the next two runs do: lets the kernels bring the parameters, as they are now, into the order
-    /// in which they read them. To be called after parameters were written.
+    /// in which they read them.
     void prepare() { engine_.prepare(); }
     /// How many threads kernels use from now on, the caller included. Results do not depend on it.
     void use_threads(std::size_t count) { engine_.use_threads(count); }
@@ -161,6 +187,8 @@ public:
     /// until they are written; those that somebody may look at (`parameter`) are copied to where they are. Defined in
     /// model/network_files.hpp, as is `save`.
     void load(const std::filesystem::path& path) { read(path); }
+    /// The same with a model in memory: one that learned, or of `parse`, where there is no file.
+    void load(model from);
     /// Writes the network as a model, see `model::save`. Its weights are float32: those of a network of doubles are
     /// rounded, and where a file had them in float16 or quantised, only a `model` keeps that. Throws errc::io with path
     /// and reason, and errc::bad_value for a weight that is not finite.
@@ -180,6 +208,7 @@ private:
     static constexpr std::size_t input_count = plan().inputs.size();
 
     void read(const std::filesystem::path& path);
+    void take(model&& from);
 
     struct without_parameters {};
     network(without_parameters, std::size_t threads) : engine_(plan()) {
@@ -187,6 +216,22 @@ private:
         engine_.use_threads(threads);
         engine_.make_place(1);
     }
+
+    template <class... Inputs>
+    static constexpr bool are_inputs() {
+        constexpr bool all = sizeof...(Inputs) == input_count, numbers = (array_like<Inputs> && ...);
+        static_assert(all, "one argument for each input of the network");
+        static_assert(!all || numbers,
+                      "each argument is all numbers of an input, in what has begin(), end() and size(): std::array, "
+                      "std::vector, std::span(pointer, count), xtensor");
+        return all && numbers;
+    }
+
+    template <std::size_t Number, extent Came>
+    static constexpr auto problem_of_input = message_of([] {
+        constexpr blob_facts blob = plan().blobs[plan().inputs[Number]];
+        return wrong_input(plan()[blob.name], blob.dimensions, Came, 1).what;
+    });
 
     /// No step writes it, and it is not a result: nobody minds where it lies.
     static constexpr bool is_only_read(std::size_t blob) {
@@ -200,8 +245,8 @@ private:
     void set_inputs(extent examples, const First& first, const Rest&... rest) {
         constexpr std::size_t blob = plan().inputs[Number];
         constexpr extent size = plan().blobs[blob].dimensions.size();
-        if constexpr (constexpr extent came = size_of_type<First>; !Batch && came >= 0)
-            static_assert(came == size, "as many elements as the shape of the input has");
+        if constexpr (constexpr extent came = size_of_type<First>; !Batch && came >= 0 && came != size)
+            static_assert(sizeof(network_error_of<problem_of_input<Number, came>>) > 0);
         if (static_cast<extent>(first.size()) != size * examples)
             engine_.throw_wrong_input(Number, static_cast<extent>(first.size()), examples);
         if constexpr (Batch && is_only_read(blob) && row_of<First, Element>)
@@ -266,14 +311,7 @@ private:
 template <const auto& Description, class Element>
 class network<Description, Element, false> {
     static constexpr auto problem = composed_plan<Description>::explain();
-#ifdef __clang__
-    template <std::size_t... I>
-    static network_error<problem.text[I]...> spelled(std::index_sequence<I...>);
-    using error_type = decltype(spelled(std::make_index_sequence<sizeof(problem.text) - 1>{}));
-    static_assert(sizeof(error_type) > 0);
-#else
-    static_assert(sizeof(network_error<problem>) > 0);
-#endif
+    static_assert(sizeof(network_error_of<problem>) > 0);
 
 public:
     using value_type = Element;
@@ -285,6 +323,7 @@ public:
     tensor<Element> operator()(const auto&...);
     tensor<Element> predict_batch(const auto&...);
     std::span<Element> parameter(std::string_view, std::string_view);
+    std::span<const Element> parameter(std::string_view, std::string_view) const;
     void initialize(std::uint64_t);
     void prepare();
     void use_threads(std::size_t);
@@ -294,6 +333,7 @@ public:
     low_precision precision_in_force();
     std::string precision_note();
     void load(const std::filesystem::path&);
+    void load(model);
     void save(const std::filesystem::path&) const;
     engine_type& core();
     const engine_type& core() const;

@@ -33,7 +33,8 @@ public:
     using value_type = T;
 
     /// Throws `error` (errc::not_updatable) with every reason why the network cannot be trained, or errc::bad_argument
-    /// for a number of the optimizer that is out of range.
+    /// for a number of the optimizer that is out of range. A loss or optimizer of your own that does not compile here:
+    /// `static_assert(loss<my_loss>)`, `static_assert(optimizer<my_optimizer>)` show what it misses.
     trainer(trainable<T> network, std::vector<any_loss<T>> losses, any_optimizer<T> optimizer,
             train which = train::updatable_layers);
     ~trainer();
@@ -50,7 +51,6 @@ public:
     bool take(std::size_t examples, std::span<const example_data<T>> inputs, std::span<const example_data<T>> targets);
     bool run_frozen(std::span<const example_data<T>> inputs);
     std::size_t examples() const { return examples_; }
-
     /// One mini-batch of the given examples (from 0 to examples() - 1): forward, backward, update. Returns the loss
     /// before the update, summed over the losses. Not finite, it updates nothing, nor if a loss or optimizer throws.
     double step(std::span<const std::size_t> batch);
@@ -61,15 +61,15 @@ public:
 
     /// Whether every learning parameter is a finite number.
     bool finite() const;
-
     const plan_view& plan() const { return network_.plan(); }
+    /// For a schedule: `*learning_rate_of(training.chosen_optimizer().parameters()) = 1e-4`.
     any_optimizer<T>& chosen_optimizer() { return optimizer_; }
+    /// By their numbers among `plan().parameters`.
     const std::vector<std::size_t>& learning_parameters() const { return slot_parameters_; }
     /// The gradient that `gradient` left for the k-th of `learning_parameters`.
     std::span<const T> gradient_of(std::size_t k) const {
         return {slots_[k].step, static_cast<std::size_t>(slots_[k].size)};
     }
-
     /// How many updates there have been.
     std::uint64_t steps() const { return steps_; }
 

@@ -179,13 +179,10 @@ public:
     update_task(const Model& model, const Examples& examples, const update_options& options = {},
                 update_handlers<Model> handlers = {})
         : state_(std::make_unique<state>(model, std::move(handlers))) {
-        auto learner = make_learner(state_->model, examples, options);
-        state_->progress.settings = learner.settings;
-        try {
-            thread_ = std::thread([s = state_.get(), learning = std::move(learner)]() mutable { run(*s, learning); });
-        } catch (const std::system_error&) {
-            throw error(errc::bad_argument, "update: the system gives no thread for the task");
-        }
+        constexpr bool fits = requires(Model& m) { make_learner(m, examples, options); };
+        static_assert(fits, "examples for this model wanted: std::vector<features> for a loaded one, "
+                            "training_setup<float> (or double) for a composed network");
+        if constexpr (fits) start(make_learner(state_->model, examples, options));
     }
     update_task(update_task&&) = default;
     update_task& operator=(update_task other) noexcept {
@@ -237,6 +234,16 @@ private:
         state(const Model& m, update_handlers<Model> h)
             : model(m), handlers(std::move(h)), context(model, progress) {}
     };
+
+    template <class T>
+    void start(learner<T> learner) {
+        state_->progress.settings = learner.settings;
+        try {
+            thread_ = std::thread([s = state_.get(), learning = std::move(learner)]() mutable { run(*s, learning); });
+        } catch (const std::system_error&) {
+            throw error(errc::bad_argument, "update: the system gives no thread for the task");
+        }
+    }
 
     template <class T>
     static void run(state& s, learner<T>& learning) {
