@@ -1151,6 +1151,7 @@ constexpr std::array<shape, parameter_count<L>> parameter_shapes(const L& layer,
 #include <iterator>
 #include <memory>
 #include <type_traits>
+#include <utility>
 
 /// The only file that includes xtensor: arrays as users hand them in and get them back.
 namespace bespoke {
@@ -1214,6 +1215,21 @@ shape shape_of(const tensor<T>& t) {
 template <class T>
 tensor<T> zeros(const shape& s) {
     return tensor<T>(typename tensor<T>::shape_type(s.begin(), s.end()), T{});
+}
+
+/// The tensor that an expression is or, new, that it gives.
+template <class E>
+decltype(auto) as_tensor(E&& expression) {
+    using result = tensor<typename std::decay_t<E>::value_type>;
+    if constexpr (std::is_same_v<E, result>) return std::move(expression);
+    else return result(std::forward<E>(expression));
+}
+/// `to = std::move(from)`, but throws where there is no memory. xtensor takes some to move more than four axes, in
+/// functions that are noexcept.
+template <class T>
+void take(tensor<T>& to, tensor<T>&& from) {
+    to.storage() = std::move(from.storage());
+    to.resize(from.shape());
 }
 
 /// What can be handed to a network: the numbers in an xtensor expression, a span, an array, a vector.
@@ -29215,8 +29231,7 @@ public:
     multi_array& operator=(const multi_array&) = default;
     /// Throws errc::bad_argument where `values` has more than `max_rank` axes.
     template <array_expression E>
-    multi_array(E&& values)
-        : multi_array(checked(), tensor<typename std::decay_t<E>::value_type>(std::forward<E>(values))) {}
+    multi_array(E&& values) : multi_array(checked(), as_tensor(std::forward<E>(values))) {}
     /// Says what is wanted instead.
     template <numbers_without_shape V>
     multi_array(const V&) {
@@ -29415,11 +29430,12 @@ struct multi_array::elements {
     variant values;
 
     template <class T>
-    explicit elements(tensor<T>&& given) : values(std::move(given)) {
-        const std::size_t rank = std::get<tensor<T>>(values).dimension();
+    explicit elements(tensor<T>&& given) : values(std::in_place_type<tensor<T>>) {
+        const std::size_t rank = given.dimension();
         if (rank > max_rank)
             throw error(errc::bad_argument, "multi-array: at most " + std::to_string(max_rank) + " axes wanted, but " +
                                                 std::to_string(rank) + " came");
+        take(std::get<tensor<T>>(values), std::move(given));
     }
 };
 
@@ -32318,6 +32334,7 @@ inline void write_file_atomically(const std::filesystem::path& path, std::span<c
 #ifdef BESPOKE_IMPLEMENTATION
 
 #include <cerrno>
+#include <cstdint>
 #include <cstdio>
 #include <optional>
 #include <string>
@@ -32367,6 +32384,17 @@ inline file_handle create_file(const std::filesystem::path& path) {
 #endif
 }
 
+/// Of the file that is open: another one may have taken its name. Below 0: not known, `errno` says why.
+inline std::int64_t size_of(std::FILE* file) {
+#ifdef _WIN32
+    struct ::_stat64 facts;
+    return ::_fstat64(::_fileno(file), &facts) == 0 ? facts.st_size : -1;
+#else
+    struct ::stat facts;
+    return ::fstat(::fileno(file), &facts) == 0 ? facts.st_size : -1;
+#endif
+}
+
 struct readable_file {
     file_handle handle;
     std::size_t size;
@@ -32380,8 +32408,8 @@ inline readable_file open_to_read(const std::filesystem::path& path) {
         throw error(errc::io, path.string() + ": cannot read: not a regular file");
     file_handle file = open_file(path, "rb");
     if (!file) throw_io(path, "cannot read", errno);
-    const auto size = std::filesystem::file_size(path, problem);
-    if (problem) throw_io(path, "cannot read", problem.value());
+    const std::int64_t size = size_of(file.get());
+    if (size < 0) throw_io(path, "cannot read", errno);
     return {std::move(file), static_cast<std::size_t>(size)};
 }
 

@@ -4,6 +4,7 @@
 
 #include <xtensor/xview.hpp>
 
+#include <numeric>
 #include <span>
 #include <vector>
 
@@ -59,6 +60,21 @@ TEST_CASE("shapes and zeros") {
     CHECK(bespoke::shape_of(z) == bespoke::shape{2, 3});
     CHECK(elements(z) == std::vector<float>(6));
     CHECK(bespoke::shape_of(bespoke::zeros<float>({})) == bespoke::shape{});
+}
+
+TEST_CASE("a tensor takes over the elements of another one") {
+    for (const shape& s : {shape{}, shape{3}, shape{0, 2}, shape{1, 2, 1, 3, 1, 2}}) {
+        tensor<float> from = zeros<float>(s), to;
+        std::iota(from.begin(), from.end(), 1.0F);
+        const tensor<float> wanted = from;
+        const float* const elements = from.data();
+        take(to, as_tensor(std::move(from)));
+        CHECK((to == wanted));
+        CHECK(to.data() == elements);
+    }
+    tensor<float> sum;
+    take(sum, as_tensor(tensor<float>{1, 2} + 1.0F));
+    CHECK((sum == tensor<float>{2, 3}));
 }
 
 TEST_CASE("adapt looks at memory as an array") {

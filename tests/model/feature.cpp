@@ -28,6 +28,13 @@ TEST_CASE("multi_array: holds what it is given") {
     const xt::xtensor<float, 2, xt::layout_type::column_major> columns{{1, 2, 3}, {4, 5, 6}};
     CHECK(multi_array(columns) == f);
     CHECK(multi_array(xt::transpose(columns)).shape() == shape{3, 2});
+    tensor<double> deep = zeros<double>({1, 2, 1, 3, 1});
+    deep(0, 1, 0, 2, 0) = 4;
+    const double* const elements = deep.data();
+    const multi_array taken = std::move(deep);
+    CHECK(taken.shape() == shape{1, 2, 1, 3, 1});
+    CHECK(taken.get_if<double>()->data() == elements);
+    CHECK((*taken.get_if<double>())(0, 1, 0, 2, 0) == 4);
     CHECK_FALSE(f == sum);
     CHECK_FALSE(f == d);
 }

@@ -5,6 +5,7 @@
 #include <catch2/catch.hpp>
 
 #include <algorithm>
+#include <atomic>
 #include <fstream>
 #include <iterator>
 #include <string>
@@ -176,6 +177,29 @@ TEST_CASE("files: a reader sees the old content or the new, never a part") {
         std::ifstream stream(f.path / "x", std::ios::binary);
         const std::string seen(std::istreambuf_iterator<char>(stream), {});
         parts += seen == a || seen == b ? 0 : 1;
+    }
+    writer.join();
+    CHECK(parts == 0);
+}
+
+TEST_CASE("files: what is read or mapped has the size of its own file while others take its name") {
+    folder f;
+    const std::string a(100, 'a'), b(700'000, 'b');
+    write_file_atomically(f.path / "x", bytes_of(a));
+    std::atomic<bool> ended = false;
+    std::thread writer([&] {
+        for (int i = 0; i < 2000; ++i) {  // not write_file_atomically: to sync takes long
+            std::ofstream(f.path / "next", std::ios::binary) << (i % 2 == 0 ? b : a);
+            fs::rename(f.path / "next", f.path / "x");
+        }
+        ended = true;
+    });
+    int parts = 0;
+    while (!ended) {
+        const mapped_file mapped(f.path / "x");
+        parts += std::ranges::equal(mapped.bytes(), bytes_of(mapped.bytes()[0] == std::byte{'a'} ? a : b)) ? 0 : 1;
+        const std::string read = text_of(f.path / "x");
+        parts += read == a || read == b ? 0 : 1;
     }
     writer.join();
     CHECK(parts == 0);

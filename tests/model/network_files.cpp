@@ -478,3 +478,12 @@ TEST_CASE("a load that finds no memory changes nothing, nor does one into a netw
     const auto elsewhere = std::move(net);
     CHECK_THROWS_AS(net.load(f.path), error);
 }
+
+TEST_CASE("network_files: an answer of five axes for which there is no memory throws") {
+    static constexpr auto description = compose(input{"x", {1, 1, 2, 1, 1}}, bespoke::tanh{} | named("y"));
+    model m = to_model(bespoke::network<description>());
+    const features x{{"x", zeros<float>({1, 1, 2, 1, 1})}};
+    const features y = m.predict(x);
+    const auto failures = with_scarce_memory([&] { m.predict(x); }, [&] { CHECK(m.predict(x) == y); });
+    CHECK(failures > 0);
+}

@@ -17,6 +17,7 @@
 #include <iterator>
 #include <memory>
 #include <type_traits>
+#include <utility>
 
 /// The only file that includes xtensor: arrays as users hand them in and get them back.
 namespace bespoke {
@@ -80,6 +81,21 @@ shape shape_of(const tensor<T>& t) {
 template <class T>
 tensor<T> zeros(const shape& s) {
     return tensor<T>(typename tensor<T>::shape_type(s.begin(), s.end()), T{});
+}
+
+/// The tensor that an expression is or, new, that it gives.
+template <class E>
+decltype(auto) as_tensor(E&& expression) {
+    using result = tensor<typename std::decay_t<E>::value_type>;
+    if constexpr (std::is_same_v<E, result>) return std::move(expression);
+    else return result(std::forward<E>(expression));
+}
+/// `to = std::move(from)`, but throws where there is no memory. xtensor takes some to move more than four axes, in
+/// functions that are noexcept.
+template <class T>
+void take(tensor<T>& to, tensor<T>&& from) {
+    to.storage() = std::move(from.storage());
+    to.resize(from.shape());
 }
 
 /// What can be handed to a network: the numbers in an xtensor expression, a span, an array, a vector.

@@ -74,8 +74,7 @@ public:
     multi_array& operator=(const multi_array&) = default;
     /// Throws errc::bad_argument where `values` has more than `max_rank` axes.
     template <array_expression E>
-    multi_array(E&& values)
-        : multi_array(checked(), tensor<typename std::decay_t<E>::value_type>(std::forward<E>(values))) {}
+    multi_array(E&& values) : multi_array(checked(), as_tensor(std::forward<E>(values))) {}
     /// Says what is wanted instead.
     template <numbers_without_shape V>
     multi_array(const V&) {
@@ -274,11 +273,12 @@ struct multi_array::elements {
     variant values;
 
     template <class T>
-    explicit elements(tensor<T>&& given) : values(std::move(given)) {
-        const std::size_t rank = std::get<tensor<T>>(values).dimension();
+    explicit elements(tensor<T>&& given) : values(std::in_place_type<tensor<T>>) {
+        const std::size_t rank = given.dimension();
         if (rank > max_rank)
             throw error(errc::bad_argument, "multi-array: at most " + std::to_string(max_rank) + " axes wanted, but " +
                                                 std::to_string(rank) + " came");
+        take(std::get<tensor<T>>(values), std::move(given));
     }
 };
 

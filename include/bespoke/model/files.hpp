@@ -70,6 +70,7 @@ inline void write_file_atomically(const std::filesystem::path& path, std::span<c
 #ifdef BESPOKE_IMPLEMENTATION
 
 #include <cerrno>
+#include <cstdint>
 #include <cstdio>
 #include <optional>
 #include <string>
@@ -119,6 +120,17 @@ inline file_handle create_file(const std::filesystem::path& path) {
 #endif
 }
 
+/// Of the file that is open: another one may have taken its name. Below 0: not known, `errno` says why.
+inline std::int64_t size_of(std::FILE* file) {
+#ifdef _WIN32
+    struct ::_stat64 facts;
+    return ::_fstat64(::_fileno(file), &facts) == 0 ? facts.st_size : -1;
+#else
+    struct ::stat facts;
+    return ::fstat(::fileno(file), &facts) == 0 ? facts.st_size : -1;
+#endif
+}
+
 struct readable_file {
     file_handle handle;
     std::size_t size;
@@ -132,8 +144,8 @@ inline readable_file open_to_read(const std::filesystem::path& path) {
         throw error(errc::io, path.string() + ": cannot read: not a regular file");
     file_handle file = open_file(path, "rb");
     if (!file) throw_io(path, "cannot read", errno);
-    const auto size = std::filesystem::file_size(path, problem);
-    if (problem) throw_io(path, "cannot read", problem.value());
+    const std::int64_t size = size_of(file.get());
+    if (size < 0) throw_io(path, "cannot read", errno);
     return {std::move(file), static_cast<std::size_t>(size)};
 }
 
