@@ -8033,7 +8033,8 @@ struct batched_matmul {
     }
     constexpr batched_matmul resolved(std::span<const shape> xs) const {
         batched_matmul result = *this;
-        if (xs.size() == 1) result.weight_matrix_first_dimension = xs[0].from_end(1);
+        if (xs.size() == 1 && weight_matrix_first_dimension == unset)
+            result.weight_matrix_first_dimension = xs[0].from_end(1);
         return result;
     }
     constexpr parameters<shape> parameter_shapes(std::span<const shape> xs) const {
@@ -8786,7 +8787,7 @@ struct batchnorm {
     constexpr bool mixes_examples() const { return compute_mean_var && !instance_normalization; }
     constexpr batchnorm resolved(const shape& x) const {
         batchnorm result = *this;
-        result.channels = x.from_end(3);
+        if (channels == unset) result.channels = x.from_end(3);
         return result;
     }
     constexpr parameters<shape> parameter_shapes(const shape& x) const {
@@ -12750,7 +12751,7 @@ struct convolution {
     }
     constexpr convolution resolved(std::span<const shape> xs) const {
         convolution result = *this;
-        result.kernel_channels = wanted_kernel_channels(xs[0]);
+        if (kernel_channels == unset) result.kernel_channels = wanted_kernel_channels(xs[0]);
         result.n_groups = groups();
         return result;
     }
@@ -13255,7 +13256,7 @@ struct convolution3d {
     }
     constexpr convolution3d resolved(const shape& x) const {
         convolution3d result = *this;
-        result.input_channels = static_cast<std::int32_t>(x.from_end(4));
+        if (input_channels == unset) result.input_channels = static_cast<std::int32_t>(x.from_end(4));
         result.n_groups = n_groups == 0 ? 1 : n_groups;
         return result;
     }
@@ -16651,7 +16652,7 @@ struct gru {
     constexpr outcome output_shape(std::span<const shape> xs) const { return form().output_shape(xs); }
     [[gnu::always_inline]] constexpr gru resolved(std::span<const shape> xs) const {
         gru result = *this;
-        result.input_vector_size = detail::recurrent_form::inputs(xs[0]);
+        if (input_vector_size == unset) result.input_vector_size = detail::recurrent_form::inputs(xs[0]);
         return result;
     }
     constexpr parameters<shape> parameter_shapes(std::span<const shape> xs) const {
@@ -16864,7 +16865,7 @@ struct inner_product {
     }
     constexpr inner_product resolved(const shape& x) const {
         inner_product known = *this;
-        known.input_channels = columns(x);
+        if (input_channels == unset) known.input_channels = columns(x);
         return known;
     }
     constexpr parameters<shape> parameter_shapes(const shape& x) const {
@@ -17440,7 +17441,7 @@ struct uni_directional_lstm {
     constexpr void set_lengths(std::span<const extent> lengths) { detail::set_forget_gate(params, lengths); }
     [[gnu::always_inline]] constexpr uni_directional_lstm resolved(std::span<const shape> xs) const {
         uni_directional_lstm result = *this;
-        result.input_vector_size = detail::recurrent_form::inputs(xs[0]);
+        if (input_vector_size == unset) result.input_vector_size = detail::recurrent_form::inputs(xs[0]);
         return result;
     }
     constexpr lstm_weights<shape> parameter_shapes(std::span<const shape> xs) const {
@@ -17504,7 +17505,7 @@ struct bi_directional_lstm {
     constexpr void set_lengths(std::span<const extent> lengths) { detail::set_forget_gate(params, lengths); }
     constexpr bi_directional_lstm resolved(std::span<const shape> xs) const {
         bi_directional_lstm result = *this;
-        result.input_vector_size = detail::recurrent_form::inputs(xs[0]);
+        if (input_vector_size == unset) result.input_vector_size = detail::recurrent_form::inputs(xs[0]);
         return result;
     }
     constexpr parameters<shape> parameter_shapes(std::span<const shape> xs) const {
@@ -20616,7 +20617,7 @@ struct simple_recurrent {
     constexpr outcome output_shape(std::span<const shape> xs) const { return form().output_shape(xs); }
     [[gnu::always_inline]] constexpr simple_recurrent resolved(std::span<const shape> xs) const {
         simple_recurrent result = *this;
-        result.input_vector_size = detail::recurrent_form::inputs(xs[0]);
+        if (input_vector_size == unset) result.input_vector_size = detail::recurrent_form::inputs(xs[0]);
         return result;
     }
     constexpr parameters<shape> parameter_shapes(std::span<const shape> xs) const {

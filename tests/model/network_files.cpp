@@ -157,6 +157,38 @@ TEST_CASE("loops and branches are saved and loaded") {
     CHECK(run(net) == run(other));
 }
 
+TEST_CASE("what layers declare of an input whose shape is decided in the run is saved and loaded") {
+    static constexpr auto decided = compose(
+        input{"s", {3}}, fill_dynamic{.value = 0.5f} | named("x"),
+        convolution{.output_channels = 2, .kernel_channels = 3, .kernel_size = {1, 1}} | named("convolution"),
+        batchnorm{.channels = 3} | from("x") | named("norm"),
+        inner_product{.input_channels = 5, .output_channels = 2} | from("x") | named("product"),
+        batched_matmul{.weight_matrix_first_dimension = 5, .weight_matrix_second_dimension = 2} | from("x") |
+            named("matmul"),
+        uni_directional_lstm{.input_vector_size = 5, .output_vector_size = 2} | from("x") | named("lstm"),
+        bi_directional_lstm{.input_vector_size = 5, .output_vector_size = 2} | from("x") | named("both"),
+        gru{.input_vector_size = 5, .output_vector_size = 2} | from("x") | named("gru"),
+        simple_recurrent{.input_vector_size = 5, .output_vector_size = 2} | from("x") | named("simple"),
+        expand_dims{.axes = {0, 2}} | from("x") | named("volume"),
+        convolution3d{.output_channels = 2, .input_channels = 3, .kernel_depth = 1, .kernel_height = 1,
+                      .kernel_width = 1} | named("convolution3d"),
+        output{"convolution"}, output{"norm"}, output{"product"}, output{"matmul"}, output{"lstm"}, output{"both"},
+        output{"gru"}, output{"simple"}, output{"convolution3d"});
+    const files f("network_decided");
+    bespoke::network<decided> net(3);
+    net.save(f.path);
+    model loaded = load(f.path);
+    bespoke::network<decided> other(f.path);
+    const tensor<float> s{3, 2, 5};
+    const auto result = loaded.predict({{"s", s}});
+    const auto came = net(s), again = other(s);
+    [&]<std::size_t... I>(std::index_sequence<I...>) {
+        const auto& outputs = loaded.description().output;
+        CHECK((same_bits(std::get<I>(came), result.get<tensor<float>>(outputs[I].name)) && ...));
+        CHECK((same_bits(std::get<I>(came), std::get<I>(again)) && ...));
+    }(std::make_index_sequence<std::tuple_size_v<decltype(came)>>());
+}
+
 TEST_CASE("settings for the model of a network") {
     bespoke::network<convolutional> net;
     model_settings settings;

@@ -53,7 +53,8 @@ struct batched_matmul {
     }
     constexpr batched_matmul resolved(std::span<const shape> xs) const {
         batched_matmul result = *this;
-        if (xs.size() == 1) result.weight_matrix_first_dimension = xs[0].from_end(1);
+        if (xs.size() == 1 && weight_matrix_first_dimension == unset)
+            result.weight_matrix_first_dimension = xs[0].from_end(1);
         return result;
     }
     constexpr parameters<shape> parameter_shapes(std::span<const shape> xs) const {

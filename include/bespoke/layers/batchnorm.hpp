@@ -60,7 +60,7 @@ struct batchnorm {
     constexpr bool mixes_examples() const { return compute_mean_var && !instance_normalization; }
     constexpr batchnorm resolved(const shape& x) const {
         batchnorm result = *this;
-        result.channels = x.from_end(3);
+        if (channels == unset) result.channels = x.from_end(3);
         return result;
     }
     constexpr parameters<shape> parameter_shapes(const shape& x) const {

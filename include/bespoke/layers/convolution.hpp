@@ -106,7 +106,7 @@ struct convolution {
     }
     constexpr convolution resolved(std::span<const shape> xs) const {
         convolution result = *this;
-        result.kernel_channels = wanted_kernel_channels(xs[0]);
+        if (kernel_channels == unset) result.kernel_channels = wanted_kernel_channels(xs[0]);
         result.n_groups = groups();
         return result;
     }

@@ -104,7 +104,7 @@ struct convolution3d {
     }
     constexpr convolution3d resolved(const shape& x) const {
         convolution3d result = *this;
-        result.input_channels = static_cast<std::int32_t>(x.from_end(4));
+        if (input_channels == unset) result.input_channels = static_cast<std::int32_t>(x.from_end(4));
         result.n_groups = n_groups == 0 ? 1 : n_groups;
         return result;
     }

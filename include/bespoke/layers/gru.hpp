@@ -52,7 +52,7 @@ struct gru {
     constexpr outcome output_shape(std::span<const shape> xs) const { return form().output_shape(xs); }
     [[gnu::always_inline]] constexpr gru resolved(std::span<const shape> xs) const {
         gru result = *this;
-        result.input_vector_size = detail::recurrent_form::inputs(xs[0]);
+        if (input_vector_size == unset) result.input_vector_size = detail::recurrent_form::inputs(xs[0]);
         return result;
     }
     constexpr parameters<shape> parameter_shapes(std::span<const shape> xs) const {

@@ -67,7 +67,7 @@ struct inner_product {
     }
     constexpr inner_product resolved(const shape& x) const {
         inner_product known = *this;
-        known.input_channels = columns(x);
+        if (input_channels == unset) known.input_channels = columns(x);
         return known;
     }
     constexpr parameters<shape> parameter_shapes(const shape& x) const {

@@ -187,7 +187,7 @@ struct uni_directional_lstm {
     constexpr void set_lengths(std::span<const extent> lengths) { detail::set_forget_gate(params, lengths); }
     [[gnu::always_inline]] constexpr uni_directional_lstm resolved(std::span<const shape> xs) const {
         uni_directional_lstm result = *this;
-        result.input_vector_size = detail::recurrent_form::inputs(xs[0]);
+        if (input_vector_size == unset) result.input_vector_size = detail::recurrent_form::inputs(xs[0]);
         return result;
     }
     constexpr lstm_weights<shape> parameter_shapes(std::span<const shape> xs) const {
@@ -251,7 +251,7 @@ struct bi_directional_lstm {
     constexpr void set_lengths(std::span<const extent> lengths) { detail::set_forget_gate(params, lengths); }
     constexpr bi_directional_lstm resolved(std::span<const shape> xs) const {
         bi_directional_lstm result = *this;
-        result.input_vector_size = detail::recurrent_form::inputs(xs[0]);
+        if (input_vector_size == unset) result.input_vector_size = detail::recurrent_form::inputs(xs[0]);
         return result;
     }
     constexpr parameters<shape> parameter_shapes(std::span<const shape> xs) const {

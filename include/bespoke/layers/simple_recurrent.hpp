@@ -40,7 +40,7 @@ struct simple_recurrent {
     constexpr outcome output_shape(std::span<const shape> xs) const { return form().output_shape(xs); }
     [[gnu::always_inline]] constexpr simple_recurrent resolved(std::span<const shape> xs) const {
         simple_recurrent result = *this;
-        result.input_vector_size = detail::recurrent_form::inputs(xs[0]);
+        if (input_vector_size == unset) result.input_vector_size = detail::recurrent_form::inputs(xs[0]);
         return result;
     }
     constexpr parameters<shape> parameter_shapes(std::span<const shape> xs) const {
