@@ -63,17 +63,18 @@ TEST_CASE("shapes and zeros") {
 }
 
 TEST_CASE("a tensor takes over the elements of another one") {
+    using bespoke::shape, bespoke::tensor;
     for (const shape& s : {shape{}, shape{3}, shape{0, 2}, shape{1, 2, 1, 3, 1, 2}}) {
-        tensor<float> from = zeros<float>(s), to;
+        tensor<float> from = bespoke::zeros<float>(s), to;
         std::iota(from.begin(), from.end(), 1.0F);
         const tensor<float> wanted = from;
         const float* const elements = from.data();
-        take(to, as_tensor(std::move(from)));
+        bespoke::take(to, bespoke::as_tensor(std::move(from)));
         CHECK((to == wanted));
         CHECK(to.data() == elements);
     }
     tensor<float> sum;
-    take(sum, as_tensor(tensor<float>{1, 2} + 1.0F));
+    bespoke::take(sum, bespoke::as_tensor(tensor<float>{1, 2} + 1.0F));
     CHECK((sum == tensor<float>{2, 3}));
 }
 
