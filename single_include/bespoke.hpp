@@ -2966,7 +2966,7 @@ template <class T>
 }
 template <std::floating_point T>
 constexpr T running_max(T a, T next) noexcept {
-    return next > a || is_nan(next) ? next : a;
+    return is_nan(next) ? next : next > a ? next : a;  // not one condition: it would be a jump, for an instruction
 }
 
 /// The smaller of both, NaN where either is: as `running_max`.
@@ -2976,7 +2976,7 @@ template <class T>
 }
 template <std::floating_point T>
 constexpr T running_min(T a, T next) noexcept {
-    return next < a || is_nan(next) ? next : a;
+    return is_nan(next) ? next : next < a ? next : a;
 }
 
 template <class T>
@@ -13965,25 +13965,50 @@ template <class T>
     }
 }
 
+/// to[i] = lane i of `whole`, a whole number below 2^31 in size.
+template <class T>
+[[gnu::always_inline]] inline void store_places(extent* to, const batch<T>& whole) noexcept {
+#if defined(__AVX512DQ__)
+    if constexpr (is_avx512 && std::is_same_v<T, float> && sizeof(extent) == 8) {
+        _mm512_storeu_si512(to, _mm512_maskz_cvttps_epi64(0xFF, _mm512_maskz_extractf32x8_ps(0xFF, whole, 0)));
+        _mm512_storeu_si512(to + 8, _mm512_maskz_cvttps_epi64(0xFF, _mm512_maskz_extractf32x8_ps(0xFF, whole, 1)));
+        return;
+    }
+#elif defined(__AVX2__)
+    if constexpr (std::is_same_v<T, float> && sizeof(extent) == 8) {
+        const __m256i near = _mm256_cvttps_epi32(whole);
+        const auto half = [&](extent* at, __m128i part) __attribute__((always_inline)) {
+            _mm256_storeu_si256(reinterpret_cast<__m256i*>(at), _mm256_cvtepi32_epi64(part));
+        };
+        half(to, _mm256_castsi256_si128(near));
+        half(to + 4, _mm256_extracti128_si256(near, 1));
+        return;
+    }
+#endif
+    alignas(64) T lane[lanes<T>];
+    whole.store_aligned(lane);
+    for (extent i = 0; i < lanes<T>; ++i) to[i] = static_cast<extent>(lane[i]);
+}
+
 /// to[i] = p[places[i]], 0 where places[i] is negative; i in [0, n). Element by element: the instruction for it takes
 /// longer on many machines.
 template <class T>
 inline void gather_at(extent n, const T* p, const extent* places, T* to) noexcept {
     const auto one = [&](extent i) { to[i] = places[i] < 0 ? T(0) : p[places[i]]; };
-    constexpr extent some = 8;
+    constexpr std::size_t some = 8;
     extent i = 0;
-    for (; i + some <= n; i += some) {
+    for (; i + extent{some} <= n; i += extent{some}, to += some, places += some) {
         extent signs = 0;
-        for (extent j = i; j < i + some; ++j) signs |= places[j];
+        unroll<some>([&](std::size_t j) __attribute__((always_inline)) { signs |= places[j]; });
         if (signs < 0) {
-            for (extent j = i; j < i + some; ++j) one(j);
+            for (extent j = 0; j < extent{some}; ++j) one(j);
         } else {
             T found[some];  // all are read before one is written: the compiler does not know that `to` lies elsewhere
-            for (extent j = 0; j < some; ++j) found[j] = p[places[i + j]];
-            std::copy_n(found, some, to + i);
+            unroll<some>([&](std::size_t j) __attribute__((always_inline)) { found[j] = p[places[j]]; });
+            unroll<some>([&](std::size_t j) __attribute__((always_inline)) { to[j] = found[j]; });
         }
     }
-    for (; i < n; ++i) one(i);
+    for (; i < n; ++i, ++to, ++places) one(0);
 }
 
 }  // namespace bespoke::kernels
@@ -14033,7 +14058,7 @@ namespace detail {
 /// Indices that are looked at together.
 inline constexpr extent indices_together = 256;
 
-/// places[i] = named_place(x[i * step], n), i in [0, count); count up to `indices_together`.
+/// places[i] = named_place(x[i * step], n), i in [0, count); count up to `indices_together`, for which there is room.
 template <class T>
 void named_places(extent count, const T* x, extent step, extent n, extent* places) noexcept {
     constexpr extent exact = extent{1} << std::numeric_limits<T>::digits;  // whole numbers up to here are a T each
@@ -14041,7 +14066,7 @@ void named_places(extent count, const T* x, extent step, extent n, extent* place
         for (extent i = 0; i < count; ++i) places[i] = named_place(x[i * step], n);
         return;
     }
-    alignas(64) T near[indices_together];
+    T near[indices_together];
     if (step != 1) {
         for (extent i = 0; i < count; ++i) near[i] = x[i * step];
         x = near;
@@ -14049,12 +14074,11 @@ void named_places(extent count, const T* x, extent step, extent n, extent* place
     // To add half of what is next to one, not a half: that would lift the number below a half to 1.
     const batch<T> end(static_cast<T>(n)), zero(T(0)), none(T(-1)), almost_half(std::nextafter(T(0.5), T(0)));
     for_each_batch<T>(
-        count, [&](extent i, auto in, auto out) __attribute__((always_inline)) {
+        count, [&](extent i, auto in, auto) __attribute__((always_inline)) {
             const batch<T> v = in(x + i), whole = simd::trunc(v + copysign<T>(almost_half, v));
             const batch<T> at = select<T>(whole < zero, whole + end, whole);
-            out(near + i, select<T>((at >= zero) & (at < end), at, none));
+            store_places<T>(places + i, select<T>((at >= zero) & (at < end), at, none));
         });
-    for (extent i = 0; i < count; ++i) places[i] = static_cast<extent>(near[i]);
 }
 
 /// The rows that so many lists of indices name, one index an axis, or -1; count up to `indices_together`.
@@ -14145,9 +14169,7 @@ void with_mode(scatter_mode mode, const Body& body) noexcept {
         case scatter_mode::max:
             return body([](const auto& a, const auto& b) { return kernels::running_max(a, b); });
         case scatter_mode::min:
-            return body([](const auto& a, const auto& b) {
-                return kernels::select(kernels::is_nan(b), b, kernels::min(b, a));
-            });
+            return body([](const auto& a, const auto& b) { return kernels::running_min(a, b); });
     }
 }
 /// y[i] = f(y[i], u[i]).

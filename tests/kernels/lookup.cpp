@@ -19,6 +19,18 @@ TEMPLATE_TEST_CASE("lookup: lane i is the element that its index names", "[looku
     for (extent i = 0; i < lanes<T>; ++i) CHECK(y[i] == x[static_cast<std::size_t>(index[i])]);
 }
 
+TEMPLATE_TEST_CASE("lookup: whole numbers become places", "[lookup]", float, double) {
+    using T = TestType;
+    alignas(64) T whole[lanes<T>];
+    for (const extent first : {-1, 0, (1 << 24) - 40}) {
+        for (extent i = 0; i < lanes<T>; ++i) whole[i] = static_cast<T>(first + i);
+        std::vector<extent> to(static_cast<std::size_t>(lanes<T>) + 1, extent{-5});
+        kernels::store_places<T>(to.data(), kernels::batch<T>::load_aligned(whole));
+        for (extent i = 0; i < lanes<T>; ++i) CHECK(to[static_cast<std::size_t>(i)] == first + i);
+        CHECK(to.back() == -5);
+    }
+}
+
 TEMPLATE_TEST_CASE("lookup: places, and 0 where there is none", "[lookup]", float, double) {
     using T = TestType;
     std::vector<T> x(50);

@@ -49,7 +49,7 @@ namespace detail {
 /// Indices that are looked at together.
 inline constexpr extent indices_together = 256;
 
-/// places[i] = named_place(x[i * step], n), i in [0, count); count up to `indices_together`.
+/// places[i] = named_place(x[i * step], n), i in [0, count); count up to `indices_together`, for which there is room.
 template <class T>
 void named_places(extent count, const T* x, extent step, extent n, extent* places) noexcept {
     constexpr extent exact = extent{1} << std::numeric_limits<T>::digits;  // whole numbers up to here are a T each
@@ -57,7 +57,7 @@ void named_places(extent count, const T* x, extent step, extent n, extent* place
         for (extent i = 0; i < count; ++i) places[i] = named_place(x[i * step], n);
         return;
     }
-    alignas(64) T near[indices_together];
+    T near[indices_together];
     if (step != 1) {
         for (extent i = 0; i < count; ++i) near[i] = x[i * step];
         x = near;
@@ -65,12 +65,11 @@ void named_places(extent count, const T* x, extent step, extent n, extent* place
     // To add half of what is next to one, not a half: that would lift the number below a half to 1.
     const batch<T> end(static_cast<T>(n)), zero(T(0)), none(T(-1)), almost_half(std::nextafter(T(0.5), T(0)));
     for_each_batch<T>(
-        count, [&](extent i, auto in, auto out) __attribute__((always_inline)) {
+        count, [&](extent i, auto in, auto) __attribute__((always_inline)) {
             const batch<T> v = in(x + i), whole = simd::trunc(v + copysign<T>(almost_half, v));
             const batch<T> at = select<T>(whole < zero, whole + end, whole);
-            out(near + i, select<T>((at >= zero) & (at < end), at, none));
+            store_places<T>(places + i, select<T>((at >= zero) & (at < end), at, none));
         });
-    for (extent i = 0; i < count; ++i) places[i] = static_cast<extent>(near[i]);
 }
 
 /// The rows that so many lists of indices name, one index an axis, or -1; count up to `indices_together`.
@@ -161,9 +160,7 @@ void with_mode(scatter_mode mode, const Body& body) noexcept {
         case scatter_mode::max:
             return body([](const auto& a, const auto& b) { return kernels::running_max(a, b); });
         case scatter_mode::min:
-            return body([](const auto& a, const auto& b) {
-                return kernels::select(kernels::is_nan(b), b, kernels::min(b, a));
-            });
+            return body([](const auto& a, const auto& b) { return kernels::running_min(a, b); });
     }
 }
 /// y[i] = f(y[i], u[i]).

@@ -28,25 +28,50 @@ template <class T>
     }
 }
 
+/// to[i] = lane i of `whole`, a whole number below 2^31 in size.
+template <class T>
+[[gnu::always_inline]] inline void store_places(extent* to, const batch<T>& whole) noexcept {
+#if defined(__AVX512DQ__)
+    if constexpr (is_avx512 && std::is_same_v<T, float> && sizeof(extent) == 8) {
+        _mm512_storeu_si512(to, _mm512_maskz_cvttps_epi64(0xFF, _mm512_maskz_extractf32x8_ps(0xFF, whole, 0)));
+        _mm512_storeu_si512(to + 8, _mm512_maskz_cvttps_epi64(0xFF, _mm512_maskz_extractf32x8_ps(0xFF, whole, 1)));
+        return;
+    }
+#elif defined(__AVX2__)
+    if constexpr (std::is_same_v<T, float> && sizeof(extent) == 8) {
+        const __m256i near = _mm256_cvttps_epi32(whole);
+        const auto half = [&](extent* at, __m128i part) __attribute__((always_inline)) {
+            _mm256_storeu_si256(reinterpret_cast<__m256i*>(at), _mm256_cvtepi32_epi64(part));
+        };
+        half(to, _mm256_castsi256_si128(near));
+        half(to + 4, _mm256_extracti128_si256(near, 1));
+        return;
+    }
+#endif
+    alignas(64) T lane[lanes<T>];
+    whole.store_aligned(lane);
+    for (extent i = 0; i < lanes<T>; ++i) to[i] = static_cast<extent>(lane[i]);
+}
+
 /// to[i] = p[places[i]], 0 where places[i] is negative; i in [0, n). Element by element: the instruction for it takes
 /// longer on many machines.
 template <class T>
 inline void gather_at(extent n, const T* p, const extent* places, T* to) noexcept {
     const auto one = [&](extent i) { to[i] = places[i] < 0 ? T(0) : p[places[i]]; };
-    constexpr extent some = 8;
+    constexpr std::size_t some = 8;
     extent i = 0;
-    for (; i + some <= n; i += some) {
+    for (; i + extent{some} <= n; i += extent{some}, to += some, places += some) {
         extent signs = 0;
-        for (extent j = i; j < i + some; ++j) signs |= places[j];
+        unroll<some>([&](std::size_t j) __attribute__((always_inline)) { signs |= places[j]; });
         if (signs < 0) {
-            for (extent j = i; j < i + some; ++j) one(j);
+            for (extent j = 0; j < extent{some}; ++j) one(j);
         } else {
             T found[some];  // all are read before one is written: the compiler does not know that `to` lies elsewhere
-            for (extent j = 0; j < some; ++j) found[j] = p[places[i + j]];
-            std::copy_n(found, some, to + i);
+            unroll<some>([&](std::size_t j) __attribute__((always_inline)) { found[j] = p[places[j]]; });
+            unroll<some>([&](std::size_t j) __attribute__((always_inline)) { to[j] = found[j]; });
         }
     }
-    for (; i < n; ++i) one(i);
+    for (; i < n; ++i, ++to, ++places) one(0);
 }
 
 }  // namespace bespoke::kernels

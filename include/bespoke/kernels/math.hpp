@@ -251,7 +251,7 @@ template <class T>
 }
 template <std::floating_point T>
 constexpr T running_max(T a, T next) noexcept {
-    return next > a || is_nan(next) ? next : a;
+    return is_nan(next) ? next : next > a ? next : a;  // not one condition: it would be a jump, for an instruction
 }
 
 /// The smaller of both, NaN where either is: as `running_max`.
@@ -261,7 +261,7 @@ template <class T>
 }
 template <std::floating_point T>
 constexpr T running_min(T a, T next) noexcept {
-    return next < a || is_nan(next) ? next : a;
+    return is_nan(next) ? next : next < a ? next : a;
 }
 
 template <class T>
