@@ -14,6 +14,9 @@ FUNCTION(
     points{
         {0, 1}, {-0.0, 1}, {1, 2}, {-3, 0.125}, {10, 1024}, {inf, inf}, {-inf, 0}, {5000, inf}, {-5000, 0}});
 
+FUNCTION(rsqrt, 1 / std::sqrt(x), 1.5,
+         points{{1, 1}, {4, 0.5}, {0.25, 2}, {1e30, 1e-15}, {0, inf}, {-0.0, -inf}, {inf, 0}});
+
 /// The largest error of x^y over random x and y of many sizes, in units in the last place.
 template <class T>
 double worst_power(int count) {
@@ -44,6 +47,12 @@ double worst_power(int count) {
 
 TEST_CASE("exp2: accuracy, special values, scalars and lanes", "[math]") {
     check::check_function<exp2_facts>();
+}
+
+TEST_CASE("rsqrt: accuracy, special values, scalars and lanes", "[math]") {
+    check::check_function<rsqrt_facts>();
+    CHECK(std::isnan(kernels::rsqrt(-1.0F)));
+    CHECK(std::isnan(kernels::rsqrt(-inf)));
 }
 
 TEST_CASE("pow: accuracy", "[math]") {

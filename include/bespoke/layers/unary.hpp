@@ -65,7 +65,7 @@ struct unary {
                 return body(of_argument([](const unary&, const auto& u) { return kernels::sqrt(u); }));
             case rsqrt:
                 return body(of_argument([]<class V>(const unary& f, const V& u) {
-                    return V(1) / kernels::sqrt(u + f.small<V>());
+                    return kernels::rsqrt(u + f.small<V>());
                 }));
             case inverse:
                 return body(of_argument([]<class V>(const unary& f, const V& u) { return V(1) / (u + f.small<V>()); }));
