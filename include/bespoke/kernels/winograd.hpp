@@ -11,7 +11,8 @@ namespace bespoke::kernels {
 // 6 x 6 inputs with 36 multiplications a channel, where the sums over the taps take 144,
 //     y = Aᵀ [(G w Gᵀ) ∘ (Bᵀ x B)] A,
 // the products ∘ added up over the channels. Where the 36 transformed weights of each kernel would come from far, tiles
-// of 4 x 2 outputs take 24 for 72, with 24 weights. For the transformations see winograd_transforms.hpp.
+// of 4 x 2 outputs take 24 for 72, with 24 weights, or of 2 x 2 outputs 16 for 36. For the transformations see
+// winograd_transforms.hpp.
 //
 // What is not finite reaches all outputs of its tiles. Each output is computed alike wherever its tile is
 // computed: neither threads nor examples beside it change a bit.
@@ -30,12 +31,23 @@ struct winograd_form {
     constexpr extent window_columns() const { return columns + 2; }
     constexpr extent positions() const { return window_rows() * window_columns(); }
 };
-inline constexpr winograd_form square_winograd{4, 4}, narrow_winograd{4, 2};
+inline constexpr winograd_form square_winograd{4, 4}, narrow_winograd{4, 2}, small_winograd{2, 2};
 
-/// By the weights alone: they are transformed when nobody knows the image. Those of a square tile stay in a cache of
-/// the second level or near it up to so many kernels.
+/// By the weights alone: they are transformed when nobody knows the image. The more kernels there are, the farther
+/// away they stay, and the longer takes a product of few tiles to read them.
 constexpr winograd_form winograd_form_of(const convolution_geometry& g) noexcept {
-    return g.channels * g.output_channels < 1 << 16 ? square_winograd : narrow_winograd;
+    const extent kernels = g.channels * g.output_channels;
+    return kernels < 1 << 16 ? square_winograd : kernels <= 1 << 17 ? narrow_winograd : small_winograd;
+}
+/// Calls body with an integral_constant of the form.
+template <class Body>
+void with_winograd_form(const winograd_form& form, const Body& body) noexcept {
+    if (form.columns == 4)
+        body(std::integral_constant<winograd_form, square_winograd>{});
+    else if (form.rows == 4)
+        body(std::integral_constant<winograd_form, narrow_winograd>{});
+    else
+        body(std::integral_constant<winograd_form, small_winograd>{});
 }
 
 /// How the tiles of images are laid out.
@@ -181,9 +193,10 @@ template <class T>
         for (extent tile = 0; tile < plan.tiles_x; ++tile, m += width) {
             const extent left = tile * form.columns;
             for (extent j = 0; j < columns; j += lanes<T>)
-                (form.columns == 4 ? winograd_back<T, square_winograd> : winograd_back<T, narrow_winograd>)(
-                    m + j, plan.product, load(start + j), lines, g.output_width - left, strip + left * width + j,
-                    g.output_width * width);
+                with_winograd_form(form, [&](auto constant) {
+                    winograd_back<T, constant()>(m + j, plan.product, load(start + j), lines, g.output_width - left,
+                                                 strip + left * width + j, g.output_width * width);
+                });
         }
         T* y = job.y + row / plan.tiles_y * job.y_stride + panel * width * g.pixels() + top * g.output_width;
         job.after.transposed(strip, width, {y, columns, lines * g.output_width, g.pixels()}, panel * width,
@@ -194,12 +207,12 @@ template <class T>
 }  // namespace detail
 
 /// Whether `winograd_forward` is for this kernel and faster than the direct sums: not for few channels, whose
-/// transformations cost more than they save, nor for so many that the transformed weights, four times as large, do not
-/// stay near. Of the geometry the channels, kernel sizes, strides, dilations and groups matter.
+/// transformations cost more than they save, nor for so many that the transformed weights, nearly twice as large, would
+/// take much memory. Of the geometry the channels, kernel sizes, strides, dilations and groups matter.
 constexpr bool suits_winograd(const convolution_geometry& g) noexcept {
     return g.kernel_height == 3 && g.kernel_width == 3 && g.stride_y == 1 && g.stride_x == 1 && g.dilation_y == 1 &&
            g.dilation_x == 1 && g.groups == 1 && g.channels >= 16 && g.output_channels >= 16 &&
-           g.channels * g.output_channels <= 1 << 17;
+           g.channels * g.output_channels <= 1 << 20;
 }
 
 /// Elements that `winograd_pack` writes.
@@ -253,11 +266,11 @@ template <class T, winograd_form Form>
 template <class T>
 [[gnu::noinline]] void winograd_pack(const convolution_geometry& g, const T* weights, T* packed,
                                      thread_pool* threads = nullptr, bool turned = false) noexcept {
-    const bool square = detail::winograd_form_of(g).columns == 4;
     parallel_for(threads, (g.output_channels + panel_width<T> - 1) / panel_width<T>, 1, [&](extent first, extent last) {
         for (extent panel = first; panel < last; ++panel)
-            (square ? detail::winograd_pack_panel<T, detail::square_winograd>
-                    : detail::winograd_pack_panel<T, detail::narrow_winograd>)(g, panel, weights, turned, packed);
+            detail::with_winograd_form(detail::winograd_form_of(g), [&](auto form) {
+                detail::winograd_pack_panel<T, form()>(g, panel, weights, turned, packed);
+            });
     });
 }
 
@@ -293,10 +306,11 @@ template <class T>
         T* inputs = scratch + self * plan.inputs();
         detail::split(together, (last - first) * groups, [&](extent part, extent begin, extent end) {
             for (extent item = begin; item < end; ++item)
-                (plan.form.columns == 4 ? detail::winograd_transform<T, detail::square_winograd>
-                                        : detail::winograd_transform<T, detail::narrow_winograd>)(
-                    job, first + item / groups, item % groups, parts + (self + part) * plan.part(g),
-                    inputs + item / groups * plan.tiles_x * plan.channel_row + item % groups * lanes<T>);
+                detail::with_winograd_form(plan.form, [&](auto form) {
+                    detail::winograd_transform<T, form()>(
+                        job, first + item / groups, item % groups, parts + (self + part) * plan.part(g),
+                        inputs + item / groups * plan.tiles_x * plan.channel_row + item % groups * lanes<T>);
+                });
         });
         detail::split(together, panels, [&](extent part, extent begin, extent end) {
             for (extent panel = begin; panel < end; ++panel)
