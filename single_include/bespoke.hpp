@@ -27511,13 +27511,22 @@ concept loss = requires(const L& l, const shape& s, const float* target, dynamic
     { l(x, x, target, dx) } -> std::convertible_to<double>;
 } && std::copyable<L>;
 
+/// What has a member of a loss, and is to be told where it lacks another.
+template <class L>
+concept meant_as_loss = requires { &L::input; } || requires { L::from_softmax; } || requires { &L::target_size; } ||
+                        requires { &L::check_target; } || loss<L>;
+
 /// A loss of any type, as a trainer keeps it: one virtual call a mini-batch.
 template <class T>
 class any_loss {
 public:
     template <class L>
-        requires(!std::same_as<L, any_loss> && loss<L>)
-    any_loss(L chosen) : self_(hold(std::move(chosen))) {}
+        requires(!std::same_as<L, any_loss> && meant_as_loss<L>)
+    any_loss(L chosen) {
+        static_assert(loss<L>, "a loss has input, from_softmax, target_size(shape), check_target(shape, target) and "
+                               "operator()(x, y, target, dx): see the concept `loss`");
+        if constexpr (loss<L>) self_ = hold(std::move(chosen));
+    }
 
     const std::string& input() const { return self_->input; }
     bool from_softmax() const { return self_->from_softmax; }
@@ -27801,13 +27810,23 @@ inline void check_parameters(std::span<const optimizer_parameters> list, const c
     }
 }
 
+/// What has a member of an optimizer, and is to be told where it lacks the other.
+template <class O>
+concept meant_as_optimizer =
+    requires { &O::moments; } ||
+    requires(const O& o, std::span<const update_slot<float>> slots, float* state) { o.apply(slots, state, 0, 0); };
+
 /// An optimizer of any type, as a trainer keeps it: one virtual call a mini-batch.
 template <class T>
 class any_optimizer {
 public:
     template <class O>
-        requires(!std::same_as<O, any_optimizer> && optimizer<O>)
-    any_optimizer(O chosen) : self_(hold(std::move(chosen))) {}
+        requires(!std::same_as<O, any_optimizer> && meant_as_optimizer<O>)
+    any_optimizer(O chosen) {
+        static_assert(optimizer<O>, "an optimizer has moments() and apply(slots, state, total, step): see the concept "
+                                    "`optimizer`");
+        if constexpr (optimizer<O>) self_ = hold(std::move(chosen));
+    }
     any_optimizer(const any_optimizer& other) : self_(other.self_->clone()) {}
     any_optimizer(any_optimizer&&) noexcept = default;
     any_optimizer& operator=(any_optimizer other) noexcept {
@@ -28265,8 +28284,7 @@ public:
     using value_type = T;
 
     /// Throws `error` (errc::not_updatable) with every reason why the network cannot be trained, or errc::bad_argument
-    /// for a number of the optimizer that is out of range. A loss or optimizer of your own that does not compile here:
-    /// `static_assert(loss<my_loss>)`, `static_assert(optimizer<my_optimizer>)` show what it misses.
+    /// for a number of the optimizer that is out of range.
     trainer(trainable<T> network, std::vector<any_loss<T>> losses, any_optimizer<T> optimizer,
             train which = train::updatable_layers);
     ~trainer();

@@ -33,8 +33,7 @@ public:
     using value_type = T;
 
     /// Throws `error` (errc::not_updatable) with every reason why the network cannot be trained, or errc::bad_argument
-    /// for a number of the optimizer that is out of range. A loss or optimizer of your own that does not compile here:
-    /// `static_assert(loss<my_loss>)`, `static_assert(optimizer<my_optimizer>)` show what it misses.
+    /// for a number of the optimizer that is out of range.
     trainer(trainable<T> network, std::vector<any_loss<T>> losses, any_optimizer<T> optimizer,
             train which = train::updatable_layers);
     ~trainer();
