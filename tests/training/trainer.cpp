@@ -801,3 +801,49 @@ TEST_CASE("a trainer says that its network was moved from") {
     CHECK_THROWS_AS(t.step(all(2)), error);
     CHECK_THROWS_AS(t.evaluate(all(2)), error);
 }
+
+TEST_CASE("a trainer that is moved goes on where it was, and is not copied") {
+    STATIC_REQUIRE(!std::is_copy_constructible_v<trainer<float>>);
+    STATIC_REQUIRE(std::is_nothrow_move_constructible_v<trainer<float>>);
+    network<frozen_stem> net(1), other(1);
+    trainer t(net, {squares{}}, adam{}), stays(other, {squares{}}, adam{});
+    for (trainer<float>* each : {&t, &stays}) give(*each, 2, {numbers<float>(12)}, {numbers<float>(6)});
+    CHECK(t.step(all(2)) == stays.step(all(2)));
+    const float* const place = t.gradient_of(0).data();
+    trainer moved = std::move(t);
+    CHECK(moved.gradient_of(0).data() == place);
+    CHECK(moved.step(all(2)) == stays.step(all(2)));
+    CHECK_THROWS_AS(t.step(all(2)), error);
+    CHECK_THROWS_AS(t.gradient(all(2)), error);
+    CHECK_THROWS_AS(t.evaluate(all(2)), error);
+    CHECK_THROWS_AS(give(t, 2, {numbers<float>(12)}, {numbers<float>(6)}), error);
+    CHECK_THROWS_AS(t.run_frozen({}), error);
+    CHECK_THROWS_AS(t.chosen_optimizer(), error);
+    t = std::move(moved);
+    CHECK(t.step(all(2)) == stays.step(all(2)));
+    CHECK(t.evaluate(all(2)) == stays.evaluate(all(2)));
+}
+
+TEST_CASE("a trainer goes on with the network that was assigned to its own") {
+    const auto rule = chain(clip_by_global_norm{1e-3}, sgd{1}, decay_weights{0.5});  // it reads the weights
+    network<frozen_stem> net(1);
+    trainer t(net, {squares{}}, rule);
+    give(t, 2, {numbers<float>(12)}, {numbers<float>(6)});
+    t.step(all(2));
+    const network<frozen_stem> best = net;
+    network<frozen_stem> twin = best;
+    trainer anew(twin, {squares{}}, rule);
+    give(anew, 2, {numbers<float>(12)}, {numbers<float>(6)});
+    t.step(all(2));
+    net = best;
+    CHECK(t.step(all(2)) == anew.step(all(2)));
+    CHECK(t.finite());
+    for (std::size_t k : t.learning_parameters()) {
+        const auto size = static_cast<std::size_t>(net.plan().parameters[k].dimensions.size());
+        CHECK(std::equal(net.core().parameter(k), net.core().parameter(k) + size, twin.core().parameter(k)));
+    }
+    net.core().parameter(t.learning_parameters()[0])[0] = std::numeric_limits<float>::infinity();
+    CHECK(!t.finite());
+    net = best;
+    CHECK(t.finite());
+}

@@ -26,7 +26,7 @@ using example_data = std::span<const T>;
 ///
 /// Steps that no trained parameter has an influence on run once an example, in `load`, not once an epoch.
 /// After the first mini-batch of the largest size a step allocates nothing. The same examples in the same
-/// order give the same bits, whatever the number of threads.
+/// order give the same bits, whatever the number of threads. One that was moved from throws where it is used.
 template <class T>
 class trainer {
 public:
@@ -36,6 +36,8 @@ public:
     /// for a number of the optimizer that is out of range.
     trainer(trainable<T> network, std::vector<any_loss<T>> losses, any_optimizer<T> optimizer,
             train which = train::updatable_layers);
+    trainer(trainer&&) noexcept = default;  // of what it holds, one points to another: no copies
+    trainer& operator=(trainer&&) noexcept = default;
     ~trainer();
 
     /// Every reason why a network of this plan cannot be trained so; none: it can.
@@ -62,7 +64,7 @@ public:
     bool finite() const;
     const plan_view& plan() const { return network_.plan(); }
     /// For a schedule: `*learning_rate_of(training.chosen_optimizer().parameters()) = 1e-4`.
-    any_optimizer<T>& chosen_optimizer() { return optimizer_; }
+    any_optimizer<T>& chosen_optimizer() { return core(), optimizer_; }
     /// By their numbers among `plan().parameters`.
     const std::vector<std::size_t>& learning_parameters() const { return slot_parameters_; }
     /// The gradient that `gradient` left for the k-th of `learning_parameters`.
@@ -76,7 +78,10 @@ private:
     static std::vector<loss_site> find_sites(const plan_view& p, const std::vector<any_loss<T>>& losses);
     static std::vector<std::string> reasons_of(const plan_view& p, const std::vector<any_loss<T>>& losses,
                                                const std::vector<loss_site>& sites, const training_plan<T>& plan);
-    buffer<T>& optimizer_state();
+    engine<T>& core() const {
+        if (values_.empty()) throw_moved_from("the trainer");
+        return network_.core();
+    }
     void check(std::size_t examples, std::span<const example_data<T>> inputs,
                std::span<const example_data<T>> targets) const;
     void check_targets(std::size_t examples, std::size_t number, example_data<T> targets) const;
@@ -169,8 +174,8 @@ void trainer<T>::load(std::size_t examples, std::span<const example_data<T>> inp
 template <class T>
 bool trainer<T>::take(std::size_t examples, std::span<const example_data<T>> inputs,
                       std::span<const example_data<T>> targets) {
-    const plan_view& p = network_.plan();
-    if (p.open) network_.core().reserve(1);  // the shapes as they are planned
+    const plan_view& p = core().plan();
+    if (p.open) core().reserve(1);  // the shapes as they are planned
     check(examples, inputs, targets);
     std::vector<std::vector<T>> kept, wanted;
     for (const auto& values : targets) wanted.emplace_back(values.begin(), values.end());
@@ -191,25 +196,28 @@ double trainer<T>::step(std::span<const std::size_t> batch) {
     const double loss = gradient(batch);
     if (!std::isfinite(loss)) return loss;
     auto& engine = network_.core();
+    const extent moments = optimizer_.moments() * gradients_.size();
+    if (state_.size() < moments) state_ = buffer<T>(moments);
     update_weights<T>(optimizer_, slots_, [&](std::size_t k) { return engine.parameter(slot_parameters_[k]); },
-                      optimizer_state().data(), gradients_.size(), steps_ + 1, engine.threads());
+                      state_.data(), gradients_.size(), steps_ + 1, engine.threads());
     ++steps_;
     gradients_are_zero_ = true;
     std::size_t last_step = blob_facts::npos;
     for (std::size_t number : slot_parameters_) {
         const std::size_t step = network_.plan().parameters[number].step;
-        if (step != last_step) engine.change(step);
-        last_step = step;
+        if (step != std::exchange(last_step, step)) engine.change(step);
     }
     return loss;
 }
 
 template <class T>
 double trainer<T>::gradient(std::span<const std::size_t> batch) {
-    auto& engine = network_.core();
+    auto& engine = core();
     for (auto& g : engine.parameter_gradients()) g = nullptr;
-    for (std::size_t k = 0; k < slots_.size(); ++k)
+    for (std::size_t k = 0; k < slots_.size(); ++k) {
+        slots_[k].weights = engine.parameter(slot_parameters_[k]);  // another network may have been assigned to it
         engine.parameter_gradients()[slot_parameters_[k]] = slots_[k].step;
+    }
     if (!std::exchange(gradients_are_zero_, false)) kernels::fill(gradients_.size(), T(0), gradients_.data());
     const double loss = each_run(batch, [&](std::span<const std::size_t> part) {
         const double of_part = forward(part, true);
@@ -224,22 +232,16 @@ double trainer<T>::gradient(std::span<const std::size_t> batch) {
 
 template <class T>
 double trainer<T>::evaluate(std::span<const std::size_t> batch) {
-    network_.core().prepare_stale();
+    core().prepare_stale();
     return each_run(batch, [&](std::span<const std::size_t> part) { return forward(part, false); });
 }
 
 template <class T>
 bool trainer<T>::finite() const {
-    for (const auto& slot : slots_)
-        if (!kernels::all_finite(slot.size, slot.weights)) return false;
+    const engine<T>& now = network_.core();
+    for (std::size_t k = 0; k < slots_.size(); ++k)
+        if (!kernels::all_finite(slots_[k].size, now.parameter(slot_parameters_[k]))) return false;
     return true;
-}
-
-template <class T>
-buffer<T>& trainer<T>::optimizer_state() {
-    const extent size = optimizer_.moments() * gradients_.size();
-    if (state_.size() < size) state_ = buffer<T>(size);
-    return state_;
 }
 
 template <class T>
@@ -281,10 +283,9 @@ void trainer<T>::check(std::size_t examples, std::span<const example_data<T>> in
     if (inputs.size() != p.inputs.size()) wrong(p.inputs.size(), " inputs wanted, ", inputs.size(), " came");
     if (targets.size() != losses_.size())
         wrong("targets for ", losses_.size(), " losses wanted, for ", targets.size(), " came");
-    for (std::size_t i = 0; i < inputs.size(); ++i) {
+    for (std::size_t i = 0; i < inputs.size(); ++i)
         if (inputs[i].size() != size_of(p.inputs[i]) * examples)
             network_.core().throw_wrong_input(i, static_cast<extent>(inputs[i].size()), static_cast<extent>(examples));
-    }
     for (std::size_t l = 0; l < targets.size(); ++l) check_targets(examples, l, targets[l]);
 }
 
@@ -305,7 +306,7 @@ void trainer<T>::check_targets(std::size_t examples, std::size_t number, example
 template <class T>
 bool trainer<T>::run_frozen(std::span<const example_data<T>> inputs) {
     constexpr extent most_elements = 1 << 22;
-    auto& engine = network_.core();
+    auto& engine = core();
     const plan_view& p = network_.plan();
     const extent most = std::clamp<extent>(most_elements / std::max<extent>(p.whole_size, 1), 1, 64);
     const std::size_t first = frozen_, count = std::min(static_cast<std::size_t>(most), examples_ - first);
@@ -338,8 +339,7 @@ double trainer<T>::forward(std::span<const std::size_t> batch, bool with_gradien
     if (batch.empty()) throw error(errc::bad_argument, "a mini-batch of at least one example wanted");
     if (examples_ == 0) throw error(errc::bad_argument, "mini-batch: there are no examples yet, load some first");
     for (std::size_t i : batch)
-        if (i >= frozen_)
-            throw error(value_fault("mini-batch: an example below ", frozen_, " wanted, ", i, " came"));
+        if (i >= frozen_) throw error(value_fault("mini-batch: an example below ", frozen_, " wanted, ", i, " came"));
     auto& engine = network_.core();
     place(static_cast<extent>(batch.size()));
     for (std::size_t k = 0; k < plan_.borders.size(); ++k) {
