@@ -2,6 +2,7 @@
 
 #include "../core/error.hpp"
 #include "../kernels/reduction.hpp"
+#include "kept_examples.hpp"
 #include "losses.hpp"
 #include "optimizers.hpp"
 #include "trainable.hpp"
@@ -14,10 +15,6 @@
 #include <vector>
 
 namespace bespoke {
-
-/// The values of one network input, or the targets of one loss, for all examples, one after the other.
-template <class T>
-using example_data = std::span<const T>;
 
 /// Trains a network: keeps examples, runs mini-batches of them forward and backward, and lets an optimizer
 /// change the parameters.
@@ -51,7 +48,7 @@ public:
     /// the same inputs: it runs frozen steps for some of the examples.
     bool take(std::size_t examples, std::span<const example_data<T>> inputs, std::span<const example_data<T>> targets);
     bool run_frozen(std::span<const example_data<T>> inputs);
-    std::size_t examples() const { return examples_; }
+    std::size_t examples() const { return examples_.count(); }
     /// One mini-batch of the given examples (from 0 to examples() - 1): forward, backward, update. Returns the loss
     /// before the update, summed over the losses. Not finite, it updates nothing, nor if a loss or optimizer throws.
     double step(std::span<const std::size_t> batch);
@@ -120,10 +117,8 @@ private:
     buffer<T> gradients_, state_, arena_, shared_;
     bool gradients_are_zero_ = true;
     std::vector<T*> values_, blob_gradients_;
-    std::size_t examples_ = 0, frozen_ = 0;  ///< of frozen_ no frozen step has to run any more
+    kept_examples<T> examples_;
     std::uint64_t steps_ = 0;
-    std::vector<std::vector<T>> kept_, targets_;
-    std::vector<T> batch_targets_;
 };
 template <class Network>
 trainer(Network&, std::vector<any_loss<typename Network::value_type>>, any_optimizer<typename Network::value_type>,
@@ -177,18 +172,9 @@ bool trainer<T>::take(std::size_t examples, std::span<const example_data<T>> inp
     const plan_view& p = core().plan();
     if (p.open) core().reserve(1);  // the shapes as they are planned
     check(examples, inputs, targets);
-    std::vector<std::vector<T>> kept, wanted;
-    for (const auto& values : targets) wanted.emplace_back(values.begin(), values.end());
-    for (const std::size_t b : plan_.borders) {
-        kept.emplace_back(size_of(b) * (p.blobs[b].per_example ? examples : 1));
-        for (std::size_t i = 0; i < inputs.size(); ++i)
-            if (p.inputs[i] == b) kept.back().assign(inputs[i].begin(), inputs[i].end());
-    }
-    kept_.swap(kept);
-    targets_.swap(wanted);
-    examples_ = examples;
-    frozen_ = std::ranges::count(plan_.trained_steps, 0) > 0 ? 0 : examples;
-    return frozen_ == 0;
+    const bool complete = std::ranges::count(plan_.trained_steps, 0) == 0;
+    examples_.take(p, plan_.borders, examples, inputs, targets, complete);
+    return !complete;
 }
 
 template <class T>
@@ -309,16 +295,9 @@ bool trainer<T>::run_frozen(std::span<const example_data<T>> inputs) {
     auto& engine = core();
     const plan_view& p = network_.plan();
     const extent most = std::clamp<extent>(most_elements / std::max<extent>(p.whole_size, 1), 1, 64);
-    const std::size_t first = frozen_, count = std::min(static_cast<std::size_t>(most), examples_ - first);
+    const std::size_t first = examples_.ready(),
+                      count = std::min(static_cast<std::size_t>(most), examples_.count() - first);
     engine.reserve(static_cast<extent>(count), /*all_blobs=*/true);
-    const auto keep = [&](std::size_t blob) {
-        for (std::size_t k = 0; k < plan_.borders.size(); ++k) {
-            if (plan_.borders[k] != blob) continue;
-            const std::size_t size = size_of(blob), examples = p.blobs[blob].per_example ? count : 1;
-            std::copy_n(engine.value(blob), size * examples,
-                        kept_[k].data() + (p.blobs[blob].per_example ? first * size : 0));
-        }
-    };
     for (std::size_t i = 0; i < inputs.size(); ++i) {
         const std::size_t size = size_of(p.inputs[i]);
         std::copy_n(inputs[i].data() + first * size, count * size, engine.value(p.inputs[i]));
@@ -326,31 +305,20 @@ bool trainer<T>::run_frozen(std::span<const example_data<T>> inputs) {
     const trainer_pass<T> frozen(engine, pass::frozen, plan_.trained_steps);
     const auto hook = [&](std::size_t step) {
         for (std::size_t s = step; s < p.steps[step].end; ++s)
-            for (std::size_t blob : p.outputs_of(s)) keep(blob);
+            for (std::size_t blob : p.outputs_of(s)) examples_.keep(blob, engine.value(blob), count);
     };
     engine.after_frozen(hook);
     network_.forward();
-    frozen_ += count;
-    return frozen_ < examples_;
+    examples_.advance(count);
+    return examples_.ready() < examples_.count();
 }
 
 template <class T>
 double trainer<T>::forward(std::span<const std::size_t> batch, bool with_gradient) {
-    if (batch.empty()) throw error(errc::bad_argument, "a mini-batch of at least one example wanted");
-    if (examples_ == 0) throw error(errc::bad_argument, "mini-batch: there are no examples yet, load some first");
-    for (std::size_t i : batch)
-        if (i >= frozen_) throw error(value_fault("mini-batch: an example below ", frozen_, " wanted, ", i, " came"));
+    examples_.check(batch);
     auto& engine = network_.core();
     place(static_cast<extent>(batch.size()));
-    for (std::size_t k = 0; k < plan_.borders.size(); ++k) {
-        const std::size_t blob = plan_.borders[k], size = size_of(blob);
-        if (!network_.plan().blobs[blob].per_example) {
-            std::copy_n(kept_[k].data(), size, engine.value(blob));
-            continue;
-        }
-        for (std::size_t i = 0; i < batch.size(); ++i)
-            std::copy_n(kept_[k].data() + batch[i] * size, size, engine.value(blob) + i * size);
-    }
+    examples_.write(batch, [&](std::size_t blob) { return engine.value(blob); });
     network_.forward();
     if (with_gradient)
         for (const auto& site : sites_)
@@ -367,15 +335,13 @@ double trainer<T>::evaluate_loss(std::size_t number, std::span<const std::size_t
     const auto examples = static_cast<extent>(batch.size());
     const shape& dimensions = network_.plan().blobs[x].dimensions;
     const auto size = static_cast<std::size_t>(loss.target_size(dimensions));
-    if (size * examples_ != targets_[number].size())
+    if (size != examples_.target_size(number))
         throw error(shape_fault("loss ", number, ": its input has the shape ", dimensions, " in this run, which wants ",
-                                size, " elements of target, ", targets_[number].size() / examples_, " came"));
-    batch_targets_.resize(size * batch.size());
-    for (std::size_t i = 0; i < batch.size(); ++i)
-        std::copy_n(targets_[number].data() + batch[i] * size, size, batch_targets_.data() + i * size);
+                                size, " elements of target, ", examples_.target_size(number), " came"));
     const auto& engine = network_.core();
     return loss(blob_view<const T>(engine.value(x), x, examples), blob_view<const T>(engine.value(y), y, examples),
-                batch_targets_.data(), blob_view<T>(with_gradient ? engine.gradient(x) : nullptr, x, examples));
+                examples_.targets(number, batch),
+                blob_view<T>(with_gradient ? engine.gradient(x) : nullptr, x, examples));
 }
 
 template <class T>
