@@ -18512,10 +18512,10 @@ struct channel_parameter {
     template <class P>
     channel_parameter(const P& p, bool is_shared, const channel_runs& r) noexcept
         : data(p.data), shared(is_shared), moves(!is_shared && r.inner == 1) {}
-    /// For the elements from i on in a run of `channel`.
-    template <class In>
-    kernels::batch<T> operator()(extent channel, extent i, const In& in) const noexcept {
-        return moves ? in(data + i) : kernels::batch<T>(shared ? data[0] : data[channel]);
+    /// What (i, in) gives is for the elements from i on in a run of `channel`.
+    auto in_run(extent channel) const noexcept {
+        const kernels::batch<T> one(moves ? T(0) : data[shared ? 0 : channel]);
+        return [data = data, moves = moves, one](extent i, const auto& in) { return moves ? in(data + i) : one; };
     }
 };
 
@@ -18599,11 +18599,12 @@ struct prelu {
         const detail::channel_runs r(x);
         const detail::channel_parameter<T> alpha(p.alpha, shares(r.channels), r);
         detail::each_channel_run(r, w.threads, [&](extent channel, extent offset) {
-            kernels::for_each_batch<T>(r.length, [&](extent i, auto in, auto out) {
-                const auto v = in(x.data + offset + i);
-                out(y.data + offset + i,
-                    kernels::select(v >= kernels::batch<T>(T(0)), v, alpha(channel, i, in) * v));
-            });
+            const auto a = alpha.in_run(channel);
+            kernels::for_each_batch<T>(
+                r.length, [&](extent i, auto in, auto out) __attribute__((always_inline)) {
+                    const auto v = in(x.data + offset + i);
+                    out(y.data + offset + i, kernels::select(v >= kernels::batch<T>(T(0)), v, a(i, in) * v));
+                });
         });
     }
     template <class X, class Y, class Dy, class Dx, class P, class Dp, class W>
@@ -18614,9 +18615,10 @@ struct prelu {
         const detail::channel_parameter<T> alpha(p.alpha, shares(r.channels), r);
         if (dx)
             detail::each_channel_run(r, w.threads, [&](extent channel, extent offset) {
+                const auto a = alpha.in_run(channel);
                 kernels::for_each_batch<T>(r.length, [&](extent i, auto in, auto out) {
-                    const batch slope = kernels::select(in(x.data + offset + i) > batch(T(0)), batch(T(1)),
-                                                        alpha(channel, i, in));
+                    const batch slope =
+                        kernels::select(in(x.data + offset + i) > batch(T(0)), batch(T(1)), a(i, in));
                     T* to = dx.data + offset + i;
                     out(to, kernels::fma<T>(in(dy.data + offset + i), slope, in(to)));
                 });
@@ -18675,9 +18677,9 @@ struct parametric_softplus {
         const detail::channel_parameter<T> alpha(p.alpha, shares_alpha(r.channels), r),
             beta(p.beta, shares_beta(r.channels), r);
         detail::each_channel_run(r, w.threads, [&](extent channel, extent offset) {
+            const auto a = alpha.in_run(channel), b = beta.in_run(channel);
             kernels::for_each_batch<T>(r.length, [&](extent i, auto in, auto out) {
-                const auto v = beta(channel, i, in) * in(x.data + offset + i);
-                out(y.data + offset + i, alpha(channel, i, in) * softplus{}(v));
+                out(y.data + offset + i, a(i, in) * softplus{}(b(i, in) * in(x.data + offset + i)));
             });
         });
     }
@@ -18689,10 +18691,10 @@ struct parametric_softplus {
             beta(p.beta, shares_beta(r.channels), r);
         if (dx)
             detail::each_channel_run(r, w.threads, [&](extent channel, extent offset) {
+                const auto alpha_of = alpha.in_run(channel), beta_of = beta.in_run(channel);
                 kernels::for_each_batch<T>(r.length, [&](extent i, auto in, auto out) {
-                    const auto b = beta(channel, i, in);
-                    const auto slope =
-                        alpha(channel, i, in) * b * kernels::sigmoid(b * in(x.data + offset + i));
+                    const auto b = beta_of(i, in);
+                    const auto slope = alpha_of(i, in) * b * kernels::sigmoid(b * in(x.data + offset + i));
                     T* to = dx.data + offset + i;
                     out(to, kernels::fma<T>(in(dy.data + offset + i), slope, in(to)));
                 });
@@ -18700,14 +18702,14 @@ struct parametric_softplus {
         if (dp.alpha)
             detail::sum_to_channels(r, shares_alpha(r.channels), dp.alpha.data,
                                     [&](extent channel, extent offset, extent i, auto in) {
-                                        return softplus{}(beta(channel, i, in) * in(x.data + offset + i)) *
+                                        return softplus{}(beta.in_run(channel)(i, in) * in(x.data + offset + i)) *
                                                in(dy.data + offset + i);
                                     });
         if (dp.beta)
             detail::sum_to_channels(
                 r, shares_beta(r.channels), dp.beta.data, [&](extent channel, extent offset, extent i, auto in) {
                     const auto v = in(x.data + offset + i);
-                    return alpha(channel, i, in) * v * kernels::sigmoid(beta(channel, i, in) * v) *
+                    return alpha.in_run(channel)(i, in) * v * kernels::sigmoid(beta.in_run(channel)(i, in) * v) *
                            in(dy.data + offset + i);
                 });
     }
