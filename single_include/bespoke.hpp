@@ -30166,7 +30166,7 @@ inline std::string excerpt(std::string_view text) {
     return text.size() > longest ? result + "..." : result;
 }
 
-/// A number as a document has it, also one that is not finite.
+/// A number for an error message: as a document has it, but NaN and infinity without quotes.
 inline std::string spelled(double number) {
     if (std::isnan(number)) return "NaN";
     if (std::isinf(number)) return number > 0 ? "Infinity" : "-Infinity";
@@ -30866,7 +30866,10 @@ void object_writer::present(std::string_view key, std::int32_t value) { put(key,
 void object_writer::present(std::string_view key, std::int64_t value) { put(key, '"' + std::to_string(value) + '"'); }
 void object_writer::present(std::string_view key, std::string_view value) { put(key, detail::spelled(value)); }
 void object_writer::present(std::string_view key, float value) { put(key, detail::spelled(value)); }
-void object_writer::present(std::string_view key, double value) { put(key, detail::spelled(value)); }
+void object_writer::present(std::string_view key, double value) {
+    const std::string text = detail::spelled(value);  // that of an error message: without quotes, whatever it is
+    put(key, std::isfinite(value) ? text : '"' + text + '"');
+}
 void object_writer::object(std::string_view key, const object_writer& value) { put(key, value.dump()); }
 void object_writer::objects(std::string_view key, std::span<const object_writer> values) {
     if (values.empty()) return;
