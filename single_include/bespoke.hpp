@@ -30302,7 +30302,7 @@ inline std::string excerpt(std::string_view text) {
     return text.size() > longest ? result + "..." : result;
 }
 
-/// A number as a document has it, also one that is not finite.
+/// A number for an error message: as a document has it, but NaN and infinity without quotes.
 inline std::string spelled(double number) {
     if (std::isnan(number)) return "NaN";
     if (std::isinf(number)) return number > 0 ? "Infinity" : "-Infinity";
@@ -31002,7 +31002,10 @@ void object_writer::present(std::string_view key, std::int32_t value) { put(key,
 void object_writer::present(std::string_view key, std::int64_t value) { put(key, '"' + std::to_string(value) + '"'); }
 void object_writer::present(std::string_view key, std::string_view value) { put(key, detail::spelled(value)); }
 void object_writer::present(std::string_view key, float value) { put(key, detail::spelled(value)); }
-void object_writer::present(std::string_view key, double value) { put(key, detail::spelled(value)); }
+void object_writer::present(std::string_view key, double value) {
+    const std::string text = detail::spelled(value);  // that of an error message: without quotes, whatever it is
+    put(key, std::isfinite(value) ? text : '"' + text + '"');
+}
 void object_writer::object(std::string_view key, const object_writer& value) { put(key, value.dump()); }
 void object_writer::objects(std::string_view key, std::span<const object_writer> values) {
     if (values.empty()) return;
@@ -33557,6 +33560,12 @@ inline bool is_of_rank_5(std::string_view key) {
         "biDirectionalLSTM", custom_key};
     return std::ranges::find(keys, key) != std::end(keys);
 }
+/// Throws where a layer does not go with it. `place` is the layer's.
+inline void check_rank_5(std::string_view key, const std::string& place) {
+    if (!is_of_rank_5(key))
+        throw error(errc::bad_value, place + ": a layer of version 3 or less wanted with RANK5_ARRAY_MAPPING, " +
+                                         in_quotes(key) + " wants \"arrayInputShapeMapping\": \"EXACT_ARRAY_MAPPING\"");
+}
 
 /// What the table calls its layers, for "did you mean".
 inline std::vector<std::string> names_in(std::span<const layer_codec> codecs, std::string_view key = "") {
@@ -33675,9 +33684,7 @@ inline std::shared_ptr<any_node> read_layer_of_table(network_reader& networks, o
             if (codec.key == key && codec.nested_key == nested) found = &codec;
         if (found == nullptr) unknown(nested, key);
     }
-    if (networks.rank_5 && !is_of_rank_5(key))
-        throw error(errc::bad_value, place + ": a layer of version 3 or less wanted with RANK5_ARRAY_MAPPING, " +
-                                         in_quotes(key) + " wants \"arrayInputShapeMapping\": \"EXACT_ARRAY_MAPPING\"");
+    if (networks.rank_5) check_rank_5(key, place);
     const std::size_t step = networks.notes.size();
     networks.notes.emplace_back().weights.resize(found->parameters().size());
     object_reader look = fields;
@@ -33694,7 +33701,15 @@ inline std::shared_ptr<any_node> read_layer_of_table(network_reader& networks, o
     return node;
 }
 
-/// A document names what a layer reads and writes, and says how often a loop runs; only in code it may be left out.
+/// A document says how often a loop runs; only in code it may be left out. `place` is the loop's.
+inline void check_loop(const any_node& node, const std::string& place) {
+    const auto* loop = node.as<loop_node>();
+    if (loop != nullptr && loop->max_loop_iterations == 0 && loop->condition_variable.empty() && node.inputs.empty() &&
+        loop->condition_network.nodes().empty())
+        throw error(errc::bad_value, place + ": maxLoopIterations, a conditionNetwork or an input wanted, none came");
+}
+
+/// A document names what a layer reads and writes; only in code it may be left out.
 inline void check_blobs(const any_node& node, const object_reader& layer) {
     const layer_facts& facts = *node.type()->facts;
     const auto wants = [&](std::string_view key, std::size_t names, const std::vector<std::string>& came) {
@@ -33704,10 +33719,7 @@ inline void check_blobs(const any_node& node, const object_reader& layer) {
     };
     wants("input", facts.inputs.least, node.inputs);
     wants("output", facts.control ? 0 : 1, node.outputs);
-    const auto* loop = node.as<loop_node>();
-    if (loop != nullptr && loop->max_loop_iterations == 0 && loop->condition_variable.empty() && node.inputs.empty() &&
-        loop->condition_network.nodes().empty())
-        layer.fail(errc::bad_value, "loop", "maxLoopIterations, a conditionNetwork or an input wanted, none came");
+    check_loop(node, layer.place() + "/loop");
 }
 
 /// The networks inside a branch or a loop.
@@ -33775,6 +33787,7 @@ std::vector<object_writer> write_layers(network_writer& networks, const layer_li
         networks.place.text = outer + "/layers/" + std::to_string(list.size() - 1) + "/" + std::string(codec->key);
         const bool in_family = !codec->nested_key.empty() && !codec->is_custom();
         if (in_family) networks.place.text.append("/").append(codec->nested_key);
+        detail::check_loop(*node, networks.place.text);
         std::vector<shape> shapes;
         if (networks.place.implied == nullptr)
             for (std::size_t blob : networks.plan.inputs_of(step))
@@ -34370,12 +34383,25 @@ inline void check_predicted_feature(const model_settings& settings) {
     if (settings.type != model_type::neural_network && settings.description.predicted_feature_name.empty())
         throw error(errc::bad_value, "/description/predictedFeatureName: the name of an output wanted, none came");
 }
+/// The blob with the probabilities of a classifier; empty: its last layer writes nothing of its own.
+inline std::string_view probabilities_blob(const model_settings& settings, const plan_view& plan) {
+    if (!settings.label_probability_layer_name.empty()) return settings.label_probability_layer_name;
+    std::string_view name;
+    for (std::size_t s = 0; s < plan.steps.size(); s = plan.steps[s].end) {
+        const auto written = plan.outputs_of(s);
+        name = written.empty() ? "" : plan[plan.blobs[written.back()].name];
+    }
+    return name;
+}
 /// Throws where a file that holds the settings would not be read again, whatever the layers. `root` stands before the
 /// places.
 inline void check_alone(const model_settings& settings, const std::string& root) {
     using namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit;
     check_version(settings.specification_version);
     check_predicted_feature(settings);
+    const bool labels = settings.class_labels.index() != 0 || !settings.label_probability_layer_name.empty();
+    if (settings.type != model_type::neural_network_classifier && labels)
+        throw error(errc::bad_value, root + ": only a classifier has class labels and a labelProbabilityLayerName");
     if (!settings.update_parameters) return;
     const std::string place = root + "/updateParams";
     const json written = parse_json(write_update_parameters(*settings.update_parameters).dump(), place);
@@ -34641,9 +34667,7 @@ inline extent count_labels(const model_settings& settings, const std::string& ro
 /// such output.
 inline std::size_t probabilities_of(const model_settings& settings, const plan_view& plan, const std::string& root) {
     const extent labels = count_labels(settings, root);
-    const std::size_t number = settings.label_probability_layer_name.empty()
-                                   ? plan.outputs.size() - 1
-                                   : output_number(plan, settings.label_probability_layer_name);
+    const std::size_t number = output_number(plan, probabilities_blob(settings, plan));
     const blob_facts& blob = plan.blobs[plan.outputs[number]];
     if (!blob.open.any && blob.dimensions.size() != labels)
         throw error(shape_fault(root, ": ", labels, " class labels for the probabilities \"", plan[blob.name],
@@ -34733,14 +34757,11 @@ model::model(parts&& content)
             outputs.push_back(feature.name);
 
     // planned without memory first: a size that the file does not hold must not be allocated
-    std::string probabilities = settings.label_probability_layer_name;
+    std::string probabilities;
     const planner p = planned_by(root, [&](planner& told) {
         for (const auto& in : inputs) told.input(in.name, in.dimensions);
         content.layers.plan(told);
-        if (probabilities.empty() && !told.failed() && told.previous() != planner::npos) {
-            const plan_view so_far = told.result().view();
-            probabilities = so_far[so_far.blobs[told.previous()].name];
-        }
+        if (!told.failed()) probabilities = detail::probabilities_blob(settings, told.result().view());
         for (const auto& name : outputs) told.output(name);
         if (classifies) told.output(probabilities);
         told.finish();
@@ -34768,6 +34789,9 @@ void model::set_settings(model_settings settings) {
     // what is declared is compared with the plan for the shapes that are declared
     program_->reshape(detail::declared_shapes(settings));
     detail::check_preprocessing(settings, root);
+    const auto layers = program_->layers().flatten();
+    for (std::size_t s = 0; s < layers.size() && settings.takes_arrays_of_rank_5(); ++s)
+        detail::check_rank_5(find_codec(codecs_, *layers[s])->key, std::string(plan[plan.steps[s].place]));
 
     const bool classifies = settings.type == model_type::neural_network_classifier;
     const std::size_t probabilities = classifies ? detail::probabilities_of(settings, plan, root) : detail::no_output;
@@ -35812,9 +35836,7 @@ inline const std::string& target_of(const categorical_cross_entropy_loss_layer& 
     if (settings.type != model_type::neural_network_classifier || find_feature(about.training_input, loss.target) ||
         !find_feature(about.training_input, about.predicted_feature_name))
         return loss.target;
-    const std::string& named = settings.label_probability_layer_name;
-    const std::string_view last = plan[plan.blobs[plan.outputs.back()].name];
-    return loss.input == (named.empty() ? last : std::string_view(named)) ? about.predicted_feature_name : loss.target;
+    return loss.input == probabilities_blob(settings, plan) ? about.predicted_feature_name : loss.target;
 }
 
 /// The losses of a model, and the names of their targets.

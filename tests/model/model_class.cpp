@@ -6,6 +6,8 @@
 #include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>
 
+#include <limits>
+
 using namespace bespoke;
 using check::classifier;
 using check::layer_text;
@@ -149,6 +151,51 @@ TEST_CASE("settings that no file may hold are refused") {
           }) == "/neuralNetworkClassifier/updateParams/lossLayers/0/bespoke/huberLossLayer/delta: a finite number "
                 "above 0 wanted, -1.0 came");
     CHECK_NOTHROW(parse(m.write("").json));
+}
+
+TEST_CASE("settings that a file of these layers may not hold are refused") {
+    model m = parse(classifier);
+    model_settings settings = m.settings();
+    settings.array_input_shape_mapping = array_shape_mapping::rank5_array_mapping;
+    CHECK(check::failure([&] { m.set_settings(settings); }).text ==
+          R"(/neuralNetworkClassifier/layers/1 "soft" (softmaxND): a layer of version 3 or less wanted with )"
+          R"(RANK5_ARRAY_MAPPING, "softmaxND" wants "arrayInputShapeMapping": "EXACT_ARRAY_MAPPING")");
+    settings = m.settings();
+    settings.type = model_type::neural_network;
+    settings.description.output.erase(settings.description.output.begin(), settings.description.output.begin() + 2);
+    settings.description.predicted_feature_name = settings.description.predicted_probabilities_name = "";
+    const std::string labels = "/neuralNetwork: only a classifier has class labels and a labelProbabilityLayerName";
+    CHECK(check::failure([&] { m.set_settings(settings); }).text == labels);
+    settings.class_labels = {};
+    CHECK(check::failure([&] { m.set_settings(settings); }).text == labels);
+    settings.label_probability_layer_name = "";
+    auto& array = std::get<array_feature_type>(settings.description.input[0].type.type);
+    array.default_optional_value = -std::numeric_limits<double>::infinity();
+    m.set_settings(settings);
+    CHECK(parse(m.write("w").json).settings() == settings);
+}
+
+TEST_CASE("the probabilities are what the last layer writes where nothing else is said, before and behind a file") {
+    const auto settings_of = [](const model& m) {
+        model_settings settings = m.settings();
+        settings.label_probability_layer_name = "";
+        return settings;
+    };
+    const features x{{"x", tensor<float>{1, 2}}};
+    const std::string soft = R"("labelProbabilityLayerName": "soft")";
+    std::string text = classifier;
+    text.replace(text.find(soft), soft.size(), R"("labelProbabilityLayerName": "fc")");
+    model other = parse(text);
+    CHECK(check::failure([&] { other.set_settings(settings_of(other)); }).text ==
+          R"(output "soft": the network has no such output)");
+
+    json root = json::parse(text);
+    root["description"]["output"].push_back(json::parse(check::array("soft", "[3]")));
+    model m = parse(root.dump());
+    CHECK_FALSE(m.predict(x).at("p") == parse(classifier).predict(x).at("p"));
+    m.set_settings(settings_of(m));
+    CHECK(m.predict(x).at("p") == parse(classifier).predict(x).at("p"));
+    CHECK(m.predict(x).at("p") == parse(m.write("w").json).predict(x).at("p"));
 }
 
 TEST_CASE("settings are compared with the shapes that are declared, whatever came last") {

@@ -157,6 +157,19 @@ TEST_CASE("loops and branches are saved and loaded") {
     CHECK(run(net) == run(other));
 }
 
+TEST_CASE("a loop of which no file could say how often it runs is not saved") {
+    static constexpr auto idle = compose(
+        input{"x", {1}},
+        branch{compose(loop{compose(copy{} | named("y"))}), compose(loop{compose(copy{} | named("z"))})},
+        copy{} | from("x") | named("out"));
+    const network<idle> net;
+    const files file("idle");
+    const std::string wanted = ": maxLoopIterations, a conditionNetwork or an input wanted, none came";
+    CHECK(check::failure([&] { net.save(file.path); }).text ==
+          "/neuralNetwork/layers/0/branch/ifBranch/layers/0/loop" + wanted);
+    CHECK(!std::filesystem::exists(file.path));
+}
+
 TEST_CASE("what layers declare of an input whose shape is decided in the run is saved and loaded") {
     static constexpr auto decided = compose(
         input{"s", {3}}, fill_dynamic{.value = 0.5f} | named("x"),

@@ -64,6 +64,9 @@ TEST_CASE("floats are written as short as they read back") {
     CHECK(written(1.0f / 3) == "0.33333334");
     CHECK(written(std::numeric_limits<float>::infinity()) == "\"Infinity\"");
     CHECK(written(std::nanf("")) == "\"NaN\"");
+    CHECK(written(-std::numeric_limits<double>::infinity()) == "\"-Infinity\"");
+    CHECK(written(std::nan("")) == "\"NaN\"");
+    CHECK(written(-0.0) == "-0.0");
     std::uint32_t state = 0x80000000u;  // -0, and then any number
     for (int i = 0; i < 100'000; ++i, state = state * 1664525u + 1013904223u) {
         const float value = std::bit_cast<float>(state);

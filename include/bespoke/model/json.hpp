@@ -34,7 +34,7 @@ inline std::string excerpt(std::string_view text) {
     return text.size() > longest ? result + "..." : result;
 }
 
-/// A number as a document has it, also one that is not finite.
+/// A number for an error message: as a document has it, but NaN and infinity without quotes.
 inline std::string spelled(double number) {
     if (std::isnan(number)) return "NaN";
     if (std::isinf(number)) return number > 0 ? "Infinity" : "-Infinity";

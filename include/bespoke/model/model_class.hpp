@@ -246,9 +246,7 @@ inline extent count_labels(const model_settings& settings, const std::string& ro
 /// such output.
 inline std::size_t probabilities_of(const model_settings& settings, const plan_view& plan, const std::string& root) {
     const extent labels = count_labels(settings, root);
-    const std::size_t number = settings.label_probability_layer_name.empty()
-                                   ? plan.outputs.size() - 1
-                                   : output_number(plan, settings.label_probability_layer_name);
+    const std::size_t number = output_number(plan, probabilities_blob(settings, plan));
     const blob_facts& blob = plan.blobs[plan.outputs[number]];
     if (!blob.open.any && blob.dimensions.size() != labels)
         throw error(shape_fault(root, ": ", labels, " class labels for the probabilities \"", plan[blob.name],
@@ -338,14 +336,11 @@ model::model(parts&& content)
             outputs.push_back(feature.name);
 
     // planned without memory first: a size that the file does not hold must not be allocated
-    std::string probabilities = settings.label_probability_layer_name;
+    std::string probabilities;
     const planner p = planned_by(root, [&](planner& told) {
         for (const auto& in : inputs) told.input(in.name, in.dimensions);
         content.layers.plan(told);
-        if (probabilities.empty() && !told.failed() && told.previous() != planner::npos) {
-            const plan_view so_far = told.result().view();
-            probabilities = so_far[so_far.blobs[told.previous()].name];
-        }
+        if (!told.failed()) probabilities = detail::probabilities_blob(settings, told.result().view());
         for (const auto& name : outputs) told.output(name);
         if (classifies) told.output(probabilities);
         told.finish();
@@ -373,6 +368,9 @@ void model::set_settings(model_settings settings) {
     // what is declared is compared with the plan for the shapes that are declared
     program_->reshape(detail::declared_shapes(settings));
     detail::check_preprocessing(settings, root);
+    const auto layers = program_->layers().flatten();
+    for (std::size_t s = 0; s < layers.size() && settings.takes_arrays_of_rank_5(); ++s)
+        detail::check_rank_5(find_codec(codecs_, *layers[s])->key, std::string(plan[plan.steps[s].place]));
 
     const bool classifies = settings.type == model_type::neural_network_classifier;
     const std::size_t probabilities = classifies ? detail::probabilities_of(settings, plan, root) : detail::no_output;

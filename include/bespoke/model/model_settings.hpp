@@ -1,5 +1,6 @@
 #pragma once
 
+#include "../graph/plan.hpp"
 #include "description.hpp"
 #include "preprocessing.hpp"
 #include "update_parameters.hpp"
@@ -77,12 +78,25 @@ inline void check_predicted_feature(const model_settings& settings) {
     if (settings.type != model_type::neural_network && settings.description.predicted_feature_name.empty())
         throw error(errc::bad_value, "/description/predictedFeatureName: the name of an output wanted, none came");
 }
+/// The blob with the probabilities of a classifier; empty: its last layer writes nothing of its own.
+inline std::string_view probabilities_blob(const model_settings& settings, const plan_view& plan) {
+    if (!settings.label_probability_layer_name.empty()) return settings.label_probability_layer_name;
+    std::string_view name;
+    for (std::size_t s = 0; s < plan.steps.size(); s = plan.steps[s].end) {
+        const auto written = plan.outputs_of(s);
+        name = written.empty() ? "" : plan[plan.blobs[written.back()].name];
+    }
+    return name;
+}
 /// Throws where a file that holds the settings would not be read again, whatever the layers. `root` stands before the
 /// places.
 inline void check_alone(const model_settings& settings, const std::string& root) {
     using namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit;
     check_version(settings.specification_version);
     check_predicted_feature(settings);
+    const bool labels = settings.class_labels.index() != 0 || !settings.label_probability_layer_name.empty();
+    if (settings.type != model_type::neural_network_classifier && labels)
+        throw error(errc::bad_value, root + ": only a classifier has class labels and a labelProbabilityLayerName");
     if (!settings.update_parameters) return;
     const std::string place = root + "/updateParams";
     const json written = parse_json(write_update_parameters(*settings.update_parameters).dump(), place);

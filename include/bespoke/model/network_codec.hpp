@@ -112,6 +112,12 @@ inline bool is_of_rank_5(std::string_view key) {
         "biDirectionalLSTM", custom_key};
     return std::ranges::find(keys, key) != std::end(keys);
 }
+/// Throws where a layer does not go with it. `place` is the layer's.
+inline void check_rank_5(std::string_view key, const std::string& place) {
+    if (!is_of_rank_5(key))
+        throw error(errc::bad_value, place + ": a layer of version 3 or less wanted with RANK5_ARRAY_MAPPING, " +
+                                         in_quotes(key) + " wants \"arrayInputShapeMapping\": \"EXACT_ARRAY_MAPPING\"");
+}
 
 /// What the table calls its layers, for "did you mean".
 inline std::vector<std::string> names_in(std::span<const layer_codec> codecs, std::string_view key = "") {
@@ -230,9 +236,7 @@ inline std::shared_ptr<any_node> read_layer_of_table(network_reader& networks, o
             if (codec.key == key && codec.nested_key == nested) found = &codec;
         if (found == nullptr) unknown(nested, key);
     }
-    if (networks.rank_5 && !is_of_rank_5(key))
-        throw error(errc::bad_value, place + ": a layer of version 3 or less wanted with RANK5_ARRAY_MAPPING, " +
-                                         in_quotes(key) + " wants \"arrayInputShapeMapping\": \"EXACT_ARRAY_MAPPING\"");
+    if (networks.rank_5) check_rank_5(key, place);
     const std::size_t step = networks.notes.size();
     networks.notes.emplace_back().weights.resize(found->parameters().size());
     object_reader look = fields;
@@ -249,7 +253,15 @@ inline std::shared_ptr<any_node> read_layer_of_table(network_reader& networks, o
     return node;
 }
 
-/// A document names what a layer reads and writes, and says how often a loop runs; only in code it may be left out.
+/// A document says how often a loop runs; only in code it may be left out. `place` is the loop's.
+inline void check_loop(const any_node& node, const std::string& place) {
+    const auto* loop = node.as<loop_node>();
+    if (loop != nullptr && loop->max_loop_iterations == 0 && loop->condition_variable.empty() && node.inputs.empty() &&
+        loop->condition_network.nodes().empty())
+        throw error(errc::bad_value, place + ": maxLoopIterations, a conditionNetwork or an input wanted, none came");
+}
+
+/// A document names what a layer reads and writes; only in code it may be left out.
 inline void check_blobs(const any_node& node, const object_reader& layer) {
     const layer_facts& facts = *node.type()->facts;
     const auto wants = [&](std::string_view key, std::size_t names, const std::vector<std::string>& came) {
@@ -259,10 +271,7 @@ inline void check_blobs(const any_node& node, const object_reader& layer) {
     };
     wants("input", facts.inputs.least, node.inputs);
     wants("output", facts.control ? 0 : 1, node.outputs);
-    const auto* loop = node.as<loop_node>();
-    if (loop != nullptr && loop->max_loop_iterations == 0 && loop->condition_variable.empty() && node.inputs.empty() &&
-        loop->condition_network.nodes().empty())
-        layer.fail(errc::bad_value, "loop", "maxLoopIterations, a conditionNetwork or an input wanted, none came");
+    check_loop(node, layer.place() + "/loop");
 }
 
 /// The networks inside a branch or a loop.
@@ -330,6 +339,7 @@ std::vector<object_writer> write_layers(network_writer& networks, const layer_li
         networks.place.text = outer + "/layers/" + std::to_string(list.size() - 1) + "/" + std::string(codec->key);
         const bool in_family = !codec->nested_key.empty() && !codec->is_custom();
         if (in_family) networks.place.text.append("/").append(codec->nested_key);
+        detail::check_loop(*node, networks.place.text);
         std::vector<shape> shapes;
         if (networks.place.implied == nullptr)
             for (std::size_t blob : networks.plan.inputs_of(step))

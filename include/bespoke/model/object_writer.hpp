@@ -177,7 +177,10 @@ void object_writer::present(std::string_view key, std::int32_t value) { put(key,
 void object_writer::present(std::string_view key, std::int64_t value) { put(key, '"' + std::to_string(value) + '"'); }
 void object_writer::present(std::string_view key, std::string_view value) { put(key, detail::spelled(value)); }
 void object_writer::present(std::string_view key, float value) { put(key, detail::spelled(value)); }
-void object_writer::present(std::string_view key, double value) { put(key, detail::spelled(value)); }
+void object_writer::present(std::string_view key, double value) {
+    const std::string text = detail::spelled(value);  // that of an error message: without quotes, whatever it is
+    put(key, std::isfinite(value) ? text : '"' + text + '"');
+}
 void object_writer::object(std::string_view key, const object_writer& value) { put(key, value.dump()); }
 void object_writer::objects(std::string_view key, std::span<const object_writer> values) {
     if (values.empty()) return;

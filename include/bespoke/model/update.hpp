@@ -49,9 +49,7 @@ inline const std::string& target_of(const categorical_cross_entropy_loss_layer& 
     if (settings.type != model_type::neural_network_classifier || find_feature(about.training_input, loss.target) ||
         !find_feature(about.training_input, about.predicted_feature_name))
         return loss.target;
-    const std::string& named = settings.label_probability_layer_name;
-    const std::string_view last = plan[plan.blobs[plan.outputs.back()].name];
-    return loss.input == (named.empty() ? last : std::string_view(named)) ? about.predicted_feature_name : loss.target;
+    return loss.input == probabilities_blob(settings, plan) ? about.predicted_feature_name : loss.target;
 }
 
 /// The losses of a model, and the names of their targets.
