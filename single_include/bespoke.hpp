@@ -2471,6 +2471,15 @@ struct unroller<std::index_sequence<I...>> {
 template <std::size_t Count>
 inline constexpr detail::unroller<std::make_index_sequence<Count>> unroll{};
 
+/// Before a loop of at most 16 steps: with optimization it is written out. For a kernel of many sizes it compiles in
+/// half the time that `unroll` takes. Not where the body has a branch whose condition is the same in all steps: g++
+/// makes more loops of that one first, and writes none of them out.
+#ifdef __clang__
+#define BESPOKE_UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define BESPOKE_UNROLL _Pragma("GCC unroll 16")
+#endif
+
 template <class T>
 [[gnu::always_inline]] inline batch<T> load(const T* p) noexcept {
     return batch<T>::load_unaligned(p);
@@ -6508,13 +6517,6 @@ private:
 
 #include <algorithm>
 
-// Loops over the rows and batches of a tile: so short that they are to be written out.
-#ifdef __clang__
-#define BESPOKE_UNROLL _Pragma("clang loop unroll(full)")
-#else
-#define BESPOKE_UNROLL _Pragma("GCC unroll 16")
-#endif
-
 namespace bespoke::kernels {
 
 /// Columns of one packed panel: two batches.
@@ -6682,8 +6684,6 @@ template <class T, extent Batches, extent Chains>
 }  // namespace detail
 }  // namespace bespoke::kernels
 
-#undef BESPOKE_UNROLL
-
 #include <array>
 
 namespace bespoke::kernels::detail {
@@ -6796,26 +6796,28 @@ struct multiply_add {
 /// `Uneven`: the columns of A lie apart as `a_columns` says.
 template <class T, extent Rows, extent Batches, class Step = multiply_add<T>, bool Uneven = false>
 [[gnu::noinline]] void multiply_tile(const block_tile<T>& t) noexcept {
-    constexpr auto rows = static_cast<std::size_t>(Rows), batches = static_cast<std::size_t>(Batches);
     // Every third row has a pointer; the two behind it are as near as an instruction reaches.
-    constexpr std::size_t pointers = (rows + 2) / 3;
-    batch<T> sum[rows][batches];
+    constexpr extent pointers = (Rows + 2) / 3;
+    batch<T> sum[Rows][Batches];
     const extent last = t.last, start_row = t.start_row, c_row = t.c_row, a_row = t.a_row, a_column = t.a_column,
                  b_row = t.b_row;
     const T *start = t.start, *next = t.next_c, *a[pointers];
-    if (start_row < 0)
-        unroll<rows>([&](std::size_t i) __attribute__((always_inline)) {
+    if (start_row < 0) {
+        BESPOKE_UNROLL
+        for (extent i = 0; i < Rows; ++i) {
             const batch<T> value(*start);
-            unroll<batches>([&](std::size_t j) __attribute__((always_inline)) { sum[i][j] = value; });
-            start += static_cast<extent>(i) < last;
-        });
-    else
-        unroll<rows>([&](std::size_t i) __attribute__((always_inline)) {
-            unroll<batches>([&](std::size_t j) __attribute__((always_inline)) {
-                sum[i][j] = load(start + static_cast<extent>(j) * lanes<T>);
-            });
-            start += static_cast<extent>(i) < last ? start_row : 0;
-        });
+            BESPOKE_UNROLL
+            for (extent j = 0; j < Batches; ++j) sum[i][j] = value;
+            start += i < last;
+        }
+    } else {
+        BESPOKE_UNROLL
+        for (extent i = 0; i < Rows; ++i) {
+            BESPOKE_UNROLL
+            for (extent j = 0; j < Batches; ++j) sum[i][j] = load(start + j * lanes<T>);
+            start += i < last ? start_row : 0;
+        }
+    }
     for (extent i = 0; i < Rows; ++i, next += c_row) {
         __builtin_prefetch(next, 1);
         __builtin_prefetch(next + panel_width<T> - 1, 1);
@@ -6825,45 +6827,46 @@ template <class T, extent Rows, extent Batches, class Step = multiply_add<T>, bo
         __builtin_prefetch(added + i * c_row);
         __builtin_prefetch(added + i * c_row + panel_width<T> - 1);
     }
-    unroll<pointers>([&](std::size_t j) __attribute__((always_inline)) {
-        a[j] = t.a + static_cast<extent>(3 * j) * a_row;
-    });
+    BESPOKE_UNROLL
+    for (extent j = 0; j < pointers; ++j) a[j] = t.a + 3 * j * a_row;
     const T *b = t.b, *coming = t.coming;
     [[maybe_unused]] const extent* a_columns = t.a_columns;
     const extent coming_step = t.coming_step;
     for (extent p = t.steps; p > 0; --p) {
-        batch<T> right[batches];
-        unroll<batches>([&](std::size_t j) __attribute__((always_inline)) {
-            right[j] = kernels::in_register<T>(load(b + static_cast<extent>(j) * lanes<T>));
-            __builtin_prefetch(coming + static_cast<extent>(j) * lanes<T>, 0, 2);
-        });
-        unroll<rows>([&](std::size_t i) __attribute__((always_inline)) {
-            const batch<T> element(a[i / 3][static_cast<extent>(i % 3) * a_row]);
-            unroll<batches>([&](std::size_t j) __attribute__((always_inline)) {
-                sum[i][j] = Step::run(element, right[j], sum[i][j]);
-            });
-        });
+        batch<T> right[Batches];
+        BESPOKE_UNROLL
+        for (extent j = 0; j < Batches; ++j) {
+            right[j] = kernels::in_register<T>(load(b + j * lanes<T>));
+            __builtin_prefetch(coming + j * lanes<T>, 0, 2);
+        }
+        BESPOKE_UNROLL
+        for (extent i = 0; i < Rows; ++i) {
+            const batch<T> element(a[i / 3][i % 3 * a_row]);
+            BESPOKE_UNROLL
+            for (extent j = 0; j < Batches; ++j) sum[i][j] = Step::run(element, right[j], sum[i][j]);
+        }
         const extent a_step = Uneven ? *a_columns++ : a_column;
-        unroll<pointers>([&](std::size_t j) __attribute__((always_inline)) { a[j] = in_register(a[j] + a_step); });
+        BESPOKE_UNROLL
+        for (extent j = 0; j < pointers; ++j) a[j] = in_register(a[j] + a_step);
         b += b_row;
         coming += coming_step;
     }
     if (t.map != nullptr)
-        unroll<rows>([&](std::size_t i) __attribute__((always_inline)) {
-            const mapped_channel<T> f(*t.map, t.channel + std::min(static_cast<extent>(i), last));
-            unroll<batches>([&](std::size_t j) __attribute__((always_inline)) {
-                sum[i][j] = added == nullptr ? f(sum[i][j])
-                                             : f(sum[i][j], load(added + static_cast<extent>(j) * lanes<T>));
-            });
-            if (added != nullptr && static_cast<extent>(i) < last) added += c_row;
+        unroll<static_cast<std::size_t>(Rows)>([&](std::size_t row) __attribute__((always_inline)) {
+            const auto i = static_cast<extent>(row);
+            const mapped_channel<T> f(*t.map, t.channel + std::min(i, last));
+            BESPOKE_UNROLL
+            for (extent j = 0; j < Batches; ++j)
+                sum[i][j] = added == nullptr ? f(sum[i][j]) : f(sum[i][j], load(added + j * lanes<T>));
+            if (added != nullptr && i < last) added += c_row;
         });
     T* c = t.c;
-    unroll<rows>([&](std::size_t i) __attribute__((always_inline)) {
-        unroll<batches>([&](std::size_t j) __attribute__((always_inline)) {
-            if (static_cast<extent>(i) <= last) store<T>(c + static_cast<extent>(j) * lanes<T>, sum[i][j]);
-        });
-        c += c_row;
-    });
+    BESPOKE_UNROLL
+    for (extent i = 0; i < Rows; ++i, c += c_row) {
+        BESPOKE_UNROLL
+        for (extent j = 0; j < Batches; ++j)
+            if (i <= last) store<T>(c + j * lanes<T>, sum[i][j]);
+    }
 }
 
 /// Rows of the tile that `multiply_strip` takes where so many are left.

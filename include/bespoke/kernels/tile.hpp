@@ -4,13 +4,6 @@
 
 #include <algorithm>
 
-// Loops over the rows and batches of a tile: so short that they are to be written out.
-#ifdef __clang__
-#define BESPOKE_UNROLL _Pragma("clang loop unroll(full)")
-#else
-#define BESPOKE_UNROLL _Pragma("GCC unroll 16")
-#endif
-
 namespace bespoke::kernels {
 
 /// Columns of one packed panel: two batches.
@@ -177,5 +170,3 @@ template <class T, extent Batches, extent Chains>
 
 }  // namespace detail
 }  // namespace bespoke::kernels
-
-#undef BESPOKE_UNROLL
