@@ -2523,7 +2523,7 @@ template <class T>
     });
 }
 
-#ifdef __AVX__
+#if XSIMD_WITH_AVX
 /// All bits of the first n lanes of a register of 32 bytes; elements of Size bytes.
 template <std::size_t Size>
 [[gnu::always_inline]] inline __m256i mask_of_first(extent n) noexcept {
@@ -2543,7 +2543,7 @@ template <class T>
     else if constexpr (is_avx512 && std::is_same_v<T, double>)
         return _mm512_maskz_loadu_pd(static_cast<__mmask8>((1u << n) - 1u), p);
     else
-#elif defined __AVX__
+#elif XSIMD_WITH_AVX
     if constexpr (sizeof(batch<T>) == 32 && std::is_same_v<T, float>)
         return _mm256_maskload_ps(p, detail::mask_of_first<4>(n));
     else if constexpr (sizeof(batch<T>) == 32 && std::is_same_v<T, double>)
@@ -2975,7 +2975,7 @@ template <class T>
 }
 template <std::floating_point T>
 constexpr T running_max(T a, T next) noexcept {
-    return is_nan(next) ? next : next > a ? next : a;  // not one condition: it would be a jump, for an instruction
+    return is_nan(next) ? next : next > a ? next : a;  // g++ would make a jump of one condition
 }
 
 /// The smaller of both, NaN where either is: as `running_max`.
@@ -14010,8 +14010,8 @@ template <class T>
         _mm512_storeu_si512(to + 8, _mm512_maskz_cvttps_epi64(0xFF, _mm512_maskz_extractf32x8_ps(0xFF, whole, 1)));
         return;
     }
-#elif defined(__AVX2__)
-    if constexpr (std::is_same_v<T, float> && sizeof(extent) == 8) {
+#elif XSIMD_WITH_AVX2
+    if constexpr (std::is_same_v<T, float> && lanes<T> == 8 && sizeof(extent) == 8) {
         const __m256i near = _mm256_cvttps_epi32(whole);
         const auto half = [&](extent* at, __m128i part) __attribute__((always_inline)) {
             _mm256_storeu_si256(reinterpret_cast<__m256i*>(at), _mm256_cvtepi32_epi64(part));

@@ -37,8 +37,8 @@ template <class T>
         _mm512_storeu_si512(to + 8, _mm512_maskz_cvttps_epi64(0xFF, _mm512_maskz_extractf32x8_ps(0xFF, whole, 1)));
         return;
     }
-#elif defined(__AVX2__)
-    if constexpr (std::is_same_v<T, float> && sizeof(extent) == 8) {
+#elif XSIMD_WITH_AVX2
+    if constexpr (std::is_same_v<T, float> && lanes<T> == 8 && sizeof(extent) == 8) {
         const __m256i near = _mm256_cvttps_epi32(whole);
         const auto half = [&](extent* at, __m128i part) __attribute__((always_inline)) {
             _mm256_storeu_si256(reinterpret_cast<__m256i*>(at), _mm256_cvtepi32_epi64(part));

@@ -251,7 +251,7 @@ template <class T>
 }
 template <std::floating_point T>
 constexpr T running_max(T a, T next) noexcept {
-    return is_nan(next) ? next : next > a ? next : a;  // not one condition: it would be a jump, for an instruction
+    return is_nan(next) ? next : next > a ? next : a;  // g++ would make a jump of one condition
 }
 
 /// The smaller of both, NaN where either is: as `running_max`.

@@ -126,7 +126,7 @@ template <class T>
     });
 }
 
-#ifdef __AVX__
+#if XSIMD_WITH_AVX
 /// All bits of the first n lanes of a register of 32 bytes; elements of Size bytes.
 template <std::size_t Size>
 [[gnu::always_inline]] inline __m256i mask_of_first(extent n) noexcept {
@@ -146,7 +146,7 @@ template <class T>
     else if constexpr (is_avx512 && std::is_same_v<T, double>)
         return _mm512_maskz_loadu_pd(static_cast<__mmask8>((1u << n) - 1u), p);
     else
-#elif defined __AVX__
+#elif XSIMD_WITH_AVX
     if constexpr (sizeof(batch<T>) == 32 && std::is_same_v<T, float>)
         return _mm256_maskload_ps(p, detail::mask_of_first<4>(n));
     else if constexpr (sizeof(batch<T>) == 32 && std::is_same_v<T, double>)
