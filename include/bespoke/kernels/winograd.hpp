@@ -33,8 +33,8 @@ struct winograd_form {
 };
 inline constexpr winograd_form square_winograd{4, 4}, narrow_winograd{4, 2}, small_winograd{2, 2};
 
-/// By the weights alone: they are transformed when nobody knows the image. The more kernels there are, the farther
-/// away they stay, and the longer takes a product of few tiles to read them.
+/// By the weights alone: they are transformed when nobody knows the image. The more kernels there are, the farther away
+/// their weights stay, and a product of few tiles takes as long as it takes to read them.
 constexpr winograd_form winograd_form_of(const convolution_geometry& g) noexcept {
     const extent kernels = g.channels * g.output_channels;
     return kernels < 1 << 16 ? square_winograd : kernels <= 1 << 17 ? narrow_winograd : small_winograd;
