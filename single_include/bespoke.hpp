@@ -13975,8 +13975,6 @@ void running_sums(extent outer, extent count, extent inner, const T* x, T* y, sc
 
 
 
-#include <algorithm>
-
 /// Elements looked up one by one.
 namespace bespoke::kernels {
 
@@ -27324,7 +27322,6 @@ gradient_report check_gradients(const L& layer, const std::vector<shape>& inputs
 
 #include <algorithm>
 #include <span>
-#include <utility>
 #include <vector>
 
 namespace bespoke {
@@ -34764,7 +34761,8 @@ model::model(parts&& content)
     const planner p = planned_by(root, [&](planner& told) {
         for (const auto& in : inputs) told.input(in.name, in.dimensions);
         content.layers.plan(told);
-        if (!told.failed()) probabilities = detail::probabilities_blob(settings, told.result().view());
+        if (classifies && !told.failed())
+            probabilities = detail::probabilities_blob(settings, told.result().view());
         for (const auto& name : outputs) told.output(name);
         if (classifies) told.output(probabilities);
         told.finish();
@@ -34792,9 +34790,11 @@ void model::set_settings(model_settings settings) {
     // what is declared is compared with the plan for the shapes that are declared
     program_->reshape(detail::declared_shapes(settings));
     detail::check_preprocessing(settings, root);
-    const auto layers = program_->layers().flatten();
-    for (std::size_t s = 0; s < layers.size() && settings.takes_arrays_of_rank_5(); ++s)
-        detail::check_rank_5(find_codec(codecs_, *layers[s])->key, std::string(plan[plan.steps[s].place]));
+    if (settings.takes_arrays_of_rank_5()) {
+        const auto layers = program_->layers().flatten();
+        for (std::size_t s = 0; s < layers.size(); ++s)
+            detail::check_rank_5(find_codec(codecs_, *layers[s])->key, std::string(plan[plan.steps[s].place]));
+    }
 
     const bool classifies = settings.type == model_type::neural_network_classifier;
     const std::size_t probabilities = classifies ? detail::probabilities_of(settings, plan, root) : detail::no_output;

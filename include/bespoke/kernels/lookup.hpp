@@ -2,8 +2,6 @@
 
 #include "simd.hpp"
 
-#include <algorithm>
-
 /// Elements looked up one by one.
 namespace bespoke::kernels {
 
