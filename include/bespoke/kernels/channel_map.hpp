@@ -9,8 +9,8 @@ namespace bespoke::kernels::detail {
 /// A channel_map for one channel.
 template <class T>
 struct mapped_channel {
-    batch<T> scale, shift, low, high;
-    bool scaled;
+    batch<T> scale = batch<T>(T(0)), shift = scale, low = scale, high = scale;
+    bool scaled = false;
 
     mapped_channel() = default;
     [[gnu::always_inline]] mapped_channel(const channel_map<T>& map, extent channel) noexcept

@@ -6,7 +6,8 @@
 namespace bespoke::kernels::detail {
 
 // Depthwise convolutions with a 3 x 3 kernel: each channel is an image of its own. Batches of pixels go down the image;
-// the three rows that a batch sees stay in registers. Nothing is copied: what lies beside the image is masked out.
+// a row is read once and added to all outputs that see it, whose sums stay in registers beside the nine weights.
+// Nothing is copied: what lies beside the image is masked out.
 
 /// Whether `depthwise_forward` is for this geometry.
 constexpr bool suits_depthwise(const convolution_geometry& g) noexcept {
@@ -14,33 +15,51 @@ constexpr bool suits_depthwise(const convolution_geometry& g) noexcept {
            g.dilation_y == 1 && g.dilation_x == 1 && g.stride_y == g.stride_x && (g.stride_x == 1 || g.stride_x == 2);
 }
 
-/// The lanes [first, last) of a batch whose first element is `begin` of a row of `size`: those within the row.
+/// The lanes of a batch whose first element is `begin` of a row of `size` that are within the row.
 template <class T>
-struct row_window {
-    unsigned first, last, mask;
-
+class row_window {
+public:
     row_window() = default;
     row_window(extent begin, extent size)
-        : first(static_cast<unsigned>(std::clamp<extent>(-begin, 0, lanes<T>))),
-          last(static_cast<unsigned>(std::clamp<extent>(size - begin, 0, lanes<T>))),
-          mask(((1u << last) - 1u) & ~((1u << first) - 1u)) {}
+        : first_(std::clamp<extent>(-begin, 0, lanes<T>)), last_(std::clamp<extent>(size - begin, first_, lanes<T>)) {
+#ifdef __AVX512F__
+        mask_ = ((1u << last_) - 1u) & ~((1u << first_) - 1u);
+#elif XSIMD_WITH_AVX
+        mask_ = _mm256_andnot_ps(_mm256_castsi256_ps(mask_of_first<sizeof(T)>(first_)),
+                                 _mm256_castsi256_ps(mask_of_first<sizeof(T)>(last_)));
+#endif
+    }
 
     /// Zero in the other lanes; reads nothing beside them.
     [[gnu::always_inline]] batch<T> load(const T* p) const noexcept {
 #ifdef __AVX512F__
         if constexpr (is_avx512 && std::is_same_v<T, float>)
-            return _mm512_maskz_loadu_ps(static_cast<__mmask16>(mask), p);
+            return _mm512_maskz_loadu_ps(static_cast<__mmask16>(mask_), p);
         else if constexpr (is_avx512 && std::is_same_v<T, double>)
-            return _mm512_maskz_loadu_pd(static_cast<__mmask8>(mask), p);
+            return _mm512_maskz_loadu_pd(static_cast<__mmask8>(mask_), p);
+        else
+#elif XSIMD_WITH_AVX
+        if constexpr (sizeof(batch<T>) == 32 && std::is_same_v<T, float>)
+            return _mm256_maskload_ps(p, _mm256_castps_si256(mask_));
+        else if constexpr (sizeof(batch<T>) == 32 && std::is_same_v<T, double>)
+            return _mm256_maskload_pd(p, _mm256_castps_si256(mask_));
         else
 #endif
         {
-            if (first == 0 && last == static_cast<unsigned>(lanes<T>)) return kernels::load(p);
+            if (first_ == 0 && last_ == lanes<T>) return kernels::load(p);
             alignas(64) T copy[lanes<T>] = {};
-            for (unsigned i = first; i < last; ++i) copy[i] = p[i];
+            for (extent i = first_; i < last_; ++i) copy[i] = p[i];
             return batch<T>::load_aligned(copy);
         }
     }
+
+private:
+    extent first_, last_;
+#ifdef __AVX512F__
+    unsigned mask_;
+#elif XSIMD_WITH_AVX
+    __m256 mask_;
+#endif
 };
 
 /// Some channels of a depthwise convolution; x, weights, bias and y are those of the first.
@@ -58,7 +77,7 @@ struct depthwise_images {
 };
 
 /// The output rows [first, last) of `Batches` batches of pixels, from `column` on. `Edge`: pixels may be missing, or
-/// see what is beside the image.
+/// see what is beside the image; what is written beside them in the same rows of outputs is to be written again.
 template <class T, extent Stride, std::size_t Batches, bool Edge>
 [[gnu::noinline]] void depthwise_rows(const depthwise_images<T>& images, extent column, extent first,
                                       extent last) noexcept {
@@ -78,8 +97,8 @@ template <class T, extent Stride, std::size_t Batches, bool Edge>
         });
     });
     const T* x = images.x + column * Stride - g.pad_left;
-    batch<T> row[3][3][Batches];  // taps of the rows that are seen
-    const auto read = [&](extent r, batch<T>(&taps)[3][Batches]) __attribute__((always_inline)) {
+    batch<T> taps[3][Batches];  // of the row that is seen
+    const auto read = [&](extent r) __attribute__((always_inline)) {
         if (r < 0 || r >= height) {
             unroll<3 * Batches>([&](std::size_t i) __attribute__((always_inline)) {
                 taps[i / Batches][i % Batches] = batch<T>(T(0));
@@ -124,46 +143,77 @@ template <class T, extent Stride, std::size_t Batches, bool Edge>
         });
         mapped_channel<T> map;
         if (mapped) map = mapped_channel<T>(*images.map, images.channel + c);
-        T* y = images.y + c * g.pixels() + first * output_width + column;
+        T* const top = images.y + c * g.pixels() + column;
+        const T* const end = images.y + c * g.pixels() + last * output_width;
+        batch<T> sum[3][Batches];  // of the output row that is finished next, and those behind it
+        const auto begin = [&](std::size_t i, extent o) __attribute__((always_inline)) {
+            unroll<Batches>([&](std::size_t j) __attribute__((always_inline)) {
+                sum[i][j] = start;
+                if (!accumulate || o >= last) return;
+                const T* from = top + o * output_width + static_cast<extent>(j) * lanes<T>;
+                sum[i][j] = Edge ? load_partial<T>(from, valid[j]) : load<T>(from);
+            });
+        };
+        /// The row that was read is this one of the kernel's for these outputs.
+        const auto add = [&](std::size_t i, std::size_t row) __attribute__((always_inline)) {
+            unroll<3 * Batches>([&](std::size_t at) __attribute__((always_inline)) {
+                const std::size_t k = at / Batches, j = at % Batches;
+                sum[i][j] = kernels::fma<T>(weights[3 * row + k], taps[k][j], sum[i][j]);
+            });
+        };
+        const auto next = [&](std::size_t i, std::size_t from) __attribute__((always_inline)) {
+            unroll<Batches>([&](std::size_t j) __attribute__((always_inline)) { sum[i][j] = sum[from][j]; });
+        };
         extent r = first * Stride - g.pad_top;
-        read(r, row[0]);
-        if constexpr (Stride == 1) read(r + 1, row[1]);
-        r += Stride == 1 ? 2 : 1;
-        for (extent o = first; o < last; ++o, r += Stride, y += output_width) {
-            if constexpr (Stride == 2) read(r, row[1]);
-            read(Stride == 1 ? r : r + 1, row[2]);
-            unroll<Batches>([&](auto j) __attribute__((always_inline)) {
-                T* to = y + static_cast<extent>(j()) * lanes<T>;
-                batch<T> sum = start;
-                if (accumulate) sum = Edge ? load_partial<T>(to, valid[j]) : load<T>(to);
-                unroll<9>([&](std::size_t k) __attribute__((always_inline)) {
-                    sum = kernels::fma<T>(weights[k], row[k / 3][k % 3][j], sum);
-                });
-                if (mapped) sum = map(sum);
-                if constexpr (Edge)
-                    store_partial<T>(to, sum, valid[j]);
+        read(r++);
+        begin(0, first);
+        add(0, 0);
+        if constexpr (Stride == 1) {
+            read(r++);
+            add(0, 1);
+            begin(1, first + 1);
+            add(1, 0);
+        }
+        for (extent o = first; o < last; ++o) {
+            read(r++);
+            if constexpr (Stride == 1) {
+                add(0, 2);
+                add(1, 1);
+                begin(2, o + 2);
+                add(2, 0);
+            } else {
+                add(0, 1);
+                read(r++);
+                add(0, 2);
+                begin(1, o + 1);
+                add(1, 0);
+            }
+            T* y = top + o * output_width;
+            unroll<Batches>([&](std::size_t j) __attribute__((always_inline)) {
+                T* to = y + static_cast<extent>(j) * lanes<T>;
+                const batch<T> result = mapped ? map(sum[0][j]) : sum[0][j];
+                if (!Edge || (!accumulate && to + lanes<T> <= end))
+                    store<T>(to, result);
                 else
-                    store<T>(to, sum);
+                    store_partial<T>(to, result, valid[j]);
             });
-            unroll<3 * Batches>([&](auto i) __attribute__((always_inline)) {
-                constexpr std::size_t k = i() / Batches, j = i() % Batches;
-                row[0][k][j] = row[Stride == 1 ? 1 : 2][k][j];
-                if constexpr (Stride == 1) row[1][k][j] = row[2][k][j];
-            });
+            next(0, 1);
+            if constexpr (Stride == 1) next(1, 2);
         }
     }
 }
 
-/// The output rows [first, last).
+/// The output rows [first, last). From the right to the left: the last batch of a row may write into the next one.
 template <class T, extent Stride>
 [[gnu::noinline]] void depthwise_channels(const depthwise_images<T>& images, extent first, extent last) noexcept {
     const convolution_geometry& g = images.g;
-    for (extent column = 0; column < g.output_width; column += 2 * lanes<T>) {
-        const extent begin = column * Stride - g.pad_left, end = begin + 2 * Stride * lanes<T> + 2;
-        if (g.output_width - column <= lanes<T>)
-            depthwise_rows<T, Stride, 1, true>(images, column, first, last);
-        else if (begin >= 0 && end <= g.width && column + 2 * lanes<T> <= g.output_width)
+    constexpr extent width = 2 * lanes<T>;
+    for (extent column = (g.output_width - 1) / width * width; column >= 0; column -= width) {
+        const extent begin = column * Stride - g.pad_left, end = begin + Stride * width + 2;
+        if (begin >= 0 && end <= g.width && column + width <= g.output_width)
             depthwise_rows<T, Stride, 2, false>(images, column, first, last);
+        else if (g.output_width - column <= lanes<T>)
+            depthwise_rows<T, Stride, 1, true>(images, column, first, last);
         else
             depthwise_rows<T, Stride, 2, true>(images, column, first, last);
     }

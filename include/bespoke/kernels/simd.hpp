@@ -117,8 +117,12 @@ namespace detail {
 /// The first n elements, at most a batch of them. Called for so few, memcpy takes longer than the rest of a kernel.
 template <class T>
 [[gnu::always_inline]] inline void copy_few(T* to, const T* from, extent n) noexcept {
-    unroll<std::bit_width(batch<T>::size)>([&](auto k) __attribute__((always_inline)) {
-        constexpr std::size_t width = batch<T>::size >> decltype(k)::value;
+    if (n == lanes<T>) {
+        std::memcpy(to, from, sizeof(batch<T>));
+        return;
+    }
+    unroll<std::bit_width(batch<T>::size) - 1>([&](auto k) __attribute__((always_inline)) {
+        constexpr std::size_t width = batch<T>::size >> (decltype(k)::value + 1);
         if ((static_cast<std::size_t>(n) & width) == 0) return;
         std::memcpy(to, from, width * sizeof(T));
         to += width;
