@@ -13,7 +13,7 @@ namespace bespoke::kernels::detail {
 
 /// Rows of the tiles; the smaller ones take what is left over. Rows that are not packed in strips of `tile_rows` fill
 /// tall tiles, which use nearly all registers, and halves of them, where their number suits.
-inline constexpr extent middle_tile_rows = tile_rows == 12 ? 8 : small_tile_rows,
+inline constexpr extent middle_tile_rows = tile_rows == 12 ? 8 : 4,
                         tall_tile_rows = tile_rows == 12 ? 14 : tile_rows,
                         half_tile_rows = tile_rows == 12 ? 7 : small_tile_rows;
 

@@ -46,10 +46,10 @@ constexpr bool pixels_as_rows(const convolution_geometry& g) noexcept {
     return g.pixels() <= most && count_strips(g.pixels()).rows * (size + transposing) < batches * size;
 }
 
-/// Steps of k that are computed together: a panel of so many takes half of a first cache, where it stays for all rows.
-template <class T>
+/// Steps of k that are computed together: a panel of so many stays in a first cache for all rows, beside the lines that
+/// a tile reads of the other side.
 constexpr extent pointwise_steps(const convolution_geometry& g) noexcept {
-    constexpr extent near = 24 * 1024 / (panel_width<T> * static_cast<extent>(sizeof(T)));
+    constexpr extent near = 192;
     const extent parts = std::max<extent>((g.group_channels() + near - 1) / near, 1);
     return (g.group_channels() + parts - 1) / parts;
 }
@@ -57,9 +57,9 @@ constexpr extent pointwise_steps(const convolution_geometry& g) noexcept {
 /// The elements of scratch that each thread has for itself: pixels that do not fill a batch or tile, and results.
 template <class T>
 constexpr extent pointwise_part(const convolution_geometry& g) noexcept {
-    if (!pixels_as_rows<T>(g)) return (pointwise_steps<T>(g) + tile_rows) * panel_width<T>;
-    const extent steps = std::max<extent>(pointwise_steps<T>(g), 1), parts = (g.group_channels() + steps - 1) / steps;
-    return packed_left_size<T>(1, parts * pointwise_steps<T>(g)) + (g.pixels() + tile_rows) * panel_width<T>;
+    if (!pixels_as_rows<T>(g)) return (pointwise_steps(g) + tile_rows) * panel_width<T>;
+    const extent steps = std::max<extent>(pointwise_steps(g), 1), parts = (g.group_channels() + steps - 1) / steps;
+    return packed_left_size<T>(1, parts * pointwise_steps(g)) + (g.pixels() + tile_rows) * panel_width<T>;
 }
 
 /// Elements of scratch besides: the pixels of one example that are seen.
@@ -90,7 +90,7 @@ template <class T>
     constexpr T zeros[tile_rows] = {};
     const convolution_geometry& g = job.g;
     const extent pixels = g.pixels(), outputs = g.group_outputs(), size = g.group_channels();
-    const extent panels = (pixels + width - 1) / width, together = pointwise_steps<T>(g);
+    const extent panels = (pixels + width - 1) / width, together = pointwise_steps(g);
     // Rows that lie a power of two or a page apart drive each other out of the caches: many outputs are worth a copy.
     const bool packs = outputs > 4 * tile_rows;
     // The next pixels of a few outputs are brought near: those of the next outputs would come too late.
@@ -147,7 +147,13 @@ template <class T>
     }
 }
 
-/// Elements of x that a strip of output channels meets before the next one does.
+/// Whether a strip of output channels meets many pixels before the next one does. Each of its tiles then reads pixels
+/// from a cache of the second level: small tiles, which wait for that, do so where there are few channels.
+constexpr bool goes_by_strips(const convolution_geometry& g) noexcept {
+    return g.group_channels() <= (tile_rows == 12 ? pointwise_steps(g) : 48);
+}
+
+/// Elements of x that it meets then.
 template <class T>
 inline constexpr extent strip_near = 512 * 1024 / static_cast<extent>(sizeof(T));
 
@@ -211,7 +217,7 @@ template <class T>
     constexpr extent width = panel_width<T>;
     const convolution_geometry& g = job.g;
     const extent pixels = g.pixels(), outputs = g.group_outputs(), size = g.group_channels();
-    const extent panels = (outputs + width - 1) / width, together = pointwise_steps<T>(g);
+    const extent panels = (outputs + width - 1) / width, together = pointwise_steps(g);
     T *sums = space, *left = space + (pixels + tile_rows) * width;
     alignas(64) T start[width];
     extent held = -1, begin = 0, end = 0, filled = 0;
@@ -283,9 +289,9 @@ template <class T>
         }
         const extent items = (copies ? 1 : examples) * g.groups * job.parts * panels;
         split(threads, items, [&](extent thread, extent first, extent last) {
-            (by_rows                                        ? pointwise_rows<T>
-             : pointwise_steps<T>(g) == g.group_channels() ? pointwise_strips<T>
-                                                            : pointwise_columns<T>)(
+            (by_rows             ? pointwise_rows<T>
+             : goes_by_strips(g) ? pointwise_strips<T>
+                                 : pointwise_columns<T>)(
                 part, first, last, scratch + pointwise_copy(g) + thread * pointwise_part<T>(g));
         });
     }
