@@ -107,8 +107,11 @@ struct embedding_nd {
         const detail::vector_table<T> table{vocab_size, columns, w.prepared};
         table.fetch(count, x.data, p.weights.data, p.bias.data, threads);
         parallel_for(threads, count, 1, [&](extent first, extent last) {
-            for (extent i = first; i < last; ++i)
+            for (extent i = first; i < last; ++i) {
+                if (i + 2 < last)
+                    kernels::prefetch(table.vector(detail::table_row(x.data[i + 2], vocab_size)), columns);
                 kernels::copy(columns, table.vector(detail::table_row(x.data[i], vocab_size)), y.data + i * columns);
+            }
         });
     }
     /// An element is summed up in the order of the indices: threads split the columns.

@@ -131,7 +131,7 @@ struct range_static {
     }
     constexpr std::vector<double> known_output(std::span<const shape>, std::span<const known_values>) const {
         std::vector<double> values = detail::few(output_shape({}).shapes()[0], 0);
-        for (std::size_t i = 0; i < values.size(); ++i) values[i] = number(static_cast<extent>(i));
+        for (std::size_t i = 0; i < values.size(); ++i) values[i] = number(static_cast<double>(i));
         return values;
     }
     template <class Xs, class Ys, class P, class W>
@@ -140,20 +140,20 @@ struct range_static {
         const range_static numbers = *this;  // which nobody writes to meanwhile, as the compiler can see
         const extent size = ys[0].size();
         T* const y = ys[0].data;
-        constexpr extent some = 16;
+        constexpr int some = 16;
         extent i = 0;
-        for (; i + some <= size; i += some)
-            for (extent j = 0; j < some; ++j) y[i + j] = static_cast<T>(numbers.number(i + j));
-        for (; i < size; ++i) y[i] = static_cast<T>(numbers.number(i));
+        for (; i + some <= size; i += some) {
+            const auto first = static_cast<double>(i);  // once: AVX2 cannot convert 64 bits
+            for (int j = 0; j < some; ++j) y[i + j] = static_cast<T>(numbers.number(first + j));
+        }
+        for (; i < size; ++i) y[i] = static_cast<T>(numbers.number(static_cast<double>(i)));
         detail::repeat_first_example(ys[0]);
     }
     friend bool operator==(const range_static&, const range_static&) = default;
 
 private:
     static constexpr double double_of(float value) { return static_cast<double>(value); }
-    constexpr double number(extent i) const {
-        return double_of(start_value) + static_cast<double>(i) * double_of(step_size_value);
-    }
+    constexpr double number(double i) const { return double_of(start_value) + i * double_of(step_size_value); }
 };
 
 /// y = the extents of x: a vector of as many numbers as x has axes. The values of x do not matter, and no gradient

@@ -162,27 +162,19 @@ struct padding {
         const extent rows = to.from_end(2), columns = to.from_end(1), width = from.from_end(1);
         const extent left = padding_amounts.edges[1].start_edge_size;
         const auto* constant = std::get_if<padding_constant>(&padding_type);
-        const T edge = constant != nullptr ? static_cast<T>(constant->value) : T(0);
         parallel_for(y.total() < (1 << 14) ? nullptr : w.threads, planes(from, x.examples) * rows, 1,
                      [&](extent first, extent last) {
                          for (extent r = first; r < last; ++r) {
                              T* const row = y.data + r * columns;
                              const extent source =
                                  place(r % rows - padding_amounts.edges[0].start_edge_size, from.from_end(2));
-                             if (source < 0) {
-                                 kernels::fill(columns, edge, row);
-                                 continue;
-                             }
+                             if (constant != nullptr) kernels::fill(columns, static_cast<T>(constant->value), row);
+                             if (source < 0) continue;
                              const T* const line = x.data + (r / rows * from.from_end(2) + source) * width;
                              kernels::copy(width, line, row + left);
-                             for (const auto& [begin, end] :
-                                  {std::pair<extent, extent>{0, left}, {left + width, columns}}) {
-                                 if (constant != nullptr)
-                                     kernels::fill(end - begin, edge, row + begin);
-                                 else
-                                     for (extent c = begin; c < end; ++c)
-                                         row[c] = line[place(c - left, width)];
-                             }
+                             if (constant != nullptr) continue;
+                             for (extent c = 0; c < left; ++c) row[c] = line[place(c - left, width)];
+                             for (extent c = left + width; c < columns; ++c) row[c] = line[place(c - left, width)];
                          }
                      });
     }
