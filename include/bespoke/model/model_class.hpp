@@ -64,7 +64,7 @@ public:
     /// The plan for the shapes that came last, to `inspect`.
     const plan_view& plan() const { return program_->plan(); }
     // As of a composed network.
-    std::span<float> parameter(std::string_view layer, std::string_view field) {
+    const std::span<float> parameter(std::string_view layer, std::string_view field) {
         return program_->core().parameter(layer, field);
     }
     std::span<const float> parameter(std::string_view layer, std::string_view field) const {

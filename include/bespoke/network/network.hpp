@@ -157,8 +157,9 @@ public:
     }
 
     /// The parameter array `field` ("weights") of the layer `layer`, to be written before the next run, which prepares
-    /// anew; call `prepare` after writing there later.
-    std::span<Element> parameter(std::string_view layer, std::string_view field) {
+    /// anew; call `prepare` after writing there later. Constant, as what is assigned to it would be lost:
+    /// `std::ranges::copy(values, net.parameter("fc", "weights").begin())`.
+    const std::span<Element> parameter(std::string_view layer, std::string_view field) {
         return engine_.parameter(layer, field);
     }
     /// The same, to read.
@@ -322,7 +323,7 @@ public:
     explicit network(const auto&...) {}
     tensor<Element> operator()(const auto&...);
     tensor<Element> predict_batch(const auto&...);
-    std::span<Element> parameter(std::string_view, std::string_view);
+    const std::span<Element> parameter(std::string_view, std::string_view);
     std::span<const Element> parameter(std::string_view, std::string_view) const;
     void initialize(std::uint64_t);
     void prepare();
