@@ -19,9 +19,8 @@ struct layer_notes;
 
 namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
 
-/// A network with its parameters, its interface and its update rules: what a file holds.
-///
-/// Made by `load`, `parse` or `to_model`. A copy is independent. One thread at a time may use a model.
+/// A network with its parameters, its interface and its update rules: what a file holds. Made by `load`, `parse` or
+/// `to_model`. A copy is independent. One thread at a time may use a model.
 class model {
 public:
     struct parts;  ///< layers and what a document says of them
@@ -71,6 +70,7 @@ public:
         return program_->core().parameter(layer, field);
     }
     void prepare() { program_->prepare(); }
+    std::size_t memory_bytes() const { return program_->core().memory_bytes(); }
     void use_threads(std::size_t count) { program_->use_threads(count); }
     std::size_t thread_count() const { return program_->thread_count(); }
     void use(const arithmetic& how) { program_->use(how); }

@@ -169,6 +169,9 @@ public:
     /// Does now what else the next two runs do: lets the kernels bring the parameters, as they are now, into the order
     /// in which they read them.
     void prepare() { engine_.prepare(); }
+    /// Bytes that it has taken for parameters, blobs and working memory, see engine. After `prepare` and a call no call
+    /// takes more, but for `predict_batch` of more examples than before, and where shapes are decided in the run.
+    std::size_t memory_bytes() const { return engine_.memory_bytes(); }
     /// How many threads kernels use from now on, the caller included. Results do not depend on it.
     void use_threads(std::size_t count) { engine_.use_threads(count); }
     std::size_t thread_count() const { return engine_.thread_count(); }
@@ -333,6 +336,7 @@ public:
     low_precision use_low_precision(low_precision);
     low_precision precision_in_force();
     std::string precision_note();
+    std::size_t memory_bytes() const;
     void load(const std::filesystem::path&);
     void load(model);
     void save(const std::filesystem::path&) const;
