@@ -152,8 +152,6 @@ inline model read_model(const json& root, std::span<const layer_codec> codecs, c
     object_reader top(&root, "");
     model::parts content;
     model_settings& settings = content.settings;
-    if (!top.has("specificationVersion"))
-        top.fail(errc::bad_value, "specificationVersion", "1 to 5 wanted, none came: no Core ML document");
     const std::int64_t version = top.integer("specificationVersion");
     check_version(version);
     settings.specification_version = static_cast<std::int32_t>(version);
@@ -172,8 +170,7 @@ inline model read_model(const json& root, std::span<const layer_codec> codecs, c
         "nonMaximumSuppression", "identity", "textClassifier", "wordTagger", "visionFeaturePrint",
         "soundAnalysisPreprocessing", "gazetteer", "wordEmbedding", "audioFeaturePrint", "serializedModel"};
     for (std::string_view key : unsupported)
-        if (top.has(key)) 
-            top.fail(errc::unsupported, key, "models of this type are not supported, neural networks are");
+        if (top.has(key)) top.fail(errc::unsupported, key, "models of this type are not read, neural networks are");
     const std::string_view type = top.one_of(types);
     top.finish();
     if (type.empty()) top.fail(errc::bad_value, "", "a model type wanted (\"neuralNetwork\"), none came");
