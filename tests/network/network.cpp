@@ -29,7 +29,7 @@ inline constexpr auto with_constants = compose(  // the weights of "fc" do not d
     output{"l"});
 inline constexpr auto large =
     compose(input{"x", {3001}}, bespoke::tanh{}, linear{2, 1}, inner_product{.output_channels = 301} | named("fc"));
-inline constexpr auto filled = compose(input{"s", {2}}, fill_dynamic{3});
+inline constexpr auto shaped_by_values = compose(input{"s", {2}}, fill_dynamic{3});
 inline constexpr auto scalar = compose(input{"x", {}}, linear{2, 1});
 inline constexpr auto empty = compose(input{"x", {0, 3}}, relu{} | named("y"));
 
@@ -472,7 +472,7 @@ TEST_CASE("a network says how many bytes it has taken") {
     CHECK(net.memory_bytes() == one + 3 * static_cast<std::size_t>(p.arena_size) * sizeof(float));
     network<mlp> taken = std::move(net);
     CHECK(taken.memory_bytes() > one);
-    network<filled> open;
+    network<shaped_by_values> open;
     const std::size_t before = open.memory_bytes();
     open(std::array{30.0f, 40.0f});
     CHECK(open.memory_bytes() >= before + 1200 * sizeof(float));
