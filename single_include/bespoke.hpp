@@ -1817,8 +1817,8 @@ struct step_facts {
 
 /// One parameter array.
 struct parameter_facts {
-    std::size_t step = 0;
-    std::string_view name;
+    std::size_t step = 0;  ///< of the plan p: its layer is called p[p.steps[step].name]
+    std::string_view name;  ///< "weights"
     shape dimensions;
     extent offset = 0;  ///< place in the block of all parameters, in elements
     initial start = initial::zero;
@@ -1839,6 +1839,7 @@ struct plan_view {
     extent whole_size = 0;      ///< elements an example where the blobs behind the arena are wanted as well
     bool open = false;          ///< shapes of blobs are decided in the run
 
+    /// The text of a name or a place.
     constexpr std::string_view operator[](text_range range) const {
         return {text.data() + range.begin, range.size};
     }
@@ -24061,6 +24062,8 @@ public:
     T* fill(std::size_t number) const;
     /// It is read at `values`, which `owner` keeps alive and nobody writes.
     void lend(std::size_t number, const T* values, const std::shared_ptr<const void>& owner);
+    /// Elements of the block, whatever lies in it.
+    extent block_size() const { return block_.size(); }
     /// The block, with all of them in it and zeros between them.
     const buffer<T>& block() const;
 
@@ -24239,6 +24242,15 @@ public:
     step_shapes& of_step(std::size_t step) { return steps_[step]; }
     T* prepared(std::size_t step) const { return steps_[step].prepared.data(); }
 
+    /// Elements of all memory that it has taken.
+    extent memory_size() const {
+        extent size = 0;
+        for (const auto* list : {&memory_, &gradients_})
+            for (const buffer<T>& b : *list) size += b.size();
+        for (const step_shapes& step : steps_) size += step.prepared.size();
+        return size;
+    }
+
     std::vector<shape> shapes;     ///< those of the inputs of the step that runs
     std::vector<double> numbers;   ///< the values of those that decide shapes
 
@@ -24394,9 +24406,10 @@ protected:
     }
     void make_room(extent examples, bool all_blobs);
     /// Whether `reserve` keeps what is there, or makes room each time.
-    void keep_room(bool kept) {
-        keeps_room_ = kept;
-        planned_ = planned_ && kept;
+    void keep_room(bool kept) { planned_ = (keeps_room_ = kept) && planned_; }
+    /// Elements of the memory for blobs whose shapes are planned, and of working memory.
+    extent taken() const {
+        return arena_.size() + shared_.size() + prepared_.size() + scratch_.size() + planes_.size() + ends_.size();
     }
     /// The layer at `step` does without what it prepares, or not.
     void withhold(std::size_t step, bool withheld) {
@@ -25878,6 +25891,13 @@ public:
         return {values, static_cast<std::size_t>(this->plan().parameters[number].dimensions.size())};
     }
 
+    /// Bytes of parameters and blobs, and of what layers prepare and work with, as far as memory was taken for them.
+    /// Not counted: the lists of the plan, what a trainer has, files that are read where they lie.
+    std::size_t memory_bytes() const {
+        const extent decided = this->run() != nullptr ? this->run()->memory_size() : 0;
+        return static_cast<std::size_t>(this->parameters().block_size() + this->taken() + decided) * sizeof(T);
+    }
+
     using network_memory<T>::use;
     /// How to compute from now on: the layers prepare anew before the next run.
     void use(const arithmetic& how);
@@ -26247,8 +26267,9 @@ public:
     }
 
     /// The parameter array `field` ("weights") of the layer `layer`, to be written before the next run, which prepares
-    /// anew; call `prepare` after writing there later.
-    std::span<Element> parameter(std::string_view layer, std::string_view field) {
+    /// anew; call `prepare` after writing there later. Constant, as what is assigned to it would be lost:
+    /// `std::ranges::copy(values, net.parameter("fc", "weights").begin())`.
+    const std::span<Element> parameter(std::string_view layer, std::string_view field) {
         return engine_.parameter(layer, field);
     }
     /// The same, to read.
@@ -26258,6 +26279,9 @@ public:
     /// Does now what else the next two runs do: lets the kernels bring the parameters, as they are now, into the order
     /// in which they read them.
     void prepare() { engine_.prepare(); }
+    /// Bytes that it has taken for parameters, blobs and working memory, see engine. After `prepare` and a call no call
+    /// takes more, but for `predict_batch` of more examples than before, and where shapes are decided in the run.
+    std::size_t memory_bytes() const { return engine_.memory_bytes(); }
     /// How many threads kernels use from now on, the caller included. Results do not depend on it.
     void use_threads(std::size_t count) { engine_.use_threads(count); }
     std::size_t thread_count() const { return engine_.thread_count(); }
@@ -26412,7 +26436,7 @@ public:
     explicit network(const auto&...) {}
     tensor<Element> operator()(const auto&...);
     tensor<Element> predict_batch(const auto&...);
-    std::span<Element> parameter(std::string_view, std::string_view);
+    const std::span<Element> parameter(std::string_view, std::string_view);
     std::span<const Element> parameter(std::string_view, std::string_view) const;
     void initialize(std::uint64_t);
     void prepare();
@@ -26422,6 +26446,7 @@ public:
     low_precision use_low_precision(low_precision);
     low_precision precision_in_force();
     std::string precision_note();
+    std::size_t memory_bytes() const;
     void load(const std::filesystem::path&);
     void load(model);
     void save(const std::filesystem::path&) const;
@@ -28389,8 +28414,9 @@ public:
     static std::vector<std::string> check_trainable(const plan_view& p, const std::vector<any_loss<T>>& losses,
                                                     train which);
 
-    /// Takes over examples: for each input of the network and for each loss the values of all of them.
-    /// Throws `error` where sizes or targets do not fit; where a frozen step throws, the examples are those before it.
+    /// Takes over examples, in place of those before: for each input of the network and for each loss the values of all
+    /// of them. What the optimizer keeps stays: more examples than fit in memory come in parts, one `load` after the
+    /// other. Throws `error` where sizes or targets do not fit; where a frozen step throws, those before it are there.
     void load(std::size_t examples, std::span<const example_data<T>> inputs, std::span<const example_data<T>> targets);
     /// `load` in parts: what checks and copies, and whether `run_frozen` is then to be called until it says false, with
     /// the same inputs: it runs frozen steps for some of the examples.
@@ -30176,7 +30202,7 @@ void check_features(std::string_view role, std::span<const feature_description> 
     }
     for (const auto& [name, value] : values)
         if (!find_feature(descriptions, name))
-            throw error(errc::unknown_name, place(name) + "the model declares no such " + std::string(role));
+            throw error(errc::unknown_name, place(name) + "the model declares none of this name");
 }
 
 }  // namespace bespoke::define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
@@ -33649,9 +33675,11 @@ inline std::shared_ptr<any_node> read_layer_of_table(network_reader& networks, o
             define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::core_codecs(), [&](const layer_codec& codec) {
                 return family.empty() ? codec.key == what : codec.key == family && codec.nested_key == what;
             });
-        const std::string near =
-            in_library ? " to what reads it: a network without one, or a list of layers without it"
-                       : suggestion(what, names_in(networks.codecs, family));
+        if (in_library)
+            throw error(errc::unknown_layer, place + ": " + in_quotes(what) +
+                                                 " is none of the layers of what reads it: the network composed in "
+                                                 "code, or the list given to load");
+        const std::string near = suggestion(what, names_in(networks.codecs, family));
         if (family == custom_key)
             throw error(errc::unknown_layer,
                         place + ": unknown custom layer " + in_quotes(what) +
@@ -33979,7 +34007,7 @@ struct int64_set {
 /// A number with the values that a caller may choose.
 struct double_parameter {
     double default_value = 0;
-    std::optional<double_range> range;
+    std::optional<double_range> range{};
 
     bool allows(double value) const { return !range || (value >= range->min_value && value <= range->max_value); }
     /// What it allows, for an error: "a number from 0 to 1".
@@ -33988,7 +34016,7 @@ struct double_parameter {
 };
 struct int64_parameter {
     std::int64_t default_value = 0;
-    std::variant<std::monostate, int64_range, int64_set> allowed_values;
+    std::variant<std::monostate, int64_range, int64_set> allowed_values{};
 
     bool allows(std::int64_t value) const;
     std::string allowed() const;
@@ -34376,7 +34404,9 @@ namespace bespoke::detail {
 /// Throws where models of this version are not read.
 inline void check_version(std::int64_t version) {
     if (version < 1 || version > 5)
-        throw error(errc::bad_value, "/specificationVersion: 1 to 5 wanted, " + std::to_string(version) + " came");
+        throw error(errc::bad_value, "/specificationVersion: 1 to 5 wanted, " +
+                                         (version == 0 ? "none came: no document of Core ML's specification"
+                                                       : std::to_string(version) + " came"));
 }
 /// Throws where a classifier or a regressor does not name what it predicts.
 inline void check_predicted_feature(const model_settings& settings) {
@@ -34440,9 +34470,8 @@ struct layer_notes;
 
 namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
 
-/// A network with its parameters, its interface and its update rules: what a file holds.
-///
-/// Made by `load`, `parse` or `to_model`. A copy is independent. One thread at a time may use a model.
+/// A network with its parameters, its interface and its update rules: what a file holds. Made by `load`, `parse` or
+/// `to_model`. A copy is independent. One thread at a time may use a model.
 class model {
 public:
     struct parts;  ///< layers and what a document says of them
@@ -34485,13 +34514,14 @@ public:
     /// The plan for the shapes that came last, to `inspect`.
     const plan_view& plan() const { return program_->plan(); }
     // As of a composed network.
-    std::span<float> parameter(std::string_view layer, std::string_view field) {
+    const std::span<float> parameter(std::string_view layer, std::string_view field) {
         return program_->core().parameter(layer, field);
     }
     std::span<const float> parameter(std::string_view layer, std::string_view field) const {
         return program_->core().parameter(layer, field);
     }
     void prepare() { program_->prepare(); }
+    std::size_t memory_bytes() const { return program_->core().memory_bytes(); }
     void use_threads(std::size_t count) { program_->use_threads(count); }
     std::size_t thread_count() const { return program_->thread_count(); }
     void use(const arithmetic& how) { program_->use(how); }
@@ -35197,7 +35227,7 @@ inline model read_model(const json& root, std::span<const layer_codec> codecs, c
         "nonMaximumSuppression", "identity", "textClassifier", "wordTagger", "visionFeaturePrint",
         "soundAnalysisPreprocessing", "gazetteer", "wordEmbedding", "audioFeaturePrint", "serializedModel"};
     for (std::string_view key : unsupported)
-        if (top.has(key)) top.fail(errc::unsupported, key, "models of this type are not supported");
+        if (top.has(key)) top.fail(errc::unsupported, key, "models of this type are not read, neural networks are");
     const std::string_view type = top.one_of(types);
     top.finish();
     if (type.empty()) top.fail(errc::bad_value, "", "a model type wanted (\"neuralNetwork\"), none came");

@@ -181,7 +181,7 @@ TEST_CASE("repeated numbers may be packed or not, and come in parts") {
 
 TEST_CASE("what is no protobuf of a model says where and why") {
     using namespace std::string_literals;
-    CHECK(failed("") == "/specificationVersion: 1 to 5 wanted, 0 came");
+    CHECK(failed("") == "/specificationVersion: 1 to 5 wanted, none came: no document of Core ML's specification");
     CHECK(failed("\x08") == "/specificationVersion: it ends in the middle of a value");
     CHECK(failed("\x80") == "/: it ends in the middle of a value");
     CHECK(failed("\x08" + std::string(11, '\xff')) ==
@@ -230,7 +230,8 @@ TEST_CASE("what the loader refuses it refuses with the place in the document") {
     CHECK(failed(model_with(names + sized(140, "\x08\x02\x10\x01"s + sized(20, sized(2, "123"))))) ==
           "/neuralNetwork/layers/0/innerProduct/weights/float16Value: a multiple of 2 bytes wanted, 3 came "
           "(layer \"l\")");
-    CHECK(failed("\x08\4" + sized(502, "\xff")) == "/mlProgram: models of this type are not supported");
+    CHECK(failed("\x08\4" + sized(502, "\xff")) ==
+          "/mlProgram: models of this type are not read, neural networks are");
 }
 
 TEST_CASE("text is UTF-8") {

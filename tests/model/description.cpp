@@ -103,7 +103,7 @@ TEST_CASE("description: the features that a model is given") {
 
     const failure unknown = given({{"image", image}, {"label", 3}, {"weight", 1.0}});
     CHECK(unknown.is(errc::unknown_name));
-    CHECK(unknown.text == "training input \"weight\": the model declares no such training input");
+    CHECK(unknown.text == "training input \"weight\": the model declares none of this name");
 }
 
 TEST_CASE("description: images that a model is given") {

@@ -137,12 +137,13 @@ TEST_CASE("files that do not fit together") {
     CHECK(failed("\x08").text ==
           at + "a model as JSON or a .mlmodel wanted, this is protobuf: Core ML if its name ends in .mlmodel, or ONNX, "
                "which is not read");
-    CHECK(failed("{}").text == at + "/specificationVersion: 1 to 5 wanted, 0 came");
+    CHECK(failed("{}").text ==
+          at + "/specificationVersion: 1 to 5 wanted, none came: no document of Core ML's specification");
     CHECK(failed(R"({"specificationVersion": 999})").text == at + "/specificationVersion: 1 to 5 wanted, 999 came");
     CHECK(failed(R"({"specificationVersion": 4})").text ==
           at + "/: a model type wanted (\"neuralNetwork\"), none came");
     CHECK(failed(R"({"specificationVersion": 4, "pipeline": {}})").text ==
-          at + "/pipeline: models of this type are not supported");
+          at + "/pipeline: models of this type are not read, neural networks are");
     CHECK(failed(R"({"specificationVersion": 4, "neuralNetwork": {}, "weights": 3})").text ==
           at + R"(/: unknown field "weights", did you mean "weightsId"?)");
     json root = json::parse(network_text(layer_text(R"("activation": {"ReLU": {}})")));

@@ -424,8 +424,8 @@ TEST_CASE("a file with layers of a type that a network has none of says so") {
     bespoke::network<wide> net(4);
     CHECK_THROWS_WITH(net.load(f.path),
                       f.path.string() +
-                          ": /neuralNetwork/layers/0 \"conv\": unknown layer \"convolution\" to what reads it: a "
-                          "network without one, or a list of layers without it");
+                          ": /neuralNetwork/layers/0 \"conv\": \"convolution\" is none of the layers of what reads "
+                          "it: the network composed in code, or the list given to load");
 }
 
 TEST_CASE("what learns after loading writes neither the file nor another model of it") {

@@ -29,6 +29,7 @@ inline constexpr auto with_constants = compose(  // the weights of "fc" do not d
     output{"l"});
 inline constexpr auto large =
     compose(input{"x", {3001}}, bespoke::tanh{}, linear{2, 1}, inner_product{.output_channels = 301} | named("fc"));
+inline constexpr auto shaped_by_values = compose(input{"s", {2}}, fill_dynamic{3});
 inline constexpr auto scalar = compose(input{"x", {}}, linear{2, 1});
 inline constexpr auto empty = compose(input{"x", {0, 3}}, relu{} | named("y"));
 
@@ -452,6 +453,29 @@ TEST_CASE("a call allocates nothing, nor do many examples after the first time")
     CHECK(measure([&] { images.predict_batch(batch); }) == 0);
     wound.predict_batch(n, c, v);
     CHECK(measure([&] { wound.predict_batch(n, c, v); }) == 0);
+}
+
+TEST_CASE("a network says how many bytes it has taken") {
+    network<mlp> net(1);
+    const auto p = net.plan();
+    const auto planned = static_cast<std::size_t>(p.arena_size + p.shared_size + p.parameters_size) * sizeof(float);
+    net.prepare();
+    net(numbers(32));
+    const std::size_t one = net.memory_bytes();
+    CHECK(one >= planned);  // and what the layers prepare
+    CHECK(one < 10 * planned);
+    net(numbers(32));
+    CHECK(net.memory_bytes() == one);
+    net.predict_batch(numbers(32 * 4));
+    CHECK(net.memory_bytes() == one + 3 * static_cast<std::size_t>(p.arena_size) * sizeof(float));
+    net.predict_batch(numbers(32 * 2));
+    CHECK(net.memory_bytes() == one + 3 * static_cast<std::size_t>(p.arena_size) * sizeof(float));
+    network<mlp> taken = std::move(net);
+    CHECK(taken.memory_bytes() > one);
+    network<shaped_by_values> open;
+    const std::size_t before = open.memory_bytes();
+    open(std::array{30.0f, 40.0f});
+    CHECK(open.memory_bytes() >= before + 1200 * sizeof(float));
 }
 
 #ifdef __linux__

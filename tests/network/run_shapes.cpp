@@ -36,6 +36,7 @@ TEST_CASE("a blob has the shape that was decided last, and memory that grows") {
     CHECK(run.decide(1, {5, 3}) == at);
     CHECK(run.blobs()[1].dimensions == shape{5, 3});
     CHECK(run.decide(1, {0, 3}) == at);
+    CHECK(run.memory_size() == 4 + 15);
     run.forget(1);
     CHECK_FALSE(run.is_decided(1));
     CHECK(p.blobs[1].dimensions == shape{1, 3});  // the plan itself stays

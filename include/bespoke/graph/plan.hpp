@@ -84,8 +84,8 @@ struct step_facts {
 
 /// One parameter array.
 struct parameter_facts {
-    std::size_t step = 0;
-    std::string_view name;
+    std::size_t step = 0;  ///< of the plan p: its layer is called p[p.steps[step].name]
+    std::string_view name;  ///< "weights"
     shape dimensions;
     extent offset = 0;  ///< place in the block of all parameters, in elements
     initial start = initial::zero;
@@ -106,6 +106,7 @@ struct plan_view {
     extent whole_size = 0;      ///< elements an example where the blobs behind the arena are wanted as well
     bool open = false;          ///< shapes of blobs are decided in the run
 
+    /// The text of a name or a place.
     constexpr std::string_view operator[](text_range range) const {
         return {text.data() + range.begin, range.size};
     }

@@ -149,7 +149,7 @@ void check_features(std::string_view role, std::span<const feature_description> 
     }
     for (const auto& [name, value] : values)
         if (!find_feature(descriptions, name))
-            throw error(errc::unknown_name, place(name) + "the model declares no such " + std::string(role));
+            throw error(errc::unknown_name, place(name) + "the model declares none of this name");
 }
 
 }  // namespace bespoke::define_BESPOKE_IMPLEMENTATION_in_one_translation_unit

@@ -170,7 +170,7 @@ inline model read_model(const json& root, std::span<const layer_codec> codecs, c
         "nonMaximumSuppression", "identity", "textClassifier", "wordTagger", "visionFeaturePrint",
         "soundAnalysisPreprocessing", "gazetteer", "wordEmbedding", "audioFeaturePrint", "serializedModel"};
     for (std::string_view key : unsupported)
-        if (top.has(key)) top.fail(errc::unsupported, key, "models of this type are not supported");
+        if (top.has(key)) top.fail(errc::unsupported, key, "models of this type are not read, neural networks are");
     const std::string_view type = top.one_of(types);
     top.finish();
     if (type.empty()) top.fail(errc::bad_value, "", "a model type wanted (\"neuralNetwork\"), none came");

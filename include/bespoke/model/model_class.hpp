@@ -19,9 +19,8 @@ struct layer_notes;
 
 namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
 
-/// A network with its parameters, its interface and its update rules: what a file holds.
-///
-/// Made by `load`, `parse` or `to_model`. A copy is independent. One thread at a time may use a model.
+/// A network with its parameters, its interface and its update rules: what a file holds. Made by `load`, `parse` or
+/// `to_model`. A copy is independent. One thread at a time may use a model.
 class model {
 public:
     struct parts;  ///< layers and what a document says of them
@@ -64,13 +63,14 @@ public:
     /// The plan for the shapes that came last, to `inspect`.
     const plan_view& plan() const { return program_->plan(); }
     // As of a composed network.
-    std::span<float> parameter(std::string_view layer, std::string_view field) {
+    const std::span<float> parameter(std::string_view layer, std::string_view field) {
         return program_->core().parameter(layer, field);
     }
     std::span<const float> parameter(std::string_view layer, std::string_view field) const {
         return program_->core().parameter(layer, field);
     }
     void prepare() { program_->prepare(); }
+    std::size_t memory_bytes() const { return program_->core().memory_bytes(); }
     void use_threads(std::size_t count) { program_->use_threads(count); }
     std::size_t thread_count() const { return program_->thread_count(); }
     void use(const arithmetic& how) { program_->use(how); }

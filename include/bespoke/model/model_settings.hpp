@@ -71,7 +71,9 @@ namespace bespoke::detail {
 /// Throws where models of this version are not read.
 inline void check_version(std::int64_t version) {
     if (version < 1 || version > 5)
-        throw error(errc::bad_value, "/specificationVersion: 1 to 5 wanted, " + std::to_string(version) + " came");
+        throw error(errc::bad_value, "/specificationVersion: 1 to 5 wanted, " +
+                                         (version == 0 ? "none came: no document of Core ML's specification"
+                                                       : std::to_string(version) + " came"));
 }
 /// Throws where a classifier or a regressor does not name what it predicts.
 inline void check_predicted_feature(const model_settings& settings) {

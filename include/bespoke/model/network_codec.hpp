@@ -201,9 +201,11 @@ inline std::shared_ptr<any_node> read_layer_of_table(network_reader& networks, o
             define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::core_codecs(), [&](const layer_codec& codec) {
                 return family.empty() ? codec.key == what : codec.key == family && codec.nested_key == what;
             });
-        const std::string near =
-            in_library ? " to what reads it: a network without one, or a list of layers without it"
-                       : suggestion(what, names_in(networks.codecs, family));
+        if (in_library)
+            throw error(errc::unknown_layer, place + ": " + in_quotes(what) +
+                                                 " is none of the layers of what reads it: the network composed in "
+                                                 "code, or the list given to load");
+        const std::string near = suggestion(what, names_in(networks.codecs, family));
         if (family == custom_key)
             throw error(errc::unknown_layer,
                         place + ": unknown custom layer " + in_quotes(what) +

@@ -29,7 +29,7 @@ struct int64_set {
 /// A number with the values that a caller may choose.
 struct double_parameter {
     double default_value = 0;
-    std::optional<double_range> range;
+    std::optional<double_range> range{};
 
     bool allows(double value) const { return !range || (value >= range->min_value && value <= range->max_value); }
     /// What it allows, for an error: "a number from 0 to 1".
@@ -38,7 +38,7 @@ struct double_parameter {
 };
 struct int64_parameter {
     std::int64_t default_value = 0;
-    std::variant<std::monostate, int64_range, int64_set> allowed_values;
+    std::variant<std::monostate, int64_range, int64_set> allowed_values{};
 
     bool allows(std::int64_t value) const;
     std::string allowed() const;

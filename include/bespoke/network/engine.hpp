@@ -105,6 +105,13 @@ public:
         return {values, static_cast<std::size_t>(this->plan().parameters[number].dimensions.size())};
     }
 
+    /// Bytes of parameters and blobs, and of what layers prepare and work with, as far as memory was taken for them.
+    /// Not counted: the lists of the plan, what a trainer has, files that are read where they lie.
+    std::size_t memory_bytes() const {
+        const extent decided = this->run() != nullptr ? this->run()->memory_size() : 0;
+        return static_cast<std::size_t>(this->parameters().block_size() + this->taken() + decided) * sizeof(T);
+    }
+
     using network_memory<T>::use;
     /// How to compute from now on: the layers prepare anew before the next run.
     void use(const arithmetic& how);

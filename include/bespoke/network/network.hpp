@@ -157,8 +157,9 @@ public:
     }
 
     /// The parameter array `field` ("weights") of the layer `layer`, to be written before the next run, which prepares
-    /// anew; call `prepare` after writing there later.
-    std::span<Element> parameter(std::string_view layer, std::string_view field) {
+    /// anew; call `prepare` after writing there later. Constant, as what is assigned to it would be lost:
+    /// `std::ranges::copy(values, net.parameter("fc", "weights").begin())`.
+    const std::span<Element> parameter(std::string_view layer, std::string_view field) {
         return engine_.parameter(layer, field);
     }
     /// The same, to read.
@@ -168,6 +169,9 @@ public:
     /// Does now what else the next two runs do: lets the kernels bring the parameters, as they are now, into the order
     /// in which they read them.
     void prepare() { engine_.prepare(); }
+    /// Bytes that it has taken for parameters, blobs and working memory, see engine. After `prepare` and a call no call
+    /// takes more, but for `predict_batch` of more examples than before, and where shapes are decided in the run.
+    std::size_t memory_bytes() const { return engine_.memory_bytes(); }
     /// How many threads kernels use from now on, the caller included. Results do not depend on it.
     void use_threads(std::size_t count) { engine_.use_threads(count); }
     std::size_t thread_count() const { return engine_.thread_count(); }
@@ -322,7 +326,7 @@ public:
     explicit network(const auto&...) {}
     tensor<Element> operator()(const auto&...);
     tensor<Element> predict_batch(const auto&...);
-    std::span<Element> parameter(std::string_view, std::string_view);
+    const std::span<Element> parameter(std::string_view, std::string_view);
     std::span<const Element> parameter(std::string_view, std::string_view) const;
     void initialize(std::uint64_t);
     void prepare();
@@ -332,6 +336,7 @@ public:
     low_precision use_low_precision(low_precision);
     low_precision precision_in_force();
     std::string precision_note();
+    std::size_t memory_bytes() const;
     void load(const std::filesystem::path&);
     void load(model);
     void save(const std::filesystem::path&) const;

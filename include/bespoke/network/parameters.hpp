@@ -47,6 +47,8 @@ public:
     T* fill(std::size_t number) const;
     /// It is read at `values`, which `owner` keeps alive and nobody writes.
     void lend(std::size_t number, const T* values, const std::shared_ptr<const void>& owner);
+    /// Elements of the block, whatever lies in it.
+    extent block_size() const { return block_.size(); }
     /// The block, with all of them in it and zeros between them.
     const buffer<T>& block() const;
 

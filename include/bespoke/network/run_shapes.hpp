@@ -73,6 +73,15 @@ public:
     step_shapes& of_step(std::size_t step) { return steps_[step]; }
     T* prepared(std::size_t step) const { return steps_[step].prepared.data(); }
 
+    /// Elements of all memory that it has taken.
+    extent memory_size() const {
+        extent size = 0;
+        for (const auto* list : {&memory_, &gradients_})
+            for (const buffer<T>& b : *list) size += b.size();
+        for (const step_shapes& step : steps_) size += step.prepared.size();
+        return size;
+    }
+
     std::vector<shape> shapes;     ///< those of the inputs of the step that runs
     std::vector<double> numbers;   ///< the values of those that decide shapes
 
