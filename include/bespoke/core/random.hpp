@@ -28,6 +28,9 @@ public:
         }
         std::uint32_t k0 = low(seed_), k1 = high(seed_);
         for (int round = 0; round < 10; ++round) {
+#if !defined(__clang__) && !defined(__AVX512F__)
+#pragma GCC unroll 1  // written out early, g++ does not vectorise it for SSE2 and AVX2
+#endif
             for (std::size_t i = 0; i < Count; ++i) {
                 const std::uint64_t p0 = std::uint64_t{0xD2511F53u} * c[0][i];
                 const std::uint64_t p1 = std::uint64_t{0xCD9E8D57u} * c[2][i];
