@@ -34,8 +34,8 @@ inline std::string excerpt(std::string_view text) {
     return text.size() > longest ? result + "..." : result;
 }
 
-/// A number for an error message: as a document has it, but NaN and infinity without quotes.
-inline std::string spelled(double number) {
+/// A number for an error message.
+inline std::string shown(double number) {
     if (std::isnan(number)) return "NaN";
     if (std::isinf(number)) return number > 0 ? "Infinity" : "-Infinity";
     return json(number).dump();
