@@ -29709,7 +29709,8 @@ const feature_value* features::find(std::string_view name) const {
     return found == values_.end() ? nullptr : &found->second;
 }
 void features::set(std::string name, feature_value value) {
-    values_.insert_or_assign(std::move(name), std::move(value));
+    // of insert_or_assign g++ 12 leaves an empty part: lld and mold lose how exceptions leave what lies behind it
+    values_[std::move(name)] = std::move(value);
 }
 bool features::equals(const features& other) const { return values_ == other.values_; }
 
@@ -30306,10 +30307,9 @@ std::optional<std::vector<std::byte>> decode_base64(std::string_view text) {
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <functional>
-#include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace bespoke::detail {
@@ -30328,8 +30328,8 @@ inline std::string excerpt(std::string_view text) {
     return text.size() > longest ? result + "..." : result;
 }
 
-/// A number for an error message: as a document has it, but NaN and infinity without quotes.
-inline std::string spelled(double number) {
+/// A number for an error message.
+inline std::string shown(double number) {
     if (std::isnan(number)) return "NaN";
     if (std::isinf(number)) return number > 0 ? "Infinity" : "-Infinity";
     return json(number).dump();
@@ -30347,39 +30347,69 @@ inline std::string alternatives(const std::vector<std::string>& names) {
     return text;
 }
 
-/// Watches nlohmann's parser, which cannot itself refuse a key that comes twice or too many brackets. (It goes through
-/// json::parse, not json::sax_parse, which compiles the readers of four binary formats too.)
-class json_watch {
+/// A document. Its parts go one by one, from the innermost: the destructor of nlohmann's wants memory for a list of
+/// them, and ends the program where there is none.
+class json_document {
 public:
-    explicit json_watch(std::string_view name) : name_(name) {}
+    explicit json_document(json::value_t kind = json::value_t::null) : root_(kind) {}
+    json_document(json_document&&) noexcept = default;
+    json_document& operator=(json_document&&) = delete;
+    ~json_document() { take_apart(root_); }
 
-    bool operator()(int, json::parse_event_t event, json& value) {
-        using happened = json::parse_event_t;
-        switch (event) {
-            case happened::object_start:
-            case happened::array_start:
-                if (open_.size() == max_json_depth)
-                    fail(errc::malformed_file, "brackets nest deeper than " + std::to_string(max_json_depth));
-                open_.emplace_back();
-                if (event == happened::object_start) keys_.emplace_back();
-                break;
-            case happened::key: {
-                const auto [key, added] = keys_.back().insert(value.get_ref<const std::string&>());
-                open_.back().key = &*key;
-                if (!added) fail(errc::duplicate_name, "the key comes twice");
-                break;
-            }
-            case happened::object_end:
-                keys_.pop_back();
-                [[fallthrough]];
-            case happened::array_end:
-                open_.pop_back();
-                [[fallthrough]];
-            case happened::value:
-                if (!open_.empty()) ++open_.back().elements;
-        }
+    json& operator*() { return root_; }
+    const json& operator*() const { return root_; }
+
+private:
+    static void take_apart(json& value) noexcept {
+        if (auto* const elements = value.get_ptr<json::array_t*>())
+            for (; !elements->empty(); elements->pop_back()) take_apart(elements->back());
+        else if (auto* const members = value.get_ptr<json::object_t*>())
+            for (; !members->empty(); members->erase(members->begin())) take_apart(members->begin()->second);
+    }
+
+    json root_;
+};
+
+/// Makes a document of what nlohmann's parser finds. That one's own maker does not refuse a key that comes twice or too
+/// many brackets, and for each object in an array goes through the array.
+class json_builder {
+public:
+    json_builder(std::string_view name, json& root) : name_(name), root_(root) {}
+
+    bool null() { return add(nullptr); }
+    bool boolean(bool value) { return add(value); }
+    bool number_integer(json::number_integer_t value) { return add(value); }
+    bool number_unsigned(json::number_unsigned_t value) { return add(value); }
+    bool number_float(json::number_float_t value, const std::string&) { return add(value); }
+    bool string(const std::string& value) { return add(value); }
+    bool binary(json::binary_t&) { return false; }  // no text has it
+    bool start_object(std::size_t) { return open(json::value_t::object); }
+    bool start_array(std::size_t) { return open(json::value_t::array); }
+    bool end_object() { return close(); }
+    bool end_array() { return close(); }
+    bool key(const std::string& key) {
+        level& l = open_.back();
+        const auto [member, added] = l.value->get_ref<json::object_t&>().emplace(key, nullptr);
+        l.key = &member->first;
+        l.member = &member->second;
+        if (!added) fail(errc::duplicate_name, "the key comes twice");
         return true;
     }
+    bool parse_error(std::size_t position, const std::string&, const json::exception& problem) {
+        if (problem.id == 406) fail(errc::malformed_file, "the number is too large for a double");
+        wrong_at_ = position;
+        return false;
+    }
+    /// The byte at which the text is not JSON.
+    std::size_t wrong_at() const { return wrong_at_; }
+
+private:
+    struct level {
+        json* value;
+        const std::string* key = nullptr;  ///< of the member that is being read; null: in an array
+        json* member = nullptr;
+        std::size_t elements = 0;
+    };
 
     /// Throws, with where the parser is as a JSON pointer.
     [[noreturn]] void fail(errc code, const std::string& problem) const {
@@ -30387,16 +30417,37 @@ public:
         for (const level& l : open_) place += "/" + (l.key == nullptr ? std::to_string(l.elements) : excerpt(*l.key));
         throw error(code, name_ + ": " + (place.empty() ? problem : place + ": " + problem));
     }
-
-private:
-    struct level {
-        const std::string* key = nullptr;  ///< of the member that is being read; null: in an array
-        std::size_t elements = 0;
-    };
+    json& next() {
+        if (open_.empty()) return root_;
+        level& l = open_.back();
+        return l.key != nullptr ? *l.member : l.value->get_ref<json::array_t&>().emplace_back();
+    }
+    template <class T>
+    bool add(const T& value) {
+        next() = value;
+        return ended();
+    }
+    bool open(json::value_t kind) {
+        if (open_.size() == max_json_depth)
+            fail(errc::malformed_file, "brackets nest deeper than " + std::to_string(max_json_depth));
+        json& value = next();
+        value = kind;
+        open_.push_back({&value});
+        return true;
+    }
+    bool close() {
+        open_.pop_back();
+        return ended();
+    }
+    bool ended() {
+        if (!open_.empty()) ++open_.back().elements;
+        return true;
+    }
 
     std::string name_;
+    json& root_;
     std::vector<level> open_;
-    std::vector<std::set<std::string>> keys_;  // of each object that is open
+    std::size_t wrong_at_ = 0;
 };
 
 /// What a file that is not what was wanted looks like by its first bytes; empty: like nothing that is known.
@@ -30430,7 +30481,7 @@ inline bool begins_as_text(std::string_view bytes) {
 /// The document that `text` spells. Throws bespoke::error, with `name` before the sentence, for anything
 /// that is not exactly one JSON value, for a key that comes twice in one object, and for brackets that
 /// nest deeper than `max_json_depth`. Memory: at most some 30 times the text (an array of empty arrays).
-inline json parse_json(std::string_view text, std::string_view name) {
+inline json_document parse_json(std::string_view text, std::string_view name) {
     const auto refuse = [&](std::size_t position) {
         if (const std::string kind = kind_of_file(text); !kind.empty() || !begins_as_text(text))
             throw error(errc::malformed_file, std::string(name) + ": a model as JSON or a .mlmodel wanted, this is " +
@@ -30443,15 +30494,12 @@ inline json parse_json(std::string_view text, std::string_view name) {
         throw error(errc::malformed_file, std::string(name) + ": not JSON at byte " + std::to_string(position) +
                                               ", at the end of '" + last + "'");
     };
-    json_watch watch(name);
-    json document;
-    try {
-        document = json::parse(text.begin(), text.end(), std::ref(watch));
-    } catch (const json::parse_error& problem) {
-        refuse(problem.byte);
-    } catch (const json::out_of_range&) {
-        watch.fail(errc::malformed_file, "the number is too large for a double");
-    }
+    json_document document;
+    json_builder builder(name, *document);
+    // not json::sax_parse, which compiles the readers of four binary formats too
+    auto input = nlohmann::detail::input_adapter(text.begin(), text.end());
+    nlohmann::detail::parser<json, decltype(input)> parser(std::move(input));
+    if (!parser.sax_parse(&builder)) refuse(builder.wrong_at());
     if (const auto zero = text.find('\0'); zero != text.npos) refuse(zero + 1);  // the parser takes it for the end
     return document;
 }
@@ -30611,7 +30659,9 @@ inline double to_number(const json& value, const std::string& place) {
         if (text == "NaN") return std::numeric_limits<double>::quiet_NaN();
         if (text == "Infinity") return std::numeric_limits<double>::infinity();
         if (text == "-Infinity") return -std::numeric_limits<double>::infinity();
-        const json number = json::parse(text.data(), text.data() + text.size(), nullptr, false);
+        // Only what begins as a number: to destroy an array takes memory (see json_document).
+        const bool begins = text.starts_with('-') || (text[0] >= '0' && text[0] <= '9');
+        const json number = begins ? json::parse(text.data(), text.data() + text.size(), nullptr, false) : json();
         if (number.is_number() && text.find_first_of(" \t\r\n") == text.npos) return number.get<double>();
     }
     unfit(place, "a number", value);
@@ -30931,17 +30981,20 @@ inline double read_back(const char* begin, const char* end) {
 #endif
 }
 
-/// The shortest text that reads back as the same float or double.
-template <class T>
-std::string spelled(T number) {
+/// The shortest text that reads back as the same number.
+inline std::string spelled(double number) {
     if (std::isnan(number)) return "\"NaN\"";
     if (std::isinf(number)) return number > 0 ? "\"Infinity\"" : "\"-Infinity\"";
     if (number == 0 && std::signbit(number)) return "-0.0";  // readers take -0 for an integer, which loses the sign
     char digits[40];
-    char* end = std::to_chars(std::begin(digits), std::end(digits), number).ptr;
+    return std::string(digits, std::to_chars(std::begin(digits), std::end(digits), number).ptr);
+}
+inline std::string spelled(float number) {
+    if (!std::isfinite(number) || number == 0) return spelled(static_cast<double>(number));
+    char digits[40];
+    char* const end = std::to_chars(std::begin(digits), std::end(digits), number).ptr;
     // most readers make a double of it first, and round twice
-    if (static_cast<T>(read_back(digits, end)) != number)
-        end = std::to_chars(std::begin(digits), std::end(digits), static_cast<double>(number)).ptr;
+    if (static_cast<float>(read_back(digits, end)) != number) return spelled(static_cast<double>(number));
     return std::string(std::begin(digits), end);
 }
 inline std::string spelled(std::string_view text) {
@@ -31028,10 +31081,7 @@ void object_writer::present(std::string_view key, std::int32_t value) { put(key,
 void object_writer::present(std::string_view key, std::int64_t value) { put(key, '"' + std::to_string(value) + '"'); }
 void object_writer::present(std::string_view key, std::string_view value) { put(key, detail::spelled(value)); }
 void object_writer::present(std::string_view key, float value) { put(key, detail::spelled(value)); }
-void object_writer::present(std::string_view key, double value) {
-    const std::string text = detail::spelled(value);  // that of an error message: without quotes, whatever it is
-    put(key, std::isfinite(value) ? text : '"' + text + '"');
-}
+void object_writer::present(std::string_view key, double value) { put(key, detail::spelled(value)); }
 void object_writer::object(std::string_view key, const object_writer& value) { put(key, value.dump()); }
 void object_writer::objects(std::string_view key, std::span<const object_writer> values) {
     if (values.empty()) return;
@@ -31687,7 +31737,7 @@ inline void check_elements(std::size_t wanted, std::size_t came, std::string_vie
 template <class T>
 void check_finite(T number, std::string_view key, const object_reader& in) {
     if (!std::isfinite(number))
-        in.fail(errc::bad_value, key, "a finite number wanted, " + spelled(static_cast<double>(number)) + " came");
+        in.fail(errc::bad_value, key, "a finite number wanted, " + shown(static_cast<double>(number)) + " came");
 }
 
 /// Reads one field into `member`. False: the document leaves it out, and its default is not zero, or there is none.
@@ -32986,9 +33036,9 @@ safetensors safetensors::parse(std::shared_ptr<const void> owner, std::span<cons
         throw error(errc::malformed_file, place + "the header should begin with '{', but it begins with '" +
                                               detail::excerpt(text.substr(0, 1)) + "'");
 
-    const detail::json document = detail::parse_json(text, name);
+    const detail::json_document document = detail::parse_json(text, name);
     const detail::safetensors_header reader(name, data);
-    for (const auto& [key, value] : document.items()) {
+    for (const auto& [key, value] : (*document).items()) {
         if (key == "__metadata__")
             result.metadata_ = reader.metadata(value);
         else
@@ -33450,7 +33500,7 @@ void read_weights(object_reader in, const std::string& place, const shape& dimen
     for (extent i = 0; i < wanted; ++i)
         if (!std::isfinite(values[i]) && !(role.may_be_infinite && std::isinf(values[i])))
             throw error(errc::bad_value, place + ": number " + std::to_string(i) + " is " +
-                                             detail::spelled(static_cast<double>(values[i])));
+                                             detail::shown(static_cast<double>(values[i])));
 }
 
 std::vector<extent> weight_lengths(std::span<const object_reader> parameters, const safetensors* tensors) {
@@ -34132,7 +34182,7 @@ inline void read_parameter(object_reader& outer, std::string_view key, std::opti
     in.finish();
     if (!std::isfinite(parameter.default_value))
         in.fail(errc::bad_value, "defaultValue",
-                "a finite number wanted, " + spelled(parameter.default_value) + " came");
+                "a finite number wanted, " + shown(parameter.default_value) + " came");
     check_default(in, parameter);
 }
 inline void read_parameter(object_reader& outer, std::string_view key, std::optional<int64_parameter>& to) {
@@ -34210,7 +34260,7 @@ bool int64_parameter::allows(std::int64_t value) const {
 
 std::string double_parameter::allowed() const {
     if (!range) return "a number";
-    return "a number from " + detail::spelled(range->min_value) + " to " + detail::spelled(range->max_value);
+    return "a number from " + detail::shown(range->min_value) + " to " + detail::shown(range->max_value);
 }
 std::string int64_parameter::allowed() const {
     if (const auto* range = std::get_if<int64_range>(&allowed_values))
@@ -34250,7 +34300,7 @@ network_update_parameters read_update_parameters(object_reader& in) {
                     if (type.has("delta")) fields.delta = type.number("delta");
                     if (!(fields.delta > 0 && std::isfinite(fields.delta)))
                         type.fail(errc::bad_value, "delta",
-                                  "a finite number above 0 wanted, " + detail::spelled(fields.delta) + " came");
+                                  "a finite number above 0 wanted, " + detail::shown(fields.delta) + " came");
                 }
             },
             layer.type);
@@ -34434,8 +34484,8 @@ inline void check_alone(const model_settings& settings, const std::string& root)
         throw error(errc::bad_value, root + ": only a classifier has class labels and a labelProbabilityLayerName");
     if (!settings.update_parameters) return;
     const std::string place = root + "/updateParams";
-    const json written = parse_json(write_update_parameters(*settings.update_parameters).dump(), place);
-    object_reader read(&written, place);
+    const json_document written = parse_json(write_update_parameters(*settings.update_parameters).dump(), place);
+    object_reader read(&*written, place);
     static_cast<void>(read_update_parameters(read));
 }
 
@@ -35126,12 +35176,12 @@ namespace bespoke {
 namespace detail {
 
 /// The document that a `.mlmodel` file spells. Defined below this room, in convert/mlmodel.hpp.
-json document_of_mlmodel(std::span<const std::byte> mlmodel);
+json_document document_of_mlmodel(std::span<const std::byte> mlmodel);
 
 inline bool is_mlmodel(const std::filesystem::path& path) { return path.extension() == ".mlmodel"; }
 
 /// The document in a file. Throws `error` with the path.
-inline json read_document(const std::filesystem::path& path) {
+inline json_document read_document(const std::filesystem::path& path) {
     if (path.extension() == ".mlpackage")
         throw error(errc::unsupported, path.string() + ": a .mlpackage is not supported, a .mlmodel wanted");
     const auto bytes = bespoke::read_file(path);
@@ -35428,7 +35478,7 @@ model parse(std::string_view json, const safetensors* weights, std::span<const l
             const load_options& options) {
     const auto root = detail::parse_json(json, "model");
     detail::weights_place place{weights};
-    return detail::read_model(root, codecs, options, place);
+    return detail::read_model(*root, codecs, options, place);
 }
 model parse(std::string_view json, const safetensors* weights, const load_options& options) {
     return parse(json, weights, core_codecs(), options);
@@ -35439,7 +35489,7 @@ model load(const std::filesystem::path& path, std::span<const layer_codec> codec
     const std::filesystem::path folder = path.parent_path();
     detail::weights_place place{nullptr, &folder};
     try {
-        return detail::read_model(root, codecs, options, place);
+        return detail::read_model(*root, codecs, options, place);
     } catch (const error& problem) {
         const std::string what = problem.what();
         throw error(problem.code(), place.loading ? what + ", where " + path.string() + " has its weights"
@@ -36864,11 +36914,11 @@ inline bool is_utf8(std::string_view text) {
 /// Builds a document from protobuf by the schema.
 class protobuf_reader {
 public:
-    json read(const message_schema& root, std::string_view bytes) && {
-        json document(kind::object);
+    json_document read(const message_schema& root, std::string_view bytes) && {
+        json_document document(kind::object);
         // Nothing takes steps back from `path_` on the way here.
         try {
-            read_message(root, bytes, document);
+            read_message(root, bytes, *document);
         } catch (const protozero::end_of_buffer_exception&) {
             fail("it ends in the middle of a value");
         } catch (const protozero::varint_too_long_exception&) {
@@ -37045,24 +37095,25 @@ private:
 
     /// The next member of a map. Where a key comes twice the last one counts.
     void read_entry(const message_schema& entry, std::string_view bytes, json::object_t& object) {
-        json pair(kind::object);
-        read_message(entry, bytes, pair);
-        const auto part = [&](const char* name, const field_schema& f) {
-            json& given = pair[name];
+        json_document pair(kind::object);
+        read_message(entry, bytes, *pair);
+        const auto part = [&](const char* name, const field_schema& f) -> json& {
+            json& given = (*pair)[name];
             if (given.is_null())
                 given = f.type == schema_type::text      ? kind::string
                         : f.type == schema_type::message ? kind::object
                                                          : kind::number_integer;
-            return std::move(given);
+            return given;
         };
-        const json key = part("key", entry.fields[0]);
-        object.insert_or_assign(key.is_string() ? key.get<std::string>() : key.dump(), part("value", entry.fields[1]));
+        const json& key = part("key", entry.fields[0]);
+        json& value = part("value", entry.fields[1]);
+        object[key.is_string() ? key.get<std::string>() : key.dump()].swap(value);
     }
 
     std::vector<step> path_;
 };
 
-json document_of_mlmodel(std::span<const std::byte> mlmodel) {
+json_document document_of_mlmodel(std::span<const std::byte> mlmodel) {
     const std::string_view bytes(reinterpret_cast<const char*>(mlmodel.data()), mlmodel.size());
     try {
         return protobuf_reader().read(*find_message("Model"), bytes);
@@ -37079,7 +37130,7 @@ namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
 
 model parse(std::span<const std::byte> mlmodel, std::span<const layer_codec> codecs, const load_options& options) {
     detail::weights_place none;
-    return detail::read_model(detail::document_of_mlmodel(mlmodel), codecs, options, none);
+    return detail::read_model(*detail::document_of_mlmodel(mlmodel), codecs, options, none);
 }
 model parse(std::span<const std::byte> mlmodel, const load_options& options) {
     return parse(mlmodel, core_codecs(), options);

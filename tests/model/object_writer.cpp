@@ -59,6 +59,8 @@ TEST_CASE("floats are written as short as they read back") {
     CHECK(written(0.1f) == "0.1");
     CHECK(written(0.1) == "0.1");
     CHECK(written(3.0f) == "3");
+    CHECK(written(3.0) == "3");
+    CHECK(written(1.0 / 3) == "0.3333333333333333");
     CHECK(written(0.0f) == "0");
     CHECK(written(-0.0f) == "-0.0");  // -0 would be read as an integer
     CHECK(written(1.0f / 3) == "0.33333334");
@@ -74,6 +76,9 @@ TEST_CASE("floats are written as short as they read back") {
         const json root = json::parse("{\"x\": " + written(value) + "}");
         object_reader in(&root, "");
         CHECK(std::bit_cast<std::uint32_t>(in.real("x")) == state);
+        const double wide = value * (1 + 0x1p-40);
+        const json same = json::parse("{\"x\": " + written(wide) + "}");
+        CHECK(std::bit_cast<std::uint64_t>(same["x"].get<double>()) == std::bit_cast<std::uint64_t>(wide));
     }
 }
 

@@ -71,11 +71,11 @@ inline bool is_utf8(std::string_view text) {
 /// Builds a document from protobuf by the schema.
 class protobuf_reader {
 public:
-    json read(const message_schema& root, std::string_view bytes) && {
-        json document(kind::object);
+    json_document read(const message_schema& root, std::string_view bytes) && {
+        json_document document(kind::object);
         // Nothing takes steps back from `path_` on the way here.
         try {
-            read_message(root, bytes, document);
+            read_message(root, bytes, *document);
         } catch (const protozero::end_of_buffer_exception&) {
             fail("it ends in the middle of a value");
         } catch (const protozero::varint_too_long_exception&) {
@@ -252,24 +252,25 @@ private:
 
     /// The next member of a map. Where a key comes twice the last one counts.
     void read_entry(const message_schema& entry, std::string_view bytes, json::object_t& object) {
-        json pair(kind::object);
-        read_message(entry, bytes, pair);
-        const auto part = [&](const char* name, const field_schema& f) {
-            json& given = pair[name];
+        json_document pair(kind::object);
+        read_message(entry, bytes, *pair);
+        const auto part = [&](const char* name, const field_schema& f) -> json& {
+            json& given = (*pair)[name];
             if (given.is_null())
                 given = f.type == schema_type::text      ? kind::string
                         : f.type == schema_type::message ? kind::object
                                                          : kind::number_integer;
-            return std::move(given);
+            return given;
         };
-        const json key = part("key", entry.fields[0]);
-        object.insert_or_assign(key.is_string() ? key.get<std::string>() : key.dump(), part("value", entry.fields[1]));
+        const json& key = part("key", entry.fields[0]);
+        json& value = part("value", entry.fields[1]);
+        object[key.is_string() ? key.get<std::string>() : key.dump()].swap(value);
     }
 
     std::vector<step> path_;
 };
 
-json document_of_mlmodel(std::span<const std::byte> mlmodel) {
+json_document document_of_mlmodel(std::span<const std::byte> mlmodel) {
     const std::string_view bytes(reinterpret_cast<const char*>(mlmodel.data()), mlmodel.size());
     try {
         return protobuf_reader().read(*find_message("Model"), bytes);
@@ -286,7 +287,7 @@ namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
 
 model parse(std::span<const std::byte> mlmodel, std::span<const layer_codec> codecs, const load_options& options) {
     detail::weights_place none;
-    return detail::read_model(detail::document_of_mlmodel(mlmodel), codecs, options, none);
+    return detail::read_model(*detail::document_of_mlmodel(mlmodel), codecs, options, none);
 }
 model parse(std::span<const std::byte> mlmodel, const load_options& options) {
     return parse(mlmodel, core_codecs(), options);

@@ -389,7 +389,8 @@ const feature_value* features::find(std::string_view name) const {
     return found == values_.end() ? nullptr : &found->second;
 }
 void features::set(std::string name, feature_value value) {
-    values_.insert_or_assign(std::move(name), std::move(value));
+    // of insert_or_assign g++ 12 leaves an empty part: lld and mold lose how exceptions leave what lies behind it
+    values_[std::move(name)] = std::move(value);
 }
 bool features::equals(const features& other) const { return values_ == other.values_; }
 

@@ -12,10 +12,9 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <functional>
-#include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace bespoke::detail {
@@ -34,8 +33,8 @@ inline std::string excerpt(std::string_view text) {
     return text.size() > longest ? result + "..." : result;
 }
 
-/// A number for an error message: as a document has it, but NaN and infinity without quotes.
-inline std::string spelled(double number) {
+/// A number for an error message.
+inline std::string shown(double number) {
     if (std::isnan(number)) return "NaN";
     if (std::isinf(number)) return number > 0 ? "Infinity" : "-Infinity";
     return json(number).dump();
@@ -53,39 +52,69 @@ inline std::string alternatives(const std::vector<std::string>& names) {
     return text;
 }
 
-/// Watches nlohmann's parser, which cannot itself refuse a key that comes twice or too many brackets. (It goes through
-/// json::parse, not json::sax_parse, which compiles the readers of four binary formats too.)
-class json_watch {
+/// A document. Its parts go one by one, from the innermost: the destructor of nlohmann's wants memory for a list of
+/// them, and ends the program where there is none.
+class json_document {
 public:
-    explicit json_watch(std::string_view name) : name_(name) {}
+    explicit json_document(json::value_t kind = json::value_t::null) : root_(kind) {}
+    json_document(json_document&&) noexcept = default;
+    json_document& operator=(json_document&&) = delete;
+    ~json_document() { take_apart(root_); }
 
-    bool operator()(int, json::parse_event_t event, json& value) {
-        using happened = json::parse_event_t;
-        switch (event) {
-            case happened::object_start:
-            case happened::array_start:
-                if (open_.size() == max_json_depth)
-                    fail(errc::malformed_file, "brackets nest deeper than " + std::to_string(max_json_depth));
-                open_.emplace_back();
-                if (event == happened::object_start) keys_.emplace_back();
-                break;
-            case happened::key: {
-                const auto [key, added] = keys_.back().insert(value.get_ref<const std::string&>());
-                open_.back().key = &*key;
-                if (!added) fail(errc::duplicate_name, "the key comes twice");
-                break;
-            }
-            case happened::object_end:
-                keys_.pop_back();
-                [[fallthrough]];
-            case happened::array_end:
-                open_.pop_back();
-                [[fallthrough]];
-            case happened::value:
-                if (!open_.empty()) ++open_.back().elements;
-        }
+    json& operator*() { return root_; }
+    const json& operator*() const { return root_; }
+
+private:
+    static void take_apart(json& value) noexcept {
+        if (auto* const elements = value.get_ptr<json::array_t*>())
+            for (; !elements->empty(); elements->pop_back()) take_apart(elements->back());
+        else if (auto* const members = value.get_ptr<json::object_t*>())
+            for (; !members->empty(); members->erase(members->begin())) take_apart(members->begin()->second);
+    }
+
+    json root_;
+};
+
+/// Makes a document of what nlohmann's parser finds. That one's own maker does not refuse a key that comes twice or too
+/// many brackets, and for each object in an array goes through the array.
+class json_builder {
+public:
+    json_builder(std::string_view name, json& root) : name_(name), root_(root) {}
+
+    bool null() { return add(nullptr); }
+    bool boolean(bool value) { return add(value); }
+    bool number_integer(json::number_integer_t value) { return add(value); }
+    bool number_unsigned(json::number_unsigned_t value) { return add(value); }
+    bool number_float(json::number_float_t value, const std::string&) { return add(value); }
+    bool string(const std::string& value) { return add(value); }
+    bool binary(json::binary_t&) { return false; }  // no text has it
+    bool start_object(std::size_t) { return open(json::value_t::object); }
+    bool start_array(std::size_t) { return open(json::value_t::array); }
+    bool end_object() { return close(); }
+    bool end_array() { return close(); }
+    bool key(const std::string& key) {
+        level& l = open_.back();
+        const auto [member, added] = l.value->get_ref<json::object_t&>().emplace(key, nullptr);
+        l.key = &member->first;
+        l.member = &member->second;
+        if (!added) fail(errc::duplicate_name, "the key comes twice");
         return true;
     }
+    bool parse_error(std::size_t position, const std::string&, const json::exception& problem) {
+        if (problem.id == 406) fail(errc::malformed_file, "the number is too large for a double");
+        wrong_at_ = position;
+        return false;
+    }
+    /// The byte at which the text is not JSON.
+    std::size_t wrong_at() const { return wrong_at_; }
+
+private:
+    struct level {
+        json* value;
+        const std::string* key = nullptr;  ///< of the member that is being read; null: in an array
+        json* member = nullptr;
+        std::size_t elements = 0;
+    };
 
     /// Throws, with where the parser is as a JSON pointer.
     [[noreturn]] void fail(errc code, const std::string& problem) const {
@@ -93,16 +122,37 @@ public:
         for (const level& l : open_) place += "/" + (l.key == nullptr ? std::to_string(l.elements) : excerpt(*l.key));
         throw error(code, name_ + ": " + (place.empty() ? problem : place + ": " + problem));
     }
-
-private:
-    struct level {
-        const std::string* key = nullptr;  ///< of the member that is being read; null: in an array
-        std::size_t elements = 0;
-    };
+    json& next() {
+        if (open_.empty()) return root_;
+        level& l = open_.back();
+        return l.key != nullptr ? *l.member : l.value->get_ref<json::array_t&>().emplace_back();
+    }
+    template <class T>
+    bool add(const T& value) {
+        next() = value;
+        return ended();
+    }
+    bool open(json::value_t kind) {
+        if (open_.size() == max_json_depth)
+            fail(errc::malformed_file, "brackets nest deeper than " + std::to_string(max_json_depth));
+        json& value = next();
+        value = kind;
+        open_.push_back({&value});
+        return true;
+    }
+    bool close() {
+        open_.pop_back();
+        return ended();
+    }
+    bool ended() {
+        if (!open_.empty()) ++open_.back().elements;
+        return true;
+    }
 
     std::string name_;
+    json& root_;
     std::vector<level> open_;
-    std::vector<std::set<std::string>> keys_;  // of each object that is open
+    std::size_t wrong_at_ = 0;
 };
 
 /// What a file that is not what was wanted looks like by its first bytes; empty: like nothing that is known.
@@ -136,7 +186,7 @@ inline bool begins_as_text(std::string_view bytes) {
 /// The document that `text` spells. Throws bespoke::error, with `name` before the sentence, for anything
 /// that is not exactly one JSON value, for a key that comes twice in one object, and for brackets that
 /// nest deeper than `max_json_depth`. Memory: at most some 30 times the text (an array of empty arrays).
-inline json parse_json(std::string_view text, std::string_view name) {
+inline json_document parse_json(std::string_view text, std::string_view name) {
     const auto refuse = [&](std::size_t position) {
         if (const std::string kind = kind_of_file(text); !kind.empty() || !begins_as_text(text))
             throw error(errc::malformed_file, std::string(name) + ": a model as JSON or a .mlmodel wanted, this is " +
@@ -149,15 +199,12 @@ inline json parse_json(std::string_view text, std::string_view name) {
         throw error(errc::malformed_file, std::string(name) + ": not JSON at byte " + std::to_string(position) +
                                               ", at the end of '" + last + "'");
     };
-    json_watch watch(name);
-    json document;
-    try {
-        document = json::parse(text.begin(), text.end(), std::ref(watch));
-    } catch (const json::parse_error& problem) {
-        refuse(problem.byte);
-    } catch (const json::out_of_range&) {
-        watch.fail(errc::malformed_file, "the number is too large for a double");
-    }
+    json_document document;
+    json_builder builder(name, *document);
+    // not json::sax_parse, which compiles the readers of four binary formats too
+    auto input = nlohmann::detail::input_adapter(text.begin(), text.end());
+    nlohmann::detail::parser<json, decltype(input)> parser(std::move(input));
+    if (!parser.sax_parse(&builder)) refuse(builder.wrong_at());
     if (const auto zero = text.find('\0'); zero != text.npos) refuse(zero + 1);  // the parser takes it for the end
     return document;
 }

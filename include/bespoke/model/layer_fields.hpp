@@ -65,7 +65,7 @@ inline void check_elements(std::size_t wanted, std::size_t came, std::string_vie
 template <class T>
 void check_finite(T number, std::string_view key, const object_reader& in) {
     if (!std::isfinite(number))
-        in.fail(errc::bad_value, key, "a finite number wanted, " + spelled(static_cast<double>(number)) + " came");
+        in.fail(errc::bad_value, key, "a finite number wanted, " + shown(static_cast<double>(number)) + " came");
 }
 
 /// Reads one field into `member`. False: the document leaves it out, and its default is not zero, or there is none.

@@ -69,12 +69,12 @@ namespace bespoke {
 namespace detail {
 
 /// The document that a `.mlmodel` file spells. Defined below this room, in convert/mlmodel.hpp.
-json document_of_mlmodel(std::span<const std::byte> mlmodel);
+json_document document_of_mlmodel(std::span<const std::byte> mlmodel);
 
 inline bool is_mlmodel(const std::filesystem::path& path) { return path.extension() == ".mlmodel"; }
 
 /// The document in a file. Throws `error` with the path.
-inline json read_document(const std::filesystem::path& path) {
+inline json_document read_document(const std::filesystem::path& path) {
     if (path.extension() == ".mlpackage")
         throw error(errc::unsupported, path.string() + ": a .mlpackage is not supported, a .mlmodel wanted");
     const auto bytes = bespoke::read_file(path);
@@ -371,7 +371,7 @@ model parse(std::string_view json, const safetensors* weights, std::span<const l
             const load_options& options) {
     const auto root = detail::parse_json(json, "model");
     detail::weights_place place{weights};
-    return detail::read_model(root, codecs, options, place);
+    return detail::read_model(*root, codecs, options, place);
 }
 model parse(std::string_view json, const safetensors* weights, const load_options& options) {
     return parse(json, weights, core_codecs(), options);
@@ -382,7 +382,7 @@ model load(const std::filesystem::path& path, std::span<const layer_codec> codec
     const std::filesystem::path folder = path.parent_path();
     detail::weights_place place{nullptr, &folder};
     try {
-        return detail::read_model(root, codecs, options, place);
+        return detail::read_model(*root, codecs, options, place);
     } catch (const error& problem) {
         const std::string what = problem.what();
         throw error(problem.code(), place.loading ? what + ", where " + path.string() + " has its weights"

@@ -101,8 +101,8 @@ inline void check_alone(const model_settings& settings, const std::string& root)
         throw error(errc::bad_value, root + ": only a classifier has class labels and a labelProbabilityLayerName");
     if (!settings.update_parameters) return;
     const std::string place = root + "/updateParams";
-    const json written = parse_json(write_update_parameters(*settings.update_parameters).dump(), place);
-    object_reader read(&written, place);
+    const json_document written = parse_json(write_update_parameters(*settings.update_parameters).dump(), place);
+    object_reader read(&*written, place);
     static_cast<void>(read_update_parameters(read));
 }
 

@@ -80,17 +80,20 @@ inline double read_back(const char* begin, const char* end) {
 #endif
 }
 
-/// The shortest text that reads back as the same float or double.
-template <class T>
-std::string spelled(T number) {
+/// The shortest text that reads back as the same number.
+inline std::string spelled(double number) {
     if (std::isnan(number)) return "\"NaN\"";
     if (std::isinf(number)) return number > 0 ? "\"Infinity\"" : "\"-Infinity\"";
     if (number == 0 && std::signbit(number)) return "-0.0";  // readers take -0 for an integer, which loses the sign
     char digits[40];
-    char* end = std::to_chars(std::begin(digits), std::end(digits), number).ptr;
+    return std::string(digits, std::to_chars(std::begin(digits), std::end(digits), number).ptr);
+}
+inline std::string spelled(float number) {
+    if (!std::isfinite(number) || number == 0) return spelled(static_cast<double>(number));
+    char digits[40];
+    char* const end = std::to_chars(std::begin(digits), std::end(digits), number).ptr;
     // most readers make a double of it first, and round twice
-    if (static_cast<T>(read_back(digits, end)) != number)
-        end = std::to_chars(std::begin(digits), std::end(digits), static_cast<double>(number)).ptr;
+    if (static_cast<float>(read_back(digits, end)) != number) return spelled(static_cast<double>(number));
     return std::string(std::begin(digits), end);
 }
 inline std::string spelled(std::string_view text) {
@@ -177,10 +180,7 @@ void object_writer::present(std::string_view key, std::int32_t value) { put(key,
 void object_writer::present(std::string_view key, std::int64_t value) { put(key, '"' + std::to_string(value) + '"'); }
 void object_writer::present(std::string_view key, std::string_view value) { put(key, detail::spelled(value)); }
 void object_writer::present(std::string_view key, float value) { put(key, detail::spelled(value)); }
-void object_writer::present(std::string_view key, double value) {
-    const std::string text = detail::spelled(value);  // that of an error message: without quotes, whatever it is
-    put(key, std::isfinite(value) ? text : '"' + text + '"');
-}
+void object_writer::present(std::string_view key, double value) { put(key, detail::spelled(value)); }
 void object_writer::object(std::string_view key, const object_writer& value) { put(key, value.dump()); }
 void object_writer::objects(std::string_view key, std::span<const object_writer> values) {
     if (values.empty()) return;

@@ -285,9 +285,9 @@ safetensors safetensors::parse(std::shared_ptr<const void> owner, std::span<cons
         throw error(errc::malformed_file, place + "the header should begin with '{', but it begins with '" +
                                               detail::excerpt(text.substr(0, 1)) + "'");
 
-    const detail::json document = detail::parse_json(text, name);
+    const detail::json_document document = detail::parse_json(text, name);
     const detail::safetensors_header reader(name, data);
-    for (const auto& [key, value] : document.items()) {
+    for (const auto& [key, value] : (*document).items()) {
         if (key == "__metadata__")
             result.metadata_ = reader.metadata(value);
         else

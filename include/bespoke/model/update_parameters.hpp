@@ -154,7 +154,7 @@ inline void read_parameter(object_reader& outer, std::string_view key, std::opti
     in.finish();
     if (!std::isfinite(parameter.default_value))
         in.fail(errc::bad_value, "defaultValue",
-                "a finite number wanted, " + spelled(parameter.default_value) + " came");
+                "a finite number wanted, " + shown(parameter.default_value) + " came");
     check_default(in, parameter);
 }
 inline void read_parameter(object_reader& outer, std::string_view key, std::optional<int64_parameter>& to) {
@@ -232,7 +232,7 @@ bool int64_parameter::allows(std::int64_t value) const {
 
 std::string double_parameter::allowed() const {
     if (!range) return "a number";
-    return "a number from " + detail::spelled(range->min_value) + " to " + detail::spelled(range->max_value);
+    return "a number from " + detail::shown(range->min_value) + " to " + detail::shown(range->max_value);
 }
 std::string int64_parameter::allowed() const {
     if (const auto* range = std::get_if<int64_range>(&allowed_values))
@@ -272,7 +272,7 @@ network_update_parameters read_update_parameters(object_reader& in) {
                     if (type.has("delta")) fields.delta = type.number("delta");
                     if (!(fields.delta > 0 && std::isfinite(fields.delta)))
                         type.fail(errc::bad_value, "delta",
-                                  "a finite number above 0 wanted, " + detail::spelled(fields.delta) + " came");
+                                  "a finite number above 0 wanted, " + detail::shown(fields.delta) + " came");
                 }
             },
             layer.type);

@@ -358,7 +358,7 @@ void read_weights(object_reader in, const std::string& place, const shape& dimen
     for (extent i = 0; i < wanted; ++i)
         if (!std::isfinite(values[i]) && !(role.may_be_infinite && std::isinf(values[i])))
             throw error(errc::bad_value, place + ": number " + std::to_string(i) + " is " +
-                                             detail::spelled(static_cast<double>(values[i])));
+                                             detail::shown(static_cast<double>(values[i])));
 }
 
 std::vector<extent> weight_lengths(std::span<const object_reader> parameters, const safetensors* tensors) {
